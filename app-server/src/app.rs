@@ -16,43 +16,43 @@ use crate::thread::Context;
 
 /// Where clients come in, once they can.
 #[derive(Debug, Default)]
-pub struct ServedAt {
+pub(crate) struct ServedAt {
     /// The address of the websocket; none for a server on standard streams.
-    pub address: OnceLock<SocketAddr>,
+    pub(crate) address: OnceLock<SocketAddr>,
     /// The control socket; none where the file system has no sockets.
-    pub control: OnceLock<PathBuf>,
+    pub(crate) control: OnceLock<PathBuf>,
 }
 
 impl ServedAt {
     /// The address as a URL, which is `stdio://` on standard streams.
     #[must_use]
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         self.address.get().map_or_else(|| STDIO.to_owned(), |address| format!("ws://{address}"))
     }
 
     /// The path of the control socket; empty where there is none.
     #[must_use]
-    pub fn control_socket(&self) -> String {
+    pub(crate) fn control_socket(&self) -> String {
         self.control.get().map(|path| path.display().to_string()).unwrap_or_default()
     }
 }
 
 /// The running server's parts. Made once, by `server.rs`; those of the context are read as its own.
-pub struct App {
+pub(crate) struct App {
     /// The parts that threads need.
-    pub context: Arc<Context>,
+    pub(crate) context: Arc<Context>,
     /// Looks for texts in threads.
-    pub search: Arc<ThreadSearch>,
+    pub(crate) search: Arc<ThreadSearch>,
     /// How far the mending of what an earlier end of the server left open is.
-    pub repair: Arc<Repair>,
+    pub(crate) repair: Arc<Repair>,
     /// This start of the server.
-    pub start_id: Uuid,
+    pub(crate) start_id: Uuid,
     /// When the server started.
-    pub started: WallMs,
+    pub(crate) started: WallMs,
     /// The moment from which the rounds count in which connections look after their clients.
-    pub rounds_since: Instant,
+    pub(crate) rounds_since: Instant,
     /// Where it is served.
-    pub served_at: ServedAt,
+    pub(crate) served_at: ServedAt,
 }
 
 impl Deref for App {

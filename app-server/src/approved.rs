@@ -13,7 +13,7 @@ use crate::thread::{Approved, Context};
 
 /// Why an approval does not last.
 #[derive(Debug, thiserror::Error)]
-pub enum NotKept {
+pub(crate) enum NotKept {
     /// The server has no settings file.
     #[error("this server has no settings file")]
     NoFile,
@@ -31,7 +31,7 @@ pub enum NotKept {
 /// Writes the approval, and has all loaded threads take it; a [`KeepApproval`](crate::thread::KeepApproval). The error is the
 /// text of a [`NotKept`].
 #[must_use]
-pub fn keep(context: Arc<Context>, approved: Approved) -> BoxFuture<'static, Result<(), String>> {
+pub(crate) fn keep(context: Arc<Context>, approved: Approved) -> BoxFuture<'static, Result<(), String>> {
     async move { write_and_reload(&context, approved).await.map_err(|error| error.to_string()) }.boxed()
 }
 

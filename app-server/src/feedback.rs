@@ -16,22 +16,22 @@ use crate::policy;
 /// One report, as its file says it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Report {
+pub(crate) struct Report {
     /// The name of the file.
     #[serde(skip)]
-    pub id: Uuid,
+    pub(crate) id: Uuid,
     /// When it came, Unix milliseconds.
-    pub at_ms: i64,
+    pub(crate) at_ms: i64,
     /// The client's name.
-    pub originator: String,
+    pub(crate) originator: String,
     /// What the client sent.
     #[serde(flatten)]
-    pub said: FeedbackUploadParams,
+    pub(crate) said: FeedbackUploadParams,
 }
 
 /// Why a report is not kept.
 #[derive(Debug, thiserror::Error)]
-pub enum FeedbackError {
+pub(crate) enum FeedbackError {
     /// It is too large.
     #[error("this feedback has {bytes} bytes, more than {most}; shorten it", most = policy::FEEDBACK_BYTES)]
     TooLarge {
@@ -58,7 +58,7 @@ pub enum FeedbackError {
 impl FeedbackError {
     /// The error as the wire says it.
     #[must_use]
-    pub fn to_wire(&self) -> WireError {
+    pub(crate) fn to_wire(&self) -> WireError {
         let text = self.to_string();
         match self {
             Self::TooLarge { .. } => WireError::invalid_params("feedbackTooLarge", text),
@@ -72,7 +72,7 @@ impl FeedbackError {
 ///
 /// # Errors
 /// [`FeedbackError`]; nothing was written then.
-pub fn keep(folder: &Path, report: &Report) -> Result<PathBuf, FeedbackError> {
+pub(crate) fn keep(folder: &Path, report: &Report) -> Result<PathBuf, FeedbackError> {
     let fault = |path: &Path| {
         let path = path.to_owned();
         move |source| FeedbackError::Io { path, source }

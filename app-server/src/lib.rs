@@ -1,34 +1,34 @@
 //! Skein: a websocket app-server that owns the life of threads. ARCHITECTURE.md is the map of these rooms.
 
-pub mod app;
-pub mod approved;
+pub(crate) mod app;
+pub(crate) mod approved;
 pub mod backup;
 pub mod config;
-pub mod connection;
+pub(crate) mod connection;
 pub mod export;
-pub mod feedback;
+pub(crate) mod feedback;
 pub mod fsck;
 #[cfg(test)]
 mod fuzz;
-pub mod handlers;
-pub mod http;
+pub(crate) mod handlers;
+pub(crate) mod http;
 pub mod import;
-pub mod markers;
-pub mod memory;
-pub mod models;
-pub mod outbox;
+pub(crate) mod markers;
+pub(crate) mod memory;
+pub(crate) mod models;
+pub(crate) mod outbox;
 pub mod policy;
-pub mod pressure;
+pub(crate) mod pressure;
 pub mod reindex;
-pub mod reload;
-pub mod repair;
+pub(crate) mod reload;
+pub(crate) mod repair;
 pub mod room;
-pub mod router;
-pub mod search;
-pub mod server;
+pub(crate) mod router;
+pub(crate) mod search;
+pub(crate) mod server;
 pub mod telemetry;
-pub mod thread;
-pub mod trash;
-pub mod turn;
+pub(crate) mod thread;
+pub(crate) mod trash;
+pub(crate) mod turn;
 
 pub use server::{Server, StartError};

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::policy;
 
 /// Runs until `stop`, then takes what waits, and ends.
-pub async fn run(
+pub(crate) async fn run(
     mut closed: mpsc::Receiver<OpenMark>,
     store: Arc<dyn RolloutStore>,
     index: Arc<dyn ThreadIndex>,

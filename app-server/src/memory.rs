@@ -11,39 +11,39 @@ use crate::policy;
 
 /// Tells that much may have been freed. Level-triggered: many calls are one.
 #[derive(Debug, Default)]
-pub struct Freed(Notify);
+pub(crate) struct Freed(Notify);
 
 impl Freed {
     /// A connection or a thread has ended.
-    pub fn note(&self) {
+    pub(crate) fn note(&self) {
         self.0.notify_one();
     }
 }
 
 /// Wakes who makes room. Level-triggered: wake-ups merge, none is lost.
 #[derive(Debug, Default)]
-pub struct Pressure(Arc<Notify>);
+pub(crate) struct Pressure(Arc<Notify>);
 
 impl Pressure {
     /// One that others wake too.
     #[must_use]
-    pub fn woken_by(others: Arc<Notify>) -> Self {
+    pub(crate) fn woken_by(others: Arc<Notify>) -> Self {
         Self(others)
     }
 
     /// A thread was loaded, or has become idle, or the limits have changed.
-    pub fn look(&self) {
+    pub(crate) fn look(&self) {
         self.0.notify_one();
     }
 
     /// Until somebody has asked for a look.
-    pub async fn asked(&self) {
+    pub(crate) async fn asked(&self) {
         self.0.notified().await;
     }
 }
 
 /// Gives back what is free a while after something has ended, until `stop`. Sleeps while nothing ends.
-pub async fn run(freed: Arc<Freed>, tasks: Tasks, stop: CancellationToken) {
+pub(crate) async fn run(freed: Arc<Freed>, tasks: Tasks, stop: CancellationToken) {
     let rounds = async {
         loop {
             freed.0.notified().await;
@@ -61,7 +61,7 @@ use nix::libc;
 
 /// Has the allocator map each large buffer by itself, so that it goes back when it is freed, wherever it is.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-pub fn tune() {
+pub(crate) fn tune() {
     for option in [libc::M_MMAP_THRESHOLD, libc::M_TRIM_THRESHOLD] {
         // SAFETY: it changes a number of the allocator, under its own lock.
         if unsafe { libc::mallopt(option, policy::LARGE_BUFFER) } == 0 {
@@ -72,22 +72,22 @@ pub fn tune() {
 
 /// Gives back every free page. Blocks for some milliseconds.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-pub fn give_back() {
+pub(crate) fn give_back() {
     // SAFETY: it takes the allocator's own locks, and touches only what is free.
     unsafe { libc::malloc_trim(0) };
 }
 
 /// Other allocators give back by themselves.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub fn tune() {}
+pub(crate) fn tune() {}
 
 /// Other allocators give back by themselves.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub fn give_back() {}
+pub(crate) fn give_back() {}
 
 /// The server's resident memory, bytes; 0 where the system does not tell.
 #[must_use]
-pub fn resident() -> u64 {
+pub(crate) fn resident() -> u64 {
     skein_base::system::resident(nix::unistd::Pid::this()).unwrap_or_default()
 }
 

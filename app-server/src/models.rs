@@ -6,13 +6,13 @@ use std::sync::Arc;
 use crate::thread::Context;
 
 /// Fetches the models of the provider that threads have unless they name another one.
-pub fn refresh_default(context: &Arc<Context>) {
+pub(crate) fn refresh_default(context: &Arc<Context>) {
     let name = context.config().model_provider.clone();
     refresh(context, &name);
 }
 
 /// Fetches the models of a provider, when that is due. Only of one that the settings have a word of.
-pub fn refresh(context: &Arc<Context>, name: &str) {
+pub(crate) fn refresh(context: &Arc<Context>, name: &str) {
     let config = context.config();
     let is_named = config.model_provider == name || config.providers.get(name).is_some_and(|spec| spec.named);
     if !is_named {

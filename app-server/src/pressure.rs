@@ -20,7 +20,7 @@ use crate::thread::registry::ThreadHandle;
 mod tests;
 
 /// Makes room until `stop`. Without a limit of memory, and with enough descriptors, it sleeps until [`memory::Pressure::look`].
-pub async fn run(context: Arc<Context>, stop: CancellationToken) {
+pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
     let mut judge = Judge::default();
     let mut next_look = context.clock.now();
     loop {

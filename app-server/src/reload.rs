@@ -20,7 +20,7 @@ use crate::thread::subscribers::Broadcast;
 
 /// Why settings that were looked at again are not in force.
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
+pub(crate) enum Refused {
     /// They are wrong.
     #[error(transparent)]
     Wrong(ConfigErrors),
@@ -32,7 +32,7 @@ pub enum Refused {
 impl Refused {
     /// The error as the wire says it.
     #[must_use]
-    pub fn to_wire(&self) -> WireError {
+    pub(crate) fn to_wire(&self) -> WireError {
         let text = format!("the settings cannot be used, nothing has changed: {self}");
         match self {
             Self::Wrong(_) => WireError::invalid_request("badConfig", text),
@@ -47,7 +47,7 @@ impl Refused {
 ///
 /// # Errors
 /// [`Refused`]; the settings that were in force still are.
-pub async fn reload(context: &Arc<Context>) -> Result<(), Refused> {
+pub(crate) async fn reload(context: &Arc<Context>) -> Result<(), Refused> {
     let _turn = context.settings.turn().await;
     let origin = context.config().origin.clone();
     let look = move || origin.and_then(|origin| origin.look());
@@ -86,7 +86,7 @@ async fn all_have_looked(context: &Context) {
 ///
 /// # Errors
 /// What was wrong with it; it is in the log, too.
-pub fn take(context: &Arc<Context>, read: Result<Config, ConfigErrors>) -> Result<(), ConfigErrors> {
+pub(crate) fn take(context: &Arc<Context>, read: Result<Config, ConfigErrors>) -> Result<(), ConfigErrors> {
     let config = match read {
         Ok(config) => config,
         Err(errors) => {
@@ -120,7 +120,7 @@ pub fn take(context: &Arc<Context>, read: Result<Config, ConfigErrors>) -> Resul
 
 /// What was odd in the settings, as clients hear it.
 #[must_use]
-pub fn config_warning(context: &Context, summary: String) -> Broadcast {
+pub(crate) fn config_warning(context: &Context, summary: String) -> Broadcast {
     let path = context.config().home.join(config::FILE).display().to_string();
     let params = ConfigWarningNotification { details: None, path: Some(path), range: None, summary };
     Notice::new::<ConfigWarning>(Scope::All, &params, context.clock.wall(), None).broadcast

@@ -23,7 +23,7 @@ use crate::thread::subscribers::Broadcast;
 
 /// How far the repair is. Shared by everybody.
 #[derive(Debug, Default)]
-pub struct Repair {
+pub(crate) struct Repair {
     progress: Mutex<Progress>,
 }
 
@@ -36,18 +36,18 @@ struct Progress {
 
 impl Repair {
     /// So many threads were found open. Nothing is told yet: nobody is connected.
-    pub fn schedule(&self, threads: usize) {
+    pub(crate) fn schedule(&self, threads: usize) {
         self.progress().counts.total = u64::try_from(threads).unwrap_or(u64::MAX);
     }
 
     /// How far it is.
     #[must_use]
-    pub fn counts(&self) -> RepairCounts {
+    pub(crate) fn counts(&self) -> RepairCounts {
         self.progress().counts
     }
 
     /// Tells a connection that has come just now, in order with what everybody is told.
-    pub fn tell_newcomer(&self, context: &Context, connection: ConnectionId) {
+    pub(crate) fn tell_newcomer(&self, context: &Context, connection: ConnectionId) {
         let progress = self.progress();
         if progress.counts.total > 0 {
             context.subscribers.publish_to(connection, &broadcast(context, progress.counts));
@@ -79,7 +79,7 @@ fn broadcast(context: &Context, repair: RepairCounts) -> Broadcast {
 }
 
 /// Mends these threads, one after the other, until `stop`, which waits for the one that is under way.
-pub async fn run(
+pub(crate) async fn run(
     context: Arc<Context>,
     repair: Arc<Repair>,
     threads: Vec<ThreadId>,

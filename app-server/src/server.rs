@@ -191,7 +191,7 @@ impl Server {
         }
     }
 
-    /// Looks at the settings again. See [`reload::reload`].
+    /// Looks at the settings again. See `reload::reload`.
     pub async fn reload(&self) {
         // What was wrong is in the log.
         reload::reload(&self.services.context).await.ok();

@@ -22,7 +22,7 @@ use tracing_subscriber::fmt::time::FormatTime;
 use crate::policy;
 
 /// The variable with the filter, such as `debug` or `skein_app_server::thread=trace,warn`.
-pub const FILTER: &str = "SKEIN_LOG";
+pub(crate) const FILTER: &str = "SKEIN_LOG";
 
 /// What is written where the variable is not set: the helpers' protocol library tells each of its steps at info, what a helper
 /// asks and is refused at warn, however often that is, and each server over HTTP that is not there as an error of its own,
@@ -42,7 +42,7 @@ pub enum Stderr {
 }
 
 /// Writes lines `TIMESTAMP LEVEL target: text` to stderr from now on, those of level info and above unless
-/// [`FILTER`] says otherwise. A second call in one process changes nothing.
+/// `FILTER` says otherwise. A second call in one process changes nothing.
 pub fn start(stderr: Stderr) {
     // As no-color.org asks for.
     let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());

@@ -15,7 +15,7 @@ use crate::config::Settings;
 use crate::policy;
 
 /// Looks into the trash at once and then again and again, until `stop`. A purge that is under way then ends by itself.
-pub async fn run(
+pub(crate) async fn run(
     store: Arc<dyn RolloutStore>,
     settings: Arc<Settings>,
     clock: Clock,

@@ -46,7 +46,9 @@ fn has_legacy_inside(tool: &Value) -> bool {
 ///
 /// # Errors
 /// When a tool fits neither, or the forms are mixed.
-pub fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<DynamicToolSpec>>, D::Error> {
+pub(crate) fn read<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<DynamicToolSpec>>, D::Error> {
     let Some(tools) = Option::<Vec<Value>>::deserialize(deserializer)? else { return Ok(None) };
     let legacy = tools.iter().filter(|tool| is_legacy(tool)).count();
     if (legacy > 0 && legacy < tools.len()) || tools.iter().any(has_legacy_inside) {

@@ -19,24 +19,24 @@ type Unzipped = GzDecoder<BufReader<File>>;
 /// A file of a backup, as it goes by.
 pub(super) struct Passing<'a> {
     /// Its name in a home.
-    pub path: &'a str,
+    pub(crate) path: &'a str,
     /// The thread whose rollout it is.
-    pub thread: Option<ThreadId>,
+    pub(crate) thread: Option<ThreadId>,
     /// When it was last written, Unix seconds.
-    pub written: u64,
+    pub(crate) written: u64,
     /// Its content.
-    pub content: &'a mut dyn Read,
+    pub(crate) content: &'a mut dyn Read,
 }
 
 /// A backup that was found whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
     /// The SHA-256 of its manifest: which backup this is.
-    pub id: String,
+    pub(crate) id: String,
     /// Files in it.
-    pub files: u64,
+    pub(crate) files: u64,
     /// Bytes of these files.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// Looks whether a file is a whole backup. Changes nothing.

@@ -1,7 +1,7 @@
 //! Backups: what a home holds that cannot be made again, in one file, and back.
 //!
-//! A backup is a tar archive under gzip: [`FIRST`] says what it is, then come settings, rollouts and blobs under the names
-//! that they have in a home, then [`MANIFEST`] with the length and the SHA-256 of each. Open markers and the index are
+//! A backup is a tar archive under gzip: `FIRST` says what it is, then come settings, rollouts and blobs under the names
+//! that they have in a home, then `MANIFEST` with the length and the SHA-256 of each. Open markers and the index are
 //! not in it: they follow from the rollouts. Neither are threads that were deleted. The secrets of threads are in it only where that
 //! was asked for.
 //!
@@ -25,9 +25,9 @@ pub mod restore;
 mod tests;
 
 /// The first entry of a backup.
-pub const FIRST: &str = "skein-backup.json";
+pub(crate) const FIRST: &str = "skein-backup.json";
 /// The last entry: a line of JSON ([`Kept`]) for each of the others.
-pub const MANIFEST: &str = "manifest.jsonl";
+pub(crate) const MANIFEST: &str = "manifest.jsonl";
 /// The form of a backup without secrets of threads, which every version of Skein reads.
 const VERSION: u32 = 1;
 /// The form of one that has them.
@@ -63,17 +63,17 @@ struct Head {
 
 /// A line of the manifest: one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
+pub(crate) struct Kept {
     /// Its name, as in a home.
-    pub path: String,
+    pub(crate) path: String,
     /// Its length.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// The SHA-256 of its content, in lower-case hex.
-    pub sha256: String,
+    pub(crate) sha256: String,
 }
 
 /// What is in a backup, by name: length and SHA-256.
-pub type Contents = HashMap<String, (u64, String)>;
+pub(crate) type Contents = HashMap<String, (u64, String)>;
 
 /// What an entry of a backup is. Whatever has another name is none of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -23,7 +23,7 @@ use super::serve::{self, Serve, Signals, Start, stopped};
 use super::socket::{self, Proxy};
 
 #[derive(Debug, Args)]
-pub struct AppServer {
+pub(super) struct AppServer {
     /// stdio://; unix://PATH, a socket for websockets; unix://, the same in the home; or ws://127.0.0.1:PORT, which is skein serve
     /// [default: stdio://].
     #[arg(long, value_name = "URL")]
@@ -36,17 +36,17 @@ pub struct AppServer {
 
 /// What an app-server is asked for beside serving.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Carry bytes between standard input and output and the socket of an app-server that listens at unix://PATH.
     Proxy(Proxy),
 }
 
 impl AppServer {
-    pub fn new(listen: Option<String>, start: Start, command: Option<Command>) -> Self {
+    pub(super) fn new(listen: Option<String>, start: Start, command: Option<Command>) -> Self {
         Self { listen, start, command }
     }
 
-    pub fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         match self.speak().map_err(anyhow::Error::downcast) {
             Ok(code) => Ok(code),
             Err(Ok(error @ HomeError::Served { .. })) => home_alone::refused(error, false),
@@ -56,7 +56,7 @@ impl AppServer {
     }
 
     /// The same, for who prints no word of its own.
-    pub fn speak(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn speak(self) -> anyhow::Result<ExitCode> {
         if let Some(Command::Proxy(proxy)) = self.command {
             telemetry::start(Stderr::Queued);
             return proxy.run(&self.start);

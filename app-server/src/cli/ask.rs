@@ -9,7 +9,7 @@ use super::client::Client;
 use super::{Where, call, print_line, print_lines};
 
 #[derive(Debug, Args)]
-pub struct Ask {
+pub(super) struct Ask {
     #[command(flatten)]
     target: Where,
     /// Print the answer as JSON, on one line.
@@ -19,7 +19,7 @@ pub struct Ask {
 
 impl Ask {
     /// Asks, and prints what `table` makes of the answer.
-    pub async fn run<M: Method>(self, table: fn(&M::Response) -> String) -> anyhow::Result<()> {
+    pub(super) async fn run<M: Method>(self, table: fn(&M::Response) -> String) -> anyhow::Result<()> {
         let mut client = Client::open(&self.target).await?;
         let answer = client.call(M::INFO.wire, None, |_| Ok(())).await?;
         client.close().await;

@@ -12,7 +12,7 @@ use super::progress::Shown;
 use super::{home, print_line, say};
 
 #[derive(Debug, Args)]
-pub struct Backup {
+pub(super) struct Backup {
     /// The file to write: a tar archive under gzip.
     file: PathBuf,
     /// The home [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
@@ -31,7 +31,7 @@ pub struct Backup {
 }
 
 impl Backup {
-    pub fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let home = home(self.home.as_ref())?;
         let order = Order { home: &home, file: &self.file, force: self.force, secrets: self.with_secrets };
         let mut shown = Shown::in_steps("files", self.json);

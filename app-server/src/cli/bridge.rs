@@ -33,14 +33,14 @@ use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 use tokio_util::codec::FramedRead;
 
 use super::client::Link;
-pub use session::Whose;
+pub(super) use session::Whose;
 
 /// The id of our own request. No client knows it, so none has it.
 const LEAVE: &str = "skein-bridge-leave";
 
 /// Why a bridge has ended.
 #[derive(Debug)]
-pub enum Ended {
+pub(super) enum Ended {
     /// Nobody speaks, or listens, any more; the server, if there was one, has been told.
     Input,
     /// A signal came; the server, if there was one, has been told.
@@ -51,14 +51,14 @@ pub enum Ended {
 
 /// What a server says when it closes a connection; nothing when it just ends.
 #[derive(Debug, Default)]
-pub struct Reason {
+pub(super) struct Reason {
     text: Option<String>,
     ours: bool,
 }
 
 impl Reason {
     /// Whether it is something that the client has sent: another server would say the same.
-    pub fn is_ours(&self) -> bool {
+    pub(super) fn is_ours(&self) -> bool {
         self.ours
     }
 }
@@ -70,7 +70,7 @@ impl fmt::Display for Reason {
 }
 
 /// The standard streams, and what was said on them.
-pub struct Bridge {
+pub(super) struct Bridge {
     lines: FramedRead<Stdin, Lines>,
     printer: Printer,
     shared: Shared,
@@ -148,7 +148,7 @@ impl Shared {
 
 impl Bridge {
     /// A bridge for a client that was started with these flags, from which `config` was read.
-    pub fn new(flags: Flags, config: &Config) -> Self {
+    pub(super) fn new(flags: Flags, config: &Config) -> Self {
         let longest = config.limits.message_bytes;
         let settings = ClientSettings::of(config, &flags.settings);
         let lines = FramedRead::new(tokio::io::stdin(), Lines::new(longest));
@@ -169,7 +169,7 @@ impl Bridge {
     }
 
     /// Carries messages until the link to the server is lost, or until the input's end, or until `stopped`.
-    pub async fn carry(
+    pub(super) async fn carry(
         &mut self,
         link: Box<dyn Link>,
         server: Whose,
@@ -205,7 +205,7 @@ impl Bridge {
     }
 
     /// Waits for a link, and hears meanwhile whether the client is still there.
-    pub async fn meanwhile<T>(
+    pub(super) async fn meanwhile<T>(
         &mut self,
         found: impl Future<Output = T>,
         stopped: impl Future<Output = ()>,
@@ -232,7 +232,7 @@ impl Bridge {
     }
 
     /// Tells the client that nobody will answer what it waits for.
-    pub async fn give_up(&mut self, why: &anyhow::Error) {
+    pub(super) async fn give_up(&mut self, why: &anyhow::Error) {
         self.shared.with(|session| session.give_up(&format!("{why:#}")));
         // A client that does not read hears it on stderr.
         tokio::time::timeout(policy::LEAVE_MARGIN, self.printer.print(&self.shared)).await.ok();

@@ -10,7 +10,7 @@ use super::client::{CallError, Client};
 use super::{Where, print_line, print_lines};
 
 #[derive(Debug, Args)]
-pub struct Call {
+pub(super) struct Call {
     /// The method, as METHODS.md lists them.
     method: String,
     /// Its params, a JSON object; - reads them from stdin.
@@ -27,7 +27,7 @@ pub struct Call {
 }
 
 impl Call {
-    pub async fn run(self) -> anyhow::Result<()> {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
         let params = self.params.as_deref().map(read_params).transpose()?;
         let mut client = Client::open(&self.target).await?;
         let show = |text: &str| if self.follow { print_line(text) } else { Ok(()) };
@@ -68,7 +68,7 @@ fn read_params(given: &str) -> anyhow::Result<Box<RawValue>> {
 }
 
 /// An answer as a person reads it, or on one line.
-pub fn shown(answer: &RawValue, one_line: bool) -> anyhow::Result<String> {
+pub(super) fn shown(answer: &RawValue, one_line: bool) -> anyhow::Result<String> {
     let answer: serde_json::Value = serde_json::from_str(answer.get())?;
     Ok(if one_line { answer.to_string() } else { format!("{answer:#}") })
 }

@@ -52,14 +52,14 @@ async fn in_time<T>(opened: impl Future<Output = anyhow::Result<T>>) -> anyhow::
 }
 
 /// An open and initialised connection.
-pub struct Client {
+pub(super) struct Client {
     socket: Box<dyn Link>,
     last_id: i64,
 }
 
 /// What came instead of a result.
 #[derive(Debug, thiserror::Error)]
-pub enum CallError {
+pub(super) enum CallError {
     /// The server's refusal.
     #[error("{0}")]
     Refused(WireError),
@@ -71,7 +71,7 @@ pub enum CallError {
 impl Client {
     /// Connects to the server that `target` means and shakes hands: at the home's control socket, or at the websocket
     /// that was named.
-    pub async fn open(target: &Where) -> anyhow::Result<Self> {
+    pub(super) async fn open(target: &Where) -> anyhow::Result<Self> {
         let Some(url) = &target.url else {
             let root = std::path::absolute(home(target.home.as_ref())?).context("the home's path")?;
             return Self::open_home(&root).await;
@@ -81,7 +81,7 @@ impl Client {
     }
 
     /// Connects to the server of a home and shakes hands.
-    pub async fn open_home(root: &Path) -> anyhow::Result<Self> {
+    pub(super) async fn open_home(root: &Path) -> anyhow::Result<Self> {
         let link = link(root).await?;
         in_time(Self::greet(link)).await.with_context(|| silence(&HomePaths::new(root)))
     }
@@ -102,7 +102,7 @@ impl Client {
 
     /// Calls `method` and waits for its answer, however long that takes. Everything else that arrives meanwhile is
     /// shown to `other`.
-    pub async fn call(
+    pub(super) async fn call(
         &mut self,
         method: &str,
         params: Option<&RawValue>,
@@ -127,7 +127,7 @@ impl Client {
     }
 
     /// The next message of the server; none when the server has closed the connection.
-    pub async fn next(&mut self) -> anyhow::Result<Option<String>> {
+    pub(super) async fn next(&mut self) -> anyhow::Result<Option<String>> {
         while let Some(message) = self.socket.next().await {
             match message.context("the connection broke")? {
                 Message::Text(text) => return Ok(Some(text.to_string())),
@@ -139,7 +139,7 @@ impl Client {
     }
 
     /// Says goodbye, so that the server need not find out.
-    pub async fn close(mut self) {
+    pub(super) async fn close(mut self) {
         // The server may have closed first; there is nobody left to tell.
         let _ = self.socket.close().await;
     }

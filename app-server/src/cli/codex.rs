@@ -26,7 +26,7 @@ const VERSION: &str = concat!("0.169.0 (Skein ", env!("CARGO_PKG_VERSION"), ")")
 /// Skein under the name of Codex: the app-server, and what programs ask before they start it.
 #[derive(Debug, Parser)]
 #[command(name = "codex-cli", bin_name = NAME, version = VERSION, arg_required_else_help = true)]
-pub struct Codex {
+pub(crate) struct Codex {
     /// A setting over those of config.toml.
     #[arg(short = 'c', long = "config", value_name = "KEY=VALUE")]
     config: Vec<String>,
@@ -82,13 +82,13 @@ struct Asked {
 }
 
 /// Whether this program was called by the name.
-pub fn is_called() -> bool {
+pub(crate) fn is_called() -> bool {
     let called = std::env::args_os().next().map(PathBuf::from);
     called.as_deref().and_then(Path::file_name).is_some_and(|name| name == NAME)
 }
 
 /// Reads the command line; ends the program where it asks for help, or cannot be understood.
-pub fn parse() -> Codex {
+pub(crate) fn parse() -> Codex {
     Codex::try_parse().unwrap_or_else(|error| {
         let is_server = std::env::args_os().any(|word| word == "app-server");
         if is_server && error.use_stderr() {
@@ -102,7 +102,7 @@ pub fn parse() -> Codex {
 }
 
 impl Codex {
-    pub fn run(self) -> anyhow::Result<ExitCode> {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Login(Login { command: Some(LoginCommand::Status) }) => {
                 print_line("No account is needed: this is Skein")?;
@@ -140,14 +140,14 @@ impl Asked {
 }
 
 #[derive(Debug, Args)]
-pub struct Shim {
+pub(crate) struct Shim {
     /// The folder that gets the link `codex`; it is made where it is missing. To be named first in a PATH.
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }
 
 impl Shim {
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
         let program = std::env::current_exe().context("the path of this program")?;
         let link = self.folder.join(NAME);
         fs::create_dir_all(&self.folder).with_context(|| self.folder.display().to_string())?;

@@ -22,7 +22,7 @@ use super::out::one_line;
 use super::print_lines;
 
 #[derive(Debug, Args)]
-pub struct Doctor {
+pub(super) struct Doctor {
     /// The home [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
@@ -86,7 +86,7 @@ struct Report {
 }
 
 impl Doctor {
-    pub async fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let flags = Flags { home: self.home.clone(), settings: self.settings, ..Flags::default() };
         let (configured, mut findings) = settings(&flags);
         findings.extend(readers(&flags));

@@ -20,7 +20,7 @@ use super::{home, say};
 const UNKNOWN: u8 = 4;
 
 #[derive(Debug, Args)]
-pub struct Export {
+pub(super) struct Export {
     /// The thread's id.
     thread: ThreadId,
     /// The home [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
@@ -41,7 +41,7 @@ enum Words {
 }
 
 impl Export {
-    pub async fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         telemetry::start(Stderr::Direct);
         let home = home(self.home.as_ref())?;
         let format = match self.format {

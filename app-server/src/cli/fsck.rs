@@ -20,10 +20,10 @@ use super::{home, print_line, say};
 /// The exit code when the check could not be made.
 const OPERATIONAL: u8 = 8;
 /// The exit code when it was asked for in the wrong way.
-pub const USAGE: u8 = 16;
+pub(super) const USAGE: u8 = 16;
 
 #[derive(Debug, Args)]
-pub struct Fsck {
+pub(super) struct Fsck {
     /// The home [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
@@ -44,7 +44,7 @@ pub struct Fsck {
 
 impl Fsck {
     /// Exit codes are those of fsck(8).
-    pub async fn run(self) -> ExitCode {
+    pub(super) async fn run(self) -> ExitCode {
         telemetry::start(Stderr::Direct);
         match self.check().await {
             Ok(summary) => ExitCode::from(summary.exit_code()),

@@ -7,7 +7,7 @@ use skein_protocol::extension::{HelperDetail, HelperIsolation, HelperState, Skei
 use super::out::one_line;
 
 /// A line for each helper, its processes below it, indented as they descend from each other.
-pub fn table(listed: &SkeinHelpersListResponse) -> String {
+pub(super) fn table(listed: &SkeinHelpersListResponse) -> String {
     if listed.data.is_empty() {
         return "there are no helpers".to_owned();
     }

@@ -10,7 +10,7 @@ use skein_store::home::{Home, HomeError};
 use super::{print_line, say};
 
 /// The exit code when somebody else has the home.
-pub const IN_USE: u8 = 3;
+pub(super) const IN_USE: u8 = 3;
 
 /// Takes the home at `root` for the sub-command `doing`, and makes it where it is missing; or says who has it and answers
 /// with the exit code: on stderr, and with `json` also on stdout, as
@@ -18,7 +18,7 @@ pub const IN_USE: u8 = 3;
 ///
 /// # Errors
 /// When the home cannot be had for another reason.
-pub fn take(root: &Path, doing: &str, json: bool) -> anyhow::Result<Result<Home, ExitCode>> {
+pub(super) fn take(root: &Path, doing: &str, json: bool) -> anyhow::Result<Result<Home, ExitCode>> {
     match Home::take(root, doing) {
         Ok(home) => Ok(Ok(home)),
         Err(error) => refused(error, json).map(Err),
@@ -29,7 +29,7 @@ pub fn take(root: &Path, doing: &str, json: bool) -> anyhow::Result<Result<Home,
 ///
 /// # Errors
 /// The error itself, when it is another than that somebody has the home.
-pub fn refused(error: HomeError, json: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn refused(error: HomeError, json: bool) -> anyhow::Result<ExitCode> {
     let HomeError::Served { holder, home: _ } = &error else { return Err(error.into()) };
     if json {
         let by = json!({

@@ -12,7 +12,7 @@ use super::progress::Shown;
 use super::{home, home_alone, out, print_line, say};
 
 #[derive(Debug, Args)]
-pub struct Import {
+pub(super) struct Import {
     /// The home of Codex (such as ~/.codex), a folder with rollout-*.jsonl in it, or one such file. It is only read.
     #[arg(value_name = "DIR")]
     from: PathBuf,
@@ -25,7 +25,7 @@ pub struct Import {
 }
 
 impl Import {
-    pub async fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         telemetry::start(Stderr::Direct);
         let home = home(self.home.as_ref())?;
         let mut shown = Shown::of("rollouts", self.json);

@@ -16,7 +16,7 @@ use skein_app_server::config::edit::{Access, SettingsFile};
 use super::{home, out, print_line};
 
 #[derive(Debug, Args)]
-pub struct Mcp {
+pub(super) struct Mcp {
     #[command(subcommand)]
     command: Command,
 }
@@ -56,7 +56,7 @@ struct Remove {
 }
 
 impl Mcp {
-    pub async fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::List(list) => list.run().map(|()| ExitCode::SUCCESS),
             Command::Add(add) => add.run().await.map(|()| ExitCode::SUCCESS),

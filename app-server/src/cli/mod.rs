@@ -6,7 +6,7 @@ mod backup;
 mod bridge;
 mod call;
 mod client;
-pub mod codex;
+pub(crate) mod codex;
 mod doctor;
 mod export;
 mod fsck;
@@ -39,7 +39,7 @@ use out::{causes, print_line, print_lines, say};
 /// A websocket app-server that owns the life of threads (conversations with an agent).
 #[derive(Debug, Parser)]
 #[command(name = "skein", version, arg_required_else_help = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
 }
@@ -92,7 +92,7 @@ struct Where {
 }
 
 /// Reads the command line; ends the program where it asks for help, or cannot be understood.
-pub fn parse() -> Cli {
+pub(crate) fn parse() -> Cli {
     Cli::try_parse().unwrap_or_else(|error| {
         // The codes of fsck are those of fsck(8), in which 2 means something else.
         let is_fsck = std::env::args_os().nth(1).is_some_and(|command| command == "fsck");
@@ -102,7 +102,7 @@ pub fn parse() -> Cli {
 
 /// Ends the program with the help that was asked for, or with this code and what is wrong with the arguments. They may hold texts of
 /// others.
-pub fn end(error: &clap::Error, code: i32) -> ! {
+pub(crate) fn end(error: &clap::Error, code: i32) -> ! {
     if error.use_stderr() {
         out::print_error(&error.render().to_string());
         std::process::exit(code)
@@ -111,7 +111,7 @@ pub fn end(error: &clap::Error, code: i32) -> ! {
 }
 
 /// Does what was asked, and says on stderr why it could not.
-pub fn run(cli: Cli) -> ExitCode {
+pub(crate) fn run(cli: Cli) -> ExitCode {
     own_files();
     let well = |()| ExitCode::SUCCESS;
     let done = match cli.command {
@@ -144,7 +144,7 @@ fn own_files() {
 }
 
 /// The exit code of what was done; says on stderr why it could not be.
-pub fn code(done: anyhow::Result<ExitCode>) -> ExitCode {
+pub(crate) fn code(done: anyhow::Result<ExitCode>) -> ExitCode {
     done.unwrap_or_else(|error| {
         say(causes(&error));
         ExitCode::FAILURE

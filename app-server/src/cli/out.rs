@@ -13,7 +13,7 @@ use skein_app_server::telemetry;
 ///
 /// # Errors
 /// The system's error.
-pub fn print_line(text: &str) -> anyhow::Result<()> {
+pub(super) fn print_line(text: &str) -> anyhow::Result<()> {
     print(&one_line(text))
 }
 
@@ -21,7 +21,7 @@ pub fn print_line(text: &str) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// As [`print_line`].
-pub fn print_lines(text: &str) -> anyhow::Result<()> {
+pub(super) fn print_lines(text: &str) -> anyhow::Result<()> {
     print(&lines(text))
 }
 
@@ -35,18 +35,18 @@ fn print(text: &str) -> anyhow::Result<()> {
 
 /// Says something on stderr. Its further lines are indented, so that none looks like a line of this program. Nobody may read it:
 /// that changes nothing of what the program does.
-pub fn say(what: impl Display) {
+pub(super) fn say(what: impl Display) {
     let text = lines(&format!("skein: {what}")).trim_end().replace('\n', "\n  ");
     telemetry::write(&format!("{text}\n"));
 }
 
 /// Prints lines to stderr. As with [`say`], nobody may read them.
-pub fn print_error(text: &str) {
+pub(super) fn print_error(text: &str) {
     telemetry::write(&lines(text));
 }
 
 /// An error with its causes. A cause that the words before it name already is left out.
-pub fn causes(error: &anyhow::Error) -> String {
+pub(super) fn causes(error: &anyhow::Error) -> String {
     let mut said = String::new();
     for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
         if said.is_empty() {
@@ -59,12 +59,12 @@ pub fn causes(error: &anyhow::Error) -> String {
 }
 
 /// A path as JSON shows it, which has no word for bytes that are no text.
-pub fn path(path: &Path) -> String {
+pub(super) fn path(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
 /// A text as one line in which nothing controls a terminal.
-pub fn one_line(text: &str) -> Cow<'_, str> {
+pub(super) fn one_line(text: &str) -> Cow<'_, str> {
     shown(text, |c| c == '\t')
 }
 
@@ -98,7 +98,7 @@ fn controls(c: char) -> bool {
 /// Stdout for a text that others have written. A terminal gets nothing that controls it; a file or a pipe gets the text as it is. A
 /// reader that went away, as `head` does, is no error.
 #[derive(Debug)]
-pub struct Foreign<W> {
+pub(super) struct Foreign<W> {
     out: W,
     is_terminal: bool,
     /// The beginning of a character whose rest has not come.
@@ -106,7 +106,7 @@ pub struct Foreign<W> {
 }
 
 impl Foreign<io::BufWriter<io::Stdout>> {
-    pub fn stdout() -> Self {
+    pub(super) fn stdout() -> Self {
         let stdout = io::stdout();
         Self { is_terminal: stdout.is_terminal(), out: io::BufWriter::new(stdout), cut: Vec::new() }
     }

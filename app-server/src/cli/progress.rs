@@ -9,7 +9,7 @@ use super::print_line;
 const LINES: u64 = 100;
 
 /// Shows it.
-pub struct Shown {
+pub(super) struct Shown {
     bar: ProgressBar,
     json: bool,
     last: Option<(Option<&'static str>, Option<u64>)>,
@@ -17,12 +17,12 @@ pub struct Shown {
 
 impl Shown {
     /// Of work on `things`, in one step that needs no name.
-    pub fn of(things: &str, json: bool) -> Self {
+    pub(super) fn of(things: &str, json: bool) -> Self {
         Self::as_a_bar(&format!("{{wide_bar}} {{human_pos}} of {{human_len}} {things}, {{eta}} to go"), json)
     }
 
     /// Of work on `things` in several steps.
-    pub fn in_steps(things: &str, json: bool) -> Self {
+    pub(super) fn in_steps(things: &str, json: bool) -> Self {
         Self::as_a_bar(
             &format!("{{wide_bar}} {{human_pos}} of {{human_len}} {things} {{msg}}, {{eta}} to go"),
             json,
@@ -38,12 +38,12 @@ impl Shown {
     }
 
     /// So many things are done.
-    pub fn at(&mut self, done: u64, total: u64) {
+    pub(super) fn at(&mut self, done: u64, total: u64) {
         self.show(None, done, total);
     }
 
     /// So many things are done in this step.
-    pub fn at_step(&mut self, step: &'static str, done: u64, total: u64) {
+    pub(super) fn at_step(&mut self, step: &'static str, done: u64, total: u64) {
         self.bar.set_message(step);
         self.show(Some(step), done, total);
     }
@@ -64,7 +64,7 @@ impl Shown {
     }
 
     /// The work is done.
-    pub fn end(&self) {
+    pub(super) fn end(&self) {
         self.bar.finish_and_clear();
     }
 }

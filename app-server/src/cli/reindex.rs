@@ -13,7 +13,7 @@ use super::progress::Shown;
 use super::{home, home_alone, print_line};
 
 #[derive(Debug, Args)]
-pub struct Reindex {
+pub(super) struct Reindex {
     /// The home [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
@@ -23,7 +23,7 @@ pub struct Reindex {
 }
 
 impl Reindex {
-    pub async fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         telemetry::start(Stderr::Direct);
         let home = home(self.home.as_ref())?;
         let mut shown = Shown::of("histories", self.json);

@@ -13,7 +13,7 @@ use super::progress::Shown;
 use super::{home, home_alone, print_line};
 
 #[derive(Debug, Args)]
-pub struct Restore {
+pub(super) struct Restore {
     /// The backup, as `skein backup` wrote it.
     file: PathBuf,
     /// The home; it is made where it is missing
@@ -29,7 +29,7 @@ pub struct Restore {
 }
 
 impl Restore {
-    pub async fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         telemetry::start(Stderr::Direct);
         let root = home(self.home.as_ref())?;
         restore::may(&root, self.force)?;

@@ -21,7 +21,7 @@ use super::out::path;
 use super::{home_alone, print_line, socket};
 
 #[derive(Debug, Args)]
-pub struct Serve {
+pub(super) struct Serve {
     /// Where to listen: ws://127.0.0.1:PORT (port 0 takes a free one), or unix://PATH, or unix:// for a socket in the home
     /// [default: ws://127.0.0.1:4500].
     #[arg(long, value_name = "URL")]
@@ -32,7 +32,7 @@ pub struct Serve {
 
 /// What a server is started with, wherever it listens.
 #[derive(Debug, Default, Clone, Args)]
-pub struct Start {
+pub(super) struct Start {
     /// The folder with everything that lasts [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
     #[arg(long, value_name = "DIR")]
     pub home: Option<PathBuf>,
@@ -50,7 +50,7 @@ pub struct Start {
 
 impl Start {
     /// The settings of this start; what is odd in them is in the log.
-    pub fn load(self, listen: Option<String>) -> anyhow::Result<Config> {
+    pub(super) fn load(self, listen: Option<String>) -> anyhow::Result<Config> {
         room::look()?;
         let config = Config::load(&self.flags(listen))
             .map_err(|errors| anyhow::anyhow!("these settings cannot be used:\n{errors}"))?;
@@ -71,11 +71,11 @@ impl Start {
 }
 
 impl Serve {
-    pub fn new(listen: String, start: Start) -> Self {
+    pub(super) fn new(listen: String, start: Start) -> Self {
         Self { listen: Some(listen), start }
     }
 
-    pub fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         telemetry::start(Stderr::Queued);
         anyhow::ensure!(
             self.listen.as_deref() != Some(STDIO),
@@ -134,7 +134,7 @@ impl Announcement {
     ///
     /// # Errors
     /// When the system refuses a thread.
-    pub fn print(line: String) -> anyhow::Result<Self> {
+    pub(super) fn print(line: String) -> anyhow::Result<Self> {
         let (done, printed) = oneshot::channel();
         let print = move || {
             // The server may have ended meanwhile.
@@ -145,7 +145,7 @@ impl Announcement {
     }
 
     /// Waits until the line cannot be printed; never returns where it can.
-    pub async fn failed(&mut self) -> anyhow::Error {
+    pub(super) async fn failed(&mut self) -> anyhow::Error {
         if let Some(printed) = &mut self.printed {
             let printed = printed.await.context("stdout").flatten();
             self.printed = None;

@@ -113,7 +113,7 @@ async fn relay(mut visitor: UnixStream, mut link: UnixStream) {
 
 /// Carries bytes between standard streams and a socket.
 #[derive(Debug, Clone, Args)]
-pub struct Proxy {
+pub(super) struct Proxy {
     /// The socket [default: app-server-control/app-server-control.sock in the home, else the control socket of its server].
     #[arg(long, value_name = "PATH")]
     sock: Option<PathBuf>,
@@ -124,7 +124,7 @@ impl Proxy {
     ///
     /// # Errors
     /// When nobody listens at the socket, or the standard streams break.
-    pub fn run(&self, start: &Start) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(&self, start: &Start) -> anyhow::Result<ExitCode> {
         let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
         let done = runtime.block_on(async { carry(self.reach(start).await?).await });
         // A read of standard input may be under way for ever; it must not hold the exit.

@@ -11,7 +11,7 @@ use skein_store::home::listens;
 use super::out::one_line;
 
 /// One line a subject: its name, then its numbers.
-pub fn table(status: &SkeinStatusResponse) -> String {
+pub(super) fn table(status: &SkeinStatusResponse) -> String {
     let rows = server(status).into_iter().chain(threads(status)).chain(helpers(status)).chain(work(status));
     let rows = rows.chain(histories(status));
     let line = |(name, numbers): (&str, String)| format!("{name:<12}{}", one_line(&numbers));

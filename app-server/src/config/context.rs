@@ -10,13 +10,13 @@ use crate::policy;
 
 /// What models are told before a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ContextConfig {
+pub(crate) struct ContextConfig {
     /// Where and when they work (`include_environment_context`).
-    pub environment: bool,
+    pub(crate) environment: bool,
     /// Bytes of `AGENTS.md` files (`project_doc_max_bytes`); 0 for none.
-    pub doc_bytes: usize,
+    pub(crate) doc_bytes: usize,
     /// Names of other files that are read where there is no `AGENTS.md` (`project_doc_fallback_filenames`).
-    pub doc_fallback: Vec<String>,
+    pub(crate) doc_fallback: Vec<String>,
 }
 
 impl Default for ContextConfig {
@@ -27,7 +27,7 @@ impl Default for ContextConfig {
 
 /// What one place says of it; what it leaves out is said by the place below.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ContextOverride {
+pub(crate) struct ContextOverride {
     environment: Option<bool>,
     doc_bytes: Option<usize>,
     doc_fallback: Option<Vec<String>>,
@@ -45,7 +45,7 @@ impl ContextOverride {
 
     /// What is said here, and else what `base` says.
     #[must_use]
-    pub fn over(&self, base: &ContextConfig) -> ContextConfig {
+    pub(crate) fn over(&self, base: &ContextConfig) -> ContextConfig {
         ContextConfig {
             environment: self.environment.unwrap_or(base.environment),
             doc_bytes: self.doc_bytes.unwrap_or(base.doc_bytes),
@@ -56,19 +56,19 @@ impl ContextOverride {
 
 /// Which `AGENTS.md` files are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DocsPolicy {
+pub(crate) struct DocsPolicy {
     /// The home, whose file holds for every thread.
-    pub home: PathBuf,
+    pub(crate) home: PathBuf,
     /// Bytes of all files of a repository together, and of the home's file. 0: none is read.
-    pub most: usize,
+    pub(crate) most: usize,
     /// Other names, where a folder has none of the usual ones.
-    pub fallback: Vec<String>,
+    pub(crate) fallback: Vec<String>,
 }
 
 impl Config {
     /// Which files models read of the directory of a thread that says this itself.
     #[must_use]
-    pub fn docs(&self, own: &ContextOverride) -> DocsPolicy {
+    pub(crate) fn docs(&self, own: &ContextOverride) -> DocsPolicy {
         let ContextConfig { doc_bytes, doc_fallback, .. } = own.over(&self.context);
         DocsPolicy { home: self.home.clone(), most: doc_bytes, fallback: doc_fallback }
     }

@@ -27,8 +27,8 @@ mod take;
 #[cfg(test)]
 mod tests;
 
-pub use approve::NotWritten;
-pub use set::{Merge, segments};
+pub(crate) use approve::NotWritten;
+pub(crate) use set::{Merge, segments};
 use table::{change_way, written};
 
 /// The table of helpers.
@@ -151,7 +151,7 @@ pub enum EditError {
 impl EditError {
     /// The error as the wire says it.
     #[must_use]
-    pub fn to_wire(&self) -> WireError {
+    pub(crate) fn to_wire(&self) -> WireError {
         let text = self.to_string();
         match self {
             Self::Io { .. } | Self::Busy { .. } | Self::Home(_) => {
@@ -207,7 +207,7 @@ impl SettingsFile {
     ///
     /// # Errors
     /// As [`SettingsFile::open`].
-    pub fn open_under(flags: &[String], home: &Path, access: Access) -> Result<Self, EditError> {
+    pub(crate) fn open_under(flags: &[String], home: &Path, access: Access) -> Result<Self, EditError> {
         Self::open_within(policy::SETTINGS_PATIENCE, flags, home, access)
     }
 
@@ -249,7 +249,7 @@ impl SettingsFile {
 
     /// The version of what is in the file, as `config/read` shows it; empty where there is none.
     #[must_use]
-    pub fn version(&self) -> &str {
+    pub(crate) fn version(&self) -> &str {
         &self.version
     }
 
@@ -257,7 +257,7 @@ impl SettingsFile {
     ///
     /// # Errors
     /// [`EditError::Moved`].
-    pub fn expect(&self, expected: &str) -> Result<(), EditError> {
+    pub(crate) fn expect(&self, expected: &str) -> Result<(), EditError> {
         if self.version == expected {
             return Ok(());
         }
@@ -282,7 +282,7 @@ impl SettingsFile {
     ///
     /// # Errors
     /// [`EditError::Name`], [`EditError::Exists`].
-    pub fn add(&mut self, spec: &HelperSpec, present: Present) -> Result<Vec<String>, EditError> {
+    pub(crate) fn add(&mut self, spec: &HelperSpec, present: Present) -> Result<Vec<String>, EditError> {
         let name = spec.name.as_str();
         if !is_name(name) {
             return Err(EditError::Name { name: name.to_owned() });
@@ -302,7 +302,7 @@ impl SettingsFile {
     /// Does the same if a server would take the file then, and could start the helper. Else nothing is changed.
     ///
     /// # Errors
-    /// As [`SettingsFile::add`], [`EditError::Refused`], [`EditError::Unusable`].
+    /// As `SettingsFile::add`, [`EditError::Refused`], [`EditError::Unusable`].
     pub fn add_usable(&mut self, spec: &HelperSpec, present: Present) -> Result<Vec<String>, EditError> {
         let name = || spec.name.as_str().to_owned();
         spec.check().map_err(|why| EditError::Unusable { name: name(), why })?;

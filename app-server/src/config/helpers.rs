@@ -21,7 +21,7 @@ use crate::policy;
 
 /// What one place says about a helper; what it leaves out is said by the place below.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HelperOverride {
+pub(crate) struct HelperOverride {
     place: Place,
     stdio: StdioOverride,
     http: HttpOverride,
@@ -77,25 +77,25 @@ impl fmt::Debug for HttpOverride {
 
 /// What a client wants to be different for one thread.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Overrides {
+pub(crate) struct Overrides {
     /// The model.
-    pub model: Option<String>,
+    pub(crate) model: Option<String>,
     /// The provider of the model.
-    pub model_provider: Option<String>,
+    pub(crate) model_provider: Option<String>,
     /// When the user is asked.
-    pub approval_policy: Option<AskForApproval>,
+    pub(crate) approval_policy: Option<AskForApproval>,
     /// What it may touch.
-    pub sandbox_mode: Option<SandboxMode>,
+    pub(crate) sandbox_mode: Option<SandboxMode>,
     /// Whether models may ask the user by a tool, also where they do not plan.
-    pub asks: Option<bool>,
+    pub(crate) asks: Option<bool>,
     /// What its model is told before the conversation.
-    pub context: ContextOverride,
+    pub(crate) context: ContextOverride,
     /// How the thread answers.
-    pub thread: ThreadConfig,
+    pub(crate) thread: ThreadConfig,
     /// Helpers by name, over those of the configuration.
-    pub helpers: BTreeMap<String, HelperOverride>,
+    pub(crate) helpers: BTreeMap<String, HelperOverride>,
     /// Keys that have no effect. Clients of other servers send many.
-    pub warnings: Vec<ConfigWarning>,
+    pub(crate) warnings: Vec<ConfigWarning>,
 }
 
 /// Reads the `config` member of a request: tables as in `config.toml`, or dotted keys such as
@@ -103,7 +103,7 @@ pub struct Overrides {
 ///
 /// # Errors
 /// Every value that cannot be used, each with its path.
-pub fn helpers_from_thread_config(
+pub(crate) fn helpers_from_thread_config(
     config: &serde_json::Map<String, serde_json::Value>,
 ) -> Result<Overrides, ConfigErrors> {
     let mut problems = Problems::default();
@@ -135,7 +135,7 @@ impl Overrides {
     ///
     /// # Errors
     /// Each helper that has both `command` and `url`, or neither, or keys of the other kind.
-    pub fn over(
+    pub(crate) fn over(
         &self,
         base: &BTreeMap<String, HelperSpec>,
     ) -> Result<BTreeMap<String, HelperSpec>, ConfigErrors> {

@@ -13,7 +13,7 @@ mod origin;
 mod peer;
 mod problem;
 mod providers;
-pub mod secrets;
+pub(crate) mod secrets;
 mod section;
 mod settings;
 pub mod shown;
@@ -35,22 +35,22 @@ use skein_provider::spec::ProviderSpec;
 use skein_store::home::{STDIO, Variable, default_home};
 
 pub use client::{ClientSettings, Said};
-pub use context::{ContextConfig, ContextOverride, DocsPolicy};
-pub use helpers::{HelperOverride, Overrides, helpers_from_thread_config};
-pub use models::{ModelConfig, ModelTerms};
-pub use origin::Origin;
-pub use problem::{ConfigError, ConfigErrors, ConfigWarning, Place};
-pub use providers::OFFLINE;
-pub use settings::Settings;
-pub use shown::{Layer, LayerSource};
+pub(crate) use context::{ContextConfig, ContextOverride, DocsPolicy};
+pub(crate) use helpers::{Overrides, helpers_from_thread_config};
+pub(crate) use models::{ModelConfig, ModelTerms};
+pub(crate) use origin::Origin;
+pub(crate) use problem::{ConfigError, ConfigErrors, ConfigWarning, Place};
+pub(crate) use providers::OFFLINE;
+pub(crate) use settings::Settings;
+pub(crate) use shown::{Layer, LayerSource};
 use skein_helpers::Containment;
-pub use skein_helpers::HelperSpec;
-pub use thread::ThreadConfig;
+pub(crate) use skein_helpers::HelperSpec;
+pub(crate) use thread::ThreadConfig;
 
 use crate::policy;
 
 /// The user's settings, a file in the home.
-pub const FILE: &str = "config.toml";
+pub(crate) const FILE: &str = "config.toml";
 
 /// Everything that a user of the server may choose.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,31 +59,31 @@ pub struct Config {
     pub home: PathBuf,
     /// Where websockets are accepted, beside the home's control socket; `None` for nowhere. Always a loopback address; port 0
     /// takes a free one.
-    pub listen: Option<SocketAddr>,
+    pub(crate) listen: Option<SocketAddr>,
     /// The program that is run again as the guard of a helper.
     pub guard: GuardProgram,
     /// Whether the method that waits until every owner has caught up is served. For tests.
-    pub test_fences: bool,
+    pub(crate) test_fences: bool,
     /// The model of a thread that names none.
-    pub model: String,
+    pub(crate) model: String,
     /// The provider of a thread that names none.
-    pub model_provider: String,
+    pub(crate) model_provider: String,
     /// How threads answer that say nothing of it.
-    pub thread: ThreadConfig,
+    pub(crate) thread: ThreadConfig,
     /// What holds for every model that has no entry of its own.
-    pub every_model: ModelConfig,
+    pub(crate) every_model: ModelConfig,
     /// What holds for single models, by name.
-    pub models: BTreeMap<String, ModelConfig>,
+    pub(crate) models: BTreeMap<String, ModelConfig>,
     /// When the user of a thread is asked that says nothing of it.
-    pub approval_policy: AskForApproval,
+    pub(crate) approval_policy: AskForApproval,
     /// What a thread may touch that says nothing of it; Skein confines nobody, but it decides with the policy.
-    pub sandbox_mode: SandboxMode,
+    pub(crate) sandbox_mode: SandboxMode,
     /// Whether models may ask the user by a tool, also where they do not plan.
-    pub asks: bool,
+    pub(crate) asks: bool,
     /// What models are told before a conversation.
-    pub context: ContextConfig,
+    pub(crate) context: ContextConfig,
     /// Providers over HTTP, by name.
-    pub providers: BTreeMap<String, ProviderSpec>,
+    pub(crate) providers: BTreeMap<String, ProviderSpec>,
     /// Helpers of every thread, by name.
     pub helpers: BTreeMap<String, HelperSpec>,
     /// What holds a helper's process tree.
@@ -91,35 +91,35 @@ pub struct Config {
     /// The wait between two stages of ending a helper: end of input, SIGTERM, SIGKILL.
     pub helper_stop_grace: Duration,
     /// How long a helper may show no sign of life while somebody waits for it.
-    pub helper_liveness: Duration,
+    pub(crate) helper_liveness: Duration,
     /// When a thread that nobody watches is unloaded.
-    pub unload: UnloadPolicy,
+    pub(crate) unload: UnloadPolicy,
     /// What happens to a thread that nobody watches while it is active.
-    pub orphans: OrphanPolicy,
+    pub(crate) orphans: OrphanPolicy,
     /// When a rollout is synced to the disk.
-    pub durability: Durability,
+    pub(crate) durability: Durability,
     /// How long deleted threads are kept in the trash.
-    pub trash_keep: Duration,
+    pub(crate) trash_keep: Duration,
     /// Whether searches make and use an index of what was said.
-    pub search_index: bool,
+    pub(crate) search_index: bool,
     /// How long a page of a search takes before it is answered with what was found.
-    pub search_page_time: Duration,
+    pub(crate) search_page_time: Duration,
     /// Bounds of messages and queues.
     pub limits: Limits,
     /// How dead connections are found.
-    pub heartbeat: Heartbeat,
+    pub(crate) heartbeat: Heartbeat,
     /// At a stop: the time for turns to end by themselves.
-    pub shutdown_drain: Duration,
+    pub(crate) shutdown_drain: Duration,
     /// At a stop: the time for everything, turns included.
-    pub shutdown_limit: Duration,
+    pub(crate) shutdown_limit: Duration,
     /// What was odd in the settings but did not stop the start, in the order of the file.
     pub warnings: Vec<ConfigWarning>,
     /// Dotted keys of Codex's that have no effect here.
     pub unused: Vec<String>,
     /// What each place says, the one that wins last; for those who ask where a setting comes from.
-    pub layers: Vec<Layer>,
+    pub(crate) layers: Vec<Layer>,
     /// Where it was read; `None` for settings that a program has made.
-    pub origin: Option<Origin>,
+    pub(crate) origin: Option<Origin>,
 }
 
 /// The program that is run as the guard of a helper's process tree.
@@ -133,7 +133,7 @@ pub enum GuardProgram {
 
 /// When records of a rollout are synced to the disk, rather than only written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Durability {
+pub(crate) enum Durability {
     /// At the start and the end of a turn.
     Turn,
     /// At every record.
@@ -145,23 +145,23 @@ pub enum Durability {
 
 /// When a thread that has no subscriber is unloaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UnloadPolicy {
+pub(crate) struct UnloadPolicy {
     /// How long an idle thread with a rollout stays loaded.
-    pub grace: Duration,
+    pub(crate) grace: Duration,
     /// How long a thread without a first user message is kept, before it is dropped.
-    pub unmaterialised_grace: Duration,
+    pub(crate) unmaterialised_grace: Duration,
 }
 
 /// What happens to an active thread that has no subscriber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OrphanPolicy {
+pub(crate) struct OrphanPolicy {
     /// What becomes of a running turn, also of one that was begun by a client that is not subscribed.
-    pub running: RunningOrphans,
+    pub(crate) running: RunningOrphans,
     /// How long a turn that goes on may take, from then on; `None` lets it go on to its end.
-    pub running_limit: Option<Duration>,
+    pub(crate) running_limit: Option<Duration>,
     /// How long a question to the user stays open with nobody there to answer it. Its turn is kept as long, whatever
     /// the two above say.
-    pub pending_grace: Duration,
+    pub(crate) pending_grace: Duration,
 }
 
 impl Default for OrphanPolicy {
@@ -173,7 +173,7 @@ impl Default for OrphanPolicy {
 
 /// What becomes of a running turn that nobody watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RunningOrphans {
+pub(crate) enum RunningOrphans {
     /// It goes on to its end.
     Continue,
     /// It is interrupted at once.
@@ -186,32 +186,32 @@ pub struct Limits {
     /// The largest message a client may send, in bytes.
     pub message_bytes: usize,
     /// The largest answer a client may get, in bytes.
-    pub answer_bytes: usize,
+    pub(crate) answer_bytes: usize,
     /// What may wait for a client behind the message being written, in bytes.
-    pub outbox_bytes: usize,
+    pub(crate) outbox_bytes: usize,
     /// Requests of one connection that may wait for threads and helpers at once.
-    pub requests_in_flight: usize,
+    pub(crate) requests_in_flight: usize,
     /// Commands that may wait for the owner of one thread.
-    pub mailbox: usize,
+    pub(crate) mailbox: usize,
     /// Records of a thread that are replayed to a client that comes back; with more it gets the full state.
-    pub replay: usize,
+    pub(crate) replay: usize,
     /// Threads in memory, before the longest idle ones have to make room.
-    pub loaded_threads: Option<usize>,
+    pub(crate) loaded_threads: Option<usize>,
     /// Resident memory of the server, in bytes, before the longest idle threads have to make room.
-    pub memory: Option<u64>,
+    pub(crate) memory: Option<u64>,
     /// How often the model may be asked in one turn; `None` for no bound.
-    pub turn_rounds: Option<usize>,
+    pub(crate) turn_rounds: Option<usize>,
 }
 
 /// How dead connections are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Heartbeat {
+pub(crate) struct Heartbeat {
     /// After this much silence a client is asked by ping.
-    pub ping: Duration,
+    pub(crate) ping: Duration,
     /// After this much silence a client is given up; longer than `ping`.
-    pub dead_after: Duration,
+    pub(crate) dead_after: Duration,
     /// How often a client that opted in to events hears that the server is there.
-    pub heartbeat: Duration,
+    pub(crate) heartbeat: Duration,
 }
 
 impl Default for Heartbeat {
@@ -268,7 +268,7 @@ impl Default for Limits {
 impl Config {
     /// The defaults, on `home`.
     #[must_use]
-    pub fn new(home: PathBuf) -> Self {
+    pub(crate) fn new(home: PathBuf) -> Self {
         Self {
             home,
             listen: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), policy::DEFAULT_PORT)),

@@ -14,36 +14,36 @@ const MOST_TOKENS: i64 = 1_000_000_000;
 
 /// What the settings say of one model (`[models.NAME]`), or of every model.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ModelConfig {
+pub(crate) struct ModelConfig {
     /// Tokens of a conversation that it takes (`context_window`; for every model `model_context_window`).
-    pub window: Option<i64>,
+    pub(crate) window: Option<i64>,
     /// From how many on a conversation is compacted (`auto_compact_token_limit`; `model_auto_compact_token_limit`).
-    pub limit: Option<i64>,
+    pub(crate) limit: Option<i64>,
     /// Tokens of one answer (`max_output_tokens`; `model_max_output_tokens`).
-    pub output: Option<u32>,
+    pub(crate) output: Option<u32>,
     /// Whether it takes pictures (`images`).
-    pub images: Option<bool>,
+    pub(crate) images: Option<bool>,
     /// Whether it may be asked for several calls at once (`parallel_tool_calls`).
-    pub parallel_calls: Option<bool>,
+    pub(crate) parallel_calls: Option<bool>,
 }
 
 /// What holds for a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ModelTerms {
+pub(crate) struct ModelTerms {
     /// Tokens of a conversation that it takes.
-    pub window: i64,
+    pub(crate) window: i64,
     /// From how many on a conversation is compacted.
-    pub compact_at: i64,
+    pub(crate) compact_at: i64,
     /// Tokens of one answer that the user wants at the most.
-    pub wanted_output: Option<u32>,
+    pub(crate) wanted_output: Option<u32>,
     /// Tokens of one answer, for interfaces that want a bound.
-    pub output: u32,
+    pub(crate) output: u32,
     /// Whether it takes pictures; `None` where nobody says so.
-    pub images: Option<bool>,
+    pub(crate) images: Option<bool>,
     /// Whether it may be asked for several calls at once.
-    pub parallel_calls: bool,
+    pub(crate) parallel_calls: bool,
     /// Whether its window is known, and not the default.
-    pub known: bool,
+    pub(crate) known: bool,
 }
 
 impl ModelConfig {
@@ -78,7 +78,7 @@ impl Config {
     /// What holds for the model of this name at this provider. What the settings say of one model wins over what they say of
     /// its provider, and this over what they say of every model.
     #[must_use]
-    pub fn model_terms(&self, provider: &str, model: &str) -> ModelTerms {
+    pub(crate) fn model_terms(&self, provider: &str, model: &str) -> ModelTerms {
         let own = self.models.get(model).copied().unwrap_or_default();
         let known = Abilities::of(model).filter(|_| !OFFLINE.contains(&provider));
         let spec = self.providers.get(provider);

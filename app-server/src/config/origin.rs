@@ -10,7 +10,7 @@ use super::{Config, ConfigErrors, Flags, tree};
 
 /// The place of settings, and what stood there.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Origin {
+pub(crate) struct Origin {
     flags: Flags,
     file: PathBuf,
     /// Of the file's text; `None` where it could not be read, as when there is none.
@@ -36,7 +36,7 @@ impl Origin {
 
     /// The `-c` flags that win over the file.
     #[must_use]
-    pub fn flags(&self) -> &[String] {
+    pub(crate) fn flags(&self) -> &[String] {
         &self.flags.settings
     }
 
@@ -45,7 +45,7 @@ impl Origin {
     ///
     /// # Errors
     /// As [`Config::load`].
-    pub fn look(&self) -> Option<Result<Config, ConfigErrors>> {
+    pub(crate) fn look(&self) -> Option<Result<Config, ConfigErrors>> {
         let text = tree::read(&self.file);
         let same = match (&text, &self.hash) {
             (Ok(_), hash) => *hash == self::hash(&text),

@@ -10,7 +10,7 @@ use super::peer;
 
 /// Where a setting was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// A line of a file, counted from 1; 0 stands for the file as a whole.
     File(Arc<PathBuf>, usize),
     /// A flag of the command line.
@@ -23,24 +23,24 @@ pub enum Place {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError {
     /// Where it was written.
-    pub place: Place,
+    pub(crate) place: Place,
     /// The dotted key; empty when the error is not about one.
-    pub key: String,
+    pub(crate) key: String,
     /// What is wrong.
-    pub what: String,
+    pub(crate) what: String,
     /// What would be right.
-    pub expected: String,
+    pub(crate) expected: String,
 }
 
 /// A setting that has no effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigWarning {
     /// Where it was written.
-    pub place: Place,
+    pub(crate) place: Place,
     /// The dotted key.
-    pub key: String,
+    pub(crate) key: String,
     /// The key that was probably meant.
-    pub nearest: Option<String>,
+    pub(crate) nearest: Option<String>,
 }
 
 /// Everything that is wrong, in the order of the file; never empty.
@@ -61,7 +61,7 @@ impl ConfigError {
 impl ConfigErrors {
     /// The errors of the `config` member of a request, as the wire says them.
     #[must_use]
-    pub fn to_wire(&self) -> WireError {
+    pub(crate) fn to_wire(&self) -> WireError {
         WireError::invalid_params("badConfig", self.to_string()).path("config")
     }
 }

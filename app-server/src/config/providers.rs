@@ -14,7 +14,7 @@ use crate::policy;
 /// The longest silence that can be set, in milliseconds: a day.
 const LONGEST_SILENCE_MS: u64 = 86_400_000;
 /// Those that answer without a network, and have no settings.
-pub const OFFLINE: [&str; 2] = [echo::NAME, scripted::NAME];
+pub(crate) const OFFLINE: [&str; 2] = [echo::NAME, scripted::NAME];
 /// The variable that `requires_openai_auth` stands for.
 const OPENAI_KEY: &str = "OPENAI_API_KEY";
 

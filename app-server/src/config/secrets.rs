@@ -11,7 +11,7 @@ mod tests;
 
 /// How keys are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keys {
+pub(crate) enum Keys {
     /// As in a file that was read: one key for each table.
     Plain,
     /// As in the `config` of a request: a key may have dots, which reach into tables.
@@ -109,14 +109,14 @@ fn inner<'k>(path: &[&'k str], key: &'k str, keys: Keys) -> Vec<&'k str> {
 
 /// The `config` of a request without its secrets, and those alone under the same keys. What Skein does not read is secret, too.
 #[must_use]
-pub fn take_out(config: &Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
+pub(crate) fn take_out(config: &Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
     // What looks like a mask in a request was written so, and has to come back.
     split(config, &[], |value, kind| kind == Kind::Args && is_masked(value, kind))
 }
 
 /// The same of a `config` that was stored, in which a mask is one.
 #[must_use]
-pub fn take_out_stored(config: &Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
+pub(crate) fn take_out_stored(config: &Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
     split(config, &[], |_, _| false)
 }
 
@@ -154,7 +154,7 @@ fn split(
 /// The `config` that was stored, with its secrets. A mask for which there is none stays, for whoever reads it to see; what Skein
 /// does not read is left out then.
 #[must_use]
-pub fn put_back(config: &Map<String, Value>, secrets: &Map<String, Value>) -> Map<String, Value> {
+pub(crate) fn put_back(config: &Map<String, Value>, secrets: &Map<String, Value>) -> Map<String, Value> {
     let (config, secrets) = (Value::Object(config.clone()), Value::Object(secrets.clone()));
     let mut filled = fill(&[], &config, &[&secrets], Keys::Dotted);
     mark_args(&mut filled.value, &[], &filled.lacking);
@@ -198,17 +198,17 @@ fn masked(value: &Value, kind: Kind) -> Value {
 
 /// What came of a value with masks in it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Filled {
+pub(crate) struct Filled {
     /// The value. A mask for which there is nothing stays.
-    pub value: Value,
+    pub(crate) value: Value,
     /// The dotted keys of those.
-    pub lacking: Vec<String>,
+    pub(crate) lacking: Vec<String>,
 }
 
 /// `value`, which is to stand at `path`, with what one of `before` has in the place of each mask; the first that has it counts.
 /// Masks of what Skein does not read are left alone.
 #[must_use]
-pub fn fill(path: &[&str], value: &Value, before: &[&Value], keys: Keys) -> Filled {
+pub(crate) fn fill(path: &[&str], value: &Value, before: &[&Value], keys: Keys) -> Filled {
     let mut lacking = Vec::new();
     let value = filled(path, value, before, keys, &mut lacking);
     Filled { value, lacking }

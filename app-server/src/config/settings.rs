@@ -9,7 +9,7 @@ use super::Config;
 
 /// The settings of this moment.
 #[derive(Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     now: RwLock<Arc<Config>>,
     /// Has one permit: who looks at the file again, so that no older look replaces a newer one.
     look: Semaphore,
@@ -20,24 +20,24 @@ pub struct Settings {
 impl Settings {
     /// These, until others are taken.
     #[must_use]
-    pub fn new(config: Config) -> Self {
+    pub(crate) fn new(config: Config) -> Self {
         Self { now: RwLock::new(Arc::new(config)), look: Semaphore::new(1), write: Semaphore::new(1) }
     }
 
     /// The settings of this moment.
     #[must_use]
-    pub fn now(&self) -> Arc<Config> {
+    pub(crate) fn now(&self) -> Arc<Config> {
         Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// One after the other: nobody else looks at the file again until this is dropped.
-    pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         // Never closed; were it, two looks would merely overlap.
         self.look.acquire().await.ok()
     }
 
     /// One after the other: nobody else of this server writes the file until this is dropped.
-    pub async fn writing(&self) -> Option<SemaphorePermit<'_>> {
+    pub(crate) async fn writing(&self) -> Option<SemaphorePermit<'_>> {
         // Never closed; were it, writers would wait for the file itself.
         self.write.acquire().await.ok()
     }
@@ -45,7 +45,7 @@ impl Settings {
     /// Takes the settings of a new look at the file. What only a start can change stays as it is; its keys are
     /// returned, where they have changed.
     #[must_use = "the user has to hear of what needs a restart"]
-    pub fn take(&self, new: Config) -> Vec<&'static str> {
+    pub(crate) fn take(&self, new: Config) -> Vec<&'static str> {
         let mut current = self.now.write().unwrap_or_else(PoisonError::into_inner);
         let mut new = new;
         let kept = new.keep_of_start(&current);

@@ -33,13 +33,13 @@ pub enum LayerSource {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
     /// The place.
-    pub source: LayerSource,
+    pub(crate) source: LayerSource,
     /// What it says.
-    pub settings: Map<String, Value>,
+    pub(crate) settings: Map<String, Value>,
     /// The dotted keys of its values.
-    pub keys: Vec<String>,
+    pub(crate) keys: Vec<String>,
     /// Changes with what stands there, also where that is not shown.
-    pub version: String,
+    pub(crate) version: String,
 }
 
 impl Layer {
@@ -66,7 +66,7 @@ fn seen(table: &Table, config: &Config) -> (Map<String, Value>, Vec<String>) {
 
 /// The settings in force, by the keys of the file.
 #[must_use]
-pub fn in_force(config: &Config) -> Map<String, Value> {
+pub(crate) fn in_force(config: &Config) -> Map<String, Value> {
     let mut shown = others(config);
     shown.insert("model".to_owned(), json!(config.model));
     shown.insert("model_provider".to_owned(), json!(config.model_provider));
@@ -76,7 +76,7 @@ pub fn in_force(config: &Config) -> Map<String, Value> {
 impl Config {
     /// Whether a value is masked where the settings are shown.
     #[must_use]
-    pub fn has_secrets(&self) -> bool {
+    pub(crate) fn has_secrets(&self) -> bool {
         json!(in_force(self)).to_string().contains(MASK)
     }
 

@@ -8,19 +8,19 @@ use super::section::Section;
 
 /// Settings of threads that name none themselves.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ThreadConfig {
+pub(crate) struct ThreadConfig {
     /// How hard models think, in the provider's words (`model_reasoning_effort`).
-    pub effort: Option<ReasoningEffort>,
+    pub(crate) effort: Option<ReasoningEffort>,
     /// How much of their thoughts the user sees (`model_reasoning_summary`).
-    pub summary: Option<ReasoningSummary>,
+    pub(crate) summary: Option<ReasoningSummary>,
     /// The provider's service tier (`service_tier`).
-    pub service_tier: Option<String>,
+    pub(crate) service_tier: Option<String>,
     /// Instructions in place of the built-in ones (`instructions`).
-    pub instructions: Option<String>,
+    pub(crate) instructions: Option<String>,
     /// Instructions beside them (`developer_instructions`).
-    pub developer_instructions: Option<String>,
+    pub(crate) developer_instructions: Option<String>,
     /// The tone of the agent (`personality`).
-    pub personality: Option<Personality>,
+    pub(crate) personality: Option<Personality>,
 }
 
 /// The words of `model_reasoning_summary`.
@@ -53,7 +53,7 @@ impl ThreadConfig {
 
     /// What is said here, and else what `base` says.
     #[must_use]
-    pub fn over(&self, base: &Self) -> Self {
+    pub(crate) fn over(&self, base: &Self) -> Self {
         Self {
             effort: self.effort.clone().or_else(|| base.effort.clone()),
             summary: self.summary.or(base.summary),
@@ -69,7 +69,7 @@ impl ThreadConfig {
 
     /// What is said, by the keys of the file.
     #[must_use]
-    pub fn shown(&self) -> Map<String, Value> {
+    pub(crate) fn shown(&self) -> Map<String, Value> {
         let all = [
             ("model_reasoning_effort", json!(self.effort)),
             ("model_reasoning_summary", json!(self.summary)),

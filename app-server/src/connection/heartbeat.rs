@@ -19,7 +19,7 @@ mod tests;
 
 /// When a client last gave a sign of life. Written below the websocket, where bytes come in.
 #[derive(Debug)]
-pub struct Life {
+pub(crate) struct Life {
     began: Instant,
     /// Milliseconds from `began` to the last sign.
     last: AtomicU64,
@@ -30,18 +30,18 @@ pub struct Life {
 impl Life {
     /// The client is there now.
     #[must_use]
-    pub fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self { began: now, last: AtomicU64::new(0), outbox: OnceLock::new() }
     }
 
     /// A sign of life.
-    pub fn sign(&self, now: Instant) {
+    pub(crate) fn sign(&self, now: Instant) {
         let since = now.saturating_duration_since(self.began).as_millis();
         self.last.fetch_max(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// The client has made room where there was none: it takes what is sent to it.
-    pub fn sign_of_taking(&self, now: Instant) {
+    pub(crate) fn sign_of_taking(&self, now: Instant) {
         self.sign(now);
         if let Some(outbox) = self.outbox.get() {
             outbox.took(now);
@@ -49,7 +49,7 @@ impl Life {
     }
 
     /// The client is sent what waits here.
-    pub fn takes_from(&self, outbox: &Outbox) {
+    pub(crate) fn takes_from(&self, outbox: &Outbox) {
         // A client has one connection.
         self.outbox.set(outbox.clone()).ok();
     }

@@ -22,7 +22,7 @@ use crate::router::session::ClientSession;
 use crate::router::{Router, StoreJob};
 use crate::thread::outgoing::Notice;
 
-pub mod heartbeat;
+pub(crate) mod heartbeat;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -30,7 +30,7 @@ mod writer;
 
 /// Ids of connections, and the tasks that serve them.
 #[derive(Debug, Default)]
-pub struct Connections {
+pub(crate) struct Connections {
     last: Mutex<u64>,
 }
 
@@ -42,7 +42,13 @@ impl Connections {
     }
 
     /// Serves an accepted websocket until its end.
-    pub async fn serve(&self, services: Arc<App>, router: Arc<Router>, socket: WebSocket, life: Arc<Life>) {
+    pub(crate) async fn serve(
+        &self,
+        services: Arc<App>,
+        router: Arc<Router>,
+        socket: WebSocket,
+        life: Arc<Life>,
+    ) {
         let outbox = Outbox::new(self.next_id(), outbox_limits(&services.config().limits));
         life.takes_from(&outbox);
         let (store_jobs, jobs) = mpsc::channel(policy::STORE_JOBS);

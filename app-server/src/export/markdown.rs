@@ -11,7 +11,7 @@ use skein_store::history::History;
 
 /// The thread as a text.
 #[must_use]
-pub fn text(history: &History) -> String {
+pub(crate) fn text(history: &History) -> String {
     let row = history.row();
     let mut text = String::new();
     let title = row.name.as_deref().unwrap_or(&row.preview);

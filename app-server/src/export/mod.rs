@@ -17,7 +17,7 @@ use skein_store::rollout::{ReadError, RolloutStore, line};
 use crate::config::secrets;
 use crate::policy;
 
-pub mod markdown;
+pub(crate) mod markdown;
 
 /// In which words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub enum Format {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exported {
     /// Records that were read.
-    pub records: u64,
+    pub(crate) records: u64,
     /// Records that are missing between them, because their lines are damaged.
     pub missing: u64,
     /// Records of which a text is lost, and that say so in its place.

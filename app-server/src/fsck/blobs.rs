@@ -13,11 +13,11 @@ use skein_store::rollout::blob::BlobName;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     /// Below the home.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Its length.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// Its text; none where that was never whole.
-    pub name: Option<BlobName>,
+    pub(crate) name: Option<BlobName>,
 }
 
 /// A text that no rollout names.
@@ -34,11 +34,11 @@ pub struct Unnamed {
 
 /// Something in which a rollout may be, and that cannot be read: so of no text is it known that nobody names it.
 #[derive(Debug)]
-pub struct Unread {
+pub(crate) struct Unread {
     /// What.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// What the system said.
-    pub error: io::Error,
+    pub(crate) error: io::Error,
 }
 
 /// Those of `stored` that no rollout names, on any shelf, nor in the trash, nor in a restore that was cut off. A rollout names
@@ -46,7 +46,7 @@ pub struct Unread {
 ///
 /// # Errors
 /// [`Unread`].
-pub fn unnamed(paths: &HomePaths, stored: Vec<Stored>) -> Result<Vec<Stored>, Unread> {
+pub(crate) fn unnamed(paths: &HomePaths, stored: Vec<Stored>) -> Result<Vec<Stored>, Unread> {
     let (whole, mut left): (Vec<Stored>, Vec<Stored>) =
         stored.into_iter().partition(|stored| stored.name.is_some());
     let mut named: BTreeMap<BlobName, Stored> =

@@ -11,7 +11,7 @@ use super::blobs::Unnamed;
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A rollout ends within a line: a write that never came to its end. A load cuts it off.
     TornEnd,
     /// Whole lines that cannot be read, or that are missing.
@@ -79,7 +79,7 @@ pub enum Kind {
 /// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Nothing: it was only looked for.
     Found,
     /// It is mended.
@@ -93,32 +93,32 @@ pub enum Outcome {
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
     /// What.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Where: a path below the home.
     #[serde(serialize_with = "skein_store::home::lossy")]
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Of which thread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thread: Option<ThreadId>,
+    pub(crate) thread: Option<ThreadId>,
     /// The record that it is about, or the last good one before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seq: Option<EventSeq>,
+    pub(crate) seq: Option<EventSeq>,
     /// Where it begins in the file, bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub offset: Option<u64>,
+    pub(crate) offset: Option<u64>,
     /// How long it is, bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub length: Option<u64>,
+    pub(crate) length: Option<u64>,
     /// In words.
-    pub detail: String,
+    pub(crate) detail: String,
     /// What became of it.
-    pub outcome: Outcome,
+    pub(crate) outcome: Outcome,
 }
 
 impl Finding {
     /// Something that is wrong with what stands at `path`, and of which nothing more is known.
     #[must_use]
-    pub fn new(kind: Kind, path: impl Into<PathBuf>, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: Kind, path: impl Into<PathBuf>, detail: impl Into<String>) -> Self {
         let (path, detail) = (path.into(), detail.into());
         Self {
             kind,
@@ -134,21 +134,21 @@ impl Finding {
 
     /// The same, of a thread.
     #[must_use]
-    pub fn of(mut self, thread: ThreadId) -> Self {
+    pub(crate) fn of(mut self, thread: ThreadId) -> Self {
         self.thread = Some(thread);
         self
     }
 
     /// The same, at a record and a place in the file.
     #[must_use]
-    pub fn at(mut self, seq: EventSeq, offset: u64) -> Self {
+    pub(crate) fn at(mut self, seq: EventSeq, offset: u64) -> Self {
         (self.seq, self.offset) = (Some(seq), Some(offset));
         self
     }
 
     /// The same, so long.
     #[must_use]
-    pub fn long(mut self, length: u64) -> Self {
+    pub(crate) fn long(mut self, length: u64) -> Self {
         self.length = Some(length);
         self
     }
@@ -184,9 +184,9 @@ pub struct Summary {
     /// Records in them.
     pub records: u64,
     /// Their bytes.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// Rollouts whose last turn has no end, and that are marked: the next server ends it.
-    pub open: u64,
+    pub(crate) open: u64,
     /// Whether the index was compared with the rollouts.
     pub index: IndexLook,
     /// What stands beside the rollouts; nothing where only some threads were checked.
@@ -199,7 +199,7 @@ pub struct Summary {
     /// Of these not mended.
     pub left: u64,
     /// Of these places that could not be read at all.
-    pub unreachable: u64,
+    pub(crate) unreachable: u64,
 }
 
 /// Texts that are too large for a line.
@@ -207,9 +207,9 @@ pub struct Summary {
 #[serde(rename_all = "camelCase")]
 pub struct BlobSummary {
     /// Files.
-    pub files: u64,
+    pub(crate) files: u64,
     /// Their bytes.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// Those of them that no rollout names. They are looked for where nobody serves the home.
     pub unnamed: u64,
     /// Bytes of those.
@@ -222,7 +222,7 @@ pub struct BlobSummary {
 
 impl BlobSummary {
     /// Takes note of a text that no rollout names.
-    pub fn count(&mut self, unnamed: &Unnamed) {
+    pub(crate) fn count(&mut self, unnamed: &Unnamed) {
         self.unnamed += 1;
         self.unnamed_bytes += unnamed.bytes;
         if unnamed.removed {
@@ -253,7 +253,7 @@ pub enum IndexLook {
 
 impl Summary {
     /// Takes note of a finding.
-    pub fn count(&mut self, finding: &Finding) {
+    pub(crate) fn count(&mut self, finding: &Finding) {
         self.findings += 1;
         match finding.outcome {
             Outcome::Mended => self.mended += 1,

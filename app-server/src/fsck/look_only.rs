@@ -7,7 +7,7 @@ use skein_store::rollout::file::layer::{DiskLayer, Entry, FileLayer, LayerFile, 
 
 /// The layer.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct LookOnly;
+pub(crate) struct LookOnly;
 
 fn refused<T>() -> io::Result<T> {
     Err(io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "nothing is changed while it is checked"))

@@ -12,7 +12,7 @@ use super::rollout::Place;
 
 /// Mends what is wrong with a rollout, where that is what a load would do: `cut` says where one would cut it off. Answers
 /// whether the rollout is there afterwards.
-pub fn rollout(paths: &HomePaths, place: &Place, cut: Option<u64>, finding: &mut Finding) -> bool {
+pub(crate) fn rollout(paths: &HomePaths, place: &Place, cut: Option<u64>, finding: &mut Finding) -> bool {
     let path = paths.root().join(&place.path);
     match (finding.kind, cut) {
         (Kind::TornEnd, Some(keep)) => {
@@ -31,13 +31,13 @@ pub fn rollout(paths: &HomePaths, place: &Place, cut: Option<u64>, finding: &mut
 }
 
 /// Marks a rollout open, so that the next server closes it.
-pub fn mark(paths: &HomePaths, thread: ThreadId, finding: &mut Finding) {
+pub(crate) fn mark(paths: &HomePaths, thread: ThreadId, finding: &mut Finding) {
     let made = DiskLayer.open(&paths.open_markers().join(thread.to_string()), Open::New);
     tell(finding, made.map(drop));
 }
 
 /// Takes a mark off.
-pub fn unmark(paths: &HomePaths, thread: ThreadId, finding: &mut Finding) {
+pub(crate) fn unmark(paths: &HomePaths, thread: ThreadId, finding: &mut Finding) {
     tell(finding, fs::remove_file(paths.open_markers().join(thread.to_string())));
 }
 

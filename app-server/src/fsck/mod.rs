@@ -43,7 +43,7 @@ pub enum Mend {
 impl Mend {
     /// What became of something that was not mended.
     #[must_use]
-    pub fn otherwise(self) -> Outcome {
+    pub(crate) fn otherwise(self) -> Outcome {
         match self {
             Self::No => Outcome::Found,
             Self::Yes => Outcome::Left,

@@ -16,7 +16,7 @@ use super::story::{Story, Told, Wrong};
 
 /// Where a rollout stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Side {
+pub(crate) enum Side {
     /// Among the threads, or in the archive.
     Kept,
     /// In the trash: nobody opens it any more.
@@ -25,33 +25,33 @@ pub enum Side {
 
 /// A rollout that is to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub(super) struct Place {
     /// Below the home.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The thread that it is named after.
-    pub thread: ThreadId,
+    pub(crate) thread: ThreadId,
     /// On which side.
-    pub side: Side,
+    pub(crate) side: Side,
     /// Its bytes, when the folder was read.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// What one reading of a rollout found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Reading {
+pub(crate) struct Reading {
     /// What is wrong, in the order of the file.
-    pub findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
     /// How many records there are.
-    pub records: u64,
+    pub(crate) records: u64,
     /// Whether its last turn has no end.
-    pub open: bool,
+    pub(crate) open: bool,
     /// Where a load would cut it off.
-    pub cut: Option<u64>,
+    pub(crate) cut: Option<u64>,
 }
 
 /// Reads the rollout at `place` in the home `root`; `None` when it is not there any more.
 #[must_use]
-pub fn read(root: &Path, place: &Place) -> Option<Reading> {
+pub(super) fn read(root: &Path, place: &Place) -> Option<Reading> {
     match DiskLayer.open(&root.join(&place.path), Open::Read) {
         Ok(file) => {
             let mut story = Story::of(place.thread);

@@ -18,17 +18,17 @@ use super::finding::{Finding, IndexLook, Kind, Outcome};
 use super::{FsckError, Mend, Order};
 
 /// What is compared.
-pub struct Rows<'a> {
-    pub paths: &'a HomePaths,
-    pub store: &'a dyn RolloutStore,
-    pub tasks: &'a Tasks,
-    pub order: &'a Order,
+pub(crate) struct Rows<'a> {
+    pub(crate) paths: &'a HomePaths,
+    pub(crate) store: &'a dyn RolloutStore,
+    pub(crate) tasks: &'a Tasks,
+    pub(crate) order: &'a Order,
     /// Whether a folder can be written, as the system says.
-    pub can_write: fn(&Path) -> io::Result<()>,
+    pub(crate) can_write: fn(&Path) -> io::Result<()>,
 }
 
 /// Asks the system whether a folder can be written.
-pub fn can_write(folder: &Path) -> io::Result<()> {
+pub(crate) fn can_write(folder: &Path) -> io::Result<()> {
     Ok(rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
@@ -48,7 +48,7 @@ type Said = (ThreadRow, EventSeq);
 impl Rows<'_> {
     /// Compares the rows of `threads`, and of all that have a row, but of those in `passed_over`: a thread that is marked
     /// gets its row when it is closed.
-    pub async fn compare(
+    pub(crate) async fn compare(
         &self,
         threads: &BTreeSet<ThreadId>,
         passed_over: &BTreeSet<ThreadId>,

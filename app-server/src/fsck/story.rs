@@ -17,20 +17,20 @@ use super::finding::Kind;
 
 /// What is wrong at one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wrong {
+pub(crate) struct Wrong {
     /// What.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Its record.
-    pub seq: EventSeq,
+    pub(crate) seq: EventSeq,
     /// Where that begins in the file, bytes.
-    pub offset: u64,
+    pub(crate) offset: u64,
     /// In words.
-    pub detail: String,
+    pub(crate) detail: String,
 }
 
 /// A rollout as far as it was read.
 #[derive(Debug)]
-pub struct Story {
+pub(crate) struct Story {
     thread: ThreadId,
     /// The fold from the last header on, or from the beginning.
     history: History,
@@ -60,13 +60,13 @@ pub struct Story {
 
 /// What a whole rollout has told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Told {
+pub(super) struct Told {
     /// What was wrong.
-    pub wrong: Vec<Wrong>,
+    pub(crate) wrong: Vec<Wrong>,
     /// How many records there are.
-    pub records: u64,
+    pub(crate) records: u64,
     /// Whether a turn has no end.
-    pub open: bool,
+    pub(crate) open: bool,
 }
 
 /// A turn that has begun.
@@ -83,7 +83,7 @@ struct Open {
 impl Story {
     /// A rollout of which nothing was read.
     #[must_use]
-    pub fn of(thread: ThreadId) -> Self {
+    pub(crate) fn of(thread: ThreadId) -> Self {
         Self {
             thread,
             history: History::of(thread),
@@ -105,7 +105,7 @@ impl Story {
     }
 
     /// Takes the next record.
-    pub fn take(&mut self, record: &Record, at: LineAt) {
+    pub(crate) fn take(&mut self, record: &Record, at: LineAt) {
         let LineAt { offset, added } = at;
         if record.seq > self.history.seq().next() {
             (self.whole, self.complete, self.known, self.turn) = (false, false, false, None);
@@ -161,7 +161,7 @@ impl Story {
 
     /// What was wrong, in order, and the rest: what only the end tells.
     #[must_use]
-    pub fn end(mut self) -> Told {
+    pub(crate) fn end(mut self) -> Told {
         if let Some((id, seq, offset)) = self.created.filter(|(id, _, _)| *id != self.thread && !self.forked)
         {
             let detail = format!("it says that it is thread {id}, and is named after {}", self.thread);

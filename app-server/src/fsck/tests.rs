@@ -27,17 +27,17 @@ mod blobs;
 mod index;
 mod links;
 
-pub fn thread(number: u128) -> ThreadId {
+pub(super) fn thread(number: u128) -> ThreadId {
     ThreadId::new(Uuid::from_u128(number))
 }
 
-pub fn record(seq: u64, body: impl Into<RecordBody>) -> Record {
+pub(super) fn record(seq: u64, body: impl Into<RecordBody>) -> Record {
     let at = WallMs(1_700_000_000_000 + i64::try_from(seq).unwrap() * 1_000);
     Record { seq: EventSeq(seq), at, body: body.into() }
 }
 
 /// A thread with so many turns, as its owner writes it.
-pub fn life(id: ThreadId, turns: u64) -> Vec<Record> {
+pub(super) fn life(id: ThreadId, turns: u64) -> Vec<Record> {
     life_saying(id, turns, "hello")
 }
 

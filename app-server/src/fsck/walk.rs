@@ -20,17 +20,17 @@ use super::rollout::{Place, Side};
 
 /// What is there.
 #[derive(Debug, Default)]
-pub struct Walked {
+pub(crate) struct Walked {
     /// Rollouts, by side and path.
-    pub rollouts: Vec<Place>,
+    pub(crate) rollouts: Vec<Place>,
     /// Threads that are marked open.
-    pub marked: BTreeSet<ThreadId>,
+    pub(crate) marked: BTreeSet<ThreadId>,
     /// Texts that are too large for a line, and what is left of such.
-    pub blobs: Vec<Stored>,
+    pub(crate) blobs: Vec<Stored>,
     /// Secrets of threads.
-    pub secrets: Vec<(ThreadId, Stored)>,
+    pub(crate) secrets: Vec<(ThreadId, Stored)>,
     /// What is wrong.
-    pub findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
 }
 
 /// What a name in a folder of ours is.
@@ -57,7 +57,7 @@ struct Walk<'a> {
 /// Looks at every name of a home that nobody changes, or that is only read; of threads at those in `only`, where that says
 /// any. `idle` says that nobody serves it.
 #[must_use]
-pub fn walk(paths: &HomePaths, mend: Mend, idle: bool, only: Option<&BTreeSet<ThreadId>>) -> Walked {
+pub(crate) fn walk(paths: &HomePaths, mend: Mend, idle: bool, only: Option<&BTreeSet<ThreadId>>) -> Walked {
     let mut walk = Walk { paths, mend, idle, only, found: Walked::default() };
     if only.is_none() {
         walk.root();

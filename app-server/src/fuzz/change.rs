@@ -24,7 +24,7 @@ impl Dice {
 
 /// Whether lines end with their crc.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signed {
+pub(super) enum Signed {
     Yes,
     No,
 }
@@ -66,7 +66,7 @@ const VALUES: &[&str] = &[
 ];
 
 /// An entry of the corpus, changed in a few places.
-pub fn changed(corpus: &[&str], signed: Signed, seed: u64) -> Vec<u8> {
+pub(super) fn changed(corpus: &[&str], signed: Signed, seed: u64) -> Vec<u8> {
     let mut dice = Dice(seed);
     // The first seeds are the corpus as it is.
     let as_it_is = usize::try_from(seed).ok().and_then(|at| corpus.get(at));

@@ -8,7 +8,7 @@ use skein_base::clock::WallMs;
 use skein_base::tasks::Tasks;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use skein_provider::http::form::WireForm;
-use skein_provider::http::played::played;
+use skein_provider::http::played::reads_the_same_in_pieces;
 use skein_provider::{anthropic, openai_chat, openai_responses};
 use skein_store::history::History;
 use skein_store::home::{HomePaths, Term};
@@ -26,7 +26,7 @@ use crate::export::markdown;
 use crate::import::{self, find, records::Importer};
 
 /// What is read of a line is written so that the same is read again.
-pub fn lines(bytes: &[u8]) {
+pub(super) fn lines(bytes: &[u8]) {
     for text in bytes.split(|byte| *byte == b'\n') {
         let number = line::seq(text);
         let Some(record) = record(text) else { continue };
@@ -36,12 +36,10 @@ pub fn lines(bytes: &[u8]) {
 }
 
 /// Each interface reads the same of them, however they are cut, and it ends: with an answer or an error.
-pub fn streams(bytes: &[u8]) {
+pub(super) fn streams(bytes: &[u8]) {
     let forms: [&dyn WireForm; 3] = [&openai_responses::Responses, &openai_chat::Chat, &anthropic::Messages];
     for form in forms {
-        let whole = played(form, bytes, |_| false);
-        assert_eq!(played(form, bytes, |_| true), whole);
-        assert_eq!(played(form, bytes, |at| at % 97 == 5), whole);
+        reads_the_same_in_pieces(form, bytes);
     }
 }
 
@@ -68,7 +66,7 @@ fn again(record: &Record) {
 }
 
 /// A home that is used again and again.
-pub struct Bench {
+pub(super) struct Bench {
     dir: TempDir,
     paths: HomePaths,
     runtime: Runtime,
@@ -77,7 +75,7 @@ pub struct Bench {
 const THREAD: ThreadId = ThreadId::new(Uuid::from_u128(0x3c));
 
 impl Bench {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let paths = HomePaths::new(dir.path());
         fs::create_dir_all(paths.threads().join("3c")).unwrap();
@@ -97,7 +95,7 @@ impl Bench {
 
     /// Reads go forwards with rising numbers and in pages of a bounded size; a load mends the end so that records can be
     /// appended, and the next one finds nothing more to mend.
-    pub fn file(&self, bytes: &[u8]) {
+    pub(super) fn file(&self, bytes: &[u8]) {
         fs::write(self.paths.threads().join("3c").join(format!("{THREAD}.jsonl")), bytes).unwrap();
         self.runtime.block_on(async {
             let store = self.store();
@@ -123,7 +121,7 @@ impl Bench {
     }
 
     /// Whatever is imported is written, loaded without a repair, and says the same from the end as from the beginning.
-    pub fn import(&self, bytes: &[u8]) {
+    pub(super) fn import(&self, bytes: &[u8]) {
         let from = self.dir.path().join("rollout-x.jsonl");
         fs::write(&from, bytes).unwrap();
         let found = find::find(&from).unwrap();

@@ -13,7 +13,7 @@ use skein_protocol::error::WireError;
 use crate::router::session::ClientSession;
 
 /// `account/read`
-pub fn account(
+pub(crate) fn account(
     _session: &Arc<ClientSession>,
     _params: GetAccountParams,
 ) -> Result<GetAccountResponse, WireError> {
@@ -26,7 +26,7 @@ pub fn account(
 }
 
 /// `account/rateLimits/read`
-pub fn rate_limits(
+pub(crate) fn rate_limits(
     _session: &Arc<ClientSession>,
     _params: GetAccountRateLimitsParams,
 ) -> Result<GetAccountRateLimitsResponse, WireError> {
@@ -41,7 +41,7 @@ pub fn rate_limits(
 }
 
 /// `account/usage/read`
-pub fn usage(
+pub(crate) fn usage(
     _session: &Arc<ClientSession>,
     _params: GetAccountTokenUsageParams,
 ) -> Result<GetAccountTokenUsageResponse, WireError> {
@@ -50,7 +50,7 @@ pub fn usage(
 }
 
 /// `account/bedrock/checkGovCloudRequirements`
-pub fn gov_cloud(
+pub(crate) fn gov_cloud(
     _session: &Arc<ClientSession>,
     _params: BedrockCheckGovCloudRequirementsParams,
 ) -> Result<BedrockCheckGovCloudRequirementsResponse, WireError> {

@@ -14,7 +14,7 @@ static DOCUMENT: LazyLock<Result<Box<RawValue>, String>> =
     LazyLock::new(|| serde_json::value::to_raw_value(&export::openrpc()).map_err(|error| error.to_string()));
 
 /// `rpc.discover`
-pub fn discover(
+pub(crate) fn discover(
     _session: &Arc<ClientSession>,
     _params: RpcDiscoverParams,
 ) -> Result<RpcDiscoverResponse, WireError> {

@@ -21,13 +21,17 @@ use crate::thread::command::{Command, Edit, Fork, RevertTo};
 use crate::thread::dispatch;
 
 /// `thread/revert`
-pub fn revert(session: &Arc<ClientSession>, params: ThreadRevertParams, reply: Reply<ThreadRevertResponse>) {
+pub(crate) fn revert(
+    session: &Arc<ClientSession>,
+    params: ThreadRevertParams,
+    reply: Reply<ThreadRevertResponse>,
+) {
     let edit = Edit::Revert(RevertTo::Before(params.before_turn_id), reply);
     dispatch::deliver(&session.app.context, params.thread_id, Command::Edit(edit));
 }
 
 /// `thread/rollback`
-pub fn rollback(
+pub(crate) fn rollback(
     session: &Arc<ClientSession>,
     params: ThreadRollbackParams,
     reply: Reply<ThreadRevertResponse>,
@@ -41,7 +45,7 @@ pub fn rollback(
 }
 
 /// `thread/fork`
-pub fn fork(session: &Arc<ClientSession>, params: ThreadForkParams, reply: Reply<ThreadForkResponse>) {
+pub(crate) fn fork(session: &Arc<ClientSession>, params: ThreadForkParams, reply: Reply<ThreadForkResponse>) {
     let services = &session.app;
     let from = params.thread_id;
     if let Some(error) = refusal(&params) {
@@ -82,7 +86,7 @@ fn refusal(params: &ThreadForkParams) -> Option<WireError> {
 }
 
 /// `thread/metadata/update`
-pub fn update_metadata(
+pub(crate) fn update_metadata(
     session: &Arc<ClientSession>,
     params: ThreadMetadataUpdateParams,
     reply: Reply<ThreadMetadataUpdateResponse>,
@@ -129,7 +133,7 @@ fn repository(params: ThreadMetadataUpdateParams) -> Result<ThreadMetadataGitInf
 }
 
 /// `thread/inject_items`
-pub fn inject_items(
+pub(crate) fn inject_items(
     session: &Arc<ClientSession>,
     params: ThreadInjectItemsParams,
     reply: Reply<ThreadInjectItemsResponse>,

@@ -12,7 +12,7 @@ use crate::feedback::{self, Report};
 use crate::router::session::ClientSession;
 
 /// `feedback/upload`
-pub async fn upload(
+pub(crate) async fn upload(
     session: Arc<ClientSession>,
     params: FeedbackUploadParams,
 ) -> Result<FeedbackUploadResponse, WireError> {

@@ -27,7 +27,7 @@ use crate::thread::registry::ThreadHandle;
 
 /// `mcpServerStatus/list`: the helpers of a thread, at once; without a thread, those that the configuration names, started for the
 /// answer where they do not run.
-pub fn status_list(
+pub(crate) fn status_list(
     session: &Arc<ClientSession>,
     params: ListMcpServerStatusParams,
     reply: Reply<ListMcpServerStatusResponse>,
@@ -87,7 +87,7 @@ fn statuses(services: &App, id: ThreadId) -> Result<Vec<McpServerStatus>, WireEr
 }
 
 /// `mcpServer/tool/call`: waits for the helper, however long; an end of the connection cancels the call.
-pub async fn call(
+pub(crate) async fn call(
     session: Arc<ClientSession>,
     params: McpServerToolCallParams,
 ) -> Result<McpServerToolCallResponse, WireError> {
@@ -103,7 +103,7 @@ pub async fn call(
 }
 
 /// `mcpServer/resource/read`: waits for the helper, as a call of a tool does. Without a thread the helper is started for the answer.
-pub async fn read_resource(
+pub(crate) async fn read_resource(
     session: Arc<ClientSession>,
     params: McpResourceReadParams,
 ) -> Result<McpResourceReadResponse, WireError> {
@@ -135,7 +135,7 @@ pub async fn read_resource(
 }
 
 /// `skein/helpers/list`: one look at the system, on a thread that may block.
-pub async fn processes(
+pub(crate) async fn processes(
     session: Arc<ClientSession>,
     params: SkeinHelpersListParams,
 ) -> Result<SkeinHelpersListResponse, WireError> {

@@ -30,7 +30,7 @@ use crate::thread::machine::{Persistence, Phase};
 use crate::thread::registry::ThreadHandle;
 
 /// `thread/loaded/list`: from memory, whatever every owner and helper is doing.
-pub fn loaded(
+pub(crate) fn loaded(
     session: &Arc<ClientSession>,
     params: ThreadLoadedListParams,
 ) -> Result<ThreadLoadedListResponse, WireError> {
@@ -72,7 +72,7 @@ fn details(services: &App, handle: &ThreadHandle) -> Option<LoadedThread> {
 }
 
 /// `thread/list`: from the index.
-pub async fn list(
+pub(crate) async fn list(
     session: Arc<ClientSession>,
     params: ThreadListParams,
 ) -> Result<ThreadListResponse, WireError> {
@@ -120,7 +120,7 @@ pub(super) fn shown(services: &App, row: &ThreadRow) -> Thread {
 }
 
 /// `skein/catalog/resume`: from memory.
-pub fn catalog(
+pub(crate) fn catalog(
     session: &Arc<ClientSession>,
     params: SkeinCatalogResumeParams,
     reply: Reply<SkeinCatalogResumeResponse>,

@@ -21,7 +21,7 @@ use crate::thread::error::ThreadError;
 use crate::thread::pictures;
 
 /// `thread/settings/update`
-pub fn update_settings(
+pub(crate) fn update_settings(
     session: &Arc<ClientSession>,
     params: ThreadSettingsUpdateParams,
     reply: Reply<ThreadSettingsUpdateResponse>,
@@ -39,7 +39,7 @@ pub fn update_settings(
 }
 
 /// `thread/readState/update`
-pub fn update_read_state(
+pub(crate) fn update_read_state(
     session: &Arc<ClientSession>,
     params: ThreadReadStateUpdateParams,
     reply: Reply<ThreadReadStateUpdateResponse>,
@@ -49,7 +49,7 @@ pub fn update_read_state(
 }
 
 /// `thread/goal/set`
-pub fn set_goal(
+pub(crate) fn set_goal(
     session: &Arc<ClientSession>,
     mut params: ThreadGoalSetParams,
     reply: Reply<ThreadGoalSetResponse>,
@@ -77,7 +77,7 @@ fn check_goal(params: &ThreadGoalSetParams) -> Result<(), WireError> {
 }
 
 /// `thread/goal/clear`
-pub fn clear_goal(
+pub(crate) fn clear_goal(
     session: &Arc<ClientSession>,
     params: ThreadGoalClearParams,
     reply: Reply<ThreadGoalClearResponse>,
@@ -86,7 +86,7 @@ pub fn clear_goal(
 }
 
 /// `thread/goal/get`: from the rollout; of a thread that has none, from its owner's snapshot.
-pub async fn goal(
+pub(crate) async fn goal(
     session: Arc<ClientSession>,
     params: ThreadGoalGetParams,
 ) -> Result<ThreadGoalGetResponse, WireError> {

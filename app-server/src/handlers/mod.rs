@@ -36,11 +36,11 @@ mod thread;
 mod turn;
 mod words;
 
-pub use status::numbers;
+pub(crate) use status::numbers;
 
 /// The router with every method.
 #[must_use]
-pub fn router() -> Router {
+pub(crate) fn router() -> Router {
     let mut router = Router::default();
     router.inline::<Initialize>(server::initialize);
     router.inline::<ModelList>(models::list);

@@ -21,7 +21,10 @@ use crate::router::session::ClientSession;
 
 /// `model/list`: what is known of the models of one provider, the configured model first. Their list is fetched beside, for
 /// whoever asks next.
-pub fn list(session: &Arc<ClientSession>, params: ModelListParams) -> Result<ModelListResponse, WireError> {
+pub(crate) fn list(
+    session: &Arc<ClientSession>,
+    params: ModelListParams,
+) -> Result<ModelListResponse, WireError> {
     let services = &session.app;
     check_provider(services, params.model_provider.as_ref())?;
     let config = services.config();
@@ -74,7 +77,7 @@ fn model(listed: ListedModel, provider: &str, config: &Config) -> Model {
 }
 
 /// `modelProvider/list`: those that are built in, those that are known by their names, and those of the settings.
-pub fn providers(
+pub(crate) fn providers(
     session: &Arc<ClientSession>,
     _params: ModelProviderListParams,
 ) -> Result<ModelProviderListResponse, WireError> {
@@ -123,7 +126,7 @@ fn is_flag(config: &Config, key: &str) -> bool {
 }
 
 /// `modelProvider/capabilities/read`: models get the tools of helpers and clients, and no others.
-pub fn capabilities(
+pub(crate) fn capabilities(
     _session: &Arc<ClientSession>,
     _params: ModelProviderCapabilitiesReadParams,
 ) -> Result<ModelProviderCapabilitiesReadResponse, WireError> {

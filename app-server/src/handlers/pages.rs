@@ -29,7 +29,7 @@ mod tests;
 const ONE: Enough = Enough { turns: 1, ..Enough::ALL };
 
 /// `thread/turns/list`
-pub async fn turns(
+pub(crate) async fn turns(
     session: Arc<ClientSession>,
     params: ThreadTurnsListParams,
 ) -> Result<ThreadTurnsListResponse, WireError> {
@@ -42,7 +42,7 @@ pub async fn turns(
 }
 
 /// `thread/items/list`
-pub async fn items(
+pub(crate) async fn items(
     session: Arc<ClientSession>,
     params: ThreadItemsListParams,
 ) -> Result<ThreadItemsListResponse, WireError> {

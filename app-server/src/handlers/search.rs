@@ -20,7 +20,7 @@ use crate::search::{SearchError, Term, Wanted};
 use crate::thread::error::ThreadError;
 
 /// `thread/search`
-pub async fn threads(
+pub(crate) async fn threads(
     session: Arc<ClientSession>,
     params: ThreadSearchParams,
 ) -> Result<ThreadSearchResponse, WireError> {
@@ -46,7 +46,7 @@ pub async fn threads(
 }
 
 /// `thread/searchOccurrences`
-pub async fn occurrences(
+pub(crate) async fn occurrences(
     session: Arc<ClientSession>,
     params: ThreadSearchOccurrencesParams,
 ) -> Result<ThreadSearchOccurrencesResponse, WireError> {

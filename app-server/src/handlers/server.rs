@@ -26,7 +26,7 @@ use crate::thread::registry::ThreadHandle;
 use crate::thread::subscribers::{ClientWishes, Left, Role};
 
 /// `initialize`
-pub fn initialize(
+pub(crate) fn initialize(
     session: &Arc<ClientSession>,
     params: InitializeParams,
 ) -> Result<InitializeResponse, WireError> {
@@ -86,7 +86,7 @@ fn events_extension(heartbeat: Duration) -> Value {
 }
 
 /// `initialized`: the client listens, so it hears what was odd in the settings.
-pub fn initialized(session: &Arc<ClientSession>) {
+pub(crate) fn initialized(session: &Arc<ClientSession>) {
     if !session.is_initialised() {
         return;
     }
@@ -99,7 +99,7 @@ pub fn initialized(session: &Arc<ClientSession>) {
 }
 
 /// `skein/connection/leave`
-pub fn leave(
+pub(crate) fn leave(
     session: &Arc<ClientSession>,
     _params: SkeinConnectionLeaveParams,
     reply: Reply<SkeinConnectionLeaveResponse>,
@@ -139,7 +139,11 @@ async fn end_of(handle: ThreadHandle) {
 }
 
 /// `skein/quiesce`: asks every owner, and waits for all of them in a task of its own.
-pub fn quiesce(session: &Arc<ClientSession>, params: SkeinQuiesceParams, reply: Reply<SkeinQuiesceResponse>) {
+pub(crate) fn quiesce(
+    session: &Arc<ClientSession>,
+    params: SkeinQuiesceParams,
+    reply: Reply<SkeinQuiesceResponse>,
+) {
     let services = Arc::clone(&session.app);
     if !services.config().test_fences {
         let text = "fences are for tests: start the server with --test-fences";

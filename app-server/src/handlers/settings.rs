@@ -18,7 +18,7 @@ use crate::reload;
 use crate::router::session::ClientSession;
 
 /// `config/value/write`
-pub async fn write_value(
+pub(crate) async fn write_value(
     session: Arc<ClientSession>,
     params: ConfigValueWriteParams,
 ) -> Result<ConfigWriteResponse, WireError> {
@@ -28,7 +28,7 @@ pub async fn write_value(
 }
 
 /// `config/batchWrite`
-pub async fn write_batch(
+pub(crate) async fn write_batch(
     session: Arc<ClientSession>,
     params: ConfigBatchWriteParams,
 ) -> Result<ConfigWriteResponse, WireError> {

@@ -13,7 +13,7 @@ use crate::thread::command::{Command, PutElsewhere};
 use crate::thread::dispatch;
 
 /// `thread/archive`
-pub fn archive(
+pub(crate) fn archive(
     session: &Arc<ClientSession>,
     params: ThreadArchiveParams,
     reply: Reply<ThreadArchiveResponse>,
@@ -23,7 +23,7 @@ pub fn archive(
 }
 
 /// `thread/unarchive`
-pub fn unarchive(
+pub(crate) fn unarchive(
     session: &Arc<ClientSession>,
     params: ThreadUnarchiveParams,
     reply: Reply<ThreadUnarchiveResponse>,
@@ -33,7 +33,11 @@ pub fn unarchive(
 }
 
 /// `thread/delete`
-pub fn delete(session: &Arc<ClientSession>, params: ThreadDeleteParams, reply: Reply<ThreadDeleteResponse>) {
+pub(crate) fn delete(
+    session: &Arc<ClientSession>,
+    params: ThreadDeleteParams,
+    reply: Reply<ThreadDeleteResponse>,
+) {
     let command = Command::PutElsewhere(PutElsewhere::Delete(reply));
     dispatch::deliver(&session.app.context, params.thread_id, command);
 }

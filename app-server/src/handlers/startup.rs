@@ -23,7 +23,7 @@ use crate::router::session::ClientSession;
 use crate::thread::directory;
 
 /// `config/mcpServer/reload`: what SIGHUP does. Wrong settings are an error with each place, and change nothing.
-pub async fn reload_config(
+pub(crate) async fn reload_config(
     session: Arc<ClientSession>,
     _params: ConfigMcpServerReloadParams,
 ) -> Result<McpServerRefreshResponse, WireError> {
@@ -32,7 +32,7 @@ pub async fn reload_config(
 }
 
 /// `config/read`: the same for every directory, as there are no settings of projects.
-pub fn config(
+pub(crate) fn config(
     session: &Arc<ClientSession>,
     params: ConfigReadParams,
 ) -> Result<ConfigReadResponse, WireError> {
@@ -69,7 +69,7 @@ fn in_force(config: &crate::config::Config) -> Result<Config, WireError> {
 }
 
 /// `configRequirements/read`: nobody requires anything.
-pub fn config_requirements(
+pub(crate) fn config_requirements(
     _session: &Arc<ClientSession>,
     _params: ConfigRequirementsReadParams,
 ) -> Result<ConfigRequirementsReadResponse, WireError> {
@@ -77,7 +77,7 @@ pub fn config_requirements(
 }
 
 /// `skills/list`
-pub fn skills(
+pub(crate) fn skills(
     _session: &Arc<ClientSession>,
     params: SkillsListParams,
 ) -> Result<SkillsListResponse, WireError> {
@@ -86,13 +86,16 @@ pub fn skills(
 }
 
 /// `hooks/list`
-pub fn hooks(_session: &Arc<ClientSession>, params: HooksListParams) -> Result<HooksListResponse, WireError> {
+pub(crate) fn hooks(
+    _session: &Arc<ClientSession>,
+    params: HooksListParams,
+) -> Result<HooksListResponse, WireError> {
     let entry = |cwd| HooksListEntry { cwd, errors: Vec::new(), hooks: Vec::new(), warnings: Vec::new() };
     Ok(HooksListResponse { data: directories(params.cwds).into_iter().map(entry).collect() })
 }
 
 /// `permissionProfile/list`: the one that every thread has.
-pub fn permission_profiles(
+pub(crate) fn permission_profiles(
     _session: &Arc<ClientSession>,
     _params: PermissionProfileListParams,
 ) -> Result<PermissionProfileListResponse, WireError> {
@@ -106,7 +109,7 @@ pub fn permission_profiles(
 }
 
 /// `collaborationMode/list`: the modes of the peer, in its order.
-pub fn collaboration_modes(
+pub(crate) fn collaboration_modes(
     _session: &Arc<ClientSession>,
     _params: CollaborationModeListParams,
 ) -> Result<CollaborationModeListResponse, WireError> {
@@ -121,7 +124,7 @@ pub fn collaboration_modes(
 }
 
 /// `experimentalFeature/list`
-pub fn experimental_features(
+pub(crate) fn experimental_features(
     _session: &Arc<ClientSession>,
     _params: ExperimentalFeatureListParams,
 ) -> Result<ExperimentalFeatureListResponse, WireError> {

@@ -19,7 +19,7 @@ use crate::router::session::ClientSession;
 use crate::thread::machine::Phase;
 
 /// `skein/status`
-pub fn status(
+pub(crate) fn status(
     session: &Arc<ClientSession>,
     _params: SkeinStatusParams,
 ) -> Result<SkeinStatusResponse, WireError> {
@@ -27,7 +27,7 @@ pub fn status(
 }
 
 /// `server/diagnostics`: a few of these numbers, in the peer's form.
-pub fn diagnostics(
+pub(crate) fn diagnostics(
     session: &Arc<ClientSession>,
     _params: ServerDiagnosticsParams,
 ) -> Result<ServerDiagnosticsResponse, WireError> {
@@ -50,7 +50,7 @@ pub fn diagnostics(
 }
 
 /// What is told, here and by the metrics. Waits for nothing.
-pub fn numbers(services: &App) -> SkeinStatusResponse {
+pub(crate) fn numbers(services: &App) -> SkeinStatusResponse {
     let (connections, _) = services.subscribers.totals();
     let threads = threads(services);
     let uptime = services.clock.wall().0.saturating_sub(services.started.0);

@@ -35,7 +35,11 @@ use crate::thread::subscribers::{Left, Role};
 use crate::turn::own_tools;
 
 /// `thread/start`
-pub fn start(session: &Arc<ClientSession>, params: ThreadStartParams, reply: Reply<ThreadStartResponse>) {
+pub(super) fn start(
+    session: &Arc<ClientSession>,
+    params: ThreadStartParams,
+    reply: Reply<ThreadStartResponse>,
+) {
     let services = &session.app;
     let helpers = match wanted(services, &params) {
         Ok(helpers) => helpers,
@@ -126,7 +130,11 @@ async fn require(
 }
 
 /// `thread/resume`
-pub fn resume(session: &Arc<ClientSession>, params: ThreadResumeParams, reply: Reply<ThreadResumeResponse>) {
+pub(crate) fn resume(
+    session: &Arc<ClientSession>,
+    params: ThreadResumeParams,
+    reply: Reply<ThreadResumeResponse>,
+) {
     let services = &session.app;
     let id = params.thread_id;
     if let Some(path) = unsupported(&params) {
@@ -158,7 +166,7 @@ fn unsupported(params: &ThreadResumeParams) -> Option<&'static str> {
 }
 
 /// `thread/unsubscribe`
-pub fn unsubscribe(
+pub(crate) fn unsubscribe(
     session: &Arc<ClientSession>,
     params: ThreadUnsubscribeParams,
 ) -> Result<ThreadUnsubscribeResponse, WireError> {
@@ -176,7 +184,7 @@ pub fn unsubscribe(
 }
 
 /// `thread/name/set`
-pub fn set_name(
+pub(crate) fn set_name(
     session: &Arc<ClientSession>,
     params: ThreadSetNameParams,
     reply: Reply<ThreadSetNameResponse>,
@@ -194,7 +202,7 @@ pub fn set_name(
 }
 
 /// `skein/thread/unload`
-pub fn unload(
+pub(crate) fn unload(
     session: &Arc<ClientSession>,
     params: SkeinThreadUnloadParams,
     reply: Reply<SkeinThreadUnloadResponse>,
@@ -204,7 +212,7 @@ pub fn unload(
 }
 
 /// `thread/read`: from the rollout, with what the owner has in progress added.
-pub async fn read(
+pub(super) async fn read(
     session: Arc<ClientSession>,
     params: ThreadReadParams,
 ) -> Result<ThreadReadResponse, WireError> {

@@ -17,7 +17,7 @@ use crate::thread::dispatch;
 use crate::thread::error::ThreadError;
 
 /// `turn/start`
-pub fn start(session: &Arc<ClientSession>, params: TurnStartParams, reply: Reply<TurnStartResponse>) {
+pub(super) fn start(session: &Arc<ClientSession>, params: TurnStartParams, reply: Reply<TurnStartResponse>) {
     if params.tool_output.is_some() {
         let text =
             "toolOutput is not supported: no turn begins with what came of a tool that nobody has called";
@@ -28,7 +28,7 @@ pub fn start(session: &Arc<ClientSession>, params: TurnStartParams, reply: Reply
 }
 
 /// `turn/steer`
-pub fn steer(session: &Arc<ClientSession>, params: TurnSteerParams, reply: Reply<TurnSteerResponse>) {
+pub(crate) fn steer(session: &Arc<ClientSession>, params: TurnSteerParams, reply: Reply<TurnSteerResponse>) {
     let TurnSteerParams { expected_turn_id, thread_id, .. } = params;
     let params = TurnStartParams {
         additional_context: params.additional_context,
@@ -41,7 +41,7 @@ pub fn steer(session: &Arc<ClientSession>, params: TurnSteerParams, reply: Reply
 }
 
 /// `thread/compact/start`
-pub fn compact(
+pub(crate) fn compact(
     session: &Arc<ClientSession>,
     params: ThreadCompactStartParams,
     reply: Reply<ThreadCompactStartResponse>,
@@ -80,7 +80,7 @@ fn is_blank(input: &[UserInput]) -> bool {
 /// `turn/interrupt`: a flag that the owner reads when it is woken. What is running is known from what the owner
 /// published before it answered the turn's start. An empty turn id means whichever turn runs, and there may be none: a client
 /// that does not know the id yet says so.
-pub fn interrupt(
+pub(crate) fn interrupt(
     session: &Arc<ClientSession>,
     params: TurnInterruptParams,
     reply: Reply<TurnInterruptResponse>,

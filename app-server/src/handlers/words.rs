@@ -5,13 +5,13 @@ use skein_protocol::error::WireError;
 use crate::policy;
 
 /// The path of a member in a request, and its text.
-pub type Word<'a> = (&'static str, Option<&'a str>);
+pub(crate) type Word<'a> = (&'static str, Option<&'a str>);
 
 /// Whether none is longer than [`policy::WORD_BYTES`].
 ///
 /// # Errors
 /// `tooLong`, which names the first that is.
-pub fn check(words: &[Word]) -> Result<(), WireError> {
+pub(super) fn check(words: &[Word]) -> Result<(), WireError> {
     words.iter().try_for_each(|(path, text)| at_most(policy::WORD_BYTES, path, text.unwrap_or_default()))
 }
 
@@ -19,7 +19,7 @@ pub fn check(words: &[Word]) -> Result<(), WireError> {
 ///
 /// # Errors
 /// `tooLong`, which names it.
-pub fn at_most(most: usize, path: &'static str, text: &str) -> Result<(), WireError> {
+pub(crate) fn at_most(most: usize, path: &'static str, text: &str) -> Result<(), WireError> {
     let bytes = text.len();
     if bytes <= most {
         return Ok(());

@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 /// Passes a request on, or refuses it.
-pub async fn only_local(request: Request, next: Next) -> Response {
+pub(crate) async fn only_local(request: Request, next: Next) -> Response {
     match refusal(request.headers(), request.uri().authority()) {
         Some(refusal) => refusal.into_response(),
         None => next.run(request).await,

@@ -10,7 +10,7 @@ use super::door::Accept;
 
 /// The socket in the home, listening.
 #[derive(Debug)]
-pub struct Control {
+pub(crate) struct Control {
     listener: UnixListener,
     /// Whose programs are let in.
     user: Uid,
@@ -21,7 +21,7 @@ impl Control {
     ///
     /// # Errors
     /// As [`socket::listen_at`].
-    pub fn listen(paths: &HomePaths) -> io::Result<Self> {
+    pub(crate) fn listen(paths: &HomePaths) -> io::Result<Self> {
         let listener = UnixListener::from_std(socket::listen_at(paths)?)?;
         Ok(Self { listener, user: geteuid() })
     }

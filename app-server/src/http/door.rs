@@ -23,7 +23,7 @@ use crate::policy;
 mod tests;
 
 /// Where sockets come from.
-pub trait Accept: Send + 'static {
+pub(crate) trait Accept: Send + 'static {
     /// A socket.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
@@ -45,7 +45,7 @@ impl Accept for TcpListener {
 }
 
 /// Accepts sockets, as many as may stand before their handshake, and as descriptors are left for.
-pub struct Door<A> {
+pub(crate) struct Door<A> {
     listener: A,
     places: Arc<Semaphore>,
     has_room: HasRoom,
@@ -54,7 +54,7 @@ pub struct Door<A> {
 }
 
 /// Whether enough descriptors are left beside those that files need.
-pub type HasRoom = Arc<dyn Fn() -> bool + Send + Sync>;
+pub(crate) type HasRoom = Arc<dyn Fn() -> bool + Send + Sync>;
 
 impl<A> std::fmt::Debug for Door<A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -64,7 +64,7 @@ impl<A> std::fmt::Debug for Door<A> {
 
 /// One visitor, as the routes see it.
 #[derive(Debug, Clone)]
-pub struct Visitor(Arc<Visit>);
+pub(crate) struct Visitor(Arc<Visit>);
 
 #[derive(Debug)]
 struct Visit {
@@ -77,7 +77,7 @@ struct Visit {
 impl<A> Door<A> {
     /// A door at this listener.
     #[must_use]
-    pub fn new(listener: A, has_room: HasRoom) -> Self {
+    pub(crate) fn new(listener: A, has_room: HasRoom) -> Self {
         Self::with_places(listener, has_room, skein_store::policy::SOCKETS_BEFORE_HANDSHAKE)
     }
 
@@ -103,7 +103,7 @@ impl Visitor {
 
     /// The handshake is done: from now on only silence ends the connection. Returns where its bytes are seen.
     #[must_use]
-    pub fn come_in(&self) -> Arc<Life> {
+    pub(crate) fn come_in(&self) -> Arc<Life> {
         self.0.inside.store(true, Ordering::Release);
         self.0.life.sign(Clock.now());
         drop(self.0.place.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -162,7 +162,7 @@ fn is_of_the_visitor(error: &io::Error) -> bool {
 
 /// A socket whose bytes are seen.
 #[derive(Debug)]
-pub struct Socket<S> {
+pub(crate) struct Socket<S> {
     stream: S,
     visitor: Visitor,
     /// What it may take before its handshake.

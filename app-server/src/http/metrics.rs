@@ -29,7 +29,7 @@ const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Everything, at one moment.
 #[derive(Debug)]
-pub struct Scrape {
+pub(crate) struct Scrape {
     status: SkeinStatusResponse,
     /// How long unloads took.
     unloads: Taken,
@@ -41,7 +41,7 @@ pub struct Scrape {
 
 impl Scrape {
     /// The numbers of now. Waits for nothing.
-    pub fn of(services: &App) -> Self {
+    pub(crate) fn of(services: &App) -> Self {
         Self {
             status: handlers::numbers(services),
             unloads: services.counters.unloads.taken(),
@@ -54,7 +54,7 @@ impl Scrape {
     ///
     /// # Errors
     /// Never, as far as is known: a string takes everything.
-    pub fn text(self) -> Result<String, fmt::Error> {
+    pub(crate) fn text(self) -> Result<String, fmt::Error> {
         let mut registry = Registry::with_prefix("skein");
         registry.register_collector(Box::new(self));
         let mut text = String::new();
@@ -64,7 +64,7 @@ impl Scrape {
 }
 
 /// What the text is called to somebody who sent these headers.
-pub fn kind(headers: &HeaderMap) -> &'static str {
+pub(crate) fn kind(headers: &HeaderMap) -> &'static str {
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|accepted| accepted.to_str().ok());
     let open = accepted.into_iter().any(|accepted| accepted.contains("application/openmetrics-text"));
     if open { OPEN_METRICS } else { PLAIN }

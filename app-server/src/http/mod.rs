@@ -6,6 +6,6 @@ mod door;
 mod metrics;
 mod routes;
 
-pub use control::Control;
-pub use door::{Accept, Door, HasRoom, Visitor};
-pub use routes::{Web, routes};
+pub(crate) use control::Control;
+pub(crate) use door::{Accept, Door, HasRoom, Visitor};
+pub(crate) use routes::{Web, routes};

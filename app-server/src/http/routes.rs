@@ -20,19 +20,19 @@ use crate::policy;
 use crate::router::Router;
 
 /// What the routes need.
-pub struct Web {
+pub(crate) struct Web {
     /// The server's parts.
-    pub services: Arc<App>,
+    pub(crate) services: Arc<App>,
     /// The method table's handlers.
-    pub router: Arc<Router>,
+    pub(crate) router: Arc<Router>,
     /// The websockets.
-    pub connections: Connections,
+    pub(crate) connections: Connections,
     /// Cleared when the server begins to stop.
-    pub ready: AtomicBool,
+    pub(crate) ready: AtomicBool,
 }
 
 /// The routes: the websocket at `/`, health and numbers. Who may not speak to the server reads none of them.
-pub fn routes(web: Arc<Web>) -> IntoMakeServiceWithConnectInfo<HttpRouter, Visitor> {
+pub(crate) fn routes(web: Arc<Web>) -> IntoMakeServiceWithConnectInfo<HttpRouter, Visitor> {
     HttpRouter::new()
         .route("/", get(websocket))
         .route("/healthz", get(async || "ok\n"))

@@ -27,14 +27,14 @@ const CONTEXT: &[&str] = &[
 
 /// Whether the user did not say this.
 #[must_use]
-pub fn is_context(said: &[UserInput]) -> bool {
+pub(crate) fn is_context(said: &[UserInput]) -> bool {
     let text = said.iter().find_map(UserInput::as_text).unwrap_or_default().trim_start();
     said.is_empty() || CONTEXT.iter().any(|begin| text.starts_with(begin))
 }
 
 /// The item of a call that has brought nothing yet.
 #[must_use]
-pub fn call(told: &Value, cwd: &str) -> Option<ThreadItem> {
+pub(crate) fn call(told: &Value, cwd: &str) -> Option<ThreadItem> {
     let id = told.get("call_id").or_else(|| told.get("id")).and_then(Value::as_str)?;
     let name = told.get("name").and_then(Value::as_str).unwrap_or("local_shell");
     let arguments = match told.get("arguments").or_else(|| told.get("input")).or_else(|| told.get("action")) {
@@ -56,7 +56,7 @@ pub fn call(told: &Value, cwd: &str) -> Option<ThreadItem> {
 }
 
 /// Gives a call that has not ended what it brought. The output of others is in what told of their end.
-pub fn complete(item: &mut ThreadItem, output: &Value, at: WallMs) {
+pub(crate) fn complete(item: &mut ThreadItem, output: &Value, at: WallMs) {
     if !is_open(item) {
         return;
     }
@@ -98,7 +98,7 @@ fn exit(text: &str) -> (Option<i32>, String) {
 
 /// Whether nothing has told of an item's end.
 #[must_use]
-pub fn is_open(item: &ThreadItem) -> bool {
+pub(crate) fn is_open(item: &ThreadItem) -> bool {
     if let ThreadItemBody::CommandExecution(command) = &item.body {
         command.status == CommandExecutionStatus::InProgress
     } else if let ThreadItemBody::DynamicToolCall(call) = &item.body {
@@ -113,7 +113,7 @@ pub fn is_open(item: &ThreadItem) -> bool {
 }
 
 /// Gives an item its id.
-pub fn name(item: &mut ThreadItem, id: &ItemId) {
+pub(crate) fn name(item: &mut ThreadItem, id: &ItemId) {
     if let Ok(Value::Object(mut members)) = serde_json::to_value(&*item) {
         members.insert("id".to_owned(), id.as_str().into());
         if let Ok(named) = serde_json::from_value(Value::Object(members)) {

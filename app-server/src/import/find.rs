@@ -16,35 +16,35 @@ use crate::policy;
 
 /// A thread's rollout: one file, or several of which each goes on from a place in the one before.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rollout {
+pub(crate) struct Rollout {
     /// The first line of the newest file.
-    pub meta: Meta,
+    pub(crate) meta: Meta,
     /// The files, oldest first.
-    pub parts: Vec<Part>,
+    pub(crate) parts: Vec<Part>,
     /// Whether the peer has put it away.
-    pub archived: bool,
+    pub(crate) archived: bool,
     /// Bytes of all of its files.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// The name that the user gave it.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
 }
 
 /// A file, and up to where it counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
+pub(crate) struct Part {
     /// The file.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The first `ordinal` that does not count; `None` for all of it.
-    pub until: Option<u64>,
+    pub(crate) until: Option<u64>,
 }
 
 /// What a look into a folder has brought.
 #[derive(Debug, Default)]
-pub struct Found {
+pub(crate) struct Found {
     /// The rollouts, oldest first.
-    pub rollouts: Vec<Rollout>,
+    pub(crate) rollouts: Vec<Rollout>,
     /// What could not be read.
-    pub problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
 }
 
 /// A file and its first line.
@@ -60,7 +60,7 @@ struct Segment {
 ///
 /// # Errors
 /// When the place itself cannot be read.
-pub fn find(from: &Path) -> io::Result<Found> {
+pub(crate) fn find(from: &Path) -> io::Result<Found> {
     let mut found = Found::default();
     let mut files = Vec::new();
     if fs::metadata(from)?.is_file() {

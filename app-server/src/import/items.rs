@@ -6,7 +6,7 @@ use skein_protocol::turn::UserInput;
 
 /// The item of an `item_completed`, or of an older event in that form. `None` for a kind or a shape that we do not know.
 #[must_use]
-pub fn item(told: &Value) -> Option<ThreadItem> {
+pub(crate) fn item(told: &Value) -> Option<ThreadItem> {
     let told = told.as_object()?;
     let kind = told.get("type")?.as_str()?;
     let mut item: Map<String, Value> =
@@ -37,7 +37,7 @@ pub fn item(told: &Value) -> Option<ThreadItem> {
 
 /// What the user said. A piece that we do not know is left out.
 #[must_use]
-pub fn inputs(content: Option<&Value>) -> Vec<UserInput> {
+pub(crate) fn inputs(content: Option<&Value>) -> Vec<UserInput> {
     let pieces = content.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     pieces.iter().filter_map(input).collect()
 }
@@ -61,7 +61,7 @@ fn input(piece: &Value) -> Option<UserInput> {
 
 /// The texts of a list of texts, or of pieces with a text.
 #[must_use]
-pub fn texts(list: Option<&Value>) -> Vec<String> {
+pub(crate) fn texts(list: Option<&Value>) -> Vec<String> {
     match list {
         Some(Value::String(text)) => vec![text.clone()],
         Some(Value::Array(pieces)) => pieces.iter().filter_map(text_of).map(str::to_owned).collect(),
@@ -75,7 +75,7 @@ fn text_of(piece: &Value) -> Option<&str> {
 
 /// What a call of a tool brought, as text.
 #[must_use]
-pub fn output(output: &Value) -> String {
+pub(crate) fn output(output: &Value) -> String {
     let content = if output.is_object() { output.get("content") } else { Some(output) };
     texts(content).join("\n")
 }
@@ -141,7 +141,7 @@ fn milliseconds(duration: &Value) -> Option<i64> {
 
 /// `snake_case` or `kebab-case` as `camelCase`.
 #[must_use]
-pub fn camel(name: &str) -> String {
+pub(crate) fn camel(name: &str) -> String {
     let mut words = name.split(['_', '-']);
     let mut camel = words.next().unwrap_or_default().to_owned();
     for word in words {
@@ -160,7 +160,7 @@ fn lower_first(name: &str) -> String {
 
 /// Words as a line that a shell reads as these words.
 #[must_use]
-pub fn shell(words: &[String]) -> String {
+pub(crate) fn shell(words: &[String]) -> String {
     let plain = |word: &str| {
         !word.is_empty()
             && word.chars().all(|sign| sign.is_ascii_alphanumeric() || "@%+=:,./-_".contains(sign))

@@ -12,7 +12,7 @@ use crate::policy;
 
 /// One line, without its newline.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Line {
+pub(crate) enum Line {
     /// Its bytes.
     Whole(Vec<u8>),
     /// The last line, without a newline: its writer was cut off, or is at work.
@@ -26,7 +26,7 @@ pub enum Line {
 ///
 /// # Errors
 /// As the system says.
-pub fn open(path: &Path) -> io::Result<BufReader<std::fs::File>> {
+pub(crate) fn open(path: &Path) -> io::Result<BufReader<std::fs::File>> {
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
     Ok(BufReader::with_capacity(skein_store::policy::READ_BLOCK, options.open(path).and_then(only_regular)?))
@@ -36,7 +36,7 @@ pub fn open(path: &Path) -> io::Result<BufReader<std::fs::File>> {
 ///
 /// # Errors
 /// As the reader says.
-pub fn next(from: &mut impl BufRead) -> io::Result<Option<Line>> {
+pub(crate) fn next(from: &mut impl BufRead) -> io::Result<Option<Line>> {
     let mut line = Vec::new();
     let most = policy::IMPORT_LINE as u64 + 1;
     from.by_ref().take(most).read_until(b'\n', &mut line)?;

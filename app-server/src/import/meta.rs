@@ -11,28 +11,28 @@ use crate::policy;
 
 /// The first line of a rollout.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Meta {
+pub(crate) struct Meta {
     /// Who the thread is, and what it works with as far as this line says it.
-    pub created: ThreadCreated,
+    pub(crate) created: ThreadCreated,
     /// When it began, or when this file of it did.
-    pub at: WallMs,
+    pub(crate) at: WallMs,
     /// What stands before this file's lines, in another file.
-    pub base: Option<Base>,
+    pub(crate) base: Option<Base>,
 }
 
 /// The lines that a rollout goes on from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Base {
+pub(crate) struct Base {
     /// The thread in whose rollout they stand.
-    pub thread: ThreadId,
+    pub(crate) thread: ThreadId,
     /// The `ordinal` of the first line that is not among them.
-    pub end: u64,
+    pub(crate) end: u64,
 }
 
 impl Meta {
     /// What the line says; `None` for any other line.
     #[must_use]
-    pub fn of(line: &Value) -> Option<Self> {
+    pub(crate) fn of(line: &Value) -> Option<Self> {
         let meta = match line.get("type") {
             Some(kind) => line.get("payload").filter(|_| kind == "session_meta")?,
             // Before lines had a type this one stood for itself.
@@ -71,7 +71,7 @@ impl Meta {
 
 /// Takes over what a `turn_context` or a change of settings says; what it leaves out, or says in words that we do not
 /// know, stays.
-pub fn set(settings: &mut ThreadSettings, told: &Value) {
+pub(crate) fn set(settings: &mut ThreadSettings, told: &Value) {
     for (place, name) in [
         (&mut settings.cwd, "cwd"),
         (&mut settings.model, "model"),
@@ -115,14 +115,14 @@ fn thread(told: Option<&Value>) -> Option<ThreadId> {
 
 /// A short text. One that is longer than any name, folder or word is none.
 #[must_use]
-pub fn text(told: &Value, name: &str) -> Option<String> {
+pub(crate) fn text(told: &Value, name: &str) -> Option<String> {
     let text = told.get(name)?.as_str()?;
     (text.len() <= policy::WORD_BYTES).then(|| text.to_owned())
 }
 
 /// A time in RFC 3339, or in seconds since the Unix epoch.
 #[must_use]
-pub fn time(told: Option<&Value>) -> Option<WallMs> {
+pub(crate) fn time(told: Option<&Value>) -> Option<WallMs> {
     if let Some(text) = told?.as_str() {
         return text.parse::<jiff::Timestamp>().ok().map(|time| WallMs(time.as_millisecond()));
     }
@@ -131,6 +131,6 @@ pub fn time(told: Option<&Value>) -> Option<WallMs> {
 
 /// Milliseconds since the Unix epoch, where a calendar has them.
 #[must_use]
-pub fn ms(ms: i64) -> Option<WallMs> {
+pub(crate) fn ms(ms: i64) -> Option<WallMs> {
     jiff::Timestamp::from_millisecond(ms).ok().map(|_| WallMs(ms))
 }

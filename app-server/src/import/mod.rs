@@ -20,13 +20,13 @@ use crate::policy;
 use crate::search::texts::Forgetting;
 
 mod calls;
-pub mod find;
+pub(crate) mod find;
 mod items;
-pub mod lines;
-pub mod meta;
+pub(crate) mod lines;
+pub(crate) mod meta;
 mod older;
-pub mod records;
-pub mod talk;
+pub(crate) mod records;
+pub(crate) mod talk;
 
 use find::Rollout;
 use lines::Line;
@@ -267,20 +267,20 @@ async fn plan(store: &FileStore, rollout: &Rollout) -> io::Result<Plan> {
 
 /// A thread in our records, and what was not taken over.
 #[derive(Debug, Default)]
-pub struct Converted {
+pub(crate) struct Converted {
     /// The records; none when nobody has said anything.
-    pub records: Vec<Record>,
+    pub(crate) records: Vec<Record>,
     /// Lines that cannot be read.
-    pub problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
     /// Lines that say what we have no word for.
-    pub passed_over: BTreeMap<String, u64>,
+    pub(crate) passed_over: BTreeMap<String, u64>,
 }
 
 /// Reads a rollout, and says it in our records. It is held in memory whole.
 ///
 /// # Errors
 /// When a file cannot be read to its end.
-pub fn convert(rollout: &Rollout, importer: Importer) -> io::Result<Converted> {
+pub(crate) fn convert(rollout: &Rollout, importer: Importer) -> io::Result<Converted> {
     let mut with_events = false;
     each_line(rollout, |line| with_events |= Talk::is_told_by_events(line))?;
     let mut talk = Talk::new(rollout.meta.at, rollout.meta.created.settings.clone(), with_events);

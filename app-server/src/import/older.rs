@@ -7,7 +7,7 @@ use super::items;
 
 /// The item that an event tells of; `None` when it tells of none that we know.
 #[must_use]
-pub fn item(kind: &str, event: &Value) -> Option<Value> {
+pub(crate) fn item(kind: &str, event: &Value) -> Option<Value> {
     let told = |name: &str| event.get(name).cloned().unwrap_or_default();
     let id = event.get("call_id").or_else(|| event.get("item_id")).cloned().unwrap_or_else(|| "".into());
     Some(match kind {
@@ -52,7 +52,7 @@ pub fn item(kind: &str, event: &Value) -> Option<Value> {
 
 /// What the model thought or searched for, where no event tells of it.
 #[must_use]
-pub fn response(kind: &str, told: &Value) -> Option<Value> {
+pub(crate) fn response(kind: &str, told: &Value) -> Option<Value> {
     let id = told.get("id").cloned().unwrap_or_else(|| "".into());
     let member = |name: &str| told.get(name).cloned().unwrap_or_default();
     match kind {
@@ -71,7 +71,7 @@ pub fn response(kind: &str, told: &Value) -> Option<Value> {
 
 /// What the user said.
 #[must_use]
-pub fn user(event: &Value) -> Vec<UserInput> {
+pub(crate) fn user(event: &Value) -> Vec<UserInput> {
     let text = event.get("message").and_then(Value::as_str).unwrap_or_default();
     let elements = event.get("text_elements").filter(|elements| elements.is_array());
     let mut pieces =

@@ -22,18 +22,18 @@ use super::talk::{Talk, TalkTurn};
 
 /// Who imports.
 #[derive(Debug, Clone, Copy)]
-pub struct Importer {
+pub(crate) struct Importer {
     /// This start of the machine.
-    pub boot_id: Uuid,
+    pub(crate) boot_id: Uuid,
     /// The ownership of the home.
-    pub term: Term,
+    pub(crate) term: Term,
     /// The version of the history that begins.
-    pub epoch: Epoch,
+    pub(crate) epoch: Epoch,
 }
 
 /// The records of the thread, from its first opening to its closing. Empty when nobody has said anything in it.
 #[must_use]
-pub fn records(meta: &Meta, talk: Talk, from: Imported, importer: Importer) -> Vec<Record> {
+pub(crate) fn records(meta: &Meta, talk: Talk, from: Imported, importer: Importer) -> Vec<Record> {
     let mut made = Made { history: History::of(meta.created.id), records: Vec::new() };
     let Importer { boot_id, term, epoch } = importer;
     let mut created = meta.created.clone();
@@ -146,7 +146,7 @@ fn begun(mut item: ThreadItem) -> ThreadItem {
 
 /// What the beginning of a rollout of ours says about its import: the note, and the version of the history.
 #[must_use]
-pub fn note(beginning: &[Record]) -> Option<(Imported, Epoch)> {
+pub(crate) fn note(beginning: &[Record]) -> Option<(Imported, Epoch)> {
     let (mut epoch, mut note) = (None, None);
     for record in beginning {
         if let RecordBody::ThreadOpened(opened) = &record.body {
@@ -159,4 +159,4 @@ pub fn note(beginning: &[Record]) -> Option<(Imported, Epoch)> {
 }
 
 /// How many records of a rollout are read to find that note.
-pub const BEGINNING: usize = 3;
+pub(crate) const BEGINNING: usize = 3;

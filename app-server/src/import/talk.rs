@@ -51,15 +51,15 @@ const SILENT: &[&str] = &[
 
 /// A thread, as far as its lines have been read.
 #[derive(Debug)]
-pub struct Talk {
+pub(crate) struct Talk {
     /// Its turns, oldest first.
-    pub turns: Vec<TalkTurn>,
+    pub(crate) turns: Vec<TalkTurn>,
     /// Its name, where a line says it.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// What it works with now.
-    pub settings: ThreadSettings,
+    pub(crate) settings: ThreadSettings,
     /// How many lines were passed over, by their kind.
-    pub passed_over: BTreeMap<String, u64>,
+    pub(crate) passed_over: BTreeMap<String, u64>,
     /// Whether events tell of messages; where none does, what the model was told has to do.
     with_events: bool,
     at: WallMs,
@@ -72,33 +72,33 @@ pub struct Talk {
 
 /// A turn.
 #[derive(Debug)]
-pub struct TalkTurn {
+pub(crate) struct TalkTurn {
     /// Its id, or `turn-N` where it has none.
-    pub id: TurnId,
+    pub(crate) id: TurnId,
     /// When it began.
-    pub began: WallMs,
+    pub(crate) began: WallMs,
     /// Its items, in their order.
-    pub items: Vec<ThreadItem>,
+    pub(crate) items: Vec<ThreadItem>,
     /// What it worked with.
-    pub settings: ThreadSettings,
+    pub(crate) settings: ThreadSettings,
     /// What was used up to its end.
-    pub usage: Option<ThreadTokenUsage>,
+    pub(crate) usage: Option<ThreadTokenUsage>,
     /// What replaced older history in it, for the model.
-    pub summary: Option<String>,
+    pub(crate) summary: Option<String>,
     /// When its last line was written.
-    pub last: WallMs,
+    pub(crate) last: WallMs,
     /// How it ended; `None` when no line says so.
-    pub status: Option<TurnStatus>,
+    pub(crate) status: Option<TurnStatus>,
     /// Why it failed.
-    pub error: Option<TurnError>,
+    pub(crate) error: Option<TurnError>,
     /// Whether a line said that it begins: then one says how it ends, too, if it did.
-    pub declared: bool,
+    pub(crate) declared: bool,
 }
 
 impl Talk {
     /// A thread that begins at `at` with `settings`.
     #[must_use]
-    pub fn new(at: WallMs, settings: ThreadSettings, with_events: bool) -> Self {
+    pub(crate) fn new(at: WallMs, settings: ThreadSettings, with_events: bool) -> Self {
         Self {
             turns: Vec::new(),
             name: None,
@@ -114,14 +114,14 @@ impl Talk {
 
     /// Whether a line tells of messages as events do.
     #[must_use]
-    pub fn is_told_by_events(line: &Value) -> bool {
+    pub(crate) fn is_told_by_events(line: &Value) -> bool {
         let kind = line.get("payload").and_then(|payload| payload.get("type")).and_then(Value::as_str);
         line.get("type").is_some_and(|line| line == "event_msg")
             && matches!(kind, Some("user_message" | "agent_message" | "item_completed"))
     }
 
     /// Takes the next line.
-    pub fn take(&mut self, line: &Value) {
+    pub(crate) fn take(&mut self, line: &Value) {
         self.at = time(line.get("timestamp")).unwrap_or(self.at);
         let Some(kind) = line.get("type").and_then(Value::as_str) else { return };
         // Before lines had a payload, what the model was told and said stood for itself.

@@ -15,7 +15,7 @@ use super::*;
 use crate::fsck::{self, Told};
 use crate::search::texts::{self, Sources, Texts};
 
-pub mod peer;
+pub(crate) mod peer;
 
 const TALK: &str = "01a1f9a4-f790-7202-b781-7c170e66903c";
 const TOOLS: &str = "01a1f9a4-f928-7e70-ba37-371aab1fed25";

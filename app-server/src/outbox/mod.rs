@@ -18,31 +18,31 @@ use self::queue::{About, Piece, Queue};
 use crate::policy;
 
 mod queue;
-pub mod reply;
+pub(crate) mod reply;
 #[cfg(test)]
 mod tests;
 
-pub use self::queue::TextDelta;
+pub(crate) use self::queue::TextDelta;
 
 /// One message, shared by all who receive it.
-pub type Frame = Utf8Bytes;
+pub(crate) type Frame = Utf8Bytes;
 
 /// How much may wait, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OutboxLimits {
+pub(crate) struct OutboxLimits {
     /// Behind what is being written. More than this may wait for [`policy::OUTBOX_PATIENCE`].
-    pub waiting_bytes: usize,
+    pub(crate) waiting_bytes: usize,
     /// Behind what is being written, however short: a message is only added while less than this waits.
-    pub most_bytes: usize,
+    pub(crate) most_bytes: usize,
     /// Nothing is read from the client while more than this waits.
-    pub pause_bytes: usize,
+    pub(crate) pause_bytes: usize,
     /// Text is merged while more than this waits.
-    pub merge_bytes: usize,
+    pub(crate) merge_bytes: usize,
 }
 
 /// Why the server ends a connection. The code is that of RFC 6455, section 7.4.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CloseReason {
+pub(crate) enum CloseReason {
     /// The client ended it, or its link broke: nothing is left to say.
     ClientLeft,
     /// The client has given no sign of life: nobody is there to hear why.
@@ -66,7 +66,7 @@ pub enum CloseReason {
 impl CloseReason {
     /// The close code and its text, or `None` where no close frame is sent.
     #[must_use]
-    pub fn frame(self) -> Option<(u16, &'static str)> {
+    pub(crate) fn frame(self) -> Option<(u16, &'static str)> {
         match self {
             CloseReason::ClientLeft | CloseReason::Silent => None,
             CloseReason::ServerStops => Some((1001, "the server stops")),
@@ -82,7 +82,7 @@ impl CloseReason {
 
 /// What the writer is given.
 #[derive(Debug)]
-pub enum Next {
+pub(crate) enum Next {
     /// Everything that waits, in order: write all of it, then flush once.
     Frames(Vec<Frame>),
     /// The client is asked for a sign of life.
@@ -115,12 +115,12 @@ struct Shared {
 
 /// A handle on the outbox of one connection.
 #[derive(Debug, Clone)]
-pub struct Outbox(Arc<Shared>);
+pub(crate) struct Outbox(Arc<Shared>);
 
 impl Outbox {
     /// An empty outbox.
     #[must_use]
-    pub fn new(connection: ConnectionId, limits: OutboxLimits) -> Self {
+    pub(crate) fn new(connection: ConnectionId, limits: OutboxLimits) -> Self {
         Self(Arc::new(Shared {
             connection,
             limits,
@@ -133,24 +133,24 @@ impl Outbox {
 
     /// Whose outbox this is.
     #[must_use]
-    pub fn connection(&self) -> ConnectionId {
+    pub(crate) fn connection(&self) -> ConnectionId {
         self.0.connection
     }
 
     /// Queues a message that stays in order with everything else. A client for whom it is too much is closed with
     /// 1013: one that has taken nothing for as long as more than may wait has waited. A client that reads is never closed for
     /// a large message, or for many at once.
-    pub fn push(&self, frame: Frame) {
+    pub(crate) fn push(&self, frame: Frame) {
         self.put(Piece::Frame(frame, About::Everything));
     }
 
     /// As [`Outbox::push`], for a message that stays in order only with what else is said of the thread.
-    pub fn push_of(&self, thread: ThreadId, frame: Frame) {
+    pub(crate) fn push_of(&self, thread: ThreadId, frame: Frame) {
         self.put(Piece::Frame(frame, About::Thread(thread)));
     }
 
     /// As [`Outbox::push_of`], for a piece of text, which joins the pieces before it when the client is behind.
-    pub fn push_text(&self, delta: Arc<TextDelta>) {
+    pub(crate) fn push_text(&self, delta: Arc<TextDelta>) {
         self.put(Piece::Delta(delta));
     }
 
@@ -179,24 +179,24 @@ impl Outbox {
 
     /// Whether more waits than may and the client has taken nothing, for longer than that may be: for those who look when nothing is pushed.
     #[must_use]
-    pub fn is_overdue(&self, now: Instant) -> bool {
+    pub(crate) fn is_overdue(&self, now: Instant) -> bool {
         self.lock().full_since.is_some_and(|since| now >= since + policy::OUTBOX_PATIENCE)
     }
 
     /// The client has taken a part of what is being written for it: it reads, however slowly.
-    pub fn took(&self, now: Instant) {
+    pub(crate) fn took(&self, now: Instant) {
         let mut waiting = self.lock();
         waiting.full_since = waiting.full_since.map(|_| now);
     }
 
     /// Asks the client for a sign of life.
-    pub fn ping(&self) {
+    pub(crate) fn ping(&self) {
         self.lock().ping = true;
         self.0.filled.notify_one();
     }
 
     /// Ends the connection. What waits is still written, unless the client is too slow for it or has left.
-    pub fn close(&self, reason: CloseReason) {
+    pub(crate) fn close(&self, reason: CloseReason) {
         self.lock().close.get_or_insert(reason);
         self.0.ended.cancel();
         self.0.filled.notify_one();
@@ -205,23 +205,23 @@ impl Outbox {
 
     /// Why the connection ends, once it does.
     #[must_use]
-    pub fn closed(&self) -> Option<CloseReason> {
+    pub(crate) fn closed(&self) -> Option<CloseReason> {
         self.lock().close
     }
 
     /// For the reader: waits until the connection is to end.
-    pub async fn until_closed(&self) {
+    pub(crate) async fn until_closed(&self) {
         self.0.ended.cancelled().await;
     }
 
     /// Bytes that wait.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.lock().queue.bytes()
     }
 
     /// For the writer: waits until there is something to write, and takes all of it.
-    pub async fn next(&self) -> Next {
+    pub(crate) async fn next(&self) -> Next {
         loop {
             if let Some(next) = self.take() {
                 return next;
@@ -231,7 +231,7 @@ impl Outbox {
     }
 
     /// Waits until the client has taken enough of what waits for it, or the connection is to end.
-    pub async fn room(&self) {
+    pub(crate) async fn room(&self) {
         loop {
             let drained = self.0.drained.notified();
             {

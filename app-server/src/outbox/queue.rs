@@ -14,7 +14,7 @@ use super::Frame;
 
 /// A piece of an item's text: serialised once for all who keep up, and as it is for those who do not.
 #[derive(Debug)]
-pub struct TextDelta {
+pub(crate) struct TextDelta {
     params: AgentMessageDeltaNotification,
     at: WallMs,
     frame: Frame,
@@ -23,14 +23,14 @@ pub struct TextDelta {
 impl TextDelta {
     /// Serialises the piece.
     #[must_use]
-    pub fn new(params: AgentMessageDeltaNotification, at: WallMs) -> Self {
+    pub(crate) fn new(params: AgentMessageDeltaNotification, at: WallMs) -> Self {
         let frame = frame(&params, at);
         Self { params, at, frame }
     }
 
     /// The piece alone.
     #[must_use]
-    pub fn frame(&self) -> &Frame {
+    pub(crate) fn frame(&self) -> &Frame {
         &self.frame
     }
 }
@@ -41,7 +41,7 @@ fn frame(params: &AgentMessageDeltaNotification, at: WallMs) -> Frame {
 
 /// What a frame has to stay in order with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum About {
+pub(crate) enum About {
     /// Everything.
     Everything,
     /// What else is said of this thread.

@@ -37,7 +37,7 @@ impl Address {
 /// A request that is to be answered with an `R` or an error, once.
 #[derive(Debug)]
 #[must_use = "a request that is not answered is answered with an internal error"]
-pub struct Reply<R> {
+pub(crate) struct Reply<R> {
     address: Option<Box<Address>>,
     answers_with: PhantomData<fn(R)>,
 }
@@ -45,14 +45,14 @@ pub struct Reply<R> {
 /// An answer that is ready, and waits for its turn.
 #[derive(Debug)]
 #[must_use = "an answer has to be sent"]
-pub struct Answer {
+pub(crate) struct Answer {
     address: Option<Box<Address>>,
     frame: Frame,
 }
 
 impl<R: Serialize> Reply<R> {
     /// The reply to request `id` for `method`, of the connection that owns the outbox.
-    pub fn new(
+    pub(crate) fn new(
         outbox: Outbox,
         id: RequestId,
         method: &'static str,
@@ -63,22 +63,22 @@ impl<R: Serialize> Reply<R> {
     }
 
     /// The reply to a request that nobody has made, and nobody hears.
-    pub fn to_nobody() -> Self {
+    pub(crate) fn to_nobody() -> Self {
         Self { address: None, answers_with: PhantomData }
     }
 
     /// Answers now.
-    pub fn ok(self, response: &R) {
+    pub(crate) fn ok(self, response: &R) {
         self.prepare(response).send();
     }
 
     /// Answers now, with an error.
-    pub fn err(self, error: &WireError) {
+    pub(crate) fn err(self, error: &WireError) {
         self.prepare_err(error).send();
     }
 
     /// Answers now, either way.
-    pub fn send(self, result: Result<R, WireError>) {
+    pub(crate) fn send(self, result: Result<R, WireError>) {
         match result {
             Ok(response) => self.ok(&response),
             Err(error) => self.err(&error),
@@ -87,23 +87,23 @@ impl<R: Serialize> Reply<R> {
 
     /// The answer as a message, for [`Reply::hold`].
     #[must_use]
-    pub fn frame(&self, response: &R) -> Frame {
+    pub(crate) fn frame(&self, response: &R) -> Frame {
         self.address.as_ref().map(|a| envelope::response(&a.id, response)).unwrap_or_default().into()
     }
 
     /// What [`Reply::frame`] has made, to be sent later.
-    pub fn hold(mut self, frame: Frame) -> Answer {
+    pub(crate) fn hold(mut self, frame: Frame) -> Answer {
         Answer { address: self.address.take(), frame }
     }
 
     /// Serialises the answer, to be sent later.
-    pub fn prepare(self, response: &R) -> Answer {
+    pub(crate) fn prepare(self, response: &R) -> Answer {
         let frame = self.frame(response);
         self.hold(frame)
     }
 
     /// Serialises the answer, or an error when it is above this many bytes, to be sent later.
-    pub fn prepare_within(
+    pub(crate) fn prepare_within(
         self,
         most_bytes: usize,
         response: &R,
@@ -114,7 +114,7 @@ impl<R: Serialize> Reply<R> {
     }
 
     /// Serialises an error, to be sent later.
-    pub fn prepare_err(mut self, error: &WireError) -> Answer {
+    pub(crate) fn prepare_err(mut self, error: &WireError) -> Answer {
         let address = self.address.take();
         let frame = address.as_ref().map(|address| address.error(error)).unwrap_or_default();
         Answer { address, frame }
@@ -124,7 +124,7 @@ impl<R: Serialize> Reply<R> {
 impl<R> Reply<R> {
     /// Who asked.
     #[must_use]
-    pub fn connection(&self) -> Option<ConnectionId> {
+    pub(crate) fn connection(&self) -> Option<ConnectionId> {
         self.address.as_ref().map(|a| a.outbox.connection())
     }
 }
@@ -142,12 +142,12 @@ impl<R> Drop for Reply<R> {
 
 impl Answer {
     /// Sends it.
-    pub fn send(mut self) {
+    pub(crate) fn send(mut self) {
         self.deliver();
     }
 
     /// An error in place of the answer.
-    pub fn replace_with(mut self, error: &WireError) -> Self {
+    pub(crate) fn replace_with(mut self, error: &WireError) -> Self {
         if let Some(address) = &self.address {
             self.frame = address.error(error);
         }

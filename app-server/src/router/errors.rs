@@ -15,13 +15,13 @@ use crate::policy;
 
 /// A request before `initialize`.
 #[must_use]
-pub fn not_initialised() -> WireError {
+pub(crate) fn not_initialised() -> WireError {
     WireError::invalid_request("notInitialized", "Not initialized").hint("send initialize first")
 }
 
 /// Above the cap of requests in flight.
 #[must_use]
-pub fn too_many_requests(most: usize, retry_after: Duration) -> WireError {
+pub(crate) fn too_many_requests(most: usize, retry_after: Duration) -> WireError {
     let text = format!("{most} requests of this connection wait already; wait for their answers");
     WireError::overloaded("requestsInFlight", text, retry_after)
 }
@@ -29,7 +29,7 @@ pub fn too_many_requests(most: usize, retry_after: Duration) -> WireError {
 /// The names in a request that an error about it repeats.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct About {
+pub(crate) struct About {
     thread_id: Option<ThreadId>,
     /// A text, or a place in another form.
     cursor: Option<Value>,
@@ -38,13 +38,13 @@ pub struct About {
 impl About {
     /// Reads it from the params of any request.
     #[must_use]
-    pub fn of(params: Option<&RawValue>) -> Self {
+    pub(crate) fn of(params: Option<&RawValue>) -> Self {
         envelope::params(params).unwrap_or_default()
     }
 
     /// An error about the cursor says it again, as the peer does.
     #[must_use]
-    pub fn explain(&self, error: WireError) -> WireError {
+    pub(crate) fn explain(&self, error: WireError) -> WireError {
         match &self.cursor {
             Some(Value::String(cursor)) if error.reason() == BAD_CURSOR => {
                 let shown: String = cursor.chars().take(policy::SHOWN_CURSOR).collect();
@@ -59,7 +59,7 @@ impl About {
 /// An answer of the lane Store that is above the limit. Pages of a history hold one entry then: they end before that
 /// otherwise.
 #[must_use]
-pub fn page_too_large(wire: &'static str, about: &About, most: usize) -> WireError {
+pub(crate) fn page_too_large(wire: &'static str, about: &About, most: usize) -> WireError {
     let (turns, items) = (ThreadTurnsList::INFO.wire, ThreadItemsList::INFO.wire);
     let advice = match wire {
         wire if wire == ThreadRead::INFO.wire => {

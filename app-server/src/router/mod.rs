@@ -18,13 +18,13 @@ use self::session::ClientSession;
 use crate::outbox::reply::Reply;
 use crate::policy;
 
-pub mod errors;
-pub mod session;
+pub(crate) mod errors;
+pub(crate) mod session;
 #[cfg(test)]
 mod tests;
 
 /// One request to the disk, ready to run.
-pub type StoreJob = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(crate) type StoreJob = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// One request, before its params are read.
 struct Request<'a> {
@@ -48,7 +48,7 @@ struct Route {
 
 /// Method to handler.
 #[derive(Default)]
-pub struct Router {
+pub(crate) struct Router {
     routes: HashMap<&'static str, Route>,
     heard: HashMap<&'static str, fn(&Arc<ClientSession>)>,
 }
@@ -61,7 +61,7 @@ impl std::fmt::Debug for Router {
 
 impl Router {
     /// Serves a row of the lane Inline: answered at once, from memory.
-    pub fn inline<M: Method>(&mut self, handler: AtOnce<M>) {
+    pub(crate) fn inline<M: Method>(&mut self, handler: AtOnce<M>) {
         const { assert!(matches!(M::INFO.lane, Lane::Inline), "this row is of another lane") };
         self.add::<M>(Box::new(move |request| {
             let Request { session, id, params: raw } = request;
@@ -72,13 +72,13 @@ impl Router {
     }
 
     /// Serves a row of the lane Inline whose handler answers by itself, in one step with what it looks at.
-    pub fn in_step<M: Method>(&mut self, handler: HandOn<M>) {
+    pub(crate) fn in_step<M: Method>(&mut self, handler: HandOn<M>) {
         const { assert!(matches!(M::INFO.lane, Lane::Inline), "this row is of another lane") };
         self.uncounted::<M>(handler);
     }
 
     /// Serves a row of the lane Thread: the handler hands params and reply to the owner, and waits for nothing.
-    pub fn thread<M: Method>(&mut self, handler: HandOn<M>) {
+    pub(crate) fn thread<M: Method>(&mut self, handler: HandOn<M>) {
         const { assert!(matches!(M::INFO.lane, Lane::Thread), "this row is of another lane") };
         self.add::<M>(Box::new(move |request| {
             if let Some((session, params, reply)) = admit::<M>(request) {
@@ -88,7 +88,7 @@ impl Router {
     }
 
     /// Serves a row of the lane Thread that counts against no cap, because it must get through.
-    pub fn urgent<M: Method>(&mut self, handler: HandOn<M>) {
+    pub(crate) fn urgent<M: Method>(&mut self, handler: HandOn<M>) {
         const { assert!(matches!(M::INFO.lane, Lane::Thread), "this row is of another lane") };
         self.uncounted::<M>(handler);
     }
@@ -105,7 +105,7 @@ impl Router {
     }
 
     /// Serves a row of the lane Store: in order with the connection's other requests of this lane, as many as may wait.
-    pub fn store<M, F>(&mut self, handler: fn(Arc<ClientSession>, M::Params) -> F)
+    pub(crate) fn store<M, F>(&mut self, handler: fn(Arc<ClientSession>, M::Params) -> F)
     where
         M: Method,
         F: Future<Output = Result<M::Response, WireError>> + Send + 'static,
@@ -143,7 +143,7 @@ impl Router {
     }
 
     /// Serves a row of the lane Helper: a child task of the connection waits for the helper.
-    pub fn helper<M, F>(&mut self, handler: fn(Arc<ClientSession>, M::Params) -> F)
+    pub(crate) fn helper<M, F>(&mut self, handler: fn(Arc<ClientSession>, M::Params) -> F)
     where
         M: Method,
         F: Future<Output = Result<M::Response, WireError>> + Send + 'static,
@@ -166,18 +166,18 @@ impl Router {
     }
 
     /// Hears a notification of clients.
-    pub fn notification<N: ClientNotification>(&mut self, handler: fn(&Arc<ClientSession>)) {
+    pub(crate) fn notification<N: ClientNotification>(&mut self, handler: fn(&Arc<ClientSession>)) {
         self.heard.insert(N::INFO.wire, handler);
     }
 
     /// Rows that nobody serves.
     #[must_use]
-    pub fn missing(&self) -> Vec<&'static str> {
+    pub(crate) fn missing(&self) -> Vec<&'static str> {
         METHODS.iter().map(|info| info.wire).filter(|wire| !self.routes.contains_key(wire)).collect()
     }
 
     /// Takes one message of a client.
-    pub fn take(&self, session: &Arc<ClientSession>, text: &str) {
+    pub(crate) fn take(&self, session: &Arc<ClientSession>, text: &str) {
         match envelope::parse(text) {
             Ok(Incoming::Request { id, method, params }) => self.request(session, id, &method, params),
             Ok(Incoming::Notification { method, .. }) => {

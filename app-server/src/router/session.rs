@@ -14,21 +14,21 @@ use crate::config::Heartbeat;
 use crate::outbox::Outbox;
 
 /// One client's session. A connection makes it, and each handler gets it with the params of a request.
-pub struct ClientSession {
+pub(crate) struct ClientSession {
     /// The server's parts.
-    pub app: Arc<App>,
+    pub(crate) app: Arc<App>,
     /// The messages that wait to be written to the client.
-    pub outbox: Outbox,
+    pub(crate) outbox: Outbox,
     /// Limits the requests in flight of the lanes that may take long.
-    pub in_flight: Arc<Semaphore>,
+    pub(crate) in_flight: Arc<Semaphore>,
     /// Is cancelled when the connection ends, and cancels the work of its requests.
-    pub ended: CancellationToken,
+    pub(crate) ended: CancellationToken,
     /// Queues the client's requests to the disk, which run one after the other.
-    pub store_jobs: mpsc::Sender<StoreJob>,
+    pub(crate) store_jobs: mpsc::Sender<StoreJob>,
     /// Wakes the connection when the client asks for heartbeats.
-    pub wants_heartbeat: Notify,
+    pub(crate) wants_heartbeat: Notify,
     /// The heartbeat settings from the start of the connection. A later change of the settings leaves them as they are.
-    pub heartbeat: Heartbeat,
+    pub(crate) heartbeat: Heartbeat,
     client: OnceLock<ClientInfo>,
     initialised: AtomicBool,
 }
@@ -57,18 +57,18 @@ impl ClientSession {
 
     /// The id of the connection, unique in this server's life.
     #[must_use]
-    pub fn id(&self) -> ConnectionId {
+    pub(crate) fn id(&self) -> ConnectionId {
         self.outbox.connection()
     }
 
     /// The client's name and version; `None` before `initialize`.
     #[must_use]
-    pub fn client(&self) -> Option<&ClientInfo> {
+    pub(crate) fn client(&self) -> Option<&ClientInfo> {
         self.client.get()
     }
 
     /// Keeps the client's name and version. Returns `false` if `initialize` has set them before.
-    pub fn introduce(&self, client: ClientInfo) -> bool {
+    pub(crate) fn introduce(&self, client: ClientInfo) -> bool {
         let first = self.client.set(client).is_ok();
         self.initialised.store(true, Ordering::Release);
         first
@@ -76,7 +76,7 @@ impl ClientSession {
 
     /// Whether `initialize` was answered.
     #[must_use]
-    pub fn is_initialised(&self) -> bool {
+    pub(crate) fn is_initialised(&self) -> bool {
         self.initialised.load(Ordering::Acquire)
     }
 }

@@ -22,13 +22,13 @@ const ENOUGH: Enough =
 
 /// Whether a line of a rollout may hold the term.
 #[must_use]
-pub fn may_hold(term: &Arc<Term>) -> MayHold {
+pub(crate) fn may_hold(term: &Arc<Term>) -> MayHold {
     let term = Arc::clone(term);
     Arc::new(move |line: &[u8]| term.may_be_in(line))
 }
 
 /// Reads the turns of one thread that may hold a term, and passes over the others.
-pub struct Messages<'a> {
+pub(crate) struct Messages<'a> {
     store: &'a dyn RolloutStore,
     thread: ThreadId,
     taken_back: Vec<TakenBack>,
@@ -40,7 +40,7 @@ impl<'a> Messages<'a> {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn of(
+    pub(crate) async fn of(
         store: &'a dyn RolloutStore,
         thread: ThreadId,
         may_hold: MayHold,
@@ -54,7 +54,7 @@ impl<'a> Messages<'a> {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn next(&self, after: EventSeq) -> Result<Option<Stretch>, ReadError> {
+    pub(crate) async fn next(&self, after: EventSeq) -> Result<Option<Stretch>, ReadError> {
         // One thread is sifted whatever the time is.
         let (threads, until) = (vec![(self.thread, after)], Clock.now());
         let mut sifted = self.store.sift(threads, Arc::clone(&self.may_hold), until).await;
@@ -72,14 +72,14 @@ impl<'a> Messages<'a> {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn from(&self, from: EventSeq) -> Result<Stretch, ReadError> {
+    pub(crate) async fn from(&self, from: EventSeq) -> Result<Stretch, ReadError> {
         let turns = Turns::of(self.store, self.thread, &self.taken_back, None);
         turns.forward(from.max(EventSeq(1)), ENOUGH).await
     }
 }
 
 /// The messages of a turn: what the user and the agent said, with their texts.
-pub fn said(turn: &Turn) -> impl Iterator<Item = (&ThreadItem, Cow<'_, str>)> {
+pub(crate) fn said(turn: &Turn) -> impl Iterator<Item = (&ThreadItem, Cow<'_, str>)> {
     turn.items.iter().filter_map(|item| Some((item, text(item)?)))
 }
 

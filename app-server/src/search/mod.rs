@@ -17,28 +17,28 @@ use crate::thread::Context;
 use crate::thread::registry::ThreadHandle;
 
 mod messages;
-pub mod occurrences;
+pub(crate) mod occurrences;
 mod snippet;
 mod term;
 #[cfg(test)]
 mod tests;
-pub mod texts;
+pub(crate) mod texts;
 
 use messages::Messages;
-pub use snippet::Snippet;
-pub use term::{Term, TermError};
+pub(crate) use snippet::Snippet;
+pub(crate) use term::{Term, TermError};
 use texts::{Candidates, Texts};
 
 /// Lets a few searches run at once.
 #[derive(Debug)]
-pub struct ThreadSearch {
+pub(crate) struct ThreadSearch {
     permits: Semaphore,
     texts: Texts,
 }
 
 /// Why a search has no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum SearchError {
+pub(crate) enum SearchError {
     /// There is nothing to look for.
     #[error(transparent)]
     Term(#[from] TermError),
@@ -56,7 +56,7 @@ pub enum SearchError {
 impl SearchError {
     /// The error as the wire says it.
     #[must_use]
-    pub fn to_wire(&self) -> WireError {
+    pub(crate) fn to_wire(&self) -> WireError {
         let text = self.to_string();
         match self {
             Self::Term(TermError::Empty) => WireError::invalid_params(EMPTY_SEARCH, text).path("searchTerm"),
@@ -72,43 +72,43 @@ impl SearchError {
 
 /// What a page of a search is to have.
 #[derive(Debug)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// What is looked for.
-    pub term: Arc<Term>,
+    pub(crate) term: Arc<Term>,
     /// Which threads are looked at, and in which order.
-    pub filter: ThreadFilter,
+    pub(crate) filter: ThreadFilter,
     /// Where the page before ended.
-    pub cursor: Option<Cursor>,
+    pub(crate) cursor: Option<Cursor>,
     /// Threads that are found, at most.
-    pub limit: usize,
+    pub(crate) limit: usize,
     /// When the page has to be answered.
-    pub until: Instant,
+    pub(crate) until: Instant,
 }
 
 /// A page of a search.
 #[derive(Debug, Default)]
-pub struct Found {
+pub(crate) struct Found {
     /// The threads, in the order that was asked for, each with the text around its first hit.
-    pub threads: Vec<(ThreadRow, Snippet)>,
+    pub(crate) threads: Vec<(ThreadRow, Snippet)>,
     /// Where the next page begins; none when there is nothing more to look at.
-    pub next: Option<Cursor>,
+    pub(crate) next: Option<Cursor>,
     /// For a search in the other direction: what is on the far side of the first thread that was looked at.
-    pub back: Option<Cursor>,
+    pub(crate) back: Option<Cursor>,
     /// Set while threads may be missing from the list that is looked through.
-    pub indexing: Option<Indexing>,
+    pub(crate) indexing: Option<Indexing>,
 }
 
 impl ThreadSearch {
     /// What searches in a home, with its text index.
     #[must_use]
-    pub fn new(texts: Texts) -> Self {
+    pub(crate) fn new(texts: Texts) -> Self {
         // Whoever searches holds a permit until the page is there.
         Self { permits: Semaphore::new(policy::SEARCHES), texts }
     }
 
     /// The text index.
     #[must_use]
-    pub fn texts(&self) -> &Texts {
+    pub(crate) fn texts(&self) -> &Texts {
         &self.texts
     }
 
@@ -116,7 +116,7 @@ impl ThreadSearch {
     ///
     /// # Errors
     /// [`SearchError::Index`].
-    pub async fn search(&self, context: &Context, wanted: Wanted) -> Result<Found, SearchError> {
+    pub(crate) async fn search(&self, context: &Context, wanted: Wanted) -> Result<Found, SearchError> {
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await.ok();
         let may_hold = messages::may_hold(&wanted.term);

@@ -44,26 +44,26 @@ struct Hit {
 
 /// What a page is to have.
 #[derive(Debug)]
-pub struct WantedHits {
+pub(crate) struct WantedHits {
     /// The thread.
-    pub thread: ThreadId,
+    pub(crate) thread: ThreadId,
     /// What is looked for.
-    pub term: Arc<Term>,
+    pub(crate) term: Arc<Term>,
     /// Where the page before ended.
-    pub cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
     /// Hits, at most.
-    pub limit: usize,
+    pub(crate) limit: usize,
     /// When the page has to be answered. Something is looked at in any case.
-    pub until: Instant,
+    pub(crate) until: Instant,
 }
 
 /// A page of hits.
 #[derive(Debug, Default)]
-pub struct Hits {
+pub(crate) struct Hits {
     /// Oldest message first.
-    pub hits: Vec<ThreadSearchOccurrence>,
+    pub(crate) hits: Vec<ThreadSearchOccurrence>,
     /// Where the next page begins; none at the end.
-    pub next: Option<String>,
+    pub(crate) next: Option<String>,
 }
 
 impl ThreadSearch {
@@ -71,7 +71,11 @@ impl ThreadSearch {
     ///
     /// # Errors
     /// [`SearchError::BadCursor`], [`SearchError::Read`].
-    pub async fn occurrences(&self, context: &Context, wanted: WantedHits) -> Result<Hits, SearchError> {
+    pub(crate) async fn occurrences(
+        &self,
+        context: &Context,
+        wanted: WantedHits,
+    ) -> Result<Hits, SearchError> {
         let place = wanted.place()?;
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await.ok();

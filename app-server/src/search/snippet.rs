@@ -8,23 +8,23 @@ use crate::policy;
 
 /// A part of a text, with a hit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snippet {
+pub(crate) struct Snippet {
     /// The part, as it stands in the text.
-    pub text: String,
+    pub(crate) text: String,
     /// Where the hit is in it.
-    pub hit: ThreadSearchTextRange,
+    pub(crate) hit: ThreadSearchTextRange,
 }
 
 #[cfg(test)]
 thread_local! {
     /// How many this thread has cut.
-    pub static CUT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    pub(crate) static CUT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 impl Snippet {
     /// Cuts the part around `hit`, which is in bytes and at the borders of characters, out of `text`. The hit is whole.
     #[must_use]
-    pub fn around(hit: &Range<usize>, text: &str) -> Self {
+    pub(crate) fn around(hit: &Range<usize>, text: &str) -> Self {
         #[cfg(test)]
         CUT.set(CUT.get() + 1);
         let (before, behind) =

@@ -11,7 +11,7 @@ use crate::policy;
 
 /// Why nothing can be searched for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum TermError {
+pub(crate) enum TermError {
     /// It is empty.
     #[error("there is nothing to search for: searchTerm is empty")]
     Empty,
@@ -22,7 +22,7 @@ pub enum TermError {
 
 /// A text that is looked for.
 #[derive(Debug, Clone)]
-pub struct Term {
+pub(crate) struct Term {
     text: String,
     folded: Finder<'static>,
     /// The longest part of it that stands in a line of a rollout as it stands in the text; empty where there is none.
@@ -34,7 +34,7 @@ impl Term {
     ///
     /// # Errors
     /// [`TermError`].
-    pub fn new(text: &str) -> Result<Self, TermError> {
+    pub(crate) fn new(text: &str) -> Result<Self, TermError> {
         if text.is_empty() {
             return Err(TermError::Empty);
         }
@@ -53,13 +53,13 @@ impl Term {
 
     /// Its folded form.
     #[must_use]
-    pub fn folded(&self) -> &str {
+    pub(crate) fn folded(&self) -> &str {
         &self.text
     }
 
     /// Whether a text that holds it may stand in this line of JSON. A line that is no UTF-8 holds no text.
     #[must_use]
-    pub fn may_be_in(&self, line: &[u8]) -> bool {
+    pub(crate) fn may_be_in(&self, line: &[u8]) -> bool {
         // What is escaped by its number may be any character. The others that JSON escapes are not in what is looked for.
         let holds = |text: &[u8]| self.in_lines.find(text).is_some() || memmem::find(text, br"\u").is_some();
         if line.is_ascii() {
@@ -70,7 +70,7 @@ impl Term {
 
     /// Where it is in `text`, in bytes: each place once, none in another one. A character whose folded form has several is
     /// found whole.
-    pub fn all_in<'t>(&'t self, text: &'t str) -> impl Iterator<Item = Range<usize>> + 't {
+    pub(crate) fn all_in<'t>(&'t self, text: &'t str) -> impl Iterator<Item = Range<usize>> + 't {
         let folded = Folded::of(text);
         let mut from = 0;
         std::iter::from_fn(move || {
@@ -84,14 +84,14 @@ impl Term {
 
     /// Where it is first in `text`, in bytes.
     #[must_use]
-    pub fn first_in(&self, text: &str) -> Option<Range<usize>> {
+    pub(crate) fn first_in(&self, text: &str) -> Option<Range<usize>> {
         self.all_in(text).next()
     }
 }
 
 /// The form in which texts are compared.
 #[must_use]
-pub fn fold(text: &str) -> String {
+pub(crate) fn fold(text: &str) -> String {
     Folded::of(text).text
 }
 

@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 /// Lines on their way to a writer that may block. Clones share one queue. Nobody who adds a line waits.
 #[derive(Debug, Clone)]
-pub struct LogQueue(Arc<Shared>);
+pub(crate) struct LogQueue(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -35,12 +35,12 @@ struct Waiting {
 
 impl LogQueue {
     /// A queue that holds `bound` bytes, and one line more if it is empty. Somebody has to run [`LogQueue::write_to`].
-    pub fn new(bound: usize) -> Self {
+    pub(crate) fn new(bound: usize) -> Self {
         Self(Arc::new(Shared { bound, ..Shared::default() }))
     }
 
     /// Adds whole lines, or counts them as dropped if there is no room.
-    pub fn add(&self, lines: &[u8]) {
+    pub(crate) fn add(&self, lines: &[u8]) {
         let mut waiting = self.0.lock();
         let is_full = waiting.lines.len().saturating_add(lines.len()) > self.0.bound;
         // A line behind a gap waits until the writer has been told of the gap: lines stay in order.
@@ -53,7 +53,7 @@ impl LogQueue {
     }
 
     /// Waits until everything has been written, at most for `bound`.
-    pub fn flush(&self, bound: Duration) {
+    pub(super) fn flush(&self, bound: Duration) {
         let waiting = self.0.lock();
         let is_left =
             |waiting: &mut Waiting| waiting.writes || !waiting.lines.is_empty() || waiting.dropped > 0;
@@ -63,7 +63,7 @@ impl LogQueue {
 
     /// Writes lines for ever, and `gap` of their number where lines were dropped. A line that the writer refuses is dropped, too:
     /// there is no other place to report its error.
-    pub fn write_to(&self, mut out: impl Write + AsFd, gap: impl Fn(u64) -> String) -> ! {
+    pub(crate) fn write_to(&self, mut out: impl Write + AsFd, gap: impl Fn(u64) -> String) -> ! {
         let mut lost = 0;
         loop {
             let (lines, dropped) = self.next();

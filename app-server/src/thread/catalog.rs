@@ -20,33 +20,33 @@ mod tests;
 
 /// A notification to everybody, before it has its number here.
 #[derive(Debug, Clone)]
-pub struct Announcement {
+pub(crate) struct Announcement {
     /// The wire's name of it.
-    pub method: &'static str,
+    pub(crate) method: &'static str,
     /// What it says.
-    pub params: JsonObject,
+    pub(crate) params: JsonObject,
     /// When it was made.
-    pub at: WallMs,
+    pub(crate) at: WallMs,
     /// Its number in its thread's history, where it is a record.
-    pub number: Option<(EventSeq, Epoch)>,
+    pub(crate) number: Option<(EventSeq, Epoch)>,
 }
 
 /// A numbered notification, as it is sent.
 #[derive(Debug)]
-pub struct Announced {
+pub(crate) struct Announced {
     /// With its number in the catalog.
-    pub plain: Frame,
+    pub(crate) plain: Frame,
     /// With that of its thread's history too, for the thread's subscribers.
-    pub numbered: Option<Frame>,
+    pub(crate) numbered: Option<Frame>,
 }
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy)]
-pub struct CatalogLimits {
+pub(crate) struct CatalogLimits {
     /// Changes.
-    pub changes: usize,
+    pub(crate) changes: usize,
     /// Bytes of their params.
-    pub bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 #[derive(Debug)]
@@ -58,7 +58,7 @@ struct Change {
 
 /// The newest changes, in order, without a hole.
 #[derive(Debug)]
-pub struct Catalog {
+pub(crate) struct Catalog {
     epoch: String,
     limits: CatalogLimits,
     /// The number of the newest change.
@@ -70,18 +70,18 @@ pub struct Catalog {
 impl Catalog {
     /// No change yet, in this start of the server.
     #[must_use]
-    pub fn new(start: Uuid, limits: CatalogLimits) -> Self {
+    pub(crate) fn new(start: Uuid, limits: CatalogLimits) -> Self {
         Self { epoch: start.to_string(), limits, last: 0, kept: VecDeque::new(), bytes: 0 }
     }
 
     /// The newest change.
     #[must_use]
-    pub fn place(&self) -> CatalogPlace {
+    pub(crate) fn place(&self) -> CatalogPlace {
         CatalogPlace { catalog_seq: self.last, catalog_epoch: self.epoch.clone() }
     }
 
     /// Gives a notification the next number, and keeps it. `None` when it cannot be printed.
-    pub fn add(&mut self, announcement: &Announcement) -> Option<Announced> {
+    pub(crate) fn add(&mut self, announcement: &Announcement) -> Option<Announced> {
         let Announcement { method, params, at, number } = announcement;
         let place = CatalogPlace { catalog_seq: self.last + 1, catalog_epoch: self.epoch.clone() };
         let mut params = params.clone();
@@ -105,7 +105,7 @@ impl Catalog {
 
     /// The changes behind a number, or that they are not kept any more.
     #[must_use]
-    pub fn since(&self, params: &SkeinCatalogResumeParams) -> SkeinCatalogResumeResponse {
+    pub(crate) fn since(&self, params: &SkeinCatalogResumeParams) -> SkeinCatalogResumeResponse {
         let missed = self.last.checked_sub(params.after).filter(|_| params.catalog_epoch == self.epoch);
         let missed = missed.and_then(|missed| usize::try_from(missed).ok());
         let from = missed.and_then(|missed| self.kept.len().checked_sub(missed));

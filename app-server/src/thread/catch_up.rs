@@ -18,7 +18,7 @@ use crate::thread::Context;
 
 /// How a resume goes on from what the client has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Continuation {
+pub(crate) enum Continuation {
     /// The client has nothing: it is shown the whole.
     Whole,
     /// It has everything up to this record.
@@ -30,7 +30,7 @@ pub enum Continuation {
 /// Whether a history can be continued from where the client says it is. `now` is where it ends, `hole` the last of its
 /// numbers that cannot be read any more; `replay` bounds the records that may lie between.
 #[must_use]
-pub fn continuation(
+pub(crate) fn continuation(
     options: Option<&ResumeOptions>,
     now: ThreadPicture,
     hole: EventSeq,
@@ -50,7 +50,7 @@ pub fn continuation(
 
 /// What the answer says about it, with the questions that are open. `told` is the last record that clients are told of.
 #[must_use]
-pub fn picture(
+pub(crate) fn picture(
     continuation: Continuation,
     now: ThreadPicture,
     told: EventSeq,
@@ -71,7 +71,7 @@ pub fn picture(
 
 /// Why a client cannot be told what it missed. It comes back, and is answered according to what is known then.
 #[derive(Debug, thiserror::Error)]
-pub enum ReplayError {
+pub(crate) enum ReplayError {
     /// The disk, or what is in the rollout's place.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -82,19 +82,19 @@ pub enum ReplayError {
 
 /// A resume that was answered, and whose client is being told what it missed. Its subscription exists, and receives
 /// nothing yet. One that is dropped before it has joined closes its connection: the client comes back by number.
-pub struct CatchUp {
+pub(crate) struct CatchUp {
     services: Arc<Context>,
     thread: ThreadId,
     /// The resume.
-    pub ticket: Ticket,
+    pub(crate) ticket: Ticket,
     /// As what it joins.
-    pub role: Role,
+    pub(crate) role: Role,
     /// Who it is.
-    pub receiver: Arc<Receiver>,
+    pub(crate) receiver: Arc<Receiver>,
     /// The last record that it was told of.
-    pub at: EventSeq,
+    pub(crate) at: EventSeq,
     /// The questions that its answer has named as open.
-    pub open_questions: Vec<i64>,
+    pub(crate) open_questions: Vec<i64>,
     replayer: Replayer,
 }
 
@@ -107,7 +107,7 @@ impl std::fmt::Debug for CatchUp {
 impl CatchUp {
     /// Begins behind record `from.seq` of that epoch. `None` when the ticket is void.
     #[must_use]
-    pub fn begin(
+    pub(crate) fn begin(
         services: &Arc<Context>,
         thread: ThreadId,
         (ticket, role): (Ticket, Role),
@@ -129,19 +129,19 @@ impl CatchUp {
 
     /// The client has not left, and has not begun anew.
     #[must_use]
-    pub fn is_wanted(&self) -> bool {
+    pub(crate) fn is_wanted(&self) -> bool {
         self.services.subscribers.waits(self.ticket)
     }
 
     /// Whether its numbers belong to this version of the history.
     #[must_use]
-    pub fn is_of(&self, now: ThreadPicture) -> bool {
+    pub(crate) fn is_of(&self, now: ThreadPicture) -> bool {
         self.replayer.epoch() == now.epoch && self.at <= now.seq
     }
 
     /// The last record that it was told of, and the version of the history that its client knows.
     #[must_use]
-    pub fn knows(&self) -> ThreadPicture {
+    pub(crate) fn knows(&self) -> ThreadPicture {
         ThreadPicture { seq: self.at, epoch: self.replayer.epoch() }
     }
 
@@ -149,7 +149,7 @@ impl CatchUp {
     ///
     /// # Errors
     /// [`ReplayError`].
-    pub async fn read_to(&mut self, end: EventSeq) -> Result<(), ReplayError> {
+    pub(crate) async fn read_to(&mut self, end: EventSeq) -> Result<(), ReplayError> {
         while self.at < end && self.has_room().await {
             let page = self.services.store.read_after(self.thread, self.at, policy::CATCH_UP_PAGE).await?;
             for record in page.records.iter().filter(|record| record.seq <= end) {
@@ -188,7 +188,7 @@ impl CatchUp {
 
     /// Lets it receive everything from now on. The caller tells it what is missing before. `false` when it has left.
     #[must_use]
-    pub fn join(&self) -> bool {
+    pub(crate) fn join(&self) -> bool {
         self.services.subscribers.join(self.ticket, self.thread, self.role)
     }
 }
@@ -203,7 +203,7 @@ impl Drop for CatchUp {
 }
 
 /// Tells every event up to record `end`, then asks the thread's owner to join.
-pub async fn run(mut catch_up: Box<CatchUp>, end: EventSeq) {
+pub(crate) async fn run(mut catch_up: Box<CatchUp>, end: EventSeq) {
     let thread = catch_up.thread;
     match catch_up.read_to(end).await {
         Ok(()) => hand_over(catch_up).await,
@@ -212,7 +212,7 @@ pub async fn run(mut catch_up: Box<CatchUp>, end: EventSeq) {
 }
 
 /// Gives it to the thread's owner, if there is one or has to be one. Waits for that one thread.
-pub async fn hand_over(catch_up: Box<CatchUp>) {
+pub(crate) async fn hand_over(catch_up: Box<CatchUp>) {
     let (services, thread) = (Arc::clone(&catch_up.services), catch_up.thread);
     let mut command = Command::CaughtUp(catch_up);
     while let Some(handle) = services.registry.handle(thread) {

@@ -28,7 +28,7 @@ use crate::turn::surroundings::Surroundings;
 
 /// One request to an owner.
 #[derive(Debug)]
-pub enum Command {
+pub(crate) enum Command {
     /// A new thread. Only ever the first command of its owner.
     Start(Box<Start>),
     /// Load where necessary, subscribe, answer with the history.
@@ -57,7 +57,7 @@ pub enum Command {
 
 /// What became of a repair.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Repaired {
+pub(crate) enum Repaired {
     /// Something was mended, and is on disk.
     Mended,
     /// Nothing had to be added or cut off.
@@ -72,50 +72,50 @@ pub enum Repaired {
 
 /// `thread/start`.
 #[derive(Debug)]
-pub struct Start {
+pub(crate) struct Start {
     /// As they came.
-    pub params: ThreadStartParams,
+    pub(crate) params: ThreadStartParams,
     /// The helpers of its `config`.
-    pub helpers: Overrides,
+    pub(crate) helpers: Overrides,
     /// Helpers without which the thread does not start; held until its owner holds them.
-    pub required: Option<HelperSet>,
+    pub(crate) required: Option<HelperSet>,
     /// What was found in its directory.
-    pub surroundings: Option<Arc<Surroundings>>,
+    pub(crate) surroundings: Option<Arc<Surroundings>>,
     /// The subscription that is to be made.
-    pub ticket: Ticket,
+    pub(crate) ticket: Ticket,
     /// The client's name.
-    pub originator: String,
+    pub(crate) originator: String,
     /// The answer.
-    pub reply: Reply<ThreadStartResponse>,
+    pub(crate) reply: Reply<ThreadStartResponse>,
 }
 
 /// `thread/resume`.
 #[derive(Debug)]
-pub struct Resume {
+pub(crate) struct Resume {
     /// As they came.
-    pub params: ThreadResumeParams,
+    pub(crate) params: ThreadResumeParams,
     /// The helpers of its `config`.
-    pub helpers: Overrides,
+    pub(crate) helpers: Overrides,
     /// As what to subscribe. An observer never makes a thread load.
-    pub role: Role,
+    pub(crate) role: Role,
     /// The subscription that is to be made.
-    pub ticket: Ticket,
+    pub(crate) ticket: Ticket,
     /// The answer.
-    pub reply: Reply<ThreadResumeResponse>,
+    pub(crate) reply: Reply<ThreadResumeResponse>,
 }
 
 /// `turn/start`, `turn/steer` or `thread/compact/start`.
 #[derive(Debug)]
-pub struct Input {
+pub(crate) struct Input {
     /// As they came; those of a steer without what it cannot say, those of a compaction without input.
-    pub params: TurnStartParams,
+    pub(crate) params: TurnStartParams,
     /// The answer.
-    pub reply: InputReply,
+    pub(crate) reply: InputReply,
 }
 
 /// What input is answered with.
 #[derive(Debug)]
-pub enum InputReply {
+pub(crate) enum InputReply {
     /// `turn/start`: whichever turn takes the input.
     Start(Reply<TurnStartResponse>),
     /// `turn/steer`: only the turn that is named may take it.
@@ -127,7 +127,7 @@ pub enum InputReply {
 impl InputReply {
     /// Who waits for it.
     #[must_use]
-    pub fn connection(&self) -> Option<ConnectionId> {
+    pub(crate) fn connection(&self) -> Option<ConnectionId> {
         match self {
             Self::Start(reply) => reply.connection(),
             Self::Steer(_, reply) => reply.connection(),
@@ -137,7 +137,7 @@ impl InputReply {
 
     /// The only turn that may take the input, if it is so.
     #[must_use]
-    pub fn expected(&self) -> Option<&TurnId> {
+    pub(crate) fn expected(&self) -> Option<&TurnId> {
         match self {
             Self::Start(_) | Self::Compact(_) => None,
             Self::Steer(turn, _) => Some(turn),
@@ -145,7 +145,7 @@ impl InputReply {
     }
 
     /// Answers with an error.
-    pub fn err(self, error: &WireError) {
+    pub(crate) fn err(self, error: &WireError) {
         match self {
             Self::Start(reply) => reply.err(error),
             Self::Steer(_, reply) => reply.err(error),
@@ -156,16 +156,16 @@ impl InputReply {
 
 /// `thread/name/set`.
 #[derive(Debug)]
-pub struct SetName {
+pub(crate) struct SetName {
     /// The new name, trimmed and not empty.
-    pub name: String,
+    pub(crate) name: String,
     /// The answer.
-    pub reply: Reply<ThreadSetNameResponse>,
+    pub(crate) reply: Reply<ThreadSetNameResponse>,
 }
 
 /// A change that begins no turn.
 #[derive(Debug)]
-pub enum Edit {
+pub(crate) enum Edit {
     /// `thread/revert`, `thread/rollback`.
     Revert(RevertTo, Reply<ThreadRevertResponse>),
     /// `thread/metadata/update`.
@@ -184,7 +184,7 @@ pub enum Edit {
 
 impl Edit {
     /// Answers with an error.
-    pub fn err(self, error: &WireError) {
+    pub(crate) fn err(self, error: &WireError) {
         match self {
             Self::Revert(_, reply) => reply.err(error),
             Self::Repository(_, reply) => reply.err(error),
@@ -199,7 +199,7 @@ impl Edit {
 
 /// `thread/archive`, `thread/unarchive` or `thread/delete`.
 #[derive(Debug)]
-pub enum PutElsewhere {
+pub(crate) enum PutElsewhere {
     /// Into the archive.
     Archive(Reply<ThreadArchiveResponse>),
     /// Out of the archive.
@@ -211,7 +211,7 @@ pub enum PutElsewhere {
 impl PutElsewhere {
     /// Where to.
     #[must_use]
-    pub fn destination(&self) -> Destination {
+    pub(crate) fn destination(&self) -> Destination {
         match self {
             Self::Archive(_) => Destination::Archive,
             Self::Unarchive(_) => Destination::Threads,
@@ -220,7 +220,7 @@ impl PutElsewhere {
     }
 
     /// Says that it is there. `thread` is its description now.
-    pub fn ok(self, thread: Thread) {
+    pub(crate) fn ok(self, thread: Thread) {
         match self {
             Self::Archive(reply) => reply.ok(&ThreadArchiveResponse {}),
             Self::Unarchive(reply) => reply.ok(&ThreadUnarchiveResponse { thread }),
@@ -229,7 +229,7 @@ impl PutElsewhere {
     }
 
     /// Answers with an error.
-    pub fn err(self, error: &WireError) {
+    pub(crate) fn err(self, error: &WireError) {
         match self {
             Self::Archive(reply) => reply.err(error),
             Self::Unarchive(reply) => reply.err(error),
@@ -240,7 +240,7 @@ impl PutElsewhere {
 
 /// How far a history is taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RevertTo {
+pub(crate) enum RevertTo {
     /// This turn is the first that goes.
     Before(TurnId),
     /// So many of the newest turns go, or all. The answer shows those that stay.
@@ -249,24 +249,24 @@ pub enum RevertTo {
 
 /// `thread/fork`, for the owner of the new thread.
 #[derive(Debug)]
-pub struct Fork {
+pub(crate) struct Fork {
     /// As they came.
-    pub params: ThreadForkParams,
+    pub(crate) params: ThreadForkParams,
     /// The helpers of its `config`.
-    pub helpers: Overrides,
+    pub(crate) helpers: Overrides,
     /// The subscription that is to be made.
-    pub ticket: Ticket,
+    pub(crate) ticket: Ticket,
     /// The client's name.
-    pub originator: String,
+    pub(crate) originator: String,
     /// The answer.
-    pub reply: Reply<ThreadForkResponse>,
+    pub(crate) reply: Reply<ThreadForkResponse>,
 }
 
 /// `skein/thread/unload`.
 #[derive(Debug)]
-pub struct Unload {
+pub(crate) struct Unload {
     /// Whether it may be refused.
-    pub force: Force,
+    pub(crate) force: Force,
     /// The answer.
-    pub reply: Reply<SkeinThreadUnloadResponse>,
+    pub(crate) reply: Reply<SkeinThreadUnloadResponse>,
 }

@@ -27,75 +27,75 @@ use crate::turn::surroundings::Surroundings;
 
 /// A tool that the user lets models call for ever, and the helper that the user was asked about.
 #[derive(Debug, Clone)]
-pub struct Approved {
+pub(crate) struct Approved {
     /// The helper's name.
-    pub server: String,
+    pub(crate) server: String,
     /// The tool.
-    pub tool: String,
+    pub(crate) tool: String,
     /// What the name stands for in the thread.
-    pub transport: Transport,
+    pub(crate) transport: Transport,
 }
 
 /// Writes an approval into the settings and has all loaded threads take it. The error says why the approval does not last.
-pub type KeepApproval = fn(Arc<Context>, Approved) -> BoxFuture<'static, Result<(), String>>;
+pub(crate) type KeepApproval = fn(Arc<Context>, Approved) -> BoxFuture<'static, Result<(), String>>;
 
 /// The parts of the running server that threads need.
-pub struct Context {
+pub(crate) struct Context {
     /// The settings, which can change: [`Context::config`].
-    pub settings: Arc<Settings>,
+    pub(crate) settings: Arc<Settings>,
     /// Both clocks.
-    pub clock: Clock,
+    pub(crate) clock: Clock,
     /// The starter of tasks.
-    pub tasks: Tasks,
+    pub(crate) tasks: Tasks,
     /// Which threads are loaded.
-    pub registry: Registry,
+    pub(crate) registry: Registry,
     /// The subscribers of threads.
-    pub subscribers: Subscribers,
+    pub(crate) subscribers: Subscribers,
     /// Their histories.
-    pub store: Arc<dyn RolloutStore>,
+    pub(crate) store: Arc<dyn RolloutStore>,
     /// Their lists.
-    pub index: Arc<dyn ThreadIndex>,
+    pub(crate) index: Arc<dyn ThreadIndex>,
     /// Their helpers.
-    pub helpers: Arc<Helpers>,
+    pub(crate) helpers: Arc<Helpers>,
     /// Keeps what users allow for ever: a room above threads, which reads the settings again.
-    pub keep_approval: KeepApproval,
+    pub(crate) keep_approval: KeepApproval,
     /// The numbers of questions to clients.
-    pub questions: QuestionNumbers,
+    pub(crate) questions: QuestionNumbers,
     /// Damage that was met in rollouts.
-    pub holes: Holes,
+    pub(crate) holes: Holes,
     /// This start of the machine.
-    pub machine_boot: Uuid,
+    pub(crate) machine_boot: Uuid,
     /// This ownership of the home.
-    pub term: Term,
+    pub(crate) term: Term,
     /// Where owners say which open marks the index covers, so that they are taken off in batches.
-    pub closed_rollouts: mpsc::Sender<OpenMark>,
+    pub(crate) closed_rollouts: mpsc::Sender<OpenMark>,
     /// Wakes who makes room.
-    pub pressure: Pressure,
+    pub(crate) pressure: Pressure,
     /// Has free memory given back.
-    pub freed: Arc<Freed>,
+    pub(crate) freed: Arc<Freed>,
     /// The counters.
-    pub counters: Counters,
+    pub(crate) counters: Counters,
     /// The models.
-    pub providers: Providers,
+    pub(crate) providers: Providers,
     /// The conversations of loaded threads.
-    pub conversations: Arc<ConversationCache>,
+    pub(crate) conversations: Arc<ConversationCache>,
 }
 
 impl Context {
     /// Where things lie in the home.
     #[must_use]
-    pub fn paths(&self) -> HomePaths {
+    pub(crate) fn paths(&self) -> HomePaths {
         HomePaths::new(&self.config().home)
     }
 
     /// The settings of this moment. Whoever needs several that belong together asks once.
     #[must_use]
-    pub fn config(&self) -> Arc<Config> {
+    pub(crate) fn config(&self) -> Arc<Config> {
         self.settings.now()
     }
 
     /// The files and facts of a thread's directory for models. `None` if the directory answers late, or models are not to read it.
-    pub async fn look_around(&self, cwd: &str, own: &ContextOverride) -> Option<Arc<Surroundings>> {
+    pub(crate) async fn look_around(&self, cwd: &str, own: &ContextOverride) -> Option<Arc<Surroundings>> {
         let docs = self.config().docs(own);
         if docs.most == 0 || cwd.is_empty() {
             return None;

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 /// The directory that a client names: absolute, without `.`, `..` and needless slashes; `~` is the user's home, and nothing the
 /// server's own directory. Links stay as they are.
 #[must_use]
-pub fn named(asked: Option<&str>) -> String {
+pub(crate) fn named(asked: Option<&str>) -> String {
     let own = env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
     spelled(asked.unwrap_or_default(), &own, env::home_dir().as_deref())
 }
@@ -32,7 +32,7 @@ fn spelled(asked: &str, own: &Path, home: Option<&Path>) -> String {
 
 /// Those of `known` that are the folder `asked`, by whatever links and spellings, and `asked` itself. Blocks.
 #[must_use]
-pub fn same(asked: &str, known: impl IntoIterator<Item = String>) -> BTreeSet<String> {
+pub(crate) fn same(asked: &str, known: impl IntoIterator<Item = String>) -> BTreeSet<String> {
     let real = |path: &str| Path::new(path).canonicalize().unwrap_or_else(|_| named(Some(path)).into());
     let wanted = real(asked);
     // Nobody's working directory is relative, but old rows may have any text.

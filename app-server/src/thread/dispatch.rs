@@ -28,7 +28,7 @@ enum Without {
 }
 
 /// Delivers a command. It is answered in any case, here or by the owner; this never waits.
-pub fn deliver(services: &Arc<Context>, id: ThreadId, command: Command) {
+pub(crate) fn deliver(services: &Arc<Context>, id: ThreadId, command: Command) {
     let mut command = command;
     loop {
         let handle = match services.registry.handle(id) {
@@ -57,7 +57,10 @@ pub fn deliver(services: &Arc<Context>, id: ThreadId, command: Command) {
 ///
 /// # Errors
 /// The owner has too much to do, or is on its way out.
-pub async fn helpers(services: &Context, handle: &ThreadHandle) -> Result<Arc<HelperSet>, ThreadError> {
+pub(crate) async fn helpers(
+    services: &Context,
+    handle: &ThreadHandle,
+) -> Result<Arc<HelperSet>, ThreadError> {
     if let Some(set) = handle.seen(|snapshot| snapshot.helpers.clone()) {
         return Ok(set);
     }
@@ -137,7 +140,7 @@ fn answer_without_owner(services: &Context, id: ThreadId, command: Command) {
 
 impl Command {
     /// Answers with an error. Who waited to be subscribed does not wait any more.
-    pub fn refuse(self, services: &Context, error: &WireError) {
+    pub(crate) fn refuse(self, services: &Context, error: &WireError) {
         match self {
             Command::Start(start) => {
                 services.subscribers.end_resume(start.ticket);

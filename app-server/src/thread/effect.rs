@@ -4,7 +4,7 @@ use super::event::WaiterId;
 
 /// Why a thread is unloaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UnloadReason {
+pub(crate) enum UnloadReason {
     /// Nobody is subscribed and nothing goes on.
     Orphaned,
     /// `skein/thread/unload`.
@@ -19,7 +19,7 @@ pub enum UnloadReason {
 
 /// Where a thread's rollout is put at the end of a hard shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Destination {
+pub(crate) enum Destination {
     /// Into the archive.
     Archive,
     /// Out of the archive.
@@ -30,7 +30,7 @@ pub enum Destination {
 
 /// Why an unload is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UnloadRefusal {
+pub(crate) enum UnloadRefusal {
     /// A turn runs, a question waits, or a helper works for somebody.
     Active,
     /// Somebody else is subscribed.
@@ -39,7 +39,7 @@ pub enum UnloadRefusal {
 
 /// Why a rollout was not put elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MoveRefusal {
+pub(crate) enum MoveRefusal {
     /// Its end could not be written in time.
     NotClosed,
     /// The disk refused; the actor keeps the reason.
@@ -50,7 +50,7 @@ pub enum MoveRefusal {
 
 /// Why waiting resumes fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ResumeFailure {
+pub(crate) enum ResumeFailure {
     /// The load failed; the actor keeps the reason.
     LoadFailed,
     /// The server stops.
@@ -65,7 +65,7 @@ pub enum ResumeFailure {
 
 /// What is to be done, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// Read the rollout; answered by `Loaded` or `LoadFailed`.
     Load,
     /// Start the thread's helpers; nobody waits for them.

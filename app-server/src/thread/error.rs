@@ -19,7 +19,7 @@ const NO_GOAL: &str = "noGoal";
 
 /// Why a thread does not do what it is asked. The text says what to do.
 #[derive(Debug, thiserror::Error)]
-pub enum ThreadError {
+pub(crate) enum ThreadError {
     /// It exists nowhere. On the wire the sentence depends on the method.
     #[error("thread not found: {id}")]
     NotFound {
@@ -288,7 +288,7 @@ pub enum ThreadError {
 impl ThreadError {
     /// The error of a thread whose rollout could not be read.
     #[must_use]
-    pub fn unreadable(error: ReadError, id: ThreadId) -> Self {
+    pub(crate) fn unreadable(error: ReadError, id: ThreadId) -> Self {
         match error {
             ReadError::Missing(id) => Self::NotFound { id },
             source @ (ReadError::Unreadable { .. } | ReadError::Disk { .. }) => {
@@ -299,7 +299,7 @@ impl ThreadError {
 
     /// The error as the wire says it.
     #[must_use]
-    pub fn to_wire(&self) -> WireError {
+    pub(crate) fn to_wire(&self) -> WireError {
         let error = self.coded();
         match hint(error.reason()) {
             Some(hint) => error.hint(hint),

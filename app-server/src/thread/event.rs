@@ -5,20 +5,20 @@ use super::machine::Policy;
 
 /// A request that waits for something of the machine: a resume, or an unload. The actor keeps what it stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct WaiterId(pub u64);
+pub(crate) struct WaiterId(pub(crate) u64);
 
 /// Who listens to a thread. Observers receive, and count for nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Connections that keep the thread loaded.
-    pub subscribers: usize,
+    pub(crate) subscribers: usize,
     /// Connections that only watch.
-    pub observers: usize,
+    pub(crate) observers: usize,
 }
 
 /// Whether a thread has a rollout on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Materialised {
+pub(crate) enum Materialised {
     /// There is a rollout with at least one user message.
     Yes,
     /// Nothing is on disk yet.
@@ -27,7 +27,7 @@ pub enum Materialised {
 
 /// Whether an unload may take a thread from its users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Force {
+pub(crate) enum Force {
     /// Refused while the thread is active or somebody else is subscribed.
     No,
     /// Refused while somebody is subscribed: whoever was has gone for good.
@@ -38,7 +38,7 @@ pub enum Force {
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
+pub(crate) enum Event {
     /// The load has read the rollout, or the thread is new. Answered by [`Event::Subscribers`] in the same step.
     Loaded(Materialised),
     /// The load failed; the actor keeps the reason.

@@ -25,18 +25,26 @@ use super::subscribers::Broadcast;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub mod view;
+pub(crate) mod view;
 
 /// An item begins, or is shown as it is so far.
 #[must_use]
-pub fn item_started(thread_id: ThreadId, turn_id: &TurnId, item: ThreadItem) -> ItemStartedNotification {
+pub(crate) fn item_started(
+    thread_id: ThreadId,
+    turn_id: &TurnId,
+    item: ThreadItem,
+) -> ItemStartedNotification {
     let started_at_ms = item.started_at_ms.unwrap_or_default();
     ItemStartedNotification { started_at_ms, item, thread_id, turn_id: turn_id.clone() }
 }
 
 /// An item is complete.
 #[must_use]
-pub fn item_completed(thread_id: ThreadId, turn_id: &TurnId, item: ThreadItem) -> ItemCompletedNotification {
+pub(crate) fn item_completed(
+    thread_id: ThreadId,
+    turn_id: &TurnId,
+    item: ThreadItem,
+) -> ItemCompletedNotification {
     ItemCompletedNotification {
         completed_at_ms: item.completed_at_ms.unwrap_or_default(),
         content_token_count: None,
@@ -48,13 +56,13 @@ pub fn item_completed(thread_id: ThreadId, turn_id: &TurnId, item: ThreadItem) -
 
 /// A turn and all after it are gone.
 #[must_use]
-pub fn thread_reverted(thread_id: ThreadId, before: &TurnId) -> ThreadRevertedNotification {
+pub(crate) fn thread_reverted(thread_id: ThreadId, before: &TurnId) -> ThreadRevertedNotification {
     ThreadRevertedNotification { thread_id, skein: Some(RevertedFrom { before_turn_id: before.clone() }) }
 }
 
 /// A turn with its last item only, as the peer shows one that has ended.
 #[must_use]
-pub fn turn_completed(thread_id: ThreadId, mut turn: Turn) -> TurnCompletedNotification {
+pub(crate) fn turn_completed(thread_id: ThreadId, mut turn: Turn) -> TurnCompletedNotification {
     turn.items = turn.items.pop().into_iter().collect();
     turn.items_view = TurnItemsView::Summary;
     TurnCompletedNotification { thread_id, turn, skein: None }
@@ -63,7 +71,7 @@ pub fn turn_completed(thread_id: ThreadId, mut turn: Turn) -> TurnCompletedNotif
 /// The items in progress with their content so far, for somebody who comes: each replaces what it has of it. They have
 /// no number, because they are no news.
 #[must_use]
-pub fn open_items(history: &History, at: WallMs) -> Vec<Broadcast> {
+pub(crate) fn open_items(history: &History, at: WallMs) -> Vec<Broadcast> {
     let Some(turn) = history.open_turn() else { return Vec::new() };
     let shown = |item: &ThreadItem| {
         let params = item_started(history.id(), &turn.id, item.clone());
@@ -74,7 +82,7 @@ pub fn open_items(history: &History, at: WallMs) -> Vec<Broadcast> {
 
 /// What the model has used so far, for somebody who comes. It has no number, because it is no news.
 #[must_use]
-pub fn usage(history: &History, at: WallMs) -> Option<Broadcast> {
+pub(crate) fn usage(history: &History, at: WallMs) -> Option<Broadcast> {
     let (token_usage, last) = (*history.usage()?, history.held_turns().last()?);
     let turn_id = last.turn.id.clone();
     let params = ThreadTokenUsageUpdatedNotification { thread_id: history.id(), token_usage, turn_id };
@@ -83,7 +91,7 @@ pub fn usage(history: &History, at: WallMs) -> Option<Broadcast> {
 
 /// The end of a turn that nobody runs, as the next load will write it. It has no numbers: that load gives them.
 #[must_use]
-pub fn of_what_is_cut_off(history: &History, at: WallMs) -> Vec<Broadcast> {
+pub(crate) fn of_what_is_cut_off(history: &History, at: WallMs) -> Vec<Broadcast> {
     let Some(open) = history.open_turn() else { return Vec::new() };
     let closed = history.clone().into_closed();
     let Some(turn) = closed.turn(&open.id) else { return Vec::new() };
@@ -107,7 +115,7 @@ pub fn of_what_is_cut_off(history: &History, at: WallMs) -> Vec<Broadcast> {
 
 /// Makes the events of one thread's records anew.
 #[derive(Debug)]
-pub struct Replayer {
+pub(crate) struct Replayer {
     thread: ThreadId,
     epoch: Epoch,
     /// The item that began last in the turn that runs, as far as records were seen.
@@ -117,18 +125,18 @@ pub struct Replayer {
 impl Replayer {
     /// For a thread whose history has this version.
     #[must_use]
-    pub fn new(thread: ThreadId, epoch: Epoch) -> Self {
+    pub(crate) fn new(thread: ThreadId, epoch: Epoch) -> Self {
         Self { thread, epoch, last: None }
     }
 
     /// The version of the history that it numbers for.
     #[must_use]
-    pub fn epoch(&self) -> Epoch {
+    pub(crate) fn epoch(&self) -> Epoch {
         self.epoch
     }
 
     /// The event that a record is for clients, if it is one. Records come in their order.
-    pub fn event(&mut self, record: &Record) -> Option<Broadcast> {
+    pub(crate) fn event(&mut self, record: &Record) -> Option<Broadcast> {
         let made = self.made_of(record);
         debug_assert_eq!(made.is_some(), history::is_event(&record.body), "{record:?}");
         made

@@ -8,11 +8,11 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 
 /// For threads with such damage, of which there are few, the last number that cannot be read any more.
 #[derive(Debug, Default)]
-pub struct Holes(Mutex<HashMap<ThreadId, EventSeq>>);
+pub(crate) struct Holes(Mutex<HashMap<ThreadId, EventSeq>>);
 
 impl Holes {
     /// Notes that the record `seq` of a thread cannot be read.
-    pub fn note(&self, thread: ThreadId, seq: EventSeq) {
+    pub(crate) fn note(&self, thread: ThreadId, seq: EventSeq) {
         tracing::warn!(%thread, %seq, "a record cannot be read; clients that have not seen it are shown the whole thread");
         let mut holes = self.lock();
         let last = holes.entry(thread).or_insert(seq);
@@ -21,7 +21,7 @@ impl Holes {
 
     /// The last number that cannot be read any more, as far as somebody has met it; 0 for none.
     #[must_use]
-    pub fn last(&self, thread: ThreadId) -> EventSeq {
+    pub(crate) fn last(&self, thread: ThreadId) -> EventSeq {
         self.lock().get(&thread).copied().unwrap_or(EventSeq(0))
     }
 

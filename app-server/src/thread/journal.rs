@@ -38,14 +38,14 @@ enum Sink {
 }
 
 /// The book.
-pub struct Journal {
+pub(crate) struct Journal {
     services: Arc<Context>,
     thread: ThreadId,
     /// What a client sees of the thread.
-    pub history: History,
+    pub(crate) history: History,
     queue: PublicationQueue<Outgoing>,
     /// What was told last.
-    pub recent: RecentEvents,
+    pub(crate) recent: RecentEvents,
     sink: Sink,
     written: mpsc::Sender<Written>,
     /// The last record on disk before this load.
@@ -60,7 +60,7 @@ pub struct Journal {
     /// Whether this load has written its `thread.opened`.
     opened: bool,
     /// Why the disk does not take records now.
-    pub failure: Option<String>,
+    pub(crate) failure: Option<String>,
     /// Turns that have ended, and whose ends are not on disk yet.
     ends: Vec<(EventSeq, TurnId)>,
     /// Those of them that clients are told of as not saved.
@@ -69,7 +69,7 @@ pub struct Journal {
 
 impl Journal {
     /// A book that begins behind record `head`, in epoch `epoch`.
-    pub fn new(
+    pub(crate) fn new(
         services: Arc<Context>,
         thread: ThreadId,
         history: History,
@@ -105,19 +105,19 @@ impl Journal {
 
     /// The last number given out.
     #[must_use]
-    pub fn seq(&self) -> EventSeq {
+    pub(crate) fn seq(&self) -> EventSeq {
         self.last
     }
 
     /// The last record that is on disk.
     #[must_use]
-    pub fn durable(&self) -> EventSeq {
+    pub(crate) fn durable(&self) -> EventSeq {
         self.queue.durable()
     }
 
     /// Whether its records can be read again from the store.
     #[must_use]
-    pub fn is_stored(&self) -> bool {
+    pub(crate) fn is_stored(&self) -> bool {
         match &self.sink {
             Sink::None(_) | Sink::Memory(_) => false,
             Sink::Disk { .. } | Sink::Closed { .. } => true,
@@ -126,33 +126,33 @@ impl Journal {
 
     /// The version of the history.
     #[must_use]
-    pub fn epoch(&self) -> Epoch {
+    pub(crate) fn epoch(&self) -> Epoch {
         self.epoch
     }
 
     /// Whether who knows the history up to `at`, a number of version `epoch`, can be told what follows: since then it was
     /// only rewritten by reverts of this load, which are told like everything else.
     #[must_use]
-    pub fn continues(&self, at: ThreadPicture) -> bool {
+    pub(crate) fn continues(&self, at: ThreadPicture) -> bool {
         at.seq <= self.last && (self.first_epoch..=self.epoch).contains(&at.epoch)
     }
 
     /// The version that a picture has whose last record on disk is `end`. None (0) where a revert that it shows may be
     /// lost: nothing that is on disk later continues it.
     #[must_use]
-    pub fn epoch_at(&self, end: EventSeq) -> Epoch {
+    pub(crate) fn epoch_at(&self, end: EventSeq) -> Epoch {
         if self.reverted > end { Epoch(0) } else { self.epoch }
     }
 
     /// Whether the disk does not have a revert that clients may have been told of.
     #[must_use]
-    pub fn lacks_a_revert(&self) -> bool {
+    pub(crate) fn lacks_a_revert(&self) -> bool {
         self.is_stored() && self.reverted > self.queue.durable()
     }
 
     /// Whether the writer takes more, and not too much waits for it. While it is not so, the turn is not listened to.
     #[must_use]
-    pub fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         if self.queue.len() > policy::PUBLICATIONS_WAITING {
             return false;
         }
@@ -164,7 +164,7 @@ impl Journal {
 
     /// What matters to a model of a thread that is never on disk, oldest first; `None` for any other thread.
     #[must_use]
-    pub fn kept(&self) -> Option<&[Record]> {
+    pub(crate) fn kept(&self) -> Option<&[Record]> {
         match &self.sink {
             Sink::None(kept) => Some(kept),
             Sink::Memory(_) | Sink::Disk { .. } | Sink::Closed { .. } => None,
@@ -173,7 +173,7 @@ impl Journal {
 
     /// Numbers these records and sends them on their way. Returns the number of each. The first record of a load is
     /// always `thread.opened`.
-    pub fn record(&mut self, bodies: Vec<RecordBody>, keep: Keep) -> Vec<EventSeq> {
+    pub(crate) fn record(&mut self, bodies: Vec<RecordBody>, keep: Keep) -> Vec<EventSeq> {
         let mut records = Vec::with_capacity(bodies.len() + 1);
         let mut keep = self.effective(keep);
         // Before a number is told, its epoch has to be on the disk, however little is kept of the rest: after a loss of power
@@ -201,7 +201,7 @@ impl Journal {
     }
 
     /// The thread gets its rollout: what waited in memory goes first.
-    pub fn materialise(&mut self) {
+    pub(crate) fn materialise(&mut self) {
         if let Sink::Memory(waiting) = &mut self.sink {
             let waiting = std::mem::take(waiting);
             self.sink = Sink::Disk { batches: None, task: None };
@@ -214,7 +214,7 @@ impl Journal {
 
     /// Writes the closing record and lets the writer end when everything is written. `false` when there is nothing
     /// to wait for: then nothing was written in this load.
-    pub fn close(&mut self) -> bool {
+    pub(crate) fn close(&mut self) -> bool {
         let writes = matches!(self.sink, Sink::Disk { batches: Some(_), .. });
         if writes {
             self.record(vec![ThreadClosed {}.into()], Keep::Power);
@@ -225,7 +225,7 @@ impl Journal {
 
     /// The owner has broken off: nothing is recorded any more. The writer ends, and with it what it says, when it has
     /// written what it was given.
-    pub fn break_off(&mut self) {
+    pub(crate) fn break_off(&mut self) {
         self.end_writer();
         self.written = mpsc::channel(1).0;
     }
@@ -240,7 +240,7 @@ impl Journal {
 
     /// Whether the whole thread is in memory, and nowhere else.
     #[must_use]
-    pub fn is_unwritten(&self) -> bool {
+    pub(crate) fn is_unwritten(&self) -> bool {
         match &self.sink {
             Sink::Memory(_) => true,
             Sink::None(_) | Sink::Disk { .. } | Sink::Closed { .. } => false,
@@ -249,12 +249,12 @@ impl Journal {
 
     /// Whether nothing more is written: what was sent to the writer is the end.
     #[must_use]
-    pub fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         matches!(self.sink, Sink::Closed { .. })
     }
 
     /// Gives up what is not written.
-    pub fn abandon(&mut self) -> usize {
+    pub(crate) fn abandon(&mut self) -> usize {
         let sink = std::mem::replace(&mut self.sink, Sink::Closed { task: None });
         if let Sink::Disk { task: Some(task), .. } | Sink::Closed { task: Some(task) } = sink {
             // A later owner must not meet the writes of this one.
@@ -265,7 +265,7 @@ impl Journal {
     }
 
     /// Holds something back until every record so far is durable, in line with everything else.
-    pub fn publish(&mut self, what: Outgoing) {
+    pub(crate) fn publish(&mut self, what: Outgoing) {
         let behind = match &self.sink {
             Sink::None(_) | Sink::Memory(_) => EventSeq(0),
             Sink::Disk { .. } | Sink::Closed { .. } => self.last,
@@ -274,7 +274,7 @@ impl Journal {
     }
 
     /// Hears what the writer did. After a failure what waits is published all the same, as not saved.
-    pub fn heard(&mut self, written: &Written) {
+    pub(crate) fn heard(&mut self, written: &Written) {
         match written {
             Written::UpTo(seq, _) => {
                 self.failure = None;
@@ -290,7 +290,7 @@ impl Journal {
 
     /// The turns that have ended, and of which clients are told that they have failed after all, as the disk does not take
     /// their ends. None when nothing is recorded any more.
-    pub fn take_unsaved_ends(&mut self) -> Vec<(EventSeq, TurnId)> {
+    pub(crate) fn take_unsaved_ends(&mut self) -> Vec<(EventSeq, TurnId)> {
         match &self.sink {
             Sink::Closed { .. } => Vec::new(),
             Sink::None(_) | Sink::Memory(_) | Sink::Disk { .. } => std::mem::take(&mut self.unsaved_ends),
@@ -298,7 +298,7 @@ impl Journal {
     }
 
     /// What is said in place of the record `number` while that is not saved, if the word on it still waits.
-    pub fn unsaved_notice(&mut self, number: EventSeq) -> Option<&mut Notice> {
+    pub(crate) fn unsaved_notice(&mut self, number: EventSeq) -> Option<&mut Notice> {
         self.queue.iter_mut().find_map(|waiting| match waiting {
             Outgoing::Notify(notice) if notice.number == Some(number) => Some(notice),
             Outgoing::Notify(_)
@@ -311,7 +311,7 @@ impl Journal {
     }
 
     /// The next thing that may go out, and whether the records before it are saved.
-    pub fn next_outgoing(&mut self) -> Option<(Outgoing, Saved)> {
+    pub(crate) fn next_outgoing(&mut self) -> Option<(Outgoing, Saved)> {
         if let Some(ready) = self.queue.pop_ready() {
             return Some((ready, Saved::Yes));
         }
@@ -320,7 +320,7 @@ impl Journal {
     }
 
     /// Everything that waits, in order, whether its records are saved or not.
-    pub fn drain(&mut self) -> Vec<(Outgoing, Saved)> {
+    pub(crate) fn drain(&mut self) -> Vec<(Outgoing, Saved)> {
         let mut all = Vec::new();
         while let Some(ready) = self.queue.pop_ready() {
             all.push((ready, Saved::Yes));
@@ -332,7 +332,7 @@ impl Journal {
     }
 
     /// What waits to go out.
-    pub fn outgoing(&self) -> impl Iterator<Item = &Outgoing> {
+    pub(crate) fn outgoing(&self) -> impl Iterator<Item = &Outgoing> {
         self.queue.iter()
     }
 
@@ -424,7 +424,7 @@ fn matters_to_a_model(body: &RecordBody) -> bool {
 
 /// Whether what is published now is on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Saved {
+pub(crate) enum Saved {
     /// As durable as it has to be.
     Yes,
     /// Only in memory: the disk does not take it.
@@ -482,7 +482,7 @@ fn changes_row(body: &RecordBody) -> bool {
 
 /// Whom a thread's notification of this scope reaches: everything of an ephemeral thread is its subscribers' own.
 #[must_use]
-pub fn reach(scope: Scope, persistence: Persistence) -> Scope {
+pub(crate) fn reach(scope: Scope, persistence: Persistence) -> Scope {
     match (scope, persistence) {
         (Scope::All, Persistence::Durable) => Scope::All,
         (Scope::All, Persistence::Ephemeral) | (Scope::Subscribers, _) => Scope::Subscribers,

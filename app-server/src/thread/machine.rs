@@ -33,23 +33,23 @@ mod tests;
 
 /// How long an orphan may stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Policy {
+pub(crate) struct Policy {
     /// Before an orphaned, idle, materialised thread is unloaded.
-    pub grace: Duration,
+    pub(crate) grace: Duration,
     /// Before an orphaned thread that has nothing on disk is dropped.
-    pub unmaterialised_grace: Duration,
+    pub(crate) unmaterialised_grace: Duration,
     /// Before a turn whose question nobody can answer is interrupted.
-    pub question_grace: Duration,
+    pub(crate) question_grace: Duration,
     /// Before a turn that nobody watches is interrupted; `None` lets it go on to its end. While a question waits, only
     /// `question_grace` counts: it waits for somebody to come back.
-    pub running_limit: Option<Duration>,
+    pub(crate) running_limit: Option<Duration>,
     /// Before an unload stops waiting for the disk, and kills what still lives.
-    pub unload_limit: Duration,
+    pub(crate) unload_limit: Duration,
 }
 
 /// Whether a thread outlives its subscribers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Persistence {
+pub(crate) enum Persistence {
     /// Written once it has a user message.
     Durable,
     /// Never written, never listed, gone with its last subscriber.
@@ -58,7 +58,7 @@ pub enum Persistence {
 
 /// The name of a state, for those who only ask where a thread is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// Its rollout is being read.
     Loading,
     /// No turn runs.
@@ -137,7 +137,7 @@ enum State {
 
 /// The machine. Equal events at equal times give equal effects.
 #[derive(Debug, Clone)]
-pub struct Machine {
+pub(crate) struct Machine {
     policy: Policy,
     persistence: Persistence,
     state: State,
@@ -154,7 +154,7 @@ impl Machine {
     /// A thread that nobody has loaded yet. The first effect is always [`Effect::Load`], which the actor begins
     /// with.
     #[must_use]
-    pub fn new(policy: Policy, persistence: Persistence) -> Self {
+    pub(crate) fn new(policy: Policy, persistence: Persistence) -> Self {
         Self {
             policy,
             persistence,
@@ -170,7 +170,7 @@ impl Machine {
 
     /// Takes one event and says what is to be done, in order.
     #[must_use]
-    pub fn step(&mut self, now: Instant, event: Event) -> Vec<Effect> {
+    pub(crate) fn step(&mut self, now: Instant, event: Event) -> Vec<Effect> {
         if self.state == State::Gone {
             return Vec::new();
         }
@@ -213,7 +213,7 @@ impl Machine {
 
     /// When `DeadlinePassed` is due, if ever.
     #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         match &self.state {
             State::Loading { .. } | State::Gone => None,
             State::Idle { orphan_since, .. } => {
@@ -229,7 +229,7 @@ impl Machine {
 
     /// Where the thread is.
     #[must_use]
-    pub fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> Phase {
         match self.state {
             State::Loading { .. } => Phase::Loading,
             State::Idle { .. } => Phase::Idle,
@@ -241,7 +241,7 @@ impl Machine {
 
     /// Since when nobody has used the thread, while it may be squeezed out.
     #[must_use]
-    pub fn idle_since(&self) -> Option<Instant> {
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
         match (&self.state, self.materialised) {
             (State::Idle { used, .. }, Materialised::Yes) if !self.active() => Some(*used),
             (State::Idle { .. }, Materialised::Yes | Materialised::No)
@@ -251,7 +251,7 @@ impl Machine {
 
     /// Whether the thread has a rollout on disk.
     #[must_use]
-    pub fn materialised(&self) -> Materialised {
+    pub(crate) fn materialised(&self) -> Materialised {
         self.materialised
     }
 

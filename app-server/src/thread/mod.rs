@@ -3,33 +3,33 @@
 //! The life of a thread is `machine.rs`, pure; `actor/` owns a thread and drives its machine; `registry.rs` finds
 //! owners; `subscribers.rs` counts listeners; `dispatch.rs` brings commands to owners.
 
-pub mod actor;
-pub mod catalog;
-pub mod catch_up;
-pub mod command;
+pub(crate) mod actor;
+pub(crate) mod catalog;
+pub(crate) mod catch_up;
+pub(crate) mod command;
 mod context;
-pub mod directory;
-pub mod dispatch;
-pub mod effect;
-pub mod error;
-pub mod event;
-pub mod events;
-pub mod holes;
-pub mod journal;
-pub mod machine;
-pub mod observe;
-pub mod outgoing;
-pub mod pages;
-pub mod pictures;
-pub mod publication;
-pub mod questions;
-pub mod recent;
-pub mod registry;
-pub mod snapshot;
-pub mod subscribers;
-pub mod writer;
+pub(crate) mod directory;
+pub(crate) mod dispatch;
+pub(crate) mod effect;
+pub(crate) mod error;
+pub(crate) mod event;
+pub(crate) mod events;
+pub(crate) mod holes;
+pub(crate) mod journal;
+pub(crate) mod machine;
+pub(crate) mod observe;
+pub(crate) mod outgoing;
+pub(crate) mod pages;
+pub(crate) mod pictures;
+pub(crate) mod publication;
+pub(crate) mod questions;
+pub(crate) mod recent;
+pub(crate) mod registry;
+pub(crate) mod snapshot;
+pub(crate) mod subscribers;
+pub(crate) mod writer;
 
-pub use context::{Approved, Context, KeepApproval};
+pub(crate) use context::{Approved, Context};
 
 #[cfg(test)]
 #[cfg(feature = "races")]

@@ -21,7 +21,7 @@ use super::subscribers::Role;
 use crate::thread::Context;
 
 /// Answers the observer's resume; begins anew, with the owner if there is one now, when something happened meanwhile.
-pub async fn observe(services: Arc<Context>, id: ThreadId, resume: Resume) {
+pub(crate) async fn observe(services: Arc<Context>, id: ThreadId, resume: Resume) {
     let ticket = resume.ticket;
     if services.subscribers.begin_catch_up(ticket, id, Role::Observer).is_none() {
         return resume.reply.err(&ThreadError::Withdrawn { id }.to_wire());
@@ -86,7 +86,7 @@ fn show(services: &Arc<Context>, id: ThreadId, resume: Resume, response: &Thread
 }
 
 /// Tells an observer what it missed of a thread that nobody has loaded, and lets it hear.
-pub async fn follow(services: Arc<Context>, id: ThreadId, mut catch_up: Box<CatchUp>) {
+pub(crate) async fn follow(services: Arc<Context>, id: ThreadId, mut catch_up: Box<CatchUp>) {
     while services.registry.handle(id).is_none() {
         // Deaf anew: what is told from here on is noticed.
         let (ticket, role) = (catch_up.ticket, catch_up.role);

@@ -22,13 +22,13 @@ use crate::outbox::{Frame, TextDelta};
 /// An answer that is made when its turn comes. It is given the last record that is on disk, where not all are that it
 /// shows: what is not may be lost, and its number be another event's; and the version that it is a picture of then. `Err`
 /// refuses, and nobody is subscribed.
-pub type LateAnswer = Box<dyn FnOnce(Option<ThreadPicture>) -> Result<Answer, Answer> + Send>;
+pub(crate) type LateAnswer = Box<dyn FnOnce(Option<ThreadPicture>) -> Result<Answer, Answer> + Send>;
 
 /// An answer that says yes when the records behind the request are saved, and why not otherwise.
-pub type Acknowledgement = Box<dyn FnOnce(Result<(), WireError>) + Send>;
+pub(crate) type Acknowledgement = Box<dyn FnOnce(Result<(), WireError>) + Send>;
 
 /// One thing in the line.
-pub enum Outgoing {
+pub(crate) enum Outgoing {
     /// A notification.
     Notify(Notice),
     /// An answer that depends on the disk.
@@ -55,35 +55,35 @@ pub enum Outgoing {
 }
 
 /// A resume that goes on from what the client has.
-pub struct ResumeByNumber {
+pub(crate) struct ResumeByNumber {
     /// Who waits.
-    pub ticket: Ticket,
+    pub(crate) ticket: Ticket,
     /// As what.
-    pub role: Role,
+    pub(crate) role: Role,
     /// The answer, without turns.
-    pub answer: LateAnswer,
+    pub(crate) answer: LateAnswer,
     /// The last record that the client knows.
-    pub from: ThreadPicture,
+    pub(crate) from: ThreadPicture,
     /// The questions that the answer names as open.
-    pub open_questions: Vec<i64>,
+    pub(crate) open_questions: Vec<i64>,
 }
 
 /// A notification and whom it is for.
-pub struct Notice {
+pub(crate) struct Notice {
     /// Everybody, or the subscribers.
-    pub scope: Scope,
+    pub(crate) scope: Scope,
     /// Its record's number, where it is a record.
-    pub number: Option<EventSeq>,
+    pub(crate) number: Option<EventSeq>,
     /// For when it is saved.
-    pub broadcast: Broadcast,
+    pub(crate) broadcast: Broadcast,
     /// For when it is not, where that is said.
-    pub unsaved: Option<Frame>,
+    pub(crate) unsaved: Option<Frame>,
 }
 
 impl Notice {
     /// A notification, with its number where it is a record.
     #[must_use]
-    pub fn new<N: Notification>(
+    pub(crate) fn new<N: Notification>(
         scope: Scope,
         params: &N::Params,
         at: WallMs,
@@ -101,7 +101,7 @@ impl Notice {
 
     /// A piece of an agent's message. It has no number, and may be merged with those before it.
     #[must_use]
-    pub fn text(params: AgentMessageDeltaNotification, at: WallMs) -> Self {
+    pub(crate) fn text(params: AgentMessageDeltaNotification, at: WallMs) -> Self {
         let delta = TextDelta::new(params, at);
         let (method, plain) = (ItemAgentMessageDelta::INFO.wire, delta.frame().clone());
         let broadcast =
@@ -111,7 +111,7 @@ impl Notice {
 
     /// The notification as it is when its record is only in memory: without a number.
     #[must_use]
-    pub fn into_unsaved(self) -> Broadcast {
+    pub(crate) fn into_unsaved(self) -> Broadcast {
         let plain = self.unsaved.unwrap_or(self.broadcast.plain);
         let announcement = self.broadcast.announcement.map(|change| Announcement { number: None, ..change });
         Broadcast { plain, numbered: None, announcement, ..self.broadcast }

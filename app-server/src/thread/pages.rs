@@ -26,12 +26,12 @@ mod fit;
 #[cfg(test)]
 mod tests;
 
-pub use fit::all_within;
+pub(crate) use fit::all_within;
 use fit::fit;
 
 /// Why there is no such page.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PageError {
+pub(crate) enum PageError {
     /// The cursor is from elsewhere or of another version of the history, or what it names was taken back.
     #[error("this cursor names nothing in this list; leave it out to begin at the first page")]
     BadCursor,
@@ -49,7 +49,7 @@ pub enum PageError {
 impl PageError {
     /// The error as the wire says it, about a history of this thread.
     #[must_use]
-    pub fn to_wire(&self, id: ThreadId) -> WireError {
+    pub(crate) fn to_wire(&self, id: ThreadId) -> WireError {
         let text = self.to_string();
         match self {
             Self::BadCursor => WireError::bad_cursor(text).thread(id),
@@ -124,21 +124,21 @@ struct Page<T> {
 
 /// What a page is cut from: turns that follow each other, among them the one that the cursor names.
 #[derive(Debug, Clone, Default)]
-pub struct Shown {
+pub(crate) struct Shown {
     /// With all of their items, oldest first.
-    pub turns: Vec<Held>,
+    pub(crate) turns: Vec<Held>,
     /// Whether there may be turns before those.
-    pub older: bool,
+    pub(crate) older: bool,
     /// Whether there may be turns behind those.
-    pub newer: bool,
+    pub(crate) newer: bool,
     /// The record that they are from, where they are not from now.
-    pub as_of: Option<ThreadPicture>,
+    pub(crate) as_of: Option<ThreadPicture>,
 }
 
 impl Shown {
     /// The turns and items that `then` holds, without what was in progress; `now` says how the last turn stands.
     #[must_use]
-    pub fn at(then: &History, now: &History) -> Self {
+    pub(crate) fn at(then: &History, now: &History) -> Self {
         let mut turns = then.held_turns().to_vec();
         if let Some(last) = turns.last_mut() {
             as_told_then(last, then, now);
@@ -150,7 +150,7 @@ impl Shown {
 
 /// Makes of the last turn of `then` what its pages show: without the items that were in progress, and with what `now` says of
 /// the turn itself.
-pub fn as_told_then(last: &mut Held, then: &History, now: &History) {
+pub(crate) fn as_told_then(last: &mut Held, then: &History, now: &History) {
     let open: Vec<&ItemId> = then.open_items().map(ThreadItem::id).collect();
     let last = &mut last.turn;
     last.items.retain(|item| !open.contains(&item.id()));
@@ -162,24 +162,24 @@ pub fn as_told_then(last: &mut Held, then: &History, now: &History) {
 
 /// What has to be read for a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// The turn that the cursor names, and its number where the cursor knows it.
-    pub from: Option<(TurnId, Option<EventSeq>)>,
+    pub(crate) from: Option<(TurnId, Option<EventSeq>)>,
     /// The only turn that is wanted.
-    pub only: Option<TurnId>,
+    pub(crate) only: Option<TurnId>,
     /// The record that its pages show.
-    pub as_of: Option<ThreadPicture>,
+    pub(crate) as_of: Option<ThreadPicture>,
     /// Which way it goes.
-    pub direction: SortDirection,
+    pub(crate) direction: SortDirection,
     /// When enough was read, the cursor's own turn not counted.
-    pub enough: Enough,
+    pub(crate) enough: Enough,
 }
 
 /// What has to be read for a page of turns.
 ///
 /// # Errors
 /// [`PageError::BadCursor`].
-pub fn wanted_turns(params: &ThreadTurnsListParams) -> Result<Wanted, PageError> {
+pub(crate) fn wanted_turns(params: &ThreadTurnsListParams) -> Result<Wanted, PageError> {
     let cursor = params.cursor.as_deref().map(|text| read(text, params.thread_id)).transpose()?;
     // One more tells whether there is a next page.
     let turns = size(params.limit) + 1;
@@ -192,7 +192,7 @@ pub fn wanted_turns(params: &ThreadTurnsListParams) -> Result<Wanted, PageError>
 ///
 /// # Errors
 /// [`PageError`].
-pub fn wanted_items(params: &ThreadItemsListParams) -> Result<Wanted, PageError> {
+pub(crate) fn wanted_items(params: &ThreadItemsListParams) -> Result<Wanted, PageError> {
     let items = size(params.limit) + 1;
     let enough = Enough { items, bytes: policy::HISTORY_READ_BYTES, ..Enough::ALL };
     let direction = params.sort_direction.unwrap_or(SortDirection::Asc);
@@ -222,7 +222,7 @@ fn cursor_of_items(params: &ThreadItemsListParams) -> Result<Option<Cursor>, Pag
 ///
 /// # Errors
 /// [`PageError::BadCursor`].
-pub fn turns(
+pub(crate) fn turns(
     shown: &Shown,
     params: &ThreadTurnsListParams,
     most_bytes: usize,
@@ -241,7 +241,7 @@ pub fn turns(
 ///
 /// # Errors
 /// [`PageError`].
-pub fn items(
+pub(crate) fn items(
     shown: &Shown,
     params: &ThreadItemsListParams,
     most_bytes: usize,
@@ -270,7 +270,7 @@ pub fn items(
 
 /// The cursors to read a history backwards from here: of its turns, of its items.
 #[must_use]
-pub fn backwards_from_here(history: &History, thread: ThreadId) -> (Option<String>, Option<String>) {
+pub(crate) fn backwards_from_here(history: &History, thread: ThreadId) -> (Option<String>, Option<String>) {
     let as_of = Some(ThreadPicture { seq: history.seq(), epoch: history.epoch() });
     let end = Cursor { thread, turn: None, at: None, item: None, as_of, inclusive: true };
     let from_here = |newest: Option<Cursor>| {
@@ -289,21 +289,21 @@ pub fn backwards_from_here(history: &History, thread: ThreadId) -> (Option<Strin
 
 /// The cursor of a page of turns that begins with this one, in either direction.
 #[must_use]
-pub fn at_turn(held: &Held, thread: ThreadId) -> String {
+pub(crate) fn at_turn(held: &Held, thread: ThreadId) -> String {
     print(&held.cursor(thread, true))
 }
 
 /// The newest turns that have at most so many bytes together, oldest first: with all of their items, but for one that is
 /// too large alone, which is cut.
 #[must_use]
-pub fn newest_within(history: &History, most_bytes: usize) -> Vec<Turn> {
+pub(crate) fn newest_within(history: &History, most_bytes: usize) -> Vec<Turn> {
     let (newest, _) = history.newest_turns(most_bytes);
     newest.into_iter().map(|turn| fit(turn, most_bytes)).collect()
 }
 
 /// Puts into the answer of a resume what it shows of the history, and the cursors to read it backwards from here. The answer
 /// has at most `most` bytes then, unless it has as many without turns.
-pub fn show(
+pub(crate) fn show(
     response: &mut ThreadResumeResponse,
     history: &History,
     params: &ThreadResumeParams,
@@ -341,13 +341,13 @@ pub fn show(
 
 /// What turns may have in an answer of `most` bytes: the rest is for its envelope and what stands between them.
 #[must_use]
-pub fn room(most: usize) -> usize {
+pub(crate) fn room(most: usize) -> usize {
     most.saturating_sub(most / 32 + policy::ANSWER_ENVELOPE)
 }
 
 /// Puts the items in progress, as their owner published them, into their turn, unless they are done by now. `turn` is from
 /// later than `open`; a turn that was not on disk yet has no place in the picture.
-pub fn add_open_items(turn: &mut Turn, running: Option<&TurnId>, open: &[ThreadItem]) {
+pub(crate) fn add_open_items(turn: &mut Turn, running: Option<&TurnId>, open: &[ThreadItem]) {
     if turn.status != TurnStatus::InProgress || Some(&turn.id) != running {
         return;
     }

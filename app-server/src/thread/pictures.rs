@@ -19,7 +19,11 @@ use crate::thread::directory;
 
 /// The response of `thread/start`: whoever the client wants to decide on approvals, it is the user. As of `thread/resume`, it has no turns yet.
 #[must_use]
-pub fn response(settings: &ThreadSettings, thread: Thread, skein: ThreadPicture) -> ThreadStartResponse {
+pub(crate) fn response(
+    settings: &ThreadSettings,
+    thread: Thread,
+    skein: ThreadPicture,
+) -> ThreadStartResponse {
     let mut response = ThreadStartResponse::new(thread, settings.model.clone());
     response.approval_policy = approval_policy(settings);
     response.sandbox = sandbox_of(settings);
@@ -31,14 +35,18 @@ pub fn response(settings: &ThreadSettings, thread: Thread, skein: ThreadPicture)
 
 /// The response of `thread/resume`, without turns and cursors.
 #[must_use]
-pub fn resumed(settings: &ThreadSettings, thread: Thread, skein: ThreadPicture) -> ThreadResumeResponse {
+pub(crate) fn resumed(
+    settings: &ThreadSettings,
+    thread: Thread,
+    skein: ThreadPicture,
+) -> ThreadResumeResponse {
     let collaboration_mode = settings.collaboration_mode.as_ref().map(|_| mode(settings));
     ThreadResumeResponse { collaboration_mode, ..response(settings, thread, skein).into() }
 }
 
 /// What a thread works with, as clients see it: the same as the answers above.
 #[must_use]
-pub fn shown_settings(id: ThreadId, settings: &ThreadSettings) -> ShownSettings {
+pub(crate) fn shown_settings(id: ThreadId, settings: &ThreadSettings) -> ShownSettings {
     let thread = Thread::new(id, settings.cwd.clone(), settings.model_provider.clone(), 0);
     let shown = response(settings, thread, ThreadPicture { seq: EventSeq(0), epoch: Epoch(1) });
     ShownSettings {
@@ -62,7 +70,7 @@ pub fn shown_settings(id: ThreadId, settings: &ThreadSettings) -> ShownSettings 
 
 /// A goal as clients see it.
 #[must_use]
-pub fn goal(thread_id: ThreadId, goal: &Goal) -> ThreadGoal {
+pub(crate) fn goal(thread_id: ThreadId, goal: &Goal) -> ThreadGoal {
     ThreadGoal {
         created_at: WallMs(goal.created_at_ms).seconds(),
         objective: goal.objective.clone(),
@@ -90,7 +98,11 @@ fn mode(settings: &ThreadSettings) -> CollaborationMode {
 
 /// What a new thread works with: what its client says, over the client's `config`, over the configuration.
 #[must_use]
-pub fn new_settings(params: &ThreadStartParams, overrides: &Overrides, config: &Config) -> ThreadSettings {
+pub(crate) fn new_settings(
+    params: &ThreadStartParams,
+    overrides: &Overrides,
+    config: &Config,
+) -> ThreadSettings {
     let said = overrides.thread.over(&config.thread);
     let or = |given: &Option<String>, over: &Option<String>, base: &str| {
         given.clone().or_else(|| over.clone()).unwrap_or_else(|| base.to_owned())
@@ -124,7 +136,7 @@ pub fn new_settings(params: &ThreadStartParams, overrides: &Overrides, config: &
 }
 
 /// Keeps the `config` of a request, its secrets apart. Those of an earlier one stay: a fork may begin before it.
-pub fn set_config(settings: &mut ThreadSettings, config: &Map<String, Value>) {
+pub(crate) fn set_config(settings: &mut ThreadSettings, config: &Map<String, Value>) {
     let (shown, found) = secrets::take_out(config);
     settings.config = shown;
     settings.secrets.add(found);
@@ -132,20 +144,20 @@ pub fn set_config(settings: &mut ThreadSettings, config: &Map<String, Value>) {
 
 /// When the user of a thread is asked. One that was made before this could be chosen is as the default has it.
 #[must_use]
-pub fn approval_policy(settings: &ThreadSettings) -> AskForApproval {
+pub(crate) fn approval_policy(settings: &ThreadSettings) -> AskForApproval {
     settings.approval_policy.clone().unwrap_or(policy::DEFAULT_APPROVAL_POLICY)
 }
 
 /// What commands of a thread may touch. One that was made before this was kept is as the default has it: Skein runs none, and
 /// confines nothing.
 #[must_use]
-pub fn sandbox_of(settings: &ThreadSettings) -> SandboxPolicy {
+pub(crate) fn sandbox_of(settings: &ThreadSettings) -> SandboxPolicy {
     settings.sandbox.clone().unwrap_or_else(|| sandbox(policy::DEFAULT_SANDBOX_MODE))
 }
 
 /// The policy that a mode stands for.
 #[must_use]
-pub fn sandbox(mode: SandboxMode) -> SandboxPolicy {
+pub(crate) fn sandbox(mode: SandboxMode) -> SandboxPolicy {
     match mode {
         SandboxMode::ReadOnly => SandboxPolicy::ReadOnly { network_access: false },
         SandboxMode::WorkspaceWrite => SandboxPolicy::WorkspaceWrite {

@@ -7,7 +7,7 @@ use skein_protocol::ids::EventSeq;
 
 /// Things to publish, each behind the last record that was numbered before it.
 #[derive(Debug)]
-pub struct PublicationQueue<T> {
+pub(crate) struct PublicationQueue<T> {
     waiting: VecDeque<(EventSeq, T)>,
     /// Every record up to this one is as durable as it has to be.
     durable: EventSeq,
@@ -16,22 +16,22 @@ pub struct PublicationQueue<T> {
 impl<T> PublicationQueue<T> {
     /// Nothing waits, and everything up to `durable` is on disk.
     #[must_use]
-    pub fn new(durable: EventSeq) -> Self {
+    pub(crate) fn new(durable: EventSeq) -> Self {
         Self { waiting: VecDeque::new(), durable }
     }
 
     /// Adds something that may be published once record `behind` is durable.
-    pub fn push(&mut self, behind: EventSeq, what: T) {
+    pub(crate) fn push(&mut self, behind: EventSeq, what: T) {
         self.waiting.push_back((behind, what));
     }
 
     /// Notes that every record up to this one is durable.
-    pub fn advance(&mut self, durable: EventSeq) {
+    pub(crate) fn advance(&mut self, durable: EventSeq) {
         self.durable = self.durable.max(durable);
     }
 
     /// The next thing that may be published.
-    pub fn pop_ready(&mut self) -> Option<T> {
+    pub(crate) fn pop_ready(&mut self) -> Option<T> {
         let (behind, _) = self.waiting.front()?;
         if *behind > self.durable {
             return None;
@@ -40,35 +40,29 @@ impl<T> PublicationQueue<T> {
     }
 
     /// The next thing, whether its record is durable or not: for when the disk fails.
-    pub fn pop(&mut self) -> Option<T> {
+    pub(crate) fn pop(&mut self) -> Option<T> {
         self.waiting.pop_front().map(|(_, what)| what)
-    }
-
-    /// Whether something waits.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
     }
 
     /// How many things wait.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.waiting.len()
     }
 
     /// What waits, in order.
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.waiting.iter().map(|(_, what)| what)
     }
 
     /// What waits, in order, to be changed.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.waiting.iter_mut().map(|(_, what)| what)
     }
 
     /// Every record up to this one is durable.
     #[must_use]
-    pub fn durable(&self) -> EventSeq {
+    pub(crate) fn durable(&self) -> EventSeq {
         self.durable
     }
 }
@@ -92,7 +86,7 @@ mod tests {
         assert_eq!(ready(&mut queue), ["started", "delta"]);
         queue.advance(EventSeq(2));
         assert_eq!(ready(&mut queue), ["completed"]);
-        assert!(queue.is_empty());
+        assert_eq!(queue.len(), 0);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use skein_base::clock::WallMs;
 /// Gives every question of this server a number, and knows which thread it belongs to. Numbers begin at the time of
 /// the server's start in milliseconds, so that an old dialog cannot answer a new question.
 #[derive(Debug)]
-pub struct QuestionNumbers {
+pub(crate) struct QuestionNumbers {
     next: AtomicI64,
     open: Mutex<HashMap<i64, ThreadId>>,
 }
@@ -19,32 +19,32 @@ pub struct QuestionNumbers {
 impl QuestionNumbers {
     /// The first number is the time of the start.
     #[must_use]
-    pub fn new(started: WallMs) -> Self {
+    pub(crate) fn new(started: WallMs) -> Self {
         Self { next: AtomicI64::new(started.0), open: Mutex::default() }
     }
 
     /// A new question of this thread.
-    pub fn open(&self, thread: ThreadId) -> i64 {
+    pub(crate) fn open(&self, thread: ThreadId) -> i64 {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(number, thread);
         number
     }
 
     /// The question is settled.
-    pub fn close(&self, number: i64) {
+    pub(crate) fn close(&self, number: i64) {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
     }
 
     /// Whose question this is, while it is open.
     #[must_use]
-    pub fn thread(&self, number: i64) -> Option<ThreadId> {
+    pub(crate) fn thread(&self, number: i64) -> Option<ThreadId> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&number).copied()
     }
 }
 
 /// Whom a question is for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Reach {
+pub(crate) enum Reach {
     /// Everyone: whoever answers first decides.
     #[default]
     Everyone,
@@ -54,7 +54,7 @@ pub enum Reach {
 
 /// Why an answer settles nothing by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// An error: the client cannot ask. Its text.
     Cannot(String),
     /// A client has answered, and not with what was asked for. What is wrong with the answer.
@@ -64,7 +64,7 @@ pub enum Refusal {
 impl Refusal {
     /// For whoever asked: `cannot` or `unreadable`, and why.
     #[must_use]
-    pub fn told(&self, cannot: &str, unreadable: &str) -> String {
+    pub(crate) fn told(&self, cannot: &str, unreadable: &str) -> String {
         match self {
             Self::Cannot(why) => format!("{cannot}: {why}"),
             Self::Unreadable(why) => format!("{unreadable}: {why}"),
@@ -73,7 +73,7 @@ impl Refusal {
 
     /// The text alone.
     #[must_use]
-    pub fn why(self) -> String {
+    pub(crate) fn why(self) -> String {
         match self {
             Self::Cannot(why) | Self::Unreadable(why) => why,
         }
@@ -82,7 +82,7 @@ impl Refusal {
 
 /// Who was asked one question, and what came back so far.
 #[derive(Debug, Clone, Default)]
-pub struct Asked {
+pub(crate) struct Asked {
     reach: Reach,
     asked: HashSet<ConnectionId>,
     errors: Vec<(ConnectionId, Refusal)>,
@@ -90,7 +90,7 @@ pub struct Asked {
 
 /// What an answer means for the question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It counts: the question is settled by it.
     Counts,
     /// It comes from somebody who was not asked.
@@ -100,13 +100,17 @@ pub enum Verdict {
 impl Asked {
     /// Nobody is asked yet.
     #[must_use]
-    pub fn new(reach: Reach) -> Self {
+    pub(crate) fn new(reach: Reach) -> Self {
         Self { reach, ..Self::default() }
     }
 
     /// Who of `candidates`, in the order in which they come into question, has to be asked now.
     #[must_use]
-    pub fn next(&self, candidates: &[ConnectionId], still: &HashSet<ConnectionId>) -> Vec<ConnectionId> {
+    pub(crate) fn next(
+        &self,
+        candidates: &[ConnectionId],
+        still: &HashSet<ConnectionId>,
+    ) -> Vec<ConnectionId> {
         match self.reach {
             Reach::Everyone => candidates.to_vec(),
             Reach::OneAtATime if self.holder(still).is_some() => Vec::new(),
@@ -119,7 +123,7 @@ impl Asked {
 
     /// Whether the question is this connection's to answer, once it has joined.
     #[must_use]
-    pub fn is_for(&self, connection: ConnectionId, still: &HashSet<ConnectionId>) -> bool {
+    pub(crate) fn is_for(&self, connection: ConnectionId, still: &HashSet<ConnectionId>) -> bool {
         match self.reach {
             Reach::Everyone => true,
             Reach::OneAtATime => self.holder(still).is_none_or(|holder| holder == connection),
@@ -136,7 +140,7 @@ impl Asked {
     }
 
     /// This connection is asked, perhaps again.
-    pub fn ask(&mut self, connection: ConnectionId) {
+    pub(crate) fn ask(&mut self, connection: ConnectionId) {
         self.asked.insert(connection);
         // Asked again, it may answer again.
         self.errors.retain(|(by, _)| *by != connection);
@@ -144,12 +148,12 @@ impl Asked {
 
     /// Whether a real answer of this connection counts.
     #[must_use]
-    pub fn judge(&self, by: ConnectionId) -> Verdict {
+    pub(crate) fn judge(&self, by: ConnectionId) -> Verdict {
         if self.asked.contains(&by) { Verdict::Counts } else { Verdict::NotAsked }
     }
 
     /// Notes what somebody who was asked has answered in place of a decision.
-    pub fn refuse(&mut self, by: ConnectionId, refusal: Refusal) {
+    pub(crate) fn refuse(&mut self, by: ConnectionId, refusal: Refusal) {
         if self.judge(by) == Verdict::Counts && !self.has_refused(by) {
             self.errors.push((by, refusal));
         }
@@ -158,7 +162,7 @@ impl Asked {
     /// The first refusal, once every one who was asked and is `still` subscribed has refused; an answer that cannot be read
     /// says more than an error. A disconnection settles nothing: with nobody left the question waits.
     #[must_use]
-    pub fn refused(&self, still: &HashSet<ConnectionId>) -> Option<&Refusal> {
+    pub(crate) fn refused(&self, still: &HashSet<ConnectionId>) -> Option<&Refusal> {
         let left: Vec<ConnectionId> = match self.reach {
             Reach::Everyone => self.asked.intersection(still).copied().collect(),
             // The others come into question, too.

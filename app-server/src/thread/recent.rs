@@ -10,7 +10,7 @@ use crate::policy;
 
 /// A ring of events, bounded in number and bytes.
 #[derive(Debug)]
-pub struct RecentEvents {
+pub(crate) struct RecentEvents {
     /// Every durable event after this one is here.
     base: EventSeq,
     events: VecDeque<(EventSeq, Broadcast)>,
@@ -20,12 +20,12 @@ pub struct RecentEvents {
 impl RecentEvents {
     /// Nothing has happened after record `base`.
     #[must_use]
-    pub fn new(base: EventSeq) -> Self {
+    pub(crate) fn new(base: EventSeq) -> Self {
         Self { base, events: VecDeque::new(), bytes: 0 }
     }
 
     /// Takes an event that was told to the subscribers.
-    pub fn push(&mut self, seq: EventSeq, event: Broadcast) {
+    pub(crate) fn push(&mut self, seq: EventSeq, event: Broadcast) {
         self.bytes += size(&event);
         self.events.push_back((seq, event));
         while self.events.len() > policy::RECENT_EVENTS || self.bytes > policy::RECENT_BYTES {
@@ -36,13 +36,13 @@ impl RecentEvents {
     }
 
     /// An event was told as not saved. It can only be had from the disk, once it is there.
-    pub fn skip(&mut self, seq: EventSeq) {
+    pub(crate) fn skip(&mut self, seq: EventSeq) {
         *self = Self::new(self.base.max(seq));
     }
 
     /// Every event after record `seq`, in order; `None` when some of them are not here any more.
     #[must_use]
-    pub fn after(&self, seq: EventSeq) -> Option<impl Iterator<Item = &Broadcast>> {
+    pub(crate) fn after(&self, seq: EventSeq) -> Option<impl Iterator<Item = &Broadcast>> {
         (seq >= self.base)
             .then(|| self.events.iter().filter(move |(number, _)| *number > seq).map(|(_, event)| event))
     }

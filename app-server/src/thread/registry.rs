@@ -24,7 +24,7 @@ use super::tests::shim::{AtomicBool, AtomicU64, AtomicUsize, Entry, Map as DashM
 mod tests;
 
 /// A client's answer to a question of the server.
-pub type ClientAnswer = Result<Box<RawValue>, WireError>;
+pub(crate) type ClientAnswer = Result<Box<RawValue>, WireError>;
 
 /// What may never be refused as full, and so does not go through the mailbox. The owner reads it when it is woken.
 #[derive(Debug, Default)]
@@ -42,15 +42,15 @@ struct Urgent {
 
 /// What an owner finds when it was woken.
 #[derive(Debug, Default)]
-pub struct Woken {
+pub(crate) struct Woken {
     /// The turn that somebody wants to end.
-    pub interrupt: Option<TurnId>,
+    pub(crate) interrupt: Option<TurnId>,
     /// Answers to questions, with who gave them and the question's number, first come first.
-    pub answers: Vec<(ConnectionId, i64, ClientAnswer)>,
+    pub(crate) answers: Vec<(ConnectionId, i64, ClientAnswer)>,
     /// Room is needed for other threads.
-    pub squeeze: bool,
+    pub(crate) squeeze: bool,
     /// The server stops.
-    pub shutdown: bool,
+    pub(crate) shutdown: bool,
 }
 
 #[derive(Debug)]
@@ -69,11 +69,11 @@ struct Shared {
 
 /// How to reach the owner of a thread.
 #[derive(Debug, Clone)]
-pub struct ThreadHandle(Arc<Shared>);
+pub(crate) struct ThreadHandle(Arc<Shared>);
 
 /// A command that could not be delivered.
 #[derive(Debug)]
-pub enum Undelivered {
+pub(crate) enum Undelivered {
     /// The mailbox is full: try again later.
     Full(Command),
     /// The owner is gone: look again.
@@ -83,7 +83,7 @@ pub enum Undelivered {
 impl ThreadHandle {
     /// Whose owner it is.
     #[must_use]
-    pub fn id(&self) -> ThreadId {
+    pub(crate) fn id(&self) -> ThreadId {
         self.0.id
     }
 
@@ -91,7 +91,7 @@ impl ThreadHandle {
     ///
     /// # Errors
     /// The command comes back when the mailbox is full, or the owner is gone.
-    pub fn send(&self, command: Command) -> Result<(), Undelivered> {
+    pub(crate) fn send(&self, command: Command) -> Result<(), Undelivered> {
         self.0.mailbox.try_send(command).map_err(|error| match error {
             mpsc::error::TrySendError::Full(command) => Undelivered::Full(command),
             mpsc::error::TrySendError::Closed(command) => Undelivered::Gone(command),
@@ -100,39 +100,39 @@ impl ThreadHandle {
 
     /// The mailbox itself, for those who may wait for this one thread.
     #[must_use]
-    pub fn mailbox(&self) -> mpsc::Sender<Command> {
+    pub(crate) fn mailbox(&self) -> mpsc::Sender<Command> {
         self.0.mailbox.clone()
     }
 
     /// What the owner last published.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         self.0.seen.borrow().clone()
     }
 
     /// Looks at what the owner last published, without a copy.
-    pub fn seen<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> T {
+    pub(crate) fn seen<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> T {
         look(&self.0.seen.borrow())
     }
 
     /// What the owner publishes, to wait for a change of it.
     #[must_use]
-    pub fn watch(&self) -> watch::Receiver<Snapshot> {
+    pub(crate) fn watch(&self) -> watch::Receiver<Snapshot> {
         self.0.seen.clone()
     }
 
     /// Makes the owner look at its counts again.
-    pub fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.0.wake.notify_one();
     }
 
     /// Asks for the end of a turn.
-    pub fn interrupt(&self, turn: TurnId) {
+    pub(crate) fn interrupt(&self, turn: TurnId) {
         self.urgent(|urgent| urgent.interrupt = Some(turn));
     }
 
     /// Hands over a client's answer to a question. A second one of the same client to the same question is void.
-    pub fn answer(&self, connection: ConnectionId, question: i64, answer: ClientAnswer) {
+    pub(crate) fn answer(&self, connection: ConnectionId, question: i64, answer: ClientAnswer) {
         self.urgent(|urgent| {
             if !urgent.answers.iter().any(|(by, to, _)| (*by, *to) == (connection, question)) {
                 urgent.answers.push((connection, question, answer));
@@ -141,28 +141,28 @@ impl ThreadHandle {
     }
 
     /// Asks for room for other threads: the owner unloads if it is idle.
-    pub fn squeeze(&self) {
+    pub(crate) fn squeeze(&self) {
         self.urgent(|urgent| urgent.squeeze = true);
     }
 
     /// Whether the owner was asked for room, and has not looked yet.
     #[must_use]
-    pub fn is_squeezed(&self) -> bool {
+    pub(crate) fn is_squeezed(&self) -> bool {
         self.0.urgent.lock().unwrap_or_else(PoisonError::into_inner).squeeze
     }
 
     /// The owner panics at its next look: for tests, and for a server that was started for them.
-    pub fn plant_fault(&self) {
+    pub(crate) fn plant_fault(&self) {
         self.urgent(|urgent| urgent.fault = true);
     }
 
     /// Asks for the hard shutdown, because the server stops.
-    pub fn shut_down(&self) {
+    pub(crate) fn shut_down(&self) {
         self.urgent(|urgent| urgent.shutdown = true);
     }
 
     /// Notes that a request of a live connection is under way at the thread's helpers, until the guard is dropped.
-    pub fn begin_request(&self) -> RequestGuard {
+    pub(crate) fn begin_request(&self) -> RequestGuard {
         self.0.requests.fetch_add(1, Ordering::AcqRel);
         self.wake();
         RequestGuard(self.clone())
@@ -182,7 +182,7 @@ impl ThreadHandle {
 /// A request under way at a thread's helpers. It keeps an idle thread loaded.
 #[derive(Debug)]
 #[must_use = "the request counts only as long as this lives"]
-pub struct RequestGuard(ThreadHandle);
+pub(crate) struct RequestGuard(ThreadHandle);
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
@@ -193,18 +193,18 @@ impl Drop for RequestGuard {
 
 /// The owner's end.
 #[derive(Debug)]
-pub struct Seat {
+pub(crate) struct Seat {
     /// How others reach it.
-    pub handle: ThreadHandle,
+    pub(crate) handle: ThreadHandle,
     /// What others ask.
-    pub mailbox: mpsc::Receiver<Command>,
+    pub(crate) mailbox: mpsc::Receiver<Command>,
     /// Where it publishes.
-    pub publish: watch::Sender<Snapshot>,
+    pub(crate) publish: watch::Sender<Snapshot>,
 }
 
 impl Seat {
     /// What was left for the owner since the last look.
-    pub fn look(&self) -> Woken {
+    pub(crate) fn look(&self) -> Woken {
         let mut urgent = self.handle.0.urgent.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(!urgent.fault, "as the test wants");
         let answers = std::mem::take(&mut urgent.answers);
@@ -214,14 +214,14 @@ impl Seat {
 
     /// Requests of live connections that are under way at the helpers.
     #[must_use]
-    pub fn requests(&self) -> usize {
+    pub(crate) fn requests(&self) -> usize {
         self.handle.0.requests.load(Ordering::Acquire)
     }
 }
 
 /// What a claim found.
 #[derive(Debug)]
-pub enum Claim {
+pub(crate) enum Claim {
     /// Somebody owns the thread.
     Owned(ThreadHandle),
     /// Nobody did; the claimant does now, and has to start an owner on this seat.
@@ -232,7 +232,7 @@ pub enum Claim {
 
 /// Thread to owner.
 #[derive(Debug)]
-pub struct Registry {
+pub(crate) struct Registry {
     threads: DashMap<ThreadId, ThreadHandle>,
     next_generation: AtomicU64,
     mailbox: usize,
@@ -244,7 +244,7 @@ pub struct Registry {
 impl Registry {
     /// No thread is loaded. `mailbox` is how many commands may wait for one owner.
     #[must_use]
-    pub fn new(mailbox: usize) -> Self {
+    pub(crate) fn new(mailbox: usize) -> Self {
         Self {
             threads: DashMap::new(),
             next_generation: AtomicU64::new(1),
@@ -256,13 +256,13 @@ impl Registry {
 
     /// The owner of a thread, if it is loaded.
     #[must_use]
-    pub fn handle(&self, id: ThreadId) -> Option<ThreadHandle> {
+    pub(crate) fn handle(&self, id: ThreadId) -> Option<ThreadHandle> {
         self.threads.get(&id).map(|entry| entry.clone())
     }
 
     /// The owner of a thread, or the seat of a new one. Of many who claim at once, one gets the seat.
     #[must_use]
-    pub fn claim(&self, id: ThreadId, persistence: Persistence) -> Claim {
+    pub(crate) fn claim(&self, id: ThreadId, persistence: Persistence) -> Claim {
         if self.closed.load(Ordering::Acquire) {
             return Claim::Closed;
         }
@@ -289,7 +289,7 @@ impl Registry {
 
     /// Does something while nobody owns the thread, and nobody can become its owner; `None` when somebody does. What
     /// is done must be quick and must not come back here.
-    pub fn while_unowned<T>(&self, id: ThreadId, what: impl FnOnce() -> T) -> Option<T> {
+    pub(crate) fn while_unowned<T>(&self, id: ThreadId, what: impl FnOnce() -> T) -> Option<T> {
         match self.threads.entry(id) {
             Entry::Occupied(_) => None,
             Entry::Vacant(_held) => Some(what()),
@@ -297,20 +297,20 @@ impl Registry {
     }
 
     /// Gives up the ownership behind this handle. A later owner of the same thread is left alone.
-    pub fn forget(&self, handle: &ThreadHandle) {
+    pub(crate) fn forget(&self, handle: &ThreadHandle) {
         self.threads.remove_if(&handle.id(), |_, held| held.0.generation == handle.0.generation);
         self.left.notify_waiters();
     }
 
     /// Ends when an owner leaves after this call.
-    pub fn changed(&self) -> impl Future<Output = ()> + '_ {
+    pub(crate) fn changed(&self) -> impl Future<Output = ()> + '_ {
         let mut left = Box::pin(self.left.notified());
         left.as_mut().enable();
         left
     }
 
     /// Wakes the owner of a thread, if it is loaded.
-    pub fn wake(&self, id: ThreadId) {
+    pub(crate) fn wake(&self, id: ThreadId) {
         if let Some(handle) = self.handle(id) {
             handle.wake();
         }
@@ -318,12 +318,12 @@ impl Registry {
 
     /// Every owner.
     #[must_use]
-    pub fn handles(&self) -> Vec<ThreadHandle> {
+    pub(crate) fn handles(&self) -> Vec<ThreadHandle> {
         self.threads.iter().map(|entry| entry.clone()).collect()
     }
 
     /// From now on nothing is loaded.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
     }
 }

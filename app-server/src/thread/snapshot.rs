@@ -13,39 +13,39 @@ use super::machine::{Persistence, Phase};
 
 /// A thread, as its owner last saw it.
 #[derive(Debug, Clone)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// Where it is in its life.
-    pub phase: Phase,
+    pub(crate) phase: Phase,
     /// What clients are told of it.
-    pub status: ThreadStatus,
+    pub(crate) status: ThreadStatus,
     /// Its description, without turns. `None` while it is being loaded.
-    pub thread: Option<Thread>,
+    pub(crate) thread: Option<Thread>,
     /// What it is to reach.
-    pub goal: Option<ThreadGoal>,
+    pub(crate) goal: Option<ThreadGoal>,
     /// The last record's number.
-    pub seq: EventSeq,
+    pub(crate) seq: EventSeq,
     /// The version of its history.
-    pub epoch: Epoch,
+    pub(crate) epoch: Epoch,
     /// Whether it is ever written.
-    pub persistence: Persistence,
+    pub(crate) persistence: Persistence,
     /// Whether it has a rollout.
-    pub materialised: Materialised,
+    pub(crate) materialised: Materialised,
     /// The turn that runs.
-    pub turn: Option<TurnId>,
+    pub(crate) turn: Option<TurnId>,
     /// The turn that the load has found open, and closed: on disk it may still be open.
-    pub cut_off: Option<TurnId>,
+    pub(crate) cut_off: Option<TurnId>,
     /// Since when nobody has used it, while it can make room for others.
-    pub idle_since: Option<Instant>,
+    pub(crate) idle_since: Option<Instant>,
     /// The items in progress, with their text so far.
-    pub open_items: Vec<ThreadItem>,
+    pub(crate) open_items: Vec<ThreadItem>,
     /// Its helpers, once started and until their end.
-    pub helpers: Option<Arc<HelperSet>>,
+    pub(crate) helpers: Option<Arc<HelperSet>>,
 }
 
 impl Snapshot {
     /// A thread of which nothing is known yet.
     #[must_use]
-    pub fn loading(persistence: Persistence) -> Self {
+    pub(crate) fn loading(persistence: Persistence) -> Self {
         Self {
             phase: Phase::Loading,
             status: ThreadStatus::NotLoaded,

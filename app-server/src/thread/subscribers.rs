@@ -26,11 +26,11 @@ use crate::policy;
 mod tests;
 mod told;
 
-pub use told::{Broadcast, ClientWishes, Receiver};
+pub(crate) use told::{Broadcast, ClientWishes, Receiver};
 
 /// Whether a subscription keeps the thread loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     /// Keeps it loaded, and may be asked questions.
     Subscriber,
     /// Only watches.
@@ -40,7 +40,7 @@ pub enum Role {
 impl Role {
     /// Whether the thread stays loaded for it.
     #[must_use]
-    pub fn keeps_loaded(self) -> bool {
+    pub(crate) fn keeps_loaded(self) -> bool {
         match self {
             Role::Subscriber => true,
             Role::Observer => false,
@@ -50,15 +50,15 @@ impl Role {
 
 /// A resume that waits. It is void when its connection leaves the thread, or ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Ticket {
+pub(crate) struct Ticket {
     /// Who waits.
-    pub connection: ConnectionId,
+    pub(crate) connection: ConnectionId,
     number: u64,
 }
 
 /// What `thread/unsubscribe` found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Left {
+pub(crate) enum Left {
     /// A subscription has ended.
     Subscription,
     /// Only a resume was waiting, and is void now.
@@ -130,7 +130,7 @@ type ThreadSide = HashMap<ConnectionId, Listener>;
 
 /// The two maps.
 #[derive(Debug)]
-pub struct Subscribers {
+pub(crate) struct Subscribers {
     connections: DashMap<ConnectionId, Connection>,
     threads: DashMap<ThreadId, ThreadSide>,
     next_ticket: AtomicU64,
@@ -144,7 +144,7 @@ pub struct Subscribers {
 impl Subscribers {
     /// Nobody listens yet, in this start of the server.
     #[must_use]
-    pub fn new(start: Uuid) -> Self {
+    pub(crate) fn new(start: Uuid) -> Self {
         let limits = CatalogLimits { changes: policy::CATALOG_CHANGES, bytes: policy::CATALOG_BYTES };
         Self {
             connections: DashMap::new(),
@@ -156,7 +156,7 @@ impl Subscribers {
     }
 
     /// Makes the connection known. To be undone by [`Subscribers::disconnect`].
-    pub fn connect(&self, outbox: Outbox) {
+    pub(crate) fn connect(&self, outbox: Outbox) {
         let id = outbox.connection();
         let entry = Connection {
             outbox,
@@ -170,7 +170,7 @@ impl Subscribers {
 
     /// Notes what the client wants; from now on it receives. `false` when it was said before, or the connection is
     /// gone.
-    pub fn initialise(&self, id: ConnectionId, wishes: ClientWishes) -> bool {
+    pub(crate) fn initialise(&self, id: ConnectionId, wishes: ClientWishes) -> bool {
         let Some(mut connection) = self.connections.get_mut(&id) else { return false };
         if connection.receiver.is_some() {
             return false;
@@ -183,7 +183,7 @@ impl Subscribers {
     /// Removes a connection for good, whatever still holds its id. Returns the threads that have to look at their
     /// counts again.
     #[must_use = "the threads that were left have to be woken"]
-    pub fn disconnect(&self, id: ConnectionId) -> Vec<ThreadId> {
+    pub(crate) fn disconnect(&self, id: ConnectionId) -> Vec<ThreadId> {
         // First: nothing can join any more.
         let Some((_, connection)) = self.connections.remove(&id) else { return Vec::new() };
         self.gone.notify_waiters();
@@ -197,7 +197,7 @@ impl Subscribers {
 
     /// Notes that a resume of this connection waits. `None` when the connection is gone or not initialised.
     #[must_use]
-    pub fn begin_resume(&self, id: ConnectionId, thread: ThreadId) -> Option<Ticket> {
+    pub(crate) fn begin_resume(&self, id: ConnectionId, thread: ThreadId) -> Option<Ticket> {
         let mut connection = self.connections.get_mut(&id)?;
         connection.receiver.as_ref()?;
         let number = self.next_ticket.fetch_add(1, Ordering::Relaxed);
@@ -207,19 +207,19 @@ impl Subscribers {
 
     /// Whether the resume behind the ticket still waits.
     #[must_use]
-    pub fn waits(&self, ticket: Ticket) -> bool {
+    pub(crate) fn waits(&self, ticket: Ticket) -> bool {
         self.connections.get(&ticket.connection).is_some_and(|c| c.resuming.contains_key(&ticket.number))
     }
 
     /// Ends the waiting of a resume that is answered with an error.
-    pub fn end_resume(&self, ticket: Ticket) {
+    pub(crate) fn end_resume(&self, ticket: Ticket) {
         if let Some(mut connection) = self.connections.get_mut(&ticket.connection) {
             connection.resuming.remove(&ticket.number);
         }
     }
 
     /// Ends a subscription that has not begun to receive, if it is still this ticket's. The resume waits on.
-    pub fn stop_catch_up(&self, ticket: Ticket, thread: ThreadId) {
+    pub(crate) fn stop_catch_up(&self, ticket: Ticket, thread: ThreadId) {
         let Some(mut connection) = self.connections.get_mut(&ticket.connection) else { return };
         if connection.catching_up.get(&thread) == Some(&ticket.number) {
             connection.catching_up.remove(&thread);
@@ -230,7 +230,7 @@ impl Subscribers {
 
     /// Subscribes the one who waited with this ticket. `false` when it is void: the dead cannot subscribe.
     #[must_use]
-    pub fn join(&self, ticket: Ticket, thread: ThreadId, role: Role) -> bool {
+    pub(crate) fn join(&self, ticket: Ticket, thread: ThreadId, role: Role) -> bool {
         let Some(mut connection) = self.connections.get_mut(&ticket.connection) else { return false };
         if connection.resuming.remove(&ticket.number) != Some(thread) {
             return false;
@@ -243,7 +243,12 @@ impl Subscribers {
     /// Subscribes the one who waits with this ticket, but it receives nothing yet: it is being told what it missed.
     /// It goes on waiting, until [`Subscribers::join`]. `None` when the ticket is void.
     #[must_use]
-    pub fn begin_catch_up(&self, ticket: Ticket, thread: ThreadId, role: Role) -> Option<Arc<Receiver>> {
+    pub(crate) fn begin_catch_up(
+        &self,
+        ticket: Ticket,
+        thread: ThreadId,
+        role: Role,
+    ) -> Option<Arc<Receiver>> {
         let mut connection = self.connections.get_mut(&ticket.connection)?;
         // One that is void takes nobody's place.
         if connection.resuming.get(&ticket.number) != Some(&thread) {
@@ -260,7 +265,7 @@ impl Subscribers {
     /// Lets the one who catches up with this ticket receive everything from now on, unless something was published
     /// since it began. For a thread without an owner; the caller sees to it that none can come meanwhile.
     #[must_use]
-    pub fn join_unless_missed(&self, ticket: Ticket, thread: ThreadId) -> bool {
+    pub(crate) fn join_unless_missed(&self, ticket: Ticket, thread: ThreadId) -> bool {
         let Some(mut connection) = self.connections.get_mut(&ticket.connection) else { return false };
         if connection.catching_up.get(&thread) != Some(&ticket.number) {
             return false;
@@ -279,7 +284,7 @@ impl Subscribers {
 
     /// Ends a connection's subscription, and voids its waiting resumes of the thread. The caller wakes the owner.
     #[must_use = "it decides the answer, and whether the owner has to be woken"]
-    pub fn leave(&self, id: ConnectionId, thread: ThreadId) -> Left {
+    pub(crate) fn leave(&self, id: ConnectionId, thread: ThreadId) -> Left {
         let Some(mut connection) = self.connections.get_mut(&id) else { return Left::Nothing };
         let waited = connection.waits_for(thread);
         connection.resuming.retain(|_, waits| *waits != thread);
@@ -292,7 +297,7 @@ impl Subscribers {
     }
 
     /// Ends every subscription to a thread, also of those who are told what they missed. Resumes that wait, wait on.
-    pub fn end_thread(&self, thread: ThreadId) {
+    pub(crate) fn end_thread(&self, thread: ThreadId) {
         let listening = self.threads.get(&thread).map(|side| side.keys().copied().collect::<Vec<_>>());
         for id in listening.unwrap_or_default() {
             let Some(mut connection) = self.connections.get_mut(&id) else { continue };
@@ -305,31 +310,31 @@ impl Subscribers {
 
     /// The threads to which a connection listens, or is about to.
     #[must_use]
-    pub fn threads_of(&self, id: ConnectionId) -> HashSet<ThreadId> {
+    pub(crate) fn threads_of(&self, id: ConnectionId) -> HashSet<ThreadId> {
         let Some(connection) = self.connections.get(&id) else { return HashSet::new() };
         connection.threads.keys().chain(connection.resuming.values()).copied().collect()
     }
 
     /// How many are connected.
     #[must_use]
-    pub fn connected(&self) -> usize {
+    pub(crate) fn connected(&self) -> usize {
         self.connections.len()
     }
 
     /// Whether nobody is connected.
     #[must_use]
-    pub fn is_deserted(&self) -> bool {
+    pub(crate) fn is_deserted(&self) -> bool {
         self.connections.is_empty()
     }
 
     /// Until the next connection goes; those count that go from the call on.
-    pub fn one_goes(&self) -> impl Future<Output = ()> + '_ {
+    pub(crate) fn one_goes(&self) -> impl Future<Output = ()> + '_ {
         self.gone.notified()
     }
 
     /// How many listen to a thread.
     #[must_use]
-    pub fn counts(&self, thread: ThreadId) -> Counts {
+    pub(crate) fn counts(&self, thread: ThreadId) -> Counts {
         let mut counts = Counts::default();
         if let Some(side) = self.threads.get(&thread) {
             for listener in side.values() {
@@ -344,26 +349,26 @@ impl Subscribers {
 
     /// How a connection listens to a thread, if it does.
     #[must_use]
-    pub fn role(&self, id: ConnectionId, thread: ThreadId) -> Option<Role> {
+    pub(crate) fn role(&self, id: ConnectionId, thread: ThreadId) -> Option<Role> {
         self.threads.get(&thread)?.get(&id).map(|listener| listener.role)
     }
 
     /// Those who keep a thread loaded, whether they hear already or are told what they missed.
     #[must_use]
-    pub fn subscribed(&self, thread: ThreadId) -> HashSet<ConnectionId> {
+    pub(crate) fn subscribed(&self, thread: ThreadId) -> HashSet<ConnectionId> {
         let Some(side) = self.threads.get(&thread) else { return HashSet::new() };
         side.iter().filter(|(_, listener)| listener.role.keeps_loaded()).map(|(id, _)| *id).collect()
     }
 
     /// In how many threads a connection is being told what it missed.
     #[must_use]
-    pub fn catching_up(&self, id: ConnectionId) -> usize {
+    pub(crate) fn catching_up(&self, id: ConnectionId) -> usize {
         self.connections.get(&id).map_or(0, |connection| connection.catching_up.len())
     }
 
     /// The outboxes of those who may be asked a question about a thread; first who has joined last.
     #[must_use]
-    pub fn askable(&self, thread: ThreadId) -> Vec<Outbox> {
+    pub(crate) fn askable(&self, thread: ThreadId) -> Vec<Outbox> {
         let Some(side) = self.threads.get(&thread) else { return Vec::new() };
         let asked = side.values().filter(|listener| match listener.hears {
             Hears::Everything => listener.role.keeps_loaded(),
@@ -375,7 +380,7 @@ impl Subscribers {
     }
 
     /// Closes the connection of everyone who listens to a thread: what they were told of it cannot be made good.
-    pub fn close_listeners(&self, thread: ThreadId) {
+    pub(crate) fn close_listeners(&self, thread: ThreadId) {
         let outboxes: Vec<Outbox> = match self.threads.get(&thread) {
             Some(side) => side.values().map(|listener| listener.receiver.outbox.clone()).collect(),
             None => Vec::new(),
@@ -387,13 +392,13 @@ impl Subscribers {
 
     /// Every connection's outbox.
     #[must_use]
-    pub fn outboxes(&self) -> Vec<Outbox> {
+    pub(crate) fn outboxes(&self) -> Vec<Outbox> {
         self.connections.iter().map(|connection| connection.outbox.clone()).collect()
     }
 
     /// Connections, subscriptions and observers of all threads.
     #[must_use]
-    pub fn totals(&self) -> (usize, Counts) {
+    pub(crate) fn totals(&self) -> (usize, Counts) {
         let mut counts = Counts::default();
         for connection in &self.connections {
             for role in connection.threads.values() {

@@ -18,18 +18,18 @@ use crate::policy;
 
 /// Records that belong together.
 #[derive(Debug)]
-pub struct Batch {
+pub(crate) struct Batch {
     /// In order, the first one following the last of the batch before.
-    pub records: Vec<Record>,
+    pub(crate) records: Vec<Record>,
     /// How durable they have to be before anybody hears of them.
-    pub keep: Keep,
+    pub(crate) keep: Keep,
     /// The thread's row in the index, when these records change it.
-    pub row: Option<ThreadRow>,
+    pub(crate) row: Option<ThreadRow>,
 }
 
 /// What the writer tells the owner.
 #[derive(Debug)]
-pub enum Written {
+pub(crate) enum Written {
     /// Every record up to this one is as durable as it has to be; and whether lists show it.
     UpTo(EventSeq, Listed),
     /// Nothing of what waits could be written yet. It is tried again.
@@ -37,23 +37,23 @@ pub enum Written {
 }
 
 /// What a writer needs.
-pub struct WriterSetup {
+pub(crate) struct WriterSetup {
     /// The truth.
-    pub store: Arc<dyn RolloutStore>,
+    pub(crate) store: Arc<dyn RolloutStore>,
     /// What lists are made from.
-    pub index: Arc<dyn ThreadIndex>,
+    pub(crate) index: Arc<dyn ThreadIndex>,
     /// Who sets the thread's row in it.
-    pub tasks: Tasks,
+    pub(crate) tasks: Tasks,
     /// For the pauses between tries.
-    pub clock: Clock,
+    pub(crate) clock: Clock,
     /// The right to write.
-    pub lease: Lease,
+    pub(crate) lease: Lease,
     /// The last record on disk.
-    pub head: EventSeq,
+    pub(crate) head: EventSeq,
 }
 
 /// Writes until the batches end and everything is written. One that breaks off by a panic says so: nobody waits for it.
-pub async fn run(setup: WriterSetup, batches: mpsc::Receiver<Batch>, owner: mpsc::Sender<Written>) {
+pub(crate) async fn run(setup: WriterSetup, batches: mpsc::Receiver<Batch>, owner: mpsc::Sender<Written>) {
     let last_word = LastWord { thread: setup.lease.thread, owner: owner.clone() };
     write_all(setup, batches, owner).await;
     drop(last_word);

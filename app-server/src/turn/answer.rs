@@ -18,18 +18,18 @@ use crate::policy;
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     /// For the conversation: texts, thoughts and calls in their order.
-    pub said: Vec<Entry>,
+    pub(crate) said: Vec<Entry>,
     /// The same for the record of an answer that calls tools.
-    pub recorded: Vec<Said>,
+    pub(crate) recorded: Vec<Said>,
     /// What it wants called.
-    pub calls: Vec<ToolCall>,
+    pub(crate) calls: Vec<ToolCall>,
     /// What the user answered to its questions.
-    pub answered: Vec<ToolResult>,
+    pub(crate) answered: Vec<ToolResult>,
 }
 
 impl Answer {
     /// Whether there is nothing in it for the user, and nothing to do.
-    pub fn is_silent(&self) -> bool {
+    pub(crate) fn is_silent(&self) -> bool {
         let says = |entry: &Entry| match entry {
             Entry::Assistant(_) | Entry::Call(_) => true,
             Entry::User(_) | Entry::Developer(_) | Entry::Reasoning(_) | Entry::Result(_) => false,

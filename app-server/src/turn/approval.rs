@@ -11,19 +11,19 @@ use skein_helpers::ApprovalMode;
 /// What a tool says of itself, as MCP has it (`annotations`). A helper says it of its own tools: it is believed where it
 /// asks for more care, and spares a question where it says that nothing is changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Hints {
+pub(crate) struct Hints {
     /// It changes nothing.
-    pub read_only: Option<bool>,
+    pub(crate) read_only: Option<bool>,
     /// It may take away or overwrite.
-    pub destructive: Option<bool>,
+    pub(crate) destructive: Option<bool>,
     /// It deals with others than the helper's own data.
-    pub open_world: Option<bool>,
+    pub(crate) open_world: Option<bool>,
 }
 
 impl Hints {
     /// Reads a tool's `annotations`. What is not a boolean is not said.
     #[must_use]
-    pub fn of(annotations: Option<&Value>) -> Self {
+    pub(crate) fn of(annotations: Option<&Value>) -> Self {
         let said = |key| annotations.and_then(|said| said.get(key)).and_then(Value::as_bool);
         Self {
             read_only: said("readOnlyHint"),
@@ -34,7 +34,7 @@ impl Hints {
 
     /// Whether the tool says that it only reads. One that says of itself that it destroys, too, is not believed.
     #[must_use]
-    pub fn only_reads(self) -> bool {
+    pub(crate) fn only_reads(self) -> bool {
         self.read_only == Some(true) && self.destructive != Some(true)
     }
 
@@ -49,27 +49,27 @@ impl Hints {
 
 /// What the thread has settled about questions.
 #[derive(Debug, Clone, Copy)]
-pub struct Rules<'r> {
+pub(crate) struct Rules<'r> {
     /// When the user is asked.
-    pub policy: &'r AskForApproval,
+    pub(crate) policy: &'r AskForApproval,
     /// What commands may touch: who confines nothing and never wants to be asked has everything done.
-    pub sandbox: &'r SandboxPolicy,
+    pub(crate) sandbox: &'r SandboxPolicy,
 }
 
 /// A call that is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Judged {
+pub(crate) struct Judged {
     /// What the settings say of the tool.
-    pub approval: ApprovalMode,
+    pub(crate) approval: ApprovalMode,
     /// What the tool says of itself.
-    pub hints: Hints,
+    pub(crate) hints: Hints,
     /// The user has allowed it before, for as long as the thread is loaded.
-    pub allowed: bool,
+    pub(crate) allowed: bool,
 }
 
 /// What becomes of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It is made.
     Go,
     /// The user decides.
@@ -83,7 +83,7 @@ pub enum Verdict {
 
 /// Why a call is not made, without anybody having been asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// The settings deny the tool.
     Denied,
     /// The user would have to be asked, and never wants to be.
@@ -95,7 +95,7 @@ pub enum Refusal {
 impl Refusal {
     /// For the model, which is to go on without the call.
     #[must_use]
-    pub fn for_model(self) -> &'static str {
+    pub(crate) fn for_model(self) -> &'static str {
         match self {
             Self::Denied => "this tool may not be called: the user's settings deny it",
             Self::NeverAsked => {
@@ -111,7 +111,7 @@ impl Refusal {
 
 /// What becomes of a call.
 #[must_use]
-pub fn judge(rules: Rules<'_>, call: Judged) -> Verdict {
+pub(crate) fn judge(rules: Rules<'_>, call: Judged) -> Verdict {
     match call.approval {
         ApprovalMode::Deny => Verdict::Refuse(Refusal::Denied),
         ApprovalMode::Approve => Verdict::Go,
@@ -147,7 +147,7 @@ fn put(rules: Rules<'_>, lasting: bool) -> Verdict {
 
 /// Whether helpers may ask the user anything.
 #[must_use]
-pub fn lets_helpers_ask(policy: &AskForApproval) -> bool {
+pub(crate) fn lets_helpers_ask(policy: &AskForApproval) -> bool {
     match policy {
         AskForApproval::Never => false,
         AskForApproval::Granular(about) => about.mcp_elicitations,

@@ -13,16 +13,16 @@ use super::own_tools::ClientTool;
 
 /// What is asked, and for which item. Clients know the item before they are asked.
 #[derive(Debug)]
-pub struct Asking {
+pub(crate) struct Asking {
     /// The call.
-    pub item: ItemId,
+    pub(crate) item: ItemId,
     /// What is asked.
-    pub about: About,
+    pub(crate) about: About,
 }
 
 /// What is asked. An answer that is dropped never comes: the turn is over.
 #[derive(Debug)]
-pub enum About {
+pub(crate) enum About {
     /// Whether a helper's tool may be called.
     Permission(Box<WantedCall>, oneshot::Sender<Permission>),
     /// A model's questions to the user. The error says why nobody has answered.
@@ -36,29 +36,29 @@ pub enum About {
 
 /// A call of a helper's tool that is not made yet.
 #[derive(Debug, Clone, PartialEq)]
-pub struct WantedCall {
+pub(crate) struct WantedCall {
     /// The helper.
-    pub server: String,
+    pub(crate) server: String,
     /// Its tool.
-    pub tool: String,
+    pub(crate) tool: String,
     /// An object.
-    pub arguments: Value,
+    pub(crate) arguments: Value,
     /// What is known of the tool.
-    pub described: DescribedTool,
+    pub(crate) described: DescribedTool,
 }
 
 /// A call of a tool that the client carries out.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ClientCall {
+pub(crate) struct ClientCall {
     /// The tool.
-    pub tool: ClientTool,
+    pub(crate) tool: ClientTool,
     /// An object.
-    pub arguments: Value,
+    pub(crate) arguments: Value,
 }
 
 /// Whether a call may be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Permission {
+pub(crate) enum Permission {
     /// It may.
     Granted,
     /// The settings have decided while the user was asked: it is judged anew, by what they say now.

@@ -12,12 +12,12 @@ const NO_PICTURE: &str =
 const NO_RESULT: &str = "[the result is left out here, because newer results take all the room of a request; call the tool \
     again where it is needed]";
 /// What clients are told once where something was replaced.
-pub const WARNING: &str = "older tool results or pictures of this conversation are not sent to the model any more: a note \
+pub(crate) const WARNING: &str = "older tool results or pictures of this conversation are not sent to the model any more: a note \
     stands in their place, because a request would be too large. The history keeps all of them";
 
 /// Bytes of a conversation that count against the budget.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Weight {
+pub(crate) struct Weight {
     /// Of pictures, as they are sent.
     pictures: usize,
     /// Of texts of tool results.
@@ -26,7 +26,7 @@ pub struct Weight {
 
 impl Weight {
     /// The weight of these entries.
-    pub fn of<'a>(entries: impl Iterator<Item = &'a Entry>) -> Self {
+    pub(crate) fn of<'a>(entries: impl Iterator<Item = &'a Entry>) -> Self {
         let mut weight = Self::default();
         for entry in entries {
             for content in contents(entry) {
@@ -41,14 +41,14 @@ impl Weight {
     }
 
     /// Adds another weight.
-    pub fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.pictures = self.pictures.saturating_add(other.pictures);
         self.results = self.results.saturating_add(other.results);
     }
 
     /// Whether it is above the budget.
     #[must_use]
-    pub fn is_too_much(self) -> bool {
+    pub(crate) fn is_too_much(self) -> bool {
         self.pictures > policy::REQUEST_PICTURE_BYTES || self.results > policy::REQUEST_RESULT_BYTES
     }
 }
@@ -57,7 +57,7 @@ impl Weight {
 ///
 /// Goes somewhat below the budget, so that the beginning of the requests that follow stays the same for a while:
 /// providers cache it.
-pub fn fit(entries: Vec<&mut Entry>) -> bool {
+pub(crate) fn fit(entries: Vec<&mut Entry>) -> bool {
     let weight = Weight::of(entries.iter().map(|entry| &**entry));
     let mut pictures = surplus(weight.pictures, policy::REQUEST_PICTURE_BYTES);
     let mut results = surplus(weight.results, policy::REQUEST_RESULT_BYTES);
@@ -96,7 +96,7 @@ fn leave_out(entry: &mut Entry, pictures: &mut usize, results: &mut usize) {
 }
 
 /// About the size of an entry in memory, bytes.
-pub fn bytes(entry: &Entry) -> usize {
+pub(crate) fn bytes(entry: &Entry) -> usize {
     let own_form = |value: &serde_json::Value| value.to_string().len();
     let texts = match entry {
         Entry::User(_) | Entry::Result(_) => contents(entry).iter().map(of_content).sum(),

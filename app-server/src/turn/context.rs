@@ -18,21 +18,21 @@ use crate::policy;
 
 /// What a turn tells its model before the conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Context {
+pub(crate) struct Context {
     /// The thread's directory.
-    pub cwd: String,
+    pub(crate) cwd: String,
     /// Whether the model is told where and when it works.
-    pub environment: bool,
+    pub(crate) environment: bool,
     /// Which files are read for it.
-    pub docs: DocsPolicy,
+    pub(crate) docs: DocsPolicy,
     /// What is known of the directory from before.
-    pub known: Option<Arc<Surroundings>>,
+    pub(crate) known: Option<Arc<Surroundings>>,
     /// Notes of who runs the conversation, such as those on helpers; each is a text of its own.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 /// Looks around in `cwd`, for at most `patience`: a disk may be gone.
-pub async fn look(
+pub(crate) async fn look(
     tasks: &Tasks,
     cwd: String,
     docs: DocsPolicy,

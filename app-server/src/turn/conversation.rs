@@ -22,35 +22,35 @@ use super::input::{self, LocalFile};
 
 mod items;
 
-pub use items::of_injected;
+pub(crate) use items::of_injected;
 
 /// How the message begins that stands for history.
 const SUMMARY: &str = "What was said before this message was replaced by a summary of it:\n\n";
 
 /// The message that replaces history by `summary`.
 #[must_use]
-pub fn summary(summary: &str) -> Entry {
+pub(crate) fn summary(summary: &str) -> Entry {
     Entry::User(vec![Content::Text(format!("{SUMMARY}{summary}"))])
 }
 
 /// Whether a message is a summary of history.
 #[must_use]
-pub fn is_summary(content: &[Content]) -> bool {
+pub(crate) fn is_summary(content: &[Content]) -> bool {
     content.first().and_then(Content::as_text).is_some_and(|text| text.starts_with(SUMMARY))
 }
 
 /// The model that a conversation is for. Its own forms of an answer go back to it only.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recipient {
+pub(crate) struct Recipient {
     /// The provider, by its name in the settings.
-    pub provider: String,
+    pub(crate) provider: String,
     /// The model's name.
-    pub model: String,
+    pub(crate) model: String,
 }
 
 /// A conversation, folded from records one at a time.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Conversation {
+pub(crate) struct Conversation {
     /// Oldest first.
     parts: Vec<Part>,
     /// The provider's ids of calls whose items have not completed.
@@ -74,11 +74,11 @@ struct Part {
 
 /// A file that a message names, and nobody has read yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnreadFile {
+pub(crate) struct UnreadFile {
     /// The message; none where no record has it.
-    pub item: Option<ItemId>,
+    pub(crate) item: Option<ItemId>,
     /// The file, and its place in the message.
-    pub file: LocalFile,
+    pub(crate) file: LocalFile,
 }
 
 impl From<Entry> for Part {
@@ -122,14 +122,14 @@ impl Part {
 impl Conversation {
     /// A conversation of one message that no record has.
     #[must_use]
-    pub fn of_input(input: &[UserInput]) -> Self {
+    pub(crate) fn of_input(input: &[UserInput]) -> Self {
         let files = input::files(input);
         let part = Part { files, ..Part::from(Entry::User(input::content(input))) };
         Self { parts: vec![part], ..Self::default() }
     }
 
     /// Takes the next record, for the model `to`.
-    pub fn take(&mut self, body: &RecordBody, to: &Recipient) {
+    pub(crate) fn take(&mut self, body: &RecordBody, to: &Recipient) {
         match body {
             RecordBody::ItemStarted(started) => self.parts.push(Part::reserved(started.item.id())),
             RecordBody::ItemCompleted(completed) => self.take_item(&completed.item),
@@ -160,32 +160,32 @@ impl Conversation {
 
     /// Its entries, oldest first, for a request.
     #[must_use]
-    pub fn entries(&self) -> Vec<Entry> {
+    pub(crate) fn entries(&self) -> Vec<Entry> {
         self.all().cloned().collect()
     }
 
     /// Tokens of the last request and its answer; 0 when no request was sent since the last summary.
     #[must_use]
-    pub fn tokens(&self) -> i64 {
+    pub(crate) fn tokens(&self) -> i64 {
         self.tokens
     }
 
     /// Whether notes stand for large results or pictures, because all of them are too much for a request.
     #[must_use]
-    pub fn is_trimmed(&self) -> bool {
+    pub(crate) fn is_trimmed(&self) -> bool {
         self.trimmed
     }
 
     /// About its size in memory, bytes.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let of = |part: &Part| size_of::<Part>() + part.entries.iter().map(budget::bytes).sum::<usize>();
         self.parts.iter().map(of).sum()
     }
 
     /// The files that its messages name, and nobody has read yet, oldest first.
     #[must_use]
-    pub fn unread_files(&self) -> Vec<UnreadFile> {
+    pub(crate) fn unread_files(&self) -> Vec<UnreadFile> {
         let of = |part: &Part| {
             let named = |file: &LocalFile| UnreadFile { item: part.item.clone(), file: file.clone() };
             part.files.iter().map(named).collect::<Vec<_>>()
@@ -194,7 +194,7 @@ impl Conversation {
     }
 
     /// Puts what was found in a file into the place where its message names it.
-    pub fn put_file(&mut self, item: Option<&ItemId>, at: usize, found: &FileContent) {
+    pub(crate) fn put_file(&mut self, item: Option<&ItemId>, at: usize, found: &FileContent) {
         let names =
             |part: &&mut Part| part.item.as_ref() == item && part.files.iter().any(|file| file.at == at);
         let Some(part) = self.parts.iter_mut().rev().find(names) else { return };
@@ -371,7 +371,7 @@ fn items_of(said: &Said) -> Vec<&ItemId> {
 }
 
 /// How many entries at the end of a conversation a compaction keeps.
-pub fn kept<'a>(entries: impl DoubleEndedIterator<Item = &'a Entry>, what: Kept) -> usize {
+pub(crate) fn kept<'a>(entries: impl DoubleEndedIterator<Item = &'a Entry>, what: Kept) -> usize {
     let mut back = entries.rev().peekable();
     let mut count = 0;
     while back.next_if(|entry| waits(entry)).is_some() {
@@ -396,7 +396,7 @@ pub fn kept<'a>(entries: impl DoubleEndedIterator<Item = &'a Entry>, what: Kept)
 
 /// Whether a record adds something that a model said or did.
 #[must_use]
-pub fn answers(body: &RecordBody) -> bool {
+pub(crate) fn answers(body: &RecordBody) -> bool {
     if let RecordBody::ItemCompleted(completed) = body {
         items::of_item(&completed.item).iter().any(is_answer)
     } else if let RecordBody::ItemsInjected(injected) = body {
@@ -408,7 +408,7 @@ pub fn answers(body: &RecordBody) -> bool {
 
 /// Whether a model has said or done it.
 #[must_use]
-pub fn is_answer(entry: &Entry) -> bool {
+pub(crate) fn is_answer(entry: &Entry) -> bool {
     match entry {
         Entry::Assistant(_) | Entry::Reasoning(_) | Entry::Call(_) | Entry::Result(_) => true,
         Entry::User(_) | Entry::Developer(_) => false,
@@ -417,7 +417,7 @@ pub fn is_answer(entry: &Entry) -> bool {
 
 /// Whether the user or a client says it to a model, and it is no summary.
 #[must_use]
-pub fn waits(entry: &Entry) -> bool {
+pub(crate) fn waits(entry: &Entry) -> bool {
     let is_summary = matches!(entry, Entry::User(content) if is_summary(content));
     !is_answer(entry) && !is_summary
 }

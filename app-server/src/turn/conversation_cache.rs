@@ -13,24 +13,24 @@ use crate::policy;
 
 /// A conversation, and all that it depends on.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Cached {
+pub(crate) struct Cached {
     /// The model that reads it.
-    pub to: Recipient,
+    pub(crate) to: Recipient,
     /// The turns that were taken back.
-    pub taken_back: Vec<TakenBack>,
+    pub(crate) taken_back: Vec<TakenBack>,
     /// The last record in it.
-    pub seq: EventSeq,
+    pub(crate) seq: EventSeq,
     /// The conversation.
-    pub conversation: Conversation,
+    pub(crate) conversation: Conversation,
 }
 
 /// The cached conversations. Each is taken out by the turn that uses it.
 #[derive(Debug, Default)]
-pub struct ConversationCache(Mutex<Held>);
+pub(crate) struct ConversationCache(Mutex<Held>);
 
 /// The place of a loaded thread's conversation.
 #[derive(Debug)]
-pub struct Slot {
+pub(crate) struct Slot {
     cache: Arc<ConversationCache>,
     thread: ThreadId,
 }
@@ -38,12 +38,12 @@ pub struct Slot {
 impl Slot {
     /// Takes the conversation out.
     #[must_use]
-    pub fn take(&self) -> Option<Cached> {
+    pub(crate) fn take(&self) -> Option<Cached> {
         self.cache.take(self.thread)
     }
 
     /// Keeps the conversation, unless it is too large.
-    pub fn put(&self, cached: Cached) {
+    pub(crate) fn put(&self, cached: Cached) {
         self.cache.put(self.thread, cached);
     }
 }
@@ -107,13 +107,13 @@ impl ConversationCache {
 
     /// The place of a loaded thread's conversation. It is forgotten when the place is dropped.
     #[must_use]
-    pub fn slot(self: &Arc<Self>, thread: ThreadId) -> Arc<Slot> {
+    pub(crate) fn slot(self: &Arc<Self>, thread: ThreadId) -> Arc<Slot> {
         Arc::new(Slot { cache: Arc::clone(self), thread })
     }
 
     /// How many conversations are kept.
     #[cfg(test)]
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.lock().threads.len()
     }
 

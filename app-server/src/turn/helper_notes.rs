@@ -8,7 +8,7 @@ use crate::policy;
 /// The text, or `None` where there is nothing to tell. Instructions are cut to [`policy::HELPER_INSTRUCTIONS_BYTES`] for each
 /// server and to [`policy::HELPER_NOTES_BYTES`] together; a reason is one line.
 #[must_use]
-pub fn text(notes: &[HelperNote]) -> Option<String> {
+pub(crate) fn text(notes: &[HelperNote]) -> Option<String> {
     let mut text = String::new();
     let mut left = policy::HELPER_NOTES_BYTES;
     let mut absent = Vec::new();

@@ -14,11 +14,11 @@ use crate::policy;
 
 /// A file that a message names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocalFile {
+pub(crate) struct LocalFile {
     /// Which piece of the message names it, counted from 0.
-    pub at: usize,
+    pub(crate) at: usize,
     /// Its path, as the client gives it.
-    pub path: String,
+    pub(crate) path: String,
 }
 
 /// The pieces of a message. A note stands for each that a model cannot be given, and for each file that is still to be read.

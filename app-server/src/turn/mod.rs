@@ -26,31 +26,31 @@ use crate::config::ModelTerms;
 mod abilities;
 mod added;
 mod answer;
-pub mod approval;
-pub mod asking;
+pub(crate) mod approval;
+pub(crate) mod asking;
 mod budget;
 mod compact;
-pub mod context;
+pub(crate) mod context;
 mod conversation;
-pub mod conversation_cache;
+pub(crate) mod conversation_cache;
 mod files;
 mod helper_notes;
 mod input;
 mod offer;
 mod own_calls;
-pub mod own_tools;
+pub(crate) mod own_tools;
 mod past;
 mod picture;
-pub mod plan;
+pub(crate) mod plan;
 mod planning;
-pub mod result;
+pub(crate) mod result;
 mod size;
-pub mod surroundings;
+pub(crate) mod surroundings;
 mod tools;
 
-pub use context::Context;
-pub use conversation::Recipient;
-pub use past::{Past, Stored};
+pub(crate) use context::Context;
+pub(crate) use conversation::Recipient;
+pub(crate) use past::{Past, Stored};
 
 use answer::{Answer, Unanswered};
 use asking::Asking;
@@ -61,7 +61,7 @@ use surroundings::Surroundings;
 
 /// What a turn is for.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Task {
+pub(crate) enum Task {
     /// To answer what the user said.
     Answer(Vec<UserInput>),
     /// To replace the conversation by a summary.
@@ -70,63 +70,63 @@ pub enum Task {
 
 /// What the user adds while a turn runs.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Added {
+pub(crate) struct Added {
     /// The item of the message.
-    pub item: ItemId,
+    pub(crate) item: ItemId,
     /// What the client says beside it, for the model only, in the words of the model's interface.
-    pub context: Vec<Value>,
+    pub(crate) context: Vec<Value>,
     /// What the user says.
-    pub input: Vec<UserInput>,
+    pub(crate) input: Vec<UserInput>,
 }
 
 /// What a turn is given.
-pub struct Job {
+pub(crate) struct Job {
     /// Its thread.
-    pub thread: ThreadId,
+    pub(crate) thread: ThreadId,
     /// Itself.
-    pub turn: TurnId,
+    pub(crate) turn: TurnId,
     /// What it is for.
-    pub task: Task,
+    pub(crate) task: Task,
     /// What was said before, with the input of this turn.
-    pub past: Past,
+    pub(crate) past: Past,
     /// The model, and who has it.
-    pub recipient: Recipient,
+    pub(crate) recipient: Recipient,
     /// How it should answer.
-    pub settings: ModelSettings,
+    pub(crate) settings: ModelSettings,
     /// How often the model may be asked; `None` for no bound.
-    pub rounds: Option<usize>,
+    pub(crate) rounds: Option<usize>,
     /// What holds for the model.
-    pub terms: ModelTerms,
+    pub(crate) terms: ModelTerms,
     /// The model's adapter.
-    pub provider: Arc<dyn Provider>,
+    pub(crate) provider: Arc<dyn Provider>,
     /// What the model is told before the conversation.
-    pub context: Context,
+    pub(crate) context: Context,
     /// Whether the model plans, and its plans are items.
-    pub plans: bool,
+    pub(crate) plans: bool,
     /// Whether a helper that is required has to be there first.
-    pub needs_helpers: bool,
+    pub(crate) needs_helpers: bool,
     /// The tools that no helper has.
-    pub own_tools: OwnTools,
+    pub(crate) own_tools: OwnTools,
     /// Ends the turn. The turn ends soon after, and says so.
-    pub cancel: CancellationToken,
+    pub(crate) cancel: CancellationToken,
     /// For the times of its items.
-    pub clock: Clock,
+    pub(crate) clock: Clock,
     /// For reading files that the user names.
-    pub tasks: Tasks,
+    pub(crate) tasks: Tasks,
 }
 
 /// A turn's way to its owner. All reports go through one bounded queue, in order.
 #[derive(Debug)]
-pub struct Wires {
+pub(crate) struct Wires {
     /// To the owner. While the disk is behind, the owner does not read it, and the turn waits.
-    pub reports: mpsc::Sender<Report>,
+    pub(crate) reports: mpsc::Sender<Report>,
     /// What the user adds while the turn runs. Closed by the turn when it takes no more.
-    pub steers: mpsc::Receiver<Added>,
+    pub(crate) steers: mpsc::Receiver<Added>,
 }
 
 /// What a turn tells its owner.
 #[derive(Debug)]
-pub enum Report {
+pub(crate) enum Report {
     /// An item begins.
     ItemStarted(ThreadItem),
     /// The next piece of an agent message's text.
@@ -210,7 +210,7 @@ pub enum Report {
 
 /// What became of a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answered {
+pub(crate) enum Answered {
     /// The user's words.
     Text(String),
     /// Every client that was asked answered with an error: the first one's text.
@@ -219,17 +219,17 @@ pub enum Answered {
 
 /// How a turn ended.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// Completed, interrupted or failed.
-    pub status: TurnStatus,
+    pub(crate) status: TurnStatus,
     /// Why it failed.
-    pub error: Option<TurnError>,
+    pub(crate) error: Option<TurnError>,
 }
 
 impl Outcome {
     /// A turn that failed with this text.
     #[must_use]
-    pub fn failed(message: impl Into<String>) -> Self {
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self { status: TurnStatus::Failed, error: Some(TurnError::new(message)) }
     }
 
@@ -264,7 +264,7 @@ fn told(error: ProviderError) -> TurnError {
 }
 
 /// Runs a turn to its end. The last report is [`Report::Ended`].
-pub async fn run(job: Job, wires: Wires) {
+pub(crate) async fn run(job: Job, wires: Wires) {
     let planning = job.plans.then(Planning::default);
     let mut turn = Running {
         job,

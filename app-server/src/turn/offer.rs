@@ -32,22 +32,22 @@ pub(super) enum Target {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct HelperTarget {
     /// The helper.
-    pub server: String,
+    pub(crate) server: String,
     /// Its tool.
-    pub tool: String,
+    pub(crate) tool: String,
     /// An object.
-    pub arguments: Value,
+    pub(crate) arguments: Value,
 }
 
 /// Tools that the model is not offered, because it does not take so many.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LeftOut {
     /// Whose they are.
-    pub whose: Whose,
+    pub(crate) whose: Whose,
     /// How many tools there are of these.
-    pub of: usize,
+    pub(crate) of: usize,
     /// How many of them are left out.
-    pub count: usize,
+    pub(crate) count: usize,
 }
 
 /// Whose tools they are.
@@ -62,7 +62,11 @@ pub(super) enum Whose {
 impl Offer {
     /// What a model is offered that takes at most so many tools: those that no helper has first, then those of the helpers, of
     /// the largest ones the first so many. Beside it, what is left out.
-    pub fn within(most: Option<usize>, mut tools: Vec<HelperTool>, own: &OwnTools) -> (Self, Vec<LeftOut>) {
+    pub(crate) fn within(
+        most: Option<usize>,
+        mut tools: Vec<HelperTool>,
+        own: &OwnTools,
+    ) -> (Self, Vec<LeftOut>) {
         let Some(most) = most else { return (Self::of(tools, own), Vec::new()) };
         let mut own = own.offered();
         let (of, count) = (own.len(), own.len().saturating_sub(most));
@@ -93,7 +97,7 @@ impl Offer {
     }
 
     /// These: of the helpers, and those that no helper has.
-    pub fn of(tools: Vec<HelperTool>, own: &OwnTools) -> Self {
+    pub(crate) fn of(tools: Vec<HelperTool>, own: &OwnTools) -> Self {
         Self::made(tools, own.offered())
     }
 
@@ -105,12 +109,12 @@ impl Offer {
     }
 
     /// As the model reads them: those of helpers in the order of the settings, then the others.
-    pub fn specs(&self) -> Arc<[ToolSpec]> {
+    pub(crate) fn specs(&self) -> Arc<[ToolSpec]> {
         Arc::clone(&self.specs)
     }
 
     /// What `call` calls; otherwise why it cannot be made, for the model.
-    pub fn resolve(&self, call: &ToolCall) -> Result<Target, String> {
+    pub(crate) fn resolve(&self, call: &ToolCall) -> Result<Target, String> {
         let arguments = arguments(&call.arguments)?;
         let of_helper = |server: &str, tool: &str, arguments| {
             Target::Helper(HelperTarget { server: server.to_owned(), tool: tool.to_owned(), arguments })

@@ -14,20 +14,20 @@ use skein_provider::{ToolSpec, tool_name};
 use crate::policy;
 
 /// The name of the tool by which a model asks the user, as the peer's models know it.
-pub const ASK_THE_USER: &str = "request_user_input";
+pub(crate) const ASK_THE_USER: &str = "request_user_input";
 
 /// The tools of a turn that no helper has.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct OwnTools {
+pub(crate) struct OwnTools {
     /// What the client of the thread brings.
-    pub client: Vec<DynamicToolSpec>,
+    pub(crate) client: Vec<DynamicToolSpec>,
     /// Whether the model may ask the user.
-    pub asks: Asks,
+    pub(crate) asks: Asks,
 }
 
 /// Whether a model may ask the user by a tool.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Asks {
+pub(crate) enum Asks {
     /// It may.
     Yes,
     /// It has to do without.
@@ -37,11 +37,11 @@ pub enum Asks {
 
 /// A tool that the client brings, as it is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientTool {
+pub(crate) struct ClientTool {
     /// The group of tools that it belongs to.
-    pub namespace: Option<String>,
+    pub(crate) namespace: Option<String>,
     /// Its name there.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 /// One tool of a client, with what a model reads of it.
@@ -111,7 +111,7 @@ fn of_namespace<'s>(namespace: (&'s str, &'s str), tool: &'s DynamicToolNamespac
 ///
 /// # Errors
 /// Why they cannot be offered, in the peer's words where it has some.
-pub fn check(specs: &[DynamicToolSpec]) -> Result<(), String> {
+pub(crate) fn check(specs: &[DynamicToolSpec]) -> Result<(), String> {
     let brought: Vec<Brought<'_>> = specs.iter().flat_map(brought).collect();
     if brought.len() > policy::CLIENT_TOOLS {
         return Err(format!("{} tools are too many; bring at most {}", brought.len(), policy::CLIENT_TOOLS));

@@ -13,7 +13,7 @@ use super::conversation::{self, Conversation, Recipient};
 use super::conversation_cache::{Cached, Slot};
 
 /// Where a turn's conversation is. It ends with the input of the turn itself.
-pub enum Past {
+pub(crate) enum Past {
     /// Nowhere: the model reads only the input.
     Unneeded,
     /// In the rollout.
@@ -28,19 +28,19 @@ pub enum Past {
 }
 
 /// A conversation in a rollout.
-pub struct Stored {
+pub(crate) struct Stored {
     /// The rollouts.
-    pub store: Arc<dyn RolloutStore>,
+    pub(crate) store: Arc<dyn RolloutStore>,
     /// The conversation that the last turn has read.
-    pub cached: Arc<Slot>,
+    pub(crate) cached: Arc<Slot>,
     /// The thread.
-    pub thread: ThreadId,
+    pub(crate) thread: ThreadId,
     /// What was taken back.
-    pub taken_back: Vec<TakenBack>,
+    pub(crate) taken_back: Vec<TakenBack>,
     /// Its last record.
-    pub last: EventSeq,
+    pub(crate) last: EventSeq,
     /// Hears when that record is on disk. Dropped when it will not be.
-    pub written: oneshot::Receiver<()>,
+    pub(crate) written: oneshot::Receiver<()>,
 }
 
 impl Past {
@@ -49,7 +49,7 @@ impl Past {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn read(
+    pub(crate) async fn read(
         &mut self,
         to: &Recipient,
         input: &[UserInput],
@@ -66,7 +66,7 @@ impl Past {
     }
 
     /// Keeps the conversation for the thread's next turn.
-    pub fn keep(self, conversation: Conversation, to: &Recipient) {
+    pub(crate) fn keep(self, conversation: Conversation, to: &Recipient) {
         if let Self::Stored(Stored { cached, taken_back, last, .. }) = self {
             cached.put(Cached { to: to.clone(), taken_back, seq: last, conversation });
         }

@@ -7,16 +7,16 @@ use base64::engine::general_purpose::STANDARD;
 use skein_provider::Image;
 
 /// The kinds, for messages.
-pub const KINDS: &str = "PNG, JPEG, GIF or WebP";
+pub(crate) const KINDS: &str = "PNG, JPEG, GIF or WebP";
 
 /// A picture by its bytes.
-pub fn of_bytes(bytes: &[u8]) -> Option<Image> {
+pub(crate) fn of_bytes(bytes: &[u8]) -> Option<Image> {
     let media_type = media_type(bytes)?.to_owned();
     Some(Image::Data { media_type, base64: STANDARD.encode(bytes) })
 }
 
 /// A picture by its bytes in base64 (RFC 4648, with padding).
-pub fn of_base64(base64: &str) -> Option<Image> {
+pub(crate) fn of_base64(base64: &str) -> Option<Image> {
     let media_type = media_type(&STANDARD.decode(base64).ok()?)?.to_owned();
     Some(Image::Data { media_type, base64: base64.to_owned() })
 }
@@ -32,11 +32,11 @@ fn media_type(bytes: &[u8]) -> Option<&'static str> {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// The beginning of a PNG in base64.
-    pub const PNG: &str = "iVBORw0KGgo=";
+    pub(crate) const PNG: &str = "iVBORw0KGgo=";
 
     #[test]
     fn a_picture_is_what_its_bytes_say() {

@@ -2,7 +2,7 @@
 //! the peer has them. Pure; a tag may come in any number of pieces.
 
 /// What a model is told in plan mode, where the client has no words of its own for it.
-pub const PLAN_MODE: &str = "You are in plan mode, until a developer message says otherwise. The user wants a plan now, and no \
+pub(crate) const PLAN_MODE: &str = "You are in plan mode, until a developer message says otherwise. The user wants a plan now, and no \
     changes: a request to do something is a request to plan it. Look at what you need by tools that only read. Call no tool that \
     changes files, settings or anything outside, also where the user asks for it.\n\n\
     First find out what is there. Then settle with the user what is wanted and what is open; ask about what you cannot find out \
@@ -18,7 +18,7 @@ const CLOSE: &str = "</proposed_plan>";
 
 /// A piece of what is said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Piece {
+pub(crate) enum Piece {
     /// Text beside the plan.
     Beside(String),
     /// A plan begins. One before it counts no more.
@@ -29,7 +29,7 @@ pub enum Piece {
 
 /// The text beside the plans of a whole message, and its last plan.
 #[must_use]
-pub fn whole(text: &str) -> (String, Option<String>) {
+pub(crate) fn whole(text: &str) -> (String, Option<String>) {
     let mut splitter = Splitter::default();
     let mut pieces = splitter.take(text);
     pieces.extend(splitter.end());
@@ -46,7 +46,7 @@ pub fn whole(text: &str) -> (String, Option<String>) {
 
 /// Takes what a model says, piece by piece.
 #[derive(Debug, Default)]
-pub struct Splitter {
+pub(crate) struct Splitter {
     /// The beginning of a line that may yet be a tag.
     line: String,
     /// Whether the line that comes cannot be a tag any more.
@@ -56,7 +56,7 @@ pub struct Splitter {
 
 impl Splitter {
     /// What these words are, as far as that is known.
-    pub fn take(&mut self, words: &str) -> Vec<Piece> {
+    pub(crate) fn take(&mut self, words: &str) -> Vec<Piece> {
         let mut pieces = Vec::new();
         for part in words.split_inclusive('\n') {
             if self.inside_line {
@@ -77,7 +77,7 @@ impl Splitter {
     }
 
     /// What was held back, at the end of what is said.
-    pub fn end(&mut self) -> Vec<Piece> {
+    pub(crate) fn end(&mut self) -> Vec<Piece> {
         let mut pieces = Vec::new();
         self.end_line(&mut pieces);
         *self = Self::default();

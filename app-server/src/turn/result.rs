@@ -10,7 +10,7 @@ use crate::policy;
 /// What a model reads of a helper's result: its blocks (MCP's `content`), and what it says in a form of its own
 /// (`structuredContent`) where the blocks do not say the same.
 #[must_use]
-pub fn of_helper(blocks: &[Value], structured: Option<&Value>) -> Vec<Content> {
+pub(crate) fn of_helper(blocks: &[Value], structured: Option<&Value>) -> Vec<Content> {
     let mut pieces: Vec<Piece> = blocks.iter().map(of_block).collect();
     let said = |structured: &Value| blocks.iter().any(|block| says(block, structured));
     if let Some(structured) = structured.filter(|structured| !structured.is_null() && !said(structured)) {
@@ -22,7 +22,7 @@ pub fn of_helper(blocks: &[Value], structured: Option<&Value>) -> Vec<Content> {
 /// What a model reads of a helper's call that has ended, and whether it failed. A tool's error goes to the model, not to the
 /// user.
 #[must_use]
-pub fn of_call(call: &McpToolCallItem) -> (Vec<Content>, bool) {
+pub(crate) fn of_call(call: &McpToolCallItem) -> (Vec<Content>, bool) {
     match (&call.error, &call.result) {
         (Some(error), _) => (of_text(&error.message), true),
         (None, Some(result)) => {
@@ -35,7 +35,7 @@ pub fn of_call(call: &McpToolCallItem) -> (Vec<Content>, bool) {
 
 /// What a model reads of the result of a tool that the client has carried out.
 #[must_use]
-pub fn of_client(items: &[DynamicToolCallOutputContentItem]) -> Vec<Content> {
+pub(crate) fn of_client(items: &[DynamicToolCallOutputContentItem]) -> Vec<Content> {
     let piece = |item: &DynamicToolCallOutputContentItem| match item {
         DynamicToolCallOutputContentItem::InputText { text } => Piece::Text(text.clone()),
         DynamicToolCallOutputContentItem::InputImage { image_url } => of_image_url(image_url),
@@ -48,7 +48,7 @@ pub fn of_client(items: &[DynamicToolCallOutputContentItem]) -> Vec<Content> {
 
 /// What a model reads of a text that a call has ended with.
 #[must_use]
-pub fn of_text(text: &str) -> Vec<Content> {
+pub(crate) fn of_text(text: &str) -> Vec<Content> {
     fitted(vec![Piece::Text(text.to_owned())])
 }
 

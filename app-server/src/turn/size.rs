@@ -5,7 +5,7 @@ use skein_provider::{AssistantMessage, Content, Entry};
 use crate::policy;
 
 /// About how many tokens these entries are.
-pub fn tokens<'a>(entries: impl Iterator<Item = &'a Entry>) -> i64 {
+pub(crate) fn tokens<'a>(entries: impl Iterator<Item = &'a Entry>) -> i64 {
     let bytes: usize = entries.map(bytes).sum();
     i64::try_from(bytes / policy::BYTES_A_TOKEN).unwrap_or(i64::MAX)
 }

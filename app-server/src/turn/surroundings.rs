@@ -17,30 +17,30 @@ const REPOSITORY: &str = ".git";
 
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Surroundings {
+pub(crate) struct Surroundings {
     /// The directory that was looked at.
-    pub cwd: String,
+    pub(crate) cwd: String,
     /// The root of the repository that it is in.
-    pub repository: Option<PathBuf>,
+    pub(crate) repository: Option<PathBuf>,
     /// The files: the home's, then from the root down to the directory.
-    pub docs: Vec<Doc>,
+    pub(crate) docs: Vec<Doc>,
 }
 
 /// A file for the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Doc {
+pub(crate) struct Doc {
     /// Where it is.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// What it says, as far as there is room.
-    pub text: String,
+    pub(crate) text: String,
     /// Whether it is the home's.
-    pub of_home: bool,
+    pub(crate) of_home: bool,
 }
 
 impl Surroundings {
     /// Looks around in `cwd`. Waits for the disk.
     #[must_use]
-    pub fn read(cwd: &str, policy: &DocsPolicy) -> Self {
+    pub(crate) fn read(cwd: &str, policy: &DocsPolicy) -> Self {
         let directory = Path::new(cwd);
         let repository = directory.ancestors().find(|folder| folder.join(REPOSITORY).exists());
         let mut found =
@@ -62,7 +62,7 @@ impl Surroundings {
 
     /// Where the files are, for clients.
     #[must_use]
-    pub fn sources(&self) -> Vec<String> {
+    pub(crate) fn sources(&self) -> Vec<String> {
         self.docs.iter().map(|doc| doc.path.to_string_lossy().into_owned()).collect()
     }
 

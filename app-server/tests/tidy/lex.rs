@@ -2,7 +2,7 @@
 
 /// A Rust text, taken apart. Lines count from 1.
 #[derive(Debug, Default)]
-pub struct Lexed {
+pub(crate) struct Lexed {
     /// The text with comments and the insides of literals blanked; lines and columns stay.
     pub code: String,
     /// Each string literal: line of its begin, and what stands between its quotes, escapes unread.
@@ -12,7 +12,7 @@ pub struct Lexed {
 }
 
 /// Takes `text` apart.
-pub fn lex(text: &str) -> Lexed {
+pub(crate) fn lex(text: &str) -> Lexed {
     let mut lexer = Lexer { rest: text, line: 1, last: ' ', out: Lexed::default() };
     while !lexer.rest.is_empty() {
         lexer.step();
@@ -80,7 +80,7 @@ impl Lexer<'_> {
 }
 
 /// Whether `c` can be a part of a name.
-pub fn is_name(c: char) -> bool {
+pub(crate) fn is_name(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 

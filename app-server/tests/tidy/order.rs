@@ -48,7 +48,7 @@ const BASE: &[&str] =
 /// Rooms of tests.
 const TESTS: [&str; 2] = ["fuzz", "testing"];
 
-pub fn rooms_below() -> Wall {
+pub(crate) fn rooms_below() -> Wall {
     Wall {
         why: "a room of a crate imports only rooms below it, in the order of app-server/tests/tidy/order.rs: what two \
               rooms need belongs to the lower one, or into a room below both",

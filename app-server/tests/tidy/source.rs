@@ -7,7 +7,7 @@ use crate::lex::{Lexed, is_name, lex};
 
 /// One file of the workspace.
 #[derive(Debug)]
-pub struct Source {
+pub(crate) struct Source {
     /// Path from the root of the workspace, with `/`.
     pub path: String,
     /// The whole text.
@@ -20,7 +20,7 @@ pub struct Source {
 
 impl Source {
     /// Takes a file apart.
-    pub fn new(path: &str, text: &str) -> Self {
+    pub(crate) fn new(path: &str, text: &str) -> Self {
         let rust = if path.ends_with(".rs") { lex(text) } else { Lexed::default() };
         let named = ["/tests.rs", "/conformance.rs"].iter().any(|name| path.ends_with(name));
         let all_tests = ["/tests/", "/testing/"].iter().any(|folder| path.contains(folder)) || named;
@@ -29,34 +29,34 @@ impl Source {
     }
 
     /// Whether this file is in the folder.
-    pub fn is_in(&self, folder: &str) -> bool {
+    pub(crate) fn is_in(&self, folder: &str) -> bool {
         self.path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
     }
 
     /// Whether this file belongs to the server: to app-server/ or to one of its crates, without their tests beside them.
-    pub fn is_of_server(&self) -> bool {
+    pub(crate) fn is_of_server(&self) -> bool {
         let of_crate = || self.is_in("app-server/crates") && self.path.contains("/src/");
         self.is_in("app-server/src") || of_crate()
     }
 
     /// The numbered lines of code.
-    pub fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+    pub(crate) fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         self.rust.code.lines().enumerate().map(|(at, line)| (at + 1, line))
     }
 
     /// Whether the line is a part of tests.
-    pub fn is_test(&self, line: usize) -> bool {
+    pub(crate) fn is_test(&self, line: usize) -> bool {
         line >= self.tests_from
     }
 
     /// Lines of code with `words` in them, not as a part of a longer name.
-    pub fn lines_with(&self, words: &[&str]) -> Vec<usize> {
+    pub(crate) fn lines_with(&self, words: &[&str]) -> Vec<usize> {
         let hit = |line: &str| words.iter().any(|word| has(line, word));
         self.code().filter(|(_, line)| hit(line)).map(|(number, _)| number).collect()
     }
 
     /// Lines that name one of `paths`, such as `std::fs`, whether imported in a group or written out.
-    pub fn lines_naming(&self, paths: &[&str]) -> Vec<usize> {
+    pub(crate) fn lines_naming(&self, paths: &[&str]) -> Vec<usize> {
         let imported = |name: &str| paths.iter().any(|path| has(name, path));
         let imports = imports(&self.rust.code).into_iter().filter(|(_, name)| imported(name));
         let mut lines = self.lines_with(paths);
@@ -78,7 +78,7 @@ fn has(line: &str, word: &str) -> bool {
 }
 
 /// Every imported path, groups written out, with the line where its `use` begins.
-pub fn imports(code: &str) -> Vec<(usize, String)> {
+pub(crate) fn imports(code: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for (at, _) in code.match_indices("use ") {
         let begins = code[..at].chars().next_back().is_none_or(|before| !is_name(before));
@@ -123,7 +123,7 @@ fn first_test(code: &str) -> usize {
 }
 
 /// Every file of the workspace that a wall may look at; read once.
-pub fn workspace() -> &'static [Source] {
+pub(crate) fn workspace() -> &'static [Source] {
     static FILES: LazyLock<Vec<Source>> = LazyLock::new(read);
     &FILES
 }

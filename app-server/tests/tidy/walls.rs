@@ -10,7 +10,7 @@ use crate::source::{Source, imports};
 const MOST_LINES: usize = 600;
 
 /// A rule about sources.
-pub struct Wall {
+pub(crate) struct Wall {
     /// What is kept apart, why, and where the thing belongs.
     pub why: &'static str,
     /// Path and text of files that break it.
@@ -22,13 +22,13 @@ pub struct Wall {
 
 impl Wall {
     /// The lines of `source` that break it.
-    pub fn broken_by(&self, source: &Source) -> Vec<usize> {
+    pub(crate) fn broken_by(&self, source: &Source) -> Vec<usize> {
         (self.check)(source)
     }
 }
 
 /// Examples as a wall has them.
-pub fn examples(pairs: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
+pub(crate) fn examples(pairs: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
     pairs.iter().map(|(path, text)| (*path, (*text).to_owned())).collect()
 }
 
@@ -37,7 +37,7 @@ fn outside_tests(source: &Source, lines: Vec<usize>) -> Vec<usize> {
     lines.into_iter().filter(|line| !source.is_test(*line)).collect()
 }
 
-pub fn protocol_is_pure() -> Wall {
+pub(crate) fn protocol_is_pure() -> Wall {
     Wall {
         why: "protocol/ says what goes over the wire and does nothing: tasks, files, sockets and clocks belong \
               to app-server/ (only protocol/src/bin and protocol/tests touch files)",
@@ -90,7 +90,7 @@ const CRATES: &[(&str, &str, &[&str])] = &[
     ),
 ];
 
-pub fn one_direction() -> Wall {
+pub(crate) fn one_direction() -> Wall {
     Wall {
         why: "a crate imports only the crates that app-server/tests/tidy/walls.rs names for it: what two crates need \
               belongs to one below both",
@@ -152,7 +152,7 @@ fn is_of_disk(source: &Source) -> bool {
     ["integration-tests/src/fixture", "integration-tests/src/bench"].iter().any(|room| source.is_in(room))
 }
 
-pub fn server_from_outside() -> Wall {
+pub(crate) fn server_from_outside() -> Wall {
     Wall {
         why: "integration-tests see what a user sees: they start `skein_app_server::Server` from a `config` and \
               talk to it over the wire; what needs the server's insides is a unit test in app-server/. The rooms fixture/ \
@@ -198,7 +198,7 @@ fn begins(path: &str, name: &str) -> bool {
     path.strip_prefix(name).is_some_and(|rest| !rest.starts_with(crate::lex::is_name))
 }
 
-pub fn one_birthplace() -> Wall {
+pub(crate) fn one_birthplace() -> Wall {
     Wall {
         why: "a process that Skein starts is born in app-server/crates/helpers/src/process.rs, where it gets a guard, clean \
               descriptors and an end; ask that file for a process. Only the guard and the first process of a namespace fork, to become \
@@ -228,7 +228,7 @@ pub fn one_birthplace() -> Wall {
     }
 }
 
-pub fn one_starter() -> Wall {
+pub(crate) fn one_starter() -> Wall {
     Wall {
         why: "a task is started by app-server/crates/base/src/tasks.rs (Tasks::spawn, Tasks::blocking, Tasks::group), which \
               names it, counts it and joins it at the stop",
@@ -261,7 +261,7 @@ pub fn one_starter() -> Wall {
     }
 }
 
-pub fn bounded_queues() -> Wall {
+pub(crate) fn bounded_queues() -> Wall {
     Wall {
         why: "every queue is bounded, and full is an answer (-32001 for a request, 1013 for a client that does not \
               read): a queue without a bound turns one slow reader into everybody's lack of memory",
@@ -286,7 +286,7 @@ pub fn bounded_queues() -> Wall {
     }
 }
 
-pub fn one_clock() -> Wall {
+pub(crate) fn one_clock() -> Wall {
     Wall {
         why: "app-server/crates/base/src/clock.rs is the only reader of time: pure code takes `now` as a parameter, the rest \
               holds a `Clock`, so that a test can be at any time it likes",
@@ -315,7 +315,7 @@ const MAPS: [&str; 2] = ["app-server/src/thread/registry.rs", "app-server/src/th
 /// What reads and writes the maps.
 const AT_THE_MAPS: [&str; 3] = [MAPS[0], MAPS[1], "app-server/src/thread/subscribers/told.rs"];
 
-pub fn maps_never_wait() -> Wall {
+pub(crate) fn maps_never_wait() -> Wall {
     Wall {
         why: "the registry and the subscribers hold locks of shards: no `async` stands in their files, so that no \
               lock can be held while something is waited for. They hand out clones; waiting is the caller's",
@@ -339,7 +339,7 @@ pub fn maps_never_wait() -> Wall {
     }
 }
 
-pub fn two_maps() -> Wall {
+pub(crate) fn two_maps() -> Wall {
     Wall {
         why: "DashMap is for thread/registry.rs and thread/subscribers.rs: everything else has one owner and needs \
               no map that is shared",
@@ -352,7 +352,7 @@ pub fn two_maps() -> Wall {
     }
 }
 
-pub fn rooms() -> Wall {
+pub(crate) fn rooms() -> Wall {
     let long = "\n".repeat(MOST_LINES + 1);
     Wall {
         why: "a file above 600 lines answers more than one question: split it by question, and move its tests into \
@@ -374,7 +374,7 @@ fn wire_names() -> impl Iterator<Item = &'static str> {
     methods.chain(notifications).chain(requests).filter(|wire| wire.contains('/'))
 }
 
-pub fn one_table() -> Wall {
+pub(crate) fn one_table() -> Wall {
     let first = wire_names().next().unwrap_or_default();
     Wall {
         why: "the name of a method or notification stands in its table in protocol/src/ and nowhere else: write `<Marker as Method>::INFO.wire`, \
@@ -407,7 +407,7 @@ pub fn one_table() -> Wall {
     }
 }
 
-pub fn no_sleep() -> Wall {
+pub(crate) fn no_sleep() -> Wall {
     Wall {
         why: "a test waits for a fact (an event, a fence, a counter, the end of a process), bounded by a timeout that \
               names it; a sleep is too short on a busy machine and too long on every other",
@@ -428,7 +428,7 @@ pub fn no_sleep() -> Wall {
     }
 }
 
-pub fn reasoned_drops() -> Wall {
+pub(crate) fn reasoned_drops() -> Wall {
     Wall {
         why: "a result that is dropped hides an error: handle it, or say in a comment beside it why it does not \
               matter here",
@@ -462,7 +462,7 @@ pub fn reasoned_drops() -> Wall {
     }
 }
 
-pub fn typed_errors() -> Wall {
+pub(crate) fn typed_errors() -> Wall {
     Wall {
         why: "inside the server an error is an enum of its room, and `to_wire` beside it gives each variant its code on \
               the wire; anyhow is for the program's edge (main.rs, cli/) and for tests",
@@ -486,7 +486,7 @@ pub fn typed_errors() -> Wall {
 const PASSING: [&str; 4] =
     [concat!("/wor", "k/"), concat!("/tmp", "/wt"), concat!("issue", " #"), concat!("FIX", "ME")];
 
-pub fn timeless() -> Wall {
+pub(crate) fn timeless() -> Wall {
     let path = concat!("see /wor", "k/shared");
     let number = concat!("// issue", " #7");
     Wall {

@@ -42,12 +42,12 @@ pub(super) struct Start {
 
 impl Served {
     /// Starts a server, says hello and asks for the first page.
-    pub async fn start(plan: &Plan, place: &Place) -> Result<(Self, Start)> {
+    pub(super) async fn start(plan: &Plan, place: &Place) -> Result<(Self, Start)> {
         Self::start_with(plan, place, &[]).await
     }
 
     /// The same with more arguments.
-    pub async fn start_with(plan: &Plan, place: &Place, arguments: &[&str]) -> Result<(Self, Start)> {
+    pub(super) async fn start_with(plan: &Plan, place: &Place, arguments: &[&str]) -> Result<(Self, Start)> {
         let log = plan.cache.join(format!("{}.log", place.name));
         let log = OpenOptions::new().create(true).append(true).open(log)?;
         let mut command = Command::new(&plan.server);
@@ -75,7 +75,7 @@ impl Served {
     }
 
     /// Waits until lists are complete; `None` when they are not within `limit`.
-    pub async fn until_indexed(&mut self, limit: Duration) -> Result<Option<Duration>> {
+    pub(super) async fn until_indexed(&mut self, limit: Duration) -> Result<Option<Duration>> {
         let began = Instant::now();
         while began.elapsed() < limit {
             // Each answer waits for the index for a while by itself.
@@ -88,20 +88,20 @@ impl Served {
     }
 
     /// What the server tells of its index, when it does.
-    pub async fn said_of_index(&mut self) -> Result<Option<Value>> {
+    pub(super) async fn said_of_index(&mut self) -> Result<Option<Value>> {
         let status = self.client.call_raw(SkeinStatus::INFO.wire, &serde_json::json!({})).await?;
         Ok(status.ok().and_then(|status| status.get("index").cloned()))
     }
 
     /// Kills it in the middle of a turn, as a crash does.
-    pub async fn crash(mut self) -> Result<()> {
+    pub(super) async fn crash(mut self) -> Result<()> {
         let thread = self.client.start_thread().await?.id;
         self.client.start_turn(thread, "/hang").await?;
         self.child.kill().await.context("the server cannot be killed")
     }
 
     /// Ends it in order.
-    pub async fn stop(mut self) -> Result<()> {
+    pub(super) async fn stop(mut self) -> Result<()> {
         // It is our child and was not waited for, so the signal meets nobody else.
         kill(Pid::from_raw(self.pid.cast_signed()), Signal::SIGTERM).context("SIGTERM")?;
         let ended = tokio::time::timeout(BOUND, self.child.wait()).await;

@@ -21,7 +21,7 @@ async fn ready(client: &mut Client) -> Result<TextsCounts> {
 }
 
 /// The same where some threads have a turn that never ended: nobody knows what it will say.
-pub async fn ready_but_for(client: &mut Client, open: u64) -> Result<TextsCounts> {
+pub(super) async fn ready_but_for(client: &mut Client, open: u64) -> Result<TextsCounts> {
     client.call::<ThreadSearch>(search_params("the first search begins it")).await?;
     let settled = |texts: &TextsCounts| texts.state == TextsState::Ready && texts.behind == open;
     let status = client.until_status("the text index is complete", |status| settled(&status.texts)).await?;

@@ -18,20 +18,20 @@ use skein_protocol::turn::TurnStatus;
 use super::place::Place;
 
 /// The first message.
-pub const WORDS: &str = "words that stay";
+pub(super) const WORDS: &str = "words that stay";
 /// A call of the helper.
 const CALL: &str = "/tool helper echo {\"text\":\"words\"}";
 /// A turn that is long enough for what happens in it.
 const STREAM: &str = "/stream 30 8 100";
 
 /// A thread, and what was said in it.
-pub struct Said {
+pub(super) struct Said {
     pub thread: ThreadId,
     texts: Vec<&'static str>,
 }
 
 /// Starts a thread, takes turns in it, and archives it and takes it back.
-pub async fn have(client: &mut Client, place: &Place, server: u32) -> Result<Said> {
+pub(super) async fn have(client: &mut Client, place: &Place, server: u32) -> Result<Said> {
     let thread = client.start_thread().await?.id;
     ensure!(client.say(thread, WORDS).await? == WORDS, "no echo");
     let mut texts = vec![WORDS];
@@ -79,7 +79,7 @@ async fn interrupted_by_signals(
 }
 
 /// Whether a server that was started again has it, and goes on with it.
-pub async fn is_there(client: &mut Client, said: &Said) -> Result<()> {
+pub(super) async fn is_there(client: &mut Client, said: &Said) -> Result<()> {
     said.is_in(&client.read_thread(said.thread).await?)?;
     client.resume(said.thread).await?;
     ensure!(client.say(said.thread, "again").await? == "again", "no echo");
@@ -87,7 +87,7 @@ pub async fn is_there(client: &mut Client, said: &Said) -> Result<()> {
 }
 
 /// A turn that is refused, and with what words.
-pub async fn refused_turn(client: &mut Client) -> Result<String> {
+pub(super) async fn refused_turn(client: &mut Client) -> Result<String> {
     let thread = client.start_thread().await?.id;
     Ok(client.refusal::<TurnStart>(turn_params(thread, WORDS)).await?.message)
 }
@@ -104,7 +104,7 @@ impl Said {
     }
 
     /// Whether it is read on standard streams.
-    pub async fn is_read_by(&self, streams: &mut Streams) -> Result<()> {
+    pub(super) async fn is_read_by(&self, streams: &mut Streams) -> Result<()> {
         let params = ThreadReadParams { include_turns: true, thread_id: self.thread };
         self.is_in(&streams.call::<ThreadRead>(params).await?.thread)
     }

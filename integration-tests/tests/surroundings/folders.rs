@@ -24,56 +24,56 @@ async fn mounted(place: &mut Place, folder: &str) -> Result<Tried> {
     place.mounted("mount -t tmpfs -o mode=0700 none \"$1\"", &[&folder]).await
 }
 
-pub async fn threads_behind_a_link(place: &mut Place) -> Result<Tried> {
+pub(super) async fn threads_behind_a_link(place: &mut Place) -> Result<Tried> {
     let threads = place.folder().join("elsewhere");
     fs::create_dir(&threads)?;
     symlink(threads, place.home().join("threads"))?;
     Ok(Tried::Yes)
 }
 
-pub async fn threads_on_another_disk(place: &mut Place) -> Result<Tried> {
+pub(super) async fn threads_on_another_disk(place: &mut Place) -> Result<Tried> {
     linked_to_another_disk(place, "threads")
 }
 
-pub async fn archive_on_another_disk(place: &mut Place) -> Result<Tried> {
+pub(super) async fn archive_on_another_disk(place: &mut Place) -> Result<Tried> {
     linked_to_another_disk(place, "archived")
 }
 
-pub async fn threads_mounted(place: &mut Place) -> Result<Tried> {
+pub(super) async fn threads_mounted(place: &mut Place) -> Result<Tried> {
     mounted(place, "threads").await
 }
 
-pub async fn archive_mounted(place: &mut Place) -> Result<Tried> {
+pub(super) async fn archive_mounted(place: &mut Place) -> Result<Tried> {
     mounted(place, "archived").await
 }
 
-pub async fn threads_behind_a_lost_link(place: &mut Place) -> Result<Tried> {
+pub(super) async fn threads_behind_a_lost_link(place: &mut Place) -> Result<Tried> {
     symlink("nowhere", place.home().join("threads"))?;
     Ok(Tried::Yes)
 }
 
-pub async fn archive_behind_a_lost_link(place: &mut Place) -> Result<Tried> {
+pub(super) async fn archive_behind_a_lost_link(place: &mut Place) -> Result<Tried> {
     symlink("nowhere", place.home().join("archived"))?;
     Ok(Tried::Yes)
 }
 
-pub async fn threads_a_file(place: &mut Place) -> Result<Tried> {
+pub(super) async fn threads_a_file(place: &mut Place) -> Result<Tried> {
     fs::write(place.home().join("threads"), "words")?;
     Ok(Tried::Yes)
 }
 
-pub async fn threads_read_only(place: &mut Place) -> Result<Tried> {
+pub(super) async fn threads_read_only(place: &mut Place) -> Result<Tried> {
     let folder = place.home().join("threads");
     fs::create_dir(&folder)?;
     place.mounted("mount -t tmpfs -o ro,mode=0700 none \"$1\"", &[&folder]).await
 }
 
-pub async fn lock_behind_a_link(place: &mut Place) -> Result<Tried> {
+pub(super) async fn lock_behind_a_link(place: &mut Place) -> Result<Tried> {
     symlink("elsewhere", place.home().join("lock"))?;
     Ok(Tried::Yes)
 }
 
-pub async fn settings_behind_a_lost_link(place: &mut Place) -> Result<Tried> {
+pub(super) async fn settings_behind_a_lost_link(place: &mut Place) -> Result<Tried> {
     let settings = place.home().join("config.toml");
     fs::remove_file(&settings)?;
     symlink("nowhere", settings)?;
@@ -81,7 +81,7 @@ pub async fn settings_behind_a_lost_link(place: &mut Place) -> Result<Tried> {
 }
 
 /// They have a variable of a helper, which may be a secret.
-pub async fn settings_open_to_all(place: &mut Place) -> Result<Tried> {
+pub(super) async fn settings_open_to_all(place: &mut Place) -> Result<Tried> {
     fs::set_permissions(place.home().join("config.toml"), Permissions::from_mode(0o644))?;
     Ok(Tried::Yes)
 }

@@ -12,19 +12,19 @@ fn file_blocks(place: &mut Place, blocks: u64) -> Tried {
     Tried::Yes
 }
 
-pub async fn files_of_2_mb(place: &mut Place) -> Result<Tried> {
+pub(super) async fn files_of_2_mb(place: &mut Place) -> Result<Tried> {
     Ok(file_blocks(place, 4096))
 }
 
-pub async fn files_of_512_bytes(place: &mut Place) -> Result<Tried> {
+pub(super) async fn files_of_512_bytes(place: &mut Place) -> Result<Tried> {
     Ok(file_blocks(place, 1))
 }
 
-pub async fn files_of_nothing(place: &mut Place) -> Result<Tried> {
+pub(super) async fn files_of_nothing(place: &mut Place) -> Result<Tried> {
     Ok(file_blocks(place, 0))
 }
 
-pub fn descriptors(most: u64) -> impl AsyncFnOnce(&mut Place) -> Result<Tried> {
+pub(super) fn descriptors(most: u64) -> impl AsyncFnOnce(&mut Place) -> Result<Tried> {
     async move |place: &mut Place| {
         place.after(&format!("ulimit -n {most}"));
         Ok(Tried::Yes)
@@ -32,7 +32,7 @@ pub fn descriptors(most: u64) -> impl AsyncFnOnce(&mut Place) -> Result<Tried> {
 }
 
 /// Root has as many as there are.
-pub fn threads(most: u64) -> impl AsyncFnOnce(&mut Place) -> Result<Tried> {
+pub(super) fn threads(most: u64) -> impl AsyncFnOnce(&mut Place) -> Result<Tried> {
     async move |place: &mut Place| {
         place.through = ["prlimit", &format!("--nproc={most}"), "--"].map(OsString::from).to_vec();
         place.without_privileges().await

@@ -14,14 +14,14 @@ const READY: &[u8] = b"ready\n";
 
 /// A namespace; it ends with the process that keeps it.
 #[derive(Debug)]
-pub struct Namespace {
+pub(super) struct Namespace {
     _keeper: Child,
     pid: u32,
 }
 
 impl Namespace {
     /// A namespace in which a shell has run `script` with `arguments`; or why there is none.
-    pub async fn new(script: &str, arguments: &[&Path]) -> Result<Result<Self, String>> {
+    pub(super) async fn new(script: &str, arguments: &[&Path]) -> Result<Result<Self, String>> {
         let mut command = Command::new("unshare");
         let script = format!("set -e; {script}; echo ready; exec cat");
         command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script, "sh"]).args(arguments);
@@ -50,14 +50,14 @@ impl Namespace {
     }
 
     /// The words that run a program inside.
-    pub fn way_in(&self) -> Vec<OsString> {
+    pub(super) fn way_in(&self) -> Vec<OsString> {
         let pid = self.pid.to_string();
         let words = ["nsenter", "--target", &pid, "--user", "--preserve-credentials", "--mount", "--"];
         words.map(OsString::from).to_vec()
     }
 
     /// Where a file of the inside is seen from outside.
-    pub fn seen(&self, path: &Path) -> PathBuf {
+    pub(super) fn seen(&self, path: &Path) -> PathBuf {
         let root = PathBuf::from(format!("/proc/{}/root", self.pid));
         root.join(path.strip_prefix("/").unwrap_or(path))
     }

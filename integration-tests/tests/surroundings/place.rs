@@ -22,7 +22,7 @@ use super::namespace::Namespace;
 
 /// Whether the surroundings can be had here.
 #[derive(Debug)]
-pub enum Tried {
+pub(super) enum Tried {
     Yes,
     /// Not here, for this reason.
     No(String),
@@ -30,7 +30,7 @@ pub enum Tried {
 
 /// Who takes what a server prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reader {
+pub(super) enum Reader {
     /// Somebody who takes all of it.
     Attentive,
     /// Nobody: the other end of the pipe is closed.
@@ -41,7 +41,7 @@ pub enum Reader {
 
 /// The surroundings of one row.
 #[derive(Debug)]
-pub struct Place {
+pub(super) struct Place {
     /// The home, as the command line names it; without one the environment has to.
     pub home: Option<PathBuf>,
     /// Another path of it.
@@ -75,7 +75,7 @@ pub struct Place {
 
 impl Place {
     /// An ordinary home, in a folder of its own, with one helper in its settings.
-    pub fn new() -> Result<Self> {
+    pub(super) fn new() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("skein-test-").tempdir()?;
         let home = folder.path().join("home");
         DirBuilder::new().mode(0o700).create(&home)?;
@@ -110,22 +110,22 @@ impl Place {
     }
 
     /// The folder with everything of this row.
-    pub fn folder(&self) -> &Path {
+    pub(super) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     /// The home, wherever it is.
-    pub fn root(&self) -> PathBuf {
+    pub(super) fn root(&self) -> PathBuf {
         self.folder.path().join(self.home.as_deref().unwrap_or(Path::new("home")))
     }
 
     /// The ordinary home.
-    pub fn home(&self) -> PathBuf {
+    pub(super) fn home(&self) -> PathBuf {
         self.folder.path().join("home")
     }
 
     /// Moves the home to `name` in the folder of this row.
-    pub fn move_home(&mut self, name: impl AsRef<Path>) -> Result<PathBuf> {
+    pub(super) fn move_home(&mut self, name: impl AsRef<Path>) -> Result<PathBuf> {
         let there = self.folder.path().join(name);
         fs::create_dir_all(there.parent().context("a folder")?)?;
         fs::rename(self.home(), &there)?;
@@ -134,7 +134,7 @@ impl Place {
     }
 
     /// A new folder on another file system than the home's, where the machine has one.
-    pub fn on_another_file_system(&mut self) -> Result<Result<PathBuf, Tried>> {
+    pub(super) fn on_another_file_system(&mut self) -> Result<Result<PathBuf, Tried>> {
         let none = |why: String| Ok(Err(Tried::No(format!("no other file system: {why}"))));
         let other = match TempDir::new_in("/dev/shm") {
             Ok(other) => other,
@@ -149,7 +149,7 @@ impl Place {
     }
 
     /// Has every program see what a shell script has mounted. The script gets `arguments`.
-    pub async fn mounted(&mut self, script: &str, arguments: &[&Path]) -> Result<Tried> {
+    pub(super) async fn mounted(&mut self, script: &str, arguments: &[&Path]) -> Result<Tried> {
         match Namespace::new(script, arguments).await? {
             Ok(namespace) => {
                 self.through = namespace.way_in();
@@ -161,12 +161,12 @@ impl Place {
     }
 
     /// Has every program run after a line of a shell.
-    pub fn after(&mut self, line: &str) {
+    pub(super) fn after(&mut self, line: &str) {
         self.through = shell(line);
     }
 
     /// Has every program run as a user to whom permissions apply: as `nobody` where this is root.
-    pub async fn without_privileges(&mut self) -> Result<Tried> {
+    pub(super) async fn without_privileges(&mut self) -> Result<Tried> {
         if !nix::unistd::geteuid().is_root() {
             return Ok(Tried::Yes);
         }
@@ -191,7 +191,7 @@ impl Place {
     }
 
     /// Where a file of the surroundings is seen from outside of their namespace.
-    pub fn seen(&self, path: &Path) -> PathBuf {
+    pub(super) fn seen(&self, path: &Path) -> PathBuf {
         match &self.namespace {
             Some(namespace) => namespace.seen(path),
             None => path.to_owned(),
@@ -199,17 +199,17 @@ impl Place {
     }
 
     /// A command of `skein` in these surroundings.
-    pub fn command(&self, arguments: &[&OsStr]) -> Result<Command> {
+    pub(super) fn command(&self, arguments: &[&OsStr]) -> Result<Command> {
         self.behind(&self.through, arguments, self.home.as_deref())
     }
 
     /// `skein serve` in these surroundings, on a home by another of its names.
-    pub fn serve_by(&self, name: Option<&Path>) -> Result<Command> {
+    pub(super) fn serve_by(&self, name: Option<&Path>) -> Result<Command> {
         self.behind(&self.through, &["serve", "--listen", "ws://127.0.0.1:0"].map(OsStr::new), name)
     }
 
     /// `skein serve` in these surroundings.
-    pub fn serve(&self) -> Result<Command> {
+    pub(super) fn serve(&self) -> Result<Command> {
         let through = [&self.through[..], &self.serve_through].concat();
         let home = self.home.as_deref();
         let mut command =
@@ -219,7 +219,7 @@ impl Place {
     }
 
     /// `skein app-server` in these surroundings.
-    pub fn app_server(&self) -> Result<Command> {
+    pub(super) fn app_server(&self) -> Result<Command> {
         let mut command = self.command(&[OsStr::new("app-server")])?;
         command.args(&self.flags);
         Ok(command)
@@ -250,12 +250,12 @@ impl Place {
     }
 
     /// What the servers of this row have logged.
-    pub fn log(&self) -> String {
+    pub(super) fn log(&self) -> String {
         String::from_utf8_lossy(&self.log.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
     }
 
     /// Takes what a server logs, to its end.
-    pub fn take_log(&self, mut stderr: ChildStderr) -> JoinHandle<()> {
+    pub(super) fn take_log(&self, mut stderr: ChildStderr) -> JoinHandle<()> {
         let log = Arc::clone(&self.log);
         tokio::spawn(async move {
             let mut bytes = [0; 4096];
@@ -268,7 +268,7 @@ impl Place {
 
 impl Reader {
     /// What a server gets, and what has to be kept for as long as it lives. An attentive reader gets `attentive`.
-    pub fn stdio(self, attentive: Stdio) -> Result<(Stdio, Option<PipeReader>)> {
+    pub(super) fn stdio(self, attentive: Stdio) -> Result<(Stdio, Option<PipeReader>)> {
         match self {
             Self::Attentive => Ok((attentive, None)),
             Self::Gone => Ok((pipe()?.1.into(), None)),
@@ -284,7 +284,7 @@ impl Reader {
 const NOBODY: u32 = 65_534;
 
 /// The words that run a program after a line of a shell.
-pub fn shell(line: &str) -> Vec<OsString> {
+pub(super) fn shell(line: &str) -> Vec<OsString> {
     ["sh", "-c", &format!("{line}; exec \"$@\""), "sh"].map(OsString::from).to_vec()
 }
 

@@ -26,7 +26,7 @@ use super::place::{Place, Tried};
 const IN_USE: i32 = 3;
 
 /// What the system says where permissions keep a program out.
-pub const DENIED: &str = "Permission denied";
+pub(super) const DENIED: &str = "Permission denied";
 
 /// What `server.json` says of a server.
 #[derive(Debug, Deserialize)]
@@ -52,7 +52,7 @@ enum Start {
 }
 
 /// Plays a row of the table.
-pub async fn row(
+pub(super) async fn row(
     name: &str,
     surroundings: impl AsyncFnOnce(&mut Place) -> Result<Tried>,
     outcome: Outcome,

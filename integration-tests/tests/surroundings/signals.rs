@@ -5,23 +5,23 @@ use nix::sys::signal::Signal::{SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTSTP};
 
 use super::place::{Place, Tried};
 
-pub async fn stopped_and_continued(place: &mut Place) -> Result<Tried> {
+pub(super) async fn stopped_and_continued(place: &mut Place) -> Result<Tried> {
     place.signals = &[SIGSTOP, SIGCONT];
     Ok(Tried::Yes)
 }
 
 /// Whether it stops depends on who could continue it; it goes on either way.
-pub async fn ctrl_z(place: &mut Place) -> Result<Tried> {
+pub(super) async fn ctrl_z(place: &mut Place) -> Result<Tried> {
     place.signals = &[SIGTSTP, SIGCONT];
     Ok(Tried::Yes)
 }
 
-pub async fn hang_up(place: &mut Place) -> Result<Tried> {
+pub(super) async fn hang_up(place: &mut Place) -> Result<Tried> {
     place.signals = &[SIGHUP];
     Ok(Tried::Yes)
 }
 
-pub async fn killed(place: &mut Place) -> Result<Tried> {
+pub(super) async fn killed(place: &mut Place) -> Result<Tried> {
     place.end = SIGKILL;
     Ok(Tried::Yes)
 }

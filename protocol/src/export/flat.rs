@@ -25,7 +25,7 @@ pub(super) struct Flat {
 
 impl Flat {
     /// References become `prefix` and the name of a type.
-    pub fn new(mut messages: Schemas, prefix: &str) -> Self {
+    pub(super) fn new(mut messages: Schemas, prefix: &str) -> Self {
         let names = Names { prefix, twofold: twofold(&messages.received, &messages.sent) };
         let mut types = Map::new();
         for (name, mut schema) in std::mem::take(&mut messages.received) {

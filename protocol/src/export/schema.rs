@@ -43,12 +43,12 @@ pub(super) struct Schemas {
 
 impl Schemas {
     /// In the newest dialect of JSON Schema.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with(SchemaSettings::draft2020_12())
     }
 
     /// In the dialect that `settings` describe.
-    pub fn with(settings: SchemaSettings) -> Self {
+    pub(super) fn with(settings: SchemaSettings) -> Self {
         let mut collector = Collector::new(settings);
         for_each_method(&mut collector);
         for_each_client_notification(&mut collector);

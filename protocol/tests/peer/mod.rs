@@ -28,15 +28,15 @@ use skein_protocol::{
 };
 
 /// The peer's types, for the other modules.
-pub const TYPES: &str = include_str!("types.jsonl");
+pub(crate) const TYPES: &str = include_str!("types.jsonl");
 
 /// Recorded requests of clients with their answers, for the other modules.
-pub const REQUESTS: &str = include_str!("requests.jsonl");
+pub(crate) const REQUESTS: &str = include_str!("requests.jsonl");
 /// Recorded notifications, for the other modules.
-pub const NOTIFICATIONS: &str = include_str!("notifications.jsonl");
+pub(crate) const NOTIFICATIONS: &str = include_str!("notifications.jsonl");
 const CLIENT_NOTIFICATIONS: &str = include_str!("client_notifications.jsonl");
 /// Recorded requests of the server with their answers, for the other modules.
-pub const SERVER_REQUESTS: &str = include_str!("server_requests.jsonl");
+pub(crate) const SERVER_REQUESTS: &str = include_str!("server_requests.jsonl");
 const ERRORS: &str = include_str!("errors.jsonl");
 
 /// What the peer has, and no conversation with it showed.

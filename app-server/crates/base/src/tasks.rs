@@ -20,7 +20,7 @@ use tracing::Instrument;
 use crate::policy;
 
 /// What a task is called in logs.
-pub type TaskName = Cow<'static, str>;
+pub(crate) type TaskName = Cow<'static, str>;
 
 /// Starts a thread that lives as long as the process, for work that must go on without a runtime and that nobody joins.
 ///
@@ -329,12 +329,6 @@ impl<T: Send + 'static> Group<T> {
     /// Ends every task where it waits, and returns when none is left.
     pub async fn end(&mut self) {
         self.set.shutdown().await;
-    }
-
-    /// Whether no task of this group runs.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.set.is_empty()
     }
 }
 

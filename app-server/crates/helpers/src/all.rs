@@ -64,7 +64,7 @@ impl Helpers {
     }
 
     /// The tools and resources of these helpers, each after its start, even a failed one. Waits for a start as long as its startup
-    /// timeout says, and never longer than [`crate::policy::HELPER_STARTUP_TIMEOUT`]; not at all once the server stops.
+    /// timeout says, and never longer than `crate::policy::HELPER_STARTUP_TIMEOUT`; not at all once the server stops.
     pub async fn offered(&self, specs: Vec<HelperSpec>, cwd: &Path) -> Arc<[McpServerStatus]> {
         self.lookups.offered(&self.pool, specs, cwd).await
     }

@@ -16,28 +16,28 @@ use crate::policy;
 
 /// What may be looked at of a helper that has a process.
 #[derive(Debug, Clone)]
-pub struct View {
-    pub life: watch::Receiver<Life>,
+pub(crate) struct View {
+    pub(crate) life: watch::Receiver<Life>,
     /// The guard, below which everything of the helper is.
-    pub guard: Option<Process>,
-    pub stderr: Arc<Mutex<Ring>>,
-    pub stdin: WeakInput,
+    pub(crate) guard: Option<Process>,
+    pub(crate) stderr: Arc<Mutex<Ring>>,
+    pub(crate) stdin: WeakInput,
 }
 
 impl View {
     /// The process that was started, while it runs.
-    pub fn pid(&self) -> Option<i32> {
+    pub(crate) fn pid(&self) -> Option<i32> {
         let life = self.life.borrow();
         life.pid.filter(|_| life.ended.is_none())
     }
 
     /// Messages that wait to be written.
-    pub fn queued(&self) -> usize {
+    pub(crate) fn queued(&self) -> usize {
         self.stdin.queued()
     }
 
     /// The last lines that it wrote to stderr.
-    pub fn stderr(&self) -> String {
+    pub(crate) fn stderr(&self) -> String {
         let ring = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
         ring.tail(policy::HELPER_STDERR_TAIL_LINES, policy::HELPER_STDERR_TAIL_BYTES)
     }
@@ -66,12 +66,12 @@ impl Census {
     }
 
     /// What descends from `root`, without it; parents before their children. Nothing where its pid is another's by now.
-    pub fn below(&self, root: &Process) -> Vec<HelperProcess> {
+    pub(crate) fn below(&self, root: &Process) -> Vec<HelperProcess> {
         self.pids_below(root).into_iter().filter_map(|pid| self.about(pid)).collect()
     }
 
     /// The numbers of what [`Census::below`] tells of.
-    pub fn pids_below(&self, root: &Process) -> Vec<Pid> {
+    pub(crate) fn pids_below(&self, root: &Process) -> Vec<Pid> {
         if self.found.get(&root.pid).is_none_or(|found| found.started != root.started) {
             return Vec::new();
         }

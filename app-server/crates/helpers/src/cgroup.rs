@@ -12,7 +12,7 @@ use super::mark::{CGROUP, StartMark};
 
 /// The server's own cgroup folder, parent of its helpers'. Removed by [`Parent::remove`].
 #[derive(Debug)]
-pub struct Parent {
+pub(crate) struct Parent {
     folder: PathBuf,
 }
 
@@ -21,7 +21,7 @@ impl Parent {
     ///
     /// # Errors
     /// There is no cgroup v2, it cannot be written, or it has no `cgroup.kill` (Linux before 5.14).
-    pub fn make(name: &str) -> io::Result<Self> {
+    pub(crate) fn make(name: &str) -> io::Result<Self> {
         let mounts = fs::read_to_string("/proc/self/mountinfo")?;
         let own = fs::read_to_string("/proc/self/cgroup")?;
         let (mount, root) = mount(&mounts).ok_or_else(|| io::Error::other("no cgroup v2 is mounted"))?;
@@ -55,7 +55,7 @@ impl Parent {
     }
 
     /// The folder of the cgroup that this process is in, in which this one was made.
-    pub fn place(&self) -> Option<&Path> {
+    pub(crate) fn place(&self) -> Option<&Path> {
         self.folder.parent()
     }
 
@@ -63,7 +63,7 @@ impl Parent {
     ///
     /// # Errors
     /// The folder cannot be made.
-    pub fn child(&self, name: &str) -> io::Result<Group> {
+    pub(crate) fn child(&self, name: &str) -> io::Result<Group> {
         let folder = self.folder.join(name);
         fs::create_dir(&folder)?;
         Ok(Group { folder })
@@ -74,7 +74,7 @@ impl Parent {
     ///
     /// # Errors
     /// They cannot have it.
-    pub fn pass_on(&self, controller: &str) -> io::Result<()> {
+    pub(crate) fn pass_on(&self, controller: &str) -> io::Result<()> {
         let has = |folder: &Path| {
             fs::read_to_string(folder.join("cgroup.controllers"))
                 .is_ok_and(|all| all.split_ascii_whitespace().any(|one| one == controller))
@@ -98,25 +98,25 @@ impl Parent {
     }
 
     /// Removes the folder with all that is in it. Groups that still have processes stay.
-    pub fn remove(&self) {
+    pub(crate) fn remove(&self) {
         remove_tree(&self.folder);
     }
 }
 
 /// The cgroup of one helper. Removed on drop, when it has no process left.
 #[derive(Debug)]
-pub struct Group {
+pub(crate) struct Group {
     folder: PathBuf,
 }
 
 impl Group {
     /// Its folder.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Whether `pid` is, or as a zombie was, in it.
-    pub fn has(&self, pid: Pid) -> bool {
+    pub(crate) fn has(&self, pid: Pid) -> bool {
         let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
         self.folder
             .file_name()
@@ -130,7 +130,7 @@ impl Group {
     ///
     /// # Errors
     /// It has no such controller.
-    pub fn limit_memory(&self, bytes: u64) -> io::Result<()> {
+    pub(crate) fn limit_memory(&self, bytes: u64) -> io::Result<()> {
         self.write("memory.max", &bytes.to_string())?;
         self.write("memory.oom.group", "1")?;
         match self.write("memory.swap.max", "0") {
@@ -144,17 +144,17 @@ impl Group {
     ///
     /// # Errors
     /// It has no such controller.
-    pub fn limit_processes(&self, most: u64) -> io::Result<()> {
+    pub(crate) fn limit_processes(&self, most: u64) -> io::Result<()> {
         self.write("pids.max", &most.to_string())
     }
 
     /// How many of its processes the kernel killed for want of memory.
-    pub fn memory_kills(&self) -> u64 {
+    pub(crate) fn memory_kills(&self) -> u64 {
         self.events("memory.events", "oom_kill")
     }
 
     /// How many processes it could not start because of their limit.
-    pub fn refused_forks(&self) -> u64 {
+    pub(crate) fn refused_forks(&self) -> u64 {
         self.events("pids.events", "max")
     }
 
@@ -171,7 +171,7 @@ impl Group {
     }
 
     /// SIGKILL to everything in it, in one step.
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         kill(&self.folder);
     }
 }
@@ -183,14 +183,14 @@ impl Drop for Group {
 }
 
 /// SIGKILL to every process of the cgroup at `folder` and of those below it.
-pub fn kill(folder: &Path) {
+pub(crate) fn kill(folder: &Path) {
     let file = fs::OpenOptions::new().write(true).open(folder.join("cgroup.kill"));
     // An error says that the group is gone.
     let _ = file.and_then(|mut file| file.write_all(b"1"));
 }
 
 /// Removes the group of a helper whose server is gone, and, with the last of them, the server's.
-pub fn remove_abandoned(folder: &Path) {
+pub(crate) fn remove_abandoned(folder: &Path) {
     remove_tree(folder);
     if let Some(parent) = folder.parent() {
         // Refused while another guard's group is in it; that guard comes here too.
@@ -200,7 +200,7 @@ pub fn remove_abandoned(folder: &Path) {
 
 /// Kills what is in the groups of former servers of this home, wherever in the hierarchy they are (a new login has a new
 /// scope), and removes those that are empty. Returns how many were met.
-pub fn end_former(mine: StartMark) -> usize {
+pub(crate) fn end_former(mine: StartMark) -> usize {
     let Ok(mounts) = fs::read_to_string("/proc/self/mountinfo") else { return 0 };
     let Some((root, _)) = mount(&mounts) else { return 0 };
     end_former_below(&root, mine)

@@ -22,32 +22,32 @@ use super::mark::Mark;
 use super::stages::Stage;
 
 /// The first argument that makes the skein program a guard.
-pub const COMMAND: &str = "__guard";
+pub(crate) const COMMAND: &str = "__guard";
 /// The name of a guard for the kernel and `ps -o comm`, wherever its program lies.
-pub const NAME: &std::ffi::CStr = c"skein-guard";
+pub(crate) const NAME: &std::ffi::CStr = c"skein-guard";
 
 /// What a guard is to start, and how it ends it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plan {
-    pub command: OsString,
-    pub args: Vec<OsString>,
+pub(crate) struct Plan {
+    pub(crate) command: OsString,
+    pub(crate) args: Vec<OsString>,
     /// The whole environment of the helper.
-    pub env: Vec<(OsString, OsString)>,
-    pub cwd: OsString,
+    pub(crate) env: Vec<(OsString, OsString)>,
+    pub(crate) cwd: OsString,
     /// The folder of the helper's cgroup, made by the server.
-    pub cgroup: Option<OsString>,
+    pub(crate) cgroup: Option<OsString>,
     /// Without its cgroup the helper must not run.
-    pub cgroup_forced: bool,
+    pub(crate) cgroup_forced: bool,
     /// It gets a PID namespace.
-    pub namespace: bool,
+    pub(crate) namespace: bool,
     /// What each of its processes is limited to.
-    pub limits: HelperLimits,
+    pub(crate) limits: HelperLimits,
     /// The soft limit of descriptors that programs of the user have.
-    pub soft_files: Option<u64>,
+    pub(crate) soft_files: Option<u64>,
     /// What all its processes carry.
-    pub mark: Mark,
+    pub(crate) mark: Mark,
     /// Each wait between two stages of ending.
-    pub grace: Duration,
+    pub(crate) grace: Duration,
 }
 
 impl fmt::Debug for Plan {
@@ -72,7 +72,7 @@ impl Plan {
 ///
 /// # Errors
 /// The guard is gone, or the system is out of descriptors or memory.
-pub fn send_plan(to: BorrowedFd<'_>, plan: &Plan, pipes: [BorrowedFd<'_>; 3]) -> io::Result<()> {
+pub(crate) fn send_plan(to: BorrowedFd<'_>, plan: &Plan, pipes: [BorrowedFd<'_>; 3]) -> io::Result<()> {
     let file = plan.file()?;
     let [input, output, error] = pipes.map(|pipe| pipe.as_raw_fd());
     let rights = [input, output, error, file.as_raw_fd()];
@@ -85,7 +85,7 @@ pub fn send_plan(to: BorrowedFd<'_>, plan: &Plan, pipes: [BorrowedFd<'_>; 3]) ->
 ///
 /// # Errors
 /// The server is gone, or what it sent is no plan.
-pub fn receive_plan(from: &UnixStream) -> io::Result<(Plan, [OwnedFd; 3])> {
+pub(crate) fn receive_plan(from: &UnixStream) -> io::Result<(Plan, [OwnedFd; 3])> {
     let mut byte = [0];
     let mut data = [IoSliceMut::new(&mut byte)];
     let mut space = nix::cmsg_space!([RawFd; 4]);
@@ -109,7 +109,7 @@ pub fn receive_plan(from: &UnixStream) -> io::Result<(Plan, [OwnedFd; 3])> {
 
 /// What the server wants of a running guard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub(crate) enum Order {
     /// End the helper in stages. The server has closed its end of the helper's standard input.
     Stop,
     /// Go to SIGKILL now.
@@ -118,7 +118,7 @@ pub enum Order {
 
 impl Order {
     /// As it goes over the socket.
-    pub fn byte(self) -> u8 {
+    pub(crate) fn byte(self) -> u8 {
         match self {
             Self::Stop => b's',
             Self::Kill => b'k',
@@ -126,14 +126,14 @@ impl Order {
     }
 
     /// `None` for a byte that is no order.
-    pub fn from_byte(byte: u8) -> Option<Self> {
+    pub(crate) fn from_byte(byte: u8) -> Option<Self> {
         [Self::Stop, Self::Kill].into_iter().find(|order| order.byte() == byte)
     }
 }
 
 /// A step of turning a forked child into the helper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// Entering the cgroup; when it fails the helper runs without one, unless it is forced.
     Cgroup,
     /// Making the PID namespace.
@@ -154,7 +154,7 @@ pub enum Step {
 
 impl Step {
     /// Every step, in order.
-    pub const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Cgroup,
         Self::Namespace,
         Self::Prepare,
@@ -166,7 +166,7 @@ impl Step {
     ];
 
     /// The word for the wire.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Cgroup => "cgroup",
             Self::Namespace => "namespace",
@@ -186,7 +186,7 @@ impl Step {
 
 /// How the helper's main process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
+pub(crate) enum Exit {
     /// With this code.
     Code(i32),
     /// By this signal.
@@ -207,7 +207,7 @@ impl std::fmt::Display for Exit {
 
 /// What a guard tells the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Report {
+pub(crate) enum Report {
     /// The program runs, with this pid.
     Started(i32),
     /// A step failed with this errno. The helper runs on only after [`Step::Cgroup`], where that is not forced.
@@ -220,7 +220,7 @@ pub enum Report {
 
 impl Report {
     /// As a line, with its end.
-    pub fn line(self) -> String {
+    pub(crate) fn line(self) -> String {
         match self {
             Self::Started(pid) => format!("started {pid}\n"),
             Self::Failed(step, errno) => format!("failed {} {errno}\n", step.word()),
@@ -234,7 +234,7 @@ impl Report {
     }
 
     /// Reads a line without its end; `None` when it is no report.
-    pub fn parse(line: &str) -> Option<Self> {
+    pub(crate) fn parse(line: &str) -> Option<Self> {
         let mut words = line.split(' ');
         let report = match (words.next()?, words.next()?) {
             ("started", pid) => Self::Started(pid.parse().ok()?),

@@ -33,26 +33,26 @@ pub struct ProcessCounts {
 }
 
 #[derive(Debug, Default)]
-pub struct Counters {
-    pub guards: Arc<Count>,
+pub(crate) struct Counters {
+    pub(crate) guards: Arc<Count>,
     /// Dead guards whose orphans are being ended.
-    pub hunts: Arc<Count>,
-    pub by_guard: Arc<Count>,
-    pub by_cgroup: Arc<Count>,
-    pub by_namespace: Arc<Count>,
-    pub starting: Arc<Count>,
-    pub ready: Arc<Count>,
-    pub stopping: Arc<Count>,
-    pub started: AtomicU64,
-    pub stopped: AtomicU64,
-    pub killed: AtomicU64,
+    pub(crate) hunts: Arc<Count>,
+    pub(crate) by_guard: Arc<Count>,
+    pub(crate) by_cgroup: Arc<Count>,
+    pub(crate) by_namespace: Arc<Count>,
+    pub(crate) starting: Arc<Count>,
+    pub(crate) ready: Arc<Count>,
+    pub(crate) stopping: Arc<Count>,
+    pub(crate) started: AtomicU64,
+    pub(crate) stopped: AtomicU64,
+    pub(crate) killed: AtomicU64,
     /// From being told to end to the zero.
-    pub zeros: Durations,
+    pub(crate) zeros: Durations,
 }
 
 impl Counters {
     /// The numbers of now.
-    pub fn now(&self) -> ProcessCounts {
+    pub(crate) fn now(&self) -> ProcessCounts {
         let now = |count: &Count| count.0.load(Ordering::Relaxed);
         let total = |count: &AtomicU64| count.load(Ordering::Relaxed);
         ProcessCounts {
@@ -73,14 +73,14 @@ impl Counters {
 
 /// How many [`Counted`] of it are alive.
 #[derive(Debug, Default)]
-pub struct Count(AtomicUsize);
+pub(crate) struct Count(AtomicUsize);
 
 impl Count {
-    pub fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         u64::try_from(self.0.load(Ordering::Relaxed)).unwrap_or(u64::MAX)
     }
 
-    pub fn one_more(self: &Arc<Self>) -> Counted {
+    pub(crate) fn one_more(self: &Arc<Self>) -> Counted {
         self.0.fetch_add(1, Ordering::Relaxed);
         Counted(Arc::clone(self))
     }
@@ -88,7 +88,7 @@ impl Count {
 
 /// Counts as one until it is dropped.
 #[derive(Debug)]
-pub struct Counted(Arc<Count>);
+pub(crate) struct Counted(Arc<Count>);
 
 impl Drop for Counted {
     fn drop(&mut self) {

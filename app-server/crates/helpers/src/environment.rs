@@ -10,10 +10,10 @@ const ALLOWED_BEGINNINGS: &[&str] = &["LC_"];
 /// Names that a guard gets: where the libraries of its program are.
 const OF_GUARDS: &[&str] = &["LD_LIBRARY_PATH"];
 /// Carries a value that only one helper's tree has, so that its processes can be told from others.
-pub const MARK: &str = "SKEIN_HELPER";
+pub(crate) const MARK: &str = "SKEIN_HELPER";
 
 /// The environment of a helper: of `inherited` what is allowed or `named`, then `configured`, which wins, then the mark.
-pub fn build(
+pub(crate) fn build(
     inherited: impl Iterator<Item = (OsString, OsString)>,
     named: &[String],
     configured: &BTreeMap<String, String>,
@@ -29,7 +29,7 @@ pub fn build(
 }
 
 /// The environment of a guard: of `inherited` what its program cannot start without, and the mark of its helper.
-pub fn of_guard(
+pub(crate) fn of_guard(
     inherited: impl Iterator<Item = (OsString, OsString)>,
     mark: &str,
 ) -> BTreeMap<OsString, OsString> {
@@ -40,7 +40,7 @@ pub fn of_guard(
 }
 
 /// Whether every helper gets the variable of this name.
-pub fn is_allowed(name: &str) -> bool {
+pub(crate) fn is_allowed(name: &str) -> bool {
     ALLOWED.contains(&name) || ALLOWED_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
 }
 

@@ -36,7 +36,7 @@ pub fn run_if_asked() -> Option<ExitCode> {
 
 /// The whole life of a guard. Its exit code says only whether it could work at all.
 #[must_use]
-pub fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     match Guard::start().and_then(Guard::run) {
         Ok(()) => ExitCode::SUCCESS,
         // Nobody reads what a guard prints; the server sees the socket close and ends what may be left.

@@ -26,11 +26,11 @@ use crate::policy;
 
 /// What a hunt came to.
 #[derive(Debug, Default)]
-pub struct Hunt {
+pub(crate) struct Hunt {
     /// Who was known and killed; they may be on their way out.
-    pub killed: HashSet<(Pid, u64)>,
+    pub(crate) killed: HashSet<(Pid, u64)>,
     /// When it ended nobody else was left.
-    pub sure: bool,
+    pub(crate) sure: bool,
 }
 
 /// Who has a pid.
@@ -45,7 +45,7 @@ enum Found {
 
 /// Until nobody whom `wanted` knows is left, or `deadline`. `wanted` is asked while the process with this pid is held by a
 /// descriptor. Those of `spared` are not asked for.
-pub fn kill_all(spared: &HashSet<Pid>, deadline: Instant, wanted: impl Fn(Pid) -> bool) -> Hunt {
+pub(crate) fn kill_all(spared: &HashSet<Pid>, deadline: Instant, wanted: impl Fn(Pid) -> bool) -> Hunt {
     let mut hunt = Hunt::default();
     // Before the walk: who is born behind it is new.
     let mut seen = newest();

@@ -22,11 +22,11 @@ pub struct Input {
 
 /// Looks at an [`Input`] without keeping it open.
 #[derive(Debug, Clone)]
-pub struct WeakInput(mpsc::WeakSender<Message>);
+pub(crate) struct WeakInput(mpsc::WeakSender<Message>);
 
 /// The other end, for the task that writes.
 #[derive(Debug)]
-pub struct InputEnd {
+pub(crate) struct InputEnd {
     queue: mpsc::Receiver<Message>,
     room: [Arc<Semaphore>; 2],
     refused: CancellationToken,
@@ -34,15 +34,15 @@ pub struct InputEnd {
 
 /// A message and the room that it takes until it is written.
 #[derive(Debug)]
-pub struct Message {
+pub(crate) struct Message {
     /// Its bytes.
-    pub bytes: Bytes,
+    pub(crate) bytes: Bytes,
     _room: OwnedSemaphorePermit,
 }
 
 /// Room for one message, in its place among those that wait.
 #[derive(Debug)]
-pub struct Place {
+pub(crate) struct Place {
     slot: mpsc::OwnedPermit<Message>,
     room: OwnedSemaphorePermit,
 }
@@ -54,7 +54,7 @@ pub struct Closed;
 
 /// Both ends of a new queue.
 #[must_use]
-pub fn input() -> (Input, InputEnd) {
+pub(crate) fn input() -> (Input, InputEnd) {
     let (sender, queue) = mpsc::channel(policy::HELPER_INPUT_QUEUE);
     let room = Arc::new(Semaphore::new(policy::HELPER_INPUT_BYTES));
     let notices = Arc::new(Semaphore::new(policy::HELPER_NOTICE_BYTES));
@@ -69,7 +69,7 @@ impl Input {
     ///
     /// # Errors
     /// The helper takes no more input.
-    pub async fn room_for(&self, bytes: usize) -> Result<Place, Closed> {
+    pub(crate) async fn room_for(&self, bytes: usize) -> Result<Place, Closed> {
         let room = Arc::clone(&self.room).acquire_many_owned(share(bytes, policy::HELPER_INPUT_BYTES));
         let room = room.await.map_err(|_| Closed)?;
         let slot = self.queue.clone().reserve_owned().await.map_err(|_| Closed)?;
@@ -86,7 +86,7 @@ impl Input {
     }
 
     /// Puts a message that is worth no wait; `false` when it was left out.
-    pub fn notify(&self, bytes: Bytes) -> bool {
+    pub(crate) fn notify(&self, bytes: Bytes) -> bool {
         let share = share(bytes.len(), policy::HELPER_NOTICE_BYTES);
         let Ok(room) = Arc::clone(&self.notices).try_acquire_many_owned(share) else { return false };
         self.queue.try_send(Message { bytes, _room: room }).is_ok()
@@ -96,19 +96,19 @@ impl Input {
     ///
     /// # Errors
     /// The helper takes no more input.
-    pub async fn room_for_notice(&self, bytes: usize) -> Result<(), Closed> {
+    pub(crate) async fn room_for_notice(&self, bytes: usize) -> Result<(), Closed> {
         let room = self.notices.acquire_many(share(bytes, policy::HELPER_NOTICE_BYTES)).await;
         room.map(drop).map_err(|_| Closed)
     }
 
     /// Until it is known that the helper has closed its end.
-    pub async fn refused(&self) {
+    pub(crate) async fn refused(&self) {
         self.refused.cancelled().await;
     }
 
     /// A look at it that does not keep it open.
     #[must_use]
-    pub fn downgrade(&self) -> WeakInput {
+    pub(crate) fn downgrade(&self) -> WeakInput {
         WeakInput(self.queue.downgrade())
     }
 }
@@ -116,26 +116,26 @@ impl Input {
 impl WeakInput {
     /// Messages that wait to be written.
     #[must_use]
-    pub fn queued(&self) -> usize {
+    pub(crate) fn queued(&self) -> usize {
         self.0.upgrade().map_or(0, |queue| queue.max_capacity() - queue.capacity())
     }
 }
 
 impl Place {
     /// Puts the message into its place.
-    pub fn take(self, bytes: Bytes) {
+    pub(crate) fn take(self, bytes: Bytes) {
         self.slot.send(Message { bytes, _room: self.room });
     }
 }
 
 impl InputEnd {
     /// The next message; `None` when nobody can send any more. Its room is free when it is dropped.
-    pub async fn next(&mut self) -> Option<Message> {
+    pub(crate) async fn next(&mut self) -> Option<Message> {
         self.queue.recv().await
     }
 
     /// Says that the helper has closed its end.
-    pub fn refuse(&self) {
+    pub(crate) fn refuse(&self) {
         self.refused.cancel();
     }
 }

@@ -28,16 +28,16 @@ use crate::policy;
 
 /// A guard that was just started: to be given a keeper, which reaps it.
 #[derive(Debug)]
-pub struct GuardHandle {
-    pub child: Child,
+pub(crate) struct GuardHandle {
+    pub(crate) child: Child,
     /// Readable when the guard has ended.
-    pub ended: AsyncFd<OwnedFd>,
-    pub control: UnixStream,
+    pub(crate) ended: AsyncFd<OwnedFd>,
+    pub(crate) control: UnixStream,
 }
 
 /// Keeps one guard, from its start until no process is left.
 #[derive(Debug)]
-pub struct Keeper {
+pub(crate) struct Keeper {
     host: Arc<ProcessHost>,
     spec: HelperSpec,
     child: Child,
@@ -60,24 +60,24 @@ pub struct Keeper {
 
 /// What a keeper is made from, beside the guard.
 #[derive(Debug)]
-pub struct Kept {
-    pub spec: HelperSpec,
-    pub cgroup: Option<Group>,
+pub(crate) struct Kept {
+    pub(crate) spec: HelperSpec,
+    pub(crate) cgroup: Option<Group>,
     /// What the cgroup keeps it to: it does not run outside then.
-    pub limits: HelperLimits,
-    pub cwd: String,
-    pub life: watch::Sender<Life>,
+    pub(crate) limits: HelperLimits,
+    pub(crate) cwd: String,
+    pub(crate) life: watch::Sender<Life>,
     /// Cancelled to have the helper ended.
-    pub stop: CancellationToken,
+    pub(crate) stop: CancellationToken,
     /// Cancelled to have it killed.
-    pub kill: CancellationToken,
+    pub(crate) kill: CancellationToken,
     /// Cancelled by the keeper when no process is left.
-    pub gone: CancellationToken,
+    pub(crate) gone: CancellationToken,
 }
 
 impl Keeper {
     /// The keeper of `guard`, not yet at work.
-    pub fn new(host: &Arc<ProcessHost>, guard: GuardHandle, kept: Kept) -> Self {
+    pub(crate) fn new(host: &Arc<ProcessHost>, guard: GuardHandle, kept: Kept) -> Self {
         let counters = &host.counters;
         counters.started.fetch_add(1, Ordering::Relaxed);
         let contained = match kept.cgroup {
@@ -108,7 +108,7 @@ impl Keeper {
     }
 
     /// Until no process is left.
-    pub async fn keep(mut self) {
+    pub(crate) async fn keep(mut self) {
         self.until_the_guard_ends().await;
         let survivors = self.settle().await;
         self.report_over(survivors);

@@ -53,7 +53,6 @@ pub mod trial;
 
 pub use all::Helpers;
 pub use census::Census;
-pub use counters::ProcessCounts;
 pub use error::{HelperError, ProcessError};
 pub use host::{HostOptions, ProcessHost};
 pub use input::Input;

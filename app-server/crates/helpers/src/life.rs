@@ -38,16 +38,16 @@ pub enum OnUnresponsive {
 
 /// What one helper's life goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rules {
+pub(crate) struct Rules {
     /// Without a sign of life for so long, with calls outstanding, it is unresponsive.
-    pub liveness: Duration,
+    pub(crate) liveness: Duration,
     /// And then.
-    pub on_unresponsive: OnUnresponsive,
+    pub(crate) on_unresponsive: OnUnresponsive,
 }
 
 /// What has happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
+pub(crate) enum Event {
     /// It is wanted.
     Begin,
     /// It takes calls.
@@ -72,7 +72,7 @@ pub enum Event {
 
 /// Whether another try may help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// It may.
     Passing,
     /// It will when somebody else has mended it: the server of a helper over HTTP is not there. To look for it costs little.
@@ -83,7 +83,7 @@ pub enum Fault {
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// Start it, and tell how that went.
     Start,
     /// End what runs of it, and tell when nothing is left.
@@ -104,7 +104,7 @@ pub enum Effect {
 
 /// What a helper's task has to do meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Duty {
+pub(crate) enum Duty {
     /// Bring it up.
     Start,
     /// Watch what runs.
@@ -119,7 +119,7 @@ pub enum Duty {
 
 /// One helper's life.
 #[derive(Debug, Clone)]
-pub struct Life {
+pub(crate) struct Life {
     rules: Rules,
     stage: Stage,
     /// The last failures, oldest first, none older than the breaker's window.
@@ -158,18 +158,18 @@ enum Then {
 
 impl Life {
     /// One that has not begun.
-    pub fn new(rules: Rules) -> Self {
+    pub(crate) fn new(rules: Rules) -> Self {
         let backoff = policy::HELPER_BACKOFF_FIRST;
         Self { rules, stage: Stage::Unborn, failures: VecDeque::new(), backoff }
     }
 
     /// What is done from now on about a helper that shows no life.
-    pub fn goes_by(&mut self, on_unresponsive: OnUnresponsive) {
+    pub(crate) fn goes_by(&mut self, on_unresponsive: OnUnresponsive) {
         self.rules.on_unresponsive = on_unresponsive;
     }
 
     /// Where it is, as everybody may see it.
-    pub fn state(&self) -> HelperState {
+    pub(crate) fn state(&self) -> HelperState {
         match self.stage {
             Stage::Unborn | Stage::Starting => HelperState::Starting,
             Stage::Up(up) if up.silent => HelperState::Unresponsive,
@@ -183,7 +183,7 @@ impl Life {
     }
 
     /// What its task has to do.
-    pub fn duty(&self) -> Duty {
+    pub(crate) fn duty(&self) -> Duty {
         match self.stage {
             Stage::Starting => Duty::Start,
             Stage::Up(_) => Duty::Watch,
@@ -194,7 +194,7 @@ impl Life {
     }
 
     /// When it wants to be asked again.
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.stage {
             Stage::Waiting(until) => Some(until),
             Stage::Up(up) if up.calls > 0 && !up.silent => {
@@ -210,13 +210,13 @@ impl Life {
     }
 
     /// Whether signs of life are looked for.
-    pub fn is_watched(&self) -> bool {
+    pub(crate) fn is_watched(&self) -> bool {
         matches!(self.stage, Stage::Up(up) if up.calls > 0)
     }
 
     /// Takes an event. What makes no sense now changes nothing.
     #[must_use]
-    pub fn step(&mut self, now: Instant, event: Event) -> Vec<Effect> {
+    pub(crate) fn step(&mut self, now: Instant, event: Event) -> Vec<Effect> {
         match event {
             Event::Begin => self.begin(),
             Event::Ready => self.ready(now),

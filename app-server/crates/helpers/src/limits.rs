@@ -26,7 +26,7 @@ pub struct HelperLimits {
 
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Limit {
+pub(crate) enum Limit {
     /// See [`HelperLimits::memory`].
     Memory,
     /// See [`HelperLimits::processes`].
@@ -51,11 +51,11 @@ impl Limit {
 
 /// Who keeps the limits of one helper.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Kept {
+pub(crate) struct Kept {
     /// What its processes are limited to, one by one.
-    pub by_process: HelperLimits,
+    pub(crate) by_process: HelperLimits,
     /// What its cgroup is limited to: it must not run outside.
-    pub by_group: HelperLimits,
+    pub(crate) by_group: HelperLimits,
 }
 
 /// Why the kernel's own limit of processes is not used.
@@ -67,7 +67,7 @@ impl HelperLimits {
     ///
     /// # Errors
     /// A limit that nobody can keep.
-    pub fn put_on(
+    pub(crate) fn put_on(
         self,
         helper: &str,
         parent: Option<&Parent>,
@@ -96,7 +96,7 @@ impl HelperLimits {
     ///
     /// # Errors
     /// With the step: the system does not permit it to this user.
-    pub fn set(self) -> Result<(), (Step, io::Error)> {
+    pub(crate) fn set(self) -> Result<(), (Step, io::Error)> {
         let both = |most| Rlimit { current: Some(most), maximum: Some(most) };
         // Not the address space (RLIMIT_AS): programs reserve many GiB of it that they never use.
         let memory = self.memory.map_or(Ok(()), |most| setrlimit(Resource::Data, both(most)));
@@ -108,7 +108,7 @@ impl HelperLimits {
     }
 
     /// That `limit` of `helper` cannot be kept.
-    pub fn refused(&self, helper: &str, limit: Limit, reason: String) -> ProcessError {
+    pub(crate) fn refused(&self, helper: &str, limit: Limit, reason: String) -> ProcessError {
         let value = match limit {
             Limit::Memory => self.memory.map(|bytes| format!("\"{}\"", Size(bytes))),
             Limit::Processes => self.processes.map(|most| most.to_string()),
@@ -120,7 +120,7 @@ impl HelperLimits {
     }
 
     /// What of these `group` was stopped by, in words that follow how its helper ended.
-    pub fn hit_in(&self, group: &Group) -> String {
+    pub(crate) fn hit_in(&self, group: &Group) -> String {
         let mut said = String::new();
         if let Some(bytes) = self.memory.filter(|_| group.memory_kills() > 0) {
             said = format!(

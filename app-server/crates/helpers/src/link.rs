@@ -17,7 +17,7 @@ const STDERR_TAIL: &str = "; its stderr ends with:\n";
 
 /// A helper that has been started, or can be asked.
 #[derive(Debug)]
-pub enum Link {
+pub(crate) enum Link {
     /// Ours to end.
     Process(HelperProcess),
     /// There is nothing to end but our session.
@@ -26,7 +26,7 @@ pub enum Link {
 
 /// What a session goes over.
 #[derive(Debug)]
-pub enum Wire {
+pub(crate) enum Wire {
     /// Lines.
     Pipes(Pipes),
     /// Requests to this address.
@@ -35,7 +35,7 @@ pub enum Wire {
 
 /// What is ours of a helper that somebody else runs.
 #[derive(Debug)]
-pub struct HttpLink {
+pub(crate) struct HttpLink {
     name: String,
     stop: CancellationToken,
     kill: CancellationToken,
@@ -49,7 +49,7 @@ impl Link {
     ///
     /// # Errors
     /// Why that cannot be, for the user, and whether another try may help.
-    pub fn start(
+    pub(crate) fn start(
         host: &Arc<ProcessHost>,
         spec: &HelperSpec,
         cwd: &Path,
@@ -82,7 +82,7 @@ impl Link {
     }
 
     /// What may be looked at of its process, where there is one.
-    pub fn view(&self, wire: &Wire) -> Option<View> {
+    pub(crate) fn view(&self, wire: &Wire) -> Option<View> {
         match (self, wire) {
             (Self::Process(process), Wire::Pipes(pipes)) => Some(process.view(pipes)),
             (Self::Process(_), Wire::Web(..)) | (Self::Http(_), _) => None,
@@ -90,7 +90,7 @@ impl Link {
     }
 
     /// Until nothing more can come from the helper.
-    pub async fn broken(&self, line: &Line) {
+    pub(crate) async fn broken(&self, line: &Line) {
         match self {
             Self::Process(process) => {
                 let mut life = process.life();
@@ -105,7 +105,7 @@ impl Link {
     }
 
     /// Whether that is so.
-    pub fn is_broken(&self, line: &Line) -> bool {
+    pub(crate) fn is_broken(&self, line: &Line) -> bool {
         let ended = match self {
             Self::Process(process) => process.life().borrow().ended.is_some(),
             Self::Http(_) => false,
@@ -114,7 +114,7 @@ impl Link {
     }
 
     /// Why the line or the process ended, with the last lines of its stderr.
-    pub async fn reason(&self, line: &Line) -> String {
+    pub(crate) async fn reason(&self, line: &Line) -> String {
         let Self::Process(process) = self else { return line.why() };
         let mut life = process.life();
         let exit = async { life.wait_for(|life| life.ended.is_some()).await.ok()?.ended.clone() };
@@ -123,7 +123,7 @@ impl Link {
     }
 
     /// The same with the last lines of its stderr, where it has one.
-    pub fn with_stderr(&self, why: String) -> String {
+    pub(crate) fn with_stderr(&self, why: String) -> String {
         let said = match self {
             Self::Process(process) => process.stderr_tail(),
             Self::Http(_) => String::new(),
@@ -132,7 +132,7 @@ impl Link {
     }
 
     /// Whether what went wrong was about who we are.
-    pub fn is_about_credentials(&self) -> bool {
+    pub(crate) fn is_about_credentials(&self) -> bool {
         match self {
             Self::Process(_) => false,
             Self::Http(link) => link.trouble.is_about_credentials(),
@@ -140,7 +140,7 @@ impl Link {
     }
 
     /// Whether another try may help, after it did not become ready.
-    pub fn fault(&self) -> Fault {
+    pub(crate) fn fault(&self) -> Fault {
         match self {
             Self::Process(process) if process.life().borrow().lasting => Fault::Lasting,
             Self::Process(_) => Fault::Passing,
@@ -149,7 +149,7 @@ impl Link {
     }
 
     /// What all its processes are below, where there are any.
-    pub fn guard(&self) -> Option<Process> {
+    pub(crate) fn guard(&self) -> Option<Process> {
         match self {
             Self::Process(process) => process.guard(),
             Self::Http(_) => None,
@@ -157,7 +157,7 @@ impl Link {
     }
 
     /// Ends the helper and waits until nothing is left of it, or ends our session with it. Has a bound.
-    pub async fn stop(&self) -> ExitReport {
+    pub(crate) async fn stop(&self) -> ExitReport {
         match self {
             Self::Process(process) => process.stop().await,
             Self::Http(link) => {
@@ -175,7 +175,7 @@ impl Link {
 }
 
 /// A reason without the last lines of the helper's stderr.
-pub fn without_stderr(why: &str) -> &str {
+pub(crate) fn without_stderr(why: &str) -> &str {
     why.split_once(STDERR_TAIL).map_or(why, |(why, _)| why)
 }
 

@@ -17,18 +17,18 @@ use crate::policy;
 
 /// What one look has found of one helper.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Look {
+pub(crate) struct Look {
     /// Which look it was; 0 is none yet.
-    pub number: u64,
+    pub(crate) number: u64,
     /// What each of its processes has used, by pid. Any difference is a sign of life.
-    pub used: Vec<(i32, Used)>,
+    pub(crate) used: Vec<(i32, Used)>,
     /// A process of it, one that is not stopped, has an established TCP connection.
-    pub connected: bool,
+    pub(crate) connected: bool,
 }
 
 /// The helpers that are looked at.
 #[derive(Debug, Default)]
-pub struct Looks {
+pub(crate) struct Looks {
     watched: Mutex<Watched>,
     /// Rung when there will be nobody to be looked at any more.
     nobody: Notify,
@@ -55,11 +55,11 @@ struct Helper {
 
 /// A helper is looked at until this is dropped.
 #[derive(Debug)]
-pub struct Watch {
+pub(crate) struct Watch {
     looks: Arc<Looks>,
     id: u64,
     /// The last look.
-    pub seen: watch::Receiver<Look>,
+    pub(crate) seen: watch::Receiver<Look>,
 }
 
 impl Drop for Watch {
@@ -73,7 +73,7 @@ impl Drop for Watch {
 impl Looks {
     /// The task ends with the last helper that is looked at, and not after a pause, which spares the many calls that are
     /// short a look each.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut watched = self.watched();
         watched.closing = true;
         self.ring(&watched);
@@ -86,7 +86,12 @@ impl Looks {
     }
 
     /// Looks at what is below `guard` several times within `liveness`.
-    pub fn watch(self: &Arc<Self>, tasks: &Tasks, guard: Option<Process>, liveness: Duration) -> Watch {
+    pub(crate) fn watch(
+        self: &Arc<Self>,
+        tasks: &Tasks,
+        guard: Option<Process>,
+        liveness: Duration,
+    ) -> Watch {
         let every = liveness / policy::HELPER_LOOKS;
         let every = every.clamp(policy::HELPER_LOOK_LEAST, policy::HELPER_LOOK_MOST);
         let (told, seen) = watch::channel(Look::default());

@@ -19,7 +19,7 @@ type Look = BoxFuture<'static, Statuses>;
 
 /// The look that is under way, and what it looks at.
 #[derive(Default)]
-pub struct Lookups(Mutex<Option<(Vec<HelperSpec>, WeakShared<Look>)>>);
+pub(crate) struct Lookups(Mutex<Option<(Vec<HelperSpec>, WeakShared<Look>)>>);
 
 impl std::fmt::Debug for Lookups {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -29,7 +29,7 @@ impl std::fmt::Debug for Lookups {
 
 impl Lookups {
     /// See [`super::Helpers::offered`].
-    pub async fn offered(&self, pool: &Arc<Pool>, specs: Vec<HelperSpec>, cwd: &Path) -> Statuses {
+    pub(crate) async fn offered(&self, pool: &Arc<Pool>, specs: Vec<HelperSpec>, cwd: &Path) -> Statuses {
         let look = {
             let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let same = under_way.as_ref().filter(|(of, _)| *of == specs);
@@ -47,7 +47,7 @@ impl Lookups {
 }
 
 /// See [`super::Helpers::for_an_answer`].
-pub fn for_an_answer(pool: &Arc<Pool>, mut specs: Vec<HelperSpec>, cwd: &Path) -> HelperSet {
+pub(crate) fn for_an_answer(pool: &Arc<Pool>, mut specs: Vec<HelperSpec>, cwd: &Path) -> HelperSet {
     for spec in &mut specs {
         if pool.up(spec).is_none() {
             spec.linger = std::time::Duration::ZERO;

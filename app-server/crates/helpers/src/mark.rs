@@ -21,49 +21,49 @@ use super::environment;
 /// Bits of it that number a helper.
 const HELPER_BITS: u32 = 30;
 /// How the folder of a server's cgroups begins.
-pub const CGROUP: &str = "skein-";
+pub(crate) const CGROUP: &str = "skein-";
 
 /// One start of a server on a home.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct StartMark {
+pub(crate) struct StartMark {
     /// The home.
-    pub home: HomeMark,
+    pub(crate) home: HomeMark,
     start: u32,
 }
 
 impl StartMark {
     /// Another start each time; `random` tells them apart.
     #[must_use]
-    pub fn new(home: HomeMark, random: u64) -> Self {
+    pub(crate) fn new(home: HomeMark, random: u64) -> Self {
         // The low half of an identifier is its random one.
         Self { home, start: u32::try_from(random & u64::from(u32::MAX)).unwrap_or_default() }
     }
 
     /// What the folder of its cgroups is called.
     #[must_use]
-    pub fn cgroup(self) -> String {
+    pub(crate) fn cgroup(self) -> String {
         format!("{CGROUP}{}-{:08x}", self.home, self.start)
     }
 
     /// Whether the process carries a mark of this start, whichever helper's.
     #[must_use]
-    pub fn is_carried_by(self, pid: Pid) -> bool {
+    pub(crate) fn is_carried_by(self, pid: Pid) -> bool {
         Mark::carried_by(pid).any(|mark| mark.start == self)
     }
 }
 
 /// One helper of one start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Mark {
+pub(crate) struct Mark {
     /// The start of the server.
-    pub start: StartMark,
+    pub(crate) start: StartMark,
     helper: u32,
 }
 
 impl Mark {
     /// The helper with this number.
     #[must_use]
-    pub fn new(start: StartMark, helper: u32) -> Self {
+    pub(crate) fn new(start: StartMark, helper: u32) -> Self {
         Self { start, helper: helper & ((1 << HELPER_BITS) - 1) }
     }
 
@@ -71,7 +71,7 @@ impl Mark {
     ///
     /// # Errors
     /// Somebody above us has limited these already, and we are not root. The other two ways are left then.
-    pub fn set_limits(self) -> io::Result<()> {
+    pub(crate) fn set_limits(self) -> io::Result<()> {
         system::mark(self.limits())
     }
 
@@ -87,13 +87,13 @@ impl Mark {
 
     /// What the folder of its cgroup is called, below that of its start.
     #[must_use]
-    pub fn cgroup(self) -> String {
+    pub(crate) fn cgroup(self) -> String {
         format!("{:08x}", self.helper)
     }
 
     /// The marks that a process carries: as many as three, which differ only where one server runs below another's helper.
     /// What cannot be read is not there.
-    pub fn carried_by(pid: Pid) -> impl Iterator<Item = Self> {
+    pub(crate) fn carried_by(pid: Pid) -> impl Iterator<Item = Self> {
         let text = move |file: &str| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
         // Each is read only when it is asked for: whoever has the first may not live long enough for all.
         let limits = move || limits_in(&String::from_utf8_lossy(&text("limits"))).and_then(Self::from_limits);
@@ -114,7 +114,7 @@ impl fmt::Display for Mark {
 impl Mark {
     /// Reads what [`fmt::Display`] wrote.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-').map(|part| u64::from_str_radix(part, 16).ok());
         let (home, start, helper) = (parts.next()??, parts.next()??, parts.next()??);
         let start = StartMark { home: HomeMark::from_number(home), start: u32::try_from(start).ok()? };

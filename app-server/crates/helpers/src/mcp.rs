@@ -39,14 +39,14 @@ use tokio_util::sync::CancellationToken;
 use crate::counters::Count;
 use crate::policy;
 
-pub use callers::Caller;
-pub use http::{Trouble, Web};
-pub use offers::Offers;
-pub use open::Asked;
+pub(crate) use callers::Caller;
+pub(crate) use http::{Trouble, Web};
+pub(crate) use offers::Offers;
+pub(crate) use open::Asked;
 
 /// A session that has begun. Dropping it closes the transport.
 #[derive(Debug)]
-pub struct Session {
+pub(crate) struct Session {
     peer: Peer<RoleClient>,
     _service: RunningService<RoleClient, Client>,
     line: Line,
@@ -59,18 +59,18 @@ pub struct Session {
     trouble: Option<Trouble>,
     activity: Activity,
     /// What the helper says about itself.
-    pub info: Option<McpServerInfo>,
+    pub(crate) info: Option<McpServerInfo>,
     /// What it says of the use of its tools.
-    pub instructions: Option<String>,
+    pub(crate) instructions: Option<String>,
     /// What it says it can do.
-    pub capabilities: Option<Value>,
+    pub(crate) capabilities: Option<Value>,
 }
 
 /// The state of the line to a helper.
 #[derive(Debug, Clone)]
-pub struct Line {
+pub(crate) struct Line {
     /// Cancelled when nothing more will come from the helper.
-    pub closed: CancellationToken,
+    pub(crate) closed: CancellationToken,
     why: Arc<OnceLock<String>>,
     suspected: Arc<OnceLock<&'static str>>,
     /// How often something came.
@@ -86,7 +86,7 @@ pub struct Line {
 
 /// How a call ended that got no result.
 #[derive(Debug)]
-pub enum CallFault {
+pub(crate) enum CallFault {
     /// The caller gave up; the helper is being told.
     Cancelled,
     /// The line closed.
@@ -110,22 +110,22 @@ pub enum CallFault {
 
 /// One call of a tool.
 #[derive(Debug)]
-pub struct ToolCall {
+pub(crate) struct ToolCall {
     /// The tool's name.
-    pub tool: String,
+    pub(crate) tool: String,
     /// Its arguments.
-    pub arguments: Option<Map<String, Value>>,
+    pub(crate) arguments: Option<Map<String, Value>>,
     /// What the caller sends beside them (`_meta`).
-    pub meta: Option<Map<String, Value>>,
+    pub(crate) meta: Option<Map<String, Value>>,
     /// Where the helper's progress messages go. Full: they are left out.
-    pub progress: Option<mpsc::Sender<String>>,
+    pub(crate) progress: Option<mpsc::Sender<String>>,
     /// Who calls.
-    pub caller: Option<Caller>,
+    pub(crate) caller: Option<Caller>,
 }
 
 impl Line {
     /// Of a helper that is started for this directory.
-    pub fn new(home: PathBuf) -> Self {
+    pub(crate) fn new(home: PathBuf) -> Self {
         let (why, suspected, heard) = (Arc::default(), Arc::default(), Arc::default());
         let (callers, asking, pages) = (Callers::new(home), Arc::default(), Pages::default());
         let (closed, hidden) = (CancellationToken::new(), Hidden::default());
@@ -133,12 +133,12 @@ impl Line {
     }
 
     /// The same, which shows none of these.
-    pub fn hiding(self, hidden: Hidden) -> Self {
+    pub(crate) fn hiding(self, hidden: Hidden) -> Self {
         Self { hidden, ..self }
     }
 
     /// Why the line closed.
-    pub fn why(&self) -> String {
+    pub(crate) fn why(&self) -> String {
         let suspected = || (*self.suspected.get().unwrap_or(&"it closed its output")).to_owned();
         self.why.get().cloned().unwrap_or_else(suspected)
     }
@@ -149,17 +149,17 @@ impl Line {
     }
 
     /// Whether it just ended, without anything being wrong with what came over it.
-    pub fn ended_quietly(&self) -> bool {
+    pub(crate) fn ended_quietly(&self) -> bool {
         self.why.get().is_none()
     }
 
     /// How often something has come from the helper: while this rises it is alive.
-    pub fn heard(&self) -> u64 {
+    pub(crate) fn heard(&self) -> u64 {
         self.heard.load(Ordering::Relaxed)
     }
 
     /// Whether a user keeps the helper waiting: it may well be silent.
-    pub fn waits_for_a_user(&self) -> bool {
+    pub(crate) fn waits_for_a_user(&self) -> bool {
         self.asking.now() > 0
     }
 
@@ -183,7 +183,7 @@ impl Session {
     ///
     /// # Errors
     /// [`CallFault`]. A tool's own failure is a result with `is_error`.
-    pub async fn call(
+    pub(crate) async fn call(
         &self,
         call: ToolCall,
         cancel: &CancellationToken,
@@ -194,7 +194,7 @@ impl Session {
     }
 
     /// Until the helper says that its tools or resources have changed; not again at once. Can be cancelled without loss.
-    pub async fn changed(&self) {
+    pub(crate) async fn changed(&self) {
         let rest_until = || self.rest_until.lock().unwrap_or_else(PoisonError::into_inner);
         let until = *rest_until();
         if let Some(until) = until {

@@ -21,7 +21,11 @@ use super::guard::Failure;
 /// The whole life of the namespace's first process: lets a child become `helper`, reaps whatever there is, and tells the guard
 /// how that child ended. Ends when nothing is left in the namespace, and with the guard. What fails is said to `say`, whose
 /// end is the moment of execve(2). `helper` owns its pipes: here they are closed, so that their end is the helper's alone.
-pub fn be_init<W: Write>(mut tell: PipeWriter, mut say: W, helper: impl FnOnce(&mut W) -> Failure) -> ! {
+pub(crate) fn be_init<W: Write>(
+    mut tell: PipeWriter,
+    mut say: W,
+    helper: impl FnOnce(&mut W) -> Failure,
+) -> ! {
     // SAFETY: this process has one thread, so the child may do whatever it likes.
     let forked = set_up(&tell).and_then(|()| Ok(unsafe { fork() }?));
     let failure = match forked {
@@ -63,12 +67,12 @@ fn reap_until_none(helper: Pid, tell: &mut PipeWriter) {
 }
 
 /// The helper as the guard sees it: the first child of the namespace's first process.
-pub fn helper_of(init: Pid) -> Option<Pid> {
+pub(crate) fn helper_of(init: Pid) -> Option<Pid> {
     proc::all().find(|process| process.parent == init).map(|process| process.pid)
 }
 
 /// Bytes of what is told about an end.
-pub const TOLD: usize = 5;
+pub(crate) const TOLD: usize = 5;
 
 fn encode(exit: Exit) -> [u8; TOLD] {
     let (kind, number) = match exit {
@@ -81,7 +85,7 @@ fn encode(exit: Exit) -> [u8; TOLD] {
 }
 
 /// Reads what the first process of a namespace has told.
-pub fn decode([kind, number @ ..]: [u8; TOLD]) -> Exit {
+pub(crate) fn decode([kind, number @ ..]: [u8; TOLD]) -> Exit {
     let number = i32::from_le_bytes(number);
     if kind == b'c' { Exit::Code(number) } else { Exit::Signal(number) }
 }

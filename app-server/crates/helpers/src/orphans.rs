@@ -12,11 +12,11 @@ use crate::policy;
 
 /// How to tell the orphans of a guard from processes that are none of ours.
 #[derive(Debug)]
-pub struct Orphans<'a> {
+pub(crate) struct Orphans<'a> {
     /// The guard and the helper itself; both lead sessions.
-    pub leaders: Vec<Pid>,
+    pub(crate) leaders: Vec<Pid>,
     /// Their cgroup.
-    pub group: Option<&'a Group>,
+    pub(crate) group: Option<&'a Group>,
 }
 
 /// What one look found.
@@ -29,7 +29,7 @@ struct Pass {
 
 impl Orphans<'_> {
     /// Kills and reaps until none is left, or the time for it is over. Returns how many are left.
-    pub async fn end(&self, host: &ProcessHost) -> usize {
+    pub(crate) async fn end(&self, host: &ProcessHost) -> usize {
         // Told before the first look: from then on nobody else reaps what is looked for.
         let _hunt = host.counters.hunts.one_more();
         let clock = host.options.clock;
@@ -86,7 +86,7 @@ impl Orphans<'_> {
 }
 
 /// Reaps the zombie `pid`. `false` when there is none.
-pub fn reap(pid: Pid) -> bool {
+pub(crate) fn reap(pid: Pid) -> bool {
     rustix::process::Pid::from_raw(pid.as_raw())
         .is_some_and(|pid| matches!(rustix::process::waitpid(Some(pid), WaitOptions::NOHANG), Ok(Some(_))))
 }

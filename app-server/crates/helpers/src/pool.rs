@@ -22,17 +22,18 @@ mod lease;
 mod listing;
 
 #[cfg(any(test, feature = "testing"))]
-pub mod double;
+pub(crate) mod double;
 #[cfg(test)]
-pub mod tests;
+pub(crate) mod tests;
 
 use book::{Book, Entry, LeaseId, Left, Number, Standing};
-pub use key::{Key, Program, Scope};
-pub use lease::{Hold, Lease};
+pub use key::Program;
+pub(crate) use key::{Key, Scope};
+pub(crate) use lease::{Hold, Lease};
 
 /// The instances of one server.
 #[derive(Debug)]
-pub struct Pool {
+pub(crate) struct Pool {
     pub(super) host: Arc<ProcessHost>,
     /// No await, no look at a disk and no other lock but an instance's `told` under it.
     book: Mutex<Book<Arc<Instance>, Lessee>>,
@@ -42,16 +43,16 @@ pub struct Pool {
     closing: CancellationToken,
     /// Stand for the processes in tests.
     #[cfg(any(test, feature = "testing"))]
-    pub doubles: std::sync::OnceLock<mpsc::Sender<double::Double>>,
+    pub(crate) doubles: std::sync::OnceLock<mpsc::Sender<double::Double>>,
 }
 
 /// A helper that was started.
 #[derive(Debug)]
-pub struct Instance {
+pub(crate) struct Instance {
     spec: Arc<HelperSpec>,
     /// Where it works, unless its spec says otherwise.
     directory: PathBuf,
-    pub seen: watch::Receiver<Snapshot>,
+    pub(crate) seen: watch::Receiver<Snapshot>,
     reins: Reins,
     terms: watch::Sender<Terms>,
     /// Cancelled when no process of it is left and everything is told.
@@ -62,8 +63,8 @@ pub struct Instance {
 
 /// Who holds an instance.
 #[derive(Debug)]
-pub struct Lessee {
-    pub thread: ThreadId,
+pub(crate) struct Lessee {
+    pub(crate) thread: ThreadId,
     events: mpsc::Sender<HelperEvent>,
     terms: Terms,
 }
@@ -79,7 +80,7 @@ pub struct PoolCounts {
 
 impl Pool {
     /// Without instances. Their processes are `host`'s.
-    pub fn new(host: &Arc<ProcessHost>) -> Arc<Self> {
+    pub(crate) fn new(host: &Arc<ProcessHost>) -> Arc<Self> {
         Arc::new(Self {
             host: Arc::clone(host),
             book: Mutex::default(),
@@ -92,7 +93,7 @@ impl Pool {
 
     /// A lease of the instance that `spec` describes for `thread`, which works in `cwd`. One that does not live, is being
     /// ended, has ended or does not respond is not given: a fresh one is.
-    pub fn lease(
+    pub(crate) fn lease(
         self: &Arc<Self>,
         (thread, cwd): (ThreadId, &Path),
         spec: &HelperSpec,
@@ -122,7 +123,7 @@ impl Pool {
     }
 
     /// The status of an instance of this program, or server, that takes calls, whoever holds it.
-    pub fn up(&self, spec: &HelperSpec) -> Option<McpServerStatus> {
+    pub(crate) fn up(&self, spec: &HelperSpec) -> Option<McpServerStatus> {
         let book = self.book();
         let alike = |entry: &&Entry<Arc<Instance>, Lessee>| {
             let (one, takes) = (&entry.what.spec, &entry.what.seen.borrow().state);
@@ -135,7 +136,7 @@ impl Pool {
     }
 
     /// Until the server stops.
-    pub async fn closing(&self) {
+    pub(crate) async fn closing(&self) {
         self.closing.cancelled().await;
     }
 
@@ -190,7 +191,7 @@ impl Pool {
     }
 
     /// Starts those again at once that are given up, or wait for their next start, for all who hold them.
-    pub fn revive(self: &Arc<Self>) {
+    pub(crate) fn revive(self: &Arc<Self>) {
         let mut book = self.book();
         // What is over while it is held has no task any more that could be told: that one has failed itself.
         let lost = book.entries().filter(|(_, entry)| {
@@ -204,7 +205,7 @@ impl Pool {
     }
 
     /// Those that are being ended, and that `thread` had alone or held last.
-    pub fn ending(&self, thread: ThreadId) -> Vec<Arc<Instance>> {
+    pub(crate) fn ending(&self, thread: ThreadId) -> Vec<Arc<Instance>> {
         let book = self.book();
         let own = book.entries().filter(|(_, entry)| {
             let held_last = || entry.lessees.values().any(|lessee| lessee.thread == thread);
@@ -216,7 +217,7 @@ impl Pool {
 
     /// Ends what is kept for who comes back, and keeps nothing more. Returns when no instance is left: those that threads
     /// hold end with their threads.
-    pub async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.closing.cancel();
         end(self.book().close());
         loop {
@@ -230,7 +231,7 @@ impl Pool {
     }
 
     /// The numbers of now. Waits for nothing.
-    pub fn counts(&self) -> PoolCounts {
+    pub(crate) fn counts(&self) -> PoolCounts {
         let mut counts = PoolCounts::default();
         for (_, entry) in self.book().entries() {
             match entry.standing {
@@ -290,19 +291,19 @@ impl Instance {
     }
 
     /// Whether it was told to end.
-    pub fn is_ending(&self) -> bool {
+    pub(crate) fn is_ending(&self) -> bool {
         self.reins.stop.is_cancelled()
     }
 
     /// Somebody calls it while it waits for its next start: a server of somebody else's is looked for at once.
-    pub fn is_called(&self) {
+    pub(crate) fn is_called(&self) {
         if self.spec.stdio().is_none() {
             self.reins.reopen.notify_one();
         }
     }
 
     /// Until no process of it is left.
-    pub async fn over(&self) -> ExitReport {
+    pub(crate) async fn over(&self) -> ExitReport {
         self.gone.cancelled().await;
         // Bound to a name, or the borrow would outlive what it is of.
         let over = self.seen.borrow().over.clone();
@@ -310,7 +311,7 @@ impl Instance {
     }
 
     /// Kills it, whatever stage of its end it is in.
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         self.reins.stop.cancel();
         self.reins.kill.cancel();
     }

@@ -175,11 +175,11 @@ impl HelperProcess {
     }
 
     /// Until everything that was written to stderr has been read. Waits for as long as anybody holds it open.
-    pub async fn stderr_read(&self) {
+    pub(crate) async fn stderr_read(&self) {
         self.stderr_read.cancelled().await;
     }
 
-    /// The last lines of what it wrote to stderr, at most [`policy::HELPER_STDERR_TAIL_LINES`].
+    /// The last lines of what it wrote to stderr, at most `policy::HELPER_STDERR_TAIL_LINES`.
     #[must_use]
     pub fn stderr_tail(&self) -> String {
         let ring = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);

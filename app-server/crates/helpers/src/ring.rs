@@ -6,7 +6,7 @@ use skein_base::masks::Hidden;
 
 /// Keeps the last bytes of a stream. Memory grows with what was written, up to the capacity.
 #[derive(Debug)]
-pub struct Ring {
+pub(crate) struct Ring {
     bytes: VecDeque<u8>,
     capacity: usize,
     hidden: Hidden,
@@ -14,12 +14,12 @@ pub struct Ring {
 
 impl Ring {
     /// An empty ring for at most `capacity` bytes, which shows nothing of what is `hidden`.
-    pub fn new(capacity: usize, hidden: Hidden) -> Self {
+    pub(crate) fn new(capacity: usize, hidden: Hidden) -> Self {
         Self { bytes: VecDeque::new(), capacity, hidden }
     }
 
     /// Adds a chunk; the oldest bytes give way.
-    pub fn push(&mut self, chunk: &[u8]) {
+    pub(crate) fn push(&mut self, chunk: &[u8]) {
         let chunk = &chunk[chunk.len().saturating_sub(self.capacity)..];
         let excess = (self.bytes.len() + chunk.len()).saturating_sub(self.capacity);
         self.bytes.drain(..excess);
@@ -28,12 +28,12 @@ impl Ring {
 
     /// How many bytes are kept.
     #[cfg(test)]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
 
     /// The last `lines` lines, at most `most` bytes, as text; bytes that are no UTF-8 become U+FFFD.
-    pub fn tail(&self, lines: usize, most: usize) -> String {
+    pub(crate) fn tail(&self, lines: usize, most: usize) -> String {
         let skipped = self.bytes.len().saturating_sub(most);
         let from = skipped.saturating_sub(self.hidden.reach());
         let end: Vec<u8> = self.bytes.iter().skip(from).copied().collect();

@@ -94,23 +94,23 @@ pub fn sentence(held: &HeldDetails) -> String {
 
 /// Which means could not be had, at the server's start and by the newest helper.
 #[derive(Debug, Default)]
-pub struct Lacking(Mutex<Vec<LackDetails>>);
+pub(crate) struct Lacking(Mutex<Vec<LackDetails>>);
 
 impl Lacking {
     /// `rung` could not be had.
-    pub fn note(&self, rung: ContainmentRung, reason: String) {
+    pub(crate) fn note(&self, rung: ContainmentRung, reason: String) {
         let mut all = self.all();
         all.retain(|lack| lack.rung != rung);
         all.push(lack(rung, reason));
     }
 
     /// `rung` holds a helper now, and a guard with it.
-    pub fn note_holds(&self, rung: ContainmentRung) {
+    pub(crate) fn note_holds(&self, rung: ContainmentRung) {
         self.all().retain(|lack| lack.rung != rung && lack.rung != ContainmentRung::Guard);
     }
 
     /// What holds the next helper.
-    pub fn held(&self, configured: ContainmentSetting) -> HeldDetails {
+    pub(crate) fn held(&self, configured: ContainmentSetting) -> HeldDetails {
         held(configured, &self.all())
     }
 

@@ -186,7 +186,7 @@ impl HelperSet {
 
     /// What a call would have.
     #[cfg(test)]
-    pub fn hold_for_tests(&self, server: &str) -> super::pool::Hold {
+    pub(crate) fn hold_for_tests(&self, server: &str) -> super::pool::Hold {
         self.member(server).and_then(|member| member.hold()).expect("it is held")
     }
 

@@ -136,7 +136,7 @@ impl StdioSpec {
     }
 
     /// Variables that it is to be given and that the server does not have.
-    pub fn unset(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn unset(&self) -> impl Iterator<Item = &str> {
         let wanted = self.env_vars.iter().filter(|name| !self.env.0.contains_key(*name));
         wanted.map(String::as_str).filter(|name| std::env::var_os(name).is_none())
     }
@@ -176,7 +176,7 @@ impl HttpSpec {
 
     /// Scheme, host and port of the address.
     #[must_use]
-    pub fn origin(&self) -> String {
+    pub(crate) fn origin(&self) -> String {
         masks::origin(&self.url)
     }
 }
@@ -235,7 +235,7 @@ impl HelperSpec {
 
     /// The settings of it that are masks and no values: their secrets are not there.
     #[must_use]
-    pub fn lacking(&self) -> Vec<String> {
+    pub(crate) fn lacking(&self) -> Vec<String> {
         let named = |key: &str, secrets: &Secrets| {
             let masks = secrets.0.iter().filter(|(_, value)| *value == MASK);
             masks.map(|(name, _)| format!("{key}.{name}")).collect::<Vec<_>>()

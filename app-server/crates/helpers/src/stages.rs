@@ -17,25 +17,25 @@ pub enum Stage {
 
 /// Which stage is due. Time goes in, the next deadline comes out.
 #[derive(Debug)]
-pub struct Stages {
+pub(crate) struct Stages {
     grace: Duration,
     current: Option<(Stage, Instant)>,
 }
 
 impl Stages {
     /// Nothing was asked yet; each stage but the last gets `grace`.
-    pub fn new(grace: Duration) -> Self {
+    pub(crate) fn new(grace: Duration) -> Self {
         Self { grace, current: None }
     }
 
     /// The stage that is in force.
-    pub fn current(&self) -> Option<Stage> {
+    pub(crate) fn current(&self) -> Option<Stage> {
         self.current.map(|(stage, _)| stage)
     }
 
     /// Goes to `stage` unless it, or a harder one, is in force. Returns whether it was entered.
     #[must_use]
-    pub fn enter(&mut self, now: Instant, stage: Stage) -> bool {
+    pub(crate) fn enter(&mut self, now: Instant, stage: Stage) -> bool {
         let entered = self.current().is_none_or(|current| current < stage);
         if entered {
             self.current = Some((stage, now));
@@ -44,7 +44,7 @@ impl Stages {
     }
 
     /// The harder stage that is due at `now`, entered.
-    pub fn due(&mut self, now: Instant) -> Option<Stage> {
+    pub(crate) fn due(&mut self, now: Instant) -> Option<Stage> {
         let next = match self.deadline().filter(|deadline| *deadline <= now).and(self.current())? {
             Stage::CloseInput => Stage::Terminate,
             Stage::Terminate => Stage::Kill,
@@ -54,7 +54,7 @@ impl Stages {
     }
 
     /// When [`Stages::due`] has something to say next.
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         let (stage, since) = self.current?;
         match stage {
             Stage::CloseInput | Stage::Terminate => Some(since + self.grace),

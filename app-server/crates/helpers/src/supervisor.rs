@@ -25,7 +25,7 @@ use super::link::{Link, Wire, without_stderr};
 use super::mcp::{Asked, Line, Offers, Session};
 use super::{ExitReport, HelperSpec, OnUnresponsive, ProcessHost};
 use crate::policy;
-pub use snapshot::Snapshot;
+pub(crate) use snapshot::Snapshot;
 
 /// What helpers tell their thread. Lost when the receiver does not keep up: what they publish is the truth.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,35 +52,35 @@ pub enum HelperEvent {
 
 /// What the owner of a helper holds of it.
 #[derive(Debug, Clone)]
-pub struct Reins {
+pub(crate) struct Reins {
     /// Cancelled, the helper is ended in stages.
-    pub stop: CancellationToken,
+    pub(crate) stop: CancellationToken,
     /// Cancelled, it is killed, whatever stage of its end it is in.
-    pub kill: CancellationToken,
+    pub(crate) kill: CancellationToken,
     /// Notified, a helper that is given up, or waits for its restart, is started anew at once.
-    pub reopen: Arc<Notify>,
+    pub(crate) reopen: Arc<Notify>,
     /// Looked at whenever they count.
-    pub terms: watch::Receiver<Terms>,
+    pub(crate) terms: watch::Receiver<Terms>,
 }
 
 /// What may change while a helper lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terms {
+pub(crate) struct Terms {
     /// How long a start may take.
-    pub startup_timeout: Duration,
+    pub(crate) startup_timeout: Duration,
     /// What is done about it when it shows no life.
-    pub on_unresponsive: OnUnresponsive,
+    pub(crate) on_unresponsive: OnUnresponsive,
 }
 
 impl Terms {
     /// What a spec says of them.
-    pub fn of(spec: &HelperSpec) -> Self {
+    pub(crate) fn of(spec: &HelperSpec) -> Self {
         Self { startup_timeout: spec.startup_timeout, on_unresponsive: spec.on_unresponsive }
     }
 
     /// The mildest that suit two who share a helper. A restart ends everybody's calls, so both have to want it; `fail` ends
     /// only the calls of those who want it.
-    pub fn mildest(self, other: Self) -> Self {
+    pub(crate) fn mildest(self, other: Self) -> Self {
         let on_unresponsive = match self.on_unresponsive == other.on_unresponsive {
             true => self.on_unresponsive,
             false => OnUnresponsive::Fail,
@@ -91,7 +91,7 @@ impl Terms {
 
 /// Drives one helper.
 #[derive(Debug)]
-pub struct Supervisor {
+pub(crate) struct Supervisor {
     host: Arc<ProcessHost>,
     spec: Arc<HelperSpec>,
     cwd: PathBuf,
@@ -122,7 +122,7 @@ enum Unready {
 
 impl Supervisor {
     /// The supervisor of one helper, not yet at work, and what it will publish.
-    pub fn new(
+    pub(crate) fn new(
         host: &Arc<ProcessHost>,
         spec: &Arc<HelperSpec>,
         cwd: PathBuf,
@@ -153,7 +153,7 @@ impl Supervisor {
     }
 
     /// The whole life. Ends at once for a helper that is disabled.
-    pub async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         if !self.spec.enabled {
             return;
         }

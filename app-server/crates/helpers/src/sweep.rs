@@ -36,12 +36,12 @@ pub struct Leftovers {
 
 /// What the clean-up is made from.
 #[derive(Debug)]
-pub struct Sweep {
-    pub mine: StartMark,
-    pub clock: Clock,
-    pub tasks: Tasks,
+pub(crate) struct Sweep {
+    pub(crate) mine: StartMark,
+    pub(crate) clock: Clock,
+    pub(crate) tasks: Tasks,
     /// What a guard takes to end its helper when its server is gone.
-    pub guards_need: Duration,
+    pub(crate) guards_need: Duration,
 }
 
 /// What one pass found.
@@ -57,7 +57,7 @@ struct Pass {
 
 impl Sweep {
     /// Until nothing is left, or the time for it is over; tells `told` then.
-    pub async fn run(self, told: watch::Sender<Leftovers>) {
+    pub(crate) async fn run(self, told: watch::Sender<Leftovers>) {
         let start = self.clock.now();
         let (deadline, patience) = (start + policy::ORPHANS_LIMIT, start + self.guards_need);
         let mut met = HashSet::new();

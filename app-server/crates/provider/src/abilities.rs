@@ -1,7 +1,7 @@
 //! What is known of models by their names: how much they take, how much they write, what they can. Pure; the rows are in
 //! `abilities/table.rs`.
 
-pub mod table;
+pub(crate) mod table;
 
 /// What a model can, as far as somebody has written it down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

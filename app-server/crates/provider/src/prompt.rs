@@ -204,7 +204,7 @@ pub enum Image {
 
 impl Image {
     /// Its address; a `data:` URL (RFC 2397) where it is the picture itself.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         match self {
             Self::Url(url) => url.clone(),
             Self::Data { media_type, base64 } => format!("data:{media_type};base64,{base64}"),

@@ -71,7 +71,7 @@ pub const WIRE_APIS: &[(&str, WireApi)] =
     &[("responses", WireApi::Responses), ("chat", WireApi::Chat), ("anthropic", WireApi::Anthropic)];
 
 /// The address of OpenAI.
-pub const OPENAI: &str = "https://api.openai.com/v1";
+pub(crate) const OPENAI: &str = "https://api.openai.com/v1";
 
 impl ProviderSpec {
     /// A provider at `base_url`, without a key.

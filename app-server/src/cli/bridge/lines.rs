@@ -6,7 +6,7 @@ use tokio_util::codec::Decoder;
 
 /// A line of the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Line {
+pub(super) enum Line {
     /// A text that is not blank.
     Text(Utf8Bytes),
     /// The reason why the line cannot be a message.
@@ -15,7 +15,7 @@ pub enum Line {
 
 /// Cuts what comes into lines.
 #[derive(Debug)]
-pub struct Lines {
+pub(super) struct Lines {
     longest: usize,
     /// Bytes of the line in the buffer that have no end among them.
     seen: usize,
@@ -25,12 +25,12 @@ pub struct Lines {
 
 impl Lines {
     /// Lines of at most `longest` bytes.
-    pub fn new(longest: usize) -> Self {
+    pub(super) fn new(longest: usize) -> Self {
         Self { longest, seen: 0, skips: false }
     }
 
     /// The most bytes of a line.
-    pub fn longest(&self) -> usize {
+    pub(super) fn longest(&self) -> usize {
         self.longest
     }
 

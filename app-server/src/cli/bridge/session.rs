@@ -41,12 +41,12 @@ use asked::{Asked, Kind};
 use comeback::Comeback;
 use followed::Followed;
 use hello::Hello;
-pub use own::Whose;
+pub(crate) use own::Whose;
 use own::{ADVICE, Own};
 
 /// The conversation of one client.
 #[derive(Debug, Default)]
-pub struct Session {
+pub(super) struct Session {
     hello: Hello,
     own: Own,
     state: State,
@@ -107,28 +107,28 @@ struct Held {
 
 impl Session {
     /// A session with a name that no other one has, and without a link, for a client with these settings.
-    pub fn new(name: String, settings: ClientSettings) -> Self {
+    pub(super) fn new(name: String, settings: ClientSettings) -> Self {
         Self { name, own: Own::new(settings), ..Self::default() }
     }
 
     /// The next message for the client.
-    pub fn next_to_client(&mut self) -> Option<Utf8Bytes> {
+    pub(super) fn next_to_client(&mut self) -> Option<Utf8Bytes> {
         self.to_client.pop_front()
     }
 
     /// The next message for the server.
-    pub fn next_to_server(&mut self) -> Option<Utf8Bytes> {
+    pub(super) fn next_to_server(&mut self) -> Option<Utf8Bytes> {
         self.to_server.pop_front()
     }
 
     /// Bytes of the client's lines that wait for a link.
-    pub fn waiting_bytes(&self) -> usize {
+    pub(super) fn waiting_bytes(&self) -> usize {
         self.waiting_bytes
     }
 
     /// Whether the server can be told that the client leaves: behind all that the client has said, or, in a hurry, as soon as it
     /// knows who the client is. Then no more is resumed.
-    pub fn can_leave(&mut self, hurry: bool) -> bool {
+    pub(super) fn can_leave(&mut self, hurry: bool) -> bool {
         match &mut self.state {
             State::Live => true,
             State::Resuming(comeback) if hurry => {
@@ -140,12 +140,12 @@ impl Session {
     }
 
     /// Whether the client waits for an answer.
-    pub fn waits(&self) -> bool {
+    pub(super) fn waits(&self) -> bool {
         !self.asked.is_empty()
     }
 
     /// Takes a line of the client.
-    pub fn client_says(&mut self, line: Utf8Bytes) {
+    pub(super) fn client_says(&mut self, line: Utf8Bytes) {
         match &self.state {
             State::Live if !self.unheard => self.pass(line),
             State::Live | State::Apart | State::Greeting | State::Resuming(_) => {
@@ -156,12 +156,12 @@ impl Session {
     }
 
     /// Refuses a line of the client that cannot be a message; whose it is nobody knows.
-    pub fn unreadable(&mut self, why: String) {
+    pub(super) fn unreadable(&mut self, why: String) {
         self.tell(envelope::error_reply(None, &WireError::parse_error("unreadable", why)).into());
     }
 
     /// Takes a message of the server, at this time (Unix milliseconds).
-    pub fn server_says(&mut self, text: Utf8Bytes, now: i64) {
+    pub(super) fn server_says(&mut self, text: Utf8Bytes, now: i64) {
         if numbers::is_quiet(&text) {
             return self.tell(text);
         }
@@ -178,23 +178,23 @@ impl Session {
     }
 
     /// The settings of the client's start, which may have changed.
-    pub fn start_says(&mut self, settings: ClientSettings) {
+    pub(super) fn start_says(&mut self, settings: ClientSettings) {
         self.own.settings = settings;
     }
 
     /// Which settings of the client's start have no effect, as its server runs elsewhere.
-    pub fn no_effect(&self) -> Option<String> {
+    pub(super) fn no_effect(&self) -> Option<String> {
         self.own.no_effect()
     }
 
     /// A server that says nothing for so long does not run. None: this one has not told how often it says something.
-    pub fn silence(&self) -> Option<Duration> {
+    pub(super) fn silence(&self) -> Option<Duration> {
         self.heartbeat.map(|heartbeat| heartbeat.saturating_mul(policy::SILENT_AFTER_HEARTBEATS))
     }
 
     /// Tells the client that its server has said nothing for so long, not even that it is there. A server that runs says that to a
     /// client that was introduced.
-    pub fn falls_silent(&mut self, silence: Duration, now: i64) {
+    pub(super) fn falls_silent(&mut self, silence: Duration, now: i64) {
         if let State::Live = self.state
             && self.hello.again().is_some()
         {
@@ -209,7 +209,7 @@ impl Session {
     }
 
     /// Tells a client that knows of the silence that it is over.
-    pub fn speaks_again(&mut self, now: i64) {
+    pub(super) fn speaks_again(&mut self, now: i64) {
         if std::mem::take(&mut self.silent) {
             let message = "the server goes on".to_owned();
             self.say::<Warning>(&WarningNotification { message, thread_id: None }, now);
@@ -217,7 +217,7 @@ impl Session {
     }
 
     /// A link to a server is open.
-    pub fn linked(&mut self, server: Whose) {
+    pub(super) fn linked(&mut self, server: Whose) {
         self.own.linked(server);
         match self.hello.again() {
             Some(hello) => {
@@ -229,12 +229,12 @@ impl Session {
     }
 
     /// Nothing that is sent on the link arrives any more. What the client says waits for the next one.
-    pub fn unheard(&mut self) {
+    pub(super) fn unheard(&mut self) {
         self.unheard = true;
     }
 
     /// The link is lost. Requests that cannot be repeated are answered, unless they were not even sent.
-    pub fn lost(&mut self) {
+    pub(super) fn lost(&mut self) {
         self.state = State::Apart;
         (self.unheard, self.silent, self.heartbeat) = (false, false, None);
         self.release();
@@ -248,7 +248,7 @@ impl Session {
     }
 
     /// There is no server, and will be none. Everything that waits is answered.
-    pub fn give_up(&mut self, why: &str) {
+    pub(super) fn give_up(&mut self, why: &str) {
         self.lost();
         let waiting = self.waiting.drain(..).filter_map(|line| match envelope::parse(&line) {
             Ok(Incoming::Request { id, method, .. }) => Some((id, method.into_owned())),

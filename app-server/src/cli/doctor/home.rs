@@ -20,7 +20,7 @@ use super::Finding;
 /// Who serves the home.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Server {
+pub(super) struct Server {
     pid: Option<u32>,
     address: Option<String>,
     control_socket: Option<String>,
@@ -41,7 +41,7 @@ struct Helpers {
 }
 
 /// Whether the home can be used, and whether a former server has left anything.
-pub fn findings(root: &Path) -> Vec<Finding> {
+pub(super) fn findings(root: &Path) -> Vec<Finding> {
     let name = "home";
     let shown = root.display();
     if !root.exists() {
@@ -73,7 +73,7 @@ pub fn findings(root: &Path) -> Vec<Finding> {
 }
 
 /// Who serves the home, and what it says itself.
-pub async fn server(root: &Path) -> (Option<Server>, Finding) {
+pub(super) async fn server(root: &Path) -> (Option<Server>, Finding) {
     let name = "server";
     let Some(by) = holder(&HomePaths::new(root)) else {
         return (None, Finding::ok(name, "nobody has the home now".to_owned()));

@@ -16,7 +16,7 @@ use skein_protocol::extension::{ContainmentRung, LackDetails};
 use tokio::io::AsyncReadExt;
 
 /// The means, each tried for itself; the best that `auto` would use comes first.
-pub const RUNGS: [(ContainmentRung, Containment); 3] = [
+pub(super) const RUNGS: [(ContainmentRung, Containment); 3] = [
     (ContainmentRung::Cgroup, Containment::Cgroup),
     (ContainmentRung::Guard, Containment::Guard),
     (ContainmentRung::Namespace, Containment::Namespace),
@@ -24,7 +24,7 @@ pub const RUNGS: [(ContainmentRung, Containment); 3] = [
 
 /// What came of trying one.
 #[derive(Debug)]
-pub struct Trial {
+pub(super) struct Trial {
     pub rung: ContainmentRung,
     /// How long its helper took from start to end, or why it was not held.
     pub result: Result<Duration, LackDetails>,
@@ -36,7 +36,7 @@ pub struct Trial {
 
 impl Trial {
     /// Has a helper, which ends by itself, held by `rung` and nothing else.
-    pub async fn of(rung: ContainmentRung, containment: Containment) -> Self {
+    pub(super) async fn of(rung: ContainmentRung, containment: Containment) -> Self {
         let start = Clock.now();
         let tasks = Tasks::new();
         let host = match host(containment, &tasks) {

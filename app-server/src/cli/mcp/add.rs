@@ -13,7 +13,7 @@ use super::super::{home, out, print_line};
 use super::{Settings, tell};
 
 #[derive(Debug, Args)]
-pub struct Add {
+pub(super) struct Add {
     /// What it is to be called: letters, digits, - and _.
     name: String,
     /// A variable of its environment. The value stands in the file: for secrets there is --env-var.
@@ -42,7 +42,7 @@ pub struct Add {
 }
 
 impl Add {
-    pub async fn run(self) -> anyhow::Result<()> {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
         let spec = HelperSpec::reached(self.name.as_str(), self.transport()?);
         let home = home(self.settings.home.as_ref())?;
         let mut file = SettingsFile::open(&home, Access::Change)?;

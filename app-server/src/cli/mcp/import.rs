@@ -15,7 +15,7 @@ use super::tell::Told;
 use super::{Settings, tell};
 
 #[derive(Debug, Args)]
-pub struct Import {
+pub(super) struct Import {
     /// The client's file, such as claude_desktop_config.json or mcp.json.
     file: PathBuf,
     /// Take commands and addresses also of helpers that are configured already; what else config.toml says about them stays.
@@ -46,7 +46,7 @@ struct Taken {
 }
 
 impl Import {
-    pub async fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let text = read(&self.file)?;
         let desktop = desktop::read(&text).with_context(|| self.file.display().to_string())?;
         let home = home(self.settings.home.as_ref())?;

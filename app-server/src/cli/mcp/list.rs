@@ -11,13 +11,13 @@ use super::super::{out, print_line};
 use super::Settings;
 
 #[derive(Debug, Args)]
-pub struct List {
+pub(super) struct List {
     #[command(flatten)]
     settings: Settings,
 }
 
 impl List {
-    pub fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(self) -> anyhow::Result<()> {
         let flags = Flags { home: self.settings.home, ..Flags::default() };
         let config = Config::load(&flags)?;
         let file = SettingsFile::open(&config.home, Access::Look)?;

@@ -11,11 +11,11 @@ use super::super::client::Client;
 use super::super::out::causes;
 
 /// What is said where the settings file was closed to others.
-pub const CLOSED: &str = "; only you can read the settings now, as they have secrets";
+pub(super) const CLOSED: &str = "; only you can read the settings now, as they have secrets";
 
 /// What the server on a home knows of the change.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Told {
+pub(super) enum Told {
     /// There is none.
     Nobody,
     /// It has read the settings again.
@@ -26,7 +26,7 @@ pub enum Told {
 
 /// Has the server on this home read its helpers again, where there is one. The change is in the file, so that nothing of
 /// this is an error.
-pub async fn reload(home: &Path) -> Told {
+pub(super) async fn reload(home: &Path) -> Told {
     let Some(holder) = holder(&HomePaths::new(home)) else { return Told::Nobody };
     if holder.doing.as_deref().is_some_and(|doing| doing != SERVE) {
         return Told::Nobody;
@@ -45,7 +45,7 @@ pub async fn reload(home: &Path) -> Told {
 
 impl Told {
     /// Behind a sentence that says what was changed.
-    pub fn words(&self) -> String {
+    pub(super) fn words(&self) -> String {
         match self {
             Self::Nobody => String::new(),
             Self::Reloaded(_) => "; the running server has read it".to_owned(),
@@ -54,7 +54,7 @@ impl Told {
         }
     }
 
-    pub fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         match self {
             Self::Nobody => Value::Null,
             Self::Reloaded(pid) => json!({ "pid": pid, "reloaded": true }),

@@ -19,7 +19,7 @@ use super::super::{print_line, say};
 use super::Settings;
 
 #[derive(Debug, Args)]
-pub struct Test {
+pub(super) struct Test {
     /// A helper of the settings.
     #[arg(conflicts_with = "command", required_unless_present = "command")]
     name: Option<String>,
@@ -31,7 +31,7 @@ pub struct Test {
 }
 
 impl Test {
-    pub async fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let flags = Flags { home: self.settings.home.clone(), ..Flags::default() };
         let config = Config::load(&flags)?;
         let spec = self.spec(&config)?;

@@ -1,7 +1,7 @@
 //! JSON as editors let people write it: with comments, and with a comma behind the last entry.
 
 /// The same as plain JSON; every line stays where it is.
-pub fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     // Where a comma stands that may turn out to be one too many.
     let mut comma = None;

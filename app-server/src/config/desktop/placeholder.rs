@@ -2,7 +2,7 @@
 
 /// What stands in a value.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Filled {
+pub(crate) enum Filled {
     /// Nothing to fill in.
     Text(String),
     /// The value of this variable, and nothing beside it.
@@ -16,7 +16,7 @@ pub enum Filled {
 }
 
 /// Reads a value.
-pub fn fill(value: &str) -> Filled {
+pub(crate) fn fill(value: &str) -> Filled {
     let Some((before, inside, after)) = first(value) else { return Filled::Text(value.to_owned()) };
     let name = inside.strip_prefix("env:").unwrap_or(inside);
     match (before, after, is_variable(name)) {

@@ -9,7 +9,7 @@ use crate::config::ConfigErrors;
 
 /// Why an approval is not written. The file is as it was.
 #[derive(Debug, thiserror::Error)]
-pub enum NotWritten {
+pub(crate) enum NotWritten {
     /// The file does not have the helper: a thread brought it.
     #[error("the settings file has no helper {server:?}")]
     NoHelper {
@@ -44,7 +44,12 @@ impl SettingsFile {
     ///
     /// # Errors
     /// [`NotWritten`].
-    pub fn approve(&mut self, server: &str, tool: &str, transport: &Transport) -> Result<(), NotWritten> {
+    pub(crate) fn approve(
+        &mut self,
+        server: &str,
+        tool: &str,
+        transport: &Transport,
+    ) -> Result<(), NotWritten> {
         let named = || server.to_owned();
         if !self.names().iter().any(|name| name == server) {
             return Err(NotWritten::NoHelper { server: named() });

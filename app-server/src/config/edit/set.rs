@@ -10,7 +10,7 @@ use crate::config::tree;
 
 /// What becomes of what stands at the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Merge {
+pub(crate) enum Merge {
     /// The new value takes its place.
     Replace,
     /// Members of a table are set one by one, and those that are not named stay; any other value takes the place.
@@ -22,7 +22,7 @@ impl SettingsFile {
     ///
     /// # Errors
     /// [`EditError::Key`], [`EditError::Value`]; the file that is in hand may have changed in part then.
-    pub fn set(&mut self, path: &str, value: &Json, merge: Merge) -> Result<(), EditError> {
+    pub(crate) fn set(&mut self, path: &str, value: &Json, merge: Merge) -> Result<(), EditError> {
         let keys = segments(path)?;
         let value = self.unmasked(&keys, value)?;
         self.put(&keys, &value, merge).map_err(|wrong| match wrong {
@@ -103,7 +103,7 @@ enum Wrong {
 ///
 /// # Errors
 /// [`EditError::Key`].
-pub fn segments(path: &str) -> Result<Vec<String>, EditError> {
+pub(crate) fn segments(path: &str) -> Result<Vec<String>, EditError> {
     let keys = Key::parse(path);
     let keys = keys.map_err(|error| EditError::Key { key: path.to_owned(), why: error.to_string() })?;
     Ok(keys.iter().map(|key| key.get().to_owned()).collect())

@@ -10,26 +10,26 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use skein_base::durations::Taken;
 
 /// Where they are written.
-pub struct Page<'a>(pub DescriptorEncoder<'a>);
+pub(crate) struct Page<'a>(pub(crate) DescriptorEncoder<'a>);
 
 impl Page<'_> {
     /// What does not change, as labels.
-    pub fn info(&mut self, name: &str, help: &str, labels: &[(&str, &str)]) -> fmt::Result {
+    pub(crate) fn info(&mut self, name: &str, help: &str, labels: &[(&str, &str)]) -> fmt::Result {
         self.0.encode_descriptor(name, help, None, MetricType::Info)?.encode_info(&labels)
     }
 
     /// A number of now.
-    pub fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+    pub(crate) fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         ConstGauge::new(value).encode(self.0.encode_descriptor(name, help, None, MetricType::Gauge)?)
     }
 
     /// A time or a duration of now, in seconds.
-    pub fn seconds(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+    pub(crate) fn seconds(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
         ConstGauge::new(value).encode(self.0.encode_descriptor(name, help, None, MetricType::Gauge)?)
     }
 
     /// Numbers of now that differ in one label. Its values are words of ours: a label is never an id.
-    pub fn gauges(
+    pub(crate) fn gauges(
         &mut self,
         name: &str,
         help: &str,
@@ -44,12 +44,12 @@ impl Page<'_> {
     }
 
     /// A number that only rises; its samples are called `name_total`.
-    pub fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+    pub(crate) fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         ConstCounter::new(value).encode(self.0.encode_descriptor(name, help, None, MetricType::Counter)?)
     }
 
     /// How durations are spread.
-    pub fn histogram(&mut self, name: &str, help: &str, taken: &Taken) -> fmt::Result {
+    pub(crate) fn histogram(&mut self, name: &str, help: &str, taken: &Taken) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
         family.encode_histogram::<NoLabelSet>(taken.sum, taken.count, &taken.buckets, None)
     }

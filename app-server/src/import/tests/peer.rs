@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Where each lies in the peer's home, and what is in it.
-pub const FILES: &[(&str, &str)] = &[
+pub(crate) const FILES: &[(&str, &str)] = &[
     (
         "archived_sessions/rollout-2026-11-20T15-48-23-01a1f9a5-01d0-7ff0-bb2b-1c847714ca3b.jsonl",
         include_str!(
@@ -64,7 +64,7 @@ pub const FILES: &[(&str, &str)] = &[
 ];
 
 /// Lays them out as the peer does.
-pub fn lay(home: &Path) {
+pub(crate) fn lay(home: &Path) {
     for (path, text) in FILES {
         let path = home.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();

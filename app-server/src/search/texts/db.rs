@@ -29,7 +29,7 @@ const TABLES: &str = "
 
 /// The index cannot be opened, or is not what was written.
 #[derive(Debug, thiserror::Error)]
-pub enum DbError {
+pub(crate) enum DbError {
     /// SQLite says so.
     #[error("{0}")]
     Sqlite(#[from] rusqlite::Error),
@@ -44,7 +44,7 @@ pub enum DbError {
 impl DbError {
     /// Whether the file may well be whole: the disk is full, or refuses a write, or another process has a lock.
     #[must_use]
-    pub fn is_passing(&self) -> bool {
+    pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Sqlite(error) => match error.sqlite_error_code() {
                 Some(ErrorCode::SystemIoFailure) => !is_read(error),
@@ -72,35 +72,35 @@ fn is_read(error: &rusqlite::Error) -> bool {
 
 /// What the index knows of a thread.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Known {
+pub(crate) struct Known {
     /// Every message of the turns up to this record is in it.
-    pub seq: EventSeq,
+    pub(crate) seq: EventSeq,
     /// The last name that is in it.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
 }
 
 /// What is added of a thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Added {
+pub(crate) struct Added {
     /// The thread.
-    pub thread: ThreadId,
+    pub(crate) thread: ThreadId,
     /// Folded texts, each with the number of the first turn that it is of.
-    pub pieces: Vec<(EventSeq, String)>,
+    pub(crate) pieces: Vec<(EventSeq, String)>,
     /// What is known of the thread then.
-    pub known: Known,
+    pub(crate) known: Known,
 }
 
 impl Added {
     /// Bytes of the texts.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.pieces.iter().map(|(_, folded)| folded.len()).sum()
     }
 }
 
 /// A change of the index.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum Change {
     /// More of a thread.
     Add(Added),
     /// A thread is gone.
@@ -109,7 +109,7 @@ pub enum Change {
 
 /// An open index.
 #[derive(Debug)]
-pub struct Db {
+pub(crate) struct Db {
     connection: Connection,
 }
 
@@ -119,7 +119,7 @@ fn file(folder: &Path) -> PathBuf {
 }
 
 /// Bytes of the index on disk.
-pub fn disk_bytes(folder: &Path) -> u64 {
+pub(crate) fn disk_bytes(folder: &Path) -> u64 {
     let Ok(entries) = folder.read_dir() else { return 0 };
     entries.flatten().filter_map(|entry| Some(entry.metadata().ok()?.len())).sum()
 }
@@ -129,7 +129,7 @@ impl Db {
     ///
     /// # Errors
     /// [`DbError`].
-    pub fn open(folder: &Path) -> Result<Self, DbError> {
+    pub(crate) fn open(folder: &Path) -> Result<Self, DbError> {
         match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
             Ok(()) | Err(_) => {}
@@ -149,7 +149,7 @@ impl Db {
     ///
     /// # Errors
     /// [`DbError`].
-    pub fn look(folder: &Path) -> Result<Self, DbError> {
+    pub(super) fn look(folder: &Path) -> Result<Self, DbError> {
         let connection = Connection::open_with_flags(file(folder), flags(OpenFlags::SQLITE_OPEN_READ_ONLY))?;
         set_up(&connection)?;
         Ok(Self { connection })
@@ -159,7 +159,7 @@ impl Db {
     ///
     /// # Errors
     /// [`DbError`].
-    pub fn boot(&self) -> Result<Option<Uuid>, DbError> {
+    pub(crate) fn boot(&self) -> Result<Option<Uuid>, DbError> {
         let mut select = self.connection.prepare("SELECT boot FROM about")?;
         let boot: Option<Vec<u8>> = select.query_row([], |row| row.get(0)).optional()?;
         Ok(boot.and_then(|boot| Uuid::from_slice(&boot).ok()))
@@ -169,7 +169,7 @@ impl Db {
     ///
     /// # Errors
     /// [`DbError`].
-    pub fn set_boot(&self, boot: Uuid) -> Result<(), DbError> {
+    pub(crate) fn set_boot(&self, boot: Uuid) -> Result<(), DbError> {
         self.connection
             .execute("INSERT INTO about (boot) VALUES (?1)", params![boot.as_bytes().as_slice()])?;
         Ok(())
@@ -179,7 +179,7 @@ impl Db {
     ///
     /// # Errors
     /// [`DbError`].
-    pub fn known(&self, threads: &[ThreadId]) -> Result<Vec<Option<Known>>, DbError> {
+    pub(crate) fn known(&self, threads: &[ThreadId]) -> Result<Vec<Option<Known>>, DbError> {
         let mut select = self.connection.prepare("SELECT seq, name FROM threads WHERE id = ?1")?;
         let known = threads.iter().map(|thread| {
             let known = select.query_row(params![key(*thread)], |row| {
@@ -194,7 +194,7 @@ impl Db {
     ///
     /// # Errors
     /// [`DbError`].
-    pub fn change(&mut self, changes: &[Change]) -> Result<(), DbError> {
+    pub(crate) fn change(&mut self, changes: &[Change]) -> Result<(), DbError> {
         let transaction = self.connection.transaction()?;
         let mut adding = Adding::prepare(&transaction)?;
         for change in changes {
@@ -212,7 +212,11 @@ impl Db {
     ///
     /// # Errors
     /// [`DbError`].
-    pub fn candidates(&self, query: &str, most: usize) -> Result<Option<Vec<(ThreadId, EventSeq)>>, DbError> {
+    pub(crate) fn candidates(
+        &self,
+        query: &str,
+        most: usize,
+    ) -> Result<Option<Vec<(ThreadId, EventSeq)>>, DbError> {
         let mut select = self.connection.prepare(
             "SELECT pieces.thread, pieces.begins FROM texts JOIN pieces ON pieces.rowid = texts.rowid
              WHERE texts MATCH ?1 LIMIT ?2",
@@ -295,7 +299,7 @@ fn seq(number: i64) -> EventSeq {
 
 /// The query for everything that may hold a folded text; `None` for one that has no three characters together.
 #[must_use]
-pub fn query(folded: &str) -> Option<String> {
+pub(crate) fn query(folded: &str) -> Option<String> {
     let chars: Vec<char> = folded.chars().collect();
     // A NUL would end the query.
     let trigrams = chars.windows(3).filter(|chars| !chars.contains(&'\0')).take(policy::TEXTS_TRIGRAMS);

@@ -33,7 +33,7 @@ use db::{Change, Db, DbError};
 
 /// The text index of a home. Clones share it.
 #[derive(Clone)]
-pub struct Texts {
+pub(crate) struct Texts {
     shared: Arc<Shared>,
 }
 
@@ -45,21 +45,21 @@ impl std::fmt::Debug for Texts {
 
 /// What it is made from.
 #[derive(Clone)]
-pub struct Sources {
+pub(crate) struct Sources {
     /// The home.
-    pub home: HomePaths,
+    pub(crate) home: HomePaths,
     /// This start of the machine: another one may have lost the ends of rollouts that are in here.
-    pub boot: Uuid,
+    pub(crate) boot: Uuid,
     /// The histories.
-    pub store: Arc<dyn RolloutStore>,
+    pub(crate) store: Arc<dyn RolloutStore>,
     /// Their rows.
-    pub index: Arc<dyn ThreadIndex>,
+    pub(crate) index: Arc<dyn ThreadIndex>,
     /// Which rows have changed.
-    pub changes: Arc<Changes>,
+    pub(crate) changes: Arc<Changes>,
     /// The starter of tasks.
-    pub tasks: Tasks,
+    pub(crate) tasks: Tasks,
     /// The end of the server.
-    pub stop: CancellationToken,
+    pub(crate) stop: CancellationToken,
 }
 
 struct Shared {
@@ -81,22 +81,22 @@ struct State {
 
 /// The threads that may hold a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidates {
+pub(crate) struct Candidates {
     /// Each with the record behind which it may be.
-    pub threads: HashMap<ThreadId, EventSeq>,
+    pub(crate) threads: HashMap<ThreadId, EventSeq>,
 }
 
 impl Texts {
     /// The text index of a home. Nothing is opened, read or made before the first search.
     #[must_use]
-    pub fn new(sources: Sources) -> Self {
+    pub(crate) fn new(sources: Sources) -> Self {
         let (began, state, readers) = (AtomicBool::new(false), Mutex::default(), Mutex::default());
         Self { shared: Arc::new(Shared { sources, began, state, readers }) }
     }
 
     /// One that is never made: its home is not there.
     #[cfg(test)]
-    pub fn nowhere(store: Arc<dyn RolloutStore>, index: Arc<dyn ThreadIndex>, tasks: &Tasks) -> Self {
+    pub(crate) fn nowhere(store: Arc<dyn RolloutStore>, index: Arc<dyn ThreadIndex>, tasks: &Tasks) -> Self {
         let (home, stop) = (HomePaths::new("/proc/nowhere".as_ref()), CancellationToken::new());
         let (boot, changes, tasks) = (Uuid::nil(), Arc::default(), tasks.clone());
         stop.cancel();
@@ -123,7 +123,7 @@ impl Texts {
     /// The threads that may hold the term, and those of which that is not known, `loaded` among them: their owners may have
     /// written what no row tells yet. `None` where all threads have to be looked at: it is not complete, or there are so many
     /// that walking the list is quicker, or the term is too short.
-    pub async fn candidates(&self, term: &Term, loaded: Vec<ThreadId>) -> Option<Candidates> {
+    pub(crate) async fn candidates(&self, term: &Term, loaded: Vec<ThreadId>) -> Option<Candidates> {
         self.begin();
         let query = db::query(term.folded())?;
         // Before the index: what it takes in meanwhile is looked at twice rather than not at all.
@@ -153,7 +153,7 @@ impl Texts {
 
     /// Where it is in its life, and what it costs. Instant.
     #[must_use]
-    pub fn counts(&self) -> TextsCounts {
+    pub(crate) fn counts(&self) -> TextsCounts {
         let State { at, done, disk_bytes, .. } = self.shared.state().clone();
         let behind = self.shared.sources.changes.behind().len();
         TextsCounts { state: at, done, behind: u64::try_from(behind).unwrap_or(u64::MAX), disk_bytes }
@@ -225,7 +225,7 @@ impl Shared {
 /// Makes the text index of a home that nobody serves forget threads: their records are about to be other ones, under the same
 /// numbers.
 #[derive(Debug)]
-pub struct Forgetting {
+pub(crate) struct Forgetting {
     folder: PathBuf,
     opened: bool,
     /// None where there is no index, or not any more.
@@ -235,7 +235,7 @@ pub struct Forgetting {
 impl Forgetting {
     /// In this home. Nothing is opened yet.
     #[must_use]
-    pub fn of(home: &HomePaths) -> Self {
+    pub(crate) fn of(home: &HomePaths) -> Self {
         Self { folder: home.texts(), opened: false, db: None }
     }
 
@@ -243,7 +243,7 @@ impl Forgetting {
     ///
     /// # Errors
     /// When what cannot be used cannot be removed either.
-    pub fn forget(&mut self, thread: ThreadId) -> io::Result<()> {
+    pub(crate) fn forget(&mut self, thread: ThreadId) -> io::Result<()> {
         self.remove_from_db(thread).or_else(|error| {
             tracing::warn!(%error, "the text index cannot be used; it is removed");
             self.db = None;

@@ -29,7 +29,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (store, index) = (Arc::default(), Arc::default());
         Self::on(dir, store, index, 1)
@@ -71,7 +71,7 @@ impl Bench {
     }
 
     /// A turn that is done.
-    pub async fn say(&self, n: u128, text: &str) {
+    pub(crate) async fn say(&self, n: u128, text: &str) {
         self.say_in(n, &format!("{n} {text}"), text).await;
     }
 
@@ -82,7 +82,7 @@ impl Bench {
     }
 
     /// What is found, once the index is complete and nothing that can be taken in is behind.
-    pub async fn found(&self, term: &str) -> Vec<(ThreadId, u64)> {
+    pub(crate) async fn found(&self, term: &str) -> Vec<(ThreadId, u64)> {
         found(&self.texts, term).await
     }
 

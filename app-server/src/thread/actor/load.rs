@@ -21,13 +21,13 @@ use crate::turn::surroundings::Surroundings;
 /// A thread as its rollout has it.
 #[derive(Debug)]
 pub(super) struct LoadedThread {
-    pub history: History,
-    pub head: EventSeq,
-    pub epoch: Epoch,
+    pub(crate) history: History,
+    pub(crate) head: EventSeq,
+    pub(crate) epoch: Epoch,
     /// A torn end was cut off.
-    pub cut: bool,
+    pub(crate) cut: bool,
     /// What was found in its directory.
-    pub surroundings: Option<Arc<Surroundings>>,
+    pub(crate) surroundings: Option<Arc<Surroundings>>,
 }
 
 impl Owner {

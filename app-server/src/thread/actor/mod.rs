@@ -137,7 +137,7 @@ struct Owner {
 }
 
 /// Starts the owner of a claimed thread, with the command that claimed it.
-pub fn start(services: &Arc<Context>, seat: Seat, first: Command) {
+pub(crate) fn start(services: &Arc<Context>, seat: Seat, first: Command) {
     let persistence = seat.publish.borrow().persistence;
     let owner = Owner::new(Arc::clone(services), seat, persistence);
     services.tasks.spawn(format!("thread/{}", owner.id), owner.live(first));

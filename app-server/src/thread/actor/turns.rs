@@ -34,13 +34,13 @@ mod usage;
 /// The turn that runs.
 pub(super) struct RunningTurn {
     /// Its id.
-    pub id: TurnId,
+    pub(crate) id: TurnId,
     /// Its task, which ends by itself soon after a cancel.
-    pub task: Option<AbortHandle>,
+    pub(crate) task: Option<AbortHandle>,
     /// Tokens that its model takes.
     window: i64,
     /// Whether it takes what the user adds.
-    pub takes_more: bool,
+    pub(crate) takes_more: bool,
     cancel: CancellationToken,
     steers: mpsc::Sender<Added>,
     ending: Ending,

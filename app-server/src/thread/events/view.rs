@@ -16,17 +16,17 @@ use skein_protocol::turn::{Turn, TurnItemsView};
 use skein_store::history::{DAMAGE_ID, History};
 
 /// The number of a durable event, and the version of the history that it belongs to.
-pub type Number = (EventSeq, Epoch);
+pub(crate) type Number = (EventSeq, Epoch);
 
 /// A notification as a client reads it.
 #[derive(Debug, Clone, Copy)]
-pub struct Told<'a> {
+pub(crate) struct Told<'a> {
     /// Its wire name.
-    pub method: &'a str,
+    pub(crate) method: &'a str,
     /// As JSON.
-    pub params: &'a str,
+    pub(crate) params: &'a str,
     /// Where it is durable, and the client wants numbers.
-    pub number: Option<Number>,
+    pub(crate) number: Option<Number>,
 }
 
 impl Told<'_> {
@@ -37,13 +37,13 @@ impl Told<'_> {
 
 /// The view.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct View {
+pub(crate) struct View {
     /// Up to where it is whole, for a client that is told numbers.
-    pub at: Option<Number>,
+    pub(crate) at: Option<Number>,
     /// The last number of this subscription; what follows has to be above it.
     stream: Option<Number>,
     /// The thread's name.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     usage: Option<ThreadTokenUsage>,
     turns: Vec<Turn>,
     /// Ids of turns and items of which a notification without a number has told last: the disk may never get that.
@@ -52,13 +52,13 @@ pub struct View {
     unsaved_name: bool,
     unsaved_usage: bool,
     /// Questions that wait for an answer.
-    pub questions: BTreeSet<i64>,
+    pub(crate) questions: BTreeSet<i64>,
     settled: BTreeSet<i64>,
 }
 
 impl View {
     /// An answer that shows the whole replaces everything.
-    pub fn whole(&mut self, name: Option<String>, turns: Vec<Turn>, at: Option<Number>) {
+    pub(crate) fn whole(&mut self, name: Option<String>, turns: Vec<Turn>, at: Option<Number>) {
         let questions = std::mem::take(&mut self.questions);
         let settled = std::mem::take(&mut self.settled);
         *self = Self { at, stream: at, name, turns, questions, settled, ..Self::default() };
@@ -71,29 +71,29 @@ impl View {
     }
 
     /// The connection is a new one: nothing has a number before it is answered.
-    pub fn connected(&mut self) {
+    pub(crate) fn connected(&mut self) {
         self.stream = None;
     }
 
     /// An answer that continues: what follows begins behind the number that the client has named.
-    pub fn continued(&mut self, from: Number, shown: &[Turn]) -> Result<(), String> {
+    pub(crate) fn continued(&mut self, from: Number, shown: &[Turn]) -> Result<(), String> {
         self.stream = Some(from);
         if shown.is_empty() { Ok(()) } else { Err("a history that is continued is shown again".to_owned()) }
     }
 
     /// The questions that the answer names as open; all others are void.
-    pub fn pending(&mut self, open: &[i64]) {
+    pub(crate) fn pending(&mut self, open: &[i64]) {
         self.questions.retain(|question| open.contains(question));
     }
 
     /// The server asks.
-    pub fn asked(&mut self, question: i64) -> Result<(), String> {
+    pub(crate) fn asked(&mut self, question: i64) -> Result<(), String> {
         self.questions.insert(question);
         if self.settled.contains(&question) { Err(format!("question {question} is settled")) } else { Ok(()) }
     }
 
     /// Takes a notification of the thread.
-    pub fn hear(&mut self, told: Told<'_>) -> Result<(), String> {
+    pub(crate) fn hear(&mut self, told: Told<'_>) -> Result<(), String> {
         if !self.is_news(told)? {
             return Ok(());
         }
@@ -225,25 +225,25 @@ impl View {
     }
 
     /// The turn that runs, as far as it knows.
-    pub fn running(&self) -> Option<&TurnId> {
+    pub(crate) fn running(&self) -> Option<&TurnId> {
         use skein_protocol::turn::TurnStatus::InProgress;
         self.turns.last().filter(|turn| turn.status == InProgress).map(|turn| &turn.id)
     }
 
     /// Whether it was told of a turn's last change without a number.
-    pub fn is_unsaved(&self, turn: &TurnId) -> bool {
+    pub(crate) fn is_unsaved(&self, turn: &TurnId) -> bool {
         self.unsaved.contains(turn.as_str())
     }
 
     /// An item that it knows.
-    pub fn item(&self, id: &ItemId) -> Option<&ThreadItem> {
+    pub(crate) fn item(&self, id: &ItemId) -> Option<&ThreadItem> {
         self.turns.iter().flat_map(|turn| &turn.items).find(|item| item.id() == id)
     }
 
     /// How it differs from what is stored. Of items in progress only the text may: what was heard comes to the disk
     /// within a second. With `let_down` by the disk it may hold what it was told as unsaved, and what is not stored. What
     /// says that records are damaged is shown by pictures only.
-    pub fn difference(&self, history: &History, let_down: bool) -> Option<String> {
+    pub(crate) fn difference(&self, history: &History, let_down: bool) -> Option<String> {
         let mine = without_damage(if let_down { self.but_unsaved(history) } else { self.turns.clone() });
         let stored = without_damage(with_open_text_of(&mine, history));
         if self.name.as_deref() != history.name() && !(let_down && self.unsaved_name) {

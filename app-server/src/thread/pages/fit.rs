@@ -12,7 +12,7 @@ const LEFT_OUT: &str = "[too large to be shown here]";
 
 /// The turn in `most` bytes of JSON: all of it, or its summary, whose texts are cut short where they have to be.
 #[must_use]
-pub fn fit(turn: Turn, most: usize) -> Turn {
+pub(crate) fn fit(turn: Turn, most: usize) -> Turn {
     if json_bytes(&turn) <= most {
         return turn;
     }
@@ -31,7 +31,7 @@ pub fn fit(turn: Turn, most: usize) -> Turn {
 
 /// The turns in `most` bytes together, or none. A turn that has more than half of that is cut.
 #[must_use]
-pub fn all_within(turns: impl IntoIterator<Item = (Turn, usize)>, most: usize) -> Option<Vec<Turn>> {
+pub(crate) fn all_within(turns: impl IntoIterator<Item = (Turn, usize)>, most: usize) -> Option<Vec<Turn>> {
     let (mut turns, mut sizes): (Vec<Turn>, Vec<usize>) = turns.into_iter().unzip();
     while sizes.iter().sum::<usize>() > most {
         let large = sizes.iter_mut().zip(&mut turns).max_by_key(|(size, _)| **size);

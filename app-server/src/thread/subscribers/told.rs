@@ -17,31 +17,31 @@ use crate::thread::tests::shim::MutexGuard;
 
 /// What a client said at `initialize` about the notifications it wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ClientWishes {
+pub(crate) struct ClientWishes {
     /// Methods of notifications that it does not want (`optOutNotificationMethods`).
-    pub opted_out: HashSet<String>,
+    pub(crate) opted_out: HashSet<String>,
     /// Whether durable notifications carry `seq` and `epoch`.
-    pub numbered: bool,
+    pub(crate) numbered: bool,
 }
 
 /// One notification, serialised once for all who receive it.
 #[derive(Debug, Clone)]
-pub struct Broadcast {
+pub(crate) struct Broadcast {
     /// The wire's name of it.
-    pub method: &'static str,
+    pub(crate) method: &'static str,
     /// For everybody.
-    pub plain: Frame,
+    pub(crate) plain: Frame,
     /// For those who opted in to numbers, where it has one.
-    pub numbered: Option<Frame>,
+    pub(crate) numbered: Option<Frame>,
     /// For those who are behind, where it is a piece of text: `plain`, as what can be merged.
-    pub text: Option<Arc<TextDelta>>,
+    pub(crate) text: Option<Arc<TextDelta>>,
     /// For those who opted in to numbers, where it is for everybody: it gets its number when it is sent.
-    pub announcement: Option<Announcement>,
+    pub(crate) announcement: Option<Announcement>,
 }
 
 /// A receiver of notifications, as both maps hold it.
 #[derive(Debug)]
-pub struct Receiver {
+pub(crate) struct Receiver {
     pub(super) outbox: Outbox,
     pub(super) wishes: ClientWishes,
 }
@@ -49,12 +49,12 @@ pub struct Receiver {
 impl Receiver {
     /// Where its messages wait.
     #[must_use]
-    pub fn outbox(&self) -> &Outbox {
+    pub(crate) fn outbox(&self) -> &Outbox {
         &self.outbox
     }
 
     /// Gives it a notification, in the form that it wants, if it wants it; in order with everything else.
-    pub fn tell(&self, broadcast: &Broadcast) {
+    pub(crate) fn tell(&self, broadcast: &Broadcast) {
         self.give(broadcast, None);
     }
 
@@ -90,7 +90,7 @@ fn frame_for(announced: &Announced, listens: bool) -> &Frame {
 
 impl Subscribers {
     /// Gives a notification to everyone who listens to the thread.
-    pub fn publish(&self, thread: ThreadId, broadcast: &Broadcast) {
+    pub(crate) fn publish(&self, thread: ThreadId, broadcast: &Broadcast) {
         if let Some(side) = self.threads.get(&thread) {
             for listener in side.values() {
                 match &listener.hears {
@@ -102,7 +102,7 @@ impl Subscribers {
     }
 
     /// Gives a notification to one connection.
-    pub fn publish_to(&self, id: ConnectionId, broadcast: &Broadcast) {
+    pub(crate) fn publish_to(&self, id: ConnectionId, broadcast: &Broadcast) {
         if let Some(connection) = self.connections.get(&id)
             && let Some(receiver) = &connection.receiver
         {
@@ -111,7 +111,7 @@ impl Subscribers {
     }
 
     /// Gives a notification that is about no thread to every initialised connection.
-    pub fn publish_to_everybody(&self, broadcast: &Broadcast) {
+    pub(crate) fn publish_to_everybody(&self, broadcast: &Broadcast) {
         self.connections
             .iter()
             .filter_map(|entry| entry.receiver.clone())
@@ -121,7 +121,7 @@ impl Subscribers {
     /// Gives the one who catches up with this ticket what it missed. `false` when the ticket is void: it has left, or
     /// something newer has taken its place, and nothing may be told behind that one's answer.
     #[must_use]
-    pub fn tell(&self, ticket: Ticket, broadcast: &Broadcast) -> bool {
+    pub(crate) fn tell(&self, ticket: Ticket, broadcast: &Broadcast) -> bool {
         let Some(connection) = self.connections.get(&ticket.connection) else { return false };
         let wanted = connection.resuming.contains_key(&ticket.number);
         match connection.receiver.as_ref().filter(|_| wanted) {
@@ -134,13 +134,13 @@ impl Subscribers {
     }
 
     /// Gives a notification of a thread to every initialised connection.
-    pub fn publish_to_all(&self, thread: ThreadId, broadcast: &Broadcast) {
+    pub(crate) fn publish_to_all(&self, thread: ThreadId, broadcast: &Broadcast) {
         self.announce(thread, broadcast, |_| true);
     }
 
     /// Gives a notification to every initialised connection that neither listens to the thread nor waits for a
     /// resume of it: a client that shows a thread ends when it hears that it is closed.
-    pub fn publish_to_strangers(&self, thread: ThreadId, broadcast: &Broadcast) {
+    pub(crate) fn publish_to_strangers(&self, thread: ThreadId, broadcast: &Broadcast) {
         self.announce(thread, broadcast, |connection| {
             !connection.threads.contains_key(&thread) && !connection.waits_for(thread)
         });
@@ -168,13 +168,13 @@ impl Subscribers {
 
     /// The number of the newest change that everybody was told.
     #[must_use]
-    pub fn catalog_place(&self) -> CatalogPlace {
+    pub(crate) fn catalog_place(&self) -> CatalogPlace {
         self.catalog().place()
     }
 
     /// Looks up what a client has missed, and lets it be answered before the next change is told: what the connection
     /// hears before the answer is part of it, and what it hears behind it is newer.
-    pub fn catalog_since(
+    pub(crate) fn catalog_since(
         &self,
         params: &SkeinCatalogResumeParams,
         answer: impl FnOnce(&SkeinCatalogResumeResponse),

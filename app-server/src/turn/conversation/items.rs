@@ -72,7 +72,7 @@ fn note(text: String) -> Entry {
 }
 
 /// What a client put in, in the words of the model's interface. What a model cannot be told is passed over.
-pub fn of_injected(item: &Value) -> Option<Entry> {
+pub(crate) fn of_injected(item: &Value) -> Option<Entry> {
     let item: ResponseItem = serde_json::from_value(item.clone()).ok()?;
     match item {
         ResponseItem::Message { content, role, phase, .. } => of_message(&role, phase, content),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Tool, print, say, send, wait_for_ever};
 
 /// The tools of this room.
-pub const TOOLS: &[Tool] = &[
+pub(crate) const TOOLS: &[Tool] = &[
     (
         "ask",
         "Asks the client `method` with `params`, and answers with its answer as JSON.",
@@ -45,7 +45,7 @@ pub const TOOLS: &[Tool] = &[
 
 /// Requests to the client that have no answer yet, or one that nobody has taken.
 #[derive(Debug, Default)]
-pub struct Asks {
+pub(crate) struct Asks {
     all: Mutex<BTreeMap<String, Option<Value>>>,
     answered: Condvar,
     /// Calls of `ask_later` and what they ask.
@@ -71,7 +71,7 @@ impl Asks {
     }
 
     /// The client's answer to one of them.
-    pub fn heard(&self, answer: Value) {
+    pub(crate) fn heard(&self, answer: Value) {
         let id = answer["id"].as_str().unwrap_or_default().to_owned();
         if let Some(asked) = self.lock().get_mut(&id) {
             *asked = Some(answer);
@@ -115,7 +115,7 @@ fn refused(all: &BTreeMap<String, Option<Value>>) -> usize {
 }
 
 /// Plays a tool of this room; `false` where there is none of that name.
-pub fn call(asks: &Arc<Asks>, id: &Value, tool: &str, params: &Value) -> bool {
+pub(crate) fn call(asks: &Arc<Asks>, id: &Value, tool: &str, params: &Value) -> bool {
     let arguments = &params["arguments"];
     let number = |name: &str| arguments[name].as_u64().unwrap_or_default();
     match tool {
@@ -206,7 +206,7 @@ fn ask_now(asks: &Arc<Asks>, id: &Value, (earlier, request): (Value, Value)) {
 }
 
 /// A form with one field.
-pub fn form(message: &str) -> Value {
+pub(crate) fn form(message: &str) -> Value {
     let schema = json!({ "type": "object", "properties": { "name": { "type": "string" } } });
     json!({ "mode": "form", "message": message, "requestedSchema": schema })
 }
@@ -225,7 +225,7 @@ fn ask_many(asks: &Arc<Asks>, id: &Value, count: u64, least: u64) {
 }
 
 /// So many messages that nobody has asked for.
-pub fn flood(lines: u64) {
+pub(crate) fn flood(lines: u64) {
     let mut stdout = io::BufWriter::new(io::stdout().lock());
     for number in 0..lines {
         let line = match number % 4 {
@@ -247,7 +247,7 @@ pub fn flood(lines: u64) {
 }
 
 /// Bytes without a newline, as long as somebody takes them.
-pub fn endless() {
+pub(crate) fn endless() {
     let chunk = [b'x'; 64 << 10];
     let mut stdout = io::stdout().lock();
     while stdout.write_all(&chunk).and_then(|()| stdout.flush()).is_ok() {}

@@ -11,7 +11,7 @@ const META: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// `--speaks HOW`.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub enum Speaks {
+pub(crate) enum Speaks {
     /// `2025-11-25`, as every revision up to that one begins.
     #[default]
     Handshake,
@@ -27,7 +27,7 @@ pub enum Speaks {
 
 /// What becomes of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Heard {
+pub(crate) enum Heard {
     /// It goes on to the tools.
     Served,
     /// It is dealt with.
@@ -35,7 +35,7 @@ pub enum Heard {
 }
 
 impl Speaks {
-    pub fn named(name: &str) -> Self {
+    pub(crate) fn named(name: &str) -> Self {
         match name {
             STATELESS => Self::Stateless,
             "2026-07-28-mute" => Self::StatelessMute,
@@ -45,7 +45,7 @@ impl Speaks {
     }
 
     /// Whether its revision has no requests to the client: what it wants to know is an answer.
-    pub fn has_no_requests(&self) -> bool {
+    pub(crate) fn has_no_requests(&self) -> bool {
         match self {
             Self::Stateless | Self::StatelessMute => true,
             Self::Handshake | Self::Older(_) | Self::Strict => false,
@@ -53,7 +53,7 @@ impl Speaks {
     }
 
     /// `begun`: whether `notifications/initialized` was heard.
-    pub fn hears(&self, message: &Value, begun: &mut bool) -> Heard {
+    pub(crate) fn hears(&self, message: &Value, begun: &mut bool) -> Heard {
         let (id, method) = (&message["id"], message["method"].as_str().unwrap_or_default());
         *begun |= method == "notifications/initialized";
         match (self, method) {

@@ -20,7 +20,7 @@ const AHEAD: i64 = 3;
 
 /// A way to break them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     ReadsNothing,
     EndlessLine,
     HugeLine,
@@ -47,12 +47,12 @@ impl Fault {
         ("closes-stdout", Self::ClosesStdout),
     ];
 
-    pub fn named(name: &str) -> Option<Self> {
+    pub(crate) fn named(name: &str) -> Option<Self> {
         Self::NAMES.into_iter().find(|(known, _)| *known == name).map(|(_, fault)| fault)
     }
 
     /// Called when the answer to `method` was sent.
-    pub fn answered(self, method: &str, id: &Value, pipe: Pipe) {
+    pub(crate) fn answered(self, method: &str, id: &Value, pipe: Pipe) {
         match self {
             Self::DoubleIds if !id.is_null() => again(id),
             Self::UnorderedIds if !id.is_null() => ahead(id),

@@ -10,7 +10,7 @@ use super::{answer, say};
 static DONE: AtomicU64 = AtomicU64::new(0);
 
 /// As `tools/list` has them.
-pub fn tools() -> Vec<Value> {
+pub(crate) fn tools() -> Vec<Value> {
     let tool = |name: &str, description: &str, annotations: Value| {
         json!({
             "name": name, "title": name.to_uppercase(), "description": description, "annotations": annotations,
@@ -26,7 +26,7 @@ pub fn tools() -> Vec<Value> {
 }
 
 /// Whether the tool is one of this room; then it is answered.
-pub fn call(id: &Value, tool: &str, arguments: &Value) -> bool {
+pub(crate) fn call(id: &Value, tool: &str, arguments: &Value) -> bool {
     match tool {
         "destroy" | "change" => {
             say(id, &format!("done {}", DONE.fetch_add(1, Ordering::Relaxed) + 1));

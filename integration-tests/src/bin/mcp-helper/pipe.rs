@@ -13,10 +13,10 @@ const AT_IT: u8 = b'!';
 
 /// `--pipe FILE`. Without one, or once there is no such file any more, nothing is told.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Pipe(Option<RawFd>);
+pub(crate) struct Pipe(Option<RawFd>);
 
 impl Pipe {
-    pub fn open(file: &str) -> Self {
+    pub(crate) fn open(file: &str) -> Self {
         // Without close-on-exec: what is started inherits it. It is never closed.
         let opened = open(file, OFlag::O_WRONLY | OFlag::O_NONBLOCK, Mode::empty()).ok();
         Self(opened.map(|opened: OwnedFd| {
@@ -26,11 +26,11 @@ impl Pipe {
         }))
     }
 
-    pub fn started(self) {
+    pub(crate) fn started(self) {
         self.tell(STARTED);
     }
 
-    pub fn at_it(self) {
+    pub(crate) fn at_it(self) {
         self.tell(AT_IT);
     }
 

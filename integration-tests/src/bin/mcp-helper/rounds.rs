@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Tool, answer, asks, result, say, send};
 
 /// The tools of this room that no other revision has.
-pub const TOOLS: &[Tool] = &[(
+pub(crate) const TOOLS: &[Tool] = &[(
     "rounds",
     "Wants so many calls more before it answers: each second one with the roots, the others with nothing.",
     Some(("count", "integer")),
@@ -16,7 +16,7 @@ pub const TOOLS: &[Tool] = &[(
 const STATE: &str = "what was asked, \u{fc}";
 
 /// Plays a tool of this revision; `false` where there is none of that name.
-pub fn call(id: &Value, params: &Value) -> bool {
+pub(crate) fn call(id: &Value, params: &Value) -> bool {
     let arguments = &params["arguments"];
     match params["name"].as_str().unwrap_or_default() {
         "ask" => ask(id, params, |inputs| say(id, &inputs["asked"].to_string())),
@@ -36,7 +36,7 @@ pub fn call(id: &Value, params: &Value) -> bool {
 }
 
 /// Reads the resource that has to ask first; `false` for any other.
-pub fn read(id: &Value, params: &Value) -> bool {
+pub(crate) fn read(id: &Value, params: &Value) -> bool {
     let uri = &params["uri"];
     if uri != "memo://asked" {
         return false;

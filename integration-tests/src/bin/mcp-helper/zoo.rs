@@ -24,7 +24,7 @@ const LINK: u8 = 1;
 
 /// A way to behave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     Polite,
     IgnoresTerm,
     IgnoresEof,
@@ -67,24 +67,24 @@ impl Mode {
         ("exits-after-initialize", Self::ExitsAfterInitialize),
     ];
 
-    pub fn named(name: &str) -> Result<Self, String> {
+    pub(crate) fn named(name: &str) -> Result<Self, String> {
         let known = Self::NAMES.into_iter().find(|(known, _)| *known == name);
         let known = known.map(|(_, mode)| mode).or_else(|| Fault::named(name).map(Self::Faulty));
         known.ok_or_else(|| format!("unknown mode {name:?} of the zoo"))
     }
 
     /// Whether SIGTERM has no effect on the helper itself.
-    pub fn ignores_term(self) -> bool {
+    pub(crate) fn ignores_term(self) -> bool {
         matches!(self, Self::IgnoresTerm | Self::IgnoresBoth | Self::Zombies | Self::Faulty(_))
     }
 
     /// Whether the helper itself lives on after the end of its input.
-    pub fn ignores_eof(self) -> bool {
+    pub(crate) fn ignores_eof(self) -> bool {
         matches!(self, Self::IgnoresEof | Self::IgnoresBoth | Self::Zombies | Self::Faulty(_))
     }
 
     /// Starts what the mode has beside the helper itself. To be called before there is a second thread.
-    pub fn begin(self, mark: &str) -> io::Result<()> {
+    pub(crate) fn begin(self, mark: &str) -> io::Result<()> {
         match self {
             Self::Polite
             | Self::IgnoresTerm
@@ -120,7 +120,7 @@ impl Mode {
     }
 
     /// Called when the answer to `method` was sent.
-    pub fn answered(self, method: &str, id: &Value, pipe: Pipe) {
+    pub(crate) fn answered(self, method: &str, id: &Value, pipe: Pipe) {
         match (self, method) {
             (Self::ExitsAfterInitialize, "initialize") => std::process::exit(4),
             (Self::Stopped, "tools/list") => {
@@ -157,7 +157,7 @@ fn child(ways: &[&str], mark: &str, no_environment: bool) -> io::Result<()> {
 }
 
 /// The whole life of such a child. This process has one thread.
-pub fn be_child(ways: &[String]) -> io::Result<()> {
+pub(crate) fn be_child(ways: &[String]) -> io::Result<()> {
     let does = |way: &str| ways.iter().any(|said| said == way);
     for ignored in [Signal::SIGTERM, Signal::SIGHUP] {
         // SAFETY: ignoring a signal runs no code of ours.

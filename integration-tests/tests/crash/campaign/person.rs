@@ -19,19 +19,19 @@ use tokio::sync::watch;
 
 /// The moment of the kill: how much was acknowledged before it, and whether it has come.
 #[derive(Debug, Default)]
-pub struct Moment(watch::Sender<(u64, bool)>);
+pub(super) struct Moment(watch::Sender<(u64, bool)>);
 
 impl Moment {
-    pub fn acknowledged(&self) {
+    pub(super) fn acknowledged(&self) {
         self.0.send_modify(|(count, _)| *count += 1);
     }
 
-    pub async fn until(&self, count: u64) -> Result<()> {
+    pub(super) async fn until(&self, count: u64) -> Result<()> {
         self.0.subscribe().wait_for(|(so_far, _)| *so_far >= count).await?;
         Ok(())
     }
 
-    pub fn comes(&self) {
+    pub(super) fn comes(&self) {
         self.0.send_modify(|(_, came)| *came = true);
     }
 
@@ -73,7 +73,7 @@ struct Remembered {
 }
 
 #[derive(Debug)]
-pub struct Person {
+pub(super) struct Person {
     seed: Seed,
     threads: Vec<Remembered>,
     number: u64,
@@ -81,17 +81,17 @@ pub struct Person {
 }
 
 impl Person {
-    pub fn new(seed: Seed) -> Self {
+    pub(super) fn new(seed: Seed) -> Self {
         Self { seed, threads: Vec::new(), number: 0, acknowledged: 0 }
     }
 
     /// How many turns were acknowledged to them.
-    pub fn acknowledged(&self) -> usize {
+    pub(super) fn acknowledged(&self) -> usize {
         self.acknowledged
     }
 
     /// Does one thing after the other, until the server is killed.
-    pub async fn live(&mut self, address: &str, moment: &Moment) -> Result<()> {
+    pub(super) async fn live(&mut self, address: &str, moment: &Moment) -> Result<()> {
         let lived = self.go_on(address, moment).await;
         match lived {
             Err(_) if moment.came() => Ok(()),
@@ -210,7 +210,7 @@ impl Person {
 
     /// Everything that was acknowledged is there and listed. What was asked may have happened or not; from here on it is
     /// known.
-    pub async fn check(&mut self, client: &mut Client, home: &Home) -> Result<()> {
+    pub(super) async fn check(&mut self, client: &mut Client, home: &Home) -> Result<()> {
         let lists = [listed(client, None).await?, listed(client, Some(true)).await?];
         let mut kept = Vec::new();
         for mut thread in self.threads.drain(..) {

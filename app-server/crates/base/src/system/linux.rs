@@ -31,7 +31,7 @@ pub const RECEIVE: MsgFlags = MsgFlags::MSG_CMSG_CLOEXEC;
 ///
 /// # Errors
 /// `/proc/self/exe` cannot be opened.
-pub fn own_program() -> io::Result<GuardProgram> {
+pub(crate) fn own_program() -> io::Result<GuardProgram> {
     open_program("/proc/self/exe")
 }
 
@@ -143,7 +143,7 @@ impl Hold {
     }
 
     /// SIGKILL to the group that it leads. `false` when there is none, or the kernel cannot do it (before 6.9).
-    pub fn kill_group(&self) -> bool {
+    pub(crate) fn kill_group(&self) -> bool {
         /// `PIDFD_SIGNAL_PROCESS_GROUP` of pidfd_send_signal(2).
         const WHOLE_GROUP: libc::c_uint = 1 << 2;
         let info = std::ptr::null::<libc::siginfo_t>();
@@ -166,13 +166,13 @@ pub fn end_of(pid: Pid) -> Option<OwnedFd> {
 }
 
 /// The process that has `pid` now.
-pub fn process(pid: Pid) -> Option<Process> {
+pub(crate) fn process(pid: Pid) -> Option<Process> {
     // A name may hold any byte, so the text need not be UTF-8.
     parse(&String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?))
 }
 
 /// The pid of every process that this one may see.
-pub fn pids() -> impl Iterator<Item = Pid> {
+pub(crate) fn pids() -> impl Iterator<Item = Pid> {
     let all = fs::read_dir("/proc").into_iter().flatten();
     all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).map(Pid::from_raw)
 }

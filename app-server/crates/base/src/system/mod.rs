@@ -26,9 +26,9 @@ compile_error!("Skein runs on Linux, and with weaker containment of helpers on m
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Used {
     /// Processor time; the unit is the system's, since only a difference counts.
-    pub time: u64,
+    pub(crate) time: u64,
     /// Bytes and calls of its I/O, all in one sum.
-    pub io: u64,
+    pub(crate) io: u64,
 }
 
 /// The program that is run again as the guard.

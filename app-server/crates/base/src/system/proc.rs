@@ -40,7 +40,7 @@ impl Process {
     }
 
     /// A hold on exactly this process. `None` when it is gone.
-    pub fn pin(&self) -> Option<Hold> {
+    pub(crate) fn pin(&self) -> Option<Hold> {
         // The hold pins whoever has the pid now; only then does the start time tell whether that is still ours.
         Hold::on(self.pid).filter(|_| Self::read(self.pid).is_some_and(|now| now.started == self.started))
     }

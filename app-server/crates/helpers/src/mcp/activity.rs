@@ -9,7 +9,7 @@ use crate::OnUnresponsive;
 
 /// The outstanding calls of one session.
 #[derive(Debug)]
-pub struct Activity {
+pub(crate) struct Activity {
     calls: watch::Sender<usize>,
     /// How often those were ended that do not wait for a silent helper.
     given_up: watch::Sender<u64>,
@@ -17,7 +17,7 @@ pub struct Activity {
 
 /// A call that is outstanding until this is dropped.
 #[derive(Debug)]
-pub struct Underway<'a> {
+pub(crate) struct Underway<'a> {
     activity: &'a Activity,
     /// `None`: it waits also for a silent helper.
     given_up: Option<watch::Receiver<u64>>,
@@ -31,7 +31,7 @@ impl Default for Activity {
 
 impl Activity {
     /// One more call, and what its caller does about a helper that shows no life.
-    pub fn begin(&self, rule: OnUnresponsive) -> Underway<'_> {
+    pub(crate) fn begin(&self, rule: OnUnresponsive) -> Underway<'_> {
         self.calls.send_modify(|calls| *calls += 1);
         let given_up = match rule {
             OnUnresponsive::Report => None,
@@ -43,7 +43,7 @@ impl Activity {
 
 impl Underway<'_> {
     /// Until it is ended because the helper shows no life.
-    pub async fn given_up(&mut self) {
+    pub(crate) async fn given_up(&mut self) {
         match &mut self.given_up {
             // The sender lives as long as the reference to it.
             Some(given_up) => drop(given_up.changed().await),
@@ -60,18 +60,18 @@ impl Drop for Underway<'_> {
 
 impl Session {
     /// How many calls are outstanding, as that goes on.
-    pub fn outstanding(&self) -> watch::Receiver<usize> {
+    pub(crate) fn outstanding(&self) -> watch::Receiver<usize> {
         self.activity.calls.subscribe()
     }
 
     /// Ends the outstanding calls that do not wait for a silent helper; it is told.
-    pub fn give_up_calls(&self) {
+    pub(crate) fn give_up_calls(&self) {
         self.activity.given_up.send_modify(|times| *times += 1);
     }
 
     /// Whether it has answered, if only with an error. Takes as long as the helper does; dropped, the helper is told that nobody
     /// waits any more.
-    pub async fn ping(&self) -> bool {
+    pub(crate) async fn ping(&self) -> bool {
         let Ok(sent) = self.send(ClientRequest::PingRequest(PingRequest::default())).await else {
             return false;
         };

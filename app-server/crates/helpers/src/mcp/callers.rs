@@ -20,24 +20,24 @@ use crate::{HelperQuestion, OnUnresponsive};
 
 /// Who waits for the answer to a call.
 #[derive(Debug, Clone)]
-pub struct Caller {
+pub(crate) struct Caller {
     /// Its thread.
-    pub thread: ThreadId,
+    pub(crate) thread: ThreadId,
     /// The thread's working directory.
-    pub cwd: Arc<Path>,
+    pub(crate) cwd: Arc<Path>,
     /// The helper, as the thread calls it.
-    pub server: String,
+    pub(crate) server: String,
     /// The turn that makes the call, if one does.
-    pub turn: Option<TurnId>,
+    pub(crate) turn: Option<TurnId>,
     /// Where the thread takes questions to its user. None: it takes none.
-    pub questions: Option<mpsc::Sender<HelperQuestion>>,
+    pub(crate) questions: Option<mpsc::Sender<HelperQuestion>>,
     /// What the thread does about a helper that shows no life.
-    pub on_unresponsive: OnUnresponsive,
+    pub(crate) on_unresponsive: OnUnresponsive,
 }
 
 /// The callers of one line. Clones share them.
 #[derive(Debug, Clone)]
-pub struct Callers {
+pub(crate) struct Callers {
     open: watch::Sender<Open>,
     /// Where the helper works when nobody calls it.
     home: Arc<Path>,
@@ -73,7 +73,7 @@ struct Call {
 
 /// A call that is outstanding until this is dropped.
 #[derive(Debug)]
-pub struct Entered {
+pub(crate) struct Entered {
     callers: Callers,
     number: Option<u64>,
     rule: OnUnresponsive,
@@ -81,12 +81,12 @@ pub struct Entered {
 
 impl Callers {
     /// Nobody calls yet. `home` is the directory that the helper is started for.
-    pub fn new(home: PathBuf) -> Self {
+    pub(crate) fn new(home: PathBuf) -> Self {
         Self { open: watch::Sender::default(), home: home.into() }
     }
 
     /// A call begins. Without a caller it is one of the server's own.
-    pub fn enter(&self, caller: Option<Caller>) -> Entered {
+    pub(crate) fn enter(&self, caller: Option<Caller>) -> Entered {
         let mut number = None;
         let rule = caller.as_ref().map(|caller| caller.on_unresponsive).unwrap_or_default();
         if let Some(caller) = caller {
@@ -100,7 +100,7 @@ impl Callers {
     }
 
     /// Who has made this request, while it is outstanding.
-    pub fn of(&self, request: &RequestId) -> Option<Caller> {
+    pub(crate) fn of(&self, request: &RequestId) -> Option<Caller> {
         let open = self.open.borrow();
         open.calls.iter().find(|call| call.request.as_ref() == Some(request)).map(|call| call.caller.clone())
     }
@@ -109,7 +109,7 @@ impl Callers {
     ///
     /// # Errors
     /// Why nobody can be asked, for the helper.
-    pub fn asked(&self, came_with: Option<&RequestId>) -> Result<Caller, &'static str> {
+    pub(crate) fn asked(&self, came_with: Option<&RequestId>) -> Result<Caller, &'static str> {
         match came_with {
             Some(request) => self.of(request).ok_or("no user waits for the call that it came with"),
             None => self.the_one(),
@@ -117,7 +117,7 @@ impl Callers {
     }
 
     /// The helper has answered this request, or never got it.
-    pub fn is_answered(&self, request: &RequestId) {
+    pub(crate) fn is_answered(&self, request: &RequestId) {
         self.open.send_if_modified(|open| open.is_answered(request));
     }
 
@@ -152,7 +152,7 @@ impl Callers {
     ///
     /// # Errors
     /// Why there is not one, for the helper.
-    pub fn folder(&self) -> Result<PathBuf, &'static str> {
+    pub(crate) fn folder(&self) -> Result<PathBuf, &'static str> {
         let open = self.open.borrow();
         let now = Clock.now();
         let cancelled = open.cancelled.iter().filter(|call| call.until > now).map(|call| &*call.cwd);
@@ -165,12 +165,12 @@ impl Callers {
     }
 
     /// Until this thread has no call outstanding.
-    pub async fn gone(&self, thread: ThreadId) {
+    pub(crate) async fn gone(&self, thread: ThreadId) {
         self.none(|call| call.caller.thread == thread).await;
     }
 
     /// Until this request is not outstanding any more.
-    pub async fn answered(&self, request: &RequestId) {
+    pub(crate) async fn answered(&self, request: &RequestId) {
         self.none(|call| call.request.as_ref() == Some(request)).await;
     }
 
@@ -218,12 +218,12 @@ impl Open {
 
 impl Entered {
     /// What its caller does about a helper that shows no life.
-    pub fn rule(&self) -> OnUnresponsive {
+    pub(crate) fn rule(&self) -> OnUnresponsive {
         self.rule
     }
 
     /// This request is made for it, behind others that were answered.
-    pub fn asks(&self, request: &RequestId) {
+    pub(crate) fn asks(&self, request: &RequestId) {
         self.callers.open.send_if_modified(|open| {
             let own = open.calls.iter_mut().find(|call| Some(call.number) == self.number);
             own.is_some_and(|call| call.request.replace(request.clone()).is_some())

@@ -32,11 +32,11 @@ use crate::HelperQuestion;
 use crate::policy;
 
 /// What a helper hears that wants a model.
-pub const NO_SAMPLING: &str = "sampling is not offered: no model is lent to helpers";
+pub(crate) const NO_SAMPLING: &str = "sampling is not offered: no model is lent to helpers";
 
 /// Our side of one session.
 #[derive(Debug)]
-pub struct Client {
+pub(crate) struct Client {
     changed: Arc<Notify>,
     line: Line,
     questions: Semaphore,
@@ -44,7 +44,7 @@ pub struct Client {
 
 impl Client {
     /// Wakes `changed` when the helper's tools or resources change; what it asks goes to the callers of `line`.
-    pub fn new(changed: Arc<Notify>, line: Line) -> Self {
+    pub(crate) fn new(changed: Arc<Notify>, line: Line) -> Self {
         Self { changed, line, questions: Semaphore::new(policy::HELPER_QUESTIONS) }
     }
 
@@ -158,7 +158,7 @@ fn came_with(context: &RequestContext<RoleClient>) -> Option<&RequestId> {
 ///
 /// # Errors
 /// Why nobody was asked, for the helper.
-pub async fn put(
+pub(crate) async fn put(
     caller: &Caller,
     request: McpServerElicitationRequestBody,
 ) -> Result<Option<McpServerElicitationRequestResponse>, String> {
@@ -177,7 +177,7 @@ pub async fn put(
 }
 
 /// An answer as MCP has it.
-pub fn elicited(answer: McpServerElicitationRequestResponse) -> ElicitResult {
+pub(crate) fn elicited(answer: McpServerElicitationRequestResponse) -> ElicitResult {
     let mut result = ElicitResult::new(match answer.action {
         McpServerElicitationAction::Accept => ElicitationAction::Accept,
         McpServerElicitationAction::Decline => ElicitationAction::Decline,
@@ -189,24 +189,24 @@ pub fn elicited(answer: McpServerElicitationRequestResponse) -> ElicitResult {
 }
 
 /// Where a helper works.
-pub fn roots(folder: &Path) -> ListRootsResult {
+pub(crate) fn roots(folder: &Path) -> ListRootsResult {
     let mut root = Root::new(file_uri(folder));
     root.name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
     ListRootsResult::new(vec![root])
 }
 
 /// What a helper hears whose request is more than anybody looks at.
-pub fn too_long() -> String {
+pub(crate) fn too_long() -> String {
     format!("a request has at most {} bytes", policy::HELPER_LONGEST_REQUEST)
 }
 
 /// What a helper hears whose request has another shape.
-pub fn unreadable(method: &str) -> String {
+pub(crate) fn unreadable(method: &str) -> String {
     format!("the params of {method} cannot be read")
 }
 
 /// What the helper gets where nobody decided.
-pub fn cancelled() -> McpServerElicitationRequestResponse {
+pub(crate) fn cancelled() -> McpServerElicitationRequestResponse {
     McpServerElicitationRequestResponse {
         meta: None,
         action: McpServerElicitationAction::Cancel,
@@ -218,7 +218,7 @@ pub fn cancelled() -> McpServerElicitationRequestResponse {
 ///
 /// # Errors
 /// Why it cannot be shown, for the helper.
-pub fn body(
+pub(crate) fn body(
     request: ElicitRequestParams,
     meta: Option<Value>,
 ) -> Result<McpServerElicitationRequestBody, ErrorData> {

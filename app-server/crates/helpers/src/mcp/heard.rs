@@ -7,11 +7,11 @@ use serde_json::value::RawValue;
 use crate::policy;
 
 /// How a helper tells that the user is done at a page.
-pub const PAGE_COMPLETED: &str = "notifications/elicitation/complete";
+pub(crate) const PAGE_COMPLETED: &str = "notifications/elicitation/complete";
 
 /// A message of a helper, by who it is for.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Heard {
+pub(crate) enum Heard {
     /// The answer to a request of ours, or to none.
     Answer(RequestId),
     /// Something it asks.
@@ -64,7 +64,7 @@ struct PageParams {
 ///
 /// # Errors
 /// What is wrong with one that is no message of MCP, for the user.
-pub fn hear(line: &[u8]) -> Result<Heard, String> {
+pub(crate) fn hear(line: &[u8]) -> Result<Heard, String> {
     let line = line.trim_ascii();
     if line.is_empty() {
         return Ok(Heard::Nothing);
@@ -75,7 +75,7 @@ pub fn hear(line: &[u8]) -> Result<Heard, String> {
 }
 
 /// What is shown of a line that is no message.
-pub fn garbage(line: &[u8]) -> String {
+pub(crate) fn garbage(line: &[u8]) -> String {
     let shown = &line[..line.len().min(policy::HELPER_GARBAGE_SHOWN)];
     format!("it printed what is no MCP message: {:?}", String::from_utf8_lossy(shown))
 }

@@ -38,15 +38,15 @@ use super::outstanding::{Incoming, Turn};
 use super::progress::Sinks;
 use crate::policy;
 
-pub use fault::{Fault, told};
-pub use trouble::Trouble;
-pub use web::Web;
+pub(crate) use fault::{Fault, told};
+pub(crate) use trouble::Trouble;
+pub(crate) use web::Web;
 
 type Worker = WorkerTransport<StreamableHttpClientWorker<Web>>;
 type Error = StreamableHttpError<Fault>;
 
 /// What goes to and comes from a helper over HTTP, for rmcp.
-pub struct HttpTransport {
+pub(crate) struct HttpTransport {
     web: Web,
     url: Arc<str>,
     /// Asked `initialize`.
@@ -74,7 +74,7 @@ enum Heard {
 
 impl HttpTransport {
     /// Nothing is sent yet. `line` tells why it closed.
-    pub fn new(web: Web, url: &str, line: Line) -> Self {
+    pub(crate) fn new(web: Web, url: &str, line: Line) -> Self {
         Self {
             web,
             url: url.into(),

@@ -17,13 +17,13 @@ use crate::policy;
 
 /// All that a helper lists.
 #[derive(Debug, Default)]
-pub struct Offers {
+pub(crate) struct Offers {
     /// Its tools.
-    pub tools: Vec<Tool>,
+    pub(crate) tools: Vec<Tool>,
     /// Its resources.
-    pub resources: Vec<Resource>,
+    pub(crate) resources: Vec<Resource>,
     /// Its patterns of resources.
-    pub templates: Vec<ResourceTemplate>,
+    pub(crate) templates: Vec<ResourceTemplate>,
 }
 
 impl Session {
@@ -32,7 +32,7 @@ impl Session {
     ///
     /// # Errors
     /// What went wrong with the tools, for the user.
-    pub async fn offers(&self) -> Result<Offers, String> {
+    pub(crate) async fn offers(&self) -> Result<Offers, String> {
         let tools = self.tools().await?;
         let (mut resources, mut templates) = (Vec::new(), Vec::new());
         if self.has_resources() {
@@ -47,7 +47,7 @@ impl Session {
     }
 
     /// Whether it says that it has resources.
-    pub fn has_resources(&self) -> bool {
+    pub(crate) fn has_resources(&self) -> bool {
         self.declares("resources")
     }
 
@@ -59,7 +59,7 @@ impl Session {
     ///
     /// # Errors
     /// What went wrong, for the user.
-    pub async fn tools(&self) -> Result<Vec<Tool>, String> {
+    pub(crate) async fn tools(&self) -> Result<Vec<Tool>, String> {
         if !self.declares("tools") {
             return Ok(Vec::new());
         }
@@ -72,7 +72,7 @@ impl Session {
     ///
     /// # Errors
     /// [`CallFault`].
-    pub async fn read_resource(
+    pub(crate) async fn read_resource(
         &self,
         uri: String,
         meta: Option<Map<String, Value>>,

@@ -44,11 +44,11 @@ const INITIALIZE: &str = "skein-initialize";
 const DISCOVER: &str = "skein-discover";
 
 /// The code of a question that could not be asked.
-pub const UNASKED: ErrorCode = ErrorCode(0);
+pub(crate) const UNASKED: ErrorCode = ErrorCode(0);
 
 /// What a helper has been asked in its starts so far, and what is known from that.
 #[derive(Debug, Default)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// `server/discover` was sent to a helper that had said nothing, and it has not answered that.
     in_doubt: AtomicBool,
     only_initialize: AtomicBool,
@@ -57,7 +57,7 @@ pub struct Asked {
 impl Asked {
     /// To be called when the helper has ended by itself before it was ready: whether it may have done so because it was asked
     /// `server/discover`. From then on it is not.
-    pub fn was_too_much(&self) -> bool {
+    pub(crate) fn was_too_much(&self) -> bool {
         let too_much = self.in_doubt.swap(false, Ordering::Relaxed);
         self.only_initialize.fetch_or(too_much, Ordering::Relaxed);
         too_much
@@ -69,7 +69,7 @@ impl Session {
     ///
     /// # Errors
     /// What went wrong, for the user.
-    pub async fn open(wire: Wire, line: Line, tasks: Tasks, asked: &Asked) -> Result<Self, String> {
+    pub(crate) async fn open(wire: Wire, line: Line, tasks: Tasks, asked: &Asked) -> Result<Self, String> {
         match wire {
             Wire::Pipes(pipes) => {
                 Self::open_over(LineTransport::new(pipes, line.clone()), line, tasks, asked).await
@@ -162,12 +162,12 @@ impl Session {
     }
 
     /// The revision of MCP that is spoken.
-    pub fn protocol_version(&self) -> &str {
+    pub(crate) fn protocol_version(&self) -> &str {
         self.version.as_str()
     }
 
     /// Whether this revision has `ping`: those without a handshake do not.
-    pub fn has_ping(&self) -> bool {
+    pub(crate) fn has_ping(&self) -> bool {
         self.version.has_initialize()
     }
 }

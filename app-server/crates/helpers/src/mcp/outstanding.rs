@@ -15,7 +15,7 @@ use crate::policy;
 
 /// Requests of ours that wait for their answer.
 #[derive(Debug, Default)]
-pub struct Outstanding {
+pub(crate) struct Outstanding {
     requests: HashMap<RequestId, Request>,
     /// Where progress goes. Its token is that of a request above.
     progress: HashMap<ProgressToken, mpsc::Sender<String>>,
@@ -29,7 +29,7 @@ struct Request {
 
 /// How far a request is on its way to the helper.
 #[derive(Debug, Default)]
-pub struct Sending {
+pub(crate) struct Sending {
     /// Whether it is among what will be written.
     queued: Mutex<bool>,
     given_up: CancellationToken,
@@ -37,7 +37,7 @@ pub struct Sending {
 
 /// How a message of ours goes out.
 #[derive(Debug)]
-pub enum Turn {
+pub(crate) enum Turn {
     /// It waits for room.
     Waits,
     /// It waits for room unless it is given up meanwhile.
@@ -52,7 +52,7 @@ pub enum Turn {
 
 impl Outstanding {
     /// A request goes out.
-    pub fn ask(&mut self, request: &JsonRpcRequest<ClientRequest>) -> Turn {
+    pub(crate) fn ask(&mut self, request: &JsonRpcRequest<ClientRequest>) -> Turn {
         let mut token = None;
         if let ClientRequest::CallToolRequest(call) = &request.request
             && let Some(Progress(sink)) = call.extensions.get()
@@ -67,12 +67,12 @@ impl Outstanding {
     }
 
     /// The answer with this id has come; `false` when nobody waits for it.
-    pub fn answered(&mut self, id: &RequestId) -> bool {
+    pub(crate) fn answered(&mut self, id: &RequestId) -> bool {
         self.take(id).is_some()
     }
 
     /// Nobody waits for this one any more. The helper is told of it only where it may know of the request.
-    pub fn give_up(&mut self, id: &RequestId) -> Turn {
+    pub(crate) fn give_up(&mut self, id: &RequestId) -> Turn {
         let Some(request) = self.take(id) else { return Turn::Never };
         request.sending.given_up.cancel();
         let queued = request.sending.queued.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,7 +80,7 @@ impl Outstanding {
     }
 
     /// A call tells how far it is; `false` when nobody listens. Progress that nobody takes in time is out of date.
-    pub fn progress(&self, token: &ProgressToken, words: impl FnOnce() -> String) -> bool {
+    pub(crate) fn progress(&self, token: &ProgressToken, words: impl FnOnce() -> String) -> bool {
         let Some(sink) = self.progress.get(token) else { return false };
         match sink.try_reserve() {
             Ok(place) => {
@@ -102,7 +102,7 @@ impl Outstanding {
 
 impl Turn {
     /// Sends the message when its turn has come.
-    pub async fn take(self, input: &Input, bytes: Bytes) -> Result<(), Closed> {
+    pub(crate) async fn take(self, input: &Input, bytes: Bytes) -> Result<(), Closed> {
         match self {
             Self::Waits => input.send(bytes).await,
             Self::Request(sending) => sending.send(input, bytes).await,
@@ -141,7 +141,7 @@ impl Sending {
 
 /// Requests of the helper that have no answer yet.
 #[derive(Debug)]
-pub struct Incoming {
+pub(crate) struct Incoming {
     slots: Arc<Semaphore>,
     open: HashMap<RequestId, OwnedSemaphorePermit>,
 }
@@ -157,7 +157,7 @@ impl Incoming {
     ///
     /// # Errors
     /// Why it may not, for the helper.
-    pub fn admit(&mut self, id: &RequestId) -> Result<(), String> {
+    pub(crate) fn admit(&mut self, id: &RequestId) -> Result<(), String> {
         if self.open.contains_key(id) {
             return Err(format!("a request with the id {id} has no answer yet"));
         }
@@ -170,12 +170,12 @@ impl Incoming {
     }
 
     /// The helper does not want the answer any more; `false` when there is no such request.
-    pub fn withdrawn(&mut self, id: &RequestId) -> bool {
+    pub(crate) fn withdrawn(&mut self, id: &RequestId) -> bool {
         self.open.remove(id).is_some()
     }
 
     /// An answer goes out.
-    pub fn answered(&mut self, id: Option<&RequestId>) -> Turn {
+    pub(crate) fn answered(&mut self, id: Option<&RequestId>) -> Turn {
         Turn::Answer(id.and_then(|id| self.open.remove(id)))
     }
 }

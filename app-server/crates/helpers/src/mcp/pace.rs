@@ -6,7 +6,7 @@ use crate::policy;
 
 /// Counts messages that nobody waits for.
 #[derive(Debug, Default)]
-pub struct Pace {
+pub(crate) struct Pace {
     since: Option<Instant>,
     strays: usize,
     heard: usize,
@@ -14,13 +14,13 @@ pub struct Pace {
 
 impl Pace {
     /// A message was read. `true` when others should get a turn before the next one.
-    pub fn heard(&mut self) -> bool {
+    pub(crate) fn heard(&mut self) -> bool {
         self.heard = (self.heard + 1) % policy::HELPER_BREATH;
         self.heard == 0
     }
 
     /// A message was for nobody. Until when the next one has to wait, when there were too many of them.
-    pub fn stray(&mut self, now: Instant) -> Option<Instant> {
+    pub(crate) fn stray(&mut self, now: Instant) -> Option<Instant> {
         let since = *self.since.get_or_insert(now);
         if now >= since + policy::HELPER_STRAYS_TIME {
             (self.since, self.strays) = (Some(now), 0);

@@ -12,15 +12,15 @@ use crate::policy;
 
 /// Rides on a request: where the progress of this call goes.
 #[derive(Debug, Clone)]
-pub struct Progress(pub mpsc::Sender<String>);
+pub(crate) struct Progress(pub(crate) mpsc::Sender<String>);
 
 /// The calls over HTTP that are under way and whose progress somebody wants. Those over lines are in `outstanding.rs`.
 #[derive(Debug, Default)]
-pub struct Sinks(HashMap<ProgressToken, (RequestId, mpsc::Sender<String>)>);
+pub(crate) struct Sinks(HashMap<ProgressToken, (RequestId, mpsc::Sender<String>)>);
 
 impl Sinks {
     /// To be shown each message before it is sent, so that a call is known before the helper can answer.
-    pub fn watch(&mut self, message: &ClientJsonRpcMessage) {
+    pub(crate) fn watch(&mut self, message: &ClientJsonRpcMessage) {
         if let JsonRpcMessage::Request(request) = message
             && let ClientRequest::CallToolRequest(call) = &request.request
             && let Some(Progress(sink)) = call.extensions.get()
@@ -33,7 +33,7 @@ impl Sinks {
     }
 
     /// To be shown each message that comes.
-    pub fn heed(&mut self, message: &ServerJsonRpcMessage) {
+    pub(crate) fn heed(&mut self, message: &ServerJsonRpcMessage) {
         match message {
             JsonRpcMessage::Response(answer) => self.0.retain(|_, (id, _)| *id != answer.id),
             JsonRpcMessage::Error(error) => self.0.retain(|_, (id, _)| Some(&*id) != error.id.as_ref()),
@@ -52,7 +52,7 @@ impl Sinks {
 }
 
 /// A progress notification for people.
-pub fn words(progress: &ProgressNotificationParam) -> String {
+pub(crate) fn words(progress: &ProgressNotificationParam) -> String {
     match (&progress.message, progress.total) {
         (Some(message), _) => {
             message[..message.floor_char_boundary(policy::HELPER_PROGRESS_BYTES)].to_owned()

@@ -26,7 +26,7 @@ use crate::policy;
 
 /// A request that a helper may want to know something for.
 #[derive(Debug, Clone)]
-pub enum Request {
+pub(crate) enum Request {
     /// A call of a tool, and where its progress goes.
     Call(CallToolRequestParams, Option<mpsc::Sender<String>>),
     /// A look at a resource.

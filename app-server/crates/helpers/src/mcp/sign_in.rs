@@ -18,7 +18,7 @@ const URL_ELICITATION_REQUIRED: i32 = -32042;
 
 /// The pages of one line that calls wait for. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct Pages(Arc<watch::Sender<Open>>);
+pub(crate) struct Pages(Arc<watch::Sender<Open>>);
 
 #[derive(Debug, Default)]
 struct Open {
@@ -29,14 +29,14 @@ struct Open {
 
 /// The pages of one call; they are forgotten when this is dropped.
 #[derive(Debug)]
-pub struct Awaited {
+pub(crate) struct Awaited {
     pages: Pages,
     call: u64,
 }
 
 /// How far one call is with the pages that its helper requires.
 #[derive(Debug, Default)]
-pub enum SignIn {
+pub(crate) enum SignIn {
     /// None was required.
     #[default]
     Unasked,
@@ -48,7 +48,7 @@ pub enum SignIn {
 
 impl Pages {
     /// The user is done at the page of this id. One that no call waits for is nobody's.
-    pub fn completed(&self, id: &str) {
+    pub(crate) fn completed(&self, id: &str) {
         self.0.send_if_modified(|open| {
             let mut news = false;
             for (_, page, done) in &mut open.pages {

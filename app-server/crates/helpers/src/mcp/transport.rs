@@ -28,7 +28,7 @@ use crate::policy;
 
 /// Lines over pipes, for rmcp.
 #[derive(Debug)]
-pub struct LineTransport {
+pub(crate) struct LineTransport {
     lines: Lines,
     input: Option<Input>,
     /// What we have asked.
@@ -88,7 +88,7 @@ impl Lines {
 
 impl LineTransport {
     /// Takes over both pipes. `line` tells why they closed.
-    pub fn new(pipes: Pipes, line: Line) -> Self {
+    pub(crate) fn new(pipes: Pipes, line: Line) -> Self {
         Self {
             lines: Lines { stdout: BufReader::new(pipes.stdout), partial: Vec::new() },
             input: Some(pipes.stdin),

@@ -7,15 +7,15 @@ use tokio_util::sync::CancellationToken;
 use super::Key;
 
 /// An instance's number, never given twice.
-pub type Number = u64;
+pub(crate) type Number = u64;
 
 /// A lease's number, never given twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LeaseId(u64);
+pub(crate) struct LeaseId(u64);
 
 /// All instances of one server. `T` is an instance, `L` is what is known of one who holds it.
 #[derive(Debug)]
-pub struct Book<T, L> {
+pub(crate) struct Book<T, L> {
     entries: BTreeMap<Number, Entry<T, L>>,
     /// The instance that takes the next lessee of a key.
     current: HashMap<Key, Number>,
@@ -26,19 +26,19 @@ pub struct Book<T, L> {
 
 /// One instance.
 #[derive(Debug)]
-pub struct Entry<T, L> {
-    pub key: Key,
-    pub what: T,
+pub(super) struct Entry<T, L> {
+    pub(crate) key: Key,
+    pub(crate) what: T,
     /// Who holds it. Of one that is being ended: who held it last.
-    pub lessees: BTreeMap<LeaseId, L>,
+    pub(crate) lessees: BTreeMap<LeaseId, L>,
     /// Calls that are under way, by whose they are.
     calls: BTreeMap<LeaseId, usize>,
-    pub standing: Standing,
+    pub(crate) standing: Standing,
 }
 
 /// Where an instance stands.
 #[derive(Debug, Clone)]
-pub enum Standing {
+pub(crate) enum Standing {
     /// Somebody holds it.
     Held,
     /// Nobody holds it; it is kept a while for who comes back, who cancels the token.
@@ -53,7 +53,7 @@ pub enum Standing {
 
 /// What follows when a lease was given back.
 #[derive(Debug)]
-pub enum Left<T> {
+pub(super) enum Left<T> {
     /// It was given back before.
     Already,
     /// Others go on with the instance, or it is kept a while: until this token is cancelled, or nobody came.
@@ -71,42 +71,47 @@ impl<T, L> Default for Book<T, L> {
 
 impl<T: Clone, L> Book<T, L> {
     /// All instances, the oldest first.
-    pub fn entries(&self) -> impl Iterator<Item = (Number, &Entry<T, L>)> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (Number, &Entry<T, L>)> {
         self.entries.iter().map(|(number, entry)| (*number, entry))
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    pub fn entry(&self, number: Number) -> Option<&Entry<T, L>> {
+    pub(crate) fn entry(&self, number: Number) -> Option<&Entry<T, L>> {
         self.entries.get(&number)
     }
 
     /// The number of the instance that a lease is for.
-    pub fn number_of(&self, lease: LeaseId) -> Option<Number> {
+    pub(crate) fn number_of(&self, lease: LeaseId) -> Option<Number> {
         self.leases.get(&lease).copied()
     }
 
     /// The instance that a lease is for.
-    pub fn of(&self, lease: LeaseId) -> Option<&Entry<T, L>> {
+    pub(crate) fn of(&self, lease: LeaseId) -> Option<&Entry<T, L>> {
         self.leases.get(&lease).and_then(|number| self.entries.get(number))
     }
 
     /// Who has this lease.
-    pub fn lessee(&mut self, lease: LeaseId) -> Option<&mut L> {
+    pub(crate) fn lessee(&mut self, lease: LeaseId) -> Option<&mut L> {
         let number = self.leases.get(&lease)?;
         self.entries.get_mut(number)?.lessees.get_mut(&lease)
     }
 
     /// The instance that takes the next lessee of `key`.
-    pub fn current(&self, key: &Key) -> Option<(Number, &Entry<T, L>)> {
+    pub(crate) fn current(&self, key: &Key) -> Option<(Number, &Entry<T, L>)> {
         let number = *self.current.get(key)?;
         self.entries.get(&number).map(|entry| (number, entry))
     }
 
     /// A lease of the current instance of `key`, which is made where there is none. The number is the instance's.
-    pub fn lease(&mut self, key: &Key, lessee: L, make: impl FnOnce(Number) -> T) -> (LeaseId, Number) {
+    pub(crate) fn lease(
+        &mut self,
+        key: &Key,
+        lessee: L,
+        make: impl FnOnce(Number) -> T,
+    ) -> (LeaseId, Number) {
         let number = match self.current.get(key) {
             Some(number) => *number,
             None => self.open(key.clone(), make),
@@ -125,7 +130,7 @@ impl<T: Clone, L> Book<T, L> {
 
     /// Puts a fresh instance in the place of `number`: everybody who holds that one holds the fresh one. The old one is
     /// returned when it is to end now; otherwise it ends with its last call. Without anybody who holds it none is made.
-    pub fn replace(&mut self, number: Number, make: impl FnOnce(Number) -> T) -> Option<T> {
+    pub(crate) fn replace(&mut self, number: Number, make: impl FnOnce(Number) -> T) -> Option<T> {
         let old = self.entries.get_mut(&number)?;
         let (key, lessees) = (old.key.clone(), std::mem::take(&mut old.lessees));
         let ends = match &old.standing {
@@ -168,7 +173,7 @@ impl<T: Clone, L> Book<T, L> {
     }
 
     /// A call begins. `None` for a lease that was given back.
-    pub fn begin_call(&mut self, lease: LeaseId) -> Option<(Number, T)> {
+    pub(crate) fn begin_call(&mut self, lease: LeaseId) -> Option<(Number, T)> {
         let number = *self.leases.get(&lease)?;
         let entry = self.entries.get_mut(&number)?;
         *entry.calls.entry(lease).or_default() += 1;
@@ -176,7 +181,7 @@ impl<T: Clone, L> Book<T, L> {
     }
 
     /// A call is over. An instance that has waited for that is returned: it is to end.
-    pub fn end_call(&mut self, lease: LeaseId, number: Number) -> Option<T> {
+    pub(crate) fn end_call(&mut self, lease: LeaseId, number: Number) -> Option<T> {
         let entry = self.entries.get_mut(&number)?;
         let calls = entry.calls.get_mut(&lease)?;
         *calls -= 1;
@@ -188,7 +193,7 @@ impl<T: Clone, L> Book<T, L> {
 
     /// A lease is given back, and its calls count no more. `lingers`: the instance is kept a while when nobody else holds
     /// it. What was kept only for the calls is returned beside: it is to end.
-    pub fn give_back(&mut self, lease: LeaseId, lingers: bool) -> (Left<T>, Vec<T>) {
+    pub(crate) fn give_back(&mut self, lease: LeaseId, lingers: bool) -> (Left<T>, Vec<T>) {
         let Some(number) = self.leases.remove(&lease) else { return (Left::Already, Vec::new()) };
         let apart = self.entries.values_mut().filter_map(|entry| {
             entry.calls.remove(&lease)?;
@@ -222,7 +227,7 @@ impl<T: Clone, L> Book<T, L> {
     }
 
     /// Nobody came for an instance that was kept. It is returned when it is to end.
-    pub fn linger_over(&mut self, number: Number, awaited: &CancellationToken) -> Option<T> {
+    pub(crate) fn linger_over(&mut self, number: Number, awaited: &CancellationToken) -> Option<T> {
         let entry = self.entries.get_mut(&number)?;
         match &entry.standing {
             Standing::Lingering(_) if !awaited.is_cancelled() => {}
@@ -237,7 +242,7 @@ impl<T: Clone, L> Book<T, L> {
     }
 
     /// No process of it is left, and its task has ended.
-    pub fn over(&mut self, number: Number) {
+    pub(crate) fn over(&mut self, number: Number) {
         let Some(entry) = self.entries.get_mut(&number) else { return };
         match &entry.standing {
             Standing::Held => {
@@ -254,7 +259,7 @@ impl<T: Clone, L> Book<T, L> {
     }
 
     /// From now on nothing is kept for who might come back. What is kept is returned: it is to end.
-    pub fn close(&mut self) -> Vec<T> {
+    pub(crate) fn close(&mut self) -> Vec<T> {
         self.closed = true;
         let mut ends = Vec::new();
         for entry in self.entries.values_mut() {

@@ -15,17 +15,17 @@ use crate::supervisor::{HelperEvent, Snapshot};
 
 /// Stands for the process of an instance. Dropped, no process of it is left.
 #[cfg_attr(not(test), expect(dead_code, reason = "the pool's own tests read all of it"))]
-pub struct Double {
-    pub spec: Arc<HelperSpec>,
-    pub directory: PathBuf,
-    pub events: mpsc::Sender<HelperEvent>,
-    pub seen: watch::Sender<Snapshot>,
-    pub stop: CancellationToken,
+pub(crate) struct Double {
+    pub(crate) spec: Arc<HelperSpec>,
+    pub(crate) directory: PathBuf,
+    pub(crate) events: mpsc::Sender<HelperEvent>,
+    pub(crate) seen: watch::Sender<Snapshot>,
+    pub(crate) stop: CancellationToken,
 }
 
 impl Double {
     /// In the place of a supervisor.
-    pub fn start(
+    pub(crate) fn start(
         doubles: &mpsc::Sender<Double>,
         (spec, directory): (&Arc<HelperSpec>, PathBuf),
         events: mpsc::Sender<HelperEvent>,
@@ -43,18 +43,18 @@ impl Double {
 #[cfg(test)]
 impl Double {
     /// Tells how its start went.
-    pub fn tell(&self, state: State) {
+    pub(crate) fn tell(&self, state: State) {
         let name = self.spec.name.clone();
         self.events.try_send(HelperEvent::Startup { name, state, error: None }).ok();
     }
 
     /// Whether the pool has asked for its end.
-    pub fn is_ending(&self) -> bool {
+    pub(crate) fn is_ending(&self) -> bool {
         self.stop.is_cancelled()
     }
 
     /// It shows no sign of life any more.
-    pub fn falls_silent(&self) {
+    pub(crate) fn falls_silent(&self) {
         self.seen.send_modify(|seen| seen.state = HelperState::Unresponsive);
     }
 }

@@ -12,9 +12,9 @@ use crate::{HelperLimits, HelperSpec, HttpSpec, Secrets, StdioSpec, Transport, e
 
 /// The whole identity of an instance. What may be secret in it is kept as a hash only.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    pub name: String,
-    pub scope: Scope,
+pub(crate) struct Key {
+    pub(crate) name: String,
+    pub(crate) scope: Scope,
     /// Of everything else that makes the process what it is.
     hash: [u8; 32],
 }
@@ -32,7 +32,7 @@ impl fmt::Debug for Program {
 
 /// Who shares an instance.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scope {
+pub(crate) enum Scope {
     Thread(ThreadId),
     /// All threads of this working directory.
     Project(PathBuf),
@@ -41,7 +41,7 @@ pub enum Scope {
 
 impl Key {
     /// The key of what `spec` describes, for a thread that works in `cwd`.
-    pub fn of(spec: &HelperSpec, thread: ThreadId, cwd: &Path) -> Self {
+    pub(crate) fn of(spec: &HelperSpec, thread: ThreadId, cwd: &Path) -> Self {
         let scope = Scope::of(spec.isolation, thread, cwd);
         Self { name: spec.name.clone(), hash: hash(spec, &scope.directory(cwd)), scope }
     }
@@ -49,7 +49,7 @@ impl Key {
 
 impl Key {
     /// The program.
-    pub fn program(&self) -> Program {
+    pub(crate) fn program(&self) -> Program {
         Program(self.hash)
     }
 }
@@ -71,7 +71,7 @@ impl Scope {
 
     /// Where an instance works that names no directory, for a thread that works in `cwd`. What all threads share works in
     /// the user's home: it must not depend on who needs it first.
-    pub fn directory(&self, cwd: &Path) -> PathBuf {
+    pub(crate) fn directory(&self, cwd: &Path) -> PathBuf {
         match self {
             Self::Thread(_) => cwd.to_owned(),
             Self::Project(directory) => directory.clone(),
@@ -79,7 +79,7 @@ impl Scope {
         }
     }
 
-    pub fn isolation(&self) -> Isolation {
+    pub(crate) fn isolation(&self) -> Isolation {
         match self {
             Self::Thread(_) => Isolation::Thread,
             Self::Project(_) => Isolation::Project,

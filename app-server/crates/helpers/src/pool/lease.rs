@@ -11,10 +11,10 @@ use crate::HelperSpec;
 
 /// A right to use an instance. While anybody has one the instance stays; dropped, it is given back.
 #[derive(Debug)]
-pub struct Lease {
+pub(crate) struct Lease {
     pub(super) pool: Arc<Pool>,
     pub(super) id: LeaseId,
-    pub key: Key,
+    pub(crate) key: Key,
     /// Cancelled when it is given back: its calls end.
     left: CancellationToken,
     last: OnceLock<Arc<Instance>>,
@@ -27,24 +27,24 @@ impl Lease {
     }
 
     /// The instance that it is for now, or was for last.
-    pub fn instance(&self) -> Option<Arc<Instance>> {
+    pub(crate) fn instance(&self) -> Option<Arc<Instance>> {
         self.pool.of(self.id).or_else(|| self.last.get().cloned())
     }
 
     /// What of `spec` may change while the instance lives, counts for it from now on.
-    pub fn goes_by(&self, spec: &HelperSpec) {
+    pub(crate) fn goes_by(&self, spec: &HelperSpec) {
         self.pool.goes_by(self.id, spec);
     }
 
     /// The instance that takes a call now, held for as long as the call takes. `None` when the lease was given back.
-    pub fn hold(self: &Arc<Self>) -> Option<Hold> {
+    pub(crate) fn hold(self: &Arc<Self>) -> Option<Hold> {
         let (number, instance) = self.pool.begin_call(self)?;
         Some(Hold { lease: Arc::clone(self), number, instance })
     }
 
     /// Gives it back. What ends with it is returned: the instance, when nobody else held it and it is not kept for `linger`,
     /// and what was kept for its calls.
-    pub fn give_back(&self, linger: Duration) -> Vec<Arc<Instance>> {
+    pub(crate) fn give_back(&self, linger: Duration) -> Vec<Arc<Instance>> {
         if let Some(instance) = self.pool.of(self.id) {
             self.last.set(instance).ok();
         }
@@ -63,15 +63,15 @@ impl Drop for Lease {
 
 /// An instance that has a call under way.
 #[derive(Debug)]
-pub struct Hold {
+pub(crate) struct Hold {
     lease: Arc<Lease>,
     number: Number,
-    pub instance: Arc<Instance>,
+    pub(crate) instance: Arc<Instance>,
 }
 
 impl Hold {
     /// Until the lease is given back, and the instance lives on. One that ends ends its calls, and says why.
-    pub async fn left(&self) {
+    pub(crate) async fn left(&self) {
         self.lease.left.cancelled().await;
         if self.instance.is_ending() {
             std::future::pending::<()>().await;

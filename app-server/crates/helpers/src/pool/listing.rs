@@ -11,7 +11,7 @@ use crate::spec::Isolation;
 
 impl Pool {
     /// Each instance with its processes, as `census` has found them; those that `threads` use, or all. Waits for nothing.
-    pub fn details(&self, thread: Option<ThreadId>, census: &Census) -> Vec<HelperDetail> {
+    pub(crate) fn details(&self, thread: Option<ThreadId>, census: &Census) -> Vec<HelperDetail> {
         let book = self.book();
         let details = book.entries().map(|(_, entry)| detail(entry, census));
         details.filter(|detail| thread.is_none_or(|thread| detail.thread_ids.contains(&thread))).collect()

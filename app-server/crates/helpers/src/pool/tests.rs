@@ -14,14 +14,14 @@ use super::*;
 mod schedules;
 
 /// A server's helpers without processes.
-pub struct House {
+pub(crate) struct House {
     pub helpers: Arc<Helpers>,
     pub started: mpsc::Receiver<Double>,
     tasks: Tasks,
 }
 
 impl House {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let tasks = Tasks::new();
         let options = HostOptions {
             guard: GuardProgram::Path("/nowhere".into()),
@@ -40,7 +40,11 @@ impl House {
     }
 
     /// A thread with helpers, and what it hears.
-    pub fn thread(&self, cwd: &str, specs: Vec<HelperSpec>) -> (HelperSet, mpsc::Receiver<HelperEvent>) {
+    pub(crate) fn thread(
+        &self,
+        cwd: &str,
+        specs: Vec<HelperSpec>,
+    ) -> (HelperSet, mpsc::Receiver<HelperEvent>) {
         self.thread_as(ThreadId::new(Clock.new_id()), cwd, specs)
     }
 
@@ -55,7 +59,7 @@ impl House {
     }
 
     /// What was started since the last look.
-    pub fn next(&mut self) -> Double {
+    pub(crate) fn next(&mut self) -> Double {
         self.started.try_recv().expect("one was started")
     }
 
@@ -63,7 +67,7 @@ impl House {
         assert!(self.started.try_recv().is_err(), "another one was started");
     }
 
-    pub async fn finish(self) {
+    pub(crate) async fn finish(self) {
         self.helpers.close().await;
         assert_eq!(self.helpers.idle(), PoolCounts::default());
         drop(self.helpers);

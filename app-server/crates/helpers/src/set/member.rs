@@ -18,13 +18,13 @@ use crate::{HelperError, HelperSpec};
 /// A helper of a set.
 #[derive(Debug)]
 pub(super) struct Member {
-    pub spec: Arc<HelperSpec>,
-    pub lease: Arc<Lease>,
+    pub(crate) spec: Arc<HelperSpec>,
+    pub(crate) lease: Arc<Lease>,
 }
 
 impl Member {
     /// As the thread sees it.
-    pub fn status(&self) -> McpServerStatus {
+    pub(crate) fn status(&self) -> McpServerStatus {
         let instance = self.lease.instance();
         let mut status =
             instance.map_or_else(|| self.spec.status(), |instance| instance.seen.borrow().shown());
@@ -33,7 +33,7 @@ impl Member {
     }
 
     /// As a model is told of it.
-    pub fn note(&self) -> HelperNote {
+    pub(crate) fn note(&self) -> HelperNote {
         let instance = self.lease.instance();
         let seen =
             instance.map_or_else(|| Snapshot::first(&self.spec), |instance| instance.seen.borrow().clone());
@@ -55,7 +55,7 @@ impl Member {
     }
 
     /// As it is after its start, however that went; where there is little hope of one, as it is now.
-    pub async fn settled(&self) -> Snapshot {
+    pub(crate) async fn settled(&self) -> Snapshot {
         match self.lease.instance() {
             Some(instance) => settled(&instance).await,
             // A lease always has, or had, one.
@@ -64,13 +64,13 @@ impl Member {
     }
 
     /// Until its start is over, and all that it has is listed, where it takes calls.
-    pub async fn listed(&self) {
+    pub(crate) async fn listed(&self) {
         let Some(instance) = self.lease.instance() else { return };
         wait(&instance, |seen| is_settled(seen) && (!seen.state.is_up() || seen.listed)).await;
     }
 
     /// The instance that a call goes to.
-    pub fn hold(&self) -> Result<Hold, HelperError> {
+    pub(crate) fn hold(&self) -> Result<Hold, HelperError> {
         self.lease.hold().ok_or_else(|| match self.lease.instance() {
             Some(instance) => self.not_running(&instance.seen.borrow()),
             None => self.not_running(&Snapshot::first(&self.spec)),
@@ -78,7 +78,7 @@ impl Member {
     }
 
     /// `answered`, unless the thread lets go of a helper that others go on with.
-    pub async fn while_held<T>(
+    pub(crate) async fn while_held<T>(
         &self,
         hold: &Hold,
         answered: impl Future<Output = Result<T, HelperError>>,
@@ -94,7 +94,7 @@ impl Member {
     }
 
     /// Its session; one that is starting, or that shows no life, is waited for.
-    pub async fn session(
+    pub(crate) async fn session(
         &self,
         hold: &Hold,
         cancel: &CancellationToken,
@@ -110,7 +110,7 @@ impl Member {
     }
 
     /// What the session answered, as those outside understand it.
-    pub async fn answered<T>(
+    pub(crate) async fn answered<T>(
         &self,
         hold: &Hold,
         session: Arc<Session>,
@@ -134,7 +134,7 @@ impl Member {
     }
 
     /// What is known of a tool now, of a helper that is up.
-    pub fn describe(&self, hold: &Hold, tool: &str) -> Result<DescribedTool, HelperError> {
+    pub(crate) fn describe(&self, hold: &Hold, tool: &str) -> Result<DescribedTool, HelperError> {
         let named = || (self.spec.name.clone(), tool.to_owned());
         if !self.spec.offers(tool) {
             let (server, tool) = named();
@@ -149,15 +149,15 @@ impl Member {
         Ok(DescribedTool { tool: known, approval, program })
     }
 
-    pub fn tool_changed(&self, tool: String) -> HelperError {
+    pub(crate) fn tool_changed(&self, tool: String) -> HelperError {
         HelperError::ToolChanged { server: self.spec.name.clone(), tool }
     }
 
-    pub fn timed_out(&self, tool: String, limit: Duration) -> HelperError {
+    pub(crate) fn timed_out(&self, tool: String, limit: Duration) -> HelperError {
         HelperError::TimedOut { server: self.spec.name.clone(), tool, limit }
     }
 
-    pub fn not_running(&self, seen: &Snapshot) -> HelperError {
+    pub(crate) fn not_running(&self, seen: &Snapshot) -> HelperError {
         let server = self.spec.name.clone();
         if seen.state == HelperState::Disabled {
             return HelperError::Disabled { server };
@@ -167,7 +167,7 @@ impl Member {
     }
 
     /// A call that this helper can be asked.
-    pub fn check(
+    pub(crate) fn check(
         &self,
         call: HelperCall,
         progress: Option<mpsc::Sender<String>>,

@@ -3,14 +3,14 @@
 
 /// What was announced of a helper.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Announced {
+pub(crate) struct Announced {
     /// A start has failed, and the ones after it are the same news.
     failed: bool,
 }
 
 /// How something of a helper ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// It was ready before.
     OfReady,
     /// It was starting, and is started again.
@@ -21,22 +21,22 @@ pub enum Failure {
 
 impl Announced {
     /// Whether a start is announced.
-    pub fn starts(self) -> bool {
+    pub(crate) fn starts(self) -> bool {
         !self.failed
     }
 
     /// Whether a failure was announced, and a further one is the same news.
-    pub fn has_failed(self) -> bool {
+    pub(crate) fn has_failed(self) -> bool {
         self.failed
     }
 
     /// It is ready.
-    pub fn ready(&mut self) {
+    pub(crate) fn ready(&mut self) {
         self.failed = false;
     }
 
     /// Whether this failure is announced.
-    pub fn fails(&mut self, failure: Failure) -> bool {
+    pub(crate) fn fails(&mut self, failure: Failure) -> bool {
         let before = std::mem::replace(&mut self.failed, failure == Failure::OfStart);
         !before || failure == Failure::Final
     }

@@ -19,9 +19,9 @@ type Task<T> = ReusableBoxFuture<'static, T>;
 
 /// A helper that was started, and what comes from it.
 #[derive(Debug)]
-pub struct Running {
-    pub link: Link,
-    pub line: Line,
+pub(crate) struct Running {
+    pub(crate) link: Link,
+    pub(crate) line: Line,
     open: Option<Open>,
 }
 
@@ -47,7 +47,7 @@ struct Seen {
 
 /// What has happened.
 #[derive(Debug)]
-pub enum Woken {
+pub(crate) enum Woken {
     By(Event),
     /// Nothing more comes from it.
     Broken,
@@ -60,12 +60,12 @@ pub enum Woken {
 }
 
 impl Running {
-    pub fn new(link: Link, line: Line) -> Self {
+    pub(crate) fn new(link: Link, line: Line) -> Self {
         Self { link, line, open: None }
     }
 
     /// It takes calls from now on. Resources are listed behind the start: nobody waits for them.
-    pub fn opened(&mut self, session: Session) -> Arc<Session> {
+    pub(crate) fn opened(&mut self, session: Session) -> Arc<Session> {
         let session = Arc::new(session);
         let listing = session.has_resources().then(|| list(&session));
         let outstanding = session.outstanding();
@@ -74,12 +74,12 @@ impl Running {
         session
     }
 
-    pub fn session(&self) -> Option<&Arc<Session>> {
+    pub(crate) fn session(&self) -> Option<&Arc<Session>> {
         self.open.as_ref().map(|open| &open.session)
     }
 
     /// Asks it whether it is there, where that can be asked.
-    pub fn ping(&mut self) {
+    pub(crate) fn ping(&mut self) {
         if let Some(open) = self.open.as_mut().filter(|open| open.session.has_ping()) {
             let session = Arc::clone(&open.session);
             // One that has no answer yet is taken back: it may have been lost.
@@ -88,7 +88,7 @@ impl Running {
     }
 
     /// Looks for signs of life from now on.
-    pub fn look(&mut self, host: &ProcessHost) {
+    pub(crate) fn look(&mut self, host: &ProcessHost) {
         if let Some(open) = self.open.as_mut().filter(|open| open.watch.is_none()) {
             let options = &host.options;
             let watch = host.looks.watch(&options.tasks, self.link.guard(), options.liveness);
@@ -96,14 +96,14 @@ impl Running {
         }
     }
 
-    pub fn look_away(&mut self) {
+    pub(crate) fn look_away(&mut self) {
         if let Some(open) = &mut self.open {
             (open.watch, open.ping) = (None, None);
         }
     }
 
     /// Until something happens. What is told to nobody else, a change of what it offers, is seen to here.
-    pub async fn woken(&mut self, reins: &Reins, deadline: Option<Instant>) -> Woken {
+    pub(crate) async fn woken(&mut self, reins: &Reins, deadline: Option<Instant>) -> Woken {
         let (link, line) = (&self.link, &self.line);
         let Some(open) = &mut self.open else { return Woken::Broken };
         loop {
@@ -137,12 +137,12 @@ impl Running {
     }
 
     /// Why nothing more comes from it.
-    pub async fn reason(&self) -> String {
+    pub(crate) async fn reason(&self) -> String {
         self.link.reason(&self.line).await
     }
 
     /// Ends it, and waits until no process is left.
-    pub async fn stop(&self) -> ExitReport {
+    pub(crate) async fn stop(&self) -> ExitReport {
         self.link.stop().await
     }
 }
@@ -157,7 +157,7 @@ impl fmt::Debug for Open {
 }
 
 /// Until then; without a deadline for ever.
-pub async fn until(deadline: Option<Instant>) {
+pub(crate) async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,

@@ -12,34 +12,34 @@ use super::super::{ExitReport, HelperSpec};
 
 /// A helper at one moment.
 #[derive(Debug, Clone)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// Where in its life it is.
-    pub state: HelperState,
-    pub status: McpServerStatus,
+    pub(crate) state: HelperState,
+    pub(crate) status: McpServerStatus,
     /// The revision of MCP that is spoken with it, once that is known.
-    pub protocol_version: Option<String>,
+    pub(crate) protocol_version: Option<String>,
     /// Takes calls while the helper is up.
-    pub session: Option<Arc<Session>>,
+    pub(crate) session: Option<Arc<Session>>,
     /// Why it does not run, with the last lines of its stderr, or what is wrong with it.
-    pub reason: Option<String>,
+    pub(crate) reason: Option<String>,
     /// Why the last one that ran does not any more.
-    pub ended: Option<String>,
+    pub(crate) ended: Option<String>,
     /// It ended over who we are.
-    pub unauthorized: bool,
+    pub(crate) unauthorized: bool,
     /// A process may be left.
-    pub alive: bool,
+    pub(crate) alive: bool,
     /// Its process, where it has or had one.
-    pub view: Option<View>,
+    pub(crate) view: Option<View>,
     /// How it ended, for good.
-    pub over: Option<ExitReport>,
+    pub(crate) over: Option<ExitReport>,
     /// How many starts have failed.
-    pub failed_starts: u64,
+    pub(crate) failed_starts: u64,
     /// The start that is under way, or the next one, may well succeed: it is the first, or follows a life that was ready.
-    pub hopeful: bool,
+    pub(crate) hopeful: bool,
     /// All that it has is listed: resources are, behind its start.
-    pub listed: bool,
+    pub(crate) listed: bool,
     /// Nothing happens but that it has a connection open.
-    pub waits_for_others: bool,
+    pub(crate) waits_for_others: bool,
     /// Calls that wait for it to start, or to show life.
     pub(crate) waiting: Arc<Count>,
 }
@@ -68,12 +68,12 @@ impl Snapshot {
     }
 
     /// Whether calls are outstanding and nothing has been a sign of life for too long.
-    pub fn is_unresponsive(&self) -> bool {
+    pub(crate) fn is_unresponsive(&self) -> bool {
         self.state == HelperState::Unresponsive
     }
 
     /// The status with what the peer does not tell.
-    pub fn shown(&self) -> McpServerStatus {
+    pub(crate) fn shown(&self) -> McpServerStatus {
         let details = McpServerDetails {
             state: self.state,
             protocol_version: self.protocol_version.clone(),

@@ -16,21 +16,21 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::unix::pipe;
 
 /// Above this a test waits in vain. Generous: many tests share few processors.
-pub const BOUND: Duration = Duration::from_secs(20);
+pub(crate) const BOUND: Duration = Duration::from_secs(20);
 /// The tests' grace between two stages. Short, so that three stages take no longer than one of the default.
-pub const GRACE: Duration = Duration::from_millis(150);
+pub(crate) const GRACE: Duration = Duration::from_millis(150);
 /// How long a helper may be silent. Short, and longer than a busy machine keeps a process from its processor.
-pub const LIVENESS: Duration = Duration::from_secs(1);
+pub(crate) const LIVENESS: Duration = Duration::from_secs(1);
 /// Carries the test's own mark in the environment of its helpers.
 const MARK: &str = "SKEIN_TEST";
 
 /// The program, whose guard watches the helpers. Bazel names it below the folder that a test starts in.
-pub fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_guard")).canonicalize().expect("the program is built")
 }
 
 /// A host of its own for one test, and the way to know that nothing is left of its helpers.
-pub struct House {
+pub(crate) struct House {
     pub helpers: Arc<Helpers>,
     pub host: Arc<ProcessHost>,
     mark: String,
@@ -39,16 +39,16 @@ pub struct House {
 }
 
 impl House {
-    pub fn new(containment: Containment) -> Self {
+    pub(crate) fn new(containment: Containment) -> Self {
         Self::with(containment, GRACE, false)
     }
 
-    pub fn with(containment: Containment, stop_grace: Duration, exclusive: bool) -> Self {
+    pub(crate) fn with(containment: Containment, stop_grace: Duration, exclusive: bool) -> Self {
         Self::at(&Clock.new_id().to_string(), containment, stop_grace, exclusive)
     }
 
     /// One that has a home in common with others of the same `name`.
-    pub fn at(name: &str, containment: Containment, stop_grace: Duration, exclusive: bool) -> Self {
+    pub(crate) fn at(name: &str, containment: Containment, stop_grace: Duration, exclusive: bool) -> Self {
         let home = HomeMark::of(&[name.as_bytes()]);
         let guard = GuardProgram::Path(program());
         let tasks = Tasks::new();
@@ -68,7 +68,7 @@ impl House {
     }
 
     /// A helper that runs `script`.
-    pub fn script(&self, script: &str) -> HelperSpec {
+    pub(crate) fn script(&self, script: &str) -> HelperSpec {
         HelperSpec {
             startup_timeout: BOUND,
             ..HelperSpec::reached("script", Transport::Stdio(self.sh(script)))
@@ -76,7 +76,7 @@ impl House {
     }
 
     /// The process of a helper that runs `script`.
-    pub fn sh(&self, script: &str) -> StdioSpec {
+    pub(crate) fn sh(&self, script: &str) -> StdioSpec {
         StdioSpec {
             command: "/bin/sh".into(),
             args: vec!["-c".into(), script.into()],
@@ -85,29 +85,29 @@ impl House {
         }
     }
 
-    pub fn start(&self, spec: &HelperSpec) -> Running {
+    pub(crate) fn start(&self, spec: &HelperSpec) -> Running {
         self.try_start(spec).expect("a guard can be started")
     }
 
-    pub fn try_start(&self, spec: &HelperSpec) -> Result<Running, ProcessError> {
+    pub(crate) fn try_start(&self, spec: &HelperSpec) -> Result<Running, ProcessError> {
         let (process, pipes) = HelperProcess::start(&self.host, spec, "/".as_ref())?;
         let Pipes { stdin, stdout } = pipes;
         Ok(Running { process, stdin: Some(stdin), stdout: BufReader::new(stdout).lines() })
     }
 
     /// The folders of this house's cgroups: one, or none where none can be made.
-    pub fn cgroups(&self) -> Vec<PathBuf> {
+    pub(crate) fn cgroups(&self) -> Vec<PathBuf> {
         cgroups_of(&self.home)
     }
 
     /// Pids of everything that carries this test's mark and is no zombie.
-    pub fn living(&self) -> BTreeSet<i32> {
+    pub(crate) fn living(&self) -> BTreeSet<i32> {
         let wanted = format!("{MARK}={}", self.mark);
         pids().filter(|pid| has_variable(*pid, &wanted)).collect()
     }
 
     /// Ends the test: nothing may be left, neither a process nor a guard nor a task.
-    pub async fn finish(self) {
+    pub(crate) async fn finish(self) {
         until("every guard is reaped", || self.host.counts().guards == 0 && self.host.counts().alive == 0)
             .await;
         assert_eq!(self.living(), BTreeSet::new(), "processes of helpers are left");
@@ -117,7 +117,7 @@ impl House {
 }
 
 /// A helper that was started.
-pub struct Running {
+pub(crate) struct Running {
     pub process: HelperProcess,
     pub stdin: Option<Input>,
     pub stdout: Lines<BufReader<pipe::Receiver>>,
@@ -125,30 +125,30 @@ pub struct Running {
 
 impl Running {
     /// The next line that it prints.
-    pub async fn line(&mut self) -> String {
+    pub(crate) async fn line(&mut self) -> String {
         let line = tokio::time::timeout(BOUND, self.stdout.next_line()).await.expect("a line in time");
         line.expect("text").expect("a line before the end of its output")
     }
 
     /// The next line that it prints, a pid.
-    pub async fn pid(&mut self) -> i32 {
+    pub(crate) async fn pid(&mut self) -> i32 {
         self.line().await.trim().parse().expect("a pid")
     }
 
     /// Its life when it is as wanted.
-    pub async fn life(&self, what: &str, wanted: impl FnMut(&Life) -> bool) -> Life {
+    pub(crate) async fn life(&self, what: &str, wanted: impl FnMut(&Life) -> bool) -> Life {
         let mut life = self.process.life();
         let found = tokio::time::timeout(BOUND, life.wait_for(wanted)).await;
         found.unwrap_or_else(|_| panic!("waited in vain: {what}")).expect("the keeper lives").clone()
     }
 
-    pub async fn stop(&self) -> ExitReport {
+    pub(crate) async fn stop(&self) -> ExitReport {
         tokio::time::timeout(BOUND, self.process.stop()).await.expect("zero in time")
     }
 }
 
 /// Waits for a fact that nobody announces.
-pub async fn until(what: &str, mut fact: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut fact: impl FnMut() -> bool) {
     let mut ticks = tokio::time::interval(Duration::from_millis(5));
     let look = async {
         while !fact() {
@@ -159,19 +159,19 @@ pub async fn until(what: &str, mut fact: impl FnMut() -> bool) {
 }
 
 /// Whether there is a process with this pid, a zombie included.
-pub fn exists(pid: i32) -> bool {
+pub(crate) fn exists(pid: i32) -> bool {
     PathBuf::from(format!("/proc/{pid}")).exists()
 }
 
 /// The parent of a process.
-pub fn parent(pid: i32) -> i32 {
+pub(crate) fn parent(pid: i32) -> i32 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a living process");
     let line =
         status.lines().find_map(|line| line.strip_prefix("PPid:")).expect("every process has a parent");
     line.trim().parse().expect("a pid")
 }
 
-pub fn kill(pid: i32, signal: nix::sys::signal::Signal) {
+pub(crate) fn kill(pid: i32, signal: nix::sys::signal::Signal) {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).expect("a living process");
 }
 
@@ -186,7 +186,7 @@ fn has_variable(pid: i32, wanted: &str) -> bool {
 }
 
 /// The cgroups that servers of the home with this name have made.
-pub fn cgroups_of(name: &str) -> Vec<PathBuf> {
+pub(crate) fn cgroups_of(name: &str) -> Vec<PathBuf> {
     let home = HomeMark::of(&[name.as_bytes()]);
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted");
     let v2 = mounts.lines().find(|line| line.contains(" - cgroup2 "));

@@ -11,7 +11,7 @@ use skein_helpers::{Containment, HelperSpec, Stage, StdioSpec, Transport};
 use crate::house::{BOUND, House, exists, kill, parent, until};
 
 /// Ignores SIGTERM and the end of its input, and so does its child, in a session of its own. Prints both pids.
-pub const STUBBORN: &str = r#"trap '' TERM
+pub(crate) const STUBBORN: &str = r#"trap '' TERM
 setsid sh -c 'echo $$; while :; do sleep 1000; done' &
 echo $$
 while :; do sleep 1000; done"#;
@@ -312,7 +312,7 @@ async fn a_helper_that_reads_nothing_holds_up_nobody_and_is_ended() {
 /// Whether this system lets this user have what the rung "namespace" is made of: unshare(1) is asked for the same, so that a
 /// fault of ours does not look like the system's.
 #[expect(clippy::disallowed_methods, reason = "a program that is no helper")]
-pub fn has_namespaces() -> bool {
+pub(crate) fn has_namespaces() -> bool {
     let user: &[&str] = if nix::unistd::getuid().is_root() { &[] } else { &["--user"] };
     let mut unshare = std::process::Command::new("unshare");
     let asked = unshare.args(user).args(["--pid", "--fork", "--mount-proc", "true"]).output();

@@ -18,7 +18,7 @@ use crate::house::{BOUND, House, exists, until};
 
 /// Answers what every MCP server is asked; its tool answers with the arguments' `say`. `$on_call` and `$on_cancel` are
 /// evaluated for calls and cancellations, with the request's id in `$id`.
-pub const SERVER: &str = r#"
+pub(crate) const SERVER: &str = r#"
 say() { printf '{"jsonrpc":"2.0",%s}\n' "$1"; }
 text() { say "\"id\":$id,\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"$1\"}]}"; }
 while read -r line; do
@@ -34,14 +34,14 @@ done
 "#;
 
 /// A set of helpers under test.
-pub struct Thread {
+pub(crate) struct Thread {
     pub house: House,
     pub set: HelperSet,
     pub events: mpsc::Receiver<HelperEvent>,
 }
 
 impl Thread {
-    pub fn start(specs: impl FnOnce(&House) -> Vec<HelperSpec>) -> Self {
+    pub(crate) fn start(specs: impl FnOnce(&House) -> Vec<HelperSpec>) -> Self {
         let house = House::new(Containment::Auto);
         let (heard, events) = mpsc::channel(64);
         let thread = ThreadId::new(Clock.new_id());
@@ -49,14 +49,14 @@ impl Thread {
         Self { house, set, events }
     }
 
-    pub async fn call(&self, server: &str, arguments: Value) -> Result<Value, HelperError> {
+    pub(crate) async fn call(&self, server: &str, arguments: Value) -> Result<Value, HelperError> {
         let call = self.set.call(server, "first", arguments, CancellationToken::new());
         let answer = tokio::time::timeout(BOUND, call).await.expect("an end of the call");
         answer.map(|answer| answer.content[0]["text"].clone())
     }
 
     /// What is told next of a start or an end: name, state, and why.
-    pub async fn told(&mut self) -> (String, McpServerStartupState, String) {
+    pub(crate) async fn told(&mut self) -> (String, McpServerStartupState, String) {
         match self.heard().await {
             HelperEvent::Startup { name, state, error } => (name, state, error.unwrap_or_default()),
             HelperEvent::Liveness { name, state, .. } => panic!("{name} is {state:?}"),
@@ -64,7 +64,7 @@ impl Thread {
     }
 
     /// What is told next.
-    pub async fn heard(&mut self) -> HelperEvent {
+    pub(crate) async fn heard(&mut self) -> HelperEvent {
         let heard = tokio::time::timeout(BOUND, self.events.recv()).await.expect("an event in time");
         heard.expect("there are helpers")
     }
@@ -76,7 +76,7 @@ impl Thread {
     }
 
     /// Why the next of its helpers that fails did.
-    pub async fn failure(&mut self) -> String {
+    pub(crate) async fn failure(&mut self) -> String {
         loop {
             if let (_, McpServerStartupState::Failed, why) = self.told().await {
                 return why;
@@ -85,11 +85,11 @@ impl Thread {
     }
 
     /// Where in its life the first helper is.
-    pub fn state(&self) -> HelperState {
+    pub(crate) fn state(&self) -> HelperState {
         self.set.statuses()[0].skein.as_ref().expect("it is told").state
     }
 
-    pub async fn finish(self) {
+    pub(crate) async fn finish(self) {
         let reports = tokio::time::timeout(BOUND, self.set.stop()).await.expect("zero in time");
         assert!(reports.iter().all(|report| report.survivors == 0), "{reports:?}");
         assert_eq!(self.set.alive(), 0);
@@ -100,7 +100,7 @@ impl Thread {
 }
 
 /// An MCP server that does `on_call` when its tool is called.
-pub fn server(house: &House, name: &str, on_call: &str) -> HelperSpec {
+pub(crate) fn server(house: &House, name: &str, on_call: &str) -> HelperSpec {
     let spec = HelperSpec { name: name.into(), ..house.script(SERVER) };
     spec.with_variable("on_call", on_call).with_variable("on_cancel", "exit 7")
 }

@@ -5,13 +5,14 @@ use super::Abilities;
 
 /// What one source says of one model, or of all whose names go on with a variant.
 #[derive(Debug, Clone, Copy)]
-pub struct Row {
+pub(crate) struct Row {
     /// The beginning of the name, in lower case, without that of a maker.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// What it can.
-    pub abilities: Abilities,
+    pub(crate) abilities: Abilities,
     /// Who says so, and when that was read.
-    pub source: &'static str,
+    #[cfg_attr(not(test), expect(dead_code, reason = "for readers of the table"))]
+    pub(crate) source: &'static str,
 }
 
 /// The models that the peer brings along. The window is the one it works with; what an answer takes is as LiteLLM has it.
@@ -36,7 +37,7 @@ const fn row(
 }
 
 /// In no order.
-pub const ROWS: &[Row] = &[
+pub(crate) const ROWS: &[Row] = &[
     row("gpt-6-astra", (272_000, Some(128_000)), (PICTURES, AT_ONCE), CODEX),
     row("gpt-6.1-sol", (272_000, Some(128_000)), (PICTURES, AT_ONCE), CODEX),
     row("gpt-6-sol", (272_000, Some(128_000)), (PICTURES, AT_ONCE), CODEX),

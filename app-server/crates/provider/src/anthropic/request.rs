@@ -31,7 +31,7 @@ enum Thinking {
 }
 
 /// The body of a request.
-pub fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
+pub(crate) fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
     let settings = &prompt.settings;
     let most = settings.wanted_output.or(spec.max_output_tokens).or(settings.output);
     let most = most.unwrap_or(policy::ANTHROPIC_OUTPUT_TOKENS);

@@ -15,7 +15,7 @@ const CALL: [&str; 4] = ["type", "id", "name", "input"];
 
 /// Reads one answer.
 #[derive(Debug)]
-pub struct Reader {
+pub(crate) struct Reader {
     /// The answer, for calls without an id.
     answer: Uuid,
     /// Blocks that are coming, by their number.
@@ -107,7 +107,7 @@ impl StreamReader for Reader {
 
 impl Reader {
     /// Of the answer that is to come.
-    pub fn new(answer: Uuid) -> Self {
+    pub(crate) fn new(answer: Uuid) -> Self {
         Self {
             answer,
             blocks: BTreeMap::new(),

@@ -10,8 +10,8 @@ use crate::http::tests::{call, heard, heard_data, prompt, says_the_same_in_piece
 use crate::spec::{ProviderSpec, WireApi};
 use crate::{Content, Entry, Image, ModelEvent, Prompt, Reasoning, Thoughts, ToolResult, Usage};
 
-pub const THOUGHT: &str = include_str!("streams/thought.sse");
-pub const CALLS: &str = include_str!("streams/calls.sse");
+pub(super) const THOUGHT: &str = include_str!("streams/thought.sse");
+pub(super) const CALLS: &str = include_str!("streams/calls.sse");
 
 fn spec() -> ProviderSpec {
     ProviderSpec::new("anthropic", "https://api.anthropic.com/v1", WireApi::Anthropic)

@@ -6,7 +6,7 @@ use super::said::Said;
 
 /// What an error is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum About {
+pub(crate) enum About {
     /// Who we are.
     Key,
     /// What we may do, and it is known who we are.
@@ -29,7 +29,7 @@ pub enum About {
 
 impl Said {
     /// What it is about.
-    pub fn about(&self) -> About {
+    pub(crate) fn about(&self) -> About {
         if let Some(settled) = self.settled {
             return settled;
         }
@@ -66,7 +66,7 @@ impl Said {
 
 impl About {
     /// Whether the same request may be answered later.
-    pub fn may_pass(self) -> bool {
+    pub(crate) fn may_pass(self) -> bool {
         match self {
             Self::Rate | Self::Load | Self::Server => true,
             Self::Key | Self::Forbidden | Self::Quota | Self::Context | Self::Model | Self::Request => false,
@@ -74,7 +74,7 @@ impl About {
     }
 
     /// For programs. `http_status_code` is that of the answer.
-    pub fn info(self, http_status_code: Option<u16>) -> CodexErrorInfo {
+    pub(crate) fn info(self, http_status_code: Option<u16>) -> CodexErrorInfo {
         match self {
             Self::Key => CodexErrorInfo::Unauthorized,
             // Clients take `unauthorized` for a sign-in that would help.

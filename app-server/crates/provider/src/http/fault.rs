@@ -15,7 +15,7 @@ use crate::policy;
 
 /// Why a request got no answer, or not all of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// Nobody is there.
     #[error("{0}")]
     Unreachable(String),
@@ -52,17 +52,17 @@ pub enum Fault {
 
 /// Who was asked, for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Who {
+pub(crate) struct Who {
     /// The provider's key in the settings.
-    pub id: String,
+    pub(crate) id: String,
     /// Scheme, host and port.
-    pub origin: String,
+    pub(crate) origin: String,
     /// The model.
-    pub model: String,
+    pub(crate) model: String,
     /// The variable with the key.
-    pub env_key: Option<String>,
+    pub(crate) env_key: Option<String>,
     /// The bound of an answer, in tokens.
-    pub max_output_tokens: Option<u32>,
+    pub(crate) max_output_tokens: Option<u32>,
 }
 
 impl From<Wrong> for Fault {
@@ -76,7 +76,7 @@ impl From<Wrong> for Fault {
 
 impl Fault {
     /// A request that failed before, or while, its answer came.
-    pub fn of(error: &reqwest::Error) -> Self {
+    pub(crate) fn of(error: &reqwest::Error) -> Self {
         let why = if error.is_timeout() { "it took too long".to_owned() } else { web::root(error) };
         match web::tls(error) {
             Some(said) if web::is_lasting(said) => Self::Tls(said.to_string()),
@@ -86,7 +86,7 @@ impl Fault {
     }
 
     /// The same with what others have said made fit to be shown.
-    pub fn shown(mut self, show: impl Fn(&str) -> String) -> Self {
+    pub(crate) fn shown(mut self, show: impl Fn(&str) -> String) -> Self {
         match &mut self {
             Self::Unreachable(text) | Self::Tls(text) | Self::Broke(text) | Self::Moved(text) => {
                 *text = show(text)
@@ -116,7 +116,7 @@ impl Fault {
     }
 
     /// The next try; `None` when there is none.
-    pub fn retry(&self, phase: Phase, retries: &mut Retries) -> Option<Retry> {
+    pub(crate) fn retry(&self, phase: Phase, retries: &mut Retries) -> Option<Retry> {
         let pace = if self.about() == Some(About::Rate) { Pace::RateLimit } else { Pace::Usual };
         self.may_pass().then(|| retries.next(phase, pace, self.asked(), retry::dice())).flatten()
     }
@@ -154,7 +154,7 @@ impl Fault {
     }
 
     /// That it is tried again, in the peer's words, which clients know. What went wrong stands in the details.
-    pub fn reconnecting(&self, who: &Who, retry: &Retry) -> ProviderError {
+    pub(crate) fn reconnecting(&self, who: &Who, retry: &Retry) -> ProviderError {
         let Retry { wait, number, of } = retry;
         let mut message = format!("Reconnecting... {number}/{of}");
         let info = match (self.about(), self.info(0)) {
@@ -178,7 +178,7 @@ impl Fault {
     }
 
     /// For the user and for programs. `again`: how often it was tried again.
-    pub fn told(&self, who: &Who, again: u32) -> ProviderError {
+    pub(crate) fn told(&self, who: &Who, again: u32) -> ProviderError {
         let advice = self.advice().map(|advice| format!("; {advice}")).unwrap_or_default();
         let message = format!("{}{advice}", self.message(who));
         let tries = match again {

@@ -95,34 +95,34 @@ pub enum Stopped {
 
 impl Wrong {
     /// Data that is no JSON, or not the right one.
-    pub fn garbage(data: &str) -> Self {
+    pub(crate) fn garbage(data: &str) -> Self {
         Self::Garbage(data.chars().take(policy::MODEL_ERROR_BYTES).collect())
     }
 }
 
 /// The id of a call that its server gave none: that of its answer, and which one of it it is.
-pub fn call_id(answer: Uuid, number: usize) -> String {
+pub(crate) fn call_id(answer: Uuid, number: usize) -> String {
     format!("call_{}_{number}", answer.simple())
 }
 
 /// The members of an object that are none of these, and not null: what only its server knows.
-pub fn more(value: &Value, known: &[&str]) -> Map<String, Value> {
+pub(crate) fn more(value: &Value, known: &[&str]) -> Map<String, Value> {
     let members = value.as_object().into_iter().flatten();
     let unknown = members.filter(|(key, value)| !known.contains(&key.as_str()) && !value.is_null());
     unknown.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// A member that is a text.
-pub fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+pub(crate) fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     value.get(key).and_then(Value::as_str)
 }
 
 /// A member that is a text with something in it.
-pub fn some_text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+pub(crate) fn some_text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     text(value, key).filter(|text| !text.is_empty())
 }
 
 /// The number at a JSON pointer; 0 where there is none.
-pub fn count(value: &Value, pointer: &str) -> i64 {
+pub(crate) fn count(value: &Value, pointer: &str) -> i64 {
     value.pointer(pointer).and_then(Value::as_i64).unwrap_or(0).max(0)
 }

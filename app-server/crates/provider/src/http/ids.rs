@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 /// Which ids a provider takes. An id that it does not take is replaced by a digest of it, the same in each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ids {
+pub(crate) enum Ids {
     /// Any, up to so many bytes.
     Short(usize),
     /// Letters, digits, `-` and `_`, up to so many.
@@ -24,7 +24,7 @@ const MISTRAL: [&str; 7] =
 
 impl Ids {
     /// What Chat Completions takes at this address for this model.
-    pub fn of_chat(base_url: &str, model: &str) -> Self {
+    pub(crate) fn of_chat(base_url: &str, model: &str) -> Self {
         let model = model.to_ascii_lowercase();
         let url = reqwest::Url::parse(base_url);
         let host = url.as_ref().ok().and_then(|url| url.host_str()).unwrap_or_default();
@@ -38,7 +38,7 @@ impl Ids {
     }
 
     /// This id, or what stands for it.
-    pub fn own(self, id: &str) -> Cow<'_, str> {
+    pub(crate) fn own(self, id: &str) -> Cow<'_, str> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         let (fits, length) = match self {
             Self::Short(most) => (id.len() <= most, most.min(40)),

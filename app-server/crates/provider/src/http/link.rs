@@ -21,10 +21,10 @@ const OURS: [&str; 5] = ["accept", "content-type", "content-length", "host", "tr
 const BEGINNING: usize = 6;
 
 /// The value of a variable of the environment.
-pub type Variable = fn(&str) -> Option<OsString>;
+pub(crate) type Variable = fn(&str) -> Option<OsString>;
 
 /// The way to one provider.
-pub struct Link {
+pub(crate) struct Link {
     client: Client,
     base: Url,
     headers: HeaderMap,
@@ -44,7 +44,11 @@ impl Link {
     ///
     /// # Errors
     /// What is wrong with the settings or missing in the environment, for the user.
-    pub fn new(spec: &ProviderSpec, form: &dyn WireForm, variable: Variable) -> Result<Self, ProviderError> {
+    pub(crate) fn new(
+        spec: &ProviderSpec,
+        form: &dyn WireForm,
+        variable: Variable,
+    ) -> Result<Self, ProviderError> {
         let wrong = |what: String| {
             let message = format!("model provider {} cannot be used: {what}", spec.id);
             ProviderError { info: Some(CodexErrorInfo::BadRequest), ..ProviderError::new(message) }
@@ -66,13 +70,13 @@ impl Link {
     }
 
     /// A request for an answer.
-    pub fn post(&self, path: &str, body: Bytes) -> RequestBuilder {
+    pub(crate) fn post(&self, path: &str, body: Bytes) -> RequestBuilder {
         let request = self.client.post(self.url(path)).headers(self.headers.clone()).body(body);
         request.header(CONTENT_TYPE, "application/json").header(ACCEPT, "text/event-stream, application/json")
     }
 
     /// A question without a body, with a pair in its query.
-    pub fn get(&self, path: &str, pair: (&str, &str)) -> RequestBuilder {
+    pub(crate) fn get(&self, path: &str, pair: (&str, &str)) -> RequestBuilder {
         let mut url = self.url(path);
         url.query_pairs_mut().append_pair(pair.0, pair.1);
         self.client.get(url).headers(self.headers.clone()).header(ACCEPT, "application/json")
@@ -85,7 +89,7 @@ impl Link {
     }
 
     /// A text of the provider's, without secrets and not too long.
-    pub fn shown(&self, said: &str) -> String {
+    pub(crate) fn shown(&self, said: &str) -> String {
         let line = said.split_whitespace().map(|word| self.masked(word)).collect::<Vec<_>>().join(" ");
         let line = self.hidden.text(&line);
         line.chars().take(policy::MODEL_ERROR_SHOWN).collect()

@@ -29,16 +29,16 @@ use super::{
 };
 use crate::policy;
 
-pub mod about;
-pub mod fault;
+pub(crate) mod about;
+pub(crate) mod fault;
 pub mod form;
-pub mod ids;
+pub(crate) mod ids;
 mod link;
 mod list;
 #[cfg(any(test, feature = "testing"))]
 pub mod played;
 mod retry;
-pub mod said;
+pub(crate) mod said;
 pub mod talk;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -47,12 +47,12 @@ use about::About;
 use fault::{Fault, Who};
 use form::{Flow, StreamReader, WireForm, Wrong};
 use link::Link;
-pub use link::Variable;
+pub(crate) use link::Variable;
 use retry::{Phase, Retries};
 use said::Said;
 
 /// A provider over HTTP, as the settings describe it. The client is made by the first question, and kept.
-pub struct HttpProvider {
+pub(crate) struct HttpProvider {
     spec: ProviderSpec,
     form: &'static dyn WireForm,
     variable: Variable,
@@ -62,7 +62,7 @@ pub struct HttpProvider {
 impl HttpProvider {
     /// Nothing is asked yet. `variable` reads the environment.
     #[must_use]
-    pub fn new(spec: ProviderSpec, variable: Variable) -> Self {
+    pub(crate) fn new(spec: ProviderSpec, variable: Variable) -> Self {
         let form: &'static dyn WireForm = match spec.wire_api {
             WireApi::Responses => &openai_responses::Responses,
             WireApi::Chat => &openai_chat::Chat,
@@ -227,7 +227,7 @@ fn chunks(response: Response, idle: Duration) -> impl Stream<Item = Result<Bytes
 ///
 /// # Errors
 /// What ended it before.
-pub async fn read(
+pub(crate) async fn read(
     bytes: impl Stream<Item = Result<Bytes, Fault>> + Send + 'static,
     mut reader: Box<dyn StreamReader>,
     given: &mpsc::Sender<ModelEvent>,

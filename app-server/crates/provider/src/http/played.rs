@@ -32,7 +32,7 @@ pub const STREAMS: [&str; 6] = [
 static CLOCKED: OnceLock<Runtime> = OnceLock::new();
 
 /// What a stream says, in pieces that end where `cut` says.
-pub fn played(
+pub(crate) fn played(
     form: &dyn WireForm,
     bytes: &[u8],
     cut: impl Fn(usize) -> bool,
@@ -54,4 +54,11 @@ pub fn played(
     drop(given);
     let events = std::iter::from_fn(|| events.try_recv().ok()).collect();
     (events, result.expect("nothing waits"))
+}
+
+/// Asserts that a form reads the same of `bytes` whole, byte by byte, and in pieces between.
+pub fn reads_the_same_in_pieces(form: &dyn WireForm, bytes: &[u8]) {
+    let whole = played(form, bytes, |_| false);
+    assert_eq!(played(form, bytes, |_| true), whole);
+    assert_eq!(played(form, bytes, |at| at % 97 == 5), whole);
 }

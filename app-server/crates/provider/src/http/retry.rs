@@ -11,7 +11,7 @@ use crate::policy;
 
 /// Which of the two limits a failure counts against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// There was no answer.
     Request,
     /// The answer had begun.
@@ -20,7 +20,7 @@ pub enum Phase {
 
 /// How waits grow, where the provider does not say how long to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
+pub(crate) enum Pace {
     /// What failed may be there again at once.
     Usual,
     /// Limits are counted per minute.
@@ -29,13 +29,13 @@ pub enum Pace {
 
 /// A try that is to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retry {
+pub(crate) struct Retry {
     /// After this long.
-    pub wait: Duration,
+    pub(crate) wait: Duration,
     /// Which one of its limit it is, counted from 1.
-    pub number: u32,
+    pub(crate) number: u32,
     /// How many the limit allows.
-    pub of: u32,
+    pub(crate) of: u32,
 }
 
 /// What was used of a limit.
@@ -57,7 +57,7 @@ impl Limit {
 
 /// What was used of both limits.
 #[derive(Debug, Clone, Copy)]
-pub struct Retries {
+pub(crate) struct Retries {
     request: Limit,
     stream: Limit,
     /// Waits so far, by their pace.
@@ -67,19 +67,25 @@ pub struct Retries {
 
 impl Retries {
     /// None was used.
-    pub fn new(request: u32, stream: u32) -> Self {
+    pub(crate) fn new(request: u32, stream: u32) -> Self {
         let limit = |most| Limit { used: 0, most };
         Self { request: limit(request), stream: limit(stream), usual: 0, rate: 0 }
     }
 
     /// How often it was tried again.
-    pub fn done(&self) -> u32 {
+    pub(crate) fn done(&self) -> u32 {
         self.request.used + self.stream.used
     }
 
     /// The next try; `None` when there is none any more, or the wait would be too long. `asked` is what the provider wants, `dice`
     /// is between 0 and 1.
-    pub fn next(&mut self, phase: Phase, pace: Pace, asked: Option<Duration>, dice: f64) -> Option<Retry> {
+    pub(crate) fn next(
+        &mut self,
+        phase: Phase,
+        pace: Pace,
+        asked: Option<Duration>,
+        dice: f64,
+    ) -> Option<Retry> {
         if asked.is_some_and(|asked| asked > policy::MODEL_RETRY_AFTER_MOST) {
             return None;
         }
@@ -114,12 +120,12 @@ impl Retries {
 
 /// Between 0 and 1. Not for secrets.
 #[expect(clippy::cast_precision_loss, reason = "it is a die")]
-pub fn dice() -> f64 {
+pub(crate) fn dice() -> f64 {
     RandomState::new().hash_one(0_u8) as f64 / u64::MAX as f64
 }
 
 /// How long the provider wants us to wait, by the headers of its answer.
-pub fn retry_after(headers: &HeaderMap, now: WallMs) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, now: WallMs) -> Option<Duration> {
     let text = |value: &reqwest::header::HeaderValue| value.to_str().ok().map(|text| text.trim().to_owned());
     let exact = headers.get("retry-after-ms").and_then(text).and_then(|text| text.parse::<f64>().ok());
     if let Some(exact) = exact.and_then(|exact| Duration::try_from_secs_f64(exact / 1000.0).ok()) {
@@ -136,7 +142,7 @@ pub fn retry_after(headers: &HeaderMap, now: WallMs) -> Option<Duration> {
 
 /// When the limit that is used up begins anew, by the headers of an answer: `x-ratelimit-reset-tokens: 6m0s`,
 /// `anthropic-ratelimit-requests-reset: 2026-01-02T03:04:05Z`, `ratelimit-reset: 30`, or a time in seconds or milliseconds since 1970.
-pub fn reset(headers: &HeaderMap, now: WallMs) -> Option<Duration> {
+pub(crate) fn reset(headers: &HeaderMap, now: WallMs) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let resets = headers.keys().map(HeaderName::as_str).filter(|name| name.contains("ratelimit"));
     let used_up = resets.filter(|name| name.contains("reset")).filter(|name| {
@@ -173,13 +179,13 @@ fn now_ms(now: WallMs) -> f64 {
 const WAITS: [&str; 5] = ["try again in ", "retry in ", "retry after ", "try again after ", "wait "];
 
 /// How long a message asks to wait: "try again in 1.3s", "retry in 250ms", "retry after 20 seconds".
-pub fn asked_in_words(message: &str) -> Option<Duration> {
+pub(crate) fn asked_in_words(message: &str) -> Option<Duration> {
     let message = message.to_ascii_lowercase();
     WAITS.iter().find_map(|before| span(message.split_once(before)?.1))
 }
 
 /// The time that a text begins with: "34s", "1m2.5s", "250ms", "20 seconds". A number needs its unit.
-pub fn span(text: &str) -> Option<Duration> {
+pub(crate) fn span(text: &str) -> Option<Duration> {
     let (mut seconds, mut rest, mut found) = (0.0, text, false);
     loop {
         let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());

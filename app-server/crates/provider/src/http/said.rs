@@ -11,20 +11,20 @@ use super::retry;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Said {
     /// The status of HTTP, or what stands for it in an error that came without one.
-    pub status: Option<u16>,
+    pub(crate) status: Option<u16>,
     /// Its words for programs, in lower case: type, code, reason.
-    pub words: Vec<String>,
+    pub(crate) words: Vec<String>,
     /// Its words for people.
-    pub message: String,
+    pub(crate) message: String,
     /// How long it wants us to wait, in a member of its own.
-    pub wait: Option<Duration>,
+    pub(crate) wait: Option<Duration>,
     /// What it is about, once that is settled.
-    pub settled: Option<About>,
+    pub(crate) settled: Option<About>,
 }
 
 impl Said {
     /// Reads the body of an answer with this status.
-    pub fn of_body(status: u16, body: &[u8]) -> Self {
+    pub(crate) fn of_body(status: u16, body: &[u8]) -> Self {
         // Who has begun a stream when it fails has the error as its first event.
         let first = body.strip_prefix(b"data:").and_then(|rest| rest.split(|byte| *byte == b'\n').next());
         let said = match serde_json::from_slice(first.unwrap_or(body)) {
@@ -35,7 +35,7 @@ impl Said {
     }
 
     /// The error that an event, or a body that is called a success, has in place of an answer.
-    pub fn in_place_of_answer(value: &Value) -> Option<Self> {
+    pub(crate) fn in_place_of_answer(value: &Value) -> Option<Self> {
         let inner = single(value);
         let has_error = inner.get("error").is_some_and(|error| !error.is_null());
         let is_error = inner["object"] == "error" || inner["type"] == "error";
@@ -45,7 +45,7 @@ impl Said {
     }
 
     /// Reads an error in any of the forms that are known.
-    pub fn of(value: &Value) -> Self {
+    pub(crate) fn of(value: &Value) -> Self {
         let value = single(value);
         let found = ["error", "detail", "response"]
             .iter()
@@ -88,12 +88,12 @@ impl Said {
     }
 
     /// How long it wants us to wait: in a member of its own, or in its words.
-    pub fn asked(&self) -> Option<Duration> {
+    pub(crate) fn asked(&self) -> Option<Duration> {
         self.wait.or_else(|| retry::asked_in_words(&self.message))
     }
 
     /// Settles what it means, before its words are shortened to be shown.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         self.wait = self.asked();
         self.settled = Some(self.about());
     }

@@ -41,7 +41,7 @@ pub enum Came<'a> {
 }
 
 /// What a model reads of a call whose result is lost.
-pub const NOTHING: &str = "The call was cut off; what came of it is not known.";
+pub(crate) const NOTHING: &str = "The call was cut off; what came of it is not known.";
 
 /// The steps of a conversation. Results of calls that are not in it are left out.
 pub fn steps(history: &[Entry]) -> Vec<Step<'_>> {
@@ -80,7 +80,10 @@ fn push<'a>(steps: &mut Vec<Step<'a>>, step: Step<'a>) {
 
 /// What holds for the whole conversation, and the steps where only the user and the model speak, in turns; the user begins. What
 /// who runs the conversation says in between is said by the user, and marked.
-pub fn in_turns<'a>(instructions: Option<&'a str>, steps: Vec<Step<'a>>) -> (Vec<&'a str>, Vec<Step<'a>>) {
+pub(crate) fn in_turns<'a>(
+    instructions: Option<&'a str>,
+    steps: Vec<Step<'a>>,
+) -> (Vec<&'a str>, Vec<Step<'a>>) {
     let own = |text: String| Step::User(vec![Cow::Owned(Content::Text(text))]);
     let mut first: Vec<&str> = instructions.into_iter().collect();
     let mut turns = Vec::new();
@@ -106,7 +109,10 @@ pub fn in_turns<'a>(instructions: Option<&'a str>, steps: Vec<Step<'a>>) -> (Vec
 }
 
 /// The steps with the pictures of `which` results behind these, as if the user had shown them.
-pub fn with_pictures_behind<'a>(steps: Vec<Step<'a>>, which: impl Fn(&Came<'a>) -> bool) -> Vec<Step<'a>> {
+pub(crate) fn with_pictures_behind<'a>(
+    steps: Vec<Step<'a>>,
+    which: impl Fn(&Came<'a>) -> bool,
+) -> Vec<Step<'a>> {
     let mut all = Vec::with_capacity(steps.len());
     for step in steps {
         let mut shown = Vec::new();
@@ -161,7 +167,7 @@ fn close<'a>(
 
 impl<'a> Came<'a> {
     /// The call's.
-    pub fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         match self {
             Self::Result(result) => &result.id,
             Self::Nothing(id) => id,
@@ -169,7 +175,7 @@ impl<'a> Came<'a> {
     }
 
     /// Whether the call failed.
-    pub fn failed(&self) -> bool {
+    pub(crate) fn failed(&self) -> bool {
         match self {
             Self::Result(result) => result.failed,
             Self::Nothing(_) => true,
@@ -177,7 +183,7 @@ impl<'a> Came<'a> {
     }
 
     /// Its texts, a line each; says that it failed, for interfaces that have no other place for it.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match self {
             Self::Result(result) if result.failed => format!("The call failed: {}", result.texts()),
             Self::Result(result) => result.texts(),
@@ -186,7 +192,7 @@ impl<'a> Came<'a> {
     }
 
     /// What it has beside texts, or in them.
-    pub fn content(&self) -> &'a [Content] {
+    pub(crate) fn content(&self) -> &'a [Content] {
         match self {
             Self::Result(result) => &result.content,
             Self::Nothing(_) => &[],
@@ -194,13 +200,13 @@ impl<'a> Came<'a> {
     }
 
     /// Whether there is a picture in it.
-    pub fn has_image(&self) -> bool {
+    pub(crate) fn has_image(&self) -> bool {
         self.content().iter().any(|content| matches!(content, Content::Image(_)))
     }
 }
 
 /// A call with what only its provider knows of it, which goes back as it came.
-pub fn with_more(mut written: Value, call: &ToolCall) -> Value {
+pub(crate) fn with_more(mut written: Value, call: &ToolCall) -> Value {
     if let Some(written) = written.as_object_mut() {
         for (key, value) in &call.more {
             written.entry(key.as_str()).or_insert_with(|| value.clone());
@@ -210,7 +216,7 @@ pub fn with_more(mut written: Value, call: &ToolCall) -> Value {
 }
 
 /// A call's arguments. They are an object everywhere: what the model wrote and is none goes back to it as a text in one.
-pub fn arguments(call: &ToolCall) -> Map<String, Value> {
+pub(crate) fn arguments(call: &ToolCall) -> Map<String, Value> {
     object(call).unwrap_or_else(|| match call.arguments.trim() {
         "" => Map::new(),
         _ => Map::from_iter([("arguments".to_owned(), json!(call.arguments))]),
@@ -218,7 +224,7 @@ pub fn arguments(call: &ToolCall) -> Map<String, Value> {
 }
 
 /// The same as JSON; as the model wrote it where it can be, so that servers find again what they remember.
-pub fn arguments_text(call: &ToolCall) -> Cow<'_, str> {
+pub(crate) fn arguments_text(call: &ToolCall) -> Cow<'_, str> {
     match object(call) {
         Some(_) => Cow::Borrowed(&call.arguments),
         None => Cow::Owned(Value::Object(arguments(call)).to_string()),

@@ -15,17 +15,20 @@ mod transport;
 use super::played::played;
 
 /// What a stream says.
-pub fn heard(form: &dyn WireForm, text: &str) -> (Vec<ModelEvent>, Result<(), Fault>) {
+pub(crate) fn heard(form: &dyn WireForm, text: &str) -> (Vec<ModelEvent>, Result<(), Fault>) {
     played(form, text.as_bytes(), |_| false)
 }
 
 /// The same, of events by their data.
-pub fn heard_data(form: &dyn WireForm, data: &[serde_json::Value]) -> (Vec<ModelEvent>, Result<(), Fault>) {
+pub(crate) fn heard_data(
+    form: &dyn WireForm,
+    data: &[serde_json::Value],
+) -> (Vec<ModelEvent>, Result<(), Fault>) {
     heard(form, &data.iter().map(|data| format!("data: {data}\n\n")).collect::<String>())
 }
 
 /// Whatever pieces a stream comes in, cut at each place alone and at all of them, it says the same.
-pub fn says_the_same_in_pieces(form: &dyn WireForm, text: &str) {
+pub(crate) fn says_the_same_in_pieces(form: &dyn WireForm, text: &str) {
     let whole = heard(form, text);
     for place in 0..text.len() {
         assert_eq!(played(form, text.as_bytes(), |at| at == place), whole, "cut at {place}");
@@ -33,16 +36,16 @@ pub fn says_the_same_in_pieces(form: &dyn WireForm, text: &str) {
     assert_eq!(played(form, text.as_bytes(), |_| true), whole);
 }
 
-pub fn text(text: &str) -> ModelEvent {
+pub(crate) fn text(text: &str) -> ModelEvent {
     ModelEvent::TextDelta(text.to_owned())
 }
 
-pub fn call(id: &str, name: &str, arguments: &str) -> ToolCall {
+pub(crate) fn call(id: &str, name: &str, arguments: &str) -> ToolCall {
     ToolCall::new(id, Callee::Offered(name.to_owned()), arguments)
 }
 
 /// A conversation with everything that there is: `thought` is in the provider's own form.
-pub fn prompt(model: &str, thought: serde_json::Value) -> Prompt {
+pub(crate) fn prompt(model: &str, thought: serde_json::Value) -> Prompt {
     let says = |text: &str| Content::Text(text.to_owned());
     let data = Image::Data { media_type: "image/png".to_owned(), base64: "AAAA".to_owned() };
     let url = Image::Url("https://example.org/a.png".to_owned());

@@ -10,7 +10,7 @@ use crate::spec::ProviderSpec;
 use crate::{Content, Prompt, ToolChoice, ToolSpec};
 
 /// The body of a request.
-pub fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
+pub(crate) fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
     let settings = &prompt.settings;
     let mut body = Map::new();
     let mut put = |key: &str, value: Option<Value>| {

@@ -14,7 +14,7 @@ const CALL: [&str; 4] = ["index", "id", "type", "function"];
 
 /// Reads one answer.
 #[derive(Debug)]
-pub struct Reader {
+pub(crate) struct Reader {
     /// The answer, for calls without an id.
     answer: Uuid,
     /// What the model thinks, and the server's word for it, until something else comes. Without a word it stood in the content.
@@ -78,7 +78,7 @@ impl StreamReader for Reader {
 
 impl Reader {
     /// Of the answer that is to come.
-    pub fn new(answer: Uuid) -> Self {
+    pub(crate) fn new(answer: Uuid) -> Self {
         Self {
             answer,
             thought: None,

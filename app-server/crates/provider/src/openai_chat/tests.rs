@@ -9,8 +9,8 @@ use crate::http::tests::{call, heard, heard_data, prompt, says_the_same_in_piece
 use crate::spec::{OPENAI, ProviderSpec, WireApi};
 use crate::{Content, Entry, Image, ModelEvent, Reasoning, Thoughts, ToolResult, Usage};
 
-pub const THOUGHT: &str = include_str!("streams/thought.sse");
-pub const CALLS: &str = include_str!("streams/calls.sse");
+pub(super) const THOUGHT: &str = include_str!("streams/thought.sse");
+pub(super) const CALLS: &str = include_str!("streams/calls.sse");
 
 #[test]
 fn a_conversation_is_asked_with_everything_in_it() {

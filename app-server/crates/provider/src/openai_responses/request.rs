@@ -15,7 +15,7 @@ const UNTHINKING: [&str; 4] = ["gpt-3", "gpt-4", "chatgpt-", "davinci"];
 const IDS: Ids = Ids::Short(64);
 
 /// The body of a request.
-pub fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
+pub(crate) fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
     let settings = &prompt.settings;
     let mut body = Map::new();
     let mut put = |key: &str, value: Option<Value>| {

@@ -17,7 +17,7 @@ const CALL: [&str; 6] = ["type", "id", "call_id", "name", "arguments", "status"]
 
 /// Reads one answer.
 #[derive(Debug)]
-pub struct Reader {
+pub(crate) struct Reader {
     /// The answer, for calls without an id.
     answer: Uuid,
     /// How many items were whole.
@@ -81,7 +81,7 @@ impl StreamReader for Reader {
 
 impl Reader {
     /// Of the answer that is to come.
-    pub fn new(answer: Uuid) -> Self {
+    pub(crate) fn new(answer: Uuid) -> Self {
         Self { answer, items: 0 }
     }
 

@@ -1,5 +1,5 @@
 //! A model that says what a file says, for demonstrations and tests. The model's name is the path of the file, absolute or
-//! relative to the server's home; its form is in [`scenario`]. It is read anew for each answer.
+//! relative to the server's home; its form is in `scenario`. It is read anew for each answer.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{ModelEvent, Prompt, Provider, ProviderError, Reasoning, Thoughts, ToolCall, Usage};
 use crate::policy;
 
-pub mod scenario;
+pub(crate) mod scenario;
 #[cfg(test)]
 mod tests;
 

@@ -32,36 +32,36 @@ use crate::{Callee, Entry, Prompt, ToolResult};
 /// What a scripted model says.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Scenario {
+pub(crate) struct Scenario {
     /// The first one that fits is played.
     #[serde(default, rename = "turn")]
-    pub turns: Vec<Turn>,
+    pub(crate) turns: Vec<Turn>,
 }
 
 /// What it says in turns that begin with certain words.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Turn {
+pub(crate) struct Turn {
     /// A part of what the user said last. None: anything.
     #[serde(default)]
-    pub when: Option<String>,
+    pub(crate) when: Option<String>,
     /// One for each time that the model is asked in the turn.
     #[serde(rename = "answer")]
-    pub answers: Vec<Answer>,
+    pub(crate) answers: Vec<Answer>,
 }
 
 /// One answer.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// One after the other.
-    pub steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
 }
 
 /// One thing that a model does. Exactly one of the members is there, and what belongs to it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
-pub enum Step {
+pub(crate) enum Step {
     /// The next piece of the answer's text.
     Say(Say),
     /// The next piece of what it thinks.
@@ -89,7 +89,7 @@ macro_rules! steps {
         $( $(#[doc = $doc])+
         #[derive(Debug, Clone, PartialEq, Deserialize)]
         #[serde(deny_unknown_fields)]
-        pub struct $name {
+        pub(crate) struct $name {
             $( $(#[$meta])* #[doc = "As the scenario says it."] pub $field: $type, )+
         } )+
     };
@@ -133,21 +133,21 @@ steps! {
 /// Tokens of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Tokens {
+pub(crate) struct Tokens {
     /// Read.
-    pub input: i64,
+    pub(crate) input: i64,
     /// Of those, from the cache.
-    pub cached: i64,
+    pub(crate) cached: i64,
     /// Written.
-    pub output: i64,
+    pub(crate) output: i64,
     /// Of those, reasoning.
-    pub reasoning: i64,
+    pub(crate) reasoning: i64,
 }
 
 impl Call {
     /// What is called.
     #[must_use]
-    pub fn callee(&self) -> Callee {
+    pub(crate) fn callee(&self) -> Callee {
         match &self.server {
             Some(server) => Callee::Helper { server: server.clone(), tool: self.call.clone() },
             None => Callee::Offered(self.call.clone()),
@@ -160,13 +160,13 @@ impl Scenario {
     ///
     /// # Errors
     /// What is wrong with it, with its place.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         toml::from_str(text).map_err(|error| error.to_string())
     }
 
     /// The answer that `prompt` gets.
     #[must_use]
-    pub fn answer(&self, prompt: &Prompt) -> Option<&Answer> {
+    pub(crate) fn answer(&self, prompt: &Prompt) -> Option<&Answer> {
         let said = prompt.last_words();
         let fits = |turn: &&Turn| turn.when.as_ref().is_none_or(|when| said.contains(when.as_str()));
         self.turns.iter().find(fits)?.answers.get(rounds(&prompt.history))
@@ -194,7 +194,7 @@ fn rounds(history: &[Entry]) -> usize {
 
 /// `text` with what stands for something replaced by it.
 #[must_use]
-pub fn filled(text: &str, prompt: &Prompt) -> String {
+pub(crate) fn filled(text: &str, prompt: &Prompt) -> String {
     let results: Vec<String> = prompt.last_results().into_iter().map(ToolResult::texts).collect();
     let tools: Vec<&str> = prompt.tools.iter().map(|tool| tool.name.as_str()).collect();
     text.replace("{said}", &prompt.last_words())

@@ -28,7 +28,7 @@ pub(super) struct Message {
 }
 
 impl Messages {
-    pub fn said(&mut self, turn: &TurnId, input: &[UserInput], client_id: &str) {
+    pub(crate) fn said(&mut self, turn: &TurnId, input: &[UserInput], client_id: &str) {
         let (client_id, input) = (client_id.to_owned(), digest(input));
         if let Some(there) = self.0.iter_mut().rev().find(|there| there.is(&client_id, input)) {
             if there.unsaved && there.turn != *turn {
@@ -43,12 +43,12 @@ impl Messages {
     }
 
     /// The turn has failed because the disk did not take it.
-    pub fn not_saved(&mut self, turn: &TurnId) {
+    pub(crate) fn not_saved(&mut self, turn: &TurnId) {
         self.0.iter_mut().filter(|message| message.turn == *turn).for_each(|message| message.unsaved = true);
     }
 
     /// The turn answers a message of one before it that was not saved.
-    pub fn answered_by(&mut self, turn: &TurnId, client_id: &str) {
+    pub(crate) fn answered_by(&mut self, turn: &TurnId, client_id: &str) {
         let is_it = |message: &&mut Message| message.unsaved && message.client_id == client_id;
         if let Some(message) = self.0.iter_mut().rev().find(is_it) {
             (message.turn, message.unsaved) = (turn.clone(), false);
@@ -56,11 +56,11 @@ impl Messages {
     }
 
     /// Keeps the messages of these turns only.
-    pub fn retain(&mut self, mut turns: impl FnMut(&TurnId) -> bool) {
+    pub(crate) fn retain(&mut self, mut turns: impl FnMut(&TurnId) -> bool) {
         self.0.retain(|message| turns(&message.turn));
     }
 
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
 

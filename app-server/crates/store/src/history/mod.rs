@@ -207,8 +207,8 @@ impl History {
     }
 
     /// The last `thread.opened`.
-    #[must_use]
-    pub fn opened(&self) -> Option<ThreadOpened> {
+    #[cfg(test)]
+    pub(crate) fn opened(&self) -> Option<ThreadOpened> {
         self.opened
     }
 

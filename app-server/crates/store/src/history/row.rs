@@ -30,13 +30,13 @@ pub struct ThreadRow {
     /// The model's provider.
     pub model_provider: String,
     /// How hard the model should think.
-    pub reasoning_effort: Option<String>,
+    pub(crate) reasoning_effort: Option<String>,
     /// The kind of client that made it.
-    pub source: SessionSource,
+    pub(crate) source: SessionSource,
     /// Who made it, in the client's words.
-    pub thread_source: Option<String>,
+    pub(crate) thread_source: Option<String>,
     /// The client's name.
-    pub originator: Option<String>,
+    pub(crate) originator: Option<String>,
     /// The version of the server that made it.
     pub cli_version: String,
     /// The thread whose history it began with.
@@ -47,7 +47,7 @@ pub struct ThreadRow {
     pub archived: bool,
     /// What the user has read; rows of earlier versions say nothing of it.
     #[serde(default)]
-    pub read: ReadMark,
+    pub(crate) read: ReadMark,
 }
 
 impl ThreadRow {

@@ -19,12 +19,12 @@ pub(super) struct Said {
 
 impl Said {
     /// The record that has said them first.
-    pub fn at(self) -> Option<EventSeq> {
+    pub(crate) fn at(self) -> Option<EventSeq> {
         self.at
     }
 
     /// Whether the next header need not say them.
-    pub fn is_repeated(self) -> bool {
+    pub(crate) fn is_repeated(self) -> bool {
         self.at.is_some() && self.repeated
     }
 }

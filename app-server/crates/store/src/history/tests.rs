@@ -11,6 +11,7 @@ use crate::rollout::record::{
     TurnStarted, Usage,
 };
 use crate::rollout::{Keep, Lease, RolloutStore, line, memory::MemoryStore};
+use crate::testing::decode;
 
 /// Numbers and dates bodies, a second apart.
 fn records(bodies: impl IntoIterator<Item = RecordBody>) -> Vec<Record> {
@@ -378,7 +379,7 @@ proptest! {
         for record in &written {
             let mut bytes = Vec::new();
             line::encode(record, &mut bytes).unwrap();
-            let read = line::decode(bytes.strip_suffix(b"\n").unwrap()).unwrap();
+            let read = decode(bytes.strip_suffix(b"\n").unwrap()).unwrap();
             from_lines.apply(&read);
             from_lines.apply(&read);
         }

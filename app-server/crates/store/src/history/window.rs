@@ -81,7 +81,7 @@ impl History {
     }
 
     /// The record `seq` is the next one; what stands before it is read by others.
-    pub fn begin_at(&mut self, seq: EventSeq) {
+    pub(crate) fn begin_at(&mut self, seq: EventSeq) {
         self.seq = EventSeq(seq.0.saturating_sub(1));
         self.turns.clear();
         self.open_items.clear();
@@ -133,7 +133,7 @@ impl History {
 
     /// Bytes of the turns that are held, as JSON.
     #[must_use]
-    pub fn held_bytes(&self) -> usize {
+    pub(crate) fn held_bytes(&self) -> usize {
         self.turns.iter().map(Held::json_bytes).sum()
     }
 

@@ -84,9 +84,9 @@ pub struct ServerJson {
     /// The server's process.
     pub pid: u32,
     /// The number of its ownership.
-    pub term: Term,
+    pub(crate) term: Term,
     /// The id of its start.
-    pub start_id: Uuid,
+    pub(crate) start_id: Uuid,
     /// Where it listens, the websocket's address first.
     pub addresses: Vec<String>,
 }
@@ -207,7 +207,7 @@ impl Home {
     }
 
     /// Takes back what [`Home::publish`] said. Called by the orderly stop before the lock goes; dropping does it too.
-    pub fn retire(&self) {
+    pub(crate) fn retire(&self) {
         if let Err(error) = remove_if_there(&self.paths.server_json()) {
             tracing::warn!(%error, "server.json stays behind; the next start removes it");
         }

@@ -70,13 +70,13 @@ impl HomePaths {
 
     /// The way to the archive for clients: a link with the name that Codex's archive has, by which they know an archived thread.
     #[must_use]
-    pub fn archive_link(&self) -> PathBuf {
+    pub(crate) fn archive_link(&self) -> PathBuf {
         self.root.join("shown").join("archived_sessions")
     }
 
     /// A rollout as clients are told of it: its place, that of an archived thread behind [`HomePaths::archive_link`].
     #[must_use]
-    pub fn shown_rollout(&self, shelf: Shelf, thread: ThreadId) -> PathBuf {
+    pub(crate) fn shown_rollout(&self, shelf: Shelf, thread: ThreadId) -> PathBuf {
         let place = self.rollout(shelf, thread);
         match shelf {
             Shelf::Threads => place,

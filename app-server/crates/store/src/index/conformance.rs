@@ -14,7 +14,7 @@ use crate::history::ThreadRow;
 use crate::rollout::record::ReadMark;
 
 /// A row for tests.
-pub fn row(n: u128, created: i64, updated: i64) -> ThreadRow {
+pub(crate) fn row(n: u128, created: i64, updated: i64) -> ThreadRow {
     ThreadRow {
         id: ThreadId::new(Uuid::from_u128(n)),
         name: None,
@@ -37,7 +37,7 @@ pub fn row(n: u128, created: i64, updated: i64) -> ThreadRow {
 }
 
 /// Runs every promise against indexes that `new` makes, each empty and ready, with what they need to stay.
-pub async fn keeps_every_promise<G, I: ThreadIndex>(new: impl AsyncFn() -> (G, I)) {
+pub(crate) async fn keeps_every_promise<G, I: ThreadIndex>(new: impl AsyncFn() -> (G, I)) {
     macro_rules! promises {
         ($($promise:ident)+) => { $( {
             let (_kept, index) = new().await;

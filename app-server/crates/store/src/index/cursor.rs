@@ -47,7 +47,7 @@ impl Cursor {
     ///
     /// # Errors
     /// [`BadCursor`].
-    pub fn fits(self, sort: SortKey) -> Result<Self, BadCursor> {
+    pub(crate) fn fits(self, sort: SortKey) -> Result<Self, BadCursor> {
         if self.sort == sort { Ok(self) } else { Err(BadCursor) }
     }
 }

@@ -77,9 +77,9 @@ impl Default for ThreadFilter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
     /// Its beginning.
-    pub since: Option<WallMs>,
+    pub(crate) since: Option<WallMs>,
     /// Its end.
-    pub before: Option<WallMs>,
+    pub(crate) before: Option<WallMs>,
 }
 
 impl Span {

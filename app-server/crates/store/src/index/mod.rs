@@ -169,7 +169,7 @@ pub trait ThreadIndex: Send + Sync {
     async fn begin(&self, thread: ThreadId) -> Result<(), IndexError>;
 
     /// A page of threads behind `cursor`, at most `limit` (see [`page_size`]), and no more once they have [`policy::LIST_BYTES`].
-    /// One whose filter lets few through has what was found within [`policy::LIST_TIME`], and a cursor where the next goes on.
+    /// One whose filter lets few through has what was found within `policy::LIST_TIME`, and a cursor where the next goes on.
     /// While the index is not complete it waits for a moment, then answers with what is there and says so.
     ///
     /// # Errors
@@ -183,7 +183,7 @@ pub trait ThreadIndex: Send + Sync {
         self.list_until(filter, cursor, limit, Clock.now() + policy::LIST_TIME).await
     }
 
-    /// The same with another end of the time in which it looks for rows; it looks at [`policy::LIST_PLACES`] in any case.
+    /// The same with another end of the time in which it looks for rows; it looks at `policy::LIST_PLACES` in any case.
     ///
     /// # Errors
     /// [`IndexError`].

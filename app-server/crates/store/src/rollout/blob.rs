@@ -78,7 +78,7 @@ impl<'de> Deserialize<'de> for BlobName {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlobRef {
     /// Where the text belongs: a JSON pointer into the line, to an empty text.
-    pub at: String,
+    pub(crate) at: String,
     /// Its name.
     pub sha256: BlobName,
     /// Its length, bytes.
@@ -89,7 +89,7 @@ pub struct BlobRef {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blob {
     /// Its name.
-    pub name: BlobName,
+    pub(crate) name: BlobName,
     /// The text.
     pub text: String,
 }
@@ -107,7 +107,7 @@ pub struct Lost {
 impl Lost {
     /// What is shown in the place of the text, which had so many bytes.
     #[must_use]
-    pub fn shown(&self, bytes: u64) -> String {
+    pub(crate) fn shown(&self, bytes: u64) -> String {
         format!(
             "[A text of {bytes} bytes that belongs here cannot be read: {}. `skein fsck` says more.]",
             self.reason
@@ -126,7 +126,7 @@ pub trait Texts {
 
 /// Takes the large texts out of the members of a record; an empty text is left in the place of each.
 #[must_use]
-pub fn take_out(members: &mut Value) -> Vec<(BlobRef, Blob)> {
+pub(crate) fn take_out(members: &mut Value) -> Vec<(BlobRef, Blob)> {
     let mut taken = Vec::new();
     take_from(members, &mut String::new(), &mut taken);
     taken
@@ -162,7 +162,7 @@ fn take_from(value: &mut Value, at: &mut String, taken: &mut Vec<(BlobRef, Blob)
 
 /// Puts a text into its place; answers whether an empty text was there.
 #[must_use]
-pub fn put_back(members: &mut Value, at: &str, text: String) -> bool {
+pub(crate) fn put_back(members: &mut Value, at: &str, text: String) -> bool {
     match members.pointer_mut(at) {
         Some(Value::String(place)) if place.is_empty() => {
             *place = text;

@@ -15,7 +15,7 @@ use crate::home::Term;
 use crate::testing::{closed, lease, named, names, opened, thread};
 
 /// Runs every promise against stores that `new` makes, each empty, with what they need to stay.
-pub async fn keeps_every_promise<G>(new: impl Fn() -> (G, Box<dyn RolloutStore>)) {
+pub(crate) async fn keeps_every_promise<G>(new: impl Fn() -> (G, Box<dyn RolloutStore>)) {
     macro_rules! promises {
         ($($promise:ident)+) => { $( {
             let (_kept, store) = new();

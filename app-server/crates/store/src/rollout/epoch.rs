@@ -14,9 +14,9 @@ pub struct Tail {
     /// The newest epoch that any record names.
     pub epoch: Option<Epoch>,
     /// Whether the last record is `thread.closed`.
-    pub closed: bool,
+    pub(crate) closed: bool,
     /// Whether whole lines behind the last `thread.opened` cannot be read.
-    pub damaged: bool,
+    pub(crate) damaged: bool,
 }
 
 impl Tail {
@@ -52,7 +52,7 @@ impl Tail {
 /// given out that the disk never got (the tail is not closed and another start wrote it) or where acknowledged
 /// records cannot be read any more, else the same.
 #[must_use]
-pub fn next(tail: &Tail, boot_id: Uuid) -> Epoch {
+pub(crate) fn next(tail: &Tail, boot_id: Uuid) -> Epoch {
     let Some(last) = tail.epoch else { return Epoch(1) };
     let cut_short = !tail.closed && tail.opened.is_none_or(|opened| opened.boot_id != boot_id);
     if cut_short || tail.damaged { Epoch(last.0.saturating_add(1)) } else { last }

@@ -65,7 +65,7 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), serde_json::Erro
 ///
 /// # Errors
 /// As [`encode`].
-pub fn encode_small(
+pub(crate) fn encode_small(
     record: &Record,
     out: &mut Vec<u8>,
     blobs: &mut Vec<Blob>,
@@ -116,50 +116,29 @@ fn write_line(
     Ok(())
 }
 
-/// Reads one line, without its newline, that refers to no texts. A record that is whole but of a later version is
-/// [`RecordBody::Unknown`].
-///
-/// # Errors
-/// [`LineError`]; such a line is damage. [`LineError::Lost`] for one that does refer to a text.
-pub fn decode(line: &[u8]) -> Result<Record, LineError> {
-    // Nothing is read here, so nothing can fail.
-    let read = Line::of(line)?.record(&Nowhere);
-    let Read { record, lost } = read.unwrap_or_else(|error| Err(LineError::Head(error.to_string())))?;
-    lost.map_or(Ok(record), |lost| Err(lost.into()))
-}
-
-/// No texts.
-struct Nowhere;
-
-impl Texts for Nowhere {
-    fn text(&self, blob: &BlobRef) -> io::Result<Result<String, Lost>> {
-        Ok(Err(Lost { blob: blob.sha256, reason: "it stands beside the rollout".to_owned() }))
-    }
-}
-
 /// The number of a line whose crc is right, without reading what it says.
 ///
 /// # Errors
-/// [`LineError`], as [`decode`].
+/// [`LineError`]; such a line is damage.
 pub fn seq(line: &[u8]) -> Result<EventSeq, LineError> {
     Line::of(line).map(|line| line.seq())
 }
 
 /// What the head of a line says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Glance<'l> {
+pub(crate) struct Glance<'l> {
     /// The record's number.
-    pub seq: EventSeq,
+    pub(crate) seq: EventSeq,
     /// Its type.
-    pub kind: &'l [u8],
+    pub(crate) kind: &'l [u8],
     /// Whether all texts of the record stand in the line.
-    pub is_all: bool,
+    pub(crate) is_all: bool,
 }
 
 /// What the head of a line says, read from that alone: of a line that is damaged behind it, too. `None` for a line whose head
 /// has another form than [`encode`] gives it: [`decode`] knows what it says.
 #[must_use]
-pub fn glance(line: &[u8]) -> Option<Glance<'_>> {
+pub(crate) fn glance(line: &[u8]) -> Option<Glance<'_>> {
     let (version, rest) = behind_number(line.strip_prefix(br#"{"v":"#)?)?;
     let (seq, rest) = behind_number(rest.strip_prefix(br#","seq":"#)?)?;
     let (_at, rest) = behind_text(rest.strip_prefix(br#","at":""#)?)?;
@@ -185,7 +164,7 @@ pub struct Read {
     /// The record.
     pub record: Record,
     /// A text of it that is lost, of what people have said: in its place stands that it is.
-    pub lost: Option<Lost>,
+    pub(crate) lost: Option<Lost>,
 }
 
 /// Records of which a lost text takes nothing else with it: what they say is shown to people, and nobody works by it.
@@ -230,31 +209,31 @@ impl<'l> Line<'l> {
 
     /// The record's number.
     #[must_use]
-    pub fn seq(&self) -> EventSeq {
+    pub(crate) fn seq(&self) -> EventSeq {
         EventSeq(self.head.seq)
     }
 
     /// The record's type.
     #[must_use]
-    pub fn kind(&self) -> &str {
+    pub(crate) fn kind(&self) -> &str {
         &self.head.kind
     }
 
     /// The texts that it refers to.
-    #[must_use]
-    pub fn blobs(&self) -> &[BlobRef] {
+    #[cfg(test)]
+    pub(crate) fn blobs(&self) -> &[BlobRef] {
         &self.blobs
     }
 
     /// Bytes of the line alone.
     #[must_use]
-    pub fn own_bytes(&self) -> u64 {
+    pub(crate) fn own_bytes(&self) -> u64 {
         self.text.len() as u64
     }
 
     /// Bytes of the line and of its texts, as it says. Nothing is read for that.
     #[must_use]
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.blobs.iter().fold(self.own_bytes(), |bytes, blob| bytes.saturating_add(blob.bytes))
     }
 

@@ -24,9 +24,9 @@ pub mod line;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
 mod open_mark;
-pub mod order;
+pub(crate) mod order;
 pub mod record;
-pub mod sift;
+pub(crate) mod sift;
 
 pub use crate::home::Shelf;
 pub use open_mark::{OpenMark, OpenMarks};
@@ -228,7 +228,7 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// The epoch that a `thread.opened` of this start has to carry: see [`epoch::next`].
+    /// The epoch that a `thread.opened` of this start has to carry: see `epoch::next`.
     #[must_use]
     pub fn next_epoch(&self, boot_id: Uuid) -> Epoch {
         epoch::next(&epoch::Tail::of(&self.end, &self.repair), boot_id)
@@ -247,7 +247,7 @@ pub struct Page {
     /// Whether there are more in the direction that was read.
     pub more: bool,
     /// Of a page from the end: how many damaged lines stand behind its last record, whose numbers stay taken.
-    pub taken: u64,
+    pub(crate) taken: u64,
 }
 
 /// What a store has done since the start.
@@ -336,7 +336,7 @@ pub trait RolloutStore: Send + Sync {
     ) -> Result<Page, ReadError>;
 
     /// For each of `threads`, in order, the first turn behind the record that it comes with that may hold what `may_hold` looks
-    /// for in its messages: the number of its `turn.started`, or less where that is damaged (see [`sift`]). Lines are looked
+    /// for in its messages: the number of its `turn.started`, or less where that is damaged (see `sift`). Lines are looked
     /// at as they stand, so a turn that is named need not hold it; one that holds it is not passed over. Behind `until` no
     /// further thread is begun: the answer is shorter then, and has one thread at least. Changes nothing.
     async fn sift(

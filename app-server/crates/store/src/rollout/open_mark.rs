@@ -22,7 +22,7 @@ pub struct OpenMarks {
 
 impl OpenMarks {
     /// Notes a change of this rollout.
-    pub fn note(&mut self, thread: ThreadId) {
+    pub(crate) fn note(&mut self, thread: ThreadId) {
         self.last += 1;
         self.changes.insert(thread, self.last);
     }
@@ -34,18 +34,19 @@ impl OpenMarks {
     }
 
     /// Takes the mark off, unless the rollout was changed since. Answers whether there was one.
-    pub fn take_off(&mut self, mark: OpenMark) -> bool {
+    pub(crate) fn take_off(&mut self, mark: OpenMark) -> bool {
         self.mark(mark.thread) == mark && self.changes.remove(&mark.thread).is_some()
     }
 
     /// The threads that have a mark.
-    pub fn threads(&self) -> impl Iterator<Item = ThreadId> {
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn threads(&self) -> impl Iterator<Item = ThreadId> {
         self.changes.keys().copied()
     }
 
     /// How many marks there are.
     #[must_use]
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.changes.len() as u64
     }
 }

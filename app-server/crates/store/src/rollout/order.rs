@@ -8,7 +8,7 @@ use crate::home::Term;
 
 /// The term of a `thread.opened`.
 #[must_use]
-pub fn term_of(record: &Record) -> Option<Term> {
+pub(crate) fn term_of(record: &Record) -> Option<Term> {
     if let RecordBody::ThreadOpened(opened) = &record.body { Some(opened.term) } else { None }
 }
 
@@ -17,7 +17,7 @@ pub fn term_of(record: &Record) -> Option<Term> {
 ///
 /// # Errors
 /// [`AppendError::Fenced`] before [`AppendError::Conflict`]: who no longer owns the thread need not know its end.
-pub fn check(
+pub(crate) fn check(
     lease: Lease,
     expected: EventSeq,
     records: &[Record],

@@ -64,7 +64,7 @@ impl RecordBody {
 impl Record {
     /// Whether a reader that comes from the end has to read no further back to know the thread.
     #[must_use]
-    pub fn tells_of_all(&self) -> bool {
+    pub(crate) fn tells_of_all(&self) -> bool {
         self.header().is_some()
     }
 
@@ -295,12 +295,12 @@ pub struct ThreadHeader {
     pub settings_at: Option<EventSeq>,
     /// What the model has used, in all and last.
     #[serde(default)]
-    pub usage: Option<ThreadTokenUsage>,
+    pub(crate) usage: Option<ThreadTokenUsage>,
     /// The version of the history.
     pub epoch: Epoch,
     /// Its repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub git_info: Option<GitInfo>,
+    pub(crate) git_info: Option<GitInfo>,
     /// The last `thread.opened`. Where it is missing (a file that another program made), a reader goes on to the
     /// beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -319,7 +319,7 @@ pub struct ThreadHeader {
     pub read: Option<ReadMark>,
     /// What it is to reach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub goal: Option<Goal>,
+    pub(crate) goal: Option<Goal>,
     /// The beginning of the first message, where it is not that of the first `turn.started`: that one was taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<String>,
@@ -349,13 +349,13 @@ pub struct ForkOrigin {
     /// The thread whose history it began with.
     pub from: ThreadId,
     /// When, Unix milliseconds.
-    pub at_ms: i64,
+    pub(crate) at_ms: i64,
     /// Who made it, in the client's words, where the client said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thread_source: Option<String>,
+    pub(crate) thread_source: Option<String>,
     /// The client's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub originator: Option<String>,
+    pub(crate) originator: Option<String>,
 }
 
 /// Byte offsets in the rollout's file.
@@ -434,9 +434,9 @@ pub struct Reverted {
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnknownRecord {
     /// The line's `v`.
-    pub version: u64,
+    pub(crate) version: u64,
     /// The line's `type`.
-    pub kind: String,
+    pub(crate) kind: String,
     /// Every other member.
-    pub members: Map<String, Value>,
+    pub(crate) members: Map<String, Value>,
 }

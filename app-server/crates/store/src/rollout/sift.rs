@@ -17,7 +17,7 @@ pub type MayHold = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 const MESSAGE: &[u8] = b"Message\"";
 
 /// Takes the lines of one rollout, oldest first.
-pub struct Sift<'a> {
+pub(crate) struct Sift<'a> {
     may_hold: &'a (dyn Fn(&[u8]) -> bool + Send + Sync),
     after: EventSeq,
     /// Where the turn began that the lines belong to.
@@ -29,12 +29,12 @@ pub struct Sift<'a> {
 impl<'a> Sift<'a> {
     /// Passes over what has a number up to `after`.
     #[must_use]
-    pub fn new(may_hold: &'a MayHold, after: EventSeq) -> Self {
+    pub(crate) fn new(may_hold: &'a MayHold, after: EventSeq) -> Self {
         Self { may_hold: &**may_hold, after, turn: EventSeq(0), in_pieces: None }
     }
 
     /// Takes the next line; answers where the turn begins that may hold what is looked for. Then nothing more need be taken.
-    pub fn take(&mut self, line: &[u8]) -> Option<EventSeq> {
+    pub(crate) fn take(&mut self, line: &[u8]) -> Option<EventSeq> {
         // What has a head of another form is not passed over.
         let Some(Glance { seq, kind, is_all }) = line::glance(line) else {
             return (self.may_hold)(line).then_some(self.turn);
@@ -61,7 +61,7 @@ impl<'a> Sift<'a> {
 
     /// At the end of the rollout: where a turn begins that was not taken out, and may hold it all the same.
     #[must_use]
-    pub fn end(self) -> Option<EventSeq> {
+    pub(crate) fn end(self) -> Option<EventSeq> {
         self.in_pieces
     }
 }

@@ -6,4 +6,4 @@ mod records;
 
 pub use disk::Disk;
 pub use life::{Happening, Life, THREAD};
-pub use records::{closed, lease, named, names, opened, thread};
+pub use records::{closed, decode, lease, named, names, opened, thread};

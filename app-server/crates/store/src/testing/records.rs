@@ -1,11 +1,15 @@
 //! Records and ids that tests write.
 
+use std::io;
+
 use skein_base::clock::WallMs;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use uuid::Uuid;
 
 use crate::home::Term;
 use crate::rollout::Lease;
+use crate::rollout::blob::{BlobRef, Lost, Texts};
+use crate::rollout::line::{Line, LineError, Read};
 use crate::rollout::record::{Record, RecordBody, ThreadClosed, ThreadNamed, ThreadOpened};
 
 /// A thread's id for tests: `n` is in its last digits.
@@ -38,4 +42,25 @@ pub fn opened(seq: u64, term: u64) -> Record {
 /// A `thread.closed`.
 pub fn closed(seq: u64) -> Record {
     Record { seq: EventSeq(seq), at: WallMs(0), body: ThreadClosed {}.into() }
+}
+
+/// Reads one line, without its newline, that refers to no texts. A record that is whole but of a later version is
+/// [`RecordBody::Unknown`].
+///
+/// # Errors
+/// [`LineError`]; such a line is damage. [`LineError::Lost`] for one that does refer to a text.
+pub fn decode(line: &[u8]) -> Result<Record, LineError> {
+    // Nothing is read here, so nothing can fail.
+    let read = Line::of(line)?.record(&Nowhere);
+    let Read { record, lost } = read.unwrap_or_else(|error| Err(LineError::Head(error.to_string())))?;
+    lost.map_or(Ok(record), |lost| Err(lost.into()))
+}
+
+/// No texts.
+struct Nowhere;
+
+impl Texts for Nowhere {
+    fn text(&self, blob: &BlobRef) -> io::Result<Result<String, Lost>> {
+        Ok(Err(Lost { blob: blob.sha256, reason: "it stands beside the rollout".to_owned() }))
+    }
 }

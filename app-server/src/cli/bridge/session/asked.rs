@@ -46,7 +46,7 @@ pub(super) enum Kind {
 
 impl Asked {
     /// The params of a request to start a thread.
-    pub fn start_params(&self) -> Option<Box<ThreadStartParams>> {
+    pub(super) fn start_params(&self) -> Option<Box<ThreadStartParams>> {
         match envelope::parse(&self.line) {
             Ok(Incoming::Request { params, .. }) => envelope::params(params).ok().map(Box::new),
             Ok(_) | Err(_) => None,
@@ -56,7 +56,7 @@ impl Asked {
 
 impl Kind {
     /// The kind of a request.
-    pub fn of(method: &str, params: Option<&RawValue>) -> Self {
+    pub(super) fn of(method: &str, params: Option<&RawValue>) -> Self {
         match method {
             _ if method == Initialize::INFO.wire => Self::Initialize,
             _ if method == ThreadStart::INFO.wire => Self::Start,

@@ -33,7 +33,7 @@ const RESUME: &str = "skein-bridge-resume-";
 const NOT_FOUND: &str = "threadNotFound";
 
 /// The reason of a refusal of a server that stops.
-pub const SERVER_STOPS: &str = "serverStops";
+pub(super) const SERVER_STOPS: &str = "serverStops";
 
 /// Resumes that wait for their answers at a time. Origin: guess; below what a connection may have under way.
 const AT_ONCE: usize = 16;
@@ -43,7 +43,7 @@ const RETRY_MS: u64 = 100;
 
 /// How far it is.
 #[derive(Debug)]
-pub struct Comeback {
+pub(super) struct Comeback {
     left: VecDeque<ThreadId>,
     /// Resumes that were asked for.
     asked: HashMap<String, ThreadId>,
@@ -137,7 +137,7 @@ impl Session {
     }
 
     /// How long after the refusal [`Session::resume_again`] is due, if ever. No time of day: a clock that is set changes no wait.
-    pub fn again_in(&self) -> Option<Duration> {
+    pub(crate) fn again_in(&self) -> Option<Duration> {
         match &self.state {
             State::Resuming(comeback) => comeback.again_in,
             State::Apart | State::Greeting | State::Live => None,
@@ -145,7 +145,7 @@ impl Session {
     }
 
     /// The server may have room now.
-    pub fn resume_again(&mut self) {
+    pub(crate) fn resume_again(&mut self) {
         if let State::Resuming(comeback) = &mut self.state {
             (comeback.again_in, comeback.at_once) = (None, 1);
         }

@@ -17,7 +17,7 @@ use skein_protocol::turn::TurnStatus;
 
 /// One thread.
 #[derive(Debug)]
-pub struct Followed {
+pub(super) struct Followed {
     /// The client only watches.
     pub observes: bool,
     /// The last number that it was told; none when that is void.
@@ -34,7 +34,7 @@ pub struct Followed {
 
 /// An answer that subscribes.
 #[derive(Debug, Deserialize)]
-pub struct Picture {
+pub(super) struct Picture {
     thread: Shown,
     skein: Option<ResumePicture>,
 }
@@ -55,32 +55,32 @@ struct ShownTurn {
 
 impl Picture {
     /// Reads an answer; its items are passed over.
-    pub fn read(result: &RawValue) -> Option<Self> {
+    pub(super) fn read(result: &RawValue) -> Option<Self> {
         serde_json::from_str(result.get()).ok()
     }
 
     /// What it says of the history.
-    pub fn skein(&self) -> Option<&ResumePicture> {
+    pub(super) fn skein(&self) -> Option<&ResumePicture> {
         self.skein.as_ref()
     }
 
     /// How the thread is doing.
-    pub fn status(&self) -> &ThreadStatus {
+    pub(super) fn status(&self) -> &ThreadStatus {
         &self.thread.status
     }
 
     /// The thread.
-    pub fn id(&self) -> ThreadId {
+    pub(super) fn id(&self) -> ThreadId {
         self.thread.id
     }
 
     /// The questions of the server that wait for an answer.
-    pub fn pending(&self) -> &[RequestId] {
+    pub(super) fn pending(&self) -> &[RequestId] {
         self.skein.as_ref().map_or(&[], |skein| &skein.pending_requests)
     }
 
     /// What is known of the thread by it.
-    pub fn followed(self, observes: bool) -> Followed {
+    pub(super) fn followed(self, observes: bool) -> Followed {
         let runs = self.thread.turns.into_iter().rfind(|turn| turn.status == TurnStatus::InProgress);
         Followed {
             observes,
@@ -110,7 +110,7 @@ struct Begun {
 }
 
 /// The thread that a notification says to have started.
-pub fn started(params: Option<&RawValue>) -> Option<ThreadId> {
+pub(super) fn started(params: Option<&RawValue>) -> Option<ThreadId> {
     envelope::params::<OfStart>(params).ok().map(|of| of.thread.id)
 }
 
@@ -125,12 +125,12 @@ struct Named {
 }
 
 /// The thread that a message is about.
-pub fn thread_of(params: Option<&RawValue>) -> Option<ThreadId> {
+pub(super) fn thread_of(params: Option<&RawValue>) -> Option<ThreadId> {
     envelope::params::<About>(params).ok().map(|about| about.thread_id)
 }
 
 /// Notes what a notification says of the threads.
-pub fn note(
+pub(super) fn note(
     threads: &mut BTreeMap<ThreadId, Followed>,
     method: &str,
     params: Option<&RawValue>,

@@ -14,11 +14,11 @@ use skein_protocol::server::{InitializeParams, InitializedParams};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 /// The id of the bridge's own `initialize`. No client knows it, so none has it.
-pub const HELLO: &str = "skein-bridge-hello";
+pub(super) const HELLO: &str = "skein-bridge-hello";
 
 /// What is known of the client.
 #[derive(Debug, Default)]
-pub struct Hello {
+pub(super) struct Hello {
     /// As it was sent; none before the client has introduced itself.
     params: Option<InitializeParams>,
     granted: bool,
@@ -29,7 +29,7 @@ pub struct Hello {
 
 impl Hello {
     /// The client's `initialize` as the server gets it; none where it goes as it is: it cannot be read, or is not the first.
-    pub fn ask(&mut self, id: &RequestId, params: Option<&RawValue>) -> Option<Utf8Bytes> {
+    pub(super) fn ask(&mut self, id: &RequestId, params: Option<&RawValue>) -> Option<Utf8Bytes> {
         if self.granted {
             return None;
         }
@@ -46,40 +46,40 @@ impl Hello {
     }
 
     /// The server has let the client in.
-    pub fn granted(&mut self) {
+    pub(super) fn granted(&mut self) {
         self.granted = self.params.is_some();
     }
 
     /// The client has said that it has heard.
-    pub fn said_initialized(&mut self) {
+    pub(super) fn said_initialized(&mut self) {
         self.initialized = true;
     }
 
     /// The introduction to another server; none before there was one.
-    pub fn again(&self) -> Option<Utf8Bytes> {
+    pub(super) fn again(&self) -> Option<Utf8Bytes> {
         let params = self.params.as_ref().filter(|_| self.granted)?;
         Some(envelope::request::<Initialize>(&RequestId::String(HELLO.to_owned()), params).into())
     }
 
     /// What follows it, if the client has said it.
-    pub fn initialized(&self) -> Option<Utf8Bytes> {
+    pub(super) fn initialized(&self) -> Option<Utf8Bytes> {
         let said = || envelope::client_notification::<Initialized>(&InitializedParams::default()).into();
         self.initialized.then(said)
     }
 
     /// Whether the client has asked for the numbers of events.
-    pub fn wants_numbers(&self) -> bool {
+    pub(super) fn wants_numbers(&self) -> bool {
         self.numbered
     }
 
     /// Whether it does not want to hear such a notification.
-    pub fn opted_out(&self, method: &str) -> bool {
+    pub(super) fn opted_out(&self, method: &str) -> bool {
         self.opted_out.contains(method)
     }
 }
 
 /// How often the server says that it is there, by its answer to `initialize`.
-pub fn heartbeat(result: &RawValue) -> Option<Duration> {
+pub(super) fn heartbeat(result: &RawValue) -> Option<Duration> {
     let result: Value = serde_json::from_str(result.get()).ok()?;
     let granted = result.get("skein")?.get("extensions")?.get(EVENTS_EXTENSION)?;
     let events: EventsExtension = serde_json::from_value(granted.clone()).ok()?;
@@ -87,7 +87,7 @@ pub fn heartbeat(result: &RawValue) -> Option<Duration> {
 }
 
 /// The answer to `initialize` for a client that has not asked for the numbers of events.
-pub fn plain_welcome(id: &RequestId, result: &RawValue) -> Option<String> {
+pub(super) fn plain_welcome(id: &RequestId, result: &RawValue) -> Option<String> {
     let mut result: Value = serde_json::from_str(result.get()).ok()?;
     let extensions = result.pointer_mut("/skein/extensions").and_then(Value::as_object_mut)?;
     extensions.remove(EVENTS_EXTENSION);

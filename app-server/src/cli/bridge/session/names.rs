@@ -19,14 +19,14 @@ const PRINTED: &str = r#""clientId":"skein-bridge-message-"#;
 
 /// A request whose members stay as they were written.
 #[derive(Serialize)]
-pub struct Request<'a> {
+pub(super) struct Request<'a> {
     pub id: &'a RequestId,
     pub method: &'a str,
     pub params: BTreeMap<&'a str, &'a RawValue>,
 }
 
 /// The request with a message, to begin a turn or to add to one, with an id for the message, made from `unique`; none where it has one, or cannot be read.
-pub fn named(id: &RequestId, method: &str, params: Option<&RawValue>, unique: &str) -> Option<String> {
+pub(super) fn named(id: &RequestId, method: &str, params: Option<&RawValue>, unique: &str) -> Option<String> {
     let mut members: BTreeMap<&str, &RawValue> = serde_json::from_str(params?.get()).ok()?;
     if members.get(MEMBER).is_some_and(|name| name.get() != "null") {
         return None;
@@ -37,7 +37,7 @@ pub fn named(id: &RequestId, method: &str, params: Option<&RawValue>, unique: &s
 }
 
 /// A message without these ids; none where it has none.
-pub fn without(text: &str) -> Option<String> {
+pub(super) fn without(text: &str) -> Option<String> {
     let finder = memmem::Finder::new(PRINTED);
     let mut found = finder.find_iter(text.as_bytes()).peekable();
     found.peek()?;

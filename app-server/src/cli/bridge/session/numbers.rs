@@ -14,7 +14,7 @@ const BEGINS: &str = r#"{"method":""#;
 const OF_CATALOG: [&str; 2] = ["catalogSeq", "catalogEpoch"];
 
 /// Whether a message never has a number and changes nothing of what a bridge knows: deltas, above all. It need not be read.
-pub fn is_quiet(text: &str) -> bool {
+pub(super) fn is_quiet(text: &str) -> bool {
     let Some(method) = text.strip_prefix(BEGINS).and_then(|rest| rest.split('"').next()) else {
         return false;
     };
@@ -42,7 +42,7 @@ struct Unread<'a> {
 }
 
 /// A notification without its numbers; none where it has none.
-pub fn without(method: &str, params: Option<&RawValue>, stamp: Stamp) -> Option<String> {
+pub(super) fn without(method: &str, params: Option<&RawValue>, stamp: Stamp) -> Option<String> {
     let (params, emitted_at_ms) = (params?, stamp.emitted_at_ms);
     if let Some(params) = of_catalog(method, params) {
         return serde_json::to_string(&Plain { method, params: &params, emitted_at_ms }).ok();

@@ -11,12 +11,12 @@ use skein_protocol::ids::RequestId;
 use super::names::Request;
 
 /// What to do about settings that have no effect.
-pub const ADVICE: &str =
+pub(super) const ADVICE: &str =
     "Write them into config.toml, or give them to the process that serves the home, and start it again.";
 
 /// Where the server of a link runs.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub enum Whose {
+pub(crate) enum Whose {
     /// In this process, with the settings of this start.
     #[default]
     Ours,
@@ -26,7 +26,7 @@ pub enum Whose {
 
 /// The settings of this start.
 #[derive(Debug, Default)]
-pub struct Own {
+pub(super) struct Own {
     pub settings: ClientSettings,
     server: Whose,
     /// The client was told what has no effect.
@@ -36,17 +36,17 @@ pub struct Own {
 type Members<'a> = BTreeMap<&'a str, &'a RawValue>;
 
 impl Own {
-    pub fn new(settings: ClientSettings) -> Self {
+    pub(super) fn new(settings: ClientSettings) -> Self {
         Self { settings, ..Self::default() }
     }
 
-    pub fn linked(&mut self, server: Whose) {
+    pub(super) fn linked(&mut self, server: Whose) {
         self.server = server;
     }
 
     /// A request to start a thread, with what this start says; `None` where the server has the same settings, or the request cannot
     /// be read.
-    pub fn start(&self, id: &RequestId, method: &str, params: Option<&RawValue>) -> Option<String> {
+    pub(super) fn start(&self, id: &RequestId, method: &str, params: Option<&RawValue>) -> Option<String> {
         if self.server == Whose::Ours {
             return None;
         }
@@ -58,7 +58,12 @@ impl Own {
     }
 
     /// A request to resume or fork a thread, with what the `-c` settings say about consent and model.
-    pub fn come_back(&self, id: &RequestId, method: &str, params: Option<&RawValue>) -> Option<String> {
+    pub(super) fn come_back(
+        &self,
+        id: &RequestId,
+        method: &str,
+        params: Option<&RawValue>,
+    ) -> Option<String> {
         let said = &self.settings.said;
         let all = [
             ("approvalPolicy", "approval_policy", said.approval_policy.as_ref().map(to_raw_value)),
@@ -86,14 +91,14 @@ impl Own {
     }
 
     /// What has no effect, for the client: once.
-    pub fn warning(&mut self) -> Option<String> {
+    pub(super) fn warning(&mut self) -> Option<String> {
         let warning = self.no_effect().filter(|_| !self.warned);
         self.warned |= warning.is_some();
         warning
     }
 
     /// What has no effect.
-    pub fn no_effect(&self) -> Option<String> {
+    pub(super) fn no_effect(&self) -> Option<String> {
         let keys = &self.settings.of_server;
         if self.server == Whose::Ours || keys.is_empty() {
             return None;

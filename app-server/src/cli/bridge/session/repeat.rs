@@ -6,11 +6,11 @@ use skein_protocol::table::{Lane, Method};
 
 /// Bytes of messages that may wait behind the answer to a message of the user. Origin: the largest answer, which one of
 /// them may be.
-pub const MOST_HELD: usize = 16 << 20;
+pub(super) const MOST_HELD: usize = 16 << 20;
 
 /// Whether a request may be asked again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rule {
+pub(super) enum Rule {
     /// Twice does as much as once.
     Again,
     /// The same; refused for one of these reasons it was done the first time, or has become unnecessary.
@@ -49,7 +49,7 @@ const AGAIN: &[&str] = &[
 ];
 
 /// The rule for a request. One that nobody has thought of is not repeated.
-pub fn rule(method: &str) -> Rule {
+pub(super) fn rule(method: &str) -> Rule {
     let is_inline = m::METHODS.iter().any(|known| known.wire == method && known.lane == Lane::Inline);
     if is_inline || AGAIN.contains(&method) {
         return Rule::Again;
@@ -73,7 +73,7 @@ const CALL: &str = "the tool may have been called; call it again if twice does n
 impl Rule {
     /// What the client is told when the request is not asked again; `again` when that was done once. Which was under way when
     /// two servers ended may be what they ended of.
-    pub fn refusal(self, method: &str, again: bool) -> Option<WireError> {
+    pub(super) fn refusal(self, method: &str, again: bool) -> Option<WireError> {
         let hint = match self {
             Rule::Again | Rule::AgainUnless(_) if !again => return None,
             Rule::Again | Rule::AgainUnless(_) => {
@@ -88,7 +88,7 @@ impl Rule {
     }
 
     /// Whether a refusal of the repeated request says that it was done.
-    pub fn is_done(self, error: &WireError) -> bool {
+    pub(super) fn is_done(self, error: &WireError) -> bool {
         match self {
             Rule::AgainUnless(reasons) => reasons.contains(&error.reason()),
             Rule::Again | Rule::Never(_) => false,

@@ -42,12 +42,12 @@ use crate::thread::subscribers::{ClientWishes, Subscribers};
 
 /// Bound on failure of a wait. On paused time it passes at once when nothing else can happen; it is longer than
 /// every grace.
-pub const SOON: Duration = Duration::from_hours(2);
+pub(crate) const SOON: Duration = Duration::from_hours(2);
 
 /// The same where time is real.
 const SOON_ON_FILES: Duration = Duration::from_secs(20);
 
-pub struct Bench {
+pub(crate) struct Bench {
     pub services: Arc<Context>,
     pub search: Arc<ThreadSearch>,
     pub repair: Arc<Repair>,
@@ -64,27 +64,27 @@ pub struct Bench {
 
 impl Bench {
     /// Over a store in memory, for paused time.
-    pub fn in_memory() -> Self {
+    pub(crate) fn in_memory() -> Self {
         Self::with(|_| ())
     }
 
     /// Over a store in memory, with other settings.
-    pub fn with(tune: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) fn with(tune: impl FnOnce(&mut Config)) -> Self {
         Self::on_store(Arc::new(MemoryStore::default()), tune)
     }
 
     /// On a store that others may have used, with other settings.
-    pub fn on_store(store: Arc<dyn RolloutStore>, tune: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) fn on_store(store: Arc<dyn RolloutStore>, tune: impl FnOnce(&mut Config)) -> Self {
         Self::over(Arc::new(Disk::over(store)), FaultLayer::new(), Tasks::new(), None, tune)
     }
 
     /// Over real files.
-    pub fn on_files() -> Self {
+    pub(crate) fn on_files() -> Self {
         Self::on_files_with(|_| ())
     }
 
     /// Over real files, with other settings.
-    pub fn on_files_with(tune: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) fn on_files_with(tune: impl FnOnce(&mut Config)) -> Self {
         let folder = TempDir::new().unwrap();
         let home = Home::open(folder.path()).unwrap();
         let (layer, tasks) = (FaultLayer::new(), Tasks::new());
@@ -94,13 +94,13 @@ impl Bench {
     }
 
     /// A second server on the same store, as after a kill of the first: what the first still holds is lost to it.
-    pub fn after_a_kill(&self) -> Self {
+    pub(crate) fn after_a_kill(&self) -> Self {
         let disk = Arc::new(Disk::over(self.disk.inner()));
         Self::over(disk, self.layer.clone(), Tasks::new(), self.home.clone(), |_| ())
     }
 
     /// A second server on the same files, which remembers nothing of the first.
-    pub fn after_a_crash(&self) -> Self {
+    pub(crate) fn after_a_crash(&self) -> Self {
         let (_, home) = self.home.as_deref().expect("a bench on files");
         let (layer, tasks) = (FaultLayer::new(), Tasks::new());
         let store = FileStore::open(home.paths(), Arc::new(layer.clone()), tasks.clone()).unwrap();
@@ -109,7 +109,7 @@ impl Bench {
 
     /// A server of this home over this layer, for paused time: its files are worked on by who asks for it, until the layer
     /// stops. It begins with what the disk has.
-    pub fn on_machine(
+    pub(crate) fn on_machine(
         home: &Arc<(TempDir, Home)>,
         layer: &FaultLayer,
         (boot, term): (uuid::Uuid, Term),
@@ -126,14 +126,14 @@ impl Bench {
     }
 
     /// What the server's task for open markers does with those that wait for it.
-    pub async fn take_off_markers(&self) {
+    pub(crate) async fn take_off_markers(&self) {
         let batch = self.waiting_markers();
         self.services.index.flush().await.unwrap();
         self.disk.mark_closed(batch).await.unwrap();
     }
 
     /// The open marks that may go, taken out of the line.
-    pub fn waiting_markers(&self) -> Vec<OpenMark> {
+    pub(crate) fn waiting_markers(&self) -> Vec<OpenMark> {
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         std::iter::from_fn(|| closed.try_recv().ok()).collect()
     }
@@ -180,7 +180,7 @@ impl Bench {
     }
 
     /// The app for a connection to this server.
-    pub fn app(&self) -> Arc<App> {
+    pub(crate) fn app(&self) -> Arc<App> {
         let clock = self.services.clock;
         Arc::new(App {
             context: Arc::clone(&self.services),
@@ -194,57 +194,57 @@ impl Bench {
     }
 
     /// With this index. Before anything uses it.
-    pub fn with_index(mut self, index: Arc<dyn ThreadIndex>) -> Self {
+    pub(crate) fn with_index(mut self, index: Arc<dyn ThreadIndex>) -> Self {
         Arc::get_mut(&mut self.services).expect("nobody uses the bench yet").index = index;
         self
     }
 
     /// With this search. Before anything uses it.
-    pub fn with_search(mut self, search: ThreadSearch) -> Self {
+    pub(crate) fn with_search(mut self, search: ThreadSearch) -> Self {
         self.search = Arc::new(search);
         self
     }
 
     /// Appends part of a line to a thread's file, as a write that was torn by the end of the server.
-    pub fn tear(&self, thread: ThreadId, torn: &[u8]) {
+    pub(crate) fn tear(&self, thread: ThreadId, torn: &[u8]) {
         let bytes = [self.file(thread).as_slice(), torn].concat();
         self.overwrite(thread, &bytes);
     }
 
     /// For a test in memory that runs on real time.
-    pub fn in_real_time(mut self) -> Self {
+    pub(crate) fn in_real_time(mut self) -> Self {
         self.soon = SOON_ON_FILES;
         self
     }
 
     /// A client that is connected and initialised.
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         let id = ConnectionId(self.last_connection.fetch_add(1, Ordering::Relaxed) + 1);
         Client::connect(Arc::clone(&self.services), id, self.soon)
     }
 
     /// A client that wants and takes what these say.
-    pub fn client_as(&self, wishes: ClientWishes, limits: OutboxLimits) -> Client {
+    pub(crate) fn client_as(&self, wishes: ClientWishes, limits: OutboxLimits) -> Client {
         let id = ConnectionId(self.last_connection.fetch_add(1, Ordering::Relaxed) + 1);
         Client::connect_as(Arc::clone(&self.services), id, self.soon, wishes, limits)
     }
 
     /// A client, and a thread that it has started.
-    pub async fn started(&self) -> (Client, ThreadId) {
+    pub(crate) async fn started(&self) -> (Client, ThreadId) {
         let mut client = self.client();
         let thread = client.start().await;
         (client, thread)
     }
 
     /// A client, and a thread of its that has one whole turn.
-    pub async fn materialised(&self) -> (Client, ThreadId) {
+    pub(crate) async fn materialised(&self) -> (Client, ThreadId) {
         let (mut client, thread) = self.started().await;
         client.turn(thread, "hello").await;
         (client, thread)
     }
 
     /// A thread that is on disk, and not loaded.
-    pub async fn stored(&self) -> ThreadId {
+    pub(crate) async fn stored(&self) -> ThreadId {
         let (client, thread) = self.materialised().await;
         client.disconnect();
         self.gone(thread).await;
@@ -252,7 +252,7 @@ impl Bench {
     }
 
     /// A client, its thread, and the strings of the turn that runs there.
-    pub async fn running(&self) -> (Client, ThreadId, Strings) {
+    pub(crate) async fn running(&self) -> (Client, ThreadId, Strings) {
         let (mut client, thread) = self.materialised().await;
         client.input(thread, super::model::PUPPET);
         let strings = self.strings().await;
@@ -260,12 +260,12 @@ impl Bench {
     }
 
     /// The strings of the next answer that a turn asks the model for.
-    pub async fn strings(&self) -> Strings {
+    pub(crate) async fn strings(&self) -> Strings {
         self.within("a turn that asks the model", self.model.next()).await
     }
 
     /// Waits until the thread has no owner.
-    pub async fn gone(&self, thread: ThreadId) {
+    pub(crate) async fn gone(&self, thread: ThreadId) {
         let gone = async {
             loop {
                 let changed = self.services.registry.changed();
@@ -279,25 +279,25 @@ impl Bench {
     }
 
     /// Waits until nothing more happens by itself: paused time only passes then.
-    pub async fn drained(&self) {
+    pub(crate) async fn drained(&self) {
         self.pass(Duration::from_millis(1)).await;
     }
 
     /// Paused time passes.
-    pub async fn pass(&self, time: Duration) {
+    pub(crate) async fn pass(&self, time: Duration) {
         tokio::time::sleep_until(Clock.now() + time).await;
     }
 
-    pub async fn within<T>(&self, what: &str, wait: impl Future<Output = T>) -> T {
+    pub(crate) async fn within<T>(&self, what: &str, wait: impl Future<Output = T>) -> T {
         tokio::time::timeout(self.soon, wait).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
     }
 
     /// The bytes of a thread's file.
-    pub fn file(&self, thread: ThreadId) -> Vec<u8> {
+    pub(crate) fn file(&self, thread: ThreadId) -> Vec<u8> {
         std::fs::read(self.path(thread)).unwrap()
     }
 
-    pub fn overwrite(&self, thread: ThreadId, bytes: &[u8]) {
+    pub(crate) fn overwrite(&self, thread: ThreadId, bytes: &[u8]) {
         std::fs::write(self.path(thread), bytes).unwrap();
     }
 
@@ -308,14 +308,14 @@ impl Bench {
     }
 
     /// The types of a thread's records, in order.
-    pub async fn kinds(&self, thread: ThreadId) -> Vec<String> {
+    pub(crate) async fn kinds(&self, thread: ThreadId) -> Vec<String> {
         let page = self.disk.read_after(thread, skein_protocol::ids::EventSeq(0), 10_000).await.unwrap();
         page.records.iter().map(|record| record.body.kind().to_owned()).collect()
     }
 
     /// Ends everything, and asserts that nothing is left: no owner, no subscription, no task, nothing held in the
     /// store.
-    pub async fn finish(self) {
+    pub(crate) async fn finish(self) {
         self.services.registry.close();
         for handle in self.services.registry.handles() {
             handle.shut_down();

@@ -35,7 +35,7 @@ use crate::thread::dispatch;
 use crate::thread::event::Force;
 use crate::thread::subscribers::{ClientWishes, Left, Role};
 
-pub struct Client {
+pub(crate) struct Client {
     services: Arc<Context>,
     outbox: Outbox,
     soon: Duration,
@@ -47,7 +47,7 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn connect(services: Arc<Context>, id: ConnectionId, soon: Duration) -> Self {
+    pub(crate) fn connect(services: Arc<Context>, id: ConnectionId, soon: Duration) -> Self {
         let limits = OutboxLimits {
             waiting_bytes: 1 << 24,
             most_bytes: 1 << 26,
@@ -58,7 +58,7 @@ impl Client {
         Self::connect_as(services, id, soon, wishes, limits)
     }
 
-    pub fn connect_as(
+    pub(crate) fn connect_as(
         services: Arc<Context>,
         id: ConnectionId,
         soon: Duration,
@@ -71,17 +71,17 @@ impl Client {
         Self { services, outbox, soon, last_request: 0, log: Vec::new(), taken: Vec::new() }
     }
 
-    pub fn id(&self) -> ConnectionId {
+    pub(crate) fn id(&self) -> ConnectionId {
         self.outbox.connection()
     }
 
     /// Where it receives.
-    pub fn outbox(&self) -> Outbox {
+    pub(crate) fn outbox(&self) -> Outbox {
         self.outbox.clone()
     }
 
     /// Its end, as the connection's own.
-    pub fn disconnect(&self) {
+    pub(crate) fn disconnect(&self) {
         self.outbox.close(CloseReason::ClientLeft);
         let mut left = self.services.subscribers.disconnect(self.id());
         left.sort();
@@ -100,13 +100,13 @@ impl Client {
         dispatch::deliver(&self.services, thread, command);
     }
 
-    pub fn ask_start(&mut self, params: ThreadStartParams) -> (i64, ThreadId) {
+    pub(crate) fn ask_start(&mut self, params: ThreadStartParams) -> (i64, ThreadId) {
         let thread = ThreadId::new(self.services.clock.new_id());
         (self.ask_start_as(thread, params), thread)
     }
 
     /// `thread/start` of a thread with this id.
-    pub fn ask_start_as(&mut self, thread: ThreadId, params: ThreadStartParams) -> i64 {
+    pub(crate) fn ask_start_as(&mut self, thread: ThreadId, params: ThreadStartParams) -> i64 {
         let ticket = self.services.subscribers.begin_resume(self.id(), thread).unwrap();
         let (request, reply) = self.reply();
         let helpers = params.config.as_ref().map(|config| helpers_from_thread_config(config).unwrap());
@@ -116,13 +116,13 @@ impl Client {
         request
     }
 
-    pub async fn start(&mut self) -> ThreadId {
+    pub(crate) async fn start(&mut self) -> ThreadId {
         let (request, thread) = self.ask_start(ThreadStartParams::default());
         self.answer::<ThreadStartResponse>(request).await.unwrap();
         thread
     }
 
-    pub async fn start_ephemeral(&mut self) -> ThreadId {
+    pub(crate) async fn start_ephemeral(&mut self) -> ThreadId {
         let params = ThreadStartParams { ephemeral: Some(true), ..ThreadStartParams::default() };
         let (request, thread) = self.ask_start(params);
         self.answer::<ThreadStartResponse>(request).await.unwrap();
@@ -130,14 +130,14 @@ impl Client {
     }
 
     /// Starts a thread with these members of the params.
-    pub async fn start_with(&mut self, params: serde_json::Value) -> ThreadId {
+    pub(crate) async fn start_with(&mut self, params: serde_json::Value) -> ThreadId {
         let (request, thread) = self.ask_start(serde_json::from_value(params).unwrap());
         self.answer::<ThreadStartResponse>(request).await.unwrap();
         thread
     }
 
     /// The same, with what the `config` of the request says.
-    pub async fn start_with_config(
+    pub(crate) async fn start_with_config(
         &mut self,
         mut params: serde_json::Value,
         config: serde_json::Value,
@@ -149,11 +149,11 @@ impl Client {
     }
 
     /// `thread/resume` as the owner gets it.
-    pub fn resume_command(&mut self, thread: ThreadId) -> Command {
+    pub(crate) fn resume_command(&mut self, thread: ThreadId) -> Command {
         self.resume_as(thread, Role::Subscriber).1
     }
 
-    pub fn ask_resume(&mut self, thread: ThreadId, role: Role) -> i64 {
+    pub(crate) fn ask_resume(&mut self, thread: ThreadId, role: Role) -> i64 {
         let (request, command) = self.resume_as(thread, role);
         self.send(thread, command);
         request
@@ -167,7 +167,12 @@ impl Client {
     }
 
     /// `thread/resume` by number.
-    pub fn ask_resume_from(&mut self, thread: ThreadId, role: Role, (seq, epoch): (EventSeq, Epoch)) -> i64 {
+    pub(crate) fn ask_resume_from(
+        &mut self,
+        thread: ThreadId,
+        role: Role,
+        (seq, epoch): (EventSeq, Epoch),
+    ) -> i64 {
         let observe = role == Role::Observer;
         let options = ResumeOptions { observe, after_seq: Some(seq), epoch: Some(epoch) };
         let (request, command) = self.resume_with(thread, options);
@@ -175,7 +180,11 @@ impl Client {
         request
     }
 
-    pub async fn resume_from(&mut self, thread: ThreadId, from: (EventSeq, Epoch)) -> ThreadResumeResponse {
+    pub(crate) async fn resume_from(
+        &mut self,
+        thread: ThreadId,
+        from: (EventSeq, Epoch),
+    ) -> ThreadResumeResponse {
         let request = self.ask_resume_from(thread, Role::Subscriber, from);
         self.answer(request).await.unwrap()
     }
@@ -191,13 +200,13 @@ impl Client {
         (request, Command::Resume(Box::new(resume)))
     }
 
-    pub async fn resume(&mut self, thread: ThreadId) -> ThreadResumeResponse {
+    pub(crate) async fn resume(&mut self, thread: ThreadId) -> ThreadResumeResponse {
         let request = self.ask_resume(thread, Role::Subscriber);
         self.answer(request).await.unwrap()
     }
 
     /// Resumes with other settings: members of the params.
-    pub async fn resume_with_settings(
+    pub(crate) async fn resume_with_settings(
         &mut self,
         thread: ThreadId,
         settings: serde_json::Value,
@@ -206,7 +215,7 @@ impl Client {
         self.answer(request).await.unwrap()
     }
 
-    pub fn ask_resume_with_settings(&mut self, thread: ThreadId, settings: serde_json::Value) -> i64 {
+    pub(crate) fn ask_resume_with_settings(&mut self, thread: ThreadId, settings: serde_json::Value) -> i64 {
         let mut params = settings;
         params["threadId"] = serde_json::json!(thread);
         let ticket = self.services.subscribers.begin_resume(self.id(), thread).unwrap();
@@ -217,20 +226,25 @@ impl Client {
         request
     }
 
-    pub async fn observe(&mut self, thread: ThreadId) -> ThreadResumeResponse {
+    pub(crate) async fn observe(&mut self, thread: ThreadId) -> ThreadResumeResponse {
         let request = self.ask_resume(thread, Role::Observer);
         self.answer(request).await.unwrap()
     }
 
     /// `thread/unsubscribe`.
-    pub fn unsubscribe(&self, thread: ThreadId) -> Left {
+    pub(crate) fn unsubscribe(&self, thread: ThreadId) -> Left {
         let left = self.services.subscribers.leave(self.id(), thread);
         self.services.registry.wake(thread);
         left
     }
 
     /// `turn/start` as the owner gets it, with the number of the request.
-    pub fn input_command(&mut self, thread: ThreadId, text: &str, message: Option<&str>) -> (i64, Command) {
+    pub(crate) fn input_command(
+        &mut self,
+        thread: ThreadId,
+        text: &str,
+        message: Option<&str>,
+    ) -> (i64, Command) {
         let params = serde_json::json!({ "threadId": thread, "input": [], "clientUserMessageId": message });
         let mut params: TurnStartParams = serde_json::from_value(params).unwrap();
         params.input = vec![UserInput::text(text)];
@@ -238,19 +252,19 @@ impl Client {
         (request, Command::Input(Box::new(Input { params, reply: InputReply::Start(reply) })))
     }
 
-    pub fn input_as(&mut self, thread: ThreadId, text: &str, message: Option<&str>) -> i64 {
+    pub(crate) fn input_as(&mut self, thread: ThreadId, text: &str, message: Option<&str>) -> i64 {
         let (request, command) = self.input_command(thread, text, message);
         self.send(thread, command);
         request
     }
 
     /// `turn/start`.
-    pub fn input(&mut self, thread: ThreadId, text: &str) -> i64 {
+    pub(crate) fn input(&mut self, thread: ThreadId, text: &str) -> i64 {
         self.input_as(thread, text, None)
     }
 
     /// A whole turn.
-    pub async fn turn(&mut self, thread: ThreadId, text: &str) -> TurnCompletedNotification {
+    pub(crate) async fn turn(&mut self, thread: ThreadId, text: &str) -> TurnCompletedNotification {
         let request = self.input(thread, text);
         self.answer::<TurnStartResponse>(request).await.unwrap();
         self.heard::<TurnStarted>().await;
@@ -258,19 +272,19 @@ impl Client {
     }
 
     /// `turn/start` with these pieces of input.
-    pub fn input_of(&mut self, thread: ThreadId, input: Vec<UserInput>) -> i64 {
+    pub(crate) fn input_of(&mut self, thread: ThreadId, input: Vec<UserInput>) -> i64 {
         self.start_turn(thread, TurnStartParams::new(thread, input))
     }
 
     /// `turn/start` with these params.
-    pub fn start_turn(&mut self, thread: ThreadId, params: TurnStartParams) -> i64 {
+    pub(crate) fn start_turn(&mut self, thread: ThreadId, params: TurnStartParams) -> i64 {
         let (request, reply) = self.reply();
         self.send(thread, Command::Input(Box::new(Input { params, reply: InputReply::Start(reply) })));
         request
     }
 
     /// `turn/steer`.
-    pub fn steer(&mut self, thread: ThreadId, turn: &TurnId, text: &str) -> i64 {
+    pub(crate) fn steer(&mut self, thread: ThreadId, turn: &TurnId, text: &str) -> i64 {
         let (request, reply) = self.reply();
         let params = TurnStartParams::new(thread, vec![UserInput::text(text)]);
         let reply = InputReply::Steer(turn.clone(), reply);
@@ -279,48 +293,52 @@ impl Client {
     }
 
     /// `thread/compact/start`.
-    pub fn compact(&mut self, thread: ThreadId) -> i64 {
+    pub(crate) fn compact(&mut self, thread: ThreadId) -> i64 {
         let (request, reply) = self.reply();
         let params = TurnStartParams::new(thread, Vec::new());
         self.send(thread, Command::Input(Box::new(Input { params, reply: InputReply::Compact(reply) })));
         request
     }
 
-    pub fn interrupt(&self, thread: ThreadId, turn: &TurnId) {
+    pub(crate) fn interrupt(&self, thread: ThreadId, turn: &TurnId) {
         self.services.registry.handle(thread).unwrap().interrupt(turn.clone());
     }
 
-    pub fn set_name(&mut self, thread: ThreadId, name: &str) -> i64 {
+    pub(crate) fn set_name(&mut self, thread: ThreadId, name: &str) -> i64 {
         let (request, reply) = self.reply();
         self.send(thread, Command::SetName(SetName { name: name.to_owned(), reply }));
         request
     }
 
-    pub fn edit<R: Serialize>(&mut self, thread: ThreadId, edit: impl FnOnce(Reply<R>) -> Edit) -> i64 {
+    pub(crate) fn edit<R: Serialize>(
+        &mut self,
+        thread: ThreadId,
+        edit: impl FnOnce(Reply<R>) -> Edit,
+    ) -> i64 {
         let (request, reply) = self.reply();
         self.send(thread, Command::Edit(edit(reply)));
         request
     }
 
     /// `thread/revert`.
-    pub fn ask_revert(&mut self, thread: ThreadId, before: &TurnId) -> i64 {
+    pub(crate) fn ask_revert(&mut self, thread: ThreadId, before: &TurnId) -> i64 {
         let to = RevertTo::Before(before.clone());
         self.edit(thread, |reply| Edit::Revert(to, reply))
     }
 
-    pub async fn revert(&mut self, thread: ThreadId, before: &TurnId) -> ThreadRevertResponse {
+    pub(crate) async fn revert(&mut self, thread: ThreadId, before: &TurnId) -> ThreadRevertResponse {
         let request = self.ask_revert(thread, before);
         self.answer(request).await.unwrap()
     }
 
     /// `thread/rollback`
-    pub async fn rollback(&mut self, thread: ThreadId, count: u32) -> ThreadRevertResponse {
+    pub(crate) async fn rollback(&mut self, thread: ThreadId, count: u32) -> ThreadRevertResponse {
         let request = self.edit(thread, |reply| Edit::Revert(RevertTo::AllBut(count), reply));
         self.answer(request).await.unwrap()
     }
 
     /// `thread/fork`, and the new thread's id.
-    pub fn ask_fork(&mut self, params: ThreadForkParams) -> (i64, ThreadId) {
+    pub(crate) fn ask_fork(&mut self, params: ThreadForkParams) -> (i64, ThreadId) {
         let thread = ThreadId::new(self.services.clock.new_id());
         let ticket = self.services.subscribers.begin_resume(self.id(), thread).unwrap();
         let (request, reply) = self.reply();
@@ -329,40 +347,40 @@ impl Client {
         (request, thread)
     }
 
-    pub async fn fork(&mut self, params: ThreadForkParams) -> ThreadForkResponse {
+    pub(crate) async fn fork(&mut self, params: ThreadForkParams) -> ThreadForkResponse {
         let (request, _) = self.ask_fork(params);
         self.answer(request).await.unwrap()
     }
 
-    pub fn unload(&mut self, thread: ThreadId, force: Force) -> i64 {
+    pub(crate) fn unload(&mut self, thread: ThreadId, force: Force) -> i64 {
         let (request, reply) = self.reply();
         self.send(thread, Command::Unload(Unload { force, reply }));
         request
     }
 
     /// `thread/archive`.
-    pub fn archive(&mut self, thread: ThreadId) -> i64 {
+    pub(crate) fn archive(&mut self, thread: ThreadId) -> i64 {
         let (request, reply) = self.reply();
         self.send(thread, Command::PutElsewhere(PutElsewhere::Archive(reply)));
         request
     }
 
     /// `thread/unarchive`.
-    pub fn unarchive(&mut self, thread: ThreadId) -> i64 {
+    pub(crate) fn unarchive(&mut self, thread: ThreadId) -> i64 {
         let (request, reply) = self.reply();
         self.send(thread, Command::PutElsewhere(PutElsewhere::Unarchive(reply)));
         request
     }
 
     /// `thread/delete`.
-    pub fn delete(&mut self, thread: ThreadId) -> i64 {
+    pub(crate) fn delete(&mut self, thread: ThreadId) -> i64 {
         let (request, reply) = self.reply();
         self.send(thread, Command::PutElsewhere(PutElsewhere::Delete(reply)));
         request
     }
 
     /// Answers a question with the user's words, or with an error.
-    pub fn say(&self, question: i64, answer: Result<&str, &str>) {
+    pub(crate) fn say(&self, question: i64, answer: Result<&str, &str>) {
         let answer = match answer {
             Ok(text) => {
                 let texts = ToolRequestUserInputAnswer { answers: vec![text.to_owned()] };
@@ -375,7 +393,7 @@ impl Client {
     }
 
     /// Answers a question with this, or with an error.
-    pub fn say_raw(&self, question: i64, answer: Result<Box<RawValue>, WireError>) {
+    pub(crate) fn say_raw(&self, question: i64, answer: Result<Box<RawValue>, WireError>) {
         let thread = self.services.questions.thread(question);
         if let Some(handle) = thread.and_then(|thread| self.services.registry.handle(thread)) {
             handle.answer(self.id(), question, answer);
@@ -383,7 +401,7 @@ impl Client {
     }
 
     /// Carries out the call of a client's tool that is asked for by this question.
-    pub fn carries_out(&self, question: i64, text: &str) {
+    pub(crate) fn carries_out(&self, question: i64, text: &str) {
         let content_items = vec![DynamicToolCallOutputContentItem::InputText { text: text.to_owned() }];
         let response = DynamicToolCallResponse { content_items, success: true };
         let thread = self.services.questions.thread(question);
@@ -393,7 +411,7 @@ impl Client {
     }
 
     /// Waits for the answer to a request.
-    pub async fn answer<R: DeserializeOwned>(&mut self, request: i64) -> Result<R, WireError> {
+    pub(crate) async fn answer<R: DeserializeOwned>(&mut self, request: i64) -> Result<R, WireError> {
         let at = self.take(&format!("the answer to request {request}"), |m| m.answers(request)).await;
         match &self.log[at] {
             Message::Answer { result, .. } => match result {
@@ -405,19 +423,19 @@ impl Client {
     }
 
     /// The stable word of the error that a request is answered with.
-    pub async fn refusal(&mut self, request: i64) -> String {
+    pub(crate) async fn refusal(&mut self, request: i64) -> String {
         let error = self.answer::<serde_json::Value>(request).await.expect_err("an error");
         error.data.expect("data").reason.into_owned()
     }
 
     /// Waits for the next notification of a kind.
-    pub async fn heard<N: Notification>(&mut self) -> N::Params {
+    pub(crate) async fn heard<N: Notification>(&mut self) -> N::Params {
         let at = self.take(N::INFO.wire, Message::is::<N>).await;
         self.log[at].params::<N>().unwrap()
     }
 
     /// Waits for the next question, and returns its id.
-    pub async fn asked(&mut self) -> i64 {
+    pub(crate) async fn asked(&mut self) -> i64 {
         let at = self.take("a question", |m| matches!(m, Message::Question { .. })).await;
         match &self.log[at] {
             Message::Question { id, .. } => *id,
@@ -426,7 +444,7 @@ impl Client {
     }
 
     /// Waits for the first message that fits and was not waited for before; its place in the log.
-    pub async fn take(&mut self, what: &str, fits: impl Fn(&Message) -> bool) -> usize {
+    pub(crate) async fn take(&mut self, what: &str, fits: impl Fn(&Message) -> bool) -> usize {
         loop {
             let found = self.log.iter().zip(&self.taken).position(|(message, taken)| !taken && fits(message));
             if let Some(at) = found {
@@ -443,12 +461,12 @@ impl Client {
     }
 
     /// Why the server has ended the connection, if it has.
-    pub fn closed(&self) -> Option<CloseReason> {
+    pub(crate) fn closed(&self) -> Option<CloseReason> {
         self.outbox.closed()
     }
 
     /// Everything received so far, without waiting.
-    pub fn received(&mut self) -> &[Message] {
+    pub(crate) fn received(&mut self) -> &[Message] {
         while let Some(Next::Frames(frames)) = self.outbox.next().now_or_never() {
             self.receive(&frames);
         }
@@ -456,12 +474,12 @@ impl Client {
     }
 
     /// How often something was received so far.
-    pub fn count(&mut self, fits: impl Fn(&Message) -> bool) -> usize {
+    pub(crate) fn count(&mut self, fits: impl Fn(&Message) -> bool) -> usize {
         self.received().iter().filter(|message| fits(message)).count()
     }
 
     /// Waits until the owner has handled everything that was sent to it before. `false` when there is none.
-    pub async fn fence(&self, thread: ThreadId) -> bool {
+    pub(crate) async fn fence(&self, thread: ThreadId) -> bool {
         let Some(handle) = self.services.registry.handle(thread) else { return false };
         let (done, passed) = tokio::sync::oneshot::channel();
         if handle.mailbox().send(Command::Fence(done)).await.is_err() {

@@ -17,11 +17,11 @@ use skein_provider::{
 use super::*;
 use crate::thread::command::Edit;
 
-pub fn listening() -> Bench {
+pub(super) fn listening() -> Bench {
     Bench::with(|config| config.model_provider = model::LISTENER.to_owned())
 }
 
-pub fn text(text: &str) -> ModelEvent {
+pub(super) fn text(text: &str) -> ModelEvent {
     ModelEvent::TextDelta(text.to_owned())
 }
 
@@ -42,7 +42,7 @@ fn shown(history: &[Entry]) -> Vec<String> {
     history.iter().map(one).collect()
 }
 
-pub fn told(bench: &Bench) -> Vec<String> {
+pub(super) fn told(bench: &Bench) -> Vec<String> {
     shown(&bench.listener.last_asked().history)
 }
 

@@ -157,7 +157,7 @@ async fn a_name_for_a_thread_that_is_not_loaded_is_written_told_and_the_thread_u
 }
 
 /// Leaves a thread as a kill in the middle of a turn leaves it: with text so far, and a tool call under way.
-pub async fn cut_off_in_a_turn(bench: &Bench) -> ThreadId {
+pub(super) async fn cut_off_in_a_turn(bench: &Bench) -> ThreadId {
     let (client, thread, strings) = bench.running().await;
     strings.say("so f").await;
     assert!(client.fence(thread).await);

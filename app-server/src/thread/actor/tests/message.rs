@@ -8,14 +8,14 @@ use skein_protocol::table::Notification;
 
 /// What a client can receive.
 #[derive(Debug)]
-pub enum Message {
+pub(crate) enum Message {
     Answer { id: i64, result: Result<Box<RawValue>, WireError> },
     Notice { method: String, params: Box<RawValue>, stamp: Stamp },
     Question { id: i64, thread: ThreadId, params: serde_json::Value },
 }
 
 impl Message {
-    pub fn read(text: &str) -> Self {
+    pub(crate) fn read(text: &str) -> Self {
         let number = |id: RequestId| match id {
             RequestId::Integer(number) => number,
             RequestId::String(text) => panic!("an id that nobody gave: {text}"),
@@ -38,16 +38,16 @@ impl Message {
         }
     }
 
-    pub fn is<N: Notification>(&self) -> bool {
+    pub(crate) fn is<N: Notification>(&self) -> bool {
         matches!(self, Self::Notice { method, .. } if method == N::INFO.wire)
     }
 
-    pub fn answers(&self, request: i64) -> bool {
+    pub(crate) fn answers(&self, request: i64) -> bool {
         matches!(self, Self::Answer { id, .. } if *id == request)
     }
 
     /// Its number, if it is a notification that has one.
-    pub fn seq(&self) -> Option<EventSeq> {
+    pub(crate) fn seq(&self) -> Option<EventSeq> {
         match self {
             Self::Notice { stamp, .. } => stamp.seq,
             Self::Answer { .. } | Self::Question { .. } => None,
@@ -55,7 +55,7 @@ impl Message {
     }
 
     /// The same with the version of the history that it belongs to.
-    pub fn number(&self) -> Option<(EventSeq, Epoch)> {
+    pub(crate) fn number(&self) -> Option<(EventSeq, Epoch)> {
         match self {
             Self::Notice { stamp, .. } => stamp.seq.zip(stamp.epoch),
             Self::Answer { .. } | Self::Question { .. } => None,
@@ -63,7 +63,7 @@ impl Message {
     }
 
     /// The thread that a notification is about, if it is about one.
-    pub fn thread(&self) -> Option<ThreadId> {
+    pub(crate) fn thread(&self) -> Option<ThreadId> {
         match self {
             Self::Notice { params, .. } => thread_of(params),
             Self::Answer { .. } | Self::Question { .. } => None,
@@ -71,7 +71,7 @@ impl Message {
     }
 
     /// The params of a notification, if it is this one.
-    pub fn params<N: Notification>(&self) -> Option<N::Params> {
+    pub(crate) fn params<N: Notification>(&self) -> Option<N::Params> {
         match self {
             Self::Notice { method, params, .. } if method == N::INFO.wire => {
                 Some(serde_json::from_str(params.get()).unwrap())

@@ -11,21 +11,21 @@ use skein_provider::echo::Echo;
 use skein_provider::{Content, Entry, ModelEvent, Prompt, Provider, ProviderError, ToolChoice};
 
 /// The provider's name.
-pub const NAME: &str = "puppet";
+pub(super) const NAME: &str = "puppet";
 /// Input whose turn hangs on strings. Any other is the echo's.
-pub const PUPPET: &str = "/puppet";
+pub(super) const PUPPET: &str = "/puppet";
 /// Input whose turn panics.
-pub const PANIC: &str = "/panic";
+pub(super) const PANIC: &str = "/panic";
 
 #[derive(Default)]
-pub struct Puppet {
+pub(crate) struct Puppet {
     asked: Mutex<VecDeque<Strings>>,
     new: Notify,
 }
 
 impl Puppet {
     /// The next answer that is asked for.
-    pub async fn next(&self) -> Strings {
+    pub(crate) async fn next(&self) -> Strings {
         loop {
             if let Some(strings) = self.asked().pop_front() {
                 return strings;
@@ -35,7 +35,7 @@ impl Puppet {
     }
 
     /// The next answer, if one is asked for.
-    pub fn try_next(&self) -> Option<Strings> {
+    pub(crate) fn try_next(&self) -> Option<Strings> {
         self.asked().pop_front()
     }
 
@@ -45,39 +45,39 @@ impl Puppet {
 }
 
 /// One answer of the model, in the test's hands. Dropped, it fails.
-pub struct Strings {
+pub(crate) struct Strings {
     events: mpsc::Sender<ModelEvent>,
     end: oneshot::Sender<()>,
 }
 
 impl Strings {
     /// The next delta. Waits while the turn does not listen.
-    pub async fn say(&self, text: &str) {
+    pub(crate) async fn say(&self, text: &str) {
         self.events.send(ModelEvent::TextDelta(text.to_owned())).await.unwrap();
     }
 
-    pub async fn ask(&self, text: &str) {
+    pub(crate) async fn ask(&self, text: &str) {
         self.events.send(ModelEvent::Question(text.to_owned())).await.unwrap();
     }
 
     /// The next delta or question, unless the turn is over or does not listen now.
-    pub fn try_send(&self, event: ModelEvent) -> bool {
+    pub(crate) fn try_send(&self, event: ModelEvent) -> bool {
         self.events.try_send(event).is_ok()
     }
 
     /// Whether nobody listens any more.
-    pub fn is_cut(&self) -> bool {
+    pub(crate) fn is_cut(&self) -> bool {
         self.events.is_closed()
     }
 
     /// The answer is complete, if anybody still wants it.
-    pub fn end_if_wanted(self) {
+    pub(crate) fn end_if_wanted(self) {
         drop(self.events);
         self.end.send(()).ok();
     }
 
     /// The answer is complete.
-    pub fn end(self) {
+    pub(crate) fn end(self) {
         drop(self.events);
         self.end.send(()).unwrap();
     }
@@ -117,11 +117,11 @@ impl Provider for Puppet {
 }
 
 /// The name of the provider below.
-pub const LISTENER: &str = "listener";
+pub(super) const LISTENER: &str = "listener";
 
 /// A model that remembers what it was asked, and says what it was given to say; then what the echo says.
 #[derive(Default)]
-pub struct Listener {
+pub(crate) struct Listener {
     asked: Mutex<Vec<Prompt>>,
     answers: Mutex<VecDeque<(Scripted, Then)>>,
     /// What it says where it may call nothing, which is where a summary is wanted.
@@ -142,16 +142,16 @@ enum Then {
 }
 
 /// What it is given to say.
-pub type Scripted = Result<Vec<ModelEvent>, ProviderError>;
+pub(super) type Scripted = Result<Vec<ModelEvent>, ProviderError>;
 
 impl Listener {
     /// What it says next, behind what it was given before.
-    pub fn will_say(&self, answer: Scripted) {
+    pub(crate) fn will_say(&self, answer: Scripted) {
         self.will(answer, Then::End);
     }
 
     /// The same, without an end.
-    pub fn will_hang_after(&self, said: Vec<ModelEvent>) {
+    pub(crate) fn will_hang_after(&self, said: Vec<ModelEvent>) {
         self.will(Ok(said), Then::Hang);
     }
 
@@ -160,42 +160,42 @@ impl Listener {
     }
 
     /// The same, with an error in the end.
-    pub fn will_fail_after(&self, said: Vec<ModelEvent>, error: ProviderError) {
+    pub(crate) fn will_fail_after(&self, said: Vec<ModelEvent>, error: ProviderError) {
         self.will(Ok(said), Then::Fail(error));
     }
 
     /// What it says wherever a summary is wanted, before all that it was given to say.
-    pub fn say_of_summaries(&self, text: &str) {
+    pub(crate) fn say_of_summaries(&self, text: &str) {
         *self.summary.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
     }
 
     /// From so many bytes of text on it refuses what it is asked.
-    pub fn will_refuse_above(&self, bytes: usize, error: ProviderError) {
+    pub(crate) fn will_refuse_above(&self, bytes: usize, error: ProviderError) {
         *self.refuses.lock().unwrap_or_else(PoisonError::into_inner) = Some((bytes, error));
     }
 
     /// All that it was asked.
-    pub fn all_asked(&self) -> Vec<Prompt> {
+    pub(crate) fn all_asked(&self) -> Vec<Prompt> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Ends the answer that hangs.
-    pub fn let_go(&self) {
+    pub(crate) fn let_go(&self) {
         self.goes_on.notify_one();
     }
 
     /// Waits until it has said all that it says.
-    pub async fn hangs(&self) {
+    pub(crate) async fn hangs(&self) {
         self.hangs.notified().await;
     }
 
     /// What it was asked last.
-    pub fn last_asked(&self) -> Prompt {
+    pub(crate) fn last_asked(&self) -> Prompt {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).last().cloned().expect("it was asked")
     }
 
     /// How often it was asked.
-    pub fn times_asked(&self) -> usize {
+    pub(crate) fn times_asked(&self) -> usize {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 }

@@ -16,7 +16,7 @@ mod effects;
 mod elsewhere;
 mod rules;
 
-pub const POLICY: Policy = Policy {
+pub(super) const POLICY: Policy = Policy {
     grace: Duration::from_millis(100),
     unmaterialised_grace: Duration::from_secs(60),
     question_grace: Duration::from_secs(300),
@@ -36,7 +36,7 @@ const DESTINATIONS: [Destination; 3] = [Destination::Archive, Destination::Threa
 
 /// What can happen next.
 #[derive(Debug, Clone)]
-pub enum Act {
+pub(super) enum Act {
     Advance(Duration),
     Resume,
     Leave,
@@ -72,7 +72,7 @@ enum Motion {
     Move,
 }
 
-pub struct World {
+pub(super) struct World {
     machine: Machine,
     persistence: Persistence,
     now: Instant,
@@ -103,7 +103,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(persistence: Persistence, on_disk: bool) -> Self {
+    pub(super) fn new(persistence: Persistence, on_disk: bool) -> Self {
         Self {
             machine: Machine::new(POLICY, persistence),
             persistence,
@@ -131,7 +131,7 @@ impl World {
         }
     }
 
-    pub fn play(&mut self, acts: Vec<Act>) -> TestCaseResult {
+    pub(super) fn play(&mut self, acts: Vec<Act>) -> TestCaseResult {
         for act in acts {
             self.act(act)?;
         }
@@ -139,7 +139,7 @@ impl World {
     }
 
     /// Nobody does anything any more but what is under way.
-    pub fn stop_the_server(&mut self) -> TestCaseResult {
+    pub(super) fn stop_the_server(&mut self) -> TestCaseResult {
         self.stopping = true;
         self.feed(Event::Shutdown)?;
         self.let_everything_happen()?;
@@ -147,7 +147,7 @@ impl World {
         self.check_nobody_waits()
     }
 
-    pub fn everybody_leaves(&mut self) -> TestCaseResult {
+    pub(super) fn everybody_leaves(&mut self) -> TestCaseResult {
         for who in self.resumes.clone() {
             self.feed(Event::Withdrawn(who))?;
         }
@@ -336,6 +336,6 @@ impl World {
 }
 
 /// Any instant: the machine only compares them.
-pub fn start() -> Instant {
+pub(super) fn start() -> Instant {
     skein_base::clock::Clock.now()
 }

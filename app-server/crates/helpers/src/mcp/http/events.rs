@@ -19,7 +19,7 @@ use crate::policy;
 ///
 /// # Errors
 /// [`Fault::TooLong`], or what the connection said.
-pub async fn whole(
+pub(crate) async fn whole(
     mut response: reqwest::Response,
     limit: usize,
     origin: &str,
@@ -39,7 +39,7 @@ pub async fn whole(
 /// Events of a stream. One that is too long ends it, and so do several in a row that are no messages of MCP: whoever waits for the
 /// answer in it would wait for ever. Fewer are passed over, as some servers send a word to keep a stream alive. `noted` hears what is
 /// wrong, and `None` at each event that is in order.
-pub fn events<E: std::error::Error + Send + Sync + 'static>(
+pub(crate) fn events<E: std::error::Error + Send + Sync + 'static>(
     bytes: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
     noted: impl Fn(Option<String>) + Send + 'static,
 ) -> BoxStream<'static, Result<Sse, SseError>> {

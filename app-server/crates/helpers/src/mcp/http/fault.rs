@@ -8,7 +8,7 @@ use crate::policy;
 
 /// Why a request got no answer of MCP.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// Nobody is there, or nobody who can be trusted.
     #[error("cannot connect to {origin}: {why}")]
     Unreachable {
@@ -81,7 +81,7 @@ pub enum Fault {
 
 impl Fault {
     /// A request that failed before, or while, its answer came.
-    pub fn of(error: &reqwest::Error, origin: &str) -> Self {
+    pub(crate) fn of(error: &reqwest::Error, origin: &str) -> Self {
         let why = if error.is_timeout() { "it took too long".to_owned() } else { root(error) };
         let origin = origin.to_owned();
         if let Some(said) = tls(error) {
@@ -94,7 +94,7 @@ impl Fault {
     }
 
     /// Whether it says no more than that the server does not serve now.
-    pub fn is_nobody_there(&self) -> bool {
+    pub(crate) fn is_nobody_there(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Broke { .. } => true,
             Self::Status { status, .. } => *status == 429 || *status >= 500,
@@ -109,7 +109,7 @@ impl Fault {
     }
 
     /// Whether another question could have a better answer.
-    pub fn is_of_this_question(&self) -> bool {
+    pub(crate) fn is_of_this_question(&self) -> bool {
         match self {
             Self::NotMcp { .. } => true,
             Self::Status { status, .. } => (400..500).contains(status) && *status != 429,
@@ -126,12 +126,12 @@ impl Fault {
 }
 
 /// What a transport's error says, where it is one of ours.
-pub fn told(error: &DynamicTransportError) -> Option<String> {
+pub(crate) fn told(error: &DynamicTransportError) -> Option<String> {
     error.error.downcast_ref().map(words)
 }
 
 /// What rmcp makes of it, for people.
-pub fn words(error: &StreamableHttpError<Fault>) -> String {
+pub(crate) fn words(error: &StreamableHttpError<Fault>) -> String {
     if let StreamableHttpError::Client(fault) = error {
         return fault.to_string();
     }

@@ -13,14 +13,14 @@ use tokio::time::Instant;
 use crate::policy;
 
 /// Events of a helper.
-pub type Events = BoxStream<'static, Result<Sse, SseError>>;
+pub(crate) type Events = BoxStream<'static, Result<Sse, SseError>>;
 
 /// The notification of a helper that may have changed its tools while nobody heard it. The tools are listed again with it.
 const CHANGED: &str = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
 
 /// Why there is no stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoStream {
+pub(crate) enum NoStream {
     /// Another try may succeed.
     Yet,
     /// The helper has forgotten the session; the next request begins another one, and with it another stream.
@@ -31,7 +31,7 @@ pub enum NoStream {
 
 /// The events of `first` and of all streams after it, which `ask` begins; it gets the id of the last event. Behind each gap stands
 /// a notification that tools have changed: what the helper has sent meanwhile may be lost.
-pub fn listening<A, F>(first: Option<Events>, ask: A) -> Events
+pub(crate) fn listening<A, F>(first: Option<Events>, ask: A) -> Events
 where
     A: FnMut(Option<String>) -> F + Send + 'static,
     F: Future<Output = Result<Events, NoStream>> + Send + 'static,

@@ -13,18 +13,18 @@ const WORDS: [&str; 5] =
 
 /// An answer that is no success.
 #[derive(Debug, Clone, Copy)]
-pub struct Refusal<'a> {
+pub(crate) struct Refusal<'a> {
     /// The status of HTTP.
-    pub status: StatusCode,
+    pub(crate) status: StatusCode,
     /// The error of MCP in the body, with the id that the helper gave it.
-    pub error: Option<&'a JsonRpcError>,
+    pub(crate) error: Option<&'a JsonRpcError>,
     /// The body.
-    pub body: &'a [u8],
+    pub(crate) body: &'a [u8],
 }
 
 /// What a refusal says about the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Session {
+pub(crate) enum Session {
     /// It is lost, and the request can be sent again.
     LostUnread,
     /// It is lost, and the helper may have read the request.
@@ -34,7 +34,7 @@ pub enum Session {
 impl Refusal<'_> {
     /// What it says about the session of `message`; nothing where it is about something else. The status for a lost session is
     /// 404. Servers after the examples of the most used SDK answer 400 once they were started again.
-    pub fn about_session(&self, message: &ClientJsonRpcMessage) -> Option<Session> {
+    pub(crate) fn about_session(&self, message: &ClientJsonRpcMessage) -> Option<Session> {
         let is_read = self.error.is_some_and(|error| is_named(error, message));
         let is_lost = match (self.status, self.error) {
             (StatusCode::NOT_FOUND, _) if !is_read => return Some(Session::LostUnread),

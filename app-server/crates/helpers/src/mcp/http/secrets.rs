@@ -20,7 +20,7 @@ const OURS: [&str; 8] = [
 ///
 /// # Errors
 /// What is wrong with the settings, for the user.
-pub fn headers(spec: &HttpSpec) -> Result<HeaderMap, String> {
+pub(crate) fn headers(spec: &HttpSpec) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in &spec.http_headers.0 {
         put(&mut headers, name, value, "http_headers")?;
@@ -56,7 +56,7 @@ fn put(headers: &mut HeaderMap, name: &str, value: &str, key: &str) -> Result<()
 
 /// What must not be shown when a server says it back: values of headers, without the scheme before them, and of the address its
 /// user, password and values of the query, also as they are written there.
-pub fn secrets(spec: &HttpSpec, headers: &HeaderMap) -> Vec<String> {
+pub(crate) fn secrets(spec: &HttpSpec, headers: &HeaderMap) -> Vec<String> {
     let values = headers.iter().filter_map(|(_, value)| value.to_str().ok());
     let mut secrets: Vec<String> =
         values.flat_map(|value| [value, value.rsplit(' ').next().unwrap_or(value)]).map(Into::into).collect();
@@ -70,7 +70,7 @@ pub fn secrets(spec: &HttpSpec, headers: &HeaderMap) -> Vec<String> {
 }
 
 /// What to do about credentials that do not help.
-pub fn credentials(spec: &HttpSpec) -> String {
+pub(crate) fn credentials(spec: &HttpSpec) -> String {
     let missing = |name: &str, key: &str| match std::env::var(name) {
         Ok(value) if value.trim().is_empty() => {
             Some(format!("{name} ({key}) is empty in the server's environment"))

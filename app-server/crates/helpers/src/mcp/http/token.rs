@@ -13,7 +13,7 @@ use crate::policy;
 
 /// The file, and what stood in it last.
 #[derive(Debug)]
-pub struct TokenFile {
+pub(crate) struct TokenFile {
     path: PathBuf,
     tasks: Tasks,
     known: Mutex<Option<Token>>,
@@ -21,15 +21,15 @@ pub struct TokenFile {
 
 /// A token. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Token {
+pub(crate) struct Token {
     /// The value of `Authorization`. Its debug output is empty.
-    pub header: HeaderValue,
+    pub(crate) header: HeaderValue,
     hidden: Hidden,
 }
 
 impl TokenFile {
     /// Nothing is read yet.
-    pub fn new(path: PathBuf, tasks: Tasks) -> Self {
+    pub(crate) fn new(path: PathBuf, tasks: Tasks) -> Self {
         Self { path, tasks, known: Mutex::default() }
     }
 
@@ -37,7 +37,7 @@ impl TokenFile {
     ///
     /// # Errors
     /// Why there is none, for the user.
-    pub async fn token(&self) -> Result<Token, String> {
+    pub(crate) async fn token(&self) -> Result<Token, String> {
         let known = self.known().clone();
         match known {
             Some(token) => Ok(token),
@@ -46,14 +46,14 @@ impl TokenFile {
     }
 
     /// Reads the file again; `None` if it still has the token that was refused. Waits for the disk.
-    pub async fn renewed(&self, refused: &Token) -> Option<Token> {
+    pub(crate) async fn renewed(&self, refused: &Token) -> Option<Token> {
         // A file that cannot be read now is as one that nobody has changed.
         let token = self.read().await.ok()?;
         (token.header != refused.header).then_some(token)
     }
 
     /// A text without the token.
-    pub fn hide(&self, text: &str) -> String {
+    pub(crate) fn hide(&self, text: &str) -> String {
         self.known().as_ref().map_or_else(|| text.to_owned(), |token| token.hidden.text(text))
     }
 

@@ -7,7 +7,7 @@ use crate::{HttpSpec, life};
 
 /// The last thing that went wrong, for those whose calls it ended.
 #[derive(Debug, Clone, Default)]
-pub struct Trouble {
+pub(crate) struct Trouble {
     last: Arc<Mutex<Option<Fault>>>,
     /// The next try may have other credentials.
     renews: bool,
@@ -15,12 +15,12 @@ pub struct Trouble {
 
 impl Trouble {
     /// Nothing is wrong yet with a helper of these settings.
-    pub fn of(spec: &HttpSpec) -> Self {
+    pub(crate) fn of(spec: &HttpSpec) -> Self {
         Self { renews: spec.bearer_token_file.is_some(), ..Self::default() }
     }
 
     /// For the user.
-    pub fn why(&self) -> String {
+    pub(crate) fn why(&self) -> String {
         self.last().map_or_else(
             || "the stream of its answer ended without one".to_owned(),
             |fault| fault.to_string(),
@@ -28,12 +28,12 @@ impl Trouble {
     }
 
     /// Whether it was about who we are.
-    pub fn is_about_credentials(&self) -> bool {
+    pub(crate) fn is_about_credentials(&self) -> bool {
         matches!(self.last(), Some(Fault::NotAllowed { .. } | Fault::NoToken { .. }))
     }
 
     /// Whether another try may help, after the first question got no answer.
-    pub fn fault(&self) -> life::Fault {
+    pub(crate) fn fault(&self) -> life::Fault {
         match self.last() {
             Some(Fault::NotAllowed { .. } | Fault::NoToken { .. }) if !self.renews => life::Fault::Lasting,
             Some(Fault::Tls { lasting: true, .. }) => life::Fault::Lasting,

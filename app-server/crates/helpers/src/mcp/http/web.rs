@@ -36,7 +36,7 @@ const JSON: &str = "application/json";
 const EVENTS: &str = "text/event-stream";
 /// Requests of one helper, for rmcp.
 #[derive(Debug, Clone)]
-pub struct Web(Arc<Shared>);
+pub(crate) struct Web(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -66,7 +66,7 @@ impl Web {
     ///
     /// # Errors
     /// What is wrong with the settings, for the user.
-    pub fn new(
+    pub(crate) fn new(
         spec: &HttpSpec,
         tasks: Tasks,
         stop: CancellationToken,
@@ -96,18 +96,18 @@ impl Web {
     ///
     /// # Errors
     /// What is wrong with them, for the user.
-    pub fn check(spec: &HttpSpec) -> Result<(), String> {
+    pub(crate) fn check(spec: &HttpSpec) -> Result<(), String> {
         headers(spec)?;
         client(spec).map(drop)
     }
 
     /// What went wrong last.
-    pub fn trouble(&self) -> Trouble {
+    pub(crate) fn trouble(&self) -> Trouble {
         self.0.trouble.clone()
     }
 
     /// Cancelled when nothing more is to be asked.
-    pub fn stop(&self) -> CancellationToken {
+    pub(crate) fn stop(&self) -> CancellationToken {
         self.0.stop.clone()
     }
 

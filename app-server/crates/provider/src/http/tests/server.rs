@@ -10,7 +10,7 @@ use skein_base::tasks::Tasks;
 
 /// One answer: what is written, and what becomes of the connection.
 #[derive(Debug, Clone)]
-pub struct Reply {
+pub(super) struct Reply {
     text: String,
     then: Then,
 }
@@ -23,25 +23,25 @@ enum Then {
 
 impl Reply {
     /// A stream of events that ends.
-    pub fn events(events: &str) -> Self {
+    pub(super) fn events(events: &str) -> Self {
         Self::with("200 OK", "content-type: text/event-stream; charset=utf-8\r\n", events)
     }
 
     /// An answer with a status, headers (each with its end) and a body.
-    pub fn with(status: &str, headers: &str, body: &str) -> Self {
+    pub(super) fn with(status: &str, headers: &str, body: &str) -> Self {
         let text = format!("HTTP/1.1 {status}\r\n{headers}connection: close\r\n\r\n{body}");
         Self { text, then: Then::Close }
     }
 
     /// The same, and then nothing more: the connection stays open.
-    pub fn hold(self) -> Self {
+    pub(super) fn hold(self) -> Self {
         Self { then: Then::Hold, ..self }
     }
 }
 
 /// What the server saw.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Seen {
+pub(super) enum Seen {
     /// A request: head and body.
     Request(String),
     /// The client closed a connection that was held.
@@ -49,14 +49,14 @@ pub enum Seen {
 }
 
 /// The server; it ends with its last handle.
-pub struct Server {
+pub(super) struct Server {
     pub base_url: String,
     seen: mpsc::Receiver<Seen>,
 }
 
 impl Server {
     /// Gives one reply for each connection, in this order.
-    pub async fn start(replies: impl IntoIterator<Item = Reply>) -> Self {
+    pub(super) async fn start(replies: impl IntoIterator<Item = Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
         let (told, seen) = mpsc::channel(64);
@@ -74,12 +74,12 @@ impl Server {
     }
 
     /// What comes next.
-    pub async fn next(&mut self) -> Seen {
+    pub(super) async fn next(&mut self) -> Seen {
         self.seen.recv().await.expect("something to see")
     }
 
     /// The next request.
-    pub async fn request(&mut self) -> String {
+    pub(super) async fn request(&mut self) -> String {
         match self.next().await {
             Seen::Request(text) => text,
             Seen::Closed => panic!("a connection was closed"),
@@ -87,7 +87,7 @@ impl Server {
     }
 
     /// Whether nothing was seen since.
-    pub fn is_quiet(&mut self) -> bool {
+    pub(super) fn is_quiet(&mut self) -> bool {
         self.seen.try_recv().is_err()
     }
 }

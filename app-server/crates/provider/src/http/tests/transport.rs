@@ -30,7 +30,7 @@ fn refusal(status: &str, headers: &str, message: &str) -> Reply {
 }
 
 /// An answer on its way.
-pub struct Asked {
+pub(super) struct Asked {
     pub server: Server,
     events: mpsc::Receiver<ModelEvent>,
     cancel: CancellationToken,
@@ -42,7 +42,7 @@ impl Asked {
         Self::with(replies, |_| {}).await
     }
 
-    pub async fn with(
+    pub(super) async fn with(
         replies: impl IntoIterator<Item = Reply>,
         change: impl FnOnce(&mut ProviderSpec),
     ) -> Self {
@@ -72,7 +72,7 @@ impl Asked {
     }
 
     /// Waits for the end, letting all waits pass.
-    pub async fn end(mut self) -> (Vec<ModelEvent>, Result<(), ProviderError>) {
+    pub(super) async fn end(mut self) -> (Vec<ModelEvent>, Result<(), ProviderError>) {
         let mut events = Vec::new();
         while let Some(event) = self.events.recv().await {
             if matches!(event, ModelEvent::Again(_)) {

@@ -23,7 +23,7 @@ pub(super) enum Broken {
 impl Broken {
     /// Tells damage from a write that failed before: sled keeps the error of that write, and answers a read of a page that is not on
     /// disk with it. So a read is damage only where `flush` works. An index that was opened again has no such error.
-    pub fn judged(self, flush: impl FnOnce() -> ::sled::Result<usize>) -> Self {
+    pub(crate) fn judged(self, flush: impl FnOnce() -> ::sled::Result<usize>) -> Self {
         match self {
             Self::Unread(reason) => match flush() {
                 Err(::sled::Error::Io(_)) => Self::Unwritable(reason),
@@ -34,7 +34,7 @@ impl Broken {
     }
 
     /// Of a write or a flush: no error of the disk is damage.
-    pub fn of_write(error: ::sled::Error) -> Self {
+    pub(crate) fn of_write(error: ::sled::Error) -> Self {
         if let ::sled::Error::Io(error) = error { Self::Unwritable(error.to_string()) } else { error.into() }
     }
 }

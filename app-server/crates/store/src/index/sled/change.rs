@@ -19,7 +19,7 @@ pub(super) enum Change {
 }
 
 impl Change {
-    pub fn thread(&self) -> ThreadId {
+    pub(crate) fn thread(&self) -> ThreadId {
         match self {
             Self::Set(row, _) => row.id,
             Self::Remove(thread, _) | Self::Begin(thread) => *thread,
@@ -27,7 +27,7 @@ impl Change {
     }
 
     /// Whether it counts where this one waits already.
-    pub fn follows(&self, there: &Self) -> bool {
+    pub(crate) fn follows(&self, there: &Self) -> bool {
         match (self, there) {
             (Self::Set(_, as_of), Self::Set(_, there)) => as_of >= there,
             (Self::Set(_, as_of), Self::Remove(_, there)) => as_of > there,
@@ -44,7 +44,9 @@ impl Change {
     }
 
     /// The work that makes changes, one after the other.
-    pub fn make_all(changes: &Arc<[Self]>) -> impl FnOnce(&Trees) -> Result<(), Broken> + Send + 'static {
+    pub(crate) fn make_all(
+        changes: &Arc<[Self]>,
+    ) -> impl FnOnce(&Trees) -> Result<(), Broken> + Send + 'static {
         let changes = Arc::clone(changes);
         move |trees| changes.iter().try_for_each(|change| change.make(trees))
     }

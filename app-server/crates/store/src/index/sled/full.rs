@@ -26,7 +26,11 @@ pub(super) struct Late(HashMap<ThreadId, Change>);
 
 impl Late {
     /// The row of a thread, and the record that it was made from.
-    pub fn get(&self, trees: &Trees, thread: ThreadId) -> Result<Option<(ThreadRow, EventSeq)>, Broken> {
+    pub(crate) fn get(
+        &self,
+        trees: &Trees,
+        thread: ThreadId,
+    ) -> Result<Option<(ThreadRow, EventSeq)>, Broken> {
         match self.0.get(&thread) {
             Some(Change::Set(row, as_of)) => Ok(Some((row.as_ref().clone(), *as_of))),
             Some(Change::Remove(..) | Change::Begin(_)) => Ok(None),
@@ -35,7 +39,7 @@ impl Late {
     }
 
     /// What was walked, as it is with these changes.
-    pub fn over(
+    pub(crate) fn over(
         &self,
         mut walked: Walked,
         filter: &ThreadFilter,

@@ -17,9 +17,9 @@ pub(super) enum Schema {
 
 impl Schema {
     /// What is made now.
-    pub const CURRENT: Self = Self::Shelves;
+    pub(crate) const CURRENT: Self = Self::Shelves;
     /// What can serve until that is ready, the newest first.
-    pub const EARLIER: [Self; 1] = [Self::Directories];
+    pub(crate) const EARLIER: [Self; 1] = [Self::Directories];
 
     fn version(self) -> u32 {
         match self {
@@ -29,7 +29,7 @@ impl Schema {
     }
 
     /// Its folder.
-    pub fn folder(self, home: &HomePaths) -> PathBuf {
+    pub(crate) fn folder(self, home: &HomePaths) -> PathBuf {
         home.index(self.version())
     }
 }

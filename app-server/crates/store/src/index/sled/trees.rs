@@ -117,7 +117,7 @@ impl Order {
 
 impl Trees {
     /// Opens or makes the index. Can take seconds, and can panic where the files are damaged.
-    pub fn open(path: &Path, schema: Schema) -> Result<Self, Broken> {
+    pub(crate) fn open(path: &Path, schema: Schema) -> Result<Self, Broken> {
         // sled leaves modes to the mask of the process, which helpers inherit; its folder closes off all of it.
         match DirBuilder::new().mode(FOLDER_MODE).create(path) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error.into()),
@@ -147,33 +147,33 @@ impl Trees {
     }
 
     /// What a failed read says, by whether a write has failed before.
-    pub fn judge(&self, broken: Broken) -> Broken {
+    pub(crate) fn judge(&self, broken: Broken) -> Broken {
         broken.judged(|| self.db.flush())
     }
 
     /// The start of the machine in which the index was compared with the rollouts last.
-    pub fn compared(&self) -> Result<Option<Uuid>, Broken> {
+    pub(crate) fn compared(&self) -> Result<Option<Uuid>, Broken> {
         Ok(self.db.get(COMPARED)?.and_then(|bytes| Uuid::from_slice(&bytes).ok()))
     }
 
-    pub fn set_compared(&self, boot: Uuid) -> Result<u64, Broken> {
+    pub(crate) fn set_compared(&self, boot: Uuid) -> Result<u64, Broken> {
         self.db.insert(COMPARED, boot.as_bytes()).map_err(Broken::of_write)?;
         self.flush()
     }
 
     /// Bytes of keys and values.
-    pub fn content(&self) -> u64 {
+    pub(crate) fn content(&self) -> u64 {
         self.content.load(Relaxed)
     }
 
     /// Whether every rollout was in it once. Without a single row that is not believed: making it anew costs nothing
     /// where there are no rollouts.
-    pub fn is_complete(&self) -> Result<bool, Broken> {
+    pub(crate) fn is_complete(&self) -> Result<bool, Broken> {
         Ok(self.db.contains_key(COMPLETE)? && !self.rows.is_empty())
     }
 
     /// Takes everything out. What it is from then on is not whole.
-    pub fn clear(&self) -> Result<(), Broken> {
+    pub(crate) fn clear(&self) -> Result<(), Broken> {
         self.db.remove(COMPLETE)?;
         self.db.remove(COMPARED)?;
         self.rows.clear()?;
@@ -183,13 +183,13 @@ impl Trees {
     }
 
     /// Every rollout is in it, as of this start of the machine.
-    pub fn set_complete(&self, boot: Uuid) -> Result<u64, Broken> {
+    pub(crate) fn set_complete(&self, boot: Uuid) -> Result<u64, Broken> {
         self.db.insert(COMPLETE, &[]).map_err(Broken::of_write)?;
         self.set_compared(boot)
     }
 
     /// Returns when everything is on disk, with the bytes that its files have.
-    pub fn flush(&self) -> Result<u64, Broken> {
+    pub(crate) fn flush(&self) -> Result<u64, Broken> {
         let content = self.content().to_be_bytes();
         if self.db.get(CONTENT)?.is_none_or(|known| *known != content) {
             self.db.insert(CONTENT, &content).map_err(Broken::of_write)?;
@@ -198,14 +198,18 @@ impl Trees {
         Ok(self.db.size_on_disk()?)
     }
 
-    pub fn get(&self, thread: ThreadId) -> Result<Option<(ThreadRow, EventSeq)>, Broken> {
+    pub(crate) fn get(&self, thread: ThreadId) -> Result<Option<(ThreadRow, EventSeq)>, Broken> {
         let Some(bytes) = self.rows.get(thread.uuid().as_bytes())? else { return Ok(None) };
         let stored: Stored = serde_json::from_slice(&bytes)?;
         Ok(Some((stored.row, stored.as_of)))
     }
 
     /// Threads and the records that their rows were made from, the highest id first, those below `below`, at most `limit`.
-    pub fn ends(&self, below: Option<ThreadId>, limit: usize) -> Result<Vec<(ThreadId, EventSeq)>, Broken> {
+    pub(crate) fn ends(
+        &self,
+        below: Option<ThreadId>,
+        limit: usize,
+    ) -> Result<Vec<(ThreadId, EventSeq)>, Broken> {
         let rows = match below {
             Some(below) => self.rows.range(..below.uuid().as_bytes().to_vec()),
             None => self.rows.iter(),
@@ -219,7 +223,7 @@ impl Trees {
     }
 
     /// Working directories that rows have, at most `limit`: one look for each, however many rows it has.
-    pub fn directories(&self, limit: usize) -> Result<Vec<String>, Broken> {
+    pub(crate) fn directories(&self, limit: usize) -> Result<Vec<String>, Broken> {
         let Some(order) = self.orders.iter().find(|order| order.of == OrderOf::Directory) else {
             return Ok(Vec::new());
         };
@@ -235,19 +239,19 @@ impl Trees {
     }
 
     /// Every thread that has a row.
-    pub fn threads(&self) -> Result<Vec<ThreadId>, Broken> {
+    pub(crate) fn threads(&self) -> Result<Vec<ThreadId>, Broken> {
         let ids = self.rows.iter().keys().map(|key| Ok(ThreadId::new(Uuid::from_slice(&key?)?)));
         ids.collect()
     }
 
     /// Sets a row and its places in every order, all or nothing; ignored when a later one is there, or was removed.
-    pub fn upsert(&self, row: &ThreadRow, as_of: EventSeq) -> Result<(), Broken> {
+    pub(crate) fn upsert(&self, row: &ThreadRow, as_of: EventSeq) -> Result<(), Broken> {
         let value = serde_json::to_vec(&Stored { as_of, row: row.clone() })?;
         self.change(|views| self.set(views, row, as_of, &value))
     }
 
     /// Removes a row and its places in every order, all or nothing, and remembers that.
-    pub fn remove(&self, thread: ThreadId, as_of: EventSeq) -> Result<(), Broken> {
+    pub(super) fn remove(&self, thread: ThreadId, as_of: EventSeq) -> Result<(), Broken> {
         self.change(|views| {
             let [rows, gone, orders @ ..] = views else { return Ok((0, 0)) };
             let taken = self.leave(rows, orders, thread)?;
@@ -257,7 +261,7 @@ impl Trees {
     }
 
     /// Removes what is there of a thread, also the memory of its removal.
-    pub fn begin(&self, thread: ThreadId) -> Result<(), Broken> {
+    pub(crate) fn begin(&self, thread: ThreadId) -> Result<(), Broken> {
         self.change(|views| {
             let [rows, gone, orders @ ..] = views else { return Ok((0, 0)) };
             let taken = self.leave(rows, orders, thread)?;
@@ -337,7 +341,12 @@ impl Trees {
     }
 
     /// The rows that follow `from` in the order, no more than `reach` says.
-    pub fn list(&self, filter: &ThreadFilter, from: Option<Cursor>, reach: Reach) -> Result<Walked, Broken> {
+    pub(crate) fn list(
+        &self,
+        filter: &ThreadFilter,
+        from: Option<Cursor>,
+        reach: Reach,
+    ) -> Result<Walked, Broken> {
         let mut walked = Walked::default();
         let Some((order, prefix)) = self.order_for(filter) else { return Ok(walked) };
         let Some(keys) = Order::keys(&prefix, filter, from) else { return Ok(walked) };
@@ -370,7 +379,7 @@ impl Trees {
     }
 
     /// When the row was last changed that was last changed longest ago, of those that are archived or of the others.
-    pub fn first_change(&self, archived: bool) -> Result<Option<WallMs>, Broken> {
+    pub(crate) fn first_change(&self, archived: bool) -> Result<Option<WallMs>, Broken> {
         let oldest = ThreadFilter {
             archived,
             sort: SortKey::Updated,
@@ -408,7 +417,7 @@ fn stored(
 #[cfg(test)]
 impl Trees {
     /// How many rows there are, and how many places in each order.
-    pub fn lengths(&self) -> Vec<usize> {
+    pub(crate) fn lengths(&self) -> Vec<usize> {
         std::iter::once(&self.rows)
             .chain(self.orders.iter().map(|order| &order.tree))
             .map(Tree::len)
@@ -416,14 +425,14 @@ impl Trees {
     }
 
     /// The bytes of all keys and values, counted.
-    pub fn count_content(&self) -> u64 {
+    pub(crate) fn count_content(&self) -> u64 {
         let trees = std::iter::once(&self.rows).chain(self.orders.iter().map(|order| &order.tree));
         let entries = trees.flat_map(|tree| tree.iter().map(Result::unwrap));
         entries.map(|(key, value)| (key.len() + value.len()) as u64).sum()
     }
 
     /// Makes a row unreadable.
-    pub fn scramble(&self, thread: ThreadId) {
+    pub(crate) fn scramble(&self, thread: ThreadId) {
         self.rows.insert(thread.uuid().as_bytes(), b"{").unwrap();
     }
 }

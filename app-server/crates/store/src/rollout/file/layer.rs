@@ -72,9 +72,9 @@ pub struct Entry {
     /// Its path.
     pub path: PathBuf,
     /// When it was last written.
-    pub written: SystemTime,
+    pub(crate) written: SystemTime,
     /// Whether it is a regular file (a link to one is not).
-    pub regular: bool,
+    pub(crate) regular: bool,
 }
 
 /// The operations on names.

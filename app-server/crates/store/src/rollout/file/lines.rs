@@ -9,13 +9,13 @@ use crate::policy;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Line<'a> {
     /// Where it begins.
-    pub offset: u64,
+    pub(crate) offset: u64,
     /// Its bytes without the newline; empty when it is longer than any line of ours.
-    pub bytes: &'a [u8],
+    pub(crate) bytes: &'a [u8],
     /// Its length with the newline, if it has one.
-    pub length: u64,
+    pub(crate) length: u64,
     /// Whether a newline ends it.
-    pub ended: bool,
+    pub(crate) ended: bool,
 }
 
 /// Lines from a place to the end.
@@ -32,12 +32,12 @@ pub(super) struct Forward<'a> {
 
 impl<'a> Forward<'a> {
     /// Lines from `at`, which begins one, up to `end`.
-    pub fn new(file: &'a dyn LayerFile, at: u64, end: u64) -> Self {
+    pub(crate) fn new(file: &'a dyn LayerFile, at: u64, end: u64) -> Self {
         Self { file, at, end, held: Vec::new(), given: (0, 0) }
     }
 
     /// The next line; `None` at the end.
-    pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         let mut begin = self.given.0 + self.given.1;
         let offset = self.at + begin as u64;
         let mut looked = begin;
@@ -96,12 +96,12 @@ pub(super) struct Backward<'a> {
 
 impl<'a> Backward<'a> {
     /// Lines that end at `end` or before.
-    pub fn new(file: &'a dyn LayerFile, end: u64) -> Self {
+    pub(crate) fn new(file: &'a dyn LayerFile, end: u64) -> Self {
         Self { file, at: end, held: Vec::new(), given: 0 }
     }
 
     /// The line before; `None` at the beginning. The first one may lack its newline.
-    pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         self.held.truncate(self.held.len() - self.given);
         self.given = 0;
         let mut block = policy::READ_BLOCK;

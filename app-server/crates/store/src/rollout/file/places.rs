@@ -28,9 +28,9 @@ const PART: &str = "part";
 
 /// The places, and what is known of them.
 pub(super) struct Places {
-    pub layer: Arc<dyn FileLayer>,
-    pub counters: Counters,
-    pub blobs: Blobs,
+    pub(crate) layer: Arc<dyn FileLayer>,
+    pub(crate) counters: Counters,
+    pub(crate) blobs: Blobs,
     paths: HomePaths,
     trash: PathBuf,
     markers: PathBuf,
@@ -55,7 +55,7 @@ struct Standing {
 
 impl Places {
     /// Reads which markers are there, and removes what an earlier start has left half made.
-    pub fn open(paths: &HomePaths, layer: Arc<dyn FileLayer>) -> io::Result<Self> {
+    pub(crate) fn open(paths: &HomePaths, layer: Arc<dyn FileLayer>) -> io::Result<Self> {
         let markers = paths.open_markers();
         let there = layer.entries(&markers)?;
         let marked: BTreeSet<ThreadId> =
@@ -73,7 +73,7 @@ impl Places {
     }
 
     /// The places of a home that somebody else may own. Reads and changes nothing.
-    pub fn look(paths: &HomePaths, layer: Arc<dyn FileLayer>) -> Self {
+    pub(crate) fn look(paths: &HomePaths, layer: Arc<dyn FileLayer>) -> Self {
         Self {
             blobs: Blobs::of(paths, Arc::clone(&layer)),
             layer,
@@ -90,22 +90,26 @@ impl Places {
     }
 
     /// Where a rollout stands when it stands on this shelf.
-    pub fn on(&self, shelf: Shelf, thread: ThreadId) -> PathBuf {
+    pub(crate) fn on(&self, shelf: Shelf, thread: ThreadId) -> PathBuf {
         self.paths.rollout(shelf, thread)
     }
 
     /// Where the secrets of a thread stand.
-    pub fn secrets(&self, thread: ThreadId) -> PathBuf {
+    pub(crate) fn secrets(&self, thread: ThreadId) -> PathBuf {
         self.paths.secrets_of(thread)
     }
 
     /// Where a new rollout is made.
-    pub fn rollout(&self, thread: ThreadId) -> PathBuf {
+    pub(crate) fn rollout(&self, thread: ThreadId) -> PathBuf {
         self.on(Shelf::Threads, thread)
     }
 
     /// Opens a rollout on whichever shelf it stands.
-    pub fn open_rollout(&self, thread: ThreadId, how: Open) -> io::Result<(Box<dyn LayerFile>, PathBuf)> {
+    pub(crate) fn open_rollout(
+        &self,
+        thread: ThreadId,
+        how: Open,
+    ) -> io::Result<(Box<dyn LayerFile>, PathBuf)> {
         match (self.look_for(thread), how) {
             (Some(Standing { path, file, .. }), Open::Read) => Ok((file?, path)),
             (Some(Standing { path, file, .. }), Open::Write | Open::New) => {
@@ -168,12 +172,12 @@ impl Places {
     }
 
     /// On which shelf a rollout stands. What is no regular file stands there all the same.
-    pub fn shelf(&self, thread: ThreadId) -> Option<Shelf> {
+    pub(crate) fn shelf(&self, thread: ThreadId) -> Option<Shelf> {
         self.look_for(thread).map(|standing| standing.shelf)
     }
 
     /// Puts a rollout on a shelf.
-    pub fn move_to(&self, thread: ThreadId, shelf: Shelf) -> io::Result<()> {
+    pub(crate) fn move_to(&self, thread: ThreadId, shelf: Shelf) -> io::Result<()> {
         match self.shelf(thread) {
             None => Err(io::ErrorKind::NotFound.into()),
             Some(there) if there == shelf => self.remove_left(thread, there),
@@ -182,14 +186,14 @@ impl Places {
     }
 
     /// Puts a rollout into the trash, under a name that says when that was: its folder may be copied.
-    pub fn trash(&self, thread: ThreadId, at: WallMs) -> io::Result<()> {
+    pub(crate) fn trash(&self, thread: ThreadId, at: WallMs) -> io::Result<()> {
         let there = self.shelf(thread).ok_or(io::ErrorKind::NotFound)?;
         self.remove_left(thread, there)?;
         self.carry(thread, &self.on(there, thread), &self.trash.join(format!("{thread}.{}.jsonl", at.0)))
     }
 
     /// Removes what was put into the trash before this time, with its secrets. Files whose names are not ours are passed over.
-    pub fn purge(&self, before: WallMs) -> io::Result<usize> {
+    pub(crate) fn purge(&self, before: WallMs) -> io::Result<usize> {
         let mut removed = 0;
         for entry in self.layer.entries(&self.trash)? {
             let Some((thread, _)) = deleted(&entry.path).filter(|(_, at)| entry.regular && *at < before)
@@ -206,7 +210,7 @@ impl Places {
     }
 
     /// The newest time of a folder of rollouts, which changes with the names in it, or in a name in the trash.
-    pub fn last_change(&self) -> io::Result<Option<WallMs>> {
+    pub(crate) fn last_change(&self) -> io::Result<Option<WallMs>> {
         let mut last =
             self.layer.entries(&self.trash)?.iter().filter_map(|entry| Some(deleted(&entry.path)?.1)).max();
         for shelf in [self.paths.threads(), self.paths.archived()] {
@@ -251,7 +255,7 @@ impl Places {
     }
 
     /// Brings the name of a rollout to disk, where that is not known.
-    pub fn settle(&self, thread: ThreadId) -> io::Result<()> {
+    pub(crate) fn settle(&self, thread: ThreadId) -> io::Result<()> {
         if !lock(&self.unsure).contains(&thread) {
             return Ok(());
         }
@@ -277,7 +281,7 @@ impl Places {
     }
 
     /// Makes a folder whose name is on disk when this returns.
-    pub fn make_folder(&self, folder: &Path) -> io::Result<()> {
+    pub(super) fn make_folder(&self, folder: &Path) -> io::Result<()> {
         self.layer.make_folder(folder)?;
         if lock(&self.synced_folders).contains(folder) {
             return Ok(());
@@ -288,7 +292,7 @@ impl Places {
     }
 
     /// Syncs the content of a file, and counts it with what it took.
-    pub fn sync(&self, file: &dyn LayerFile) -> io::Result<()> {
+    pub(crate) fn sync(&self, file: &dyn LayerFile) -> io::Result<()> {
         let began = Clock.now();
         file.sync()?;
         self.counters.syncs.add(Clock.now() - began);
@@ -296,7 +300,7 @@ impl Places {
     }
 
     /// Syncs the name of a rollout, and that of its folder the first time.
-    pub fn sync_name(&self, rollout: &Path) -> io::Result<()> {
+    pub(crate) fn sync_name(&self, rollout: &Path) -> io::Result<()> {
         let Some(folder) = rollout.parent() else { return Ok(()) };
         self.layer.sync_folder(folder)?;
         if let Some(shelf) = folder.parent().filter(|_| !lock(&self.synced_folders).contains(folder)) {
@@ -308,7 +312,7 @@ impl Places {
 
     /// Every rollout, the one that was written last first. One that is put on the other shelf meanwhile is there, too, and
     /// one that comes back, unless that happens at each of several looks.
-    pub fn threads(&self) -> io::Result<Vec<ThreadId>> {
+    pub(crate) fn threads(&self) -> io::Result<Vec<ThreadId>> {
         let mut found = Vec::new();
         for _ in 0..policy::LISTING_LOOKS {
             let renames = self.renames.load(Acquire);
@@ -325,7 +329,7 @@ impl Places {
     }
 
     /// Every rollout in the archive that is not among the others, too.
-    pub fn archived(&self) -> io::Result<Vec<ThreadId>> {
+    pub(crate) fn archived(&self) -> io::Result<Vec<ThreadId>> {
         let archived: Vec<ThreadId> =
             self.written_on(Shelf::Archive)?.into_iter().map(|(_, thread)| thread).collect();
         Ok(archived.into_iter().filter(|thread| !self.is_there(&self.rollout(*thread))).collect())
@@ -351,7 +355,7 @@ impl Places {
 
     /// Marks a rollout open, before each change of it. The mark need not survive a loss of power: after one, all folders are
     /// looked through.
-    pub fn mark_open(&self, thread: ThreadId) -> io::Result<()> {
+    pub(crate) fn mark_open(&self, thread: ThreadId) -> io::Result<()> {
         let mut marked = lock(&self.marked);
         if !marked.contains(&thread) {
             match self.layer.open(&self.marker(thread), Open::New) {
@@ -364,7 +368,7 @@ impl Places {
     }
 
     /// Takes the mark off, unless the rollout was changed since. Answers whether it was taken off.
-    pub fn mark_closed(&self, mark: OpenMark) -> io::Result<bool> {
+    pub(crate) fn mark_closed(&self, mark: OpenMark) -> io::Result<bool> {
         let mut marked = lock(&self.marked);
         if !marked.contains(&mark.thread) || self.mark(mark.thread) != mark {
             return Ok(false);
@@ -375,22 +379,22 @@ impl Places {
     }
 
     /// The mark as of the last change. Waits for nothing.
-    pub fn mark(&self, thread: ThreadId) -> OpenMark {
+    pub(super) fn mark(&self, thread: ThreadId) -> OpenMark {
         lock(&self.changes).mark(thread)
     }
 
     /// Which marks there are. Blocks while one is made or removed.
-    pub fn marked(&self) -> Vec<ThreadId> {
+    pub(crate) fn marked(&self) -> Vec<ThreadId> {
         lock(&self.marked).iter().copied().collect()
     }
 
     /// How many marks there are. Waits for nothing.
-    pub fn marks(&self) -> u64 {
+    pub(crate) fn marks(&self) -> u64 {
         lock(&self.changes).count()
     }
 
     /// Where a rollout is made that has to be there whole or not at all.
-    pub fn part(&self, thread: ThreadId) -> PathBuf {
+    pub(crate) fn part(&self, thread: ThreadId) -> PathBuf {
         self.markers.join(format!("{thread}.{PART}"))
     }
 

@@ -25,7 +25,7 @@ pub(super) struct Place {
 
 impl Reads {
     /// Waits for a place to read this thread's rollout.
-    pub async fn place(self: &Arc<Self>, thread: ThreadId) -> Place {
+    pub(crate) async fn place(self: &Arc<Self>, thread: ThreadId) -> Place {
         let places = {
             let mut threads = self.lock();
             threads.get(&thread).and_then(Weak::upgrade).unwrap_or_else(|| {

@@ -18,19 +18,19 @@ use crate::rollout::{Damage, ReadError, line, order};
 #[derive(Debug)]
 pub(super) struct Scan {
     /// The records, oldest first.
-    pub records: Vec<Record>,
+    pub(crate) records: Vec<Record>,
     /// The number of the last one, or of the last damaged line behind it that stays.
-    pub head: EventSeq,
+    pub(crate) head: EventSeq,
     /// The last term of a `thread.opened`.
-    pub term: Term,
+    pub(crate) term: Term,
     /// Where the file has to be cut; its length when it is whole.
-    pub keep: u64,
+    pub(crate) keep: u64,
     /// Damage that stays.
-    pub damage: Vec<Damage>,
+    pub(crate) damage: Vec<Damage>,
     /// Texts that cannot be had, of records that are among the damage or say so themselves.
-    pub lost: Vec<LostText>,
+    pub(crate) lost: Vec<LostText>,
     /// Where the marks that a `turn.completed` names are.
-    pub marks: Marks,
+    pub(crate) marks: Marks,
 }
 
 /// The places in the file that later lines refer to.

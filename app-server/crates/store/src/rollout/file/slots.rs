@@ -23,7 +23,7 @@ const WHOLE: u64 = u64::MAX;
 
 /// The rollouts of a home, and who holds them.
 pub(super) struct Shared {
-    pub places: Arc<Places>,
+    pub(crate) places: Arc<Places>,
     slots: Mutex<HashMap<ThreadId, Entry>>,
 }
 
@@ -61,16 +61,16 @@ pub(super) struct Held {
 }
 
 impl Shared {
-    pub fn of(places: Arc<Places>) -> Self {
+    pub(crate) fn of(places: Arc<Places>) -> Self {
         Self { places, slots: Mutex::default() }
     }
 
     #[cfg(test)]
-    pub fn slots(&self) -> usize {
+    pub(crate) fn slots(&self) -> usize {
         lock(&self.slots).len()
     }
 
-    pub fn hold(self: &Arc<Self>, thread: ThreadId) -> Arc<Held> {
+    pub(crate) fn hold(self: &Arc<Self>, thread: ThreadId) -> Arc<Held> {
         let mut slots = lock(&self.slots);
         let entry = slots.entry(thread).or_insert_with(|| Entry {
             slot: Arc::new(Slot {
@@ -87,7 +87,7 @@ impl Shared {
     }
 
     /// The slot of a thread that is held already.
-    pub fn held(self: &Arc<Self>, thread: ThreadId) -> Option<Held> {
+    pub(crate) fn held(self: &Arc<Self>, thread: ThreadId) -> Option<Held> {
         let mut slots = lock(&self.slots);
         let entry = slots.get_mut(&thread)?;
         entry.users += 1;
@@ -95,7 +95,7 @@ impl Shared {
     }
 
     /// The slot goes with its last use.
-    pub fn release(&self, thread: ThreadId) {
+    pub(crate) fn release(&self, thread: ThreadId) {
         let mut slots = lock(&self.slots);
         if let Some(entry) = slots.get_mut(&thread) {
             entry.released = true;
@@ -106,7 +106,7 @@ impl Shared {
     }
 
     /// Closes the files of writers that nobody uses now; answers how many. Blocks.
-    pub fn close_idle(self: &Arc<Self>) -> usize {
+    pub(crate) fn close_idle(self: &Arc<Self>) -> usize {
         let idle: Vec<ThreadId> = lock(&self.slots)
             .iter()
             .filter(|(_, entry)| entry.users == 0)
@@ -116,7 +116,7 @@ impl Shared {
     }
 
     /// Reads a rollout's file, from its beginning to where readers may read. Blocks.
-    pub fn read<T>(
+    pub(crate) fn read<T>(
         &self,
         thread: ThreadId,
         work: impl FnOnce((&dyn LayerFile, &dyn Texts), u64) -> io::Result<T>,
@@ -130,24 +130,24 @@ impl Shared {
         work((&*file, &self.places.blobs), end).map_err(disk)
     }
 
-    pub fn readable(&self, thread: ThreadId) -> u64 {
+    pub(crate) fn readable(&self, thread: ThreadId) -> u64 {
         lock(&self.slots).get(&thread).map_or(WHOLE, |entry| entry.slot.readable.load(Acquire))
     }
 }
 
 impl Held {
     /// Readers read what the file has, as nobody knows how much of it was acknowledged.
-    pub fn let_all_be_read(&self) {
+    pub(crate) fn let_all_be_read(&self) {
         self.slot.readable.store(WHOLE, Release);
     }
 
     /// Waits for everything that was asked of this thread before.
-    pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+    pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         // The semaphore is never closed; were it, the writer's own lock would still keep uses apart.
         Arc::clone(&self.slot.turn).acquire_owned().await.ok()
     }
 
-    pub fn append(
+    pub(crate) fn append(
         &self,
         lease: Lease,
         expected: EventSeq,
@@ -193,7 +193,7 @@ impl Held {
         closed
     }
 
-    pub fn load(&self) -> Result<Loaded, ReadError> {
+    pub(crate) fn load(&self) -> Result<Loaded, ReadError> {
         let mut place = lock(&self.slot.writer);
         if let Some(mut before) = place.take().filter(Writer::is_suspect) {
             // What it has in memory is acknowledged, and perhaps nowhere else.
@@ -211,7 +211,7 @@ impl Held {
     }
 
     /// The writer ends with it: whoever writes next looks for the rollout anew.
-    pub fn move_elsewhere(
+    pub(crate) fn move_elsewhere(
         &self,
         lease: Lease,
         unsaved: Unsaved,

@@ -40,7 +40,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// The writer of a rollout that is not there yet.
-    pub fn new(places: &Arc<Places>, thread: ThreadId) -> Self {
+    pub(crate) fn new(places: &Arc<Places>, thread: ThreadId) -> Self {
         Self {
             thread,
             path: places.rollout(thread),
@@ -57,7 +57,7 @@ impl Writer {
     }
 
     /// The writer of a rollout that is there, mended, and how it ends.
-    pub fn open(places: &Arc<Places>, thread: ThreadId) -> Result<(Self, Loaded), ReadError> {
+    pub(crate) fn open(places: &Arc<Places>, thread: ThreadId) -> Result<(Self, Loaded), ReadError> {
         let mut writer = Self::new(places, thread);
         places.counters.loads.fetch_add(1, Relaxed);
         let disk = |source| ReadError::Disk { thread, source };
@@ -93,22 +93,22 @@ impl Writer {
     }
 
     /// The end of what was acknowledged, bytes.
-    pub fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         self.synced + self.unsynced.len() as u64
     }
 
     /// Whether an error has left the file in doubt.
-    pub fn is_suspect(&self) -> bool {
+    pub(crate) fn is_suspect(&self) -> bool {
         self.suspect
     }
 
     /// The latest ownership that has opened the thread.
-    pub fn term(&self) -> Term {
+    pub(crate) fn term(&self) -> Term {
         self.term
     }
 
     /// Appends records. With `Keep::Power` and none, only syncs what was appended before.
-    pub fn append(
+    pub(crate) fn append(
         &mut self,
         lease: Lease,
         expected: EventSeq,
@@ -129,12 +129,12 @@ impl Writer {
     }
 
     /// Writes again, after an error, what is not certain to be on disk, and syncs it.
-    pub fn mend(&mut self) -> io::Result<()> {
+    pub(crate) fn mend(&mut self) -> io::Result<()> {
         if self.suspect { self.write(Vec::new(), Keep::Power) } else { Ok(()) }
     }
 
     /// Closes the file until the next write, once all of it is on disk; answers whether it did.
-    pub fn close(&mut self) -> bool {
+    pub(crate) fn close(&mut self) -> bool {
         let has_rest = !self.suspect && self.file.is_some() && !self.is_on_disk();
         if self.suspect || (has_rest && self.write(Vec::new(), Keep::Power).is_err()) {
             return false;

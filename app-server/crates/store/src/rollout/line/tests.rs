@@ -10,6 +10,7 @@ use crate::rollout::record::{
     Compacted, FileContent, FileRead, FilesRead, ItemCheckpoint, ItemCompleted, ItemText, Kept, ThreadClosed,
     ThreadNamed, ThreadOpened, TurnStarted,
 };
+use crate::testing::decode;
 
 fn text_of(record: &Record) -> Vec<u8> {
     let mut bytes = Vec::new();

@@ -191,7 +191,7 @@ pub struct ReadMark {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<EventSeq>,
     /// The record that has changed it last; 0 for none.
-    pub revision: EventSeq,
+    pub(crate) revision: EventSeq,
 }
 
 impl ReadMark {

@@ -14,14 +14,14 @@ use skein_protocol::table::{ClientNotification, Method, Notification, ServerRequ
 use crate::cli::bridge::session::{Session, Whose};
 
 /// What the model has no answer to.
-pub const NEVER_ANSWERED: &str = m::ThreadRead::INFO.wire;
+pub(super) const NEVER_ANSWERED: &str = m::ThreadRead::INFO.wire;
 
 /// What it refuses until it goes on.
-pub const REFUSED_BY_WHO_STOPS: &str = m::ThreadFork::INFO.wire;
+pub(super) const REFUSED_BY_WHO_STOPS: &str = m::ThreadFork::INFO.wire;
 
 /// How a link is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Link {
+pub(super) enum Link {
     /// The server goes on.
     Broken,
     /// It does not; another one does, with what is on disk.
@@ -40,7 +40,7 @@ struct Thread {
 
 /// All of it.
 #[derive(Debug, Default)]
-pub struct World {
+pub(super) struct World {
     session: Session,
     /// What the client was told.
     pub told: Vec<Value>,
@@ -75,7 +75,7 @@ fn index_of(id: &Value) -> Option<usize> {
 
 impl World {
     /// A client that has introduced itself, with or without a wish for numbers.
-    pub fn new(numbers: bool) -> Self {
+    pub(super) fn new(numbers: bool) -> Self {
         let mut world = Self { grants: json!({}), ..Self::default() };
         world.link();
         let wish = json!({"extensions": {EVENTS_EXTENSION: {"version": EVENTS_VERSION}}});
@@ -87,7 +87,7 @@ impl World {
         world
     }
 
-    pub fn thread(&self, thread: usize) -> String {
+    pub(super) fn thread(&self, thread: usize) -> String {
         assert!(thread < self.threads.len(), "no such thread");
         id_of(thread)
     }
@@ -97,14 +97,14 @@ impl World {
     }
 
     /// The client asks; the id.
-    pub fn ask(&mut self, method: &str, params: &Value) -> i64 {
+    pub(super) fn ask(&mut self, method: &str, params: &Value) -> i64 {
         self.last_id += 1;
         self.say(&json!({"id": self.last_id, "method": method, "params": params}));
         self.last_id
     }
 
     /// The client's own resume of a thread, from what it was told.
-    pub fn resume(&mut self, thread: usize) {
+    pub(super) fn resume(&mut self, thread: usize) {
         let told = self.events_told(thread).last().copied().unwrap_or(0);
         let params = json!({"threadId": id_of(thread), "skein": {"afterSeq": told, "epoch": 1}});
         let id = self.ask(m::ThreadResume::INFO.wire, &params);
@@ -112,27 +112,27 @@ impl World {
     }
 
     /// The client wants to hear no more of a thread.
-    pub fn unsubscribe(&mut self, thread: usize) {
+    pub(super) fn unsubscribe(&mut self, thread: usize) {
         let id = self.ask(m::ThreadUnsubscribe::INFO.wire, &json!({"threadId": id_of(thread)}));
         self.closing.insert(id, thread);
     }
 
     /// The client cannot answer a question; somebody else may.
-    pub fn refuse_question(&mut self, question: i64) {
+    pub(super) fn refuse_question(&mut self, question: i64) {
         self.say(&json!({"id": question, "error": {"code": -32601, "message": "no"}}));
     }
 
     /// The client answers a question.
-    pub fn answer(&mut self, question: i64) {
+    pub(super) fn answer(&mut self, question: i64) {
         self.say(&json!({"id": question, "result": {}}));
     }
 
-    pub fn answer_to(&self, id: i64) -> Option<&Value> {
+    pub(super) fn answer_to(&self, id: i64) -> Option<&Value> {
         self.told.iter().find(|told| told["id"] == id && told["method"].is_null())
     }
 
     /// The numbers of a thread's events as the client was told them.
-    pub fn events_told(&self, thread: usize) -> Vec<u64> {
+    pub(super) fn events_told(&self, thread: usize) -> Vec<u64> {
         let ours = |told: &&Value| {
             told["method"] == n::ItemCompleted::INFO.wire && told["params"]["threadId"] == id_of(thread)
         };
@@ -140,7 +140,7 @@ impl World {
     }
 
     /// Questions that the client shows.
-    pub fn shown_questions(&self) -> Vec<i64> {
+    pub(super) fn shown_questions(&self) -> Vec<i64> {
         let mut shown = Vec::new();
         for told in &self.told {
             let id = told["id"].as_i64().unwrap_or_default();
@@ -157,21 +157,21 @@ impl World {
         shown.into_iter().map(|(question, _)| question).collect()
     }
 
-    pub fn open_questions(&self) -> Vec<i64> {
+    pub(super) fn open_questions(&self) -> Vec<i64> {
         self.questions.keys().copied().collect()
     }
 
-    pub fn link(&mut self) {
+    pub(super) fn link(&mut self) {
         self.linked = true;
         self.session.linked(Whose::Theirs);
         self.hear();
     }
 
-    pub fn is_linked(&self) -> bool {
+    pub(super) fn is_linked(&self) -> bool {
         self.linked
     }
 
-    pub fn lose(&mut self, how: Link) {
+    pub(super) fn lose(&mut self, how: Link) {
         self.from_server.clear();
         self.subscribed.clear();
         if how == Link::ServerDied {
@@ -184,11 +184,11 @@ impl World {
     }
 
     /// The server refuses what it does not begin any more.
-    pub fn stop(&mut self) {
+    pub(super) fn stop(&mut self) {
         self.stops = true;
     }
 
-    pub fn give_up(&mut self, why: &str) {
+    pub(super) fn give_up(&mut self, why: &str) {
         self.session.give_up(why);
         self.hear();
     }
@@ -200,18 +200,18 @@ impl World {
     }
 
     /// The server takes one message.
-    pub fn send(&mut self) -> bool {
+    pub(super) fn send(&mut self) -> bool {
         let Some(text) = self.session.next_to_server().filter(|_| self.linked) else { return false };
         self.take(&serde_json::from_str(&text).unwrap());
         true
     }
 
-    pub fn send_all(&mut self) {
+    pub(super) fn send_all(&mut self) {
         while self.send() {}
     }
 
     /// The session takes one message of the server.
-    pub fn receive(&mut self) -> bool {
+    pub(super) fn receive(&mut self) -> bool {
         let Some(message) = self.from_server.pop_front() else { return false };
         self.session.server_says(message.to_string().into(), 1_000);
         self.hear();
@@ -219,40 +219,40 @@ impl World {
     }
 
     /// The server hears no more; what it has said still comes.
-    pub fn fall_silent(&mut self) {
+    pub(super) fn fall_silent(&mut self) {
         self.session.unheard();
     }
 
-    pub fn can_leave(&mut self, hurry: bool) -> bool {
+    pub(super) fn can_leave(&mut self, hurry: bool) -> bool {
         self.session.can_leave(hurry)
     }
 
     /// How long the server may say nothing.
-    pub fn silence(&self) -> Option<Duration> {
+    pub(super) fn silence(&self) -> Option<Duration> {
         self.session.silence()
     }
 
     /// When the session wants to be asked again.
-    pub fn again_in(&self) -> Option<Duration> {
+    pub(super) fn again_in(&self) -> Option<Duration> {
         self.session.again_in()
     }
 
-    pub fn resume_again(&mut self) {
+    pub(super) fn resume_again(&mut self) {
         self.session.resume_again();
     }
 
     /// Until nobody has anything to say.
-    pub fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         while self.send() || self.receive() {}
     }
 
     /// The server forgets a thread.
-    pub fn forget(&mut self, thread: usize) {
+    pub(super) fn forget(&mut self, thread: usize) {
         self.threads[thread].gone = true;
     }
 
     /// Something happens in a thread that is kept.
-    pub fn event(&mut self, thread: usize) {
+    pub(super) fn event(&mut self, thread: usize) {
         self.threads[thread].events += 1;
         if self.subscribed.contains(&thread) {
             self.from_server.push_back(event(thread, self.threads[thread].events));
@@ -260,7 +260,7 @@ impl World {
     }
 
     /// Something of no number.
-    pub fn delta(&mut self, thread: usize) {
+    pub(super) fn delta(&mut self, thread: usize) {
         if self.subscribed.contains(&thread) {
             let params = json!({"threadId": id_of(thread), "delta": "x"});
             self.from_server
@@ -268,26 +268,26 @@ impl World {
         }
     }
 
-    pub fn begin_turn(&mut self, thread: usize, turn: &str) {
+    pub(super) fn begin_turn(&mut self, thread: usize, turn: &str) {
         let params = json!({"threadId": id_of(thread), "turn": {"id": turn}});
         let begun = json!({"method": n::TurnStarted::INFO.wire, "params": params, "seq": 1, "epoch": 1});
         self.from_server.push_back(begun);
     }
 
     /// Something that everybody hears.
-    pub fn announce(&mut self, thread: usize) {
+    pub(super) fn announce(&mut self, thread: usize) {
         let place = json!({"catalogSeq": 7, "catalogEpoch": "e"});
         let params = json!({"threadId": id_of(thread), "skein": place});
         let method = n::ThreadNameUpdated::INFO.wire;
         self.from_server.push_back(json!({"method": method, "params": params, "emittedAtMs": 5}));
     }
 
-    pub fn beat(&mut self) {
+    pub(super) fn beat(&mut self) {
         self.from_server.push_back(json!({"method": n::SkeinHeartbeat::INFO.wire, "params": {"at": 1}}));
     }
 
     /// The server asks; the id.
-    pub fn question(&mut self, thread: usize) -> i64 {
+    pub(super) fn question(&mut self, thread: usize) -> i64 {
         self.last_question += 1;
         let id = 1_000 + self.last_question;
         self.questions.insert(id, thread);
@@ -402,12 +402,12 @@ impl World {
     }
 
     /// How many events a thread has.
-    pub fn events(&self, thread: usize) -> u64 {
+    pub(super) fn events(&self, thread: usize) -> u64 {
         self.threads[thread].events
     }
 
     /// The ids of everything that the client has asked.
-    pub fn asked(&self) -> impl Iterator<Item = i64> {
+    pub(super) fn asked(&self) -> impl Iterator<Item = i64> {
         1..=self.last_id
     }
 }

@@ -7,7 +7,7 @@ use skein_helpers::ApprovalMode;
 
 /// What a tool says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hints {
+pub(super) enum Hints {
     Silent,
     Reads,
     Writes,
@@ -18,7 +18,7 @@ pub enum Hints {
 
 /// What the settings say of a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub(super) enum Mode {
     Auto,
     Prompt,
     Writes,
@@ -28,7 +28,7 @@ pub enum Mode {
 
 /// What a thread has settled, with its sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Policy {
+pub(super) enum Policy {
     OnRequest,
     Untrusted,
     NeverConfined,
@@ -36,7 +36,7 @@ pub enum Policy {
 }
 
 impl Hints {
-    pub fn annotations(self) -> Value {
+    pub(super) fn annotations(self) -> Value {
         match self {
             Self::Silent => json!({}),
             Self::Reads => json!({ "readOnlyHint": true }),
@@ -48,7 +48,7 @@ impl Hints {
 }
 
 impl Mode {
-    pub fn setting(self) -> ApprovalMode {
+    pub(super) fn setting(self) -> ApprovalMode {
         match self {
             Self::Auto => ApprovalMode::Auto,
             Self::Prompt => ApprovalMode::Prompt,
@@ -61,7 +61,7 @@ impl Mode {
 
 impl Policy {
     /// As `thread/start` and `thread/resume` have it.
-    pub fn params(self) -> Value {
+    pub(super) fn params(self) -> Value {
         let (policy, sandbox) = match self {
             Self::OnRequest => ("on-request", "danger-full-access"),
             Self::Untrusted => ("untrusted", "danger-full-access"),
@@ -72,7 +72,7 @@ impl Policy {
     }
 
     /// As `thread/settings/update` has it.
-    pub fn update(self) -> Value {
+    pub(super) fn update(self) -> Value {
         let mut params = self.params();
         let sandbox = match self {
             Self::NeverConfined => json!({ "type": "readOnly", "networkAccess": false }),
@@ -84,7 +84,7 @@ impl Policy {
 }
 
 /// Whether a call needs nobody's answer. `granted`: the user has allowed this tool, as it is, for the session.
-pub fn need_no_answer(policy: Policy, mode: Mode, hints: Hints, granted: bool) -> bool {
+pub(super) fn need_no_answer(policy: Policy, mode: Mode, hints: Hints, granted: bool) -> bool {
     if policy == Policy::NeverFree && mode != Mode::Deny {
         return true;
     }

@@ -22,13 +22,13 @@ use crate::thread::event::Force;
 use crate::thread::subscribers::Role;
 
 /// The first is the threads' user, and the last is subscribed to nothing but by `Resume`.
-pub const CLIENTS: usize = 3;
-pub const THREADS: usize = 2;
-pub const TOOLS: [&str; 3] = ["one", "two", "three"];
+pub(super) const CLIENTS: usize = 3;
+pub(super) const THREADS: usize = 2;
+pub(super) const TOOLS: [&str; 3] = ["one", "two", "three"];
 
 /// What somebody says to a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub(super) enum Answer {
     Accept,
     Session,
     Always,
@@ -53,7 +53,7 @@ struct Call {
     accepted: Option<Form>,
 }
 
-pub struct World {
+pub(super) struct World {
     bench: Bench,
     store: std::sync::Arc<MemoryStore>,
     fakes: Fakes,
@@ -76,7 +76,7 @@ pub struct World {
 
 impl World {
     /// Two threads whose user wants to be asked.
-    pub async fn begin(shared: bool) -> Self {
+    pub(super) async fn begin(shared: bool) -> Self {
         let store = std::sync::Arc::new(MemoryStore::default());
         let (modes, listed) = ([Mode::Auto; TOOLS.len()], [Some(Hints::Destroys); TOOLS.len()]);
         let bench = Bench::on_store(store.clone(), |config| settings(config, shared, 0, modes));
@@ -114,7 +114,7 @@ impl World {
     }
 
     /// A turn of the user, who is there, calls these tools at once.
-    pub fn turn(&mut self, thread: usize, tools: &[usize]) {
+    pub(super) fn turn(&mut self, thread: usize, tools: &[usize]) {
         if self.turn_of(thread).is_some() || !self.subscribed.contains(&(0, thread)) {
             return;
         }
@@ -132,7 +132,7 @@ impl World {
     }
 
     /// Somebody answers the latest question but so many: first those that are open.
-    pub fn answer(&mut self, who: usize, question: usize, answer: Answer) {
+    pub(super) fn answer(&mut self, who: usize, question: usize, answer: Answer) {
         let (mut known, closed): (Vec<i64>, Vec<i64>) =
             self.questions.keys().rev().partition(|number| self.is_open(**number));
         known.extend(closed);
@@ -162,12 +162,12 @@ impl World {
         self.clients[who].say_raw(*number, said.map(|said| to_raw_value(&said).unwrap()));
     }
 
-    pub fn list(&mut self, tool: usize, hints: Option<Hints>) {
+    pub(super) fn list(&mut self, tool: usize, hints: Option<Hints>) {
         self.listed[tool] = hints;
         self.fakes.list(tools(self.listed));
     }
 
-    pub fn silence(&mut self, silent: bool) {
+    pub(super) fn silence(&mut self, silent: bool) {
         self.silent = silent;
         match silent {
             true => self.fakes.fall_silent(),
@@ -175,12 +175,12 @@ impl World {
         }
     }
 
-    pub fn mode(&mut self, tool: usize, mode: Mode) {
+    pub(super) fn mode(&mut self, tool: usize, mode: Mode) {
         self.modes[tool] = mode;
         self.read_settings();
     }
 
-    pub fn other_program(&mut self) {
+    pub(super) fn other_program(&mut self) {
         self.program += 1;
         self.read_settings();
     }
@@ -191,7 +191,7 @@ impl World {
         reload::take(&self.bench.services, Ok(config)).unwrap();
     }
 
-    pub async fn policy(&mut self, thread: usize, policy: Policy) {
+    pub(super) async fn policy(&mut self, thread: usize, policy: Policy) {
         if !self.subscribed.contains(&(0, thread)) {
             return;
         }
@@ -204,7 +204,7 @@ impl World {
     }
 
     /// Somebody resumes, and wants everything done: that holds only where it loads the thread.
-    pub async fn resume(&mut self, who: usize, thread: usize) {
+    pub(super) async fn resume(&mut self, who: usize, thread: usize) {
         let (id, loads) = (self.threads[thread], !self.is_loaded(thread));
         self.clients[who].resume_with_settings(id, Policy::NeverFree.params()).await;
         if loads {
@@ -214,7 +214,7 @@ impl World {
     }
 
     /// Somebody leaves; who is the last takes the thread along, unless its turn waits for a helper.
-    pub async fn leave(&mut self, who: usize, thread: usize) {
+    pub(super) async fn leave(&mut self, who: usize, thread: usize) {
         if !self.subscribed.remove(&(who, thread)) {
             return;
         }
@@ -235,14 +235,14 @@ impl World {
         self.granted.retain(|(thread, _), _| !unloaded.contains(thread));
     }
 
-    pub fn interrupt(&mut self, thread: usize) {
+    pub(super) fn interrupt(&mut self, thread: usize) {
         if let Some(turn) = self.turn_of(thread) {
             self.clients[0].interrupt(self.threads[thread], &turn);
         }
     }
 
     /// The last client unloads. Who joins the load of the first one's resume changes nothing.
-    pub async fn reload(&mut self, thread: usize, meanwhile: bool, joined: bool) {
+    pub(super) async fn reload(&mut self, thread: usize, meanwhile: bool, joined: bool) {
         let (id, last) = (self.threads[thread], CLIENTS - 1);
         self.clients[last].unload(id, Force::Yes);
         // The others stay subscribed: an unload ends only the subscription of the one who asks for it.
@@ -261,7 +261,7 @@ impl World {
     }
 
     /// The server ends and begins anew on the same store; only the user comes back.
-    pub async fn restart(mut self) -> Self {
+    pub(super) async fn restart(mut self) -> Self {
         self.settle().await;
         let Self { bench, fakes, clients, .. } = self;
         drop(clients);
@@ -281,7 +281,7 @@ impl World {
     }
 
     /// Lets everything happen that follows from the last step, and holds what has reached the helper against the rules.
-    pub async fn settle(&mut self) {
+    pub(super) async fn settle(&mut self) {
         self.bench.pass(Duration::from_secs(1)).await;
         for params in self.fakes.reached() {
             let number = params["arguments"]["n"].as_u64().expect("a number");
@@ -336,7 +336,7 @@ impl World {
         }
     }
 
-    pub async fn finish(self) {
+    pub(super) async fn finish(self) {
         let Self { bench, fakes, clients, .. } = self;
         drop(clients);
         bench.finish().await;

@@ -19,7 +19,7 @@ use crate::thread::events::Replayer;
 type Events = BTreeMap<EventSeq, String>;
 
 #[derive(Default)]
-pub struct Kept {
+pub(super) struct Kept {
     /// Everything that anybody was told.
     told: BTreeMap<(Epoch, EventSeq), String>,
     /// What survives a loss of power.
@@ -30,7 +30,7 @@ pub struct Kept {
 
 impl Kept {
     /// Nobody is ever told two things under one number of one epoch.
-    pub fn hear(&mut self, client: &Client) {
+    pub(super) fn hear(&mut self, client: &Client) {
         for message in &client.log {
             let Some(((seq, epoch), words)) = message.number().zip(in_words(message)) else { continue };
             let before = self.told.entry((epoch, seq)).or_insert_with(|| words.clone());
@@ -39,7 +39,7 @@ impl Kept {
     }
 
     /// A life has ended: what was heard in it, as its durability says.
-    pub fn end(&mut self, durability: Durability, loss: Loss, heard: &Heard) {
+    pub(super) fn end(&mut self, durability: Durability, loss: Loss, heard: &Heard) {
         let log = &heard.client().log;
         let numbered = || log.iter().filter_map(|message| Some((message.number()?.0, message)));
         let acknowledged = |message: &Message| message.is::<TurnStarted>() || message.is::<TurnCompleted>();
@@ -60,7 +60,7 @@ impl Kept {
     }
 
     /// All of it is in the rollout, which is in the list.
-    pub async fn are_there(&self, bench: &Bench, thread: Option<ThreadId>) {
+    pub(super) async fn are_there(&self, bench: &Bench, thread: Option<ThreadId>) {
         let Some(thread) = thread.filter(|_| !self.certain.is_empty() || !self.written.is_empty()) else {
             return;
         };

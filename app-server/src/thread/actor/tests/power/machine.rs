@@ -20,7 +20,7 @@ use crate::thread::events::view::View;
 
 /// What ends a life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loss {
+pub(super) enum Loss {
     /// The server is killed: what it has written stays.
     Kill,
     /// The machine loses power.
@@ -29,7 +29,7 @@ pub enum Loss {
 
 /// What of all that was not synced comes to disk when power is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Comes {
+pub(super) enum Comes {
     Nothing,
     /// Piece by piece, as dice say.
     Some,
@@ -38,7 +38,7 @@ pub enum Comes {
 
 /// Where a life ends: at this operation on the disk, counted from 0, of which so much happens.
 #[derive(Debug, Clone, Copy)]
-pub struct End {
+pub(super) struct End {
     pub at: usize,
     pub happens: Fails,
     pub loss: Loss,
@@ -46,10 +46,10 @@ pub struct End {
 
 impl End {
     /// When the story is told.
-    pub const NEVER: Self = Self { at: usize::MAX, happens: Fails::Before, loss: Loss::Kill };
+    pub(super) const NEVER: Self = Self { at: usize::MAX, happens: Fails::Before, loss: Loss::Kill };
 }
 
-pub struct Machine {
+pub(super) struct Machine {
     home: Arc<(TempDir, Home)>,
     durability: Durability,
     /// Starts of the machine.
@@ -65,7 +65,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    pub fn new(durability: Durability, seed: usize) -> Self {
+    pub(super) fn new(durability: Durability, seed: usize) -> Self {
         let folder = TempDir::new().unwrap();
         let home = Home::open(folder.path()).unwrap();
         Self {
@@ -81,7 +81,7 @@ impl Machine {
     }
 
     /// One life: what is there is looked at, then somebody who knows `known` talks, until the end. Answers the operations.
-    pub fn live(
+    pub(super) fn live(
         &mut self,
         end: End,
         known: Option<View>,
@@ -110,7 +110,7 @@ impl Machine {
     }
 
     /// Everybody who has ever seen anything comes back, some before and some after others go on talking.
-    pub fn all_come_back(&mut self, turn: usize) {
+    pub(super) fn all_come_back(&mut self, turn: usize) {
         let Some(thread) = self.thread else { return };
         let layer = FaultLayer::new();
         let (kept, views) = (&self.kept, &self.views);
@@ -154,13 +154,13 @@ async fn stopped(bench: &Bench, layer: &FaultLayer) {
 }
 
 /// What somebody has heard in a life.
-pub struct Heard {
+pub(super) struct Heard {
     pub person: super::super::simulation::person::Person,
     pub views: Vec<View>,
 }
 
 impl Heard {
-    pub fn client(&self) -> &Client {
+    pub(super) fn client(&self) -> &Client {
         self.person.client.as_ref().unwrap()
     }
 }

@@ -14,7 +14,7 @@ use crate::thread::subscribers::Role;
 
 /// Half of them come to a thread that nobody has loaded, in some turns as observers; the rest while others talk. Answers
 /// the clients with what they were told.
-pub async fn all(bench: &Bench, thread: ThreadId, views: &[View], turn: usize) -> Vec<Client> {
+pub(super) async fn all(bench: &Bench, thread: ThreadId, views: &[View], turn: usize) -> Vec<Client> {
     // One in three of them, others each time.
     let views: Vec<&View> = views.iter().skip(turn % 3).step_by(3).collect();
     let role = if turn % 4 < 2 { Role::Observer } else { Role::Subscriber };

@@ -26,7 +26,7 @@ const A_WHILE: Duration = Duration::from_millis(1_100);
 
 /// Three turns with text that streams, one of which is taken back, a name, an unload and a load, and a turn in the middle
 /// of which all ends.
-pub async fn conversation(bench: &Bench, talk: &mut Talk) {
+pub(super) async fn conversation(bench: &Bench, talk: &mut Talk) {
     talk.start().await;
     talk.slowly(bench, &["one ", "two "]).await;
     talk.name("first").await;
@@ -41,7 +41,7 @@ pub async fn conversation(bench: &Bench, talk: &mut Talk) {
 
 /// What is done in the life after it, if the thread is there: nothing that writes, a turn, a name and an unload, a revert,
 /// the beginning of a turn.
-pub async fn next(bench: &Bench, talk: &mut Talk, turn: usize) {
+pub(super) async fn next(bench: &Bench, talk: &mut Talk, turn: usize) {
     if turn % 2 == 1 {
         let open = bench.disk.open_markers().await.unwrap();
         repair::run(bench.services.clone(), bench.repair.clone(), open, CancellationToken::new()).await;
@@ -65,7 +65,7 @@ pub async fn next(bench: &Bench, talk: &mut Talk, turn: usize) {
 }
 
 /// Somebody with a client.
-pub struct Talk {
+pub(super) struct Talk {
     client: Client,
     pub thread: Option<ThreadId>,
     known: Option<View>,
@@ -75,7 +75,7 @@ pub struct Talk {
 }
 
 impl Talk {
-    pub fn of(client: Client, thread: Option<ThreadId>, known: Option<View>) -> Self {
+    pub(super) fn of(client: Client, thread: Option<ThreadId>, known: Option<View>) -> Self {
         Self { client, thread, known, asked: Vec::new(), open: None }
     }
 
@@ -87,7 +87,7 @@ impl Talk {
     }
 
     /// By the last number that it knows. Whether the thread is there.
-    pub async fn resume(&mut self) -> bool {
+    pub(super) async fn resume(&mut self) -> bool {
         let Some(thread) = self.thread else { return false };
         let heard = self.client.log.iter().rev().find_map(Message::number);
         let known = heard.or_else(|| self.known.as_ref()?.at);
@@ -99,7 +99,7 @@ impl Talk {
         self.client.answer::<ThreadResumeResponse>(request).await.is_ok()
     }
 
-    pub async fn say(&mut self, text: &str) -> TurnId {
+    pub(super) async fn say(&mut self, text: &str) -> TurnId {
         self.begin(text).await;
         self.client.heard::<TurnCompleted>().await.turn.id
     }
@@ -136,7 +136,7 @@ impl Talk {
         self.open = Some(strings);
     }
 
-    pub async fn name(&mut self, name: &str) {
+    pub(super) async fn name(&mut self, name: &str) {
         let request = self.client.set_name(self.thread.unwrap(), name);
         self.asked.push((request, Request::Name));
         self.client.answer::<serde_json::Value>(request).await.unwrap();
@@ -159,7 +159,7 @@ impl Talk {
     }
 
     /// What has reached the client, and what it has seen at each number.
-    pub fn end(mut self) -> Heard {
+    pub(super) fn end(mut self) -> Heard {
         self.client.received();
         let (mut person, mut trace) = (Person::new(0, true, Role::Subscriber), Trace::of(0));
         person.views.extend(self.thread.zip(self.known));

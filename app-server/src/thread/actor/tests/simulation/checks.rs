@@ -16,7 +16,7 @@ use crate::thread::event::Counts;
 use crate::thread::subscribers::Role;
 
 /// Everybody who listens knows the same: what is stored, what is said at this moment, and what is asked.
-pub fn views(world: &World, bench: &Bench) -> Result<(), String> {
+pub(super) fn views(world: &World, bench: &Bench) -> Result<(), String> {
     for (number, thread) in world.threads.iter().enumerate() {
         let mut history = History::read(world.store.as_ref(), *thread).now_or_never().unwrap().ok();
         if bench.services.registry.handle(*thread).is_none() {
@@ -89,7 +89,7 @@ fn text(item: &ThreadItem) -> String {
 }
 
 /// An answer to a question counts at most once, and only from somebody who was asked.
-pub fn answers(world: &World) -> Result<(), String> {
+pub(super) fn answers(world: &World) -> Result<(), String> {
     let mut counted: BTreeMap<i64, &str> = BTreeMap::new();
     let mut said = String::new();
     for thread in &world.threads {
@@ -110,7 +110,7 @@ pub fn answers(world: &World) -> Result<(), String> {
 }
 
 /// When everybody has left nothing is left.
-pub async fn nothing_is_left(world: &mut World, bench: Bench) -> Result<(), String> {
+pub(super) async fn nothing_is_left(world: &mut World, bench: Bench) -> Result<(), String> {
     for person in &mut world.people {
         if let Some(client) = person.client.take() {
             client.disconnect();

@@ -6,8 +6,8 @@
 //! `SKEIN_SIM_SEED` plays one, and prints it.
 
 mod checks;
-pub mod dice;
-pub mod person;
+pub(super) mod dice;
+pub(super) mod person;
 mod world;
 
 use world::World;

@@ -17,7 +17,7 @@ use crate::thread::subscribers::Role;
 
 /// What a request was about.
 #[derive(Debug, Clone)]
-pub enum Request {
+pub(crate) enum Request {
     Start(ThreadId),
     Resume(ThreadId),
     Input {
@@ -38,7 +38,7 @@ struct Tie {
 }
 
 /// The person.
-pub struct Person {
+pub(crate) struct Person {
     pub name: usize,
     pub numbered: bool,
     pub role: Role,
@@ -61,7 +61,7 @@ pub struct Person {
 }
 
 impl Person {
-    pub fn new(name: usize, numbered: bool, role: Role) -> Self {
+    pub(crate) fn new(name: usize, numbered: bool, role: Role) -> Self {
         Self {
             name,
             numbered,
@@ -79,7 +79,7 @@ impl Person {
         }
     }
 
-    pub fn connected(&mut self, client: Client) {
+    pub(crate) fn connected(&mut self, client: Client) {
         (self.reached, self.audited) = (0, 0);
         self.requests.clear();
         self.unanswered.clear();
@@ -88,7 +88,7 @@ impl Person {
         self.client = Some(client);
     }
 
-    pub fn asked(&mut self, id: i64, request: Request) {
+    pub(crate) fn asked(&mut self, id: i64, request: Request) {
         if let Request::Start(thread) | Request::Resume(thread) | Request::Fork(thread) = &request
             // An unload that is under way takes it along.
             && !self.unloads(*thread)
@@ -100,24 +100,24 @@ impl Person {
     }
 
     /// Whether it is subscribed, as far as it was answered.
-    pub fn listens(&self, thread: ThreadId) -> bool {
+    pub(crate) fn listens(&self, thread: ThreadId) -> bool {
         self.ties.get(&thread).is_some_and(|tie| tie.listens)
     }
 
-    pub fn has_asked(&self) -> bool {
+    pub(crate) fn has_asked(&self) -> bool {
         self.client.is_some() && !self.unanswered.is_empty()
     }
 
-    pub fn unanswered(&self) -> Vec<&Request> {
+    pub(crate) fn unanswered(&self) -> Vec<&Request> {
         self.unanswered.iter().map(|id| &self.requests[id]).collect()
     }
 
-    pub fn left(&mut self, thread: ThreadId) {
+    pub(crate) fn left(&mut self, thread: ThreadId) {
         self.ties.remove(&thread);
     }
 
     /// Whether the question was put to this very connection, or named to it as one that is open.
-    pub fn was_asked(&self, question: i64) -> bool {
+    pub(crate) fn was_asked(&self, question: i64) -> bool {
         let mut log = self.client.iter().flat_map(|client| &client.log);
         log.any(|message| match message {
             Message::Question { id, .. } => *id == question,
@@ -132,7 +132,7 @@ impl Person {
     }
 
     /// Takes from the outbox what is there, and looks it through. `None` when the server has closed the connection.
-    pub fn drain(&mut self, trace: &mut Trace) -> Result<Option<()>, String> {
+    pub(crate) fn drain(&mut self, trace: &mut Trace) -> Result<Option<()>, String> {
         let Some(client) = &mut self.client else { return Ok(Some(())) };
         client.received();
         let closed = client.closed();
@@ -230,12 +230,12 @@ impl Person {
     }
 
     /// How much was sent and has not reached it.
-    pub fn in_flight(&self) -> usize {
+    pub(crate) fn in_flight(&self) -> usize {
         self.client.as_ref().map_or(0, |client| client.log.len() - self.reached)
     }
 
     /// The next messages reach it.
-    pub fn receive(&mut self, count: usize) -> Result<(), String> {
+    pub(crate) fn receive(&mut self, count: usize) -> Result<(), String> {
         for _ in 0..count.min(self.in_flight()) {
             let client = self.client.take();
             let took = client.as_ref().map_or(Ok(()), |client| self.take(&client.log[self.reached]));
@@ -322,7 +322,7 @@ enum Audit {
 }
 
 /// Without ids, which are random.
-pub fn in_words(message: &Message) -> String {
+pub(crate) fn in_words(message: &Message) -> String {
     match message {
         Message::Answer { id, result: Ok(_) } => format!("answer {id}"),
         Message::Answer { id, result: Err(error) } => {

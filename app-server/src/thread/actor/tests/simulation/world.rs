@@ -29,14 +29,14 @@ const STILL: usize = 8;
 const MOST_THREADS: usize = 3;
 
 /// A real answer that somebody gave.
-pub struct Given {
+pub(super) struct Given {
     pub question: i64,
     pub text: String,
     /// It was asked, on the connection that answered.
     pub rightly: bool,
 }
 
-pub struct World {
+pub(super) struct World {
     pub dice: Dice,
     pub trace: Trace,
     pub people: Vec<Person>,
@@ -54,7 +54,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn of(seed: u64) -> Self {
+    pub(super) fn of(seed: u64) -> Self {
         let mut dice = Dice::of(seed);
         let count = 2 + dice.below(4);
         let people = (0..count).map(|name| {
@@ -78,7 +78,7 @@ impl World {
     }
 
     /// A server begins on what the one before has left.
-    pub fn serve(&mut self) -> Bench {
+    pub(super) fn serve(&mut self) -> Bench {
         self.servers += 1;
         self.troubled.clear();
         if self.dice.once_in(3) {
@@ -99,13 +99,13 @@ impl World {
     }
 
     /// The numbers of questions that this server can have asked.
-    pub fn questions(&self) -> std::ops::Range<i64> {
+    pub(super) fn questions(&self) -> std::ops::Range<i64> {
         let first = i64::from(self.servers) * QUESTIONS_OF_A_SERVER;
         first..first + 200
     }
 
     /// The server is killed: nobody can say goodbye.
-    pub fn kill(&mut self) -> Result<(), String> {
+    pub(super) fn kill(&mut self) -> Result<(), String> {
         self.trace.note("kill".to_owned());
         self.strings.clear();
         for at in 0..self.people.len() {
@@ -128,7 +128,7 @@ impl World {
     }
 
     /// One thing happens.
-    pub async fn step(&mut self, bench: &Bench) -> Result<(), String> {
+    pub(super) async fn step(&mut self, bench: &Bench) -> Result<(), String> {
         while let Some(strings) = bench.model.try_next() {
             self.strings.push(strings);
         }
@@ -185,7 +185,7 @@ impl World {
         Ok(())
     }
 
-    pub fn connect(&mut self, bench: &Bench, at: usize) {
+    pub(super) fn connect(&mut self, bench: &Bench, at: usize) {
         let wishes = ClientWishes { numbered: self.people[at].numbered, ..ClientWishes::default() };
         let narrow = OutboxLimits { waiting_bytes: 1, most_bytes: 1 << 26, pause_bytes: 0, merge_bytes: 1 };
         let wide = OutboxLimits {
@@ -210,7 +210,7 @@ impl World {
         self.people[at].asked(request, Request::Start(thread));
     }
 
-    pub fn resume(&mut self, at: usize, thread: ThreadId) {
+    pub(super) fn resume(&mut self, at: usize, thread: ThreadId) {
         let anew = self.dice.once_in(10);
         let person = &mut self.people[at];
         let known = person.views.get(&thread).and_then(|view| view.at).filter(|_| !anew);
@@ -371,7 +371,7 @@ impl World {
     }
 
     /// The disk works, and everybody reads, until nothing has happened for so many seconds.
-    pub async fn settle(&mut self, bench: &Bench, still: usize) -> Result<(), String> {
+    pub(super) async fn settle(&mut self, bench: &Bench, still: usize) -> Result<(), String> {
         bench.disk.release_appends();
         bench.disk.release_reads();
         bench.disk.release_loads();
@@ -404,7 +404,7 @@ impl World {
     }
 
     /// Every turn ends, everybody comes back, and knows everything.
-    pub async fn come_to_rest(&mut self, bench: &Bench) -> Result<(), String> {
+    pub(super) async fn come_to_rest(&mut self, bench: &Bench) -> Result<(), String> {
         self.settle(bench, STILL).await?;
         super::checks::views(self, bench)?;
         for _ in 0..2 {
@@ -443,7 +443,10 @@ impl World {
 }
 
 /// The turn that runs in a thread, and who owns it.
-pub fn running(bench: &Bench, thread: ThreadId) -> Option<(TurnId, crate::thread::registry::ThreadHandle)> {
+pub(super) fn running(
+    bench: &Bench,
+    thread: ThreadId,
+) -> Option<(TurnId, crate::thread::registry::ThreadHandle)> {
     let handle = bench.services.registry.handle(thread)?;
     handle.snapshot().turn.map(|turn| (turn, handle))
 }

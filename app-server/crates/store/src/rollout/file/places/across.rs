@@ -16,7 +16,7 @@ const COMPARED: usize = 64 << 10;
 impl Places {
     /// Gives a rollout another name, which may be on another file system: a folder of the home may be a link, or a mount. There it is
     /// copied, and the copy is on disk before the file goes. A file of that name is replaced once the copy is whole.
-    pub fn give_name(&self, thread: ThreadId, from: &Path, to: &Path) -> io::Result<()> {
+    pub(crate) fn give_name(&self, thread: ThreadId, from: &Path, to: &Path) -> io::Result<()> {
         match self.layer.rename(from, to) {
             Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
             other => return other,
