@@ -3,6 +3,24 @@
 //!
 //! Only the control socket rules it: every signal that can be blocked is. It must never start a thread, and its
 //! standard input is the control socket until it has ended.
+//!
+//! ```text
+//! server --- socket ---> guard (session leader, subreaper) ---> helper ---> its descendants
+//!    |                     |
+//!    | 1. close stdin      | on order, or when the socket closes because the server is gone:
+//!    | 2. SIGTERM          |   ends everything below it, reaps until no child is left,
+//!    | 3. SIGKILL          |   and only then ends itself
+//!    v
+//! fully stopped, known by waiting for processes and not by guessing
+//! ```
+//!
+//! Between two stages lies `helpers.stop_grace`. A helper that double-forks or leaves its session stays a descendant of the guard,
+//! because the guard is a subreaper. Where a cgroup can be made, it holds the same tree a second time. The server is a subreaper,
+//! too: if a guard alone is killed, its tree falls to the server, which ends it (`orphans.rs`). Work that is handed to other daemons,
+//! such as docker, systemd-run or at, is not covered.
+//!
+//! A process group is killed by a descriptor of its leader. Where the leader is gone, or the kernel is older than 6.9, it is killed
+//! member by member: a bare number might name another process by then.
 
 use std::ffi::OsString;
 use std::fs::File;

@@ -1,4 +1,32 @@
 //! One MCP session with a helper: how it begins, what it offers, calls of it.
+//!
+//! ```text
+//! helper's stdout -> a line (16 MiB at most) -> by its head: an awaited answer, a request, a change -> rmcp
+//!                                                            progress -> its call
+//!                                                            anything else: counted and dropped
+//! call -> waits for room (1 MiB) -> queue -> one writer -> helper's stdin
+//! ```
+//!
+//! - `heard.rs` tells a line apart by the names of its members. Its content is read only when somebody waits for it, so answers without
+//!   a request, repeated answers and floods of notifications cost no memory and start no task. Lists that change are read once a
+//!   second at most, in 1,000 pages and 32 MiB.
+//! - An awaited answer that cannot be read ends the helper. A request that cannot be read is refused. After 64 messages other helpers
+//!   get their turn; beyond 100,000 a second, messages for nobody wait in the helper's own pipe.
+//! - Values of a helper's variables, headers and address are masked in its stderr and in output that is no message. Answers are not
+//!   searched.
+//! - A call that was given up before it was written is never written. Cancellations and answers to a helper that asks without end are
+//!   left out where it does not read.
+//! - A helper has at most 32 open requests, 8 of them questions to users. None of them holds up the reading of its answers.
+//! - MCP of 2026-07-28 has no requests of a helper: it answers a call with questions, and `rounds.rs` makes the call again with their
+//!   answers, ten times at most. The user of that call's thread is asked, also on a shared helper. Meanwhile nothing is outstanding
+//!   at the helper, so nothing watches it.
+//! - Before that revision a question goes to the thread whose call caused it (`callers.rs`). MCP names no call on stdio, so the thread
+//!   is the only one with outstanding calls there. With none or several the helper gets an error. A cancelled call of another thread
+//!   or turn counts as a doubt until the helper answers it, for ten minutes at most.
+//! - A question ends with its answer, with its call, by the helper's `notifications/cancelled`, or with the line; then the helper
+//!   gets `cancel`.
+//! - A helper may refuse a call until the user has opened a page (-32042). `sign_in.rs` asks the user of that call and makes the call
+//!   again after the acceptance, and once more when the helper reports that the page is done.
 
 mod activity;
 mod callers;

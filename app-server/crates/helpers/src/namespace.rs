@@ -7,6 +7,11 @@
 //!
 //! A user who is not root gets a user namespace with it, in which he is himself and nobody else is anybody: `sudo` does not
 //! work in there.
+//!
+//! Each helper gets a PID namespace with its own `/proc` under `helpers.containment = "namespace"`. Between guard and helper stands the
+//! namespace's first process, ours, which reaps and reports how the helper ended. The kernel ends everything in there with that
+//! process, and that process with its guard. So nothing is left when server and guard are killed at the same moment, also without a
+//! next start. Helpers see other pids there; without root they also get a user namespace, in which `sudo` does not work.
 
 use std::io::{self, PipeWriter, Write};
 

@@ -1,5 +1,22 @@
 //! All instances of helpers. Threads hold leases of them; the last lease that is given back ends an instance, at once or
 //! after its `linger`. There is no other path, also for helpers that no two threads share.
+//!
+//! The key of an instance is everything that makes its process what it is, and who shares it: a thread, a working directory, or all. The
+//! same key is the same instance. Policy (lists of tools, timeouts, `required`) is no part of it: each thread keeps its own. `book.rs`
+//! decides, without tasks and clocks, under one lock.
+//!
+//! - The last lease that is given back ends the instance, with `linger` after that time. An unload waits only for instances that nobody
+//!   else holds. If an instance is shutting down or has ended, a new lease starts a fresh one.
+//! - Without a thread (`lookup.rs`) a running helper of the settings is looked at; others are started for the answer and end with it.
+//!   `thread/start` starts the `required` helpers itself, waits for them, and hands them to the thread's owner.
+//! - All holders get what an instance reports. A later holder gets its start as the others got it. Tools that it lists anew are there
+//!   for all at their next turn.
+//! - An unresponsive shared instance is quarantined as soon as somebody asks for a lease or a call: a fresh one takes its place for all
+//!   holders, and it ends with its calls. An instance that one thread has alone is not touched.
+//! - After a change of the settings a lease whose key is still named stays, with the new policy; others are taken and given back. A call
+//!   holds its lease, so a process that no setting names any more ends behind its last call, without its `linger`.
+//! - A reload with the same text of the file changes nothing (`config/origin.rs`). It starts failed helpers again, for all holders.
+//! - A thread that leaves ends its own calls, also at an instance that others go on with.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,14 @@
 //! Reaps whom nobody else waits for. PID 1 of a container inherits every orphan in it, helper or not, and a script that
 //! becomes the server leaves it its children. They are not ours to end; but each that ends is a zombie until it is waited
 //! for. Must never take a guard's end from its keeper, nor a zombie from who looks for orphans.
+//!
+//! `skein serve` may be PID 1 of a container: it handles SIGTERM and SIGINT, which do nothing to PID 1 by themselves, and every orphan of
+//! the container falls to it. A child that no guard has belongs to a dead guard where the server is not PID 1 and had no child when it
+//! began. Otherwise it does where it carries the mark of this start, or is of the guard's or the helper's session; only then is it
+//! ended. A process that has shed all of these, which takes root, is not found there.
+//!
+//! Children without a waiter are reaped by their pids. Keepers wait for guards: guards are started, listed and reaped under one lock,
+//! and a listed one is not touched. While a dead guard's orphans are being ended their zombies are evidence, and the reaper waits.
 
 use std::sync::Arc;
 

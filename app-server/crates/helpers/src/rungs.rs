@@ -1,5 +1,10 @@
 //! The means of holding helpers: their words, which of them is in force, why a better one is not, and the way out. Said here
 //! once, for `skein doctor`, `skein/status` and the metrics.
+//!
+//! The report has what the server's start has found, or the newest helper since. Under `"auto"` one helper may be without a cgroup and
+//! the next have one: the counts in `helpers.containment` say what holds those that live, `helpers.held` what holds the next. The
+//! values `"cgroup"` and `"namespace"` are demands: a helper that cannot have its means does not run. A doctor tries each means itself,
+//! from its own cgroup and as its own user; its words about a running server are that server's.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,5 +1,27 @@
 //! One helper's life, from its start until no process of it is left: a task that nobody waits for, and a snapshot that
 //! everybody may look at. What is done when is decided by `life.rs`.
+//!
+//! ```text
+//! starting ---> ready <--> busy <--> unresponsive
+//!   ^  |          |          |            |
+//!   |  +----------+----------+------------+--> the tree is ended and gone --> restarting (back-off) --> starting
+//!   |                                                |
+//!   +------- config/mcpServer/reload ---------- broken: five failures within 60 s, or a failure that no retry can mend
+//! ```
+//!
+//! - An exit, a closed output or garbage ends the outstanding calls at once, with the reason and the last lines of stderr.
+//! - Starts that fail one after the other are announced once, until the helper is ready or given up. The wait before a start doubles
+//!   from 100 ms to 30 s, and begins anew after ten seconds of health.
+//! - There are never two processes: a process that cannot be ended is not followed by another.
+//! - A server over HTTP that is not there, or answers 429 or 5xx, is tried again for ever, and at once when a call comes. Refused
+//!   credentials, an untrusted certificate or a missing TLS make it broken at once. The breaker counts everything else.
+//! - A call of a helper that starts or restarts waits for one start. If the start fails, the call gets the reason. A turn waits only
+//!   for a helper whose last life was ready; a `required` one that does not start fails the turn at once, and `thread/start` too.
+//! - A call is never cut for its length. While calls are outstanding, `liveness.rs` looks for signs of life: bytes, processor time and
+//!   I/O of the tree, an established TCP connection. At half of `helpers.liveness` the helper gets a ping, and any answer counts.
+//! - While the helper waits for a user's answer, silence does not count. Without a sign for the whole time the helper is unresponsive:
+//!   its calls go on, new ones wait and are counted. `on_unresponsive` ends a thread's calls, or restarts the helper if all who share
+//!   it want that. The connections of a tree that a signal has stopped are no sign of life.
 
 mod announced;
 mod running;

@@ -4,6 +4,15 @@
 //! Whoever has the home's lock is its only server; so what carries the home's mark and not this start's is a leftover.
 //! No list is kept and no pid is remembered. A guard that lives on is given the time that it needs to end its helper in
 //! stages, as a user of that helper would want.
+//!
+//! If server and guard are killed at the same moment, nobody is left to end a helper. So the next server on the home ends every process
+//! that carries the home's mark and not its own start's (`mark.rs`), before its first helper starts and without keeping anybody else
+//! waiting. No pid is remembered: whoever has the home's lock is its only server, and a process is held by a descriptor before its
+//! mark is read. The mark of a home is made of its lock file's place on the disk and its birth, so a copy of a home has another one.
+//! A guard that survived its server gets the time for its stages first.
+//!
+//! A process that has reset its limits (which takes root), cleared its environment and left its cgroup is not found. Where somebody
+//! above the server has limited these limits already, and the server is not root, only environment and cgroup are left.
 
 use std::collections::HashSet;
 use std::time::Duration;
