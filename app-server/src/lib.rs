@@ -2,12 +2,10 @@
 
 pub(crate) mod app;
 pub(crate) mod approved;
-pub mod backup;
 pub mod config;
 pub(crate) mod connection;
 pub mod export;
 pub(crate) mod feedback;
-pub mod fsck;
 #[cfg(test)]
 mod fuzz;
 pub(crate) mod handlers;
@@ -19,7 +17,6 @@ pub(crate) mod models;
 pub(crate) mod outbox;
 pub mod policy;
 pub(crate) mod pressure;
-pub mod reindex;
 pub(crate) mod reload;
 pub(crate) mod repair;
 pub mod room;

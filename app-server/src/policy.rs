@@ -336,22 +336,8 @@ pub(crate) const FEEDBACK_BYTES: usize = 256 << 10;
 /// Reports that a home keeps. Origin: guess; with the size of each, no disk is filled.
 pub(crate) const FEEDBACK_REPORTS: usize = 1_000;
 
-// --- backup ---
+// --- doctor ---
 
-/// How hard a backup is compressed, 0 to 9. Origin: guess; JSON shrinks to a fraction at any level, and the lower ones cost
-/// the least time.
-pub(crate) const BACKUP_LEVEL: u32 = 3;
-/// How often a rollout is read that its server cuts meanwhile. Origin: guess; a server cuts after an error of its disk, and tries
-/// that again after a pause.
-pub(crate) const BACKUP_TRIES: usize = 5;
-/// Bytes of a rollout that wait in memory for the backup; a longer one waits in a file. Origin: guess; nearly all are shorter.
-pub(crate) const BACKUP_HELD: u64 = 8 << 20;
-/// Bytes that are looked at in one go for the end of a rollout's last whole line. Origin: guess.
-pub(crate) const BACKUP_LOOK: usize = 64 << 10;
-/// The longest line of a backup's manifest, bytes. Origin: names and hashes have less than 300.
-pub(crate) const BACKUP_LINE: u64 = 4096;
-/// Characters of a strange name in a backup that are shown. Origin: as long as a name in a tar header may be.
-pub(crate) const BACKUP_NAME_SHOWN: usize = 100;
 /// How long the doctor waits for a helper that only says its version. Origin: guess; it takes milliseconds.
 pub const DOCTOR_PATIENCE: Duration = Duration::from_secs(10);
 /// Descriptors below which the doctor warns. Origin: what most systems give a program, enough for some 100 helpers beside

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
-use skein_app_server::backup::Progress;
-use skein_app_server::backup::make::{self, LeftOut, Made, Order};
+use skein_store::backup::Progress;
+use skein_store::backup::make::{self, LeftOut, Made, Order};
 
 use super::progress::Shown;
 use super::{home, print_line, say};

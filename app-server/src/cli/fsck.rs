@@ -8,11 +8,11 @@ use std::process::ExitCode;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use skein_app_server::fsck::blobs::Unnamed;
-use skein_app_server::fsck::finding::{IndexLook, Summary};
-use skein_app_server::fsck::{self, Gc, Mend, Order, Told};
 use skein_app_server::telemetry::{self, Stderr};
 use skein_protocol::ids::ThreadId;
+use skein_store::fsck::blobs::Unnamed;
+use skein_store::fsck::finding::{IndexLook, Summary};
+use skein_store::fsck::{self, Gc, Mend, Order, Told};
 
 use super::out::causes;
 use super::{home, print_line, say};

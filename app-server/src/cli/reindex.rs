@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
-use skein_app_server::reindex::{self, ReindexError, Reindexed};
 use skein_app_server::telemetry::{self, Stderr};
 use skein_store::index::Indexing;
+use skein_store::reindex::{self, ReindexError, Reindexed};
 
 use super::progress::Shown;
 use super::{home, home_alone, print_line};

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
-use skein_app_server::backup::restore::{self, Restored};
-use skein_app_server::backup::{Progress, check};
 use skein_app_server::telemetry::{self, Stderr};
+use skein_store::backup::restore::{self, Restored};
+use skein_store::backup::{Progress, check};
 
 use super::progress::Shown;
 use super::{home, home_alone, print_line};

@@ -3,6 +3,7 @@ use std::fs;
 use skein_base::clock::WallMs;
 use skein_protocol::item::ThreadItemBody;
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
+use skein_store::fsck::{self, Told};
 use skein_store::history::History;
 use skein_store::index::ThreadIndex;
 use skein_store::index::memory::MemoryIndex;
@@ -12,7 +13,6 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::fsck::{self, Told};
 use crate::search::texts::{self, Sources, Texts};
 
 pub(crate) mod peer;

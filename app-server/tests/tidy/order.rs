@@ -24,7 +24,7 @@ const APP_SERVER: &[&str] = &[
     "approved import",
     "reload",
     // Background tasks, and programs that work on a home.
-    "backup export feedback fsck markers models pressure reindex repair search trash",
+    "export feedback markers models pressure repair search trash",
     // Owner, machine, subscribers, event delivery.
     "thread",
     // The agent loop.
@@ -37,9 +37,14 @@ const APP_SERVER: &[&str] = &[
 ];
 
 const STORE: &[&str] = &[
+    // Programs that work on a whole home.
+    "backup fsck reindex",
     // Lists, and what is derived from rollouts.
     "index", // What records mean to a client.
-    "history", "rollout", "home", "policy",
+    "history",
+    "rollout",
+    "home",
+    "policy",
 ];
 
 const BASE: &[&str] =

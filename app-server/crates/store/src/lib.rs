@@ -1,9 +1,12 @@
 //! What Skein keeps on disk. README.md lists the rooms.
 
+pub mod backup;
+pub mod fsck;
 pub mod history;
 pub mod home;
 pub mod index;
 pub mod policy;
+pub mod reindex;
 pub mod rollout;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -102,3 +102,17 @@ pub const INDEX_RETRY: Duration = Duration::from_secs(30);
 /// Bytes of the time and of the type in the head of a line, at most, that is read without the rest. Origin: guess; ours
 /// have 24 at the most.
 pub(crate) const GLANCE: usize = 64;
+/// How hard a backup is compressed, 0 to 9. Origin: guess; JSON shrinks to a fraction at any level, and the lower ones cost
+/// the least time.
+pub(crate) const BACKUP_LEVEL: u32 = 3;
+/// How often a rollout is read that its server cuts meanwhile. Origin: guess; a server cuts after an error of its disk, and tries
+/// that again after a pause.
+pub(crate) const BACKUP_TRIES: usize = 5;
+/// Bytes of a rollout that wait in memory for the backup; a longer one waits in a file. Origin: guess; nearly all are shorter.
+pub(crate) const BACKUP_HELD: u64 = 8 << 20;
+/// Bytes that are looked at in one go for the end of a rollout's last whole line. Origin: guess.
+pub(crate) const BACKUP_LOOK: usize = 64 << 10;
+/// The longest line of a backup's manifest, bytes. Origin: names and hashes have less than 300.
+pub(crate) const BACKUP_LINE: u64 = 4096;
+/// Characters of a strange name in a backup that are shown. Origin: as long as a name in a tar header may be.
+pub(crate) const BACKUP_NAME_SHOWN: usize = 100;

@@ -7,13 +7,13 @@ use std::ops::Range;
 use serde_json::Value;
 use skein_base::clock::WallMs;
 use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
-use skein_store::history::History;
-use skein_store::rollout::file::{LineAt, Marks};
-use skein_store::rollout::record::{
-    ModelAnswer, Record, RecordBody, Said, TakenBack, ThreadOpened, TurnCompleted, TurnPlace, TurnStarted,
-};
 
 use super::finding::Kind;
+use crate::history::History;
+use crate::rollout::file::{LineAt, Marks};
+use crate::rollout::record::{
+    ModelAnswer, Record, RecordBody, Said, TakenBack, ThreadOpened, TurnCompleted, TurnPlace, TurnStarted,
+};
 
 /// What is wrong at one record.
 #[derive(Debug, Clone, PartialEq, Eq)]

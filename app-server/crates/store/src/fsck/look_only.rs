@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use skein_store::rollout::file::layer::{DiskLayer, Entry, FileLayer, LayerFile, Open};
+use crate::rollout::file::layer::{DiskLayer, Entry, FileLayer, LayerFile, Open};
 
 /// The layer.
 #[derive(Debug, Clone, Copy, Default)]

@@ -8,15 +8,15 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use skein_protocol::ids::ThreadId;
-use skein_store::home::{FILE_MODE, FOLDER_MODE, Home, HomePaths, read_term};
-use skein_store::rollout::Shelf;
-use skein_store::rollout::blob::BlobName;
-use skein_store::rollout::file::blobs::PART;
 
 use super::Mend;
 use super::blobs::Stored;
 use super::finding::{Finding, Kind, Outcome};
 use super::rollout::{Place, Side};
+use crate::home::{FILE_MODE, FOLDER_MODE, Home, HomePaths, read_term};
+use crate::rollout::Shelf;
+use crate::rollout::blob::BlobName;
+use crate::rollout::file::blobs::PART;
 
 /// What is there.
 #[derive(Debug, Default)]

@@ -1,6 +1,6 @@
 //! Rows that say other things than the rollouts.
 
-use skein_store::index::sled::Look;
+use crate::index::sled::Look;
 
 use super::*;
 

@@ -12,11 +12,6 @@ use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 use skein_base::tasks::Tasks;
 use skein_protocol::ids::{Epoch, EventSeq};
-use skein_store::home::{Home, Term};
-use skein_store::rollout::file::FileStore;
-use skein_store::rollout::file::layer::{DiskLayer, LayerFile};
-use skein_store::rollout::record::{Record, RecordBody, ThreadClosed, ThreadNamed, ThreadOpened};
-use skein_store::rollout::{Keep, Lease, RolloutStore, Shelf};
 use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -24,7 +19,12 @@ use uuid::Uuid;
 use super::make::{Made, Order, make};
 use super::restore::{Restored, may, put};
 use super::*;
+use crate::home::{Home, Term};
 use crate::policy;
+use crate::rollout::file::FileStore;
+use crate::rollout::file::layer::{DiskLayer, LayerFile};
+use crate::rollout::record::{Record, RecordBody, ThreadClosed, ThreadNamed, ThreadOpened};
+use crate::rollout::{Keep, Lease, RolloutStore, Shelf};
 
 const BOOT: Uuid = Uuid::from_u128(7);
 const TERM: Term = Term(40);
@@ -35,7 +35,7 @@ fn thread(number: u128) -> ThreadId {
 
 fn store(home: &Path) -> FileStore {
     drop(Home::open(home).unwrap());
-    FileStore::open(&skein_store::home::HomePaths::new(home), Arc::new(DiskLayer), Tasks::new()).unwrap()
+    FileStore::open(&crate::home::HomePaths::new(home), Arc::new(DiskLayer), Tasks::new()).unwrap()
 }
 
 /// Appends a closed load that gives the thread a name.

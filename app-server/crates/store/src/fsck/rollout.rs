@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use skein_protocol::ids::ThreadId;
-use skein_store::home::HomePaths;
-use skein_store::rollout::file::blobs::Blobs;
-use skein_store::rollout::file::layer::{DiskLayer, FileLayer, Open};
-use skein_store::rollout::file::{LostText, Survey, survey};
-use skein_store::rollout::{Damage, ReadError};
 
 use super::finding::{Finding, Kind};
 use super::story::{Story, Told, Wrong};
+use crate::home::HomePaths;
+use crate::rollout::file::blobs::Blobs;
+use crate::rollout::file::layer::{DiskLayer, FileLayer, Open};
+use crate::rollout::file::{LostText, Survey, survey};
+use crate::rollout::{Damage, ReadError};
 
 /// Where a rollout stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,19 +8,19 @@ use skein_protocol::ids::{Epoch, EventSeq};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::thread::SessionSource;
 use skein_protocol::turn::{TurnStatus, UserInput};
-use skein_store::history::History;
-use skein_store::home::{FILE_MODE, FOLDER_MODE, Home, Term};
-use skein_store::index::sled;
-use skein_store::rollout::file::layer::DiskLayer;
-use skein_store::rollout::file::{Marks, encode};
-use skein_store::rollout::record::{
-    ItemCompleted, ItemStarted, Record, RecordBody, ThreadClosed, ThreadCreated, ThreadOpened,
-    ThreadSettings, TurnStarted,
-};
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::*;
+use crate::history::History;
+use crate::home::{FILE_MODE, FOLDER_MODE, Home, Term};
+use crate::index::sled;
+use crate::rollout::file::layer::DiskLayer;
+use crate::rollout::file::{Marks, encode};
+use crate::rollout::record::{
+    ItemCompleted, ItemStarted, Record, RecordBody, ThreadClosed, ThreadCreated, ThreadOpened,
+    ThreadSettings, TurnStarted,
+};
 
 mod beside;
 mod blobs;
@@ -189,7 +189,7 @@ const FAULTS: [(Kind, Outcome, Plant); 21] = [
     (Kind::Close, Outcome::Left, |made| {
         edit(&made.kept(), |bytes| {
             let last = record(12, ThreadClosed {});
-            skein_store::rollout::line::encode(&last, bytes).unwrap();
+            crate::rollout::line::encode(&last, bytes).unwrap();
         });
     }),
     (Kind::Foreign, Outcome::Left, |made| drop(made.write("threads/0a", "notes.txt", b"mine"))),
@@ -290,7 +290,7 @@ async fn what_is_cut_off_is_what_a_load_would_cut_off() {
         }
         mended.look(Mend::Yes).await;
         let store = FileStore::open(&loaded.paths, Arc::new(DiskLayer), Tasks::new()).unwrap();
-        skein_store::rollout::RolloutStore::load(&store, thread(KEPT)).await.unwrap();
+        crate::rollout::RolloutStore::load(&store, thread(KEPT)).await.unwrap();
         let [mended, loaded] = [mended, loaded].map(|made| fs::read(made.kept()).unwrap());
         assert_eq!(mended, loaded, "{:?}", String::from_utf8_lossy(tail));
     }

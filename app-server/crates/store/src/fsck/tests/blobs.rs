@@ -1,13 +1,13 @@
 //! Texts beside the rollouts: each that is lost is named with its place, and only what nobody names is removed.
 
-use skein_store::rollout::blob::BlobName;
-use skein_store::rollout::file::Lines;
+use crate::rollout::blob::BlobName;
+use crate::rollout::file::Lines;
 
 use super::*;
 
 /// A text that is too large for a line.
 fn large(unit: &str) -> String {
-    unit.repeat(skein_store::policy::BLOB_LINE / unit.len() + 1)
+    unit.repeat(crate::policy::BLOB_LINE / unit.len() + 1)
 }
 
 fn at(text: &str) -> String {

@@ -95,7 +95,7 @@ pub struct Finding {
     /// What.
     pub(crate) kind: Kind,
     /// Where: a path below the home.
-    #[serde(serialize_with = "skein_store::home::lossy")]
+    #[serde(serialize_with = "crate::home::lossy")]
     pub(crate) path: PathBuf,
     /// Of which thread.
     #[serde(default, skip_serializing_if = "Option::is_none")]

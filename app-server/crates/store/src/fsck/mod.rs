@@ -8,10 +8,10 @@ use std::sync::Arc;
 use skein_base::tasks::{Pool, Tasks};
 use skein_protocol::ids::ThreadId;
 
-use skein_store::home::{HomeError, HomePaths, Idle, existing};
-use skein_store::index::IndexError;
-use skein_store::rollout::Shelf;
-use skein_store::rollout::file::FileStore;
+use crate::home::{HomeError, HomePaths, Idle, existing};
+use crate::index::IndexError;
+use crate::rollout::Shelf;
+use crate::rollout::file::FileStore;
 
 pub mod blobs;
 pub mod finding;

@@ -4,11 +4,11 @@ use std::fs;
 use std::io;
 
 use skein_protocol::ids::ThreadId;
-use skein_store::home::HomePaths;
-use skein_store::rollout::file::layer::{DiskLayer, FileLayer, Open};
 
 use super::finding::{Finding, Kind, Outcome};
 use super::rollout::Place;
+use crate::home::HomePaths;
+use crate::rollout::file::layer::{DiskLayer, FileLayer, Open};
 
 /// Mends what is wrong with a rollout, where that is what a load would do: `cut` says where one would cut it off. Answers
 /// whether the rollout is there afterwards.

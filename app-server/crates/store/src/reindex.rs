@@ -8,13 +8,13 @@ use std::time::Duration;
 use skein_base::clock::Clock;
 use skein_base::tasks::Tasks;
 
-use skein_store::home::{Home, HomeError, existing};
-use skein_store::index::Indexing;
-use skein_store::index::rebuild::RebuildError;
-use skein_store::index::sled;
-use skein_store::rollout::RolloutStore;
-use skein_store::rollout::file::FileStore;
-use skein_store::rollout::file::layer::DiskLayer;
+use crate::home::{Home, HomeError, existing};
+use crate::index::Indexing;
+use crate::index::rebuild::RebuildError;
+use crate::index::sled;
+use crate::rollout::RolloutStore;
+use crate::rollout::file::FileStore;
+use crate::rollout::file::layer::DiskLayer;
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

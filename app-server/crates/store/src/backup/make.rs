@@ -20,15 +20,15 @@ use sha2::{Digest, Sha256};
 use skein_base::clock::Clock;
 use skein_base::files::{no_surprises, only_regular};
 use skein_protocol::ids::ThreadId;
-use skein_store::home::{self, FILE_MODE, HomePaths, durable, existing};
-use skein_store::rollout::file::layer::{DiskLayer, FileLayer, LayerFile, Open};
 use tar::{Builder, EntryType, Header};
 
 use super::{
     BackupError, CONFIG, FIRST, Head, Kept, MANIFEST, Name, Progress, SHELVES, VERSION, VERSION_WITH_SECRETS,
     hex, rollout, secrets,
 };
+use crate::home::{self, FILE_MODE, HomePaths, durable, existing};
 use crate::policy;
+use crate::rollout::file::layer::{DiskLayer, FileLayer, LayerFile, Open};
 
 /// What is to be written.
 #[derive(Debug, Clone, Copy)]

@@ -6,8 +6,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use skein_store::home::HomePaths;
-use skein_store::rollout::blob::BlobName;
+
+use crate::home::HomePaths;
+use crate::rollout::blob::BlobName;
 
 /// A file in the folders of texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub struct Stored {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unnamed {
     /// Below the home.
-    #[serde(serialize_with = "skein_store::home::lossy")]
+    #[serde(serialize_with = "crate::home::lossy")]
     pub path: PathBuf,
     /// Its length.
     pub bytes: u64,
@@ -84,7 +85,7 @@ fn below(folder: &Path, found: &mut dyn FnMut(BlobName)) -> Result<(), Unread> {
 
 /// Every name in what is read.
 fn names_in(from: &mut dyn Read, found: &mut dyn FnMut(BlobName)) -> io::Result<()> {
-    let mut block = vec![0; skein_store::policy::READ_BLOCK];
+    let mut block = vec![0; crate::policy::READ_BLOCK];
     let mut digits = String::new();
     loop {
         let came = from.read(&mut block)?;

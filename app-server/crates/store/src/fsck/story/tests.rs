@@ -1,11 +1,11 @@
 use skein_protocol::item::ThreadItem;
 use skein_protocol::turn::{TurnStatus, UserInput};
-use skein_store::home::Term;
-use skein_store::rollout::record::{ItemStarted, RecordBody, Reverted, ThreadClosed, ThreadNamed};
 use uuid::Uuid;
 
 use super::*;
 use crate::fsck::tests::{life, record, thread};
+use crate::home::Term;
+use crate::rollout::record::{ItemStarted, RecordBody, Reverted, ThreadClosed, ThreadNamed};
 
 /// What is wrong with these records, each with its place, which is its number here.
 fn judged(records: &[Record]) -> Vec<(Kind, u64)> {

@@ -8,14 +8,14 @@ use rustix::fs::Access;
 use serde_json::{Map, Value};
 use skein_base::tasks::Tasks;
 use skein_protocol::ids::{EventSeq, ThreadId};
-use skein_store::history::{History, ThreadRow};
-use skein_store::home::{HomePaths, machine_boot};
-use skein_store::index::IndexError;
-use skein_store::index::sled::{self, Look};
-use skein_store::rollout::{ReadError, RolloutStore, Shelf};
 
 use super::finding::{Finding, IndexLook, Kind, Outcome};
 use super::{FsckError, Mend, Order};
+use crate::history::{History, ThreadRow};
+use crate::home::{HomePaths, machine_boot};
+use crate::index::IndexError;
+use crate::index::sled::{self, Look};
+use crate::rollout::{ReadError, RolloutStore, Shelf};
 
 /// What is compared.
 pub(crate) struct Rows<'a> {

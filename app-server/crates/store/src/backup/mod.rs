@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use skein_protocol::ids::ThreadId;
 
-use skein_store::home::{HomeError, HomePaths};
-use skein_store::rollout::Shelf;
+use crate::home::{HomeError, HomePaths};
+use crate::rollout::Shelf;
 
 pub mod check;
 pub mod make;

@@ -18,16 +18,16 @@ use skein_base::clock::Clock;
 use skein_base::files::no_surprises;
 use skein_base::tasks::Tasks;
 use skein_protocol::ids::{Epoch, ThreadId};
-use skein_store::home::{self, FILE_MODE, Home, HomePaths, Term, durable, folders};
-use skein_store::rollout::epoch::Tail;
-use skein_store::rollout::file::FileStore;
-use skein_store::rollout::file::layer::{DiskLayer, FileLayer};
-use skein_store::rollout::record::{Record, RecordBody, ThreadOpened};
-use skein_store::rollout::{AppendError, Keep, Lease, ReadError, RolloutStore};
 use uuid::Uuid;
 
 use super::check::{Checked, Passing, walk};
 use super::{BLOBS, BackupError, CONFIG, Progress, SHELVES, rollout};
+use crate::home::{self, FILE_MODE, Home, HomePaths, Term, durable, folders};
+use crate::rollout::epoch::Tail;
+use crate::rollout::file::FileStore;
+use crate::rollout::file::layer::{DiskLayer, FileLayer};
+use crate::rollout::record::{Record, RecordBody, ThreadOpened};
+use crate::rollout::{AppendError, Keep, Lease, ReadError, RolloutStore};
 
 /// The sub-command, as others read who has the home.
 pub const DOING: &str = home::RESTORE;
