@@ -103,9 +103,10 @@ pub enum StartError {
     /// The rollouts cannot be reached.
     #[error("the rollouts in the home cannot be reached: {0}")]
     Store(#[source] std::io::Error),
-    /// The system refuses threads.
+    /// The system refuses a second runtime.
     #[error(
-        "the system refuses a thread: {0}; raise the limit of processes (ulimit -u, or pids.max of the cgroup)"
+        "the threads for requests to the disk cannot be started: {0}; raise the limits of open files (ulimit -n) and of \
+         processes (ulimit -u, or pids.max of the cgroup)"
     )]
     Threads(#[source] std::io::Error),
     /// Helpers cannot be supervised.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 const UUID_LENGTH: usize = 36;
 
 /// A thread. Any UUID is read (upper or lower case, hyphenated); it is printed hyphenated in lower case,
-/// so the text of an id is safe as a file name. The default is the nil UUID; the server gives it to no thread.
+/// so the text of an id is safe as a file name. The default is the nil UUID, which the server never chooses for a thread.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct ThreadId(Uuid);

@@ -1,5 +1,5 @@
-//! What providers send, over the real transport: each case of `provider/dialects/*.http`, and what becomes of it by
-//! `provider/dialects/outcomes.txt`. Behind each name stands where its shape comes from: `read` was looked up for it, `known` was
+//! What providers send, over the real transport: each case of `dialects/*.http`, and what becomes of it by
+//! `dialects/outcomes.txt`. Behind each name stands where its shape comes from: `read` was looked up for it, `known` was
 //! not. The words are our own. `SKEIN_WRITE_SNAPSHOTS=1` writes that table anew; its difference is to be read.
 
 use std::fmt::Write;
@@ -24,7 +24,7 @@ const FILES: &[(&str, &str)] = &[
     ("litellm", include_str!("../../dialects/litellm.http")),
 ];
 const OUTCOMES: &str = include_str!("../../dialects/outcomes.txt");
-const OUTCOMES_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/provider/dialects/outcomes.txt");
+const OUTCOMES_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/dialects/outcomes.txt");
 
 /// One answer of a provider.
 struct Case<'a> {
