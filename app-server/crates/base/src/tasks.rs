@@ -48,7 +48,7 @@ pub fn threads_at_once(count: usize) -> Result<(), (usize, io::Error)> {
 }
 
 /// A runtime for tasks that may use a processor for long. Its threads are other ones than those that serve everybody, and
-/// on Linux they yield to these: their priority is lower. Dropping it leaves what still runs to the end of the process.
+/// on Linux they yield to these: their priority is lower. Dropping it ends its tasks where they wait next; blocking work runs on.
 #[derive(Debug)]
 pub struct DedicatedRuntime(Option<Runtime>);
 
@@ -56,7 +56,7 @@ impl DedicatedRuntime {
     /// Starts `workers` threads.
     ///
     /// # Errors
-    /// When the system refuses one.
+    /// When the system refuses the runtime's means of waiting for I/O, such as a descriptor.
     pub fn start(workers: usize) -> io::Result<Self> {
         let mut builder = runtime::Builder::new_multi_thread();
         builder
@@ -67,10 +67,12 @@ impl DedicatedRuntime {
         Ok(Self(Some(builder.build()?)))
     }
 
-    /// A tracker without tasks, whose [`Tasks::spawn_dedicated`] starts tasks here.
+    /// A tracker without tasks. Its [`Tasks::spawn_dedicated`] starts tasks here, and its [`Tasks::spawn`] on the runtime
+    /// that calls this function, also for a task that runs here.
     #[must_use]
     pub fn tasks(&self) -> Tasks {
-        Tasks { dedicated: self.0.as_ref().map(|runtime| runtime.handle().clone()), ..Tasks::new() }
+        let dedicated = self.0.as_ref().map(|runtime| runtime.handle().clone());
+        Tasks { dedicated, usual: Handle::try_current().ok(), ..Tasks::new() }
     }
 }
 
@@ -138,6 +140,8 @@ pub struct Tasks {
     inputs: Arc<Semaphore>,
     context: Arc<Semaphore>,
     dedicated: Option<Handle>,
+    /// Where the others go; none where that is the runtime of each caller.
+    usual: Option<Handle>,
     #[cfg(any(test, feature = "testing"))]
     inline: Option<Arc<AtomicBool>>,
 }
@@ -164,6 +168,7 @@ impl Tasks {
             inputs: Arc::new(Semaphore::new(policy::INPUT_THREADS)),
             context: Arc::new(Semaphore::new(policy::CONTEXT_THREADS)),
             dedicated: None,
+            usual: None,
             #[cfg(any(test, feature = "testing"))]
             inline: None,
         }
@@ -182,7 +187,8 @@ impl Tasks {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.spawn_on(&Handle::current(), name.into(), future)
+        let runtime = self.usual.clone().unwrap_or_else(Handle::current);
+        self.spawn_on(&runtime, name.into(), future)
     }
 
     /// Starts a task that may use a processor for long: on the dedicated runtime, or on the caller's where there is none.
@@ -400,6 +406,20 @@ mod tests {
         let lower = (own + policy::DEDICATED_NICE).min(19);
         assert_eq!(tasks.spawn_dedicated("look", dedicated).await.unwrap(), (lower, lower));
         assert_eq!(priority(), own);
+        tasks.finish().await;
+    }
+
+    #[tokio::test]
+    async fn a_task_that_a_dedicated_one_starts_runs_where_the_others_do() {
+        let runtime = DedicatedRuntime::start(1).unwrap();
+        let tasks = runtime.tasks();
+        let here = || Handle::current().id();
+        let (usual, starter) = (here(), tasks.clone());
+        let dedicated =
+            async move { (here(), starter.spawn("started", async move { here() }).await.unwrap()) };
+        let (own, started) = tasks.spawn_dedicated("starter", dedicated).await.unwrap();
+        assert_ne!(own, usual);
+        assert_eq!(started, usual);
         tasks.finish().await;
     }
 }
