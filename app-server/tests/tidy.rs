@@ -3,6 +3,8 @@
 
 #[path = "tidy/bazel.rs"]
 mod bazel;
+#[path = "tidy/crates.rs"]
+mod crates;
 #[path = "tidy/lex.rs"]
 mod lex;
 #[path = "tidy/order.rs"]
@@ -49,7 +51,7 @@ fn the_protocol_has_no_runtime_no_files_and_no_clock() {
 
 #[test]
 fn crates_are_imported_in_one_direction() {
-    holds(&walls::one_direction());
+    holds(&crates::one_direction());
 }
 
 #[test]
@@ -59,7 +61,7 @@ fn rooms_import_only_rooms_below() {
 
 #[test]
 fn integration_tests_know_only_the_server_from_outside() {
-    holds(&walls::server_from_outside());
+    holds(&crates::server_from_outside());
 }
 
 #[test]
