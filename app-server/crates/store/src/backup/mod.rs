@@ -6,6 +6,16 @@
 //! was asked for.
 //!
 //! Everything here blocks, but [`restore::put`]: it is the work of a program of its own beside the server.
+//!
+//! A backup asks no server: a rollout is only appended to, and an acknowledged record is in the file, so a copy of its whole lines is what a
+//! kill at that moment would have left. Each thread is opened wherever it is, and moved ones are looked for again. The manifest comes
+//! last, so a backup that was cut off has none.
+//!
+//! A restore reads the backup twice: first it checks every name, then it unpacks into `restore.new` in the home. Renaming that to
+//! `restore.ready` is the decision: after it the files are moved without replacing any, and `Home::take` refuses everybody but a restore.
+//! Each rollout gets a `thread.opened` of a machine without a name behind its end, so the next load begins a new epoch: the old home may
+//! have given out numbers after the backup. The home's term is raised above those in the rollouts, or their next owner would be fenced.
+//! The index is removed; the next server makes it anew.
 
 use std::collections::HashMap;
 use std::io;

@@ -1,4 +1,9 @@
 //! The lock of a home, and who holds it. The lock file also keeps the term.
+//!
+//! The lock (`flock` on `lock`) is the truth. `server.json`, the content of the lock file and `control.sock` are only what its holder has
+//! written. A process that is refused asks the kernel for the holder (`/proc/locks`), so files of a killed server name nobody. A holder
+//! that has not written yet where it listens gets a second, in which its end hands the home over. The lock is taken first, then leftovers
+//! are replaced: in this order nobody removes the files of another.
 
 #[cfg(target_os = "linux")]
 use std::fs;

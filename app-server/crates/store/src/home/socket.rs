@@ -1,5 +1,8 @@
 //! `control.sock`: where programs of this machine reach the server of a home. The address of a unix socket holds 108
 //! bytes, a home's path may be longer: then the socket is reached through a descriptor of its folder.
+//!
+//! The socket is bound 0600 and checks the peer's user; behind it are the same routes as at the port. Where a file system has no
+//! such sockets there is a warning, and programs go to the websocket.
 
 #[cfg(target_os = "linux")]
 use std::fs::OpenOptions;

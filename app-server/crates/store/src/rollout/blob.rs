@@ -5,6 +5,16 @@
 //! SHA-256 of the text's bytes, and how many those are. What a user says stands in members of the record, so none of it can
 //! be taken for a reference; and a program that knows version 1 only keeps the line unread, where it would have read
 //! empty texts.
+//!
+//! A line stays small, so that a reader that goes backwards, looks for a header or judges an end never wades through megabytes. When a
+//! line would have more than 256 KiB, its texts counted before JSON escapes them, each text above 64 KiB becomes a file of its own, once
+//! for the same text. All other lines stay at version 1.
+//!
+//! - No caller of the store notices: `load` and pages give whole records, a fork copies the references, an export has the texts in its
+//!   lines. A page counts the length in a reference and reads the text only when there is room for it.
+//! - A lost text (missing, of another length, of another hash) is shown in the item that it belongs to. A text that the disk refuses to
+//!   read is an error, and no loss. A record that means nothing without its text (settings, names, headers) is damage, but never a torn
+//!   end: its number is known, and it is not cut off.
 
 use std::fmt;
 use std::io;

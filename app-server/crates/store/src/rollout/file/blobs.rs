@@ -3,6 +3,10 @@
 //!
 //! A text is on disk, with its name, before the line that refers to it is written, whatever the line's `Keep`: the system
 //! may bring a line to disk by itself at any time. What a crash leaves between the two is a text that nobody names.
+//!
+//! A text that exists is compared before a line relies on it, and written anew where it differs: saying it again mends the damage.
+//! `skein fsck --gc` has the home alone and removes each text whose name is in no rollout, open marker or unfinished restore. It looks at
+//! bytes, not at records, so a damaged line keeps its texts. If one of those files cannot be read, it removes nothing.
 
 use std::collections::HashSet;
 use std::io;

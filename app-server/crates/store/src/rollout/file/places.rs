@@ -1,4 +1,19 @@
 //! Names in the home that the file store owns: rollouts, their folders, open markers. Everything here blocks.
+//!
+//! `threads/`, `archived/` and `trash/` hold one file for each thread. The folder decides where a thread is, whatever its records say: a
+//! load and every row of the index ask the store.
+//!
+//! - A move is one rename. Before it the open marker is on disk, with its name. After it the new folder is synced, then the old one. So
+//!   the thread is whole in one place wherever a kill or a loss of power comes, and the next start finds by the marker which row to set.
+//! - A folder of the home may be a link to another file system, or a mount. There the move is a copy, which is on disk before the file
+//!   goes. The next move removes a copy that a crash has left beside its file.
+//! - If the disk fails half-way, the rename is undone. A reader looks for a thread again when a name has changed meanwhile.
+//! - After a row is set (`index/rebuild.rs`) the place is looked at again. A removed row leaves a trace until the next start, so a late
+//!   row does not bring a deleted thread back.
+//! - The `path` of an archived thread goes through the link `shown/archived_sessions`, since some clients know archived threads by that
+//!   name. Ephemeral threads have no `path`.
+//! - The purge removes only threads that Skein moved into the trash, by the time in their names. If the clock is further ahead of the
+//!   home's last change than `trash.keep`, it removes nothing.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
