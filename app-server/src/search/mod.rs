@@ -1,6 +1,12 @@
 //! Searches names and messages of threads. The answer is always made from the index's rows and the rollouts as they are now;
 //! a page is bounded in time and says where to go on. Must never change anything, or keep requests of others waiting: it has
 //! few threads of its own to look with.
+//!
+//! `thread/search` walks the rows of the index in the wished order, some thousand places in one go, and looks at names first. A pool of two
+//! threads sifts the rollouts of a step (`rollout/sift.rs` of the store): it compares lines as they stand in the file, folded as the term is
+//! (`term.rs`). Only a turn that has a message with the longest part of the term that JSON does not escape is read as records. The decoded
+//! text then decides, by the reader that also makes pages of turns, so reverted turns are not found. Each page looks at one thread at
+//! least, and to its end.
 
 use std::sync::Arc;
 

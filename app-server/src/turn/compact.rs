@@ -1,5 +1,17 @@
 //! Compaction: what was said is replaced by a summary that the model itself writes, when little room is left for more or
 //! when the user asks for it. The rollout keeps everything; only what a model is told begins anew.
+//!
+//! A compaction is a request of its own to the same model. It comes at `thread/compact/start`, when the last answer's usage fills nine tenths of
+//! the window, or when the provider refuses for the length.
+//!
+//! - The model sees the same tools, which it may not call: providers want them beside calls, and their caches begin with them.
+//! - A refused request (400, 413, too long) is made again with the older half left out, until it fits. A summary that reached the limit of
+//!   an answer is taken as it is. Where the model writes none, the shortened end of the conversation stands for it.
+//! - The user's last messages are kept word for word, of a long one the beginning and the end. Messages that no model has answered stay, and
+//!   so does the last answer with its calls while no model has read their results. If the provider refuses even these for their length, they
+//!   go into the summary. The record names what it kept (`kept`).
+//! - The next compaction waits until enough has come since the last. Where the rest alone is above the limit, clients get a `warning`.
+//! - An interrupted compaction replaces nothing.
 
 use skein_protocol::item::{ContextCompactionItem, ThreadItem, ThreadItemBody};
 use skein_protocol::turn::CodexErrorInfo;

@@ -4,6 +4,10 @@
 //! that it interrupts, as it did in the turn itself. An answer that called tools keeps the provider's own form, with its
 //! thoughts: a request then begins with the bytes of an earlier one, which providers cache. Thoughts of other answers are
 //! left out, because no request had them. Work of other programs (a command, a change of a file) becomes a note.
+//!
+//! An answer that calls tools is written as its provider gave it (`model.answer`): ids, arguments, unknown members, and sealed or signed
+//! thoughts. Other thoughts end with the turn. A local picture is read once and written too (`files.read`), so the past does not change with
+//! the file. An ephemeral thread keeps the same records in memory.
 
 use std::collections::{HashMap, HashSet};
 

@@ -5,6 +5,35 @@
 //! are not answered, which questions it was asked, and of each thread that it is subscribed to the last number that it was told.
 //! On the next link the client is introduced again, its threads are resumed by number, and what was not answered is asked again
 //! where that does no harm.
+//!
+//! ```text
+//! client               bridge                                                       server of the home
+//!   |---- lines -------->| notes requests, numbers, questions  ---------------------->|
+//!   |<---- lines --------| takes out the numbers that the client did not ask for <----|
+//!   |                    |                                                            X  killed, stopped, broken
+//!   |<-- errors: what ---| lost
+//!   |    may not be done | takes the lock (and serves), or finds its holder
+//!   |    twice           |---- initialize ------------------------------------------->|  the next one, perhaps itself
+//!   |                    |---- thread/resume {afterSeq, epoch} of each thread ------->|
+//!   |<-- what it missed -|<--- answers, missed events, open questions ---------------|
+//!   |                    |---- requests without an answer, lines that have waited --->|
+//! ```
+//!
+//! - The lock of the home decides who serves next, so bridges agree on nothing: each tries to take it, and goes to its holder. The same
+//!   happens when a living server has closed the connection (1011, 1013).
+//! - The bridge opts in to `skein/events` for itself. A client that has not opted in gets no `seq` and `epoch`, no numbers of the catalog,
+//!   no heartbeat, and no word of it in the answer of `initialize`. Messages of subscribers without a number (deltas) are not parsed.
+//! - The load after a crash ends the turn that died, so `turn/completed` (interrupted) is among the missed events. Where a history cannot be
+//!   continued by number, the bridge ends the turn that its client sees and sends `warning`, or `thread/closed`. A thread without a message is
+//!   started again by its id.
+//! - Questions that the resume's `pendingRequests` does not name are settled by `serverRequest/resolved`. A question that the client has is not
+//!   shown twice. An answer of the client that may have been lost is given again.
+//! - Requests without an answer are asked again where twice does as much as once (`session/repeat.rs`). The others are refused at once with
+//!   `serverEnded` and the way out. `turn/start` and `turn/steer` are always asked again: a message without an id gets one from the bridge.
+//!   A request under which two servers have ended is not asked a third time. Messages behind the answer to a repeated `turn/start` wait for
+//!   it, so that the end of a turn does not come before its id is known.
+//! - A bridge that becomes the server reads the settings anew, with its own arguments. A bridge to another process puts its own `-c` settings
+//!   about threads into the requests of its client (`session/own.rs`), under what the client names.
 
 mod answered;
 mod asked;

@@ -4,6 +4,20 @@
 //!
 //! It is made from the first search on, by a task of its own (`keep.rs`), and then follows the index of threads: a thread is
 //! *behind* from the change of its row until its messages are in here.
+//!
+//! It is SQLite (`search-1` in the home) with an FTS5 table of trigrams that keeps no text and no positions. It may name too many threads. It
+//! must not leave one out:
+//!
+//! - Nobody asks it until it has been compared with every row of the index of threads. While that index is not complete, its names are not
+//!   taken: the list is walked, and the page says what is missing. The comparison goes from the newest thread down, in steps of some MiB
+//!   of text with a rest after each; a long thread takes several.
+//! - `index/changes.rs` notes each row that is set or removed from then on. A turn without an end is never taken in, so its thread stays
+//!   behind. Each search looks at the threads that are behind and at every loaded one, whose owner may have written more than its row
+//!   tells.
+//! - What is known of a thread and its pieces change in one transaction, so a kill leaves either. After another start of the machine the
+//!   ends of rollouts may be lost and their numbers given out again: then the text index is made anew. An unreadable one is set aside.
+//! - An import takes a thread out first, since it gives its numbers to other records.
+//! - A term below three characters, and one that some 10,000 threads may hold, walk the list: frequent terms are found on the way.
 
 use std::collections::HashMap;
 use std::io;
