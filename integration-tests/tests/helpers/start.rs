@@ -71,13 +71,15 @@ async fn a_start_that_fails_again_and_again_is_told_once_until_it_is_given_up() 
 
 #[tokio::test]
 async fn what_a_helper_says_of_its_secrets_is_shown_to_nobody() -> Result<()> {
+    // The one that prints does not end by itself: its end could be seen before its line.
     const SECRETS: [&str; 2] = ["named-s3cret-s3cret", "plain-s3cret-s3cret"];
-    let says = |what: &str| ["-c".to_owned(), format!("echo \"no such key: $NAMED $PLAIN\" {what}; exit 3")];
+    let says = |what: &str| ["-c".to_owned(), format!("echo \"no such key: $NAMED $PLAIN\" {what}")];
     let helper = |name: &str, what: &str| {
         let helper = Helper::program(name, "sh", &says(what)).set("env.PLAIN", SECRETS[1]);
         helper.set("env_vars", vec!["NAMED"])
     };
-    let setup = Home::setup().helper(helper("errs", ">&2")).helper(helper("prints", ""));
+    let setup =
+        Home::setup().helper(helper("errs", ">&2; exit 3")).helper(helper("prints", "; exec cat >&2"));
     let mut home = setup.env("NAMED", SECRETS[0]).start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
