@@ -1,4 +1,4 @@
-//! What every part of Skein stands on. README.md lists the rooms.
+//! The foundation of every other part of Skein. README.md lists the rooms.
 
 pub mod clock;
 pub mod counters;

@@ -1,4 +1,4 @@
-//! What Skein keeps on disk. README.md lists the rooms.
+//! Everything that Skein keeps on disk. README.md lists the rooms.
 
 pub mod backup;
 pub mod fsck;

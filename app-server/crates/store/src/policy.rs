@@ -75,7 +75,7 @@ pub const HOME_LOOK: Duration = Duration::from_millis(10);
 pub const HOME_LOOKS: u32 = 100;
 /// Sockets that may stand before their handshake; others wait to be accepted. Origin: limits.md.
 pub const SOCKETS_BEFORE_HANDSHAKE: usize = 256;
-/// The longest line of a rollout, bytes. What is longer is damage, and is not held in memory. Origin: four times the
+/// The longest line of a rollout, bytes. A longer line is damage, and is not held in memory. Origin: four times the
 /// largest message that is taken from a client or a helper.
 pub const ROLLOUT_LINE: usize = 64 * 1024 * 1024;
 /// Bytes of a line, its texts counted as they are, above which the large ones stand beside the rollout. Origin: four of [`READ_BLOCK`], which a reader that

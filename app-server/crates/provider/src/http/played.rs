@@ -31,7 +31,7 @@ pub const STREAMS: [&str; 6] = [
 
 static CLOCKED: OnceLock<Runtime> = OnceLock::new();
 
-/// What a stream says, in pieces that end where `cut` says.
+/// Reads a stream whose bytes come in pieces; a piece ends before each byte for which `cut` is true.
 pub(crate) fn played(
     form: &dyn WireForm,
     bytes: &[u8],

@@ -20,7 +20,7 @@ use crate::rollout::{Keep, Lease, RolloutStore};
 /// The thread that lives.
 pub const THREAD: ThreadId = ThreadId::new(Uuid::from_u128(7));
 
-/// What happens in the life of a thread.
+/// An event in the life of a thread.
 #[derive(Debug, Clone)]
 pub enum Happening {
     /// A turn of so many items, each with so many characters, that ends in some way or never.
@@ -56,7 +56,7 @@ impl Happening {
 
 /// A thread whose records are those that an owner writes.
 pub struct Life {
-    /// What the records mean.
+    /// The history that the records fold into.
     pub history: History,
     /// All of them, in order.
     pub records: Vec<Record>,

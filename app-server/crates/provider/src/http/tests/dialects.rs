@@ -1,4 +1,4 @@
-//! What providers send, over the real transport: each case of `dialects/*.http`, and what becomes of it by
+//! Recorded answers of providers, over the real transport: each case of `dialects/*.http`, and what becomes of it by
 //! `dialects/outcomes.txt`. Behind each name stands where its shape comes from: `read` was looked up for it, `known` was
 //! not. The words are our own. `SKEIN_WRITE_SNAPSHOTS=1` writes that table anew; its difference is to be read.
 
