@@ -13,6 +13,8 @@ mod order;
 mod source;
 #[path = "tidy/walls.rs"]
 mod walls;
+#[path = "tidy/words.rs"]
+mod words;
 
 use source::{Source, workspace};
 use walls::Wall;
@@ -122,4 +124,14 @@ fn errors_have_types_inside_the_server() {
 #[test]
 fn nothing_names_a_machine_or_a_tracker() {
     holds(&walls::timeless());
+}
+
+#[test]
+fn finished_rooms_use_the_words_of_the_field() {
+    holds(&words::names_of_the_field());
+}
+
+#[test]
+fn sentences_of_finished_rooms_have_subjects() {
+    holds(&words::sentences_with_subjects());
 }
