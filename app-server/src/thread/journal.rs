@@ -344,6 +344,10 @@ impl Journal {
         }
         if let RecordBody::Reverted(reverted) = &body {
             (self.epoch, self.reverted) = (reverted.epoch, self.last);
+            // A turn that is gone does not fail: its end is not recorded a second time behind the revert.
+            let stays = |end: &(EventSeq, TurnId)| reverted.from.is_none_or(|from| end.0 < from);
+            self.ends.retain(stays);
+            self.unsaved_ends.retain(stays);
         }
         let record = Record { seq: self.last, at: self.services.clock.wall(), body };
         self.history.apply(&record);

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use skein_protocol::ids::ThreadId;
 use skein_protocol::notifications::{TurnCompleted, TurnStarted};
+use skein_protocol::thread::ThreadRevertResponse;
 use skein_protocol::turn::{TurnStartResponse, TurnStatus};
 
 use super::*;
+use crate::thread::command::{Edit, RevertTo};
 
 /// The seq of the last notification of a kind.
 fn number_of_last_end(client: &Client) -> Option<skein_protocol::ids::EventSeq> {
@@ -77,6 +79,27 @@ async fn a_disk_that_is_slow_makes_nothing_fail() {
         assert_eq!((completed.turn.status, completed.skein), (TurnStatus::Completed, None));
     }
     assert!(number_of_last_end(&client).is_some());
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_is_taken_back_before_its_end_is_refused_does_not_end_again() {
+    let bench = Bench::in_memory();
+    let (mut client, thread, strings) = bench.running().await;
+    client.heard::<TurnStarted>().await;
+    bench.drained().await;
+    bench.disk.hold_appends();
+    strings.say("late").await;
+    strings.end();
+    bench.pass(Duration::from_secs(1)).await;
+    let revert = client.edit(thread, |reply| Edit::Revert(RevertTo::AllBut(1), reply));
+    bench.pass(crate::policy::WRITE_PATIENCE).await;
+    bench.disk.release_appends();
+    client.answer::<ThreadRevertResponse>(revert).await.unwrap_err();
+    input_when_well(&mut client, thread).await;
+    let kinds = bench.kinds(thread).await;
+    let reverted = kinds.iter().position(|kind| kind == "reverted").unwrap();
+    assert_eq!(kinds.get(reverted + 1).map(String::as_str), Some("turn.started"), "{kinds:?}");
     bench.finish().await;
 }
 
