@@ -2,6 +2,12 @@
 //! idle ones are unloaded, whoever is subscribed to them. Before that, files of threads at rest are closed until their next write.
 //! One task decides, so that nobody has to go twice for one newcomer. Must never take a thread that works, and never makes a
 //! newcomer wait: both limits are passed for as long as an unload takes.
+//!
+//! When fewer than 64 descriptors are left (with a limit below 256, a quarter of it, but at least 28), this task syncs and closes
+//! the files of threads at rest. If that is not enough it unloads idle threads. The last 16 descriptors are for files. Above
+//! `limits.loaded_threads` or `limits.memory` the longest idle threads go. Their subscribers receive `notLoaded` and keep the
+//! subscription; `turn/start`, `thread/name/set` or `thread/resume` loads the thread again. A thread that cannot be read again
+//! (no message yet, or ephemeral) stays.
 
 use std::sync::Arc;
 

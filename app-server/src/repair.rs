@@ -2,6 +2,10 @@
 //! meanwhile. For each of them the registry is asked: whoever has the thread has mended it with its load, and a thread that
 //! nobody has is loaded and unloaded on the paths that every thread takes, without helpers. What the stop of the server
 //! leaves over is done by the next start.
+//!
+//! A repair starts no helper and publishes only the records that it adds. An open marker goes with the flush of the index that
+//! covers its thread, unless the rollout has changed since. The marker of a rollout that cannot be read or written stays, and the
+//! next start reports it again. A stop waits for the thread under way.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,5 +1,9 @@
 //! Takes the rollouts of another program, the peer, into a home that nobody serves. Its files are only read. A thread is
 //! there whole or not at all, so a run that was broken off is made again; what is there already is left alone.
+//!
+//! An imported thread begins with `thread.opened`, `thread.created` and `imported`: the file's name, its size, and the number of
+//! the last record that was made from it. A second import therefore knows, without reading the thread, what has grown in the
+//! source and what has gone on here. The instructions in the peer's rollouts are not taken over.
 
 use std::collections::BTreeMap;
 use std::fmt;

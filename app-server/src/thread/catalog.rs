@@ -1,5 +1,8 @@
 //! What is told to everybody, numbered: a client that was away asks for what it has missed, and its list of threads
 //! is right again without another look at the disk. Pure; bounded in count and bytes.
+//!
+//! One lock covers the number and all outboxes, so each connection receives rising numbers. The lock is taken before any guard
+//! of the maps. A list names the newest number before it reads the index: it shows at least everything up to that number.
 
 use std::collections::VecDeque;
 

@@ -1,6 +1,14 @@
 //! Catching up: a client that comes back is told every durable event after the last one that it has seen, read from the
 //! store page by page, no faster than it takes them. Then whoever owns the thread lets it join, with no gap and no
 //! repetition. Nothing is buffered for it.
+//!
+//! The task serves one connection and one thread. It knows where the disk ended when it began. At that number it asks the owner
+//! to let the client join. If the owner has published more than its ring of recent events holds, it names a newer end and the
+//! task reads on. Meanwhile the subscription counts, so the thread stays loaded; a forced unload turns into a load. An observer
+//! of a thread without an owner joins in a moment in which nobody can become the owner.
+//!
+//! A revert is an event like any other: the client counts on in the new epoch. If the disk has refused a revert, pictures of the
+//! thread carry epoch 0, which nothing continues.
 
 use std::sync::Arc;
 

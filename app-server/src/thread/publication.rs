@@ -1,5 +1,7 @@
 //! What waits to be published until the records before it are on disk; pure. First in, first out: a delta never
 //! overtakes the item it belongs to, an answer never the notifications before it.
+//!
+//! If the disk fails, entries leave the queue without numbers, as not saved.
 
 use std::collections::VecDeque;
 

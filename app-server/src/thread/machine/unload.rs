@@ -1,6 +1,10 @@
 //! The hard shutdown: the one path on which a loaded thread ends. The turn stops and the helpers end at the same
 //! time; the rollout is closed once no turn writes to it; at the zero the askers are told, and the thread is gone,
 //! or loads again for those who resumed meanwhile.
+//!
+//! A rollout that cannot be closed within 5 s holds nobody up: its open marker stays, and the lost records are logged and
+//! counted. A process is never given up. Before anything is announced the snapshot says Gone, so a client that hears
+//! `thread/closed` does not find the thread among the loaded ones.
 
 use tokio::time::Instant;
 

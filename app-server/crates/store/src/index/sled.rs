@@ -3,6 +3,10 @@
 //! It is opened by a task of its own, with a time budget, and a panic in it counts as damage; a damaged index is set
 //! aside and made anew from the rollouts. Until it is complete, lists wait for a moment and then say what is missing. When
 //! its form changes, the one before serves until the new one is made.
+//!
+//! Open markers and unflushed rows survive every end of the server, but not of the machine. So the index keeps the start of the
+//! machine in which it was last compared with the rollouts, and is compared again only after another one. The row of a closed
+//! thread has the number of its last record, so the comparison reads ends only.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
