@@ -37,7 +37,8 @@ pub(super) fn lines(bytes: &[u8]) {
 
 /// Each interface reads the same of them, however they are cut, and it ends: with an answer or an error.
 pub(super) fn streams(bytes: &[u8]) {
-    let forms: [&dyn WireForm; 3] = [&openai_responses::Responses, &openai_chat::Chat, &anthropic::Messages];
+    let forms: [&dyn WireForm; 3] =
+        [&openai_responses::ResponsesApi, &openai_chat::ChatApi, &anthropic::MessagesApi];
     for form in forms {
         reads_the_same_in_pieces(form, bytes);
     }

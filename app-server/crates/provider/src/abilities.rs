@@ -1,24 +1,23 @@
-//! What is known of models by their names: how much they take, how much they write, what they can. Pure; the rows are in
-//! `abilities/table.rs`.
+//! Known limits and abilities of models, by name. Pure; the rows are in `abilities/table.rs`.
 
 pub(crate) mod table;
 
-/// What a model can, as far as somebody has written it down.
+/// The limits and abilities of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Abilities {
-    /// Tokens of a conversation that it takes.
+    /// The context window, in tokens.
     pub window: i64,
-    /// Tokens of one answer, where they are bounded apart from the window.
+    /// The most tokens of one answer, if bounded apart from the window.
     pub output: Option<u32>,
-    /// Whether it takes pictures.
+    /// Whether it takes images.
     pub images: bool,
     /// Whether it may be asked for several calls at once.
     pub parallel_calls: bool,
 }
 
 impl Abilities {
-    /// What is known of the model with this name: by the row with the longest beginning of it. A name may have the one of its
-    /// maker before it (`openai/gpt-5`), and a date or a size behind it (`gpt-5-2025-08-07`, `gpt-oss:20b`).
+    /// Finds the row with the longest prefix of this name. The name may begin with its maker (`openai/gpt-5`). It may
+    /// end with a date or size (`gpt-5-2025-08-07`, `gpt-oss:20b`).
     #[must_use]
     pub fn of(model: &str) -> Option<Self> {
         let name = model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase();
@@ -27,7 +26,7 @@ impl Abilities {
     }
 }
 
-/// Whether this behind a name says which variant it is. Another number is another model.
+/// Whether the rest of a name is a variant of the same model. Another version number is another model.
 fn is_variant(rest: &str) -> bool {
     let Some(behind) = rest.strip_prefix(['-', ':', '@']) else { return rest.is_empty() };
     let end = behind.find(|c: char| !c.is_ascii_digit()).unwrap_or(behind.len());

@@ -1,13 +1,13 @@
-//! The offline default. It answers with the user's text, a delta a word, and understands lines that begin with
-//! `/` (or with `::`, for chat programs that keep the slash for themselves):
+//! The offline default. It answers with the user's text, one delta a word. It runs lines that begin with `/`, or with
+//! `::` for chat programs that keep the slash for themselves:
 //!
-//! - `/tool SERVER TOOL {json}`: a call; several lines are parallel calls; the answer is the results' text
-//! - `/call NAME {json}`: a call, too, of a tool by the name under which models are offered it
-//! - `/ask TEXT`: a question to the user; the answer is the user's
-//! - `/stream COUNT [BYTES] [PER_SECOND]`: that many deltas
-//! - `/fail TEXT`: the answer fails
-//! - `/hang`: until interrupted
-//! - `/panic`, only of a server for tests: a fault of the server
+//! - `/tool SERVER TOOL {json}`: calls a tool; several lines are parallel calls; the answer is the results' text
+//! - `/call NAME {json}`: calls a tool by the name under which models are offered it
+//! - `/ask TEXT`: asks the user; the answer is the user's
+//! - `/stream COUNT [BYTES] [PER_SECOND]`: sends that many deltas
+//! - `/fail TEXT`: fails
+//! - `/hang`: waits until interrupted
+//! - `/panic`: panics, on a server for tests only
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Callee, ModelEvent, Prompt, Provider, ProviderError, ToolCall, Usage};
 
-/// The provider's name in `model_provider`, and that of its only model.
+/// The provider's name in `model_provider`, and the name of its only model.
 pub const NAME: &str = "echo";
 
 /// The largest text of one `/stream` delta, in bytes.
@@ -30,12 +30,11 @@ const MOST_PER_SECOND: f64 = 1e6;
 /// The echo provider.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Echo {
-    /// Whether `/panic` is understood: it shows that the fault of one turn is nobody else's. `/panic process` is a fault that
-    /// the program cannot survive.
+    /// Whether `/panic` works. It shows that a panic in one turn leaves the others alone. `/panic process` ends the
+    /// program.
     pub faults: bool,
 }
 
-/// What the user's text asks of the echo.
 #[derive(Debug, Clone, PartialEq)]
 enum Script {
     Say(String),
@@ -54,24 +53,24 @@ impl Provider for Echo {
         events: mpsc::Sender<ModelEvent>,
         cancel: CancellationToken,
     ) -> Result<(), ProviderError> {
-        let heard = prompt.last_words();
-        if self.faults && heard.trim() == "/panic" {
+        let input = prompt.last_words();
+        if self.faults && input.trim() == "/panic" {
             std::panic::resume_unwind(Box::new("/panic"));
         }
-        if self.faults && heard.trim() == "/panic process" {
+        if self.faults && input.trim() == "/panic process" {
             break_all();
         }
         let results = prompt.last_results();
         let script = if results.is_empty() {
-            parse(&heard)?
+            parse(&input)?
         } else {
             let texts: Vec<String> = results.iter().map(|result| result.texts()).collect();
             Script::Say(texts.join("\n"))
         };
-        let said = play(script, &events, &cancel).await?;
+        let written = play(script, &events, &cancel).await?;
         let tokens = |text: &str| i64::try_from(text.split_whitespace().count()).unwrap_or(i64::MAX);
-        let usage = Usage { input: tokens(&heard), output: said, ..Usage::default() };
-        // A turn that has ended meanwhile does not want it any more.
+        let usage = Usage { input: tokens(&input), output: written, ..Usage::default() };
+        // A turn that has ended no longer wants the usage.
         events.send(ModelEvent::Usage(usage)).await.ok();
         Ok(())
     }
@@ -81,12 +80,12 @@ impl Provider for Echo {
     }
 }
 
-/// A panic that cannot be unwound: nothing is caught, dropped or written any more.
+/// A panic that cannot unwind: nothing is caught, dropped or written afterwards.
 extern "C" fn break_all() -> ! {
     std::panic::panic_any("/panic process")
 }
 
-/// Plays a script. Returns how many tokens (words, deltas) it said.
+/// Plays a script. Returns the number of tokens (words, deltas) sent.
 async fn play(
     script: Script,
     events: &mpsc::Sender<ModelEvent>,
@@ -145,7 +144,7 @@ async fn stream(
     }
 }
 
-/// A delta that shows its number, of about this many bytes.
+/// A delta of about this many bytes that shows its number.
 fn numbered(number: u64, bytes: usize) -> String {
     let mut text = format!("{number} ");
     while text.len() < bytes {
@@ -155,7 +154,7 @@ fn numbered(number: u64, bytes: usize) -> String {
     text
 }
 
-/// Whether the event was taken: not after a cancel, and not when the turn is over.
+/// Sends an event. Returns false after a cancel and after the end of the turn.
 async fn give(events: &mpsc::Sender<ModelEvent>, cancel: &CancellationToken, event: ModelEvent) -> bool {
     tokio::select! {
         biased;
@@ -164,7 +163,7 @@ async fn give(events: &mpsc::Sender<ModelEvent>, cancel: &CancellationToken, eve
     }
 }
 
-/// Reads the lines. A text without any is said as it is.
+/// Reads the lines. A text without commands is echoed.
 fn parse(text: &str) -> Result<Script, ProviderError> {
     let mut calls = Vec::new();
     for line in text.lines().map(str::trim) {
@@ -205,7 +204,6 @@ fn parse_call(rest: &str, number: usize) -> Result<ToolCall, ProviderError> {
     calling(Callee::Offered(name.to_owned()), arguments, number, &format!("/call {name}"))
 }
 
-/// The call that a line asks for.
 fn calling(
     callee: Callee,
     arguments: Option<&str>,
@@ -265,18 +263,18 @@ mod tests {
     }
 
     async fn events_of(text: &str, results: Vec<ToolResult>) -> Vec<ModelEvent> {
-        let (events, mut heard) = mpsc::channel(256);
+        let (events, mut input) = mpsc::channel(256);
         let results = results.into_iter().map(Entry::Result);
         let history = std::iter::once(words(text)).chain(results).collect();
         Echo::default().answer(prompt(history), events, CancellationToken::new()).await.unwrap();
         let mut all = Vec::new();
-        while let Some(event) = heard.recv().await {
+        while let Some(event) = input.recv().await {
             all.push(event);
         }
         all
     }
 
-    fn said(events: &[ModelEvent]) -> String {
+    fn text_of(events: &[ModelEvent]) -> String {
         let text = |event: &ModelEvent| match event {
             ModelEvent::TextDelta(delta) => Some(delta.clone()),
             ModelEvent::MessageStarted(_)
@@ -294,7 +292,7 @@ mod tests {
     #[tokio::test]
     async fn text_comes_back_a_delta_a_word() {
         let events = events_of("one two\nthree", Vec::new()).await;
-        assert_eq!(said(&events), "one two\nthree");
+        assert_eq!(text_of(&events), "one two\nthree");
         assert_eq!(events.len(), 4, "three deltas and the usage: {events:?}");
     }
 
@@ -317,14 +315,14 @@ mod tests {
     async fn the_results_are_the_answer() {
         let result = |text: &str| ToolResult::text("call", text, false);
         let events = events_of("/tool a echo", vec![result("one"), result("two")]).await;
-        assert_eq!(said(&events), "one\ntwo");
+        assert_eq!(text_of(&events), "one\ntwo");
     }
 
     #[tokio::test]
     async fn a_stream_has_as_many_deltas_as_asked() {
         let events = events_of("/stream 5 20", Vec::new()).await;
         assert_eq!(events.len(), 6);
-        assert!(said(&events).starts_with("0 ...") && said(&events).contains("4 "));
+        assert!(text_of(&events).starts_with("0 ...") && text_of(&events).contains("4 "));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A provider that the settings had when a turn was asked for, and do not have any more when it begins.
+//! Stands in for a provider that was removed from the settings between the request of a turn and its start.
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ModelEvent, Prompt, Provider, ProviderError};
 
-/// Its name.
+/// Holds the provider's name.
 #[derive(Debug, Clone)]
 pub struct Gone(pub String);
 

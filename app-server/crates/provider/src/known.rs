@@ -1,5 +1,5 @@
-//! All providers: those that are built in, and those of the settings, with the models that they list. Keeps what has been made
-//! while its settings are the same: connections, and lists, which are fetched beside and never waited for.
+//! All providers, built in and configured, with their lists of models. Connections and lists are kept while the
+//! settings stay the same. Lists are fetched in the background; nobody waits for them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::http::{HttpProvider, Variable};
+use super::http::{HttpProvider, ReadVariable};
 use super::spec::ProviderSpec;
 use super::{ListedModel, Provider, ProviderError};
 use crate::policy;
@@ -16,19 +16,18 @@ use crate::policy;
 pub struct Providers {
     built_in: Vec<(&'static str, Arc<dyn Provider>)>,
     configured: RwLock<BTreeMap<String, Configured>>,
-    variable: Variable,
-    /// Models of which nothing is known, and the log has said so.
+    variable: ReadVariable,
+    /// Unknown models that the log has already named.
     unknown: Mutex<BTreeSet<String>>,
-    /// Ends what is fetched beside.
+    /// Ends background fetches.
     pub stop: CancellationToken,
 }
 
-/// A provider of the settings.
 struct Configured {
     spec: ProviderSpec,
     provider: Arc<dyn Provider>,
     fetched: Vec<ListedModel>,
-    /// From when on its list is to be fetched again; `None` while it is.
+    /// When to fetch the list again; `None` during a fetch.
     due: Option<Option<Instant>>,
 }
 
@@ -39,7 +38,7 @@ impl Default for Providers {
 }
 
 impl Providers {
-    /// These, and none of the settings yet.
+    /// The built-in providers only.
     #[must_use]
     pub fn new(built_in: Vec<(&'static str, Arc<dyn Provider>)>) -> Self {
         Self {
@@ -51,7 +50,7 @@ impl Providers {
         }
     }
 
-    /// Takes those of the settings, in the place of the earlier ones. What has not changed is kept.
+    /// Replaces the configured providers. Unchanged ones are kept.
     pub fn configure(&self, specs: &BTreeMap<String, ProviderSpec>) {
         let mut configured = self.write();
         let mut earlier = std::mem::take(&mut *configured);
@@ -67,8 +66,8 @@ impl Providers {
         }
     }
 
-    /// Whether this is the first time that nothing is known of a model. Of very many only the first are remembered, and
-    /// the others are not told apart from them.
+    /// Whether this model is unknown for the first time. Remembers a bounded number of names; beyond it the answer is
+    /// no.
     pub fn is_news(&self, model: &str) -> bool {
         let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
         unknown.len() < policy::MODEL_LIST_MOST && unknown.insert(model.to_owned())
@@ -90,7 +89,7 @@ impl Providers {
         built_in.chain(self.read().keys().cloned()).collect()
     }
 
-    /// What is known of its models: those that the settings name, then those that it has listed.
+    /// The models of a provider: those of the settings, then those that it listed.
     #[must_use]
     pub fn models(&self, name: &str) -> Vec<ListedModel> {
         let configured = self.read();
@@ -105,8 +104,7 @@ impl Providers {
         models
     }
 
-    /// The provider of this name, when its models are to be fetched now. Whoever gets it says what came of it to
-    /// [`Providers::fetched`].
+    /// The provider of this name, if its models are due. The caller reports the outcome to [`Providers::fetched`].
     #[must_use = "nobody else fetches them"]
     pub fn due(&self, name: &str, now: Instant) -> Option<Arc<dyn Provider>> {
         let mut configured = self.write();
@@ -118,7 +116,7 @@ impl Providers {
         })
     }
 
-    /// Takes a list that was fetched from `provider`; where there is none, what was known before stays.
+    /// Stores a list fetched from `provider`. After an error the previous list stays.
     pub fn fetched(
         &self,
         name: &str,
@@ -199,7 +197,7 @@ mod tests {
         providers.fetched("ollama", &provider, Err(ProviderError::new("away")), now());
         assert_eq!(providers.models("ollama"), [listed("b"), bare, listed("a")], "what is known stays");
         tokio::time::advance(policy::MODEL_LIST_RETRY).await;
-        // One of other settings is not to be mixed with it.
+        // A list fetched with older settings is dropped.
         let provider = providers.due("ollama", now()).unwrap();
         specs.get_mut("ollama").unwrap().models.clear();
         providers.configure(&specs);

@@ -1,5 +1,5 @@
-//! Models. A provider turns a conversation, the tools on offer and the settings into a stream of events; it knows nothing
-//! of threads, connections or files. One file, or folder, a provider.
+//! Models. A provider turns a conversation, the tools on offer and the settings into a stream of events. It knows
+//! nothing of threads, connections or files. Each provider is one file or folder.
 
 use async_trait::async_trait;
 use skein_protocol::response_item::MessagePhase;
@@ -31,99 +31,99 @@ pub use prompt::{
 /// One event of a model's stream.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ModelEvent {
-    /// A message begins, of this phase where the provider names one. Text without it begins a message, too.
+    /// A message begins; its phase, if the provider names one. Text without this event begins a message, too.
     MessageStarted(Option<MessagePhase>),
     /// The next piece of the message's text.
     TextDelta(String),
-    /// The message is whole. Its text is the provider's last word and replaces the pieces; an empty one leaves them as they are.
-    /// Text behind it belongs to the next message.
+    /// The message is complete. A text that is not empty replaces the streamed pieces. Later text belongs to the next
+    /// message.
     Message(AssistantMessage),
-    /// The next piece of what the model thinks, for the user.
+    /// The next piece of the model's reasoning, for the user.
     ReasoningDelta {
-        /// Whether it is of a summary, or of the thoughts themselves.
+        /// Whether the piece belongs to the summary or to the reasoning itself.
         of: Thoughts,
-        /// Which part of it, counted from 0; a part follows the one before it.
+        /// The index of the part, from 0. Parts arrive in order.
         part: usize,
         /// The piece.
         text: String,
     },
-    /// A whole thought. It goes back to the model with the rest of this answer, while the turn lasts.
+    /// A complete thought. It goes back to the model with the rest of this answer until the turn ends.
     Reasoning(Reasoning),
-    /// The model wants a tool called. All calls of an answer are carried out together, and the model is asked again with
-    /// their results.
+    /// The model calls a tool. After the answer all its calls run together, and the model is asked again with their
+    /// results.
     ToolCall(ToolCall),
-    /// The model asks the user something, and wants to be asked again with the answer as result.
+    /// The model asks the user a question and expects the answer as a result.
     Question(String),
-    /// What this answer cost.
+    /// The cost of this answer.
     Usage(Usage),
-    /// The answer broke off and begins anew: nothing that it said before counts.
+    /// The answer broke off and starts again; drop everything before this event.
     Again(ProviderError),
 }
 
-/// What a piece of reasoning belongs to.
+/// The kind of a reasoning piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Thoughts {
-    /// The summary that the provider made for the user.
+    /// The provider's summary for the user.
     Summary,
-    /// The thoughts themselves.
+    /// The reasoning itself.
     Content,
 }
 
 /// Tokens of one answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Read by the model, from its cache or not.
+    /// Tokens read by the model, cached ones included.
     pub input: i64,
-    /// Of those, from its cache.
+    /// The part of `input` that came from the provider's cache.
     pub cached_input: i64,
-    /// Of those, written to its cache.
+    /// The part of `input` that was written to the provider's cache.
     pub cache_write_input: i64,
-    /// Written by it, its reasoning among it.
+    /// Tokens written by the model, reasoning included.
     pub output: i64,
-    /// Of those, reasoning.
+    /// The part of `output` that is reasoning.
     pub reasoning_output: i64,
 }
 
-/// Why a model gave no answer, in words for the user.
+/// The reason why a model gave no answer, in words for the user.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct ProviderError {
-    /// What happened, and what to do.
+    /// The problem and its remedy.
     pub message: String,
     /// The same for programs, as the protocol names it.
     pub info: Option<CodexErrorInfo>,
-    /// What the provider said, for whoever looks closer. Without secrets.
+    /// The provider's own message, for a closer look. Contains no secrets.
     pub details: Option<String>,
-    /// Why the answer was over before all was said, where it had begun and was ended on purpose.
+    /// Why the provider ended an answer on purpose before it was complete.
     pub stopped: Option<Stopped>,
 }
 
 impl ProviderError {
-    /// Known by its message only.
+    /// An error with nothing but a message.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), info: None, details: None, stopped: None }
     }
 }
 
-/// A model that a provider has.
+/// A model in a provider's list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedModel {
-    /// Its name, as `model` takes it.
+    /// The name that `model` takes.
     pub id: String,
-    /// Its name for people, where the provider has one.
+    /// The display name, if the provider has one.
     pub display_name: Option<String>,
 }
 
 /// A model behind its adapter.
 #[async_trait]
 pub trait Provider: Send + Sync {
-    /// Streams one answer into `events`, a bounded queue. The end of the future is the end of the answer; it ends
-    /// soon after `cancel`, and nothing of it goes on after it was dropped. `Ok` after `cancel` says nothing of the answer,
-    /// which may have been cut off anywhere: who cancels asks the token before it takes an answer for whole.
+    /// Streams one answer into `events`, a bounded queue. The answer ends with the future, soon after `cancel`, and
+    /// at once when the future is dropped. After `cancel`, `Ok` does not mean a complete answer: check the token
+    /// first.
     ///
     /// # Errors
-    /// The model gave no answer, or not all of it.
+    /// The model gave no answer, or only a part of it.
     async fn answer(
         &self,
         prompt: Prompt,
@@ -131,21 +131,21 @@ pub trait Provider: Send + Sync {
         cancel: CancellationToken,
     ) -> Result<(), ProviderError>;
 
-    /// Whether it looks at more than what the user said last: at what was said before the turn, and at [`Prompt::tools`].
-    /// Where it does not, neither is gathered.
+    /// Whether the provider reads more than the user's last message: the earlier conversation and [`Prompt::tools`].
+    /// If not, nobody gathers them.
     fn reads_context(&self) -> bool {
         true
     }
 
-    /// How many of [`Prompt::tools`] it takes; `None` is no bound.
+    /// The most tools of [`Prompt::tools`] that the provider takes; `None` is no bound.
     fn most_tools(&self) -> Option<usize> {
         None
     }
 
-    /// Its models. None where it does not list them.
+    /// The provider's models; `None` if it does not list them.
     ///
     /// # Errors
-    /// It was asked and did not answer.
+    /// The provider did not answer.
     async fn models(&self) -> Result<Option<Vec<ListedModel>>, ProviderError> {
         Ok(None)
     }

@@ -1,5 +1,4 @@
-//! What a model is asked: the conversation so far, the tools on offer, the settings. In no provider's own form; each
-//! adapter makes of it what its interface wants.
+//! The input of a model: conversation, tools and settings, in no provider's form. Each adapter translates it.
 
 use std::sync::Arc;
 
@@ -11,36 +10,36 @@ use skein_protocol::settings::{ReasoningEffort, ReasoningSummary};
 use super::tool_name;
 use crate::policy;
 
-/// What a provider is asked: for one answer of a model.
+/// A request for one answer of a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prompt {
-    /// Whose conversation it is. A provider may use it to find again what it has cached.
+    /// The thread. A provider may use it as a cache key.
     pub thread: ThreadId,
     /// The model's name.
     pub model: String,
-    /// How it should answer.
+    /// How to answer.
     pub settings: ModelSettings,
-    /// The conversation, oldest first. Its end is what the model is to answer. A call may be without a result, where it was
-    /// cut off, and a result without its call, where older entries were left out: what comes of them is each adapter's to say.
+    /// The conversation, oldest first; the model answers its end. An interrupted call has no result. A result may
+    /// lack its call if older entries were left out. Each adapter decides how to send those.
     pub history: Vec<Entry>,
-    /// What the model may call.
+    /// The tools that the model may call.
     pub tools: Arc<[ToolSpec]>,
-    /// Whether it may.
+    /// Whether the model may call tools.
     pub tool_choice: ToolChoice,
 }
 
-/// Whether a model may call the tools that it is shown.
+/// Whether a model may call the tools on offer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ToolChoice {
-    /// As it wants.
+    /// The model decides.
     #[default]
     Auto,
-    /// It may not: they are shown because the conversation has calls, and because what a provider remembers begins with them.
+    /// No calls. The tools are sent anyway: the conversation has calls, and the provider's cache begins with them.
     None,
 }
 
 impl Prompt {
-    /// About how many tokens its texts are. Pictures and thoughts are not counted.
+    /// An estimate of the texts' tokens. Images and thoughts are not counted.
     #[must_use]
     pub fn estimated_tokens(&self) -> i64 {
         let tool =
@@ -51,7 +50,7 @@ impl Prompt {
         i64::try_from(bytes.div_ceil(policy::TOKEN_BYTES)).unwrap_or(i64::MAX)
     }
 
-    /// What the user said last: its texts, a line each.
+    /// The texts of the user's last message, one a line.
     #[must_use]
     pub fn last_words(&self) -> String {
         let said = self.history.iter().rev().find_map(|entry| match entry {
@@ -65,7 +64,7 @@ impl Prompt {
         said.unwrap_or_default().join("\n")
     }
 
-    /// The results that the conversation ends with, oldest first.
+    /// The results at the end of the conversation, oldest first.
     #[must_use]
     pub fn last_results(&self) -> Vec<&ToolResult> {
         let results = self.history.iter().rev().map_while(|entry| match entry {
@@ -85,59 +84,58 @@ impl Prompt {
 /// How a model should answer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ModelSettings {
-    /// What holds for the whole conversation.
+    /// Instructions for the whole conversation.
     pub instructions: Option<String>,
-    /// How hard it should think, in the provider's words.
+    /// The reasoning effort, in the provider's words.
     pub effort: Option<ReasoningEffort>,
-    /// How much of its thoughts the user sees.
+    /// How much of the reasoning the user sees.
     pub summary: Option<ReasoningSummary>,
     /// The provider's service tier.
     pub service_tier: Option<String>,
-    /// A JSON schema that the answer's text has to meet.
+    /// A JSON schema for the answer's text.
     pub output_schema: Option<Value>,
-    /// The most tokens that the user lets an answer take.
+    /// The user's limit of an answer, in tokens.
     pub wanted_output: Option<u32>,
-    /// The same for interfaces that want a bound; what the model writes where the user has none.
+    /// The limit for interfaces that require one; the model's own limit if the user sets none.
     pub output: Option<u32>,
-    /// Whether the model is to make one call at a time.
+    /// Whether the model makes one call at a time.
     pub one_call: bool,
 }
 
 /// A tool on offer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ToolSpec {
-    /// Its name for the model: 1 to 64 of `a-z A-Z 0-9 _ -`.
+    /// The name for the model: 1 to 64 of `a-z A-Z 0-9 _ -`.
     pub name: String,
-    /// What it does.
+    /// The description for the model.
     pub description: String,
-    /// A JSON schema of its arguments, which are an object.
+    /// A JSON schema of the arguments, which are an object.
     pub parameters: Value,
 }
 
 /// One piece of a conversation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
-    /// The user said this.
+    /// A message of the user.
     User(Vec<Content>),
-    /// Who runs the conversation said this, between the others.
+    /// A message of the developer, between the others.
     Developer(String),
-    /// The model said this.
+    /// A message of the model.
     Assistant(AssistantMessage),
-    /// The model thought this, in an answer of the same turn, or in one that called tools.
+    /// A thought of the model, in this turn or in an answer that called tools.
     Reasoning(Reasoning),
-    /// The model wanted this. Calls that follow each other were wanted together; each has its result behind it, after
-    /// other calls or not.
+    /// A tool call. Consecutive calls were requested together; each has its result later in the conversation.
     Call(ToolCall),
-    /// This came of a call.
+    /// The result of a call.
     Result(ToolResult),
 }
 
 /// A message of the model.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AssistantMessage {
-    /// What it says.
+    /// The text.
     pub text: String,
-    /// Which part of the answer it is, where the provider says so. It goes back to the model with the text.
+    /// The part of the answer, if the provider names one. It goes back to the model with the text.
     pub phase: Option<MessagePhase>,
 }
 
@@ -154,7 +152,6 @@ impl From<&str> for AssistantMessage {
 }
 
 impl Entry {
-    /// Bytes of its texts.
     fn text_bytes(&self) -> usize {
         let of = |content: &[Content]| content.iter().filter_map(Content::as_text).map(str::len).sum();
         match self {
@@ -168,17 +165,17 @@ impl Entry {
     }
 }
 
-/// A piece of what the user said, or of what came of a call.
+/// A piece of a user's message or of a result.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// A text.
     Text(String),
-    /// A picture.
+    /// An image.
     Image(Image),
 }
 
 impl Content {
-    /// The text, where it is one.
+    /// The text; `None` for an image.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -188,12 +185,12 @@ impl Content {
     }
 }
 
-/// A picture.
+/// An image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Image {
-    /// Where it is: `https:`, as the client sent it.
+    /// An `https:` address, as the client sent it.
     Url(String),
-    /// Itself.
+    /// The image itself.
     Data {
         /// Such as `image/png`.
         media_type: String,
@@ -203,7 +200,7 @@ pub enum Image {
 }
 
 impl Image {
-    /// Its address; a `data:` URL (RFC 2397) where it is the picture itself.
+    /// The address; a `data:` URL (RFC 2397) for inline data.
     pub(crate) fn url(&self) -> String {
         match self {
             Self::Url(url) => url.clone(),
@@ -212,44 +209,44 @@ impl Image {
     }
 }
 
-/// What a model thought.
+/// A model's reasoning.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reasoning {
-    /// Parts of a summary.
+    /// Parts of the summary.
     pub summary: Vec<String>,
-    /// Parts of the thoughts themselves, where the provider shows them.
+    /// Parts of the reasoning itself, if the provider shows it.
     pub content: Vec<String>,
-    /// The same in the provider's own form, sealed or signed: it is sent back as it came. None: it is not sent back.
+    /// The same in the provider's own form, sealed or signed, to send back unchanged. `None`: not sent back.
     pub own_form: Option<Value>,
 }
 
 /// A tool call that the model wants.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ToolCall {
-    /// The provider's name for this call. Its result bears it, too.
+    /// The provider's id of this call, which its result repeats.
     pub id: String,
-    /// What is called.
+    /// The tool.
     pub callee: Callee,
-    /// The arguments as the model wrote them: JSON, or what it took for JSON.
+    /// The arguments as the model wrote them; usually JSON.
     pub arguments: String,
-    /// Members that only the provider knows, such as signatures. They go back as they came.
+    /// Members that only the provider knows, such as signatures. They go back unchanged.
     pub more: Map<String, Value>,
 }
 
 impl ToolCall {
-    /// A call of which the provider says nothing else.
+    /// A call without members of the provider's own.
     #[must_use]
     pub fn new(id: impl Into<String>, callee: Callee, arguments: impl Into<String>) -> Self {
         Self { id: id.into(), callee, arguments: arguments.into(), more: Map::new() }
     }
 }
 
-/// What a call calls.
+/// The target of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Callee {
-    /// The tool that was on offer by this name.
+    /// The tool offered under this name.
     Offered(String),
-    /// A helper's tool, named as its helper names it.
+    /// A helper's tool, by the helper's own name for it.
     Helper {
         /// The helper.
         server: String,
@@ -259,7 +256,7 @@ pub enum Callee {
 }
 
 impl Callee {
-    /// The name by which a model knows it.
+    /// The model's name for the tool.
     #[must_use]
     pub fn name(&self) -> String {
         match self {
@@ -269,25 +266,25 @@ impl Callee {
     }
 }
 
-/// What came of a tool call.
+/// The result of a tool call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ToolResult {
-    /// The call's.
+    /// The call's id.
     pub id: String,
-    /// What the model reads.
+    /// The content for the model.
     pub content: Vec<Content>,
-    /// Whether the tool said that it failed, or could not be called.
+    /// Whether the tool reported a failure, or could not be called.
     pub failed: bool,
 }
 
 impl ToolResult {
-    /// A text.
+    /// A result of one text.
     #[must_use]
     pub fn text(id: impl Into<String>, text: impl Into<String>, failed: bool) -> Self {
         Self { id: id.into(), content: vec![Content::Text(text.into())], failed }
     }
 
-    /// All of its texts, a line each.
+    /// All texts, one a line.
     #[must_use]
     pub fn texts(&self) -> String {
         let texts: Vec<&str> = self.content.iter().filter_map(Content::as_text).collect();

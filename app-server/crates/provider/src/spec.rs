@@ -1,4 +1,4 @@
-//! What is configured about one provider that is reached over HTTP, and those that are known without a word of it.
+//! The settings of one provider over HTTP, and the built-in ones.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,45 +8,45 @@ use skein_base::masks::{Secrets, shown_url};
 
 use crate::policy;
 
-/// A provider as the configuration describes it (`[model_providers.NAME]`).
+/// A provider of the settings (`[model_providers.NAME]`).
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProviderSpec {
-    /// The key in the configuration, which `model_provider` takes.
+    /// The key in the settings, which `model_provider` takes.
     pub id: String,
-    /// Its name for people.
+    /// The display name.
     pub name: String,
-    /// The address that the paths of its interface follow, as `https://api.example.org/v1`.
+    /// The address before the interface's paths, such as `https://api.example.org/v1`.
     pub base_url: String,
-    /// The variable of the server's environment that has the key. None: it wants none.
+    /// The environment variable that holds the key. `None`: no key.
     pub env_key: Option<String>,
-    /// How to get one.
+    /// How to get a key.
     pub env_key_instructions: Option<String>,
-    /// The interface that it has.
+    /// The wire interface.
     pub wire_api: WireApi,
-    /// What is added to each address.
+    /// Query parameters of each request.
     pub query_params: Secrets,
     /// Headers of each request.
     pub http_headers: Secrets,
-    /// Headers by the variable of the server's environment that has their value.
+    /// Headers whose values come from environment variables.
     pub env_http_headers: BTreeMap<String, String>,
-    /// How often a request that got no answer is made again.
+    /// How often to retry a request without an answer.
     pub request_max_retries: u32,
-    /// How often an answer that broke off is asked for again.
+    /// How often to retry an answer that broke off.
     pub stream_max_retries: u32,
-    /// How long it may show no sign of life.
+    /// How long a stream may be silent.
     pub stream_idle_timeout: Duration,
-    /// The most that an answer may take, in tokens. None: what the provider allows.
+    /// The most tokens of an answer. `None`: the provider's limit.
     pub max_output_tokens: Option<u32>,
-    /// The most tools that a request may have. None: what its interface takes.
+    /// The most tools of a request. `None`: the interface's limit.
     pub max_tools: Option<u32>,
     /// Names of its models, for lists.
     pub models: Vec<String>,
-    /// Whether the settings have a word of it. Nobody asks the others for their models.
+    /// Whether the settings mention it. The model lists of the others are not fetched.
     pub named: bool,
 }
 
 impl fmt::Debug for ProviderSpec {
-    /// Without what may be secret.
+    /// Omits possible secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProviderSpec")
             .field("id", &self.id)
@@ -55,22 +55,21 @@ impl fmt::Debug for ProviderSpec {
     }
 }
 
-/// The interface of a provider.
+/// The wire interface of a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WireApi {
     /// OpenAI's Responses.
     Responses,
-    /// OpenAI's Chat Completions, which many others have, too.
+    /// OpenAI's Chat Completions, also spoken by many others.
     Chat,
     /// Anthropic's Messages.
     Anthropic,
 }
 
-/// The words of `wire_api`.
+/// The values of `wire_api`.
 pub const WIRE_APIS: &[(&str, WireApi)] =
     &[("responses", WireApi::Responses), ("chat", WireApi::Chat), ("anthropic", WireApi::Anthropic)];
 
-/// The address of OpenAI.
 pub(crate) const OPENAI: &str = "https://api.openai.com/v1";
 
 impl ProviderSpec {
@@ -97,7 +96,7 @@ impl ProviderSpec {
         }
     }
 
-    /// Those that are known without a word of them in the settings, by name.
+    /// The built-in providers, by name.
     #[must_use]
     pub fn built_in() -> BTreeMap<String, Self> {
         let known = [
@@ -120,7 +119,7 @@ impl ProviderSpec {
         known.into_iter().map(spec).collect()
     }
 
-    /// The most tools that a request may have; `None` is no bound.
+    /// The most tools of a request; `None` is no bound.
     #[must_use]
     pub fn most_tools(&self) -> Option<u32> {
         self.max_tools.or(match self.wire_api {
@@ -129,13 +128,13 @@ impl ProviderSpec {
         })
     }
 
-    /// Whether the settings give it headers, which may have its key.
+    /// Whether the settings give it headers, which may hold its key.
     #[must_use]
     pub fn has_headers(&self) -> bool {
         !self.env_http_headers.is_empty() || !self.http_headers.0.is_empty()
     }
 
-    /// Whether it is OpenAI itself, which knows words that others refuse.
+    /// Whether it is OpenAI itself, which accepts more than compatible servers.
     #[must_use]
     pub fn is_openai(&self) -> bool {
         let url = reqwest::Url::parse(&self.base_url);

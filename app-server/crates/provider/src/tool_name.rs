@@ -1,21 +1,21 @@
-//! Names of tools as models take them. Providers allow `^[a-zA-Z0-9_-]{1,64}$`; helpers and their tools are freer.
+//! Names of tools for models. Providers allow `^[a-zA-Z0-9_-]{1,64}$`; helpers' names are freer.
 
 use sha2::{Digest, Sha256};
 
-/// The longest name that every provider takes, in bytes.
+/// The longest name that every provider accepts, in bytes.
 const MOST: usize = 64;
 
-/// What stands between the parts of a name.
+/// The separator between the parts of a name.
 const BETWEEN: &str = "__";
 
-/// The name of a helper's tool, `mcp__SERVER__TOOL`. Where that would not do, it is cut or changed, and the end says which
-/// tool it is: two tools never have one name.
+/// The name of a helper's tool, `mcp__SERVER__TOOL`. A name that providers would refuse is changed and ends with a
+/// digest, so that two tools never share one.
 #[must_use]
 pub fn of_helper(server: &str, tool: &str) -> String {
     allowed(&["mcp", server, tool].join(BETWEEN), &[server, tool])
 }
 
-/// The name of a tool that the client brings, with its namespace where it has one.
+/// The name of a client's tool, with its namespace if it has one.
 #[must_use]
 pub fn of_client(namespace: Option<&str>, tool: &str) -> String {
     match namespace {
@@ -24,7 +24,7 @@ pub fn of_client(namespace: Option<&str>, tool: &str) -> String {
     }
 }
 
-/// `name` where it is allowed and says its parts without doubt, or what is left of it with a digest of the parts.
+/// `name` if it is allowed and unambiguous; else a shortened name with a digest of the parts.
 fn allowed(name: &str, parts: &[&str]) -> String {
     let taken = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let plain =

@@ -1,25 +1,24 @@
-//! The rows: a model's name, the tokens that it takes and writes, what it can, and who says so. `[models.NAME]` of the settings
-//! wins over each.
+//! A row for each model: name, window, output limit, abilities and source. `[models.NAME]` of the settings wins over
+//! each.
 
 use super::Abilities;
 
-/// What one source says of one model, or of all whose names go on with a variant.
+/// The abilities of one model and its variants, according to one source.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Row {
-    /// The beginning of the name, in lower case, without that of a maker.
+pub(crate) struct ModelRow {
+    /// The prefix of the name, in lower case, without the maker.
     pub(crate) name: &'static str,
-    /// What it can.
     pub(crate) abilities: Abilities,
-    /// Who says so, and when that was read.
+    /// The source and the day it was read.
     #[cfg_attr(not(test), expect(dead_code, reason = "for readers of the table"))]
     pub(crate) source: &'static str,
 }
 
-/// The models that the peer brings along. The window is the one it works with; what an answer takes is as LiteLLM has it.
+/// The models built into the peer. The window is the peer's; the output limit is LiteLLM's.
 const CODEX: &str = "codex 0.169.0, `codex debug models --bundled`, 2026-11-21";
-/// The largest list of models that is kept in public.
+/// The largest public list of models.
 const LITELLM: &str = "LiteLLM 1.106.0, model_prices_and_context_window.json, 2026-11-21";
-/// As LiteLLM, but for the window: the larger one that it has wants a header that nobody sends here.
+/// LiteLLM, except for the window: the larger one needs a header that Skein does not send.
 const ANTHROPIC: &str = "LiteLLM 1.106.0, without the header for long contexts, 2026-11-21";
 
 const PICTURES: bool = true;
@@ -32,12 +31,11 @@ const fn row(
     (window, output): (i64, Option<u32>),
     (images, parallel_calls): (bool, bool),
     source: &'static str,
-) -> Row {
-    Row { name, abilities: Abilities { window, output, images, parallel_calls }, source }
+) -> ModelRow {
+    ModelRow { name, abilities: Abilities { window, output, images, parallel_calls }, source }
 }
 
-/// In no order.
-pub(crate) const ROWS: &[Row] = &[
+pub(crate) const ROWS: &[ModelRow] = &[
     row("gpt-6-astra", (272_000, Some(128_000)), (PICTURES, AT_ONCE), CODEX),
     row("gpt-6.1-sol", (272_000, Some(128_000)), (PICTURES, AT_ONCE), CODEX),
     row("gpt-6-sol", (272_000, Some(128_000)), (PICTURES, AT_ONCE), CODEX),

@@ -1,5 +1,4 @@
-//! Anthropic's Messages (`POST /messages`). What the model thought is signed, and goes back to it as it came while the turn
-//! lasts.
+//! Anthropic's Messages (`POST /messages`). Reasoning is signed and goes back unchanged until the turn ends.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -15,9 +14,9 @@ mod tests;
 
 /// The interface.
 #[derive(Debug, Clone, Copy)]
-pub struct Messages;
+pub struct MessagesApi;
 
-impl WireForm for Messages {
+impl WireForm for MessagesApi {
     fn path(&self) -> &'static str {
         "messages"
     }
@@ -35,6 +34,6 @@ impl WireForm for Messages {
     }
 
     fn reader(&self, answer: Uuid) -> Box<dyn StreamReader> {
-        Box::new(stream::Reader::new(answer))
+        Box::new(stream::MessagesReader::new(answer))
     }
 }

@@ -1,41 +1,40 @@
-//! What is asked, as Messages wants it: turns of the user and of the model, one after the other, each of blocks. Pure.
+//! Builds a request of Messages: alternating turns of user and model, each a list of blocks. Pure.
 
 use serde_json::{Map, Value, json};
 use skein_protocol::settings::ReasoningSummary;
 
+use crate::http::form::without_nulls;
 use crate::http::ids::Ids;
-use crate::http::talk::{
-    Came, NOTHING, Part, Step, arguments, in_turns, steps, with_more, with_pictures_behind,
+use crate::http::steps::{
+    CallOutcome, ModelPart, NOTHING, PromptStep, arguments, in_turns, steps, with_more, with_pictures_behind,
 };
 use crate::policy;
 use crate::spec::ProviderSpec;
 use crate::{Content, Image, Prompt, ToolChoice, ToolSpec};
 
-/// The least that a model can be told to think, in tokens.
+/// The smallest thinking budget, in tokens.
 const LEAST_BUDGET: u32 = 1024;
-/// Up to here the model's provider is to remember the conversation.
+/// The cache type: the provider caches the conversation up to here.
 const REMEMBERED: &str = "ephemeral";
 
-/// The ids that it takes.
 const IDS: Ids = Ids::Plain(64);
 
-/// How a model is told to think.
+/// How a model takes its thinking effort.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Thinking {
-    /// It cannot.
+    /// Not at all.
     Never,
-    /// By so many tokens.
+    /// As a number of tokens.
     Budget,
-    /// By a word for the effort.
+    /// As a word.
     Effort,
 }
 
-/// The body of a request.
 pub(crate) fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
     let settings = &prompt.settings;
     let most = settings.wanted_output.or(spec.max_output_tokens).or(settings.output);
     let most = most.unwrap_or(policy::ANTHROPIC_OUTPUT_TOKENS);
-    let steps = with_pictures_behind(steps(&prompt.history), Came::failed);
+    let steps = with_pictures_behind(steps(&prompt.history), CallOutcome::failed);
     let (first, steps) = in_turns(settings.instructions.as_deref(), steps);
     let system = system(&first);
     let mut messages = messages(&steps);
@@ -46,28 +45,22 @@ pub(crate) fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
     {
         tool["cache_control"] = json!({ "type": REMEMBERED });
     }
-    let mut body = Map::new();
-    let mut put = |key: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            body.insert(key.to_owned(), value);
-        }
-    };
-    let thinking = thinking(prompt, most, &messages);
-    put("model", Some(json!(prompt.model)));
-    put("max_tokens", Some(json!(most)));
-    put("stream", Some(json!(true)));
-    put("output_config", output_config(prompt));
-    put("thinking", thinking);
-    put("service_tier", settings.service_tier.as_ref().map(|tier| json!(tier)));
-    put("system", (!system.is_empty()).then(|| json!(system)));
-    put("tools", (!tools.is_empty()).then(|| json!(tools)));
     let forbidden = !tools.is_empty() && prompt.tool_choice == ToolChoice::None;
-    put("tool_choice", forbidden.then(|| json!({ "type": "none" })));
-    put("messages", Some(json!(messages)));
-    Value::Object(body)
+    without_nulls(json!({
+        "model": prompt.model,
+        "max_tokens": most,
+        "stream": true,
+        "output_config": output_config(prompt),
+        "thinking": thinking(prompt, most, &messages),
+        "service_tier": settings.service_tier,
+        "system": (!system.is_empty()).then_some(system),
+        "tools": (!tools.is_empty()).then_some(tools),
+        "tool_choice": forbidden.then(|| json!({ "type": "none" })),
+        "messages": messages,
+    }))
 }
 
-/// What holds for the whole conversation. Its end is a mark: tools and this stay the same from answer to answer.
+/// The system blocks, with a cache breakpoint at the end: tools and instructions stay the same between answers.
 fn system(first: &[&str]) -> Vec<Value> {
     let mut blocks: Vec<Value> = first.iter().map(|text| text_block(text)).collect();
     if let Some(block) = blocks.last_mut() {
@@ -84,18 +77,20 @@ fn text_block(text: &str) -> Value {
     json!({ "type": "text", "text": text })
 }
 
-fn messages(steps: &[Step<'_>]) -> Vec<Value> {
+fn messages(steps: &[PromptStep<'_>]) -> Vec<Value> {
     let mut turns: Vec<(&'static str, Vec<Value>)> = Vec::new();
     for step in steps {
         let (role, blocks) = match step {
-            Step::User(content) => ("user", content.iter().filter_map(|content| block(content)).collect()),
-            // None is left: there is no role for it between the others.
-            Step::Developer(text) => ("user", vec![text_block(text)]),
-            Step::Model(said) => ("assistant", said.iter().filter_map(part).collect()),
-            Step::Results(came) => ("user", came.iter().map(result).collect()),
+            PromptStep::User(content) => {
+                ("user", content.iter().filter_map(|content| block(content)).collect())
+            }
+            // `in_turns` leaves none; there is no role for it between the others.
+            PromptStep::Developer(text) => ("user", vec![text_block(text)]),
+            PromptStep::Model(parts) => ("assistant", parts.iter().filter_map(part).collect()),
+            PromptStep::Results(outcome) => ("user", outcome.iter().map(result).collect()),
         };
         match turns.last_mut() {
-            // Turns of nothing are refused, and would part those beside them.
+            // Empty turns are refused and would separate their neighbours.
             _ if blocks.is_empty() => {}
             Some((last, there)) if *last == role => there.extend(blocks),
             _ => turns.push((role, blocks)),
@@ -104,7 +99,7 @@ fn messages(steps: &[Step<'_>]) -> Vec<Value> {
     turns.into_iter().map(|(role, content)| json!({ "role": role, "content": content })).collect()
 }
 
-/// Marks the ends of the last two turns of the user: what was asked before is found there, and the next answer finds this.
+/// Sets cache breakpoints at the ends of the user's last two turns: one for this request, one for the next.
 fn mark(messages: &mut [Value]) {
     let users = messages.iter_mut().rev().filter(|message| message["role"] == "user").take(2);
     for message in users {
@@ -115,15 +110,15 @@ fn mark(messages: &mut [Value]) {
     }
 }
 
-fn part(part: &Part<'_>) -> Option<Value> {
+fn part(part: &ModelPart<'_>) -> Option<Value> {
     match part {
-        Part::Text(message) => (!message.text.trim().is_empty()).then(|| text_block(&message.text)),
-        Part::Thought(thought) => {
+        ModelPart::Text(message) => (!message.text.trim().is_empty()).then(|| text_block(&message.text)),
+        ModelPart::Thought(thought) => {
             let own = thought.own_form.as_ref();
-            // Of another provider it would be something else.
+            // A thought of another provider is not sent.
             own.filter(|own| own["type"] == "thinking" || own["type"] == "redacted_thinking").cloned()
         }
-        Part::Call(call) => Some(with_more(
+        ModelPart::Call(call) => Some(with_more(
             json!({
                 "type": "tool_use",
                 "id": IDS.own(&call.id),
@@ -135,18 +130,22 @@ fn part(part: &Part<'_>) -> Option<Value> {
     }
 }
 
-/// Of a call that failed texts are taken, and at least one; its pictures stand behind.
-fn result(came: &Came<'_>) -> Value {
-    let failed = came.failed();
-    let taken = came.content().iter().filter(|content| !failed || content.as_text().is_some());
+/// A failed call takes texts only, and at least one; its images follow.
+fn result(outcome: &CallOutcome<'_>) -> Value {
+    let failed = outcome.failed();
+    let taken = outcome.content().iter().filter(|content| !failed || content.as_text().is_some());
     let mut content: Vec<Value> = taken.filter_map(block).collect();
     if failed && content.is_empty() {
-        content.push(text_block(if matches!(came, Came::Nothing(_)) { NOTHING } else { "The call failed." }));
+        content.push(text_block(if matches!(outcome, CallOutcome::Nothing(_)) {
+            NOTHING
+        } else {
+            "The call failed."
+        }));
     }
-    json!({ "type": "tool_result", "tool_use_id": IDS.own(came.id()), "content": content, "is_error": failed })
+    json!({ "type": "tool_result", "tool_use_id": IDS.own(outcome.id()), "content": content, "is_error": failed })
 }
 
-/// Blocks of nothing are refused.
+/// Empty blocks are refused.
 fn block(content: &Content) -> Option<Value> {
     match content {
         Content::Text(text) => (!text.trim().is_empty()).then(|| text_block(text)),
@@ -169,7 +168,7 @@ fn output_config(prompt: &Prompt) -> Option<Value> {
     let mut config = Map::new();
     let effort = prompt.settings.effort.as_deref().filter(|effort| !is_none(effort));
     if let (Some(effort), Thinking::Effort) = (effort, manner(&prompt.model)) {
-        // The least that there is a word for.
+        // The smallest effort that has a word.
         let effort = if effort == "minimal" { "low" } else { effort };
         config.insert("effort".to_owned(), json!(effort));
     }
@@ -179,7 +178,7 @@ fn output_config(prompt: &Prompt) -> Option<Value> {
     (!config.is_empty()).then_some(Value::Object(config))
 }
 
-/// Nobody thinks unless there is a word about how hard.
+/// Without an effort there is no thinking.
 fn thinking(prompt: &Prompt, most: u32, messages: &[Value]) -> Option<Value> {
     let settings = &prompt.settings;
     let effort = settings.effort.as_deref()?;
@@ -199,7 +198,7 @@ fn thinking(prompt: &Prompt, most: u32, messages: &[Value]) -> Option<Value> {
                 "high" => 16_384,
                 _ => 24_576,
             };
-            // It counts among the tokens of the answer, of which some have to be left.
+            // The budget counts towards the answer's tokens; leave some for the text.
             let budget = wanted.min(most / 2);
             (budget >= LEAST_BUDGET).then(|| json!({ "type": "enabled", "budget_tokens": budget }))
         }
@@ -210,8 +209,8 @@ fn is_none(effort: &str) -> bool {
     effort == "none"
 }
 
-/// The models that want a number are known by their names, and are no more to come. A model that is not known is one of those
-/// to come: it is told only how hard the user wants it to think, if at all.
+/// Older models, which take a number, are known by name. Any other model takes the user's effort as a word, if at
+/// all.
 fn manner(model: &str) -> Thinking {
     let has = |names: &[&str]| names.iter().any(|name| model.contains(name));
     let fourth = ["opus-4", "sonnet-4", "haiku-4"].iter().find_map(|name| Some(model.split_once(name)?.1));
@@ -223,15 +222,15 @@ fn manner(model: &str) -> Thinking {
     }
 }
 
-/// What a version goes on with: `-5-20250929` is 5; nothing, or only a date behind any sign, is 0.
+/// The minor version at the start: `-5-20250929` is 5; nothing, or only a date, is 0.
 fn minor(rest: &str) -> u32 {
     let rest = rest.strip_prefix(['-', '.']).unwrap_or_default();
     let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
     rest.get(..end).filter(|digits| digits.len() < 3).and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
-/// Whether the conversation ends with results of calls that the model did not think before, as far as is known: it cannot
-/// be told to think then.
+/// Whether the conversation ends with results of calls without a known thought before them. The provider refuses
+/// thinking then.
 fn calls_without_thoughts(messages: &[Value]) -> bool {
     let [.., model, user] = messages else { return false };
     let kind = |block: &Value, kind: &str| block["type"] == kind;

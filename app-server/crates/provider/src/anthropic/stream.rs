@@ -1,37 +1,34 @@
-//! What an answer of Messages says, event by event. Pure.
+//! Reads the stream of an answer of Messages. Pure.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::http::form::{Flow, Stopped, StreamReader, Wrong, call_id, count, more, some_text, text};
-use crate::http::said::Said;
+use crate::http::form::{Flow, Stopped, StreamError, StreamReader, call_id, count, more, some_text, text};
+use crate::http::report::ErrorReport;
 use crate::policy;
 use crate::{Callee, ModelEvent, Reasoning, Thoughts, ToolCall, Usage};
 
-/// Members of a call that are not its server's own.
+/// Members of a call that the interface defines.
 const CALL: [&str; 4] = ["type", "id", "name", "input"];
 
-/// Reads one answer.
 #[derive(Debug)]
-pub(crate) struct Reader {
-    /// The answer, for calls without an id.
+pub(crate) struct MessagesReader {
+    /// The answer's id, for calls without one.
     answer: Uuid,
-    /// Blocks that are coming, by their number.
+    /// Open blocks, by number.
     blocks: BTreeMap<i64, Block>,
-    /// Bytes of thoughts and calls that came, which are held back until they are whole.
-    held: usize,
-    /// Calls so far.
+    /// Bytes of thoughts and calls held back until they are complete.
+    buffered: usize,
     calls: usize,
-    /// Whether any block has come.
     begun: bool,
     usage: Usage,
-    /// The reason of the end has come.
+    /// Whether the finish reason has arrived.
     finished: bool,
 }
 
-/// A block that comes in pieces.
+/// A block in pieces.
 #[derive(Debug)]
 enum Block {
     Text,
@@ -39,7 +36,7 @@ enum Block {
         text: String,
         signature: String,
     },
-    /// A thought that nobody but its provider can read.
+    /// A thought that only its provider can read.
     Sealed(Value),
     Call {
         id: Option<String>,
@@ -48,13 +45,13 @@ enum Block {
         arguments: String,
         more: Map<String, Value>,
     },
-    /// Of a kind that we do not ask for.
+    /// A kind that Skein does not request.
     Other,
 }
 
-impl StreamReader for Reader {
-    fn hear(&mut self, data: &str, out: &mut Vec<ModelEvent>) -> Result<Flow, Wrong> {
-        let event: Value = serde_json::from_str(data).map_err(|_| Wrong::garbage(data))?;
+impl StreamReader for MessagesReader {
+    fn read_event(&mut self, data: &str, out: &mut Vec<ModelEvent>) -> Result<Flow, StreamError> {
+        let event: Value = serde_json::from_str(data).map_err(|_| StreamError::garbage(data))?;
         match text(&event, "type").unwrap_or_default() {
             "message_start" => self.count(&event["message"]["usage"]),
             "content_block_start" => self.begin(&event, out)?,
@@ -66,12 +63,12 @@ impl StreamReader for Reader {
             }
             "message_stop" => {
                 self.last_word(&event["message"], out)?;
-                return if self.cut(out)? { Ok(Flow::Over) } else { Err(Wrong::Cut) };
+                return if self.cut(out)? { Ok(Flow::Over) } else { Err(StreamError::Cut) };
             }
-            "error" => return Err(Wrong::Said(Said::of(&event))),
-            "" => match Said::in_place_of_answer(&event) {
-                Some(said) => return Err(Wrong::Said(said)),
-                None if !event.is_object() => return Err(Wrong::garbage(data)),
+            "error" => return Err(StreamError::Reported(ErrorReport::of(&event))),
+            "" => match ErrorReport::in_place_of_answer(&event) {
+                Some(report) => return Err(StreamError::Reported(report)),
+                None if !event.is_object() => return Err(StreamError::garbage(data)),
                 None => {}
             },
             _ => {}
@@ -79,9 +76,9 @@ impl StreamReader for Reader {
         Ok(Flow::On)
     }
 
-    fn cut(&mut self, out: &mut Vec<ModelEvent>) -> Result<bool, Wrong> {
+    fn cut(&mut self, out: &mut Vec<ModelEvent>) -> Result<bool, StreamError> {
         if self.finished {
-            // Servers that leave out the ends of blocks have given the reason of the whole answer's.
+            // Some servers leave out the block ends and send only the finish reason.
             while let Some(index) = self.blocks.keys().next().copied() {
                 self.end(index, out);
             }
@@ -94,24 +91,23 @@ impl StreamReader for Reader {
         self.finished
     }
 
-    fn whole(&mut self, body: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+    fn whole(&mut self, body: &Value, out: &mut Vec<ModelEvent>) -> Result<(), StreamError> {
         if !body["content"].is_array() {
-            return Err(Wrong::garbage(&body.to_string()));
+            return Err(StreamError::garbage(&body.to_string()));
         }
         self.last_word(body, out)?;
-        // It cannot have broken off.
+        // A whole body cannot have broken off.
         self.finished = true;
         self.cut(out).map(|_| ())
     }
 }
 
-impl Reader {
-    /// Of the answer that is to come.
+impl MessagesReader {
     pub(crate) fn new(answer: Uuid) -> Self {
         Self {
             answer,
             blocks: BTreeMap::new(),
-            held: 0,
+            buffered: 0,
             calls: 0,
             begun: false,
             usage: Usage::default(),
@@ -119,9 +115,9 @@ impl Reader {
         }
     }
 
-    /// Takes a message that is whole, from servers that say it at the end: all of it where no piece came, else the text that
-    /// it ends with, which holds whatever the pieces said.
-    fn last_word(&mut self, message: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+    /// Takes a whole message, which some servers send at the end. Without earlier pieces everything counts, otherwise
+    /// only its final text.
+    fn last_word(&mut self, message: &Value, out: &mut Vec<ModelEvent>) -> Result<(), StreamError> {
         let blocks: &[Value] = message["content"].as_array().map_or(&[], Vec::as_slice);
         if self.begun {
             let last = blocks.iter().rposition(|block| block["type"] != "text").map_or(0, |other| other + 1);
@@ -139,7 +135,7 @@ impl Reader {
         self.finish(text(message, "stop_reason"), out)
     }
 
-    fn begin(&mut self, event: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+    fn begin(&mut self, event: &Value, out: &mut Vec<ModelEvent>) -> Result<(), StreamError> {
         self.begun = true;
         let content = &event["content_block"];
         let block = match text(content, "type").unwrap_or_default() {
@@ -157,11 +153,11 @@ impl Reader {
         };
         let index = event["index"].as_i64().unwrap_or(0);
         self.blocks.insert(index, block);
-        self.held += content.to_string().len();
-        if self.blocks.len() > policy::MODEL_OPEN_ITEMS || self.held > policy::MODEL_ANSWER_BYTES {
-            return Err(Wrong::TooLong);
+        self.buffered += content.to_string().len();
+        if self.blocks.len() > policy::MODEL_OPEN_ITEMS || self.buffered > policy::MODEL_ANSWER_BYTES {
+            return Err(StreamError::TooLong);
         }
-        // A block may begin with a piece of it.
+        // A block may begin with a piece.
         for (key, kind) in
             [("text", "text_delta"), ("thinking", "thinking_delta"), ("signature", "signature_delta")]
         {
@@ -172,10 +168,10 @@ impl Reader {
         Ok(())
     }
 
-    fn delta(&mut self, event: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+    fn delta(&mut self, event: &Value, out: &mut Vec<ModelEvent>) -> Result<(), StreamError> {
         let delta = &event["delta"];
         let piece = |key: &str| text(delta, key).unwrap_or_default();
-        self.held += match self.blocks.get_mut(&event["index"].as_i64().unwrap_or(0)) {
+        self.buffered += match self.blocks.get_mut(&event["index"].as_i64().unwrap_or(0)) {
             Some(Block::Text) => {
                 let piece = piece("text");
                 if !piece.is_empty() {
@@ -198,14 +194,14 @@ impl Reader {
             }
             Some(Block::Sealed(_) | Block::Other) | None => 0,
         };
-        if self.held > policy::MODEL_ANSWER_BYTES { Err(Wrong::TooLong) } else { Ok(()) }
+        if self.buffered > policy::MODEL_ANSWER_BYTES { Err(StreamError::TooLong) } else { Ok(()) }
     }
 
     fn end(&mut self, index: i64, out: &mut Vec<ModelEvent>) {
         match self.blocks.remove(&index) {
             Some(Block::Thought { text, signature }) => {
                 let own_form = json!({ "type": "thinking", "thinking": text, "signature": signature });
-                // Without a signature it would be refused.
+                // An unsigned thought would be refused.
                 let own_form = (!signature.is_empty()).then_some(own_form);
                 let summary = Some(text).filter(|text| !text.is_empty()).into_iter().collect();
                 out.push(ModelEvent::Reasoning(Reasoning { summary, content: Vec::new(), own_form }));
@@ -216,7 +212,7 @@ impl Reader {
             Some(Block::Call { id, name, input, arguments, more }) => {
                 let id = id.unwrap_or_else(|| call_id(self.answer, self.calls));
                 self.calls += 1;
-                // Servers that send a call whole have it in the beginning of its block.
+                // Servers that send a call whole put the arguments into the block's start.
                 let arguments = match arguments.trim().is_empty() {
                     true if input.is_object() => input.to_string(),
                     true => "{}".to_owned(),
@@ -233,7 +229,7 @@ impl Reader {
         }
     }
 
-    fn finish(&mut self, reason: Option<&str>, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+    fn finish(&mut self, reason: Option<&str>, out: &mut Vec<ModelEvent>) -> Result<(), StreamError> {
         let why = match reason {
             None => return Ok(()),
             Some("max_tokens") => Stopped::Length,
@@ -245,17 +241,17 @@ impl Reader {
             }
         };
         self.give_usage(out);
-        Err(Wrong::Stopped(why))
+        Err(StreamError::Stopped(why))
     }
 
-    /// Takes what the answer has cost so far. Later counts replace earlier ones, where they are there.
+    /// Updates the usage so far; later counts replace earlier ones.
     fn count(&mut self, usage: &Value) {
         let take = |field: &mut i64, pointer: &str| {
             if usage.pointer(pointer).is_some_and(Value::is_i64) {
                 *field = count(usage, pointer);
             }
         };
-        // Here the three are apart, and `give_usage` adds them up.
+        // This interface counts the three apart; `give_usage` adds them up.
         take(&mut self.usage.input, "/input_tokens");
         take(&mut self.usage.cached_input, "/cache_read_input_tokens");
         take(&mut self.usage.cache_write_input, "/cache_creation_input_tokens");

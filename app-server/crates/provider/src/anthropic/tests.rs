@@ -1,12 +1,12 @@
 use serde_json::{Value, json};
 use skein_protocol::settings::ReasoningSummary;
 
-use super::Messages;
+use super::MessagesApi;
 use super::request::body;
-use crate::http::about::About;
-use crate::http::fault::Fault;
-use crate::http::form::{Stopped, Wrong};
-use crate::http::tests::{call, heard, heard_data, prompt, says_the_same_in_pieces, text};
+use crate::http::error::ModelError;
+use crate::http::form::{Stopped, StreamError};
+use crate::http::kind::ErrorKind;
+use crate::http::tests::{call, prompt, read, read_data, says_the_same_in_pieces, text};
 use crate::spec::{ProviderSpec, WireApi};
 use crate::{Content, Entry, Image, ModelEvent, Prompt, Reasoning, Thoughts, ToolResult, Usage};
 
@@ -101,7 +101,7 @@ fn turns_follow_each_other_whatever_the_history_has() {
 
 #[test]
 fn thoughts_come_signed_or_sealed() {
-    let (events, result) = heard(&Messages, THOUGHT);
+    let (events, result) = read(&MessagesApi, THOUGHT);
     let thinking =
         |text: &str| ModelEvent::ReasoningDelta { of: Thoughts::Summary, part: 0, text: text.to_owned() };
     let own = json!({ "type": "thinking", "thinking": "A greeting", "signature": "c2lnbmVk" });
@@ -126,7 +126,7 @@ fn thoughts_come_signed_or_sealed() {
 
 #[test]
 fn calls_in_pieces_are_put_together_and_each_has_an_id() {
-    let (events, result) = heard(&Messages, CALLS);
+    let (events, result) = read(&MessagesApi, CALLS);
     assert_eq!(
         events,
         [
@@ -141,8 +141,8 @@ fn calls_in_pieces_are_put_together_and_each_has_an_id() {
 
 #[test]
 fn the_pieces_of_a_stream_do_not_matter() {
-    says_the_same_in_pieces(&Messages, THOUGHT);
-    says_the_same_in_pieces(&Messages, CALLS);
+    says_the_same_in_pieces(&MessagesApi, THOUGHT);
+    says_the_same_in_pieces(&MessagesApi, CALLS);
 }
 
 #[test]
@@ -155,21 +155,26 @@ fn an_end_that_is_none_says_why() {
         ("model_context_window_exceeded", Stopped::Context),
     ] {
         assert_eq!(
-            heard_data(&Messages, &[stop(reason)]),
-            (counted.clone(), Err(Fault::Wrong(Wrong::Stopped(why))))
+            read_data(&MessagesApi, &[stop(reason)]),
+            (counted.clone(), Err(ModelError::Stream(StreamError::Stopped(why))))
         );
     }
-    assert_eq!(heard_data(&Messages, &[stop("end_turn")]), (counted, Ok(())), "without its last word");
-    for (kind, about) in
-        [("overloaded_error", About::Load), ("api_error", About::Server), ("rate_limit_error", About::Rate)]
-    {
+    assert_eq!(read_data(&MessagesApi, &[stop("end_turn")]), (counted, Ok(())), "without its last word");
+    for (kind, about) in [
+        ("overloaded_error", ErrorKind::Load),
+        ("api_error", ErrorKind::Server),
+        ("rate_limit_error", ErrorKind::Rate),
+    ] {
         let event = json!({ "type": "error", "error": { "type": kind, "message": "x" } });
-        let (_, result) = heard_data(&Messages, &[event]);
-        let Err(Fault::Wrong(Wrong::Said(said))) = result else { panic!("{result:?}") };
-        assert_eq!(said.about(), about);
+        let (_, result) = read_data(&MessagesApi, &[event]);
+        let Err(ModelError::Stream(StreamError::Reported(report))) = result else { panic!("{result:?}") };
+        assert_eq!(report.about(), about);
     }
-    assert_eq!(heard(&Messages, "event: ping\ndata: {\"type\":\"ping\"}\n\n").1, Err(Fault::Cut));
-    assert_eq!(heard(&Messages, "data: {\n\n").1, Err(Fault::Wrong(Wrong::Garbage("{".to_owned()))));
+    assert_eq!(read(&MessagesApi, "event: ping\ndata: {\"type\":\"ping\"}\n\n").1, Err(ModelError::Cut));
+    assert_eq!(
+        read(&MessagesApi, "data: {\n\n").1,
+        Err(ModelError::Stream(StreamError::Garbage("{".to_owned())))
+    );
 }
 
 #[test]
@@ -186,11 +191,11 @@ fn a_message_that_is_said_whole_at_the_end_is_the_last_word() {
     let stop = json!({ "type": "message_stop", "message": message });
     let called = ModelEvent::ToolCall(call("a", "look", "{\"at\":\"sky\"}"));
     let counted = ModelEvent::Usage(Usage { input: 1, output: 2, ..Usage::default() });
-    let (events, result) = heard_data(&Messages, std::slice::from_ref(&stop));
+    let (events, result) = read_data(&MessagesApi, std::slice::from_ref(&stop));
     assert_eq!((events, result), (vec![text("I look."), called, text("So."), counted], Ok(())));
     let piece = json!({ "type": "content_block_start", "index": 0, "content_block": { "type": "text", "text": "Sou" } });
     let reason = json!({ "type": "message_delta", "delta": { "stop_reason": "end_turn" } });
-    let (events, result) = heard_data(&Messages, &[piece, reason, stop]);
+    let (events, result) = read_data(&MessagesApi, &[piece, reason, stop]);
     assert_eq!((events, result), (vec![text("Sou"), ModelEvent::Message("So.".into())], Ok(())));
 }
 
@@ -200,26 +205,26 @@ fn a_last_word_without_a_reason_is_a_cut() {
         "content_block": { "type": "tool_use", "id": "a", "name": "look", "input": {} } });
     let reason = json!({ "type": "message_delta", "delta": { "stop_reason": "tool_use" } });
     let stop = json!({ "type": "message_stop" });
-    assert_eq!(heard_data(&Messages, &[begun.clone(), stop.clone()]), (vec![], Err(Fault::Cut)));
-    assert_eq!(heard_data(&Messages, &[begun.clone(), reason.clone()]).0.len(), 1, "no end of its block");
+    assert_eq!(read_data(&MessagesApi, &[begun.clone(), stop.clone()]), (vec![], Err(ModelError::Cut)));
+    assert_eq!(read_data(&MessagesApi, &[begun.clone(), reason.clone()]).0.len(), 1, "no end of its block");
     let whole = vec![ModelEvent::ToolCall(call("a", "look", "{}"))];
-    assert_eq!(heard_data(&Messages, &[begun, reason, stop]), (whole, Ok(())));
+    assert_eq!(read_data(&MessagesApi, &[begun, reason, stop]), (whole, Ok(())));
 }
 
 #[test]
 fn results_of_calls_that_failed_are_texts_and_their_pictures_stand_behind() {
     let mut prompt = prompt("claude-opus-5", signed());
     let shown = Content::Image(Image::Url("https://example.org/b.png".to_owned()));
-    let came = |id: &str, content: Vec<Content>, failed: bool| {
+    let outcome = |id: &str, content: Vec<Content>, failed: bool| {
         Entry::Result(ToolResult { id: id.to_owned(), content, failed })
     };
     prompt.history = vec![
         Entry::Call(call("1", "look", "{}")),
         Entry::Call(call("2", "look", "{}")),
         Entry::Call(call("3", "look", "{}")),
-        came("1", vec![shown.clone()], true),
-        came("2", vec![shown], false),
-        came("3", vec![Content::Text(" ".to_owned())], true),
+        outcome("1", vec![shown.clone()], true),
+        outcome("2", vec![shown], false),
+        outcome("3", vec![Content::Text(" ".to_owned())], true),
         Entry::User(vec![Content::Text("And now?".to_owned())]),
     ];
     let body = body(&prompt, &spec());

@@ -1,25 +1,24 @@
-//! What the interfaces of providers have in common for the transport: a request is built, and a stream is read, each without
-//! I/O.
+//! The parts that all wire interfaces share: each builds requests and reads streams without I/O.
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::said::Said;
+use super::report::ErrorReport;
 use crate::policy;
 use crate::spec::ProviderSpec;
 use crate::{ModelEvent, Prompt};
 
-/// An interface that models are asked by.
+/// A wire interface of model providers.
 pub trait WireForm: Send + Sync {
     /// The path below the base address.
     fn path(&self) -> &'static str;
 
-    /// The header that has the key; a bearer token (RFC 6750) where the interface says nothing else.
+    /// The header for the key; a bearer token (RFC 6750) by default.
     fn key_header(&self, key: &str) -> (&'static str, String) {
         ("authorization", format!("Bearer {key}"))
     }
 
-    /// Headers that each request has.
+    /// Headers of each request.
     fn own_headers(&self) -> &'static [(&'static str, &'static str)] {
         &[]
     }
@@ -27,97 +26,103 @@ pub trait WireForm: Send + Sync {
     /// The body of a request.
     fn request(&self, prompt: &Prompt, spec: &ProviderSpec) -> Value;
 
-    /// The reader of one answer, which `answer` tells from all others.
+    /// The reader of one answer. `answer` makes ids unique among all answers.
     fn reader(&self, answer: Uuid) -> Box<dyn StreamReader>;
 }
 
 /// Reads the events of one answer. Pure.
 pub trait StreamReader: Send {
-    /// Takes one event, its data. What it says goes to `out`, also what it says before an error.
+    /// Takes the data of one event. Events go to `out`, also those before an error.
     ///
     /// # Errors
-    /// What ends the answer before its end.
-    fn hear(&mut self, data: &str, out: &mut Vec<ModelEvent>) -> Result<Flow, Wrong>;
+    /// The answer ended early.
+    fn read_event(&mut self, data: &str, out: &mut Vec<ModelEvent>) -> Result<Flow, StreamError>;
 
-    /// The stream has ended without its last word. Whether the answer is over all the same; what was held back goes to
-    /// `out` then.
+    /// Handles a stream that ended without its final event. Returns whether the answer is complete anyway; held-back
+    /// events then go to `out`.
     ///
     /// # Errors
-    /// It is over, and not all that there was to say.
-    fn cut(&mut self, out: &mut Vec<ModelEvent>) -> Result<bool, Wrong>;
+    /// The answer is over but not complete.
+    fn cut(&mut self, out: &mut Vec<ModelEvent>) -> Result<bool, StreamError>;
 
-    /// Whether the reason of the end has come: what may follow is what the answer cost, and the last word.
+    /// Whether the finish reason has arrived. Only the usage and the final event may follow.
     fn is_finished(&self) -> bool;
 
-    /// Takes an answer that came whole, from a server that makes no stream of it.
+    /// Takes a whole answer from a server that does not stream.
     ///
     /// # Errors
-    /// It is no answer, or not all of one.
-    fn whole(&mut self, body: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong>;
+    /// The body is no answer, or an incomplete one.
+    fn whole(&mut self, body: &Value, out: &mut Vec<ModelEvent>) -> Result<(), StreamError>;
 }
 
-/// Whether there is more.
+/// Whether the answer continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
-    /// The answer goes on.
+    /// More events follow.
     On,
-    /// That was its end.
+    /// The answer is complete.
     Over,
 }
 
-/// What ends an answer before its end.
+/// An error that ended an answer early.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wrong {
-    /// The provider says so.
-    Said(Said),
-    /// It cannot be read: what there is instead.
+pub enum StreamError {
+    /// The provider reported an error.
+    Reported(ErrorReport),
+    /// Unreadable data; holds its beginning.
     Garbage(String),
-    /// It is too large to be kept.
+    /// The answer exceeds a limit.
     TooLong,
-    /// It is over, and not all that there was to say.
+    /// The model stopped before the answer was complete.
     Stopped(Stopped),
-    /// It says that it is over, and nothing of why: what made it broke off.
+    /// The stream is over without a finish reason.
     Cut,
 }
 
-/// Why an answer is over before all was said.
+/// Why a model stopped before its answer was complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopped {
-    /// It has taken all the tokens that it may take.
+    /// The answer reached its token limit.
     Length,
-    /// A filter of the provider's has cut it.
+    /// The provider's content filter cut it.
     Filter,
-    /// The model, or its provider, refused to go on.
+    /// The model, or its provider, refused.
     Refusal,
-    /// The conversation does not fit into the model any more.
+    /// The conversation no longer fits the model.
     Context,
 }
 
-impl Wrong {
-    /// Data that is no JSON, or not the right one.
+impl StreamError {
     pub(crate) fn garbage(data: &str) -> Self {
         Self::Garbage(data.chars().take(policy::MODEL_ERROR_BYTES).collect())
     }
 }
 
-/// The id of a call that its server gave none: that of its answer, and which one of it it is.
+/// An id for a call that came without one: the answer's id and the call's number.
 pub(crate) fn call_id(answer: Uuid, number: usize) -> String {
     format!("call_{}_{number}", answer.simple())
 }
 
-/// The members of an object that are none of these, and not null: what only its server knows.
+/// The members that only the provider knows: not in `known`, and not null.
 pub(crate) fn more(value: &Value, known: &[&str]) -> Map<String, Value> {
     let members = value.as_object().into_iter().flatten();
     let unknown = members.filter(|(key, value)| !known.contains(&key.as_str()) && !value.is_null());
     unknown.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
-/// A member that is a text.
 pub(crate) fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     value.get(key).and_then(Value::as_str)
 }
 
-/// A member that is a text with something in it.
+/// A request's body without the members that are not set.
+pub(crate) fn without_nulls(mut body: Value) -> Value {
+    if let Some(members) = body.as_object_mut() {
+        members.retain(|_, value| !value.is_null());
+    }
+    body
+}
+
+/// A text member that is not empty.
 pub(crate) fn some_text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     text(value, key).filter(|text| !text.is_empty())
 }

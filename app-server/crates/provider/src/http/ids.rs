@@ -1,29 +1,29 @@
-//! Ids of calls, as each interface takes them. A conversation may have ids of another provider, or of a server that has forms of
-//! its own (`functions.look:0`). Pure.
+//! Ids of calls, as each interface accepts them. A conversation may hold ids of another provider, or of a server with
+//! a form of its own (`functions.look:0`). Pure.
 
 use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 
-/// Which ids a provider takes. An id that it does not take is replaced by a digest of it, the same in each request.
+/// The ids that a provider accepts. Any other id is replaced by its digest, the same in each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ids {
-    /// Any, up to so many bytes.
+    /// Any id up to so many bytes.
     Short(usize),
-    /// Letters, digits, `-` and `_`, up to so many.
+    /// Letters, digits, `-` and `_`, up to so many bytes.
     Plain(usize),
-    /// Exactly nine letters and digits: what Mistral takes.
+    /// Exactly nine letters and digits, as Mistral requires.
     Nine,
 }
 
-/// What digests are written in.
+/// The alphabet of digests.
 const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-/// Models that want ids of nine, by a piece of their names: Mistral's, whoever serves them.
+/// Name parts of Mistral's models, on any server.
 const MISTRAL: [&str; 7] =
     ["mistral", "mixtral", "ministral", "codestral", "devstral", "magistral", "pixtral"];
 
 impl Ids {
-    /// What Chat Completions takes at this address for this model.
+    /// The ids that Chat Completions accepts at this address for this model.
     pub(crate) fn of_chat(base_url: &str, model: &str) -> Self {
         let model = model.to_ascii_lowercase();
         let url = reqwest::Url::parse(base_url);
@@ -31,13 +31,13 @@ impl Ids {
         let is_mistral = host == "mistral.ai" || host.ends_with(".mistral.ai");
         match is_mistral || MISTRAL.iter().any(|name| model.contains(name)) {
             true => Self::Nine,
-            // OpenAI's limit; servers that have none give short ones.
+            // OpenAI's limit; ids of other servers are short.
             false if host == "api.openai.com" => Self::Short(40),
             false => Self::Short(usize::MAX),
         }
     }
 
-    /// This id, or what stands for it.
+    /// This id, or its replacement.
     pub(crate) fn own(self, id: &str) -> Cow<'_, str> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         let (fits, length) = match self {
@@ -49,7 +49,7 @@ impl Ids {
     }
 }
 
-/// Up to 32 letters and digits.
+/// At most 32 letters and digits.
 fn digest(id: &str, length: usize) -> String {
     let digest = Sha256::digest(id.as_bytes());
     let letter = |byte: &u8| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]);

@@ -1,36 +1,35 @@
-//! The models that a provider lists (`GET /models`).
+//! Fetches a provider's list of models (`GET /models`).
 
 use serde_json::Value;
 
-use super::fault::Fault;
-use super::form::{Wrong, some_text};
-use super::link::Link;
+use super::endpoint::Endpoint;
+use super::error::ModelError;
+use super::form::{StreamError, some_text};
 use super::refused;
 use crate::ListedModel;
 use crate::policy;
 
-/// Asks for them.
-pub(super) async fn fetch(link: &Link) -> Result<Vec<ListedModel>, Fault> {
-    // Anthropic gives 20 at a time unless asked; the others do not know the word, and pass over it.
-    let sent = link.get("models", ("limit", "1000")).send().await;
-    let mut response = sent.map_err(|error| Fault::of(&error))?;
+pub(super) async fn fetch(endpoint: &Endpoint) -> Result<Vec<ListedModel>, ModelError> {
+    // Anthropic sends 20 by default; the others ignore the parameter.
+    let sent = endpoint.get("models", ("limit", "1000")).send().await;
+    let mut response = sent.map_err(|error| ModelError::of(&error))?;
     let status = response.status();
     if !status.is_success() {
         return Err(refused(response, status).await);
     }
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| Fault::of(&error))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| ModelError::of(&error))? {
         body.extend_from_slice(&chunk);
         if body.len() > policy::MODEL_LIST_BYTES {
-            return Err(Fault::Wrong(Wrong::TooLong));
+            return Err(ModelError::Stream(StreamError::TooLong));
         }
     }
     let text = String::from_utf8_lossy(&body);
-    let value = serde_json::from_slice(&body).map_err(|_| Fault::NoEvents(text.into_owned()))?;
+    let value = serde_json::from_slice(&body).map_err(|_| ModelError::NoEvents(text.into_owned()))?;
     Ok(models(&value))
 }
 
-/// Reads a list, of which each has its own members beside the name.
+/// Reads a list in any provider's form.
 fn models(list: &Value) -> Vec<ListedModel> {
     let entries = list.get("data").or_else(|| list.get("models")).and_then(Value::as_array);
     let model = |entry: &Value| {

@@ -1,8 +1,8 @@
-//! Models over HTTP: one transport for all interfaces. It asks, reads the stream of the answer, asks again when that may help,
-//! and says in words what went wrong. Knows nothing of what requests and events mean: a [`WireForm`] does.
 //!
-//! A stream is alive while bytes come, keep-alives among them; how long an answer takes is nobody's business. Whoever drops the
-//! future of an answer, or cancels it, drops its connection.
+//! Models over HTTP: one transport for all interfaces. It sends requests, reads streams, retries, and words errors.
+//! Only the [`WireForm`] knows the meaning of requests and events.
+//! || A stream is alive while bytes arrive, keep-alives included; an answer may take any time. Dropping or cancelling
+//! an answer closes its connection.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -29,55 +29,57 @@ use super::{
 };
 use crate::policy;
 
-pub(crate) mod about;
-pub(crate) mod fault;
+mod endpoint;
+pub(crate) mod error;
 pub mod form;
 pub(crate) mod ids;
-mod link;
+pub(crate) mod kind;
 mod list;
 #[cfg(any(test, feature = "testing"))]
 pub mod played;
+pub(crate) mod report;
 mod retry;
-pub(crate) mod said;
-pub mod talk;
+pub mod steps;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use about::About;
-use fault::{Fault, Who};
-use form::{Flow, StreamReader, WireForm, Wrong};
-use link::Link;
-pub(crate) use link::Variable;
-use retry::{Phase, Retries};
-use said::Said;
+use endpoint::Endpoint;
+pub(crate) use endpoint::ReadVariable;
+use error::{AskedModel, ModelError};
+use form::{Flow, StreamError, StreamReader, WireForm};
+use kind::ErrorKind;
+use report::ErrorReport;
+use retry::{Retries, RetryPhase};
 
-/// A provider over HTTP, as the settings describe it. The client is made by the first question, and kept.
+/// A provider over HTTP. The first request creates the client.
 pub(crate) struct HttpProvider {
     spec: ProviderSpec,
     form: &'static dyn WireForm,
-    variable: Variable,
-    link: OnceLock<Result<Arc<Link>, ProviderError>>,
+    variable: ReadVariable,
+    endpoint: OnceLock<Result<Arc<Endpoint>, ProviderError>>,
 }
 
 impl HttpProvider {
-    /// Nothing is asked yet. `variable` reads the environment.
+    /// Sends nothing yet. `variable` reads the environment.
     #[must_use]
-    pub(crate) fn new(spec: ProviderSpec, variable: Variable) -> Self {
+    pub(crate) fn new(spec: ProviderSpec, variable: ReadVariable) -> Self {
         let form: &'static dyn WireForm = match spec.wire_api {
-            WireApi::Responses => &openai_responses::Responses,
-            WireApi::Chat => &openai_chat::Chat,
-            WireApi::Anthropic => &anthropic::Messages,
+            WireApi::Responses => &openai_responses::ResponsesApi,
+            WireApi::Chat => &openai_chat::ChatApi,
+            WireApi::Anthropic => &anthropic::MessagesApi,
         };
-        Self { spec, form, variable, link: OnceLock::new() }
+        Self { spec, form, variable, endpoint: OnceLock::new() }
     }
 
-    fn link(&self) -> Result<Arc<Link>, ProviderError> {
-        self.link.get_or_init(|| Link::new(&self.spec, self.form, self.variable).map(Arc::new)).clone()
+    fn endpoint(&self) -> Result<Arc<Endpoint>, ProviderError> {
+        self.endpoint
+            .get_or_init(|| Endpoint::new(&self.spec, self.form, self.variable).map(Arc::new))
+            .clone()
     }
 
-    fn who(&self, model: &str, wanted_output: Option<u32>) -> Who {
+    fn asked_model(&self, model: &str, wanted_output: Option<u32>) -> AskedModel {
         let origin = origin(&self.spec.base_url);
-        Who {
+        AskedModel {
             id: self.spec.id.clone(),
             origin,
             model: model.to_owned(),
@@ -86,21 +88,22 @@ impl HttpProvider {
         }
     }
 
-    /// Asks until there is an answer, or no use in asking again.
+    /// Asks until there is an answer, or no retry left.
     async fn ask(&self, prompt: &Prompt, given: &mpsc::Sender<ModelEvent>) -> Result<(), ProviderError> {
-        let (link, who) = (self.link()?, self.who(&prompt.model, prompt.settings.wanted_output));
+        let (endpoint, asked) =
+            (self.endpoint()?, self.asked_model(&prompt.model, prompt.settings.wanted_output));
         let body = Bytes::from(self.form.request(prompt, &self.spec).to_string());
         let mut retries = Retries::new(self.spec.request_max_retries, self.spec.stream_max_retries);
         loop {
-            let (phase, fault) = match self.attempt(&link, body.clone(), given).await {
+            let (phase, error) = match self.attempt(&endpoint, body.clone(), given).await {
                 Ok(()) => return Ok(()),
                 Err(failed) => failed,
             };
-            let fault = fault.shown(|said| link.shown(said));
-            let Some(retry) = fault.retry(phase, &mut retries) else {
-                return Err(fault.told(&who, retries.done()));
+            let error = error.shown(|report| endpoint.shown(report));
+            let Some(retry) = error.retry(phase, &mut retries) else {
+                return Err(error.for_user(&asked, retries.done()));
             };
-            let error = fault.reconnecting(&who, &retry);
+            let error = error.reconnecting(&asked, &retry);
             tracing::info!(provider = self.spec.id, error = error.details, wait = ?retry.wait, "a model is asked again");
             if given.send(ModelEvent::Again(error)).await.is_err() {
                 return Ok(());
@@ -109,40 +112,45 @@ impl HttpProvider {
         }
     }
 
-    /// Asks once.
     async fn attempt(
         &self,
-        link: &Link,
+        endpoint: &Endpoint,
         body: Bytes,
         given: &mpsc::Sender<ModelEvent>,
-    ) -> Result<(), (Phase, Fault)> {
+    ) -> Result<(), (RetryPhase, ModelError)> {
         let idle = self.spec.stream_idle_timeout;
-        let head = head(link, self.form.path(), body, idle).await.map_err(|fault| (Phase::Request, fault))?;
+        let head = head(endpoint, self.form.path(), body, idle)
+            .await
+            .map_err(|error| (RetryPhase::Request, error))?;
         let reader = self.form.reader(Clock.new_id());
-        let heard = match head {
-            Head::Stream(response) => read(chunks(response, idle), reader, given).await,
-            Head::Whole(body) => read_whole(&body, reader, given).await,
+        let outcome = match head {
+            AnswerHead::Stream(response) => read(chunks(response, idle), reader, given).await,
+            AnswerHead::Whole(body) => read_whole(&body, reader, given).await,
         };
-        heard.map_err(|fault| (Phase::Stream, fault))
+        outcome.map_err(|error| (RetryPhase::Stream, error))
     }
 }
 
-/// An answer that is called a success.
-enum Head {
-    /// A stream of events.
+/// An answer with a success status.
+enum AnswerHead {
     Stream(Response),
-    /// All of it, from a server that makes no stream of it.
+    /// A whole answer, from a server that does not stream.
     Whole(Value),
 }
 
-/// The answer's head, and its body when it is no stream of events.
-async fn head(link: &Link, path: &str, body: Bytes, idle: Duration) -> Result<Head, Fault> {
-    let sent = timeout(idle, link.post(path, body).send()).await.map_err(|_| Fault::Silent(idle))?;
-    let response = sent.map_err(|error| Fault::of(&error))?;
+/// Sends the request; reads the body unless it is a stream.
+async fn head(
+    endpoint: &Endpoint,
+    path: &str,
+    body: Bytes,
+    idle: Duration,
+) -> Result<AnswerHead, ModelError> {
+    let sent = timeout(idle, endpoint.post(path, body).send()).await.map_err(|_| ModelError::Silent(idle))?;
+    let response = sent.map_err(|error| ModelError::of(&error))?;
     let status = response.status();
     if status.is_redirection() {
         let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or_default();
-        return Err(Fault::Moved(shown_url(to)));
+        return Err(ModelError::Moved(shown_url(to)));
     }
     if !status.is_success() {
         return Err(refused(response, status).await);
@@ -153,7 +161,7 @@ async fn head(link: &Link, path: &str, body: Bytes, idle: Duration) -> Result<He
         .and_then(|kind| kind.to_str().ok())
         .unwrap_or("text/event-stream");
     if kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream") {
-        return Ok(Head::Stream(response));
+        return Ok(AnswerHead::Stream(response));
     }
     let kind = kind.to_owned();
     let (most, patience) = match kind.contains("json") {
@@ -162,12 +170,12 @@ async fn head(link: &Link, path: &str, body: Bytes, idle: Duration) -> Result<He
     };
     let body = beginning(response, most, patience).await;
     match serde_json::from_slice::<Value>(&body) {
-        // Servers between us and the model put errors into answers that are called a success.
+        // Servers in between put errors into answers with a success status.
         Ok(value) => {
-            let detail = || value.get("detail").map(|_| Said::of(&value));
-            match Said::in_place_of_answer(&value).or_else(detail) {
-                Some(said) => Err(Fault::Refused { said, wait: None }),
-                None if value.is_object() => Ok(Head::Whole(value)),
+            let detail = || value.get("detail").map(|_| ErrorReport::of(&value));
+            match ErrorReport::in_place_of_answer(&value).or_else(detail) {
+                Some(report) => Err(ModelError::Refused { report, wait: None }),
+                None if value.is_object() => Ok(AnswerHead::Whole(value)),
                 None => Err(no_events(&kind, &body)),
             }
         }
@@ -175,26 +183,27 @@ async fn head(link: &Link, path: &str, body: Bytes, idle: Duration) -> Result<He
     }
 }
 
-async fn refused(response: Response, status: StatusCode) -> Fault {
+async fn refused(response: Response, status: StatusCode) -> ModelError {
     let now = Clock.wall();
     let (wait, reset) = (retry::retry_after(response.headers(), now), retry::reset(response.headers(), now));
-    // AWS says in a header what is wrong, and where that is described.
+    // AWS puts the error type, and a link, into a header.
     let kind = response.headers().get("x-amzn-errortype").and_then(|kind| kind.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(':').next()).map(str::to_ascii_lowercase);
     let body = beginning(response, policy::MODEL_ERROR_BYTES, policy::MODEL_ERROR_PATIENCE).await;
-    let mut said = Said::of_body(status.as_u16(), &body);
-    said.words.extend(kind);
-    // Headers say when the whole limit is there again: the last of those who know.
-    let wait = wait.or_else(|| said.asked()).or_else(|| reset.filter(|_| said.about() == About::Rate));
-    Fault::Refused { said, wait }
+    let mut report = ErrorReport::of_body(status.as_u16(), &body);
+    report.words.extend(kind);
+    // Headers name the reset of the whole limit, so they come last.
+    let wait =
+        wait.or_else(|| report.asked()).or_else(|| reset.filter(|_| report.about() == ErrorKind::Rate));
+    ModelError::Refused { report, wait }
 }
 
-fn no_events(kind: &str, body: &[u8]) -> Fault {
+fn no_events(kind: &str, body: &[u8]) -> ModelError {
     let body = &body[..body.len().min(policy::MODEL_ERROR_BYTES)];
-    Fault::NoEvents(format!("{kind}: {}", String::from_utf8_lossy(body)))
+    ModelError::NoEvents(format!("{kind}: {}", String::from_utf8_lossy(body)))
 }
 
-/// The beginning of a body: so much of it as came in time.
+/// As much of a body as arrives in time, up to `most` bytes.
 async fn beginning(mut response: Response, most: usize, patience: Duration) -> Vec<u8> {
     let mut body = Vec::new();
     let whole = async {
@@ -205,19 +214,22 @@ async fn beginning(mut response: Response, most: usize, patience: Duration) -> V
             }
         }
     };
-    // What has come by then has to do.
+    // A late body is read as far as it came.
     timeout(patience, whole).await.ok();
     body.truncate(most);
     body
 }
 
-/// The bytes of a body, or that none came for so long.
-fn chunks(response: Response, idle: Duration) -> impl Stream<Item = Result<Bytes, Fault>> + Send + 'static {
+/// The chunks of a body; an error after `idle` without one.
+fn chunks(
+    response: Response,
+    idle: Duration,
+) -> impl Stream<Item = Result<Bytes, ModelError>> + Send + 'static {
     stream::unfold(response, move |mut response| async move {
         let chunk = match timeout(idle, response.chunk()).await {
             Ok(Ok(chunk)) => Ok(chunk?),
-            Ok(Err(error)) => Err(Fault::of(&error)),
-            Err(_) => Err(Fault::Silent(idle)),
+            Ok(Err(error)) => Err(ModelError::of(&error)),
+            Err(_) => Err(ModelError::Silent(idle)),
         };
         Some((chunk, response))
     })
@@ -226,16 +238,16 @@ fn chunks(response: Response, idle: Duration) -> impl Stream<Item = Result<Bytes
 /// Reads an answer to its end.
 ///
 /// # Errors
-/// What ended it before.
+/// The answer ended early.
 pub(crate) async fn read(
-    bytes: impl Stream<Item = Result<Bytes, Fault>> + Send + 'static,
+    bytes: impl Stream<Item = Result<Bytes, ModelError>> + Send + 'static,
     mut reader: Box<dyn StreamReader>,
     given: &mpsc::Sender<ModelEvent>,
-) -> Result<(), Fault> {
+) -> Result<(), ModelError> {
     let mut events =
-        std::pin::pin!(events(bytes, policy::MODEL_EVENT_BYTES, || Fault::Wrong(Wrong::TooLong)));
-    let mut told = 0;
-    // Until when the last word may come.
+        std::pin::pin!(events(bytes, policy::MODEL_EVENT_BYTES, || ModelError::Stream(StreamError::TooLong)));
+    let mut emitted = 0;
+    // The deadline of the final event.
     let mut until = None;
     loop {
         let mut out = Vec::new();
@@ -243,29 +255,29 @@ pub(crate) async fn read(
             Some(until) => timeout_at(until, events.next()).await.unwrap_or(None),
             None => events.next().await,
         };
-        let heard = match next {
-            Some(event) => hear(event, reader.as_mut(), &mut out),
-            None => Err(Fault::Cut),
+        let outcome = match next {
+            Some(event) => read_event(event, reader.as_mut(), &mut out),
+            None => Err(ModelError::Cut),
         };
-        let heard = match heard {
-            // Some servers leave out the last word, or do not close.
-            Err(cut @ (Fault::Cut | Fault::Broke(_) | Fault::Silent(_))) => match reader.cut(&mut out) {
-                Ok(true) => Ok(Flow::Over),
-                Ok(false) => Err(cut),
-                Err(wrong) => Err(wrong.into()),
-            },
-            heard => heard,
-        };
-        told += out.iter().map(size).sum::<usize>();
-        if told > policy::MODEL_ANSWER_BYTES {
-            return Err(Fault::Wrong(Wrong::TooLong));
-        }
-        for event in out {
-            if given.send(event).await.is_err() {
-                return Ok(());
+        let outcome = match outcome {
+            // Some servers leave out the final event, or do not close.
+            Err(cut @ (ModelError::Cut | ModelError::Broke(_) | ModelError::Silent(_))) => {
+                match reader.cut(&mut out) {
+                    Ok(true) => Ok(Flow::Over),
+                    Ok(false) => Err(cut),
+                    Err(wrong) => Err(wrong.into()),
+                }
             }
+            outcome => outcome,
+        };
+        emitted += out.iter().map(size).sum::<usize>();
+        if emitted > policy::MODEL_ANSWER_BYTES {
+            return Err(ModelError::Stream(StreamError::TooLong));
         }
-        if heard? == Flow::Over {
+        if !emit(out, given).await {
+            return Ok(());
+        }
+        if outcome? == Flow::Over {
             return Ok(());
         }
         if until.is_none() && reader.is_finished() {
@@ -274,26 +286,37 @@ pub(crate) async fn read(
     }
 }
 
-/// Reads an answer that came whole.
+/// Returns false after the end of the turn.
+async fn emit(events: Vec<ModelEvent>, given: &mpsc::Sender<ModelEvent>) -> bool {
+    for event in events {
+        if given.send(event).await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Reads a whole answer.
 async fn read_whole(
     body: &Value,
     mut reader: Box<dyn StreamReader>,
     given: &mpsc::Sender<ModelEvent>,
-) -> Result<(), Fault> {
+) -> Result<(), ModelError> {
     let mut out = Vec::new();
-    let heard = reader.whole(body, &mut out);
-    for event in out {
-        if given.send(event).await.is_err() {
-            return Ok(());
-        }
+    let outcome = reader.whole(body, &mut out);
+    if !emit(out, given).await {
+        return Ok(());
     }
-    heard.map_err(|wrong| match wrong {
-        Wrong::Garbage(what) => Fault::NoEvents(what),
-        wrong @ (Wrong::Said(_) | Wrong::TooLong | Wrong::Stopped(_) | Wrong::Cut) => wrong.into(),
+    outcome.map_err(|wrong| match wrong {
+        StreamError::Garbage(what) => ModelError::NoEvents(what),
+        wrong @ (StreamError::Reported(_)
+        | StreamError::TooLong
+        | StreamError::Stopped(_)
+        | StreamError::Cut) => wrong.into(),
     })
 }
 
-/// The bytes of what an event says.
+/// The size of an event's text, in bytes.
 fn size(event: &ModelEvent) -> usize {
     match event {
         ModelEvent::TextDelta(text)
@@ -309,22 +332,24 @@ fn size(event: &ModelEvent) -> usize {
     }
 }
 
-fn hear(
+fn read_event(
     event: Result<Sse, SseError>,
     reader: &mut dyn StreamReader,
     out: &mut Vec<ModelEvent>,
-) -> Result<Flow, Fault> {
+) -> Result<Flow, ModelError> {
     match event {
         Ok(event) => match event.data.as_deref().map(str::trim).filter(|data| !data.is_empty()) {
-            Some(data) => reader.hear(data, out).map_err(Fault::from),
+            Some(data) => reader.read_event(data, out).map_err(ModelError::from),
             None => Ok(Flow::On),
         },
-        Err(SseError::Body(error)) => Err(match error.downcast::<Fault>() {
-            Ok(fault) => *fault,
-            Err(error) => Fault::Broke(error.to_string()),
+        Err(SseError::Body(error)) => Err(match error.downcast::<ModelError>() {
+            Ok(error) => *error,
+            Err(error) => ModelError::Broke(error.to_string()),
         }),
-        Err(SseError::Utf8Parse(_)) => Err(Fault::Wrong(Wrong::Garbage("bytes that are no text".to_owned()))),
-        // Lines that the standard passes over, too.
+        Err(SseError::Utf8Parse(_)) => {
+            Err(ModelError::Stream(StreamError::Garbage("bytes that are no text".to_owned())))
+        }
+        // The standard skips such lines, too.
         Err(
             SseError::InvalidLine
             | SseError::DuplicatedEventLine
@@ -365,9 +390,11 @@ impl Provider for HttpProvider {
     }
 
     async fn models(&self) -> Result<Option<Vec<ListedModel>>, ProviderError> {
-        let link = self.link()?;
-        let listed = timeout(policy::MODEL_LIST_PATIENCE, list::fetch(&link)).await;
-        let listed = listed.unwrap_or(Err(Fault::Silent(policy::MODEL_LIST_PATIENCE)));
-        listed.map(Some).map_err(|fault| fault.shown(|said| link.shown(said)).told(&self.who("?", None), 0))
+        let endpoint = self.endpoint()?;
+        let listed = timeout(policy::MODEL_LIST_PATIENCE, list::fetch(&endpoint)).await;
+        let listed = listed.unwrap_or(Err(ModelError::Silent(policy::MODEL_LIST_PATIENCE)));
+        listed.map(Some).map_err(|error| {
+            error.shown(|report| endpoint.shown(report)).for_user(&self.asked_model("?", None), 0)
+        })
     }
 }

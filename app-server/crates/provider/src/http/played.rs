@@ -14,12 +14,12 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::fault::Fault;
+use super::error::ModelError;
 use super::form::WireForm;
 use super::read;
 use crate::ModelEvent;
 
-/// Streams of each interface: one that thinks, and one that calls tools.
+/// Streams of each interface: one with reasoning, one with tool calls.
 pub const STREAMS: [&str; 6] = [
     include_str!("../openai_responses/streams/thought.sse"),
     include_str!("../openai_responses/streams/calls.sse"),
@@ -31,12 +31,12 @@ pub const STREAMS: [&str; 6] = [
 
 static CLOCKED: OnceLock<Runtime> = OnceLock::new();
 
-/// Reads a stream whose bytes come in pieces; a piece ends before each byte for which `cut` is true.
+/// Reads a stream in pieces; `cut` starts a new piece at a byte.
 pub(crate) fn played(
     form: &dyn WireForm,
     bytes: &[u8],
     cut: impl Fn(usize) -> bool,
-) -> (Vec<ModelEvent>, Result<(), Fault>) {
+) -> (Vec<ModelEvent>, Result<(), ModelError>) {
     let mut pieces = vec![Vec::new()];
     for (at, byte) in bytes.iter().enumerate() {
         if cut(at) {
@@ -46,7 +46,7 @@ pub(crate) fn played(
     }
     let pieces = pieces.into_iter().filter(|piece| !piece.is_empty()).map(|piece| Ok(Bytes::from(piece)));
     let (given, mut events) = mpsc::channel(1 << 16);
-    // For the clock that a stream is read by; nothing waits for it.
+    // The reader needs a clock, although nothing waits.
     let runtime = CLOCKED.get_or_init(|| Builder::new_current_thread().enable_time().build().unwrap());
     let _clocked = runtime.enter();
     let result =
@@ -56,7 +56,7 @@ pub(crate) fn played(
     (events, result.expect("nothing waits"))
 }
 
-/// Asserts that a form reads the same of `bytes` whole, byte by byte, and in pieces between.
+/// Asserts that a form reads `bytes` the same whole, byte by byte, and in larger pieces.
 pub fn reads_the_same_in_pieces(form: &dyn WireForm, bytes: &[u8]) {
     let whole = played(form, bytes, |_| false);
     assert_eq!(played(form, bytes, |_| true), whole);

@@ -1,4 +1,4 @@
-//! When a request is made again: how often, and after how long. Pure, but for the dice.
+//! When to retry a request: how often, and after how long. Pure, except for the dice.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
@@ -9,44 +9,42 @@ use skein_base::clock::WallMs;
 
 use crate::policy;
 
-/// Which of the two limits a failure counts against.
+/// The limit that a failure counts against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// There was no answer.
+pub(crate) enum RetryPhase {
+    /// No answer arrived.
     Request,
     /// The answer had begun.
     Stream,
 }
 
-/// How waits grow, where the provider does not say how long to wait.
+/// How waits grow when the provider does not name one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pace {
-    /// What failed may be there again at once.
+pub(crate) enum RetryPace {
+    /// A short outage.
     Usual,
     /// Limits are counted per minute.
     RateLimit,
 }
 
-/// A try that is to come.
+/// The next try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Retry {
-    /// After this long.
     pub(crate) wait: Duration,
-    /// Which one of its limit it is, counted from 1.
+    /// The number of this try within its limit, from 1.
     pub(crate) number: u32,
-    /// How many the limit allows.
+    /// The limit.
     pub(crate) of: u32,
 }
 
-/// What was used of a limit.
 #[derive(Debug, Clone, Copy)]
-struct Limit {
+struct RetryLimit {
     used: u32,
     most: u32,
 }
 
-impl Limit {
-    /// Which try it is, and of how many.
+impl RetryLimit {
+    /// The number of this try, and the limit.
     fn take(&mut self) -> Option<(u32, u32)> {
         (self.used < self.most).then(|| {
             self.used += 1;
@@ -55,34 +53,33 @@ impl Limit {
     }
 }
 
-/// What was used of both limits.
+/// The tries used of both limits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Retries {
-    request: Limit,
-    stream: Limit,
-    /// Waits so far, by their pace.
+    request: RetryLimit,
+    stream: RetryLimit,
+    /// Waits so far, by pace.
     usual: u32,
     rate: u32,
 }
 
 impl Retries {
-    /// None was used.
     pub(crate) fn new(request: u32, stream: u32) -> Self {
-        let limit = |most| Limit { used: 0, most };
+        let limit = |most| RetryLimit { used: 0, most };
         Self { request: limit(request), stream: limit(stream), usual: 0, rate: 0 }
     }
 
-    /// How often it was tried again.
+    /// The number of retries so far.
     pub(crate) fn done(&self) -> u32 {
         self.request.used + self.stream.used
     }
 
-    /// The next try; `None` when there is none any more, or the wait would be too long. `asked` is what the provider wants, `dice`
-    /// is between 0 and 1.
+    /// The next try; `None` when the limit is used up or the wait would be too long. `asked` is the provider's wish;
+    /// `dice` is between 0 and 1.
     pub(crate) fn next(
         &mut self,
-        phase: Phase,
-        pace: Pace,
+        phase: RetryPhase,
+        pace: RetryPace,
         asked: Option<Duration>,
         dice: f64,
     ) -> Option<Retry> {
@@ -90,25 +87,25 @@ impl Retries {
             return None;
         }
         let (number, of) = match (phase, pace) {
-            (Phase::Stream, _) => self.stream.take()?,
-            (Phase::Request, Pace::RateLimit) => self.request.take()?,
-            // As with the peer: a server that fails is asked on by the limit of answers that broke off.
-            (Phase::Request, Pace::Usual) => {
+            (RetryPhase::Stream, _) => self.stream.take()?,
+            (RetryPhase::Request, RetryPace::RateLimit) => self.request.take()?,
+            // As with the peer: after its own limit, a failing server uses the limit of broken streams.
+            (RetryPhase::Request, RetryPace::Usual) => {
                 self.request.take().or_else(|| self.stream.take())?;
                 (self.done(), self.request.most.saturating_add(self.stream.most))
             }
         };
-        // Spread over the upper half: all that were cut off by one event do not come back at once.
+        // Spread over the upper half, so that clients cut off by one event do not return at once.
         let spread = self.grown(pace).mul_f64(0.5 + dice.clamp(0.0, 1.0) / 2.0);
-        // Never before what is asked for, and not all at its end.
+        // Never before the requested time, and not all clients right at its end.
         let wait = asked.map_or(spread, |asked| asked + spread.mul_f64(0.1));
         Some(Retry { wait, number, of })
     }
 
-    fn grown(&mut self, pace: Pace) -> Duration {
+    fn grown(&mut self, pace: RetryPace) -> Duration {
         let (first, growth, most, waits) = match pace {
-            Pace::Usual => (policy::MODEL_RETRY_FIRST, 2_u32, policy::MODEL_RETRY_MOST, &mut self.usual),
-            Pace::RateLimit => {
+            RetryPace::Usual => (policy::MODEL_RETRY_FIRST, 2_u32, policy::MODEL_RETRY_MOST, &mut self.usual),
+            RetryPace::RateLimit => {
                 (policy::MODEL_RATE_FIRST, policy::MODEL_RATE_GROWTH, policy::MODEL_RATE_MOST, &mut self.rate)
             }
         };
@@ -118,30 +115,31 @@ impl Retries {
     }
 }
 
-/// Between 0 and 1. Not for secrets.
+/// A number between 0 and 1. Not for secrets.
 #[expect(clippy::cast_precision_loss, reason = "it is a die")]
 pub(crate) fn dice() -> f64 {
     RandomState::new().hash_one(0_u8) as f64 / u64::MAX as f64
 }
 
-/// How long the provider wants us to wait, by the headers of its answer.
+/// The wait that the answer's headers ask for.
 pub(crate) fn retry_after(headers: &HeaderMap, now: WallMs) -> Option<Duration> {
     let text = |value: &reqwest::header::HeaderValue| value.to_str().ok().map(|text| text.trim().to_owned());
     let exact = headers.get("retry-after-ms").and_then(text).and_then(|text| text.parse::<f64>().ok());
     if let Some(exact) = exact.and_then(|exact| Duration::try_from_secs_f64(exact / 1000.0).ok()) {
         return Some(exact);
     }
-    let said = headers.get(RETRY_AFTER).and_then(text)?;
-    if let Ok(seconds) = said.parse::<f64>() {
+    let text = headers.get(RETRY_AFTER).and_then(text)?;
+    if let Ok(seconds) = text.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).ok();
     }
-    let then = rfc2822::DateTimeParser::new().parse_timestamp(said.replace(" GMT", " +0000")).ok()?;
+    let then = rfc2822::DateTimeParser::new().parse_timestamp(text.replace(" GMT", " +0000")).ok()?;
     let wait = then.as_millisecond().saturating_sub(now.0);
     Some(Duration::from_millis(u64::try_from(wait).unwrap_or(0)))
 }
 
-/// When the limit that is used up begins anew, by the headers of an answer: `x-ratelimit-reset-tokens: 6m0s`,
-/// `anthropic-ratelimit-requests-reset: 2026-01-02T03:04:05Z`, `ratelimit-reset: 30`, or a time in seconds or milliseconds since 1970.
+/// When a used-up limit resets, by the headers of an answer: `x-ratelimit-reset-tokens: 6m0s`,
+/// `anthropic-ratelimit-requests-reset: 2026-01-02T03:04:05Z`, `ratelimit-reset: 30`, or a time in seconds or
+/// milliseconds since 1970.
 pub(crate) fn reset(headers: &HeaderMap, now: WallMs) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let resets = headers.keys().map(HeaderName::as_str).filter(|name| name.contains("ratelimit"));
@@ -153,7 +151,7 @@ pub(crate) fn reset(headers: &HeaderMap, now: WallMs) -> Option<Duration> {
 }
 
 fn until(text: &str, now: WallMs) -> Option<Duration> {
-    /// Beyond this many seconds a number is a time since 1970, beyond a thousand times as many one in milliseconds.
+    /// A larger number is a time in seconds since 1970; a thousand times larger, one in milliseconds.
     const ERA: f64 = 1e9;
     let from_now = |then: f64| {
         Duration::try_from_secs_f64(((then * 1000.0).round() - now_ms(now)).max(0.0) / 1000.0).ok()
@@ -175,16 +173,16 @@ fn now_ms(now: WallMs) -> f64 {
     now.0 as f64
 }
 
-/// What stands before a time to wait in the messages of providers.
+/// Phrases before a wait in providers' messages.
 const WAITS: [&str; 5] = ["try again in ", "retry in ", "retry after ", "try again after ", "wait "];
 
-/// How long a message asks to wait: "try again in 1.3s", "retry in 250ms", "retry after 20 seconds".
+/// The wait in a message: "try again in 1.3s", "retry in 250ms", "retry after 20 seconds".
 pub(crate) fn asked_in_words(message: &str) -> Option<Duration> {
     let message = message.to_ascii_lowercase();
     WAITS.iter().find_map(|before| span(message.split_once(before)?.1))
 }
 
-/// The time that a text begins with: "34s", "1m2.5s", "250ms", "20 seconds". A number needs its unit.
+/// The duration at the start of a text: "34s", "1m2.5s", "250ms", "20 seconds". A number needs its unit.
 pub(crate) fn span(text: &str) -> Option<Duration> {
     let (mut seconds, mut rest, mut found) = (0.0, text, false);
     loop {
@@ -279,19 +277,19 @@ mod tests {
     fn waits_grow_up_to_a_bound_and_are_spread() {
         let waits = |pace| -> Vec<u128> {
             let mut retries = Retries::new(9, 0);
-            std::iter::from_fn(|| retries.next(Phase::Request, pace, None, 1.0))
+            std::iter::from_fn(|| retries.next(RetryPhase::Request, pace, None, 1.0))
                 .map(|retry| retry.wait.as_millis())
                 .collect()
         };
-        assert_eq!(waits(Pace::Usual), [250, 500, 1000, 2000, 4000, 8000, 8000, 8000, 8000]);
+        assert_eq!(waits(RetryPace::Usual), [250, 500, 1000, 2000, 4000, 8000, 8000, 8000, 8000]);
         let rate = [2000, 8000, 32_000, 60_000, 60_000, 60_000, 60_000, 60_000, 60_000];
-        assert_eq!(waits(Pace::RateLimit), rate);
+        assert_eq!(waits(RetryPace::RateLimit), rate);
         let mut retries = Retries::new(2, 0);
         let first = Retry { wait: Duration::from_millis(125), number: 1, of: 2 };
-        assert_eq!(retries.next(Phase::Request, Pace::Usual, None, 0.0), Some(first));
+        assert_eq!(retries.next(RetryPhase::Request, RetryPace::Usual, None, 0.0), Some(first));
         let second = Retry { wait: Duration::from_secs(1), number: 2, of: 2 };
         assert_eq!(
-            retries.next(Phase::Request, Pace::RateLimit, None, 0.0),
+            retries.next(RetryPhase::Request, RetryPace::RateLimit, None, 0.0),
             Some(second),
             "each pace from its beginning"
         );
@@ -302,17 +300,21 @@ mod tests {
     fn each_phase_has_its_own_limit_and_a_provider_is_never_asked_too_early() {
         let mut retries = Retries::new(1, 2);
         let asked = Some(Duration::from_secs(3));
-        let mut next = |phase, asked| retries.next(phase, Pace::Usual, asked, 0.0);
-        assert!(next(Phase::Request, asked).is_some_and(|retry| retry.wait >= Duration::from_secs(3)));
-        assert!(next(Phase::Stream, None).is_some_and(|retry| (retry.number, retry.of) == (1, 2)));
-        assert_eq!(next(Phase::Stream, Some(Duration::from_secs(3600))), None);
+        let mut next = |phase, asked| retries.next(phase, RetryPace::Usual, asked, 0.0);
+        assert!(next(RetryPhase::Request, asked).is_some_and(|retry| retry.wait >= Duration::from_secs(3)));
+        assert!(next(RetryPhase::Stream, None).is_some_and(|retry| (retry.number, retry.of) == (1, 2)));
+        assert_eq!(next(RetryPhase::Stream, Some(Duration::from_secs(3600))), None);
         assert_eq!(retries.done(), 2, "a wait that is too long is no try, and ends it all");
-        assert_eq!(retries.next(Phase::Request, Pace::RateLimit, None, 0.0), None, "requests have none left");
-        let last = retries.next(Phase::Request, Pace::Usual, None, 0.0);
+        assert_eq!(
+            retries.next(RetryPhase::Request, RetryPace::RateLimit, None, 0.0),
+            None,
+            "requests have none left"
+        );
+        let last = retries.next(RetryPhase::Request, RetryPace::Usual, None, 0.0);
         assert!(
             last.is_some_and(|retry| (retry.number, retry.of) == (3, 3)),
             "one of the other limit is left"
         );
-        assert_eq!(retries.next(Phase::Stream, Pace::Usual, None, 0.0), None);
+        assert_eq!(retries.next(RetryPhase::Stream, RetryPace::Usual, None, 0.0), None);
     }
 }

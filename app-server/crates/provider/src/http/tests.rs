@@ -15,21 +15,21 @@ mod transport;
 use super::played::played;
 
 /// What a stream says.
-pub(crate) fn heard(form: &dyn WireForm, text: &str) -> (Vec<ModelEvent>, Result<(), Fault>) {
+pub(crate) fn read(form: &dyn WireForm, text: &str) -> (Vec<ModelEvent>, Result<(), ModelError>) {
     played(form, text.as_bytes(), |_| false)
 }
 
 /// The same, of events by their data.
-pub(crate) fn heard_data(
+pub(crate) fn read_data(
     form: &dyn WireForm,
     data: &[serde_json::Value],
-) -> (Vec<ModelEvent>, Result<(), Fault>) {
-    heard(form, &data.iter().map(|data| format!("data: {data}\n\n")).collect::<String>())
+) -> (Vec<ModelEvent>, Result<(), ModelError>) {
+    read(form, &data.iter().map(|data| format!("data: {data}\n\n")).collect::<String>())
 }
 
 /// Whatever pieces a stream comes in, cut at each place alone and at all of them, it says the same.
 pub(crate) fn says_the_same_in_pieces(form: &dyn WireForm, text: &str) {
-    let whole = heard(form, text);
+    let whole = read(form, text);
     for place in 0..text.len() {
         assert_eq!(played(form, text.as_bytes(), |at| at == place), whole, "cut at {place}");
     }

@@ -1,5 +1,5 @@
-//! OpenAI's Chat Completions (`POST /chat/completions`), as OpenAI, Ollama, vLLM, llama.cpp and many others have it. Asks for as
-//! little as it can, as each of them refuses other words.
+//! OpenAI's Chat Completions (`POST /chat/completions`), also spoken by Ollama, vLLM, llama.cpp and many others.
+//! Requests stay minimal, as each server refuses other members.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -16,9 +16,9 @@ mod thought;
 
 /// The interface.
 #[derive(Debug, Clone, Copy)]
-pub struct Chat;
+pub struct ChatApi;
 
-impl WireForm for Chat {
+impl WireForm for ChatApi {
     fn path(&self) -> &'static str {
         "chat/completions"
     }
@@ -28,6 +28,6 @@ impl WireForm for Chat {
     }
 
     fn reader(&self, answer: Uuid) -> Box<dyn StreamReader> {
-        Box::new(stream::Reader::new(answer))
+        Box::new(stream::ChatReader::new(answer))
     }
 }

@@ -1,60 +1,58 @@
-//! What an answer of Chat Completions says, chunk by chunk. Pure.
+//! Reads the stream of an answer of Chat Completions. Pure.
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::thought::{self, DETAILS, THOUGHTS};
-use crate::http::form::{Flow, Stopped, StreamReader, Wrong, call_id, count, more, some_text, text};
-use crate::http::said::Said;
+use crate::http::form::{Flow, Stopped, StreamError, StreamReader, call_id, count, more, some_text, text};
+use crate::http::report::ErrorReport;
 use crate::policy;
 use crate::{Callee, ModelEvent, Reasoning, Thoughts, ToolCall, Usage};
 
-/// Members of a call that are not its server's own.
+/// Members of a call that the interface defines.
 const CALL: [&str; 4] = ["index", "id", "type", "function"];
 
-/// Reads one answer.
 #[derive(Debug)]
-pub(crate) struct Reader {
-    /// The answer, for calls without an id.
+pub(crate) struct ChatReader {
+    /// The answer's id, for calls without one.
     answer: Uuid,
-    /// What the model thinks, and the server's word for it, until something else comes. Without a word it stood in the content.
+    /// The open thought and its member name, which is `None` for a thought inside the content.
     thought: Option<(Option<&'static str>, String)>,
-    /// Whether it has thought at all.
     has_thought: bool,
-    /// The same in a form of the server's own (`reasoning_details`), piece by piece.
+    /// Thoughts in the server's own form (`reasoning_details`).
     details: Vec<Value>,
     calls: Vec<Coming>,
-    /// The whole message, from servers that say it beside its pieces or instead of them; the last one counts.
+    /// The last whole message, which some servers send beside its pieces or instead of them.
     message: Value,
-    /// Bytes of thoughts and calls that came, which are held back until they are whole.
-    held: usize,
+    /// Bytes of thoughts and calls held back until they are complete.
+    buffered: usize,
     usage: Option<Usage>,
-    /// Whether it is whole, once the reason of its end has come. Without one it broke off, whatever else says that it is over.
+    /// Set with the finish reason: whether the answer is complete. An answer without one broke off.
     finished: Option<Result<(), Stopped>>,
 }
 
-/// A call that comes in pieces.
+/// A call in pieces.
 #[derive(Debug)]
 struct Coming {
-    /// Its number in the stream.
+    /// The number in the stream.
     index: i64,
     id: String,
     name: String,
     arguments: String,
-    /// What only the server knows of it.
+    /// Members that only the server knows.
     more: Map<String, Value>,
 }
 
-impl StreamReader for Reader {
-    fn hear(&mut self, data: &str, out: &mut Vec<ModelEvent>) -> Result<Flow, Wrong> {
+impl StreamReader for ChatReader {
+    fn read_event(&mut self, data: &str, out: &mut Vec<ModelEvent>) -> Result<Flow, StreamError> {
         if data == "[DONE]" {
             return self.end(out).map(|()| Flow::Over);
         }
-        let chunk: Value = serde_json::from_str(data).map_err(|_| Wrong::garbage(data))?;
+        let chunk: Value = serde_json::from_str(data).map_err(|_| StreamError::garbage(data))?;
         self.chunk(&chunk, out).map(|()| Flow::On)
     }
 
-    fn cut(&mut self, out: &mut Vec<ModelEvent>) -> Result<bool, Wrong> {
+    fn cut(&mut self, out: &mut Vec<ModelEvent>) -> Result<bool, StreamError> {
         match self.finished {
             Some(_) => self.end(out).map(|()| true),
             None => Ok(false),
@@ -65,19 +63,18 @@ impl StreamReader for Reader {
         self.finished.is_some()
     }
 
-    fn whole(&mut self, body: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+    fn whole(&mut self, body: &Value, out: &mut Vec<ModelEvent>) -> Result<(), StreamError> {
         if !body["choices"].is_array() {
-            return Err(Wrong::garbage(&body.to_string()));
+            return Err(StreamError::garbage(&body.to_string()));
         }
         self.chunk(body, out)?;
-        // It cannot have broken off.
+        // A whole body cannot have broken off.
         self.finished.get_or_insert(Ok(()));
         self.end(out)
     }
 }
 
-impl Reader {
-    /// Of the answer that is to come.
+impl ChatReader {
     pub(crate) fn new(answer: Uuid) -> Self {
         Self {
             answer,
@@ -86,18 +83,18 @@ impl Reader {
             calls: Vec::new(),
             message: Value::Null,
             details: Vec::new(),
-            held: 0,
+            buffered: 0,
             usage: None,
             finished: None,
         }
     }
 
-    fn chunk(&mut self, chunk: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
-        if let Some(said) = Said::in_place_of_answer(chunk) {
-            return Err(Wrong::Said(said));
+    fn chunk(&mut self, chunk: &Value, out: &mut Vec<ModelEvent>) -> Result<(), StreamError> {
+        if let Some(report) = ErrorReport::in_place_of_answer(chunk) {
+            return Err(StreamError::Reported(report));
         }
         if !chunk.is_object() {
-            return Err(Wrong::garbage(&chunk.to_string()));
+            return Err(StreamError::garbage(&chunk.to_string()));
         }
         if chunk["usage"].is_object() {
             self.usage = Some(usage(&chunk["usage"]));
@@ -107,13 +104,13 @@ impl Reader {
         if choice["message"].is_object() {
             self.message = choice["message"].clone();
         }
-        if let Some(said) = Said::in_place_of_answer(choice) {
-            return Err(Wrong::Said(said));
+        if let Some(report) = ErrorReport::in_place_of_answer(choice) {
+            return Err(StreamError::Reported(report));
         }
         some_text(choice, "finish_reason").map_or(Ok(()), |reason| self.finish(reason))
     }
 
-    fn delta(&mut self, delta: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+    fn delta(&mut self, delta: &Value, out: &mut Vec<ModelEvent>) -> Result<(), StreamError> {
         self.think_of(delta, out)?;
         for word in ["content", "refusal"] {
             self.say(&delta[word], out)?;
@@ -125,8 +122,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Thoughts that stand beside the content.
-    fn think_of(&mut self, delta: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+    /// Thoughts beside the content.
+    fn think_of(&mut self, delta: &Value, out: &mut Vec<ModelEvent>) -> Result<(), StreamError> {
         for piece in delta[DETAILS].as_array().into_iter().flatten() {
             thought::join(&mut self.details, piece);
             self.hold(piece.to_string().len())?;
@@ -136,7 +133,7 @@ impl Reader {
     }
 
     /// A piece of the content: a text, or a list of texts and thoughts.
-    fn say(&mut self, content: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+    fn say(&mut self, content: &Value, out: &mut Vec<ModelEvent>) -> Result<(), StreamError> {
         if let Some(piece) = content.as_str().filter(|piece| !piece.is_empty()) {
             self.thought_is_over(out);
             out.push(ModelEvent::TextDelta(piece.to_owned()));
@@ -161,7 +158,7 @@ impl Reader {
         word: Option<&'static str>,
         piece: &str,
         out: &mut Vec<ModelEvent>,
-    ) -> Result<(), Wrong> {
+    ) -> Result<(), StreamError> {
         let (_, thought) = self.thought.get_or_insert_with(|| (word, String::new()));
         thought.push_str(piece);
         self.has_thought = true;
@@ -169,12 +166,12 @@ impl Reader {
         self.hold(piece.len())
     }
 
-    fn hold(&mut self, bytes: usize) -> Result<(), Wrong> {
-        self.held += bytes;
-        if self.held > policy::MODEL_ANSWER_BYTES { Err(Wrong::TooLong) } else { Ok(()) }
+    fn hold(&mut self, bytes: usize) -> Result<(), StreamError> {
+        self.buffered += bytes;
+        if self.buffered > policy::MODEL_ANSWER_BYTES { Err(StreamError::TooLong) } else { Ok(()) }
     }
 
-    /// A whole thought is given where something else begins.
+    /// Emits the open thought when something else begins.
     fn thought_is_over(&mut self, out: &mut Vec<ModelEvent>) {
         if let Some((word, thought)) = self.thought.take() {
             let own_form = word.map(|word| json!({ word: thought }));
@@ -186,8 +183,8 @@ impl Reader {
         }
     }
 
-    /// A piece of a call: of the one with its number, unless it has another id, or begins with a name what has one.
-    fn call(&mut self, piece: &Value) -> Result<(), Wrong> {
+    /// Adds a piece to the call with its number. A new id, or a name where the call has one, starts another call.
+    fn call(&mut self, piece: &Value) -> Result<(), StreamError> {
         let (id, function) = (some_text(piece, "id"), &piece["function"]);
         let name = some_text(function, "name");
         let last = self.calls.last().map_or(-1, |call| call.index);
@@ -205,7 +202,7 @@ impl Reader {
         }
         match &function["arguments"] {
             Value::String(piece) => call.arguments.push_str(piece),
-            // As an object, from servers that send each call whole.
+            // An object comes from servers that send each call whole.
             whole @ Value::Object(_) => call.arguments = whole.to_string(),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {}
         }
@@ -213,14 +210,14 @@ impl Reader {
         self.hold(added)
     }
 
-    /// The call of this number, unless it has another id; else a new one.
-    fn open(&mut self, index: i64, id: Option<&str>) -> Result<&mut Coming, Wrong> {
+    /// The call of this number unless it has another id; else a new one.
+    fn open(&mut self, index: i64, id: Option<&str>) -> Result<&mut Coming, StreamError> {
         let open = self.calls.iter().rposition(|call| call.index == index);
         let open =
             open.filter(|at| id.is_none_or(|id| id == self.calls[*at].id) || self.calls[*at].name.is_empty());
         let at = open.unwrap_or(self.calls.len());
         if at >= policy::MODEL_OPEN_ITEMS {
-            return Err(Wrong::TooLong);
+            return Err(StreamError::TooLong);
         }
         if at == self.calls.len() {
             let id = id.map_or_else(|| call_id(self.answer, at), ToOwned::to_owned);
@@ -235,31 +232,31 @@ impl Reader {
         Ok(&mut self.calls[at])
     }
 
-    /// The reason of the end. What the answer cost comes behind it.
-    fn finish(&mut self, reason: &str) -> Result<(), Wrong> {
-        // Some have the provider's own word behind it: "content_filter: RECITATION".
+    /// Records the finish reason. The usage comes after it.
+    fn finish(&mut self, reason: &str) -> Result<(), StreamError> {
+        // Some append the provider's own word: "content_filter: RECITATION".
         let kind = reason.split(':').next().unwrap_or(reason).to_ascii_lowercase();
         self.finished = Some(match kind.as_str() {
             "length" | "max_tokens" => Err(Stopped::Length),
             "content_filter" | "sensitive" | "safety" | "recitation" => Err(Stopped::Filter),
             "refusal" => Err(Stopped::Refusal),
             "model_length" | "model_context_window_exceeded" => Err(Stopped::Context),
-            "abort" => return Err(Wrong::Cut),
+            "abort" => return Err(StreamError::Cut),
             "error"
             | "network_error"
             | "insufficient_system_resource"
             | "function_call_filter"
             | "malformed_function_call" => {
                 let message = format!("the answer ended with {reason:?}");
-                return Err(Wrong::Said(Said { message, ..Said::default() }));
+                return Err(StreamError::Reported(ErrorReport { message, ..ErrorReport::default() }));
             }
             _ => Ok(()),
         });
         Ok(())
     }
 
-    /// Takes the message that was said whole: its text holds, whatever the pieces said, its calls if none came in pieces.
-    fn last_word(&mut self, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+    /// Takes the whole message: its text replaces the pieces; its calls count if none came in pieces.
+    fn last_word(&mut self, out: &mut Vec<ModelEvent>) -> Result<(), StreamError> {
         let message = std::mem::take(&mut self.message);
         if !self.has_thought {
             self.think_of(&message, out)?;
@@ -282,13 +279,13 @@ impl Reader {
         Ok(())
     }
 
-    /// Gives what was held back. Calls of an answer that is cut off may be cut off, too.
-    fn end(&mut self, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
-        let whole = self.finished.ok_or(Wrong::Cut)?;
+    /// Emits everything held back. A truncated answer drops its calls, which may be truncated, too.
+    fn end(&mut self, out: &mut Vec<ModelEvent>) -> Result<(), StreamError> {
+        let whole = self.finished.ok_or(StreamError::Cut)?;
         self.last_word(out)?;
         self.thought_is_over(out);
         if !self.details.is_empty() {
-            // Of the whole answer: servers give some of it beside the calls that it is for.
+            // The details belong to the whole answer: servers send some of them beside calls.
             let own_form = Some(json!({ DETAILS: std::mem::take(&mut self.details) }));
             out.push(ModelEvent::Reasoning(Reasoning { own_form, ..Reasoning::default() }));
         }
@@ -302,11 +299,10 @@ impl Reader {
             }));
         }
         out.extend(self.usage.take().map(ModelEvent::Usage));
-        whole.map_err(Wrong::Stopped)
+        whole.map_err(StreamError::Stopped)
     }
 }
 
-/// The texts of a content, whatever its form.
 fn texts(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
@@ -319,12 +315,12 @@ fn texts(content: &Value) -> String {
 
 fn usage(usage: &Value) -> Usage {
     let cached = count(usage, "/prompt_tokens_details/cached_tokens");
-    // xAI and Google count thoughts in the total only.
+    // xAI and Google count reasoning in the total only.
     let (read, written) = (count(usage, "/prompt_tokens"), count(usage, "/completion_tokens"));
     let written = written.max(count(usage, "/total_tokens").saturating_sub(read));
     Usage {
         input: read,
-        // DeepSeek's word.
+        // DeepSeek's name.
         cached_input: cached.max(count(usage, "/prompt_cache_hit_tokens")),
         cache_write_input: count(usage, "/prompt_tokens_details/cache_write_tokens"),
         output: written,

@@ -1,11 +1,11 @@
 use serde_json::{Value, json};
 
-use super::Chat;
+use super::ChatApi;
 use super::request::body;
-use crate::http::about::About;
-use crate::http::fault::Fault;
-use crate::http::form::{Stopped, Wrong};
-use crate::http::tests::{call, heard, heard_data, prompt, says_the_same_in_pieces, text};
+use crate::http::error::ModelError;
+use crate::http::form::{Stopped, StreamError};
+use crate::http::kind::ErrorKind;
+use crate::http::tests::{call, prompt, read, read_data, says_the_same_in_pieces, text};
 use crate::spec::{OPENAI, ProviderSpec, WireApi};
 use crate::{Content, Entry, Image, ModelEvent, Reasoning, Thoughts, ToolResult, Usage};
 
@@ -40,7 +40,7 @@ fn thinking(text: &str) -> ModelEvent {
 
 #[test]
 fn thoughts_come_before_the_text() {
-    let (events, result) = heard(&Chat, THOUGHT);
+    let (events, result) = read(&ChatApi, THOUGHT);
     assert_eq!(
         events,
         [
@@ -63,7 +63,7 @@ fn thoughts_come_before_the_text() {
 
 #[test]
 fn calls_in_pieces_are_put_together_and_each_has_an_id() {
-    let (events, result) = heard(&Chat, CALLS);
+    let (events, result) = read(&ChatApi, CALLS);
     assert_eq!(
         events,
         [
@@ -78,8 +78,8 @@ fn calls_in_pieces_are_put_together_and_each_has_an_id() {
 
 #[test]
 fn the_pieces_of_a_stream_do_not_matter() {
-    says_the_same_in_pieces(&Chat, THOUGHT);
-    says_the_same_in_pieces(&Chat, CALLS);
+    says_the_same_in_pieces(&ChatApi, THOUGHT);
+    says_the_same_in_pieces(&ChatApi, CALLS);
 }
 
 fn delta(delta: Value) -> Value {
@@ -99,19 +99,19 @@ fn servers_with_ways_of_their_own_are_understood() {
     let calls = [delta(json!({ "tool_calls": [whole("a"), whole("b")] })), end("stop")];
     let expected =
         ["a", "b"].map(|id| ModelEvent::ToolCall(call(id, "look", &format!("{{\"at\":\"{id}\"}}"))));
-    assert_eq!(heard_data(&Chat, &calls), (expected.to_vec(), Ok(())), "no [DONE], no usage");
+    assert_eq!(read_data(&ChatApi, &calls), (expected.to_vec(), Ok(())), "no [DONE], no usage");
     let (events, _) =
-        heard_data(&Chat, &[delta(json!({ "tool_calls": [bare("x"), bare("y")] })), end("tool_calls")]);
+        read_data(&ChatApi, &[delta(json!({ "tool_calls": [bare("x"), bare("y")] })), end("tool_calls")]);
     let id = |number| format!("call_00000000000000000000000000000000_{number}");
     assert_eq!(
         events,
         [("x", 0), ("y", 1)].map(|(name, number)| ModelEvent::ToolCall(call(&id(number), name, "{}")))
     );
     // Another word for thoughts; they may be all that there is.
-    let (events, _) = heard_data(&Chat, &[delta(json!({ "reasoning": "hm" })), end("stop")]);
+    let (events, _) = read_data(&ChatApi, &[delta(json!({ "reasoning": "hm" })), end("stop")]);
     assert_eq!(events, [thinking("hm"), thought("hm", "reasoning")]);
     // A refusal is said by the model.
-    let (events, result) = heard_data(&Chat, &[delta(json!({ "refusal": "I will not" })), end("stop")]);
+    let (events, result) = read_data(&ChatApi, &[delta(json!({ "refusal": "I will not" })), end("stop")]);
     assert_eq!((events, result), (vec![text("I will not")], Ok(())));
 }
 
@@ -121,29 +121,35 @@ fn an_end_that_is_none_says_why() {
     let call = delta(
         json!({ "tool_calls": [{ "index": 0, "id": "a", "function": { "name": "x", "arguments": "{\"cut" } }] }),
     );
-    let (events, result) = heard_data(&Chat, &[call, end("length"), usage.clone()]);
+    let (events, result) = read_data(&ChatApi, &[call, end("length"), usage.clone()]);
     let counted = ModelEvent::Usage(Usage { input: 1, output: 2, ..Usage::default() });
-    assert_eq!((events, result), (vec![counted], Err(Fault::Wrong(Wrong::Stopped(Stopped::Length)))));
-    let (_, result) = heard_data(&Chat, &[end("content_filter"), usage]);
-    assert_eq!(result, Err(Fault::Wrong(Wrong::Stopped(Stopped::Filter))));
-    assert_eq!(heard_data(&Chat, &[delta(json!({ "content": "a" }))]).1, Err(Fault::Cut));
-    assert_eq!(heard(&Chat, ": nothing\n\n").1, Err(Fault::Cut));
-    assert_eq!(heard(&Chat, "data: <html>\n\n").1, Err(Fault::Wrong(Wrong::Garbage("<html>".to_owned()))));
+    assert_eq!(
+        (events, result),
+        (vec![counted], Err(ModelError::Stream(StreamError::Stopped(Stopped::Length))))
+    );
+    let (_, result) = read_data(&ChatApi, &[end("content_filter"), usage]);
+    assert_eq!(result, Err(ModelError::Stream(StreamError::Stopped(Stopped::Filter))));
+    assert_eq!(read_data(&ChatApi, &[delta(json!({ "content": "a" }))]).1, Err(ModelError::Cut));
+    assert_eq!(read(&ChatApi, ": nothing\n\n").1, Err(ModelError::Cut));
+    assert_eq!(
+        read(&ChatApi, "data: <html>\n\n").1,
+        Err(ModelError::Stream(StreamError::Garbage("<html>".to_owned())))
+    );
     let (_, result) =
-        heard_data(&Chat, &[json!({ "error": { "message": "x", "code": "context_length_exceeded" } })]);
-    let Err(Fault::Wrong(Wrong::Said(said))) = result else { panic!("{result:?}") };
-    assert_eq!(said.about(), About::Context);
+        read_data(&ChatApi, &[json!({ "error": { "message": "x", "code": "context_length_exceeded" } })]);
+    let Err(ModelError::Stream(StreamError::Reported(report))) = result else { panic!("{result:?}") };
+    assert_eq!(report.about(), ErrorKind::Context);
 }
 
 #[test]
 fn a_message_that_is_said_whole_is_the_last_word() {
     let beside =
         |delta: Value, message: Value| json!({ "choices": [{ "delta": delta, "message": message }] });
-    let said = |text: &str| json!({ "role": "assistant", "content": text });
+    let report = |text: &str| json!({ "role": "assistant", "content": text });
     // Each chunk has all that was said so far beside its piece.
-    let (events, result) = heard_data(
-        &Chat,
-        &[beside(said("Helo"), said("Helo")), beside(said(" you"), said("Hello you")), end("stop")],
+    let (events, result) = read_data(
+        &ChatApi,
+        &[beside(report("Helo"), report("Helo")), beside(report(" you"), report("Hello you")), end("stop")],
     );
     let whole = ModelEvent::Message("Hello you".into());
     assert_eq!((events, result), (vec![text("Helo"), text(" you"), whole], Ok(())));
@@ -152,7 +158,7 @@ fn a_message_that_is_said_whole_is_the_last_word() {
     let message = json!({ "content": "I look.", "tool_calls": [{ "id": "a", "function": function }] });
     let only = json!({ "choices": [{ "message": message, "finish_reason": "tool_calls" }] });
     let expected = [ModelEvent::Message("I look.".into()), ModelEvent::ToolCall(call("a", "look", "{}"))];
-    assert_eq!(heard_data(&Chat, &[only]), (expected.to_vec(), Ok(())));
+    assert_eq!(read_data(&ChatApi, &[only]), (expected.to_vec(), Ok(())));
 }
 
 #[test]
@@ -166,7 +172,7 @@ fn content_may_be_a_list_of_texts_and_thoughts() {
         parts(json!(" you")),
         end("stop"),
     ];
-    let (events, result) = heard_data(&Chat, &stream);
+    let (events, result) = read_data(&ChatApi, &stream);
     let whole = Reasoning { content: vec!["A greeting".to_owned()], ..Reasoning::default() };
     let expected =
         [thinking("A gree"), thinking("ting"), ModelEvent::Reasoning(whole), text("Hello"), text(" you")];
@@ -181,14 +187,18 @@ fn a_last_word_without_a_reason_is_a_cut() {
         )
     };
     let usage = json!({ "choices": [], "usage": { "prompt_tokens": 1, "completion_tokens": 2 } });
-    for (cut, said) in [
+    for (cut, report) in [
         (vec![delta(json!({ "content": "the answer is not " }))], vec![text("the answer is not ")]),
         (vec![call("")], vec![]),
         (vec![call("{}"), usage], vec![]),
         (vec![], vec![]),
     ] {
         let stream: String = cut.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
-        assert_eq!(heard(&Chat, &format!("{stream}data: [DONE]\n\n")), (said, Err(Fault::Cut)), "{stream}");
+        assert_eq!(
+            read(&ChatApi, &format!("{stream}data: [DONE]\n\n")),
+            (report, Err(ModelError::Cut)),
+            "{stream}"
+        );
     }
 }
 
@@ -241,8 +251,8 @@ fn roles_take_turns_where_servers_want_them_to() {
 }
 
 /// What is sent back of what was heard in one answer, with a result for each call.
-fn sent_back(heard: &[Value], model: &str) -> Value {
-    let (events, result) = heard_data(&Chat, heard);
+fn sent_back(read: &[Value], model: &str) -> Value {
+    let (events, result) = read_data(&ChatApi, read);
     assert_eq!(result, Ok(()));
     let mut history = vec![Entry::User(vec![Content::Text("go".to_owned())])];
     let mut results = Vec::new();

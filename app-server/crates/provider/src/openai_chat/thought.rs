@@ -1,15 +1,15 @@
-//! Thoughts of a model, in the words that servers have for them. They go back by the same word. Pure.
+//! Reasoning under the member names that servers use. It goes back under the same name. Pure.
 
 use serde_json::{Map, Value};
 
-/// Texts that are thoughts.
+/// Members with reasoning text.
 pub(crate) const THOUGHTS: [&str; 2] = ["reasoning_content", "reasoning"];
-/// Thoughts as OpenRouter has them: a list of summaries, texts with a signature, and sealed pieces.
+/// OpenRouter's list of summaries, signed texts and sealed pieces.
 pub(crate) const DETAILS: &str = "reasoning_details";
-/// Texts of such a piece that come a bit at a time.
+/// Members of such a piece that grow delta by delta.
 const GROWING: [&str; 3] = ["text", "summary", "data"];
 
-/// A thought in a form that this interface has given. Of another one it would be something else.
+/// The own form, if this interface made it; other providers' forms are dropped.
 pub(crate) fn own(own_form: &Value) -> Option<&Map<String, Value>> {
     let own = own_form.as_object()?;
     let known = |(key, value): (&String, &Value)| match value {
@@ -20,7 +20,7 @@ pub(crate) fn own(own_form: &Value) -> Option<&Map<String, Value>> {
     own.iter().all(known).then_some(own)
 }
 
-/// Adds a thought to a message, which may have one of the same word: then one goes on where the other ended.
+/// Adds a thought to a message; continues one that is already there under the same name.
 pub(crate) fn put(message: &mut Map<String, Value>, own: Option<&Map<String, Value>>) {
     for (word, thought) in own.into_iter().flatten() {
         match (message.get_mut(word), thought) {

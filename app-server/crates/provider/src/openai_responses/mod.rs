@@ -1,5 +1,5 @@
-//! OpenAI's Responses (`POST /responses`). Nothing is stored there: what the model thought comes back sealed, and goes to it
-//! again while the turn lasts.
+//! OpenAI's Responses (`POST /responses`). Nothing is stored there. Reasoning arrives sealed and goes back until the
+//! turn ends.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -15,9 +15,9 @@ mod tests;
 
 /// The interface.
 #[derive(Debug, Clone, Copy)]
-pub struct Responses;
+pub struct ResponsesApi;
 
-impl WireForm for Responses {
+impl WireForm for ResponsesApi {
     fn path(&self) -> &'static str {
         "responses"
     }
@@ -27,6 +27,6 @@ impl WireForm for Responses {
     }
 
     fn reader(&self, answer: Uuid) -> Box<dyn StreamReader> {
-        Box::new(stream::Reader::new(answer))
+        Box::new(stream::ResponsesReader::new(answer))
     }
 }

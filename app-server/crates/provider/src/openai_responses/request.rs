@@ -1,47 +1,41 @@
-//! What is asked, as Responses wants it. Pure.
+//! Builds a request of Responses. Pure.
 
 use serde_json::{Map, Value, json};
 use skein_protocol::settings::ReasoningSummary;
 
+use crate::http::form::without_nulls;
 use crate::http::ids::Ids;
-use crate::http::talk::{Came, Part, Step, arguments_text, steps, with_more};
+use crate::http::steps::{CallOutcome, ModelPart, PromptStep, arguments_text, steps, with_more};
 use crate::spec::ProviderSpec;
 use crate::{AssistantMessage, Content, ModelSettings, Prompt, ToolChoice, ToolSpec};
 
-/// Models that do not think, by the beginning of their names: they refuse a question that asks for their thoughts.
+/// Name prefixes of models without reasoning; they refuse a request for it.
 const UNTHINKING: [&str; 4] = ["gpt-3", "gpt-4", "chatgpt-", "davinci"];
 
-/// The ids that it takes.
 const IDS: Ids = Ids::Short(64);
 
-/// The body of a request.
 pub(crate) fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
     let settings = &prompt.settings;
-    let mut body = Map::new();
-    let mut put = |key: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            body.insert(key.to_owned(), value);
-        }
-    };
-    put("model", Some(json!(prompt.model)));
-    put("instructions", settings.instructions.as_ref().map(|text| json!(text)));
-    put("input", Some(steps(&prompt.history).iter().flat_map(items).collect()));
+    let thinks = thinks(&prompt.model);
+    let mut body = without_nulls(json!({
+        "model": prompt.model,
+        "instructions": settings.instructions,
+        "input": steps(&prompt.history).iter().flat_map(items).collect::<Value>(),
+        "store": false,
+        "stream": true,
+        "include": thinks.then_some(["reasoning.encrypted_content"]),
+        "reasoning": if thinks { reasoning(settings) } else { None },
+        "service_tier": settings.service_tier,
+        "prompt_cache_key": spec.is_openai().then_some(prompt.thread),
+        "text": settings.output_schema.as_ref().map(format),
+        "max_output_tokens": settings.wanted_output.or(spec.max_output_tokens),
+    }));
     if !prompt.tools.is_empty() {
-        put("tools", Some(prompt.tools.iter().map(tool).collect()));
-        put("tool_choice", Some(tool_choice(prompt.tool_choice)));
-        put("parallel_tool_calls", Some(json!(!settings.one_call)));
+        body["tools"] = prompt.tools.iter().map(tool).collect();
+        body["tool_choice"] = tool_choice(prompt.tool_choice);
+        body["parallel_tool_calls"] = json!(!settings.one_call);
     }
-    put("store", Some(json!(false)));
-    put("stream", Some(json!(true)));
-    if thinks(&prompt.model) {
-        put("include", Some(json!(["reasoning.encrypted_content"])));
-        put("reasoning", reasoning(settings));
-    }
-    put("service_tier", settings.service_tier.as_ref().map(|tier| json!(tier)));
-    put("prompt_cache_key", spec.is_openai().then(|| json!(prompt.thread)));
-    put("text", settings.output_schema.as_ref().map(format));
-    put("max_output_tokens", settings.wanted_output.or(spec.max_output_tokens).map(|most| json!(most)));
-    Value::Object(body)
+    body
 }
 
 fn tool_choice(choice: ToolChoice) -> Value {
@@ -53,7 +47,7 @@ fn tool_choice(choice: ToolChoice) -> Value {
 
 fn thinks(model: &str) -> bool {
     let name = model.rsplit('/').next().unwrap_or(model);
-    // `gpt-5-chat-latest` does not, either.
+    // `gpt-5-chat-latest` has none either.
     !UNTHINKING.iter().any(|beginning| name.starts_with(beginning)) && !name.contains("-chat")
 }
 
@@ -82,29 +76,31 @@ fn tool(tool: &ToolSpec) -> Value {
     })
 }
 
-fn items(step: &Step<'_>) -> Vec<Value> {
+fn items(step: &PromptStep<'_>) -> Vec<Value> {
     match step {
-        Step::User(content) => vec![json!({
+        PromptStep::User(content) => vec![json!({
             "type": "message",
             "role": "user",
             "content": content.iter().map(|content| input(content)).collect::<Vec<_>>(),
         })],
-        Step::Developer(text) => vec![json!({
+        PromptStep::Developer(text) => vec![json!({
             "type": "message",
             "role": "developer",
             "content": [{ "type": "input_text", "text": text }],
         })],
-        Step::Model(said) => said.iter().filter_map(part).collect(),
-        Step::Results(came) => came.iter().map(output).collect(),
+        PromptStep::Model(parts) => parts.iter().filter_map(part).collect(),
+        PromptStep::Results(outcome) => outcome.iter().map(output).collect(),
     }
 }
 
-fn part(part: &Part<'_>) -> Option<Value> {
+fn part(part: &ModelPart<'_>) -> Option<Value> {
     match part {
-        Part::Text(message) => Some(said(message)),
-        // Of another provider it would be something else.
-        Part::Thought(thought) => thought.own_form.as_ref().filter(|own| own["type"] == "reasoning").cloned(),
-        Part::Call(call) => Some(with_more(
+        ModelPart::Text(message) => Some(assistant(message)),
+        // A thought of another provider is not sent.
+        ModelPart::Thought(thought) => {
+            thought.own_form.as_ref().filter(|own| own["type"] == "reasoning").cloned()
+        }
+        ModelPart::Call(call) => Some(with_more(
             json!({
                 "type": "function_call",
                 "call_id": IDS.own(&call.id),
@@ -116,14 +112,14 @@ fn part(part: &Part<'_>) -> Option<Value> {
     }
 }
 
-/// A message of the model's; its phase goes back to who has named it.
-fn said(message: &AssistantMessage) -> Value {
+/// A message of the model, with its phase if the provider named one.
+fn assistant(message: &AssistantMessage) -> Value {
     let content = json!([{ "type": "output_text", "text": message.text }]);
-    let mut said = json!({ "type": "message", "role": "assistant", "content": content });
+    let mut written = json!({ "type": "message", "role": "assistant", "content": content });
     if let Some(phase) = message.phase {
-        said["phase"] = json!(phase);
+        written["phase"] = json!(phase);
     }
-    said
+    written
 }
 
 fn input(content: &Content) -> Value {
@@ -133,14 +129,14 @@ fn input(content: &Content) -> Value {
     }
 }
 
-fn output(came: &Came<'_>) -> Value {
-    let output = match came.has_image() {
-        false => json!(came.text()),
-        true if came.failed() => {
-            let said = json!({ "type": "input_text", "text": "The call failed:" });
-            std::iter::once(said).chain(came.content().iter().map(input)).collect()
+fn output(outcome: &CallOutcome<'_>) -> Value {
+    let output = match outcome.has_image() {
+        false => json!(outcome.text()),
+        true if outcome.failed() => {
+            let note = json!({ "type": "input_text", "text": "The call failed:" });
+            std::iter::once(note).chain(outcome.content().iter().map(input)).collect()
         }
-        true => came.content().iter().map(input).collect(),
+        true => outcome.content().iter().map(input).collect(),
     };
-    json!({ "type": "function_call_output", "call_id": IDS.own(came.id()), "output": output })
+    json!({ "type": "function_call_output", "call_id": IDS.own(outcome.id()), "output": output })
 }

@@ -1,36 +1,35 @@
-//! What an answer of Responses says, event by event. Pure.
+//! Reads the stream of an answer of Responses. Pure.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use skein_protocol::response_item::MessagePhase;
 use uuid::Uuid;
 
-use crate::http::form::{Flow, Stopped, StreamReader, Wrong, call_id, count, more, some_text, text};
-use crate::http::said::Said;
+use crate::http::form::{Flow, Stopped, StreamError, StreamReader, call_id, count, more, some_text, text};
+use crate::http::report::ErrorReport;
 use crate::{AssistantMessage, Callee, ModelEvent, Reasoning, Thoughts, ToolCall, Usage};
 
 /// Members of a thought that go back to the model.
 const SEALED: [&str; 5] = ["type", "id", "summary", "content", "encrypted_content"];
 
-/// Members of a call that are not its server's own: its id there is known to nobody where nothing is stored.
+/// Members of a call that the interface defines. Its item id is useless where nothing is stored.
 const CALL: [&str; 6] = ["type", "id", "call_id", "name", "arguments", "status"];
 
-/// Reads one answer.
 #[derive(Debug)]
-pub(crate) struct Reader {
-    /// The answer, for calls without an id.
+pub(crate) struct ResponsesReader {
+    /// The answer's id, for calls without one.
     answer: Uuid,
-    /// How many items were whole.
+    /// The number of complete items.
     items: usize,
 }
 
-impl StreamReader for Reader {
-    fn hear(&mut self, data: &str, out: &mut Vec<ModelEvent>) -> Result<Flow, Wrong> {
-        // Not of this interface, but of servers that speak several. The end that it stands behind is missing.
+impl StreamReader for ResponsesReader {
+    fn read_event(&mut self, data: &str, out: &mut Vec<ModelEvent>) -> Result<Flow, StreamError> {
+        // Sent by servers that speak several interfaces. The final event is missing.
         if data == "[DONE]" {
-            return Err(Wrong::Cut);
+            return Err(StreamError::Cut);
         }
-        let event: Value = serde_json::from_str(data).map_err(|_| Wrong::garbage(data))?;
+        let event: Value = serde_json::from_str(data).map_err(|_| StreamError::garbage(data))?;
         match text(&event, "type").unwrap_or_default() {
             "response.output_text.delta" | "response.refusal.delta" => {
                 out.extend(some_text(&event, "delta").map(|delta| ModelEvent::TextDelta(delta.to_owned())));
@@ -49,12 +48,12 @@ impl StreamReader for Reader {
             "response.incomplete" => return Err(incomplete(&event["response"], out)),
             "response.failed" | "error" => {
                 usage(&event["response"], out);
-                return Err(Wrong::Said(Said::of(&event)));
+                return Err(StreamError::Reported(ErrorReport::of(&event)));
             }
-            // Servers between us and the model name no type for an error of their own.
-            "" => match Said::in_place_of_answer(&event) {
-                Some(said) => return Err(Wrong::Said(said)),
-                None if !event.is_object() => return Err(Wrong::garbage(data)),
+            // Servers in between send their own errors without a type.
+            "" => match ErrorReport::in_place_of_answer(&event) {
+                Some(report) => return Err(StreamError::Reported(report)),
+                None if !event.is_object() => return Err(StreamError::garbage(data)),
                 None => {}
             },
             _ => {}
@@ -62,7 +61,7 @@ impl StreamReader for Reader {
         Ok(Flow::On)
     }
 
-    fn cut(&mut self, _out: &mut Vec<ModelEvent>) -> Result<bool, Wrong> {
+    fn cut(&mut self, _out: &mut Vec<ModelEvent>) -> Result<bool, StreamError> {
         Ok(false)
     }
 
@@ -71,21 +70,20 @@ impl StreamReader for Reader {
         false
     }
 
-    fn whole(&mut self, body: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+    fn whole(&mut self, body: &Value, out: &mut Vec<ModelEvent>) -> Result<(), StreamError> {
         if !body["output"].is_array() {
-            return Err(Wrong::garbage(&body.to_string()));
+            return Err(StreamError::garbage(&body.to_string()));
         }
         self.end(body, out)
     }
 }
 
-impl Reader {
-    /// Of the answer that is to come.
+impl ResponsesReader {
     pub(crate) fn new(answer: Uuid) -> Self {
         Self { answer, items: 0 }
     }
 
-    /// An item is whole.
+    /// Takes a complete item.
     fn item(&mut self, item: &Value, out: &mut Vec<ModelEvent>) {
         self.items += 1;
         match text(item, "type").unwrap_or_default() {
@@ -111,11 +109,11 @@ impl Reader {
         }
     }
 
-    /// The answer is whole. It has all items once more; they count where none came before.
-    fn end(&mut self, response: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+    /// Takes the final event. It repeats all items; they count only if none arrived before.
+    fn end(&mut self, response: &Value, out: &mut Vec<ModelEvent>) -> Result<(), StreamError> {
         match text(response, "status").unwrap_or_default() {
-            "failed" => return Err(Wrong::Said(Said::of(response))),
-            "cancelled" => return Err(Wrong::Cut),
+            "failed" => return Err(StreamError::Reported(ErrorReport::of(response))),
+            "cancelled" => return Err(StreamError::Cut),
             _ => {}
         }
         if self.items == 0 {
@@ -131,7 +129,7 @@ impl Reader {
     }
 }
 
-/// Which part of the answer a message is. A word that is not known says nothing.
+/// The phase of a message, if it is a known one.
 fn phase(item: &Value) -> Option<MessagePhase> {
     MessagePhase::deserialize(&item["phase"]).ok()
 }
@@ -149,7 +147,7 @@ fn thought(item: &Value) -> Reasoning {
         parts.filter_map(|part| text(part, "text")).map(ToOwned::to_owned).collect()
     };
     let content = parts("content");
-    // What is neither sealed nor open would be looked for where nothing is stored.
+    // The server would look for an item that is neither sealed nor open, although nothing is stored.
     let goes_back = item["encrypted_content"].is_string() || !content.is_empty();
     let own_form = goes_back.then(|| {
         let kept = SEALED.iter().filter_map(|key| Some(((*key).to_owned(), item.get(*key)?.clone())));
@@ -173,15 +171,15 @@ fn usage(response: &Value, out: &mut Vec<ModelEvent>) {
     }
 }
 
-fn incomplete(response: &Value, out: &mut Vec<ModelEvent>) -> Wrong {
+fn incomplete(response: &Value, out: &mut Vec<ModelEvent>) -> StreamError {
     usage(response, out);
     match response.pointer("/incomplete_details/reason").and_then(Value::as_str) {
-        Some("content_filter") => Wrong::Stopped(Stopped::Filter),
-        Some("max_output_tokens" | "max_tokens") | None => Wrong::Stopped(Stopped::Length),
-        Some(other) => Wrong::Said(Said {
+        Some("content_filter") => StreamError::Stopped(Stopped::Filter),
+        Some("max_output_tokens" | "max_tokens") | None => StreamError::Stopped(Stopped::Length),
+        Some(other) => StreamError::Reported(ErrorReport {
             message: format!("the answer is not complete: {other}"),
             words: vec!["bad_request".to_owned()],
-            ..Said::default()
+            ..ErrorReport::default()
         }),
     }
 }

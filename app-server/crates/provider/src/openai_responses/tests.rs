@@ -2,12 +2,12 @@ use serde_json::{Value, json};
 use skein_protocol::response_item::MessagePhase;
 use skein_protocol::settings::ReasoningSummary;
 
-use super::Responses;
+use super::ResponsesApi;
 use super::request::body;
-use crate::http::about::About;
-use crate::http::fault::Fault;
-use crate::http::form::{Stopped, Wrong};
-use crate::http::tests::{call, heard, heard_data, prompt, says_the_same_in_pieces, text};
+use crate::http::error::ModelError;
+use crate::http::form::{Stopped, StreamError};
+use crate::http::kind::ErrorKind;
+use crate::http::tests::{call, prompt, read, read_data, says_the_same_in_pieces, text};
 use crate::spec::{OPENAI, ProviderSpec, WireApi};
 use crate::{AssistantMessage, Entry, ModelEvent, Reasoning, Thoughts, Usage};
 
@@ -53,7 +53,7 @@ fn arguments_that_are_no_object_go_back_in_one() {
 
 #[test]
 fn thoughts_come_as_a_summary_and_sealed() {
-    let (events, result) = heard(&Responses, THOUGHT);
+    let (events, result) = read(&ResponsesApi, THOUGHT);
     let of = Thoughts::Summary;
     let own_form = json!({
         "type": "reasoning",
@@ -86,7 +86,7 @@ fn thoughts_come_as_a_summary_and_sealed() {
 
 #[test]
 fn calls_come_whole_and_each_has_an_id() {
-    let (events, result) = heard(&Responses, CALLS);
+    let (events, result) = read(&ResponsesApi, CALLS);
     assert_eq!(
         events,
         [
@@ -101,8 +101,8 @@ fn calls_come_whole_and_each_has_an_id() {
 
 #[test]
 fn the_pieces_of_a_stream_do_not_matter() {
-    says_the_same_in_pieces(&Responses, THOUGHT);
-    says_the_same_in_pieces(&Responses, CALLS);
+    says_the_same_in_pieces(&ResponsesApi, THOUGHT);
+    says_the_same_in_pieces(&ResponsesApi, CALLS);
 }
 
 #[test]
@@ -111,11 +111,14 @@ fn an_answer_that_comes_only_whole_is_heard() {
         { "type": "message", "content": [{ "type": "output_text", "text": "Hello" }] },
         { "type": "function_call", "call_id": "c", "name": "look", "arguments": "{}" },
     ]);
-    let (events, _) =
-        heard_data(&Responses, &[json!({ "type": "response.completed", "response": { "output": output } })]);
+    let (events, _) = read_data(
+        &ResponsesApi,
+        &[json!({ "type": "response.completed", "response": { "output": output } })],
+    );
     assert_eq!(events, [ModelEvent::Message("Hello".into()), ModelEvent::ToolCall(call("c", "look", "{}"))]);
     let item = json!({ "type": "message", "content": [{ "type": "refusal", "refusal": "I will not" }] });
-    let (events, _) = heard_data(&Responses, &[json!({ "type": "response.output_item.done", "item": item })]);
+    let (events, _) =
+        read_data(&ResponsesApi, &[json!({ "type": "response.output_item.done", "item": item })]);
     assert_eq!(events, [ModelEvent::Message("I will not".into())]);
 }
 
@@ -125,8 +128,8 @@ fn messages_of_one_answer_are_apart_each_with_its_phase_and_its_last_word() {
     let message = |phase: &str, text: &str| json!({ "type": "message", "phase": phase, "content": [{ "type": "output_text", "text": text }] });
     let added = |item: Value| json!({ "type": "response.output_item.added", "item": item });
     let done = |item: Value| json!({ "type": "response.output_item.done", "item": item });
-    let (events, _) = heard_data(
-        &Responses,
+    let (events, _) = read_data(
+        &ResponsesApi,
         &[
             added(message("commentary", "")),
             delta("I "),
@@ -161,8 +164,8 @@ fn messages_of_one_answer_are_apart_each_with_its_phase_and_its_last_word() {
 #[test]
 fn a_message_goes_back_with_its_phase() {
     let mut prompt = prompt("gpt-5", json!({}));
-    let said = AssistantMessage { text: "I look.".to_owned(), phase: Some(MessagePhase::Commentary) };
-    prompt.history = vec![Entry::Assistant(said), Entry::Assistant("Blue.".into())];
+    let report = AssistantMessage { text: "I look.".to_owned(), phase: Some(MessagePhase::Commentary) };
+    prompt.history = vec![Entry::Assistant(report), Entry::Assistant("Blue.".into())];
     let body = body(&prompt, &ProviderSpec::new("x", "http://127.0.0.1/v1", WireApi::Responses));
     let input = &body["input"];
     assert_eq!((&input[0]["phase"], input[1].get("phase")), (&json!("commentary"), None));
@@ -175,7 +178,7 @@ fn a_message_goes_back_with_its_phase() {
 #[test]
 fn an_end_that_is_none_says_why() {
     let end = |event: Value| {
-        let (events, result) = heard_data(&Responses, &[event]);
+        let (events, result) = read_data(&ResponsesApi, &[event]);
         (events, result.expect_err("no end"))
     };
     let incomplete = |reason: &str| {
@@ -187,30 +190,32 @@ fn an_end_that_is_none_says_why() {
     let usage = ModelEvent::Usage(Usage { input: 1, output: 2, ..Usage::default() });
     assert_eq!(
         end(incomplete("max_output_tokens")),
-        (vec![usage.clone()], Fault::Wrong(Wrong::Stopped(Stopped::Length)))
+        (vec![usage.clone()], ModelError::Stream(StreamError::Stopped(Stopped::Length)))
     );
     assert_eq!(
         end(incomplete("content_filter")),
-        (vec![usage], Fault::Wrong(Wrong::Stopped(Stopped::Filter)))
+        (vec![usage], ModelError::Stream(StreamError::Stopped(Stopped::Filter)))
     );
     for (event, about) in [
         (
             json!({ "type": "response.failed", "response": { "error": { "code": "server_error", "message": "x" } } }),
-            About::Server,
+            ErrorKind::Server,
         ),
         (
             json!({ "type": "response.failed", "response": { "error": { "code": "context_length_exceeded", "message": "x" } } }),
-            About::Context,
+            ErrorKind::Context,
         ),
-        (json!({ "type": "error", "code": "rate_limit_exceeded", "message": "x" }), About::Rate),
+        (json!({ "type": "error", "code": "rate_limit_exceeded", "message": "x" }), ErrorKind::Rate),
         (
             json!({ "type": "error", "error": { "type": "invalid_request_error", "message": "x" } }),
-            About::Request,
+            ErrorKind::Request,
         ),
-        (json!({ "error": { "message": "x", "code": "insufficient_quota" } }), About::Quota),
+        (json!({ "error": { "message": "x", "code": "insufficient_quota" } }), ErrorKind::Quota),
     ] {
-        let Fault::Wrong(Wrong::Said(said)) = end(event.clone()).1 else { panic!("{event}") };
-        assert_eq!((said.about(), said.message.as_str()), (about, "x"), "{event}");
+        let ModelError::Stream(StreamError::Reported(report)) = end(event.clone()).1 else {
+            panic!("{event}")
+        };
+        assert_eq!((report.about(), report.message.as_str()), (about, "x"), "{event}");
     }
 }
 
@@ -218,27 +223,36 @@ fn an_end_that_is_none_says_why() {
 fn a_last_word_without_an_end_is_a_cut() {
     let item = json!({ "type": "function_call", "call_id": "c", "name": "look", "arguments": "{}" });
     let item = json!({ "type": "response.output_item.done", "item": item });
-    let (_, result) = heard(&Responses, &format!("data: {item}\n\ndata: [DONE]\n\n"));
-    assert_eq!(result, Err(Fault::Cut));
-    assert_eq!(heard(&Responses, "data: [DONE]\n\n").1, Err(Fault::Cut));
+    let (_, result) = read(&ResponsesApi, &format!("data: {item}\n\ndata: [DONE]\n\n"));
+    assert_eq!(result, Err(ModelError::Cut));
+    assert_eq!(read(&ResponsesApi, "data: [DONE]\n\n").1, Err(ModelError::Cut));
     // An end that says itself that it is none.
     let end = |response: Value| {
-        heard_data(&Responses, &[json!({ "type": "response.completed", "response": response })]).1
+        read_data(&ResponsesApi, &[json!({ "type": "response.completed", "response": response })]).1
     };
     let incomplete =
         json!({ "status": "incomplete", "incomplete_details": { "reason": "max_output_tokens" } });
-    assert_eq!(end(incomplete), Err(Fault::Wrong(Wrong::Stopped(Stopped::Length))));
-    assert_eq!(end(json!({ "status": "cancelled" })), Err(Fault::Cut));
+    assert_eq!(end(incomplete), Err(ModelError::Stream(StreamError::Stopped(Stopped::Length))));
+    assert_eq!(end(json!({ "status": "cancelled" })), Err(ModelError::Cut));
     let failed = end(json!({ "status": "failed", "error": { "code": "server_error", "message": "x" } }));
-    assert!(matches!(&failed, Err(Fault::Wrong(Wrong::Said(said))) if said.message == "x"), "{failed:?}");
+    assert!(
+        matches!(&failed, Err(ModelError::Stream(StreamError::Reported(report))) if report.message == "x"),
+        "{failed:?}"
+    );
     assert_eq!(end(json!({ "status": "completed" })), Ok(()));
 }
 
 #[test]
 fn a_stream_that_ends_early_or_is_none_is_known() {
-    assert_eq!(heard(&Responses, "data: {\"type\":\"response.created\"}\n\n").1, Err(Fault::Cut));
-    assert_eq!(heard(&Responses, "data: what?\n\n").1, Err(Fault::Wrong(Wrong::Garbage("what?".to_owned()))));
-    assert_eq!(heard(&Responses, "data: 3\n\n").1, Err(Fault::Wrong(Wrong::Garbage("3".to_owned()))));
+    assert_eq!(read(&ResponsesApi, "data: {\"type\":\"response.created\"}\n\n").1, Err(ModelError::Cut));
+    assert_eq!(
+        read(&ResponsesApi, "data: what?\n\n").1,
+        Err(ModelError::Stream(StreamError::Garbage("what?".to_owned())))
+    );
+    assert_eq!(
+        read(&ResponsesApi, "data: 3\n\n").1,
+        Err(ModelError::Stream(StreamError::Garbage("3".to_owned())))
+    );
 }
 
 #[test]

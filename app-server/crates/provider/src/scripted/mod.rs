@@ -1,5 +1,5 @@
-//! A model that says what a file says, for demonstrations and tests. The model's name is the path of the file, absolute or
-//! relative to the server's home; its form is in `scenario`. It is read anew for each answer.
+//! A model that plays a scenario file, for demonstrations and tests. The model's name is the file's path, absolute or
+//! relative to the server's home. `scenario` describes the format. Each answer reads the file again.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub(crate) mod scenario;
 #[cfg(test)]
 mod tests;
 
-use scenario::{Answer, Call, Scenario, Step, Think, Tokens, filled};
+use scenario::{Call, Scenario, ScriptedAnswer, ScriptedStep, Think, Tokens, filled};
 
 /// The provider's name in `model_provider`.
 pub const NAME: &str = "scripted";
@@ -30,7 +30,7 @@ pub struct Scripted {
 }
 
 impl Scripted {
-    /// Relative names of models are files below `home`.
+    /// Resolves relative model names below `home`.
     #[must_use]
     pub fn new(home: PathBuf, tasks: Tasks) -> Self {
         Self { home, tasks }
@@ -76,17 +76,16 @@ impl Provider for Scripted {
     }
 }
 
-/// An answer that is being given.
 struct Playing<'p> {
     prompt: &'p Prompt,
     events: mpsc::Sender<ModelEvent>,
-    /// What it has thought since it last said anything.
+    /// The thought since the last other event.
     thought: Reasoning,
     calls: usize,
 }
 
 impl Playing<'_> {
-    async fn play(&mut self, answer: &Answer) -> Result<(), ProviderError> {
+    async fn play(&mut self, answer: &ScriptedAnswer) -> Result<(), ProviderError> {
         for step in &answer.steps {
             self.step(step).await?;
         }
@@ -94,32 +93,32 @@ impl Playing<'_> {
         Ok(())
     }
 
-    async fn step(&mut self, step: &Step) -> Result<(), ProviderError> {
+    async fn step(&mut self, step: &ScriptedStep) -> Result<(), ProviderError> {
         match step {
-            Step::Think(think) => self.think(think).await,
-            Step::Wait(wait) => pause(wait.wait).await,
-            Step::Say(say) => self.say(filled(&say.say, self.prompt)).await,
-            Step::Stream(stream) => {
+            ScriptedStep::Think(think) => self.think(think).await,
+            ScriptedStep::Wait(wait) => pause(wait.wait).await,
+            ScriptedStep::Say(say) => self.say(filled(&say.say, self.prompt)).await,
+            ScriptedStep::Stream(stream) => {
                 for _ in 0..stream.stream {
                     self.say(stream.text.clone()).await;
                     pause(stream.every).await;
                 }
             }
-            Step::Call(call) => self.call(call).await,
-            Step::Ask(ask) => {
+            ScriptedStep::Call(call) => self.call(call).await,
+            ScriptedStep::Ask(ask) => {
                 self.end_thought().await;
                 self.give(ModelEvent::Question(ask.ask.clone())).await;
             }
-            Step::Usage(used) => self.cost(used.usage).await,
-            Step::Again(again) => {
+            ScriptedStep::Usage(used) => self.cost(used.usage).await,
+            ScriptedStep::Again(again) => {
                 self.thought = Reasoning::default();
                 self.give(ModelEvent::Again(ProviderError::new(&again.again))).await;
             }
-            Step::Fail(fail) => {
+            ScriptedStep::Fail(fail) => {
                 return Err(ProviderError { info: fail.kind.clone(), ..ProviderError::new(&fail.fail) });
             }
-            Step::Hang(hang) if hang.hang => std::future::pending().await,
-            Step::Hang(_) => {}
+            ScriptedStep::Hang(hang) if hang.hang => std::future::pending().await,
+            ScriptedStep::Hang(_) => {}
         }
         Ok(())
     }
@@ -165,7 +164,7 @@ impl Playing<'_> {
         self.give(ModelEvent::TextDelta(text)).await;
     }
 
-    /// What was thought is whole.
+    /// Emits the open thought.
     async fn end_thought(&mut self) {
         let thought = std::mem::take(&mut self.thought);
         if thought != Reasoning::default() {
@@ -174,7 +173,7 @@ impl Playing<'_> {
     }
 
     async fn give(&self, event: ModelEvent) {
-        // A turn that has ended meanwhile does not want it any more.
+        // A turn that has ended no longer wants the event.
         self.events.send(event).await.ok();
     }
 }

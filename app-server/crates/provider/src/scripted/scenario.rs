@@ -1,4 +1,5 @@
-//! Scenario files: what a scripted model says, and when. TOML:
+//!
+//! Scenario files: the lines of a scripted model and their timing. TOML:
 //!
 //! ```toml
 //! [[turn]]                        # the first turn whose `when` is part of what the user said last
@@ -15,9 +16,8 @@
 //! [[turn.answer]]                 # the next one, when the results of its calls are there
 //! steps = [{ say = "It says: {results}" }, { usage = { input = 120, output = 8 } }]
 //! ```
-//!
-//! In `say` and `think` stand `{said}` for what the user said last, `{results}` for the results' texts, `{entries}` for the
-//! number of entries that the model was told, and `{tools}` for the names of the tools on offer.
+//! || `say` and `think` fill in `{said}` (the user's last message), `{results}` (the results' texts), `{entries}`
+//! (the number of entries in the prompt) and `{tools}` (the names of the tools on offer).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,58 +29,55 @@ use skein_protocol::turn::CodexErrorInfo;
 
 use crate::{Callee, Entry, Prompt, ToolResult};
 
-/// What a scripted model says.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Scenario {
-    /// The first one that fits is played.
+    /// The first match is played.
     #[serde(default, rename = "turn")]
-    pub(crate) turns: Vec<Turn>,
+    pub(crate) turns: Vec<ScriptedTurn>,
 }
 
-/// What it says in turns that begin with certain words.
+/// The answers in turns that begin with certain words.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Turn {
-    /// A part of what the user said last. None: anything.
+pub(crate) struct ScriptedTurn {
+    /// A part of the user's last message; `None` matches anything.
     #[serde(default)]
     pub(crate) when: Option<String>,
-    /// One for each time that the model is asked in the turn.
+    /// One answer for each time the turn asks the model.
     #[serde(rename = "answer")]
-    pub(crate) answers: Vec<Answer>,
+    pub(crate) answers: Vec<ScriptedAnswer>,
 }
 
-/// One answer.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Answer {
-    /// One after the other.
-    pub(crate) steps: Vec<Step>,
+pub(crate) struct ScriptedAnswer {
+    pub(crate) steps: Vec<ScriptedStep>,
 }
 
-/// One thing that a model does. Exactly one of the members is there, and what belongs to it.
+/// One step; its members decide which.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Step {
+pub(crate) enum ScriptedStep {
     /// The next piece of the answer's text.
     Say(Say),
-    /// The next piece of what it thinks.
+    /// The next piece of reasoning.
     Think(Think),
-    /// Time passes.
+    /// A pause.
     Wait(Wait),
-    /// The same piece again and again.
+    /// The same piece repeatedly.
     Stream(Stream),
-    /// It wants a tool called.
+    /// A tool call.
     Call(Call),
-    /// It asks the user.
+    /// A question to the user.
     Ask(Ask),
-    /// What the answer cost.
+    /// The usage.
     Usage(Used),
-    /// The stream breaks off, and the answer begins anew with the steps behind it.
+    /// The stream breaks off, and the answer begins again with the next steps.
     Again(Again),
-    /// The provider gives up.
+    /// The provider fails.
     Fail(Fail),
-    /// Nothing more comes until the turn is interrupted.
+    /// Nothing more until the turn is interrupted.
     Hang(Hang),
 }
 
@@ -98,7 +95,7 @@ macro_rules! steps {
 steps! {
     /// `say`
     Say { say: String }
-    /// `think`: of the summary, or with `raw` of the thoughts themselves; `part` counts from 0.
+    /// `think`: a piece of the summary, or with `raw` of the reasoning itself; `part` counts from 0.
     Think {
         think: String,
         #[serde(default)] part: usize,
@@ -106,13 +103,13 @@ steps! {
     }
     /// `wait`: `200ms`, `1.5s`.
     Wait { #[serde(deserialize_with = "duration")] wait: Duration }
-    /// `stream`: that many times `text`, with `every` between two of them.
+    /// `stream`: sends `text` that many times, `every` so often.
     Stream {
         stream: u32,
         text: String,
         #[serde(default, deserialize_with = "duration")] every: Duration,
     }
-    /// `call`: the tool of a helper, or without `server` one by the name that it was offered by.
+    /// `call`: a helper's tool, or without `server` a tool by its offered name.
     Call {
         call: String,
         #[serde(default)] server: Option<String>,
@@ -122,30 +119,26 @@ steps! {
     Ask { ask: String }
     /// `usage`
     Used { usage: Tokens }
-    /// `again`: why.
+    /// `again`: the reason.
     Again { again: String }
-    /// `fail`: what the user is told, and its kind as the protocol names it (`rateLimitExceeded`).
+    /// `fail`: the message for the user, and its kind as the protocol names it (`rateLimitExceeded`).
     Fail { fail: String, #[serde(default)] kind: Option<CodexErrorInfo> }
     /// `hang`: true.
     Hang { hang: bool }
 }
 
-/// Tokens of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Tokens {
-    /// Read.
     pub(crate) input: i64,
-    /// Of those, from the cache.
+    /// From the cache, part of `input`.
     pub(crate) cached: i64,
-    /// Written.
     pub(crate) output: i64,
-    /// Of those, reasoning.
+    /// Part of `output`.
     pub(crate) reasoning: i64,
 }
 
 impl Call {
-    /// What is called.
     #[must_use]
     pub(crate) fn callee(&self) -> Callee {
         match &self.server {
@@ -156,24 +149,23 @@ impl Call {
 }
 
 impl Scenario {
-    /// Reads a scenario.
     ///
     /// # Errors
-    /// What is wrong with it, with its place.
+    /// The text is no scenario; the message names the place.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         toml::from_str(text).map_err(|error| error.to_string())
     }
 
-    /// The answer that `prompt` gets.
+    /// The answer to `prompt`.
     #[must_use]
-    pub(crate) fn answer(&self, prompt: &Prompt) -> Option<&Answer> {
+    pub(crate) fn answer(&self, prompt: &Prompt) -> Option<&ScriptedAnswer> {
         let said = prompt.last_words();
-        let fits = |turn: &&Turn| turn.when.as_ref().is_none_or(|when| said.contains(when.as_str()));
+        let fits = |turn: &&ScriptedTurn| turn.when.as_ref().is_none_or(|when| said.contains(when.as_str()));
         self.turns.iter().find(fits)?.answers.get(rounds(&prompt.history))
     }
 }
 
-/// How often results were given since the user spoke last.
+/// The number of rounds of results since the user's last message.
 fn rounds(history: &[Entry]) -> usize {
     let mut rounds = 0;
     let mut in_results = false;
@@ -192,7 +184,7 @@ fn rounds(history: &[Entry]) -> usize {
     rounds
 }
 
-/// `text` with what stands for something replaced by it.
+/// Fills in the placeholders of `text`.
 #[must_use]
 pub(crate) fn filled(text: &str, prompt: &Prompt) -> String {
     let results: Vec<String> = prompt.last_results().into_iter().map(ToolResult::texts).collect();

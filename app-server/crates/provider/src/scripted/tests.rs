@@ -35,7 +35,7 @@ steps = [{ hang = true }]
 steps = [{ say = "You said {said}, entry {entries}." }, { stream = 2, text = "x", every = "1s" }]
 "#;
 
-fn said(text: &str) -> Entry {
+fn user(text: &str) -> Entry {
     Entry::User(vec![Content::Text(text.into())])
 }
 
@@ -48,7 +48,7 @@ async fn answer(scenario: &str, history: Vec<Entry>) -> (Vec<ModelEvent>, Result
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("scenario.toml"), scenario).unwrap();
     let model = Scripted::new(home.path().to_owned(), Tasks::new());
-    let (events, mut heard) = mpsc::channel(64);
+    let (events, mut read) = mpsc::channel(64);
     let (thread, settings) = (ThreadId::new(Uuid::nil()), ModelSettings::default());
     let prompt = Prompt {
         thread,
@@ -60,7 +60,7 @@ async fn answer(scenario: &str, history: Vec<Entry>) -> (Vec<ModelEvent>, Result
     };
     let ended = model.answer(prompt, events, CancellationToken::new()).await;
     let mut all = Vec::new();
-    while let Some(event) = heard.recv().await {
+    while let Some(event) = read.recv().await {
         all.push(event);
     }
     (all, ended)
@@ -68,7 +68,7 @@ async fn answer(scenario: &str, history: Vec<Entry>) -> (Vec<ModelEvent>, Result
 
 #[tokio::test(start_paused = true)]
 async fn steps_become_events_in_their_order() {
-    let (events, ended) = answer(SCENARIO, vec![said("the weather?")]).await;
+    let (events, ended) = answer(SCENARIO, vec![user("the weather?")]).await;
     assert_eq!(ended, Ok(()));
     let usage = Usage { input: 5, cached_input: 2, cache_write_input: 0, output: 3, reasoning_output: 1 };
     let callee = Callee::Helper { server: "sky".into(), tool: "look".into() };
@@ -86,7 +86,7 @@ async fn steps_become_events_in_their_order() {
 #[tokio::test]
 async fn with_results_the_next_answer_is_given() {
     let result = |id: &str, text: &str| Entry::Result(ToolResult::text(id, text, false));
-    let history = vec![said("the weather?"), call("1"), call("2"), result("1", "warm"), result("2", "dry")];
+    let history = vec![user("the weather?"), call("1"), call("2"), result("1", "warm"), result("2", "dry")];
     let (events, _) = answer(SCENARIO, history.clone()).await;
     assert_eq!(events, [ModelEvent::TextDelta("It is warm\ndry.".into())]);
     let more = [call("3"), result("3", "late")];
@@ -96,11 +96,11 @@ async fn with_results_the_next_answer_is_given() {
 
 #[tokio::test(start_paused = true)]
 async fn it_fails_and_begins_anew_as_it_is_told() {
-    let (events, ended) = answer(SCENARIO, vec![said("break")]).await;
+    let (events, ended) = answer(SCENARIO, vec![user("break")]).await;
     assert!(matches!(&events[1], ModelEvent::Again(error) if error.message == "cut"), "{events:?}");
     assert_eq!(ended.unwrap_err().info, Some(CodexErrorInfo::ServerOverloaded));
     let (events, _) =
-        answer(SCENARIO, vec![said("one"), Entry::Assistant("two".into()), said("three")]).await;
+        answer(SCENARIO, vec![user("one"), Entry::Assistant("two".into()), user("three")]).await;
     assert_eq!(events[0], ModelEvent::TextDelta("You said three, entry 3.".into()));
     assert_eq!(events.len(), 3);
 }
@@ -108,7 +108,7 @@ async fn it_fails_and_begins_anew_as_it_is_told() {
 #[tokio::test]
 async fn what_is_wrong_with_a_scenario_is_said_with_its_file() {
     for wrong in ["[[turn]]", "[[turn]]\n[[turn.answer]]\nsteps = [{ sing = 1 }]", "[[turn"] {
-        let (_, ended) = answer(wrong, vec![said("x")]).await;
+        let (_, ended) = answer(wrong, vec![user("x")]).await;
         assert!(ended.unwrap_err().message.contains("scenario.toml"), "{wrong}");
     }
 }
@@ -122,7 +122,7 @@ async fn a_hang_ends_when_it_is_cancelled() {
     let cancel = CancellationToken::new();
     cancel.cancel();
     let (thread, settings) = (ThreadId::new(Uuid::nil()), ModelSettings::default());
-    let (model_name, history) = ("s".to_owned(), vec![said("hang")]);
+    let (model_name, history) = ("s".to_owned(), vec![user("hang")]);
     let prompt = Prompt {
         thread,
         model: model_name,

@@ -3,7 +3,7 @@
 use serde_json::json;
 use skein_protocol::notifications::TurnCompleted;
 use skein_protocol::turn::{TurnStartResponse, TurnStatus};
-use skein_provider::http::talk::steps;
+use skein_provider::http::steps::steps;
 use skein_provider::{Callee, Entry, ModelEvent, Reasoning, ToolCall};
 
 use super::conversations::{listening, text};

@@ -59,7 +59,7 @@ impl Server {
     pub(super) async fn start(replies: impl IntoIterator<Item = Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
-        let (told, seen) = mpsc::channel(64);
+        let (seen_by, seen) = mpsc::channel(64);
         let replies: Vec<Reply> = replies.into_iter().collect();
         let replies = Arc::new(Mutex::new(replies.into_iter()));
         let tasks = Tasks::new();
@@ -67,7 +67,7 @@ impl Server {
             while let Ok((stream, _)) = listener.accept().await {
                 let reply = replies.lock().unwrap().next();
                 let Some(reply) = reply else { break };
-                tasks.spawn("fake answer", serve(stream, reply, told.clone()));
+                tasks.spawn("fake answer", serve(stream, reply, seen_by.clone()));
             }
         });
         Self { base_url, seen }
@@ -92,15 +92,15 @@ impl Server {
     }
 }
 
-async fn serve(mut stream: TcpStream, reply: Reply, told: mpsc::Sender<Seen>) {
+async fn serve(mut stream: TcpStream, reply: Reply, seen_by: mpsc::Sender<Seen>) {
     let request = read(&mut stream).await;
-    told.send(Seen::Request(request)).await.unwrap();
+    seen_by.send(Seen::Request(request)).await.unwrap();
     stream.write_all(reply.text.as_bytes()).await.unwrap();
     if reply.then == Then::Hold {
         // Ends when the client does.
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).await.ok();
-        told.send(Seen::Closed).await.ok();
+        seen_by.send(Seen::Closed).await.ok();
     }
 }
 

@@ -343,7 +343,7 @@ fn what_is_known_of_the_way_to_a_provider_is_shown_without_keys() {
     let mut spec =
         ProviderSpec::new("x", "http://me:s3cret-word@127.0.0.1/v1?key=s3cret-query", WireApi::Chat);
     spec.env_key = Some("TEST_KEY".to_owned());
-    let link = Link::new(&spec, &openai_chat::Chat, environment).unwrap();
+    let link = Endpoint::new(&spec, &openai_chat::ChatApi, environment).unwrap();
     let shown = format!("{link:?}");
     for secret in [&KEY[..6], "s3cret"] {
         assert!(!shown.contains(secret), "{shown}");
@@ -434,9 +434,11 @@ async fn an_answer_that_comes_whole_is_taken_by_every_interface() {
 async fn an_event_that_never_ends_is_given_up() {
     let bytes = stream::repeat_with(|| Ok(Bytes::from(vec![b'x'; 1 << 20])));
     let (given, _events) = mpsc::channel(1);
-    let reader = openai_chat::Chat.reader(Uuid::nil());
-    let result = read(stream::iter([Ok(Bytes::from_static(b"data: "))]).chain(bytes), reader, &given).await;
-    assert_eq!(result, Err(Fault::Wrong(Wrong::TooLong)));
+    let reader = openai_chat::ChatApi.reader(Uuid::nil());
+    let result =
+        super::super::read(stream::iter([Ok(Bytes::from_static(b"data: "))]).chain(bytes), reader, &given)
+            .await;
+    assert_eq!(result, Err(ModelError::Stream(StreamError::TooLong)));
 }
 
 #[tokio::test]
@@ -467,8 +469,9 @@ async fn an_answer_that_never_ends_is_given_up() {
         let event = |at: usize| format!("data: {}\n\n", json!({ "choices": [{ "delta": delta(at) }] }));
         let pieces: Vec<_> = (0..20).map(|at| Ok(Bytes::from(event(at)))).collect();
         let (given, mut events) = mpsc::channel(64);
-        let result = read(stream::iter(pieces), openai_chat::Chat.reader(Uuid::nil()), &given).await;
-        assert_eq!(result, Err(Fault::Wrong(Wrong::TooLong)));
+        let result =
+            super::super::read(stream::iter(pieces), openai_chat::ChatApi.reader(Uuid::nil()), &given).await;
+        assert_eq!(result, Err(ModelError::Stream(StreamError::TooLong)));
         assert_eq!(std::iter::from_fn(|| events.try_recv().ok()).count(), count);
     }
 }

@@ -1,71 +1,70 @@
-//! What a provider's error is about, by its status and its words. Pure.
+//! Classifies a provider's error by its status and words. Pure.
 
 use skein_protocol::turn::CodexErrorInfo;
 
-use super::said::Said;
+use super::report::ErrorReport;
 
-/// What an error is about.
+/// The kind of a provider's error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum About {
-    /// Who we are.
+pub(crate) enum ErrorKind {
+    /// Authentication failed.
     Key,
-    /// What we may do, and it is known who we are.
+    /// Authenticated, but not allowed.
     Forbidden,
-    /// What was paid for is used up.
+    /// The paid quota is used up.
     Quota,
-    /// Too many requests, or tokens, for now.
+    /// Too many requests or tokens for now.
     Rate,
-    /// Too much to do, there.
+    /// The provider is overloaded.
     Load,
-    /// The conversation does not fit.
+    /// The conversation is too long.
     Context,
-    /// There is no such model.
+    /// The model is unknown.
     Model,
-    /// What was asked.
+    /// The request is invalid.
     Request,
-    /// What is there behaves as it should not.
+    /// The provider failed.
     Server,
 }
 
-impl Said {
-    /// What it is about.
-    pub(crate) fn about(&self) -> About {
+impl ErrorReport {
+    pub(crate) fn about(&self) -> ErrorKind {
         if let Some(settled) = self.settled {
             return settled;
         }
         let has = |words: &[&str]| self.words.iter().any(|word| words.contains(&word.as_str()));
         let text = self.message.to_ascii_lowercase();
         let says = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
-        // A status may say less than the code: who has no access to a model is told 403.
+        // Words before the status: a missing model can come with 403.
         if has(MODEL) {
-            About::Model
+            ErrorKind::Model
         } else if has(QUOTA) || self.status == Some(402) || says(QUOTA_PHRASES) && self.asked().is_none() {
-            About::Quota
+            ErrorKind::Quota
         } else if has(CONTEXT) || self.status == Some(413) || says(CONTEXT_PHRASES) {
-            About::Context
+            ErrorKind::Context
         } else if has(KEY) || self.status == Some(401) || says(KEY_PHRASES) {
-            About::Key
+            ErrorKind::Key
         } else if has(FORBIDDEN) || matches!(self.status, Some(403 | 407)) {
-            About::Forbidden
+            ErrorKind::Forbidden
         } else if self.status == Some(404) && says(&["model"]) {
-            About::Model
+            ErrorKind::Model
         } else if has(RATE) || self.status == Some(429) {
-            About::Rate
+            ErrorKind::Rate
         } else if has(LOAD) || matches!(self.status, Some(503 | 529)) {
-            About::Load
+            ErrorKind::Load
         } else if has(REQUEST)
             || says(REQUEST_PHRASES)
             || matches!(self.status, Some(400..500)) && !matches!(self.status, Some(408 | 409))
         {
-            About::Request
+            ErrorKind::Request
         } else {
-            About::Server
+            ErrorKind::Server
         }
     }
 }
 
-impl About {
-    /// Whether the same request may be answered later.
+impl ErrorKind {
+    /// Whether the same request may succeed later.
     pub(crate) fn may_pass(self) -> bool {
         match self {
             Self::Rate | Self::Load | Self::Server => true,
@@ -73,11 +72,11 @@ impl About {
         }
     }
 
-    /// For programs. `http_status_code` is that of the answer.
+    /// The kind for programs; `http_status_code` is the answer's.
     pub(crate) fn info(self, http_status_code: Option<u16>) -> CodexErrorInfo {
         match self {
             Self::Key => CodexErrorInfo::Unauthorized,
-            // Clients take `unauthorized` for a sign-in that would help.
+            // Clients take `unauthorized` for a request to sign in.
             Self::Forbidden => CodexErrorInfo::HttpConnectionFailed { http_status_code },
             Self::Quota => CodexErrorInfo::UsageLimitExceeded,
             Self::Rate => CodexErrorInfo::RateLimitExceeded,
@@ -102,7 +101,7 @@ const QUOTA: &[&str] = &[
     "exceeded_budget",
     "budget_exceeded",
 ];
-/// Google says the second one of its limits a minute, too, and then how long to wait.
+/// Google uses the second phrase for its limits per minute, too, and then names a wait.
 const QUOTA_PHRASES: &[&str] = &[
     "credit balance is too low",
     "exceeded your current quota",
@@ -121,7 +120,7 @@ const CONTEXT: &[&str] = &[
     "request_too_large",
     "string_above_max_length",
 ];
-/// Each with who says it, where that is not many.
+/// With the servers that use it, if they are few.
 const CONTEXT_PHRASES: &[&str] = &[
     "maximum context length",
     "context length exceeded",
@@ -199,5 +198,5 @@ const REQUEST: &[&str] = &[
     "unsupported_value",
     "unsupported_parameter",
 ];
-/// LM Studio's, in a 200.
+/// LM Studio, with status 200.
 const REQUEST_PHRASES: &[&str] = &["unexpected endpoint"];

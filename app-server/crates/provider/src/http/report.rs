@@ -1,50 +1,49 @@
-//! What a provider says of an error, whatever its form. Pure. What it means is in [`super::about`].
+//! Reads a provider's error report, in any known form. Pure. [`super::about`] classifies it.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::about::About;
+use super::kind::ErrorKind;
 use super::retry;
 
-/// A provider's word for an error.
+/// A provider's error report.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Said {
-    /// The status of HTTP, or what stands for it in an error that came without one.
+pub struct ErrorReport {
+    /// The HTTP status, or the code that stands for it in a report without one.
     pub(crate) status: Option<u16>,
-    /// Its words for programs, in lower case: type, code, reason.
+    /// The machine-readable words, in lower case: type, code, reason.
     pub(crate) words: Vec<String>,
-    /// Its words for people.
+    /// The text for people.
     pub(crate) message: String,
-    /// How long it wants us to wait, in a member of its own.
+    /// The wait that the report asks for in a member of its own.
     pub(crate) wait: Option<Duration>,
-    /// What it is about, once that is settled.
-    pub(crate) settled: Option<About>,
+    /// The kind of error, once determined.
+    pub(crate) settled: Option<ErrorKind>,
 }
 
-impl Said {
-    /// Reads the body of an answer with this status.
+impl ErrorReport {
     pub(crate) fn of_body(status: u16, body: &[u8]) -> Self {
-        // Who has begun a stream when it fails has the error as its first event.
+        // A server that fails after it began to stream sends the error as the first event.
         let first = body.strip_prefix(b"data:").and_then(|rest| rest.split(|byte| *byte == b'\n').next());
-        let said = match serde_json::from_slice(first.unwrap_or(body)) {
+        let report = match serde_json::from_slice(first.unwrap_or(body)) {
             Ok(value) => Self::of(&value),
             Err(_) => Self { message: plain(body), ..Self::default() },
         };
-        Self { status: Some(status), ..said }
+        Self { status: Some(status), ..report }
     }
 
-    /// The error that an event, or a body that is called a success, has in place of an answer.
+    /// An error in place of an answer, in an event or in a body with status 200.
     pub(crate) fn in_place_of_answer(value: &Value) -> Option<Self> {
         let inner = single(value);
         let has_error = inner.get("error").is_some_and(|error| !error.is_null());
         let is_error = inner["object"] == "error" || inner["type"] == "error";
-        // Of vLLM behind some hubs.
+        // vLLM behind some hubs.
         let has_message = inner["error_message"].is_string();
         (has_error || is_error || has_message).then(|| Self::of(inner))
     }
 
-    /// Reads an error in any of the forms that are known.
+    /// Reads an error in any known form.
     pub(crate) fn of(value: &Value) -> Self {
         let value = single(value);
         let found = ["error", "detail", "response"]
@@ -61,21 +60,21 @@ impl Said {
             Some(other @ (Value::Array(_) | Value::Object(_))) => (value, other.to_string()),
             _ => (value, message(value)),
         };
-        let said = Self {
+        let report = Self {
             status: status(error),
             words: words(error),
             message,
             wait: wait(error),
             ..Self::default()
         };
-        let said = match error.pointer("/metadata/raw").and_then(cause) {
-            Some(cause) => said.because(cause),
-            None => said,
+        let report = match error.pointer("/metadata/raw").and_then(cause) {
+            Some(cause) => report.because(cause),
+            None => report,
         };
-        said.unfolded()
+        report.unfolded()
     }
 
-    /// The error in whose message another one stands as JSON, with the words of that one.
+    /// Unwraps an error whose message holds another error as JSON.
     fn unfolded(self) -> Self {
         let inner = serde_json::from_str(&self.message).ok();
         match inner
@@ -87,18 +86,18 @@ impl Said {
         }
     }
 
-    /// How long it wants us to wait: in a member of its own, or in its words.
+    /// The wait that the provider asks for, in a member or in the text.
     pub(crate) fn asked(&self) -> Option<Duration> {
         self.wait.or_else(|| retry::asked_in_words(&self.message))
     }
 
-    /// Settles what it means, before its words are shortened to be shown.
+    /// Determines kind and wait before the text is shortened for display.
     pub(crate) fn settle(&mut self) {
         self.wait = self.asked();
         self.settled = Some(self.about());
     }
 
-    /// The error with what a server behind the one that was asked says of it.
+    /// Adds the report of the server behind the one that was asked.
     fn because(mut self, cause: Self) -> Self {
         if self.message.is_empty() || !self.message.contains(&cause.message) {
             let parts = [self.message, cause.message];
@@ -112,18 +111,18 @@ impl Said {
     }
 }
 
-/// Google's servers put an error into a list.
+/// Google's servers wrap an error in a list.
 fn single(value: &Value) -> &Value {
     value.as_array().and_then(|list| list.first()).unwrap_or(value)
 }
 
-/// What the provider behind a hub has said: a text, JSON in a text, or JSON.
-fn cause(raw: &Value) -> Option<Said> {
-    let of = |value: &Value| Some(Said::of(value)).filter(|said| !said.message.is_empty());
+/// The report of the provider behind a hub: a text, JSON in a text, or JSON.
+fn cause(raw: &Value) -> Option<ErrorReport> {
+    let of = |value: &Value| Some(ErrorReport::of(value)).filter(|report| !report.message.is_empty());
     match raw {
         Value::String(text) => {
             let read = serde_json::from_str(text).ok().and_then(|value| of(&value));
-            let plainly = || Said { message: plain(text.as_bytes()), ..Said::default() };
+            let plainly = || ErrorReport { message: plain(text.as_bytes()), ..ErrorReport::default() };
             Some(read.unwrap_or_else(plainly))
         }
         Value::Object(_) | Value::Array(_) => of(raw),
@@ -131,7 +130,7 @@ fn cause(raw: &Value) -> Option<Said> {
     }
 }
 
-/// A code that is a status of HTTP, from servers that have sent another one, or none, before.
+/// A code that is an HTTP status, from servers that sent another status or none.
 fn status(error: &Value) -> Option<u16> {
     let number = |value: &Value| match value {
         Value::Number(number) => number.as_u64(),
@@ -146,13 +145,13 @@ fn words(error: &Value) -> Vec<String> {
     let own = ["type", "code", "status", "__type", "error_type"].iter().filter_map(|key| error.get(key));
     let kind = error.pointer("/metadata/error_type");
     let reasons = error["details"].as_array().into_iter().flatten().filter_map(|detail| detail.get("reason"));
-    let said = own.chain(kind).chain(reasons).filter_map(Value::as_str);
-    // AWS names a type behind the name of its service.
-    let said = said.map(|word| word.rsplit('#').next().unwrap_or(word).to_ascii_lowercase());
-    said.filter(|word| word != "none" && !word.chars().all(|letter| letter.is_ascii_digit())).collect()
+    let report = own.chain(kind).chain(reasons).filter_map(Value::as_str);
+    // AWS puts the service's name before the type.
+    let report = report.map(|word| word.rsplit('#').next().unwrap_or(word).to_ascii_lowercase());
+    report.filter(|word| word != "none" && !word.chars().all(|letter| letter.is_ascii_digit())).collect()
 }
 
-/// As Google says it: a detail with `retryDelay`.
+/// Google's detail with `retryDelay`.
 fn wait(error: &Value) -> Option<Duration> {
     let details = error["details"].as_array().into_iter().flatten();
     details.filter_map(|detail| detail["retryDelay"].as_str()).find_map(retry::span)
@@ -160,15 +159,15 @@ fn wait(error: &Value) -> Option<Duration> {
 
 fn message(error: &Value) -> String {
     let keys = ["message", "error_message", "error_description", "title"];
-    match keys.iter().find_map(|key| error.get(key).filter(|said| !said.is_null())) {
+    match keys.iter().find_map(|key| error.get(key).filter(|report| !report.is_null())) {
         Some(Value::String(message)) => message.clone(),
-        // Mistral's has what is wrong with which member.
+        // Mistral lists the wrong members.
         Some(other @ (Value::Array(_) | Value::Object(_))) => other.to_string(),
         Some(Value::Null | Value::Bool(_) | Value::Number(_)) | None => String::new(),
     }
 }
 
-/// A body that is meant for people; nothing of a page.
+/// A body meant for people; empty for an HTML page.
 fn plain(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let text = text.trim();
@@ -181,125 +180,130 @@ mod tests {
 
     use super::*;
 
-    /// Status, body, what it is about, its words for people.
-    const BODIES: &[(u16, &str, About, &str)] = &[
+    /// Status, body, kind of error, text for people.
+    const BODIES: &[(u16, &str, ErrorKind, &str)] = &[
         (
             401,
             r#"{"error":{"message":"Incorrect API key","type":"invalid_request_error","code":"invalid_api_key"}}"#,
-            About::Key,
+            ErrorKind::Key,
             r#"Incorrect API key"#,
         ),
         (
             429,
             r#"{"error":{"message":"You exceeded","type":"insufficient_quota","code":"insufficient_quota"}}"#,
-            About::Quota,
+            ErrorKind::Quota,
             r#"You exceeded"#,
         ),
         (
             429,
             r#"{"error":{"message":"Slow","type":"requests","code":"rate_limit_exceeded"}}"#,
-            About::Rate,
+            ErrorKind::Rate,
             r#"Slow"#,
         ),
         (
             400,
             r#"{"error":{"message":"too long","code":"context_length_exceeded"}}"#,
-            About::Context,
+            ErrorKind::Context,
             r#"too long"#,
         ),
         (
             400,
             r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 3 > 2"}}"#,
-            About::Context,
+            ErrorKind::Context,
             r#"prompt is too long: 3 > 2"#,
         ),
         (
             400,
             r#"{"type":"error","error":{"type":"x","message":"Your credit balance is too low"}}"#,
-            About::Quota,
+            ErrorKind::Quota,
             r#"Your credit balance is too low"#,
         ),
         (
             529,
             r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#,
-            About::Load,
+            ErrorKind::Load,
             r#"Overloaded"#,
         ),
         (
             404,
             r#"{"error":{"message":"model x not found","type":"api_error"}}"#,
-            About::Model,
+            ErrorKind::Model,
             r#"model x not found"#,
         ),
-        (404, r#"{"error":"path not found"}"#, About::Request, r#"path not found"#),
+        (404, r#"{"error":"path not found"}"#, ErrorKind::Request, r#"path not found"#),
         (
             404,
             r#"{"type":"error","error":{"type":"not_found_error","message":"model: claude-0"}}"#,
-            About::Model,
+            ErrorKind::Model,
             r#"model: claude-0"#,
         ),
-        (422, r#"{"detail":[{"msg":"field required"}]}"#, About::Request, r#"[{"msg":"field required"}]"#),
+        (
+            422,
+            r#"{"detail":[{"msg":"field required"}]}"#,
+            ErrorKind::Request,
+            r#"[{"msg":"field required"}]"#,
+        ),
         (
             400,
             r#"{"object":"error","message":"bad","type":"BadRequestError","code":400}"#,
-            About::Request,
+            ErrorKind::Request,
             r#"bad"#,
         ),
-        (500, r#"{}"#, About::Server, r#""#),
+        (500, r#"{}"#, ErrorKind::Server, r#""#),
         (
             403,
             r#"{"error":{"message":"Project has no access to model x","type":"invalid_request_error","code":"model_not_found"}}"#,
-            About::Model,
+            ErrorKind::Model,
             r#"Project has no access to model x"#,
         ),
         (
             403,
             r#"{"type":"error","error":{"type":"permission_error","message":"not yours"}}"#,
-            About::Forbidden,
+            ErrorKind::Forbidden,
             "not yours",
         ),
-        (403, r#"{"error":{"message":"gone","code":"invalid_api_key"}}"#, About::Key, "gone"),
+        (403, r#"{"error":{"message":"gone","code":"invalid_api_key"}}"#, ErrorKind::Key, "gone"),
         (
             400,
             r#"[{"error":{"code":400,"message":"API key not valid.","status":"INVALID_ARGUMENT","details":[{"reason":"API_KEY_INVALID"}]}}]"#,
-            About::Key,
+            ErrorKind::Key,
             "API key not valid.",
         ),
         (
             429,
             r#"[{"error":{"code":429,"message":"You exceeded your current quota","status":"RESOURCE_EXHAUSTED","details":[{"@type":"RetryInfo","retryDelay":"34s"}]}}]"#,
-            About::Rate,
+            ErrorKind::Rate,
             "You exceeded your current quota",
         ),
         (
             429,
             r#"{"error":{"message":"You exceeded your current quota, please check your plan"}}"#,
-            About::Quota,
+            ErrorKind::Quota,
             "You exceeded your current quota, please check your plan",
         ),
         (
             400,
             r#"{"__type":"com.amazon.coral.service#ThrottlingException","message":"slow"}"#,
-            About::Rate,
+            ErrorKind::Rate,
             "slow",
         ),
-        (408, r#"{"detail":"late"}"#, About::Server, r#"late"#),
-        (503, r#""busy""#, About::Load, r#""#),
+        (408, r#"{"detail":"late"}"#, ErrorKind::Server, r#"late"#),
+        (503, r#""busy""#, ErrorKind::Load, r#""#),
     ];
 
     #[test]
     fn errors_of_every_provider_are_known_for_what_they_are() {
         for (status, body, about, message) in BODIES {
-            let said = Said::of_body(*status, body.as_bytes());
-            assert_eq!((said.about(), said.message.as_str()), (*about, *message), "{status} {body}");
+            let report = ErrorReport::of_body(*status, body.as_bytes());
+            assert_eq!((report.about(), report.message.as_str()), (*about, *message), "{status} {body}");
         }
-        assert_eq!(Said::of_body(502, b"<html>Bad Gateway</html>").message, "");
+        assert_eq!(ErrorReport::of_body(502, b"<html>Bad Gateway</html>").message, "");
         let event = b"data: {\"error\": {\"message\": \"gone\"}}\n\ndata: [DONE]\n\n";
-        assert_eq!(Said::of_body(500, event).message, "gone");
-        assert_eq!(Said::of_body(502, b" upstream is gone\n").message, "upstream is gone");
+        assert_eq!(ErrorReport::of_body(500, event).message, "gone");
+        assert_eq!(ErrorReport::of_body(502, b" upstream is gone\n").message, "upstream is gone");
     }
 
-    /// Status, body: a conversation that does not fit, in the words of each provider.
+    /// Status and body: a conversation that does not fit, in each provider's words.
     const TOO_LONG: &[(u16, &str)] = &[
         (
             400,
@@ -357,10 +361,14 @@ mod tests {
     #[test]
     fn a_conversation_that_does_not_fit_is_known_whoever_says_so() {
         for (status, body) in TOO_LONG {
-            assert_eq!(Said::of_body(*status, body.as_bytes()).about(), About::Context, "{status} {body}");
+            assert_eq!(
+                ErrorReport::of_body(*status, body.as_bytes()).about(),
+                ErrorKind::Context,
+                "{status} {body}"
+            );
         }
         let rate = r#"{"error":{"message":"Rate limit reached on tokens per min (TPM): Limit 30000, Used 20000, Requested 20000.","code":"rate_limit_exceeded"}}"#;
-        assert_eq!(Said::of_body(429, rate.as_bytes()).about(), About::Rate);
+        assert_eq!(ErrorReport::of_body(429, rate.as_bytes()).about(), ErrorKind::Rate);
     }
 
     #[test]
@@ -368,20 +376,26 @@ mod tests {
         let raw = |raw: Value| json!({ "error": { "message": "Provider returned error", "code": 400, "metadata": { "raw": raw } } });
         let inner = json!({ "error": { "type": "invalid_request_error", "code": "model_not_found", "message": "no m" } });
         for whole in [raw(json!(inner.to_string())), raw(inner)] {
-            let said = Said::of(&whole);
+            let report = ErrorReport::of(&whole);
             assert_eq!(
-                (said.message.as_str(), said.about()),
-                ("Provider returned error: no m", About::Model)
+                (report.message.as_str(), report.about()),
+                ("Provider returned error: no m", ErrorKind::Model)
             );
         }
-        let said = Said::of(&raw(json!("m is rate-limited upstream")));
-        assert_eq!(said.message, "Provider returned error: m is rate-limited upstream");
-        assert_eq!(Said::of(&raw(json!(7))).message, "Provider returned error");
+        let report = ErrorReport::of(&raw(json!("m is rate-limited upstream")));
+        assert_eq!(report.message, "Provider returned error: m is rate-limited upstream");
+        assert_eq!(ErrorReport::of(&raw(json!(7))).message, "Provider returned error");
         let folded = json!({ "error": { "message": "{\"error\":{\"message\":\"no m\",\"code\":\"model_not_found\"}}" } });
-        assert_eq!((Said::of(&folded).message.as_str(), Said::of(&folded).about()), ("no m", About::Model));
-        // A code stands for the status that did not come.
+        assert_eq!(
+            (ErrorReport::of(&folded).message.as_str(), ErrorReport::of(&folded).about()),
+            ("no m", ErrorKind::Model)
+        );
+        // The code stands in for a missing status.
         let limited = json!({ "error": { "message": "slow", "code": 429 } });
-        assert_eq!((Said::of(&limited).about(), Said::of(&limited).status), (About::Rate, Some(429)));
+        assert_eq!(
+            (ErrorReport::of(&limited).about(), ErrorReport::of(&limited).status),
+            (ErrorKind::Rate, Some(429))
+        );
     }
 
     #[test]
@@ -394,21 +408,24 @@ mod tests {
             json!({ "type": "error", "error": { "message": "x" } }),
             json!({ "error_type": "context_length_exceeded", "error_message": "x" }),
         ] {
-            let said = Said::in_place_of_answer(&error).map(|said| said.message);
-            assert_eq!(said.as_deref(), Some("x"), "{error}");
+            let report = ErrorReport::in_place_of_answer(&error).map(|report| report.message);
+            assert_eq!(report.as_deref(), Some("x"), "{error}");
         }
         for answer in [json!({ "error": null }), json!({ "object": "chat.completion" }), json!([]), json!(3)]
         {
-            assert_eq!(Said::in_place_of_answer(&answer), None, "{answer}");
+            assert_eq!(ErrorReport::in_place_of_answer(&answer), None, "{answer}");
         }
     }
 
     #[test]
     fn errors_in_the_middle_of_a_stream_have_no_status() {
         let failed = json!({ "error": { "code": "server_error", "message": "sorry" } });
-        assert_eq!(Said::of(&failed).about(), About::Server);
+        assert_eq!(ErrorReport::of(&failed).about(), ErrorKind::Server);
         let limited = json!({ "code": "rate_limit_exceeded", "message": "wait" });
-        assert_eq!(Said::of(&limited).about(), About::Rate);
-        assert_eq!(Said::of(&json!({ "code": "invalid_prompt", "message": "no" })).about(), About::Request);
+        assert_eq!(ErrorReport::of(&limited).about(), ErrorKind::Rate);
+        assert_eq!(
+            ErrorReport::of(&json!({ "code": "invalid_prompt", "message": "no" })).about(),
+            ErrorKind::Request
+        );
     }
 }

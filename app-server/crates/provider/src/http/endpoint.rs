@@ -1,4 +1,4 @@
-//! The way to one provider: its client, its address, its headers, and the secrets among them.
+//! The connection settings of one provider: client, address, headers, and the secrets among them.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -15,16 +15,15 @@ use crate::ProviderError;
 use crate::policy;
 use crate::spec::ProviderSpec;
 
-/// Headers that are the transport's own.
+/// Headers that only the transport may set.
 const OURS: [&str; 5] = ["accept", "content-type", "content-length", "host", "transfer-encoding"];
-/// So much of a key is told by who says a part of it back.
+/// A key that a provider quotes with stars in the middle is recognised by this many first characters.
 const BEGINNING: usize = 6;
 
-/// The value of a variable of the environment.
-pub(crate) type Variable = fn(&str) -> Option<OsString>;
+/// Reads a variable of the environment.
+pub(crate) type ReadVariable = fn(&str) -> Option<OsString>;
 
-/// The way to one provider.
-pub(crate) struct Link {
+pub(crate) struct Endpoint {
     client: Client,
     base: Url,
     headers: HeaderMap,
@@ -32,22 +31,21 @@ pub(crate) struct Link {
     beginnings: Vec<String>,
 }
 
-impl fmt::Debug for Link {
-    /// Without what may be secret.
+impl fmt::Debug for Endpoint {
+    /// Omits possible secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link").field("base", &shown_url(self.base.as_str())).finish_non_exhaustive()
     }
 }
 
-impl Link {
-    /// The way that `spec` describes.
+impl Endpoint {
     ///
     /// # Errors
-    /// What is wrong with the settings or missing in the environment, for the user.
+    /// The settings are wrong, or a variable is missing; the text is for the user.
     pub(crate) fn new(
         spec: &ProviderSpec,
         form: &dyn WireForm,
-        variable: Variable,
+        variable: ReadVariable,
     ) -> Result<Self, ProviderError> {
         let wrong = |what: String| {
             let message = format!("model provider {} cannot be used: {what}", spec.id);
@@ -69,13 +67,12 @@ impl Link {
         Ok(Self { client, base, headers, hidden: Hidden::new(secrets), beginnings })
     }
 
-    /// A request for an answer.
     pub(crate) fn post(&self, path: &str, body: Bytes) -> RequestBuilder {
         let request = self.client.post(self.url(path)).headers(self.headers.clone()).body(body);
         request.header(CONTENT_TYPE, "application/json").header(ACCEPT, "text/event-stream, application/json")
     }
 
-    /// A question without a body, with a pair in its query.
+    /// A request without a body, with one query pair.
     pub(crate) fn get(&self, path: &str, pair: (&str, &str)) -> RequestBuilder {
         let mut url = self.url(path);
         url.query_pairs_mut().append_pair(pair.0, pair.1);
@@ -88,22 +85,21 @@ impl Link {
         url
     }
 
-    /// A text of the provider's, without secrets and not too long.
-    pub(crate) fn shown(&self, said: &str) -> String {
-        let line = said.split_whitespace().map(|word| self.masked(word)).collect::<Vec<_>>().join(" ");
+    /// A provider's text without secrets, cut to a readable length.
+    pub(crate) fn shown(&self, text: &str) -> String {
+        let line = text.split_whitespace().map(|word| self.masked(word)).collect::<Vec<_>>().join(" ");
         let line = self.hidden.text(&line);
         line.chars().take(policy::MODEL_ERROR_SHOWN).collect()
     }
 
-    /// Providers show keys that they refuse with stars in the middle.
+    /// Masks a rejected key that the provider quotes with stars in the middle.
     fn masked<'a>(&self, word: &'a str) -> &'a str {
         let shows = |beginning: &String| word.contains(beginning.as_str()) && word.contains("**");
         if self.beginnings.iter().any(shows) { MASK } else { word }
     }
 }
 
-/// The key, where one is wanted.
-fn key(spec: &ProviderSpec, variable: Variable) -> Result<Option<String>, ProviderError> {
+fn key(spec: &ProviderSpec, variable: ReadVariable) -> Result<Option<String>, ProviderError> {
     let Some(name) = &spec.env_key else { return Ok(None) };
     let key = variable(name).map(|key| key.to_string_lossy().trim().to_owned()).filter(|key| !key.is_empty());
     if key.is_some() {
@@ -122,7 +118,7 @@ fn headers(
     spec: &ProviderSpec,
     form: &dyn WireForm,
     key: Option<&str>,
-    variable: Variable,
+    variable: ReadVariable,
 ) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in form.own_headers() {
@@ -155,8 +151,8 @@ fn put(headers: &mut HeaderMap, name: &str, value: &str, key: &str) -> Result<()
     Ok(())
 }
 
-/// What must not be shown when a provider says it back: values of the settings' headers, without the scheme before them, of the
-/// query, user and password.
+/// Values that must not be shown when a provider quotes them: header values without their scheme, query values, user
+/// and password.
 fn secrets(spec: &ProviderSpec, base: &Url, headers: &HeaderMap) -> Vec<String> {
     let own = |name: &HeaderName| name.as_str() == "anthropic-version";
     let values = headers.iter().filter(|(name, _)| !own(name)).filter_map(|(_, value)| value.to_str().ok());

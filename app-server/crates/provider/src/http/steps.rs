@@ -1,5 +1,5 @@
-//! A conversation as all interfaces want it: what a model said in one go is together, and what came of its calls stands right
-//! behind, all of it. Pure.
+//! Groups a conversation as all interfaces need it: the model's parts stay together, with all results of its calls
+//! right behind. Pure.
 
 use std::borrow::Cow;
 
@@ -9,164 +9,166 @@ use crate::{AssistantMessage, Content, Entry, Reasoning, ToolCall, ToolResult};
 
 /// A step of a conversation.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Step<'a> {
-    /// The user said this. None follows another, and none is of nothing.
+pub enum PromptStep<'a> {
+    /// The user's content; never empty, and never twice in a row.
     User(Vec<Cow<'a, Content>>),
-    /// Who runs the conversation said this.
+    /// A message of the developer.
     Developer(&'a str),
-    /// The model said this in one go.
-    Model(Vec<Part<'a>>),
-    /// What came of its calls, in their order.
-    Results(Vec<Came<'a>>),
+    /// The model's parts between two results or messages.
+    Model(Vec<ModelPart<'a>>),
+    /// The results of these calls, in their order.
+    Results(Vec<CallOutcome<'a>>),
 }
 
-/// A piece of what a model said.
+/// A part of a model's answer.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Part<'a> {
+pub enum ModelPart<'a> {
     /// A message; never empty.
     Text(&'a AssistantMessage),
-    /// A thought. Something follows it.
+    /// A thought, never the last part.
     Thought(&'a Reasoning),
-    /// A call.
+    /// A tool call.
     Call(&'a ToolCall),
 }
 
-/// What came of a call.
+/// The outcome of a call.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Came<'a> {
-    /// This.
+pub enum CallOutcome<'a> {
+    /// The call has a result.
     Result(&'a ToolResult),
-    /// The conversation does not say: the call of this id was cut off. Interfaces take no call without a result.
+    /// The call with this id was interrupted. Interfaces refuse calls without a result.
     Nothing(&'a str),
 }
 
-/// What a model reads of a call whose result is lost.
+/// Stands in for a lost result.
 pub(crate) const NOTHING: &str = "The call was cut off; what came of it is not known.";
 
-/// The steps of a conversation. Results of calls that are not in it are left out.
-pub fn steps(history: &[Entry]) -> Vec<Step<'_>> {
+/// Groups a conversation. Results without their call are left out.
+pub fn steps(history: &[Entry]) -> Vec<PromptStep<'_>> {
     let mut steps = Vec::new();
-    let mut said = Vec::new();
+    let mut parts = Vec::new();
     let mut taken = vec![false; history.len()];
     for (at, entry) in history.iter().enumerate() {
         match entry {
             Entry::Assistant(message) if message.text.is_empty() => {}
-            Entry::Assistant(message) => said.push(Part::Text(message)),
-            Entry::Reasoning(thought) => said.push(Part::Thought(thought)),
-            Entry::Call(call) => said.push(Part::Call(call)),
+            Entry::Assistant(message) => parts.push(ModelPart::Text(message)),
+            Entry::Reasoning(thought) => parts.push(ModelPart::Thought(thought)),
+            Entry::Call(call) => parts.push(ModelPart::Call(call)),
             Entry::User(content) if content.is_empty() => {}
             Entry::User(content) => {
-                close(&mut said, &mut steps, history, at, &mut taken);
-                push(&mut steps, Step::User(content.iter().map(Cow::Borrowed).collect()));
+                close(&mut parts, &mut steps, history, at, &mut taken);
+                push(&mut steps, PromptStep::User(content.iter().map(Cow::Borrowed).collect()));
             }
             Entry::Developer(text) => {
-                close(&mut said, &mut steps, history, at, &mut taken);
-                steps.push(Step::Developer(text));
+                close(&mut parts, &mut steps, history, at, &mut taken);
+                steps.push(PromptStep::Developer(text));
             }
-            Entry::Result(_) => close(&mut said, &mut steps, history, at, &mut taken),
+            Entry::Result(_) => close(&mut parts, &mut steps, history, at, &mut taken),
         }
     }
-    close(&mut said, &mut steps, history, history.len(), &mut taken);
+    close(&mut parts, &mut steps, history, history.len(), &mut taken);
     steps
 }
 
-/// Adds a step to its end.
-fn push<'a>(steps: &mut Vec<Step<'a>>, step: Step<'a>) {
+fn push<'a>(steps: &mut Vec<PromptStep<'a>>, step: PromptStep<'a>) {
     match (steps.last_mut(), step) {
-        (Some(Step::User(said)), Step::User(more)) => said.extend(more),
+        (Some(PromptStep::User(parts)), PromptStep::User(more)) => parts.extend(more),
         (_, step) => steps.push(step),
     }
 }
 
-/// What holds for the whole conversation, and the steps where only the user and the model speak, in turns; the user begins. What
-/// who runs the conversation says in between is said by the user, and marked.
+/// Splits off the instructions and lets user and model alternate, beginning with the user. Later developer messages
+/// become marked user messages.
 pub(crate) fn in_turns<'a>(
     instructions: Option<&'a str>,
-    steps: Vec<Step<'a>>,
-) -> (Vec<&'a str>, Vec<Step<'a>>) {
-    let own = |text: String| Step::User(vec![Cow::Owned(Content::Text(text))]);
+    steps: Vec<PromptStep<'a>>,
+) -> (Vec<&'a str>, Vec<PromptStep<'a>>) {
+    let own = |text: String| PromptStep::User(vec![Cow::Owned(Content::Text(text))]);
     let mut first: Vec<&str> = instructions.into_iter().collect();
     let mut turns = Vec::new();
     for step in steps {
         match step {
-            Step::Developer(text) if turns.is_empty() => first.push(text),
-            Step::Developer(text) => push(&mut turns, own(format!("<developer>\n{text}\n</developer>"))),
-            Step::User(mut said) => {
-                said.retain(|content| content.as_text().is_none_or(|text| !text.trim().is_empty()));
-                if !said.is_empty() {
-                    push(&mut turns, Step::User(said));
+            PromptStep::Developer(text) if turns.is_empty() => first.push(text),
+            PromptStep::Developer(text) => {
+                push(&mut turns, own(format!("<developer>\n{text}\n</developer>")))
+            }
+            PromptStep::User(mut parts) => {
+                parts.retain(|content| content.as_text().is_none_or(|text| !text.trim().is_empty()));
+                if !parts.is_empty() {
+                    push(&mut turns, PromptStep::User(parts));
                 }
             }
-            step @ (Step::Model(_) | Step::Results(_)) => turns.push(step),
+            step @ (PromptStep::Model(_) | PromptStep::Results(_)) => turns.push(step),
         }
     }
-    // After what was left out the model might.
-    if !matches!(turns.first(), Some(Step::User(_))) {
+    // Older entries may have been left out.
+    if !matches!(turns.first(), Some(PromptStep::User(_))) {
         turns.insert(0, own("(The conversation goes on.)".to_owned()));
     }
     first.retain(|text| !text.is_empty());
     (first, turns)
 }
 
-/// The steps with the pictures of `which` results behind these, as if the user had shown them.
+/// Adds the images of some results behind them, as if the user had sent them.
 pub(crate) fn with_pictures_behind<'a>(
-    steps: Vec<Step<'a>>,
-    which: impl Fn(&Came<'a>) -> bool,
-) -> Vec<Step<'a>> {
+    steps: Vec<PromptStep<'a>>,
+    which: impl Fn(&CallOutcome<'a>) -> bool,
+) -> Vec<PromptStep<'a>> {
     let mut all = Vec::with_capacity(steps.len());
     for step in steps {
         let mut shown = Vec::new();
-        if let Step::Results(came) = &step {
-            for came in came.iter().filter(|came| came.has_image() && which(came)) {
-                shown.push(Cow::Owned(Content::Text(format!("Pictures of the call {}:", came.id()))));
-                let images = came.content().iter().filter(|content| content.as_text().is_none());
+        if let PromptStep::Results(results) = &step {
+            for results in results.iter().filter(|results| results.has_image() && which(results)) {
+                shown.push(Cow::Owned(Content::Text(format!("Pictures of the call {}:", results.id()))));
+                let images = results.content().iter().filter(|content| content.as_text().is_none());
                 shown.extend(images.map(Cow::Borrowed));
             }
         }
         push(&mut all, step);
         if !shown.is_empty() {
-            push(&mut all, Step::User(shown));
+            push(&mut all, PromptStep::User(shown));
         }
     }
     all
 }
 
-/// Ends what the model said in one go, with the results behind `at`.
+/// Ends the model's parts; adds the results found from `at` on.
 fn close<'a>(
-    said: &mut Vec<Part<'a>>,
-    steps: &mut Vec<Step<'a>>,
+    parts: &mut Vec<ModelPart<'a>>,
+    steps: &mut Vec<PromptStep<'a>>,
     history: &'a [Entry],
     at: usize,
     taken: &mut [bool],
 ) {
-    while matches!(said.last(), Some(Part::Thought(_))) {
-        said.pop();
+    while matches!(parts.last(), Some(ModelPart::Thought(_))) {
+        parts.pop();
     }
-    let said = std::mem::take(said);
-    if said.is_empty() {
+    let parts = std::mem::take(parts);
+    if parts.is_empty() {
         return;
     }
-    let calls: Vec<&ToolCall> =
-        said.iter().filter_map(|part| if let Part::Call(call) = part { Some(*call) } else { None }).collect();
-    steps.push(Step::Model(said));
-    let came = calls.into_iter().map(|call| {
+    let calls: Vec<&ToolCall> = parts
+        .iter()
+        .filter_map(|part| if let ModelPart::Call(call) = part { Some(*call) } else { None })
+        .collect();
+    steps.push(PromptStep::Model(parts));
+    let results = calls.into_iter().map(|call| {
         let found = history.iter().enumerate().skip(at).find_map(|(place, entry)| {
             let Entry::Result(result) = entry else { return None };
             (result.id == call.id && !taken[place]).then_some((place, result))
         });
-        found.map_or(Came::Nothing(&call.id), |(place, result)| {
+        found.map_or(CallOutcome::Nothing(&call.id), |(place, result)| {
             taken[place] = true;
-            Came::Result(result)
+            CallOutcome::Result(result)
         })
     });
-    let came: Vec<Came<'_>> = came.collect();
-    if !came.is_empty() {
-        steps.push(Step::Results(came));
+    let results: Vec<CallOutcome<'_>> = results.collect();
+    if !results.is_empty() {
+        steps.push(PromptStep::Results(results));
     }
 }
 
-impl<'a> Came<'a> {
-    /// The call's.
+impl<'a> CallOutcome<'a> {
     pub(crate) fn id(&self) -> &str {
         match self {
             Self::Result(result) => &result.id,
@@ -174,7 +176,6 @@ impl<'a> Came<'a> {
         }
     }
 
-    /// Whether the call failed.
     pub(crate) fn failed(&self) -> bool {
         match self {
             Self::Result(result) => result.failed,
@@ -182,7 +183,7 @@ impl<'a> Came<'a> {
         }
     }
 
-    /// Its texts, a line each; says that it failed, for interfaces that have no other place for it.
+    /// The texts, one a line, with a note on failure for interfaces without a flag.
     pub(crate) fn text(&self) -> String {
         match self {
             Self::Result(result) if result.failed => format!("The call failed: {}", result.texts()),
@@ -191,7 +192,6 @@ impl<'a> Came<'a> {
         }
     }
 
-    /// What it has beside texts, or in them.
     pub(crate) fn content(&self) -> &'a [Content] {
         match self {
             Self::Result(result) => &result.content,
@@ -199,13 +199,12 @@ impl<'a> Came<'a> {
         }
     }
 
-    /// Whether there is a picture in it.
     pub(crate) fn has_image(&self) -> bool {
         self.content().iter().any(|content| matches!(content, Content::Image(_)))
     }
 }
 
-/// A call with what only its provider knows of it, which goes back as it came.
+/// Adds the members that only the provider knows.
 pub(crate) fn with_more(mut written: Value, call: &ToolCall) -> Value {
     if let Some(written) = written.as_object_mut() {
         for (key, value) in &call.more {
@@ -215,7 +214,7 @@ pub(crate) fn with_more(mut written: Value, call: &ToolCall) -> Value {
     written
 }
 
-/// A call's arguments. They are an object everywhere: what the model wrote and is none goes back to it as a text in one.
+/// The arguments as an object. Text that is no object is wrapped in one.
 pub(crate) fn arguments(call: &ToolCall) -> Map<String, Value> {
     object(call).unwrap_or_else(|| match call.arguments.trim() {
         "" => Map::new(),
@@ -223,7 +222,7 @@ pub(crate) fn arguments(call: &ToolCall) -> Map<String, Value> {
     })
 }
 
-/// The same as JSON; as the model wrote it where it can be, so that servers find again what they remember.
+/// The arguments as JSON; unchanged if they are an object, for the provider's cache.
 pub(crate) fn arguments_text(call: &ToolCall) -> Cow<'_, str> {
     match object(call) {
         Some(_) => Cow::Borrowed(&call.arguments),
@@ -250,16 +249,18 @@ mod tests {
     }
 
     fn shape(history: &[Entry]) -> Vec<String> {
-        let part = |part: &Part<'_>| match part {
-            Part::Text(message) => message.text.clone(),
-            Part::Thought(_) => "thought".to_owned(),
-            Part::Call(call) => format!("call {}", call.id),
+        let part = |part: &ModelPart<'_>| match part {
+            ModelPart::Text(message) => message.text.clone(),
+            ModelPart::Thought(_) => "thought".to_owned(),
+            ModelPart::Call(call) => format!("call {}", call.id),
         };
         let shown = steps(history).into_iter().map(|step| match step {
-            Step::User(_) => "user".to_owned(),
-            Step::Developer(text) => text.to_owned(),
-            Step::Model(said) => said.iter().map(part).collect::<Vec<_>>().join("+"),
-            Step::Results(came) => came.iter().map(Came::text).collect::<Vec<_>>().join("+"),
+            PromptStep::User(_) => "user".to_owned(),
+            PromptStep::Developer(text) => text.to_owned(),
+            PromptStep::Model(parts) => parts.iter().map(part).collect::<Vec<_>>().join("+"),
+            PromptStep::Results(results) => {
+                results.iter().map(CallOutcome::text).collect::<Vec<_>>().join("+")
+            }
         });
         shown.collect()
     }

@@ -1,143 +1,151 @@
-//! What can go wrong with a request to a model, told so that its user can act on it. What others have said may have secrets in
-//! it until [`Fault::shown`] has taken them out.
+//! Errors of a request to a model, worded so that the user can act. Texts of others may contain secrets until
+//! [`ModelError::shown`] has masked them.
 
 use std::time::Duration;
 
 use skein_base::web;
 use skein_protocol::turn::CodexErrorInfo;
 
-use super::about::About;
-use super::form::{Stopped, Wrong};
-use super::retry::{self, Pace, Phase, Retries, Retry};
-use super::said::Said;
+use super::form::{Stopped, StreamError};
+use super::kind::ErrorKind;
+use super::report::ErrorReport;
+use super::retry::{self, Retries, Retry, RetryPace, RetryPhase};
 use crate::ProviderError;
 use crate::policy;
 
-/// Why a request got no answer, or not all of it.
+/// Why a request got no answer, or only a part of one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Fault {
-    /// Nobody is there.
+pub(crate) enum ModelError {
     #[error("{0}")]
     Unreachable(String),
-    /// They cannot be trusted, or speak no TLS.
+    /// The certificate is not trusted, or the server speaks no TLS.
     #[error("{0}")]
     Tls(String),
-    /// The connection ended in the middle.
     #[error("{0}")]
     Broke(String),
-    /// The stream ended before the answer did.
+    /// The stream ended early.
     #[error("it ended before the answer did")]
     Cut,
-    /// Nothing came for so long.
+    /// No bytes arrived for this long.
     #[error("nothing came for {} s", .0.as_secs())]
     Silent(Duration),
-    /// It sends us elsewhere.
+    /// A redirect to another server.
     #[error("it redirects to {0}")]
     Moved(String),
-    /// An answer that is no success.
-    #[error("{}", .said.message)]
+    /// A status that is not a success.
+    #[error("{}", .report.message)]
     Refused {
-        /// What it says.
-        said: Said,
-        /// How long it wants us to wait.
+        report: ErrorReport,
+        /// The wait that the provider asks for.
         wait: Option<Duration>,
     },
-    /// A success that is no stream of events: its kind, and the beginning.
+    /// A success without an event stream: its content type and beginning.
     #[error("it answered with {0}")]
     NoEvents(String),
-    /// What ended the answer in its stream.
+    /// An error inside the stream.
     #[error("it did not end well")]
-    Wrong(Wrong),
+    Stream(StreamError),
 }
 
-/// Who was asked, for messages.
+/// The provider that was asked, for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Who {
+pub(crate) struct AskedModel {
     /// The provider's key in the settings.
     pub(crate) id: String,
     /// Scheme, host and port.
     pub(crate) origin: String,
-    /// The model.
     pub(crate) model: String,
-    /// The variable with the key.
+    /// The variable that holds the key.
     pub(crate) env_key: Option<String>,
-    /// The bound of an answer, in tokens.
+    /// The limit of an answer, in tokens.
     pub(crate) max_output_tokens: Option<u32>,
 }
 
-impl From<Wrong> for Fault {
-    fn from(wrong: Wrong) -> Self {
+impl From<StreamError> for ModelError {
+    fn from(wrong: StreamError) -> Self {
         match wrong {
-            Wrong::Cut => Self::Cut,
-            Wrong::Said(_) | Wrong::Garbage(_) | Wrong::TooLong | Wrong::Stopped(_) => Self::Wrong(wrong),
+            StreamError::Cut => Self::Cut,
+            StreamError::Reported(_)
+            | StreamError::Garbage(_)
+            | StreamError::TooLong
+            | StreamError::Stopped(_) => Self::Stream(wrong),
         }
     }
 }
 
-impl Fault {
-    /// A request that failed before, or while, its answer came.
+impl ModelError {
     pub(crate) fn of(error: &reqwest::Error) -> Self {
         let why = if error.is_timeout() { "it took too long".to_owned() } else { web::root(error) };
         match web::tls(error) {
-            Some(said) if web::is_lasting(said) => Self::Tls(said.to_string()),
+            Some(report) if web::is_lasting(report) => Self::Tls(report.to_string()),
             _ if error.is_connect() => Self::Unreachable(why),
             _ => Self::Broke(why),
         }
     }
 
-    /// The same with what others have said made fit to be shown.
+    /// Masks secrets in the texts of others.
     pub(crate) fn shown(mut self, show: impl Fn(&str) -> String) -> Self {
         match &mut self {
             Self::Unreachable(text) | Self::Tls(text) | Self::Broke(text) | Self::Moved(text) => {
                 *text = show(text)
             }
-            Self::NoEvents(text) | Self::Wrong(Wrong::Garbage(text)) => *text = show(text),
-            Self::Refused { said, .. } | Self::Wrong(Wrong::Said(said)) => {
-                said.settle();
-                said.message = show(&said.message);
-                said.words.iter_mut().for_each(|word| *word = show(word));
+            Self::NoEvents(text) | Self::Stream(StreamError::Garbage(text)) => *text = show(text),
+            Self::Refused { report, .. } | Self::Stream(StreamError::Reported(report)) => {
+                report.settle();
+                report.message = show(&report.message);
+                report.words.iter_mut().for_each(|word| *word = show(word));
             }
-            Self::Cut | Self::Silent(_) | Self::Wrong(Wrong::TooLong | Wrong::Stopped(_) | Wrong::Cut) => {}
+            Self::Cut
+            | Self::Silent(_)
+            | Self::Stream(StreamError::TooLong | StreamError::Stopped(_) | StreamError::Cut) => {}
         }
         self
     }
 
-    /// Whether the same request may be answered later.
+    /// Whether the same request may succeed later.
     fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::Broke(_) | Self::Cut | Self::Silent(_) => true,
-            Self::Refused { said, .. } | Self::Wrong(Wrong::Said(said)) => said.about().may_pass(),
-            Self::Wrong(Wrong::Garbage(_) | Wrong::Cut) => true,
+            Self::Refused { report, .. } | Self::Stream(StreamError::Reported(report)) => {
+                report.about().may_pass()
+            }
+            Self::Stream(StreamError::Garbage(_) | StreamError::Cut) => true,
             Self::Tls(_)
             | Self::Moved(_)
             | Self::NoEvents(_)
-            | Self::Wrong(Wrong::TooLong | Wrong::Stopped(_)) => false,
+            | Self::Stream(StreamError::TooLong | StreamError::Stopped(_)) => false,
         }
     }
 
-    /// The next try; `None` when there is none.
-    pub(crate) fn retry(&self, phase: Phase, retries: &mut Retries) -> Option<Retry> {
-        let pace = if self.about() == Some(About::Rate) { Pace::RateLimit } else { Pace::Usual };
+    /// The next try; `None` if there is none.
+    pub(crate) fn retry(&self, phase: RetryPhase, retries: &mut Retries) -> Option<Retry> {
+        let pace =
+            if self.about() == Some(ErrorKind::Rate) { RetryPace::RateLimit } else { RetryPace::Usual };
         self.may_pass().then(|| retries.next(phase, pace, self.asked(), retry::dice())).flatten()
     }
 
-    /// What a user can do about what may pass, once it is not tried again.
+    /// Advice for a temporary error that is no longer retried.
     fn advice(&self) -> Option<String> {
         let wait = self.asked().filter(|wait| *wait > policy::MODEL_RETRY_AFTER_MOST);
         match (self.about()?, wait) {
-            (About::Rate, Some(wait)) => Some(format!("try again in {}", words(wait))),
-            (About::Rate | About::Load | About::Server, _) => Some("try again later".to_owned()),
+            (ErrorKind::Rate, Some(wait)) => Some(format!("try again in {}", words(wait))),
+            (ErrorKind::Rate | ErrorKind::Load | ErrorKind::Server, _) => Some("try again later".to_owned()),
             (
-                About::Key | About::Forbidden | About::Quota | About::Context | About::Model | About::Request,
+                ErrorKind::Key
+                | ErrorKind::Forbidden
+                | ErrorKind::Quota
+                | ErrorKind::Context
+                | ErrorKind::Model
+                | ErrorKind::Request,
                 _,
             ) => None,
         }
     }
 
-    /// The provider's own word, where there is one.
-    fn said(&self) -> Option<&Said> {
+    /// The provider's own report, if there is one.
+    fn report(&self) -> Option<&ErrorReport> {
         match self {
-            Self::Refused { said, .. } | Self::Wrong(Wrong::Said(said)) => Some(said),
+            Self::Refused { report, .. } | Self::Stream(StreamError::Reported(report)) => Some(report),
             Self::Unreachable(_)
             | Self::Tls(_)
             | Self::Broke(_)
@@ -145,42 +153,44 @@ impl Fault {
             | Self::Silent(_)
             | Self::Moved(_)
             | Self::NoEvents(_)
-            | Self::Wrong(Wrong::Garbage(_) | Wrong::TooLong | Wrong::Stopped(_) | Wrong::Cut) => None,
+            | Self::Stream(
+                StreamError::Garbage(_) | StreamError::TooLong | StreamError::Stopped(_) | StreamError::Cut,
+            ) => None,
         }
     }
 
-    fn about(&self) -> Option<About> {
-        self.said().map(Said::about)
+    fn about(&self) -> Option<ErrorKind> {
+        self.report().map(ErrorReport::about)
     }
 
-    /// That it is tried again, in the peer's words, which clients know. What went wrong stands in the details.
-    pub(crate) fn reconnecting(&self, who: &Who, retry: &Retry) -> ProviderError {
+    /// The notice of a retry, in the peer's words, which clients compare. The details hold the cause.
+    pub(crate) fn reconnecting(&self, asked: &AskedModel, retry: &Retry) -> ProviderError {
         let Retry { wait, number, of } = retry;
         let mut message = format!("Reconnecting... {number}/{of}");
         let info = match (self.about(), self.info(0)) {
-            (Some(About::Rate), info) => {
+            (Some(ErrorKind::Rate), info) => {
                 message = format!("{message} (waiting {} for the rate limit)", words(*wait));
                 info
             }
-            (Some(About::Server), _) => {
-                let http_status_code = self.said().and_then(|said| said.status);
+            (Some(ErrorKind::Server), _) => {
+                let http_status_code = self.report().and_then(|report| report.status);
                 CodexErrorInfo::ResponseStreamDisconnected { http_status_code }
             }
             (_, info) => info,
         };
-        ProviderError { message, info: Some(info), details: Some(self.message(who)), stopped: None }
+        ProviderError { message, info: Some(info), details: Some(self.message(asked)), stopped: None }
     }
 
-    /// How long the provider wants us to wait: by its headers, or in its words.
+    /// The wait that the provider asks for, in headers or in its text.
     fn asked(&self) -> Option<Duration> {
         let in_headers = if let Self::Refused { wait, .. } = self { *wait } else { None };
-        in_headers.or_else(|| self.said().and_then(Said::asked))
+        in_headers.or_else(|| self.report().and_then(ErrorReport::asked))
     }
 
-    /// For the user and for programs. `again`: how often it was tried again.
-    pub(crate) fn told(&self, who: &Who, again: u32) -> ProviderError {
+    /// The error for users and programs. `again` counts the retries so far.
+    pub(crate) fn for_user(&self, asked: &AskedModel, again: u32) -> ProviderError {
         let advice = self.advice().map(|advice| format!("; {advice}")).unwrap_or_default();
-        let message = format!("{}{advice}", self.message(who));
+        let message = format!("{}{advice}", self.message(asked));
         let tries = match again {
             0 => String::new(),
             1 => "; it was tried again once".to_owned(),
@@ -196,7 +206,7 @@ impl Fault {
     }
 
     fn stopped(&self) -> Option<Stopped> {
-        if let Self::Wrong(Wrong::Stopped(why)) = self { Some(*why) } else { None }
+        if let Self::Stream(StreamError::Stopped(why)) = self { Some(*why) } else { None }
     }
 
     fn info(&self, again: u32) -> CodexErrorInfo {
@@ -206,44 +216,43 @@ impl Fault {
             Self::Broke(_)
             | Self::Cut
             | Self::Silent(_)
-            | Self::Wrong(Wrong::Garbage(_) | Wrong::TooLong | Wrong::Cut) => {
+            | Self::Stream(StreamError::Garbage(_) | StreamError::TooLong | StreamError::Cut) => {
                 CodexErrorInfo::ResponseStreamDisconnected { http_status_code }
             }
             Self::Moved(_) | Self::NoEvents(_) => CodexErrorInfo::BadRequest,
-            Self::Refused { said, .. } | Self::Wrong(Wrong::Said(said)) => {
-                if said.about() == About::Server && again > 0 {
-                    return CodexErrorInfo::ResponseTooManyFailedAttempts { http_status_code: said.status };
+            Self::Refused { report, .. } | Self::Stream(StreamError::Reported(report)) => {
+                if report.about() == ErrorKind::Server && again > 0 {
+                    return CodexErrorInfo::ResponseTooManyFailedAttempts { http_status_code: report.status };
                 }
-                said.about().info(said.status)
+                report.about().info(report.status)
             }
-            Self::Wrong(Wrong::Stopped(Stopped::Context)) => CodexErrorInfo::ContextWindowExceeded,
-            Self::Wrong(Wrong::Stopped(_)) => CodexErrorInfo::Other,
+            Self::Stream(StreamError::Stopped(Stopped::Context)) => CodexErrorInfo::ContextWindowExceeded,
+            Self::Stream(StreamError::Stopped(_)) => CodexErrorInfo::Other,
         }
     }
 
-    /// What the provider said itself.
     fn details(&self) -> Option<String> {
         let text = match self {
-            Self::Refused { said, .. } | Self::Wrong(Wrong::Said(said)) => {
-                let status = said.status.map(|status| format!("HTTP {status}"));
-                let words = (!said.words.is_empty()).then(|| said.words.join(", "));
-                let message = Some(said.message.clone()).filter(|message| !message.is_empty());
+            Self::Refused { report, .. } | Self::Stream(StreamError::Reported(report)) => {
+                let status = report.status.map(|status| format!("HTTP {status}"));
+                let words = (!report.words.is_empty()).then(|| report.words.join(", "));
+                let message = Some(report.message.clone()).filter(|message| !message.is_empty());
                 [status, words, message].into_iter().flatten().collect::<Vec<_>>().join(": ")
             }
-            Self::NoEvents(what) | Self::Wrong(Wrong::Garbage(what)) => what.clone(),
+            Self::NoEvents(what) | Self::Stream(StreamError::Garbage(what)) => what.clone(),
             Self::Unreachable(_)
             | Self::Tls(_)
             | Self::Broke(_)
             | Self::Cut
             | Self::Silent(_)
             | Self::Moved(_) => String::new(),
-            Self::Wrong(Wrong::TooLong | Wrong::Stopped(_) | Wrong::Cut) => String::new(),
+            Self::Stream(StreamError::TooLong | StreamError::Stopped(_) | StreamError::Cut) => String::new(),
         };
         Some(text).filter(|text| !text.is_empty())
     }
 
-    fn message(&self, who: &Who) -> String {
-        let Who { id, origin, .. } = who;
+    fn message(&self, asked: &AskedModel) -> String {
+        let AskedModel { id, origin, .. } = asked;
         match self {
             Self::Unreachable(why) => format!(
                 "cannot connect to {origin}, the address of model provider {id}: {why}; look whether it runs and whether model_providers.{id}.base_url is right"
@@ -252,7 +261,7 @@ impl Fault {
                 format!("cannot connect to {origin}, the address of model provider {id}: {why}")
             }
             Self::Broke(why) => format!("the connection to {origin} broke: {why}"),
-            Self::Cut | Self::Wrong(Wrong::Cut) => {
+            Self::Cut | Self::Stream(StreamError::Cut) => {
                 format!("the stream from {origin} ended before the answer did")
             }
             Self::Silent(wait) => format!(
@@ -265,59 +274,61 @@ impl Fault {
             Self::NoEvents(_) => format!(
                 "{origin} answered, but with no stream of events; look whether model_providers.{id}.base_url and wire_api are right"
             ),
-            Self::Refused { said, .. } | Self::Wrong(Wrong::Said(said)) => refused(said, who),
-            Self::Wrong(Wrong::Garbage(_)) => {
+            Self::Refused { report, .. } | Self::Stream(StreamError::Reported(report)) => {
+                refused(report, asked)
+            }
+            Self::Stream(StreamError::Garbage(_)) => {
                 format!(
                     "{origin} sent something in its stream that cannot be read; look whether model_providers.{id}.wire_api is right"
                 )
             }
-            Self::Wrong(Wrong::TooLong) => format!("{origin} sent more than is taken"),
-            Self::Wrong(Wrong::Stopped(why)) => stopped(*why, who),
+            Self::Stream(StreamError::TooLong) => format!("{origin} sent more than is taken"),
+            Self::Stream(StreamError::Stopped(why)) => stopped(*why, asked),
         }
     }
 }
 
-fn refused(said: &Said, who: &Who) -> String {
-    let Who { id, origin, model, env_key, .. } = who;
-    let status = said.status.map(|status| format!(" ({status})")).unwrap_or_default();
-    let what = if said.message.is_empty() { String::new() } else { format!(": {}", said.message) };
-    match (said.about(), env_key) {
-        (About::Key, Some(key)) => format!(
+fn refused(report: &ErrorReport, asked: &AskedModel) -> String {
+    let AskedModel { id, origin, model, env_key, .. } = asked;
+    let status = report.status.map(|status| format!(" ({status})")).unwrap_or_default();
+    let what = if report.message.is_empty() { String::new() } else { format!(": {}", report.message) };
+    match (report.about(), env_key) {
+        (ErrorKind::Key, Some(key)) => format!(
             "the key in {key} was refused{status} by {origin}{what}; set {key} in the server's environment to a key that is valid there"
         ),
-        (About::Key, None) => format!(
+        (ErrorKind::Key, None) => format!(
             "{origin} wants a key{status}{what}; name the variable of the server's environment that has it by model_providers.{id}.env_key"
         ),
-        (About::Forbidden, _) => {
+        (ErrorKind::Forbidden, _) => {
             format!(
                 "{origin} does not allow this{status}{what}; look whether the account there may use {model}"
             )
         }
-        (About::Quota, _) => {
+        (ErrorKind::Quota, _) => {
             format!("what is paid for at {origin} is used up{status}{what}; look at the account there")
         }
-        (About::Rate, _) => format!("{origin} takes no more requests for now{status}{what}"),
-        (About::Load, _) => format!("{origin} has too much to do{status}{what}"),
-        (About::Context, _) => {
+        (ErrorKind::Rate, _) => format!("{origin} takes no more requests for now{status}{what}"),
+        (ErrorKind::Load, _) => format!("{origin} has too much to do{status}{what}"),
+        (ErrorKind::Context, _) => {
             format!(
                 "the conversation is too long for {model}{status}{what}; begin a new thread, or let this one be compacted"
             )
         }
-        (About::Model, _) => {
+        (ErrorKind::Model, _) => {
             format!("model provider {id} has no model {model}{status}{what}; choose one that it has")
         }
-        (About::Request, _) if said.status == Some(404) => {
+        (ErrorKind::Request, _) if report.status == Some(404) => {
             format!(
                 "{origin} does not know the address{status}{what}; look whether model_providers.{id}.base_url and wire_api are right"
             )
         }
-        (About::Request, _) => format!("{origin} refused the request{status}{what}"),
-        (About::Server, _) => format!("{origin} has failed{status}{what}"),
+        (ErrorKind::Request, _) => format!("{origin} refused the request{status}{what}"),
+        (ErrorKind::Server, _) => format!("{origin} has failed{status}{what}"),
     }
 }
 
-fn stopped(why: Stopped, who: &Who) -> String {
-    let Who { id, model, max_output_tokens, .. } = who;
+fn stopped(why: Stopped, asked: &AskedModel) -> String {
+    let AskedModel { id, model, max_output_tokens, .. } = asked;
     match why {
         Stopped::Length => {
             let most = max_output_tokens.map(|most| format!(" of {most} tokens")).unwrap_or_default();
@@ -338,7 +349,6 @@ fn stopped(why: Stopped, who: &Who) -> String {
     }
 }
 
-/// For people.
 fn words(wait: Duration) -> String {
     match wait.as_secs() {
         0 => format!("{} ms", wait.as_millis()),
