@@ -14,7 +14,7 @@ use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 use skein_app_server::config::{Config, Flags};
 use skein_app_server::policy;
-use skein_helpers::{Containment, MISSING, rungs};
+use skein_helpers::{Containment, MISSING, levels};
 use skein_protocol::extension::{ContainmentRung, HeldDetails, LackDetails};
 use trial::{RUNGS, Trial};
 
@@ -120,14 +120,14 @@ fn table(report: &Report) -> String {
         let way_out = finding.way_out.as_ref().map(|way_out| format!("{:22}{way_out}", ""));
         [Some(format!("{:<12}{state:<10}{}", finding.name, finding.text)), way_out].into_iter().flatten()
     });
-    let lines = std::iter::once(rungs::sentence(&report.held)).chain(lines);
+    let lines = std::iter::once(levels::sentence(&report.held)).chain(lines);
     lines.map(|line| one_line(&line).into_owned()).collect::<Vec<_>>().join("\n")
 }
 
 /// What would hold helpers, by what was tried.
 fn held(configured: Containment, trials: &[Trial]) -> HeldDetails {
     let lacking: Vec<LackDetails> = trials.iter().filter_map(|trial| trial.result.clone().err()).collect();
-    let held = rungs::held(configured.into(), &lacking);
+    let held = levels::held(configured.into(), &lacking);
     let in_force = trials.iter().find(|trial| Some(trial.rung) == held.in_force);
     HeldDetails {
         cgroup: in_force.and_then(|trial| trial.cgroup.clone()),
@@ -248,7 +248,7 @@ mod tests {
     use ContainmentRung::{Cgroup, Guard, Namespace};
 
     fn trial(rung: ContainmentRung, works: bool) -> Trial {
-        let result = if works { Ok(Duration::ZERO) } else { Err(rungs::lack(rung, format!("no {rung}"))) };
+        let result = if works { Ok(Duration::ZERO) } else { Err(levels::lack(rung, format!("no {rung}"))) };
         let cgroup = (works && rung == Cgroup).then(|| "/cgroup".to_owned());
         Trial { rung, result, cgroup, subreaper: works }
     }
@@ -264,7 +264,7 @@ mod tests {
         );
         let without = held(Containment::Auto, &trials(&[Cgroup]));
         assert_eq!((without.in_force, without.cgroup), (Some(Guard), None), "helpers would see other pids");
-        assert_eq!(without.lacking, [rungs::lack(Cgroup, "no cgroup".to_owned())]);
+        assert_eq!(without.lacking, [levels::lack(Cgroup, "no cgroup".to_owned())]);
         assert_eq!(held(Containment::Guard, &trials(&[])).cgroup, None, "it is not used");
         assert!(!held(Containment::Auto, &trials(&[Cgroup, Guard, Namespace])).subreaper);
     }

@@ -1,6 +1,6 @@
 //! `skein status`: the numbers of a running server, for people.
 
-use skein_helpers::rungs;
+use skein_helpers::levels;
 use skein_protocol::extension::{
     HelperCounts, IndexCounts, IndexState, LeftoverCounts, PressureCounts, RefusalCounts, ReloadCounts,
     RepairCounts, RepairState, ReplayCounts, SkeinStatusResponse, StoreCounts, TextsCounts, TextsState,
@@ -61,7 +61,7 @@ fn helpers(status: &SkeinStatusResponse) -> [Row; 6] {
     [
         ("helpers", format!("{alive} alive: {starting} starting, {ready} ready, {stopping} stopping")),
         ("held", format!("{held}; {guards} guards")),
-        ("containment", rungs::story(&status.helpers.held)),
+        ("containment", levels::story(&status.helpers.held)),
         ("so far", format!("{started_total} started, {stopped_total} ended, {killed_total} of them killed")),
         ("ends", ends),
         ("left before", found),

@@ -73,7 +73,7 @@ pub(crate) fn protocol_is_pure() -> Wall {
 
 pub(crate) fn one_birthplace() -> Wall {
     Wall {
-        why: "a process that Skein starts is born in app-server/crates/helpers/src/process.rs, where it gets a guard, clean \
+        why: "a process that Skein starts is born in app-server/crates/helpers/src/process/start.rs, where it gets a guard, clean \
               descriptors and an end; ask that file for a process. Only the guard and the first process of a namespace fork, to become \
               the helper",
         bad: examples(&[
@@ -81,18 +81,20 @@ pub(crate) fn one_birthplace() -> Wall {
             ("app-server/src/turn/mod.rs", "use nix::unistd::{fork, pipe};"),
         ]),
         good: examples(&[
-            ("app-server/crates/helpers/src/process.rs", "fn f() { Command::new(program) }"),
-            ("app-server/crates/helpers/src/guard.rs", "use nix::unistd::fork;"),
+            ("app-server/crates/helpers/src/process/start.rs", "fn f() { Command::new(program) }"),
+            ("app-server/crates/helpers/src/process/guard.rs", "use nix::unistd::fork;"),
             ("app-server/tests/a.rs", "fn f() { Command::new(program) }"),
             ("app-server/src/turn/mod.rs", "fn f() { MyCommand::new(); fork_thread() }"),
         ]),
         check: |source| {
-            if !source.is_of_server() || source.path == "app-server/crates/helpers/src/process.rs" {
+            if !source.is_of_server() || source.path == "app-server/crates/helpers/src/process/start.rs" {
                 return Vec::new();
             }
             let mut lines = source.lines_naming(&["Command::new", "posix_spawn"]);
-            let forks =
-                ["app-server/crates/helpers/src/guard.rs", "app-server/crates/helpers/src/namespace.rs"];
+            let forks = [
+                "app-server/crates/helpers/src/process/guard.rs",
+                "app-server/crates/helpers/src/containment/namespace.rs",
+            ];
             if !forks.contains(&source.path.as_str()) {
                 lines.extend(source.lines_naming(&["unistd::fork", "fork()", "execv", "execve", "fexecve"]));
             }

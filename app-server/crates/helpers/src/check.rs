@@ -1,8 +1,8 @@
 //! Whether a helper can be started at all, as far as its settings say it. For those who write settings: whoever reads them learns it
 //! at the start of the helper.
 
-use super::mcp::Web;
-use super::{HelperSpec, StdioSpec, Transport};
+use crate::mcp::Web;
+use crate::spec::{HelperSpec, StdioSpec, Transport};
 
 impl HelperSpec {
     /// Looks for what no start of this helper could use.

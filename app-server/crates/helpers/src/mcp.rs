@@ -7,7 +7,7 @@
 //! call -> waits for room (1 MiB) -> queue -> one writer -> helper's stdin
 //! ```
 //!
-//! - `heard.rs` tells a line apart by the names of its members. Its content is read only when somebody waits for it, so answers without
+//! - `stdio/heard.rs` tells a line apart by the names of its members. Its content is read only when somebody waits for it, so answers without
 //!   a request, repeated answers and floods of notifications cost no memory and start no task. Lists that change are read once a
 //!   second at most, in 1,000 pages and 32 MiB.
 //! - An awaited answer that cannot be read ends the helper. A request that cannot be read is refused. After 64 messages other helpers
@@ -31,16 +31,14 @@
 mod activity;
 mod callers;
 mod client;
-mod heard;
 mod http;
 mod offers;
 mod open;
 mod outstanding;
-mod pace;
 mod progress;
 mod rounds;
 mod sign_in;
-mod transport;
+mod stdio;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -66,11 +64,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::counters::Count;
 use crate::policy;
+use crate::process::start::Pipes;
 
 pub(crate) use callers::Caller;
 pub(crate) use http::{Trouble, Web};
 pub(crate) use offers::Offers;
 pub(crate) use open::Asked;
+
+/// What a session goes over.
+#[derive(Debug)]
+pub(crate) enum Wire {
+    /// Lines.
+    Pipes(Pipes),
+    /// Requests to this address.
+    Web(Web, String),
+}
 
 /// A session that has begun. Dropping it closes the transport.
 #[derive(Debug)]

@@ -2,12 +2,12 @@
 //! after its `linger`. There is no other path, also for helpers that no two threads share.
 //!
 //! The key of an instance is everything that makes its process what it is, and who shares it: a thread, a working directory, or all. The
-//! same key is the same instance. Policy (lists of tools, timeouts, `required`) is no part of it: each thread keeps its own. `book.rs`
+//! same key is the same instance. Policy (lists of tools, timeouts, `required`) is no part of it: each thread keeps its own. `pool/table.rs`
 //! decides, without tasks and clocks, under one lock.
 //!
 //! - The last lease that is given back ends the instance, with `linger` after that time. An unload waits only for instances that nobody
 //!   else holds. If an instance is shutting down or has ended, a new lease starts a fresh one.
-//! - Without a thread (`lookup.rs`) a running helper of the settings is looked at; others are started for the answer and end with it.
+//! - Without a thread (`set/lookup.rs`) a running helper of the settings is looked at; others are started for the answer and end with it.
 //!   `thread/start` starts the `required` helpers itself, waits for them, and hands them to the thread's owner.
 //! - All holders get what an instance reports. A later holder gets its start as the others got it. Tools that it lists anew are there
 //!   for all at their next turn.
@@ -29,24 +29,26 @@ use skein_protocol::ids::ThreadId;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::supervisor::{HelperEvent, Reins, Snapshot, Supervisor, Terms};
-use super::{ApprovalMode, ExitReport, HelperSpec, ProcessHost};
 use crate::policy;
+use crate::process::host::ProcessHost;
+use crate::process::report::ExitReport;
+use crate::spec::{ApprovalMode, HelperSpec};
+use crate::supervisor::{HelperEvent, Reins, Snapshot, Supervisor, Terms};
 
-mod book;
 mod key;
 mod lease;
 mod listing;
+mod table;
 
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod double;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use book::{Book, Entry, LeaseId, Left, Number, Standing};
 pub use key::Program;
 pub(crate) use key::{Key, Scope};
 pub(crate) use lease::{Hold, Lease};
+use table::{Book, Entry, LeaseId, Left, Number, Standing};
 
 /// The instances of one server.
 #[derive(Debug)]

@@ -10,12 +10,16 @@ use skein_protocol::ids::{ThreadId, TurnId};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::mcp::{Caller, ToolCall};
-use super::pool::{Instance, Key, Lease, Pool, Program};
-use super::supervisor::HelperEvent;
-use super::{ApprovalMode, ExitReport, HelperError, HelperQuestion, HelperSpec};
+use crate::error::HelperError;
+use crate::mcp::{Caller, ToolCall};
 use crate::policy;
+use crate::pool::{Instance, Key, Lease, Pool, Program};
+use crate::process::report::ExitReport;
+use crate::questions::HelperQuestion;
+use crate::spec::{ApprovalMode, HelperSpec};
+use crate::supervisor::HelperEvent;
 
+pub(crate) mod lookup;
 mod member;
 #[cfg(test)]
 mod tests;
@@ -120,7 +124,7 @@ impl DescribedTool {
 }
 
 impl HelperSet {
-    /// See [`super::Helpers::of_thread`].
+    /// See [`crate::helpers::Helpers::of_thread`].
     pub(super) fn start(
         pool: &Arc<Pool>,
         thread: ThreadId,

@@ -8,9 +8,8 @@ use std::time::Duration;
 use skein_base::masks::{self, Hidden, MASK, Secrets, masked_args, shown_args, shown_url};
 use skein_protocol::helper::{McpAuthStatus, McpServerConnectionStatus, McpServerStatus};
 
-use super::environment;
-use super::life::OnUnresponsive;
-use super::limits::HelperLimits;
+use crate::containment::environment;
+use crate::containment::limits::HelperLimits;
 use crate::policy;
 
 /// One MCP server as the configuration describes it (`[mcp_servers.NAME]`).
@@ -280,6 +279,18 @@ impl HelperSpec {
     pub fn approval_of(&self, tool: &str) -> ApprovalMode {
         self.tool_approvals.get(tool).copied().unwrap_or(self.default_tools_approval)
     }
+}
+
+/// What is done about a helper that shows no sign of life while somebody waits for it (`on_unresponsive`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum OnUnresponsive {
+    /// It is told; calls go on, new ones wait.
+    #[default]
+    Report,
+    /// Its calls end with an error.
+    Fail,
+    /// It is ended and started anew.
+    Restart,
 }
 
 #[cfg(test)]

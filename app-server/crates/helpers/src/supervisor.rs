@@ -1,5 +1,5 @@
 //! One helper's life, from its start until no process of it is left: a task that nobody waits for, and a snapshot that
-//! everybody may look at. What is done when is decided by `life.rs`.
+//! everybody may look at. What is done when is decided by `supervisor/life.rs`.
 //!
 //! ```text
 //! starting ---> ready <--> busy <--> unresponsive
@@ -17,13 +17,16 @@
 //!   credentials, an untrusted certificate or a missing TLS make it broken at once. The breaker counts everything else.
 //! - A call of a helper that starts or restarts waits for one start. If the start fails, the call gets the reason. A turn waits only
 //!   for a helper whose last life was ready; a `required` one that does not start fails the turn at once, and `thread/start` too.
-//! - A call is never cut for its length. While calls are outstanding, `liveness.rs` looks for signs of life: bytes, processor time and
+//! - A call is never cut for its length. While calls are outstanding, `supervisor/liveness.rs` looks for signs of life: bytes, processor time and
 //!   I/O of the tree, an established TCP connection. At half of `helpers.liveness` the helper gets a ping, and any answer counts.
 //! - While the helper waits for a user's answer, silence does not count. Without a sign for the whole time the helper is unresponsive:
 //!   its calls go on, new ones wait and are counted. `on_unresponsive` ends a thread's calls, or restarts the helper if all who share
 //!   it want that. The connections of a tree that a signal has stopped are no sign of life.
 
 mod announced;
+pub(crate) mod life;
+pub(crate) mod link;
+pub(crate) mod liveness;
 mod running;
 mod snapshot;
 
@@ -41,12 +44,14 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::counters::Counted;
-use super::life::{Duty, Effect, Event, Fault, Life, Rules};
-use super::link::{Link, Wire, without_stderr};
-use super::mcp::{Asked, Line, Offers, Session};
-use super::{ExitReport, HelperSpec, OnUnresponsive, ProcessHost};
+use crate::counters::Counted;
+use crate::mcp::{Asked, Line, Offers, Session, Wire};
 use crate::policy;
+use crate::process::host::ProcessHost;
+use crate::process::report::ExitReport;
+use crate::spec::{HelperSpec, OnUnresponsive};
+use crate::supervisor::life::{Duty, Effect, Event, Fault, Life, Rules};
+use crate::supervisor::link::{Link, without_stderr};
 pub(crate) use snapshot::Snapshot;
 
 /// What helpers tell their thread. Lost when the receiver does not keep up: what they publish is the truth.

@@ -15,12 +15,16 @@ use skein_protocol::ids::ThreadId;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::mark::Mark;
-use super::{
-    Containment, ExitReport, GuardProgram, HelperError, HelperSpec, HelperTool, Helpers, HostOptions,
-    ProcessHost,
-};
+use crate::containment::levels::Containment;
+use crate::containment::tag::Mark;
+use crate::error::HelperError;
+use crate::helpers::Helpers;
 use crate::policy;
+use crate::process::host::{HostOptions, ProcessHost};
+use crate::process::report::ExitReport;
+use crate::set::HelperTool;
+use crate::spec::HelperSpec;
+use skein_base::system::GuardProgram;
 
 /// How a helper is tried.
 #[derive(Debug)]

@@ -7,14 +7,14 @@ mod alive;
 #[path = "helpers/house.rs"]
 mod house;
 #[cfg(test)]
+#[path = "helpers/levels.rs"]
+mod levels;
+#[cfg(test)]
 #[path = "helpers/limits.rs"]
 mod limits;
 #[cfg(test)]
 #[path = "helpers/processes.rs"]
 mod processes;
-#[cfg(test)]
-#[path = "helpers/rungs.rs"]
-mod rungs;
 #[cfg(test)]
 #[path = "helpers/server_death.rs"]
 mod server_death;

@@ -8,7 +8,7 @@ use anyhow::Context;
 use nix::unistd::{AccessFlags, access};
 use serde::{Deserialize, Serialize};
 use skein_app_server::policy;
-use skein_helpers::{carriers, rungs};
+use skein_helpers::{carriers, levels};
 use skein_protocol::extension::HeldDetails;
 use skein_protocol::methods::SkeinStatus;
 use skein_protocol::table::Method;
@@ -87,7 +87,7 @@ pub(super) async fn server(root: &Path) -> (Option<Server>, Finding) {
     }
     let (held, finding) = match ask(root).await {
         Ok(held) => {
-            let finding = Finding::ok(name, format!("{text}; its {}", rungs::story(&held)));
+            let finding = Finding::ok(name, format!("{text}; its {}", levels::story(&held)));
             (Some(held), finding)
         }
         Err(error) => {

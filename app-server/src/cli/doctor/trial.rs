@@ -10,7 +10,7 @@ use skein_base::home_mark::HomeMark;
 use skein_base::tasks::Tasks;
 use skein_helpers::{
     Containment, GuardProgram, HelperProcess, HelperSpec, HostOptions, ProcessHost, StdioSpec, Transport,
-    rungs,
+    levels,
 };
 use skein_protocol::extension::{ContainmentRung, LackDetails};
 use tokio::io::AsyncReadExt;
@@ -42,7 +42,7 @@ impl Trial {
         let host = match host(containment, &tasks) {
             Ok(host) => host,
             Err(reason) => {
-                let result = Err(rungs::lack(rung, reason));
+                let result = Err(levels::lack(rung, reason));
                 return Self { rung, result, cgroup: None, subreaper: false };
             }
         };
@@ -56,7 +56,7 @@ impl Trial {
             // As a server would say it, where it is the means that failed and not the helper.
             Err(reason) => {
                 let known = held.lacking.into_iter().find(|lack| lack.rung == rung);
-                Err(known.unwrap_or_else(|| rungs::lack(rung, reason)))
+                Err(known.unwrap_or_else(|| levels::lack(rung, reason)))
             }
         };
         Self { rung, result, cgroup: held.cgroup, subreaper: held.subreaper }

@@ -4,8 +4,8 @@ use rmcp::model::{ClientRequest, PingRequest};
 use rmcp::service::ServiceError;
 use tokio::sync::watch;
 
-use super::{Outstanding, Session};
-use crate::OnUnresponsive;
+use crate::mcp::{Outstanding, Session};
+use crate::spec::OnUnresponsive;
 
 /// The outstanding calls of one session.
 #[derive(Debug)]

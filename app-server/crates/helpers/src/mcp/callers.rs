@@ -16,7 +16,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::policy;
-use crate::{HelperQuestion, OnUnresponsive};
+use crate::questions::HelperQuestion;
+use crate::spec::OnUnresponsive;
 
 /// Who waits for the answer to a call.
 #[derive(Debug, Clone)]

@@ -27,9 +27,9 @@ use skein_protocol::elicitation::McpElicitationSchema;
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{Caller, Line, reread};
-use crate::HelperQuestion;
+use crate::mcp::{Caller, Line, reread};
 use crate::policy;
+use crate::questions::HelperQuestion;
 
 /// What a helper hears that wants a model.
 pub(crate) const NO_SAMPLING: &str = "sampling is not offered: no model is lent to helpers";
@@ -270,7 +270,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::OnUnresponsive;
+    use crate::spec::OnUnresponsive;
 
     /// A session, and where the thread with this number hears what is asked.
     fn session() -> Client {

@@ -31,11 +31,11 @@ use rmcp::transport::streamable_http_client::{
 };
 use rmcp::transport::worker::WorkerTransport;
 
-use super::Line;
-use super::heard::PAGE_COMPLETED;
-use super::open::UNASKED;
-use super::outstanding::{Incoming, Turn};
-use super::progress::Sinks;
+use crate::mcp::Line;
+use crate::mcp::open::UNASKED;
+use crate::mcp::outstanding::{Incoming, Turn};
+use crate::mcp::progress::Sinks;
+use crate::mcp::stdio::heard::PAGE_COMPLETED;
 use crate::policy;
 
 pub(crate) use fault::{Fault, told};
@@ -296,7 +296,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::HttpSpec;
+    use crate::spec::HttpSpec;
 
     fn transport() -> HttpTransport {
         let spec = HttpSpec { url: "http://127.0.0.1/".to_owned(), ..HttpSpec::default() };

@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 use skein_protocol::helper::{McpResourceReadResponse, Resource, ResourceTemplate, Tool};
 use tokio_util::sync::CancellationToken;
 
-use super::http::told;
-use super::rounds::Request;
-use super::{CallFault, Caller, Session, reread};
+use crate::mcp::http::told;
+use crate::mcp::rounds::Request;
+use crate::mcp::{CallFault, Caller, Session, reread};
 use crate::policy;
 
 /// All that a helper lists.

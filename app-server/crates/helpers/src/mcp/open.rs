@@ -29,11 +29,10 @@ use rmcp::transport::Transport;
 use skein_base::tasks::Tasks;
 use tokio::sync::Notify;
 
-use super::super::link::Wire;
-use super::activity::Activity;
-use super::http::HttpTransport;
-use super::transport::LineTransport;
-use super::{Client, Line, Session, reread};
+use crate::mcp::activity::Activity;
+use crate::mcp::http::HttpTransport;
+use crate::mcp::stdio::LineTransport;
+use crate::mcp::{Client, Line, Session, Wire, reread};
 use crate::policy;
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use rmcp::model::{ClientRequest, GetMeta, JsonRpcRequest, ProgressToken, Request
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::progress::Progress;
-use crate::input::{Closed, Input};
+use crate::mcp::progress::Progress;
 use crate::policy;
+use crate::process::input::{Closed, Input};
 
 /// Requests of ours that wait for their answer.
 #[derive(Debug, Default)]
@@ -186,7 +186,7 @@ mod tests {
     use rmcp::model::{ClientRequest, NumberOrString, PingRequest};
 
     use super::*;
-    use crate::input::input;
+    use crate::process::input::input;
 
     fn ping(number: i64) -> JsonRpcRequest<ClientRequest> {
         let request = ClientRequest::PingRequest(PingRequest::default());

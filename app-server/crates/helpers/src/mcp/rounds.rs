@@ -18,10 +18,10 @@ use skein_protocol::approval::McpServerElicitationRequestBody;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::client::{self, NO_SAMPLING};
-use super::progress::Progress;
-use super::sign_in::SignIn;
-use super::{CallFault, Caller, Session, reread};
+use crate::mcp::client::{self, NO_SAMPLING};
+use crate::mcp::progress::Progress;
+use crate::mcp::sign_in::SignIn;
+use crate::mcp::{CallFault, Caller, Session, reread};
 use crate::policy;
 
 /// A request that a helper may want to know something for.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use skein_protocol::approval::{McpServerElicitationAction, McpServerElicitationRequestBody};
 use tokio::sync::watch;
 
-use super::{CallFault, Caller, Session, client};
+use crate::mcp::{CallFault, Caller, Session, client};
 use crate::policy;
 
 /// The code of JSON-RPC with which a helper says so.

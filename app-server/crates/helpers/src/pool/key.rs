@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use skein_protocol::ids::ThreadId;
 
-use crate::spec::Isolation;
-use crate::{HelperLimits, HelperSpec, HttpSpec, Secrets, StdioSpec, Transport, environment};
+use crate::containment::environment;
+use crate::containment::limits::HelperLimits;
+use crate::spec::{HelperSpec, HttpSpec, Isolation, StdioSpec, Transport};
+use skein_base::masks::Secrets;
 
 /// The whole identity of an instance. What may be secret in it is kept as a hash only.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

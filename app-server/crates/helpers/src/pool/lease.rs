@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::book::{LeaseId, Number};
-use super::{Instance, Key, Pool};
-use crate::HelperSpec;
+use crate::pool::table::{LeaseId, Number};
+use crate::pool::{Instance, Key, Pool};
+use crate::spec::HelperSpec;
 
 /// A right to use an instance. While anybody has one the instance stays; dropped, it is given back.
 #[derive(Debug)]

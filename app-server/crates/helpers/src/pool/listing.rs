@@ -5,8 +5,8 @@ use std::sync::Arc;
 use skein_protocol::extension::{HelperDetail, HelperIsolation};
 use skein_protocol::ids::ThreadId;
 
-use super::{Entry, Instance, Lessee, Pool, Standing};
-use crate::census::{Census, View};
+use crate::pool::{Entry, Instance, Lessee, Pool, Standing};
+use crate::process::table::{Census, View};
 use crate::spec::Isolation;
 
 impl Pool {

@@ -7,9 +7,14 @@ use skein_base::home_mark::HomeMark;
 use skein_base::tasks::Tasks;
 use skein_protocol::helper::McpServerStartupState as State;
 
-use super::super::{Containment, GuardProgram, HelperSet, Helpers, HostOptions, Isolation};
-use super::double::Double;
 use super::*;
+use crate::containment::levels::Containment;
+use crate::helpers::Helpers;
+use crate::pool::double::Double;
+use crate::process::host::HostOptions;
+use crate::set::HelperSet;
+use crate::spec::Isolation;
+use skein_base::system::GuardProgram;
 
 mod schedules;
 
@@ -347,7 +352,7 @@ async fn a_caller_is_enough_to_replace_it_and_a_thread_that_leaves_ends_its_call
 
 #[tokio::test(start_paused = true)]
 async fn the_mildest_terms_of_all_who_hold_it_count_for_an_instance() {
-    use super::super::OnUnresponsive::{self, Fail, Report, Restart};
+    use crate::spec::OnUnresponsive::{self, Fail, Report, Restart};
 
     let mut house = House::new();
     let spec = |on_unresponsive: OnUnresponsive, seconds| HelperSpec {

@@ -9,11 +9,12 @@ use skein_protocol::helper::McpServerStatus;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{DescribedTool, HelperCall, HelperNote, Offered};
+use crate::error::HelperError;
 use crate::mcp::{CallFault, Session, ToolCall};
 use crate::pool::{Hold, Instance, Lease};
+use crate::set::{DescribedTool, HelperCall, HelperNote, Offered};
+use crate::spec::HelperSpec;
 use crate::supervisor::Snapshot;
-use crate::{HelperError, HelperSpec};
 
 /// A helper of a set.
 #[derive(Debug)]

@@ -9,13 +9,12 @@ use skein_protocol::extension::HelperState;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 
-use super::super::Pipes;
-use super::super::input::{InputEnd, input};
-use super::super::link::Wire;
-use super::super::mcp::{Asked, Line, Session};
-use super::super::pool::double::Double;
-use super::super::pool::tests::House;
 use super::*;
+use crate::mcp::{Asked, Line, Session, Wire};
+use crate::pool::double::Double;
+use crate::pool::tests::House;
+use crate::process::input::{InputEnd, input};
+use crate::process::start::Pipes;
 
 /// Longer than any limit that somebody would set.
 const HOURS: u64 = 10_000;

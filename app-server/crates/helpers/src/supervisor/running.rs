@@ -7,12 +7,13 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::ReusableBoxFuture;
 
-use super::super::life::Event;
-use super::super::link::Link;
-use super::super::liveness::{Look, Watch};
-use super::super::mcp::{Line, Offers, Session};
-use super::super::{ExitReport, ProcessHost};
-use super::Reins;
+use crate::mcp::{Line, Offers, Session};
+use crate::process::host::ProcessHost;
+use crate::process::report::ExitReport;
+use crate::supervisor::Reins;
+use crate::supervisor::life::Event;
+use crate::supervisor::link::Link;
+use crate::supervisor::liveness::{Look, Watch};
 
 /// What goes on beside. Other than a plain box it may be in what several tasks see.
 type Task<T> = ReusableBoxFuture<'static, T>;

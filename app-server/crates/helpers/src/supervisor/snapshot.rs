@@ -5,10 +5,11 @@ use std::sync::Arc;
 use skein_protocol::extension::HelperState;
 use skein_protocol::helper::{McpServerConnectionStatus, McpServerDetails, McpServerStatus};
 
-use super::super::census::View;
-use super::super::counters::Count;
-use super::super::mcp::Session;
-use super::super::{ExitReport, HelperSpec};
+use crate::counters::Count;
+use crate::mcp::Session;
+use crate::process::report::ExitReport;
+use crate::process::table::View;
+use crate::spec::HelperSpec;
 
 /// A helper at one moment.
 #[derive(Debug, Clone)]

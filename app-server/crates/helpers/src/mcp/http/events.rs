@@ -10,9 +10,9 @@ use rmcp::transport::streamable_http_client::SseError;
 use skein_base::web::{self, root};
 use sse_stream::Sse;
 
-use super::super::Line;
-use super::super::heard::{self, Heard};
-use super::fault::Fault;
+use crate::mcp::Line;
+use crate::mcp::http::fault::Fault;
+use crate::mcp::stdio::heard::{self, Heard};
 use crate::policy;
 
 /// A body whole, at most `limit` bytes of it.

@@ -2,7 +2,7 @@
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
-use crate::HttpSpec;
+use crate::spec::HttpSpec;
 
 /// Headers that are the protocol's own.
 const OURS: [&str; 8] = [

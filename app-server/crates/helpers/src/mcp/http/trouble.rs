@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::fault::Fault;
-use crate::{HttpSpec, life};
+use crate::mcp::http::fault::Fault;
+use crate::spec::HttpSpec;
+use crate::supervisor::life;
 
 /// The last thing that went wrong, for those whose calls it ended.
 #[derive(Debug, Clone, Default)]

@@ -18,16 +18,17 @@ use skein_base::web::{self, Manner};
 use sse_stream::Sse;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::super::Line;
-use super::events::{events, whole};
-use super::fault::Fault;
-use super::listening::{Events, NoStream, listening};
-use super::refusal::{Refusal, Session};
-use super::secrets::{credentials, headers, secrets};
-use super::token::{Token, TokenFile};
-use super::trouble::Trouble;
+use crate::mcp::Line;
+use crate::mcp::http::events::{events, whole};
+use crate::mcp::http::fault::Fault;
+use crate::mcp::http::listening::{Events, NoStream, listening};
+use crate::mcp::http::refusal::{Refusal, Session};
+use crate::mcp::http::secrets::{credentials, headers, secrets};
+use crate::mcp::http::token::{Token, TokenFile};
+use crate::mcp::http::trouble::Trouble;
 use crate::policy;
-use crate::{HttpSpec, shown_url};
+use crate::spec::HttpSpec;
+use skein_base::masks::shown_url;
 
 type Error = StreamableHttpError<Fault>;
 

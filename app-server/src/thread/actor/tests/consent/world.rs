@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
-use skein_helpers::fake::{Fakes, Tools};
+use skein_helpers::testing::{Fakes, Tools};
 use skein_helpers::{HelperSpec, Isolation};
 use skein_protocol::error::WireError;
 use skein_protocol::ids::{ThreadId, TurnId};

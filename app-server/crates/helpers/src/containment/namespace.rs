@@ -20,8 +20,7 @@ use nix::unistd::{ForkResult, Pid, fork};
 use rustix::process::WaitOptions;
 use skein_base::system::{self, proc};
 
-use super::control::{Exit, Step};
-use super::guard::Failure;
+use crate::containment::step::{Exit, Failure, Step};
 
 /// The whole life of the namespace's first process: lets a child become `helper`, reaps whatever there is, and tells the guard
 /// how that child ended. Ends when nothing is left in the namespace, and with the guard. What fails is said to `say`, whose

@@ -127,7 +127,7 @@ fn born_between(last: i32, newest: i32) -> Option<impl Iterator<Item = Pid>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::sleeper;
+    use crate::process::start::sleeper;
 
     #[test]
     fn the_pids_since_then_come_in_the_order_in_which_they_were_given_out() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::stages::Stage;
+use crate::process::stages::Stage;
 
 /// How far a helper's processes are. Members are only ever filled in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct ExitReport {
 
 impl ExitReport {
     /// Of a helper that never had a process.
-    pub(super) fn nothing(name: &str) -> Self {
+    pub(crate) fn nothing(name: &str) -> Self {
         Self { name: name.to_owned(), survivors: 0, stage: None, took: Duration::ZERO }
     }
 }

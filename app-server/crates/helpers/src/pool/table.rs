@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use tokio_util::sync::CancellationToken;
 
-use super::Key;
+use crate::pool::Key;
 
 /// An instance's number, never given twice.
 pub(crate) type Number = u64;

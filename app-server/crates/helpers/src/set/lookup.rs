@@ -10,9 +10,10 @@ use skein_protocol::helper::McpServerStatus;
 use skein_protocol::ids::ThreadId;
 use tokio::sync::mpsc;
 
-use super::pool::Pool;
-use super::{HelperSet, HelperSpec};
 use crate::policy;
+use crate::pool::Pool;
+use crate::set::HelperSet;
+use crate::spec::HelperSpec;
 
 type Statuses = Arc<[McpServerStatus]>;
 type Look = BoxFuture<'static, Statuses>;
@@ -28,7 +29,7 @@ impl std::fmt::Debug for Lookups {
 }
 
 impl Lookups {
-    /// See [`super::Helpers::offered`].
+    /// See [`crate::helpers::Helpers::offered`].
     pub(crate) async fn offered(&self, pool: &Arc<Pool>, specs: Vec<HelperSpec>, cwd: &Path) -> Statuses {
         let look = {
             let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,7 +47,7 @@ impl Lookups {
     }
 }
 
-/// See [`super::Helpers::for_an_answer`].
+/// See [`crate::helpers::Helpers::for_an_answer`].
 pub(crate) fn for_an_answer(pool: &Arc<Pool>, mut specs: Vec<HelperSpec>, cwd: &Path) -> HelperSet {
     for spec in &mut specs {
         if pool.up(spec).is_none() {

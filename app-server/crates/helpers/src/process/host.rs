@@ -16,13 +16,14 @@ use skein_protocol::extension::{ContainmentRung, HeldDetails};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::counters::{Counters, ProcessCounts};
-use super::liveness::Looks;
-use super::mark::{Mark, StartMark};
-use super::rungs::{Containment, Lacking};
-use super::sweep::{Leftovers, Sweep};
-use super::{ProcessError, cgroup};
+use crate::containment::cgroup;
+use crate::containment::levels::{Containment, Lacking};
+use crate::containment::tag::{Mark, StartMark};
+use crate::counters::{Counters, ProcessCounts};
+use crate::error::ProcessError;
 use crate::policy;
+use crate::recovery::startup_cleanup::{Leftovers, Sweep};
+use crate::supervisor::liveness::Looks;
 
 /// What a [`ProcessHost`] is made from.
 #[derive(Debug)]
@@ -48,22 +49,22 @@ pub struct HostOptions {
 /// Makes and ends helper processes. One for a server.
 #[derive(Debug)]
 pub struct ProcessHost {
-    pub(super) options: HostOptions,
-    pub(super) cgroup: Option<cgroup::Parent>,
+    pub(crate) options: HostOptions,
+    pub(crate) cgroup: Option<cgroup::Parent>,
     /// Whoever is no guard and yet a child of this process was a helper's. Not so of PID 1, to which every orphan of its
     /// container falls, nor of who had children from the beginning, and may get theirs.
-    pub(super) only_helpers: bool,
-    pub(super) lacking: Lacking,
+    pub(crate) only_helpers: bool,
+    pub(crate) lacking: Lacking,
     /// Pids of the guards that live. Held while one is started or reaped, and while orphans are looked for: a child
     /// that is not in here while the lock is held is no guard.
     guards: Mutex<HashSet<i32>>,
-    pub(super) counters: Counters,
-    pub(super) hurry: CancellationToken,
-    pub(super) start: StartMark,
+    pub(crate) counters: Counters,
+    pub(crate) hurry: CancellationToken,
+    pub(crate) start: StartMark,
     helpers: AtomicU32,
     leftovers: watch::Receiver<Leftovers>,
-    pub(super) looks: Arc<Looks>,
-    pub(super) room_wanted: Arc<Notify>,
+    pub(crate) looks: Arc<Looks>,
+    pub(crate) room_wanted: Arc<Notify>,
 }
 
 impl ProcessHost {
@@ -126,17 +127,17 @@ impl ProcessHost {
     }
 
     /// The mark of one more helper.
-    pub(super) fn next_mark(&self) -> Mark {
+    pub(crate) fn next_mark(&self) -> Mark {
         Mark::new(self.start, self.helpers.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Whether a helper must not run without a cgroup.
-    pub(super) fn is_forced(&self) -> bool {
+    pub(crate) fn is_forced(&self) -> bool {
         self.options.containment == Containment::Cgroup
     }
 
     /// The cgroup for one helper, where there are any.
-    pub(super) fn group(&self, helper: &str, mark: Mark) -> Result<Option<cgroup::Group>, ProcessError> {
+    pub(crate) fn group(&self, helper: &str, mark: Mark) -> Result<Option<cgroup::Group>, ProcessError> {
         match self.cgroup.as_ref().map(|parent| parent.child(&mark.cgroup())) {
             Some(Err(error)) if self.is_forced() => {
                 self.lacking.note(ContainmentRung::Cgroup, error.to_string());
@@ -152,12 +153,12 @@ impl ProcessHost {
         }
     }
 
-    pub(super) fn no_cgroup(reason: String) -> ProcessError {
+    pub(crate) fn no_cgroup(reason: String) -> ProcessError {
         let needs = "a cgroup v2 that this user may write, and Linux 5.14";
         ProcessError::Containment { rung: "cgroup", needs, reason }
     }
 
-    pub(super) fn no_namespace(reason: String) -> ProcessError {
+    pub(crate) fn no_namespace(reason: String) -> ProcessError {
         let needs = "root, or user namespaces for this user, and a /proc of which nothing is hidden";
         ProcessError::Containment { rung: "namespace", needs, reason }
     }
@@ -200,7 +201,7 @@ impl ProcessHost {
         }
     }
 
-    pub(super) fn guards(&self) -> MutexGuard<'_, HashSet<i32>> {
+    pub(crate) fn guards(&self) -> MutexGuard<'_, HashSet<i32>> {
         // The set is whole whenever the lock is free, also after a panic.
         self.guards.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use skein_base::home_mark::HomeMark;
 use skein_base::system;
 
-use super::environment;
+use crate::containment::environment;
 
 /// Bits of it that number a helper.
 const HELPER_BITS: u32 = 30;

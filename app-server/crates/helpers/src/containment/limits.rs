@@ -7,9 +7,9 @@ use std::io;
 use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
 use serde::{Deserialize, Serialize};
 
-use super::ProcessError;
-use super::cgroup::{Group, Parent};
-use super::control::Step;
+use crate::containment::cgroup::{Group, Parent};
+use crate::containment::step::Step;
+use crate::error::ProcessError;
 
 /// What is limited of one helper; `None` is as the server itself has it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,11 +6,16 @@ use std::sync::Arc;
 use skein_base::system::proc::Process;
 use tokio_util::sync::CancellationToken;
 
-use super::census::View;
-use super::life::Fault;
-use super::mcp::{Line, Trouble, Web};
-use super::{ExitReport, HelperProcess, HelperSpec, MASK, Pipes, ProcessError, ProcessHost, Transport};
+use crate::error::ProcessError;
+use crate::mcp::{Line, Trouble, Web, Wire};
 use crate::policy;
+use crate::process::host::ProcessHost;
+use crate::process::report::ExitReport;
+use crate::process::start::HelperProcess;
+use crate::process::table::View;
+use crate::spec::{HelperSpec, Transport};
+use crate::supervisor::life::Fault;
+use skein_base::masks::MASK;
 
 /// Stands between a reason and the last lines of the helper's stderr.
 const STDERR_TAIL: &str = "; its stderr ends with:\n";
@@ -22,15 +27,6 @@ pub(crate) enum Link {
     Process(HelperProcess),
     /// There is nothing to end but our session.
     Http(HttpLink),
-}
-
-/// What a session goes over.
-#[derive(Debug)]
-pub(crate) enum Wire {
-    /// Lines.
-    Pipes(Pipes),
-    /// Requests to this address.
-    Web(Web, String),
 }
 
 /// What is ours of a helper that somebody else runs.

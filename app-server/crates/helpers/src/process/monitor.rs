@@ -17,14 +17,19 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::cgroup::Group;
-use super::control::{Order, Report, Step};
-use super::counters::Counted;
-use super::limits::{HelperLimits, Limit};
-use super::orphans::Orphans;
-use super::report::{ExitReport, Life};
-use super::{Containment, HelperSpec, ProcessError, ProcessHost, Stage};
+use crate::containment::cgroup::Group;
+use crate::containment::levels::Containment;
+use crate::containment::limits::{HelperLimits, Limit};
+use crate::containment::step::Step;
+use crate::counters::Counted;
+use crate::error::ProcessError;
 use crate::policy;
+use crate::process::control::{Order, Report};
+use crate::process::host::ProcessHost;
+use crate::process::report::{ExitReport, Life};
+use crate::process::stages::Stage;
+use crate::recovery::orphans::Orphans;
+use crate::spec::HelperSpec;
 
 /// A guard that was just started: to be given a keeper, which reaps it.
 #[derive(Debug)]

@@ -9,13 +9,13 @@ use skein_protocol::helper::McpServerStatus;
 use skein_protocol::ids::ThreadId;
 use tokio::sync::mpsc;
 
-use super::census::Census;
-use super::host::{HostOptions, ProcessHost};
-use super::lookup::Lookups;
-use super::pool::{Pool, PoolCounts};
-use super::spec::HelperSpec;
-use super::supervisor::HelperEvent;
-use super::{HelperSet, lookup};
+use crate::pool::{Pool, PoolCounts};
+use crate::process::host::{HostOptions, ProcessHost};
+use crate::process::table::Census;
+use crate::set::HelperSet;
+use crate::set::lookup::{self, Lookups};
+use crate::spec::HelperSpec;
+use crate::supervisor::HelperEvent;
 
 /// All helpers of one server.
 #[derive(Debug)]

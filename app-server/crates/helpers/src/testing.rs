@@ -14,11 +14,11 @@ use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::input::{InputEnd, input};
-use super::link::Wire;
-use super::mcp::{Asked, Line, Session};
-use super::pool::double::Double;
-use super::{Helpers, Pipes};
+use crate::helpers::Helpers;
+use crate::mcp::{Asked, Line, Session, Wire};
+use crate::pool::double::Double;
+use crate::process::input::{InputEnd, input};
+use crate::process::start::Pipes;
 
 /// What a helper lists, by name.
 pub type Tools = BTreeMap<String, Tool>;

@@ -12,8 +12,8 @@ use skein_base::system::{self, Used};
 use skein_base::tasks::{Pool, Tasks};
 use tokio::sync::{Notify, watch};
 
-use super::census::Census;
 use crate::policy;
+use crate::process::table::Census;
 
 /// What one look has found of one helper.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

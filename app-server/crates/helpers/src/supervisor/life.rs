@@ -20,21 +20,10 @@ use skein_protocol::extension::HelperState;
 use tokio::time::Instant;
 
 use crate::policy;
+use crate::spec::OnUnresponsive;
 
 #[cfg(test)]
 mod tests;
-
-/// What is done about a helper that shows no sign of life while somebody waits for it (`on_unresponsive`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum OnUnresponsive {
-    /// It is told; calls go on, new ones wait.
-    #[default]
-    Report,
-    /// Its calls end with an error.
-    Fail,
-    /// It is ended and started anew.
-    Restart,
-}
 
 /// What one helper's life goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,10 +9,10 @@ use skein_base::system::proc::{self, Process};
 use skein_protocol::extension::HelperProcess;
 use tokio::sync::watch;
 
-use super::input::WeakInput;
-use super::report::Life;
-use super::ring::Ring;
 use crate::policy;
+use crate::process::input::WeakInput;
+use crate::process::report::Life;
+use crate::process::stderr::Ring;
 
 /// What may be looked at of a helper that has a process.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@
 //! stages, as a user of that helper would want.
 //!
 //! If server and guard are killed at the same moment, nobody is left to end a helper. So the next server on the home ends every process
-//! that carries the home's mark and not its own start's (`mark.rs`), before its first helper starts and without keeping anybody else
+//! that carries the home's mark and not its own start's (`containment/tag.rs`), before its first helper starts and without keeping anybody else
 //! waiting. No pid is remembered: whoever has the home's lock is its only server, and a process is held by a descriptor before its
 //! mark is read. The mark of a home is made of its lock file's place on the disk and its birth, so a copy of a home has another one.
 //! A guard that survived its server gets the time for its stages first.
@@ -25,10 +25,11 @@ use skein_base::tasks::{Pool, Tasks};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::hunt::{self, Hunt};
-use super::mark::{Mark, StartMark};
-use super::{cgroup, control};
+use crate::containment::cgroup;
+use crate::containment::tag::{Mark, StartMark};
 use crate::policy;
+use crate::process::control;
+use crate::recovery::kill_loop::{Hunt, kill_all};
 
 /// How far the clean-up is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -124,7 +125,7 @@ fn pass(mine: StartMark, kill: bool, deadline: Instant) -> Pass {
             ..Pass::default()
         };
     }
-    let Hunt { killed, sure } = hunt::kill_all(&spared, deadline, is_left);
+    let Hunt { killed, sure } = kill_all(&spared, deadline, is_left);
     // Behind it, so that those in a group were counted.
     Pass { found: killed, groups: cgroup::end_former(mine), sure }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
 
-use super::mark::{CGROUP, StartMark};
+use crate::containment::tag::{CGROUP, StartMark};
 
 /// The server's own cgroup folder, parent of its helpers'. Removed by [`Parent::remove`].
 #[derive(Debug)]

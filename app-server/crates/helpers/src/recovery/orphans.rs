@@ -6,9 +6,9 @@ use nix::unistd::Pid;
 use rustix::process::WaitOptions;
 use skein_base::system::proc::{self, Process};
 
-use super::ProcessHost;
-use super::cgroup::Group;
+use crate::containment::cgroup::Group;
 use crate::policy;
+use crate::process::host::ProcessHost;
 
 /// How to tell the orphans of a guard from processes that are none of ours.
 #[derive(Debug)]

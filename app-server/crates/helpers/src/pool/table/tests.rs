@@ -9,7 +9,7 @@ use proptest::test_runner::TestCaseResult;
 use skein_protocol::ids::ThreadId;
 
 use super::*;
-use crate::{HelperSpec, Isolation};
+use crate::spec::{HelperSpec, Isolation};
 
 /// What can happen next. An index picks one of those that there are.
 #[derive(Debug, Clone)]

@@ -18,8 +18,9 @@ use skein_base::tasks::Pool;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{ProcessHost, orphans};
 use crate::policy;
+use crate::process::host::ProcessHost;
+use crate::recovery::orphans;
 
 /// Reaps strangers until `stop`, where this process belongs to the server alone.
 pub async fn reap_strangers(host: Arc<ProcessHost>, stop: CancellationToken) {
@@ -95,8 +96,10 @@ mod tests {
     use skein_base::tasks::Tasks;
 
     use super::*;
-    use crate::process::sleeper;
-    use crate::{Containment, GuardProgram, HostOptions};
+    use crate::containment::levels::Containment;
+    use crate::process::host::HostOptions;
+    use crate::process::start::sleeper;
+    use skein_base::system::GuardProgram;
 
     #[tokio::test]
     async fn guards_and_what_is_looked_for_are_left_to_who_waits_for_them() {

@@ -17,9 +17,10 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use serde::{Deserialize, Serialize};
 use skein_base::system;
 
-use super::limits::HelperLimits;
-use super::mark::Mark;
-use super::stages::Stage;
+use crate::containment::limits::HelperLimits;
+use crate::containment::step::{Exit, Step};
+use crate::containment::tag::Mark;
+use crate::process::stages::Stage;
 
 /// The first argument that makes the skein program a guard.
 pub(crate) const COMMAND: &str = "__guard";
@@ -131,80 +132,6 @@ impl Order {
     }
 }
 
-/// A step of turning a forked child into the helper.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// Entering the cgroup; when it fails the helper runs without one, unless it is forced.
-    Cgroup,
-    /// Making the PID namespace.
-    Namespace,
-    /// Descriptors, session, signals.
-    Prepare,
-    /// Limiting its memory.
-    Memory,
-    /// Limiting its open files.
-    Files,
-    /// Setting its nice value.
-    Nice,
-    /// Entering the working directory.
-    WorkingDirectory,
-    /// Running the program.
-    Program,
-}
-
-impl Step {
-    /// Every step, in order.
-    pub(crate) const ALL: [Self; 8] = [
-        Self::Cgroup,
-        Self::Namespace,
-        Self::Prepare,
-        Self::Memory,
-        Self::Files,
-        Self::Nice,
-        Self::WorkingDirectory,
-        Self::Program,
-    ];
-
-    /// The word for the wire.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Cgroup => "cgroup",
-            Self::Namespace => "namespace",
-            Self::Prepare => "prepare",
-            Self::Memory => "memory",
-            Self::Files => "files",
-            Self::Nice => "nice",
-            Self::WorkingDirectory => "cwd",
-            Self::Program => "program",
-        }
-    }
-
-    fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|step| step.word() == word)
-    }
-}
-
-/// How the helper's main process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exit {
-    /// With this code.
-    Code(i32),
-    /// By this signal.
-    Signal(i32),
-}
-
-impl std::fmt::Display for Exit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Code(code) => write!(f, "exit code {code}"),
-            Self::Signal(signal) => match nix::sys::signal::Signal::try_from(*signal) {
-                Ok(known) => f.write_str(known.as_str()),
-                Err(_) => write!(f, "signal {signal}"),
-            },
-        }
-    }
-}
-
 /// What a guard tells the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Report {
@@ -256,7 +183,7 @@ mod tests {
     use skein_base::home_mark::HomeMark;
 
     use super::*;
-    use crate::mark::StartMark;
+    use crate::containment::tag::StartMark;
 
     #[test]
     fn every_report_and_order_reads_as_it_was_written() {

@@ -16,7 +16,7 @@
 //!
 //! Between two stages lies `helpers.stop_grace`. A helper that double-forks or leaves its session stays a descendant of the guard,
 //! because the guard is a subreaper. Where a cgroup can be made, it holds the same tree a second time. The server is a subreaper,
-//! too: if a guard alone is killed, its tree falls to the server, which ends it (`orphans.rs`). Work that is handed to other daemons,
+//! too: if a guard alone is killed, its tree falls to the server, which ends it (`recovery/orphans.rs`). Work that is handed to other daemons,
 //! such as docker, systemd-run or at, is not covered.
 //!
 //! A process group is killed by a descriptor of its leader. Where the leader is gone, or the kernel is older than 6.9, it is killed
@@ -41,10 +41,12 @@ use skein_base::clock::Clock;
 use skein_base::descriptors;
 use skein_base::system::{self, ChildrenChanged, proc};
 
-use super::control::{self, Exit, Order, Plan, Report, Step};
-use super::stages::{Stage, Stages};
-use super::{cgroup, namespace, process};
+use crate::containment::step::{Exit, Failure, Step};
+use crate::containment::{cgroup, namespace};
 use crate::policy;
+use crate::process::control::{self, Order, Plan, Report};
+use crate::process::stages::{Stage, Stages};
+use crate::process::start;
 
 /// Runs the guard when this process was started as one. To be called first thing in `main`, before any thread.
 #[must_use]
@@ -371,7 +373,7 @@ fn become_helper(plan: &Plan, pipes: &[OwnedFd; 3], say: &mut impl Write) -> Fai
     if let Err((step, error)) = plan.limits.set() {
         return Failure::new(step, &error);
     }
-    Failure::new(Step::Program, &process::exec(plan))
+    Failure::new(Step::Program, &start::exec(plan))
 }
 
 /// A session of its own (signals to "my process group" must not reach the guard), the three pipes, and signals as a
@@ -387,29 +389,4 @@ fn prepare([input, output, error]: &[OwnedFd; 3]) -> io::Result<()> {
     }
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
     Ok(())
-}
-
-/// What a forked child says to the guard through their pipe.
-pub(super) struct Failure {
-    step: Step,
-    errno: i32,
-}
-
-impl Failure {
-    const LENGTH: usize = 5;
-
-    pub(super) fn new(step: Step, error: &io::Error) -> Self {
-        Self { step, errno: error.raw_os_error().unwrap_or(libc::EIO) }
-    }
-
-    pub(super) fn encode(&self) -> [u8; Self::LENGTH] {
-        let mut bytes = [self.step as u8; Self::LENGTH];
-        bytes[1..].copy_from_slice(&self.errno.to_le_bytes());
-        bytes
-    }
-
-    fn decode([step, errno @ ..]: [u8; Self::LENGTH]) -> Self {
-        let known = Step::ALL.into_iter().find(|known| *known as u8 == step);
-        Self { step: known.unwrap_or(Step::Program), errno: i32::from_le_bytes(errno) }
-    }
 }

@@ -2,6 +2,9 @@
 //! and whoever waits for the answer in them waits for ever; this one closes the line and says why. What nobody waits for
 //! never reaches rmcp, which starts a task for each message; what the helper asks is bounded.
 
+pub(super) mod heard;
+mod pace;
+
 use std::io;
 
 use bytes::Bytes;
@@ -16,15 +19,16 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::unix::pipe;
 use tokio::time::Instant;
 
-use super::super::Pipes;
-use super::Line;
-use super::client::too_long;
-use super::heard::{self, Heard};
-use super::outstanding::{Incoming, Outstanding, Turn};
-use super::pace::Pace;
-use super::progress::words;
-use crate::input::{Closed, Input};
+use crate::mcp::Line;
+use crate::mcp::client::too_long;
+use crate::process::start::Pipes;
+
+use crate::mcp::outstanding::{Incoming, Outstanding, Turn};
+use crate::mcp::progress::words;
 use crate::policy;
+use crate::process::input::{Closed, Input};
+use heard::Heard;
+use pace::Pace;
 
 /// Lines over pipes, for rmcp.
 #[derive(Debug)]
@@ -311,7 +315,7 @@ mod tests {
     use std::os::fd::OwnedFd;
 
     use super::*;
-    use crate::input::input;
+    use crate::process::input::input;
 
     /// What is answered to a helper that prints these lines and ends its output, and why the line closed.
     async fn answers(lines: &[&str]) -> (Vec<String>, String) {

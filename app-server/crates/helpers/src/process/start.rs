@@ -1,0 +1,333 @@
+//! The birth of processes: the one place where programs are run. A [`HelperProcess`] is a helper with its guard; its
+//! end is [`HelperProcess::stop`], and dropping it asks for the same without waiting.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nix::unistd::Pid;
+use skein_base::descriptors;
+use skein_base::system::{self, proc};
+use skein_protocol::extension::ContainmentRung;
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::containment::cgroup::Group;
+use crate::containment::environment;
+use crate::containment::levels::Containment;
+use crate::containment::limits::{self, HelperLimits};
+use crate::containment::tag::Mark;
+use crate::error::ProcessError;
+use crate::policy;
+use crate::process::control::{self, Plan};
+use crate::process::host::ProcessHost;
+use crate::process::input::{self, Input, InputEnd};
+use crate::process::monitor::{GuardHandle, Keeper, Kept};
+use crate::process::report::{ExitReport, Life};
+use crate::process::stderr::Ring;
+use crate::process::table::View;
+use crate::spec::{HelperSpec, StdioSpec};
+
+/// A running helper with everything it starts.
+#[derive(Debug)]
+pub struct HelperProcess {
+    name: String,
+    life: watch::Receiver<Life>,
+    stop: CancellationToken,
+    _stop_on_drop: DropGuard,
+    stderr: Arc<Mutex<Ring>>,
+    guard: Option<proc::Process>,
+    /// Cancelled when nothing more comes from stderr.
+    stderr_read: CancellationToken,
+}
+
+/// The helper's ends of standard input and output.
+#[derive(Debug)]
+pub struct Pipes {
+    /// What is sent here is written, in order, by a task of its own. Full means that the helper does not read.
+    pub stdin: Input,
+    /// What the helper prints.
+    pub stdout: pipe::Receiver,
+}
+
+impl HelperProcess {
+    /// Starts the guard, which starts the helper. The helper's pipes can be used at once.
+    ///
+    /// # Errors
+    /// The guard cannot be started. That the helper cannot be run shows in [`HelperProcess::life`].
+    pub fn start(
+        host: &Arc<ProcessHost>,
+        spec: &HelperSpec,
+        cwd: &Path,
+    ) -> Result<(Self, Pipes), ProcessError> {
+        Self::start_killable(host, spec, cwd, host.hurry.child_token())
+    }
+
+    /// The same; when `kill` is cancelled everything is killed, whatever stage of its end it is in.
+    ///
+    /// # Errors
+    /// As [`HelperProcess::start`].
+    pub(crate) fn start_killable(
+        host: &Arc<ProcessHost>,
+        spec: &HelperSpec,
+        cwd: &Path,
+        kill: CancellationToken,
+    ) -> Result<(Self, Pipes), ProcessError> {
+        let mark = host.next_mark();
+        let cgroup = host.group(&spec.name, mark)?;
+        let limits = spec.stdio().map(|stdio| stdio.limits).unwrap_or_default();
+        let limits = limits.put_on(&spec.name, host.cgroup.as_ref(), cgroup.as_ref())?;
+        Self::start_with(host, spec, cwd, kill, (mark, cgroup, limits)).map_err(|error| {
+            let (program, reason) = (host.options.guard.path(), error.to_string());
+            host.lacking
+                .note(ContainmentRung::Guard, format!("{} cannot be started: {reason}", program.display()));
+            ProcessError::Guard { program, reason }
+        })
+    }
+
+    fn start_with(
+        host: &Arc<ProcessHost>,
+        spec: &HelperSpec,
+        cwd: &Path,
+        kill: CancellationToken,
+        (mark, cgroup, limits): (Mark, Option<Group>, limits::Kept),
+    ) -> io::Result<(Self, Pipes)> {
+        if !descriptors::have_counted_room_for(skein_base::policy::HELPER_DESCRIPTORS) {
+            host.room_wanted.notify_one();
+            return Err(rustix::io::Errno::MFILE.into());
+        }
+        let plan = plan(host, wanted(spec)?, cwd, cgroup.as_ref(), (mark, limits));
+        let (input_read, input) = io::pipe()?;
+        let (output, output_write) = io::pipe()?;
+        let (error, error_write) = io::pipe()?;
+        let guard = start_guard(host, mark)?;
+        let (told, life) = watch::channel(Life::default());
+        let (stop, gone) = (CancellationToken::new(), CancellationToken::new());
+        let stderr = Arc::new(Mutex::new(Ring::new(policy::HELPER_STDERR_BYTES, spec.hidden())));
+        // From here on an early return ends the guard: dropping this asks its keeper to.
+        let name = spec.name.clone();
+        let process = Self {
+            name,
+            life,
+            _stop_on_drop: stop.clone().drop_guard(),
+            stop: stop.clone(),
+            stderr,
+            guard: proc::Process::read(Pid::from_raw(guard.child.id().cast_signed())),
+            stderr_read: CancellationToken::new(),
+        };
+        let sent = control::send_plan(
+            guard.control.as_fd(),
+            &plan,
+            [input_read.as_fd(), output_write.as_fd(), error_write.as_fd()],
+        );
+        let cwd = plan.cwd.to_string_lossy().into_owned();
+        let limits = limits.by_group;
+        let kept =
+            Kept { spec: spec.clone(), cgroup, limits, cwd, life: told, stop, kill, gone: gone.clone() };
+        host.options.tasks.spawn(format!("helper/{}", spec.name), Keeper::new(host, guard, kept).keep());
+        sent?;
+        let pipes = process.serve_pipes(host, spec, [input.into(), output.into(), error.into()], gone)?;
+        Ok((process, pipes))
+    }
+
+    /// Starts the tasks that write to the helper and collect its stderr.
+    fn serve_pipes(
+        &self,
+        host: &ProcessHost,
+        spec: &HelperSpec,
+        [input, output, error]: [OwnedFd; 3],
+        gone: CancellationToken,
+    ) -> io::Result<Pipes> {
+        let error = pipe::Receiver::from_owned_fd(error)?;
+        let input = pipe::Sender::from_owned_fd(input)?;
+        let stdout = pipe::Receiver::from_owned_fd(output)?;
+        let (stdin, queued) = input::input();
+        let tasks = &host.options.tasks;
+        tasks.spawn(
+            format!("helper-stderr/{}", spec.name),
+            collect(error, Arc::clone(&self.stderr), gone, self.stderr_read.clone().drop_guard()),
+        );
+        tasks.spawn(format!("helper-stdin/{}", spec.name), pump(queued, input, self.stop.clone()));
+        Ok(Pipes { stdin, stdout })
+    }
+
+    /// Its life, as it goes on.
+    #[must_use]
+    pub fn life(&self) -> watch::Receiver<Life> {
+        self.life.clone()
+    }
+
+    /// The guard, below which everything of it is.
+    pub(crate) fn guard(&self) -> Option<proc::Process> {
+        self.guard
+    }
+
+    /// What may be looked at of it by others.
+    pub(crate) fn view(&self, pipes: &Pipes) -> View {
+        let (life, stderr) = (self.life.clone(), Arc::clone(&self.stderr));
+        View { life, guard: self.guard, stderr, stdin: pipes.stdin.downgrade() }
+    }
+
+    /// Until everything that was written to stderr has been read. Waits for as long as anybody holds it open.
+    pub(crate) async fn stderr_read(&self) {
+        self.stderr_read.cancelled().await;
+    }
+
+    /// The last lines of what it wrote to stderr, at most `policy::HELPER_STDERR_TAIL_LINES`.
+    #[must_use]
+    pub fn stderr_tail(&self) -> String {
+        let ring = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
+        ring.tail(policy::HELPER_STDERR_TAIL_LINES, policy::HELPER_STDERR_TAIL_BYTES)
+    }
+
+    /// Ends the helper and everything it started, in stages, and waits until nothing is left. Can be called again;
+    /// when the caller goes away the end goes on.
+    pub async fn stop(&self) -> ExitReport {
+        self.stop.cancel();
+        let mut life = self.life.clone();
+        let over = life.wait_for(|life| life.over.is_some()).await.ok().and_then(|life| life.over.clone());
+        // The keeper always reports; it is gone without only when the runtime shuts down, and then guards see to it.
+        over.unwrap_or_else(|| ExitReport::nothing(&self.name))
+    }
+}
+
+/// What is said of the helper's process. What it is to be given and the server does not have is named here.
+fn wanted(spec: &HelperSpec) -> io::Result<&StdioSpec> {
+    let stdio = spec.stdio().ok_or_else(|| io::Error::other("this helper is no process of ours"))?;
+    for name in stdio.unset() {
+        tracing::warn!(
+            helper = spec.name,
+            "{name} of env_vars is not set in the server's environment, the helper starts without"
+        );
+    }
+    Ok(stdio)
+}
+
+fn plan(
+    host: &ProcessHost,
+    spec: &StdioSpec,
+    cwd: &Path,
+    cgroup: Option<&Group>,
+    (mark, limits): (Mark, limits::Kept),
+) -> Plan {
+    Plan {
+        command: spec.command.clone().into(),
+        args: spec.args.iter().map(OsString::from).collect(),
+        env: environment::build(std::env::vars_os(), &spec.env_vars, &spec.env.0, &mark.to_string())
+            .into_iter()
+            .collect(),
+        cwd: spec.cwd.as_ref().map_or(cwd.to_owned(), |own| cwd.join(own)).into(),
+        cgroup: cgroup.map(|group| group.folder().into()),
+        cgroup_forced: host.is_forced() || limits.by_group != HelperLimits::default(),
+        namespace: host.options.containment == Containment::Namespace,
+        limits: limits.by_process,
+        soft_files: descriptors::of_programs(),
+        mark,
+        grace: host.options.stop_grace,
+    }
+}
+
+/// Starts a guard and registers it in the same breath: nobody may take it for an orphan.
+#[expect(clippy::disallowed_methods, reason = "the one permitted caller")]
+fn start_guard(host: &ProcessHost, mark: Mark) -> io::Result<GuardHandle> {
+    let (ours, theirs) = StdUnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let control = UnixStream::from_std(ours)?;
+    let mut command = Command::new(host.options.guard.path());
+    command
+        .arg0("skein")
+        .arg(control::COMMAND)
+        .env_clear()
+        .envs(environment::of_guard(std::env::vars_os(), &mark.to_string()))
+        .stdin(OwnedFd::from(theirs))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut guards = host.guards();
+    let mut child = command.spawn()?;
+    let ended = system::end_of(Pid::from_raw(child.id().cast_signed()))
+        .ok_or_else(io::Error::last_os_error)
+        // SAFETY: the descriptor is owned by the `AsyncFd`, and stays the same until it is dropped.
+        .and_then(|handle| Ok(unsafe { AsyncFd::register(handle) }?));
+    match ended {
+        Ok(ended) => {
+            guards.insert(child.id().cast_signed());
+            Ok(GuardHandle { child, ended, control })
+        }
+        Err(error) => {
+            // It has no plan yet, so nothing else has to be ended; the wait is for a process that was killed.
+            let _ = child.kill().and_then(|()| child.wait());
+            Err(error)
+        }
+    }
+}
+
+/// Replaces this process by the program of `plan`. Returns only when that failed.
+#[expect(clippy::disallowed_methods, reason = "the one permitted caller")]
+pub(crate) fn exec(plan: &Plan) -> io::Error {
+    Command::new(&plan.command).args(&plan.args).env_clear().envs(plan.env.iter().cloned()).exec()
+}
+
+/// Writes what is queued. Closes the pipe when told to stop, also in the middle of a write that nobody reads, and when the
+/// helper has closed its end: what is in the pipe then, nobody reads.
+async fn pump(mut queued: InputEnd, mut input: pipe::Sender, stop: CancellationToken) {
+    let write = async {
+        loop {
+            let message = tokio::select! {
+                biased;
+                ready = input.ready(Interest::ERROR) => {
+                    ready?;
+                    return Err(io::ErrorKind::BrokenPipe.into());
+                }
+                message = queued.next() => message,
+            };
+            match message {
+                Some(message) => input.write_all(&message.bytes).await?,
+                None => return io::Result::Ok(()),
+            }
+        }
+    };
+    let written = tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        written = write => written,
+    };
+    if let Err(error) = written {
+        tracing::debug!(%error, "a helper takes no more input");
+        queued.refuse();
+    }
+}
+
+/// Reads stderr in chunks until its end, or until no process of the helper is left.
+async fn collect(
+    mut from: pipe::Receiver,
+    into: Arc<Mutex<Ring>>,
+    gone: CancellationToken,
+    _read: DropGuard,
+) {
+    let mut chunk = vec![0; policy::HELPER_STDERR_CHUNK];
+    let read = async {
+        while let Ok(length @ 1..) = from.read(&mut chunk).await {
+            into.lock().unwrap_or_else(PoisonError::into_inner).push(&chunk[..length]);
+        }
+    };
+    tokio::select! {
+        biased;
+        () = read => {}
+        () = gone.cancelled() => {}
+    }
+}
+
+/// A process that is nobody's helper and does nothing, for tests of those who look at processes.
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "processes are born in this file")]
+pub(crate) fn sleeper() -> io::Result<std::process::Child> {
+    Command::new("sleep").arg("1000").spawn()
+}
