@@ -5,6 +5,8 @@
 mod bazel;
 #[path = "tidy/crates.rs"]
 mod crates;
+#[path = "tidy/documents.rs"]
+mod documents;
 #[path = "tidy/lex.rs"]
 mod lex;
 #[path = "tidy/order.rs"]
@@ -134,4 +136,34 @@ fn finished_rooms_use_the_words_of_the_field() {
 #[test]
 fn sentences_of_finished_rooms_have_subjects() {
     holds(&words::sentences_with_subjects());
+}
+
+#[test]
+fn documents_keep_to_their_length() {
+    holds(&documents::lengths());
+}
+
+#[test]
+fn links_of_documents_lead_somewhere() {
+    holds(&documents::links());
+}
+
+#[test]
+fn paths_in_documents_are_there() {
+    holds(&documents::paths());
+}
+
+#[test]
+fn scripts_know_the_flags_that_documents_give_them() {
+    holds(&documents::flags_of_scripts());
+}
+
+#[test]
+fn sentences_of_the_first_pages_are_short() {
+    holds(&documents::sentences());
+}
+
+#[test]
+fn documents_use_the_words_of_the_field() {
+    holds(&documents::words());
 }

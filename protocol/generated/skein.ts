@@ -3133,7 +3133,7 @@ export type ThreadHistoryMode = "legacy" | "paginated";
 /** Id of a thread. */
 export type ThreadId = string;
 
-/** Params of `thread/inject_items`. Each item is a [`ResponseItem`](crate::response_item::ResponseItem). */
+/** Params of `thread/inject_items`. Each item is a `ResponseItem`. */
 export type ThreadInjectItemsParams = {
   items: unknown[];
   threadId: ThreadId;

@@ -280,5 +280,5 @@ fn cell(text: &str) -> String {
 
 /// The anchor that web pages make of a heading.
 fn anchor(heading: &str) -> String {
-    heading.to_lowercase().replace('/', "")
+    heading.to_lowercase().replace(['/', '.'], "")
 }

@@ -190,7 +190,7 @@ pub struct ThreadMetadataUpdateResponse {
     pub thread: Thread,
 }
 
-/// Params of `thread/inject_items`. Each item is a [`ResponseItem`](crate::response_item::ResponseItem).
+/// Params of `thread/inject_items`. Each item is a `ResponseItem`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadInjectItemsParams {
