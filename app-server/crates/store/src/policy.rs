@@ -80,7 +80,7 @@ pub const SOCKETS_BEFORE_HANDSHAKE: usize = 256;
 pub const ROLLOUT_LINE: usize = 64 * 1024 * 1024;
 /// Bytes of a line, its texts counted as they are, above which the large ones stand beside the rollout. Origin: four of [`READ_BLOCK`], which a reader that
 /// passes over the line hardly notices.
-pub const BLOB_LINE: usize = 4 * READ_BLOCK;
+pub(crate) const BLOB_LINE: usize = 4 * READ_BLOCK;
 /// Bytes above which a text is a large one. Origin: a file of its own costs three more syncs than a line; what is smaller
 /// is read in one [`READ_BLOCK`].
 pub(crate) const BLOB_TEXT: usize = READ_BLOCK;

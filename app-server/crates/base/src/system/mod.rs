@@ -17,7 +17,7 @@ pub use linux::*;
 #[cfg(target_os = "macos")]
 mod macos;
 #[cfg(target_os = "macos")]
-pub use macos::*;
+pub(crate) use macos::*;
 
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
 compile_error!("Skein runs on Linux, and with weaker containment of helpers on macOS");

@@ -73,7 +73,7 @@ struct Head {
 
 /// A line of the manifest: one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Kept {
+pub struct Kept {
     /// Its name, as in a home.
     pub(crate) path: String,
     /// Its length.

@@ -12,7 +12,7 @@ use crate::rollout::blob::BlobName;
 
 /// A file in the folders of texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
+pub(crate) struct Stored {
     /// Below the home.
     pub(crate) path: PathBuf,
     /// Its length.

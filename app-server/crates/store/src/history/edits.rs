@@ -34,12 +34,12 @@ impl History {
     }
 
     /// Goes on with what the user has said first in a history of the same thread, for one that begins at a header.
-    pub fn take_preview_of(&mut self, before: &Self) {
+    pub(crate) fn take_preview_of(&mut self, before: &Self) {
         (self.preview, self.beginning_reverted) = (before.preview.clone(), before.beginning_reverted);
     }
 
     /// Every turn was taken back. Lists show the thread as they did before.
-    pub fn nothing_left(&mut self) {
+    pub(crate) fn nothing_left(&mut self) {
         (self.older, self.emptied) = (false, false);
         self.beginning_reverted = true;
     }

@@ -60,7 +60,7 @@ impl History {
     }
 
     /// Goes on with the settings of a history of the same thread, for one that begins at a header.
-    pub fn take_settings_of(&mut self, before: &Self) {
+    pub(crate) fn take_settings_of(&mut self, before: &Self) {
         (self.settings, self.said) = (before.settings.clone(), before.said);
     }
 

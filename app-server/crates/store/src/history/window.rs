@@ -63,7 +63,7 @@ impl History {
 
     /// Goes on from the record `seq`, the end of a turn, without those before it: all that they say of the thread as a
     /// whole is in `header`. Their turns are not held.
-    pub fn leap(&mut self, header: &ThreadHeader, seq: EventSeq) {
+    pub(crate) fn leap(&mut self, header: &ThreadHeader, seq: EventSeq) {
         self.begin_at(seq);
         self.messages.clear();
         self.older = true;

@@ -58,7 +58,7 @@ pub fn replace_for(path: &Path, content: &[u8], readers: Readers) -> io::Result<
 ///
 /// # Errors
 /// [`io::ErrorKind::AlreadyExists`], and what else the system says.
-pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         // A file system that knows no such rename. Between the look and it nobody of ours takes the name.
         Err(Errno::INVAL | Errno::NOTSUP) => match to.symlink_metadata() {
@@ -74,7 +74,7 @@ pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// As [`rename_new`]; `from` is there then.
-pub fn move_new(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn move_new(from: &Path, to: &Path) -> io::Result<()> {
     match rename_new(from, to) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
         other => return other,
@@ -106,7 +106,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// The system's error.
-pub fn sync_file_system(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_file_system(folder: &Path) -> io::Result<()> {
     let open = File::open(folder)?;
     #[cfg(target_os = "linux")]
     rustix::fs::syncfs(&open)?;

@@ -146,7 +146,7 @@ impl Idle {
     ///
     /// # Errors
     /// [`HomeError::Served`] when another process holds the lock, [`HomeError::Io`] otherwise.
-    pub fn keep(root: &Path) -> Result<Self, HomeError> {
+    pub(crate) fn keep(root: &Path) -> Result<Self, HomeError> {
         let paths = HomePaths::new(root);
         let path = paths.lock();
         let opened =
@@ -167,7 +167,7 @@ impl Idle {
 
     /// Whether the lock is held; a home that was never served has none.
     #[must_use]
-    pub fn is_locked(&self) -> bool {
+    pub(crate) fn is_locked(&self) -> bool {
         self.lock.is_some()
     }
 }

@@ -184,7 +184,7 @@ impl Home {
     ///
     /// # Errors
     /// [`HomeError::Io`] when the lock file cannot be written.
-    pub fn pass_term(&mut self, seen: Term) -> Result<(), HomeError> {
+    pub(crate) fn pass_term(&mut self, seen: Term) -> Result<(), HomeError> {
         if seen <= self.term {
             return Ok(());
         }
@@ -235,7 +235,7 @@ impl Home {
 ///
 /// # Errors
 /// Those of the serializer.
-pub fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
 }
 
@@ -304,7 +304,7 @@ fn mark_of(lock: &fs::Metadata) -> HomeMark {
 
 /// The id of this start of the machine, where the system has one.
 #[must_use]
-pub fn machine_boot() -> Option<Uuid> {
+pub(crate) fn machine_boot() -> Option<Uuid> {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().parse().ok()
 }
 

@@ -36,7 +36,7 @@ impl HomePaths {
 
     /// The user's settings.
     #[must_use]
-    pub fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.root.join("config.toml")
     }
 
@@ -48,13 +48,13 @@ impl HomePaths {
 
     /// Rollouts of archived threads, in folders as those of the others.
     #[must_use]
-    pub fn archived(&self) -> PathBuf {
+    pub(crate) fn archived(&self) -> PathBuf {
         self.root.join("archived")
     }
 
     /// The folder of a shelf.
     #[must_use]
-    pub fn shelf(&self, shelf: Shelf) -> PathBuf {
+    pub(crate) fn shelf(&self, shelf: Shelf) -> PathBuf {
         match shelf {
             Shelf::Threads => self.threads(),
             Shelf::Archive => self.archived(),
@@ -64,7 +64,7 @@ impl HomePaths {
     /// A rollout that stands on this shelf: in a folder named by the last two digits of the thread's id, which are random in
     /// every UUID.
     #[must_use]
-    pub fn rollout(&self, shelf: Shelf, thread: ThreadId) -> PathBuf {
+    pub(crate) fn rollout(&self, shelf: Shelf, thread: ThreadId) -> PathBuf {
         self.shelf(shelf).join(folder_of(thread)).join(format!("{thread}.jsonl"))
     }
 
@@ -89,7 +89,7 @@ impl HomePaths {
 
     /// Rollouts of deleted threads, until they are purged.
     #[must_use]
-    pub fn trash(&self) -> PathBuf {
+    pub(crate) fn trash(&self) -> PathBuf {
         self.root.join("trash")
     }
 
@@ -101,19 +101,19 @@ impl HomePaths {
 
     /// Texts that are too large for a line of a rollout, in folders by the first two digits of their SHA-256.
     #[must_use]
-    pub fn blobs(&self) -> PathBuf {
+    pub(crate) fn blobs(&self) -> PathBuf {
         self.root.join("blobs")
     }
 
     /// Secrets of threads, in folders as those of their rollouts.
     #[must_use]
-    pub fn secrets(&self) -> PathBuf {
+    pub(crate) fn secrets(&self) -> PathBuf {
         self.root.join("secrets")
     }
 
     /// The secrets of a thread.
     #[must_use]
-    pub fn secrets_of(&self, thread: ThreadId) -> PathBuf {
+    pub(crate) fn secrets_of(&self, thread: ThreadId) -> PathBuf {
         self.secrets().join(folder_of(thread)).join(format!("{thread}.json"))
     }
 
@@ -125,7 +125,7 @@ impl HomePaths {
 
     /// The index of this version; it can be deleted whenever no server runs.
     #[must_use]
-    pub fn index(&self, version: u32) -> PathBuf {
+    pub(crate) fn index(&self, version: u32) -> PathBuf {
         self.root.join(format!("index-{version}"))
     }
 
@@ -155,13 +155,13 @@ impl HomePaths {
 
     /// What a restore unpacks.
     #[must_use]
-    pub fn restore_new(&self) -> PathBuf {
+    pub(crate) fn restore_new(&self) -> PathBuf {
         self.root.join("restore.new")
     }
 
     /// What a restore that is decided has unpacked and not moved to its places yet.
     #[must_use]
-    pub fn restore_ready(&self) -> PathBuf {
+    pub(crate) fn restore_ready(&self) -> PathBuf {
         self.root.join("restore.ready")
     }
 

@@ -43,8 +43,8 @@ mod trees;
 
 use broken::Broken;
 use change::{Change, add};
-pub use look::Look;
-pub use reindex::reindex;
+pub(crate) use look::Look;
+pub(crate) use reindex::reindex;
 use trees::Trees;
 
 /// The index. Clones share it.

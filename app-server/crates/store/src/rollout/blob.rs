@@ -101,7 +101,7 @@ pub struct Blob {
     /// Its name.
     pub(crate) name: BlobName,
     /// The text.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// A text that cannot be had any more.

@@ -8,11 +8,11 @@ use super::record::{Record, RecordBody, ThreadOpened};
 
 /// What the end of a rollout says about its last owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Tail {
+pub(crate) struct Tail {
     /// The last `thread.opened`.
-    pub opened: Option<ThreadOpened>,
+    pub(crate) opened: Option<ThreadOpened>,
     /// The newest epoch that any record names.
-    pub epoch: Option<Epoch>,
+    pub(crate) epoch: Option<Epoch>,
     /// Whether the last record is `thread.closed`.
     pub(crate) closed: bool,
     /// Whether whole lines behind the last `thread.opened` cannot be read.
@@ -22,7 +22,7 @@ pub struct Tail {
 impl Tail {
     /// The tail of a rollout, from its last records (oldest first) and from what the load found.
     #[must_use]
-    pub fn of(records: &[Record], repair: &Repair) -> Self {
+    pub(crate) fn of(records: &[Record], repair: &Repair) -> Self {
         let mut tail = Self::default();
         let mut opened_at = EventSeq(0);
         for record in records {

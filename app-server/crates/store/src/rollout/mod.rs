@@ -18,7 +18,7 @@ use crate::home::Term;
 pub mod blob;
 #[cfg(test)]
 pub(crate) mod conformance;
-pub mod epoch;
+pub(crate) mod epoch;
 pub mod file;
 pub mod line;
 #[cfg(any(test, feature = "testing"))]
@@ -196,13 +196,13 @@ pub enum MoveError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Damage {
     /// The last good record before it; 0 when there is none.
-    pub after: EventSeq,
+    pub(crate) after: EventSeq,
     /// Where it begins in the file, bytes.
-    pub offset: u64,
+    pub(crate) offset: u64,
     /// Its length, bytes.
-    pub length: u64,
+    pub(crate) length: u64,
     /// How many lines it is.
-    pub lines: u64,
+    pub(crate) lines: u64,
 }
 
 /// What a load found and mended in the part that it has read.

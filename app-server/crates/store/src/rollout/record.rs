@@ -35,7 +35,7 @@ pub struct Record {
 impl RecordBody {
     /// The settings of the thread, where the record says them.
     #[must_use]
-    pub fn settings(&self) -> Option<&ThreadSettings> {
+    pub(crate) fn settings(&self) -> Option<&ThreadSettings> {
         if let Self::ThreadCreated(created) = self {
             Some(&created.settings)
         } else if let Self::ThreadMeta(meta) = self {
@@ -70,7 +70,7 @@ impl Record {
 
     /// The thread as a whole, where this is the end of a turn that says all of it.
     #[must_use]
-    pub fn header(&self) -> Option<&ThreadHeader> {
+    pub(crate) fn header(&self) -> Option<&ThreadHeader> {
         if let RecordBody::TurnCompleted(completed) = &self.body {
             Some(&completed.header).filter(|header| header.opened.is_some())
         } else {
@@ -286,31 +286,31 @@ pub struct TurnCompleted {
 pub struct ThreadHeader {
     /// Its name.
     #[serde(default)]
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// What it works with. Missing where an earlier header has said the same since `settings_at`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settings: Option<ThreadSettings>,
+    pub(crate) settings: Option<ThreadSettings>,
     /// The record that has said those settings first. Missing where an earlier version has written it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settings_at: Option<EventSeq>,
+    pub(crate) settings_at: Option<EventSeq>,
     /// What the model has used, in all and last.
     #[serde(default)]
     pub(crate) usage: Option<ThreadTokenUsage>,
     /// The version of the history.
-    pub epoch: Epoch,
+    pub(crate) epoch: Epoch,
     /// Its repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) git_info: Option<GitInfo>,
     /// The last `thread.opened`. Where it is missing (a file that another program made), a reader goes on to the
     /// beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub opened: Option<ThreadOpened>,
+    pub(crate) opened: Option<ThreadOpened>,
     /// When lists say that it was last used, before this turn's end; Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub updated_at_ms: Option<i64>,
+    pub(crate) updated_at_ms: Option<i64>,
     /// Which records were taken back, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub taken_back: Vec<TakenBack>,
+    pub(crate) taken_back: Vec<TakenBack>,
     /// Where its history began, when that was in another thread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked: Option<ForkOrigin>,
@@ -329,9 +329,9 @@ pub struct ThreadHeader {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TakenBack {
     /// The `turn.started` of the first turn that is gone.
-    pub from: EventSeq,
+    pub(crate) from: EventSeq,
     /// The `reverted` that took it back.
-    pub to: EventSeq,
+    pub(crate) to: EventSeq,
 }
 
 impl TakenBack {

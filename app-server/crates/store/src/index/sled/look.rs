@@ -17,14 +17,14 @@ use crate::index::{IndexError, ThreadIndex};
 use crate::rollout::RolloutStore;
 
 /// A complete index. The caller keeps servers away from the home.
-pub struct Look {
+pub(crate) struct Look {
     index: SledIndex,
     trees: Trees,
 }
 
 impl Look {
     /// Where the index stands.
-    pub fn folder(home: &HomePaths) -> PathBuf {
+    pub(crate) fn folder(home: &HomePaths) -> PathBuf {
         Schema::CURRENT.folder(home)
     }
 
@@ -32,7 +32,7 @@ impl Look {
     ///
     /// # Errors
     /// [`IndexError::Unavailable`] where it cannot be opened.
-    pub async fn open(home: &HomePaths, tasks: &Tasks) -> Result<Option<Self>, IndexError> {
+    pub(crate) async fn open(home: &HomePaths, tasks: &Tasks) -> Result<Option<Self>, IndexError> {
         let folder = Self::folder(home);
         if !folder.is_dir() {
             return Ok(None);
@@ -55,7 +55,7 @@ impl Look {
     ///
     /// # Errors
     /// [`IndexError::Unavailable`].
-    pub async fn threads(&self) -> Result<Vec<ThreadId>, IndexError> {
+    pub(crate) async fn threads(&self) -> Result<Vec<ThreadId>, IndexError> {
         self.index.on(&self.trees, Trees::threads).await
     }
 
@@ -63,7 +63,7 @@ impl Look {
     ///
     /// # Errors
     /// [`IndexError::Unavailable`].
-    pub async fn get(&self, thread: ThreadId) -> Result<Option<(ThreadRow, EventSeq)>, IndexError> {
+    pub(crate) async fn get(&self, thread: ThreadId) -> Result<Option<(ThreadRow, EventSeq)>, IndexError> {
         self.index.get(thread).await
     }
 
@@ -71,7 +71,7 @@ impl Look {
     ///
     /// # Errors
     /// [`IndexError::Unavailable`].
-    pub async fn mend(&self, store: &dyn RolloutStore, thread: ThreadId) -> Result<(), IndexError> {
+    pub(crate) async fn mend(&self, store: &dyn RolloutStore, thread: ThreadId) -> Result<(), IndexError> {
         self.index.make_row_anew(store, &self.trees, thread).await?;
         self.index.flush().await
     }

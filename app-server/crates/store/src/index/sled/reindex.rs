@@ -17,7 +17,7 @@ use crate::rollout::RolloutStore;
 ///
 /// # Errors
 /// [`rebuild::RebuildError`]; the index that was there is there still.
-pub async fn reindex(
+pub(crate) async fn reindex(
     home: &HomePaths,
     boot: Uuid,
     store: &dyn RolloutStore,

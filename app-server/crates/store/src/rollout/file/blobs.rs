@@ -23,7 +23,7 @@ use crate::policy;
 use crate::rollout::blob::{Blob, BlobName, BlobRef, Lost, Texts};
 
 /// What the names of texts end with that are not whole yet: `<SHA-256>.<thread>.part`.
-pub const PART: &str = ".part";
+pub(crate) const PART: &str = ".part";
 
 /// The texts of a home.
 pub struct Blobs {

@@ -70,7 +70,7 @@ pub trait LayerFile: Send {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Its path.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// When it was last written.
     pub(crate) written: SystemTime,
     /// Whether it is a regular file (a link to one is not).

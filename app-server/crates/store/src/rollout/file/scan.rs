@@ -89,35 +89,35 @@ pub(super) fn scan(
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
     /// The number of the last record, or of the last damaged line behind it that stays.
-    pub head: EventSeq,
+    pub(crate) head: EventSeq,
     /// Bytes of the file.
-    pub length: u64,
+    pub(crate) length: u64,
     /// Where a load would cut it; its length when it is whole.
-    pub keep: u64,
+    pub(crate) keep: u64,
     /// Damage that stays, oldest first.
-    pub damage: Vec<Damage>,
+    pub(crate) damage: Vec<Damage>,
     /// Texts that cannot be had, oldest first: of records that are among the damage or say so themselves.
-    pub lost: Vec<LostText>,
+    pub(crate) lost: Vec<LostText>,
 }
 
 /// A record of which a text is lost. Its line is whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LostText {
     /// Its number.
-    pub seq: EventSeq,
+    pub(crate) seq: EventSeq,
     /// Where its line begins, bytes.
-    pub offset: u64,
+    pub(crate) offset: u64,
     /// Which text, and what is in its place.
-    pub lost: Lost,
+    pub(crate) lost: Lost,
 }
 
 /// Where a line begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LineAt {
     /// In the file, bytes.
-    pub offset: u64,
+    pub(crate) offset: u64,
     /// How much of that is whitespace that something has put before the ends of lines.
-    pub added: u64,
+    pub(crate) added: u64,
 }
 
 /// Reads a whole rollout with the judgement of a load, and gives each record and the place of its line to `each`. What is

@@ -10,9 +10,9 @@ use crate::rollout::file::layer::LayerFile;
 
 /// A file of a [`FaultLayer`].
 pub(super) struct FaultFile {
-    pub path: PathBuf,
-    pub file: Box<dyn LayerFile>,
-    pub layer: FaultLayer,
+    pub(crate) path: PathBuf,
+    pub(crate) file: Box<dyn LayerFile>,
+    pub(crate) layer: FaultLayer,
 }
 
 impl FaultFile {
