@@ -297,17 +297,16 @@ impl Journal {
         }
     }
 
-    /// What is said in place of the record `number` while that is not saved, if the word on it still waits.
-    pub(crate) fn unsaved_notice(&mut self, number: EventSeq) -> Option<&mut Notice> {
-        self.queue.iter_mut().find_map(|waiting| match waiting {
-            Outgoing::Notify(notice) if notice.number == Some(number) => Some(notice),
-            Outgoing::Notify(_)
-            | Outgoing::Acknowledge(_)
+    /// Drops the notification of the record `number` if it still waits.
+    pub(crate) fn withdraw(&mut self, number: EventSeq) {
+        self.queue.retain(|waiting| match waiting {
+            Outgoing::Notify(notice) => notice.number != Some(number),
+            Outgoing::Acknowledge(_)
             | Outgoing::Join { .. }
             | Outgoing::CatchUp(_)
             | Outgoing::JoinAt(..)
-            | Outgoing::Ask(_) => None,
-        })
+            | Outgoing::Ask(_) => true,
+        });
     }
 
     /// The next thing that may go out, and whether the records before it are saved.

@@ -57,9 +57,9 @@ impl<T> PublicationQueue<T> {
         self.waiting.iter().map(|(_, what)| what)
     }
 
-    /// What waits, in order, to be changed.
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.waiting.iter_mut().map(|(_, what)| what)
+    /// Drops the entries that `stays` does not keep.
+    pub(crate) fn retain(&mut self, stays: impl Fn(&T) -> bool) {
+        self.waiting.retain(|(_, what)| stays(what));
     }
 
     /// Every record up to this one is durable.

@@ -363,11 +363,11 @@ impl Owner {
             let failed = journal.history.turn_unsaved_record(turn_id.clone(), Some(error));
             let number = self.record_one(failed, Keep::Power);
             let Some(notice) = self.turn_completed_notice(turn_id, number, false) else { continue };
-            let waiting = self.journal.as_mut().and_then(|journal| journal.unsaved_notice(*end));
-            match waiting {
-                Some(waiting) => waiting.unsaved = notice.unsaved,
-                None => self.put_in_line(notice),
+            // A resume may wait in the queue whose answer shows the turn as completed: the failure goes behind it.
+            if let Some(journal) = &mut self.journal {
+                journal.withdraw(*end);
             }
+            self.put_in_line(notice);
         }
         if !ended.is_empty() {
             self.faulted = true;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use skein_protocol::ids::ThreadId;
 use skein_protocol::notifications::{TurnCompleted, TurnStarted};
-use skein_protocol::thread::ThreadRevertResponse;
+use skein_protocol::thread::{ThreadResumeResponse, ThreadRevertResponse};
 use skein_protocol::turn::{TurnStartResponse, TurnStatus};
 
 use super::*;
@@ -100,6 +100,31 @@ async fn a_turn_that_is_taken_back_before_its_end_is_refused_does_not_end_again(
     let kinds = bench.kinds(thread).await;
     let reverted = kinds.iter().position(|kind| kind == "reverted").unwrap();
     assert_eq!(kinds.get(reverted + 1).map(String::as_str), Some("turn.started"), "{kinds:?}");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resume_before_a_turns_end_is_refused_hears_that_the_turn_failed() {
+    let bench = Bench::in_memory();
+    let (mut client, thread, strings) = bench.running().await;
+    client.heard::<TurnStarted>().await;
+    bench.drained().await;
+    bench.disk.hold_appends();
+    strings.say("late").await;
+    strings.end();
+    bench.pass(Duration::from_secs(1)).await;
+    let mut other = bench.client();
+    let resume = other.ask_resume(thread, crate::thread::subscribers::Role::Subscriber);
+    bench.pass(crate::policy::WRITE_PATIENCE).await;
+    let resumed = other.answer::<ThreadResumeResponse>(resume).await.unwrap();
+    assert_eq!(resumed.thread.turns.last().unwrap().status, TurnStatus::Completed);
+    for listener in [&mut client, &mut other] {
+        assert_eq!(listener.heard::<TurnCompleted>().await.turn.status, TurnStatus::Failed);
+        let failed =
+            |m: &Message| m.params::<TurnCompleted>().is_some_and(|c| c.turn.status == TurnStatus::Failed);
+        assert_eq!(listener.count(failed), 1);
+    }
+    bench.disk.release_appends();
     bench.finish().await;
 }
 
