@@ -16,7 +16,7 @@ use tokio::task::AbortHandle;
 
 use super::event::Materialised;
 use super::machine::Persistence;
-use super::outgoing::{Notice, Outgoing};
+use super::outgoing::Outgoing;
 use super::publication::PublicationQueue;
 use super::recent::RecentEvents;
 use super::writer::{self, Batch, WriterSetup, Written};
