@@ -23,7 +23,7 @@ use crate::config::{Overrides, helpers_from_thread_config};
 use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::router::session::ClientSession;
-use crate::thread::command::{Command, Resume, SetName, Start, Unload};
+use crate::thread::command::{Command, Edit, Resume, Start, Unload};
 use crate::thread::directory;
 use crate::thread::dispatch;
 use crate::thread::error::ThreadError;
@@ -197,7 +197,7 @@ pub(crate) fn set_name(
     if let Err(error) = words::check(&[("name", Some(&name))]) {
         return reply.err(&error.thread(params.thread_id));
     }
-    let command = Command::SetName(SetName { name, reply });
+    let command = Command::Edit(Edit::Name(name, reply));
     dispatch::deliver(&session.app.context, params.thread_id, command);
 }
 

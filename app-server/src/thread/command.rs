@@ -35,8 +35,6 @@ pub(crate) enum Command {
     Resume(Box<Resume>),
     /// Input: a turn, or a steer of the running one.
     Input(Box<Input>),
-    /// A new name.
-    SetName(SetName),
     /// A change of the history, or of what is said of the thread.
     Edit(Edit),
     /// A new thread with the history of another one. Only ever the first command of its owner.
@@ -154,20 +152,13 @@ impl InputReply {
     }
 }
 
-/// `thread/name/set`.
-#[derive(Debug)]
-pub(crate) struct SetName {
-    /// The new name, trimmed and not empty.
-    pub(crate) name: String,
-    /// The answer.
-    pub(crate) reply: Reply<ThreadSetNameResponse>,
-}
-
 /// A change that begins no turn.
 #[derive(Debug)]
 pub(crate) enum Edit {
     /// `thread/revert`, `thread/rollback`.
     Revert(RevertTo, Reply<ThreadRevertResponse>),
+    /// `thread/name/set`: the new name, trimmed and not empty.
+    Name(String, Reply<ThreadSetNameResponse>),
     /// `thread/metadata/update`.
     Repository(ThreadMetadataGitInfoUpdateParams, Reply<ThreadMetadataUpdateResponse>),
     /// `thread/inject_items`: items of the model's interface, as they came.
@@ -187,6 +178,7 @@ impl Edit {
     pub(crate) fn err(self, error: &WireError) {
         match self {
             Self::Revert(_, reply) => reply.err(error),
+            Self::Name(_, reply) => reply.err(error),
             Self::Repository(_, reply) => reply.err(error),
             Self::Inject(_, reply) => reply.err(error),
             Self::Settings(_, reply) => reply.err(error),

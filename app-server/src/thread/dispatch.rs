@@ -100,7 +100,6 @@ fn without_owner(services: &Context, id: ThreadId, command: &Command) -> Without
         Command::CaughtUp(catch_up) if catch_up.role == Role::Observer => Without::Observe,
         Command::Start(_)
         | Command::Resume(_)
-        | Command::SetName(_)
         | Command::Edit(_)
         | Command::Fork(_)
         | Command::PutElsewhere(_)
@@ -156,7 +155,6 @@ impl Command {
             }
             Command::Input(input) => input.reply.err(error),
             Command::Edit(edit) => edit.err(error),
-            Command::SetName(set_name) => set_name.reply.err(error),
             Command::Unload(unload) => unload.reply.err(error),
             Command::PutElsewhere(asked) => asked.err(error),
             Command::Helpers(give) => drop(give),

@@ -301,11 +301,7 @@ impl Journal {
     pub(crate) fn withdraw(&mut self, number: EventSeq) {
         self.queue.retain(|waiting| match waiting {
             Outgoing::Notify(notice) => notice.number != Some(number),
-            Outgoing::Acknowledge(_)
-            | Outgoing::Join { .. }
-            | Outgoing::CatchUp(_)
-            | Outgoing::JoinAt(..)
-            | Outgoing::Ask(_) => true,
+            Outgoing::Acknowledge(_) | Outgoing::Due(_) => true,
         });
     }
 
@@ -318,16 +314,10 @@ impl Journal {
         self.queue.pop().map(|unsaved| (unsaved, Saved::No))
     }
 
-    /// Everything that waits, in order, whether its records are saved or not.
-    pub(crate) fn drain(&mut self) -> Vec<(Outgoing, Saved)> {
-        let mut all = Vec::new();
-        while let Some(ready) = self.queue.pop_ready() {
-            all.push((ready, Saved::Yes));
-        }
-        while let Some(unsaved) = self.queue.pop() {
-            all.push((unsaved, Saved::No));
-        }
-        all
+    /// The next thing, whether the records before it are saved or not.
+    pub(crate) fn next_waiting(&mut self) -> Option<(Outgoing, Saved)> {
+        let ready = self.queue.pop_ready().map(|ready| (ready, Saved::Yes));
+        ready.or_else(|| self.queue.pop().map(|unsaved| (unsaved, Saved::No)))
     }
 
     /// What waits to go out.

@@ -71,6 +71,17 @@ pub(crate) enum Phase {
     Gone,
 }
 
+/// The machine as others see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct View {
+    /// Where the thread is in its life.
+    pub(crate) phase: Phase,
+    /// Whether it has a rollout.
+    pub(crate) materialised: Materialised,
+    /// Since when nobody has used it, while it can make room for others.
+    pub(crate) idle_since: Option<Instant>,
+}
+
 /// How far the rollout is on its way to be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rollout {
@@ -225,6 +236,13 @@ impl Machine {
             State::Running(running) => self.turn_deadline(running),
             State::Unloading(unloading) => Some(unloading.deadline),
         }
+    }
+
+    /// The machine as others see it.
+    #[must_use]
+    pub(crate) fn view(&self) -> View {
+        let (phase, materialised) = (self.phase(), self.materialised);
+        View { phase, materialised, idle_since: self.idle_since() }
     }
 
     /// Where the thread is.

@@ -15,7 +15,7 @@ use skein_protocol::table::{Notification, Scope};
 
 use super::catalog::Announcement;
 use super::catch_up::CatchUp;
-use super::subscribers::{Broadcast, Role, Ticket};
+use super::subscribers::{Broadcast, Role, Subscribers, Ticket};
 use crate::outbox::reply::Answer;
 use crate::outbox::{Frame, TextDelta};
 
@@ -27,31 +27,49 @@ pub(crate) type LateAnswer = Box<dyn FnOnce(Option<ThreadPicture>) -> Result<Ans
 /// An answer that says yes when the records behind the request are saved, and why not otherwise.
 pub(crate) type Acknowledgement = Box<dyn FnOnce(Result<(), WireError>) + Send>;
 
-/// One thing in the line.
+/// One entry of the publish queue.
 pub(crate) enum Outgoing {
     /// A notification.
     Notify(Notice),
     /// An answer that depends on the disk.
     Acknowledge(Acknowledgement),
-    /// A subscription: the answer holds a picture of everything before this place in the line, and the connection
-    /// receives everything behind it.
+    /// A step of the owner itself.
+    Due(Due),
+}
+
+/// A step whose place in the publish queue decides what clients know.
+pub(crate) enum Due {
+    /// A subscription: the answer holds a view of everything before this place in the queue, and the connection receives
+    /// everything behind it.
     Join {
-        /// Who waits.
+        /// The resume.
         ticket: Ticket,
-        /// As what.
+        /// The kind of subscription.
         role: Role,
-        /// The picture.
+        /// The view.
         answer: LateAnswer,
-        /// What the picture leaves out and the connection has to know: the items in progress.
+        /// Parts that the view leaves out and the connection needs: the items in progress.
         items: Vec<Broadcast>,
     },
-    /// A resume by number: it is answered, and the client is told what it missed.
+    /// A resume by number: it is answered, and the client receives what it missed.
     CatchUp(Box<ResumeByNumber>),
-    /// The same resume, later: the client knows everything before this place in the line but what is recent, and
+    /// The same resume, later: the client knows everything before this place in the queue except what is recent, and
     /// receives everything behind it. With the items in progress as they are here.
     JoinAt(Box<CatchUp>, Vec<Broadcast>),
-    /// A question that is put to those who are subscribed when its turn comes.
+    /// A question, which is put to the subscribers.
     Ask(i64),
+}
+
+impl Due {
+    /// Whether this is a subscription that still is to be made. A client that catches up is counted by the subscribers' map.
+    #[must_use]
+    pub(crate) fn still_joins(&self, subscribers: &Subscribers) -> bool {
+        match self {
+            Self::Join { ticket, role: Role::Subscriber, .. } => subscribers.waits(*ticket),
+            Self::CatchUp(resume) if resume.role == Role::Subscriber => subscribers.waits(resume.ticket),
+            Self::Join { .. } | Self::CatchUp(_) | Self::JoinAt(..) | Self::Ask(_) => false,
+        }
+    }
 }
 
 /// A resume that goes on from what the client has.

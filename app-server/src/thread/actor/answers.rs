@@ -1,17 +1,16 @@
 //! What an owner answers: pictures of its thread.
 
-use skein_protocol::extension::ThreadPicture;
-use skein_protocol::ids::{Epoch, EventSeq, TurnId};
-use skein_protocol::thread::{SessionSource, Thread, ThreadStatus};
-use skein_protocol::turn::{Turn, TurnItemsView};
+use skein_protocol::ids::TurnId;
+use skein_protocol::thread::{SessionSource, Thread, ThreadCompactStartResponse, ThreadStatus};
+use skein_protocol::turn::{Turn, TurnItemsView, TurnStartResponse, TurnSteerResponse};
 use skein_store::rollout::record::{RecordBody, ThreadCreated};
 
 use super::Owner;
+use super::log::Log;
 use super::waiters::Waiter;
-use crate::thread::command::{Input, Start};
+use crate::thread::command::{InputReply, Start};
 use crate::thread::event::WaiterId;
-use crate::thread::machine::Persistence;
-use crate::thread::outgoing::{LateAnswer, Outgoing};
+use crate::thread::outgoing::{Due, LateAnswer, Outgoing};
 use crate::thread::pictures;
 use crate::thread::subscribers::Role;
 
@@ -29,24 +28,13 @@ impl Owner {
 
     fn answer_start(&mut self, start: Start) {
         let Start { ticket, reply, .. } = start;
-        let mut response = pictures::response(&self.settings(), self.thread(), self.picture());
+        let mut response = pictures::response(&self.settings(), self.thread(), self.log.end());
         response.instruction_sources = self.helpers.sources(&self.settings().cwd);
         let answer: LateAnswer = Box::new(move |_| Ok(reply.prepare(&response)));
-        if let Some(journal) = &mut self.journal {
-            let items = Vec::new();
-            journal.publish(Outgoing::Join { ticket, role: Role::Subscriber, answer, items });
-        }
-        self.seat.publish.send_modify(|snapshot| snapshot.status = ThreadStatus::Idle);
+        let join = Due::Join { ticket, role: Role::Subscriber, answer, items: Vec::new() };
+        self.log.publish(Outgoing::Due(join));
+        self.log.show(|snapshot| snapshot.status = ThreadStatus::Idle);
         self.announce_started();
-    }
-
-    /// Input that was taken before: the same answer, and nothing begins.
-    pub(super) fn answer_again(&mut self, input: Input, turn: &TurnId) {
-        let found = self.journal.as_ref().and_then(|journal| journal.history.turn(turn)).cloned();
-        let mut turn = found.unwrap_or_else(|| Turn::new(turn.clone(), 0));
-        turn.items = Vec::new();
-        turn.items_view = TurnItemsView::NotLoaded;
-        self.acknowledge_input(input.reply, turn);
     }
 
     /// The first record of a thread that is being made, if it is.
@@ -74,28 +62,24 @@ impl Owner {
         }
     }
 
-    pub(super) fn picture(&self) -> ThreadPicture {
-        let now = |journal: &super::Journal| (journal.seq(), journal.epoch());
-        let (seq, epoch) = self.journal.as_ref().map_or((EventSeq(0), Epoch(1)), now);
-        ThreadPicture { seq, epoch }
-    }
-
     pub(super) fn thread(&self) -> Thread {
-        self.thread_as(self.status())
+        self.log.thread(self.status())
     }
+}
 
-    /// The same with another status.
-    pub(super) fn thread_as(&self, status: ThreadStatus) -> Thread {
-        let mut thread = match &self.journal {
-            Some(journal) => journal.history.thread(status, &self.services.paths()),
-            None => Thread::new(self.id, "", "", 0),
-        };
-        match self.persistence {
-            // It never has a rollout.
-            Persistence::Ephemeral => (thread.ephemeral, thread.path) = (true, None),
-            Persistence::Durable => {}
-        }
-        thread.can_accept_direct_input = Some(true);
-        thread
+/// Answers input, when its records are durable, with the turn that has taken it.
+pub(super) fn answer_input(log: &mut Log, reply: InputReply, turn: &TurnId) {
+    let turn = Turn { started_at: None, ..shown_turn(log, turn) };
+    match reply {
+        InputReply::Start(reply) => log.acknowledge(reply, TurnStartResponse { turn }),
+        InputReply::Steer(_, reply) => log.acknowledge(reply, TurnSteerResponse { turn_id: turn.id }),
+        InputReply::Compact(reply) => log.acknowledge(reply, ThreadCompactStartResponse {}),
     }
+}
+
+/// The turn without items.
+pub(super) fn shown_turn(log: &Log, id: &TurnId) -> Turn {
+    let found = log.turn(id).cloned();
+    let turn = found.unwrap_or_else(|| Turn::new(id.clone(), 0));
+    Turn { items: Vec::new(), items_view: TurnItemsView::NotLoaded, ..turn }
 }

@@ -13,8 +13,6 @@ use skein_protocol::event::ConfigWarningNotification;
 use skein_protocol::ids::{ItemId, TurnId};
 use skein_protocol::notifications::ConfigWarning;
 use skein_protocol::server_requests::{ItemToolCall, ItemToolRequestUserInput, McpServerElicitationRequest};
-use skein_protocol::settings::ModeKind;
-use skein_protocol::table::Scope;
 use tokio::sync::oneshot;
 
 use super::consent::{Decision, approval_form};
@@ -23,13 +21,10 @@ use super::open_questions::Wants;
 use super::{Child, Owner};
 use crate::config;
 use crate::thread::Approved;
-use crate::thread::machine::Persistence;
-use crate::thread::outgoing::Notice;
 use crate::thread::pictures;
 use crate::thread::questions::Refusal;
 use crate::turn::approval::{self, Hints, Judged, Refusal as Refused, Rules, Verdict};
 use crate::turn::asking::{About, Asking, ClientCall, Permission, WantedCall};
-use crate::turn::own_tools::{Asks, OwnTools};
 
 /// For the model, where nobody can answer a question any more.
 const CHANGED: &str = "the settings have changed this helper while the user was asked; the call was not made";
@@ -47,7 +42,7 @@ pub(super) struct Deciding {
 impl Owner {
     /// A turn asks. What is put stands in line behind the item that it is about.
     pub(super) fn ask_outside(&mut self, asking: Asking) {
-        let Some(turn) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
+        let Some(turn) = self.turns.id().cloned() else { return };
         let Asking { item, about } = asking;
         match about {
             About::Permission(wanted, answer) => self.decide(turn, &item, &wanted, answer),
@@ -193,23 +188,10 @@ impl Owner {
                 let path = self.services.config().home.join(config::FILE).display().to_string();
                 let params =
                     ConfigWarningNotification { details: None, path: Some(path), range: None, summary };
-                let at = self.services.clock.wall();
-                self.put_in_line(Notice::new::<ConfigWarning>(Scope::Subscribers, &params, at, None));
+                let notice = self.log.notice::<ConfigWarning>(&params);
+                self.log.put(notice);
             }
         }
-    }
-
-    /// The tools of the next turn that no helper has.
-    pub(super) fn own_tools(&self) -> OwnTools {
-        let settings = self.settings();
-        let plans = settings.mode() == Some(ModeKind::Plan);
-        let wanted = plans || self.helpers.lets_models_ask(&self.services.config());
-        let asks = match self.persistence {
-            Persistence::Durable if wanted => Asks::Yes,
-            // What is ephemeral is a client's own work, such as a title: its user is not there.
-            Persistence::Durable | Persistence::Ephemeral => Asks::No,
-        };
-        OwnTools { client: settings.dynamic_tools, asks }
     }
 }
 

@@ -1,221 +1,127 @@
-//! How a connection comes to hear of the thread: with the whole picture, or by number. Either way the step in which it
-//! joins has a place in the line: it knows everything before it, and receives everything behind it.
+//! How a connection joins a thread: with a view of the whole, or by number. Either way the step in which it joins has a place
+//! in the publish queue: the client knows everything before it, and receives everything behind it.
+
+use std::sync::Arc;
 
 use skein_protocol::extension::{GapReason, ThreadPicture};
-use skein_protocol::ids::EventSeq;
-use skein_protocol::thread::{ThreadResumeParams, ThreadResumeResponse};
+use skein_protocol::ids::{ConnectionId, EventSeq, ThreadId};
+use skein_protocol::thread::{Thread, ThreadResumeParams, ThreadResumeResponse};
+use skein_store::history::History;
 
-use super::Owner;
+use super::helper_side::HelperSide;
+use super::log::Log;
+use super::open_questions::Questions;
+use super::questions::resolved_notice;
+use super::{Owner, marks, settings};
 use crate::outbox::reply::Reply;
+use crate::thread::Context;
 use crate::thread::catch_up::{self, CatchUp, Continuation};
 use crate::thread::command::{Command, Resume};
 use crate::thread::error::ThreadError;
-use crate::thread::events;
 use crate::thread::journal::Saved;
 use crate::thread::machine::Phase;
-use crate::thread::outgoing::{LateAnswer, Notice, Outgoing, ResumeByNumber};
+use crate::thread::outgoing::{Due, LateAnswer, Outgoing, ResumeByNumber};
 use crate::thread::pages;
 use crate::thread::pictures;
 use crate::thread::subscribers::{Broadcast, Role, Ticket};
 
-impl Owner {
-    /// Puts the answer of a resume in the line: the whole picture, or the word that events follow.
-    pub(super) fn answer_resume(&mut self, resume: Resume) {
-        let Resume { params, role, ticket, reply, .. } = resume;
-        self.tell_status();
-        let continuation = self.continuation(&params);
-        // Those who only watch are asked nothing.
-        let open_questions =
-            if role.keeps_loaded() { self.questions_for(ticket.connection) } else { Vec::new() };
-        let response = self.resume_response(continuation, &params, &open_questions);
-        let answer = self.late_answer(reply, response);
-        let mut items: Vec<Broadcast> = self.usage_so_far().into_iter().chain([self.goal_now()]).collect();
-        if params.exclude_turns {
-            items.extend(self.open_items());
-        }
-        let epoch = self.picture().epoch;
-        let outgoing = match continuation {
-            Continuation::Whole | Continuation::Gap(_) => Outgoing::Join { ticket, role, answer, items },
-            Continuation::From(seq) => {
-                let from = ThreadPicture { seq, epoch };
-                Outgoing::CatchUp(Box::new(ResumeByNumber { ticket, role, answer, from, open_questions }))
-            }
-        };
-        if let Some(journal) = &mut self.journal {
-            journal.publish(outgoing);
-        }
+/// Clients of a thread that join it, or receive first what they missed.
+pub(super) struct CatchUps {
+    services: Arc<Context>,
+    thread: ThreadId,
+    /// Clients that know what is on disk, and wait for the disk to work again.
+    parked: Vec<CatchUp>,
+}
+
+impl CatchUps {
+    pub(super) fn new(services: Arc<Context>, thread: ThreadId) -> Self {
+        Self { services, thread, parked: Vec::new() }
     }
 
-    /// The answer, with the numbers that hold when its place in the line has come.
-    fn late_answer(
-        &self,
-        reply: Reply<ThreadResumeResponse>,
-        mut response: ThreadResumeResponse,
-    ) -> LateAnswer {
-        let (id, most) = (self.id, self.services.config().limits.answer_bytes);
-        Box::new(move |on_disk| {
-            if let (Some(end), Some(picture)) = (on_disk, &mut response.skein) {
-                picture.replay_to =
-                    picture.replay_to.map(|replay_to| replay_to.min(end.seq).max(picture.seq));
-                (picture.seq, picture.epoch) = (picture.seq.min(end.seq), end.epoch);
-            }
-            let frame = reply.frame(&response);
-            if frame.len() > most {
-                return Err(reply.prepare_err(&ThreadError::AnswerTooLarge { id, most }.to_wire()));
-            }
-            Ok(reply.hold(frame))
-        })
-    }
-
-    /// The last record on disk, where not everything before this place in the line is.
-    fn end_on_disk(&self, saved: Saved) -> Option<ThreadPicture> {
-        let journal = self.journal.as_ref()?;
-        match saved {
-            Saved::Yes => None,
-            Saved::No => {
-                let seq = journal.durable();
-                Some(ThreadPicture { seq, epoch: journal.epoch_at(seq) })
-            }
-        }
-    }
-
-    fn continuation(&self, params: &ThreadResumeParams) -> Continuation {
-        let most = self.services.config().limits.replay;
-        let seen = self.journal.as_ref().map_or(EventSeq(0), |journal| journal.history.hole());
-        let hole = seen.max(self.services.holes.last(self.id));
-        let continuation = catch_up::continuation(params.skein.as_ref(), self.picture(), hole, most);
-        let stored = self.journal.as_ref().is_some_and(super::Journal::is_stored);
-        let continuation = match continuation {
-            Continuation::From(_) if !stored => Continuation::Gap(GapReason::NotStored),
-            Continuation::From(_) | Continuation::Gap(_) | Continuation::Whole => continuation,
-        };
-        if matches!(continuation, Continuation::Gap(_)) {
-            self.services.counters.gaps.add_one();
-        }
-        continuation
-    }
-
-    fn resume_response(
-        &self,
-        continuation: Continuation,
-        params: &ThreadResumeParams,
-        open_questions: &[i64],
-    ) -> ThreadResumeResponse {
-        let now = self.picture();
-        let mut response = pictures::resumed(&self.settings(), self.thread(), now);
-        response.instruction_sources = self.helpers.sources(&self.settings().cwd);
-        let told = self.journal.as_ref().map_or(now.seq, |journal| journal.history.told());
-        response.skein = Some(catch_up::picture(continuation, now, told, open_questions));
-        match (continuation, &self.journal) {
-            (Continuation::Whole | Continuation::Gap(_), Some(journal)) => {
-                let most = self.services.config().limits.answer_bytes;
-                pages::show(&mut response, &journal.history, params, most);
-            }
-            (Continuation::Whole | Continuation::Gap(_) | Continuation::From(_), _) => {}
-        }
-        response
-    }
-
-    /// What the conversation has cost so far, for somebody who comes; nothing where no model has said it.
-    pub(super) fn usage_so_far(&self) -> Option<Broadcast> {
-        let history = &self.journal.as_ref()?.history;
-        events::usage(history, self.services.clock.wall())
-    }
-
-    fn open_items(&self) -> Vec<Broadcast> {
-        let at = self.services.clock.wall();
-        self.journal.as_ref().map(|journal| events::open_items(&journal.history, at)).unwrap_or_default()
-    }
-
-    /// The place of a picture has come.
+    /// The place of a view has come. Returns the connection that has joined.
     pub(super) fn join(
-        &mut self,
+        &self,
+        log: &Log,
         (ticket, role): (Ticket, Role),
         answer: LateAnswer,
         items: &[Broadcast],
         saved: Saved,
-    ) {
-        let answer = match answer(self.end_on_disk(saved)) {
+    ) -> Option<ConnectionId> {
+        let answer = match answer(end_on_disk(log, saved)) {
             Ok(answer) => answer,
             Err(refusal) => {
                 self.services.subscribers.end_resume(ticket);
-                return refusal.send();
+                refusal.send();
+                return None;
             }
         };
-        if !self.services.subscribers.join(ticket, self.id, role) {
-            let error = ThreadError::Withdrawn { id: self.id }.to_wire();
-            return answer.replace_with(&error).send();
+        if !self.services.subscribers.join(ticket, self.thread, role) {
+            let error = ThreadError::Withdrawn { id: self.thread }.to_wire();
+            answer.replace_with(&error).send();
+            return None;
         }
         answer.send();
         for item in items {
             self.services.subscribers.publish_to(ticket.connection, item);
         }
-        self.ask_again(ticket.connection);
+        Some(ticket.connection)
     }
 
-    /// The place of a resume by number has come.
-    pub(super) fn begin_catch_up(&mut self, resume: ResumeByNumber, saved: Saved) {
+    /// The place of a resume by number has come. A task sends the client what is on disk.
+    pub(super) fn begin(&self, log: &Log, questions: &mut Questions, resume: ResumeByNumber, saved: Saved) {
         let ResumeByNumber { ticket, role, answer, from, open_questions } = resume;
         // It has no turns, and is never too large.
-        let (Ok(answer) | Err(answer)) = answer(self.end_on_disk(saved));
-        match CatchUp::begin(&self.services, self.id, (ticket, role), from, open_questions) {
+        let (Ok(answer) | Err(answer)) = answer(end_on_disk(log, saved));
+        match CatchUp::begin(&self.services, self.thread, (ticket, role), from, open_questions) {
             Some(catch_up) => {
                 // Its user may see them still, and may answer before they are put again.
-                self.questions.may_answer(ticket.connection, &catch_up.open_questions);
+                questions.may_answer(ticket.connection, &catch_up.open_questions);
                 answer.send();
-                self.read_on(catch_up);
+                self.read_on(log, catch_up);
             }
             None => {
-                let error = ThreadError::Withdrawn { id: self.id }.to_wire();
+                let error = ThreadError::Withdrawn { id: self.thread }.to_wire();
                 answer.replace_with(&error).send();
             }
         }
     }
 
-    /// Has a task tell what is on disk. It comes back as [`Command::CaughtUp`].
-    fn read_on(&mut self, catch_up: Box<CatchUp>) {
-        let Some(end) = self.journal.as_ref().map(super::Journal::durable) else { return };
-        self.services.tasks.spawn(format!("catch-up/{}", self.id), catch_up::run(catch_up, end));
-    }
-
-    /// A client has been told what was on disk. It joins when its place in the line comes.
-    pub(super) fn caught_up(&mut self, catch_up: Box<CatchUp>) {
-        match self.machine.phase() {
-            Phase::Loading | Phase::Unloading => self.defer(Command::CaughtUp(catch_up)),
-            Phase::Gone => self.deferred.push_back(Command::CaughtUp(catch_up)),
-            Phase::Idle | Phase::Running => {
-                // One that has left, or knows another history, is dropped: that sends it away.
-                let items = self.open_items();
-                if let Some(journal) = &mut self.journal
-                    && catch_up.is_wanted()
-                    && journal.continues(catch_up.knows())
-                {
-                    journal.publish(Outgoing::JoinAt(catch_up, items));
-                }
-            }
-        }
+    /// Has a task send what is on disk. It comes back as [`Command::CaughtUp`].
+    fn read_on(&self, log: &Log, catch_up: Box<CatchUp>) {
+        let Some(end) = log.end_on_disk() else { return };
+        self.services.tasks.spawn(format!("catch-up/{}", self.thread), catch_up::run(catch_up, end.seq));
     }
 
     /// The place of a client that has caught up has come. It joins, unless the disk has to be read again: more
-    /// happened meanwhile than is in memory, or what happened is not on disk yet.
-    pub(super) fn join_at(&mut self, catch_up: Box<CatchUp>, items: &[Broadcast], saved: Saved) {
-        let Some(journal) = &self.journal else { return self.park(*catch_up) };
-        if saved == Saved::No || journal.failure.is_some() {
-            return self.park(*catch_up);
+    /// happened meanwhile than is in memory, or what happened is not on disk yet. Returns the connection that has joined.
+    pub(super) fn join_at(
+        &mut self,
+        log: &Log,
+        questions: &Questions,
+        (catch_up, items): (Box<CatchUp>, &[Broadcast]),
+        saved: Saved,
+    ) -> Option<ConnectionId> {
+        if saved == Saved::No || !log.is_open() || log.failure().is_some() {
+            self.park(*catch_up);
+            return None;
         }
-        let Some(missing) = journal.recent.after(catch_up.at) else { return self.read_on(catch_up) };
+        let Some(missing) = log.recent(catch_up.at) else {
+            self.read_on(log, catch_up);
+            return None;
+        };
         if !catch_up.join() {
-            return;
+            return None;
         }
         for event in missing.chain(items) {
             catch_up.receiver.tell(event);
         }
-        let open = self.questions_for(catch_up.ticket.connection);
+        let connection = catch_up.ticket.connection;
+        let open = questions.open_for(connection, &self.services.subscribers.subscribed(self.thread));
         let settled = catch_up.open_questions.iter().filter(|number| !open.contains(number));
         for number in settled {
-            catch_up.receiver.tell(&self.resolved_notice(*number).broadcast);
+            catch_up.receiver.tell(&resolved_notice(log, *number).broadcast);
         }
-        self.ask_again(catch_up.ticket.connection);
+        Some(connection)
     }
 
     /// Keeps a client until the disk works again; those that have left meanwhile, or begun anew, go.
@@ -224,19 +130,127 @@ impl Owner {
         self.parked.push(catch_up);
     }
 
-    /// The disk takes records again, or the thread is loaded again.
-    pub(super) fn unpark(&mut self) {
-        for catch_up in std::mem::take(&mut self.parked) {
-            self.caught_up(Box::new(catch_up));
+    /// Takes the clients that waited for the disk.
+    pub(super) fn unpark(&mut self) -> Vec<CatchUp> {
+        std::mem::take(&mut self.parked).into_iter().filter(CatchUp::is_wanted).collect()
+    }
+}
+
+/// A client has received what was on disk. It joins when its place in the publish queue comes; one that has left, or knows
+/// another history, is dropped, which closes its connection.
+pub(super) fn queue(log: &mut Log, catch_up: Box<CatchUp>) {
+    let items = log.open_items();
+    if catch_up.is_wanted() && log.continues(catch_up.knows()) {
+        log.publish(Outgoing::Due(Due::JoinAt(catch_up, items)));
+    }
+}
+
+/// The last record on disk, where not everything before this place in the publish queue is.
+fn end_on_disk(log: &Log, saved: Saved) -> Option<ThreadPicture> {
+    match saved {
+        Saved::Yes => None,
+        Saved::No => log.end_on_disk(),
+    }
+}
+
+/// How a resume goes on from what its client has.
+fn continuation(services: &Context, log: &Log, params: &ThreadResumeParams) -> Continuation {
+    let seen = log.history().map_or(EventSeq(0), History::hole);
+    let hole = seen.max(services.holes.last(log.id()));
+    let most = services.config().limits.replay;
+    let continuation = match catch_up::continuation(params.skein.as_ref(), log.end(), hole, most) {
+        Continuation::From(_) if !log.is_stored() => Continuation::Gap(GapReason::NotStored),
+        continuation @ (Continuation::From(_) | Continuation::Gap(_) | Continuation::Whole) => continuation,
+    };
+    if matches!(continuation, Continuation::Gap(_)) {
+        services.counters.gaps.add_one();
+    }
+    continuation
+}
+
+fn response(
+    (log, helpers): (&Log, &HelperSide),
+    thread: Thread,
+    continuation: Continuation,
+    params: &ThreadResumeParams,
+    open_questions: &[i64],
+) -> ThreadResumeResponse {
+    let now = log.end();
+    let settings = settings::of(log, helpers);
+    let mut response = pictures::resumed(&settings, thread, now);
+    response.instruction_sources = helpers.sources(&settings.cwd);
+    let last = log.history().map_or(now.seq, History::told);
+    response.skein = Some(catch_up::picture(continuation, now, last, open_questions));
+    match (continuation, log.history()) {
+        (Continuation::Whole | Continuation::Gap(_), Some(history)) => {
+            pages::show(&mut response, history, params, log.config().limits.answer_bytes);
+        }
+        (Continuation::Whole | Continuation::Gap(_) | Continuation::From(_), _) => {}
+    }
+    response
+}
+
+/// The answer, with the numbers that hold when its place in the publish queue has come.
+fn late_answer(
+    (id, most): (ThreadId, usize),
+    reply: Reply<ThreadResumeResponse>,
+    mut response: ThreadResumeResponse,
+) -> LateAnswer {
+    Box::new(move |on_disk| {
+        if let (Some(end), Some(picture)) = (on_disk, &mut response.skein) {
+            picture.replay_to = picture.replay_to.map(|replay_to| replay_to.min(end.seq).max(picture.seq));
+            (picture.seq, picture.epoch) = (picture.seq.min(end.seq), end.epoch);
+        }
+        let frame = reply.frame(&response);
+        if frame.len() > most {
+            return Err(reply.prepare_err(&ThreadError::AnswerTooLarge { id, most }.to_wire()));
+        }
+        Ok(reply.hold(frame))
+    })
+}
+
+impl Owner {
+    /// Queues the answer of a resume: a view of the whole, or the word that events follow.
+    pub(super) fn answer_resume(&mut self, resume: Resume) {
+        let Resume { params, role, ticket, reply, .. } = resume;
+        self.show_status();
+        let continuation = continuation(&self.services, &self.log, &params);
+        // Observers are asked nothing.
+        let open_questions = match role.keeps_loaded() {
+            true => self.questions_for(ticket.connection),
+            false => Vec::new(),
+        };
+        let parts = (&self.log, &self.helpers);
+        let response = response(parts, self.thread(), continuation, &params, &open_questions);
+        let answer = late_answer((self.id, self.services.config().limits.answer_bytes), reply, response);
+        let mut items: Vec<Broadcast> = self.log.usage_so_far().into_iter().collect();
+        items.push(marks::goal_now(&self.log));
+        if params.exclude_turns {
+            items.extend(self.log.open_items());
+        }
+        let epoch = self.log.end().epoch;
+        self.log.publish(Outgoing::Due(match continuation {
+            Continuation::Whole | Continuation::Gap(_) => Due::Join { ticket, role, answer, items },
+            Continuation::From(seq) => {
+                let from = ThreadPicture { seq, epoch };
+                Due::CatchUp(Box::new(ResumeByNumber { ticket, role, answer, from, open_questions }))
+            }
+        }));
+    }
+
+    /// A client has received what was on disk.
+    pub(super) fn caught_up(&mut self, catch_up: Box<CatchUp>) {
+        match self.machine.phase() {
+            Phase::Loading | Phase::Unloading => self.defer(Command::CaughtUp(catch_up)),
+            Phase::Gone => self.deferred.push_back(Command::CaughtUp(catch_up)),
+            Phase::Idle | Phase::Running => queue(&mut self.log, catch_up),
         }
     }
 
-    /// Keeps what was told for those who catch up.
-    pub(super) fn remember(&mut self, notice: &Notice, saved: Saved) {
-        let (Some(seq), Some(journal)) = (notice.number, &mut self.journal) else { return };
-        match saved {
-            Saved::Yes => journal.recent.push(seq, notice.broadcast.clone()),
-            Saved::No => journal.recent.skip(seq),
+    /// The disk takes records again, or the thread is loaded again.
+    pub(super) fn unpark(&mut self) {
+        for catch_up in self.catch_ups.unpark() {
+            self.caught_up(Box::new(catch_up));
         }
     }
 }

@@ -4,22 +4,17 @@ use std::sync::Arc;
 
 use skein_helpers::HelperSet;
 use skein_protocol::extension::{SkeinThreadUnloadResponse, UnloadOutcome};
-use skein_protocol::ids::{EventSeq, TurnId};
-use skein_protocol::thread::{ThreadCompactStartResponse, ThreadSetNameResponse, ThreadStatus};
-use skein_protocol::turn::{Turn, TurnStartResponse, TurnSteerResponse};
-use skein_store::rollout::Keep;
-use skein_store::rollout::record::ThreadNamed;
+use skein_protocol::ids::TurnId;
 use tokio::sync::oneshot;
 
 use super::Owner;
+use super::answers::answer_input;
 use super::waiters::Waiter;
-use crate::outbox::reply::Reply;
-use crate::thread::command::{Command, Input, InputReply, Repaired, Resume, SetName, Start, Unload};
+use crate::thread::command::{Command, Input, Repaired, Resume, Start, Unload};
 use crate::thread::effect::Effect;
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, Force};
 use crate::thread::machine::Phase;
-use crate::thread::outgoing::Outgoing;
 use crate::thread::subscribers::Role;
 
 impl Owner {
@@ -76,7 +71,6 @@ impl Owner {
                 self.step(Event::Resume(waiter));
             }
             Command::Input(input) => self.user_input(input),
-            Command::SetName(set_name) => self.set_name(set_name),
             Command::Edit(edit) => self.edit(edit),
             Command::Fork(fork) => {
                 self.helpers.brought_by(fork.ticket.connection, fork.helpers.clone());
@@ -120,7 +114,7 @@ impl Owner {
     fn user_input(&mut self, input: Box<Input>) {
         match self.refusal_of(&input) {
             Some(Refusal::Error(error)) => input.reply.err(&error.to_wire()),
-            Some(Refusal::Seen(turn)) => self.answer_again(*input, &turn),
+            Some(Refusal::Seen(turn)) => answer_input(&mut self.log, input.reply, &turn),
             None => {
                 self.input = Some(input);
                 self.step(Event::Input);
@@ -130,8 +124,8 @@ impl Owner {
 
     /// Why input is not taken, as far as that is known before the machine is asked.
     fn refusal_of(&self, input: &Input) -> Option<Refusal> {
-        let journal = self.journal.as_ref()?;
-        if let Some(error) = self.refusal_of_disk(journal) {
+        let history = self.log.history()?;
+        if let Some(error) = self.log.refusal() {
             return Some(Refusal::Error(error));
         }
         let provider = self.settings().model_provider;
@@ -140,36 +134,12 @@ impl Owner {
             return Some(Refusal::Error(ThreadError::NoProvider { name: provider, known }));
         }
         let client_id = input.params.client_user_message_id.as_deref();
-        let seen = client_id.and_then(|id| journal.history.seen_message(id, &input.params.input));
+        let seen = client_id.and_then(|id| history.seen_message(id, &input.params.input));
         if let Some(turn) = seen {
             return Some(Refusal::Seen(turn.clone()));
         }
-        self.refusal_of_steer(input).map(Refusal::Error)
-    }
-
-    /// Why the turn that a steer names does not take it.
-    fn refusal_of_steer(&self, input: &Input) -> Option<ThreadError> {
         let named = input.reply.expected()?;
-        match &self.turn {
-            _ if named.as_str().is_empty() => Some(ThreadError::NoTurnNamed { id: self.id }),
-            Some(turn) if turn.id == *named && !turn.takes_more => {
-                Some(ThreadError::NotSteerable { id: self.id, turn: turn.id.clone() })
-            }
-            Some(turn) if turn.id == *named => None,
-            Some(turn) => {
-                Some(ThreadError::SteersOther { id: self.id, named: named.clone(), active: turn.id.clone() })
-            }
-            None => Some(ThreadError::NothingToSteer { id: self.id }),
-        }
-    }
-
-    /// Why nothing new is written now.
-    pub(super) fn refusal_of_disk(&self, journal: &super::Journal) -> Option<ThreadError> {
-        match &journal.failure {
-            Some(why) => Some(ThreadError::NotSaved { id: self.id, why: why.clone() }),
-            None if !journal.has_room() => Some(ThreadError::Busy { id: self.id }),
-            None => None,
-        }
+        self.turns.refusal_of_steer(self.id, named).map(Refusal::Error)
     }
 
     /// Whether the thread is loaded and nobody uses it yet: a request that needs no helpers, such as a rename, has loaded it.
@@ -204,42 +174,6 @@ impl Owner {
         } else {
             self.services.counters.overloaded.add_one();
             command.refuse(&self.services, &ThreadError::Busy { id: self.id }.to_wire());
-        }
-    }
-
-    fn set_name(&mut self, set_name: SetName) {
-        let refusal = self.journal.as_ref().and_then(|journal| self.refusal_of_disk(journal));
-        match self.machine.phase() {
-            Phase::Loading | Phase::Unloading => self.defer(Command::SetName(set_name)),
-            Phase::Gone => {}
-            Phase::Idle | Phase::Running => {
-                if let Some(error) = refusal {
-                    return set_name.reply.err(&error.to_wire());
-                }
-                let Some(journal) = &mut self.journal else { return };
-                let body = ThreadNamed { name: Some(set_name.name) }.into();
-                let numbers = journal.record(vec![body], Keep::Power);
-                let name = journal.history.name().map(str::to_owned);
-                self.acknowledge(set_name.reply, ThreadSetNameResponse {});
-                self.notify_of_name(name, numbers.first().copied());
-            }
-        }
-    }
-
-    /// Puts an answer in the line that depends on the records before it.
-    pub(super) fn acknowledge<R: serde::Serialize + Send + 'static>(&mut self, reply: Reply<R>, response: R) {
-        let Some(journal) = &mut self.journal else { return };
-        journal.publish(Outgoing::Acknowledge(Box::new(move |saved| {
-            reply.send(saved.map(|()| response));
-        })));
-    }
-
-    /// Answers input, when its records are durable, with the turn that has taken it.
-    pub(super) fn acknowledge_input(&mut self, reply: InputReply, turn: Turn) {
-        match reply {
-            InputReply::Start(reply) => self.acknowledge(reply, TurnStartResponse { turn }),
-            InputReply::Steer(_, reply) => self.acknowledge(reply, TurnSteerResponse { turn_id: turn.id }),
-            InputReply::Compact(reply) => self.acknowledge(reply, ThreadCompactStartResponse {}),
         }
     }
 
@@ -283,24 +217,14 @@ impl Owner {
     }
 
     pub(super) fn interrupt(&mut self, turn: &TurnId) {
-        if self.turn.as_ref().is_some_and(|running| running.id == *turn) {
+        if self.turns.runs(turn) {
             self.step(Event::Interrupt);
         }
     }
 
-    fn notify_of_name(&mut self, thread_name: Option<String>, number: Option<EventSeq>) {
-        let params = skein_protocol::event::ThreadNameUpdatedNotification {
-            thread_id: self.id,
-            thread_name,
-            skein: None,
-        };
-        self.notify::<skein_protocol::notifications::ThreadNameUpdated>(&params, number);
-    }
-
-    /// The thread is idle, or what else clients are told.
-    pub(super) fn tell_status(&mut self) {
-        let status: ThreadStatus = self.status();
-        self.status_changed(status);
+    /// Publishes the status, if it has changed.
+    pub(super) fn show_status(&mut self) {
+        self.log.show_status(self.status());
     }
 }
 

@@ -3,19 +3,20 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use skein_protocol::event::ThreadNameUpdatedNotification;
 use skein_protocol::ids::{Epoch, EventSeq, TurnId};
-use skein_protocol::notifications::ThreadReverted;
+use skein_protocol::notifications::{ThreadNameUpdated, ThreadReverted};
 use skein_protocol::thread::{
-    GitInfo, ThreadInjectItemsResponse, ThreadMetadataGitInfoUpdateParams, ThreadMetadataUpdateResponse,
-    ThreadRevertResponse,
+    GitInfo, Thread, ThreadInjectItemsResponse, ThreadMetadataGitInfoUpdateParams,
+    ThreadMetadataUpdateResponse, ThreadRevertResponse, ThreadSetNameResponse, ThreadStatus,
 };
 use skein_store::history::read::{Enough, Stretch, Turns};
 use skein_store::history::{Held, History};
-use skein_store::rollout::record::{ItemsInjected, Reverted, ThreadMeta};
+use skein_store::rollout::record::{ItemsInjected, Reverted, ThreadMeta, ThreadNamed};
 use skein_store::rollout::{Keep, ReadError};
 
-use super::{Child, Owner};
+use super::log::Log;
+use super::{Child, Owner, marks, settings};
 use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::thread::command::{Command, Edit, RevertTo};
@@ -110,26 +111,33 @@ impl Owner {
             Phase::Gone => return,
             Phase::Idle | Phase::Running => {}
         }
-        let refusal = self.journal.as_ref().and_then(|journal| self.refusal_of_disk(journal));
-        match (refusal, edit) {
-            (Some(error), edit) => edit.err(&error.to_wire()),
-            (None, Edit::Revert(to, reply)) => self.revert_to(to, reply),
-            (None, Edit::Repository(change, reply)) => self.describe_repository(change, reply),
-            (None, Edit::Inject(items, reply)) => self.inject(items, reply),
-            (None, Edit::Settings(params, reply)) => self.update_settings(&params, reply),
-            (None, Edit::ReadState(params, reply)) => self.update_read_state(&params, reply),
-            (None, Edit::SetGoal(params, reply)) => self.set_goal(params, reply),
-            (None, Edit::ClearGoal(reply)) => self.clear_goal(reply),
+        if let Some(error) = self.log.refusal() {
+            return edit.err(&error.to_wire());
+        }
+        let status = self.status();
+        let log = &mut self.log;
+        match edit {
+            Edit::Revert(to, reply) => self.revert_to(to, reply),
+            Edit::Name(name, reply) => set_name(log, name, reply),
+            Edit::Repository(change, reply) => describe_repository(log, change, status, reply),
+            Edit::Inject(items, reply) => {
+                log.record_one(ItemsInjected { items }, Keep::Power);
+                log.acknowledge(reply, ThreadInjectItemsResponse {});
+            }
+            Edit::Settings(params, reply) => settings::update(log, &self.helpers, &params, reply),
+            Edit::ReadState(params, reply) => marks::update_read_state(log, &params, reply),
+            Edit::SetGoal(params, reply) => marks::set_goal(log, params, reply),
+            Edit::ClearGoal(reply) => marks::clear_goal(log, reply),
         }
     }
 
     /// Takes turns back where the first of them is in memory; looks for it in the rollout where it may be there.
     fn revert_to(&mut self, to: RevertTo, reply: Reply<ThreadRevertResponse>) {
         let id = self.id;
-        if let Some(turn) = &self.turn {
-            return reply.err(&ThreadError::TurnRuns { id, turn: turn.id.clone() }.to_wire());
+        if let Some(turn) = self.turns.id() {
+            return reply.err(&ThreadError::TurnRuns { id, turn: turn.clone() }.to_wire());
         }
-        let Some(history) = self.journal.as_ref().map(|journal| &journal.history) else { return };
+        let Some(history) = self.log.history() else { return };
         let held = match &to {
             RevertTo::Before(turn) => history.held_turns().iter().find(|held| held.turn.id == *turn),
             RevertTo::AllBut(count) if history.has_older() => history.newest(*count),
@@ -153,9 +161,9 @@ impl Owner {
 
     /// Looks for what is not in memory. The thread stays loaded meanwhile.
     fn look_for(&mut self, to: RevertTo, known: Known, reply: Reply<ThreadRevertResponse>) {
-        let Some(journal) = &self.journal else { return };
+        let Some(history) = self.log.history() else { return };
         let (services, id, guard) = (Arc::clone(&self.services), self.id, self.seat.handle.begin_request());
-        let (taken_back, last) = (journal.history.taken_back().to_vec(), journal.seq());
+        let (taken_back, last) = (history.taken_back().to_vec(), self.log.end().seq);
         self.children.spawn(format!("revert/{id}"), async move {
             let turns = Turns::of(services.store.as_ref(), id, &taken_back, None);
             let found = seek(&turns, &to, known).await;
@@ -167,9 +175,7 @@ impl Owner {
     pub(super) fn sought(&mut self, sought: Sought) {
         let Sought { to, reply, found, last, .. } = sought;
         let still = match self.machine.phase() {
-            Phase::Idle | Phase::Running => {
-                self.journal.as_ref().is_some_and(|journal| journal.seq() == last)
-            }
+            Phase::Idle | Phase::Running => self.log.is_open() && self.log.end().seq == last,
             Phase::Loading | Phase::Unloading | Phase::Gone => false,
         };
         let id = self.id;
@@ -190,78 +196,59 @@ impl Owner {
     /// Takes turns back. The history has a new version: numbers of the old one cannot be continued, by those who have not
     /// heard of it.
     fn revert(&mut self, first: Turning, to: &RevertTo, reply: Reply<ThreadRevertResponse>) {
-        let Some(journal) = &mut self.journal else { return };
-        let Turning { turn: before, at, before: left } = first;
-        let epoch = Epoch(journal.epoch().0.saturating_add(1));
-        let body = Reverted { before_turn_id: before.clone(), from: Some(at), epoch }.into();
-        if let Some(left) = left {
-            // First, so that the row that goes with the record says what stays. What lies between goes now.
-            journal.history.refill(left.turns, left.more);
-        }
-        let numbers = journal.record(vec![body], Keep::Power);
-        if journal.history.has_older() {
-            journal.history.let_go(skein_store::policy::HISTORY_WINDOW);
-        }
+        let Turning { turn, at, before: left } = first;
+        let epoch = Epoch(self.log.end().epoch.0.saturating_add(1));
+        let body = Reverted { before_turn_id: turn.clone(), from: Some(at), epoch }.into();
+        let number = self.log.revert(body, left.map(|left| (left.turns, left.more)));
         // What failed last may be among what is gone.
-        self.faulted = false;
-        let response = self.revert_response(to);
-        self.acknowledge(reply, response);
-        let params = events::thread_reverted(self.id, &before);
-        self.notify::<ThreadReverted>(&params, numbers.first().copied());
-        self.tell_status();
-    }
-
-    fn revert_response(&self, to: &RevertTo) -> ThreadRevertResponse {
-        let mut response = ThreadRevertResponse {
-            items_backwards_cursor: None,
-            thread: self.thread(),
-            turns_backwards_cursor: None,
-            skein: Some(self.picture()),
-        };
-        if let Some(journal) = &self.journal {
-            let history = &journal.history;
-            (response.turns_backwards_cursor, response.items_backwards_cursor) =
-                pages::backwards_from_here(history, self.id);
-            match to {
-                RevertTo::Before(_) => {}
-                RevertTo::AllBut(_) => {
-                    response.thread.turns = pages::newest_within(history, self.most_shown())
-                }
-            }
-        }
-        response
+        self.turns.forget_failure();
+        let response = revert_response(&self.log, to, self.thread(), self.most_shown());
+        self.log.acknowledge(reply, response);
+        self.log.notify::<ThreadReverted>(&events::thread_reverted(self.id, &turn), number);
+        self.show_status();
     }
 
     /// Bytes of turns that an answer may have which has to be given.
     pub(super) fn most_shown(&self) -> usize {
         self.services.config().limits.answer_bytes / 2
     }
+}
 
-    fn describe_repository(
-        &mut self,
-        change: ThreadMetadataGitInfoUpdateParams,
-        reply: Reply<ThreadMetadataUpdateResponse>,
-    ) {
-        let Some(journal) = &mut self.journal else { return };
-        let before = journal.history.git_info().cloned().unwrap_or_default();
-        let ThreadMetadataGitInfoUpdateParams { branch, origin_url, sha } = change;
-        let after = GitInfo {
-            branch: branch.unwrap_or_else(|| before.branch.clone()),
-            origin_url: origin_url.unwrap_or_else(|| before.origin_url.clone()),
-            sha: sha.unwrap_or_else(|| before.sha.clone()),
-        };
-        if after != before {
-            let meta = ThreadMeta { settings: None, git_info: Some(after) };
-            journal.record(vec![meta.into()], Keep::Power);
-        }
-        let response = ThreadMetadataUpdateResponse { thread: self.thread() };
-        self.acknowledge(reply, response);
+fn revert_response(log: &Log, to: &RevertTo, mut thread: Thread, most: usize) -> ThreadRevertResponse {
+    let history = log.history();
+    let (turns, items) =
+        history.map(|history| pages::backwards_from_here(history, log.id())).unwrap_or_default();
+    if let (RevertTo::AllBut(_), Some(history)) = (to, history) {
+        thread.turns = pages::newest_within(history, most);
     }
+    let skein = Some(log.end());
+    ThreadRevertResponse { items_backwards_cursor: items, thread, turns_backwards_cursor: turns, skein }
+}
 
-    fn inject(&mut self, items: Vec<Value>, reply: Reply<ThreadInjectItemsResponse>) {
-        if let Some(journal) = &mut self.journal {
-            journal.record(vec![ItemsInjected { items }.into()], Keep::Power);
-        }
-        self.acknowledge(reply, ThreadInjectItemsResponse {});
+fn set_name(log: &mut Log, name: String, reply: Reply<ThreadSetNameResponse>) {
+    let number = log.record_one(ThreadNamed { name: Some(name) }, Keep::Power);
+    log.acknowledge(reply, ThreadSetNameResponse {});
+    let thread_name = log.history().and_then(History::name).map(str::to_owned);
+    let params = ThreadNameUpdatedNotification { thread_id: log.id(), thread_name, skein: None };
+    log.notify::<ThreadNameUpdated>(&params, Some(number));
+}
+
+fn describe_repository(
+    log: &mut Log,
+    change: ThreadMetadataGitInfoUpdateParams,
+    status: ThreadStatus,
+    reply: Reply<ThreadMetadataUpdateResponse>,
+) {
+    let before = log.history().and_then(History::git_info).cloned().unwrap_or_default();
+    let ThreadMetadataGitInfoUpdateParams { branch, origin_url, sha } = change;
+    let after = GitInfo {
+        branch: branch.unwrap_or_else(|| before.branch.clone()),
+        origin_url: origin_url.unwrap_or_else(|| before.origin_url.clone()),
+        sha: sha.unwrap_or_else(|| before.sha.clone()),
+    };
+    if after != before {
+        log.record_one(ThreadMeta { settings: None, git_info: Some(after) }, Keep::Power);
     }
+    let thread = log.thread(status);
+    log.acknowledge(reply, ThreadMetadataUpdateResponse { thread });
 }

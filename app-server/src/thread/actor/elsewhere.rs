@@ -10,11 +10,11 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_protocol::notifications::{ThreadArchived, ThreadDeleted, ThreadUnarchived};
 use skein_protocol::table::Scope;
 use skein_protocol::thread::ThreadStatus;
-use skein_store::history::ThreadRow;
+use skein_store::history::{History, ThreadRow};
 use skein_store::index::moment::{self, Listed};
 use skein_store::index::rebuild;
 use skein_store::rollout::record::{Archived, RecordBody, Unarchived};
-use skein_store::rollout::{Keep, Lease, MoveError, Shelf};
+use skein_store::rollout::{Lease, MoveError, OpenMark, Shelf};
 
 use super::waiters::Waiter;
 use super::{Child, Owner};
@@ -48,7 +48,7 @@ impl Owner {
         if let Some(error) = self.refusal_of_move(to) {
             return asked.err(&error.to_wire());
         }
-        let archived = self.journal.as_ref().is_some_and(|journal| journal.history.is_archived());
+        let archived = self.log.history().is_some_and(History::is_archived);
         match (to, archived) {
             (Destination::Archive, true) | (Destination::Threads, false) => {
                 let status = self.status();
@@ -63,7 +63,7 @@ impl Owner {
 
     fn refusal_of_move(&self, to: Destination) -> Option<ThreadError> {
         let id = self.id;
-        match (to, self.persistence, self.machine.materialised()) {
+        match (to, self.log.persistence(), self.machine.materialised()) {
             (Destination::Trash, _, _) | (Destination::Threads, Persistence::Durable, _) => None,
             (Destination::Archive | Destination::Threads, Persistence::Ephemeral, _) => {
                 Some(ThreadError::Ephemeral { id, what: "it can be in no archive; unsubscribe to drop it" })
@@ -72,34 +72,19 @@ impl Owner {
                 Some(ThreadError::NothingSaid { id })
             }
             (Destination::Archive, Persistence::Durable, Materialised::Yes) => {
-                let why = self.journal.as_ref()?.failure.clone()?;
-                Some(ThreadError::NotSaved { id, why })
+                Some(ThreadError::NotSaved { id, why: self.log.failure()?.to_owned() })
             }
-        }
-    }
-
-    /// Says in the rollout what is about to be done with it. Where the two disagree, the place wins.
-    pub(super) fn record_destination(&mut self, to: Destination) {
-        let body: RecordBody = match to {
-            Destination::Archive => Archived {}.into(),
-            Destination::Threads => Unarchived {}.into(),
-            Destination::Trash => return,
-        };
-        if let Some(journal) = &mut self.journal {
-            journal.record(vec![body], Keep::Power);
         }
     }
 
     /// Puts the rollout there. It is done also when this owner does not wait for it any longer.
     pub(super) fn move_rollout(&mut self, to: Destination) {
-        let stored = self.is_materialised() && self.persistence == Persistence::Durable;
-        let Some(journal) = self.journal.as_ref().filter(|_| stored) else {
+        let is_durable = self.log.persistence() == Persistence::Durable;
+        if !(is_durable && self.is_materialised() && self.log.is_open()) {
             self.follow_ups.push_back(Event::Moved);
             return;
-        };
-        // A history whose beginning is lost is in no list, as after a rebuild.
-        let row = journal.history.is_materialised().then(|| (journal.history.row(), journal.seq()));
-        let moving = carry(Arc::clone(&self.services), self.id, row, to);
+        }
+        let moving = carry(Arc::clone(&self.services), self.id, self.log.row(), to);
         let moving = self.services.tasks.spawn(format!("move/{}", self.id), moving);
         self.children.spawn(format!("await-move/{}", self.id), async move {
             let outcome = moving.await.unwrap_or_else(|panic| {
@@ -119,9 +104,7 @@ impl Owner {
         self.services.store.release(self.id);
         match outcome.moved {
             Ok(to) => {
-                if let Some(journal) = &mut self.journal {
-                    journal.history.set_archived(to == Destination::Archive);
-                }
+                self.log.set_archived(to == Destination::Archive);
                 self.step(Event::Moved);
             }
             Err(why) => {
@@ -139,20 +122,17 @@ impl Owner {
     }
 
     fn say_moved(&self, asked: PutElsewhere, status: ThreadStatus) {
-        match &self.journal {
-            Some(_) => asked.ok(self.thread_as(status)),
-            // There is one from the load on.
-            None => asked.err(&ThreadError::BrokeOff { id: self.id }.to_wire()),
+        match self.log.is_open() {
+            true => asked.ok(self.log.thread(status)),
+            // It is open from the load on.
+            false => asked.err(&ThreadError::BrokeOff { id: self.id }.to_wire()),
         }
     }
 
     pub(super) fn refuse_move(&mut self, who: WaiterId, why: MoveRefusal) {
         let Some(Waiter::PutElsewhere(asked)) = self.waiters.take(who) else { return };
         let id = self.id;
-        let unsaved = || {
-            let failure = self.journal.as_ref().and_then(|journal| journal.failure.clone());
-            failure.unwrap_or_else(|| "its rollout could not be closed in time".to_owned())
-        };
+        let unsaved = || self.log.failure().unwrap_or("its rollout could not be closed in time").to_owned();
         let error = match why {
             MoveRefusal::NotClosed => ThreadError::NotMoved { id, why: unsaved() },
             MoveRefusal::Failed => self.move_error.take().unwrap_or(ThreadError::MoveUnknown { id }),
@@ -180,12 +160,40 @@ impl Owner {
                 Notice::new::<ThreadDeleted>(Scope::All, &params, at, None)
             }
         };
-        match self.persistence {
+        match self.log.persistence() {
             Persistence::Durable => {
                 self.services.subscribers.publish_to_all(thread_id, &notice.broadcast);
             }
             Persistence::Ephemeral => self.services.subscribers.publish(thread_id, &notice.broadcast),
         }
+    }
+}
+
+/// The record of a move, before it is made. Where the two disagree, the place wins.
+pub(super) fn record_of(to: Destination) -> Option<RecordBody> {
+    match to {
+        Destination::Archive => Some(Archived {}.into()),
+        Destination::Threads => Some(Unarchived {}.into()),
+        Destination::Trash => None,
+    }
+}
+
+/// A load that wrote nothing has read the whole rollout: its row is mended, and a mark that an earlier end of the server left
+/// open is removed. Nobody waits for it.
+pub(super) async fn mend_index(
+    services: Arc<Context>,
+    thread: ThreadId,
+    row: Option<(ThreadRow, EventSeq)>,
+    mark: OpenMark,
+) {
+    let mended = match row {
+        Some((row, as_of)) => rebuild::put_row(&*services.store, &*services.index, row, as_of).await,
+        None => Ok(()),
+    };
+    match mended {
+        // A full queue leaves the mark for the next load.
+        Ok(()) => drop(services.closed_rollouts.try_send(mark)),
+        Err(error) => tracing::warn!(%thread, %error, "this thread's row is not mended"),
     }
 }
 

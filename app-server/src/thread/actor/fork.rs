@@ -17,7 +17,7 @@ use crate::thread::command::Fork;
 use crate::thread::error::ThreadError;
 use crate::thread::event::Materialised;
 use crate::thread::machine::Persistence;
-use crate::thread::outgoing::{LateAnswer, Outgoing};
+use crate::thread::outgoing::{Due, LateAnswer, Outgoing};
 use crate::thread::pages;
 use crate::thread::pictures;
 use crate::thread::subscribers::Role;
@@ -46,7 +46,7 @@ impl Owner {
             from: params.thread_id,
             id: self.id,
             bound,
-            persistence: self.persistence,
+            persistence: self.log.persistence(),
             thread_source: params.thread_source.clone(),
             originator: fork.originator.clone(),
         })
@@ -56,26 +56,21 @@ impl Owner {
     pub(super) fn answer_fork(&mut self, fork: Fork) {
         let Fork { params, ticket, reply, .. } = fork;
         let mut response: ThreadForkResponse =
-            pictures::response(&self.settings(), self.thread(), self.picture()).into();
+            pictures::response(&self.settings(), self.thread(), self.log.end()).into();
         response.instruction_sources = self.helpers.sources(&self.settings().cwd);
         let most = self.most_shown();
-        if let Some(journal) = &self.journal
-            && !params.exclude_turns
-        {
-            response.thread.turns = pages::newest_within(&journal.history, most);
+        if let Some(history) = self.log.history().filter(|_| !params.exclude_turns) {
+            response.thread.turns = pages::newest_within(history, most);
         }
-        let usage = self.usage_so_far();
+        let items = self.log.usage_so_far().into_iter().collect();
         let answer: LateAnswer = Box::new(move |on_disk| {
             if let (Some(end), Some(picture)) = (on_disk, &mut response.skein) {
                 picture.seq = picture.seq.min(end.seq);
             }
             Ok(reply.prepare(&response))
         });
-        if let Some(journal) = &mut self.journal {
-            let items = usage.into_iter().collect();
-            journal.publish(Outgoing::Join { ticket, role: Role::Subscriber, answer, items });
-        }
-        self.seat.publish.send_modify(|snapshot| snapshot.status = ThreadStatus::Idle);
+        self.log.publish(Outgoing::Due(Due::Join { ticket, role: Role::Subscriber, answer, items }));
+        self.log.show(|snapshot| snapshot.status = ThreadStatus::Idle);
         self.announce_started();
     }
 }

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use skein_helpers::{HelperEvent, HelperQuestion, HelperSet, HelperSpec, Transport};
+use skein_protocol::event::{HelperMoment, McpServerStatusUpdatedNotification};
+use skein_protocol::helper::McpServerStartupState;
 use skein_protocol::ids::{ConnectionId, ThreadId};
-use skein_protocol::settings::LegacyAppPathString;
+use skein_protocol::settings::{LegacyAppPathString, ModeKind};
 use skein_protocol::thread::ThreadStartParams;
 use skein_store::rollout::record::ThreadSettings;
 use tokio::sync::mpsc;
@@ -19,6 +21,7 @@ use crate::policy;
 use crate::thread::{Context, pictures};
 use crate::turn;
 use crate::turn::approval::Hints;
+use crate::turn::own_tools::{Asks, OwnTools};
 use crate::turn::surroundings::Surroundings;
 
 /// A tool of a helper: the helper's name and the tool's.
@@ -120,9 +123,13 @@ impl HelperSide {
         pictures::new_settings(params, &self.overrides, config)
     }
 
-    /// Whether models may ask the user by a tool.
-    pub(super) fn lets_models_ask(&self, config: &Config) -> bool {
-        self.overrides.asks.unwrap_or(config.asks)
+    /// The tools of a turn that no helper has.
+    pub(super) fn own_tools(&self, settings: &ThreadSettings, is_durable: bool, config: &Config) -> OwnTools {
+        let plans = settings.mode() == Some(ModeKind::Plan);
+        let wanted = plans || self.overrides.asks.unwrap_or(config.asks);
+        // An ephemeral thread is a client's own work, such as a title: its user is not there.
+        let asks = if wanted && is_durable { Asks::Yes } else { Asks::No };
+        OwnTools { client: settings.dynamic_tools.clone(), asks }
     }
 
     /// The thread's directory was searched.
@@ -274,6 +281,25 @@ impl HelperSide {
     /// Whether clients have not received this warning since the load. They receive it now.
     pub(super) fn is_news(&mut self, warning: &str) -> bool {
         self.warned.insert(warning.to_owned())
+    }
+}
+
+/// The notification of a helper's event.
+pub(super) fn status_of(thread: ThreadId, event: HelperEvent) -> McpServerStatusUpdatedNotification {
+    let (name, status, error, state) = match event {
+        HelperEvent::Startup { name, state, error } => (name, state, error, None),
+        // Clients that know only the peer's states see it ready, as before.
+        HelperEvent::Liveness { name, state, message } => {
+            (name, McpServerStartupState::Ready, message, Some(state))
+        }
+    };
+    McpServerStatusUpdatedNotification {
+        error,
+        failure_reason: None,
+        name,
+        status,
+        thread_id: Some(thread),
+        skein: state.map(|state| HelperMoment { state }),
     }
 }
 

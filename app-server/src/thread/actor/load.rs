@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
+use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use skein_store::history::History;
-use skein_store::rollout::record::{RecordBody, SecretValues, ThreadSettings};
+use skein_store::rollout::record::{SecretValues, ThreadSettings};
 use skein_store::rollout::{Keep, Shelf};
-use tokio::sync::mpsc;
 
+use super::turns::record_closing;
 use super::{Child, Owner};
 use crate::config::{ConfigErrors, Overrides, helpers_from_thread_config, secrets};
-use crate::policy;
 use crate::thread::Context;
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, Materialised};
-use crate::thread::journal::Journal;
 use crate::thread::machine::{Persistence, Phase};
 use crate::turn::surroundings::Surroundings;
 
@@ -36,20 +35,17 @@ impl Owner {
         self.count_unload();
         // What an unload has left in the line is told before its book is closed, and nothing of it is heard later.
         self.send_all();
-        if self.journal.as_ref().is_some_and(Journal::is_unwritten) {
+        if self.log.is_unwritten() {
             self.children.spawn(format!("load/{}", self.id), async { Child::NeverWritten });
             return;
         }
-        self.journal = None;
+        self.log.forget();
         self.load_error = None;
-        self.reports = mpsc::channel(policy::TURN_REPORTS);
-        self.written = mpsc::channel(policy::WRITER_BATCHES);
+        self.turns.forget_reports();
         if let Some(created) = self.new_thread() {
             let history = History::of(self.id);
-            self.open_journal(history, EventSeq(0), Epoch(1), Materialised::No);
-            if let Some(journal) = &mut self.journal {
-                journal.record(vec![created], Keep::Process);
-            }
+            self.log.open(history, ThreadPicture { seq: EventSeq(0), epoch: Epoch(1) }, Materialised::No);
+            self.log.record_one(created, Keep::Process);
             self.follow_ups.push_back(Event::Loaded(Materialised::No));
             return;
         }
@@ -62,7 +58,7 @@ impl Owner {
             });
             return;
         }
-        if self.persistence == Persistence::Ephemeral {
+        if self.log.persistence() == Persistence::Ephemeral {
             self.load_error = Some(ThreadError::NotFound { id: self.id });
             self.follow_ups.push_back(Event::LoadFailed);
             return;
@@ -82,17 +78,17 @@ impl Owner {
                 self.helpers.found(surroundings);
                 let closing = history.closing_records(self.services.clock.wall());
                 let cut_off = history.open_turn().map(|turn| turn.id.clone());
-                self.seat.publish.send_modify(|snapshot| snapshot.cut_off = cut_off);
+                self.log.show(|snapshot| snapshot.cut_off = cut_off);
                 self.note_mended(cut || !closing.is_empty());
                 self.take_helpers_of_the_load();
                 self.helpers.recall(|| recall(history.settings()));
-                let materialised = match self.persistence {
+                let materialised = match self.log.persistence() {
                     Persistence::Durable => Materialised::Yes,
                     // A fork that is only in memory.
                     Persistence::Ephemeral => Materialised::No,
                 };
-                self.open_journal(history, head, epoch, materialised);
-                self.record_closing(closing);
+                self.log.open(history, ThreadPicture { seq: head, epoch }, materialised);
+                record_closing(&mut self.log, closing);
                 self.take_settings_of_the_load();
                 self.step(Event::Loaded(materialised));
             }
@@ -132,36 +128,13 @@ impl Owner {
     fn tell_those_who_stayed(&mut self) {
         let stayed = self.services.subscribers.counts(self.id).subscribers > 0;
         match self.machine.phase() {
-            Phase::Idle | Phase::Running if stayed => self.tell_status(),
+            Phase::Idle | Phase::Running if stayed => self.show_status(),
             Phase::Idle | Phase::Running | Phase::Loading | Phase::Unloading | Phase::Gone => {}
         }
     }
 
-    fn open_journal(&mut self, history: History, head: EventSeq, epoch: Epoch, materialised: Materialised) {
-        self.journal = Some(Journal::new(
-            Arc::clone(&self.services),
-            self.id,
-            history,
-            (head, epoch),
-            (self.persistence, materialised),
-            self.written.0.clone(),
-        ));
-    }
-
-    /// Records what ends a turn that was cut off, and tells those who watched it.
-    pub(super) fn record_closing(&mut self, closing: Vec<RecordBody>) {
-        if closing.is_empty() {
-            return;
-        }
-        let Some(journal) = &mut self.journal else { return };
-        let numbers = journal.record(closing.clone(), Keep::Power);
-        for (body, number) in closing.iter().zip(numbers) {
-            self.notify_of_record(body, number);
-        }
-    }
-
     /// Commands that came while the thread was loading.
-    fn take_up_deferred(&mut self) {
+    pub(super) fn take_up_deferred(&mut self) {
         for command in std::mem::take(&mut self.deferred) {
             self.command(command);
         }

@@ -5,124 +5,115 @@ use skein_protocol::event::{
 };
 use skein_protocol::ids::TurnId;
 use skein_protocol::notifications::{ThreadGoalCleared, ThreadGoalUpdated, ThreadReadStateChanged};
-use skein_protocol::table::Scope;
 use skein_protocol::thread::{
-    ThreadGoalClearResponse, ThreadGoalSetParams, ThreadGoalSetResponse, ThreadGoalStatus,
-    ThreadReadStateOperation, ThreadReadStateUpdateParams, ThreadReadStateUpdateResponse,
+    ThreadGoal as ShownGoal, ThreadGoalClearResponse, ThreadGoalSetParams, ThreadGoalSetResponse,
+    ThreadGoalStatus, ThreadReadState, ThreadReadStateOperation, ThreadReadStateUpdateParams,
+    ThreadReadStateUpdateResponse,
 };
+use skein_store::history::History;
 use skein_store::rollout::Keep;
-use skein_store::rollout::record::{Goal, RecordBody, ThreadGoal, ThreadRead};
+use skein_store::rollout::record::{Goal, ThreadGoal, ThreadRead};
 
-use super::Owner;
+use super::log::Log;
 use crate::outbox::reply::Reply;
 use crate::thread::error::ThreadError;
 use crate::thread::machine::Persistence;
-use crate::thread::outgoing::Notice;
 use crate::thread::pictures;
 use crate::thread::subscribers::Broadcast;
 
-impl Owner {
-    pub(super) fn update_read_state(
-        &mut self,
-        params: &ThreadReadStateUpdateParams,
-        reply: Reply<ThreadReadStateUpdateResponse>,
-    ) {
-        let id = self.id;
-        let Some(journal) = &mut self.journal else { return };
-        let now = journal.history.read_mark().state();
-        if now.revision != params.expected_revision {
-            return reply.err(&ThreadError::ReadStateMoved { id, now }.to_wire());
-        }
-        let wanted = match params.operation {
-            ThreadReadStateOperation::Read => ThreadRead::default(),
-            ThreadReadStateOperation::Unread if now.first_unread.is_some() => {
-                let mark = journal.history.read_mark();
-                ThreadRead { first_unread: mark.first_unread.clone(), since: mark.since }
-            }
-            ThreadReadStateOperation::Unread => journal.history.unread(),
-        };
-        let changes = wanted.first_unread != now.first_unread;
-        if changes {
-            journal.record(vec![wanted.into()], Keep::Process);
-        }
-        let read_state = journal.history.read_mark().state();
-        self.acknowledge(reply, ThreadReadStateUpdateResponse { read_state });
-        if changes {
-            self.tell_read_state();
-        }
+pub(super) fn update_read_state(
+    log: &mut Log,
+    params: &ThreadReadStateUpdateParams,
+    reply: Reply<ThreadReadStateUpdateResponse>,
+) {
+    let Some(history) = log.history() else { return };
+    let now = history.read_mark().state();
+    if now.revision != params.expected_revision {
+        return reply.err(&ThreadError::ReadStateMoved { id: log.id(), now }.to_wire());
     }
+    let wanted = match params.operation {
+        ThreadReadStateOperation::Read => ThreadRead::default(),
+        ThreadReadStateOperation::Unread if now.first_unread.is_some() => {
+            let mark = history.read_mark();
+            ThreadRead { first_unread: mark.first_unread.clone(), since: mark.since }
+        }
+        ThreadReadStateOperation::Unread => history.unread(),
+    };
+    let changes = wanted.first_unread != now.first_unread;
+    if changes {
+        log.record_one(wanted, Keep::Process);
+    }
+    let Some(read_state) = read_state(log) else { return };
+    log.acknowledge(reply, ThreadReadStateUpdateResponse { read_state });
+    if changes {
+        notify_of_read_state(log);
+    }
+}
 
-    pub(super) fn set_goal(&mut self, params: ThreadGoalSetParams, reply: Reply<ThreadGoalSetResponse>) {
-        let now_ms = self.services.clock.wall().0;
-        let before = self.journal.as_ref().and_then(|journal| journal.history.goal());
-        let Some(goal) = changed_goal(before, params, now_ms) else {
-            return reply.err(&ThreadError::NoGoal { id: self.id }.to_wire());
-        };
-        let shown = pictures::goal(self.id, &goal);
-        self.record_goal(Some(goal));
-        self.acknowledge(reply, ThreadGoalSetResponse { goal: shown });
-        self.tell_goal(None);
-    }
+pub(super) fn set_goal(log: &mut Log, params: ThreadGoalSetParams, reply: Reply<ThreadGoalSetResponse>) {
+    let before = log.history().and_then(History::goal);
+    let Some(goal) = changed_goal(before, params, log.wall().0) else {
+        return reply.err(&ThreadError::NoGoal { id: log.id() }.to_wire());
+    };
+    let shown = pictures::goal(log.id(), &goal);
+    log.record_one(ThreadGoal { goal: Some(goal) }, Keep::Power);
+    log.acknowledge(reply, ThreadGoalSetResponse { goal: shown });
+    notify_of_goal(log, None);
+}
 
-    pub(super) fn clear_goal(&mut self, reply: Reply<ThreadGoalClearResponse>) {
-        let cleared = self.journal.as_ref().is_some_and(|journal| journal.history.goal().is_some());
-        if cleared {
-            self.record_goal(None);
+pub(super) fn clear_goal(log: &mut Log, reply: Reply<ThreadGoalClearResponse>) {
+    let cleared = log.history().and_then(History::goal).is_some();
+    if cleared {
+        log.record_one(ThreadGoal { goal: None }, Keep::Power);
+    }
+    log.acknowledge(reply, ThreadGoalClearResponse { cleared });
+    if cleared {
+        log.notify::<ThreadGoalCleared>(&ThreadGoalClearedNotification { thread_id: log.id() }, None);
+    }
+}
+
+/// A turn has ended: it is unread, and it may have brought the goal nearer.
+pub(super) fn notify_of_marks(log: &mut Log, turn: &TurnId) {
+    match log.persistence() {
+        Persistence::Durable => notify_of_read_state(log),
+        // No list shows it.
+        Persistence::Ephemeral => {}
+    }
+    if log.history().is_some_and(History::goal_moved) {
+        notify_of_goal(log, Some(turn.clone()));
+    }
+}
+
+fn read_state(log: &Log) -> Option<ThreadReadState> {
+    Some(log.history()?.read_mark().state())
+}
+
+fn notify_of_read_state(log: &mut Log) {
+    let Some(read_state) = read_state(log) else { return };
+    let params = ThreadReadStateChangedNotification { read_state, thread_id: log.id(), skein: None };
+    log.notify::<ThreadReadStateChanged>(&params, None);
+}
+
+fn goal(log: &Log) -> Option<ShownGoal> {
+    Some(pictures::goal(log.id(), log.history()?.goal()?))
+}
+
+/// The goal, or that there is none, for a client that joins.
+pub(super) fn goal_now(log: &Log) -> Broadcast {
+    let thread_id = log.id();
+    let notice = match goal(log) {
+        Some(goal) => {
+            log.notice::<ThreadGoalUpdated>(&ThreadGoalUpdatedNotification { goal, thread_id, turn_id: None })
         }
-        self.acknowledge(reply, ThreadGoalClearResponse { cleared });
-        if cleared {
-            self.notify::<ThreadGoalCleared>(&ThreadGoalClearedNotification { thread_id: self.id }, None);
-        }
-    }
+        None => log.notice::<ThreadGoalCleared>(&ThreadGoalClearedNotification { thread_id }),
+    };
+    notice.broadcast
+}
 
-    /// A turn has ended: it is unread, and it may have brought the goal nearer.
-    pub(super) fn tell_marks(&mut self, turn: &TurnId) {
-        match self.persistence {
-            Persistence::Durable => self.tell_read_state(),
-            // No list shows it.
-            Persistence::Ephemeral => {}
-        }
-        if self.journal.as_ref().is_some_and(|journal| journal.history.goal_moved()) {
-            self.tell_goal(Some(turn.clone()));
-        }
-    }
-
-    fn record_goal(&mut self, goal: Option<Goal>) {
-        if let Some(journal) = &mut self.journal {
-            journal.record(vec![RecordBody::from(ThreadGoal { goal })], Keep::Power);
-        }
-    }
-
-    fn tell_read_state(&mut self) {
-        let Some(journal) = &self.journal else { return };
-        let read_state = journal.history.read_mark().state();
-        let params = ThreadReadStateChangedNotification { read_state, thread_id: self.id, skein: None };
-        self.notify::<ThreadReadStateChanged>(&params, None);
-    }
-
-    /// The goal, or that there is none, for somebody who comes.
-    pub(super) fn goal_now(&self) -> Broadcast {
-        let (at, thread_id) = (self.services.clock.wall(), self.id);
-        let goal = self.journal.as_ref().and_then(|journal| journal.history.goal());
-        let notice = match goal.map(|goal| pictures::goal(thread_id, goal)) {
-            Some(goal) => {
-                let params = ThreadGoalUpdatedNotification { goal, thread_id, turn_id: None };
-                Notice::new::<ThreadGoalUpdated>(Scope::Subscribers, &params, at, None)
-            }
-            None => {
-                let params = ThreadGoalClearedNotification { thread_id };
-                Notice::new::<ThreadGoalCleared>(Scope::Subscribers, &params, at, None)
-            }
-        };
-        notice.broadcast
-    }
-
-    fn tell_goal(&mut self, turn_id: Option<TurnId>) {
-        let goal = self.journal.as_ref().and_then(|journal| journal.history.goal());
-        let Some(goal) = goal.map(|goal| pictures::goal(self.id, goal)) else { return };
-        let params = ThreadGoalUpdatedNotification { goal, thread_id: self.id, turn_id };
-        self.notify::<ThreadGoalUpdated>(&params, None);
-    }
+fn notify_of_goal(log: &mut Log, turn_id: Option<TurnId>) {
+    let Some(goal) = goal(log) else { return };
+    let params = ThreadGoalUpdatedNotification { goal, thread_id: log.id(), turn_id };
+    log.notify::<ThreadGoalUpdated>(&params, None);
 }
 
 /// The goal that is asked for; `None` where there is none to change and none is named.

@@ -8,24 +8,19 @@ use std::time::Duration;
 use skein_base::tasks::Group;
 use skein_helpers::{ExitReport, HelperEvent, HelperQuestion};
 use skein_protocol::ids::{ThreadId, TurnId};
-use tokio::sync::mpsc;
+use skein_protocol::notifications::McpServerStartupStatusUpdated;
 use tokio::time::Instant;
 
-use super::catch_up::CatchUp;
 use super::command::{Command, Input};
 use super::dispatch;
 use super::event::{Counts, Event};
-use super::journal::Journal;
 use super::machine::{Machine, Persistence, Phase, Policy};
-use super::outgoing::Outgoing;
 use super::registry::Seat;
-use super::subscribers::Role;
 use super::writer::Written;
 use crate::config::{Config, RunningOrphans};
 use crate::policy;
 use crate::thread::Context;
 use crate::turn::Report;
-use crate::turn::conversation_cache::Slot;
 
 mod answers;
 mod asking;
@@ -38,6 +33,7 @@ mod elsewhere;
 mod fork;
 mod helper_side;
 mod load;
+mod log;
 mod marks;
 mod open_questions;
 mod questions;
@@ -50,12 +46,14 @@ mod wreck;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use catch_up::CatchUps;
 use edits::Sought;
-use helper_side::{HelperSide, ToolOf};
+use helper_side::{HelperSide, ToolOf, status_of};
 use load::LoadedThread;
+use log::Log;
 use open_questions::Questions;
 use repair::Repairing;
-use turns::RunningTurn;
+use turns::TurnState;
 use waiters::Waiters;
 
 /// What a child task of an owner reports at its end.
@@ -97,7 +95,6 @@ enum Wakeup {
 struct Owner {
     services: Arc<Context>,
     id: ThreadId,
-    persistence: Persistence,
     seat: Seat,
     machine: Machine,
     /// What the machine was told last of the configuration.
@@ -109,8 +106,7 @@ struct Owner {
     deferred: VecDeque<Command>,
     /// The input that the machine decides about.
     input: Option<Box<Input>>,
-    /// Set while the thread is loaded.
-    journal: Option<Journal>,
+    log: Log,
     /// Why the rollout was not put elsewhere.
     move_error: Option<super::error::ThreadError>,
     /// The repair that has made this owner, until its load has ended.
@@ -120,20 +116,11 @@ struct Owner {
     /// Why the load failed.
     load_error: Option<super::error::ThreadError>,
     helpers: HelperSide,
-    /// Its conversation, as the model of the last turn has read it.
-    conversation: Arc<Slot>,
-    turn: Option<RunningTurn>,
+    turns: TurnState,
     questions: Questions,
-    /// The last turn failed.
-    faulted: bool,
     unload_began: Option<Instant>,
-    /// When text in flight is written next.
-    checkpoint_at: Option<Instant>,
-    /// Clients that know what is on disk, and wait for the disk to work again.
-    parked: Vec<CatchUp>,
+    catch_ups: CatchUps,
     children: Group<Child>,
-    reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
-    written: (mpsc::Sender<Written>, mpsc::Receiver<Written>),
 }
 
 /// Starts the owner of a claimed thread, with the command that claimed it.
@@ -151,31 +138,25 @@ impl Owner {
         let id = seat.handle.id();
         Self {
             id,
-            conversation: services.conversations.slot(id),
-            persistence,
+            turns: TurnState::new(services.conversations.slot(id)),
             machine: Machine::new(policy, persistence),
             policy,
             children: services.tasks.group(),
+            catch_ups: CatchUps::new(Arc::clone(&services), id),
+            log: Log::new(Arc::clone(&services), id, persistence, seat.publish.clone()),
             services,
             seat,
             follow_ups: VecDeque::new(),
             waiters: Waiters::default(),
             deferred: VecDeque::new(),
             input: None,
-            journal: None,
             move_error: None,
             repair: None,
             unheard: false,
             load_error: None,
             helpers: HelperSide::new(id, config),
-            turn: None,
             questions: Questions::default(),
-            faulted: false,
             unload_began: None,
-            checkpoint_at: None,
-            parked: Vec::new(),
-            reports: mpsc::channel(policy::TURN_REPORTS),
-            written: mpsc::channel(policy::WRITER_BATCHES),
         }
     }
 
@@ -205,20 +186,20 @@ impl Owner {
     /// room closes the turn's arm: the turn waits for the disk, commands are still answered.
     async fn next(&mut self) -> Wakeup {
         let deadline = self.machine.deadline();
-        let has_room = self.journal.as_ref().is_none_or(Journal::has_room);
+        let (has_room, checkpoint_at) = (self.log.has_room(), self.log.checkpoint_at());
         let unanswerable_at = self.questions.unanswerable_at(self.policy.question_grace);
         let (helper_events, helper_questions) = self.helpers.inbox();
         tokio::select! {
             biased;
             () = until(deadline) => Wakeup::Deadline,
-            () = until(self.checkpoint_at) => Wakeup::Checkpoint,
+            () = until(checkpoint_at) => Wakeup::Checkpoint,
             () = until(unanswerable_at) => Wakeup::Unanswered,
             () = self.seat.handle.woken() => Wakeup::Woken,
             child = self.children.next() => Wakeup::Child(child),
-            Some(written) = self.written.1.recv() => Wakeup::Written(written),
+            Some(written) = self.log.inbox().recv() => Wakeup::Written(written),
             Some(event) = helper_events.recv() => Wakeup::Helper(event),
             Some(command) = self.seat.mailbox.recv() => Wakeup::Command(command),
-            Some(report) = self.reports.1.recv(), if has_room => Wakeup::Report(report),
+            Some(report) = self.turns.inbox().recv(), if has_room => Wakeup::Report(report),
             // Behind the report of the call that it is about.
             Some(question) = helper_questions.recv(), if has_room => Wakeup::Asked(question),
         }
@@ -227,14 +208,16 @@ impl Owner {
     fn handle(&mut self, wakeup: Wakeup) {
         match wakeup {
             Wakeup::Deadline => self.step(Event::DeadlinePassed),
-            Wakeup::Checkpoint => self.checkpoint(),
+            Wakeup::Checkpoint => self.log.checkpoint(),
             Wakeup::Unanswered => self.decline_unanswered(),
             Wakeup::Woken => self.woken(),
             Wakeup::Child(child) => self.child_ended(child),
             Wakeup::Written(written) => self.written(&written),
             Wakeup::Command(command) => self.command(command),
             Wakeup::Report(report) => self.report(report),
-            Wakeup::Helper(event) => self.helper_event(event),
+            Wakeup::Helper(event) => {
+                self.log.notify::<McpServerStartupStatusUpdated>(&status_of(self.id, event), None)
+            }
             Wakeup::Asked(question) => self.helper_asks(question),
         }
     }
@@ -244,7 +227,9 @@ impl Owner {
         self.follow_ups.push_back(event);
         while let Some(event) = self.follow_ups.pop_front() {
             let effects = self.machine.step(self.services.clock.now(), event);
-            self.publish_phase();
+            if self.log.show_life(self.machine.view()) {
+                self.services.pressure.look();
+            }
             for effect in effects {
                 self.carry_out(effect);
             }
@@ -255,7 +240,7 @@ impl Owner {
     fn woken(&mut self) {
         let woken = self.seat.look();
         if woken.shutdown {
-            self.cut_off_turn();
+            self.turns.cut_off();
             self.step(Event::Shutdown);
         }
         for (by, question, answer) in woken.answers {
@@ -306,9 +291,8 @@ impl Owner {
 
     fn counts(&self) -> Counts {
         let mut counts = self.services.subscribers.counts(self.id);
-        if let Some(journal) = &self.journal {
-            counts.subscribers += journal.outgoing().filter(|outgoing| self.still_joins(outgoing)).count();
-        }
+        let joins = self.log.queued().filter(|due| due.still_joins(&self.services.subscribers));
+        counts.subscribers += joins.count();
         counts
     }
 
@@ -330,29 +314,10 @@ impl Owner {
 
     /// A child broke off. A turn has failed; whoever waits for a load is told, where it was that.
     fn child_panicked(&mut self, task: tokio::task::Id) {
-        let of_turn = |turn: &&RunningTurn| turn.task.as_ref().is_some_and(|running| running.id() == task);
-        let turn = self.turn.as_ref().filter(of_turn).map(|turn| turn.id.clone());
-        match (turn, self.machine.phase()) {
+        match (self.turns.of_task(task), self.machine.phase()) {
             (Some(turn), _) => self.turn_task_ended(&turn),
             (None, Phase::Loading) => self.loaded(Err(super::error::ThreadError::BrokeOff { id: self.id })),
             (None, Phase::Idle | Phase::Running | Phase::Unloading | Phase::Gone) => {}
-        }
-    }
-
-    /// Whether this is a subscription that still is to be made.
-    fn still_joins(&self, outgoing: &Outgoing) -> bool {
-        match outgoing {
-            Outgoing::Join { ticket, role: Role::Subscriber, .. } => self.services.subscribers.waits(*ticket),
-            Outgoing::CatchUp(resume) if resume.role == Role::Subscriber => {
-                self.services.subscribers.waits(resume.ticket)
-            }
-            // Who catches up is counted by the subscribers' map.
-            Outgoing::Join { .. }
-            | Outgoing::CatchUp(_)
-            | Outgoing::JoinAt(..)
-            | Outgoing::Notify(_)
-            | Outgoing::Acknowledge(_)
-            | Outgoing::Ask(_) => false,
         }
     }
 
@@ -362,8 +327,9 @@ impl Owner {
         self.services.registry.forget(&self.seat.handle);
         self.seat.mailbox.close();
         let mut left: Vec<Command> = self.deferred.drain(..).collect();
-        let parked = self.parked.drain(..).filter(CatchUp::is_wanted);
-        left.extend(parked.map(|catch_up| Command::CaughtUp(Box::new(catch_up))));
+        left.extend(
+            self.catch_ups.unpark().into_iter().map(|catch_up| Command::CaughtUp(Box::new(catch_up))),
+        );
         // Ends at once: a closed mailbox only waits for what somebody is putting in at this very moment.
         while let Some(command) = self.seat.mailbox.recv().await {
             left.push(command);

@@ -8,17 +8,17 @@ use skein_protocol::event::ServerRequestResolvedNotification;
 use skein_protocol::ids::{ConnectionId, ItemId, RequestId, TurnId};
 use skein_protocol::notifications::ServerRequestResolved;
 use skein_protocol::server_requests::McpServerElicitationRequest;
-use skein_protocol::table::Scope;
 use tokio::sync::oneshot;
 
 use super::consent::{Decision, without_ours};
 use super::helper_side::{Changed, ToolOf};
+use super::log::Log;
 use super::open_questions::{Audience, Settled, Wants, declined};
 use super::{Child, Owner};
 use crate::outbox::Frame;
 use crate::thread::event::Event;
 use crate::thread::machine::Phase;
-use crate::thread::outgoing::{Notice, Outgoing};
+use crate::thread::outgoing::{Due, Notice, Outgoing};
 use crate::thread::pictures;
 use crate::thread::registry::ClientAnswer;
 use crate::turn::Answered;
@@ -30,7 +30,7 @@ const QUESTION: &str = "q1";
 impl Owner {
     /// A turn asks. The question stands in line behind what it refers to.
     pub(super) fn ask(&mut self, item: ItemId, text: String, answer: oneshot::Sender<Answered>) {
-        let Some(turn) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
+        let Some(turn) = self.turns.id().cloned() else { return };
         let question = ToolRequestUserInputQuestion {
             header: "Question".to_owned(),
             id: QUESTION.to_owned(),
@@ -45,9 +45,9 @@ impl Owner {
     /// A helper asks. Dropped, the question is cancelled: so is one that nobody wants answered any more.
     pub(super) fn helper_asks(&mut self, question: HelperQuestion) {
         let HelperQuestion { turn, server, request, answer, given_up } = question;
-        let running = self.turn.as_ref().map(|turn| &turn.id);
+        let running = self.turns.id();
         let too_late = turn.is_some() && turn.as_ref() != running;
-        let open = matches!(self.machine.phase(), Phase::Idle | Phase::Running) && self.journal.is_some();
+        let open = matches!(self.machine.phase(), Phase::Idle | Phase::Running) && self.log.is_open();
         if !open || too_late || given_up.is_cancelled() {
             return;
         }
@@ -78,10 +78,8 @@ impl Owner {
     ) -> i64 {
         let number = self.services.questions.open(self.id);
         self.questions.open(number, frame(&RequestId::Integer(number)), turn, wants);
-        self.tell_status();
-        if let Some(journal) = &mut self.journal {
-            journal.publish(Outgoing::Ask(number));
-        }
+        self.show_status();
+        self.log.publish(Outgoing::Due(Due::Ask(number)));
         self.count_questions();
         number
     }
@@ -89,18 +87,6 @@ impl Owner {
     /// Those of the turn: while one waits, the turn does. A call of a client keeps the thread by itself.
     fn count_questions(&mut self) {
         self.step(Event::Questions(self.questions.of_turn()));
-    }
-
-    /// The question's place in the line has come.
-    pub(super) fn put_question(&mut self, number: i64) {
-        let audience = self.audience();
-        self.questions.put(number, &audience);
-    }
-
-    /// A connection has joined.
-    pub(super) fn ask_again(&mut self, connection: ConnectionId) {
-        let audience = self.audience();
-        self.questions.put_again(connection, &audience);
     }
 
     /// Subscribers have come or left.
@@ -112,7 +98,7 @@ impl Owner {
     }
 
     /// First the connection that has brought the thread's tools, then the others, the newest subscriber first.
-    fn audience(&self) -> Audience {
+    pub(super) fn audience(&self) -> Audience {
         let mut candidates = self.services.subscribers.askable(self.id);
         self.helpers.sort(&mut candidates);
         Audience { candidates, subscribed: self.services.subscribers.subscribed(self.id) }
@@ -197,25 +183,24 @@ impl Owner {
 
     fn question_gone(&mut self, number: i64) {
         self.resolved(number);
-        self.tell_status();
+        self.show_status();
         self.count_questions();
     }
 
     fn resolved(&mut self, number: i64) {
         self.services.questions.close(number);
-        self.put_in_line(self.resolved_notice(number));
-    }
-
-    /// Tells that a question needs no answer any more.
-    pub(super) fn resolved_notice(&self, number: i64) -> Notice {
-        let params =
-            ServerRequestResolvedNotification { request_id: RequestId::Integer(number), thread_id: self.id };
-        let at = self.services.clock.wall();
-        Notice::new::<ServerRequestResolved>(Scope::Subscribers, &params, at, None)
+        self.log.put(resolved_notice(&self.log, number));
     }
 
     /// The open questions that are this connection's to answer.
     pub(super) fn questions_for(&self, connection: ConnectionId) -> Vec<i64> {
         self.questions.open_for(connection, &self.services.subscribers.subscribed(self.id))
     }
+}
+
+/// The notification that a question needs no answer any more.
+pub(super) fn resolved_notice(log: &Log, number: i64) -> Notice {
+    let params =
+        ServerRequestResolvedNotification { request_id: RequestId::Integer(number), thread_id: log.id() };
+    log.notice::<ServerRequestResolved>(&params)
 }

@@ -49,9 +49,8 @@ impl Owner {
 
     /// The thread is unloaded, or somebody keeps it.
     pub(super) fn answer_repair(&self, repair: Repairing, unloaded: bool) {
-        let unsaved = self.journal.as_ref().and_then(|journal| journal.failure.clone());
-        let repaired = match unsaved {
-            Some(why) => Repaired::Failed(why),
+        let repaired = match self.log.failure() {
+            Some(why) => Repaired::Failed(why.to_owned()),
             None if !unloaded => Repaired::Owned,
             None if repair.mended => Repaired::Mended,
             None => Repaired::Whole,

@@ -13,10 +13,13 @@ use skein_protocol::thread::{
     ThreadStartParams,
 };
 use skein_protocol::turn::TurnStartParams;
+use skein_store::history::History;
 use skein_store::rollout::Keep;
 use skein_store::rollout::record::{ItemsInjected, RecordBody, ThreadMeta, ThreadSettings};
 
 use super::Owner;
+use super::helper_side::HelperSide;
+use super::log::Log;
 use crate::config::{self, Overrides};
 use crate::outbox::reply::Reply;
 use crate::policy;
@@ -25,7 +28,7 @@ use crate::thread::pictures;
 
 /// What a request names of a thread's settings. Each holds from then on.
 #[derive(Debug, Default)]
-struct Given {
+pub(super) struct Given {
     approval_policy: Option<AskForApproval>,
     approvals_reviewer: Option<ApprovalsReviewer>,
     base_instructions: Option<String>,
@@ -128,40 +131,14 @@ impl From<&Overrides> for Given {
 }
 
 impl Owner {
-    /// What the thread works with: as a new one where the record that says it is damaged, and no turn has ended since.
     pub(super) fn settings(&self) -> ThreadSettings {
-        let recorded = self.journal.as_ref().map(|journal| journal.history.settings());
-        match recorded.filter(|settings| !settings.model_provider.is_empty()) {
-            Some(settings) => settings.clone(),
-            None => {
-                let config = self.services.config();
-                self.helpers.new_settings(&ThreadStartParams::default(), &config)
-            }
-        }
-    }
-
-    /// Settings that come with a turn hold from then on.
-    pub(super) fn change_for_turn(&mut self, params: &TurnStartParams) {
-        self.change_settings(Keep::Process, params.into());
-    }
-
-    /// `thread/settings/update`
-    pub(super) fn update_settings(
-        &mut self,
-        params: &ThreadSettingsUpdateParams,
-        reply: Reply<ThreadSettingsUpdateResponse>,
-    ) {
-        let changed = self.change_quietly(Keep::Power, params.into());
-        self.acknowledge(reply, ThreadSettingsUpdateResponse {});
-        if changed {
-            self.tell_settings();
-        }
+        of(&self.log, &self.helpers)
     }
 
     /// Settings and helpers that come with a resume hold from then on.
     pub(super) fn change_for_resume(&mut self, params: &ThreadResumeParams, helpers: &Overrides) {
         self.helpers.change_for(helpers);
-        self.change_settings(Keep::Process, params.into());
+        change(&mut self.log, &self.helpers, Keep::Process, params);
     }
 
     /// What requests have named in their `config` for the load that begins; nothing where the thread's own holds.
@@ -180,35 +157,61 @@ impl Owner {
     pub(super) fn take_settings_of_the_load(&mut self) {
         if let Some(params) = self.waiters.new_fork().map(|fork| fork.params.clone()) {
             // They are its own from the beginning.
-            self.change_quietly(Keep::Power, (&params).into());
+            change_quietly(&mut self.log, &self.helpers, Keep::Power, (&params).into());
         } else if let Some(params) = self.waiters.resume_of_the_load().map(|resume| resume.params.clone()) {
-            self.change_settings(Keep::Process, (&params).into());
+            change(&mut self.log, &self.helpers, Keep::Process, &params);
         }
     }
+}
 
-    /// Changes the settings, and tells who listens.
-    fn change_settings(&mut self, keep: Keep, given: Given) {
-        if self.change_quietly(keep, given) {
-            self.tell_settings();
-        }
+/// What the thread works with: as a new one where the record that says it is damaged, and no turn has ended since.
+pub(super) fn of(log: &Log, helpers: &HelperSide) -> ThreadSettings {
+    match log.history().map(History::settings).filter(|settings| !settings.model_provider.is_empty()) {
+        Some(settings) => settings.clone(),
+        None => helpers.new_settings(&ThreadStartParams::default(), &log.config()),
     }
+}
 
-    /// Changes the settings, if the change is one.
-    fn change_quietly(&mut self, keep: Keep, given: Given) -> bool {
-        let before = self.settings();
-        let mut after = before.clone();
-        take(&mut after, given);
-        let Some(journal) = self.journal.as_mut().filter(|_| after != before) else { return false };
-        let meta = ThreadMeta { settings: Some(after), git_info: None };
-        journal.record(vec![meta.into()], keep);
-        true
+/// `thread/settings/update`
+pub(super) fn update(
+    log: &mut Log,
+    helpers: &HelperSide,
+    params: &ThreadSettingsUpdateParams,
+    reply: Reply<ThreadSettingsUpdateResponse>,
+) {
+    let changed = change_quietly(log, helpers, Keep::Power, params.into());
+    log.acknowledge(reply, ThreadSettingsUpdateResponse {});
+    if changed {
+        notify(log, helpers);
     }
+}
 
-    fn tell_settings(&mut self) {
-        let thread_settings = pictures::shown_settings(self.id, &self.settings());
-        let params = ThreadSettingsUpdatedNotification { thread_id: self.id, thread_settings };
-        self.notify::<ThreadSettingsUpdated>(&params, None);
+/// Settings that come with a request hold from then on, and clients are notified of a change.
+pub(super) fn change<'a, P>(log: &mut Log, helpers: &HelperSide, keep: Keep, params: &'a P)
+where
+    Given: From<&'a P>,
+{
+    if change_quietly(log, helpers, keep, params.into()) {
+        notify(log, helpers);
     }
+}
+
+/// Changes the settings, if the change is one.
+fn change_quietly(log: &mut Log, helpers: &HelperSide, keep: Keep, given: Given) -> bool {
+    let before = of(log, helpers);
+    let mut after = before.clone();
+    take(&mut after, given);
+    if after == before || !log.is_open() {
+        return false;
+    }
+    log.record_one(ThreadMeta { settings: Some(after), git_info: None }, keep);
+    true
+}
+
+fn notify(log: &mut Log, helpers: &HelperSide) {
+    let thread_settings = pictures::shown_settings(log.id(), &of(log, helpers));
+    let params = ThreadSettingsUpdatedNotification { thread_id: log.id(), thread_settings };
+    log.notify::<ThreadSettingsUpdated>(&params, None);
 }
 
 /// Sets what is given: what its `config` says first, which the handler has refused where it cannot be used.

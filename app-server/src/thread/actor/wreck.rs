@@ -2,14 +2,11 @@
 //! may both be wrong now. Nothing is recorded any more; the next load closes an open turn as after a crash. Until the
 //! zero the registry keeps the owner, so that nobody loads the thread beside what is left of it.
 
-use tokio::sync::mpsc;
-
 use super::Owner;
-use crate::policy;
 use crate::thread::error::ThreadError;
 use crate::thread::journal::Saved;
 use crate::thread::machine::Phase;
-use crate::thread::outgoing::Outgoing;
+use crate::thread::outgoing::{Due, Outgoing};
 
 impl Owner {
     /// Ends everything that the owner began, and tells those whom it concerns.
@@ -19,14 +16,14 @@ impl Owner {
         self.publish_wreck(Phase::Unloading);
         self.refuse_callers();
         tokio::join!(self.helpers.end_all(), self.children.end());
-        self.turn = None;
-        self.end_writer().await;
+        self.turns.abort();
+        self.log.break_off().await;
         self.services.store.release(self.id);
         self.settle_line();
-        // Without a book nothing waits for the disk any more.
-        self.journal = None;
+        // Without a journal nothing waits for the disk any more.
+        self.log.forget();
         self.drop_questions();
-        self.parked.clear();
+        drop(self.catch_ups.unpark());
         self.publish_wreck(Phase::Gone);
         self.announce_not_loaded();
         self.announce_closed();
@@ -34,7 +31,7 @@ impl Owner {
     }
 
     fn publish_wreck(&mut self, phase: Phase) {
-        self.seat.publish.send_modify(|snapshot| {
+        self.log.show(|snapshot| {
             snapshot.phase = phase;
             snapshot.turn = None;
             snapshot.idle_since = None;
@@ -56,43 +53,27 @@ impl Owner {
         }
     }
 
-    /// Waits for what the writer was given, as long as an unload would.
-    async fn end_writer(&mut self) {
-        let Some(journal) = &mut self.journal else { return };
-        journal.break_off();
-        let (_, mut written) = std::mem::replace(&mut self.written, mpsc::channel(1));
-        let ended = async {
-            while let Some(word) = written.recv().await {
-                journal.heard(&word);
-            }
-        };
-        if tokio::time::timeout(policy::UNLOAD_LIMIT, ended).await.is_err() {
-            self.give_up_records();
-        }
-    }
-
     /// What waits in the line: what is saved is told, everything else is an error or left out.
     fn settle_line(&mut self) {
-        let waiting = self.journal.as_mut().map(super::Journal::drain).unwrap_or_default();
         let error = ThreadError::BrokeOff { id: self.id }.to_wire();
-        for (outgoing, saved) in waiting {
+        for (outgoing, saved) in self.log.drain() {
             match (outgoing, saved) {
-                (Outgoing::Join { ticket, answer, .. }, _) => {
+                (Outgoing::Due(Due::Join { ticket, answer, .. }), _) => {
                     self.services.subscribers.end_resume(ticket);
                     let (Ok(answer) | Err(answer)) = answer(None);
                     answer.replace_with(&error).send();
                 }
                 (outgoing @ Outgoing::Acknowledge(_), _) | (outgoing @ Outgoing::Notify(_), Saved::Yes) => {
-                    self.send(outgoing, saved);
+                    self.log.send(outgoing, saved);
                 }
-                (Outgoing::CatchUp(resume), _) => {
+                (Outgoing::Due(Due::CatchUp(resume)), _) => {
                     self.services.subscribers.end_resume(resume.ticket);
                     let (Ok(answer) | Err(answer)) = (resume.answer)(None);
                     answer.replace_with(&error).send();
                 }
                 // It was answered long ago: its connection is closed, and it comes back by number.
-                (Outgoing::JoinAt(catch_up, _), _) => drop(catch_up),
-                (Outgoing::Notify(_), Saved::No) | (Outgoing::Ask(_), _) => {}
+                (Outgoing::Due(Due::JoinAt(catch_up, _)), _) => drop(catch_up),
+                (Outgoing::Notify(_), Saved::No) | (Outgoing::Due(Due::Ask(_)), _) => {}
             }
         }
     }

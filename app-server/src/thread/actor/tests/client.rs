@@ -29,7 +29,7 @@ use crate::outbox::reply::Reply;
 use crate::outbox::{CloseReason, Next, Outbox, OutboxLimits};
 use crate::thread::Context;
 use crate::thread::command::{
-    Command, Edit, Fork, Input, InputReply, PutElsewhere, Resume, RevertTo, SetName, Start, Unload,
+    Command, Edit, Fork, Input, InputReply, PutElsewhere, Resume, RevertTo, Start, Unload,
 };
 use crate::thread::dispatch;
 use crate::thread::event::Force;
@@ -306,7 +306,7 @@ impl Client {
 
     pub(crate) fn set_name(&mut self, thread: ThreadId, name: &str) -> i64 {
         let (request, reply) = self.reply();
-        self.send(thread, Command::SetName(SetName { name: name.to_owned(), reply }));
+        self.send(thread, Command::Edit(Edit::Name(name.to_owned(), reply)));
         request
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use skein_base::tasks::Group;
 use skein_protocol::ids::{EventSeq, TurnId};
 use skein_protocol::settings::ModeKind;
 use skein_protocol::turn::TurnStartParams;
@@ -11,95 +12,85 @@ use skein_store::rollout::record::ThreadSettings;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::super::helper_side::HelperSide;
+use super::super::log::Log;
 use super::super::settings::instructions;
-use super::{Child, Ending, Owner, RunningTurn};
-use crate::config::ModelTerms;
+use super::{Child, Ending, Owner, RunningTurn, TurnState};
+use crate::config::{Config, ModelTerms};
 use crate::policy;
+use crate::thread;
 use crate::thread::machine::Persistence;
 use crate::thread::outgoing::Outgoing;
+use crate::turn::conversation_cache::Slot;
 use crate::turn::plan::PLAN_MODE;
-use crate::turn::{self, Added, Context, Job, Past, Recipient, Stored, Task, Wires};
+use crate::turn::{self, Context, Job, Past, Recipient, Stored, Task, Wires};
 
 /// Whether the thread is in plan mode.
 fn plans(settings: &ThreadSettings) -> bool {
     settings.mode() == Some(ModeKind::Plan)
 }
 
+impl TurnState {
+    /// Starts the task of a turn, as a child of the owner.
+    fn start(&mut self, children: &mut Group<Child>, job: Job, takes_more: bool) {
+        let (steers, added) = mpsc::channel(policy::TURN_STEERS);
+        let (id, cancel, window) = (job.turn.clone(), job.cancel.clone(), job.terms.window);
+        let wires = Wires { reports: self.reports.0.clone(), steers: added };
+        let task = children.spawn(format!("turn/{id}"), async move {
+            let turn = job.turn.clone();
+            turn::run(job, wires).await;
+            Child::Turn(turn)
+        });
+        self.failed = false;
+        let ending = Ending::Own;
+        self.running = Some(RunningTurn { id, task, window, takes_more, cancel, steers, ending });
+    }
+}
+
 impl Owner {
     /// Starts the turn's task. `last` is the last record of its input.
-    pub(super) fn run_turn(&mut self, id: TurnId, task: Task, model: ModelSettings, last: Option<EventSeq>) {
-        let settings = self.settings();
-        let needs_helpers =
-            self.persistence == Persistence::Durable && self.helpers.are_required(&self.services.config());
-        let own_tools = self.own_tools();
-        let cancel = CancellationToken::new();
-        let (steers, added) = mpsc::channel(policy::TURN_STEERS);
-        let takes_more = matches!(task, Task::Answer(_));
-        let terms = self.model_terms(&settings);
-        let turn = RunningTurn {
-            id: id.clone(),
-            window: terms.window,
-            task: None,
-            takes_more,
-            cancel: cancel.clone(),
-            steers,
-            ending: Ending::Own,
-        };
-        self.turn = Some(turn);
+    pub(super) fn run_turn(
+        &mut self,
+        turn: TurnId,
+        task: Task,
+        params: &TurnStartParams,
+        last: Option<EventSeq>,
+    ) {
+        let (config, settings) = (self.services.config(), self.settings());
+        let (terms, takes_more) = (terms(&config, &settings), matches!(task, Task::Answer(_)));
         // `refusal_of` has seen that the provider is there; a reload may have taken it since.
         let provider = self.services.providers.get(&settings.model_provider);
         let provider = provider.unwrap_or_else(|| Arc::new(Gone(settings.model_provider.clone())));
-        let past = if provider.reads_context() { self.past(last) } else { Past::Unneeded };
+        let past = match provider.reads_context() {
+            true => past(&self.services, &mut self.log, &self.turns.conversation, last),
+            false => Past::Unneeded,
+        };
+        let is_durable = self.log.persistence() == Persistence::Durable;
         let job = Job {
             thread: self.id,
-            turn: id.clone(),
+            turn,
             task,
             past,
-            settings: model,
-            rounds: self.services.config().limits.turn_rounds,
+            settings: model_settings(&terms, &settings, params),
+            rounds: config.limits.turn_rounds,
             terms,
             plans: plans(&settings),
-            context: self.turn_context(&settings),
+            context: context(&self.helpers, &config, &settings),
+            needs_helpers: is_durable && self.helpers.are_required(&config),
+            own_tools: self.helpers.own_tools(&settings, is_durable, &config),
             recipient: Recipient { provider: settings.model_provider, model: settings.model },
             provider,
-            needs_helpers,
-            own_tools,
-            cancel,
+            cancel: CancellationToken::new(),
             clock: self.services.clock,
             tasks: self.services.tasks.clone(),
         };
-        self.start_task(id, job, added);
+        self.turns.start(&mut self.children, job, takes_more);
     }
 
-    fn start_task(&mut self, id: TurnId, job: Job, steers: mpsc::Receiver<Added>) {
-        let wires = Wires { reports: self.reports.0.clone(), steers };
-        let task = self.children.spawn(format!("turn/{id}"), async move {
-            turn::run(job, wires).await;
-            Child::Turn(id)
-        });
-        if let Some(turn) = &mut self.turn {
-            turn.task = Some(task);
-        }
-    }
-
-    /// What the model is told before the conversation.
-    fn turn_context(&self, settings: &ThreadSettings) -> Context {
-        let config = self.services.config();
-        // A client's own words for the mode stand among the instructions.
-        let has_words = settings.mode_instructions().is_some_and(|words| !words.trim().is_empty());
-        let plan_mode = (plans(settings) && !has_words).then_some(PLAN_MODE);
-        self.helpers.turn_context(&config, settings.cwd.clone(), plan_mode)
-    }
-
-    /// What holds for the thread's model.
-    pub(super) fn model_terms(&self, settings: &ThreadSettings) -> ModelTerms {
-        self.services.config().model_terms(&settings.model_provider, &settings.model)
-    }
-
-    /// Tells clients once per load, and the log once per model, that a window is only assumed.
+    /// Notifies clients once per load, and the log once per model, that a window is only assumed.
     pub(super) fn warn_of_unknown_model(&mut self) {
         let settings = self.settings();
-        let terms = self.model_terms(&settings);
+        let terms = terms(&self.services.config(), &settings);
         if terms.known {
             return;
         }
@@ -112,48 +103,57 @@ impl Owner {
              [models.{model:?}] of config.toml, or model_context_window for every model"
         ));
     }
+}
 
-    /// How the model is to answer in this turn.
-    pub(super) fn model_settings(&self, params: &TurnStartParams) -> ModelSettings {
-        let settings = self.settings();
-        let terms = self.model_terms(&settings);
-        ModelSettings {
-            instructions: instructions(&settings, policy::INSTRUCTIONS),
-            effort: settings.reasoning_effort,
-            summary: settings.reasoning_summary,
-            service_tier: params.service_tier_for_turn.clone().or(settings.service_tier),
-            output_schema: params.output_schema.clone(),
-            wanted_output: terms.wanted_output,
-            output: Some(terms.output),
-            one_call: !terms.parallel_calls,
-        }
-    }
+/// The context that the model reads before the conversation.
+fn context(helpers: &HelperSide, config: &Config, settings: &ThreadSettings) -> Context {
+    // A client's own words for the mode stand among the instructions.
+    let has_words = settings.mode_instructions().is_some_and(|words| !words.trim().is_empty());
+    let plan_mode = (plans(settings) && !has_words).then_some(PLAN_MODE);
+    helpers.turn_context(config, settings.cwd.clone(), plan_mode)
+}
 
-    /// Where the conversation is, up to the record `last`.
-    fn past(&mut self, last: Option<EventSeq>) -> Past {
-        let Some(journal) = &mut self.journal else { return Past::Unneeded };
-        let taken_back = journal.history.taken_back().to_vec();
-        if let Some(records) = journal.kept() {
-            return Past::Kept { records: records.to_vec(), taken_back };
-        }
-        if journal.is_unwritten() {
-            return Past::Unneeded;
-        }
-        let (on_disk, written) = oneshot::channel();
-        journal.publish(Outgoing::Acknowledge(Box::new(move |saved| {
-            // The turn may be over already. Dropped, it says that the record is not on disk.
-            if saved.is_ok() {
-                on_disk.send(()).ok();
-            }
-        })));
-        let last = last.unwrap_or_else(|| journal.seq());
-        Past::Stored(Stored {
-            store: Arc::clone(&self.services.store),
-            cached: Arc::clone(&self.conversation),
-            thread: self.id,
-            taken_back,
-            last,
-            written,
-        })
+fn terms(config: &Config, settings: &ThreadSettings) -> ModelTerms {
+    config.model_terms(&settings.model_provider, &settings.model)
+}
+
+/// How the model is to answer in this turn.
+fn model_settings(terms: &ModelTerms, settings: &ThreadSettings, params: &TurnStartParams) -> ModelSettings {
+    ModelSettings {
+        instructions: instructions(settings, policy::INSTRUCTIONS),
+        effort: settings.reasoning_effort.clone(),
+        summary: settings.reasoning_summary,
+        service_tier: params.service_tier_for_turn.clone().or_else(|| settings.service_tier.clone()),
+        output_schema: params.output_schema.clone(),
+        wanted_output: terms.wanted_output,
+        output: Some(terms.output),
+        one_call: !terms.parallel_calls,
     }
+}
+
+/// Where the conversation is, up to the record `last`.
+fn past(services: &thread::Context, log: &mut Log, conversation: &Arc<Slot>, last: Option<EventSeq>) -> Past {
+    let Some(history) = log.history() else { return Past::Unneeded };
+    let taken_back = history.taken_back().to_vec();
+    if let Some(records) = log.kept() {
+        return Past::Kept { records, taken_back };
+    }
+    if log.is_unwritten() {
+        return Past::Unneeded;
+    }
+    let (on_disk, written) = oneshot::channel();
+    log.publish(Outgoing::Acknowledge(Box::new(move |saved| {
+        // The turn may be over already. Dropped, it says that the record is not on disk.
+        if saved.is_ok() {
+            on_disk.send(()).ok();
+        }
+    })));
+    Past::Stored(Stored {
+        store: Arc::clone(&services.store),
+        cached: Arc::clone(conversation),
+        thread: log.id(),
+        taken_back,
+        last: last.unwrap_or_else(|| log.end().seq),
+        written,
+    })
 }

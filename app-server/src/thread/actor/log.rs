@@ -1,0 +1,496 @@
+//! The event log of a thread: its records and their numbers, the writer, the publish queue behind the records, and the
+//! snapshot that everybody else sees.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use skein_base::clock::WallMs;
+use skein_protocol::event::ThreadStatusChangedNotification;
+use skein_protocol::extension::ThreadPicture;
+use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
+use skein_protocol::item::{ThreadItem, ThreadItemBody};
+use skein_protocol::notifications::ThreadStatusChanged;
+use skein_protocol::table::{Notification, Scope};
+use skein_protocol::thread::{Thread, ThreadStatus};
+use skein_protocol::turn::Turn;
+use skein_store::history::{Held, History, ThreadRow};
+use skein_store::rollout::Keep;
+use skein_store::rollout::record::RecordBody;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use crate::config::Config;
+use crate::outbox::reply::Reply;
+use crate::policy;
+use crate::thread::Context;
+use crate::thread::error::ThreadError;
+use crate::thread::event::Materialised;
+use crate::thread::events;
+use crate::thread::journal::{Journal, Saved, reach};
+use crate::thread::machine::{Persistence, View};
+use crate::thread::outgoing::{Due, Notice, Outgoing};
+use crate::thread::pictures;
+use crate::thread::snapshot::Snapshot;
+use crate::thread::subscribers::Broadcast;
+use crate::thread::writer::Written;
+
+pub(super) struct Log {
+    services: Arc<Context>,
+    thread: ThreadId,
+    persistence: Persistence,
+    snapshot: watch::Sender<Snapshot>,
+    /// Set while the thread is loaded.
+    journal: Option<Journal>,
+    written: (mpsc::Sender<Written>, mpsc::Receiver<Written>),
+    /// When text in flight is written next.
+    checkpoint_at: Option<Instant>,
+}
+
+/// Which part of the publish queue is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Send {
+    /// Entries whose records are durable, or all while the disk fails.
+    Ready,
+    /// All, saved or not.
+    All,
+}
+
+impl Log {
+    pub(super) fn new(
+        services: Arc<Context>,
+        thread: ThreadId,
+        persistence: Persistence,
+        snapshot: watch::Sender<Snapshot>,
+    ) -> Self {
+        let written = mpsc::channel(policy::WRITER_BATCHES);
+        Self { services, thread, persistence, snapshot, journal: None, written, checkpoint_at: None }
+    }
+
+    pub(super) fn id(&self) -> ThreadId {
+        self.thread
+    }
+
+    pub(super) fn persistence(&self) -> Persistence {
+        self.persistence
+    }
+
+    pub(super) fn config(&self) -> Arc<Config> {
+        self.services.config()
+    }
+
+    pub(super) fn wall(&self) -> WallMs {
+        self.services.clock.wall()
+    }
+
+    /// A load begins: records and the writer of the load before are dropped.
+    pub(super) fn forget(&mut self) {
+        self.journal = None;
+        self.written = mpsc::channel(policy::WRITER_BATCHES);
+    }
+
+    /// Begins behind record `at.seq`, in epoch `at.epoch`.
+    pub(super) fn open(&mut self, history: History, at: ThreadPicture, materialised: Materialised) {
+        let (services, written) = (Arc::clone(&self.services), self.written.0.clone());
+        let (at, kind) = ((at.seq, at.epoch), (self.persistence, materialised));
+        self.journal = Some(Journal::new(services, self.thread, history, at, kind, written));
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.journal.is_some()
+    }
+
+    /// Whether the whole thread is in memory, and nowhere else.
+    pub(super) fn is_unwritten(&self) -> bool {
+        self.journal.as_ref().is_some_and(Journal::is_unwritten)
+    }
+
+    pub(super) fn history(&self) -> Option<&History> {
+        self.journal.as_ref().map(|journal| &journal.history)
+    }
+
+    /// A turn of the history.
+    pub(super) fn turn(&self, id: &TurnId) -> Option<&Turn> {
+        self.history()?.turn(id)
+    }
+
+    /// The last record's number, and the version of the history.
+    pub(super) fn end(&self) -> ThreadPicture {
+        let end = |journal: &Journal| ThreadPicture { seq: journal.seq(), epoch: journal.epoch() };
+        self.journal.as_ref().map_or(ThreadPicture { seq: EventSeq(0), epoch: Epoch(1) }, end)
+    }
+
+    /// The last record on disk, and the version of the history that ends there.
+    pub(super) fn end_on_disk(&self) -> Option<ThreadPicture> {
+        let journal = self.journal.as_ref()?;
+        let seq = journal.durable();
+        Some(ThreadPicture { seq, epoch: journal.epoch_at(seq) })
+    }
+
+    /// Whether a client that knows the history up to `at` can be sent the events behind it.
+    pub(super) fn continues(&self, at: ThreadPicture) -> bool {
+        self.journal.as_ref().is_some_and(|journal| journal.continues(at))
+    }
+
+    /// Durable events behind record `seq`, as far as all of them are in memory.
+    pub(super) fn recent(&self, seq: EventSeq) -> Option<impl Iterator<Item = &Broadcast>> {
+        self.journal.as_ref()?.recent.after(seq)
+    }
+
+    /// Whether the records can be read again from the store.
+    pub(super) fn is_stored(&self) -> bool {
+        self.journal.as_ref().is_some_and(Journal::is_stored)
+    }
+
+    /// The records that matter to a model, of a thread that is never on disk.
+    pub(super) fn kept(&self) -> Option<Vec<skein_store::rollout::record::Record>> {
+        Some(self.journal.as_ref()?.kept()?.to_vec())
+    }
+
+    /// Why the disk does not take records now.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.journal.as_ref()?.failure.as_deref()
+    }
+
+    /// Whether the writer and the publish queue take more.
+    pub(super) fn has_room(&self) -> bool {
+        self.journal.as_ref().is_none_or(Journal::has_room)
+    }
+
+    /// Why nothing new is written now.
+    pub(super) fn refusal(&self) -> Option<ThreadError> {
+        let id = self.thread;
+        match self.failure() {
+            Some(why) => Some(ThreadError::NotSaved { id, why: why.to_owned() }),
+            None if !self.has_room() => Some(ThreadError::Busy { id }),
+            None => None,
+        }
+    }
+
+    /// The thread's description, without turns.
+    pub(super) fn thread(&self, status: ThreadStatus) -> Thread {
+        let mut thread = match self.history() {
+            Some(history) => history.thread(status, &self.services.paths()),
+            None => Thread::new(self.thread, "", "", 0),
+        };
+        match self.persistence {
+            // It never has a rollout.
+            Persistence::Ephemeral => (thread.ephemeral, thread.path) = (true, None),
+            Persistence::Durable => {}
+        }
+        thread.can_accept_direct_input = Some(true);
+        thread
+    }
+
+    /// The first user message is about to be recorded: the thread gets its rollout.
+    pub(super) fn materialise(&mut self) {
+        if let Some(journal) = &mut self.journal {
+            journal.materialise();
+        }
+    }
+
+    /// Numbers these records and has them written. Returns the number of each.
+    pub(super) fn record(&mut self, bodies: Vec<RecordBody>, keep: Keep) -> Vec<EventSeq> {
+        self.journal.as_mut().map(|journal| journal.record(bodies, keep)).unwrap_or_default()
+    }
+
+    pub(super) fn record_one(&mut self, body: impl Into<RecordBody>, keep: Keep) -> EventSeq {
+        self.record(vec![body.into()], keep).first().copied().unwrap_or(EventSeq(0))
+    }
+
+    /// Records a revert. `left` are older turns, read from the rollout, and whether there are older ones still: a loaded thread
+    /// holds as many turns as before.
+    pub(super) fn revert(
+        &mut self,
+        body: RecordBody,
+        left: Option<(VecDeque<Held>, bool)>,
+    ) -> Option<EventSeq> {
+        let journal = self.journal.as_mut()?;
+        if let Some((turns, more)) = left {
+            // First, so that the row that goes with the record says what stays. What lies between goes now.
+            journal.history.refill(turns, more);
+        }
+        let numbers = journal.record(vec![body], Keep::Power);
+        if journal.history.has_older() {
+            journal.history.let_go(skein_store::policy::HISTORY_WINDOW);
+        }
+        numbers.first().copied()
+    }
+
+    /// The rollout was put there.
+    pub(super) fn set_archived(&mut self, archived: bool) {
+        if let Some(journal) = &mut self.journal {
+            journal.history.set_archived(archived);
+        }
+    }
+
+    /// Adds text to an open item, here and in the snapshot. It is written within a second.
+    pub(super) fn append(&mut self, item: &ItemId, text: &str) {
+        if let Some(journal) = &mut self.journal {
+            journal.history.hear(item, text);
+        }
+        self.snapshot.send_modify(|snapshot| {
+            let open = snapshot.open_items.iter_mut().find(|open| open.id() == item);
+            match open.map(|open| &mut open.body) {
+                Some(ThreadItemBody::AgentMessage(message)) => message.text.push_str(text),
+                Some(ThreadItemBody::Plan(plan)) => plan.text.push_str(text),
+                _ => {}
+            }
+        });
+        self.checkpoint_soon();
+    }
+
+    fn checkpoint_soon(&mut self) {
+        self.checkpoint_at.get_or_insert_with(|| self.services.clock.now() + policy::CHECKPOINT);
+    }
+
+    /// When text in flight is written next.
+    pub(super) fn checkpoint_at(&self) -> Option<Instant> {
+        self.checkpoint_at
+    }
+
+    /// Writes the text in flight since the last time. While the disk does not take it, it waits for the next time.
+    pub(super) fn checkpoint(&mut self) {
+        self.checkpoint_at = None;
+        let checkpoints = self.history().map(History::checkpoints).unwrap_or_default();
+        if checkpoints.is_empty() {
+            return;
+        }
+        if self.refusal().is_some() {
+            return self.checkpoint_soon();
+        }
+        self.record(checkpoints, Keep::Process);
+    }
+
+    /// Token usage of the conversation so far, for a client that joins; none where no model reports it.
+    pub(super) fn usage_so_far(&self) -> Option<Broadcast> {
+        events::usage(self.history()?, self.wall())
+    }
+
+    /// The items in progress, for a client that joins.
+    pub(super) fn open_items(&self) -> Vec<Broadcast> {
+        self.history().map(|history| events::open_items(history, self.wall())).unwrap_or_default()
+    }
+
+    /// Queues something behind the records so far.
+    pub(super) fn publish(&mut self, outgoing: Outgoing) {
+        if let Some(journal) = &mut self.journal {
+            journal.publish(outgoing);
+        }
+    }
+
+    /// Queues an answer that depends on the records before it.
+    pub(super) fn acknowledge<R: serde::Serialize + std::marker::Send + 'static>(
+        &mut self,
+        reply: Reply<R>,
+        response: R,
+    ) {
+        self.publish(Outgoing::Acknowledge(Box::new(move |saved| reply.send(saved.map(|()| response)))));
+    }
+
+    /// Queues a notification.
+    pub(super) fn notify<N: Notification>(&mut self, params: &N::Params, number: Option<EventSeq>) {
+        let scope = reach(N::INFO.scope, self.persistence);
+        let epoch = self.journal.as_ref().map(Journal::epoch);
+        let notice = Notice::new::<N>(scope, params, self.wall(), number.zip(epoch));
+        self.put(notice);
+    }
+
+    /// Queues a notification. Without a journal there is nothing to wait for.
+    pub(super) fn put(&mut self, notice: Notice) {
+        match &mut self.journal {
+            Some(journal) => journal.publish(Outgoing::Notify(notice)),
+            None => self.send_notice(notice, Saved::Yes),
+        }
+    }
+
+    /// A notification without a number for the subscribers, of now.
+    pub(super) fn notice<N: Notification>(&self, params: &N::Params) -> Notice {
+        Notice::new::<N>(Scope::Subscribers, params, self.wall(), None)
+    }
+
+    /// Sends the next entries of the publish queue, up to one that only the owner can send.
+    pub(super) fn send_next(&mut self, which: Send) -> Option<(Due, Saved)> {
+        loop {
+            let journal = self.journal.as_mut()?;
+            let (outgoing, saved) = match which {
+                Send::Ready => journal.next_outgoing()?,
+                Send::All => journal.next_waiting()?,
+            };
+            if let Some(due) = self.send(outgoing, saved) {
+                return Some((due, saved));
+            }
+        }
+    }
+
+    /// Takes everything out of the publish queue.
+    pub(super) fn drain(&mut self) -> Vec<(Outgoing, Saved)> {
+        std::iter::from_fn(|| self.journal.as_mut()?.next_waiting()).collect()
+    }
+
+    /// Sends a notification or an acknowledgement; anything else is returned.
+    pub(super) fn send(&mut self, outgoing: Outgoing, saved: Saved) -> Option<Due> {
+        match outgoing {
+            Outgoing::Notify(notice) => self.send_notice(notice, saved),
+            Outgoing::Acknowledge(acknowledge) => {
+                let why = || self.failure().unwrap_or("the rollout was given up").to_owned();
+                acknowledge(match saved {
+                    Saved::Yes => Ok(()),
+                    Saved::No => Err(ThreadError::NotKept { id: self.thread, why: why() }.to_wire()),
+                });
+            }
+            Outgoing::Due(due) => return Some(due),
+        }
+        None
+    }
+
+    fn send_notice(&mut self, notice: Notice, saved: Saved) {
+        let scope = notice.scope;
+        if let (Some(seq), Some(journal)) = (notice.number, &mut self.journal) {
+            match saved {
+                Saved::Yes => journal.recent.push(seq, notice.broadcast.clone()),
+                Saved::No => journal.recent.skip(seq),
+            }
+        }
+        let broadcast = match saved {
+            Saved::Yes => notice.broadcast,
+            Saved::No => notice.into_unsaved(),
+        };
+        match scope {
+            Scope::All => self.services.subscribers.publish_to_all(self.thread, &broadcast),
+            Scope::Subscribers => self.services.subscribers.publish(self.thread, &broadcast),
+        }
+    }
+
+    /// Subscriptions and questions in the publish queue.
+    pub(super) fn queued(&self) -> impl Iterator<Item = &Due> {
+        self.journal.iter().flat_map(Journal::outgoing).filter_map(|outgoing| match outgoing {
+            Outgoing::Due(due) => Some(due),
+            Outgoing::Notify(_) | Outgoing::Acknowledge(_) => None,
+        })
+    }
+
+    /// Turns whose ends the disk does not take, with the number of each end.
+    pub(super) fn take_unsaved_ends(&mut self) -> Vec<(EventSeq, TurnId)> {
+        self.journal.as_mut().map(Journal::take_unsaved_ends).unwrap_or_default()
+    }
+
+    /// Drops the notification of the record `number` if it is still queued.
+    pub(super) fn withdraw(&mut self, number: EventSeq) {
+        if let Some(journal) = &mut self.journal {
+            journal.withdraw(number);
+        }
+    }
+
+    /// The event of this record is published as not saved.
+    pub(super) fn skip(&mut self, number: EventSeq) {
+        if let Some(journal) = &mut self.journal {
+            journal.recent.skip(number);
+        }
+    }
+
+    /// Reports of the writer.
+    pub(super) fn inbox(&mut self) -> &mut mpsc::Receiver<Written> {
+        &mut self.written.1
+    }
+
+    /// Takes a report of the writer. Returns whether the rollout is closed by it.
+    pub(super) fn take(&mut self, written: &Written) -> bool {
+        let Some(journal) = &mut self.journal else { return false };
+        journal.heard(written);
+        matches!(written, Written::UpTo(seq, _) if journal.is_closed() && *seq == journal.seq())
+    }
+
+    /// Records the end, and lets the writer end. Returns whether there is something to wait for.
+    pub(super) fn close(&mut self) -> bool {
+        self.journal.as_mut().is_some_and(Journal::close)
+    }
+
+    /// Gives up records that the disk did not take in time.
+    pub(super) fn give_up(&mut self) {
+        if self.journal.as_ref().is_some_and(Journal::lacks_a_revert) {
+            // Clients know that turns are gone, and these are on disk: the clients reload the thread.
+            self.services.subscribers.close_listeners(self.thread);
+        }
+        let unsaved = self.journal.as_mut().map_or(0, Journal::abandon);
+        tracing::error!(thread = %self.thread, records = unsaved, "the disk did not take these records in time; they are lost");
+        self.services.counters.unsaved_records.add(u64::try_from(unsaved).unwrap_or(u64::MAX));
+    }
+
+    /// After a panic of the owner: waits for what the writer was given, as long as an unload would.
+    pub(super) async fn break_off(&mut self) {
+        let Some(journal) = &mut self.journal else { return };
+        journal.break_off();
+        let (_, mut written) = std::mem::replace(&mut self.written, mpsc::channel(1));
+        let ended = async {
+            while let Some(report) = written.recv().await {
+                journal.heard(&report);
+            }
+        };
+        if tokio::time::timeout(policy::UNLOAD_LIMIT, ended).await.is_err() {
+            self.give_up();
+        }
+    }
+
+    /// The row of the index as of now; none for a history whose beginning is lost, which is in no list, as after a rebuild.
+    pub(super) fn row(&self) -> Option<(ThreadRow, EventSeq)> {
+        let history = self.history().filter(|history| history.is_materialised())?;
+        Some((history.row(), self.end().seq))
+    }
+
+    /// Changes what everybody else sees.
+    pub(super) fn show(&self, change: impl FnOnce(&mut Snapshot)) {
+        self.snapshot.send_modify(change);
+    }
+
+    /// Shows the machine's view. Returns whether the thread can make room from now on.
+    pub(super) fn show_life(&self, view: View) -> bool {
+        let mut can_go = false;
+        self.snapshot.send_if_modified(|snapshot| {
+            can_go = snapshot.idle_since.is_none() && view.idle_since.is_some();
+            let View { phase, materialised, idle_since } = view;
+            let changed = (snapshot.phase, snapshot.materialised, snapshot.idle_since)
+                != (phase, materialised, idle_since);
+            (snapshot.phase, snapshot.materialised, snapshot.idle_since) = (phase, materialised, idle_since);
+            changed
+        });
+        can_go
+    }
+
+    /// Publishes a status, if it is another than the last one.
+    pub(super) fn show_status(&mut self, status: ThreadStatus) {
+        let changed = self.snapshot.send_if_modified(|snapshot| {
+            let changed = snapshot.status != status;
+            snapshot.status = status.clone();
+            changed
+        });
+        if changed {
+            let params = ThreadStatusChangedNotification { status, thread_id: self.thread, skein: None };
+            self.notify::<ThreadStatusChanged>(&params, None);
+        }
+    }
+
+    /// Shows how far the history is.
+    pub(super) fn show_history(&self, turn: Option<&TurnId>, status: impl FnOnce() -> ThreadStatus) {
+        let Some(history) = self.history() else { return };
+        let ThreadPicture { seq, epoch } = self.end();
+        let is_new = {
+            let seen = self.snapshot.borrow();
+            seen.seq != seq || seen.turn.as_ref() != turn || seen.thread.is_none()
+        };
+        if is_new {
+            let thread = self.thread(status());
+            let goal = history.goal().map(|goal| pictures::goal(self.thread, goal));
+            let open_items: Vec<ThreadItem> = history.open_items().cloned().collect();
+            self.show(|snapshot| {
+                (snapshot.seq, snapshot.epoch) = (seq, epoch);
+                snapshot.turn = turn.cloned();
+                snapshot.thread = Some(thread);
+                snapshot.goal = goal;
+                snapshot.open_items = open_items;
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
