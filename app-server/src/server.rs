@@ -202,7 +202,7 @@ impl Server {
     pub async fn stop(&self) {
         let services = &self.services;
         // One limit for everything: what a stage takes longer, the later ones take shorter.
-        let limit = services.config().shutdown_limit.saturating_sub(policy::SHUTDOWN_RESERVE);
+        let limit = services.config().shutdown.limit.saturating_sub(policy::SHUTDOWN_RESERVE);
         let end = services.clock.now() + limit;
         // 1. Nobody new: no connection, no thread.
         self.web.ready.store(false, Ordering::Release);
@@ -212,7 +212,7 @@ impl Server {
         // The thread that the repair is at is unloaded with the others.
         self.background.repair.cancel();
         // 2. Turns may end by themselves for a moment.
-        self.within(end, services.config().shutdown_drain, self.turns_end()).await;
+        self.within(end, services.config().shutdown.drain, self.turns_end()).await;
         // 3. Every thread takes its hard shutdown, all at once: turns interrupted, helpers to zero, rollouts flushed.
         // Helpers that no thread uses end beside.
         let zero = async {
@@ -452,9 +452,9 @@ fn helpers(config: &Config, home: &Home, clock: Clock, tasks: &Tasks) -> std::io
         guard: config.guard.open()?,
         tasks: tasks.clone(),
         clock,
-        stop_grace: config.helper_stop_grace,
-        liveness: config.helper_liveness,
-        containment: config.containment,
+        stop_grace: config.helper_rules.stop_grace,
+        liveness: config.helper_rules.liveness,
+        containment: config.helper_rules.containment,
         // A server that is its own guard's program is alone in its process; one inside a test is not.
         exclusive: config.guard == GuardProgram::ThisProgram,
         home: home.mark()?,

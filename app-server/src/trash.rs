@@ -30,7 +30,7 @@ pub(crate) async fn run(
     };
     loop {
         // Asked anew each time: the settings may change.
-        let keep = settings.now().trash_keep;
+        let keep = settings.now().trash.keep;
         let now = clock.wall();
         if let Some(known) = &mut known {
             match known.believes(now, clock.now(), keep) {

@@ -190,11 +190,11 @@ fn settings(flags: &Flags) -> (Containment, Vec<Finding>) {
                 [] => String::new(),
                 unused => format!("; these keys of Codex have no effect here: {}", unused.join(", ")),
             };
-            (config.containment, vec![finding(State::Ok, format!("they can be used{unused}"))])
+            (config.helper_rules.containment, vec![finding(State::Ok, format!("they can be used{unused}"))])
         }
         Ok(config) => {
             let warnings = config.warnings.iter().map(|warning| finding(State::Warning, warning.to_string()));
-            (config.containment, warnings.collect())
+            (config.helper_rules.containment, warnings.collect())
         }
     }
 }

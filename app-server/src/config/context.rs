@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
 
-use super::section::Section;
-use super::{Config, ModelConfig};
+use super::Config;
+use super::kinds::{texts, whole};
 use crate::policy;
+
+const PROJECT_DOC_MOST: i64 = policy::PROJECT_DOC_MOST as i64;
 
 /// What models are told before a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,25 +27,30 @@ impl Default for ContextConfig {
     }
 }
 
-/// What one place says of it; what it leaves out is said by the place below.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// The same of one place. The place below says the keys that are left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct ContextOverride {
+    #[serde(rename = "include_environment_context")]
     environment: Option<bool>,
+    #[serde(rename = "project_doc_max_bytes", deserialize_with = "whole::<0, PROJECT_DOC_MOST, _, _>")]
     doc_bytes: Option<usize>,
+    #[serde(rename = "project_doc_fallback_filenames", deserialize_with = "texts")]
     doc_fallback: Option<Vec<String>>,
 }
 
-impl ContextOverride {
-    /// Reads the keys out of a root table.
-    pub(super) fn read(root: &mut Section<'_>) -> Self {
+impl From<ContextConfig> for ContextOverride {
+    fn from(all: ContextConfig) -> Self {
         Self {
-            environment: root.flag("include_environment_context"),
-            doc_bytes: root.number("project_doc_max_bytes", 0, policy::PROJECT_DOC_MOST),
-            doc_fallback: root.texts("project_doc_fallback_filenames"),
+            environment: Some(all.environment),
+            doc_bytes: Some(all.doc_bytes),
+            doc_fallback: Some(all.doc_fallback),
         }
     }
+}
 
-    /// What is said here, and else what `base` says.
+impl ContextOverride {
+    /// These settings, and those of `base` where they say nothing.
     #[must_use]
     pub(crate) fn over(&self, base: &ContextConfig) -> ContextConfig {
         ContextConfig {
@@ -72,36 +79,4 @@ impl Config {
         let ContextConfig { doc_bytes, doc_fallback, .. } = own.over(&self.context);
         DocsPolicy { home: self.home.clone(), most: doc_bytes, fallback: doc_fallback }
     }
-
-    /// What is said of models and of what they are told, by the keys of the file.
-    pub(super) fn shown_of_models(&self) -> Map<String, Value> {
-        let models: Map<String, Value> =
-            self.models.iter().map(|(name, said)| (name.clone(), shown(said))).collect();
-        let all = [
-            ("include_environment_context", json!(self.context.environment)),
-            ("project_doc_max_bytes", json!(self.context.doc_bytes)),
-            ("project_doc_fallback_filenames", json!(self.context.doc_fallback)),
-            ("model_context_window", json!(self.every_model.window)),
-            ("model_auto_compact_token_limit", json!(self.every_model.limit)),
-            ("model_max_output_tokens", json!(self.every_model.output)),
-            ("models", json!(models)),
-        ];
-        said(all)
-    }
-}
-
-/// What is said of one model.
-fn shown(model: &ModelConfig) -> Value {
-    Value::Object(said([
-        ("context_window", json!(model.window)),
-        ("auto_compact_token_limit", json!(model.limit)),
-        ("max_output_tokens", json!(model.output)),
-        ("images", json!(model.images)),
-        ("parallel_tool_calls", json!(model.parallel_calls)),
-    ]))
-}
-
-fn said<const N: usize>(all: [(&str, Value); N]) -> Map<String, Value> {
-    let said = all.into_iter().filter(|(_, value)| !value.is_null());
-    said.map(|(key, value)| (key.to_owned(), value)).collect()
 }

@@ -15,7 +15,7 @@ use skein_store::home::durable::{self, Readers};
 use skein_store::home::make_root;
 use toml_edit::{DocumentMut, Item, Table, TableLike};
 
-use super::helpers::{NAMES, is_name};
+use super::helpers::{NAMES, SERVERS, is_name};
 use super::problem::Problems;
 use super::{Config, ConfigErrors, FILE, keys, origin, tree};
 use crate::policy;
@@ -30,9 +30,6 @@ mod tests;
 pub(crate) use approve::NotWritten;
 pub(crate) use set::{Merge, segments};
 use table::{change_way, written};
-
-/// The table of helpers.
-const SERVERS: &str = "mcp_servers";
 
 /// What is to be done with the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -428,7 +425,6 @@ fn read(path: &Path, text: &str, flags: &[String]) -> Result<Config, ConfigError
     let mut problems = Problems::default();
     let mut settings = tree::from_text(path, text, &mut problems);
     tree::lay_over(&mut settings, flags, &mut problems);
-    let mut config = Config::new(PathBuf::new());
-    keys::apply(&mut config, settings, &mut problems);
+    let config = keys::apply(Config::default(), settings, &mut problems);
     problems.finish().map(|_no_warnings| config)
 }

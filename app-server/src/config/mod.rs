@@ -8,6 +8,7 @@ pub mod desktop;
 pub mod edit;
 mod helpers;
 mod keys;
+mod kinds;
 mod models;
 mod origin;
 mod peer;
@@ -17,6 +18,7 @@ pub(crate) mod secrets;
 mod section;
 mod settings;
 pub mod shown;
+mod tables;
 mod thread;
 mod tree;
 
@@ -27,98 +29,113 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use problem::Problems;
+use serde::{Deserialize, Serialize};
 use skein_protocol::settings::{AskForApproval, SandboxMode};
 use skein_provider::spec::ProviderSpec;
 use skein_store::home::{STDIO, Variable, default_home};
 
 pub use client::{ClientSettings, Said};
 pub(crate) use context::{ContextConfig, ContextOverride, DocsPolicy};
-pub(crate) use helpers::{Overrides, helpers_from_thread_config};
-pub(crate) use models::{ModelConfig, ModelTerms};
+pub(crate) use models::{EveryModel, ModelConfig, ModelTerms};
 pub(crate) use origin::Origin;
 pub(crate) use problem::{ConfigError, ConfigErrors, ConfigWarning, Place};
 pub(crate) use providers::OFFLINE;
 pub(crate) use settings::Settings;
 pub(crate) use shown::{Layer, LayerSource};
-use skein_helpers::Containment;
 pub(crate) use skein_helpers::HelperSpec;
-pub(crate) use thread::ThreadConfig;
+pub(crate) use tables::{
+    Durability, Heartbeat, OrphanPolicy, RunningOrphans, Search, Shutdown, Trash, UnloadPolicy,
+};
+pub use tables::{HelperRules, Limits};
+pub(crate) use thread::{Overrides, ThreadConfig, helpers_from_thread_config};
 
 use crate::policy;
 
 /// The user's settings, a file in the home.
 pub(crate) const FILE: &str = "config.toml";
 
-/// Everything that a user of the server may choose.
-#[derive(Debug, Clone, PartialEq)]
+/// Everything that a user of the server may choose. The fields that are not skipped are keys of the file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Config {
     /// The folder with everything that lasts: rollouts, index, settings.
+    #[serde(skip)]
     pub home: PathBuf,
-    /// Where websockets are accepted, beside the home's control socket; `None` for nowhere. Always a loopback address; port 0
-    /// takes a free one.
+    /// The address of the websocket listener, beside the home's control socket; `None` for no listener. Always a loopback
+    /// address; port 0 takes a free one.
+    #[serde(skip)]
     pub(crate) listen: Option<SocketAddr>,
     /// The program that is run again as the guard of a helper.
+    #[serde(skip)]
     pub guard: GuardProgram,
     /// Whether the method that waits until every owner has caught up is served. For tests.
+    #[serde(skip)]
     pub(crate) test_fences: bool,
     /// The model of a thread that names none.
+    #[serde(skip)]
     pub(crate) model: String,
     /// The provider of a thread that names none.
+    #[serde(skip)]
     pub(crate) model_provider: String,
-    /// How threads answer that say nothing of it.
+    /// The answers of a thread that has no settings of its own for them.
+    #[serde(skip)]
     pub(crate) thread: ThreadConfig,
-    /// What holds for every model that has no entry of its own.
-    pub(crate) every_model: ModelConfig,
-    /// What holds for single models, by name.
+    /// The limits of every model that has no entry of its own.
+    #[serde(skip)]
+    pub(crate) every_model: EveryModel,
+    /// The limits of single models, by name.
     pub(crate) models: BTreeMap<String, ModelConfig>,
-    /// When the user of a thread is asked that says nothing of it.
+    /// When the user is asked, in a thread that names no policy.
+    #[serde(skip)]
     pub(crate) approval_policy: AskForApproval,
-    /// What a thread may touch that says nothing of it; Skein confines nobody, but it decides with the policy.
+    /// The sandbox of a thread that names none. Skein confines no process, but decides with the policy.
+    #[serde(skip)]
     pub(crate) sandbox_mode: SandboxMode,
     /// Whether models may ask the user by a tool, also where they do not plan.
+    #[serde(skip)]
     pub(crate) asks: bool,
-    /// What models are told before a conversation.
+    /// The text that models get before a conversation.
+    #[serde(skip)]
     pub(crate) context: ContextConfig,
     /// Providers over HTTP, by name.
+    #[serde(skip)]
     pub(crate) providers: BTreeMap<String, ProviderSpec>,
     /// Helpers of every thread, by name.
+    #[serde(skip)]
     pub helpers: BTreeMap<String, HelperSpec>,
-    /// What holds a helper's process tree.
-    pub containment: Containment,
-    /// The wait between two stages of ending a helper: end of input, SIGTERM, SIGKILL.
-    pub helper_stop_grace: Duration,
-    /// How long a helper may show no sign of life while somebody waits for it.
-    pub(crate) helper_liveness: Duration,
-    /// When a thread that nobody watches is unloaded.
+    /// The rules that hold for all helpers.
+    #[serde(rename = "helpers")]
+    pub helper_rules: HelperRules,
+    /// When a thread without subscribers is unloaded.
     pub(crate) unload: UnloadPolicy,
-    /// What happens to a thread that nobody watches while it is active.
+    /// The end of an active thread without subscribers.
     pub(crate) orphans: OrphanPolicy,
     /// When a rollout is synced to the disk.
     pub(crate) durability: Durability,
-    /// How long deleted threads are kept in the trash.
-    pub(crate) trash_keep: Duration,
-    /// Whether searches make and use an index of what was said.
-    pub(crate) search_index: bool,
-    /// How long a page of a search takes before it is answered with what was found.
-    pub(crate) search_page_time: Duration,
+    /// The trash.
+    pub(crate) trash: Trash,
+    /// The search.
+    pub(crate) search: Search,
     /// Bounds of messages and queues.
     pub limits: Limits,
-    /// How dead connections are found.
+    /// The search for dead connections.
+    #[serde(rename = "connections")]
     pub(crate) heartbeat: Heartbeat,
-    /// At a stop: the time for turns to end by themselves.
-    pub(crate) shutdown_drain: Duration,
-    /// At a stop: the time for everything, turns included.
-    pub(crate) shutdown_limit: Duration,
-    /// What was odd in the settings but did not stop the start, in the order of the file.
+    /// The time for a stop.
+    pub(crate) shutdown: Shutdown,
+    /// Keys without effect, in the order of the file.
+    #[serde(skip)]
     pub warnings: Vec<ConfigWarning>,
     /// Dotted keys of Codex's that have no effect here.
+    #[serde(skip)]
     pub unused: Vec<String>,
-    /// What each place says, the one that wins last; for those who ask where a setting comes from.
+    /// The settings of each place, the one that wins last: the origin of every setting.
+    #[serde(skip)]
     pub(crate) layers: Vec<Layer>,
-    /// Where it was read; `None` for settings that a program has made.
+    /// The place of the settings; `None` for settings that a program has made.
+    #[serde(skip)]
     pub(crate) origin: Option<Origin>,
 }
 
@@ -129,96 +146,6 @@ pub enum GuardProgram {
     ThisProgram,
     /// Another program that knows the guard's command; a server inside a test's process needs it.
     Path(PathBuf),
-}
-
-/// When records of a rollout are synced to the disk, rather than only written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Durability {
-    /// At the start and the end of a turn.
-    Turn,
-    /// At every record.
-    Event,
-    /// Only the first records of a load, and reverts: what was written survives the end of the process, not a loss of power,
-    /// after which clients are told that the history is another one.
-    Process,
-}
-
-/// When a thread that has no subscriber is unloaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct UnloadPolicy {
-    /// How long an idle thread with a rollout stays loaded.
-    pub(crate) grace: Duration,
-    /// How long a thread without a first user message is kept, before it is dropped.
-    pub(crate) unmaterialised_grace: Duration,
-}
-
-/// What happens to an active thread that has no subscriber.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OrphanPolicy {
-    /// What becomes of a running turn, also of one that was begun by a client that is not subscribed.
-    pub(crate) running: RunningOrphans,
-    /// How long a turn that goes on may take, from then on; `None` lets it go on to its end.
-    pub(crate) running_limit: Option<Duration>,
-    /// How long a question to the user stays open with nobody there to answer it. Its turn is kept as long, whatever
-    /// the two above say.
-    pub(crate) pending_grace: Duration,
-}
-
-impl Default for OrphanPolicy {
-    fn default() -> Self {
-        let running = RunningOrphans::Continue;
-        Self { running, running_limit: None, pending_grace: policy::PENDING_GRACE }
-    }
-}
-
-/// What becomes of a running turn that nobody watches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RunningOrphans {
-    /// It goes on to its end.
-    Continue,
-    /// It is interrupted at once.
-    Interrupt,
-}
-
-/// Bounds of messages and queues.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// The largest message a client may send, in bytes.
-    pub message_bytes: usize,
-    /// The largest answer a client may get, in bytes.
-    pub(crate) answer_bytes: usize,
-    /// What may wait for a client behind the message being written, in bytes.
-    pub(crate) outbox_bytes: usize,
-    /// Requests of one connection that may wait for threads and helpers at once.
-    pub(crate) requests_in_flight: usize,
-    /// Commands that may wait for the owner of one thread.
-    pub(crate) mailbox: usize,
-    /// Records of a thread that are replayed to a client that comes back; with more it gets the full state.
-    pub(crate) replay: usize,
-    /// Threads in memory, before the longest idle ones have to make room.
-    pub(crate) loaded_threads: Option<usize>,
-    /// Resident memory of the server, in bytes, before the longest idle threads have to make room.
-    pub(crate) memory: Option<u64>,
-    /// How often the model may be asked in one turn; `None` for no bound.
-    pub(crate) turn_rounds: Option<usize>,
-}
-
-/// How dead connections are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Heartbeat {
-    /// After this much silence a client is asked by ping.
-    pub(crate) ping: Duration,
-    /// After this much silence a client is given up; longer than `ping`.
-    pub(crate) dead_after: Duration,
-    /// How often a client that opted in to events hears that the server is there.
-    pub(crate) heartbeat: Duration,
-}
-
-impl Default for Heartbeat {
-    fn default() -> Self {
-        let dead_after = policy::PING * policy::DEAD_AFTER_PINGS;
-        Self { ping: policy::PING, dead_after, heartbeat: policy::HEARTBEAT }
-    }
 }
 
 /// What the command line says. Where it is silent, the environment and the file speak.
@@ -249,18 +176,37 @@ impl GuardProgram {
     }
 }
 
-impl Default for Limits {
+impl Default for Config {
     fn default() -> Self {
         Self {
-            message_bytes: policy::MESSAGE_BYTES,
-            answer_bytes: policy::ANSWER_BYTES,
-            outbox_bytes: policy::OUTBOX_BYTES,
-            requests_in_flight: policy::REQUESTS_IN_FLIGHT,
-            mailbox: policy::MAILBOX,
-            replay: policy::REPLAY,
-            loaded_threads: None,
-            memory: None,
-            turn_rounds: None,
+            home: PathBuf::new(),
+            listen: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), policy::DEFAULT_PORT)),
+            guard: GuardProgram::ThisProgram,
+            test_fences: false,
+            model: skein_provider::policy::DEFAULT_MODEL.to_owned(),
+            model_provider: policy::DEFAULT_MODEL_PROVIDER.to_owned(),
+            thread: ThreadConfig::default(),
+            every_model: EveryModel::default(),
+            models: BTreeMap::new(),
+            approval_policy: policy::DEFAULT_APPROVAL_POLICY,
+            sandbox_mode: policy::DEFAULT_SANDBOX_MODE,
+            asks: false,
+            context: ContextConfig::default(),
+            providers: ProviderSpec::built_in(),
+            helpers: BTreeMap::new(),
+            helper_rules: HelperRules::default(),
+            unload: UnloadPolicy::default(),
+            orphans: OrphanPolicy::default(),
+            durability: Durability::Turn,
+            trash: Trash::default(),
+            search: Search::default(),
+            limits: Limits::default(),
+            heartbeat: Heartbeat::default(),
+            shutdown: Shutdown::default(),
+            warnings: Vec::new(),
+            unused: Vec::new(),
+            layers: Vec::new(),
+            origin: None,
         }
     }
 }
@@ -269,43 +215,7 @@ impl Config {
     /// The defaults, on `home`.
     #[must_use]
     pub(crate) fn new(home: PathBuf) -> Self {
-        Self {
-            home,
-            listen: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), policy::DEFAULT_PORT)),
-            guard: GuardProgram::ThisProgram,
-            test_fences: false,
-            model: skein_provider::policy::DEFAULT_MODEL.to_owned(),
-            model_provider: policy::DEFAULT_MODEL_PROVIDER.to_owned(),
-            thread: ThreadConfig::default(),
-            every_model: ModelConfig::default(),
-            models: BTreeMap::new(),
-            approval_policy: policy::DEFAULT_APPROVAL_POLICY,
-            sandbox_mode: policy::DEFAULT_SANDBOX_MODE,
-            asks: false,
-            context: ContextConfig::default(),
-            providers: ProviderSpec::built_in(),
-            helpers: BTreeMap::new(),
-            containment: Containment::Auto,
-            helper_stop_grace: skein_helpers::policy::HELPER_STOP_GRACE,
-            helper_liveness: skein_helpers::policy::HELPER_LIVENESS,
-            unload: UnloadPolicy {
-                grace: policy::UNLOAD_GRACE,
-                unmaterialised_grace: policy::UNMATERIALISED_GRACE,
-            },
-            orphans: OrphanPolicy::default(),
-            durability: Durability::Turn,
-            trash_keep: policy::TRASH_KEEP,
-            search_index: true,
-            search_page_time: policy::SEARCH_PAGE_TIME,
-            limits: Limits::default(),
-            heartbeat: Heartbeat::default(),
-            shutdown_drain: policy::SHUTDOWN_DRAIN,
-            shutdown_limit: policy::SHUTDOWN_LIMIT,
-            warnings: Vec::new(),
-            unused: Vec::new(),
-            layers: Vec::new(),
-            origin: None,
-        }
+        Self { home, ..Self::default() }
     }
 
     /// The settings of this start: `flags`, over the file in the home, over the defaults.
@@ -330,7 +240,7 @@ impl Config {
         let mut settings = tree::from_file(&file, text, &mut problems);
         let in_file = settings.clone();
         let in_flags = tree::lay_over(&mut settings, &flags.settings, &mut problems);
-        keys::apply(&mut config, settings, &mut problems);
+        config = keys::apply(config, settings, &mut problems);
         config.unused = problems.unused();
         config.warnings = problems.finish()?;
         let version = config.origin.as_ref().and_then(Origin::version);

@@ -1,30 +1,59 @@
 //! What holds for each model: what the settings say, over what is known of it, over the defaults.
 
-use std::collections::BTreeMap;
-
+use serde::{Deserialize, Deserializer, Serialize};
 use skein_provider::abilities::Abilities;
 use skein_provider::spec::WireApi;
 
-use super::section::Section;
+use super::kinds::whole;
 use super::{Config, OFFLINE};
 use crate::policy;
 
 /// The most tokens that a setting may name.
 const MOST_TOKENS: i64 = 1_000_000_000;
+/// The most tokens of one answer.
+pub(super) const MOST_OUTPUT: i64 = u32::MAX as i64;
 
-/// What the settings say of one model (`[models.NAME]`), or of every model.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// The settings of one model (`[models.NAME]`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct ModelConfig {
-    /// Tokens of a conversation that it takes (`context_window`; for every model `model_context_window`).
+    /// Tokens of the longest conversation that it takes.
+    #[serde(rename = "context_window", deserialize_with = "tokens")]
     pub(crate) window: Option<i64>,
-    /// From how many on a conversation is compacted (`auto_compact_token_limit`; `model_auto_compact_token_limit`).
+    /// The number of tokens from which on a conversation is compacted.
+    #[serde(rename = "auto_compact_token_limit", deserialize_with = "tokens")]
     pub(crate) limit: Option<i64>,
-    /// Tokens of one answer (`max_output_tokens`; `model_max_output_tokens`).
+    /// Tokens of one answer.
+    #[serde(rename = "max_output_tokens", deserialize_with = "output")]
     pub(crate) output: Option<u32>,
-    /// Whether it takes pictures (`images`).
+    /// Whether it takes pictures.
     pub(crate) images: Option<bool>,
-    /// Whether it may be asked for several calls at once (`parallel_tool_calls`).
+    /// Whether it may be asked for several calls at once.
+    #[serde(rename = "parallel_tool_calls")]
     pub(crate) parallel_calls: Option<bool>,
+}
+
+/// The same for every model, at the root of the settings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct EveryModel {
+    /// See [`ModelConfig::window`].
+    #[serde(rename = "model_context_window", deserialize_with = "tokens")]
+    pub(crate) window: Option<i64>,
+    /// See [`ModelConfig::limit`].
+    #[serde(rename = "model_auto_compact_token_limit", deserialize_with = "tokens")]
+    pub(crate) limit: Option<i64>,
+    /// See [`ModelConfig::output`].
+    #[serde(rename = "model_max_output_tokens", deserialize_with = "output")]
+    pub(crate) output: Option<u32>,
+}
+
+fn tokens<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
+    whole::<1, MOST_TOKENS, _, _>(from)
+}
+
+fn output<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    whole::<1, MOST_OUTPUT, _, _>(from)
 }
 
 /// What holds for a model.
@@ -44,34 +73,6 @@ pub(crate) struct ModelTerms {
     pub(crate) parallel_calls: bool,
     /// Whether its window is known, and not the default.
     pub(crate) known: bool,
-}
-
-impl ModelConfig {
-    /// Reads what the root of the settings says of every model.
-    pub(super) fn read(root: &mut Section<'_>) -> Self {
-        Self {
-            window: root.whole("model_context_window", 1, MOST_TOKENS),
-            limit: root.whole("model_auto_compact_token_limit", 1, MOST_TOKENS),
-            output: root.whole("model_max_output_tokens", 1, u32::MAX),
-            ..Self::default()
-        }
-    }
-
-    /// Reads `[models.NAME]`.
-    pub(super) fn read_each(root: &mut Section<'_>) -> BTreeMap<String, Self> {
-        let mut models = BTreeMap::new();
-        root.named("models", |name, _, section| {
-            let model = Self {
-                window: section.whole("context_window", 1, MOST_TOKENS),
-                limit: section.whole("auto_compact_token_limit", 1, MOST_TOKENS),
-                output: section.whole("max_output_tokens", 1, u32::MAX),
-                images: section.flag("images"),
-                parallel_calls: section.flag("parallel_tool_calls"),
-            };
-            models.insert(name.to_owned(), model);
-        });
-        models
-    }
 }
 
 impl Config {
@@ -134,7 +135,7 @@ mod tests {
         assert_eq!((small.output, small.compact_at), (32_000, 168_000), "the answer has room in the window");
         assert_eq!(config.model_terms("openai", "gpt-5").compact_at, 244_800);
         assert!(!config.model_terms("openai", "o3-mini").parallel_calls);
-        config.every_model = ModelConfig { window: Some(1_000), output: Some(10), ..ModelConfig::default() };
+        config.every_model = EveryModel { window: Some(1_000), output: Some(10), limit: None };
         let said = config.model_terms("openai", "gpt-5");
         assert_eq!((said.window, said.compact_at, said.wanted_output), (1_000, 900, Some(10)));
         let own = ModelConfig {

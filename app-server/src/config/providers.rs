@@ -3,76 +3,137 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use skein_helpers::Secrets;
-use skein_provider::spec::{ProviderSpec, WIRE_APIS, WireApi};
+use skein_provider::spec::{ProviderSpec, WireApi};
 use skein_provider::{echo, scripted};
 
-use super::problem::{ConfigError, Place, Problems};
+use super::kinds::{Kind, Milliseconds, texts, texts_by_name, whole};
+use super::models::MOST_OUTPUT;
+use super::secrets;
 use super::section::Section;
+use super::tree::{self, Node, Table};
 use crate::policy;
 
 /// The longest silence that can be set, in milliseconds: a day.
 const LONGEST_SILENCE_MS: u64 = 86_400_000;
-/// Those that answer without a network, and have no settings.
+const RETRIES_MOST: i64 = policy::MODEL_RETRIES_MOST as i64;
+/// The providers that answer without a network, and have no settings.
 pub(crate) const OFFLINE: [&str; 2] = [echo::NAME, scripted::NAME];
 /// The variable that `requires_openai_auth` stands for.
 const OPENAI_KEY: &str = "OPENAI_API_KEY";
+/// The table of providers.
+const PROVIDERS: &str = "model_providers";
 
-/// Reads `model_providers`, each over the one that is known by its name. An entry that cannot be used is left out, and said.
-pub(super) fn read(root: &mut Section<'_>) -> Vec<(Place, ProviderSpec)> {
-    let mut read = Vec::new();
-    let known = ProviderSpec::built_in();
-    root.named("model_providers", |id, place, section| {
-        if OFFLINE.contains(&id) {
-            section.wrong(
-                place.clone(),
-                format!("{id} is built in, and has no settings"),
-                "use another name",
-            );
-        }
-        let base = known.get(id).cloned().unwrap_or_else(|| ProviderSpec::new(id, "", WireApi::Responses));
-        read.push((place.clone(), over(base, place, section)));
-    });
-    read
+/// The keys of a provider.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ProviderSpec", default = "unnamed")]
+struct ProviderKeys {
+    #[serde(skip)]
+    id: String,
+    name: String,
+    base_url: String,
+    env_key: Option<String>,
+    env_key_instructions: Option<String>,
+    wire_api: WireApi,
+    #[serde(deserialize_with = "texts_by_name")]
+    query_params: Secrets,
+    #[serde(deserialize_with = "texts_by_name")]
+    http_headers: Secrets,
+    #[serde(deserialize_with = "texts_by_name")]
+    env_http_headers: BTreeMap<String, String>,
+    #[serde(deserialize_with = "whole::<0, RETRIES_MOST, _, _>")]
+    request_max_retries: u32,
+    #[serde(deserialize_with = "whole::<0, RETRIES_MOST, _, _>")]
+    stream_max_retries: u32,
+    #[serde(rename = "stream_idle_timeout_ms", with = "Milliseconds::<LONGEST_SILENCE_MS>")]
+    stream_idle_timeout: Duration,
+    #[serde(deserialize_with = "whole::<1, MOST_OUTPUT, _, _>")]
+    max_output_tokens: Option<u32>,
+    #[serde(deserialize_with = "whole::<1, MOST_OUTPUT, _, _>")]
+    max_tools: Option<u32>,
+    #[serde(deserialize_with = "texts")]
+    models: Vec<String>,
+    #[serde(skip)]
+    named: bool,
 }
 
-/// All providers: those that are known, and what was read. What has no address, or none that can be used, goes to `problems`.
-pub(super) fn lay_over(
-    read: Vec<(Place, ProviderSpec)>,
-    problems: &mut Problems,
-) -> BTreeMap<String, ProviderSpec> {
-    let mut providers = ProviderSpec::built_in();
-    for (place, spec) in read {
-        let key = format!("model_providers.{}.base_url", spec.id);
-        // What is wrong is said already.
-        if !problems.name(&key)
-            && let Err((what, expected)) = check(&spec.base_url)
-        {
-            problems.push(ConfigError::new(place, key, what, expected));
+/// Keys of Codex's that say something else in Skein's words.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PeerKeys {
+    requires_openai_auth: bool,
+    experimental_bearer_token: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Provider(#[serde(with = "ProviderKeys")] ProviderSpec);
+
+fn unnamed() -> ProviderSpec {
+    ProviderSpec::new("", "", WireApi::Responses)
+}
+
+/// Puts the providers that are `known` under those of the settings that have their names. Headers and pairs of the query are
+/// merged one by one, all else is replaced.
+pub(super) fn lay_under(settings: &mut Table, known: &BTreeMap<String, ProviderSpec>) {
+    let Some(Node { value: tree::Value::Table(said), .. }) = settings.get_mut(PROVIDERS) else { return };
+    for (name, node) in said {
+        let Some(base) = known.get(name).map(|spec| json!(Provider(spec.clone()))) else { continue };
+        let mut all = base.as_object().map(tree::from_json).unwrap_or_default();
+        // Errors about headers and pairs name the place that the user wrote.
+        all.retain(|_, node| !matches!(&node.value, tree::Value::Table(none) if none.is_empty()));
+        if let tree::Value::Table(said) = &mut node.value {
+            tree::merge_all(&mut all, std::mem::take(said));
+            *said = all;
         }
-        providers.insert(spec.id.clone(), spec);
+    }
+}
+
+/// Reads `model_providers`. A provider without an address that can be used is an error.
+pub(super) fn read(root: &mut Section<'_>) -> BTreeMap<String, ProviderSpec> {
+    let peer = root.read_each::<PeerKeys>(PROVIDERS);
+    let mut providers = BTreeMap::new();
+    for (id, Provider(mut spec)) in root.read_each::<Provider>(PROVIDERS) {
+        let keys = [PROVIDERS, &id];
+        if OFFLINE.contains(&id.as_str()) {
+            root.wrong(&keys, format!("{id} is built in, and has no settings"), "use another name");
+        }
+        let said = peer.get(&id);
+        if said.is_some_and(|said| said.experimental_bearer_token.is_some()) {
+            let expected = "name a variable of the server's environment by env_key";
+            root.wrong(&keys, "experimental_bearer_token would be a secret in a file", expected);
+        }
+        if let Err((what, expected)) = check(&spec.base_url) {
+            root.wrong_member(&keys, "base_url", what, expected);
+        }
+        if said.is_some_and(|said| said.requires_openai_auth) {
+            spec.env_key.get_or_insert_with(|| OPENAI_KEY.to_owned());
+        }
+        if spec.name.is_empty() {
+            spec.name.clone_from(&id);
+        }
+        providers.insert(id.clone(), ProviderSpec { id, named: true, ..spec });
     }
     providers
 }
 
 /// Whether the provider of threads that name none is there.
-pub(super) fn check_default(
-    name: &str,
-    providers: &BTreeMap<String, ProviderSpec>,
-    place: Place,
-    problems: &mut Problems,
-) {
+pub(super) fn check_default(name: &str, providers: &BTreeMap<String, ProviderSpec>, root: &mut Section<'_>) {
     let known: Vec<&str> = OFFLINE.into_iter().chain(providers.keys().map(String::as_str)).collect();
     if !known.contains(&name) {
         let known: Vec<String> = known.iter().map(|name| format!("{name:?}")).collect();
         let expected = format!("write one of {}, or add [model_providers.{name}]", known.join(", "));
-        problems.push(ConfigError::new(
-            place,
-            "model_provider",
-            format!("{name:?} is no provider"),
-            expected,
-        ));
+        root.wrong(&["model_provider"], format!("{name:?} is no provider"), expected);
     }
+}
+
+/// A provider by the keys of the file, without secrets.
+pub(super) fn shown(spec: &ProviderSpec) -> Value {
+    let mut all = json!(Provider(spec.clone()));
+    all["requires_openai_auth"] = json!(false);
+    all["max_tools"] = json!(spec.most_tools());
+    secrets::hide(&[PROVIDERS, &spec.id], all)
 }
 
 /// Without the address itself, which may have secrets in it.
@@ -88,58 +149,22 @@ fn check(base_url: &str) -> Result<(), (String, &'static str)> {
     }
 }
 
-/// Headers and pairs of the query are merged one by one, all else is replaced.
-fn over(base: ProviderSpec, place: &Place, section: &mut Section<'_>) -> ProviderSpec {
-    if section.text("experimental_bearer_token").is_some() {
-        let expected = "name a variable of the server's environment by env_key";
-        section.wrong(place.clone(), "experimental_bearer_token would be a secret in a file", expected);
-    }
-    let (mut query_params, mut http_headers) = (base.query_params, base.http_headers);
-    let mut env_http_headers = base.env_http_headers;
-    query_params.0.extend(section.text_map("query_params").unwrap_or_default());
-    http_headers.0.extend(section.text_map("http_headers").unwrap_or_default());
-    env_http_headers.extend(section.text_map("env_http_headers").unwrap_or_default());
-    let requires_openai_auth = section.flag("requires_openai_auth").unwrap_or(false);
-    let env_key = section.text("env_key").or(base.env_key);
-    let silence = section.whole("stream_idle_timeout_ms", 1, LONGEST_SILENCE_MS).map(Duration::from_millis);
-    ProviderSpec {
-        name: section.text("name").unwrap_or(base.name),
-        base_url: section.text("base_url").unwrap_or(base.base_url),
-        env_key: env_key.or_else(|| requires_openai_auth.then(|| OPENAI_KEY.to_owned())),
-        env_key_instructions: section.text("env_key_instructions").or(base.env_key_instructions),
-        wire_api: section.choice("wire_api", WIRE_APIS).unwrap_or(base.wire_api),
-        query_params: Secrets(query_params.0),
-        http_headers: Secrets(http_headers.0),
-        env_http_headers,
-        request_max_retries: retries(section, "request_max_retries").unwrap_or(base.request_max_retries),
-        stream_max_retries: retries(section, "stream_max_retries").unwrap_or(base.stream_max_retries),
-        stream_idle_timeout: silence.unwrap_or(base.stream_idle_timeout),
-        max_output_tokens: section.whole("max_output_tokens", 1, u32::MAX).or(base.max_output_tokens),
-        max_tools: section.whole("max_tools", 1, u32::MAX).or(base.max_tools),
-        models: section.texts("models").unwrap_or(base.models),
-        named: true,
-        id: base.id,
-    }
-}
-
-fn retries(section: &mut Section<'_>, key: &'static str) -> Option<u32> {
-    section.whole(key, 0, policy::MODEL_RETRIES_MOST)
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use super::super::{ConfigErrors, tree};
+    use super::super::ConfigErrors;
+    use super::super::problem::Problems;
     use super::*;
 
     fn load(text: &str) -> Result<BTreeMap<String, ProviderSpec>, ConfigErrors> {
         let mut problems = Problems::default();
-        let table = tree::from_text(Path::new("config.toml"), text, &mut problems);
-        let mut root = Section::new("", table, &mut problems);
-        let read = read(&mut root);
+        let mut table = tree::from_text(Path::new("config.toml"), text, &mut problems);
+        let mut providers = ProviderSpec::built_in();
+        lay_under(&mut table, &providers);
+        let mut root = Section::new(table, &mut problems);
+        providers.extend(read(&mut root));
         root.finish();
-        let providers = lay_over(read, &mut problems);
         problems.finish().map(|warnings| {
             assert_eq!(warnings, []);
             providers

@@ -2,9 +2,13 @@
 //!
 //! A mask never becomes a value: it stands for what was there before, or for a secret that is missing.
 
-use serde_json::{Map, Value, json};
+use std::sync::LazyLock;
 
+use serde_json::{Map, Value, json};
 use skein_helpers::{MASK, shown_args, shown_url};
+
+use super::section::keys_of;
+use super::{ContextOverride, Overrides, ThreadConfig, helpers};
 
 #[cfg(test)]
 mod tests;
@@ -34,49 +38,19 @@ enum Kind {
 }
 
 /// Keys of the root that Skein reads out of the `config` of a request.
-const READ: &[&str] = &[
-    "model",
-    "model_provider",
-    "approval_policy",
-    "sandbox_mode",
-    "model_reasoning_effort",
-    "model_reasoning_summary",
-    "service_tier",
-    "instructions",
-    "developer_instructions",
-    "personality",
-    "include_environment_context",
-    "project_doc_max_bytes",
-    "project_doc_fallback_filenames",
-    "features",
-];
-/// Keys of a helper that Skein reads, beside those with secrets.
-const READ_OF_HELPERS: &[&str] = &[
-    "command",
-    "env_vars",
-    "cwd",
-    "limits",
-    "bearer_token_env_var",
-    "bearer_token_file",
-    "env_http_headers",
-    "enabled",
-    "isolation",
-    "linger",
-    "required",
-    "startup_timeout_sec",
-    "tool_timeout_sec",
-    "on_unresponsive",
-    "enabled_tools",
-    "disabled_tools",
-    "default_tools_approval_mode",
-    "tools",
-];
+static READ: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    [keys_of::<Overrides>(), keys_of::<ThreadConfig>(), keys_of::<ContextOverride>()].concat()
+});
+/// Keys of a helper that Skein reads.
+static READ_OF_HELPERS: LazyLock<Vec<&str>> =
+    LazyLock::new(|| [helpers::stdio_keys(), helpers::http_keys(), helpers::common_keys()].concat());
 
 impl Kind {
     /// Of the value at these keys.
     fn of(path: &[&str]) -> Self {
         match path {
             ["mcp_servers", _, "env" | "http_headers", _] => Self::Secret,
+            ["mcp_servers", _, "env" | "http_headers"] => Self::Unread,
             ["mcp_servers", _, "args"] => Self::Args,
             ["mcp_servers", _, "url"] => Self::Address,
             ["model_providers", _, "http_headers" | "query_params", _] => Self::Secret,
@@ -193,6 +167,25 @@ fn masked(value: &Value, kind: Kind) -> Value {
             json!(shown_args(args.iter().filter_map(Value::as_str)))
         }
         _ => json!(MASK),
+    }
+}
+
+/// Settings without their secrets, where every key is one that Skein reads.
+#[must_use]
+pub(super) fn hide_all(settings: Map<String, Value>) -> Map<String, Value> {
+    settings.into_iter().map(|(key, value)| (key.clone(), hide(&[&key], value))).collect()
+}
+
+/// The same of the value at these keys.
+#[must_use]
+pub(super) fn hide(path: &[&str], value: Value) -> Value {
+    match (Kind::of(path), value) {
+        (Kind::Open | Kind::Unread, Value::Object(members)) => {
+            let hidden = |(key, value): (String, _)| (key.clone(), hide(&[path, &[&key]].concat(), value));
+            members.into_iter().map(hidden).collect()
+        }
+        (Kind::Open | Kind::Unread, value) => value,
+        (kind, value) => masked(&value, kind),
     }
 }
 

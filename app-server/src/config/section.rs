@@ -1,299 +1,331 @@
-//! Typed reading of one table: each value is asked for by key, what does not fit is an error with its place, and what
-//! nobody asked for is a warning.
+//! Reads a tree of settings into structs. A value that does not fit is an error with its place; a key that no struct has is
+//! a warning.
+//!
+//! Serde stops at the first value that does not fit. So each one is taken out of the tree and reported, and the struct is
+//! read again: one start names every mistake.
 
-use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::time::Duration;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, btree_map};
+use std::fmt;
 
-use skein_base::units::{parse_duration, parse_size};
-use skein_protocol::settings::AskForApproval;
+use serde::de::value::SeqDeserializer;
+use serde::de::{
+    self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, Visitor,
+};
+use serde::forward_to_deserialize_any;
 
-use super::problem::{ConfigError, ConfigWarning, Place, Problems};
+use super::kinds;
+use super::problem::{ConfigError, ConfigWarning, Problems};
 use super::tree::{Node, Table, Value};
-use super::{keys, tree};
 
-/// How unlike a known key an unknown one may be and still be taken for a slip of the pen: edits.
+/// The most edits between an unknown key and the known key that an error suggests.
 const NEAR: usize = 2;
 
-const SIZE: &str =
-    "write a number and a unit (KiB, MiB or GiB), such as \"512MiB\" or \"2GiB\"; \"0\" is no limit";
+/// The keys of each table that a struct was read from, by the dotted key of the table.
+type Known = BTreeMap<String, Vec<&'static str>>;
 
-const DURATION: &str = "write a number and a unit (ms, s, min or h), such as \"500ms\" or \"30min\"";
-
-/// One table of the settings.
+/// A tree of settings that structs are read from.
 #[derive(Debug)]
-pub(super) struct Section<'a> {
-    path: String,
-    table: Table,
-    known: Vec<&'static str>,
-    problems: &'a mut Problems,
+pub(super) struct Section<'p> {
+    root: Value,
+    known: RefCell<Known>,
+    problems: &'p mut Problems,
 }
 
-impl<'a> Section<'a> {
-    /// The table that stands at `path`; empty for the root.
-    pub(super) fn new(path: impl Into<String>, table: Table, problems: &'a mut Problems) -> Self {
-        Self { path: path.into(), table, known: Vec::new(), problems }
+impl<'p> Section<'p> {
+    /// The tree with this root.
+    pub(super) fn new(root: Table, problems: &'p mut Problems) -> Self {
+        Self { root: Value::Table(root), known: RefCell::default(), problems }
     }
 
-    pub(super) fn text(&mut self, key: &'static str) -> Option<String> {
-        self.value(key, "write a text in quotes", |value| text(value).filter(|text| !text.is_empty()))
+    /// Reads the keys that `T` has. Several structs can share a table.
+    pub(super) fn read<T: DeserializeOwned + Default>(&mut self) -> T {
+        self.read_at(None)
     }
 
-    pub(super) fn flag(&mut self, key: &'static str) -> Option<bool> {
-        self.value(key, "write true or false", |value| match value {
-            Value::Bool(value) => Some(value),
-            Value::Text(_)
-            | Value::Integer(_)
-            | Value::Float(_)
-            | Value::List(_)
-            | Value::Table(_)
-            | Value::Other(_) => None,
-        })
+    /// Reads the tables in the table `key`, by the names that the user chose.
+    pub(super) fn read_each<T: DeserializeOwned>(&mut self, key: &'static str) -> BTreeMap<String, T> {
+        self.known.get_mut().entry(String::new()).or_default().push(key);
+        self.read_at(Some(key))
     }
 
-    pub(super) fn texts(&mut self, key: &'static str) -> Option<Vec<String>> {
-        self.value_by_kind(key, "write a list of texts, such as [\"a\", \"b\"]", |value| {
-            list(value)?.into_iter().map(|node| text(node.value)).collect()
-        })
-    }
-
-    /// Names of variables: texts, or tables with a `name`, as Codex has them.
-    pub(super) fn names(&mut self, key: &'static str) -> Option<Vec<String>> {
-        let name = |value| match value {
-            Value::Table(mut table) => text(table.remove("name")?.value),
-            value @ (Value::Text(_)
-            | Value::List(_)
-            | Value::Integer(_)
-            | Value::Float(_)
-            | Value::Bool(_)
-            | Value::Other(_)) => text(value),
-        };
-        let fits = |name: &String| !name.is_empty() && !name.contains(['=', '\0']);
-        self.value_by_kind(key, "write a list of names of variables, such as [\"API_KEY\"]", |value| {
-            let names: Option<Vec<String>> = list(value)?.into_iter().map(|node| name(node.value)).collect();
-            names.filter(|names| names.iter().all(fits))
-        })
-    }
-
-    pub(super) fn text_map(&mut self, key: &'static str) -> Option<BTreeMap<String, String>> {
-        let expected = "write a table of texts, such as { NAME = \"value\" }";
-        self.value_by_kind(key, expected, |value| {
-            table(value)?.into_iter().map(|(key, node)| Some((key, text(node.value)?))).collect()
-        })
-    }
-
-    /// A duration with its unit in the value, as all keys of ours have it.
-    pub(super) fn duration(&mut self, key: &'static str) -> Option<Duration> {
-        self.value(key, DURATION, |value| parse_duration(&text(value)?))
-    }
-
-    /// A number of bytes with its unit in the value.
-    pub(super) fn size(&mut self, key: &'static str) -> Option<u64> {
-        self.value(key, SIZE, |value| parse_size(&text(value)?))
-    }
-
-    /// A duration above another one.
-    pub(super) fn longer(&mut self, key: &'static str, than: Duration) -> Option<Duration> {
-        let expected = format!("write a time above {than:?}: a number and a unit (ms, s, min or h)");
-        self.value(key, &expected, |value| parse_duration(&text(value)?).filter(|wait| *wait > than))
-    }
-
-    /// A number of seconds, as keys that Codex has too have it.
-    pub(super) fn seconds(&mut self, key: &'static str) -> Option<Duration> {
-        self.value(key, "write a number of seconds above 0, such as 10 or 2.5", |value| {
-            let seconds = match value {
-                Value::Integer(whole) => f64::from(u32::try_from(whole).ok()?),
-                Value::Float(number) => number,
-                Value::Text(_) | Value::Bool(_) | Value::List(_) | Value::Table(_) | Value::Other(_) => {
-                    return None;
+    fn read_at<T: DeserializeOwned + Default>(&mut self, key: Option<&str>) -> T {
+        loop {
+            let value = key.map_or(Some(&self.root), |key| self.get(&[key]).map(|node| &node.value));
+            let Some(value) = value else { return T::default() };
+            let path = key.unwrap_or_default().to_owned();
+            match T::deserialize(Reader { value, path, entry_of: None, known: &self.known }) {
+                Ok(read) => return read,
+                Err(mut unfit) => {
+                    unfit.keys.splice(0..0, key.map(ToOwned::to_owned));
+                    if !self.refuse(&unfit) {
+                        return T::default();
+                    }
                 }
-            };
-            Duration::try_from_secs_f64(seconds).ok().filter(|wait| !wait.is_zero())
-        })
-    }
-
-    /// A number of bytes with its unit in the value: "0", or at least `least`.
-    pub(super) fn size_from(&mut self, key: &'static str, least: u64) -> Option<u64> {
-        let expected = format!("{SIZE}, and {}KiB the least", least / 1024);
-        self.value(key, &expected, |value| {
-            parse_size(&text(value)?).filter(|bytes| *bytes == 0 || *bytes >= least)
-        })
-    }
-
-    /// A whole number between `least` and `most`, both included.
-    pub(super) fn number(&mut self, key: &'static str, least: usize, most: usize) -> Option<usize> {
-        self.whole(key, least, most)
-    }
-
-    /// The same of any kind of number.
-    pub(super) fn whole<T>(&mut self, key: &'static str, least: T, most: T) -> Option<T>
-    where
-        T: TryFrom<i64> + PartialOrd + Display,
-    {
-        let expected = format!("write a whole number from {least} to {most}");
-        self.value(key, &expected, |value| match value {
-            Value::Integer(number) => {
-                T::try_from(number).ok().filter(|number| (least..=most).contains(number))
             }
-            Value::Text(_)
-            | Value::Float(_)
-            | Value::Bool(_)
-            | Value::List(_)
-            | Value::Table(_)
-            | Value::Other(_) => None,
-        })
-    }
-
-    /// One of a few words.
-    pub(super) fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
-        let words: Vec<String> = choices.iter().map(|(word, _)| format!("{word:?}")).collect();
-        let expected = format!("write one of {}", words.join(", "));
-        self.value(key, &expected, |value| {
-            let word = text(value)?;
-            choices.iter().find(|(known, _)| *known == word).map(|(_, choice)| *choice)
-        })
-    }
-
-    /// When the user is asked: a word, or a table that says it question by question.
-    pub(super) fn approval_policy(&mut self, key: &'static str) -> Option<AskForApproval> {
-        let expected = "write one of \"untrusted\", \"on-request\", \"never\", \"on-failure\", or { granular = { sandbox_approval = \
-            true, rules = true, mcp_elicitations = true } } with true or false for each";
-        self.value(key, expected, |value| match &value {
-            Value::Text(word) => keys::APPROVAL_POLICIES
-                .iter()
-                .find(|(known, _)| known == word)
-                .map(|(_, asking)| (*asking).into()),
-            Value::Table(_) => serde_json::from_value(tree::plain(&value)).ok(),
-            Value::Integer(_) | Value::Float(_) | Value::Bool(_) | Value::List(_) | Value::Other(_) => None,
-        })
-    }
-
-    /// A table of this one, read by `read` and then searched for unknown keys.
-    pub(super) fn section(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'_>)) {
-        let expected = format!("write it as [{}]", self.key(key));
-        if let Some(inner) = self.value(key, &expected, table) {
-            let mut section = Section::new(self.key(key), inner, self.problems);
-            read(&mut section);
-            section.finish();
         }
     }
 
-    /// The tables of a table whose keys are names that the user chose; each with its place.
-    pub(super) fn named(&mut self, key: &'static str, mut read: impl FnMut(&str, &Place, &mut Section<'_>)) {
-        let expected = format!("write it as [{}.NAME]", self.key(key));
-        for (name, node) in self.value(key, &expected, table).unwrap_or_default() {
-            let path = format!("{}.{name}", self.key(key));
-            let shown = node.value.kind();
-            let Some(inner) = table(node.value) else {
-                let what = format!("{shown} is not a table");
-                self.problems.push(ConfigError::new(node.place, path, what, &*expected));
-                continue;
-            };
-            let mut section = Section::new(path, inner, self.problems);
-            read(&name, &node.place, &mut section);
-            section.finish();
+    /// The node at these keys.
+    pub(super) fn get(&self, keys: &[&str]) -> Option<&Node> {
+        let (last, tables) = keys.split_last()?;
+        let table =
+            tables.iter().try_fold(&self.root, |value, key| Some(&value.as_table()?.get(*key)?.value))?;
+        table.as_table()?.get(*last)
+    }
+
+    /// Reports a table as a whole.
+    pub(super) fn wrong(&mut self, keys: &[&str], what: impl Into<String>, expected: impl Into<String>) {
+        if let Some(place) = self.get(keys).map(|node| node.place.clone()) {
+            self.problems.push(ConfigError::new(place, keys.join("."), what, expected));
         }
     }
 
-    /// Where a value stands that has not been read yet.
-    pub(super) fn place(&self, key: &str) -> Option<Place> {
-        self.table.get(key).map(|node| node.place.clone())
+    /// Reports a member of a table, which may be missing there, unless its value is reported already.
+    pub(super) fn wrong_member(&mut self, keys: &[&str], member: &str, what: String, expected: &str) {
+        let key = format!("{}.{member}", keys.join("."));
+        if let Some(place) =
+            self.get(keys).map(|node| node.place.clone()).filter(|_| !self.problems.name(&key))
+        {
+            self.problems.push(ConfigError::new(place, key, what, expected));
+        }
     }
 
-    /// Reports an error about this table as a whole.
-    pub(super) fn wrong(&mut self, place: Place, what: impl Into<String>, expected: impl Into<String>) {
-        self.problems.push(ConfigError::new(place, self.path.clone(), what, expected));
+    /// Reports a value that does not fit and takes it out; false where there is none.
+    pub(super) fn refuse(&mut self, unfit: &Unfit) -> bool {
+        let Some(Node { place, value }) = take(&mut self.root, &unfit.keys) else { return false };
+        let what = match unfit.is_named {
+            true => format!("{} is not a table", value.kind()),
+            false if kinds::may_be_secret(&unfit.remedy) => format!("{} cannot be used", value.kind()),
+            false => format!("{} cannot be used", value.shown()),
+        };
+        self.problems.push(ConfigError::new(place, unfit.keys.join("."), what, &*unfit.remedy));
+        true
     }
 
-    /// Warns of every key that nobody asked for.
+    /// Warns of every key that no struct has.
     pub(super) fn finish(self) {
-        for (key, node) in &self.table {
-            let distance = |known: &&&str| strsim::damerau_levenshtein(known, key);
-            let nearest = self.known.iter().min_by_key(distance).filter(|known| distance(known) <= NEAR);
-            let path =
-                |key: &str| if self.path.is_empty() { key.into() } else { format!("{}.{key}", self.path) };
-            self.problems.warn(ConfigWarning {
-                place: node.place.clone(),
-                key: path(key),
-                nearest: nearest.map(|known| path(known)),
-            });
+        if let Value::Table(root) = &self.root {
+            warn(&self.known.into_inner(), "", root, self.problems);
+        }
+    }
+}
+
+/// The keys of a struct, in its order.
+pub(super) fn keys_of<T: DeserializeOwned>() -> Vec<&'static str> {
+    let (root, known) = (Value::Table(Table::new()), RefCell::default());
+    // The keys are noted whatever comes of it.
+    drop(T::deserialize(Reader { value: &root, path: String::new(), entry_of: None, known: &known }));
+    known.into_inner().into_values().flatten().collect()
+}
+
+/// Takes out the node at these keys.
+fn take(root: &mut Value, keys: &[String]) -> Option<Node> {
+    let (Value::Table(table), Some((first, rest))) = (root, keys.split_first()) else { return None };
+    if rest.is_empty() { table.remove(first) } else { take(&mut table.get_mut(first)?.value, rest) }
+}
+
+fn warn(known: &Known, path: &str, table: &Table, problems: &mut Problems) {
+    let keys = known.get(path);
+    for (key, node) in table {
+        match (keys, &node.value) {
+            (Some(keys), _) if !keys.contains(&key.as_str()) => {
+                let distance = |known: &&&str| strsim::damerau_levenshtein(known, key);
+                let nearest = keys.iter().min_by_key(distance).filter(|known| distance(known) <= NEAR);
+                let nearest = nearest.map(|known| joined(path, known));
+                let key = joined(path, key);
+                problems.warn(ConfigWarning { place: node.place.clone(), key, nearest });
+            }
+            (_, Value::Table(inner)) => warn(known, &joined(path, key), inner, problems),
+            _ => {}
+        }
+    }
+}
+
+fn joined(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+/// A value that does not fit.
+#[derive(Debug)]
+pub(super) struct Unfit {
+    /// The keys on the way to it.
+    keys: Vec<String>,
+    /// The form that fits.
+    remedy: String,
+    /// It has a name that the user chose, and should be a table.
+    is_named: bool,
+}
+
+impl Unfit {
+    /// The value at `keys` should be as `remedy` says.
+    pub(super) fn at(keys: &[&str], remedy: impl Into<String>) -> Self {
+        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        Self { keys, remedy: remedy.into(), is_named: false }
+    }
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.remedy)
+    }
+}
+
+impl std::error::Error for Unfit {}
+
+impl de::Error for Unfit {
+    fn custom<T: fmt::Display>(remedy: T) -> Self {
+        Self::at(&[], remedy.to_string())
+    }
+}
+
+/// Reads one value.
+#[derive(Clone)]
+struct Reader<'a> {
+    value: &'a Value,
+    /// The dotted key.
+    path: String,
+    /// The dotted key of the map or list that has it; `None` for a member of a struct.
+    entry_of: Option<&'a str>,
+    known: &'a RefCell<Known>,
+}
+
+impl Reader<'_> {
+    fn members<'de, V: Visitor<'de>>(&self, of_struct: bool, visitor: V) -> Result<V::Value, Unfit> {
+        let Value::Table(table) = self.value else { return visitor.visit_unit() };
+        visitor.visit_map(Members { reader: self, of_struct, rest: table.iter(), now: None })
+    }
+}
+
+impl<'de> Deserializer<'de> for Reader<'_> {
+    type Error = Unfit;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        match self.value {
+            Value::Text(text) => visitor.visit_str(text),
+            Value::Integer(number) => visitor.visit_i64(*number),
+            Value::Float(number) => visitor.visit_f64(*number),
+            Value::Bool(value) => visitor.visit_bool(*value),
+            Value::List(nodes) => {
+                let path = self.path.as_str();
+                let entry = move |value| Reader {
+                    value,
+                    path: path.to_owned(),
+                    entry_of: Some(path),
+                    known: self.known,
+                };
+                visitor.visit_seq(SeqDeserializer::new(nodes.iter().map(|node| entry(&node.value))))
+            }
+            Value::Table(_) => self.members(false, visitor),
+            Value::Other(_) => visitor.visit_unit(),
         }
     }
 
-    fn value<T>(
-        &mut self,
-        key: &'static str,
-        expected: &str,
-        fit: impl FnOnce(Value) -> Option<T>,
-    ) -> Option<T> {
-        self.fitting(key, expected, Value::shown, fit)
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        let Value::Bool(value) = self.value else { return Err(Unfit::at(&[], kinds::FLAG)) };
+        visitor.visit_bool(*value)
     }
 
-    /// A value that may hold secrets (arguments, variables, headers): an error names its kind only.
-    fn value_by_kind<T>(
-        &mut self,
-        key: &'static str,
-        expected: &str,
-        fit: impl FnOnce(Value) -> Option<T>,
-    ) -> Option<T> {
-        self.fitting(key, expected, Value::kind, fit)
+    /// A setting is not empty; an entry of a list or a map may be.
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        let text = self.value.as_text().filter(|text| !text.is_empty() || self.entry_of.is_some());
+        visitor.visit_str(text.ok_or_else(|| Unfit::at(&[], kinds::TEXT))?)
     }
 
-    fn fitting<T>(
-        &mut self,
-        key: &'static str,
-        expected: &str,
-        show: fn(&Value) -> String,
-        fit: impl FnOnce(Value) -> Option<T>,
-    ) -> Option<T> {
-        self.known.push(key);
-        let Node { place, value } = self.table.remove(key)?;
-        let shown = show(&value);
-        let fitting = fit(value);
-        if fitting.is_none() {
-            let what = format!("{shown} cannot be used");
-            self.problems.push(ConfigError::new(place, self.key(key), what, expected));
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        let Value::Integer(whole) = self.value else { return self.deserialize_any(visitor) };
+        visitor.visit_f64(u32::try_from(*whole).map_err(de::Error::custom)?.into())
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Unfit> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Unfit> {
+        match (self.value, self.entry_of) {
+            (Value::Table(_), _) => {
+                self.known.borrow_mut().entry(self.path.clone()).or_default().extend(fields);
+                self.members(true, visitor)
+            }
+            (_, Some(map)) => {
+                Err(Unfit { is_named: true, ..Unfit::at(&[], format!("write it as [{map}.NAME]")) })
+            }
+            (_, None) => Err(Unfit::at(&[], format!("write it as [{}]", self.path))),
         }
-        fitting
     }
 
-    fn key(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        if self.value.as_table().is_none() {
+            return Err(Unfit::at(&[], format!("write it as [{}.NAME]", self.path)));
+        }
+        self.members(false, visitor)
     }
-}
 
-fn text(value: Value) -> Option<String> {
-    match value {
-        Value::Text(text) => Some(text),
-        Value::Integer(_)
-        | Value::Float(_)
-        | Value::Bool(_)
-        | Value::List(_)
-        | Value::Table(_)
-        | Value::Other(_) => None,
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        words: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Unfit> {
+        let word = self.value.as_text().filter(|word| words.contains(word));
+        visitor.visit_enum(word.ok_or_else(|| Unfit::at(&[], kinds::one_of(words)))?.into_deserializer())
     }
-}
 
-fn table(value: Value) -> Option<Table> {
-    match value {
-        Value::Table(table) => Some(table),
-        Value::Text(_)
-        | Value::Integer(_)
-        | Value::Float(_)
-        | Value::Bool(_)
-        | Value::List(_)
-        | Value::Other(_) => None,
+    forward_to_deserialize_any! {
+        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 char bytes byte_buf unit unit_struct seq tuple tuple_struct
+        identifier ignored_any
     }
 }
 
-fn list(value: Value) -> Option<Vec<Node>> {
-    match value {
-        Value::List(values) => Some(values),
-        Value::Text(_)
-        | Value::Integer(_)
-        | Value::Float(_)
-        | Value::Bool(_)
-        | Value::Table(_)
-        | Value::Other(_) => None,
+impl<'de> IntoDeserializer<'de, Unfit> for Reader<'_> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+/// The members of a struct, or the entries of a map.
+struct Members<'a> {
+    reader: &'a Reader<'a>,
+    of_struct: bool,
+    rest: btree_map::Iter<'a, String, Node>,
+    now: Option<(&'a String, &'a Node)>,
+}
+
+impl<'de> MapAccess<'de> for Members<'_> {
+    type Error = Unfit;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Unfit> {
+        self.now = self.rest.next();
+        self.now.map(|(key, _)| seed.deserialize(key.as_str().into_deserializer())).transpose()
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Unfit> {
+        let Some((key, node)) = self.now.take() else { return Err(de::Error::custom("no value")) };
+        let above = self.reader.path.as_str();
+        let (path, entry_of) = (joined(above, key), (!self.of_struct).then_some(above));
+        let member = Reader { value: &node.value, path, entry_of, known: self.reader.known };
+        seed.deserialize(member).map_err(|mut unfit| {
+            unfit.keys.insert(0, key.clone());
+            unfit
+        })
     }
 }

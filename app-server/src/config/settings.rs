@@ -68,17 +68,15 @@ impl Config {
         keep("listen", self.listen != running.listen);
         keep("guard", self.guard != running.guard);
         keep("test_fences", self.test_fences != running.test_fences);
-        keep("helpers.containment", self.containment != running.containment);
-        keep("helpers.stop_grace", self.helper_stop_grace != running.helper_stop_grace);
-        keep("helpers.liveness", self.helper_liveness != running.helper_liveness);
+        keep("helpers.containment", self.helper_rules.containment != running.helper_rules.containment);
+        keep("helpers.stop_grace", self.helper_rules.stop_grace != running.helper_rules.stop_grace);
+        keep("helpers.liveness", self.helper_rules.liveness != running.helper_rules.liveness);
         keep("limits.mailbox", self.limits.mailbox != running.limits.mailbox);
         self.home.clone_from(&running.home);
         self.listen = running.listen;
         self.guard.clone_from(&running.guard);
         self.test_fences = running.test_fences;
-        self.containment = running.containment;
-        self.helper_stop_grace = running.helper_stop_grace;
-        self.helper_liveness = running.helper_liveness;
+        self.helper_rules = running.helper_rules;
         self.limits.mailbox = running.limits.mailbox;
         kept
     }

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use skein_helpers::{
-    ApprovalMode, HelperLimits, HelperSpec, Isolation, OnUnresponsive, Secrets, StdioSpec, Transport,
+    ApprovalMode, Containment, HelperLimits, HelperSpec, Isolation, OnUnresponsive, Secrets, StdioSpec,
+    Transport,
 };
 use skein_protocol::settings::{AskForApproval, GranularApproval};
 
 use super::{
-    Config, ConfigErrors, Containment, Durability, Flags, GuardProgram, Heartbeat, RunningOrphans, Settings,
+    Config, ConfigErrors, Durability, Flags, GuardProgram, Heartbeat, RunningOrphans, Settings,
     helpers_from_thread_config, home,
 };
 
@@ -119,15 +120,15 @@ fn every_key_sets_what_it_names() {
     "#;
     let config = load(toml, &[]).1.unwrap();
     assert_eq!((config.model.as_str(), config.model_provider.as_str()), ("m", "openai"));
-    assert_eq!((config.durability, config.containment), (Durability::Event, Containment::Guard));
+    assert_eq!((config.durability, config.helper_rules.containment), (Durability::Event, Containment::Guard));
     let waits = [config.unload.grace, config.unload.unmaterialised_grace, config.orphans.pending_grace];
     assert_eq!(waits, [Duration::from_secs(2), Duration::from_millis(500), Duration::from_hours(1)]);
     assert_eq!(config.orphans.running, RunningOrphans::Interrupt);
     assert_eq!(config.orphans.running_limit, Some(Duration::from_hours(2)));
-    assert_eq!(config.helper_stop_grace, Duration::from_mins(30));
-    assert_eq!(config.helper_liveness, Duration::from_secs(2));
+    assert_eq!(config.helper_rules.stop_grace, Duration::from_mins(30));
+    assert_eq!(config.helper_rules.liveness, Duration::from_secs(2));
     assert_eq!(
-        (config.shutdown_drain, config.shutdown_limit),
+        (config.shutdown.drain, config.shutdown.limit),
         (Duration::from_secs(1), Duration::from_secs(3))
     );
     assert_eq!(config.warnings, []);
@@ -314,7 +315,7 @@ fn flags_win_over_the_file_and_need_no_quotes() {
     let config = load(toml, &flags).1.unwrap();
     assert_eq!(config.model, "flag");
     assert_eq!(config.unload.grace, Duration::from_secs(3));
-    assert_eq!(config.shutdown_drain, Duration::from_secs(9));
+    assert_eq!(config.shutdown.drain, Duration::from_secs(9));
     assert_eq!(
         config.helpers["a"].stdio().map(|stdio| (stdio.command.as_str(), &stdio.args[..])),
         Some(("x", &["2".to_owned()][..]))
@@ -341,7 +342,10 @@ fn a_reload_takes_what_can_change_and_names_what_needs_a_restart() {
     assert_eq!(settings.take(second), ["helpers.containment", "limits.mailbox"]);
     let now = settings.now();
     assert_eq!((now.model.as_str(), now.unload.grace), ("m", Duration::from_secs(3)));
-    assert_eq!((now.containment, now.limits.mailbox), (first.containment, first.limits.mailbox));
+    assert_eq!(
+        (now.helper_rules.containment, now.limits.mailbox),
+        (first.helper_rules.containment, first.limits.mailbox)
+    );
     assert_eq!(*used, first, "who works with the old ones keeps them");
 }
 

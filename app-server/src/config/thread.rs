@@ -1,56 +1,124 @@
 //! What a place says about how threads answer: the keys that Codex has for it, in the user's file for every thread, and in the
 //! `config` of a request for one.
 
-use serde_json::{Map, Value, json};
-use skein_protocol::settings::{Personality, ReasoningEffort, ReasoningSummary};
+use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use skein_protocol::settings::{AskForApproval, Personality, ReasoningEffort, ReasoningSummary, SandboxMode};
+
+use super::helpers::{self, HelperOverride};
+use super::kinds::approval;
+use super::problem::Problems;
 use super::section::Section;
+use super::{Config, ConfigErrors, ConfigWarning, ContextOverride, HelperSpec, tree};
 
-/// Settings of threads that name none themselves.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// The settings that a client gives to one thread.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Overrides {
+    /// The model.
+    pub(crate) model: Option<String>,
+    /// The provider of the model.
+    pub(crate) model_provider: Option<String>,
+    /// When the user is asked.
+    #[serde(deserialize_with = "approval")]
+    pub(crate) approval_policy: Option<AskForApproval>,
+    /// The files and hosts that the thread may touch.
+    pub(crate) sandbox_mode: Option<SandboxMode>,
+    /// Switches of single abilities.
+    pub(crate) features: Features,
+    /// The text that its model gets before the conversation.
+    #[serde(skip)]
+    pub(crate) context: ContextOverride,
+    /// The answers of the thread.
+    #[serde(skip)]
+    pub(crate) thread: ThreadConfig,
+    /// Helpers by name, over those of the configuration.
+    #[serde(skip)]
+    pub(crate) helpers: BTreeMap<String, HelperOverride>,
+    /// Keys without effect. Clients of other servers send many.
+    #[serde(skip)]
+    pub(crate) warnings: Vec<ConfigWarning>,
+}
+
+/// Switches of single abilities.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Features {
+    /// Whether models may ask the user by a tool, also where they do not plan.
+    #[serde(rename = "default_mode_request_user_input")]
+    pub(crate) asks: Option<bool>,
+}
+
+/// The answers of a thread.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct ThreadConfig {
-    /// How hard models think, in the provider's words (`model_reasoning_effort`).
+    /// How hard models think, in the provider's words.
+    #[serde(rename = "model_reasoning_effort")]
     pub(crate) effort: Option<ReasoningEffort>,
-    /// How much of their thoughts the user sees (`model_reasoning_summary`).
+    /// How much of their thoughts the user sees.
+    #[serde(rename = "model_reasoning_summary")]
     pub(crate) summary: Option<ReasoningSummary>,
-    /// The provider's service tier (`service_tier`).
+    /// The provider's service tier.
     pub(crate) service_tier: Option<String>,
-    /// Instructions in place of the built-in ones (`instructions`).
+    /// Instructions in place of the built-in ones.
     pub(crate) instructions: Option<String>,
-    /// Instructions beside them (`developer_instructions`).
+    /// Instructions beside them.
     pub(crate) developer_instructions: Option<String>,
-    /// The tone of the agent (`personality`).
+    /// The tone of the agent.
     pub(crate) personality: Option<Personality>,
 }
 
-/// The words of `model_reasoning_summary`.
-const SUMMARIES: &[(&str, ReasoningSummary)] = &[
-    ("auto", ReasoningSummary::Auto),
-    ("concise", ReasoningSummary::Concise),
-    ("detailed", ReasoningSummary::Detailed),
-    ("none", ReasoningSummary::None),
-];
+/// Reads the `config` member of a request: tables as in `config.toml`, or dotted keys such as
+/// `mcp_servers.NAME.command`.
+///
+/// # Errors
+/// Every value that cannot be used, each with its path.
+pub(crate) fn helpers_from_thread_config(config: &Map<String, Value>) -> Result<Overrides, ConfigErrors> {
+    let mut problems = Problems::default();
+    let mut root = Section::new(tree::from_json(config), &mut problems);
+    let said = Overrides::read(&mut root);
+    root.finish();
+    Ok(Overrides { warnings: problems.finish()?, ..said })
+}
 
-/// The words of `personality`.
-const PERSONALITIES: &[(&str, Personality)] = &[
-    ("none", Personality::None),
-    ("friendly", Personality::Friendly),
-    ("pragmatic", Personality::Pragmatic),
-];
-
-impl ThreadConfig {
-    /// Reads the keys out of a root table.
+impl Overrides {
     pub(super) fn read(root: &mut Section<'_>) -> Self {
+        Self { context: root.read(), thread: root.read(), helpers: helpers::read(root), ..root.read() }
+    }
+
+    /// The settings of a thread that says nothing itself.
+    pub(super) fn of(config: &Config) -> Self {
         Self {
-            effort: root.text("model_reasoning_effort"),
-            summary: root.choice("model_reasoning_summary", SUMMARIES),
-            service_tier: root.text("service_tier"),
-            instructions: root.text("instructions"),
-            developer_instructions: root.text("developer_instructions"),
-            personality: root.choice("personality", PERSONALITIES),
+            model: Some(config.model.clone()),
+            model_provider: Some(config.model_provider.clone()),
+            approval_policy: Some(config.approval_policy.clone()),
+            sandbox_mode: Some(config.sandbox_mode),
+            features: Features { asks: Some(config.asks) },
+            context: config.context.clone().into(),
+            thread: config.thread.clone(),
+            ..Self::default()
         }
     }
 
+    /// The helpers of a thread: these over `base`, those of the configuration.
+    ///
+    /// # Errors
+    /// Each helper that has both `command` and `url`, or neither, or keys of the other kind.
+    pub(crate) fn over(
+        &self,
+        base: &BTreeMap<String, HelperSpec>,
+    ) -> Result<BTreeMap<String, HelperSpec>, ConfigErrors> {
+        let mut problems = Problems::default();
+        let mut helpers = base.clone();
+        helpers::lay_over(&mut helpers, self.helpers.clone(), &mut problems);
+        problems.finish().map(|_no_warnings| helpers)
+    }
+}
+
+impl ThreadConfig {
     /// What is said here, and else what `base` says.
     #[must_use]
     pub(crate) fn over(&self, base: &Self) -> Self {
@@ -65,22 +133,5 @@ impl ThreadConfig {
                 .or_else(|| base.developer_instructions.clone()),
             personality: self.personality.or(base.personality),
         }
-    }
-
-    /// What is said, by the keys of the file.
-    #[must_use]
-    pub(crate) fn shown(&self) -> Map<String, Value> {
-        let all = [
-            ("model_reasoning_effort", json!(self.effort)),
-            ("model_reasoning_summary", json!(self.summary)),
-            ("service_tier", json!(self.service_tier)),
-            ("instructions", json!(self.instructions)),
-            ("developer_instructions", json!(self.developer_instructions)),
-            ("personality", json!(self.personality)),
-        ];
-        all.into_iter()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect()
     }
 }

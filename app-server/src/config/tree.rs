@@ -37,6 +37,14 @@ pub(super) enum Value {
 }
 
 impl Value {
+    pub(super) fn as_text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    pub(super) fn as_table(&self) -> Option<&Table> {
+        if let Self::Table(table) = self { Some(table) } else { None }
+    }
+
     /// The value in an error message; long ones are named by their kind.
     pub(super) fn shown(&self) -> String {
         match self {

@@ -79,7 +79,7 @@ fn term(text: &str) -> Result<Term, WireError> {
 }
 
 fn until(services: &App) -> Instant {
-    services.clock.now() + services.config().search_page_time
+    services.clock.now() + services.config().search.page_time
 }
 
 /// The list that is looked through.

@@ -127,7 +127,7 @@ impl ThreadSearch {
         let _permit = self.permits.acquire().await.ok();
         let may_hold = messages::may_hold(&wanted.term);
         let mut page = Page { context, may_hold, wanted, found: Found::default(), bytes: 0 };
-        let candidates = if context.config().search_index {
+        let candidates = if context.config().search.index {
             let loaded = context.registry.handles().iter().map(ThreadHandle::id).collect();
             self.texts.candidates(&page.wanted.term, loaded).await
         } else {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::policy;
 
 /// What is shown in place of a secret.
@@ -81,7 +83,8 @@ fn with_a_plain_user(url: &str) -> Cow<'_, str> {
 }
 
 /// Names with values that may be secret: it prints as its names only.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Secrets(pub BTreeMap<String, String>);
 
 impl fmt::Debug for Secrets {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use skein_base::masks::{self, Hidden, MASK, Secrets, masked_args, shown_args, shown_url};
 use skein_protocol::helper::{McpAuthStatus, McpServerConnectionStatus, McpServerStatus};
 
@@ -44,7 +45,8 @@ pub struct HelperSpec {
 }
 
 /// When the user is asked before a model's call of a tool is made.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ApprovalMode {
     /// The thread's approval policy and what the tool says of itself decide.
     #[default]
@@ -74,7 +76,8 @@ impl ApprovalMode {
 }
 
 /// Who shares the process of a helper.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Isolation {
     /// Each thread has its own.
     #[default]
@@ -282,7 +285,8 @@ impl HelperSpec {
 }
 
 /// What is done about a helper that shows no sign of life while somebody waits for it (`on_unresponsive`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum OnUnresponsive {
     /// It is told; calls go on, new ones wait.
     #[default]

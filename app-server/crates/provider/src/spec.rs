@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use skein_base::masks::{Secrets, shown_url};
 
 use crate::policy;
@@ -56,7 +57,8 @@ impl fmt::Debug for ProviderSpec {
 }
 
 /// The wire interface of a provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum WireApi {
     /// OpenAI's Responses.
     Responses,
@@ -65,10 +67,6 @@ pub enum WireApi {
     /// Anthropic's Messages.
     Anthropic,
 }
-
-/// The values of `wire_api`.
-pub const WIRE_APIS: &[(&str, WireApi)] =
-    &[("responses", WireApi::Responses), ("chat", WireApi::Chat), ("anthropic", WireApi::Anthropic)];
 
 pub(crate) const OPENAI: &str = "https://api.openai.com/v1";
 

@@ -37,8 +37,8 @@ impl Test {
         let spec = self.spec(&config)?;
         let trial = Trial {
             guard: config.guard.open().context("the guard")?,
-            containment: config.containment,
-            stop_grace: config.helper_stop_grace,
+            containment: config.helper_rules.containment,
+            stop_grace: config.helper_rules.stop_grace,
             cwd: std::env::current_dir().context("the working directory")?,
         };
         let name = spec.name.clone();

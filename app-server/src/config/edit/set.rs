@@ -129,7 +129,7 @@ fn item(value: &Json) -> Result<Item, String> {
     Ok(Item::Table(table))
 }
 
-fn inline(value: &Json) -> Result<Value, String> {
+pub(super) fn inline(value: &Json) -> Result<Value, String> {
     Ok(match value {
         Json::Null => return Err("a list cannot have null in it".to_owned()),
         Json::Bool(flag) => (*flag).into(),

@@ -72,8 +72,7 @@ impl Desk {
     fn helpers(&self) -> BTreeMap<String, HelperSpec> {
         let mut problems = Problems::default();
         let settings = tree::from_text("config.toml".as_ref(), &self.text(), &mut problems);
-        let mut config = Config::new(PathBuf::new());
-        keys::apply(&mut config, settings, &mut problems);
+        let config = keys::apply(Config::default(), settings, &mut problems);
         problems.finish().unwrap();
         config.helpers
     }

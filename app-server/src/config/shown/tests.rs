@@ -86,17 +86,6 @@ const ALL: &str = r#"
     bearer_token_file = "/run/token"
 "#;
 
-/// Keys that are read to be refused.
-const REFUSED: &[&str] = &["bearer_token", "experimental_bearer_token"];
-
-/// The names that a file of the room reads: the first argument, where it is a text, of a method of a section.
-fn names(source: &'static str) -> BTreeSet<&'static str> {
-    let reads = ["section.", "root."].into_iter().flat_map(|section| source.split(section).skip(1));
-    let names =
-        reads.filter_map(|call| call.split_once("(\"").filter(|(method, _)| !method.contains(['(', ' '])));
-    names.filter_map(|(_, rest)| rest.split('"').next()).collect()
-}
-
 #[test]
 fn every_key_that_is_read_is_shown_with_its_origin() {
     let home = tempfile::tempdir().unwrap();
@@ -106,9 +95,8 @@ fn every_key_that_is_read_is_shown_with_its_origin() {
     assert_eq!(config.warnings, []);
     let keys = &config.layers[0].keys;
     let shown: BTreeSet<&str> = keys.iter().flat_map(|key| key.split('.')).collect();
-    let read = [include_str!("../keys.rs"), include_str!("../helpers.rs"), include_str!("../providers.rs")];
-    let read = read.into_iter().flat_map(names);
-    let missing: Vec<_> = read.filter(|name| !shown.contains(name) && !REFUSED.contains(name)).collect();
+    let missing: Vec<_> =
+        in_force(&config).into_iter().filter(|(name, _)| !shown.contains(name.as_str())).collect();
     assert!(missing.is_empty() && keys.len() >= 30, "no origin of {missing:?} in {keys:?}");
     let all = format!("{:?} {:?} {config:?}", config.layers, in_force(&config));
     assert!(!all.contains("s3cret") && all.contains("https://***@models.example.org/v1?***"), "{all}");

@@ -49,7 +49,7 @@ fn approval_of_tools_is_laid_over_tool_by_tool_and_a_wrong_word_is_named() {
     });
     let overrides = helpers_from_thread_config(&thread_config(json)).unwrap();
     assert_eq!(
-        (overrides.approval_policy.clone(), overrides.asks),
+        (overrides.approval_policy.clone(), overrides.features.asks),
         (Some(AskForApproval::Untrusted), Some(true))
     );
     let over = overrides.over(&config.helpers).unwrap();

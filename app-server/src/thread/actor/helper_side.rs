@@ -126,7 +126,7 @@ impl HelperSide {
     /// The tools of a turn that no helper has.
     pub(super) fn own_tools(&self, settings: &ThreadSettings, is_durable: bool, config: &Config) -> OwnTools {
         let plans = settings.mode() == Some(ModeKind::Plan);
-        let wanted = plans || self.overrides.asks.unwrap_or(config.asks);
+        let wanted = plans || self.overrides.features.asks.unwrap_or(config.asks);
         // An ephemeral thread is a client's own work, such as a title: its user is not there.
         let asks = if wanted && is_durable { Asks::Yes } else { Asks::No };
         OwnTools { client: settings.dynamic_tools.clone(), asks }

@@ -8,10 +8,12 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use skein_protocol::extension::{ContainmentRung, ContainmentSetting, HeldDetails, LackDetails};
 
 /// How a helper's processes are kept together (`helpers.containment`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Containment {
     /// A cgroup beside the guard where one can be made.
     #[default]

@@ -354,7 +354,7 @@ fn helpers(tasks: &Tasks) -> Arc<Helpers> {
 fn tuned(tune: impl FnOnce(&mut Config)) -> Config {
     let mut config = Config::new("/nowhere".into());
     config.model_provider = super::model::NAME.to_owned();
-    config.containment = Containment::Guard;
+    config.helper_rules.containment = Containment::Guard;
     // What a model is told before the conversation is the thing of tests of its own.
     (config.context.environment, config.context.doc_bytes) = (false, 0);
     // So is the warning of a model that nobody knows.

@@ -1,0 +1,207 @@
+//! The kinds of values that settings have beside plain texts, flags and words: how each is written, shown, and corrected.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use skein_base::units::{parse_duration, parse_size};
+use skein_helpers::Size;
+use skein_protocol::settings::AskForApproval;
+
+use crate::policy::HELPER_MEMORY_LEAST;
+
+pub(super) const FLAG: &str = "write true or false";
+pub(super) const TEXT: &str = "write a text in quotes";
+const TEXTS: &str = "write a list of texts, such as [\"a\", \"b\"]";
+const NAMES: &str = "write a list of names of variables, such as [\"API_KEY\"]";
+const TEXTS_BY_NAME: &str = "write a table of texts, such as { NAME = \"value\" }";
+const TIME: &str = "write a number and a unit (ms, s, min or h), such as \"500ms\" or \"30min\"";
+const SIZE: &str =
+    "write a number and a unit (KiB, MiB or GiB), such as \"512MiB\" or \"2GiB\"; \"0\" is no limit";
+const APPROVAL: &str = "write one of \"untrusted\", \"on-request\", \"never\", \"on-failure\", or { granular = { sandbox_approval = \
+    true, rules = true, mcp_elicitations = true } } with true or false for each";
+const SECONDS: &str = "write a number of seconds above 0, such as 10 or 2.5";
+
+/// Whether a value that should be as `remedy` says may hold secrets: arguments, variables, headers.
+pub(super) fn may_be_secret(remedy: &str) -> bool {
+    [TEXTS, NAMES, TEXTS_BY_NAME].contains(&remedy)
+}
+
+/// The remedy of a value that should be one of a few words.
+pub(super) fn one_of(words: &[&str]) -> String {
+    let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+    format!("write one of {}", words.join(", "))
+}
+
+/// Reads a value that is written as `W` and has to pass `parse`.
+fn fit<'de, D, W, T>(from: D, remedy: impl Display, parse: impl FnOnce(W) -> Option<T>) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    W: Deserialize<'de>,
+{
+    W::deserialize(from).ok().and_then(parse).ok_or_else(|| D::Error::custom(remedy))
+}
+
+pub(super) fn texts<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    fit(from, TEXTS, Some)
+}
+
+pub(super) fn texts_by_name<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    fit(from, TEXTS_BY_NAME, Some)
+}
+
+/// Names of variables: texts, or tables with a `name`, as Codex has them.
+pub(super) fn names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Name {
+        Text(String),
+        Table { name: String },
+    }
+    let name = |(Name::Text(name) | Name::Table { name })| {
+        Some(name).filter(|name| !name.is_empty() && !name.contains(['=', '\0']))
+    };
+    fit(from, NAMES, |names: Vec<Name>| names.into_iter().map(name).collect())
+}
+
+fn between(least: impl Display, most: impl Display) -> String {
+    format!("write a whole number from {least} to {most}")
+}
+
+/// A whole number from `LEAST` to `MOST`.
+pub(super) fn whole<'de, const LEAST: i64, const MOST: i64, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let parse = |number: i64| serde_json::from_value(number.into()).ok();
+    fit(from, between(LEAST, MOST), |number| {
+        Some(number).filter(|number| (LEAST..=MOST).contains(number)).and_then(parse)
+    })
+}
+
+/// One word, or a table that answers question by question. `on-failure` is an old word of Codex's for `on-request`.
+pub(super) fn approval<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: From<AskForApproval>,
+{
+    let parse = |said: serde_json::Value| match said.as_str() {
+        Some("on-failure") => Some(AskForApproval::OnRequest),
+        _ => serde_json::from_value(said).ok(),
+    };
+    fit(from, APPROVAL, |said| parse(said).map(T::from))
+}
+
+/// A kind of values with a form of its own in the file. A field names it by `#[serde(with = "..")]`.
+pub(super) trait Kind {
+    /// The form in the file.
+    type Written: DeserializeOwned + Serialize;
+    type Value;
+
+    fn remedy() -> String;
+
+    fn parse(written: Self::Written) -> Option<Self::Value>;
+
+    fn show(value: Self::Value) -> Self::Written;
+
+    fn deserialize<'de, D: Deserializer<'de>, T: From<Self::Value>>(from: D) -> Result<T, D::Error> {
+        fit(from, Self::remedy(), |written| Self::parse(written).map(T::from))
+    }
+
+    fn serialize<S, T>(value: &T, to: S) -> Result<S::Ok, S::Error>
+    where
+        S: Serializer,
+        T: Clone + Into<Option<Self::Value>>,
+    {
+        value.clone().into().map(Self::show).serialize(to)
+    }
+}
+
+/// One row for each kind: its form in the file, its value, its remedy, and the ways from one to the other.
+macro_rules! kinds {
+    ($(
+        $(#[doc = $doc:literal])+
+        $name:ident $(<$most:ident: $number:ty>)?: $written:ty => $value:ty, $remedy:expr, $parse:expr, $show:expr;
+    )+) => {$(
+        $(#[doc = $doc])+
+        pub(super) struct $name $(<const $most: $number>)?;
+
+        impl $(<const $most: $number>)? Kind for $name $(<$most>)? {
+            type Written = $written;
+            type Value = $value;
+
+            fn remedy() -> String {
+                $remedy.to_string()
+            }
+
+            fn parse(written: $written) -> Option<$value> {
+                let parse: fn($written) -> Option<$value> = $parse;
+                parse(written)
+            }
+
+            fn show(value: $value) -> $written {
+                let show: fn($value) -> $written = $show;
+                show(value)
+            }
+        }
+    )+};
+}
+
+kinds! {
+    /// A time with its unit, as all keys of Skein's own have it.
+    Time: String => Duration, TIME, |text| parse_duration(&text), shown_time;
+
+    /// A time above so many milliseconds.
+    Above<MILLISECONDS: u64>: String => Duration, above(Duration::from_millis(MILLISECONDS)),
+        |text| parse_duration(&text).filter(|time| *time > Duration::from_millis(MILLISECONDS)), shown_time;
+
+    /// A number of seconds, as keys of Codex's have it.
+    Seconds: f64 => Duration, SECONDS,
+        |seconds| Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero()),
+        |time| time.as_secs_f64();
+
+    /// Milliseconds without a unit, as keys of Codex's have them.
+    Milliseconds<MOST: u64>: u64 => Duration, between(1, MOST),
+        |time| (1..=MOST).contains(&time).then(|| Duration::from_millis(time)),
+        |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+
+    /// A number up to `MOST`; 0 is no limit.
+    Limit<MOST: u64>: u64 => Option<u64>, between(0, MOST),
+        |most| (most <= MOST).then(|| above_zero(most)), Option::unwrap_or_default;
+
+    /// The same of things that the server itself counts.
+    Count<MOST: usize>: usize => Option<usize>, between(0, MOST),
+        |most| (most <= MOST).then(|| above_zero(most)), Option::unwrap_or_default;
+
+    /// Bytes with their unit; "0" is no limit.
+    Memory: String => Option<u64>, SIZE, |text| parse_size(&text).map(above_zero),
+        |size| size.map_or_else(|| "0".to_owned(), |bytes| format!("{}KiB", bytes / 1024));
+
+    /// The same for a helper, which needs some memory to start.
+    HelperMemory: String => Option<u64>, format!("{SIZE}, and {}KiB the least", HELPER_MEMORY_LEAST / 1024),
+        |text| parse_size(&text).map(above_zero).filter(|size| size.is_none_or(|bytes| bytes >= HELPER_MEMORY_LEAST)),
+        |size| size.map_or_else(|| "0".to_owned(), |bytes| Size(bytes).to_string());
+}
+
+fn above_zero<N: Default + PartialEq>(most: N) -> Option<N> {
+    Some(most).filter(|most| *most != N::default())
+}
+
+fn shown_time(time: Duration) -> String {
+    match time.subsec_millis() {
+        0 => format!("{}s", time.as_secs()),
+        _ => format!("{}ms", time.as_millis()),
+    }
+}
+
+/// A time, or zero for a value that is none, where a later check knows the remedy.
+pub(super) fn time_or_zero<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    Ok(Time::deserialize(from).unwrap_or_default())
+}
+
+/// The remedy of a time that should be above another one.
+pub(super) fn above(than: Duration) -> String {
+    format!("write a time above {than:?}: a number and a unit (ms, s, min or h)")
+}
