@@ -8,7 +8,7 @@ use skein_base::tasks::Pool;
 use skein_protocol::error::WireError;
 use skein_protocol::event::ConfigWarningNotification;
 use skein_protocol::notifications::ConfigWarning;
-use skein_protocol::table::Scope;
+use skein_protocol::table::Recipients;
 use tokio::sync::oneshot;
 
 use crate::config::{self, Config, ConfigErrors};
@@ -123,5 +123,5 @@ pub(crate) fn take(context: &Arc<Context>, read: Result<Config, ConfigErrors>) -
 pub(crate) fn config_warning(context: &Context, summary: String) -> Broadcast {
     let path = context.config().home.join(config::FILE).display().to_string();
     let params = ConfigWarningNotification { details: None, path: Some(path), range: None, summary };
-    Notice::new::<ConfigWarning>(Scope::All, &params, context.clock.wall(), None).broadcast
+    Notice::new::<ConfigWarning>(Recipients::All, &params, context.clock.wall(), None).broadcast
 }

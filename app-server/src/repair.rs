@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use skein_protocol::extension::{RepairCounts, RepairState, SkeinRepairUpdatedNotification};
 use skein_protocol::ids::{ConnectionId, ThreadId};
 use skein_protocol::notifications::SkeinRepairUpdated;
-use skein_protocol::table::Scope;
+use skein_protocol::table::Recipients;
 use skein_store::rollout::OpenMark;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -79,7 +79,7 @@ impl Repair {
 
 fn broadcast(context: &Context, repair: RepairCounts) -> Broadcast {
     let params = SkeinRepairUpdatedNotification { repair };
-    Notice::new::<SkeinRepairUpdated>(Scope::All, &params, context.clock.wall(), None).broadcast
+    Notice::new::<SkeinRepairUpdated>(Recipients::All, &params, context.clock.wall(), None).broadcast
 }
 
 /// Mends these threads, one after the other, until `stop`, which waits for the one that is under way.

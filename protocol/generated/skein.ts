@@ -5,218 +5,221 @@
 
 /** Every request that a client can make. */
 export type Methods = {
-  /** Opens the conversation between client and server. It is the first request of a connection, and made once. */
+  /** Opens a connection. It is the first request of each connection, and allowed once. */
   "initialize": { params: InitializeParams; result: InitializeResponse };
   /**
-   * Makes a new thread and subscribes the connection to it. The thread is on disk from its first user message on;
-   * an ephemeral one is never on disk and never listed.
+   * Creates a thread and subscribes the connection to it. The thread is saved from its first user message on. An
+   * ephemeral thread is never saved and never listed.
    */
   "thread/start": { params: ThreadStartParams; result: ThreadStartResponse };
   /**
-   * Loads a thread if it is not loaded, and subscribes the connection to it. The settings that it names hold if it loads
-   * the thread; a loaded thread keeps its own, and the answer has those in force. Behind the answer the connection hears
-   * what the thread has used (`thread/tokenUsage/updated`) and its goal (`thread/goal/updated` or `thread/goal/cleared`).
+   * Loads a thread if needed, and subscribes the connection to it. Settings in the request count only if it loads
+   * the thread; the answer has those in force. After the answer the connection receives the thread's usage
+   * (`thread/tokenUsage/updated`) and goal (`thread/goal/updated` or `thread/goal/cleared`).
    */
   "thread/resume": { params: ThreadResumeParams; result: ThreadResumeResponse };
-  /** Ends the connection's subscription. A thread that nobody is subscribed to is unloaded and its helpers end. */
+  /**
+   * Ends the connection's subscription. When the last subscriber leaves, the thread is unloaded and its helpers
+   * stop.
+   */
   "thread/unsubscribe": { params: ThreadUnsubscribeParams; result: ThreadUnsubscribeResponse };
   /** Ids of the threads in memory. Never waits for a thread. */
   "thread/loaded/list": { params: ThreadLoadedListParams; result: ThreadLoadedListResponse };
-  /** A page of the threads on disk, newest first unless asked otherwise, without their turns. */
+  /** A page of the saved threads without their turns, newest first by default. */
   "thread/list": { params: ThreadListParams; result: ThreadListResponse };
   /**
-   * Threads with a text in their name or in a message of the user or the agent; upper and lower case are the same.
-   * A page is answered within a bounded time with what was found by then: it can be empty and have a next one.
+   * Threads with a text in their name or in a message of the user or the agent, ignoring case. A page takes a
+   * bounded time and has the matches so far; an empty page can have a next one.
    */
   "thread/search": { params: ThreadSearchParams; result: ThreadSearchResponse };
-  /** Every place of a text in the messages of one thread, without loading it. */
+  /** All places of a text in the messages of one thread, without loading it. */
   "thread/searchOccurrences": { params: ThreadSearchOccurrencesParams; result: ThreadSearchOccurrencesResponse };
-  /** A thread from disk, with its turns when asked, without loading it. */
+  /** Reads a thread from disk, with its turns on request, without loading it. */
   "thread/read": { params: ThreadReadParams; result: ThreadReadResponse };
-  /** A page of a thread's turns, newest first unless asked otherwise, without loading it. */
+  /** A page of a thread's turns, newest first by default, without loading it. */
   "thread/turns/list": { params: ThreadTurnsListParams; result: ThreadTurnsListResponse };
   /**
-   * A page of a thread's items, oldest first unless asked otherwise, without loading it. Items in progress are
-   * there with their text so far; pages that are reached from a cursor of `thread/resume` leave them out, as events
-   * tell them.
+   * A page of a thread's items, oldest first by default, without loading it. Items in progress come with their
+   * text so far. Pages that start from a cursor of `thread/resume` leave them out, because events report them.
    */
   "thread/items/list": { params: ThreadItemsListParams; result: ThreadItemsListResponse };
   /** Names a thread, loaded or not. */
   "thread/name/set": { params: ThreadSetNameParams; result: ThreadSetNameResponse };
-  /**
-   * Changes what a thread says of its repository, loaded or not. A member that is null is taken away, one that is
-   * missing stays.
-   */
+  /** Changes a thread's repository metadata, loaded or not. A null member is removed, a missing one stays. */
   "thread/metadata/update": { params: ThreadMetadataUpdateParams; result: ThreadMetadataUpdateResponse };
-  /** Changes what a thread works with, loaded or not, from its next turn on. A member that is missing stays. */
+  /** Changes a thread's settings from its next turn on, loaded or not. A missing member stays. */
   "thread/settings/update": { params: ThreadSettingsUpdateParams; result: ThreadSettingsUpdateResponse };
   /**
-   * Marks a thread as read, or as unread from its last turn on, loaded or not. `expectedRevision` is that of the state
-   * that the user has seen; where it is another one now, the error says so and nothing changes.
+   * Marks a thread as read, or as unread from its last turn on, loaded or not. `expectedRevision` is the revision
+   * that the user has seen; if another one is current, the request fails and nothing changes.
    */
   "thread/readState/update": { params: ThreadReadStateUpdateParams; result: ThreadReadStateUpdateResponse };
   /**
-   * Sets what a thread is to reach, or changes it, loaded or not: with another `objective` a new count begins. Skein
-   * keeps the goal and counts the tokens and the time of turns that end while it is active; above `tokenBudget` it
-   * becomes `budgetLimited`. No turn begins by itself, and none is kept from beginning.
+   * Sets or changes a thread's goal, loaded or not; another `objective` starts a new count. Skein counts tokens
+   * and time of turns that end while the goal is active. Above `tokenBudget` it becomes `budgetLimited`. A goal
+   * neither starts nor prevents turns.
    */
   "thread/goal/set": { params: ThreadGoalSetParams; result: ThreadGoalSetResponse };
-  /** What a thread is to reach, if anything, without loading it. */
+  /** Reads a thread's goal without loading the thread. */
   "thread/goal/get": { params: ThreadGoalGetParams; result: ThreadGoalGetResponse };
-  /** Takes a thread's goal away, loaded or not. */
+  /** Removes a thread's goal, loaded or not. */
   "thread/goal/clear": { params: ThreadGoalClearParams; result: ThreadGoalClearResponse };
   /**
-   * Takes back a turn and all after it, loaded or not; files stay as they are. Refused while a turn runs. The history
-   * has a new epoch then.
+   * Removes a turn and all later ones from the history, loaded or not; files of the user stay. Refused while a
+   * turn runs. The history gets a new epoch.
    */
   "thread/revert": { params: ThreadRevertParams; result: ThreadRevertResponse };
   /**
-   * Takes back the newest turns: `thread/revert` for clients of earlier versions of Codex, who count turns. The
-   * answer has the turns that stay, the newest that fit.
+   * Removes the newest turns: `thread/revert` for older clients of Codex, which count turns. The answer has the
+   * newest remaining turns that fit.
    */
   "thread/rollback": { params: ThreadRollbackParams; result: ThreadRevertResponse };
   /**
-   * Makes a thread with the history of another one, up to a turn where one is named, and subscribes the connection
-   * to it. The other one is not disturbed, whatever it does. A turn that runs there is interrupted in the copy,
-   * of which nothing is unread. Behind the answer the connection hears what the history has used.
+   * Creates a thread with the history of another one, optionally up to a turn, and subscribes the connection to
+   * it. The source is not disturbed. A running turn is interrupted in the copy, and nothing in it is unread. After
+   * the answer the connection receives the history's usage.
    */
   "thread/fork": { params: ThreadForkParams; result: ThreadForkResponse };
   /**
-   * Adds items to what the model sees of a thread's history, in the words of its interface, loaded or not. No turn
-   * begins, and no client is told.
+   * Adds items to the model's view of a thread's history, in the form of its interface, loaded or not. No turn
+   * starts, and no client is notified.
    */
   "thread/inject_items": { params: ThreadInjectItemsParams; result: ThreadInjectItemsResponse };
   /**
-   * Begins a turn in which the model replaces what was said by a summary; later turns are told the summary. The history
-   * keeps everything. While a turn runs, it waits for that turn's end.
+   * Starts a turn in which the model replaces the conversation by a summary; later turns see the summary. The
+   * history keeps everything. If a turn runs, the compaction waits for its end.
    */
   "thread/compact/start": { params: ThreadCompactStartParams; result: ThreadCompactStartResponse };
   /**
-   * Puts a thread aside: its turn is interrupted, it is unloaded with its helpers, its subscriptions end, and only the
-   * archived list shows it. It can still be read and resumed, and stays archived then.
+   * Archives a thread: its turn is interrupted, the thread is unloaded, its subscriptions end, and only the
+   * archived list shows it. It can still be read and resumed, and stays archived.
    */
   "thread/archive": { params: ThreadArchiveParams; result: ThreadArchiveResponse };
-  /** Brings an archived thread back into the ordinary list. It is unloaded for that; its subscribers stay. */
+  /** Moves an archived thread back into the ordinary list. The thread is unloaded for that; its subscribers stay. */
   "thread/unarchive": { params: ThreadUnarchiveParams; result: ThreadUnarchiveResponse };
   /**
-   * Deletes a thread, whatever it does and whoever listens. Its file stays in the home's `trash` for a while
-   * (`trash.keep`), and is removed then.
+   * Deletes a thread, whatever it is doing and whoever is subscribed. Its file stays in the home's `trash` for
+   * `trash.keep`, and is then removed.
    */
   "thread/delete": { params: ThreadDeleteParams; result: ThreadDeleteResponse };
   /**
-   * Begins a turn with the user's input, or adds the input to the turn that runs. Answered before the turn's first
-   * notification. Of the settings that come with what is added, those about questions hold at once, the others from the
-   * next turn on.
+   * Starts a turn with the user's input, or adds the input to the running turn. The answer comes before the turn's
+   * first notification. Settings of added input take effect with the next turn, except those about approvals,
+   * which apply at once.
    */
   "turn/start": { params: TurnStartParams; result: TurnStartResponse };
-  /** Adds input to the turn that runs, if it is the one that is named. */
+  /** Adds input to the running turn, if its id is `expectedTurnId`. */
   "turn/steer": { params: TurnSteerParams; result: TurnSteerResponse };
-  /** Ends the turn that runs. */
+  /** Interrupts the running turn. */
   "turn/interrupt": { params: TurnInterruptParams; result: TurnInterruptResponse };
   /**
-   * The helpers of a thread and how each is doing, from memory. Without a thread: those of the settings. A helper that runs
-   * is looked at; another one is started for the answer, which waits for its start, and ends with it.
+   * The helpers of a thread with their state, from memory. Without a thread: the helpers of the settings. Those
+   * that do not run are started for the answer and stopped after it.
    */
   "mcpServerStatus/list": { params: ListMcpServerStatusParams; result: ListMcpServerStatusResponse };
-  /** Calls a tool of one of the thread's helpers. Answered when the tool is done, however long that takes. */
+  /** Calls a tool of one of the thread's helpers. The answer comes when the tool is done, however long that takes. */
   "mcpServer/tool/call": { params: McpServerToolCallParams; result: McpServerToolCallResponse };
   /**
-   * Reads a resource of one of the thread's helpers. Answered when the helper does. Without a thread the helper of the
-   * settings is started for the answer, and what it asks the user is refused.
+   * Reads a resource of one of the thread's helpers. Without a thread a helper of the settings is started for the
+   * answer, and its questions to the user are refused.
    */
   "mcpServer/resource/read": { params: McpResourceReadParams; result: McpResourceReadResponse };
   /** The models that turns can use. */
   "model/list": { params: ModelListParams; result: ModelListResponse };
   /**
-   * The settings in force and where each was written. Variables of helpers are masked, and their arguments where their
-   * names are those of secrets.
+   * The settings in force and their origins. Variables of helpers are masked; so are arguments with the name of a
+   * secret.
    */
   "config/read": { params: ConfigReadParams; result: ConfigReadResponse };
   /**
-   * Looks at the file of settings again. What has changed is in force when this is answered: helpers that are another
-   * process now are started, those that are not named any more end, all others go on; calls that are under way are not cut
-   * off. Helpers that have failed are started again. Costs next to nothing when the file is as it was. Wrong settings are an
-   * error with file, line and key of each, and change nothing.
+   * Reads the settings file again and applies it before the answer. Changed helpers restart, removed ones stop,
+   * failed ones start again; all others and running calls continue. An unchanged file costs next to nothing. Wrong
+   * settings change nothing; the error names file, line and key of each.
    */
   "config/mcpServer/reload": { params: ConfigMcpServerReloadParams; result: McpServerRefreshResponse };
   /**
-   * Sets one value in the user's file of settings by its dotted key, or takes it away where it is null; comments and
-   * everything else stay. It is in force when this is answered. Settings that a server would not take are refused with
-   * each reason, and nothing is written; so is a write whose `expectedVersion` is not that of the file's layer now. A value that
-   * `config/read` has masked (`***`, or an address without user and query) stands for what is in the file; with nothing there the write
-   * is refused.
+   * Sets one value of the user's settings file by its dotted key; null removes it. Comments and other values stay.
+   * The change is in force with the answer. Invalid settings are refused with their reasons and not written, and
+   * so is a write whose `expectedVersion` is out of date. A value masked by `config/read` (`***`, or an address
+   * without user and query) keeps the value of the file; without one the write is refused.
    */
   "config/value/write": { params: ConfigValueWriteParams; result: ConfigWriteResponse };
-  /** Sets several values in the user's file of settings: all of them, or none. */
+  /** Sets several values of the user's settings file: all of them, or none. */
   "config/batchWrite": { params: ConfigBatchWriteParams; result: ConfigWriteResponse };
-  /** What an administrator requires of the settings: nothing. */
+  /** The administrator's requirements for the settings: none. */
   "configRequirements/read": { params: ConfigRequirementsReadParams; result: ConfigRequirementsReadResponse };
-  /** The account that pays: none, and none is needed. */
+  /** The paying account: none, and none is needed. */
   "account/read": { params: GetAccountParams; result: GetAccountResponse };
-  /** The limits of the account that pays: none are known, as there is no account. */
+  /** The rate limits of the paying account: none, as there is no account. */
   "account/rateLimits/read": { params: GetAccountRateLimitsParams; result: GetAccountRateLimitsResponse };
   /**
-   * The tokens of the account that pays: nothing is known of them, as there is no account. What a thread has used is
-   * told by `thread/tokenUsage/updated`.
+   * The tokens of the paying account: unknown, as there is no account. `thread/tokenUsage/updated` reports the
+   * usage of a thread.
    */
   "account/usage/read": { params: GetAccountTokenUsageParams; result: GetAccountTokenUsageResponse };
-  /** Whether models are asked in a region for governments: no, as no provider of Skein's has such regions. */
+  /** Whether a model region for governments applies: no, as no provider of Skein has one. */
   "account/bedrock/checkGovCloudRequirements": { params: BedrockCheckGovCloudRequirementsParams; result: BedrockCheckGovCloudRequirementsResponse };
   /**
-   * The providers of models that the server knows, built in or by its settings; `config/value/write` chooses another
+   * The model providers that the server knows, built in or from its settings. `config/value/write` chooses the
    * default (`model_provider`) and changes them (`model_providers.NAME`).
    */
   "modelProvider/list": { params: ModelProviderListParams; result: ModelProviderListResponse };
   /**
-   * What providers of models do beside answering: neither make they pictures nor do they search the web, as Skein
-   * offers models only the tools of helpers and clients.
+   * Abilities of model providers beside answering: no image generation and no web search. Skein offers models only
+   * the tools of helpers and clients.
    */
   "modelProvider/capabilities/read": { params: ModelProviderCapabilitiesReadParams; result: ModelProviderCapabilitiesReadResponse };
-  /** Features that can be switched on: none, as Skein has no such switches. */
+  /** Experimental features: none. */
   "experimentalFeature/list": { params: ExperimentalFeatureListParams; result: ExperimentalFeatureListResponse };
   /** The server's process, and some numbers of `skein/status`, by their names there. */
   "server/diagnostics": { params: ServerDiagnosticsParams; result: ServerDiagnosticsResponse };
   /**
-   * Keeps what a user says about a thread or the server, for whoever runs the server: as a file in the home's
-   * `feedback`. It is sent nowhere, and no logs are added; names of log files are kept, not their content. `threadId`
-   * is the thread, or the name of the report where none was named.
+   * Saves a user's feedback about a thread or the server in the home's `feedback`, for the operator. Nothing is
+   * sent anywhere. Names of log files are kept, not their content. `threadId` is the thread, or the name of the
+   * report if there is none.
    */
   "feedback/upload": { params: FeedbackUploadParams; result: FeedbackUploadResponse };
-  /** The skills of each directory that is named: none, as Skein has no skills yet. */
+  /** The skills of each given directory: none, as Skein has no skills yet. */
   "skills/list": { params: SkillsListParams; result: SkillsListResponse };
-  /** The hooks of each directory that is named: none, as Skein runs no hooks. */
+  /** The hooks of each given directory: none, as Skein runs no hooks. */
   "hooks/list": { params: HooksListParams; result: HooksListResponse };
-  /** What turns may do: everything that their helpers can, as Skein runs no commands of its own and confines nobody. */
+  /**
+   * The permissions of turns: everything that their helpers can do. Skein runs no commands of its own and confines
+   * nobody.
+   */
   "permissionProfile/list": { params: PermissionProfileListParams; result: PermissionProfileListResponse };
-  /** The modes that the user can choose: none, as Skein has one way to work. */
+  /** The modes of collaboration: none, as Skein has one way to work. */
   "collaborationMode/list": { params: CollaborationModeListParams; result: CollaborationModeListResponse };
   /**
-   * Unloads a thread and ends its helpers; answered when none is left. Refused while the thread is active or has
-   * other subscribers, unless forced. Joins an unload that is already under way.
+   * Unloads a thread; the answer comes when all its helpers have stopped. Refused while the thread is active or
+   * has other subscribers, unless forced. Joins an unload that is already under way.
    */
   "skein/thread/unload": { params: SkeinThreadUnloadParams; result: SkeinThreadUnloadResponse };
   /**
-   * For a client whose user is gone: its subscriptions end, and threads to which nobody else is subscribed are unloaded at once,
-   * whatever they do: turns are interrupted, and calls of tools under way are cut off, whoever made them. Answered when these threads are unloaded and none of their helpers is left, or after 1.2 s with the number
-   * of those that are not.
+   * For a client whose user is gone: ends its subscriptions. Threads without another subscriber are unloaded at
+   * once; running turns and tool calls are interrupted. The answer comes when all their helpers have stopped, or
+   * after 1.2 s with the number of unfinished threads.
    */
   "skein/connection/leave": { params: SkeinConnectionLeaveParams; result: SkeinConnectionLeaveResponse };
-  /** What the server holds and has done, in numbers. Never waits for anything. */
+  /** The server's state and counters. Never waits for anything. */
   "skein/status": { params: SkeinStatusParams; result: SkeinStatusResponse };
-  /** The helpers of loaded threads, and those kept for others, with their processes, memory, queues and last words, from one look at the system. */
+  /**
+   * The helpers of loaded threads, and kept ones, with processes, memory, queues and last output, from one look at
+   * the system.
+   */
   "skein/helpers/list": { params: SkeinHelpersListParams; result: SkeinHelpersListResponse };
   /**
-   * What was told to everybody since a number of the catalog: with it, the list of a client that was away is right
-   * again. After a page of `thread/list`, ask with the page's number and apply the changes in order. A thread that
-   * is not in the client's list, but changes, was not on disk when the list was made: read it.
+   * The catalog changes since a number, so that a client that was away can update its list. After a page of
+   * `thread/list`, ask with the page's number and apply the changes in order. If a change names a thread that is
+   * not in the list, read that thread: it was saved later.
    */
   "skein/catalog/resume": { params: SkeinCatalogResumeParams; result: SkeinCatalogResumeResponse };
   /**
-   * Answers when every event sent before it has been handled by every thread's owner. It waits for no turn and no
-   * tool call. Only with `serve --test-fences`.
+   * Answers when every thread's owner has handled all events sent before it. Waits for no turn and no tool call.
+   * Only with `serve --test-fences`.
    */
   "skein/quiesce": { params: SkeinQuiesceParams; result: SkeinQuiesceResponse };
-  /** Every message of this table and the others, as an OpenRPC document. */
+  /** All messages of this table and the others, as an OpenRPC document. */
   "rpc.discover": { params: RpcDiscoverParams; result: RpcDiscoverResponse };
 };
 
@@ -228,29 +231,29 @@ export type ClientNotifications = {
 
 /** Everything that the server tells without being asked. */
 export type Notifications = {
-  /** A thread was made. */
+  /** A thread was created. */
   "thread/started": ThreadStartedNotification;
-  /** A thread began or ended being active, or waits for the user. */
+  /** A thread became active or idle, or waits for the user. */
   "thread/status/changed": ThreadStatusChangedNotification;
-  /** A thread was unloaded; none of its helpers is left. */
+  /** A thread was unloaded; all its helpers have stopped. */
   "thread/closed": ThreadClosedNotification;
-  /** A thread was put aside: it is in the archived list now, unloaded, and nobody is subscribed to it. */
+  /** A thread was archived: it is unloaded, without subscribers, and only in the archived list. */
   "thread/archived": ThreadArchivedNotification;
-  /** An archived thread is in the ordinary list again. */
+  /** An archived thread is back in the ordinary list. */
   "thread/unarchived": ThreadUnarchivedNotification;
   /** A thread was deleted: it is in no list, and cannot be read or resumed. */
   "thread/deleted": ThreadDeletedNotification;
   /** A thread has a new name. */
   "thread/name/updated": ThreadNameUpdatedNotification;
-  /** The user has read a thread, marked it as unread, or a turn has ended that nobody has read yet. */
+  /** The read state of a thread changed: the user has read it or marked it as unread, or an unread turn has ended. */
   "thread/readState/changed": ThreadReadStateChangedNotification;
-  /** A thread works with other settings from now on. */
+  /** The settings of a thread changed. */
   "thread/settings/updated": ThreadSettingsUpdatedNotification;
-  /** A thread has a goal, another one, or has come nearer to it: told when it is set, and at the end of each turn. */
+  /** A thread's goal was set or changed; also sent at the end of each turn. */
   "thread/goal/updated": ThreadGoalUpdatedNotification;
-  /** A thread has no goal any more. */
+  /** A thread's goal was removed. */
   "thread/goal/cleared": ThreadGoalClearedNotification;
-  /** Turns were taken back: read the history again, or drop the turns that `skein` tells of. */
+  /** Turns were removed from the history: read it again, or drop the turns that `skein` names. */
   "thread/reverted": ThreadRevertedNotification;
   /** A turn began. */
   "turn/started": TurnStartedNotification;
@@ -258,7 +261,7 @@ export type Notifications = {
   "turn/completed": TurnCompletedNotification;
   /** An item began. */
   "item/started": ItemStartedNotification;
-  /** An item is complete; it replaces what its deltas said. */
+  /** An item is complete; it replaces the text of its deltas. */
   "item/completed": ItemCompletedNotification;
   /** More text of an agent's message. */
   "item/agentMessage/delta": AgentMessageDeltaNotification;
@@ -270,28 +273,28 @@ export type Notifications = {
   "item/reasoning/textDelta": ReasoningTextDeltaNotification;
   /** More text of a plan. */
   "item/plan/delta": PlanDeltaNotification;
-  /** A word from a tool that is at work. */
+  /** A progress message of a running tool. */
   "item/mcpToolCall/progress": McpToolCallProgressNotification;
-  /** The tokens that a thread has used. */
+  /** The tokens used by a thread. */
   "thread/tokenUsage/updated": ThreadTokenUsageUpdatedNotification;
-  /** How far the start of a helper is; that one failed or ended, and why; that one shows no sign of life, or does again. */
+  /** The start-up state of a helper: progress, failure or end with the reason, a stall, or its end. */
   "mcpServer/startupStatus/updated": McpServerStatusUpdatedNotification;
-  /** A question of the server needs no answer any more. */
+  /** A request of the server needs no answer any more. */
   "serverRequest/resolved": ServerRequestResolvedNotification;
-  /** Something in a turn failed; it may be tried again. */
+  /** An error in a turn, which may be retried. */
   "error": ErrorNotification;
-  /** A word of warning about a thread. */
+  /** A warning about a thread. */
   "warning": WarningNotification;
-  /** A word of warning about the configuration. */
+  /** A warning about the settings. */
   "configWarning": ConfigWarningNotification;
   /**
-   * The server is there. Each connection that opted in to `skein/events` hears it as often as the response of
-   * `initialize` says (`heartbeatMs`), whatever else is sent.
+   * A sign of life. Each connection that opted in to `skein/events` receives it every `heartbeatMs` of the
+   * response of `initialize`.
    */
   "skein/heartbeat": SkeinHeartbeatNotification;
   /**
-   * How far the mending of what an earlier end of the server left open is. Told when it begins, now and then while it
-   * lasts, at its end, and to each connection that comes later; never where nothing was left.
+   * Progress of the repair after an unclean end of the server: at its beginning, now and then, at its end, and to
+   * each connection that arrives meanwhile. Not sent if nothing needs repair.
    */
   "skein/repair/updated": SkeinRepairUpdatedNotification;
 };
@@ -301,14 +304,14 @@ export type ServerRequests = {
   /** Asks the user one or more questions on behalf of a turn. */
   "item/tool/requestUserInput": { params: ToolRequestUserInputParams; result: ToolRequestUserInputResponse };
   /**
-   * Asks for the result of a tool that the client brought with `thread/start`. `callId` is the id of the call's item. All
-   * subscribers are asked, the first real answer counts: a client that does not have the tool answers with an error.
+   * Asks for the result of a tool that the client registered with `thread/start`. `callId` is the id of the call's
+   * item. All subscribers are asked, and the first result counts: a client without the tool answers with an error.
    */
   "item/tool/call": { params: DynamicToolCallParams; result: DynamicToolCallResponse };
   /**
-   * Asks the user something on behalf of a helper, in the thread whose call it is about. It ends with that call;
-   * `turnId` is there where a turn has called. With `codex_approval_kind` `mcp_tool_call` in `_meta` it asks whether a
-   * tool of that helper may be called: docs/approvals.md.
+   * Asks the user a question of a helper, in the thread of the call. It ends with that call; `turnId` names the
+   * calling turn, if any. With `codex_approval_kind` `mcp_tool_call` in `_meta` it asks for the approval of a tool
+   * call: docs/approvals.md.
    */
   "mcpServer/elicitation/request": { params: McpServerElicitationRequestParams; result: McpServerElicitationRequestResponse };
 };
@@ -389,10 +392,10 @@ export type AdditionalContextEntry = {
   value: string;
 };
 
-/** How far a piece of context is to be trusted. */
+/** The trust in a piece of context. */
 export type AdditionalContextKind = "untrusted" | "application";
 
-/** How a message reaches the user, when not in the usual way. */
+/** An unusual way in which a message reaches the user. */
 export type AgentMessageDelivery = "async";
 
 /** Params of `item/agentMessage/delta`. */
@@ -403,7 +406,7 @@ export type AgentMessageDeltaNotification = {
   turnId: TurnId;
 };
 
-/** How a moderated message is shown. */
+/** The display of a moderated message. */
 export type AgentMessageDisplay = {
   action: string;
   blockType: string | null;
@@ -420,7 +423,7 @@ export type AgentMessageInputContent = {
   type: "encrypted_content";
 };
 
-/** What the agent said. */
+/** A message of the agent. */
 export type AgentMessageItem = {
   delivery: AgentMessageDelivery | null;
   id: ItemId;
@@ -431,16 +434,16 @@ export type AgentMessageItem = {
   text: string;
 };
 
-/** What moderation did with a message. */
+/** The result of moderating a message. */
 export type AgentMessageModeration = {
   display: AgentMessageDisplay | null;
   moderated: boolean;
 };
 
-/** Who decides on approvals. */
+/** The reviewer of approvals. */
 export type ApprovalsReviewer = "user" | "auto_review" | "guardian_subagent";
 
-/** When the user is asked before something is done. */
+/** When to ask the user for approval. */
 export type AskForApproval = "untrusted" | "on-request" | "never" | {
   granular: GranularApproval;
 };
@@ -466,44 +469,43 @@ export type ByteRange = {
   start: number;
 };
 
-/** Where a folder of capabilities is. */
+/** The place of a folder of capabilities. */
 export type CapabilityRootLocation = {
   environmentId: string;
   path: string;
   type: "environment";
 };
 
-/** A notification that was told to everybody, as clients that opted in heard it. */
+/** A notification to all connections, as clients that opted in received it. */
 export type CatalogChange = {
-  /** When it was told first, in Unix milliseconds. */
+  /** When it was first sent, in Unix milliseconds. */
   emittedAtMs: number;
-  /** Its method. */
+  /** The method. */
   method: string;
-  /** Its params, with their place in `skein`. */
+  /** The params, with the catalog position in `skein`. */
   params: { [key: string]: unknown };
 };
 
 /**
- * A place in the row of everything that is told to everybody: `thread/started`, `thread/status/changed`,
- * `thread/closed`, `thread/name/updated` and the others of scope `all`. Clients that opted in to `skein/events` find it
- * in the params of these notifications. The numbers that a connection hears rise; one that it does not hear belongs to
- * a notification that is not for it: one that it opted out of, or the end of a thread that it listens to.
+ * A position in the catalog, the sequence of the notifications of scope `all` about threads, such as
+ * `thread/started`, `thread/status/changed` and `thread/name/updated`. Clients that opted in to `skein/events` find
+ * it in these params. Numbers rise; a missing one belongs to a notification that this connection does not receive.
  */
 export type CatalogPlace = {
-  /** The start of the server that the number belongs to. */
+  /** The server start that the number belongs to. */
   catalogEpoch: string;
   /** The number. */
   catalogSeq: number;
 };
 
-/** Who the client is. */
+/** The client's name and version. */
 export type ClientInfo = {
   name: string;
   title?: string | null;
   version: string;
 };
 
-/** Why a turn failed, for programs. */
+/** The kind of a turn's error, for programs. */
 export type CodexErrorInfo = "contextWindowExceeded" | "sessionBudgetExceeded" | "usageLimitExceeded" | "rateLimitExceeded" | "flexUnavailable" | "serverOverloaded" | "modelNotFound" | "policyCapacityUnavailable" | "cyberPolicy" | "misalignmentPolicyViolation" | "tooManyDenials" | "internalServerError" | "unauthorized" | "badRequest" | "threadRollbackFailed" | "sandboxError" | "other" | "inferenceHookDenied" | {
   httpConnectionFailed: {
     httpStatusCode: number | null;
@@ -532,13 +534,13 @@ export type CollabAgentState = {
   status: CollabAgentStatus;
 };
 
-/** What another agent is doing. */
+/** The state of another agent. */
 export type CollabAgentStatus = "pendingInit" | "running" | "interrupted" | "completed" | "errored" | "shutdown" | "notFound";
 
-/** What one agent can do with another. */
+/** The actions of one agent on another. */
 export type CollabAgentTool = "spawnAgent" | "sendInput" | "resumeAgent" | "wait" | "closeAgent" | "sendMessage" | "followupTask" | "interruptAgent" | "listAgents";
 
-/** What the agent did with another agent. */
+/** An action of the agent on another agent. */
 export type CollabAgentToolCallItem = {
   agentsStates: { [key: string]: CollabAgentState };
   id: ItemId;
@@ -551,7 +553,7 @@ export type CollabAgentToolCallItem = {
   tool: CollabAgentTool;
 };
 
-/** How far the call of an agent's tool is. */
+/** The state of a call of an agent's tool. */
 export type CollabAgentToolCallStatus = "inProgress" | "completed" | "failed" | "interrupted";
 
 /** A preset of mode and model settings. */
@@ -582,7 +584,7 @@ export type CollaborationModeParam = {
   settings: SettingsParam;
 };
 
-/** What a command does, as far as it was understood. */
+/** The action of a command, as far as it was recognised. */
 export type CommandAction = {
   command: string;
   name: string;
@@ -618,10 +620,10 @@ export type CommandExecutionItem = {
   status: CommandExecutionStatus;
 };
 
-/** Who ran a command. */
+/** The source of a command. */
 export type CommandExecutionSource = "agent" | "userShell" | "unifiedExecStartup" | "unifiedExecInteraction";
 
-/** How far a command is. */
+/** The state of a command. */
 export type CommandExecutionStatus = "inProgress" | "completed" | "failed" | "declined";
 
 /** The settings in force. */
@@ -670,7 +672,7 @@ export type ConfigEdit = {
   value: unknown;
 };
 
-/** One place that settings come from, with what it says. */
+/** One source of settings, with its content. */
 export type ConfigLayer = {
   config: unknown;
   disabledReason: string | null;
@@ -678,13 +680,13 @@ export type ConfigLayer = {
   version: string;
 };
 
-/** One place that settings come from. */
+/** One source of settings. */
 export type ConfigLayerMetadata = {
   name: ConfigLayerSource;
   version: string;
 };
 
-/** The name of a place that settings come from. */
+/** The name of a source of settings. */
 export type ConfigLayerSource = {
   file: string;
   type: "packagedDefaults";
@@ -727,9 +729,9 @@ export type ConfigReadParams = {
 /** Response of `config/read`. */
 export type ConfigReadResponse = {
   config: Config;
-  /** Only when they were asked for. */
+  /** Only on request. */
   layers?: ConfigLayer[] | null;
-  /** By dotted key: where the value was written. Values that nobody wrote have none. */
+  /** The origin of each value, by dotted key. Defaults have none. */
   origins: { [key: string]: ConfigLayerMetadata };
 };
 
@@ -772,10 +774,10 @@ export type ConfigurationReasoning = {
   effort: string;
 };
 
-/** A means of holding helpers. */
+/** A level of containment. */
 export type ContainmentRung = "guard" | "cgroup" | "namespace";
 
-/** How helpers are to be held. */
+/** The required containment of helpers. */
 export type ContainmentSetting = "auto" | "guard" | "cgroup" | "namespace";
 
 /** A piece of a message. */
@@ -807,7 +809,7 @@ export type ContextCompactionItem = {
   id: ItemId;
 };
 
-/** What was paid for in advance. */
+/** Prepaid credits. */
 export type CreditsSnapshot = {
   balance: string | null;
   hasCredits: boolean;
@@ -851,13 +853,13 @@ export type DynamicToolCallParams = {
   turnId: TurnId;
 };
 
-/** The answer to `item/tool/call`: what the tool says, and whether it has worked. */
+/** The answer to `item/tool/call`: the tool's output, and whether the call succeeded. */
 export type DynamicToolCallResponse = {
   contentItems: DynamicToolCallOutputContentItem[];
   success: boolean;
 };
 
-/** How far the call of a client-side tool is. */
+/** The state of a client-side tool call. */
 export type DynamicToolCallStatus = "inProgress" | "completed" | "failed";
 
 /** One tool of a namespace of client-side tools. */
@@ -869,7 +871,7 @@ export type DynamicToolNamespaceTool = {
   type: "function";
 };
 
-/** A tool that the client itself carries out. */
+/** A tool that the client runs. */
 export type DynamicToolSpec = {
   deferLoading?: boolean;
   description: string;
@@ -890,40 +892,43 @@ export type EnteredReviewModeItem = {
 };
 
 /**
- * Version of a thread's history, from 1. It changes only when acknowledged history was rewritten or may have been
- * lost, and in a fork.
+ * The version of a thread's history, from 1. It changes when saved history was rewritten or may be lost, and in a
+ * fork.
  */
 export type Epoch = number;
 
-/** What an error is about, for programs. Members that do not apply are left out. */
+/** The subject of an error, for programs. Members that do not apply are left out. */
 export type ErrorData = {
-  /** The turn that runs, when another one was named. */
+  /** The running turn, if another one was named. */
   activeTurnId?: TurnId | null;
-  /** Which error of a turn it is, with the sentence again as `message`: clients of the peer read a `TurnError` here. */
+  /**
+   * The kind of a turn's error; `message` repeats the sentence, because clients of the peer read a `TurnError`
+   * here.
+   */
   codexErrorInfo?: CodexErrorInfo | null;
-  /** What to do next, where `message` does not say it. */
+  /** The next step, if `message` does not name it. */
   hint?: string | null;
-  /** The item it is about. */
+  /** The item. */
   itemId?: ItemId | null;
   /** See `codexErrorInfo`. */
   message?: string | null;
-  /** The method it is about, cut to 64 characters. */
+  /** The method, cut to 64 characters. */
   method?: string | null;
-  /** The field it is about, as a path from `params`, such as `input[0].text`. */
+  /** The field, as a path from `params`, such as `input[0].text`. */
   path?: string | null;
-  /** What the user has read, when it is not what the request expects. */
+  /** The read state, if the request expects another one. */
   readState?: ThreadReadState | null;
   /** A stable word that clients can compare. */
   reason: string;
-  /** When the same request can work, in milliseconds from now. */
+  /** The time after which to retry, in milliseconds from now. */
   retryAfterMs?: number | null;
-  /** The helper it is about, by its configured name. */
+  /** The helper, by its configured name. */
   server?: string | null;
-  /** The thread it is about. */
+  /** The thread. */
   threadId?: ThreadId | null;
-  /** The tool it is about. */
+  /** The tool. */
   tool?: string | null;
-  /** The turn it is about. */
+  /** The turn. */
   turnId?: TurnId | null;
 };
 
@@ -935,7 +940,7 @@ export type ErrorNotification = {
   willRetry: boolean;
 };
 
-/** Number of a record in one thread's history. It rises for ever; a client sees it rise with holes. */
+/** The number of a record in one thread's history. Numbers rise for ever; clients see gaps. */
 export type EventSeq = number;
 
 /** The end of a review, with its text. */
@@ -968,7 +973,7 @@ export type ExperimentalFeatureListResponse = {
   nextCursor: string | null;
 };
 
-/** How far a feature is. */
+/** The stage of a feature. */
 export type ExperimentalFeatureStage = "beta" | "underDevelopment" | "stable" | "deprecated" | "removed";
 
 /** Params of `feedback/upload`. */
@@ -1037,7 +1042,7 @@ export type FunctionCallOutputItem = {
 /** The reasons. */
 export type GapReason = "otherEpoch" | "unknownSeq" | "damaged" | "tooMany" | "notStored";
 
-/** Where a provider's key comes from. */
+/** The source of a provider's key. */
 export type GatewayAuth = {
   mode: "none";
 } | {
@@ -1096,7 +1101,7 @@ export type GitInfo = {
   sha: string | null;
 };
 
-/** When the user is asked, question by question. */
+/** When to ask the user, by kind of question. */
 export type GranularApproval = {
   mcp_elicitations: boolean;
   request_permissions?: boolean;
@@ -1105,90 +1110,90 @@ export type GranularApproval = {
   skill_approval?: boolean;
 };
 
-/** What holds helpers, as the server's start and the newest helper have found it. */
+/** The containment of helpers, as found at the server's start and with the newest helper. */
 export type HeldDetails = {
-  /** Folder of the cgroup in which those of helpers are made; absent where they get none. */
+  /** The parent cgroup of the helpers' cgroups; absent if they get none. */
   cgroup?: string | null;
   /** `helpers.containment`. */
   configured: ContainmentSetting;
-  /** What is in force for new helpers; absent where what is demanded cannot be had, and none starts. */
+  /** The level for new helpers; absent if the required one is unavailable, and then none starts. */
   inForce?: ContainmentRung | null;
-  /** What would be in force instead if it could be had, the best first, with the reason why it is not. */
+  /** Better levels that are unavailable, the best first, with their reasons. */
   lacking: LackDetails[];
-  /** Whether the server inherits, and so can end, what a guard leaves that dies before its helper. */
+  /** Whether the server adopts, and can stop, processes whose guard died first. */
   subreaper: boolean;
 };
 
 /** Helper processes. */
 export type HelperCounts = {
-  /** Helpers that are alive. */
+  /** Running helpers. */
   alive: number;
-  /** How many of those alive are held by which means, such as `guard` or `cgroup`. */
+  /** The running helpers by their means of containment, such as `guard` or `cgroup`. */
   containment: { [key: string]: number };
-  /** Guards that are alive. */
+  /** Running guards. */
   guards: number;
-  /** What holds the next helper that starts. */
+  /** The containment of the next helper. */
   held: HeldDetails;
   /** Helpers that had to be killed. */
   killedTotal: number;
-  /** What a former server of this home left, because it was killed together with its guards. */
+  /** Processes left by a former server of this home that was killed together with its guards. */
   leftovers: LeftoverCounts;
-  /** Helpers that no thread uses, kept for who comes back (`linger`). */
+  /** Helpers without a thread, kept for its resume (`linger`). */
   lingering: number;
-  /** Helpers that did not respond, kept for the calls that are under way. */
+  /** Stalled helpers, kept for their running calls. */
   quarantined: number;
   /** Helpers that take calls. */
   ready: number;
-  /** Helpers that were started. */
+  /** Started helpers. */
   startedTotal: number;
-  /** Helpers that start. */
+  /** Starting helpers. */
   starting: number;
-  /** Helpers that ended, by themselves or told to. */
+  /** Helpers that ended, on their own or on request. */
   stoppedTotal: number;
-  /** Helpers that are being ended. */
+  /** Stopping helpers. */
   stopping: number;
-  /** How long helpers took to end. */
+  /** How long helpers took to stop. */
   zero: ZeroCounts;
 };
 
-/** A helper as it is now. One that several threads use is there once. */
+/** A helper; one that several threads share is listed once. */
 export type HelperDetail = {
-  /** Who may share it. */
+  /** The threads that may share it. */
   isolation: HelperIsolation;
-  /** Resident memory of them all. */
+  /** Resident memory of these processes. */
   memoryBytes: number;
   /** Its name in the configuration. */
   name: string;
-  /** The process that was started, while it runs. */
+  /** The pid of the started process, while it runs. */
   pid?: number | null;
-  /** It and everything that it started, without the guard; parents before their children. */
+  /** The process and all its descendants without the guard, parents first. */
   processes: HelperProcess[];
-  /** The revision of MCP that is spoken with it, once that is known. */
+  /** The MCP revision of the session, once known. */
   protocolVersion?: string | null;
-  /** It did not respond, so another one took its place: it takes no calls, and ends with those that are under way. */
+  /** A stalled helper that was replaced: it takes no new calls and stops after its running ones. */
   quarantined: boolean;
-  /** Messages that wait because it does not read them. */
+  /** Messages that the helper has not read yet. */
   queued: number;
-  /** Why it does not run. */
+  /** The reason why it does not run. */
   reason?: string | null;
-  /** Where in its life it is. */
+  /** The state of its life. */
   state: HelperState;
-  /** The last lines that it wrote to stderr. */
+  /** The last lines on stderr. */
   stderr: string;
-  /** The first thread of those that use it. None uses one that is kept for who comes back. */
+  /** The first thread that uses it; none for a lingering helper. */
   threadId?: ThreadId | null;
   /** All threads that use it. */
   threadIds: ThreadId[];
-  /** Calls that wait for it to start, or to show life. */
+  /** Calls that wait for its start, or for a sign of life. */
   waiting: number;
-  /** Nothing happens but that it has a connection open: it seems to wait for somebody else. */
+  /** Idle except for an open connection: it seems to wait for another service. */
   waitsForOthers: boolean;
 };
 
-/** Who shares a helper. */
+/** The sharing of a helper. */
 export type HelperIsolation = "thread" | "project" | "shared";
 
-/** Where in its life a helper is, for who is told of a change. */
+/** The moment of a helper's life, for clients that are notified of a change. */
 export type HelperMoment = {
   state: HelperState;
 };
@@ -1197,15 +1202,15 @@ export type HelperMoment = {
 export type HelperProcess = {
   /** Its resident memory. */
   memoryBytes: number;
-  /** What the system calls it; never its arguments, which may be secret. */
+  /** The system's name for it; never its arguments, which may be secret. */
   name: string;
-  /** Its parent's number. */
+  /** The parent's pid. */
   parent: number;
-  /** Its number. */
+  /** The pid. */
   pid: number;
 };
 
-/** Where in its life a helper is. */
+/** The state of a helper's life. */
 export type HelperState = "disabled" | "starting" | "ready" | "busy" | "unresponsive" | "restarting" | "broken" | "stopping" | "stopped";
 
 /** A hook that cannot be read. */
@@ -1214,10 +1219,10 @@ export type HookErrorInfo = {
   path: string;
 };
 
-/** What a hook is run at. */
+/** The event of a hook. */
 export type HookEventName = "preModelRequest" | "postModelRequest" | "preToolUse" | "permissionRequest" | "postToolUse" | "preCompact" | "postCompact" | "sessionStart" | "sessionEnd" | "userPromptSubmit" | "subagentStart" | "subagentStop" | "stop" | "interrupt";
 
-/** A program that is run when something happens. */
+/** A program that runs on an event. */
 export type HookMetadata = {
   additionalContextLimit: number | null;
   currentHash: string;
@@ -1254,13 +1259,13 @@ export type HookPromptFragment = {
   text: string;
 };
 
-/** What a hook said in the user's place. */
+/** A message of a hook in the user's place. */
 export type HookPromptItem = {
   fragments: HookPromptFragment[];
   id: ItemId;
 };
 
-/** Where a hook comes from. */
+/** The origin of a hook. */
 export type HookSource = "system" | "user" | "project" | "mdm" | "sessionFlags" | "plugin" | "cloudRequirements" | "cloudManagedConfig" | "legacyManagedConfigFile" | "legacyManagedConfigMdm" | "unknown";
 
 /** Whether the user lets a hook run. */
@@ -1285,10 +1290,10 @@ export type HooksListResponse = {
   data: HooksListEntry[];
 };
 
-/** How closely a model should look at an image. */
+/** The detail in which a model looks at an image. */
 export type ImageDetail = "auto" | "low" | "high" | "original";
 
-/** Why an image was not made. */
+/** The reason why an image was not made. */
 export type ImageGenerationFailure = {
   limitId: string;
   resetsAt: number | null;
@@ -1323,34 +1328,34 @@ export type ImageViewItem = {
   path: string;
 };
 
-/** The list of threads, as it is kept on disk. */
+/** The list of threads on disk. */
 export type IndexCounts = {
-  /** Bytes of its rows and orders, without what their storage costs. */
+  /** Bytes of its rows and orders, without storage overhead. */
   contentBytes: number;
   /** Bytes of its files, after the last flush. */
   diskBytes: number;
-  /** The first in percent of the second; absent while it is empty. */
+  /** `diskBytes` in percent of `contentBytes`; absent while it is empty. */
   diskPercent?: number | null;
-  /** How far its making, or its comparison with the histories, is; absent while neither is under way. */
+  /** The progress of its rebuild, or of its comparison with the histories; absent without one. */
   indexing?: IndexingDetails | null;
-  /** Milliseconds that its last opening took; absent while it was never opened. */
+  /** Milliseconds of its last opening; absent before the first. */
   openMs?: number | null;
-  /** Where it is in its life. */
+  /** The state of its life. */
   state: IndexState;
 };
 
-/** Where the list of threads is in its life. */
+/** The state of the list of threads. */
 export type IndexState = "opening" | "building" | "replacing" | "ready" | "failed";
 
-/** How far the making of the list is. */
+/** The progress of the rebuild. */
 export type IndexingDetails = {
-  /** Histories that were read. */
+  /** Histories read. */
   done: number;
-  /** Histories that there are, as far as that is known. */
+  /** All known histories. */
   total: number;
 };
 
-/** What a client can do and wants. */
+/** The abilities and wishes of the client. */
 export type InitializeCapabilities = {
   experimentalApi?: boolean;
   explicitGatewayOauth?: boolean;
@@ -1372,7 +1377,7 @@ export type InitializeResponse = {
   codexHome: string;
   platformFamily: string;
   platformOs: string;
-  /** What this server offers beside the protocol. */
+  /** The server's extensions of the protocol. */
   skein?: ServerExtensions | null;
   userAgent: string;
 };
@@ -1397,7 +1402,7 @@ export type ItemCompletedNotification = {
   turnId: TurnId;
 };
 
-/** An item of a turn. Any text is read; it is compared, never built into a path. */
+/** The id of an item. Any text; it is compared, never built into a path. */
 export type ItemId = string;
 
 /** Params of `item/started`. */
@@ -1408,33 +1413,33 @@ export type ItemStartedNotification = {
   turnId: TurnId;
 };
 
-/** A means of holding helpers that cannot be had. */
+/** An unavailable level of containment. */
 export type LackDetails = {
-  /** Why. */
+  /** The reason. */
   reason: string;
-  /** The means. */
+  /** The level. */
   rung: ContainmentRung;
-  /** What can be done about it. */
+  /** The remedy. */
   wayOut: string;
 };
 
-/** Processes that a former server left. */
+/** Processes left by a former server. */
 export type LeftoverCounts = {
-  /** Those that were found and are gone. */
+  /** Processes found and ended. */
   endedTotal: number;
-  /** Those that could not be ended. */
+  /** Processes that could not be ended. */
   left: number;
-  /** Whether they have been looked for. No helper starts before. */
+  /** Whether the search is done. No helper starts before. */
   looked: boolean;
 };
 
-/** How complete a list of threads is, and of which moment. */
+/** The completeness of a list of threads, and its position in the catalog. */
 export type ListDetails = {
-  /** The start of the server that the number belongs to. */
+  /** The server start that the number belongs to. */
   catalogEpoch: string;
   /** The number. */
   catalogSeq: number;
-  /** Set while the list is being made anew: threads may be missing from it. */
+  /** Set while the list is rebuilt: threads may be missing. */
   indexing?: IndexingDetails | null;
 };
 
@@ -1453,40 +1458,40 @@ export type ListMcpServerStatusResponse = {
   nextCursor: string | null;
 };
 
-/** Which threads a list shows, beyond what the protocol can say. Times are Unix seconds, as in the threads of the answer. */
+/** Filters of a list beyond the protocol's. Times are Unix seconds, as in the threads of the answer. */
 export type ListOptions = {
-  /** Made earlier than that. */
+  /** Created before. */
   createdBefore?: number | null;
-  /** Made then or later. */
+  /** Created then or later. */
   createdSince?: number | null;
-  /** Nothing was said in it since that time. */
+  /** Last message before. */
   updatedBefore?: number | null;
-  /** Something was said in it then or later. */
+  /** Last message then or later. */
   updatedSince?: number | null;
 };
 
 /** Details of the threads in memory. */
 export type LoadedDetails = {
-  /** One for each thread of the answer, in the same order. */
+  /** One entry for each thread of the answer, in the same order. */
   threads: LoadedThread[];
 };
 
-/** Where a loaded thread is in its life. */
+/** The state of a loaded thread. */
 export type LoadedState = "loading" | "idle" | "running" | "unloading";
 
 /** A thread in memory. */
 export type LoadedThread = {
-  /** It is never on disk. */
+  /** The thread is never saved. */
   ephemeral: boolean;
   /** Its helper processes that are alive. */
   helpers: number;
-  /** It is on disk. */
+  /** The thread is saved. */
   materialised: boolean;
   /** Connections that only watch. */
   observers: number;
-  /** Where it is in its life. */
+  /** The state of its life. */
   state: LoadedState;
-  /** What clients are told about it. */
+  /** The status that clients see. */
   status: ThreadStatus;
   /** Connections that keep it loaded. */
   subscribers: number;
@@ -1504,10 +1509,10 @@ export type LocalShellAction = {
   working_directory?: string | null;
 };
 
-/** How far such a command is. */
+/** The state of such a command. */
 export type LocalShellStatus = "completed" | "in_progress" | "incomplete";
 
-/** How much room such an interface wants. */
+/** The display size that such an interface requests. */
 export type McpAppDisplayMode = "inline" | "fullscreen";
 
 /** The user interface that belongs to a tool call. */
@@ -1533,7 +1538,7 @@ export type McpElicitationBooleanSchema = {
 /** The type of a yes-or-no field. */
 export type McpElicitationBooleanType = "boolean";
 
-/** A value that can be chosen, with its title. */
+/** A choice with its title. */
 export type McpElicitationConstOption = {
   const: string;
   title: string;
@@ -1585,7 +1590,7 @@ export type McpElicitationSchema = {
 /** A field for a choice of one. */
 export type McpElicitationSingleSelectEnumSchema = McpElicitationUntitledSingleSelectEnumSchema | McpElicitationTitledSingleSelectEnumSchema;
 
-/** What kind of text is expected. */
+/** The format of a text. */
 export type McpElicitationStringFormat = "email" | "uri" | "date" | "date-time";
 
 /** A field for a text. */
@@ -1602,7 +1607,7 @@ export type McpElicitationStringSchema = {
 /** The type of a text field. */
 export type McpElicitationStringType = "string";
 
-/** The values that can be chosen, with their titles. */
+/** The choices with their titles. */
 export type McpElicitationTitledEnumItems = {
   anyOf: McpElicitationConstOption[];
 };
@@ -1627,7 +1632,7 @@ export type McpElicitationTitledSingleSelectEnumSchema = {
   type: McpElicitationStringType;
 };
 
-/** The values that can be chosen. */
+/** The choices. */
 export type McpElicitationUntitledEnumItems = {
   enum: string[];
   type: McpElicitationStringType;
@@ -1670,32 +1675,29 @@ export type McpResourceReadResponse = {
   originCallId: string | null;
 };
 
-/** Whose resource is meant, where a service has several. */
+/** The owner of the resource, if a service has several. */
 export type McpResourceReadTarget = {
   connectorId: string;
   /** Null, but not left out. */
   linkId: string | null;
 };
 
-/** How the connection to a helper is doing. */
+/** The state of the connection to a helper. */
 export type McpServerConnectionStatus = "notStarted" | "starting" | "connected" | "authenticationRequired" | "failed" | "cancelled" | "disabled";
 
-/** What Skein tells of a helper beyond the protocol. */
+/** Skein's additions to the state of a helper. */
 export type McpServerDetails = {
-  /**
-   * The revision of MCP that is spoken with it, such as `2025-11-25`, once that is known; from `2026-07-28` on without a
-   * handshake.
-   */
+  /** The MCP revision of the session, such as `2025-11-25`, once known; from `2026-07-28` on without a handshake. */
   protocolVersion?: string | null;
-  /** Where in its life it is. */
+  /** The state of its life. */
   state: HelperState;
-  /** Calls that wait for it to start, or to show life. */
+  /** Calls that wait for its start, or for a sign of life. */
   waiting: number;
-  /** Nothing happens but that it has a connection open: it seems to wait for somebody else. */
+  /** Idle except for an open connection: it seems to wait for another service. */
   waitsForOthers: boolean;
 };
 
-/** What the user decided on a helper's question. */
+/** The user's decision on a helper's question. */
 export type McpServerElicitationAction = "accept" | "decline" | "cancel";
 
 /** Params of `mcpServer/elicitation/request`. */
@@ -1739,7 +1741,7 @@ export type McpServerElicitationRequestResponse = {
   content?: unknown;
 };
 
-/** What a helper says about itself. */
+/** A helper's description of itself. */
 export type McpServerInfo = {
   description: string | null;
   icons: unknown[] | null;
@@ -1752,13 +1754,13 @@ export type McpServerInfo = {
 /** Response of `config/mcpServer/reload`. */
 export type McpServerRefreshResponse = { [key: string]: unknown };
 
-/** Why a helper did not start, where it is known. */
+/** The reason why a helper did not start, if known. */
 export type McpServerStartupFailureReason = "reauthenticationRequired";
 
-/** How far the start of a helper is. */
+/** The state of a helper's start. */
 export type McpServerStartupState = "starting" | "ready" | "failed" | "cancelled";
 
-/** A helper: what it offers and how it is doing. */
+/** A helper: its offers and its state. */
 export type McpServerStatus = {
   authStatus: McpAuthStatus;
   httpOrigin: string | null;
@@ -1769,14 +1771,14 @@ export type McpServerStatus = {
   runtimeStatus: McpServerConnectionStatus | null;
   serverCapabilities: unknown;
   serverInfo: McpServerInfo | null;
-  /** What the peer does not tell. */
+  /** Additions to the peer's members. */
   skein?: McpServerDetails | null;
   toolListMeta: unknown;
   tools: { [key: string]: Tool };
   toolsError: string | null;
 };
 
-/** How much a list of helpers tells about each. */
+/** The level of detail in a list of helpers. */
 export type McpServerStatusDetail = "full" | "toolsAndAuthOnly";
 
 /** Params of `mcpServer/startupStatus/updated`. */
@@ -1784,7 +1786,7 @@ export type McpServerStatusUpdatedNotification = {
   error: string | null;
   failureReason: McpServerStartupFailureReason | null;
   name: string;
-  /** Where in its life the helper is. */
+  /** The helper's moment of life. */
   skein?: HelperMoment | null;
   status: McpServerStartupState;
   threadId: ThreadId | null;
@@ -1816,7 +1818,7 @@ export type McpToolCallAppContext = {
   resourceUri: string | null;
 };
 
-/** Why a tool call failed. */
+/** The error of a tool call. */
 export type McpToolCallError = {
   message: string;
 };
@@ -1846,14 +1848,14 @@ export type McpToolCallProgressNotification = {
   turnId: TurnId;
 };
 
-/** What a tool call brought. */
+/** The result of a tool call. */
 export type McpToolCallResult = {
   _meta: unknown;
   content: unknown[];
   structuredContent: unknown;
 };
 
-/** How far a tool call is. */
+/** The state of a tool call. */
 export type McpToolCallStatus = "inProgress" | "completed" | "failed";
 
 /** The memories that a message used. */
@@ -1872,17 +1874,17 @@ export type MemoryCitationEntry = {
 
 /** Memory. */
 export type MemoryCounts = {
-  /** Resident bytes of the server itself. */
+  /** Resident bytes of the server process. */
   residentBytes: number;
 };
 
-/** What becomes of what stands there. */
+/** The treatment of the value in the file. */
 export type MergeStrategy = "replace" | "upsert";
 
-/** Which part of an answer a message is. */
+/** The part of an answer that a message is. */
 export type MessagePhase = "commentary" | "partial_answer" | "final_answer";
 
-/** What a review of the agent's conduct found. */
+/** The result of a review of the agent's conduct. */
 export type MisalignmentErrorDetails = {
   detailedExplanation: string | null;
   errorType: string | null;
@@ -1890,7 +1892,7 @@ export type MisalignmentErrorDetails = {
   steer: MisalignmentSteer | null;
 };
 
-/** What the agent is told after such a review. */
+/** The message to the agent after such a review. */
 export type MisalignmentSteer = {
   message: string;
 };
@@ -1926,7 +1928,7 @@ export type ModelAccessPrograms = {
   cyber: CyberAccessProgram[];
 };
 
-/** A word to the user about a model's availability. */
+/** A notice to the user about a model's availability. */
 export type ModelAvailabilityNux = {
   message: string;
 };
@@ -1959,7 +1961,7 @@ export type ModelProviderListParams = { [key: string]: unknown };
 
 /** Response of `modelProvider/list`. */
 export type ModelProviderListResponse = {
-  /** Whether a client can write another default into the settings, and it is in force then. */
+  /** Whether a client can write another default into the settings, with effect at once. */
   canChangeDefault: boolean;
   data: ModelProviderSummary[];
   /** The provider of threads that name none. */
@@ -1968,18 +1970,18 @@ export type ModelProviderListResponse = {
 
 /** A provider of models. */
 export type ModelProviderSummary = {
-  /** Its address, without what may be secret. */
+  /** Its address, without possible secrets. */
   baseUrl: string | null;
   /** Whether `modelProvider/config/write` changes it. */
   canEdit: boolean;
-  /** What `modelProvider` and `model_provider` take. */
+  /** The value for `modelProvider` and `model_provider`. */
   id: string;
   /** For people. */
   name: string;
   settings: ProviderSettings;
 };
 
-/** A tier of service that a model can be had in. */
+/** A service tier of a model. */
 export type ModelServiceTier = {
   description: string;
   id: string;
@@ -2009,17 +2011,17 @@ export type NetworkAccess = "restricted" | "enabled";
 /** Kinds of turn that take no further input. */
 export type NonSteerableTurnKind = "review" | "compact";
 
-/** What wins over what is written. */
+/** The source that overrides the written value. */
 export type OverriddenMetadata = {
   effectiveValue: unknown;
   message: string;
   overridingLayer: ConfigLayerMetadata;
 };
 
-/** How far a patch is. */
+/** The state of a patch. */
 export type PatchApplyStatus = "inProgress" | "completed" | "failed" | "declined";
 
-/** What a patch does with a file. */
+/** The kind of change to a file. */
 export type PatchChangeKind = {
   type: "add";
 } | {
@@ -2042,7 +2044,7 @@ export type PermissionProfileListResponse = {
   nextCursor: string | null;
 };
 
-/** What a turn may do. */
+/** The permissions of a turn. */
 export type PermissionProfileSummary = {
   allowed: boolean;
   description: string | null;
@@ -2066,14 +2068,14 @@ export type PlanItem = {
   text: string;
 };
 
-/** What an account has paid for. */
+/** The plan of an account. */
 export type PlanType = "free" | "go" | "plus" | "pro" | "prolite" | "promax" | "team" | "self_serve_business_prolite" | "self_serve_business_usage_based" | "business" | "ent26" | "enterprise_cbp_automation" | "enterprise_cbp_usage_based" | "enterprise" | "edu" | "edu_plus" | "edu_pro" | "sci" | "sci_plus" | "unknown";
 
-/** Threads that had to make room for others. */
+/** Threads evicted for others. */
 export type PressureCounts = {
   /** Idle threads that were unloaded because of `limits.loaded_threads` or `limits.memory`. */
   squeezedTotal: number;
-  /** Times when a limit was passed and no thread was idle. */
+  /** Times when a limit was exceeded and no thread was idle. */
   unrelievedTotal: number;
 };
 
@@ -2094,7 +2096,7 @@ export type ProviderSettings = {
   type: "gcp";
 };
 
-/** Which limit is reached. */
+/** The limit that is reached. */
 export type RateLimitReachedType = "rate_limit_reached" | "workspace_owner_credits_depleted" | "workspace_member_credits_depleted" | "workspace_owner_usage_limit_reached" | "workspace_member_usage_limit_reached";
 
 /** The right to have a limit lifted once. */
@@ -2108,7 +2110,7 @@ export type RateLimitResetCredit = {
   title: string | null;
 };
 
-/** What has become of such a right. */
+/** The state of such a right. */
 export type RateLimitResetCreditStatus = "available" | "redeeming" | "redeemed" | "unknown";
 
 /** Limits that the user may have lifted. */
@@ -2117,10 +2119,10 @@ export type RateLimitResetCreditsSummary = {
   credits: RateLimitResetCredit[] | null;
 };
 
-/** Which limit it lifts. */
+/** The limit that it lifts. */
 export type RateLimitResetType = "codexRateLimits" | "unknown";
 
-/** How much of what an account may use is used. */
+/** The use of an account's limits. */
 export type RateLimitSnapshot = {
   credits: CreditsSnapshot | null;
   individualLimit: SpendControlLimitSnapshot | null;
@@ -2147,7 +2149,7 @@ export type ReasoningEffortOption = {
   reasoningEffort: string;
 };
 
-/** What the model thought. */
+/** The model's reasoning. */
 export type ReasoningItem = {
   content: string[];
   id: ItemId;
@@ -2198,60 +2200,60 @@ export type ReasoningTextDeltaNotification = {
   turnId: TurnId;
 };
 
-/** What was refused. */
+/** Refused requests and connections. */
 export type RefusalCounts = {
   /** Requests that were answered with "overloaded". */
   overloaded: number;
-  /** Connections that were closed because they did not take their messages. */
+  /** Connections that were closed because they did not read their messages. */
   slowClients: number;
 };
 
-/** How often the settings were read again (SIGHUP). */
+/** Reloads of the settings. */
 export type ReloadCounts = {
-  /** When the last one was taken, in Unix milliseconds; absent before the first. */
+  /** When the last reload was applied, in Unix milliseconds; absent before the first. */
   lastAtMs?: number | null;
-  /** Reloads that changed nothing, because the settings were wrong. */
+  /** Reloads refused because the settings were wrong. */
   refusedTotal: number;
-  /** Reloads that were taken. */
+  /** Applied reloads. */
   total: number;
   /** Reloads that found nothing changed. */
   unchangedTotal: number;
 };
 
-/** What a server that did not end in order has left to be mended: the threads that were open at its end. */
+/** The repair of threads that were open when the server last ended uncleanly. */
 export type RepairCounts = {
-  /** Threads that were looked at. */
+  /** Threads checked. */
   done: number;
-  /** Those that could not be read or written; the server's log names them. The next start tries again. */
+  /** Threads that could not be read or written; the server's log names them. The next start tries again. */
   failed: number;
-  /** Those of them to which the repair has added the end of a turn, or from which it has cut a torn end. */
+  /** Threads that got the end of a turn, or lost a torn end. */
   mended: number;
-  /** How far it is as a whole. */
+  /** The state of the whole repair. */
   state: RepairState;
-  /** Threads that were found open at the start. */
+  /** Threads found open at the start. */
   total: number;
 };
 
-/** How far the repair is. */
+/** The state of the repair. */
 export type RepairState = "scheduled" | "running" | "complete";
 
-/** Clients that came back. */
+/** Clients that resumed. */
 export type ReplayCounts = {
-  /** Events that were told again. */
+  /** Replayed events. */
   eventsTotal: number;
-  /** Histories that could not be continued, and were shown whole. */
+  /** Histories that could not be continued, and were sent whole. */
   gapsTotal: number;
 };
 
-/** Why a history is not continued. */
+/** The reason why a history is not replayed. */
 export type ReplayGap = {
   /** The reason. */
   reason: GapReason;
 };
 
 /**
- * Id of a request, chosen by whoever asks and echoed by whoever answers: a text or a signed 64-bit integer.
- * Null, a fraction, and an integer out of range are refused.
+ * The id of a request, chosen by the sender and echoed in the answer: a text or a signed 64-bit integer. Null,
+ * fractions and larger integers are refused.
  */
 export type RequestId = number | string;
 
@@ -2291,7 +2293,7 @@ export type ResourceTemplate = {
   uriTemplate: string;
 };
 
-/** A piece of history in the words of the model's interface, as a client can hand it to a resume. */
+/** A piece of history in the form of the model's interface; clients can send it with a resume. */
 export type ResponseItem = {
   id?: string | null;
   role: string;
@@ -2415,7 +2417,7 @@ export type ResponseItem = {
   type: "other";
 };
 
-/** What a model did in a web search. */
+/** The action of a model in a web search. */
 export type ResponsesApiWebSearchAction = {
   queries?: string[] | null;
   query?: string | null;
@@ -2431,41 +2433,41 @@ export type ResponsesApiWebSearchAction = {
   type: "other";
 };
 
-/** How to resume a thread. */
+/** Options for `thread/resume`. */
 export type ResumeOptions = {
   /** The last number that the client has seen. */
   afterSeq?: EventSeq | null;
   /** The version of the history that `afterSeq` belongs to. */
   epoch?: Epoch | null;
-  /** Watch only: the subscription does not keep the thread loaded, and is never asked anything. */
+  /** Watches only: the subscription does not keep the thread loaded and receives no requests. */
   observe?: boolean;
 };
 
-/** What an answer to `thread/resume` is a picture of, and what follows it. */
+/** The point in a thread's history that an answer to `thread/resume` shows, and the events that follow. */
 export type ResumePicture = {
-  /** The version of the history that the number belongs to. */
+  /** The version of the history. */
   epoch: Epoch;
-  /** The history cannot be continued from where the client was: what it holds is void, and this is the full state. */
-  gap?: ReplayGap | null;
   /**
-   * Where `thread.turns` holds only the newest turns: the cursor of `thread/turns/list` (newest first) for those before
-   * them.
+   * The history cannot continue from the client's position: this answer is the full state, and the client's is
+   * void.
    */
+  gap?: ReplayGap | null;
+  /** The cursor of `thread/turns/list` (newest first) for earlier turns, if `thread.turns` has only the newest. */
   olderTurns?: string | null;
-  /** Ids of the server's requests that still wait for an answer. They are sent again; all others are void. */
+  /** Ids of the server's open requests, which are sent again. All others are void. */
   pendingRequests: RequestId[];
   /**
-   * The history is continued: the answer has no turns, and every durable event after `afterSeq` follows, this one
-   * being the last of those that were there already. It is `afterSeq` itself when there are none.
+   * The replay: the answer has no turns, and all durable events after `afterSeq` follow, up to this number. Equal
+   * to `afterSeq` if there are none.
    */
   replayTo?: EventSeq | null;
-  /** The last number that the picture includes. With `replayTo` it is the number that the client has named. */
+  /** The last included number; with `replayTo` the number that the client named. */
   seq: EventSeq;
 };
 
-/** Which turns a revert has taken back. */
+/** The turns that a revert removed. */
 export type RevertedFrom = {
-  /** The first turn that is gone; all after it are gone too. */
+  /** The first removed turn; all later ones are removed, too. */
   beforeTurnId: TurnId;
 };
 
@@ -2478,7 +2480,7 @@ export type RpcDiscoverResponse = { [key: string]: unknown };
 /** The sandbox in one word. */
 export type SandboxMode = "read-only" | "workspace-write" | "danger-full-access";
 
-/** What commands of a turn may touch. */
+/** The limits of a turn's commands. */
 export type SandboxPolicy = {
   type: "dangerFullAccess";
 } | {
@@ -2495,7 +2497,7 @@ export type SandboxPolicy = {
   writableRoots: string[];
 };
 
-/** What commands of a turn may touch. */
+/** The limits of a turn's commands. */
 export type SandboxPolicyParam = {
   type: "dangerFullAccess";
 } | {
@@ -2512,9 +2514,9 @@ export type SandboxPolicyParam = {
   writableRoots?: string[];
 };
 
-/** What a search cannot see yet. */
+/** The limits of a search. */
 export type SearchDetails = {
-  /** Set while the list of threads is being made anew: threads that are not in it yet are not found. */
+  /** Set while the list is rebuilt: a missing thread is not found. */
   indexing: IndexingDetails;
 };
 
@@ -2546,11 +2548,11 @@ export type ServerDiagnosticsResponse = {
   process: ServerDiagnosticsProcess;
 };
 
-/** What this server offers beside the protocol. */
+/** The server's extensions of the protocol. */
 export type ServerExtensions = {
-  /** The extensions that the client asked for and gets, by name. */
+  /** The granted extensions, by name. */
   extensions: { [key: string]: unknown };
-  /** Version of the server. */
+  /** The server's version. */
   version: string;
 };
 
@@ -2560,7 +2562,7 @@ export type ServerRequestResolvedNotification = {
   threadId: ThreadId;
 };
 
-/** The kind of client that made a thread. */
+/** The kind of client that created a thread. */
 export type SessionSource = "cli" | "vscode" | "exec" | "appServer" | "unknown" | {
   custom: string;
 } | {
@@ -2584,26 +2586,23 @@ export type SettingsParam = {
 /** Params of `skein/catalog/resume`. */
 export type SkeinCatalogResumeParams = {
   /**
-   * The number that the client's list is a picture of: that of the first page of `thread/list`, or the highest
-   * `catalogSeq` that was heard since.
+   * The number of the client's list: that of the first page of `thread/list`, or the highest `catalogSeq` received
+   * since.
    */
   after: number;
-  /** The `catalogEpoch` that the number came with. */
+  /** The `catalogEpoch` of the number. */
   catalogEpoch: string;
 };
 
 /** Response of `skein/catalog/resume`. */
 export type SkeinCatalogResumeResponse = {
-  /** The start of the server that the numbers belong to. */
+  /** The server start that the numbers belong to. */
   catalogEpoch: string;
-  /**
-   * The newest change. What the connection has heard before this answer is part of it; what it hears behind it is
-   * newer.
-   */
+  /** The newest change. Changes received before this answer are included; those after it are newer. */
   catalogSeq: number;
-  /** What was told to everybody since, in order; empty when it is too old. */
+  /** The later notifications to all connections, in order; empty if `tooOld`. */
   changes: CatalogChange[];
-  /** The changes since are not known any more, or the number is of another start of the server: list again. */
+  /** The later changes are no longer known, or the number is of another server start: list again. */
   tooOld: boolean;
 };
 
@@ -2612,9 +2611,9 @@ export type SkeinConnectionLeaveParams = { [key: string]: unknown };
 
 /** Response of `skein/connection/leave`. */
 export type SkeinConnectionLeaveResponse = {
-  /** Threads that were left to nobody. */
+  /** Threads that had no other subscriber. */
   left: number;
-  /** Of these: still loaded, because they take longer to end, or somebody else has come. */
+  /** Of these, the ones still loaded: they take longer, or have a new subscriber. */
   loaded: number;
 };
 
@@ -2626,7 +2625,7 @@ export type SkeinHeartbeatNotification = {
 
 /** Params of `skein/helpers/list`. */
 export type SkeinHelpersListParams = {
-  /** Only those of this thread; otherwise those of all loaded threads. */
+  /** Only those of this thread; without it, those of all loaded threads. */
   threadId?: ThreadId | null;
 };
 
@@ -2638,7 +2637,7 @@ export type SkeinHelpersListResponse = {
 
 /** Params of `skein/quiesce`. */
 export type SkeinQuiesceParams = {
-  /** The owner of this thread breaks off by a panic, as a fault of the server would have it. */
+  /** Lets the owner of this thread panic, as a bug would. */
   breakOff?: ThreadId | null;
 };
 
@@ -2647,7 +2646,7 @@ export type SkeinQuiesceResponse = { [key: string]: unknown };
 
 /** Params of `skein/repair/updated`. */
 export type SkeinRepairUpdatedNotification = {
-  /** How far it is. */
+  /** The progress. */
   repair: RepairCounts;
 };
 
@@ -2655,57 +2654,57 @@ export type SkeinRepairUpdatedNotification = {
 export type SkeinStatusParams = { [key: string]: unknown };
 
 /**
- * Response of `skein/status`. Counters that end in `Total` rise from the start of the server; all others are the
- * state of the moment.
+ * Response of `skein/status`. Counters that end in `Total` count from the start of the server; all others are
+ * current values.
  */
 export type SkeinStatusResponse = {
-  /** Where it listens, as a URL; `stdio://` where that is the standard streams of the program that started it. */
+  /** The listening URL; `stdio://` for the standard streams of the parent program. */
   address: string;
-  /** Name of this start of the server. */
+  /** The id of this server start. */
   bootId: string;
   /** Websocket connections. */
   connections: number;
-  /** The unix socket at which programs of this machine reach it as well; empty where it has none. */
+  /** The unix socket for programs of this machine; empty without one. */
   controlSocket: string;
   /** Helper processes. */
   helpers: HelperCounts;
-  /** The folder that it serves. */
+  /** The served home. */
   home: string;
   /** The list of threads. */
   index: IndexCounts;
   /** Memory. */
   memory: MemoryCounts;
-  /** Bytes that wait to be sent, over all connections. */
+  /** Bytes waiting to be sent, over all connections. */
   outboxBytes: number;
-  /** Faults of the server that ended one request, one turn or one thread, and nothing else. */
+  /** Panics in the server, each of which ended only one request, turn or thread. */
   panicsTotal: number;
-  /** Its process. */
+  /** The server's pid. */
   pid: number;
-  /** Threads that had to make room for others. */
+  /** Threads evicted for others. */
   pressure: PressureCounts;
-  /** What was refused. */
+  /** Refused requests and connections. */
   refusals: RefusalCounts;
-  /** How often the settings were read again. */
+  /** Reloads of the settings. */
   reloads: ReloadCounts;
-  /** What the start found to be mended. */
+  /** The repair after an unclean end. */
   repair: RepairCounts;
-  /** Clients that came back. */
+  /** Clients that resumed. */
   replay: ReplayCounts;
-  /** When it started, in Unix milliseconds. */
+  /** When the server started, in Unix milliseconds. */
   startedAtMs: number;
   /** History files. */
   store: StoreCounts;
-  /** Tasks that run. */
+  /** Running tasks. */
   tasks: number;
-  /** The index of what was said. */
+  /** The text index of searches. */
   texts: TextsCounts;
   /** Threads in memory. */
   threads: ThreadCounts;
   /** Turns. */
   turns: TurnCounts;
-  /** How threads left memory. */
+  /** Threads that left memory. */
   unloads: UnloadCounts;
-  /** Milliseconds since it started. */
+  /** Milliseconds since the start. */
   uptimeMs: number;
   /** Version of the server. */
   version: string;
@@ -2713,7 +2712,7 @@ export type SkeinStatusResponse = {
 
 /** Params of `skein/thread/unload`. */
 export type SkeinThreadUnloadParams = {
-  /** Also when it is active or has other subscribers. */
+  /** Unloads even an active thread, or one with other subscribers. */
   force?: boolean;
   /** The thread. */
   threadId: ThreadId;
@@ -2721,11 +2720,11 @@ export type SkeinThreadUnloadParams = {
 
 /** Response of `skein/thread/unload`. */
 export type SkeinThreadUnloadResponse = {
-  /** What was found. */
+  /** The outcome. */
   state: UnloadOutcome;
 };
 
-/** What a skill needs. */
+/** The requirements of a skill. */
 export type SkillDependencies = {
   tools: SkillToolDependency[];
 };
@@ -2761,7 +2760,7 @@ export type SkillMetadata = {
   shortDescription?: string | null;
 };
 
-/** Whose skill it is. */
+/** The owner of a skill. */
 export type SkillScope = "user" | "repo" | "system" | "admin";
 
 /** A tool that a skill needs. */
@@ -2809,11 +2808,11 @@ export type SpendControlLimitSnapshot = {
   used: string;
 };
 
-/** How to begin a thread. */
+/** Options for `thread/start`. */
 export type StartOptions = {
   /**
-   * The id that it is to have: of a thread in which nobody had said anything when its server ended, so that it is nowhere
-   * any more. Refused where there is such a thread.
+   * The id for the new thread. For a thread that was lost with its server before its first message. Refused if the
+   * thread exists.
    */
   threadId?: ThreadId | null;
 };
@@ -2822,25 +2821,25 @@ export type StartOptions = {
 export type StoreCounts = {
   /** Writes. */
   appendsTotal: number;
-  /** Writes and syncs that failed. */
+  /** Failed writes and syncs. */
   errorsTotal: number;
-  /** Files that were opened to be loaded: read to their end, and mended. */
+  /** Files opened to load a thread: read to the end, and repaired. */
   loadsTotal: number;
-  /** Files whose end is not known to be closed and indexed. */
+  /** Files not yet known to be closed and indexed. */
   openMarkers: number;
-  /** Files that were opened to be read without a load. */
+  /** Files opened to be read only. */
   readsTotal: number;
-  /** Milliseconds that the last one took; absent before the first. */
+  /** Milliseconds of the last sync; absent before the first. */
   syncLastMs?: number | null;
-  /** Milliseconds that the longest one took; absent before the first. */
+  /** Milliseconds of the longest sync; absent before the first. */
   syncMaxMs?: number | null;
   /** Syncs. */
   syncsTotal: number;
-  /** Records that were given up. */
+  /** Records that could not be saved. */
   unsavedRecordsTotal: number;
 };
 
-/** What another agent did. */
+/** An activity of another agent. */
 export type SubAgentActivityItem = {
   agentPath: string;
   agentThreadId: ThreadId;
@@ -2850,10 +2849,10 @@ export type SubAgentActivityItem = {
   reasoningEffort: string | null;
 };
 
-/** What happened to another agent. */
+/** The kind of an activity. */
 export type SubAgentActivityKind = "started" | "interacted" | "interrupted" | "completed";
 
-/** Why an agent made a thread. */
+/** The reason why an agent created a thread. */
 export type SubAgentSource = "review" | "compact" | "memory_consolidation" | {
   thread_spawn: {
     agent_nickname?: string | null;
@@ -2866,19 +2865,19 @@ export type SubAgentSource = "review" | "compact" | "memory_consolidation" | {
   other: string;
 };
 
-/** A part of a text that the client draws in its own way. */
+/** A part of a text with a rendering of the client's own. */
 export type TextElement = {
   byteRange: ByteRange;
   placeholder: string | null;
 };
 
-/** A part of a text that the client draws in its own way. */
+/** A part of a text with a rendering of the client's own. */
 export type TextElementParam = {
   byteRange: ByteRange;
   placeholder?: string | null;
 };
 
-/** A place in a file, both counted from 1. */
+/** A position in a file; line and column count from 1. */
 export type TextPosition = {
   column: number;
   line: number;
@@ -2890,19 +2889,19 @@ export type TextRange = {
   start: TextPosition;
 };
 
-/** The index of what was said, which makes searches quick. */
+/** The text index that speeds up searches. */
 export type TextsCounts = {
-  /** Threads that have changed since it took them in, or have a turn without an end; each search looks at these. */
+  /** Threads that changed since, or have a turn without an end; each search reads these. */
   behind: number;
-  /** Bytes of its files, when it became complete last. */
+  /** Bytes of its files when it was last complete. */
   diskBytes: number;
-  /** Threads that it was compared with since the server's first search. */
+  /** Threads compared with it since the server's first search. */
   done: number;
-  /** Where it is in its life. */
+  /** The state of its life. */
   state: TextsState;
 };
 
-/** Where the index of what was said is in its life. */
+/** The state of the text index. */
 export type TextsState = "unused" | "building" | "ready" | "failed";
 
 /** A conversation: an ordered history of turns. */
@@ -2942,7 +2941,7 @@ export type Thread = {
   updatedAt: number;
 };
 
-/** What an active thread waits for. */
+/** The reason why an active thread waits. */
 export type ThreadActiveFlag = "waitingOnApproval" | "waitingOnUserInput";
 
 /** Params of `thread/archive`. */
@@ -2972,24 +2971,24 @@ export type ThreadCompactStartParams = {
   threadId: ThreadId;
 };
 
-/** Response of `thread/compact/start`: nothing. The turn that does it tells the rest. */
+/** Response of `thread/compact/start`: nothing. The turn's notifications report the rest. */
 export type ThreadCompactStartResponse = { [key: string]: unknown };
 
 /** Threads in memory. */
 export type ThreadCounts = {
-  /** Those in which nothing runs. */
+  /** Threads without a running turn. */
   idle: number;
   /** All of them. */
   loaded: number;
-  /** Those whose history is being read. */
+  /** Threads that read their history. */
   loading: number;
   /** Subscriptions that only watch. */
   observers: number;
-  /** Those in which a turn runs. */
+  /** Threads with a running turn. */
   running: number;
   /** Subscriptions that keep a thread loaded. */
   subscriptions: number;
-  /** Those whose helpers are ending. */
+  /** Threads whose helpers are stopping. */
   unloading: number;
 };
 
@@ -3042,7 +3041,7 @@ export type ThreadForkParams = {
   threadSource?: string | null;
 };
 
-/** Response of `thread/fork`: the new thread, with its turns unless they were not wanted. */
+/** Response of `thread/fork`: the new thread, with its turns unless excluded. */
 export type ThreadForkResponse = {
   activePermissionProfile: ActivePermissionProfile | null;
   approvalPolicy: AskForApproval;
@@ -3057,12 +3056,12 @@ export type ThreadForkResponse = {
   runtimeWorkspaceRoots: string[];
   sandbox: SandboxPolicy;
   serviceTier: string | null;
-  /** What this answer is a picture of. */
+  /** The point in the history that this answer shows. */
   skein?: ThreadPicture | null;
   thread: Thread;
 };
 
-/** What a thread is to reach, and what that has taken so far. Times are Unix seconds. */
+/** A thread's goal and its cost so far. Times are Unix seconds. */
 export type ThreadGoal = {
   createdAt: number;
   objective: string;
@@ -3100,10 +3099,10 @@ export type ThreadGoalGetResponse = {
   goal: ThreadGoal | null;
 };
 
-/** Who changes a goal. */
+/** The origin of a goal's change. */
 export type ThreadGoalMutationOrigin = "user" | "automatic";
 
-/** Params of `thread/goal/set`: a member that is missing stays, and a `tokenBudget` of null takes it away. */
+/** Params of `thread/goal/set`: a missing member stays, and a null `tokenBudget` removes the budget. */
 export type ThreadGoalSetParams = {
   objective?: string | null;
   origin?: ThreadGoalMutationOrigin | null;
@@ -3117,7 +3116,7 @@ export type ThreadGoalSetResponse = {
   goal: ThreadGoal;
 };
 
-/** How far a goal is. */
+/** The state of a goal. */
 export type ThreadGoalStatus = "active" | "paused" | "blocked" | "usageLimited" | "budgetLimited" | "complete";
 
 /** Params of `thread/goal/updated`. */
@@ -3127,7 +3126,7 @@ export type ThreadGoalUpdatedNotification = {
   turnId: TurnId | null;
 };
 
-/** How a client is expected to read a thread's history. */
+/** The way in which a client reads a thread's history. */
 export type ThreadHistoryMode = "legacy" | "paginated";
 
 /** Id of a thread. */
@@ -3195,19 +3194,19 @@ export type ThreadItemEntry = {
   turnId: TurnId;
 };
 
-/** Outputs that the client wants to fetch one by one. */
+/** Outputs that the client fetches one by one. */
 export type ThreadItemOutputDeferral = {
   commandExecution?: boolean;
   mcpToolCall?: boolean;
 };
 
-/** An item that the page begins behind. */
+/** The item before the page. */
 export type ThreadItemsListAnchor = {
   itemId: ItemId;
   type: "item";
 };
 
-/** Where a page of items begins: where another one ended, or behind an item. */
+/** The start of a page of items: a cursor, or the position after an item. */
 export type ThreadItemsListCursor = string | ThreadItemsListAnchor;
 
 /** Params of `thread/items/list`. */
@@ -3225,7 +3224,7 @@ export type ThreadItemsListResponse = {
   backwardsCursor: string | null;
   data: ThreadItemEntry[];
   nextCursor: string | null;
-  /** What this answer is a picture of. */
+  /** The point in the history that this answer shows. */
   skein?: ThreadPicture | null;
 };
 
@@ -3249,7 +3248,7 @@ export type ThreadListParams = {
   projectId?: string | null;
   searchTerm?: string | null;
   sectionId?: string | null;
-  /** What narrows the list beyond the protocol's own filters. */
+  /** Filters beyond the protocol's own. */
   skein?: ListOptions | null;
   sortDirection?: SortDirection | null;
   sortKey?: ThreadSortKey | null;
@@ -3263,7 +3262,7 @@ export type ThreadListResponse = {
   data: Thread[];
   nextCursor: string | null;
   readStates: { [key: string]: ThreadReadState } | null;
-  /** How complete the list is, while it is not. */
+  /** The completeness of the list, while it is incomplete. */
   skein?: ListDetails | null;
 };
 
@@ -3281,7 +3280,7 @@ export type ThreadLoadedListResponse = {
   skein?: LoadedDetails | null;
 };
 
-/** What is to be changed of a thread's repository: a member that is missing stays, null takes it away. */
+/** Changes of a thread's repository metadata: a missing member stays, null removes it. */
 export type ThreadMetadataGitInfoUpdateParams = {
   branch?: string | null;
   originUrl?: string | null;
@@ -3309,11 +3308,11 @@ export type ThreadNameUpdatedNotification = {
   threadName?: string | null;
 };
 
-/** The point in a thread's history that an answer is a picture of. */
+/** The point in a thread's history that an answer shows. */
 export type ThreadPicture = {
-  /** The version of the history that the number belongs to. */
+  /** The version of the history. */
   epoch: Epoch;
-  /** The last number that the picture includes. */
+  /** The last included number. */
   seq: EventSeq;
 };
 
@@ -3326,12 +3325,12 @@ export type ThreadReadParams = {
 /** Response of `thread/read`. */
 export type ThreadReadResponse = {
   readState: ThreadReadState | null;
-  /** What this answer is a picture of. */
+  /** The point in the history that this answer shows. */
   skein?: ThreadPicture | null;
   thread: Thread;
 };
 
-/** How far the user has read a thread. */
+/** The user's read position in a thread. */
 export type ThreadReadState = {
   firstUnread: ThreadUnreadPosition | null;
   revision: string;
@@ -3345,7 +3344,7 @@ export type ThreadReadStateChangedNotification = {
   threadId: ThreadId;
 };
 
-/** What the user has done. */
+/** The user's action. */
 export type ThreadReadStateOperation = {
   type: "read";
 } | {
@@ -3364,7 +3363,7 @@ export type ThreadReadStateUpdateResponse = {
   readState: ThreadReadState;
 };
 
-/** The page of turns that a resume should bring along. */
+/** The page of turns that comes with a resume. */
 export type ThreadResumeInitialTurnsPageParams = {
   itemsView?: TurnItemsView | null;
   limit?: number | null;
@@ -3390,7 +3389,7 @@ export type ThreadResumeParams = {
   runtimeWorkspaceRoots?: string[] | null;
   sandbox?: SandboxMode | null;
   serviceTier?: string | null;
-  /** How to resume, for clients that know Skein. */
+  /** Options for clients that know Skein. */
   skein?: ResumeOptions | null;
   threadId: ThreadId;
 };
@@ -3413,7 +3412,7 @@ export type ThreadResumeResponse = {
   runtimeWorkspaceRoots: string[];
   sandbox: SandboxPolicy;
   serviceTier: string | null;
-  /** What this answer is a picture of. */
+  /** The point in the history that this answer shows. */
   skein?: ResumePicture | null;
   thread: Thread;
   turnsBackwardsCursor: string | null;
@@ -3425,10 +3424,10 @@ export type ThreadRevertParams = {
   threadId: ThreadId;
 };
 
-/** Response of `thread/revert` and `thread/rollback`. The turns that stay are read in pages, from these cursors. */
+/** Response of `thread/revert` and `thread/rollback`. The remaining turns are read in pages from these cursors. */
 export type ThreadRevertResponse = {
   itemsBackwardsCursor: string | null;
-  /** What this answer is a picture of. */
+  /** The point in the history that this answer shows. */
   skein?: ThreadPicture | null;
   thread: Thread;
   turnsBackwardsCursor: string | null;
@@ -3436,14 +3435,14 @@ export type ThreadRevertResponse = {
 
 /** Params of `thread/reverted`. */
 export type ThreadRevertedNotification = {
-  /** What is gone. */
+  /** The removed part of the history. */
   skein?: RevertedFrom | null;
   threadId: ThreadId;
 };
 
 /** Params of `thread/rollback`, which earlier versions of Codex had. */
 export type ThreadRollbackParams = {
-  /** How many of the newest turns are taken back, at least 1. All where there are fewer. */
+  /** The number of newest turns to remove, at least 1. A larger number removes all. */
   numTurns: number;
   threadId: ThreadId;
 };
@@ -3453,12 +3452,9 @@ export type ThreadSearchOccurrence = {
   itemId: ItemId;
   /** The text around the hit. */
   snippet: string;
-  /** Where the hit is in the snippet. */
+  /** The hit's place in the snippet. */
   snippetMatchRange: ThreadSearchTextRange;
-  /**
-   * A cursor of `thread/turns/list`: a page that is asked for with it begins with the hit's turn, in either
-   * direction.
-   */
+  /** A cursor of `thread/turns/list` for a page that begins with the hit's turn, in either direction. */
   turnCursor: string;
   turnId: TurnId;
 };
@@ -3483,13 +3479,13 @@ export type ThreadSearchOccurrencesResponse = {
 
 /** Params of `thread/search`. */
 export type ThreadSearchParams = {
-  /** Archived threads only; the others only when it is not true. */
+  /** Archived threads only if true; the others if not. */
   archived?: boolean | null;
   currentAccountOnly?: boolean;
   cursor?: string | null;
   includeAttachedThreads?: boolean;
   limit?: number | null;
-  /** What is looked for, as it stands: upper and lower case are the same, spaces count, nothing is a wildcard. */
+  /** The literal text to find: case is ignored, spaces count, there are no wildcards. */
   searchTerm: string;
   sortDirection?: SortDirection | null;
   sortKey?: ThreadSearchSortKey | null;
@@ -3497,44 +3493,41 @@ export type ThreadSearchParams = {
 };
 
 /**
- * Response of `thread/search`. A page has as many threads as were found in the time that it may take, so it can be
- * short, or empty, with a `nextCursor`: only a page without one is the last.
+ * Response of `thread/search`. A page takes a bounded time, so it can be short, or empty, with a `nextCursor`: only
+ * a page without one is the last.
  */
 export type ThreadSearchResponse = {
   backwardsCursor: string | null;
   data: ThreadSearchResult[];
   nextCursor: string | null;
-  /** What the search cannot see yet. */
+  /** The limits of the search. */
   skein?: SearchDetails | null;
 };
 
 /** A thread that was found. */
 export type ThreadSearchResult = {
-  /** The text around the first hit: of the name where that has one, else of the oldest message that has one. */
+  /** The text around the first hit: in the name, or else in the oldest message with a hit. */
   snippet: string;
   thread: Thread;
 };
 
-/** What the threads that are found are ordered by. */
+/** The order of found threads. */
 export type ThreadSearchSortKey = "created_at" | "updated_at" | "recency_at";
 
-/**
- * A part of a text, in UTF-16 code units, as scripts of browsers count: from `start` up to `end`, which is the first one
- * behind it.
- */
+/** A part of a text in UTF-16 code units, as browser scripts count: from `start` to `end`, which is excluded. */
 export type ThreadSearchTextRange = {
   end: number;
   start: number;
 };
 
-/** The section of the list that the user put a thread in. */
+/** The user's section of the list for a thread. */
 export type ThreadSection = {
   appearance: ThreadSectionAppearance | null;
   id: string;
   name: string;
 };
 
-/** How a section is drawn. */
+/** The look of a section. */
 export type ThreadSectionAppearance = {
   color: string | null;
   icon: string | null;
@@ -3549,7 +3542,7 @@ export type ThreadSetNameParams = {
 /** Response of `thread/name/set`: nothing. */
 export type ThreadSetNameResponse = { [key: string]: unknown };
 
-/** What a thread works with. */
+/** The settings of a thread. */
 export type ThreadSettings = {
   activePermissionProfile: ActivePermissionProfile | null;
   approvalPolicy: AskForApproval;
@@ -3596,7 +3589,7 @@ export type ThreadSettingsUpdatedNotification = {
   threadSettings: ThreadSettings;
 };
 
-/** What a list of threads is ordered by. */
+/** The order of a list of threads. */
 export type ThreadSortKey = "created_at" | "updated_at" | "recency_at" | "section_position";
 
 /** The kinds of client that a list of threads can be narrowed to. */
@@ -3630,7 +3623,7 @@ export type ThreadStartParams = {
   serviceName?: string | null;
   serviceTier?: string | null;
   sessionStartSource?: ThreadStartSource | null;
-  /** How to begin, for clients that know Skein. */
+  /** Options for clients that know Skein. */
   skein?: StartOptions | null;
   threadSource?: string | null;
 };
@@ -3650,12 +3643,12 @@ export type ThreadStartResponse = {
   runtimeWorkspaceRoots: string[];
   sandbox: SandboxPolicy;
   serviceTier: string | null;
-  /** What this answer is a picture of. */
+  /** The point in the history that this answer shows. */
   skein?: ThreadPicture | null;
   thread: Thread;
 };
 
-/** What made the client start a session. */
+/** The reason why the client started a session. */
 export type ThreadStartSource = "startup" | "clear";
 
 /** Params of `thread/started`. */
@@ -3665,7 +3658,7 @@ export type ThreadStartedNotification = {
   thread: Thread;
 };
 
-/** What a thread is doing. */
+/** The status of a thread. */
 export type ThreadStatus = {
   type: "notLoaded";
 } | {
@@ -3713,7 +3706,7 @@ export type ThreadTurnsListResponse = {
   backwardsCursor: string | null;
   data: Turn[];
   nextCursor: string | null;
-  /** What this answer is a picture of. */
+  /** The point in the history that this answer shows. */
   skein?: ThreadPicture | null;
 };
 
@@ -3734,7 +3727,7 @@ export type ThreadUnarchivedNotification = {
   threadId: ThreadId;
 };
 
-/** The first thing that the user has not read. */
+/** The first unread position. */
 export type ThreadUnreadPosition = {
   type: "threadStart";
 } | {
@@ -3752,10 +3745,10 @@ export type ThreadUnsubscribeResponse = {
   status: ThreadUnsubscribeStatus;
 };
 
-/** What an unsubscription found. */
+/** The outcome of an unsubscription. */
 export type ThreadUnsubscribeStatus = "notLoaded" | "notSubscribed" | "unsubscribed";
 
-/** What one thread has cost. */
+/** The cost of one thread. */
 export type ThreadUsage = {
   estimatedUsageCreditsMicros: number;
   estimatedUsageUsdMicros: number | null;
@@ -3764,7 +3757,7 @@ export type ThreadUsage = {
   threadId: ThreadId;
 };
 
-/** What one model has cost in it. */
+/** The cost of one model in it. */
 export type ThreadUsageBreakdownGroup = {
   cachedInputTokens: number | null;
   estimatedUsageCreditsMicros: number;
@@ -3850,7 +3843,7 @@ export type Turn = {
 
 /** Params of `turn/completed`. */
 export type TurnCompletedNotification = {
-  /** Whether the turn is on disk; left out when it is. */
+  /** Whether the turn is saved; left out if it is. */
   skein?: TurnSaved | null;
   threadId: ThreadId;
   turn: Turn;
@@ -3858,11 +3851,11 @@ export type TurnCompletedNotification = {
 
 /** Turns. */
 export type TurnCounts = {
-  /** Turns that ended, in whichever way. */
+  /** Ended turns, in any way. */
   completedTotal: number;
-  /** Turns that run. */
+  /** Running turns. */
   running: number;
-  /** Turns that began. */
+  /** Started turns. */
   startedTotal: number;
 };
 
@@ -3873,7 +3866,7 @@ export type TurnEnvironmentParams = {
   runtimeWorkspaceRoots?: string[] | null;
 };
 
-/** Why a turn failed. */
+/** The error of a turn. */
 export type TurnError = {
   additionalDetails: string | null;
   codexErrorInfo: CodexErrorInfo | null;
@@ -3881,7 +3874,7 @@ export type TurnError = {
   misalignment: MisalignmentErrorDetails | null;
 };
 
-/** A turn of a thread. Any text is read; it is compared, never built into a path. */
+/** The id of a turn. Any text; it is compared, never built into a path. */
 export type TurnId = string;
 
 /** Params of `turn/interrupt`. */
@@ -3893,12 +3886,12 @@ export type TurnInterruptParams = {
 /** Response of `turn/interrupt`: nothing. */
 export type TurnInterruptResponse = { [key: string]: unknown };
 
-/** Which items a turn shows. */
+/** The items that a turn shows. */
 export type TurnItemsView = "notLoaded" | "summary" | "full";
 
-/** Whether a turn is on disk. */
+/** Whether a turn is saved. */
 export type TurnSaved = {
-  /** False when the history could not be written: the turn is lost when the server ends now. */
+  /** False if the history could not be written: the turn is lost when the server ends now. */
   saved: boolean;
 };
 
@@ -3945,7 +3938,7 @@ export type TurnStartedNotification = {
   turn: Turn;
 };
 
-/** How far a turn is. */
+/** The state of a turn. */
 export type TurnStatus = "completed" | "interrupted" | "failed" | "inProgress";
 
 /** Params of `turn/steer`. */
@@ -3982,20 +3975,20 @@ export type TurnsPage = {
 /** An error of a later version of the protocol. */
 export type UnknownErrorInfo = string | { [key: string]: unknown };
 
-/** How threads left memory. */
+/** Threads that left memory. */
 export type UnloadCounts = {
-  /** Milliseconds that the last one took; absent before the first. */
+  /** Milliseconds of the last unload; absent before the first. */
   lastMs?: number | null;
-  /** Milliseconds that the longest one took; absent before the first. */
+  /** Milliseconds of the longest unload; absent before the first. */
   maxMs?: number | null;
-  /** Unloads that are done. */
+  /** Finished unloads. */
   total: number;
 };
 
-/** What an unload found. */
+/** The outcome of an unload. */
 export type UnloadOutcome = "unloaded" | "notLoaded";
 
-/** A piece of what the user says. */
+/** A piece of the user's input. */
 export type UserInput = {
   text: string;
   text_elements: TextElement[];
@@ -4030,7 +4023,7 @@ export type UserInput = {
   type: "mention";
 };
 
-/** A piece of what the user says. */
+/** A piece of the user's input. */
 export type UserInputParam = {
   text: string;
   text_elements?: TextElementParam[];
@@ -4065,7 +4058,7 @@ export type UserInputParam = {
   type: "mention";
 };
 
-/** What the user said. */
+/** A message of the user. */
 export type UserMessageItem = {
   clientId: string | null;
   content: UserInput[];
@@ -4078,7 +4071,7 @@ export type WarningNotification = {
   threadId: ThreadId | null;
 };
 
-/** What a web search did. */
+/** The action of a web search. */
 export type WebSearchAction = {
   queries: string[] | null;
   query: string | null;
@@ -4106,31 +4099,31 @@ export type WebSearchItem = {
 export type WireError = {
   /** One of the codes of this module; other peers may send others. */
   code: number;
-  /** The same for programs. Always sent by this server; data of another shape is read as none. */
+  /** The same for programs. This server always sends it; data of another shape is read as none. */
   data?: ErrorData | null;
   /**
-   * A sentence that names the thing it is about. Clients of the peer compare it: an error that the peer has, too, has
-   * the peer's sentence, word for word.
+   * A sentence that names its subject. Clients of the peer compare it: an error that the peer has, too, has the
+   * peer's sentence, word for word.
    */
   message: string;
 };
 
-/** Where the requests of an account go. */
+/** The routing of an account's requests. */
 export type WorkspaceRouting = {
   accountRoutingOverride: AccountRoutingOverride;
   backendOrigin: string;
   chatgptAccountId: string;
 };
 
-/** Whether what is written is in force. */
+/** Whether the written value is in force. */
 export type WriteStatus = "ok" | "okOverridden";
 
-/** How long helpers took from being told to end until no process of them was left. */
+/** How long helpers took from the order to stop until no process was left. */
 export type ZeroCounts = {
-  /** Milliseconds that the last one took; absent before the first. */
+  /** Milliseconds of the last stop; absent before the first. */
   lastMs?: number | null;
-  /** Milliseconds that the longest one took; absent before the first. */
+  /** Milliseconds of the longest stop; absent before the first. */
   maxMs?: number | null;
-  /** Helpers that were told to end and have ended. Those that ended by themselves are not among them. */
+  /** Helpers that stopped on request; those that ended on their own do not count. */
   total: number;
 };

@@ -1,4 +1,4 @@
-//! Who pays for the models. Skein has no accounts of its own; the types are the peer's.
+//! The account that pays for the models. Skein has no accounts of its own; the types are the peer's.
 
 #![expect(
     missing_docs,
@@ -53,7 +53,7 @@ pub enum Account {
     Gcp,
 }
 
-/// What an account has paid for.
+/// The plan of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PlanType {
@@ -82,7 +82,7 @@ pub enum PlanType {
     Unknown,
 }
 
-/// Where the requests of an account go.
+/// The routing of an account's requests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkspaceRouting {
@@ -128,7 +128,7 @@ pub struct GetAccountRateLimitsResponse {
     pub rate_limits_by_limit_id: Option<BTreeMap<String, RateLimitSnapshot>>,
 }
 
-/// How much of what an account may use is used.
+/// The use of an account's limits.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RateLimitSnapshot {
@@ -155,7 +155,7 @@ pub struct RateLimitWindow {
     pub window_duration_mins: Option<i64>,
 }
 
-/// Which limit is reached.
+/// The limit that is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RateLimitReachedType {
@@ -176,7 +176,7 @@ pub struct SpendControlLimitSnapshot {
     pub used: String,
 }
 
-/// What was paid for in advance.
+/// Prepaid credits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreditsSnapshot {
@@ -211,7 +211,7 @@ pub struct RateLimitResetCredit {
     pub title: Option<String>,
 }
 
-/// What has become of such a right.
+/// The state of such a right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum RateLimitResetCreditStatus {
@@ -221,7 +221,7 @@ pub enum RateLimitResetCreditStatus {
     Unknown,
 }
 
-/// Which limit it lifts.
+/// The limit that it lifts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum RateLimitResetType {
@@ -267,7 +267,7 @@ pub struct AccountTokenUsageSummary {
     pub peak_daily_tokens: Option<i64>,
 }
 
-/// What one thread has cost.
+/// The cost of one thread.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadUsage {
@@ -280,7 +280,7 @@ pub struct ThreadUsage {
     pub thread_id: ThreadId,
 }
 
-/// What one model has cost in it.
+/// The cost of one model in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadUsageBreakdownGroup {

@@ -1,4 +1,4 @@
-//! Questions that the server asks the user through the client, and calls of tools that the client carries out.
+//! Requests for user input and for results of the client's tools.
 
 #![expect(
     missing_docs,
@@ -46,7 +46,7 @@ pub struct ToolRequestUserInputQuestion {
 }
 
 impl ToolRequestUserInputQuestion {
-    /// A question that the user answers in words of their own.
+    /// A question with a free answer.
     #[must_use]
     pub fn open(id: impl Into<String>, header: impl Into<String>, question: impl Into<String>) -> Self {
         Self {
@@ -95,7 +95,7 @@ pub struct DynamicToolCallParams {
     pub turn_id: TurnId,
 }
 
-/// The answer to `item/tool/call`: what the tool says, and whether it has worked.
+/// The answer to `item/tool/call`: the tool's output, and whether the call succeeded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DynamicToolCallResponse {
@@ -115,7 +115,7 @@ pub struct McpServerElicitationRequestParams {
     pub request: McpServerElicitationRequestBody,
 }
 
-/// What a helper wants from the user.
+/// A helper's request to the user.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "mode", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum McpServerElicitationRequestBody {
@@ -166,7 +166,7 @@ pub struct McpServerElicitationRequestResponse {
     pub content: Option<Value>,
 }
 
-/// What the user decided on a helper's question.
+/// The user's decision on a helper's question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum McpServerElicitationAction {

@@ -1,5 +1,4 @@
-//! What a client can offer to its user beside models: skills, hooks, modes of collaboration. Skein has none of them yet;
-//! the types are the peer's.
+//! Skills, hooks and modes of collaboration. Skein has none of them yet; the types are the peer's.
 
 #![expect(
     missing_docs,
@@ -65,7 +64,7 @@ pub struct SkillMetadata {
     pub short_description: Option<String>,
 }
 
-/// What a skill needs.
+/// The requirements of a skill.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SkillDependencies {
     pub tools: Vec<SkillToolDependency>,
@@ -98,7 +97,7 @@ pub struct SkillInterface {
     pub short_description: Option<String>,
 }
 
-/// Whose skill it is.
+/// The owner of a skill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum SkillScope {
@@ -126,7 +125,7 @@ pub struct PermissionProfileListResponse {
     pub next_cursor: Option<String>,
 }
 
-/// What a turn may do.
+/// The permissions of a turn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PermissionProfileSummary {
     pub allowed: bool,
@@ -166,7 +165,7 @@ pub struct HookErrorInfo {
     pub path: String,
 }
 
-/// A program that is run when something happens.
+/// A program that runs on an event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HookMetadata {
@@ -194,7 +193,7 @@ pub struct HookMetadata {
     pub handler: HookHandler,
 }
 
-/// What a hook does.
+/// The action of a hook.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "handlerType", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum HookHandler {
@@ -211,7 +210,7 @@ pub enum HookHandler {
     Agent {},
 }
 
-/// What a hook is run at.
+/// The event of a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum HookEventName {
@@ -231,7 +230,7 @@ pub enum HookEventName {
     Interrupt,
 }
 
-/// Where a hook comes from.
+/// The origin of a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum HookSource {
@@ -300,7 +299,7 @@ pub struct ModelProviderListParams {}
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelProviderListResponse {
-    /// Whether a client can write another default into the settings, and it is in force then.
+    /// Whether a client can write another default into the settings, with effect at once.
     pub can_change_default: bool,
     pub data: Vec<ModelProviderSummary>,
     /// The provider of threads that name none.
@@ -311,12 +310,12 @@ pub struct ModelProviderListResponse {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelProviderSummary {
-    /// Its address, without what may be secret.
+    /// Its address, without possible secrets.
     #[serde(default)]
     pub base_url: Option<String>,
     /// Whether `modelProvider/config/write` changes it.
     pub can_edit: bool,
-    /// What `modelProvider` and `model_provider` take.
+    /// The value for `modelProvider` and `model_provider`.
     pub id: String,
     /// For people.
     pub name: String,
@@ -344,16 +343,16 @@ pub enum ProviderSettings {
     },
 }
 
-/// Where a provider's key comes from.
+/// The source of a provider's key.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "mode", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum GatewayAuth {
-    /// It wants none.
+    /// No key.
     None,
     /// From this variable of the server's environment.
     EnvironmentVariable { env_key: String },
-    /// From elsewhere, such as a header of the settings.
+    /// From another source, such as a header of the settings.
     ExternallyConfigured { env_key: Option<String> },
 }
 
@@ -392,7 +391,7 @@ pub struct ExperimentalFeature {
     pub stage: ExperimentalFeatureStage,
 }
 
-/// How far a feature is.
+/// The stage of a feature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ExperimentalFeatureStage {

@@ -1,5 +1,5 @@
-//! The configuration as clients see it, and what may be required of it. Settings that Skein does not have are objects of
-//! any shape here: the server never sends them.
+//! The settings as clients see them, and requirements for them. Settings that Skein does not have are objects of any
+//! shape: the server never sends them.
 
 #![expect(
     missing_docs,
@@ -35,9 +35,9 @@ pub struct ConfigReadParams {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigReadResponse {
     pub config: Config,
-    /// Only when they were asked for.
+    /// Only on request.
     pub layers: Option<Vec<ConfigLayer>>,
-    /// By dotted key: where the value was written. Values that nobody wrote have none.
+    /// The origin of each value, by dotted key. Defaults have none.
     pub origins: BTreeMap<String, ConfigLayerMetadata>,
 }
 
@@ -72,12 +72,12 @@ pub struct Config {
     pub service_tier: Option<String>,
     pub tools: Option<JsonObject>,
     pub web_search: Option<String>,
-    /// Every other key of the file, as it is written there.
+    /// All other keys of the file, as written.
     #[serde(flatten)]
     pub others: JsonObject,
 }
 
-/// One place that settings come from, with what it says.
+/// One source of settings, with its content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigLayer {
@@ -88,14 +88,14 @@ pub struct ConfigLayer {
     pub version: String,
 }
 
-/// One place that settings come from.
+/// One source of settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigLayerMetadata {
     pub name: ConfigLayerSource,
     pub version: String,
 }
 
-/// The name of a place that settings come from.
+/// The name of a source of settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum ConfigLayerSource {
@@ -189,7 +189,7 @@ pub struct ConfigEdit {
     pub value: Value,
 }
 
-/// What becomes of what stands there.
+/// The treatment of the value in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum MergeStrategy {
@@ -208,7 +208,7 @@ pub struct ConfigWriteResponse {
     pub version: String,
 }
 
-/// Whether what is written is in force.
+/// Whether the written value is in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum WriteStatus {
@@ -216,7 +216,7 @@ pub enum WriteStatus {
     OkOverridden,
 }
 
-/// What wins over what is written.
+/// The source that overrides the written value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OverriddenMetadata {

@@ -1,6 +1,5 @@
-//! The requests of Codex app-server v2 (0.169.0) that Skein does not answer, each with its reason. A request for one of
-//! them gets "method not found", as for any name that is not in the table. And what the tables have, but the server never
-//! sends yet.
+//! The requests of Codex app-server v2 (0.169.0) that Skein does not offer, each with its reason. They get "method
+//! not found", like any unknown name. Also the rows that the server never sends.
 
 /// A method of the peer that is not offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,16 +8,16 @@ pub struct Declined {
     pub wire: &'static str,
     /// Whether that can change.
     pub outlook: Outlook,
-    /// Why, and what does the same where something does.
+    /// The reason, and a replacement if there is one.
     pub reason: &'static str,
 }
 
-/// Whether a method may be offered some day.
+/// Whether Skein may offer a method later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outlook {
-    /// It is not built yet.
+    /// Not built yet.
     NotYet,
-    /// It is not what Skein is for.
+    /// Not a purpose of Skein.
     OutOfScope,
 }
 
@@ -30,12 +29,12 @@ const fn out_of_scope(wire: &'static str, reason: &'static str) -> Declined {
     Declined { wire, outlook: Outlook::OutOfScope, reason }
 }
 
-/// A notification or request of the server that has a row, and that this server never sends.
+/// A notification or request in the tables that this server never sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unraised {
     /// Name on the wire.
     pub wire: &'static str,
-    /// Why not.
+    /// The reason.
     pub reason: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! Tools of a client as older clients write them: functions without `type`, their namespace beside their name.
+//! Client tools in the form of older clients: functions without `type`, with the namespace beside the name.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::settings::{DynamicToolNamespaceTool, DynamicToolSpec};
 
-/// A tool as it was written before there were namespaces with a description.
+/// A tool in the form before namespaces had a description.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Legacy {
@@ -33,7 +33,7 @@ impl From<Legacy> for DynamicToolSpec {
     }
 }
 
-/// Whether a tool, or one of its namespace, is written without `type`.
+/// Whether a tool, or one in its namespace, has no `type`.
 fn is_legacy(tool: &Value) -> bool {
     tool.is_object() && tool.get("type").is_none()
 }
@@ -45,7 +45,7 @@ fn has_legacy_inside(tool: &Value) -> bool {
 /// Reads the list of tools in either form.
 ///
 /// # Errors
-/// When a tool fits neither, or the forms are mixed.
+/// A tool fits neither form, or the forms are mixed.
 pub(crate) fn read<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<DynamicToolSpec>>, D::Error> {

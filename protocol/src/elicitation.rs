@@ -1,5 +1,4 @@
-//! Forms that a helper can ask the user to fill in. These types are closed: an unknown member is an error, which is
-//! what tells them apart.
+//! Forms that a helper asks the user to fill in. Unknown members are errors, which tells these types apart.
 
 #![expect(
     missing_docs,
@@ -57,7 +56,7 @@ pub struct McpElicitationStringSchema {
     pub kind: McpElicitationStringType,
 }
 
-/// What kind of text is expected.
+/// The format of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum McpElicitationStringFormat {
@@ -212,7 +211,7 @@ pub struct McpElicitationTitledMultiSelectEnumSchema {
     pub kind: McpElicitationArrayType,
 }
 
-/// A value that can be chosen, with its title.
+/// A choice with its title.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct McpElicitationConstOption {
@@ -221,7 +220,7 @@ pub struct McpElicitationConstOption {
     pub title: String,
 }
 
-/// The values that can be chosen.
+/// The choices.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct McpElicitationUntitledEnumItems {
@@ -231,7 +230,7 @@ pub struct McpElicitationUntitledEnumItems {
     pub kind: McpElicitationStringType,
 }
 
-/// The values that can be chosen, with their titles.
+/// The choices with their titles.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct McpElicitationTitledEnumItems {

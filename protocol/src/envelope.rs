@@ -1,7 +1,7 @@
-//! Messages as text: one JSON-RPC message a frame, read and printed.
+//! Reads and prints messages: one JSON-RPC message a frame.
 //!
-//! `jsonrpc` is accepted and never sent. Params stay raw until the method is known. Whatever the text, reading it never
-//! panics, never recurses deeper than [`MAX_DEPTH`], and an error never repeats more than a little of it.
+//! `jsonrpc` is accepted and never sent. Params stay raw until the method is known. Reading hostile text never panics
+//! and never recurses deeper than [`MAX_DEPTH`]; errors repeat only a little of it.
 
 mod frame;
 mod print;
@@ -22,59 +22,59 @@ use crate::{
     ids::{BAD_THREAD_ID, Epoch, EventSeq, RequestId},
 };
 
-/// A message that was received.
+/// A received message.
 #[derive(Debug)]
 pub enum Incoming<'a> {
-    /// A question; it is answered with its id.
+    /// A request; the answer has its id.
     Request {
-        /// Chosen by whoever asks.
+        /// Chosen by the sender.
         id: RequestId,
         /// Name of the method, known or not.
         method: Cow<'a, str>,
-        /// For [`params`].
+        /// Raw; read by [`params`].
         params: Option<&'a RawValue>,
     },
-    /// A word that needs no answer.
+    /// A message without an answer.
     Notification {
         /// Name of the notification, known or not.
         method: Cow<'a, str>,
-        /// For [`params`].
+        /// Raw; read by [`params`].
         params: Option<&'a RawValue>,
     },
-    /// The answer to a question of ours.
+    /// The answer to a request of this side.
     Response {
-        /// The id of the question.
+        /// The id of the request.
         id: RequestId,
         /// The answer.
         result: &'a RawValue,
     },
-    /// The refusal of a question of ours.
+    /// The refusal of a request of this side.
     Error {
-        /// The id of the question.
+        /// The id of the request.
         id: RequestId,
-        /// Why.
+        /// The error.
         error: WireError,
     },
 }
 
-/// A text that is no message. It is answered with [`error_reply`].
+/// A text that is no message; the reply is [`error_reply`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct BadFrame {
-    /// The id of the message, where it was readable.
+    /// The id of the message, if it was readable.
     pub id: Option<RequestId>,
-    /// What is wrong with it.
+    /// The error.
     pub error: WireError,
 }
 
-/// What stands beside `method` in a notification of the server.
+/// The members beside `method` in a notification of the server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Stamp {
-    /// When it was sent, in Unix milliseconds.
+    /// The time of sending, in Unix milliseconds.
     pub emitted_at_ms: Option<i64>,
     /// Its number in the thread's history.
     pub seq: Option<EventSeq>,
-    /// The version of the history that the number belongs to.
+    /// The version of the history.
     pub epoch: Option<Epoch>,
 }
 
@@ -86,7 +86,7 @@ pub fn stamp(text: &str) -> Result<Stamp, WireError> {
     serde_json::from_str(text).map_err(|error| WireError::invalid_request("badEnvelope", error.to_string()))
 }
 
-/// Longest part of a reader's message that an error repeats, in characters.
+/// The longest part of a reader's message in an error, in characters.
 const DETAIL_LIMIT: usize = 300;
 
 /// Reads the params of a method. Missing params and `null` are read as `{}`.
@@ -102,7 +102,7 @@ pub fn params<T: DeserializeOwned>(raw: Option<&RawValue>) -> Result<T, WireErro
         return Err(WireError::invalid_params("invalidParams", "params must be an object, or left out"));
     }
     fit(text).map_err(|misfit| {
-        // The peer's clients know these words. What is wrong with an id needs no more of them.
+        // Clients of the peer compare these words.
         let known = misfit.detail.starts_with(BAD_THREAD_ID);
         let text = if known { misfit.detail.clone() } else { format!("Invalid request: {}", misfit.detail) };
         let error = WireError::invalid_params("invalidParams", text);
@@ -113,7 +113,7 @@ pub fn params<T: DeserializeOwned>(raw: Option<&RawValue>) -> Result<T, WireErro
     })
 }
 
-/// Reads the answer to a question, for whoever asked it.
+/// Reads the answer to a request.
 ///
 /// # Errors
 /// Invalid params, with the path of the field in `data.path`, when the answer does not fit `T`.
@@ -126,11 +126,10 @@ pub fn result<T: DeserializeOwned>(raw: &RawValue) -> Result<T, WireError> {
     })
 }
 
-/// Why a text does not fit a type. Both parts are cut.
+/// The mismatch of a text and a type, cut in length.
 struct Misfit {
-    /// The field, where it is not the whole.
+    /// The field; `None` for the whole.
     path: Option<String>,
-    /// What is wrong with it.
     detail: String,
 }
 
@@ -139,7 +138,7 @@ fn fit<T: DeserializeOwned>(text: &str) -> Result<T, Misfit> {
     serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path: String = error.path().to_string().chars().take(DETAIL_LIMIT).collect();
         let detail = error.inner().to_string();
-        // A place in a text that the client has not seen in this form.
+        // The position is useless: the client has another form of the text.
         let detail = detail.rsplit_once(" at line ").map_or(detail.as_str(), |(detail, _place)| detail);
         let detail = detail.chars().take(DETAIL_LIMIT).collect();
         Misfit { path: Some(path).filter(|path| path != "."), detail }

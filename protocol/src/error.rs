@@ -1,4 +1,4 @@
-//! Errors as they go over the wire: a code, a sentence for people, and data for programs.
+//! Errors of the wire: a code, a sentence for people, and data for programs.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -20,21 +20,21 @@ pub const INVALID_REQUEST: i64 = -32_600;
 pub const METHOD_NOT_FOUND: i64 = -32_601;
 /// The params have the wrong shape or value; `data.path` names the field.
 pub const INVALID_PARAMS: i64 = -32_602;
-/// Something broke on the server's side.
+/// The server failed.
 pub const INTERNAL_ERROR: i64 = -32_603;
-/// Too much is under way; the same request works after `data.retryAfterMs`.
+/// The server is overloaded; retry after `data.retryAfterMs`.
 pub const OVERLOADED: i64 = -32_001;
 
-/// The reason of an error about a thread that exists nowhere.
+/// The reason `threadNotFound`: the thread exists nowhere.
 pub const THREAD_NOT_FOUND: &str = "threadNotFound";
-/// The reason of an error about a thread that has to be loaded, and is not.
+/// The reason `notLoaded`: the thread must be loaded first.
 pub const NOT_LOADED: &str = "notLoaded";
-/// The reason of an error about a search for nothing.
+/// The reason `emptySearch`: the search term is empty.
 pub const EMPTY_SEARCH: &str = "emptySearch";
-/// The reason of an error about the cursor of a list.
+/// The reason `badCursor`: the cursor of a list is not valid.
 pub const BAD_CURSOR: &str = "badCursor";
 
-/// Every code that is sent, with its name and meaning, for documents and tests.
+/// All codes with name and meaning, for documents and tests.
 pub const CODES: &[(i64, &str, &str)] = &[
     (PARSE_ERROR, "parse error", "The message is not JSON."),
     (
@@ -55,50 +55,51 @@ pub const CODES: &[(i64, &str, &str)] = &[
 pub struct WireError {
     /// One of the codes of this module; other peers may send others.
     pub code: i64,
-    /// A sentence that names the thing it is about. Clients of the peer compare it: an error that the peer has, too, has
-    /// the peer's sentence, word for word.
+    /// A sentence that names its subject. Clients of the peer compare it: an error that the peer has, too, has the
+    /// peer's sentence, word for word.
     pub message: String,
-    /// The same for programs. Always sent by this server; data of another shape is read as none.
+    /// The same for programs. This server always sends it; data of another shape is read as none.
     #[serde(default, deserialize_with = "known_data")]
     pub data: Option<Box<ErrorData>>,
 }
 
-/// Reads the data of an error. Other peers send what they like; an answer must not fail on it.
+/// Reads the data of an error, or nothing: peers may send any shape, and the answer must not fail.
 fn known_data<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<ErrorData>>, D::Error> {
     let data = serde_json::Value::deserialize(deserializer)?;
     Ok(serde_json::from_value(data).ok())
 }
 
-/// What an error is about, for programs. Members that do not apply are left out.
+/// The subject of an error, for programs. Members that do not apply are left out.
 #[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ErrorData {
     /// A stable word that clients can compare.
     pub reason: Cow<'static, str>,
-    /// What to do next, where `message` does not say it.
+    /// The next step, if `message` does not name it.
     pub hint: Option<Cow<'static, str>>,
-    /// The thread it is about.
+    /// The thread.
     pub thread_id: Option<ThreadId>,
-    /// The turn it is about.
+    /// The turn.
     pub turn_id: Option<TurnId>,
-    /// The turn that runs, when another one was named.
+    /// The running turn, if another one was named.
     pub active_turn_id: Option<TurnId>,
-    /// The item it is about.
+    /// The item.
     pub item_id: Option<ItemId>,
-    /// The helper it is about, by its configured name.
+    /// The helper, by its configured name.
     pub server: Option<String>,
-    /// The tool it is about.
+    /// The tool.
     pub tool: Option<String>,
-    /// The method it is about, cut to 64 characters.
+    /// The method, cut to 64 characters.
     pub method: Option<String>,
-    /// The field it is about, as a path from `params`, such as `input[0].text`.
+    /// The field, as a path from `params`, such as `input[0].text`.
     pub path: Option<String>,
-    /// When the same request can work, in milliseconds from now.
+    /// The time after which to retry, in milliseconds from now.
     pub retry_after_ms: Option<u64>,
-    /// Which error of a turn it is, with the sentence again as `message`: clients of the peer read a `TurnError` here.
+    /// The kind of a turn's error; `message` repeats the sentence, because clients of the peer read a `TurnError`
+    /// here.
     pub codex_error_info: Option<CodexErrorInfo>,
-    /// What the user has read, when it is not what the request expects.
+    /// The read state, if the request expects another one.
     pub read_state: Option<ThreadReadState>,
     /// See `codexErrorInfo`.
     pub message: Option<String>,
@@ -165,14 +166,14 @@ impl WireError {
         Self::new(OVERLOADED, reason, message).with(|data| data.retry_after_ms = Some(millis))
     }
 
-    /// Says what to do next.
+    /// Adds the next step.
     #[must_use]
     pub fn hint(self, hint: impl Into<Cow<'static, str>>) -> Self {
         let hint = hint.into();
         self.with(|data| data.hint = Some(hint))
     }
 
-    /// The same error as the answer of `method`. Two sentences of the peer depend on the method.
+    /// The same error as the answer of `method`: two sentences of the peer depend on the method.
     #[must_use]
     pub fn answered_by(&self, method: &str) -> Cow<'_, Self> {
         let id = self.data.as_ref().and_then(|data| data.thread_id);
@@ -188,75 +189,75 @@ impl WireError {
         }
     }
 
-    /// Names the thread it is about.
+    /// Adds the thread.
     #[must_use]
     pub fn thread(self, id: ThreadId) -> Self {
         self.with(|data| data.thread_id = Some(id))
     }
 
-    /// Names the turn it is about.
+    /// Adds the turn.
     #[must_use]
     pub fn turn(self, id: impl Into<TurnId>) -> Self {
         let id = id.into();
         self.with(|data| data.turn_id = Some(id))
     }
 
-    /// Names the turn that runs, when another one was asked for.
+    /// Adds the running turn.
     #[must_use]
     pub fn active_turn(self, id: impl Into<TurnId>) -> Self {
         let id = id.into();
         self.with(|data| data.active_turn_id = Some(id))
     }
 
-    /// Names the item it is about.
+    /// Adds the item.
     #[must_use]
     pub fn item(self, id: impl Into<ItemId>) -> Self {
         let id = id.into();
         self.with(|data| data.item_id = Some(id))
     }
 
-    /// Names the helper it is about.
+    /// Adds the helper.
     #[must_use]
     pub fn server(self, name: impl Into<String>) -> Self {
         let name = name.into();
         self.with(|data| data.server = Some(name))
     }
 
-    /// Names the tool it is about.
+    /// Adds the tool.
     #[must_use]
     pub fn tool(self, name: impl Into<String>) -> Self {
         let name = name.into();
         self.with(|data| data.tool = Some(name))
     }
 
-    /// Names the method it is about; a long name is cut.
+    /// Adds the method, cut if it is long.
     #[must_use]
     pub fn method(self, name: &str) -> Self {
         let name = name.chars().take(METHOD_LIMIT).collect();
         self.with(|data| data.method = Some(name))
     }
 
-    /// Names the field it is about, as a path from `params`.
+    /// Adds the field, as a path from `params`.
     #[must_use]
     pub fn path(self, path: impl Into<String>) -> Self {
         let path = path.into();
         self.with(|data| data.path = Some(path))
     }
 
-    /// Says which error of a turn it is.
+    /// Adds the kind of a turn's error.
     #[must_use]
     pub fn turn_error(self, info: CodexErrorInfo) -> Self {
         let message = self.message.clone();
         self.with(|data| (data.codex_error_info, data.message) = (Some(info), Some(message)))
     }
 
-    /// Says what the user has read.
+    /// Adds the read state.
     #[must_use]
     pub fn read_state(self, state: ThreadReadState) -> Self {
         self.with(|data| data.read_state = Some(state))
     }
 
-    /// The stable word of this error; empty when a peer sent none.
+    /// The stable word of this error; empty if a peer sent none.
     #[must_use]
     pub fn reason(&self) -> &str {
         self.data.as_ref().map_or("", |data| &data.reason)

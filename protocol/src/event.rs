@@ -1,4 +1,4 @@
-//! What notifications say.
+//! Params of notifications.
 
 #![expect(
     missing_docs,
@@ -132,7 +132,7 @@ pub struct ThreadNameUpdatedNotification {
 #[serde(rename_all = "camelCase")]
 pub struct ThreadRevertedNotification {
     pub thread_id: ThreadId,
-    /// What is gone.
+    /// The removed part of the history.
     pub skein: Option<RevertedFrom>,
 }
 
@@ -151,7 +151,7 @@ pub struct TurnStartedNotification {
 pub struct TurnCompletedNotification {
     pub thread_id: ThreadId,
     pub turn: Turn,
-    /// Whether the turn is on disk; left out when it is.
+    /// Whether the turn is saved; left out if it is.
     pub skein: Option<TurnSaved>,
 }
 
@@ -283,12 +283,12 @@ pub struct McpServerStatusUpdatedNotification {
     pub status: McpServerStartupState,
     #[serde(default)]
     pub thread_id: Option<ThreadId>,
-    /// Where in its life the helper is.
+    /// The helper's moment of life.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skein: Option<HelperMoment>,
 }
 
-/// Where in its life a helper is, for who is told of a change.
+/// The moment of a helper's life, for clients that are notified of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HelperMoment {
@@ -343,7 +343,7 @@ pub struct TextRange {
     pub start: TextPosition,
 }
 
-/// A place in a file, both counted from 1.
+/// A position in a file; line and column count from 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TextPosition {

@@ -1,5 +1,5 @@
-//! What is derived from the tables for people and other programs: the JSON Schema, TypeScript, an OpenRPC document and
-//! METHODS.md. Text only; the program `generate` writes the files, and a test compares them.
+//! Renders the generated files: JSON Schema, TypeScript, OpenRPC and METHODS.md. Text only; the program `generate`
+//! writes them, and a test compares them.
 
 mod document;
 mod flat;
@@ -13,7 +13,7 @@ pub use openrpc::{openrpc, openrpc_json};
 pub use schema::schema_json;
 pub use typescript::typescript;
 
-/// Every generated file: its path from the root of the repository, and its content.
+/// The generated files: path from the root of the repository, and content.
 #[must_use]
 pub fn files() -> [(&'static str, String); 4] {
     [

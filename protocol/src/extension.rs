@@ -1,4 +1,5 @@
-//! What is ours: the `skein` members of the peer's messages, the methods that begin with `skein/`, and `rpc.discover`.
+//! Skein's extensions: the `skein` members of the peer's messages, the methods that begin with `skein/`, and
+//! `rpc.discover`.
 
 use std::collections::BTreeMap;
 
@@ -15,45 +16,44 @@ use crate::{
     thread::ThreadStatus,
 };
 
-/// Methods of earlier versions of the peer, which the present one does not have, and clients still use.
+/// Methods of earlier versions of the peer that clients still use.
 pub const EARLIER: &[&str] = &[ThreadRollback::INFO.wire];
 
-/// Whether a method or notification of this name is ours, and not one that the peer has. Names that begin with `rpc.`
-/// belong to JSON-RPC itself.
+/// Whether a method or notification is Skein's own. Names that begin with `rpc.` belong to JSON-RPC.
 #[must_use]
 pub fn is_ours(wire: &str) -> bool {
     wire.starts_with("skein/") || wire.starts_with("rpc.") || EARLIER.contains(&wire)
 }
 
-/// The point in a thread's history that an answer is a picture of.
+/// The point in a thread's history that an answer shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadPicture {
-    /// The last number that the picture includes.
+    /// The last included number.
     pub seq: EventSeq,
-    /// The version of the history that the number belongs to.
+    /// The version of the history.
     pub epoch: Epoch,
 }
 
-/// What an answer to `thread/resume` is a picture of, and what follows it.
+/// The point in a thread's history that an answer to `thread/resume` shows, and the events that follow.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResumePicture {
-    /// The last number that the picture includes. With `replayTo` it is the number that the client has named.
+    /// The last included number; with `replayTo` the number that the client named.
     pub seq: EventSeq,
-    /// The version of the history that the number belongs to.
+    /// The version of the history.
     pub epoch: Epoch,
-    /// The history is continued: the answer has no turns, and every durable event after `afterSeq` follows, this one
-    /// being the last of those that were there already. It is `afterSeq` itself when there are none.
+    /// The replay: the answer has no turns, and all durable events after `afterSeq` follow, up to this number. Equal
+    /// to `afterSeq` if there are none.
     pub replay_to: Option<EventSeq>,
-    /// Ids of the server's requests that still wait for an answer. They are sent again; all others are void.
+    /// Ids of the server's open requests, which are sent again. All others are void.
     #[serde(default)]
     pub pending_requests: Vec<RequestId>,
-    /// The history cannot be continued from where the client was: what it holds is void, and this is the full state.
+    /// The history cannot continue from the client's position: this answer is the full state, and the client's is
+    /// void.
     pub gap: Option<ReplayGap>,
-    /// Where `thread.turns` holds only the newest turns: the cursor of `thread/turns/list` (newest first) for those before
-    /// them.
+    /// The cursor of `thread/turns/list` (newest first) for earlier turns, if `thread.turns` has only the newest.
     pub older_turns: Option<String>,
 }
 
@@ -63,7 +63,7 @@ impl From<ThreadPicture> for ResumePicture {
     }
 }
 
-/// Why a history is not continued.
+/// The reason why a history is not replayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReplayGap {
     /// The reason.
@@ -74,34 +74,34 @@ pub struct ReplayGap {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum GapReason {
-    /// The history is another one by now: it was rewritten, or its end was lost.
+    /// The history was rewritten, or lost its end.
     OtherEpoch,
-    /// The number was never given out, or `epoch` is missing.
+    /// The number was never used, or `epoch` is missing.
     UnknownSeq,
-    /// What happened since cannot be read any more: the file is damaged.
+    /// The later events are unreadable: the file is damaged.
     Damaged,
-    /// More happened than is replayed.
+    /// Too many later events for a replay.
     TooMany,
-    /// The thread has no history on disk.
+    /// The thread has no saved history.
     NotStored,
 }
 
-/// How to begin a thread.
+/// Options for `thread/start`.
 #[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StartOptions {
-    /// The id that it is to have: of a thread in which nobody had said anything when its server ended, so that it is nowhere
-    /// any more. Refused where there is such a thread.
+    /// The id for the new thread. For a thread that was lost with its server before its first message. Refused if the
+    /// thread exists.
     pub thread_id: Option<ThreadId>,
 }
 
-/// How to resume a thread.
+/// Options for `thread/resume`.
 #[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ResumeOptions {
-    /// Watch only: the subscription does not keep the thread loaded, and is never asked anything.
+    /// Watches only: the subscription does not keep the thread loaded and receives no requests.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub observe: bool,
     /// The last number that the client has seen.
@@ -110,38 +110,37 @@ pub struct ResumeOptions {
     pub epoch: Option<Epoch>,
 }
 
-/// Which threads a list shows, beyond what the protocol can say. Times are Unix seconds, as in the threads of the answer.
+/// Filters of a list beyond the protocol's. Times are Unix seconds, as in the threads of the answer.
 #[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ListOptions {
-    /// Made then or later.
+    /// Created then or later.
     pub created_since: Option<i64>,
-    /// Made earlier than that.
+    /// Created before.
     pub created_before: Option<i64>,
-    /// Something was said in it then or later.
+    /// Last message then or later.
     pub updated_since: Option<i64>,
-    /// Nothing was said in it since that time.
+    /// Last message before.
     pub updated_before: Option<i64>,
 }
 
 /// Details of the threads in memory.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LoadedDetails {
-    /// One for each thread of the answer, in the same order.
+    /// One entry for each thread of the answer, in the same order.
     pub threads: Vec<LoadedThread>,
 }
 
-/// A place in the row of everything that is told to everybody: `thread/started`, `thread/status/changed`,
-/// `thread/closed`, `thread/name/updated` and the others of scope `all`. Clients that opted in to `skein/events` find it
-/// in the params of these notifications. The numbers that a connection hears rise; one that it does not hear belongs to
-/// a notification that is not for it: one that it opted out of, or the end of a thread that it listens to.
+/// A position in the catalog, the sequence of the notifications of scope `all` about threads, such as
+/// `thread/started`, `thread/status/changed` and `thread/name/updated`. Clients that opted in to `skein/events` find
+/// it in these params. Numbers rise; a missing one belongs to a notification that this connection does not receive.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CatalogPlace {
     /// The number.
     pub catalog_seq: u64,
-    /// The start of the server that the number belongs to.
+    /// The server start that the number belongs to.
     pub catalog_epoch: String,
 }
 
@@ -149,10 +148,10 @@ pub struct CatalogPlace {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SkeinCatalogResumeParams {
-    /// The number that the client's list is a picture of: that of the first page of `thread/list`, or the highest
-    /// `catalogSeq` that was heard since.
+    /// The number of the client's list: that of the first page of `thread/list`, or the highest `catalogSeq` received
+    /// since.
     pub after: u64,
-    /// The `catalogEpoch` that the number came with.
+    /// The `catalogEpoch` of the number.
     pub catalog_epoch: String,
 }
 
@@ -160,56 +159,54 @@ pub struct SkeinCatalogResumeParams {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SkeinCatalogResumeResponse {
-    /// The newest change. What the connection has heard before this answer is part of it; what it hears behind it is
-    /// newer.
+    /// The newest change. Changes received before this answer are included; those after it are newer.
     pub catalog_seq: u64,
-    /// The start of the server that the numbers belong to.
+    /// The server start that the numbers belong to.
     pub catalog_epoch: String,
-    /// The changes since are not known any more, or the number is of another start of the server: list again.
+    /// The later changes are no longer known, or the number is of another server start: list again.
     pub too_old: bool,
-    /// What was told to everybody since, in order; empty when it is too old.
+    /// The later notifications to all connections, in order; empty if `tooOld`.
     pub changes: Vec<CatalogChange>,
 }
 
-/// A notification that was told to everybody, as clients that opted in heard it.
+/// A notification to all connections, as clients that opted in received it.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CatalogChange {
-    /// Its method.
+    /// The method.
     pub method: String,
-    /// Its params, with their place in `skein`.
+    /// The params, with the catalog position in `skein`.
     #[schemars(with = "JsonObject")]
     pub params: Box<RawValue>,
-    /// When it was told first, in Unix milliseconds.
+    /// When it was first sent, in Unix milliseconds.
     pub emitted_at_ms: i64,
 }
 
-/// How complete a list of threads is, and of which moment.
+/// The completeness of a list of threads, and its position in the catalog.
 #[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListDetails {
-    /// The list shows every change up to this one, and may show newer ones. Names and statuses of loaded threads come
-    /// from their owners; what stands in the index alone is there before it is told, unless the index is still being
-    /// opened or takes longer than 250 ms for it.
+    /// The list includes all changes up to this one, and may include newer ones. A change of the index is in the list
+    /// before its notification is sent, unless the index is being opened or takes longer than 250 ms.
     #[serde(flatten)]
     pub place: CatalogPlace,
-    /// Set while the list is being made anew: threads may be missing from it.
+    /// Set while the list is rebuilt: threads may be missing.
     pub indexing: Option<IndexingDetails>,
 }
 
-/// What a search cannot see yet.
+/// The limits of a search.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SearchDetails {
-    /// Set while the list of threads is being made anew: threads that are not in it yet are not found.
+    /// Set while the list is rebuilt: a missing thread is not found.
     pub indexing: IndexingDetails,
 }
 
-/// How far the making of the list is.
+/// The progress of the rebuild.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IndexingDetails {
-    /// Histories that were read.
+    /// Histories read.
     pub done: u64,
-    /// Histories that there are, as far as that is known.
+    /// All known histories.
     pub total: u64,
 }
 
@@ -219,9 +216,9 @@ pub struct IndexingDetails {
 pub struct LoadedThread {
     /// The thread.
     pub thread_id: ThreadId,
-    /// Where it is in its life.
+    /// The state of its life.
     pub state: LoadedState,
-    /// What clients are told about it.
+    /// The status that clients see.
     pub status: ThreadStatus,
     /// Connections that keep it loaded.
     pub subscribers: u64,
@@ -229,13 +226,13 @@ pub struct LoadedThread {
     pub observers: u64,
     /// Its helper processes that are alive.
     pub helpers: u64,
-    /// It is never on disk.
+    /// The thread is never saved.
     pub ephemeral: bool,
-    /// It is on disk.
+    /// The thread is saved.
     pub materialised: bool,
 }
 
-/// Where a loaded thread is in its life.
+/// The state of a loaded thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum LoadedState {
@@ -249,27 +246,27 @@ pub enum LoadedState {
     Unloading,
 }
 
-/// Whether a turn is on disk.
+/// Whether a turn is saved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TurnSaved {
-    /// False when the history could not be written: the turn is lost when the server ends now.
+    /// False if the history could not be written: the turn is lost when the server ends now.
     pub saved: bool,
 }
 
-/// Which turns a revert has taken back.
+/// The turns that a revert removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RevertedFrom {
-    /// The first turn that is gone; all after it are gone too.
+    /// The first removed turn; all later ones are removed, too.
     pub before_turn_id: TurnId,
 }
 
-/// What this server offers beside the protocol.
+/// The server's extensions of the protocol.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerExtensions {
-    /// Version of the server.
+    /// The server's version.
     pub version: String,
-    /// The extensions that the client asked for and gets, by name.
+    /// The granted extensions, by name.
     pub extensions: BTreeMap<String, Value>,
 }
 
@@ -277,17 +274,17 @@ pub struct ServerExtensions {
 /// response.
 pub const EVENTS_EXTENSION: &str = "skein/events";
 
-/// The version of the events extension that is served.
+/// The served version of the events extension.
 pub const EVENTS_VERSION: u64 = 1;
 
-/// What a client that asked for `skein/events` gets.
+/// The terms of `skein/events`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EventsExtension {
-    /// The version that is served.
+    /// The served version.
     pub version: u64,
-    /// A `skein/heartbeat` comes this often, in milliseconds. A client that has heard nothing at all for three times as
-    /// long has lost its link.
+    /// The interval of `skein/heartbeat`, in milliseconds. A client that receives nothing for three intervals has
+    /// lost its connection.
     pub heartbeat_ms: u64,
 }
 
@@ -304,7 +301,7 @@ pub struct SkeinHeartbeatNotification {
 pub struct SkeinThreadUnloadParams {
     /// The thread.
     pub thread_id: ThreadId,
-    /// Also when it is active or has other subscribers.
+    /// Unloads even an active thread, or one with other subscribers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
 }
@@ -312,15 +309,15 @@ pub struct SkeinThreadUnloadParams {
 /// Response of `skein/thread/unload`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SkeinThreadUnloadResponse {
-    /// What was found.
+    /// The outcome.
     pub state: UnloadOutcome,
 }
 
-/// What an unload found.
+/// The outcome of an unload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum UnloadOutcome {
-    /// The thread was loaded; it is not any more, and none of its helpers is left.
+    /// The thread was unloaded, and all its helpers have stopped.
     Unloaded,
     /// The thread was not loaded.
     NotLoaded,
@@ -334,9 +331,9 @@ pub struct SkeinConnectionLeaveParams {}
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SkeinConnectionLeaveResponse {
-    /// Threads that were left to nobody.
+    /// Threads that had no other subscriber.
     pub left: u64,
-    /// Of these: still loaded, because they take longer to end, or somebody else has come.
+    /// Of these, the ones still loaded: they take longer, or have a new subscriber.
     pub loaded: u64,
 }
 
@@ -345,7 +342,7 @@ pub struct SkeinConnectionLeaveResponse {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SkeinQuiesceParams {
-    /// The owner of this thread breaks off by a panic, as a fault of the server would have it.
+    /// Lets the owner of this thread panic, as a bug would.
     pub break_off: Option<ThreadId>,
 }
 

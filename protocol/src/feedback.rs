@@ -1,4 +1,4 @@
-//! What a user says about a thread and the product.
+//! The user's feedback about a thread and the product.
 
 #![expect(
     missing_docs,

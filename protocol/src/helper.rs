@@ -1,4 +1,4 @@
-//! Helpers: the MCP servers of a thread, what they offer, and calls of their tools.
+//! Helpers: the MCP servers of a thread, their tools and resources, and calls.
 
 #![expect(
     missing_docs,
@@ -27,7 +27,7 @@ pub struct ListMcpServerStatusParams {
     pub thread_id: Option<ThreadId>,
 }
 
-/// How much a list of helpers tells about each.
+/// The level of detail in a list of helpers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum McpServerStatusDetail {
@@ -44,7 +44,7 @@ pub struct ListMcpServerStatusResponse {
     pub next_cursor: Option<String>,
 }
 
-/// A helper: what it offers and how it is doing.
+/// A helper: its offers and its state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct McpServerStatus {
@@ -67,29 +67,28 @@ pub struct McpServerStatus {
     pub tools: BTreeMap<String, Tool>,
     #[serde(default)]
     pub tools_error: Option<String>,
-    /// What the peer does not tell.
+    /// Additions to the peer's members.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skein: Option<McpServerDetails>,
 }
 
-/// What Skein tells of a helper beyond the protocol.
+/// Skein's additions to the state of a helper.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct McpServerDetails {
-    /// Where in its life it is.
+    /// The state of its life.
     pub state: HelperState,
-    /// The revision of MCP that is spoken with it, such as `2025-11-25`, once that is known; from `2026-07-28` on without a
-    /// handshake.
+    /// The MCP revision of the session, such as `2025-11-25`, once known; from `2026-07-28` on without a handshake.
     pub protocol_version: Option<String>,
-    /// Calls that wait for it to start, or to show life.
+    /// Calls that wait for its start, or for a sign of life.
     pub waiting: u64,
-    /// Nothing happens but that it has a connection open: it seems to wait for somebody else.
+    /// Idle except for an open connection: it seems to wait for another service.
     pub waits_for_others: bool,
 }
 
 impl McpServerStatus {
-    /// A helper that has not been started and has shown nothing yet. Local helpers have no sign-in.
+    /// A helper that was never started. Local helpers have no sign-in.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Self {
@@ -121,7 +120,7 @@ pub enum McpAuthStatus {
     OAuth,
 }
 
-/// How the connection to a helper is doing.
+/// The state of the connection to a helper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum McpServerConnectionStatus {
@@ -134,7 +133,7 @@ pub enum McpServerConnectionStatus {
     Disabled,
 }
 
-/// What a helper says about itself.
+/// A helper's description of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct McpServerInfo {
@@ -236,7 +235,7 @@ pub struct McpResourceReadParams {
     pub uri: String,
 }
 
-/// Whose resource is meant, where a service has several.
+/// The owner of the resource, if a service has several.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct McpResourceReadTarget {
@@ -247,7 +246,7 @@ pub struct McpResourceReadTarget {
     pub link_id: Option<String>,
 }
 
-/// A function of ours, so that the field counts as one that is always there.
+/// Makes the schema count the field as required.
 fn text_or_null(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<Option<String>>()
 }
@@ -284,7 +283,7 @@ pub enum ResourceContent {
     },
 }
 
-/// How far the start of a helper is.
+/// The state of a helper's start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum McpServerStartupState {
@@ -294,7 +293,7 @@ pub enum McpServerStartupState {
     Cancelled,
 }
 
-/// Why a helper did not start, where it is known.
+/// The reason why a helper did not start, if known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum McpServerStartupFailureReason {

@@ -1,4 +1,4 @@
-//! Names of things: threads, turns, items, connections, requests, and the numbers of events.
+//! Ids of threads, turns, items, connections and requests, and the numbers of events.
 //!
 //! Nothing here makes a new id: this crate has no clock and no randomness.
 
@@ -8,25 +8,25 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use uuid::Uuid;
 
-/// Length of a UUID in its hyphenated form, the only form that is read.
+/// The length of a hyphenated UUID, the only accepted form.
 const UUID_LENGTH: usize = 36;
 
-/// A thread. Any UUID is read (upper or lower case, hyphenated); it is printed hyphenated in lower case,
-/// so the text of an id is safe as a file name. The default is the nil UUID, which the server never chooses for a thread.
+/// The id of a thread, a hyphenated UUID. Printed in lower case, so that the text is safe as a file name. The
+/// default, the nil UUID, is no thread of a server.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct ThreadId(Uuid);
 
-/// How the message of [`BadThreadId`] begins, as the peer's does.
+/// The beginning of the message of [`BadThreadId`], as in the peer.
 pub const BAD_THREAD_ID: &str = "invalid thread id: ";
 
-/// A text that is no thread id. The message says what was expected and never repeats more than the start of the text.
+/// A text that is no thread id. The message repeats only the beginning of the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{BAD_THREAD_ID}expected a hyphenated UUID such as 01890a5d-ac96-774b-bcce-b302099a8057, found {found:?}"
 )]
 pub struct BadThreadId {
-    /// The first characters of what was found.
+    /// The beginning of the text.
     found: String,
 }
 
@@ -114,16 +114,16 @@ macro_rules! text_id {
 }
 
 text_id! {
-    /// A turn of a thread. Any text is read; it is compared, never built into a path.
+    /// The id of a turn. Any text; it is compared, never built into a path.
     TurnId
 }
 
 text_id! {
-    /// An item of a turn. Any text is read; it is compared, never built into a path.
+    /// The id of an item. Any text; it is compared, never built into a path.
     ItemId
 }
 
-/// A websocket connection, counted from the start of the process. Never sent.
+/// A websocket connection, numbered since the start of the process. Never sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
 
@@ -133,7 +133,7 @@ impl fmt::Display for ConnectionId {
     }
 }
 
-/// Number of a record in one thread's history. It rises for ever; a client sees it rise with holes.
+/// The number of a record in one thread's history. Numbers rise for ever; clients see gaps.
 #[derive(
     Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -154,8 +154,8 @@ impl fmt::Display for EventSeq {
     }
 }
 
-/// Version of a thread's history, from 1. It changes only when acknowledged history was rewritten or may have been
-/// lost, and in a fork.
+/// The version of a thread's history, from 1. It changes when saved history was rewritten or may be lost, and in a
+/// fork.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Epoch(pub u64);
@@ -166,8 +166,8 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// Id of a request, chosen by whoever asks and echoed by whoever answers: a text or a signed 64-bit integer.
-/// Null, a fraction, and an integer out of range are refused.
+/// The id of a request, chosen by the sender and echoed in the answer: a text or a signed 64-bit integer. Null,
+/// fractions and larger integers are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum RequestId {

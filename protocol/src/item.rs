@@ -27,7 +27,7 @@ pub struct ThreadItem {
     pub body: ThreadItemBody,
 }
 
-/// What kind of item it is, with what belongs to the kind.
+/// The kind of item, with the members of the kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum ThreadItemBody {
@@ -39,7 +39,7 @@ pub enum ThreadItemBody {
     Reasoning(ReasoningItem),
     CommandExecution(CommandExecutionItem),
     FileChange(FileChangeItem),
-    // In a box, for it is twice as large as the others.
+    // Boxed: twice as large as the others.
     McpToolCall(Box<McpToolCallItem>),
     DynamicToolCall(DynamicToolCallItem),
     CollabAgentToolCall(CollabAgentToolCallItem),
@@ -54,13 +54,13 @@ pub enum ThreadItemBody {
 }
 
 impl ThreadItem {
-    /// What the user said; `client_id` is the client's own name for the message.
+    /// A message of the user; `client_id` is the client's own id for it.
     #[must_use]
     pub fn user_message(id: impl Into<ItemId>, content: Vec<UserInput>, client_id: Option<String>) -> Self {
         ThreadItemBody::UserMessage(UserMessageItem { client_id, content, id: id.into() }).into()
     }
 
-    /// What the agent said.
+    /// A message of the agent.
     #[must_use]
     pub fn agent_message(id: impl Into<ItemId>, text: impl Into<String>) -> Self {
         ThreadItemBody::AgentMessage(AgentMessageItem {
@@ -75,7 +75,7 @@ impl ThreadItem {
         .into()
     }
 
-    /// The call of a helper's tool, just begun.
+    /// A helper's tool call that has just started.
     #[must_use]
     pub fn mcp_tool_call(
         id: impl Into<ItemId>,
@@ -119,7 +119,7 @@ impl From<ThreadItemBody> for ThreadItem {
     }
 }
 
-/// What the user said.
+/// A message of the user.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UserMessageItem {
@@ -129,7 +129,7 @@ pub struct UserMessageItem {
     pub id: ItemId,
 }
 
-/// What a hook said in the user's place.
+/// A message of a hook in the user's place.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HookPromptItem {
@@ -145,7 +145,7 @@ pub struct HookPromptFragment {
     pub text: String,
 }
 
-/// What the agent said.
+/// A message of the agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentMessageItem {
@@ -163,14 +163,14 @@ pub struct AgentMessageItem {
     pub text: String,
 }
 
-/// How a message reaches the user, when not in the usual way.
+/// An unusual way in which a message reaches the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum AgentMessageDelivery {
     Async,
 }
 
-/// What moderation did with a message.
+/// The result of moderating a message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentMessageModeration {
@@ -179,7 +179,7 @@ pub struct AgentMessageModeration {
     pub moderated: bool,
 }
 
-/// How a moderated message is shown.
+/// The display of a moderated message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentMessageDisplay {
@@ -227,7 +227,7 @@ pub struct PlanItem {
     pub text: String,
 }
 
-/// What the model thought.
+/// The model's reasoning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReasoningItem {

@@ -1,7 +1,7 @@
-//! What goes over Skein's wire.
+//! The messages of Skein's wire.
 //!
-//! The core of the Codex app-server protocol, version 2, with a few additions that stay apart from it: methods that
-//! begin with `skein/`, and one object named `skein` in params and responses.
+//! The core of the Codex app-server protocol, version 2, with additions apart from it: methods that begin with
+//! `skein/`, and an object `skein` in params and responses.
 //!
 //! | room | question it answers |
 //! | --- | --- |
@@ -17,8 +17,8 @@
 //! | [`params`] | which params of a thread or a turn have an effect, and why not the others |
 //! | [`export`] | what is generated from the tables |
 //!
-//! A member that is `None` is left out under `#[skip_serializing_none]` and `skip_serializing_if`, and is `null` elsewhere.
-//! The recorded messages of the peer show which members they are.
+//! A member that is `None` is left out under `#[skip_serializing_none]` and `skip_serializing_if`, and is `null`
+//! elsewhere, as in the recorded messages of the peer.
 //!
 //! This crate has no runtime, no files and no clock.
 

@@ -1,5 +1,5 @@
-//! How a method says that the thread it names is not there. The peer has four sentences for it. Its clients compare them,
-//! and begin a new thread, resume, or give up accordingly.
+//! The sentences for a missing thread. Clients of the peer compare its four sentences, and begin a new thread,
+//! resume, or give up accordingly.
 
 use crate::ids::ThreadId;
 use crate::methods::{
@@ -9,7 +9,7 @@ use crate::methods::{
 };
 use crate::table::Method;
 
-/// Methods that look for the thread's rollout.
+/// Methods that need the thread's rollout.
 const NEED_A_ROLLOUT: &[&str] = &[
     ThreadFork::INFO.wire,
     ThreadArchive::INFO.wire,
@@ -18,7 +18,7 @@ const NEED_A_ROLLOUT: &[&str] = &[
     ThreadMetadataUpdate::INFO.wire,
 ];
 
-/// Methods that read a thread, or what its user has read, loaded or not.
+/// Methods that read a thread or its read state, loaded or not.
 const READS: &[&str] = &[
     ThreadRead::INFO.wire,
     ThreadTurnsList::INFO.wire,
@@ -27,11 +27,11 @@ const READS: &[&str] = &[
     ThreadReadStateUpdate::INFO.wire,
 ];
 
-/// The sentence by which `method` says that thread `id` is not there.
+/// The sentence of `method` for a missing thread.
 #[must_use]
 pub fn sentence(method: &str, id: ThreadId) -> String {
     if method == ThreadResume::INFO.wire {
-        // T3 Code begins a new thread when the refusal of a resume has the words at the end; others look at the beginning.
+        // T3 Code starts a new thread if the refusal ends with these words; other clients compare the beginning.
         return format!("no rollout found for thread id {id}; thread not found");
     }
     if method == ThreadUnarchive::INFO.wire {

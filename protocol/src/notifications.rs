@@ -1,4 +1,4 @@
-//! The table of notifications: everything that the server tells without being asked, once. Rows only.
+//! The table of notifications that the server sends, each once. Rows only.
 
 use crate::{
     event::{
@@ -18,29 +18,29 @@ use crate::{
 };
 
 notifications! {
-    /// A thread was made.
+    /// A thread was created.
     ThreadStarted = "thread/started" [All, Transient] ThreadStartedNotification;
-    /// A thread began or ended being active, or waits for the user.
+    /// A thread became active or idle, or waits for the user.
     ThreadStatusChanged = "thread/status/changed" [All, Transient] ThreadStatusChangedNotification;
-    /// A thread was unloaded; none of its helpers is left.
+    /// A thread was unloaded; all its helpers have stopped.
     ThreadClosed = "thread/closed" [All, Transient] ThreadClosedNotification;
-    /// A thread was put aside: it is in the archived list now, unloaded, and nobody is subscribed to it.
+    /// A thread was archived: it is unloaded, without subscribers, and only in the archived list.
     ThreadArchived = "thread/archived" [All, Transient] ThreadArchivedNotification;
-    /// An archived thread is in the ordinary list again.
+    /// An archived thread is back in the ordinary list.
     ThreadUnarchived = "thread/unarchived" [All, Transient] ThreadUnarchivedNotification;
     /// A thread was deleted: it is in no list, and cannot be read or resumed.
     ThreadDeleted = "thread/deleted" [All, Transient] ThreadDeletedNotification;
     /// A thread has a new name.
     ThreadNameUpdated = "thread/name/updated" [All, Durable] ThreadNameUpdatedNotification;
-    /// The user has read a thread, marked it as unread, or a turn has ended that nobody has read yet.
+    /// The read state of a thread changed: the user has read it or marked it as unread, or an unread turn has ended.
     ThreadReadStateChanged = "thread/readState/changed" [All, Transient] ThreadReadStateChangedNotification;
-    /// A thread works with other settings from now on.
+    /// The settings of a thread changed.
     ThreadSettingsUpdated = "thread/settings/updated" [Subscribers, Transient] ThreadSettingsUpdatedNotification;
-    /// A thread has a goal, another one, or has come nearer to it: told when it is set, and at the end of each turn.
+    /// A thread's goal was set or changed; also sent at the end of each turn.
     ThreadGoalUpdated = "thread/goal/updated" [Subscribers, Transient] ThreadGoalUpdatedNotification;
-    /// A thread has no goal any more.
+    /// A thread's goal was removed.
     ThreadGoalCleared = "thread/goal/cleared" [Subscribers, Transient] ThreadGoalClearedNotification;
-    /// Turns were taken back: read the history again, or drop the turns that `skein` tells of.
+    /// Turns were removed from the history: read it again, or drop the turns that `skein` names.
     ThreadReverted = "thread/reverted" [Subscribers, Durable] ThreadRevertedNotification;
     /// A turn began.
     TurnStarted = "turn/started" [Subscribers, Durable] TurnStartedNotification;
@@ -48,7 +48,7 @@ notifications! {
     TurnCompleted = "turn/completed" [Subscribers, Durable] TurnCompletedNotification;
     /// An item began.
     ItemStarted = "item/started" [Subscribers, Durable] ItemStartedNotification;
-    /// An item is complete; it replaces what its deltas said.
+    /// An item is complete; it replaces the text of its deltas.
     ItemCompleted = "item/completed" [Subscribers, Durable] ItemCompletedNotification;
     /// More text of an agent's message.
     ItemAgentMessageDelta = "item/agentMessage/delta" [Subscribers, Transient] AgentMessageDeltaNotification;
@@ -62,25 +62,25 @@ notifications! {
     ItemReasoningTextDelta = "item/reasoning/textDelta" [Subscribers, Transient] ReasoningTextDeltaNotification;
     /// More text of a plan.
     ItemPlanDelta = "item/plan/delta" [Subscribers, Transient] PlanDeltaNotification;
-    /// A word from a tool that is at work.
+    /// A progress message of a running tool.
     ItemMcpToolCallProgress = "item/mcpToolCall/progress" [Subscribers, Transient] McpToolCallProgressNotification;
-    /// The tokens that a thread has used.
+    /// The tokens used by a thread.
     ThreadTokenUsageUpdated = "thread/tokenUsage/updated" [Subscribers, Durable] ThreadTokenUsageUpdatedNotification;
-    /// How far the start of a helper is; that one failed or ended, and why; that one shows no sign of life, or does again.
+    /// The start-up state of a helper: progress, failure or end with the reason, a stall, or its end.
     McpServerStartupStatusUpdated = "mcpServer/startupStatus/updated" [Subscribers, Transient]
         McpServerStatusUpdatedNotification;
-    /// A question of the server needs no answer any more.
+    /// A request of the server needs no answer any more.
     ServerRequestResolved = "serverRequest/resolved" [Subscribers, Transient] ServerRequestResolvedNotification;
-    /// Something in a turn failed; it may be tried again.
+    /// An error in a turn, which may be retried.
     Error = "error" [Subscribers, Transient] ErrorNotification;
-    /// A word of warning about a thread.
+    /// A warning about a thread.
     Warning = "warning" [Subscribers, Transient] WarningNotification;
-    /// A word of warning about the configuration.
+    /// A warning about the settings.
     ConfigWarning = "configWarning" [All, Transient] ConfigWarningNotification;
-    /// The server is there. Each connection that opted in to `skein/events` hears it as often as the response of
-    /// `initialize` says (`heartbeatMs`), whatever else is sent.
+    /// A sign of life. Each connection that opted in to `skein/events` receives it every `heartbeatMs` of the
+    /// response of `initialize`.
     SkeinHeartbeat = "skein/heartbeat" [All, Transient] SkeinHeartbeatNotification;
-    /// How far the mending of what an earlier end of the server left open is. Told when it begins, now and then while it
-    /// lasts, at its end, and to each connection that comes later; never where nothing was left.
+    /// Progress of the repair after an unclean end of the server: at its beginning, now and then, at its end, and to
+    /// each connection that arrives meanwhile. Not sent if nothing needs repair.
     SkeinRepairUpdated = "skein/repair/updated" [All, Transient] SkeinRepairUpdatedNotification;
 }

@@ -1,5 +1,5 @@
-//! What becomes of each param of the methods that say how a thread or a turn is to work: a client can rely on what is honoured,
-//! and reads here why the others are not.
+//! The treatment of each param of the methods that start or configure threads and turns: whether a client can rely on
+//! it, and why not.
 
 use crate::{
     methods::{ThreadFork, ThreadResume, ThreadStart, TurnStart},
@@ -13,20 +13,20 @@ pub struct Param {
     pub method: &'static str,
     /// Name of the param on the wire.
     pub name: &'static str,
-    /// What becomes of it.
-    pub taken: Taken,
+    /// Its treatment.
+    pub treatment: Treatment,
 }
 
-/// What becomes of a param.
+/// The treatment of a param.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
-    /// It does what it says.
+pub enum Treatment {
+    /// The param does what its name says.
     Honoured,
-    /// It decides this, and nothing else.
+    /// The param decides this, and nothing else.
     HonouredFor(&'static str),
-    /// The request is answered as if it were not there, for this reason.
+    /// The server ignores the param for this reason.
     PassedOver(&'static str),
-    /// The request is an error, for this reason.
+    /// The request fails for this reason.
     Refused(&'static str),
 }
 
@@ -34,26 +34,26 @@ pub enum Taken {
 pub const METHODS: [&str; 4] =
     [ThreadStart::INFO.wire, ThreadResume::INFO.wire, ThreadFork::INFO.wire, TurnStart::INFO.wire];
 
-/// What becomes of each param of `method`.
+/// The treatment of each param of `method`.
 pub fn of(method: &str) -> impl Iterator<Item = &'static Param> {
     let rows = [START, RESUME, FORK, TURN].into_iter().flatten();
     rows.filter(move |row| row.method == method)
 }
 
 const fn honoured(method: &'static str, name: &'static str) -> Param {
-    Param { method, name, taken: Taken::Honoured }
+    Param { method, name, treatment: Treatment::Honoured }
 }
 
 const fn honoured_for(method: &'static str, name: &'static str, what: &'static str) -> Param {
-    Param { method, name, taken: Taken::HonouredFor(what) }
+    Param { method, name, treatment: Treatment::HonouredFor(what) }
 }
 
 const fn passed_over(method: &'static str, name: &'static str, reason: &'static str) -> Param {
-    Param { method, name, taken: Taken::PassedOver(reason) }
+    Param { method, name, treatment: Treatment::PassedOver(reason) }
 }
 
 const fn refused(method: &'static str, name: &'static str, reason: &'static str) -> Param {
-    Param { method, name, taken: Taken::Refused(reason) }
+    Param { method, name, treatment: Treatment::Refused(reason) }
 }
 
 const REVIEWER: &str = "there is no automatic reviewer: every question goes to the user, and answers say so";

@@ -1,4 +1,4 @@
-//! History in the words of the model's interface. Members are in snake case there.
+//! History in the form of the model's interface, with members in snake case.
 
 #![expect(
     missing_docs,
@@ -14,7 +14,7 @@ use serde_with::skip_serializing_none;
 
 use crate::settings::ReasoningEffort;
 
-/// A piece of history in the words of the model's interface, as a client can hand it to a resume.
+/// A piece of history in the form of the model's interface; clients can send it with a resume.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -171,7 +171,7 @@ pub enum ContentItem {
     },
 }
 
-/// Where an image of a message is.
+/// The source of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum InputImageSource {
@@ -179,7 +179,7 @@ pub enum InputImageSource {
     FileId(String),
 }
 
-/// Where an audio clip of a message is.
+/// The source of an audio clip.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum InputAudioSource {
@@ -254,7 +254,7 @@ pub enum LocalShellAction {
     },
 }
 
-/// How far such a command is.
+/// The state of such a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LocalShellStatus {
@@ -263,7 +263,7 @@ pub enum LocalShellStatus {
     Incomplete,
 }
 
-/// What a model did in a web search.
+/// The action of a model in a web search.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -281,7 +281,7 @@ pub struct ConfigurationReasoning {
     pub effort: ReasoningEffort,
 }
 
-/// Which part of an answer a message is.
+/// The part of an answer that a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MessagePhase {
@@ -290,7 +290,7 @@ pub enum MessagePhase {
     FinalAnswer,
 }
 
-/// How closely a model should look at an image.
+/// The detail in which a model looks at an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ImageDetail {

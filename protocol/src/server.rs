@@ -1,4 +1,4 @@
-//! What a client asks about the server itself: handshake and models.
+//! Requests about the server itself: handshake and models.
 
 #![expect(
     missing_docs,
@@ -24,7 +24,7 @@ pub struct InitializeParams {
     pub client_info: ClientInfo,
 }
 
-/// What a client can do and wants.
+/// The abilities and wishes of the client.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -41,7 +41,7 @@ pub struct InitializeCapabilities {
     pub required_human_approval: bool,
 }
 
-/// Who the client is.
+/// The client's name and version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientInfo {
@@ -60,7 +60,7 @@ pub struct InitializeResponse {
     pub platform_family: String,
     pub platform_os: String,
     pub user_agent: String,
-    /// What this server offers beside the protocol.
+    /// The server's extensions of the protocol.
     pub skein: Option<ServerExtensions>,
 }
 
@@ -121,7 +121,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// A model that takes text, with nothing to choose about it.
+    /// A text-only model without options.
     #[must_use]
     pub fn new(
         id: impl Into<String>,
@@ -153,7 +153,7 @@ impl Model {
     }
 }
 
-/// A word to the user about a model's availability.
+/// A notice to the user about a model's availability.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelAvailabilityNux {
@@ -185,7 +185,7 @@ pub enum MultiAgentVersion {
     V2,
 }
 
-/// A tier of service that a model can be had in.
+/// A service tier of a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelServiceTier {

@@ -1,4 +1,4 @@
-//! The table of server requests: every question that the server asks a client, once. Rows only.
+//! The table of requests that the server sends to clients, each once. Rows only.
 
 use crate::{
     approval::{
@@ -12,12 +12,12 @@ server_requests! {
     /// Asks the user one or more questions on behalf of a turn.
     ItemToolRequestUserInput = "item/tool/requestUserInput"
         ToolRequestUserInputParams => ToolRequestUserInputResponse;
-    /// Asks for the result of a tool that the client brought with `thread/start`. `callId` is the id of the call's item. All
-    /// subscribers are asked, the first real answer counts: a client that does not have the tool answers with an error.
+    /// Asks for the result of a tool that the client registered with `thread/start`. `callId` is the id of the call's
+    /// item. All subscribers are asked, and the first result counts: a client without the tool answers with an error.
     ItemToolCall = "item/tool/call" DynamicToolCallParams => DynamicToolCallResponse;
-    /// Asks the user something on behalf of a helper, in the thread whose call it is about. It ends with that call;
-    /// `turnId` is there where a turn has called. With `codex_approval_kind` `mcp_tool_call` in `_meta` it asks whether a
-    /// tool of that helper may be called: docs/approvals.md.
+    /// Asks the user a question of a helper, in the thread of the call. It ends with that call; `turnId` names the
+    /// calling turn, if any. With `codex_approval_kind` `mcp_tool_call` in `_meta` it asks for the approval of a tool
+    /// call: docs/approvals.md.
     McpServerElicitationRequest = "mcpServer/elicitation/request"
         McpServerElicitationRequestParams => McpServerElicitationRequestResponse;
 }

@@ -16,16 +16,16 @@ pub type AbsolutePathBuf = String;
 /// A path as the client wrote it.
 pub type LegacyAppPathString = String;
 
-/// How hard a model should think, in the words of its provider.
+/// The reasoning effort, in the provider's words.
 pub type ReasoningEffort = String;
 
-/// Who made a thread, in the words of the client, such as `user`.
+/// The origin of a thread, in the client's words, such as `user`.
 pub type ThreadSource = String;
 
 /// Path of an agent in the tree of agents that started each other.
 pub type AgentPath = String;
 
-/// When the user is asked before something is done.
+/// When to ask the user for approval.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AskForApproval {
@@ -35,7 +35,7 @@ pub enum AskForApproval {
     Granular(GranularApproval),
 }
 
-/// When the user is asked, question by question.
+/// When to ask the user, by kind of question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GranularApproval {
     pub mcp_elicitations: bool,
@@ -57,7 +57,7 @@ pub enum MultiAgentMode {
     Custom(String),
 }
 
-/// Who decides on approvals.
+/// The reviewer of approvals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ApprovalsReviewer {
@@ -75,7 +75,7 @@ pub enum SandboxMode {
     DangerFullAccess,
 }
 
-/// What commands of a turn may touch.
+/// The limits of a turn's commands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum SandboxPolicy {
@@ -163,7 +163,7 @@ pub enum ReasoningSummary {
     None,
 }
 
-/// A tool that the client itself carries out.
+/// A tool that the client runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum DynamicToolSpec {
@@ -202,7 +202,7 @@ pub struct SelectedCapabilityRoot {
     pub location: CapabilityRootLocation,
 }
 
-/// Where a folder of capabilities is.
+/// The place of a folder of capabilities.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum CapabilityRootLocation {
@@ -238,7 +238,7 @@ pub struct AdditionalContextEntry {
     pub value: String,
 }
 
-/// How far a piece of context is to be trusted.
+/// The trust in a piece of context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum AdditionalContextKind {

@@ -1,28 +1,27 @@
-//! How a row of the method table becomes types and constants. The rows are in `methods.rs`, `notifications.rs` and
-//! `server_requests.rs`.
+//! Turns the rows of `methods.rs`, `notifications.rs` and `server_requests.rs` into types and constants.
 
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Something that goes over the wire: read, printed, and described by a schema.
+/// A type on the wire: read, printed, and described by a schema.
 pub trait Payload: Serialize + DeserializeOwned + JsonSchema + Send + 'static {}
 
 impl<T: Serialize + DeserializeOwned + JsonSchema + Send + 'static> Payload for T {}
 
-/// Who may keep a request waiting.
+/// The part of the server that a request may wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lane {
-    /// Nobody: answered from memory.
+    /// None: answered from memory.
     Inline,
-    /// The disk: answered from history files and the index.
+    /// The disk: history files and the index.
     Store,
-    /// The one thread that it names.
+    /// One thread.
     Thread,
-    /// The one helper that it names.
+    /// One helper.
     Helper,
 }
 
-/// What a client can expect of a method's shape. It only documents; nothing is refused for it.
+/// The stability of a method's shape, for documentation only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stability {
     /// Changes only compatibly.
@@ -31,21 +30,21 @@ pub enum Stability {
     Experimental,
 }
 
-/// Who receives a notification. Everything of an ephemeral thread goes to its subscribers only.
+/// The receivers of a notification. An ephemeral thread notifies only its subscribers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Scope {
+pub enum Recipients {
     /// Every initialised connection that did not opt out.
     All,
-    /// The subscribers of the thread that it names.
+    /// The subscribers of the thread.
     Subscribers,
 }
 
 /// Whether a notification is part of a thread's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventKind {
-    /// A record of the history: numbered, kept, never dropped.
+    /// A record of the history: numbered, saved, never dropped.
     Durable,
-    /// Never numbered; what follows makes it unnecessary.
+    /// Never numbered; later events replace it.
     Transient,
 }
 
@@ -54,11 +53,11 @@ pub enum EventKind {
 pub struct MethodInfo {
     /// Name on the wire.
     pub wire: &'static str,
-    /// What it does, one line for each doc line of the row.
+    /// The documentation, one line for each doc line of the row.
     pub doc: &'static str,
-    /// Who may keep it waiting.
+    /// The part of the server that it may wait for.
     pub lane: Lane,
-    /// What a client can expect of its shape.
+    /// The stability of its shape.
     pub stability: Stability,
 }
 
@@ -67,10 +66,10 @@ pub struct MethodInfo {
 pub struct NotificationInfo {
     /// Name on the wire.
     pub wire: &'static str,
-    /// What it tells, one line for each doc line of the row.
+    /// The documentation, one line for each doc line of the row.
     pub doc: &'static str,
-    /// Who receives it.
-    pub scope: Scope,
+    /// The receivers.
+    pub scope: Recipients,
     /// Whether it is part of a thread's history.
     pub kind: EventKind,
 }
@@ -80,15 +79,15 @@ pub struct NotificationInfo {
 pub struct MessageInfo {
     /// Name on the wire.
     pub wire: &'static str,
-    /// What it asks or tells, one line for each doc line of the row.
+    /// The documentation, one line for each doc line of the row.
     pub doc: &'static str,
 }
 
 /// A request from client to server.
 pub trait Method: 'static {
-    /// What the client sends; missing or null params are read as `{}`.
+    /// The client's params; missing or null ones are read as `{}`.
     type Params: Payload;
-    /// What the server answers.
+    /// The server's answer.
     type Response: Payload;
     /// The row.
     const INFO: MethodInfo;
@@ -186,7 +185,7 @@ macro_rules! notifications {
                 const INFO: $crate::table::NotificationInfo = $crate::table::NotificationInfo {
                     wire: $wire,
                     doc: concat!($($doc, "\n"),+),
-                    scope: $crate::table::Scope::$scope,
+                    scope: $crate::table::Recipients::$scope,
                     kind: $crate::table::EventKind::$kind,
                 };
             }

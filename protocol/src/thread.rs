@@ -95,8 +95,8 @@ pub struct Thread {
 }
 
 impl Thread {
-    /// A new, idle thread without turns, as seen by a client of an app-server: its source is `vscode` (the wire's word
-    /// for such clients, which thread pickers filter on) and its history can be read page by page. Times are Unix seconds.
+    /// A new, idle thread without turns. Its source is `vscode`, the wire's word for clients of an app-server, which
+    /// thread pickers filter on. Its history can be read page by page. Times are Unix seconds.
     #[must_use]
     pub fn new(
         id: ThreadId,
@@ -142,7 +142,7 @@ impl Thread {
     }
 }
 
-/// What a thread is doing.
+/// The status of a thread.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum ThreadStatus {
@@ -152,7 +152,7 @@ pub enum ThreadStatus {
     Active { active_flags: Vec<ThreadActiveFlag> },
 }
 
-/// What an active thread waits for.
+/// The reason why an active thread waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ThreadActiveFlag {
@@ -160,7 +160,7 @@ pub enum ThreadActiveFlag {
     WaitingOnUserInput,
 }
 
-/// How a client is expected to read a thread's history.
+/// The way in which a client reads a thread's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ThreadHistoryMode {
@@ -169,7 +169,7 @@ pub enum ThreadHistoryMode {
     Paginated,
 }
 
-/// The kind of client that made a thread.
+/// The kind of client that created a thread.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum SessionSource {
@@ -183,7 +183,7 @@ pub enum SessionSource {
     SubAgent(SubAgentSource),
 }
 
-/// Why an agent made a thread.
+/// The reason why an agent created a thread.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -219,7 +219,7 @@ pub struct GitInfo {
     pub sha: Option<String>,
 }
 
-/// The section of the list that the user put a thread in.
+/// The user's section of the list for a thread.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadSection {
@@ -229,7 +229,7 @@ pub struct ThreadSection {
     pub name: String,
 }
 
-/// How a section is drawn.
+/// The look of a section.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ThreadSectionAppearance {

@@ -1,4 +1,4 @@
-//! Turns, what starts them and what ends them.
+//! Turns, and the requests that start, steer and interrupt them.
 
 #![expect(
     missing_docs,
@@ -64,7 +64,7 @@ impl Turn {
     }
 }
 
-/// How far a turn is.
+/// The state of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum TurnStatus {
@@ -74,7 +74,7 @@ pub enum TurnStatus {
     InProgress,
 }
 
-/// Which items a turn shows.
+/// The items that a turn shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum TurnItemsView {
@@ -84,7 +84,7 @@ pub enum TurnItemsView {
     Full,
 }
 
-/// Why a turn failed.
+/// The error of a turn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnError {
@@ -98,14 +98,14 @@ pub struct TurnError {
 }
 
 impl TurnError {
-    /// An error that is known by its message only.
+    /// An error with nothing but a message.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
         Self { additional_details: None, codex_error_info: None, message: message.into(), misalignment: None }
     }
 }
 
-/// Why a turn failed, for programs.
+/// The kind of a turn's error, for programs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum CodexErrorInfo {
@@ -146,7 +146,7 @@ pub enum CodexErrorInfo {
     ActiveTurnNotSteerable {
         turn_kind: NonSteerableTurnKind,
     },
-    /// A word or an object that this version does not know.
+    /// A word or object unknown to this version.
     #[serde(untagged)]
     Unknown(UnknownErrorInfo),
 }
@@ -167,7 +167,7 @@ pub enum NonSteerableTurnKind {
     Compact,
 }
 
-/// What a review of the agent's conduct found.
+/// The result of a review of the agent's conduct.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MisalignmentErrorDetails {
@@ -178,14 +178,14 @@ pub struct MisalignmentErrorDetails {
     pub steer: Option<MisalignmentSteer>,
 }
 
-/// What the agent is told after such a review.
+/// The message to the agent after such a review.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MisalignmentSteer {
     pub message: String,
 }
 
-/// A piece of what the user says.
+/// A piece of the user's input.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase")]
@@ -228,7 +228,7 @@ impl UserInput {
         Self::Text { text: text.into(), text_elements: Vec::new() }
     }
 
-    /// The text, where it is one.
+    /// The text; `None` for other input.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -243,7 +243,7 @@ impl UserInput {
     }
 }
 
-/// Where an image or an audio clip is.
+/// The source of an image or an audio clip.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum MediaSource {
@@ -251,7 +251,7 @@ pub enum MediaSource {
     FileId(String),
 }
 
-/// A part of a text that the client draws in its own way.
+/// A part of a text with a rendering of the client's own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TextElement {
@@ -304,7 +304,7 @@ pub struct TurnStartParams {
 }
 
 impl TurnStartParams {
-    /// This input, without wishes.
+    /// The input with default options.
     #[must_use]
     pub fn new(thread_id: ThreadId, input: Vec<UserInput>) -> Self {
         Self { input, thread_id, ..Self::default() }

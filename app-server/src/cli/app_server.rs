@@ -1,5 +1,5 @@
-//! `skein app-server`: the protocol on standard streams, for programs that start a server of their own. There is one server for
-//! a home: whoever comes second is a bridge to the first.
+//! `skein app-server`: the protocol on standard streams, for programs that start a server of their own. A home has
+//! one server: a second process becomes a bridge to it.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,11 +15,11 @@ use skein_store::home::{HomeError, SERVE, STDIO};
 use tokio::net::UnixStream;
 use tokio::runtime;
 
-use super::bridge::{Bridge, Ended, Whose};
+use super::bridge::{Bridge, Ended, ServerOwner};
 use super::client;
 use super::home_alone;
 use super::out::causes;
-use super::serve::{self, Serve, Signals, Start, stopped};
+use super::serve::{self, Serve, Signals, StartArgs, stopped};
 use super::socket::{self, Proxy};
 
 #[derive(Debug, Args)]
@@ -29,20 +29,20 @@ pub(super) struct AppServer {
     #[arg(long, value_name = "URL")]
     listen: Option<String>,
     #[command(flatten)]
-    start: Start,
+    start: StartArgs,
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<AppServerCommand>,
 }
 
-/// What an app-server is asked for beside serving.
+/// Sub-commands of an app-server.
 #[derive(Debug, Clone, Subcommand)]
-pub(super) enum Command {
+pub(super) enum AppServerCommand {
     /// Carry bytes between standard input and output and the socket of an app-server that listens at unix://PATH.
     Proxy(Proxy),
 }
 
 impl AppServer {
-    pub(super) fn new(listen: Option<String>, start: Start, command: Option<Command>) -> Self {
+    pub(super) fn new(listen: Option<String>, start: StartArgs, command: Option<AppServerCommand>) -> Self {
         Self { listen, start, command }
     }
 
@@ -55,9 +55,9 @@ impl AppServer {
         }
     }
 
-    /// The same, for who prints no word of its own.
+    /// Speaks the protocol without printing anything else.
     pub(super) fn speak(self) -> anyhow::Result<ExitCode> {
-        if let Some(Command::Proxy(proxy)) = self.command {
+        if let Some(AppServerCommand::Proxy(proxy)) = self.command {
             telemetry::start(Stderr::Queued);
             return proxy.run(&self.start);
         }
@@ -71,16 +71,16 @@ impl AppServer {
         telemetry::start(Stderr::Queued);
         let config = self.start.clone().load(Some(STDIO.to_owned()))?;
         let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
-        let done = runtime.block_on(speak(Place::new(self.start, config, Others::Join)));
-        // A read of standard input may be under way for ever; it must not hold the exit.
+        let done = runtime.block_on(speak(MessageTarget::new(self.start, config, Others::Join)));
+        // A pending read of standard input must not delay the exit.
         runtime.shutdown_background();
         done.map(|()| ExitCode::SUCCESS)
     }
 }
 
-/// Carries messages until the input ends: to the server of the home, to the next one when that is gone, or to one of its own,
-/// which then ends with the last other client.
-async fn speak(mut place: Place) -> anyhow::Result<()> {
+/// Carries messages until the input ends: to the server of the home, to its successor, or to one in this process,
+/// which then ends with its last other client.
+async fn speak(mut place: MessageTarget) -> anyhow::Result<()> {
     let mut signals = Signals::of_client().context("signals")?;
     let mut bridge = Bridge::new(place.start.clone().flags(Some(STDIO.to_owned())), &place.config);
     let spoken = carry(&mut place, &mut bridge, &mut signals).await;
@@ -89,7 +89,7 @@ async fn speak(mut place: Place) -> anyhow::Result<()> {
     }
     signals.has_own_client(false);
     if let Some(server) = &place.server {
-        // Others need it for as long as nobody wants this process itself to end.
+        // Other clients need the server until this process itself is asked to end.
         if !matches!(spoken, Ok(Over::Signal)) {
             tokio::select! {
                 () = server.deserted() => {}
@@ -101,17 +101,21 @@ async fn speak(mut place: Place) -> anyhow::Result<()> {
     spoken.map(|_| ())
 }
 
-/// Why a conversation is over.
+/// The reason why a conversation is over.
 enum Over {
     Input,
     Signal,
 }
 
-async fn carry(place: &mut Place, bridge: &mut Bridge, signals: &mut Signals) -> anyhow::Result<Over> {
-    // Links that were lost soon, one after the other.
+async fn carry(
+    place: &mut MessageTarget,
+    bridge: &mut Bridge,
+    signals: &mut Signals,
+) -> anyhow::Result<Over> {
+    // Consecutive links that were lost early.
     let mut lost = 0;
     loop {
-        // Until there is a link, every client of this process is another program's.
+        // Until a link exists, all clients of this process belong to other programs.
         signals.has_own_client(false);
         let server = place.server.clone();
         let found = bridge.meanwhile(place.link(lost), stopped(signals, server.as_deref())).await?;
@@ -120,7 +124,7 @@ async fn carry(place: &mut Place, bridge: &mut Bridge, signals: &mut Signals) ->
         let ended = match found {
             Ok(link) => {
                 let server = place.server.as_deref();
-                let whose = if server.is_some() { Whose::Ours } else { Whose::Theirs };
+                let whose = if server.is_some() { ServerOwner::Ours } else { ServerOwner::Theirs };
                 bridge.carry(link?, whose, stopped(signals, server)).await?
             }
             Err(ended) => ended,
@@ -138,38 +142,38 @@ async fn carry(place: &mut Place, bridge: &mut Bridge, signals: &mut Signals) ->
     }
 }
 
-/// What to do when another process serves the home.
+/// What to do if another process serves the home.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Others {
-    /// Messages go there.
+    /// Send it the messages.
     Join,
-    /// It has to be this process.
+    /// Fail.
     Refuse,
 }
 
-/// Where a client's messages go.
-pub(super) struct Place {
-    start: Start,
+/// The destination of a client's messages.
+pub(super) struct MessageTarget {
+    start: StartArgs,
     config: Config,
     others: Others,
-    /// The server of the home, once it is this process.
+    /// The server of the home, if it runs in this process.
     server: Option<Arc<Server>>,
 }
 
-impl Place {
-    pub(super) fn new(start: Start, config: Config, others: Others) -> Self {
+impl MessageTarget {
+    pub(super) fn new(start: StartArgs, config: Config, others: Others) -> Self {
         Self { start, config, others, server: None }
     }
 
-    /// The home.
     pub(super) fn home(&self) -> &Path {
         &self.config.home
     }
 
-    /// Fails where another process serves the home and this start has `-c` settings about threads, which then hold for nobody.
+    /// Fails if another process serves the home and this start has `-c` settings about threads, which would have no
+    /// effect.
     ///
     /// # Errors
-    /// Names the settings that would have no effect, and the way out.
+    /// Names the settings without effect, and the remedy.
     pub(super) fn settings_hold(&self) -> anyhow::Result<()> {
         if self.server.is_some() || !ClientSettings::of(&self.config, &self.start.settings).of_threads {
             return Ok(());
@@ -181,21 +185,21 @@ impl Place {
         )
     }
 
-    /// The server of the home, if it is this process.
+    /// The server of the home, if it runs in this process.
     pub(super) fn server(&self) -> Option<&Server> {
         self.server.as_deref()
     }
 
-    /// A connection to the control socket of the server of the home, which this process becomes where there is none.
+    /// Connects to the control socket of the home's server; without a server, this process becomes it.
     ///
     /// # Errors
-    /// When the home cannot be had, or its server does not answer within a while.
+    /// The home is not available, or its server does not answer for a while.
     pub(super) async fn stream(&mut self) -> anyhow::Result<UnixStream> {
         self.until_reached(false, async |home| client::stream(home).await).await
     }
 
-    /// A link to the server of the home, which this process becomes where there is none. `lost` links were lost before.
-    async fn link(&mut self, lost: u32) -> anyhow::Result<Box<dyn client::Link>> {
+    /// A link to the server of the home, which this process becomes if there is none. `lost` counts earlier links.
+    async fn link(&mut self, lost: u32) -> anyhow::Result<Box<dyn client::MessageStream>> {
         if lost > 0 {
             tokio::time::sleep(policy::RELINK_FIRST * 2_u32.saturating_pow(lost - 1)).await;
             self.look_again();
@@ -203,7 +207,7 @@ impl Place {
         self.until_reached(lost > 0, async |home| client::link(home).await).await
     }
 
-    /// Tries for a while. What is refused for good may be so only while servers change.
+    /// Retries for a while: even a final refusal may come from a change of servers.
     async fn until_reached<T>(
         &mut self,
         servers_change: bool,
@@ -213,9 +217,9 @@ impl Place {
         loop {
             let refused = match self.reach(&connect).await {
                 Ok(link) => return Ok(link),
-                Err(Refused::Now(error)) if servers_change => error,
-                Err(Refused::Now(error)) => return Err(error),
-                Err(Refused::Yet(error)) => error,
+                Err(NoLink::Now(error)) if servers_change => error,
+                Err(NoLink::Now(error)) => return Err(error),
+                Err(NoLink::Yet(error)) => error,
             };
             if Clock.now() >= until {
                 return Err(refused);
@@ -224,7 +228,7 @@ impl Place {
         }
     }
 
-    /// The settings may have changed since this process was started as a bridge.
+    /// The settings may have changed since this process started as a bridge.
     fn look_again(&mut self) {
         if self.server.is_some() {
             return;
@@ -235,7 +239,7 @@ impl Place {
         }
     }
 
-    async fn reach<T>(&mut self, connect: impl AsyncFn(&Path) -> anyhow::Result<T>) -> Result<T, Refused> {
+    async fn reach<T>(&mut self, connect: impl AsyncFn(&Path) -> anyhow::Result<T>) -> Result<T, NoLink> {
         if self.server.is_none() {
             match Server::start(self.config.clone()).await {
                 Ok(server) => {
@@ -246,21 +250,21 @@ impl Place {
                 Err(StartError::Home(HomeError::Served { holder, home })) => {
                     let serves = holder.doing.as_deref().is_none_or(|doing| doing == SERVE);
                     if !serves || self.others == Others::Refuse {
-                        return Err(Refused::Now(HomeError::Served { holder, home }.into()));
+                        return Err(NoLink::Now(HomeError::Served { holder, home }.into()));
                     }
                 }
-                Err(error) => return Err(Refused::Now(error.into())),
+                Err(error) => return Err(NoLink::Now(error.into())),
             }
         }
-        // Who serves may have ended meanwhile: then the home is free.
-        connect(&self.config.home).await.map_err(Refused::Yet)
+        // The server may have ended meanwhile; then the home is free.
+        connect(&self.config.home).await.map_err(NoLink::Yet)
     }
 }
 
-/// Why there is no link.
-enum Refused {
-    /// It may be there in a moment.
+/// The reason for a missing link.
+enum NoLink {
+    /// A retry may succeed at once.
     Yet(anyhow::Error),
-    /// It will not, unless this is a change of servers.
+    /// A retry helps only during a change of servers.
     Now(anyhow::Error),
 }

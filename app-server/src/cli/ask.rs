@@ -1,11 +1,11 @@
-//! A question without parameters to the running server: its answer for people, or as JSON.
+//! A request without params to the running server; prints the answer for people, or as JSON.
 
 use anyhow::Context;
 use clap::Args;
 use skein_protocol::envelope;
 use skein_protocol::table::Method;
 
-use super::client::Client;
+use super::client::CliClient;
 use super::{Where, call, print_line, print_lines};
 
 #[derive(Debug, Args)]
@@ -18,9 +18,9 @@ pub(super) struct Ask {
 }
 
 impl Ask {
-    /// Asks, and prints what `table` makes of the answer.
+    /// Sends the request, and prints the answer by `table`.
     pub(super) async fn run<M: Method>(self, table: fn(&M::Response) -> String) -> anyhow::Result<()> {
-        let mut client = Client::open(&self.target).await?;
+        let mut client = CliClient::open(&self.target).await?;
         let answer = client.call(M::INFO.wire, None, |_| Ok(())).await?;
         client.close().await;
         if self.json {

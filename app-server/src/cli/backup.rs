@@ -1,4 +1,4 @@
-//! `skein backup`: what a home holds, in one file, whether it is served or not.
+//! `skein backup`: writes a home into one file, served or not.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use serde_json::json;
 use skein_store::backup::Progress;
 use skein_store::backup::make::{self, LeftOut, Made, Order};
 
-use super::progress::Shown;
+use super::progress::ProgressDisplay;
 use super::{home, print_line, say};
 
 #[derive(Debug, Args)]
@@ -21,8 +21,8 @@ pub(super) struct Backup {
     /// Replace the file if it is there.
     #[arg(long)]
     force: bool,
-    /// Add the secrets that clients gave with threads (`config`): keep the file as you keep those. Without this, such helpers start
-    /// only once a client names the secrets again.
+    /// Add the secrets that clients gave with threads (`config`): protect the file like those. Without this, such
+    /// helpers start only once a client names the secrets again.
     #[arg(long)]
     with_secrets: bool,
     /// Print the progress, and at the end the outcome, as a line of JSON each.
@@ -34,7 +34,7 @@ impl Backup {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let home = home(self.home.as_ref())?;
         let order = Order { home: &home, file: &self.file, force: self.force, secrets: self.with_secrets };
-        let mut shown = Shown::in_steps("files", self.json);
+        let mut shown = ProgressDisplay::in_steps("files", self.json);
         let made = make::make(order, |Progress { done, total }| shown.at_step("saved", done, total))?;
         shown.end();
         for LeftOut { path, why } in &made.left_out {

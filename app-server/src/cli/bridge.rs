@@ -1,6 +1,5 @@
-//! Between standard streams and one server after another: a line is a message, in both directions. A side that does not take its
-//! messages is not read from either. What a client has to be told when its server changes the [`Session`] knows; here it is only
-//! carried.
+//! Carries lines between standard streams and one server after another, a message a line. If one side does not take
+//! its messages, nothing more is read for it. The [`BridgeSession`] decides what the client learns when its server changes.
 
 mod lines;
 mod session;
@@ -14,9 +13,9 @@ use anyhow::Context;
 use bytes::BytesMut;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use lines::{Line, Lines};
+use lines::{InputLine, LineSplitter};
 use memchr::memmem;
-use session::Session;
+use session::BridgeSession;
 use skein_app_server::config::{ClientSettings, Config, Flags};
 use skein_app_server::policy;
 use skein_base::clock::Clock;
@@ -32,24 +31,24 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 use tokio_util::codec::FramedRead;
 
-use super::client::Link;
-pub(super) use session::Whose;
+use super::client::MessageStream;
+pub(super) use session::ServerOwner;
 
-/// The id of our own request. No client knows it, so none has it.
+/// The id of the bridge's own request. Clients cannot guess it, so none uses it.
 const LEAVE: &str = "skein-bridge-leave";
 
-/// Why a bridge has ended.
+/// The reason why a bridge ended.
 #[derive(Debug)]
 pub(super) enum Ended {
-    /// Nobody speaks, or listens, any more; the server, if there was one, has been told.
+    /// The input or output is closed; the server, if any, knows.
     Input,
-    /// A signal came; the server, if there was one, has been told.
+    /// A signal arrived; the server, if any, knows.
     Signal,
     /// The link to the server is lost, for this reason.
     Server(Reason),
 }
 
-/// What a server says when it closes a connection; nothing when it just ends.
+/// The reason in a server's close frame; empty if it just ended.
 #[derive(Debug, Default)]
 pub(super) struct Reason {
     text: Option<String>,
@@ -57,7 +56,7 @@ pub(super) struct Reason {
 }
 
 impl Reason {
-    /// Whether it is something that the client has sent: another server would say the same.
+    /// Whether a message of the client is the cause: another server would give the same answer.
     pub(super) fn is_ours(&self) -> bool {
         self.ours
     }
@@ -69,24 +68,24 @@ impl fmt::Display for Reason {
     }
 }
 
-/// The standard streams, and what was said on them.
+/// The standard streams and the session.
 pub(super) struct Bridge {
-    lines: FramedRead<Stdin, Lines>,
+    lines: FramedRead<Stdin, LineSplitter>,
     printer: Printer,
-    shared: Shared,
-    /// Whether the log says which settings have no effect.
+    shared: BridgeLink,
+    /// Whether the log names the settings without effect.
     warned: bool,
 }
 
-/// The client's end of what is said. No message is lost or cut where a wait for it is given up.
+/// The output to the client. Cancelling a wait neither loses nor cuts a message.
 struct Printer {
     out: Stdout,
     waits: BytesMut,
 }
 
 impl Printer {
-    /// Takes what there is for the client.
-    fn take(&mut self, shared: &Shared) {
+    /// Takes the session's messages for the client.
+    fn take(&mut self, shared: &BridgeLink) {
         let mut session = shared.session.borrow_mut();
         while let Some(text) = session.next_to_client() {
             self.waits.extend_from_slice(text.as_bytes());
@@ -94,14 +93,13 @@ impl Printer {
         }
     }
 
-    /// Prints everything.
-    async fn print(&mut self, shared: &Shared) -> io::Result<()> {
+    async fn print(&mut self, shared: &BridgeLink) -> io::Result<()> {
         self.take(shared);
         while !self.waits.is_empty() {
             self.out.write_buf(&mut self.waits).await?;
         }
         if self.waits.capacity() > 2 * policy::BRIDGE_BATCH {
-            // What one large answer took is not kept.
+            // Frees the memory of a large answer.
             self.waits = BytesMut::new();
         }
         self.out.flush().await
@@ -109,28 +107,28 @@ impl Printer {
 }
 
 /// The state that both directions of a link share.
-struct Shared {
-    session: RefCell<Session>,
+struct BridgeLink {
+    session: RefCell<BridgeSession>,
     for_server: Notify,
     for_client: Notify,
-    /// When the server is to be asked again.
+    /// When to ask the server again.
     again_at: Cell<Option<Instant>>,
     /// The client's command line.
     flags: Flags,
 }
 
-impl Shared {
-    /// Shows a message to the session, and wakes whom it has something for.
-    fn with(&self, does: impl FnOnce(&mut Session)) {
+impl BridgeLink {
+    /// Runs `does` on the session, and wakes the directions that have something to send.
+    fn with(&self, does: impl FnOnce(&mut BridgeSession)) {
         does(&mut self.session.borrow_mut());
         self.for_server.notify_one();
         self.for_client.notify_one();
     }
 
-    /// Takes a line of the client. A thread starts with the settings that the file has then.
+    /// Takes a line of the client. A new thread starts with the current settings file.
     fn client_says(&self, line: Utf8Bytes) {
         let starts = memmem::find(line.as_bytes(), ThreadStart::INFO.wire.as_bytes()).is_some();
-        // A file with mistakes changes nothing, as at a reload of the server.
+        // A file with errors changes nothing, as with a reload of the server.
         let settings = starts.then(|| Config::load(&self.flags).ok()).flatten();
         let settings = settings.map(|config| ClientSettings::of(&config, &self.flags.settings));
         self.with(|session| {
@@ -151,13 +149,13 @@ impl Bridge {
     pub(super) fn new(flags: Flags, config: &Config) -> Self {
         let longest = config.limits.message_bytes;
         let settings = ClientSettings::of(config, &flags.settings);
-        let lines = FramedRead::new(tokio::io::stdin(), Lines::new(longest));
+        let lines = FramedRead::new(tokio::io::stdin(), LineSplitter::new(longest));
         let printer = Printer { out: tokio::io::stdout(), waits: BytesMut::new() };
-        let session = RefCell::new(Session::new(Clock.new_id().to_string(), settings));
+        let session = RefCell::new(BridgeSession::new(Clock.new_id().to_string(), settings));
         Self {
             lines,
             printer,
-            shared: Shared {
+            shared: BridgeLink {
                 session,
                 for_server: Notify::new(),
                 for_client: Notify::new(),
@@ -168,11 +166,11 @@ impl Bridge {
         }
     }
 
-    /// Carries messages until the link to the server is lost, or until the input's end, or until `stopped`.
+    /// Carries messages until the link to the server is lost, the input ends, or `stopped`.
     pub(super) async fn carry(
         &mut self,
-        link: Box<dyn Link>,
-        server: Whose,
+        link: Box<dyn MessageStream>,
+        server: ServerOwner,
         stopped: impl Future<Output = ()>,
     ) -> anyhow::Result<Ended> {
         let Self { lines, printer, shared, warned } = self;
@@ -190,7 +188,7 @@ impl Bridge {
         };
         match ended {
             Ended::Input | Ended::Signal => {
-                // Bounded, whatever server and client do. What is left is the server's business then.
+                // Bounded, whatever server and client do.
                 let leave = leave(&mut to_server, &mut from_server, printer, shared);
                 let bound = policy::LEAVE_LIMIT + policy::LEAVE_MARGIN;
                 if tokio::time::timeout(bound, leave).await.is_err() {
@@ -199,19 +197,19 @@ impl Bridge {
                     );
                 }
             }
-            Ended::Server(_) => shared.with(Session::lost),
+            Ended::Server(_) => shared.with(BridgeSession::lost),
         }
         unreadable.map_or(Ok(ended), Err)
     }
 
-    /// Waits for a link, and hears meanwhile whether the client is still there.
+    /// Waits for a link, and watches whether the client is still there.
     pub(super) async fn meanwhile<T>(
         &mut self,
         found: impl Future<Output = T>,
         stopped: impl Future<Output = ()>,
     ) -> anyhow::Result<Result<T, Ended>> {
         let Self { lines, printer, shared, warned: _ } = self;
-        let hear = async {
+        let next_message = async {
             if printer.print(shared).await.is_err() {
                 return Ok(());
             }
@@ -219,60 +217,61 @@ impl Bridge {
                 shared.client_says(line);
             }
             if shared.session.borrow().waiting_bytes() > 0 {
-                // Who has said something and closed its end still waits for the answer.
+                // A client that closed its output may still wait for an answer.
                 tokio::time::sleep(policy::LEAVE_LIMIT).await;
             }
             Ok(())
         };
         tokio::select! {
             found = found => Ok(Ok(found)),
-            heard = hear => heard.map(|()| Err(Ended::Input)),
+            last_message = next_message => last_message.map(|()| Err(Ended::Input)),
             () = stopped => Ok(Err(Ended::Signal)),
         }
     }
 
-    /// Tells the client that nobody will answer what it waits for.
+    /// Answers everything that the client waits for with an error.
     pub(super) async fn give_up(&mut self, why: &anyhow::Error) {
         self.shared.with(|session| session.give_up(&format!("{why:#}")));
-        // A client that does not read hears it on stderr.
+        // A client that does not read finds the reason on stderr.
         tokio::time::timeout(policy::LEAVE_MARGIN, self.printer.print(&self.shared)).await.ok();
     }
 }
 
-/// The next line with something in it, when there is room for it; none at the end of the input.
+/// The next line that is not blank, once there is room for it; `None` at the end of the input.
 async fn next_line(
-    lines: &mut FramedRead<Stdin, Lines>,
-    shared: &Shared,
+    lines: &mut FramedRead<Stdin, LineSplitter>,
+    shared: &BridgeLink,
 ) -> anyhow::Result<Option<Utf8Bytes>> {
     let longest = lines.decoder().longest();
     loop {
         if shared.session.borrow().waiting_bytes() > longest {
-            // They go with the next link.
+            // The lines go with the next link.
             std::future::pending::<()>().await;
         }
         match lines.next().await.transpose().context("standard input")? {
-            Some(Line::Text(line)) => return Ok(Some(line)),
-            Some(Line::Bad(why)) => shared.with(|session| session.unreadable(why)),
+            Some(InputLine::Text(line)) => return Ok(Some(line)),
+            Some(InputLine::Bad(why)) => shared.with(|session| session.unreadable(why)),
             None => return Ok(None),
         }
     }
 }
 
-/// Sends what there is for the server, until the last line of the client was.
+/// Sends the session's messages to the server, until the client's last line is sent.
 async fn pass_on(
-    lines: &mut FramedRead<Stdin, Lines>,
-    to_server: &mut SplitSink<Box<dyn Link>, Message>,
-    shared: &Shared,
+    lines: &mut FramedRead<Stdin, LineSplitter>,
+    to_server: &mut SplitSink<Box<dyn MessageStream>, Message>,
+    shared: &BridgeLink,
 ) -> anyhow::Result<()> {
     loop {
         while let Some(text) = shared.next_to_server() {
             if to_server.send(Message::Text(text)).await.is_err() {
-                // Why the connection broke is told to who reads it. Until then only the end of the input counts.
-                shared.with(Session::unheard);
+                // The reading side learns the reason of a broken connection. Until then only the end of the input
+                // counts.
+                shared.with(BridgeSession::undeliverable);
                 while let Some(line) = next_line(lines, shared).await? {
                     shared.client_says(line);
                 }
-                // Another server may still answer, unless who reads is stuck behind a client that takes nothing.
+                // Another server may still answer, unless the client takes nothing.
                 tokio::time::sleep(policy::LEAVE_MARGIN).await;
                 return Ok(());
             }
@@ -280,7 +279,7 @@ async fn pass_on(
         tokio::select! {
             biased;
             () = shared.for_server.notified() => {}
-            () = again(shared) => shared.with(Session::resume_again),
+            () = again(shared) => shared.with(BridgeSession::resume_again),
             line = next_line(lines, shared) => match line? {
                 Some(line) => shared.client_says(line),
                 None => return Ok(()),
@@ -289,8 +288,8 @@ async fn pass_on(
     }
 }
 
-/// Until the server is to be asked again for what it had no room for.
-async fn again(shared: &Shared) {
+/// Waits until the server is to be asked again after a lack of room.
+async fn again(shared: &BridgeLink) {
     let wait = shared.session.borrow().again_in();
     let at = wait.map(|wait| shared.again_at.get().unwrap_or_else(|| Clock.now() + wait));
     shared.again_at.set(at);
@@ -301,9 +300,13 @@ async fn again(shared: &Shared) {
     shared.again_at.set(None);
 }
 
-/// Prints each message, until the server closes or nobody reads. What is there at once is printed at once.
-async fn show(from_server: &mut SplitStream<Box<dyn Link>>, printer: &mut Printer, shared: &Shared) -> Ended {
-    let (mut heard, mut is_silent) = (Clock.now(), false);
+/// Prints each message, until the server closes or the client does not read. Available messages are printed together.
+async fn show(
+    from_server: &mut SplitStream<Box<dyn MessageStream>>,
+    printer: &mut Printer,
+    shared: &BridgeLink,
+) -> Ended {
+    let (mut last_message, mut is_silent) = (Clock.now(), false);
     loop {
         let at_once = from_server.next().now_or_never();
         let message = match at_once {
@@ -316,7 +319,7 @@ async fn show(from_server: &mut SplitStream<Box<dyn Link>>, printer: &mut Printe
                     biased;
                     () = shared.for_client.notified() => continue,
                     message = from_server.next() => message,
-                    silence = silent(heard, shared), if !is_silent => {
+                    silence = silent(last_message, shared), if !is_silent => {
                         is_silent = true;
                         shared.session.borrow_mut().falls_silent(silence, Clock.wall().0);
                         continue;
@@ -324,7 +327,7 @@ async fn show(from_server: &mut SplitStream<Box<dyn Link>>, printer: &mut Printe
                 }
             }
         };
-        heard = Clock.now();
+        last_message = Clock.now();
         if std::mem::take(&mut is_silent) {
             shared.session.borrow_mut().speaks_again(Clock.wall().0);
         }
@@ -338,18 +341,18 @@ async fn show(from_server: &mut SplitStream<Box<dyn Link>>, printer: &mut Printe
     }
 }
 
-/// Until the server has said nothing for too long since then; how long that is.
-async fn silent(heard: Instant, shared: &Shared) -> Duration {
+/// Waits until the server has been silent for too long.
+async fn silent(last_message: Instant, shared: &BridgeLink) -> Duration {
     let Some(silence) = shared.session.borrow().silence() else { return std::future::pending().await };
-    tokio::time::sleep_until(heard + silence).await;
+    tokio::time::sleep_until(last_message + silence).await;
     silence
 }
 
-/// What comes on a link; none when it is over.
-type Heard = Option<Result<Message, tungstenite::Error>>;
+/// A message of a link; `None` at its end.
+type LinkMessage = Option<Result<Message, tungstenite::Error>>;
 
-/// Takes what came on the link; the reason when it is lost.
-fn take(message: Heard, shared: &Shared) -> Option<Reason> {
+/// Takes a message of the link; returns the reason if the link is lost.
+fn take(message: LinkMessage, shared: &BridgeLink) -> Option<Reason> {
     match message {
         Some(Ok(Message::Text(text))) => {
             shared.session.borrow_mut().server_says(text, Clock.wall().0);
@@ -374,20 +377,20 @@ fn take(message: Heard, shared: &Shared) -> Option<Reason> {
     }
 }
 
-/// Tells the server that the user is gone, and waits until what only this user had has ended, and until what was asked before is
-/// answered.
+/// Tells the server that the user is gone. Waits for the end of the client's own threads and for the answers to
+/// earlier requests.
 async fn leave(
-    to_server: &mut SplitSink<Box<dyn Link>, Message>,
-    from_server: &mut SplitStream<Box<dyn Link>>,
+    to_server: &mut SplitSink<Box<dyn MessageStream>, Message>,
+    from_server: &mut SplitStream<Box<dyn MessageStream>>,
     printer: &mut Printer,
-    shared: &Shared,
+    shared: &BridgeLink,
 ) {
     let mut goodbye = Some(envelope::request::<SkeinConnectionLeave>(
         &RequestId::String(LEAVE.to_owned()),
         &SkeinConnectionLeaveParams {},
     ));
     let (mut left, mut read) = (false, true);
-    // A server that takes its time with what the client came back to is not waited for: whatever it has, it then lets go.
+    // A server that takes its time with resumes is not waited for; it releases the threads anyway.
     let mut patience = std::pin::pin!(tokio::time::sleep(policy::LEAVE_PATIENCE));
     let mut hurry = false;
     while !left || read && shared.session.borrow().waits() {
@@ -399,8 +402,8 @@ async fn leave(
                 return;
             }
         }
-        let heard = hear(from_server, shared, patience.as_mut(), &mut hurry).await;
-        let Some(message) = heard else { continue };
+        let last_message = next_message(from_server, shared, patience.as_mut(), &mut hurry).await;
+        let Some(message) = last_message else { continue };
         if let Some(Ok(Message::Text(text))) = &message
             && let Some(loaded) = left_behind(text)
         {
@@ -414,31 +417,31 @@ async fn leave(
         } else if take(message, shared).is_some() {
             break;
         }
-        // Somebody may still listen.
+        // A reader may still be there.
         read &= printer.print(shared).await.is_ok();
     }
-    // It has been told all; that it is gone already is fine.
+    // The server knows everything; a closed link is fine.
     to_server.close().await.ok();
 }
 
-/// What the server says next. None: there is something to say to it first, maybe because the time for patience is over.
-async fn hear(
-    from_server: &mut SplitStream<Box<dyn Link>>,
-    shared: &Shared,
+/// The next message of the server. `None`: the session has something to send, or the patience is over.
+async fn next_message(
+    from_server: &mut SplitStream<Box<dyn MessageStream>>,
+    shared: &BridgeLink,
     patience: Pin<&mut Sleep>,
     hurry: &mut bool,
-) -> Option<Heard> {
+) -> Option<LinkMessage> {
     tokio::select! {
         biased;
         message = from_server.next() => return Some(message),
-        () = again(shared) => shared.with(Session::resume_again),
+        () = again(shared) => shared.with(BridgeSession::resume_again),
         () = patience, if !*hurry => *hurry = true,
     }
     None
 }
 
-/// How many threads still run that only this client had, where it is the answer to that it leaves. Who was not even initialised had
-/// none.
+/// The number of the client's own threads that still run, if this is the answer to its leave. A client that was not
+/// initialised has none.
 fn left_behind(text: &str) -> Option<u64> {
     let ours = |id: &RequestId| matches!(id, RequestId::String(id) if id == LEAVE);
     match envelope::parse(text) {

@@ -1,4 +1,4 @@
-//! `skein call`: one request and its answer, and what follows it.
+//! `skein call`: sends one request and prints its answer, and optionally everything after it.
 
 use std::io::Read;
 
@@ -6,11 +6,11 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::value::RawValue;
 
-use super::client::{CallError, Client};
+use super::client::{CallError, CliClient};
 use super::{Where, print_line, print_lines};
 
 #[derive(Debug, Args)]
-pub(super) struct Call {
+pub(super) struct CallArgs {
     /// The method, as METHODS.md lists them.
     method: String,
     /// Its params, a JSON object; - reads them from stdin.
@@ -26,10 +26,10 @@ pub(super) struct Call {
     json: bool,
 }
 
-impl Call {
+impl CallArgs {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let params = self.params.as_deref().map(read_params).transpose()?;
-        let mut client = Client::open(&self.target).await?;
+        let mut client = CliClient::open(&self.target).await?;
         let show = |text: &str| if self.follow { print_line(text) } else { Ok(()) };
         let answer = match client.call(&self.method, params.as_deref(), show).await {
             Ok(answer) => answer,
@@ -45,8 +45,8 @@ impl Call {
     }
 }
 
-/// Prints what arrives until somebody has had enough.
-async fn follow(client: &mut Client) -> anyhow::Result<()> {
+/// Prints messages until interrupted.
+async fn follow(client: &mut CliClient) -> anyhow::Result<()> {
     loop {
         tokio::select! {
             text = client.next() => match text? {
@@ -67,7 +67,7 @@ fn read_params(given: &str) -> anyhow::Result<Box<RawValue>> {
     serde_json::from_str(&text).context("the params are not JSON")
 }
 
-/// An answer as a person reads it, or on one line.
+/// An answer for people, or on one line.
 pub(super) fn shown(answer: &RawValue, one_line: bool) -> anyhow::Result<String> {
     let answer: serde_json::Value = serde_json::from_str(answer.get())?;
     Ok(if one_line { answer.to_string() } else { format!("{answer:#}") })

@@ -1,4 +1,4 @@
-//! A connection to a running server, for one person at one terminal.
+//! A connection to a running server, for one command at a terminal.
 
 use std::io;
 use std::path::Path;
@@ -23,26 +23,26 @@ use tokio_tungstenite::{client_async_with_config, connect_async_with_config};
 
 use super::{Where, home};
 
-/// The URL of a control socket's websocket; the server wants to see a host that is this machine.
+/// The URL of a control socket's websocket; the server requires a host that is this machine.
 const CONTROL: &str = "ws://localhost/";
 
-/// A websocket over whatever carries it.
-pub(super) trait Link:
+/// A websocket over any transport.
+pub(super) trait MessageStream:
     Stream<Item = Result<Message, TransportError>> + Sink<Message, Error = TransportError> + Unpin + Send
 {
 }
 
-impl<L> Link for L where
+impl<L> MessageStream for L where
     L: Stream<Item = Result<Message, TransportError>> + Sink<Message, Error = TransportError> + Unpin + Send
 {
 }
 
-/// Answers may be as large as the server's own limit lets them be.
+/// Answers may be as large as the server's own limit.
 fn unlimited() -> WebSocketConfig {
     WebSocketConfig::default().max_message_size(None).max_frame_size(None)
 }
 
-async fn dial(url: &str) -> anyhow::Result<impl Link + 'static> {
+async fn dial(url: &str) -> anyhow::Result<impl MessageStream + 'static> {
     Ok(connect_async_with_config(url, Some(unlimited()), true).await?.0)
 }
 
@@ -52,12 +52,12 @@ async fn in_time<T>(opened: impl Future<Output = anyhow::Result<T>>) -> anyhow::
 }
 
 /// An open and initialised connection.
-pub(super) struct Client {
-    socket: Box<dyn Link>,
+pub(super) struct CliClient {
+    socket: Box<dyn MessageStream>,
     last_id: i64,
 }
 
-/// What came instead of a result.
+/// The reason for a call without a result.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CallError {
     /// The server's refusal.
@@ -68,9 +68,8 @@ pub(super) enum CallError {
     Broken(#[from] anyhow::Error),
 }
 
-impl Client {
-    /// Connects to the server that `target` means and shakes hands: at the home's control socket, or at the websocket
-    /// that was named.
+impl CliClient {
+    /// Connects to the server of `target`, at its home's control socket or at a websocket, and shakes hands.
     pub(super) async fn open(target: &Where) -> anyhow::Result<Self> {
         let Some(url) = &target.url else {
             let root = std::path::absolute(home(target.home.as_ref())?).context("the home's path")?;
@@ -86,7 +85,7 @@ impl Client {
         in_time(Self::greet(link)).await.with_context(|| silence(&HomePaths::new(root)))
     }
 
-    async fn greet(socket: Box<dyn Link>) -> anyhow::Result<Self> {
+    async fn greet(socket: Box<dyn MessageStream>) -> anyhow::Result<Self> {
         let mut client = Self { socket, last_id: 0 };
         let client_info = ClientInfo {
             name: "skein-cli".to_owned(),
@@ -100,8 +99,7 @@ impl Client {
         Ok(client)
     }
 
-    /// Calls `method` and waits for its answer, however long that takes. Everything else that arrives meanwhile is
-    /// shown to `other`.
+    /// Calls `method` and waits for its answer without a limit. All other messages go to `other`.
     pub(super) async fn call(
         &mut self,
         method: &str,
@@ -126,7 +124,7 @@ impl Client {
         }
     }
 
-    /// The next message of the server; none when the server has closed the connection.
+    /// The next message of the server; `None` once the server has closed the connection.
     pub(super) async fn next(&mut self) -> anyhow::Result<Option<String>> {
         while let Some(message) = self.socket.next().await {
             match message.context("the connection broke")? {
@@ -138,9 +136,9 @@ impl Client {
         Ok(None)
     }
 
-    /// Says goodbye, so that the server need not find out.
+    /// Closes the connection cleanly.
     pub(super) async fn close(mut self) {
-        // The server may have closed first; there is nobody left to tell.
+        // The server may have closed first.
         let _ = self.socket.close().await;
     }
 
@@ -149,53 +147,53 @@ impl Client {
     }
 }
 
-/// An open websocket to the server of a home; nothing was said yet.
-pub(super) async fn link(root: &Path) -> anyhow::Result<Box<dyn Link>> {
+/// An open websocket to the server of a home, before the handshake.
+pub(super) async fn link(root: &Path) -> anyhow::Result<Box<dyn MessageStream>> {
     let paths = HomePaths::new(root);
     let opened = in_time(async {
         match knock(&paths).await {
             Ok(stream) => {
                 let link = client_async_with_config(CONTROL, stream, Some(unlimited())).await?.0;
-                Ok(Box::new(link) as Box<dyn Link>)
+                Ok(Box::new(link) as Box<dyn MessageStream>)
             }
             Err(error) => match websocket(root)? {
                 None => Err(error).context("control.sock"),
-                Some(url) => Ok(Box::new(dial(&url).await.context(url)?) as Box<dyn Link>),
+                Some(url) => Ok(Box::new(dial(&url).await.context(url)?) as Box<dyn MessageStream>),
             },
         }
     });
     opened.await.with_context(|| silence(&paths))
 }
 
-/// A connection to the control socket of a home's server; nothing was said yet.
+/// A connection to the control socket of a home's server.
 pub(super) async fn stream(root: &Path) -> anyhow::Result<UnixStream> {
     let paths = HomePaths::new(root);
     let opened = in_time(async { knock(&paths).await.context("control.sock") });
     opened.await.with_context(|| silence(&paths))
 }
 
-/// The control socket of a home.
 async fn knock(paths: &HomePaths) -> io::Result<UnixStream> {
     let reach = Reach::of(paths)?;
     let stream = UnixStream::connect(reach.path()).await?;
-    // Whoever else listens there may hear what is meant for the server, and answer in its name.
+    // Any other listener could read the client's messages and answer in the server's name.
     if stream.peer_cred()?.uid() == geteuid().as_raw() {
         return Ok(stream);
     }
     Err(io::Error::new(io::ErrorKind::PermissionDenied, "another user's program listens there"))
 }
 
-/// The websocket of a server that has no control socket.
+/// The websocket of a server without a control socket.
 fn websocket(root: &Path) -> anyhow::Result<Option<String>> {
     let addresses = Home::read_server_json(root)?.map(|serving| serving.addresses).unwrap_or_default();
-    // One that has said so has ended if nobody listens there: by now its port may be another server's.
+    // A server with a control socket would listen there; without a listener it has ended, and its port may be another
+    // server's.
     if addresses.iter().any(|address| address.starts_with(UNIX)) {
         return Ok(None);
     }
     Ok(addresses.into_iter().find(|address| address.starts_with("ws://")))
 }
 
-/// Why nobody answers for a home, and the way out.
+/// The reason why no server answers for a home, and the remedy.
 fn silence(paths: &HomePaths) -> String {
     let home = paths.root().display();
     let start = format!("start one with: skein serve --home {home}");

@@ -1,5 +1,5 @@
-//! The face for programs that start a `codex`: what they ask of it, when this program is called by that name. Everything else
-//! says plainly that this is Skein.
+//! Answers programs that start a `codex`, when this program is called by that name. Everything else says plainly that
+//! this is Skein.
 
 use std::ffi::OsString;
 use std::fs;
@@ -16,14 +16,14 @@ use skein_store::home::codex_home;
 use super::app_server::{self, AppServer};
 use super::out::causes;
 use super::print_line;
-use super::serve::Start;
+use super::serve::StartArgs;
 
 /// The name.
 const NAME: &str = "codex";
-/// As such programs want to read it: the version of Codex whose protocol is spoken comes first.
+/// In the form that such programs read: the version of Codex whose protocol is spoken comes first.
 const VERSION: &str = concat!("0.169.0 (Skein ", env!("CARGO_PKG_VERSION"), ")");
 
-/// Skein under the name of Codex: the app-server, and what programs ask before they start it.
+/// Skein under the name of Codex: the app-server, and the questions of programs before they start it.
 #[derive(Debug, Parser)]
 #[command(name = "codex-cli", bin_name = NAME, version = VERSION, arg_required_else_help = true)]
 pub(crate) struct Codex {
@@ -31,15 +31,15 @@ pub(crate) struct Codex {
     #[arg(short = 'c', long = "config", value_name = "KEY=VALUE")]
     config: Vec<String>,
     #[command(subcommand)]
-    command: Command,
+    command: CodexCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
-    /// Whether an account is there: none is needed.
+enum CodexCommand {
+    /// The account: none is needed.
     Login(Login),
     /// Speak the protocol: skein app-server.
-    AppServer(Asked),
+    AppServer(CodexArgs),
     #[command(external_subcommand)]
     Other(Vec<OsString>),
 }
@@ -52,13 +52,13 @@ struct Login {
 
 #[derive(Debug, Clone, Copy, Subcommand)]
 enum LoginCommand {
-    /// Exit code 0: nobody has to sign in.
+    /// Exit code 0: no sign-in is needed.
     Status,
 }
 
-/// What such programs say to an app-server.
+/// The arguments that such programs give to an app-server.
 #[derive(Debug, Args)]
-struct Asked {
+struct CodexArgs {
     /// stdio://, unix://PATH, unix:// for a socket in the home, or ws://127.0.0.1:PORT [default: stdio://].
     #[arg(long, value_name = "URL")]
     listen: Option<String>,
@@ -68,17 +68,17 @@ struct Asked {
     /// A setting over those of config.toml.
     #[arg(short = 'c', long = "config", value_name = "KEY=VALUE")]
     config: Vec<String>,
-    /// Skein has none of Codex's features; this and the next change nothing, and say so in the log.
+    /// Skein has none of Codex's features; this option and the next have no effect, and the log says so.
     #[arg(long, value_name = "FEATURE")]
     enable: Vec<String>,
     /// As --enable.
     #[arg(long, value_name = "FEATURE")]
     disable: Vec<String>,
-    /// Skein tells nobody anything; this changes nothing.
+    /// Skein sends no analytics; this has no effect.
     #[arg(long)]
     analytics_default_enabled: bool,
     #[command(subcommand)]
-    command: Option<app_server::Command>,
+    command: Option<app_server::AppServerCommand>,
 }
 
 /// Whether this program was called by the name.
@@ -87,7 +87,7 @@ pub(crate) fn is_called() -> bool {
     called.as_deref().and_then(Path::file_name).is_some_and(|name| name == NAME)
 }
 
-/// Reads the command line; ends the program where it asks for help, or cannot be understood.
+/// Reads the command line; ends the program after help or an error.
 pub(crate) fn parse() -> Codex {
     Codex::try_parse().unwrap_or_else(|error| {
         let is_server = std::env::args_os().any(|word| word == "app-server");
@@ -104,13 +104,15 @@ pub(crate) fn parse() -> Codex {
 impl Codex {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
-            Command::Login(Login { command: Some(LoginCommand::Status) }) => {
+            CodexCommand::Login(Login { command: Some(LoginCommand::Status) }) => {
                 print_line("No account is needed: this is Skein")?;
                 Ok(ExitCode::SUCCESS)
             }
-            Command::Login(Login { command: None }) => bail!("there is nothing to sign in to: this is Skein"),
-            Command::AppServer(asked) => asked.run(self.config),
-            Command::Other(words) => {
+            CodexCommand::Login(Login { command: None }) => {
+                bail!("there is nothing to sign in to: this is Skein")
+            }
+            CodexCommand::AppServer(asked) => asked.run(self.config),
+            CodexCommand::Other(words) => {
                 let word = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
                 bail!(
                     "this is Skein by the name of codex, which has no {word:?}: it has --version, login status and app-server"
@@ -120,16 +122,16 @@ impl Codex {
     }
 }
 
-impl Asked {
+impl CodexArgs {
     fn run(self, before: Vec<String>) -> anyhow::Result<ExitCode> {
         let set = |to: &'static str| move |name: String| format!("features.{name}={to}");
         let settings = before.into_iter().chain(self.config);
         let settings = settings.chain(self.enable.into_iter().map(set("true")));
         let settings = settings.chain(self.disable.into_iter().map(set("false")));
-        // Without any of the variables the start says what is missing.
+        // Without any of these variables, the start names what is missing.
         let home = codex_home(&|name| std::env::var_os(name)).ok();
-        let start = Start { home, settings: settings.collect(), ..Start::default() };
-        // Who starts this shows its user every line on stderr that is no record of a log.
+        let start = StartArgs { home, settings: settings.collect(), ..StartArgs::default() };
+        // Such programs show each line on stderr that is no log record to their user.
         telemetry::start_in_lines();
         let spoken = AppServer::new(self.listen, start, self.command).speak();
         Ok(spoken.unwrap_or_else(|error| {
@@ -141,7 +143,7 @@ impl Asked {
 
 #[derive(Debug, Args)]
 pub(crate) struct Shim {
-    /// The folder that gets the link `codex`; it is made where it is missing. To be named first in a PATH.
+    /// The folder for the link `codex`; created if missing. Put it first in PATH.
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }

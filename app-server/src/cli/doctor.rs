@@ -1,5 +1,5 @@
-//! `skein doctor`: what would hold helpers here, tried and not guessed, and what is wrong with a home and its settings.
-//! Changes nothing; the home may be served meanwhile.
+//! `skein doctor`: tries each means of containment, and checks a home and its settings. Changes nothing; the home may
+//! be served.
 
 mod home;
 mod trial;
@@ -9,14 +9,14 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use home::Server;
+use home::HomeServer;
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 use skein_app_server::config::{Config, Flags};
 use skein_app_server::policy;
 use skein_helpers::{Containment, MISSING, levels};
 use skein_protocol::extension::{ContainmentRung, HeldDetails, LackDetails};
-use trial::{RUNGS, Trial};
+use trial::{ContainmentTrial, RUNGS};
 
 use super::out::one_line;
 use super::print_lines;
@@ -34,55 +34,55 @@ pub(super) struct Doctor {
     json: bool,
 }
 
-/// How well something is.
+/// The state of a subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-enum State {
+enum FindingState {
     Ok,
-    /// It works less well than it might, or only without this.
+    /// Works with a restriction, or not at all but optional.
     Warning,
-    /// What is configured cannot work.
+    /// Configured, but cannot work.
     Error,
 }
 
-/// One thing that was looked at.
+/// One checked subject.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Finding {
+struct DoctorFinding {
     name: &'static str,
-    state: State,
+    state: FindingState,
     text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     way_out: Option<String>,
 }
 
-impl Finding {
+impl DoctorFinding {
     fn ok(name: &'static str, text: String) -> Self {
-        Self { name, state: State::Ok, text, way_out: None }
+        Self { name, state: FindingState::Ok, text, way_out: None }
     }
 
     fn warning(name: &'static str, text: String, way_out: &str) -> Self {
-        Self { name, state: State::Warning, text, way_out: Some(way_out.to_owned()) }
+        Self { name, state: FindingState::Warning, text, way_out: Some(way_out.to_owned()) }
     }
 
     fn error(name: &'static str, text: String, way_out: &str) -> Self {
-        Self { state: State::Error, ..Self::warning(name, text, way_out) }
+        Self { state: FindingState::Error, ..Self::warning(name, text, way_out) }
     }
 }
 
-/// Everything that was found.
+/// All findings.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Report {
-    /// Nothing that is configured is known not to work.
+struct DoctorReport {
+    /// No configured part is known to fail.
     ok: bool,
-    /// What would hold the helpers of a server that is started here; with the default where the settings cannot be used.
+    /// The containment that a server would use here; with the default if the settings cannot be used.
     #[serde(flatten)]
     held: HeldDetails,
-    /// The server of the home; none where nobody serves it.
+    /// The server of the home, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    server: Option<Server>,
-    findings: Vec<Finding>,
+    server: Option<HomeServer>,
+    findings: Vec<DoctorFinding>,
 }
 
 impl Doctor {
@@ -92,7 +92,7 @@ impl Doctor {
         findings.extend(readers(&flags));
         let mut trials = Vec::new();
         for (rung, containment) in RUNGS {
-            trials.push(Trial::of(rung, containment).await);
+            trials.push(ContainmentTrial::of(rung, containment).await);
         }
         findings.extend(trials.iter().map(|trial| judge(trial, configured)));
         let held = held(configured, &trials);
@@ -101,21 +101,21 @@ impl Doctor {
         findings.extend(home::findings(&root));
         let (server, said) = home::server(&root).await;
         findings.push(said);
-        let ok = findings.iter().all(|finding| finding.state != State::Error);
-        let report = Report { ok, held, server, findings };
+        let ok = findings.iter().all(|finding| finding.state != FindingState::Error);
+        let report = DoctorReport { ok, held, server, findings };
         let text = if self.json { serde_json::to_string(&report).context("JSON")? } else { table(&report) };
         print_lines(&text)?;
         Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
-/// A line for what is in force, then one for each finding, with its way out below it.
-fn table(report: &Report) -> String {
+/// A line for the effective containment, then one for each finding with its remedy.
+fn table(report: &DoctorReport) -> String {
     let lines = report.findings.iter().flat_map(|finding| {
         let state = match finding.state {
-            State::Ok => "ok",
-            State::Warning => "warning",
-            State::Error => "error",
+            FindingState::Ok => "ok",
+            FindingState::Warning => "warning",
+            FindingState::Error => "error",
         };
         let way_out = finding.way_out.as_ref().map(|way_out| format!("{:22}{way_out}", ""));
         [Some(format!("{:<12}{state:<10}{}", finding.name, finding.text)), way_out].into_iter().flatten()
@@ -124,8 +124,8 @@ fn table(report: &Report) -> String {
     lines.map(|line| one_line(&line).into_owned()).collect::<Vec<_>>().join("\n")
 }
 
-/// What would hold helpers, by what was tried.
-fn held(configured: Containment, trials: &[Trial]) -> HeldDetails {
+/// The containment, by the trials.
+fn held(configured: Containment, trials: &[ContainmentTrial]) -> HeldDetails {
     let lacking: Vec<LackDetails> = trials.iter().filter_map(|trial| trial.result.clone().err()).collect();
     let held = levels::held(configured.into(), &lacking);
     let in_force = trials.iter().find(|trial| Some(trial.rung) == held.in_force);
@@ -136,7 +136,7 @@ fn held(configured: Containment, trials: &[Trial]) -> HeldDetails {
     }
 }
 
-/// Whether helpers cannot start without it. A guard is beside every other means.
+/// Whether helpers cannot start without it. A guard stands beside every other means.
 fn is_needed(rung: ContainmentRung, configured: Containment) -> bool {
     match rung {
         ContainmentRung::Guard => true,
@@ -145,44 +145,44 @@ fn is_needed(rung: ContainmentRung, configured: Containment) -> bool {
     }
 }
 
-fn judge(trial: &Trial, configured: Containment) -> Finding {
+fn judge(trial: &ContainmentTrial, configured: Containment) -> DoctorFinding {
     let name = trial.rung.word();
     match &trial.result {
         Ok(took) => {
             let place = trial.cgroup.as_ref().map(|folder| format!("; groups are made in {folder}"));
             let took = format!("a helper was held by it, and gone {} ms after its start", took.as_millis());
-            Finding::ok(name, took + &place.unwrap_or_default())
+            DoctorFinding::ok(name, took + &place.unwrap_or_default())
         }
         Err(lack) if is_needed(trial.rung, configured) => {
-            Finding::error(name, lack.reason.clone(), &lack.way_out)
+            DoctorFinding::error(name, lack.reason.clone(), &lack.way_out)
         }
-        Err(lack) => Finding::warning(name, lack.reason.clone(), &lack.way_out),
+        Err(lack) => DoctorFinding::warning(name, lack.reason.clone(), &lack.way_out),
     }
 }
 
-fn subreaper(is_one: bool) -> Finding {
+fn subreaper(is_one: bool) -> DoctorFinding {
     let name = "subreaper";
     if is_one {
         let text = "what a guard leaves that dies before its helper comes to the server, which ends it";
-        return Finding::ok(name, text.to_owned());
+        return DoctorFinding::ok(name, text.to_owned());
     }
     let text = "this process cannot become one: what a guard leaves that dies would stay".to_owned();
     let way_out = "run it on Linux 3.4 or later";
-    // Where the system has none at all, that is said of the system.
+    // The finding is about the system if it supports none.
     if MISSING.is_some() {
-        Finding::warning(name, text, way_out)
+        DoctorFinding::warning(name, text, way_out)
     } else {
-        Finding::error(name, text, way_out)
+        DoctorFinding::error(name, text, way_out)
     }
 }
 
-/// How helpers are to be held, and what is wrong with the settings.
-fn settings(flags: &Flags) -> (Containment, Vec<Finding>) {
+/// The configured containment, and problems of the settings.
+fn settings(flags: &Flags) -> (Containment, Vec<DoctorFinding>) {
     let name = "settings";
-    let finding = |state, text| Finding { name, state, text, way_out: None };
+    let finding = |state, text| DoctorFinding { name, state, text, way_out: None };
     match Config::load(flags) {
         Err(errors) => {
-            let errors = errors.0.iter().map(|error| finding(State::Error, error.to_string()));
+            let errors = errors.0.iter().map(|error| finding(FindingState::Error, error.to_string()));
             (Containment::Auto, errors.collect())
         }
         Ok(config) if config.warnings.is_empty() => {
@@ -190,41 +190,46 @@ fn settings(flags: &Flags) -> (Containment, Vec<Finding>) {
                 [] => String::new(),
                 unused => format!("; these keys of Codex have no effect here: {}", unused.join(", ")),
             };
-            (config.helper_rules.containment, vec![finding(State::Ok, format!("they can be used{unused}"))])
+            (
+                config.helper_rules.containment,
+                vec![finding(FindingState::Ok, format!("they can be used{unused}"))],
+            )
         }
         Ok(config) => {
-            let warnings = config.warnings.iter().map(|warning| finding(State::Warning, warning.to_string()));
+            let warnings =
+                config.warnings.iter().map(|warning| finding(FindingState::Warning, warning.to_string()));
             (config.helper_rules.containment, warnings.collect())
         }
     }
 }
 
-/// Whether somebody else can read secrets in the settings.
-fn readers(flags: &Flags) -> Option<Finding> {
+/// Whether other users can read secrets in the settings.
+fn readers(flags: &Flags) -> Option<DoctorFinding> {
     let text = "others can read config.toml, and it has secrets".to_owned();
-    let warning = || Finding::warning("settings", text, "chmod 600 it, and renew what they may have read");
+    let warning =
+        || DoctorFinding::warning("settings", text, "chmod 600 it, and renew what they may have read");
     Config::load(flags).is_ok_and(|config| config.is_open_to_others()).then(warning)
 }
 
-/// Leftovers are looked for, and processes signalled, with its help.
-fn proc() -> Finding {
+/// The search for leftovers and their signals need it.
+fn proc() -> DoctorFinding {
     if let Some(missing) = MISSING {
         let way_out = "run Skein on Linux, or in a container there, where nothing must stay";
-        return Finding::warning("system", missing.to_owned(), way_out);
+        return DoctorFinding::warning("system", missing.to_owned(), way_out);
     }
     let name = "/proc";
-    // Both are what the clean-up after a kill reads.
+    // The clean-up after a kill reads both.
     let unreadable = ["/proc/self/limits", "/proc/loadavg"]
         .into_iter()
         .find_map(|file| std::fs::read(file).err().map(|error| format!("{file} cannot be read: {error}")));
     let way_out = "mount a /proc: without it nobody can tell which processes are a helper's";
     match unreadable {
-        None => Finding::ok(name, "it is mounted".to_owned()),
-        Some(text) => Finding::error(name, text, way_out),
+        None => DoctorFinding::ok(name, "it is mounted".to_owned()),
+        Some(text) => DoctorFinding::error(name, text, way_out),
     }
 }
 
-fn descriptors() -> Finding {
+fn descriptors() -> DoctorFinding {
     let name = "descriptors";
     // The server raises its own limit to the hard one.
     let most = getrlimit(Resource::Nofile).maximum;
@@ -233,10 +238,10 @@ fn descriptors() -> Finding {
         None => "without limit".to_owned(),
     };
     if most.is_none_or(|most| most >= policy::DOCTOR_DESCRIPTORS) {
-        return Finding::ok(name, text);
+        return DoctorFinding::ok(name, text);
     }
     let way_out = "raise the hard limit before the start (ulimit -Hn, systemd: LimitNOFILE=): a connection takes one, a helper five";
-    Finding::warning(name, text, way_out)
+    DoctorFinding::warning(name, text, way_out)
 }
 
 #[cfg(test)]
@@ -247,10 +252,10 @@ mod tests {
 
     use ContainmentRung::{Cgroup, Guard, Namespace};
 
-    fn trial(rung: ContainmentRung, works: bool) -> Trial {
+    fn trial(rung: ContainmentRung, works: bool) -> ContainmentTrial {
         let result = if works { Ok(Duration::ZERO) } else { Err(levels::lack(rung, format!("no {rung}"))) };
         let cgroup = (works && rung == Cgroup).then(|| "/cgroup".to_owned());
-        Trial { rung, result, cgroup, subreaper: works }
+        ContainmentTrial { rung, result, cgroup, subreaper: works }
     }
 
     #[test]
@@ -272,18 +277,18 @@ mod tests {
     #[test]
     fn what_helpers_can_do_without_is_a_warning() {
         let judged = |rung, configured| judge(&trial(rung, false), configured);
-        assert_eq!(judged(Cgroup, Containment::Auto).state, State::Warning);
-        assert_eq!(judged(Cgroup, Containment::Cgroup).state, State::Error);
-        assert_eq!(judged(Namespace, Containment::Namespace).state, State::Error);
-        assert_eq!(judged(Guard, Containment::Namespace).state, State::Error);
+        assert_eq!(judged(Cgroup, Containment::Auto).state, FindingState::Warning);
+        assert_eq!(judged(Cgroup, Containment::Cgroup).state, FindingState::Error);
+        assert_eq!(judged(Namespace, Containment::Namespace).state, FindingState::Error);
+        assert_eq!(judged(Guard, Containment::Namespace).state, FindingState::Error);
         let finding = judged(Namespace, Containment::Auto);
         assert_eq!(
             (finding.name, finding.text.as_str(), finding.way_out.is_some()),
             ("namespace", "no namespace", true)
         );
         let works = judge(&trial(Cgroup, true), Containment::Auto);
-        assert_eq!((works.state, works.way_out), (State::Ok, None));
+        assert_eq!((works.state, works.way_out), (FindingState::Ok, None));
         assert!(works.text.ends_with("groups are made in /cgroup"), "{}", works.text);
-        assert_eq!((subreaper(true).state, subreaper(false).state), (State::Ok, State::Error));
+        assert_eq!((subreaper(true).state, subreaper(false).state), (FindingState::Ok, FindingState::Error));
     }
 }

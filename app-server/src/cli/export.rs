@@ -1,4 +1,4 @@
-//! `skein export`: one thread's history, for other programs or for people.
+//! `skein export`: writes one thread's history for programs or people.
 
 use std::fs::OpenOptions;
 use std::io::BufWriter;
@@ -16,7 +16,7 @@ use skein_store::home::FILE_MODE;
 use super::out::Foreign;
 use super::{home, say};
 
-/// The exit code when there is no such thread.
+/// The exit code for an unknown thread.
 const UNKNOWN: u8 = 4;
 
 #[derive(Debug, Args)]
@@ -26,10 +26,11 @@ pub(super) struct Export {
     /// The home [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
-    /// The records as the rollout has them, or a conversation for people.
+    /// The records of the rollout, or a conversation for people.
     #[arg(long, default_value = "jsonl")]
     format: Words,
-    /// A new file to write to, instead of stdout. A file has what was said as it is; a terminal gets nothing that controls it.
+    /// A new file to write to, instead of stdout. A file gets the text unchanged; a terminal gets no control
+    /// characters.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -51,12 +52,12 @@ impl Export {
         let done = match &self.out {
             Some(path) => {
                 let mut options = OpenOptions::new();
-                // What was said is nobody else's, as in the home.
+                // Private, as in the home.
                 let file = options.write(true).create_new(true).mode(FILE_MODE).open(path);
                 let mut file = BufWriter::new(file.with_context(|| path.display().to_string())?);
                 let done = export::run(&home, self.thread, format, &mut file).await;
                 if done.is_err() {
-                    // Half an export helps nobody; the error says why there is none.
+                    // An incomplete export is removed; the error gives the reason.
                     std::fs::remove_file(path).ok();
                 }
                 done

@@ -1,5 +1,4 @@
-//! `skein fsck`: checks a home, says what is wrong, mends what can be mended without loss, and removes texts that nobody
-//! names.
+//! `skein fsck`: checks a home, repairs whatever it can without loss, and removes unreferenced texts.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -17,9 +16,9 @@ use skein_store::fsck::{self, Gc, Mend, Order, Told};
 use super::out::causes;
 use super::{home, print_line, say};
 
-/// The exit code when the check could not be made.
+/// The exit code for a check that could not run.
 const OPERATIONAL: u8 = 8;
-/// The exit code when it was asked for in the wrong way.
+/// The exit code for wrong arguments.
 pub(super) const USAGE: u8 = 16;
 
 #[derive(Debug, Args)]
@@ -27,11 +26,11 @@ pub(super) struct Fsck {
     /// The home [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
-    /// Mend what can be mended without loss. No server may have the home.
+    /// Repair what can be repaired without loss. No server may have the home.
     #[arg(long)]
     repair: bool,
-    /// Remove texts in blobs/ that no rollout names, such as those of purged threads, and what a kill has left half written
-    /// there. No server may have the home.
+    /// Remove texts in blobs/ that no rollout names, such as those of purged threads, and incomplete files of a
+    /// killed server. No server may have the home.
     #[arg(long, conflicts_with = "threads")]
     gc: bool,
     /// Print each finding, and at the end a summary, as a line of JSON.
@@ -96,7 +95,7 @@ impl Fsck {
     }
 }
 
-/// A bar on stderr, where that is a terminal.
+/// A bar on stderr, if it is a terminal.
 fn bar(hidden: bool) -> ProgressBar {
     let bar = if hidden { ProgressBar::hidden() } else { ProgressBar::no_length() };
     if let Ok(style) =

@@ -1,4 +1,4 @@
-//! `skein helpers`: the helpers of a running server and their processes, for people.
+//! `skein helpers`: prints the helpers of a running server and their processes.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use skein_protocol::extension::{HelperDetail, HelperIsolation, HelperState, Skei
 
 use super::out::one_line;
 
-/// A line for each helper, its processes below it, indented as they descend from each other.
+/// A line for each helper, with its tree of processes below it.
 pub(super) fn table(listed: &SkeinHelpersListResponse) -> String {
     if listed.data.is_empty() {
         return "there are no helpers".to_owned();
@@ -31,13 +31,13 @@ fn lines(helper: &HelperDetail) -> Vec<String> {
         let indent = "  ".repeat(depth);
         lines.push(format!("{indent}{} {}, {} KiB", process.pid, process.name, process.memory_bytes / 1024));
     }
-    // A reason of a failure ends with what stderr had.
+    // The reason of a failure already includes stderr.
     let said = reason.as_deref().or_else(|| stderr.lines().next_back());
     lines.extend(said.into_iter().flat_map(str::lines).map(|line| format!("  | {line}")));
     lines
 }
 
-/// Who uses it.
+/// The threads that use it.
 fn threads(helper: &HelperDetail) -> String {
     match (&helper.thread_id, helper.thread_ids.len()) {
         (Some(first), 0 | 1) => first.to_string(),
@@ -46,7 +46,7 @@ fn threads(helper: &HelperDetail) -> String {
     }
 }
 
-/// Who else might use it.
+/// The threads that may share it.
 fn shared(helper: &HelperDetail) -> String {
     let isolation = match helper.isolation {
         HelperIsolation::Thread => "",

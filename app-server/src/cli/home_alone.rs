@@ -1,5 +1,4 @@
-//! Sub-commands that need a home for themselves: they take it, or say who has it, all with the same words and the same
-//! exit code.
+//! Sub-commands that need a home for themselves. They take it or name its holder, with the same words and exit code.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,15 +8,15 @@ use skein_store::home::{Home, HomeError};
 
 use super::{print_line, say};
 
-/// The exit code when somebody else has the home.
+/// The exit code if the home is in use.
 pub(super) const IN_USE: u8 = 3;
 
-/// Takes the home at `root` for the sub-command `doing`, and makes it where it is missing; or says who has it and answers
-/// with the exit code: on stderr, and with `json` also on stdout, as
-/// `{"complete": false, "servedBy": {"pid", "doing", "address", "controlSocket"}}`.
+/// Takes the home at `root` for the sub-command `doing`, and creates it if missing. If it is in use, names the holder
+/// on stderr and returns the exit code. With `json` stdout gets `{"complete": false, "servedBy": {"pid", "doing",
+/// "address", "controlSocket"}}`, too.
 ///
 /// # Errors
-/// When the home cannot be had for another reason.
+/// The home is not available for another reason.
 pub(super) fn take(root: &Path, doing: &str, json: bool) -> anyhow::Result<Result<Home, ExitCode>> {
     match Home::take(root, doing) {
         Ok(home) => Ok(Ok(home)),
@@ -25,10 +24,10 @@ pub(super) fn take(root: &Path, doing: &str, json: bool) -> anyhow::Result<Resul
     }
 }
 
-/// The same for who has tried to take the home already.
+/// The same, after a failed attempt to take the home.
 ///
 /// # Errors
-/// The error itself, when it is another than that somebody has the home.
+/// Any error other than a home in use.
 pub(super) fn refused(error: HomeError, json: bool) -> anyhow::Result<ExitCode> {
     let HomeError::Served { holder, home: _ } = &error else { return Err(error.into()) };
     if json {

@@ -1,4 +1,4 @@
-//! `skein import`: rollouts of Codex, taken into a home.
+//! `skein import`: imports rollouts of Codex into a home.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,15 +8,15 @@ use serde_json::json;
 use skein_app_server::import::{self, ImportError, Progress, Report};
 use skein_app_server::telemetry::{self, Stderr};
 
-use super::progress::Shown;
+use super::progress::ProgressDisplay;
 use super::{home, home_alone, out, print_line, say};
 
 #[derive(Debug, Args)]
-pub(super) struct Import {
+pub(super) struct ImportArgs {
     /// The home of Codex (such as ~/.codex), a folder with rollout-*.jsonl in it, or one such file. It is only read.
     #[arg(value_name = "DIR")]
     from: PathBuf,
-    /// The home that takes them [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
+    /// The home to import into [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
     /// Print the progress, and at the end the outcome, as a line of JSON each.
@@ -24,11 +24,11 @@ pub(super) struct Import {
     json: bool,
 }
 
-impl Import {
+impl ImportArgs {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         telemetry::start(Stderr::Direct);
         let home = home(self.home.as_ref())?;
-        let mut shown = Shown::of("rollouts", self.json);
+        let mut shown = ProgressDisplay::of("rollouts", self.json);
         let done = import::run(&self.from, &home, |Progress { done, total }| shown.at(done, total)).await;
         shown.end();
         match done {
@@ -41,14 +41,14 @@ impl Import {
                 let whole = report.problems.is_empty();
                 Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
             }
-            // A server would not see what is put beside it.
+            // A running server would not see the imported threads.
             Err(ImportError::Home(error)) => home_alone::refused(error, self.json),
             Err(error) => Err(error.into()),
         }
     }
 }
 
-/// What was done, for people: on stdout what came, on stderr what did not.
+/// The outcome for people: imported threads on stdout, failures on stderr.
 fn tell(report: &Report) -> anyhow::Result<()> {
     let Report { imported, updated, unchanged, empty, kept, problems, passed_over } = report;
     for problem in problems {

@@ -1,9 +1,9 @@
-//! `skein mcp`: the helpers (MCP servers) that a home's settings name.
+//! `skein mcp`: the helpers (MCP servers) in a home's settings.
 
 mod add;
 mod import;
 mod list;
-mod tell;
+mod notify;
 mod trial;
 
 use std::path::PathBuf;
@@ -18,27 +18,27 @@ use super::{home, out, print_line};
 #[derive(Debug, Args)]
 pub(super) struct Mcp {
     #[command(subcommand)]
-    command: Command,
+    command: McpCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum McpCommand {
     /// Show the helpers, without their secrets.
     List(list::List),
     /// Add a helper: skein mcp add NAME [--env K=V] -- COMMAND ARGS, or skein mcp add NAME --url URL.
     Add(add::Add),
-    /// Take a helper out of the settings.
+    /// Remove a helper from the settings.
     Remove(Remove),
-    /// Start one helper, list its tools, end it, and look what is left. No server takes part.
+    /// Start one MCP server, list its tools, stop it, and check that no process is left. Needs no running server.
     Test(trial::Test),
-    /// Take helpers from the JSON file of a desktop client (mcpServers, or servers); - reads stdin. Exit code 1: not all
-    /// could be taken.
-    Import(import::Import),
+    /// Import helpers from the JSON file of a desktop client (mcpServers, or servers); - reads stdin. Exit code 1:
+    /// not all could be imported.
+    Import(import::McpImport),
 }
 
-/// Whose settings, and for whom the outcome is printed.
+/// The home, and the form of the output.
 #[derive(Debug, Args)]
-struct Settings {
+struct SettingsArgs {
     /// The home [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
@@ -52,17 +52,17 @@ struct Remove {
     /// The helper.
     name: String,
     #[command(flatten)]
-    settings: Settings,
+    settings: SettingsArgs,
 }
 
 impl Mcp {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
-            Command::List(list) => list.run().map(|()| ExitCode::SUCCESS),
-            Command::Add(add) => add.run().await.map(|()| ExitCode::SUCCESS),
-            Command::Remove(remove) => remove.run().await.map(|()| ExitCode::SUCCESS),
-            Command::Test(test) => test.run().await,
-            Command::Import(import) => import.run().await,
+            McpCommand::List(list) => list.run().map(|()| ExitCode::SUCCESS),
+            McpCommand::Add(add) => add.run().await.map(|()| ExitCode::SUCCESS),
+            McpCommand::Remove(remove) => remove.run().await.map(|()| ExitCode::SUCCESS),
+            McpCommand::Test(test) => test.run().await,
+            McpCommand::Import(import) => import.run().await,
         }
     }
 }
@@ -70,14 +70,14 @@ impl Mcp {
 impl Remove {
     async fn run(self) -> anyhow::Result<()> {
         let home = home(self.settings.home.as_ref())?;
-        // A home that is not there is not made for this.
+        // A missing home is not created for this.
         let access = if home.is_dir() { Access::Change } else { Access::Look };
         let mut file = SettingsFile::open(&home, access)?;
         file.remove(&self.name)?;
         file.write()?;
         let path = file.path().to_owned();
         drop(file);
-        let told = tell::reload(&home).await;
+        let told = notify::reload(&home).await;
         if self.settings.json {
             let outcome = json!({ "removed": self.name, "file": out::path(&path), "server": told.json() });
             return print_line(&outcome.to_string());

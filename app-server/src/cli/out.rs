@@ -1,5 +1,5 @@
-//! Output of commands. Texts of helpers, threads and files may have characters that control a terminal. The output shows them as
-//! `\u001b`, as JSON does, and never raw.
+//! Output of commands. Texts of helpers, threads and files may contain characters that control a terminal. The output
+//! escapes them as `\u001b`, as JSON does.
 
 use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::Context;
 use skein_app_server::telemetry;
 
-/// Prints a line to stdout; a line feed in it is shown. A reader that went away, as `head` does, is no error.
+/// Prints a line to stdout, with line feeds escaped. A closed reader, such as `head`, is no error.
 ///
 /// # Errors
 /// The system's error.
@@ -33,19 +33,19 @@ fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Says something on stderr. Its further lines are indented, so that none looks like a line of this program. Nobody may read it:
-/// that changes nothing of what the program does.
+/// Prints to stderr. Further lines are indented, so that none looks like a line of this program. A failed write is
+/// ignored.
 pub(super) fn say(what: impl Display) {
     let text = lines(&format!("skein: {what}")).trim_end().replace('\n', "\n  ");
     telemetry::write(&format!("{text}\n"));
 }
 
-/// Prints lines to stderr. As with [`say`], nobody may read them.
+/// Prints lines to stderr. Like [`say`], ignores a failed write.
 pub(super) fn print_error(text: &str) {
     telemetry::write(&lines(text));
 }
 
-/// An error with its causes. A cause that the words before it name already is left out.
+/// An error with its causes. A cause that the earlier text already names is left out.
 pub(super) fn causes(error: &anyhow::Error) -> String {
     let mut said = String::new();
     for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
@@ -58,17 +58,17 @@ pub(super) fn causes(error: &anyhow::Error) -> String {
     said
 }
 
-/// A path as JSON shows it, which has no word for bytes that are no text.
+/// A path as in JSON, even if it is no text.
 pub(super) fn path(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// A text as one line in which nothing controls a terminal.
+/// A text as one line without terminal control.
 pub(super) fn one_line(text: &str) -> Cow<'_, str> {
     shown(text, |c| c == '\t')
 }
 
-/// Lines in which nothing controls a terminal.
+/// Lines without terminal control.
 fn lines(text: &str) -> Cow<'_, str> {
     shown(text, |c| matches!(c, '\t' | '\n'))
 }
@@ -81,7 +81,7 @@ fn shown(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
     let mut shown = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         match is_hidden(c) {
-            // A text takes whatever is written.
+            // Writing to a text cannot fail.
             true => drop(write!(shown, "\\u{:04x}", u32::from(c))),
             false => shown.push(c),
         }
@@ -89,19 +89,19 @@ fn shown(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Whether a terminal obeys it, or shows what follows in another order (the bidi controls of Unicode).
+/// Whether it controls a terminal, or reorders text (the bidi controls of Unicode).
 fn controls(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Stdout for a text that others have written. A terminal gets nothing that controls it; a file or a pipe gets the text as it is. A
-/// reader that went away, as `head` does, is no error.
+/// Stdout for texts of others. A terminal gets no control characters; a file or a pipe gets the text unchanged. A
+/// closed reader, such as `head`, is no error.
 #[derive(Debug)]
 pub(super) struct Foreign<W> {
     out: W,
     is_terminal: bool,
-    /// The beginning of a character whose rest has not come.
+    /// The beginning of a character that is incomplete so far.
     cut: Vec<u8>,
 }
 
@@ -151,7 +151,7 @@ fn gone(outcome: io::Result<()>) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// Titles, the clipboard, links, colours, the cursor, an erased screen, C1 and bidi controls, a line that begins anew.
+    /// Titles, the clipboard, links, colours, the cursor, an erased screen, C1 and bidi controls, a carriage return.
     const EVIL: &str = "a\u{1b}]0;x\u{7}b\u{1b}]52;c;eA==\u{7}c\u{1b}]8;;http://x\u{1b}\\d\u{1b}[2Je\rf\ng\u{7f}h\u{9b}2Ji\u{202e}j\u{2066}\tk";
 
     #[test]

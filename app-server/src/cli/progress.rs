@@ -1,27 +1,26 @@
-//! How far a command is, for who waits for it: a bar on stderr where that is a terminal, or lines of JSON on stdout.
+//! The progress of a command: a bar on stderr if it is a terminal, or lines of JSON on stdout.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::print_line;
 
-/// Lines of JSON for one step of the work, at most.
+/// The most lines of JSON for one step.
 const LINES: u64 = 100;
 
-/// Shows it.
-pub(super) struct Shown {
+pub(super) struct ProgressDisplay {
     bar: ProgressBar,
     json: bool,
     last: Option<(Option<&'static str>, Option<u64>)>,
 }
 
-impl Shown {
-    /// Of work on `things`, in one step that needs no name.
+impl ProgressDisplay {
+    /// Progress of work on `things`, in one unnamed step.
     pub(super) fn of(things: &str, json: bool) -> Self {
         Self::as_a_bar(&format!("{{wide_bar}} {{human_pos}} of {{human_len}} {things}, {{eta}} to go"), json)
     }
 
-    /// Of work on `things` in several steps.
+    /// Progress of work on `things` in several steps.
     pub(super) fn in_steps(things: &str, json: bool) -> Self {
         Self::as_a_bar(
             &format!("{{wide_bar}} {{human_pos}} of {{human_len}} {things} {{msg}}, {{eta}} to go"),
@@ -37,12 +36,12 @@ impl Shown {
         Self { bar, json, last: None }
     }
 
-    /// So many things are done.
+    /// Reports finished things.
     pub(super) fn at(&mut self, done: u64, total: u64) {
         self.show(None, done, total);
     }
 
-    /// So many things are done in this step.
+    /// Reports finished things of this step.
     pub(super) fn at_step(&mut self, step: &'static str, done: u64, total: u64) {
         self.bar.set_message(step);
         self.show(Some(step), done, total);
@@ -55,7 +54,7 @@ impl Shown {
                 Some(step) => json!({ "step": step, "done": done, "total": total }),
                 None => json!({ "done": done, "total": total }),
             };
-            // A reader that went away does not stop the work.
+            // A closed reader does not stop the work.
             print_line(&line.to_string()).ok();
         }
         self.last = Some(now);
@@ -63,7 +62,7 @@ impl Shown {
         self.bar.set_position(done);
     }
 
-    /// The work is done.
+    /// Ends the display.
     pub(super) fn end(&self) {
         self.bar.finish_and_clear();
     }

@@ -1,4 +1,4 @@
-//! `skein reindex`: the list of threads of a home, made anew from its histories.
+//! `skein reindex`: rebuilds the list of threads of a home from its histories.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use skein_app_server::telemetry::{self, Stderr};
 use skein_store::index::Indexing;
 use skein_store::reindex::{self, ReindexError, Reindexed};
 
-use super::progress::Shown;
+use super::progress::ProgressDisplay;
 use super::{home, home_alone, print_line};
 
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ impl Reindex {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         telemetry::start(Stderr::Direct);
         let home = home(self.home.as_ref())?;
-        let mut shown = Shown::of("histories", self.json);
+        let mut shown = ProgressDisplay::of("histories", self.json);
         let done = reindex::run(&home, |Indexing { done, total }| shown.at(done, total)).await;
         shown.end();
         match done {

@@ -1,4 +1,4 @@
-//! `skein restore`: what is in a backup, put into a home.
+//! `skein restore`: restores a backup into a home.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,18 +9,17 @@ use skein_app_server::telemetry::{self, Stderr};
 use skein_store::backup::restore::{self, Restored};
 use skein_store::backup::{Progress, check};
 
-use super::progress::Shown;
+use super::progress::ProgressDisplay;
 use super::{home, home_alone, print_line};
 
 #[derive(Debug, Args)]
 pub(super) struct Restore {
     /// The backup, as `skein backup` wrote it.
     file: PathBuf,
-    /// The home; it is made where it is missing
-    /// [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
+    /// The home; created if missing [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
-    /// Add the threads that are not there to a home that is not empty; nothing that is there is changed.
+    /// Add the missing threads to a home that is not empty; existing data stays unchanged.
     #[arg(long)]
     force: bool,
     /// Print the progress, and at the end the outcome, as a line of JSON each.
@@ -33,8 +32,8 @@ impl Restore {
         telemetry::start(Stderr::Direct);
         let root = home(self.home.as_ref())?;
         restore::may(&root, self.force)?;
-        let mut shown = Shown::in_steps("files", self.json);
-        // How many there are is known only at the end.
+        let mut shown = ProgressDisplay::in_steps("files", self.json);
+        // The total is known only at the end.
         let checked = check::check(&self.file, &mut |done| shown.at_step("checked", done, done))?;
         let mut home = match home_alone::take(&root, restore::DOING, self.json)? {
             Ok(home) => home,

@@ -1,4 +1,4 @@
-//! `skein serve`: from settings to a server, and from a signal to its end.
+//! `skein serve`: starts a server from its settings, and stops it on a signal.
 
 use std::path::PathBuf;
 use std::pin::pin;
@@ -22,18 +22,18 @@ use super::{home_alone, print_line, socket};
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// Where to listen: ws://127.0.0.1:PORT (port 0 takes a free one), or unix://PATH, or unix:// for a socket in the home
-    /// [default: ws://127.0.0.1:4500].
+    /// Where to listen: ws://127.0.0.1:PORT (port 0 takes a free one), or unix://PATH, or unix:// for a socket in the
+    /// home [default: ws://127.0.0.1:4500].
     #[arg(long, value_name = "URL")]
     listen: Option<String>,
     #[command(flatten)]
-    start: Start,
+    start: StartArgs,
 }
 
-/// What a server is started with, wherever it listens.
+/// The arguments of a server.
 #[derive(Debug, Default, Clone, Args)]
-pub(super) struct Start {
-    /// The folder with everything that lasts [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
+pub(super) struct StartArgs {
+    /// The folder for all persistent data [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
     #[arg(long, value_name = "DIR")]
     pub home: Option<PathBuf>,
     /// A setting over those of config.toml, such as -c unload.grace=2s. -c @FILE takes settings as TOML from a file that only you can
@@ -48,8 +48,8 @@ pub(super) struct Start {
     pub guard: Option<PathBuf>,
 }
 
-impl Start {
-    /// The settings of this start; what is odd in them is in the log.
+impl StartArgs {
+    /// Loads the settings of this start; the log has the warnings.
     pub(super) fn load(self, listen: Option<String>) -> anyhow::Result<Config> {
         room::look()?;
         let config = Config::load(&self.flags(listen))
@@ -63,7 +63,7 @@ impl Start {
         Ok(config)
     }
 
-    /// What the command line says.
+    /// The settings of the command line.
     pub(super) fn flags(self, listen: Option<String>) -> Flags {
         let Self { home, settings, test_fences, guard } = self;
         Flags { home, listen, guard, test_fences, settings }
@@ -71,7 +71,7 @@ impl Start {
 }
 
 impl Serve {
-    pub(super) fn new(listen: String, start: Start) -> Self {
+    pub(super) fn new(listen: String, start: StartArgs) -> Self {
         Self { listen: Some(listen), start }
     }
 
@@ -92,7 +92,7 @@ impl Serve {
         let config = self.start.load(self.listen)?;
         let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
         let served = runtime.block_on(serve(config));
-        // The server has joined everything that matters; a read that still hangs on a disk must not hold the exit.
+        // The server has joined its tasks; a read that still hangs on a disk must not delay the exit.
         runtime.shutdown_background();
         match served.map_err(anyhow::Error::downcast) {
             Ok(()) => Ok(ExitCode::SUCCESS),
@@ -113,7 +113,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         "pid": std::process::id(),
         "home": path(&home),
     });
-    let mut announced = Announcement::print(ready.to_string())?;
+    let mut announced = ReadyLine::print(ready.to_string())?;
     let served = tokio::select! {
         error = announced.failed() => Err(error),
         () = stopped(&mut signals, Some(&server)) => Ok(()),
@@ -122,18 +122,18 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     served
 }
 
-/// The line that says where a server listens. While nobody reads stdout, the server serves on and hears its signals.
+/// The line that says where a server listens. While stdout is not read, the server still serves and handles signals.
 #[derive(Debug)]
-pub(super) struct Announcement {
-    /// None once it is printed.
+pub(super) struct ReadyLine {
+    /// `None` once printed.
     printed: Option<oneshot::Receiver<anyhow::Result<()>>>,
 }
 
-impl Announcement {
-    /// Begins to print the line.
+impl ReadyLine {
+    /// Starts to print the line.
     ///
     /// # Errors
-    /// When the system refuses a thread.
+    /// The system refuses a thread.
     pub(super) fn print(line: String) -> anyhow::Result<Self> {
         let (done, printed) = oneshot::channel();
         let print = move || {
@@ -144,7 +144,7 @@ impl Announcement {
         Ok(Self { printed: Some(printed) })
     }
 
-    /// Waits until the line cannot be printed; never returns where it can.
+    /// Returns if the line cannot be printed; otherwise never.
     pub(super) async fn failed(&mut self) -> anyhow::Error {
         if let Some(printed) = &mut self.printed {
             let printed = printed.await.context("stdout").flatten();
@@ -157,26 +157,26 @@ impl Announcement {
     }
 }
 
-/// Whoever serves says that others can read its secrets; a client of another process has nothing to do with it.
+/// The serving process warns that others can read its secrets; other processes need not.
 pub(super) fn warn_of_readers(config: &Config) {
     if config.is_open_to_others() {
         tracing::warn!(home = %config.home.display(), "others can read config.toml, and it has secrets: chmod 600 it");
     }
 }
 
-/// Waits until a signal asks for the end. Meanwhile SIGHUP makes the server read its settings again, if there is one. Ctrl-Z stops
-/// this process, unless it serves others.
+/// Waits for a signal that ends the process. SIGHUP reloads the settings of the server, if any. Ctrl-Z suspends the
+/// process unless it serves others.
 pub(super) async fn stopped(signals: &mut Signals, server: Option<&Server>) {
     let mut asked = signals.next().await;
     loop {
         match asked {
-            Asked::Stop => return,
-            Asked::Pause => {
+            SignalAction::Stop => return,
+            SignalAction::Pause => {
                 signals.pause(server);
                 asked = signals.next().await;
                 continue;
             }
-            Asked::Reload => {}
+            SignalAction::Reload => {}
         }
         let reload = async {
             if let Some(server) = server {
@@ -185,38 +185,38 @@ pub(super) async fn stopped(signals: &mut Signals, server: Option<&Server>) {
         };
         asked = tokio::select! {
             () = reload => signals.next().await,
-            // A disk that hangs keeps nobody from stopping; a newer look at the settings replaces this one.
+            // A hanging disk does not delay a stop; a newer reload replaces this one.
             sooner = signals.next() => sooner,
         };
     }
 }
 
-/// Stops the server; a signal that comes meanwhile shortens every wait.
+/// Stops the server; another signal shortens every wait.
 pub(super) async fn stop(server: &Server, signals: &mut Signals) {
     let mut stop = pin!(server.stop());
     loop {
         tokio::select! {
             () = &mut stop => return,
             asked = signals.next() => match asked {
-                Asked::Stop => server.stop_now(),
-                // A server that is stopping ignores SIGHUP and Ctrl-Z.
-                Asked::Reload | Asked::Pause => {}
+                SignalAction::Stop => server.stop_now(),
+                // A stopping server ignores SIGHUP and Ctrl-Z.
+                SignalAction::Reload | SignalAction::Pause => {}
             },
         }
     }
 }
 
-/// The signals that the server hears.
+/// The handled signals.
 pub(super) struct Signals {
     term: Signal,
     int: Signal,
     hup: Signal,
-    /// Ctrl-Z, where it does not simply stop the process.
+    /// Ctrl-Z, unless it has its default action.
     terminal: Option<Signal>,
-    /// The clients of its server that belong to this process.
+    /// The number of the server's clients that belong to this process.
     own_clients: usize,
-    /// Held, and not looked at: a write above the limit for files (RLIMIT_FSIZE) fails then as on a full disk, and does not end the
-    /// process.
+    /// Held, never read: a write above the file size limit (RLIMIT_FSIZE) then fails like a full disk instead of
+    /// ending the process.
     _file_size: Signal,
 }
 
@@ -232,8 +232,8 @@ impl Signals {
         })
     }
 
-    /// The same for a process that is the client of one program, and may serve others: Ctrl-Z in the terminal of that program does
-    /// not stop it while it does. A process that was started with Ctrl-Z ignored goes on ignoring it.
+    /// The same for a process that is the client of one program and may serve others: Ctrl-Z does not suspend it
+    /// while it does. An ignored Ctrl-Z stays ignored.
     pub(super) fn of_client() -> std::io::Result<Self> {
         let terminal = if ignores(signals::SIGTSTP)? {
             None
@@ -243,12 +243,12 @@ impl Signals {
         Ok(Self { terminal, ..Self::new()? })
     }
 
-    /// Whether a client of the server belongs to this process from now on.
+    /// Sets whether a client of the server belongs to this process.
     pub(super) fn has_own_client(&mut self, has: bool) {
         self.own_clients = usize::from(has);
     }
 
-    /// Stops this process as Ctrl-Z does, unless it serves others.
+    /// Suspends this process as Ctrl-Z does, unless it serves others.
     fn pause(&self, server: Option<&Server>) {
         let clients = server.map_or(0, Server::clients);
         if clients > self.own_clients {
@@ -258,46 +258,46 @@ impl Signals {
         }
     }
 
-    /// What the next one asks for. The end of a terminal (SIGHUP) does not end the server.
-    async fn next(&mut self) -> Asked {
+    /// The request of the next signal. The end of a terminal (SIGHUP) does not end the server.
+    async fn next(&mut self) -> SignalAction {
         let (signal, asked) = tokio::select! {
-            _ = self.term.recv() => ("SIGTERM", Asked::Stop),
-            _ = self.int.recv() => ("SIGINT", Asked::Stop),
-            _ = self.hup.recv() => ("SIGHUP", Asked::Reload),
-            () = typed(&mut self.terminal) => ("SIGTSTP", Asked::Pause),
+            _ = self.term.recv() => ("SIGTERM", SignalAction::Stop),
+            _ = self.int.recv() => ("SIGINT", SignalAction::Stop),
+            _ = self.hup.recv() => ("SIGHUP", SignalAction::Reload),
+            () = typed(&mut self.terminal) => ("SIGTSTP", SignalAction::Pause),
         };
         tracing::info!(signal, ?asked, "a signal");
         asked
     }
 }
 
-/// What a signal asks for.
+/// The request of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
+enum SignalAction {
     Stop,
     Reload,
     Pause,
 }
 
-/// Stops this process as if it had no handler for Ctrl-Z. The kernel decides: it does not stop a process that no other process of its
-/// session could continue.
+/// Suspends this process as without a handler for Ctrl-Z. The kernel does not suspend it if no process of its session
+/// could continue it.
 fn suspend() -> nix::Result<()> {
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    // SAFETY: the default action is no code of ours.
+    // SAFETY: the default action runs no code of this program.
     let handler = unsafe { sigaction(signals::SIGTSTP, &default) }?;
     let stopped = signals::raise(signals::SIGTSTP);
-    // SAFETY: this handler was there before.
+    // SAFETY: restores the previous handler.
     unsafe { sigaction(signals::SIGTSTP, &handler) }?;
     stopped
 }
 
-/// Whether this process ignores a signal for which it has no handler yet.
+/// Whether this process ignores a signal without a handler.
 fn ignores(signal: signals::Signal) -> nix::Result<bool> {
-    // SAFETY: the default action is no code of ours.
+    // SAFETY: the default action runs no code of this program.
     let before = unsafe { signals::signal(signal, SigHandler::SigDfl) }?;
     let is_ignored = matches!(before, SigHandler::SigIgn);
     if is_ignored {
-        // SAFETY: to ignore a signal is no code of ours.
+        // SAFETY: ignoring a signal runs no code of this program.
         unsafe { signals::signal(signal, SigHandler::SigIgn) }?;
     }
     Ok(is_ignored)
@@ -310,12 +310,11 @@ async fn typed(signal: &mut Option<Signal>) {
     }
 }
 
-/// A server reads and writes at a terminal in the background like anywhere else: it gets an error at the most. It would be stopped,
-/// with all of its clients.
+/// Lets terminal access in the background fail instead of stopping the server with all its clients.
 pub(super) fn ignore_background_stops() {
     use nix::sys::signal::{SigHandler, Signal, signal};
     for stop in [Signal::SIGTTIN, Signal::SIGTTOU] {
-        // SAFETY: to ignore a signal is no code of ours.
+        // SAFETY: ignoring a signal runs no code of this program.
         if let Err(error) = unsafe { signal(stop, SigHandler::SigIgn) } {
             tracing::warn!(%error, %stop, "a signal of the terminal cannot be ignored");
         }

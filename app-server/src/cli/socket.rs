@@ -1,6 +1,6 @@
-//! `--listen unix://PATH`: the websocket at a path of one's own. What comes there is carried, byte by byte, to the control
-//! socket of the home's server. That is this process where the home has none; for `skein app-server` it may be another one,
-//! as programs start one for each of their sessions.
+//! `--listen unix://PATH`: a websocket at a given path. Bytes are relayed to the control socket of the home's server.
+//! That server is this process if the home has none. For `skein app-server` it may be another one, as programs start
+//! one for each session.
 //!
 //! `proxy` carries bytes between standard streams and such a socket.
 
@@ -21,25 +21,25 @@ use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime;
 
-use super::app_server::{Others, Place};
-use super::serve::{self, Announcement, Signals, Start, stopped};
+use super::app_server::{MessageTarget, Others};
+use super::serve::{self, ReadyLine, Signals, StartArgs, stopped};
 use super::{client, home, out};
 
-/// The path in `unix://PATH`, or that there is none; `None` for another kind of address.
+/// The path in `unix://PATH`, if any; `None` for another kind of address.
 pub(super) fn named(listen: &str) -> Option<Option<PathBuf>> {
     let path = listen.strip_prefix(UNIX)?;
     Some((!path.is_empty()).then(|| PathBuf::from(path)))
 }
 
-/// Listens at the path, or at the home's own where none is named, until a signal.
+/// Listens at the path, or at the home's own without one, until a signal.
 ///
 /// # Errors
-/// When the socket or the home cannot be had.
-pub(super) fn listen(path: Option<PathBuf>, start: Start, others: Others) -> anyhow::Result<ExitCode> {
+/// The socket or the home is not available.
+pub(super) fn listen(path: Option<PathBuf>, start: StartArgs, others: Others) -> anyhow::Result<ExitCode> {
     let config = start.clone().load(Some(STDIO.to_owned()))?;
     let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
-    let done = runtime.block_on(serve_at(path, Place::new(start, config, others)));
-    // A read that hangs on a disk must not hold the exit.
+    let done = runtime.block_on(serve_at(path, MessageTarget::new(start, config, others)));
+    // A read that hangs on a disk must not delay the exit.
     runtime.shutdown_background();
     done.map(|()| ExitCode::SUCCESS)
 }
@@ -49,19 +49,19 @@ fn ready(address: &str, home: &Path) -> String {
     json!({ "address": address, "pid": std::process::id(), "home": out::path(home) }).to_string()
 }
 
-async fn serve_at(path: Option<PathBuf>, mut place: Place) -> anyhow::Result<()> {
+async fn serve_at(path: Option<PathBuf>, mut place: MessageTarget) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals")?;
     let door = open(path.as_deref(), place.home())?;
     let listener = UnixListener::from_std(door.listener()?)?;
     drop(place.stream().await?);
     place.settings_hold()?;
     let address = format!("{UNIX}{}", door.path().display());
-    let mut announced = Announcement::print(ready(&address, place.home()))?;
+    let mut announced = ReadyLine::print(ready(&address, place.home()))?;
     let mut relays = FuturesUnordered::new();
     let served = loop {
         let visitor = tokio::select! {
             accepted = listener.accept() => accepted,
-            // The end of one relay says nothing about the others.
+            // The end of one relay does not affect the others.
             Some(()) = relays.next() => continue,
             error = announced.failed() => break Err(error),
             () = stopped(&mut signals, place.server()) => break Ok(()),
@@ -76,7 +76,7 @@ async fn serve_at(path: Option<PathBuf>, mut place: Place) -> anyhow::Result<()>
             Err(error) => tracing::warn!("a connection is closed: {}", out::causes(&error)),
         }
     };
-    // Nobody new; those who are here are told goodbye by the server, if it ends with this process.
+    // No new connections. A server in this process closes the existing ones.
     drop((listener, door));
     if let Some(server) = place.server() {
         let goodbyes = async { while relays.next().await.is_some() {} };
@@ -85,7 +85,7 @@ async fn serve_at(path: Option<PathBuf>, mut place: Place) -> anyhow::Result<()>
     served
 }
 
-/// The connection that was accepted. After an error it waits a moment: the next try would fail, too.
+/// The accepted connection. After an error it pauses, as the next try would fail, too.
 async fn taken(accepted: io::Result<(UnixStream, SocketAddr)>) -> Option<UnixStream> {
     match accepted {
         Ok((visitor, _)) => Some(visitor),
@@ -104,7 +104,7 @@ fn open(path: Option<&Path>, home: &Path) -> anyhow::Result<Doorway> {
     })
 }
 
-/// Until both sides have ended. An end that is no word of goodbye is one all the same.
+/// Relays until both sides have ended. A broken connection counts as an end.
 async fn relay(mut visitor: UnixStream, mut link: UnixStream) {
     if let Err(error) = copy_bidirectional(&mut visitor, &mut link).await {
         tracing::debug!(%error, "a connection has broken");
@@ -114,25 +114,26 @@ async fn relay(mut visitor: UnixStream, mut link: UnixStream) {
 /// Carries bytes between standard streams and a socket.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Proxy {
-    /// The socket [default: app-server-control/app-server-control.sock in the home, else the control socket of its server].
+    /// The socket [default: app-server-control/app-server-control.sock in the home, else the control socket of its
+    /// server].
     #[arg(long, value_name = "PATH")]
     sock: Option<PathBuf>,
 }
 
 impl Proxy {
-    /// Until the server ends the connection.
+    /// Runs until the server ends the connection.
     ///
     /// # Errors
-    /// When nobody listens at the socket, or the standard streams break.
-    pub(super) fn run(&self, start: &Start) -> anyhow::Result<ExitCode> {
+    /// There is no listener at the socket, or the standard streams break.
+    pub(super) fn run(&self, start: &StartArgs) -> anyhow::Result<ExitCode> {
         let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
         let done = runtime.block_on(async { carry(self.reach(start).await?).await });
-        // A read of standard input may be under way for ever; it must not hold the exit.
+        // A pending read of standard input must not delay the exit.
         runtime.shutdown_background();
         done.map(|()| ExitCode::SUCCESS)
     }
 
-    async fn reach(&self, start: &Start) -> anyhow::Result<UnixStream> {
+    async fn reach(&self, start: &StartArgs) -> anyhow::Result<UnixStream> {
         if let Some(path) = &self.sock {
             return connect(path).await;
         }
@@ -154,7 +155,7 @@ async fn carry(link: UnixStream) -> anyhow::Result<()> {
     let (mut from, mut to) = link.into_split();
     let inward = async {
         copy(&mut stdin(), &mut to).await?;
-        // Whoever says nothing more may still be told something.
+        // The other side may still send.
         to.shutdown().await?;
         std::future::pending::<io::Result<()>>().await
     };

@@ -1,4 +1,4 @@
-//! `skein status`: the numbers of a running server, for people.
+//! `skein status`: prints the state and counters of a running server.
 
 use skein_helpers::levels;
 use skein_protocol::extension::{
@@ -10,7 +10,7 @@ use skein_store::home::listens;
 
 use super::out::one_line;
 
-/// One line a subject: its name, then its numbers.
+/// One line for each subject: its name, then its numbers.
 pub(super) fn table(status: &SkeinStatusResponse) -> String {
     let rows = server(status).into_iter().chain(threads(status)).chain(helpers(status)).chain(work(status));
     let rows = rows.chain(histories(status));
@@ -18,9 +18,9 @@ pub(super) fn table(status: &SkeinStatusResponse) -> String {
     rows.map(line).collect::<Vec<_>>().join("\n")
 }
 
-type Row = (&'static str, String);
+type StatusRow = (&'static str, String);
 
-fn server(status: &SkeinStatusResponse) -> [Row; 6] {
+fn server(status: &SkeinStatusResponse) -> [StatusRow; 6] {
     let SkeinStatusResponse { version, pid, home, .. } = status;
     let control = Some(status.control_socket.as_str()).filter(|path| !path.is_empty());
     [
@@ -33,7 +33,7 @@ fn server(status: &SkeinStatusResponse) -> [Row; 6] {
     ]
 }
 
-fn threads(status: &SkeinStatusResponse) -> [Row; 4] {
+fn threads(status: &SkeinStatusResponse) -> [StatusRow; 4] {
     let ThreadCounts { loaded, loading, idle, running, unloading, subscriptions, observers } =
         &status.threads;
     let PressureCounts { squeezed_total, unrelieved_total } = &status.pressure;
@@ -48,7 +48,7 @@ fn threads(status: &SkeinStatusResponse) -> [Row; 4] {
     ]
 }
 
-fn helpers(status: &SkeinStatusResponse) -> [Row; 6] {
+fn helpers(status: &SkeinStatusResponse) -> [StatusRow; 6] {
     let HelperCounts { alive, guards, starting, ready, stopping, .. } = &status.helpers;
     let HelperCounts { started_total, stopped_total, killed_total, containment, .. } = &status.helpers;
     let ZeroCounts { total, last_ms, max_ms } = &status.helpers.zero;
@@ -72,7 +72,7 @@ fn took(ms: Option<u64>) -> String {
     ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"))
 }
 
-fn work(status: &SkeinStatusResponse) -> [Row; 8] {
+fn work(status: &SkeinStatusResponse) -> [StatusRow; 8] {
     let TurnCounts { running, started_total, completed_total } = &status.turns;
     let StoreCounts { appends_total, syncs_total, errors_total, unsaved_records_total, open_markers, .. } =
         &status.store;
@@ -97,7 +97,7 @@ fn work(status: &SkeinStatusResponse) -> [Row; 8] {
     ]
 }
 
-fn histories(status: &SkeinStatusResponse) -> [Row; 4] {
+fn histories(status: &SkeinStatusResponse) -> [StatusRow; 4] {
     let StoreCounts { loads_total, reads_total, .. } = &status.store;
     let IndexCounts { state, open_ms, disk_bytes, disk_percent, indexing, .. } = &status.index;
     let RepairCounts { state: repair, done, total, mended, failed } = &status.repair;

@@ -1,4 +1,4 @@
-//! A client beside a server of a few lines that answers what it is told to.
+//! A client beside a small server that plays a script.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio_tungstenite::accept_async;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::client::{CallError, Client};
+use super::client::{CallError, CliClient};
 use super::{Where, helpers, status};
 
 /// Serves one connection: for each request the messages of `script`, then the end.
@@ -34,13 +34,13 @@ async fn serve_link(link: impl AsyncRead + AsyncWrite + Unpin, script: Vec<Vec<V
     }
 }
 
-/// A client that has shaken hands, and calls once; what it got, and what else it was shown.
+/// Shakes hands and calls once; returns the result and the other messages.
 async fn call(answers: Vec<Value>) -> (Result<Value, CallError>, Vec<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let target = Where { home: None, url: Some(format!("ws://{}", listener.local_addr().unwrap())) };
     let script = vec![vec![json!({"id": 1, "result": {}})], answers];
     let ask = async {
-        let mut client = Client::open(&target).await.unwrap();
+        let mut client = CliClient::open(&target).await.unwrap();
         let mut seen = Vec::new();
         let other = |text: &str| {
             seen.push(text.to_owned());
@@ -77,7 +77,7 @@ async fn an_end_before_the_answer_is_an_error() {
     let target = Where { home: None, url: Some(format!("ws://{}", listener.local_addr().unwrap())) };
     let script = vec![vec![json!({"id": 1, "result": {}})]];
     let ask = async {
-        let mut client = Client::open(&target).await.unwrap();
+        let mut client = CliClient::open(&target).await.unwrap();
         client.call("any", None, |_| Ok(())).await.unwrap_err().to_string()
     };
     let ((), error) = tokio::join!(serve(listener, script), ask);
@@ -93,12 +93,12 @@ async fn a_control_socket_that_answers_is_enough() {
         let script = vec![vec![json!({"id": 1, "result": {}})]];
         serve_link(listener.accept().await.unwrap().0, script).await;
     };
-    let ask = async { Client::open_home(home.path()).await.unwrap().close().await };
+    let ask = async { CliClient::open_home(home.path()).await.unwrap().close().await };
     let both = async { tokio::join!(server, ask) };
     tokio::time::timeout(Duration::from_secs(20), both).await.unwrap();
-    // Without it, what cannot be read is said.
+    // Without it, the error names the unreadable file.
     std::fs::remove_file(home.path().join("control.sock")).unwrap();
-    let error = Client::open_home(home.path()).await.err().unwrap();
+    let error = CliClient::open_home(home.path()).await.err().unwrap();
     assert!(format!("{error:#}").contains("server.json"), "{error:#}");
 }
 

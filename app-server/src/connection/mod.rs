@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use skein_protocol::extension::SkeinHeartbeatNotification;
 use skein_protocol::ids::ConnectionId;
 use skein_protocol::notifications::SkeinHeartbeat;
-use skein_protocol::table::Scope;
+use skein_protocol::table::Recipients;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -110,7 +110,7 @@ async fn watch(session: &ClientSession, life: &Life) -> CloseReason {
     let beat = || {
         let at = services.clock.wall();
         let params = SkeinHeartbeatNotification { at: at.0 };
-        let notice = Notice::new::<SkeinHeartbeat>(Scope::All, &params, at, None);
+        let notice = Notice::new::<SkeinHeartbeat>(Recipients::All, &params, at, None);
         services.subscribers.publish_to(session.id(), &notice.broadcast);
     };
     let ClientSession { outbox, wants_heartbeat, heartbeat, .. } = session;

@@ -14,7 +14,7 @@ use skein_protocol::notifications::{
     ThreadReverted, ThreadTokenUsageUpdated, TurnCompleted as TurnCompletedNotice,
     TurnStarted as TurnStartedNotice,
 };
-use skein_protocol::table::{Notification, Scope};
+use skein_protocol::table::{Notification, Recipients};
 use skein_protocol::turn::{Turn, TurnItemsView};
 use skein_store::history::{self, History};
 use skein_store::rollout::record::{ItemCompleted, Record, RecordBody, Reverted, TurnCompleted, Usage};
@@ -75,7 +75,7 @@ pub(crate) fn open_items(history: &History, at: WallMs) -> Vec<Broadcast> {
     let Some(turn) = history.open_turn() else { return Vec::new() };
     let shown = |item: &ThreadItem| {
         let params = item_started(history.id(), &turn.id, item.clone());
-        Notice::new::<ItemStartedNotice>(Scope::Subscribers, &params, at, None).broadcast
+        Notice::new::<ItemStartedNotice>(Recipients::Subscribers, &params, at, None).broadcast
     };
     history.open_items().map(shown).collect()
 }
@@ -86,7 +86,7 @@ pub(crate) fn usage(history: &History, at: WallMs) -> Option<Broadcast> {
     let (token_usage, last) = (*history.usage()?, history.held_turns().last()?);
     let turn_id = last.turn.id.clone();
     let params = ThreadTokenUsageUpdatedNotification { thread_id: history.id(), token_usage, turn_id };
-    Some(Notice::new::<ThreadTokenUsageUpdated>(Scope::Subscribers, &params, at, None).broadcast)
+    Some(Notice::new::<ThreadTokenUsageUpdated>(Recipients::Subscribers, &params, at, None).broadcast)
 }
 
 /// The end of a turn that nobody runs, as the next load will write it. It has no numbers: that load gives them.
@@ -97,19 +97,19 @@ pub(crate) fn of_what_is_cut_off(history: &History, at: WallMs) -> Vec<Broadcast
     let Some(turn) = closed.turn(&open.id) else { return Vec::new() };
     let (unstarted, at_its_start) = (history.unstarted_item(), |item: &ThreadItem| {
         let params = item_started(closed.id(), &turn.id, item.clone());
-        Notice::new::<ItemStartedNotice>(Scope::Subscribers, &params, at, None).broadcast
+        Notice::new::<ItemStartedNotice>(Recipients::Subscribers, &params, at, None).broadcast
     });
     let was_open = |item: &&ThreadItem| {
         unstarted.into_iter().chain(history.open_items()).any(|open| open.id() == item.id())
     };
     let ended = |item: &ThreadItem| {
         let params = item_completed(closed.id(), &turn.id, item.clone());
-        Notice::new::<ItemCompletedNotice>(Scope::Subscribers, &params, at, None).broadcast
+        Notice::new::<ItemCompletedNotice>(Recipients::Subscribers, &params, at, None).broadcast
     };
     let mut ends: Vec<Broadcast> = unstarted.map(at_its_start).into_iter().collect();
     ends.extend(turn.items.iter().filter(was_open).map(ended));
     let params = turn_completed(closed.id(), turn.clone());
-    ends.push(Notice::new::<TurnCompletedNotice>(Scope::Subscribers, &params, at, None).broadcast);
+    ends.push(Notice::new::<TurnCompletedNotice>(Recipients::Subscribers, &params, at, None).broadcast);
     ends
 }
 
@@ -240,6 +240,6 @@ impl Replayer {
     }
 
     fn notice<N: Notification>(&self, params: &N::Params, seq: EventSeq, at: WallMs) -> Broadcast {
-        Notice::new::<N>(Scope::Subscribers, params, at, Some((seq, self.epoch))).broadcast
+        Notice::new::<N>(Recipients::Subscribers, params, at, Some((seq, self.epoch))).broadcast
     }
 }

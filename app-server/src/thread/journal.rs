@@ -7,7 +7,7 @@ use skein_base::clock::WallMs;
 use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId, TurnId};
 use skein_protocol::item::ThreadItem;
-use skein_protocol::table::Scope;
+use skein_protocol::table::Recipients;
 use skein_store::history::{Held, History};
 use skein_store::rollout::record::{ItemCompleted, Record, RecordBody, ThreadClosed, ThreadOpened};
 use skein_store::rollout::{Keep, Lease};
@@ -475,9 +475,9 @@ fn changes_row(body: &RecordBody) -> bool {
 
 /// Whom a thread's notification of this scope reaches: everything of an ephemeral thread is its subscribers' own.
 #[must_use]
-pub(crate) fn reach(scope: Scope, persistence: Persistence) -> Scope {
+pub(crate) fn reach(scope: Recipients, persistence: Persistence) -> Recipients {
     match (scope, persistence) {
-        (Scope::All, Persistence::Durable) => Scope::All,
-        (Scope::All, Persistence::Ephemeral) | (Scope::Subscribers, _) => Scope::Subscribers,
+        (Recipients::All, Persistence::Durable) => Recipients::All,
+        (Recipients::All, Persistence::Ephemeral) | (Recipients::Subscribers, _) => Recipients::Subscribers,
     }
 }

@@ -11,7 +11,7 @@ use skein_protocol::event::AgentMessageDeltaNotification;
 use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq};
 use skein_protocol::notifications::ItemAgentMessageDelta;
-use skein_protocol::table::{Notification, Scope};
+use skein_protocol::table::{Notification, Recipients};
 
 use super::catalog::Announcement;
 use super::catch_up::CatchUp;
@@ -89,7 +89,7 @@ pub(crate) struct ResumeByNumber {
 /// A notification and whom it is for.
 pub(crate) struct Notice {
     /// Everybody, or the subscribers.
-    pub(crate) scope: Scope,
+    pub(crate) scope: Recipients,
     /// Its record's number, where it is a record.
     pub(crate) number: Option<EventSeq>,
     /// For when it is saved.
@@ -102,7 +102,7 @@ impl Notice {
     /// A notification, with its number where it is a record.
     #[must_use]
     pub(crate) fn new<N: Notification>(
-        scope: Scope,
+        scope: Recipients,
         params: &N::Params,
         at: WallMs,
         number: Option<(EventSeq, Epoch)>,
@@ -110,8 +110,8 @@ impl Notice {
         let plain = envelope::notification::<N>(params, at.0, None).into();
         let numbered = number.map(|number| envelope::notification::<N>(params, at.0, Some(number)).into());
         let announcement = match scope {
-            Scope::All => announcement::<N>(params, at, number),
-            Scope::Subscribers => None,
+            Recipients::All => announcement::<N>(params, at, number),
+            Recipients::Subscribers => None,
         };
         let broadcast = Broadcast { method: N::INFO.wire, plain, numbered, text: None, announcement };
         Self { scope, number: number.map(|(seq, _)| seq), broadcast, unsaved: None }
@@ -124,7 +124,7 @@ impl Notice {
         let (method, plain) = (ItemAgentMessageDelta::INFO.wire, delta.frame().clone());
         let broadcast =
             Broadcast { method, plain, numbered: None, text: Some(Arc::new(delta)), announcement: None };
-        Self { scope: Scope::Subscribers, number: None, broadcast, unsaved: None }
+        Self { scope: Recipients::Subscribers, number: None, broadcast, unsaved: None }
     }
 
     /// The notification as it is when its record is only in memory: without a number.

@@ -1,5 +1,5 @@
-//! Writes the generated files from the tables; with `--check` it only compares, and fails when one is stale.
-//! Run from the root of the repository (`scripts/generate`).
+//! Writes the generated files from the tables; `--check` only compares, and fails if one is stale. Run from the root
+//! of the repository (`scripts/generate`).
 
 use std::{fs, path::Path, process::ExitCode};
 
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     result
 }
 
-/// Makes the file at `path` have `content`, or only looks whether it has.
+/// Writes `content` to the file at `path`, or only compares it.
 fn bring_up_to_date(path: &Path, content: &str, check: bool) -> Result<(), String> {
     if fs::read_to_string(path).is_ok_and(|found| found == content) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! From text to a message. Works on a hostile text: nothing is trusted before it was looked at.
+//! Parses a frame of hostile text into a message.
 
 use std::{borrow::Cow, fmt};
 
@@ -11,29 +11,29 @@ use serde_json::value::RawValue;
 use super::{BadFrame, Incoming};
 use crate::{error::WireError, ids::RequestId};
 
-/// Deepest nesting of arrays and objects that is read, the message's own object included.
+/// The deepest nesting of arrays and objects, the message's own object included.
 pub const MAX_DEPTH: usize = 128;
 
-/// Longest text that is accepted as an id, in bytes, so that an answer is never much longer than its content.
+/// The longest text of an id, in bytes; bounds the answer that echoes it.
 pub const MAX_ID_LENGTH: usize = 256;
 
 /// Reads a message.
 ///
 /// # Errors
-/// A parse error when `text` is not JSON; an invalid request when it is nested too deeply, is a batch or no object, has
-/// no method, a bad id, or members that do not belong together. The id is echoed where it is readable.
+/// A parse error if `text` is not JSON. An invalid request if it is nested too deeply, a batch, no object, or has no
+/// method, a bad id, or conflicting members. The id is echoed if it is readable.
 pub fn parse(text: &str) -> Result<Incoming<'_>, BadFrame> {
     if deeper_than(text, MAX_DEPTH) {
         let message = format!("the message is nested deeper than {MAX_DEPTH} levels; send it flatter");
         return Err(bad(None, WireError::invalid_request("tooDeep", message)));
     }
     let members = match serde_json::from_str(text) {
-        Ok(Frame::Object(members)) => members,
-        Ok(Frame::Batch) => {
+        Ok(JsonShape::Object(members)) => members,
+        Ok(JsonShape::Batch) => {
             let message = "batches are not supported; send each request in a message of its own";
             return Err(bad(None, WireError::invalid_request("batch", message)));
         }
-        Ok(Frame::Scalar) => {
+        Ok(JsonShape::Scalar) => {
             return Err(bad(
                 None,
                 WireError::invalid_request("notAnObject", "a message must be a JSON object"),
@@ -48,7 +48,7 @@ pub fn parse(text: &str) -> Result<Incoming<'_>, BadFrame> {
 }
 
 /// Sorts the members of an object into a message.
-fn message(members: Members<'_>) -> Result<Incoming<'_>, BadFrame> {
+fn message(members: MessageMembers<'_>) -> Result<Incoming<'_>, BadFrame> {
     let id = id(&members)?;
     if let Some(name) = members.repeated {
         let message = format!("the member {name:?} stands twice in the message; send it once");
@@ -87,10 +87,10 @@ fn message(members: Members<'_>) -> Result<Incoming<'_>, BadFrame> {
 }
 
 /// The id of a message, if it has one.
-fn id(members: &Members<'_>) -> Result<Option<RequestId>, BadFrame> {
+fn id(members: &MessageMembers<'_>) -> Result<Option<RequestId>, BadFrame> {
     let Some(raw) = members.id else { return Ok(None) };
     if members.repeated == Some("id") {
-        // Either could be meant; echoing one of them could settle the wrong question.
+        // Ambiguous: an echo could settle the wrong request.
         return Ok(None);
     }
     match serde_json::from_str(raw.get()) {
@@ -106,7 +106,7 @@ fn id(members: &Members<'_>) -> Result<Option<RequestId>, BadFrame> {
     }
 }
 
-/// The id of an answer, which must have one.
+/// The id of an answer, which is required.
 fn answered(id: Option<RequestId>) -> Result<RequestId, BadFrame> {
     id.ok_or_else(|| {
         bad(None, WireError::invalid_request("badId", "an answer must have the id of its request"))
@@ -117,8 +117,8 @@ fn bad(id: Option<RequestId>, error: WireError) -> BadFrame {
     BadFrame { id, error }
 }
 
-/// Whether `text` nests arrays and objects more than `limit` levels deep. Readers skip the content of raw members
-/// without counting levels, so this comes first; it does not recurse, and passes text that is not JSON.
+/// Whether `text` nests deeper than `limit`. Comes first, because serde skips raw members without counting levels.
+/// Does not recurse; accepts text that is not JSON.
 fn deeper_than(text: &str, limit: usize) -> bool {
     let mut depth = 0_usize;
     let mut in_string = false;
@@ -142,26 +142,26 @@ fn deeper_than(text: &str, limit: usize) -> bool {
     false
 }
 
-/// A JSON text, looked at from outside.
-enum Frame<'a> {
-    Object(Members<'a>),
+/// A JSON text by its outer shape.
+enum JsonShape<'a> {
+    Object(MessageMembers<'a>),
     Batch,
     Scalar,
 }
 
-/// The members of a message that have a meaning, unread. All others are passed over.
+/// The known members of a message, unread; all others are ignored.
 #[derive(Default)]
-struct Members<'a> {
+struct MessageMembers<'a> {
     id: Option<&'a RawValue>,
     method: Option<&'a RawValue>,
     params: Option<&'a RawValue>,
     result: Option<&'a RawValue>,
     error: Option<&'a RawValue>,
-    /// One of these names that was met a second time: `id` if it was.
+    /// The first known member that is repeated; `id` takes precedence.
     repeated: Option<&'static str>,
 }
 
-impl<'a> Members<'a> {
+impl<'a> MessageMembers<'a> {
     fn slot(&mut self, key: &str) -> Option<(&'static str, &mut Option<&'a RawValue>)> {
         match key {
             "id" => Some(("id", &mut self.id)),
@@ -174,7 +174,7 @@ impl<'a> Members<'a> {
     }
 }
 
-impl<'de> Deserialize<'de> for Frame<'de> {
+impl<'de> Deserialize<'de> for JsonShape<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(FrameVisitor)
     }
@@ -183,14 +183,14 @@ impl<'de> Deserialize<'de> for Frame<'de> {
 struct FrameVisitor;
 
 impl<'de> Visitor<'de> for FrameVisitor {
-    type Value = Frame<'de>;
+    type Value = JsonShape<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a message")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Members::default();
+        let mut members = MessageMembers::default();
         while let Some(Text(key)) = map.next_key()? {
             match members.slot(&key) {
                 None => {
@@ -198,47 +198,47 @@ impl<'de> Visitor<'de> for FrameVisitor {
                 }
                 Some((name, slot)) => {
                     let value = map.next_value()?;
-                    // An id that stands twice is not echoed, so it counts before the others.
+                    // A repeated id is not echoed, so it takes precedence.
                     if slot.replace(value).is_some() && members.repeated != Some("id") {
                         members.repeated = Some(name);
                     }
                 }
             }
         }
-        Ok(Frame::Object(members))
+        Ok(JsonShape::Object(members))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Frame::Batch)
+        Ok(JsonShape::Batch)
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Frame::Scalar)
+        Ok(JsonShape::Scalar)
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Frame::Scalar)
+        Ok(JsonShape::Scalar)
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Frame::Scalar)
+        Ok(JsonShape::Scalar)
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Frame::Scalar)
+        Ok(JsonShape::Scalar)
     }
 
     fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(Frame::Scalar)
+        Ok(JsonShape::Scalar)
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Frame::Scalar)
+        Ok(JsonShape::Scalar)
     }
 }
 
-/// A text that is borrowed from the message unless it has escapes.
+/// A text, borrowed from the message unless it has escapes.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);

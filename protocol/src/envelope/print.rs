@@ -1,4 +1,4 @@
-//! From a message to text.
+//! Prints messages.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -11,23 +11,23 @@ use crate::{
     table::{ClientNotification, Method, Notification, ServerRequest},
 };
 
-/// Longest error reply, in bytes.
+/// The longest error reply, in bytes.
 pub const ERROR_REPLY_LIMIT: usize = 4096;
 
 #[derive(Serialize)]
-struct Answer<'a, T> {
+struct ResponseFrame<'a, T> {
     id: &'a RequestId,
     result: &'a T,
 }
 
 #[derive(Serialize)]
-struct Refusal<'a> {
+struct ErrorFrame<'a> {
     id: Option<&'a RequestId>,
     error: &'a WireError,
 }
 
 #[derive(Serialize)]
-struct Question<'a, T> {
+struct RequestFrame<'a, T> {
     id: &'a RequestId,
     method: &'static str,
     params: &'a T,
@@ -36,7 +36,7 @@ struct Question<'a, T> {
 #[skip_serializing_none]
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Word<'a, T: ?Sized> {
+struct NotificationFrame<'a, T: ?Sized> {
     method: &'static str,
     params: &'a T,
     emitted_at_ms: Option<i64>,
@@ -47,17 +47,17 @@ struct Word<'a, T: ?Sized> {
 /// The answer to the request `id`.
 #[must_use]
 pub fn response<T: Serialize>(id: &RequestId, result: &T) -> String {
-    print(Some(id), &Answer { id, result })
+    print(Some(id), &ResponseFrame { id, result })
 }
 
-/// The refusal of the request `id`, or of a message whose id was not readable. At most [`ERROR_REPLY_LIMIT`] bytes:
-/// long texts are cut, and an id that would not fit is left out.
+/// The refusal of request `id`, or of a message without a readable id. At most [`ERROR_REPLY_LIMIT`] bytes: long
+/// texts are cut, and a long id is left out.
 #[must_use]
 pub fn error_reply(id: Option<&RequestId>, error: &WireError) -> String {
-    let mut text = print(id, &Refusal { id, error });
+    let mut text = print(id, &ErrorFrame { id, error });
     let mut limit = ERROR_REPLY_LIMIT / 4;
     while text.len() > ERROR_REPLY_LIMIT && limit > 0 {
-        text = print(id, &Refusal { id, error: &shortened(error, limit) });
+        text = print(id, &ErrorFrame { id, error: &shortened(error, limit) });
         limit /= 4;
     }
     if text.len() > ERROR_REPLY_LIMIT && id.is_some() {
@@ -66,8 +66,8 @@ pub fn error_reply(id: Option<&RequestId>, error: &WireError) -> String {
     text
 }
 
-/// A notification of the server. `emitted_at_ms` is Unix time in milliseconds; `number` is given when the notification
-/// is part of the thread's history and the client asked for numbers.
+/// A notification of the server. `emitted_at_ms` is Unix time in milliseconds; `number` is set for events of a
+/// thread's history if the client asked for numbers.
 #[must_use]
 pub fn notification<N: Notification>(
     params: &N::Params,
@@ -75,10 +75,13 @@ pub fn notification<N: Notification>(
     number: Option<(EventSeq, Epoch)>,
 ) -> String {
     let (seq, epoch) = number.unzip();
-    print(None, &Word { method: N::INFO.wire, params, emitted_at_ms: Some(emitted_at_ms), seq, epoch })
+    print(
+        None,
+        &NotificationFrame { method: N::INFO.wire, params, emitted_at_ms: Some(emitted_at_ms), seq, epoch },
+    )
 }
 
-/// A notification of the server whose params are printed already: one that carries a number of the catalog.
+/// A notification of the server with printed params: one with a number of the catalog.
 #[must_use]
 pub fn announcement(
     method: &'static str,
@@ -87,29 +90,32 @@ pub fn announcement(
     number: Option<(EventSeq, Epoch)>,
 ) -> String {
     let (seq, epoch) = number.unzip();
-    print(None, &Word { method, params, emitted_at_ms: Some(emitted_at_ms), seq, epoch })
+    print(None, &NotificationFrame { method, params, emitted_at_ms: Some(emitted_at_ms), seq, epoch })
 }
 
-/// A question of the server.
+/// A request of the server.
 #[must_use]
 pub fn server_request<R: ServerRequest>(id: &RequestId, params: &R::Params) -> String {
-    print(Some(id), &Question { id, method: R::INFO.wire, params })
+    print(Some(id), &RequestFrame { id, method: R::INFO.wire, params })
 }
 
-/// A question of a client.
+/// A request of a client.
 #[must_use]
 pub fn request<M: Method>(id: &RequestId, params: &M::Params) -> String {
-    print(Some(id), &Question { id, method: M::INFO.wire, params })
+    print(Some(id), &RequestFrame { id, method: M::INFO.wire, params })
 }
 
 /// A notification of a client.
 #[must_use]
 pub fn client_notification<N: ClientNotification>(params: &N::Params) -> String {
-    print(None, &Word { method: N::INFO.wire, params, emitted_at_ms: None, seq: None, epoch: None })
+    print(
+        None,
+        &NotificationFrame { method: N::INFO.wire, params, emitted_at_ms: None, seq: None, epoch: None },
+    )
 }
 
-/// Prints `message`. A type that cannot be printed (a map with keys that are no text; this crate has none) becomes an
-/// internal error for whoever waits for `id`.
+/// Prints `message`. An unprintable type, such as a map with keys that are no text, becomes an internal error for
+/// `id`. This crate has none.
 fn print<T: Serialize>(id: Option<&RequestId>, message: &T) -> String {
     serde_json::to_string(message).unwrap_or_else(|error| {
         let id = id.map_or(serde_json::Value::Null, |id| match id {

@@ -1,4 +1,4 @@
-//! The tables as METHODS.md, for people.
+//! Renders METHODS.md.
 
 use serde_json::{Map, Value, json};
 
@@ -8,9 +8,9 @@ use crate::{
     error::CODES,
     methods::{CLIENT_NOTIFICATIONS, METHODS},
     notifications::NOTIFICATIONS,
-    params::{self, Taken},
+    params::{self, Treatment},
     server_requests::SERVER_REQUESTS,
-    table::{EventKind, Lane, Scope, Stability},
+    table::{EventKind, Lane, Recipients, Stability},
 };
 
 const HEAD: &str = "\
@@ -52,17 +52,17 @@ const DECLINED_HEAD: &str = "\
 Requests of Codex app-server v2 (0.169.0) that are answered with \"method not found\".
 ";
 
-/// Marks a field that a client must send.
+/// Marks a field that clients must send.
 const READ: &str = "required";
 
 /// Marks a field that the server always sends.
 const SENT: &str = "always";
 
-/// METHODS.md. The same tables always give the same text.
+/// METHODS.md; deterministic.
 #[must_use]
 pub fn methods_md() -> String {
     let schemas = Schemas::new();
-    let mut page = Page(HEAD.to_owned());
+    let mut page = Document(HEAD.to_owned());
     page.methods(&schemas);
     page.client_notifications();
     page.notifications(&schemas);
@@ -74,9 +74,9 @@ pub fn methods_md() -> String {
     page.0
 }
 
-struct Page(String);
+struct Document(String);
 
-impl Page {
+impl Document {
     fn line(&mut self, text: impl AsRef<str>) {
         self.0.push_str(text.as_ref());
         self.0.push('\n');
@@ -108,13 +108,13 @@ impl Page {
         }
     }
 
-    /// The params of a method that do not do all that they say, with the reasons.
+    /// Lists the params of a method that are not fully honoured, with the reasons.
     fn not_honoured(&mut self, method: &str) {
-        let rows = params::of(method).filter_map(|row| match row.taken {
-            Taken::Honoured => None,
-            Taken::HonouredFor(what) => Some(format!("- `{}` is honoured for this: {what}", row.name)),
-            Taken::PassedOver(reason) => Some(format!("- `{}` is passed over: {reason}", row.name)),
-            Taken::Refused(reason) => Some(format!("- `{}` is refused: {reason}", row.name)),
+        let rows = params::of(method).filter_map(|row| match row.treatment {
+            Treatment::Honoured => None,
+            Treatment::HonouredFor(what) => Some(format!("- `{}` is honoured for this: {what}", row.name)),
+            Treatment::PassedOver(reason) => Some(format!("- `{}` is passed over: {reason}", row.name)),
+            Treatment::Refused(reason) => Some(format!("- `{}` is refused: {reason}", row.name)),
         });
         let lines: Vec<String> = rows.collect();
         if !lines.is_empty() {
@@ -156,7 +156,7 @@ impl Page {
         }
     }
 
-    /// A table of the fields of one message. `mark` stands at those that are always there.
+    /// A table of the fields of one message; `mark` flags required ones.
     fn fields(&mut self, what: &str, schema: &Value, mark: &str, types: &Map<String, Value>) {
         let name = notation::line(schema);
         let schema = types.get(&name).unwrap_or(schema);
@@ -261,24 +261,24 @@ pub(super) fn stability(stability: Stability) -> &'static str {
     }
 }
 
-pub(super) fn scope(scope: Scope) -> &'static str {
+pub(super) fn scope(scope: Recipients) -> &'static str {
     match scope {
-        Scope::All => "all",
-        Scope::Subscribers => "subscribers",
+        Recipients::All => "all",
+        Recipients::Subscribers => "subscribers",
     }
 }
 
-/// Lines of a doc comment as one.
+/// Joins the lines of a doc comment.
 pub(super) fn joined(doc: &str) -> String {
     doc.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A type within a table, where a bar would end the cell.
+/// A type in a table cell, where a bar would end the cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
-/// The anchor that web pages make of a heading.
+/// The anchor of a heading on web pages.
 fn anchor(heading: &str) -> String {
     heading.to_lowercase().replace(['/', '.'], "")
 }

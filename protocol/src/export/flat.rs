@@ -1,7 +1,7 @@
-//! One name for each type, for readers that have a single list of types.
+//! One name for each type, for formats with a single list of types.
 //!
-//! A few types look different where they are received and where they are sent. Such a type keeps its name where the
-//! server sends it, and has [`RECEIVED`] behind it where a client does.
+//! A few types differ between the received and the sent form. The sent form keeps the name; the received one gets
+//! [`RECEIVED`] appended.
 
 use std::collections::BTreeSet;
 
@@ -9,22 +9,21 @@ use serde_json::{Map, Value};
 
 use super::schema::Schemas;
 
-/// What follows the name of a type as clients send it, where that differs from how the server does.
+/// The suffix of a type in the form that clients send.
 const RECEIVED: &str = "Param";
 
 const RECEIVED_PATH: &str = "#/$defs/received/";
 const SENT_PATH: &str = "#/$defs/sent/";
 
-/// The messages and types of [`Schemas`], with all types in one map.
+/// The messages and types of [`Schemas`] with one map of types.
 pub(super) struct Flat {
-    /// The messages. Their maps of types are empty.
+    /// The messages; their own maps of types are empty.
     pub messages: Schemas,
-    /// By name.
     pub types: Map<String, Value>,
 }
 
 impl Flat {
-    /// References become `prefix` and the name of a type.
+    /// Points references to `prefix` and the type's name.
     pub(super) fn new(mut messages: Schemas, prefix: &str) -> Self {
         let names = Names { prefix, twofold: twofold(&messages.received, &messages.sent) };
         let mut types = Map::new();
@@ -78,7 +77,7 @@ impl Names<'_> {
     }
 }
 
-/// Names of the types that differ by direction, by themselves or by a type that they refer to.
+/// The types that differ by direction, directly or through a reference.
 fn twofold(received: &Map<String, Value>, sent: &Map<String, Value>) -> BTreeSet<String> {
     let both: Vec<(&String, String, String)> = received
         .iter()

@@ -1,5 +1,4 @@
-//! A schema as a line of text that people can read: `{id: string; name?: string or null}`. A field with `?` may be
-//! left out.
+//! Prints a schema as a readable line: `{id: string; name?: string or null}`. A field with `?` is optional.
 
 use std::collections::BTreeSet;
 

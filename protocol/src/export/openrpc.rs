@@ -1,8 +1,8 @@
-//! The tables as an OpenRPC document, which `rpc.discover` answers.
+//! Renders the OpenRPC document that `rpc.discover` answers.
 //!
-//! OpenRPC knows one kind of method. All four kinds of message are listed as such; `x-kind` tells them apart, and
-//! `x-params` is the whole type of the params, where `params` lists their fields. `x-unraised` says why the server never
-//! sends a message.
+//! OpenRPC knows one kind of method. All four kinds of message are listed, told apart by `x-kind`. `x-params` is the
+//! whole type of the params, while `params` lists their fields. `x-unraised` gives the reason for a message that is
+//! never sent.
 
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -21,16 +21,16 @@ use crate::{
     table::{EventKind, MessageInfo, MethodInfo, NotificationInfo},
 };
 
-/// Where types are in the document.
+/// The place of types in the document.
 const TYPES: &str = "#/components/schemas/";
 
-/// The version of OpenRPC. Its schemas are of JSON Schema draft 7.
+/// The OpenRPC version, which uses JSON Schema draft 7.
 const VERSION: &str = "1.3.2";
 
-/// The version of the peer whose names and types these are.
+/// The version of the peer with these names and types.
 const PEER: &str = "0.169.0";
 
-/// The document. The same tables always give the same one.
+/// The document; deterministic.
 #[must_use]
 pub fn openrpc() -> Value {
     let flat = Flat::new(Schemas::with(SchemaSettings::draft07()), TYPES);
@@ -96,7 +96,7 @@ fn server_requests(flat: &Flat) -> Vec<Value> {
     SERVER_REQUESTS.iter().map(row).collect()
 }
 
-/// What all kinds of message have.
+/// The members that all kinds of message share.
 fn message(flat: &Flat, kind: &str, wire: &str, doc: &str, params: &Value) -> Map<String, Value> {
     let row = json!({
         "name": wire,
@@ -146,7 +146,7 @@ fn errors() -> Map<String, Value> {
     CODES.iter().map(row).collect()
 }
 
-/// A name of several words as one.
+/// A name of several words, joined.
 fn key(name: &str) -> String {
     name.replace(' ', "-")
 }

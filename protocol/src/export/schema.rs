@@ -1,7 +1,7 @@
-//! The tables as a JSON Schema.
+//! Renders the JSON Schema.
 //!
-//! A type has one schema where it is received and one where it is sent: a field that may be missing when it is read,
-//! but is always printed, is required in the second only.
+//! A type has a schema for receiving and one for sending: a field that is optional to read, but always printed, is
+//! required in the second only.
 
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -17,13 +17,13 @@ use crate::{
     },
 };
 
-/// The schema of every message, as text that ends in a line break. The same tables always give the same text.
+/// The schema of all messages, as text that ends in a line break; deterministic.
 #[must_use]
 pub fn schema_json() -> String {
     format!("{:#}\n", Schemas::new().document())
 }
 
-/// The schemas of every message. Types that the server reads are apart from those that it sends.
+/// The schemas of all messages. Received types are apart from sent ones.
 pub(super) struct Schemas {
     /// By method: `params` and `result`.
     pub methods: Map<String, Value>,
@@ -35,19 +35,19 @@ pub(super) struct Schemas {
     pub server_requests: Map<String, Value>,
     /// The `error` member of an answer.
     pub error: Value,
-    /// By name, as the server reads them.
+    /// By name, in the received form.
     pub received: Map<String, Value>,
-    /// By name, as the server sends them.
+    /// By name, in the sent form.
     pub sent: Map<String, Value>,
 }
 
 impl Schemas {
-    /// In the newest dialect of JSON Schema.
+    /// Uses the newest dialect of JSON Schema.
     pub(super) fn new() -> Self {
         Self::with(SchemaSettings::draft2020_12())
     }
 
-    /// In the dialect that `settings` describe.
+    /// Uses the dialect of `settings`.
     pub(super) fn with(settings: SchemaSettings) -> Self {
         let mut collector = Collector::new(settings);
         for_each_method(&mut collector);

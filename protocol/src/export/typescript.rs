@@ -49,7 +49,7 @@ export type ServerRequest = {
 export type Answer<Result> = { id: RequestId; result: Result } | { id: RequestId | null; error: WireError };
 "#;
 
-/// The types of every message, as a module that ends in a line break. The same tables always give the same text.
+/// The types of all messages, as a module that ends in a line break; deterministic.
 #[must_use]
 pub fn typescript() -> String {
     let flat = Flat::new(Schemas::new(), "");
@@ -160,7 +160,7 @@ fn members(object: &Map<String, Value>, properties: &Map<String, Value>, indent:
     text
 }
 
-/// The name of a member, in quotes where TypeScript wants them.
+/// The name of a member, quoted if TypeScript requires it.
 fn key(name: &str) -> String {
     let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '$');
     if plain && !name.starts_with(|c: char| c.is_ascii_digit()) {
@@ -170,13 +170,13 @@ fn key(name: &str) -> String {
     }
 }
 
-/// The choices without those that stand twice.
+/// A union without duplicates.
 fn union(choices: impl Iterator<Item = String>) -> String {
     let mut seen = BTreeSet::new();
     choices.filter(|choice| seen.insert(choice.clone())).collect::<Vec<_>>().join(" | ")
 }
 
-/// A type as a part of another: what has operators outside of braces gets parentheses.
+/// A type inside another one: operators outside braces get parentheses.
 fn grouped(text: &str) -> String {
     let mut depth = 0_usize;
     for letter in text.chars() {
@@ -218,7 +218,7 @@ fn typed(name: &str, object: &Map<String, Value>, indent: &str) -> String {
     }
 }
 
-/// An object without members of its own.
+/// An object without named members.
 fn empty(object: &Map<String, Value>, indent: &str) -> String {
     match object.get("additionalProperties") {
         Some(Value::Bool(false)) => "Record<string, never>".to_owned(),

@@ -1,4 +1,4 @@
-//! What the server tells about the processes of its helpers.
+//! The processes of the server's helpers.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use crate::ids::ThreadId;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SkeinHelpersListParams {
-    /// Only those of this thread; otherwise those of all loaded threads.
+    /// Only those of this thread; without it, those of all loaded threads.
     pub thread_id: Option<ThreadId>,
 }
 
@@ -23,52 +23,52 @@ pub struct SkeinHelpersListResponse {
     pub data: Vec<HelperDetail>,
 }
 
-/// A helper as it is now. One that several threads use is there once.
+/// A helper; one that several threads share is listed once.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HelperDetail {
-    /// The first thread of those that use it. None uses one that is kept for who comes back.
+    /// The first thread that uses it; none for a lingering helper.
     pub thread_id: Option<ThreadId>,
     /// All threads that use it.
     #[serde(default)]
     pub thread_ids: Vec<ThreadId>,
-    /// Who may share it.
+    /// The threads that may share it.
     #[serde(default)]
     pub isolation: HelperIsolation,
-    /// It did not respond, so another one took its place: it takes no calls, and ends with those that are under way.
+    /// A stalled helper that was replaced: it takes no new calls and stops after its running ones.
     #[serde(default)]
     pub quarantined: bool,
     /// Its name in the configuration.
     pub name: String,
-    /// Where in its life it is.
+    /// The state of its life.
     pub state: HelperState,
-    /// Why it does not run.
+    /// The reason why it does not run.
     pub reason: Option<String>,
-    /// The revision of MCP that is spoken with it, once that is known.
+    /// The MCP revision of the session, once known.
     pub protocol_version: Option<String>,
-    /// The process that was started, while it runs.
+    /// The pid of the started process, while it runs.
     pub pid: Option<i32>,
-    /// It and everything that it started, without the guard; parents before their children.
+    /// The process and all its descendants without the guard, parents first.
     pub processes: Vec<HelperProcess>,
-    /// Resident memory of them all.
+    /// Resident memory of these processes.
     pub memory_bytes: u64,
-    /// Messages that wait because it does not read them.
+    /// Messages that the helper has not read yet.
     pub queued: u64,
-    /// Calls that wait for it to start, or to show life.
+    /// Calls that wait for its start, or for a sign of life.
     pub waiting: u64,
-    /// Nothing happens but that it has a connection open: it seems to wait for somebody else.
+    /// Idle except for an open connection: it seems to wait for another service.
     #[serde(default)]
     pub waits_for_others: bool,
-    /// The last lines that it wrote to stderr.
+    /// The last lines on stderr.
     pub stderr: String,
 }
 
-/// Who shares a helper.
+/// The sharing of a helper.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum HelperIsolation {
-    /// Nobody: each thread has its own.
+    /// Each thread has its own.
     #[default]
     Thread,
     /// All threads of one working directory.
@@ -77,32 +77,32 @@ pub enum HelperIsolation {
     Shared,
 }
 
-/// Where in its life a helper is.
+/// The state of a helper's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum HelperState {
-    /// The configuration says so.
+    /// Disabled in the settings.
     Disabled,
-    /// Its process, the handshake, or the listing of its tools is under way.
+    /// Starting its process, or in the handshake, or listing tools.
     Starting,
-    /// It takes calls, and none is outstanding.
+    /// Takes calls; none is outstanding.
     Ready,
-    /// Calls are outstanding, and it is alive.
+    /// Calls are outstanding, and the helper shows life.
     Busy,
-    /// Calls are outstanding, and nothing has been a sign of life for `helpers.liveness`.
+    /// Calls are outstanding, and no sign of life for `helpers.liveness`.
     Unresponsive,
-    /// It failed, and is started again after a while.
+    /// Failed; starts again after a while.
     Restarting,
-    /// It failed too often, or cannot be started at all; it is tried again when somebody asks for that.
+    /// Failed too often, or cannot start; tried again on request.
     Broken,
-    /// It is being ended.
+    /// Stopping.
     Stopping,
-    /// It was ended.
+    /// Stopped.
     Stopped,
 }
 
 impl HelperState {
-    /// Whether it has a session: calls can be under way.
+    /// Whether it has a session, and so maybe running calls.
     #[must_use]
     pub fn is_up(self) -> bool {
         match self {
@@ -121,11 +121,11 @@ impl HelperState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HelperProcess {
-    /// Its number.
+    /// The pid.
     pub pid: i32,
-    /// Its parent's number.
+    /// The parent's pid.
     pub parent: i32,
-    /// What the system calls it; never its arguments, which may be secret.
+    /// The system's name for it; never its arguments, which may be secret.
     pub name: String,
     /// Its resident memory.
     pub memory_bytes: u64,

@@ -1,4 +1,4 @@
-//! What the server tells about itself in numbers.
+//! The server's state in numbers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,26 +13,26 @@ use super::IndexingDetails;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SkeinStatusParams {}
 
-/// Response of `skein/status`. Counters that end in `Total` rise from the start of the server; all others are the
-/// state of the moment.
+/// Response of `skein/status`. Counters that end in `Total` count from the start of the server; all others are
+/// current values.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SkeinStatusResponse {
     /// Version of the server.
     pub version: String,
-    /// Its process.
+    /// The server's pid.
     pub pid: u32,
-    /// The folder that it serves.
+    /// The served home.
     pub home: String,
-    /// Where it listens, as a URL; `stdio://` where that is the standard streams of the program that started it.
+    /// The listening URL; `stdio://` for the standard streams of the parent program.
     pub address: String,
-    /// The unix socket at which programs of this machine reach it as well; empty where it has none.
+    /// The unix socket for programs of this machine; empty without one.
     pub control_socket: String,
-    /// When it started, in Unix milliseconds.
+    /// When the server started, in Unix milliseconds.
     pub started_at_ms: i64,
-    /// Name of this start of the server.
+    /// The id of this server start.
     pub boot_id: String,
-    /// Milliseconds since it started.
+    /// Milliseconds since the start.
     pub uptime_ms: u64,
     /// Websocket connections.
     pub connections: u64,
@@ -40,9 +40,9 @@ pub struct SkeinStatusResponse {
     pub threads: ThreadCounts,
     /// Helper processes.
     pub helpers: HelperCounts,
-    /// Tasks that run.
+    /// Running tasks.
     pub tasks: u64,
-    /// Bytes that wait to be sent, over all connections.
+    /// Bytes waiting to be sent, over all connections.
     pub outbox_bytes: u64,
     /// Turns.
     pub turns: TurnCounts,
@@ -50,21 +50,21 @@ pub struct SkeinStatusResponse {
     pub store: StoreCounts,
     /// The list of threads.
     pub index: IndexCounts,
-    /// The index of what was said.
+    /// The text index of searches.
     pub texts: TextsCounts,
-    /// What the start found to be mended.
+    /// The repair after an unclean end.
     pub repair: RepairCounts,
-    /// What was refused.
+    /// Refused requests and connections.
     pub refusals: RefusalCounts,
-    /// Clients that came back.
+    /// Clients that resumed.
     pub replay: ReplayCounts,
-    /// How threads left memory.
+    /// Threads that left memory.
     pub unloads: UnloadCounts,
-    /// Threads that had to make room for others.
+    /// Threads evicted for others.
     pub pressure: PressureCounts,
-    /// How often the settings were read again.
+    /// Reloads of the settings.
     pub reloads: ReloadCounts,
-    /// Faults of the server that ended one request, one turn or one thread, and nothing else.
+    /// Panics in the server, each of which ended only one request, turn or thread.
     pub panics_total: u64,
     /// Memory.
     pub memory: MemoryCounts,
@@ -76,13 +76,13 @@ pub struct SkeinStatusResponse {
 pub struct ThreadCounts {
     /// All of them.
     pub loaded: u64,
-    /// Those whose history is being read.
+    /// Threads that read their history.
     pub loading: u64,
-    /// Those in which nothing runs.
+    /// Threads without a running turn.
     pub idle: u64,
-    /// Those in which a turn runs.
+    /// Threads with a running turn.
     pub running: u64,
-    /// Those whose helpers are ending.
+    /// Threads whose helpers are stopping.
     pub unloading: u64,
     /// Subscriptions that keep a thread loaded.
     pub subscriptions: u64,
@@ -94,85 +94,85 @@ pub struct ThreadCounts {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HelperCounts {
-    /// Helpers that are alive.
+    /// Running helpers.
     pub alive: u64,
-    /// Guards that are alive.
+    /// Running guards.
     pub guards: u64,
-    /// Helpers that start.
+    /// Starting helpers.
     pub starting: u64,
     /// Helpers that take calls.
     pub ready: u64,
-    /// Helpers that are being ended.
+    /// Stopping helpers.
     pub stopping: u64,
-    /// Helpers that no thread uses, kept for who comes back (`linger`).
+    /// Helpers without a thread, kept for its resume (`linger`).
     pub lingering: u64,
-    /// Helpers that did not respond, kept for the calls that are under way.
+    /// Stalled helpers, kept for their running calls.
     pub quarantined: u64,
-    /// Helpers that were started.
+    /// Started helpers.
     pub started_total: u64,
-    /// Helpers that ended, by themselves or told to.
+    /// Helpers that ended, on their own or on request.
     pub stopped_total: u64,
     /// Helpers that had to be killed.
     pub killed_total: u64,
-    /// How many of those alive are held by which means, such as `guard` or `cgroup`.
+    /// The running helpers by their means of containment, such as `guard` or `cgroup`.
     pub containment: BTreeMap<String, u64>,
-    /// What holds the next helper that starts.
+    /// The containment of the next helper.
     pub held: HeldDetails,
-    /// How long helpers took to end.
+    /// How long helpers took to stop.
     pub zero: ZeroCounts,
-    /// What a former server of this home left, because it was killed together with its guards.
+    /// Processes left by a former server of this home that was killed together with its guards.
     pub leftovers: LeftoverCounts,
 }
 
-/// What holds helpers, as the server's start and the newest helper have found it.
+/// The containment of helpers, as found at the server's start and with the newest helper.
 #[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HeldDetails {
     /// `helpers.containment`.
     pub configured: ContainmentSetting,
-    /// What is in force for new helpers; absent where what is demanded cannot be had, and none starts.
+    /// The level for new helpers; absent if the required one is unavailable, and then none starts.
     pub in_force: Option<ContainmentRung>,
-    /// What would be in force instead if it could be had, the best first, with the reason why it is not.
+    /// Better levels that are unavailable, the best first, with their reasons.
     pub lacking: Vec<LackDetails>,
-    /// Folder of the cgroup in which those of helpers are made; absent where they get none.
+    /// The parent cgroup of the helpers' cgroups; absent if they get none.
     pub cgroup: Option<String>,
-    /// Whether the server inherits, and so can end, what a guard leaves that dies before its helper.
+    /// Whether the server adopts, and can stop, processes whose guard died first.
     pub subreaper: bool,
 }
 
-/// A means of holding helpers that cannot be had.
+/// An unavailable level of containment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LackDetails {
-    /// The means.
+    /// The level.
     pub rung: ContainmentRung,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// What can be done about it.
+    /// The remedy.
     pub way_out: String,
 }
 
-/// How helpers are to be held.
+/// The required containment of helpers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ContainmentSetting {
-    /// By a cgroup where one can be had, else by the guard alone.
+    /// A cgroup if available, else the guard alone.
     #[default]
     Auto,
-    /// By the guard alone.
+    /// The guard alone.
     Guard,
-    /// By a cgroup and the guard, or not at all.
+    /// A cgroup and the guard, or no start.
     Cgroup,
-    /// By a PID namespace and the guard, or not at all.
+    /// A PID namespace and the guard, or no start.
     Namespace,
 }
 
-/// A means of holding helpers.
+/// A level of containment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ContainmentRung {
-    /// A process above each helper's, which ends everything below it.
+    /// A process above each helper that ends everything below it.
     #[default]
     Guard,
     /// A cgroup for each helper, beside its guard.
@@ -218,28 +218,28 @@ impl fmt::Display for ContainmentRung {
     }
 }
 
-/// How long helpers took from being told to end until no process of them was left.
+/// How long helpers took from the order to stop until no process was left.
 #[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ZeroCounts {
-    /// Helpers that were told to end and have ended. Those that ended by themselves are not among them.
+    /// Helpers that stopped on request; those that ended on their own do not count.
     pub total: u64,
-    /// Milliseconds that the last one took; absent before the first.
+    /// Milliseconds of the last stop; absent before the first.
     pub last_ms: Option<u64>,
-    /// Milliseconds that the longest one took; absent before the first.
+    /// Milliseconds of the longest stop; absent before the first.
     pub max_ms: Option<u64>,
 }
 
-/// Processes that a former server left.
+/// Processes left by a former server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LeftoverCounts {
-    /// Whether they have been looked for. No helper starts before.
+    /// Whether the search is done. No helper starts before.
     pub looked: bool,
-    /// Those that were found and are gone.
+    /// Processes found and ended.
     pub ended_total: u64,
-    /// Those that could not be ended.
+    /// Processes that could not be ended.
     pub left: u64,
 }
 
@@ -247,11 +247,11 @@ pub struct LeftoverCounts {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TurnCounts {
-    /// Turns that run.
+    /// Running turns.
     pub running: u64,
-    /// Turns that began.
+    /// Started turns.
     pub started_total: u64,
-    /// Turns that ended, in whichever way.
+    /// Ended turns, in any way.
     pub completed_total: u64,
 }
 
@@ -264,178 +264,178 @@ pub struct StoreCounts {
     pub appends_total: u64,
     /// Syncs.
     pub syncs_total: u64,
-    /// Milliseconds that the last one took; absent before the first.
+    /// Milliseconds of the last sync; absent before the first.
     pub sync_last_ms: Option<u64>,
-    /// Milliseconds that the longest one took; absent before the first.
+    /// Milliseconds of the longest sync; absent before the first.
     pub sync_max_ms: Option<u64>,
-    /// Writes and syncs that failed.
+    /// Failed writes and syncs.
     pub errors_total: u64,
-    /// Records that were given up.
+    /// Records that could not be saved.
     pub unsaved_records_total: u64,
-    /// Files whose end is not known to be closed and indexed.
+    /// Files not yet known to be closed and indexed.
     pub open_markers: u64,
-    /// Files that were opened to be loaded: read to their end, and mended.
+    /// Files opened to load a thread: read to the end, and repaired.
     pub loads_total: u64,
-    /// Files that were opened to be read without a load.
+    /// Files opened to be read only.
     pub reads_total: u64,
 }
 
-/// The list of threads, as it is kept on disk.
+/// The list of threads on disk.
 #[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct IndexCounts {
-    /// Where it is in its life.
+    /// The state of its life.
     pub state: IndexState,
-    /// Milliseconds that its last opening took; absent while it was never opened.
+    /// Milliseconds of its last opening; absent before the first.
     pub open_ms: Option<u64>,
     /// Bytes of its files, after the last flush.
     pub disk_bytes: u64,
-    /// Bytes of its rows and orders, without what their storage costs.
+    /// Bytes of its rows and orders, without storage overhead.
     pub content_bytes: u64,
-    /// The first in percent of the second; absent while it is empty.
+    /// `diskBytes` in percent of `contentBytes`; absent while it is empty.
     pub disk_percent: Option<u64>,
-    /// How far its making, or its comparison with the histories, is; absent while neither is under way.
+    /// The progress of its rebuild, or of its comparison with the histories; absent without one.
     pub indexing: Option<IndexingDetails>,
 }
 
-/// Where the list of threads is in its life.
+/// The state of the list of threads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum IndexState {
-    /// It is being opened: lists wait for it.
+    /// Opening; lists wait for it.
     #[default]
     Opening,
-    /// It is made from the histories; lists say what is missing.
+    /// Rebuilding from the histories; lists are marked as incomplete.
     Building,
-    /// It is made from the histories, in a newer form; lists come from the older one.
+    /// Rebuilding in a newer form; lists come from the older one.
     Replacing,
     /// It is complete.
     Ready,
-    /// It cannot be had; threads can be read and resumed by id.
+    /// Unavailable; threads can be read and resumed by id.
     Failed,
 }
 
-/// The index of what was said, which makes searches quick.
+/// The text index that speeds up searches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TextsCounts {
-    /// Where it is in its life.
+    /// The state of its life.
     pub state: TextsState,
-    /// Threads that it was compared with since the server's first search.
+    /// Threads compared with it since the server's first search.
     pub done: u64,
-    /// Threads that have changed since it took them in, or have a turn without an end; each search looks at these.
+    /// Threads that changed since, or have a turn without an end; each search reads these.
     pub behind: u64,
-    /// Bytes of its files, when it became complete last.
+    /// Bytes of its files when it was last complete.
     pub disk_bytes: u64,
 }
 
-/// Where the index of what was said is in its life.
+/// The state of the text index.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum TextsState {
-    /// Nobody has searched since the server started, or the settings want none.
+    /// Not used since the server's start, or disabled by the settings.
     #[default]
     Unused,
-    /// It is being made, or compared with the threads; searches look at every thread meanwhile.
+    /// Being built or compared; searches read every thread meanwhile.
     Building,
     /// It is complete.
     Ready,
-    /// It cannot be used; searches look at every thread.
+    /// Unusable; searches read every thread.
     Failed,
 }
 
-/// What a server that did not end in order has left to be mended: the threads that were open at its end.
+/// The repair of threads that were open when the server last ended uncleanly.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RepairCounts {
-    /// How far it is as a whole.
+    /// The state of the whole repair.
     pub state: RepairState,
-    /// Threads that were looked at.
+    /// Threads checked.
     pub done: u64,
-    /// Threads that were found open at the start.
+    /// Threads found open at the start.
     pub total: u64,
-    /// Those of them to which the repair has added the end of a turn, or from which it has cut a torn end.
+    /// Threads that got the end of a turn, or lost a torn end.
     pub mended: u64,
-    /// Those that could not be read or written; the server's log names them. The next start tries again.
+    /// Threads that could not be read or written; the server's log names them. The next start tries again.
     pub failed: u64,
 }
 
-/// How far the repair is.
+/// The state of the repair.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum RepairState {
-    /// It has not begun.
+    /// Not started.
     #[default]
     Scheduled,
-    /// It is under way. Threads can be used meanwhile.
+    /// Running. Threads can be used meanwhile.
     Running,
-    /// There is nothing more to look at.
+    /// Done.
     Complete,
 }
 
 /// Params of `skein/repair/updated`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SkeinRepairUpdatedNotification {
-    /// How far it is.
+    /// The progress.
     pub repair: RepairCounts,
 }
 
-/// What was refused.
+/// Refused requests and connections.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RefusalCounts {
     /// Requests that were answered with "overloaded".
     pub overloaded: u64,
-    /// Connections that were closed because they did not take their messages.
+    /// Connections that were closed because they did not read their messages.
     pub slow_clients: u64,
 }
 
-/// Clients that came back.
+/// Clients that resumed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReplayCounts {
-    /// Events that were told again.
+    /// Replayed events.
     pub events_total: u64,
-    /// Histories that could not be continued, and were shown whole.
+    /// Histories that could not be continued, and were sent whole.
     pub gaps_total: u64,
 }
 
-/// How threads left memory.
+/// Threads that left memory.
 #[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct UnloadCounts {
-    /// Unloads that are done.
+    /// Finished unloads.
     pub total: u64,
-    /// Milliseconds that the last one took; absent before the first.
+    /// Milliseconds of the last unload; absent before the first.
     pub last_ms: Option<u64>,
-    /// Milliseconds that the longest one took; absent before the first.
+    /// Milliseconds of the longest unload; absent before the first.
     pub max_ms: Option<u64>,
 }
 
-/// Threads that had to make room for others.
+/// Threads evicted for others.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PressureCounts {
     /// Idle threads that were unloaded because of `limits.loaded_threads` or `limits.memory`.
     pub squeezed_total: u64,
-    /// Times when a limit was passed and no thread was idle.
+    /// Times when a limit was exceeded and no thread was idle.
     pub unrelieved_total: u64,
 }
 
-/// How often the settings were read again (SIGHUP).
+/// Reloads of the settings.
 #[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReloadCounts {
-    /// Reloads that were taken.
+    /// Applied reloads.
     pub total: u64,
     /// Reloads that found nothing changed.
     pub unchanged_total: u64,
-    /// Reloads that changed nothing, because the settings were wrong.
+    /// Reloads refused because the settings were wrong.
     pub refused_total: u64,
-    /// When the last one was taken, in Unix milliseconds; absent before the first.
+    /// When the last reload was applied, in Unix milliseconds; absent before the first.
     pub last_at_ms: Option<u64>,
 }
 
@@ -443,6 +443,6 @@ pub struct ReloadCounts {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MemoryCounts {
-    /// Resident bytes of the server itself.
+    /// Resident bytes of the server process.
     pub resident_bytes: u64,
 }

@@ -1,4 +1,4 @@
-//! Items that say what the agent did: tool calls, commands, files, searches, images, other agents.
+//! Items for the agent's actions: tool calls, commands, files, searches, images, other agents.
 
 #![expect(
     missing_docs,
@@ -46,7 +46,7 @@ pub struct McpToolCallItem {
 }
 
 impl McpToolCallItem {
-    /// A call that has just begun.
+    /// A call that has just started.
     #[must_use]
     pub fn new(
         id: impl Into<ItemId>,
@@ -87,7 +87,7 @@ pub struct McpToolCallAppContext {
     pub resource_uri: Option<String>,
 }
 
-/// Why a tool call failed.
+/// The error of a tool call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct McpToolCallError {
@@ -102,7 +102,7 @@ pub struct McpAppUi {
     pub resource_uri: String,
 }
 
-/// How much room such an interface wants.
+/// The display size that such an interface requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum McpAppDisplayMode {
@@ -110,7 +110,7 @@ pub enum McpAppDisplayMode {
     Fullscreen,
 }
 
-/// What a tool call brought.
+/// The result of a tool call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct McpToolCallResult {
@@ -121,7 +121,7 @@ pub struct McpToolCallResult {
     pub structured_content: Option<Value>,
 }
 
-/// How far a tool call is.
+/// The state of a tool call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum McpToolCallStatus {
@@ -168,7 +168,7 @@ pub enum DynamicToolCallOutputContentItem {
     InputAudio { audio_url: String },
 }
 
-/// How far the call of a client-side tool is.
+/// The state of a client-side tool call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum DynamicToolCallStatus {
@@ -202,7 +202,7 @@ pub struct CommandExecutionItem {
     pub status: CommandExecutionStatus,
 }
 
-/// What a command does, as far as it was understood.
+/// The action of a command, as far as it was recognised.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum CommandAction {
@@ -228,7 +228,7 @@ pub enum CommandAction {
     },
 }
 
-/// Who ran a command.
+/// The source of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum CommandExecutionSource {
@@ -239,7 +239,7 @@ pub enum CommandExecutionSource {
     UnifiedExecInteraction,
 }
 
-/// How far a command is.
+/// The state of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum CommandExecutionStatus {
@@ -267,7 +267,7 @@ pub struct FileUpdateChange {
     pub path: String,
 }
 
-/// What a patch does with a file.
+/// The kind of change to a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum PatchChangeKind {
@@ -279,7 +279,7 @@ pub enum PatchChangeKind {
     },
 }
 
-/// How far a patch is.
+/// The state of a patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum PatchApplyStatus {
@@ -289,7 +289,7 @@ pub enum PatchApplyStatus {
     Declined,
 }
 
-/// What the agent did with another agent.
+/// An action of the agent on another agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CollabAgentToolCallItem {
@@ -316,7 +316,7 @@ pub struct CollabAgentState {
     pub status: CollabAgentStatus,
 }
 
-/// What another agent is doing.
+/// The state of another agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum CollabAgentStatus {
@@ -329,7 +329,7 @@ pub enum CollabAgentStatus {
     NotFound,
 }
 
-/// How far the call of an agent's tool is.
+/// The state of a call of an agent's tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum CollabAgentToolCallStatus {
@@ -339,7 +339,7 @@ pub enum CollabAgentToolCallStatus {
     Interrupted,
 }
 
-/// What one agent can do with another.
+/// The actions of one agent on another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum CollabAgentTool {
@@ -354,7 +354,7 @@ pub enum CollabAgentTool {
     ListAgents,
 }
 
-/// What another agent did.
+/// An activity of another agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SubAgentActivityItem {
@@ -368,7 +368,7 @@ pub struct SubAgentActivityItem {
     pub reasoning_effort: Option<ReasoningEffort>,
 }
 
-/// What happened to another agent.
+/// The kind of an activity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum SubAgentActivityKind {
@@ -389,7 +389,7 @@ pub struct WebSearchItem {
     pub results: Option<Vec<Value>>,
 }
 
-/// What a web search did.
+/// The action of a web search.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum WebSearchAction {
@@ -430,7 +430,7 @@ pub struct ImageGenerationItem {
     pub output: ImageGenerationOutput,
 }
 
-/// Where a generated image is.
+/// The place of a generated image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ImageGenerationOutput {
@@ -438,7 +438,7 @@ pub enum ImageGenerationOutput {
     Result(String),
 }
 
-/// Why an image was not made.
+/// The reason why an image was not made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum ImageGenerationFailure {

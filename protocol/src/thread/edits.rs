@@ -1,4 +1,4 @@
-//! Params and responses of the methods that change a thread's history, copy it, or change what it says of itself.
+//! Params and responses of the methods that change, copy or describe a thread's history.
 
 #![expect(
     missing_docs,
@@ -33,12 +33,12 @@ pub struct ThreadRevertParams {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadRollbackParams {
-    /// How many of the newest turns are taken back, at least 1. All where there are fewer.
+    /// The number of newest turns to remove, at least 1. A larger number removes all.
     pub num_turns: u32,
     pub thread_id: ThreadId,
 }
 
-/// Response of `thread/revert` and `thread/rollback`. The turns that stay are read in pages, from these cursors.
+/// Response of `thread/revert` and `thread/rollback`. The remaining turns are read in pages from these cursors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadRevertResponse {
@@ -47,7 +47,7 @@ pub struct ThreadRevertResponse {
     pub thread: Thread,
     #[serde(default)]
     pub turns_backwards_cursor: Option<String>,
-    /// What this answer is a picture of.
+    /// The point in the history that this answer shows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skein: Option<ThreadPicture>,
 }
@@ -89,14 +89,14 @@ pub struct ThreadForkParams {
 }
 
 impl ThreadForkParams {
-    /// The whole of a thread, with its own settings.
+    /// A copy of the whole thread, with its settings.
     #[must_use]
     pub fn of(thread_id: ThreadId) -> Self {
         Self { thread_id, ..Self::default() }
     }
 }
 
-/// Response of `thread/fork`: the new thread, with its turns unless they were not wanted.
+/// Response of `thread/fork`: the new thread, with its turns unless excluded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadForkResponse {
@@ -121,12 +121,12 @@ pub struct ThreadForkResponse {
     #[serde(default)]
     pub service_tier: Option<String>,
     pub thread: Thread,
-    /// What this answer is a picture of.
+    /// The point in the history that this answer shows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skein: Option<ThreadPicture>,
 }
 
-/// A fork is answered as a new thread is.
+/// The answer to a fork has the form of a new thread's.
 impl From<ThreadStartResponse> for ThreadForkResponse {
     fn from(start: ThreadStartResponse) -> Self {
         Self {
@@ -160,7 +160,7 @@ pub struct ThreadMetadataUpdateParams {
     pub thread_id: ThreadId,
 }
 
-/// What is to be changed of a thread's repository: a member that is missing stays, null takes it away.
+/// Changes of a thread's repository metadata: a missing member stays, null removes it.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -176,7 +176,7 @@ pub struct ThreadMetadataGitInfoUpdateParams {
     pub sha: Option<Option<String>>,
 }
 
-/// A member that is there, also where it is null.
+/// Reads a member that is present, even if it is null.
 pub(super) fn named<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {
@@ -209,6 +209,6 @@ pub struct ThreadCompactStartParams {
     pub thread_id: ThreadId,
 }
 
-/// Response of `thread/compact/start`: nothing. The turn that does it tells the rest.
+/// Response of `thread/compact/start`: nothing. The turn's notifications report the rest.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ThreadCompactStartResponse {}

@@ -1,4 +1,4 @@
-//! What a thread is to reach.
+//! Goals of threads.
 
 #![expect(
     missing_docs,
@@ -12,7 +12,7 @@ use serde_with::skip_serializing_none;
 use super::edits::named;
 use crate::ids::ThreadId;
 
-/// What a thread is to reach, and what that has taken so far. Times are Unix seconds.
+/// A thread's goal and its cost so far. Times are Unix seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadGoal {
@@ -27,7 +27,7 @@ pub struct ThreadGoal {
     pub updated_at: i64,
 }
 
-/// How far a goal is.
+/// The state of a goal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ThreadGoalStatus {
@@ -39,7 +39,7 @@ pub enum ThreadGoalStatus {
     Complete,
 }
 
-/// Who changes a goal.
+/// The origin of a goal's change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ThreadGoalMutationOrigin {
@@ -47,7 +47,7 @@ pub enum ThreadGoalMutationOrigin {
     Automatic,
 }
 
-/// Params of `thread/goal/set`: a member that is missing stays, and a `tokenBudget` of null takes it away.
+/// Params of `thread/goal/set`: a missing member stays, and a null `tokenBudget` removes the budget.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -38,7 +38,7 @@ pub struct ThreadTurnsListResponse {
     pub data: Vec<Turn>,
     #[serde(default)]
     pub next_cursor: Option<String>,
-    /// What this answer is a picture of.
+    /// The point in the history that this answer shows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skein: Option<ThreadPicture>,
 }
@@ -56,7 +56,7 @@ pub struct ThreadItemsListParams {
     pub turn_id: Option<TurnId>,
 }
 
-/// Where a page of items begins: where another one ended, or behind an item.
+/// The start of a page of items: a cursor, or the position after an item.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     untagged,
@@ -67,14 +67,14 @@ pub enum ThreadItemsListCursor {
     Anchor(ThreadItemsListAnchor),
 }
 
-/// An item that the page begins behind.
+/// The item before the page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum ThreadItemsListAnchor {
     Item { item_id: ItemId },
 }
 
-/// Outputs that the client wants to fetch one by one.
+/// Outputs that the client fetches one by one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ThreadItemOutputDeferral {
@@ -93,7 +93,7 @@ pub struct ThreadItemsListResponse {
     pub data: Vec<ThreadItemEntry>,
     #[serde(default)]
     pub next_cursor: Option<String>,
-    /// What this answer is a picture of.
+    /// The point in the history that this answer shows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skein: Option<ThreadPicture>,
 }

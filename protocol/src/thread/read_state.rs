@@ -1,4 +1,4 @@
-//! What the user has read of a thread.
+//! The user's read state of a thread.
 
 #![expect(
     missing_docs,
@@ -19,7 +19,7 @@ pub struct ThreadReadStateUpdateParams {
     pub thread_id: ThreadId,
 }
 
-/// What the user has done.
+/// The user's action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum ThreadReadStateOperation {
@@ -34,7 +34,7 @@ pub struct ThreadReadStateUpdateResponse {
     pub read_state: ThreadReadState,
 }
 
-/// How far the user has read a thread.
+/// The user's read position in a thread.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadReadState {
@@ -43,7 +43,7 @@ pub struct ThreadReadState {
     pub revision: String,
 }
 
-/// The first thing that the user has not read.
+/// The first unread position.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum ThreadUnreadPosition {

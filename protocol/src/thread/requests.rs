@@ -61,7 +61,7 @@ pub struct ThreadStartParams {
     pub service_name: Option<String>,
     pub service_tier: Option<String>,
     pub session_start_source: Option<ThreadStartSource>,
-    /// How to begin, for clients that know Skein.
+    /// Options for clients that know Skein.
     pub skein: Option<StartOptions>,
     pub thread_source: Option<ThreadSource>,
 }
@@ -91,13 +91,13 @@ pub struct ThreadStartResponse {
     #[serde(default)]
     pub service_tier: Option<String>,
     pub thread: Thread,
-    /// What this answer is a picture of.
+    /// The point in the history that this answer shows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skein: Option<ThreadPicture>,
 }
 
 impl ThreadStartResponse {
-    /// The answer for `thread`, in the words of a server that asks about what says that it is dangerous, and confines no command.
+    /// The answer for `thread` of a server that asks about tools declared as dangerous and confines no command.
     #[must_use]
     pub fn new(thread: Thread, model: impl Into<String>) -> Self {
         Self {
@@ -120,7 +120,7 @@ impl ThreadStartResponse {
     }
 }
 
-/// What made the client start a session.
+/// The reason why the client started a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ThreadStartSource {
@@ -152,19 +152,19 @@ pub struct ThreadResumeParams {
     pub sandbox: Option<SandboxMode>,
     pub service_tier: Option<String>,
     pub thread_id: ThreadId,
-    /// How to resume, for clients that know Skein.
+    /// Options for clients that know Skein.
     pub skein: Option<ResumeOptions>,
 }
 
 impl ThreadResumeParams {
-    /// To subscribe to a thread, with its newest turns, and to change nothing of it.
+    /// Subscribes to a thread with its newest turns, and changes nothing.
     #[must_use]
     pub fn new(thread_id: ThreadId) -> Self {
         Self { thread_id, ..Self::default() }
     }
 }
 
-/// The page of turns that a resume should bring along.
+/// The page of turns that comes with a resume.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -207,12 +207,12 @@ pub struct ThreadResumeResponse {
     pub thread: Thread,
     #[serde(default)]
     pub turns_backwards_cursor: Option<String>,
-    /// What this answer is a picture of.
+    /// The point in the history that this answer shows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skein: Option<ResumePicture>,
 }
 
-/// The same thread, resumed: an answer without turns or cursors.
+/// An answer without turns or cursors.
 impl From<ThreadStartResponse> for ThreadResumeResponse {
     fn from(start: ThreadStartResponse) -> Self {
         Self {
@@ -264,7 +264,7 @@ pub struct ThreadUnsubscribeResponse {
     pub status: ThreadUnsubscribeStatus,
 }
 
-/// What an unsubscription found.
+/// The outcome of an unsubscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ThreadUnsubscribeStatus {
@@ -321,7 +321,7 @@ pub struct ThreadListParams {
     pub source_kinds: Option<Vec<ThreadSourceKind>>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub use_state_db_only: bool,
-    /// What narrows the list beyond the protocol's own filters.
+    /// Filters beyond the protocol's own.
     pub skein: Option<ListOptions>,
 }
 
@@ -344,7 +344,7 @@ pub struct ThreadListResponse {
     pub next_cursor: Option<String>,
     #[serde(default)]
     pub read_states: Option<BTreeMap<String, ThreadReadState>>,
-    /// How complete the list is, while it is not.
+    /// The completeness of the list, while it is incomplete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skein: Option<ListDetails>,
 }
@@ -357,7 +357,7 @@ pub enum SortDirection {
     Desc,
 }
 
-/// What a list of threads is ordered by.
+/// The order of a list of threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ThreadSortKey {
@@ -399,7 +399,7 @@ pub struct ThreadReadResponse {
     #[serde(default)]
     pub read_state: Option<ThreadReadState>,
     pub thread: Thread,
-    /// What this answer is a picture of.
+    /// The point in the history that this answer shows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skein: Option<ThreadPicture>,
 }

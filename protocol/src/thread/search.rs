@@ -20,7 +20,7 @@ use crate::{
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadSearchParams {
-    /// Archived threads only; the others only when it is not true.
+    /// Archived threads only if true; the others if not.
     pub archived: Option<bool>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub current_account_only: bool,
@@ -28,14 +28,14 @@ pub struct ThreadSearchParams {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub include_attached_threads: bool,
     pub limit: Option<u32>,
-    /// What is looked for, as it stands: upper and lower case are the same, spaces count, nothing is a wildcard.
+    /// The literal text to find: case is ignored, spaces count, there are no wildcards.
     pub search_term: String,
     pub sort_direction: Option<SortDirection>,
     pub sort_key: Option<ThreadSearchSortKey>,
     pub source_kinds: Option<Vec<ThreadSourceKind>>,
 }
 
-/// What the threads that are found are ordered by.
+/// The order of found threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ThreadSearchSortKey {
@@ -44,8 +44,8 @@ pub enum ThreadSearchSortKey {
     RecencyAt,
 }
 
-/// Response of `thread/search`. A page has as many threads as were found in the time that it may take, so it can be
-/// short, or empty, with a `nextCursor`: only a page without one is the last.
+/// Response of `thread/search`. A page takes a bounded time, so it can be short, or empty, with a `nextCursor`: only
+/// a page without one is the last.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadSearchResponse {
@@ -54,7 +54,7 @@ pub struct ThreadSearchResponse {
     pub data: Vec<ThreadSearchResult>,
     #[serde(default)]
     pub next_cursor: Option<String>,
-    /// What the search cannot see yet.
+    /// The limits of the search.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skein: Option<SearchDetails>,
 }
@@ -63,7 +63,7 @@ pub struct ThreadSearchResponse {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadSearchResult {
-    /// The text around the first hit: of the name where that has one, else of the oldest message that has one.
+    /// The text around the first hit: in the name, or else in the oldest message with a hit.
     pub snippet: String,
     pub thread: Thread,
 }
@@ -97,16 +97,14 @@ pub struct ThreadSearchOccurrence {
     pub item_id: ItemId,
     /// The text around the hit.
     pub snippet: String,
-    /// Where the hit is in the snippet.
+    /// The hit's place in the snippet.
     pub snippet_match_range: ThreadSearchTextRange,
-    /// A cursor of `thread/turns/list`: a page that is asked for with it begins with the hit's turn, in either
-    /// direction.
+    /// A cursor of `thread/turns/list` for a page that begins with the hit's turn, in either direction.
     pub turn_cursor: String,
     pub turn_id: TurnId,
 }
 
-/// A part of a text, in UTF-16 code units, as scripts of browsers count: from `start` up to `end`, which is the first one
-/// behind it.
+/// A part of a text in UTF-16 code units, as browser scripts count: from `start` to `end`, which is excluded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadSearchTextRange {

@@ -1,4 +1,4 @@
-//! What a thread works with, as clients see and change it.
+//! The settings of a thread, as clients see and change them.
 
 #![expect(
     missing_docs,
@@ -44,7 +44,7 @@ pub struct ThreadSettingsUpdateParams {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ThreadSettingsUpdateResponse {}
 
-/// What a thread works with.
+/// The settings of a thread.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadSettings {

@@ -1,4 +1,4 @@
-//! Params and responses of the methods that put a thread on another shelf: aside, back, into the trash.
+//! Params and responses of the methods that archive, restore and delete threads.
 
 #![expect(
     missing_docs,

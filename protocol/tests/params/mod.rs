@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schemars::{JsonSchema, generate::SchemaSettings};
 use skein_protocol::{
     methods::for_each_method,
-    params::{self, Taken},
+    params::{self, Treatment},
     table::{Method, MethodVisitor},
 };
 
@@ -28,9 +28,11 @@ impl MethodVisitor for Params {
         assert_eq!(said.len(), rows.len(), "{}: one stands twice", M::INFO.wire);
         assert_eq!(said, names::<M::Params>(), "{}", M::INFO.wire);
         for row in rows {
-            match row.taken {
-                Taken::Honoured => {}
-                Taken::HonouredFor(reason) | Taken::PassedOver(reason) | Taken::Refused(reason) => {
+            match row.treatment {
+                Treatment::Honoured => {}
+                Treatment::HonouredFor(reason)
+                | Treatment::PassedOver(reason)
+                | Treatment::Refused(reason) => {
                     assert!(reason.len() > 10, "{}: {reason:?} is no reason", row.name);
                 }
             }

@@ -1,4 +1,4 @@
-//! The lines of a client: one message each. A line that cannot be one is named, and the next one is read.
+//! Splits input into lines, one message each. A line that cannot be a message is reported, and reading continues.
 
 use bytes::{Buf, BytesMut};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -6,24 +6,24 @@ use tokio_util::codec::Decoder;
 
 /// A line of the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum InputLine {
     /// A text that is not blank.
     Text(Utf8Bytes),
     /// The reason why the line cannot be a message.
     Bad(String),
 }
 
-/// Cuts what comes into lines.
+/// Splits bytes into lines.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(super) struct LineSplitter {
     longest: usize,
-    /// Bytes of the line in the buffer that have no end among them.
+    /// Bytes of the buffer known to have no line end.
     seen: usize,
-    /// The rest of a line that was too long is passed over.
+    /// Skips the rest of a line that was too long.
     skips: bool,
 }
 
-impl Lines {
+impl LineSplitter {
     /// Lines of at most `longest` bytes.
     pub(super) fn new(longest: usize) -> Self {
         Self { longest, seen: 0, skips: false }
@@ -34,28 +34,28 @@ impl Lines {
         self.longest
     }
 
-    fn line(&self, bytes: &[u8]) -> Option<Line> {
+    fn line(&self, bytes: &[u8]) -> Option<InputLine> {
         let text = bytes.strip_suffix(b"\r").unwrap_or(bytes);
         if text.len() > self.longest {
             return Some(self.too_long());
         }
         match std::str::from_utf8(text) {
             Ok(text) if text.trim().is_empty() => None,
-            Ok(text) => Some(Line::Text(text.into())),
-            Err(_) => Some(Line::Bad("a message is not UTF-8".to_owned())),
+            Ok(text) => Some(InputLine::Text(text.into())),
+            Err(_) => Some(InputLine::Bad("a message is not UTF-8".to_owned())),
         }
     }
 
-    fn too_long(&self) -> Line {
-        Line::Bad(format!("a message has more than limits.message_bytes ({} bytes)", self.longest))
+    fn too_long(&self) -> InputLine {
+        InputLine::Bad(format!("a message has more than limits.message_bytes ({} bytes)", self.longest))
     }
 }
 
-impl Decoder for Lines {
-    type Item = Line;
+impl Decoder for LineSplitter {
+    type Item = InputLine;
     type Error = std::io::Error;
 
-    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Line>, Self::Error> {
+    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<InputLine>, Self::Error> {
         while let Some(at) = memchr::memchr(b'\n', buffer.get(self.seen..).unwrap_or_default()) {
             let line = buffer.split_to(self.seen + at);
             buffer.advance(1);
@@ -79,11 +79,11 @@ impl Decoder for Lines {
         Ok(None)
     }
 
-    fn decode_eof(&mut self, buffer: &mut BytesMut) -> Result<Option<Line>, Self::Error> {
+    fn decode_eof(&mut self, buffer: &mut BytesMut) -> Result<Option<InputLine>, Self::Error> {
         if let Some(line) = self.decode(buffer)? {
             return Ok(Some(line));
         }
-        // The last line need not end.
+        // The last line may lack its end.
         let rest = buffer.split();
         self.seen = 0;
         Ok(self.line(&rest))
@@ -94,8 +94,8 @@ impl Decoder for Lines {
 mod tests {
     use super::*;
 
-    fn read(chunks: &[&[u8]]) -> Vec<Line> {
-        let (mut lines, mut buffer, mut read) = (Lines::new(5), BytesMut::new(), Vec::new());
+    fn read(chunks: &[&[u8]]) -> Vec<InputLine> {
+        let (mut lines, mut buffer, mut read) = (LineSplitter::new(5), BytesMut::new(), Vec::new());
         for chunk in chunks {
             buffer.extend_from_slice(chunk);
             while let Some(line) = lines.decode(&mut buffer).unwrap() {
@@ -110,9 +110,9 @@ mod tests {
 
     #[test]
     fn a_line_that_is_no_message_does_not_hide_the_next_one() {
-        let text = |text: &str| Line::Text(text.into());
-        let long = || Line::Bad("a message has more than limits.message_bytes (5 bytes)".to_owned());
-        let odd = || Line::Bad("a message is not UTF-8".to_owned());
+        let text = |text: &str| InputLine::Text(text.into());
+        let long = || InputLine::Bad("a message has more than limits.message_bytes (5 bytes)".to_owned());
+        let odd = || InputLine::Bad("a message is not UTF-8".to_owned());
         assert_eq!(read(&[b"one\r\n\n  \ntwo", b"12\nthree"]), [text("one"), text("two12"), text("three")]);
         assert_eq!(read(&[b"\xff\xfe\nnext\n"]), [odd(), text("next")]);
         assert_eq!(read(&[b"123456\n", b"next\n"]), [long(), text("next")]);

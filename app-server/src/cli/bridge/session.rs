@@ -1,10 +1,9 @@
-//! What a bridge knows of its client's conversation, so that another server can go on with it. A pure machine: messages go in,
-//! messages come out, and nothing is read, written or waited for.
+//! The client's conversation as a bridge must know it, so that another server can continue it. A pure machine:
+//! messages go in, messages come out; no I/O and no waiting.
 //!
-//! On a link that works everything passes, and four things are noted: how the client has introduced itself, which of its requests
-//! are not answered, which questions it was asked, and of each thread that it is subscribed to the last number that it was told.
-//! On the next link the client is introduced again, its threads are resumed by number, and what was not answered is asked again
-//! where that does no harm.
+//! On a working link everything passes. The session notes the client's introduction, its unanswered requests, the
+//! open questions to it, and the last number of each subscribed thread. On the next link it introduces the client
+//! again, resumes its threads by number, and repeats unanswered requests where that is safe.
 //!
 //! ```text
 //! client               bridge                                                       server of the home
@@ -37,15 +36,15 @@
 
 mod answered;
 mod asked;
-mod comeback;
-mod followed;
 mod hello;
 mod names;
 mod numbers;
 mod own;
-mod repeat;
+mod resume;
+mod retry;
 #[cfg(test)]
 mod tests;
+mod tracked;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -66,78 +65,77 @@ use skein_protocol::notifications::{
 use skein_protocol::table::{ClientNotification, Method, Notification};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use asked::{Asked, Kind};
-use comeback::Comeback;
-use followed::Followed;
+use asked::{PendingRequest, RequestKind};
 use hello::Hello;
-pub(crate) use own::Whose;
-use own::{ADVICE, Own};
+pub(crate) use own::ServerOwner;
+use own::{ADVICE, StartSettings};
+use resume::Resumption;
+use tracked::TrackedThread;
 
-/// The conversation of one client.
 #[derive(Debug, Default)]
-pub(super) struct Session {
+pub(super) struct BridgeSession {
     hello: Hello,
-    own: Own,
+    own: StartSettings,
     state: State,
-    /// Requests of the client that were sent and not answered, in their order.
-    asked: Vec<Asked>,
-    /// How often this server says that it is there, if it has told.
+    /// The client's unanswered requests, in order.
+    asked: Vec<PendingRequest>,
+    /// The server's heartbeat interval, once known.
     heartbeat: Option<Duration>,
-    /// The link takes nothing more, though what the server has said may still come.
-    unheard: bool,
+    /// The link takes nothing more, but may still deliver messages.
+    undeliverable: bool,
     /// The client knows that the server is silent.
     silent: bool,
-    /// Lines of the client that wait for a link, in their order, and their bytes.
+    /// Lines of the client that wait for a link, in order, and their bytes.
     waiting: VecDeque<Utf8Bytes>,
     waiting_bytes: usize,
-    /// What the client is subscribed to.
-    threads: BTreeMap<ThreadId, Followed>,
-    /// What it was asked and nobody has settled.
-    questions: Vec<Question>,
-    held: Option<Held>,
+    /// The client's subscriptions.
+    threads: BTreeMap<ThreadId, TrackedThread>,
+    /// Open questions to the client.
+    questions: Vec<OpenQuestion>,
+    held: Option<DeferredMessages>,
     to_client: VecDeque<Utf8Bytes>,
     to_server: VecDeque<Utf8Bytes>,
-    /// Unlike that of every other session.
+    /// Unique among all sessions.
     name: String,
     last_id: u64,
 }
 
-/// How far the link is.
+/// The state of the link.
 #[derive(Debug, Default)]
 enum State {
-    /// There is none.
+    /// No link.
     #[default]
     Apart,
-    /// The server was told again who the client is.
+    /// The server has been sent the client's introduction.
     Greeting,
     /// The client's threads are being resumed.
-    Resuming(Comeback),
+    Resuming(Resumption),
     /// Everything passes.
     Live,
 }
 
 /// A request of the server.
 #[derive(Debug)]
-struct Question {
+struct OpenQuestion {
     id: RequestId,
     thread: Option<ThreadId>,
-    /// The client's answer, until the server has said that it needs none any more: it may have been lost.
+    /// The client's answer, kept until the server confirms it: it may have been lost.
     answer: Option<Utf8Bytes>,
 }
 
-/// Messages that wait behind the answers to messages of the user that were sent again: their turns may have ended already, and
-/// who has no answer does not know that it is its turn which ends.
+/// Messages that wait for the answers to repeated user messages: their turns may have ended already, and the client
+/// needs the answer to recognise its turn.
 #[derive(Debug, Default)]
-struct Held {
+struct DeferredMessages {
     behind: Vec<RequestId>,
     texts: Vec<Utf8Bytes>,
     bytes: usize,
 }
 
-impl Session {
-    /// A session with a name that no other one has, and without a link, for a client with these settings.
+impl BridgeSession {
+    /// A session with a unique name and without a link, for a client with these settings.
     pub(super) fn new(name: String, settings: ClientSettings) -> Self {
-        Self { name, own: Own::new(settings), ..Self::default() }
+        Self { name, own: StartSettings::new(settings), ..Self::default() }
     }
 
     /// The next message for the client.
@@ -155,8 +153,8 @@ impl Session {
         self.waiting_bytes
     }
 
-    /// Whether the server can be told that the client leaves: behind all that the client has said, or, in a hurry, as soon as it
-    /// knows who the client is. Then no more is resumed.
+    /// Whether the server can be told that the client leaves: after all lines of the client, or in a hurry as soon as
+    /// the client is introduced. Resumes stop then.
     pub(super) fn can_leave(&mut self, hurry: bool) -> bool {
         match &mut self.state {
             State::Live => true,
@@ -176,7 +174,7 @@ impl Session {
     /// Takes a line of the client.
     pub(super) fn client_says(&mut self, line: Utf8Bytes) {
         match &self.state {
-            State::Live if !self.unheard => self.pass(line),
+            State::Live if !self.undeliverable => self.pass(line),
             State::Live | State::Apart | State::Greeting | State::Resuming(_) => {
                 self.waiting_bytes += line.len();
                 self.waiting.push_back(line);
@@ -184,7 +182,7 @@ impl Session {
         }
     }
 
-    /// Refuses a line of the client that cannot be a message; whose it is nobody knows.
+    /// Refuses a line that cannot be a message; its id is unknown.
     pub(super) fn unreadable(&mut self, why: String) {
         self.tell(envelope::error_reply(None, &WireError::parse_error("unreadable", why)).into());
     }
@@ -201,28 +199,27 @@ impl Session {
             Ok(Incoming::Notification { method, params }) => self.notes(&method, params, text),
             Ok(Incoming::Response { id, result }) => self.answers(&id, Ok(result), text, now),
             Ok(Incoming::Error { id, error }) => self.answers(&id, Err(error), text, now),
-            // The answer to a message that nobody could read.
+            // The answer to an unreadable message.
             Err(_) => self.tell(text),
         }
     }
 
-    /// The settings of the client's start, which may have changed.
+    /// Updates the settings of the client's start.
     pub(super) fn start_says(&mut self, settings: ClientSettings) {
         self.own.settings = settings;
     }
 
-    /// Which settings of the client's start have no effect, as its server runs elsewhere.
+    /// Names the settings of the client's start without effect, because its server runs elsewhere.
     pub(super) fn no_effect(&self) -> Option<String> {
         self.own.no_effect()
     }
 
-    /// A server that says nothing for so long does not run. None: this one has not told how often it says something.
+    /// The silence after which a server counts as stopped. `None`: its heartbeat is unknown.
     pub(super) fn silence(&self) -> Option<Duration> {
         self.heartbeat.map(|heartbeat| heartbeat.saturating_mul(policy::SILENT_AFTER_HEARTBEATS))
     }
 
-    /// Tells the client that its server has said nothing for so long, not even that it is there. A server that runs says that to a
-    /// client that was introduced.
+    /// Notifies the client of the server's silence: not even a heartbeat arrived.
     pub(super) fn falls_silent(&mut self, silence: Duration, now: i64) {
         if let State::Live = self.state
             && self.hello.again().is_some()
@@ -237,7 +234,7 @@ impl Session {
         }
     }
 
-    /// Tells a client that knows of the silence that it is over.
+    /// Notifies the client of the end of the silence.
     pub(super) fn speaks_again(&mut self, now: i64) {
         if std::mem::take(&mut self.silent) {
             let message = "the server goes on".to_owned();
@@ -245,8 +242,7 @@ impl Session {
         }
     }
 
-    /// A link to a server is open.
-    pub(super) fn linked(&mut self, server: Whose) {
+    pub(super) fn linked(&mut self, server: ServerOwner) {
         self.own.linked(server);
         match self.hello.again() {
             Some(hello) => {
@@ -257,15 +253,15 @@ impl Session {
         }
     }
 
-    /// Nothing that is sent on the link arrives any more. What the client says waits for the next one.
-    pub(super) fn unheard(&mut self) {
-        self.unheard = true;
+    /// Nothing sent on this link arrives any more. Lines of the client wait for the next one.
+    pub(super) fn undeliverable(&mut self) {
+        self.undeliverable = true;
     }
 
-    /// The link is lost. Requests that cannot be repeated are answered, unless they were not even sent.
+    /// The link is lost. Answers sent requests that cannot be repeated.
     pub(super) fn lost(&mut self) {
         self.state = State::Apart;
-        (self.unheard, self.silent, self.heartbeat) = (false, false, None);
+        (self.undeliverable, self.silent, self.heartbeat) = (false, false, None);
         self.release();
         let unsent = std::mem::take(&mut self.to_server);
         for asked in std::mem::take(&mut self.asked) {
@@ -276,7 +272,7 @@ impl Session {
         }
     }
 
-    /// There is no server, and will be none. Everything that waits is answered.
+    /// There will be no server. Answers everything that waits.
     pub(super) fn give_up(&mut self, why: &str) {
         self.lost();
         let waiting = self.waiting.drain(..).filter_map(|line| match envelope::parse(&line) {
@@ -294,12 +290,12 @@ impl Session {
         self.tell(envelope::error_reply(Some(id), error).into());
     }
 
-    /// For the client, behind what it has to hear first.
+    /// Sends to the client, after the held messages.
     fn tell(&mut self, text: Utf8Bytes) {
         let Some(held) = &mut self.held else { return self.to_client.push_back(text) };
         held.bytes += text.len();
         held.texts.push(text);
-        if held.bytes > repeat::MOST_HELD {
+        if held.bytes > retry::MOST_HELD {
             self.release();
         }
     }
@@ -310,20 +306,20 @@ impl Session {
         }
     }
 
-    /// A word of the bridge's own, unless the client does not want such.
+    /// Sends a notification of the bridge, unless the client opted out.
     fn say<N: Notification>(&mut self, params: &N::Params, now: i64) {
         if !self.hello.opted_out(N::INFO.wire) {
             self.tell(envelope::notification::<N>(params, now, None).into());
         }
     }
 
-    /// Sends a line of the client to the server, and notes what comes of it.
+    /// Sends a line of the client to the server, and notes its effect.
     fn pass(&mut self, line: Utf8Bytes) {
         let shared = line.clone();
         match envelope::parse(&shared) {
             Ok(Incoming::Request { id, method, params }) => return self.ask(id, &method, params, line),
             Ok(Incoming::Notification { method, .. }) if method == Initialized::INFO.wire => {
-                self.hello.said_initialized();
+                self.hello.sent_initialized();
             }
             Ok(Incoming::Response { id, .. } | Incoming::Error { id, .. }) => {
                 if let Some(question) = self.questions.iter_mut().find(|question| question.id == id) {
@@ -333,13 +329,13 @@ impl Session {
                     self.questions.retain(|question| question.id != id);
                 }
             }
-            // The server says what is wrong with it.
+            // The server will report the error.
             Ok(Incoming::Notification { .. }) | Err(_) => {}
         }
         self.to_server.push_back(line);
     }
 
-    /// Tells the client once which settings of its start have no effect.
+    /// Notifies the client once of the settings without effect.
     fn warn_of_settings(&mut self, now: i64) {
         if let Some(summary) = self.own.warning() {
             let details = Some(ADVICE.to_owned());
@@ -349,37 +345,36 @@ impl Session {
     }
 
     fn ask(&mut self, id: RequestId, method: &str, params: Option<&RawValue>, line: Utf8Bytes) {
-        let kind = Kind::of(method, params);
+        let kind = RequestKind::of(method, params);
         let line = match kind {
-            Kind::Initialize => self.hello.ask(&id, params).unwrap_or(line),
-            Kind::TurnStart | Kind::TurnSteer => {
+            RequestKind::Initialize => self.hello.ask(&id, params).unwrap_or(line),
+            RequestKind::TurnStart | RequestKind::TurnSteer => {
                 self.last_id += 1;
                 let unique = format!("{}-{}", self.name, self.last_id);
                 names::named(&id, method, params, &unique).map_or(line, Utf8Bytes::from)
             }
-            Kind::Start => self.own.start(&id, method, params).map_or(line, Utf8Bytes::from),
-            Kind::Fork | Kind::Resume { .. } => {
+            RequestKind::Start => self.own.start(&id, method, params).map_or(line, Utf8Bytes::from),
+            RequestKind::Fork | RequestKind::Resume { .. } => {
                 self.own.come_back(&id, method, params).map_or(line, Utf8Bytes::from)
             }
-            Kind::Unsubscribe(_) | Kind::Leave | Kind::Other => line,
+            RequestKind::Unsubscribe(_) | RequestKind::Leave | RequestKind::Other => line,
         };
-        let (rule, method) = (repeat::rule(method), method.to_owned());
+        let (rule, method) = (retry::rule(method), method.to_owned());
         self.to_server.push_back(line.clone());
-        self.asked.push(Asked { id, method, line, kind, rule, again: false });
+        self.asked.push(PendingRequest { id, method, line, kind, rule, again: false });
     }
 
-    /// The server asks. A question that the client has already is not put twice by a change of servers; its answer may have
-    /// been lost.
+    /// The server asks. A question that the client already has is not repeated; its answer may have been lost.
     fn asks(&mut self, id: RequestId, params: Option<&RawValue>, text: Utf8Bytes) {
         if let Some(known) = self.questions.iter().find(|question| question.id == id) {
             self.to_server.extend(known.answer.clone());
             return;
         }
-        self.questions.push(Question { id, thread: followed::thread_of(params), answer: None });
+        self.questions.push(OpenQuestion { id, thread: tracked::thread_of(params), answer: None });
         self.tell(text);
     }
 
-    /// The server tells something.
+    /// Takes a notification of the server.
     fn notes(&mut self, method: &str, params: Option<&RawValue>, text: Utf8Bytes) {
         if method == SkeinHeartbeat::INFO.wire && !self.hello.wants_numbers() {
             return;
@@ -389,11 +384,11 @@ impl Session {
         {
             self.questions.retain(|question| question.id != settled.request_id);
         }
-        if method == ThreadStarted::INFO.wire && self.was_told(params) {
+        if method == ThreadStarted::INFO.wire && self.is_repeated_start(params) {
             return;
         }
         let stamp = envelope::stamp(&text).unwrap_or_default();
-        followed::note(&mut self.threads, method, params, stamp);
+        tracked::note(&mut self.threads, method, params, stamp);
         let text = if self.hello.wants_numbers() {
             text
         } else {
@@ -402,13 +397,13 @@ impl Session {
         self.tell(text);
     }
 
-    /// Whether a start that is told is one which the bridge has repeated.
-    fn was_told(&mut self, params: Option<&RawValue>) -> bool {
-        let thread = followed::started(params).and_then(|thread| self.threads.get_mut(&thread));
-        thread.is_some_and(|followed| std::mem::take(&mut followed.told))
+    /// Whether this notification announces a start that the bridge has repeated.
+    fn is_repeated_start(&mut self, params: Option<&RawValue>) -> bool {
+        let thread = tracked::started(params).and_then(|thread| self.threads.get_mut(&thread));
+        thread.is_some_and(|followed| std::mem::take(&mut followed.announced))
     }
 
-    /// Everything passes from here on: first what was asked before, then what has waited.
+    /// From here everything passes: first the repeated requests, then the waiting lines.
     fn go_live(&mut self) {
         self.state = State::Live;
         for asked in &mut self.asked {
@@ -420,7 +415,7 @@ impl Session {
         for line in std::mem::take(&mut self.waiting) {
             self.pass(line);
         }
-        // A turn of a lost server has ended with it, whenever the client asked for that.
+        // A turn of a lost server ended with it, whenever the client asked for that.
         let is_between = self.hello.again().is_some();
         for asked in self.asked.iter_mut().skip(new) {
             asked.again = is_between && asked.method == TurnInterrupt::INFO.wire;

@@ -1,4 +1,4 @@
-//! What is wrong with a home, who serves it, and what holds the helpers of that server.
+//! Checks a home and its server, and the containment of that server's helpers.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -14,50 +14,50 @@ use skein_protocol::methods::SkeinStatus;
 use skein_protocol::table::Method;
 use skein_store::home::{self, HomePaths, SERVE, holder};
 
-use super::super::client::Client;
-use super::Finding;
+use super::super::client::CliClient;
+use super::DoctorFinding;
 
-/// Who serves the home.
+/// The server of the home.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Server {
+pub(super) struct HomeServer {
     pid: Option<u32>,
     address: Option<String>,
     control_socket: Option<String>,
-    /// What holds its helpers, as its `skein/status` says; none where it does not answer.
+    /// The containment of its helpers by `skein/status`; `None` without an answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     held: Option<HeldDetails>,
 }
 
-/// What `skein/status` has of it, whatever else the version of that server tells.
+/// The members of `skein/status` that matter, of any server version.
 #[derive(Deserialize)]
-struct Status {
-    helpers: Helpers,
+struct ServerStatus {
+    helpers: ServerHelpers,
 }
 
 #[derive(Deserialize)]
-struct Helpers {
+struct ServerHelpers {
     held: HeldDetails,
 }
 
-/// Whether the home can be used, and whether a former server has left anything.
-pub(super) fn findings(root: &Path) -> Vec<Finding> {
+/// Whether the home is usable, and whether a former server left processes.
+pub(super) fn findings(root: &Path) -> Vec<DoctorFinding> {
     let name = "home";
     let shown = root.display();
     if !root.exists() {
-        return vec![Finding::ok(name, format!("{shown} is not there; the first start makes it"))];
+        return vec![DoctorFinding::ok(name, format!("{shown} is not there; the first start makes it"))];
     }
     let mut found = match access(root, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK) {
-        Ok(()) => vec![Finding::ok(name, format!("{shown} can be written"))],
+        Ok(()) => vec![DoctorFinding::ok(name, format!("{shown} can be written"))],
         Err(error) => {
             let way_out = "give the folder to this user, or name another with --home or $SKEIN_HOME";
-            vec![Finding::error(name, format!("{shown} cannot be used: {error}"), way_out)]
+            vec![DoctorFinding::error(name, format!("{shown} cannot be used: {error}"), way_out)]
         }
     };
     let mode = fs::metadata(root).map_or(0, |seen| seen.mode());
     if mode & 0o077 != 0 {
         let text = format!("others can look into {shown} (its mode is {:o})", mode & 0o777);
-        found.push(Finding::warning(
+        found.push(DoctorFinding::warning(
             name,
             text,
             "chmod 700 it; a start of the server does so where the folder is its own",
@@ -67,47 +67,47 @@ pub(super) fn findings(root: &Path) -> Vec<Finding> {
     if marked > 0 && holder(&HomePaths::new(root)).is_none() {
         let text = format!("{marked} processes of a former server's helpers are left");
         let way_out = "the next start ends them, before its first helper";
-        found.push(Finding::warning(name, text, way_out));
+        found.push(DoctorFinding::warning(name, text, way_out));
     }
     found
 }
 
-/// Who serves the home, and what it says itself.
-pub(super) async fn server(root: &Path) -> (Option<Server>, Finding) {
+/// The server of the home, and its own report.
+pub(super) async fn server(root: &Path) -> (Option<HomeServer>, DoctorFinding) {
     let name = "server";
     let Some(by) = holder(&HomePaths::new(root)) else {
-        return (None, Finding::ok(name, "nobody has the home now".to_owned()));
+        return (None, DoctorFinding::ok(name, "nobody has the home now".to_owned()));
     };
     let pid = by.pid.map_or_else(|| "a process".to_owned(), |pid| format!("process {pid}"));
     let doing = by.doing.as_ref().map(|doing| format!(" (skein {doing})")).unwrap_or_default();
     let place = by.place().map(|place| format!(" {place}")).unwrap_or_default();
     let text = format!("{pid}{doing} has the home{place}");
     if by.doing.is_some_and(|doing| doing != SERVE) {
-        return (None, Finding::ok(name, text));
+        return (None, DoctorFinding::ok(name, text));
     }
     let (held, finding) = match ask(root).await {
         Ok(held) => {
-            let finding = Finding::ok(name, format!("{text}; its {}", levels::story(&held)));
+            let finding = DoctorFinding::ok(name, format!("{text}; its {}", levels::story(&held)));
             (Some(held), finding)
         }
         Err(error) => {
             let way_out =
                 "ask as the user that runs it, or wait until it has started or ended; its log says more";
             let text = format!("{text}, and does not answer: {}", error.root_cause());
-            (None, Finding::warning(name, text, way_out))
+            (None, DoctorFinding::warning(name, text, way_out))
         }
     };
-    (Some(Server { pid: by.pid, address: by.address, control_socket: by.control_socket, held }), finding)
+    (Some(HomeServer { pid: by.pid, address: by.address, control_socket: by.control_socket, held }), finding)
 }
 
-/// What holds the helpers of the server that runs.
+/// The containment of the running server.
 async fn ask(root: &Path) -> anyhow::Result<HeldDetails> {
     let root = std::path::absolute(root).context("the home's path")?;
     let asked = async {
-        let mut client = Client::open_home(&root).await?;
+        let mut client = CliClient::open_home(&root).await?;
         let answer = client.call(SkeinStatus::INFO.wire, None, |_| Ok(())).await?;
         client.close().await;
-        let status: Status =
+        let status: ServerStatus =
             serde_json::from_str(answer.get()).context("the server is of another version")?;
         Ok(status.helpers.held)
     };

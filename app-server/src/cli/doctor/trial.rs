@@ -1,4 +1,4 @@
-//! Each means of holding helpers, tried with a helper of our own.
+//! Tries each level of containment with a helper of this program.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,27 +15,27 @@ use skein_helpers::{
 use skein_protocol::extension::{ContainmentRung, LackDetails};
 use tokio::io::AsyncReadExt;
 
-/// The means, each tried for itself; the best that `auto` would use comes first.
+/// The levels, each tried alone; the best for `auto` comes first.
 pub(super) const RUNGS: [(ContainmentRung, Containment); 3] = [
     (ContainmentRung::Cgroup, Containment::Cgroup),
     (ContainmentRung::Guard, Containment::Guard),
     (ContainmentRung::Namespace, Containment::Namespace),
 ];
 
-/// What came of trying one.
+/// The outcome of a trial.
 #[derive(Debug)]
-pub(super) struct Trial {
+pub(super) struct ContainmentTrial {
     pub rung: ContainmentRung,
-    /// How long its helper took from start to end, or why it was not held.
+    /// The time from start to end of the helper, or the reason why it was not contained.
     pub result: Result<Duration, LackDetails>,
-    /// Where its groups were made.
+    /// The parent of its cgroups.
     pub cgroup: Option<String>,
     /// This process was a subreaper.
     pub subreaper: bool,
 }
 
-impl Trial {
-    /// Has a helper, which ends by itself, held by `rung` and nothing else.
+impl ContainmentTrial {
+    /// Runs a helper, which ends on its own, under `rung` alone.
     pub(super) async fn of(rung: ContainmentRung, containment: Containment) -> Self {
         let start = Clock.now();
         let tasks = Tasks::new();
@@ -53,7 +53,7 @@ impl Trial {
         host.finish();
         let result = match ran {
             Ok(()) => Ok(Clock.now() - start),
-            // As a server would say it, where it is the means that failed and not the helper.
+            // In the server's words, if the level failed and not the helper.
             Err(reason) => {
                 let known = held.lacking.into_iter().find(|lack| lack.rung == rung);
                 Err(known.unwrap_or_else(|| levels::lack(rung, reason)))
@@ -72,13 +72,13 @@ fn host(containment: Containment, tasks: &Tasks) -> Result<Arc<ProcessHost>, Str
         liveness: skein_helpers::policy::HELPER_LIVENESS,
         containment,
         exclusive: false,
-        // A home that nobody else has: what a server's helpers carry is none of ours.
+        // A home of its own: processes with other tags are not touched.
         home: HomeMark::of(&[b"doctor", Clock.new_id().as_bytes()]),
     };
     ProcessHost::start(options).map_err(|error| error.to_string())
 }
 
-/// Has this program say its version below a guard.
+/// Runs this program's version under a guard.
 async fn run_helper(host: &Arc<ProcessHost>) -> Result<(), String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let stdio = StdioSpec {

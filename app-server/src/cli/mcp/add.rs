@@ -1,4 +1,4 @@
-//! `skein mcp add`: one more helper in the settings.
+//! `skein mcp add`: adds a helper to the settings.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,11 +10,11 @@ use skein_app_server::config::edit::{Access, Present, SettingsFile};
 use skein_helpers::{HelperSpec, HttpSpec, Secrets, StdioSpec, Transport};
 
 use super::super::{home, out, print_line};
-use super::{Settings, tell};
+use super::{SettingsArgs, notify};
 
 #[derive(Debug, Args)]
 pub(super) struct Add {
-    /// What it is to be called: letters, digits, - and _.
+    /// Its name: letters, digits, - and _.
     name: String,
     /// A variable of its environment. The value stands in the file: for secrets there is --env-var.
     #[arg(long, value_name = "K=V", conflicts_with = "url")]
@@ -25,7 +25,7 @@ pub(super) struct Add {
     /// Its working directory [default: the thread's].
     #[arg(long, value_name = "DIR", conflicts_with = "url")]
     cwd: Option<String>,
-    /// Where it listens, when somebody else runs it.
+    /// Its address, if another program runs it.
     #[arg(long, conflicts_with = "command", required_unless_present = "command")]
     url: Option<String>,
     /// The variable of the server's environment that holds its bearer token.
@@ -35,7 +35,7 @@ pub(super) struct Add {
     #[arg(long, value_name = "FILE", requires = "url", conflicts_with = "bearer_token_env_var")]
     bearer_token_file: Option<PathBuf>,
     #[command(flatten)]
-    settings: Settings,
+    settings: SettingsArgs,
     /// Its program and arguments.
     #[arg(last = true)]
     command: Vec<String>,
@@ -50,12 +50,12 @@ impl Add {
         file.write()?;
         let (path, closed) = (file.path().to_owned(), file.was_closed());
         drop(file);
-        let told = tell::reload(&home).await;
+        let told = notify::reload(&home).await;
         if self.settings.json {
             let outcome = json!({ "added": self.name, "file": out::path(&path), "closed": closed, "server": told.json() });
             return print_line(&outcome.to_string());
         }
-        let closed = if closed { tell::CLOSED } else { "" };
+        let closed = if closed { notify::CLOSED } else { "" };
         print_line(&format!("helper {:?} was added to {}{}{closed}", self.name, path.display(), told.words()))
     }
 
@@ -74,7 +74,7 @@ impl Add {
             let (name, value) = said.split_once('=').filter(|(name, _)| !name.is_empty())?;
             Some((name.to_owned(), value.to_owned()))
         };
-        // Not what was said, which may be a secret.
+        // The value may be a secret, so the error does not repeat it.
         let env: Option<BTreeMap<_, _>> = self.env.iter().map(pair).collect();
         Ok(Transport::Stdio(StdioSpec {
             command: command.clone(),

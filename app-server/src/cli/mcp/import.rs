@@ -1,4 +1,4 @@
-//! `skein mcp import`: the helpers of a desktop client, by the words of our settings.
+//! `skein mcp import`: imports the helpers of a desktop client into the settings.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -11,41 +11,42 @@ use skein_app_server::config::desktop::{self, Usable};
 use skein_app_server::config::edit::{Access, Present, SettingsFile};
 
 use super::super::{home, out, print_line, say};
-use super::tell::Told;
-use super::{Settings, tell};
+use super::notify::ReloadNotice;
+use super::{SettingsArgs, notify};
 
 #[derive(Debug, Args)]
-pub(super) struct Import {
+pub(super) struct McpImport {
     /// The client's file, such as claude_desktop_config.json or mcp.json.
     file: PathBuf,
-    /// Take commands and addresses also of helpers that are configured already; what else config.toml says about them stays.
+    /// Import commands and addresses also of helpers that are configured already; their other settings in config.toml
+    /// stay.
     #[arg(long)]
     replace: bool,
-    /// Only say what would be taken.
+    /// Only print the outcome.
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
-    settings: Settings,
+    settings: SettingsArgs,
 }
 
-/// What became of each helper of the file.
+/// The outcome for the helpers of the file.
 #[derive(Debug, Default)]
-struct Outcome {
-    taken: Vec<Taken>,
-    /// The name of each that is configured already.
+struct McpImportOutcome {
+    taken: Vec<ImportedHelper>,
+    /// The names of helpers that are configured already.
     there: Vec<String>,
     left: Vec<desktop::Left>,
 }
 
-/// A helper that was taken.
+/// An imported helper.
 #[derive(Debug)]
-struct Taken {
+struct ImportedHelper {
     usable: Usable,
-    /// Keys about the one in whose place it is that it cannot have.
+    /// Keys of the replaced helper that it cannot have.
     dropped: Vec<String>,
 }
 
-impl Import {
+impl McpImport {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let text = read(&self.file)?;
         let desktop = desktop::read(&text).with_context(|| self.file.display().to_string())?;
@@ -59,14 +60,14 @@ impl Import {
         }
         let (path, closed) = (settings.path().to_owned(), settings.was_closed());
         drop(settings);
-        let told = if changes { tell::reload(&home).await } else { Told::Nobody };
+        let told = if changes { notify::reload(&home).await } else { ReloadNotice::Nobody };
         if self.settings.json {
             print_line(&outcome.json(&path, self.dry_run, &told).to_string())?;
         } else {
             outcome.tell(&path, self.dry_run, &told)?;
         }
         if closed && !self.settings.json {
-            print_line(tell::CLOSED.trim_start_matches("; "))?;
+            print_line(notify::CLOSED.trim_start_matches("; "))?;
         }
         Ok(if outcome.left.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -81,9 +82,9 @@ fn read(file: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(file).with_context(|| file.display().to_string())
 }
 
-/// Puts into the settings what can be used. One that the settings do not take is left, and the others are not.
-fn take(settings: &mut SettingsFile, desktop: desktop::Desktop, replace: bool) -> Outcome {
-    let mut outcome = Outcome { left: desktop.left, ..Outcome::default() };
+/// Adds usable helpers to the settings. A rejected one is skipped.
+fn take(settings: &mut SettingsFile, desktop: desktop::Desktop, replace: bool) -> McpImportOutcome {
+    let mut outcome = McpImportOutcome { left: desktop.left, ..McpImportOutcome::default() };
     let mut new: Vec<String> = Vec::new();
     for usable in desktop.usable {
         let name = usable.spec.name.clone();
@@ -101,14 +102,14 @@ fn take(settings: &mut SettingsFile, desktop: desktop::Desktop, replace: bool) -
                 }
             };
             new.push(name);
-            outcome.taken.push(Taken { usable, dropped });
+            outcome.taken.push(ImportedHelper { usable, dropped });
         }
     }
     outcome
 }
 
-impl Outcome {
-    fn tell(&self, path: &Path, dry_run: bool, told: &Told) -> anyhow::Result<()> {
+impl McpImportOutcome {
+    fn tell(&self, path: &Path, dry_run: bool, told: &ReloadNotice) -> anyhow::Result<()> {
         for one in &self.taken {
             print_line(&taken(one, dry_run))?;
         }
@@ -125,8 +126,8 @@ impl Outcome {
         print_line(&format!("{end}{}", told.words()))
     }
 
-    fn json(&self, path: &Path, dry_run: bool, told: &Told) -> Value {
-        let taken = |Taken { usable, dropped }: &Taken| {
+    fn json(&self, path: &Path, dry_run: bool, told: &ReloadNotice) -> Value {
+        let taken = |ImportedHelper { usable, dropped }: &ImportedHelper| {
             json!({ "name": usable.spec.name, "said": usable.said, "enabled": usable.spec.enabled,
                 "passedOver": usable.passed_over, "dropped": dropped })
         };
@@ -143,7 +144,7 @@ impl Outcome {
     }
 }
 
-fn taken(taken: &Taken, dry_run: bool) -> String {
+fn taken(taken: &ImportedHelper, dry_run: bool) -> String {
     let Usable { said, spec, passed_over } = &taken.usable;
     let verb = if dry_run { "would take" } else { "took" };
     let renamed = if *said == spec.name { String::new() } else { format!(" as {}", spec.name) };

@@ -1,4 +1,4 @@
-//! `skein mcp list`: what is configured, and where. What may be secret is masked.
+//! `skein mcp list`: prints the configured helpers, with possible secrets masked.
 
 use std::path::Path;
 
@@ -8,12 +8,12 @@ use skein_app_server::config::edit::{Access, SettingsFile};
 use skein_app_server::config::{Config, Flags, shown};
 
 use super::super::{out, print_line};
-use super::Settings;
+use super::SettingsArgs;
 
 #[derive(Debug, Args)]
 pub(super) struct List {
     #[command(flatten)]
-    settings: Settings,
+    settings: SettingsArgs,
 }
 
 impl List {
@@ -21,7 +21,7 @@ impl List {
         let flags = Flags { home: self.settings.home, ..Flags::default() };
         let config = Config::load(&flags)?;
         let file = SettingsFile::open(&config.home, Access::Look)?;
-        // As the file has them.
+        // In the order of the file.
         let names = file.names();
         let listed = names.iter().filter_map(|name| Some((name.as_str(), config.helpers.get(name)?)));
         let listed: Vec<_> = listed.map(|(name, spec)| (name, shown::helper(spec))).collect();
@@ -48,7 +48,7 @@ fn named(name: &str, keys: Value, file: &Path) -> Value {
     helper
 }
 
-/// A line for each: its name, whether it runs, the way to it, its variables.
+/// A line for each: name, state, address or command, variables.
 fn lines(listed: &[(&str, Value)]) -> Vec<String> {
     let width = listed.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
     let line = |(name, keys): &(&str, Value)| {
@@ -78,7 +78,7 @@ fn way(keys: &Value) -> String {
     words.join(" ")
 }
 
-/// As a shell takes it.
+/// Quoted for a shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./:=@,+%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

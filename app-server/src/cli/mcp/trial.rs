@@ -1,4 +1,4 @@
-//! `skein mcp test`: one helper from its start to its end, and what is left.
+//! `skein mcp test`: runs one helper from start to end, and checks what is left.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::out::one_line;
 use super::super::{print_line, say};
-use super::Settings;
+use super::SettingsArgs;
 
 #[derive(Debug, Args)]
 pub(super) struct Test {
@@ -24,7 +24,7 @@ pub(super) struct Test {
     #[arg(conflicts_with = "command", required_unless_present = "command")]
     name: Option<String>,
     #[command(flatten)]
-    settings: Settings,
+    settings: SettingsArgs,
     /// A program and its arguments.
     #[arg(last = true)]
     command: Vec<String>,
@@ -71,7 +71,7 @@ impl Test {
     }
 }
 
-/// A trial that is interrupted ends its helper first.
+/// An interrupted trial stops its helper first.
 async fn until_interrupted(trial: Trial, spec: HelperSpec) -> anyhow::Result<Tried> {
     let cancel = CancellationToken::new();
     let mut term = signal(SignalKind::terminate()).context("signals")?;
@@ -90,7 +90,7 @@ async fn until_interrupted(trial: Trial, spec: HelperSpec) -> anyhow::Result<Tri
     }
 }
 
-/// Turns on a terminal, and is nowhere else.
+/// A spinner, on a terminal only.
 fn spinner(name: &str) -> ProgressBar {
     let spinner = ProgressBar::new_spinner();
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}, {elapsed}") {
@@ -101,7 +101,7 @@ fn spinner(name: &str) -> ProgressBar {
     spinner
 }
 
-/// On stdout what happened, on stderr why it does not work.
+/// The steps on stdout; the reason of a failure on stderr.
 fn tell(name: &str, tried: &Tried) -> anyhow::Result<()> {
     let row = |subject: &str, what: String| print_line(&format!("{subject:<9}{what}"));
     let Tried { offered, start_took, end, left } = tried;

@@ -6,7 +6,7 @@ use skein_helpers::ExitReport;
 use skein_protocol::event::{ThreadClosedNotification, ThreadStartedNotification};
 use skein_protocol::extension::{SkeinThreadUnloadResponse, UnloadOutcome};
 use skein_protocol::notifications::{ThreadClosed, ThreadStarted};
-use skein_protocol::table::Scope;
+use skein_protocol::table::Recipients;
 use skein_protocol::thread::ThreadStatus;
 use skein_store::index::moment::Listed;
 use skein_store::rollout::Keep;
@@ -198,7 +198,7 @@ impl Owner {
         }
         let at = self.services.clock.wall();
         let params = ThreadClosedNotification { thread_id: self.id, skein: None };
-        let notice = Notice::new::<ThreadClosed>(Scope::All, &params, at, None);
+        let notice = Notice::new::<ThreadClosed>(Recipients::All, &params, at, None);
         match self.log.persistence() {
             Persistence::Durable => {
                 self.services.subscribers.publish_to_strangers(self.id, &notice.broadcast);

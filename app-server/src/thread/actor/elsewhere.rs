@@ -8,7 +8,7 @@ use skein_protocol::event::{
 };
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_protocol::notifications::{ThreadArchived, ThreadDeleted, ThreadUnarchived};
-use skein_protocol::table::Scope;
+use skein_protocol::table::Recipients;
 use skein_protocol::thread::ThreadStatus;
 use skein_store::history::{History, ThreadRow};
 use skein_store::index::moment::{self, Listed};
@@ -149,15 +149,15 @@ impl Owner {
         let notice = match to {
             Destination::Archive => {
                 let params = ThreadArchivedNotification { thread_id, skein };
-                Notice::new::<ThreadArchived>(Scope::All, &params, at, None)
+                Notice::new::<ThreadArchived>(Recipients::All, &params, at, None)
             }
             Destination::Threads => {
                 let params = ThreadUnarchivedNotification { thread_id, skein };
-                Notice::new::<ThreadUnarchived>(Scope::All, &params, at, None)
+                Notice::new::<ThreadUnarchived>(Recipients::All, &params, at, None)
             }
             Destination::Trash => {
                 let params = ThreadDeletedNotification { thread_id, skein };
-                Notice::new::<ThreadDeleted>(Scope::All, &params, at, None)
+                Notice::new::<ThreadDeleted>(Recipients::All, &params, at, None)
             }
         };
         match self.log.persistence() {

@@ -10,7 +10,7 @@ use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::notifications::ThreadStatusChanged;
-use skein_protocol::table::{Notification, Scope};
+use skein_protocol::table::{Notification, Recipients};
 use skein_protocol::thread::{Thread, ThreadStatus};
 use skein_protocol::turn::Turn;
 use skein_store::history::{Held, History, ThreadRow};
@@ -305,7 +305,7 @@ impl Log {
 
     /// A notification without a number for the subscribers, of now.
     pub(super) fn notice<N: Notification>(&self, params: &N::Params) -> Notice {
-        Notice::new::<N>(Scope::Subscribers, params, self.wall(), None)
+        Notice::new::<N>(Recipients::Subscribers, params, self.wall(), None)
     }
 
     /// Sends the next entries of the publish queue, up to one that only the owner can send.
@@ -356,8 +356,8 @@ impl Log {
             Saved::No => notice.into_unsaved(),
         };
         match scope {
-            Scope::All => self.services.subscribers.publish_to_all(self.thread, &broadcast),
-            Scope::Subscribers => self.services.subscribers.publish(self.thread, &broadcast),
+            Recipients::All => self.services.subscribers.publish_to_all(self.thread, &broadcast),
+            Recipients::Subscribers => self.services.subscribers.publish(self.thread, &broadcast),
         }
     }
 

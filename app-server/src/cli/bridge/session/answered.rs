@@ -6,13 +6,13 @@ use skein_protocol::error::WireError;
 use skein_protocol::ids::{RequestId, ThreadId};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::asked::{Asked, Kind};
-use super::comeback::SERVER_STOPS;
-use super::followed::Picture;
-use super::repeat::Rule;
-use super::{Session, hello};
+use super::asked::{PendingRequest, RequestKind};
+use super::resume::SERVER_STOPS;
+use super::retry::RetryRule;
+use super::tracked::SubscribedAnswer;
+use super::{BridgeSession, hello};
 
-impl Session {
+impl BridgeSession {
     /// The server answers.
     pub(super) fn answers(
         &mut self,
@@ -27,8 +27,8 @@ impl Session {
         let Some(at) = self.asked.iter().position(|asked| asked.id == *id) else { return self.tell(text) };
         let mut asked = self.asked.remove(at);
         if answer.as_ref().is_err_and(|error| error.reason() == SERVER_STOPS) {
-            // It was not done, and is asked of the next one.
-            (asked.rule, asked.again) = (Rule::Again, false);
+            // Not done; the next server is asked.
+            (asked.rule, asked.again) = (RetryRule::Again, false);
             return self.asked.insert(at, asked);
         }
         let text = match answer {
@@ -39,12 +39,12 @@ impl Session {
             Err(_) => text,
         };
         self.tell_answer(id, text);
-        if asked.kind == Kind::Initialize && self.hello.again().is_some() {
+        if asked.kind == RequestKind::Initialize && self.hello.again().is_some() {
             self.warn_of_settings(now);
         }
     }
 
-    /// Gives the client an answer, then the messages that wait behind it.
+    /// Gives the client an answer, then the messages that wait for it.
     fn tell_answer(&mut self, id: &RequestId, text: Utf8Bytes) {
         let Some(held) = &mut self.held else { return self.tell(text) };
         let before = held.behind.len();
@@ -59,34 +59,34 @@ impl Session {
     }
 
     /// Updates the session for a request that succeeded. Returns the client's answer if it differs from the server's.
-    fn granted(&mut self, asked: &Asked, result: &RawValue, now: i64) -> Option<String> {
+    fn granted(&mut self, asked: &PendingRequest, result: &RawValue, now: i64) -> Option<String> {
         match asked.kind {
-            Kind::Initialize => {
+            RequestKind::Initialize => {
                 self.hello.granted();
                 self.heartbeat = hello::heartbeat(result);
                 return (!self.hello.wants_numbers()).then(|| hello::plain_welcome(&asked.id, result))?;
             }
-            Kind::Start => {
+            RequestKind::Start => {
                 let thread = self.follow(result, false, now);
                 if let Some(followed) = thread.and_then(|thread| self.threads.get_mut(&thread)) {
                     followed.start = asked.start_params();
                 }
             }
-            Kind::Fork => {
+            RequestKind::Fork => {
                 self.follow(result, false, now);
             }
-            Kind::Resume { observes, .. } => {
+            RequestKind::Resume { observes, .. } => {
                 self.follow(result, observes, now);
             }
-            Kind::Unsubscribe(thread) => {
+            RequestKind::Unsubscribe(thread) => {
                 thread.map(|thread| self.threads.remove(&thread));
                 self.questions.retain(|question| question.thread.is_none() || question.thread != thread);
             }
-            Kind::Leave => {
+            RequestKind::Leave => {
                 self.threads.clear();
                 self.questions.retain(|question| question.thread.is_none());
             }
-            Kind::TurnStart | Kind::TurnSteer | Kind::Other => {}
+            RequestKind::TurnStart | RequestKind::TurnSteer | RequestKind::Other => {}
         }
         None
     }
@@ -94,7 +94,7 @@ impl Session {
     /// Notes the thread that an answer subscribes the client to. The server puts the questions that the answer lists again, so
     /// the session forgets its own copies.
     fn follow(&mut self, result: &RawValue, observes: bool, now: i64) -> Option<ThreadId> {
-        let picture = Picture::read(result)?;
+        let picture = SubscribedAnswer::read(result)?;
         let thread = picture.id();
         self.void(thread, picture.pending(), now);
         self.questions.retain(|question| question.thread != Some(thread));

@@ -1,4 +1,4 @@
-//! Requests of the client that wait for their answers.
+//! Unanswered requests of the client.
 
 use serde_json::value::RawValue;
 use skein_protocol::envelope::{self, Incoming};
@@ -11,23 +11,23 @@ use skein_protocol::table::Method;
 use skein_protocol::thread::{ThreadResumeParams, ThreadStartParams, ThreadUnsubscribeParams};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::repeat::Rule;
+use super::retry::RetryRule;
 
-/// A request that waits for its answer.
+/// An unanswered request.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct PendingRequest {
     pub id: RequestId,
     pub method: String,
     pub line: Utf8Bytes,
-    pub kind: Kind,
-    pub rule: Rule,
-    /// A server that is gone was asked before, or has ended what it is about.
+    pub kind: RequestKind,
+    pub rule: RetryRule,
+    /// A lost server was asked before, or has ended the request's subject.
     pub again: bool,
 }
 
 /// The kind of a request: it decides how its answer changes the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum RequestKind {
     Initialize,
     /// Subscribes; the new thread is only in the server's memory.
     Start,
@@ -44,7 +44,7 @@ pub(super) enum Kind {
     Other,
 }
 
-impl Asked {
+impl PendingRequest {
     /// The params of a request to start a thread.
     pub(super) fn start_params(&self) -> Option<Box<ThreadStartParams>> {
         match envelope::parse(&self.line) {
@@ -54,7 +54,7 @@ impl Asked {
     }
 }
 
-impl Kind {
+impl RequestKind {
     /// The kind of a request.
     pub(super) fn of(method: &str, params: Option<&RawValue>) -> Self {
         match method {

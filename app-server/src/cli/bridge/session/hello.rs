@@ -1,5 +1,5 @@
-//! How the client has introduced itself, and how it is introduced to the next server: always with the numbers of events, which
-//! the bridge needs, and never so that the client sees them unless it has asked.
+//! The client's introduction, which the bridge repeats to the next server. The bridge always requests event numbers,
+//! and hides them from a client that has not.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use skein_protocol::methods::{Initialize, Initialized};
 use skein_protocol::server::{InitializeParams, InitializedParams};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-/// The id of the bridge's own `initialize`. No client knows it, so none has it.
+/// The id of the bridge's own `initialize`. Clients cannot guess it.
 pub(super) const HELLO: &str = "skein-bridge-hello";
 
-/// What is known of the client.
+/// The client's introduction.
 #[derive(Debug, Default)]
 pub(super) struct Hello {
-    /// As it was sent; none before the client has introduced itself.
+    /// The params; `None` before the client's introduction.
     params: Option<InitializeParams>,
     granted: bool,
     initialized: bool,
@@ -28,7 +28,8 @@ pub(super) struct Hello {
 }
 
 impl Hello {
-    /// The client's `initialize` as the server gets it; none where it goes as it is: it cannot be read, or is not the first.
+    /// The client's `initialize` in the form for the server; `None` to pass it unchanged: unreadable, or not the
+    /// first.
     pub(super) fn ask(&mut self, id: &RequestId, params: Option<&RawValue>) -> Option<Utf8Bytes> {
         if self.granted {
             return None;
@@ -45,40 +46,40 @@ impl Hello {
         Some(line.into())
     }
 
-    /// The server has let the client in.
+    /// The server accepted the client.
     pub(super) fn granted(&mut self) {
         self.granted = self.params.is_some();
     }
 
-    /// The client has said that it has heard.
-    pub(super) fn said_initialized(&mut self) {
+    /// The client sent `initialized`.
+    pub(super) fn sent_initialized(&mut self) {
         self.initialized = true;
     }
 
-    /// The introduction to another server; none before there was one.
+    /// The introduction to another server; `None` before the first.
     pub(super) fn again(&self) -> Option<Utf8Bytes> {
         let params = self.params.as_ref().filter(|_| self.granted)?;
         Some(envelope::request::<Initialize>(&RequestId::String(HELLO.to_owned()), params).into())
     }
 
-    /// What follows it, if the client has said it.
+    /// The `initialized` for another server, if the client sent it.
     pub(super) fn initialized(&self) -> Option<Utf8Bytes> {
         let said = || envelope::client_notification::<Initialized>(&InitializedParams::default()).into();
         self.initialized.then(said)
     }
 
-    /// Whether the client has asked for the numbers of events.
+    /// Whether the client requested event numbers.
     pub(super) fn wants_numbers(&self) -> bool {
         self.numbered
     }
 
-    /// Whether it does not want to hear such a notification.
+    /// Whether the client opted out of this notification.
     pub(super) fn opted_out(&self, method: &str) -> bool {
         self.opted_out.contains(method)
     }
 }
 
-/// How often the server says that it is there, by its answer to `initialize`.
+/// The heartbeat interval in an answer to `initialize`.
 pub(super) fn heartbeat(result: &RawValue) -> Option<Duration> {
     let result: Value = serde_json::from_str(result.get()).ok()?;
     let granted = result.get("skein")?.get("extensions")?.get(EVENTS_EXTENSION)?;
@@ -86,7 +87,7 @@ pub(super) fn heartbeat(result: &RawValue) -> Option<Duration> {
     (events.heartbeat_ms > 0).then(|| Duration::from_millis(events.heartbeat_ms))
 }
 
-/// The answer to `initialize` for a client that has not asked for the numbers of events.
+/// The answer to `initialize` for a client without event numbers.
 pub(super) fn plain_welcome(id: &RequestId, result: &RawValue) -> Option<String> {
     let mut result: Value = serde_json::from_str(result.get()).ok()?;
     let extensions = result.pointer_mut("/skein/extensions").and_then(Value::as_object_mut)?;

@@ -1,5 +1,5 @@
-//! A message of the user has an id, so that it is taken once however often it is sent. To one whose client gives it none the
-//! bridge gives one, which the client never sees.
+//! Ids for user messages, so that a repeated message counts once. If the client gives none, the bridge adds one that
+//! the client never sees.
 
 use std::collections::BTreeMap;
 
@@ -11,21 +11,21 @@ use skein_protocol::ids::RequestId;
 /// The member of the params.
 const MEMBER: &str = "clientUserMessageId";
 
-/// How such an id begins.
+/// The prefix of such ids.
 const PREFIX: &str = "skein-bridge-message-";
 
-/// How the server prints it: a text of a user has its quotes escaped, so nothing that was said looks like this.
+/// The printed form: quotes in a user's text are escaped, so that no text looks like this.
 const PRINTED: &str = r#""clientId":"skein-bridge-message-"#;
 
-/// A request whose members stay as they were written.
+/// A request whose members stay as written.
 #[derive(Serialize)]
-pub(super) struct Request<'a> {
+pub(super) struct RawRequest<'a> {
     pub id: &'a RequestId,
     pub method: &'a str,
     pub params: BTreeMap<&'a str, &'a RawValue>,
 }
 
-/// The request with a message, to begin a turn or to add to one, with an id for the message, made from `unique`; none where it has one, or cannot be read.
+/// The request with a message id made from `unique`; `None` if it has one or is unreadable.
 pub(super) fn named(id: &RequestId, method: &str, params: Option<&RawValue>, unique: &str) -> Option<String> {
     let mut members: BTreeMap<&str, &RawValue> = serde_json::from_str(params?.get()).ok()?;
     if members.get(MEMBER).is_some_and(|name| name.get() != "null") {
@@ -33,10 +33,10 @@ pub(super) fn named(id: &RequestId, method: &str, params: Option<&RawValue>, uni
     }
     let name = serde_json::value::to_raw_value(&format!("{PREFIX}{unique}")).ok()?;
     members.insert(MEMBER, &name);
-    serde_json::to_string(&Request { id, method, params: members }).ok()
+    serde_json::to_string(&RawRequest { id, method, params: members }).ok()
 }
 
-/// A message without these ids; none where it has none.
+/// A message without these ids; `None` if it has none.
 pub(super) fn without(text: &str) -> Option<String> {
     let finder = memmem::Finder::new(PRINTED);
     let mut found = finder.find_iter(text.as_bytes()).peekable();

@@ -1,60 +1,51 @@
-//! The numbers of events, which the bridge asks for: taken out of what a client is told that has not asked for them.
+//! Removes event numbers from messages to a client that has not requested them.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use skein_protocol::envelope::Stamp;
 use skein_protocol::notifications::{NOTIFICATIONS, ServerRequestResolved};
-use skein_protocol::table::{EventKind, Notification, Scope};
+use skein_protocol::table::{EventKind, Notification, Recipients};
 
-/// How the server begins a notification.
+/// The beginning of the server's notifications.
 const BEGINS: &str = r#"{"method":""#;
 
-/// Members of `params.skein` that only those have who asked for the numbers.
+/// Members of `params.skein` for clients with event numbers only.
 const OF_CATALOG: [&str; 2] = ["catalogSeq", "catalogEpoch"];
 
-/// Whether a message never has a number and changes nothing of what a bridge knows: deltas, above all. It need not be read.
+/// Whether a message has no number and does not change the session: mostly deltas. Needs no parsing.
 pub(super) fn is_quiet(text: &str) -> bool {
     let Some(method) = text.strip_prefix(BEGINS).and_then(|rest| rest.split('"').next()) else {
         return false;
     };
-    let quiet = |kind, scope| kind == EventKind::Transient && scope == Scope::Subscribers;
+    let quiet = |kind, scope| kind == EventKind::Transient && scope == Recipients::Subscribers;
     method != ServerRequestResolved::INFO.wire
         && NOTIFICATIONS.iter().any(|known| known.wire == method && quiet(known.kind, known.scope))
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Plain<'a> {
+struct Plain<'a, P: ?Sized> {
     method: &'a str,
-    params: &'a Value,
+    params: &'a P,
     #[serde(skip_serializing_if = "Option::is_none")]
     emitted_at_ms: Option<i64>,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Unread<'a> {
-    method: &'a str,
-    params: &'a RawValue,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    emitted_at_ms: Option<i64>,
-}
-
-/// A notification without its numbers; none where it has none.
+/// A notification without its numbers; `None` if it has none.
 pub(super) fn without(method: &str, params: Option<&RawValue>, stamp: Stamp) -> Option<String> {
     let (params, emitted_at_ms) = (params?, stamp.emitted_at_ms);
     if let Some(params) = of_catalog(method, params) {
         return serde_json::to_string(&Plain { method, params: &params, emitted_at_ms }).ok();
     }
     stamp.seq?;
-    serde_json::to_string(&Unread { method, params, emitted_at_ms }).ok()
+    serde_json::to_string(&Plain { method, params, emitted_at_ms }).ok()
 }
 
-/// The params without the number of the catalog; none where they have none.
+/// The params without the catalog number; `None` if they have none.
 fn of_catalog(method: &str, params: &RawValue) -> Option<Value> {
-    let to_all = NOTIFICATIONS.iter().any(|known| known.wire == method && known.scope == Scope::All);
-    // Most have none, and need not be taken apart.
+    let to_all = NOTIFICATIONS.iter().any(|known| known.wire == method && known.scope == Recipients::All);
+    // Most have none, and need no parsing.
     if !to_all || !params.get().contains(OF_CATALOG[0]) {
         return None;
     }

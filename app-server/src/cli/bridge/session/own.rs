@@ -1,5 +1,5 @@
-//! The settings of this client's command line that are about threads. The server may be another process with other `-c`
-//! settings, so the client's requests carry these, unless the request itself names the setting.
+//! The command line's settings about threads. The server may be another process with other `-c` settings, so the
+//! client's requests carry these, unless they name the setting themselves.
 
 use std::collections::BTreeMap;
 
@@ -8,46 +8,46 @@ use serde_json::{Map, Value};
 use skein_app_server::config::ClientSettings;
 use skein_protocol::ids::RequestId;
 
-use super::names::Request;
+use super::names::RawRequest;
 
-/// What to do about settings that have no effect.
+/// The remedy for settings without effect.
 pub(super) const ADVICE: &str =
     "Write them into config.toml, or give them to the process that serves the home, and start it again.";
 
-/// Where the server of a link runs.
+/// The process of a link's server.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Whose {
-    /// In this process, with the settings of this start.
+pub(crate) enum ServerOwner {
+    /// This process, with the settings of this start.
     #[default]
     Ours,
-    /// In a process that was started by somebody else.
+    /// A process that another program started.
     Theirs,
 }
 
 /// The settings of this start.
 #[derive(Debug, Default)]
-pub(super) struct Own {
+pub(super) struct StartSettings {
     pub settings: ClientSettings,
-    server: Whose,
-    /// The client was told what has no effect.
+    server: ServerOwner,
+    /// The client knows the settings without effect.
     warned: bool,
 }
 
 type Members<'a> = BTreeMap<&'a str, &'a RawValue>;
 
-impl Own {
+impl StartSettings {
     pub(super) fn new(settings: ClientSettings) -> Self {
         Self { settings, ..Self::default() }
     }
 
-    pub(super) fn linked(&mut self, server: Whose) {
+    pub(super) fn linked(&mut self, server: ServerOwner) {
         self.server = server;
     }
 
-    /// A request to start a thread, with what this start says; `None` where the server has the same settings, or the request cannot
-    /// be read.
+    /// A request to start a thread with these settings added; `None` if the server has the same, or the request is
+    /// unreadable.
     pub(super) fn start(&self, id: &RequestId, method: &str, params: Option<&RawValue>) -> Option<String> {
-        if self.server == Whose::Ours {
+        if self.server == ServerOwner::Ours {
             return None;
         }
         let mut members = members(params)?;
@@ -57,7 +57,7 @@ impl Own {
         request(id, method, members)
     }
 
-    /// A request to resume or fork a thread, with what the `-c` settings say about consent and model.
+    /// A request to resume or fork a thread, with the `-c` settings about consent and model added.
     pub(super) fn come_back(
         &self,
         id: &RequestId,
@@ -90,17 +90,17 @@ impl Own {
         request(id, method, members)
     }
 
-    /// What has no effect, for the client: once.
+    /// A warning about settings without effect, once.
     pub(super) fn warning(&mut self) -> Option<String> {
         let warning = self.no_effect().filter(|_| !self.warned);
         self.warned |= warning.is_some();
         warning
     }
 
-    /// What has no effect.
+    /// The settings without effect.
     pub(super) fn no_effect(&self) -> Option<String> {
         let keys = &self.settings.of_server;
-        if self.server == Whose::Ours || keys.is_empty() {
+        if self.server == ServerOwner::Ours || keys.is_empty() {
             return None;
         }
         let keys: Vec<String> = keys.iter().map(|key| format!("-c {key}")).collect();
@@ -113,11 +113,11 @@ fn members(params: Option<&RawValue>) -> Option<Members<'_>> {
     params.map_or(Some(Members::new()), |params| serde_json::from_str(params.get()).ok())
 }
 
-/// The `config` of a request, where it has one; `None` where that cannot be read.
+/// The `config` of a request, if any; `None` if it is unreadable.
 fn config(members: &Members<'_>) -> Option<Option<Map<String, Value>>> {
     members.get("config").map_or(Some(None), |config| serde_json::from_str(config.get()).ok())
 }
 
 fn request(id: &RequestId, method: &str, params: Members<'_>) -> Option<String> {
-    serde_json::to_string(&Request { id, method, params }).ok()
+    serde_json::to_string(&RawRequest { id, method, params }).ok()
 }

@@ -1,4 +1,4 @@
-//! A session between a client and a model of a server, which ends and loses links whenever it likes.
+//! A session between a client and a model of a server that ends and loses links at random.
 
 mod lives;
 mod model;
@@ -12,19 +12,19 @@ use skein_protocol::methods as m;
 use skein_protocol::notifications as n;
 use skein_protocol::table::{Method, Notification};
 
-use super::{Session, Whose};
+use super::{BridgeSession, ServerOwner};
 
-/// A client that has introduced itself and has one thread; what it was told until then is forgotten.
+/// An introduced client with one thread; earlier messages are dropped.
 fn world(numbers: bool) -> World {
     let mut world = World::new(numbers);
     world.ask(m::ThreadStart::INFO.wire, &json!({}));
     world.settle();
-    world.told.clear();
+    world.received.clear();
     world
 }
 
-fn methods(told: &[Value]) -> Vec<&str> {
-    told.iter().filter_map(|message| message["method"].as_str()).collect()
+fn methods(received: &[Value]) -> Vec<&str> {
+    received.iter().filter_map(|message| message["method"].as_str()).collect()
 }
 
 #[test]
@@ -36,15 +36,21 @@ fn a_plain_client_sees_no_number_though_the_bridge_has_asked_for_them() {
     world.announce(0);
     world.beat();
     world.settle();
-    let welcome = &world.told[0]["result"]["skein"];
+    let welcome = &world.received[0]["result"]["skein"];
     assert_eq!((welcome["version"].as_str(), &welcome["extensions"]), (Some("model"), &json!({})));
     let begun = n::ThreadStarted::INFO.wire;
-    let told = world.told.iter().filter(|told| told["method"].is_string() && told["method"] != begun);
-    let told: Vec<&Value> = told.collect();
-    assert_eq!(told.len(), 2, "no heartbeat: {told:?}");
-    for told in told {
-        assert!(told["emittedAtMs"].is_i64() && told["seq"].is_null() && told["epoch"].is_null(), "{told}");
-        assert!(told["params"]["skein"].is_null(), "{told}");
+    let received = world
+        .received
+        .iter()
+        .filter(|received| received["method"].is_string() && received["method"] != begun);
+    let received: Vec<&Value> = received.collect();
+    assert_eq!(received.len(), 2, "no heartbeat: {received:?}");
+    for received in received {
+        assert!(
+            received["emittedAtMs"].is_i64() && received["seq"].is_null() && received["epoch"].is_null(),
+            "{received}"
+        );
+        assert!(received["params"]["skein"].is_null(), "{received}");
     }
 }
 
@@ -53,16 +59,17 @@ fn a_client_that_asks_for_numbers_sees_everything_as_it_is() {
     let mut world = World::new(true);
     world.ask(m::ThreadStart::INFO.wire, &json!({}));
     world.settle();
-    let welcome = world.told[0].clone();
-    world.told.clear();
+    let welcome = world.received[0].clone();
+    world.received.clear();
     world.event(0);
     world.announce(0);
     world.beat();
     world.settle();
     assert!(welcome["result"]["skein"]["extensions"][EVENTS_EXTENSION].is_object());
     let heard = [n::ItemCompleted::INFO.wire, n::ThreadNameUpdated::INFO.wire, n::SkeinHeartbeat::INFO.wire];
-    assert_eq!(methods(&world.told), heard);
-    let numbers: Vec<&Value> = world.told.iter().filter(|told| told["method"].is_string()).collect();
+    assert_eq!(methods(&world.received), heard);
+    let numbers: Vec<&Value> =
+        world.received.iter().filter(|received| received["method"].is_string()).collect();
     assert_eq!(numbers[0]["seq"], 1);
     assert!(numbers[1]["params"]["skein"]["catalogSeq"].is_u64());
 }
@@ -93,7 +100,7 @@ fn what_was_missed_follows_once_and_in_order() {
     world.link();
     world.event(0);
     world.settle();
-    assert_eq!(world.events_told(0), [1, 2, 3, 4]);
+    assert_eq!(world.events_received(0), [1, 2, 3, 4]);
 }
 
 #[test]
@@ -110,7 +117,7 @@ fn what_can_be_repeated_is_asked_again_and_only_once() {
     assert_eq!(answer["error"]["data"]["reason"], "serverEnded", "twice is enough: {answer}");
     world.link();
     world.settle();
-    assert_eq!(world.told.iter().filter(|told| told["id"] == id).count(), 1);
+    assert_eq!(world.received.iter().filter(|received| received["id"] == id).count(), 1);
 }
 
 #[test]
@@ -144,13 +151,13 @@ fn a_turn_that_ended_with_its_server_was_interrupted_as_asked() {
     world.link();
     world.settle();
     assert_eq!(world.answer_to(id).unwrap()["result"], json!({}));
-    // Also where the bridge reads the wish only when that server is gone.
+    // Also if the bridge reads the request only after that server is gone.
     world.lose(Link::ServerDied);
     let id = world.ask(m::TurnInterrupt::INFO.wire, &params);
     world.link();
     world.settle();
     assert_eq!(world.answer_to(id).unwrap()["result"], json!({}));
-    // Asked for the first time it is the server's to say.
+    // A first request is the server's to judge.
     let id = world.ask(m::TurnInterrupt::INFO.wire, &params);
     world.settle();
     assert_eq!(world.answer_to(id).unwrap()["error"]["data"]["reason"], "noTurn");
@@ -163,16 +170,16 @@ fn a_thread_that_was_only_in_memory_is_closed_and_its_turn_interrupted() {
     world.begin_turn(0, "t");
     world.question(0);
     world.settle();
-    world.told.clear();
+    world.received.clear();
     world.forget(0);
     world.lose(Link::ServerDied);
     world.link();
     world.settle();
     let heard =
         [n::ServerRequestResolved::INFO.wire, n::TurnCompleted::INFO.wire, n::ThreadClosed::INFO.wire];
-    assert_eq!(methods(&world.told), heard);
-    assert!(world.told.iter().all(|told| told["params"]["threadId"] == thread));
-    let turn = &world.told[1]["params"]["turn"];
+    assert_eq!(methods(&world.received), heard);
+    assert!(world.received.iter().all(|received| received["params"]["threadId"] == thread));
+    let turn = &world.received[1]["params"]["turn"];
     assert_eq!((turn["id"].as_str(), turn["status"].as_str()), (Some("t"), Some("interrupted")));
 }
 
@@ -183,10 +190,10 @@ fn a_thread_in_which_nobody_has_said_anything_begins_again_unnoticed() {
     world.lose(Link::ServerDied);
     world.link();
     world.settle();
-    assert_eq!(world.told, [] as [Value; 0]);
+    assert_eq!(world.received, [] as [Value; 0]);
     world.event(0);
     world.settle();
-    assert_eq!(world.events_told(0), [1], "it is subscribed");
+    assert_eq!(world.events_received(0), [1], "it is subscribed");
 }
 
 #[test]
@@ -207,17 +214,17 @@ fn the_answer_to_a_message_that_is_sent_again_comes_before_its_turn() {
     let mut world = world(false);
     world.event(0);
     world.settle();
-    // The bridge names it.
+    // The bridge adds an id.
     let params = json!({"threadId": world.thread(0), "input": []});
     let id = world.ask(m::TurnStart::INFO.wire, &params);
     world.send_all();
-    // It was taken, and its turn has ended.
+    // It was done, and its turn has ended.
     world.lose(Link::ServerDied);
-    world.told.clear();
+    world.received.clear();
     world.link();
     world.settle();
-    assert_eq!(world.told[0]["id"], id, "{:?}", world.told);
-    assert_eq!(world.events_told(0), [2], "the turn's event, once");
+    assert_eq!(world.received[0]["id"], id, "{:?}", world.received);
+    assert_eq!(world.events_received(0), [2], "the turn's event, once");
 }
 
 #[test]
@@ -230,7 +237,7 @@ fn a_word_to_a_running_turn_is_taken_once_though_only_the_link_was_lost() {
     world.link();
     world.settle();
     assert!(world.answer_to(id).unwrap()["result"].is_object());
-    assert_eq!(world.events_told(0), [1]);
+    assert_eq!(world.events_received(0), [1]);
 }
 
 #[test]
@@ -243,10 +250,10 @@ fn a_question_is_put_once_and_an_answer_that_was_lost_is_given_again() {
     world.link();
     world.settle();
     let put: Vec<i64> = world
-        .told
+        .received
         .iter()
-        .filter(|told| told["params"]["q"] == true)
-        .map(|told| told["id"].as_i64().unwrap())
+        .filter(|received| received["params"]["q"] == true)
+        .map(|received| received["id"].as_i64().unwrap())
         .collect();
     assert_eq!(put, [first, second], "not again");
     assert_eq!(world.open_questions(), [second], "the answer has come");
@@ -267,7 +274,7 @@ fn a_question_is_put_again_to_who_comes_back_by_itself() {
     world.resume(0);
     world.settle();
     assert_eq!(world.shown_questions(), [question], "the turn waits for it");
-    // Somebody else may still answer: what this client has said is not said again for it.
+    // Another client may still answer; this client's answer is not repeated.
     world.refuse_question(question);
     world.settle();
     world.resume(0);
@@ -283,7 +290,7 @@ fn what_is_said_to_who_hears_nothing_any_more_waits_for_the_next_link() {
     assert!(!world.send(), "it waits");
     world.event(0);
     world.receive();
-    assert_eq!(world.events_told(0), [1], "what comes is told");
+    assert_eq!(world.events_received(0), [1], "what comes is told");
     world.lose(Link::Broken);
     assert_eq!(world.answer_to(fork), None, "no server has seen it");
     world.link();
@@ -310,7 +317,7 @@ fn a_server_that_has_no_room_is_asked_again_when_it_says() {
         world.event(thread);
     }
     world.settle();
-    assert_eq!((world.events_told(0), world.events_told(1)), (vec![1], vec![1]));
+    assert_eq!((world.events_received(0), world.events_received(1)), (vec![1], vec![1]));
 }
 
 #[test]
@@ -348,10 +355,10 @@ fn when_nobody_is_there_any_more_everything_is_answered() {
 
 #[test]
 fn before_the_client_has_introduced_itself_everything_waits_for_it() {
-    let mut session = Session::default();
+    let mut session = BridgeSession::default();
     session.client_says("{\"id\":1,\"method\":\"x\"}".into());
     assert_eq!(session.next_to_server(), None);
-    session.linked(Whose::Theirs);
+    session.linked(ServerOwner::Theirs);
     assert_eq!(session.next_to_server().as_deref(), Some("{\"id\":1,\"method\":\"x\"}"));
     assert_eq!((session.next_to_server(), session.waiting_bytes()), (None, 0));
 }

@@ -114,8 +114,7 @@ async fn a_status_is_published_when_it_changes() {
 async fn text_in_flight_is_shown_at_once_and_written_within_a_second() {
     let (bench, mut log, seen) = log(Persistence::Durable, Materialised::No);
     let turn_id = TurnId::from("t".to_owned());
-    let started =
-        TurnStarted { turn_id: turn_id.clone(), input: Vec::new(), item_id: None, client_id: None };
+    let started = TurnStarted { turn_id: turn_id.clone(), input: Vec::new(), item_id: None, client_id: None };
     let item = ThreadItem::agent_message("i", "");
     let id = item.id().clone();
     log.record(vec![started.into(), ItemStarted { turn_id, item }.into()], Keep::Process);

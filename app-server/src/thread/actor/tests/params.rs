@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 use skein_protocol::methods::{ThreadFork, ThreadResume, ThreadStart, TurnStart};
 use skein_protocol::notifications::TurnCompleted;
-use skein_protocol::params::{self, Taken};
+use skein_protocol::params::{self, Treatment};
 use skein_protocol::table::Method;
 use skein_store::history::History;
 
@@ -54,8 +54,9 @@ fn setting(param: &str) -> Option<(&'static str, Value)> {
 /// Params of `M` with every setting that is honoured, and what the thread's settings have to be.
 fn all<M: Method>() -> (Map<String, Value>, Map<String, Value>) {
     let (mut asked, mut wanted) = (Map::new(), Map::new());
-    let honoured = |taken: Taken| matches!(taken, Taken::Honoured | Taken::HonouredFor(_));
-    for row in params::of(M::INFO.wire).filter(|row| honoured(row.taken)) {
+    let honoured =
+        |treatment: Treatment| matches!(treatment, Treatment::Honoured | Treatment::HonouredFor(_));
+    for row in params::of(M::INFO.wire).filter(|row| honoured(row.treatment)) {
         match setting(row.name) {
             Some((name, value)) => {
                 wanted.insert(name.to_owned(), value.clone());

@@ -3,7 +3,7 @@
 use skein_protocol::extension::TurnSaved;
 use skein_protocol::ids::{EventSeq, TurnId};
 use skein_protocol::notifications::TurnCompleted as TurnCompletedNotice;
-use skein_protocol::table::Scope;
+use skein_protocol::table::Recipients;
 use skein_protocol::turn::{TurnError, TurnStatus};
 use skein_store::rollout::Keep;
 use skein_store::rollout::record::RecordBody;
@@ -76,7 +76,7 @@ pub(super) fn notify(log: &mut Log, turn_id: &TurnId, number: EventSeq, saved: b
 /// The turn with its last item only, as the peer shows it. One that is not saved has failed.
 fn notice(log: &mut Log, turn_id: &TurnId, number: EventSeq, saved: bool) -> Option<Notice> {
     let mut params = events::turn_completed(log.id(), log.turn(turn_id)?.clone());
-    let (at, scope) = (log.wall(), Scope::Subscribers);
+    let (at, scope) = (log.wall(), Recipients::Subscribers);
     if !saved {
         log.skip(number);
     }

@@ -11,7 +11,7 @@ use super::model::{Link, World};
 enum Happens {
     Event(usize),
     Delta(usize),
-    Question(usize),
+    OpenQuestion(usize),
     Answer,
     List,
     Message(usize),
@@ -30,7 +30,7 @@ fn happens() -> impl Strategy<Value = Happens> {
     prop_oneof![
         4 => thread.clone().prop_map(Happens::Event),
         1 => thread.clone().prop_map(Happens::Delta),
-        1 => thread.clone().prop_map(Happens::Question),
+        1 => thread.clone().prop_map(Happens::OpenQuestion),
         1 => Just(Happens::Answer),
         1 => Just(Happens::List),
         2 => thread.clone().prop_map(Happens::Message),
@@ -59,7 +59,7 @@ fn play(world: &mut World, happens: &Happens, step: usize) {
     match happens {
         Happens::Event(thread) => world.event(*thread),
         Happens::Delta(thread) => world.delta(*thread),
-        Happens::Question(thread) => {
+        Happens::OpenQuestion(thread) => {
             world.question(*thread);
         }
         Happens::Answer => {
@@ -126,17 +126,17 @@ proptest! {
             world.settle();
         }
         for thread in 0..2 {
-            let told = world.events_told(thread);
-            prop_assert_eq!(told, (1..=world.events(thread)).collect::<Vec<_>>());
+            let received = world.events_received(thread);
+            prop_assert_eq!(received, (1..=world.events(thread)).collect::<Vec<_>>());
         }
         for id in world.asked() {
-            let answers = world.told.iter().filter(|told| told["id"] == id && told["method"].is_null()).count();
+            let answers = world.received.iter().filter(|received| received["id"] == id && received["method"].is_null()).count();
             prop_assert_eq!(answers, 1, "answers to request {}", id);
         }
         let mut shown = world.shown_questions();
         shown.sort_unstable();
         prop_assert_eq!(shown, world.open_questions());
-        let stamped = world.told.iter().any(|told| told["seq"].is_u64());
+        let stamped = world.received.iter().any(|received| received["seq"].is_u64());
         prop_assert!(numbers || !stamped);
     }
 }

@@ -11,7 +11,7 @@ use skein_protocol::notifications as n;
 use skein_protocol::server_requests::ItemToolRequestUserInput;
 use skein_protocol::table::{ClientNotification, Method, Notification, ServerRequest};
 
-use crate::cli::bridge::session::{Session, Whose};
+use crate::cli::bridge::session::{BridgeSession, ServerOwner};
 
 /// What the model has no answer to.
 pub(super) const NEVER_ANSWERED: &str = m::ThreadRead::INFO.wire;
@@ -41,9 +41,9 @@ struct Thread {
 /// All of it.
 #[derive(Debug, Default)]
 pub(super) struct World {
-    session: Session,
+    session: BridgeSession,
     /// What the client was told.
-    pub told: Vec<Value>,
+    pub received: Vec<Value>,
     last_id: i64,
     last_question: i64,
     threads: Vec<Thread>,
@@ -105,8 +105,8 @@ impl World {
 
     /// The client's own resume of a thread, from what it was told.
     pub(super) fn resume(&mut self, thread: usize) {
-        let told = self.events_told(thread).last().copied().unwrap_or(0);
-        let params = json!({"threadId": id_of(thread), "skein": {"afterSeq": told, "epoch": 1}});
+        let received = self.events_received(thread).last().copied().unwrap_or(0);
+        let params = json!({"threadId": id_of(thread), "skein": {"afterSeq": received, "epoch": 1}});
         let id = self.ask(m::ThreadResume::INFO.wire, &params);
         self.closing.insert(id, thread);
     }
@@ -128,28 +128,29 @@ impl World {
     }
 
     pub(super) fn answer_to(&self, id: i64) -> Option<&Value> {
-        self.told.iter().find(|told| told["id"] == id && told["method"].is_null())
+        self.received.iter().find(|received| received["id"] == id && received["method"].is_null())
     }
 
     /// The numbers of a thread's events as the client was told them.
-    pub(super) fn events_told(&self, thread: usize) -> Vec<u64> {
-        let ours = |told: &&Value| {
-            told["method"] == n::ItemCompleted::INFO.wire && told["params"]["threadId"] == id_of(thread)
+    pub(super) fn events_received(&self, thread: usize) -> Vec<u64> {
+        let ours = |received: &&Value| {
+            received["method"] == n::ItemCompleted::INFO.wire
+                && received["params"]["threadId"] == id_of(thread)
         };
-        self.told.iter().filter(ours).map(|told| told["params"]["n"].as_u64().unwrap()).collect()
+        self.received.iter().filter(ours).map(|received| received["params"]["n"].as_u64().unwrap()).collect()
     }
 
     /// Questions that the client shows.
     pub(super) fn shown_questions(&self) -> Vec<i64> {
         let mut shown = Vec::new();
-        for told in &self.told {
-            let id = told["id"].as_i64().unwrap_or_default();
-            if told["params"]["q"] == true {
-                let thread = index_of(&told["params"]["threadId"]).unwrap();
-                assert!(!shown.contains(&(id, thread)), "put twice: {told}");
+        for received in &self.received {
+            let id = received["id"].as_i64().unwrap_or_default();
+            if received["params"]["q"] == true {
+                let thread = index_of(&received["params"]["threadId"]).unwrap();
+                assert!(!shown.contains(&(id, thread)), "put twice: {received}");
                 shown.push((id, thread));
-            } else if told["method"] == n::ServerRequestResolved::INFO.wire {
-                shown.retain(|(question, _)| told["params"]["requestId"] != *question);
+            } else if received["method"] == n::ServerRequestResolved::INFO.wire {
+                shown.retain(|(question, _)| received["params"]["requestId"] != *question);
             } else if let Some(closed) = self.closing.get(&id) {
                 shown.retain(|(_, thread)| thread != closed);
             }
@@ -163,8 +164,8 @@ impl World {
 
     pub(super) fn link(&mut self) {
         self.linked = true;
-        self.session.linked(Whose::Theirs);
-        self.hear();
+        self.session.linked(ServerOwner::Theirs);
+        self.collect();
     }
 
     pub(super) fn is_linked(&self) -> bool {
@@ -180,7 +181,7 @@ impl World {
         }
         self.linked = false;
         self.session.lost();
-        self.hear();
+        self.collect();
     }
 
     /// The server refuses what it does not begin any more.
@@ -190,12 +191,12 @@ impl World {
 
     pub(super) fn give_up(&mut self, why: &str) {
         self.session.give_up(why);
-        self.hear();
+        self.collect();
     }
 
-    fn hear(&mut self) {
+    fn collect(&mut self) {
         while let Some(text) = self.session.next_to_client() {
-            self.told.push(serde_json::from_str(&text).unwrap());
+            self.received.push(serde_json::from_str(&text).unwrap());
         }
     }
 
@@ -214,13 +215,13 @@ impl World {
     pub(super) fn receive(&mut self) -> bool {
         let Some(message) = self.from_server.pop_front() else { return false };
         self.session.server_says(message.to_string().into(), 1_000);
-        self.hear();
+        self.collect();
         true
     }
 
     /// The server hears no more; what it has said still comes.
     pub(super) fn fall_silent(&mut self) {
-        self.session.unheard();
+        self.session.undeliverable();
     }
 
     pub(super) fn can_leave(&mut self, hurry: bool) -> bool {

@@ -1,4 +1,5 @@
-//! How a client's conversation comes to another server: its introduction, then its threads by their numbers, then its requests.
+//! Continues a conversation on another server: the introduction, then the threads by their numbers, then the
+//! requests.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -22,45 +23,45 @@ use skein_protocol::turn::{Turn, TurnError, TurnItemsView, TurnStatus};
 use skein_store::history::SERVER_ENDED;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::followed::{Followed, Picture};
 use super::hello::{self, HELLO};
-use super::{Asked, Held, Kind, Session, State};
+use super::tracked::{SubscribedAnswer, TrackedThread};
+use super::{BridgeSession, DeferredMessages, PendingRequest, RequestKind, State};
 
-/// How the ids of the bridge's own resumes begin. No client knows them, so none has them.
+/// The prefix of ids of the bridge's own resumes. Clients cannot guess it.
 const RESUME: &str = "skein-bridge-resume-";
 
-/// The reason of a refusal when a thread exists nowhere.
+/// The reason `threadNotFound`: the thread exists nowhere.
 const NOT_FOUND: &str = "threadNotFound";
 
-/// The reason of a refusal of a server that stops.
+/// The reason of a stopping server.
 pub(super) const SERVER_STOPS: &str = "serverStops";
 
-/// Resumes that wait for their answers at a time. Origin: guess; below what a connection may have under way.
+/// Concurrent resumes. Origin: guess; below the limit of a connection.
 const AT_ONCE: usize = 16;
 
-/// How long to wait with a resume for which the server has no room, where it does not say so. Origin: guess.
+/// The wait after a resume without room, if the server names none. Origin: guess.
 const RETRY_MS: u64 = 100;
 
-/// How far it is.
+/// The progress of the resumes.
 #[derive(Debug)]
-pub(super) struct Comeback {
+pub(super) struct Resumption {
     left: VecDeque<ThreadId>,
-    /// Resumes that were asked for.
+    /// Requested resumes.
     asked: HashMap<String, ThreadId>,
-    /// How many may be asked for at a time: fewer where the server has no room for more.
+    /// The limit of concurrent resumes; fewer after a lack of room.
     at_once: usize,
-    /// How long to wait before it is asked again, while it has no room for a single one.
+    /// The wait before the next try, if there is no room for a single one.
     again_in: Option<Duration>,
-    /// Whether the client leaves: nothing more is asked for.
+    /// The client leaves: no more requests.
     given_up: bool,
 }
 
-impl Comeback {
+impl Resumption {
     fn new(left: VecDeque<ThreadId>) -> Self {
         Self { left, asked: HashMap::new(), at_once: AT_ONCE, again_in: None, given_up: false }
     }
 
-    /// The server has no room for one more: its turn comes when another one is answered, or when the server says.
+    /// Puts a resume back: it is due when another one is answered, or after the server's wait.
     fn put_off(&mut self, thread: ThreadId, error: &WireError) {
         self.left.push_back(thread);
         self.at_once = self.asked.len();
@@ -70,7 +71,6 @@ impl Comeback {
         }
     }
 
-    /// The client leaves.
     pub(super) fn give_up(&mut self) {
         (self.given_up, self.again_in) = (true, None);
     }
@@ -89,13 +89,13 @@ impl Comeback {
     }
 }
 
-impl Session {
-    /// Whether it is the id of a request of the bridge's own.
+impl BridgeSession {
+    /// Whether it is the id of a request of the bridge.
     pub(super) fn is_own(&self, id: &RequestId) -> bool {
         matches!(id, RequestId::String(id) if id == HELLO || id.starts_with(RESUME))
     }
 
-    /// The answer to one of these.
+    /// Takes the answer to one of these.
     pub(super) fn own_answer(&mut self, id: &RequestId, answer: Result<&RawValue, WireError>, now: i64) {
         let RequestId::String(id) = id else { return };
         match &mut self.state {
@@ -112,31 +112,32 @@ impl Session {
                     self.resume_more();
                 }
             }
-            // An answer to a question of an earlier link does not come on this one.
+            // The answer belongs to an earlier link.
             State::Apart | State::Greeting | State::Live => {}
         }
     }
 
     fn greeted(&mut self, refused: Option<WireError>, now: i64) {
         if let Some(error) = refused {
-            // It has let the client in before: a server that does not do so now is no help for its threads either.
+            // This server accepted the client before; a refusal now means no help for its threads either.
             for thread in self.threads.keys().copied().collect::<Vec<_>>() {
                 self.gone(thread, &error, now);
             }
         }
         self.to_server.extend(self.hello.initialized());
-        let leaves = self.asked.iter().any(|asked| asked.kind == Kind::Leave);
-        // What the client resumes or leaves itself is not resumed for it.
+        let leaves = self.asked.iter().any(|asked| asked.kind == RequestKind::Leave);
+        // Skips threads that the client resumes or leaves itself.
         let theirs = |thread: &ThreadId| leaves || self.asked.iter().any(|asked| asked.is_about(*thread));
         let left = self.threads.keys().copied().filter(|thread| !theirs(thread)).collect();
-        let starts = self.asked.iter().filter(|asked| asked.kind == Kind::TurnStart);
+        let starts = self.asked.iter().filter(|asked| asked.kind == RequestKind::TurnStart);
         let behind: Vec<RequestId> = starts.map(|asked| asked.id.clone()).collect();
-        self.held = (!behind.is_empty()).then(|| Held { behind, ..Held::default() });
-        self.state = State::Resuming(Comeback::new(left));
+        self.held = (!behind.is_empty()).then(|| DeferredMessages { behind, ..DeferredMessages::default() });
+        self.state = State::Resuming(Resumption::new(left));
         self.resume_more();
     }
 
-    /// How long after the refusal [`Session::resume_again`] is due, if ever. No time of day: a clock that is set changes no wait.
+    /// The wait after which [`BridgeSession::resume_again`] is due, if any. A duration, so that a changed clock does not
+    /// matter.
     pub(crate) fn again_in(&self) -> Option<Duration> {
         match &self.state {
             State::Resuming(comeback) => comeback.again_in,
@@ -144,7 +145,7 @@ impl Session {
         }
     }
 
-    /// The server may have room now.
+    /// Retries: the server may have room now.
     pub(crate) fn resume_again(&mut self) {
         if let State::Resuming(comeback) = &mut self.state {
             (comeback.again_in, comeback.at_once) = (None, 1);
@@ -170,7 +171,7 @@ impl Session {
     }
 
     fn resumed(&mut self, thread: ThreadId, answer: Result<&RawValue, WireError>, now: i64) {
-        match answer.map(Picture::read) {
+        match answer.map(SubscribedAnswer::read) {
             Ok(Some(picture)) => self.goes_on(thread, &picture, now),
             Ok(None) => {
                 self.gone(thread, &WireError::internal("unreadable", "its answer is no resume's"), now)
@@ -180,23 +181,23 @@ impl Session {
                     comeback.put_off(thread, &error);
                 }
             }
-            // Its client is told nothing: the link goes with the server.
+            // The client is not notified: the link ends with the server.
             Err(error) if error.reason() == SERVER_STOPS => {}
             Err(error) if error.reason() == NOT_FOUND && self.starts_anew(thread) => {}
             Err(error) => self.gone(thread, &error, now),
         }
     }
 
-    /// Begins a thread again in which nobody has said anything. Whether it is one.
+    /// Starts a thread without messages again. Returns whether it is one.
     fn starts_anew(&mut self, thread: ThreadId) -> bool {
         let State::Resuming(comeback) = &mut self.state else { return false };
         let Some(followed) = self.threads.get_mut(&thread) else { return false };
-        if followed.told {
+        if followed.announced {
             return false;
         }
         let Some(mut params) = followed.start.take() else { return false };
         params.skein = Some(StartOptions { thread_id: Some(thread) });
-        followed.told = true;
+        followed.announced = true;
         comeback.ask(thread, &mut self.last_id, &mut self.to_server, |id| {
             envelope::request::<ThreadStart>(id, &params)
         });
@@ -204,13 +205,13 @@ impl Session {
         true
     }
 
-    /// The thread goes on. What of the client's view its events do not say is said.
-    fn goes_on(&mut self, thread: ThreadId, picture: &Picture, now: i64) {
+    /// The thread continues. Reports what its events do not.
+    fn goes_on(&mut self, thread: ThreadId, picture: &SubscribedAnswer, now: i64) {
         let Some(followed) = self.threads.get_mut(&thread) else { return };
         let status = picture.status().clone();
         let changed = std::mem::replace(&mut followed.status, status.clone()) != status;
         followed.number = picture.skein().map(|skein| (skein.seq, skein.epoch));
-        let anew = followed.told;
+        let anew = followed.announced;
         self.void(thread, picture.pending(), now);
         if !anew && picture.skein().is_none_or(|skein| skein.replay_to.is_none()) {
             self.gap(thread, picture.skein(), &status, now);
@@ -221,12 +222,12 @@ impl Session {
         }
     }
 
-    /// Some of what happened cannot be told: a turn that the client sees running ends all the same.
+    /// Some events are lost: a turn that the client sees running ends anyway.
     fn gap(&mut self, thread: ThreadId, picture: Option<&ResumePicture>, status: &ThreadStatus, now: i64) {
         let runs = matches!(status, ThreadStatus::Active { .. });
         let ended = !runs && self.end_turn(thread, now);
         let reason = picture.and_then(|picture| picture.gap).map(|gap| gap.reason);
-        // Where nothing was ever said nothing was missed.
+        // A thread without messages missed nothing.
         if ended || runs || reason != Some(GapReason::NotStored) {
             let message = "some of what happened in this thread while the server changed cannot be told: \
                 resume it to see it as it is";
@@ -247,7 +248,7 @@ impl Session {
         self.say::<ThreadClosed>(&ThreadClosedNotification { thread_id: thread, skein: None }, now);
     }
 
-    /// Ends the turn that the client sees running. Whether there was one.
+    /// Ends the turn that the client sees running. Returns whether there was one.
     fn end_turn(&mut self, thread: ThreadId, now: i64) -> bool {
         let Some(id) = self.threads.get_mut(&thread).and_then(|followed| followed.turn.take()) else {
             return false;
@@ -265,11 +266,11 @@ impl Session {
         true
     }
 
-    /// The client's open questions in a thread need no answer any more, all but those that are still open.
+    /// Resolves the client's questions in a thread, except those still open.
     pub(super) fn void(&mut self, thread: ThreadId, still: &[RequestId], now: i64) {
         let questions = std::mem::take(&mut self.questions);
         let void =
-            |question: &super::Question| question.thread == Some(thread) && !still.contains(&question.id);
+            |question: &super::OpenQuestion| question.thread == Some(thread) && !still.contains(&question.id);
         let (void, open): (Vec<_>, Vec<_>) = questions.into_iter().partition(void);
         self.questions = open;
         for question in void {
@@ -279,24 +280,24 @@ impl Session {
     }
 }
 
-impl Asked {
+impl PendingRequest {
     /// Whether it subscribes to the thread, or ends the subscription.
     fn is_about(&self, id: ThreadId) -> bool {
         match self.kind {
-            Kind::Resume { thread, .. } | Kind::Unsubscribe(thread) => thread == Some(id),
-            Kind::Initialize
-            | Kind::Start
-            | Kind::Fork
-            | Kind::Leave
-            | Kind::TurnStart
-            | Kind::TurnSteer
-            | Kind::Other => false,
+            RequestKind::Resume { thread, .. } | RequestKind::Unsubscribe(thread) => thread == Some(id),
+            RequestKind::Initialize
+            | RequestKind::Start
+            | RequestKind::Fork
+            | RequestKind::Leave
+            | RequestKind::TurnStart
+            | RequestKind::TurnSteer
+            | RequestKind::Other => false,
         }
     }
 }
 
-/// How a thread is resumed: from the number that the client was told, without the turns that it has.
-fn resume_params(thread: ThreadId, followed: &Followed) -> ThreadResumeParams {
+/// The params of a resume from the last number, without the known turns.
+fn resume_params(thread: ThreadId, followed: &TrackedThread) -> ThreadResumeParams {
     let (after_seq, epoch) = followed.number.unzip();
     let options = ResumeOptions { observe: followed.observes, after_seq, epoch };
     ThreadResumeParams { exclude_turns: true, skein: Some(options), ..ThreadResumeParams::new(thread) }

@@ -1,4 +1,4 @@
-//! A thread that the client is subscribed to, as far as a bridge has to know it.
+//! A subscribed thread, as far as a bridge must know it.
 
 use std::collections::BTreeMap;
 
@@ -15,123 +15,120 @@ use skein_protocol::table::Notification;
 use skein_protocol::thread::{ThreadStartParams, ThreadStatus};
 use skein_protocol::turn::TurnStatus;
 
-/// One thread.
 #[derive(Debug)]
-pub(super) struct Followed {
-    /// The client only watches.
+pub(super) struct TrackedThread {
+    /// Observes only.
     pub observes: bool,
-    /// The last number that it was told; none when that is void.
+    /// The last number sent to the client; `None` if it is void.
     pub number: Option<(EventSeq, Epoch)>,
-    /// The status that it was told.
+    /// The status sent to the client.
     pub status: ThreadStatus,
-    /// The turn that runs, as it knows.
+    /// The running turn, as the client knows it.
     pub turn: Option<TurnId>,
-    /// How it was started, while nobody has said anything in it: it is nowhere but in its server.
+    /// The start params of a thread without messages, which exists only in its server.
     pub start: Option<Box<ThreadStartParams>>,
-    /// The client was told that it has started, and is not to be told again.
-    pub told: bool,
+    /// The client knows of the start, and is not notified again.
+    pub announced: bool,
 }
 
 /// An answer that subscribes.
 #[derive(Debug, Deserialize)]
-pub(super) struct Picture {
-    thread: Shown,
+pub(super) struct SubscribedAnswer {
+    thread: AnsweredThread,
     skein: Option<ResumePicture>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Shown {
+struct AnsweredThread {
     id: ThreadId,
     status: ThreadStatus,
     #[serde(default)]
-    turns: Vec<ShownTurn>,
+    turns: Vec<AnsweredTurn>,
 }
 
 #[derive(Debug, Deserialize)]
-struct ShownTurn {
+struct AnsweredTurn {
     id: TurnId,
     status: TurnStatus,
 }
 
-impl Picture {
-    /// Reads an answer; its items are passed over.
+impl SubscribedAnswer {
+    /// Reads an answer, without its items.
     pub(super) fn read(result: &RawValue) -> Option<Self> {
         serde_json::from_str(result.get()).ok()
     }
 
-    /// What it says of the history.
+    /// The history's position.
     pub(super) fn skein(&self) -> Option<&ResumePicture> {
         self.skein.as_ref()
     }
 
-    /// How the thread is doing.
     pub(super) fn status(&self) -> &ThreadStatus {
         &self.thread.status
     }
 
-    /// The thread.
     pub(super) fn id(&self) -> ThreadId {
         self.thread.id
     }
 
-    /// The questions of the server that wait for an answer.
+    /// The server's open questions.
     pub(super) fn pending(&self) -> &[RequestId] {
         self.skein.as_ref().map_or(&[], |skein| &skein.pending_requests)
     }
 
-    /// What is known of the thread by it.
-    pub(super) fn followed(self, observes: bool) -> Followed {
+    /// The thread's state by this answer.
+    pub(super) fn followed(self, observes: bool) -> TrackedThread {
         let runs = self.thread.turns.into_iter().rfind(|turn| turn.status == TurnStatus::InProgress);
-        Followed {
+        TrackedThread {
             observes,
             number: self.skein.map(|skein| (skein.seq, skein.epoch)),
             status: self.thread.status,
             turn: runs.map(|turn| turn.id),
             start: None,
-            told: false,
+            announced: false,
         }
     }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct About {
+struct ThreadParams {
     thread_id: ThreadId,
 }
 
 #[derive(Deserialize)]
-struct OfStart {
-    thread: Begun,
+struct StartedParams {
+    thread: StartedThread,
 }
 
 #[derive(Deserialize)]
-struct Begun {
+struct StartedThread {
     id: ThreadId,
 }
 
-/// The thread that a notification says to have started.
+/// The thread that a notification announces.
 pub(super) fn started(params: Option<&RawValue>) -> Option<ThreadId> {
-    envelope::params::<OfStart>(params).ok().map(|of| of.thread.id)
+    envelope::params::<StartedParams>(params).ok().map(|of| of.thread.id)
 }
 
 #[derive(Deserialize)]
-struct OfTurn {
-    turn: Named,
+struct TurnParams {
+    turn: TurnRef,
 }
 
 #[derive(Deserialize)]
-struct Named {
+struct TurnRef {
     id: TurnId,
 }
 
-/// The thread that a message is about.
+/// The thread of a message.
 pub(super) fn thread_of(params: Option<&RawValue>) -> Option<ThreadId> {
-    envelope::params::<About>(params).ok().map(|about| about.thread_id)
+    envelope::params::<ThreadParams>(params).ok().map(|about| about.thread_id)
 }
 
-/// Notes what a notification says of the threads.
+/// Notes a notification's effect on the threads.
 pub(super) fn note(
-    threads: &mut BTreeMap<ThreadId, Followed>,
+    threads: &mut BTreeMap<ThreadId, TrackedThread>,
     method: &str,
     params: Option<&RawValue>,
     stamp: Stamp,
@@ -141,11 +138,11 @@ pub(super) fn note(
         threads.remove(&id);
     }
     let Some(thread) = threads.get_mut(&id) else { return };
-    let turn = || envelope::params::<OfTurn>(params).ok().map(|of| of.turn.id);
+    let turn = || envelope::params::<TurnParams>(params).ok().map(|of| of.turn.id);
     if let Some(number) = stamp.seq.zip(stamp.epoch) {
         thread.number = Some(number);
     } else if method == ThreadReverted::INFO.wire {
-        // Of a revert that may get lost no number tells.
+        // A lost revert would not show in the numbers.
         thread.number = None;
     }
     if method == TurnStarted::INFO.wire {

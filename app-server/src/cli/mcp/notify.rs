@@ -1,4 +1,4 @@
-//! A server that runs on the home hears that its settings have changed, or its user hears how to tell it.
+//! Reloads the settings of a running server after a change, or tells the user how.
 
 use std::path::Path;
 
@@ -7,44 +7,43 @@ use skein_protocol::methods::ConfigMcpServerReload;
 use skein_protocol::table::Method;
 use skein_store::home::{HomePaths, SERVE, holder};
 
-use super::super::client::Client;
+use super::super::client::CliClient;
 use super::super::out::causes;
 
-/// What is said where the settings file was closed to others.
+/// The note after the settings file was made private.
 pub(super) const CLOSED: &str = "; only you can read the settings now, as they have secrets";
 
-/// What the server on a home knows of the change.
+/// The running server's state after the change.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Told {
-    /// There is none.
+pub(super) enum ReloadNotice {
+    /// No server runs.
     Nobody,
-    /// It has read the settings again.
+    /// It has reloaded.
     Reloaded(Option<u32>),
-    /// It has not, and why.
+    /// It has not, for this reason.
     Not(Option<u32>, String),
 }
 
-/// Has the server on this home read its helpers again, where there is one. The change is in the file, so that nothing of
-/// this is an error.
-pub(super) async fn reload(home: &Path) -> Told {
-    let Some(holder) = holder(&HomePaths::new(home)) else { return Told::Nobody };
+/// Reloads the helpers of the home's server, if one runs. The change is in the file, so a failure is no error.
+pub(super) async fn reload(home: &Path) -> ReloadNotice {
+    let Some(holder) = holder(&HomePaths::new(home)) else { return ReloadNotice::Nobody };
     if holder.doing.as_deref().is_some_and(|doing| doing != SERVE) {
-        return Told::Nobody;
+        return ReloadNotice::Nobody;
     }
     let asked = async {
-        let mut client = Client::open_home(home).await?;
+        let mut client = CliClient::open_home(home).await?;
         client.call(ConfigMcpServerReload::INFO.wire, None, |_| Ok(())).await?;
         client.close().await;
         anyhow::Ok(())
     };
     match asked.await {
-        Ok(()) => Told::Reloaded(holder.pid),
-        Err(error) => Told::Not(holder.pid, causes(&error)),
+        Ok(()) => ReloadNotice::Reloaded(holder.pid),
+        Err(error) => ReloadNotice::Not(holder.pid, causes(&error)),
     }
 }
 
-impl Told {
-    /// Behind a sentence that says what was changed.
+impl ReloadNotice {
+    /// A clause for the end of the message about the change.
     pub(super) fn words(&self) -> String {
         match self {
             Self::Nobody => String::new(),
@@ -65,12 +64,12 @@ impl Told {
 
 #[cfg(test)]
 mod tests {
-    use super::Told;
+    use super::ReloadNotice;
 
     #[test]
     fn who_is_not_told_is_named_with_what_to_do() {
-        assert_eq!(Told::Nobody.words(), "");
-        assert!(Told::Not(Some(7), "no".into()).words().ends_with("kill -HUP 7"));
-        assert_eq!(Told::Not(Some(7), "no".into()).json()["reason"], "no");
+        assert_eq!(ReloadNotice::Nobody.words(), "");
+        assert!(ReloadNotice::Not(Some(7), "no".into()).words().ends_with("kill -HUP 7"));
+        assert_eq!(ReloadNotice::Not(Some(7), "no".into()).json()["reason"], "no");
     }
 }
