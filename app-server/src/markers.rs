@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use skein_store::index::ThreadIndex;
-use skein_store::rollout::{OpenMark, RolloutStore};
+use skein_store::rollout::{OpenMarker, RolloutStore};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +12,7 @@ use crate::policy;
 
 /// Runs until `stop`, then takes what waits, and ends.
 pub(crate) async fn run(
-    mut closed: mpsc::Receiver<OpenMark>,
+    mut closed: mpsc::Receiver<OpenMarker>,
     store: Arc<dyn RolloutStore>,
     index: Arc<dyn ThreadIndex>,
     stop: CancellationToken,
@@ -38,12 +38,12 @@ pub(crate) async fn run(
 }
 
 /// A rollout that is changed during the flush, which may not cover that, keeps its mark.
-async fn take_off(batch: Vec<OpenMark>, store: &dyn RolloutStore, index: &dyn ThreadIndex) {
+async fn take_off(batch: Vec<OpenMarker>, store: &dyn RolloutStore, index: &dyn ThreadIndex) {
     if let Err(error) = index.flush().await {
         tracing::warn!(%error, "the index cannot be flushed; open markers stay");
         return;
     }
-    if let Err(error) = store.mark_closed(batch).await {
+    if let Err(error) = store.clear_open_markers(batch).await {
         tracing::warn!(%error, "open markers cannot be removed; the next start looks at their threads");
     }
 }

@@ -13,7 +13,7 @@ use skein_protocol::extension::{RepairCounts, RepairState, SkeinRepairUpdatedNot
 use skein_protocol::ids::{ConnectionId, ThreadId};
 use skein_protocol::notifications::SkeinRepairUpdated;
 use skein_protocol::table::Recipients;
-use skein_store::rollout::OpenMark;
+use skein_store::rollout::OpenMarker;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -95,7 +95,7 @@ pub(crate) async fn run(
             tracing::info!("the repair stops with the server; the next start goes on with it");
             return;
         }
-        let mark = context.store.mark(thread);
+        let mark = context.store.open_marker(thread);
         let name = format!("repair/{thread}");
         let repaired = context.tasks.contain_async(name, mend(&context, thread)).await;
         let repaired = repaired.unwrap_or_else(|| Repaired::Failed("the repair broke off".to_owned()));
@@ -127,7 +127,7 @@ async fn mend(context: &Arc<Context>, thread: ThreadId) -> Repaired {
     repaired.await.unwrap_or_else(|_| Repaired::Failed("its owner broke off".to_owned()))
 }
 
-fn take_note((context, repair): (&Context, &Repair), mark: OpenMark, repaired: &Repaired) {
+fn take_note((context, repair): (&Context, &Repair), mark: OpenMarker, repaired: &Repaired) {
     let thread = mark.thread;
     match repaired {
         Repaired::Mended => tracing::info!(%thread, "a thread that was cut off is closed"),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use skein_base::clock::Clock;
-use skein_base::counters::Counters;
+use skein_base::counters::ServerCounters;
 use skein_base::descriptors;
 use skein_base::tasks::{DedicatedRuntime, Tasks};
 use skein_helpers::{Helpers, HostOptions};
@@ -21,7 +21,7 @@ use skein_store::index::changes::Changes;
 use skein_store::index::sled::SledIndex;
 use skein_store::rollout::file::FileStore;
 use skein_store::rollout::file::layer::DiskLayer;
-use skein_store::rollout::{OpenMark, RolloutStore};
+use skein_store::rollout::{OpenMarker, RolloutStore};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -380,7 +380,7 @@ fn services(config: Config, home: &Home, tasks: Tasks) -> Result<(Arc<App>, Back
         holes: Holes::default(),
         machine_boot: home.machine_boot(),
         term: home.term(),
-        counters: Counters::default(),
+        counters: ServerCounters::default(),
         conversations: Arc::default(),
         providers: providers(&config, &tasks),
         settings: Arc::new(Settings::new(config)),
@@ -411,7 +411,7 @@ fn background(
     home: &Home,
     store: &Arc<dyn RolloutStore>,
     tasks: &Tasks,
-) -> (Arc<dyn ThreadIndex>, Texts, mpsc::Sender<OpenMark>, Background) {
+) -> (Arc<dyn ThreadIndex>, Texts, mpsc::Sender<OpenMarker>, Background) {
     let (stop_markers, stop_index) = (CancellationToken::new(), CancellationToken::new());
     let (paths, boot, changes) = (home.paths().clone(), home.machine_boot(), Arc::new(Changes::default()));
     let noted = Arc::clone(&changes);
@@ -457,6 +457,6 @@ fn helpers(config: &Config, home: &Home, clock: Clock, tasks: &Tasks) -> std::io
         containment: config.helper_rules.containment,
         // A server that is its own guard's program is alone in its process; one inside a test is not.
         exclusive: config.guard == GuardProgram::ThisProgram,
-        home: home.mark()?,
+        home: home.tag()?,
     })
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 use skein_store::backup::Progress;
-use skein_store::backup::make::{self, LeftOut, Made, Order};
+use skein_store::backup::make::{self, BackupRequest, MadeBackup, OmittedFile};
 
 use super::progress::ProgressDisplay;
 use super::{home, print_line, say};
@@ -33,19 +33,20 @@ pub(super) struct Backup {
 impl Backup {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let home = home(self.home.as_ref())?;
-        let order = Order { home: &home, file: &self.file, force: self.force, secrets: self.with_secrets };
+        let order =
+            BackupRequest { home: &home, file: &self.file, force: self.force, secrets: self.with_secrets };
         let mut shown = ProgressDisplay::in_steps("files", self.json);
         let made = make::make(order, |Progress { done, total }| shown.at_step("saved", done, total))?;
         shown.end();
-        for LeftOut { path, why } in &made.left_out {
+        for OmittedFile { path, why } in &made.left_out {
             say(format_args!("{} is not in the backup: {why}", path.display()));
         }
         self.tell(&made)?;
         Ok(if made.left_out.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    fn tell(&self, made: &Made) -> anyhow::Result<()> {
-        let Made { threads, files, bytes, size, left_out } = made;
+    fn tell(&self, made: &MadeBackup) -> anyhow::Result<()> {
+        let MadeBackup { threads, files, bytes, size, left_out } = made;
         if self.json {
             let outcome = json!({
                 "complete": left_out.is_empty(), "threads": threads, "files": files, "bytes": bytes, "size": size, "leftOut": left_out,

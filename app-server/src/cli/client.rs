@@ -14,7 +14,7 @@ use skein_protocol::ids::RequestId;
 use skein_protocol::methods::{Initialize, Initialized};
 use skein_protocol::server::{ClientInfo, InitializeParams, InitializedParams};
 use skein_protocol::table::Method;
-use skein_store::home::socket::Reach;
+use skein_store::home::socket::SocketPath;
 use skein_store::home::{Home, HomeError, HomePaths, SERVE, UNIX, holder};
 use tokio::net::UnixStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -173,7 +173,7 @@ pub(super) async fn stream(root: &Path) -> anyhow::Result<UnixStream> {
 }
 
 async fn knock(paths: &HomePaths) -> io::Result<UnixStream> {
-    let reach = Reach::of(paths)?;
+    let reach = SocketPath::of(paths)?;
     let stream = UnixStream::connect(reach.path()).await?;
     // Any other listener could read the client's messages and answer in the server's name.
     if stream.peer_cred()?.uid() == geteuid().as_raw() {

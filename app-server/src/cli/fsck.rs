@@ -10,8 +10,8 @@ use serde_json::json;
 use skein_app_server::telemetry::{self, Stderr};
 use skein_protocol::ids::ThreadId;
 use skein_store::fsck::blobs::Unnamed;
-use skein_store::fsck::finding::{IndexLook, Summary};
-use skein_store::fsck::{self, Gc, Mend, Order, Told};
+use skein_store::fsck::finding::{FsckSummary, IndexLook};
+use skein_store::fsck::{self, FsckRequest, Gc, Mend, Notice};
 
 use super::out::causes;
 use super::{home, print_line, say};
@@ -54,11 +54,11 @@ impl Fsck {
         }
     }
 
-    async fn check(self) -> anyhow::Result<Summary> {
+    async fn check(self) -> anyhow::Result<FsckSummary> {
         let home = home(self.home.as_ref())?;
         let mend = if self.repair { Mend::Yes } else { Mend::No };
         let gc = if self.gc { Gc::Yes } else { Gc::No };
-        let order = Order { mend, gc, threads: self.threads.iter().copied().collect::<BTreeSet<_>>() };
+        let order = FsckRequest { mend, gc, threads: self.threads.iter().copied().collect::<BTreeSet<_>>() };
         let bar = bar(self.json);
         let mut printed = Ok(());
         let mut print = |text: String| {
@@ -67,20 +67,20 @@ impl Fsck {
                 printed = now;
             }
         };
-        let mut told = |told: Told<'_>| match told {
-            Told::Served(served) => bar.suspend(|| {
+        let mut told = |told: Notice<'_>| match told {
+            Notice::Served(served) => bar.suspend(|| {
                 say(format_args!(
                     "{served}. It is read beside the server; its list of threads is not compared"
                 ));
             }),
-            Told::Progress(done, total) => {
+            Notice::Progress(done, total) => {
                 bar.set_length(total);
                 bar.set_position(done);
             }
-            Told::Finding(finding) => {
+            Notice::Finding(finding) => {
                 print(if self.json { json!(finding).to_string() } else { finding.to_string() });
             }
-            Told::Unnamed(unnamed) => {
+            Notice::Unnamed(unnamed) => {
                 let json = || json!({ "unnamed": unnamed }).to_string();
                 print(if self.json { json() } else { unnamed_in_words(unnamed) });
             }
@@ -112,8 +112,8 @@ fn unnamed_in_words(unnamed: &Unnamed) -> String {
     format!("{}: named by no rollout, {bytes} bytes{outcome}", path.display())
 }
 
-fn in_words(summary: &Summary) -> String {
-    let Summary { rollouts, records, blobs, findings, mended, left, .. } = summary;
+fn in_words(summary: &FsckSummary) -> String {
+    let FsckSummary { rollouts, records, blobs, findings, mended, left, .. } = summary;
     let read = format!("{rollouts} rollouts with {records} records");
     let found = if *findings == 0 { "clean".to_owned() } else { format!("{mended} mended, {left} not") };
     let unnamed = blobs.unnamed - blobs.removed;

@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde_json::json;
 use skein_app_server::policy;
-use skein_store::home::doorway::Doorway;
+use skein_store::home::named_socket::NamedSocket;
 use skein_store::home::{HomePaths, STDIO, UNIX};
 use tokio::io::{AsyncWriteExt, copy, copy_bidirectional, stdin, stdout};
 use tokio::net::unix::SocketAddr;
@@ -97,10 +97,10 @@ async fn taken(accepted: io::Result<(UnixStream, SocketAddr)>) -> Option<UnixStr
     }
 }
 
-fn open(path: Option<&Path>, home: &Path) -> anyhow::Result<Doorway> {
+fn open(path: Option<&Path>, home: &Path) -> anyhow::Result<NamedSocket> {
     Ok(match path {
-        Some(path) => Doorway::open(&std::path::absolute(path).context("the socket's path")?)?,
-        None => Doorway::open_in(&HomePaths::new(home))?,
+        Some(path) => NamedSocket::open(&std::path::absolute(path).context("the socket's path")?)?,
+        None => NamedSocket::open_in(&HomePaths::new(home))?,
     })
 }
 

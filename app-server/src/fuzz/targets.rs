@@ -12,12 +12,12 @@ use skein_provider::http::played::reads_the_same_in_pieces;
 use skein_provider::{anthropic, openai_chat, openai_responses};
 use skein_store::history::History;
 use skein_store::home::{HomePaths, Term};
-use skein_store::rollout::blob::{BlobName, BlobRef, Lost, Texts};
+use skein_store::rollout::blob::{BlobName, BlobRef, Lost, TextSource};
 use skein_store::rollout::file::FileStore;
 use skein_store::rollout::file::blobs::Blobs;
 use skein_store::rollout::file::layer::DiskLayer;
 use skein_store::rollout::record::{Record, ThreadClosed};
-use skein_store::rollout::{Keep, Lease, Repair, RolloutStore, Shelf, line};
+use skein_store::rollout::{Keep, Lease, LoadRepair, Location, RolloutStore, line};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
@@ -47,7 +47,7 @@ pub(super) fn streams(bytes: &[u8]) {
 /// Texts of which every second one is there.
 struct EverySecond;
 
-impl Texts for EverySecond {
+impl TextSource for EverySecond {
     fn text(&self, blob: &BlobRef) -> io::Result<Result<String, Lost>> {
         let lost = Lost { blob: blob.sha256, reason: "it is odd".to_owned() };
         Ok(if blob.bytes.is_multiple_of(2) { Ok("text".to_owned()) } else { Err(lost) })
@@ -55,7 +55,7 @@ impl Texts for EverySecond {
 }
 
 fn record(text: &[u8]) -> Option<Record> {
-    Some(line::Line::of(text).ok()?.record(&EverySecond).unwrap().ok()?.record)
+    Some(line::RecordLine::of(text).ok()?.record(&EverySecond).unwrap().ok()?.record)
 }
 
 fn again(record: &Record) {
@@ -143,15 +143,15 @@ impl Bench {
     async fn loads(&self, thread: ThreadId, records: Vec<Record>) {
         let store = self.store();
         let last = records.last().map(|record| record.seq);
-        store.put(thread, Shelf::Threads, records).await.unwrap();
+        store.put(thread, Location::Active, records).await.unwrap();
         let loaded = store.load(thread).await.unwrap();
-        assert_eq!((loaded.repair, Some(loaded.head)), (Repair::default(), last));
+        assert_eq!((loaded.repair, Some(loaded.head)), (LoadRepair::default(), last));
         let whole = History::read(&store, thread).await.unwrap();
         let end = History::read_end(&store, thread, 0).await.unwrap();
         assert!(whole.is_closed() && whole.open_turn().is_none() && whole.is_materialised());
         assert_eq!((end.row(), end.header()), (whole.row(), whole.header()));
         assert!(markdown::text(&whole).starts_with("# "));
-        store.mark_closed(vec![store.mark(thread)]).await.unwrap();
+        store.clear_open_markers(vec![store.open_marker(thread)]).await.unwrap();
         fs::remove_dir_all(self.paths.threads()).unwrap();
         fs::create_dir_all(self.paths.threads().join("3c")).unwrap();
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use skein_base::durations::Taken;
+use skein_base::durations::DurationCounts;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{
     HelperCounts, LeftoverCounts, MemoryCounts, PressureCounts, RefusalCounts, ReloadCounts, ReplayCounts,
@@ -81,7 +81,7 @@ pub(crate) fn numbers(services: &App) -> SkeinStatusResponse {
         reloads: reloads(services),
         panics_total: services.tasks.panics(),
         pressure: PressureCounts {
-            squeezed_total: counters.squeezed.get(),
+            squeezed_total: counters.evicted.get(),
             unrelieved_total: counters.unrelieved.get(),
         },
         memory: MemoryCounts { resident_bytes: memory::resident() },
@@ -165,7 +165,7 @@ fn leftovers(services: &App) -> LeftoverCounts {
 
 fn store(services: &App) -> StoreCounts {
     let counts = services.store.counts();
-    let Taken { last_ms, max_ms, .. } = services.store.sync_times();
+    let DurationCounts { last_ms, max_ms, .. } = services.store.sync_times();
     StoreCounts {
         appends_total: counts.appends,
         syncs_total: counts.syncs,
@@ -180,12 +180,12 @@ fn store(services: &App) -> StoreCounts {
 }
 
 fn zero(services: &App) -> ZeroCounts {
-    let Taken { count, last_ms, max_ms, .. } = services.helpers.host().zeros().taken();
+    let DurationCounts { count, last_ms, max_ms, .. } = services.helpers.host().zeros().taken();
     ZeroCounts { total: count, last_ms, max_ms }
 }
 
 fn unloads(services: &App) -> UnloadCounts {
-    let Taken { count, last_ms, max_ms, .. } = services.counters.unloads.taken();
+    let DurationCounts { count, last_ms, max_ms, .. } = services.counters.unloads.taken();
     UnloadCounts { total: count, last_ms, max_ms }
 }
 

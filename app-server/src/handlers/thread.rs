@@ -242,7 +242,7 @@ pub(super) async fn read(
             .ok_or_else(|| ThreadError::HistoryTooLarge { id, most }.to_wire())?;
     }
     let skein = Some(ThreadPicture { seq: history.seq(), epoch: history.epoch() });
-    Ok(ThreadReadResponse { read_state: Some(history.read_mark().state()), thread, skein })
+    Ok(ThreadReadResponse { read_state: Some(history.read_position().state()), thread, skein })
 }
 
 /// A thread that is only in memory.

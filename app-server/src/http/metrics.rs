@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, header};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::Registry;
-use skein_base::durations::Taken;
+use skein_base::durations::DurationCounts;
 use skein_protocol::extension::{
     ContainmentRung, HelperCounts, IndexCounts, IndexState, PressureCounts, RefusalCounts, ReloadCounts,
     RepairCounts, RepairState, ReplayCounts, SkeinStatusResponse, StoreCounts, TextsCounts, TextsState,
@@ -32,11 +32,11 @@ const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(crate) struct Scrape {
     status: SkeinStatusResponse,
     /// How long unloads took.
-    unloads: Taken,
+    unloads: DurationCounts,
     /// How long helpers took to end.
-    zeros: Taken,
+    zeros: DurationCounts,
     /// How long the disk took to sync a file.
-    syncs: Taken,
+    syncs: DurationCounts,
 }
 
 impl Scrape {

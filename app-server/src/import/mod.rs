@@ -18,7 +18,7 @@ use skein_store::home::{Home, HomeError};
 use skein_store::rollout::file::FileStore;
 use skein_store::rollout::file::layer::DiskLayer;
 use skein_store::rollout::record::{Imported, Record};
-use skein_store::rollout::{ReadError, RolloutStore, Shelf};
+use skein_store::rollout::{Location, ReadError, RolloutStore};
 
 use crate::policy;
 use crate::search::texts::Forgetting;
@@ -169,7 +169,7 @@ pub async fn run(
 /// What is to be done with a rollout.
 enum Plan {
     /// It is made, on this shelf, with this version of its history.
-    Make(Shelf, Epoch),
+    Make(Location, Epoch),
     Unchanged,
     Keep(&'static str),
 }
@@ -247,7 +247,7 @@ async fn plan(store: &FileStore, rollout: &Rollout) -> io::Result<Plan> {
     let there = match store.read_after(thread, EventSeq(0), records::BEGINNING).await {
         Ok(page) => records::note(&page.records),
         Err(ReadError::Missing(_)) => {
-            let shelf = if rollout.archived { Shelf::Archive } else { Shelf::Threads };
+            let shelf = if rollout.archived { Location::Archived } else { Location::Active };
             return Ok(Plan::Make(shelf, Epoch(1)));
         }
         Err(ReadError::Unreadable { .. }) => {
@@ -265,7 +265,7 @@ async fn plan(store: &FileStore, rollout: &Rollout) -> io::Result<Plan> {
     if head != imported.last {
         return Ok(Plan::Keep("it has changed in both places since it was imported"));
     }
-    let shelf = store.shelf(thread).await.map_err(io::Error::other)?;
+    let shelf = store.location(thread).await.map_err(io::Error::other)?;
     Ok(Plan::Make(shelf, Epoch(epoch.0.saturating_add(1))))
 }
 

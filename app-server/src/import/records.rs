@@ -11,8 +11,8 @@ use skein_protocol::turn::TurnStatus;
 use skein_store::history::{History, cut_short};
 use skein_store::home::Term;
 use skein_store::rollout::record::{
-    Compacted, Imported, ItemCompleted, ItemStarted, Kept, Record, RecordBody, ThreadClosed, ThreadMeta,
-    ThreadNamed, ThreadOpened, TurnStarted, Usage,
+    Compacted, Imported, ItemCompleted, ItemStarted, KeptMessages, Record, RecordBody, ThreadClosed,
+    ThreadMeta, ThreadNamed, ThreadOpened, TurnStarted, Usage,
 };
 use uuid::Uuid;
 
@@ -79,7 +79,7 @@ impl Made {
         self.history.apply(&record);
         // What is written is all that is needed of a turn that has ended.
         if matches!(record.body, RecordBody::TurnCompleted(_)) {
-            self.history.let_go(0);
+            self.history.drop_oldest(0);
         }
         self.records.push(record);
     }
@@ -106,7 +106,10 @@ impl Made {
             self.add(at, ItemCompleted { turn_id: turn_id.clone(), item });
         }
         if let Some(summary) = turn.summary {
-            self.add(turn.last, Compacted { turn_id: turn_id.clone(), summary, kept: Kept::Messages });
+            self.add(
+                turn.last,
+                Compacted { turn_id: turn_id.clone(), summary, kept: KeptMessages::Messages },
+            );
         }
         if let Some(usage) = turn.usage {
             self.add(turn.last, Usage { turn_id: turn_id.clone(), usage });

@@ -3,7 +3,7 @@ use std::fs;
 use skein_base::clock::WallMs;
 use skein_protocol::item::ThreadItemBody;
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
-use skein_store::fsck::{self, Told};
+use skein_store::fsck::{self, Notice};
 use skein_store::history::History;
 use skein_store::index::ThreadIndex;
 use skein_store::index::memory::MemoryIndex;
@@ -104,7 +104,7 @@ impl Fixture {
         assert_eq!((end.row(), end.seq(), end.header()), (whole.row(), whole.seq(), whole.header()));
         assert!(
             whole.is_closed()
-                && store.load(thread).await.unwrap().repair == skein_store::rollout::Repair::default()
+                && store.load(thread).await.unwrap().repair == skein_store::rollout::LoadRepair::default()
         );
         whole
     }
@@ -154,12 +154,12 @@ async fn an_imported_home_has_nothing_that_a_check_finds() {
     let fixture = Fixture::new();
     fixture.import().await;
     let mut found = Vec::new();
-    let mut told = |told: Told<'_>| {
-        if let Told::Finding(finding) = told {
+    let mut told = |told: Notice<'_>| {
+        if let Notice::Finding(finding) = told {
             found.push(format!("{finding:?}"));
         }
     };
-    let summary = fsck::run(&fixture.home(), &fsck::Order::default(), &mut told).await.unwrap();
+    let summary = fsck::run(&fixture.home(), &fsck::FsckRequest::default(), &mut told).await.unwrap();
     assert_eq!((found, summary.exit_code()), (Vec::new(), 0));
 }
 

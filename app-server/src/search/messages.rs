@@ -57,7 +57,7 @@ impl<'a> Messages<'a> {
     pub(crate) async fn next(&self, after: EventSeq) -> Result<Option<Stretch>, ReadError> {
         // One thread is sifted whatever the time is.
         let (threads, until) = (vec![(self.thread, after)], Clock.now());
-        let mut sifted = self.store.sift(threads, Arc::clone(&self.may_hold), until).await;
+        let mut sifted = self.store.prefilter(threads, Arc::clone(&self.may_hold), until).await;
         match sifted.pop() {
             // What is behind the last record is none, whatever it looks like.
             Some(Ok(Some(turn))) => {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use skein_protocol::error::{EMPTY_SEARCH, WireError};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_store::history::ThreadRow;
-use skein_store::index::{Cursor, IndexError, Indexing, Reach, ThreadFilter};
+use skein_store::index::{Cursor, IndexError, Indexing, ThreadFilter, WalkBounds};
 use skein_store::rollout::{MayHold, ReadError};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -162,7 +162,7 @@ impl Page<'_> {
         let mut step = policy::SEARCH_STEP;
         self.found.next = self.wanted.cursor;
         loop {
-            let reach = Reach { rows: step, places: policy::SEARCH_PLACES };
+            let reach = WalkBounds { rows: step, places: policy::SEARCH_PLACES };
             let listed = self.context.index.walk(self.wanted.filter.clone(), self.found.next, reach).await?;
             self.found.indexing = listed.indexing.or(self.found.indexing);
             self.found.back = self.found.back.or(listed.back);
@@ -214,7 +214,7 @@ impl Page<'_> {
     /// then the next page begins behind the one that was looked at last.
     async fn look_at(&mut self, rows: Vec<(ThreadRow, EventSeq)>) -> bool {
         let ids = rows.iter().map(|(row, after)| (row.id, *after)).collect();
-        let sifted = self.context.store.sift(ids, Arc::clone(&self.may_hold), self.wanted.until).await;
+        let sifted = self.context.store.prefilter(ids, Arc::clone(&self.may_hold), self.wanted.until).await;
         let all = sifted.len() == rows.len();
         let mut left = rows.len();
         for ((mut row, _), sifted) in rows.into_iter().zip(sifted) {

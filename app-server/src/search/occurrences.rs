@@ -8,7 +8,7 @@ use skein_base::tasks::Pool;
 use skein_protocol::ids::{EventSeq, ItemId, ThreadId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::thread::ThreadSearchOccurrence;
-use skein_store::history::Held;
+use skein_store::history::LoadedTurn;
 use skein_store::history::read::Stretch;
 use skein_store::rollout::ReadError;
 use tokio::time::Instant;
@@ -108,7 +108,7 @@ impl WantedHits {
         place.filter(|place| place.thread == self.thread).ok_or(SearchError::BadCursor)
     }
 
-    fn occurrence(&self, held: &Held, item: &ThreadItem, snippet: Snippet) -> ThreadSearchOccurrence {
+    fn occurrence(&self, held: &LoadedTurn, item: &ThreadItem, snippet: Snippet) -> ThreadSearchOccurrence {
         ThreadSearchOccurrence {
             item_id: item.id().clone(),
             snippet: snippet.text,

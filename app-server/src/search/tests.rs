@@ -36,7 +36,7 @@ impl ThreadIndex for Unfinished {
         &self,
         filter: ThreadFilter,
         cursor: Option<Cursor>,
-        reach: Reach,
+        reach: WalkBounds,
     ) -> Result<ListPage, IndexError> {
         Ok(ListPage { indexing: Some(AT), ..self.so_far.walk(filter, cursor, reach).await? })
     }

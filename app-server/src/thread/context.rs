@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use skein_base::clock::Clock;
-use skein_base::counters::Counters;
+use skein_base::counters::ServerCounters;
 use skein_base::tasks::Tasks;
 use skein_helpers::{Helpers, Transport};
 use skein_provider::Providers;
 use skein_store::home::{HomePaths, Term};
 use skein_store::index::ThreadIndex;
-use skein_store::rollout::{OpenMark, RolloutStore};
+use skein_store::rollout::{OpenMarker, RolloutStore};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -68,13 +68,13 @@ pub(crate) struct Context {
     /// This ownership of the home.
     pub(crate) term: Term,
     /// Where owners say which open marks the index covers, so that they are taken off in batches.
-    pub(crate) closed_rollouts: mpsc::Sender<OpenMark>,
+    pub(crate) closed_rollouts: mpsc::Sender<OpenMarker>,
     /// Wakes who makes room.
     pub(crate) pressure: Pressure,
     /// Has free memory given back.
     pub(crate) freed: Arc<Freed>,
     /// The counters.
-    pub(crate) counters: Counters,
+    pub(crate) counters: ServerCounters,
     /// The models.
     pub(crate) providers: Providers,
     /// The conversations of loaded threads.

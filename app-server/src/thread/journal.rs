@@ -8,7 +8,7 @@ use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId, TurnId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::table::Recipients;
-use skein_store::history::{Held, History};
+use skein_store::history::{History, LoadedTurn};
 use skein_store::rollout::record::{ItemCompleted, Record, RecordBody, ThreadClosed, ThreadOpened};
 use skein_store::rollout::{Keep, Lease};
 use tokio::sync::mpsc;
@@ -345,7 +345,7 @@ impl Journal {
                 self.ends.push((record.seq, ended.turn_id.clone()));
             }
             // Who wants older turns reads them from the rollout.
-            self.history.let_go(skein_store::policy::HISTORY_WINDOW);
+            self.history.drop_oldest(skein_store::policy::HISTORY_WINDOW);
         }
         record
     }
@@ -390,7 +390,7 @@ impl Journal {
 /// What a history holds, for the conversation of a thread that begins with it: the items of its turns, each with the number
 /// of its turn.
 fn as_records(history: &History) -> Vec<Record> {
-    let of_turn = |held: &Held| {
+    let of_turn = |held: &LoadedTurn| {
         let (turn_id, seq, at) = (held.turn.id.clone(), held.at, WallMs(0));
         let completed = move |item: &ThreadItem| {
             let body = ItemCompleted { turn_id: turn_id.clone(), item: item.clone() }.into();

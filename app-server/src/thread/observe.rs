@@ -38,7 +38,7 @@ pub(crate) async fn observe(services: Arc<Context>, id: ThreadId, resume: Resume
         };
     let now = picture(&history);
     let asked = resume.params.skein.as_ref();
-    let hole = history.hole().max(services.holes.last(id));
+    let hole = history.last_lost().max(services.holes.last(id));
     let continuation = match catch_up::continuation(asked, now, hole, services.config().limits.replay) {
         // Also one that has seen what is lost now: nobody else is shown it any more.
         Continuation::From(_) if history.is_lost() => Continuation::Gap(GapReason::Damaged),
@@ -126,7 +126,7 @@ fn response(
     let now = picture(history);
     let thread = history.thread(ThreadStatus::NotLoaded, paths);
     let mut response = pictures::resumed(history.settings(), thread, now);
-    response.skein = Some(catch_up::picture(continuation, now, history.told(), &[]));
+    response.skein = Some(catch_up::picture(continuation, now, history.last_event(), &[]));
     match continuation {
         Continuation::Whole | Continuation::Gap(_) => pages::show(&mut response, history, params, most),
         Continuation::From(_) => {}

@@ -18,7 +18,7 @@ use skein_protocol::thread::{
 };
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
 use skein_store::history::read::Enough;
-use skein_store::history::{Held, History, json_bytes, seen_as};
+use skein_store::history::{History, LoadedTurn, json_bytes, seen_as};
 
 use crate::policy;
 
@@ -89,7 +89,7 @@ trait Entry {
     fn cursor(&self, thread: ThreadId, inclusive: bool) -> Cursor;
 }
 
-impl Entry for &Held {
+impl Entry for &LoadedTurn {
     fn cursor(&self, thread: ThreadId, inclusive: bool) -> Cursor {
         let turn = Some(self.turn.id.clone());
         Cursor { thread, turn, at: Some(self.at), item: None, as_of: None, inclusive }
@@ -97,7 +97,7 @@ impl Entry for &Held {
 }
 
 /// An item and its turn.
-type Placed<'a> = (&'a Held, &'a ThreadItem);
+type Placed<'a> = (&'a LoadedTurn, &'a ThreadItem);
 
 impl Entry for Placed<'_> {
     fn cursor(&self, thread: ThreadId, inclusive: bool) -> Cursor {
@@ -126,7 +126,7 @@ struct Page<T> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shown {
     /// With all of their items, oldest first.
-    pub(crate) turns: Vec<Held>,
+    pub(crate) turns: Vec<LoadedTurn>,
     /// Whether there may be turns before those.
     pub(crate) older: bool,
     /// Whether there may be turns behind those.
@@ -150,7 +150,7 @@ impl Shown {
 
 /// Makes of the last turn of `then` what its pages show: without the items that were in progress, and with what `now` says of
 /// the turn itself.
-pub(crate) fn as_told_then(last: &mut Held, then: &History, now: &History) {
+pub(crate) fn as_told_then(last: &mut LoadedTurn, then: &History, now: &History) {
     let open: Vec<&ItemId> = then.open_items().map(ThreadItem::id).collect();
     let last = &mut last.turn;
     last.items.retain(|item| !open.contains(&item.id()));
@@ -253,7 +253,7 @@ pub(crate) fn items(
         return Err(PageError::NoTurn { turn: turn.clone() });
     }
     let cursor = cursor_of_items(params)?;
-    let wanted = |held: &&Held| params.turn_id.as_ref().is_none_or(|wanted| held.turn.id == *wanted);
+    let wanted = |held: &&LoadedTurn| params.turn_id.as_ref().is_none_or(|wanted| held.turn.id == *wanted);
     let all: Vec<Placed<'_>> = turns.iter().filter(wanted).flat_map(placed).collect();
     let direction = params.sort_direction.unwrap_or(SortDirection::Asc);
     let asked = Asked { thread, cursor, direction, limit: params.limit, most_bytes };
@@ -289,7 +289,7 @@ pub(crate) fn backwards_from_here(history: &History, thread: ThreadId) -> (Optio
 
 /// The cursor of a page of turns that begins with this one, in either direction.
 #[must_use]
-pub(crate) fn at_turn(held: &Held, thread: ThreadId) -> String {
+pub(crate) fn at_turn(held: &LoadedTurn, thread: ThreadId) -> String {
     print(&held.cursor(thread, true))
 }
 
@@ -360,7 +360,7 @@ pub(crate) fn add_open_items(turn: &mut Turn, running: Option<&TurnId>, open: &[
     }
 }
 
-fn placed(held: &Held) -> impl DoubleEndedIterator<Item = Placed<'_>> {
+fn placed(held: &LoadedTurn) -> impl DoubleEndedIterator<Item = Placed<'_>> {
     held.turn.items.iter().map(move |item| (held, item))
 }
 

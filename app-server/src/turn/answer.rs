@@ -8,7 +8,7 @@ use skein_provider::{
     AssistantMessage, Entry, ModelEvent, Prompt, ProviderError, Reasoning, Thoughts, ToolCall, ToolResult,
     Usage,
 };
-use skein_store::rollout::record::{Said, SaidCall};
+use skein_store::rollout::record::{AnswerPart, AnsweredCall};
 use tokio::sync::mpsc;
 
 use super::{Report, Running, Stop, told};
@@ -20,7 +20,7 @@ pub(super) struct Answer {
     /// For the conversation: texts, thoughts and calls in their order.
     pub(crate) said: Vec<Entry>,
     /// The same for the record of an answer that calls tools.
-    pub(crate) recorded: Vec<Said>,
+    pub(crate) recorded: Vec<AnswerPart>,
     /// What it wants called.
     pub(crate) calls: Vec<ToolCall>,
     /// What the user answered to its questions.
@@ -57,15 +57,15 @@ impl From<Unanswered> for Stop {
 
 impl Answer {
     fn called(&mut self, call: ToolCall) {
-        self.recorded.push(Said::Call(Box::new(said_call(&call))));
+        self.recorded.push(AnswerPart::Call(Box::new(said_call(&call))));
         self.said.push(Entry::Call(call.clone()));
         self.calls.push(call);
     }
 }
 
 /// A call as the model wrote it. What becomes of it is not known yet.
-fn said_call(call: &ToolCall) -> SaidCall {
-    SaidCall {
+fn said_call(call: &ToolCall) -> AnsweredCall {
+    AnsweredCall {
         item_id: None,
         refused: None,
         id: call.id.clone(),
@@ -189,14 +189,14 @@ impl Running {
         let message = self.message.take_if(|message| !message.text.is_empty());
         if let Some((text, plan)) = self.planned() {
             let items = [plan].into_iter().chain(message.iter().map(|message| message.id.clone()));
-            answer.recorded.push(Said::Raw { text: text.clone(), item_ids: items.collect() });
+            answer.recorded.push(AnswerPart::Raw { text: text.clone(), item_ids: items.collect() });
             let phase = message.as_ref().and_then(|message| message.phase);
             answer.said.push(Entry::Assistant(AssistantMessage { text, phase }));
             self.texts.extend(message);
             return;
         }
         if let Some(message) = message {
-            answer.recorded.push(Said::Text { item_id: message.id.clone() });
+            answer.recorded.push(AnswerPart::Text { item_id: message.id.clone() });
             let said = AssistantMessage { text: message.text.clone(), phase: message.phase };
             answer.said.push(Entry::Assistant(said));
             self.texts.push(message);
@@ -257,7 +257,7 @@ impl Running {
         }
         self.complete_thought().await;
         let own_form = whole.own_form.clone();
-        answer.recorded.extend(own_form.map(|own_form| Said::Thought { own_form }));
+        answer.recorded.extend(own_form.map(|own_form| AnswerPart::Thought { own_form }));
         answer.said.push(Entry::Reasoning(whole));
     }
 

@@ -16,7 +16,7 @@
 use skein_protocol::item::{ContextCompactionItem, ThreadItem, ThreadItemBody};
 use skein_protocol::turn::CodexErrorInfo;
 use skein_provider::{Content, Entry, ModelEvent, Prompt, ProviderError, Stopped, ToolChoice, ToolSpec};
-use skein_store::rollout::record::Kept;
+use skein_store::rollout::record::KeptMessages;
 use tokio::sync::mpsc;
 
 use super::{Report, Running, Stop, conversation, result, size};
@@ -43,7 +43,7 @@ impl Running {
             return Ok(());
         }
         if makes_room(&prompt.history, self.job.terms.compact_at) {
-            return self.compact(prompt, Kept::Results).await;
+            return self.compact(prompt, KeptMessages::Results).await;
         }
         let at = self.job.terms.compact_at;
         self.report(Report::WarningOnce(format!(
@@ -57,7 +57,7 @@ impl Running {
 
     /// Replaces the conversation by a summary, but for the end that `kept` names. Where there is nothing to replace, nothing is,
     /// and the item says that this is done.
-    pub(super) async fn compact(&mut self, prompt: &mut Prompt, kept: Kept) -> Result<(), Stop> {
+    pub(super) async fn compact(&mut self, prompt: &mut Prompt, kept: KeptMessages) -> Result<(), Stop> {
         let id = self.new_item_id();
         let item =
             self.begin(ThreadItem::from(ThreadItemBody::ContextCompaction(ContextCompactionItem { id })));
@@ -69,7 +69,7 @@ impl Running {
         Ok(())
     }
 
-    async fn replace(&mut self, prompt: &mut Prompt, kept: Kept) -> Result<(), Stop> {
+    async fn replace(&mut self, prompt: &mut Prompt, kept: KeptMessages) -> Result<(), Stop> {
         let stays = prompt.history.split_off(replaced(&prompt.history, kept).len());
         let summary = self.summary(prompt).await?;
         prompt.history = vec![conversation::summary(&summary)];
@@ -202,19 +202,19 @@ fn may_fit_shortened(error: &ProviderError) -> bool {
 }
 
 /// The entries that a summary replaces: all but the end that is kept.
-fn replaced(history: &[Entry], kept: Kept) -> &[Entry] {
+fn replaced(history: &[Entry], kept: KeptMessages) -> &[Entry] {
     let stays = conversation::kept(history.iter(), kept);
     history.split_at(history.len().saturating_sub(stays)).0
 }
 
 /// Whether there is more to replace than a summary.
-pub(super) fn is_worth_it(history: &[Entry], kept: Kept) -> bool {
+pub(super) fn is_worth_it(history: &[Entry], kept: KeptMessages) -> bool {
     replaced(history, kept).iter().any(conversation::is_answer)
 }
 
 /// Whether a compaction makes room: it replaces everything once, and then again when something of size has come since.
 fn makes_room(history: &[Entry], compact_at: i64) -> bool {
-    let replaced = replaced(history, Kept::Results);
+    let replaced = replaced(history, KeptMessages::Results);
     let since = replaced.iter().rposition(is_summary).map(|at| size::tokens(replaced.iter().skip(at + 1)));
     let worth = compact_at.saturating_mul(policy::COMPACT_AGAIN_PERCENT) / 100;
     replaced.iter().any(conversation::is_answer) && since.is_none_or(|tokens| tokens >= worth)

@@ -18,7 +18,8 @@ use skein_protocol::response_item::MessagePhase;
 use skein_protocol::turn::UserInput;
 use skein_provider::{AssistantMessage, Callee, Content, Entry, Reasoning, ToolCall, ToolResult};
 use skein_store::rollout::record::{
-    Compacted, FileContent, FilesRead, ItemsInjected, Kept, ModelAnswer, RecordBody, Said, SaidCall, Usage,
+    AnswerPart, AnsweredCall, Compacted, FileContent, FilesRead, ItemsInjected, KeptMessages, ModelAnswer,
+    RecordBody, Usage,
 };
 
 use super::budget::{self, Weight};
@@ -247,20 +248,20 @@ impl Conversation {
         let mut its: HashMap<ItemId, Part> =
             its.into_iter().filter_map(|part| Some((part.item.clone()?, part))).collect();
         let mut results = Vec::new();
-        for said in &answer.said {
-            match said {
-                Said::Text { item_id } => self.parts.extend(its.remove(item_id)),
-                Said::Raw { text, item_ids } => {
+        for part in &answer.parts {
+            match part {
+                AnswerPart::Text { item_id } => self.parts.extend(its.remove(item_id)),
+                AnswerPart::Raw { text, item_ids } => {
                     let phase = item_ids.iter().filter_map(|id| its.remove(id)).find_map(|part| part.phase());
                     let message = AssistantMessage { text: text.clone(), phase };
                     self.parts.push(Entry::Assistant(message).into());
                 }
-                Said::Thought { own_form } if own => {
+                AnswerPart::Thought { own_form } if own => {
                     let thought = Reasoning { own_form: Some(own_form.clone()), ..Reasoning::default() };
                     self.parts.push(Entry::Reasoning(thought).into());
                 }
-                Said::Thought { .. } => {}
-                Said::Call(call) => {
+                AnswerPart::Thought { .. } => {}
+                AnswerPart::Call(call) => {
                     self.parts.push(Entry::Call(as_called(call, own)).into());
                     let shown = call.item_id.as_ref().map(|id| (id, its.remove(id)));
                     results.extend(self.result(call, shown));
@@ -292,7 +293,7 @@ impl Conversation {
     }
 
     /// The result of a call, or the place for the result of one that goes on.
-    fn result(&mut self, call: &SaidCall, shown: Option<(&ItemId, Option<Part>)>) -> Option<Part> {
+    fn result(&mut self, call: &AnsweredCall, shown: Option<(&ItemId, Option<Part>)>) -> Option<Part> {
         if let Some(why) = &call.refused {
             return Some(Entry::Result(ToolResult::text(&call.id, why, true)).into());
         }
@@ -355,34 +356,34 @@ impl Conversation {
     }
 }
 
-fn as_called(call: &SaidCall, own: bool) -> ToolCall {
+fn as_called(call: &AnsweredCall, own: bool) -> ToolCall {
     let more = if own { call.more.clone() } else { Map::new() };
     ToolCall { more, ..ToolCall::new(&call.id, Callee::Offered(call.name.clone()), &call.arguments) }
 }
 
 /// The items that an answer names.
 fn named(answer: &ModelAnswer) -> HashSet<&ItemId> {
-    answer.said.iter().flat_map(items_of).collect()
+    answer.parts.iter().flat_map(items_of).collect()
 }
 
-fn items_of(said: &Said) -> Vec<&ItemId> {
+fn items_of(said: &AnswerPart) -> Vec<&ItemId> {
     match said {
-        Said::Text { item_id } => vec![item_id],
-        Said::Raw { item_ids, .. } => item_ids.iter().collect(),
-        Said::Call(call) => call.item_id.iter().collect(),
-        Said::Thought { .. } => Vec::new(),
+        AnswerPart::Text { item_id } => vec![item_id],
+        AnswerPart::Raw { item_ids, .. } => item_ids.iter().collect(),
+        AnswerPart::Call(call) => call.item_id.iter().collect(),
+        AnswerPart::Thought { .. } => Vec::new(),
     }
 }
 
 /// How many entries at the end of a conversation a compaction keeps.
-pub(crate) fn kept<'a>(entries: impl DoubleEndedIterator<Item = &'a Entry>, what: Kept) -> usize {
+pub(crate) fn kept<'a>(entries: impl DoubleEndedIterator<Item = &'a Entry>, what: KeptMessages) -> usize {
     let mut back = entries.rev().peekable();
     let mut count = 0;
     while back.next_if(|entry| waits(entry)).is_some() {
         count += 1;
     }
     let has_results = back.peek().is_some_and(|entry| matches!(entry, Entry::Result(_)));
-    if what == Kept::Messages || !has_results {
+    if what == KeptMessages::Messages || !has_results {
         return count;
     }
     while back.next_if(|entry| matches!(entry, Entry::Result(_))).is_some() {

@@ -41,7 +41,7 @@ pub(super) fn put_file(message: &mut Entry, at: usize, found: &FileContent) {
     let Entry::User(content) = message else { return };
     let Some(place) = content.get_mut(at) else { return };
     *place = match found.clone() {
-        FileContent::Picture { media_type, base64 } => Content::Image(Image::Data { media_type, base64 }),
+        FileContent::Image { media_type, base64 } => Content::Image(Image::Data { media_type, base64 }),
         FileContent::LeftOut { why } => left_out(&why),
     };
 }
@@ -94,7 +94,7 @@ pub(super) async fn read_file(path: &str, tasks: &Tasks) -> FileContent {
     let read = tasks.blocking("input/image", Pool::Inputs, move || read_image(&named)).await;
     let failed = || Err(format!("the image {path} could not be read; the server's log has more"));
     match read.unwrap_or_else(|_| failed()) {
-        Ok(Image::Data { media_type, base64 }) => FileContent::Picture { media_type, base64 },
+        Ok(Image::Data { media_type, base64 }) => FileContent::Image { media_type, base64 },
         // Not possible: what is read is data.
         Ok(Image::Url(url)) => FileContent::LeftOut { why: url },
         Err(why) => FileContent::LeftOut { why },
@@ -157,7 +157,7 @@ mod tests {
         file.write_all(PNG).unwrap();
         let found = read(file.path()).await;
         let base64 = STANDARD.encode(PNG);
-        assert_eq!(found, FileContent::Picture { media_type: "image/png".into(), base64: base64.clone() });
+        assert_eq!(found, FileContent::Image { media_type: "image/png".into(), base64: base64.clone() });
         let mut message = Entry::User(content(&[UserInput::text("look"), local("a.png")]));
         put_file(&mut message, 1, &found);
         let Entry::User(content) = message else { panic!() };

@@ -16,7 +16,7 @@ use skein_protocol::turn::{TurnError, TurnStatus, UserInput};
 use skein_provider::{
     Entry, ModelSettings, Prompt, Provider, ProviderError, Thoughts, ToolChoice, ToolResult, Usage,
 };
-use skein_store::rollout::record::{FileRead, Kept, ModelAnswer, Said};
+use skein_store::rollout::record::{AnswerPart, FileRead, KeptMessages, ModelAnswer};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -165,7 +165,7 @@ pub(crate) enum Report {
         /// The summary.
         summary: String,
         /// What stays at the end.
-        kept: Kept,
+        kept: KeptMessages,
     },
     /// Files that a message names were read.
     FilesRead {
@@ -322,7 +322,7 @@ impl Running {
         let mut prompt = self.prompt().await?;
         match self.job.task {
             Task::Answer(_) => self.rounds(&mut prompt).await,
-            Task::Compact => self.compact(&mut prompt, Kept::Results).await,
+            Task::Compact => self.compact(&mut prompt, KeptMessages::Results).await,
         }
     }
 
@@ -332,7 +332,9 @@ impl Running {
         self.look_around().await?;
         match self.job.task {
             Task::Answer(_) => self.offer_tools().await?,
-            Task::Compact if compact::is_worth_it(&history, Kept::Results) => self.show_tools().await?,
+            Task::Compact if compact::is_worth_it(&history, KeptMessages::Results) => {
+                self.show_tools().await?
+            }
             Task::Compact => {}
         }
         Ok(Prompt {
@@ -399,9 +401,9 @@ impl Running {
             let mut results = answer.answered;
             if !answer.calls.is_empty() {
                 results.extend(self.call_tools(answer.calls, answer.recorded).await?);
-            } else if answer.recorded.iter().any(|said| matches!(said, Said::Raw { .. })) {
+            } else if answer.recorded.iter().any(|said| matches!(said, AnswerPart::Raw { .. })) {
                 // Thoughts of an answer without calls end with the turn.
-                answer.recorded.retain(|said| !matches!(said, Said::Thought { .. }));
+                answer.recorded.retain(|said| !matches!(said, AnswerPart::Thought { .. }));
                 self.record_answer(answer.recorded, &[]).await;
             }
             if results.is_empty() && !self.is_steered().await {
@@ -417,7 +419,7 @@ impl Running {
     /// One answer of the model to all that was said. Where the provider finds the conversation too long, it is compacted first:
     /// without the results that no model has read, and then with them.
     async fn answer_that_fits(&mut self, prompt: &mut Prompt) -> Result<Answer, Stop> {
-        let mut attempts = [Kept::Results, Kept::Messages].into_iter();
+        let mut attempts = [KeptMessages::Results, KeptMessages::Messages].into_iter();
         loop {
             self.take_added(&mut prompt.history).await?;
             self.keep_to_budget(&mut prompt.history).await;
@@ -425,7 +427,7 @@ impl Running {
                 Err(Unanswered::Error(error)) if compact::is_too_long(&error) => error,
                 answer => return answer.map_err(Stop::from),
             };
-            let worth = |kept: &Kept| compact::is_worth_it(&prompt.history, *kept);
+            let worth = |kept: &KeptMessages| compact::is_worth_it(&prompt.history, *kept);
             let Some(kept) = attempts.find(worth) else { return Err(error.into()) };
             self.compact(prompt, kept).await?;
         }

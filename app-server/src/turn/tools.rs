@@ -11,7 +11,7 @@ use skein_protocol::item::{
     McpToolCallError, McpToolCallItem, McpToolCallResult, McpToolCallStatus, ThreadItem, ThreadItemBody,
 };
 use skein_provider::{Content, Entry, ToolCall, ToolResult};
-use skein_store::rollout::record::{ModelAnswer, Said};
+use skein_store::rollout::record::{AnswerPart, ModelAnswer};
 use tokio::sync::{mpsc, oneshot};
 
 use super::asking::{About, Asking, Permission, WantedCall};
@@ -102,7 +102,7 @@ impl Running {
     pub(super) async fn call_tools(
         &mut self,
         calls: Vec<ToolCall>,
-        said: Vec<Said>,
+        said: Vec<AnswerPart>,
     ) -> Result<Vec<ToolResult>, Stop> {
         let targets: Vec<_> = calls.iter().map(|call| self.offer.resolve(call)).collect();
         let helpers = match targets.iter().any(|target| matches!(target, Ok(Target::Helper(_)))) {
@@ -124,10 +124,10 @@ impl Running {
     }
 
     /// Has the answer recorded, each call with its item, or with why it is not made.
-    pub(super) async fn record_answer(&self, mut said: Vec<Said>, begun: &[Result<Begun, ToolResult>]) {
+    pub(super) async fn record_answer(&self, mut said: Vec<AnswerPart>, begun: &[Result<Begun, ToolResult>]) {
         let calls = said.iter_mut().filter_map(|said| match said {
-            Said::Call(call) => Some(call),
-            Said::Text { .. } | Said::Raw { .. } | Said::Thought { .. } => None,
+            AnswerPart::Call(call) => Some(call),
+            AnswerPart::Text { .. } | AnswerPart::Raw { .. } | AnswerPart::Thought { .. } => None,
         });
         for (call, begun) in calls.zip(begun) {
             match begun {
@@ -137,7 +137,7 @@ impl Running {
         }
         let Recipient { provider, model } = self.job.recipient.clone();
         let cut_by = self.added.front().map(|added| added.item.clone());
-        let answer = ModelAnswer { turn_id: self.job.turn.clone(), provider, model, said, cut_by };
+        let answer = ModelAnswer { turn_id: self.job.turn.clone(), provider, model, parts: said, cut_by };
         self.report(Report::Answered(Box::new(answer))).await;
     }
 

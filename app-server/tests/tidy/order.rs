@@ -48,7 +48,7 @@ const STORE: &[&str] = &[
 ];
 
 const BASE: &[&str] =
-    &["counters", "durations files masks units", "tasks web", "descriptors", "clock home_mark policy system"];
+    &["counters", "durations files masks units", "tasks web", "descriptors", "clock home_tag policy system"];
 
 /// Rooms of tests.
 const TESTS: [&str; 2] = ["fuzz", "testing"];

@@ -12,7 +12,7 @@ use skein_base::tasks::Tasks;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_store::home::HomePaths;
 use skein_store::rollout::file::layer::DiskLayer;
-use skein_store::rollout::file::{FileStore, Marks};
+use skein_store::rollout::file::{FileStore, TurnOffsets};
 use skein_store::rollout::record::{RecordBody, TurnPlace};
 use skein_store::rollout::{RolloutStore, line};
 
@@ -99,14 +99,14 @@ async fn talk(plan: &Plan, place: &Place, messages: Messages) -> Result<ThreadId
 async fn in_lines(from: &Path, to: &Path, thread: ThreadId) -> Result<()> {
     let tasks = Tasks::new();
     let store = FileStore::look(&HomePaths::new(from), Arc::new(DiskLayer), tasks.clone());
-    let (mut bytes, mut marks, mut last) = (Vec::new(), Marks::default(), EventSeq(0));
+    let (mut bytes, mut marks, mut last) = (Vec::new(), TurnOffsets::default(), EventSeq(0));
     loop {
         let page = store.read_after(thread, last, 100).await?;
         for mut record in page.records {
             last = record.seq;
             marks.note(&record, bytes.len() as u64);
             if let RecordBody::TurnCompleted(completed) = &mut record.body {
-                let Marks { turn, compacted } = marks;
+                let TurnOffsets { turn, compacted } = marks;
                 completed.place = turn.map(|turn_at| TurnPlace { turn_at, compacted_at: compacted });
             }
             line::encode(&record, &mut bytes)?;

@@ -33,7 +33,7 @@ impl Counter {
 
 /// The counters of the server since its start.
 #[derive(Debug, Default)]
-pub struct Counters {
+pub struct ServerCounters {
     /// Turns that began.
     pub turns_started: Counter,
     /// Turns that ended, however.
@@ -57,7 +57,7 @@ pub struct Counters {
     /// When the last one was taken, in Unix milliseconds.
     pub reload_last_at_ms: Counter,
     /// Threads that had to make room.
-    pub squeezed: Counter,
+    pub evicted: Counter,
     /// Times when room was needed and no thread could make it.
     pub unrelieved: Counter,
     /// Records that were given up because the disk did not take them in time.

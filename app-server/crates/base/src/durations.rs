@@ -18,7 +18,7 @@ pub struct Durations {
 
 /// What was measured up to a moment.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Taken {
+pub struct DurationCounts {
     /// The upper bound of each bucket in seconds, and how many are in it and in no lower one.
     pub buckets: Vec<(f64, u64)>,
     /// How many there were.
@@ -46,7 +46,7 @@ impl Durations {
 
     /// Those of up to now.
     #[must_use]
-    pub fn taken(&self) -> Taken {
+    pub fn taken(&self) -> DurationCounts {
         #[expect(
             clippy::cast_precision_loss,
             reason = "bounds are small, and a sum of centuries may be rounded"
@@ -58,7 +58,7 @@ impl Durations {
         let count = buckets.iter().map(|(_, count)| count).sum();
         let known = |value: &AtomicU64| (count > 0).then(|| value.load(Ordering::Relaxed));
         let sum = seconds(self.sum_us.load(Ordering::Relaxed), 1e6);
-        Taken { count, sum, last_ms: known(&self.last_ms), max_ms: known(&self.most_ms), buckets }
+        DurationCounts { count, sum, last_ms: known(&self.last_ms), max_ms: known(&self.most_ms), buckets }
     }
 }
 

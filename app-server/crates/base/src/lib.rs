@@ -5,7 +5,7 @@ pub mod counters;
 pub mod descriptors;
 pub mod durations;
 pub mod files;
-pub mod home_mark;
+pub mod home_tag;
 pub mod masks;
 pub mod policy;
 pub mod system;

@@ -275,8 +275,8 @@ impl Tasks {
 
     /// A set of tasks that one owner starts and joins. Dropping it aborts those that still run.
     #[must_use]
-    pub fn group<T: Send + 'static>(&self) -> Group<T> {
-        Group { tasks: self.clone(), set: JoinSet::new() }
+    pub fn group<T: Send + 'static>(&self) -> TaskGroup<T> {
+        TaskGroup { tasks: self.clone(), set: JoinSet::new() }
     }
 
     /// How many tasks run now.
@@ -307,12 +307,12 @@ async fn done_inline<T>(stopped: &AtomicBool, work: impl FnOnce() -> T) -> T {
 
 /// Tasks with one owner. See [`Tasks::group`].
 #[derive(Debug)]
-pub struct Group<T> {
+pub struct TaskGroup<T> {
     tasks: Tasks,
     set: JoinSet<T>,
 }
 
-impl<T: Send + 'static> Group<T> {
+impl<T: Send + 'static> TaskGroup<T> {
     /// Starts a task of this group.
     pub fn spawn<F>(&mut self, name: impl Into<TaskName>, future: F) -> tokio::task::AbortHandle
     where

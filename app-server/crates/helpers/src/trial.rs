@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 use skein_base::clock::Clock;
-use skein_base::home_mark::HomeMark;
+use skein_base::home_tag::HomeTag;
 use skein_base::system::{self, proc};
 use skein_base::tasks::{Pool, Tasks};
 use skein_protocol::helper::McpServerInfo;
@@ -81,7 +81,7 @@ impl Trial {
         let (clock, tasks) = (Clock, Tasks::new());
         // A mark that no home has: a server that starts meanwhile must not take this for a leftover of its own, nor this
         // trial its helpers.
-        let home = HomeMark::of(&[b"trial", clock.new_id().as_bytes()]);
+        let home = HomeTag::of(&[b"trial", clock.new_id().as_bytes()]);
         let helpers = Helpers::start(HostOptions {
             guard: self.guard,
             tasks: tasks.clone(),
@@ -128,7 +128,7 @@ fn held_by(host: &ProcessHost) -> Option<&'static str> {
 }
 
 /// Everything that carries the mark of `home`, and everything below this process, which inherits what a guard has lost.
-fn left(home: HomeMark) -> Vec<Left> {
+fn left(home: HomeTag) -> Vec<Left> {
     let is_marked = |pid: Pid| Mark::carried_by(pid).any(|mark| mark.start.home == home);
     let mut pids: Vec<Pid> =
         proc::all().filter(|process| !process.zombie && is_marked(process.pid)).map(|p| p.pid).collect();

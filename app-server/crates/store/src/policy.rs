@@ -101,7 +101,7 @@ pub(crate) const REBUILD_STEPS: usize = 2;
 pub const INDEX_RETRY: Duration = Duration::from_secs(30);
 /// Bytes of the time and of the type in the head of a line, at most, that is read without the rest. Origin: guess; ours
 /// have 24 at the most.
-pub(crate) const GLANCE: usize = 64;
+pub(crate) const PEEK_HEADER: usize = 64;
 /// How hard a backup is compressed, 0 to 9. Origin: guess; JSON shrinks to a fraction at any level, and the lower ones cost
 /// the least time.
 pub(crate) const BACKUP_LEVEL: u32 = 3;

@@ -63,7 +63,7 @@ pub(super) fn findings(root: &Path) -> Vec<DoctorFinding> {
             "chmod 700 it; a start of the server does so where the folder is its own",
         ));
     }
-    let marked = home::mark(root).map_or(0, carriers);
+    let marked = home::tag(root).map_or(0, carriers);
     if marked > 0 && holder(&HomePaths::new(root)).is_none() {
         let text = format!("{marked} processes of a former server's helpers are left");
         let way_out = "the next start ends them, before its first helper";

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use skein_app_server::policy;
 use skein_base::clock::Clock;
-use skein_base::home_mark::HomeMark;
+use skein_base::home_tag::HomeTag;
 use skein_base::tasks::Tasks;
 use skein_helpers::{
     Containment, GuardProgram, HelperProcess, HelperSpec, HostOptions, ProcessHost, StdioSpec, Transport,
@@ -73,7 +73,7 @@ fn host(containment: Containment, tasks: &Tasks) -> Result<Arc<ProcessHost>, Str
         containment,
         exclusive: false,
         // A home of its own: processes with other tags are not touched.
-        home: HomeMark::of(&[b"doctor", Clock.new_id().as_bytes()]),
+        home: HomeTag::of(&[b"doctor", Clock.new_id().as_bytes()]),
     };
     ProcessHost::start(options).map_err(|error| error.to_string())
 }

@@ -8,7 +8,7 @@ use skein_protocol::thread::{ThreadItemsListCursor, ThreadResumeParams};
 use skein_protocol::turn::TurnItemsView;
 use skein_store::home::HomePaths;
 use skein_store::rollout::memory::MemoryStore;
-use skein_store::testing::{Life, THREAD};
+use skein_store::testing::{RecordedLife, THREAD};
 
 use super::*;
 
@@ -16,8 +16,8 @@ fn wait<T>(what: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(what)
 }
 
-fn life() -> impl Strategy<Value = Life> {
-    prop::collection::vec(any::<[u16; 4]>(), 0..40).prop_map(|draws| Life::drawn(&draws))
+fn life() -> impl Strategy<Value = RecordedLife> {
+    prop::collection::vec(any::<[u16; 4]>(), 0..40).prop_map(|draws| RecordedLife::drawn(&draws))
 }
 
 /// What the handler cuts its page from.
@@ -159,7 +159,7 @@ fn cursors(history: &History) -> (Option<String>, Option<String>) {
 
 #[test]
 fn what_was_taken_back_is_no_place_to_go_on_from() {
-    let life = Life::of_turns(5);
+    let life = RecordedLife::of_turns(5);
     let store = life.store();
     let params = |cursor| ThreadTurnsListParams {
         cursor,
@@ -171,7 +171,7 @@ fn what_was_taken_back_is_no_place_to_go_on_from() {
     let first = params(None);
     let wanted = pages::wanted_turns(&first).unwrap();
     let cursor = pages::turns(&shown(&store, &wanted), &first, 1 << 20).unwrap().next_cursor;
-    let reverted = Life::of_turns(5).reverted(2).store();
+    let reverted = RecordedLife::of_turns(5).reverted(2).store();
     let next = params(cursor);
     let wanted = pages::wanted_turns(&next).unwrap();
     let refused = pages::turns(&shown(&reverted, &wanted), &next, 1 << 20);

@@ -7,7 +7,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use skein_base::durations::Taken;
+use skein_base::durations::DurationCounts;
 
 /// Where they are written.
 pub(crate) struct Page<'a>(pub(crate) DescriptorEncoder<'a>);
@@ -49,7 +49,7 @@ impl Page<'_> {
     }
 
     /// How durations are spread.
-    pub(crate) fn histogram(&mut self, name: &str, help: &str, taken: &Taken) -> fmt::Result {
+    pub(crate) fn histogram(&mut self, name: &str, help: &str, taken: &DurationCounts) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
         family.encode_histogram::<NoLabelSet>(taken.sum, taken.count, &taken.buckets, None)
     }

@@ -10,7 +10,7 @@ use skein_store::index::memory::MemoryIndex;
 use skein_store::rollout::memory::MemoryStore;
 use skein_store::rollout::record::{ItemCompleted, Record, RecordBody, TurnStarted};
 use skein_store::rollout::{Keep, RolloutStore};
-use skein_store::testing::Disk;
+use skein_store::testing::TestStore;
 use skein_store::testing::{lease, opened, thread};
 use tempfile::TempDir;
 
@@ -20,7 +20,7 @@ pub(crate) struct Bench {
     dir: TempDir,
     pub store: Arc<MemoryStore>,
     /// What the text index reads through.
-    disk: Arc<Disk>,
+    disk: Arc<TestStore>,
     pub index: Arc<MemoryIndex>,
     changes: Arc<Changes>,
     pub texts: Texts,
@@ -38,7 +38,7 @@ impl Bench {
     fn on(dir: TempDir, store: Arc<MemoryStore>, index: Arc<MemoryIndex>, boot: u128) -> Self {
         let (changes, tasks, stop): (Arc<Changes>, _, _) =
             (Arc::default(), Tasks::new(), CancellationToken::new());
-        let disk = Arc::new(Disk::over(Arc::clone(&store) as _));
+        let disk = Arc::new(TestStore::over(Arc::clone(&store) as _));
         let sources = Sources {
             home: HomePaths::new(dir.path()),
             boot: Uuid::from_u128(boot),

@@ -155,7 +155,7 @@ fn end_on_disk(log: &Log, saved: Saved) -> Option<ThreadPicture> {
 
 /// How a resume goes on from what its client has.
 fn continuation(services: &Context, log: &Log, params: &ThreadResumeParams) -> Continuation {
-    let seen = log.history().map_or(EventSeq(0), History::hole);
+    let seen = log.history().map_or(EventSeq(0), History::last_lost);
     let hole = seen.max(services.holes.last(log.id()));
     let most = services.config().limits.replay;
     let continuation = match catch_up::continuation(params.skein.as_ref(), log.end(), hole, most) {
@@ -179,7 +179,7 @@ fn response(
     let settings = settings::of(log, helpers);
     let mut response = pictures::resumed(&settings, thread, now);
     response.instruction_sources = helpers.sources(&settings.cwd);
-    let last = log.history().map_or(now.seq, History::told);
+    let last = log.history().map_or(now.seq, History::last_event);
     response.skein = Some(catch_up::picture(continuation, now, last, open_questions));
     match (continuation, log.history()) {
         (Continuation::Whole | Continuation::Gap(_), Some(history)) => {

@@ -11,7 +11,7 @@ use skein_protocol::thread::{
     ThreadMetadataUpdateResponse, ThreadRevertResponse, ThreadSetNameResponse, ThreadStatus,
 };
 use skein_store::history::read::{Enough, Stretch, Turns};
-use skein_store::history::{Held, History};
+use skein_store::history::{History, LoadedTurn};
 use skein_store::rollout::record::{ItemsInjected, Reverted, ThreadMeta, ThreadNamed};
 use skein_store::rollout::{Keep, ReadError};
 
@@ -58,13 +58,13 @@ struct Known {
 }
 
 impl Known {
-    fn of(history: &History, first: Option<&Held>) -> Self {
+    fn of(history: &History, first: Option<&LoadedTurn>) -> Self {
         let Some(first) = first else { return Self::default() };
         let stay = || history.held_turns().iter().take_while(|held| held.at < first.at);
         Self {
             first: Some((first.turn.id.clone(), first.at)),
             oldest: stay().next().map(|oldest| oldest.at),
-            bytes: stay().map(Held::json_bytes).sum(),
+            bytes: stay().map(LoadedTurn::json_bytes).sum(),
         }
     }
 }

@@ -102,7 +102,7 @@ impl Owner {
         }
         // What is put elsewhere gets its row, and is released, there.
         if destination.is_none() {
-            let mark = self.services.store.mark(self.id);
+            let mark = self.services.store.open_marker(self.id);
             self.services.store.release(self.id);
             if self.is_materialised() && self.log.is_open() {
                 let mended = mend_index(Arc::clone(&self.services), self.id, self.log.row(), mark);
@@ -135,7 +135,7 @@ impl Owner {
 
     fn rollout_closed(&mut self, listed: Listed) {
         // Before somebody else may change the rollout.
-        let mark = self.services.store.mark(self.id);
+        let mark = self.services.store.open_marker(self.id);
         if self.waiters.destination().is_none() {
             self.services.store.release(self.id);
             if listed == Listed::Yes {

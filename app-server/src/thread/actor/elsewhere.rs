@@ -14,7 +14,7 @@ use skein_store::history::{History, ThreadRow};
 use skein_store::index::moment::{self, Listed};
 use skein_store::index::rebuild;
 use skein_store::rollout::record::{Archived, RecordBody, Unarchived};
-use skein_store::rollout::{Lease, MoveError, OpenMark, Shelf};
+use skein_store::rollout::{Lease, Location, MoveError, OpenMarker};
 
 use super::waiters::Waiter;
 use super::{Child, Owner};
@@ -99,7 +99,7 @@ impl Owner {
         if outcome.listed == Listed::Yes {
             // A full queue only leaves the mark for the next start, which looks where the rollout stands. The mark is read before
             // the rollout is let go of, and somebody else may change it.
-            self.services.closed_rollouts.try_send(self.services.store.mark(self.id)).ok();
+            self.services.closed_rollouts.try_send(self.services.store.open_marker(self.id)).ok();
         }
         self.services.store.release(self.id);
         match outcome.moved {
@@ -184,7 +184,7 @@ pub(super) async fn mend_index(
     services: Arc<Context>,
     thread: ThreadId,
     row: Option<(ThreadRow, EventSeq)>,
-    mark: OpenMark,
+    mark: OpenMarker,
 ) {
     let mended = match row {
         Some((row, as_of)) => rebuild::put_row(&*services.store, &*services.index, row, as_of).await,
@@ -207,8 +207,8 @@ async fn carry(
     let store = &services.store;
     let lease = Lease { thread, term: services.term };
     let moved: Result<(), MoveError> = match to {
-        Destination::Archive => store.move_to(lease, Shelf::Archive).await,
-        Destination::Threads => store.move_to(lease, Shelf::Threads).await,
+        Destination::Archive => store.relocate(lease, Location::Archived).await,
+        Destination::Threads => store.relocate(lease, Location::Active).await,
         Destination::Trash => store.trash(lease, services.clock.wall()).await,
     };
     let setting = Arc::clone(&services);

@@ -6,7 +6,7 @@ use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use skein_store::history::History;
 use skein_store::rollout::record::{SecretValues, ThreadSettings};
-use skein_store::rollout::{Keep, Shelf};
+use skein_store::rollout::{Keep, Location};
 
 use super::turns::record_closing;
 use super::{Child, Owner};
@@ -174,13 +174,13 @@ pub(super) async fn read(services: &Context, id: ThreadId) -> Result<LoadedThrea
     for damage in &loaded.repair.damage {
         tracing::warn!(thread = %id, ?damage, "the rollout is damaged here; the rest is read");
     }
-    let shelf = services.store.shelf(id).await.map_err(|error| ThreadError::unreadable(error, id))?;
+    let shelf = services.store.location(id).await.map_err(|error| ThreadError::unreadable(error, id))?;
     let epoch = loaded.next_epoch(services.machine_boot);
     let read = History::read_end(services.store.as_ref(), id, skein_store::policy::HISTORY_WINDOW).await;
     let mut history = read.map_err(|source| ThreadError::Unreadable { id, source })?;
     history.skip_to(loaded.head);
     add_secrets(&mut history, services.store.secrets(id).await);
-    history.set_archived(shelf == Shelf::Archive);
+    history.set_archived(shelf == Location::Archived);
     Ok(LoadedThread { history, head: loaded.head, epoch, cut: loaded.repair.cut > 0, surroundings: None })
 }
 

@@ -13,7 +13,7 @@ use skein_protocol::notifications::ThreadStatusChanged;
 use skein_protocol::table::{Notification, Recipients};
 use skein_protocol::thread::{Thread, ThreadStatus};
 use skein_protocol::turn::Turn;
-use skein_store::history::{Held, History, ThreadRow};
+use skein_store::history::{History, LoadedTurn, ThreadRow};
 use skein_store::rollout::Keep;
 use skein_store::rollout::record::RecordBody;
 use tokio::sync::{mpsc, watch};
@@ -202,7 +202,7 @@ impl Log {
     pub(super) fn revert(
         &mut self,
         body: RecordBody,
-        left: Option<(VecDeque<Held>, bool)>,
+        left: Option<(VecDeque<LoadedTurn>, bool)>,
     ) -> Option<EventSeq> {
         let journal = self.journal.as_mut()?;
         if let Some((turns, more)) = left {
@@ -211,7 +211,7 @@ impl Log {
         }
         let numbers = journal.record(vec![body], Keep::Power);
         if journal.history.has_older() {
-            journal.history.let_go(skein_store::policy::HISTORY_WINDOW);
+            journal.history.drop_oldest(skein_store::policy::HISTORY_WINDOW);
         }
         numbers.first().copied()
     }
@@ -226,7 +226,7 @@ impl Log {
     /// Adds text to an open item, here and in the snapshot. It is written within a second.
     pub(super) fn append(&mut self, item: &ItemId, text: &str) {
         if let Some(journal) = &mut self.journal {
-            journal.history.hear(item, text);
+            journal.history.receive_text(item, text);
         }
         self.snapshot.send_modify(|snapshot| {
             let open = snapshot.open_items.iter_mut().find(|open| open.id() == item);

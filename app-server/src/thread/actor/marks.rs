@@ -27,14 +27,14 @@ pub(super) fn update_read_state(
     reply: Reply<ThreadReadStateUpdateResponse>,
 ) {
     let Some(history) = log.history() else { return };
-    let now = history.read_mark().state();
+    let now = history.read_position().state();
     if now.revision != params.expected_revision {
         return reply.err(&ThreadError::ReadStateMoved { id: log.id(), now }.to_wire());
     }
     let wanted = match params.operation {
         ThreadReadStateOperation::Read => ThreadRead::default(),
         ThreadReadStateOperation::Unread if now.first_unread.is_some() => {
-            let mark = history.read_mark();
+            let mark = history.read_position();
             ThreadRead { first_unread: mark.first_unread.clone(), since: mark.since }
         }
         ThreadReadStateOperation::Unread => history.unread(),
@@ -85,7 +85,7 @@ pub(super) fn notify_of_marks(log: &mut Log, turn: &TurnId) {
 }
 
 fn read_state(log: &Log) -> Option<ThreadReadState> {
-    Some(log.history()?.read_mark().state())
+    Some(log.history()?.read_position().state())
 }
 
 fn notify_of_read_state(log: &mut Log) {

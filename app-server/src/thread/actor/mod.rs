@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use skein_base::tasks::Group;
+use skein_base::tasks::TaskGroup;
 use skein_helpers::{ExitReport, HelperEvent, HelperQuestion};
 use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::notifications::McpServerStartupStatusUpdated;
@@ -120,7 +120,7 @@ struct Owner {
     questions: Questions,
     unload_began: Option<Instant>,
     catch_ups: CatchUps,
-    children: Group<Child>,
+    children: TaskGroup<Child>,
 }
 
 /// Starts the owner of a claimed thread, with the command that claimed it.
@@ -277,7 +277,7 @@ impl Owner {
     /// Room is needed for other threads.
     fn squeeze(&mut self) {
         if self.machine.idle_since().is_some() {
-            self.services.counters.squeezed.add_one();
+            self.services.counters.evicted.add_one();
             tracing::info!(thread = %self.id, "unloaded to make room");
         }
         self.step(Event::Squeeze);

@@ -9,13 +9,13 @@ use skein_protocol::thread::{
     ThreadItemsListResponse, ThreadTurnsListParams, TurnsPage,
 };
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus, UserInput};
-use skein_store::history::Held;
+use skein_store::history::LoadedTurn;
 use uuid::Uuid;
 
 use super::{Cursor, PageError, Shown, add_open_items, print, wanted_items, wanted_turns};
 
 fn now(turns: &[Turn]) -> Shown {
-    let held = (1..).zip(turns).map(|(at, turn)| Held::of(turn.clone(), EventSeq(at)));
+    let held = (1..).zip(turns).map(|(at, turn)| LoadedTurn::of(turn.clone(), EventSeq(at)));
     Shown { turns: held.collect(), ..Shown::default() }
 }
 

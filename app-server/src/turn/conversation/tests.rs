@@ -44,16 +44,16 @@ fn call(id: &str, result: Option<&str>) -> ThreadItem {
     item
 }
 
-fn answer(said: Vec<Said>) -> RecordBody {
-    ModelAnswer { turn_id: "t".into(), provider: "p".into(), model: "m".into(), said, cut_by: None }.into()
+fn answer(parts: Vec<AnswerPart>) -> RecordBody {
+    ModelAnswer { turn_id: "t".into(), provider: "p".into(), model: "m".into(), parts, cut_by: None }.into()
 }
 
-fn text(item: &str) -> Said {
-    Said::Text { item_id: item.into() }
+fn text(item: &str) -> AnswerPart {
+    AnswerPart::Text { item_id: item.into() }
 }
 
-fn calls(item: &str) -> Said {
-    Said::Call(Box::new(SaidCall {
+fn calls(item: &str) -> AnswerPart {
+    AnswerPart::Call(Box::new(AnsweredCall {
         item_id: Some(item.into()),
         refused: None,
         id: format!("call_{item}"),
@@ -63,7 +63,7 @@ fn calls(item: &str) -> Said {
     }))
 }
 
-fn compacted(kept: Kept) -> RecordBody {
+fn compacted(kept: KeptMessages) -> RecordBody {
     Compacted { turn_id: "t".into(), summary: "all".into(), kept }.into()
 }
 
@@ -145,14 +145,14 @@ fn a_compaction_keeps_results_that_no_model_has_read() {
             completed(user("u2", "well?")),
         ]
     };
-    let told = fold(before().into_iter().chain([compacted(Kept::Results)]));
+    let told = fold(before().into_iter().chain([compacted(KeptMessages::Results)]));
     assert_eq!(short(&told), ["s", "a:and again", "c:call_2", "r:call_2:two", "u:well?"]);
     // As earlier versions did it, and where even these are too long.
-    let told = fold(before().into_iter().chain([compacted(Kept::Messages)]));
+    let told = fold(before().into_iter().chain([compacted(KeptMessages::Messages)]));
     assert_eq!(short(&told), ["s", "u:well?"]);
     // Once a model has answered, nothing of it stays.
     let read = completed(says("a2", "done"));
-    let told = fold(before().into_iter().chain([read, compacted(Kept::Results)]));
+    let told = fold(before().into_iter().chain([read, compacted(KeptMessages::Results)]));
     assert_eq!(short(&told), ["s"]);
 }
 
@@ -165,7 +165,7 @@ fn a_message_that_is_added_before_a_compaction_of_the_same_turn_stays() {
         completed(user("u2", "stop")),
         completed(says("a1", "half an")),
         started(says("c", "")),
-        compacted(Kept::Results),
+        compacted(KeptMessages::Results),
         completed(says("c", "done")),
     ]);
     assert_eq!(short(&told), ["s", "u:stop", "a:done"]);
@@ -177,7 +177,7 @@ fn a_file_is_what_it_was_when_it_was_read() {
     let mut told = fold([completed(ThreadItem::user_message("u1", input.clone(), None))]);
     let file = LocalFile { at: 1, path: "/a.png".into() };
     assert_eq!(told.unread_files(), [UnreadFile { item: Some("u1".into()), file }]);
-    let content = FileContent::Picture { media_type: "image/png".into(), base64: "AAAA".into() };
+    let content = FileContent::Image { media_type: "image/png".into(), base64: "AAAA".into() };
     let files = vec![FileRead { at: 1, content }];
     told.take(&FilesRead { turn_id: "t".into(), item_id: "u1".into(), files }.into(), &to());
     assert_eq!(told.unread_files(), []);

@@ -125,9 +125,9 @@ impl AsFd for ChildrenChanged {
 
 /// A hold on one process: whatever becomes of its pid, only that process is meant.
 #[derive(Debug)]
-pub struct Hold(OwnedFd);
+pub struct ProcessHandle(OwnedFd);
 
-impl Hold {
+impl ProcessHandle {
     /// On the process that has `pid` now.
     pub fn on(pid: Pid) -> Option<Self> {
         let pid = rustix::process::Pid::from_raw(pid.as_raw())?;
@@ -162,7 +162,7 @@ impl Hold {
 
 /// A descriptor that is readable once the process that has `pid` now has ended.
 pub fn end_of(pid: Pid) -> Option<OwnedFd> {
-    Hold::on(pid).map(|hold| hold.0)
+    ProcessHandle::on(pid).map(|hold| hold.0)
 }
 
 /// The process that has `pid` now.
@@ -203,7 +203,7 @@ pub fn used(pid: Pid) -> Option<(Used, bool)> {
 ///
 /// # Errors
 /// Somebody above us has limited these already, and we are not root.
-pub fn mark([home, helper]: [u64; 2]) -> io::Result<()> {
+pub fn tag_process([home, helper]: [u64; 2]) -> io::Result<()> {
     for (resource, value) in [(Resource::Rss, home), (Resource::Locks, helper)] {
         setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })?;
     }

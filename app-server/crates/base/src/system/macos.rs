@@ -138,9 +138,9 @@ fn watching(filter: EventFilter) -> io::Result<OwnedFd> {
 /// A process by its pid and its start: between the look and the signal it may end, and its pid may go to another. That takes
 /// as many new processes as there are pids.
 #[derive(Debug)]
-pub struct Hold(Process);
+pub struct ProcessHandle(Process);
 
-impl Hold {
+impl ProcessHandle {
     /// On the process that has `pid` now.
     pub fn on(pid: Pid) -> Option<Self> {
         process(pid).map(Self)
@@ -248,7 +248,7 @@ fn info<T>(pid: Pid, flavor: libc::c_int, argument: u64) -> Option<T> {
 ///
 /// # Errors
 /// None.
-pub fn mark(_numbers: [u64; 2]) -> io::Result<()> {
+pub fn tag_process(_numbers: [u64; 2]) -> io::Result<()> {
     Ok(())
 }
 

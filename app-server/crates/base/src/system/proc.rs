@@ -7,7 +7,7 @@ use std::ffi::CStr;
 use nix::unistd::Pid;
 use rustix::process::{Signal, WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
-use super::Hold;
+use super::ProcessHandle;
 
 /// A process at one moment. The pid and the start time together name it for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,9 +40,10 @@ impl Process {
     }
 
     /// A hold on exactly this process. `None` when it is gone.
-    pub(crate) fn pin(&self) -> Option<Hold> {
+    pub(crate) fn pin(&self) -> Option<ProcessHandle> {
         // The hold pins whoever has the pid now; only then does the start time tell whether that is still ours.
-        Hold::on(self.pid).filter(|_| Self::read(self.pid).is_some_and(|now| now.started == self.started))
+        ProcessHandle::on(self.pid)
+            .filter(|_| Self::read(self.pid).is_some_and(|now| now.started == self.started))
     }
 
     /// Sends `signal` to exactly this process. `false` when it is gone.
@@ -74,7 +75,7 @@ impl Process {
     /// leader is gone, or the kernel is older than 6.9.
     fn kill_group(&self) -> bool {
         // Opened before the look: while this is a member the number, and so the hold, is its leader's.
-        Hold::on(self.group).is_some_and(|leader| self.is_member() && leader.kill_group())
+        ProcessHandle::on(self.group).is_some_and(|leader| self.is_member() && leader.kill_group())
     }
 
     /// The same one by one: every member is stopped, so that it cannot fork, until a look finds no new one.

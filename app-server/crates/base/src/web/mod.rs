@@ -11,7 +11,7 @@ pub mod events;
 
 /// How a client asks.
 #[derive(Debug, Clone, Copy)]
-pub struct Manner {
+pub struct ClientOptions {
     /// How long a connection, with TLS, may take.
     pub connect: Duration,
     /// Redirects that are followed for one request; only on the same server.
@@ -23,7 +23,7 @@ pub struct Manner {
 ///
 /// # Errors
 /// What is wrong with the address, for the user, without its secrets.
-pub fn client(url: &str, manner: Manner) -> Result<Client, String> {
+pub fn client(url: &str, manner: ClientOptions) -> Result<Client, String> {
     // The second time it is there already, and the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let url = Url::parse(url).map_err(|error| format!("its url cannot be read: {error}"))?;
@@ -34,7 +34,7 @@ pub fn client(url: &str, manner: Manner) -> Result<Client, String> {
     built.map_err(|error| format!("HTTP cannot be spoken: {}", root(&error)))
 }
 
-fn builder(url: &Url, manner: Manner) -> ClientBuilder {
+fn builder(url: &Url, manner: ClientOptions) -> ClientBuilder {
     let mut builder = Client::builder()
         .user_agent(concat!("skein/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(manner.connect)

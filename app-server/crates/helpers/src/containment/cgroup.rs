@@ -268,7 +268,7 @@ fn unescape(field: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use skein_base::home_mark::HomeMark;
+    use skein_base::home_tag::HomeTag;
 
     use super::*;
 
@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn only_groups_of_former_servers_of_this_home_go_wherever_they_are() {
         let folder = tempfile::tempdir().unwrap();
-        let start = |home: &[u8], start| StartMark::new(HomeMark::of(&[home]), start);
+        let start = |home: &[u8], start| StartMark::new(HomeTag::of(&[home]), start);
         let mine = start(b"home", 1);
         let former = format!("user.slice/{}", start(b"home", 2).cgroup());
         let names = [former.as_str(), &mine.cgroup(), &start(b"other", 2).cgroup(), "skein-1", "user.slice"]

@@ -13,7 +13,7 @@ use std::path::{Component, Path};
 
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
-use skein_base::home_mark::HomeMark;
+use skein_base::home_tag::HomeTag;
 use skein_base::system;
 
 use crate::containment::environment;
@@ -27,14 +27,14 @@ pub(crate) const CGROUP: &str = "skein-";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct StartMark {
     /// The home.
-    pub(crate) home: HomeMark,
+    pub(crate) home: HomeTag,
     start: u32,
 }
 
 impl StartMark {
     /// Another start each time; `random` tells them apart.
     #[must_use]
-    pub(crate) fn new(home: HomeMark, random: u64) -> Self {
+    pub(crate) fn new(home: HomeTag, random: u64) -> Self {
         // The low half of an identifier is its random one.
         Self { home, start: u32::try_from(random & u64::from(u32::MAX)).unwrap_or_default() }
     }
@@ -72,7 +72,7 @@ impl Mark {
     /// # Errors
     /// Somebody above us has limited these already, and we are not root. The other two ways are left then.
     pub(crate) fn set_limits(self) -> io::Result<()> {
-        system::mark(self.limits())
+        system::tag_process(self.limits())
     }
 
     fn limits(self) -> [u64; 2] {
@@ -82,7 +82,7 @@ impl Mark {
     fn from_limits([home, helper]: [u64; 2]) -> Option<Self> {
         let start = u32::try_from(helper >> HELPER_BITS).ok()?;
         let number = u32::try_from(helper & ((1 << HELPER_BITS) - 1)).ok()?;
-        Some(Self { start: StartMark { home: HomeMark::from_number(home), start }, helper: number })
+        Some(Self { start: StartMark { home: HomeTag::from_number(home), start }, helper: number })
     }
 
     /// What the folder of its cgroup is called, below that of its start.
@@ -117,7 +117,7 @@ impl Mark {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-').map(|part| u64::from_str_radix(part, 16).ok());
         let (home, start, helper) = (parts.next()??, parts.next()??, parts.next()??);
-        let start = StartMark { home: HomeMark::from_number(home), start: u32::try_from(start).ok()? };
+        let start = StartMark { home: HomeTag::from_number(home), start: u32::try_from(start).ok()? };
         let mark = Self { start, helper: u32::try_from(helper).ok()? };
         parts.next().is_none().then_some(mark)
     }
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     fn mark() -> Mark {
-        Mark::new(StartMark::new(HomeMark::of(&[b"a home"]), 0x1234_5678_9abc_def0), 7)
+        Mark::new(StartMark::new(HomeTag::of(&[b"a home"]), 0x1234_5678_9abc_def0), 7)
     }
 
     #[test]
@@ -163,7 +163,7 @@ mod tests {
         let mark = mark();
         assert_eq!(Mark::parse(&mark.to_string()), Some(mark));
         assert_eq!(Mark::from_limits(mark.limits()), Some(mark));
-        assert!(mark.limits().iter().all(|limit| *limit < 1 << HomeMark::BITS));
+        assert!(mark.limits().iter().all(|limit| *limit < 1 << HomeTag::BITS));
         let group = format!("4:memory:/a\n0::/user.slice/{}/{}/inner\n", mark.start.cgroup(), mark.cgroup());
         assert_eq!(cgroup_in(&group), Some(mark));
         let environment = format!("PATH=/bin\0{}={mark}\0", environment::MARK);

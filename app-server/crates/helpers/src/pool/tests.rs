@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use skein_base::clock::Clock;
-use skein_base::home_mark::HomeMark;
+use skein_base::home_tag::HomeTag;
 use skein_base::tasks::Tasks;
 use skein_protocol::helper::McpServerStartupState as State;
 
@@ -36,7 +36,7 @@ impl House {
             liveness: policy::HELPER_LIVENESS,
             containment: Containment::Guard,
             exclusive: false,
-            home: HomeMark::of(&[Clock.new_id().as_bytes()]),
+            home: HomeTag::of(&[Clock.new_id().as_bytes()]),
         };
         let helpers = Helpers::start(options).expect("this system has subreapers");
         let (doubles, started) = mpsc::channel(64);

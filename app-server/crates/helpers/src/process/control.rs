@@ -180,7 +180,7 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
-    use skein_base::home_mark::HomeMark;
+    use skein_base::home_tag::HomeTag;
 
     use super::*;
     use crate::containment::tag::StartMark;
@@ -221,7 +221,7 @@ mod tests {
             namespace: true,
             limits: HelperLimits { files: Some(64), nice: Some(-3), ..HelperLimits::default() },
             soft_files: Some(1_024),
-            mark: Mark::new(StartMark::new(HomeMark::of(&[b"home"]), 1), 2),
+            mark: Mark::new(StartMark::new(HomeTag::of(&[b"home"]), 1), 2),
             grace: Duration::from_millis(500),
         };
         let (ours, theirs) = UnixStream::pair().expect("sockets");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::unistd::Pid;
 use skein_base::clock::Clock;
 use skein_base::durations::Durations;
-use skein_base::home_mark::HomeMark;
+use skein_base::home_tag::HomeTag;
 use skein_base::system::{self, GuardProgram, proc};
 use skein_base::tasks::Tasks;
 use skein_protocol::extension::{ContainmentRung, HeldDetails};
@@ -43,7 +43,7 @@ pub struct HostOptions {
     /// This process belongs to the server alone (`skein serve`): nobody else in it waits for a child.
     pub exclusive: bool,
     /// The home that it serves: what a former server of it left is ended before the first helper starts.
-    pub home: HomeMark,
+    pub home: HomeTag,
 }
 
 /// Makes and ends helper processes. One for a server.

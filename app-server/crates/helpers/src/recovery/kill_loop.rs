@@ -18,7 +18,7 @@ use std::fs;
 use nix::unistd::Pid;
 use rustix::process::Signal;
 use skein_base::clock::Clock;
-use skein_base::system::Hold;
+use skein_base::system::ProcessHandle;
 use skein_base::system::proc::{self, Process};
 use tokio::time::Instant;
 
@@ -86,7 +86,7 @@ pub(crate) fn kill_all(spared: &HashSet<Pid>, deadline: Instant, wanted: impl Fn
 
 /// Kills the process that has `pid`, if it is wanted.
 fn meet(pid: Pid, wanted: &impl Fn(Pid) -> bool) -> Found {
-    let Some(handle) = Hold::on(pid) else {
+    let Some(handle) = ProcessHandle::on(pid) else {
         return if is_thread(pid) { Found::Other } else { Found::Gone };
     };
     // Pinned before it is asked: who is wanted is whom the descriptor holds, or that one is gone.

@@ -92,7 +92,7 @@ mod tests {
 
     use rustix::process::{WaitId, WaitIdOptions, waitid};
     use skein_base::clock::Clock;
-    use skein_base::home_mark::HomeMark;
+    use skein_base::home_tag::HomeTag;
     use skein_base::tasks::Tasks;
 
     use super::*;
@@ -111,7 +111,7 @@ mod tests {
             liveness: Duration::ZERO,
             containment: Containment::Guard,
             exclusive: false,
-            home: HomeMark::of(&[b"a home"]),
+            home: HomeTag::of(&[b"a home"]),
         })
         .unwrap();
         let mut child = sleeper().unwrap();

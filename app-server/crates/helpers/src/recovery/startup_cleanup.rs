@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 use skein_base::clock::Clock;
-use skein_base::home_mark::HomeMark;
+use skein_base::home_tag::HomeTag;
 use skein_base::system::proc::{self, Process};
 use skein_base::tasks::{Pool, Tasks};
 use tokio::sync::watch;
@@ -105,7 +105,7 @@ impl Sweep {
 
 /// Processes that carry the mark of this home now: guards, and what helpers have. Signals none of them.
 #[must_use]
-pub fn carriers(home: HomeMark) -> usize {
+pub fn carriers(home: HomeTag) -> usize {
     let carries = |process: &Process| Mark::carried_by(process.pid).any(|mark| mark.start.home == home);
     let spared = self_and_ancestors();
     proc::all().filter(|one| !one.zombie && !spared.contains(&one.pid) && carries(one)).count()

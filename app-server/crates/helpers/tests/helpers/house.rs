@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skein_base::clock::Clock;
-use skein_base::home_mark::HomeMark;
+use skein_base::home_tag::HomeTag;
 use skein_base::tasks::Tasks;
 use skein_helpers::{
     Containment, ExitReport, GuardProgram, HelperProcess, HelperSpec, Helpers, HostOptions, Input, Life,
@@ -49,7 +49,7 @@ impl House {
 
     /// One that has a home in common with others of the same `name`.
     pub(crate) fn at(name: &str, containment: Containment, stop_grace: Duration, exclusive: bool) -> Self {
-        let home = HomeMark::of(&[name.as_bytes()]);
+        let home = HomeTag::of(&[name.as_bytes()]);
         let guard = GuardProgram::Path(program());
         let tasks = Tasks::new();
         let options = HostOptions {
@@ -187,7 +187,7 @@ fn has_variable(pid: i32, wanted: &str) -> bool {
 
 /// The cgroups that servers of the home with this name have made.
 pub(crate) fn cgroups_of(name: &str) -> Vec<PathBuf> {
-    let home = HomeMark::of(&[name.as_bytes()]);
+    let home = HomeTag::of(&[name.as_bytes()]);
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted");
     let v2 = mounts.lines().find(|line| line.contains(" - cgroup2 "));
     let mut folders: Vec<PathBuf> =

@@ -15,7 +15,7 @@ use nix::sys::stat::Mode;
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use skein_base::clock::Clock;
-use skein_base::home_mark::HomeMark;
+use skein_base::home_tag::HomeTag;
 use skein_helpers::{Containment, carriers, reap_strangers};
 use tokio_util::sync::CancellationToken;
 
@@ -175,7 +175,7 @@ async fn what_a_former_server_of_the_home_left_is_ended_by_the_next_and_by_no_ot
         let other = House::new(containment(role));
         assert_eq!(other.host.swept().await.ended, 0);
         assert!(exists(server.pids[0]), "{role}: a server of another home has ended it");
-        let mark = HomeMark::of(&[server.home.as_bytes()]);
+        let mark = HomeTag::of(&[server.home.as_bytes()]);
         assert!(carriers(mark) > 0, "{role}: nobody carries the mark");
         let next = House::at(&server.home, containment(role), GRACE, false);
         let swept = next.host.swept().await;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, RequestBuilder, Url};
 use skein_base::masks::{Hidden, MASK, shown_url};
-use skein_base::web::{self, Manner};
+use skein_base::web::{self, ClientOptions};
 use skein_protocol::turn::CodexErrorInfo;
 
 use super::form::WireForm;
@@ -53,7 +53,7 @@ impl Endpoint {
         };
         let key = key(spec, variable)?;
         let headers = headers(spec, form, key.as_deref(), variable).map_err(wrong)?;
-        let manner = Manner { connect: policy::MODEL_CONNECT, redirects: policy::MODEL_REDIRECTS };
+        let manner = ClientOptions { connect: policy::MODEL_CONNECT, redirects: policy::MODEL_REDIRECTS };
         let client = web::client(&spec.base_url, manner).map_err(wrong)?;
         let mut base = Url::parse(&spec.base_url)
             .map_err(|error| wrong(format!("its base_url cannot be read: {error}")))?;

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use skein_protocol::ids::ThreadId;
 use tar::{Archive, Entry, EntryType};
 
-use super::{BackupError, Contents, FIRST, Head, Kept, Name, VERSION, VERSION_WITH_SECRETS, hex};
+use super::{BackupError, Contents, FIRST, Head, ManifestEntry, Name, VERSION, VERSION_WITH_SECRETS, hex};
 use crate::policy;
 
 type Unzipped = GzDecoder<BufReader<File>>;
@@ -57,7 +57,7 @@ pub(super) fn walk(
     let damaged = |reason: &dyn ToString| BackupError::damaged(path, reason.to_string());
     let file = File::open(path).map_err(BackupError::io(path))?;
     let mut archive = Archive::new(GzDecoder::new(BufReader::new(file)));
-    let mut seen = Seen::default();
+    let mut seen = CheckedFiles::default();
     let mut checked = None;
     for entry in archive.entries().map_err(|error| damaged(&error))?.raw(true) {
         let mut entry = entry.map_err(|error| damaged(&error))?;
@@ -84,7 +84,7 @@ pub(super) fn walk(
 
 /// What has gone by.
 #[derive(Default)]
-struct Seen {
+struct CheckedFiles {
     contents: Contents,
     threads: HashSet<ThreadId>,
     begun: bool,
@@ -92,7 +92,7 @@ struct Seen {
     bytes: u64,
 }
 
-impl Seen {
+impl CheckedFiles {
     /// What an entry is, when it may be here.
     fn name<R: Read>(&mut self, entry: &Entry<'_, R>) -> Result<(String, Name), String> {
         let name = String::from_utf8_lossy(&entry.header().path_bytes()).into_owned();
@@ -122,7 +122,7 @@ impl Seen {
         let written = entry.header().mtime().map_err(damaged)?;
         let size = entry.header().entry_size().map_err(damaged)?;
         let thread = if let Name::Rollout(thread) = kind { Some(thread) } else { None };
-        let mut content = Counted { entry, bytes: 0, digest: Sha256::new(), failed: None };
+        let mut content = HashingEntry { entry, bytes: 0, digest: Sha256::new(), failed: None };
         let shown = each(Passing { path: name, thread, written, content: &mut content });
         // A backup that ends too early is damaged, whoever met it first.
         if let Some(error) = content.failed.take() {
@@ -141,14 +141,14 @@ impl Seen {
 }
 
 /// The content of an entry, of which is known in the end what it was.
-struct Counted<R> {
+struct HashingEntry<R> {
     entry: R,
     bytes: u64,
     digest: Sha256,
     failed: Option<io::Error>,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for HashingEntry<R> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let came = self.entry.read(bytes).inspect_err(|error| {
             self.failed = Some(io::Error::new(error.kind(), error.to_string()));
@@ -174,7 +174,7 @@ fn head(entry: &mut dyn Read) -> Result<(), String> {
 
 /// Holds what has gone by against the manifest; the SHA-256 of the latter.
 fn compare(entry: &mut dyn Read, seen: &mut Contents) -> Result<String, String> {
-    let mut counted = Counted { entry, bytes: 0, digest: Sha256::new(), failed: None };
+    let mut counted = HashingEntry { entry, bytes: 0, digest: Sha256::new(), failed: None };
     let mut lines = BufReader::new(&mut counted);
     loop {
         let mut line = Vec::new();
@@ -182,7 +182,8 @@ fn compare(entry: &mut dyn Read, seen: &mut Contents) -> Result<String, String> 
         if most.map_err(|error| format!("its manifest: {error}"))? == 0 {
             break;
         }
-        let kept: Kept = serde_json::from_slice(&line).map_err(|error| format!("its manifest: {error}"))?;
+        let kept: ManifestEntry =
+            serde_json::from_slice(&line).map_err(|error| format!("its manifest: {error}"))?;
         match seen.remove(&kept.path) {
             Some(found) if found == (kept.bytes, kept.sha256) => {}
             Some(_) => return Err(format!("{} is not what was saved", kept.path)),

@@ -23,16 +23,16 @@ use skein_protocol::ids::ThreadId;
 use tar::{Builder, EntryType, Header};
 
 use super::{
-    BackupError, CONFIG, FIRST, Head, Kept, MANIFEST, Name, Progress, SHELVES, VERSION, VERSION_WITH_SECRETS,
-    hex, rollout, secrets,
+    BackupError, CONFIG, FIRST, Head, LOCATIONS, MANIFEST, ManifestEntry, Name, Progress, VERSION,
+    VERSION_WITH_SECRETS, hex, rollout, secrets,
 };
 use crate::home::{self, FILE_MODE, HomePaths, durable, existing};
 use crate::policy;
-use crate::rollout::file::layer::{DiskLayer, FileLayer, LayerFile, Open};
+use crate::rollout::file::layer::{DiskLayer, FileLayer, LayerFile, OpenMode};
 
 /// What is to be written.
 #[derive(Debug, Clone, Copy)]
-pub struct Order<'a> {
+pub struct BackupRequest<'a> {
     /// The home.
     pub home: &'a Path,
     /// The backup.
@@ -45,7 +45,7 @@ pub struct Order<'a> {
 
 /// What was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Made {
+pub struct MadeBackup {
     /// Threads in it.
     pub threads: u64,
     /// Files in it, rollouts among them.
@@ -55,12 +55,12 @@ pub struct Made {
     /// Bytes of the backup.
     pub size: u64,
     /// Files of the home that are missing from the backup. An empty list means a complete backup.
-    pub left_out: Vec<LeftOut>,
+    pub left_out: Vec<OmittedFile>,
 }
 
 /// Something of a home that is not in the backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LeftOut {
+pub struct OmittedFile {
     /// Where it is.
     #[serde(serialize_with = "home::lossy")]
     pub path: PathBuf,
@@ -69,7 +69,7 @@ pub struct LeftOut {
     pub why: String,
 }
 
-impl LeftOut {
+impl OmittedFile {
     fn new(path: PathBuf, why: impl Into<String>) -> Self {
         Self { path, why: why.into() }
     }
@@ -79,7 +79,7 @@ impl LeftOut {
 ///
 /// # Errors
 /// [`BackupError`]; the file is as it was.
-pub fn make(order: Order<'_>, progress: impl FnMut(Progress)) -> Result<Made, BackupError> {
+pub fn make(order: BackupRequest<'_>, progress: impl FnMut(Progress)) -> Result<MadeBackup, BackupError> {
     let paths = existing(order.home)?;
     if !order.force && order.file.symlink_metadata().is_ok() {
         return Err(BackupError::Exists(order.file.to_owned()));
@@ -149,7 +149,7 @@ fn is_at(file: &File, name: &Path) -> bool {
     matches!(there, (Ok(open), Ok(there)) if (open.dev(), open.ino()) == (there.dev(), there.ino()))
 }
 
-fn put_in_place(part: &Path, order: Order<'_>) -> Result<(), BackupError> {
+fn put_in_place(part: &Path, order: BackupRequest<'_>) -> Result<(), BackupError> {
     let renamed = if order.force {
         fs::rename(part, order.file)
     } else {
@@ -171,10 +171,10 @@ fn write(
     (file, spool): (&File, File),
     secrets: bool,
     progress: impl FnMut(Progress),
-) -> Result<Made, BackupError> {
+) -> Result<MadeBackup, BackupError> {
     let zip = GzEncoder::new(BufWriter::new(file), Compression::new(policy::BACKUP_LEVEL));
     let (tar, manifest) = (Builder::new(zip), Vec::new());
-    let mut archive = Archive { tar, manifest, made: Made::default(), spool };
+    let mut archive = Archive { tar, manifest, made: MadeBackup::default(), spool };
     let failed = || BackupError::io("the backup");
     let version = if secrets { VERSION_WITH_SECRETS } else { VERSION };
     let head = Head { version, skein: env!("CARGO_PKG_VERSION").to_owned(), at: Clock.wall().0 };
@@ -187,7 +187,7 @@ fn write(
     finished.and_then(|mut buffer| buffer.flush()).map_err(failed())?;
     file.sync_all().map_err(failed())?;
     let size = file.metadata().map_err(failed())?.len();
-    Ok(Made { size, ..archive.made })
+    Ok(MadeBackup { size, ..archive.made })
 }
 
 /// Why something that should be a file is left out.
@@ -196,7 +196,7 @@ const NOT_REGULAR: &str = "it is no regular file";
 struct Archive<W: Write> {
     tar: Builder<W>,
     manifest: Vec<u8>,
-    made: Made,
+    made: MadeBackup,
     /// Where a long rollout waits.
     spool: File,
 }
@@ -229,15 +229,15 @@ impl<W: Write> Archive<W> {
     /// A rollout, from whichever shelf it stands on now. One that was deleted since the folders were read is not there.
     fn add_rollout(&mut self, paths: &HomePaths, thread: ThreadId) -> Result<(), BackupError> {
         // It may be put on the other shelf between two looks: so the first one is looked at once more.
-        for shelf in [SHELVES[0], SHELVES[1], SHELVES[0]] {
-            let name = rollout(shelf, thread);
+        for location in [LOCATIONS[0], LOCATIONS[1], LOCATIONS[0]] {
+            let name = rollout(location, thread);
             let path = paths.root().join(&name);
             match open(&path)? {
-                Found::Nothing => continue,
-                Found::Other => self.made.left_out.push(LeftOut::new(path, NOT_REGULAR)),
-                Found::File(file) => match copied(&*file, &self.spool).map_err(BackupError::io(&path))? {
+                PathKind::Nothing => continue,
+                PathKind::Other => self.made.left_out.push(OmittedFile::new(path, NOT_REGULAR)),
+                PathKind::File(file) => match copied(&*file, &self.spool).map_err(BackupError::io(&path))? {
                     None => return Err(BackupError::Shrunk(path)),
-                    Some((0, _)) => self.made.left_out.push(LeftOut::new(path, "it has no whole record")),
+                    Some((0, _)) => self.made.left_out.push(OmittedFile::new(path, "it has no whole record")),
                     Some((end, copy)) => {
                         self.add(&name, &path, copy, end)?;
                         self.made.threads += 1;
@@ -257,7 +257,7 @@ impl<W: Write> Archive<W> {
             Err(error) => error,
         };
         if let Some(lost) = home::lost_link(&path) {
-            self.made.left_out.push(LeftOut::new(path, lost.to_string()));
+            self.made.left_out.push(OmittedFile::new(path, lost.to_string()));
             return Ok(());
         }
         if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(BackupError::io(path)(error)) }
@@ -272,14 +272,14 @@ impl<W: Write> Archive<W> {
     /// Adds the file at `real` under its name in the home.
     fn add_file(&mut self, name: &str, path: &Path, real: &Path) -> Result<(), BackupError> {
         match open(real)? {
-            Found::Nothing => Ok(()),
-            Found::Other => {
-                self.made.left_out.push(LeftOut::new(path.to_owned(), NOT_REGULAR));
+            PathKind::Nothing => Ok(()),
+            PathKind::Other => {
+                self.made.left_out.push(OmittedFile::new(path.to_owned(), NOT_REGULAR));
                 Ok(())
             }
-            Found::File(file) => {
+            PathKind::File(file) => {
                 let end = file.len().map_err(BackupError::io(path))?;
-                self.add(name, path, Content { file: &*file, at: 0, end }, end)
+                self.add(name, path, FileBytes { file: &*file, at: 0, end }, end)
             }
         }
     }
@@ -287,14 +287,14 @@ impl<W: Write> Archive<W> {
     fn add(&mut self, name: &str, path: &Path, from: impl Read, end: u64) -> Result<(), BackupError> {
         let written = path.symlink_metadata().and_then(|seen| seen.modified());
         let written = written.unwrap_or(UNIX_EPOCH);
-        let mut content = Counted { from, bytes: 0, digest: Sha256::new() };
+        let mut content = HashingReader { from, bytes: 0, digest: Sha256::new() };
         self.tar
             .append(&header(name, end, written).map_err(BackupError::io(path))?, &mut content)
             .map_err(BackupError::io(path))?;
         if content.bytes < end {
             return Err(BackupError::Shrunk(path.to_owned()));
         }
-        let kept = Kept { path: name.to_owned(), bytes: end, sha256: hex(content.digest) };
+        let kept = ManifestEntry { path: name.to_owned(), bytes: end, sha256: hex(content.digest) };
         serde_json::to_writer(&mut self.manifest, &kept)
             .map_err(|error| BackupError::io(path)(error.into()))?;
         self.manifest.push(b'\n');
@@ -320,13 +320,13 @@ fn header(name: &str, bytes: u64, written: SystemTime) -> io::Result<Header> {
 }
 
 /// Bytes of a file up to an end, which go by once.
-struct Content<'a> {
+struct FileBytes<'a> {
     file: &'a dyn LayerFile,
     at: u64,
     end: u64,
 }
 
-impl Read for Content<'_> {
+impl Read for FileBytes<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let most = usize::try_from(self.end - self.at).unwrap_or(usize::MAX).min(bytes.len());
         let room = bytes.get_mut(..most).unwrap_or_default();
@@ -337,13 +337,13 @@ impl Read for Content<'_> {
 }
 
 /// Bytes that are counted and hashed as they go by.
-struct Counted<R> {
+struct HashingReader<R> {
     from: R,
     bytes: u64,
     digest: Sha256,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for HashingReader<R> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let came = self.from.read(bytes)?;
         self.digest.update(bytes.get(..came).unwrap_or_default());
@@ -357,7 +357,7 @@ impl<R: Read> Read for Counted<R> {
 pub(super) fn copied(file: &dyn LayerFile, spool: &File) -> io::Result<Option<(u64, Box<dyn Read>)>> {
     for _ in 0..policy::BACKUP_TRIES {
         let end = whole_lines(file)?;
-        let mut content = Content { file, at: 0, end };
+        let mut content = FileBytes { file, at: 0, end };
         let copy: Box<dyn Read> = if end <= policy::BACKUP_HELD {
             let mut held = Vec::new();
             content.read_to_end(&mut held)?;
@@ -378,20 +378,20 @@ pub(super) fn copied(file: &dyn LayerFile, spool: &File) -> io::Result<Option<(u
 }
 
 /// What is in a place.
-enum Found {
+enum PathKind {
     Nothing,
     File(Box<dyn LayerFile>),
     /// No regular file.
     Other,
 }
 
-fn open(path: &Path) -> Result<Found, BackupError> {
-    match DiskLayer.open(path, Open::Read) {
-        Ok(file) => Ok(Found::File(file)),
+fn open(path: &Path) -> Result<PathKind, BackupError> {
+    match DiskLayer.open(path, OpenMode::Read) {
+        Ok(file) => Ok(PathKind::File(file)),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            Ok(Found::Nothing)
+            Ok(PathKind::Nothing)
         }
-        Err(_) if path.symlink_metadata().is_ok_and(|seen| !seen.is_file()) => Ok(Found::Other),
+        Err(_) if path.symlink_metadata().is_ok_and(|seen| !seen.is_file()) => Ok(PathKind::Other),
         Err(error) => Err(BackupError::io(path)(error)),
     }
 }
@@ -416,8 +416,8 @@ fn whole_lines(file: &dyn LayerFile) -> io::Result<u64> {
 fn threads(paths: &HomePaths) -> Result<Vec<ThreadId>, BackupError> {
     let mut seen = HashSet::new();
     let mut found = Vec::new();
-    for shelf in [SHELVES[0], SHELVES[1], SHELVES[0]] {
-        for name in names(paths, &paths.shelf(shelf))? {
+    for location in [LOCATIONS[0], LOCATIONS[1], LOCATIONS[0]] {
+        for name in names(paths, &paths.location(location))? {
             if let Some(Name::Rollout(thread)) = Name::of(&name)
                 && seen.insert(thread)
             {

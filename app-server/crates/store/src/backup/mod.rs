@@ -26,7 +26,7 @@ use sha2::{Digest, Sha256};
 use skein_protocol::ids::ThreadId;
 
 use crate::home::{HomeError, HomePaths};
-use crate::rollout::Shelf;
+use crate::rollout::Location;
 
 pub mod check;
 pub mod make;
@@ -36,7 +36,7 @@ mod tests;
 
 /// The first entry of a backup.
 pub(crate) const FIRST: &str = "skein-backup.json";
-/// The last entry: a line of JSON ([`Kept`]) for each of the others.
+/// The last entry: a line of JSON ([`ManifestEntry`]) for each of the others.
 pub(crate) const MANIFEST: &str = "manifest.jsonl";
 /// The form of a backup without secrets of threads, which every version of Skein reads.
 const VERSION: u32 = 1;
@@ -45,7 +45,7 @@ const VERSION_WITH_SECRETS: u32 = 2;
 /// The settings, in a home and in a backup.
 const CONFIG: &str = "config.toml";
 /// Shelves of rollouts, in a home and in a backup.
-const SHELVES: [Shelf; 2] = [Shelf::Threads, Shelf::Archive];
+const LOCATIONS: [Location; 2] = [Location::Active, Location::Archived];
 /// What is too large for a line of a rollout, in a home and in a backup.
 const BLOBS: &str = "blobs";
 /// The secrets of threads, in a home and in a backup that was asked for them.
@@ -73,7 +73,7 @@ struct Head {
 
 /// A line of the manifest: one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
+pub struct ManifestEntry {
     /// Its name, as in a home.
     pub(crate) path: String,
     /// Its length.
@@ -116,8 +116,8 @@ impl Name {
             }
             (_, Some(_), Some(file), None) => {
                 let thread: ThreadId = file.strip_suffix(".jsonl")?.parse().ok()?;
-                let is_at = |shelf| rollout(shelf, thread) == path;
-                SHELVES.into_iter().any(is_at).then_some(Self::Rollout(thread))?
+                let is_at = |location| rollout(location, thread) == path;
+                LOCATIONS.into_iter().any(is_at).then_some(Self::Rollout(thread))?
             }
             _ => return None,
         };
@@ -130,8 +130,8 @@ fn is_hex(digit: u8) -> bool {
 }
 
 /// The name of a rollout in a home.
-fn rollout(shelf: Shelf, thread: ThreadId) -> String {
-    HomePaths::new(Path::new("")).rollout(shelf, thread).to_string_lossy().into_owned()
+fn rollout(location: Location, thread: ThreadId) -> String {
+    HomePaths::new(Path::new("")).rollout(location, thread).to_string_lossy().into_owned()
 }
 
 /// The name of a thread's secrets in a home.

@@ -21,7 +21,7 @@ use skein_protocol::ids::{Epoch, ThreadId};
 use uuid::Uuid;
 
 use super::check::{Checked, Passing, walk};
-use super::{BLOBS, BackupError, CONFIG, Progress, SHELVES, rollout};
+use super::{BLOBS, BackupError, CONFIG, LOCATIONS, Progress, rollout};
 use crate::home::{self, FILE_MODE, Home, HomePaths, Term, durable, folders};
 use crate::rollout::epoch::Tail;
 use crate::rollout::file::FileStore;
@@ -68,8 +68,8 @@ pub fn may(root: &Path, force: bool) -> Result<(), BackupError> {
 /// Whether a home has neither a rollout nor settings.
 fn is_empty(paths: &HomePaths) -> Result<bool, BackupError> {
     let mut found = paths.config().symlink_metadata().is_ok();
-    for shelf in SHELVES {
-        for folder in folders_in(&paths.shelf(shelf))? {
+    for location in LOCATIONS {
+        for folder in folders_in(&paths.location(location))? {
             found |= !DiskLayer.entries(&folder).map_err(BackupError::io(&folder))?.is_empty();
         }
     }
@@ -151,7 +151,7 @@ fn unpack(paths: &HomePaths, staged: &mut Staged, passing: Passing<'_>) -> Resul
     let Passing { path, thread, written, content } = passing;
     let is_there = |name: &str| paths.root().join(name).symlink_metadata().is_ok();
     let there = match thread {
-        Some(thread) => SHELVES.into_iter().any(|shelf| is_there(&rollout(shelf, thread))),
+        Some(thread) => LOCATIONS.into_iter().any(|location| is_there(&rollout(location, thread))),
         // The rollouts that are unpacked need their texts to be read; those that the home has are not moved there.
         None => is_there(path) && !path.starts_with(BLOBS),
     };
@@ -250,9 +250,9 @@ fn finish(
     let ready = paths.restore_ready();
     let mut files = Vec::new();
     let unpacked = HomePaths::new(&ready);
-    let shelves = SHELVES.map(|shelf| (unpacked.shelf(shelf), true));
+    let locations = LOCATIONS.map(|location| (unpacked.location(location), true));
     let beside = [(unpacked.blobs(), false), (unpacked.secrets(), false)];
-    for (root, is_rollout) in beside.into_iter().chain(shelves) {
+    for (root, is_rollout) in beside.into_iter().chain(locations) {
         for folder in folders_in(&root)? {
             let found = DiskLayer.entries(&folder).map_err(BackupError::io(&folder))?;
             files.extend(found.into_iter().map(|file| (file.path, is_rollout)));
@@ -321,7 +321,7 @@ fn sync_everything(paths: &HomePaths) -> Result<(), BackupError> {
     let device = |folder: &Path| fs::metadata(folder).map(|seen| seen.dev()).ok();
     let mut synced = HashSet::new();
     let beside = [paths.root().to_owned(), paths.blobs(), paths.secrets()];
-    for folder in SHELVES.map(|shelf| paths.shelf(shelf)).into_iter().chain(beside) {
+    for folder in LOCATIONS.map(|location| paths.location(location)).into_iter().chain(beside) {
         if device(&folder).is_some_and(|device| synced.insert(device)) {
             sync_all_of(&folder)?;
         }

@@ -16,7 +16,7 @@ use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::make::{Made, Order, make};
+use super::make::{BackupRequest, MadeBackup, make};
 use super::restore::{Restored, may, put};
 use super::*;
 use crate::home::{Home, Term};
@@ -24,7 +24,7 @@ use crate::policy;
 use crate::rollout::file::FileStore;
 use crate::rollout::file::layer::{DiskLayer, LayerFile};
 use crate::rollout::record::{Record, RecordBody, ThreadClosed, ThreadNamed, ThreadOpened};
-use crate::rollout::{Keep, Lease, RolloutStore, Shelf};
+use crate::rollout::{Keep, Lease, Location, RolloutStore};
 
 const BOOT: Uuid = Uuid::from_u128(7);
 const TERM: Term = Term(40);
@@ -54,8 +54,8 @@ async fn write(store: &FileStore, thread: ThreadId, name: &str) {
     store.release(thread);
 }
 
-fn read(home: &Path, shelf: Shelf, thread: ThreadId) -> Option<String> {
-    fs::read_to_string(home.join(rollout(shelf, thread))).ok()
+fn read(home: &Path, location: Location, thread: ThreadId) -> Option<String> {
+    fs::read_to_string(home.join(rollout(location, thread))).ok()
 }
 
 /// A home with two threads, one of them archived, settings and a blob; and a backup of it.
@@ -65,20 +65,20 @@ async fn saved() -> (TempDir, PathBuf, PathBuf) {
     let store = store(&home);
     write(&store, thread(1), "one").await;
     write(&store, thread(2), "two").await;
-    store.move_to(Lease { thread: thread(2), term: TERM }, Shelf::Archive).await.unwrap();
+    store.relocate(Lease { thread: thread(2), term: TERM }, Location::Archived).await.unwrap();
     fs::write(home.join(CONFIG), "model_provider = \"echo\"\n").unwrap();
     let hash = hex(Sha256::new_with_prefix(b"a picture"));
     fs::create_dir_all(home.join(BLOBS).join(&hash[..2])).unwrap();
     fs::write(home.join(BLOBS).join(&hash[..2]).join(&hash), "a picture").unwrap();
     // A line that is being written just now.
-    let torn = home.join(rollout(Shelf::Threads, thread(1)));
+    let torn = home.join(rollout(Location::Active, thread(1)));
     fs::OpenOptions::new().append(true).open(&torn).unwrap().write_all(b"{\"v\":1,\"seq\":4").unwrap();
     backup(&home, &file, false).unwrap();
     (dir, home, file)
 }
 
-fn backup(home: &Path, file: &Path, force: bool) -> Result<Made, BackupError> {
-    make(Order { home, file, force, secrets: false }, |_| {})
+fn backup(home: &Path, file: &Path, force: bool) -> Result<MadeBackup, BackupError> {
+    make(BackupRequest { home, file, force, secrets: false }, |_| {})
 }
 
 /// As the sub-command does it.
@@ -97,9 +97,9 @@ async fn what_was_saved_is_there_again_on_its_shelf_and_begins_a_new_epoch() {
     let other = dir.path().join("other");
     let restored = restore(&other, &file, false).await.unwrap();
     assert_eq!(restored, Restored { threads: 2, there: 0, config: true, resumed: false });
-    for (shelf, number) in [(Shelf::Threads, 1), (Shelf::Archive, 2)] {
+    for (location, number) in [(Location::Active, 1), (Location::Archived, 2)] {
         let (was, is) =
-            (read(&home, shelf, thread(number)).unwrap(), read(&other, shelf, thread(number)).unwrap());
+            (read(&home, location, thread(number)).unwrap(), read(&other, location, thread(number)).unwrap());
         let whole = &was[..=was.rfind('\n').unwrap()];
         assert!(is.starts_with(whole) && is.len() > whole.len(), "{is}");
     }
@@ -124,7 +124,7 @@ async fn secrets_of_threads_are_in_it_only_where_that_was_asked_for() {
     let without = dir.path().join("without");
     restore(&without, &file, false).await.unwrap();
     assert!(!without.join(&at).exists());
-    make(Order { home: &home, file: &file, force: true, secrets: true }, |_| {}).unwrap();
+    make(BackupRequest { home: &home, file: &file, force: true, secrets: true }, |_| {}).unwrap();
     let with = dir.path().join("with");
     restore(&with, &file, false).await.unwrap();
     assert_eq!(fs::read(with.join(&at)).unwrap(), fs::read(home.join(&at)).unwrap());
@@ -139,9 +139,10 @@ async fn a_thread_that_is_put_elsewhere_meanwhile_is_in_it_once() {
     for number in 0..20 {
         write(&store, thread(number), "n").await;
     }
-    let order = Order { home: &home, file: &file, force: false, secrets: false };
+    let order = BackupRequest { home: &home, file: &file, force: false, secrets: false };
     let made = make(order, |Progress { done, .. }| {
-        let (from, to) = if done % 2 == 0 { (SHELVES[0], SHELVES[1]) } else { (SHELVES[1], SHELVES[0]) };
+        let (from, to) =
+            if done % 2 == 0 { (LOCATIONS[0], LOCATIONS[1]) } else { (LOCATIONS[1], LOCATIONS[0]) };
         for number in 0..20 {
             let to = home.join(rollout(to, thread(number)));
             fs::create_dir_all(to.parent().unwrap()).unwrap();
@@ -224,21 +225,21 @@ async fn a_home_that_has_something_keeps_it() {
     let other = dir.path().join("other");
     let store = store(&other);
     write(&store, thread(1), "another one").await;
-    let before = read(&other, Shelf::Threads, thread(1));
+    let before = read(&other, Location::Active, thread(1));
     assert!(matches!(restore(&other, &file, false).await, Err(BackupError::NotEmpty(_))));
     fs::write(other.join(CONFIG), "").unwrap();
     let restored = restore(&other, &file, true).await.unwrap();
     assert_eq!(restored, Restored { threads: 1, there: 1, config: false, resumed: false });
-    assert_eq!(read(&other, Shelf::Threads, thread(1)), before);
-    assert!(read(&other, Shelf::Archive, thread(2)).is_some());
+    assert_eq!(read(&other, Location::Active, thread(1)), before);
+    assert!(read(&other, Location::Archived, thread(2)).is_some());
     assert_eq!(fs::read(other.join(CONFIG)).unwrap(), b"");
     // Again: nothing is left to do.
     let again = restore(&other, &file, true).await.unwrap();
     assert_eq!(again, Restored { threads: 0, there: 2, config: false, resumed: false });
     // Into its own home: nothing is changed either.
-    let was = read(&home, Shelf::Threads, thread(1));
+    let was = read(&home, Location::Active, thread(1));
     assert_eq!(restore(&home, &file, true).await.unwrap().there, 2);
-    assert_eq!(read(&home, Shelf::Threads, thread(1)), was);
+    assert_eq!(read(&home, Location::Active, thread(1)), was);
 
     let foreign = dir.path().join("foreign");
     fs::create_dir(&foreign).unwrap();
@@ -255,7 +256,7 @@ async fn a_restore_that_was_cut_off_is_brought_to_its_end_before_anybody_serves(
     fs::create_dir_all(other.join("restore.new/threads/01")).unwrap();
     fs::write(other.join("lock"), "").unwrap();
     // The archived thread cannot come to its place: the other one is there already then.
-    let in_the_way = other.join(rollout(Shelf::Archive, thread(2))).parent().unwrap().to_owned();
+    let in_the_way = other.join(rollout(Location::Archived, thread(2))).parent().unwrap().to_owned();
     fs::create_dir(other.join("archived")).unwrap();
     fs::write(&in_the_way, "").unwrap();
     assert!(matches!(restore(&other, &file, false).await, Err(BackupError::Io { .. })));
@@ -267,8 +268,8 @@ async fn a_restore_that_was_cut_off_is_brought_to_its_end_before_anybody_serves(
     let restored = restore(&other, &file, false).await.unwrap();
     assert_eq!(restored, Restored { threads: 1, there: 0, config: true, resumed: true });
     assert!(
-        read(&other, Shelf::Threads, thread(1)).is_some()
-            && read(&other, Shelf::Archive, thread(2)).is_some()
+        read(&other, Location::Active, thread(1)).is_some()
+            && read(&other, Location::Archived, thread(2)).is_some()
     );
     drop(Home::open(&other).unwrap());
 }
@@ -313,9 +314,9 @@ async fn a_home_with_a_folder_on_another_disk_is_restored() {
         fs::write(other.join("lock"), "").unwrap();
         let restored = restore(&other, &file, false).await.unwrap();
         assert_eq!(restored, Restored { threads: 2, there: 0, config: true, resumed: false }, "{name}");
-        for (shelf, number) in [(Shelf::Threads, 1), (Shelf::Archive, 2)] {
-            let path = rollout(shelf, thread(number));
-            assert!(read(&other, shelf, thread(number)).is_some(), "{name}: {path}");
+        for (location, number) in [(Location::Active, 1), (Location::Archived, 2)] {
+            let path = rollout(location, thread(number));
+            assert!(read(&other, location, thread(number)).is_some(), "{name}: {path}");
             let written = |home: &Path| fs::metadata(home.join(&path)).unwrap().modified().unwrap();
             let seconds =
                 |time: std::time::SystemTime| time.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
@@ -344,10 +345,10 @@ async fn settings_behind_a_link_are_saved_and_what_is_left_out_is_said() {
     assert_eq!(fs::read(other.join(CONFIG)).unwrap(), fs::read(&dotfile).unwrap());
 
     fs::remove_file(&dotfile).unwrap();
-    let in_the_way = home.join(rollout(Shelf::Threads, thread(1)));
+    let in_the_way = home.join(rollout(Location::Active, thread(1)));
     fs::remove_file(&in_the_way).unwrap();
     fs::create_dir(&in_the_way).unwrap();
-    let empty = home.join(rollout(Shelf::Archive, thread(2)));
+    let empty = home.join(rollout(Location::Archived, thread(2)));
     fs::write(&empty, "{").unwrap();
     let left = backup(&home, &file, true).unwrap().left_out;
     let said: Vec<(&Path, &str)> = left.iter().map(|left| (&*left.path, &*left.why)).collect();

@@ -12,7 +12,7 @@ use crate::rollout::blob::BlobName;
 
 /// A file in the folders of texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Stored {
+pub(crate) struct StoredFile {
     /// Below the home.
     pub(crate) path: PathBuf,
     /// Its length.
@@ -35,7 +35,7 @@ pub struct Unnamed {
 
 /// Something in which a rollout may be, and that cannot be read: so of no text is it known that nobody names it.
 #[derive(Debug)]
-pub(crate) struct Unread {
+pub(crate) struct UnreadFile {
     /// What.
     pub(crate) path: PathBuf,
     /// What the system said.
@@ -46,11 +46,11 @@ pub(crate) struct Unread {
 /// a text wherever the text's name stands in its bytes, also in a line that is damaged: that one may be mended by hand.
 ///
 /// # Errors
-/// [`Unread`].
-pub(crate) fn unnamed(paths: &HomePaths, stored: Vec<Stored>) -> Result<Vec<Stored>, Unread> {
-    let (whole, mut left): (Vec<Stored>, Vec<Stored>) =
+/// [`UnreadFile`].
+pub(crate) fn unnamed(paths: &HomePaths, stored: Vec<StoredFile>) -> Result<Vec<StoredFile>, UnreadFile> {
+    let (whole, mut left): (Vec<StoredFile>, Vec<StoredFile>) =
         stored.into_iter().partition(|stored| stored.name.is_some());
-    let mut named: BTreeMap<BlobName, Stored> =
+    let mut named: BTreeMap<BlobName, StoredFile> =
         whole.into_iter().filter_map(|stored| Some((stored.name?, stored))).collect();
     let mut found = |name| drop(named.remove(&name));
     below(&paths.threads(), &mut found)?;
@@ -65,10 +65,10 @@ pub(crate) fn unnamed(paths: &HomePaths, stored: Vec<Stored>) -> Result<Vec<Stor
 }
 
 /// Every name in the files below a folder. Links are followed: a server follows those of folders, too.
-fn below(folder: &Path, found: &mut dyn FnMut(BlobName)) -> Result<(), Unread> {
+fn below(folder: &Path, found: &mut dyn FnMut(BlobName)) -> Result<(), UnreadFile> {
     let unread = |path: &Path| {
         let path = path.to_owned();
-        move |error| Unread { path, error }
+        move |error| UnreadFile { path, error }
     };
     for entry in fs::read_dir(folder).map_err(unread(folder))? {
         let path = entry.map_err(unread(folder))?.path();

@@ -11,7 +11,7 @@ use super::blobs::Unnamed;
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) enum Kind {
+pub(crate) enum Defect {
     /// A rollout ends within a line: a write that never came to its end. A load cuts it off.
     TornEnd,
     /// Whole lines that cannot be read, or that are missing.
@@ -79,7 +79,7 @@ pub(crate) enum Kind {
 /// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) enum Outcome {
+pub(crate) enum FindingOutcome {
     /// Nothing: it was only looked for.
     Found,
     /// It is mended.
@@ -91,9 +91,9 @@ pub(crate) enum Outcome {
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Finding {
+pub struct FsckFinding {
     /// What.
-    pub(crate) kind: Kind,
+    pub(crate) kind: Defect,
     /// Where: a path below the home.
     #[serde(serialize_with = "crate::home::lossy")]
     pub(crate) path: PathBuf,
@@ -112,13 +112,13 @@ pub struct Finding {
     /// In words.
     pub(crate) detail: String,
     /// What became of it.
-    pub(crate) outcome: Outcome,
+    pub(crate) outcome: FindingOutcome,
 }
 
-impl Finding {
+impl FsckFinding {
     /// Something that is wrong with what stands at `path`, and of which nothing more is known.
     #[must_use]
-    pub(crate) fn new(kind: Kind, path: impl Into<PathBuf>, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: Defect, path: impl Into<PathBuf>, detail: impl Into<String>) -> Self {
         let (path, detail) = (path.into(), detail.into());
         Self {
             kind,
@@ -128,7 +128,7 @@ impl Finding {
             offset: None,
             length: None,
             detail,
-            outcome: Outcome::Found,
+            outcome: FindingOutcome::Found,
         }
     }
 
@@ -154,7 +154,7 @@ impl Finding {
     }
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for FsckFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = serde_json::to_value(self.kind).unwrap_or_default();
         write!(f, "{}: {}: {}", self.path.display(), kind.as_str().unwrap_or_default(), self.detail)?;
@@ -168,9 +168,9 @@ impl fmt::Display for Finding {
             write!(f, ", {length} bytes")?;
         }
         f.write_str(match self.outcome {
-            Outcome::Found => "",
-            Outcome::Mended => " (mended)",
-            Outcome::Left => " (left as it is)",
+            FindingOutcome::Found => "",
+            FindingOutcome::Mended => " (mended)",
+            FindingOutcome::Left => " (left as it is)",
         })
     }
 }
@@ -178,7 +178,7 @@ impl fmt::Display for Finding {
 /// What was looked at, and what came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Summary {
+pub struct FsckSummary {
     /// Rollouts that were read.
     pub rollouts: u64,
     /// Records in them.
@@ -251,15 +251,15 @@ pub enum IndexLook {
     MadeAnew,
 }
 
-impl Summary {
+impl FsckSummary {
     /// Takes note of a finding.
-    pub(crate) fn count(&mut self, finding: &Finding) {
+    pub(crate) fn count(&mut self, finding: &FsckFinding) {
         self.findings += 1;
         match finding.outcome {
-            Outcome::Mended => self.mended += 1,
-            Outcome::Found | Outcome::Left => self.left += 1,
+            FindingOutcome::Mended => self.mended += 1,
+            FindingOutcome::Found | FindingOutcome::Left => self.left += 1,
         }
-        self.unreachable += u64::from(finding.kind == Kind::Unreachable);
+        self.unreachable += u64::from(finding.kind == Defect::Unreachable);
     }
 
     /// The exit code, as of fsck(8): 0 nothing is wrong, 1 something was mended, 4 something is left, 8 something could

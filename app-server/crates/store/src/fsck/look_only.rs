@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::rollout::file::layer::{DiskLayer, Entry, FileLayer, LayerFile, Open};
+use crate::rollout::file::layer::{DiskLayer, FileLayer, FolderEntry, LayerFile, OpenMode};
 
 /// The layer.
 #[derive(Debug, Clone, Copy, Default)]
@@ -14,10 +14,10 @@ fn refused<T>() -> io::Result<T> {
 }
 
 impl FileLayer for LookOnly {
-    fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn LayerFile>> {
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Box<dyn LayerFile>> {
         match how {
-            Open::Read => DiskLayer.open(path, how),
-            Open::Write | Open::New => refused(),
+            OpenMode::Read => DiskLayer.open(path, how),
+            OpenMode::Write | OpenMode::New => refused(),
         }
     }
 
@@ -41,7 +41,7 @@ impl FileLayer for LookOnly {
         refused()
     }
 
-    fn entries(&self, path: &Path) -> io::Result<Vec<Entry>> {
+    fn entries(&self, path: &Path) -> io::Result<Vec<FolderEntry>> {
         DiskLayer.entries(path)
     }
 }

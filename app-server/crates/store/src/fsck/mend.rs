@@ -5,19 +5,24 @@ use std::io;
 
 use skein_protocol::ids::ThreadId;
 
-use super::finding::{Finding, Kind, Outcome};
-use super::rollout::Place;
+use super::finding::{Defect, FindingOutcome, FsckFinding};
+use super::rollout::RolloutFile;
 use crate::home::HomePaths;
-use crate::rollout::file::layer::{DiskLayer, FileLayer, Open};
+use crate::rollout::file::layer::{DiskLayer, FileLayer, OpenMode};
 
 /// Mends what is wrong with a rollout, where that is what a load would do: `cut` says where one would cut it off. Answers
 /// whether the rollout is there afterwards.
-pub(crate) fn rollout(paths: &HomePaths, place: &Place, cut: Option<u64>, finding: &mut Finding) -> bool {
+pub(crate) fn rollout(
+    paths: &HomePaths,
+    place: &RolloutFile,
+    cut: Option<u64>,
+    finding: &mut FsckFinding,
+) -> bool {
     let path = paths.root().join(&place.path);
     match (finding.kind, cut) {
-        (Kind::TornEnd, Some(keep)) => {
+        (Defect::TornEnd, Some(keep)) => {
             let cut = || {
-                let file = DiskLayer.open(&path, Open::Write)?;
+                let file = DiskLayer.open(&path, OpenMode::Write)?;
                 file.truncate(keep)?;
                 file.sync()
             };
@@ -25,29 +30,29 @@ pub(crate) fn rollout(paths: &HomePaths, place: &Place, cut: Option<u64>, findin
             true
         }
         // Nothing of it was ever acknowledged.
-        (Kind::Begun, _) => !tell(finding, fs::remove_file(&path)),
+        (Defect::Begun, _) => !tell(finding, fs::remove_file(&path)),
         (_left, _) => true,
     }
 }
 
 /// Marks a rollout open, so that the next server closes it.
-pub(crate) fn mark(paths: &HomePaths, thread: ThreadId, finding: &mut Finding) {
-    let made = DiskLayer.open(&paths.open_markers().join(thread.to_string()), Open::New);
+pub(crate) fn create_open_marker(paths: &HomePaths, thread: ThreadId, finding: &mut FsckFinding) {
+    let made = DiskLayer.open(&paths.open_markers().join(thread.to_string()), OpenMode::New);
     tell(finding, made.map(drop));
 }
 
 /// Takes a mark off.
-pub(crate) fn unmark(paths: &HomePaths, thread: ThreadId, finding: &mut Finding) {
+pub(crate) fn remove_open_marker(paths: &HomePaths, thread: ThreadId, finding: &mut FsckFinding) {
     tell(finding, fs::remove_file(paths.open_markers().join(thread.to_string())));
 }
 
-fn tell(finding: &mut Finding, done: io::Result<()>) -> bool {
+fn tell(finding: &mut FsckFinding, done: io::Result<()>) -> bool {
     match done {
-        Ok(()) => finding.outcome = Outcome::Mended,
+        Ok(()) => finding.outcome = FindingOutcome::Mended,
         Err(error) => {
-            finding.outcome = Outcome::Left;
+            finding.outcome = FindingOutcome::Left;
             finding.detail.push_str(&format!("; it cannot be mended: {error}"));
         }
     }
-    finding.outcome == Outcome::Mended
+    finding.outcome == FindingOutcome::Mended
 }

@@ -10,24 +10,24 @@ use skein_protocol::ids::ThreadId;
 
 use crate::home::{HomeError, HomePaths, Idle, existing};
 use crate::index::IndexError;
-use crate::rollout::Shelf;
+use crate::rollout::Location;
 use crate::rollout::file::FileStore;
 
 pub mod blobs;
 pub mod finding;
 mod look_only;
 mod mend;
+mod records;
 mod rollout;
 mod rows;
-mod story;
 #[cfg(test)]
 mod tests;
 mod walk;
 
-use blobs::{Stored, Unnamed, Unread};
-use finding::{Finding, IndexLook, Kind, Outcome, Summary};
+use blobs::{StoredFile, Unnamed, UnreadFile};
+use finding::{Defect, FindingOutcome, FsckFinding, FsckSummary, IndexLook};
 use look_only::LookOnly;
-use rollout::{Place, Reading, Side};
+use rollout::{Reading, RolloutFile, Side};
 use walk::Walked;
 
 /// Whether what can be mended is mended.
@@ -43,10 +43,10 @@ pub enum Mend {
 impl Mend {
     /// What became of something that was not mended.
     #[must_use]
-    pub(crate) fn otherwise(self) -> Outcome {
+    pub(crate) fn otherwise(self) -> FindingOutcome {
         match self {
-            Self::No => Outcome::Found,
-            Self::Yes => Outcome::Left,
+            Self::No => FindingOutcome::Found,
+            Self::Yes => FindingOutcome::Left,
         }
     }
 }
@@ -63,7 +63,7 @@ pub enum Gc {
 
 /// What is checked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Order {
+pub struct FsckRequest {
     /// Whether to mend.
     pub mend: Mend,
     /// Whether to remove what no rollout names. Nothing is where threads are named.
@@ -74,13 +74,13 @@ pub struct Order {
 
 /// What is told on the way.
 #[derive(Debug)]
-pub enum Told<'a> {
+pub enum Notice<'a> {
     /// A server has the home, which is read beside it.
     Served(&'a HomeError),
     /// So many bytes of so many were read.
     Progress(u64, u64),
     /// Something is wrong.
-    Finding(&'a Finding),
+    Finding(&'a FsckFinding),
     /// A text is named by no rollout. That is not wrong: a purged thread leaves its texts.
     Unnamed(&'a Unnamed),
 }
@@ -111,14 +111,14 @@ pub enum FsckError {
 /// One check.
 struct Check<'a> {
     paths: HomePaths,
-    order: &'a Order,
+    order: &'a FsckRequest,
     /// Held while nobody else serves the home.
     idle: Option<Idle>,
     tasks: Tasks,
-    summary: Summary,
+    summary: FsckSummary,
     /// Threads of which a text is lost: their rows say more than their rollouts.
     lacking: BTreeSet<ThreadId>,
-    told: &'a mut (dyn FnMut(Told<'_>) + Send),
+    told: &'a mut (dyn FnMut(Notice<'_>) + Send),
 }
 
 /// Checks a home. One that is served is only read: what is wrong counts then when two readings find it.
@@ -127,9 +127,9 @@ struct Check<'a> {
 /// [`FsckError`]; [`HomeError::Served`] when a server has the home and something is to be mended.
 pub async fn run(
     home: &Path,
-    order: &Order,
-    told: &mut (dyn FnMut(Told<'_>) + Send),
-) -> Result<Summary, FsckError> {
+    order: &FsckRequest,
+    told: &mut (dyn FnMut(Notice<'_>) + Send),
+) -> Result<FsckSummary, FsckError> {
     let home = std::path::absolute(home).unwrap_or_else(|_| home.to_owned());
     let paths = HomePaths::new(&home);
     if !paths.lock().is_file() {
@@ -138,7 +138,7 @@ pub async fn run(
     let idle = match Idle::keep(&home) {
         Ok(idle) => Some(idle),
         Err(served @ HomeError::Served { .. }) if order.mend == Mend::No && order.gc == Gc::No => {
-            told(Told::Served(&served));
+            told(Notice::Served(&served));
             None
         }
         Err(error) => return Err(error.into()),
@@ -146,7 +146,7 @@ pub async fn run(
     if order.gc == Gc::Yes && !idle.as_ref().is_some_and(Idle::is_locked) {
         return Err(FsckError::NoLock { path: home });
     }
-    let (tasks, summary) = (Tasks::new(), Summary::default());
+    let (tasks, summary) = (Tasks::new(), FsckSummary::default());
     let mut check = Check { paths, order, idle, tasks, summary, lacking: BTreeSet::new(), told };
     let done = check.run().await;
     check.tasks.finish().await;
@@ -162,13 +162,13 @@ impl Check<'_> {
         findings.into_iter().for_each(|finding| self.say(finding));
         let total = rollouts.iter().map(|place| place.bytes).sum();
         let mut there = BTreeSet::new();
-        (self.told)(Told::Progress(0, total));
+        (self.told)(Notice::Progress(0, total));
         for place in &rollouts {
             if self.rollout(place, &mut marked).await? {
                 there.insert(place.thread);
             }
             self.summary.bytes += place.bytes;
-            (self.told)(Told::Progress(self.summary.bytes, total));
+            (self.told)(Notice::Progress(self.summary.bytes, total));
         }
         self.markers(&marked, &there);
         self.rows(&rollouts, &marked).await?;
@@ -179,11 +179,13 @@ impl Check<'_> {
     }
 
     /// Secrets of threads that are nowhere, not even in the trash or in a restore that was cut off.
-    fn secrets_alone(&mut self, secrets: Vec<(ThreadId, Stored)>, rollouts: &[Place]) {
+    fn secrets_alone(&mut self, secrets: Vec<(ThreadId, StoredFile)>, rollouts: &[RolloutFile]) {
         let there: BTreeSet<ThreadId> = rollouts.iter().map(|place| place.thread).collect();
         let restored = HomePaths::new(&self.paths.restore_ready());
         let is_restored = |thread| {
-            [Shelf::Threads, Shelf::Archive].iter().any(|shelf| restored.rollout(*shelf, thread).exists())
+            [Location::Active, Location::Archived]
+                .iter()
+                .any(|location| restored.rollout(*location, thread).exists())
         };
         for (thread, stored) in secrets {
             if !there.contains(&thread) && !is_restored(thread) {
@@ -193,23 +195,23 @@ impl Check<'_> {
     }
 
     /// A file beside the rollouts that belongs to none.
-    fn alone(&mut self, Stored { path, bytes, name: _ }: Stored) {
+    fn alone(&mut self, StoredFile { path, bytes, name: _ }: StoredFile) {
         let mut unnamed = Unnamed { path, bytes, removed: false };
         if self.order.gc == Gc::Yes {
             match std::fs::remove_file(self.paths.root().join(&unnamed.path)) {
                 Ok(()) => unnamed.removed = true,
                 Err(error) => {
                     let detail = format!("no rollout names it, and it cannot be removed: {error}");
-                    self.say(Finding::new(Kind::Leftover, &unnamed.path, detail));
+                    self.say(FsckFinding::new(Defect::Leftover, &unnamed.path, detail));
                 }
             }
         }
         self.summary.blobs.count(&unnamed);
-        (self.told)(Told::Unnamed(&unnamed));
+        (self.told)(Notice::Unnamed(&unnamed));
     }
 
     /// Texts that no rollout names, where nobody writes any: one is there before the line that names it.
-    async fn unnamed(&mut self, stored: Vec<Stored>) -> Result<(), FsckError> {
+    async fn unnamed(&mut self, stored: Vec<StoredFile>) -> Result<(), FsckError> {
         self.summary.blobs.files = stored.len() as u64;
         self.summary.blobs.bytes = stored.iter().map(|stored| stored.bytes).sum();
         if self.idle.is_none() || stored.is_empty() {
@@ -218,11 +220,11 @@ impl Check<'_> {
         let paths = self.paths.clone();
         let unnamed = match self.blocking(move || blobs::unnamed(&paths, stored)).await? {
             Ok(unnamed) => unnamed,
-            Err(Unread { path, error }) => {
+            Err(UnreadFile { path, error }) => {
                 let path = path.strip_prefix(self.paths.root()).unwrap_or(&path).to_owned();
                 let detail =
                     format!("{error}; so it is not known which texts are named, and none is removed");
-                self.say(Finding::new(Kind::Unreachable, path, detail));
+                self.say(FsckFinding::new(Defect::Unreachable, path, detail));
                 return Ok(());
             }
         };
@@ -231,7 +233,11 @@ impl Check<'_> {
     }
 
     /// Checks one rollout; answers whether it is there afterwards.
-    async fn rollout(&mut self, place: &Place, marked: &mut BTreeSet<ThreadId>) -> Result<bool, FsckError> {
+    async fn rollout(
+        &mut self,
+        place: &RolloutFile,
+        marked: &mut BTreeSet<ThreadId>,
+    ) -> Result<bool, FsckError> {
         let (root, paths, reading) = (self.paths.root().to_owned(), self.paths.clone(), place.clone());
         let served = self.idle.is_none();
         let read = self
@@ -251,11 +257,14 @@ impl Check<'_> {
         if open && marked.contains(&place.thread) {
             self.summary.open += 1;
         } else if open && !(served && self.is_marked(place.thread)) {
-            let mut finding =
-                Finding::new(Kind::Unmarked, &place.path, "its last turn has no end, and no mark says so")
-                    .of(place.thread);
+            let mut finding = FsckFinding::new(
+                Defect::Unmarked,
+                &place.path,
+                "its last turn has no end, and no mark says so",
+            )
+            .of(place.thread);
             if self.order.mend == Mend::Yes {
-                mend::mark(&self.paths, place.thread, &mut finding);
+                mend::create_open_marker(&self.paths, place.thread, &mut finding);
                 marked.insert(place.thread);
             }
             self.say(finding);
@@ -275,15 +284,16 @@ impl Check<'_> {
         }
         for thread in marked.difference(there) {
             let path = Path::new("open").join(thread.to_string());
-            let mut finding = Finding::new(Kind::MarkerAlone, path, "there is no such rollout").of(*thread);
+            let mut finding =
+                FsckFinding::new(Defect::MarkerAlone, path, "there is no such rollout").of(*thread);
             if self.order.mend == Mend::Yes {
-                mend::unmark(&self.paths, *thread, &mut finding);
+                mend::remove_open_marker(&self.paths, *thread, &mut finding);
             }
             self.say(finding);
         }
     }
 
-    async fn rows(&mut self, rollouts: &[Place], marked: &BTreeSet<ThreadId>) -> Result<(), FsckError> {
+    async fn rows(&mut self, rollouts: &[RolloutFile], marked: &BTreeSet<ThreadId>) -> Result<(), FsckError> {
         if self.idle.is_none() {
             self.summary.index = IndexLook::Served;
             return Ok(());
@@ -301,13 +311,13 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn say(&mut self, mut finding: Finding) {
-        if finding.outcome == Outcome::Found {
+    fn say(&mut self, mut finding: FsckFinding) {
+        if finding.outcome == FindingOutcome::Found {
             finding.outcome = self.order.mend.otherwise();
         }
         self.summary.count(&finding);
-        self.lacking.extend(finding.thread.filter(|_| finding.kind == Kind::LostText));
-        (self.told)(Told::Finding(&finding));
+        self.lacking.extend(finding.thread.filter(|_| finding.kind == Defect::LostText));
+        (self.told)(Notice::Finding(&finding));
     }
 
     async fn blocking<T: Send + 'static>(
@@ -321,7 +331,7 @@ impl Check<'_> {
 
 /// Reads a rollout of a home that somebody serves. What was acknowledged does not change, so what two readings find is
 /// wrong; and the end of a rollout that is marked open is its owner's, who may be writing it, or will mend it.
-fn beside(paths: &HomePaths, place: &Place) -> Option<Reading> {
+fn beside(paths: &HomePaths, place: &RolloutFile) -> Option<Reading> {
     let marked = || paths.open_markers().join(place.thread.to_string()).exists();
     let is_theirs = marked();
     let first = rollout::read(paths.root(), place)?;
@@ -331,7 +341,7 @@ fn beside(paths: &HomePaths, place: &Place) -> Option<Reading> {
     let mut second = rollout::read(paths.root(), place)?;
     let is_theirs = is_theirs || marked();
     second.findings.retain(|finding| {
-        let at_end = matches!(finding.kind, Kind::TornEnd | Kind::Begun);
+        let at_end = matches!(finding.kind, Defect::TornEnd | Defect::Begun);
         first.findings.contains(finding) && !(at_end && is_theirs)
     });
     Some(second)

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use skein_protocol::ids::ThreadId;
 
-use super::finding::{Finding, Kind};
-use super::story::{Story, Told, Wrong};
+use super::finding::{Defect, FsckFinding};
+use super::records::{CheckedRecords, RecordCheck, RecordDefect};
 use crate::home::HomePaths;
 use crate::rollout::file::blobs::Blobs;
-use crate::rollout::file::layer::{DiskLayer, FileLayer, Open};
+use crate::rollout::file::layer::{DiskLayer, FileLayer, OpenMode};
 use crate::rollout::file::{LostText, Survey, survey};
 use crate::rollout::{Damage, ReadError};
 
@@ -25,7 +25,7 @@ pub(crate) enum Side {
 
 /// A rollout that is to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct RolloutFile {
     /// Below the home.
     pub(crate) path: PathBuf,
     /// The thread that it is named after.
@@ -40,7 +40,7 @@ pub(super) struct Place {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Reading {
     /// What is wrong, in the order of the file.
-    pub(crate) findings: Vec<Finding>,
+    pub(crate) findings: Vec<FsckFinding>,
     /// How many records there are.
     pub(crate) records: u64,
     /// Whether its last turn has no end.
@@ -51,46 +51,50 @@ pub(crate) struct Reading {
 
 /// Reads the rollout at `place` in the home `root`; `None` when it is not there any more.
 #[must_use]
-pub(super) fn read(root: &Path, place: &Place) -> Option<Reading> {
-    match DiskLayer.open(&root.join(&place.path), Open::Read) {
+pub(super) fn read(root: &Path, place: &RolloutFile) -> Option<Reading> {
+    match DiskLayer.open(&root.join(&place.path), OpenMode::Read) {
         Ok(file) => {
-            let mut story = Story::of(place.thread);
+            let mut story = RecordCheck::of(place.thread);
             let texts = Blobs::of(&HomePaths::new(root), Arc::new(DiskLayer));
             let seen = survey(&*file, &texts, place.thread, |record, at| story.take(&record, at));
             Some(judged(place, seen, story.end()))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => {
-            let finding = Finding::new(Kind::Unreachable, &place.path, error.to_string()).of(place.thread);
+            let finding =
+                FsckFinding::new(Defect::Unreachable, &place.path, error.to_string()).of(place.thread);
             Some(Reading { findings: vec![finding], ..Reading::default() })
         }
     }
 }
 
 /// What a reading comes to. Pure.
-fn judged(place: &Place, seen: Result<Survey, ReadError>, told: Told) -> Reading {
-    let new = |kind, detail: String| Finding::new(kind, &place.path, detail).of(place.thread);
+fn judged(place: &RolloutFile, seen: Result<Survey, ReadError>, told: CheckedRecords) -> Reading {
+    let new = |kind, detail: String| FsckFinding::new(kind, &place.path, detail).of(place.thread);
     let survey = match seen {
         Ok(survey) => survey,
         Err(error) => {
             let kind = match &error {
-                ReadError::Missing(_) => Kind::Begun,
-                ReadError::Unreadable { .. } => Kind::Unreadable,
-                ReadError::Disk { .. } => Kind::Unreachable,
+                ReadError::Missing(_) => Defect::Begun,
+                ReadError::Unreadable { .. } => Defect::Unreadable,
+                ReadError::Disk { .. } => Defect::Unreachable,
             };
-            let detail =
-                if kind == Kind::Begun { "it has not one whole line".to_owned() } else { error.to_string() };
+            let detail = if kind == Defect::Begun {
+                "it has not one whole line".to_owned()
+            } else {
+                error.to_string()
+            };
             return Reading { findings: vec![new(kind, detail)], ..Reading::default() };
         }
     };
     let is_lost = |damage: &&Damage| survey.lost.iter().any(|lost| lost.offset == damage.offset);
     let damage = survey.damage.iter().filter(|damage| !is_lost(damage));
-    let mut findings: Vec<Finding> = damage.map(|damage| damaged(place, damage)).collect();
+    let mut findings: Vec<FsckFinding> = damage.map(|damage| damaged(place, damage)).collect();
     findings.extend(
         survey
             .lost
             .iter()
-            .map(|LostText { seq, offset, lost }| new(Kind::LostText, lost.to_string()).at(*seq, *offset)),
+            .map(|LostText { seq, offset, lost }| new(Defect::LostText, lost.to_string()).at(*seq, *offset)),
     );
     findings.extend(once_each(&told.wrong).into_iter().map(|(wrong, more)| {
         let more = if more > 0 { format!("; and again behind it, {more} times") } else { String::new() };
@@ -100,15 +104,15 @@ fn judged(place: &Place, seen: Result<Survey, ReadError>, told: Told) -> Reading
     let torn = survey.length - survey.keep;
     if torn > 0 {
         let detail = "it ends within a line".to_owned();
-        findings.push(new(Kind::TornEnd, detail).at(survey.head, survey.keep).long(torn));
+        findings.push(new(Defect::TornEnd, detail).at(survey.head, survey.keep).long(torn));
     }
     let cut = (torn > 0).then_some(survey.keep);
     Reading { findings, records: told.records, open: told.open, cut }
 }
 
 /// The first of each kind, and how many others there are: one mistake may repeat itself with every turn.
-fn once_each(wrong: &[Wrong]) -> Vec<(&Wrong, usize)> {
-    let mut each: Vec<(&Wrong, usize)> = Vec::new();
+fn once_each(wrong: &[RecordDefect]) -> Vec<(&RecordDefect, usize)> {
+    let mut each: Vec<(&RecordDefect, usize)> = Vec::new();
     for wrong in wrong {
         match each.iter_mut().find(|(first, _)| first.kind == wrong.kind) {
             Some((_, more)) => *more += 1,
@@ -118,12 +122,12 @@ fn once_each(wrong: &[Wrong]) -> Vec<(&Wrong, usize)> {
     each
 }
 
-fn damaged(place: &Place, damage: &Damage) -> Finding {
+fn damaged(place: &RolloutFile, damage: &Damage) -> FsckFinding {
     let detail = match (damage.length, damage.lines) {
         (0, missing) => format!("records are missing: {missing}"),
         (_, lines) => format!("lines that cannot be read: {lines}"),
     };
-    Finding::new(Kind::Damage, &place.path, detail)
+    FsckFinding::new(Defect::Damage, &place.path, detail)
         .of(place.thread)
         .at(damage.after, damage.offset)
         .long(damage.length)

@@ -9,20 +9,20 @@ use serde_json::{Map, Value};
 use skein_base::tasks::Tasks;
 use skein_protocol::ids::{EventSeq, ThreadId};
 
-use super::finding::{Finding, IndexLook, Kind, Outcome};
-use super::{FsckError, Mend, Order};
+use super::finding::{Defect, FindingOutcome, FsckFinding, IndexLook};
+use super::{FsckError, FsckRequest, Mend};
 use crate::history::{History, ThreadRow};
 use crate::home::{HomePaths, machine_boot};
 use crate::index::IndexError;
-use crate::index::sled::{self, Look};
-use crate::rollout::{ReadError, RolloutStore, Shelf};
+use crate::index::sled::{self, IndexReader};
+use crate::rollout::{Location, ReadError, RolloutStore};
 
 /// What is compared.
 pub(crate) struct Rows<'a> {
     pub(crate) paths: &'a HomePaths,
     pub(crate) store: &'a dyn RolloutStore,
     pub(crate) tasks: &'a Tasks,
-    pub(crate) order: &'a Order,
+    pub(crate) order: &'a FsckRequest,
     /// Whether a folder can be written, as the system says.
     pub(crate) can_write: fn(&Path) -> io::Result<()>,
 }
@@ -43,7 +43,7 @@ fn differing(one: &ThreadRow, other: &ThreadRow) -> Vec<String> {
 }
 
 /// What is said of a thread: as a list shows it, and of which record.
-type Said = (ThreadRow, EventSeq);
+type IndexedRow = (ThreadRow, EventSeq);
 
 impl Rows<'_> {
     /// Compares the rows of `threads`, and of all that have a row, but of those in `passed_over`: a thread that is marked
@@ -52,12 +52,12 @@ impl Rows<'_> {
         &self,
         threads: &BTreeSet<ThreadId>,
         passed_over: &BTreeSet<ThreadId>,
-    ) -> Result<(IndexLook, Vec<Finding>), FsckError> {
+    ) -> Result<(IndexLook, Vec<FsckFinding>), FsckError> {
         if self.order.mend == Mend::No && self.is_read_only() {
             // To open it is to write to it.
             return Ok((IndexLook::NotCompared, Vec::new()));
         }
-        let look = match Look::open(self.paths, self.tasks).await {
+        let look = match IndexReader::open(self.paths, self.tasks).await {
             Ok(Some(look)) => look,
             Ok(None) => return Ok((IndexLook::None, Vec::new())),
             Err(error) => return self.unreadable(error).await,
@@ -83,7 +83,7 @@ impl Rows<'_> {
             let Some(mut finding) = self.judge(*thread, row).await else { continue };
             if self.order.mend == Mend::Yes {
                 look.mend(self.store, *thread).await?;
-                finding.outcome = Outcome::Mended;
+                finding.outcome = FindingOutcome::Mended;
             }
             findings.push(finding);
         }
@@ -91,24 +91,24 @@ impl Rows<'_> {
     }
 
     fn is_read_only(&self) -> bool {
-        let refused = (self.can_write)(&Look::folder(self.paths)).err().map(|error| error.kind());
+        let refused = (self.can_write)(&IndexReader::folder(self.paths)).err().map(|error| error.kind());
         matches!(refused, Some(ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied))
     }
 
-    async fn judge(&self, thread: ThreadId, row: Option<Said>) -> Option<Finding> {
-        let new = |kind, detail: String| Some(Finding::new(kind, "index", detail).of(thread));
+    async fn judge(&self, thread: ThreadId, row: Option<IndexedRow>) -> Option<FsckFinding> {
+        let new = |kind, detail: String| Some(FsckFinding::new(kind, "index", detail).of(thread));
         match (self.told(thread).await, row) {
             (Ok(None), None) => None,
-            (Ok(None), Some(_)) => new(Kind::RowAlone, "it shows a thread that is in no list".to_owned()),
+            (Ok(None), Some(_)) => new(Defect::RowAlone, "it shows a thread that is in no list".to_owned()),
             (Ok(Some((_, head))), None) => {
-                new(Kind::NoRow, format!("it does not show the thread, which has {head} records"))
+                new(Defect::NoRow, format!("it does not show the thread, which has {head} records"))
             }
             (Ok(Some((told, head))), Some((row, as_of))) => {
                 if as_of != head {
-                    new(Kind::StaleRow, format!("its row is of record {as_of}, and the last one is {head}"))
+                    new(Defect::StaleRow, format!("its row is of record {as_of}, and the last one is {head}"))
                 } else if told != row {
                     let members = differing(&told, &row).join(", ");
-                    new(Kind::StaleRow, format!("its row differs from the rollout in: {members}"))
+                    new(Defect::StaleRow, format!("its row differs from the rollout in: {members}"))
                 } else {
                     None
                 }
@@ -119,27 +119,27 @@ impl Rows<'_> {
     }
 
     /// What the index should say; nothing of a thread that is not there, or in which nobody has said anything.
-    async fn told(&self, thread: ThreadId) -> Result<Option<Said>, ReadError> {
-        let (history, shelf) = match History::read_end(self.store, thread, 0).await {
-            Ok(history) if history.is_materialised() => (history, self.store.shelf(thread).await?),
+    async fn told(&self, thread: ThreadId) -> Result<Option<IndexedRow>, ReadError> {
+        let (history, location) = match History::read_end(self.store, thread, 0).await {
+            Ok(history) if history.is_materialised() => (history, self.store.location(thread).await?),
             Ok(_) | Err(ReadError::Missing(_)) => return Ok(None),
             Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. })) => return Err(error),
         };
         let mut row = history.row();
-        row.archived = shelf == Shelf::Archive;
+        row.archived = location == Location::Archived;
         Ok(Some((row, history.seq())))
     }
 
     /// What cannot be read is made anew: nothing is in it that the rollouts do not say.
-    async fn unreadable(&self, error: IndexError) -> Result<(IndexLook, Vec<Finding>), FsckError> {
-        let mut finding = Finding::new(Kind::Index, PathBuf::from("index"), error.to_string());
+    async fn unreadable(&self, error: IndexError) -> Result<(IndexLook, Vec<FsckFinding>), FsckError> {
+        let mut finding = FsckFinding::new(Defect::Index, PathBuf::from("index"), error.to_string());
         if self.order.mend == Mend::No {
             return Ok((IndexLook::Unreadable, vec![finding]));
         }
         let boot = machine_boot().unwrap_or_default();
         match sled::reindex(self.paths, boot, self.store, self.tasks, |_| ()).await {
             Ok(()) => {
-                finding.outcome = Outcome::Mended;
+                finding.outcome = FindingOutcome::Mended;
                 Ok((IndexLook::MadeAnew, vec![finding]))
             }
             Err(error) => {

@@ -16,7 +16,7 @@ use crate::history::History;
 use crate::home::{FILE_MODE, FOLDER_MODE, Home, Term};
 use crate::index::sled;
 use crate::rollout::file::layer::DiskLayer;
-use crate::rollout::file::{Marks, encode};
+use crate::rollout::file::{TurnOffsets, encode};
 use crate::rollout::record::{
     ItemCompleted, ItemStarted, Record, RecordBody, ThreadClosed, ThreadCreated, ThreadOpened,
     ThreadSettings, TurnStarted,
@@ -76,7 +76,7 @@ fn life_saying(id: ThreadId, turns: u64, text: &str) -> Vec<Record> {
         say(&mut history, done);
     }
     say(&mut history, ThreadClosed {}.into());
-    encode(&mut records, 0, Marks::default()).unwrap();
+    encode(&mut records, 0, TurnOffsets::default()).unwrap();
     records
 }
 
@@ -121,14 +121,14 @@ impl Made {
         self.dir.path().join(format!("threads/0a/{}.jsonl", thread(KEPT)))
     }
 
-    async fn look(&self, mend: Mend) -> (Summary, Vec<Finding>) {
-        self.look_at(&Order { mend, ..Order::default() }).await
+    async fn look(&self, mend: Mend) -> (FsckSummary, Vec<FsckFinding>) {
+        self.look_at(&FsckRequest { mend, ..FsckRequest::default() }).await
     }
 
-    async fn look_at(&self, order: &Order) -> (Summary, Vec<Finding>) {
+    async fn look_at(&self, order: &FsckRequest) -> (FsckSummary, Vec<FsckFinding>) {
         let mut findings = Vec::new();
-        let mut told = |told: Told<'_>| {
-            if let Told::Finding(finding) = told {
+        let mut told = |told: Notice<'_>| {
+            if let Notice::Finding(finding) = told {
                 findings.push(finding.clone());
             }
         };
@@ -155,7 +155,7 @@ impl Made {
 }
 
 fn lines(id: ThreadId, turns: u64) -> Vec<u8> {
-    encode(&mut life(id, turns), 0, Marks::default()).unwrap().bytes
+    encode(&mut life(id, turns), 0, TurnOffsets::default()).unwrap().bytes
 }
 
 fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
@@ -173,61 +173,65 @@ fn line_at(bytes: &[u8], number: usize) -> usize {
 type Plant = fn(&Made);
 
 /// What is planted, as what it is named, and whether it can be mended without loss.
-const FAULTS: [(Kind, Outcome, Plant); 21] = [
-    (Kind::TornEnd, Outcome::Mended, |made| edit(&made.kept(), |bytes| bytes.extend(b"{\"v\":1,\"seq\""))),
-    (Kind::Damage, Outcome::Left, |made| edit(&made.kept(), |bytes| bytes.extend(b"{\"v\":1}\n"))),
-    (Kind::Damage, Outcome::Left, |made| {
+const FAULTS: [(Defect, FindingOutcome, Plant); 21] = [
+    (Defect::TornEnd, FindingOutcome::Mended, |made| {
+        edit(&made.kept(), |bytes| bytes.extend(b"{\"v\":1,\"seq\""))
+    }),
+    (Defect::Damage, FindingOutcome::Left, |made| edit(&made.kept(), |bytes| bytes.extend(b"{\"v\":1}\n"))),
+    (Defect::Damage, FindingOutcome::Left, |made| {
         edit(&made.kept(), |bytes| {
             let at = line_at(bytes, 4) + 20;
             bytes[at] ^= 1;
         });
     }),
-    (Kind::Damage, Outcome::Left, |made| edit(&made.kept(), |bytes| bytes.extend(b"one\ntwo\n"))),
-    (Kind::Unreadable, Outcome::Left, |made| fs::write(made.kept(), "not\nours\n").unwrap()),
-    (Kind::Begun, Outcome::Mended, |made| fs::write(made.kept(), "{\"v\":1,").unwrap()),
-    (Kind::Identity, Outcome::Left, |made| fs::write(made.kept(), lines(thread(7), 2)).unwrap()),
-    (Kind::Close, Outcome::Left, |made| {
+    (Defect::Damage, FindingOutcome::Left, |made| edit(&made.kept(), |bytes| bytes.extend(b"one\ntwo\n"))),
+    (Defect::Unreadable, FindingOutcome::Left, |made| fs::write(made.kept(), "not\nours\n").unwrap()),
+    (Defect::Begun, FindingOutcome::Mended, |made| fs::write(made.kept(), "{\"v\":1,").unwrap()),
+    (Defect::Identity, FindingOutcome::Left, |made| fs::write(made.kept(), lines(thread(7), 2)).unwrap()),
+    (Defect::Close, FindingOutcome::Left, |made| {
         edit(&made.kept(), |bytes| {
             let last = record(12, ThreadClosed {});
             crate::rollout::line::encode(&last, bytes).unwrap();
         });
     }),
-    (Kind::Foreign, Outcome::Left, |made| drop(made.write("threads/0a", "notes.txt", b"mine"))),
-    (Kind::Foreign, Outcome::Left, |made| drop(made.write("open", "notes.txt", b"mine"))),
-    (Kind::NotRegular, Outcome::Left, |made| {
+    (Defect::Foreign, FindingOutcome::Left, |made| drop(made.write("threads/0a", "notes.txt", b"mine"))),
+    (Defect::Foreign, FindingOutcome::Left, |made| drop(made.write("open", "notes.txt", b"mine"))),
+    (Defect::NotRegular, FindingOutcome::Left, |made| {
         symlink(made.kept(), made.dir.path().join(format!("threads/0a/{}.jsonl", thread(0x10a)))).unwrap();
     }),
-    (Kind::WrongFolder, Outcome::Left, |made| {
+    (Defect::WrongFolder, FindingOutcome::Left, |made| {
         made.write("threads/0a", &format!("{}.jsonl", thread(0x2d)), &lines(thread(0x2d), 1));
     }),
-    (Kind::Twice, Outcome::Left, |made| {
+    (Defect::Twice, FindingOutcome::Left, |made| {
         made.write("archived/0a", &format!("{}.jsonl", thread(KEPT)), &lines(thread(KEPT), 2));
     }),
-    (Kind::MarkerAlone, Outcome::Mended, |made| drop(made.write("open", &thread(99).to_string(), b""))),
-    (Kind::Unmarked, Outcome::Mended, |made| {
+    (Defect::MarkerAlone, FindingOutcome::Mended, |made| {
+        drop(made.write("open", &thread(99).to_string(), b""))
+    }),
+    (Defect::Unmarked, FindingOutcome::Mended, |made| {
         edit(&made.kept(), |bytes| {
             let last = line_at(bytes, 9);
             bytes.truncate(last);
         });
     }),
-    (Kind::NoFolder, Outcome::Mended, |made| fs::remove_dir(made.dir.path().join("open")).unwrap()),
-    (Kind::Mode, Outcome::Mended, |made| {
+    (Defect::NoFolder, FindingOutcome::Mended, |made| fs::remove_dir(made.dir.path().join("open")).unwrap()),
+    (Defect::Mode, FindingOutcome::Mended, |made| {
         fs::set_permissions(made.kept(), fs::Permissions::from_mode(0o644)).unwrap();
     }),
-    (Kind::Mode, Outcome::Mended, |made| {
+    (Defect::Mode, FindingOutcome::Mended, |made| {
         fs::set_permissions(made.dir.path().join("trash"), fs::Permissions::from_mode(0o755)).unwrap();
     }),
-    (Kind::Leftover, Outcome::Mended, |made| {
+    (Defect::Leftover, FindingOutcome::Mended, |made| {
         made.write("open", &format!("{}.part", thread(5)), b"half");
     }),
-    (Kind::ServerJson, Outcome::Mended, |made| {
+    (Defect::ServerJson, FindingOutcome::Mended, |made| {
         made.write(
             "",
             "server.json",
             br#"{"pid":1,"term":1,"startId":"00000000-0000-0000-0000-000000000001","addresses":[]}"#,
         );
     }),
-    (Kind::Lock, Outcome::Left, |made| fs::write(made.dir.path().join("lock"), "what").unwrap()),
+    (Defect::Lock, FindingOutcome::Left, |made| fs::write(made.dir.path().join("lock"), "what").unwrap()),
 ];
 
 #[tokio::test]
@@ -250,18 +254,18 @@ async fn each_fault_is_named_mended_or_left_and_a_second_look_agrees() {
         let before = made.contents();
         let (summary, found) = made.look(Mend::No).await;
         assert_eq!(found.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [kind], "{case}: {found:?}");
-        assert_eq!((found[0].outcome, summary.exit_code()), (Outcome::Found, 4), "{case}");
+        assert_eq!((found[0].outcome, summary.exit_code()), (FindingOutcome::Found, 4), "{case}");
         assert_eq!(made.contents(), before, "{case}: a look changes nothing");
 
         let (summary, mended) = made.look(Mend::Yes).await;
         assert_eq!(mended.len(), 1, "{case}: {mended:?}");
         assert_eq!((mended[0].kind, mended[0].outcome), (kind, outcome), "{case}: {mended:?}");
-        assert_eq!(summary.exit_code(), if outcome == Outcome::Mended { 1 } else { 4 }, "{case}");
+        assert_eq!(summary.exit_code(), if outcome == FindingOutcome::Mended { 1 } else { 4 }, "{case}");
 
         let (_, again) = made.look(Mend::Yes).await;
         match outcome {
-            Outcome::Mended => assert_eq!(again, [], "{case}: it was mended"),
-            Outcome::Left | Outcome::Found => {
+            FindingOutcome::Mended => assert_eq!(again, [], "{case}: it was mended"),
+            FindingOutcome::Left | FindingOutcome::Found => {
                 assert_eq!(again, mended, "{case}: it was left");
                 assert_eq!(made.contents(), before, "{case}: what is left is not touched");
             }
@@ -304,16 +308,16 @@ async fn only_the_named_threads_are_looked_at() {
         bytes.extend(b"torn")
     });
     made.write("open", "notes.txt", b"");
-    let order = Order { threads: [thread(ARCHIVED)].into(), ..Order::default() };
+    let order = FsckRequest { threads: [thread(ARCHIVED)].into(), ..FsckRequest::default() };
     let (summary, found) = made.look_at(&order).await;
     assert_eq!((summary.rollouts, found.len()), (1, 1), "{found:?}");
-    assert_eq!((found[0].kind, found[0].thread), (Kind::TornEnd, Some(thread(ARCHIVED))));
+    assert_eq!((found[0].kind, found[0].thread), (Defect::TornEnd, Some(thread(ARCHIVED))));
 }
 
 #[tokio::test]
 async fn a_folder_that_is_no_home_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let refused = run(dir.path(), &Order::default(), &mut |_| ()).await;
+    let refused = run(dir.path(), &FsckRequest::default(), &mut |_| ()).await;
     assert!(matches!(refused, Err(FsckError::Home(HomeError::NoHome(_)))), "{refused:?}");
 }
 

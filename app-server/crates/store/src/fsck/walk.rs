@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use skein_protocol::ids::ThreadId;
 
 use super::Mend;
-use super::blobs::Stored;
-use super::finding::{Finding, Kind, Outcome};
-use super::rollout::{Place, Side};
+use super::blobs::StoredFile;
+use super::finding::{Defect, FindingOutcome, FsckFinding};
+use super::rollout::{RolloutFile, Side};
 use crate::home::{FILE_MODE, FOLDER_MODE, Home, HomePaths, read_term};
-use crate::rollout::Shelf;
+use crate::rollout::Location;
 use crate::rollout::blob::BlobName;
 use crate::rollout::file::blobs::PART;
 
@@ -22,15 +22,15 @@ use crate::rollout::file::blobs::PART;
 #[derive(Debug, Default)]
 pub(crate) struct Walked {
     /// Rollouts, by side and path.
-    pub(crate) rollouts: Vec<Place>,
+    pub(crate) rollouts: Vec<RolloutFile>,
     /// Threads that are marked open.
     pub(crate) marked: BTreeSet<ThreadId>,
     /// Texts that are too large for a line, and what is left of such.
-    pub(crate) blobs: Vec<Stored>,
+    pub(crate) blobs: Vec<StoredFile>,
     /// Secrets of threads.
-    pub(crate) secrets: Vec<(ThreadId, Stored)>,
+    pub(crate) secrets: Vec<(ThreadId, StoredFile)>,
     /// What is wrong.
-    pub(crate) findings: Vec<Finding>,
+    pub(crate) findings: Vec<FsckFinding>,
 }
 
 /// What a name in a folder of ours is.
@@ -38,14 +38,14 @@ pub(crate) struct Walked {
 enum Name {
     Rollout(ThreadId),
     /// A rollout in the folder of others.
-    Elsewhere(ThreadId),
+    WrongFolder(ThreadId),
     Marker(ThreadId),
     /// Of work that was broken off.
     Leftover,
     Foreign,
 }
 
-struct Walk<'a> {
+struct HomeWalk<'a> {
     paths: &'a HomePaths,
     mend: Mend,
     /// Whether nobody serves it.
@@ -58,14 +58,14 @@ struct Walk<'a> {
 /// any. `idle` says that nobody serves it.
 #[must_use]
 pub(crate) fn walk(paths: &HomePaths, mend: Mend, idle: bool, only: Option<&BTreeSet<ThreadId>>) -> Walked {
-    let mut walk = Walk { paths, mend, idle, only, found: Walked::default() };
+    let mut walk = HomeWalk { paths, mend, idle, only, found: Walked::default() };
     if only.is_none() {
         walk.root();
         walk.blobs();
     }
     walk.secrets();
-    for shelf in [Shelf::Threads, Shelf::Archive] {
-        walk.shelf(&paths.shelf(shelf));
+    for location in [Location::Active, Location::Archived] {
+        walk.location(&paths.location(location));
     }
     walk.folder(&paths.trash(), Side::Trash, &|name| deleted(name).map_or(Name::Foreign, Name::Rollout));
     walk.folder(&paths.open_markers(), Side::Kept, &|name| name.parse().map_or(Name::Foreign, Name::Marker));
@@ -74,7 +74,7 @@ pub(crate) fn walk(paths: &HomePaths, mend: Mend, idle: bool, only: Option<&BTre
     walk.found
 }
 
-impl Walk<'_> {
+impl HomeWalk<'_> {
     /// The home itself, and what stands in it by itself.
     fn root(&mut self) {
         let root = self.paths.root().to_owned();
@@ -84,14 +84,14 @@ impl Walk<'_> {
                 && error.kind() == io::ErrorKind::NotFound
             {
                 let made = || DirBuilder::new().mode(FOLDER_MODE).create(&folder);
-                self.says(Kind::NoFolder, &folder, "it is not there".to_owned(), Some(&made));
+                self.says(Defect::NoFolder, &folder, "it is not there".to_owned(), Some(&made));
             }
         }
         for file in [self.paths.lock(), self.paths.server_json()] {
             self.is_private(&file, FILE_MODE);
         }
         if let Ok(None) = read_term(&root) {
-            self.says(Kind::Lock, &self.paths.lock(), "it cannot be understood".to_owned(), None);
+            self.says(Defect::Lock, &self.paths.lock(), "it cannot be understood".to_owned(), None);
         }
         if self.idle {
             self.leftovers(&root);
@@ -112,7 +112,7 @@ impl Walk<'_> {
                 Ok(None) => return,
                 Err(error) => error.to_string(),
             };
-            self.says(Kind::ServerJson, &server, said, Some(&|| fs::remove_file(&server)));
+            self.says(Defect::ServerJson, &server, said, Some(&|| fs::remove_file(&server)));
         }
         let beside = server.with_extension("json.new");
         if beside.symlink_metadata().is_ok() {
@@ -121,8 +121,8 @@ impl Walk<'_> {
     }
 
     /// A folder of folders by the last two digits of ids.
-    fn shelf(&mut self, shelf: &Path) {
-        for (path, seen) in self.entries(shelf) {
+    fn location(&mut self, location: &Path) {
+        for (path, seen) in self.entries(location) {
             let digits = name_of(&path).filter(|name| is_two_digits(name)).map(str::to_owned);
             match digits {
                 Some(digits) if seen.is_dir() => {
@@ -156,10 +156,10 @@ impl Walk<'_> {
             } else if !seen.is_file() {
                 self.odd(&path);
             } else if !text.starts_with(digits) {
-                self.says(Kind::WrongFolder, &path, "nobody looks for it in this folder".to_owned(), None);
+                self.says(Defect::WrongFolder, &path, "nobody looks for it in this folder".to_owned(), None);
             } else {
                 self.is_private(&path, FILE_MODE);
-                self.found.blobs.push(Stored { path: self.below(&path), bytes: seen.len(), name });
+                self.found.blobs.push(StoredFile { path: self.below(&path), bytes: seen.len(), name });
             }
         }
     }
@@ -199,18 +199,23 @@ impl Walk<'_> {
             return self.odd(path);
         }
         if !is_here {
-            return self.says(Kind::WrongFolder, path, "nobody looks for it in this folder".to_owned(), None);
+            return self.says(
+                Defect::WrongFolder,
+                path,
+                "nobody looks for it in this folder".to_owned(),
+                None,
+            );
         }
         self.is_private(path, FILE_MODE);
         match fs::read(path)
             .map(|bytes| serde_json::from_slice::<serde_json::Map<_, serde_json::Value>>(&bytes))
         {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
-            Err(error) => self.says(Kind::Unreachable, path, error.to_string(), None),
-            Ok(Err(error)) => self.says(Kind::Secrets, path, error.to_string(), None),
+            Err(error) => self.says(Defect::Unreachable, path, error.to_string(), None),
+            Ok(Err(error)) => self.says(Defect::Secrets, path, error.to_string(), None),
             Ok(Ok(_)) => {}
         }
-        let stored = Stored { path: self.below(path), bytes: seen.len(), name: None };
+        let stored = StoredFile { path: self.below(path), bytes: seen.len(), name: None };
         self.found.secrets.push((thread, stored));
     }
 
@@ -220,7 +225,7 @@ impl Walk<'_> {
             let text = name_of(&path).unwrap_or_default();
             let is = if is_leftover(text) { Name::Leftover } else { name(text) };
             let thread = match is {
-                Name::Rollout(thread) | Name::Elsewhere(thread) | Name::Marker(thread) => Some(thread),
+                Name::Rollout(thread) | Name::WrongFolder(thread) | Name::Marker(thread) => Some(thread),
                 Name::Leftover | Name::Foreign => None,
             };
             if self.only.is_some_and(|only| thread.is_none_or(|thread| !only.contains(&thread))) {
@@ -229,10 +234,12 @@ impl Walk<'_> {
             match is {
                 Name::Leftover => self.leftover(&path),
                 Name::Foreign => self.foreign(&path),
-                Name::Rollout(_) | Name::Elsewhere(_) | Name::Marker(_) if !seen.is_file() => self.odd(&path),
-                Name::Elsewhere(_) => {
+                Name::Rollout(_) | Name::WrongFolder(_) | Name::Marker(_) if !seen.is_file() => {
+                    self.odd(&path)
+                }
+                Name::WrongFolder(_) => {
                     self.says(
-                        Kind::WrongFolder,
+                        Defect::WrongFolder,
                         &path,
                         "nobody looks for it in this folder".to_owned(),
                         None,
@@ -245,7 +252,7 @@ impl Walk<'_> {
                 Name::Rollout(thread) => {
                     self.is_private(&path, FILE_MODE);
                     let path = self.below(&path);
-                    self.found.rollouts.push(Place { path, thread, side, bytes: seen.len() });
+                    self.found.rollouts.push(RolloutFile { path, thread, side, bytes: seen.len() });
                 }
             }
         }
@@ -268,7 +275,7 @@ impl Walk<'_> {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
             Err(error) => {
-                self.says(Kind::Unreachable, folder, error.to_string(), None);
+                self.says(Defect::Unreachable, folder, error.to_string(), None);
                 return Vec::new();
             }
         }
@@ -282,7 +289,7 @@ impl Walk<'_> {
                 paths.into_iter().filter_map(seen).collect()
             }
             Err(error) => {
-                self.says(Kind::Unreachable, folder, error.to_string(), None);
+                self.says(Defect::Unreachable, folder, error.to_string(), None);
                 Vec::new()
             }
         }
@@ -298,13 +305,13 @@ impl Walk<'_> {
         if is != mode {
             let detail = format!("its mode is {is:04o}, and has to be {mode:04o}");
             let set = || fs::set_permissions(path, Permissions::from_mode(mode));
-            self.says(Kind::Mode, path, detail, Some(&set));
+            self.says(Defect::Mode, path, detail, Some(&set));
         }
     }
 
     /// Rollouts of one thread, beside those in the trash.
     fn twice(&mut self) {
-        let mut places: BTreeMap<ThreadId, Vec<&Place>> = BTreeMap::new();
+        let mut places: BTreeMap<ThreadId, Vec<&RolloutFile>> = BTreeMap::new();
         for place in self.found.rollouts.iter().filter(|place| place.side == Side::Kept) {
             places.entry(place.thread).or_default().push(place);
         }
@@ -312,11 +319,13 @@ impl Walk<'_> {
         let mut twice = Vec::new();
         for (thread, places) in places {
             // One may have been put elsewhere between two looks.
-            let there: Vec<&&Place> = places.iter().filter(|place| root.join(&place.path).exists()).collect();
+            let there: Vec<&&RolloutFile> =
+                places.iter().filter(|place| root.join(&place.path).exists()).collect();
             if let [first, others @ ..] = there.as_slice() {
                 let detail = format!("the thread has another rollout, {}", first.path.display());
-                let more =
-                    others.iter().map(|place| Finding::new(Kind::Twice, &place.path, &detail).of(thread));
+                let more = others
+                    .iter()
+                    .map(|place| FsckFinding::new(Defect::Twice, &place.path, &detail).of(thread));
                 twice.extend(more);
             }
         }
@@ -330,11 +339,11 @@ impl Walk<'_> {
             return;
         }
         let gone = || fs::remove_file(path);
-        self.says(Kind::Leftover, path, "the work that made it was broken off".to_owned(), Some(&gone));
+        self.says(Defect::Leftover, path, "the work that made it was broken off".to_owned(), Some(&gone));
     }
 
     fn foreign(&mut self, path: &Path) {
-        self.says(Kind::Foreign, path, "no name that Skein gives".to_owned(), None);
+        self.says(Defect::Foreign, path, "no name that Skein gives".to_owned(), None);
     }
 
     fn odd(&mut self, path: &Path) {
@@ -344,17 +353,17 @@ impl Walk<'_> {
             Ok(seen) if seen.is_file() => "a file is in the place of a folder",
             Ok(_) | Err(_) => "it is neither file nor folder",
         };
-        self.says(Kind::NotRegular, path, is.to_owned(), None);
+        self.says(Defect::NotRegular, path, is.to_owned(), None);
     }
 
     /// Says what is wrong, and mends it where there is a way and it is wanted.
-    fn says(&mut self, kind: Kind, path: &Path, detail: String, mend: Option<&dyn Fn() -> io::Result<()>>) {
-        let mut finding = Finding::new(kind, self.below(path), detail);
+    fn says(&mut self, kind: Defect, path: &Path, detail: String, mend: Option<&dyn Fn() -> io::Result<()>>) {
+        let mut finding = FsckFinding::new(kind, self.below(path), detail);
         finding.thread = name_of(path).and_then(thread_in);
         finding.outcome = self.mend.otherwise();
         if let (Mend::Yes, Some(mend)) = (self.mend, mend) {
             match mend() {
-                Ok(()) => finding.outcome = Outcome::Mended,
+                Ok(()) => finding.outcome = FindingOutcome::Mended,
                 Err(error) => finding.detail.push_str(&format!("; it cannot be mended: {error}")),
             }
         }
@@ -386,7 +395,7 @@ fn in_folder(name: &str, digits: &str) -> Name {
         // Another spelling of the same id is another name.
         Some((stem, thread)) if thread.to_string() != stem => Name::Foreign,
         Some((stem, thread)) if stem.ends_with(digits) => Name::Rollout(thread),
-        Some((_, thread)) => Name::Elsewhere(thread),
+        Some((_, thread)) => Name::WrongFolder(thread),
         None => Name::Foreign,
     }
 }

@@ -4,7 +4,7 @@
 use skein_protocol::ids::{EventSeq, ItemId};
 use skein_protocol::item::ThreadItem;
 
-use super::{Held, History};
+use super::{History, LoadedTurn};
 
 /// What the id of such an item begins with; no other item's does.
 pub const DAMAGE_ID: &str = "damage-";
@@ -19,7 +19,7 @@ impl History {
             return;
         }
         let first = self.seq.next();
-        (self.hole, self.lost) = (last, true);
+        (self.last_lost, self.lost) = (last, true);
         let is_open = self.open_turn().is_some();
         match self.turns.last_mut().filter(|_| is_open) {
             Some(open) => open.turn.items.push(marker((first, last))),
@@ -40,7 +40,7 @@ impl History {
     }
 }
 
-impl Held {
+impl LoadedTurn {
     /// Records before this turn, and behind the one before it, cannot be read.
     pub(super) fn show_damage_before(&mut self, missing: Missing) {
         self.turn.items.insert(0, marker(missing));

@@ -3,13 +3,13 @@
 use skein_base::clock::WallMs;
 use skein_protocol::ids::EventSeq;
 
-use super::{Held, History};
-use crate::rollout::record::{ForkOrigin, Forked, ReadMark, Reverted, TakenBack, ThreadHeader};
+use super::{History, LoadedTurn};
+use crate::rollout::record::{ForkOrigin, Forked, ReadPosition, Reverted, TakenBack, ThreadHeader};
 
 impl History {
     /// The turn that begins the newest `count` turns; `None` where fewer are held.
     #[must_use]
-    pub fn newest(&self, count: u32) -> Option<&Held> {
+    pub fn newest(&self, count: u32) -> Option<&LoadedTurn> {
         let at = self.turns.len().checked_sub(usize::try_from(count).unwrap_or(usize::MAX))?;
         self.turns.get(at)
     }
@@ -46,7 +46,7 @@ impl History {
 
     /// Everything so far was copied from another thread: this one begins now, and nothing of it is unread.
     pub(super) fn forked(&mut self, forked: &Forked, seq: EventSeq, at: WallMs) {
-        self.read = ReadMark { revision: seq, ..ReadMark::default() };
+        self.read = ReadPosition { revision: seq, ..ReadPosition::default() };
         self.epoch = forked.epoch;
         self.archived = false;
         // Its clients may count their messages anew.

@@ -7,7 +7,7 @@ use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::thread::GitInfo;
 use skein_protocol::turn::{Turn, TurnStatus, UserInput};
 
-use super::{Held, History, items, window};
+use super::{History, LoadedTurn, items, window};
 use crate::rollout::record::{
     ItemCheckpoint, ItemCompleted, ItemStarted, Record, RecordBody, ThreadCreated, ThreadMeta, TurnCompleted,
     TurnStarted,
@@ -28,7 +28,7 @@ impl History {
         (self.seq, self.at) = (record.seq, record.at);
         self.closed = matches!(record.body, RecordBody::ThreadClosed(_));
         if is_event(&record.body) {
-            self.told = record.seq;
+            self.last_event = record.seq;
         }
         self.take(record);
     }
@@ -77,7 +77,7 @@ impl History {
         if self.id.uuid().is_nil() {
             self.id = created.id;
         }
-        self.settings_said(&created.settings, seq);
+        self.note_settings(&created.settings, seq);
         self.git_info.clone_from(&created.git_info);
         self.created = Some(created.clone());
         (self.created_at, self.updated_at) = (at, self.updated_at.max(at));
@@ -85,7 +85,7 @@ impl History {
 
     fn thread_meta(&mut self, meta: &ThreadMeta, seq: EventSeq) {
         if let Some(settings) = &meta.settings {
-            self.settings_said(settings, seq);
+            self.note_settings(settings, seq);
         }
         if let Some(git_info) = &meta.git_info {
             self.git_info = Some(git_info.clone()).filter(|said| *said != GitInfo::default());
@@ -103,7 +103,7 @@ impl History {
         let turn = Turn::new(started.turn_id.clone(), at.seconds());
         // A turn without input that names a message answers that of the turn before it.
         let answers = started.client_id.clone().filter(|_| started.input.is_empty());
-        self.turns.push(Held { turn, at: seq, started: at, bytes: None, unsaved: false, answers });
+        self.turns.push(LoadedTurn { turn, at: seq, started: at, bytes: None, unsaved: false, answers });
         self.show_missing();
         self.used(at);
         if let Some(item_id) = &started.item_id {
@@ -114,7 +114,7 @@ impl History {
         }
         self.unstarted.clone_from(&started.item_id);
         if !started.input.is_empty() {
-            self.user_said(&started.turn_id, &started.input, started.client_id.as_deref());
+            self.add_user_message(&started.turn_id, &started.input, started.client_id.as_deref());
         } else if let Some(client_id) = &started.client_id {
             self.messages.answered_by(&started.turn_id, client_id);
         }
@@ -170,7 +170,7 @@ impl History {
             self.updated_at = WallMs(updated);
         }
         self.take_origin(&completed.header);
-        self.take_marks(&completed.header);
+        self.take_user_state(&completed.header);
         self.ended_unread(&completed.turn_id, &completed.header, seq);
         // An interruption says nothing new; what closes a thread after a crash must not move it up in lists.
         if completed.status != TurnStatus::Interrupted {
@@ -203,7 +203,7 @@ impl History {
     fn put(&mut self, turn: &TurnId, mut item: ThreadItem) {
         if let ThreadItemBody::UserMessage(message) = &item.body {
             let (content, client_id) = (message.content.clone(), message.client_id.clone());
-            self.user_said(turn, &content, client_id.as_deref());
+            self.add_user_message(turn, &content, client_id.as_deref());
         }
         let Some(held) = self.held(turn) else { return };
         if let Some(there) = held.turn.items.iter_mut().find(|there| there.id() == item.id()) {
@@ -214,16 +214,16 @@ impl History {
         }
     }
 
-    fn held(&mut self, turn: &TurnId) -> Option<&mut Held> {
+    fn held(&mut self, turn: &TurnId) -> Option<&mut LoadedTurn> {
         self.turns.iter_mut().rev().find(|held| held.turn.id == *turn)
     }
 
-    fn user_said(&mut self, turn: &TurnId, content: &[UserInput], client_id: Option<&str>) {
+    fn add_user_message(&mut self, turn: &TurnId, content: &[UserInput], client_id: Option<&str>) {
         if self.preview.is_none() {
             self.preview = Some(items::preview(content));
         }
         if let Some(client_id) = client_id {
-            self.messages.said(turn, content, client_id);
+            self.messages.settings_source(turn, content, client_id);
         }
     }
 }

@@ -8,16 +8,16 @@ use skein_protocol::ids::TurnId;
 use skein_protocol::item::ThreadItemBody;
 use skein_protocol::turn::{Turn, UserInput};
 
-use super::{Held, History};
+use super::{History, LoadedTurn};
 use crate::policy;
 
 /// The newest messages with ids, oldest first.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Messages(pub(super) VecDeque<Message>);
+pub(super) struct SentMessages(pub(super) VecDeque<SentMessage>);
 
 /// A message of the user.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Message {
+pub(super) struct SentMessage {
     client_id: String,
     /// A client may count its messages from 1 at each start: only an equal input is the same message.
     input: [u8; 32],
@@ -27,8 +27,8 @@ pub(super) struct Message {
     unsaved: bool,
 }
 
-impl Messages {
-    pub(crate) fn said(&mut self, turn: &TurnId, input: &[UserInput], client_id: &str) {
+impl SentMessages {
+    pub(crate) fn settings_source(&mut self, turn: &TurnId, input: &[UserInput], client_id: &str) {
         let (client_id, input) = (client_id.to_owned(), digest(input));
         if let Some(there) = self.0.iter_mut().rev().find(|there| there.is(&client_id, input)) {
             if there.unsaved && there.turn != *turn {
@@ -36,7 +36,7 @@ impl Messages {
             }
             return;
         }
-        self.0.push_back(Message { client_id, input, turn: turn.clone(), unsaved: false });
+        self.0.push_back(SentMessage { client_id, input, turn: turn.clone(), unsaved: false });
         if self.0.len() > policy::REMEMBERED_MESSAGES {
             self.0.pop_front();
         }
@@ -49,7 +49,7 @@ impl Messages {
 
     /// The turn answers a message of one before it that was not saved.
     pub(crate) fn answered_by(&mut self, turn: &TurnId, client_id: &str) {
-        let is_it = |message: &&mut Message| message.unsaved && message.client_id == client_id;
+        let is_it = |message: &&mut SentMessage| message.unsaved && message.client_id == client_id;
         if let Some(message) = self.0.iter_mut().rev().find(is_it) {
             (message.turn, message.unsaved) = (turn.clone(), false);
         }
@@ -65,13 +65,13 @@ impl Messages {
     }
 
     /// Takes what a turn says of messages.
-    fn take(&mut self, held: &Held) {
+    fn take(&mut self, held: &LoadedTurn) {
         let turn = &held.turn.id;
         for item in &held.turn.items {
             if let ThreadItemBody::UserMessage(message) = &item.body
                 && let Some(client_id) = &message.client_id
             {
-                self.said(turn, &message.content, client_id);
+                self.settings_source(turn, &message.content, client_id);
             }
         }
         if held.unsaved {
@@ -82,13 +82,13 @@ impl Messages {
         }
     }
 
-    fn find(&self, client_id: &str, input: &[UserInput]) -> Option<&Message> {
+    fn find(&self, client_id: &str, input: &[UserInput]) -> Option<&SentMessage> {
         let input = digest(input);
         self.0.iter().rev().find(|message| message.is(client_id, input))
     }
 }
 
-impl Message {
+impl SentMessage {
     fn is(&self, client_id: &str, input: [u8; 32]) -> bool {
         self.client_id == client_id && self.input == input
     }
@@ -106,7 +106,7 @@ impl History {
     /// are not its own.
     pub(super) fn remember_messages(&mut self) {
         let copied_at = self.forked.as_ref().map(|forked| WallMs(forked.at_ms));
-        let mut messages = Messages::default();
+        let mut messages = SentMessages::default();
         let own = self.turns.iter().filter(|held| copied_at.is_none_or(|at| held.started > at));
         own.for_each(|held| messages.take(held));
         while let Some(older) = self.messages.0.pop_back()

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::home::HomePaths;
 use crate::rollout::record::{
-    ForkOrigin, Goal, ItemCheckpoint, ItemCompleted, ItemStarted, ItemText, ReadMark, Record, RecordBody,
+    ForkOrigin, Goal, ItemCheckpoint, ItemCompleted, ItemStarted, ItemText, ReadPosition, Record, RecordBody,
     SecretValues, TakenBack, ThreadCreated, ThreadHeader, ThreadOpened, ThreadSettings, TurnCompleted,
 };
 
@@ -23,20 +23,20 @@ mod damage;
 mod edits;
 mod fold;
 mod items;
-mod marks;
 mod messages;
 pub mod read;
 mod row;
-mod said;
+mod settings_source;
 #[cfg(test)]
 mod tests;
+mod user_state;
 mod window;
 
 pub use cut::{Bound, Cut};
 pub use damage::DAMAGE_ID;
 pub use fold::is_event;
 pub use items::{cut_short, seen_as};
-use messages::Messages;
+use messages::SentMessages;
 pub use row::ThreadRow;
 pub use window::json_bytes;
 
@@ -49,7 +49,7 @@ pub struct History {
     id: ThreadId,
     seq: EventSeq,
     /// The last number that was never seen, because its line is damaged.
-    hole: EventSeq,
+    last_lost: EventSeq,
     /// The first and the last number of damaged records since the last turn, which no turn shows yet.
     missing: Option<(EventSeq, EventSeq)>,
     /// Whether a line behind the last `thread.opened` is damaged.
@@ -58,7 +58,7 @@ pub struct History {
     opened: Option<ThreadOpened>,
     closed: bool,
     /// The last record that is an event for clients.
-    told: EventSeq,
+    last_event: EventSeq,
     /// When the last record was written.
     at: WallMs,
     created: Option<ThreadCreated>,
@@ -69,7 +69,7 @@ pub struct History {
     name: Option<String>,
     settings: ThreadSettings,
     /// Where they are said.
-    said: said::Said,
+    settings_source: settings_source::SettingsSource,
     git_info: Option<GitInfo>,
     /// Whether the rollout stands in the archive, whatever its records say.
     archived: bool,
@@ -78,9 +78,9 @@ pub struct History {
     beginning_reverted: bool,
     usage: Option<ThreadTokenUsage>,
     /// What the user has read.
-    read: ReadMark,
+    read: ReadPosition,
     goal: Option<Goal>,
-    turns: Vec<Held>,
+    turns: Vec<LoadedTurn>,
     /// Whether turns before those may be on disk.
     older: bool,
     /// Whether everything that was held was taken back, and turns before it may be on disk.
@@ -95,12 +95,12 @@ pub struct History {
     /// Text of open items that was heard, and of which no record tells yet.
     unrecorded: Vec<(ItemId, String)>,
     /// The newest user messages with ids of their clients.
-    messages: Messages,
+    messages: SentMessages,
 }
 
 /// A turn, and what the wire does not say of it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Held {
+pub struct LoadedTurn {
     /// The turn, with all of its items.
     pub turn: Turn,
     /// The number of its `turn.started`.
@@ -129,13 +129,13 @@ impl History {
         Self {
             id,
             seq: EventSeq(0),
-            hole: EventSeq(0),
+            last_lost: EventSeq(0),
             missing: None,
             lost: false,
             epoch: Epoch(1),
             opened: None,
             closed: false,
-            told: EventSeq(0),
+            last_event: EventSeq(0),
             at: WallMs(0),
             created: None,
             forked: None,
@@ -143,13 +143,13 @@ impl History {
             updated_at: WallMs(0),
             name: None,
             settings: ThreadSettings::default(),
-            said: said::Said::default(),
+            settings_source: settings_source::SettingsSource::default(),
             git_info: None,
             archived: false,
             preview: None,
             beginning_reverted: false,
             usage: None,
-            read: ReadMark::default(),
+            read: ReadPosition::default(),
             goal: None,
             turns: Vec::new(),
             older: false,
@@ -158,7 +158,7 @@ impl History {
             open_items: Vec::new(),
             unstarted: None,
             unrecorded: Vec::new(),
-            messages: Messages::default(),
+            messages: SentMessages::default(),
         }
     }
 
@@ -176,8 +176,8 @@ impl History {
 
     /// The last record that clients are told of; those behind it are for the server only.
     #[must_use]
-    pub fn told(&self) -> EventSeq {
-        self.told
+    pub fn last_event(&self) -> EventSeq {
+        self.last_event
     }
 
     /// Counts on from `head`, which a load found taken by lines that cannot be read any more.
@@ -190,8 +190,8 @@ impl History {
 
     /// The last number whose record cannot be read any more; 0 when there is none.
     #[must_use]
-    pub fn hole(&self) -> EventSeq {
-        self.hole
+    pub fn last_lost(&self) -> EventSeq {
+        self.last_lost
     }
 
     /// Whether events of this version of the history cannot be read any more: the next load begins another one.
@@ -292,7 +292,7 @@ impl History {
 
     /// The turns that are held, oldest first.
     #[must_use]
-    pub fn held_turns(&self) -> &[Held] {
+    pub fn held_turns(&self) -> &[LoadedTurn] {
         &self.turns
     }
 
@@ -342,8 +342,8 @@ impl History {
     pub fn header(&self) -> ThreadHeader {
         ThreadHeader {
             name: self.name.clone(),
-            settings: self.said.is_repeated().not().then(|| self.settings.clone()),
-            settings_at: self.said.at(),
+            settings: self.settings_source.is_repeated().not().then(|| self.settings.clone()),
+            settings_at: self.settings_source.at(),
             usage: self.usage,
             epoch: self.epoch,
             git_info: self.git_info.clone(),
@@ -388,11 +388,11 @@ impl History {
     /// ends with the last record, so that it is told the same each time.
     #[must_use]
     pub fn into_closed(mut self) -> Self {
-        let (seq, told, at) = (self.seq, self.told, self.at);
+        let (seq, last_event, at) = (self.seq, self.last_event, self.at);
         for body in self.closing_records(at) {
             self.apply(&Record { seq: self.seq.next(), at, body });
         }
-        (self.seq, self.told) = (seq, told);
+        (self.seq, self.last_event) = (seq, last_event);
         self
     }
 
@@ -422,7 +422,7 @@ impl History {
     }
 
     /// Takes the next piece of an open item's text, of which no record tells yet.
-    pub fn hear(&mut self, item: &ItemId, added: &str) {
+    pub fn receive_text(&mut self, item: &ItemId, added: &str) {
         let Some(turn) = self.turns.last_mut().map(|held| &mut held.turn) else { return };
         let Some(open) = turn.items.iter_mut().rev().find(|open| open.id() == item) else { return };
         items::add_text(open, ItemText::Body, added);

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 
 use skein_protocol::ids::{EventSeq, ThreadId, TurnId};
 
-use super::{Held, History};
+use super::{History, LoadedTurn};
 use crate::policy;
 use crate::rollout::record::{Record, RecordBody, TakenBack};
-use crate::rollout::{ReadError, RolloutStore, Shelf};
+use crate::rollout::{Location, ReadError, RolloutStore};
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -62,11 +62,11 @@ impl History {
         bytes: usize,
     ) -> Result<Self, ReadError> {
         let mut history = Self::of(thread);
-        let end = End::read(store, thread, bytes).await?;
+        let end = LastRecords::read(store, thread, bytes).await?;
         if let Some(base) = end.base() {
             history.read_beginning(store, thread, base.seq).await?;
             if let Some(header) = base.header() {
-                let beginning = history.said.at();
+                let beginning = history.settings_source.at();
                 history.leap(header, base.seq);
                 if header.settings.is_none() && (beginning.is_none() || beginning != header.settings_at) {
                     history.read_settings(store, thread, base.seq).await?;
@@ -97,7 +97,7 @@ impl History {
         bytes: usize,
     ) -> Result<Self, ReadError> {
         let mut history = Self::read_end(store, thread, bytes).await?;
-        history.set_archived(store.shelf(thread).await? == Shelf::Archive);
+        history.set_archived(store.location(thread).await? == Location::Archived);
         Ok(history)
     }
 
@@ -108,7 +108,7 @@ impl History {
             let json = bytes - self.held_bytes();
             self.read_older(store, Enough { json, bytes: policy::HISTORY_LINES, ..Enough::ALL }).await?;
         }
-        self.let_go(bytes);
+        self.drop_oldest(bytes);
         Ok(())
     }
 
@@ -140,20 +140,20 @@ impl History {
                 break;
             }
         }
-        (self.hole, self.lost) = (EventSeq(0), false);
+        (self.last_lost, self.lost) = (EventSeq(0), false);
         Ok(())
     }
 }
 
 /// Says that records are missing in what was read.
 fn report(history: &History) {
-    if history.hole > EventSeq(0) {
-        tracing::warn!(thread = %history.id, last = %history.hole, "damaged records were passed over; the rest was read");
+    if history.last_lost > EventSeq(0) {
+        tracing::warn!(thread = %history.id, last = %history.last_lost, "damaged records were passed over; the rest was read");
     }
 }
 
 /// The last records of a rollout: all of them, or from a header on.
-struct End {
+struct LastRecords {
     /// Oldest first.
     records: VecDeque<Record>,
     whole: bool,
@@ -161,7 +161,7 @@ struct End {
     taken: u64,
 }
 
-impl End {
+impl LastRecords {
     /// Reads backwards until there are `bytes`, and on to a header.
     async fn read(store: &dyn RolloutStore, thread: ThreadId, bytes: usize) -> Result<Self, ReadError> {
         let mut end = Self { records: VecDeque::new(), whole: false, taken: 0 };
@@ -212,7 +212,7 @@ impl Enough {
     pub const ALL: Self =
         Self { turns: usize::MAX, items: usize::MAX, json: usize::MAX, bytes: usize::MAX, uncounted: 0 };
 
-    fn is_met<'t>(self, turns: impl ExactSizeIterator<Item = &'t Held>, bytes: usize) -> bool {
+    fn is_met<'t>(self, turns: impl ExactSizeIterator<Item = &'t LoadedTurn>, bytes: usize) -> bool {
         let turns = turns.skip(self.uncounted);
         let count = turns.len();
         let (mut items, mut json) = (0, 0usize);
@@ -233,7 +233,7 @@ fn begins_turn(records: &[Record]) -> bool {
 #[derive(Debug, Default)]
 pub struct Stretch {
     /// Oldest first.
-    pub turns: VecDeque<Held>,
+    pub turns: VecDeque<LoadedTurn>,
     /// Whether there may be others in the direction that was read.
     pub more: bool,
     /// What the newest of them is from, where no other turn follows: it says what is open there.

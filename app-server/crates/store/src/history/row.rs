@@ -6,8 +6,8 @@ use skein_protocol::ids::ThreadId;
 use skein_protocol::thread::{GitInfo, SessionSource, Thread, ThreadReadState, ThreadStatus};
 
 use crate::home::HomePaths;
-use crate::rollout::Shelf;
-use crate::rollout::record::ReadMark;
+use crate::rollout::Location;
+use crate::rollout::record::ReadPosition;
 
 /// One row of a list of threads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ pub struct ThreadRow {
     pub archived: bool,
     /// What the user has read; rows of earlier versions say nothing of it.
     #[serde(default)]
-    pub(crate) read: ReadMark,
+    pub(crate) read: ReadPosition,
 }
 
 impl ThreadRow {
@@ -69,8 +69,8 @@ impl ThreadRow {
         thread.forked_from_id = self.forked_from;
         thread.git_info.clone_from(&self.git_info);
         thread.status = status;
-        let shelf = if self.archived { Shelf::Archive } else { Shelf::Threads };
-        thread.path = Some(paths.shown_rollout(shelf, self.id).to_string_lossy().into_owned());
+        let location = if self.archived { Location::Archived } else { Location::Active };
+        thread.path = Some(paths.shown_rollout(location, self.id).to_string_lossy().into_owned());
         thread
     }
 

@@ -185,11 +185,15 @@ fn a_turn_that_nobody_runs_is_told_as_it_will_be_closed() {
     for body in closed.closing_records(closed.at) {
         closed.apply(&Record { seq: closed.seq.next(), at: closed.at, body });
     }
-    let told = cut_off().into_closed();
-    assert_eq!(told.turns(TurnItemsView::Full), closed.turns(TurnItemsView::Full));
-    assert_eq!((told.open_turn(), told.open_items().count()), (None, 0));
-    assert_eq!((told.seq(), told.told()), (cut_off().seq(), cut_off().told()), "no record was written");
-    assert_eq!(told.clone().into_closed(), told);
+    let last_event = cut_off().into_closed();
+    assert_eq!(last_event.turns(TurnItemsView::Full), closed.turns(TurnItemsView::Full));
+    assert_eq!((last_event.open_turn(), last_event.open_items().count()), (None, 0));
+    assert_eq!(
+        (last_event.seq(), last_event.last_event()),
+        (cut_off().seq(), cut_off().last_event()),
+        "no record was written"
+    );
+    assert_eq!(last_event.clone().into_closed(), last_event);
 }
 
 #[test]
@@ -301,7 +305,7 @@ fn what_clients_add_for_the_model_takes_no_memory() {
     let mut history = fold(&records(turn.into_iter().chain([added.clone().into(), added.into()])));
     assert_eq!(history.seq(), EventSeq(5));
     assert!(!format!("{history:?}").contains("added"), "{history:?}");
-    history.let_go(0);
+    history.drop_oldest(0);
     assert_eq!(history.turns(TurnItemsView::Full).len(), 1);
 }
 
@@ -365,7 +369,7 @@ proptest! {
         prop_assert!(history.open_turn().is_none() && history.open_items().count() == 0);
         prop_assert_eq!(all_text(&history), text);
         // A turn that was cut off is unread.
-        let read = history.read_mark().clone();
+        let read = history.read_position().clone();
         prop_assert_eq!(history.row(), ThreadRow { read, ..row });
         prop_assert_eq!(history.turns(TurnItemsView::Full).len(), turns);
     }

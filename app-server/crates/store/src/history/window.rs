@@ -7,22 +7,22 @@ use skein_base::clock::WallMs;
 use skein_protocol::ids::EventSeq;
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
 
-use super::{Held, History, items, seen_as};
+use super::{History, LoadedTurn, items, seen_as};
 use crate::rollout::record::{TakenBack, ThreadHeader};
 
 /// Bytes of a value of ours as JSON.
 #[must_use]
 pub fn json_bytes(value: &impl Serialize) -> usize {
-    let mut counter = Counter(0);
+    let mut counter = ByteCounter(0);
     // A counter takes everything, and all that stands in an answer can be written as JSON.
     serde_json::to_writer(&mut counter, value).ok();
     counter.0
 }
 
 /// Counts what is written.
-struct Counter(usize);
+struct ByteCounter(usize);
 
-impl io::Write for Counter {
+impl io::Write for ByteCounter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0 += bytes.len();
         Ok(bytes.len())
@@ -33,7 +33,7 @@ impl io::Write for Counter {
     }
 }
 
-impl Held {
+impl LoadedTurn {
     /// A turn that begins with the record `at`.
     #[cfg(any(test, feature = "testing"))]
     pub fn of(turn: Turn, at: EventSeq) -> Self {
@@ -74,7 +74,7 @@ impl History {
         self.git_info.clone_from(&header.git_info);
         self.opened = header.opened;
         self.taken_back.clone_from(&header.taken_back);
-        self.take_marks(header);
+        self.take_user_state(header);
         if let Some(updated) = header.updated_at_ms {
             self.updated_at = WallMs(updated);
         }
@@ -98,8 +98,8 @@ impl History {
 
     /// Puts turns before those that are held, which stand before them on disk; `more` tells whether there may be others
     /// before these. A history of which everything was taken back knows it from then on.
-    pub fn refill(&mut self, older: impl IntoIterator<Item = Held>, more: bool) {
-        let mut turns: Vec<Held> = older.into_iter().collect();
+    pub fn refill(&mut self, older: impl IntoIterator<Item = LoadedTurn>, more: bool) {
+        let mut turns: Vec<LoadedTurn> = older.into_iter().collect();
         let added = turns.len();
         turns.append(&mut self.turns);
         self.turns = turns;
@@ -115,7 +115,7 @@ impl History {
     }
 
     /// Lets go of the oldest turns, as far as the newer ones have `bytes` as JSON. The last one always stays.
-    pub fn let_go(&mut self, bytes: usize) {
+    pub fn drop_oldest(&mut self, bytes: usize) {
         let kept = self.newest_within(bytes);
         let gone = self.turns.len() - kept;
         self.turns.drain(..gone);
@@ -134,13 +134,13 @@ impl History {
     /// Bytes of the turns that are held, as JSON.
     #[must_use]
     pub(crate) fn held_bytes(&self) -> usize {
-        self.turns.iter().map(Held::json_bytes).sum()
+        self.turns.iter().map(LoadedTurn::json_bytes).sum()
     }
 
     /// How many of the newest turns have `most` bytes together.
     fn newest_within(&self, most: usize) -> usize {
         let mut bytes = 0usize;
-        let fits = |held: &&Held| {
+        let fits = |held: &&LoadedTurn| {
             bytes = bytes.saturating_add(held.json_bytes());
             bytes <= most
         };

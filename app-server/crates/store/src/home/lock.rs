@@ -131,7 +131,7 @@ pub fn holder(paths: &HomePaths) -> Option<Holder> {
     let file = OpenOptions::new().read(true).custom_flags(no_surprises()).open(paths.lock()).ok()?;
     let file = only_regular(file).ok()?;
     let pid = locked_by(&file)?;
-    Some(told(paths, &file, Some(pid)))
+    Some(published_facts(paths, &file, Some(pid)))
 }
 
 /// A home that nobody serves, and that nobody can begin to serve until the value is dropped. Nothing in it was changed.
@@ -184,11 +184,11 @@ pub fn read_term(root: &Path) -> Result<Option<Term>, HomeError> {
 
 fn holder_of(paths: &HomePaths, lock: &File) -> Holder {
     let pid = locked_by(lock);
-    told(paths, lock, pid)
+    published_facts(paths, lock, pid)
 }
 
 /// What the holder has said of itself. What another process has left behind is not believed.
-fn told(paths: &HomePaths, lock: &File, pid: Option<u32>) -> Holder {
+fn published_facts(paths: &HomePaths, lock: &File, pid: Option<u32>) -> Holder {
     let says = Home::read_server_json(paths.root()).ok().flatten();
     let says = says.filter(|says| pid.is_none_or(|pid| says.pid == pid));
     let locked = read(lock).filter(|lock| pid.is_none_or(|pid| lock.pid == pid));

@@ -16,19 +16,19 @@ use uuid::Uuid;
 
 use skein_base::clock::Clock;
 use skein_base::files::{no_surprises, only_regular};
-use skein_base::home_mark::HomeMark;
+use skein_base::home_tag::HomeTag;
 
-pub mod doorway;
 pub mod durable;
 pub mod folders;
 mod lock;
+pub mod named_socket;
 mod paths;
 pub mod socket;
 #[cfg(test)]
 mod tests;
 
 pub use lock::{Holder, Idle, RESTORE, SERVE, STDIO, UNIX, holder, listens, read_term};
-pub use paths::{HomePaths, Shelf, codex_home, default_home};
+pub use paths::{HomePaths, Location, codex_home, default_home};
 
 /// Mode of every folder in a home.
 pub const FOLDER_MODE: u32 = 0o700;
@@ -170,8 +170,8 @@ impl Home {
     ///
     /// # Errors
     /// The system does not tell about the lock file.
-    pub fn mark(&self) -> io::Result<HomeMark> {
-        self.lock.metadata().map(|lock| mark_of(&lock))
+    pub fn tag(&self) -> io::Result<HomeTag> {
+        self.lock.metadata().map(|lock| tag_from_lock(&lock))
     }
 
     /// The number of this ownership.
@@ -290,16 +290,16 @@ fn in_use(home: &Path, holder: &Holder) -> String {
 
 /// What processes of helpers carry whose server has the home at `root`; `None` where it was never served.
 #[must_use]
-pub fn mark(root: &Path) -> Option<HomeMark> {
-    fs::symlink_metadata(HomePaths::new(root).lock()).ok().map(|lock| mark_of(&lock))
+pub fn tag(root: &Path) -> Option<HomeTag> {
+    fs::symlink_metadata(HomePaths::new(root).lock()).ok().map(|lock| tag_from_lock(&lock))
 }
 
-fn mark_of(lock: &fs::Metadata) -> HomeMark {
+fn tag_from_lock(lock: &fs::Metadata) -> HomeTag {
     let birth = lock.created().ok().and_then(|birth| birth.duration_since(UNIX_EPOCH).ok());
     let birth = birth.unwrap_or_default().as_nanos().to_le_bytes();
     let (device, number) = (lock.dev().to_le_bytes(), lock.ino().to_le_bytes());
     let boot = machine_boot().unwrap_or_default();
-    HomeMark::of(&[&device, &number, &birth, boot.as_bytes()])
+    HomeTag::of(&[&device, &number, &birth, boot.as_bytes()])
 }
 
 /// The id of this start of the machine, where the system has one.

@@ -8,11 +8,11 @@ use super::{HomeError, Variable};
 
 /// Where a rollout stands. Where it stands decides whether its thread is archived, whatever its records say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shelf {
+pub enum Location {
     /// Among those that ordinary lists show.
-    Threads,
+    Active,
     /// Put aside.
-    Archive,
+    Archived,
 }
 
 /// The places of a home.
@@ -54,18 +54,18 @@ impl HomePaths {
 
     /// The folder of a shelf.
     #[must_use]
-    pub(crate) fn shelf(&self, shelf: Shelf) -> PathBuf {
-        match shelf {
-            Shelf::Threads => self.threads(),
-            Shelf::Archive => self.archived(),
+    pub(crate) fn location(&self, location: Location) -> PathBuf {
+        match location {
+            Location::Active => self.threads(),
+            Location::Archived => self.archived(),
         }
     }
 
     /// A rollout that stands on this shelf: in a folder named by the last two digits of the thread's id, which are random in
     /// every UUID.
     #[must_use]
-    pub(crate) fn rollout(&self, shelf: Shelf, thread: ThreadId) -> PathBuf {
-        self.shelf(shelf).join(folder_of(thread)).join(format!("{thread}.jsonl"))
+    pub(crate) fn rollout(&self, location: Location, thread: ThreadId) -> PathBuf {
+        self.location(location).join(folder_of(thread)).join(format!("{thread}.jsonl"))
     }
 
     /// The way to the archive for clients: a link with the name that Codex's archive has, by which they know an archived thread.
@@ -76,11 +76,11 @@ impl HomePaths {
 
     /// A rollout as clients are told of it: its place, that of an archived thread behind [`HomePaths::archive_link`].
     #[must_use]
-    pub(crate) fn shown_rollout(&self, shelf: Shelf, thread: ThreadId) -> PathBuf {
-        let place = self.rollout(shelf, thread);
-        match shelf {
-            Shelf::Threads => place,
-            Shelf::Archive => {
+    pub(crate) fn shown_rollout(&self, location: Location, thread: ThreadId) -> PathBuf {
+        let place = self.rollout(location, thread);
+        match location {
+            Location::Active => place,
+            Location::Archived => {
                 let inside = place.strip_prefix(self.archived()).unwrap_or(&place);
                 self.archive_link().join(inside)
             }

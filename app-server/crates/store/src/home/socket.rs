@@ -35,13 +35,13 @@ pub(super) const LONGEST: usize = if cfg!(target_os = "linux") { 107 } else { 10
 
 /// A path of the socket that is short enough for an address, for as long as this lives.
 #[derive(Debug)]
-pub struct Reach {
+pub struct SocketPath {
     path: PathBuf,
     /// The home's folder, where the path leads through it.
     _folder: Option<File>,
 }
 
-impl Reach {
+impl SocketPath {
     /// The path of the socket of a home.
     ///
     /// # Errors
@@ -84,7 +84,7 @@ impl Reach {
 /// When something else has the name, or the file system has no sockets.
 pub fn listen_at(paths: &HomePaths) -> io::Result<UnixListener> {
     remove(paths)?;
-    let reach = Reach::of(paths)?;
+    let reach = SocketPath::of(paths)?;
     listener(reach.path())
 }
 

@@ -212,7 +212,7 @@ fn the_control_socket_is_private_replaces_a_leftover_and_ends_with_the_home() {
         drop(socket::listen_at(home.paths()).unwrap());
         let _listener = socket::listen_at(home.paths()).unwrap();
         assert_eq!(mode(&path), FILE_MODE);
-        let reach = socket::Reach::of(home.paths()).unwrap();
+        let reach = socket::SocketPath::of(home.paths()).unwrap();
         std::os::unix::net::UnixStream::connect(reach.path()).unwrap();
         drop(home);
         assert!(!path.exists());

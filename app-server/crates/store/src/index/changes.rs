@@ -16,11 +16,11 @@ pub struct Changes {
 #[derive(Debug, Default)]
 struct Noted {
     last: u64,
-    threads: BTreeMap<ThreadId, Change>,
+    threads: BTreeMap<ThreadId, ThreadChange>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Change {
+struct ThreadChange {
     number: u64,
     /// Whether it was looked at, and is behind all the same: until it changes again.
     seen: bool,
@@ -40,7 +40,7 @@ impl Changes {
     pub fn note(&self, thread: ThreadId) {
         if let Some(noted) = &mut *self.noted() {
             noted.last += 1;
-            noted.threads.insert(thread, Change { number: noted.last, seen: false });
+            noted.threads.insert(thread, ThreadChange { number: noted.last, seen: false });
             self.more.notify_one();
         }
     }
@@ -80,7 +80,7 @@ impl Changes {
         if all {
             threads.remove(&thread);
         } else {
-            threads.insert(thread, Change { number, seen: true });
+            threads.insert(thread, ThreadChange { number, seen: true });
         }
     }
 }

@@ -9,9 +9,9 @@ use skein_protocol::thread::{SessionSource, SortDirection, SubAgentSource, Threa
 use uuid::Uuid;
 
 use super::memory::MemoryIndex;
-use super::{Cursor, IndexError, Reach, SortKey, Span, ThreadFilter, ThreadIndex};
+use super::{Cursor, IndexError, SortKey, Span, ThreadFilter, ThreadIndex, WalkBounds};
 use crate::history::ThreadRow;
-use crate::rollout::record::ReadMark;
+use crate::rollout::record::ReadPosition;
 
 /// A row for tests.
 pub(crate) fn row(n: u128, created: i64, updated: i64) -> ThreadRow {
@@ -32,7 +32,7 @@ pub(crate) fn row(n: u128, created: i64, updated: i64) -> ThreadRow {
         forked_from: None,
         git_info: None,
         archived: false,
-        read: ReadMark::default(),
+        read: ReadPosition::default(),
     }
 }
 
@@ -226,7 +226,7 @@ async fn walks_come_to_the_same(index: &dyn ThreadIndex, filter: &ThreadFilter) 
     for (rows, places) in [(1000, 1), (1000, 4), (2, 3), (1, 1000)] {
         let (mut cursor, mut seen) = (None, Vec::new());
         loop {
-            let page = index.walk(filter.clone(), cursor, Reach { rows, places }).await.unwrap();
+            let page = index.walk(filter.clone(), cursor, WalkBounds { rows, places }).await.unwrap();
             assert!(page.rows.len() <= rows.min(places), "{rows} {places}");
             assert!(page.next.is_none() || page.next != cursor, "it goes on");
             seen.extend(page.rows);

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use skein_protocol::extension::{IndexCounts, IndexState};
 use skein_protocol::ids::{EventSeq, ThreadId};
 
-use super::{Cursor, IndexError, ListPage, Reach, ThreadFilter, ThreadIndex, Walked};
+use super::{Cursor, IndexError, ListPage, ThreadFilter, ThreadIndex, WalkBounds, Walked};
 use crate::history::ThreadRow;
 
 /// An index that ends with the process, and is always complete.
@@ -51,7 +51,7 @@ impl ThreadIndex for MemoryIndex {
         &self,
         filter: ThreadFilter,
         cursor: Option<Cursor>,
-        reach: Reach,
+        reach: WalkBounds,
     ) -> Result<ListPage, IndexError> {
         let rows = self.rows().values().filter_map(|(row, _)| row.clone()).collect();
         let found = filter.in_order(rows, cursor)?;

@@ -49,7 +49,7 @@ pub struct ListPage {
 
 /// How much of an order is looked at for a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reach {
+pub struct WalkBounds {
     /// Rows that the page has, at most (see [`page_size`]).
     pub rows: usize,
     /// Places of the order that are looked at, at most, whether the page has their rows or not.
@@ -195,7 +195,7 @@ pub trait ThreadIndex: Send + Sync {
         until: Instant,
     ) -> Result<ListPage, IndexError> {
         let sort = filter.sort;
-        let reach = |rows| Reach { rows, places: policy::LIST_PLACES };
+        let reach = |rows| WalkBounds { rows, places: policy::LIST_PLACES };
         let mut page = self.walk(filter.clone(), cursor, reach(limit)).await?;
         while page.rows.len() < limit && page.next.is_some() && page.indexing.is_none() && Clock.now() < until
         {
@@ -212,7 +212,7 @@ pub trait ThreadIndex: Send + Sync {
         &self,
         filter: ThreadFilter,
         cursor: Option<Cursor>,
-        reach: Reach,
+        reach: WalkBounds,
     ) -> Result<ListPage, IndexError>;
 
     /// The row of a thread and the record that it was made from.

@@ -9,7 +9,7 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 use super::{IndexError, Indexing, ThreadIndex};
 use crate::history::{History, ThreadRow};
 use crate::policy;
-use crate::rollout::{ReadError, RolloutStore, Shelf};
+use crate::rollout::{Location, ReadError, RolloutStore};
 
 /// Why a rebuild did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +39,7 @@ pub async fn run(
     let archived: HashSet<ThreadId> = store.archived().await?.into_iter().collect();
     let mut done = 0;
     let read = |thread| read_row(store, thread, archived.contains(&thread));
-    let set = |read: Vec<Read>| set_rows(store, index, read);
+    let set = |read: Vec<RolloutRow>| set_rows(store, index, read);
     let reads = stream::iter(threads).map(read).buffered(policy::REBUILD_READS);
     let mut steps = pin!(reads.ready_chunks(policy::REBUILD_STEP).map(set).buffered(policy::REBUILD_STEPS));
     while let Some(step) = steps.next().await {
@@ -51,7 +51,7 @@ pub async fn run(
 }
 
 /// What a rollout says about its thread's row.
-enum Read {
+enum RolloutRow {
     /// It is this one, made from this record.
     Row(Box<ThreadRow>, EventSeq),
     /// It has none: nobody has said anything, or nobody can read it.
@@ -60,17 +60,17 @@ enum Read {
     Missing(ThreadId),
 }
 
-async fn read_row(store: &dyn RolloutStore, thread: ThreadId, archived: bool) -> Read {
+async fn read_row(store: &dyn RolloutStore, thread: ThreadId, archived: bool) -> RolloutRow {
     match History::read_end(store, thread, 0).await {
         Ok(history) if history.is_materialised() => {
             let row = ThreadRow { archived, ..history.row() };
-            Read::Row(Box::new(row), history.seq())
+            RolloutRow::Row(Box::new(row), history.seq())
         }
-        Ok(_) => Read::None,
-        Err(ReadError::Missing(_)) => Read::Missing(thread),
+        Ok(_) => RolloutRow::None,
+        Err(ReadError::Missing(_)) => RolloutRow::Missing(thread),
         Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. })) => {
             tracing::warn!(%thread, %error, "a thread is missing from the lists");
-            Read::None
+            RolloutRow::None
         }
     }
 }
@@ -80,33 +80,33 @@ async fn read_row(store: &dyn RolloutStore, thread: ThreadId, archived: bool) ->
 async fn set_rows(
     store: &dyn RolloutStore,
     index: &dyn ThreadIndex,
-    read: Vec<Read>,
+    read: Vec<RolloutRow>,
 ) -> Result<u64, IndexError> {
     let count = read.len() as u64;
     let mut rows = Vec::new();
     for one in read {
         match one {
-            Read::Row(row, as_of) => rows.push((*row, as_of)),
-            Read::None => {}
-            Read::Missing(thread) => compare(store, index, thread).await?,
+            RolloutRow::Row(row, as_of) => rows.push((*row, as_of)),
+            RolloutRow::None => {}
+            RolloutRow::Missing(thread) => compare(store, index, thread).await?,
         }
     }
     index.upsert_all(rows.clone()).await?;
-    let shelves = store.shelves(rows.iter().map(|(row, _)| row.id).collect()).await;
-    let shelves = shelves.unwrap_or_else(|error| {
+    let locations = store.locations(rows.iter().map(|(row, _)| row.id).collect()).await;
+    let locations = locations.unwrap_or_else(|error| {
         tracing::warn!(%error, "it is not known which list shows some threads");
         Vec::new()
     });
-    for ((row, as_of), shelf) in rows.into_iter().zip(shelves) {
-        if shelf != Some(shelf_of(&row)) {
+    for ((row, as_of), location) in rows.into_iter().zip(locations) {
+        if location != Some(location_of(&row)) {
             put_row(store, index, row, as_of).await?;
         }
     }
     Ok(count)
 }
 
-fn shelf_of(row: &ThreadRow) -> Shelf {
-    if row.archived { Shelf::Archive } else { Shelf::Threads }
+fn location_of(row: &ThreadRow) -> Location {
+    if row.archived { Location::Archived } else { Location::Active }
 }
 
 /// Sets one thread's row from its rollout. A thread in which nobody has said anything belongs into no list; one that was
@@ -120,9 +120,9 @@ pub async fn set_row(
     thread: ThreadId,
 ) -> Result<(), IndexError> {
     match read_row(store, thread, false).await {
-        Read::Row(row, as_of) => put_row(store, index, *row, as_of).await,
-        Read::None => Ok(()),
-        Read::Missing(thread) => compare(store, index, thread).await,
+        RolloutRow::Row(row, as_of) => put_row(store, index, *row, as_of).await,
+        RolloutRow::None => Ok(()),
+        RolloutRow::Missing(thread) => compare(store, index, thread).await,
     }
 }
 
@@ -139,12 +139,12 @@ pub async fn put_row(
 ) -> Result<(), IndexError> {
     let mut set = None;
     loop {
-        match store.shelf(row.id).await {
-            Ok(shelf) if set == Some(shelf) => return Ok(()),
-            Ok(shelf) => {
-                row.archived = shelf == Shelf::Archive;
+        match store.location(row.id).await {
+            Ok(location) if set == Some(location) => return Ok(()),
+            Ok(location) => {
+                row.archived = location == Location::Archived;
                 index.upsert(row.clone(), as_of).await?;
-                set = Some(shelf);
+                set = Some(location);
             }
             Err(ReadError::Missing(_)) => return index.remove(row.id, as_of).await,
             Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. })) => {
@@ -164,7 +164,7 @@ pub async fn compare(
     index: &dyn ThreadIndex,
     thread: ThreadId,
 ) -> Result<(), IndexError> {
-    match (index.get(thread).await?, store.shelf(thread).await) {
+    match (index.get(thread).await?, store.location(thread).await) {
         (Some((_, as_of)), Err(ReadError::Missing(_))) => index.remove(thread, as_of).await,
         (None, _) | (_, Ok(_) | Err(ReadError::Unreadable { .. } | ReadError::Disk { .. })) => Ok(()),
     }

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::changes::Changes;
-use super::{Cursor, IndexError, Indexing, ListPage, Reach, SortKey, ThreadFilter, ThreadIndex};
+use super::{Cursor, IndexError, Indexing, ListPage, SortKey, ThreadFilter, ThreadIndex, WalkBounds};
 use crate::history::ThreadRow;
 use crate::home::HomePaths;
 use crate::policy;
@@ -42,8 +42,8 @@ mod tests;
 mod trees;
 
 use broken::Broken;
-use change::{Change, add};
-pub(crate) use look::Look;
+use change::{RowChange, add};
+pub(crate) use look::IndexReader;
 pub(crate) use reindex::reindex;
 use trees::Trees;
 
@@ -60,7 +60,7 @@ struct Shared {
     tasks: Tasks,
     state: watch::Sender<State>,
     /// Changes that came before the index was open. The state changes from `Opening` only under this lock.
-    waiting: Mutex<HashMap<ThreadId, Change>>,
+    waiting: Mutex<HashMap<ThreadId, RowChange>>,
     broken: Notify,
     costs: Mutex<Costs>,
     /// Tells who follows the rows.
@@ -151,26 +151,26 @@ impl SledIndex {
     }
 
     /// Makes a change now, or when the index is open.
-    async fn change(&self, change: Change) -> Result<(), IndexError> {
+    async fn change(&self, change: RowChange) -> Result<(), IndexError> {
         self.change_all(vec![change]).await
     }
 
     /// Makes changes in one go, each as `change` does.
-    async fn change_all(&self, changes: Vec<Change>) -> Result<(), IndexError> {
-        let threads: Vec<ThreadId> = changes.iter().map(Change::thread).collect();
+    async fn change_all(&self, changes: Vec<RowChange>) -> Result<(), IndexError> {
+        let threads: Vec<ThreadId> = changes.iter().map(RowChange::thread).collect();
         let made = self.make_changes(changes).await;
         // Behind the rows: who asks for them from here on finds them.
         threads.into_iter().for_each(|thread| self.shared.changes.note(thread));
         made
     }
 
-    async fn make_changes(&self, changes: Vec<Change>) -> Result<(), IndexError> {
+    async fn make_changes(&self, changes: Vec<RowChange>) -> Result<(), IndexError> {
         let Some((trees, earlier)) = self.shared.trees_or_wait(&changes)? else { return Ok(()) };
-        let changes: Arc<[Change]> = changes.into();
+        let changes: Arc<[RowChange]> = changes.into();
         if let Some(earlier) = earlier {
-            self.on_earlier(&earlier, Change::make_all(&changes)).await;
+            self.on_earlier(&earlier, RowChange::make_all(&changes)).await;
         }
-        match self.on(&trees, Change::make_all(&changes)).await {
+        match self.on(&trees, RowChange::make_all(&changes)).await {
             Err(error @ IndexError::Unwritable(_)) => self.shared.wait_for_room(&changes, error),
             made => made,
         }
@@ -235,7 +235,7 @@ impl SledIndex {
             let Ok(state) = states.wait_for(is_enough).await.map(|state| state.clone()) else { return };
             let State::Building { trees, earlier: None, at } = state else { return };
             let (filter, most) = (filter.clone(), limit.saturating_add(1));
-            let reach = Reach { rows: most, places: policy::LIST_PLACES };
+            let reach = WalkBounds { rows: most, places: policy::LIST_PLACES };
             let is_there = move |trees: &Trees| {
                 let walked = trees.list(&filter, None, reach)?;
                 let full = walked.rows.len() == most || walked.stopped.is_some();
@@ -260,7 +260,7 @@ impl SledIndex {
 }
 
 impl Shared {
-    fn waiting(&self) -> MutexGuard<'_, HashMap<ThreadId, Change>> {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<ThreadId, RowChange>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -269,7 +269,7 @@ impl Shared {
     }
 
     /// The open trees; without them the changes wait in memory.
-    fn trees_or_wait(&self, changes: &[Change]) -> Result<Option<Open>, IndexError> {
+    fn trees_or_wait(&self, changes: &[RowChange]) -> Result<Option<Open>, IndexError> {
         let mut waiting = self.waiting();
         match &*self.state.borrow() {
             State::Building { trees, earlier, .. } => Ok(Some((trees.clone(), earlier.clone()))),
@@ -288,7 +288,7 @@ impl Shared {
     }
 
     /// Changes wait in memory, whatever the state.
-    fn wait(&self, changes: &[Change]) {
+    fn wait(&self, changes: &[RowChange]) {
         add(&mut self.waiting(), changes);
     }
 }
@@ -300,31 +300,31 @@ fn is_open(state: &State) -> bool {
 #[async_trait]
 impl ThreadIndex for SledIndex {
     async fn upsert(&self, row: ThreadRow, as_of: EventSeq) -> Result<(), IndexError> {
-        self.change(Change::Set(Box::new(row), as_of)).await
+        self.change(RowChange::Set(Box::new(row), as_of)).await
     }
 
     async fn upsert_all(&self, rows: Vec<(ThreadRow, EventSeq)>) -> Result<(), IndexError> {
-        self.change_all(rows.into_iter().map(|(row, as_of)| Change::Set(Box::new(row), as_of)).collect())
+        self.change_all(rows.into_iter().map(|(row, as_of)| RowChange::Set(Box::new(row), as_of)).collect())
             .await
     }
 
     async fn remove(&self, thread: ThreadId, as_of: EventSeq) -> Result<(), IndexError> {
-        self.change(Change::Remove(thread, as_of)).await
+        self.change(RowChange::Remove(thread, as_of)).await
     }
 
     async fn begin(&self, thread: ThreadId) -> Result<(), IndexError> {
-        self.change(Change::Begin(thread)).await
+        self.change(RowChange::Begin(thread)).await
     }
 
     async fn walk(
         &self,
         filter: ThreadFilter,
         cursor: Option<Cursor>,
-        reach: Reach,
+        reach: WalkBounds,
     ) -> Result<ListPage, IndexError> {
         let from = cursor.map(|cursor| cursor.fits(filter.sort)).transpose()?;
         let (sort, limit) = (filter.sort, reach.rows);
-        let reach = Reach { rows: limit.saturating_add(1), ..reach };
+        let reach = WalkBounds { rows: limit.saturating_add(1), ..reach };
         let (trees, indexing) = loop {
             // Too late: what is there, and the word that it is not all.
             timeout(policy::INDEX_LIST_WAIT, self.candidates_are_in(&filter, from, limit)).await.ok();

@@ -126,7 +126,7 @@ impl Lost {
 }
 
 /// Where the texts are.
-pub trait Texts {
+pub trait TextSource {
     /// The text that `blob` refers to, which has these bytes.
     ///
     /// # Errors
@@ -136,7 +136,7 @@ pub trait Texts {
 
 /// Takes the large texts out of the members of a record; an empty text is left in the place of each.
 #[must_use]
-pub(crate) fn take_out(members: &mut Value) -> Vec<(BlobRef, Blob)> {
+pub(crate) fn externalise(members: &mut Value) -> Vec<(BlobRef, Blob)> {
     let mut taken = Vec::new();
     take_from(members, &mut String::new(), &mut taken);
     taken
@@ -172,7 +172,7 @@ fn take_from(value: &mut Value, at: &mut String, taken: &mut Vec<(BlobRef, Blob)
 
 /// Puts a text into its place; answers whether an empty text was there.
 #[must_use]
-pub(crate) fn put_back(members: &mut Value, at: &str, text: String) -> bool {
+pub(crate) fn inline(members: &mut Value, at: &str, text: String) -> bool {
     match members.pointer_mut(at) {
         Some(Value::String(place)) if place.is_empty() => {
             *place = text;

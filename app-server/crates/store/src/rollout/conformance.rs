@@ -9,7 +9,8 @@ use skein_protocol::turn::UserInput;
 
 use super::record::{Record, TurnStarted};
 use super::{
-    AppendError, CopyError, Keep, Lease, MayHold, MoveError, OpenMark, Page, ReadError, RolloutStore, Shelf,
+    AppendError, CopyError, Keep, Lease, Location, MayHold, MoveError, OpenMarker, ReadError, RecordPage,
+    RolloutStore,
 };
 use crate::home::Term;
 use crate::testing::{closed, lease, named, names, opened, thread};
@@ -99,7 +100,7 @@ async fn pages_meet_without_gap_or_repetition(store: &dyn RolloutStore) {
         let (mut forward, mut back) = (Vec::new(), Vec::new());
         loop {
             let after = forward.last().map_or(EventSeq(0), |last: &Record| last.seq);
-            let Page { records, more, .. } = store.read_after(id, after, limit).await.unwrap();
+            let RecordPage { records, more, .. } = store.read_after(id, after, limit).await.unwrap();
             assert!(records.len() <= limit);
             forward.extend(records);
             if !more {
@@ -109,7 +110,7 @@ async fn pages_meet_without_gap_or_repetition(store: &dyn RolloutStore) {
         assert_eq!(forward, names(1, 50), "forwards by {limit}");
         loop {
             let before = back.first().map(|first: &Record| first.seq);
-            let Page { mut records, more, .. } = store.read_back(id, before, limit).await.unwrap();
+            let RecordPage { mut records, more, .. } = store.read_back(id, before, limit).await.unwrap();
             assert!(records.len() <= limit);
             records.append(&mut back);
             back = records;
@@ -119,9 +120,9 @@ async fn pages_meet_without_gap_or_repetition(store: &dyn RolloutStore) {
         }
         assert_eq!(back, names(1, 50), "backwards by {limit}");
     }
-    assert_eq!(store.read_after(id, EventSeq(50), 5).await.unwrap(), Page::default());
-    assert_eq!(store.read_after(id, EventSeq(99), 5).await.unwrap(), Page::default());
-    assert_eq!(store.read_back(id, Some(EventSeq(1)), 5).await.unwrap(), Page::default());
+    assert_eq!(store.read_after(id, EventSeq(50), 5).await.unwrap(), RecordPage::default());
+    assert_eq!(store.read_after(id, EventSeq(99), 5).await.unwrap(), RecordPage::default());
+    assert_eq!(store.read_back(id, Some(EventSeq(1)), 5).await.unwrap(), RecordPage::default());
 }
 
 async fn what_is_missing_is_missing(store: &dyn RolloutStore) {
@@ -136,26 +137,26 @@ async fn what_is_missing_is_missing(store: &dyn RolloutStore) {
     assert!(store.exists(id).await.unwrap());
 }
 
-fn marks<const N: usize>(store: &dyn RolloutStore, threads: [ThreadId; N]) -> Vec<OpenMark> {
-    threads.map(|thread| store.mark(thread)).to_vec()
+fn open_markers_of<const N: usize>(store: &dyn RolloutStore, threads: [ThreadId; N]) -> Vec<OpenMarker> {
+    threads.map(|thread| store.open_marker(thread)).to_vec()
 }
 
 async fn an_open_thread_keeps_its_marker(store: &dyn RolloutStore) {
     let (one, other) = (thread(1), thread(2));
     store.append(lease(one), EventSeq(0), names(1, 1), Keep::Process).await.unwrap();
-    store.mark_open(other).await.unwrap();
+    store.set_open_marker(other).await.unwrap();
     assert_eq!(store.open_markers().await.unwrap(), [one, other]);
-    let before = marks(store, [one, other]);
+    let before = open_markers_of(store, [one, other]);
     store.append(lease(one), EventSeq(1), names(2, 2), Keep::Process).await.unwrap();
     store.release(one);
-    assert_eq!(store.mark_closed(before.clone()).await.unwrap(), 1);
+    assert_eq!(store.clear_open_markers(before.clone()).await.unwrap(), 1);
     assert_eq!(store.open_markers().await.unwrap(), [one], "it was changed since");
-    let written = marks(store, [one]);
-    store.move_to(lease(one), Shelf::Archive).await.unwrap();
+    let written = open_markers_of(store, [one]);
+    store.relocate(lease(one), Location::Archived).await.unwrap();
     store.release(one);
-    assert_eq!(store.mark_closed([written, before].concat()).await.unwrap(), 0);
+    assert_eq!(store.clear_open_markers([written, before].concat()).await.unwrap(), 0);
     assert_eq!(store.open_markers().await.unwrap(), [one], "it was put elsewhere since");
-    assert_eq!(store.mark_closed(marks(store, [one, other, thread(3)])).await.unwrap(), 1);
+    assert_eq!(store.clear_open_markers(open_markers_of(store, [one, other, thread(3)])).await.unwrap(), 1);
     assert_eq!(store.open_markers().await.unwrap(), []);
 
     store.load(one).await.unwrap();
@@ -171,12 +172,14 @@ async fn a_thread_is_whole_on_either_shelf(store: &dyn RolloutStore) {
         store.append(lease(id), EventSeq(0), names(1, 2), Keep::Power).await.unwrap();
     }
     let mut end = 2;
-    for shelf in [Shelf::Threads, Shelf::Archive, Shelf::Archive, Shelf::Threads, Shelf::Archive] {
-        store.move_to(lease(id), shelf).await.unwrap();
-        assert_eq!(store.shelf(id).await.unwrap(), shelf);
-        let shelves = store.shelves(vec![other, thread(9), id]).await.unwrap();
-        assert_eq!(shelves, [Some(Shelf::Threads), None, Some(shelf)]);
-        let archived = if shelf == Shelf::Archive { vec![id] } else { Vec::new() };
+    for location in
+        [Location::Active, Location::Archived, Location::Archived, Location::Active, Location::Archived]
+    {
+        store.relocate(lease(id), location).await.unwrap();
+        assert_eq!(store.location(id).await.unwrap(), location);
+        let locations = store.locations(vec![other, thread(9), id]).await.unwrap();
+        assert_eq!(locations, [Some(Location::Active), None, Some(location)]);
+        let archived = if location == Location::Archived { vec![id] } else { Vec::new() };
         assert_eq!(store.archived().await.unwrap(), archived);
         let mut all = store.threads().await.unwrap();
         all.sort_unstable();
@@ -190,7 +193,7 @@ async fn a_thread_is_whole_on_either_shelf(store: &dyn RolloutStore) {
         assert_eq!(store.load(id).await.unwrap().end, names(1, end));
         assert!(store.exists(id).await.unwrap());
     }
-    assert_eq!(store.shelf(other).await.unwrap(), Shelf::Threads);
+    assert_eq!(store.location(other).await.unwrap(), Location::Active);
 }
 
 async fn what_is_deleted_is_missing_and_is_purged_when_it_is_old(store: &dyn RolloutStore) {
@@ -198,18 +201,18 @@ async fn what_is_deleted_is_missing_and_is_purged_when_it_is_old(store: &dyn Rol
         store.append(lease(thread(n)), EventSeq(0), names(1, 2), Keep::Process).await.unwrap();
     }
     let gone = thread(2);
-    store.move_to(lease(gone), Shelf::Archive).await.unwrap();
+    store.relocate(lease(gone), Location::Archived).await.unwrap();
     store.trash(lease(gone), WallMs(1_000)).await.unwrap();
     store.trash(lease(thread(1)), WallMs(2_000)).await.unwrap();
     store.release(gone);
     assert_eq!(store.threads().await.unwrap(), [thread(3)]);
     assert_eq!(store.archived().await.unwrap(), []);
     assert!(!store.exists(gone).await.unwrap());
-    assert!(matches!(store.shelf(gone).await, Err(ReadError::Missing(_))));
+    assert!(matches!(store.location(gone).await, Err(ReadError::Missing(_))));
     assert!(matches!(store.load(gone).await, Err(ReadError::Missing(_))));
     assert!(matches!(store.read_after(gone, EventSeq(0), 9).await, Err(ReadError::Missing(_))));
     for again in
-        [store.trash(lease(gone), WallMs(3_000)).await, store.move_to(lease(gone), Shelf::Threads).await]
+        [store.trash(lease(gone), WallMs(3_000)).await, store.relocate(lease(gone), Location::Active).await]
     {
         assert!(matches!(again, Err(MoveError::Read(ReadError::Missing(_)))), "{again:?}");
     }
@@ -228,21 +231,21 @@ async fn what_is_put_elsewhere_is_fenced_and_marked(store: &dyn RolloutStore) {
             store.release(id);
         }
         for refused in
-            [store.move_to(lease(id), Shelf::Archive).await, store.trash(lease(id), WallMs(1)).await]
+            [store.relocate(lease(id), Location::Archived).await, store.trash(lease(id), WallMs(1)).await]
         {
             assert!(matches!(refused, Err(MoveError::Fenced { term: Term(2), .. })), "{refused:?}");
         }
     }
     store.release(id);
-    store.mark_closed(marks(store, [id])).await.unwrap();
-    store.move_to(later, Shelf::Archive).await.unwrap();
+    store.clear_open_markers(open_markers_of(store, [id])).await.unwrap();
+    store.relocate(later, Location::Archived).await.unwrap();
     assert_eq!(store.open_markers().await.unwrap(), [id]);
     store.release(id);
-    assert_eq!(store.mark_closed(marks(store, [id])).await.unwrap(), 1);
+    assert_eq!(store.clear_open_markers(open_markers_of(store, [id])).await.unwrap(), 1);
     store.trash(later, WallMs(1)).await.unwrap();
     assert_eq!(store.open_markers().await.unwrap(), [id], "who looks for it finds that it is gone");
     store.release(id);
-    assert_eq!(store.mark_closed(marks(store, [id])).await.unwrap(), 1);
+    assert_eq!(store.clear_open_markers(open_markers_of(store, [id])).await.unwrap(), 1);
 }
 
 async fn every_thread_is_listed(store: &dyn RolloutStore) {
@@ -288,18 +291,18 @@ async fn a_sift_answers_for_each_thread_while_there_is_time(store: &dyn RolloutS
     store.append(lease(other), EventSeq(0), vec![opened(1, 1), said(2, "hay")], Keep::Process).await.unwrap();
     let may_hold: MayHold = Arc::new(|line| memchr::memmem::find(line, b"needle").is_some());
     let far = Clock.now() + Duration::from_secs(600);
-    let sift = async |after, until| {
+    let prefilter = async |after, until| {
         let threads =
             [(found, after), (missing, 0), (other, 0)].map(|(thread, after)| (thread, EventSeq(after)));
-        let answers = store.sift(threads.to_vec(), Arc::clone(&may_hold), until).await;
+        let answers = store.prefilter(threads.to_vec(), Arc::clone(&may_hold), until).await;
         answers.into_iter().map(|answer| answer.map_err(|error| error.to_string())).collect::<Vec<_>>()
     };
     let absent = || Err(ReadError::Missing(missing).to_string());
-    assert_eq!(sift(0, far).await, [Ok(Some(EventSeq(3))), absent(), Ok(None)]);
-    assert_eq!(sift(3, far).await, [Ok(Some(EventSeq(5))), absent(), Ok(None)]);
-    assert_eq!(sift(5, far).await, [Ok(None), absent(), Ok(None)]);
+    assert_eq!(prefilter(0, far).await, [Ok(Some(EventSeq(3))), absent(), Ok(None)]);
+    assert_eq!(prefilter(3, far).await, [Ok(Some(EventSeq(5))), absent(), Ok(None)]);
+    assert_eq!(prefilter(5, far).await, [Ok(None), absent(), Ok(None)]);
     assert_eq!(
-        sift(0, Clock.now()).await,
+        prefilter(0, Clock.now()).await,
         [Ok(Some(EventSeq(3)))],
         "one in any case, and none behind the time"
     );

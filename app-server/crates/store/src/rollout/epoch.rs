@@ -3,7 +3,7 @@
 use skein_protocol::ids::{Epoch, EventSeq};
 use uuid::Uuid;
 
-use super::Repair;
+use super::LoadRepair;
 use super::record::{Record, RecordBody, ThreadOpened};
 
 /// What the end of a rollout says about its last owner.
@@ -22,7 +22,7 @@ pub(crate) struct Tail {
 impl Tail {
     /// The tail of a rollout, from its last records (oldest first) and from what the load found.
     #[must_use]
-    pub(crate) fn of(records: &[Record], repair: &Repair) -> Self {
+    pub(crate) fn of(records: &[Record], repair: &LoadRepair) -> Self {
         let mut tail = Self::default();
         let mut opened_at = EventSeq(0);
         for record in records {
@@ -96,7 +96,7 @@ mod tests {
             body: ThreadOpened { boot_id: US, term: Term(1), epoch: Epoch(epoch) }.into(),
         };
         let damage = super::super::Damage { after: EventSeq(1), offset: 9, length: 9, lines: 1 };
-        let repair = Repair { damage: vec![damage], ..Repair::default() };
+        let repair = LoadRepair { damage: vec![damage], ..LoadRepair::default() };
         let before = [opened(1, 1)];
         let after = [opened(1, 1), opened(3, 2)];
         assert!(Tail::of(&before, &repair).damaged);

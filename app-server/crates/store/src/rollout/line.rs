@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use skein_base::clock::WallMs;
 use skein_protocol::ids::EventSeq;
 
-use super::blob::{self, Blob, BlobRef, Lost, Texts};
+use super::blob::{self, Blob, BlobRef, Lost, TextSource};
 use super::record::{
     ItemCheckpoint, ItemCompleted, ItemStarted, Record, RecordBody, TurnStarted, UnknownRecord,
 };
@@ -76,7 +76,7 @@ pub(crate) fn encode_small(
     }
     // First the large texts are put aside, as escaping them is most of the work.
     let mut members = record.body.members()?;
-    let (refs, texts): (Vec<BlobRef>, Vec<Blob>) = blob::take_out(&mut members).into_iter().unzip();
+    let (refs, texts): (Vec<BlobRef>, Vec<Blob>) = blob::externalise(&mut members).into_iter().unzip();
     let rest = if refs.is_empty() { String::new() } else { members.to_string() };
     let length = rest.len() + texts.iter().map(|blob| blob.text.len()).sum::<usize>();
     if length <= policy::BLOB_LINE {
@@ -121,12 +121,12 @@ fn write_line(
 /// # Errors
 /// [`LineError`]; such a line is damage.
 pub fn seq(line: &[u8]) -> Result<EventSeq, LineError> {
-    Line::of(line).map(|line| line.seq())
+    RecordLine::of(line).map(|line| line.seq())
 }
 
 /// What the head of a line says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Glance<'l> {
+pub(crate) struct LineHeader<'l> {
     /// The record's number.
     pub(crate) seq: EventSeq,
     /// Its type.
@@ -138,12 +138,12 @@ pub(crate) struct Glance<'l> {
 /// What the head of a line says, read from that alone: of a line that is damaged behind it, too. `None` for a line whose head
 /// has another form than [`encode`] gives it: [`decode`] knows what it says.
 #[must_use]
-pub(crate) fn glance(line: &[u8]) -> Option<Glance<'_>> {
+pub(crate) fn peek_header(line: &[u8]) -> Option<LineHeader<'_>> {
     let (version, rest) = behind_number(line.strip_prefix(br#"{"v":"#)?)?;
     let (seq, rest) = behind_number(rest.strip_prefix(br#","seq":"#)?)?;
     let (_at, rest) = behind_text(rest.strip_prefix(br#","at":""#)?)?;
     let (kind, _rest) = behind_text(rest.strip_prefix(br#","type":""#)?)?;
-    Some(Glance { seq: EventSeq(seq), kind, is_all: version == VERSION })
+    Some(LineHeader { seq: EventSeq(seq), kind, is_all: version == VERSION })
 }
 
 fn behind_number(text: &[u8]) -> Option<(u64, &[u8])> {
@@ -154,7 +154,7 @@ fn behind_number(text: &[u8]) -> Option<(u64, &[u8])> {
 
 /// A short text up to its quote, and what stands behind that.
 fn behind_text(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = text.iter().take(policy::GLANCE).position(|byte| *byte == b'"')?;
+    let end = text.iter().take(policy::PEEK_HEADER).position(|byte| *byte == b'"')?;
     Some((text.get(..end)?, text.get(end + 1..)?))
 }
 
@@ -172,14 +172,14 @@ const SHOWN: [&str; 4] = [TurnStarted::KIND, ItemStarted::KIND, ItemCheckpoint::
 
 /// A line whose crc is right, of which only the head was read.
 #[derive(Debug)]
-pub struct Line<'l> {
-    head: Head,
+pub struct RecordLine<'l> {
+    head: RawHead,
     text: &'l str,
     blobs: Vec<BlobRef>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Head {
+struct RawHead {
     v: u64,
     seq: u64,
     at: String,
@@ -189,7 +189,7 @@ struct Head {
     blobs: Value,
 }
 
-impl<'l> Line<'l> {
+impl<'l> RecordLine<'l> {
     /// The line with these bytes, without its newline.
     ///
     /// # Errors
@@ -197,7 +197,7 @@ impl<'l> Line<'l> {
     pub fn of(line: &'l [u8]) -> Result<Self, LineError> {
         let text = checked(line)?;
         let wrong = |error: serde_json::Error| LineError::Head(error.to_string());
-        let mut head: Head = serde_json::from_str(text).map_err(wrong)?;
+        let mut head: RawHead = serde_json::from_str(text).map_err(wrong)?;
         let blobs = match head.blobs.take() {
             refs if head.v == VERSION_WITH_BLOBS && !refs.is_null() => {
                 serde_json::from_value(refs).map_err(wrong)?
@@ -241,7 +241,7 @@ impl<'l> Line<'l> {
     ///
     /// # Errors
     /// When the disk refuses a text; inside, [`LineError`].
-    pub fn record(&self, texts: &dyn Texts) -> io::Result<Result<Read, LineError>> {
+    pub fn record(&self, texts: &dyn TextSource) -> io::Result<Result<Read, LineError>> {
         let (mut lost, kind) = (None, self.kind());
         let known = match self.head.v {
             VERSION => RecordBody::read(kind, &mut serde_json::Deserializer::from_str(self.text)),
@@ -266,7 +266,7 @@ impl<'l> Line<'l> {
     /// The line as JSON, with its texts in their places.
     fn members(
         &self,
-        texts: &dyn Texts,
+        texts: &dyn TextSource,
         first_lost: &mut Option<Lost>,
     ) -> io::Result<Result<Value, LineError>> {
         let mut members: Value = match serde_json::from_str(self.text) {
@@ -283,7 +283,7 @@ impl<'l> Line<'l> {
                 }
                 Err(lost) => return Ok(Err(lost.into())),
             };
-            if !blob::put_back(&mut members, &blob.at, text) {
+            if !blob::inline(&mut members, &blob.at, text) {
                 let reason = format!("the line has no place {:?} for it", blob.at);
                 return Ok(Err(Lost { blob: blob.sha256, reason }.into()));
             }
@@ -291,7 +291,7 @@ impl<'l> Line<'l> {
         Ok(Ok(members))
     }
 
-    fn text(&self, texts: &dyn Texts, blob: &BlobRef) -> io::Result<Result<String, Lost>> {
+    fn text(&self, texts: &dyn TextSource, blob: &BlobRef) -> io::Result<Result<String, Lost>> {
         let all = self.bytes();
         if all > policy::ROLLOUT_LINE as u64 {
             let reason = format!("the record would have {all} bytes, more than any");
@@ -322,7 +322,7 @@ fn checked(line: &[u8]) -> Result<&str, LineError> {
     str::from_utf8(line).map_err(|error| LineError::Head(error.to_string()))
 }
 
-fn unknown(head: &Head, text: &str) -> Result<RecordBody, LineError> {
+fn unknown(head: &RawHead, text: &str) -> Result<RecordBody, LineError> {
     let mut members: Map<String, Value> =
         serde_json::from_str(text).map_err(|error| LineError::Head(error.to_string()))?;
     members.retain(|name, _| !matches!(name.as_str(), "v" | "seq" | "at" | "type" | "crc"));

@@ -9,39 +9,39 @@ use skein_base::clock::{Clock, WallMs};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::time::Instant;
 
+use super::prefilter::Prefilter;
 use super::record::{Record, SecretValues};
-use super::sift::Sift;
 use super::{
-    AppendError, Appended, CopyError, Keep, Lease, Loaded, MayHold, MoveError, OpenMark, OpenMarks, Page,
-    ReadError, Repair, RolloutStore, Shelf, StoreCounts, line, order,
+    AppendError, Appended, CopyError, Keep, Lease, LoadRepair, Loaded, Location, MayHold, MoveError,
+    OpenMarker, OpenMarkers, ReadError, RecordPage, RolloutCounts, RolloutStore, line, order,
 };
 use crate::home::Term;
 
 /// A store that ends with the process.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    state: Mutex<State>,
+    state: Mutex<MemoryState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct MemoryState {
     rollouts: BTreeMap<ThreadId, Vec<Record>>,
     /// Threads by their last write, oldest first.
     written: Vec<ThreadId>,
     archived: BTreeSet<ThreadId>,
     /// What was deleted, and when.
     trash: Vec<(WallMs, ThreadId)>,
-    open: OpenMarks,
-    counts: StoreCounts,
+    open: OpenMarkers,
+    counts: RolloutCounts,
 }
 
 impl MemoryStore {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, MemoryState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl MemoryState {
     fn records(&self, thread: ThreadId) -> Result<&Vec<Record>, ReadError> {
         self.rollouts.get(&thread).ok_or(ReadError::Missing(thread))
     }
@@ -78,7 +78,7 @@ fn bytes(records: &[Record]) -> usize {
     lines(records).len()
 }
 
-impl State {
+impl MemoryState {
     /// Whether a rollout is there that this lease may put elsewhere. Marks it open.
     fn take(&mut self, lease: Lease) -> Result<(), MoveError> {
         let thread = lease.thread;
@@ -150,15 +150,26 @@ impl RolloutStore for MemoryStore {
         let records = state.records(thread)?;
         let (head, end) = (last(records), records.iter().rposition(Record::tells_of_all).unwrap_or(0));
         let end = records.get(end..).unwrap_or_default().to_vec();
-        Ok(Loaded { head, end, repair: Repair::default() })
+        Ok(Loaded { head, end, repair: LoadRepair::default() })
     }
 
-    async fn read_after(&self, thread: ThreadId, after: EventSeq, limit: usize) -> Result<Page, ReadError> {
+    async fn read_after(
+        &self,
+        thread: ThreadId,
+        after: EventSeq,
+        limit: usize,
+    ) -> Result<RecordPage, ReadError> {
         let mut state = self.state();
         state.counts.reads += 1;
         let mut rest = state.records(thread)?.iter().filter(|record| record.seq > after);
         let records: Vec<Record> = rest.by_ref().take(limit).cloned().collect();
-        Ok(Page { bytes: bytes(&records), more: rest.next().is_some(), lost: Vec::new(), taken: 0, records })
+        Ok(RecordPage {
+            bytes: bytes(&records),
+            more: rest.next().is_some(),
+            lost: Vec::new(),
+            taken: 0,
+            records,
+        })
     }
 
     async fn read_back(
@@ -166,17 +177,23 @@ impl RolloutStore for MemoryStore {
         thread: ThreadId,
         before: Option<EventSeq>,
         limit: usize,
-    ) -> Result<Page, ReadError> {
+    ) -> Result<RecordPage, ReadError> {
         let mut state = self.state();
         state.counts.reads += 1;
         let earlier = state.records(thread)?.iter().rev();
         let mut rest = earlier.filter(|record| before.is_none_or(|before| record.seq < before));
         let mut records: Vec<Record> = rest.by_ref().take(limit).cloned().collect();
         records.reverse();
-        Ok(Page { bytes: bytes(&records), more: rest.next().is_some(), lost: Vec::new(), taken: 0, records })
+        Ok(RecordPage {
+            bytes: bytes(&records),
+            more: rest.next().is_some(),
+            lost: Vec::new(),
+            taken: 0,
+            records,
+        })
     }
 
-    async fn sift(
+    async fn prefilter(
         &self,
         threads: Vec<(ThreadId, EventSeq)>,
         may_hold: MayHold,
@@ -188,11 +205,11 @@ impl RolloutStore for MemoryStore {
             if !answers.is_empty() && Clock.now() >= until {
                 break;
             }
-            let mut sift = Sift::new(&may_hold, after);
+            let mut prefilter = Prefilter::new(&may_hold, after);
             let found = state.records(thread).map(|records| {
                 let lines = lines(records);
-                let found = lines.split(|byte| *byte == b'\n').find_map(|line| sift.take(line));
-                found.or_else(|| sift.end())
+                let found = lines.split(|byte| *byte == b'\n').find_map(|line| prefilter.take(line));
+                found.or_else(|| prefilter.end())
             });
             answers.push(found);
         }
@@ -203,18 +220,18 @@ impl RolloutStore for MemoryStore {
         Ok(self.state().rollouts.contains_key(&thread))
     }
 
-    async fn shelf(&self, thread: ThreadId) -> Result<Shelf, ReadError> {
+    async fn location(&self, thread: ThreadId) -> Result<Location, ReadError> {
         let state = self.state();
         state.records(thread)?;
-        Ok(if state.archived.contains(&thread) { Shelf::Archive } else { Shelf::Threads })
+        Ok(if state.archived.contains(&thread) { Location::Archived } else { Location::Active })
     }
 
-    async fn move_to(&self, lease: Lease, shelf: Shelf) -> Result<(), MoveError> {
+    async fn relocate(&self, lease: Lease, location: Location) -> Result<(), MoveError> {
         let mut state = self.state();
         state.take(lease)?;
-        match shelf {
-            Shelf::Threads => state.archived.remove(&lease.thread),
-            Shelf::Archive => state.archived.insert(lease.thread),
+        match location {
+            Location::Active => state.archived.remove(&lease.thread),
+            Location::Archived => state.archived.insert(lease.thread),
         };
         Ok(())
     }
@@ -246,7 +263,7 @@ impl RolloutStore for MemoryStore {
 
     fn release(&self, _thread: ThreadId) {}
 
-    async fn mark_open(&self, thread: ThreadId) -> io::Result<()> {
+    async fn set_open_marker(&self, thread: ThreadId) -> io::Result<()> {
         self.state().open.note(thread);
         Ok(())
     }
@@ -255,18 +272,18 @@ impl RolloutStore for MemoryStore {
         Ok(self.state().open.threads().collect())
     }
 
-    fn mark(&self, thread: ThreadId) -> OpenMark {
-        self.state().open.mark(thread)
+    fn open_marker(&self, thread: ThreadId) -> OpenMarker {
+        self.state().open.open_marker(thread)
     }
 
-    async fn mark_closed(&self, marks: Vec<OpenMark>) -> io::Result<usize> {
+    async fn clear_open_markers(&self, markers: Vec<OpenMarker>) -> io::Result<usize> {
         let mut state = self.state();
-        Ok(marks.into_iter().filter(|mark| state.open.take_off(*mark)).count())
+        Ok(markers.into_iter().filter(|marker| state.open.take_off(*marker)).count())
     }
 
-    fn counts(&self) -> StoreCounts {
+    fn counts(&self) -> RolloutCounts {
         let state = self.state();
-        StoreCounts { open_markers: state.open.count(), ..state.counts }
+        RolloutCounts { open_markers: state.open.count(), ..state.counts }
     }
 }
 

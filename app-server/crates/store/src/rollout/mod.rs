@@ -8,7 +8,7 @@ use std::io;
 
 use async_trait::async_trait;
 use skein_base::clock::WallMs;
-use skein_base::durations::Taken;
+use skein_base::durations::DurationCounts;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -23,15 +23,15 @@ pub mod file;
 pub mod line;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
-mod open_mark;
+mod open_marker;
 pub(crate) mod order;
+pub(crate) mod prefilter;
 pub mod record;
-pub(crate) mod sift;
 
-pub use crate::home::Shelf;
-pub use open_mark::{OpenMark, OpenMarks};
+pub use crate::home::Location;
+pub use open_marker::{OpenMarker, OpenMarkers};
+pub use prefilter::MayHold;
 use record::{Record, SecretValues};
-pub use sift::MayHold;
 
 /// How much an [`append`](RolloutStore::append) promises before it returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,7 +207,7 @@ pub struct Damage {
 
 /// What a load found and mended in the part that it has read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Repair {
+pub struct LoadRepair {
     /// Bytes of a piece of a line at the end that were cut off; 0 when it was whole.
     pub cut: u64,
     /// Damage that stays, oldest first.
@@ -224,7 +224,7 @@ pub struct Loaded {
     /// numbers that must not be given out again: tell the fold (`History::skip_to`).
     pub head: EventSeq,
     /// What was found and mended.
-    pub repair: Repair,
+    pub repair: LoadRepair,
 }
 
 impl Loaded {
@@ -237,7 +237,7 @@ impl Loaded {
 
 /// Some records of a rollout, oldest first.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Page {
+pub struct RecordPage {
     /// The records.
     pub records: Vec<Record>,
     /// Bytes of their lines, and of the texts that stand beside these.
@@ -252,7 +252,7 @@ pub struct Page {
 
 /// What a store has done since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct StoreCounts {
+pub struct RolloutCounts {
     /// Appends that were acknowledged.
     pub appends: u64,
     /// Syncs of files.
@@ -318,11 +318,16 @@ pub trait RolloutStore: Send + Sync {
     /// [`ReadError`].
     async fn load(&self, thread: ThreadId) -> Result<Loaded, ReadError>;
 
-    /// The oldest records after `after`, at most `limit` (a page may be shorter, see [`Page::more`]). Changes nothing.
+    /// The oldest records after `after`, at most `limit` (a page may be shorter, see [`RecordPage::more`]). Changes nothing.
     ///
     /// # Errors
     /// [`ReadError`].
-    async fn read_after(&self, thread: ThreadId, after: EventSeq, limit: usize) -> Result<Page, ReadError>;
+    async fn read_after(
+        &self,
+        thread: ThreadId,
+        after: EventSeq,
+        limit: usize,
+    ) -> Result<RecordPage, ReadError>;
 
     /// The newest records before `before` (none: from the end), at most `limit`. Changes nothing.
     ///
@@ -333,13 +338,13 @@ pub trait RolloutStore: Send + Sync {
         thread: ThreadId,
         before: Option<EventSeq>,
         limit: usize,
-    ) -> Result<Page, ReadError>;
+    ) -> Result<RecordPage, ReadError>;
 
     /// For each of `threads`, in order, the first turn behind the record that it comes with that may hold what `may_hold` looks
-    /// for in its messages: the number of its `turn.started`, or less where that is damaged (see `sift`). Lines are looked
+    /// for in its messages: the number of its `turn.started`, or less where that is damaged (see `prefilter`). Lines are looked
     /// at as they stand, so a turn that is named need not hold it; one that holds it is not passed over. Behind `until` no
     /// further thread is begun: the answer is shorter then, and has one thread at least. Changes nothing.
-    async fn sift(
+    async fn prefilter(
         &self,
         threads: Vec<(ThreadId, EventSeq)>,
         may_hold: MayHold,
@@ -356,24 +361,24 @@ pub trait RolloutStore: Send + Sync {
     ///
     /// # Errors
     /// [`ReadError::Missing`] also for a thread that was deleted; [`ReadError::Disk`].
-    async fn shelf(&self, thread: ThreadId) -> Result<Shelf, ReadError>;
+    async fn location(&self, thread: ThreadId) -> Result<Location, ReadError>;
 
     /// The same for many threads, in their order; `None` for one that is missing.
     ///
     /// # Errors
     /// When the store cannot look.
-    async fn shelves(&self, threads: Vec<ThreadId>) -> io::Result<Vec<Option<Shelf>>> {
-        let mut shelves = Vec::with_capacity(threads.len());
+    async fn locations(&self, threads: Vec<ThreadId>) -> io::Result<Vec<Option<Location>>> {
+        let mut locations = Vec::with_capacity(threads.len());
         for thread in threads {
-            shelves.push(match self.shelf(thread).await {
-                Ok(shelf) => Some(shelf),
+            locations.push(match self.location(thread).await {
+                Ok(location) => Some(location),
                 Err(ReadError::Missing(_)) => None,
                 Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. })) => {
                     return Err(io::Error::other(error));
                 }
             });
         }
-        Ok(shelves)
+        Ok(locations)
     }
 
     /// Puts the rollout on a shelf; when this returns it stands there also after a loss of power. Marks it open first.
@@ -382,10 +387,10 @@ pub trait RolloutStore: Send + Sync {
     ///
     /// # Errors
     /// [`MoveError`].
-    async fn move_to(&self, lease: Lease, shelf: Shelf) -> Result<(), MoveError>;
+    async fn relocate(&self, lease: Lease, location: Location) -> Result<(), MoveError>;
 
     /// Puts the rollout away, deleted at this time: from here on it is missing, and only
-    /// [`purge`](RolloutStore::purge) touches it. Otherwise as [`move_to`](RolloutStore::move_to).
+    /// [`purge`](RolloutStore::purge) touches it. Otherwise as [`relocate`](RolloutStore::move_to).
     ///
     /// # Errors
     /// [`MoveError`].
@@ -431,7 +436,7 @@ pub trait RolloutStore: Send + Sync {
     ///
     /// # Errors
     /// When the mark cannot be made.
-    async fn mark_open(&self, thread: ThreadId) -> io::Result<()>;
+    async fn set_open_marker(&self, thread: ThreadId) -> io::Result<()>;
 
     /// The rollouts whose end is not known to be closed and indexed.
     ///
@@ -440,20 +445,20 @@ pub trait RolloutStore: Send + Sync {
     async fn open_markers(&self) -> io::Result<Vec<ThreadId>>;
 
     /// The thread's mark as of the last change of its rollout: an append, or a move to another shelf.
-    fn mark(&self, thread: ThreadId) -> OpenMark;
+    fn open_marker(&self, thread: ThreadId) -> OpenMarker;
 
     /// Takes marks off, after a flush of the index that covers them. One stays whose rollout was changed after the mark was
     /// asked for; answers how many were taken off.
     ///
     /// # Errors
     /// When a mark cannot be removed; those before it are gone.
-    async fn mark_closed(&self, marks: Vec<OpenMark>) -> io::Result<usize>;
+    async fn clear_open_markers(&self, markers: Vec<OpenMarker>) -> io::Result<usize>;
 
     /// What the store has done. Instant.
-    fn counts(&self) -> StoreCounts;
+    fn counts(&self) -> RolloutCounts;
 
-    /// How long each sync of [`StoreCounts::syncs`] took, from memory. Nothing where the store syncs nothing.
-    fn sync_times(&self) -> Taken {
-        Taken::default()
+    /// How long each sync of [`RolloutCounts::syncs`] took, from memory. Nothing where the store syncs nothing.
+    fn sync_times(&self) -> DurationCounts {
+        DurationCounts::default()
     }
 }

@@ -316,7 +316,7 @@ pub struct ThreadHeader {
     pub forked: Option<ForkOrigin>,
     /// What the user has read. Missing where an earlier version has written it: everything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub read: Option<ReadMark>,
+    pub read: Option<ReadPosition>,
     /// What it is to reach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) goal: Option<Goal>,
@@ -388,14 +388,14 @@ pub struct Compacted {
     /// What the model is told instead of everything before.
     pub summary: String,
     /// What of it stays at the end, word for word. Missing where an earlier version has written it.
-    #[serde(default, skip_serializing_if = "Kept::is_messages")]
-    pub kept: Kept,
+    #[serde(default, skip_serializing_if = "KeptMessages::is_messages")]
+    pub kept: KeptMessages,
 }
 
 /// What a compaction keeps of the end of a conversation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Kept {
+pub enum KeptMessages {
     /// Messages that no model has answered.
     #[default]
     Messages,
@@ -403,7 +403,7 @@ pub enum Kept {
     Results,
 }
 
-impl Kept {
+impl KeptMessages {
     fn is_messages(&self) -> bool {
         *self == Self::Messages
     }

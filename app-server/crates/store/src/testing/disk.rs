@@ -13,12 +13,12 @@ use tokio::time::Instant;
 
 use crate::rollout::record::{Record, SecretValues};
 use crate::rollout::{
-    AppendError, Appended, CopyError, DiskKind, Keep, Lease, Loaded, MayHold, MoveError, OpenMark, Page,
-    ReadError, RolloutStore, Shelf, StoreCounts,
+    AppendError, Appended, CopyError, DiskKind, Keep, Lease, Loaded, Location, MayHold, MoveError,
+    OpenMarker, ReadError, RecordPage, RolloutCounts, RolloutStore,
 };
 
 /// A store in front of a real one: it counts, waits and refuses as a test says.
-pub struct Disk {
+pub struct TestStore {
     inner: Arc<dyn RolloutStore>,
     loads: AtomicUsize,
     /// Records that pages had.
@@ -43,7 +43,7 @@ pub struct Disk {
     held: Mutex<BTreeSet<ThreadId>>,
 }
 
-impl Disk {
+impl TestStore {
     /// In front of `inner`.
     pub fn over(inner: Arc<dyn RolloutStore>) -> Self {
         Self {
@@ -209,16 +209,16 @@ impl Disk {
 }
 
 /// Counts for as long as it is there.
-struct Counted<'a>(&'a watch::Sender<usize>);
+struct CountGuard<'a>(&'a watch::Sender<usize>);
 
-impl<'a> Counted<'a> {
+impl<'a> CountGuard<'a> {
     fn of(count: &'a watch::Sender<usize>) -> Self {
         count.send_modify(|count| *count += 1);
         Self(count)
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for CountGuard<'_> {
     fn drop(&mut self) {
         self.0.send_modify(|count| *count -= 1);
     }
@@ -262,7 +262,7 @@ impl Gate {
 }
 
 #[async_trait]
-impl RolloutStore for Disk {
+impl RolloutStore for TestStore {
     async fn append(
         &self,
         lease: Lease,
@@ -273,7 +273,7 @@ impl RolloutStore for Disk {
         let thread = lease.thread;
         self.hold(thread);
         self.append_gate.pass().await;
-        let _appending = Counted::of(&self.appending);
+        let _appending = CountGuard::of(&self.appending);
         assert!(!self.write_trap.swap(false, Ordering::SeqCst), "as the test wants");
         if self.refused().contains(&thread) {
             let source = io::Error::from(io::ErrorKind::StorageFull);
@@ -325,7 +325,12 @@ impl RolloutStore for Disk {
         self.inner.head(thread).await
     }
 
-    async fn read_after(&self, thread: ThreadId, after: EventSeq, limit: usize) -> Result<Page, ReadError> {
+    async fn read_after(
+        &self,
+        thread: ThreadId,
+        after: EventSeq,
+        limit: usize,
+    ) -> Result<RecordPage, ReadError> {
         self.read_gate.pass().await;
         let page = self.inner.read_after(thread, after, limit).await?;
         self.records.fetch_add(page.records.len(), Ordering::SeqCst);
@@ -337,33 +342,33 @@ impl RolloutStore for Disk {
         thread: ThreadId,
         before: Option<EventSeq>,
         limit: usize,
-    ) -> Result<Page, ReadError> {
+    ) -> Result<RecordPage, ReadError> {
         self.back_gate.pass().await;
         let page = self.inner.read_back(thread, before, limit).await?;
         self.records.fetch_add(page.records.len(), Ordering::SeqCst);
         Ok(page)
     }
 
-    async fn sift(
+    async fn prefilter(
         &self,
         threads: Vec<(ThreadId, EventSeq)>,
         may_hold: MayHold,
         until: Instant,
     ) -> Vec<Result<Option<EventSeq>, ReadError>> {
-        self.inner.sift(threads, may_hold, until).await
+        self.inner.prefilter(threads, may_hold, until).await
     }
 
     async fn exists(&self, thread: ThreadId) -> Result<bool, ReadError> {
         self.inner.exists(thread).await
     }
 
-    async fn shelf(&self, thread: ThreadId) -> Result<Shelf, ReadError> {
-        self.inner.shelf(thread).await
+    async fn location(&self, thread: ThreadId) -> Result<Location, ReadError> {
+        self.inner.location(thread).await
     }
 
-    async fn move_to(&self, lease: Lease, shelf: Shelf) -> Result<(), MoveError> {
+    async fn relocate(&self, lease: Lease, location: Location) -> Result<(), MoveError> {
         self.may_move(lease.thread).await?;
-        self.inner.move_to(lease, shelf).await
+        self.inner.relocate(lease, location).await
     }
 
     async fn trash(&self, lease: Lease, at: WallMs) -> Result<(), MoveError> {
@@ -383,23 +388,23 @@ impl RolloutStore for Disk {
         self.inner.threads().await
     }
 
-    async fn mark_open(&self, thread: ThreadId) -> io::Result<()> {
-        self.inner.mark_open(thread).await
+    async fn set_open_marker(&self, thread: ThreadId) -> io::Result<()> {
+        self.inner.set_open_marker(thread).await
     }
 
     async fn open_markers(&self) -> io::Result<Vec<ThreadId>> {
         self.inner.open_markers().await
     }
 
-    fn mark(&self, thread: ThreadId) -> OpenMark {
-        self.inner.mark(thread)
+    fn open_marker(&self, thread: ThreadId) -> OpenMarker {
+        self.inner.open_marker(thread)
     }
 
-    async fn mark_closed(&self, marks: Vec<OpenMark>) -> io::Result<usize> {
-        self.inner.mark_closed(marks).await
+    async fn clear_open_markers(&self, markers: Vec<OpenMarker>) -> io::Result<usize> {
+        self.inner.clear_open_markers(markers).await
     }
 
-    fn counts(&self) -> StoreCounts {
+    fn counts(&self) -> RolloutCounts {
         self.inner.counts()
     }
 }

@@ -55,7 +55,7 @@ impl Happening {
 }
 
 /// A thread whose records are those that an owner writes.
-pub struct Life {
+pub struct RecordedLife {
     /// The history that the records fold into.
     pub history: History,
     /// All of them, in order.
@@ -63,7 +63,7 @@ pub struct Life {
     turns: usize,
 }
 
-impl Life {
+impl RecordedLife {
     /// A thread to which nothing has happened.
     pub fn begun() -> Self {
         Self::with(ThreadSettings::default())
@@ -196,7 +196,7 @@ impl Life {
     }
 }
 
-impl std::fmt::Debug for Life {
+impl std::fmt::Debug for RecordedLife {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let kinds = self.records.iter().map(|record| (record.seq.0, record.body.kind()));
         f.debug_list().entries(kinds).finish()

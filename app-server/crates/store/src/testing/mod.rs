@@ -4,6 +4,6 @@ mod disk;
 mod life;
 mod records;
 
-pub use disk::Disk;
-pub use life::{Happening, Life, THREAD};
+pub use disk::TestStore;
+pub use life::{Happening, RecordedLife, THREAD};
 pub use records::{closed, decode, lease, named, names, opened, thread};

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::home::Term;
 use crate::rollout::Lease;
-use crate::rollout::blob::{BlobRef, Lost, Texts};
-use crate::rollout::line::{Line, LineError, Read};
+use crate::rollout::blob::{BlobRef, Lost, TextSource};
+use crate::rollout::line::{LineError, Read, RecordLine};
 use crate::rollout::record::{Record, RecordBody, ThreadClosed, ThreadNamed, ThreadOpened};
 
 /// A thread's id for tests: `n` is in its last digits.
@@ -51,7 +51,7 @@ pub fn closed(seq: u64) -> Record {
 /// [`LineError`]; such a line is damage. [`LineError::Lost`] for one that does refer to a text.
 pub fn decode(line: &[u8]) -> Result<Record, LineError> {
     // Nothing is read here, so nothing can fail.
-    let read = Line::of(line)?.record(&Nowhere);
+    let read = RecordLine::of(line)?.record(&Nowhere);
     let Read { record, lost } = read.unwrap_or_else(|error| Err(LineError::Head(error.to_string())))?;
     lost.map_or(Ok(record), |lost| Err(lost.into()))
 }
@@ -59,7 +59,7 @@ pub fn decode(line: &[u8]) -> Result<Record, LineError> {
 /// No texts.
 struct Nowhere;
 
-impl Texts for Nowhere {
+impl TextSource for Nowhere {
     fn text(&self, blob: &BlobRef) -> io::Result<Result<String, Lost>> {
         Ok(Err(Lost { blob: blob.sha256, reason: "it stands beside the rollout".to_owned() }))
     }

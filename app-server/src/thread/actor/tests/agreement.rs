@@ -12,7 +12,7 @@ use skein_store::home::{Home, Term};
 use skein_store::index::memory::MemoryIndex;
 use skein_store::index::{ThreadIndex, rebuild};
 use skein_store::rollout::file::fault::{Fails, FaultLayer};
-use skein_store::rollout::{ReadError, RolloutStore, Shelf};
+use skein_store::rollout::{Location, ReadError, RolloutStore};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -199,12 +199,12 @@ impl Story {
         let case = format!("seed {}, {thread}", self.seed);
         let (kept, made) = (self.index.get(thread).await.unwrap(), anew.get(thread).await.unwrap());
         assert_eq!(kept, made, "{case}");
-        let shelf = match bench.disk.shelf(thread).await {
+        let shelf = match bench.disk.location(thread).await {
             Ok(shelf) => shelf,
             Err(ReadError::Missing(_)) => return assert_eq!(kept, None, "{case}"),
             Err(error) => panic!("{case}: {error}"),
         };
-        let archived = shelf == Shelf::Archive;
+        let archived = shelf == Location::Archived;
         // A kill in the first write leaves a thread in which nobody has said anything.
         assert!(kept.is_none_or(|(row, _)| row.archived == archived), "{case}: it stands on {shelf:?}");
         let page = bench.disk.read_after(thread, EventSeq(0), 10_000).await.unwrap();

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use skein_base::clock::Clock;
-use skein_base::counters::Counters;
-use skein_base::home_mark::HomeMark;
+use skein_base::counters::ServerCounters;
+use skein_base::home_tag::HomeTag;
 use skein_base::tasks::Tasks;
 use skein_helpers::{Containment, GuardProgram, Helpers, HostOptions};
 use skein_protocol::ids::{ConnectionId, ThreadId};
@@ -18,8 +18,8 @@ use skein_store::index::memory::MemoryIndex;
 use skein_store::rollout::file::FileStore;
 use skein_store::rollout::file::fault::{FaultLayer, Op};
 use skein_store::rollout::memory::MemoryStore;
-use skein_store::rollout::{OpenMark, RolloutStore};
-use skein_store::testing::Disk;
+use skein_store::rollout::{OpenMarker, RolloutStore};
+use skein_store::testing::TestStore;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -51,7 +51,7 @@ pub(crate) struct Bench {
     pub services: Arc<Context>,
     pub search: Arc<ThreadSearch>,
     pub repair: Arc<Repair>,
-    pub disk: Arc<Disk>,
+    pub disk: Arc<TestStore>,
     /// What is under the store; unused by a store in memory.
     pub layer: FaultLayer,
     pub model: Arc<Puppet>,
@@ -59,7 +59,7 @@ pub(crate) struct Bench {
     soon: Duration,
     home: Option<Arc<(TempDir, Home)>>,
     last_connection: AtomicU64,
-    closed: Mutex<mpsc::Receiver<OpenMark>>,
+    closed: Mutex<mpsc::Receiver<OpenMarker>>,
 }
 
 impl Bench {
@@ -75,7 +75,7 @@ impl Bench {
 
     /// On a store that others may have used, with other settings.
     pub(crate) fn on_store(store: Arc<dyn RolloutStore>, tune: impl FnOnce(&mut Config)) -> Self {
-        Self::over(Arc::new(Disk::over(store)), FaultLayer::new(), Tasks::new(), None, tune)
+        Self::over(Arc::new(TestStore::over(store)), FaultLayer::new(), Tasks::new(), None, tune)
     }
 
     /// Over real files.
@@ -89,13 +89,13 @@ impl Bench {
         let home = Home::open(folder.path()).unwrap();
         let (layer, tasks) = (FaultLayer::new(), Tasks::new());
         let store = FileStore::open(home.paths(), Arc::new(layer.clone()), tasks.clone()).unwrap();
-        let disk = Arc::new(Disk::over(Arc::new(store)));
+        let disk = Arc::new(TestStore::over(Arc::new(store)));
         Self::over(disk, layer, tasks, Some(Arc::new((folder, home))), tune)
     }
 
     /// A second server on the same store, as after a kill of the first: what the first still holds is lost to it.
     pub(crate) fn after_a_kill(&self) -> Self {
-        let disk = Arc::new(Disk::over(self.disk.inner()));
+        let disk = Arc::new(TestStore::over(self.disk.inner()));
         Self::over(disk, self.layer.clone(), Tasks::new(), self.home.clone(), |_| ())
     }
 
@@ -104,7 +104,7 @@ impl Bench {
         let (_, home) = self.home.as_deref().expect("a bench on files");
         let (layer, tasks) = (FaultLayer::new(), Tasks::new());
         let store = FileStore::open(home.paths(), Arc::new(layer.clone()), tasks.clone()).unwrap();
-        Self::over(Arc::new(Disk::over(Arc::new(store))), layer, tasks, self.home.clone(), |_| ())
+        Self::over(Arc::new(TestStore::over(Arc::new(store))), layer, tasks, self.home.clone(), |_| ())
     }
 
     /// A server of this home over this layer, for paused time: its files are worked on by who asks for it, until the layer
@@ -117,7 +117,7 @@ impl Bench {
     ) -> Self {
         let tasks = Tasks::inline(layer.stopped());
         let store = FileStore::open(home.1.paths(), Arc::new(layer.clone()), tasks.clone()).unwrap();
-        let disk = Arc::new(Disk::over(Arc::new(store)));
+        let disk = Arc::new(TestStore::over(Arc::new(store)));
         let mut bench = Self::over(disk, layer.clone(), tasks, Some(Arc::clone(home)), tune);
         bench.soon = SOON;
         let services = Arc::get_mut(&mut bench.services).expect("nobody uses the bench yet");
@@ -129,17 +129,17 @@ impl Bench {
     pub(crate) async fn take_off_markers(&self) {
         let batch = self.waiting_markers();
         self.services.index.flush().await.unwrap();
-        self.disk.mark_closed(batch).await.unwrap();
+        self.disk.clear_open_markers(batch).await.unwrap();
     }
 
     /// The open marks that may go, taken out of the line.
-    pub(crate) fn waiting_markers(&self) -> Vec<OpenMark> {
+    pub(crate) fn waiting_markers(&self) -> Vec<OpenMarker> {
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         std::iter::from_fn(|| closed.try_recv().ok()).collect()
     }
 
     fn over(
-        disk: Arc<Disk>,
+        disk: Arc<TestStore>,
         layer: FaultLayer,
         tasks: Tasks,
         home: Option<Arc<(TempDir, Home)>>,
@@ -162,7 +162,7 @@ impl Bench {
             holes: Holes::default(),
             machine_boot: clock.new_id(),
             term: Term(1),
-            counters: Counters::default(),
+            counters: ServerCounters::default(),
             conversations: Arc::default(),
             providers: providers(&model, &listener),
             store,
@@ -345,7 +345,7 @@ fn helpers(tasks: &Tasks) -> Arc<Helpers> {
         liveness: skein_helpers::policy::HELPER_LIVENESS,
         containment: Containment::Guard,
         exclusive: false,
-        home: HomeMark::of(&[Clock.new_id().as_bytes()]),
+        home: HomeTag::of(&[Clock.new_id().as_bytes()]),
     };
     Helpers::start(options).unwrap()
 }

@@ -68,7 +68,7 @@ async fn nothing_is_unread_in_a_fork_but_what_was_said_in_it() {
     assert_eq!(row.read_state().first_unread, None);
     let turn_id = client.turn(fork, "further").await.turn.id;
     let history = History::read(bench.disk.as_ref(), fork).await.unwrap();
-    let unread = history.read_mark().first_unread.clone();
+    let unread = history.read_position().first_unread.clone();
     assert_eq!(unread, Some(ThreadUnreadPosition::Turn { turn_id }));
     bench.finish().await;
 }

@@ -55,10 +55,10 @@ async fn what_nobody_has_read_is_unread_from_its_first_turn_on_until_somebody_re
     let two = client.turn(thread, "two").await.turn.id;
     let stale = mark(&mut client, thread, read, &now.revision);
     assert_eq!(client.refusal(stale).await, "readStateConflict");
-    let seen = stored(&bench, thread).await.read_mark().state();
+    let seen = stored(&bench, thread).await.read_position().state();
     assert_eq!(seen.first_unread, from(&two));
     client.turn(thread, "three").await;
-    assert_eq!(stored(&bench, thread).await.read_mark().state().first_unread, from(&two));
+    assert_eq!(stored(&bench, thread).await.read_position().state().first_unread, from(&two));
     client.disconnect();
     bench.gone(thread).await;
     assert_eq!(stored(&bench, thread).await.row().read_state().first_unread, from(&two));
@@ -75,13 +75,13 @@ async fn a_thread_is_marked_as_unread_from_its_last_turn_on_and_what_is_taken_ba
         (ThreadReadStateOperation::Read, None),
         (ThreadReadStateOperation::Unread, from(&turns[1])),
     ] {
-        let revision = stored(&bench, thread).await.read_mark().state().revision;
+        let revision = stored(&bench, thread).await.read_position().state().revision;
         let request = mark(&mut client, thread, operation, &revision);
         let now = client.answer::<ThreadReadStateUpdateResponse>(request).await.unwrap().read_state;
         assert_eq!(now.first_unread, first_unread, "{operation:?}");
     }
     client.revert(thread, &turns[1]).await;
-    assert_eq!(stored(&bench, thread).await.read_mark().first_unread, None);
+    assert_eq!(stored(&bench, thread).await.read_position().first_unread, None);
     bench.finish().await;
 }
 

@@ -45,7 +45,7 @@ async fn the_longest_idle_thread_makes_room_and_comes_back_to_its_subscriber() {
     let mut expected = [first, third];
     expected.sort();
     assert_eq!(loaded, expected);
-    assert_eq!(bench.services.counters.squeezed.get(), 1);
+    assert_eq!(bench.services.counters.evicted.get(), 1);
     stop.cancel();
     bench.finish().await;
 }
@@ -80,7 +80,7 @@ async fn what_works_makes_no_room_until_it_is_done() {
     strings.end();
     client.heard::<TurnCompleted>().await;
     bench.gone(busy).await;
-    assert_eq!(bench.services.counters.squeezed.get(), 1);
+    assert_eq!(bench.services.counters.evicted.get(), 1);
     assert!(bench.services.counters.unrelieved.get() >= 1);
     stop.cancel();
     bench.finish().await;
@@ -96,7 +96,7 @@ async fn memory_above_its_limit_takes_idle_threads() {
     told(&mut other, second, ThreadStatus::NotLoaded).await;
     bench.gone(first).await;
     bench.gone(second).await;
-    assert_eq!(bench.services.counters.squeezed.get(), 2);
+    assert_eq!(bench.services.counters.evicted.get(), 2);
     stop.cancel();
     bench.finish().await;
 }

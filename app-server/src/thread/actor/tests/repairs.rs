@@ -248,7 +248,7 @@ async fn damaged() -> (Bench, [ThreadId; 4]) {
     let [headless, torn, garbage, fragment, holed] = threads[..] else { panic!() };
     let missing = ThreadId::new(first.services.clock.new_id());
     for thread in threads.iter().copied().chain([missing]) {
-        first.disk.mark_open(thread).await.unwrap();
+        first.disk.set_open_marker(thread).await.unwrap();
     }
     let whole = lines(&first, headless);
     first.overwrite(headless, whole[2..].concat().as_bytes());

@@ -12,7 +12,7 @@ use skein_protocol::thread::{
 };
 use skein_protocol::turn::TurnStatus;
 use skein_store::index::ThreadFilter;
-use skein_store::rollout::{RolloutStore, Shelf};
+use skein_store::rollout::{Location, RolloutStore};
 
 use super::simulation::dice::Dice;
 use super::*;
@@ -110,12 +110,12 @@ async fn a_thread_that_is_archived_while_the_index_is_flushed_keeps_its_open_mar
     client.unsubscribe(thread);
     bench.gone(thread).await;
     let covered = bench.waiting_markers();
-    assert!(covered.contains(&bench.services.store.mark(thread)));
+    assert!(covered.contains(&bench.services.store.open_marker(thread)));
     bench.services.index.flush().await.unwrap();
     let archived = client.archive(thread);
     client.answer::<serde_json::Value>(archived).await.unwrap();
     bench.gone(thread).await;
-    bench.services.store.mark_closed(covered).await.unwrap();
+    bench.services.store.clear_open_markers(covered).await.unwrap();
     assert_eq!(bench.services.store.open_markers().await.unwrap(), [thread], "no flush covers its new row");
     bench.take_off_markers().await;
     assert_eq!(bench.services.store.open_markers().await.unwrap(), []);
@@ -277,7 +277,7 @@ async fn a_disk_that_refuses_leaves_the_thread_where_it_is() {
     assert_eq!(client.count(|m| m.is::<ThreadArchived>() || m.is::<ThreadDeleted>()), 0);
     // Its subscribers stay, and load it again.
     client.turn(thread, "more").await;
-    assert_eq!(bench.disk.shelf(thread).await.unwrap(), Shelf::Threads);
+    assert_eq!(bench.disk.location(thread).await.unwrap(), Location::Active);
     bench.finish().await;
 }
 
@@ -332,7 +332,7 @@ async fn where_record_and_place_disagree_the_place_wins() {
     let bench = Bench::in_memory();
     let thread = bench.stored().await;
     let lease = skein_store::rollout::Lease { thread, term: skein_store::home::Term(1) };
-    bench.disk.inner().move_to(lease, Shelf::Archive).await.unwrap();
+    bench.disk.inner().relocate(lease, Location::Archived).await.unwrap();
     let (mut client, next) = (bench.client(), bench.after_a_kill());
     client.resume(thread).await;
     client.unload(thread, Force::Yes);
@@ -384,7 +384,7 @@ async fn whatever_is_asked_at_once_record_place_and_lists_agree_and_everybody_is
             client.disconnect();
         }
         bench.gone(thread).await;
-        let archived = bench.disk.shelf(thread).await.unwrap() == Shelf::Archive;
+        let archived = bench.disk.location(thread).await.unwrap() == Location::Archived;
         let listed = if archived { [vec![], vec![thread]] } else { [vec![thread], vec![]] };
         assert_eq!(lists(&bench).await, listed, "seed {seed}");
         let kinds = bench.kinds(thread).await;
@@ -445,7 +445,7 @@ async fn a_thread_of_which_only_the_last_record_is_left_is_in_no_list_when_it_is
     let archived = client.archive(thread);
     client.answer::<serde_json::Value>(archived).await.unwrap();
     bench.gone(thread).await;
-    assert_eq!(bench.services.store.shelf(thread).await.unwrap(), Shelf::Archive);
+    assert_eq!(bench.services.store.location(thread).await.unwrap(), Location::Archived);
     // An index that is made anew has no row of it either.
     assert_eq!(lists(&bench).await, <[Vec<ThreadId>; 2]>::default());
     bench.finish().await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use skein_base::tasks::Group;
+use skein_base::tasks::TaskGroup;
 use skein_protocol::ids::{EventSeq, TurnId};
 use skein_protocol::settings::ModeKind;
 use skein_protocol::turn::TurnStartParams;
@@ -32,7 +32,7 @@ fn plans(settings: &ThreadSettings) -> bool {
 
 impl TurnState {
     /// Starts the task of a turn, as a child of the owner.
-    fn start(&mut self, children: &mut Group<Child>, job: Job, takes_more: bool) {
+    fn start(&mut self, children: &mut TaskGroup<Child>, job: Job, takes_more: bool) {
         let (steers, added) = mpsc::channel(policy::TURN_STEERS);
         let (id, cancel, window) = (job.turn.clone(), job.cancel.clone(), job.terms.window);
         let wires = Wires { reports: self.reports.0.clone(), steers: added };

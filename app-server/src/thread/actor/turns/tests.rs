@@ -1,7 +1,7 @@
 //! What the running turn takes, and how it ends.
 
 use serde_json::json;
-use skein_base::tasks::{Group, Tasks};
+use skein_base::tasks::{TaskGroup, Tasks};
 
 use super::*;
 use crate::outbox::reply::Reply;
@@ -15,7 +15,7 @@ fn id(text: &str) -> TurnId {
 
 /// A state in which the turn `t` runs, and what it receives of the user.
 fn running(takes_more: bool) -> (TurnState, mpsc::Receiver<Added>) {
-    let mut children: Group<Child> = Tasks::new().group();
+    let mut children: TaskGroup<Child> = Tasks::new().group();
     let (steers, added) = mpsc::channel(1);
     let mut turns = TurnState::new(Arc::new(ConversationCache::default()).slot(THREAD));
     let task = children.spawn("turn".to_owned(), std::future::pending());

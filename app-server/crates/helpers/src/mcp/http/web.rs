@@ -14,7 +14,7 @@ use rmcp::transport::streamable_http_client::{
 };
 use skein_base::masks::Hidden;
 use skein_base::tasks::Tasks;
-use skein_base::web::{self, Manner};
+use skein_base::web::{self, ClientOptions};
 use sse_stream::Sse;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -433,7 +433,7 @@ fn is(response: &Response, kind: &str) -> bool {
 /// Of a helper, not of all: what one does to its connections is its own affair.
 fn client(spec: &HttpSpec) -> Result<Client, String> {
     let (connect, redirects) = (policy::HELPER_HTTP_CONNECT, policy::HELPER_HTTP_REDIRECTS);
-    web::client(&spec.url, Manner { connect, redirects })
+    web::client(&spec.url, ClientOptions { connect, redirects })
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ fn archive(path: &Path, entries: &[Given], manifest: bool) {
         tar.append(&header, content.as_bytes()).unwrap();
         let sha256 = hex(Sha256::new_with_prefix(content));
         if *name != FIRST {
-            let line = Kept { path: (*name).to_owned(), bytes: content.len() as u64, sha256 };
+            let line = ManifestEntry { path: (*name).to_owned(), bytes: content.len() as u64, sha256 };
             kept += &format!("{}\n", serde_json::to_string(&line).unwrap());
         }
     }
@@ -57,7 +57,7 @@ async fn refusal(entries: &[Given<'_>], manifest: bool) -> String {
 
 #[tokio::test]
 async fn paths_out_of_the_home_links_and_devices_are_refused() {
-    let good = rollout(Shelf::Threads, thread(1));
+    let good = rollout(Location::Active, thread(1));
     let upper = good.to_uppercase().replace("THREADS", "threads").replace("JSONL", "jsonl");
     let strange = [
         "../x",
@@ -86,7 +86,7 @@ async fn paths_out_of_the_home_links_and_devices_are_refused() {
 async fn archives_that_are_put_together_otherwise_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("backup");
-    let (good, twin) = (rollout(Shelf::Threads, thread(1)), rollout(Shelf::Archive, thread(1)));
+    let (good, twin) = (rollout(Location::Active, thread(1)), rollout(Location::Archived, thread(1)));
     archive(&file, &[HEAD, file_of(&good)], true);
     assert_eq!(check::check(&file, &mut |_| {}).unwrap().files, 1);
 

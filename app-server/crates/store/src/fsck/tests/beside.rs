@@ -8,11 +8,12 @@ async fn a_served_home_is_read_and_never_mended() {
     let home = Home::open(made.dir.path()).unwrap();
     home.publish(vec!["ws://127.0.0.1:1".to_owned()]).unwrap();
     edit(&made.kept(), |bytes| bytes.extend(b"one\ntwo\n"));
-    let refused = run(made.dir.path(), &Order { mend: Mend::Yes, ..Order::default() }, &mut |_| ()).await;
+    let refused =
+        run(made.dir.path(), &FsckRequest { mend: Mend::Yes, ..FsckRequest::default() }, &mut |_| ()).await;
     let Err(FsckError::Home(HomeError::Served { holder, .. })) = refused else { panic!("{refused:?}") };
     assert_eq!((holder.pid, holder.address.as_deref()), (Some(std::process::id()), Some("ws://127.0.0.1:1")));
     let (summary, found) = made.look(Mend::No).await;
-    assert_eq!(found.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [Kind::Damage], "{found:?}");
+    assert_eq!(found.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [Defect::Damage], "{found:?}");
     assert_eq!(summary.index, IndexLook::Served);
 }
 
@@ -22,11 +23,11 @@ async fn the_end_that_its_owner_may_be_writing_is_left_to_its_owner() {
     let _home = Home::open(made.dir.path()).unwrap();
     edit(&made.kept(), |bytes| bytes.extend(b"{\"v\":1,"));
     let (_, found) = made.look(Mend::No).await;
-    assert_eq!(found.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [Kind::TornEnd], "nobody's");
+    assert_eq!(found.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [Defect::TornEnd], "nobody's");
     made.write("open", &thread(KEPT).to_string(), b"");
     assert_eq!(made.look(Mend::No).await.1, [], "its owner's");
     // What stands before it is nobody's.
     edit(&made.kept(), |bytes| bytes[30] ^= 1);
     let (_, found) = made.look(Mend::No).await;
-    assert_eq!(found.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [Kind::Damage], "{found:?}");
+    assert_eq!(found.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [Defect::Damage], "{found:?}");
 }

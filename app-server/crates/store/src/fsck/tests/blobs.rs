@@ -1,7 +1,7 @@
 //! Texts beside the rollouts: each that is lost is named with its place, and only what nobody names is removed.
 
 use crate::rollout::blob::BlobName;
-use crate::rollout::file::Lines;
+use crate::rollout::file::EncodedLines;
 
 use super::*;
 
@@ -24,19 +24,20 @@ impl Made {
 
     /// A thread with a turn that says this; answers where the lines of its records begin.
     fn says(&self, folder: &str, name: &str, id: ThreadId, text: &str) -> Vec<u64> {
-        let Lines { bytes, blobs, .. } = encode(&mut life_saying(id, 1, text), 0, Marks::default()).unwrap();
+        let EncodedLines { bytes, blobs, .. } =
+            encode(&mut life_saying(id, 1, text), 0, TurnOffsets::default()).unwrap();
         blobs.iter().for_each(|blob| drop(self.text(&blob.text)));
         self.write(folder, name, &bytes);
         let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
         std::iter::once(0).chain(ends.map(|(at, _)| at as u64 + 1)).collect()
     }
 
-    async fn gc(&self, order: &Order) -> (Summary, Vec<Finding>, Vec<(String, bool)>) {
+    async fn gc(&self, order: &FsckRequest) -> (FsckSummary, Vec<FsckFinding>, Vec<(String, bool)>) {
         let (mut findings, mut unnamed) = (Vec::new(), Vec::new());
-        let mut told = |told: Told<'_>| match told {
-            Told::Finding(finding) => findings.push(finding.clone()),
-            Told::Unnamed(text) => unnamed.push((text.path.display().to_string(), text.removed)),
-            Told::Served(_) | Told::Progress(..) => {}
+        let mut told = |told: Notice<'_>| match told {
+            Notice::Finding(finding) => findings.push(finding.clone()),
+            Notice::Unnamed(text) => unnamed.push((text.path.display().to_string(), text.removed)),
+            Notice::Served(_) | Notice::Progress(..) => {}
         };
         let summary = run(self.dir.path(), order, &mut told).await.unwrap();
         (summary, findings, unnamed)
@@ -84,7 +85,7 @@ async fn a_lost_text_is_named_with_its_record_and_its_place() {
             for finding in findings {
                 assert_eq!(
                     (finding.kind, finding.path.display().to_string()),
-                    (Kind::LostText, name.clone())
+                    (Defect::LostText, name.clone())
                 );
                 assert!(finding.detail.contains(detail), "{finding}");
                 assert!(finding.detail.contains(&BlobName::of(text.as_bytes()).to_string()), "{finding}");
@@ -119,13 +120,13 @@ async fn only_what_no_rollout_names_is_removed() {
     unneeded.sort();
 
     let before = made.contents();
-    let (summary, findings, unnamed) = made.gc(&Order::default()).await;
+    let (summary, findings, unnamed) = made.gc(&FsckRequest::default()).await;
     assert_eq!(unnamed, unneeded.iter().map(|path| (path.clone(), false)).collect::<Vec<_>>());
     assert_eq!((summary.blobs.files, summary.blobs.unnamed, summary.blobs.removed), (7, 2, 0));
     assert!(findings.iter().all(|finding| !finding.path.starts_with("blobs")), "{findings:#?}");
     assert_eq!(made.contents(), before);
 
-    let order = Order { gc: Gc::Yes, ..Order::default() };
+    let order = FsckRequest { gc: Gc::Yes, ..FsckRequest::default() };
     let (removed, same, unnamed) = made.gc(&order).await;
     assert_eq!(unnamed, unneeded.iter().map(|path| (path.clone(), true)).collect::<Vec<_>>());
     assert_eq!((removed.blobs.removed, removed.blobs.removed_bytes), (2, gone.len() as u64 + 2));
@@ -147,7 +148,7 @@ async fn nothing_is_removed_where_it_is_not_known_what_is_named_or_who_may_name_
     let made = Made::new();
     let text = large("perhaps ");
     made.text(&text);
-    let order = Order { gc: Gc::Yes, ..Order::default() };
+    let order = FsckRequest { gc: Gc::Yes, ..FsckRequest::default() };
     let archived = made.dir.path().join("archived");
     fs::rename(&archived, made.dir.path().join("elsewhere")).unwrap();
     symlink("not-mounted", &archived).unwrap();
@@ -155,12 +156,12 @@ async fn nothing_is_removed_where_it_is_not_known_what_is_named_or_who_may_name_
     assert_eq!((summary.exit_code() & 8, unnamed.len(), made.is_there(&text)), (8, 0, true), "{findings:#?}");
     fs::remove_file(&archived).unwrap();
 
-    let named = Order { threads: [thread(KEPT)].into(), ..order.clone() };
+    let named = FsckRequest { threads: [thread(KEPT)].into(), ..order.clone() };
     assert_eq!(made.gc(&named).await.0.blobs.removed, 0, "a look at some threads says nothing of the others");
     let home = Home::open(made.dir.path()).unwrap();
     let refused = run(made.dir.path(), &order, &mut |_| ()).await;
     assert!(matches!(refused, Err(FsckError::Home(HomeError::Served { .. }))), "{refused:?}");
-    assert_eq!(made.gc(&Order::default()).await.2, [], "an owner may be about to name it");
+    assert_eq!(made.gc(&FsckRequest::default()).await.2, [], "an owner may be about to name it");
     drop(home);
     fs::remove_file(made.paths.lock()).unwrap();
     let refused = run(made.dir.path(), &order, &mut |_| ()).await;
@@ -181,11 +182,11 @@ async fn what_does_not_belong_among_the_texts_is_named_and_stays() {
     made.text("open to others");
     let open = made.dir.path().join(at("open to others"));
     fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).unwrap();
-    let order = Order { mend: Mend::Yes, gc: Gc::Yes, ..Order::default() };
+    let order = FsckRequest { mend: Mend::Yes, gc: Gc::Yes, ..FsckRequest::default() };
     let (_, findings, unnamed) = made.gc(&order).await;
     let found: BTreeSet<_> =
-        findings.iter().map(|finding| (finding.kind, finding.outcome == Outcome::Mended)).collect();
-    assert_eq!(found, [(Kind::Foreign, false), (Kind::WrongFolder, false), (Kind::Mode, true)].into());
+        findings.iter().map(|finding| (finding.kind, finding.outcome == FindingOutcome::Mended)).collect();
+    assert_eq!(found, [(Defect::Foreign, false), (Defect::WrongFolder, false), (Defect::Mode, true)].into());
     assert_eq!((findings.len(), unnamed), (5, vec![(at("open to others"), true)]), "{findings:#?}");
 }
 
@@ -201,16 +202,16 @@ async fn secrets_of_a_thread_that_is_nowhere_are_removed_and_those_of_others_sta
         made.write(path.parent().unwrap().to_str().unwrap(), &format!("{id}.json"), text.as_bytes());
     }
     let unnamed = vec![(at(gone).display().to_string(), false)];
-    assert_eq!(made.gc(&Order::default()).await.2, unnamed);
-    let order = Order { gc: Gc::Yes, ..Order::default() };
+    assert_eq!(made.gc(&FsckRequest::default()).await.2, unnamed);
+    let order = FsckRequest { gc: Gc::Yes, ..FsckRequest::default() };
     let (_, _, unnamed) = made.gc(&order).await;
     assert_eq!(unnamed, [(at(gone).display().to_string(), true)]);
     let is_there = |id| made.dir.path().join(at(id)).exists();
     assert_eq!([kept, trashed, gone].map(is_there), [true, true, false]);
     fs::write(made.dir.path().join(at(kept)), "half").unwrap();
-    let (_, findings, _) = made.gc(&Order::default()).await;
+    let (_, findings, _) = made.gc(&FsckRequest::default()).await;
     assert!(
-        findings.iter().any(|finding| finding.kind == Kind::Secrets && finding.thread == Some(kept)),
+        findings.iter().any(|finding| finding.kind == Defect::Secrets && finding.thread == Some(kept)),
         "{findings:?}"
     );
 }

@@ -1,6 +1,6 @@
 //! Rows that say other things than the rollouts.
 
-use crate::index::sled::Look;
+use crate::index::sled::IndexReader;
 
 use super::*;
 
@@ -14,7 +14,7 @@ async fn indexed() -> Made {
     made
 }
 
-async fn is_named_and_mended(made: &Made, kind: Kind, of: ThreadId) {
+async fn is_named_and_mended(made: &Made, kind: Defect, of: ThreadId) {
     let (summary, found) = made.look(Mend::No).await;
     assert_eq!(
         found.iter().map(|finding| (finding.kind, finding.thread)).collect::<Vec<_>>(),
@@ -22,7 +22,7 @@ async fn is_named_and_mended(made: &Made, kind: Kind, of: ThreadId) {
     );
     assert_eq!((summary.index, summary.exit_code()), (IndexLook::Compared, 4));
     let (summary, found) = made.look(Mend::Yes).await;
-    assert_eq!((found[0].outcome, summary.exit_code()), (Outcome::Mended, 1), "{found:?}");
+    assert_eq!((found[0].outcome, summary.exit_code()), (FindingOutcome::Mended, 1), "{found:?}");
     assert_eq!(made.look(Mend::No).await.1, [], "{kind:?} was mended");
 }
 
@@ -37,7 +37,7 @@ async fn rows_that_agree_are_clean() {
 async fn a_row_that_is_missing_is_made() {
     let made = indexed().await;
     made.write("threads/2d", &format!("{}.jsonl", thread(0x2d)), &lines(thread(0x2d), 1));
-    is_named_and_mended(&made, Kind::NoRow, thread(0x2d)).await;
+    is_named_and_mended(&made, Defect::NoRow, thread(0x2d)).await;
 }
 
 #[tokio::test]
@@ -47,14 +47,14 @@ async fn a_row_that_is_behind_is_set_and_one_that_is_marked_waits_for_its_server
     let marker = made.write("open", &thread(KEPT).to_string(), b"");
     assert_eq!(made.look(Mend::No).await.1, [], "the next server sets it");
     fs::remove_file(marker).unwrap();
-    is_named_and_mended(&made, Kind::StaleRow, thread(KEPT)).await;
+    is_named_and_mended(&made, Defect::StaleRow, thread(KEPT)).await;
 }
 
 #[tokio::test]
 async fn a_row_from_a_record_that_is_not_there_is_set_too() {
     let made = indexed().await;
     fs::write(made.kept(), lines(thread(KEPT), 1)).unwrap();
-    is_named_and_mended(&made, Kind::StaleRow, thread(KEPT)).await;
+    is_named_and_mended(&made, Defect::StaleRow, thread(KEPT)).await;
 }
 
 #[tokio::test]
@@ -65,14 +65,14 @@ async fn a_row_on_the_wrong_shelf_is_set() {
     fs::rename(made.kept(), to).unwrap();
     let found = made.look(Mend::No).await.1;
     assert_eq!(found[0].detail, "its row differs from the rollout in: archived");
-    is_named_and_mended(&made, Kind::StaleRow, thread(KEPT)).await;
+    is_named_and_mended(&made, Defect::StaleRow, thread(KEPT)).await;
 }
 
 #[tokio::test]
 async fn a_row_without_a_rollout_goes() {
     let made = indexed().await;
     fs::remove_file(made.kept()).unwrap();
-    is_named_and_mended(&made, Kind::RowAlone, thread(KEPT)).await;
+    is_named_and_mended(&made, Defect::RowAlone, thread(KEPT)).await;
 }
 
 #[tokio::test]
@@ -81,13 +81,13 @@ async fn an_index_that_cannot_be_opened_is_made_anew() {
     let index = made.paths.index(3);
     fs::write(index.join("conf"), "not what was written").unwrap();
     let (summary, found) = made.look(Mend::No).await;
-    assert_eq!(found.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [Kind::Index], "{found:?}");
+    assert_eq!(found.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [Defect::Index], "{found:?}");
     assert_eq!((summary.index, summary.exit_code()), (IndexLook::Unreadable, 4));
     let (summary, found) = made.look(Mend::Yes).await;
-    assert_eq!((summary.index, found[0].outcome), (IndexLook::MadeAnew, Outcome::Mended), "{found:?}");
+    assert_eq!((summary.index, found[0].outcome), (IndexLook::MadeAnew, FindingOutcome::Mended), "{found:?}");
     assert_eq!(made.look(Mend::No).await.1, []);
     let tasks = Tasks::new();
-    let look = Look::open(&made.paths, &tasks).await.unwrap().unwrap();
+    let look = IndexReader::open(&made.paths, &tasks).await.unwrap().unwrap();
     assert_eq!(look.threads().await.unwrap().len(), 2);
 }
 
@@ -107,7 +107,7 @@ async fn an_index_that_cannot_be_written_is_not_compared_and_nothing_is_wrong() 
         (crate::fsck::rows::can_write, Mend::No, IndexLook::Compared),
         (read_only, Mend::Yes, IndexLook::Compared),
     ] {
-        let order = Order { mend, ..Order::default() };
+        let order = FsckRequest { mend, ..FsckRequest::default() };
         let rows = crate::fsck::rows::Rows {
             paths: &made.paths,
             store: &store,

@@ -17,7 +17,11 @@ async fn the_folders_of_a_home_may_be_links_as_for_its_server() {
     fs::rename(&below, other.path().join("0a")).unwrap();
     std::os::unix::fs::symlink(other.path().join("0a"), &below).unwrap();
     let (_, found) = made.look(Mend::No).await;
-    assert_eq!(found.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [Kind::NotRegular], "{found:?}");
+    assert_eq!(
+        found.iter().map(|finding| finding.kind).collect::<Vec<_>>(),
+        [Defect::NotRegular],
+        "{found:?}"
+    );
 }
 
 #[tokio::test]
@@ -27,5 +31,9 @@ async fn a_folder_that_is_a_link_to_nothing_is_named() {
     fs::remove_dir_all(&trash).unwrap();
     std::os::unix::fs::symlink("nothing", &trash).unwrap();
     let (_, found) = made.look(Mend::No).await;
-    assert_eq!(found.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [Kind::NotRegular], "{found:?}");
+    assert_eq!(
+        found.iter().map(|finding| finding.kind).collect::<Vec<_>>(),
+        [Defect::NotRegular],
+        "{found:?}"
+    );
 }

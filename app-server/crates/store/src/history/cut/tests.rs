@@ -2,14 +2,14 @@
 
 use super::*;
 use crate::history::read::tests::damaged;
-use crate::testing::{Life, THREAD};
+use crate::testing::{RecordedLife, THREAD};
 
 fn turn(n: usize) -> TurnId {
     format!("t{n}").as_str().into()
 }
 
 /// Where a fork ends with turn `n`, and where one before it ends, of a history in which these records are damaged.
-async fn ends(life: &Life, at: &[u64], n: usize) -> [Option<u64>; 2] {
+async fn ends(life: &RecordedLife, at: &[u64], n: usize) -> [Option<u64>; 2] {
     let (_dir, store) = damaged(life, at);
     let mut ends = [None, None];
     for (end, bound) in ends.iter_mut().zip([Bound::Through(turn(n)), Bound::Before(turn(n))]) {
@@ -19,8 +19,8 @@ async fn ends(life: &Life, at: &[u64], n: usize) -> [Option<u64>; 2] {
 }
 
 /// Two records, then four for each turn: the turns begin with 3, 7, 11 and 15.
-fn two_of_four_taken_back() -> Life {
-    Life::of_turns(4).reverted(1)
+fn two_of_four_taken_back() -> RecordedLife {
+    RecordedLife::of_turns(4).reverted(1)
 }
 
 #[tokio::test]
@@ -51,7 +51,7 @@ async fn turns_before_what_was_taken_back_are_found_where_its_first_record_is_da
 #[tokio::test]
 async fn what_two_reverts_took_back_stays_hidden() {
     // Turn 4 is taken back, then 3: records 19 and 20.
-    let life = Life::of_turns(4).reverted(0).reverted(0);
+    let life = RecordedLife::of_turns(4).reverted(0).reverted(0);
     assert_eq!(ends(&life, &[11], 2).await, [Some(10), Some(6)]);
     for n in [3, 4] {
         assert_eq!(ends(&life, &[], n).await, [None, None]);

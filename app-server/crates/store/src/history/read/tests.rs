@@ -6,18 +6,18 @@ use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
 
 use super::*;
 use crate::rollout::record::{ThreadMeta, ThreadSettings};
-use crate::testing::{Happening, Life, THREAD};
+use crate::testing::{Happening, RecordedLife, THREAD};
 
 fn wait<T>(what: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(what)
 }
 
-fn life() -> impl Strategy<Value = Life> {
-    prop::collection::vec(any::<[u16; 4]>(), 0..40).prop_map(|draws| Life::drawn(&draws))
+fn life() -> impl Strategy<Value = RecordedLife> {
+    prop::collection::vec(any::<[u16; 4]>(), 0..40).prop_map(|draws| RecordedLife::drawn(&draws))
 }
 
 /// The numbers of turns that were taken back.
-fn numbers_taken_back(history: &History, life: &Life) -> Vec<u64> {
+fn numbers_taken_back(history: &History, life: &RecordedLife) -> Vec<u64> {
     let begins = life.records.iter().filter(|record| matches!(record.body, RecordBody::TurnStarted(_)));
     begins
         .map(|record| record.seq)
@@ -26,17 +26,17 @@ fn numbers_taken_back(history: &History, life: &Life) -> Vec<u64> {
         .collect()
 }
 
-fn of_held(turns: &[Held]) -> Vec<(EventSeq, Turn)> {
+fn of_held(turns: &[LoadedTurn]) -> Vec<(EventSeq, Turn)> {
     turns.iter().map(|held| (held.at, held.turn.clone())).collect()
 }
 
 /// What an owner holds that has written all of it: it lets go of old turns at the end of each.
-fn loaded(life: &Life, bytes: usize) -> History {
+fn loaded(life: &RecordedLife, bytes: usize) -> History {
     let mut history = History::of(THREAD);
     for record in &life.records {
         history.apply(record);
         if matches!(record.body, RecordBody::TurnCompleted(_)) {
-            history.let_go(bytes);
+            history.drop_oldest(bytes);
         }
     }
     history
@@ -49,7 +49,7 @@ proptest! {
     fn a_load_shows_the_turns_that_the_owner_before_it_has_shown(
         happenings in prop::collection::vec(any::<[u16; 4]>().prop_map(Happening::drawn), 0..40), bytes in 1usize..60_000
     ) {
-        let mut life = Life::begun();
+        let mut life = RecordedLife::begun();
         // An owner that takes turns back reads those before them.
         let stays = |happening: &&Happening| !matches!(happening, Happening::Revert(_));
         happenings.iter().filter(stays).for_each(|happening| life.happens(happening));
@@ -71,8 +71,8 @@ proptest! {
         let end = wait(History::read_end(&store, THREAD, bytes)).unwrap();
         prop_assert_eq!(end.row(), whole.row());
         prop_assert_eq!(
-            (end.seq(), end.told(), end.hole(), end.epoch(), end.opened(), end.is_closed()),
-            (whole.seq(), whole.told(), whole.hole(), whole.epoch(), whole.opened(), whole.is_closed())
+            (end.seq(), end.last_event(), end.last_lost(), end.epoch(), end.opened(), end.is_closed()),
+            (whole.seq(), whole.last_event(), whole.last_lost(), whole.epoch(), whole.opened(), whole.is_closed())
         );
         prop_assert_eq!((end.settings(), end.usage(), end.header().name), (whole.settings(), whole.usage(), whole.header().name));
         prop_assert_eq!(end.open_items().collect::<Vec<_>>(), whole.open_items().collect::<Vec<_>>());
@@ -104,7 +104,7 @@ proptest! {
         let (mut seen, mut from, mut uncounted) = (Vec::new(), EventSeq(1), 0);
         loop {
             let stretch = wait(read.forward(from, Enough { uncounted, ..enough })).unwrap();
-            let piece: Vec<Held> = stretch.turns.into_iter().skip(uncounted).collect();
+            let piece: Vec<LoadedTurn> = stretch.turns.into_iter().skip(uncounted).collect();
             prop_assert!(!stretch.more || !piece.is_empty());
             from = piece.last().map_or(from, |held| held.at);
             (seen, uncounted) = ([seen, of_held(&piece)].concat(), 1);
@@ -130,16 +130,16 @@ proptest! {
 
 #[test]
 fn a_history_lets_go_of_its_oldest_turns_and_says_so() {
-    let mut life = Life::begun();
+    let mut life = RecordedLife::begun();
     for _ in 0..10 {
         life.happens(&Happening::Turn(1, 1_000, Some(TurnStatus::Completed)));
     }
     let mut history = wait(History::read(&life.store(), THREAD)).unwrap();
     let all = history.turns(TurnItemsView::Full);
-    history.let_go(4_000);
+    history.drop_oldest(4_000);
     let kept = history.turns(TurnItemsView::Full);
     assert!(history.has_older() && kept.len() < 5 && all.ends_with(&kept), "{}", kept.len());
-    history.let_go(0);
+    history.drop_oldest(0);
     assert_eq!(history.turns(TurnItemsView::Full), all[9..]);
     let (newest, more) = history.newest_turns(0);
     assert_eq!((newest, more), (all[9..].to_vec(), true));
@@ -147,7 +147,7 @@ fn a_history_lets_go_of_its_oldest_turns_and_says_so() {
 
 #[test]
 fn the_newest_turn_is_shown_however_long_it_is() {
-    let mut life = Life::of_turns(3);
+    let mut life = RecordedLife::of_turns(3);
     let items = policy::WINDOW_PAGE;
     life.happens(&Happening::Turn(items, 100, Some(TurnStatus::Completed)));
     let end = wait(History::read_end(&life.store(), THREAD, 1_000)).unwrap();
@@ -159,7 +159,8 @@ fn the_newest_turn_is_shown_however_long_it_is() {
 #[test]
 fn long_settings_take_no_turns_from_what_is_shown() {
     let long = Some("instructions ".repeat(5_000));
-    let mut life = Life::with(ThreadSettings { developer_instructions: long, ..ThreadSettings::default() });
+    let mut life =
+        RecordedLife::with(ThreadSettings { developer_instructions: long, ..ThreadSettings::default() });
     (0..50).for_each(|_| life.happens(&Happening::Turn(1, 10, Some(TurnStatus::Completed))));
     let end = wait(History::read_end(&life.store(), THREAD, policy::HISTORY_WINDOW)).unwrap();
     assert_eq!((end.held_turns().len(), end.has_older()), (50, false));
@@ -169,7 +170,7 @@ fn long_settings_take_no_turns_from_what_is_shown() {
 fn settings_that_stay_as_they_are_are_written_once() {
     let long = |text: &str| Some(text.repeat(20_000));
     let mut life =
-        Life::with(ThreadSettings { developer_instructions: long("a"), ..ThreadSettings::default() });
+        RecordedLife::with(ThreadSettings { developer_instructions: long("a"), ..ThreadSettings::default() });
     (0..20).for_each(|_| life.happens(&Happening::Turn(1, 10, Some(TurnStatus::Completed))));
     let settings = ThreadSettings { developer_instructions: long("b"), ..ThreadSettings::default() };
     life.record(ThreadMeta { settings: Some(settings.clone()), git_info: None });
@@ -187,7 +188,7 @@ fn settings_that_stay_as_they_are_are_written_once() {
 #[test]
 fn a_rollout_with_all_settings_in_each_header_is_read_and_continued() {
     let settings = |model: &str| ThreadSettings { model: model.to_owned(), ..ThreadSettings::default() };
-    let mut life = Life::with(settings("first"));
+    let mut life = RecordedLife::with(settings("first"));
     (0..3).for_each(|_| life.happens(&Happening::Turn(1, 10, Some(TurnStatus::Completed))));
     life.record(ThreadMeta { settings: Some(settings("second")), git_info: None });
     (0..30).for_each(|_| life.happens(&Happening::Turn(1, 10, Some(TurnStatus::Completed))));
@@ -213,7 +214,7 @@ fn a_rollout_with_all_settings_in_each_header_is_read_and_continued() {
 #[tokio::test]
 async fn settings_are_known_while_one_record_has_them() {
     let settings = |model: &str| ThreadSettings { model: model.to_owned(), ..ThreadSettings::default() };
-    let mut life = Life::with(settings("first"));
+    let mut life = RecordedLife::with(settings("first"));
     for model in ["second", "third"] {
         (0..3).for_each(|_| life.happens(&Happening::Turn(1, 10, Some(TurnStatus::Completed))));
         life.record(ThreadMeta { settings: Some(settings(model)), git_info: None });
@@ -241,7 +242,10 @@ async fn settings_are_known_while_one_record_has_them() {
 }
 
 /// A store on files that has the records of `life`, but for those whose lines are damaged.
-pub(crate) fn damaged(life: &Life, at: &[u64]) -> (tempfile::TempDir, crate::rollout::file::FileStore) {
+pub(crate) fn damaged(
+    life: &RecordedLife,
+    at: &[u64],
+) -> (tempfile::TempDir, crate::rollout::file::FileStore) {
     use skein_base::tasks::Tasks;
 
     use crate::home::HomePaths;
@@ -267,7 +271,7 @@ pub(crate) fn damaged(life: &Life, at: &[u64]) -> (tempfile::TempDir, crate::rol
 /// The beginning, the middle of a turn, its last record, everything between two turns, a turn's first record.
 #[tokio::test]
 async fn damage_is_shown_where_it_is_however_the_history_is_read() {
-    let life = Life::of_turns(6);
+    let life = RecordedLife::of_turns(6);
     // Two records, then four for each turn.
     let cases: [(&[u64], &[&str]); 5] = [
         (&[1, 2], &["damage-1-2"]),

@@ -11,14 +11,14 @@ use crate::history::ThreadRow;
 
 /// A change of a thread's row.
 #[derive(Debug, Clone)]
-pub(super) enum Change {
+pub(super) enum RowChange {
     Set(Box<ThreadRow>, EventSeq),
     Remove(ThreadId, EventSeq),
     /// The thread is made.
     Begin(ThreadId),
 }
 
-impl Change {
+impl RowChange {
     pub(crate) fn thread(&self) -> ThreadId {
         match self {
             Self::Set(row, _) => row.id,
@@ -53,7 +53,7 @@ impl Change {
 }
 
 /// Adds changes to those that wait: of a thread the last one counts.
-pub(super) fn add(waiting: &mut HashMap<ThreadId, Change>, changes: &[Change]) {
+pub(super) fn add(waiting: &mut HashMap<ThreadId, RowChange>, changes: &[RowChange]) {
     for change in changes {
         if waiting.get(&change.thread()).is_none_or(|there| change.follows(there)) {
             waiting.insert(change.thread(), change.clone());

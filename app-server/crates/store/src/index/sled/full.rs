@@ -14,15 +14,15 @@ use skein_protocol::thread::SortDirection;
 use super::broken::Broken;
 use super::schema::Schema;
 use super::trees::Trees;
-use super::{Change, Shared, SledIndex, State};
+use super::{RowChange, Shared, SledIndex, State};
 use crate::history::ThreadRow;
 use crate::home::{FILE_MODE, FOLDER_MODE};
-use crate::index::{Cursor, IndexError, Indexing, Reach, ThreadFilter, Walked};
+use crate::index::{Cursor, IndexError, Indexing, ThreadFilter, WalkBounds, Walked};
 use crate::policy;
 
 /// Changes that the trees do not have yet.
 #[derive(Debug, Default)]
-pub(super) struct Late(HashMap<ThreadId, Change>);
+pub(super) struct Late(HashMap<ThreadId, RowChange>);
 
 impl Late {
     /// The row of a thread, and the record that it was made from.
@@ -32,8 +32,8 @@ impl Late {
         thread: ThreadId,
     ) -> Result<Option<(ThreadRow, EventSeq)>, Broken> {
         match self.0.get(&thread) {
-            Some(Change::Set(row, as_of)) => Ok(Some((row.as_ref().clone(), *as_of))),
-            Some(Change::Remove(..) | Change::Begin(_)) => Ok(None),
+            Some(RowChange::Set(row, as_of)) => Ok(Some((row.as_ref().clone(), *as_of))),
+            Some(RowChange::Remove(..) | RowChange::Begin(_)) => Ok(None),
             None => trees.get(thread),
         }
     }
@@ -44,7 +44,7 @@ impl Late {
         mut walked: Walked,
         filter: &ThreadFilter,
         from: Option<Cursor>,
-        reach: Reach,
+        reach: WalkBounds,
     ) -> Walked {
         if self.0.is_empty() {
             return walked;
@@ -59,9 +59,11 @@ impl Late {
                 SortDirection::Desc => place >= end.key(),
             })
         };
-        let shown = |change: &Change| match change {
-            Change::Set(row, _) if filter.lets_through(row) && was_walked(row) => Some(row.as_ref().clone()),
-            Change::Set(..) | Change::Remove(..) | Change::Begin(_) => None,
+        let shown = |change: &RowChange| match change {
+            RowChange::Set(row, _) if filter.lets_through(row) && was_walked(row) => {
+                Some(row.as_ref().clone())
+            }
+            RowChange::Set(..) | RowChange::Remove(..) | RowChange::Begin(_) => None,
         };
         walked.rows.extend(self.0.values().filter_map(shown));
         let mut rows = filter.in_order(walked.rows, from).unwrap_or_default();
@@ -103,7 +105,7 @@ impl Shared {
     }
 
     /// Lets changes wait that could not be written; those of an index that is being made are part of its failure.
-    pub(super) fn wait_for_room(&self, changes: &[Change], error: IndexError) -> Result<(), IndexError> {
+    pub(super) fn wait_for_room(&self, changes: &[RowChange], error: IndexError) -> Result<(), IndexError> {
         match &*self.state.borrow() {
             State::Opening | State::Ready { unwritable: Some(_), .. } => {}
             State::Building { .. } | State::Ready { .. } | State::Failed(_) => return Err(error),

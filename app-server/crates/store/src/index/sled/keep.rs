@@ -14,11 +14,11 @@ use tokio::time::timeout;
 use super::broken::Broken;
 use super::schema::{self, Schema};
 use super::trees::Trees;
-use super::{Change, SledIndex, State};
+use super::{RowChange, SledIndex, State};
 use crate::home::folders;
 use crate::index::{IndexError, Indexing, ThreadIndex, rebuild};
 use crate::policy;
-use crate::rollout::{ReadError, RolloutStore, Shelf};
+use crate::rollout::{Location, ReadError, RolloutStore};
 
 /// The rollouts whose end the index may not know.
 async fn marked(store: &dyn RolloutStore) -> Vec<ThreadId> {
@@ -29,7 +29,7 @@ async fn marked(store: &dyn RolloutStore) -> Vec<ThreadId> {
 }
 
 /// How a row stands to its rollout.
-enum Standing {
+enum RowState {
     Right,
     /// The rollout has more, or stands elsewhere; or there is no row.
     Behind,
@@ -159,7 +159,7 @@ impl SledIndex {
     /// Sets the rows that have waited, then the state.
     async fn let_in(&self, trees: &Trees, earlier: Option<&Trees>, state: State) -> Result<(), Broken> {
         loop {
-            let changes: Vec<Change> = {
+            let changes: Vec<RowChange> = {
                 let mut waiting = self.shared.waiting();
                 if waiting.is_empty() {
                     self.shared.state.send_replace(state);
@@ -167,11 +167,11 @@ impl SledIndex {
                 }
                 waiting.drain().map(|(_, change)| change).collect()
             };
-            let changes: Arc<[Change]> = changes.into();
+            let changes: Arc<[RowChange]> = changes.into();
             if let Some(earlier) = earlier {
-                self.on_earlier(earlier, Change::make_all(&changes)).await;
+                self.on_earlier(earlier, RowChange::make_all(&changes)).await;
             }
-            if let Err(broken) = self.blocking(trees, Change::make_all(&changes)).await {
+            if let Err(broken) = self.blocking(trees, RowChange::make_all(&changes)).await {
                 // Nobody else has them.
                 self.shared.wait(&changes);
                 return Err(broken);
@@ -239,9 +239,9 @@ impl SledIndex {
         thread: ThreadId,
     ) -> Result<(), IndexError> {
         match self.standing(store, thread).await {
-            Ok(Standing::Right) => Ok(()),
-            Ok(Standing::Behind) => rebuild::set_row(store, self, thread).await,
-            Ok(Standing::Ahead) => self.make_row_anew(store, trees, thread).await,
+            Ok(RowState::Right) => Ok(()),
+            Ok(RowState::Behind) => rebuild::set_row(store, self, thread).await,
+            Ok(RowState::Ahead) => self.make_row_anew(store, trees, thread).await,
             Err(broken) => {
                 tracing::warn!(%thread, %broken, "a thread was not compared with its row in the index");
                 Ok(())
@@ -273,16 +273,16 @@ impl SledIndex {
         });
     }
 
-    async fn standing(&self, store: &dyn RolloutStore, thread: ThreadId) -> Result<Standing, Broken> {
+    async fn standing(&self, store: &dyn RolloutStore, thread: ThreadId) -> Result<RowState, Broken> {
         let row = self.get(thread).await?;
-        let Some((row, as_of)) = row else { return Ok(Standing::Behind) };
-        match (store.head(thread).await, store.shelf(thread).await) {
-            (Ok(head), Ok(_)) if as_of > head => Ok(Standing::Ahead),
-            (Ok(head), Ok(shelf)) if as_of < head || row.archived != (shelf == Shelf::Archive) => {
-                Ok(Standing::Behind)
+        let Some((row, as_of)) = row else { return Ok(RowState::Behind) };
+        match (store.head(thread).await, store.location(thread).await) {
+            (Ok(head), Ok(_)) if as_of > head => Ok(RowState::Ahead),
+            (Ok(head), Ok(location)) if as_of < head || row.archived != (location == Location::Archived) => {
+                Ok(RowState::Behind)
             }
-            (Ok(_), Ok(_)) => Ok(Standing::Right),
-            (Err(ReadError::Missing(_)), _) | (_, Err(ReadError::Missing(_))) => Ok(Standing::Behind),
+            (Ok(_), Ok(_)) => Ok(RowState::Right),
+            (Err(ReadError::Missing(_)), _) | (_, Err(ReadError::Missing(_))) => Ok(RowState::Behind),
             (Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. })), _)
             | (_, Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. }))) => {
                 Err(Broken::Damaged(error.to_string()))

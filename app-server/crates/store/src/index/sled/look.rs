@@ -17,12 +17,12 @@ use crate::index::{IndexError, ThreadIndex};
 use crate::rollout::RolloutStore;
 
 /// A complete index. The caller keeps servers away from the home.
-pub(crate) struct Look {
+pub(crate) struct IndexReader {
     index: SledIndex,
     trees: Trees,
 }
 
-impl Look {
+impl IndexReader {
     /// Where the index stands.
     pub(crate) fn folder(home: &HomePaths) -> PathBuf {
         Schema::CURRENT.folder(home)

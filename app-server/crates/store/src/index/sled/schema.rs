@@ -12,19 +12,19 @@ pub(super) enum Schema {
     /// Rows, an order for each sort key, and one of each working directory.
     Directories,
     /// In each order, archived threads stand behind the others.
-    Shelves,
+    Locations,
 }
 
 impl Schema {
     /// What is made now.
-    pub(crate) const CURRENT: Self = Self::Shelves;
+    pub(crate) const CURRENT: Self = Self::Locations;
     /// What can serve until that is ready, the newest first.
     pub(crate) const EARLIER: [Self; 1] = [Self::Directories];
 
     fn version(self) -> u32 {
         match self {
             Self::Directories => 2,
-            Self::Shelves => 3,
+            Self::Locations => 3,
         }
     }
 

@@ -17,8 +17,8 @@ use crate::index::memory::MemoryIndex;
 use crate::index::rebuild;
 use crate::rollout::memory::MemoryStore;
 use crate::rollout::record::{Record, ThreadNamed, TurnStarted};
-use crate::rollout::{Keep, Lease, Shelf};
-use crate::testing::Disk;
+use crate::rollout::{Keep, Lease, Location};
+use crate::testing::TestStore;
 
 mod forms;
 mod full;
@@ -95,7 +95,7 @@ async fn say(store: &MemoryStore, n: u128) {
 /// The thread is closed, and its open marker gone.
 async fn is_known(store: &MemoryStore, thread: ThreadId) {
     store.release(thread);
-    store.mark_closed(vec![store.mark(thread)]).await.unwrap();
+    store.clear_open_markers(vec![store.open_marker(thread)]).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -233,10 +233,10 @@ async fn within_a_start_of_the_machine_nothing_is_compared() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_comparison_that_is_broken_off_is_made_again() {
     let (dir, store) = behind_its_rollouts().await;
-    let disk = Arc::new(Disk::over(store));
+    let disk = Arc::new(TestStore::over(store));
     disk.hold_reads_from_the_end();
     let other = Uuid::from_u128(8);
-    let fixture = Fixture::of_boot(dir, other, Arc::<Disk>::clone(&disk) as _);
+    let fixture = Fixture::of_boot(dir, other, Arc::<TestStore>::clone(&disk) as _);
     fixture
         .until(|state| matches!(state, State::Ready { comparing: Some(Indexing { total: 3, .. }), .. }))
         .await;
@@ -282,9 +282,9 @@ async fn a_full_page_of_old_threads_that_were_written_last_waits_for_newer_ones(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_page_comes_as_soon_as_it_is_full() {
-    let disk = Arc::new(Disk::over(threads(9).await));
+    let disk = Arc::new(TestStore::over(threads(9).await));
     disk.hold_reads_from_the_end();
-    let fixture = Fixture::of_boot(tempfile::tempdir().unwrap(), BOOT, Arc::<Disk>::clone(&disk) as _);
+    let fixture = Fixture::of_boot(tempfile::tempdir().unwrap(), BOOT, Arc::<TestStore>::clone(&disk) as _);
     fixture.until(|state| matches!(state, State::Building { .. })).await;
     disk.let_read_from_the_end(4);
     // A list waits 2 s for its page; a slow machine may need several.
@@ -336,12 +336,12 @@ async fn a_comparison_needs_no_more_than_one_place_at_the_index() {
 async fn a_thread_that_goes_elsewhere_while_it_is_read_is_listed_where_it_went() {
     let [archived, trashed] =
         [1, 2].map(|n| Lease { thread: ThreadId::new(Uuid::from_u128(n)), term: Term(1) });
-    let disk = Disk::over(threads(3).await);
+    let disk = TestStore::over(threads(3).await);
     disk.hold_reads_from_the_end();
     let index = MemoryIndex::default();
     let mut rebuilt = pin!(rebuild::run(&disk, &index, |_| ()));
     assert!(rebuilt.as_mut().now_or_never().is_none(), "it has looked where they stand, and reads");
-    disk.move_to(archived, Shelf::Archive).await.unwrap();
+    disk.relocate(archived, Location::Archived).await.unwrap();
     disk.trash(trashed, WallMs(1)).await.unwrap();
     disk.release_reads_from_the_end();
     rebuilt.await.unwrap();
@@ -419,7 +419,7 @@ fn a_search_for_what_is_rare_is_given_up_and_goes_on_where_that_was() {
         let (mut pages, mut from) = (Vec::new(), None);
         loop {
             let page = ListPage::of(
-                trees.list(&filter, from, Reach { rows: 3, places: 6 }).unwrap(),
+                trees.list(&filter, from, WalkBounds { rows: 3, places: 6 }).unwrap(),
                 filter.sort,
                 2,
             );
@@ -447,7 +447,7 @@ fn archived_threads_cost_a_list_of_the_others_nothing() {
     for (archived, there) in [(false, 5), (true, 15)] {
         for cwds in [vec![], vec!["/a".to_owned()]] {
             let filter = ThreadFilter { archived, cwds, ..ThreadFilter::default() };
-            let found = trees.list(&filter, None, Reach { rows: 100, places: there + 1 }).unwrap();
+            let found = trees.list(&filter, None, WalkBounds { rows: 100, places: there + 1 }).unwrap();
             assert_eq!((found.rows.len(), found.stopped), (there, None), "{filter:?}");
         }
     }

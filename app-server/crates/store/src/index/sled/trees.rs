@@ -23,7 +23,7 @@ use super::slack;
 use crate::history::ThreadRow;
 use crate::home::FOLDER_MODE;
 use crate::index::cursor::{order_key, time_key};
-use crate::index::{Cursor, Reach, SortKey, ThreadFilter, Walked};
+use crate::index::{Cursor, SortKey, ThreadFilter, WalkBounds, Walked};
 use crate::policy;
 
 /// Set when a rebuild came to its end.
@@ -35,7 +35,7 @@ const CONTENT: &[u8] = b"content";
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Stored {
+struct StoredRow {
     as_of: EventSeq,
     row: ThreadRow,
 }
@@ -55,14 +55,14 @@ pub(super) struct Trees {
     /// Threads that were deleted since the index was opened, and the record at which: a row of theirs may still be under
     /// way.
     gone: Tree,
-    orders: Arc<[Order]>,
+    orders: Arc<[OrderTree]>,
     /// Bytes of keys and values; what was added since the last flush is forgotten by a kill.
     content: Arc<AtomicU64>,
 }
 
 /// An order of the rows.
 #[derive(Debug)]
-struct Order {
+struct OrderTree {
     tree: Tree,
     sort: SortKey,
     of: OrderOf,
@@ -78,7 +78,7 @@ enum OrderOf {
     Directory,
 }
 
-impl Order {
+impl OrderTree {
     fn key(&self, row: &ThreadRow) -> Vec<u8> {
         let mut key = self.prefix(&row.cwd, row.archived);
         key.extend(order_key(self.sort.time_of(row), row.id));
@@ -94,7 +94,7 @@ impl Order {
         };
         match self.schema {
             Schema::Directories => {}
-            Schema::Shelves => prefix.push(u8::from(archived)),
+            Schema::Locations => prefix.push(u8::from(archived)),
         }
         prefix
     }
@@ -131,7 +131,7 @@ impl Trees {
             .flush_every_ms(None);
         let db = open_when_free(&config)?;
         let order =
-            |name: &str, sort, of| Ok::<_, Broken>(Order { tree: db.open_tree(name)?, sort, of, schema });
+            |name: &str, sort, of| Ok::<_, Broken>(OrderTree { tree: db.open_tree(name)?, sort, of, schema });
         let orders = [
             order("created", SortKey::Created, OrderOf::Everything)?,
             order("updated", SortKey::Updated, OrderOf::Everything)?,
@@ -200,7 +200,7 @@ impl Trees {
 
     pub(crate) fn get(&self, thread: ThreadId) -> Result<Option<(ThreadRow, EventSeq)>, Broken> {
         let Some(bytes) = self.rows.get(thread.uuid().as_bytes())? else { return Ok(None) };
-        let stored: Stored = serde_json::from_slice(&bytes)?;
+        let stored: StoredRow = serde_json::from_slice(&bytes)?;
         Ok(Some((stored.row, stored.as_of)))
     }
 
@@ -246,7 +246,7 @@ impl Trees {
 
     /// Sets a row and its places in every order, all or nothing; ignored when a later one is there, or was removed.
     pub(crate) fn upsert(&self, row: &ThreadRow, as_of: EventSeq) -> Result<(), Broken> {
-        let value = serde_json::to_vec(&Stored { as_of, row: row.clone() })?;
+        let value = serde_json::to_vec(&StoredRow { as_of, row: row.clone() })?;
         self.change(|views| self.set(views, row, as_of, &value))
     }
 
@@ -345,11 +345,11 @@ impl Trees {
         &self,
         filter: &ThreadFilter,
         from: Option<Cursor>,
-        reach: Reach,
+        reach: WalkBounds,
     ) -> Result<Walked, Broken> {
         let mut walked = Walked::default();
         let Some((order, prefix)) = self.order_for(filter) else { return Ok(walked) };
-        let Some(keys) = Order::keys(&prefix, filter, from) else { return Ok(walked) };
+        let Some(keys) = OrderTree::keys(&prefix, filter, from) else { return Ok(walked) };
         let mut places = order.tree.range(keys);
         let mut next = || match filter.direction {
             SortDirection::Asc => places.next(),
@@ -392,7 +392,7 @@ impl Trees {
     }
 
     /// The order that has what a filter lets through closest together, and what its keys there begin with.
-    fn order_for(&self, filter: &ThreadFilter) -> Option<(&Order, Vec<u8>)> {
+    fn order_for(&self, filter: &ThreadFilter) -> Option<(&OrderTree, Vec<u8>)> {
         let (of, cwd) = match filter.cwds.as_slice() {
             [one] => (OrderOf::Directory, one.as_str()),
             [] | [_, ..] => (OrderOf::Everything, ""),
@@ -406,7 +406,7 @@ impl Trees {
 fn stored(
     rows: &TransactionalTree,
     thread: ThreadId,
-) -> Result<Option<(Stored, u64)>, ConflictableTransactionError<Broken>> {
+) -> Result<Option<(StoredRow, u64)>, ConflictableTransactionError<Broken>> {
     let id = thread.uuid();
     let Some(bytes) = rows.get(id.as_bytes())? else { return Ok(None) };
     let there = serde_json::from_slice(&bytes)

@@ -15,12 +15,12 @@ use std::sync::{Arc, Mutex};
 
 use skein_protocol::ids::ThreadId;
 
-use super::layer::{FileLayer, Open};
-use super::places::{Places, lock};
+use super::layer::{FileLayer, OpenMode};
+use super::places::{RolloutPaths, lock};
 use super::scan;
 use crate::home::HomePaths;
 use crate::policy;
-use crate::rollout::blob::{Blob, BlobName, BlobRef, Lost, Texts};
+use crate::rollout::blob::{Blob, BlobName, BlobRef, Lost, TextSource};
 
 /// What the names of texts end with that are not whole yet: `<SHA-256>.<thread>.part`.
 pub(crate) const PART: &str = ".part";
@@ -49,7 +49,7 @@ impl Blobs {
 
     /// The bytes in the place of a text, if they are as many; else what is there.
     fn bytes(&self, name: BlobName, length: u64) -> io::Result<Result<Vec<u8>, String>> {
-        let file = match self.layer.open(&self.path(name), Open::Read) {
+        let file = match self.layer.open(&self.path(name), OpenMode::Read) {
             Ok(file) => file,
             Err(error) => {
                 return match scan::in_its_place(&error) {
@@ -73,7 +73,7 @@ impl Blobs {
     }
 }
 
-impl Texts for Blobs {
+impl TextSource for Blobs {
     fn text(&self, blob: &BlobRef) -> io::Result<Result<String, Lost>> {
         let lost = |reason: String| Lost { blob: blob.sha256, reason };
         let bytes = match self.bytes(blob.sha256, blob.bytes)? {
@@ -89,11 +89,11 @@ impl Texts for Blobs {
 
 /// Sees to it that the texts are there, and on disk with their names. A thread's texts are kept one after the other, so its id
 /// makes the names under which they are written different from those of others.
-pub(super) fn keep(places: &Places, thread: ThreadId, blobs: &[Blob]) -> io::Result<()> {
+pub(super) fn keep(places: &RolloutPaths, thread: ThreadId, blobs: &[Blob]) -> io::Result<()> {
     blobs.iter().try_for_each(|blob| keep_one(places, thread, blob))
 }
 
-fn keep_one(places: &Places, thread: ThreadId, blob: &Blob) -> io::Result<()> {
+fn keep_one(places: &RolloutPaths, thread: ThreadId, blob: &Blob) -> io::Result<()> {
     let path = places.blobs.path(blob.name);
     let folder = path.parent().unwrap_or(&places.blobs.root);
     if !places.blobs.has(blob) {
@@ -113,11 +113,11 @@ fn keep_one(places: &Places, thread: ThreadId, blob: &Blob) -> io::Result<()> {
     Ok(())
 }
 
-fn make(places: &Places, thread: ThreadId, blob: &Blob, path: &Path) -> io::Result<()> {
+fn make(places: &RolloutPaths, thread: ThreadId, blob: &Blob, path: &Path) -> io::Result<()> {
     let layer = &places.layer;
     let part = path.with_file_name(format!("{}.{thread}{PART}", blob.name));
     layer.remove(&part)?;
-    let made = layer.open(&part, Open::New).and_then(|file| {
+    let made = layer.open(&part, OpenMode::New).and_then(|file| {
         file.write_at(blob.text.as_bytes(), 0)?;
         places.sync(&*file)?;
         layer.rename(&part, path)

@@ -6,23 +6,24 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use skein_protocol::ids::{EventSeq, ThreadId};
 
-use super::layer::{LayerFile, Open};
-use super::places::Places;
+use super::layer::{LayerFile, OpenMode};
+use super::places::RolloutPaths;
 use super::writer::encode;
-use super::{Marks, blobs, pages, scan, secrets};
+use super::{TurnOffsets, blobs, pages, scan, secrets};
 use crate::rollout::record::Record;
-use crate::rollout::{AppendError, Appended, CopyError, DiskKind, Lease, ReadError, Shelf, line};
+use crate::rollout::{AppendError, Appended, CopyError, DiskKind, Lease, Location, ReadError, line};
 
 /// Makes the rollout of `lease.thread` out of what readers see of `from`, which is its file up to `readable`.
 pub(super) fn copy(
-    places: &Places,
+    places: &RolloutPaths,
     (from, readable): (ThreadId, u64),
     up_to: EventSeq,
     lease: Lease,
     then: &[Record],
 ) -> Result<Appended, CopyError> {
     let disk = |source| ReadError::Disk { thread: from, source };
-    let (source, _) = places.open_rollout(from, Open::Read).map_err(|error| scan::open_error(from, error))?;
+    let (source, _) =
+        places.open_rollout(from, OpenMode::Read).map_err(|error| scan::open_error(from, error))?;
     let end = source.len().map_err(disk)?.min(readable);
     let length = pages::end_of(&*source, end, up_to).map_err(disk)?;
     let thread = lease.thread;
@@ -34,7 +35,7 @@ pub(super) fn copy(
     for record in then {
         line::encode_small(record, &mut bytes, &mut texts).map_err(|error| refused(error.into()))?;
     }
-    if places.open_rollout(thread, Open::Read).is_ok() {
+    if places.open_rollout(thread, OpenMode::Read).is_ok() {
         return Err(AppendError::Conflict { thread, head: EventSeq(0) }.into());
     }
     let kept = blobs::keep(places, thread, &texts)
@@ -50,14 +51,20 @@ pub(super) fn copy(
     Ok(Appended { head: then.last().map_or(up_to, |last| last.seq) })
 }
 
-fn make(places: &Places, from: &dyn LayerFile, length: u64, thread: ThreadId, then: &[u8]) -> io::Result<()> {
+fn make(
+    places: &RolloutPaths,
+    from: &dyn LayerFile,
+    length: u64,
+    thread: ThreadId,
+    then: &[u8],
+) -> io::Result<()> {
     let (layer, part) = (&places.layer, places.part(thread));
     let file = layer.copy(from, &part, length)?;
     file.write_at(then, length)?;
     places.sync(&*file)?;
     let rollout = places.rollout(thread);
     rollout.parent().map_or(Ok(()), |folder| layer.make_folder(folder))?;
-    places.mark_open(thread)?;
+    places.set_open_marker(thread)?;
     places.give_name(thread, &part, &rollout)?;
     places.sync_name(&rollout)
 }
@@ -65,19 +72,19 @@ fn make(places: &Places, from: &dyn LayerFile, length: u64, thread: ThreadId, th
 /// Makes the rollout of a thread out of `records`, on this shelf, in the place of one that is there. The mark tells the next
 /// start to look at its row.
 pub(super) fn put(
-    places: &Places,
+    places: &RolloutPaths,
     thread: ThreadId,
-    shelf: Shelf,
+    location: Location,
     mut records: Vec<Record>,
 ) -> io::Result<()> {
     let (layer, part) = (&places.layer, places.part(thread));
-    let lines = encode(&mut records, 0, Marks::default())?;
+    let lines = encode(&mut records, 0, TurnOffsets::default())?;
     blobs::keep(places, thread, &lines.blobs)?;
     secrets::keep(places, thread, &records)?;
     layer.remove(&part)?;
-    let file = layer.open(&part, Open::New)?;
+    let file = layer.open(&part, OpenMode::New)?;
     let made = file.write_at(&lines.bytes, 0).and_then(|()| places.sync(&*file)).and_then(|()| {
-        let rollout = places.on(shelf, thread);
+        let rollout = places.on(location, thread);
         rollout
             .ancestors()
             .skip(1)
@@ -86,7 +93,7 @@ pub(super) fn put(
             .into_iter()
             .rev()
             .try_for_each(|folder| layer.make_folder(folder))?;
-        places.mark_open(thread)?;
+        places.set_open_marker(thread)?;
         places.give_name(thread, &part, &rollout)?;
         places.sync_name(&rollout)
     });

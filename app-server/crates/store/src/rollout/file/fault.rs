@@ -18,7 +18,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use self::file::FaultFile;
 pub use self::lasting::Lasting;
-use super::layer::{DiskLayer, Entry, FileLayer, LayerFile, Open};
+use super::layer::{DiskLayer, FileLayer, FolderEntry, LayerFile, OpenMode};
 
 /// What a disk writes whole or not at all, bytes.
 const SECTOR: usize = 512;
@@ -60,7 +60,7 @@ pub enum Fails {
 
 /// A failure to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fault {
+pub struct DiskFault {
     /// The operation that fails, counted from 0 from the layer's start.
     pub at: usize,
     /// How many operations fail from there on.
@@ -74,21 +74,21 @@ pub struct Fault {
 /// The layer. Clones share everything.
 #[derive(Debug, Clone, Default)]
 pub struct FaultLayer {
-    shared: Arc<Shared>,
+    shared: Arc<FaultShared>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
+struct FaultShared {
+    state: Mutex<FaultState>,
     changed: Condvar,
     bytes_read: AtomicU64,
     stopped: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct FaultState {
     done: Vec<(Op, PathBuf)>,
-    fault: Option<Fault>,
+    fault: Option<DiskFault>,
     /// The operation at which everything stops, and how much of it happens.
     stops: Option<(usize, Fails)>,
     held: BTreeSet<Op>,
@@ -115,7 +115,7 @@ struct Renamed {
     lost: bool,
 }
 
-impl State {
+impl FaultState {
     fn renamed(&mut self, from: &Path, to: &Path) {
         if let Some(on_disk) = self.files.remove(from) {
             self.files.insert(to.to_owned(), on_disk);
@@ -221,7 +221,7 @@ impl FaultLayer {
     }
 
     /// Sets the failure to come; none lets everything work again.
-    pub fn set_fault(&self, fault: Option<Fault>) {
+    pub fn set_fault(&self, fault: Option<DiskFault>) {
         self.state().fault = fault;
     }
 
@@ -229,7 +229,7 @@ impl FaultLayer {
     pub fn fail_all(&self, kind: io::ErrorKind) {
         let mut state = self.state();
         let at = state.done.len();
-        state.fault = Some(Fault { at, times: usize::MAX, fails: Fails::Before, kind });
+        state.fault = Some(DiskFault { at, times: usize::MAX, fails: Fails::Before, kind });
     }
 
     /// Stops everything at the operation `at`, counted from 0 from the layer's start: so much of it happens, and nothing
@@ -326,12 +326,12 @@ impl FaultLayer {
         Ok(())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, FaultState> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts the operation, waits while it is held, and says how it has to fail.
-    fn begin(&self, op: Op, path: &Path) -> Option<Fault> {
+    fn begin(&self, op: Op, path: &Path) -> Option<DiskFault> {
         let mut state = self.state();
         let number = state.done.len();
         state.done.push((op, path.to_owned()));
@@ -344,7 +344,7 @@ impl FaultLayer {
         if let Some((at, happens)) = state.stops.filter(|(at, _)| number >= *at) {
             self.shared.stopped.store(true, Ordering::Relaxed);
             let fails = if number == at { happens } else { Fails::Before };
-            return Some(Fault { at, times: usize::MAX, fails, kind: io::ErrorKind::Other });
+            return Some(DiskFault { at, times: usize::MAX, fails, kind: io::ErrorKind::Other });
         }
         let (state, lasting) = self.last(state, op, path);
         state.fault.filter(|fault| number >= fault.at && number - fault.at < fault.times).or(lasting)
@@ -354,26 +354,26 @@ impl FaultLayer {
     fn whole<T>(&self, op: Op, path: &Path, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         match self.begin(op, path) {
             None => work(),
-            Some(Fault { fails: Fails::Before | Fails::Half, kind, .. }) => Err(kind.into()),
-            Some(Fault { fails: Fails::After, kind, .. }) => work().and(Err(kind.into())),
+            Some(DiskFault { fails: Fails::Before | Fails::Half, kind, .. }) => Err(kind.into()),
+            Some(DiskFault { fails: Fails::After, kind, .. }) => work().and(Err(kind.into())),
         }
     }
 }
 
 impl FileLayer for FaultLayer {
-    fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn LayerFile>> {
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Box<dyn LayerFile>> {
         let op = match how {
-            Open::Read => {
+            OpenMode::Read => {
                 self.wait_to_read(path);
                 return DiskLayer.open(path, how);
             }
-            Open::Write => Op::Open,
-            Open::New => Op::Create,
+            OpenMode::Write => Op::Open,
+            OpenMode::New => Op::Create,
         };
         let file = self.whole(op, path, || {
             let file = DiskLayer.open(path, how)?;
             let mut state = self.state();
-            if how == Open::New {
+            if how == OpenMode::New {
                 state.unsynced_names.insert(path.to_owned());
             }
             if !state.files.contains_key(path) {
@@ -387,7 +387,7 @@ impl FileLayer for FaultLayer {
     }
 
     fn copy(&self, from: &dyn LayerFile, to: &Path, length: u64) -> io::Result<Box<dyn LayerFile>> {
-        let made = self.open(to, Open::New)?;
+        let made = self.open(to, OpenMode::New)?;
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
         if from.read_at(&mut bytes, 0)? < bytes.len() {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -432,7 +432,7 @@ impl FileLayer for FaultLayer {
         })
     }
 
-    fn entries(&self, path: &Path) -> io::Result<Vec<Entry>> {
+    fn entries(&self, path: &Path) -> io::Result<Vec<FolderEntry>> {
         DiskLayer.entries(path)
     }
 }

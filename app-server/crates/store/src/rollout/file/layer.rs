@@ -13,7 +13,7 @@ use crate::home::{FILE_MODE, FOLDER_MODE};
 
 /// How a file is opened. Never through a link, never waiting, never anything but a regular file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Open {
+pub enum OpenMode {
     /// For reading.
     Read,
     /// For reading and writing.
@@ -68,7 +68,7 @@ pub trait LayerFile: Send {
 
 /// An entry of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct FolderEntry {
     /// Its path.
     pub(crate) path: PathBuf,
     /// When it was last written.
@@ -83,7 +83,7 @@ pub trait FileLayer: Send + Sync {
     ///
     /// # Errors
     /// As the system says; `InvalidInput` when it is not a regular file.
-    fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn LayerFile>>;
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Box<dyn LayerFile>>;
 
     /// Makes a new file, mode 0600, with the first `length` bytes of an open one, which may have got another name meanwhile;
     /// fails when something is there.
@@ -120,7 +120,7 @@ pub trait FileLayer: Send + Sync {
     ///
     /// # Errors
     /// As the system says.
-    fn entries(&self, path: &Path) -> io::Result<Vec<Entry>>;
+    fn entries(&self, path: &Path) -> io::Result<Vec<FolderEntry>>;
 }
 
 /// The real one.
@@ -162,24 +162,24 @@ impl LayerFile for File {
     }
 }
 
-fn open_file(path: &Path, how: Open) -> io::Result<File> {
+fn open_file(path: &Path, how: OpenMode) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(no_surprises()).mode(FILE_MODE);
     match how {
-        Open::Read => &mut options,
-        Open::Write => options.write(true),
-        Open::New => options.write(true).create_new(true),
+        OpenMode::Read => &mut options,
+        OpenMode::Write => options.write(true),
+        OpenMode::New => options.write(true).create_new(true),
     };
     only_regular(options.open(path)?)
 }
 
 impl FileLayer for DiskLayer {
-    fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn LayerFile>> {
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Box<dyn LayerFile>> {
         Ok(Box::new(open_file(path, how)?))
     }
 
     fn copy(&self, from: &dyn LayerFile, to: &Path, length: u64) -> io::Result<Box<dyn LayerFile>> {
-        let (mut source, made) = (from.as_file(), open_file(to, Open::New)?);
+        let (mut source, made) = (from.as_file(), open_file(to, OpenMode::New)?);
         source.rewind()?;
         // Within the kernel, and without moving bytes where the file system shares them.
         let copied = io::copy(&mut source.take(length), &mut &made)?;
@@ -209,7 +209,7 @@ impl FileLayer for DiskLayer {
         }
     }
 
-    fn entries(&self, path: &Path) -> io::Result<Vec<Entry>> {
+    fn entries(&self, path: &Path) -> io::Result<Vec<FolderEntry>> {
         let folder = match fs::read_dir(path) {
             Ok(folder) => folder,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -218,11 +218,11 @@ impl FileLayer for DiskLayer {
         let described = folder.map(|entry| {
             let entry = entry?;
             let seen = entry.metadata()?;
-            Ok(Entry { path: entry.path(), written: seen.modified()?, regular: seen.is_file() })
+            Ok(FolderEntry { path: entry.path(), written: seen.modified()?, regular: seen.is_file() })
         });
         // What went while the folder was read is not there.
         described
-            .filter(|entry: &io::Result<Entry>| !matches!(entry, Err(error) if error.kind() == io::ErrorKind::NotFound))
+            .filter(|entry: &io::Result<FolderEntry>| !matches!(entry, Err(error) if error.kind() == io::ErrorKind::NotFound))
             .collect()
     }
 }

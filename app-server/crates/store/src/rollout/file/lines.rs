@@ -7,7 +7,7 @@ use crate::policy;
 
 /// A line as it stands in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Line<'a> {
+pub(super) struct FileLine<'a> {
     /// Where it begins.
     pub(crate) offset: u64,
     /// Its bytes without the newline; empty when it is longer than any line of ours.
@@ -37,7 +37,7 @@ impl<'a> Forward<'a> {
     }
 
     /// The next line; `None` at the end.
-    pub(crate) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<FileLine<'_>>> {
         let mut begin = self.given.0 + self.given.1;
         let offset = self.at + begin as u64;
         let mut looked = begin;
@@ -64,7 +64,7 @@ impl<'a> Forward<'a> {
             return Ok(None);
         }
         let text = if skipped > 0 { begin..begin } else { begin..behind - usize::from(ended) };
-        Ok(Some(Line { offset, bytes: self.held.get(text).unwrap_or_default(), length, ended }))
+        Ok(Some(FileLine { offset, bytes: self.held.get(text).unwrap_or_default(), length, ended }))
     }
 
     /// Reads one more block; false at the end.
@@ -101,7 +101,7 @@ impl<'a> Backward<'a> {
     }
 
     /// The line before; `None` at the beginning. The first one may lack its newline.
-    pub(crate) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<FileLine<'_>>> {
         self.held.truncate(self.held.len() - self.given);
         self.given = 0;
         let mut block = policy::READ_BLOCK;
@@ -122,7 +122,7 @@ impl<'a> Backward<'a> {
             return Ok(None);
         }
         let (bytes, ended) = line.strip_suffix(b"\n").map_or((line, false), |bytes| (bytes, true));
-        Ok(Some(Line { offset: self.at + begin as u64, bytes, length: line.len() as u64, ended }))
+        Ok(Some(FileLine { offset: self.at + begin as u64, bytes, length: line.len() as u64, ended }))
     }
 
     /// Reads a block before what is held; false at the beginning.

@@ -13,18 +13,18 @@ use std::sync::atomic::Ordering::Relaxed;
 use async_trait::async_trait;
 use serde_json::Map;
 use skein_base::clock::{Clock, WallMs};
-use skein_base::durations::{Durations, Taken};
+use skein_base::durations::{DurationCounts, Durations};
 use skein_base::tasks::{Pool, Tasks};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::task::JoinError;
 use tokio::time::Instant;
 
-use super::blob::Texts;
+use super::blob::TextSource;
+use super::prefilter::Prefilter;
 use super::record::{Record, SecretValues};
-use super::sift::Sift;
 use super::{
-    AppendError, Appended, CopyError, Keep, Lease, Loaded, MayHold, MoveError, OpenMark, Page, ReadError,
-    RolloutStore, Shelf, StoreCounts,
+    AppendError, Appended, CopyError, Keep, Lease, Loaded, Location, MayHold, MoveError, OpenMarker,
+    ReadError, RecordPage, RolloutCounts, RolloutStore,
 };
 use crate::home::HomePaths;
 
@@ -45,15 +45,15 @@ mod tests;
 mod writer;
 
 use layer::{FileLayer, LayerFile};
-use places::Places;
+use places::RolloutPaths;
 use reads::Reads;
-pub use scan::{LineAt, LostText, Marks, Survey, survey};
-use slots::{Shared, Unsaved};
-pub use writer::{Lines, encode};
+pub use scan::{LineAt, LostText, Survey, TurnOffsets, survey};
+use slots::{Unsaved, WriterSlots};
+pub use writer::{EncodedLines, encode};
 
 /// The store.
 pub struct FileStore {
-    shared: Arc<Shared>,
+    shared: Arc<WriterSlots>,
     reads: Arc<Reads>,
     tasks: Tasks,
 }
@@ -74,16 +74,16 @@ impl FileStore {
     /// # Errors
     /// When that folder cannot be read.
     pub fn open(paths: &HomePaths, layer: Arc<dyn FileLayer>, tasks: Tasks) -> io::Result<Self> {
-        let places = Arc::new(Places::open(paths, layer)?);
-        Ok(Self { shared: Arc::new(Shared::of(places)), reads: Arc::default(), tasks })
+        let places = Arc::new(RolloutPaths::open(paths, layer)?);
+        Ok(Self { shared: Arc::new(WriterSlots::of(places)), reads: Arc::default(), tasks })
     }
 
     /// A store to read from, also of a home that a server owns: nothing is made, removed or written by opening it. It sees
     /// what the disk has, and knows of no open markers.
     #[must_use]
     pub fn look(paths: &HomePaths, layer: Arc<dyn FileLayer>, tasks: Tasks) -> Self {
-        let places = Arc::new(Places::look(paths, layer));
-        Self { shared: Arc::new(Shared::of(places)), reads: Arc::default(), tasks }
+        let places = Arc::new(RolloutPaths::look(paths, layer));
+        Self { shared: Arc::new(WriterSlots::of(places)), reads: Arc::default(), tasks }
     }
 
     /// Makes a rollout out of all of its records, at once and for certain (as `Keep::Power`), and marks it open; one that is
@@ -91,15 +91,15 @@ impl FileStore {
     ///
     /// # Errors
     /// As the disk says; what was there is there still, except when only the last sync of a folder has failed.
-    pub async fn put(&self, thread: ThreadId, shelf: Shelf, records: Vec<Record>) -> io::Result<()> {
-        self.naming(Pool::Sync, move |shared| copies::put(&shared.places, thread, shelf, records)).await
+    pub async fn put(&self, thread: ThreadId, location: Location, records: Vec<Record>) -> io::Result<()> {
+        self.naming(Pool::Sync, move |shared| copies::put(&shared.places, thread, location, records)).await
     }
 
     /// Runs a read of a rollout's file, from its beginning to where readers may read.
     async fn reading<T: Send + 'static>(
         &self,
         thread: ThreadId,
-        work: impl FnOnce((&dyn LayerFile, &dyn Texts), u64) -> io::Result<T> + Send + 'static,
+        work: impl FnOnce((&dyn LayerFile, &dyn TextSource), u64) -> io::Result<T> + Send + 'static,
     ) -> Result<T, ReadError> {
         let (shared, place) = (Arc::clone(&self.shared), self.reads.place(thread).await);
         let done = self.tasks.blocking("read rollout", Pool::Read, move || {
@@ -114,7 +114,7 @@ impl FileStore {
         &self,
         lease: Lease,
         unsaved: Unsaved,
-        work: impl FnOnce(&Places) -> io::Result<()> + Send + 'static,
+        work: impl FnOnce(&RolloutPaths) -> io::Result<()> + Send + 'static,
     ) -> Result<(), MoveError> {
         let thread = lease.thread;
         let held = self.shared.hold(thread);
@@ -122,7 +122,7 @@ impl FileStore {
         let done = self.tasks.blocking("move rollout", Pool::Sync, move || {
             let _turn = turn;
             let held = held;
-            held.move_elsewhere(lease, unsaved, work)
+            held.relocate(lease, unsaved, work)
         });
         done.await.map_err(|panic| MoveError::Disk { thread, source: panicked(&panic) })?
     }
@@ -131,7 +131,7 @@ impl FileStore {
     async fn naming<T: Send + 'static>(
         &self,
         pool: Pool,
-        work: impl FnOnce(&Shared) -> io::Result<T> + Send + 'static,
+        work: impl FnOnce(&WriterSlots) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
         let shared = Arc::clone(&self.shared);
         let done =
@@ -217,7 +217,12 @@ impl RolloutStore for FileStore {
         done.await.map_err(|panic| ReadError::Disk { thread, source: panicked(&panic) })?
     }
 
-    async fn read_after(&self, thread: ThreadId, after: EventSeq, limit: usize) -> Result<Page, ReadError> {
+    async fn read_after(
+        &self,
+        thread: ThreadId,
+        after: EventSeq,
+        limit: usize,
+    ) -> Result<RecordPage, ReadError> {
         self.reading(thread, move |from, end| pages::forward(from, end, after, limit)).await
     }
 
@@ -226,11 +231,11 @@ impl RolloutStore for FileStore {
         thread: ThreadId,
         before: Option<EventSeq>,
         limit: usize,
-    ) -> Result<Page, ReadError> {
+    ) -> Result<RecordPage, ReadError> {
         self.reading(thread, move |from, end| pages::back(from, end, before, limit)).await
     }
 
-    async fn sift(
+    async fn prefilter(
         &self,
         threads: Vec<(ThreadId, EventSeq)>,
         may_hold: MayHold,
@@ -238,13 +243,14 @@ impl RolloutStore for FileStore {
     ) -> Vec<Result<Option<EventSeq>, ReadError>> {
         let (shared, first) = (Arc::clone(&self.shared), threads.first().copied());
         let done = self.tasks.blocking("sift rollouts", Pool::Search, move || {
-            let sift = |(thread, after)| {
-                shared
-                    .read(thread, |(file, _), end| pages::sift(file, end, Sift::new(&may_hold, after), after))
+            let prefilter = |(thread, after)| {
+                shared.read(thread, |(file, _), end| {
+                    pages::prefilter(file, end, Prefilter::new(&may_hold, after), after)
+                })
             };
             let in_time =
                 threads.into_iter().enumerate().take_while(|(at, _)| *at == 0 || Clock.now() < until);
-            in_time.map(|(_, thread)| sift(thread)).collect()
+            in_time.map(|(_, thread)| prefilter(thread)).collect()
         });
         let failed = |panic: JoinError| {
             let error = |(thread, _)| Err(ReadError::Disk { thread, source: panicked(&panic) });
@@ -260,18 +266,20 @@ impl RolloutStore for FileStore {
         }
     }
 
-    async fn shelf(&self, thread: ThreadId) -> Result<Shelf, ReadError> {
-        let found = self.naming(Pool::Read, move |shared| Ok(shared.places.shelf(thread))).await;
+    async fn location(&self, thread: ThreadId) -> Result<Location, ReadError> {
+        let found = self.naming(Pool::Read, move |shared| Ok(shared.places.location(thread))).await;
         found.map_err(|source| ReadError::Disk { thread, source })?.ok_or(ReadError::Missing(thread))
     }
 
-    async fn shelves(&self, threads: Vec<ThreadId>) -> io::Result<Vec<Option<Shelf>>> {
-        let look = move |shared: &Shared| Ok(threads.into_iter().map(|id| shared.places.shelf(id)).collect());
+    async fn locations(&self, threads: Vec<ThreadId>) -> io::Result<Vec<Option<Location>>> {
+        let look = move |shared: &WriterSlots| {
+            Ok(threads.into_iter().map(|id| shared.places.location(id)).collect())
+        };
         self.naming(Pool::Read, look).await
     }
 
-    async fn move_to(&self, lease: Lease, shelf: Shelf) -> Result<(), MoveError> {
-        self.moving(lease, Unsaved::Write, move |places| places.move_to(lease.thread, shelf)).await
+    async fn relocate(&self, lease: Lease, location: Location) -> Result<(), MoveError> {
+        self.moving(lease, Unsaved::Write, move |places| places.relocate(lease.thread, location)).await
     }
 
     async fn trash(&self, lease: Lease, at: WallMs) -> Result<(), MoveError> {
@@ -305,42 +313,42 @@ impl RolloutStore for FileStore {
         closed.await.unwrap_or_default()
     }
 
-    async fn mark_open(&self, thread: ThreadId) -> io::Result<()> {
-        self.naming(Pool::Sync, move |shared| shared.places.mark_open(thread)).await
+    async fn set_open_marker(&self, thread: ThreadId) -> io::Result<()> {
+        self.naming(Pool::Sync, move |shared| shared.places.set_open_marker(thread)).await
     }
 
     async fn open_markers(&self) -> io::Result<Vec<ThreadId>> {
         self.naming(Pool::Read, |shared| Ok(shared.places.marked())).await
     }
 
-    fn mark(&self, thread: ThreadId) -> OpenMark {
-        self.shared.places.mark(thread)
+    fn open_marker(&self, thread: ThreadId) -> OpenMarker {
+        self.shared.places.open_marker(thread)
     }
 
-    async fn mark_closed(&self, marks: Vec<OpenMark>) -> io::Result<usize> {
+    async fn clear_open_markers(&self, offsets: Vec<OpenMarker>) -> io::Result<usize> {
         self.naming(Pool::Sync, move |shared| {
             let mut taken = 0;
-            for mark in marks {
-                taken += usize::from(shared.places.mark_closed(mark)?);
+            for marker in offsets {
+                taken += usize::from(shared.places.clear_open_markers(marker)?);
             }
             Ok(taken)
         })
         .await
     }
 
-    fn counts(&self) -> StoreCounts {
+    fn counts(&self) -> RolloutCounts {
         let counters = &self.shared.places.counters;
-        StoreCounts {
+        RolloutCounts {
             appends: counters.appends.load(Relaxed),
             syncs: counters.syncs.taken().count,
             errors: counters.errors.load(Relaxed),
             loads: counters.loads.load(Relaxed),
             reads: counters.reads.load(Relaxed),
-            open_markers: self.shared.places.marks(),
+            open_markers: self.shared.places.open_marker_count(),
         }
     }
 
-    fn sync_times(&self) -> Taken {
+    fn sync_times(&self) -> DurationCounts {
         self.shared.places.counters.syncs.taken()
     }
 }

@@ -9,21 +9,21 @@ use super::layer::LayerFile;
 use super::lines::{Backward, Forward};
 use super::scan::whole;
 use crate::policy;
-use crate::rollout::blob::Texts;
+use crate::rollout::blob::TextSource;
 use crate::rollout::line::Read;
+use crate::rollout::prefilter::Prefilter;
 use crate::rollout::record::{RecordBody, TurnCompleted};
-use crate::rollout::sift::Sift;
-use crate::rollout::{Page, line};
+use crate::rollout::{RecordPage, line};
 
 /// The oldest records after `after`.
 pub(super) fn forward(
-    (file, texts): (&dyn LayerFile, &dyn Texts),
+    (file, texts): (&dyn LayerFile, &dyn TextSource),
     end: u64,
     after: EventSeq,
     limit: usize,
-) -> io::Result<Page> {
+) -> io::Result<RecordPage> {
     let mut lines = Forward::new(file, line_before(file, end, after)?, end);
-    let mut page = Page::default();
+    let mut page = RecordPage::default();
     let mut head = after;
     while let Some(line) = lines.next()? {
         let Some(line) = whole(&line, head) else { continue };
@@ -41,17 +41,17 @@ pub(super) fn forward(
 
 /// The newest records before `before`, or before the end.
 pub(super) fn back(
-    (file, texts): (&dyn LayerFile, &dyn Texts),
+    (file, texts): (&dyn LayerFile, &dyn TextSource),
     end: u64,
     before: Option<EventSeq>,
     limit: usize,
-) -> io::Result<Page> {
+) -> io::Result<RecordPage> {
     let stop = match before {
         Some(before) => first_from(file, end, before)?,
         None => end,
     };
     let mut lines = Backward::new(file, stop);
-    let mut page = Page::default();
+    let mut page = RecordPage::default();
     while let Some(line) = lines.next()? {
         let Some(line) = whole(&line, EventSeq(0)) else {
             page.taken += u64::from(line.ended && before.is_none() && page.records.is_empty());
@@ -70,23 +70,23 @@ pub(super) fn back(
 }
 
 /// The first turn behind `after` that passes the sift. What has no newline is no record yet.
-pub(super) fn sift(
+pub(super) fn prefilter(
     file: &dyn LayerFile,
     end: u64,
-    mut sift: Sift<'_>,
+    mut prefilter: Prefilter<'_>,
     after: EventSeq,
 ) -> io::Result<Option<EventSeq>> {
     let mut lines = Forward::new(file, line_before(file, end, after)?, end);
     while let Some(line) = lines.next()? {
-        if let Some(found) = sift.take(line.bytes).filter(|_| line.ended) {
+        if let Some(found) = prefilter.take(line.bytes).filter(|_| line.ended) {
             return Ok(Some(found));
         }
     }
-    Ok(sift.end())
+    Ok(prefilter.end())
 }
 
 /// Where a load begins to read: the last end of a turn that says all of the thread, or the beginning.
-pub(super) fn last_header(file: &dyn LayerFile, texts: &dyn Texts, end: u64) -> io::Result<u64> {
+pub(super) fn last_header(file: &dyn LayerFile, texts: &dyn TextSource, end: u64) -> io::Result<u64> {
     let mut lines = Backward::new(file, end);
     while let Some(line) = lines.next()? {
         // No text of another record is read for it.
@@ -125,13 +125,13 @@ pub(super) fn end_of(file: &dyn LayerFile, end: u64, up_to: EventSeq) -> io::Res
 }
 
 /// Whether the page has no room for the record of `line`. Its texts count, and are not read for it.
-fn is_full(page: &Page, line: &line::Line<'_>, limit: usize) -> bool {
+fn is_full(page: &RecordPage, line: &line::RecordLine<'_>, limit: usize) -> bool {
     let with_it = (page.bytes as u64).saturating_add(line.bytes());
     page.records.len() >= limit || (with_it > policy::READ_PAGE_BYTES as u64 && !page.records.is_empty())
 }
 
-impl Page {
-    fn take(&mut self, read: Read, line: &line::Line<'_>) {
+impl RecordPage {
+    fn take(&mut self, read: Read, line: &line::RecordLine<'_>) {
         // A text that is lost, or is not looked for, takes no room, however long it is said to be.
         let has_texts = read.lost.is_none() && !matches!(read.record.body, RecordBody::Unknown(_));
         let bytes = if has_texts { line.bytes() } else { line.own_bytes() };

@@ -30,11 +30,11 @@ use skein_protocol::ids::ThreadId;
 
 use super::Counters;
 use super::blobs::Blobs;
-use super::layer::{FileLayer, LayerFile, Open};
+use super::layer::{FileLayer, LayerFile, OpenMode};
 use super::secrets;
 use crate::home::HomePaths;
 use crate::policy;
-use crate::rollout::{OpenMark, OpenMarks, Shelf};
+use crate::rollout::{Location, OpenMarker, OpenMarkers};
 
 mod across;
 
@@ -42,7 +42,7 @@ mod across;
 const PART: &str = "part";
 
 /// The places, and what is known of them.
-pub(super) struct Places {
+pub(super) struct RolloutPaths {
     pub(crate) layer: Arc<dyn FileLayer>,
     pub(crate) counters: Counters,
     pub(crate) blobs: Blobs,
@@ -52,7 +52,7 @@ pub(super) struct Places {
     /// The open markers that are there. Held while one is made or removed, which may take as long as the disk likes.
     marked: Mutex<BTreeSet<ThreadId>>,
     /// What they were last made for. Held for a moment only.
-    changes: Mutex<OpenMarks>,
+    changes: Mutex<OpenMarkers>,
     /// Folders whose own names are on disk; at most 256 of each shelf.
     synced_folders: Mutex<HashSet<PathBuf>>,
     /// Rollouts of which it is not known which name is on disk: the disk failed when they were put elsewhere.
@@ -62,13 +62,13 @@ pub(super) struct Places {
 }
 
 /// A rollout that stands on a shelf, or what is in its place.
-struct Standing {
-    shelf: Shelf,
+struct FoundRollout {
+    location: Location,
     path: PathBuf,
     file: io::Result<Box<dyn LayerFile>>,
 }
 
-impl Places {
+impl RolloutPaths {
     /// Reads which markers are there, and removes what an earlier start has left half made.
     pub(crate) fn open(paths: &HomePaths, layer: Arc<dyn FileLayer>) -> io::Result<Self> {
         let markers = paths.open_markers();
@@ -105,8 +105,8 @@ impl Places {
     }
 
     /// Where a rollout stands when it stands on this shelf.
-    pub(crate) fn on(&self, shelf: Shelf, thread: ThreadId) -> PathBuf {
-        self.paths.rollout(shelf, thread)
+    pub(crate) fn on(&self, location: Location, thread: ThreadId) -> PathBuf {
+        self.paths.rollout(location, thread)
     }
 
     /// Where the secrets of a thread stand.
@@ -116,18 +116,18 @@ impl Places {
 
     /// Where a new rollout is made.
     pub(crate) fn rollout(&self, thread: ThreadId) -> PathBuf {
-        self.on(Shelf::Threads, thread)
+        self.on(Location::Active, thread)
     }
 
     /// Opens a rollout on whichever shelf it stands.
     pub(crate) fn open_rollout(
         &self,
         thread: ThreadId,
-        how: Open,
+        how: OpenMode,
     ) -> io::Result<(Box<dyn LayerFile>, PathBuf)> {
         match (self.look_for(thread), how) {
-            (Some(Standing { path, file, .. }), Open::Read) => Ok((file?, path)),
-            (Some(Standing { path, file, .. }), Open::Write | Open::New) => {
+            (Some(FoundRollout { path, file, .. }), OpenMode::Read) => Ok((file?, path)),
+            (Some(FoundRollout { path, file, .. }), OpenMode::Write | OpenMode::New) => {
                 if let Err(error) = file
                     && is_of_the_folder(&error)
                 {
@@ -145,18 +145,20 @@ impl Places {
     /// Looks for a rollout on the shelves. It may be put on the other one between two looks: so the first one is looked at
     /// once more, and both again when names have changed meanwhile: it may be back. Where the folder of a shelf cannot be entered
     /// the rollout may be in it, unless it is on the other one.
-    fn look_for(&self, thread: ThreadId) -> Option<Standing> {
+    fn look_for(&self, thread: ThreadId) -> Option<FoundRollout> {
         loop {
             let renames = self.renames.load(Acquire);
             let mut closed = None;
-            for shelf in [Shelf::Threads, Shelf::Archive, Shelf::Threads] {
-                let path = self.on(shelf, thread);
-                let opened = self.layer.open(&path, Open::Read);
-                let file = opened.map_err(|error| self.of_the_way(shelf, &path, error));
+            for location in [Location::Active, Location::Archived, Location::Active] {
+                let path = self.on(location, thread);
+                let opened = self.layer.open(&path, OpenMode::Read);
+                let file = opened.map_err(|error| self.of_the_way(location, &path, error));
                 match &file {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) if is_of_the_folder(error) => closed = Some(Standing { shelf, path, file }),
-                    Ok(_) | Err(_) => return Some(Standing { shelf, path, file }),
+                    Err(error) if is_of_the_folder(error) => {
+                        closed = Some(FoundRollout { location, path, file })
+                    }
+                    Ok(_) | Err(_) => return Some(FoundRollout { location, path, file }),
                 }
             }
             if self.renames.load(Acquire) == renames {
@@ -166,8 +168,8 @@ impl Places {
     }
 
     /// The error of a file that cannot be opened, told apart from one of the folders that it stands in.
-    fn of_the_way(&self, shelf: Shelf, path: &Path, error: io::Error) -> io::Error {
-        let root = self.paths.shelf(shelf);
+    fn of_the_way(&self, location: Location, path: &Path, error: io::Error) -> io::Error {
+        let root = self.paths.location(location);
         let is_closed = match error.raw_os_error().map(Errno::from_raw) {
             // Of the file itself, if that is a link.
             Some(Errno::ELOOP) => fs::symlink_metadata(path).is_err(),
@@ -187,22 +189,22 @@ impl Places {
     }
 
     /// On which shelf a rollout stands. What is no regular file stands there all the same.
-    pub(crate) fn shelf(&self, thread: ThreadId) -> Option<Shelf> {
-        self.look_for(thread).map(|standing| standing.shelf)
+    pub(crate) fn location(&self, thread: ThreadId) -> Option<Location> {
+        self.look_for(thread).map(|standing| standing.location)
     }
 
     /// Puts a rollout on a shelf.
-    pub(crate) fn move_to(&self, thread: ThreadId, shelf: Shelf) -> io::Result<()> {
-        match self.shelf(thread) {
+    pub(crate) fn relocate(&self, thread: ThreadId, location: Location) -> io::Result<()> {
+        match self.location(thread) {
             None => Err(io::ErrorKind::NotFound.into()),
-            Some(there) if there == shelf => self.remove_left(thread, there),
-            Some(there) => self.carry(thread, &self.on(there, thread), &self.on(shelf, thread)),
+            Some(there) if there == location => self.remove_left(thread, there),
+            Some(there) => self.carry(thread, &self.on(there, thread), &self.on(location, thread)),
         }
     }
 
     /// Puts a rollout into the trash, under a name that says when that was: its folder may be copied.
     pub(crate) fn trash(&self, thread: ThreadId, at: WallMs) -> io::Result<()> {
-        let there = self.shelf(thread).ok_or(io::ErrorKind::NotFound)?;
+        let there = self.location(thread).ok_or(io::ErrorKind::NotFound)?;
         self.remove_left(thread, there)?;
         self.carry(thread, &self.on(there, thread), &self.trash.join(format!("{thread}.{}.jsonl", at.0)))
     }
@@ -216,7 +218,7 @@ impl Places {
                 continue;
             };
             // An import may have brought a thread back that was deleted here.
-            if self.shelf(thread).is_none() {
+            if self.location(thread).is_none() {
                 secrets::remove(self, thread)?;
             }
             removed += usize::from(self.layer.remove(&entry.path)?);
@@ -228,8 +230,8 @@ impl Places {
     pub(crate) fn last_change(&self) -> io::Result<Option<WallMs>> {
         let mut last =
             self.layer.entries(&self.trash)?.iter().filter_map(|entry| Some(deleted(&entry.path)?.1)).max();
-        for shelf in [self.paths.threads(), self.paths.archived()] {
-            let folders = self.layer.entries(&shelf)?;
+        for location in [self.paths.threads(), self.paths.archived()] {
+            let folders = self.layer.entries(&location)?;
             last = last.max(folders.iter().map(|folder| WallMs::of(folder.written)).max());
         }
         Ok(last)
@@ -239,7 +241,7 @@ impl Places {
     /// is there when the file comes; but one home has one owner, and that one asks once at a time.
     fn carry(&self, thread: ThreadId, from: &Path, to: &Path) -> io::Result<()> {
         // The mark survives what the move survives: it tells the next start whose row to look at.
-        self.mark_open(thread)?;
+        self.set_open_marker(thread)?;
         self.layer.sync_folder(&self.markers)?;
         if self.is_there(to) && !self.is_left_of_a_move(from, to)? {
             let text =
@@ -274,7 +276,8 @@ impl Places {
         if !lock(&self.unsure).contains(&thread) {
             return Ok(());
         }
-        let [threads, archive] = [Shelf::Threads, Shelf::Archive].map(|shelf| self.on(shelf, thread));
+        let [threads, archive] =
+            [Location::Active, Location::Archived].map(|location| self.on(location, thread));
         for folder in [threads.parent(), archive.parent(), Some(&*self.trash)].into_iter().flatten() {
             match self.layer.sync_folder(folder) {
                 Err(error) if !is_missing(&error) => return Err(error),
@@ -286,13 +289,13 @@ impl Places {
     }
 
     fn is_there(&self, path: &Path) -> bool {
-        !self.layer.open(path, Open::Read).is_err_and(|error| is_missing(&error))
+        !self.layer.open(path, OpenMode::Read).is_err_and(|error| is_missing(&error))
     }
 
     /// Whether a folder is a shelf, or on one.
     fn is_ours(&self, folder: &Path) -> bool {
-        let shelves = [Shelf::Threads, Shelf::Archive].map(|shelf| self.paths.shelf(shelf));
-        shelves.iter().chain([&self.trash]).any(|root| folder.starts_with(root))
+        let locations = [Location::Active, Location::Archived].map(|location| self.paths.location(location));
+        locations.iter().chain([&self.trash]).any(|root| folder.starts_with(root))
     }
 
     /// Makes a folder whose name is on disk when this returns.
@@ -318,8 +321,8 @@ impl Places {
     pub(crate) fn sync_name(&self, rollout: &Path) -> io::Result<()> {
         let Some(folder) = rollout.parent() else { return Ok(()) };
         self.layer.sync_folder(folder)?;
-        if let Some(shelf) = folder.parent().filter(|_| !lock(&self.synced_folders).contains(folder)) {
-            self.layer.sync_folder(shelf)?;
+        if let Some(location) = folder.parent().filter(|_| !lock(&self.synced_folders).contains(folder)) {
+            self.layer.sync_folder(location)?;
             lock(&self.synced_folders).insert(folder.to_owned());
         }
         Ok(())
@@ -331,8 +334,8 @@ impl Places {
         let mut found = Vec::new();
         for _ in 0..policy::LISTING_LOOKS {
             let renames = self.renames.load(Acquire);
-            for shelf in [Shelf::Threads, Shelf::Archive, Shelf::Threads] {
-                found.extend(self.written_on(shelf)?);
+            for location in [Location::Active, Location::Archived, Location::Active] {
+                found.extend(self.written_on(location)?);
             }
             if self.renames.load(Acquire) == renames {
                 break;
@@ -346,14 +349,14 @@ impl Places {
     /// Every rollout in the archive that is not among the others, too.
     pub(crate) fn archived(&self) -> io::Result<Vec<ThreadId>> {
         let archived: Vec<ThreadId> =
-            self.written_on(Shelf::Archive)?.into_iter().map(|(_, thread)| thread).collect();
+            self.written_on(Location::Archived)?.into_iter().map(|(_, thread)| thread).collect();
         Ok(archived.into_iter().filter(|thread| !self.is_there(&self.rollout(*thread))).collect())
     }
 
     /// The rollouts of a shelf and when each was written. Files whose names are not ours are passed over.
-    fn written_on(&self, shelf: Shelf) -> io::Result<Vec<(SystemTime, ThreadId)>> {
+    fn written_on(&self, location: Location) -> io::Result<Vec<(SystemTime, ThreadId)>> {
         let mut found = Vec::new();
-        for folder in self.layer.entries(&self.paths.shelf(shelf))? {
+        for folder in self.layer.entries(&self.paths.location(location))? {
             match self.layer.entries(&folder.path) {
                 Ok(files) => {
                     let regular = files.into_iter().filter(|file| file.regular);
@@ -370,10 +373,10 @@ impl Places {
 
     /// Marks a rollout open, before each change of it. The mark need not survive a loss of power: after one, all folders are
     /// looked through.
-    pub(crate) fn mark_open(&self, thread: ThreadId) -> io::Result<()> {
+    pub(crate) fn set_open_marker(&self, thread: ThreadId) -> io::Result<()> {
         let mut marked = lock(&self.marked);
         if !marked.contains(&thread) {
-            match self.layer.open(&self.marker(thread), Open::New) {
+            match self.layer.open(&self.marker(thread), OpenMode::New) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
                 Ok(_) | Err(_) => marked.insert(thread),
             };
@@ -383,19 +386,19 @@ impl Places {
     }
 
     /// Takes the mark off, unless the rollout was changed since. Answers whether it was taken off.
-    pub(crate) fn mark_closed(&self, mark: OpenMark) -> io::Result<bool> {
+    pub(crate) fn clear_open_markers(&self, marker: OpenMarker) -> io::Result<bool> {
         let mut marked = lock(&self.marked);
-        if !marked.contains(&mark.thread) || self.mark(mark.thread) != mark {
+        if !marked.contains(&marker.thread) || self.open_marker(marker.thread) != marker {
             return Ok(false);
         }
-        self.layer.remove(&self.marker(mark.thread))?;
-        marked.remove(&mark.thread);
-        Ok(lock(&self.changes).take_off(mark))
+        self.layer.remove(&self.marker(marker.thread))?;
+        marked.remove(&marker.thread);
+        Ok(lock(&self.changes).take_off(marker))
     }
 
     /// The mark as of the last change. Waits for nothing.
-    pub(super) fn mark(&self, thread: ThreadId) -> OpenMark {
-        lock(&self.changes).mark(thread)
+    pub(super) fn open_marker(&self, thread: ThreadId) -> OpenMarker {
+        lock(&self.changes).open_marker(thread)
     }
 
     /// Which marks there are. Blocks while one is made or removed.
@@ -404,7 +407,7 @@ impl Places {
     }
 
     /// How many marks there are. Waits for nothing.
-    pub(crate) fn marks(&self) -> u64 {
+    pub(crate) fn open_marker_count(&self) -> u64 {
         lock(&self.changes).count()
     }
 

@@ -17,7 +17,7 @@ pub(super) struct Reads {
 
 /// A place for one read. It ends with the read itself, also when nobody waits for that any more.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ReadPermit {
     reads: Arc<Reads>,
     thread: ThreadId,
     permit: Option<OwnedSemaphorePermit>,
@@ -25,7 +25,7 @@ pub(super) struct Place {
 
 impl Reads {
     /// Waits for a place to read this thread's rollout.
-    pub(crate) async fn place(self: &Arc<Self>, thread: ThreadId) -> Place {
+    pub(crate) async fn place(self: &Arc<Self>, thread: ThreadId) -> ReadPermit {
         let places = {
             let mut threads = self.lock();
             threads.get(&thread).and_then(Weak::upgrade).unwrap_or_else(|| {
@@ -35,7 +35,7 @@ impl Reads {
             })
         };
         // Made before the wait, so that the entry goes also when the wait is given up.
-        let mut place = Place { reads: Arc::clone(self), thread, permit: None };
+        let mut place = ReadPermit { reads: Arc::clone(self), thread, permit: None };
         // The semaphore is never closed; were it, the read would merely not be counted.
         place.permit = places.acquire_owned().await.ok();
         place
@@ -46,7 +46,7 @@ impl Reads {
     }
 }
 
-impl Drop for Place {
+impl Drop for ReadPermit {
     fn drop(&mut self) {
         let mut threads = self.reads.lock();
         drop(self.permit.take());

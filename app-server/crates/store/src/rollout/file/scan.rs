@@ -6,10 +6,10 @@ use std::io;
 use skein_protocol::ids::{EventSeq, ThreadId};
 
 use super::layer::LayerFile;
-use super::lines::{Forward, Line};
+use super::lines::{FileLine, Forward};
 use super::places::is_of_the_folder;
 use crate::home::Term;
-use crate::rollout::blob::{Lost, Texts};
+use crate::rollout::blob::{Lost, TextSource};
 use crate::rollout::line::{LineError, Read};
 use crate::rollout::record::{Record, RecordBody};
 use crate::rollout::{Damage, ReadError, line, order};
@@ -30,19 +30,19 @@ pub(super) struct Scan {
     /// Texts that cannot be had, of records that are among the damage or say so themselves.
     pub(crate) lost: Vec<LostText>,
     /// Where the marks that a `turn.completed` names are.
-    pub(crate) marks: Marks,
+    pub(crate) offsets: TurnOffsets,
 }
 
 /// The places in the file that later lines refer to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Marks {
+pub struct TurnOffsets {
     /// The last `turn.started`.
     pub turn: Option<u64>,
     /// The last `compacted`.
     pub compacted: Option<u64>,
 }
 
-impl Marks {
+impl TurnOffsets {
     /// Takes note of a record that begins at `offset`.
     pub fn note(&mut self, record: &Record, offset: u64) {
         if matches!(record.body, RecordBody::TurnStarted(_)) {
@@ -74,7 +74,7 @@ struct Bad {
 /// As [`ReadError`]; a file without a single record is not touched.
 pub(super) fn scan(
     file: &dyn LayerFile,
-    texts: &dyn Texts,
+    texts: &dyn TextSource,
     thread: ThreadId,
     from: u64,
     end: u64,
@@ -127,7 +127,7 @@ pub struct LineAt {
 /// As [`ReadError`].
 pub fn survey(
     file: &dyn LayerFile,
-    texts: &dyn Texts,
+    texts: &dyn TextSource,
     thread: ThreadId,
     each: impl FnMut(Record, LineAt),
 ) -> Result<Survey, ReadError> {
@@ -138,7 +138,7 @@ pub fn survey(
 
 /// Reads the file, giving its records away.
 fn walk(
-    (file, texts): (&dyn LayerFile, &dyn Texts),
+    (file, texts): (&dyn LayerFile, &dyn TextSource),
     thread: ThreadId,
     from: u64,
     end: u64,
@@ -151,7 +151,7 @@ fn walk(
         keep: end,
         damage: Vec::new(),
         lost: Vec::new(),
-        marks: Marks::default(),
+        offsets: TurnOffsets::default(),
     };
     let disk = |source| ReadError::Disk { thread, source };
     let (mut bad, mut any): (Option<Bad>, bool) = (None, false);
@@ -159,7 +159,7 @@ fn walk(
     let mut lines = Forward::new(file, from, end);
     while let Some(line) = lines.next().map_err(disk)? {
         match judge(&line, scan.head, texts).map_err(disk)? {
-            Judged::Record(Read { record, lost }) => {
+            JudgedLine::Record(Read { record, lost }) => {
                 if from > 0 && !any {
                     // What stands before was read by others.
                     scan.head = EventSeq(record.seq.0.saturating_sub(1));
@@ -171,12 +171,12 @@ fn walk(
                 any = true;
                 each(record, LineAt { offset, added });
             }
-            Judged::Lost(seq, lost) => {
+            JudgedLine::Lost(seq, lost) => {
                 scan.fence(bad.take(), line.offset, seq);
                 scan.lose(seq, &line);
                 scan.lost.push(LostText { seq, offset: line.offset, lost });
             }
-            Judged::Bad => bad = Some(joined(bad, &line)),
+            JudgedLine::Bad => bad = Some(joined(bad, &line)),
         }
         added += (line.bytes.len() - line.bytes.trim_ascii_end().len()) as u64;
     }
@@ -188,7 +188,7 @@ fn walk(
 }
 
 /// What a line is found to be.
-enum Judged {
+enum JudgedLine {
     Record(Read),
     /// A whole record with this number, of which a text is lost, and nobody knows it without that. It is damage, but never a
     /// torn write.
@@ -196,18 +196,18 @@ enum Judged {
     Bad,
 }
 
-fn judge(line: &Line<'_>, head: EventSeq, texts: &dyn Texts) -> io::Result<Judged> {
-    let Some(whole) = whole(line, head) else { return Ok(Judged::Bad) };
+fn judge(line: &FileLine<'_>, head: EventSeq, texts: &dyn TextSource) -> io::Result<JudgedLine> {
+    let Some(whole) = whole(line, head) else { return Ok(JudgedLine::Bad) };
     Ok(match whole.record(texts)? {
-        Ok(read) => Judged::Record(read),
-        Err(LineError::Lost(lost)) => Judged::Lost(whole.seq(), lost),
-        Err(LineError::NoCrc | LineError::Crc { .. } | LineError::Head(_)) => Judged::Bad,
+        Ok(read) => JudgedLine::Record(read),
+        Err(LineError::Lost(lost)) => JudgedLine::Lost(whole.seq(), lost),
+        Err(LineError::NoCrc | LineError::Crc { .. } | LineError::Head(_)) => JudgedLine::Bad,
     })
 }
 
 /// A line that may stand behind record `head`, and whose head can be read.
-pub(super) fn whole<'l>(line: &Line<'l>, head: EventSeq) -> Option<line::Line<'l>> {
-    let whole = if line.ended { line::Line::of(line.bytes).ok() } else { None };
+pub(super) fn whole<'l>(line: &FileLine<'l>, head: EventSeq) -> Option<line::RecordLine<'l>> {
+    let whole = if line.ended { line::RecordLine::of(line.bytes).ok() } else { None };
     whole.filter(|line| line.seq() > head)
 }
 
@@ -219,7 +219,7 @@ fn nothing_there(thread: ThreadId, bad: Option<Bad>, lost: usize) -> ReadError {
     }
 }
 
-fn joined(bad: Option<Bad>, line: &Line<'_>) -> Bad {
+fn joined(bad: Option<Bad>, line: &FileLine<'_>) -> Bad {
     let mut bad = bad.unwrap_or(Bad { offset: line.offset, length: 0, ended: 0, fragment: None });
     bad.length += line.length;
     if line.ended {
@@ -237,11 +237,11 @@ impl Scan {
         if let Some(opened) = record.header().and_then(|header| header.opened) {
             self.term = self.term.max(opened.term);
         }
-        self.marks.note(record, offset);
+        self.offsets.note(record, offset);
     }
 
     /// Fences a record that lacks a text. Its number is known.
-    fn lose(&mut self, seq: EventSeq, line: &Line<'_>) {
+    fn lose(&mut self, seq: EventSeq, line: &FileLine<'_>) {
         self.damage.push(Damage { after: self.head, offset: line.offset, length: line.length, lines: 1 });
         self.head = seq;
     }

@@ -9,8 +9,8 @@ use std::path::Path;
 use serde_json::{Map, Value};
 use skein_protocol::ids::ThreadId;
 
-use super::layer::Open;
-use super::places::Places;
+use super::layer::OpenMode;
+use super::places::RolloutPaths;
 use crate::policy;
 use crate::rollout::record::{Record, SecretValues};
 
@@ -18,9 +18,9 @@ use crate::rollout::record::{Record, SecretValues};
 ///
 /// # Errors
 /// When the disk refuses.
-pub(super) fn read(places: &Places, thread: ThreadId) -> io::Result<Map<String, Value>> {
+pub(super) fn read(places: &RolloutPaths, thread: ThreadId) -> io::Result<Map<String, Value>> {
     let path = places.secrets(thread);
-    let file = match places.layer.open(&path, Open::Read) {
+    let file = match places.layer.open(&path, OpenMode::Read) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Map::new()),
         opened => opened?,
     };
@@ -34,7 +34,7 @@ pub(super) fn read(places: &Places, thread: ThreadId) -> io::Result<Map<String, 
 }
 
 /// Sees to it that the secrets of these records are on disk.
-pub(super) fn keep(places: &Places, thread: ThreadId, records: &[Record]) -> io::Result<()> {
+pub(super) fn keep(places: &RolloutPaths, thread: ThreadId, records: &[Record]) -> io::Result<()> {
     let new = of(records);
     if new.is_empty() {
         return Ok(());
@@ -46,13 +46,13 @@ pub(super) fn keep(places: &Places, thread: ThreadId, records: &[Record]) -> io:
 }
 
 /// Gives a fork the secrets of the thread that it begins as.
-pub(super) fn copy(places: &Places, from: ThreadId, to: ThreadId) -> io::Result<()> {
+pub(super) fn copy(places: &RolloutPaths, from: ThreadId, to: ThreadId) -> io::Result<()> {
     let secrets = read(places, from)?;
     if secrets.is_empty() { Ok(()) } else { write(places, to, &secrets) }
 }
 
 /// Removes the secrets of a thread that is gone.
-pub(super) fn remove(places: &Places, thread: ThreadId) -> io::Result<()> {
+pub(super) fn remove(places: &RolloutPaths, thread: ThreadId) -> io::Result<()> {
     places.layer.remove(&places.secrets(thread)).map(drop)
 }
 
@@ -65,14 +65,14 @@ pub(in crate::rollout) fn of(records: &[Record]) -> Map<String, Value> {
     all.0
 }
 
-fn write(places: &Places, thread: ThreadId, secrets: &Map<String, Value>) -> io::Result<()> {
+fn write(places: &RolloutPaths, thread: ThreadId, secrets: &Map<String, Value>) -> io::Result<()> {
     let path = places.secrets(thread);
     let folders: Vec<&Path> = path.ancestors().skip(1).take(2).collect();
     folders.into_iter().rev().try_for_each(|folder| places.make_folder(folder))?;
     let (layer, part) = (&places.layer, path.with_extension(PART));
     layer.remove(&part)?;
     let bytes = serde_json::to_vec(secrets)?;
-    let made = layer.open(&part, Open::New).and_then(|file| {
+    let made = layer.open(&part, OpenMode::New).and_then(|file| {
         file.write_at(&bytes, 0)?;
         places.sync(&*file)?;
         layer.rename(&part, &path)?;

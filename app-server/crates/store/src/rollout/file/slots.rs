@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::layer::{LayerFile, Open};
-use super::places::{Places, lock};
+use super::layer::{LayerFile, OpenMode};
+use super::places::{RolloutPaths, lock};
 use super::scan;
-use super::writer::Writer;
-use crate::rollout::blob::Texts;
+use super::writer::RolloutWriter;
+use crate::rollout::blob::TextSource;
 use crate::rollout::record::Record;
 use crate::rollout::{AppendError, Appended, DiskKind, Keep, Lease, Loaded, MoveError, ReadError};
 
@@ -22,24 +22,24 @@ use crate::rollout::{AppendError, Appended, DiskKind, Keep, Lease, Loaded, MoveE
 const WHOLE: u64 = u64::MAX;
 
 /// The rollouts of a home, and who holds them.
-pub(super) struct Shared {
-    pub(crate) places: Arc<Places>,
-    slots: Mutex<HashMap<ThreadId, Entry>>,
+pub(super) struct WriterSlots {
+    pub(crate) places: Arc<RolloutPaths>,
+    slots: Mutex<HashMap<ThreadId, SlotEntry>>,
 }
 
 /// The place of one thread's writer. It goes when nobody uses it and nothing is in it, or it was released.
-struct Entry {
-    slot: Arc<Slot>,
+struct SlotEntry {
+    slot: Arc<WriterSlot>,
     users: usize,
     released: bool,
 }
 
-struct Slot {
+struct WriterSlot {
     /// One use at a time, in the order in which they were asked for: an append that nobody waits for any more still
     /// comes before the load or the look at the head that follows it.
     turn: Arc<Semaphore>,
     /// Taken out while it works, so that one that panicked is never used again.
-    writer: Mutex<Option<Writer>>,
+    writer: Mutex<Option<RolloutWriter>>,
     /// How far readers may read.
     readable: AtomicU64,
 }
@@ -54,14 +54,14 @@ pub(super) enum Unsaved {
 }
 
 /// A slot in use. While there is one the slot stays, so that no thread ever has two writers.
-pub(super) struct Held {
-    shared: Arc<Shared>,
+pub(super) struct SlotUse {
+    shared: Arc<WriterSlots>,
     thread: ThreadId,
-    slot: Arc<Slot>,
+    slot: Arc<WriterSlot>,
 }
 
-impl Shared {
-    pub(crate) fn of(places: Arc<Places>) -> Self {
+impl WriterSlots {
+    pub(crate) fn of(places: Arc<RolloutPaths>) -> Self {
         Self { places, slots: Mutex::default() }
     }
 
@@ -70,10 +70,10 @@ impl Shared {
         lock(&self.slots).len()
     }
 
-    pub(crate) fn hold(self: &Arc<Self>, thread: ThreadId) -> Arc<Held> {
+    pub(crate) fn hold(self: &Arc<Self>, thread: ThreadId) -> Arc<SlotUse> {
         let mut slots = lock(&self.slots);
-        let entry = slots.entry(thread).or_insert_with(|| Entry {
-            slot: Arc::new(Slot {
+        let entry = slots.entry(thread).or_insert_with(|| SlotEntry {
+            slot: Arc::new(WriterSlot {
                 turn: Arc::new(Semaphore::new(1)),
                 writer: Mutex::new(None),
                 readable: AtomicU64::new(WHOLE),
@@ -83,15 +83,15 @@ impl Shared {
         });
         entry.users += 1;
         entry.released = false;
-        Arc::new(Held { shared: Arc::clone(self), thread, slot: Arc::clone(&entry.slot) })
+        Arc::new(SlotUse { shared: Arc::clone(self), thread, slot: Arc::clone(&entry.slot) })
     }
 
     /// The slot of a thread that is held already.
-    pub(crate) fn held(self: &Arc<Self>, thread: ThreadId) -> Option<Held> {
+    pub(crate) fn held(self: &Arc<Self>, thread: ThreadId) -> Option<SlotUse> {
         let mut slots = lock(&self.slots);
         let entry = slots.get_mut(&thread)?;
         entry.users += 1;
-        Some(Held { shared: Arc::clone(self), thread, slot: Arc::clone(&entry.slot) })
+        Some(SlotUse { shared: Arc::clone(self), thread, slot: Arc::clone(&entry.slot) })
     }
 
     /// The slot goes with its last use.
@@ -119,11 +119,11 @@ impl Shared {
     pub(crate) fn read<T>(
         &self,
         thread: ThreadId,
-        work: impl FnOnce((&dyn LayerFile, &dyn Texts), u64) -> io::Result<T>,
+        work: impl FnOnce((&dyn LayerFile, &dyn TextSource), u64) -> io::Result<T>,
     ) -> Result<T, ReadError> {
         let readable = self.readable(thread);
         self.places.counters.reads.fetch_add(1, Relaxed);
-        let opened = self.places.open_rollout(thread, Open::Read);
+        let opened = self.places.open_rollout(thread, OpenMode::Read);
         let (file, _) = opened.map_err(|error| scan::open_error(thread, error))?;
         let disk = |source| ReadError::Disk { thread, source };
         let end = file.len().map_err(disk)?.min(readable);
@@ -135,7 +135,7 @@ impl Shared {
     }
 }
 
-impl Held {
+impl SlotUse {
     /// Readers read what the file has, as nobody knows how much of it was acknowledged.
     pub(crate) fn let_all_be_read(&self) {
         self.slot.readable.store(WHOLE, Release);
@@ -167,11 +167,13 @@ impl Held {
     }
 
     /// The writer of a rollout that was not loaded.
-    fn writer(&self, expected: EventSeq) -> Result<Writer, AppendError> {
+    fn writer(&self, expected: EventSeq) -> Result<RolloutWriter, AppendError> {
         let (thread, head) = (self.thread, EventSeq(0));
-        match Writer::open(&self.shared.places, thread) {
+        match RolloutWriter::open(&self.shared.places, thread) {
             Ok((writer, _)) => Ok(writer),
-            Err(ReadError::Missing(_)) if expected == head => Ok(Writer::new(&self.shared.places, thread)),
+            Err(ReadError::Missing(_)) if expected == head => {
+                Ok(RolloutWriter::new(&self.shared.places, thread))
+            }
             Err(ReadError::Missing(_)) => Err(AppendError::Conflict { thread, head }),
             Err(ReadError::Disk { source, .. }) => {
                 Err(AppendError::Disk { thread, kind: DiskKind::of(&source), head, source })
@@ -195,7 +197,7 @@ impl Held {
 
     pub(crate) fn load(&self) -> Result<Loaded, ReadError> {
         let mut place = lock(&self.slot.writer);
-        if let Some(mut before) = place.take().filter(Writer::is_suspect) {
+        if let Some(mut before) = place.take().filter(RolloutWriter::is_suspect) {
             // What it has in memory is acknowledged, and perhaps nowhere else.
             let mended = before.mend();
             if let Err(source) = self.shared.places.counters.failed(mended) {
@@ -204,18 +206,18 @@ impl Held {
             }
         }
         self.let_all_be_read();
-        let (writer, loaded) = Writer::open(&self.shared.places, self.thread)?;
+        let (writer, loaded) = RolloutWriter::open(&self.shared.places, self.thread)?;
         self.slot.readable.store(writer.end(), Release);
         *place = Some(writer);
         Ok(loaded)
     }
 
     /// The writer ends with it: whoever writes next looks for the rollout anew.
-    pub(crate) fn move_elsewhere(
+    pub(crate) fn relocate(
         &self,
         lease: Lease,
         unsaved: Unsaved,
-        work: impl FnOnce(&Places) -> io::Result<()>,
+        work: impl FnOnce(&RolloutPaths) -> io::Result<()>,
     ) -> Result<(), MoveError> {
         let (thread, places) = (self.thread, &self.shared.places);
         let disk = |source: io::Error| {
@@ -225,7 +227,7 @@ impl Held {
         let mut place = lock(&self.slot.writer);
         let mut writer = match place.take() {
             Some(writer) => writer,
-            None => Writer::open(places, thread)?.0,
+            None => RolloutWriter::open(places, thread)?.0,
         };
         if writer.term() > lease.term {
             let term = writer.term();
@@ -246,7 +248,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for SlotUse {
     fn drop(&mut self) {
         let mut slots = lock(&self.shared.slots);
         let Some(entry) = slots.get_mut(&self.thread) else { return };

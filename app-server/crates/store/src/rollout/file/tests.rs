@@ -3,7 +3,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use fault::{FaultLayer, Op};
-use layer::Open;
+use layer::OpenMode;
 use tempfile::TempDir;
 
 use super::*;
@@ -17,9 +17,9 @@ mod damage;
 mod ends;
 mod evasive;
 mod faults;
+mod locations;
 mod power;
 mod secrets;
-mod shelves;
 
 /// A home with a file store over a fault layer.
 struct Fixture {
@@ -201,7 +201,7 @@ async fn a_folder_that_cannot_be_entered_hides_no_thread() {
         for id in [live, archived] {
             fixture.store.append(lease(id), EventSeq(0), names(1, 1), Keep::Power).await.unwrap();
         }
-        fixture.store.move_to(lease(archived), Shelf::Archive).await.unwrap();
+        fixture.store.relocate(lease(archived), Location::Archived).await.unwrap();
         fixture.store.release(live);
         fixture.store.release(archived);
         let (folder, kept) = (fixture.paths.threads(), fixture.paths.root().join("kept"));
@@ -308,7 +308,7 @@ async fn readers_see_what_was_acknowledged_and_nothing_else() {
     fixture.store.append(lease(id), EventSeq(0), names(1, 2), Keep::Power).await.unwrap();
     fixture.layer.fail_all(io::ErrorKind::Other);
     let at = fixture.layer.done().len();
-    let fault = fault::Fault { at, times: 9, fails: fault::Fails::After, kind: io::ErrorKind::Other };
+    let fault = fault::DiskFault { at, times: 9, fails: fault::Fails::After, kind: io::ErrorKind::Other };
     fixture.layer.set_fault(Some(fault));
     fixture.store.append(lease(id), EventSeq(2), names(3, 3), Keep::Power).await.unwrap_err();
     assert_eq!(fs::read(fixture.path(id)).unwrap(), lines(&names(1, 3)), "the bytes are there");

@@ -9,20 +9,20 @@ use std::sync::atomic::Ordering::Relaxed;
 use skein_base::descriptors;
 use skein_protocol::ids::{EventSeq, ThreadId};
 
-use super::layer::{LayerFile, Open};
-use super::scan::{self, Marks, Scan};
-use super::{Counters, Places, blobs, pages, secrets};
+use super::layer::{LayerFile, OpenMode};
+use super::scan::{self, Scan, TurnOffsets};
+use super::{Counters, RolloutPaths, blobs, pages, secrets};
 use crate::home::Term;
 use crate::policy;
 use crate::rollout::blob::Blob;
 use crate::rollout::record::{Record, RecordBody, TurnPlace};
-use crate::rollout::{AppendError, DiskKind, Keep, Lease, Loaded, ReadError, Repair, line, order};
+use crate::rollout::{AppendError, DiskKind, Keep, Lease, LoadRepair, Loaded, ReadError, line, order};
 
 /// The one writer of a rollout.
-pub(super) struct Writer {
+pub(super) struct RolloutWriter {
     thread: ThreadId,
     path: PathBuf,
-    places: Arc<Places>,
+    places: Arc<RolloutPaths>,
     /// None while the rollout is not there yet, or was closed to save a descriptor.
     file: Option<Box<dyn LayerFile>>,
     /// Bytes that are on disk for certain.
@@ -35,12 +35,12 @@ pub(super) struct Writer {
     name_synced: bool,
     head: EventSeq,
     term: Term,
-    marks: Marks,
+    offsets: TurnOffsets,
 }
 
-impl Writer {
+impl RolloutWriter {
     /// The writer of a rollout that is not there yet.
-    pub(crate) fn new(places: &Arc<Places>, thread: ThreadId) -> Self {
+    pub(crate) fn new(places: &Arc<RolloutPaths>, thread: ThreadId) -> Self {
         Self {
             thread,
             path: places.rollout(thread),
@@ -52,18 +52,18 @@ impl Writer {
             name_synced: false,
             head: EventSeq(0),
             term: Term(0),
-            marks: Marks::default(),
+            offsets: TurnOffsets::default(),
         }
     }
 
     /// The writer of a rollout that is there, mended, and how it ends.
-    pub(crate) fn open(places: &Arc<Places>, thread: ThreadId) -> Result<(Self, Loaded), ReadError> {
+    pub(crate) fn open(places: &Arc<RolloutPaths>, thread: ThreadId) -> Result<(Self, Loaded), ReadError> {
         let mut writer = Self::new(places, thread);
         places.counters.loads.fetch_add(1, Relaxed);
         let disk = |source| ReadError::Disk { thread, source };
         places.settle(thread).map_err(disk)?;
         let (file, path) =
-            places.open_rollout(thread, Open::Write).map_err(|error| scan::open_error(thread, error))?;
+            places.open_rollout(thread, OpenMode::Write).map_err(|error| scan::open_error(thread, error))?;
         writer.path = path;
         let end = file.len().map_err(disk)?;
         let from = pages::last_header(&*file, &places.blobs, end).map_err(disk)?;
@@ -71,7 +71,7 @@ impl Writer {
         let closed =
             found.records.last().is_some_and(|last| matches!(last.body, RecordBody::ThreadClosed(_)));
         if found.keep < end {
-            places.mark_open(thread).map_err(disk)?;
+            places.set_open_marker(thread).map_err(disk)?;
             file.truncate(found.keep).map_err(disk)?;
             report_cut(thread, &found, end);
         }
@@ -86,9 +86,9 @@ impl Writer {
             tracing::warn!(%thread, ?damage, "a rollout is damaged; the damage stays, the rest was read");
         }
         writer.file = Some(file);
-        (writer.synced, writer.head, writer.term, writer.marks) =
-            (found.keep, found.head, found.term, found.marks);
-        let repair = Repair { cut: end - found.keep, damage: found.damage };
+        (writer.synced, writer.head, writer.term, writer.offsets) =
+            (found.keep, found.head, found.term, found.offsets);
+        let repair = LoadRepair { cut: end - found.keep, damage: found.damage };
         Ok((writer, Loaded { end: found.records, head: found.head, repair }))
     }
 
@@ -116,13 +116,13 @@ impl Writer {
         keep: Keep,
     ) -> Result<EventSeq, AppendError> {
         let head = order::check(lease, expected, &records, self.head, self.term)?;
-        let Lines { bytes, marks, blobs } =
-            encode(&mut records, self.end(), self.marks).map_err(|error| self.refused(error.into()))?;
+        let EncodedLines { bytes, offsets, blobs } =
+            encode(&mut records, self.end(), self.offsets).map_err(|error| self.refused(error.into()))?;
         blobs::keep(&self.places, self.thread, &blobs).map_err(|error| self.refused(error))?;
         secrets::keep(&self.places, self.thread, &records).map_err(|error| self.refused(error))?;
         self.write(bytes, keep).map_err(|error| self.refused(error))?;
         self.head = head;
-        self.marks = marks;
+        self.offsets = offsets;
         self.term = records.iter().filter_map(order::term_of).max().max(Some(self.term)).unwrap_or(self.term);
         self.places.counters.appends.fetch_add(1, Relaxed);
         Ok(head)
@@ -146,7 +146,7 @@ impl Writer {
         if bytes.is_empty() && !self.suspect && (keep == Keep::Process || self.is_on_disk()) {
             return Ok(());
         }
-        self.places.mark_open(self.thread)?;
+        self.places.set_open_marker(self.thread)?;
         let outcome = self.write_and_sync(&bytes, keep);
         self.suspect = outcome.is_err();
         if outcome? == Keep::Power {
@@ -193,7 +193,7 @@ impl Writer {
 
     /// Opens the file that was closed to save a descriptor.
     fn open_again(&self) -> io::Result<Box<dyn LayerFile>> {
-        let file = self.places.layer.open(&self.path, Open::Write)?;
+        let file = self.places.layer.open(&self.path, OpenMode::Write)?;
         let (found, end) = (file.len()?, self.end());
         if found < end {
             return Err(io::Error::other(format!("it has {found} bytes, and had {end} when it was closed")));
@@ -205,9 +205,9 @@ impl Writer {
     fn create(&self) -> io::Result<Box<dyn LayerFile>> {
         let layer = &self.places.layer;
         self.path.parent().map_or(Ok(()), |folder| layer.make_folder(folder))?;
-        match layer.open(&self.path, Open::New) {
+        match layer.open(&self.path, OpenMode::New) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let there = layer.open(&self.path, Open::Write)?;
+                let there = layer.open(&self.path, OpenMode::Write)?;
                 let left = scan::scan(&*there, &self.places.blobs, self.thread, 0, there.len()?);
                 if !matches!(left, Err(ReadError::Missing(_))) {
                     return Err(error);
@@ -232,11 +232,11 @@ impl Writer {
 
 /// Lines of a rollout.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Lines {
+pub struct EncodedLines {
     /// As they stand in the file.
     pub bytes: Vec<u8>,
     /// The marks as they are behind them.
-    pub marks: Marks,
+    pub offsets: TurnOffsets,
     /// The texts that they refer to, which have to be on disk before them.
     pub blobs: Vec<Blob>,
 }
@@ -246,12 +246,16 @@ pub struct Lines {
 ///
 /// # Errors
 /// As [`line::encode`].
-pub fn encode(records: &mut [Record], at: u64, marks: Marks) -> Result<Lines, serde_json::Error> {
-    let mut lines = Lines { bytes: Vec::new(), marks, blobs: Vec::new() };
+pub fn encode(
+    records: &mut [Record],
+    at: u64,
+    offsets: TurnOffsets,
+) -> Result<EncodedLines, serde_json::Error> {
+    let mut lines = EncodedLines { bytes: Vec::new(), offsets, blobs: Vec::new() };
     for record in records {
-        lines.marks.note(record, at + lines.bytes.len() as u64);
+        lines.offsets.note(record, at + lines.bytes.len() as u64);
         if let RecordBody::TurnCompleted(completed) = &mut record.body {
-            let Marks { turn, compacted } = lines.marks;
+            let TurnOffsets { turn, compacted } = lines.offsets;
             completed.place = turn.map(|turn_at| TurnPlace { turn_at, compacted_at: compacted });
         }
         line::encode_small(record, &mut lines.bytes, &mut lines.blobs)?;

@@ -7,8 +7,8 @@ use uuid::Uuid;
 use super::*;
 use crate::home::Term;
 use crate::rollout::record::{
-    Compacted, FileContent, FileRead, FilesRead, ItemCheckpoint, ItemCompleted, ItemText, Kept, ThreadClosed,
-    ThreadNamed, ThreadOpened, TurnStarted,
+    Compacted, FileContent, FileRead, FilesRead, ItemCheckpoint, ItemCompleted, ItemText, KeptMessages,
+    ThreadClosed, ThreadNamed, ThreadOpened, TurnStarted,
 };
 use crate::testing::decode;
 
@@ -117,11 +117,11 @@ fn body() -> impl Strategy<Value = RecordBody> {
             ItemCompleted { turn_id: "t".into(), item: ThreadItem::agent_message(id, said) }.into()
         }),
         (text(), text(), any::<bool>()).prop_map(|(turn, summary, results)| {
-            let kept = if results { Kept::Results } else { Kept::Messages };
+            let kept = if results { KeptMessages::Results } else { KeptMessages::Messages };
             Compacted { turn_id: turn.into(), summary, kept }.into()
         }),
         (text(), text(), 0usize..5).prop_map(|(turn, base64, at)| {
-            let content = FileContent::Picture { media_type: "image/png".into(), base64 };
+            let content = FileContent::Image { media_type: "image/png".into(), base64 };
             let files = vec![FileRead { at, content }];
             FilesRead { turn_id: turn.into(), item_id: "i".into(), files }.into()
         }),

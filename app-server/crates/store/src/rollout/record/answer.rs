@@ -15,7 +15,8 @@ pub struct ModelAnswer {
     /// The model, for the same reason.
     pub model: String,
     /// The pieces of the answer.
-    pub said: Vec<Said>,
+    #[serde(rename = "said")]
+    pub parts: Vec<AnswerPart>,
     /// The message of the user that cut the answer short: the answer stands before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut_by: Option<ItemId>,
@@ -24,7 +25,7 @@ pub struct ModelAnswer {
 /// A piece of an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
-pub enum Said {
+pub enum AnswerPart {
     /// A text.
     #[serde(rename_all = "camelCase")]
     Text {
@@ -46,13 +47,13 @@ pub enum Said {
         own_form: Value,
     },
     /// A call.
-    Call(Box<SaidCall>),
+    Call(Box<AnsweredCall>),
 }
 
 /// A call as the model wrote it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SaidCall {
+pub struct AnsweredCall {
     /// The call's item, which has its result. None for a call that could not be made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item_id: Option<ItemId>,

@@ -31,8 +31,8 @@ pub struct FileRead {
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum FileContent {
     /// A picture.
-    #[serde(rename_all = "camelCase")]
-    Picture {
+    #[serde(rename = "picture", rename_all = "camelCase")]
+    Image {
         /// Its kind, such as `image/png`.
         media_type: String,
         /// Its bytes in base64 (RFC 4648, with padding).

@@ -183,7 +183,7 @@ pub struct ThreadRead {
 /// What the user has read.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ReadMark {
+pub struct ReadPosition {
     /// The first thing that is unread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_unread: Option<ThreadUnreadPosition>,
@@ -194,7 +194,7 @@ pub struct ReadMark {
     pub(crate) revision: EventSeq,
 }
 
-impl ReadMark {
+impl ReadPosition {
     /// As clients see it.
     #[must_use]
     pub fn state(&self) -> ThreadReadState {

@@ -16,9 +16,9 @@ pub(super) fn version_2(rows: &[ThreadRow]) -> TempDir {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_index_of_an_earlier_version_serves_until_the_new_one_is_made() {
     let dir = version_2(&[row(1, 1, 1), row(2, 2, 2), row(3, 3, 3)]);
-    let disk = Arc::new(Disk::over(threads(3).await));
+    let disk = Arc::new(TestStore::over(threads(3).await));
     disk.hold_reads_from_the_end();
-    let fixture = Fixture::of_boot(dir, BOOT, Arc::<Disk>::clone(&disk) as _);
+    let fixture = Fixture::of_boot(dir, BOOT, Arc::<TestStore>::clone(&disk) as _);
     assert_eq!(fixture.previews().await, ["thread 3", "thread 2", "thread 1"], "at once, and complete");
     assert_eq!(fixture.index.counts().state, IndexState::Replacing);
     let said = ThreadRow { preview: "said meanwhile".to_owned(), ..row(1, 1, 9) };
@@ -35,12 +35,12 @@ async fn an_index_of_an_earlier_version_serves_until_the_new_one_is_made() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_while_the_new_version_is_made_leaves_the_earlier_one_to_serve_the_next_start() {
     let dir = version_2(&[row(1, 1, 1), row(2, 2, 2)]);
-    let disk = Arc::new(Disk::over(threads(2).await));
+    let disk = Arc::new(TestStore::over(threads(2).await));
     disk.hold_reads_from_the_end();
-    let fixture = Fixture::of_boot(dir, BOOT, Arc::<Disk>::clone(&disk) as _);
+    let fixture = Fixture::of_boot(dir, BOOT, Arc::<TestStore>::clone(&disk) as _);
     fixture.previews().await;
     let dir = fixture.stopped().await;
-    let fixture = Fixture::of_boot(dir, BOOT, Arc::<Disk>::clone(&disk) as _);
+    let fixture = Fixture::of_boot(dir, BOOT, Arc::<TestStore>::clone(&disk) as _);
     assert_eq!(fixture.previews().await, ["thread 2", "thread 1"]);
     disk.release_reads_from_the_end();
     fixture.until(is_done).await;
@@ -66,10 +66,10 @@ async fn an_index_that_was_whole_without_rows_is_not_believed_while_it_is_made_a
     let fixture = Fixture::new(&threads(0).await);
     fixture.until(is_done).await;
     let dir = fixture.stopped().await;
-    let disk = Arc::new(Disk::over(threads(3).await));
+    let disk = Arc::new(TestStore::over(threads(3).await));
     disk.hold_reads_from_the_end();
     disk.let_read_from_the_end(1);
-    let fixture = Fixture::of_boot(dir, BOOT, Arc::<Disk>::clone(&disk) as _);
+    let fixture = Fixture::of_boot(dir, BOOT, Arc::<TestStore>::clone(&disk) as _);
     fixture.until(|state| matches!(state, State::Building { at: Indexing { done: 1, .. }, .. })).await;
     let dir = fixture.stopped().await;
     disk.release_reads_from_the_end();
@@ -86,7 +86,7 @@ async fn a_marked_thread_that_is_shorter_than_its_row_has_its_row_made_anew() {
     fixture.until(is_done).await;
     let longer = ThreadRow { preview: "what was taken back".to_owned(), ..row(2, 2, 2) };
     fixture.index.upsert(longer, EventSeq(99)).await.unwrap();
-    store.mark_open(ThreadId::new(Uuid::from_u128(2))).await.unwrap();
+    store.set_open_marker(ThreadId::new(Uuid::from_u128(2))).await.unwrap();
     let fixture = Fixture::over(fixture.stopped().await, &store);
     fixture.until(is_done).await;
     assert_eq!(fixture.previews().await, ["said 2", "said 1"]);
@@ -101,9 +101,9 @@ async fn an_earlier_version_that_cannot_be_read_does_not_serve() {
     trees.scramble(one);
     trees.flush().unwrap();
     drop(trees);
-    let disk = Arc::new(Disk::over(threads(2).await));
+    let disk = Arc::new(TestStore::over(threads(2).await));
     disk.hold_reads_from_the_end();
-    let fixture = Fixture::of_boot(dir, BOOT, Arc::<Disk>::clone(&disk) as _);
+    let fixture = Fixture::of_boot(dir, BOOT, Arc::<TestStore>::clone(&disk) as _);
     assert_eq!(fixture.index.rows(vec![one]).await.unwrap(), None, "the new one has no rows yet");
     disk.release_reads_from_the_end();
     fixture.until(is_done).await;

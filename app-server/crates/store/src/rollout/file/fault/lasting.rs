@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Fails, Fault, FaultLayer, Op, State};
+use super::{DiskFault, Fails, FaultLayer, FaultState, Op};
 
 /// How a disk is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,10 +27,10 @@ impl FaultLayer {
     /// Waits for as long as an operation takes now, and says how it has to fail.
     pub(super) fn last<'s>(
         &'s self,
-        state: MutexGuard<'s, State>,
+        state: MutexGuard<'s, FaultState>,
         op: Op,
         path: &Path,
-    ) -> (MutexGuard<'s, State>, Option<Fault>) {
+    ) -> (MutexGuard<'s, FaultState>, Option<DiskFault>) {
         let Some((lasting, part)) = state.lasting.clone() else { return (state, None) };
         if !path.to_string_lossy().contains(&part) {
             return (state, None);
@@ -38,11 +38,11 @@ impl FaultLayer {
         match (lasting, op) {
             (Lasting::Full, Op::Create | Op::Write | Op::MakeFolder) => {
                 let (fails, kind) = (Fails::Half, io::ErrorKind::StorageFull);
-                (state, Some(Fault { at: 0, times: usize::MAX, fails, kind }))
+                (state, Some(DiskFault { at: 0, times: usize::MAX, fails, kind }))
             }
             (Lasting::Slow(time), Op::Write | Op::Sync | Op::SyncFolder) => {
                 let is_so =
-                    |state: &mut State| state.lasting.as_ref().is_some_and(|(now, _)| *now == lasting);
+                    |state: &mut FaultState| state.lasting.as_ref().is_some_and(|(now, _)| *now == lasting);
                 let waited = self.shared.changed.wait_timeout_while(state, time, is_so);
                 (waited.unwrap_or_else(PoisonError::into_inner).0, None)
             }

@@ -6,14 +6,14 @@ use std::path::Path;
 
 use skein_protocol::ids::ThreadId;
 
-use super::{PART, Places};
-use crate::rollout::Shelf;
-use crate::rollout::file::layer::{LayerFile, Open};
+use super::{PART, RolloutPaths};
+use crate::rollout::Location;
+use crate::rollout::file::layer::{LayerFile, OpenMode};
 
 /// Bytes of two files that are compared at once.
 const COMPARED: usize = 64 << 10;
 
-impl Places {
+impl RolloutPaths {
     /// Gives a rollout another name, which may be on another file system: a folder of the home may be a link, or a mount. There it is
     /// copied, and the copy is on disk before the file goes. A file of that name is replaced once the copy is whole.
     pub(crate) fn give_name(&self, thread: ThreadId, from: &Path, to: &Path) -> io::Result<()> {
@@ -42,17 +42,17 @@ impl Places {
     /// Copies a rollout, with its time. The content is on disk when this returns.
     fn copy_whole(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.layer.remove(to)?;
-        let source = self.layer.open(from, Open::Read)?;
+        let source = self.layer.open(from, OpenMode::Read)?;
         let copy = self.layer.copy(&*source, to, source.len()?)?;
         copy.as_file().set_modified(source.as_file().metadata()?.modified()?)?;
         self.sync(&*copy)
     }
 
     /// Removes what a move to another file system has left of a rollout that stands on this shelf.
-    pub(super) fn remove_left(&self, thread: ThreadId, there: Shelf) -> io::Result<()> {
+    pub(super) fn remove_left(&self, thread: ThreadId, there: Location) -> io::Result<()> {
         let other = match there {
-            Shelf::Threads => Shelf::Archive,
-            Shelf::Archive => Shelf::Threads,
+            Location::Active => Location::Archived,
+            Location::Archived => Location::Active,
         };
         self.is_left_of_a_move(&self.on(there, thread), &self.on(other, thread)).map(drop)
     }
@@ -60,7 +60,8 @@ impl Places {
     /// Whether `to` is what a move to another file system has left that was cut off behind the copy: it has nothing that `from`
     /// does not have. It is removed then.
     pub(super) fn is_left_of_a_move(&self, from: &Path, to: &Path) -> io::Result<bool> {
-        let (Ok(from), Ok(left)) = (self.layer.open(from, Open::Read), self.layer.open(to, Open::Read))
+        let (Ok(from), Ok(left)) =
+            (self.layer.open(from, OpenMode::Read), self.layer.open(to, OpenMode::Read))
         else {
             return Ok(false);
         };

@@ -83,7 +83,7 @@ async fn a_large_text_stands_once_beside_the_rollout_and_everybody_reads_it() {
         assert!(page.bytes > 2 * text.len(), "the texts count");
         assert_eq!(fixture.store.load(id).await.unwrap().end, records);
     }
-    fixture.store.put(thread(3), Shelf::Archive, records.clone()).await.unwrap();
+    fixture.store.put(thread(3), Location::Archived, records.clone()).await.unwrap();
     assert_eq!(all(&fixture, thread(3)).await, records);
     assert_eq!(fixture.blobs().len(), 1, "the same text is kept once");
 }
@@ -291,7 +291,7 @@ proptest! {
             fixture.restart();
             prop_assert_eq!(&fixture.store.load(id).await.unwrap().end, &records);
             for (line, record) in fs::read(fixture.path(id)).unwrap().split(|byte| *byte == b'\n').zip(&records) {
-                let read = line::Line::of(line).unwrap();
+                let read = line::RecordLine::of(line).unwrap();
                 let inline = read.bytes() - line.len() as u64;
                 let whole = lines(std::slice::from_ref(record)).len();
                 prop_assert_eq!(read.blobs().is_empty(), inline == 0);

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::rollout::{Damage, Repair};
+use crate::rollout::{Damage, LoadRepair};
 
 /// The records of a file with these bytes, and what the load mended.
 async fn load(fixture: &Fixture, id: ThreadId, bytes: &[u8]) -> Result<Loaded, ReadError> {
@@ -44,14 +44,14 @@ async fn a_line_with_a_bad_crc_is_fenced_also_when_it_is_the_last() {
     bytes[third + 30] ^= 1;
     let loaded = load(&fixture, id, &bytes).await.unwrap();
     assert_eq!((loaded.end, loaded.head), (names(1, 2), EventSeq(3)), "its number stays taken");
-    let damage = |after, from: usize, to: usize| Repair {
+    let damage = |after, from: usize, to: usize| LoadRepair {
         damage: vec![Damage {
             after: EventSeq(after),
             offset: from as u64,
             length: (to - from) as u64,
             lines: 1,
         }],
-        ..Repair::default()
+        ..LoadRepair::default()
     };
     assert_eq!(loaded.repair, damage(2, third, bytes.len()));
     assert_eq!(fs::read(fixture.path(id)).unwrap(), bytes, "never deleted");
@@ -139,7 +139,10 @@ async fn markers_are_found_again_by_the_next_start() {
     fs::write(fixture.paths.open_markers().join("something else"), "").unwrap();
     fixture.restart();
     assert_eq!(fixture.store.open_markers().await.unwrap(), [thread(1), thread(2)]);
-    assert_eq!(fixture.store.mark_closed(vec![fixture.store.mark(thread(1))]).await.unwrap(), 1);
+    assert_eq!(
+        fixture.store.clear_open_markers(vec![fixture.store.open_marker(thread(1))]).await.unwrap(),
+        1
+    );
     fixture.restart();
     assert_eq!(fixture.store.open_markers().await.unwrap(), [thread(2)]);
 }

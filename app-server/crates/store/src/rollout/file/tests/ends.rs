@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::*;
 use crate::home::Term;
 use crate::rollout::record::{
-    Compacted, ItemCompleted, Kept, RecordBody, ThreadHeader, ThreadOpened, ThreadSettings, TurnCompleted,
-    TurnStarted,
+    Compacted, ItemCompleted, KeptMessages, RecordBody, ThreadHeader, ThreadOpened, ThreadSettings,
+    TurnCompleted, TurnStarted,
 };
 
 const OPENED: ThreadOpened = ThreadOpened { boot_id: Uuid::from_u128(1), term: Term(7), epoch: Epoch(3) };
@@ -91,7 +91,7 @@ async fn a_load_reads_from_the_last_header_and_goes_on_from_there() {
     assert!(read < 300_000, "{read} bytes were read of {}", fs::metadata(fixture.path(id)).unwrap().len());
     let seqs: Vec<EventSeq> = loaded.end.iter().map(|record| record.seq).collect();
     assert_eq!(seqs, [EventSeq(head.0 - 2), EventSeq(head.0 - 1), head]);
-    assert_eq!((loaded.head, loaded.repair.clone()), (head, crate::rollout::Repair::default()));
+    assert_eq!((loaded.head, loaded.repair.clone()), (head, crate::rollout::LoadRepair::default()));
     assert_eq!(loaded.next_epoch(Uuid::from_u128(1)), Epoch(3), "the same start goes on");
     assert_eq!(loaded.next_epoch(Uuid::from_u128(2)), Epoch(4), "another one cannot know what was told");
     // What the header says of the term, and of places, holds.
@@ -143,7 +143,7 @@ async fn the_place_of_the_last_summary_is_carried_from_header_to_header() {
     let next = records.len() as u64 + 1;
     records.push(record(
         next,
-        Compacted { turn_id: "t2".into(), summary: "all".to_owned(), kept: Kept::Messages },
+        Compacted { turn_id: "t2".into(), summary: "all".to_owned(), kept: KeptMessages::Messages },
     ));
     let end = turn(next - 1, 10, Some(OPENED)).remove(2);
     records.push(end);
@@ -178,7 +178,7 @@ async fn a_rollout_that_an_editor_has_saved_with_other_line_ends_loses_nothing()
     let loaded = fixture.store.load(id).await.unwrap();
     assert_eq!(
         (loaded.head, loaded.repair),
-        (records.last().unwrap().seq, crate::rollout::Repair::default())
+        (records.last().unwrap().seq, crate::rollout::LoadRepair::default())
     );
     assert_eq!(fixture.store.read_back(id, None, 99).await.unwrap().records.len(), records.len());
     assert_eq!(fixture.store.read_after(id, EventSeq(4), 99).await.unwrap().records.len(), records.len() - 4);

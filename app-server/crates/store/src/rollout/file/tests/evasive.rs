@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use super::layer::{DiskLayer, Entry};
+use super::layer::{DiskLayer, FolderEntry};
 use super::*;
 
 /// Puts the thread on the other shelf behind each look at a place of it, so often.
 #[derive(Default)]
 struct Evasive {
-    places: OnceLock<Weak<Places>>,
+    places: OnceLock<Weak<RolloutPaths>>,
     left: AtomicUsize,
     moving: AtomicBool,
 }
@@ -19,7 +19,8 @@ struct Evasive {
 impl Evasive {
     fn looked_at(&self, place: &Path) {
         let Some(places) = self.places.get().and_then(Weak::upgrade) else { return };
-        let of_the_thread = [Shelf::Threads, Shelf::Archive].map(|shelf| places.on(shelf, thread(1)));
+        let of_the_thread =
+            [Location::Active, Location::Archived].map(|location| places.on(location, thread(1)));
         if !of_the_thread.iter().any(|path| path.as_path() == place || path.parent() == Some(place))
             || self.moving.swap(true, Ordering::SeqCst)
         {
@@ -27,15 +28,15 @@ impl Evasive {
         }
         let left = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         if left.is_ok() {
-            let other = if of_the_thread[0].exists() { Shelf::Archive } else { Shelf::Threads };
-            places.move_to(thread(1), other).unwrap();
+            let other = if of_the_thread[0].exists() { Location::Archived } else { Location::Active };
+            places.relocate(thread(1), other).unwrap();
         }
         self.moving.store(false, Ordering::SeqCst);
     }
 }
 
 impl FileLayer for Evasive {
-    fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn LayerFile>> {
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Box<dyn LayerFile>> {
         let there = DiskLayer.open(path, how);
         self.looked_at(path);
         there
@@ -61,7 +62,7 @@ impl FileLayer for Evasive {
         DiskLayer.remove(path)
     }
 
-    fn entries(&self, path: &Path) -> io::Result<Vec<Entry>> {
+    fn entries(&self, path: &Path) -> io::Result<Vec<FolderEntry>> {
         let entries = DiskLayer.entries(path);
         self.looked_at(path);
         entries
@@ -74,20 +75,20 @@ fn a_thread_that_goes_from_shelf_to_shelf_between_looks_is_found() {
     let id = thread(1);
     fixture.write(id, &lines(&names(1, 1)));
     let layer = Arc::new(Evasive::default());
-    let places = Arc::new(Places::open(&fixture.paths, Arc::clone(&layer) as _).unwrap());
+    let places = Arc::new(RolloutPaths::open(&fixture.paths, Arc::clone(&layer) as _).unwrap());
     layer.places.set(Arc::downgrade(&places)).unwrap();
     for times in 0..9 {
-        for from in [Shelf::Threads, Shelf::Archive] {
+        for from in [Location::Active, Location::Archived] {
             let moves = |times| layer.left.store(times, Ordering::SeqCst);
-            places.move_to(id, from).unwrap();
+            places.relocate(id, from).unwrap();
             moves(times);
-            assert!(places.shelf(id).is_some(), "{times} times from {from:?}");
+            assert!(places.location(id).is_some(), "{times} times from {from:?}");
             moves(0);
-            places.move_to(id, from).unwrap();
+            places.relocate(id, from).unwrap();
             moves(times);
-            assert!(places.open_rollout(id, Open::Read).is_ok(), "{times} times from {from:?}");
+            assert!(places.open_rollout(id, OpenMode::Read).is_ok(), "{times} times from {from:?}");
             moves(0);
-            places.move_to(id, from).unwrap();
+            places.relocate(id, from).unwrap();
             moves(times);
             assert_eq!(places.threads().unwrap(), [id], "{times} times from {from:?}");
             moves(0);
@@ -98,17 +99,17 @@ fn a_thread_that_goes_from_shelf_to_shelf_between_looks_is_found() {
 #[test]
 fn a_thread_that_goes_to_the_other_shelf_while_it_is_copied_is_copied() {
     let (from, to) = (thread(1), thread(2));
-    for shelf in [Shelf::Threads, Shelf::Archive] {
+    for location in [Location::Active, Location::Archived] {
         let fixture = Fixture::new();
         fixture.write(from, &lines(&names(1, 5)));
         let layer = Arc::new(Evasive::default());
-        let places = Arc::new(Places::open(&fixture.paths, Arc::clone(&layer) as _).unwrap());
-        places.move_to(from, shelf).unwrap();
+        let places = Arc::new(RolloutPaths::open(&fixture.paths, Arc::clone(&layer) as _).unwrap());
+        places.relocate(from, location).unwrap();
         layer.places.set(Arc::downgrade(&places)).unwrap();
         layer.left.store(1, Ordering::SeqCst);
         let copied = copies::copy(&places, (from, u64::MAX), EventSeq(3), lease(to), &[named(4, "own")]);
-        assert_eq!(copied.unwrap().head, EventSeq(4), "from {shelf:?}");
-        assert_ne!(places.shelf(from), Some(shelf), "it went while it was copied");
+        assert_eq!(copied.unwrap().head, EventSeq(4), "from {location:?}");
+        assert_ne!(places.location(from), Some(location), "it went while it was copied");
         let expected = [lines(&names(1, 3)), lines(&[named(4, "own")])].concat();
         assert_eq!(fs::read(places.rollout(to)).unwrap(), expected);
     }

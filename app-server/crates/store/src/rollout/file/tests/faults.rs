@@ -1,7 +1,7 @@
 //! The disk fails at every place at which it can: nothing acknowledged is lost, nothing is there twice, and the order
 //! stays.
 
-use fault::{Fails, Fault};
+use fault::{DiskFault, Fails};
 
 use super::*;
 
@@ -87,7 +87,7 @@ async fn found(fixture: &Fixture, id: ThreadId) -> Vec<Record> {
 }
 
 /// One life with one fault, then the end of the process or of the power.
-async fn story(fault: Fault, tries: usize, power_ends: bool, padding: &'static str) -> Owner {
+async fn story(fault: DiskFault, tries: usize, power_ends: bool, padding: &'static str) -> Owner {
     let case = format!("{fault:?}, {tries} tries, power ends: {power_ends}");
     let id = thread(1);
     let mut fixture = Fixture::new();
@@ -129,7 +129,7 @@ async fn everywhere(ways: &[(usize, usize, bool)], padding: &'static str, least:
     for at in 0..operations + 4 {
         for fails in [Fails::Before, Fails::Half, Fails::After] {
             for &(times, tries, power_ends) in ways {
-                let fault = Fault { at, times, fails, kind };
+                let fault = DiskFault { at, times, fails, kind };
                 refusals += story(fault, tries, power_ends, padding).await.refusals;
             }
         }
@@ -159,7 +159,7 @@ async fn after_a_failed_sync_everything_is_written_again() {
     fixture.store.append(lease(id), EventSeq(1), names(2, 2), Keep::Process).await.unwrap();
     let before = fixture.layer.done().len();
     let kind = io::ErrorKind::Other;
-    fixture.layer.set_fault(Some(Fault { at: before + 1, times: 1, fails: Fails::Before, kind }));
+    fixture.layer.set_fault(Some(DiskFault { at: before + 1, times: 1, fails: Fails::Before, kind }));
     let refused = fixture.store.append(lease(id), EventSeq(2), names(3, 3), Keep::Power).await.unwrap_err();
     assert!(matches!(refused, AppendError::Disk { head: EventSeq(2), kind: DiskKind::Io, .. }), "{refused}");
     fixture.store.append(lease(id), EventSeq(2), Vec::new(), Keep::Power).await.unwrap();
@@ -195,7 +195,7 @@ async fn a_copy_is_whole_or_not_there_wherever_the_disk_fails() {
                 fixture.store.append(lease(from), EventSeq(0), names(1, 9), Keep::Power).await.unwrap();
                 let at = fixture.layer.done().len() + position;
                 let kind = std::io::ErrorKind::StorageFull;
-                fixture.layer.set_fault(Some(Fault { at, times: 1, fails, kind }));
+                fixture.layer.set_fault(Some(DiskFault { at, times: 1, fails, kind }));
                 let copied = fixture.store.copy(from, EventSeq(5), lease(to), vec![named(6, "own")]).await;
                 fixture.layer.set_fault(None);
                 refusals += usize::from(copied.is_err());

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use fault::{Fails, Fault};
+use fault::{DiskFault, Fails};
 use layer::DiskLayer;
 use skein_protocol::ids::Epoch;
 use uuid::Uuid;
@@ -42,7 +42,7 @@ const LIVES: u64 = 3;
 
 /// How long the texts within a turn are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Texts {
+enum TextSource {
     /// Longer than a sector.
     Short,
     /// Too large for a line.
@@ -53,7 +53,7 @@ enum Texts {
 struct Story {
     fixture: Fixture,
     kept: Kept,
-    texts: Texts,
+    texts: TextSource,
     comes: Comes,
     /// By epoch and number.
     told: BTreeMap<(Epoch, EventSeq), Record>,
@@ -66,7 +66,7 @@ struct Story {
 type Wrong = String;
 
 impl Story {
-    fn new(kept: Kept, texts: Texts, comes: Comes) -> Self {
+    fn new(kept: Kept, texts: TextSource, comes: Comes) -> Self {
         let (told, certain) = (BTreeMap::new(), BTreeMap::new());
         Self { fixture: Fixture::new(), kept, texts, comes, told, certain, refusals: 0 }
     }
@@ -75,8 +75,8 @@ impl Story {
     fn words(&self, seq: u64, life: u64, step: usize, attempt: usize) -> String {
         let rest = match self.texts {
             // One is enough, as each is on disk by itself.
-            Texts::Large if step == 2 && life == 1 && seq.is_multiple_of(2) => large(),
-            Texts::Large | Texts::Short => "x".repeat(600),
+            TextSource::Large if step == 2 && life == 1 && seq.is_multiple_of(2) => large(),
+            TextSource::Large | TextSource::Short => "x".repeat(600),
         };
         format!("{seq} of life {life}, try {attempt} {rest}")
     }
@@ -123,7 +123,7 @@ impl Story {
 
     /// Texts that the rollout names and that are not there.
     fn lost(&self) -> Vec<LostText> {
-        let file = DiskLayer.open(&self.fixture.path(thread(1)), Open::Read);
+        let file = DiskLayer.open(&self.fixture.path(thread(1)), OpenMode::Read);
         let texts = &self.fixture.store.shared.places.blobs;
         let seen = file.map(|file| survey(&*file, texts, thread(1), |_, _| ()));
         seen.map_or(Vec::new(), |seen| seen.map_or(Vec::new(), |seen| seen.lost))
@@ -194,7 +194,7 @@ impl Story {
     }
 
     /// All lives, one of which has a fault, each ended by a loss of power.
-    async fn play(&mut self, faulty: u64, fault: Fault) -> Result<(), Wrong> {
+    async fn play(&mut self, faulty: u64, fault: DiskFault) -> Result<(), Wrong> {
         for life in 1..=LIVES {
             if life == faulty {
                 self.fixture.layer.set_fault(Some(fault));
@@ -211,12 +211,12 @@ async fn all(kept: Kept) -> (usize, Option<Wrong>) {
     // A disk that is full for a moment, one that errs for a moment, and the end of the power.
     let full = (1, io::ErrorKind::StorageFull);
     let faults = [full, (1, io::ErrorKind::Other), (usize::MAX, io::ErrorKind::Other)];
-    every_place(kept, Texts::Short, &faults, &[1, 2]).await
+    every_place(kept, TextSource::Short, &faults, &[1, 2]).await
 }
 
 async fn every_place(
     kept: Kept,
-    texts: Texts,
+    texts: TextSource,
     faults: &[(usize, io::ErrorKind)],
     lives: &[u64],
 ) -> (usize, Option<Wrong>) {
@@ -231,7 +231,7 @@ async fn every_place(
                 // After a fault that passes, power is lost at the end of the life, where little is torn.
                 for comes in COMES.into_iter().take(if times == 1 { 2 } else { COMES.len() }) {
                     for &faulty in lives {
-                        let fault = Fault { at, times, fails, kind };
+                        let fault = DiskFault { at, times, fails, kind };
                         let mut story = Story::new(kept, texts, comes);
                         if let Err(why) = story.play(faulty, fault).await {
                             let why = format!("{kept:?}, {comes:?}, life {faulty}, {fault:?}: {why}");
@@ -250,7 +250,7 @@ async fn every_place(
 #[tokio::test]
 async fn no_line_comes_to_disk_before_its_text() {
     let power = [(usize::MAX, io::ErrorKind::Other)];
-    let (refusals, wrong) = every_place(TURN, Texts::Large, &power, &[1]).await;
+    let (refusals, wrong) = every_place(TURN, TextSource::Large, &power, &[1]).await;
     assert_eq!(wrong, None);
     assert!(refusals > 50, "only {refusals} appends were refused");
 }

@@ -6,7 +6,7 @@ use skein_protocol::ids::ThreadId;
 
 /// The open mark of a thread, as of a change of its rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OpenMark {
+pub struct OpenMarker {
     /// The thread.
     pub thread: ThreadId,
     /// The number of the change; 0 where there is no mark.
@@ -15,12 +15,12 @@ pub struct OpenMark {
 
 /// The marks of a store. Each change of a rollout gets a number that no other has.
 #[derive(Debug, Default)]
-pub struct OpenMarks {
+pub struct OpenMarkers {
     last: u64,
     changes: BTreeMap<ThreadId, u64>,
 }
 
-impl OpenMarks {
+impl OpenMarkers {
     /// Notes a change of this rollout.
     pub(crate) fn note(&mut self, thread: ThreadId) {
         self.last += 1;
@@ -29,13 +29,13 @@ impl OpenMarks {
 
     /// The thread's mark as of now.
     #[must_use]
-    pub fn mark(&self, thread: ThreadId) -> OpenMark {
-        OpenMark { thread, change: self.changes.get(&thread).copied().unwrap_or_default() }
+    pub fn open_marker(&self, thread: ThreadId) -> OpenMarker {
+        OpenMarker { thread, change: self.changes.get(&thread).copied().unwrap_or_default() }
     }
 
     /// Takes the mark off, unless the rollout was changed since. Answers whether there was one.
-    pub(crate) fn take_off(&mut self, mark: OpenMark) -> bool {
-        self.mark(mark.thread) == mark && self.changes.remove(&mark.thread).is_some()
+    pub(crate) fn take_off(&mut self, marker: OpenMarker) -> bool {
+        self.open_marker(marker.thread) == marker && self.changes.remove(&marker.thread).is_some()
     }
 
     /// The threads that have a mark.

@@ -8,18 +8,19 @@ use serde_json::Value;
 use skein_base::clock::WallMs;
 use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
 
-use super::finding::Kind;
+use super::finding::Defect;
 use crate::history::History;
-use crate::rollout::file::{LineAt, Marks};
+use crate::rollout::file::{LineAt, TurnOffsets};
 use crate::rollout::record::{
-    ModelAnswer, Record, RecordBody, Said, TakenBack, ThreadOpened, TurnCompleted, TurnPlace, TurnStarted,
+    AnswerPart, ModelAnswer, Record, RecordBody, TakenBack, ThreadOpened, TurnCompleted, TurnPlace,
+    TurnStarted,
 };
 
 /// What is wrong at one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Wrong {
+pub(crate) struct RecordDefect {
     /// What.
-    pub(crate) kind: Kind,
+    pub(crate) kind: Defect,
     /// Its record.
     pub(crate) seq: EventSeq,
     /// Where that begins in the file, bytes.
@@ -30,7 +31,7 @@ pub(crate) struct Wrong {
 
 /// A rollout as far as it was read.
 #[derive(Debug)]
-pub(crate) struct Story {
+pub(crate) struct RecordCheck {
     thread: ThreadId,
     /// The fold from the last header on, or from the beginning.
     history: History,
@@ -40,7 +41,7 @@ pub(crate) struct Story {
     complete: bool,
     /// Whether every record since the start of the last turn was there.
     known: bool,
-    turn: Option<Open>,
+    turn: Option<OpenTurn>,
     opened: Option<ThreadOpened>,
     epoch: Epoch,
     /// The thread that it says it is, and where.
@@ -54,15 +55,15 @@ pub(crate) struct Story {
     /// Which records have said the settings that hold; none where these are not known.
     said: Vec<EventSeq>,
     /// Where turns and summaries are, and where they would be if nothing had put whitespace before ends of lines.
-    marks: [Marks; 2],
-    wrong: Vec<Wrong>,
+    offsets: [TurnOffsets; 2],
+    wrong: Vec<RecordDefect>,
 }
 
 /// What a whole rollout has told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Told {
+pub(super) struct CheckedRecords {
     /// What was wrong.
-    pub(crate) wrong: Vec<Wrong>,
+    pub(crate) wrong: Vec<RecordDefect>,
     /// How many records there are.
     pub(crate) records: u64,
     /// Whether a turn has no end.
@@ -71,7 +72,7 @@ pub(super) struct Told {
 
 /// A turn that has begun.
 #[derive(Debug)]
-struct Open {
+struct OpenTurn {
     id: TurnId,
     at: WallMs,
     /// What the user said with it: an item that needs no start.
@@ -80,7 +81,7 @@ struct Open {
     items: HashSet<ItemId>,
 }
 
-impl Story {
+impl RecordCheck {
     /// A rollout of which nothing was read.
     #[must_use]
     pub(crate) fn of(thread: ThreadId) -> Self {
@@ -99,7 +100,7 @@ impl Story {
             records: 0,
             begun: Vec::new(),
             said: Vec::new(),
-            marks: [Marks::default(); 2],
+            offsets: [TurnOffsets::default(); 2],
             wrong: Vec::new(),
         }
     }
@@ -124,7 +125,7 @@ impl Story {
         }
         self.closed = matches!(record.body, RecordBody::ThreadClosed(_));
         self.records += 1;
-        let [is, was] = &mut self.marks;
+        let [is, was] = &mut self.offsets;
         is.note(record, offset);
         was.note(record, offset.saturating_sub(added));
         self.note_settings(record);
@@ -161,24 +162,24 @@ impl Story {
 
     /// What was wrong, in order, and the rest: what only the end tells.
     #[must_use]
-    pub(crate) fn end(mut self) -> Told {
+    pub(crate) fn end(mut self) -> CheckedRecords {
         if let Some((id, seq, offset)) = self.created.filter(|(id, _, _)| *id != self.thread && !self.forked)
         {
             let detail = format!("it says that it is thread {id}, and is named after {}", self.thread);
-            self.wrong.push(Wrong { kind: Kind::Identity, seq, offset, detail });
+            self.wrong.push(RecordDefect { kind: Defect::Identity, seq, offset, detail });
         }
         let open = self.history.open_turn().is_some();
-        Told { wrong: self.wrong, records: self.records, open }
+        CheckedRecords { wrong: self.wrong, records: self.records, open }
     }
 
     fn judge(&mut self, record: &Record) {
         let body = &record.body;
         if record.seq == EventSeq(1) && !matches!(body, RecordBody::ThreadOpened(_)) {
-            self.says(Kind::Beginning, format!("it begins with {}, not with thread.opened", body.kind()));
+            self.says(Defect::Beginning, format!("it begins with {}, not with thread.opened", body.kind()));
         }
         let begins = matches!(body, RecordBody::ThreadOpened(_) | RecordBody::Forked(_));
         if self.closed && self.known && !begins {
-            self.says(Kind::Close, format!("{} follows a thread.closed", body.kind()));
+            self.says(Defect::Close, format!("{} follows a thread.closed", body.kind()));
         }
         match body {
             RecordBody::ThreadCreated(_)
@@ -216,13 +217,13 @@ impl Story {
     /// The items that an answer names belong to its turn. Texts may have ended by then, calls have begun.
     fn answered(&mut self, answer: &ModelAnswer) {
         let Some(open) = self.in_turn(&answer.turn_id, "an answer") else { return };
-        let calls = answer.said.iter().filter_map(|said| match said {
-            Said::Call(call) => call.item_id.as_ref(),
-            Said::Text { .. } | Said::Raw { .. } | Said::Thought { .. } => None,
+        let calls = answer.parts.iter().filter_map(|said| match said {
+            AnswerPart::Call(call) => call.item_id.as_ref(),
+            AnswerPart::Text { .. } | AnswerPart::Raw { .. } | AnswerPart::Thought { .. } => None,
         });
         let strange: Vec<ItemId> = calls.filter(|id| !open.items.contains(*id)).cloned().collect();
         for item in strange {
-            self.says(Kind::Item, format!("an answer names the call {item}, which is not open"));
+            self.says(Defect::Item, format!("an answer names the call {item}, which is not open"));
         }
     }
 
@@ -233,14 +234,14 @@ impl Story {
         }
     }
 
-    fn says(&mut self, kind: Kind, detail: String) {
-        self.wrong.push(Wrong { kind, seq: EventSeq(0), offset: 0, detail });
+    fn says(&mut self, kind: Defect, detail: String) {
+        self.wrong.push(RecordDefect { kind, seq: EventSeq(0), offset: 0, detail });
     }
 
     fn thread_opened(&mut self, opened: &ThreadOpened) {
         if let Some(before) = self.opened.filter(|before| before.term > opened.term) {
             let (before, now) = (before.term.0, opened.term.0);
-            self.says(Kind::Term, format!("it was opened by ownership {now} after ownership {before}"));
+            self.says(Defect::Term, format!("it was opened by ownership {now} after ownership {before}"));
         }
         self.opened = Some(*opened);
         self.epoch_is(opened.epoch);
@@ -248,34 +249,34 @@ impl Story {
 
     fn epoch_is(&mut self, epoch: Epoch) {
         if epoch < self.epoch {
-            self.says(Kind::Epoch, format!("its epoch falls from {} to {epoch}", self.epoch));
+            self.says(Defect::Epoch, format!("its epoch falls from {} to {epoch}", self.epoch));
         }
         self.epoch = self.epoch.max(epoch);
     }
 
     fn thread_closed(&mut self) {
         if let Some(turn) = self.turn.take() {
-            self.says(Kind::Close, format!("it is closed, and turn {} has no end", turn.id));
+            self.says(Defect::Close, format!("it is closed, and turn {} has no end", turn.id));
         }
     }
 
     fn turn_started(&mut self, started: &TurnStarted, at: WallMs) {
         if let Some(before) = self.turn.take() {
             self.says(
-                Kind::Turn,
+                Defect::Turn,
                 format!("turn {} begins, and turn {} has no end", started.turn_id, before.id),
             );
         }
         self.known = true;
         let said = started.item_id.iter().cloned().collect();
-        self.turn = Some(Open { id: started.turn_id.clone(), at, said, items: HashSet::new() });
+        self.turn = Some(OpenTurn { id: started.turn_id.clone(), at, said, items: HashSet::new() });
     }
 
     /// The open turn, when it is this one; otherwise that is said.
-    fn in_turn(&mut self, id: &TurnId, what: &str) -> Option<&mut Open> {
+    fn in_turn(&mut self, id: &TurnId, what: &str) -> Option<&mut OpenTurn> {
         let is_it = self.turn.as_ref().is_some_and(|turn| turn.id == *id);
         if !is_it && self.known {
-            self.says(Kind::Turn, format!("{what} of turn {id}, which is not open"));
+            self.says(Defect::Turn, format!("{what} of turn {id}, which is not open"));
         }
         self.turn.as_mut().filter(|_| is_it)
     }
@@ -283,14 +284,14 @@ impl Story {
     fn item_started(&mut self, turn: &TurnId, item: &ItemId) {
         let Some(open) = self.in_turn(turn, "the start of an item") else { return };
         if !open.items.insert(item.clone()) {
-            self.says(Kind::Item, format!("item {item} begins twice"));
+            self.says(Defect::Item, format!("item {item} begins twice"));
         }
     }
 
     fn item_goes_on(&mut self, turn: &TurnId, item: &ItemId, what: &str) {
         let Some(open) = self.in_turn(turn, "an item") else { return };
         if !open.items.contains(item) && !open.said.remove(item) {
-            self.says(Kind::Item, format!("{what} of item {item}, which is not open"));
+            self.says(Defect::Item, format!("{what} of item {item}, which is not open"));
         }
     }
 
@@ -307,20 +308,20 @@ impl Story {
         let (at, open) = turn;
         if open > 0 {
             self.says(
-                Kind::Item,
+                Defect::Item,
                 format!("turn {} ends, and {open} of its items are open", completed.turn_id),
             );
         }
         if completed.started_at_ms.is_some_and(|started| started != at.0) {
-            self.says(Kind::Header, "it says another time for the start of its turn".to_owned());
+            self.says(Defect::Header, "it says another time for the start of its turn".to_owned());
         }
         let agrees = |says: TurnPlace| {
-            self.marks.iter().any(|place| Some(says.turn_at) == place.turn)
-                && self.marks.iter().any(|place| says.compacted_at == place.compacted)
+            self.offsets.iter().any(|place| Some(says.turn_at) == place.turn)
+                && self.offsets.iter().any(|place| says.compacted_at == place.compacted)
         };
         if self.whole && !completed.place.is_none_or(agrees) {
             self.says(
-                Kind::Place,
+                Defect::Place,
                 "it names another place than that of its turn or of the last summary".to_owned(),
             );
         }
@@ -360,7 +361,7 @@ impl Story {
         if folded != *says {
             let (one, other) = (serde_json::to_value(says), serde_json::to_value(&folded));
             let differs = members_that_differ(&one.unwrap_or_default(), &other.unwrap_or_default());
-            self.says(Kind::Header, format!("it differs from the records before it in: {differs}"));
+            self.says(Defect::Header, format!("it differs from the records before it in: {differs}"));
         }
     }
 

@@ -8,8 +8,8 @@ use crate::home::Term;
 use crate::rollout::record::{ItemStarted, RecordBody, Reverted, ThreadClosed, ThreadNamed};
 
 /// What is wrong with these records, each with its place, which is its number here.
-fn judged(records: &[Record]) -> Vec<(Kind, u64)> {
-    let mut story = Story::of(thread(1));
+fn judged(records: &[Record]) -> Vec<(Defect, u64)> {
+    let mut story = RecordCheck::of(thread(1));
     records.iter().for_each(|record| story.take(record, LineAt { offset: record.seq.0, added: 0 }));
     story.end().wrong.into_iter().map(|wrong| (wrong.kind, wrong.seq.0)).collect()
 }
@@ -63,22 +63,26 @@ fn a_life_as_owners_write_it_has_nothing_wrong() {
 type Change = fn(&mut Vec<Record>);
 
 /// A change, what it is named, and what it makes of a life.
-const WRONG: [(Change, Kind, &str); 15] = [
-    (|records| drop(records.remove(0)), Kind::Beginning, "it does not begin with thread.opened"),
+const WRONG: [(Change, Defect, &str); 15] = [
+    (|records| drop(records.remove(0)), Defect::Beginning, "it does not begin with thread.opened"),
     (
         |records| {
             let RecordBody::ThreadCreated(created) = &mut records[1].body else { panic!() };
             created.id = thread(2);
         },
-        Kind::Identity,
+        Defect::Identity,
         "another thread",
     ),
-    (|records| records.push(record(0, opened(2, 1))), Kind::Term, "an earlier ownership"),
-    (|records| records.push(record(0, opened(9, 0))), Kind::Epoch, "an earlier epoch"),
-    (|records| records.push(record(0, ThreadNamed { name: None })), Kind::Close, "something behind the end"),
+    (|records| records.push(record(0, opened(2, 1))), Defect::Term, "an earlier ownership"),
+    (|records| records.push(record(0, opened(9, 0))), Defect::Epoch, "an earlier epoch"),
+    (
+        |records| records.push(record(0, ThreadNamed { name: None })),
+        Defect::Close,
+        "something behind the end",
+    ),
     (
         |records| records.insert(at(records, "turn.completed"), record(0, ThreadClosed {})),
-        Kind::Close,
+        Defect::Close,
         "closed within a turn",
     ),
     (
@@ -88,12 +92,12 @@ const WRONG: [(Change, Kind, &str); 15] = [
             let begun = TurnStarted { turn_id: "other".into(), input, item_id, client_id };
             records.insert(at(records, "turn.completed"), record(0, begun));
         },
-        Kind::Turn,
+        Defect::Turn,
         "a turn within a turn",
     ),
     (
         |records| drop(records.remove(at(records, "turn.started"))),
-        Kind::Turn,
+        Defect::Turn,
         "items of a turn that did not begin",
     ),
     (
@@ -102,7 +106,7 @@ const WRONG: [(Change, Kind, &str); 15] = [
             let begun = ItemStarted { turn_id: "nobody's".into(), item };
             records.insert(at(records, "turn.completed"), record(0, begun));
         },
-        Kind::Turn,
+        Defect::Turn,
         "an item of another turn",
     ),
     (
@@ -111,22 +115,22 @@ const WRONG: [(Change, Kind, &str); 15] = [
             let twice = records[at].clone();
             records.insert(at, twice);
         },
-        Kind::Item,
+        Defect::Item,
         "an item that begins twice",
     ),
-    (|records| drop(records.remove(at(records, "item.started"))), Kind::Item, "an end without a start"),
-    (|records| drop(records.remove(at(records, "item.completed"))), Kind::Item, "a start without an end"),
-    (|records| completed(records).header.name = Some("no".to_owned()), Kind::Header, "another name"),
+    (|records| drop(records.remove(at(records, "item.started"))), Defect::Item, "an end without a start"),
+    (|records| drop(records.remove(at(records, "item.completed"))), Defect::Item, "a start without an end"),
+    (|records| completed(records).header.name = Some("no".to_owned()), Defect::Header, "another name"),
     (
         |records| completed(records).started_at_ms = Some(1),
-        Kind::Header,
+        Defect::Header,
         "another time for the start of the turn",
     ),
     (
         |records| {
             completed(records).place.as_mut().unwrap().turn_at = 1;
         },
-        Kind::Place,
+        Defect::Place,
         "a place where no turn begins",
     ),
 ];
@@ -218,7 +222,7 @@ fn settings_are_compared_with_the_record_that_a_header_names() {
         last.header.settings_at = Some(EventSeq(1));
     };
     named_wrong(&mut records);
-    assert_eq!(judged(&records), [(Kind::Header, seqs[3].0)]);
+    assert_eq!(judged(&records), [(Defect::Header, seqs[3].0)]);
     completed(&mut records).header.settings.as_mut().unwrap().model = "another".to_owned();
-    assert!(judged(&records).contains(&(Kind::Header, seqs[0].0)));
+    assert!(judged(&records).contains(&(Defect::Header, seqs[0].0)));
 }

@@ -7,9 +7,9 @@ use sha2::{Digest, Sha256};
 
 /// A home, as its processes name it. A copy of a home has another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct HomeMark(u64);
+pub struct HomeTag(u64);
 
-impl HomeMark {
+impl HomeTag {
     /// Bits of the number, so that a resource limit can have it: the highest bits stand for "unlimited" in some programs'
     /// arithmetic.
     pub const BITS: u32 = 62;
@@ -40,7 +40,7 @@ impl HomeMark {
     }
 }
 
-impl fmt::Display for HomeMark {
+impl fmt::Display for HomeTag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
     }
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn homes_differ_by_every_part() {
-        let all = [HomeMark::of(&[b"ab", b"c"]), HomeMark::of(&[b"a", b"bc"]), HomeMark::of(&[b"abc"])];
+        let all = [HomeTag::of(&[b"ab", b"c"]), HomeTag::of(&[b"a", b"bc"]), HomeTag::of(&[b"abc"])];
         assert!(all[0] != all[1] && all[1] != all[2] && all[0] != all[2]);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use memchr::memmem;
 use skein_protocol::ids::EventSeq;
 
-use super::line::{self, Glance};
+use super::line::{self, LineHeader};
 use super::record::{ItemCheckpoint, ItemCompleted, ItemStarted, TurnCompleted, TurnStarted};
 
 /// Whether a line, as it stands in the file, may hold what is looked for. A `true` too many costs time, a `false` too many
@@ -17,7 +17,7 @@ pub type MayHold = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 const MESSAGE: &[u8] = b"Message\"";
 
 /// Takes the lines of one rollout, oldest first.
-pub(crate) struct Sift<'a> {
+pub(crate) struct Prefilter<'a> {
     may_hold: &'a (dyn Fn(&[u8]) -> bool + Send + Sync),
     after: EventSeq,
     /// Where the turn began that the lines belong to.
@@ -26,7 +26,7 @@ pub(crate) struct Sift<'a> {
     in_pieces: Option<EventSeq>,
 }
 
-impl<'a> Sift<'a> {
+impl<'a> Prefilter<'a> {
     /// Passes over what has a number up to `after`.
     #[must_use]
     pub(crate) fn new(may_hold: &'a MayHold, after: EventSeq) -> Self {
@@ -36,7 +36,7 @@ impl<'a> Sift<'a> {
     /// Takes the next line; answers where the turn begins that may hold what is looked for. Then nothing more need be taken.
     pub(crate) fn take(&mut self, line: &[u8]) -> Option<EventSeq> {
         // What has a head of another form is not passed over.
-        let Some(Glance { seq, kind, is_all }) = line::glance(line) else {
+        let Some(LineHeader { seq, kind, is_all }) = line::peek_header(line) else {
             return (self.may_hold)(line).then_some(self.turn);
         };
         if seq <= self.after {

@@ -23,7 +23,7 @@ const STICKY: u32 = 0o1000;
 
 /// Why nobody can listen at a path.
 #[derive(Debug, thiserror::Error)]
-pub enum DoorwayError {
+pub enum NamedSocketError {
     /// An address has no room for the path.
     #[error("{path} has {bytes} bytes and the address of a socket holds {LONGEST}; choose a shorter path")]
     TooLong {
@@ -65,29 +65,29 @@ pub enum DoorwayError {
 
 /// A socket that is listened at, mode 0600 from its first moment. It is removed when this is dropped.
 #[derive(Debug)]
-pub struct Doorway {
+pub struct NamedSocket {
     path: PathBuf,
     /// Device and inode: whatever has the name later is somebody else's.
     made: (u64, u64),
     listener: UnixListener,
 }
 
-impl Doorway {
+impl NamedSocket {
     /// Makes the socket and listens, never blocking. A socket of this user that nobody answers at is replaced; nothing else
     /// is.
     ///
     /// # Errors
-    /// [`DoorwayError`].
-    pub fn open(path: &Path) -> Result<Self, DoorwayError> {
-        let failed = |source| DoorwayError::Io { path: path.to_owned(), source };
+    /// [`NamedSocketError`].
+    pub fn open(path: &Path) -> Result<Self, NamedSocketError> {
+        let failed = |source| NamedSocketError::Io { path: path.to_owned(), source };
         let bytes = path.as_os_str().as_bytes().len();
         if bytes > LONGEST {
-            return Err(DoorwayError::TooLong { path: path.to_owned(), bytes });
+            return Err(NamedSocketError::TooLong { path: path.to_owned(), bytes });
         }
         let folder = path.parent().unwrap_or(Path::new("/"));
         let opened = File::open(folder).map_err(failed)?;
         if !is_ours_to_use(&opened.metadata().map_err(failed)?) {
-            return Err(DoorwayError::OpenFolder { folder: folder.to_owned() });
+            return Err(NamedSocketError::OpenFolder { folder: folder.to_owned() });
         }
         // Of two that find the same socket left behind, one would remove what the other has just made.
         let _alone = alone(opened).map_err(failed)?;
@@ -100,12 +100,12 @@ impl Doorway {
     /// The same in the folder of a home that is for such a socket; it is made where it is missing.
     ///
     /// # Errors
-    /// As [`Doorway::open`].
-    pub fn open_in(paths: &HomePaths) -> Result<Self, DoorwayError> {
+    /// As [`NamedSocket::open`].
+    pub fn open_in(paths: &HomePaths) -> Result<Self, NamedSocketError> {
         let path = paths.named_socket();
         if let Some(folder) = path.parent() {
             let made = fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder);
-            made.map_err(|source| DoorwayError::Io { path: path.clone(), source })?;
+            made.map_err(|source| NamedSocketError::Io { path: path.clone(), source })?;
         }
         Self::open(&path)
     }
@@ -125,7 +125,7 @@ impl Doorway {
     }
 }
 
-impl Drop for Doorway {
+impl Drop for NamedSocket {
     fn drop(&mut self) {
         let ours = fs::symlink_metadata(&self.path).is_ok_and(|seen| identity(&seen) == self.made);
         if ours && let Err(error) = fs::remove_file(&self.path) {
@@ -157,9 +157,9 @@ fn alone(mut folder: File) -> io::Result<Flock<File>> {
 }
 
 /// Removes what a server that was killed has left at the path.
-fn make_room(path: &Path) -> Result<(), DoorwayError> {
-    let taken = |what| DoorwayError::Taken { path: path.to_owned(), what };
-    let failed = |source| DoorwayError::Io { path: path.to_owned(), source };
+fn make_room(path: &Path) -> Result<(), NamedSocketError> {
+    let taken = |what| NamedSocketError::Taken { path: path.to_owned(), what };
+    let failed = |source| NamedSocketError::Io { path: path.to_owned(), source };
     let seen = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         seen => seen.map_err(failed)?,
@@ -175,7 +175,7 @@ fn make_room(path: &Path) -> Result<(), DoorwayError> {
             fs::remove_file(path).map_err(failed)
         }
         // A server that has no place for another connection is one all the same.
-        Ok(_) | Err(_) => Err(DoorwayError::Served { path: path.to_owned() }),
+        Ok(_) | Err(_) => Err(NamedSocketError::Served { path: path.to_owned() }),
     }
 }
 
@@ -197,7 +197,7 @@ mod tests {
     fn a_socket_is_private_and_goes_with_its_owner() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("engine.sock");
-        let door = Doorway::open(&path).unwrap();
+        let door = NamedSocket::open(&path).unwrap();
         assert_eq!(mode(&path), 0o600);
         UnixStream::connect(&path).unwrap();
         drop(door);
@@ -208,10 +208,10 @@ mod tests {
     fn a_socket_that_somebody_answers_at_is_not_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("engine.sock");
-        let door = Doorway::open(&path).unwrap();
-        assert!(matches!(Doorway::open(&path), Err(DoorwayError::Served { .. })));
+        let door = NamedSocket::open(&path).unwrap();
+        assert!(matches!(NamedSocket::open(&path), Err(NamedSocketError::Served { .. })));
         drop(door);
-        Doorway::open(&path).unwrap();
+        NamedSocket::open(&path).unwrap();
     }
 
     #[test]
@@ -219,20 +219,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("engine.sock");
         drop(UnixListener::bind(&path).unwrap());
-        drop(Doorway::open(&path).unwrap());
+        drop(NamedSocket::open(&path).unwrap());
         fs::write(&path, "mine").unwrap();
-        assert!(matches!(Doorway::open(&path), Err(DoorwayError::Taken { .. })));
+        assert!(matches!(NamedSocket::open(&path), Err(NamedSocketError::Taken { .. })));
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
         fs::remove_file(&path).unwrap();
         symlink("/nowhere", &path).unwrap();
-        assert!(matches!(Doorway::open(&path), Err(DoorwayError::Taken { .. })));
+        assert!(matches!(NamedSocket::open(&path), Err(NamedSocketError::Taken { .. })));
     }
 
     #[test]
     fn who_has_taken_the_name_meanwhile_keeps_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("engine.sock");
-        let door = Doorway::open(&path).unwrap();
+        let door = NamedSocket::open(&path).unwrap();
         fs::remove_file(&path).unwrap();
         fs::write(&path, "mine").unwrap();
         drop(door);
@@ -245,18 +245,18 @@ mod tests {
         let path = dir.path().join("engine.sock");
         for open in [0o777, 0o770, 0o722] {
             allow(dir.path(), open);
-            assert!(matches!(Doorway::open(&path), Err(DoorwayError::OpenFolder { .. })), "{open:o}");
+            assert!(matches!(NamedSocket::open(&path), Err(NamedSocketError::OpenFolder { .. })), "{open:o}");
         }
         for kept in [0o1777, 0o755, 0o700] {
             allow(dir.path(), kept);
-            Doorway::open(&path).unwrap();
+            NamedSocket::open(&path).unwrap();
         }
     }
 
     #[test]
     fn a_path_that_no_address_holds_is_refused_with_the_limit() {
         let path = Path::new("/tmp").join("x".repeat(LONGEST));
-        let error = Doorway::open(&path).unwrap_err().to_string();
+        let error = NamedSocket::open(&path).unwrap_err().to_string();
         assert!(error.contains(&LONGEST.to_string()), "{error}");
     }
 }

@@ -41,24 +41,24 @@ fn named(name: &str) -> RecordBody {
 /// What the sift says to records with the numbers 1, 2, ...
 fn sifted(bodies: Vec<RecordBody>, text: &'static str, after: u64) -> Option<u64> {
     let may_hold = looks_for(text);
-    let mut sift = Sift::new(&may_hold, EventSeq(after));
+    let mut prefilter = Prefilter::new(&may_hold, EventSeq(after));
     for (seq, body) in (1..).zip(bodies) {
         let mut bytes = Vec::new();
         line::encode(&Record { seq: EventSeq(seq), at: WallMs(0), body }, &mut bytes).unwrap();
-        if let Some(turn) = sift.take(&bytes) {
+        if let Some(turn) = prefilter.take(&bytes) {
             return Some(turn.0);
         }
     }
-    sift.end().map(|turn| turn.0)
+    prefilter.end().map(|turn| turn.0)
 }
 
 #[test]
 fn a_line_is_glanced_at_by_its_head_alone() {
     let mut bytes = Vec::new();
     line::encode(&Record { seq: EventSeq(17), at: WallMs(0), body: began("t", "x") }, &mut bytes).unwrap();
-    let head = line::Glance { seq: EventSeq(17), kind: b"turn.started", is_all: true };
-    assert_eq!(line::glance(&bytes), Some(head));
-    assert_eq!(line::glance(&bytes[..90]), Some(head));
+    let head = line::LineHeader { seq: EventSeq(17), kind: b"turn.started", is_all: true };
+    assert_eq!(line::peek_header(&bytes), Some(head));
+    assert_eq!(line::peek_header(&bytes[..90]), Some(head));
     for other in [
         &b""[..],
         b"{",
@@ -66,7 +66,7 @@ fn a_line_is_glanced_at_by_its_head_alone() {
         br#"{"seq":1,"v":1}"#,
         br#"{"v":1,"seq":99999999999999999999,"#,
     ] {
-        assert_eq!(line::glance(other), None);
+        assert_eq!(line::peek_header(other), None);
     }
 }
 
@@ -100,7 +100,7 @@ fn what_may_lie_across_two_pieces_is_not_passed_over_unless_the_turn_has_ended()
 #[test]
 fn a_line_of_another_form_is_not_passed_over() {
     let may_hold = looks_for("needle");
-    let mut sift = Sift::new(&may_hold, EventSeq(0));
-    assert_eq!(sift.take(br#"{"seq":1,"text":"needle"}"#), Some(EventSeq(0)));
-    assert_eq!(sift.take(br#"{"seq":1,"text":"hay"}"#), None);
+    let mut prefilter = Prefilter::new(&may_hold, EventSeq(0));
+    assert_eq!(prefilter.take(br#"{"seq":1,"text":"needle"}"#), Some(EventSeq(0)));
+    assert_eq!(prefilter.take(br#"{"seq":1,"text":"hay"}"#), None);
 }

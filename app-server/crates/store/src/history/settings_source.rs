@@ -10,14 +10,14 @@ use crate::rollout::{ReadError, RolloutStore};
 
 /// What the rollout says of the settings that hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Said {
+pub(super) struct SettingsSource {
     /// The record that has said them first.
     at: Option<EventSeq>,
     /// Whether a header has said them since.
     repeated: bool,
 }
 
-impl Said {
+impl SettingsSource {
     /// The record that has said them first.
     pub(crate) fn at(self) -> Option<EventSeq> {
         self.at
@@ -30,22 +30,22 @@ impl Said {
 }
 
 impl History {
-    pub(super) fn settings_said(&mut self, settings: &ThreadSettings, seq: EventSeq) {
+    pub(super) fn note_settings(&mut self, settings: &ThreadSettings, seq: EventSeq) {
         self.settings = settings.clone();
-        self.said = Said { at: Some(seq), repeated: false };
+        self.settings_source = SettingsSource { at: Some(seq), repeated: false };
     }
 
     /// What the header in the record `seq` says of them.
     pub(super) fn take_settings(&mut self, header: &ThreadHeader, seq: EventSeq) {
-        self.said = match (&header.settings, self.said.at, header.settings_at) {
+        self.settings_source = match (&header.settings, self.settings_source.at, header.settings_at) {
             (Some(settings), before, named) => {
                 let before = before.filter(|_| *settings == self.settings);
                 self.settings = settings.clone();
-                Said { at: named.or(before).or(Some(seq)), repeated: true }
+                SettingsSource { at: named.or(before).or(Some(seq)), repeated: true }
             }
-            (None, Some(at), Some(named)) if at >= named => Said { at: Some(at), repeated: true },
+            (None, Some(at), Some(named)) if at >= named => SettingsSource { at: Some(at), repeated: true },
             // Who has said them is damaged: the next header says them again.
-            (None, _, _) => Said::default(),
+            (None, _, _) => SettingsSource::default(),
         };
     }
 
@@ -55,13 +55,13 @@ impl History {
         if header.settings.is_some() {
             self.take_settings(header, seq);
         } else {
-            self.said = Said { at: header.settings_at, repeated: true };
+            self.settings_source = SettingsSource { at: header.settings_at, repeated: true };
         }
     }
 
     /// Goes on with the settings of a history of the same thread, for one that begins at a header.
     pub(crate) fn take_settings_of(&mut self, before: &Self) {
-        (self.settings, self.said) = (before.settings.clone(), before.said);
+        (self.settings, self.settings_source) = (before.settings.clone(), before.settings_source);
     }
 
     /// Reads the settings that the header in the record `before` names. If their record is damaged, the newest that is there
@@ -72,7 +72,7 @@ impl History {
         thread: ThreadId,
         before: EventSeq,
     ) -> Result<(), ReadError> {
-        if let Some(at) = self.said.at {
+        if let Some(at) = self.settings_source.at {
             let page = store.read_after(thread, EventSeq(at.0.saturating_sub(1)), 1).await?;
             let there = page.records.first().filter(|record| record.seq == at);
             if let Some(settings) = there.and_then(|record| record.body.settings()) {
@@ -81,7 +81,7 @@ impl History {
             }
         }
         tracing::warn!(%thread, "the record with the thread's settings is damaged; an earlier one says them");
-        self.said = Said::default();
+        self.settings_source = SettingsSource::default();
         let mut before = Some(before);
         loop {
             let page = store.read_back(thread, before, policy::WINDOW_PAGE).await?;

@@ -1,7 +1,7 @@
 //! A thread is put elsewhere, and the disk, the process or the power fails at every step of it: afterwards the thread is
 //! wholly where it was or wholly where it was wanted, and every list says the same.
 
-use fault::{Fails, Fault};
+use fault::{DiskFault, Fails};
 use skein_protocol::thread::SessionSource;
 
 use super::*;
@@ -26,8 +26,8 @@ const MOVES: [(Place, Place); 4] = [
 
 async fn put(store: &FileStore, id: ThreadId, place: Place) -> Result<(), MoveError> {
     match place {
-        Place::Threads => store.move_to(lease(id), Shelf::Threads).await,
-        Place::Archive => store.move_to(lease(id), Shelf::Archive).await,
+        Place::Threads => store.relocate(lease(id), Location::Active).await,
+        Place::Archive => store.relocate(lease(id), Location::Archived).await,
         Place::Trash => store.trash(lease(id), WallMs(5)).await,
     }
 }
@@ -73,12 +73,12 @@ async fn found(fixture: &Fixture, id: ThreadId, case: &str) -> Place {
     }
     let files = |folder: PathBuf| fixture.layer.entries(&folder).unwrap().len();
     let shards = [fixture.paths.threads(), fixture.paths.archived()];
-    let [threads, archived] = shards.map(|shelf| files(shelf.join("01")));
+    let [threads, archived] = shards.map(|location| files(location.join("01")));
     assert_eq!(threads + archived + files(fixture.paths.trash()), 1, "{case}: lost, or there twice");
     match store.load(id).await {
         Ok(loaded) => {
             assert_eq!(loaded.end, said(id), "{case}");
-            let archived = store.shelf(id).await.unwrap() == Shelf::Archive;
+            let archived = store.location(id).await.unwrap() == Location::Archived;
             assert_eq!(listed, [archived], "{case}");
             assert_eq!(store.threads().await.unwrap(), [id], "{case}");
             assert_eq!(store.archived().await.unwrap().len(), usize::from(archived), "{case}");
@@ -106,7 +106,7 @@ fn ends(fixture: &mut Fixture, id: ThreadId, end: End) {
 }
 
 /// The disk, and then nothing, the process or the power fails at this step. Returns whether the move was refused.
-async fn story((from, to): (Place, Place), fault: Fault, end: End) -> bool {
+async fn story((from, to): (Place, Place), fault: DiskFault, end: End) -> bool {
     let case = format!("{from:?} to {to:?}, {fault:?}, {end:?}");
     let id = thread(1);
     let mut fixture = standing(id, from).await;
@@ -161,7 +161,7 @@ async fn a_failure_at_every_step_of_a_move_leaves_the_thread_whole_in_one_place(
             for fails in [Fails::Before, Fails::After] {
                 for times in [1, 2, 3, usize::MAX] {
                     for end in [End::Nothing, End::Process, End::Power] {
-                        let fault = Fault { at, times, fails, kind: io::ErrorKind::StorageFull };
+                        let fault = DiskFault { at, times, fails, kind: io::ErrorKind::StorageFull };
                         refused += usize::from(story((from, to), fault, end).await);
                     }
                 }
@@ -179,7 +179,7 @@ async fn the_power_may_go_between_any_two_steps() {
             let mut fixture = standing(id, from).await;
             let at = fixture.layer.done().len() + steps;
             // Nothing is done any more from here on, not even what would take back what was done.
-            let fault = Fault { at, times: usize::MAX, fails: Fails::Before, kind: io::ErrorKind::Other };
+            let fault = DiskFault { at, times: usize::MAX, fails: Fails::Before, kind: io::ErrorKind::Other };
             fixture.layer.set_fault(Some(fault));
             let answer = put(&fixture.store, id, to).await;
             fixture.layer.cut_power().unwrap();
@@ -308,7 +308,7 @@ async fn a_failure_at_every_step_of_a_move_to_another_file_system_loses_nothing(
         for at in operations {
             for (fails, times) in [(Fails::Before, 1), (Fails::After, 1), (Fails::Before, usize::MAX)] {
                 for end in [End::Nothing, End::Power] {
-                    let fault = Fault { at, times, fails, kind: io::ErrorKind::StorageFull };
+                    let fault = DiskFault { at, times, fails, kind: io::ErrorKind::StorageFull };
                     apart_story((from, to), fault, end).await;
                 }
             }
@@ -318,7 +318,7 @@ async fn a_failure_at_every_step_of_a_move_to_another_file_system_loses_nothing(
 
 /// The disk fails at this step of a move to another file system. Afterwards all of the thread can be read, or it is where it was
 /// wanted; and whoever asks again gets it there, once.
-async fn apart_story((from, to): (Place, Place), fault: Fault, end: End) {
+async fn apart_story((from, to): (Place, Place), fault: DiskFault, end: End) {
     let case = format!("{from:?} to {to:?}, {fault:?}, {end:?}");
     let id = thread(1);
     let Some((mut fixture, _disk)) = standing_apart(id, from, "archived").await else { return };
@@ -345,27 +345,27 @@ async fn apart_story((from, to): (Place, Place), fault: Fault, end: End) {
 #[tokio::test]
 async fn a_failure_at_every_step_of_replacing_a_rollout_on_another_file_system_keeps_one_of_the_two() {
     let id = thread(1);
-    let (shelf, old) = (Shelf::Threads, said(id));
+    let (location, old) = (Location::Active, said(id));
     let new: Vec<Record> = old.iter().cloned().chain([Record { seq: EventSeq(5), ..opened(5, 1) }]).collect();
     let Some((whole, _disk)) = standing_apart(id, Place::Threads, "threads").await else { return };
     whole.store.release(id);
     let before = whole.layer.done().len();
-    whole.store.put(id, shelf, new.clone()).await.unwrap();
+    whole.store.put(id, location, new.clone()).await.unwrap();
     for at in before..whole.layer.done().len() {
         for (fails, times) in [(Fails::Before, 1), (Fails::After, 1), (Fails::Before, usize::MAX)] {
             let Some((mut fixture, _disk)) = standing_apart(id, Place::Threads, "threads").await else {
                 return;
             };
             fixture.store.release(id);
-            let fault = Fault { at, times, fails, kind: io::ErrorKind::StorageFull };
+            let fault = DiskFault { at, times, fails, kind: io::ErrorKind::StorageFull };
             fixture.layer.set_fault(Some(fault));
-            let answer = fixture.store.put(id, shelf, new.clone()).await;
+            let answer = fixture.store.put(id, location, new.clone()).await;
             fixture.layer.set_fault(None);
             fixture.restart();
             let there = fixture.store.load(id).await.map(|loaded| loaded.end);
             let there = there.unwrap_or_else(|error| panic!("{fault:?}: {error}"));
             assert!(there == new || (there == old && answer.is_err()), "{fault:?}: {answer:?}, {there:?}");
-            fixture.store.put(id, shelf, new.clone()).await.unwrap();
+            fixture.store.put(id, location, new.clone()).await.unwrap();
         }
     }
 }
@@ -377,7 +377,7 @@ async fn a_rollout_is_made_on_another_file_system() {
         let Some((fixture, _disk)) = standing_apart(id, Place::Threads, apart).await else { return };
         let copied = fixture.store.copy(id, EventSeq(4), lease(thread(2)), Vec::new()).await;
         copied.unwrap();
-        fixture.store.put(thread(3), Shelf::Archive, said(thread(3))).await.unwrap();
+        fixture.store.put(thread(3), Location::Archived, said(thread(3))).await.unwrap();
         for other in [thread(2), thread(3)] {
             assert!(!fixture.store.load(other).await.unwrap().end.is_empty(), "{apart}: {other}");
         }

@@ -6,12 +6,12 @@ use skein_protocol::ids::{EventSeq, TurnId};
 use skein_protocol::thread::{ThreadGoalStatus, ThreadUnreadPosition};
 
 use super::History;
-use crate::rollout::record::{Goal, ReadMark, ThreadHeader, ThreadRead};
+use crate::rollout::record::{Goal, ReadPosition, ThreadHeader, ThreadRead};
 
 impl History {
     /// What the user has read.
     #[must_use]
-    pub fn read_mark(&self) -> &ReadMark {
+    pub fn read_position(&self) -> &ReadPosition {
         &self.read
     }
 
@@ -43,11 +43,12 @@ impl History {
     }
 
     pub(super) fn marked(&mut self, read: &ThreadRead, seq: EventSeq) {
-        self.read = ReadMark { first_unread: read.first_unread.clone(), since: read.since, revision: seq };
+        self.read =
+            ReadPosition { first_unread: read.first_unread.clone(), since: read.since, revision: seq };
     }
 
     /// What the end of a turn says of both: all that stands before it.
-    pub(super) fn take_marks(&mut self, header: &ThreadHeader) {
+    pub(super) fn take_user_state(&mut self, header: &ThreadHeader) {
         if let Some(read) = &header.read {
             self.read = read.clone();
         }
@@ -63,14 +64,14 @@ impl History {
         self.read.revision = seq;
         if self.read.first_unread.is_none() {
             let first_unread = Some(ThreadUnreadPosition::Turn { turn_id: turn.clone() });
-            self.read = ReadMark { first_unread, since: Some(seq), revision: seq };
+            self.read = ReadPosition { first_unread, since: Some(seq), revision: seq };
         }
     }
 
     /// Turns from the record `from` on are gone: they cannot be unread.
     pub(super) fn unmark_from(&mut self, from: EventSeq, seq: EventSeq) {
         if self.read.since.is_some_and(|since| since >= from) {
-            self.read = ReadMark { revision: seq, ..ReadMark::default() };
+            self.read = ReadPosition { revision: seq, ..ReadPosition::default() };
         }
     }
 
@@ -173,7 +174,7 @@ mod tests {
             story.turn("two", 80);
         }
         assert_eq!(story.counted(), (80, 4_000, ThreadGoalStatus::Active));
-        assert_eq!((late.0.goal(), late.0.read_mark()), (story.0.goal(), story.0.read_mark()));
+        assert_eq!((late.0.goal(), late.0.read_position()), (story.0.goal(), story.0.read_position()));
     }
 
     #[test]
@@ -183,9 +184,9 @@ mod tests {
         let header = ThreadHeader { read: None, ..story.0.header() };
         let (started_at_ms, status, error, place) = (None, TurnStatus::Completed, None, None);
         story.add(TurnCompleted { turn_id, started_at_ms, status, error, unsaved: false, header, place });
-        assert_eq!(story.0.read_mark(), &ReadMark::default());
+        assert_eq!(story.0.read_position(), &ReadPosition::default());
         story.turn("new", 2);
         let turn_id: TurnId = "new".into();
-        assert_eq!(story.0.read_mark().first_unread, Some(ThreadUnreadPosition::Turn { turn_id }));
+        assert_eq!(story.0.read_position().first_unread, Some(ThreadUnreadPosition::Turn { turn_id }));
     }
 }
