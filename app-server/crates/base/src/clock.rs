@@ -12,7 +12,7 @@ use uuid::Uuid;
 pub struct WallMs(pub i64);
 
 impl WallMs {
-    /// The time that a file system says.
+    /// The time of a file system.
     #[must_use]
     pub fn of(time: SystemTime) -> Self {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);

@@ -1,4 +1,4 @@
-//! Numbers that are counted over the server's life, for `skein/status` and the metrics. Counting and reading wait for nothing.
+//! Counts over the server's life, for `skein/status` and the metrics. Counting and reading never wait.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,17 +9,17 @@ use crate::durations::Durations;
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// One more.
+    /// Adds one.
     pub fn add_one(&self) {
         self.add(1);
     }
 
-    /// This many more.
+    /// Adds `count`.
     pub fn add(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Exactly this much: for the last value.
+    /// Sets the value, for a counter that holds the last one.
     pub fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
     }
@@ -36,29 +36,29 @@ impl Counter {
 pub struct ServerCounters {
     /// Turns that began.
     pub turns_started: Counter,
-    /// Turns that ended, however.
+    /// Turns that ended in any way.
     pub turns_completed: Counter,
     /// Requests answered with -32001.
     pub overloaded: Counter,
     /// Connections closed with 1013.
     pub slow_clients: Counter,
-    /// Hard shutdowns that reached their zero.
+    /// Durations of unloads that stopped all helper processes.
     pub unloads: Durations,
-    /// Events that were told again to clients that came back.
+    /// Events that were sent again to resuming clients.
     pub replayed_events: Counter,
-    /// Resumes by number that could not be continued.
+    /// Resumes by number that found a gap.
     pub gaps: Counter,
-    /// Reloads of the settings that were taken.
+    /// Reloads that took new settings.
     pub reloads: Counter,
     /// Reloads that changed nothing, because the settings were wrong.
     pub reloads_refused: Counter,
     /// Reloads that found nothing changed.
     pub reloads_unchanged: Counter,
-    /// When the last one was taken, in Unix milliseconds.
+    /// Time of the last accepted reload, Unix milliseconds.
     pub reload_last_at_ms: Counter,
-    /// Threads that had to make room.
+    /// Threads that were evicted.
     pub evicted: Counter,
-    /// Times when room was needed and no thread could make it.
+    /// Times when no thread could be evicted to make room.
     pub unrelieved: Counter,
     /// Records that were given up because the disk did not take them in time.
     pub unsaved_records: Counter,

@@ -1,5 +1,6 @@
-//! How many descriptors the server may have open: as many as the system lets it. Helpers get what the user had set, as programs that use
-//! select(2) fail above 1,024. The last ones are kept for files: without them nothing can be read or saved.
+//! The number of descriptors that the server may open: as many as the system allows. Helpers get the user's limit, as
+//! programs with select(2) fail above 1,024. The last ones are reserved for files: without them nothing can be read
+//! or saved.
 
 use std::fs::File;
 use std::io;
@@ -10,10 +11,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::policy;
 
-/// The soft limit that this process was started with.
+/// The soft limit at the start of this process.
 static FOUND: OnceLock<Option<u64>> = OnceLock::new();
 
-/// Raises the soft limit of this process to the hard one. A system that refuses keeps its own.
+/// Raises this process's soft limit to the hard one. If the system refuses, the limit stays.
 pub fn raise() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if FOUND.set(current).is_err() {
@@ -27,13 +28,13 @@ pub fn raise() {
     }
 }
 
-/// The soft limit that programs of the user are to have, where this process has raised its own.
+/// The soft limit for the user's programs, if this process has raised its own.
 #[must_use]
 pub fn of_programs() -> Option<u64> {
     FOUND.get().copied().flatten()
 }
 
-/// Gives this process the soft limit that the server was started with.
+/// Restores this process's soft limit to that of the server's start.
 ///
 /// # Errors
 /// The system's error.
@@ -42,27 +43,27 @@ pub fn lower(soft: u64) -> io::Result<()> {
     Ok(setrlimit(Resource::Nofile, Rlimit { current: Some(soft), ..limit })?)
 }
 
-/// Descriptors that are left, at most. A new one gets the lowest number that is free, so all below that are in use.
+/// The number of free descriptors, at most. A new one gets the lowest free number, so all below that are in use.
 fn left() -> (u64, u64) {
     let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let lowest = File::open("/dev/null").ok().and_then(|file| u64::try_from(file.as_raw_fd()).ok());
     (most.saturating_sub(lowest.unwrap_or(most)), most)
 }
 
-/// Whether so many can be taken, and the reserve for files stays.
+/// Whether this many can be taken without touching the reserve for files.
 #[must_use]
 pub fn have_room_for(count: u64) -> bool {
     is_room_in(left().0, count)
 }
 
-/// The same, where others may have left a low one free: all that are open are counted.
+/// Does the same for a process with free low numbers: counts all open ones.
 #[must_use]
 pub fn have_counted_room_for(count: u64) -> bool {
     let (left, most) = left();
     is_room_in(most.saturating_sub(in_use((left, most))), count)
 }
 
-/// How many are in use, when only few are left.
+/// The number in use, if only few are left.
 #[must_use]
 pub fn in_use_when_scarce() -> Option<u64> {
     let (left, most) = left();
@@ -73,10 +74,11 @@ pub fn in_use_when_scarce() -> Option<u64> {
     are_scarce(most.saturating_sub(used), most).then_some(used)
 }
 
-/// How many are open: all, where none is left to count them; those below the lowest free one, where the system has no such folder.
+/// The number of open descriptors. If none is left to count them, or the system has no such folder, it is the number
+/// below the lowest free one.
 fn in_use((left, most): (u64, u64)) -> u64 {
     match std::fs::read_dir("/dev/fd") {
-        // One of them is that of the folder.
+        // One of them is the folder's.
         Ok(open) => open.count().saturating_sub(1) as u64,
         Err(error) if error.kind() == io::ErrorKind::NotFound => most.saturating_sub(left),
         Err(_) => most,
@@ -87,7 +89,7 @@ fn is_room_in(left: u64, count: u64) -> bool {
     left >= policy::DESCRIPTORS_RESERVE.saturating_add(count)
 }
 
-/// Whether room has to be made: always where a helper or a connection is refused.
+/// Whether room is needed: true wherever a helper or a connection is refused.
 fn are_scarce(left: u64, most: u64) -> bool {
     left < policy::DESCRIPTORS_LOW.min(most / 4) || !is_room_in(left, policy::HELPER_DESCRIPTORS)
 }

@@ -1,38 +1,37 @@
-//! How long something took, each time: counted in buckets, for `skein/status` and the metrics. Writing and reading wait for
-//! nothing.
+//! Durations, counted in buckets, for `skein/status` and the metrics. Writing and reading never wait.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::policy::DURATION_BUCKETS_MS;
 
-/// Durations that were measured.
+/// Measured durations.
 #[derive(Debug, Default)]
 pub struct Durations {
-    /// Those up to each bound, and in the last one those above all. Their sum is how many there were.
+    /// The counts up to each bound; the last bucket has those above all bounds.
     buckets: [AtomicU64; DURATION_BUCKETS_MS.len() + 1],
     sum_us: AtomicU64,
     last_ms: AtomicU64,
     most_ms: AtomicU64,
 }
 
-/// What was measured up to a moment.
+/// The durations measured so far.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DurationCounts {
-    /// The upper bound of each bucket in seconds, and how many are in it and in no lower one.
+    /// The upper bound of each bucket in seconds, and the count in it and in no lower one.
     pub buckets: Vec<(f64, u64)>,
-    /// How many there were.
+    /// Their number.
     pub count: u64,
-    /// All together, in seconds.
+    /// Their sum in seconds.
     pub sum: f64,
-    /// The last one, in milliseconds.
+    /// The last one in milliseconds.
     pub last_ms: Option<u64>,
-    /// The longest, in milliseconds.
+    /// The longest one in milliseconds.
     pub max_ms: Option<u64>,
 }
 
 impl Durations {
-    /// One more.
+    /// Adds a duration.
     pub fn add(&self, took: Duration) {
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
@@ -40,11 +39,11 @@ impl Durations {
         self.last_ms.store(ms, Ordering::Relaxed);
         self.most_ms.fetch_max(ms, Ordering::Relaxed);
         let at = DURATION_BUCKETS_MS.partition_point(|bound| Duration::from_millis(*bound) < took);
-        // Last, and seen only with what is above: who sees that there was one sees how long it took.
+        // Last, so that a reader of the count sees everything above too.
         self.buckets[at].fetch_add(1, Ordering::Release);
     }
 
-    /// Those of up to now.
+    /// The durations so far.
     #[must_use]
     pub fn taken(&self) -> DurationCounts {
         #[expect(

@@ -1,4 +1,4 @@
-//! Opens files whose names others choose: regular files only, and without waiting for the other end of a FIFO.
+//! Opens files with names that others choose: regular files only, and without waiting for the other end of a FIFO.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -7,17 +7,17 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 
-/// Flags of every file that is opened by a name others could have prepared: never through a link, and never
-/// waiting for the other end of a FIFO. The standard library adds close-on-exec.
+/// Flags for every file whose name others could have prepared: follow no link, and do not wait for the other end of a
+/// FIFO. The standard library adds close-on-exec.
 #[must_use]
 pub fn no_surprises() -> i32 {
     (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()
 }
 
-/// Opens a regular file that the user names, also behind a link. Waits for no other end of a FIFO.
+/// Opens a regular file that the user names, also through a link. Does not wait for the other end of a FIFO.
 ///
 /// # Errors
-/// The system's error, or `InvalidInput` that says what the path is instead.
+/// The system's error, or `InvalidInput` with the kind of thing at the path.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path).and_then(only_regular)
 }
@@ -25,7 +25,7 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
 /// Refuses everything but a regular file.
 ///
 /// # Errors
-/// `InvalidInput` that says what the path is instead.
+/// `InvalidInput` with the kind of thing at the path.
 pub fn only_regular(file: File) -> io::Result<File> {
     let kind = file.metadata()?.file_type();
     if kind.is_file() {

@@ -1,20 +1,20 @@
-//! The number by which the processes of a home name it. A home makes its number from its lock file, and a helper carries it.
+//! The number that tags the processes of a home. A home derives it from its lock file, and every helper process
+//! carries it.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// A home, as its processes name it. A copy of a home has another.
+/// The tag of a home. A copy of the home has another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HomeTag(u64);
 
 impl HomeTag {
-    /// Bits of the number, so that a resource limit can have it: the highest bits stand for "unlimited" in some programs'
-    /// arithmetic.
+    /// Bits of the number, so that it fits a resource limit: some programs take the highest bits for "unlimited".
     pub const BITS: u32 = 62;
 
-    /// Of whatever makes the home different from every other.
+    /// Hashes the parts that distinguish the home from every other.
     #[must_use]
     pub fn of(parts: &[&[u8]]) -> Self {
         let mut hash = Sha256::new();
@@ -27,7 +27,7 @@ impl HomeTag {
         Self(number & ((1 << Self::BITS) - 1) | 1)
     }
 
-    /// The mark with a number that was read from a process. It may be no home's.
+    /// The tag with a number read from a process. It may belong to no home.
     #[must_use]
     pub fn from_number(number: u64) -> Self {
         Self(number)

@@ -1,4 +1,4 @@
-//! Masks secrets in the arguments and addresses that users write, and in texts of others who know these secrets.
+//! Masks secrets in users' arguments and addresses, and in texts of programs that know these secrets.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy;
 
-/// What is shown in place of a secret.
+/// The replacement for a secret.
 pub const MASK: &str = "***";
 
-/// What names of secrets have in them.
+/// Parts of names of secrets.
 const SECRET: &[&str] = &["token", "key", "secret", "passw", "pwd", "auth", "credential", "bearer", "cookie"];
-/// What stands before a secret in a header's value.
+/// Prefixes of a secret in a header's value.
 const SCHEMES: &[&str] = &["bearer ", "basic "];
 
-/// Arguments without what may be secret: what follows the name of a secret, in the same argument or, behind a flag, in the
-/// next one; addresses with a user; what follows `Bearer`; and of other addresses the query.
+/// Masks possible secrets in arguments. These are the value of a secret's name, in the same argument or behind a flag
+/// in the next, and the text behind `Bearer`. Addresses lose their user, or else their query.
 #[must_use]
 pub fn shown_args<'a>(args: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut of_flag = false;
@@ -42,7 +42,7 @@ pub fn shown_args<'a>(args: impl Iterator<Item = &'a str>) -> Vec<String> {
     .collect()
 }
 
-/// Which arguments end with a mask in the place of what would be masked. Another text that looks like a mask is none.
+/// Which arguments end with a mask in a secret's place. Another text that looks like a mask does not count.
 #[must_use]
 pub fn masked_args(args: &[&str]) -> Vec<bool> {
     let unmasked = |arg: &&str| arg.strip_suffix(MASK).map_or((*arg).to_owned(), |front| format!("{front}x"));
@@ -51,7 +51,7 @@ pub fn masked_args(args: &[&str]) -> Vec<bool> {
     args.iter().zip(shown).map(|(arg, shown)| arg.ends_with(MASK) && *arg == shown).collect()
 }
 
-/// An address without what may be secret in it: user, password and query.
+/// An address without user, password and query, which may be secret.
 #[must_use]
 pub fn shown_url(url: &str) -> String {
     let url = &*with_a_plain_user(url);
@@ -73,7 +73,8 @@ pub fn origin(url: &str) -> String {
     format!("{scheme}://{}", host.rsplit_once('@').map_or(host, |(_, host)| host))
 }
 
-/// An address that cannot be read may have a password with signs in it that end a host: all before its last @ is taken for it.
+/// An unparsable address may have a password with characters that end a host: everything before its last @ counts as
+/// the user.
 fn with_a_plain_user(url: &str) -> Cow<'_, str> {
     let end = url.rfind('@').filter(|_| reqwest::Url::parse(url).is_err());
     match end.and_then(|end| Some((url.split_once("://")?.0, &url[end..]))) {
@@ -82,7 +83,7 @@ fn with_a_plain_user(url: &str) -> Cow<'_, str> {
     }
 }
 
-/// Names with values that may be secret: it prints as its names only.
+/// Names with values that may be secret. Debug output shows only the names.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secrets(pub BTreeMap<String, String>);
@@ -93,7 +94,7 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// Secrets that must not be shown, whoever says them. Clones share them.
+/// Secrets to mask in texts of other programs. Clones share them.
 #[derive(Clone, Default)]
 pub struct Hidden(Arc<[String]>);
 
@@ -104,7 +105,7 @@ impl fmt::Debug for Hidden {
 }
 
 impl Hidden {
-    /// Those of `secrets` that are not so short that they would stand in any text.
+    /// Keeps those of `secrets` that are long enough not to stand in any text.
     pub fn new(secrets: impl IntoIterator<Item = String>) -> Self {
         let mut secrets: Vec<String> =
             secrets.into_iter().filter(|secret| secret.len() >= policy::SECRET_LEAST).collect();
@@ -114,17 +115,17 @@ impl Hidden {
         Self(secrets.into())
     }
 
-    /// A text without them.
+    /// Masks the secrets in a text.
     pub fn text(&self, said: &str) -> String {
         self.0.iter().fold(said.to_owned(), |said, secret| said.replace(secret, MASK))
     }
 
-    /// How far before a place one may begin that reaches behind it, bytes.
+    /// The longest distance that a secret may begin before an offset and reach behind it, bytes.
     pub fn reach(&self) -> usize {
         self.0.first().map_or(0, String::len)
     }
 
-    /// What stands behind the first `skipped` bytes, without them. One that begins before and ends behind is masked, too.
+    /// Masks the bytes behind the first `skipped`. A secret that begins before and ends behind is masked too.
     pub fn bytes(&self, said: &[u8], skipped: usize) -> Vec<u8> {
         let (mut shown, mut at) = (Vec::new(), 0);
         while let Some(left) = said.get(at..).filter(|left| !left.is_empty()) {
@@ -162,7 +163,7 @@ mod tests {
             ("https://me:s3@cret@example.org/a@b", "https://***@example.org/a@b"),
             ("https://example.org/mcp?key=s3cret#x", "https://example.org/mcp?***"),
             ("me:s3cret@nowhere", "***@nowhere"),
-            // What is not written as an address has to be.
+            // An address that is not written as one.
             ("https://me:s3#cret@example.org/mcp", "https://***@example.org/mcp"),
             ("https://me:s3/cret?@example.org/mcp?k=s3cret", "https://***@example.org/mcp?***"),
             ("", ""),
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_named_like_a_secret_is_masked() {
+    fn values_named_like_a_secret_are_masked() {
         for (said, shown) in [
             (vec!["--root", "/", "--verbose"], vec!["--root", "/", "--verbose"]),
             (vec!["--api-key=s3cret", "x"], vec!["--api-key=***", "x"]),

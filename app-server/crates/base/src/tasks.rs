@@ -1,5 +1,5 @@
-//! The only starter of tasks. Every task has a name, is counted, and is joined when the server stops; one that
-//! panics is logged here, once.
+//! The only starter of tasks. Every task has a name, is counted, and is joined when the server stops. A panicking
+//! task is logged here, once.
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -19,21 +19,21 @@ use tracing::Instrument;
 
 use crate::policy;
 
-/// What a task is called in logs.
+/// A task's name in logs.
 pub(crate) type TaskName = Cow<'static, str>;
 
-/// Starts a thread that lives as long as the process, for work that must go on without a runtime and that nobody joins.
+/// Starts a thread that lives as long as the process, for work without a runtime that nobody joins.
 ///
 /// # Errors
-/// When the system refuses another thread.
+/// If the system refuses another thread.
 pub fn thread(name: &'static str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
 }
 
-/// Has so many threads at the same moment, and waits for their end.
+/// Runs this many threads at the same moment, and waits for their end.
 ///
 /// # Errors
-/// How many there were when the system refused the next one, and what it said.
+/// The number of threads when the system refused the next one, and its error.
 pub fn threads_at_once(count: usize) -> Result<(), (usize, io::Error)> {
     let (end, ends) = std::sync::mpsc::sync_channel::<()>(1);
     let ends = std::sync::Mutex::new(ends);
@@ -47,8 +47,8 @@ pub fn threads_at_once(count: usize) -> Result<(), (usize, io::Error)> {
     })
 }
 
-/// A runtime for tasks that may use a processor for long. Its threads are other ones than those that serve everybody, and
-/// on Linux they yield to these: their priority is lower. Dropping it ends its tasks where they wait next; blocking work runs on.
+/// A runtime for tasks that may use a processor for long. It has its own threads, which on Linux have a lower
+/// priority than those that serve everybody. Dropping it ends its tasks at their next wait; blocking work continues.
 #[derive(Debug)]
 pub struct DedicatedRuntime(Option<Runtime>);
 
@@ -56,7 +56,7 @@ impl DedicatedRuntime {
     /// Starts `workers` threads.
     ///
     /// # Errors
-    /// When the system refuses the runtime's means of waiting for I/O, such as a descriptor.
+    /// If the system refuses the runtime's means of waiting for I/O, such as a descriptor.
     pub fn start(workers: usize) -> io::Result<Self> {
         let mut builder = runtime::Builder::new_multi_thread();
         builder
@@ -67,8 +67,8 @@ impl DedicatedRuntime {
         Ok(Self(Some(builder.build()?)))
     }
 
-    /// A tracker without tasks. Its [`Tasks::spawn_dedicated`] starts tasks here, and its [`Tasks::spawn`] on the runtime
-    /// that calls this function, also for a task that runs here.
+    /// A tracker without tasks. Its [`Tasks::spawn_dedicated`] starts tasks here. Its [`Tasks::spawn`] uses the
+    /// runtime that calls this function, also from a task that runs here.
     #[must_use]
     pub fn tasks(&self) -> Tasks {
         let dedicated = self.0.as_ref().map(|runtime| runtime.handle().clone());
@@ -84,12 +84,12 @@ impl Drop for DedicatedRuntime {
     }
 }
 
-/// Returns a function that lowers the priority of its thread below the priority of the caller here. If the system refuses
-/// that, the thread works as the others do.
+/// Returns a function that lowers its thread's priority below the caller's. If the system refuses, the priority
+/// stays.
 #[cfg(target_os = "linux")]
 fn lower_priority() -> impl Fn() {
     use rustix::process::{getpriority_process, setpriority_process};
-    // A thread begins with the priority of the one that starts it, which may have been lowered.
+    // A thread inherits the priority of its creator, which may be lowered.
     let own = getpriority_process(None).ok();
     let lower = own.map(|own| own + policy::DEDICATED_NICE);
     move || {
@@ -114,15 +114,15 @@ pub enum Pool {
     Sync,
     /// The index.
     Index,
-    /// Looking through rollouts for a text.
+    /// Searching rollouts for a text.
     Search,
     /// Making the text index.
     Texts,
-    /// Looking at all processes of the machine.
+    /// Listing all processes of the machine.
     Processes,
     /// Reading files that users name.
     Inputs,
-    /// Looking around in the directories of threads.
+    /// Reading the directories of threads.
     Context,
 }
 
@@ -140,7 +140,7 @@ pub struct Tasks {
     inputs: Arc<Semaphore>,
     context: Arc<Semaphore>,
     dedicated: Option<Handle>,
-    /// Where the others go; none where that is the runtime of each caller.
+    /// The runtime of other tasks; none means that of each caller.
     usual: Option<Handle>,
     #[cfg(any(test, feature = "testing"))]
     inline: Option<Arc<AtomicBool>>,
@@ -174,14 +174,14 @@ impl Tasks {
         }
     }
 
-    /// Without pools, for tests in which everything happens in the same order each time: what blocks is done by who asks for
-    /// it. Once `stopped` is set, as when the machine has lost its power, it is not done, and never ends.
+    /// A tracker without pools, for tests with a fixed order of events: blocking work runs on the caller. Once
+    /// `stopped` is set, as by a power loss, work never runs or ends.
     #[cfg(any(test, feature = "testing"))]
     pub fn inline(stopped: Arc<AtomicBool>) -> Self {
         Self { inline: Some(stopped), ..Self::new() }
     }
 
-    /// Starts a task. It runs to its end even when the handle is dropped; [`Tasks::finish`] waits for it.
+    /// Starts a task. It runs to its end even if the handle is dropped; [`Tasks::finish`] waits for it.
     pub fn spawn<F>(&self, name: impl Into<TaskName>, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
@@ -191,7 +191,7 @@ impl Tasks {
         self.spawn_on(&runtime, name.into(), future)
     }
 
-    /// Starts a task that may use a processor for long: on the dedicated runtime, or on the caller's where there is none.
+    /// Starts a task that may use a processor for long: on the dedicated runtime, or on the caller's without one.
     pub fn spawn_dedicated<F>(&self, name: impl Into<TaskName>, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
@@ -214,10 +214,10 @@ impl Tasks {
         runtime.spawn(self.tracker.track_future(witness.around(future)).instrument(span))
     }
 
-    /// Runs work that blocks (files, the index) on a thread of `pool`, waiting for a free one.
+    /// Runs blocking work (files, the index) on a thread of `pool`, and waits for a free one.
     ///
     /// # Errors
-    /// [`JoinError`] when the work panicked.
+    /// [`JoinError`] if the work panicked.
     #[expect(clippy::disallowed_methods, reason = "the one permitted caller")]
     pub async fn blocking<T, W>(&self, name: &'static str, pool: Pool, work: W) -> Result<T, JoinError>
     where
@@ -238,7 +238,7 @@ impl Tasks {
             Pool::Inputs => &self.inputs,
             Pool::Context => &self.context,
         };
-        // The semaphore is never closed; were it, the work would merely run unbounded.
+        // The semaphore is never closed. If it were, the work would merely run unbounded.
         let permit = Arc::clone(threads).acquire_owned().await.ok();
         let span = tracing::debug_span!("blocking", name);
         let token = self.tracker.token();
@@ -250,8 +250,8 @@ impl Tasks {
         .await
     }
 
-    /// Does a piece of work whose panic is its own: it is logged and counted, and `None` is returned. What the work has
-    /// shared with others must be whole whenever it may panic; requests and owners keep to that.
+    /// Contains a panic of this work: logs and counts it, and returns `None`. State shared with others must be whole
+    /// whenever the work may panic; requests and owners keep to that.
     pub fn contain<T>(&self, name: &'static str, work: impl FnOnce() -> T) -> Option<T> {
         let witness = PanicWitness::new(name, &self.panics);
         catch_unwind(AssertUnwindSafe(move || {
@@ -261,31 +261,31 @@ impl Tasks {
         .ok()
     }
 
-    /// The same for work that waits.
+    /// Does the same for asynchronous work.
     pub async fn contain_async<F: Future>(&self, name: impl Into<TaskName>, work: F) -> Option<F::Output> {
         let witness = PanicWitness::new(name, &self.panics);
         AssertUnwindSafe(witness.around(work)).catch_unwind().await.ok()
     }
 
-    /// How many pieces of work have panicked.
+    /// The number of panics.
     #[must_use]
     pub fn panics(&self) -> u64 {
         self.panics.load(Ordering::Relaxed)
     }
 
-    /// A set of tasks that one owner starts and joins. Dropping it aborts those that still run.
+    /// A set of tasks that one owner starts and joins. Dropping it aborts the running ones.
     #[must_use]
     pub fn group<T: Send + 'static>(&self) -> TaskGroup<T> {
         TaskGroup { tasks: self.clone(), set: JoinSet::new() }
     }
 
-    /// How many tasks run now.
+    /// The number of running tasks.
     #[must_use]
     pub fn count(&self) -> usize {
         self.tracker.len()
     }
 
-    /// Waits until every task has ended. Tasks can still be started meanwhile, and are waited for.
+    /// Waits until every task has ended, also tasks that start meanwhile.
     pub async fn finish(&self) {
         self.tracker.close();
         self.tracker.wait().await;
@@ -294,7 +294,7 @@ impl Tasks {
 
 #[cfg(any(test, feature = "testing"))]
 async fn done_inline<T>(stopped: &AtomicBool, work: impl FnOnce() -> T) -> T {
-    // Others go on meanwhile, as they do beside a thread of a pool.
+    // Others run meanwhile, as beside a pool's thread.
     tokio::task::yield_now().await;
     if !stopped.load(Ordering::Relaxed) {
         let done = work();
@@ -324,7 +324,7 @@ impl<T: Send + 'static> TaskGroup<T> {
         self.set.spawn(self.tasks.tracker.track_future(witness.around(future)).instrument(span))
     }
 
-    /// The next task that ends; waits for ever while there is none, so that it can be an arm of a `select!`.
+    /// The next task that ends. It is pending while there is none, so that it can be an arm of a `select!`.
     pub async fn next(&mut self) -> Result<T, JoinError> {
         match self.set.join_next().await {
             Some(done) => done,
@@ -332,13 +332,13 @@ impl<T: Send + 'static> TaskGroup<T> {
         }
     }
 
-    /// Ends every task where it waits, and returns when none is left.
+    /// Aborts every task, and returns when none is left.
     pub async fn end(&mut self) {
         self.set.shutdown().await;
     }
 }
 
-/// Logs and counts a panic when the work it stands beside unwinds.
+/// Logs and counts a panic when the work beside it unwinds.
 struct PanicWitness {
     name: TaskName,
     panics: Arc<AtomicU64>,

@@ -1,4 +1,4 @@
-//! Makes the index of a home anew while nobody serves it.
+//! Makes a new index for a home that no server uses.
 
 use std::io;
 use std::path::Path;
@@ -16,19 +16,19 @@ use crate::rollout::RolloutStore;
 use crate::rollout::file::FileStore;
 use crate::rollout::file::layer::DiskLayer;
 
-/// What was done.
+/// The result of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reindexed {
     /// Rollouts that were read, or reported as unreadable.
     pub threads: u64,
-    /// How long it took.
+    /// The duration of the run.
     pub took: Duration,
 }
 
-/// Why the index was not made anew. What was there is there still.
+/// Why the index was not made. The old one is still in its place.
 #[derive(Debug, thiserror::Error)]
 pub enum ReindexError {
-    /// There is no home, or it cannot be owned.
+    /// There is no home, or another process holds its lock.
     #[error(transparent)]
     Home(#[from] HomeError),
     /// The rollouts cannot be reached.
@@ -39,10 +39,10 @@ pub enum ReindexError {
     Rebuild(#[from] RebuildError),
 }
 
-/// Takes the home, makes its index anew beside the one that is there, and puts it in its place.
+/// Takes the home, makes a new index beside the old one, and puts it in the old one's place.
 ///
 /// # Errors
-/// [`ReindexError`]; [`HomeError::Served`] when somebody else has the home.
+/// [`ReindexError`]; [`HomeError::Served`] if another process holds the home.
 pub async fn run(home: &Path, mut progress: impl FnMut(Indexing) + Send) -> Result<Reindexed, ReindexError> {
     existing(home)?;
     let home = Home::take(home, "reindex")?;
@@ -50,11 +50,11 @@ pub async fn run(home: &Path, mut progress: impl FnMut(Indexing) + Send) -> Resu
     let store = FileStore::open(home.paths(), Arc::new(DiskLayer), tasks.clone());
     let store: Arc<dyn RolloutStore> = Arc::new(store.map_err(ReindexError::Store)?);
     let mut threads = 0;
-    let told = |at: Indexing| {
+    let report = |at: Indexing| {
         threads = at.done;
         progress(at);
     };
-    let done = sled::reindex(home.paths(), home.machine_boot(), &*store, &tasks, told).await;
+    let done = sled::reindex(home.paths(), home.machine_boot(), &*store, &tasks, report).await;
     tasks.finish().await;
     done?;
     Ok(Reindexed { threads, took: Clock.now().saturating_duration_since(began) })

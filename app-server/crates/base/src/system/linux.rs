@@ -20,17 +20,17 @@ use rustix::process::{PidfdFlags, Resource, Rlimit, Signal, setrlimit};
 use super::proc::Process;
 use super::{GuardProgram, Used};
 
-/// What this system cannot do to keep helpers together; `None` where nothing is missing.
+/// The missing means to keep helpers together; `None` if nothing is missing.
 pub const MISSING: Option<&str> = None;
-/// With what a message is sent.
+/// Flags for sending a message.
 pub const SEND: MsgFlags = MsgFlags::MSG_NOSIGNAL;
-/// With what a message with descriptors is received.
+/// Flags for receiving a message with descriptors.
 pub const RECEIVE: MsgFlags = MsgFlags::MSG_CMSG_CLOEXEC;
 
-/// This very program; it stays the same when the file is replaced by a new version.
+/// This program; it stays the same if a new version replaces the file.
 ///
 /// # Errors
-/// `/proc/self/exe` cannot be opened.
+/// If `/proc/self/exe` cannot be opened.
 pub(crate) fn own_program() -> io::Result<GuardProgram> {
     open_program("/proc/self/exe")
 }
@@ -45,7 +45,7 @@ fn open_program(path: &str) -> io::Result<GuardProgram> {
     File::open(path).map(GuardProgram::Opened).map_err(named)
 }
 
-/// Has this process inherit the children of every descendant that ends before them.
+/// Makes this process inherit the children of every descendant that ends before them.
 ///
 /// # Errors
 /// Linux before 3.4.
@@ -53,12 +53,12 @@ pub fn be_subreaper() -> io::Result<()> {
     Ok(prctl::set_child_subreaper(true)?)
 }
 
-/// Whether this process is one.
+/// Whether this process is a subreaper.
 pub fn is_subreaper() -> bool {
     prctl::get_child_subreaper().unwrap_or_default()
 }
 
-/// Has the kernel call this process so.
+/// Sets this process's name in the kernel.
 ///
 /// # Errors
 /// None that is known.
@@ -66,10 +66,10 @@ pub fn be_called(name: &CStr) -> io::Result<()> {
     Ok(prctl::set_name(name)?)
 }
 
-/// A file that has no name; close-on-exec.
+/// An unnamed file; close-on-exec.
 ///
 /// # Errors
-/// The system is out of descriptors or memory.
+/// If the system is out of descriptors or memory.
 pub fn anonymous_file() -> io::Result<File> {
     Ok(File::from(memfd_create(c"skein", MFdFlags::MFD_CLOEXEC)?))
 }
@@ -83,12 +83,13 @@ pub unsafe fn close_others() {
     unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
 }
 
-/// The highest number of a signal.
+/// The highest signal number.
 pub fn last_signal() -> libc::c_int {
     libc::SIGRTMAX()
 }
 
-/// Whether the process group that `leader` led has a member that is no descendant of this process: a subreaper has none.
+/// Whether the process group that `leader` led has a member outside of this process's descendants: never with a
+/// subreaper.
 pub fn left_outside(_leader: Pid) -> bool {
     false
 }
@@ -96,39 +97,39 @@ pub fn left_outside(_leader: Pid) -> bool {
 /// Sends `signal` to such members.
 pub fn signal_outside(_leader: Pid, _signal: Signal) {}
 
-/// Tells that a child has changed its state, while SIGCHLD is blocked.
+/// Reports state changes of children while SIGCHLD is blocked.
 #[derive(Debug)]
 pub struct ChildrenChanged(SignalFd);
 
 impl ChildrenChanged {
-    /// From now on.
+    /// Reports changes from now on.
     ///
     /// # Errors
-    /// The system is out of descriptors.
+    /// If the system is out of descriptors.
     pub fn new() -> io::Result<Self> {
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
         Ok(Self(SignalFd::with_flags(&SigSet::from(NixSignal::SIGCHLD), flags)?))
     }
 
-    /// Forgets what it has told.
+    /// Clears past reports.
     pub fn clear(&mut self) {
         while let Ok(Some(_)) = self.0.read_signal() {}
     }
 }
 
 impl AsFd for ChildrenChanged {
-    /// Readable when there is something to tell.
+    /// Readable after a change.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 }
 
-/// A hold on one process: whatever becomes of its pid, only that process is meant.
+/// A handle to one process. It never reaches another process with the same pid.
 #[derive(Debug)]
 pub struct ProcessHandle(OwnedFd);
 
 impl ProcessHandle {
-    /// On the process that has `pid` now.
+    /// The handle to the pid's current process.
     pub fn on(pid: Pid) -> Option<Self> {
         let pid = rustix::process::Pid::from_raw(pid.as_raw())?;
         rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok().map(Self)
@@ -137,12 +138,12 @@ impl ProcessHandle {
     /// Sends `signal` to it.
     ///
     /// # Errors
-    /// `SRCH` when it is gone; otherwise it is another user's.
+    /// `SRCH` if it is gone; otherwise it belongs to another user.
     pub fn signal(&self, signal: Signal) -> Result<(), Errno> {
         rustix::process::pidfd_send_signal(&self.0, signal)
     }
 
-    /// SIGKILL to the group that it leads. `false` when there is none, or the kernel cannot do it (before 6.9).
+    /// Sends SIGKILL to the group that it leads. `false` if there is none, or the kernel is older than 6.9.
     pub(crate) fn kill_group(&self) -> bool {
         /// `PIDFD_SIGNAL_PROCESS_GROUP` of pidfd_send_signal(2).
         const WHOLE_GROUP: libc::c_uint = 1 << 2;
@@ -153,36 +154,36 @@ impl ProcessHandle {
         sent == 0
     }
 
-    /// Whether nothing of it runs any more.
+    /// Whether no thread of it runs any more.
     pub fn has_ended(&self) -> bool {
         let mut ready = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
         poll(&mut ready, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
     }
 }
 
-/// A descriptor that is readable once the process that has `pid` now has ended.
+/// A descriptor that is readable once the pid's current process has ended.
 pub fn end_of(pid: Pid) -> Option<OwnedFd> {
     ProcessHandle::on(pid).map(|hold| hold.0)
 }
 
-/// The process that has `pid` now.
+/// The pid's current process.
 pub(crate) fn process(pid: Pid) -> Option<Process> {
     // A name may hold any byte, so the text need not be UTF-8.
     parse(&String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?))
 }
 
-/// The pid of every process that this one may see.
+/// The pid of every process that this one can see.
 pub(crate) fn pids() -> impl Iterator<Item = Pid> {
     let all = fs::read_dir("/proc").into_iter().flatten();
     all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).map(Pid::from_raw)
 }
 
-/// What the kernel calls a process.
+/// A process's name in the kernel.
 pub fn name(pid: Pid) -> Option<Vec<u8>> {
     Some(fs::read(format!("/proc/{pid}/comm")).ok()?.trim_ascii_end().to_vec())
 }
 
-/// Bytes of a process in memory.
+/// The resident memory of a process, bytes.
 pub fn resident(pid: Pid) -> Option<u64> {
     let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
@@ -190,19 +191,19 @@ pub fn resident(pid: Pid) -> Option<u64> {
     Some(pages.saturating_mul(u64::try_from(page).unwrap_or(4096)))
 }
 
-/// What a process has used, and whether it is stopped.
+/// The resources that a process has used, and whether it is stopped.
 pub fn used(pid: Pid) -> Option<(Used, bool)> {
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
     let (time, stopped) = ticks(&String::from_utf8_lossy(&stat))?;
-    // Not everybody may read this of everybody.
+    // Not every user may read this of every process.
     let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
     Some((Used { time, io: sum(&io) }, stopped))
 }
 
-/// Lets this process, and all that it starts, carry two numbers in limits on which Linux does not act.
+/// Tags this process and its children with two numbers, in limits that Linux ignores.
 ///
 /// # Errors
-/// Somebody above us has limited these already, and we are not root.
+/// If a parent has limited these already, and we are not root.
 pub fn tag_process([home, helper]: [u64; 2]) -> io::Result<()> {
     for (resource, value) in [(Resource::Rss, home), (Resource::Locks, helper)] {
         setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })?;
@@ -210,10 +211,10 @@ pub fn tag_process([home, helper]: [u64; 2]) -> io::Result<()> {
     Ok(())
 }
 
-/// Lets the next child of this process be the first of a new PID namespace. This process must have one thread.
+/// Makes the next child of this process the first of a new PID namespace. This process must have one thread.
 ///
 /// # Errors
-/// The system does not permit it to this user.
+/// If the system forbids it to this user.
 pub fn prepare_namespace() -> io::Result<()> {
     let (user, group) = (getuid(), getgid());
     if user.is_root() {
@@ -226,22 +227,23 @@ pub fn prepare_namespace() -> io::Result<()> {
     fs::write("/proc/self/gid_map", format!("{group} {group} 1"))
 }
 
-/// Makes this process, the first of its namespace, end with the guard, which alone reads what `tell` writes, and gives it a
-/// `/proc` of its own.
+/// Makes this process, the first of its namespace, end with the guard, the only reader of `tell`. Gives it its own
+/// `/proc`.
 ///
 /// # Errors
-/// The guard is gone, or the system does not permit it.
+/// If the guard is gone, or the system forbids it.
 pub fn enter_namespace(tell: &PipeWriter) -> io::Result<()> {
-    // From outside it is forced upon the first process of a namespace, which obeys no other signal but SIGSTOP.
+    // The kernel delivers it from outside even to the first process of a namespace, which ignores all other signals
+    // but SIGSTOP.
     prctl::set_pdeathsig(NixSignal::SIGKILL)?;
-    // The guard may have died before; who is in a namespace cannot ask for the pid of somebody outside. It alone can read
-    // what is told, and a pipe without a reader says so.
+    // The guard may have died before, and from inside a namespace its pid is invisible. It is the only reader of the
+    // pipe, and a pipe without a reader says so.
     let mut reader = [PollFd::new(tell.as_fd(), PollFlags::empty())];
     if poll(&mut reader, PollTimeout::ZERO)? > 0 {
         return Err(io::Error::other("the guard is gone"));
     }
     unshare(CloneFlags::CLONE_NEWNS)?;
-    // Nothing of what is mounted here is to be seen outside.
+    // Mounts here must stay invisible outside.
     mount(None, c"/", None, libc::MS_REC | libc::MS_PRIVATE)?;
     let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
     mount(Some(c"proc"), c"/proc", Some(c"proc"), flags)
@@ -262,7 +264,7 @@ fn parse(stat: &str) -> Option<Process> {
     let threads: usize = fields.get(17)?.parse().ok()?;
     Some(Process {
         pid: Pid::from_raw(pid.parse().ok()?),
-        // With others this is only the first thread, which has ended before them.
+        // In a process with several threads only the first one has ended.
         zombie: matches!(*fields.first()?, "Z" | "X") && threads <= 1,
         stopped: matches!(*fields.first()?, "T" | "t"),
         parent: number(1)?,
@@ -272,8 +274,8 @@ fn parse(stat: &str) -> Option<Process> {
     })
 }
 
-/// Ticks in user and kernel mode from `/proc/<pid>/stat`, those of the children that it has waited for included, and whether
-/// it is stopped.
+/// Ticks in user and kernel mode from `/proc/<pid>/stat`, with those of reaped children, and whether the process is
+/// stopped.
 fn ticks(stat: &str) -> Option<(u64, bool)> {
     let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split_ascii_whitespace().collect();
     let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
@@ -281,7 +283,7 @@ fn ticks(stat: &str) -> Option<(u64, bool)> {
     Some((ticks, matches!(*fields.first()?, "T" | "t")))
 }
 
-/// All numbers of `/proc/<pid>/io` in one: each only ever rises.
+/// The sum of all numbers in `/proc/<pid>/io`: each of them only rises.
 fn sum(io: &str) -> u64 {
     let numbers = io.lines().filter_map(|line| line.split_once(": ")?.1.parse::<u64>().ok());
     numbers.fold(0, u64::wrapping_add)
@@ -323,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_process_has_used_is_read_whatever_it_is_called() {
+    fn used_resources_are_read_whatever_the_process_is_called() {
         let line = "42 (a) b (c) T 7 40 41 0 -1 4194560 1 0 0 0 11 22 3 4 20 0 1 0 98765 100 5 0";
         assert_eq!(ticks(line), Some((40, true)));
         assert_eq!(ticks("42 (cut) S 7"), None);

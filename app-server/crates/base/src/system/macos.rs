@@ -1,5 +1,5 @@
-//! macOS: libproc, kqueue(2), process groups. A process that leaves the group of its helper and loses its parent is beyond a
-//! guard's reach; `skein doctor` says so.
+//! macOS: libproc, kqueue(2), process groups. A process that leaves its helper's group and loses its parent is beyond
+//! a guard's reach; `skein doctor` says so.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -17,25 +17,25 @@ use rustix::process::Signal;
 use super::proc::Process;
 use super::{GuardProgram, Used};
 
-/// What this system cannot do to keep helpers together; `None` where nothing is missing.
+/// The missing means to keep helpers together; `None` if nothing is missing.
 pub const MISSING: Option<&str> = Some(
     "macOS has process groups only: what a helper starts, leaves its group and outlives its parent is not ended, and what \
      is left when server and guard are killed at the same moment is not found by the next start",
 );
-/// With what a message is sent. Rust's runtime ignores SIGPIPE.
+/// Flags for sending a message. Rust's runtime ignores SIGPIPE.
 pub const SEND: MsgFlags = MsgFlags::empty();
-/// With what a message with descriptors is received.
+/// Flags for receiving a message with descriptors.
 pub const RECEIVE: MsgFlags = MsgFlags::empty();
 
-/// This very program.
+/// This program.
 ///
 /// # Errors
-/// Its path is not known.
+/// If its path is unknown.
 pub fn own_program() -> io::Result<GuardProgram> {
     std::env::current_exe().map(GuardProgram::Path)
 }
 
-/// There is no such thing here: whoever loses its parent becomes launchd's.
+/// Does nothing: here an orphan becomes launchd's child.
 ///
 /// # Errors
 /// None.
@@ -43,12 +43,12 @@ pub fn be_subreaper() -> io::Result<()> {
     Ok(())
 }
 
-/// Whether this process is one: there are none here.
+/// Whether this process is a subreaper: there are none here.
 pub fn is_subreaper() -> bool {
     false
 }
 
-/// A process cannot rename itself here.
+/// Does nothing: a process cannot rename itself here.
 ///
 /// # Errors
 /// None.
@@ -56,10 +56,10 @@ pub fn be_called(_name: &CStr) -> io::Result<()> {
     Ok(())
 }
 
-/// A file that has no name any more; close-on-exec.
+/// An unnamed file; close-on-exec.
 ///
 /// # Errors
-/// The folder for temporary files cannot be written.
+/// If the folder for temporary files cannot be written.
 pub fn anonymous_file() -> io::Result<File> {
     let (made, path) = nix::unistd::mkstemp(&std::env::temp_dir().join("skein-XXXXXX"))?;
     std::fs::remove_file(path)?;
@@ -72,16 +72,16 @@ pub fn anonymous_file() -> io::Result<File> {
 /// # Safety
 /// Nothing in this process may own one of them.
 pub unsafe fn close_others() {
-    // SAFETY: the caller's promise; numbers that are not open are refused.
+    // SAFETY: the caller's promise; unused numbers are refused.
     unsafe { (3..libc::getdtablesize()).for_each(|number| _ = libc::close(number)) }
 }
 
-/// The highest number of a signal.
+/// The highest signal number.
 pub fn last_signal() -> libc::c_int {
     libc::SIGUSR2
 }
 
-/// Whether the process group that `leader` led has a member: it need not be a descendant of this process any more.
+/// Whether the process group that `leader` led has a member, which may not descend from this process any more.
 pub fn left_outside(leader: Pid) -> bool {
     leader.as_raw() > 1 && nix::sys::signal::killpg(leader, None).is_ok()
 }
@@ -89,25 +89,25 @@ pub fn left_outside(leader: Pid) -> bool {
 /// Sends `signal` to such members.
 pub fn signal_outside(leader: Pid, signal: Signal) {
     if let (1.., Some(leader)) = (leader.as_raw(), rustix::process::Pid::from_raw(leader.as_raw())) {
-        // The error says that there is none.
+        // An error means that there is none.
         let _ = rustix::process::kill_process_group(leader, signal);
     }
 }
 
-/// Tells that a child has changed its state, while SIGCHLD is blocked.
+/// Reports state changes of children while SIGCHLD is blocked.
 #[derive(Debug)]
 pub struct ChildrenChanged(OwnedFd);
 
 impl ChildrenChanged {
-    /// From now on.
+    /// Reports changes from now on.
     ///
     /// # Errors
-    /// The system is out of descriptors.
+    /// If the system is out of descriptors.
     pub fn new() -> io::Result<Self> {
         watching(EventFilter::Signal { signal: Signal::CHILD, times: 0 }).map(Self)
     }
 
-    /// Forgets what it has told.
+    /// Clears past reports.
     pub fn clear(&mut self) {
         let mut told = [MaybeUninit::uninit(); 1];
         // SAFETY: no descriptor is registered.
@@ -118,13 +118,13 @@ impl ChildrenChanged {
 }
 
 impl AsFd for ChildrenChanged {
-    /// Readable when there is something to tell.
+    /// Readable after a change.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 }
 
-/// A queue that is readable when `filter` has something to tell.
+/// A queue that is readable when `filter` reports.
 fn watching(filter: EventFilter) -> io::Result<OwnedFd> {
     let queue = kqueue()?;
     rustix::io::fcntl_setfd(&queue, rustix::io::FdFlags::CLOEXEC)?;
@@ -135,13 +135,13 @@ fn watching(filter: EventFilter) -> io::Result<OwnedFd> {
     Ok(queue)
 }
 
-/// A process by its pid and its start: between the look and the signal it may end, and its pid may go to another. That takes
-/// as many new processes as there are pids.
+/// A process by its pid and its start. Between look and signal it may end, and its pid may be reused. That takes as
+/// many new processes as there are pids.
 #[derive(Debug)]
 pub struct ProcessHandle(Process);
 
 impl ProcessHandle {
-    /// On the process that has `pid` now.
+    /// The handle to the pid's current process.
     pub fn on(pid: Pid) -> Option<Self> {
         process(pid).map(Self)
     }
@@ -149,7 +149,7 @@ impl ProcessHandle {
     /// Sends `signal` to it.
     ///
     /// # Errors
-    /// `SRCH` when it is gone; otherwise it is another user's.
+    /// `SRCH` if it is gone; otherwise it belongs to another user.
     pub fn signal(&self, signal: Signal) -> Result<(), Errno> {
         let same = |now: Process| now.started == self.0.started;
         let pid = process(self.0.pid).filter(|now| same(*now)).map(|now| now.pid.as_raw());
@@ -159,25 +159,25 @@ impl ProcessHandle {
         )
     }
 
-    /// SIGKILL to the group that it leads. `false` when there is none.
+    /// Sends SIGKILL to the group that it leads. `false` if there is none.
     pub fn kill_group(&self) -> bool {
         let leader = rustix::process::Pid::from_raw(self.0.pid.as_raw());
         leader.is_some_and(|leader| rustix::process::kill_process_group(leader, Signal::KILL).is_ok())
     }
 
-    /// Whether nothing of it runs any more.
+    /// Whether no thread of it runs any more.
     pub fn has_ended(&self) -> bool {
         process(self.0.pid).is_none_or(|now| now.zombie || now.started != self.0.started)
     }
 }
 
-/// A descriptor that is readable once the process that has `pid` now has ended.
+/// A descriptor that is readable once the pid's current process has ended.
 pub fn end_of(pid: Pid) -> Option<OwnedFd> {
     let pid = rustix::process::Pid::from_raw(pid.as_raw())?;
     watching(EventFilter::Proc { pid, flags: ProcessEvents::EXIT }).ok()
 }
 
-/// The process that has `pid` now.
+/// The pid's current process.
 pub fn process(pid: Pid) -> Option<Process> {
     /// Zombies too (`proc_pidinfo` of xnu).
     const ZOMBIES: u64 = 1;
@@ -187,7 +187,7 @@ pub fn process(pid: Pid) -> Option<Process> {
         pid,
         parent: number(found.pbi_ppid)?,
         group: number(found.pbi_pgid)?,
-        // Of a zombie nobody knows it.
+        // A zombie's session is unknown.
         session: getsid(Some(pid)).unwrap_or(Pid::from_raw(0)),
         started: found.pbi_start_tvsec.saturating_mul(1_000_000).saturating_add(found.pbi_start_tvusec),
         zombie: found.pbi_status == libc::SZOMB,
@@ -195,7 +195,7 @@ pub fn process(pid: Pid) -> Option<Process> {
     })
 }
 
-/// The pid of every process that this one may see.
+/// The pid of every process that this one can see.
 pub fn pids() -> impl Iterator<Item = Pid> {
     /// Above what macOS permits at one time (`kern.maxproc`).
     const MOST: usize = 1 << 16;
@@ -207,7 +207,7 @@ pub fn pids() -> impl Iterator<Item = Pid> {
     pids.into_iter().map(Pid::from_raw)
 }
 
-/// What the kernel calls a process.
+/// A process's name in the kernel.
 pub fn name(pid: Pid) -> Option<Vec<u8>> {
     let mut name = [0_u8; 64];
     // SAFETY: the buffer has 64 bytes.
@@ -215,16 +215,16 @@ pub fn name(pid: Pid) -> Option<Vec<u8>> {
     name.get(..usize::try_from(length).ok()?).filter(|name| !name.is_empty()).map(<[u8]>::to_vec)
 }
 
-/// Bytes of a process in memory.
+/// The resident memory of a process, bytes.
 pub fn resident(pid: Pid) -> Option<u64> {
     Some(info::<libc::proc_taskinfo>(pid, libc::PROC_PIDTASKINFO, 0)?.pti_resident_size)
 }
 
-/// What a process has used, and whether it is stopped.
+/// The resources that a process has used, and whether it is stopped.
 pub fn used(pid: Pid) -> Option<(Used, bool)> {
     let stopped = process(pid)?.stopped;
     let mut usage = MaybeUninit::<libc::rusage_info_v4>::zeroed();
-    // SAFETY: the buffer is what this version fills in.
+    // SAFETY: this version fills exactly this buffer.
     let failed =
         unsafe { libc::proc_pid_rusage(pid.as_raw(), libc::RUSAGE_INFO_V4, usage.as_mut_ptr().cast()) };
     // SAFETY: numbers, all of which are valid when they are zero.
@@ -234,7 +234,7 @@ pub fn used(pid: Pid) -> Option<(Used, bool)> {
     (failed == 0).then_some((Used { time, io }, stopped))
 }
 
-/// What `proc_pidinfo` tells in a structure of this `flavor`.
+/// A `proc_pidinfo` structure of this `flavor`.
 fn info<T>(pid: Pid, flavor: libc::c_int, argument: u64) -> Option<T> {
     let size = libc::c_int::try_from(size_of::<T>()).ok()?;
     let mut found = MaybeUninit::<T>::zeroed();
@@ -244,7 +244,7 @@ fn info<T>(pid: Pid, flavor: libc::c_int, argument: u64) -> Option<T> {
     (told == size).then(|| unsafe { found.assume_init() })
 }
 
-/// Nobody else could read limits here: only the environment carries the mark.
+/// Does nothing: other processes cannot read limits here, so only the environment carries the tag.
 ///
 /// # Errors
 /// None.
@@ -252,7 +252,7 @@ pub fn tag_process(_numbers: [u64; 2]) -> io::Result<()> {
     Ok(())
 }
 
-/// There are none here.
+/// Fails: there are no namespaces here.
 ///
 /// # Errors
 /// Always.
@@ -260,7 +260,7 @@ pub fn prepare_namespace() -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// There are none here.
+/// Fails: there are no namespaces here.
 ///
 /// # Errors
 /// Always.

@@ -1,6 +1,6 @@
-//! What is asked of the kernel about processes, where kernels differ: a file for each, with the same functions. Linux has
-//! all of it. macOS has no subreapers, cgroups, namespaces, pidfds or `/proc`: there a guard ends the process group of its
-//! helper and what still descends from it. Nothing here decides anything.
+//! Kernel services for processes, where kernels differ: a file for each, with the same functions. Linux has all of
+//! them. macOS has no subreapers, cgroups, namespaces, pidfds or `/proc`: there a guard ends its helper's process
+//! group and the remaining descendants. Nothing here decides anything.
 
 use std::fs::File;
 use std::io;
@@ -22,38 +22,38 @@ pub(crate) use macos::*;
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
 compile_error!("Skein runs on Linux, and with weaker containment of helpers on macOS");
 
-/// What a process has used since its start.
+/// The resources that a process has used since its start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Used {
-    /// Processor time; the unit is the system's, since only a difference counts.
+    /// Processor time in the system's unit, since only differences count.
     pub(crate) time: u64,
-    /// Bytes and calls of its I/O, all in one sum.
+    /// Bytes and calls of its I/O, in one sum.
     pub(crate) io: u64,
 }
 
-/// The program that is run again as the guard.
+/// The program that runs again as the guard.
 #[derive(Debug)]
 pub enum GuardProgram {
-    /// An opened executable; it stays the same when the file is replaced by a new version.
+    /// An opened executable; it stays the same if a new version replaces the file.
     Opened(File),
     /// A path.
     Path(PathBuf),
 }
 
 impl GuardProgram {
-    /// This very program.
+    /// This program.
     ///
     /// # Errors
-    /// It cannot be opened.
+    /// If it cannot be opened.
     pub fn current() -> io::Result<Self> {
         own_program()
     }
 
-    /// The arguments of execve(2).
+    /// The program path for execve(2).
     #[must_use]
     pub fn path(&self) -> PathBuf {
         match self {
-            // Resolved by the child that runs it, before its close-on-exec descriptors are closed.
+            // The child resolves it before its close-on-exec descriptors are closed.
             Self::Opened(file) => format!("/proc/self/fd/{}", file.as_raw_fd()).into(),
             Self::Path(path) => path.clone(),
         }

@@ -1,4 +1,4 @@
-//! Who descends from whom, and signalling a process without ever hitting another that got its pid.
+//! Finds descendants of processes, and signals a process without ever hitting another with the same pid.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -9,22 +9,22 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
 use super::ProcessHandle;
 
-/// A process at one moment. The pid and the start time together name it for ever.
+/// A process at one moment. Pid and start time together identify it for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Process {
-    /// Its id, which another process may get once this one is reaped.
+    /// Its pid, which another process may get once this one is reaped.
     pub pid: Pid,
-    /// The id of its parent.
+    /// The pid of its parent.
     pub parent: Pid,
     /// The id of its process group.
     pub group: Pid,
     /// The id of its session.
     pub session: Pid,
-    /// When, in the system's own unit.
+    /// Its start, in the system's own unit.
     pub started: u64,
-    /// It has ended and waits to be reaped.
+    /// Whether it has ended and waits to be reaped.
     pub zombie: bool,
-    /// It was stopped by a signal, or is traced.
+    /// Whether a signal stopped it, or it is traced.
     pub stopped: bool,
 }
 
@@ -34,29 +34,30 @@ impl Process {
         super::process(pid)
     }
 
-    /// Whether the kernel calls it so now.
+    /// Whether the kernel knows it by this name now.
     pub fn is_named(&self, name: &CStr) -> bool {
         super::name(self.pid).is_some_and(|known| known == name.to_bytes())
     }
 
-    /// A hold on exactly this process. `None` when it is gone.
+    /// A handle to exactly this process. `None` if it is gone.
     pub(crate) fn pin(&self) -> Option<ProcessHandle> {
-        // The hold pins whoever has the pid now; only then does the start time tell whether that is still ours.
+        // The handle pins the pid's current process. Only then does the start time tell whether that is still this
+        // one.
         ProcessHandle::on(self.pid)
             .filter(|_| Self::read(self.pid).is_some_and(|now| now.started == self.started))
     }
 
-    /// Sends `signal` to exactly this process. `false` when it is gone.
+    /// Sends `signal` to exactly this process. `false` if it is gone.
     pub fn signal(&self, signal: Signal) -> bool {
         self.pin().is_some_and(|handle| handle.signal(signal).is_ok())
     }
 
-    /// SIGKILL to this process and to its process group, in one step for the whole group where that can be done: a member
-    /// that is about to fork cannot get away. `spare` is a group that is never killed (the caller's own).
+    /// Sends SIGKILL to this process and its process group, if possible in one step for the whole group, so that a
+    /// forking member cannot escape. Never kills the group `spare`, the caller's own.
     pub fn kill_with_group(&self, spare: Pid) {
         let Some(handle) = self.pin() else { return };
-        // At once: a link of a chain of forks lives for milliseconds, and while it is stopped it is a member of its group.
-        // An error says that it is gone.
+        // At once: a link of a chain of forks lives for milliseconds, and a stopped one stays a member of its group.
+        // An error means that it is gone.
         let _ = handle.signal(Signal::STOP);
         if self.group != spare && self.group.as_raw() > 1 && !self.kill_group() {
             self.kill_members();
@@ -65,27 +66,27 @@ impl Process {
         let _ = handle.signal(Signal::KILL);
     }
 
-    /// Whether it lives and is in its group. While that is so the number of the group is given to nobody else.
+    /// Whether it lives and is in its group. Until then the group's number is not reused.
     fn is_member(&self) -> bool {
         let now = Self::read(self.pid);
         now.is_some_and(|now| now.started == self.started && now.group == self.group && !now.zombie)
     }
 
-    /// SIGKILL to the whole group of this process by a hold on its leader. `false` where that cannot be done: the
+    /// Sends SIGKILL to this process's whole group through a handle to the leader. `false` if that is impossible: the
     /// leader is gone, or the kernel is older than 6.9.
     fn kill_group(&self) -> bool {
-        // Opened before the look: while this is a member the number, and so the hold, is its leader's.
+        // Opened before the check: while this process is a member, the number and the handle belong to its leader.
         ProcessHandle::on(self.group).is_some_and(|leader| self.is_member() && leader.kill_group())
     }
 
-    /// The same one by one: every member is stopped, so that it cannot fork, until a look finds no new one.
+    /// Kills the group one by one: stops every member, so that it cannot fork, until a look finds no new one.
     fn kill_members(&self) {
         let mut held = HashMap::new();
         loop {
             let before = held.len();
             for member in all().filter(|other| other.group == self.group && !other.zombie) {
                 let Entry::Vacant(new) = held.entry((member.pid, member.started)) else { continue };
-                // In this order: when the last holds, the number has been this group's all the time.
+                // The order matters: if the last check holds, the number was this group's all the time.
                 if let Some(handle) = member.pin()
                     && member.is_member()
                     && self.is_member()
@@ -106,12 +107,12 @@ impl Process {
     }
 }
 
-/// Visits every living descendant of `root`, and only those. Most are visited within microseconds of being read, so
-/// that a visitor that kills has a chance against processes that come and go.
+/// Visits every living descendant of `root`, and only those. It visits most within microseconds of reading them, so
+/// that a killing visitor has a chance against short-lived processes.
 pub fn descendants(root: Pid, mut visit: impl FnMut(&Process)) {
     let mut family = HashSet::from([root]);
     let mut others = Vec::new();
-    // Pids come in rising order, and parents mostly have lower ones than their children: one pass finds most.
+    // Pids rise, and parents mostly have lower ones than their children: one pass finds most.
     for process in all() {
         if family.contains(&process.parent) {
             family.insert(process.pid);
@@ -133,7 +134,7 @@ fn visit_living(process: &Process, visit: &mut impl FnMut(&Process)) {
     }
 }
 
-/// Every process that this one may see.
+/// Every process that this one can see.
 pub fn all() -> impl Iterator<Item = Process> {
     super::pids().filter_map(Process::read)
 }
@@ -143,7 +144,7 @@ pub fn has_children() -> bool {
     peek().is_ok()
 }
 
-/// Whether any child has ended. Reaps none; an error says that there are no children.
+/// Whether any child has ended. Reaps none; an error means that there are no children.
 pub fn peek() -> rustix::io::Result<Option<WaitIdStatus>> {
     waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT)
 }

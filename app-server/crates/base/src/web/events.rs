@@ -1,4 +1,4 @@
-//! A stream of events (SSE) out of the bytes of a body, whatever pieces these come in. No event is longer than it may be.
+//! Splits a body into a stream of events (SSE), whatever pieces its bytes come in. Bounds the length of an event.
 
 use std::iter;
 
@@ -6,10 +6,10 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use sse_stream::{Sse, SseStream};
 
-/// Why a stream of events cannot be read on, or a line of it not at all.
+/// The error of an unreadable stream, or of one unreadable line.
 pub use sse_stream::Error as SseError;
 
-/// The events in `bytes`. One of more than `most` bytes is an error, `too_long`; comments are not counted.
+/// The events in `bytes`. An event above `most` bytes is the error `too_long`; comments do not count.
 pub fn events<E: std::error::Error + Send + Sync + 'static>(
     bytes: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
     most: usize,
@@ -19,7 +19,7 @@ pub fn events<E: std::error::Error + Send + Sync + 'static>(
     let bounded = bytes.map(move |chunk| {
         chunk.and_then(|chunk| length.add(&chunk, most).then_some(chunk).ok_or_else(&too_long))
     });
-    // A line at a time: what is wrong with one takes none of its neighbours along, however they came.
+    // A line at a time: an error in one line affects no other, in any pieces.
     let lines = bounded.flat_map(|chunk| {
         let mut rest = Some(chunk);
         stream::iter(iter::from_fn(move || match rest.take()? {
@@ -38,7 +38,7 @@ pub fn events<E: std::error::Error + Send + Sync + 'static>(
     SseStream::from_bytes_stream(lines)
 }
 
-/// How long the event is that is coming.
+/// The length of the current event.
 #[derive(Debug, Default)]
 struct Length {
     event: usize,
@@ -48,7 +48,7 @@ struct Length {
 }
 
 impl Length {
-    /// `false` when it has become longer than `most`.
+    /// `false` once it is longer than `most`.
     fn add(&mut self, chunk: &[u8], most: usize) -> bool {
         for byte in chunk {
             match byte {

@@ -1,5 +1,4 @@
-//! HTTP as the server asks it of others, helpers and models: how a client is made, and what became of a request. What is
-//! served over HTTP is `http/`.
+//! Outgoing HTTP to helpers and models: builds clients and explains failed requests. `http/` serves HTTP.
 
 use std::error::Error as StdError;
 use std::io;
@@ -9,22 +8,22 @@ use reqwest::{Client, ClientBuilder, StatusCode, Url};
 
 pub mod events;
 
-/// How a client asks.
+/// Options of a client.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientOptions {
-    /// How long a connection, with TLS, may take.
+    /// The time limit for a connection, with TLS.
     pub connect: Duration,
-    /// Redirects that are followed for one request; only on the same server.
+    /// The number of redirects that one request follows; only on the same server.
     pub redirects: usize,
 }
 
-/// A client for `url`, and for no other server: a redirect to another one is not followed, so that no header goes there.
-/// Proxies are those of the environment, but none for this machine.
+/// A client for the server of `url`. It follows no redirect to another server, so no header goes there. It uses the
+/// environment's proxies, except for this machine.
 ///
 /// # Errors
-/// What is wrong with the address, for the user, without its secrets.
+/// The problem with the address, for the user, without its secrets.
 pub fn client(url: &str, manner: ClientOptions) -> Result<Client, String> {
-    // The second time it is there already, and the same.
+    // A second call finds the same provider installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let url = Url::parse(url).map_err(|error| format!("its url cannot be read: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -43,19 +42,19 @@ fn builder(url: &Url, manner: ClientOptions) -> ClientBuilder {
         builder = builder.no_proxy();
     }
     if url.scheme() == "http" {
-        // Without the certificates of the machine, which are not needed, and may not be there.
+        // Without the machine's certificates, which are not needed and may be missing.
         builder = builder.tls_certs_only([]);
     }
     builder
 }
 
-/// Whether it is this machine, which no proxy is to be asked about.
+/// Whether the address is this machine, which needs no proxy.
 fn is_here(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Followed only on the same server and with the same request, a few times.
+/// Follows a redirect only on the same server and with the same request, a few times.
 fn redirect(attempt: reqwest::redirect::Attempt<'_>, most: usize) -> reqwest::redirect::Action {
     let stays = attempt.previous().last().is_some_and(|from| from.origin() == attempt.url().origin());
     let whole = matches!(attempt.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
@@ -65,7 +64,7 @@ fn redirect(attempt: reqwest::redirect::Attempt<'_>, most: usize) -> reqwest::re
     }
 }
 
-/// What caused it all. The addresses of requests, whose queries may be secret, are in the errors above it.
+/// The innermost cause. Errors above it may have addresses with secret queries.
 #[must_use]
 pub fn root(error: &(dyn StdError + 'static)) -> String {
     let mut cause = error;
@@ -75,7 +74,7 @@ pub fn root(error: &(dyn StdError + 'static)) -> String {
     cause.to_string()
 }
 
-/// What TLS said, where it was TLS.
+/// The error of TLS, if the cause is TLS.
 #[must_use]
 pub fn tls<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
     let mut cause = Some(error);
@@ -83,14 +82,14 @@ pub fn tls<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error>
         if let Some(said) = error.downcast_ref() {
             return Some(said);
         }
-        // An error of I/O names as its source not what it is made of, but the source of that.
+        // An I/O error names as its source the source of its inner error, and skips that error.
         let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         cause = inside.map(|inside| inside as &(dyn StdError + 'static)).or_else(|| error.source());
     }
     None
 }
 
-/// Whether another try would hear the same: it is about who they are, or they speak no TLS.
+/// Whether a retry would fail the same way: the error is about their identity, or they speak no TLS.
 #[must_use]
 pub fn is_lasting(said: &rustls::Error) -> bool {
     matches!(

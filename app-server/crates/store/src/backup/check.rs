@@ -1,5 +1,5 @@
-//! Reads a backup from its beginning to its end and believes nothing: every name has to be one of ours, every file what
-//! the manifest says, and behind the end there has to be nothing.
+//! Reads a backup from beginning to end and trusts nothing. Every name must be known, every file must match the
+//! manifest, and nothing may follow the end.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -16,13 +16,13 @@ use crate::policy;
 
 type Unzipped = GzDecoder<BufReader<File>>;
 
-/// A file of a backup, as it goes by.
+/// A file of a backup while it is read.
 pub(super) struct Passing<'a> {
     /// Its name in a home.
     pub(crate) path: &'a str,
     /// The thread whose rollout it is.
     pub(crate) thread: Option<ThreadId>,
-    /// When it was last written, Unix seconds.
+    /// Its modification time, Unix seconds.
     pub(crate) written: u64,
     /// Its content.
     pub(crate) content: &'a mut dyn Read,
@@ -31,7 +31,7 @@ pub(super) struct Passing<'a> {
 /// A backup that was found whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
-    /// The SHA-256 of its manifest: which backup this is.
+    /// The SHA-256 of its manifest: identifies the backup.
     pub(crate) id: String,
     /// Files in it.
     pub(crate) files: u64,
@@ -39,16 +39,16 @@ pub struct Checked {
     pub(crate) bytes: u64,
 }
 
-/// Looks whether a file is a whole backup. Changes nothing.
+/// Checks that a file is a whole backup. Changes nothing.
 ///
 /// # Errors
-/// [`BackupError::Damaged`] when it is not, [`BackupError::Io`] when it cannot be read.
+/// [`BackupError::Damaged`] if it is not, [`BackupError::Io`] if it cannot be read.
 pub fn check(path: &Path, progress: &mut dyn FnMut(u64)) -> Result<Checked, BackupError> {
     walk(path, progress, &mut |_| Ok(()))
 }
 
-/// Shows each file of a backup to `each`, in order; whether they are what they should be is known at the end. `progress`
-/// is told how many files have gone by.
+/// Passes each file of a backup to `each`, in order. Only the end shows whether they are right. `progress` receives
+/// the number of files so far.
 pub(super) fn walk(
     path: &Path,
     progress: &mut dyn FnMut(u64),
@@ -82,7 +82,7 @@ pub(super) fn walk(
     Ok(checked)
 }
 
-/// What has gone by.
+/// The files so far.
 #[derive(Default)]
 struct CheckedFiles {
     contents: Contents,
@@ -93,7 +93,7 @@ struct CheckedFiles {
 }
 
 impl CheckedFiles {
-    /// What an entry is, when it may be here.
+    /// The entry, if it may stand here.
     fn name<R: Read>(&mut self, entry: &Entry<'_, R>) -> Result<(String, Name), String> {
         let name = String::from_utf8_lossy(&entry.header().path_bytes()).into_owned();
         let shown: String = name.chars().take(policy::BACKUP_NAME_SHOWN).collect();
@@ -124,7 +124,7 @@ impl CheckedFiles {
         let thread = if let Name::Rollout(thread) = kind { Some(thread) } else { None };
         let mut content = HashingEntry { entry, bytes: 0, digest: Sha256::new(), failed: None };
         let shown = each(Passing { path: name, thread, written, content: &mut content });
-        // A backup that ends too early is damaged, whoever met it first.
+        // A backup that ends too early is damaged, whichever code notices first.
         if let Some(error) = content.failed.take() {
             return Err(damaged(error));
         }
@@ -140,7 +140,7 @@ impl CheckedFiles {
     }
 }
 
-/// The content of an entry, of which is known in the end what it was.
+/// Hashes and counts the content of an entry.
 struct HashingEntry<R> {
     entry: R,
     bytes: u64,
@@ -172,7 +172,7 @@ fn head(entry: &mut dyn Read) -> Result<(), String> {
     ))
 }
 
-/// Holds what has gone by against the manifest; the SHA-256 of the latter.
+/// Compares the files so far with the manifest; returns the manifest's SHA-256.
 fn compare(entry: &mut dyn Read, seen: &mut Contents) -> Result<String, String> {
     let mut counted = HashingEntry { entry, bytes: 0, digest: Sha256::new(), failed: None };
     let mut lines = BufReader::new(&mut counted);
@@ -196,7 +196,7 @@ fn compare(entry: &mut dyn Read, seen: &mut Contents) -> Result<String, String> 
     }
 }
 
-/// Behind the last entry there are zeros, then the end with its checksum, then nothing.
+/// Behind the last entry come zeros, then the end with its checksum, then nothing.
 fn end(mut unzipped: Unzipped) -> Result<(), String> {
     let mut bytes = vec![0; policy::BACKUP_LOOK];
     loop {

@@ -1,8 +1,8 @@
-//! Writes a backup, of a home that may be served meanwhile.
+//! Writes a backup of a home, which a server may use meanwhile.
 //!
-//! Rollouts are only appended to, and what was acknowledged is in the file: so a copy of its whole lines has everything
-//! that was acknowledged before it was opened, as after a kill of the server at that moment. Nothing is locked and
-//! nobody is asked.
+//! Rollouts are append-only, and acknowledged records are in the file. So a copy of its whole lines has every record
+//! that was acknowledged before the copy began, as after a kill at that moment. The backup locks nothing and asks no
+//! server.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
@@ -30,20 +30,20 @@ use crate::home::{self, FILE_MODE, HomePaths, durable, existing};
 use crate::policy;
 use crate::rollout::file::layer::{DiskLayer, FileLayer, LayerFile, OpenMode};
 
-/// What is to be written.
+/// The request for a backup.
 #[derive(Debug, Clone, Copy)]
 pub struct BackupRequest<'a> {
     /// The home.
     pub home: &'a Path,
-    /// The backup.
+    /// The backup's file.
     pub file: &'a Path,
-    /// Whether a file that is there is replaced.
+    /// Whether to replace an existing file.
     pub force: bool,
-    /// Whether the secrets of threads are in it.
+    /// Whether to include the secrets of threads.
     pub secrets: bool,
 }
 
-/// What was written.
+/// The written backup.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MadeBackup {
     /// Threads in it.
@@ -58,13 +58,13 @@ pub struct MadeBackup {
     pub left_out: Vec<OmittedFile>,
 }
 
-/// Something of a home that is not in the backup.
+/// A part of a home that is missing from the backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OmittedFile {
-    /// Where it is.
+    /// Its path.
     #[serde(serialize_with = "home::lossy")]
     pub path: PathBuf,
-    /// Why it is not in the backup.
+    /// The reason.
     #[serde(rename = "reason")]
     pub why: String,
 }
@@ -75,10 +75,10 @@ impl OmittedFile {
     }
 }
 
-/// Writes a backup: under another name first (the file's with `.part`), then in its place, when it is whole and on disk.
+/// Writes a backup under a temporary name (the file's with `.part`), and renames it once it is whole and on disk.
 ///
 /// # Errors
-/// [`BackupError`]; the file is as it was.
+/// [`BackupError`]; an existing file stays unchanged.
 pub fn make(order: BackupRequest<'_>, progress: impl FnMut(Progress)) -> Result<MadeBackup, BackupError> {
     let paths = existing(order.home)?;
     if !order.force && order.file.symlink_metadata().is_ok() {
@@ -92,20 +92,20 @@ pub fn make(order: BackupRequest<'_>, progress: impl FnMut(Progress)) -> Result<
         Ok(made)
     });
     if written.is_err() && is_at(&open, &part) {
-        // What is left of it is of no use; the next try would replace it.
+        // The part is useless, and the next try would replace it.
         fs::remove_file(&part).ok();
     }
     written
 }
 
-/// The first name of a backup.
+/// The temporary name of a backup.
 pub(super) fn part_of(file: &Path) -> PathBuf {
     let mut part = file.as_os_str().to_owned();
     part.push(".part");
     PathBuf::from(part)
 }
 
-/// A file without a name, beside the backup.
+/// An unnamed file beside the backup.
 fn open_spool(file: &Path) -> Result<File, BackupError> {
     let mut name = file.as_os_str().to_owned();
     name.push(".copy");
@@ -115,7 +115,7 @@ fn open_spool(file: &Path) -> Result<File, BackupError> {
     Ok(spool)
 }
 
-/// The file under its first name, which another backup may be writing.
+/// Opens the temporary file, which another backup may be writing.
 pub(super) fn open_part(part: &Path) -> Result<File, BackupError> {
     OpenOptions::new()
         .read(true)
@@ -129,10 +129,10 @@ pub(super) fn open_part(part: &Path) -> Result<File, BackupError> {
         .map_err(BackupError::io(part))
 }
 
-/// The open file, empty and ours alone.
+/// Locks and empties the open file.
 pub(super) fn lock_part(file: File, part: &Path) -> Result<Flock<File>, BackupError> {
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        // Whoever wrote it while it was waited for has put it in its place, or removed it.
+        // Its writer has renamed or removed it while this one waited for the lock.
         Ok(file) if !is_at(&file, part) => Err(BackupError::Busy(part.to_owned())),
         Ok(file) => {
             file.set_len(0).map_err(BackupError::io(part))?;
@@ -143,7 +143,7 @@ pub(super) fn lock_part(file: File, part: &Path) -> Result<Flock<File>, BackupEr
     }
 }
 
-/// Whether the open file is the one that has this name.
+/// Whether the open file still has this name.
 fn is_at(file: &File, name: &Path) -> bool {
     let there = (file.metadata(), name.symlink_metadata());
     matches!(there, (Ok(open), Ok(there)) if (open.dev(), open.ino()) == (there.dev(), there.ino()))
@@ -190,14 +190,14 @@ fn write(
     Ok(MadeBackup { size, ..archive.made })
 }
 
-/// Why something that should be a file is left out.
+/// The reason for leaving out a thing that should be a file.
 const NOT_REGULAR: &str = "it is no regular file";
 
 struct Archive<W: Write> {
     tar: Builder<W>,
     manifest: Vec<u8>,
     made: MadeBackup,
-    /// Where a long rollout waits.
+    /// Holds the copy of a long rollout.
     spool: File,
 }
 
@@ -219,16 +219,16 @@ impl<W: Write> Archive<W> {
             }
             progress(Progress { done, total });
         }
-        // Behind the rollouts: what these refer to was there before them.
+        // Blobs come after the rollouts that refer to them, so each was there first.
         for name in blobs(paths)? {
             self.add_whole(paths, &name)?;
         }
         Ok(())
     }
 
-    /// A rollout, from whichever shelf it stands on now. One that was deleted since the folders were read is not there.
+    /// Adds a rollout from its current location. Skips one that was deleted since the folders were read.
     fn add_rollout(&mut self, paths: &HomePaths, thread: ThreadId) -> Result<(), BackupError> {
-        // It may be put on the other shelf between two looks: so the first one is looked at once more.
+        // The rollout may move between two looks, so the first location gets a second one.
         for location in [LOCATIONS[0], LOCATIONS[1], LOCATIONS[0]] {
             let name = rollout(location, thread);
             let path = paths.root().join(&name);
@@ -249,7 +249,7 @@ impl<W: Write> Archive<W> {
         Ok(())
     }
 
-    /// The settings, which may stand behind a link, as the server reads them.
+    /// Adds the settings, which may be behind a link, as the server reads them.
     fn add_settings(&mut self, paths: &HomePaths) -> Result<(), BackupError> {
         let path = paths.config();
         let error = match path.canonicalize() {
@@ -263,7 +263,7 @@ impl<W: Write> Archive<W> {
         if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(BackupError::io(path)(error)) }
     }
 
-    /// Adds a file that does not change, if it exists.
+    /// Adds an unchanging file, if it exists.
     fn add_whole(&mut self, paths: &HomePaths, name: &str) -> Result<(), BackupError> {
         let path = paths.root().join(name);
         self.add_file(name, &path, &path)
@@ -319,7 +319,7 @@ fn header(name: &str, bytes: u64, written: SystemTime) -> io::Result<Header> {
     Ok(header)
 }
 
-/// Bytes of a file up to an end, which go by once.
+/// The bytes of a file up to an end, read once.
 struct FileBytes<'a> {
     file: &'a dyn LayerFile,
     at: u64,
@@ -336,7 +336,7 @@ impl Read for FileBytes<'_> {
     }
 }
 
-/// Bytes that are counted and hashed as they go by.
+/// Counts and hashes the bytes that pass.
 struct HashingReader<R> {
     from: R,
     bytes: u64,
@@ -352,8 +352,8 @@ impl<R: Read> Read for HashingReader<R> {
     }
 }
 
-/// A copy of a rollout up to the end of its last whole line, and how long that is. Its server may cut the rollout meanwhile, after
-/// an error of its disk: then it is read again. `None` when it goes on to cut it.
+/// Copies a rollout up to the end of its last whole line, and returns the length. The server may cut the rollout
+/// meanwhile, after a disk error: then it reads again. `None` if the server keeps cutting.
 pub(super) fn copied(file: &dyn LayerFile, spool: &File) -> io::Result<Option<(u64, Box<dyn Read>)>> {
     for _ in 0..policy::BACKUP_TRIES {
         let end = whole_lines(file)?;
@@ -377,7 +377,7 @@ pub(super) fn copied(file: &dyn LayerFile, spool: &File) -> io::Result<Option<(u
     Ok(None)
 }
 
-/// What is in a place.
+/// The thing at a path.
 enum PathKind {
     Nothing,
     File(Box<dyn LayerFile>),
@@ -396,7 +396,7 @@ fn open(path: &Path) -> Result<PathKind, BackupError> {
     }
 }
 
-/// Where the last whole line ends.
+/// The end of the last whole line.
 fn whole_lines(file: &dyn LayerFile) -> io::Result<u64> {
     let mut end = file.len()?;
     let mut bytes = vec![0; policy::BACKUP_LOOK];
@@ -412,7 +412,7 @@ fn whole_lines(file: &dyn LayerFile) -> io::Result<u64> {
     Ok(0)
 }
 
-/// Every thread that has a rollout, once; also one that is put on the other shelf meanwhile.
+/// Every thread with a rollout, once; also a thread that moves meanwhile.
 fn threads(paths: &HomePaths) -> Result<Vec<ThreadId>, BackupError> {
     let mut seen = HashSet::new();
     let mut found = Vec::new();
@@ -432,7 +432,7 @@ fn blobs(paths: &HomePaths) -> Result<Vec<String>, BackupError> {
     Ok(names(paths, &paths.blobs())?.into_iter().filter(|name| Name::of(name) == Some(Name::Blob)).collect())
 }
 
-/// The names of everything in the folders of a folder of the home.
+/// The names of all files in the subfolders of a folder of the home.
 fn names(paths: &HomePaths, folder: &Path) -> Result<Vec<String>, BackupError> {
     let mut found = Vec::new();
     for below in DiskLayer.entries(folder).map_err(BackupError::io(folder))? {

@@ -1,21 +1,20 @@
-//! Backups: what a home holds that cannot be made again, in one file, and back.
+//! Backups: the irreplaceable content of a home in one file, and the way back.
 //!
-//! A backup is a tar archive under gzip: `FIRST` says what it is, then come settings, rollouts and blobs under the names
-//! that they have in a home, then `MANIFEST` with the length and the SHA-256 of each. Open markers and the index are
-//! not in it: they follow from the rollouts. Neither are threads that were deleted. The secrets of threads are in it only where that
-//! was asked for.
+//! A backup is a tar archive under gzip. `FIRST` identifies it. Then come settings, rollouts and blobs under their
+//! names in a home, then `MANIFEST` with the length and the SHA-256 of each. It has no open markers and no index,
+//! which follow from the rollouts, and no deleted threads. It has the secrets of threads only on request.
 //!
-//! Everything here blocks, but [`restore::put`]: it is the work of a program of its own beside the server.
+//! Everything here blocks, except [`restore::put`]: it runs in a program of its own beside the server.
 //!
-//! A backup asks no server: a rollout is only appended to, and an acknowledged record is in the file, so a copy of its whole lines is what a
-//! kill at that moment would have left. Each thread is opened wherever it is, and moved ones are looked for again. The manifest comes
-//! last, so a backup that was cut off has none.
+//! A backup asks no server. A rollout is append-only and has every acknowledged record, so a copy of its whole lines
+//! equals the state after a kill. It opens each thread at its current location, and looks for moved ones again. The
+//! manifest comes last, so a backup that was cut off has none.
 //!
-//! A restore reads the backup twice: first it checks every name, then it unpacks into `restore.new` in the home. Renaming that to
-//! `restore.ready` is the decision: after it the files are moved without replacing any, and `Home::take` refuses everybody but a restore.
-//! Each rollout gets a `thread.opened` of a machine without a name behind its end, so the next load begins a new epoch: the old home may
-//! have given out numbers after the backup. The home's term is raised above those in the rollouts, or their next owner would be fenced.
-//! The index is removed; the next server makes it anew.
+//! A restore reads the backup twice: first it checks every name, then it unpacks into `restore.new` in the home.
+//! Renaming that to `restore.ready` decides: from then on files are moved without replacing any, and `Home::take`
+//! refuses everybody but a restore. Each rollout gets a `thread.opened` of an unnamed machine at its end, so the next
+//! load begins a new epoch. The old home may have used more numbers since the backup. The home's term is raised above
+//! those in the rollouts, or their next owner would be fenced. The index is removed; the next server makes it again.
 
 use std::collections::HashMap;
 use std::io;
@@ -38,36 +37,36 @@ mod tests;
 pub(crate) const FIRST: &str = "skein-backup.json";
 /// The last entry: a line of JSON ([`ManifestEntry`]) for each of the others.
 pub(crate) const MANIFEST: &str = "manifest.jsonl";
-/// The form of a backup without secrets of threads, which every version of Skein reads.
+/// The version of a backup without secrets, which every version of Skein reads.
 const VERSION: u32 = 1;
-/// The form of one that has them.
+/// The version of a backup with secrets.
 const VERSION_WITH_SECRETS: u32 = 2;
 /// The settings, in a home and in a backup.
 const CONFIG: &str = "config.toml";
-/// Shelves of rollouts, in a home and in a backup.
+/// The locations of rollouts, in a home and in a backup.
 const LOCATIONS: [Location; 2] = [Location::Active, Location::Archived];
-/// What is too large for a line of a rollout, in a home and in a backup.
+/// Externalised texts, in a home and in a backup.
 const BLOBS: &str = "blobs";
-/// The secrets of threads, in a home and in a backup that was asked for them.
+/// The secrets of threads, in a home and in a backup that includes them.
 const SECRETS: &str = "secrets";
 
-/// How far the work is, in files.
+/// The progress of the work, in files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Files that are done.
+    /// Finished files.
     pub done: u64,
-    /// All of them.
+    /// All files.
     pub total: u64,
 }
 
-/// What [`FIRST`] says.
+/// The content of [`FIRST`].
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
-    /// The form of the backup.
+    /// The version of the backup.
     version: u32,
     /// The program that wrote it.
     skein: String,
-    /// When it began, Unix milliseconds.
+    /// Its start, Unix milliseconds.
     at: i64,
 }
 
@@ -82,15 +81,15 @@ pub struct ManifestEntry {
     pub(crate) sha256: String,
 }
 
-/// What is in a backup, by name: length and SHA-256.
+/// The files of a backup by name: length and SHA-256.
 pub(crate) type Contents = HashMap<String, (u64, String)>;
 
-/// What an entry of a backup is. Whatever has another name is none of ours.
+/// An entry of a backup. Every other name is foreign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Name {
     First,
     Config,
-    /// A rollout, on one of the two shelves.
+    /// A rollout at one of the two locations.
     Rollout(ThreadId),
     Blob,
     /// The secrets of a thread.
@@ -99,7 +98,7 @@ enum Name {
 }
 
 impl Name {
-    /// The entry of exactly this name. No other has a place in a home, so nothing can lead out of one.
+    /// The entry with exactly this name. No other name has a place in a home, so none leads out of it.
     fn of(path: &str) -> Option<Self> {
         let mut parts = path.split('/');
         let name = match (parts.next()?, parts.next(), parts.next(), parts.next()) {
@@ -129,7 +128,7 @@ fn is_hex(digit: u8) -> bool {
     matches!(digit, b'0'..=b'9' | b'a'..=b'f')
 }
 
-/// The name of a rollout in a home.
+/// A rollout's name in a home.
 fn rollout(location: Location, thread: ThreadId) -> String {
     HomePaths::new(Path::new("")).rollout(location, thread).to_string_lossy().into_owned()
 }
@@ -143,50 +142,50 @@ fn hex(digest: Sha256) -> String {
     digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Why there is no backup, or why it was not restored.
+/// Why a backup was not written, or not restored.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// The file for the backup is there.
+    /// The backup's file exists.
     #[error("{} is there already; choose another name, or say --force to replace it", .0.display())]
     Exists(PathBuf),
     /// Another backup is being written to the same file.
     #[error("another backup writes to {}; wait for its end, or choose another name", .0.display())]
     Busy(PathBuf),
-    /// A file became shorter each time that it was copied.
+    /// A rollout became shorter during each copy.
     #[error("{} became shorter while it was copied: its server's disk fails; run the backup again", .0.display())]
     Shrunk(PathBuf),
-    /// The file is no whole backup.
+    /// The file is not a whole backup.
     #[error("{} is no whole backup of skein, and nothing was restored: {reason}; use another copy of it", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What was found.
+        /// The finding.
         reason: String,
     },
-    /// Something is in the home already.
+    /// The home is not empty.
     #[error(
         "{} is not empty; restore into another --home, or say --force to add the threads that are not there",
         .0.display()
     )]
     NotEmpty(PathBuf),
-    /// The folder has something, but nothing of ours.
+    /// The folder has only foreign files.
     #[error("{} is no home of skein and has other things in it; say --home", .0.display())]
     Foreign(PathBuf),
-    /// An earlier restore was cut off and is now done; it was of another backup.
+    /// An interrupted restore of another backup is now finished.
     #[error(
         "an earlier restore of another backup into {} had been cut off and is now done; look at it, then run this one again",
         .0.display()
     )]
     Other(PathBuf),
-    /// There is no home, or it cannot be had.
+    /// There is no home, or another process holds it.
     #[error(transparent)]
     Home(#[from] HomeError),
     /// A file or folder cannot be used.
     #[error("{}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// Its path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },

@@ -1,9 +1,9 @@
-//! Puts what is in a backup into a home, all or nothing.
+//! Restores a backup into a home, all or nothing.
 //!
-//! The backup is read twice: first it is checked, with nothing changed; then it is unpacked into `restore.new` in the home.
-//! When all of that is on disk the folder is renamed to `restore.ready`: from then on the restore is decided. Its files
-//! are moved to their places, also to another file system, and no server starts there before the last
-//! one has arrived. A restore that was interrupted goes on when it is run again.
+//! It reads the backup twice. The first time it checks the backup and changes nothing. The second time it unpacks
+//! into `restore.new` in the home, and brings that to disk. Renaming the folder to `restore.ready` decides the
+//! restore. Then it moves the files to their places, also to another file system, and no server starts before the
+//! last one is there. An interrupted restore continues when it is run again.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
@@ -29,29 +29,28 @@ use crate::rollout::file::layer::{DiskLayer, FileLayer};
 use crate::rollout::record::{Record, RecordBody, ThreadOpened};
 use crate::rollout::{AppendError, Keep, Lease, ReadError, RolloutStore};
 
-/// The sub-command, as others read who has the home.
+/// The sub-command that other processes see as the home's holder.
 pub const DOING: &str = home::RESTORE;
-/// In the unpacked folder: which backup it is.
+/// The file in the unpacked folder that identifies the backup.
 const OF: &str = "of";
 
-/// What was restored.
+/// The result of a restore.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Restored {
-    /// Threads that are in the home now and were not before.
+    /// Threads that are new in the home.
     pub threads: u64,
-    /// Threads of the backup that were in the home already, and were left as they are.
+    /// Threads of the backup that the home already had. They stay unchanged.
     pub there: u64,
     /// Whether the settings came from the backup.
     pub config: bool,
-    /// Whether this was the end of a restore that had been cut off; then the counts are those of its rest.
+    /// Whether this run finished an interrupted restore. The counts are then those of its rest.
     pub resumed: bool,
 }
 
-/// Whether the folder may be restored into, before it is taken: it is empty, not there, or with `force` a home. Changes
-/// nothing.
+/// Checks that the folder takes a restore: it is empty or missing, or with `force` a home. Changes nothing.
 ///
 /// # Errors
-/// [`BackupError::NotEmpty`], [`BackupError::Foreign`], or that the folder cannot be read.
+/// [`BackupError::NotEmpty`], [`BackupError::Foreign`], or the system's error for the folder.
 pub fn may(root: &Path, force: bool) -> Result<(), BackupError> {
     let paths = HomePaths::new(root);
     let entries = DiskLayer.entries(root).map_err(BackupError::io(root))?;
@@ -76,10 +75,10 @@ fn is_empty(paths: &HomePaths) -> Result<bool, BackupError> {
     Ok(!found)
 }
 
-/// Restores a backup that was checked. `progress` is told what is done now, and how far it is.
+/// Restores a checked backup. `progress` receives the current step and its progress.
 ///
 /// # Errors
-/// [`BackupError`]. Either the home is as it was, or it takes no server until the restore was run again.
+/// [`BackupError`]. The home is either unchanged, or takes no server until the restore was run again.
 pub async fn put(
     home: &mut Home,
     file: &Path,
@@ -101,20 +100,20 @@ pub async fn put(
     may(paths.root(), force)?;
     let staged = stage(&paths, file, checked, progress)?;
     let term = begin_anew(&staged, progress).await?;
-    // Rollouts of another home may have been opened by later owners than this one has had.
+    // Rollouts of another home may have been opened with higher terms than this home's.
     home.pass_term(term)?;
     decide(&paths, &staged, checked)?;
     Ok(Restored { there: staged.there, ..finish(&paths, progress)? })
 }
 
-/// What was unpacked.
+/// The unpacked files.
 struct Staged {
     root: PathBuf,
     rollouts: Vec<(ThreadId, PathBuf, u64)>,
     there: u64,
 }
 
-/// Unpacks what is not in the home yet.
+/// Unpacks the files that the home lacks.
 fn stage(
     paths: &HomePaths,
     file: &Path,
@@ -135,8 +134,8 @@ fn stage(
     ] {
         DiskLayer.make_folder(&folder).map_err(BackupError::io(&folder))?;
     }
-    let mut told = |done| progress("unpacked", Progress { done, total: checked.files });
-    let read = walk(file, &mut told, &mut |passing| unpack(paths, &mut staged, passing));
+    let mut report = |done| progress("unpacked", Progress { done, total: checked.files });
+    let read = walk(file, &mut report, &mut |passing| unpack(paths, &mut staged, passing));
     let same = read.and_then(|read| {
         let changed = || BackupError::damaged(file, "it was changed while it was read");
         if read == *checked { Ok(staged) } else { Err(changed()) }
@@ -152,7 +151,7 @@ fn unpack(paths: &HomePaths, staged: &mut Staged, passing: Passing<'_>) -> Resul
     let is_there = |name: &str| paths.root().join(name).symlink_metadata().is_ok();
     let there = match thread {
         Some(thread) => LOCATIONS.into_iter().any(|location| is_there(&rollout(location, thread))),
-        // The rollouts that are unpacked need their texts to be read; those that the home has are not moved there.
+        // Unpacked rollouts need their texts; rollouts that the home has are not moved there.
         None => is_there(path) && !path.starts_with(BLOBS),
     };
     if there {
@@ -177,9 +176,9 @@ fn new_file(path: &Path) -> Result<File, BackupError> {
     options.open(path).map_err(BackupError::io(path))
 }
 
-/// Sees to it that every restored thread begins a new epoch: the home that the backup is of may have given out numbers
-/// after it, and a client that knows those must not take ours for them. For this each rollout ends as if a machine that
-/// has no name had opened it and gone down. Answers the highest term of any of them.
+/// Makes every restored thread begin a new epoch. The backup's home may have used more numbers since, and clients
+/// must not take ours for those. So each rollout ends like one whose unnamed machine went down. Returns the highest
+/// term of any rollout.
 async fn begin_anew(
     staged: &Staged,
     progress: &mut (dyn FnMut(&'static str, Progress) + Send),
@@ -212,7 +211,7 @@ async fn begin_anew(
 async fn open_unnamed(store: &FileStore, thread: ThreadId) -> io::Result<Term> {
     let loaded = match store.load(thread).await {
         Ok(loaded) => loaded,
-        // It is kept as it was: no client has ever seen a number of it.
+        // An unreadable rollout stays unchanged: no client has ever seen a number of it.
         Err(ReadError::Unreadable { .. }) => return Ok(Term(0)),
         Err(error @ (ReadError::Missing(_) | ReadError::Disk { .. })) => return Err(io::Error::other(error)),
     };
@@ -232,7 +231,7 @@ fn set_written(path: &Path, written: u64) -> io::Result<()> {
     OpenOptions::new().write(true).custom_flags(no_surprises()).open(path)?.set_modified(time)
 }
 
-/// From here on the restore goes to its end, whoever brings it there.
+/// Decides the restore: from here on every run finishes it.
 fn decide(paths: &HomePaths, staged: &Staged, checked: &Checked) -> Result<(), BackupError> {
     let of = staged.root.join(OF);
     fs::write(&of, &checked.id).map_err(BackupError::io(&of))?;
@@ -242,7 +241,7 @@ fn decide(paths: &HomePaths, staged: &Staged, checked: &Checked) -> Result<(), B
     sync_all_of(paths.root())
 }
 
-/// Moves what was unpacked to its places, and lets servers in again.
+/// Moves the unpacked files to their places, and lets servers in again.
 fn finish(
     paths: &HomePaths,
     progress: &mut (dyn FnMut(&'static str, Progress) + Send),
@@ -274,7 +273,7 @@ fn finish(
     Ok(restored)
 }
 
-/// Moves a file to where nothing is, which may be on another file system; answers whether it did.
+/// Moves a file to a free path, also to another file system; returns whether it did.
 fn carry(from: &Path, to: &Path) -> Result<bool, BackupError> {
     for folder in to.ancestors().skip(1).take(2).collect::<Vec<_>>().into_iter().rev() {
         DiskLayer.make_folder(folder).map_err(BackupError::io(folder))?;
@@ -286,7 +285,7 @@ fn carry(from: &Path, to: &Path) -> Result<bool, BackupError> {
     }
 }
 
-/// The indexes are made anew from the rollouts by the next server.
+/// Removes the indexes: the next server makes them from the rollouts.
 fn forget_index(paths: &HomePaths) -> Result<(), BackupError> {
     remove_index(&paths.texts())?;
     for entry in DiskLayer.entries(paths.root()).map_err(BackupError::io(paths.root()))? {
@@ -298,7 +297,7 @@ fn forget_index(paths: &HomePaths) -> Result<(), BackupError> {
     Ok(())
 }
 
-/// Removes a folder, or a link to one. One that is a file system of its own stays, empty.
+/// Removes a folder, or a link to one. A mount point stays, empty.
 fn remove_index(folder: &Path) -> Result<(), BackupError> {
     match folders::remove(folder) {
         Err(error) if error.kind() != io::ErrorKind::ResourceBusy => Err(BackupError::io(folder)(error)),
@@ -316,7 +315,7 @@ fn remove_folder(path: &Path) -> Result<(), BackupError> {
     folders::remove(path).map_err(BackupError::io(path))
 }
 
-/// Brings everything in the home to disk. A folder of it may be a link to another file system, or be one.
+/// Syncs everything in the home. Its folders may be on other file systems.
 fn sync_everything(paths: &HomePaths) -> Result<(), BackupError> {
     let device = |folder: &Path| fs::metadata(folder).map(|seen| seen.dev()).ok();
     let mut synced = HashSet::new();
@@ -329,7 +328,7 @@ fn sync_everything(paths: &HomePaths) -> Result<(), BackupError> {
     Ok(())
 }
 
-/// Brings everything on the folder's file system to disk: one call, however many files there are.
+/// Syncs the folder's file system with one call.
 fn sync_all_of(folder: &Path) -> Result<(), BackupError> {
     durable::sync_file_system(folder).map_err(BackupError::io(folder))
 }

@@ -58,7 +58,7 @@ fn read(home: &Path, location: Location, thread: ThreadId) -> Option<String> {
     fs::read_to_string(home.join(rollout(location, thread))).ok()
 }
 
-/// A home with two threads, one of them archived, settings and a blob; and a backup of it.
+/// A home with two threads (one archived), settings and a blob; and its backup.
 async fn saved() -> (TempDir, PathBuf, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let (home, file) = (dir.path().join("home"), dir.path().join("backup"));
@@ -70,7 +70,7 @@ async fn saved() -> (TempDir, PathBuf, PathBuf) {
     let hash = hex(Sha256::new_with_prefix(b"a picture"));
     fs::create_dir_all(home.join(BLOBS).join(&hash[..2])).unwrap();
     fs::write(home.join(BLOBS).join(&hash[..2]).join(&hash), "a picture").unwrap();
-    // A line that is being written just now.
+    // A line that a server is writing.
     let torn = home.join(rollout(Location::Active, thread(1)));
     fs::OpenOptions::new().append(true).open(&torn).unwrap().write_all(b"{\"v\":1,\"seq\":4").unwrap();
     backup(&home, &file, false).unwrap();
@@ -81,7 +81,7 @@ fn backup(home: &Path, file: &Path, force: bool) -> Result<MadeBackup, BackupErr
     make(BackupRequest { home, file, force, secrets: false }, |_| {})
 }
 
-/// As the sub-command does it.
+/// Restores like the sub-command.
 async fn restore(home: &Path, file: &Path, force: bool) -> Result<Restored, BackupError> {
     may(home, force)?;
     let checked = check::check(file, &mut |_| {})?;
@@ -90,7 +90,7 @@ async fn restore(home: &Path, file: &Path, force: bool) -> Result<Restored, Back
 }
 
 #[tokio::test]
-async fn what_was_saved_is_there_again_on_its_shelf_and_begins_a_new_epoch() {
+async fn a_restored_thread_has_its_location_and_begins_a_new_epoch() {
     let (dir, home, file) = saved().await;
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(!dir.path().join("backup.part").exists());
@@ -106,7 +106,7 @@ async fn what_was_saved_is_there_again_on_its_shelf_and_begins_a_new_epoch() {
     assert_eq!(fs::read(home.join(CONFIG)).unwrap(), fs::read(other.join(CONFIG)).unwrap());
     assert!(other.join(BLOBS).read_dir().unwrap().next().is_some());
     assert!(!other.join("restore.new").exists() && !other.join("restore.ready").exists());
-    // A later owner may write to what an owner with a higher number had opened, and counts in a new epoch.
+    // A later owner may write behind an owner with a higher term, and begins a new epoch.
     let owned = Home::open(&other).unwrap();
     assert!(owned.term() > TERM, "{:?}", owned.term());
     let store = FileStore::open(owned.paths(), Arc::new(DiskLayer), Tasks::new()).unwrap();
@@ -132,7 +132,7 @@ async fn secrets_of_threads_are_in_it_only_where_that_was_asked_for() {
 }
 
 #[tokio::test]
-async fn a_thread_that_is_put_elsewhere_meanwhile_is_in_it_once() {
+async fn a_thread_that_moves_during_a_backup_is_in_it_once() {
     let dir = tempfile::tempdir().unwrap();
     let (home, file) = (dir.path().join("home"), dir.path().join("backup"));
     let store = store(&home);
@@ -193,7 +193,7 @@ async fn a_backup_that_is_cut_short_or_changed_anywhere_is_refused_before_anythi
             }
         }
     }
-    // A few bytes of gzip's own say nothing of the content: its head's, the bits that fill up a byte, codes of no symbol.
+    // A few bytes of gzip's own say nothing about the content: those of its head, padding bits, unused codes.
     assert!(passed.len() * 20 < whole.len(), "{passed:?} of {}", whole.len());
     fs::write(&bad, [&whole[..], b"x"].concat()).unwrap();
     assert!(restore(&other, &bad, false).await.is_err());
@@ -233,10 +233,10 @@ async fn a_home_that_has_something_keeps_it() {
     assert_eq!(read(&other, Location::Active, thread(1)), before);
     assert!(read(&other, Location::Archived, thread(2)).is_some());
     assert_eq!(fs::read(other.join(CONFIG)).unwrap(), b"");
-    // Again: nothing is left to do.
+    // A second run has nothing to do.
     let again = restore(&other, &file, true).await.unwrap();
     assert_eq!(again, Restored { threads: 0, there: 2, config: false, resumed: false });
-    // Into its own home: nothing is changed either.
+    // A restore into its own home changes nothing either.
     let was = read(&home, Location::Active, thread(1));
     assert_eq!(restore(&home, &file, true).await.unwrap().there, 2);
     assert_eq!(read(&home, Location::Active, thread(1)), was);
@@ -252,10 +252,10 @@ async fn a_home_that_has_something_keeps_it() {
 async fn a_restore_that_was_cut_off_is_brought_to_its_end_before_anybody_serves() {
     let (dir, _, file) = saved().await;
     let other = dir.path().join("other");
-    // What one that was killed while it unpacked has left.
+    // The leftover of a restore that was killed while it unpacked.
     fs::create_dir_all(other.join("restore.new/threads/01")).unwrap();
     fs::write(other.join("lock"), "").unwrap();
-    // The archived thread cannot come to its place: the other one is there already then.
+    // The archived thread cannot reach its place; the other one is there by then.
     let in_the_way = other.join(rollout(Location::Archived, thread(2))).parent().unwrap().to_owned();
     fs::create_dir(other.join("archived")).unwrap();
     fs::write(&in_the_way, "").unwrap();
@@ -286,7 +286,7 @@ async fn a_backup_that_ends_while_another_one_begins_stays_whole() {
     assert!(fs::read(&file).unwrap() == whole, "it was acknowledged");
     assert!(matches!(locked, Err(BackupError::Busy(busy)) if busy == part));
     check::check(&file, &mut |_| {}).unwrap();
-    // The name belongs to a third one meanwhile, or to nobody.
+    // The name meanwhile belongs to a third file, or to none.
     let late = make::open_part(&part).unwrap();
     fs::remove_file(&part).unwrap();
     let third = make::lock_part(make::open_part(&part).unwrap(), &part).unwrap();
@@ -296,7 +296,7 @@ async fn a_backup_that_ends_while_another_one_begins_stays_whole() {
     check::check(&file, &mut |_| {}).unwrap();
 }
 
-/// A folder on another file system than the test's, where the machine has one.
+/// A folder on another file system than the test's, if the machine has one.
 fn on_another_disk(beside: &Path) -> Option<TempDir> {
     let other = TempDir::new_in("/dev/shm").ok()?;
     let device = |path: &Path| fs::metadata(path).unwrap().dev();
@@ -333,7 +333,7 @@ async fn a_home_with_a_folder_on_another_disk_is_restored() {
 }
 
 #[tokio::test]
-async fn settings_behind_a_link_are_saved_and_what_is_left_out_is_said() {
+async fn settings_behind_a_link_are_saved_and_omitted_files_are_named() {
     let (dir, home, file) = saved().await;
     let dotfile = dir.path().join("dotfile");
     fs::rename(home.join(CONFIG), &dotfile).unwrap();
@@ -360,7 +360,7 @@ async fn settings_behind_a_link_are_saved_and_what_is_left_out_is_said() {
     );
 }
 
-/// A file whose end goes away at the first read, as often as `cuts` says.
+/// A file whose end disappears at the first read, `cuts` times.
 struct Shrinking {
     length: AtomicU64,
     cuts: AtomicU64,

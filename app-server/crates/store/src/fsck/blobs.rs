@@ -1,4 +1,4 @@
-//! Texts in `blobs/` that no rollout names, such as those of threads that were purged, and what a kill has left half written.
+//! Texts in `blobs/` that no rollout names, for example of purged threads, and partial files of a killed server.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -13,18 +13,18 @@ use crate::rollout::blob::BlobName;
 /// A file in the folders of texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredFile {
-    /// Below the home.
+    /// Its path below the home.
     pub(crate) path: PathBuf,
     /// Its length.
     pub(crate) bytes: u64,
-    /// Its text; none where that was never whole.
+    /// The name of its text; none if it was never whole.
     pub(crate) name: Option<BlobName>,
 }
 
 /// A text that no rollout names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unnamed {
-    /// Below the home.
+    /// Its path below the home.
     #[serde(serialize_with = "crate::home::lossy")]
     pub path: PathBuf,
     /// Its length.
@@ -33,20 +33,20 @@ pub struct Unnamed {
     pub removed: bool,
 }
 
-/// Something in which a rollout may be, and that cannot be read: so of no text is it known that nobody names it.
+/// A file that may be a rollout and cannot be read: any text may be named in it.
 #[derive(Debug)]
 pub(crate) struct UnreadFile {
-    /// What.
+    /// Its path.
     pub(crate) path: PathBuf,
-    /// What the system said.
+    /// The system's error.
     pub(crate) error: io::Error,
 }
 
-/// Those of `stored` that no rollout names, on any shelf, nor in the trash, nor in a restore that was cut off. A rollout names
-/// a text wherever the text's name stands in its bytes, also in a line that is damaged: that one may be mended by hand.
+/// The texts of `stored` that no rollout names at any location, in the trash or in an interrupted restore. A rollout
+/// names a text if the name stands anywhere in its bytes, even in a damaged line that may be mended by hand.
 ///
 /// # Errors
-/// [`UnreadFile`].
+/// [`Unread`].
 pub(crate) fn unnamed(paths: &HomePaths, stored: Vec<StoredFile>) -> Result<Vec<StoredFile>, UnreadFile> {
     let (whole, mut left): (Vec<StoredFile>, Vec<StoredFile>) =
         stored.into_iter().partition(|stored| stored.name.is_some());
@@ -64,7 +64,7 @@ pub(crate) fn unnamed(paths: &HomePaths, stored: Vec<StoredFile>) -> Result<Vec<
     Ok(left)
 }
 
-/// Every name in the files below a folder. Links are followed: a server follows those of folders, too.
+/// Every name in the files below a folder. Follows links, as a server follows links for folders.
 fn below(folder: &Path, found: &mut dyn FnMut(BlobName)) -> Result<(), UnreadFile> {
     let unread = |path: &Path| {
         let path = path.to_owned();
@@ -73,7 +73,7 @@ fn below(folder: &Path, found: &mut dyn FnMut(BlobName)) -> Result<(), UnreadFil
     for entry in fs::read_dir(folder).map_err(unread(folder))? {
         let path = entry.map_err(unread(folder))?.path();
         let seen = fs::metadata(&path).map_err(unread(&path))?;
-        // The texts of a restore that was cut off name nothing.
+        // The texts of an interrupted restore name nothing.
         if seen.is_dir() && path.file_name().is_none_or(|name| name != "blobs") {
             below(&path, found)?;
         } else if seen.is_file() {
@@ -83,7 +83,7 @@ fn below(folder: &Path, found: &mut dyn FnMut(BlobName)) -> Result<(), UnreadFil
     Ok(())
 }
 
-/// Every name in what is read.
+/// Every name in the bytes of a reader.
 fn names_in(from: &mut dyn Read, found: &mut dyn FnMut(BlobName)) -> io::Result<()> {
     let mut block = vec![0; crate::policy::READ_BLOCK];
     let mut digits = String::new();
@@ -91,7 +91,7 @@ fn names_in(from: &mut dyn Read, found: &mut dyn FnMut(BlobName)) -> io::Result<
         let came = from.read(&mut block)?;
         for byte in block.iter().take(came) {
             if matches!(byte, b'0'..=b'9' | b'a'..=b'f') {
-                // One digit more than a name has tells that it is none.
+                // One digit more than a name has shows that it is none.
                 if digits.len() <= NAME_DIGITS {
                     digits.push(char::from(*byte));
                 }
@@ -106,7 +106,7 @@ fn names_in(from: &mut dyn Read, found: &mut dyn FnMut(BlobName)) -> io::Result<
     }
 }
 
-/// Digits of a name.
+/// The number of digits in a name.
 const NAME_DIGITS: usize = 64;
 
 fn take(digits: &mut String, found: &mut dyn FnMut(BlobName)) {

@@ -1,4 +1,4 @@
-//! What can be wrong with a home, and what became of it. Pure.
+//! The possible defects of a home, and their outcomes. Pure.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,115 +8,115 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 
 use super::blobs::Unnamed;
 
-/// What is wrong.
+/// The kind of a defect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Defect {
-    /// A rollout ends within a line: a write that never came to its end. A load cuts it off.
+    /// A rollout ends inside a line: an unfinished write. A load cuts it off.
     TornEnd,
-    /// Whole lines that cannot be read, or that are missing.
+    /// Whole lines are unreadable or missing.
     Damage,
-    /// A record whose large text is not in `blobs/`, or not as it was written.
+    /// A record's large text is not in `blobs/`, or has changed.
     LostText,
-    /// The secrets of a thread cannot be read: its helpers start without.
+    /// The secrets of a thread are unreadable: its helpers start without them.
     Secrets,
-    /// Not one line of a rollout can be read.
+    /// No line of a rollout is readable.
     Unreadable,
-    /// A rollout without one whole line: its first write never came to its end, and nothing of it was acknowledged.
+    /// A rollout has no whole line: its first write did not finish, and nothing of it was acknowledged.
     Begun,
-    /// The first records are not those that begin a thread.
+    /// The first records do not begin a thread.
     Beginning,
-    /// The thread that the records name is not the one that the file is named after.
+    /// The records name another thread than the file.
     Identity,
-    /// The number of an ownership fell.
+    /// A term fell.
     Term,
-    /// The version of the history fell.
+    /// An epoch fell.
     Epoch,
-    /// Turns that do not follow each other as turns do.
+    /// The order of turns is wrong.
     Turn,
-    /// Items that do not follow each other as items do.
+    /// The order of items is wrong.
     Item,
-    /// The end of a turn says other things of its thread than the records before it.
+    /// The header at the end of a turn differs from the records before it.
     Header,
-    /// The end of a turn names a place in the file at which something else stands.
+    /// The end of a turn names a wrong offset.
     Place,
-    /// Something follows a `thread.closed` that is no `thread.opened`.
+    /// The record behind a `thread.closed` is no `thread.opened`.
     Close,
-    /// A file or folder that is none of ours.
+    /// A file or folder is foreign.
     Foreign,
-    /// A link, or something that is neither file nor folder, in a place of ours.
+    /// A link, or a thing that is neither file nor folder, stands in one of our places.
     NotRegular,
-    /// A rollout in a folder that is not its own: nobody finds it there.
+    /// A rollout is in the wrong folder, where nobody finds it.
     WrongFolder,
-    /// A thread with two rollouts.
+    /// A thread has two rollouts.
     Twice,
-    /// A mark of an open rollout, and no rollout.
+    /// An open marker has no rollout.
     MarkerAlone,
-    /// A rollout whose last turn has no end, without the mark that says so.
+    /// A rollout with an open last turn has no open marker.
     Unmarked,
-    /// A folder that every home has.
+    /// A folder is missing that every home has.
     NoFolder,
-    /// Others may get in: a folder that is not 0700, or a file that is not 0600.
+    /// Others have access: a folder is not 0700, or a file is not 0600.
     Mode,
-    /// What was left of work that was broken off.
+    /// A leftover of interrupted work.
     Leftover,
-    /// `server.json` names a server that is not there.
+    /// `server.json` names a server that does not run.
     ServerJson,
-    /// The lock cannot be understood: the next server counts on from the time of day.
+    /// The lock file cannot be parsed: the next term comes from the time of day.
     Lock,
     /// The index cannot be opened or read.
     Index,
-    /// A thread has no row in the index, and nothing says that it will get one.
+    /// A thread has no row in the index, and no open marker leads to one.
     NoRow,
-    /// The row of a thread says other things than its rollout.
+    /// The row of a thread differs from its rollout.
     StaleRow,
-    /// The index has a row, and there is no rollout.
+    /// A row has no rollout.
     RowAlone,
-    /// It cannot be read, so nothing is known of it.
+    /// The place cannot be read, so its state is unknown.
     Unreachable,
 }
 
-/// What became of it.
+/// The outcome of a defect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum FindingOutcome {
-    /// Nothing: it was only looked for.
+    /// It was only reported.
     Found,
-    /// It is mended.
+    /// It was mended.
     Mended,
-    /// It cannot be mended without loss, and is as it was.
+    /// It cannot be mended without loss, and is unchanged.
     Left,
 }
 
-/// One thing that is wrong.
+/// A defect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FsckFinding {
-    /// What.
+    /// Its kind.
     pub(crate) kind: Defect,
-    /// Where: a path below the home.
+    /// Its path below the home.
     #[serde(serialize_with = "crate::home::lossy")]
     pub(crate) path: PathBuf,
-    /// Of which thread.
+    /// The thread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) thread: Option<ThreadId>,
-    /// The record that it is about, or the last good one before it.
+    /// The record, or the last good one before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) seq: Option<EventSeq>,
-    /// Where it begins in the file, bytes.
+    /// Its offset in the file, bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) offset: Option<u64>,
-    /// How long it is, bytes.
+    /// Its length, bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) length: Option<u64>,
-    /// In words.
+    /// Its description.
     pub(crate) detail: String,
-    /// What became of it.
+    /// Its outcome.
     pub(crate) outcome: FindingOutcome,
 }
 
 impl FsckFinding {
-    /// Something that is wrong with what stands at `path`, and of which nothing more is known.
+    /// A defect of the thing at `path`, without further details.
     #[must_use]
     pub(crate) fn new(kind: Defect, path: impl Into<PathBuf>, detail: impl Into<String>) -> Self {
         let (path, detail) = (path.into(), detail.into());
@@ -132,21 +132,21 @@ impl FsckFinding {
         }
     }
 
-    /// The same, of a thread.
+    /// Adds the thread.
     #[must_use]
     pub(crate) fn of(mut self, thread: ThreadId) -> Self {
         self.thread = Some(thread);
         self
     }
 
-    /// The same, at a record and a place in the file.
+    /// Adds the record and the offset.
     #[must_use]
     pub(crate) fn at(mut self, seq: EventSeq, offset: u64) -> Self {
         (self.seq, self.offset) = (Some(seq), Some(offset));
         self
     }
 
-    /// The same, so long.
+    /// Adds the length.
     #[must_use]
     pub(crate) fn long(mut self, length: u64) -> Self {
         self.length = Some(length);
@@ -175,53 +175,53 @@ impl fmt::Display for FsckFinding {
     }
 }
 
-/// What was looked at, and what came of it.
+/// The checked parts of a home, and the results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FsckSummary {
-    /// Rollouts that were read.
+    /// Rollouts read.
     pub rollouts: u64,
     /// Records in them.
     pub records: u64,
-    /// Their bytes.
+    /// Their size in bytes.
     pub(crate) bytes: u64,
-    /// Rollouts whose last turn has no end, and that are marked: the next server ends it.
+    /// Rollouts with an open last turn and an open marker: the next server ends that turn.
     pub(crate) open: u64,
     /// Whether the index was compared with the rollouts.
     pub index: IndexLook,
-    /// What stands beside the rollouts; nothing where only some threads were checked.
+    /// The state of externalised texts; empty if only some threads were checked.
     #[serde(default)]
     pub blobs: BlobSummary,
-    /// Things that were wrong.
+    /// Defects.
     pub findings: u64,
-    /// Of these mended.
+    /// Mended defects.
     pub mended: u64,
-    /// Of these not mended.
+    /// Defects that were not mended.
     pub left: u64,
-    /// Of these places that could not be read at all.
+    /// Places that could not be read at all.
     pub(crate) unreachable: u64,
 }
 
-/// Texts that are too large for a line.
+/// Externalised texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BlobSummary {
     /// Files.
     pub(crate) files: u64,
-    /// Their bytes.
+    /// Their size in bytes.
     pub(crate) bytes: u64,
-    /// Those of them that no rollout names. They are looked for where nobody serves the home.
+    /// Files that no rollout names. They are looked for while no server owns the home.
     pub unnamed: u64,
-    /// Bytes of those.
+    /// Their size in bytes.
     pub unnamed_bytes: u64,
-    /// Those of them that were removed.
+    /// Unnamed files that were removed.
     pub removed: u64,
-    /// Bytes of those.
+    /// Their size in bytes.
     pub removed_bytes: u64,
 }
 
 impl BlobSummary {
-    /// Takes note of a text that no rollout names.
+    /// Counts a text that no rollout names.
     pub(crate) fn count(&mut self, unnamed: &Unnamed) {
         self.unnamed += 1;
         self.unnamed_bytes += unnamed.bytes;
@@ -232,27 +232,27 @@ impl BlobSummary {
     }
 }
 
-/// What was done about the index.
+/// The check of the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum IndexLook {
     /// There is none, or it is being made: the next server makes it.
     #[default]
     None,
-    /// A server has it.
+    /// A server uses it.
     Served,
-    /// It cannot be written, as on a disk that is mounted read-only, and to open it is to write to it. That is not wrong.
+    /// It cannot be written, for example on a read-only disk, and opening it would write to it. That is no defect.
     NotCompared,
     /// Each row was compared.
     Compared,
-    /// It could not be read.
+    /// It was unreadable.
     Unreadable,
-    /// It was made anew.
+    /// It was rebuilt.
     MadeAnew,
 }
 
 impl FsckSummary {
-    /// Takes note of a finding.
+    /// Counts a finding.
     pub(crate) fn count(&mut self, finding: &FsckFinding) {
         self.findings += 1;
         match finding.outcome {
@@ -262,8 +262,8 @@ impl FsckSummary {
         self.unreachable += u64::from(finding.kind == Defect::Unreachable);
     }
 
-    /// The exit code, as of fsck(8): 0 nothing is wrong, 1 something was mended, 4 something is left, 8 something could
-    /// not be looked at; or their sum.
+    /// The exit code, as in fsck(8): 0 no defect, 1 something was mended, 4 something is left, 8 something could not
+    /// be read; or their sum.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         let bit = |set: bool, code: u8| if set { code } else { 0 };

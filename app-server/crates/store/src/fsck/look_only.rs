@@ -1,11 +1,11 @@
-//! The files of a home, to be read and never changed: a store over it refuses everything else.
+//! Read-only file access: a store over it refuses every change.
 
 use std::io;
 use std::path::Path;
 
 use crate::rollout::file::layer::{DiskLayer, FileLayer, FolderEntry, LayerFile, OpenMode};
 
-/// The layer.
+/// The read-only layer.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct LookOnly;
 

@@ -1,4 +1,4 @@
-//! What can be mended without loss. Each says in the finding what became of it.
+//! Repairs without loss. Each one notes its outcome in the finding.
 
 use std::fs;
 use std::io;
@@ -10,8 +10,8 @@ use super::rollout::RolloutFile;
 use crate::home::HomePaths;
 use crate::rollout::file::layer::{DiskLayer, FileLayer, OpenMode};
 
-/// Mends what is wrong with a rollout, where that is what a load would do: `cut` says where one would cut it off. Answers
-/// whether the rollout is there afterwards.
+/// Repairs a rollout like a load; `cut` is the length that a load would cut it to. Returns whether the rollout still
+/// exists.
 pub(crate) fn rollout(
     paths: &HomePaths,
     place: &RolloutFile,
@@ -26,27 +26,27 @@ pub(crate) fn rollout(
                 file.truncate(keep)?;
                 file.sync()
             };
-            tell(finding, cut());
+            note_outcome(finding, cut());
             true
         }
         // Nothing of it was ever acknowledged.
-        (Defect::Begun, _) => !tell(finding, fs::remove_file(&path)),
+        (Defect::Begun, _) => !note_outcome(finding, fs::remove_file(&path)),
         (_left, _) => true,
     }
 }
 
-/// Marks a rollout open, so that the next server closes it.
+/// Creates a rollout's open marker, so that the next server closes it.
 pub(crate) fn create_open_marker(paths: &HomePaths, thread: ThreadId, finding: &mut FsckFinding) {
     let made = DiskLayer.open(&paths.open_markers().join(thread.to_string()), OpenMode::New);
-    tell(finding, made.map(drop));
+    note_outcome(finding, made.map(drop));
 }
 
-/// Takes a mark off.
+/// Removes an open marker.
 pub(crate) fn remove_open_marker(paths: &HomePaths, thread: ThreadId, finding: &mut FsckFinding) {
-    tell(finding, fs::remove_file(paths.open_markers().join(thread.to_string())));
+    note_outcome(finding, fs::remove_file(paths.open_markers().join(thread.to_string())));
 }
 
-fn tell(finding: &mut FsckFinding, done: io::Result<()>) -> bool {
+fn note_outcome(finding: &mut FsckFinding, done: io::Result<()>) -> bool {
     match done {
         Ok(()) => finding.outcome = FindingOutcome::Mended,
         Err(error) => {

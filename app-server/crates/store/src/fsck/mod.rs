@@ -1,5 +1,5 @@
-//! Checks everything in a home, says what is wrong and where, and mends what can be mended without loss; removes texts that
-//! no rollout names. Never deletes damage, and never changes a home that somebody serves.
+//! Checks everything in a home, names and locates defects, and mends those that it can without loss. Removes texts
+//! that no rollout names. Never deletes damage, and never changes a home with a running server.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -30,18 +30,18 @@ use look_only::LookOnly;
 use rollout::{Reading, RolloutFile, Side};
 use walk::Walked;
 
-/// Whether what can be mended is mended.
+/// Whether to mend defects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mend {
     /// Nothing is changed.
     #[default]
     No,
-    /// What can be mended without loss is mended.
+    /// Every defect is mended that can be mended without loss.
     Yes,
 }
 
 impl Mend {
-    /// What became of something that was not mended.
+    /// The outcome of a defect that was not mended.
     #[must_use]
     pub(crate) fn otherwise(self) -> FindingOutcome {
         match self {
@@ -51,50 +51,50 @@ impl Mend {
     }
 }
 
-/// Whether texts that no rollout names are removed.
+/// Whether to remove texts that no rollout names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Gc {
-    /// They are told of.
+    /// They are reported.
     #[default]
     No,
     /// They are removed.
     Yes,
 }
 
-/// What is checked.
+/// The request for a check.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FsckRequest {
     /// Whether to mend.
     pub mend: Mend,
-    /// Whether to remove what no rollout names. Nothing is where threads are named.
+    /// Whether to remove unnamed texts. With `threads` none is removed.
     pub gc: Gc,
-    /// Only these threads; all, and everything else in the home, where none is named.
+    /// Only these threads; empty means all, and everything else in the home.
     pub threads: BTreeSet<ThreadId>,
 }
 
-/// What is told on the way.
+/// A message while the check runs.
 #[derive(Debug)]
 pub enum Notice<'a> {
-    /// A server has the home, which is read beside it.
+    /// A server owns the home, and the check only reads.
     Served(&'a HomeError),
-    /// So many bytes of so many were read.
+    /// Bytes read so far, and all bytes.
     Progress(u64, u64),
-    /// Something is wrong.
+    /// A defect.
     Finding(&'a FsckFinding),
-    /// A text is named by no rollout. That is not wrong: a purged thread leaves its texts.
+    /// A text that no rollout names. That is no defect: a purged thread leaves its texts.
     Unnamed(&'a Unnamed),
 }
 
-/// Why nothing was checked, or not all.
+/// Why the check did not run, or did not finish.
 #[derive(Debug, thiserror::Error)]
 pub enum FsckError {
-    /// Nothing keeps a server from beginning to serve the home meanwhile.
+    /// Without a lock a server could start meanwhile.
     #[error("{} has no lock, so nobody can be kept from it while texts are removed; start its server once", path.display())]
     NoLock {
         /// The home.
         path: PathBuf,
     },
-    /// There is no home, or it cannot be taken.
+    /// There is no home, or it cannot be locked.
     #[error(transparent)]
     Home(#[from] HomeError),
     /// The home's folders cannot be reached.
@@ -103,7 +103,7 @@ pub enum FsckError {
     /// The index took no row.
     #[error(transparent)]
     Index(#[from] IndexError),
-    /// A piece of the work has panicked.
+    /// A part of the work has panicked.
     #[error("the check did not come to its end: {0}")]
     Broken(String),
 }
@@ -112,23 +112,23 @@ pub enum FsckError {
 struct Check<'a> {
     paths: HomePaths,
     order: &'a FsckRequest,
-    /// Held while nobody else serves the home.
+    /// Held while no server owns the home.
     idle: Option<Idle>,
     tasks: Tasks,
     summary: FsckSummary,
-    /// Threads of which a text is lost: their rows say more than their rollouts.
+    /// Threads with a lost text: their rows know more than their rollouts.
     lacking: BTreeSet<ThreadId>,
-    told: &'a mut (dyn FnMut(Notice<'_>) + Send),
+    notify: &'a mut (dyn FnMut(Notice<'_>) + Send),
 }
 
-/// Checks a home. One that is served is only read: what is wrong counts then when two readings find it.
+/// Checks a home. A home with a running server is only read, and a defect counts if two readings find it.
 ///
 /// # Errors
-/// [`FsckError`]; [`HomeError::Served`] when a server has the home and something is to be mended.
+/// [`FsckError`]; [`HomeError::Served`] if a server owns the home and the request wants changes.
 pub async fn run(
     home: &Path,
     order: &FsckRequest,
-    told: &mut (dyn FnMut(Notice<'_>) + Send),
+    notify: &mut (dyn FnMut(Notice<'_>) + Send),
 ) -> Result<FsckSummary, FsckError> {
     let home = std::path::absolute(home).unwrap_or_else(|_| home.to_owned());
     let paths = HomePaths::new(&home);
@@ -138,7 +138,7 @@ pub async fn run(
     let idle = match Idle::keep(&home) {
         Ok(idle) => Some(idle),
         Err(served @ HomeError::Served { .. }) if order.mend == Mend::No && order.gc == Gc::No => {
-            told(Notice::Served(&served));
+            notify(Notice::Served(&served));
             None
         }
         Err(error) => return Err(error.into()),
@@ -147,7 +147,7 @@ pub async fn run(
         return Err(FsckError::NoLock { path: home });
     }
     let (tasks, summary) = (Tasks::new(), FsckSummary::default());
-    let mut check = Check { paths, order, idle, tasks, summary, lacking: BTreeSet::new(), told };
+    let mut check = Check { paths, order, idle, tasks, summary, lacking: BTreeSet::new(), notify };
     let done = check.run().await;
     check.tasks.finish().await;
     done.map(|()| check.summary)
@@ -162,15 +162,15 @@ impl Check<'_> {
         findings.into_iter().for_each(|finding| self.say(finding));
         let total = rollouts.iter().map(|place| place.bytes).sum();
         let mut there = BTreeSet::new();
-        (self.told)(Notice::Progress(0, total));
+        (self.notify)(Notice::Progress(0, total));
         for place in &rollouts {
             if self.rollout(place, &mut marked).await? {
                 there.insert(place.thread);
             }
             self.summary.bytes += place.bytes;
-            (self.told)(Notice::Progress(self.summary.bytes, total));
+            (self.notify)(Notice::Progress(self.summary.bytes, total));
         }
-        self.markers(&marked, &there);
+        self.check_open_markers(&marked, &there);
         self.rows(&rollouts, &marked).await?;
         if self.idle.is_some() {
             self.secrets_alone(secrets, &rollouts);
@@ -178,7 +178,7 @@ impl Check<'_> {
         self.unnamed(blobs).await
     }
 
-    /// Secrets of threads that are nowhere, not even in the trash or in a restore that was cut off.
+    /// Reports secrets of threads that do not exist, not even in the trash or in an interrupted restore.
     fn secrets_alone(&mut self, secrets: Vec<(ThreadId, StoredFile)>, rollouts: &[RolloutFile]) {
         let there: BTreeSet<ThreadId> = rollouts.iter().map(|place| place.thread).collect();
         let restored = HomePaths::new(&self.paths.restore_ready());
@@ -194,7 +194,7 @@ impl Check<'_> {
         }
     }
 
-    /// A file beside the rollouts that belongs to none.
+    /// Reports a file beside the rollouts that belongs to none.
     fn alone(&mut self, StoredFile { path, bytes, name: _ }: StoredFile) {
         let mut unnamed = Unnamed { path, bytes, removed: false };
         if self.order.gc == Gc::Yes {
@@ -207,10 +207,10 @@ impl Check<'_> {
             }
         }
         self.summary.blobs.count(&unnamed);
-        (self.told)(Notice::Unnamed(&unnamed));
+        (self.notify)(Notice::Unnamed(&unnamed));
     }
 
-    /// Texts that no rollout names, where nobody writes any: one is there before the line that names it.
+    /// Reports texts that no rollout names, while nobody writes any: a text exists before the line that names it.
     async fn unnamed(&mut self, stored: Vec<StoredFile>) -> Result<(), FsckError> {
         self.summary.blobs.files = stored.len() as u64;
         self.summary.blobs.bytes = stored.iter().map(|stored| stored.bytes).sum();
@@ -232,7 +232,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Checks one rollout; answers whether it is there afterwards.
+    /// Checks one rollout; returns whether it still exists.
     async fn rollout(
         &mut self,
         place: &RolloutFile,
@@ -276,10 +276,10 @@ impl Check<'_> {
         self.paths.open_markers().join(thread.to_string()).exists()
     }
 
-    /// Marks without rollouts. One of a thread in the trash waits for its row to go.
-    fn markers(&mut self, marked: &BTreeSet<ThreadId>, there: &BTreeSet<ThreadId>) {
+    /// Reports open markers without rollouts. A marker of a thread in the trash waits for the thread's row to go.
+    fn check_open_markers(&mut self, marked: &BTreeSet<ThreadId>, there: &BTreeSet<ThreadId>) {
         if self.idle.is_none() {
-            // A mark is made before the rollout, and a rollout may have been put elsewhere since.
+            // A marker comes before its rollout, and a rollout may have moved since.
             return;
         }
         for thread in marked.difference(there) {
@@ -317,7 +317,7 @@ impl Check<'_> {
         }
         self.summary.count(&finding);
         self.lacking.extend(finding.thread.filter(|_| finding.kind == Defect::LostText));
-        (self.told)(Notice::Finding(&finding));
+        (self.notify)(Notice::Finding(&finding));
     }
 
     async fn blocking<T: Send + 'static>(
@@ -329,8 +329,9 @@ impl Check<'_> {
     }
 }
 
-/// Reads a rollout of a home that somebody serves. What was acknowledged does not change, so what two readings find is
-/// wrong; and the end of a rollout that is marked open is its owner's, who may be writing it, or will mend it.
+/// Reads a rollout of a home with a running server. Acknowledged records do not change, so a defect counts if two
+/// readings find it. The end of a rollout with an open marker belongs to its owner, who may be writing or will repair
+/// it.
 fn beside(paths: &HomePaths, place: &RolloutFile) -> Option<Reading> {
     let marked = || paths.open_markers().join(place.thread.to_string()).exists();
     let is_theirs = marked();

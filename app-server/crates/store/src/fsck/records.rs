@@ -1,5 +1,5 @@
-//! Whether the records of a rollout follow each other as an owner writes them. Pure. What the lines are is judged by the
-//! store; where some are missing, what they may have said is taken for said.
+//! Checks that the records of a rollout follow each other as an owner writes them. Pure. The store judges the lines.
+//! Missing records get the benefit of the doubt.
 
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
@@ -16,73 +16,73 @@ use crate::rollout::record::{
     TurnStarted,
 };
 
-/// What is wrong at one record.
+/// A defect at one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RecordDefect {
-    /// What.
+    /// Its kind.
     pub(crate) kind: Defect,
     /// Its record.
     pub(crate) seq: EventSeq,
-    /// Where that begins in the file, bytes.
+    /// The record's offset in the file, bytes.
     pub(crate) offset: u64,
-    /// In words.
+    /// Its description.
     pub(crate) detail: String,
 }
 
-/// A rollout as far as it was read.
+/// The state of a rollout so far.
 #[derive(Debug)]
 pub(crate) struct RecordCheck {
     thread: ThreadId,
     /// The fold from the last header on, or from the beginning.
     history: History,
-    /// Whether the fold is of every record: none was missing since.
+    /// Whether the fold has every record: none was missing since.
     whole: bool,
-    /// Whether every record so far was there.
+    /// Whether no record was missing so far.
     complete: bool,
-    /// Whether every record since the start of the last turn was there.
+    /// Whether no record was missing since the start of the last turn.
     known: bool,
     turn: Option<OpenTurn>,
     opened: Option<ThreadOpened>,
     epoch: Epoch,
-    /// The thread that it says it is, and where.
+    /// The thread that the rollout claims to be, with the record and its offset.
     created: Option<(ThreadId, EventSeq, u64)>,
-    /// Whether the thread's own beginning is behind records of another one: it is a fork.
+    /// Whether the thread's own beginning follows records of another one: it is a fork.
     forked: bool,
     closed: bool,
     records: u64,
-    /// Where turns begin.
+    /// The first records of turns.
     begun: Vec<EventSeq>,
-    /// Which records have said the settings that hold; none where these are not known.
-    said: Vec<EventSeq>,
-    /// Where turns and summaries are, and where they would be if nothing had put whitespace before ends of lines.
+    /// The records that may hold the current settings; empty if unknown.
+    settings_records: Vec<EventSeq>,
+    /// The turn offsets, and those without whitespace that was added before line ends.
     offsets: [TurnOffsets; 2],
     wrong: Vec<RecordDefect>,
 }
 
-/// What a whole rollout has told.
+/// The result of a whole rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct CheckedRecords {
-    /// What was wrong.
+    /// Its defects.
     pub(crate) wrong: Vec<RecordDefect>,
-    /// How many records there are.
+    /// Its number of records.
     pub(crate) records: u64,
     /// Whether a turn has no end.
     pub(crate) open: bool,
 }
 
-/// A turn that has begun.
+/// The open turn.
 #[derive(Debug)]
 struct OpenTurn {
     id: TurnId,
     at: WallMs,
-    /// What the user said with it: an item that needs no start.
-    said: HashSet<ItemId>,
-    /// Items that have begun and have not ended.
+    /// The items of its user messages, which need no start.
+    user_items: HashSet<ItemId>,
+    /// Open items.
     items: HashSet<ItemId>,
 }
 
 impl RecordCheck {
-    /// A rollout of which nothing was read.
+    /// A rollout without records so far.
     #[must_use]
     pub(crate) fn of(thread: ThreadId) -> Self {
         Self {
@@ -99,7 +99,7 @@ impl RecordCheck {
             closed: false,
             records: 0,
             begun: Vec::new(),
-            said: Vec::new(),
+            settings_records: Vec::new(),
             offsets: [TurnOffsets::default(); 2],
             wrong: Vec::new(),
         }
@@ -110,7 +110,7 @@ impl RecordCheck {
         let LineAt { offset, added } = at;
         if record.seq > self.history.seq().next() {
             (self.whole, self.complete, self.known, self.turn) = (false, false, false, None);
-            self.said.clear();
+            self.settings_records.clear();
         }
         if matches!(record.body, RecordBody::TurnStarted(_)) {
             self.begun.push(record.seq);
@@ -130,7 +130,7 @@ impl RecordCheck {
         was.note(record, offset.saturating_sub(added));
         self.note_settings(record);
         if let Some(header) = record.header() {
-            // From here on only the header counts: so that what is held does not grow with the rollout.
+            // From here on only the header counts, so that memory does not grow with the rollout.
             let mut next = History::of(self.thread);
             next.take_settings_of(&self.history);
             next.take_preview_of(&self.history);
@@ -143,7 +143,7 @@ impl RecordCheck {
         }
     }
 
-    /// Whether every turn so far was taken back. A fold that began at a header does not know it.
+    /// Whether reverts took back every turn so far. A fold from a header on does not know.
     fn all_taken_back(&self) -> bool {
         let all = 0..self.begun.len();
         self.complete && self.turns_in(self.history.taken_back()) == std::slice::from_ref(&all)
@@ -152,15 +152,15 @@ impl RecordCheck {
     fn note_settings(&mut self, record: &Record) {
         let Some(settings) = record.body.settings() else { return };
         if settings != self.history.settings() {
-            self.said.clear();
+            self.settings_records.clear();
         }
-        self.said.push(record.seq);
+        self.settings_records.push(record.seq);
         if let RecordBody::TurnCompleted(completed) = &record.body {
-            self.said.extend(completed.header.settings_at);
+            self.settings_records.extend(completed.header.settings_at);
         }
     }
 
-    /// What was wrong, in order, and the rest: what only the end tells.
+    /// Ends the rollout: adds the defects that only the end shows.
     #[must_use]
     pub(crate) fn end(mut self) -> CheckedRecords {
         if let Some((id, seq, offset)) = self.created.filter(|(id, _, _)| *id != self.thread && !self.forked)
@@ -214,10 +214,10 @@ impl RecordCheck {
         }
     }
 
-    /// The items that an answer names belong to its turn. Texts may have ended by then, calls have begun.
+    /// Checks that the items of an answer belong to its turn. Texts may have ended by then, and calls have begun.
     fn answered(&mut self, answer: &ModelAnswer) {
         let Some(open) = self.in_turn(&answer.turn_id, "an answer") else { return };
-        let calls = answer.parts.iter().filter_map(|said| match said {
+        let calls = answer.parts.iter().filter_map(|part| match part {
             AnswerPart::Call(call) => call.item_id.as_ref(),
             AnswerPart::Text { .. } | AnswerPart::Raw { .. } | AnswerPart::Thought { .. } => None,
         });
@@ -268,11 +268,11 @@ impl RecordCheck {
             );
         }
         self.known = true;
-        let said = started.item_id.iter().cloned().collect();
-        self.turn = Some(OpenTurn { id: started.turn_id.clone(), at, said, items: HashSet::new() });
+        let user_items = started.item_id.iter().cloned().collect();
+        self.turn = Some(OpenTurn { id: started.turn_id.clone(), at, user_items, items: HashSet::new() });
     }
 
-    /// The open turn, when it is this one; otherwise that is said.
+    /// The open turn if it is this one; a defect otherwise.
     fn in_turn(&mut self, id: &TurnId, what: &str) -> Option<&mut OpenTurn> {
         let is_it = self.turn.as_ref().is_some_and(|turn| turn.id == *id);
         if !is_it && self.known {
@@ -290,13 +290,13 @@ impl RecordCheck {
 
     fn item_goes_on(&mut self, turn: &TurnId, item: &ItemId, what: &str) {
         let Some(open) = self.in_turn(turn, "an item") else { return };
-        if !open.items.contains(item) && !open.said.remove(item) {
+        if !open.items.contains(item) && !open.user_items.remove(item) {
             self.says(Defect::Item, format!("{what} of item {item}, which is not open"));
         }
     }
 
     fn turn_completed(&mut self, completed: &TurnCompleted) {
-        // It had ended, and clients were told that it is not saved.
+        // The turn had ended, and clients learned that it is not saved.
         if completed.unsaved && self.turn.is_none() {
             return self.header_agrees(completed);
         }
@@ -329,7 +329,7 @@ impl RecordCheck {
         self.turn = None;
     }
 
-    /// Compares what is said of the whole thread with the fold of what was read.
+    /// Compares a header with the fold so far.
     fn header_agrees(&mut self, completed: &TurnCompleted) {
         let says = &completed.header;
         self.epoch_is(says.epoch);
@@ -338,24 +338,27 @@ impl RecordCheck {
         }
         let mut folded = self.history.header();
         if self.turns_in(&folded.taken_back) == self.turns_in(&says.taken_back) {
-            // The same turns may be said to be taken back in one piece or in several.
+            // The same reverted turns may stand in one stretch or in several.
             folded.taken_back.clone_from(&says.taken_back);
         }
         if !self.complete {
-            // The first message may be among what is missing.
+            // The first message may be among the missing records.
             folded.preview.clone_from(&says.preview);
         }
         if says.read.is_none() {
-            // Written by an earlier version, or imported: it says nothing of it.
+            // An earlier version or an import wrote the header without it.
             folded.read = None;
         }
         if says.updated_at_ms < folded.updated_at_ms {
-            // Written by an earlier version when the clock had been set back.
+            // An earlier version wrote it after its clock had been set back.
             folded.updated_at_ms = says.updated_at_ms;
         }
         let settings = says.settings.as_ref().map(|_| self.history.settings().clone());
-        folded.settings = if self.said.is_empty() { says.settings.clone() } else { settings };
-        if says.settings_at.is_none_or(|at| self.said.is_empty() || self.said.contains(&at)) {
+        folded.settings = if self.settings_records.is_empty() { says.settings.clone() } else { settings };
+        if says
+            .settings_at
+            .is_none_or(|at| self.settings_records.is_empty() || self.settings_records.contains(&at))
+        {
             folded.settings_at = says.settings_at;
         }
         if folded != *says {
@@ -365,7 +368,7 @@ impl RecordCheck {
         }
     }
 
-    /// Which turns these records hold, as stretches of all turns.
+    /// The turns in these stretches, as ranges of all turns.
     fn turns_in(&self, taken_back: &[TakenBack]) -> Vec<Range<usize>> {
         let mut stretches: Vec<Range<usize>> = Vec::new();
         for records in taken_back {

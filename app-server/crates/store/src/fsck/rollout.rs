@@ -1,4 +1,4 @@
-//! One rollout: reads it and says what is wrong with it. Changes nothing.
+//! Reads one rollout and names its defects. Changes nothing.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,42 +14,42 @@ use crate::rollout::file::layer::{DiskLayer, FileLayer, OpenMode};
 use crate::rollout::file::{LostText, Survey, survey};
 use crate::rollout::{Damage, ReadError};
 
-/// Where a rollout stands.
+/// The part of a home with a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Side {
-    /// Among the threads, or in the archive.
+    /// Among the active or archived threads.
     Kept,
     /// In the trash: nobody opens it any more.
     Trash,
 }
 
-/// A rollout that is to be read.
+/// A rollout to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RolloutFile {
-    /// Below the home.
+    /// Its path below the home.
     pub(crate) path: PathBuf,
     /// The thread that it is named after.
     pub(crate) thread: ThreadId,
-    /// On which side.
+    /// Its part of the home.
     pub(crate) side: Side,
-    /// Its bytes, when the folder was read.
+    /// Its size when the folder was read.
     pub(crate) bytes: u64,
 }
 
-/// What one reading of a rollout found.
+/// The result of reading a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Reading {
-    /// What is wrong, in the order of the file.
+    /// Its defects, in the order of the file.
     pub(crate) findings: Vec<FsckFinding>,
-    /// How many records there are.
+    /// Its number of records.
     pub(crate) records: u64,
     /// Whether its last turn has no end.
     pub(crate) open: bool,
-    /// Where a load would cut it off.
+    /// The length that a load would cut it to.
     pub(crate) cut: Option<u64>,
 }
 
-/// Reads the rollout at `place` in the home `root`; `None` when it is not there any more.
+/// Reads the rollout at `place` in the home `root`; `None` if it is gone.
 #[must_use]
 pub(super) fn read(root: &Path, place: &RolloutFile) -> Option<Reading> {
     match DiskLayer.open(&root.join(&place.path), OpenMode::Read) {
@@ -68,8 +68,8 @@ pub(super) fn read(root: &Path, place: &RolloutFile) -> Option<Reading> {
     }
 }
 
-/// What a reading comes to. Pure.
-fn judged(place: &RolloutFile, seen: Result<Survey, ReadError>, told: CheckedRecords) -> Reading {
+/// The result of a reading. Pure.
+fn judged(place: &RolloutFile, seen: Result<Survey, ReadError>, checked: CheckedRecords) -> Reading {
     let new = |kind, detail: String| FsckFinding::new(kind, &place.path, detail).of(place.thread);
     let survey = match seen {
         Ok(survey) => survey,
@@ -96,7 +96,7 @@ fn judged(place: &RolloutFile, seen: Result<Survey, ReadError>, told: CheckedRec
             .iter()
             .map(|LostText { seq, offset, lost }| new(Defect::LostText, lost.to_string()).at(*seq, *offset)),
     );
-    findings.extend(once_each(&told.wrong).into_iter().map(|(wrong, more)| {
+    findings.extend(once_each(&checked.wrong).into_iter().map(|(wrong, more)| {
         let more = if more > 0 { format!("; and again behind it, {more} times") } else { String::new() };
         new(wrong.kind, format!("{}{more}", wrong.detail)).at(wrong.seq, wrong.offset)
     }));
@@ -107,10 +107,10 @@ fn judged(place: &RolloutFile, seen: Result<Survey, ReadError>, told: CheckedRec
         findings.push(new(Defect::TornEnd, detail).at(survey.head, survey.keep).long(torn));
     }
     let cut = (torn > 0).then_some(survey.keep);
-    Reading { findings, records: told.records, open: told.open, cut }
+    Reading { findings, records: checked.records, open: checked.open, cut }
 }
 
-/// The first of each kind, and how many others there are: one mistake may repeat itself with every turn.
+/// The first defect of each kind, and the number of others: one mistake may repeat with every turn.
 fn once_each(wrong: &[RecordDefect]) -> Vec<(&RecordDefect, usize)> {
     let mut each: Vec<(&RecordDefect, usize)> = Vec::new();
     for wrong in wrong {

@@ -17,13 +17,13 @@ use crate::index::IndexError;
 use crate::index::sled::{self, IndexReader};
 use crate::rollout::{Location, ReadError, RolloutStore};
 
-/// What is compared.
+/// The comparison.
 pub(crate) struct Rows<'a> {
     pub(crate) paths: &'a HomePaths,
     pub(crate) store: &'a dyn RolloutStore,
     pub(crate) tasks: &'a Tasks,
     pub(crate) order: &'a FsckRequest,
-    /// Whether a folder can be written, as the system says.
+    /// Whether the system lets a folder be written.
     pub(crate) can_write: fn(&Path) -> io::Result<()>,
 }
 
@@ -42,19 +42,19 @@ fn differing(one: &ThreadRow, other: &ThreadRow) -> Vec<String> {
     one.iter().filter(|(name, value)| other.get(*name) != Some(value)).map(|(name, _)| name.clone()).collect()
 }
 
-/// What is said of a thread: as a list shows it, and of which record.
+/// A thread's row, and the record that it reflects.
 type IndexedRow = (ThreadRow, EventSeq);
 
 impl Rows<'_> {
-    /// Compares the rows of `threads`, and of all that have a row, but of those in `passed_over`: a thread that is marked
-    /// gets its row when it is closed.
+    /// Compares the rows of `threads` and of all threads with a row, except `passed_over`. A thread with an open
+    /// marker gets its row later.
     pub(crate) async fn compare(
         &self,
         threads: &BTreeSet<ThreadId>,
         passed_over: &BTreeSet<ThreadId>,
     ) -> Result<(IndexLook, Vec<FsckFinding>), FsckError> {
         if self.order.mend == Mend::No && self.is_read_only() {
-            // To open it is to write to it.
+            // Opening it would write to it.
             return Ok((IndexLook::NotCompared, Vec::new()));
         }
         let look = match IndexReader::open(self.paths, self.tasks).await {
@@ -97,29 +97,29 @@ impl Rows<'_> {
 
     async fn judge(&self, thread: ThreadId, row: Option<IndexedRow>) -> Option<FsckFinding> {
         let new = |kind, detail: String| Some(FsckFinding::new(kind, "index", detail).of(thread));
-        match (self.told(thread).await, row) {
+        match (self.expected(thread).await, row) {
             (Ok(None), None) => None,
             (Ok(None), Some(_)) => new(Defect::RowAlone, "it shows a thread that is in no list".to_owned()),
             (Ok(Some((_, head))), None) => {
                 new(Defect::NoRow, format!("it does not show the thread, which has {head} records"))
             }
-            (Ok(Some((told, head))), Some((row, as_of))) => {
+            (Ok(Some((expected, head))), Some((row, as_of))) => {
                 if as_of != head {
                     new(Defect::StaleRow, format!("its row is of record {as_of}, and the last one is {head}"))
-                } else if told != row {
-                    let members = differing(&told, &row).join(", ");
+                } else if expected != row {
+                    let members = differing(&expected, &row).join(", ");
                     new(Defect::StaleRow, format!("its row differs from the rollout in: {members}"))
                 } else {
                     None
                 }
             }
-            // What is wrong with the rollout is said elsewhere.
+            // Another check reports a defective rollout.
             (Err(_), _) => None,
         }
     }
 
-    /// What the index should say; nothing of a thread that is not there, or in which nobody has said anything.
-    async fn told(&self, thread: ThreadId) -> Result<Option<IndexedRow>, ReadError> {
+    /// The row that the index should have; none for a missing thread, or one without a message.
+    async fn expected(&self, thread: ThreadId) -> Result<Option<IndexedRow>, ReadError> {
         let (history, location) = match History::read_end(self.store, thread, 0).await {
             Ok(history) if history.is_materialised() => (history, self.store.location(thread).await?),
             Ok(_) | Err(ReadError::Missing(_)) => return Ok(None),
@@ -130,7 +130,7 @@ impl Rows<'_> {
         Ok(Some((row, history.seq())))
     }
 
-    /// What cannot be read is made anew: nothing is in it that the rollouts do not say.
+    /// Rebuilds an unreadable index: it has nothing that the rollouts lack.
     async fn unreadable(&self, error: IndexError) -> Result<(IndexLook, Vec<FsckFinding>), FsckError> {
         let mut finding = FsckFinding::new(Defect::Index, PathBuf::from("index"), error.to_string());
         if self.order.mend == Mend::No {

@@ -1,4 +1,4 @@
-//! Homes with one thing wrong, each: it is named, mended or left, and a second look agrees.
+//! Homes with one defect each. A check names it, mends or leaves it, and a second check agrees.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -36,12 +36,12 @@ pub(super) fn record(seq: u64, body: impl Into<RecordBody>) -> Record {
     Record { seq: EventSeq(seq), at, body: body.into() }
 }
 
-/// A thread with so many turns, as its owner writes it.
+/// A thread with this many turns, as its owner writes it.
 pub(super) fn life(id: ThreadId, turns: u64) -> Vec<Record> {
     life_saying(id, turns, "hello")
 }
 
-/// The same, in which everybody says this.
+/// A thread in which every message has this text.
 fn life_saying(id: ThreadId, turns: u64, text: &str) -> Vec<Record> {
     let mut history = History::of(id);
     let mut records = Vec::new();
@@ -80,7 +80,7 @@ fn life_saying(id: ThreadId, turns: u64, text: &str) -> Vec<Record> {
     records
 }
 
-/// A home that a server has left well, with three threads of which one is archived and one deleted.
+/// A cleanly closed home with three threads. One is archived and one deleted.
 struct Made {
     dir: TempDir,
     paths: HomePaths,
@@ -127,12 +127,12 @@ impl Made {
 
     async fn look_at(&self, order: &FsckRequest) -> (FsckSummary, Vec<FsckFinding>) {
         let mut findings = Vec::new();
-        let mut told = |told: Notice<'_>| {
-            if let Notice::Finding(finding) = told {
+        let mut notify = |notify: Notice<'_>| {
+            if let Notice::Finding(finding) = notify {
                 findings.push(finding.clone());
             }
         };
-        let summary = run(self.dir.path(), order, &mut told).await.unwrap();
+        let summary = run(self.dir.path(), order, &mut notify).await.unwrap();
         (summary, findings)
     }
 
@@ -164,7 +164,7 @@ fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     fs::write(path, bytes).unwrap();
 }
 
-/// Where a line begins.
+/// The offset of a line.
 fn line_at(bytes: &[u8], number: usize) -> usize {
     let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
     [0].into_iter().chain(ends).nth(number).unwrap()
@@ -172,7 +172,7 @@ fn line_at(bytes: &[u8], number: usize) -> usize {
 
 type Plant = fn(&Made);
 
-/// What is planted, as what it is named, and whether it can be mended without loss.
+/// The planted defects, each with the kind that a check names, and whether it can be mended without loss.
 const FAULTS: [(Defect, FindingOutcome, Plant); 21] = [
     (Defect::TornEnd, FindingOutcome::Mended, |made| {
         edit(&made.kept(), |bytes| bytes.extend(b"{\"v\":1,\"seq\""))
@@ -285,7 +285,7 @@ async fn damage_is_named_with_its_record_place_and_length() {
 }
 
 #[tokio::test]
-async fn what_is_cut_off_is_what_a_load_would_cut_off() {
+async fn a_check_cuts_off_as_much_as_a_load() {
     let tails: [&[u8]; 5] = [b"{\"v\":1,\"s", b"bad\n", b"bad\nhalf", b"one\ntwo\n", b"one\ntwo\nhalf"];
     for tail in tails {
         let (mended, loaded) = (Made::new(), Made::new());

@@ -1,5 +1,4 @@
-//! Everything that stands in a home: what is a rollout, what is a mark, and what should not be there. Mends names and
-//! modes where it may.
+//! Walks through a home: finds rollouts, open markers and foreign files. Mends names and modes if it may.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, Metadata, Permissions};
@@ -18,29 +17,29 @@ use crate::rollout::Location;
 use crate::rollout::blob::BlobName;
 use crate::rollout::file::blobs::PART;
 
-/// What is there.
+/// The content of a home.
 #[derive(Debug, Default)]
 pub(crate) struct Walked {
     /// Rollouts, by side and path.
     pub(crate) rollouts: Vec<RolloutFile>,
-    /// Threads that are marked open.
+    /// Threads with an open marker.
     pub(crate) marked: BTreeSet<ThreadId>,
-    /// Texts that are too large for a line, and what is left of such.
+    /// Externalised texts, and partial files of them.
     pub(crate) blobs: Vec<StoredFile>,
     /// Secrets of threads.
     pub(crate) secrets: Vec<(ThreadId, StoredFile)>,
-    /// What is wrong.
+    /// The defects.
     pub(crate) findings: Vec<FsckFinding>,
 }
 
-/// What a name in a folder of ours is.
+/// The meaning of a name in one of our folders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Name {
     Rollout(ThreadId),
-    /// A rollout in the folder of others.
+    /// A rollout in another thread's folder.
     WrongFolder(ThreadId),
     Marker(ThreadId),
-    /// Of work that was broken off.
+    /// A leftover of interrupted work.
     Leftover,
     Foreign,
 }
@@ -48,14 +47,14 @@ enum Name {
 struct HomeWalk<'a> {
     paths: &'a HomePaths,
     mend: Mend,
-    /// Whether nobody serves it.
+    /// Whether the home has no server.
     idle: bool,
     only: Option<&'a BTreeSet<ThreadId>>,
     found: Walked,
 }
 
-/// Looks at every name of a home that nobody changes, or that is only read; of threads at those in `only`, where that says
-/// any. `idle` says that nobody serves it.
+/// Looks at every name of a home without changes, or one that is only read. With `only`, just at those threads.
+/// `idle` says that no server owns the home.
 #[must_use]
 pub(crate) fn walk(paths: &HomePaths, mend: Mend, idle: bool, only: Option<&BTreeSet<ThreadId>>) -> Walked {
     let mut walk = HomeWalk { paths, mend, idle, only, found: Walked::default() };
@@ -75,7 +74,7 @@ pub(crate) fn walk(paths: &HomePaths, mend: Mend, idle: bool, only: Option<&BTre
 }
 
 impl HomeWalk<'_> {
-    /// The home itself, and what stands in it by itself.
+    /// The home itself, and the files in its root.
     fn root(&mut self) {
         let root = self.paths.root().to_owned();
         self.is_private(&root, FOLDER_MODE);
@@ -103,7 +102,7 @@ impl HomeWalk<'_> {
         }
     }
 
-    /// What a server that is gone has left.
+    /// The leftovers of a server that is gone.
     fn leftovers(&mut self, root: &Path) {
         let server = self.paths.server_json();
         if server.symlink_metadata().is_ok() {
@@ -258,13 +257,12 @@ impl HomeWalk<'_> {
         }
     }
 
-    /// The entries of a folder, in the order of names. A link is followed if it is one of the home's own folders, as its server
-    /// does.
+    /// The entries of a folder, ordered by name. Like a server, it follows a link for one of the home's own folders.
     fn entries(&mut self, folder: &Path) -> Vec<(PathBuf, Metadata)> {
         let is_own = folder.parent() == Some(self.paths.root());
         let seen = match fs::metadata(folder) {
             Ok(seen) if is_own => Ok(seen),
-            // Also of a link to nothing.
+            // Also for a lost link.
             Ok(_) | Err(_) => fs::symlink_metadata(folder),
         };
         match seen {
@@ -284,7 +282,7 @@ impl HomeWalk<'_> {
         });
         match read {
             Ok(paths) => {
-                // What went meanwhile is not there.
+                // Entries that were removed meanwhile do not count.
                 let seen = |path: PathBuf| fs::symlink_metadata(&path).ok().map(|seen| (path, seen));
                 paths.into_iter().filter_map(seen).collect()
             }
@@ -295,7 +293,7 @@ impl HomeWalk<'_> {
         }
     }
 
-    /// Whether a file or folder is for its owner only, as it is made.
+    /// Checks that a file or folder is for its owner only, as the store creates it.
     fn is_private(&mut self, path: &Path, mode: u32) {
         let Ok(seen) = fs::symlink_metadata(path) else { return };
         if seen.is_symlink() || !(seen.is_dir() || seen.is_file()) {
@@ -309,7 +307,7 @@ impl HomeWalk<'_> {
         }
     }
 
-    /// Rollouts of one thread, beside those in the trash.
+    /// Reports a thread with several rollouts outside the trash.
     fn twice(&mut self) {
         let mut places: BTreeMap<ThreadId, Vec<&RolloutFile>> = BTreeMap::new();
         for place in self.found.rollouts.iter().filter(|place| place.side == Side::Kept) {
@@ -318,7 +316,7 @@ impl HomeWalk<'_> {
         let root = self.paths.root();
         let mut twice = Vec::new();
         for (thread, places) in places {
-            // One may have been put elsewhere between two looks.
+            // One may have moved between two looks.
             let there: Vec<&&RolloutFile> =
                 places.iter().filter(|place| root.join(&place.path).exists()).collect();
             if let [first, others @ ..] = there.as_slice() {
@@ -335,7 +333,7 @@ impl HomeWalk<'_> {
 
     fn leftover(&mut self, path: &Path) {
         if !self.idle {
-            // Its server may be at it.
+            // Its server may be using it.
             return;
         }
         let gone = || fs::remove_file(path);
@@ -356,7 +354,7 @@ impl HomeWalk<'_> {
         self.says(Defect::NotRegular, path, is.to_owned(), None);
     }
 
-    /// Says what is wrong, and mends it where there is a way and it is wanted.
+    /// Reports a defect, and mends it if that is possible and requested.
     fn says(&mut self, kind: Defect, path: &Path, detail: String, mend: Option<&dyn Fn() -> io::Result<()>>) {
         let mut finding = FsckFinding::new(kind, self.below(path), detail);
         finding.thread = name_of(path).and_then(thread_in);
@@ -379,7 +377,7 @@ fn name_of(path: &Path) -> Option<&str> {
     path.file_name()?.to_str()
 }
 
-/// The thread that a name begins with.
+/// The thread at the beginning of a name.
 fn thread_in(name: &str) -> Option<ThreadId> {
     name.split('.').next()?.parse().ok()
 }
@@ -407,12 +405,12 @@ fn deleted(name: &str) -> Option<ThreadId> {
     thread.parse().ok()
 }
 
-/// The name of a rollout that is being made as a copy: `<thread>.part`.
+/// The name of a partial copy of a rollout: `<thread>.part`.
 fn is_leftover(name: &str) -> bool {
     name.strip_suffix(".part").is_some_and(|stem| stem.parse::<ThreadId>().is_ok())
 }
 
-/// The name of a text that is not whole yet: `<SHA-256>.<thread>.part`.
+/// The name of a partial text: `<SHA-256>.<thread>.part`.
 fn is_part_of_text(name: &str) -> bool {
     let parts = name.strip_suffix(PART).and_then(|stem| stem.split_once('.'));
     parts.is_some_and(|(text, thread)| text.parse::<BlobName>().is_ok() && thread.parse::<ThreadId>().is_ok())

@@ -1,5 +1,5 @@
-//! Where the history of a fork ends in the rollout that it is copied from. Reads from the end, and no further than it has
-//! to: a whole fork costs the same at any length.
+//! Finds the end of a fork's history in the rollout that it copies. Reads backwards and only as far as needed:
+//! forking a whole thread costs the same at any length.
 
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId, TurnId};
 
@@ -11,7 +11,7 @@ use crate::rollout::{ReadError, RolloutStore};
 #[cfg(test)]
 mod tests;
 
-/// How much of a history is wanted.
+/// The part of a history that a fork takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bound {
     /// All of it.
@@ -22,14 +22,14 @@ pub enum Bound {
     Before(TurnId),
 }
 
-/// The beginning of a rollout.
+/// The beginning of a rollout, up to a cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cut {
     /// Its last record.
     pub up_to: EventSeq,
     /// The version of the history there.
     pub epoch: Epoch,
-    /// The thread's name now, where it was perhaps another one there.
+    /// The thread's current name, if it may have been another one at the cut.
     pub name: Option<Option<String>>,
 }
 
@@ -39,25 +39,25 @@ struct Walk<'a> {
     up_to: Option<EventSeq>,
     /// The last record of all.
     end: Option<EventSeq>,
-    /// The turn that was begun next after where the walk is.
+    /// The first record of the turn behind the walk's position.
     next_turn: Option<EventSeq>,
-    /// What was taken back later than where the walk is.
+    /// The revert behind the walk's position.
     hidden: Option<Hidden>,
-    /// Versions of the history, newest first, with the records that say so.
+    /// Epochs, newest first, each with the record that began it.
     epochs: Vec<(EventSeq, Epoch)>,
     name: Option<Option<String>>,
 }
 
-/// The first record of what was taken back: nobody is shown it, or what follows.
+/// The first record of a reverted stretch. Clients do not see it, nor the records behind it.
 enum Hidden {
-    /// By its number, which is known also where that record is damaged.
+    /// By its number, which is known even if the record is damaged.
     At(EventSeq),
-    /// By its turn, where the revert was written without a number.
+    /// By its turn: an earlier version wrote the revert without a number.
     Turn(TurnId),
 }
 
 impl History {
-    /// Where a rollout has to be cut; `None` when the history has no such turn.
+    /// Finds the cut; `None` if the history has no such turn.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -103,7 +103,7 @@ impl<'a> Walk<'a> {
         }
         self.leave_hidden(record.seq);
         if let RecordBody::Reverted(reverted) = &record.body {
-            // An earlier one within what is hidden took back no more than that.
+            // An earlier revert inside a hidden stretch hides nothing more.
             self.hidden.get_or_insert_with(|| match reverted.from {
                 Some(from) => Hidden::At(from),
                 None => Hidden::Turn(reverted.before_turn_id.clone()),
@@ -113,7 +113,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Whether the walk has come before what was taken back. The turn that began there is the next one for those before it.
+    /// Leaves the hidden stretch once the walk has passed its beginning. Its first turn is the next turn of the
+    /// records before it.
     fn leave_hidden(&mut self, seq: EventSeq) {
         if let Some(Hidden::At(from)) = self.hidden
             && seq < from
@@ -145,7 +146,7 @@ impl<'a> Walk<'a> {
         Some(self.cut(up_to, epoch))
     }
 
-    /// Nothing says which version it was: damage has taken that.
+    /// Damage has taken every record that names an epoch.
     fn at_the_beginning(&self) -> Option<Cut> {
         Some(self.cut(self.up_to?, self.epochs.last().map_or(Epoch(1), |(_, epoch)| *epoch)))
     }

@@ -1,15 +1,15 @@
-//! What a history shows where records are damaged: an item that says so, in the turn that was open there, or at the
-//! beginning of the next one. Pure.
+//! Shows damaged records in a history: an item in the turn that was open there, or at the beginning of the next turn.
+//! Pure.
 
 use skein_protocol::ids::{EventSeq, ItemId};
 use skein_protocol::item::ThreadItem;
 
 use super::{History, LoadedTurn};
 
-/// What the id of such an item begins with; no other item's does.
+/// The prefix of such an item's id; no other item has it.
 pub const DAMAGE_ID: &str = "damage-";
 
-/// The first and the last number of records that cannot be read.
+/// The first and the last number of unreadable records.
 pub(super) type Missing = (EventSeq, EventSeq);
 
 impl History {
@@ -27,12 +27,12 @@ impl History {
         }
     }
 
-    /// Passes over a record that is none of the turns' that are wanted.
+    /// Skips a record that no requested turn needs.
     pub(super) fn pass_over(&mut self, seq: EventSeq) {
         self.seq = self.seq.max(seq);
     }
 
-    /// A turn has just begun: what was damaged before it is shown there.
+    /// Shows the damage before the turn that has just begun.
     pub(super) fn show_missing(&mut self) {
         if let (Some(missing), Some(held)) = (self.missing.take(), self.turns.last_mut()) {
             held.show_damage_before(missing);
@@ -41,7 +41,7 @@ impl History {
 }
 
 impl LoadedTurn {
-    /// Records before this turn, and behind the one before it, cannot be read.
+    /// Records between this turn and the one before it are unreadable.
     pub(super) fn show_damage_before(&mut self, missing: Missing) {
         self.turn.items.insert(0, marker(missing));
         self.bytes = None;

@@ -1,4 +1,4 @@
-//! What takes turns back, or brings them along from another thread.
+//! Takes turns back, and adopts turns of another thread.
 
 use skein_base::clock::WallMs;
 use skein_protocol::ids::EventSeq;
@@ -7,15 +7,15 @@ use super::{History, LoadedTurn};
 use crate::rollout::record::{ForkOrigin, Forked, ReadPosition, Reverted, TakenBack, ThreadHeader};
 
 impl History {
-    /// The turn that begins the newest `count` turns; `None` where fewer are held.
+    /// The first of the newest `count` turns; `None` if the history holds fewer.
     #[must_use]
     pub fn newest(&self, count: u32) -> Option<&LoadedTurn> {
         let at = self.turns.len().checked_sub(usize::try_from(count).unwrap_or(usize::MAX))?;
         self.turns.get(at)
     }
 
-    /// Takes back the turn and all after it. The clients' ids of their messages go too: they may be said again. A turn that
-    /// is not held is known by its number.
+    /// Takes back a turn and all later ones. Their client ids are free again. The record number finds a turn that is
+    /// not in memory.
     pub(super) fn revert(&mut self, reverted: &Reverted, seq: EventSeq, at: WallMs) {
         let held = self.turns.iter().find(|held| held.turn.id == reverted.before_turn_id);
         let Some(from) = held.map(|held| held.at).or(reverted.from) else { return };
@@ -33,23 +33,23 @@ impl History {
         }
     }
 
-    /// Goes on with what the user has said first in a history of the same thread, for one that begins at a header.
+    /// Takes the first user message from another history of the same thread, for a history that begins at a header.
     pub(crate) fn take_preview_of(&mut self, before: &Self) {
         (self.preview, self.beginning_reverted) = (before.preview.clone(), before.beginning_reverted);
     }
 
-    /// Every turn was taken back. Lists show the thread as they did before.
+    /// Every turn was taken back. Lists keep the preview that they showed.
     pub(crate) fn nothing_left(&mut self) {
         (self.older, self.emptied) = (false, false);
         self.beginning_reverted = true;
     }
 
-    /// Everything so far was copied from another thread: this one begins now, and nothing of it is unread.
+    /// Everything so far was copied from another thread. The new thread begins now, and nothing in it is unread.
     pub(super) fn forked(&mut self, forked: &Forked, seq: EventSeq, at: WallMs) {
         self.read = ReadPosition { revision: seq, ..ReadPosition::default() };
         self.epoch = forked.epoch;
         self.archived = false;
-        // Its clients may count their messages anew.
+        // The fork's clients may count their messages from 1 again.
         self.messages.clear();
         self.take_fork(&ForkOrigin {
             from: forked.from,
@@ -60,7 +60,7 @@ impl History {
         self.used(at);
     }
 
-    /// What the end of a turn says of the thread's beginning, for who has not read that.
+    /// Takes the facts about the thread's beginning from a header, for a reader that has not read the beginning.
     pub(super) fn take_origin(&mut self, header: &ThreadHeader) {
         if let Some(forked) = &header.forked {
             self.take_fork(forked);

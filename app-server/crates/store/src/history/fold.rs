@@ -1,4 +1,4 @@
-//! What each record changes. Pure.
+//! The effect of each record on a history. Pure.
 
 use skein_base::clock::WallMs;
 use skein_protocol::ids::ItemId;
@@ -14,7 +14,7 @@ use crate::rollout::record::{
 };
 
 impl History {
-    /// Takes the next record. One whose number was seen before changes nothing.
+    /// Applies the next record. A record with a number that was applied before changes nothing.
     pub fn apply(&mut self, record: &Record) {
         if record.seq <= self.seq {
             return;
@@ -59,8 +59,8 @@ impl History {
                 self.revert(reverted, record.seq, at);
             }
             RecordBody::Forked(forked) => self.forked(forked, record.seq, at),
-            // Whether a thread is archived is decided by where its rollout stands: see `set_archived`. What clients add for
-            // the model is in the records for who sends it to one; here it would only take memory.
+            // The location of the rollout decides whether a thread is archived, see `set_archived`. Items that
+            // clients inject stay in the records: only a request to the model needs them.
             RecordBody::Archived(_)
             | RecordBody::ItemsInjected(_)
             | RecordBody::ModelAnswer(_)
@@ -92,16 +92,16 @@ impl History {
         }
     }
 
-    /// Notes when the thread was used. A clock that was set back does not take it back.
+    /// Notes a use of the thread. A clock that was set back does not move the time back.
     pub(super) fn used(&mut self, at: WallMs) {
         self.updated_at = self.updated_at.max(at);
     }
 
     fn turn_started(&mut self, started: &TurnStarted, seq: EventSeq, at: WallMs) {
-        // A turn that begins while another is open: the end of the other one is among damaged lines.
+        // Damage has taken the end of the turn before this one.
         self.end_open_turn();
         let turn = Turn::new(started.turn_id.clone(), at.seconds());
-        // A turn without input that names a message answers that of the turn before it.
+        // A turn that names a message without input answers the message of the turn before it.
         let answers = started.client_id.clone().filter(|_| started.input.is_empty());
         self.turns.push(LoadedTurn { turn, at: seq, started: at, bytes: None, unsaved: false, answers });
         self.show_missing();
@@ -125,7 +125,7 @@ impl History {
         item.started_at_ms = item.started_at_ms.or(Some(at.0));
         let id = item.id().clone();
         if self.unstarted.take_if(|unstarted| *unstarted == id).is_none() {
-            // The turn's own message says nothing new, also when it is written after a crash.
+            // The turn's own message is no new activity, also when it is written after a crash.
             self.used(at);
         }
         self.put(&started.turn_id, item);
@@ -136,7 +136,7 @@ impl History {
 
     fn item_checkpoint(&mut self, checkpoint: &ItemCheckpoint, at: WallMs) {
         self.used(at);
-        // What an owner writes of the text that it has heard is in the item already.
+        // The item already has the received text that an owner writes in a checkpoint.
         let heard =
             |(item, text): &(ItemId, String)| *item == checkpoint.item_id && *text == checkpoint.added;
         if let Some(recorded) = self.unrecorded.iter().position(heard) {
@@ -166,13 +166,13 @@ impl History {
             self.usage.clone_from(&completed.header.usage);
         }
         if let Some(updated) = completed.header.updated_at_ms {
-            // So that it is the same for who begins here. Earlier versions have let it fall.
+            // A reader that begins at this header sees the same time. Earlier versions let the time fall.
             self.updated_at = WallMs(updated);
         }
         self.take_origin(&completed.header);
         self.take_user_state(&completed.header);
         self.ended_unread(&completed.turn_id, &completed.header, seq);
-        // An interruption says nothing new; what closes a thread after a crash must not move it up in lists.
+        // An interruption is no activity: closing a thread after a crash must not move it up in lists.
         if completed.status != TurnStatus::Interrupted {
             self.used(at);
         }
@@ -182,7 +182,7 @@ impl History {
         }
         let started = completed.started_at_ms.map(WallMs);
         let started = started.or_else(|| self.held(&completed.turn_id).map(|held| held.started));
-        // The time of a turn that had ended before counts once.
+        // A turn that had ended before counts its time only once.
         let started = started.filter(|_| !completed.unsaved);
         let took_ms = started.map_or(0, |started| at.0.saturating_sub(started.0).max(0));
         self.worked_for_goal(took_ms, at);
@@ -199,7 +199,7 @@ impl History {
         }
     }
 
-    /// Sets an item of a turn: in its place when it is there, else at the end. The time of its start stays.
+    /// Replaces an item of a turn in its place, or adds it at the end. The item's start time stays.
     fn put(&mut self, turn: &TurnId, mut item: ThreadItem) {
         if let ThreadItemBody::UserMessage(message) = &item.body {
             let (content, client_id) = (message.content.clone(), message.client_id.clone());
@@ -228,7 +228,7 @@ impl History {
     }
 }
 
-/// Whether clients are told of a record. The events themselves are made where they are sent.
+/// Whether clients get an event for this record. The code that sends events also makes them.
 #[must_use]
 pub fn is_event(body: &RecordBody) -> bool {
     matches!(

@@ -1,4 +1,4 @@
-//! What records and views do to single items and turns. Pure.
+//! Changes that records and views make to single items and turns. Pure.
 
 use skein_protocol::item::{
     CollabAgentToolCallStatus, CommandExecutionStatus, DynamicToolCallStatus, McpToolCallError,
@@ -9,7 +9,7 @@ use skein_protocol::turn::{Turn, TurnItemsView, UserInput};
 use crate::policy;
 use crate::rollout::record::ItemText;
 
-/// Adds text to an item. Text for a part that the item cannot have is passed over.
+/// Adds text to an item. Ignores text for a part that the item cannot have.
 pub(super) fn add_text(item: &mut ThreadItem, to: ItemText, added: &str) {
     let text = match (&mut item.body, to) {
         (ThreadItemBody::AgentMessage(message), ItemText::Body) => Some(&mut message.text),
@@ -26,7 +26,7 @@ pub(super) fn add_text(item: &mut ThreadItem, to: ItemText, added: &str) {
     }
 }
 
-/// The part `at`, made where it is the next one.
+/// The part `at`, created if it is the next one.
 fn nth(parts: &mut Vec<String>, at: usize) -> Option<&mut String> {
     if at == parts.len() {
         parts.push(String::new());
@@ -34,7 +34,7 @@ fn nth(parts: &mut Vec<String>, at: usize) -> Option<&mut String> {
     parts.get_mut(at)
 }
 
-/// The item as it stays when it cannot go on.
+/// The final form of an item that cannot go on.
 pub fn cut_short(mut item: ThreadItem) -> ThreadItem {
     match &mut item.body {
         ThreadItemBody::McpToolCall(call) => {
@@ -91,7 +91,7 @@ pub fn seen_as(turn: &Turn, view: TurnItemsView) -> Turn {
     }
 }
 
-/// The beginning of what the user said first in a turn.
+/// The beginning of the first user message of a turn.
 pub(super) fn first_words(turn: &Turn) -> Option<String> {
     turn.items.iter().find_map(|item| {
         let ThreadItemBody::UserMessage(message) = &item.body else { return None };
@@ -99,7 +99,7 @@ pub(super) fn first_words(turn: &Turn) -> Option<String> {
     })
 }
 
-/// The beginning of what the user said, as lists show it.
+/// The beginning of a user message, as lists show it.
 pub(super) fn preview(content: &[UserInput]) -> String {
     let text = content.iter().find_map(|input| {
         let UserInput::Text { text, .. } = input else { return None };

@@ -1,4 +1,4 @@
-//! The newest messages of the user that have ids of their client, so that one that is sent again begins nothing. Pure.
+//! The newest user messages that carry a client id, so that a resent message starts no second turn. Pure.
 
 use std::collections::VecDeque;
 
@@ -11,7 +11,7 @@ use skein_protocol::turn::{Turn, UserInput};
 use super::{History, LoadedTurn};
 use crate::policy;
 
-/// The newest messages with ids, oldest first.
+/// The newest messages with client ids, oldest first.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct SentMessages(pub(super) VecDeque<SentMessage>);
 
@@ -19,11 +19,11 @@ pub(super) struct SentMessages(pub(super) VecDeque<SentMessage>);
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct SentMessage {
     client_id: String,
-    /// A client may count its messages from 1 at each start: only an equal input is the same message.
+    /// A client may count its messages from 1 after each start. Only an equal input makes it the same message.
     input: [u8; 32],
-    /// The turn that it went into.
+    /// The turn with this message.
     turn: TurnId,
-    /// Whether that turn has failed because the disk did not take it.
+    /// Whether that turn failed because the disk refused it.
     unsaved: bool,
 }
 
@@ -42,12 +42,12 @@ impl SentMessages {
         }
     }
 
-    /// The turn has failed because the disk did not take it.
+    /// Marks the turn's messages as unsaved: the disk refused the turn.
     pub(crate) fn not_saved(&mut self, turn: &TurnId) {
         self.0.iter_mut().filter(|message| message.turn == *turn).for_each(|message| message.unsaved = true);
     }
 
-    /// The turn answers a message of one before it that was not saved.
+    /// Notes that the turn answers an unsaved message of an earlier turn.
     pub(crate) fn answered_by(&mut self, turn: &TurnId, client_id: &str) {
         let is_it = |message: &&mut SentMessage| message.unsaved && message.client_id == client_id;
         if let Some(message) = self.0.iter_mut().rev().find(is_it) {
@@ -64,7 +64,7 @@ impl SentMessages {
         self.0.clear();
     }
 
-    /// Takes what a turn says of messages.
+    /// Takes the messages of a turn.
     fn take(&mut self, held: &LoadedTurn) {
         let turn = &held.turn.id;
         for item in &held.turn.items {
@@ -95,15 +95,15 @@ impl SentMessage {
 }
 
 impl History {
-    /// The turn that went on from the user message with this client id and this input, among the last 64. None where that
-    /// turn has failed because the disk did not take it.
+    /// The turn that answered the user message with this client id and input, among the last 64. None if that turn
+    /// failed because the disk refused it.
     #[must_use]
     pub fn seen_message(&self, client_id: &str, input: &[UserInput]) -> Option<&TurnId> {
         self.messages.find(client_id, input).filter(|message| !message.unsaved).map(|message| &message.turn)
     }
 
-    /// Takes the messages of the turns that are held, which are newer than those of others. Those that a fork was copied with
-    /// are not its own.
+    /// Takes the messages of the turns in memory, which are newer than the remembered ones. A fork skips messages
+    /// that were copied.
     pub(super) fn remember_messages(&mut self) {
         let copied_at = self.forked.as_ref().map(|forked| WallMs(forked.at_ms));
         let mut messages = SentMessages::default();
@@ -119,7 +119,7 @@ impl History {
         self.messages = messages;
     }
 
-    /// The last turn, if it has this message of the user and has failed because the disk did not take it.
+    /// The last turn, if it has this user message and failed because the disk refused it.
     #[must_use]
     pub fn unsaved_turn_of(&self, client_id: &str, input: &[UserInput]) -> Option<&Turn> {
         let message = self.messages.find(client_id, input).filter(|message| message.unsaved)?;

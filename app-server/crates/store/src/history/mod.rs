@@ -1,5 +1,5 @@
-//! What a thread's records add up to: its turns with their items, its name and settings, what is still open. Pure: the
-//! owner applies every record that it writes, a load applies those it reads, and both come to the same.
+//! The state of a thread as its records define it: turns with items, name and settings, open items. Pure: an owner
+//! applies every record that it writes, a load applies the records that it reads, and both get the same state.
 
 use std::ops::Not;
 
@@ -40,17 +40,17 @@ use messages::SentMessages;
 pub use row::ThreadRow;
 pub use window::json_bytes;
 
-/// The error of a turn that its server's end has interrupted, and no user.
+/// The error of a turn that a server's end interrupted, and not a user.
 pub const SERVER_ENDED: &str = "the server ended while this turn ran";
 
-/// A thread, as its records up to [`History::seq`] say. Of its turns it may hold only the newest ones.
+/// A thread as of record [`History::seq`]. It may hold only the newest turns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
     id: ThreadId,
     seq: EventSeq,
-    /// The last number that was never seen, because its line is damaged.
+    /// The last number whose record is lost to a damaged line.
     last_lost: EventSeq,
-    /// The first and the last number of damaged records since the last turn, which no turn shows yet.
+    /// The first and last number of damaged records since the last turn. No turn shows them yet.
     missing: Option<(EventSeq, EventSeq)>,
     /// Whether a line behind the last `thread.opened` is damaged.
     lost: bool,
@@ -59,59 +59,58 @@ pub struct History {
     closed: bool,
     /// The last record that is an event for clients.
     last_event: EventSeq,
-    /// When the last record was written.
+    /// The time of the last record.
     at: WallMs,
     created: Option<ThreadCreated>,
-    /// Where its history began, when that was in another thread.
+    /// The thread that its history began with, if this thread is a fork.
     forked: Option<ForkOrigin>,
     created_at: WallMs,
     updated_at: WallMs,
     name: Option<String>,
     settings: ThreadSettings,
-    /// Where they are said.
+    /// The record that holds the settings.
     settings_source: settings_source::SettingsSource,
     git_info: Option<GitInfo>,
-    /// Whether the rollout stands in the archive, whatever its records say.
+    /// Whether the rollout is in the archive, whatever its records say.
     archived: bool,
     preview: Option<String>,
     /// Whether the first message of the rollout was taken back.
     beginning_reverted: bool,
     usage: Option<ThreadTokenUsage>,
-    /// What the user has read.
+    /// The user's read position.
     read: ReadPosition,
     goal: Option<Goal>,
     turns: Vec<LoadedTurn>,
-    /// Whether turns before those may be on disk.
+    /// Whether older turns may be on disk.
     older: bool,
-    /// Whether everything that was held was taken back, and turns before it may be on disk.
+    /// Whether a revert took back every turn in memory, and older ones may be on disk.
     emptied: bool,
-    /// What reverts have taken back, oldest first.
+    /// The stretches that reverts took back, oldest first.
     taken_back: Vec<TakenBack>,
-    /// Items of the last turn that are not done, in the order of their start.
+    /// Open items of the last turn, in the order of their start.
     open_items: Vec<ItemId>,
-    /// The message with which the last turn began, while no record of its own tells of it: the disk got the turn's
-    /// beginning, and not what was written with it.
+    /// The first message of the last turn, while no record of its own has it: the disk has only the turn's beginning.
     unstarted: Option<ItemId>,
-    /// Text of open items that was heard, and of which no record tells yet.
+    /// Received text of open items that no record has yet.
     unrecorded: Vec<(ItemId, String)>,
-    /// The newest user messages with ids of their clients.
+    /// The newest user messages with client ids.
     messages: SentMessages,
 }
 
-/// A turn, and what the wire does not say of it.
+/// A turn in memory, with facts that the wire does not show.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadedTurn {
     /// The turn, with all of its items.
     pub turn: Turn,
     /// The number of its `turn.started`.
     pub at: EventSeq,
-    /// With the milliseconds that the wire's seconds lack.
+    /// The start in milliseconds; the wire has seconds.
     started: WallMs,
-    /// What it has as JSON, once it has ended.
+    /// Its size as JSON, once it has ended.
     bytes: Option<usize>,
-    /// Whether it has failed because the disk did not take it.
+    /// Whether it failed because the disk refused it.
     unsaved: bool,
-    /// The client's id of the message that it answers, where that stands in a turn that was not saved.
+    /// The client id of the message that it answers, if that message is in an unsaved turn.
     answers: Option<String>,
 }
 
@@ -122,8 +121,8 @@ impl Default for History {
 }
 
 impl History {
-    /// A thread without records. `id` is that of its rollout: the `thread.created` of a fork names the thread that it was
-    /// copied from.
+    /// A thread without records. `id` is that of its rollout: in a fork `thread.created` names the thread that was
+    /// copied.
     #[must_use]
     pub fn of(id: ThreadId) -> Self {
         Self {
@@ -174,13 +173,13 @@ impl History {
         self.seq
     }
 
-    /// The last record that clients are told of; those behind it are for the server only.
+    /// The last record that is an event for clients. Later records are for the server only.
     #[must_use]
     pub fn last_event(&self) -> EventSeq {
         self.last_event
     }
 
-    /// Counts on from `head`, which a load found taken by lines that cannot be read any more.
+    /// Continues the numbers from `head`: a load found that damaged lines have used them.
     pub fn skip_to(&mut self, head: EventSeq) {
         if head > self.seq {
             self.miss(head);
@@ -188,19 +187,19 @@ impl History {
         }
     }
 
-    /// The last number whose record cannot be read any more; 0 when there is none.
+    /// The last number whose record is lost; 0 if there is none.
     #[must_use]
     pub fn last_lost(&self) -> EventSeq {
         self.last_lost
     }
 
-    /// Whether events of this version of the history cannot be read any more: the next load begins another one.
+    /// Whether events of this epoch are lost. The next load then begins another epoch.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.lost
     }
 
-    /// The version of the history.
+    /// The epoch.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.epoch
@@ -218,20 +217,20 @@ impl History {
         self.closed
     }
 
-    /// Whether the user has said something, so that the thread belongs on disk and into lists; also when it was taken
-    /// back since.
+    /// Whether the user has sent a message, even one that was taken back later. Only then does the thread belong on
+    /// disk and into lists.
     #[must_use]
     pub fn is_materialised(&self) -> bool {
         self.preview.is_some() || self.beginning_reverted || self.forked.is_some()
     }
 
-    /// Whether the thread stands in the archive.
+    /// Whether the thread is archived.
     #[must_use]
     pub fn is_archived(&self) -> bool {
         self.archived
     }
 
-    /// Notes where the thread stands.
+    /// Sets whether the thread is archived.
     pub fn set_archived(&mut self, archived: bool) {
         self.archived = archived;
     }
@@ -242,61 +241,61 @@ impl History {
         self.name.as_deref()
     }
 
-    /// What was said of its repository.
+    /// The thread's repository.
     #[must_use]
     pub fn git_info(&self) -> Option<&GitInfo> {
         self.git_info.as_ref()
     }
 
-    /// What the thread works with.
+    /// The thread's settings.
     #[must_use]
     pub fn settings(&self) -> &ThreadSettings {
         &self.settings
     }
 
-    /// Sets what the thread's first client has named in its `config`, and the secrets that belong into it.
+    /// Sets the `config` of the thread's first client, and the secrets that belong into it.
     pub fn set_config(&mut self, config: Map<String, Value>, secrets: SecretValues) {
         (self.settings.config, self.settings.secrets) = (config, secrets);
     }
 
-    /// What the model has used.
+    /// The tokens that the model has used.
     #[must_use]
     pub fn usage(&self) -> Option<&ThreadTokenUsage> {
         self.usage.as_ref()
     }
 
-    /// The turn that is not done.
+    /// The open turn.
     #[must_use]
     pub fn open_turn(&self) -> Option<&Turn> {
         self.turns.last().map(|held| &held.turn).filter(|turn| turn.status == TurnStatus::InProgress)
     }
 
-    /// The items that are not done, with their text so far, in the order of their start.
+    /// The open items with their text so far, in the order of their start.
     pub fn open_items(&self) -> impl Iterator<Item = &ThreadItem> {
         let items = self.turns.last().map(|held| held.turn.items.as_slice()).unwrap_or_default();
         self.open_items.iter().filter_map(move |id| items.iter().find(|item| item.id() == id))
     }
 
-    /// The message of the open turn of which only the turn's beginning tells.
+    /// The message of the open turn, while only the turn's beginning has it.
     #[must_use]
     pub fn unstarted_item(&self) -> Option<&ThreadItem> {
         let id = self.unstarted.as_ref()?;
         self.open_turn()?.items.iter().find(|item| item.id() == id)
     }
 
-    /// A turn with all of its items, if it is held.
+    /// A turn with all of its items, if it is in memory.
     #[must_use]
     pub fn turn(&self, id: &TurnId) -> Option<&Turn> {
         self.turns.iter().rev().map(|held| &held.turn).find(|turn| turn.id == *id)
     }
 
-    /// The turns that are held, oldest first.
+    /// The turns in memory, oldest first.
     #[must_use]
     pub fn held_turns(&self) -> &[LoadedTurn] {
         &self.turns
     }
 
-    /// The turns that are held, oldest first. The summary of a turn is its first user message and its last agent message.
+    /// The turns in memory, oldest first. The summary of a turn is its first user message and its last agent message.
     #[must_use]
     pub fn turns(&self, view: TurnItemsView) -> Vec<Turn> {
         self.turns.iter().map(|held| items::seen_as(&held.turn, view)).collect()
@@ -337,7 +336,7 @@ impl History {
         }
     }
 
-    /// What a `turn.completed` that is written now says about the thread.
+    /// The header that a `turn.completed` carries now.
     #[must_use]
     pub fn header(&self) -> ThreadHeader {
         ThreadHeader {
@@ -357,8 +356,8 @@ impl History {
         }
     }
 
-    /// What has to be written to close the open turn: a message without records of its own gets them, each open item is
-    /// done with its text so far (calls of tools have failed), then the turn is interrupted. Empty when no turn is open.
+    /// The records that close the open turn. A message without records gets them, each open item ends with its text
+    /// so far (tool calls fail), and the turn is interrupted. Empty if no turn is open.
     #[must_use]
     pub fn closing_records(&self, now: WallMs) -> Vec<RecordBody> {
         let Some(turn) = self.open_turn() else { return Vec::new() };
@@ -377,15 +376,16 @@ impl History {
         records
     }
 
-    /// Why nobody runs the open turn: its server has ended. In a fork it may be a copy of a turn that runs in another thread.
+    /// The error of a turn that nobody runs: its server has ended. In a fork the turn may be the copy of one that
+    /// runs in another thread.
     fn why_cut_off(&self) -> Option<TurnError> {
         let began = self.turns.last()?.started;
         let is_copied = self.forked.as_ref().is_some_and(|forked| began <= WallMs(forked.at_ms));
         (!is_copied).then(|| TurnError::new(SERVER_ENDED))
     }
 
-    /// A thread whose open turn nobody runs, as the next load will close it, with the numbers that it has. What is closed
-    /// ends with the last record, so that it is told the same each time.
+    /// Closes the open turn as the next load will, without new numbers. Closed parts end at the last record, so that
+    /// every reader sees the same times.
     #[must_use]
     pub fn into_closed(mut self) -> Self {
         let (seq, last_event, at) = (self.seq, self.last_event, self.at);
@@ -407,8 +407,8 @@ impl History {
         self.end_of_turn(turn_id, status, error).into()
     }
 
-    /// The record of the end of a turn that the disk does not take: it has failed, also when it has ended before. Its messages
-    /// may be sent again.
+    /// The record of a turn's end that the disk refuses: the turn fails, even if it had ended. Clients may send its
+    /// messages again.
     #[must_use]
     pub fn turn_unsaved_record(&self, turn_id: TurnId, error: Option<TurnError>) -> RecordBody {
         let ended = self.end_of_turn(turn_id, TurnStatus::Failed, error);
@@ -421,7 +421,7 @@ impl History {
         TurnCompleted { turn_id, started_at_ms, status, error, unsaved: false, header, place: None }
     }
 
-    /// Takes the next piece of an open item's text, of which no record tells yet.
+    /// Adds received text to an open item. No record has the text yet.
     pub fn receive_text(&mut self, item: &ItemId, added: &str) {
         let Some(turn) = self.turns.last_mut().map(|held| &mut held.turn) else { return };
         let Some(open) = turn.items.iter_mut().rev().find(|open| open.id() == item) else { return };
@@ -432,7 +432,7 @@ impl History {
         }
     }
 
-    /// What has to be written so that no text that was heard is lost.
+    /// The records that save all received text.
     #[must_use]
     pub fn checkpoints(&self) -> Vec<RecordBody> {
         let Some(turn) = self.open_turn() else { return Vec::new() };

@@ -1,5 +1,5 @@
-//! Reads histories from a store: the end of one, which is what most want to know, or stretches of turns. What that costs
-//! depends on what is read, not on the length of the history. Changes nothing on disk.
+//! Reads histories from a store: the newest turns, or stretches of turns. The cost depends on the part that is read,
+//! not on the length of the history. Changes nothing on disk.
 
 use std::collections::VecDeque;
 
@@ -14,8 +14,8 @@ use crate::rollout::{Location, ReadError, RolloutStore};
 pub(crate) mod tests;
 
 impl History {
-    /// The whole thread as its rollout has it now; a turn whose owner was killed is still open in it. It costs what the
-    /// rollout costs: for those who check or copy all of it.
+    /// Reads the whole thread as its rollout has it now. A turn whose owner was killed is still open in it. The cost
+    /// grows with the rollout: meant for checks and copies.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -30,7 +30,7 @@ impl History {
         }
     }
 
-    /// The thread `id`, as it begins with the records of another one up to `up_to`.
+    /// Reads the thread `id`, which begins with the records of another thread up to `up_to`.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -51,8 +51,8 @@ impl History {
         }
     }
 
-    /// The thread as its rollout has it now, with the newest turns: as many as have `bytes` together as JSON, and at least
-    /// one; with 0 it may have none. A turn whose owner was killed is still open in it.
+    /// Reads the thread as its rollout has it now. It has the newest turns with `bytes` of JSON together, and at
+    /// least one; with 0 perhaps none. A turn whose owner was killed is still open in it.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -81,13 +81,13 @@ impl History {
         if bytes > 0 {
             history.fill(store, bytes).await?;
         } else if history.emptied {
-            // Whether anything is left stands further back.
+            // The oldest turn in memory may have turns before it on disk.
             history.read_older(store, Enough { turns: 1, ..Enough::ALL }).await?;
         }
         Ok(history)
     }
 
-    /// The same, as clients are shown it: with the word whether it is archived, which no record says.
+    /// Does the same, and adds the archived state, which no record has.
     ///
     /// # Errors
     /// As [`History::read_end`].
@@ -101,8 +101,7 @@ impl History {
         Ok(history)
     }
 
-    /// Reads turns before those that are held until they are those of a loaded thread: the newest that have `bytes`
-    /// together, and at least one.
+    /// Reads older turns until the history holds the newest ones with `bytes` of JSON together, and at least one.
     async fn fill(&mut self, store: &dyn RolloutStore, bytes: usize) -> Result<(), ReadError> {
         if self.older && self.held_bytes() <= bytes {
             let json = bytes - self.held_bytes();
@@ -120,8 +119,8 @@ impl History {
         Ok(())
     }
 
-    /// What only the beginning says: when and by whom the thread was made, and what the user said first. Damaged lines are
-    /// passed over.
+    /// Reads the facts that only the beginning has: time and maker of the thread, and its first user message. Skips
+    /// damaged lines.
     async fn read_beginning(
         &mut self,
         store: &dyn RolloutStore,
@@ -145,14 +144,14 @@ impl History {
     }
 }
 
-/// Says that records are missing in what was read.
+/// Logs that records are missing in the part that was read.
 fn report(history: &History) {
     if history.last_lost > EventSeq(0) {
-        tracing::warn!(thread = %history.id, last = %history.last_lost, "damaged records were passed over; the rest was read");
+        tracing::warn!(thread = %history.id, last = %history.last_lost, "damaged records of a thread were skipped; the rest was read");
     }
 }
 
-/// The last records of a rollout: all of them, or from a header on.
+/// The last records of a rollout: all of them, or those from a header on.
 struct LastRecords {
     /// Oldest first.
     records: VecDeque<Record>,
@@ -162,7 +161,7 @@ struct LastRecords {
 }
 
 impl LastRecords {
-    /// Reads backwards until there are `bytes`, and on to a header.
+    /// Reads backwards for at least `bytes`, and then on to a header.
     async fn read(store: &dyn RolloutStore, thread: ThreadId, bytes: usize) -> Result<Self, ReadError> {
         let mut end = Self { records: VecDeque::new(), whole: false, taken: 0 };
         let limit = if bytes == 0 { policy::HEADER_PAGE } else { policy::WINDOW_PAGE };
@@ -191,8 +190,8 @@ impl LastRecords {
     }
 }
 
-/// When enough of a stretch was read: with so many turns, or so many items, or with turns of more than so many bytes as JSON,
-/// or at a turn's end behind so many bytes of the rollout.
+/// Bounds of a read. A stretch ends at the first bound it reaches. The bound on the rollout ends it at the end of a
+/// turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Enough {
     /// Turns.
@@ -203,12 +202,12 @@ pub struct Enough {
     pub json: usize,
     /// Bytes of the rollout.
     pub bytes: usize,
-    /// So many turns at the beginning do not count.
+    /// Turns at the beginning that do not count.
     pub uncounted: usize,
 }
 
 impl Enough {
-    /// Everything there is.
+    /// No bound.
     pub const ALL: Self =
         Self { turns: usize::MAX, items: usize::MAX, json: usize::MAX, bytes: usize::MAX, uncounted: 0 };
 
@@ -218,7 +217,7 @@ impl Enough {
         let (mut items, mut json) = (0, 0usize);
         for held in turns {
             items += held.turn.items.len();
-            // To count a turn that has no end takes time.
+            // Measuring an open turn takes time.
             json = if self.json == usize::MAX { 0 } else { json.saturating_add(held.json_bytes()) };
         }
         count >= self.turns || items >= self.items || json > self.json || (bytes >= self.bytes && count > 0)
@@ -229,33 +228,33 @@ fn begins_turn(records: &[Record]) -> bool {
     records.first().is_some_and(|first| matches!(first.body, RecordBody::TurnStarted(_)))
 }
 
-/// Turns that follow each other.
+/// Consecutive turns.
 #[derive(Debug, Default)]
 pub struct Stretch {
     /// Oldest first.
     pub turns: VecDeque<LoadedTurn>,
-    /// Whether there may be others in the direction that was read.
+    /// Whether turns may follow in the direction of the read.
     pub more: bool,
-    /// What the newest of them is from, where no other turn follows: it says what is open there.
+    /// The history behind the newest turn, if no other turn follows. It knows the open items.
     pub newest: Option<History>,
-    /// The last record that was read for it, going forward.
+    /// The last record that a forward read has reached.
     pub ends: EventSeq,
-    /// The first record that was read of it, going back.
+    /// The first record that a backward read has reached.
     begins: Option<EventSeq>,
 }
 
-/// Reads turns of one thread, as of one record or as of now.
+/// Reads turns of one thread as of one record, or as of now.
 pub struct Turns<'a> {
     store: &'a dyn RolloutStore,
     thread: ThreadId,
-    /// What was taken back, and is passed over.
+    /// Stretches that reverts took back. Reads skip them.
     taken_back: &'a [TakenBack],
     /// The last record that counts; none for the end of the rollout.
     last: Option<EventSeq>,
 }
 
 impl<'a> Turns<'a> {
-    /// The turns of a thread whose history has these records `taken_back`, up to the record `last` or to the end.
+    /// The turns of a thread with these `taken_back` stretches, up to the record `last` or to the end.
     #[must_use]
     pub fn of(
         store: &'a dyn RolloutStore,
@@ -266,19 +265,19 @@ impl<'a> Turns<'a> {
         Self { store, thread, taken_back, last }
     }
 
-    /// Whether what begins with this record was taken back.
+    /// Whether a revert took back the turn that begins with this record.
     #[must_use]
     pub fn is_taken_back(&self, seq: EventSeq) -> bool {
         self.taken_back.iter().any(|cut| cut.holds(seq))
     }
 
-    /// The turns before the one that begins with the record `before`, or the last ones.
+    /// Reads the turns before the one that begins with record `before`, or the last turns.
     ///
     /// # Errors
     /// [`ReadError`].
     pub async fn back(&self, before: Option<EventSeq>, enough: Enough) -> Result<Stretch, ReadError> {
         let (mut stretch, mut bytes) = (Stretch { more: true, ..Stretch::default() }, 0);
-        // The records of a turn whose beginning was not read yet.
+        // Records of a turn whose beginning is still unread.
         let mut rest: Vec<Record> = Vec::new();
         let mut at_end = before.is_none();
         let mut before = before.or_else(|| self.last.map(EventSeq::next));
@@ -298,13 +297,13 @@ impl<'a> Turns<'a> {
             rest = records;
         }
         if !stretch.more {
-            // What stands before the first turn is none; but it may be damaged.
+            // No turn begins before the first one, but the lines there may be damaged.
             self.take(&mut stretch, rest, false);
         }
         Ok(stretch)
     }
 
-    /// Puts what `records` say before the stretch. They begin with a turn, or with the rollout.
+    /// Puts `records` before the stretch. They begin with a turn, or with the rollout.
     fn take(&self, stretch: &mut Stretch, records: Vec<Record>, at_end: bool) {
         let mut history = History::of(self.thread);
         if let Some(first) = records.first().filter(|_| stretch.more || begins_turn(&records)) {
@@ -331,7 +330,7 @@ impl<'a> Turns<'a> {
         }
     }
 
-    /// The turns from the record `from` on, which begins one or stands before it.
+    /// Reads the turns from record `from` on, which begins a turn or stands before one.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -344,7 +343,7 @@ impl<'a> Turns<'a> {
             bytes += page.bytes;
             let more = page.more && page.records.last().is_some_and(|record| !self.is_behind(record.seq));
             for record in page.records.iter().filter(|record| !self.is_behind(record.seq)) {
-                // What was taken back is passed over, so a revert has nothing to take.
+                // The read skips reverted turns, so a revert has nothing to take back.
                 if self.is_taken_back(record.seq) {
                     history.pass_over(record.seq);
                     continue;
@@ -373,7 +372,7 @@ impl<'a> Turns<'a> {
         self.last.is_some_and(|last| seq > last)
     }
 
-    /// Where a turn begins, looked for from the end; `None` when it is not there.
+    /// Finds the first record of a turn, from the end backwards; `None` if the rollout has no such turn.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -392,7 +391,7 @@ impl<'a> Turns<'a> {
         }
     }
 
-    /// The thread at the end of the turn that is open in `then`, or as far as it came.
+    /// Reads the thread up to the end of the turn that is open in `then`, or to the last record.
     ///
     /// # Errors
     /// [`ReadError`].

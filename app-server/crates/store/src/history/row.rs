@@ -1,4 +1,4 @@
-//! One thread as lists show it: what its history adds up to, without turns.
+//! One thread as lists show it: its history without turns.
 
 use serde::{Deserialize, Serialize};
 use skein_base::clock::WallMs;
@@ -15,13 +15,13 @@ use crate::rollout::record::ReadPosition;
 pub struct ThreadRow {
     /// The thread.
     pub id: ThreadId,
-    /// The name that the user gave it.
+    /// The user's name for it.
     pub name: Option<String>,
     /// The beginning of the first user message.
     pub preview: String,
-    /// When it was made.
+    /// Its creation time.
     pub created: WallMs,
-    /// When something was last said in it.
+    /// Its last activity.
     pub updated: WallMs,
     /// Its working directory.
     pub cwd: String,
@@ -31,21 +31,21 @@ pub struct ThreadRow {
     pub model_provider: String,
     /// How hard the model should think.
     pub(crate) reasoning_effort: Option<String>,
-    /// The kind of client that made it.
+    /// The kind of client that created it.
     pub(crate) source: SessionSource,
-    /// Who made it, in the client's words.
+    /// Its creator, in the client's words.
     pub(crate) thread_source: Option<String>,
     /// The client's name.
     pub(crate) originator: Option<String>,
-    /// The version of the server that made it.
+    /// The version of the server that created it.
     pub cli_version: String,
     /// The thread whose history it began with.
     pub forked_from: Option<ThreadId>,
     /// Its repository.
     pub git_info: Option<GitInfo>,
-    /// Whether it was put away.
+    /// Whether it is archived.
     pub archived: bool,
-    /// What the user has read; rows of earlier versions say nothing of it.
+    /// The user's read position; rows of earlier versions have none.
     #[serde(default)]
     pub(crate) read: ReadPosition,
 }
@@ -74,13 +74,13 @@ impl ThreadRow {
         thread
     }
 
-    /// Bytes that a list needs for it, about.
+    /// The approximate size of its list entry as JSON, in bytes.
     #[must_use]
     pub fn json_bytes(&self) -> usize {
         serde_json::to_vec(self).map_or(0, |json| json.len())
     }
 
-    /// What the user has read, as clients see it.
+    /// The read state, as clients see it.
     #[must_use]
     pub fn read_state(&self) -> ThreadReadState {
         self.read.state()

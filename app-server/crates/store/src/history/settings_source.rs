@@ -1,5 +1,6 @@
-//! Where the settings of a thread are said. They may be long, so headers do not repeat them: a record says them when they
-//! change, and the next header says them once more, in case that record is damaged. Later headers name the record.
+//! Finds the record that holds a thread's settings. Settings may be long, so headers do not repeat them. A record has
+//! them when they change, and the next header repeats them once in case that record is damaged. Later headers name
+//! the record.
 
 use skein_protocol::ids::{EventSeq, ThreadId};
 
@@ -8,22 +9,22 @@ use crate::policy;
 use crate::rollout::record::{ThreadHeader, ThreadSettings};
 use crate::rollout::{ReadError, RolloutStore};
 
-/// What the rollout says of the settings that hold.
+/// The source of the current settings in the rollout.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct SettingsSource {
-    /// The record that has said them first.
+    /// The first record that has them.
     at: Option<EventSeq>,
-    /// Whether a header has said them since.
+    /// Whether a later header has repeated them.
     repeated: bool,
 }
 
 impl SettingsSource {
-    /// The record that has said them first.
+    /// The first record that has the settings.
     pub(crate) fn at(self) -> Option<EventSeq> {
         self.at
     }
 
-    /// Whether the next header need not say them.
+    /// Whether the next header can leave the settings out.
     pub(crate) fn is_repeated(self) -> bool {
         self.at.is_some() && self.repeated
     }
@@ -35,7 +36,7 @@ impl History {
         self.settings_source = SettingsSource { at: Some(seq), repeated: false };
     }
 
-    /// What the header in the record `seq` says of them.
+    /// Takes the source of the settings from the header in record `seq`.
     pub(super) fn take_settings(&mut self, header: &ThreadHeader, seq: EventSeq) {
         self.settings_source = match (&header.settings, self.settings_source.at, header.settings_at) {
             (Some(settings), before, named) => {
@@ -44,13 +45,13 @@ impl History {
                 SettingsSource { at: named.or(before).or(Some(seq)), repeated: true }
             }
             (None, Some(at), Some(named)) if at >= named => SettingsSource { at: Some(at), repeated: true },
-            // Who has said them is damaged: the next header says them again.
+            // Damage has taken the record with the settings: the next header repeats them.
             (None, _, _) => SettingsSource::default(),
         };
     }
 
-    /// What a header says of them to who has read nothing before it. Where it only names their record, they are as they were,
-    /// until that is read.
+    /// Takes the settings from a header when nothing before it was read. A header that only names their record leaves
+    /// them as they were until that record is read.
     pub(super) fn begin_with_settings(&mut self, header: &ThreadHeader, seq: EventSeq) {
         if header.settings.is_some() {
             self.take_settings(header, seq);
@@ -59,13 +60,13 @@ impl History {
         }
     }
 
-    /// Goes on with the settings of a history of the same thread, for one that begins at a header.
+    /// Takes the settings of another history of the same thread, for a history that begins at a header.
     pub(crate) fn take_settings_of(&mut self, before: &Self) {
         (self.settings, self.settings_source) = (before.settings.clone(), before.settings_source);
     }
 
-    /// Reads the settings that the header in the record `before` names. If their record is damaged, the newest that is there
-    /// says them.
+    /// Reads the settings that the header in record `before` names. If their record is damaged, the newest readable
+    /// record with settings counts.
     pub(super) async fn read_settings(
         &mut self,
         store: &dyn RolloutStore,
@@ -80,7 +81,7 @@ impl History {
                 return Ok(());
             }
         }
-        tracing::warn!(%thread, "the record with the thread's settings is damaged; an earlier one says them");
+        tracing::warn!(%thread, "the record with a thread's settings is damaged; an earlier record has them");
         self.settings_source = SettingsSource::default();
         let mut before = Some(before);
         loop {

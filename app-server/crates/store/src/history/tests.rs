@@ -106,7 +106,7 @@ fn body_of(item: &ThreadItem) -> &ThreadItemBody {
 }
 
 #[test]
-fn a_turn_is_read_as_it_was_said() {
+fn a_turn_is_read_as_it_was_written() {
     let message = ThreadItem::agent_message("m", "Hallo!");
     let history = fold(&records([
         opened(1),
@@ -150,7 +150,7 @@ fn a_user_message_has_one_place_in_its_turn() {
     }
 }
 
-/// A turn that is cut off in a thought, a message and a call.
+/// A turn that ends in the middle of a thought, a message and a call.
 fn cut_off() -> History {
     let call = ThreadItem::mcp_tool_call("call", "s", "tool", serde_json::Value::Null);
     fold(&records([
@@ -169,7 +169,7 @@ fn cut_off() -> History {
 }
 
 #[test]
-fn what_is_done_in_an_open_turn_is_not_open() {
+fn ended_items_of_an_open_turn_are_not_open() {
     let mut history = cut_off();
     let begun = item_started("t", ThreadItem::agent_message("done", ""));
     history.apply(&Record { seq: EventSeq(12), at: WallMs(12_000), body: begun });
@@ -180,7 +180,7 @@ fn what_is_done_in_an_open_turn_is_not_open() {
 }
 
 #[test]
-fn a_turn_that_nobody_runs_is_told_as_it_will_be_closed() {
+fn a_turn_that_nobody_runs_is_shown_as_a_load_closes_it() {
     let mut closed = cut_off();
     for body in closed.closing_records(closed.at) {
         closed.apply(&Record { seq: closed.seq.next(), at: closed.at, body });
@@ -297,9 +297,9 @@ fn a_summary_is_the_question_and_the_last_answer() {
     assert_eq!(turn.items_view, TurnItemsView::Summary);
 }
 
-/// Up to 16 MiB come with each request, and nobody asks the history for them: they are in the records.
+/// Clients send up to 16 MiB with each request. The records keep them, and the history does not.
 #[test]
-fn what_clients_add_for_the_model_takes_no_memory() {
+fn injected_items_take_no_memory() {
     let added = ItemsInjected { items: vec![serde_json::json!({"text": "added".repeat(9)})] };
     let turn = [created(), turn_started("t", "hello", None), turn_completed("t", TurnStatus::Completed)];
     let mut history = fold(&records(turn.into_iter().chain([added.clone().into(), added.into()])));
@@ -353,7 +353,7 @@ fn all_text(history: &History) -> String {
 }
 
 proptest! {
-    /// Wherever a life is cut off, closing it leaves nothing open and takes no text away.
+    /// Closing a thread leaves nothing open and loses no text, wherever its life stops.
     #[test]
     fn closing_closes_everything(bodies in prop::collection::vec(any_body(), 0..60)) {
         let mut history = fold(&records(bodies));
@@ -374,7 +374,7 @@ proptest! {
         prop_assert_eq!(history.turns(TurnItemsView::Full).len(), turns);
     }
 
-    /// The fold of what a store gives back is the fold of what was written, and a record that comes twice changes nothing.
+    /// Folding stored records gives the same history as folding the written ones. A repeated record changes nothing.
     #[test]
     fn a_load_comes_to_what_the_owner_had(bodies in prop::collection::vec(any_body(), 1..60)) {
         let written = records(bodies);

@@ -1,4 +1,4 @@
-//! What the user has read, and what the thread is to reach. Pure.
+//! The user's read position in a thread, and the thread's goal. Pure.
 
 use skein_base::clock::WallMs;
 use skein_protocol::event::ThreadTokenUsage;
@@ -9,13 +9,13 @@ use super::History;
 use crate::rollout::record::{Goal, ReadPosition, ThreadHeader, ThreadRead};
 
 impl History {
-    /// What the user has read.
+    /// The user's read position.
     #[must_use]
     pub fn read_position(&self) -> &ReadPosition {
         &self.read
     }
 
-    /// What the thread is to reach.
+    /// The thread's goal.
     #[must_use]
     pub fn goal(&self) -> Option<&Goal> {
         self.goal.as_ref()
@@ -27,7 +27,8 @@ impl History {
         self.goal.as_ref().is_some_and(|goal| goal.updated_at_ms == self.at.0)
     }
 
-    /// The record that marks the thread as unread: from its last turn on, or from its beginning where none is held.
+    /// The record that marks the thread as unread: from its last turn on, or from its beginning if no turn is in
+    /// memory.
     #[must_use]
     pub fn unread(&self) -> ThreadRead {
         match self.turns.last() {
@@ -47,7 +48,7 @@ impl History {
             ReadPosition { first_unread: read.first_unread.clone(), since: read.since, revision: seq };
     }
 
-    /// What the end of a turn says of both: all that stands before it.
+    /// Takes read position and goal from the end of a turn, which knows everything before it.
     pub(super) fn take_user_state(&mut self, header: &ThreadHeader) {
         if let Some(read) = &header.read {
             self.read = read.clone();
@@ -55,8 +56,7 @@ impl History {
         self.goal.clone_from(&header.goal);
     }
 
-    /// A turn has ended that nobody has read yet. One that was imported, or written by an earlier version of the server, counts
-    /// as read.
+    /// Notes the end of an unread turn. A turn that was imported, or written by an earlier version, counts as read.
     pub(super) fn ended_unread(&mut self, turn: &TurnId, header: &ThreadHeader, seq: EventSeq) {
         if header.read.is_none() {
             return;
@@ -68,14 +68,14 @@ impl History {
         }
     }
 
-    /// Turns from the record `from` on are gone: they cannot be unread.
+    /// Forgets the turns from record `from` on: reverted turns cannot be unread.
     pub(super) fn unmark_from(&mut self, from: EventSeq, seq: EventSeq) {
         if self.read.since.is_some_and(|since| since >= from) {
             self.read = ReadPosition { revision: seq, ..ReadPosition::default() };
         }
     }
 
-    /// Counts what the model has used for the goal. `usage` is of the whole thread.
+    /// Counts used tokens for the goal. `usage` is that of the whole thread.
     pub(super) fn used_for_goal(&mut self, usage: &ThreadTokenUsage) {
         let before = self.usage.map_or(0, |before| before.total.total_tokens);
         let used = usage.total.total_tokens.saturating_sub(before).max(0);
@@ -84,7 +84,7 @@ impl History {
         }
     }
 
-    /// A turn has ended that took so many milliseconds.
+    /// Counts the milliseconds of a turn that has ended.
     pub(super) fn worked_for_goal(&mut self, took_ms: i64, at: WallMs) {
         let Some(goal) = self.goal.as_mut().filter(|goal| goal.status == ThreadGoalStatus::Active) else {
             return;
@@ -105,17 +105,17 @@ mod tests {
     use super::*;
     use crate::rollout::record::{Record, RecordBody, ThreadGoal, TurnCompleted, TurnStarted, Usage};
 
-    /// A history, and what is added to it, a second later each time.
-    struct Story(History);
+    /// A history and the records that tests add, a second apart.
+    struct TestHistory(History);
 
-    impl Story {
+    impl TestHistory {
         fn add(&mut self, body: impl Into<RecordBody>) {
             let seq = self.0.seq().next();
             let at = WallMs(i64::try_from(seq.0).unwrap() * 1_000);
             self.0.apply(&Record { seq, at, body: body.into() });
         }
 
-        /// A turn of two seconds. `total` is what the thread has used then.
+        /// A turn of two seconds. `total` is the thread's token usage at its end.
         fn turn(&mut self, name: &str, total: i64) {
             let turn_id: TurnId = name.into();
             let input = vec![UserInput::text("words")];
@@ -149,44 +149,44 @@ mod tests {
 
     #[test]
     fn tokens_and_time_count_for_a_goal_while_it_is_active_and_within_its_budget() {
-        let mut story = Story(History::default());
-        story.turn("before", 100);
-        story.goal(Some(70));
-        story.turn("one", 150);
-        assert_eq!(story.counted(), (50, 2_000, ThreadGoalStatus::Active));
-        assert!(story.0.goal_moved());
-        story.turn("two", 170);
-        assert_eq!(story.counted(), (70, 4_000, ThreadGoalStatus::BudgetLimited));
-        story.turn("three", 500);
-        assert_eq!(story.counted(), (70, 4_000, ThreadGoalStatus::BudgetLimited));
-        assert!(!story.0.goal_moved());
+        let mut history = TestHistory(History::default());
+        history.turn("before", 100);
+        history.goal(Some(70));
+        history.turn("one", 150);
+        assert_eq!(history.counted(), (50, 2_000, ThreadGoalStatus::Active));
+        assert!(history.0.goal_moved());
+        history.turn("two", 170);
+        assert_eq!(history.counted(), (70, 4_000, ThreadGoalStatus::BudgetLimited));
+        history.turn("three", 500);
+        assert_eq!(history.counted(), (70, 4_000, ThreadGoalStatus::BudgetLimited));
+        assert!(!history.0.goal_moved());
     }
 
     #[test]
-    fn who_reads_only_the_end_of_a_turn_knows_the_same() {
-        let mut story = Story(History::default());
-        story.goal(None);
-        story.turn("one", 50);
-        let header = story.0.header();
-        let mut late = Story(History::default());
-        late.0.leap(&header, story.0.seq().next());
-        for story in [&mut story, &mut late] {
-            story.turn("two", 80);
+    fn a_reader_of_the_end_of_a_turn_knows_the_same() {
+        let mut history = TestHistory(History::default());
+        history.goal(None);
+        history.turn("one", 50);
+        let header = history.0.header();
+        let mut late = TestHistory(History::default());
+        late.0.leap(&header, history.0.seq().next());
+        for history in [&mut history, &mut late] {
+            history.turn("two", 80);
         }
-        assert_eq!(story.counted(), (80, 4_000, ThreadGoalStatus::Active));
-        assert_eq!((late.0.goal(), late.0.read_position()), (story.0.goal(), story.0.read_position()));
+        assert_eq!(history.counted(), (80, 4_000, ThreadGoalStatus::Active));
+        assert_eq!((late.0.goal(), late.0.read_position()), (history.0.goal(), history.0.read_position()));
     }
 
     #[test]
-    fn what_was_imported_or_written_before_marks_existed_counts_as_read() {
-        let mut story = Story(History::default());
+    fn imported_turns_and_turns_of_earlier_versions_count_as_read() {
+        let mut history = TestHistory(History::default());
         let turn_id: TurnId = "old".into();
-        let header = ThreadHeader { read: None, ..story.0.header() };
+        let header = ThreadHeader { read: None, ..history.0.header() };
         let (started_at_ms, status, error, place) = (None, TurnStatus::Completed, None, None);
-        story.add(TurnCompleted { turn_id, started_at_ms, status, error, unsaved: false, header, place });
-        assert_eq!(story.0.read_position(), &ReadPosition::default());
-        story.turn("new", 2);
+        history.add(TurnCompleted { turn_id, started_at_ms, status, error, unsaved: false, header, place });
+        assert_eq!(history.0.read_position(), &ReadPosition::default());
+        history.turn("new", 2);
         let turn_id: TurnId = "new".into();
-        assert_eq!(story.0.read_position().first_unread, Some(ThreadUnreadPosition::Turn { turn_id }));
+        assert_eq!(history.0.read_position().first_unread, Some(ThreadUnreadPosition::Turn { turn_id }));
     }
 }

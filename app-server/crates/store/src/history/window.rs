@@ -1,4 +1,5 @@
-//! What a history holds of its turns: the newest ones, and whether there are older ones; what was taken back. Pure.
+//! The turns that a history holds in memory: the newest ones. Knows whether older ones exist, and which were taken
+//! back. Pure.
 
 use std::io;
 
@@ -10,16 +11,16 @@ use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
 use super::{History, LoadedTurn, items, seen_as};
 use crate::rollout::record::{TakenBack, ThreadHeader};
 
-/// Bytes of a value of ours as JSON.
+/// The size of a value as JSON, in bytes.
 #[must_use]
 pub fn json_bytes(value: &impl Serialize) -> usize {
     let mut counter = ByteCounter(0);
-    // A counter takes everything, and all that stands in an answer can be written as JSON.
+    // The counter accepts every write, and each part of an answer can be written as JSON.
     serde_json::to_writer(&mut counter, value).ok();
     counter.0
 }
 
-/// Counts what is written.
+/// Counts written bytes.
 struct ByteCounter(usize);
 
 impl io::Write for ByteCounter {
@@ -34,14 +35,14 @@ impl io::Write for ByteCounter {
 }
 
 impl LoadedTurn {
-    /// A turn that begins with the record `at`.
+    /// A turn that begins with record `at`.
     #[cfg(any(test, feature = "testing"))]
     pub fn of(turn: Turn, at: EventSeq) -> Self {
         let started = WallMs(turn.started_at.unwrap_or_default() * 1_000);
         Self { turn, at, started, bytes: None, unsaved: false, answers: None }
     }
 
-    /// Bytes of the turn as JSON.
+    /// The size of the turn as JSON, in bytes.
     #[must_use]
     pub fn json_bytes(&self) -> usize {
         self.bytes.unwrap_or_else(|| json_bytes(&self.turn))
@@ -49,20 +50,20 @@ impl LoadedTurn {
 }
 
 impl History {
-    /// Whether turns before those that are held may be on disk.
+    /// Whether older turns may be on disk.
     #[must_use]
     pub fn has_older(&self) -> bool {
         self.older
     }
 
-    /// What reverts have taken back, oldest first.
+    /// The stretches that reverts took back, oldest first.
     #[must_use]
     pub fn taken_back(&self) -> &[TakenBack] {
         &self.taken_back
     }
 
-    /// Goes on from the record `seq`, the end of a turn, without those before it: all that they say of the thread as a
-    /// whole is in `header`. Their turns are not held.
+    /// Jumps to record `seq`, the end of a turn. `header` has everything about the thread that the skipped records
+    /// say. The history does not hold their turns.
     pub(crate) fn leap(&mut self, header: &ThreadHeader, seq: EventSeq) {
         self.begin_at(seq);
         self.messages.clear();
@@ -80,14 +81,14 @@ impl History {
         }
     }
 
-    /// The record `seq` is the next one; what stands before it is read by others.
+    /// Expects record `seq` next. Other readers read the records before it.
     pub(crate) fn begin_at(&mut self, seq: EventSeq) {
         self.seq = EventSeq(seq.0.saturating_sub(1));
         self.turns.clear();
         self.open_items.clear();
     }
 
-    /// The open turn has no end on disk, and another one follows.
+    /// Closes the open turn: it has no end on disk, and another turn follows.
     pub(super) fn end_open_turn(&mut self) {
         if let Some(held) = self.turns.last_mut().filter(|held| held.turn.status == TurnStatus::InProgress) {
             held.turn.status = TurnStatus::Interrupted;
@@ -96,8 +97,8 @@ impl History {
         self.unstarted = None;
     }
 
-    /// Puts turns before those that are held, which stand before them on disk; `more` tells whether there may be others
-    /// before these. A history of which everything was taken back knows it from then on.
+    /// Adds older turns before those in memory; `more` says whether even older ones may exist. A history whose turns
+    /// were all taken back then knows it.
     pub fn refill(&mut self, older: impl IntoIterator<Item = LoadedTurn>, more: bool) {
         let mut turns: Vec<LoadedTurn> = older.into_iter().collect();
         let added = turns.len();
@@ -114,7 +115,7 @@ impl History {
         }
     }
 
-    /// Lets go of the oldest turns, as far as the newer ones have `bytes` as JSON. The last one always stays.
+    /// Drops the oldest turns until the others have at most `bytes` as JSON. The last turn always stays.
     pub fn drop_oldest(&mut self, bytes: usize) {
         let kept = self.newest_within(bytes);
         let gone = self.turns.len() - kept;
@@ -122,7 +123,8 @@ impl History {
         self.older |= gone > 0;
     }
 
-    /// The newest turns that have `bytes` together as JSON, and at least one, oldest first; and whether there are others.
+    /// The newest turns that have `bytes` together as JSON, and at least one, oldest first; and whether there are
+    /// others.
     #[must_use]
     pub fn newest_turns(&self, bytes: usize) -> (Vec<Turn>, bool) {
         let kept = self.newest_within(bytes);
@@ -131,13 +133,13 @@ impl History {
         (turns, self.older || kept < self.turns.len())
     }
 
-    /// Bytes of the turns that are held, as JSON.
+    /// The size of the turns in memory as JSON, in bytes.
     #[must_use]
     pub(crate) fn held_bytes(&self) -> usize {
         self.turns.iter().map(LoadedTurn::json_bytes).sum()
     }
 
-    /// How many of the newest turns have `most` bytes together.
+    /// The number of newest turns that have `most` bytes together.
     fn newest_within(&self, most: usize) -> usize {
         let mut bytes = 0usize;
         let fits = |held: &&LoadedTurn| {
@@ -148,7 +150,7 @@ impl History {
         fitting.max(usize::from(!self.turns.is_empty()))
     }
 
-    /// Notes what was taken back. Cuts with no turn between them are one, so that there are no more of them than turns.
+    /// Notes a reverted stretch. Merges adjacent stretches, so that there are never more of them than turns.
     pub(super) fn take_back(&mut self, cut: TakenBack) {
         self.taken_back.retain(|earlier| earlier.from < cut.from);
         let newest = self.turns.last().map(|held| held.at);

@@ -1,5 +1,5 @@
-//! Files that are replaced as a whole: whoever reads, and whatever is killed or loses its power, finds the old content or the
-//! new one. Everything here blocks.
+//! Replaces files as a whole: every reader finds the old content or the new one, also after a kill or a loss of
+//! power. Everything here blocks.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -12,8 +12,8 @@ use skein_base::files::{no_surprises, only_regular};
 
 use super::FILE_MODE;
 
-/// Replaces the content of the file at `path`, or makes one that only its user may read. A link stays, and what it points to
-/// is replaced; mode and owner stay as they were. The new content is on the disk when this returns.
+/// Replaces the content of the file at `path`, or creates a file for its user only. Follows a link and replaces its
+/// target; mode and owner stay. The new content is on disk when this returns.
 ///
 /// # Errors
 /// The system's error; the old content is still there.
@@ -21,16 +21,16 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     replace_for(path, content, Readers::AsBefore).map(drop)
 }
 
-/// Who may read a file once it is replaced.
+/// The readers of a replaced file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readers {
-    /// Those who may read it now.
+    /// The readers that it has now.
     AsBefore,
     /// Its owner.
     Owner,
 }
 
-/// The same for these readers. Returns whether the file had others before.
+/// Replaces a file for these readers. Returns whether this took readers away.
 ///
 /// # Errors
 /// As [`replace`].
@@ -47,20 +47,20 @@ pub fn replace_for(path: &Path, content: &[u8], readers: Readers) -> io::Result<
     match written {
         Ok(closed) => File::open(folder)?.sync_all().map(|()| closed),
         Err(error) => {
-            // The error counts; a file that nobody reads may stay.
+            // The first error counts; nobody reads the temporary file.
             fs::remove_file(&beside).ok();
             Err(error)
         }
     }
 }
 
-/// Gives the file or folder `from` the name `to`, if nobody has it.
+/// Renames the file or folder `from` to `to`, if that name is free.
 ///
 /// # Errors
-/// [`io::ErrorKind::AlreadyExists`], and what else the system says.
+/// [`io::ErrorKind::AlreadyExists`], and other system errors.
 pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // A file system that knows no such rename. Between the look and it nobody of ours takes the name.
+        // A file system without such a rename. No other code of ours takes the name in between.
         Err(Errno::INVAL | Errno::NOTSUP) => match to.symlink_metadata() {
             Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
             Err(_) => fs::rename(from, to),
@@ -69,11 +69,11 @@ pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Does the same for a file that may be on another file system than `to`. There it is copied: the copy has its content, the mode
-/// [`FILE_MODE`] and its time, and is on the disk before the file goes. Somebody who is cut off does it again.
+/// Does the same for a file that may be on another file system than `to`. There it copies content and time, with mode
+/// [`FILE_MODE`], and syncs the copy before it removes the original. An interrupted call can be repeated.
 ///
 /// # Errors
-/// As [`rename_new`]; `from` is there then.
+/// As [`rename_new`]; `from` is still there then.
 pub(crate) fn move_new(from: &Path, to: &Path) -> io::Result<()> {
     match rename_new(from, to) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
@@ -85,7 +85,7 @@ pub(crate) fn move_new(from: &Path, to: &Path) -> io::Result<()> {
     let beside = beside(to);
     let moved = copy(from, &beside).and_then(|()| rename_new(&beside, to));
     if let Err(error) = moved {
-        // The error counts; a part of a copy is written over by the next try.
+        // The first error counts; the next try overwrites a partial copy.
         fs::remove_file(&beside).ok();
         return Err(error);
     }
@@ -93,7 +93,7 @@ pub(crate) fn move_new(from: &Path, to: &Path) -> io::Result<()> {
     fs::remove_file(from)
 }
 
-/// Writes a copy that is on the disk when this returns, over what is there.
+/// Writes a synced copy over an existing file.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let mut from = OpenOptions::new().read(true).custom_flags(no_surprises()).open(from)?;
     let mut file = open_beside(to)?;
@@ -102,7 +102,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Brings everything on the file system of `folder` to disk: one call, however many files there are.
+/// Syncs the whole file system of `folder` with one call.
 ///
 /// # Errors
 /// The system's error.
@@ -110,7 +110,7 @@ pub(crate) fn sync_file_system(folder: &Path) -> io::Result<()> {
     let open = File::open(folder)?;
     #[cfg(target_os = "linux")]
     rustix::fs::syncfs(&open)?;
-    // There is no such call: every file system is brought to disk.
+    // This system has no such call: it syncs every file system.
     #[cfg(not(target_os = "linux"))]
     nix::unistd::sync();
     open.sync_all()
@@ -122,7 +122,7 @@ fn beside(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// An empty file that only its user may read.
+/// An empty file for its user only.
 fn open_beside(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .write(true)
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_replaced_is_left_alone() {
+    fn an_irreplaceable_file_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("folder");
         fs::create_dir(&folder).unwrap();

@@ -1,10 +1,10 @@
-//! Folders that are derived from others, and can be thrown away. Everything here blocks.
+//! Derived folders, which can be removed at any time. Everything here blocks.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
-/// Removes a folder with all that is in it, if it is there.
+/// Removes a folder with its content, if it exists.
 ///
 /// # Errors
 /// The system's error.
@@ -15,7 +15,7 @@ pub fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Gives a folder the name of another one, which goes. Nothing happens where there is none.
+/// Renames a folder over another one. Does nothing if `from` does not exist.
 ///
 /// # Errors
 /// The system's error.
@@ -27,7 +27,7 @@ pub fn replace(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)
 }
 
-/// Gives a folder the name under which people find what could not be used, in place of an earlier one.
+/// Renames an unusable folder so that people find it, replacing an earlier one.
 ///
 /// # Errors
 /// The system's error.
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_set_aside_takes_the_place_of_an_earlier_one_and_what_is_not_there_of_none() {
+    fn a_folder_set_aside_replaces_an_earlier_one() {
         let dir = tempfile::tempdir().unwrap();
         let (folder, aside) = (dir.path().join("index"), dir.path().join("index.aside"));
         for text in ["one", "two"] {

@@ -1,9 +1,9 @@
-//! The lock of a home, and who holds it. The lock file also keeps the term.
+//! The lock of a home, and its holder. The lock file also keeps the term.
 //!
-//! The lock (`flock` on `lock`) is the truth. `server.json`, the content of the lock file and `control.sock` are only what its holder has
-//! written. A process that is refused asks the kernel for the holder (`/proc/locks`), so files of a killed server name nobody. A holder
-//! that has not written yet where it listens gets a second, in which its end hands the home over. The lock is taken first, then leftovers
-//! are replaced: in this order nobody removes the files of another.
+//! The lock (`flock` on `lock`) is the truth. Its holder only writes `server.json`, the content of the lock file and
+//! `control.sock`. A refused process asks the kernel for the holder (`/proc/locks`), so files of a killed server
+//! mislead nobody. A holder without a published address gets a second: it publishes one, or ends and frees the home.
+//! The lock comes first and the clean-up second, so nobody removes the files of another.
 
 #[cfg(target_os = "linux")]
 use std::fs;
@@ -25,41 +25,41 @@ use skein_base::system::proc::Process;
 use super::{FILE_MODE, Home, HomeError, HomePaths, ServerJson, Term, fault, read_regular};
 use crate::policy;
 
-/// The content of `lock`. Unknown members are left out when it is written again.
+/// The content of `lock`. A rewrite drops unknown members.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct LockFile {
     term: u64,
     pid: u32,
-    /// What the owner does: the sub-command of `skein`.
+    /// The `skein` sub-command of the owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     doing: Option<String>,
 }
 
-/// What a server does with a home, as the lock file says it.
+/// The lock file's word for a server.
 pub const SERVE: &str = "serve";
 
-/// What a restore does with a home: it alone may take one into which another restore was cut off.
+/// The lock file's word for a restore: it alone may take a home with an interrupted restore.
 pub const RESTORE: &str = "restore";
 
-/// Who has a home.
+/// The holder of a home.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// The process, where the system or the process itself has said so.
+    /// The process, if the system or the process itself named it.
     pub pid: Option<u32>,
-    /// The sub-command of `skein` that it runs, once it has said so.
+    /// Its `skein` sub-command, once published.
     pub doing: Option<String>,
-    /// Where it listens, once it does: a websocket's address, or `stdio://`.
+    /// Its address, once it listens: that of a websocket, or `stdio://`.
     pub address: Option<String>,
-    /// The path of its control socket, once it has one.
+    /// The path of its control socket, once published.
     pub control_socket: Option<String>,
 }
 
 /// The address of a server on standard streams.
 pub const STDIO: &str = "stdio://";
-/// How the URL of a unix socket begins.
+/// The prefix of a unix socket's URL.
 pub const UNIX: &str = "unix://";
 
-/// Where a server listens, for people.
+/// The address of a server, for people.
 #[must_use]
 pub fn listens(address: &str, control_socket: Option<&str>) -> String {
     let address = if address == STDIO { "stdio" } else { address };
@@ -68,7 +68,7 @@ pub fn listens(address: &str, control_socket: Option<&str>) -> String {
 }
 
 impl Holder {
-    /// Where it listens, as the end of a sentence; none while it has not said so.
+    /// Its address as the end of a sentence; none while it is unpublished.
     #[must_use]
     pub fn place(&self) -> Option<String> {
         match self.address.as_deref()? {
@@ -77,16 +77,16 @@ impl Holder {
         }
     }
 
-    /// Whether it is known by now where it listens, or that it never will. Never of one that is gone: what it was just
-    /// starting has its lock for a moment more, between fork and exec.
+    /// Whether its address is known, or it will never have one. False for a dead holder: a child between fork and
+    /// exec may keep its lock for a moment.
     fn is_known(&self) -> bool {
         let says = self.address.is_some() || self.doing.as_ref().is_some_and(|doing| doing != SERVE);
         says && !self.pid.is_some_and(is_gone)
     }
 }
 
-/// Takes the lock. Somebody who has it and has not said yet where it listens is given a moment: who is refused wants
-/// to know, and who is only about to end leaves the home to us.
+/// Takes the lock. A holder without a published address gets a moment: it may publish one for the error, or end and
+/// free the home.
 pub(super) fn take(paths: &HomePaths) -> Result<Flock<File>, HomeError> {
     let path = paths.lock();
     let mut file = OpenOptions::new()
@@ -117,7 +117,7 @@ pub(super) fn take(paths: &HomePaths) -> Result<Flock<File>, HomeError> {
     }
 }
 
-/// The lock is opened through no link; the system's own words for that are of too many of them.
+/// The lock is never opened through a link. The system's error for that speaks of too many links.
 fn behind_a_link(error: io::Error) -> io::Error {
     if error.raw_os_error() != Some(Errno::ELOOP as i32) {
         return error;
@@ -125,7 +125,7 @@ fn behind_a_link(error: io::Error) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "it is a link; move it away")
 }
 
-/// Who has the home now, without touching the lock; `None` when nobody has, or the system does not tell.
+/// The holder of the home, found without touching the lock; `None` without a holder, or if the system does not say.
 #[must_use]
 pub fn holder(paths: &HomePaths) -> Option<Holder> {
     let file = OpenOptions::new().read(true).custom_flags(no_surprises()).open(paths.lock()).ok()?;
@@ -134,18 +134,18 @@ pub fn holder(paths: &HomePaths) -> Option<Holder> {
     Some(published_facts(paths, &file, Some(pid)))
 }
 
-/// A home that nobody serves, and that nobody can begin to serve until the value is dropped. Nothing in it was changed.
+/// A home without a server. No server can take it while this value lives. It changes nothing in the home.
 #[derive(Debug)]
 pub struct Idle {
-    /// None where the home has no lock: it was never served.
+    /// None if the home has no lock file: no server ever had it.
     lock: Option<Flock<File>>,
 }
 
 impl Idle {
-    /// Takes the lock of the home at `root` without becoming its server.
+    /// Locks the home at `root` without becoming its server.
     ///
     /// # Errors
-    /// [`HomeError::Served`] when another process holds the lock, [`HomeError::Io`] otherwise.
+    /// [`HomeError::Served`] if another process holds the lock, [`HomeError::Io`] otherwise.
     pub(crate) fn keep(root: &Path) -> Result<Self, HomeError> {
         let paths = HomePaths::new(root);
         let path = paths.lock();
@@ -165,17 +165,17 @@ impl Idle {
         }
     }
 
-    /// Whether the lock is held; a home that was never served has none.
+    /// Whether the lock is held. A home that no server ever had has none.
     #[must_use]
     pub(crate) fn is_locked(&self) -> bool {
         self.lock.is_some()
     }
 }
 
-/// The term that the lock of a home says; `None` where it cannot be understood, or is empty.
+/// The term in a home's lock file; `None` if the file is empty or cannot be parsed.
 ///
 /// # Errors
-/// [`HomeError::Io`] when there is no such file, or it cannot be read.
+/// [`HomeError::Io`] if the file is missing, or cannot be read.
 pub fn read_term(root: &Path) -> Result<Option<Term>, HomeError> {
     let path = HomePaths::new(root).lock();
     let text = read_regular(&path).map_err(|source| fault(&path, source))?;
@@ -187,7 +187,7 @@ fn holder_of(paths: &HomePaths, lock: &File) -> Holder {
     published_facts(paths, lock, pid)
 }
 
-/// What the holder has said of itself. What another process has left behind is not believed.
+/// The published facts about the holder. Ignores files of another process.
 fn published_facts(paths: &HomePaths, lock: &File, pid: Option<u32>) -> Holder {
     let says = Home::read_server_json(paths.root()).ok().flatten();
     let says = says.filter(|says| pid.is_none_or(|pid| says.pid == pid));
@@ -200,8 +200,8 @@ fn published_facts(paths: &HomePaths, lock: &File, pid: Option<u32>) -> Holder {
     }
 }
 
-/// The process that holds the lock, as the kernel knows it (Linux: `/proc/locks`). A server that was started a moment
-/// ago has written nothing yet, and one that was killed has left its words behind.
+/// The process with the lock, as the kernel knows it (Linux: `/proc/locks`). A server that was started a moment ago
+/// has written nothing, and a killed one has left its files.
 #[cfg(target_os = "linux")]
 fn locked_by(lock: &File) -> Option<u32> {
     let seen = lock.metadata().ok()?;
@@ -212,23 +212,23 @@ fn locked_by(lock: &File) -> Option<u32> {
     holders.find(|pid| *pid > 0)
 }
 
-/// Elsewhere nobody but the holder itself tells.
+/// On other systems only the holder's own files name it.
 #[cfg(not(target_os = "linux"))]
 fn locked_by(_lock: &File) -> Option<u32> {
     None
 }
 
-/// The process of a line such as `1: FLOCK  ADVISORY  WRITE 708 00:13:12345 0 EOF`, when it is about `file`.
+/// The process in a line such as `1: FLOCK  ADVISORY  WRITE 708 00:13:12345 0 EOF`, if the line is about `file`.
 #[cfg(target_os = "linux")]
 fn holder_in(line: &str, file: &str) -> Option<u32> {
     let mut words = line.split_whitespace();
     let kind = words.nth(1)?;
-    // Of one that waits the second word is an arrow.
+    // The second word of a waiting lock is an arrow.
     let pid = words.nth(2)?;
     (kind == "FLOCK" && words.next()? == file).then(|| pid.parse().ok()).flatten()
 }
 
-/// Whether `pid` has ended. One that only waits to be reaped has.
+/// Whether `pid` has ended. A zombie counts.
 fn is_gone(pid: u32) -> bool {
     let pid = i32::try_from(pid).map(Pid::from_raw);
     pid.is_ok_and(|pid| Process::read(pid).is_none_or(|process| process.zombie))
@@ -240,8 +240,8 @@ fn read(file: &File) -> Option<LockFile> {
     serde_json::from_slice(bytes.get(..length)?).ok()
 }
 
-/// One more than what the lock file says, on disk before anything is done under it. A lock file that cannot be
-/// understood gives the time in milliseconds: counting from 1 has never come that far, so the term still rises.
+/// Writes one more than the term in the lock file, on disk before its owner does anything. If the file cannot be
+/// parsed, the time in milliseconds is the term: counting from 1 never came that far, so the term still rises.
 pub(super) fn raise_term(lock: &File, doing: &str) -> io::Result<Term> {
     let known = match (lock.metadata()?.len(), read(lock)) {
         (0, _) => 0,
@@ -252,7 +252,7 @@ pub(super) fn raise_term(lock: &File, doing: &str) -> io::Result<Term> {
     write(lock, doing, term)
 }
 
-/// Writes the lock file, and brings it to disk.
+/// Writes the lock file, and syncs it.
 pub(super) fn write(lock: &File, doing: &str, term: u64) -> io::Result<Term> {
     let says = LockFile { term, pid: std::process::id(), doing: Some(doing.to_owned()) };
     let text = serde_json::to_string(&says)?;

@@ -1,7 +1,7 @@
-//! The folder that one server owns: where everything in it lies, who serves it, and the lock that says so.
+//! The folder that one server owns: its paths, its lock, and its holder.
 //!
-//! Folders are 0700 and files 0600. The lock is a `flock(2)` on a close-on-exec descriptor: it ends with the
-//! process, however that ends, and no helper inherits it.
+//! Folders are 0700 and files 0600. The lock is a `flock(2)` on a close-on-exec descriptor: it ends with the process
+//! in every case, and no helper inherits it.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -34,10 +34,10 @@ pub use paths::{HomePaths, Location, codex_home, default_home};
 pub const FOLDER_MODE: u32 = 0o700;
 /// Mode of every file in a home.
 pub const FILE_MODE: u32 = 0o600;
-/// The most that is read of `lock` and `server.json`, bytes. Origin: both are below 1 KiB.
+/// The read limit for `lock` and `server.json`, bytes. Origin: both are below 1 KiB.
 const MOST_READ: u64 = 64 * 1024;
 
-/// Number of an ownership of a home. It rises by one with each start of a server, and never falls.
+/// The number of an ownership of a home. It rises by one with each start of a server, and never falls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Term(pub u64);
@@ -48,15 +48,15 @@ pub enum HomeError {
     /// Another process holds the lock.
     #[error("{}", in_use(home, holder))]
     Served {
-        /// Who that is.
+        /// The holder.
         holder: Holder,
         /// The home that was asked for.
         home: PathBuf,
     },
-    /// The folder is no home, and none is to be made of it.
+    /// The folder is no home, and must not become one.
     #[error("{} is no home of skein: it has no folder of threads; say --home", .0.display())]
     NoHome(PathBuf),
-    /// A restore into it was cut off after it was decided.
+    /// An interrupted restore is still to be finished.
     #[error(
         "a restore into {} was cut off; bring it to its end: skein restore FILE --home {}",
         .0.display(),
@@ -69,25 +69,25 @@ pub enum HomeError {
     /// A file or folder of the home cannot be used.
     #[error("{}: {source}{}", path.display(), way_out(source))]
     Io {
-        /// What was tried.
+        /// Its path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
 }
 
-/// What `server.json` says: who serves the home now.
+/// The content of `server.json`: the home's server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerJson {
-    /// The server's process.
+    /// The server's pid.
     pub pid: u32,
-    /// The number of its ownership.
+    /// Its term.
     pub(crate) term: Term,
     /// The id of its start.
     pub(crate) start_id: Uuid,
-    /// Where it listens, the websocket's address first.
+    /// Its addresses, the websocket's first.
     pub addresses: Vec<String>,
 }
 
@@ -97,7 +97,7 @@ impl ServerJson {
     }
 }
 
-/// A home that this process owns until the value is dropped.
+/// A home that this process owns until it drops the value.
 #[derive(Debug)]
 pub struct Home {
     paths: HomePaths,
@@ -116,12 +116,12 @@ impl Home {
         Self::take(root, SERVE)
     }
 
-    /// Makes the folder where it is missing, takes its lock, and raises the term; `doing` is the sub-command of `skein`
-    /// that does it, for others who come. Blocks for a few file operations and one sync, and up to a second before it
-    /// is refused by somebody who has not said yet where it listens; meant for the start, before anything is served.
+    /// Creates the folder if it is missing, takes its lock, and raises the term. `doing` is the `skein` sub-command,
+    /// which others see. Blocks for a few file operations and one sync. Waits up to a second for a holder without a
+    /// published address; meant for the start.
     ///
     /// # Errors
-    /// [`HomeError::Served`] when another process holds the lock, [`HomeError::Io`] otherwise.
+    /// [`HomeError::Served`] if another process holds the lock, [`HomeError::Io`] otherwise.
     pub fn take(root: &Path, doing: &str) -> Result<Self, HomeError> {
         let paths = HomePaths::new(&std::path::absolute(root).map_err(|source| fault(root, source))?);
         make_root(paths.root())?;
@@ -132,10 +132,10 @@ impl Home {
         for folder in [paths.threads(), paths.open_markers()] {
             make_folder(&folder)?;
         }
-        // Without it no thread could be saved: each is looked for there first.
+        // Without the archive no thread could be saved: the store looks there first.
         leads_somewhere(&paths.archived())?;
         link_archive(&paths);
-        // What a server that was killed left behind names nobody any more.
+        // The published facts of a killed server are stale.
         remove_if_there(&paths.server_json())?;
         let term = lock::raise_term(&lock, doing).map_err(|source| fault(&paths.lock(), source))?;
         sync_folder(paths.root())?;
@@ -144,7 +144,7 @@ impl Home {
         Ok(Self { paths, start_id, machine_boot, term, lock })
     }
 
-    /// Where things lie.
+    /// The home's paths.
     #[must_use]
     pub fn paths(&self) -> &HomePaths {
         &self.paths
@@ -156,34 +156,34 @@ impl Home {
         self.start_id
     }
 
-    /// The id of this start of the machine (Linux: `/proc/sys/kernel/random/boot_id`). What a server has written
-    /// survives its own end, however it ends, but not the machine's: so this id, not the server's, tells whether
-    /// numbers may have been given out that the disk never got. Where the system has none it is the server's.
+    /// The boot id of the machine (Linux: `/proc/sys/kernel/random/boot_id`). Written data survives the end of a
+    /// server, but not that of the machine. So this id, not the server's, tells whether clients may know numbers that
+    /// the disk never got. It is the server's id on a system without one.
     #[must_use]
     pub fn machine_boot(&self) -> Uuid {
         self.machine_boot
     }
 
-    /// What the processes of this home's helpers carry: of the lock file's device, number and birth, since a copied or
-    /// restored home has another lock file, and a moved one the same; and of this start of the machine, which no process
-    /// outlives.
+    /// The tag that the home's helper processes carry. It is made of the lock file's device, inode and birth. So a
+    /// copied or restored home has another tag, and a moved one the same. The boot id is in it too, as no process
+    /// outlives the boot.
     ///
     /// # Errors
-    /// The system does not tell about the lock file.
+    /// If the system does not describe the lock file.
     pub fn tag(&self) -> io::Result<HomeTag> {
         self.lock.metadata().map(|lock| tag_from_lock(&lock))
     }
 
-    /// The number of this ownership.
+    /// The term of this ownership.
     #[must_use]
     pub fn term(&self) -> Term {
         self.term
     }
 
-    /// Lets every later ownership have a higher number than `seen`, which was met in rollouts that came from elsewhere.
+    /// Raises the term above `seen`, which was found in rollouts of another home.
     ///
     /// # Errors
-    /// [`HomeError::Io`] when the lock file cannot be written.
+    /// [`HomeError::Io`] if the lock file cannot be written.
     pub(crate) fn pass_term(&mut self, seen: Term) -> Result<(), HomeError> {
         if seen <= self.term {
             return Ok(());
@@ -193,10 +193,10 @@ impl Home {
         Ok(())
     }
 
-    /// Tells other processes on this machine where this one listens, the websocket's address first; atomically.
+    /// Publishes this server's addresses to other processes on this machine, the websocket's first; atomically.
     ///
     /// # Errors
-    /// [`HomeError::Io`] when `server.json` cannot be written.
+    /// [`HomeError::Io`] if `server.json` cannot be written.
     pub fn publish(&self, addresses: Vec<String>) -> Result<(), HomeError> {
         let says =
             ServerJson { pid: std::process::id(), term: self.term, start_id: self.start_id, addresses };
@@ -206,21 +206,22 @@ impl Home {
         fs::rename(&beside, &path).map_err(|source| fault(&path, source))
     }
 
-    /// Takes back what [`Home::publish`] said. Called by the orderly stop before the lock goes; dropping does it too.
+    /// Withdraws the facts of [`Home::publish`]. The orderly stop calls it before it frees the lock; dropping does it
+    /// too.
     pub(crate) fn retire(&self) {
         if let Err(error) = remove_if_there(&self.paths.server_json()) {
-            tracing::warn!(%error, "server.json stays behind; the next start removes it");
+            tracing::warn!(%error, "server.json cannot be removed; the next start removes it");
         }
         if let Err(error) = socket::remove(&self.paths) {
-            tracing::warn!(%error, "control.sock stays behind");
+            tracing::warn!(%error, "control.sock cannot be removed");
         }
     }
 
-    /// Who serves the home at `root`, as far as it has said so; `None` when nobody has. A server that was killed
-    /// leaves its word behind: whoever connects finds out.
+    /// The published facts about the server of the home at `root`; `None` without any. A killed server leaves its
+    /// file: connecting shows that.
     ///
     /// # Errors
-    /// [`HomeError::Io`] when the file is there and cannot be read or understood.
+    /// [`HomeError::Io`] if the file cannot be read or parsed.
     pub fn read_server_json(root: &Path) -> Result<Option<ServerJson>, HomeError> {
         let path = HomePaths::new(root).server_json();
         match read_regular(&path) {
@@ -231,7 +232,7 @@ impl Home {
     }
 }
 
-/// Serializes a path as JSON shows it, which has no word for bytes that are no text.
+/// Serializes a path as JSON text, which cannot hold arbitrary bytes.
 ///
 /// # Errors
 /// Those of the serializer.
@@ -239,22 +240,22 @@ pub(crate) fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, 
     serializer.serialize_str(&path.to_string_lossy())
 }
 
-/// A link that leads to nothing.
+/// A link whose target is missing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("it is a link to {}, which is not there", .0.display())]
 pub struct LostLink(PathBuf);
 
-/// Whether a path that cannot be found has a link in its place.
+/// The lost link in the place of a path, if there is one.
 #[must_use]
 pub fn lost_link(path: &Path) -> Option<LostLink> {
     let target = fs::read_link(path).ok()?;
     (!path.exists()).then_some(LostLink(target))
 }
 
-/// The places of a home that is there.
+/// The paths of an existing home.
 ///
 /// # Errors
-/// [`HomeError::NoHome`] when it has no folder of threads, [`HomeError::Io`] when this user cannot see that.
+/// [`HomeError::NoHome`] if it has no folder of threads, [`HomeError::Io`] if this user cannot see that.
 pub fn existing(root: &Path) -> Result<HomePaths, HomeError> {
     let paths = HomePaths::new(root);
     let threads = paths.threads();
@@ -270,7 +271,7 @@ pub fn existing(root: &Path) -> Result<HomePaths, HomeError> {
     }
 }
 
-/// Who has the home, and what to do about it.
+/// Names the holder of the home, and the remedy.
 fn in_use(home: &Path, holder: &Holder) -> String {
     let home = home.display();
     let pid = holder.pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string());
@@ -288,7 +289,7 @@ fn in_use(home: &Path, holder: &Holder) -> String {
     }
 }
 
-/// What processes of helpers carry whose server has the home at `root`; `None` where it was never served.
+/// The tag of helper processes whose server owns the home at `root`; `None` if no server ever had it.
 #[must_use]
 pub fn tag(root: &Path) -> Option<HomeTag> {
     fs::symlink_metadata(HomePaths::new(root).lock()).ok().map(|lock| tag_from_lock(&lock))
@@ -302,7 +303,7 @@ fn tag_from_lock(lock: &fs::Metadata) -> HomeTag {
     HomeTag::of(&[&device, &number, &birth, boot.as_bytes()])
 }
 
-/// The id of this start of the machine, where the system has one.
+/// The boot id of the machine, if the system has one.
 #[must_use]
 pub(crate) fn machine_boot() -> Option<Uuid> {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().parse().ok()
@@ -318,7 +319,7 @@ fn fault(path: &Path, source: io::Error) -> HomeError {
     HomeError::Io { path: path.to_owned(), source }
 }
 
-/// The way out for a person, as the end of a sentence.
+/// The remedy for a person, as the end of a sentence.
 fn way_out(error: &io::Error) -> &'static str {
     let is = |kinds: &[io::ErrorKind]| kinds.contains(&error.kind());
     if is(&[io::ErrorKind::ReadOnlyFilesystem, io::ErrorKind::PermissionDenied]) {
@@ -330,8 +331,8 @@ fn way_out(error: &io::Error) -> &'static str {
     }
 }
 
-/// The root, with its missing parents. A folder that was there is made private only where it is certainly ours:
-/// somebody may have named their own home by mistake.
+/// Creates the root and its missing parents. It makes an existing folder private only if that is certainly a home:
+/// the user may have named a home directory by mistake.
 pub fn make_root(root: &Path) -> Result<(), HomeError> {
     let missing: Vec<&Path> = root.ancestors().take_while(|folder| !folder.exists()).collect();
     for folder in missing.into_iter().rev() {
@@ -350,7 +351,7 @@ pub fn make_root(root: &Path) -> Result<(), HomeError> {
     Ok(())
 }
 
-/// Makes the way to the archive for clients. Without it they are told of a place that is not there, and nothing else is lost.
+/// Creates the clients' link to the archive. Without it clients get a path that does not exist; nothing else is lost.
 fn link_archive(paths: &HomePaths) {
     let link = paths.archive_link();
     let made = link.parent().map_or(Ok(()), make_folder).map_err(|error| error.to_string());
@@ -359,18 +360,18 @@ fn link_archive(paths: &HomePaths) {
         Ok(()) | Err(_) => Ok(()),
     });
     if let Err(error) = made {
-        tracing::warn!(%error, link = %link.display(), "clients cannot open the rollouts of archived threads");
+        tracing::warn!(%error, link = %link.display(), "the link to the archive cannot be created; clients cannot open archived rollouts");
     }
 }
 
-/// Whether a folder has nothing but settings, if at all: other programs have a `config.toml`, too, beside their own things.
+/// Whether a folder is empty or has only settings. Other programs have a `config.toml` too, beside other files.
 fn only_settings(folder: &Path) -> io::Result<bool> {
     let settings = HomePaths::new(folder).config();
     let mut entries = fs::read_dir(folder)?;
     entries.try_fold(true, |ours, entry| Ok(ours && entry?.path() == settings))
 }
 
-/// Makes a folder that only its user can use, where it is missing.
+/// Creates a folder for its user only, if it is missing.
 pub fn make_folder(folder: &Path) -> Result<(), HomeError> {
     match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
         Ok(()) => Ok(()),
@@ -383,7 +384,7 @@ pub fn make_folder(folder: &Path) -> Result<(), HomeError> {
     }
 }
 
-/// Refuses a link that leads to nothing: its disk may not be mounted.
+/// Refuses a link with a missing target: its disk may not be mounted.
 fn leads_somewhere(folder: &Path) -> Result<(), HomeError> {
     let Some(lost) = lost_link(folder) else { return Ok(()) };
     let text = format!("{lost}; make that folder, or remove the link");
@@ -421,5 +422,5 @@ fn read_regular(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// The value of an environment variable, as [`default_home`] asks for it.
+/// Looks up an environment variable, for [`default_home`].
 pub type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;

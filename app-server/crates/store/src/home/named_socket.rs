@@ -1,5 +1,5 @@
-//! A unix socket at a path that a user names. Unlike the control socket it has no home around it that keeps others out, and
-//! another server may listen there: the folder and whatever has the name are looked at first.
+//! A unix socket at a path that the user names. Unlike the control socket it has no private folder, and another
+//! server may listen there. So the folder and the existing file are checked first.
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -16,15 +16,15 @@ use super::socket::{self, LONGEST};
 use super::{FOLDER_MODE, HomePaths};
 use crate::policy;
 
-/// The bits of a folder's mode that let others make and remove files in it.
+/// The mode bits that let others create and remove files in a folder.
 const OTHERS_WRITE: u32 = 0o022;
-/// The bit that lets only its owner remove a file.
+/// The mode bit that lets only a file's owner remove it.
 const STICKY: u32 = 0o1000;
 
 /// Why nobody can listen at a path.
 #[derive(Debug, thiserror::Error)]
 pub enum NamedSocketError {
-    /// An address has no room for the path.
+    /// The path is too long for an address.
     #[error("{path} has {bytes} bytes and the address of a socket holds {LONGEST}; choose a shorter path")]
     TooLong {
         /// The path.
@@ -32,49 +32,48 @@ pub enum NamedSocketError {
         /// Its length.
         bytes: usize,
     },
-    /// Others could put a socket of theirs in its place.
+    /// Others could put their own socket in its place.
     #[error("other users may write to {folder}; choose a folder of your own, or one with the sticky bit")]
     OpenFolder {
         /// The folder.
         folder: PathBuf,
     },
-    /// It would have to be removed, and it is not known to be a socket that was left behind.
+    /// The name is taken, and not by a socket that a killed server left.
     #[error("{path} is there and {what}; remove it, or choose another path")]
     Taken {
         /// The path.
         path: PathBuf,
-        /// What it is.
+        /// The kind of the thing there.
         what: &'static str,
     },
-    /// A server listens there.
+    /// A server listens at the path.
     #[error("another server listens at {path}; stop it, or choose another path")]
     Served {
         /// The path.
         path: PathBuf,
     },
-    /// The system does not make the socket.
+    /// The system refuses the socket.
     #[error("cannot listen at {path}: {source}")]
     Io {
         /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
 }
 
-/// A socket that is listened at, mode 0600 from its first moment. It is removed when this is dropped.
+/// A listening socket, mode 0600 from its creation. Dropping it removes the file.
 #[derive(Debug)]
 pub struct NamedSocket {
     path: PathBuf,
-    /// Device and inode: whatever has the name later is somebody else's.
+    /// Device and inode: a later file of that name belongs to somebody else.
     made: (u64, u64),
     listener: UnixListener,
 }
 
 impl NamedSocket {
-    /// Makes the socket and listens, never blocking. A socket of this user that nobody answers at is replaced; nothing else
-    /// is.
+    /// Creates the socket and listens, non-blocking. Replaces only a socket of this user that nobody answers.
     ///
     /// # Errors
     /// [`NamedSocketError`].
@@ -89,7 +88,7 @@ impl NamedSocket {
         if !is_ours_to_use(&opened.metadata().map_err(failed)?) {
             return Err(NamedSocketError::OpenFolder { folder: folder.to_owned() });
         }
-        // Of two that find the same socket left behind, one would remove what the other has just made.
+        // Of two servers that find the same leftover, one would remove the other's new socket.
         let _alone = alone(opened).map_err(failed)?;
         make_room(path)?;
         let listener = socket::listener(path).map_err(failed)?;
@@ -97,7 +96,7 @@ impl NamedSocket {
         Ok(Self { path: path.to_owned(), made, listener })
     }
 
-    /// The same in the folder of a home that is for such a socket; it is made where it is missing.
+    /// Does the same in the home's folder for such a socket, and creates the folder if it is missing.
     ///
     /// # Errors
     /// As [`NamedSocket::open`].
@@ -110,16 +109,16 @@ impl NamedSocket {
         Self::open(&path)
     }
 
-    /// Where it is.
+    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What accepts.
+    /// The listener.
     ///
     /// # Errors
-    /// When the system has no further descriptor.
+    /// If the system is out of descriptors.
     pub fn listener(&self) -> io::Result<UnixListener> {
         self.listener.try_clone()
     }
@@ -129,7 +128,7 @@ impl Drop for NamedSocket {
     fn drop(&mut self) {
         let ours = fs::symlink_metadata(&self.path).is_ok_and(|seen| identity(&seen) == self.made);
         if ours && let Err(error) = fs::remove_file(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "the socket stays behind");
+            tracing::warn!(path = %self.path.display(), %error, "the named socket cannot be removed");
         }
     }
 }
@@ -138,13 +137,13 @@ fn identity(seen: &Metadata) -> (u64, u64) {
     (seen.dev(), seen.ino())
 }
 
-/// Whether nobody but its owner, who is this user or the system's, can take a file out of the folder.
+/// Whether only the owner, this user or root, can remove a file from the folder.
 fn is_ours_to_use(folder: &Metadata) -> bool {
     let owner = folder.uid() == geteuid().as_raw() || folder.uid() == 0;
     owner && (folder.mode() & OTHERS_WRITE == 0 || folder.mode() & STICKY != 0)
 }
 
-/// Keeps others of us out of the folder for as long as the lock lives. Blocks for up to a second.
+/// Locks the folder against other Skein processes while the value lives. Blocks for up to a second.
 fn alone(mut folder: File) -> io::Result<Flock<File>> {
     for _ in 0..policy::HOME_LOOKS {
         match Flock::lock(folder, FlockArg::LockExclusiveNonblock) {
@@ -156,7 +155,7 @@ fn alone(mut folder: File) -> io::Result<Flock<File>> {
     Err(io::Error::new(io::ErrorKind::WouldBlock, "another program has its folder locked; try again"))
 }
 
-/// Removes what a server that was killed has left at the path.
+/// Removes the socket of a killed server from the path.
 fn make_room(path: &Path) -> Result<(), NamedSocketError> {
     let taken = |what| NamedSocketError::Taken { path: path.to_owned(), what };
     let failed = |source| NamedSocketError::Io { path: path.to_owned(), source };
@@ -174,7 +173,7 @@ fn make_room(path: &Path) -> Result<(), NamedSocketError> {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             fs::remove_file(path).map_err(failed)
         }
-        // A server that has no place for another connection is one all the same.
+        // A server that refuses another connection is still a server.
         Ok(_) | Err(_) => Err(NamedSocketError::Served { path: path.to_owned() }),
     }
 }
@@ -229,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_taken_the_name_meanwhile_keeps_it() {
+    fn a_later_file_of_the_same_name_stays() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("engine.sock");
         let door = NamedSocket::open(&path).unwrap();

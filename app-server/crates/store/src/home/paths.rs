@@ -1,4 +1,4 @@
-//! Where things lie in a home. Nothing here touches the disk.
+//! Paths in a home. Nothing here touches the disk.
 
 use std::path::{Path, PathBuf};
 
@@ -6,23 +6,23 @@ use skein_protocol::ids::ThreadId;
 
 use super::{HomeError, Variable};
 
-/// Where a rollout stands. Where it stands decides whether its thread is archived, whatever its records say.
+/// The location of a rollout. It decides whether the thread is archived, whatever its records say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Location {
-    /// Among those that ordinary lists show.
+    /// In the ordinary lists.
     Active,
-    /// Put aside.
+    /// Archived.
     Archived,
 }
 
-/// The places of a home.
+/// The paths of a home.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HomePaths {
     root: PathBuf,
 }
 
 impl HomePaths {
-    /// The places below `root`.
+    /// The paths below `root`.
     #[must_use]
     pub fn new(root: &Path) -> Self {
         Self { root: root.to_owned() }
@@ -52,7 +52,7 @@ impl HomePaths {
         self.root.join("archived")
     }
 
-    /// The folder of a shelf.
+    /// The folder of a location.
     #[must_use]
     pub(crate) fn location(&self, location: Location) -> PathBuf {
         match location {
@@ -61,20 +61,21 @@ impl HomePaths {
         }
     }
 
-    /// A rollout that stands on this shelf: in a folder named by the last two digits of the thread's id, which are random in
+    /// A rollout at this location: in a folder named by the last two digits of the thread's id, which are random in
     /// every UUID.
     #[must_use]
     pub(crate) fn rollout(&self, location: Location, thread: ThreadId) -> PathBuf {
         self.location(location).join(folder_of(thread)).join(format!("{thread}.jsonl"))
     }
 
-    /// The way to the archive for clients: a link with the name that Codex's archive has, by which they know an archived thread.
+    /// The clients' way to the archive: a link with the name of Codex's archive, by which they know an archived
+    /// thread.
     #[must_use]
     pub(crate) fn archive_link(&self) -> PathBuf {
         self.root.join("shown").join("archived_sessions")
     }
 
-    /// A rollout as clients are told of it: its place, that of an archived thread behind [`HomePaths::archive_link`].
+    /// A rollout's path for clients: an archived thread's goes through [`HomePaths::archive_link`].
     #[must_use]
     pub(crate) fn shown_rollout(&self, location: Location, thread: ThreadId) -> PathBuf {
         let place = self.rollout(location, thread);
@@ -93,7 +94,7 @@ impl HomePaths {
         self.root.join("trash")
     }
 
-    /// What users said about threads and the server.
+    /// Feedback of users about threads and the server.
     #[must_use]
     pub fn feedback(&self) -> PathBuf {
         self.root.join("feedback")
@@ -117,49 +118,49 @@ impl HomePaths {
         self.secrets().join(folder_of(thread)).join(format!("{thread}.json"))
     }
 
-    /// One empty file for each rollout whose end is not known to be closed and indexed.
+    /// One empty file for each rollout whose end may not be closed and indexed.
     #[must_use]
     pub fn open_markers(&self) -> PathBuf {
         self.root.join("open")
     }
 
-    /// The index of this version; it can be deleted whenever no server runs.
+    /// The index of this version. It can be deleted while no server runs.
     #[must_use]
     pub(crate) fn index(&self, version: u32) -> PathBuf {
         self.root.join(format!("index-{version}"))
     }
 
-    /// The text index; it can be deleted whenever no server runs.
+    /// The text index. It can be deleted while no server runs.
     #[must_use]
     pub fn texts(&self) -> PathBuf {
         self.root.join("search-1")
     }
 
-    /// Who serves the home.
+    /// The server's published facts.
     #[must_use]
     pub fn server_json(&self) -> PathBuf {
         self.root.join("server.json")
     }
 
-    /// Where programs of this machine reach the server.
+    /// The socket for programs on this machine.
     #[must_use]
     pub fn control_socket(&self) -> PathBuf {
         self.root.join("control.sock")
     }
 
-    /// Where `--listen unix://` without a path listens; the peer has it at the same place in its home.
+    /// The socket of `--listen unix://` without a path. The peer has it at the same place in its home.
     #[must_use]
     pub fn named_socket(&self) -> PathBuf {
         self.root.join("app-server-control").join("app-server-control.sock")
     }
 
-    /// What a restore unpacks.
+    /// The folder into which a restore unpacks.
     #[must_use]
     pub(crate) fn restore_new(&self) -> PathBuf {
         self.root.join("restore.new")
     }
 
-    /// What a restore that is decided has unpacked and not moved to its places yet.
+    /// The unpacked files of a decided restore that are still to be moved.
     #[must_use]
     pub(crate) fn restore_ready(&self) -> PathBuf {
         self.root.join("restore.ready")
@@ -172,28 +173,28 @@ impl HomePaths {
     }
 }
 
-/// The home by the name of codex, when no flag names one: where Codex has its own, `$CODEX_HOME`, else `~/.codex`; `$SKEIN_HOME` wins.
-/// An empty variable counts as unset.
+/// The home in Codex's place, if no flag names one: `$SKEIN_HOME`, else `$CODEX_HOME`, else `~/.codex`. An empty
+/// variable counts as unset.
 ///
 /// # Errors
-/// [`HomeError::Unset`] when none of them is set.
+/// [`HomeError::Unset`] if none of them is set.
 pub fn codex_home(variable: Variable<'_>) -> Result<PathBuf, HomeError> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let named = set("SKEIN_HOME").or_else(|| set("CODEX_HOME"));
     named.or_else(|| set("HOME").map(|home| home.join(".codex"))).ok_or(HomeError::Unset)
 }
 
-/// The folder of what is a thread's.
+/// The folder of a thread's files.
 fn folder_of(thread: ThreadId) -> String {
     let last = thread.uuid().as_bytes().last().copied().unwrap_or_default();
     format!("{last:02x}")
 }
 
-/// The home when no flag names one: `$SKEIN_HOME`, else `$XDG_DATA_HOME/skein`, else `~/.local/share/skein`. An empty
+/// The home if no flag names one: `$SKEIN_HOME`, else `$XDG_DATA_HOME/skein`, else `~/.local/share/skein`. An empty
 /// variable counts as unset, and so does a relative `XDG_DATA_HOME` (XDG base directory specification).
 ///
 /// # Errors
-/// [`HomeError::Unset`] when none of them is set.
+/// [`HomeError::Unset`] if none of them is set.
 pub fn default_home(variable: Variable<'_>) -> Result<PathBuf, HomeError> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(home) = set("SKEIN_HOME") {

@@ -1,8 +1,8 @@
-//! `control.sock`: where programs of this machine reach the server of a home. The address of a unix socket holds 108
-//! bytes, a home's path may be longer: then the socket is reached through a descriptor of its folder.
+//! `control.sock`: the socket for programs on this machine. The address of a unix socket holds 108 bytes. If the path
+//! is longer, the socket is opened through a descriptor of its folder.
 //!
-//! The socket is bound 0600 and checks the peer's user; behind it are the same routes as at the port. Where a file system has no
-//! such sockets there is a warning, and programs go to the websocket.
+//! The socket is bound 0600 and checks the peer's user; it serves the same routes as the port. If a file system has
+//! no sockets, the server logs a warning and programs use the websocket.
 
 #[cfg(target_os = "linux")]
 use std::fs::OpenOptions;
@@ -30,22 +30,22 @@ use super::{FILE_MODE, HomePaths};
 #[cfg(target_os = "linux")]
 use crate::policy;
 
-/// Bytes of the longest path that an address takes (`sun_path` without its end).
+/// Bytes of the longest path in an address (`sun_path` without its end).
 pub(super) const LONGEST: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
-/// A path of the socket that is short enough for an address, for as long as this lives.
+/// A path of the socket that fits into an address while this value lives.
 #[derive(Debug)]
 pub struct SocketPath {
     path: PathBuf,
-    /// The home's folder, where the path leads through it.
+    /// The home's folder, if the path leads through it.
     _folder: Option<File>,
 }
 
 impl SocketPath {
-    /// The path of the socket of a home.
+    /// The short path of a home's socket.
     ///
     /// # Errors
-    /// When the home's folder cannot be opened.
+    /// If the home's folder cannot be opened.
     pub fn of(paths: &HomePaths) -> io::Result<Self> {
         let direct = paths.control_socket();
         if direct.as_os_str().as_bytes().len() <= LONGEST {
@@ -63,25 +63,25 @@ impl SocketPath {
         Ok(Self { path, _folder: Some(folder) })
     }
 
-    /// Elsewhere nothing leads through a descriptor.
+    /// On other systems no path leads through a descriptor.
     #[cfg(not(target_os = "linux"))]
     fn through_folder(_paths: &HomePaths, direct: &Path) -> io::Result<Self> {
         let text = format!("{} is too long for a socket; use a home with a shorter path", direct.display());
         Err(io::Error::new(io::ErrorKind::InvalidFilename, text))
     }
 
-    /// What can be connected to.
+    /// The path to connect to.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
-/// Makes the socket and listens, mode 0600 from its first moment; never blocking. What a server that was killed left
-/// behind is replaced: the caller owns the home.
+/// Creates the socket and listens, mode 0600 from its creation, non-blocking. Replaces the socket of a killed server:
+/// the caller owns the home.
 ///
 /// # Errors
-/// When something else has the name, or the file system has no sockets.
+/// If something else has the name, or the file system has no sockets.
 pub fn listen_at(paths: &HomePaths) -> io::Result<UnixListener> {
     remove(paths)?;
     let reach = SocketPath::of(paths)?;
@@ -92,7 +92,7 @@ pub fn listen_at(paths: &HomePaths) -> io::Result<UnixListener> {
 pub(super) fn listener(path: &Path) -> io::Result<UnixListener> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let made = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-    // The name takes over the mode that the socket has when it is bound.
+    // The file takes the socket's mode at the time of bind.
     fchmod(&made, Mode::from_bits_truncate(FILE_MODE))?;
     bind(made.as_raw_fd(), &UnixAddr::new(path)?)?;
     let backlog = i32::try_from(policy::SOCKETS_BEFORE_HANDSHAKE).unwrap_or(i32::MAX);
@@ -100,7 +100,7 @@ pub(super) fn listener(path: &Path) -> io::Result<UnixListener> {
     Ok(UnixListener::from(made))
 }
 
-/// Elsewhere a socket has no mode of its own before it is bound: until it gets one, the folder keeps others out.
+/// On other systems a socket has no mode before bind: until then the folder keeps others out.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn listener(path: &Path) -> io::Result<UnixListener> {
     let made = UnixListener::bind(path)?;
@@ -109,10 +109,10 @@ pub(super) fn listener(path: &Path) -> io::Result<UnixListener> {
     Ok(made)
 }
 
-/// Removes the socket, if there is one.
+/// Removes the socket, if it exists.
 ///
 /// # Errors
-/// When something else has its name, or it cannot be removed.
+/// If something else has its name, or it cannot be removed.
 pub(super) fn remove(paths: &HomePaths) -> io::Result<()> {
     let path = paths.control_socket();
     match fs::symlink_metadata(&path) {

@@ -33,7 +33,7 @@ fn a_server_on_standard_streams_is_named_with_its_control_socket() {
 }
 
 #[test]
-fn a_second_server_is_told_who_serves() {
+fn a_second_server_learns_the_holder() {
     let dir = tempfile::tempdir().unwrap();
     let first = Home::open(dir.path()).unwrap();
     let HomeError::Served { holder, .. } = Home::open(dir.path()).unwrap_err() else { panic!() };
@@ -169,11 +169,11 @@ fn the_home_by_the_name_of_codex_is_that_of_codex() {
 }
 
 #[test]
-fn what_somebody_else_has_left_behind_names_nobody() {
+fn files_of_another_process_name_nobody() {
     let dir = tempfile::tempdir().unwrap();
     let first = Home::take(dir.path(), "reindex").unwrap();
     let paths = first.paths();
-    // As a server that was killed leaves it, seen by one that comes before the new owner has cleaned up.
+    // The file of a killed server, read before the new owner has cleaned up.
     let gone = serde_json::json!({
         "pid": 1, "term": 1, "startId": Uuid::nil(), "addresses": ["ws://127.0.0.1:9"],
     });
@@ -220,7 +220,7 @@ fn the_control_socket_is_private_replaces_a_leftover_and_ends_with_the_home() {
 }
 
 #[test]
-fn what_is_no_socket_is_left_where_it_is() {
+fn a_file_that_is_no_socket_stays() {
     let dir = tempfile::tempdir().unwrap();
     let home = Home::open(dir.path()).unwrap();
     let path = home.paths().control_socket();

@@ -1,4 +1,4 @@
-//! Which rows have changed since somebody began to listen: what is derived from rows and rollouts is behind with these.
+//! Tracks the rows that have changed, for data that is derived from rows and rollouts.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use skein_protocol::ids::ThreadId;
 use tokio::sync::Notify;
 
-/// The changes. Nothing is kept before the first [`listen`](Changes::listen).
+/// The changes. Keeps nothing before the first [`listen`](Changes::listen).
 #[derive(Debug, Default)]
 pub struct Changes {
     noted: Mutex<Option<Noted>>,
@@ -22,7 +22,7 @@ struct Noted {
 #[derive(Debug, Clone, Copy)]
 struct ThreadChange {
     number: u64,
-    /// Whether it was looked at, and is behind all the same: until it changes again.
+    /// Whether it was read and not fully taken in. It stays so until the next change.
     seen: bool,
 }
 
@@ -31,12 +31,12 @@ impl Changes {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins to keep changes.
+    /// Starts keeping changes.
     pub fn listen(&self) {
         self.noted().get_or_insert_default();
     }
 
-    /// The row of a thread was set or removed.
+    /// Notes that a thread's row was set or removed.
     pub fn note(&self, thread: ThreadId) {
         if let Some(noted) = &mut *self.noted() {
             noted.last += 1;
@@ -45,23 +45,23 @@ impl Changes {
         }
     }
 
-    /// Wakes who listens, also where nothing has changed.
+    /// Wakes the listener, even without a change.
     pub fn wake(&self) {
         self.more.notify_one();
     }
 
-    /// Returns when something has changed, or soon after that.
+    /// Returns after a change, or soon after that.
     pub async fn changed(&self) {
         self.more.notified().await;
     }
 
-    /// Every thread that is behind.
+    /// Every thread with a change that is not taken in.
     #[must_use]
     pub fn behind(&self) -> Vec<ThreadId> {
         self.noted().as_ref().map(|noted| noted.threads.keys().copied().collect()).unwrap_or_default()
     }
 
-    /// Threads that were not looked at since they changed, at most so many, each with its change.
+    /// At most `most` threads that were not read since their change, each with the change's number.
     #[must_use]
     pub fn waiting(&self, most: usize) -> Vec<(ThreadId, u64)> {
         let noted = self.noted();
@@ -69,8 +69,8 @@ impl Changes {
         threads.take(most).map(|(thread, change)| (*thread, change.number)).collect()
     }
 
-    /// A thread was looked at as of this change, and `all` of what its row knew was taken in. It is behind still when that is
-    /// not so, or it has changed meanwhile.
+    /// Notes that the thread was read as of this change; `all` says that everything in its row was taken in. It stays
+    /// behind otherwise, or if it has changed meanwhile.
     pub fn taken_in(&self, thread: ThreadId, number: u64, all: bool) {
         let mut noted = self.noted();
         let Some(threads) = noted.as_mut().map(|noted| &mut noted.threads) else { return };
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_while_it_is_taken_in_is_behind_still() {
+    fn a_row_that_changes_while_it_is_taken_in_stays_behind() {
         let changes = Changes::default();
         changes.listen();
         changes.note(thread(1));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_in_in_part_is_behind_and_waits_for_its_next_change() {
+    fn a_row_taken_in_in_part_is_behind_and_waits_for_its_next_change() {
         let changes = Changes::default();
         changes.listen();
         changes.note(thread(1));

@@ -1,4 +1,4 @@
-//! What every [`ThreadIndex`](super::ThreadIndex) promises, as one function that every index's tests run.
+//! The promises of every [`ThreadIndex`](super::ThreadIndex), as one function for every index's tests.
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -36,7 +36,7 @@ pub(crate) fn row(n: u128, created: i64, updated: i64) -> ThreadRow {
     }
 }
 
-/// Runs every promise against indexes that `new` makes, each empty and ready, with what they need to stay.
+/// Checks every promise on empty, ready indexes that `new` makes, each with its guard.
 pub(crate) async fn keeps_every_promise<G, I: ThreadIndex>(new: impl AsyncFn() -> (G, I)) {
     macro_rules! promises {
         ($($promise:ident)+) => { $( {
@@ -84,14 +84,14 @@ async fn a_removed_row_does_not_come_back(index: &dyn ThreadIndex) {
         assert_eq!(ids(index, ThreadFilter::default()).await, [2], "{late}");
     }
     index.remove(gone.id, EventSeq(6)).await.unwrap();
-    // Another thread begins by its id, and counts from 1.
+    // Another thread reuses the id, and counts from 1.
     index.begin(gone.id).await.unwrap();
     index.upsert(gone.clone(), EventSeq(2)).await.unwrap();
     assert_eq!(index.get(gone.id).await.unwrap(), Some((gone.clone(), EventSeq(2))));
     index.begin(gone.id).await.unwrap();
     assert_eq!(index.get(gone.id).await.unwrap(), None, "a row of the one before is not its own");
     index.remove(gone.id, EventSeq(6)).await.unwrap();
-    // It was brought back by hand, and goes on.
+    // It was restored by hand, and continues.
     index.upsert(gone.clone(), EventSeq(7)).await.unwrap();
     assert_eq!(index.get(gone.id).await.unwrap(), Some((gone, EventSeq(7))));
 }
@@ -153,7 +153,7 @@ async fn a_cursor_belongs_to_its_order(index: &dyn ThreadIndex) {
     assert!(matches!(refused, Err(IndexError::Cursor(_))));
 }
 
-/// Random rows, moved about, listed in both orders and directions by random page sizes.
+/// Random rows, moved about, listed in both orders and directions with random page sizes.
 async fn random_lists_are_those_of_the_memory_index(index: &dyn ThreadIndex) {
     let model = MemoryIndex::default();
     let mut runner = TestRunner::deterministic();
@@ -220,7 +220,7 @@ async fn pages_are_those_of(
     assert_eq!(seen, model.list(filter.clone(), None, 1000).await.unwrap().rows.len());
 }
 
-/// However few places are looked at in one go, all of them come to what the list shows.
+/// All places together give the list, however few of them one step looks at.
 async fn walks_come_to_the_same(index: &dyn ThreadIndex, filter: &ThreadFilter) {
     let listed = index.list(filter.clone(), None, 1000).await.unwrap().rows;
     for (rows, places) in [(1000, 1), (1000, 4), (2, 3), (1, 1000)] {

@@ -1,5 +1,5 @@
-//! Where a page of a list ended. Keyset: a place in the order, not a count, so that nothing is shown twice or left
-//! out because other threads changed meanwhile.
+//! The end of a list's page. A keyset cursor: a place in the order, not a count, so that changes of other threads
+//! repeat and skip nothing.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::SortKey;
 use crate::history::ThreadRow;
 
-/// A place in an order. Opaque to clients: its text is hexadecimal and says nothing to them.
+/// A place in an order. Opaque to clients: its text is hexadecimal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
     pub(super) sort: SortKey,
@@ -31,14 +31,14 @@ impl Cursor {
         Self { sort, time: sort.time_of(row), id: row.id }
     }
 
-    /// The place that a key stands for, whatever stands before it.
+    /// The place of a key, whatever its prefix.
     pub(super) fn of_key(key: &[u8], sort: SortKey) -> Option<Self> {
         let (time, id) = key.last_chunk::<24>()?.split_first_chunk::<8>()?;
         let time = WallMs((u64::from_be_bytes(*time) ^ SIGN).cast_signed());
         Some(Self { sort, time, id: ThreadId::new(Uuid::from_slice(id).ok()?) })
     }
 
-    /// The place as a key: sorts as the order does.
+    /// The place as a key: sorts like the order.
     pub(super) fn key(&self) -> [u8; 24] {
         order_key(self.time, self.id)
     }
@@ -64,7 +64,7 @@ pub(super) fn order_key(time: WallMs, id: ThreadId) -> [u8; 24] {
     key
 }
 
-/// What the keys of all threads of that time begin with.
+/// The key prefix of all threads of that time.
 pub(super) fn time_key(time: WallMs) -> [u8; 8] {
     (time.0.cast_unsigned() ^ SIGN).to_be_bytes()
 }

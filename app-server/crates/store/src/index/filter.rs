@@ -1,4 +1,4 @@
-//! Which threads a list shows, and in which order.
+//! The filter and the order of a list.
 
 use std::collections::HashSet;
 
@@ -9,13 +9,13 @@ use skein_protocol::thread::{SessionSource, SortDirection, SubAgentSource, Threa
 use super::{BadCursor, Cursor};
 use crate::history::ThreadRow;
 
-/// What a list is ordered by. Threads with the same time are ordered by id.
+/// The key of a list's order. Threads with the same time are ordered by id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SortKey {
-    /// When the thread was made.
+    /// The creation of the thread.
     #[default]
     Created,
-    /// When something was last said in it.
+    /// The last activity in the thread.
     Updated,
 }
 
@@ -28,7 +28,7 @@ impl SortKey {
     }
 }
 
-/// Which threads a list shows, and in which order. An empty condition lets everything through, but for `source_kinds`.
+/// The filter and the order of a list. An empty condition accepts everything, except for `source_kinds`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ThreadFilter {
     /// Archived threads only, or the others only.
@@ -39,13 +39,13 @@ pub struct ThreadFilter {
     pub model_providers: Vec<String>,
     /// Names of clients, exact.
     pub originators: Vec<String>,
-    /// Kinds of client; none of them is the interactive ones, see [`is_interactive`].
+    /// Kinds of client. Empty means the interactive kinds, see [`is_interactive`].
     pub source_kinds: Vec<ThreadSourceKind>,
-    /// When they were made.
+    /// The span of their creation.
     pub created: Span,
-    /// When something was last said in them.
+    /// The span of their last activity.
     pub updated: Span,
-    /// A text in the name or the preview; upper and lower case are the same.
+    /// A text in the name or the preview, in upper or lower case.
     pub search: Option<String>,
     /// Threads to leave out.
     pub excluded: HashSet<ThreadId>,
@@ -73,7 +73,7 @@ impl Default for ThreadFilter {
     }
 }
 
-/// A span of time: what is at its beginning is in it, what is at its end is not. Open where nothing is said.
+/// A span of time with its beginning and without its end. Open where nothing is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
     /// Its beginning.
@@ -83,7 +83,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// From Unix seconds to Unix seconds.
+    /// A span in Unix seconds.
     #[must_use]
     pub fn of_seconds(since: Option<i64>, before: Option<i64>) -> Self {
         let at = |seconds: i64| WallMs(seconds.saturating_mul(1_000));
@@ -96,7 +96,7 @@ impl Span {
 }
 
 impl ThreadFilter {
-    /// The span of the time that the list is ordered by.
+    /// The span of the time that orders the list.
     pub(super) fn span(&self) -> Span {
         match self.sort {
             SortKey::Created => self.created,
@@ -130,7 +130,7 @@ impl ThreadFilter {
         }
     }
 
-    /// The rows behind `cursor`, in the list's order, whether it lets them through or not.
+    /// All rows behind `cursor` in the list's order, filtered or not.
     ///
     /// # Errors
     /// [`BadCursor`].
@@ -153,8 +153,8 @@ impl ThreadFilter {
     }
 }
 
-/// Whether a person talks to an agent by a client of `source`; lists show only these unless they are asked for others. Source: the
-/// peer's interactive sources. A thread whose source is not known is shown, as nobody could know that it is there.
+/// Whether a person uses a client of `source`. Lists show only these by default. Source: the peer's interactive
+/// sources. A thread of an unknown source is listed, as nobody could find it otherwise.
 #[must_use]
 pub fn is_interactive(source: &SessionSource) -> bool {
     match source {

@@ -1,4 +1,4 @@
-//! An index in memory: for tests of what stands above it, and the order that the other one is compared with.
+//! An index in memory: for tests of higher rooms, and the reference order for the other index.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use crate::history::ThreadRow;
 /// An index that ends with the process, and is always complete.
 #[derive(Debug, Default)]
 pub struct MemoryIndex {
-    /// Without a row where one was removed.
+    /// `None` in the place of a removed row.
     rows: Mutex<BTreeMap<ThreadId, (Option<ThreadRow>, EventSeq)>>,
 }
 
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
     use crate::policy;
 
-    /// As many threads, and the one that was made first has a name of its own.
+    /// This many threads. The first one has this name.
     async fn threads(count: u128, name: &str) -> MemoryIndex {
         let index = MemoryIndex::default();
         for n in 1..=count {

@@ -1,5 +1,5 @@
-//! The index: what lists of threads are made of. Derived from the rollouts, never a truth: it can only be behind, it
-//! can be deleted whenever no server runs, and a list that is not complete says so.
+//! The index behind lists of threads. Derived from the rollouts and never a truth. It can only be behind, and can be
+//! deleted while no server runs. An incomplete list says so.
 
 use async_trait::async_trait;
 use skein_base::clock::Clock;
@@ -25,43 +25,43 @@ pub mod sled;
 pub use cursor::{BadCursor, Cursor};
 pub use filter::{SortKey, Span, ThreadFilter, is_interactive};
 
-/// How far a rebuild of the index is.
+/// The progress of a rebuild.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Indexing {
-    /// Rollouts that were read.
+    /// Rollouts read so far.
     pub done: u64,
-    /// Rollouts that there are, as far as that is known.
+    /// All rollouts, as far as known.
     pub total: u64,
 }
 
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ListPage {
-    /// The rows, in the order that was asked for.
+    /// The rows in the requested order.
     pub rows: Vec<ThreadRow>,
-    /// Where the next page begins; none at the end.
+    /// The cursor of the next page; none at the end.
     pub next: Option<Cursor>,
-    /// For a list in the other direction: what is on the far side of this page's first row.
+    /// The cursor of a list in the other direction, from this page's first row.
     pub back: Option<Cursor>,
-    /// Set while threads may be missing from the list.
+    /// Set while the list may lack threads.
     pub indexing: Option<Indexing>,
 }
 
-/// How much of an order is looked at for a page.
+/// The bounds of a walk through an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WalkBounds {
-    /// Rows that the page has, at most (see [`page_size`]).
+    /// Rows of the page, at most (see [`page_size`]).
     pub rows: usize,
-    /// Places of the order that are looked at, at most, whether the page has their rows or not.
+    /// Places of the order that the walk visits, at most, with or without a row for the page.
     pub places: usize,
 }
 
-/// Rows that follow in an order, as far as was looked.
+/// Consecutive rows of an order.
 #[derive(Debug, Default)]
 struct Walked {
-    /// One more than the page may have, where there are more.
+    /// One more than the page takes, if there are more.
     rows: Vec<ThreadRow>,
-    /// The last place, where it was not looked further.
+    /// The last visited place, if the walk stopped there.
     stopped: Option<Cursor>,
 }
 
@@ -75,7 +75,7 @@ impl ListPage {
         Self { rows, next, back, indexing: None }
     }
 
-    /// Adds the page that follows.
+    /// Adds the next page.
     fn append(&mut self, page: Self) {
         self.rows.extend(page.rows);
         self.next = page.next;
@@ -83,7 +83,7 @@ impl ListPage {
         self.indexing = page.indexing;
     }
 
-    /// The rows up to the one with which they have `bytes` as JSON; the others are on the next page.
+    /// Cuts the page once its rows have `bytes` as JSON; the others go to the next page.
     fn within(mut self, bytes: usize, sort: SortKey) -> Self {
         let mut left = bytes;
         let fits = |row: &&ThreadRow| {
@@ -106,16 +106,16 @@ pub enum IndexError {
     /// The cursor belongs to a list with another order.
     #[error(transparent)]
     Cursor(#[from] BadCursor),
-    /// The index cannot be opened or made anew.
+    /// The index cannot be opened or rebuilt.
     #[error("the list of threads is not available: {0}; threads can still be read and resumed by id")]
     Unavailable(String),
-    /// The disk is full, or refuses writes: the index that there is takes no change.
+    /// The disk is full, or refuses writes: the index takes no change.
     #[error("the list of threads cannot be saved: {0}; it can still be read")]
     Unwritable(String),
 }
 
 impl IndexError {
-    /// The error as the wire says it.
+    /// The error on the wire.
     #[must_use]
     pub fn to_wire(&self) -> WireError {
         match self {
@@ -127,18 +127,18 @@ impl IndexError {
     }
 }
 
-/// How many rows a page has: the default where nothing is asked for, and never more than the maximum.
+/// The number of rows of a page: the default, or the requested number up to the maximum.
 #[must_use]
 pub fn page_size(asked: Option<u32>) -> usize {
     let asked = asked.map_or(policy::LIST_DEFAULT, |asked| usize::try_from(asked).unwrap_or(usize::MAX));
     asked.clamp(1, policy::LIST_MOST)
 }
 
-/// Lists threads. Shared by everybody.
+/// Lists threads. All callers share it.
 #[async_trait]
 pub trait ThreadIndex: Send + Sync {
-    /// Sets the row of a thread, as its rollout has it at record `as_of`; ignored when a row from a later record is
-    /// there. Counts only after the next [`flush`](ThreadIndex::flush).
+    /// Sets the row of a thread, as of record `as_of`. Ignores it if a row of a later record is there. It counts only
+    /// after the next [`flush`](ThreadIndex::flush).
     ///
     /// # Errors
     /// [`IndexError::Unavailable`]: the thread's open marker must stay.
@@ -155,22 +155,22 @@ pub trait ThreadIndex: Send + Sync {
         Ok(())
     }
 
-    /// Removes the row of a thread that was deleted at record `as_of`. A row of that record or an earlier one that still is
-    /// under way does not come back.
+    /// Removes the row of a thread that was deleted at record `as_of`. A late row of that record or an earlier one
+    /// does not come back.
     ///
     /// # Errors
     /// [`IndexError::Unavailable`]: the thread's open marker must stay.
     async fn remove(&self, thread: ThreadId, as_of: EventSeq) -> Result<(), IndexError>;
 
-    /// A thread is made, perhaps by the id of one that was removed: nothing that was set of that id before counts.
+    /// Notes a new thread, perhaps with the id of a removed one: earlier rows of that id do not count.
     ///
     /// # Errors
     /// [`IndexError::Unavailable`]: the thread's open marker must stay.
     async fn begin(&self, thread: ThreadId) -> Result<(), IndexError>;
 
-    /// A page of threads behind `cursor`, at most `limit` (see [`page_size`]), and no more once they have [`policy::LIST_BYTES`].
-    /// One whose filter lets few through has what was found within `policy::LIST_TIME`, and a cursor where the next goes on.
-    /// While the index is not complete it waits for a moment, then answers with what is there and says so.
+    /// A page of threads behind `cursor`, at most `limit` (see [`page_size`]), and at most [`policy::LIST_BYTES`]. A
+    /// filter that accepts few threads gives the rows found within `policy::LIST_TIME`, and a cursor to continue. An
+    /// incomplete index waits a moment, then answers with its rows and says so.
     ///
     /// # Errors
     /// [`IndexError`].
@@ -183,7 +183,7 @@ pub trait ThreadIndex: Send + Sync {
         self.list_until(filter, cursor, limit, Clock.now() + policy::LIST_TIME).await
     }
 
-    /// The same with another end of the time in which it looks for rows; it looks at `policy::LIST_PLACES` in any case.
+    /// Does the same with another time limit for finding rows. It visits `policy::LIST_PLACES` in any case.
     ///
     /// # Errors
     /// [`IndexError`].
@@ -204,7 +204,7 @@ pub trait ThreadIndex: Send + Sync {
         Ok(page.within(policy::LIST_BYTES, sort))
     }
 
-    /// The same, as far as `reach` says.
+    /// Does the same within `reach`.
     ///
     /// # Errors
     /// [`IndexError`].
@@ -215,20 +215,20 @@ pub trait ThreadIndex: Send + Sync {
         reach: WalkBounds,
     ) -> Result<ListPage, IndexError>;
 
-    /// The row of a thread and the record that it was made from.
+    /// The row of a thread, and the record that it reflects.
     ///
     /// # Errors
     /// [`IndexError::Unavailable`].
     async fn get(&self, thread: ThreadId) -> Result<Option<(ThreadRow, EventSeq)>, IndexError>;
 
-    /// The rows of these threads, of those that have one. `None` while threads may have one that is missing still.
+    /// The rows of those of these threads that have one. `None` while a row may still be missing.
     ///
     /// # Errors
     /// [`IndexError::Unavailable`].
     async fn rows(&self, threads: Vec<ThreadId>) -> Result<Option<Vec<ThreadRow>>, IndexError>;
 
-    /// Threads and the records that their rows were made from, the highest id first, those below `below`, at most `limit`;
-    /// none at the end. `None` while the index is not complete.
+    /// Threads and the records that their rows reflect, highest id first, below `below`, at most `limit`; none at the
+    /// end. `None` while the index is incomplete.
     ///
     /// # Errors
     /// [`IndexError::Unavailable`].
@@ -238,18 +238,18 @@ pub trait ThreadIndex: Send + Sync {
         limit: usize,
     ) -> Result<Option<Vec<(ThreadId, EventSeq)>>, IndexError>;
 
-    /// Working directories that threads have, as their rows spell them, at most `limit`; those that are known so far.
+    /// Working directories of threads, spelled as in their rows, at most `limit`; only those known so far.
     ///
     /// # Errors
     /// [`IndexError::Unavailable`].
     async fn directories(&self, limit: usize) -> Result<Vec<String>, IndexError>;
 
-    /// Returns when every upsert that has returned before is on disk.
+    /// Returns when every finished upsert is on disk.
     ///
     /// # Errors
     /// [`IndexError::Unavailable`].
     async fn flush(&self) -> Result<(), IndexError>;
 
-    /// Where it is in its life, and what it costs. Instant.
+    /// Its state and its costs. Instant.
     fn counts(&self) -> IndexCounts;
 }

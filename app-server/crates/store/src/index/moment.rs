@@ -1,5 +1,4 @@
-//! Gives the index a moment to take a row, so that a list that is asked for behind an answer shows it, and lets nobody wait for
-//! longer.
+//! Gives the index a moment to take a row, so that a list behind an answer shows it. Nobody waits longer.
 
 use std::future::Future;
 
@@ -13,14 +12,14 @@ use crate::policy;
 /// Whether a row is in the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listed {
-    /// It is. The next flush covers it.
+    /// The index has it, and the next flush covers it.
     Yes,
-    /// It was refused, or comes later: the thread's open marker has to stay.
+    /// The index refused it, or takes it later: the thread's open marker must stay.
     NotYet,
 }
 
-/// Sets a row in a task of its own: who does not wait for it any more takes nothing from it, nor from those who are told
-/// behind it that the row has changed.
+/// Sets a row in its own task: if the caller stops waiting, the row is still set, and its listeners still notice the
+/// change.
 pub async fn set(
     tasks: &Tasks,
     thread: ThreadId,
@@ -29,10 +28,10 @@ pub async fn set(
     let set = tasks.spawn(format!("row/{thread}"), row);
     match timeout(policy::INDEX_PATIENCE, set).await {
         Ok(Ok(Ok(()))) => return Listed::Yes,
-        Ok(Ok(Err(error))) => tracing::warn!(%thread, %error, "the index does not take this thread's row"),
+        Ok(Ok(Err(error))) => tracing::warn!(%thread, %error, "the index refuses a thread's row"),
         // The tracker has logged the panic.
         Ok(Err(_)) => {}
-        Err(_) => tracing::warn!(%thread, "the index is slow; this thread's row comes later"),
+        Err(_) => tracing::warn!(%thread, "the index is slow; a thread's row comes later"),
     }
     Listed::NotYet
 }

@@ -1,4 +1,4 @@
-//! Makes the index anew from the rollouts, newest first, so that the first pages are right first.
+//! Makes the index from the rollouts, newest first, so that the first pages are right first.
 
 use std::collections::HashSet;
 use std::pin::pin;
@@ -11,7 +11,7 @@ use crate::history::{History, ThreadRow};
 use crate::policy;
 use crate::rollout::{Location, ReadError, RolloutStore};
 
-/// Why a rebuild did not come to its end.
+/// Why a rebuild did not finish.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
     /// The folders of rollouts cannot be read.
@@ -22,9 +22,8 @@ pub enum RebuildError {
     Index(#[from] IndexError),
 }
 
-/// Reads every rollout and sets its row. A thread that is written meanwhile sets its own row; the later one stays. A
-/// rollout that cannot be read is reported and passed over. Dropping the future between two threads loses nothing but
-/// the work.
+/// Reads every rollout and sets its row. A thread with new records meanwhile sets its own row, and the later one
+/// stays. Reports and skips an unreadable rollout. Dropping the future loses only work.
 ///
 /// # Errors
 /// [`RebuildError`].
@@ -50,13 +49,13 @@ pub async fn run(
     Ok(())
 }
 
-/// What a rollout says about its thread's row.
+/// The row of a rollout.
 enum RolloutRow {
-    /// It is this one, made from this record.
+    /// This row, as of this record.
     Row(Box<ThreadRow>, EventSeq),
-    /// It has none: nobody has said anything, or nobody can read it.
+    /// No row: the thread has no message, or nobody can read it.
     None,
-    /// There is no such rollout any more.
+    /// The rollout does not exist any more.
     Missing(ThreadId),
 }
 
@@ -75,8 +74,8 @@ async fn read_row(store: &dyn RolloutStore, thread: ThreadId, archived: bool) ->
     }
 }
 
-/// Sets the rows of some threads, and sets anew those whose rollouts stand elsewhere by then; answers how many threads that
-/// were.
+/// Sets the rows of some threads, and sets those again whose rollouts have moved since. Returns the number of
+/// threads.
 async fn set_rows(
     store: &dyn RolloutStore,
     index: &dyn ThreadIndex,
@@ -94,7 +93,7 @@ async fn set_rows(
     index.upsert_all(rows.clone()).await?;
     let locations = store.locations(rows.iter().map(|(row, _)| row.id).collect()).await;
     let locations = locations.unwrap_or_else(|error| {
-        tracing::warn!(%error, "it is not known which list shows some threads");
+        tracing::warn!(%error, "the locations of some threads are unknown; lists may show them wrongly");
         Vec::new()
     });
     for ((row, as_of), location) in rows.into_iter().zip(locations) {
@@ -109,8 +108,8 @@ fn location_of(row: &ThreadRow) -> Location {
     if row.archived { Location::Archived } else { Location::Active }
 }
 
-/// Sets one thread's row from its rollout. A thread in which nobody has said anything belongs into no list; one that was
-/// deleted is taken off.
+/// Sets one thread's row from its rollout. A thread without a message belongs into no list; a deleted one loses its
+/// row.
 ///
 /// # Errors
 /// [`IndexError`].
@@ -126,8 +125,8 @@ pub async fn set_row(
     }
 }
 
-/// Sets a row with the shelf that the rollout stands on. Whoever puts it elsewhere meanwhile sets the row behind that; so
-/// the place is looked at again afterwards.
+/// Sets a row with the rollout's location. A concurrent move sets the row behind its end, so the location is read
+/// again afterwards.
 ///
 /// # Errors
 /// [`IndexError`].
@@ -148,14 +147,14 @@ pub async fn put_row(
             }
             Err(ReadError::Missing(_)) => return index.remove(row.id, as_of).await,
             Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. })) => {
-                tracing::warn!(thread = %row.id, %error, "it is not known which list shows this thread");
+                tracing::warn!(thread = %row.id, %error, "the location of a thread is unknown; lists may show it wrongly");
                 return Ok(());
             }
         }
     }
 }
 
-/// Takes a row off whose thread has no rollout any more.
+/// Removes the row of a thread without a rollout.
 ///
 /// # Errors
 /// [`IndexError`].

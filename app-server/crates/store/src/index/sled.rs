@@ -1,12 +1,12 @@
-//! The index in sled 0.34, behind the precautions that its measured weaknesses need.
+//! The index in sled 0.34, with precautions against its measured weaknesses.
 //!
-//! It is opened by a task of its own, with a time budget, and a panic in it counts as damage; a damaged index is set
-//! aside and made anew from the rollouts. Until it is complete, lists wait for a moment and then say what is missing. When
-//! its form changes, the one before serves until the new one is made.
+//! A task opens it within a time budget, and a panic in it counts as damage. A damaged index is set aside and rebuilt
+//! from the rollouts. Until it is complete, lists wait a moment and then report the missing part. After a change of
+//! the schema, the old index serves until the new one is made.
 //!
-//! Open markers and unflushed rows survive every end of the server, but not of the machine. So the index keeps the start of the
-//! machine in which it was last compared with the rollouts, and is compared again only after another one. The row of a closed
-//! thread has the number of its last record, so the comparison reads ends only.
+//! Open markers and unflushed rows survive every end of the server, but not of the machine. So the index keeps the boot
+//! id of its last comparison with the rollouts, and is compared again only after another boot. The row of a closed thread
+//! has the number of its last record, so the comparison reads only the ends of rollouts.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -55,32 +55,32 @@ pub struct SledIndex {
 
 struct Shared {
     home: HomePaths,
-    /// This start of the machine.
+    /// The machine's boot id.
     boot: Uuid,
     tasks: Tasks,
     state: watch::Sender<State>,
-    /// Changes that came before the index was open. The state changes from `Opening` only under this lock.
+    /// Changes from before the index was open. The state leaves `Opening` only under this lock.
     waiting: Mutex<HashMap<ThreadId, RowChange>>,
     broken: Notify,
     costs: Mutex<Costs>,
-    /// Tells who follows the rows.
+    /// Notifies the rows' listeners.
     changes: Arc<Changes>,
 }
 
-/// What is measured.
+/// Measured costs.
 #[derive(Debug, Clone, Copy, Default)]
 struct Costs {
-    /// How long the last opening took.
+    /// The duration of the last opening.
     open: Option<Duration>,
-    /// Bytes of the files, after the last flush.
+    /// The size of the files after the last flush, bytes.
     disk: u64,
 }
 
 #[derive(Debug, Clone)]
 enum State {
     Opening,
-    /// Made from the rollouts. Until it is ready an index of an earlier form serves, where there is one: what is set is
-    /// set in both.
+    /// Rebuilt from the rollouts. Until it is ready an index of an earlier schema serves, if there is one: changes go
+    /// to both.
     Building {
         trees: Trees,
         earlier: Option<Trees>,
@@ -88,9 +88,9 @@ enum State {
     },
     Ready {
         trees: Trees,
-        /// Power may have been lost: it is compared with the rollouts.
+        /// The comparison with the rollouts after a possible power loss.
         comparing: Option<Indexing>,
-        /// Why the disk takes no change: it is read from, and what is set waits for room (`full.rs`).
+        /// Why the disk takes no change. The index is read, and changes wait for room (`full.rs`).
         unwritable: Option<String>,
     },
     Failed(String),
@@ -103,8 +103,8 @@ impl State {
 }
 
 impl SledIndex {
-    /// The index of this home. Returns at once; a task opens it, makes it anew from `store` where that is needed, and
-    /// flushes and closes it at `stop`. It is compared with the store once in each start of the machine, `boot`.
+    /// Starts the index of this home and returns at once. A task opens it, rebuilds it from `store` if needed, and
+    /// flushes and closes it at `stop`. It compares it with the store once in each `boot`.
     pub fn start(
         home: HomePaths,
         boot: Uuid,
@@ -150,16 +150,16 @@ impl SledIndex {
         done.map_err(|panic| Broken::Damaged(panic.to_string()))?
     }
 
-    /// Makes a change now, or when the index is open.
+    /// Makes a change now, or once the index is open.
     async fn change(&self, change: RowChange) -> Result<(), IndexError> {
         self.change_all(vec![change]).await
     }
 
-    /// Makes changes in one go, each as `change` does.
+    /// Makes several changes, each like `change`.
     async fn change_all(&self, changes: Vec<RowChange>) -> Result<(), IndexError> {
         let threads: Vec<ThreadId> = changes.iter().map(RowChange::thread).collect();
         let made = self.make_changes(changes).await;
-        // Behind the rows: who asks for them from here on finds them.
+        // After the rows are set: a listener that reads from here on finds them.
         threads.into_iter().for_each(|thread| self.shared.changes.note(thread));
         made
     }
@@ -176,7 +176,7 @@ impl SledIndex {
         }
     }
 
-    /// Runs work on the index as it is now. Damage makes the index be set aside; a disk that refuses a write does not.
+    /// Runs work on the current index. Damage makes the task set the index aside; a refused write does not.
     async fn on<T: Send + 'static>(
         &self,
         trees: &Trees,
@@ -185,7 +185,7 @@ impl SledIndex {
         self.blocking(trees, work).await.map_err(|broken| self.shared.note(broken))
     }
 
-    /// Runs work on the index of an earlier form, which serves no longer when that fails.
+    /// Runs work on the index of an earlier schema, which stops serving if the work fails.
     async fn on_earlier<T: Send + 'static>(
         &self,
         earlier: &Trees,
@@ -209,7 +209,7 @@ impl SledIndex {
         }
     }
 
-    /// The state, once `is_enough` or after the wait that a list may take.
+    /// The state, once `is_enough` accepts it, or after a list's longest wait.
     async fn state_when(&self, is_enough: fn(&State) -> bool) -> State {
         let mut states = self.shared.state.subscribe();
         let waited = timeout(policy::INDEX_LIST_WAIT, states.wait_for(is_enough)).await;
@@ -219,9 +219,9 @@ impl SledIndex {
         }
     }
 
-    /// Waits until a list can be answered from what is there: until the index is settled, or until a first page of the newest
-    /// is full. The index is made from the rollout that was written last down: one that is not in it was written, and so made,
-    /// before those that are.
+    /// Waits until the index can answer a list: until it is settled, or has a full first page of the newest threads.
+    /// A rebuild goes from the rollout that was written last downwards, so a thread outside the index was written,
+    /// and so created, before those inside.
     async fn candidates_are_in(&self, filter: &ThreadFilter, from: Option<Cursor>, limit: usize) {
         let mut states = self.shared.state.subscribe();
         let newest_first = from.is_none() && filter.direction == SortDirection::Desc;
@@ -287,7 +287,7 @@ impl Shared {
         }
     }
 
-    /// Changes wait in memory, whatever the state.
+    /// Keeps changes in memory, in any state.
     fn wait(&self, changes: &[RowChange]) {
         add(&mut self.waiting(), changes);
     }
@@ -326,7 +326,7 @@ impl ThreadIndex for SledIndex {
         let (sort, limit) = (filter.sort, reach.rows);
         let reach = WalkBounds { rows: limit.saturating_add(1), ..reach };
         let (trees, indexing) = loop {
-            // Too late: what is there, and the word that it is not all.
+            // Too late: the list has the current rows, and says that it is incomplete.
             timeout(policy::INDEX_LIST_WAIT, self.candidates_are_in(&filter, from, limit)).await.ok();
             let state = self.shared.state.borrow().clone();
             match state {
@@ -335,7 +335,7 @@ impl ThreadIndex for SledIndex {
                 State::Building { earlier: Some(earlier), .. } => {
                     let filter = filter.clone();
                     let read = move |trees: &Trees| trees.list(&filter, from, reach);
-                    // One that cannot be read is not there any more: then it is as if it had never been.
+                    // An unreadable earlier index is gone: the answer is the same as without it.
                     if let Some(walked) = self.on_earlier(&earlier, read).await {
                         return Ok(ListPage::of(walked, sort, limit));
                     }
@@ -448,7 +448,7 @@ impl ThreadIndex for SledIndex {
     }
 }
 
-/// The index that is kept, and the one of an earlier form that serves until then.
+/// The maintained index, and the earlier one that serves until it is ready.
 type Open = (Trees, Option<Trees>);
 
 fn open_of(state: State) -> Result<Open, IndexError> {

@@ -1,20 +1,21 @@
-//! Texts that are too large for a line of a rollout: which they are, and how a line refers to them. Pure.
+//! Texts that are too large for a line of a rollout, and a line's references to them. Pure.
 //!
-//! Such a line is of version 2. In the place of each of these texts it has `""`, and beside the members of the record
-//! `"blobs":[{"at":"/item/content/0/text","sha256":"64 hex","bytes":N}, …]`: JSON pointers (RFC 6901) into the line, the
-//! SHA-256 of the text's bytes, and how many those are. What a user says stands in members of the record, so none of it can
-//! be taken for a reference; and a program that knows version 1 only keeps the line unread, where it would have read
-//! empty texts.
+//! Such a line has version 2. It has `""` in the place of each text, and beside the record's members
+//! `"blobs":[{"at":"/item/content/0/text","sha256":"64 hex","bytes":N}, …]`: JSON pointers (RFC 6901) into the line,
+//! the SHA-256 of each text, and its length in bytes. User text stands in members of the record, so none of it can
+//! pass for a reference. A program that knows only version 1 keeps the line unread, where it would have read empty
+//! texts.
 //!
-//! A line stays small, so that a reader that goes backwards, looks for a header or judges an end never wades through megabytes. When a
-//! line would have more than 256 KiB, its texts counted before JSON escapes them, each text above 64 KiB becomes a file of its own, once
-//! for the same text. All other lines stay at version 1.
+//! A line stays small, so that a reader that goes backwards, looks for a header or judges an end never reads
+//! megabytes. If a line would have more than 256 KiB, each text above 64 KiB becomes a file of its own. Texts count
+//! before JSON escapes them. Equal texts share a file. All other lines stay at version 1.
 //!
-//! - No caller of the store notices: `load` and pages give whole records, a fork copies the references, an export has the texts in its
-//!   lines. A page counts the length in a reference and reads the text only when there is room for it.
-//! - A lost text (missing, of another length, of another hash) is shown in the item that it belongs to. A text that the disk refuses to
-//!   read is an error, and no loss. A record that means nothing without its text (settings, names, headers) is damage, but never a torn
-//!   end: its number is known, and it is not cut off.
+//! - No caller of the store notices: `load` and pages return whole records, a fork copies the references, an export
+//!   has the texts in its lines. A page counts the length in a reference and reads the text only if it has room for
+//!   it.
+//! - A lost text (missing, of another length, of another hash) is shown in its item. A text that the disk refuses to
+//!   read is an error, and no loss. A record that means nothing without its text (settings, names, headers) is
+//!   damage. It is never a torn end: its number is known, and it is not cut off.
 
 use std::fmt;
 use std::io;
@@ -26,7 +27,7 @@ use sha2::{Digest, Sha256};
 
 use crate::policy;
 
-/// The name of a text: the SHA-256 of its bytes. As text 64 digits of lower-case hex.
+/// The name of a text: the SHA-256 of its bytes. In text form 64 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlobName([u8; 32]);
 
@@ -50,7 +51,7 @@ impl fmt::Debug for BlobName {
     }
 }
 
-/// Something that is no name of a blob.
+/// A text that is not the name of a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a blob's name is 64 digits of lower-case hex")]
 pub struct NoBlobName;
@@ -84,7 +85,7 @@ impl<'de> Deserialize<'de> for BlobName {
     }
 }
 
-/// A reference of a line to a text.
+/// A line's reference to a text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlobRef {
     /// Where the text belongs: a JSON pointer into the line, to an empty text.
@@ -95,7 +96,7 @@ pub struct BlobRef {
     pub bytes: u64,
 }
 
-/// A text that stands beside the rollout.
+/// A text in a file beside the rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blob {
     /// Its name.
@@ -104,18 +105,18 @@ pub struct Blob {
     pub(crate) text: String,
 }
 
-/// A text that cannot be had any more.
+/// A lost text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the text {blob} is lost: {reason}")]
 pub struct Lost {
     /// Its name.
     pub blob: BlobName,
-    /// What was found in its place.
+    /// The thing in its place.
     pub reason: String,
 }
 
 impl Lost {
-    /// What is shown in the place of the text, which had so many bytes.
+    /// The replacement for the text, which had this many bytes.
     #[must_use]
     pub(crate) fn shown(&self, bytes: u64) -> String {
         format!(
@@ -125,16 +126,16 @@ impl Lost {
     }
 }
 
-/// Where the texts are.
+/// Reads externalised texts.
 pub trait TextSource {
-    /// The text that `blob` refers to, which has these bytes.
+    /// The text of a reference.
     ///
     /// # Errors
-    /// When the disk refuses, so that nothing is known of it; inside, that it is lost.
+    /// If the disk refuses; inside, that the text is lost.
     fn text(&self, blob: &BlobRef) -> io::Result<Result<String, Lost>>;
 }
 
-/// Takes the large texts out of the members of a record; an empty text is left in the place of each.
+/// Externalises the large texts of a record's members, and leaves an empty text in the place of each.
 #[must_use]
 pub(crate) fn externalise(members: &mut Value) -> Vec<(BlobRef, Blob)> {
     let mut taken = Vec::new();
@@ -160,7 +161,7 @@ fn take_from(value: &mut Value, at: &mut String, taken: &mut Vec<(BlobRef, Blob)
         Value::Object(members) => {
             for (name, value) in members.iter_mut() {
                 at.push('/');
-                // RFC 6901, in this order.
+                // The order is that of RFC 6901.
                 at.push_str(&name.replace('~', "~0").replace('/', "~1"));
                 take_from(value, at, taken);
                 at.truncate(here);
@@ -170,7 +171,7 @@ fn take_from(value: &mut Value, at: &mut String, taken: &mut Vec<(BlobRef, Blob)
     }
 }
 
-/// Puts a text into its place; answers whether an empty text was there.
+/// Inlines a text into its place; returns whether an empty text was there.
 #[must_use]
 pub(crate) fn inline(members: &mut Value, at: &str, text: String) -> bool {
     match members.pointer_mut(at) {

@@ -1,4 +1,4 @@
-//! What every [`RolloutStore`](super::RolloutStore) promises, as one function that every store's tests run.
+//! The promises of every [`RolloutStore`](super::RolloutStore), as one function for every store's tests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::{
 use crate::home::Term;
 use crate::testing::{closed, lease, named, names, opened, thread};
 
-/// Runs every promise against stores that `new` makes, each empty, with what they need to stay.
+/// Checks every promise on empty stores that `new` makes, each with its guard.
 pub(crate) async fn keeps_every_promise<G>(new: impl Fn() -> (G, Box<dyn RolloutStore>)) {
     macro_rules! promises {
         ($($promise:ident)+) => { $( {
@@ -24,22 +24,22 @@ pub(crate) async fn keeps_every_promise<G>(new: impl Fn() -> (G, Box<dyn Rollout
         } )+ };
     }
     promises! {
-        what_is_appended_is_read
+        appended_records_are_read
         a_wrong_end_is_a_conflict
         a_later_owner_fences_an_earlier_one
         pages_meet_without_gap_or_repetition
-        what_is_missing_is_missing
+        a_missing_rollout_is_missing
         an_open_thread_keeps_its_marker
         a_copy_begins_with_what_was_there
         every_thread_is_listed
-        a_thread_is_whole_on_either_shelf
-        a_sift_answers_for_each_thread_while_there_is_time
-        what_is_deleted_is_missing_and_is_purged_when_it_is_old
-        what_is_put_elsewhere_is_fenced_and_marked
+        a_thread_is_whole_at_either_location
+        a_prefilter_answers_for_each_thread_while_there_is_time
+        a_deleted_rollout_is_missing_and_is_purged_when_it_is_old
+        a_move_is_fenced_and_sets_the_open_marker
     }
 }
 
-async fn what_is_appended_is_read(store: &dyn RolloutStore) {
+async fn appended_records_are_read(store: &dyn RolloutStore) {
     let id = thread(1);
     let mut expected = EventSeq(0);
     for (from, to, keep) in [(1, 1, Keep::Power), (2, 4, Keep::Process), (5, 5, Keep::Power)] {
@@ -125,7 +125,7 @@ async fn pages_meet_without_gap_or_repetition(store: &dyn RolloutStore) {
     assert_eq!(store.read_back(id, Some(EventSeq(1)), 5).await.unwrap(), RecordPage::default());
 }
 
-async fn what_is_missing_is_missing(store: &dyn RolloutStore) {
+async fn a_missing_rollout_is_missing(store: &dyn RolloutStore) {
     let id = thread(1);
     assert!(!store.exists(id).await.unwrap());
     assert!(matches!(store.load(id).await, Err(ReadError::Missing(missing)) if missing == id));
@@ -166,7 +166,7 @@ async fn an_open_thread_keeps_its_marker(store: &dyn RolloutStore) {
     assert_eq!(store.counts().open_markers, 1);
 }
 
-async fn a_thread_is_whole_on_either_shelf(store: &dyn RolloutStore) {
+async fn a_thread_is_whole_at_either_location(store: &dyn RolloutStore) {
     let (id, other) = (thread(1), thread(2));
     for id in [id, other] {
         store.append(lease(id), EventSeq(0), names(1, 2), Keep::Power).await.unwrap();
@@ -184,7 +184,7 @@ async fn a_thread_is_whole_on_either_shelf(store: &dyn RolloutStore) {
         let mut all = store.threads().await.unwrap();
         all.sort_unstable();
         assert_eq!(all, [id, other], "both shelves, each thread once");
-        // With the writer that the move has left, or as the next owner.
+        // With the writer behind the move, or as the next owner.
         store.append(lease(id), EventSeq(end), names(end + 1, end + 1), Keep::Power).await.unwrap();
         end += 1;
         assert_eq!(store.read_after(id, EventSeq(0), 99).await.unwrap().records, names(1, end));
@@ -196,7 +196,7 @@ async fn a_thread_is_whole_on_either_shelf(store: &dyn RolloutStore) {
     assert_eq!(store.location(other).await.unwrap(), Location::Active);
 }
 
-async fn what_is_deleted_is_missing_and_is_purged_when_it_is_old(store: &dyn RolloutStore) {
+async fn a_deleted_rollout_is_missing_and_is_purged_when_it_is_old(store: &dyn RolloutStore) {
     for n in [1, 2, 3] {
         store.append(lease(thread(n)), EventSeq(0), names(1, 2), Keep::Process).await.unwrap();
     }
@@ -222,7 +222,7 @@ async fn what_is_deleted_is_missing_and_is_purged_when_it_is_old(store: &dyn Rol
     assert_eq!(store.threads().await.unwrap(), [thread(3)], "nothing else is purged");
 }
 
-async fn what_is_put_elsewhere_is_fenced_and_marked(store: &dyn RolloutStore) {
+async fn a_move_is_fenced_and_sets_the_open_marker(store: &dyn RolloutStore) {
     let id = thread(1);
     let later = Lease { thread: id, term: Term(2) };
     store.append(later, EventSeq(0), vec![opened(1, 2)], Keep::Power).await.unwrap();
@@ -268,7 +268,7 @@ async fn a_copy_begins_with_what_was_there(store: &dyn RolloutStore) {
     assert!(store.open_markers().await.unwrap().contains(&part));
     store.copy(from, EventSeq(9), lease(whole), Vec::new()).await.unwrap();
     assert_eq!(store.load(whole).await.unwrap().end, names(1, 9));
-    // Both go on by themselves.
+    // Both continue by themselves.
     store.append(lease(part), EventSeq(5), names(6, 6), Keep::Power).await.unwrap();
     store.append(lease(from), EventSeq(9), names(10, 10), Keep::Power).await.unwrap();
     assert_eq!(store.head(whole).await.unwrap(), EventSeq(9));
@@ -279,7 +279,7 @@ async fn a_copy_begins_with_what_was_there(store: &dyn RolloutStore) {
     assert_eq!(store.threads().await.unwrap().len(), 3);
 }
 
-async fn a_sift_answers_for_each_thread_while_there_is_time(store: &dyn RolloutStore) {
+async fn a_prefilter_answers_for_each_thread_while_there_is_time(store: &dyn RolloutStore) {
     let said = |seq, text: &str| {
         let (turn_id, input) = (TurnId::from("turn"), vec![UserInput::text(text)]);
         let started = TurnStarted { turn_id, input, item_id: None, client_id: None };

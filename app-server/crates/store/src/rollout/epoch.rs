@@ -1,4 +1,4 @@
-//! When a load begins a new epoch. Pure.
+//! Decides whether a load begins a new epoch. Pure.
 
 use skein_protocol::ids::{Epoch, EventSeq};
 use uuid::Uuid;
@@ -6,21 +6,21 @@ use uuid::Uuid;
 use super::LoadRepair;
 use super::record::{Record, RecordBody, ThreadOpened};
 
-/// What the end of a rollout says about its last owner.
+/// The state that a rollout's last owner left at its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Tail {
     /// The last `thread.opened`.
     pub(crate) opened: Option<ThreadOpened>,
-    /// The newest epoch that any record names.
+    /// The newest epoch in any record.
     pub(crate) epoch: Option<Epoch>,
     /// Whether the last record is `thread.closed`.
     pub(crate) closed: bool,
-    /// Whether whole lines behind the last `thread.opened` cannot be read.
+    /// Whether whole lines behind the last `thread.opened` are unreadable.
     pub(crate) damaged: bool,
 }
 
 impl Tail {
-    /// The tail of a rollout, from its last records (oldest first) and from what the load found.
+    /// The tail of a rollout: its last records (oldest first), and the load's repair.
     #[must_use]
     pub(crate) fn of(records: &[Record], repair: &LoadRepair) -> Self {
         let mut tail = Self::default();
@@ -48,9 +48,9 @@ impl Tail {
     }
 }
 
-/// The epoch of a load by the start `boot_id`: 1 for a new rollout, one more than the last where numbers may have been
-/// given out that the disk never got (the tail is not closed and another start wrote it) or where acknowledged
-/// records cannot be read any more, else the same.
+/// The epoch of a load in the boot `boot_id`: 1 for a new rollout. One more than the last epoch if acknowledged
+/// records are lost, or if an earlier boot left the tail unclosed. Clients may then know numbers that the disk never
+/// got. Else the same.
 #[must_use]
 pub(crate) fn next(tail: &Tail, boot_id: Uuid) -> Epoch {
     let Some(last) = tail.epoch else { return Epoch(1) };

@@ -1,8 +1,8 @@
-//! What one line of a rollout is. Pure.
+//! One line of a rollout. Pure.
 //!
-//! `{"v":1,"seq":N,"at":"RFC 3339, ms","type":T, …, "crc":"8 hex"}` and a newline. `crc` is the CRC-32C
-//! (Castagnoli) of the line's bytes before `,"crc"`, in lower-case hex. A line whose large texts stand beside the rollout is
-//! of version 2: see `blob.rs`.
+//! `{"v":1,"seq":N,"at":"RFC 3339, ms","type":T, …, "crc":"8 hex"}` and a newline. `crc` is the CRC-32C (Castagnoli)
+//! of the line's bytes before `,"crc"`, in lower-case hex. A line with externalised texts has version 2: see
+//! `blob.rs`.
 
 use std::io;
 
@@ -18,11 +18,11 @@ use super::record::{
 };
 use crate::policy;
 
-/// The version of a line that has all of its record.
+/// The version of a line with its whole record.
 const VERSION: u64 = 1;
-/// The version of a line that refers to texts.
+/// The version of a line with references to texts.
 const VERSION_WITH_BLOBS: u64 = 2;
-/// What follows the type in such a line.
+/// The member behind the type of such a line.
 const BLOBS: &str = "blobs";
 /// Bytes of `,"crc":"01234567"}`.
 const CRC_LENGTH: usize = 18;
@@ -30,29 +30,29 @@ const CRC_LENGTH: usize = 18;
 /// Why a line is not a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
-    /// It does not end with its `crc`: cut short, or not ours.
+    /// It does not end with its `crc`: cut short, or foreign.
     #[error("the line does not end with its crc")]
     NoCrc,
-    /// Its bytes are not those that were written.
+    /// Its bytes differ from the written ones.
     #[error("the crc is {found:08x}, but the line's bytes give {actual:08x}")]
     Crc {
-        /// As the line says.
+        /// The crc in the line.
         found: u32,
-        /// As computed.
+        /// The computed crc.
         actual: u32,
     },
     /// Its crc is right, but it has no number, time or type.
     #[error("{0}")]
     Head(String),
-    /// It is whole, and a text that it refers to cannot be had.
+    /// It is whole, but a text that it refers to is lost.
     #[error(transparent)]
     Lost(#[from] Lost),
 }
 
-/// Appends the line of `record`, all of it, with its newline.
+/// Appends the whole line of `record`, with its newline.
 ///
 /// # Errors
-/// When a member cannot be written as JSON, such as a map whose keys are not texts; none of our types has one.
+/// If a member cannot be written as JSON, such as a map whose keys are no texts. None of our types has one.
 pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
     let version = if let RecordBody::Unknown(unknown) = &record.body { unknown.version } else { VERSION };
     let mut members = Vec::new();
@@ -60,8 +60,8 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), serde_json::Erro
     write_line(record, version, &[], &members, out)
 }
 
-/// Appends the line of `record`, with its newline, and takes what is too large for a line to `blobs`: those have to be on
-/// disk before the line is.
+/// Appends the line of `record`, with its newline, and externalises large texts into `blobs`: they must be on disk
+/// before the line.
 ///
 /// # Errors
 /// As [`encode`].
@@ -70,11 +70,11 @@ pub(crate) fn encode_small(
     out: &mut Vec<u8>,
     blobs: &mut Vec<Blob>,
 ) -> Result<(), serde_json::Error> {
-    // A record that this version does not know is kept as it came.
+    // A record of an unknown type is kept unchanged.
     if matches!(record.body, RecordBody::Unknown(_)) {
         return encode(record, out);
     }
-    // First the large texts are put aside, as escaping them is most of the work.
+    // Externalising comes first, as escaping large texts is most of the work.
     let mut members = record.body.members()?;
     let (refs, texts): (Vec<BlobRef>, Vec<Blob>) = blob::externalise(&mut members).into_iter().unzip();
     let rest = if refs.is_empty() { String::new() } else { members.to_string() };
@@ -104,7 +104,7 @@ fn write_line(
     if !refs.is_empty() {
         out.extend_from_slice(format!(r#","{BLOBS}":{}"#, serde_json::to_string(refs)?).as_bytes());
     }
-    // The members come as an object of their own: `{}`, or braces around what belongs behind the type.
+    // The members come as an object: `{}`, or braces around the members behind the type.
     if let Some(inside) = members.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"))
         && !inside.is_empty()
     {
@@ -116,7 +116,7 @@ fn write_line(
     Ok(())
 }
 
-/// The number of a line whose crc is right, without reading what it says.
+/// The number of a line with the right crc. Reads no content.
 ///
 /// # Errors
 /// [`LineError`]; such a line is damage.
@@ -124,19 +124,19 @@ pub fn seq(line: &[u8]) -> Result<EventSeq, LineError> {
     RecordLine::of(line).map(|line| line.seq())
 }
 
-/// What the head of a line says.
+/// The head of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LineHeader<'l> {
     /// The record's number.
     pub(crate) seq: EventSeq,
     /// Its type.
     pub(crate) kind: &'l [u8],
-    /// Whether all texts of the record stand in the line.
+    /// Whether the line has all texts of the record.
     pub(crate) is_all: bool,
 }
 
-/// What the head of a line says, read from that alone: of a line that is damaged behind it, too. `None` for a line whose head
-/// has another form than [`encode`] gives it: [`decode`] knows what it says.
+/// Peeks at the head of a line, and at nothing behind it, so damage there does not matter. `None` for a head in
+/// another form than [`encode`] writes: use [`decode`].
 #[must_use]
 pub(crate) fn peek_header(line: &[u8]) -> Option<LineHeader<'_>> {
     let (version, rest) = behind_number(line.strip_prefix(br#"{"v":"#)?)?;
@@ -152,25 +152,25 @@ fn behind_number(text: &[u8]) -> Option<(u64, &[u8])> {
     Some((str::from_utf8(number).ok()?.parse().ok()?, rest))
 }
 
-/// A short text up to its quote, and what stands behind that.
+/// A short text up to its quote, and the rest behind the quote.
 fn behind_text(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = text.iter().take(policy::PEEK_HEADER).position(|byte| *byte == b'"')?;
     Some((text.get(..end)?, text.get(end + 1..)?))
 }
 
-/// What a line says.
+/// The content of a line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Read {
     /// The record.
     pub record: Record,
-    /// A text of it that is lost, of what people have said: in its place stands that it is.
+    /// A lost text of a message or tool result: the record shows the loss in its place.
     pub(crate) lost: Option<Lost>,
 }
 
-/// Records of which a lost text takes nothing else with it: what they say is shown to people, and nobody works by it.
+/// Records that survive a lost text: people see their texts, and no code depends on them.
 const SHOWN: [&str; 4] = [TurnStarted::KIND, ItemStarted::KIND, ItemCheckpoint::KIND, ItemCompleted::KIND];
 
-/// A line whose crc is right, of which only the head was read.
+/// A line with the right crc, of which only the head was read.
 #[derive(Debug)]
 pub struct RecordLine<'l> {
     head: RawHead,
@@ -190,7 +190,7 @@ struct RawHead {
 }
 
 impl<'l> RecordLine<'l> {
-    /// The line with these bytes, without its newline.
+    /// Reads the line with these bytes, without its newline.
     ///
     /// # Errors
     /// [`LineError`]; such a line is damage.
@@ -219,19 +219,19 @@ impl<'l> RecordLine<'l> {
         &self.head.kind
     }
 
-    /// The texts that it refers to.
+    /// Its references to texts.
     #[cfg(test)]
     pub(crate) fn blobs(&self) -> &[BlobRef] {
         &self.blobs
     }
 
-    /// Bytes of the line alone.
+    /// The size of the line alone.
     #[must_use]
     pub(crate) fn own_bytes(&self) -> u64 {
         self.text.len() as u64
     }
 
-    /// Bytes of the line and of its texts, as it says. Nothing is read for that.
+    /// The claimed size of the line and its texts. Reads no text.
     #[must_use]
     pub(crate) fn bytes(&self) -> u64 {
         self.blobs.iter().fold(self.own_bytes(), |bytes, blob| bytes.saturating_add(blob.bytes))
@@ -240,7 +240,7 @@ impl<'l> RecordLine<'l> {
     /// The record, with its texts.
     ///
     /// # Errors
-    /// When the disk refuses a text; inside, [`LineError`].
+    /// If the disk refuses a text; inside, [`LineError`].
     pub fn record(&self, texts: &dyn TextSource) -> io::Result<Result<Read, LineError>> {
         let (mut lost, kind) = (None, self.kind());
         let known = match self.head.v {
@@ -263,7 +263,7 @@ impl<'l> RecordLine<'l> {
         Ok(Record { seq: self.seq(), at: WallMs(at.as_millisecond()), body })
     }
 
-    /// The line as JSON, with its texts in their places.
+    /// The line as JSON, with its texts inlined.
     fn members(
         &self,
         texts: &dyn TextSource,
@@ -301,7 +301,7 @@ impl<'l> RecordLine<'l> {
     }
 }
 
-/// The line as text, when its crc is right. An editor may have put whitespace before its end.
+/// The line as text, if its crc is right. An editor may have put whitespace before its end.
 fn checked(line: &[u8]) -> Result<&str, LineError> {
     let line = line.trim_ascii_end();
     let (covered, tail) = line
@@ -329,8 +329,8 @@ fn unknown(head: &RawHead, text: &str) -> Result<RecordBody, LineError> {
     Ok(RecordBody::Unknown(Box::new(UnknownRecord { version: head.v, kind: head.kind.clone(), members })))
 }
 
-/// UTC with exactly three digits of milliseconds. A time that no calendar has (the clock of a broken machine) becomes
-/// the nearest one that exists.
+/// UTC with exactly three digits of milliseconds. An impossible time, from a broken clock, becomes the nearest
+/// possible one.
 fn rfc3339(at: WallMs) -> String {
     let nearest = if at.0 < 0 { Timestamp::MIN } else { Timestamp::MAX };
     let time = Timestamp::from_millisecond(at.0).unwrap_or(nearest);

@@ -1,4 +1,4 @@
-//! Rollouts in memory, for tests of what stands above a store. Keeps every promise but that of surviving.
+//! Rollouts in memory, for tests of higher rooms. It keeps every promise except durability.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -29,7 +29,7 @@ struct MemoryState {
     /// Threads by their last write, oldest first.
     written: Vec<ThreadId>,
     archived: BTreeSet<ThreadId>,
-    /// What was deleted, and when.
+    /// Deleted threads with their deletion times.
     trash: Vec<(WallMs, ThreadId)>,
     open: OpenMarkers,
     counts: RolloutCounts,
@@ -66,7 +66,7 @@ impl MemoryState {
     }
 }
 
-/// What the records would be in a file.
+/// The records in their file form.
 fn lines(records: &[Record]) -> Vec<u8> {
     let mut lines = Vec::new();
     // Every member of ours can be written as JSON.
@@ -79,7 +79,7 @@ fn bytes(records: &[Record]) -> usize {
 }
 
 impl MemoryState {
-    /// Whether a rollout is there that this lease may put elsewhere. Marks it open.
+    /// Whether this lease may move the rollout. Creates the open marker.
     fn take(&mut self, lease: Lease) -> Result<(), MoveError> {
         let thread = lease.thread;
         let term = self.records(thread)?.iter().filter_map(order::term_of).max();

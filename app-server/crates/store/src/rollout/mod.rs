@@ -1,8 +1,8 @@
-//! Rollouts: what happened in a thread, in order, and the only truth about it.
+//! Rollouts: the ordered events of a thread, and the only truth about it.
 //!
-//! [`RolloutStore`] is what everything above may know of where they are kept. Every store passes `conformance.rs`.
-//! Nothing here decides what to write, or reads a record's meaning beyond its number, the term of a
-//! `thread.opened`, and whether the end is closed.
+//! [`RolloutStore`] is everything that higher rooms know about their storage. Every store passes `conformance.rs`.
+//! This room does not decide which records to write. It reads no meaning from a record beyond its number, the term of
+//! a `thread.opened`, and whether the end is closed.
 
 use std::io;
 
@@ -33,37 +33,37 @@ pub use open_marker::{OpenMarker, OpenMarkers};
 pub use prefilter::MayHold;
 use record::{Record, SecretValues};
 
-/// How much an [`append`](RolloutStore::append) promises before it returns.
+/// The durability that an [`append`](RolloutStore::append) promises before it returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
-    /// Written: survives the end of the process, however it ends.
+    /// Written: survives every end of the process.
     Process,
-    /// Synced, with its folder: survives the end of the machine's power.
+    /// Synced, with its folder: survives a loss of power.
     Power,
 }
 
-/// The right to write to a thread: the thread, and the writer's ownership of the home.
+/// The right to write to a thread: the thread, and the writer's term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
     /// The thread.
     pub thread: ThreadId,
-    /// The ownership. One below the last `thread.opened`'s is refused.
+    /// The term. One below that of the last `thread.opened` is refused.
     pub term: Term,
 }
 
-/// What an append did.
+/// The result of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Appended {
-    /// The number of the last record now.
+    /// The number of the last record.
     pub head: EventSeq,
 }
 
-/// Why the disk refused, in the words a person can act on.
+/// The reason of a disk error, as far as a person can act on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiskKind {
     /// No space or quota left.
     Full,
-    /// Anything else: the error's text says what.
+    /// Any other reason: the error's text names it.
     Io,
 }
 
@@ -87,10 +87,10 @@ impl DiskKind {
     }
 }
 
-/// Why nothing was appended, or why that is not known.
+/// Why an append wrote nothing, or may have written nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// The last record is not the expected one, or the records do not count on from it. Nothing was written.
+    /// The last record is not the expected one, or the records do not continue it. Nothing was written.
     #[error("thread {thread} ends at record {head}, not where the writer thinks; load it again")]
     Conflict {
         /// The thread.
@@ -98,34 +98,34 @@ pub enum AppendError {
         /// Its last record.
         head: EventSeq,
     },
-    /// A later ownership has opened the thread. Nothing was written, and nothing of this lease ever will be.
+    /// A later term has opened the thread. Nothing was written, and this lease can never write again.
     #[error("thread {thread} belongs to a later server (term {}); this one must let go of it", term.0)]
     Fenced {
         /// The thread.
         thread: ThreadId,
-        /// The later ownership.
+        /// The later term.
         term: Term,
     },
-    /// It is not known whether the records are there: read the head, never retry blindly.
+    /// The outcome is unknown: read the head, never retry blindly.
     #[error(
         "it is not known whether the records of thread {thread} were saved ({reason}); read its end first"
     )]
     Unknown {
         /// The thread.
         thread: ThreadId,
-        /// What happened.
+        /// The reason.
         reason: String,
     },
-    /// The disk refused. None of these records counts; the same call may be made again when the disk is well.
+    /// The disk refused. None of these records counts; a retry of the same call is safe.
     #[error("thread {thread} cannot be saved: {}{source}", kind.reason(source))]
     Disk {
         /// The thread.
         thread: ThreadId,
-        /// What a person can do about it.
+        /// The part of the reason that a person can act on.
         kind: DiskKind,
         /// The last record that counts.
         head: EventSeq,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
@@ -134,23 +134,23 @@ pub enum AppendError {
 /// Why a thread cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// There is no such rollout.
+    /// The rollout does not exist.
     #[error("there is no rollout of thread {0}")]
     Missing(ThreadId),
-    /// What stands in the rollout's place has not one readable record, or is no regular file. It is left as it is.
+    /// The file in the rollout's place has no readable record, or is no regular file. It stays untouched.
     #[error("the rollout of thread {thread} cannot be read: {reason}; it was left as it is")]
     Unreadable {
         /// The thread.
         thread: ThreadId,
-        /// What was found.
+        /// The thing in its place.
         reason: String,
     },
-    /// The disk refused. Nobody knows whether the rollout is there.
+    /// The disk refused. Whether the rollout exists is unknown.
     #[error("the rollout of thread {thread} cannot be read: {source}; ask again when the disk is well")]
     Disk {
         /// The thread.
         thread: ThreadId,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
@@ -159,56 +159,57 @@ pub enum ReadError {
 /// Why a rollout was not copied.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    /// The one that is copied cannot be read.
+    /// The source cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The new one cannot be written. Nothing of it is left, but where it is not known ([`AppendError::Unknown`]).
+    /// The new rollout cannot be written. Nothing of it stays, unless the outcome is unknown
+    /// ([`AppendError::Unknown`]).
     #[error(transparent)]
     Write(#[from] AppendError),
 }
 
-/// Why a rollout was not put elsewhere. It stands where it stood, unless the disk failed twice.
+/// Why a rollout was not moved. It is at its old location, unless the disk failed twice.
 #[derive(Debug, thiserror::Error)]
 pub enum MoveError {
     /// It is missing, or cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// A later ownership has opened the thread.
+    /// A later term has opened the thread.
     #[error("thread {thread} belongs to a later server (term {}); this one must let go of it", term.0)]
     Fenced {
         /// The thread.
         thread: ThreadId,
-        /// The later ownership.
+        /// The later term.
         term: Term,
     },
-    /// The disk refused. The same call may be made again when the disk is well.
+    /// The disk refused. A retry of the same call is safe.
     #[error("the rollout of thread {thread} cannot be put elsewhere: {source}")]
     Disk {
         /// The thread.
         thread: ThreadId,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
 }
 
-/// Damage in the middle of a rollout. It stays where it is; the records around it are read.
+/// Damage in the middle of a rollout. It stays in place; the records around it are readable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Damage {
-    /// The last good record before it; 0 when there is none.
+    /// The last good record before it; 0 if there is none.
     pub(crate) after: EventSeq,
-    /// Where it begins in the file, bytes.
+    /// Its offset in the file, bytes.
     pub(crate) offset: u64,
     /// Its length, bytes.
     pub(crate) length: u64,
-    /// How many lines it is.
+    /// Its number of lines.
     pub(crate) lines: u64,
 }
 
-/// What a load found and mended in the part that it has read.
+/// The damage that a load found and repaired in its part of the rollout.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoadRepair {
-    /// Bytes of a piece of a line at the end that were cut off; 0 when it was whole.
+    /// Bytes of a torn line that were cut off at the end; 0 if the end was whole.
     pub cut: u64,
     /// Damage that stays, oldest first.
     pub damage: Vec<Damage>,
@@ -217,18 +218,18 @@ pub struct LoadRepair {
 /// The end of a rollout, ready for appends.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
-    /// The records that can be read from the last turn's end on, which is the first of them, to the end, oldest first;
-    /// all of them where there is no end of a turn that says how the thread was opened.
+    /// The readable records from the last turn's end to the rollout's end, oldest first. All records if no end of a
+    /// turn says how the thread was opened.
     pub end: Vec<Record>,
-    /// The number that the next append has to expect. Above the last record's where damaged lines at the end held
-    /// numbers that must not be given out again: tell the fold (`History::skip_to`).
+    /// The number that the next append must expect. It is above the last record's if damaged lines at the end have
+    /// used numbers: pass it to `History::skip_to`.
     pub head: EventSeq,
-    /// What was found and mended.
+    /// The repair.
     pub repair: LoadRepair,
 }
 
 impl Loaded {
-    /// The epoch that a `thread.opened` of this start has to carry: see `epoch::next`.
+    /// The epoch for a `thread.opened` of this boot: see `epoch::next`.
     #[must_use]
     pub fn next_epoch(&self, boot_id: Uuid) -> Epoch {
         epoch::next(&epoch::Tail::of(&self.end, &self.repair), boot_id)
@@ -240,45 +241,45 @@ impl Loaded {
 pub struct RecordPage {
     /// The records.
     pub records: Vec<Record>,
-    /// Bytes of their lines, and of the texts that stand beside these.
+    /// The size of their lines and externalised texts.
     pub bytes: usize,
-    /// Those of them that lack such a text, and say so in its place.
+    /// Records among them that show a lost text.
     pub lost: Vec<EventSeq>,
-    /// Whether there are more in the direction that was read.
+    /// Whether the read's direction has more records.
     pub more: bool,
-    /// Of a page from the end: how many damaged lines stand behind its last record, whose numbers stay taken.
+    /// Of a page from the end: the number of damaged lines behind its last record. Their numbers stay used.
     pub(crate) taken: u64,
 }
 
-/// What a store has done since the start.
+/// Counts of a store since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RolloutCounts {
-    /// Appends that were acknowledged.
+    /// Acknowledged appends.
     pub appends: u64,
     /// Syncs of files.
     pub syncs: u64,
     /// Operations that the disk refused.
     pub errors: u64,
-    /// Rollouts that were opened to be loaded.
+    /// Rollouts opened for a load.
     pub loads: u64,
-    /// Rollouts that were opened to be read without a load.
+    /// Rollouts opened for a read without a load.
     pub reads: u64,
-    /// Open markers that there are.
+    /// Open markers now.
     pub open_markers: u64,
 }
 
-/// Where rollouts are kept.
+/// Storage of rollouts.
 ///
-/// A store is shared by all threads. Calls for one thread are made by its owner, one at a time; reads come from
-/// anybody and see what appends have promised, nothing less and nothing more.
+/// All threads share a store. A thread's owner calls it for that thread, one call at a time. Anybody may read, and
+/// sees exactly the acknowledged records.
 #[async_trait]
 pub trait RolloutStore: Send + Sync {
-    /// Appends `records`, all or none, behind record `expected` (0 for a rollout that is not there yet). Marks the
-    /// rollout open before it touches it. Dropping the future does not stop an append that began: a
-    /// later [`head`](RolloutStore::head) or [`load`](RolloutStore::load) waits for it and sees it.
+    /// Appends `records`, all or none, behind record `expected` (0 for a new rollout). Creates the open marker before
+    /// it touches the rollout. Dropping the future does not stop a started append: a later
+    /// [`head`](RolloutStore::head) or [`load`](RolloutStore::load) waits for it and sees it.
     ///
     /// # Errors
-    /// [`AppendError`], each with what the caller may do.
+    /// [`AppendError`]; each variant says what the caller may do.
     async fn append(
         &self,
         lease: Lease,
@@ -287,9 +288,9 @@ pub trait RolloutStore: Send + Sync {
         keep: Keep,
     ) -> Result<Appended, AppendError>;
 
-    /// Begins the rollout of `lease.thread`, which is not there, with the records of `from` up to number `up_to` as they
-    /// stand there, and with `then` behind them, whose numbers count on: all of it, synced with its folder, or nothing.
-    /// Marks it open. `from` may be written to, and put elsewhere, meanwhile.
+    /// Creates the rollout of `lease.thread` with the records of `from` up to number `up_to`, and `then` behind them,
+    /// whose numbers continue. All of it is on disk with its folder, or nothing. Creates the open marker. `from` may
+    /// be written to and moved meanwhile.
     ///
     /// # Errors
     /// [`CopyError`].
@@ -307,11 +308,11 @@ pub trait RolloutStore: Send + Sync {
     /// [`ReadError`].
     async fn head(&self, thread: ThreadId) -> Result<EventSeq, ReadError>;
 
-    /// The secrets of the thread's settings; none where there are none, or they cannot be read.
+    /// The secrets of the thread's settings; none if there are none, or they cannot be read.
     async fn secrets(&self, thread: ThreadId) -> SecretValues;
 
-    /// The end of the rollout, mended: a torn end is cut off (and the rollout marked open first). What it costs depends on
-    /// the last turn, not on the rollout. From here on the store holds what it needs to append, until
+    /// Loads and repairs the end of the rollout: cuts a torn end off, after creating the open marker. The cost
+    /// depends on the last turn, not on the rollout's length. The store then holds the writer's state until
     /// [`release`](RolloutStore::release).
     ///
     /// # Errors
@@ -340,10 +341,10 @@ pub trait RolloutStore: Send + Sync {
         limit: usize,
     ) -> Result<RecordPage, ReadError>;
 
-    /// For each of `threads`, in order, the first turn behind the record that it comes with that may hold what `may_hold` looks
-    /// for in its messages: the number of its `turn.started`, or less where that is damaged (see `prefilter`). Lines are looked
-    /// at as they stand, so a turn that is named need not hold it; one that holds it is not passed over. Behind `until` no
-    /// further thread is begun: the answer is shorter then, and has one thread at least. Changes nothing.
+    /// For each of `threads`, in order, the first turn behind the given record whose messages may hold the text. It
+    /// is the number of the `turn.started`, or less if that is damaged (see `prefilter`). It reads raw lines, so a
+    /// reported turn may lack the text, but no turn with the text is skipped. After `until` it begins no further
+    /// thread: the answer is shorter then, with at least one thread. Changes nothing.
     async fn prefilter(
         &self,
         threads: Vec<(ThreadId, EventSeq)>,
@@ -354,19 +355,19 @@ pub trait RolloutStore: Send + Sync {
     /// Whether the thread has a rollout.
     ///
     /// # Errors
-    /// [`ReadError::Disk`], [`ReadError::Unreadable`] when something else is in its place.
+    /// [`ReadError::Disk`]; [`ReadError::Unreadable`] if something else is in its place.
     async fn exists(&self, thread: ThreadId) -> Result<bool, ReadError>;
 
-    /// Where the thread's rollout stands. Instant next to a read.
+    /// The location of the thread's rollout. Instant compared with a read.
     ///
     /// # Errors
-    /// [`ReadError::Missing`] also for a thread that was deleted; [`ReadError::Disk`].
+    /// [`ReadError::Missing`] also for a deleted thread; [`ReadError::Disk`].
     async fn location(&self, thread: ThreadId) -> Result<Location, ReadError>;
 
-    /// The same for many threads, in their order; `None` for one that is missing.
+    /// The locations of many threads, in their order; `None` for a missing one.
     ///
     /// # Errors
-    /// When the store cannot look.
+    /// If the store cannot look.
     async fn locations(&self, threads: Vec<ThreadId>) -> io::Result<Vec<Option<Location>>> {
         let mut locations = Vec::with_capacity(threads.len());
         for thread in threads {
@@ -381,83 +382,82 @@ pub trait RolloutStore: Send + Sync {
         Ok(locations)
     }
 
-    /// Puts the rollout on a shelf; when this returns it stands there also after a loss of power. Marks it open first.
-    /// Comes behind every append that was asked for before, and before every load that is asked for later. On the
-    /// shelf already: nothing is done.
+    /// Moves the rollout to a location. When it returns, the move survives a loss of power. Creates the open marker
+    /// first. Comes after every earlier append, and before every later load. Does nothing if the rollout is there
+    /// already.
     ///
     /// # Errors
     /// [`MoveError`].
     async fn relocate(&self, lease: Lease, location: Location) -> Result<(), MoveError>;
 
-    /// Puts the rollout away, deleted at this time: from here on it is missing, and only
-    /// [`purge`](RolloutStore::purge) touches it. Otherwise as [`relocate`](RolloutStore::move_to).
+    /// Moves the rollout into the trash with this deletion time: it is missing from here on, and only
+    /// [`purge`](RolloutStore::purge) touches it. Otherwise as [`relocate`](RolloutStore::relocate).
     ///
     /// # Errors
     /// [`MoveError`].
     async fn trash(&self, lease: Lease, at: WallMs) -> Result<(), MoveError>;
 
-    /// Removes for good what was deleted before this time; answers how many rollouts that were.
+    /// Removes rollouts that were deleted before this time; returns how many.
     ///
     /// # Errors
-    /// When the disk refuses; some of them may be gone.
+    /// If the disk refuses; some of them may be gone.
     async fn purge(&self, before: WallMs) -> io::Result<usize>;
 
-    /// A time that was not long before the last change of what there is: a thread that was made, put elsewhere or deleted.
-    /// `None` where there is nothing, or no such times.
+    /// A time not long before the last creation, move or deletion of a thread. `None` without threads, or without
+    /// such times.
     ///
     /// # Errors
-    /// When the folders cannot be read.
+    /// If the folders cannot be read.
     async fn last_change(&self) -> io::Result<Option<WallMs>> {
         Ok(None)
     }
 
-    /// Every thread whose rollout stands in the archive, in no order.
+    /// Every archived thread, in any order.
     ///
     /// # Errors
-    /// When the folders cannot be read.
+    /// If the folders cannot be read.
     async fn archived(&self) -> io::Result<Vec<ThreadId>>;
 
-    /// Every thread that has a rollout, on whichever shelf, the one that was written last first.
+    /// Every thread with a rollout at any location, the last written first.
     ///
     /// # Errors
-    /// When the folders cannot be read.
+    /// If the folders cannot be read.
     async fn threads(&self) -> io::Result<Vec<ThreadId>>;
 
-    /// Forgets what is held for appending to the thread: at the end of every load. Records that were refused by the
-    /// disk are forgotten with it.
+    /// Drops the writer's state of a thread, at the end of every load. Drops refused records with it.
     fn release(&self, thread: ThreadId);
 
-    /// Closes the files of rollouts that nobody uses now, until the next write: descriptors are scarce. Answers how many.
+    /// Closes the files of unused rollouts until the next write, to save descriptors. Returns how many.
     async fn close_idle(&self) -> usize {
         0
     }
 
-    /// Marks the rollout's end as not known to be closed and indexed. Appends and loads do it by themselves.
+    /// Creates the rollout's open marker: its end may not be closed and indexed. Appends and loads do it themselves.
     ///
     /// # Errors
-    /// When the mark cannot be made.
+    /// If the marker cannot be created.
     async fn set_open_marker(&self, thread: ThreadId) -> io::Result<()>;
 
-    /// The rollouts whose end is not known to be closed and indexed.
+    /// Rollouts whose end may not be closed and indexed.
     ///
     /// # Errors
-    /// When the marks cannot be read.
+    /// If the markers cannot be read.
     async fn open_markers(&self) -> io::Result<Vec<ThreadId>>;
 
-    /// The thread's mark as of the last change of its rollout: an append, or a move to another shelf.
+    /// The thread's open marker as of the last change of its rollout: an append, or a move.
     fn open_marker(&self, thread: ThreadId) -> OpenMarker;
 
-    /// Takes marks off, after a flush of the index that covers them. One stays whose rollout was changed after the mark was
-    /// asked for; answers how many were taken off.
+    /// Removes open markers after a flush of the index that covers them. A marker stays if its rollout has changed
+    /// since. Returns how many were removed.
     ///
     /// # Errors
-    /// When a mark cannot be removed; those before it are gone.
+    /// If a marker cannot be removed; earlier ones are gone.
     async fn clear_open_markers(&self, markers: Vec<OpenMarker>) -> io::Result<usize>;
 
-    /// What the store has done. Instant.
+    /// Counts since the start. Instant.
     fn counts(&self) -> RolloutCounts;
 
-    /// How long each sync of [`RolloutCounts::syncs`] took, from memory. Nothing where the store syncs nothing.
+    /// The durations of [`StoreCounts::syncs`], from memory. Empty if the store syncs nothing.
     fn sync_times(&self) -> DurationCounts {
         DurationCounts::default()
     }

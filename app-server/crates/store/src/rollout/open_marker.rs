@@ -1,19 +1,19 @@
-//! The open mark of a rollout: it says that the index may not have all of it.
+//! The open marker of a rollout: the index may lack the rollout's end.
 
 use std::collections::BTreeMap;
 
 use skein_protocol::ids::ThreadId;
 
-/// The open mark of a thread, as of a change of its rollout.
+/// A thread's open marker, as of a change of its rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenMarker {
     /// The thread.
     pub thread: ThreadId,
-    /// The number of the change; 0 where there is no mark.
+    /// The number of the change; 0 without a marker.
     change: u64,
 }
 
-/// The marks of a store. Each change of a rollout gets a number that no other has.
+/// The open markers of a store. Each change of a rollout gets a unique number.
 #[derive(Debug, Default)]
 pub struct OpenMarkers {
     last: u64,
@@ -27,24 +27,24 @@ impl OpenMarkers {
         self.changes.insert(thread, self.last);
     }
 
-    /// The thread's mark as of now.
+    /// The thread's open marker now.
     #[must_use]
     pub fn open_marker(&self, thread: ThreadId) -> OpenMarker {
         OpenMarker { thread, change: self.changes.get(&thread).copied().unwrap_or_default() }
     }
 
-    /// Takes the mark off, unless the rollout was changed since. Answers whether there was one.
+    /// Removes the marker, unless the rollout has changed since. Returns whether it was there.
     pub(crate) fn take_off(&mut self, marker: OpenMarker) -> bool {
         self.open_marker(marker.thread) == marker && self.changes.remove(&marker.thread).is_some()
     }
 
-    /// The threads that have a mark.
+    /// Threads with a marker.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn threads(&self) -> impl Iterator<Item = ThreadId> {
         self.changes.keys().copied()
     }
 
-    /// How many marks there are.
+    /// The number of markers.
     #[must_use]
     pub(crate) fn count(&self) -> u64 {
         self.changes.len() as u64

@@ -1,4 +1,4 @@
-//! Which records may follow which: the checks that every store makes before it writes. Pure.
+//! The allowed order of records: checks of every store before a write. Pure.
 
 use skein_protocol::ids::EventSeq;
 
@@ -12,11 +12,11 @@ pub(crate) fn term_of(record: &Record) -> Option<Term> {
     if let RecordBody::ThreadOpened(opened) = &record.body { Some(opened.term) } else { None }
 }
 
-/// Whether `records` may be appended to a rollout that ends at `head` and was last opened in `term`; answers the
-/// number of the last record afterwards.
+/// Whether a rollout that ends at `head`, last opened in `term`, takes `records`; returns the number of its last
+/// record afterwards.
 ///
 /// # Errors
-/// [`AppendError::Fenced`] before [`AppendError::Conflict`]: who no longer owns the thread need not know its end.
+/// [`AppendError::Fenced`] before [`AppendError::Conflict`]: a former owner need not know the thread's end.
 pub(crate) fn check(
     lease: Lease,
     expected: EventSeq,

@@ -1,5 +1,5 @@
-//! What a rollout says, record by record. The one table of record types is at the end of this file's head; the records about
-//! the thread as a whole are in `thread.rs`; how a record becomes a line is in `rollout/line.rs`.
+//! The records of a rollout. The one table of record types stands below; the records about the whole thread are in
+//! `thread.rs`; `rollout/line.rs` turns a record into a line.
 
 use std::io::Write;
 
@@ -26,14 +26,14 @@ pub use thread::*;
 pub struct Record {
     /// Its number: one more than that of the record before it.
     pub seq: EventSeq,
-    /// When it was made. In the file as RFC 3339 with milliseconds, UTC.
+    /// Its time. In the file as RFC 3339 with milliseconds, UTC.
     pub at: WallMs,
-    /// What it says.
+    /// Its content.
     pub body: RecordBody,
 }
 
 impl RecordBody {
-    /// The settings of the thread, where the record says them.
+    /// The settings of the thread, if the record has them.
     #[must_use]
     pub(crate) fn settings(&self) -> Option<&ThreadSettings> {
         if let Self::ThreadCreated(created) = self {
@@ -47,7 +47,7 @@ impl RecordBody {
         }
     }
 
-    /// The same, to change them.
+    /// The same settings, mutable.
     pub fn settings_mut(&mut self) -> Option<&mut ThreadSettings> {
         if let Self::ThreadCreated(created) = self {
             Some(&mut created.settings)
@@ -62,13 +62,13 @@ impl RecordBody {
 }
 
 impl Record {
-    /// Whether a reader that comes from the end has to read no further back to know the thread.
+    /// Whether a reader from the end knows the whole thread at this record.
     #[must_use]
     pub(crate) fn tells_of_all(&self) -> bool {
         self.header().is_some()
     }
 
-    /// The thread as a whole, where this is the end of a turn that says all of it.
+    /// The header of the thread, if this record is the end of a turn with a full one.
     #[must_use]
     pub(crate) fn header(&self) -> Option<&ThreadHeader> {
         if let RecordBody::TurnCompleted(completed) = &self.body {
@@ -81,16 +81,16 @@ impl Record {
 
 macro_rules! records {
     ($( $(#[doc = $doc:literal])+ $name:ident = $wire:literal; )+) => {
-        /// What a record says. Every `turn.*` and `item.*` record names its turn.
+        /// The content of a record. Every `turn.*` and `item.*` record names its turn.
         #[derive(Debug, Clone, PartialEq)]
         pub enum RecordBody {
             $( $(#[doc = $doc])+ $name(Box<$name>), )+
-            /// A record of a later version, kept and passed over.
+            /// A record of a later version, kept and skipped.
             Unknown(Box<UnknownRecord>),
         }
 
         impl RecordBody {
-            /// The record's type, as its line says it.
+            /// The record's type, as in its line.
             #[must_use]
             pub fn kind(&self) -> &str {
                 match self {
@@ -99,7 +99,7 @@ macro_rules! records {
                 }
             }
 
-            /// Writes the members behind `type`, as a JSON object.
+            /// Writes the members behind `type` as a JSON object.
             pub(super) fn write_members(&self, out: impl Write) -> Result<(), serde_json::Error> {
                 match self {
                     $( Self::$name(body) => serde_json::to_writer(out, body), )+
@@ -107,7 +107,7 @@ macro_rules! records {
                 }
             }
 
-            /// The same, to be changed before they are written.
+            /// The same members, to change them before they are written.
             pub(super) fn members(&self) -> Result<Value, serde_json::Error> {
                 match self {
                     $( Self::$name(body) => serde_json::to_value(body), )+
@@ -115,7 +115,7 @@ macro_rules! records {
                 }
             }
 
-            /// Whether this version knows records of the type `kind`.
+            /// Whether this version knows the record type `kind`.
             pub(super) fn knows(kind: &str) -> bool {
                 matches!(kind, $( $wire )|+)
             }
@@ -136,7 +136,7 @@ macro_rules! records {
         }
 
         impl $name {
-            /// The record's type, as its line says it.
+            /// The record's type, as in its line.
             pub const KIND: &'static str = $wire;
         } )+
     };
@@ -147,15 +147,15 @@ records! {
     ThreadCreated = "thread.created";
     /// An owner loaded the thread: the first record of every load.
     ThreadOpened = "thread.opened";
-    /// An owner unloaded the thread: nothing of that load is missing before it.
+    /// An owner unloaded the thread: no record of that load is missing before it.
     ThreadClosed = "thread.closed";
     /// The thread has a new name.
     ThreadNamed = "thread.named";
-    /// The thread has new settings or a new description of its repository.
+    /// The thread has new settings, or a new description of its repository.
     ThreadMeta = "thread.meta";
-    /// The user has read the thread, or marked it as unread.
+    /// The user has read the thread, or has marked it as unread.
     ThreadRead = "thread.read";
-    /// The thread is to reach something else, or nothing any more.
+    /// The thread has a new goal, or none any more.
     ThreadGoal = "thread.goal";
     /// A turn begins.
     TurnStarted = "turn.started";
@@ -163,44 +163,45 @@ records! {
     ItemStarted = "item.started";
     /// More text of an item that is not done.
     ItemCheckpoint = "item.checkpoint";
-    /// An item is done.
+    /// An item has ended.
     ItemCompleted = "item.completed";
-    /// A model's answer calls tools.
+    /// A model's answer with tool calls.
     ModelAnswer = "model.answer";
-    /// Files that a message names were read for a model.
+    /// Files of a message were read for a model.
     FilesRead = "files.read";
-    /// A turn is done.
+    /// A turn has ended.
     TurnCompleted = "turn.completed";
-    /// What the model has used.
+    /// The tokens that the model has used.
     Usage = "usage";
-    /// Older history was replaced by a summary, for the model.
+    /// A summary has replaced older history for the model.
     Compacted = "compacted";
-    /// A client has added to what the model sees.
+    /// A client has injected items for the model.
     ItemsInjected = "items.injected";
-    /// The newest turns were taken back.
+    /// The newest turns were reverted.
     Reverted = "reverted";
-    /// The thread was put away.
+    /// The thread was archived.
     Archived = "archived";
-    /// The thread was brought back.
+    /// The thread was unarchived.
     Unarchived = "unarchived";
-    /// What stands before this record was copied from another thread.
+    /// The records before this one were copied from another thread.
     Forked = "forked";
-    /// The records up to a number were made from another program's.
+    /// The records up to a number were made from another program's files.
     Imported = "imported";
 }
 
-/// `turn.started`. With `item_id` it is the user's message too: a crash before the message's own records loses nothing.
+/// `turn.started`. With `item_id` it is the user's message too: a crash before the message's own records loses
+/// nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnStarted {
     /// The turn.
     pub turn_id: TurnId,
-    /// What the user said.
+    /// The user's input.
     pub input: Vec<UserInput>,
-    /// The id that the user's message has as an item; none for a turn that no message began.
+    /// The item id of the user's message; none for a turn that no message began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item_id: Option<ItemId>,
-    /// The client's own name for the message (`clientUserMessageId`).
+    /// The client's id of the message (`clientUserMessageId`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
 }
@@ -211,23 +212,23 @@ pub struct TurnStarted {
 pub struct ItemStarted {
     /// The turn.
     pub turn_id: TurnId,
-    /// The item as it is at its start.
+    /// The item at its start.
     pub item: ThreadItem,
 }
 
-/// Which text of an item a checkpoint continues. An index counts from 0 and is at most one above the last.
+/// The text of an item that a checkpoint continues. An index counts from 0 and is at most one above the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ItemText {
     /// The text of an agent message or a plan, or the output of a command.
     Body,
-    /// A part of a reasoning's summary.
+    /// A part of a reasoning summary.
     Summary(usize),
-    /// A part of a reasoning's content.
+    /// A part of a reasoning text.
     Content(usize),
 }
 
-/// `item.checkpoint`: what was added since the last one.
+/// `item.checkpoint`: the text since the last one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemCheckpoint {
@@ -235,9 +236,9 @@ pub struct ItemCheckpoint {
     pub turn_id: TurnId,
     /// The item.
     pub item_id: ItemId,
-    /// Where the text belongs.
+    /// The text's place in the item.
     pub to: ItemText,
-    /// The text that was added.
+    /// The added text.
     pub added: String,
 }
 
@@ -247,7 +248,7 @@ pub struct ItemCheckpoint {
 pub struct ItemCompleted {
     /// The turn.
     pub turn_id: TurnId,
-    /// The item as it stays.
+    /// The item in its final form.
     pub item: ThreadItem,
 }
 
@@ -262,95 +263,94 @@ fn is_false(value: &bool) -> bool {
 pub struct TurnCompleted {
     /// The turn.
     pub turn_id: TurnId,
-    /// When it began, Unix milliseconds: a reader from the end tells its length without its start.
+    /// Its start in Unix milliseconds, so that a reader from the end knows its length.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at_ms: Option<i64>,
-    /// How it ended.
+    /// Its outcome.
     pub status: TurnStatus,
-    /// Why it failed.
+    /// The reason of its failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TurnError>,
-    /// Whether clients were told that it is not saved: its messages may be sent again.
+    /// Whether clients learned that it is not saved. They may send its messages again.
     #[serde(default, skip_serializing_if = "is_false")]
     pub unsaved: bool,
-    /// The thread as it is here, so that a reader from the end need not read the rest.
+    /// The thread at this point, so that a reader from the end need not read the rest.
     pub header: ThreadHeader,
-    /// Where to read on backwards. The file store sets it in the line that it writes.
+    /// Offsets for backward reads. The file store sets them in the line that it writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<TurnPlace>,
 }
 
-/// The thread as a whole, as of the end of a turn.
+/// The whole thread at the end of a turn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadHeader {
     /// Its name.
     #[serde(default)]
     pub(crate) name: Option<String>,
-    /// What it works with. Missing where an earlier header has said the same since `settings_at`.
+    /// Its settings. Missing if an earlier header since `settings_at` has the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) settings: Option<ThreadSettings>,
-    /// The record that has said those settings first. Missing where an earlier version has written it.
+    /// The first record with those settings. Missing in headers of an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) settings_at: Option<EventSeq>,
-    /// What the model has used, in all and last.
+    /// Used tokens, in total and of the last request.
     #[serde(default)]
     pub(crate) usage: Option<ThreadTokenUsage>,
-    /// The version of the history.
+    /// The epoch.
     pub(crate) epoch: Epoch,
     /// Its repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) git_info: Option<GitInfo>,
-    /// The last `thread.opened`. Where it is missing (a file that another program made), a reader goes on to the
-    /// beginning.
+    /// The last `thread.opened`. Without it, in a file of another program, a reader goes on to the beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) opened: Option<ThreadOpened>,
-    /// When lists say that it was last used, before this turn's end; Unix milliseconds.
+    /// Its last activity before this turn's end, as lists show it; Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) updated_at_ms: Option<i64>,
-    /// Which records were taken back, oldest first.
+    /// The stretches that reverts took back, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) taken_back: Vec<TakenBack>,
-    /// Where its history began, when that was in another thread.
+    /// The thread that its history began with, if this thread is a fork.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked: Option<ForkOrigin>,
-    /// What the user has read. Missing where an earlier version has written it: everything.
+    /// The user's read position. Missing in headers of an earlier version: everything is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read: Option<ReadPosition>,
-    /// What it is to reach.
+    /// Its goal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) goal: Option<Goal>,
-    /// The beginning of the first message, where it is not that of the first `turn.started`: that one was taken back.
+    /// The beginning of the first message, if a revert took back the first `turn.started`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<String>,
 }
 
-/// Records whose turns were taken back.
+/// Records whose turns a revert took back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TakenBack {
-    /// The `turn.started` of the first turn that is gone.
+    /// The `turn.started` of the first reverted turn.
     pub(crate) from: EventSeq,
-    /// The `reverted` that took it back.
+    /// The `reverted` record.
     pub(crate) to: EventSeq,
 }
 
 impl TakenBack {
-    /// Whether it took back what begins with the record `seq`.
+    /// Whether it took back the turn that begins with record `seq`.
     #[must_use]
     pub fn holds(&self, seq: EventSeq) -> bool {
         (self.from..=self.to).contains(&seq)
     }
 }
 
-/// How a fork came to be.
+/// The origin of a fork.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ForkOrigin {
-    /// The thread whose history it began with.
+    /// The thread that its history began with.
     pub from: ThreadId,
-    /// When, Unix milliseconds.
+    /// The time of the fork, Unix milliseconds.
     pub(crate) at_ms: i64,
-    /// Who made it, in the client's words, where the client said so.
+    /// Its creator, in the client's words, if the client named one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) thread_source: Option<String>,
     /// The client's name.
@@ -362,9 +362,9 @@ pub struct ForkOrigin {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnPlace {
-    /// Of the turn's `turn.started`.
+    /// The turn's `turn.started`.
     pub turn_at: u64,
-    /// Of the last `compacted`, if there is one.
+    /// The last `compacted`, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compacted_at: Option<u64>,
 }
@@ -375,7 +375,7 @@ pub struct TurnPlace {
 pub struct Usage {
     /// The turn.
     pub turn_id: TurnId,
-    /// In all, and of the last request.
+    /// In total, and of the last request.
     pub usage: ThreadTokenUsage,
 }
 
@@ -383,23 +383,23 @@ pub struct Usage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Compacted {
-    /// The turn in which it happened.
+    /// The turn with the compaction.
     pub turn_id: TurnId,
-    /// What the model is told instead of everything before.
+    /// The model's replacement for everything before.
     pub summary: String,
-    /// What of it stays at the end, word for word. Missing where an earlier version has written it.
+    /// The messages that stay word for word at the end. Missing in records of an earlier version.
     #[serde(default, skip_serializing_if = "KeptMessages::is_messages")]
     pub kept: KeptMessages,
 }
 
-/// What a compaction keeps of the end of a conversation.
+/// The end of a conversation that a compaction keeps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum KeptMessages {
     /// Messages that no model has answered.
     #[default]
     Messages,
-    /// These, and before them the last answer with its calls and their results, when no model has read the results.
+    /// Those messages, and before them the last answer with its calls and results, if no model has read the results.
     Results,
 }
 
@@ -413,7 +413,7 @@ impl KeptMessages {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemsInjected {
-    /// In the words of the model's interface, as the client sent them.
+    /// In the form of the model's interface, as the client sent them.
     pub items: Vec<Value>,
 }
 
@@ -421,16 +421,16 @@ pub struct ItemsInjected {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Reverted {
-    /// The first turn that is gone; all after it are too.
+    /// The first reverted turn; all later turns are reverted too.
     pub before_turn_id: TurnId,
-    /// The number of that turn's `turn.started`, for readers that have not come to it.
+    /// The number of that turn's `turn.started`, for readers that have not reached it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<EventSeq>,
-    /// The version of the history from here on.
+    /// The epoch from here on.
     pub epoch: Epoch,
 }
 
-/// A record that this version cannot read: another `v`, another `type`, or members of another form.
+/// A record that this version cannot read: another `v`, another `type`, or other members.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnknownRecord {
     /// The line's `v`.

@@ -1,4 +1,4 @@
-//! A store that does what a test says.
+//! A store that tests control.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -17,26 +17,26 @@ use crate::rollout::{
     OpenMarker, ReadError, RecordPage, RolloutCounts, RolloutStore,
 };
 
-/// A store in front of a real one: it counts, waits and refuses as a test says.
+/// A store in front of a real one: it counts, waits and refuses as a test wishes.
 pub struct TestStore {
     inner: Arc<dyn RolloutStore>,
     loads: AtomicUsize,
-    /// Records that pages had.
+    /// Records in read pages.
     records: AtomicUsize,
-    /// The next load panics.
+    /// Makes the next load panic.
     trap: AtomicBool,
-    /// The next append panics.
+    /// Makes the next append panic.
     write_trap: AtomicBool,
     load_gate: Gate,
     append_gate: Gate,
     read_gate: Gate,
     back_gate: Gate,
     move_gate: Gate,
-    /// Threads whose rollouts cannot be put elsewhere.
+    /// Threads whose moves are refused.
     stuck: Mutex<BTreeSet<ThreadId>>,
-    /// Appends that have begun and not ended.
+    /// Appends under way.
     appending: watch::Sender<usize>,
-    /// The types of all records that were written.
+    /// The types of all written records.
     written: watch::Sender<Vec<String>>,
     /// Threads whose appends are refused.
     refused: Mutex<BTreeSet<ThreadId>>,
@@ -70,83 +70,83 @@ impl TestStore {
         Arc::clone(&self.inner)
     }
 
-    /// How many loads were begun.
+    /// The number of started loads.
     pub fn loads(&self) -> usize {
         self.loads.load(Ordering::SeqCst)
     }
 
-    /// How many records were read since the last call.
+    /// The number of records read since the last call.
     pub fn records_read(&self) -> usize {
         self.records.swap(0, Ordering::SeqCst)
     }
 
-    /// The next load panics.
+    /// Makes the next load panic.
     pub fn set_trap(&self) {
         self.trap.store(true, Ordering::SeqCst);
     }
 
-    /// The next append panics.
+    /// Makes the next append panic.
     pub fn set_write_trap(&self) {
         self.write_trap.store(true, Ordering::SeqCst);
     }
 
-    /// From now on loads wait.
+    /// Holds loads from now on.
     pub fn hold_loads(&self) {
         self.load_gate.close();
     }
 
-    /// Loads go on.
+    /// Releases loads.
     pub fn release_loads(&self) {
         self.load_gate.open();
     }
 
-    /// From now on appends wait.
+    /// Holds appends from now on.
     pub fn hold_appends(&self) {
         self.append_gate.close();
     }
 
-    /// Appends go on.
+    /// Releases appends.
     pub fn release_appends(&self) {
         self.append_gate.open();
     }
 
-    /// As the kill of a server: no append begins any more, and none is under way.
+    /// Acts like the kill of a server: no append begins any more, and none is under way.
     pub async fn end_appends(&self) {
         self.append_gate.close();
         self.appending.subscribe().wait_for(|count| *count == 0).await.ok();
     }
 
-    /// From now on reads from a rollout's end wait.
+    /// Holds reads from a rollout's end from now on.
     pub fn hold_reads_from_the_end(&self) {
         self.back_gate.close();
     }
 
-    /// Reads from the end go on.
+    /// Releases reads from the end.
     pub fn release_reads_from_the_end(&self) {
         self.back_gate.open();
     }
 
-    /// From now on reads from a number on wait.
+    /// Holds reads from a number on.
     pub fn hold_reads(&self) {
         self.read_gate.close();
     }
 
-    /// Reads from a number go on.
+    /// Releases reads from a number on.
     pub fn release_reads(&self) {
         self.read_gate.open();
     }
 
-    /// From now on nothing is put elsewhere.
+    /// Holds moves from now on.
     pub fn hold_moves(&self) {
         self.move_gate.close();
     }
 
-    /// Moves go on.
+    /// Releases moves.
     pub fn release_moves(&self) {
         self.move_gate.open();
     }
 
-    /// From now on this thread's rollout cannot be put elsewhere.
+    /// Refuses moves of this thread from now on.
     pub fn refuse_moves(&self, thread: ThreadId) {
         self.stuck().insert(thread);
     }
@@ -163,38 +163,38 @@ impl TestStore {
         Ok(())
     }
 
-    /// So many reads of pages do not wait.
+    /// Lets this many backward reads pass.
     pub fn let_read_from_the_end(&self, count: usize) {
         self.back_gate.let_pass(count);
     }
 
-    /// So many reads from a number on do not wait.
+    /// Lets this many reads from a number on pass.
     pub fn let_read(&self, count: usize) {
         self.read_gate.let_pass(count);
     }
 
-    /// How many records of a type were written.
+    /// The number of written records of a type.
     pub fn count(&self, kind: &str) -> usize {
         self.written.borrow().iter().filter(|written| *written == kind).count()
     }
 
-    /// Waits until so many records of a type were written.
+    /// Waits until this many records of a type were written.
     pub async fn until_written(&self, kind: &str, count: usize) {
         let enough = |written: &Vec<String>| written.iter().filter(|k| *k == kind).count() >= count;
         self.written.subscribe().wait_for(enough).await.ok();
     }
 
-    /// From now on appends to this thread are refused, as by a full disk.
+    /// Refuses appends to this thread from now on, like a full disk.
     pub fn refuse(&self, thread: ThreadId) {
         self.refused().insert(thread);
     }
 
-    /// Appends to this thread are taken again.
+    /// Accepts appends to this thread again.
     pub fn recover(&self, thread: ThreadId) {
         self.refused().remove(&thread);
     }
 
-    /// What was loaded or written and not released.
+    /// Threads that were loaded or written and not released.
     pub fn held(&self) -> Vec<ThreadId> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
     }
@@ -208,7 +208,7 @@ impl TestStore {
     }
 }
 
-/// Counts for as long as it is there.
+/// Counts while it lives.
 struct CountGuard<'a>(&'a watch::Sender<usize>);
 
 impl<'a> CountGuard<'a> {
@@ -224,11 +224,11 @@ impl Drop for CountGuard<'_> {
     }
 }
 
-/// Lets everybody pass, or nobody. Who waited passes in the order in which they came, other than at a `watch`.
+/// Lets everybody pass, or nobody. Unlike with a `watch`, waiters pass in the order of their arrival.
 #[derive(Default)]
 struct Gate {
     closed: AtomicBool,
-    /// So many pass all the same.
+    /// This many pass all the same.
     passes: AtomicUsize,
     opened: Notify,
 }

@@ -17,26 +17,26 @@ use crate::rollout::record::{
 };
 use crate::rollout::{Keep, Lease, RolloutStore};
 
-/// The thread that lives.
+/// The thread.
 pub const THREAD: ThreadId = ThreadId::new(Uuid::from_u128(7));
 
 /// An event in the life of a thread.
 #[derive(Debug, Clone)]
 pub enum Happening {
-    /// A turn of so many items, each with so many characters, that ends in some way or never.
+    /// A turn of this many items with this many characters each, with this end or none.
     Turn(usize, usize, Option<TurnStatus>),
-    /// The turn so many before the last one is taken back, with all behind it.
+    /// A revert of the turn this far before the last one, and of all later ones.
     Revert(usize),
-    /// It gets a name.
+    /// A new name.
     Named,
-    /// Its settings change.
+    /// New settings.
     Meta,
-    /// The owner goes, in order or not, and another one comes.
+    /// A new owner, after an orderly end of the old one or not.
     Reload(bool),
 }
 
 impl Happening {
-    /// Turns most of the time, of which most end well; 0 is the simplest of each.
+    /// Turns most of the time, most of which end well; 0 is the simplest of each.
     pub fn drawn([kind, items, length, end]: [u16; 4]) -> Self {
         let end = match end % 9 {
             0..6 => Some(TurnStatus::Completed),
@@ -54,22 +54,22 @@ impl Happening {
     }
 }
 
-/// A thread whose records are those that an owner writes.
+/// A thread with the records that an owner writes.
 pub struct RecordedLife {
-    /// The history that the records fold into.
+    /// The fold of the records.
     pub history: History,
-    /// All of them, in order.
+    /// All records, in order.
     pub records: Vec<Record>,
     turns: usize,
 }
 
 impl RecordedLife {
-    /// A thread to which nothing has happened.
+    /// A thread without events.
     pub fn begun() -> Self {
         Self::with(ThreadSettings::default())
     }
 
-    /// A thread that works with these settings.
+    /// A thread with these settings.
     pub fn with(settings: ThreadSettings) -> Self {
         let mut life = Self { history: History::of(THREAD), records: Vec::new(), turns: 0 };
         life.opened();
@@ -87,21 +87,21 @@ impl RecordedLife {
         life
     }
 
-    /// What happens as these random numbers say.
+    /// A life of random events.
     pub fn drawn(draws: &[[u16; 4]]) -> Self {
         let mut life = Self::begun();
         draws.iter().for_each(|draw| life.happens(&Happening::drawn(*draw)));
         life
     }
 
-    /// So many turns that have ended well.
+    /// A life of this many turns that ended well.
     pub fn of_turns(count: usize) -> Self {
         let mut life = Self::begun();
         (0..count).for_each(|_| life.happens(&Happening::Turn(1, 10, Some(TurnStatus::Completed))));
         life
     }
 
-    /// The turn so many before the last one is taken back.
+    /// Reverts the turn this far before the last one.
     pub fn reverted(mut self, back: usize) -> Self {
         self.happens(&Happening::Revert(back));
         self
@@ -130,7 +130,7 @@ impl RecordedLife {
         }
     }
 
-    /// Writes the records of what happens next.
+    /// Writes the records of the next event.
     pub fn happens(&mut self, happening: &Happening) {
         match happening {
             Happening::Turn(items, length, end) => self.turn(*items, *length, *end),
@@ -186,11 +186,11 @@ impl RecordedLife {
         }
     }
 
-    /// A store that holds the records.
+    /// A store with the records.
     pub fn store(&self) -> MemoryStore {
         let store = MemoryStore::default();
         let lease = Lease { thread: THREAD, term: Term(1) };
-        // It is done at the first look: nothing in memory waits.
+        // The future is ready at once: nothing in memory waits.
         let _done = store.append(lease, EventSeq(0), self.records.clone(), Keep::Power).now_or_never();
         store
     }

@@ -1,4 +1,4 @@
-//! Doubles and records for the tests of this crate and of those above.
+//! Doubles and records for the tests of this crate and of higher ones.
 
 mod disk;
 mod life;

@@ -12,7 +12,7 @@ use crate::rollout::blob::{BlobRef, Lost, TextSource};
 use crate::rollout::line::{LineError, Read, RecordLine};
 use crate::rollout::record::{Record, RecordBody, ThreadClosed, ThreadNamed, ThreadOpened};
 
-/// A thread's id for tests: `n` is in its last digits.
+/// A thread id for tests: `n` is in its last digits.
 pub fn thread(n: u128) -> ThreadId {
     ThreadId::new(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + n))
 }
@@ -22,7 +22,7 @@ pub fn lease(thread: ThreadId) -> Lease {
     Lease { thread, term: Term(1) }
 }
 
-/// A record that carries a text.
+/// A record with a text.
 pub fn named(seq: u64, name: &str) -> Record {
     let body = ThreadNamed { name: Some(name.to_owned()) }.into();
     Record { seq: EventSeq(seq), at: WallMs(i64::try_from(seq).unwrap_or(i64::MAX)), body }
@@ -44,11 +44,11 @@ pub fn closed(seq: u64) -> Record {
     Record { seq: EventSeq(seq), at: WallMs(0), body: ThreadClosed {}.into() }
 }
 
-/// Reads one line, without its newline, that refers to no texts. A record that is whole but of a later version is
+/// Reads one line, without its newline, that refers to no texts. A whole record of a later version is
 /// [`RecordBody::Unknown`].
 ///
 /// # Errors
-/// [`LineError`]; such a line is damage. [`LineError::Lost`] for one that does refer to a text.
+/// [`LineError`]; such a line is damage. [`LineError::Lost`] for a line that does refer to a text.
 pub fn decode(line: &[u8]) -> Result<Record, LineError> {
     // Nothing is read here, so nothing can fail.
     let read = RecordLine::of(line)?.record(&Nowhere);

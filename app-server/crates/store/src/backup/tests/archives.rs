@@ -1,17 +1,17 @@
-//! Archives that others have put together are refused.
+//! Foreign archives are refused.
 
 use super::*;
 
 /// An entry: its name, kind and content.
 type Given<'a> = (&'a str, EntryType, &'a str);
 
-/// An archive of these entries; a manifest of those that are files, when `manifest` says so.
+/// Writes an archive of these entries, and with `manifest` a manifest of its files.
 fn archive(path: &Path, entries: &[Given], manifest: bool) {
     let mut tar = Builder::new(GzEncoder::new(fs::File::create(path).unwrap(), flate2::Compression::fast()));
     let mut kept = String::new();
     for (name, kind, content) in entries {
         let mut header = Header::new_ustar();
-        // Any name, also one that the library would refuse to write.
+        // Sets any name, even one that the library refuses.
         header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
         header.set_entry_type(*kind);
         header.set_size(content.len() as u64);
@@ -45,7 +45,7 @@ fn file_of(name: &str) -> Given<'_> {
     (name, EntryType::Regular, "{}\n")
 }
 
-/// The refusal of an archive of these entries. Nothing of it may have been restored.
+/// The refusal of an archive of these entries. The home must stay unchanged.
 async fn refusal(entries: &[Given<'_>], manifest: bool) -> String {
     let dir = tempfile::tempdir().unwrap();
     let (file, home) = (dir.path().join("backup"), dir.path().join("home"));

@@ -7,17 +7,17 @@ use crate::fsck::tests::{life, record, thread};
 use crate::home::Term;
 use crate::rollout::record::{ItemStarted, RecordBody, Reverted, ThreadClosed, ThreadNamed};
 
-/// What is wrong with these records, each with its place, which is its number here.
+/// The defects of these records, each with its offset, which is the record's number here.
 fn judged(records: &[Record]) -> Vec<(Defect, u64)> {
     let mut story = RecordCheck::of(thread(1));
     records.iter().for_each(|record| story.take(record, LineAt { offset: record.seq.0, added: 0 }));
     story.end().wrong.into_iter().map(|wrong| (wrong.kind, wrong.seq.0)).collect()
 }
 
-/// A life in which something is changed, and whose numbers still rise.
+/// A life with a change, and with rising numbers.
 fn changed(change: impl FnOnce(&mut Vec<Record>)) -> Vec<Record> {
     let mut records = life(thread(1), 2);
-    // The places are those of the test: of one byte a line.
+    // The offsets are those of the test: one byte a line.
     let mut begun = 0;
     for record in &mut records {
         if matches!(record.body, RecordBody::TurnStarted(_)) {
@@ -62,7 +62,7 @@ fn a_life_as_owners_write_it_has_nothing_wrong() {
 
 type Change = fn(&mut Vec<Record>);
 
-/// A change, what it is named, and what it makes of a life.
+/// A change, the kind that names it, and its effect on a life.
 const WRONG: [(Change, Defect, &str); 15] = [
     (|records| drop(records.remove(0)), Defect::Beginning, "it does not begin with thread.opened"),
     (
@@ -144,7 +144,7 @@ fn each_thing_that_no_owner_writes_is_named_where_it_stands() {
 }
 
 #[test]
-fn what_is_missing_is_taken_for_said() {
+fn missing_records_get_the_benefit_of_the_doubt() {
     let whole = changed(|_| ());
     for from in 0..whole.len() {
         for to in from + 1..whole.len() {
@@ -161,7 +161,7 @@ fn a_turn_that_fails_says_the_same_of_its_thread() {
     assert_eq!(judged(&failed), []);
 }
 
-/// Says some turns and takes some back; `true` is a turn, `false` takes the last one back.
+/// Adds turns and reverts: `true` is a turn, `false` reverts the last one.
 fn talked(said: &[bool]) -> Vec<Record> {
     let mut records = life(thread(1), 0);
     let mut history = History::of(thread(1));
@@ -198,7 +198,7 @@ fn a_first_message_that_was_taken_back_is_nothing_wrong() {
     }
 }
 
-/// Headers of an earlier version have all settings, and no record that has said them first.
+/// Headers of an earlier version have all settings, and name no record with them.
 #[test]
 fn settings_are_compared_with_the_record_that_a_header_names() {
     let mut records = talked(&[true; 4]);

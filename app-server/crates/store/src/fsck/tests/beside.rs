@@ -1,4 +1,4 @@
-//! A home that somebody serves.
+//! A home with a running server.
 
 use super::*;
 
@@ -26,7 +26,7 @@ async fn the_end_that_its_owner_may_be_writing_is_left_to_its_owner() {
     assert_eq!(found.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [Defect::TornEnd], "nobody's");
     made.write("open", &thread(KEPT).to_string(), b"");
     assert_eq!(made.look(Mend::No).await.1, [], "its owner's");
-    // What stands before it is nobody's.
+    // The line before it belongs to nobody.
     edit(&made.kept(), |bytes| bytes[30] ^= 1);
     let (_, found) = made.look(Mend::No).await;
     assert_eq!(found.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [Defect::Damage], "{found:?}");

@@ -1,4 +1,4 @@
-//! Texts beside the rollouts: each that is lost is named with its place, and only what nobody names is removed.
+//! Texts beside the rollouts: a check names each lost one with its place, and removes only unnamed ones.
 
 use crate::rollout::blob::BlobName;
 use crate::rollout::file::EncodedLines;
@@ -22,7 +22,7 @@ impl Made {
         self.write(path.parent().unwrap().to_str().unwrap(), name, text.as_bytes())
     }
 
-    /// A thread with a turn that says this; answers where the lines of its records begin.
+    /// A thread with a turn of this text; returns the offsets of its lines.
     fn says(&self, folder: &str, name: &str, id: ThreadId, text: &str) -> Vec<u64> {
         let EncodedLines { bytes, blobs, .. } =
             encode(&mut life_saying(id, 1, text), 0, TurnOffsets::default()).unwrap();
@@ -77,7 +77,7 @@ async fn a_lost_text_is_named_with_its_record_and_its_place() {
             let before = made.contents();
             let (summary, findings) = made.look(mend).await;
             assert_eq!(summary.exit_code(), 4);
-            // What the user said, and the answer's end; its start has them, too.
+            // The user's message, and the answer's end. Its start has them too.
             let expected: Vec<(u64, u64)> = [3, 4, 5].map(|seq| (seq, lines[seq as usize - 1])).to_vec();
             let found: Vec<(u64, u64)> =
                 findings.iter().map(|finding| (finding.seq.unwrap().0, finding.offset.unwrap())).collect();
@@ -136,7 +136,7 @@ async fn only_what_no_rollout_names_is_removed() {
     assert_eq!(made.contents(), left, "and touches nothing else");
     assert!([&kept, &archived, &deleted, &damaged, &copied].into_iter().all(|text| made.is_there(text)));
 
-    // One of two that share it goes; then the other.
+    // First one of two threads that share the text goes, then the other.
     fs::remove_file(made.dir.path().join(format!("threads/0f/{}.jsonl", thread(0x0f)))).unwrap();
     assert_eq!(made.gc(&order).await.0.blobs.removed, 0);
     fs::remove_file(made.dir.path().join(format!("threads/1f/{}.jsonl", thread(0x1f)))).unwrap();
@@ -170,7 +170,7 @@ async fn nothing_is_removed_where_it_is_not_known_what_is_named_or_who_may_name_
 }
 
 #[tokio::test]
-async fn what_does_not_belong_among_the_texts_is_named_and_stays() {
+async fn a_foreign_file_among_the_texts_is_named_and_stays() {
     let made = Made::new();
     let text = large("x");
     let name = BlobName::of(text.as_bytes()).to_string();

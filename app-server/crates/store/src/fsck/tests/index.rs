@@ -1,4 +1,4 @@
-//! Rows that say other things than the rollouts.
+//! Rows that differ from their rollouts.
 
 use crate::index::sled::IndexReader;
 
@@ -58,7 +58,7 @@ async fn a_row_from_a_record_that_is_not_there_is_set_too() {
 }
 
 #[tokio::test]
-async fn a_row_on_the_wrong_shelf_is_set() {
+async fn a_row_with_the_wrong_location_is_set() {
     let made = indexed().await;
     let to = made.write("archived/0a", "x", b"").with_file_name(format!("{}.jsonl", thread(KEPT)));
     fs::remove_file(to.with_file_name("x")).unwrap();

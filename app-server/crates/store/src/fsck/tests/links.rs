@@ -1,4 +1,4 @@
-//! A home whose folders are links, as to a larger disk.
+//! A home with links for folders, for example to a larger disk.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Which turns a fork may end with: those that readers show, whatever is damaged.
+//! A fork may end with every turn that readers show, whatever is damaged.
 
 use super::*;
 use crate::history::read::tests::damaged;
@@ -8,7 +8,7 @@ fn turn(n: usize) -> TurnId {
     format!("t{n}").as_str().into()
 }
 
-/// Where a fork ends with turn `n`, and where one before it ends, of a history in which these records are damaged.
+/// The ends of a fork with turn `n` and of a fork before it, in a history with these damaged records.
 async fn ends(life: &RecordedLife, at: &[u64], n: usize) -> [Option<u64>; 2] {
     let (_dir, store) = damaged(life, at);
     let mut ends = [None, None];
@@ -47,9 +47,9 @@ async fn turns_before_what_was_taken_back_are_found_where_its_first_record_is_da
     }
 }
 
-/// The earlier one took back a part of what the later one did.
+/// The earlier revert took back a part of the later one.
 #[tokio::test]
-async fn what_two_reverts_took_back_stays_hidden() {
+async fn turns_of_two_reverts_stay_hidden() {
     // Turn 4 is taken back, then 3: records 19 and 20.
     let life = RecordedLife::of_turns(4).reverted(0).reverted(0);
     assert_eq!(ends(&life, &[11], 2).await, [Some(10), Some(6)]);
@@ -59,7 +59,7 @@ async fn what_two_reverts_took_back_stays_hidden() {
     }
 }
 
-/// An earlier version did not say where what it took back began.
+/// An earlier version did not record where its revert began.
 #[tokio::test]
 async fn a_revert_without_a_number_goes_by_the_turn() {
     let mut life = two_of_four_taken_back();

@@ -1,4 +1,4 @@
-//! What is read from a place is what the fold of everything says, however long the history is and wherever it is cut.
+//! A read from any place gives what folding the whole history gives, at any length and any cut.
 
 use proptest::prelude::*;
 use skein_base::clock::WallMs;
@@ -16,7 +16,7 @@ fn life() -> impl Strategy<Value = RecordedLife> {
     prop::collection::vec(any::<[u16; 4]>(), 0..40).prop_map(|draws| RecordedLife::drawn(&draws))
 }
 
-/// The numbers of turns that were taken back.
+/// The numbers of reverted turns.
 fn numbers_taken_back(history: &History, life: &RecordedLife) -> Vec<u64> {
     let begins = life.records.iter().filter(|record| matches!(record.body, RecordBody::TurnStarted(_)));
     begins
@@ -30,7 +30,7 @@ fn of_held(turns: &[LoadedTurn]) -> Vec<(EventSeq, Turn)> {
     turns.iter().map(|held| (held.at, held.turn.clone())).collect()
 }
 
-/// What an owner holds that has written all of it: it lets go of old turns at the end of each.
+/// The history in the memory of an owner that wrote all records: it drops old turns at the end of each.
 fn loaded(life: &RecordedLife, bytes: usize) -> History {
     let mut history = History::of(THREAD);
     for record in &life.records {
@@ -50,7 +50,7 @@ proptest! {
         happenings in prop::collection::vec(any::<[u16; 4]>().prop_map(Happening::drawn), 0..40), bytes in 1usize..60_000
     ) {
         let mut life = RecordedLife::begun();
-        // An owner that takes turns back reads those before them.
+        // An owner that takes turns back reads the turns before them.
         let stays = |happening: &&Happening| !matches!(happening, Happening::Revert(_));
         happenings.iter().filter(stays).for_each(|happening| life.happens(happening));
         let end = wait(History::read_end(&life.store(), THREAD, bytes)).unwrap();
@@ -100,7 +100,7 @@ proptest! {
             if !more { break }
         }
         prop_assert_eq!(&seen, &all);
-        // Forwards, each stretch begins with the turn that the one before has ended with.
+        // Forwards, each stretch begins with the last turn of the stretch before.
         let (mut seen, mut from, mut uncounted) = (Vec::new(), EventSeq(1), 0);
         loop {
             let stretch = wait(read.forward(from, Enough { uncounted, ..enough })).unwrap();
@@ -184,7 +184,7 @@ fn settings_that_stay_as_they_are_are_written_once() {
     }
 }
 
-/// An earlier version has written all settings into each header. A thread goes on from there without them.
+/// An earlier version wrote all settings into each header. A thread continues from there without them.
 #[test]
 fn a_rollout_with_all_settings_in_each_header_is_read_and_continued() {
     let settings = |model: &str| ThreadSettings { model: model.to_owned(), ..ThreadSettings::default() };
@@ -210,7 +210,7 @@ fn a_rollout_with_all_settings_in_each_header_is_read_and_continued() {
     assert_eq!((whole.settings(), whole.row()), (end.settings(), end.row()));
 }
 
-/// The settings of the thread, wherever the records that say them are damaged.
+/// The settings are known if one record with them is readable, whichever records are damaged.
 #[tokio::test]
 async fn settings_are_known_while_one_record_has_them() {
     let settings = |model: &str| ThreadSettings { model: model.to_owned(), ..ThreadSettings::default() };
@@ -230,7 +230,7 @@ async fn settings_are_known_while_one_record_has_them() {
         let (_dir, store) = damaged(&life, &at);
         let mut end = History::read_end(&store, THREAD, 0).await.unwrap();
         assert_eq!(end.settings().model, model, "{at:?}");
-        // A header that is written now has them, or names a record that has them.
+        // A new header has the settings, or names a record that has them.
         let seq = end.seq().next();
         let body = end.turn_completed_record("t9".into(), TurnStatus::Completed, None);
         let header = Record { seq, at: WallMs(0), body };
@@ -241,7 +241,7 @@ async fn settings_are_known_while_one_record_has_them() {
     }
 }
 
-/// A store on files that has the records of `life`, but for those whose lines are damaged.
+/// A file store with the records of `life`, where the lines at these numbers are damaged.
 pub(crate) fn damaged(
     life: &RecordedLife,
     at: &[u64],

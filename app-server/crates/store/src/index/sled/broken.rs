@@ -1,4 +1,4 @@
-//! Why work on the index fails: damage, or a disk that takes no writes.
+//! The reasons why work on the index fails: damage, or a disk that takes no writes.
 
 use ::sled::transaction::TransactionError;
 
@@ -9,20 +9,21 @@ use crate::rollout::DiskKind;
 /// Why work on the index failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum Broken {
-    /// Its files are not what was written, or cannot be read.
+    /// Its files have changed, or cannot be read.
     #[error("{0}")]
     Damaged(String),
-    /// The disk is full, or refuses a write. The index on it is whole, and can be read.
+    /// The disk is full, or refuses a write. The index on it is whole and readable.
     #[error("{0}")]
     Unwritable(String),
-    /// A read failed: the disk cannot be read, or sled answers with the error of an earlier write. [`Broken::judged`] tells which.
+    /// A read failed: the disk cannot be read, or sled repeats the error of an earlier write. [`Broken::judged`]
+    /// tells which.
     #[error("{0}")]
     Unread(String),
 }
 
 impl Broken {
-    /// Tells damage from a write that failed before: sled keeps the error of that write, and answers a read of a page that is not on
-    /// disk with it. So a read is damage only where `flush` works. An index that was opened again has no such error.
+    /// Tells damage from an earlier failed write. sled keeps that write's error, and returns it for the read of a
+    /// page that is not on disk. So a read means damage only if `flush` works. A reopened index has no such error.
     pub(crate) fn judged(self, flush: impl FnOnce() -> ::sled::Result<usize>) -> Self {
         match self {
             Self::Unread(reason) => match flush() {
@@ -33,7 +34,7 @@ impl Broken {
         }
     }
 
-    /// Of a write or a flush: no error of the disk is damage.
+    /// The reason of a failed write or flush: no disk error is damage.
     pub(crate) fn of_write(error: ::sled::Error) -> Self {
         if let ::sled::Error::Io(error) = error { Self::Unwritable(error.to_string()) } else { error.into() }
     }

@@ -1,4 +1,4 @@
-//! Changes of rows: how one is made, and which of two that wait counts.
+//! Changes of rows: their execution, and the winner of two that wait.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::history::ThreadRow;
 pub(super) enum RowChange {
     Set(Box<ThreadRow>, EventSeq),
     Remove(ThreadId, EventSeq),
-    /// The thread is made.
+    /// A new thread.
     Begin(ThreadId),
 }
 
@@ -26,7 +26,7 @@ impl RowChange {
         }
     }
 
-    /// Whether it counts where this one waits already.
+    /// Whether it replaces the waiting change.
     pub(crate) fn follows(&self, there: &Self) -> bool {
         match (self, there) {
             (Self::Set(_, as_of), Self::Set(_, there)) => as_of >= there,
@@ -43,7 +43,7 @@ impl RowChange {
         }
     }
 
-    /// The work that makes changes, one after the other.
+    /// Work that makes changes in order.
     pub(crate) fn make_all(
         changes: &Arc<[Self]>,
     ) -> impl FnOnce(&Trees) -> Result<(), Broken> + Send + 'static {
@@ -52,7 +52,7 @@ impl RowChange {
     }
 }
 
-/// Adds changes to those that wait: of a thread the last one counts.
+/// Adds waiting changes: the last one of each thread counts.
 pub(super) fn add(waiting: &mut HashMap<ThreadId, RowChange>, changes: &[RowChange]) {
     for change in changes {
         if waiting.get(&change.thread()).is_none_or(|there| change.follows(there)) {

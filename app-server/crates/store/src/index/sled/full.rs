@@ -1,6 +1,6 @@
-//! What the index does while the disk takes no writes, because it is full or fails. sled takes no change after a write has failed
-//! until it is opened again. So changes wait in memory, lists show them over what the trees have, and when the disk has room the
-//! index is opened again. The open markers lead to changes that were not flushed, as after a kill.
+//! Runs the index on a disk that is full or refuses writes. After a failed write sled takes no change until it is
+//! opened again. So changes wait in memory, lists show them over the trees, and the index is reopened when the disk
+//! has room. Open markers lead to unflushed changes, as after a kill.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -20,12 +20,12 @@ use crate::home::{FILE_MODE, FOLDER_MODE};
 use crate::index::{Cursor, IndexError, Indexing, ThreadFilter, WalkBounds, Walked};
 use crate::policy;
 
-/// Changes that the trees do not have yet.
+/// Changes that the trees lack.
 #[derive(Debug, Default)]
 pub(super) struct Late(HashMap<ThreadId, RowChange>);
 
 impl Late {
-    /// The row of a thread, and the record that it was made from.
+    /// The row of a thread, and the record that it reflects.
     pub(crate) fn get(
         &self,
         trees: &Trees,
@@ -38,7 +38,7 @@ impl Late {
         }
     }
 
-    /// What was walked, as it is with these changes.
+    /// Applies these changes to a walk.
     pub(crate) fn over(
         &self,
         mut walked: Walked,
@@ -84,7 +84,7 @@ impl Shared {
         }
     }
 
-    /// Takes note of what failed: damage wakes the task that keeps the index.
+    /// Notes a failure: damage wakes the maintaining task.
     pub(super) fn note(&self, broken: Broken) -> IndexError {
         match broken {
             Broken::Damaged(reason) | Broken::Unread(reason) => {
@@ -104,7 +104,7 @@ impl Shared {
         }
     }
 
-    /// Lets changes wait that could not be written; those of an index that is being made are part of its failure.
+    /// Keeps unwritten changes until there is room. Those of a rebuild belong to its failure.
     pub(super) fn wait_for_room(&self, changes: &[RowChange], error: IndexError) -> Result<(), IndexError> {
         match &*self.state.borrow() {
             State::Opening | State::Ready { unwritable: Some(_), .. } => {}
@@ -115,15 +115,15 @@ impl Shared {
 }
 
 impl SledIndex {
-    /// An index that is whole, and whose disk takes no change: it serves as it is.
+    /// Serves a whole index that takes no change.
     pub(super) fn serve_unwritable(&self, trees: Trees, reason: String) {
         // Rows of open markers may be missing.
         let (comparing, unwritable) = (Some(Indexing::default()), Some(reason));
         self.shared.state.send_replace(State::Ready { trees, comparing, unwritable });
     }
 
-    /// Returns when the index has to be opened again. True where that is all, as the disk has room again; false where the index
-    /// is damaged.
+    /// Returns when the index must be opened again: true if the disk only has room again, false if the index is
+    /// damaged.
     pub(super) async fn outlasts(&self, opened: &Result<(), Broken>) -> bool {
         match opened {
             Err(Broken::Damaged(_) | Broken::Unread(_)) => return false,
@@ -161,7 +161,7 @@ impl SledIndex {
     }
 }
 
-/// Fails where the index could not grow in this folder, or would take the room that rollouts need.
+/// Fails if the index could not grow in this folder, or would take the room that rollouts need.
 fn probe(folder: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
@@ -170,13 +170,13 @@ fn probe(folder: &Path) -> io::Result<()> {
     try_room(folder, free_in(folder)?)
 }
 
-/// Bytes that the file system says are free here; some do not know.
+/// Free bytes of the file system; some do not know.
 fn free_in(folder: &Path) -> io::Result<Option<u64>> {
     let disk = rustix::fs::statvfs(folder)?;
     Ok((disk.f_blocks > 0).then(|| disk.f_bavail.saturating_mul(disk.f_frsize)))
 }
 
-/// Writes only where so much is free that no rollout goes without. The write finds a quota, or a disk that fails.
+/// Writes only if enough is free for rollouts too. The write detects a quota, or a failing disk.
 pub(super) fn try_room(folder: &Path, free: Option<u64>) -> io::Result<()> {
     if free.is_some_and(|free| free < policy::INDEX_ROOM + policy::INDEX_ROOM_LEFT) {
         return Err(ErrorKind::StorageFull.into());

@@ -1,5 +1,5 @@
-//! The task that keeps an index open: it opens it, makes it anew where that is needed, compares it with the rollouts where
-//! power may have been lost, and replaces what cannot be used.
+//! The task that maintains an index. It opens it, rebuilds it if needed, compares it with the rollouts after a
+//! possible power loss, and replaces an unusable one.
 
 use std::collections::HashSet;
 use std::pin::pin;
@@ -20,7 +20,7 @@ use crate::index::{IndexError, Indexing, ThreadIndex, rebuild};
 use crate::policy;
 use crate::rollout::{Location, ReadError, RolloutStore};
 
-/// The rollouts whose end the index may not know.
+/// Rollouts whose end the index may lack.
 async fn marked(store: &dyn RolloutStore) -> Vec<ThreadId> {
     store.open_markers().await.unwrap_or_else(|error| {
         tracing::warn!(%error, "the open markers cannot be listed; lists may be behind");
@@ -28,18 +28,18 @@ async fn marked(store: &dyn RolloutStore) -> Vec<ThreadId> {
     })
 }
 
-/// How a row stands to its rollout.
+/// A row compared with its rollout.
 enum RowState {
     Right,
-    /// The rollout has more, or stands elsewhere; or there is no row.
+    /// The rollout has more records, or another location; or the row is missing.
     Behind,
-    /// It was made from records that the rollout has lost.
+    /// The row reflects records that the rollout has lost.
     Ahead,
 }
 
 impl SledIndex {
-    /// Keeps an index open: a damaged one is set aside, and where a new one cannot be used either, it tries again after a
-    /// while. One that the disk lets nobody write stays, and is opened again when there is room.
+    /// Maintains an index: sets a damaged one aside, and retries after a pause if a new one is unusable too. An index
+    /// on a read-only or full disk stays, and is reopened when there is room.
     pub(super) async fn serve(&self, store: &dyn RolloutStore) {
         let mut failures = 0;
         loop {
@@ -79,7 +79,7 @@ impl SledIndex {
         Ok(trees)
     }
 
-    /// Lets in what has waited, and makes the index anew where it is not complete.
+    /// Sets the waiting rows, and rebuilds the index if it is incomplete.
     async fn make_ready(
         &self,
         store: &dyn RolloutStore,
@@ -88,10 +88,10 @@ impl SledIndex {
     ) -> Result<(), Broken> {
         let earlier = if complete { None } else { self.open_earlier().await };
         if !complete {
-            // What is left of one that was never whole has rows that nobody would look at again.
+            // Rows of an index that was never complete would not be checked again.
             self.blocking(trees, Trees::clear).await?;
         }
-        // Before anybody can flush: a mark goes only behind a flush, so none is missed here.
+        // Before any flush: a marker is removed only after a flush, so none is missed here.
         let open = marked(store).await;
         let (kept, at) = (trees.clone(), Indexing::default());
         self.let_in(trees, earlier.as_ref(), State::Building { trees: kept, earlier: earlier.clone(), at })
@@ -112,17 +112,17 @@ impl SledIndex {
         let ready = State::ready(trees.clone(), (!is_compared).then(Indexing::default));
         let before = self.shared.state.send_replace(ready);
         let removed = self.on_folders("remove other indexes", move |home| {
-            // The earlier index is closed here, where that may take its time.
+            // Closes the earlier index here, where it may take its time.
             drop(before);
             schema::remove_others(home)
         });
         if let Err(reason) = removed.await {
-            tracing::warn!(%reason, "the index of another version stays behind; the next start removes it");
+            tracing::warn!(%reason, "the index of another version cannot be removed; the next start removes it");
         }
         Ok(())
     }
 
-    /// Opens the index of this form, and says whether it is complete.
+    /// Opens the index of this schema, and returns whether it is complete.
     async fn open_folder(&self, schema: Schema) -> Result<(Trees, bool), Broken> {
         let path = schema.folder(&self.shared.home);
         let opening = self.shared.tasks.blocking("open index", Pool::Index, move || {
@@ -135,7 +135,7 @@ impl SledIndex {
         opened.map_err(late)?.map_err(|panic| Broken::Damaged(panic.to_string()))?
     }
 
-    /// The newest complete index of an earlier form.
+    /// The newest complete index of an earlier schema.
     async fn open_earlier(&self) -> Option<Trees> {
         for schema in Schema::EARLIER {
             if !schema.folder(&self.shared.home).is_dir() {
@@ -156,7 +156,7 @@ impl SledIndex {
         None
     }
 
-    /// Sets the rows that have waited, then the state.
+    /// Sets the waiting rows, then the state.
     async fn let_in(&self, trees: &Trees, earlier: Option<&Trees>, state: State) -> Result<(), Broken> {
         loop {
             let changes: Vec<RowChange> = {
@@ -172,15 +172,15 @@ impl SledIndex {
                 self.on_earlier(earlier, RowChange::make_all(&changes)).await;
             }
             if let Err(broken) = self.blocking(trees, RowChange::make_all(&changes)).await {
-                // Nobody else has them.
+                // No other place has these changes.
                 self.shared.wait(&changes);
                 return Err(broken);
             }
         }
     }
 
-    /// Sets the rows of rollouts whose end the index may not know: after a kill, the few that were open; after an import,
-    /// those that it has made.
+    /// Sets the rows of rollouts whose end the index may lack: the few open ones after a kill, and imported ones
+    /// after an import.
     async fn mend_open(
         &self,
         store: &dyn RolloutStore,
@@ -193,9 +193,8 @@ impl SledIndex {
         Ok(())
     }
 
-    /// After a start of the machine, which may have lost open markers and the last writes of the index: sets the row of
-    /// every rollout that has none, has records behind it, or has lost those that it was made from. Lists say that it is under
-    /// way.
+    /// Compares every row with its rollout after a boot, which may have lost open markers and the index's last
+    /// writes. Sets the row if it is missing, behind, or made from lost records. Lists report the comparison.
     pub(super) async fn compare(&self, store: &dyn RolloutStore, trees: &Trees) {
         match &*self.shared.state.borrow() {
             State::Ready { comparing: Some(_), unwritable: None, .. } => {}
@@ -210,7 +209,7 @@ impl SledIndex {
         };
         let total = threads.len() as u64;
         self.set_progress(Indexing { done: 0, total });
-        // Looked at and mended in one go: what is looked at ahead and then left alone might hold what the mending waits for.
+        // Looks and mends in one step: a look that is left alone might hold the permit that the mending waits for.
         let settle = |thread| self.settle(store, trees, thread);
         let settled = stream::iter(threads).map(settle).buffered(policy::REBUILD_READS);
         let mut settled = pin!(settled.zip(stream::iter(1..)));
@@ -223,7 +222,7 @@ impl SledIndex {
         self.note_compared(trees, total).await;
     }
 
-    /// These threads, and behind them those that only have a row.
+    /// These threads, and behind them the threads that have only a row.
     async fn and_rows_without(&self, trees: &Trees, mut threads: Vec<ThreadId>) -> Vec<ThreadId> {
         let rows = self.blocking(trees, Trees::threads).await.unwrap_or_default();
         let there: HashSet<ThreadId> = threads.iter().copied().collect();
@@ -231,7 +230,7 @@ impl SledIndex {
         threads
     }
 
-    /// Looks how a thread's row stands to its rollout, and sets it where it is not right.
+    /// Compares a thread's row with its rollout, and sets it if it is wrong.
     async fn settle(
         &self,
         store: &dyn RolloutStore,
@@ -243,20 +242,20 @@ impl SledIndex {
             Ok(RowState::Behind) => rebuild::set_row(store, self, thread).await,
             Ok(RowState::Ahead) => self.make_row_anew(store, trees, thread).await,
             Err(broken) => {
-                tracing::warn!(%thread, %broken, "a thread was not compared with its row in the index");
+                tracing::warn!(%thread, %broken, "the row of a thread was not compared with its rollout");
                 Ok(())
             }
         }
     }
 
-    /// Sets the row of a thread, whatever record the one that is there says it is from.
+    /// Rebuilds the row of a thread, whatever record the old row names.
     pub(super) async fn make_row_anew(
         &self,
         store: &dyn RolloutStore,
         trees: &Trees,
         thread: ThreadId,
     ) -> Result<(), IndexError> {
-        // One that says it is from a later record would stay otherwise.
+        // A row that names a later record would stay otherwise.
         self.on(trees, move |trees| trees.remove(thread, EventSeq(0))).await?;
         rebuild::set_row(store, self, thread).await
     }
@@ -265,7 +264,7 @@ impl SledIndex {
         let boot = self.shared.boot;
         let Ok(disk) = self.on(trees, move |trees| trees.set_compared(boot)).await else { return };
         self.shared.costs().disk = disk;
-        tracing::info!(total, "the index was compared with the rollouts after a start of the machine");
+        tracing::info!(total, "the index was compared with the rollouts after a boot of the machine");
         self.shared.state.send_modify(|state| {
             if let State::Ready { comparing, .. } = state {
                 *comparing = None;

@@ -1,4 +1,4 @@
-//! The index of a home that nobody serves, opened to be compared with its rollouts, row by row.
+//! Opens the index of a home without a server, to compare it with the rollouts row by row.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,15 +23,15 @@ pub(crate) struct IndexReader {
 }
 
 impl IndexReader {
-    /// Where the index stands.
+    /// The folder of the index.
     pub(crate) fn folder(home: &HomePaths) -> PathBuf {
         Schema::CURRENT.folder(home)
     }
 
-    /// Opens the index; `None` where there is none, or it never came to be complete: the next server makes it.
+    /// Opens the index; `None` if there is none, or it was never complete: the next server makes it.
     ///
     /// # Errors
-    /// [`IndexError::Unavailable`] where it cannot be opened.
+    /// [`IndexError::Unavailable`] if it cannot be opened.
     pub(crate) async fn open(home: &HomePaths, tasks: &Tasks) -> Result<Option<Self>, IndexError> {
         let folder = Self::folder(home);
         if !folder.is_dir() {
@@ -51,7 +51,7 @@ impl IndexReader {
         }))
     }
 
-    /// Every thread that has a row.
+    /// Every thread with a row.
     ///
     /// # Errors
     /// [`IndexError::Unavailable`].
@@ -59,7 +59,7 @@ impl IndexReader {
         self.index.on(&self.trees, Trees::threads).await
     }
 
-    /// The row of a thread and the record that it was made from.
+    /// The row of a thread, and the record that it reflects.
     ///
     /// # Errors
     /// [`IndexError::Unavailable`].
@@ -67,7 +67,7 @@ impl IndexReader {
         self.index.get(thread).await
     }
 
-    /// Makes the row of a thread anew from its rollout, whatever the row says that is there.
+    /// Rebuilds the row of a thread from its rollout, whatever the old row says.
     ///
     /// # Errors
     /// [`IndexError::Unavailable`].

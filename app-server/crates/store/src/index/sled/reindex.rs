@@ -1,5 +1,5 @@
-//! Makes the index of a home that nobody serves anew, beside the one that is there, and puts it in its place at the end: a
-//! run that is broken off changes nothing.
+//! Rebuilds the index of a home without a server, beside the old one, and replaces it at the end: an interrupted run
+//! changes nothing.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::home::{HomePaths, folders};
 use crate::index::{IndexError, Indexing, rebuild};
 use crate::rollout::RolloutStore;
 
-/// Makes the index anew. `boot` is this start of the machine. The caller owns the home.
+/// Rebuilds the index. `boot` is the machine's boot id. The caller owns the home.
 ///
 /// # Errors
-/// [`rebuild::RebuildError`]; the index that was there is there still.
+/// [`rebuild::RebuildError`]; the old index is still there.
 pub(crate) async fn reindex(
     home: &HomePaths,
     boot: Uuid,

@@ -1,4 +1,4 @@
-//! The forms that an index on disk has had, each in a folder of its own: a new form is made beside the one before it.
+//! The schemas of the index on disk, each in its own folder: a new one is made beside the old one.
 
 use std::fs;
 use std::io;
@@ -6,19 +6,19 @@ use std::path::{Path, PathBuf};
 
 use crate::home::{HomePaths, folders};
 
-/// What is in the folder.
+/// The content of the folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Schema {
-    /// Rows, an order for each sort key, and one of each working directory.
+    /// Rows, an order for each sort key, and an order for each working directory.
     Directories,
-    /// In each order, archived threads stand behind the others.
+    /// In each order, archived threads come after the others.
     Locations,
 }
 
 impl Schema {
-    /// What is made now.
+    /// The current schema.
     pub(crate) const CURRENT: Self = Self::Locations;
-    /// What can serve until that is ready, the newest first.
+    /// Schemas that can serve meanwhile, newest first.
     pub(crate) const EARLIER: [Self; 1] = [Self::Directories];
 
     fn version(self) -> u32 {
@@ -34,14 +34,14 @@ impl Schema {
     }
 }
 
-/// Removes the indexes of every other version, older and newer: from here on nobody writes to them, and one that is
-/// behind without an open marker that says so would never be mended.
+/// Removes the indexes of all other versions. Nobody writes to them from here on, so one that is behind would stay
+/// behind.
 pub(super) fn remove_others(home: &HomePaths) -> io::Result<()> {
     let kept = Schema::CURRENT.folder(home);
     for entry in fs::read_dir(home.root())? {
         let path = entry?.path();
         if path != kept && path != kept.with_extension("aside") && is_index(&path) {
-            tracing::info!(path = %path.display(), "an index of another version goes; it was replaced");
+            tracing::info!(path = %path.display(), "the index of another version is removed; it was replaced");
             folders::remove(&path)?;
         }
     }

@@ -1,10 +1,10 @@
-//! sled 0.34 has a pool of threads. Seven of them look for work once a second for as long as the process lives, also when nobody
-//! needs the index. Work wakes them at once, and their own timers can wait.
+//! Reduces the wake-ups of sled 0.34. Seven threads of its pool look for work once a second as long as the process
+//! lives, even without a user. Work wakes them at once, so their timers can be late.
 
 use ::sled::{Config, Db};
 use futures_util::FutureExt;
 
-/// Opens an index in such a way that the pool, which the first index of a process starts, wakes up together and once a minute.
+/// Opens an index so that the pool, which the first index of a process starts, wakes up together and once a minute.
 pub(super) fn open(config: &Config) -> ::sled::Result<Db> {
     let _late = LateTimers::set();
     let db = config.open()?;
@@ -13,11 +13,11 @@ pub(super) fn open(config: &Config) -> ::sled::Result<Db> {
     Ok(db)
 }
 
-/// While it is there, timers of this thread may be a minute late, and for ever those of threads that it starts: PR_SET_TIMERSLACK of
-/// prctl(2). The thread must not wait for a time meanwhile.
+/// Lets timers of this thread be a minute late while it lives, and timers of threads that it starts for ever:
+/// PR_SET_TIMERSLACK of prctl(2). The thread must not wait for a time meanwhile.
 #[cfg(target_os = "linux")]
 struct LateTimers {
-    /// The value before; none where the system refuses this. The pool then wakes up as often as it was made to.
+    /// The value before; none if the system refuses. The pool then wakes up as usual.
     usual: Option<nix::libc::c_ulong>,
 }
 
@@ -59,7 +59,7 @@ mod tests {
 
     /// A thread with late timers would sleep for a minute instead of a moment.
     #[test]
-    fn whoever_has_opened_an_index_has_the_usual_timers_also_when_that_failed_or_panicked() {
+    fn opening_an_index_keeps_the_usual_timers_even_after_a_failure_or_panic() {
         let dir = tempfile::tempdir().unwrap();
         let usual = get_timerslack().unwrap();
         let config = Config::new().path(dir.path().join("index"));

@@ -54,7 +54,7 @@ impl Fixture {
         Self { index, stop, tasks, dir }
     }
 
-    /// Ends the index, as the server does.
+    /// Ends the index like the server.
     async fn stopped(self) -> TempDir {
         self.stop.cancel();
         self.tasks.finish().await;
@@ -74,7 +74,7 @@ impl Fixture {
     }
 }
 
-/// A store with threads in which the user has said their number.
+/// A store of threads, each with its number as message.
 async fn threads(count: u128) -> Arc<MemoryStore> {
     let store = Arc::new(MemoryStore::default());
     for n in 1..=count {
@@ -92,7 +92,7 @@ async fn say(store: &MemoryStore, n: u128) {
     is_known(store, thread).await;
 }
 
-/// The thread is closed, and its open marker gone.
+/// Closes the thread and removes its open marker.
 async fn is_known(store: &MemoryStore, thread: ThreadId) {
     store.release(thread);
     store.clear_open_markers(vec![store.open_marker(thread)]).await.unwrap();
@@ -102,7 +102,7 @@ async fn is_known(store: &MemoryStore, thread: ThreadId) {
 async fn keeps_every_promise_of_an_index() {
     keeps_every_promise(async || {
         let fixture = Fixture::new(&threads(0).await);
-        // Ready: rows go into the trees, not among those that wait.
+        // Ready: rows go into the trees, not among the waiting ones.
         fixture.previews().await;
         let index = fixture.index.clone();
         (fixture, index)
@@ -166,8 +166,8 @@ fn a_row_that_moves_leaves_nothing_at_its_old_places() {
     }
 }
 
-/// Two threads in an index that was closed in order; then another thread, and more in the first, of which neither it
-/// nor an open marker tells.
+/// Two threads in a cleanly closed index. Then another thread, and more records in the first, which neither the index
+/// nor an open marker knows.
 async fn behind_its_rollouts() -> (TempDir, Arc<MemoryStore>) {
     let store = threads(2).await;
     let fixture = Fixture::new(&store);
@@ -198,7 +198,7 @@ async fn after_another_start_of_the_machine_what_the_index_lacks_is_added_once()
     assert_eq!(store.counts().reads, reads, "nothing is opened");
 }
 
-/// The index may have come to disk with a row whose record has not.
+/// The disk may have the index with a row and not the row's record.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_another_start_of_the_machine_a_row_of_lost_records_is_set_back() {
     let (store, thread) = (threads(1).await, ThreadId::new(Uuid::from_u128(1)));
@@ -251,7 +251,7 @@ async fn a_comparison_that_is_broken_off_is_made_again() {
     fixture.stopped().await;
 }
 
-/// An index that is being made of nine threads. The three that were written last are in it, and were made first.
+/// A rebuild of nine threads. The three that were written last are in the index, and were created first.
 fn half_made(dir: &TempDir, tasks: &Tasks) -> SledIndex {
     let trees = Trees::open(&dir.path().join("index-3"), Schema::CURRENT).unwrap();
     for (n, made) in [(1, 1), (2, 2), (3, 3)] {
@@ -266,11 +266,11 @@ async fn a_full_page_of_old_threads_that_were_written_last_waits_for_newer_ones(
     let (dir, tasks) = (tempfile::tempdir().unwrap(), Tasks::new());
     let index = half_made(&dir, &tasks);
     let by_change = ThreadFilter { sort: SortKey::Updated, ..ThreadFilter::default() };
-    // Who was not written after them was not changed after them.
+    // Threads that were not written later were not changed later.
     timeout(Duration::from_secs(20), index.candidates_are_in(&by_change, None, 2)).await.unwrap();
     let by_creation = ThreadFilter::default();
     let mut enough = pin!(index.candidates_are_in(&by_creation, None, 2));
-    // The index is looked at on another thread; nothing that is found there is enough.
+    // Another thread reads the index; none of its rows is enough.
     assert!(timeout(Duration::from_millis(50), &mut enough).await.is_err(), "others may be newer");
     index.shared.state.send_modify(|state| {
         let State::Building { trees, .. } = state else { panic!("{state:?}") };
@@ -287,7 +287,7 @@ async fn a_first_page_comes_as_soon_as_it_is_full() {
     let fixture = Fixture::of_boot(tempfile::tempdir().unwrap(), BOOT, Arc::<TestStore>::clone(&disk) as _);
     fixture.until(|state| matches!(state, State::Building { .. })).await;
     disk.let_read_from_the_end(4);
-    // A list waits 2 s for its page; a slow machine may need several.
+    // A list waits 2 s for its page; a slow machine may need several lists.
     let full = async {
         loop {
             let page = fixture.index.list(ThreadFilter::default(), None, 3).await.unwrap();
@@ -305,7 +305,7 @@ async fn a_first_page_comes_as_soon_as_it_is_full() {
     fixture.stopped().await;
 }
 
-/// What waits for a place among those who may wait for the index must not hold the places of others.
+/// Work that waits for an index thread must not hold the permits of others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_comparison_needs_no_more_than_one_place_at_the_index() {
     let (dir, tasks, store) = (tempfile::tempdir().unwrap(), Tasks::new(), threads(40).await);
@@ -333,7 +333,7 @@ async fn a_comparison_needs_no_more_than_one_place_at_the_index() {
 }
 
 #[tokio::test]
-async fn a_thread_that_goes_elsewhere_while_it_is_read_is_listed_where_it_went() {
+async fn a_thread_that_moves_while_it_is_read_is_listed_at_its_new_location() {
     let [archived, trashed] =
         [1, 2].map(|n| Lease { thread: ThreadId::new(Uuid::from_u128(n)), term: Term(1) });
     let disk = TestStore::over(threads(3).await);
@@ -374,7 +374,7 @@ async fn a_reindex_replaces_what_is_there_and_the_next_start_believes_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_wait_for_the_index_to_open() {
     let fixture = Fixture::new(&threads(0).await);
-    // Not yet opened: the task that opens it has not answered.
+    // Not open yet: the opening task has not answered.
     for n in 1..=20 {
         fixture.index.upsert(row(n, 1, 1), EventSeq(2)).await.unwrap();
         fixture.index.upsert(row(n, 1, 0), EventSeq(1)).await.unwrap();

@@ -26,11 +26,11 @@ use crate::index::cursor::{order_key, time_key};
 use crate::index::{Cursor, SortKey, ThreadFilter, WalkBounds, Walked};
 use crate::policy;
 
-/// Set when a rebuild came to its end.
+/// Set after a complete rebuild.
 const COMPLETE: &[u8] = b"complete";
-/// The start of the machine in which it was compared with the rollouts last.
+/// The boot id at the last comparison with the rollouts.
 const COMPARED: &[u8] = b"compared";
-/// Bytes of its content at the last flush.
+/// The size of the content at the last flush, bytes.
 const CONTENT: &[u8] = b"content";
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -40,7 +40,7 @@ struct StoredRow {
     row: ThreadRow,
 }
 
-/// What of a stored row is read when only its end is wanted.
+/// The part of a stored row that its record number needs.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct StoredEnd {
@@ -52,11 +52,10 @@ struct StoredEnd {
 pub(super) struct Trees {
     db: Db,
     rows: Tree,
-    /// Threads that were deleted since the index was opened, and the record at which: a row of theirs may still be under
-    /// way.
+    /// Threads that were deleted since the index was opened, each with its record: a late row may still arrive.
     gone: Tree,
     orders: Arc<[OrderTree]>,
-    /// Bytes of keys and values; what was added since the last flush is forgotten by a kill.
+    /// The size of keys and values, bytes. A kill forgets the growth since the last flush.
     content: Arc<AtomicU64>,
 }
 
@@ -69,12 +68,12 @@ struct OrderTree {
     schema: Schema,
 }
 
-/// Which rows follow each other in an order.
+/// The rows of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OrderOf {
     /// All.
     Everything,
-    /// Those of a working directory, one directory after the other.
+    /// By working directory, one directory after the other.
     Directory,
 }
 
@@ -85,8 +84,8 @@ impl OrderTree {
         key
     }
 
-    /// What the keys of a shelf of a working directory begin with. A directory whose name has a NUL shares its places with
-    /// others; the filter tells them apart.
+    /// The key prefix of a working directory's active or archived threads. A directory with a NUL in its name shares
+    /// places with others; the filter tells them apart.
     fn prefix(&self, cwd: &str, archived: bool) -> Vec<u8> {
         let mut prefix = match self.of {
             OrderOf::Everything => Vec::new(),
@@ -99,14 +98,14 @@ impl OrderTree {
         prefix
     }
 
-    /// The keys below `prefix` that belong to the filter's span and come behind `from`; none where that is empty.
+    /// The keys below `prefix` in the filter's span and behind `from`; none if that range is empty.
     fn keys(prefix: &[u8], filter: &ThreadFilter, from: Option<Cursor>) -> Option<Range<Vec<u8>>> {
         let span = filter.span();
         let mut low = span.since.map_or_else(Vec::new, |since| time_key(since).to_vec());
         // Above every time and id.
         let mut high = span.before.map_or_else(|| vec![u8::MAX; 25], |before| time_key(before).to_vec());
         match (filter.direction, from.map(|from| from.key())) {
-            // The least key behind it.
+            // The smallest key behind it.
             (SortDirection::Asc, Some(from)) => low = low.max([&from[..], &[0]].concat()),
             (SortDirection::Desc, Some(from)) => high = high.min(from.to_vec()),
             (SortDirection::Asc | SortDirection::Desc, None) => {}
@@ -116,9 +115,9 @@ impl OrderTree {
 }
 
 impl Trees {
-    /// Opens or makes the index. Can take seconds, and can panic where the files are damaged.
+    /// Opens or creates the index. Can take seconds, and can panic on damaged files.
     pub(crate) fn open(path: &Path, schema: Schema) -> Result<Self, Broken> {
-        // sled leaves modes to the mask of the process, which helpers inherit; its folder closes off all of it.
+        // sled's file modes follow the umask, which helpers inherit. The private folder protects all of it.
         match DirBuilder::new().mode(FOLDER_MODE).create(path) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error.into()),
             Ok(()) | Err(_) => {}
@@ -127,7 +126,7 @@ impl Trees {
             .path(path)
             .mode(Mode::LowSpace)
             .cache_capacity(policy::INDEX_CACHE)
-            // No wake-ups when idle: whoever needs it on disk flushes.
+            // No wake-ups when idle: callers flush explicitly.
             .flush_every_ms(None);
         let db = open_when_free(&config)?;
         let order =
@@ -139,19 +138,19 @@ impl Trees {
             order("updated in", SortKey::Updated, OrderOf::Directory)?,
         ];
         let gone = db.open_tree("gone")?;
-        // Nothing is under way now, and what was deleted may have been brought back by hand.
+        // No row is under way now, and a deleted thread may have been restored by hand.
         gone.clear()?;
         let content = db.get(CONTENT)?.and_then(|bytes| Some(u64::from_be_bytes(*bytes.first_chunk()?)));
         let content = Arc::new(AtomicU64::new(content.unwrap_or(0)));
         Ok(Self { rows: db.open_tree("rows")?, gone, orders: orders.into(), content, db })
     }
 
-    /// What a failed read says, by whether a write has failed before.
+    /// Classifies a failed read by an earlier failed write.
     pub(crate) fn judge(&self, broken: Broken) -> Broken {
         broken.judged(|| self.db.flush())
     }
 
-    /// The start of the machine in which the index was compared with the rollouts last.
+    /// The boot id at the last comparison with the rollouts.
     pub(crate) fn compared(&self) -> Result<Option<Uuid>, Broken> {
         Ok(self.db.get(COMPARED)?.and_then(|bytes| Uuid::from_slice(&bytes).ok()))
     }
@@ -161,18 +160,18 @@ impl Trees {
         self.flush()
     }
 
-    /// Bytes of keys and values.
+    /// The size of keys and values, bytes.
     pub(crate) fn content(&self) -> u64 {
         self.content.load(Relaxed)
     }
 
-    /// Whether every rollout was in it once. Without a single row that is not believed: making it anew costs nothing
-    /// where there are no rollouts.
+    /// Whether the index once had every rollout. An index without rows does not count: rebuilding it costs nothing if
+    /// there are no rollouts.
     pub(crate) fn is_complete(&self) -> Result<bool, Broken> {
         Ok(self.db.contains_key(COMPLETE)? && !self.rows.is_empty())
     }
 
-    /// Takes everything out. What it is from then on is not whole.
+    /// Removes everything. The index is incomplete from then on.
     pub(crate) fn clear(&self) -> Result<(), Broken> {
         self.db.remove(COMPLETE)?;
         self.db.remove(COMPARED)?;
@@ -182,13 +181,13 @@ impl Trees {
         Ok(())
     }
 
-    /// Every rollout is in it, as of this start of the machine.
+    /// Marks the index as complete in this boot.
     pub(crate) fn set_complete(&self, boot: Uuid) -> Result<u64, Broken> {
         self.db.insert(COMPLETE, &[]).map_err(Broken::of_write)?;
         self.set_compared(boot)
     }
 
-    /// Returns when everything is on disk, with the bytes that its files have.
+    /// Returns the size of its files, once everything is on disk.
     pub(crate) fn flush(&self) -> Result<u64, Broken> {
         let content = self.content().to_be_bytes();
         if self.db.get(CONTENT)?.is_none_or(|known| *known != content) {
@@ -204,7 +203,7 @@ impl Trees {
         Ok(Some((stored.row, stored.as_of)))
     }
 
-    /// Threads and the records that their rows were made from, the highest id first, those below `below`, at most `limit`.
+    /// Threads and the records that their rows reflect, highest id first, below `below`, at most `limit`.
     pub(crate) fn ends(
         &self,
         below: Option<ThreadId>,
@@ -222,7 +221,7 @@ impl Trees {
         rows.rev().take(limit).map(end).collect()
     }
 
-    /// Working directories that rows have, at most `limit`: one look for each, however many rows it has.
+    /// Working directories of rows, at most `limit`. One look for each, however many rows it has.
     pub(crate) fn directories(&self, limit: usize) -> Result<Vec<String>, Broken> {
         let Some(order) = self.orders.iter().find(|order| order.of == OrderOf::Directory) else {
             return Ok(Vec::new());
@@ -231,26 +230,26 @@ impl Trees {
         while let Some(entry) = order.tree.range(from..).next().filter(|_| found.len() < limit) {
             let (key, _) = entry?;
             let cwd = key.split(|byte| *byte == 0).next().unwrap_or_default();
-            // Behind everything that begins with the name and its NUL.
+            // Behind every key with the name and its NUL.
             from = [cwd, &[1]].concat();
             found.extend(str::from_utf8(cwd).ok().map(str::to_owned));
         }
         Ok(found)
     }
 
-    /// Every thread that has a row.
+    /// Every thread with a row.
     pub(crate) fn threads(&self) -> Result<Vec<ThreadId>, Broken> {
         let ids = self.rows.iter().keys().map(|key| Ok(ThreadId::new(Uuid::from_slice(&key?)?)));
         ids.collect()
     }
 
-    /// Sets a row and its places in every order, all or nothing; ignored when a later one is there, or was removed.
+    /// Sets a row and its place in every order, all or nothing. Ignores it if a later row is there, or was removed.
     pub(crate) fn upsert(&self, row: &ThreadRow, as_of: EventSeq) -> Result<(), Broken> {
         let value = serde_json::to_vec(&StoredRow { as_of, row: row.clone() })?;
         self.change(|views| self.set(views, row, as_of, &value))
     }
 
-    /// Removes a row and its places in every order, all or nothing, and remembers that.
+    /// Removes a row and its place in every order, all or nothing, and remembers the removal.
     pub(super) fn remove(&self, thread: ThreadId, as_of: EventSeq) -> Result<(), Broken> {
         self.change(|views| {
             let [rows, gone, orders @ ..] = views else { return Ok((0, 0)) };
@@ -260,7 +259,7 @@ impl Trees {
         })
     }
 
-    /// Removes what is there of a thread, also the memory of its removal.
+    /// Removes everything of a thread, also the memory of its removal.
     pub(crate) fn begin(&self, thread: ThreadId) -> Result<(), Broken> {
         self.change(|views| {
             let [rows, gone, orders @ ..] = views else { return Ok((0, 0)) };
@@ -270,7 +269,7 @@ impl Trees {
         })
     }
 
-    /// Takes a row and its places away; answers their bytes.
+    /// Removes a row and its places; returns their size.
     fn leave(
         &self,
         rows: &TransactionalTree,
@@ -282,7 +281,7 @@ impl Trees {
         Ok(bytes + self.leave_orders(orders, &there.row)?)
     }
 
-    /// Runs a transaction over the rows, what is gone, and the orders; it answers how many bytes were added and taken away.
+    /// Runs a transaction over rows, removals and orders. It returns the added and removed bytes.
     fn change(
         &self,
         work: impl Fn(&[TransactionalTree]) -> Result<(u64, u64), ConflictableTransactionError<Broken>>,
@@ -295,7 +294,7 @@ impl Trees {
         Ok(())
     }
 
-    /// Takes a row's places away; answers their bytes.
+    /// Removes a row's places; returns their size.
     fn leave_orders(
         &self,
         orders: &[TransactionalTree],
@@ -310,7 +309,7 @@ impl Trees {
         Ok(taken)
     }
 
-    /// In a transaction: answers how many bytes were added and taken away.
+    /// Inside a transaction: returns the added and removed bytes.
     fn set(
         &self,
         views: &[TransactionalTree],
@@ -340,7 +339,7 @@ impl Trees {
         Ok((added as u64, taken))
     }
 
-    /// The rows that follow `from` in the order, no more than `reach` says.
+    /// The rows behind `from` in the order, within `reach`.
     pub(crate) fn list(
         &self,
         filter: &ThreadFilter,
@@ -362,7 +361,7 @@ impl Trees {
             let place = place?.0;
             let at = Cursor::of_key(&place, filter.sort)
                 .ok_or_else(|| Broken::Damaged("a place in an order has no thread".to_owned()))?;
-            // A row that moved while the list was read is met again at its new place, or was met before.
+            // A row that moved while the list was read comes again at its new place, or came before.
             if let Some((row, _)) = self.get(at.id)?
                 && *place == order.key(&row)
                 && filter.lets_through(&row)
@@ -378,7 +377,7 @@ impl Trees {
         Ok(walked)
     }
 
-    /// When the row was last changed that was last changed longest ago, of those that are archived or of the others.
+    /// The oldest last change of the archived rows, or of the others.
     pub(crate) fn first_change(&self, archived: bool) -> Result<Option<WallMs>, Broken> {
         let oldest = ThreadFilter {
             archived,
@@ -391,7 +390,7 @@ impl Trees {
         Ok(first.and_then(|key| Cursor::of_key(&key, SortKey::Updated)).map(|at| at.time))
     }
 
-    /// The order that has what a filter lets through closest together, and what its keys there begin with.
+    /// The order with the filter's rows closest together, and the key prefix in it.
     fn order_for(&self, filter: &ThreadFilter) -> Option<(&OrderTree, Vec<u8>)> {
         let (of, cwd) = match filter.cwds.as_slice() {
             [one] => (OrderOf::Directory, one.as_str()),
@@ -402,7 +401,7 @@ impl Trees {
     }
 }
 
-/// A row, and the bytes that it has with its key.
+/// A row, and its size with its key.
 fn stored(
     rows: &TransactionalTree,
     thread: ThreadId,
@@ -416,7 +415,7 @@ fn stored(
 
 #[cfg(test)]
 impl Trees {
-    /// How many rows there are, and how many places in each order.
+    /// The numbers of rows, and of places in each order.
     pub(crate) fn lengths(&self) -> Vec<usize> {
         std::iter::once(&self.rows)
             .chain(self.orders.iter().map(|order| &order.tree))
@@ -424,7 +423,7 @@ impl Trees {
             .collect()
     }
 
-    /// The bytes of all keys and values, counted.
+    /// Counts the bytes of all keys and values.
     pub(crate) fn count_content(&self) -> u64 {
         let trees = std::iter::once(&self.rows).chain(self.orders.iter().map(|order| &order.tree));
         let entries = trees.flat_map(|tree| tree.iter().map(Result::unwrap));
@@ -437,8 +436,8 @@ impl Trees {
     }
 }
 
-/// Opens the folder. sled lets go of its lock with the last of its own threads, a moment after the index was closed; a
-/// home has one owner, so whoever holds it is on its way out.
+/// Opens the folder. sled frees its lock with the last of its own threads, a moment after the index was closed. A
+/// home has one owner, so any other holder is about to end.
 fn open_when_free(config: &Config) -> Result<Db, Broken> {
     let mut held = String::new();
     for _ in 0..policy::INDEX_LOCK_TRIES {

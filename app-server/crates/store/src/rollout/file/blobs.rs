@@ -1,12 +1,13 @@
-//! Texts that are too large for a line: `blobs/<first two digits>/<SHA-256>`, each made under another name and there whole
-//! or not at all. Everything here blocks.
+//! Texts that are too large for a line: `blobs/<first two digits>/<SHA-256>`, each written under another name and
+//! then whole. Everything here blocks.
 //!
-//! A text is on disk, with its name, before the line that refers to it is written, whatever the line's `Keep`: the system
-//! may bring a line to disk by itself at any time. What a crash leaves between the two is a text that nobody names.
+//! A text and its name are on disk before the line that refers to it, at any `Keep`. The system may bring a line to
+//! disk by itself at any time. A crash between the two leaves a text that no line names.
 //!
-//! A text that exists is compared before a line relies on it, and written anew where it differs: saying it again mends the damage.
-//! `skein fsck --gc` has the home alone and removes each text whose name is in no rollout, open marker or unfinished restore. It looks at
-//! bytes, not at records, so a damaged line keeps its texts. If one of those files cannot be read, it removes nothing.
+//! Before a line relies on an existing text, its bytes are compared. A different one is written anew, so that sending
+//! the text again repairs the damage. `skein fsck --gc` holds the home alone and removes each text whose name is in
+//! no rollout, open marker or unfinished restore. It searches bytes, not records, so a damaged line keeps its texts.
+//! If one of those files cannot be read, it removes nothing.
 
 use std::collections::HashSet;
 use std::io;
@@ -22,14 +23,14 @@ use crate::home::HomePaths;
 use crate::policy;
 use crate::rollout::blob::{Blob, BlobName, BlobRef, Lost, TextSource};
 
-/// What the names of texts end with that are not whole yet: `<SHA-256>.<thread>.part`.
+/// The suffix of texts that are not whole yet: `<SHA-256>.<thread>.part`.
 pub(crate) const PART: &str = ".part";
 
 /// The texts of a home.
 pub struct Blobs {
     layer: Arc<dyn FileLayer>,
     root: PathBuf,
-    /// Texts whose names are on disk for certain, some of them.
+    /// Some of the texts whose names are durably on disk.
     named: Mutex<HashSet<BlobName>>,
 }
 
@@ -40,14 +41,14 @@ impl Blobs {
         Self { layer, root: paths.blobs(), named: Mutex::default() }
     }
 
-    /// Where a text stands.
+    /// The path of a text.
     #[must_use]
     pub fn path(&self, name: BlobName) -> PathBuf {
         let name = name.to_string();
         self.root.join(name.get(..2).unwrap_or_default()).join(name)
     }
 
-    /// The bytes in the place of a text, if they are as many; else what is there.
+    /// The bytes of a text's file if their count is right; else a description of the file.
     fn bytes(&self, name: BlobName, length: u64) -> io::Result<Result<Vec<u8>, String>> {
         let file = match self.layer.open(&self.path(name), OpenMode::Read) {
             Ok(file) => file,
@@ -66,7 +67,7 @@ impl Blobs {
         Ok(if came == room { Ok(bytes) } else { Err(format!("it has {came} bytes and not {length}")) })
     }
 
-    /// Whether the text is there, whole. One that cannot be read is none: writing it again may help.
+    /// Whether the whole text exists. An unreadable one does not count: writing it again may help.
     fn has(&self, blob: &Blob) -> bool {
         let found = self.bytes(blob.name, blob.text.len() as u64);
         matches!(found, Ok(Ok(bytes)) if bytes == blob.text.as_bytes())
@@ -87,8 +88,8 @@ impl TextSource for Blobs {
     }
 }
 
-/// Sees to it that the texts are there, and on disk with their names. A thread's texts are kept one after the other, so its id
-/// makes the names under which they are written different from those of others.
+/// Brings the texts and their names to disk. A thread writes its texts one after the other, so the thread's id makes
+/// their temporary names unique.
 pub(super) fn keep(places: &RolloutPaths, thread: ThreadId, blobs: &[Blob]) -> io::Result<()> {
     blobs.iter().try_for_each(|blob| keep_one(places, thread, blob))
 }
@@ -103,7 +104,7 @@ fn keep_one(places: &RolloutPaths, thread: ThreadId, blob: &Blob) -> io::Result<
     } else if lock(&places.blobs.named).contains(&blob.name) {
         return Ok(());
     }
-    // Also where it was there: whoever made it may be about to sync its name, or was killed before that.
+    // Also for an existing text: its writer may still have to sync the name, or was killed before that.
     places.layer.sync_folder(folder)?;
     let mut named = lock(&places.blobs.named);
     if named.len() >= policy::BLOBS_REMEMBERED {
@@ -123,7 +124,7 @@ fn make(places: &RolloutPaths, thread: ThreadId, blob: &Blob, path: &Path) -> io
         layer.rename(&part, path)
     });
     if made.is_err() {
-        // A full disk needs the room. What cannot be removed now is no text, and goes with `skein fsck --gc`.
+        // A full disk needs the room. If the removal fails, `skein fsck --gc` removes the part.
         layer.remove(&part).ok();
     }
     made

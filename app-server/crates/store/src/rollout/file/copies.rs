@@ -1,5 +1,5 @@
-//! A new rollout that begins as another one, or that is made at once: made under another name, and there whole or not at
-//! all. Everything here blocks.
+//! Rollouts that begin as a copy of another, or are written at once: under another name first, and then whole.
+//! Everything here blocks.
 
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
@@ -13,7 +13,7 @@ use super::{TurnOffsets, blobs, pages, scan, secrets};
 use crate::rollout::record::Record;
 use crate::rollout::{AppendError, Appended, CopyError, DiskKind, Lease, Location, ReadError, line};
 
-/// Makes the rollout of `lease.thread` out of what readers see of `from`, which is its file up to `readable`.
+/// Copies the readable part of `from`, up to `readable`, into the rollout of `lease.thread`.
 pub(super) fn copy(
     places: &RolloutPaths,
     (from, readable): (ThreadId, u64),
@@ -42,7 +42,7 @@ pub(super) fn copy(
         .and_then(|()| secrets::copy(places, from, thread))
         .and_then(|()| secrets::keep(places, thread, then));
     if let Err(error) = kept.and_then(|()| make(places, &*source, length, thread, &bytes)) {
-        // What cannot be removed now is no rollout, and is removed at the next start.
+        // A part is no rollout. If the removal fails, the next start removes it.
         places.layer.remove(&places.part(thread)).ok();
         places.layer.remove(&places.rollout(thread)).ok();
         return Err(refused(error).into());
@@ -69,8 +69,8 @@ fn make(
     places.sync_name(&rollout)
 }
 
-/// Makes the rollout of a thread out of `records`, on this shelf, in the place of one that is there. The mark tells the next
-/// start to look at its row.
+/// Writes the rollout of a thread at this location, replacing an existing one. The open marker tells the next start
+/// to check its row.
 pub(super) fn put(
     places: &RolloutPaths,
     thread: ThreadId,
@@ -98,7 +98,7 @@ pub(super) fn put(
         places.sync_name(&rollout)
     });
     if made.is_err() {
-        // What cannot be removed now is no rollout, and is removed at the next start.
+        // A part is no rollout. If the removal fails, the next start removes it.
         layer.remove(&part).ok();
     }
     made

@@ -1,9 +1,9 @@
-//! A test double under the file store: a real folder whose operations can be seen in their order, made to fail one by
-//! one, held back, and cut off as by a loss of power.
+//! A test double below the file store: a real folder with observable operations. A test can fail them one by one,
+//! hold them back, or cut the power.
 //!
-//! It is harsher than most disks: a failed sync forgets what it should have written, so that a later sync alone
-//! does not bring it to disk (as Linux does with pages whose write-back failed), and a file whose folder was not
-//! synced is gone after [`FaultLayer::cut_power`]. It syncs nothing itself: what would survive it keeps in memory.
+//! It is harsher than most disks. A failed sync forgets its bytes, so that a later sync alone does not bring them to
+//! disk. Linux treats pages so after a failed write-back. [`FaultLayer::cut_power`] removes a file whose folder was
+//! not synced. The layer syncs nothing itself: it keeps the surviving state in memory.
 
 mod file;
 mod lasting;
@@ -20,10 +20,10 @@ use self::file::FaultFile;
 pub use self::lasting::Lasting;
 use super::layer::{DiskLayer, FileLayer, FolderEntry, LayerFile, OpenMode};
 
-/// What a disk writes whole or not at all, bytes.
+/// The unit that a disk writes whole or not at all, bytes.
 const SECTOR: usize = 512;
 
-/// A kind of operation that changes something, or that makes a change last. Reads are not counted, and can only be held
+/// A kind of operation that changes something, or makes a change last. Reads are not counted, and can only be held
 /// ([`FaultLayer::hold_reads`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Op {
@@ -47,31 +47,31 @@ pub enum Op {
     Remove,
 }
 
-/// How much of an operation happens although it fails.
+/// The part of a failing operation that happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fails {
     /// Nothing.
     Before,
     /// Half of a write; nothing of others.
     Half,
-    /// All, but the caller is told that it failed.
+    /// All, but the caller gets an error.
     After,
 }
 
-/// A failure to come.
+/// A planned failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiskFault {
-    /// The operation that fails, counted from 0 from the layer's start.
+    /// The failing operation, counted from 0 from the layer's start.
     pub at: usize,
-    /// How many operations fail from there on.
+    /// The number of failing operations from there on.
     pub times: usize,
-    /// How much of each happens.
+    /// The part of each that happens.
     pub fails: Fails,
-    /// What the caller is told.
+    /// The error that the caller gets.
     pub kind: io::ErrorKind,
 }
 
-/// The layer. Clones share everything.
+/// The layer. Clones share its state.
 #[derive(Debug, Clone, Default)]
 pub struct FaultLayer {
     shared: Arc<FaultShared>,
@@ -89,21 +89,21 @@ struct FaultShared {
 struct FaultState {
     done: Vec<(Op, PathBuf)>,
     fault: Option<DiskFault>,
-    /// The operation at which everything stops, and how much of it happens.
+    /// The operation at which everything stops, and the part of it that happens.
     stops: Option<(usize, Fails)>,
     held: BTreeSet<Op>,
-    /// How the disk is, for paths that contain this.
+    /// The state of the disk for paths that contain this text.
     lasting: Option<(Lasting, String)>,
-    /// How the paths of files end that cannot be read for now.
+    /// The suffix of paths that cannot be read for now.
     unreadable: Option<String>,
-    /// Reads that wait for them.
+    /// Waiting reads of them.
     reads_waiting: usize,
-    /// Of which kinds an operation has come to wait.
+    /// Kinds with a waiting operation.
     waiting: BTreeSet<Op>,
     files: BTreeMap<PathBuf, OnDisk>,
-    /// Names that are not on disk until their folder is synced.
+    /// Names that reach the disk with a sync of their folder.
     unsynced_names: BTreeSet<PathBuf>,
-    /// New names that are not on disk until the folder that they came into is synced.
+    /// New names that reach the disk with a sync of their new folder.
     renamed: Vec<Renamed>,
 }
 
@@ -111,7 +111,7 @@ struct FaultState {
 struct Renamed {
     from: PathBuf,
     to: PathBuf,
-    /// The folder that the name left is synced, and the other one is not: the file is nowhere.
+    /// The old folder is synced and the new one is not: the file is nowhere.
     lost: bool,
 }
 
@@ -141,7 +141,7 @@ impl FaultState {
         });
     }
 
-    /// Takes back the new names that are not on disk.
+    /// Undoes new names that are not on disk.
     fn undo_renames(&mut self) -> io::Result<()> {
         while let Some(Renamed { from, to, lost }) = self.renamed.pop() {
             let on_disk = self.files.remove(&to);
@@ -156,17 +156,17 @@ impl FaultState {
     }
 }
 
-/// What of a file would survive a loss of power.
+/// The part of a file that survives a power loss.
 #[derive(Debug, Default)]
 struct OnDisk {
     bytes: Vec<u8>,
     dirty: Vec<Range<usize>>,
-    /// What a sync that failed may have written, or not.
+    /// Ranges that a failed sync may have written.
     doubtful: Vec<Range<usize>>,
 }
 
 impl OnDisk {
-    /// The file as it is now, of which each sector that was not synced, and its length, has come to disk or not.
+    /// The current file, where each unsynced sector and the length reached the disk or did not.
     fn torn(mut self, now: &[u8], came: &mut dyn FnMut() -> bool) -> Vec<u8> {
         for range in self.doubtful.into_iter().chain(self.dirty) {
             for sector in range.start / SECTOR..range.end.min(now.len()).div_ceil(SECTOR) {
@@ -190,25 +190,25 @@ impl OnDisk {
 }
 
 impl FaultLayer {
-    /// A layer that works, over the disk.
+    /// A working layer over the disk.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many bytes were read.
+    /// The number of bytes read.
     #[must_use]
     pub fn bytes_read(&self) -> u64 {
         self.shared.bytes_read.load(Ordering::Relaxed)
     }
 
-    /// What was begun, in order: also what failed, and what is held back.
+    /// Started operations in order, with failed and held ones.
     #[must_use]
     pub fn done(&self) -> Vec<(Op, PathBuf)> {
         self.state().done.clone()
     }
 
-    /// The kinds of what was done to files and folders whose path ends with `name`.
+    /// The kinds of operations on files and folders whose path ends with `name`.
     #[must_use]
     pub fn done_to(&self, name: &str) -> Vec<Op> {
         let state = self.state();
@@ -220,36 +220,36 @@ impl FaultLayer {
             .collect()
     }
 
-    /// Sets the failure to come; none lets everything work again.
+    /// Sets the planned failure; none lets everything work again.
     pub fn set_fault(&self, fault: Option<DiskFault>) {
         self.state().fault = fault;
     }
 
-    /// Makes every operation from now on fail until [`FaultLayer::set_fault`] is called again.
+    /// Fails every operation from now on until the next call of [`FaultLayer::set_fault`].
     pub fn fail_all(&self, kind: io::ErrorKind) {
         let mut state = self.state();
         let at = state.done.len();
         state.fault = Some(DiskFault { at, times: usize::MAX, fails: Fails::Before, kind });
     }
 
-    /// Stops everything at the operation `at`, counted from 0 from the layer's start: so much of it happens, and nothing
-    /// after it.
+    /// Stops everything at operation `at`, counted from 0 from the layer's start: this part of it happens, and
+    /// nothing after it.
     pub fn stop_at(&self, at: usize, happens: Fails) {
         self.state().stops = Some((at, happens));
     }
 
-    /// Set when everything has stopped.
+    /// Set once everything has stopped.
     #[must_use]
     pub fn stopped(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.shared.stopped)
     }
 
-    /// Makes operations of this kind wait, on the thread that asks for them, until [`FaultLayer::release`].
+    /// Makes operations of this kind wait on the calling thread, until [`FaultLayer::release`].
     pub fn hold(&self, op: Op) {
         self.state().held.insert(op);
     }
 
-    /// Returns when an operation of this kind waits, as [`FaultLayer::hold`] has told it to. Blocks.
+    /// Returns when an operation of this kind waits because of [`FaultLayer::hold`]. Blocks.
     pub fn wait_for(&self, op: Op) {
         let mut state = self.state();
         while !state.waiting.contains(&op) {
@@ -257,7 +257,7 @@ impl FaultLayer {
         }
     }
 
-    /// Lets held operations of this kind go on.
+    /// Releases held operations of this kind.
     pub fn release(&self, op: Op) {
         let mut state = self.state();
         state.held.remove(&op);
@@ -265,13 +265,13 @@ impl FaultLayer {
         self.shared.changed.notify_all();
     }
 
-    /// Makes reads of files whose path ends with `name` wait, on the thread that asks for them; none lets all go on.
+    /// Makes reads of files whose path ends with `name` wait on the calling thread; none releases all.
     pub fn hold_reads(&self, name: Option<&str>) {
         self.state().unreadable = name.map(str::to_owned);
         self.shared.changed.notify_all();
     }
 
-    /// How many reads wait, as [`FaultLayer::hold_reads`] has told them to.
+    /// The number of reads that wait because of [`FaultLayer::hold_reads`].
     #[must_use]
     pub fn reads_waiting(&self) -> usize {
         self.state().reads_waiting
@@ -287,11 +287,11 @@ impl FaultLayer {
         state.reads_waiting -= 1;
     }
 
-    /// Leaves on disk what was synced, and nothing else, of all files that were written through this layer. Open files
-    /// must not be used afterwards.
+    /// Leaves only synced data on disk, in all files written through this layer. Open files must not be used
+    /// afterwards.
     ///
     /// # Errors
-    /// When the folder cannot be changed.
+    /// If the folder cannot be changed.
     pub fn cut_power(&self) -> io::Result<()> {
         let mut state = self.state();
         state.undo_renames()?;
@@ -306,11 +306,11 @@ impl FaultLayer {
         Ok(())
     }
 
-    /// The same on a disk that writes sectors in any order, and lengths and names when it likes: `came` says of each that was
-    /// not synced whether it has come to disk.
+    /// Does the same on a disk that writes sectors in any order, and lengths and names at any time: `came` decides
+    /// for each unsynced one whether it has reached the disk.
     ///
     /// # Errors
-    /// When the folder cannot be changed.
+    /// If the folder cannot be changed.
     pub fn tear_power(&self, came: &mut dyn FnMut() -> bool) -> io::Result<()> {
         let mut state = self.state();
         state.undo_renames()?;
@@ -330,7 +330,7 @@ impl FaultLayer {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts the operation, waits while it is held, and says how it has to fail.
+    /// Counts the operation, waits while it is held, and returns its failure.
     fn begin(&self, op: Op, path: &Path) -> Option<DiskFault> {
         let mut state = self.state();
         let number = state.done.len();
@@ -377,7 +377,7 @@ impl FileLayer for FaultLayer {
                 state.unsynced_names.insert(path.to_owned());
             }
             if !state.files.contains_key(path) {
-                // What was there before this layer counts as synced.
+                // A file from before this layer counts as synced.
                 let on_disk = OnDisk { bytes: fs::read(path)?, dirty: Vec::new(), doubtful: Vec::new() };
                 state.files.insert(path.to_owned(), on_disk);
             }

@@ -1,5 +1,5 @@
-//! The few file operations that the file store is made of, so that tests can see their order and make each of them
-//! fail. Everything here blocks.
+//! The few file operations below the file store. Tests observe their order and make each one fail. Everything here
+//! blocks.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek};
@@ -11,14 +11,14 @@ use skein_base::files::{no_surprises, only_regular};
 
 use crate::home::{FILE_MODE, FOLDER_MODE};
 
-/// How a file is opened. Never through a link, never waiting, never anything but a regular file.
+/// Ways to open a file. Never follows a link, never waits, and accepts regular files only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpenMode {
     /// For reading.
     Read,
     /// For reading and writing.
     Write,
-    /// A new file, mode 0600, for reading and writing; fails when something is there.
+    /// A new file, mode 0600, for reading and writing; fails if the name exists.
     New,
 }
 
@@ -38,7 +38,7 @@ pub trait LayerFile: Send {
         Ok(self.len()? == 0)
     }
 
-    /// Fills `bytes` from `offset` as far as the file goes; answers how many came.
+    /// Fills `bytes` from `offset` up to the end of the file; returns the count.
     ///
     /// # Errors
     /// As the system says.
@@ -47,7 +47,7 @@ pub trait LayerFile: Send {
     /// Writes all of `bytes` at `offset`.
     ///
     /// # Errors
-    /// As the system says; some of them may be written then.
+    /// As the system says; a part may be written then.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
     /// Cuts the file to `length`.
@@ -56,13 +56,13 @@ pub trait LayerFile: Send {
     /// As the system says.
     fn truncate(&self, length: u64) -> io::Result<()>;
 
-    /// Returns when the content and length are on disk.
+    /// Returns when content and length are on disk.
     ///
     /// # Errors
-    /// As the system says; what is on disk then is not known, and a second sync may claim success wrongly.
+    /// As the system says. The state on disk is unknown then, and a second sync may wrongly succeed.
     fn sync(&self) -> io::Result<()>;
 
-    /// The file itself, for what the kernel does with two of them.
+    /// The file itself, for kernel operations on two files.
     fn as_file(&self) -> &File;
 }
 
@@ -71,7 +71,7 @@ pub trait LayerFile: Send {
 pub struct FolderEntry {
     /// Its path.
     pub(crate) path: PathBuf,
-    /// When it was last written.
+    /// Its modification time.
     pub(crate) written: SystemTime,
     /// Whether it is a regular file (a link to one is not).
     pub(crate) regular: bool,
@@ -85,14 +85,14 @@ pub trait FileLayer: Send + Sync {
     /// As the system says; `InvalidInput` when it is not a regular file.
     fn open(&self, path: &Path, how: OpenMode) -> io::Result<Box<dyn LayerFile>>;
 
-    /// Makes a new file, mode 0600, with the first `length` bytes of an open one, which may have got another name meanwhile;
-    /// fails when something is there.
+    /// Creates a new file, mode 0600, with the first `length` bytes of an open one, even if that was renamed. Fails
+    /// if the name exists.
     ///
     /// # Errors
-    /// As the system says; `UnexpectedEof` when there are fewer. What was made stays.
+    /// As the system says; `UnexpectedEof` if there are fewer bytes. The new file stays.
     fn copy(&self, from: &dyn LayerFile, to: &Path, length: u64) -> io::Result<Box<dyn LayerFile>>;
 
-    /// Makes a folder, mode 0700; one that is there is fine.
+    /// Creates a folder, mode 0700; an existing one is fine.
     ///
     /// # Errors
     /// As the system says.
@@ -104,26 +104,26 @@ pub trait FileLayer: Send + Sync {
     /// As the system says.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
 
-    /// Gives a file another name, replacing what had it.
+    /// Renames a file, replacing an existing one.
     ///
     /// # Errors
     /// As the system says.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Removes a file; answers whether it was there.
+    /// Removes a file; returns whether it existed.
     ///
     /// # Errors
     /// As the system says.
     fn remove(&self, path: &Path) -> io::Result<bool>;
 
-    /// The entries of a folder, in no order; none when it is not there.
+    /// The entries of a folder in any order; none if it does not exist.
     ///
     /// # Errors
     /// As the system says.
     fn entries(&self, path: &Path) -> io::Result<Vec<FolderEntry>>;
 }
 
-/// The real one.
+/// The layer over the real disk.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DiskLayer;
 
@@ -181,7 +181,7 @@ impl FileLayer for DiskLayer {
     fn copy(&self, from: &dyn LayerFile, to: &Path, length: u64) -> io::Result<Box<dyn LayerFile>> {
         let (mut source, made) = (from.as_file(), open_file(to, OpenMode::New)?);
         source.rewind()?;
-        // Within the kernel, and without moving bytes where the file system shares them.
+        // The kernel copies, and moves no bytes if the file system shares them.
         let copied = io::copy(&mut source.take(length), &mut &made)?;
         if copied < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(Box::new(made)) }
     }
@@ -220,7 +220,7 @@ impl FileLayer for DiskLayer {
             let seen = entry.metadata()?;
             Ok(FolderEntry { path: entry.path(), written: seen.modified()?, regular: seen.is_file() })
         });
-        // What went while the folder was read is not there.
+        // The entry was removed while the folder was read.
         described
             .filter(|entry: &io::Result<FolderEntry>| !matches!(entry, Err(error) if error.kind() == io::ErrorKind::NotFound))
             .collect()

@@ -1,4 +1,4 @@
-//! The lines of a rollout's file, forwards and backwards, in blocks. Knows newlines, not records.
+//! Lines of a rollout's file, forwards and backwards, in blocks. Knows newlines, not records.
 
 use std::io;
 
@@ -8,9 +8,9 @@ use crate::policy;
 /// A line as it stands in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FileLine<'a> {
-    /// Where it begins.
+    /// Its offset in the file.
     pub(crate) offset: u64,
-    /// Its bytes without the newline; empty when it is longer than any line of ours.
+    /// Its bytes without the newline; empty if it is longer than the longest valid line.
     pub(crate) bytes: &'a [u8],
     /// Its length with the newline, if it has one.
     pub(crate) length: u64,
@@ -18,20 +18,20 @@ pub(super) struct FileLine<'a> {
     pub(crate) ended: bool,
 }
 
-/// Lines from a place to the end.
+/// Lines from an offset to the end.
 pub(super) struct Forward<'a> {
     file: &'a dyn LayerFile,
-    /// Where the bytes of `held` begin in the file.
+    /// The offset of `held` in the file.
     at: u64,
-    /// Where the file ends, for this reader.
+    /// The end of the file for this reader.
     end: u64,
     held: Vec<u8>,
-    /// Where the line that was given out begins in `held`, and how many bytes it has.
+    /// The last returned line in `held`: offset and length.
     given: (usize, usize),
 }
 
 impl<'a> Forward<'a> {
-    /// Lines from `at`, which begins one, up to `end`.
+    /// Lines from `at`, the beginning of a line, up to `end`.
     pub(crate) fn new(file: &'a dyn LayerFile, at: u64, end: u64) -> Self {
         Self { file, at, end, held: Vec::new(), given: (0, 0) }
     }
@@ -47,7 +47,7 @@ impl<'a> Forward<'a> {
                 break (found + 1, true);
             }
             let unended = self.held.len() - begin;
-            // What was given out goes, and so does what is longer than any line of ours.
+            // Drops the returned line, and a line above the longest valid one.
             let gone = if unended > policy::ROLLOUT_LINE { self.held.len() } else { begin };
             skipped += (gone - begin) as u64;
             self.held.drain(..gone);
@@ -83,14 +83,14 @@ fn newline(bytes: &[u8], from: usize) -> Option<usize> {
     memchr::memchr(b'\n', bytes.get(from..)?).map(|found| from + found)
 }
 
-/// Lines from a place back to the beginning.
+/// Lines from an offset back to the beginning.
 pub(super) struct Backward<'a> {
     file: &'a dyn LayerFile,
-    /// Where the bytes of `held` begin in the file.
+    /// The offset of `held` in the file.
     at: u64,
-    /// What was read and not given out: everything from `at` to the end of the next line to give.
+    /// Unreturned bytes: everything from `at` to the end of the next line.
     held: Vec<u8>,
-    /// How many bytes of `held` were given out, at its end.
+    /// Returned bytes at the end of `held`.
     given: usize,
 }
 
@@ -100,13 +100,13 @@ impl<'a> Backward<'a> {
         Self { file, at: end, held: Vec::new(), given: 0 }
     }
 
-    /// The line before; `None` at the beginning. The first one may lack its newline.
+    /// The line before; `None` at the beginning. The first returned line may lack its newline.
     pub(crate) fn next(&mut self) -> io::Result<Option<FileLine<'_>>> {
         self.held.truncate(self.held.len() - self.given);
         self.given = 0;
         let mut block = policy::READ_BLOCK;
         let begin = loop {
-            // The newline that ends the line itself is no beginning.
+            // The newline at the end of the line does not begin it.
             let inside = self.held.len().saturating_sub(1);
             if let Some(before) = memchr::memrchr(b'\n', self.held.get(..inside).unwrap_or_default()) {
                 break before + 1;
@@ -125,7 +125,7 @@ impl<'a> Backward<'a> {
         Ok(Some(FileLine { offset: self.at + begin as u64, bytes, length: line.len() as u64, ended }))
     }
 
-    /// Reads a block before what is held; false at the beginning.
+    /// Reads the block before `held`; false at the beginning.
     fn fill(&mut self, block: usize) -> io::Result<bool> {
         let size = usize::try_from(self.at).unwrap_or(usize::MAX).min(block);
         let mut more = vec![0; size];

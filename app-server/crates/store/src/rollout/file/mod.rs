@@ -1,9 +1,9 @@
-//! Rollouts as files: `threads/<last two digits of the id>/<id>.jsonl`, `archived/` likewise, `trash/<id>.<deleted, Unix
-//! ms>.jsonl` for deleted ones, and `open/<id>` for those that may not be closed. Texts that are too large for a line stand in
-//! `blobs/`, and secrets of threads in `secrets/`.
+//! Rollouts as files: `threads/<last two digits of the id>/<id>.jsonl`, `archived/` likewise, `trash/<id>.<deleted,
+//! Unix ms>.jsonl` for deleted ones, and `open/<id>` for those that may not be closed. `blobs/` has texts that are
+//! too large for a line, and `secrets/` the secrets of threads.
 //!
-//! Each thread has one writer while it is held (from its first append or load to `release`); reads open the file
-//! for themselves and see no further than what was acknowledged. All blocking work runs on the bounded pools.
+//! A loaded thread has one writer, from its first append or load to `release`. Each read opens the file itself and
+//! reads only acknowledged records. All blocking work runs on the bounded pools.
 
 use std::io;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ pub struct FileStore {
     tasks: Tasks,
 }
 
-/// What has happened since the start.
+/// Counts since the start.
 #[derive(Debug, Default)]
 struct Counters {
     appends: AtomicU64,
@@ -69,33 +69,32 @@ struct Counters {
 }
 
 impl FileStore {
-    /// The store of a home. Blocks for one look into the folder of open markers.
+    /// Opens the store of a home. Blocks for one look into the folder of open markers.
     ///
     /// # Errors
-    /// When that folder cannot be read.
+    /// If that folder cannot be read.
     pub fn open(paths: &HomePaths, layer: Arc<dyn FileLayer>, tasks: Tasks) -> io::Result<Self> {
         let places = Arc::new(RolloutPaths::open(paths, layer)?);
         Ok(Self { shared: Arc::new(WriterSlots::of(places)), reads: Arc::default(), tasks })
     }
 
-    /// A store to read from, also of a home that a server owns: nothing is made, removed or written by opening it. It sees
-    /// what the disk has, and knows of no open markers.
+    /// A read-only store, also of a home that a server owns. It reads the disk's state and knows no open markers.
     #[must_use]
     pub fn look(paths: &HomePaths, layer: Arc<dyn FileLayer>, tasks: Tasks) -> Self {
         let places = Arc::new(RolloutPaths::look(paths, layer));
         Self { shared: Arc::new(WriterSlots::of(places)), reads: Arc::default(), tasks }
     }
 
-    /// Makes a rollout out of all of its records, at once and for certain (as `Keep::Power`), and marks it open; one that is
-    /// there on this shelf is replaced. Nobody may hold the thread.
+    /// Writes a whole rollout at once, durably (as `Keep::Power`), and creates its open marker. Replaces an existing
+    /// rollout at this location. The thread must not be loaded.
     ///
     /// # Errors
-    /// As the disk says; what was there is there still, except when only the last sync of a folder has failed.
+    /// As the disk says. The old rollout is still there, unless only the last sync of a folder has failed.
     pub async fn put(&self, thread: ThreadId, location: Location, records: Vec<Record>) -> io::Result<()> {
         self.naming(Pool::Sync, move |shared| copies::put(&shared.places, thread, location, records)).await
     }
 
-    /// Runs a read of a rollout's file, from its beginning to where readers may read.
+    /// Runs a read of a rollout's file, from its beginning to the readable end.
     async fn reading<T: Send + 'static>(
         &self,
         thread: ThreadId,
@@ -109,7 +108,7 @@ impl FileStore {
         done.await.map_err(|panic| ReadError::Disk { thread, source: panicked(&panic) })?
     }
 
-    /// Puts a rollout elsewhere, behind everything that was asked of its thread before.
+    /// Moves a rollout, behind every earlier request of its thread.
     async fn moving(
         &self,
         lease: Lease,
@@ -156,7 +155,7 @@ impl RolloutStore for FileStore {
         let held = self.shared.hold(lease.thread);
         let (turn, working) = (held.turn().await, Arc::clone(&held));
         let done = self.tasks.blocking("append", Pool::Sync, move || {
-            // Dropped last: whoever is next finds the slot as this use leaves it.
+            // Dropped last: the next use finds the slot as this one leaves it.
             let _turn = turn;
             let working = working;
             working.append(lease, expected, records, keep)
@@ -190,14 +189,14 @@ impl RolloutStore for FileStore {
     async fn secrets(&self, thread: ThreadId) -> SecretValues {
         let read = self.naming(Pool::Read, move |shared| secrets::read(&shared.places, thread)).await;
         let none = |error: io::Error| {
-            tracing::warn!(%thread, %error, "the secrets of a thread cannot be read; its helpers start without");
+            tracing::warn!(%thread, %error, "the secrets of a thread cannot be read; its helpers start without them");
             Map::new()
         };
         SecretValues(read.unwrap_or_else(none))
     }
 
     async fn head(&self, thread: ThreadId) -> Result<EventSeq, ReadError> {
-        let held = self.shared.held(thread);
+        let held = self.shared.existing(thread);
         let _turn = match &held {
             Some(held) => held.turn().await,
             None => None,
@@ -309,7 +308,7 @@ impl RolloutStore for FileStore {
     async fn close_idle(&self) -> usize {
         let shared = Arc::clone(&self.shared);
         let closed = self.tasks.blocking("close rollouts", Pool::Sync, move || shared.close_idle());
-        // A panic was logged.
+        // The task tracker has logged a panic.
         closed.await.unwrap_or_default()
     }
 

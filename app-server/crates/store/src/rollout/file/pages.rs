@@ -1,5 +1,5 @@
-//! Pages of a rollout, without reading the rest: forwards from a number, backwards from the end or from a number.
-//! Changes nothing.
+//! Reads pages of a rollout without reading the rest: forwards from a number, backwards from the end or from a
+//! number. Changes nothing.
 
 use std::io;
 
@@ -31,7 +31,7 @@ pub(super) fn forward(
             page.more = true;
             break;
         }
-        // A record that lacks a text is damage.
+        // A record without its text is damage.
         let Ok(read) = line.record(texts)? else { continue };
         head = line.seq();
         page.take(read, &line);
@@ -69,7 +69,7 @@ pub(super) fn back(
     Ok(page)
 }
 
-/// The first turn behind `after` that passes the sift. What has no newline is no record yet.
+/// The first turn behind `after` that passes the prefilter. A line without a newline is no record yet.
 pub(super) fn prefilter(
     file: &dyn LayerFile,
     end: u64,
@@ -85,11 +85,11 @@ pub(super) fn prefilter(
     Ok(prefilter.end())
 }
 
-/// Where a load begins to read: the last end of a turn that says all of the thread, or the beginning.
+/// The offset at which a load begins to read: the last end of a turn with a full header, or the beginning.
 pub(super) fn last_header(file: &dyn LayerFile, texts: &dyn TextSource, end: u64) -> io::Result<u64> {
     let mut lines = Backward::new(file, end);
     while let Some(line) = lines.next()? {
-        // No text of another record is read for it.
+        // It reads no text of another record.
         let ends_turn = whole(&line, EventSeq(0)).filter(|line| line.kind() == TurnCompleted::KIND);
         if let Some(ends_turn) = ends_turn
             && ends_turn.record(texts)?.is_ok_and(|read| read.record.tells_of_all())
@@ -100,7 +100,7 @@ pub(super) fn last_header(file: &dyn LayerFile, texts: &dyn TextSource, end: u64
     Ok(0)
 }
 
-/// The number that the next append has to expect, as a load would find it; `None` when there is no record.
+/// The number that the next append must expect, as a load would find it; `None` without a record.
 pub(super) fn last(file: &dyn LayerFile, end: u64) -> io::Result<Option<EventSeq>> {
     let mut lines = Backward::new(file, end);
     let mut bad = 0;
@@ -113,7 +113,7 @@ pub(super) fn last(file: &dyn LayerFile, end: u64) -> io::Result<Option<EventSeq
     Ok(None)
 }
 
-/// Where the last record ends whose number is at most `up_to`; 0 when there is none.
+/// The end of the last record with a number up to `up_to`; 0 if there is none.
 pub(super) fn end_of(file: &dyn LayerFile, end: u64, up_to: EventSeq) -> io::Result<u64> {
     let mut lines = Backward::new(file, first_from(file, end, up_to.next())?);
     while let Some(line) = lines.next()? {
@@ -124,7 +124,7 @@ pub(super) fn end_of(file: &dyn LayerFile, end: u64, up_to: EventSeq) -> io::Res
     Ok(0)
 }
 
-/// Whether the page has no room for the record of `line`. Its texts count, and are not read for it.
+/// Whether the page has no room for the record of `line`. Its texts count, but are not read.
 fn is_full(page: &RecordPage, line: &line::RecordLine<'_>, limit: usize) -> bool {
     let with_it = (page.bytes as u64).saturating_add(line.bytes());
     page.records.len() >= limit || (with_it > policy::READ_PAGE_BYTES as u64 && !page.records.is_empty())
@@ -132,7 +132,7 @@ fn is_full(page: &RecordPage, line: &line::RecordLine<'_>, limit: usize) -> bool
 
 impl RecordPage {
     fn take(&mut self, read: Read, line: &line::RecordLine<'_>) {
-        // A text that is lost, or is not looked for, takes no room, however long it is said to be.
+        // A text that is lost, or not looked for, takes no room at any claimed length.
         let has_texts = read.lost.is_none() && !matches!(read.record.body, RecordBody::Unknown(_));
         let bytes = if has_texts { line.bytes() } else { line.own_bytes() };
         self.bytes = self.bytes.saturating_add(usize::try_from(bytes).unwrap_or(usize::MAX));
@@ -141,7 +141,8 @@ impl RecordPage {
     }
 }
 
-/// Where a line begins before which no record has a number above `after`: bisection, as numbers rise through the file.
+/// The beginning of a line before which no record has a number above `after`: bisection, as numbers rise through the
+/// file.
 fn line_before(file: &dyn LayerFile, end: u64, after: EventSeq) -> io::Result<u64> {
     let (mut low, mut high) = (0, end);
     while high - low > policy::READ_BLOCK as u64 {
@@ -157,7 +158,7 @@ fn line_before(file: &dyn LayerFile, end: u64, after: EventSeq) -> io::Result<u6
 /// The first record whose line begins behind `from` and before `until`.
 fn first_record(file: &dyn LayerFile, from: u64, until: u64) -> io::Result<Option<(u64, EventSeq)>> {
     let mut lines = Forward::new(file, from, file.len()?);
-    // What is left of the line that `from` is in.
+    // The rest of the line at `from`.
     lines.next()?;
     while let Some(line) = lines.next()? {
         if line.offset >= until {
@@ -172,7 +173,7 @@ fn first_record(file: &dyn LayerFile, from: u64, until: u64) -> io::Result<Optio
     Ok(None)
 }
 
-/// Where the first record with at least the number `seq` begins; the end when there is none.
+/// The offset of the first record with at least the number `seq`; the end if there is none.
 fn first_from(file: &dyn LayerFile, end: u64, seq: EventSeq) -> io::Result<u64> {
     let below = EventSeq(seq.0.saturating_sub(1));
     let mut lines = Forward::new(file, line_before(file, end, below)?, end);

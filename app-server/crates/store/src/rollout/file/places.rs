@@ -1,19 +1,21 @@
-//! Names in the home that the file store owns: rollouts, their folders, open markers. Everything here blocks.
+//! File names that the file store owns in a home: rollouts, their folders, open markers. Everything here blocks.
 //!
-//! `threads/`, `archived/` and `trash/` hold one file for each thread. The folder decides where a thread is, whatever its records say: a
-//! load and every row of the index ask the store.
+//! `threads/`, `archived/` and `trash/` hold one file for each thread. The folder is the thread's location, whatever
+//! its records say: a load and every row of the index ask the store.
 //!
-//! - A move is one rename. Before it the open marker is on disk, with its name. After it the new folder is synced, then the old one. So
-//!   the thread is whole in one place wherever a kill or a loss of power comes, and the next start finds by the marker which row to set.
-//! - A folder of the home may be a link to another file system, or a mount. There the move is a copy, which is on disk before the file
-//!   goes. The next move removes a copy that a crash has left beside its file.
-//! - If the disk fails half-way, the rename is undone. A reader looks for a thread again when a name has changed meanwhile.
-//! - After a row is set (`index/rebuild.rs`) the place is looked at again. A removed row leaves a trace until the next start, so a late
-//!   row does not bring a deleted thread back.
-//! - The `path` of an archived thread goes through the link `shown/archived_sessions`, since some clients know archived threads by that
-//!   name. Ephemeral threads have no `path`.
-//! - The purge removes only threads that Skein moved into the trash, by the time in their names. If the clock is further ahead of the
-//!   home's last change than `trash.keep`, it removes nothing.
+//! - A move is one rename. Before it the open marker and its name are on disk. After it the new folder is synced,
+//!   then the old one. So the thread is whole in one place after a kill or a loss of power at any moment. The marker
+//!   tells the next start which row to set.
+//! - A folder of the home may be a link to another file system, or a mount. There the move is a copy, which is on
+//!   disk before the file goes. The next move removes a copy that a crash has left beside its file.
+//! - If the disk fails half-way, the rename is undone. A reader looks for a thread again if a name has changed
+//!   meanwhile.
+//! - After a row is set (`index/rebuild.rs`) the location is read again. A removed row leaves a trace until the next
+//!   start, so a late row does not bring a deleted thread back.
+//! - The `path` of an archived thread goes through the link `shown/archived_sessions`, since some clients know
+//!   archived threads by that name. Ephemeral threads have no `path`.
+//! - The purge removes only threads that Skein moved into the trash, by the time in their names. If the clock is
+//!   further ahead of the home's last change than `trash.keep`, it removes nothing.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
@@ -38,30 +40,31 @@ use crate::rollout::{Location, OpenMarker, OpenMarkers};
 
 mod across;
 
-/// The end of the names of rollouts that are not whole yet.
+/// The suffix of rollouts that are not whole yet.
 const PART: &str = "part";
 
-/// The places, and what is known of them.
+/// The folders of a home, and the state of the names in them.
 pub(super) struct RolloutPaths {
     pub(crate) layer: Arc<dyn FileLayer>,
     pub(crate) counters: Counters,
     pub(crate) blobs: Blobs,
     paths: HomePaths,
     trash: PathBuf,
-    markers: PathBuf,
-    /// The open markers that are there. Held while one is made or removed, which may take as long as the disk likes.
+    open_markers: PathBuf,
+    /// Threads with an open marker. Locked while a marker is created or removed, which may take as long as the disk
+    /// likes.
     marked: Mutex<BTreeSet<ThreadId>>,
-    /// What they were last made for. Held for a moment only.
+    /// The change behind each open marker. Locked for a moment only.
     changes: Mutex<OpenMarkers>,
-    /// Folders whose own names are on disk; at most 256 of each shelf.
+    /// Folders whose own names are on disk; at most 256 for each location.
     synced_folders: Mutex<HashSet<PathBuf>>,
-    /// Rollouts of which it is not known which name is on disk: the disk failed when they were put elsewhere.
+    /// Rollouts whose name on disk is unknown: the disk failed during a move.
     unsure: Mutex<BTreeSet<ThreadId>>,
-    /// How often a rollout has got another name. Counted behind each time.
+    /// Renames of rollouts, counted after each.
     renames: AtomicU64,
 }
 
-/// A rollout that stands on a shelf, or what is in its place.
+/// A rollout's location, or the other thing in its place.
 struct FoundRollout {
     location: Location,
     path: PathBuf,
@@ -69,14 +72,14 @@ struct FoundRollout {
 }
 
 impl RolloutPaths {
-    /// Reads which markers are there, and removes what an earlier start has left half made.
+    /// Reads the open markers, and removes partial files of an earlier start.
     pub(crate) fn open(paths: &HomePaths, layer: Arc<dyn FileLayer>) -> io::Result<Self> {
-        let markers = paths.open_markers();
-        let there = layer.entries(&markers)?;
+        let open_markers = paths.open_markers();
+        let there = layer.entries(&open_markers)?;
         let marked: BTreeSet<ThreadId> =
             there.iter().filter_map(|entry| thread_of(&entry.path, "")).collect();
         for left in there.iter().filter(|entry| thread_of(&entry.path, PART).is_some()) {
-            // Of a copy that a crash has cut short. Nobody takes it for a rollout, whether it can be removed or not.
+            // A partial copy is never taken for a rollout, so a failed removal does no harm.
             layer.remove(&left.path).ok();
         }
         let places = Self::look(paths, layer);
@@ -87,7 +90,7 @@ impl RolloutPaths {
         Ok(places)
     }
 
-    /// The places of a home that somebody else may own. Reads and changes nothing.
+    /// The folders of a home that another process may own. Reads and changes nothing.
     pub(crate) fn look(paths: &HomePaths, layer: Arc<dyn FileLayer>) -> Self {
         Self {
             blobs: Blobs::of(paths, Arc::clone(&layer)),
@@ -95,7 +98,7 @@ impl RolloutPaths {
             counters: Counters::default(),
             paths: paths.clone(),
             trash: paths.trash(),
-            markers: paths.open_markers(),
+            open_markers: paths.open_markers(),
             marked: Mutex::default(),
             changes: Mutex::default(),
             synced_folders: Mutex::default(),
@@ -104,22 +107,22 @@ impl RolloutPaths {
         }
     }
 
-    /// Where a rollout stands when it stands on this shelf.
+    /// The path of a rollout at this location.
     pub(crate) fn on(&self, location: Location, thread: ThreadId) -> PathBuf {
         self.paths.rollout(location, thread)
     }
 
-    /// Where the secrets of a thread stand.
+    /// The path of a thread's secrets.
     pub(crate) fn secrets(&self, thread: ThreadId) -> PathBuf {
         self.paths.secrets_of(thread)
     }
 
-    /// Where a new rollout is made.
+    /// The path of a new rollout.
     pub(crate) fn rollout(&self, thread: ThreadId) -> PathBuf {
         self.on(Location::Active, thread)
     }
 
-    /// Opens a rollout on whichever shelf it stands.
+    /// Opens a rollout at its current location.
     pub(crate) fn open_rollout(
         &self,
         thread: ThreadId,
@@ -142,9 +145,9 @@ impl RolloutPaths {
         }
     }
 
-    /// Looks for a rollout on the shelves. It may be put on the other one between two looks: so the first one is looked at
-    /// once more, and both again when names have changed meanwhile: it may be back. Where the folder of a shelf cannot be entered
-    /// the rollout may be in it, unless it is on the other one.
+    /// Looks for a rollout at each location. A move may happen between two looks, so it looks at the first location
+    /// once more. If a name has changed meanwhile, it looks at both again. If one location's folder cannot be
+    /// entered, the rollout may be in it, unless another location has it.
     fn look_for(&self, thread: ThreadId) -> Option<FoundRollout> {
         loop {
             let renames = self.renames.load(Acquire);
@@ -167,13 +170,13 @@ impl RolloutPaths {
         }
     }
 
-    /// The error of a file that cannot be opened, told apart from one of the folders that it stands in.
+    /// The error of opening a file, told apart from an error of its folders.
     fn of_the_way(&self, location: Location, path: &Path, error: io::Error) -> io::Error {
         let root = self.paths.location(location);
         let is_closed = match error.raw_os_error().map(Errno::from_raw) {
-            // Of the file itself, if that is a link.
+            // The error is of the file itself if that is a link.
             Some(Errno::ELOOP) => fs::symlink_metadata(path).is_err(),
-            // A new home has no folder yet; a link that leads nowhere is one whose disk is not there.
+            // A new home has no such folder yet. A link that leads nowhere means that its disk is absent.
             Some(Errno::ENOENT) => {
                 let leads_nowhere =
                     |folder: &Path| fs::symlink_metadata(folder).is_ok() && fs::metadata(folder).is_err();
@@ -188,12 +191,12 @@ impl RolloutPaths {
         io::Error::new(io::ErrorKind::NotADirectory, text)
     }
 
-    /// On which shelf a rollout stands. What is no regular file stands there all the same.
+    /// The location of a rollout. Something that is no regular file counts too.
     pub(crate) fn location(&self, thread: ThreadId) -> Option<Location> {
         self.look_for(thread).map(|standing| standing.location)
     }
 
-    /// Puts a rollout on a shelf.
+    /// Moves a rollout to a location.
     pub(crate) fn relocate(&self, thread: ThreadId, location: Location) -> io::Result<()> {
         match self.location(thread) {
             None => Err(io::ErrorKind::NotFound.into()),
@@ -202,14 +205,15 @@ impl RolloutPaths {
         }
     }
 
-    /// Puts a rollout into the trash, under a name that says when that was: its folder may be copied.
+    /// Moves a rollout into the trash, under a name with the time: the folder may be copied.
     pub(crate) fn trash(&self, thread: ThreadId, at: WallMs) -> io::Result<()> {
         let there = self.location(thread).ok_or(io::ErrorKind::NotFound)?;
         self.remove_left(thread, there)?;
         self.carry(thread, &self.on(there, thread), &self.trash.join(format!("{thread}.{}.jsonl", at.0)))
     }
 
-    /// Removes what was put into the trash before this time, with its secrets. Files whose names are not ours are passed over.
+    /// Removes rollouts that went into the trash before this time, with their secrets. Ignores files with foreign
+    /// names.
     pub(crate) fn purge(&self, before: WallMs) -> io::Result<usize> {
         let mut removed = 0;
         for entry in self.layer.entries(&self.trash)? {
@@ -217,7 +221,7 @@ impl RolloutPaths {
             else {
                 continue;
             };
-            // An import may have brought a thread back that was deleted here.
+            // An import may have restored a thread that was deleted here.
             if self.location(thread).is_none() {
                 secrets::remove(self, thread)?;
             }
@@ -226,7 +230,7 @@ impl RolloutPaths {
         Ok(removed)
     }
 
-    /// The newest time of a folder of rollouts, which changes with the names in it, or in a name in the trash.
+    /// The newest modification time of a rollout folder, which follows the names in it, or of a name in the trash.
     pub(crate) fn last_change(&self) -> io::Result<Option<WallMs>> {
         let mut last =
             self.layer.entries(&self.trash)?.iter().filter_map(|entry| Some(deleted(&entry.path)?.1)).max();
@@ -237,12 +241,12 @@ impl RolloutPaths {
         Ok(last)
     }
 
-    /// Gives a rollout another name, for certain, or leaves it where it is. A look at a name is no promise that nothing
-    /// is there when the file comes; but one home has one owner, and that one asks once at a time.
+    /// Renames a rollout durably, or leaves it in place. A look at a name is no promise that nothing is there when
+    /// the file arrives. But a home has one owner, and that owner makes one such request at a time.
     fn carry(&self, thread: ThreadId, from: &Path, to: &Path) -> io::Result<()> {
-        // The mark survives what the move survives: it tells the next start whose row to look at.
+        // The marker survives everything that the move survives, and tells the next start whose row to check.
         self.set_open_marker(thread)?;
-        self.layer.sync_folder(&self.markers)?;
+        self.layer.sync_folder(&self.open_markers)?;
         if self.is_there(to) && !self.is_left_of_a_move(from, to)? {
             let text =
                 format!("{} is there already; look at both files, and put one elsewhere", to.display());
@@ -254,7 +258,7 @@ impl RolloutPaths {
         if let Err(error) = self.rename_and_sync(thread, from, to) {
             if !self.is_there(from) && self.is_there(to) {
                 if let Err(back) = self.give_name(thread, to, from) {
-                    tracing::error!(%thread, %back, place = %to.display(), "a rollout stays where it was put");
+                    tracing::error!(%thread, %back, place = %to.display(), "the failed move of a rollout cannot be undone");
                 }
                 self.renames.fetch_add(1, AcqRel);
             }
@@ -264,14 +268,14 @@ impl RolloutPaths {
         Ok(())
     }
 
-    /// First the folder that the name came into: were it only gone from the other, the file would be nowhere.
+    /// The new folder comes first: with only the removal from the old one on disk, the file would be nowhere.
     fn rename_and_sync(&self, thread: ThreadId, from: &Path, to: &Path) -> io::Result<()> {
         self.give_name(thread, from, to)?;
         self.renames.fetch_add(1, AcqRel);
         [to, from].into_iter().filter_map(Path::parent).try_for_each(|folder| self.layer.sync_folder(folder))
     }
 
-    /// Brings the name of a rollout to disk, where that is not known.
+    /// Brings the name of a rollout to disk if its state is unknown.
     pub(crate) fn settle(&self, thread: ThreadId) -> io::Result<()> {
         if !lock(&self.unsure).contains(&thread) {
             return Ok(());
@@ -292,13 +296,13 @@ impl RolloutPaths {
         !self.layer.open(path, OpenMode::Read).is_err_and(|error| is_missing(&error))
     }
 
-    /// Whether a folder is a shelf, or on one.
+    /// Whether a folder holds rollouts, or folders of rollouts.
     fn is_ours(&self, folder: &Path) -> bool {
         let locations = [Location::Active, Location::Archived].map(|location| self.paths.location(location));
         locations.iter().chain([&self.trash]).any(|root| folder.starts_with(root))
     }
 
-    /// Makes a folder whose name is on disk when this returns.
+    /// Creates a folder; its name is on disk when this returns.
     pub(super) fn make_folder(&self, folder: &Path) -> io::Result<()> {
         self.layer.make_folder(folder)?;
         if lock(&self.synced_folders).contains(folder) {
@@ -309,7 +313,7 @@ impl RolloutPaths {
         Ok(())
     }
 
-    /// Syncs the content of a file, and counts it with what it took.
+    /// Syncs the content of a file, and records the duration.
     pub(crate) fn sync(&self, file: &dyn LayerFile) -> io::Result<()> {
         let began = Clock.now();
         file.sync()?;
@@ -317,7 +321,7 @@ impl RolloutPaths {
         Ok(())
     }
 
-    /// Syncs the name of a rollout, and that of its folder the first time.
+    /// Syncs the name of a rollout, and the name of its folder the first time.
     pub(crate) fn sync_name(&self, rollout: &Path) -> io::Result<()> {
         let Some(folder) = rollout.parent() else { return Ok(()) };
         self.layer.sync_folder(folder)?;
@@ -328,8 +332,8 @@ impl RolloutPaths {
         Ok(())
     }
 
-    /// Every rollout, the one that was written last first. One that is put on the other shelf meanwhile is there, too, and
-    /// one that comes back, unless that happens at each of several looks.
+    /// Every rollout, the last written first. Includes a rollout that moves to another location meanwhile, and one
+    /// that returns, unless that happens at each of several looks.
     pub(crate) fn threads(&self) -> io::Result<Vec<ThreadId>> {
         let mut found = Vec::new();
         for _ in 0..policy::LISTING_LOOKS {
@@ -346,14 +350,14 @@ impl RolloutPaths {
         Ok(found.into_iter().map(|(_, thread)| thread).filter(|thread| seen.insert(*thread)).collect())
     }
 
-    /// Every rollout in the archive that is not among the others, too.
+    /// Every rollout in the archive that the others do not include.
     pub(crate) fn archived(&self) -> io::Result<Vec<ThreadId>> {
         let archived: Vec<ThreadId> =
             self.written_on(Location::Archived)?.into_iter().map(|(_, thread)| thread).collect();
         Ok(archived.into_iter().filter(|thread| !self.is_there(&self.rollout(*thread))).collect())
     }
 
-    /// The rollouts of a shelf and when each was written. Files whose names are not ours are passed over.
+    /// The rollouts at a location, each with its modification time. Ignores files with foreign names.
     fn written_on(&self, location: Location) -> io::Result<Vec<(SystemTime, ThreadId)>> {
         let mut found = Vec::new();
         for folder in self.layer.entries(&self.paths.location(location))? {
@@ -371,8 +375,8 @@ impl RolloutPaths {
         Ok(found)
     }
 
-    /// Marks a rollout open, before each change of it. The mark need not survive a loss of power: after one, all folders are
-    /// looked through.
+    /// Creates the open marker of a rollout, before each change of it. The marker need not survive a loss of power:
+    /// after one, the next start looks through all folders.
     pub(crate) fn set_open_marker(&self, thread: ThreadId) -> io::Result<()> {
         let mut marked = lock(&self.marked);
         if !marked.contains(&thread) {
@@ -385,7 +389,7 @@ impl RolloutPaths {
         Ok(())
     }
 
-    /// Takes the mark off, unless the rollout was changed since. Answers whether it was taken off.
+    /// Removes the open marker, unless the rollout has changed since. Returns whether it was removed.
     pub(crate) fn clear_open_markers(&self, marker: OpenMarker) -> io::Result<bool> {
         let mut marked = lock(&self.marked);
         if !marked.contains(&marker.thread) || self.open_marker(marker.thread) != marker {
@@ -396,42 +400,42 @@ impl RolloutPaths {
         Ok(lock(&self.changes).take_off(marker))
     }
 
-    /// The mark as of the last change. Waits for nothing.
+    /// The open marker as of the last change. Waits for nothing.
     pub(super) fn open_marker(&self, thread: ThreadId) -> OpenMarker {
         lock(&self.changes).open_marker(thread)
     }
 
-    /// Which marks there are. Blocks while one is made or removed.
+    /// Threads with an open marker. Blocks while a marker is created or removed.
     pub(crate) fn marked(&self) -> Vec<ThreadId> {
         lock(&self.marked).iter().copied().collect()
     }
 
-    /// How many marks there are. Waits for nothing.
+    /// The number of open markers. Waits for nothing.
     pub(crate) fn open_marker_count(&self) -> u64 {
         lock(&self.changes).count()
     }
 
-    /// Where a rollout is made that has to be there whole or not at all.
+    /// The path under which a rollout is written that must appear whole or not at all.
     pub(crate) fn part(&self, thread: ThreadId) -> PathBuf {
-        self.markers.join(format!("{thread}.{PART}"))
+        self.open_markers.join(format!("{thread}.{PART}"))
     }
 
     fn marker(&self, thread: ThreadId) -> PathBuf {
-        self.markers.join(thread.to_string())
+        self.open_markers.join(thread.to_string())
     }
 }
 
-/// Whether the folder of a rollout cannot be entered, so that nobody knows what is in it.
+/// Whether the folder of a rollout cannot be entered, so that its content is unknown.
 pub(super) fn is_of_the_folder(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied)
 }
 
-/// Whether nothing is in a place.
+/// Whether the error means an empty place.
 fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// Whose rollout a file of the trash is, and when it was put there: `<thread>.<Unix ms>.jsonl`.
+/// The thread of a file in the trash, and its deletion time: `<thread>.<Unix ms>.jsonl`.
 fn deleted(path: &Path) -> Option<(ThreadId, WallMs)> {
     let (thread, at) = path.file_name()?.to_str()?.strip_suffix(".jsonl")?.split_once('.')?;
     Some((thread.parse().ok()?, WallMs(at.parse().ok()?)))

@@ -1,5 +1,5 @@
-//! Bounds how many reads of one thread's rollout run at once: those of a file that hangs wait here, and leave the threads that
-//! read to other files.
+//! Bounds the concurrent reads of one thread's rollout: reads of a hanging file wait here, and leave the read threads
+//! to other files.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -9,13 +9,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::policy;
 
-/// The threads whose rollouts are being read.
+/// Threads whose rollouts are being read.
 #[derive(Debug, Default)]
 pub(super) struct Reads {
     threads: Mutex<HashMap<ThreadId, Weak<Semaphore>>>,
 }
 
-/// A place for one read. It ends with the read itself, also when nobody waits for that any more.
+/// The permit of one read. It lives as long as the read, even if the caller has gone.
 #[derive(Debug)]
 pub(super) struct ReadPermit {
     reads: Arc<Reads>,
@@ -24,7 +24,7 @@ pub(super) struct ReadPermit {
 }
 
 impl Reads {
-    /// Waits for a place to read this thread's rollout.
+    /// Waits for a permit to read this thread's rollout.
     pub(crate) async fn place(self: &Arc<Self>, thread: ThreadId) -> ReadPermit {
         let places = {
             let mut threads = self.lock();
@@ -34,9 +34,9 @@ impl Reads {
                 places
             })
         };
-        // Made before the wait, so that the entry goes also when the wait is given up.
+        // Created before the wait, so that the entry also goes if the caller gives up.
         let mut place = ReadPermit { reads: Arc::clone(self), thread, permit: None };
-        // The semaphore is never closed; were it, the read would merely not be counted.
+        // The semaphore is never closed. If it were, the read would merely not be counted.
         place.permit = places.acquire_owned().await.ok();
         place
     }

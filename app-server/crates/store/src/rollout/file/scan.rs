@@ -1,5 +1,4 @@
-//! Reads a rollout from a place to its end and judges what is in it: which lines are records, what is damage, where a torn
-//! end begins. Changes nothing.
+//! Reads a rollout from an offset to its end and judges each line: record, damage, or torn end. Changes nothing.
 
 use std::io;
 
@@ -14,26 +13,26 @@ use crate::rollout::line::{LineError, Read};
 use crate::rollout::record::{Record, RecordBody};
 use crate::rollout::{Damage, ReadError, line, order};
 
-/// What a rollout's file holds.
+/// The content of a rollout's file.
 #[derive(Debug)]
 pub(super) struct Scan {
     /// The records, oldest first.
     pub(crate) records: Vec<Record>,
-    /// The number of the last one, or of the last damaged line behind it that stays.
+    /// The number of the last record, or of the last damaged line that stays behind it.
     pub(crate) head: EventSeq,
-    /// The last term of a `thread.opened`.
+    /// The term of the last `thread.opened`.
     pub(crate) term: Term,
-    /// Where the file has to be cut; its length when it is whole.
+    /// The length to cut the file to; its own length if it is whole.
     pub(crate) keep: u64,
     /// Damage that stays.
     pub(crate) damage: Vec<Damage>,
-    /// Texts that cannot be had, of records that are among the damage or say so themselves.
+    /// Lost texts of records that are damage, or that show the loss themselves.
     pub(crate) lost: Vec<LostText>,
-    /// Where the marks that a `turn.completed` names are.
+    /// The turn offsets that a `turn.completed` names.
     pub(crate) offsets: TurnOffsets,
 }
 
-/// The places in the file that later lines refer to.
+/// Offsets in the file that later lines refer to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TurnOffsets {
     /// The last `turn.started`.
@@ -43,7 +42,7 @@ pub struct TurnOffsets {
 }
 
 impl TurnOffsets {
-    /// Takes note of a record that begins at `offset`.
+    /// Notes a record that begins at `offset`.
     pub fn note(&mut self, record: &Record, offset: u64) {
         if matches!(record.body, RecordBody::TurnStarted(_)) {
             self.turn = Some(offset);
@@ -58,20 +57,20 @@ impl TurnOffsets {
     }
 }
 
-/// Lines without a record, one behind the other.
+/// Consecutive lines without a record.
 #[derive(Debug, Clone, Copy)]
 struct Bad {
     offset: u64,
     length: u64,
     ended: u64,
-    /// Where the part without a newline begins.
+    /// The offset of the part without a newline.
     fragment: Option<u64>,
 }
 
-/// Reads the file from `from`, which begins a line, up to `end`.
+/// Reads the file from `from`, the beginning of a line, up to `end`.
 ///
 /// # Errors
-/// As [`ReadError`]; a file without a single record is not touched.
+/// As [`ReadError`]; a file without a single record stays untouched.
 pub(super) fn scan(
     file: &dyn LayerFile,
     texts: &dyn TextSource,
@@ -85,43 +84,43 @@ pub(super) fn scan(
     Ok(scan)
 }
 
-/// What a rollout's file is found to be when it is read from its beginning to its end.
+/// The result of reading a rollout's file from beginning to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
-    /// The number of the last record, or of the last damaged line behind it that stays.
+    /// The number of the last record, or of the last damaged line that stays behind it.
     pub(crate) head: EventSeq,
     /// Bytes of the file.
     pub(crate) length: u64,
-    /// Where a load would cut it; its length when it is whole.
+    /// The length that a load would cut it to; its own length if it is whole.
     pub(crate) keep: u64,
     /// Damage that stays, oldest first.
     pub(crate) damage: Vec<Damage>,
-    /// Texts that cannot be had, oldest first: of records that are among the damage or say so themselves.
+    /// Lost texts, oldest first, of records that are damage or that show the loss themselves.
     pub(crate) lost: Vec<LostText>,
 }
 
-/// A record of which a text is lost. Its line is whole.
+/// A record with a lost text. Its line is whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LostText {
     /// Its number.
     pub(crate) seq: EventSeq,
-    /// Where its line begins, bytes.
+    /// The offset of its line, bytes.
     pub(crate) offset: u64,
-    /// Which text, and what is in its place.
+    /// The text, and the thing in its place.
     pub(crate) lost: Lost,
 }
 
-/// Where a line begins.
+/// The position of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LineAt {
-    /// In the file, bytes.
+    /// Its offset in the file, bytes.
     pub(crate) offset: u64,
-    /// How much of that is whitespace that something has put before the ends of lines.
+    /// Bytes of that offset that are whitespace added before line ends.
     pub(crate) added: u64,
 }
 
-/// Reads a whole rollout with the judgement of a load, and gives each record and the place of its line to `each`. What is
-/// held in memory does not depend on the file's length.
+/// Reads a whole rollout with the judgement of a load, and passes each record and its position to `each`. Memory use
+/// does not depend on the file's length.
 ///
 /// # Errors
 /// As [`ReadError`].
@@ -136,7 +135,7 @@ pub fn survey(
     Ok(Survey { head, length, keep, damage, lost })
 }
 
-/// Reads the file, giving its records away.
+/// Reads the file and passes its records on.
 fn walk(
     (file, texts): (&dyn LayerFile, &dyn TextSource),
     thread: ThreadId,
@@ -161,7 +160,7 @@ fn walk(
         match judge(&line, scan.head, texts).map_err(disk)? {
             JudgedLine::Record(Read { record, lost }) => {
                 if from > 0 && !any {
-                    // What stands before was read by others.
+                    // Another reader has read the records before this offset.
                     scan.head = EventSeq(record.seq.0.saturating_sub(1));
                 }
                 scan.fence(bad.take(), line.offset, record.seq);
@@ -187,11 +186,10 @@ fn walk(
     Ok(scan)
 }
 
-/// What a line is found to be.
+/// The judgement of a line.
 enum JudgedLine {
     Record(Read),
-    /// A whole record with this number, of which a text is lost, and nobody knows it without that. It is damage, but never a
-    /// torn write.
+    /// A whole record with this number that needs a lost text. It is damage, but never a torn write.
     Lost(EventSeq, Lost),
     Bad,
 }
@@ -205,13 +203,13 @@ fn judge(line: &FileLine<'_>, head: EventSeq, texts: &dyn TextSource) -> io::Res
     })
 }
 
-/// A line that may stand behind record `head`, and whose head can be read.
+/// A line with a readable head that may follow record `head`.
 pub(super) fn whole<'l>(line: &FileLine<'l>, head: EventSeq) -> Option<line::RecordLine<'l>> {
     let whole = if line.ended { line::RecordLine::of(line.bytes).ok() } else { None };
     whole.filter(|line| line.seq() > head)
 }
 
-/// A file without a record: either its first append never came to an end, or it is not ours.
+/// A file without a record: its first append was cut off, or it is foreign.
 fn nothing_there(thread: ThreadId, bad: Option<Bad>, lost: usize) -> ReadError {
     match bad.map_or(0, |bad| bad.ended) + lost as u64 {
         0 => ReadError::Missing(thread),
@@ -240,13 +238,13 @@ impl Scan {
         self.offsets.note(record, offset);
     }
 
-    /// Fences a record that lacks a text. Its number is known.
+    /// Adds a record without its text to the damage. Its number is known.
     fn lose(&mut self, seq: EventSeq, line: &FileLine<'_>) {
         self.damage.push(Damage { after: self.head, offset: line.offset, length: line.length, lines: 1 });
         self.head = seq;
     }
 
-    /// Fences what is missing before the record `next` at `offset`: bad lines, or lines that are not there.
+    /// Adds the damage before record `next` at `offset`: bad lines, or missing ones.
     fn fence(&mut self, bad: Option<Bad>, offset: u64, next: EventSeq) {
         let missing = next.0 - self.head.0 - 1;
         match bad {
@@ -263,9 +261,9 @@ impl Scan {
         }
     }
 
-    /// Judges what stands behind the last record. A piece of a line is a torn write, and goes. Whole lines may have been
-    /// acknowledged: they stay, so that each load until the next write sees that numbers are lost, and the numbers stay
-    /// taken.
+    /// Judges the bytes behind the last record. A piece of a line is a torn write, and goes. Whole lines may have
+    /// been acknowledged: they stay, so that every load until the next write sees the lost numbers and does not reuse
+    /// them.
     fn end(&mut self, bad: Option<Bad>) {
         let Some(bad) = bad else { return };
         self.keep = bad.fragment.unwrap_or(bad.offset + bad.length);
@@ -277,7 +275,7 @@ impl Scan {
     }
 }
 
-/// What went wrong opening a rollout, in words that say what is in its place.
+/// The error of opening a rollout, with the thing in its place.
 pub(super) fn open_error(thread: ThreadId, source: io::Error) -> ReadError {
     if is_of_the_folder(&source) {
         return ReadError::Disk { thread, source };
@@ -289,8 +287,8 @@ pub(super) fn open_error(thread: ThreadId, source: io::Error) -> ReadError {
     }
 }
 
-/// What is in the place of a file that cannot be opened; inside `None` for nothing. `None` where that is not known, as the
-/// disk refuses.
+/// The thing in the place of a file that cannot be opened; inside `None` for nothing. `None` if the disk refuses the
+/// answer.
 pub(super) fn in_its_place(error: &io::Error) -> Option<Option<&'static str>> {
     use nix::errno::Errno;
     let what = match error.raw_os_error().map(Errno::from_raw) {

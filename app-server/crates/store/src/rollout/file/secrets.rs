@@ -1,7 +1,8 @@
-//! Secrets of threads: `secrets/<last two digits of the id>/<id>.json`, each replaced as a whole. Everything here blocks.
+//! Secrets of threads: `secrets/<last two digits of the id>/<id>.json`, each replaced as a whole. Everything here
+//! blocks.
 //!
-//! Secrets are on disk before the record whose settings they belong to. They stay as long as the thread, and go when it is removed
-//! from the trash: a fork has a copy.
+//! Secrets are on disk before the record with their settings. They stay as long as the thread, and go when the trash
+//! is purged of it. A fork has its own copy.
 
 use std::io;
 use std::path::Path;
@@ -14,10 +15,10 @@ use super::places::RolloutPaths;
 use crate::policy;
 use crate::rollout::record::{Record, SecretValues};
 
-/// The secrets of a thread. A file that is damaged has none.
+/// The secrets of a thread; none if the file is damaged.
 ///
 /// # Errors
-/// When the disk refuses.
+/// If the disk refuses.
 pub(super) fn read(places: &RolloutPaths, thread: ThreadId) -> io::Result<Map<String, Value>> {
     let path = places.secrets(thread);
     let file = match places.layer.open(&path, OpenMode::Read) {
@@ -33,7 +34,7 @@ pub(super) fn read(places: &RolloutPaths, thread: ThreadId) -> io::Result<Map<St
     })
 }
 
-/// Sees to it that the secrets of these records are on disk.
+/// Brings the secrets of these records to disk.
 pub(super) fn keep(places: &RolloutPaths, thread: ThreadId, records: &[Record]) -> io::Result<()> {
     let new = of(records);
     if new.is_empty() {
@@ -45,13 +46,13 @@ pub(super) fn keep(places: &RolloutPaths, thread: ThreadId, records: &[Record]) 
     if after.0 == before { Ok(()) } else { write(places, thread, &after.0) }
 }
 
-/// Gives a fork the secrets of the thread that it begins as.
+/// Copies the secrets of a thread for its fork.
 pub(super) fn copy(places: &RolloutPaths, from: ThreadId, to: ThreadId) -> io::Result<()> {
     let secrets = read(places, from)?;
     if secrets.is_empty() { Ok(()) } else { write(places, to, &secrets) }
 }
 
-/// Removes the secrets of a thread that is gone.
+/// Removes the secrets of a purged thread.
 pub(super) fn remove(places: &RolloutPaths, thread: ThreadId) -> io::Result<()> {
     places.layer.remove(&places.secrets(thread)).map(drop)
 }
@@ -79,11 +80,11 @@ fn write(places: &RolloutPaths, thread: ThreadId, secrets: &Map<String, Value>) 
         path.parent().map_or(Ok(()), |folder| layer.sync_folder(folder))
     });
     if made.is_err() {
-        // What cannot be removed now goes with the next write, or with `skein fsck --mend`.
+        // If the removal fails now, the next write or `skein fsck --mend` removes it.
         layer.remove(&part).ok();
     }
     made
 }
 
-/// What the names of files end with that are not whole yet.
+/// The suffix of files that are not whole yet.
 const PART: &str = "part";

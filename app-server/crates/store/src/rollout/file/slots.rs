@@ -1,5 +1,5 @@
-//! Who writes a thread's rollout: one writer while the thread is held, one use of it at a time, and how far readers may read
-//! meanwhile. Everything here blocks, but to wait for a turn.
+//! Writers of rollouts: one writer for a loaded thread, one use of it at a time, and the end of the readable part.
+//! Everything here blocks, except the wait for a turn.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,16 +18,16 @@ use crate::rollout::blob::TextSource;
 use crate::rollout::record::Record;
 use crate::rollout::{AppendError, Appended, DiskKind, Keep, Lease, Loaded, MoveError, ReadError};
 
-/// Where a reader may read when nobody writes: to the end of the file.
+/// The readable end without a writer: the end of the file.
 const WHOLE: u64 = u64::MAX;
 
-/// The rollouts of a home, and who holds them.
+/// The rollouts of a home, and their writers.
 pub(super) struct WriterSlots {
     pub(crate) places: Arc<RolloutPaths>,
     slots: Mutex<HashMap<ThreadId, SlotEntry>>,
 }
 
-/// The place of one thread's writer. It goes when nobody uses it and nothing is in it, or it was released.
+/// The slot of one thread's writer. It is dropped with its last use if it is empty, or was released.
 struct SlotEntry {
     slot: Arc<WriterSlot>,
     users: usize,
@@ -35,25 +35,24 @@ struct SlotEntry {
 }
 
 struct WriterSlot {
-    /// One use at a time, in the order in which they were asked for: an append that nobody waits for any more still
-    /// comes before the load or the look at the head that follows it.
+    /// One use at a time, in the order of the requests. An abandoned append still comes before a later load.
     turn: Arc<Semaphore>,
-    /// Taken out while it works, so that one that panicked is never used again.
+    /// Taken out during work, so that a writer that panicked is never used again.
     writer: Mutex<Option<RolloutWriter>>,
-    /// How far readers may read.
+    /// The end of the part that readers may read.
     readable: AtomicU64,
 }
 
-/// What becomes of what the disk refused to sync, when the rollout is put elsewhere.
+/// The fate of unsynced records when the rollout is moved.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Unsaved {
-    /// It is written first.
+    /// They are written first.
     Write,
-    /// It goes with what is deleted: a full disk is no reason to keep a thread.
+    /// They are dropped with the deleted thread: a full disk is no reason to keep one.
     Leave,
 }
 
-/// A slot in use. While there is one the slot stays, so that no thread ever has two writers.
+/// A slot in use. The slot stays while it has a user, so that no thread ever has two writers.
 pub(super) struct SlotUse {
     shared: Arc<WriterSlots>,
     thread: ThreadId,
@@ -86,15 +85,15 @@ impl WriterSlots {
         Arc::new(SlotUse { shared: Arc::clone(self), thread, slot: Arc::clone(&entry.slot) })
     }
 
-    /// The slot of a thread that is held already.
-    pub(crate) fn held(self: &Arc<Self>, thread: ThreadId) -> Option<SlotUse> {
+    /// The existing slot of a thread.
+    pub(crate) fn existing(self: &Arc<Self>, thread: ThreadId) -> Option<SlotUse> {
         let mut slots = lock(&self.slots);
         let entry = slots.get_mut(&thread)?;
         entry.users += 1;
         Some(SlotUse { shared: Arc::clone(self), thread, slot: Arc::clone(&entry.slot) })
     }
 
-    /// The slot goes with its last use.
+    /// Drops the slot with its last use.
     pub(crate) fn release(&self, thread: ThreadId) {
         let mut slots = lock(&self.slots);
         if let Some(entry) = slots.get_mut(&thread) {
@@ -105,17 +104,17 @@ impl WriterSlots {
         }
     }
 
-    /// Closes the files of writers that nobody uses now; answers how many. Blocks.
+    /// Closes the files of unused writers; returns how many. Blocks.
     pub(crate) fn close_idle(self: &Arc<Self>) -> usize {
         let idle: Vec<ThreadId> = lock(&self.slots)
             .iter()
             .filter(|(_, entry)| entry.users == 0)
             .map(|(thread, _)| *thread)
             .collect();
-        idle.into_iter().filter(|thread| self.held(*thread).is_some_and(|held| held.close())).count()
+        idle.into_iter().filter(|thread| self.existing(*thread).is_some_and(|held| held.close())).count()
     }
 
-    /// Reads a rollout's file, from its beginning to where readers may read. Blocks.
+    /// Reads a rollout's file from its beginning to the readable end. Blocks.
     pub(crate) fn read<T>(
         &self,
         thread: ThreadId,
@@ -136,14 +135,14 @@ impl WriterSlots {
 }
 
 impl SlotUse {
-    /// Readers read what the file has, as nobody knows how much of it was acknowledged.
+    /// Lets readers read the whole file: the acknowledged end is unknown.
     pub(crate) fn let_all_be_read(&self) {
         self.slot.readable.store(WHOLE, Release);
     }
 
-    /// Waits for everything that was asked of this thread before.
+    /// Waits for every earlier request of this thread.
     pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        // The semaphore is never closed; were it, the writer's own lock would still keep uses apart.
+        // The semaphore is never closed. If it were, the writer's own lock would still keep uses apart.
         Arc::clone(&self.slot.turn).acquire_owned().await.ok()
     }
 
@@ -185,7 +184,7 @@ impl SlotUse {
         }
     }
 
-    /// Closes the file, unless somebody uses it or has to write to it again.
+    /// Closes the file, unless it is in use or has unsynced bytes.
     fn close(&self) -> bool {
         let Ok(_turn) = self.slot.turn.try_acquire() else { return false };
         let mut place = lock(&self.slot.writer);
@@ -198,7 +197,7 @@ impl SlotUse {
     pub(crate) fn load(&self) -> Result<Loaded, ReadError> {
         let mut place = lock(&self.slot.writer);
         if let Some(mut before) = place.take().filter(RolloutWriter::is_suspect) {
-            // What it has in memory is acknowledged, and perhaps nowhere else.
+            // Its bytes in memory are acknowledged, and perhaps nowhere else.
             let mended = before.mend();
             if let Err(source) = self.shared.places.counters.failed(mended) {
                 *place = Some(before);
@@ -212,7 +211,7 @@ impl SlotUse {
         Ok(loaded)
     }
 
-    /// The writer ends with it: whoever writes next looks for the rollout anew.
+    /// Ends the writer: the next writer looks for the rollout anew.
     pub(crate) fn relocate(
         &self,
         lease: Lease,
@@ -235,7 +234,7 @@ impl SlotUse {
             return Err(MoveError::Fenced { thread, term });
         }
         let saved = match unsaved {
-            // What it has in memory is acknowledged, and perhaps nowhere else.
+            // Its bytes in memory are acknowledged, and perhaps nowhere else.
             Unsaved::Write => writer.mend(),
             Unsaved::Leave => Ok(()),
         };

@@ -67,7 +67,7 @@ fn lines(records: &[Record]) -> Vec<u8> {
     bytes
 }
 
-/// A text that is too large for a line, alone.
+/// A text that is too large for a line.
 fn large() -> String {
     "ein langer Text 🧵 ".repeat(crate::policy::BLOB_LINE / 20 + 1)
 }
@@ -98,7 +98,7 @@ async fn power_returns_after_the_syncs_and_process_does_not_sync() {
             early = &mut answer => panic!("answered before the sync: {early:?}"),
             () = tokio::task::yield_now() => {}
         }
-        // The sync stands in the list once it waits.
+        // The list shows a sync as soon as it waits.
         if kinds().last() == Some(&Op::Sync) {
             break;
         }
@@ -122,7 +122,7 @@ async fn power_returns_after_the_syncs_and_process_does_not_sync() {
 }
 
 #[tokio::test]
-async fn what_waits_for_a_sync_has_a_bound() {
+async fn unsynced_records_have_a_bound() {
     let fixture = Fixture::new();
     let id = thread(1);
     let large = "x".repeat(crate::policy::ROLLOUT_UNSYNCED / 2);
@@ -147,7 +147,7 @@ async fn files_and_folders_are_private() {
 }
 
 #[tokio::test]
-async fn whatever_is_no_file_is_refused_and_does_not_hang() {
+async fn a_rollout_that_is_no_file_is_refused_and_does_not_hang() {
     let fixture = Fixture::new();
     let target = fixture.paths.root().join("target.jsonl");
     fs::write(&target, lines(&names(1, 3))).unwrap();
@@ -172,7 +172,7 @@ async fn whatever_is_no_file_is_refused_and_does_not_hang() {
     assert_eq!(fixture.store.threads().await.unwrap(), []);
 }
 
-/// What is put in the place of a folder.
+/// A name, and a function that puts something else in the place of a folder.
 type Way = (&'static str, fn(&Path));
 
 const CLOSED: [Way; 6] = [
@@ -283,7 +283,7 @@ async fn write_state_goes_with_the_release() {
     assert_eq!(slots(), 0);
 }
 
-/// The append's future is dropped before a thread of the pool has taken its work up, again and again.
+/// The append's future is dropped before a pool thread takes up its work, again and again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_head_and_a_load_come_after_an_append_that_was_given_up() {
     for round in 0..200u64 {

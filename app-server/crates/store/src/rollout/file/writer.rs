@@ -1,5 +1,5 @@
-//! The end of one rollout's file: what is on disk for certain, what is written but not synced, and what to do when the
-//! disk refuses. Everything here blocks.
+//! The end of one rollout's file: durable bytes, written but unsynced bytes, and recovery after a disk error.
+//! Everything here blocks.
 
 use std::io;
 use std::path::PathBuf;
@@ -18,20 +18,20 @@ use crate::rollout::blob::Blob;
 use crate::rollout::record::{Record, RecordBody, TurnPlace};
 use crate::rollout::{AppendError, DiskKind, Keep, Lease, LoadRepair, Loaded, ReadError, line, order};
 
-/// The one writer of a rollout.
+/// The only writer of a rollout.
 pub(super) struct RolloutWriter {
     thread: ThreadId,
     path: PathBuf,
     places: Arc<RolloutPaths>,
-    /// None while the rollout is not there yet, or was closed to save a descriptor.
+    /// None while the rollout does not exist, or after its file was closed to save a descriptor.
     file: Option<Box<dyn LayerFile>>,
-    /// Bytes that are on disk for certain.
+    /// Bytes that are durably on disk.
     synced: u64,
-    /// Acknowledged bytes behind those: what a failed sync may have lost.
+    /// Acknowledged bytes behind those, which a failed sync may lose.
     unsynced: Vec<u8>,
-    /// After an error the file may hold anything behind `synced`.
+    /// Set after an error: the file may hold anything behind `synced`.
     suspect: bool,
-    /// Whether the file's name is on disk for certain.
+    /// Whether the file's name is durably on disk.
     name_synced: bool,
     head: EventSeq,
     term: Term,
@@ -39,7 +39,7 @@ pub(super) struct RolloutWriter {
 }
 
 impl RolloutWriter {
-    /// The writer of a rollout that is not there yet.
+    /// The writer of a new rollout.
     pub(crate) fn new(places: &Arc<RolloutPaths>, thread: ThreadId) -> Self {
         Self {
             thread,
@@ -56,7 +56,7 @@ impl RolloutWriter {
         }
     }
 
-    /// The writer of a rollout that is there, mended, and how it ends.
+    /// The writer of an existing rollout, after repair, and the rollout's end.
     pub(crate) fn open(places: &Arc<RolloutPaths>, thread: ThreadId) -> Result<(Self, Loaded), ReadError> {
         let mut writer = Self::new(places, thread);
         places.counters.loads.fetch_add(1, Relaxed);
@@ -76,7 +76,7 @@ impl RolloutWriter {
             report_cut(thread, &found, end);
         }
         if !closed || found.keep < end {
-            // Whoever wrote this did not end well: what is read here and told to clients has to be on disk.
+            // The last writer did not end in order. Records that are read here and sent to clients must be on disk.
             places.sync(&*file).map_err(disk)?;
         }
         for lost in &found.lost {
@@ -92,22 +92,22 @@ impl RolloutWriter {
         Ok((writer, Loaded { end: found.records, head: found.head, repair }))
     }
 
-    /// The end of what was acknowledged, bytes.
+    /// The end of the acknowledged bytes.
     pub(crate) fn end(&self) -> u64 {
         self.synced + self.unsynced.len() as u64
     }
 
-    /// Whether an error has left the file in doubt.
+    /// Whether the file is in doubt after an error.
     pub(crate) fn is_suspect(&self) -> bool {
         self.suspect
     }
 
-    /// The latest ownership that has opened the thread.
+    /// The latest term that has opened the thread.
     pub(crate) fn term(&self) -> Term {
         self.term
     }
 
-    /// Appends records. With `Keep::Power` and none, only syncs what was appended before.
+    /// Appends records. With `Keep::Power` and no records it only syncs earlier ones.
     pub(crate) fn append(
         &mut self,
         lease: Lease,
@@ -128,12 +128,12 @@ impl RolloutWriter {
         Ok(head)
     }
 
-    /// Writes again, after an error, what is not certain to be on disk, and syncs it.
+    /// After an error, writes all uncertain bytes again, and syncs them.
     pub(crate) fn mend(&mut self) -> io::Result<()> {
         if self.suspect { self.write(Vec::new(), Keep::Power) } else { Ok(()) }
     }
 
-    /// Closes the file until the next write, once all of it is on disk; answers whether it did.
+    /// Closes the file until the next write, once all of it is on disk; returns whether it did.
     pub(crate) fn close(&mut self) -> bool {
         let has_rest = !self.suspect && self.file.is_some() && !self.is_on_disk();
         if self.suspect || (has_rest && self.write(Vec::new(), Keep::Power).is_err()) {
@@ -153,7 +153,7 @@ impl RolloutWriter {
             self.synced = self.end() + bytes.len() as u64;
             self.unsynced = Vec::new();
             if !descriptors::have_room_for(0) {
-                // The reserve is for whoever reads and writes now.
+                // The reserve is for current readers and writers.
                 self.file = None;
             }
         } else {
@@ -162,7 +162,7 @@ impl RolloutWriter {
         Ok(())
     }
 
-    /// Answers what was kept: more than asked for when too much would wait for a sync.
+    /// Returns the durability reached: more than asked for if too many bytes would wait for a sync.
     fn write_and_sync(&mut self, bytes: &[u8], keep: Keep) -> io::Result<Keep> {
         let end = self.end();
         let file = match self.file.take() {
@@ -172,8 +172,8 @@ impl RolloutWriter {
         };
         let file = self.file.insert(file);
         if self.suspect {
-            // A sync that failed may have dropped the pages, and the next one would claim success: only writing them
-            // again brings them to disk. First goes what was never acknowledged, so that no crash leaves it behind.
+            // A failed sync may have dropped the pages, and the next one would wrongly succeed: only a second write
+            // brings them to disk. The cut comes first, so that a crash leaves no unacknowledged bytes.
             file.truncate(end)?;
             file.write_at(&self.unsynced, self.synced)?;
         }
@@ -191,7 +191,7 @@ impl RolloutWriter {
         Ok(Keep::Power)
     }
 
-    /// Opens the file that was closed to save a descriptor.
+    /// Reopens the file that was closed to save a descriptor.
     fn open_again(&self) -> io::Result<Box<dyn LayerFile>> {
         let file = self.places.layer.open(&self.path, OpenMode::Write)?;
         let (found, end) = (file.len()?, self.end());
@@ -201,7 +201,7 @@ impl RolloutWriter {
         Ok(file)
     }
 
-    /// Makes the file. One that is there without a whole line is what an earlier try left, and begins anew.
+    /// Creates the file. An existing file without a whole line is a failed try, and is emptied.
     fn create(&self) -> io::Result<Box<dyn LayerFile>> {
         let layer = &self.places.layer;
         self.path.parent().map_or(Ok(()), |folder| layer.make_folder(folder))?;
@@ -230,19 +230,18 @@ impl RolloutWriter {
     }
 }
 
-/// Lines of a rollout.
+/// Encoded lines of a rollout.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EncodedLines {
-    /// As they stand in the file.
+    /// The bytes for the file.
     pub bytes: Vec<u8>,
-    /// The marks as they are behind them.
+    /// The turn offsets behind them.
     pub offsets: TurnOffsets,
-    /// The texts that they refer to, which have to be on disk before them.
+    /// The texts that they refer to, which must be on disk before them.
     pub blobs: Vec<Blob>,
 }
 
-/// The lines of `records`, the first of which begins at the byte `at` of its file; a `turn.completed` gets the places that
-/// it names.
+/// Encodes `records`, the first of which begins at byte `at` of its file. A `turn.completed` gets its turn offsets.
 ///
 /// # Errors
 /// As [`line::encode`].
@@ -269,7 +268,7 @@ fn report_cut(thread: ThreadId, found: &Scan, end: u64) {
 }
 
 impl Counters {
-    /// Counts a failed operation that is not an append's.
+    /// Counts a failed operation other than an append.
     pub(super) fn failed<T>(&self, outcome: io::Result<T>) -> io::Result<T> {
         if outcome.is_err() {
             self.errors.fetch_add(1, Relaxed);

@@ -22,7 +22,7 @@ fn read(bytes: &[u8]) -> Result<Record, LineError> {
     decode(bytes.strip_suffix(b"\n").unwrap_or(bytes))
 }
 
-/// Puts the right crc behind a line without one.
+/// Appends the right crc to a line without one.
 fn sealed(line: &str) -> Vec<u8> {
     format!("{line},\"crc\":\"{:08x}\"}}", crc32c::crc32c(line.as_bytes())).into_bytes()
 }
@@ -46,7 +46,7 @@ fn a_line_is_what_the_format_says() {
 }
 
 #[test]
-fn what_a_later_version_wrote_is_kept_and_passed_over() {
+fn a_record_of_a_later_version_is_kept_and_skipped() {
     let lines = [
         r#"{"v":1,"seq":4,"at":"2030-01-01T00:00:00.000Z","type":"thread.dreamt","of":[1,2.5,null]"#,
         r#"{"v":3,"seq":4,"at":"2030-01-01T00:00:00.000Z","type":"thread.closed""#,
@@ -68,7 +68,7 @@ fn unknown_members_of_known_records_are_passed_over() {
 }
 
 #[test]
-fn what_is_no_record_is_refused() {
+fn a_line_without_a_record_is_refused() {
     assert_eq!(decode(b""), Err(LineError::NoCrc));
     assert_eq!(decode(br#"{"v":1}"#), Err(LineError::NoCrc));
     let upper = format!(r#"{{"v":1,"crc":"{:08X}"}}"#, 0xabcd_u32);
@@ -130,7 +130,7 @@ fn body() -> impl Strategy<Value = RecordBody> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read(seq: u64, at in -62_000_000_000_000i64..250_000_000_000_000, body in body()) {
+    fn written_records_are_read(seq: u64, at in -62_000_000_000_000i64..250_000_000_000_000, body in body()) {
         let record = Record { seq: EventSeq(seq), at: WallMs(at), body };
         let line = text_of(&record);
         prop_assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1, "one line, whatever is said");

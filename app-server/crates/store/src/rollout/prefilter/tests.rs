@@ -15,7 +15,7 @@ fn began(turn: &str, text: &str) -> RecordBody {
     TurnStarted { turn_id, input, item_id: Some(ItemId::from("said")), client_id: None }.into()
 }
 
-fn said(turn: &str, text: &str) -> RecordBody {
+fn message(turn: &str, text: &str) -> RecordBody {
     ItemCompleted { turn_id: TurnId::from(turn), item: ThreadItem::agent_message("message", text) }.into()
 }
 
@@ -38,7 +38,7 @@ fn named(name: &str) -> RecordBody {
     ThreadNamed { name: Some(name.to_owned()) }.into()
 }
 
-/// What the sift says to records with the numbers 1, 2, ...
+/// The prefilter's answer to records with the numbers 1, 2, ...
 fn sifted(bodies: Vec<RecordBody>, text: &'static str, after: u64) -> Option<u64> {
     let may_hold = looks_for(text);
     let mut prefilter = Prefilter::new(&may_hold, EventSeq(after));
@@ -73,7 +73,7 @@ fn a_line_is_glanced_at_by_its_head_alone() {
 #[test]
 fn messages_are_kept_and_everything_else_is_passed_over() {
     let story =
-        || vec![named("a"), began("t", "question"), ran("t", "needle"), said("t", "answer"), ended("t")];
+        || vec![named("a"), began("t", "question"), ran("t", "needle"), message("t", "answer"), ended("t")];
     assert_eq!(sifted(story(), "question", 0), Some(2));
     assert_eq!(sifted(story(), "answer", 0), Some(2));
     assert_eq!(sifted(story(), "needle", 0), None, "what a tool was told");
@@ -82,18 +82,19 @@ fn messages_are_kept_and_everything_else_is_passed_over() {
 
 #[test]
 fn it_names_the_beginning_of_the_turn_and_goes_on_behind_a_record() {
-    let story =
-        || vec![began("t", "one"), said("t", "needle"), ended("t"), began("u", "x"), said("u", "needle")];
+    let story = || {
+        vec![began("t", "one"), message("t", "needle"), ended("t"), began("u", "x"), message("u", "needle")]
+    };
     assert_eq!(sifted(story(), "needle", 0), Some(1));
     assert_eq!(sifted(story(), "needle", 3), Some(4));
     assert_eq!(sifted(story(), "needle", 5), None);
 }
 
 #[test]
-fn what_may_lie_across_two_pieces_is_not_passed_over_unless_the_turn_has_ended() {
+fn a_text_across_two_pieces_is_found_unless_the_turn_has_ended() {
     let pieces = || vec![began("t", "x"), piece("t", "nee"), piece("t", "dle")];
     assert_eq!(sifted(pieces(), "needle", 0), Some(1));
-    let ends = [pieces(), vec![said("t", "something else"), ended("t")]].concat();
+    let ends = [pieces(), vec![message("t", "something else"), ended("t")]].concat();
     assert_eq!(sifted(ends, "needle", 0), None);
 }
 

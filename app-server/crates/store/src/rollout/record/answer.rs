@@ -1,28 +1,29 @@
-//! What a provider said of the calls of one answer, beside their items: a later turn sends the answer in the same words.
+//! A provider's own data about the calls of one answer, beside their items: a later turn sends the answer back
+//! unchanged.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use skein_protocol::ids::{ItemId, TurnId};
 
-/// `model.answer`: an answer that calls tools, or has a plan, in its order. Clients are not told of it.
+/// `model.answer`: an answer with tool calls or a plan, in its order. It is no event for clients.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelAnswer {
     /// The turn.
     pub turn_id: TurnId,
-    /// The provider. Its own forms go back to this one only.
+    /// The provider. Its own data goes back to no other.
     pub provider: String,
     /// The model, for the same reason.
     pub model: String,
-    /// The pieces of the answer.
+    /// The parts of the answer.
     #[serde(rename = "said")]
     pub parts: Vec<AnswerPart>,
-    /// The message of the user that cut the answer short: the answer stands before it.
+    /// The user message that cut the answer short. The answer stands before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut_by: Option<ItemId>,
 }
 
-/// A piece of an answer.
+/// A part of an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum AnswerPart {
@@ -32,15 +33,15 @@ pub enum AnswerPart {
         /// The message with the text.
         item_id: ItemId,
     },
-    /// A text with a plan in it, with the tags around that.
+    /// A text with a plan in it, with the plan's tags.
     #[serde(rename_all = "camelCase")]
     Raw {
-        /// What the model wrote.
+        /// The model's text.
         text: String,
-        /// The items that show it: the plan, and the message beside it.
+        /// The items of the text: the plan, and the message beside it.
         item_ids: Vec<ItemId>,
     },
-    /// A thought.
+    /// Reasoning.
     #[serde(rename_all = "camelCase")]
     Thought {
         /// In the provider's own form.
@@ -54,19 +55,19 @@ pub enum AnswerPart {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AnsweredCall {
-    /// The call's item, which has its result. None for a call that could not be made.
+    /// The call's item, which has its result. None for an impossible call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item_id: Option<ItemId>,
-    /// Why the call could not be made: what the model read as its result.
+    /// The reason why the call was impossible: the model read it as the call's result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
-    /// The provider's id for it.
+    /// The provider's id of the call.
     pub id: String,
-    /// The tool, by the name that the model was offered.
+    /// The tool's name, as offered to the model.
     pub name: String,
     /// The arguments, byte for byte.
     pub arguments: String,
-    /// Members that only the provider knows, such as signatures.
+    /// Members that only the provider understands, such as signatures.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub more: Map<String, Value>,
 }

@@ -1,14 +1,14 @@
-//! What a model reads of the files that a message names: read once, so that the past stays what it was.
+//! Contents of files that a message names, as a model first read them. One read keeps the past stable.
 
 use serde::{Deserialize, Serialize};
 use skein_protocol::ids::{ItemId, TurnId};
 
-/// `files.read`: the files that a user's message names, as they were when a model first read the message. Clients are not
-/// told of it.
+/// `files.read`: the files of a user's message, as they were when a model first read the message. It is no event for
+/// clients.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FilesRead {
-    /// The turn in which they were read.
+    /// The turn of the read.
     pub turn_id: TurnId,
     /// The message.
     pub item_id: ItemId,
@@ -19,28 +19,28 @@ pub struct FilesRead {
 /// One file of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRead {
-    /// Which piece of the message names it, counted from 0.
+    /// The index of the message part that names it, from 0.
     pub at: usize,
-    /// What was found.
+    /// Its content.
     #[serde(flatten)]
     pub content: FileContent,
 }
 
-/// What was found in a file.
+/// The content of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum FileContent {
-    /// A picture.
+    /// An image.
     #[serde(rename = "picture", rename_all = "camelCase")]
     Image {
-        /// Its kind, such as `image/png`.
+        /// Its media type, such as `image/png`.
         media_type: String,
         /// Its bytes in base64 (RFC 4648, with padding).
         base64: String,
     },
-    /// Nothing that a model takes.
+    /// No content that a model takes.
     LeftOut {
-        /// Why, for the model.
+        /// The reason, for the model.
         why: String,
     },
 }

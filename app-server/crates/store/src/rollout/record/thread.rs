@@ -1,4 +1,4 @@
-//! Records that are about the thread as a whole: what it is, what it works with, where it stands, where it comes from.
+//! Records about the whole thread: its creation, settings, location, origin and goal.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::home::Term;
 
-/// What a thread works with. Written whole each time.
+/// The settings of a thread. Always written whole.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ThreadSettings {
@@ -24,27 +24,27 @@ pub struct ThreadSettings {
     pub cwd: String,
     /// The model.
     pub model: String,
-    /// Its provider.
+    /// The model's provider.
     pub model_provider: String,
-    /// How hard it should think, in the provider's words.
+    /// The reasoning effort, in the provider's words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_effort: Option<String>,
-    /// How much of its thoughts the user sees.
+    /// The amount of reasoning that the user sees.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_summary: Option<ReasoningSummary>,
-    /// The mode that the user has chosen. Its model and effort are those above; its instructions stand here only.
+    /// The user's mode. Model and effort stand above; only its instructions stand here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub collaboration_mode: Option<CollaborationMode>,
     /// The provider's service tier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
-    /// When the user is asked.
+    /// The policy for asking the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approval_policy: Option<AskForApproval>,
-    /// Who decides on approvals.
+    /// The reviewer of approvals.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approvals_reviewer: Option<ApprovalsReviewer>,
-    /// What commands may touch.
+    /// The files and networks that commands may touch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<SandboxPolicy>,
     /// Instructions in place of the built-in ones.
@@ -56,18 +56,18 @@ pub struct ThreadSettings {
     /// The tone of the agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub personality: Option<Personality>,
-    /// What the client sent as `config`, such as its helpers, without the secrets. Rollouts of earlier versions have them here.
+    /// The client's `config`, such as its helpers, without the secrets. Rollouts of earlier versions have them here.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub config: Map<String, Value>,
-    /// The secrets of that `config`. They are in no line: a store keeps them in a file of their own.
+    /// The secrets of that `config`. No line has them: a store keeps them in a file of their own.
     #[serde(skip)]
     pub secrets: SecretValues,
-    /// The tools that the client carries out.
+    /// Tools that the client runs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dynamic_tools: Vec<DynamicToolSpec>,
 }
 
-/// Secrets by the keys of a `config`. It prints as how many there are.
+/// Secrets by the keys of a `config`. Debug output shows only their count.
 #[derive(Clone, Default, PartialEq)]
 pub struct SecretValues(pub Map<String, Value>);
 
@@ -78,7 +78,7 @@ impl fmt::Debug for SecretValues {
 }
 
 impl SecretValues {
-    /// Adds secrets; a newer one of the same key takes the place.
+    /// Adds secrets; a newer one replaces that of the same key.
     pub fn add(&mut self, newer: Map<String, Value>) {
         merge(&mut self.0, newer);
     }
@@ -94,13 +94,13 @@ fn merge(there: &mut Map<String, Value>, newer: Map<String, Value>) {
 }
 
 impl ThreadSettings {
-    /// Whether the agent plans or acts, where the user has chosen.
+    /// Whether the agent plans or acts, if the user has chosen.
     #[must_use]
     pub fn mode(&self) -> Option<ModeKind> {
         self.collaboration_mode.as_ref().map(|chosen| chosen.mode)
     }
 
-    /// What the mode that the user has chosen adds to the instructions.
+    /// The instructions of the user's mode.
     #[must_use]
     pub fn mode_instructions(&self) -> Option<&str> {
         self.collaboration_mode.as_ref()?.settings.developer_instructions.as_deref()
@@ -111,25 +111,25 @@ impl ThreadSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadCreated {
-    /// The thread itself, so that a file that lost its name can be recognised.
+    /// The thread itself: identifies a file that lost its name.
     pub id: ThreadId,
-    /// The kind of client that made it.
+    /// The kind of client that created it.
     pub source: SessionSource,
-    /// Who made it, in the client's words.
+    /// Its creator, in the client's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread_source: Option<String>,
     /// The client's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub originator: Option<String>,
-    /// The version of the server that made it.
+    /// The version of the server that created it.
     pub cli_version: String,
-    /// The thread whose history it began with.
+    /// The thread that its history began with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked_from: Option<ThreadId>,
     /// The repository at that time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git_info: Option<GitInfo>,
-    /// What it works with.
+    /// Its settings.
     pub settings: ThreadSettings,
 }
 
@@ -137,11 +137,11 @@ pub struct ThreadCreated {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadOpened {
-    /// The start of the machine that loaded the thread (see `Home::machine_boot`).
+    /// The machine's boot id at this load (see `Home::machine_boot`).
     pub boot_id: Uuid,
-    /// Its ownership.
+    /// The owner's term.
     pub term: Term,
-    /// The version of the history from here on.
+    /// The epoch from here on.
     pub epoch: Epoch,
 }
 
@@ -152,18 +152,18 @@ pub struct ThreadClosed {}
 /// `thread.named`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThreadNamed {
-    /// The new name; null takes it away.
+    /// The new name; null removes it.
     pub name: Option<String>,
 }
 
-/// `thread.meta`. What is left out stays as it was.
+/// `thread.meta`. Missing members stay as they were.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ThreadMeta {
     /// The settings from here on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settings: Option<ThreadSettings>,
-    /// The repository now; one without members takes away what was said of it.
+    /// The repository from here on; one without members removes the old description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub git_info: Option<GitInfo>,
 }
@@ -172,7 +172,7 @@ pub struct ThreadMeta {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadRead {
-    /// What is unread from here on; nothing where it is missing.
+    /// The first unread position from here on; everything is read if it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_unread: Option<ThreadUnreadPosition>,
     /// A record of that turn. (A line has a member `at` of its own.)
@@ -180,22 +180,22 @@ pub struct ThreadRead {
     pub since: Option<EventSeq>,
 }
 
-/// What the user has read.
+/// The user's read position.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReadPosition {
-    /// The first thing that is unread.
+    /// The first unread position.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_unread: Option<ThreadUnreadPosition>,
     /// A record of that turn. (A line has a member `at` of its own.)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<EventSeq>,
-    /// The record that has changed it last; 0 for none.
+    /// The record that changed it last; 0 for none.
     pub(crate) revision: EventSeq,
 }
 
 impl ReadPosition {
-    /// As clients see it.
+    /// The read state, as clients see it.
     #[must_use]
     pub fn state(&self) -> ThreadReadState {
         ThreadReadState { first_unread: self.first_unread.clone(), revision: self.revision.to_string() }
@@ -205,28 +205,28 @@ impl ReadPosition {
 /// `thread.goal`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThreadGoal {
-    /// The goal from here on; null takes it away.
+    /// The goal from here on; null removes it.
     pub goal: Option<Goal>,
 }
 
-/// What a thread is to reach, and what that has taken so far.
+/// A thread's goal, and its cost so far.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Goal {
     /// In the user's words.
     pub objective: String,
-    /// How far it is.
+    /// Its progress.
     pub status: ThreadGoalStatus,
-    /// Tokens that it may take.
+    /// Its token budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_budget: Option<i64>,
-    /// Tokens of turns while it was active.
+    /// Tokens of turns during which it was active.
     pub tokens_used: i64,
-    /// Milliseconds of turns that have ended while it was active.
+    /// Milliseconds of ended turns during which it was active.
     pub time_used_ms: i64,
-    /// When it was set first, Unix milliseconds.
+    /// Its creation, Unix milliseconds.
     pub created_at_ms: i64,
-    /// When it was changed last, Unix milliseconds.
+    /// Its last change, Unix milliseconds.
     pub updated_at_ms: i64,
 }
 
@@ -242,13 +242,13 @@ pub struct Unarchived {}
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Forked {
-    /// The thread whose records stand before this one.
+    /// The thread with the records before this one.
     pub from: ThreadId,
     /// The last of them.
     pub up_to: EventSeq,
-    /// The version of the history from here on.
+    /// The epoch from here on.
     pub epoch: Epoch,
-    /// Who made it, in the client's words, where the client said so.
+    /// The fork's creator, in the client's words, if the client named one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread_source: Option<String>,
     /// The client's name.
@@ -256,14 +256,14 @@ pub struct Forked {
     pub originator: Option<String>,
 }
 
-/// `imported`: behind `thread.created`, so that it is found without reading the thread.
+/// `imported`: directly behind `thread.created`, so that a reader finds it without reading the thread.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Imported {
-    /// The name of the file that they were made from, or of the newest one.
+    /// The name of the source file, or of the newest one.
     pub from: String,
-    /// Bytes of all those files together, as they were.
+    /// The size of all source files together, bytes.
     pub bytes: u64,
-    /// The number of the last record that was made from them.
+    /// The number of the last imported record.
     pub last: EventSeq,
 }

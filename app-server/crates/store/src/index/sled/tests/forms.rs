@@ -1,8 +1,8 @@
-//! Which index is believed: one of an earlier form, one that was never whole, one that cannot be read.
+//! The choice of an index: one of an earlier schema, one that was never complete, one that cannot be read.
 
 use super::*;
 
-/// A home with an index as version 1 has written it, of these rows.
+/// A home with an index of these rows in the form of version 1.
 pub(super) fn version_2(rows: &[ThreadRow]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let trees = Trees::open(&dir.path().join("index-2"), Schema::Directories).unwrap();
@@ -47,9 +47,9 @@ async fn a_stop_while_the_new_version_is_made_leaves_the_earlier_one_to_serve_th
     fixture.stopped().await;
 }
 
-/// As a kill leaves it that comes before the index was made whole: a thread was listed by then, and deleted.
+/// After a kill before the index was complete: a thread was listed by then, and deleted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_left_of_an_index_that_was_never_whole_is_not_believed() {
+async fn an_index_that_was_never_complete_is_not_used() {
     let dir = tempfile::tempdir().unwrap();
     let trees = Trees::open(&dir.path().join("index-3"), Schema::CURRENT).unwrap();
     trees.upsert(&row(9, 9, 9), EventSeq(1)).unwrap();
@@ -60,7 +60,8 @@ async fn what_is_left_of_an_index_that_was_never_whole_is_not_believed() {
     fixture.stopped().await;
 }
 
-/// A home without threads has a whole index, too; then rollouts are copied into it, and the server ends while it is made anew.
+/// A home without threads has a complete index too. Then rollouts are copied into it, and the server ends during the
+/// rebuild.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_index_that_was_whole_without_rows_is_not_believed_while_it_is_made_anew() {
     let fixture = Fixture::new(&threads(0).await);
@@ -78,7 +79,7 @@ async fn an_index_that_was_whole_without_rows_is_not_believed_while_it_is_made_a
     fixture.stopped().await;
 }
 
-/// As an import makes a thread anew of which something was taken back.
+/// An import recreates a thread, a part of which was reverted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_marked_thread_that_is_shorter_than_its_row_has_its_row_made_anew() {
     let store = threads(2).await;

@@ -1,10 +1,10 @@
-//! Index in sled: tests of a disk that takes no writes.
+//! The index in sled on a disk that takes no writes.
 
 use skein_protocol::thread::SortDirection;
 
 use super::*;
 
-/// What a flush says on a full disk.
+/// The error of a flush on a full disk.
 fn full() -> Broken {
     Broken::of_write(::sled::Error::Io(std::io::ErrorKind::StorageFull.into()))
 }
@@ -14,7 +14,7 @@ fn is_full(state: &State) -> bool {
 }
 
 impl Fixture {
-    /// A write fails, as all others do until the index is opened again.
+    /// Makes a write fail, and all later ones until the index is opened again.
     async fn fill(&self) {
         let (trees, _) = open_of(self.index.shared.state.borrow().clone()).unwrap();
         let refused = self.index.on(&trees, |_| Err::<(), _>(full())).await;
@@ -25,7 +25,7 @@ impl Fixture {
         self.dir.path().join("index-3.aside").exists()
     }
 
-    /// Nothing can be opened in the index's folder, so that no room is found.
+    /// Blocks the index's folder, so that no room is found.
     fn without_room(&self) {
         std::fs::create_dir(self.dir.path().join("index-3/room")).unwrap();
     }
@@ -85,7 +85,7 @@ async fn a_row_that_cannot_be_read_sets_the_index_aside_on_a_full_disk_too() {
     fixture.stopped().await;
 }
 
-/// Makes every write to a file of this process fail; reads go on.
+/// Makes every write to a file of this process fail; reads work.
 #[cfg(target_os = "linux")]
 fn refuse_writes(path: &std::path::Path) {
     use std::os::fd::{FromRawFd, OwnedFd};
@@ -134,7 +134,7 @@ async fn a_read_behind_a_failed_write_is_damage_only_when_it_fails_again_in_the_
     fixture.stopped().await;
 }
 
-/// Pages of two, over rows of which every third waits for room, another third is gone, and the order is turned in places.
+/// Pages of two over rows: a third of them waits for room, a third is gone, and the order is changed in places.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_pages_of_a_list_on_a_full_disk_have_every_thread_once() {
     let fixture = Fixture::new(&threads(0).await);
@@ -173,7 +173,7 @@ async fn the_pages_of_a_list_on_a_full_disk_have_every_thread_once() {
 #[test]
 fn a_nearly_full_disk_is_not_filled_to_see_whether_it_has_room() {
     let dir = tempfile::tempdir().unwrap();
-    // A write meets it.
+    // A write runs into it.
     std::fs::create_dir(dir.path().join("room")).unwrap();
     let tried = |free| super::super::full::try_room(dir.path(), free).unwrap_err().kind();
     let needed = policy::INDEX_ROOM + policy::INDEX_ROOM_LEFT;

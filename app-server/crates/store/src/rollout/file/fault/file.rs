@@ -29,7 +29,7 @@ impl FaultFile {
         Ok(())
     }
 
-    /// Brings what is dirty to the disk that survives.
+    /// Moves dirty bytes to the disk content that survives.
     fn persist(&self) -> io::Result<()> {
         let mut now = vec![0; usize::try_from(self.file.len()?).unwrap_or(usize::MAX)];
         self.file.read_at(&mut now, 0)?;

@@ -1,4 +1,4 @@
-//! How a disk is for as long as a test says, other than a failure that comes at one operation.
+//! Lasting states of a disk in a test, unlike a failure at one operation.
 
 use std::io;
 use std::path::Path;
@@ -7,24 +7,25 @@ use std::time::Duration;
 
 use super::{DiskFault, Fails, FaultLayer, FaultState, Op};
 
-/// How a disk is.
+/// A lasting state of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lasting {
-    /// Operations that need room fail, and a write comes half. Files that are there can be read, cut, synced and removed.
+    /// Operations that need room fail, and a write stops half-way. Existing files can be read, cut, synced and
+    /// removed.
     Full,
-    /// Each write and each sync takes so long, on the thread that asks for it.
+    /// Each write and each sync takes this long, on the calling thread.
     Slow(Duration),
 }
 
 impl FaultLayer {
-    /// Makes the disk be so for all paths that contain `part`, until this is called again; none lets it work. Whoever waits goes
-    /// on then.
+    /// Sets the state of the disk for all paths that contain `part`, until the next call; none lets it work. Waiting
+    /// operations then continue.
     pub fn be(&self, lasting: Option<Lasting>, part: &str) {
         self.state().lasting = lasting.map(|lasting| (lasting, part.to_owned()));
         self.shared.changed.notify_all();
     }
 
-    /// Waits for as long as an operation takes now, and says how it has to fail.
+    /// Waits as long as an operation takes now, and returns the failure it gets.
     pub(super) fn last<'s>(
         &'s self,
         state: MutexGuard<'s, FaultState>,

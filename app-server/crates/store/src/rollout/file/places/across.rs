@@ -1,4 +1,4 @@
-//! Names on two file systems: a folder of the home may be a link, or a mount. A move between two of them is a copy.
+//! Moves between two file systems: a folder of the home may be a link, or a mount. Such a move is a copy.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -10,12 +10,13 @@ use super::{PART, RolloutPaths};
 use crate::rollout::Location;
 use crate::rollout::file::layer::{LayerFile, OpenMode};
 
-/// Bytes of two files that are compared at once.
+/// Bytes of two files that one step compares.
 const COMPARED: usize = 64 << 10;
 
 impl RolloutPaths {
-    /// Gives a rollout another name, which may be on another file system: a folder of the home may be a link, or a mount. There it is
-    /// copied, and the copy is on disk before the file goes. A file of that name is replaced once the copy is whole.
+    /// Renames a rollout, also to another file system: a folder of the home may be a link, or a mount. There it
+    /// copies the file, and the copy is on disk before the original goes. A whole copy replaces an existing file of
+    /// that name.
     pub(crate) fn give_name(&self, thread: ThreadId, from: &Path, to: &Path) -> io::Result<()> {
         match self.layer.rename(from, to) {
             Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
@@ -30,7 +31,7 @@ impl RolloutPaths {
             .and_then(|()| self.layer.sync_folder(folder))
             .and_then(|()| self.layer.remove(from));
         if moved.is_err() && self.is_there(from) {
-            // The error counts. A part that stays is no rollout, and a copy that stays is replaced by the next move.
+            // The first error counts. A partial copy is no rollout, and the next move replaces a whole one.
             drop(self.layer.remove(&part));
             if !replaces {
                 drop(self.layer.remove(to));
@@ -39,7 +40,7 @@ impl RolloutPaths {
         moved.map(drop)
     }
 
-    /// Copies a rollout, with its time. The content is on disk when this returns.
+    /// Copies a rollout with its modification time. The content is on disk when this returns.
     fn copy_whole(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.layer.remove(to)?;
         let source = self.layer.open(from, OpenMode::Read)?;
@@ -48,7 +49,7 @@ impl RolloutPaths {
         self.sync(&*copy)
     }
 
-    /// Removes what a move to another file system has left of a rollout that stands on this shelf.
+    /// Removes the copy that an interrupted move has left beside the rollout at this location.
     pub(super) fn remove_left(&self, thread: ThreadId, there: Location) -> io::Result<()> {
         let other = match there {
             Location::Active => Location::Archived,
@@ -57,8 +58,7 @@ impl RolloutPaths {
         self.is_left_of_a_move(&self.on(there, thread), &self.on(other, thread)).map(drop)
     }
 
-    /// Whether `to` is what a move to another file system has left that was cut off behind the copy: it has nothing that `from`
-    /// does not have. It is removed then.
+    /// Whether `to` is the copy of an interrupted move: it has nothing that `from` lacks. Removes it then.
     pub(super) fn is_left_of_a_move(&self, from: &Path, to: &Path) -> io::Result<bool> {
         let (Ok(from), Ok(left)) =
             (self.layer.open(from, OpenMode::Read), self.layer.open(to, OpenMode::Read))
@@ -69,14 +69,14 @@ impl RolloutPaths {
         let is_left = device(&*from)? != device(&*left)? && begins_with(&*from, &*left)?;
         if is_left {
             self.layer.remove(to)?;
-            // It must not be back after a loss of power, when the rollout is deleted.
+            // After the rollout is deleted, a loss of power must not bring the copy back.
             to.parent().map_or(Ok(()), |folder| self.layer.sync_folder(folder))?;
         }
         Ok(is_left)
     }
 }
 
-/// Whether a file begins with all of another one.
+/// Whether a file begins with all bytes of another one.
 fn begins_with(file: &dyn LayerFile, other: &dyn LayerFile) -> io::Result<bool> {
     let (mut one, mut two) = (vec![0; COMPARED], vec![0; COMPARED]);
     let mut offset = 0;

@@ -1,4 +1,4 @@
-//! Texts that are too large for a line: where they stand, that they come back, and what is shown when they do not.
+//! Texts that are too large for a line: their files, their return, and the item that replaces a lost one.
 
 use std::collections::BTreeSet;
 
@@ -36,7 +36,7 @@ fn asked(seq: u64, text: &str) -> Record {
     record(seq, TurnStarted { turn_id: "t".into(), input, item_id: Some("i".into()), client_id: None })
 }
 
-fn said(seq: u64, text: &str) -> Record {
+fn user_turn(seq: u64, text: &str) -> Record {
     record(seq, ItemCompleted { turn_id: "t".into(), item: ThreadItem::agent_message("a", text) })
 }
 
@@ -57,7 +57,7 @@ async fn a_large_text_stands_once_beside_the_rollout_and_everybody_reads_it() {
     let mut fixture = Fixture::new();
     let (id, fork) = (thread(1), thread(2));
     let text = large();
-    let records = vec![named(1, "small"), asked(2, &text), said(3, &text), named(4, &text)];
+    let records = vec![named(1, "small"), asked(2, &text), user_turn(3, &text), named(4, &text)];
     fixture.store.append(lease(id), EventSeq(0), records.clone(), Keep::Process).await.unwrap();
     let name = BlobName::of(text.as_bytes()).to_string();
     assert_eq!(fixture.blobs(), [format!("{}/{name}", &name[..2])].into());
@@ -89,30 +89,30 @@ async fn a_large_text_stands_once_beside_the_rollout_and_everybody_reads_it() {
 }
 
 #[tokio::test]
-async fn what_fits_into_a_line_stays_in_it() {
+async fn a_text_that_fits_into_a_line_stays_in_it() {
     let fixture = Fixture::new();
     let id = thread(1);
     let small = "x".repeat(policy::BLOB_TEXT);
     let many: Vec<Value> = (0..9).map(|_| json!(small)).collect();
     let records = vec![
-        // A large line of texts of which none is large, and a large text in a line that is not.
+        // A large line of small texts, and a large text in a small line.
         record(1, ItemsInjected { items: many }),
-        said(2, &"y".repeat(policy::BLOB_LINE - 200)),
+        user_turn(2, &"y".repeat(policy::BLOB_LINE - 200)),
     ];
     fixture.store.append(lease(id), EventSeq(0), records.clone(), Keep::Power).await.unwrap();
     assert_eq!(fixture.blobs(), BTreeSet::new());
     assert_eq!(fs::read(fixture.path(id)).unwrap(), lines(&records), "as every version reads it");
 }
 
-/// Reading back, and a page that has no room, read no text; and a page that has none counts what it would take.
+/// A backward read, and a full page, read no text. A full page counts the size of the next text.
 #[tokio::test]
 async fn a_page_counts_texts_before_it_reads_them() {
     let fixture = Fixture::new();
     let id = thread(1);
     let text = |seq: u64| format!("{seq}{}", "z".repeat(policy::READ_PAGE_BYTES / 2));
-    let records: Vec<Record> = (1..=4).map(|seq| said(seq, &text(seq))).collect();
+    let records: Vec<Record> = (1..=4).map(|seq| user_turn(seq, &text(seq))).collect();
     fixture.store.append(lease(id), EventSeq(0), records.clone(), Keep::Process).await.unwrap();
-    // The disk refuses to read it: whoever tries does not get through.
+    // The disk refuses to read the text, so reading it fails the test.
     let refuse = |seq: u64| {
         let path = fixture.blob(&text(seq));
         fs::remove_file(&path).unwrap();
@@ -147,7 +147,7 @@ const HARMS: [(&str, Harm); 5] = [
     }),
 ];
 
-/// Nobody knows such a record without its text: it is damage, and never a torn end.
+/// The record means nothing without its text: it is damage, and never a torn end.
 #[tokio::test]
 async fn a_lost_text_that_the_thread_works_by_is_damage_in_its_place() {
     for (what, harm) in HARMS {
@@ -176,13 +176,13 @@ async fn a_lost_text_that_the_thread_works_by_is_damage_in_its_place() {
     }
 }
 
-/// What was said keeps its record, and says what is lost.
+/// An item keeps its record and shows the loss.
 #[tokio::test]
-async fn a_lost_text_of_an_item_is_told_in_its_place_until_somebody_says_it_again() {
+async fn a_lost_text_of_an_item_is_shown_until_the_same_text_is_written_again() {
     for (what, harm) in HARMS {
         let mut fixture = Fixture::new();
         let (id, text) = (thread(1), large());
-        let records = vec![asked(1, &text), said(2, "small"), said(3, &text)];
+        let records = vec![asked(1, &text), user_turn(2, "small"), user_turn(3, &text)];
         fixture.store.append(lease(id), EventSeq(0), records.clone(), Keep::Power).await.unwrap();
         harm(&fixture.blob(&text));
         fixture.restart();
@@ -191,28 +191,33 @@ async fn a_lost_text_of_an_item_is_told_in_its_place_until_somebody_says_it_agai
         assert_eq!(page.records, fixture.store.load(id).await.unwrap().end);
         assert_eq!(page.records[1], records[1]);
         for (record, in_words) in
-            [(&page.records[0], asked as fn(u64, &str) -> Record), (&page.records[2], said)]
+            [(&page.records[0], asked as fn(u64, &str) -> Record), (&page.records[2], user_turn)]
         {
             let shown = format!("{:?}", record.body);
             let marker = format!("[A text of {} bytes that belongs here cannot be read: ", text.len());
             assert!(shown.contains(&marker) && shown.contains(what), "{what}: {shown}");
-            // And nothing else of it is changed.
+            // Nothing else in it changes.
             let from = shown.find('[').unwrap() + shown[shown.find('[').unwrap()..].find("[A text").unwrap();
             let to = from + shown[from..].find("more.]").unwrap() + "more.]".len();
             assert_eq!(*record, in_words(record.seq.0, &shown[from..to]), "{what}");
         }
-        let again = fixture.store.append(lease(id), EventSeq(3), vec![said(4, &text)], Keep::Power).await;
+        let again =
+            fixture.store.append(lease(id), EventSeq(3), vec![user_turn(4, &text)], Keep::Power).await;
         if what == "no regular file" {
-            // Nothing can be put there.
+            // Nothing can be written there.
             again.unwrap_err();
             continue;
         }
         again.unwrap();
-        assert_eq!(all(&fixture, id).await, [records, vec![said(4, &text)]].concat(), "{what}: it is back");
+        assert_eq!(
+            all(&fixture, id).await,
+            [records, vec![user_turn(4, &text)]].concat(),
+            "{what}: it is back"
+        );
     }
 }
 
-/// Nothing that a rollout says of a text makes a reader take what is not there.
+/// No reference in a rollout makes a reader take a file that Skein did not write.
 #[tokio::test]
 async fn references_that_nobody_has_written_are_damage() {
     let fixture = Fixture::new();
@@ -252,14 +257,14 @@ async fn references_that_nobody_has_written_are_damage() {
     }
 }
 
-/// Values in which large texts and things that look like references stand anywhere.
+/// Values with large texts and reference-like members anywhere.
 fn value() -> impl Strategy<Value = Value> {
     let name =
         || prop::sample::select(vec!["blobs", "at", "sha256", "bytes", "a/b", "m~n", "~1", "", "0", "ö"]);
     let text = prop_oneof![
         ".{0,12}",
         (0usize..4, prop::sample::select(vec!["a", "ö", "🧵", "\"\\\n\u{0}"])).prop_map(|(times, unit)| {
-            // Around the bound for texts, and above that for lines.
+            // Around the bound for texts, and above the bound for lines.
             unit.repeat((policy::BLOB_TEXT * times + 3) / unit.len())
         }),
         Just(json!([{ "at": "/items/0", "sha256": BlobName::of(b""), "bytes": 0 }]).to_string()),
@@ -279,7 +284,7 @@ fn value() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
     #[test]
-    fn what_is_written_is_read_whatever_it_looks_like(items in prop::collection::vec(prop::collection::vec(value(), 0..6), 1..4)) {
+    fn written_values_are_read_back_whatever_they_look_like(items in prop::collection::vec(prop::collection::vec(value(), 0..6), 1..4)) {
         let records: Vec<Record> =
             (1..).zip(items).map(|(seq, items)| record(seq, ItemsInjected { items })).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

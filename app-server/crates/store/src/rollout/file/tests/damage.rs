@@ -1,11 +1,11 @@
-//! What a load, and a read, make of files that are not as they were written.
+//! Loads and reads of files that were changed on disk.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::rollout::{Damage, LoadRepair};
 
-/// The records of a file with these bytes, and what the load mended.
+/// The records of a file with these bytes, and the repair of the load.
 async fn load(fixture: &Fixture, id: ThreadId, bytes: &[u8]) -> Result<Loaded, ReadError> {
     fixture.write(id, bytes);
     let loaded = fixture.store.load(id).await;
@@ -119,7 +119,7 @@ async fn repeated_lines_are_fenced_and_lost_lines_reported() {
 }
 
 #[tokio::test]
-async fn cutting_marks_the_rollout_open_and_syncs_what_was_read() {
+async fn a_cut_sets_the_open_marker_and_syncs_the_records() {
     let fixture = Fixture::new();
     let id = thread(1);
     load(&fixture, id, &lines(&[opened(1, 1), closed(2)])).await.unwrap();
@@ -131,7 +131,7 @@ async fn cutting_marks_the_rollout_open_and_syncs_what_was_read() {
 }
 
 #[tokio::test]
-async fn markers_are_found_again_by_the_next_start() {
+async fn the_next_start_finds_the_open_markers() {
     let mut fixture = Fixture::new();
     for n in [1, 2] {
         fixture.store.append(lease(thread(n)), EventSeq(0), names(1, 1), Keep::Process).await.unwrap();
@@ -150,7 +150,7 @@ async fn markers_are_found_again_by_the_next_start() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-    /// Whatever is done to single bytes: nothing that is still whole is lost, nothing is invented, order stays.
+    /// Changes to single bytes lose no whole record, invent none, and keep the order.
     #[test]
     fn flipped_bytes_cost_only_their_lines(
         sizes in prop::collection::vec(0usize..90_000, 1..12),
@@ -167,7 +167,7 @@ proptest! {
             bytes[at] ^= flip;
             let line = starts.iter().rposition(|start| *start <= at).unwrap();
             hit[line] = true;
-            // A newline that is no more joins two lines; both are damaged.
+            // A lost newline joins two lines; both are damaged.
             if at + 1 == starts[line + 1] && line + 1 < hit.len() {
                 hit[line + 1] = true;
             }
@@ -188,7 +188,7 @@ proptest! {
                 }
             }
         });
-        // A flip may undo another one, so more than expected may be whole; but everything else is as it was.
+        // A second flip may undo the first, so more records than expected may be whole. Everything else is unchanged.
         prop_assert!(whole.iter().all(|record| paged.contains(record)));
         prop_assert!(paged.iter().all(|record| records.contains(record)));
         prop_assert!(paged.is_sorted_by(|one, next| one.seq < next.seq));

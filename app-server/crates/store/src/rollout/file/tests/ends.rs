@@ -1,4 +1,4 @@
-//! A load reads the end of a rollout, however long it is, and knows from it what the whole would say.
+//! A load reads the end of a rollout of any length, and knows the whole from it.
 
 use skein_base::clock::WallMs;
 use skein_protocol::ids::Epoch;
@@ -19,7 +19,7 @@ fn record(seq: u64, body: impl Into<RecordBody>) -> Record {
     Record { seq: EventSeq(seq), at: WallMs(0), body: body.into() }
 }
 
-/// Three records: a turn whose answer has so many characters.
+/// Three records: a turn whose answer has this many characters.
 fn turn(first: u64, length: usize, opened: Option<ThreadOpened>) -> Vec<Record> {
     let turn_id = format!("t{first}");
     let (item_id, input) = (Some("user".into()), vec![UserInput::text("hello")]);
@@ -60,7 +60,7 @@ fn turn(first: u64, length: usize, opened: Option<ThreadOpened>) -> Vec<Record> 
     ]
 }
 
-/// A rollout of turns of 100,000 bytes each, the last of which is open.
+/// A rollout of turns of 100,000 bytes each. The last turn is open.
 fn long(turns: u64, opened: Option<ThreadOpened>) -> Vec<Record> {
     let mut records = vec![record(1, OPENED)];
     for number in 0..turns {
@@ -94,7 +94,7 @@ async fn a_load_reads_from_the_last_header_and_goes_on_from_there() {
     assert_eq!((loaded.head, loaded.repair.clone()), (head, crate::rollout::LoadRepair::default()));
     assert_eq!(loaded.next_epoch(Uuid::from_u128(1)), Epoch(3), "the same start goes on");
     assert_eq!(loaded.next_epoch(Uuid::from_u128(2)), Epoch(4), "another one cannot know what was told");
-    // What the header says of the term, and of places, holds.
+    // The header's term and offsets hold.
     let low = Lease { thread: id, term: Term(6) };
     let refused = fixture.store.append(low, head, vec![named(head.next().0, "late")], Keep::Process).await;
     assert!(matches!(refused.unwrap_err(), AppendError::Fenced { term: Term(7), .. }));
@@ -126,7 +126,7 @@ async fn damage_at_the_end_is_found_and_damage_before_it_is_not_looked_for() {
     let loaded = fixture.store.load(id).await.unwrap();
     assert_eq!((loaded.repair.cut, loaded.repair.damage.len()), (4, 0));
     assert_eq!(fs::metadata(fixture.path(id)).unwrap().len(), bytes.len() as u64 - 4);
-    // The last header itself: the one before it is the base, and the damage is behind that.
+    // The last header itself is damaged: the header before it is the base, and the damage is behind that.
     let last = usize::try_from(offset_of(&fixture, id, loaded.head.0 - 2)).unwrap();
     let mut bytes = fs::read(fixture.path(id)).unwrap();
     bytes[last + 20] ^= 1;
@@ -163,7 +163,7 @@ async fn place_of_last_turn(fixture: &Fixture, id: ThreadId) -> Option<u64> {
     completed.place.map(|place| place.turn_at)
 }
 
-/// Where the line of a record begins.
+/// The offset of a record's line.
 fn offset_of(fixture: &Fixture, id: ThreadId, seq: u64) -> u64 {
     let text = String::from_utf8_lossy(&fs::read(fixture.path(id)).unwrap()).into_owned();
     text.find(&format!("{{\"v\":1,\"seq\":{seq},")).unwrap() as u64

@@ -1,4 +1,4 @@
-//! A thread that is put on the other shelf between any two looks for it is found all the same.
+//! A thread that moves between any two looks for it is found all the same.
 
 use std::io;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use super::layer::{DiskLayer, FolderEntry};
 use super::*;
 
-/// Puts the thread on the other shelf behind each look at a place of it, so often.
+/// Moves the thread behind each look at one of its paths, this many times.
 #[derive(Default)]
 struct Evasive {
     places: OnceLock<Weak<RolloutPaths>>,
@@ -70,7 +70,7 @@ impl FileLayer for Evasive {
 }
 
 #[test]
-fn a_thread_that_goes_from_shelf_to_shelf_between_looks_is_found() {
+fn a_thread_that_moves_between_looks_is_found() {
     let fixture = Fixture::new();
     let id = thread(1);
     fixture.write(id, &lines(&names(1, 1)));
@@ -97,7 +97,7 @@ fn a_thread_that_goes_from_shelf_to_shelf_between_looks_is_found() {
 }
 
 #[test]
-fn a_thread_that_goes_to_the_other_shelf_while_it_is_copied_is_copied() {
+fn a_thread_that_moves_during_a_copy_is_copied() {
     let (from, to) = (thread(1), thread(2));
     for location in [Location::Active, Location::Archived] {
         let fixture = Fixture::new();

@@ -1,11 +1,10 @@
-//! The disk fails at every place at which it can: nothing acknowledged is lost, nothing is there twice, and the order
-//! stays.
+//! The disk fails at every possible place. Nothing acknowledged is lost, nothing is there twice, and the order stays.
 
 use fault::{DiskFault, Fails};
 
 use super::*;
 
-/// What a thread's life appends: how many records, and how they are kept.
+/// The appends of a thread's life: the count of records, and their durability.
 const STEPS: [(u64, Keep); 6] = [
     (1, Keep::Power),
     (2, Keep::Process),
@@ -15,21 +14,21 @@ const STEPS: [(u64, Keep); 6] = [
     (1, Keep::Power),
 ];
 
-/// An owner that tries again, each time with other words, as an owner does whose turn failed meanwhile.
+/// An owner that retries with other texts each time, as after a failed turn.
 #[derive(Default)]
 struct Owner {
     acknowledged: Vec<Record>,
-    /// How many of them have to survive a loss of power.
+    /// Records that must survive a loss of power.
     powered: usize,
-    /// What was refused since then, try by try; one of them may be on disk, as the disk failed before it was cut off.
+    /// Refused records since then, by try. One of them may be on disk, as the disk failed before the cut.
     refused: Vec<Vec<Record>>,
     refusals: usize,
-    /// What stands behind the text of the first record of each append of more than one.
+    /// Text behind the first record of each append of more than one.
     padding: &'static str,
 }
 
 impl Owner {
-    /// Lives all steps, giving a step up after `tries`.
+    /// Runs all steps, and gives a step up after `tries`.
     async fn live(&mut self, store: &FileStore, id: ThreadId, tries: usize) {
         for (count, keep) in STEPS {
             for attempt in 1..=tries {
@@ -65,7 +64,7 @@ impl Owner {
         }
     }
 
-    /// Checks what a later start finds, of which the first `certain` records have to be there.
+    /// Checks the records of a later start. The first `certain` records must be there.
     fn check(&self, found: &[Record], certain: usize, case: &str) {
         assert!(found.len() >= certain, "{case}: {} of {certain} records are left", found.len());
         let (told, rest) = found.split_at(found.len().min(self.acknowledged.len()));
@@ -87,7 +86,7 @@ async fn found(fixture: &Fixture, id: ThreadId) -> Vec<Record> {
 }
 
 /// One life with one fault, then the end of the process or of the power.
-async fn story(fault: DiskFault, tries: usize, power_ends: bool, padding: &'static str) -> Owner {
+async fn failing_life(fault: DiskFault, tries: usize, power_ends: bool, padding: &'static str) -> Owner {
     let case = format!("{fault:?}, {tries} tries, power ends: {power_ends}");
     let id = thread(1);
     let mut fixture = Fixture::new();
@@ -109,7 +108,7 @@ async fn story(fault: DiskFault, tries: usize, power_ends: bool, padding: &'stat
     let certain = if power_ends { owner.powered } else { owner.acknowledged.len() };
     let left = found(&fixture, id).await;
     owner.check(&left, certain, &case);
-    // The next owner goes on from there.
+    // The next owner continues from there.
     let head = left.len() as u64;
     fixture.store.append(lease(id), EventSeq(head), vec![opened(head + 1, 2)], Keep::Power).await.unwrap();
     fixture.layer.cut_power().unwrap();
@@ -118,7 +117,7 @@ async fn story(fault: DiskFault, tries: usize, power_ends: bool, padding: &'stat
     owner
 }
 
-/// Every place, in every way, and as these say: how many operations in a row, how many tries, and whether power ends.
+/// Every place and every fault, with these numbers of failing operations and tries, and with or without power loss.
 async fn everywhere(ways: &[(usize, usize, bool)], padding: &'static str, least: usize) {
     let whole = Fixture::new();
     Owner { padding, ..Owner::default() }.live(&whole.store, thread(1), 1).await;
@@ -130,7 +129,7 @@ async fn everywhere(ways: &[(usize, usize, bool)], padding: &'static str, least:
         for fails in [Fails::Before, Fails::Half, Fails::After] {
             for &(times, tries, power_ends) in ways {
                 let fault = DiskFault { at, times, fails, kind };
-                refusals += story(fault, tries, power_ends, padding).await.refusals;
+                refusals += failing_life(fault, tries, power_ends, padding).await.refusals;
             }
         }
     }
@@ -182,7 +181,7 @@ async fn one_thread_without_a_disk_does_not_stop_another() {
     fixture.layer.release(Op::Sync);
 }
 
-/// A copy is there whole or not at all, wherever the disk fails, also when the power goes with it.
+/// A copy is whole or absent wherever the disk fails, also with a power loss.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_is_whole_or_not_there_wherever_the_disk_fails() {
     let (from, to) = (thread(1), thread(2));
@@ -226,9 +225,9 @@ async fn a_copy_is_whole_or_not_there_wherever_the_disk_fails() {
     assert!(refusals > 20, "only {refusals} failures");
 }
 
-/// The server's status is answered from memory, on a thread that others wait for, too.
+/// The server's status comes from memory, also on a thread that others wait for.
 #[tokio::test]
-async fn counts_are_told_while_a_mark_cannot_be_made() {
+async fn counts_are_readable_while_an_open_marker_cannot_be_created() {
     let fixture = Fixture::new();
     fixture.store.append(lease(thread(1)), EventSeq(0), names(1, 1), Keep::Process).await.unwrap();
     fixture.layer.hold(Op::Create);

@@ -1,5 +1,5 @@
-//! A thread is put elsewhere, and the disk, the process or the power fails at every step of it: afterwards the thread is
-//! wholly where it was or wholly where it was wanted, and every list says the same.
+//! Moves of a thread with a failing disk, process or power at every step. Afterwards the thread is whole at its old
+//! or its new location, and every list agrees.
 
 use fault::{DiskFault, Fails};
 use skein_protocol::thread::SessionSource;
@@ -16,7 +16,7 @@ enum Place {
     Trash,
 }
 
-/// From where, to where.
+/// From and to.
 const MOVES: [(Place, Place); 4] = [
     (Place::Threads, Place::Archive),
     (Place::Archive, Place::Threads),
@@ -33,7 +33,7 @@ async fn put(store: &FileStore, id: ThreadId, place: Place) -> Result<(), MoveEr
 }
 
 /// A history that lists show.
-fn said(id: ThreadId) -> Vec<Record> {
+fn listed_history(id: ThreadId) -> Vec<Record> {
     let created = ThreadCreated {
         id,
         source: SessionSource::VsCode,
@@ -51,17 +51,17 @@ fn said(id: ThreadId) -> Vec<Record> {
     (1..).zip(bodies).map(record).collect()
 }
 
-/// A home with one thread that stands on the shelf, all of it on disk.
+/// A home with one thread at this location, all of it on disk.
 async fn standing(id: ThreadId, from: Place) -> Fixture {
     let mut fixture = Fixture::new();
-    fixture.store.append(lease(id), EventSeq(0), said(id), Keep::Power).await.unwrap();
+    fixture.store.append(lease(id), EventSeq(0), listed_history(id), Keep::Power).await.unwrap();
     put(&fixture.store, id, from).await.unwrap();
     fixture.restart();
     fixture.store.load(id).await.unwrap();
     fixture
 }
 
-/// Where the thread is. Everything that can be asked says the same.
+/// The thread's location. Every query gives the same answer.
 async fn found(fixture: &Fixture, id: ThreadId, case: &str) -> Place {
     let store = &fixture.store;
     let index = MemoryIndex::default();
@@ -77,7 +77,7 @@ async fn found(fixture: &Fixture, id: ThreadId, case: &str) -> Place {
     assert_eq!(threads + archived + files(fixture.paths.trash()), 1, "{case}: lost, or there twice");
     match store.load(id).await {
         Ok(loaded) => {
-            assert_eq!(loaded.end, said(id), "{case}");
+            assert_eq!(loaded.end, listed_history(id), "{case}");
             let archived = store.location(id).await.unwrap() == Location::Archived;
             assert_eq!(listed, [archived], "{case}");
             assert_eq!(store.threads().await.unwrap(), [id], "{case}");
@@ -93,7 +93,7 @@ async fn found(fixture: &Fixture, id: ThreadId, case: &str) -> Place {
     }
 }
 
-/// Nothing, the process or the power fails.
+/// Ends nothing, the process, or the power.
 fn ends(fixture: &mut Fixture, id: ThreadId, end: End) {
     match end {
         End::Nothing => fixture.store.release(id),
@@ -105,8 +105,9 @@ fn ends(fixture: &mut Fixture, id: ThreadId, end: End) {
     }
 }
 
-/// The disk, and then nothing, the process or the power fails at this step. Returns whether the move was refused.
-async fn story((from, to): (Place, Place), fault: DiskFault, end: End) -> bool {
+/// Fails the disk at this step, and then ends nothing, the process or the power. Returns whether the move was
+/// refused.
+async fn failing_move((from, to): (Place, Place), fault: DiskFault, end: End) -> bool {
     let case = format!("{from:?} to {to:?}, {fault:?}, {end:?}");
     let id = thread(1);
     let mut fixture = standing(id, from).await;
@@ -126,14 +127,14 @@ async fn story((from, to): (Place, Place), fault: DiskFault, end: End) -> bool {
     if answer.is_err() && fault.times == 1 && end != End::Power {
         assert_eq!(there, from, "{case}: refused, and done all the same");
     }
-    // Whoever asks again gets it, for certain.
+    // A repeated move succeeds, durably.
     if there == from {
         put(&fixture.store, id, to).await.unwrap();
         fixture.layer.cut_power().unwrap();
         fixture.restart();
         assert_eq!(found(&fixture, id, &case).await, to);
     } else if there != Place::Trash {
-        // What was loaded, and told to clients, is on disk.
+        // Records that were loaded and sent to clients are on disk.
         fixture.layer.cut_power().unwrap();
         fixture.restart();
         assert_eq!(found(&fixture, id, &case).await, there, "{case}: told, and then lost");
@@ -162,7 +163,7 @@ async fn a_failure_at_every_step_of_a_move_leaves_the_thread_whole_in_one_place(
                 for times in [1, 2, 3, usize::MAX] {
                     for end in [End::Nothing, End::Process, End::Power] {
                         let fault = DiskFault { at, times, fails, kind: io::ErrorKind::StorageFull };
-                        refused += usize::from(story((from, to), fault, end).await);
+                        refused += usize::from(failing_move((from, to), fault, end).await);
                     }
                 }
             }
@@ -178,7 +179,7 @@ async fn the_power_may_go_between_any_two_steps() {
         for steps in 0.. {
             let mut fixture = standing(id, from).await;
             let at = fixture.layer.done().len() + steps;
-            // Nothing is done any more from here on, not even what would take back what was done.
+            // Nothing runs from here on, not even the undo.
             let fault = DiskFault { at, times: usize::MAX, fails: Fails::Before, kind: io::ErrorKind::Other };
             fixture.layer.set_fault(Some(fault));
             let answer = put(&fixture.store, id, to).await;
@@ -207,7 +208,7 @@ async fn a_file_that_stands_in_the_way_is_not_written_over() {
     assert_eq!(fs::read(other.join(format!("{id}.jsonl"))).unwrap(), b"kept");
     assert_eq!(fixture.store.threads().await.unwrap(), [id], "listed once");
     assert_eq!(fixture.store.archived().await.unwrap(), [], "where it is read");
-    assert_eq!(fixture.store.load(id).await.unwrap().end, said(id));
+    assert_eq!(fixture.store.load(id).await.unwrap().end, listed_history(id));
 }
 
 #[tokio::test]
@@ -234,17 +235,17 @@ async fn the_last_change_is_that_of_folders_and_of_names_in_the_trash() {
     let fixture = Fixture::new();
     assert_eq!(fixture.store.last_change().await.unwrap(), None);
     let before = skein_base::clock::Clock.wall();
-    fixture.store.append(lease(id), EventSeq(0), said(id), Keep::Power).await.unwrap();
-    // File systems have clocks of their own, which may tick more rarely.
+    fixture.store.append(lease(id), EventSeq(0), listed_history(id), Keep::Power).await.unwrap();
+    // A file system has its own clock, which may tick more rarely.
     assert!(fixture.store.last_change().await.unwrap() > Some(WallMs(before.0 - 60_000)));
     let later = WallMs(before.0 + 1_000_000);
     fixture.store.trash(lease(id), later).await.unwrap();
     assert_eq!(fixture.store.last_change().await.unwrap(), Some(later));
 }
 
-/// Reads, while the thread goes from shelf to shelf.
+/// Reads while the thread moves between locations.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_always_finds_a_thread_that_is_put_from_shelf_to_shelf() {
+async fn a_reader_always_finds_a_thread_that_moves_between_locations() {
     let id = thread(1);
     let fixture = standing(id, Place::Threads).await;
     let moves = async {
@@ -257,13 +258,13 @@ async fn a_reader_always_finds_a_thread_that_is_put_from_shelf_to_shelf() {
         loop {
             assert!(fixture.store.exists(id).await.unwrap());
             assert_eq!(fixture.store.threads().await.unwrap(), [id]);
-            assert_eq!(fixture.store.read_back(id, None, 9).await.unwrap().records, said(id));
+            assert_eq!(fixture.store.read_back(id, None, 9).await.unwrap().records, listed_history(id));
         }
     };
     tokio::select! { () = moves => {} () = reads => {} }
 }
 
-/// The same home as [`standing`] makes, with the folder of a shelf on another file system; `None` on a machine without one.
+/// The home of [`standing`] with one location on another file system; `None` on a machine without one.
 async fn standing_apart(id: ThreadId, from: Place, apart: &str) -> Option<(Fixture, TempDir)> {
     use std::os::unix::fs::MetadataExt;
     let disk = TempDir::new_in("/dev/shm").ok()?;
@@ -276,7 +277,7 @@ async fn standing_apart(id: ThreadId, from: Place, apart: &str) -> Option<(Fixtu
     fs::remove_dir(home.join(apart)).ok();
     symlink(disk.path(), home.join(apart)).unwrap();
     fixture.restart();
-    fixture.store.append(lease(id), EventSeq(0), said(id), Keep::Power).await.unwrap();
+    fixture.store.append(lease(id), EventSeq(0), listed_history(id), Keep::Power).await.unwrap();
     put(&fixture.store, id, from).await.unwrap();
     fixture.restart();
     fixture.store.load(id).await.unwrap();
@@ -309,16 +310,16 @@ async fn a_failure_at_every_step_of_a_move_to_another_file_system_loses_nothing(
             for (fails, times) in [(Fails::Before, 1), (Fails::After, 1), (Fails::Before, usize::MAX)] {
                 for end in [End::Nothing, End::Power] {
                     let fault = DiskFault { at, times, fails, kind: io::ErrorKind::StorageFull };
-                    apart_story((from, to), fault, end).await;
+                    failing_move_apart((from, to), fault, end).await;
                 }
             }
         }
     }
 }
 
-/// The disk fails at this step of a move to another file system. Afterwards all of the thread can be read, or it is where it was
-/// wanted; and whoever asks again gets it there, once.
-async fn apart_story((from, to): (Place, Place), fault: DiskFault, end: End) {
+/// Fails the disk at this step of a move to another file system. Afterwards all of the thread is readable, or it is
+/// at the new location. A repeated move puts it there once.
+async fn failing_move_apart((from, to): (Place, Place), fault: DiskFault, end: End) {
     let case = format!("{from:?} to {to:?}, {fault:?}, {end:?}");
     let id = thread(1);
     let Some((mut fixture, _disk)) = standing_apart(id, from, "archived").await else { return };
@@ -328,7 +329,7 @@ async fn apart_story((from, to): (Place, Place), fault: DiskFault, end: End) {
     ends(&mut fixture, id, end);
     match fixture.store.load(id).await {
         Ok(loaded) => {
-            assert_eq!(loaded.end, said(id), "{case}");
+            assert_eq!(loaded.end, listed_history(id), "{case}");
             assert_eq!(fixture.store.threads().await.unwrap(), [id], "{case}: listed once");
             put(&fixture.store, id, to).await.unwrap();
             fixture.layer.cut_power().unwrap();
@@ -345,7 +346,7 @@ async fn apart_story((from, to): (Place, Place), fault: DiskFault, end: End) {
 #[tokio::test]
 async fn a_failure_at_every_step_of_replacing_a_rollout_on_another_file_system_keeps_one_of_the_two() {
     let id = thread(1);
-    let (location, old) = (Location::Active, said(id));
+    let (location, old) = (Location::Active, listed_history(id));
     let new: Vec<Record> = old.iter().cloned().chain([Record { seq: EventSeq(5), ..opened(5, 1) }]).collect();
     let Some((whole, _disk)) = standing_apart(id, Place::Threads, "threads").await else { return };
     whole.store.release(id);
@@ -377,7 +378,7 @@ async fn a_rollout_is_made_on_another_file_system() {
         let Some((fixture, _disk)) = standing_apart(id, Place::Threads, apart).await else { return };
         let copied = fixture.store.copy(id, EventSeq(4), lease(thread(2)), Vec::new()).await;
         copied.unwrap();
-        fixture.store.put(thread(3), Location::Archived, said(thread(3))).await.unwrap();
+        fixture.store.put(thread(3), Location::Archived, listed_history(thread(3))).await.unwrap();
         for other in [thread(2), thread(3)] {
             assert!(!fixture.store.load(other).await.unwrap().end.is_empty(), "{apart}: {other}");
         }

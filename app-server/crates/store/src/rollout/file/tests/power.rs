@@ -1,5 +1,5 @@
-//! Power is lost, or the disk fails, at every operation of several lives, on disks that tear what was not synced: what was
-//! acknowledged for certain is there, and nobody is ever told two things under one number of one epoch.
+//! Power loss or disk failure at every operation of several lives, on disks that tear unsynced data. Durably
+//! acknowledged records survive, and no number of an epoch ever names two different records.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::*;
 use crate::home::Term;
 use crate::rollout::record::ThreadOpened;
 
-/// How a life keeps its records, as each durability says: the first one, those within a turn, and those at its ends.
+/// The durability of each kind of record: the first one, those within a turn, and those at its ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Kept {
     opened: Keep,
@@ -23,80 +23,80 @@ struct Kept {
 const TURN: Kept = Kept { opened: Keep::Power, within: Keep::Process, ends: Keep::Power };
 const EVENT: Kept = Kept { opened: Keep::Power, within: Keep::Power, ends: Keep::Power };
 const PROCESS: Kept = Kept { opened: Keep::Power, within: Keep::Process, ends: Keep::Process };
-/// What no durability does: the epoch of a load is told, and is not on disk.
+/// No setting does this: clients learn the epoch of a load before it is on disk.
 const CARELESS: Kept = Kept { opened: Keep::Process, ..PROCESS };
 
-/// What of all that was not synced comes to disk when power is lost.
+/// Unsynced data that reaches the disk at a power loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Comes {
     Nothing,
     Everything,
-    /// As this seed says, piece by piece.
+    /// A pseudo-random part, piece by piece.
     Some(u64),
 }
 
 const COMES: [Comes; 5] = [Comes::Nothing, Comes::Everything, Comes::Some(1), Comes::Some(2), Comes::Some(3)];
 
-/// Lives of a story; the last one only looks.
+/// Lives of a run; the last one only reads.
 const LIVES: u64 = 3;
 
-/// How long the texts within a turn are.
+/// The length of the texts within a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TextSource {
+enum TextLength {
     /// Longer than a sector.
     Short,
     /// Too large for a line.
     Large,
 }
 
-/// Everything that anybody was told.
-struct Story {
+/// Everything that clients have received.
+struct PowerRun {
     fixture: Fixture,
     kept: Kept,
-    texts: TextSource,
+    texts: TextLength,
     comes: Comes,
     /// By epoch and number.
-    told: BTreeMap<(Epoch, EventSeq), Record>,
-    /// What has to survive everything, by number.
+    published: BTreeMap<(Epoch, EventSeq), Record>,
+    /// Records that must survive everything, by number.
     certain: BTreeMap<EventSeq, Record>,
     refusals: usize,
 }
 
-/// Why a story is wrong.
+/// The reason why a run is wrong.
 type Wrong = String;
 
-impl Story {
-    fn new(kept: Kept, texts: TextSource, comes: Comes) -> Self {
-        let (told, certain) = (BTreeMap::new(), BTreeMap::new());
-        Self { fixture: Fixture::new(), kept, texts, comes, told, certain, refusals: 0 }
+impl PowerRun {
+    fn new(kept: Kept, texts: TextLength, comes: Comes) -> Self {
+        let (published, certain) = (BTreeMap::new(), BTreeMap::new());
+        Self { fixture: Fixture::new(), kept, texts, comes, published, certain, refusals: 0 }
     }
 
-    /// What a record says, which nobody has said before.
+    /// A text that no earlier record has.
     fn words(&self, seq: u64, life: u64, step: usize, attempt: usize) -> String {
         let rest = match self.texts {
-            // One is enough, as each is on disk by itself.
-            TextSource::Large if step == 2 && life == 1 && seq.is_multiple_of(2) => large(),
-            TextSource::Large | TextSource::Short => "x".repeat(600),
+            // One such text is enough, as each reaches the disk by itself.
+            TextLength::Large if step == 2 && life == 1 && seq.is_multiple_of(2) => large(),
+            TextLength::Large | TextLength::Short => "x".repeat(600),
         };
         format!("{seq} of life {life}, try {attempt} {rest}")
     }
 
-    fn tell(&mut self, epoch: Epoch, record: &Record) -> Result<(), Wrong> {
-        let before = self.told.insert((epoch, record.seq), record.clone());
+    fn publish(&mut self, epoch: Epoch, record: &Record) -> Result<(), Wrong> {
+        let before = self.published.insert((epoch, record.seq), record.clone());
         match before.filter(|before| before != record) {
             Some(before) => Err(format!("{} of epoch {epoch} was {before:?}, and is {record:?}", record.seq)),
             None => Ok(()),
         }
     }
 
-    /// What a load finds, and everybody who resumes is told; the last number, and the epoch from here on.
+    /// The records that a load finds and every resume receives; the last number, and the epoch from here on.
     async fn load(&mut self, boot: u64) -> Result<Option<(EventSeq, Epoch)>, Wrong> {
         let loaded = match self.fixture.store.load(thread(1)).await {
             Ok(loaded) => loaded,
             Err(ReadError::Missing(_)) if self.certain.is_empty() => {
                 return Ok(Some((EventSeq(0), Epoch(1))));
             }
-            // The disk refuses, or nothing of the first write can be read, of which nothing was certain.
+            // The disk refuses, or nothing of the first write is readable. Nothing was certain yet.
             Err(ReadError::Disk { .. }) => return Ok(None),
             Err(ReadError::Unreadable { .. }) if self.certain.is_empty() => return Ok(None),
             Err(error) => return Err(error.to_string()),
@@ -116,12 +116,12 @@ impl Story {
             return Err(format!("{} records end at {}", found.len(), loaded.head));
         }
         for record in &loaded.end {
-            self.tell(epoch, record)?;
+            self.publish(epoch, record)?;
         }
         Ok(Some((loaded.head, epoch)))
     }
 
-    /// Texts that the rollout names and that are not there.
+    /// Texts that the rollout names and the disk lacks.
     fn lost(&self) -> Vec<LostText> {
         let file = DiskLayer.open(&self.fixture.path(thread(1)), OpenMode::Read);
         let texts = &self.fixture.store.shared.places.blobs;
@@ -129,7 +129,7 @@ impl Story {
         seen.map_or(Vec::new(), |seen| seen.map_or(Vec::new(), |seen| seen.lost))
     }
 
-    /// One life: a load, some records, perhaps the end. What is refused is tried once more, in other words.
+    /// One life: a load, some records, perhaps the end. Retries each refused append once, with other texts.
     async fn live(&mut self, life: u64) -> Result<(), Wrong> {
         let Some((mut head, epoch)) = self.load(life).await? else { return Ok(()) };
         let Kept { opened, within, ends } = self.kept;
@@ -149,10 +149,10 @@ impl Story {
                     Ok(appended) => {
                         head = appended.head;
                         for record in &records {
-                            self.tell(epoch, record)?;
+                            self.publish(epoch, record)?;
                         }
                         if keep == Keep::Power {
-                            let now = self.told.range((epoch, EventSeq(0))..=(epoch, head));
+                            let now = self.published.range((epoch, EventSeq(0))..=(epoch, head));
                             self.certain = now.map(|((_, seq), record)| (*seq, record.clone())).collect();
                         }
                         saved = true;
@@ -193,7 +193,7 @@ impl Story {
         self.fixture.restart();
     }
 
-    /// All lives, one of which has a fault, each ended by a loss of power.
+    /// Runs all lives with one fault in one of them. Each life ends with a power loss.
     async fn play(&mut self, faulty: u64, fault: DiskFault) -> Result<(), Wrong> {
         for life in 1..=LIVES {
             if life == faulty {
@@ -206,21 +206,21 @@ impl Story {
     }
 }
 
-/// Every place, in every way, up to the first that goes wrong; how many appends were refused, and what went wrong.
+/// Runs every place and every fault up to the first wrong one. Returns the number of refused appends, and the reason.
 async fn all(kept: Kept) -> (usize, Option<Wrong>) {
-    // A disk that is full for a moment, one that errs for a moment, and the end of the power.
+    // A disk that is full for a moment, one that fails for a moment, and the end of the power.
     let full = (1, io::ErrorKind::StorageFull);
     let faults = [full, (1, io::ErrorKind::Other), (usize::MAX, io::ErrorKind::Other)];
-    every_place(kept, TextSource::Short, &faults, &[1, 2]).await
+    every_place(kept, TextLength::Short, &faults, &[1, 2]).await
 }
 
 async fn every_place(
     kept: Kept,
-    texts: TextSource,
+    texts: TextLength,
     faults: &[(usize, io::ErrorKind)],
     lives: &[u64],
 ) -> (usize, Option<Wrong>) {
-    let mut whole = Story::new(kept, texts, Comes::Nothing);
+    let mut whole = PowerRun::new(kept, texts, Comes::Nothing);
     whole.live(1).await.unwrap();
     let operations = whole.fixture.layer.done().len();
     assert!(operations >= 9, "{operations} operations: the life is too small");
@@ -228,16 +228,16 @@ async fn every_place(
     for at in 0..operations + 2 {
         for fails in [Fails::Before, Fails::Half, Fails::After] {
             for &(times, kind) in faults {
-                // After a fault that passes, power is lost at the end of the life, where little is torn.
+                // After a passing fault, power is lost at the end of the life, where little is torn.
                 for comes in COMES.into_iter().take(if times == 1 { 2 } else { COMES.len() }) {
                     for &faulty in lives {
                         let fault = DiskFault { at, times, fails, kind };
-                        let mut story = Story::new(kept, texts, comes);
-                        if let Err(why) = story.play(faulty, fault).await {
+                        let mut run = PowerRun::new(kept, texts, comes);
+                        if let Err(why) = run.play(faulty, fault).await {
                             let why = format!("{kept:?}, {comes:?}, life {faulty}, {fault:?}: {why}");
                             return (refusals, Some(why));
                         }
-                        refusals += story.refusals;
+                        refusals += run.refusals;
                     }
                 }
             }
@@ -246,11 +246,11 @@ async fn every_place(
     (refusals, None)
 }
 
-/// Whatever `durability` says: within a turn nobody waits for the line, and it may come to disk all the same.
+/// Within a turn nobody waits for the line at any `durability`, and it may reach the disk all the same.
 #[tokio::test]
 async fn no_line_comes_to_disk_before_its_text() {
     let power = [(usize::MAX, io::ErrorKind::Other)];
-    let (refusals, wrong) = every_place(TURN, TextSource::Large, &power, &[1]).await;
+    let (refusals, wrong) = every_place(TURN, TextLength::Large, &power, &[1]).await;
     assert_eq!(wrong, None);
     assert!(refusals > 50, "only {refusals} appends were refused");
 }
@@ -272,12 +272,12 @@ async fn with_durability_event_no_loss_of_power_loses_or_changes_what_was_certai
 }
 
 #[tokio::test]
-async fn with_durability_process_nobody_is_told_two_things_under_one_number() {
+async fn with_durability_process_no_number_names_two_records() {
     nothing_is_wrong(PROCESS).await;
 }
 
 #[tokio::test]
-async fn an_epoch_that_is_told_before_it_is_on_disk_would_be_found() {
+async fn an_epoch_that_is_published_before_it_is_on_disk_would_be_found() {
     let (_, wrong) = all(CARELESS).await;
     assert!(wrong.as_ref().is_some_and(|why| why.contains("of epoch")), "{wrong:?}");
 }

@@ -12,7 +12,7 @@ fn secrets(value: &str) -> SecretValues {
     )
 }
 
-/// Appends settings with this secret behind what is there.
+/// Appends settings with this secret.
 async fn works_with(fixture: &Fixture, id: ThreadId, head: u64, value: &str) {
     let settings = ThreadSettings { secrets: secrets(value), ..ThreadSettings::default() };
     let meta = ThreadMeta { settings: Some(settings), git_info: None };
@@ -20,7 +20,7 @@ async fn works_with(fixture: &Fixture, id: ThreadId, head: u64, value: &str) {
     fixture.store.append(lease(id), EventSeq(head), vec![record], Keep::Power).await.unwrap();
 }
 
-/// Every file of the home that has this text.
+/// Every file of the home with this text.
 fn files_with(fixture: &Fixture, text: &str) -> Vec<PathBuf> {
     let (mut found, mut folders) = (Vec::new(), vec![fixture.paths.root().to_owned()]);
     while let Some(folder) = folders.pop() {
