@@ -91,6 +91,11 @@ impl Home {
             }
             None => None,
         };
+        if let Some(archive) = setup.left {
+            let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(archive));
+            archive.set_preserve_permissions(true);
+            archive.unpack(folder.path())?;
+        }
         let settings = folder.path().join("home/config.toml");
         fs::write(&settings, setup.config())?;
         // Its helpers have variables, which may be secrets: a server warns of a file that others can read.

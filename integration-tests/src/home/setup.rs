@@ -19,6 +19,8 @@ pub struct Setup {
     pub(super) mark: String,
     /// Histories that the home has before its server starts, and their seed.
     pub(super) histories: Option<(Size, u64)>,
+    /// A home that another server has left, as `scripts/lib/earlier-home.py` packs it.
+    pub(super) left: Option<&'static [u8]>,
     /// The server is PID 1 of a namespace.
     pub(super) pid_one: bool,
     /// The soft limit of open files that the server is started with.
@@ -45,6 +47,7 @@ impl Default for Setup {
             env: BTreeMap::new(),
             mark,
             histories: None,
+            left: None,
             pid_one: false,
             soft_files: None,
             hard_files: None,
@@ -71,6 +74,13 @@ impl Setup {
             return setup;
         }
         setup.set(&format!("mcp_servers.{name}.env.{}", process::MARK), mark)
+    }
+
+    /// Begins with what another server has left: a `.tar.gz` with the folder `home`, and files that go beside it.
+    #[must_use]
+    pub fn left_by_another(mut self, archive: &'static [u8]) -> Self {
+        self.left = Some(archive);
+        self
     }
 
     /// Has histories in the home before the server starts.

@@ -2,6 +2,7 @@
 //! resumed for what it is.
 
 mod bench;
+mod earlier;
 mod fsck;
 
 use std::collections::BTreeSet;

@@ -1,0 +1,77 @@
+//! A home that an earlier version has left, killed in the middle of a turn: it shows the same, and goes on.
+//! `scripts/lib/earlier-home.py` has made it with the last build that was one crate.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value};
+use skein_integration_tests::home::Home;
+use skein_protocol::ids::ThreadId;
+use skein_protocol::methods::{ThreadGoalGet, ThreadList, ThreadRead};
+use skein_protocol::thread::{ThreadGoalGetParams, ThreadListParams, ThreadReadParams};
+
+const LEFT: &[u8] = include_bytes!("earlier-home.tar.gz");
+
+/// How the version that has left the home shows its threads, by their names. Null for one that was deleted.
+fn answers(home: &Home) -> Result<Map<String, Value>> {
+    let text = fs::read_to_string(home.beside().join("answers.json"))?;
+    let path = home.path().display().to_string();
+    Ok(serde_json::from_str(&text.replace("HOME", &path))?)
+}
+
+/// Without the time at which a reader has closed a turn that the kill had left open.
+fn without_closing_time(thread: &Value) -> Value {
+    let mut thread = thread.clone();
+    let turns = thread["turns"].as_array_mut().into_iter().flatten();
+    for turn in turns.filter(|turn| turn["status"] == "interrupted") {
+        (turn["completedAt"], turn["durationMs"]) = (Value::Null, Value::Null);
+    }
+    thread
+}
+
+/// Every rollout below `folder`, with its bytes.
+fn rollouts(folder: &Path) -> Result<Vec<(std::path::PathBuf, Vec<u8>)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(rollouts(&path)?);
+        } else {
+            found.push((path.clone(), fs::read(&path)?));
+        }
+    }
+    Ok(found)
+}
+
+#[tokio::test]
+async fn a_home_of_an_earlier_version_shows_what_it_showed_and_goes_on() -> Result<()> {
+    let home = Home::setup().left_by_another(LEFT).start().await?;
+    let mut client = home.client().await?;
+    let before = rollouts(&home.path().join("threads"))?;
+    let answers = answers(&home)?;
+    for (name, shown) in &answers {
+        let Some(id) = shown["id"].as_str() else { continue };
+        let id: ThreadId = serde_json::from_value(id.into())?;
+        let read = client.call::<ThreadRead>(ThreadReadParams { include_turns: true, thread_id: id }).await?;
+        let read = serde_json::to_value(read.thread)?;
+        assert_eq!(without_closing_time(&read), without_closing_time(shown), "thread {name}");
+    }
+    for archived in [false, true] {
+        let params = ThreadListParams { archived: Some(archived), ..ThreadListParams::default() };
+        let listed = client.call::<ThreadList>(params).await?.data;
+        assert_eq!(listed.len(), if archived { 1 } else { 6 }, "archived: {archived}");
+    }
+    let named: ThreadId = serde_json::from_value(answers["named"]["id"].clone())?;
+    let goal = client.call::<ThreadGoalGet>(ThreadGoalGetParams { thread_id: named }).await?.goal;
+    assert_eq!(goal.context("the goal is lost")?.objective, "an aim");
+    for name in ["named", "large", "fork", "damaged", "open"] {
+        let id: ThreadId = serde_json::from_value(answers[name]["id"].clone())?;
+        client.resume(id).await?;
+        assert_eq!(client.say(id, "and on").await?, "and on", "thread {name}");
+    }
+    for (path, bytes) in before {
+        assert!(fs::read(&path)?.starts_with(&bytes), "{} was rewritten", path.display());
+    }
+    home.finish().await
+}
