@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 use super::catch_up::CatchUp;
 use super::effect::Destination;
 use super::event::Force;
+use super::machine::Needs;
 use super::subscribers::{Role, Ticket};
 use crate::config::Overrides;
 use crate::outbox::reply::Reply;
@@ -51,6 +52,41 @@ pub(crate) enum Command {
     Repair(oneshot::Sender<Repaired>),
     /// Answered when everything sent before it has been handled.
     Fence(oneshot::Sender<()>),
+}
+
+impl Command {
+    /// What the machine has to see to before the command is carried out. A resume joins a load that is under way, and an unload
+    /// turns into a load for it, unless commands wait before it; an observer changes nothing, and waits for the end.
+    #[must_use]
+    pub(crate) fn needs(&self, is_first: bool) -> Needs {
+        match self {
+            Self::Resume(resume) if is_first && resume.role == Role::Subscriber => Needs::Owner,
+            Self::Resume(_) | Self::Edit(_) | Self::PutElsewhere(_) | Self::CaughtUp(_) => Needs::Loaded,
+            Self::Unload(_) => Needs::EndOfLoad,
+            Self::Helpers(_) => Needs::Helpers,
+            Self::Start(_) | Self::Input(_) | Self::Fork(_) | Self::Repair(_) | Self::Fence(_) => {
+                Needs::Owner
+            }
+        }
+    }
+
+    /// The subscription that is to be made.
+    #[must_use]
+    pub(crate) fn ticket(&self) -> Option<Ticket> {
+        match self {
+            Self::Start(start) => Some(start.ticket),
+            Self::Resume(resume) => Some(resume.ticket),
+            Self::Fork(fork) => Some(fork.ticket),
+            Self::Input(_)
+            | Self::Edit(_)
+            | Self::Unload(_)
+            | Self::PutElsewhere(_)
+            | Self::Helpers(_)
+            | Self::CaughtUp(_)
+            | Self::Repair(_)
+            | Self::Fence(_) => None,
+        }
+    }
 }
 
 /// What became of a repair.

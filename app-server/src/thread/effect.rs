@@ -1,5 +1,7 @@
 //! What the machine wants done. `actor/effects.rs` carries it out.
 
+use skein_protocol::error::WireError;
+
 use super::event::WaiterId;
 
 /// Why a thread is unloaded.
@@ -38,21 +40,21 @@ pub(crate) enum UnloadRefusal {
 }
 
 /// Why a rollout was not put elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum MoveRefusal {
     /// Its end could not be written in time.
     NotClosed,
-    /// The disk refused; the actor keeps the reason.
-    Failed,
+    /// The disk refused, for this reason.
+    Failed(String),
     /// The disk does not answer: it may come to be there.
     NoAnswer,
 }
 
 /// Why waiting resumes fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ResumeFailure {
-    /// The load failed; the actor keeps the reason.
-    LoadFailed,
+    /// The load failed, for this reason.
+    LoadFailed(WireError),
     /// The server stops.
     Shutdown,
     /// The connection left, or unsubscribed, while its resume waited.
@@ -64,7 +66,7 @@ pub(crate) enum ResumeFailure {
 }
 
 /// What is to be done, in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Effect {
     /// Read the rollout; answered by `Loaded` or `LoadFailed`.
     Load,
@@ -74,12 +76,12 @@ pub(crate) enum Effect {
     AnswerResume(WaiterId),
     /// Tell this one why its resume failed.
     FailResume(WaiterId, ResumeFailure),
-    /// Start a turn with the input at hand.
-    BeginTurn,
-    /// Give the input at hand to the running turn.
-    SteerTurn,
-    /// Keep the input at hand until the load, or the unload, is over.
-    DeferInput,
+    /// Start a turn with this input.
+    BeginTurn(WaiterId),
+    /// Give this input to the running turn.
+    SteerTurn(WaiterId),
+    /// Keep this input until the load, or the unload, is over.
+    DeferInput(WaiterId),
     /// End the running turn; answered by `TurnEnded`.
     StopTurn,
     /// End every helper in stages; answered by `HelpersEnded`.
@@ -110,6 +112,4 @@ pub(crate) enum Effect {
     AnnounceNotLoaded,
     /// Tell everyone but those who still are subscribed, or wait for a resume, that it is closed (`thread/closed`).
     AnnounceClosed,
-    /// The thread has no owner any more: leave the registry, hand back what the mailbox holds.
-    Forget,
 }

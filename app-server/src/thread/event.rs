@@ -1,9 +1,11 @@
 //! What can happen to a thread, as the machine hears it.
 
+use skein_protocol::error::WireError;
+
 use super::effect::Destination;
 use super::machine::Policy;
 
-/// A request that waits for something of the machine: a resume, or an unload. The actor keeps what it stands for.
+/// A request that waits for something of the machine, such as a resume, input, or an unload. The actor keeps the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct WaiterId(pub(crate) u64);
 
@@ -37,12 +39,12 @@ pub(crate) enum Force {
 }
 
 /// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Event {
     /// The load has read the rollout, or the thread is new. Answered by [`Event::Subscribers`] in the same step.
     Loaded(Materialised),
-    /// The load failed; the actor keeps the reason.
-    LoadFailed,
+    /// The load failed, for this reason.
+    LoadFailed(WireError),
     /// The first user message is about to be written.
     Materialised,
     /// What the subscribers' map says now.
@@ -56,7 +58,7 @@ pub(crate) enum Event {
     /// Somebody who waited in a resume has left.
     Withdrawn(WaiterId),
     /// Somebody sends input: a turn, or a steer of the one that runs.
-    Input,
+    Input(WaiterId),
     /// Somebody wants the running turn to end.
     Interrupt,
     /// The turn has ended, however.
@@ -79,8 +81,8 @@ pub(crate) enum Event {
     },
     /// The rollout is where it was to be put.
     Moved,
-    /// It is not; the actor keeps the reason.
-    MoveFailed,
+    /// It is not, for this reason.
+    MoveFailed(String),
     /// Room is needed for others, and this thread is the longest idle one.
     Squeeze,
     /// The configuration has changed.

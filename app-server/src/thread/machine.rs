@@ -19,14 +19,18 @@
 
 use std::time::Duration;
 
+use skein_protocol::error::WireError;
 use tokio::time::Instant;
 
 use super::effect::{Destination, Effect, MoveRefusal, ResumeFailure, UnloadReason};
 use super::event::{Counts, Event, Materialised, WaiterId};
 
+mod admission;
 mod elsewhere;
 mod orphans;
 mod unload;
+
+pub(crate) use admission::{Admission, Needs};
 
 #[cfg(test)]
 mod tests;
@@ -110,6 +114,7 @@ struct Moving {
 struct Unloading {
     /// Decides what becomes of a resume that comes meanwhile.
     reason: UnloadReason,
+    began: Instant,
     deadline: Instant,
     /// Resumes that came meanwhile, and load the thread again.
     waiting: Vec<WaiterId>,
@@ -187,7 +192,7 @@ impl Machine {
         }
         match event {
             Event::Loaded(materialised) => self.loaded(now, materialised),
-            Event::LoadFailed => self.load_failed(),
+            Event::LoadFailed(error) => self.load_failed(&error),
             Event::Materialised => {
                 self.materialised = Materialised::Yes;
                 Vec::new()
@@ -203,13 +208,13 @@ impl Machine {
             }
             Event::Resume(who) => self.resume(now, who),
             Event::Withdrawn(who) => self.withdrawn(who),
-            Event::Input => self.input(now),
+            Event::Input(input) => self.input(now, input),
             Event::Interrupt => self.interrupt(),
             Event::TurnEnded => self.turn_ended(now),
             Event::Unload { waiter, force, others } => self.unload_asked(now, waiter, force, others),
             Event::PutElsewhere { waiter, to } => self.put_elsewhere(now, waiter, to),
             Event::Moved => self.moved(),
-            Event::MoveFailed => self.move_failed(MoveRefusal::Failed),
+            Event::MoveFailed(why) => self.move_failed(MoveRefusal::Failed(why)),
             Event::Squeeze => self.squeeze(now),
             Event::Policy(policy) => {
                 self.policy = policy;
@@ -245,7 +250,7 @@ impl Machine {
         View { phase, materialised, idle_since: self.idle_since() }
     }
 
-    /// Where the thread is.
+    /// Where the thread is. Whether something may be done now is for [`Machine::admission`] to say.
     #[must_use]
     pub(crate) fn phase(&self) -> Phase {
         match self.state {
@@ -269,8 +274,23 @@ impl Machine {
 
     /// Whether the thread has a rollout on disk.
     #[must_use]
-    pub(crate) fn materialised(&self) -> Materialised {
-        self.materialised
+    pub(crate) fn is_materialised(&self) -> bool {
+        self.materialised == Materialised::Yes
+    }
+
+    /// What the machine knows of the configuration.
+    #[must_use]
+    pub(crate) fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// When the unload that is under way began.
+    #[must_use]
+    pub(crate) fn unload_began(&self) -> Option<Instant> {
+        match &self.state {
+            State::Unloading(unloading) => Some(unloading.began),
+            State::Loading { .. } | State::Idle { .. } | State::Running(_) | State::Gone => None,
+        }
     }
 
     /// Something goes on besides a turn.
@@ -317,17 +337,16 @@ impl Machine {
 
     /// A failed load tells everyone who waits, and sends no `thread/closed`. Only when an earlier load of this owner
     /// was announced does everyone else hear that the thread is not loaded any more.
-    fn load_failed(&mut self) -> Vec<Effect> {
+    fn load_failed(&mut self, error: &WireError) -> Vec<Effect> {
         match &mut self.state {
             State::Loading { waiting, .. } => {
                 let waiting = std::mem::take(waiting);
                 self.state = State::Gone;
-                let failed = |who| Effect::FailResume(who, ResumeFailure::LoadFailed);
+                let failed = |who| Effect::FailResume(who, ResumeFailure::LoadFailed(error.clone()));
                 let mut effects: Vec<Effect> = waiting.into_iter().map(failed).collect();
                 if self.announced {
                     effects.push(Effect::AnnounceNotLoaded);
                 }
-                effects.push(Effect::Forget);
                 effects
             }
             State::Idle { .. } | State::Running(_) | State::Unloading(_) | State::Gone => Vec::new(),
@@ -384,16 +403,16 @@ impl Machine {
         }
     }
 
-    fn input(&mut self, now: Instant) -> Vec<Effect> {
+    fn input(&mut self, now: Instant, input: WaiterId) -> Vec<Effect> {
         match &self.state {
             State::Idle { orphan_since, .. } => {
                 let orphan_since = *orphan_since;
                 let running = Running { began: now, orphan_since, unanswerable_since: None, stopping: false };
                 self.state = State::Running(running);
-                vec![Effect::BeginTurn]
+                vec![Effect::BeginTurn(input)]
             }
-            State::Running(_) => vec![Effect::SteerTurn],
-            State::Loading { .. } | State::Unloading(_) => vec![Effect::DeferInput],
+            State::Running(_) => vec![Effect::SteerTurn(input)],
+            State::Loading { .. } | State::Unloading(_) => vec![Effect::DeferInput(input)],
             State::Gone => Vec::new(),
         }
     }

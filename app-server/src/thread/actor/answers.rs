@@ -1,69 +1,76 @@
-//! What an owner answers: pictures of its thread.
+//! What an owner answers: views of its thread.
 
+use skein_protocol::event::ThreadStartedNotification;
 use skein_protocol::ids::TurnId;
+use skein_protocol::notifications::ThreadStarted;
 use skein_protocol::thread::{SessionSource, Thread, ThreadCompactStartResponse, ThreadStatus};
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStartResponse, TurnSteerResponse};
-use skein_store::rollout::record::{RecordBody, ThreadCreated};
+use skein_store::rollout::record::ThreadCreated;
 
-use super::Owner;
+use super::helper_side::HelperSide;
 use super::log::Log;
-use super::waiters::Waiter;
-use crate::thread::command::{InputReply, Start};
+use super::{Owner, catch_up, fork, settings};
+use crate::thread::command::{Command, InputReply, Resume, Start};
 use crate::thread::event::WaiterId;
 use crate::thread::outgoing::{Due, LateAnswer, Outgoing};
 use crate::thread::pictures;
 use crate::thread::subscribers::Role;
 
 impl Owner {
-    /// Puts the answer of a start or a resume in the line. The subscription is made when its turn comes, so that the
-    /// connection receives exactly what the picture does not show.
+    /// Queues the answer of a start, a resume or a fork. The subscription is made when its place in the publish queue comes, so
+    /// that the connection receives exactly what the view does not show.
     pub(super) fn answer_waiting(&mut self, who: WaiterId) {
-        match self.waiters.take(who) {
-            Some(Waiter::Start(start)) => self.answer_start(*start),
-            Some(Waiter::Resume(resume)) => self.answer_resume(*resume),
-            Some(Waiter::Fork(fork)) => self.answer_fork(*fork),
-            Some(Waiter::Unload(_) | Waiter::PutElsewhere(_) | Waiter::Repair(_)) | None => {}
-        }
-    }
-
-    fn answer_start(&mut self, start: Start) {
-        let Start { ticket, reply, .. } = start;
-        let mut response = pictures::response(&self.settings(), self.thread(), self.log.end());
-        response.instruction_sources = self.helpers.sources(&self.settings().cwd);
-        let answer: LateAnswer = Box::new(move |_| Ok(reply.prepare(&response)));
-        let join = Due::Join { ticket, role: Role::Subscriber, answer, items: Vec::new() };
+        let (parts, thread) = ((&self.log, &self.helpers), self.log.thread(self.status()));
+        let join = match self.waiters.take(who) {
+            Some(Command::Start(start)) => answer_start(parts, thread, *start),
+            Some(Command::Fork(new)) => fork::answer(parts, thread, *new),
+            Some(Command::Resume(resume)) => return self.answer_resume(*resume),
+            // Nothing else asks the machine for a subscription.
+            Some(_) | None => return,
+        };
         self.log.publish(Outgoing::Due(join));
         self.log.show(|snapshot| snapshot.status = ThreadStatus::Idle);
-        self.announce_started();
+        let thread = self.log.thread(self.status());
+        self.log.notify::<ThreadStarted>(&ThreadStartedNotification { thread, skein: None }, None);
     }
 
-    /// The first record of a thread that is being made, if it is.
-    pub(super) fn new_thread(&self) -> Option<RecordBody> {
-        let start = self.waiters.start()?;
-        let params = &start.params;
-        let created = ThreadCreated {
-            id: self.id,
-            source: SessionSource::VsCode,
-            thread_source: params.thread_source.clone(),
-            originator: Some(start.originator.clone()),
-            cli_version: env!("CARGO_PKG_VERSION").to_owned(),
-            forked_from: None,
-            git_info: None,
-            settings: self.helpers.new_settings(params, &self.services.config()),
+    /// Queues the answer of a resume: a view of the whole, or the word that events follow.
+    pub(super) fn answer_resume(&mut self, resume: Resume) {
+        self.show_status();
+        // Observers are asked nothing.
+        let open_questions = match resume.role.keeps_loaded() {
+            true => {
+                let subscribed = self.services.subscribers.subscribed(self.id);
+                self.questions.open_for(resume.ticket.connection, &subscribed)
+            }
+            false => Vec::new(),
         };
-        Some(created.into())
+        let (parts, thread) = ((&self.log, &self.helpers), self.log.thread(self.status()));
+        let due = catch_up::answer(&self.services, parts, thread, resume, open_questions);
+        self.log.publish(Outgoing::Due(due));
     }
+}
 
-    /// The settings have changed: the thread's helpers change with them.
-    pub(super) fn change_helpers(&mut self) {
-        // The user was asked about the program that the name stood for.
-        if let Some(changed) = self.helpers.change() {
-            self.judge_open_questions(&changed);
-        }
-    }
+fn answer_start((log, helpers): (&Log, &HelperSide), thread: Thread, start: Start) -> Due {
+    let Start { ticket, reply, .. } = start;
+    let settings = settings::of(log, helpers);
+    let mut response = pictures::response(&settings, thread, log.end());
+    response.instruction_sources = helpers.sources(&settings.cwd);
+    let answer: LateAnswer = Box::new(move |_| Ok(reply.prepare(&response)));
+    Due::Join { ticket, role: Role::Subscriber, answer, items: Vec::new() }
+}
 
-    pub(super) fn thread(&self) -> Thread {
-        self.log.thread(self.status())
+/// The first record of a thread that is being made.
+pub(super) fn created(log: &Log, helpers: &HelperSide, start: &Start) -> ThreadCreated {
+    ThreadCreated {
+        id: log.id(),
+        source: SessionSource::VsCode,
+        thread_source: start.params.thread_source.clone(),
+        originator: Some(start.originator.clone()),
+        cli_version: env!("CARGO_PKG_VERSION").to_owned(),
+        forked_from: None,
+        git_info: None,
+        settings: helpers.new_settings(&start.params, &log.config()),
     }
 }
 

@@ -3,29 +3,34 @@
 
 use std::sync::Arc;
 
-use skein_helpers::ApprovalMode;
+use skein_base::tasks::TaskGroup;
+use skein_helpers::{ApprovalMode, Transport};
 use skein_protocol::approval::{
     DynamicToolCallParams, DynamicToolCallResponse, McpServerElicitationRequestParams,
     ToolRequestUserInputParams, ToolRequestUserInputQuestion,
 };
-use skein_protocol::envelope;
 use skein_protocol::event::ConfigWarningNotification;
-use skein_protocol::ids::{ItemId, TurnId};
+use skein_protocol::ids::{ItemId, ThreadId, TurnId};
 use skein_protocol::notifications::ConfigWarning;
 use skein_protocol::server_requests::{ItemToolCall, ItemToolRequestUserInput, McpServerElicitationRequest};
 use tokio::sync::oneshot;
 
-use super::consent::{Decision, approval_form};
-use super::helper_side::{Changed, ToolOf};
+use super::consent::approval_form;
+use super::helper_side::{Changed, HelperSide, ToolOf};
+use super::log::Log;
 use super::open_questions::Wants;
-use super::{Child, Owner};
+use super::questions::NewQuestion;
+use super::{Child, settings};
 use crate::config;
-use crate::thread::Approved;
 use crate::thread::pictures;
 use crate::thread::questions::Refusal;
+use crate::thread::{Approved, Context};
+use crate::turn::Answered;
 use crate::turn::approval::{self, Hints, Judged, Refusal as Refused, Rules, Verdict};
 use crate::turn::asking::{About, Asking, ClientCall, Permission, WantedCall};
 
+/// The id of the one question in the request.
+const QUESTION: &str = "q1";
 /// For the model, where nobody can answer a question any more.
 const CHANGED: &str = "the settings have changed this helper while the user was asked; the call was not made";
 
@@ -36,163 +41,148 @@ pub(super) struct Deciding {
     pub(super) hints: Hints,
     /// Whether the answer may hold for later calls, too.
     pub(super) lasting: bool,
-    answer: oneshot::Sender<Permission>,
+    pub(super) answer: oneshot::Sender<Permission>,
 }
 
-impl Owner {
-    /// A turn asks. What is put stands in line behind the item that it is about.
-    pub(super) fn ask_outside(&mut self, asking: Asking) {
-        let Some(turn) = self.turns.id().cloned() else { return };
-        let Asking { item, about } = asking;
-        match about {
-            About::Permission(wanted, answer) => self.decide(turn, &item, &wanted, answer),
-            About::Questions(questions, answer) => {
-                self.put_questions(turn, item, questions, Wants::Answers(answer));
-            }
-            About::ClientCall(call, answer) => self.have_called(turn, item, call, answer),
+/// A turn asks for several things by one question of its own.
+pub(super) fn words(
+    log: &Log,
+    turn: TurnId,
+    item: ItemId,
+    (text, answer): (String, oneshot::Sender<Answered>),
+) -> NewQuestion {
+    let question = ToolRequestUserInputQuestion {
+        header: "Question".to_owned(),
+        id: QUESTION.to_owned(),
+        is_other: true,
+        is_secret: false,
+        options: None,
+        question: text,
+    };
+    questions(log, turn, item, vec![question], Wants::Words(answer))
+}
+
+/// A turn asks. Nothing, where the rules or the user's permissions answer already.
+pub(super) fn question(
+    log: &Log,
+    helpers: &mut HelperSide,
+    turn: TurnId,
+    Asking { item, about }: Asking,
+) -> Option<NewQuestion> {
+    match about {
+        About::Permission(wanted, answer) => decide(log, helpers, turn, (&item, &wanted), answer),
+        About::Questions(asked, answer) => Some(questions(log, turn, item, asked, Wants::Answers(answer))),
+        About::ClientCall(call, answer) => Some(client_call(log, turn, item, call, answer)),
+    }
+}
+
+/// Decides about a call, or has the user do it.
+fn decide(
+    log: &Log,
+    helpers: &mut HelperSide,
+    turn: TurnId,
+    (item, wanted): (&ItemId, &WantedCall),
+    answer: oneshot::Sender<Permission>,
+) -> Option<NewQuestion> {
+    let settings = settings::of(log, helpers);
+    let (policy, sandbox) = (pictures::approval_policy(&settings), pictures::sandbox_of(&settings));
+    let tool = (wanted.server.clone(), wanted.tool.clone());
+    let hints = Hints::of(wanted.described.tool.annotations.as_ref());
+    let allowed = helpers.allows(&tool, hints);
+    let judged = Judged { approval: wanted.described.approval, hints, allowed };
+    let lasting = match approval::judge(Rules { policy: &policy, sandbox: &sandbox }, judged) {
+        Verdict::Go => {
+            drop(answer.send(Permission::Granted));
+            return None;
         }
-    }
-
-    /// Decides about a call, or has the user do it.
-    fn decide(
-        &mut self,
-        turn: TurnId,
-        item: &ItemId,
-        wanted: &WantedCall,
-        answer: oneshot::Sender<Permission>,
-    ) {
-        let settings = self.settings();
-        let (policy, sandbox) = (pictures::approval_policy(&settings), pictures::sandbox_of(&settings));
-        let tool = (wanted.server.clone(), wanted.tool.clone());
-        let hints = Hints::of(wanted.described.tool.annotations.as_ref());
-        let allowed = self.helpers.allows(&tool, hints);
-        let judged = Judged { approval: wanted.described.approval, hints, allowed };
-        match approval::judge(Rules { policy: &policy, sandbox: &sandbox }, judged) {
-            Verdict::Go => drop(answer.send(Permission::Granted)),
-            Verdict::Refuse(why) => drop(answer.send(Permission::Refused(why.for_model().to_owned()))),
-            Verdict::Ask { lasting } => {
-                let lasts = self.helpers.lasts(&wanted.server, lasting, &self.services.config());
-                let params = McpServerElicitationRequestParams {
-                    server_name: wanted.server.clone(),
-                    thread_id: self.id,
-                    turn_id: Some(turn.clone()),
-                    request: approval_form(item, wanted, lasts),
-                };
-                self.put(Some(turn), Wants::Permission(Deciding { tool, hints, lasting, answer }), |id| {
-                    envelope::server_request::<McpServerElicitationRequest>(id, &params).into()
-                });
-            }
+        Verdict::Refuse(why) => {
+            drop(answer.send(Permission::Refused(why.for_model().to_owned())));
+            return None;
         }
-    }
+        Verdict::Ask { lasting } => lasting,
+    };
+    let lasts = helpers.lasts(&wanted.server, lasting, &log.config());
+    let params = McpServerElicitationRequestParams {
+        server_name: wanted.server.clone(),
+        thread_id: log.id(),
+        turn_id: Some(turn.clone()),
+        request: approval_form(item, wanted, lasts),
+    };
+    let wants = Wants::Permission(Deciding { tool, hints, lasting, answer });
+    Some(NewQuestion::new::<McpServerElicitationRequest>(Some(turn), wants, params))
+}
 
-    /// Puts questions to the user.
-    pub(super) fn put_questions(
-        &mut self,
-        turn: TurnId,
-        item_id: ItemId,
-        questions: Vec<ToolRequestUserInputQuestion>,
-        wants: Wants,
-    ) {
-        let params = ToolRequestUserInputParams {
-            auto_resolution_ms: None,
-            is_blocking: true,
-            item_id,
-            questions,
-            thread_id: self.id,
-            turn_id: turn.clone(),
-        };
-        self.put(Some(turn), wants, |id| {
-            envelope::server_request::<ItemToolRequestUserInput>(id, &params).into()
-        });
-    }
+/// Questions to the user.
+fn questions(
+    log: &Log,
+    turn: TurnId,
+    item_id: ItemId,
+    questions: Vec<ToolRequestUserInputQuestion>,
+    wants: Wants,
+) -> NewQuestion {
+    let params = ToolRequestUserInputParams {
+        auto_resolution_ms: None,
+        is_blocking: true,
+        item_id,
+        questions,
+        thread_id: log.id(),
+        turn_id: turn.clone(),
+    };
+    NewQuestion::new::<ItemToolRequestUserInput>(Some(turn), wants, params)
+}
 
-    /// Has the client carry out a call of its own tool.
-    fn have_called(
-        &mut self,
-        turn: TurnId,
-        call_id: ItemId,
-        call: ClientCall,
-        answer: oneshot::Sender<Result<DynamicToolCallResponse, String>>,
-    ) {
-        let params = DynamicToolCallParams {
-            arguments: call.arguments,
-            call_id,
-            namespace: call.tool.namespace,
-            thread_id: self.id,
-            tool: call.tool.name,
-            turn_id: turn.clone(),
-        };
-        self.put(Some(turn), Wants::ToolOutput(answer), |id| {
-            envelope::server_request::<ItemToolCall>(id, &params).into()
-        });
-    }
+/// The call of a client's own tool.
+fn client_call(
+    log: &Log,
+    turn: TurnId,
+    call_id: ItemId,
+    call: ClientCall,
+    answer: oneshot::Sender<Result<DynamicToolCallResponse, String>>,
+) -> NewQuestion {
+    let params = DynamicToolCallParams {
+        arguments: call.arguments,
+        call_id,
+        namespace: call.tool.namespace,
+        thread_id: log.id(),
+        tool: call.tool.name,
+        turn_id: turn.clone(),
+    };
+    NewQuestion::new::<ItemToolCall>(Some(turn), Wants::ToolOutput(answer), params)
+}
 
-    /// The user has decided. What is to last does so until the thread is unloaded.
-    pub(super) fn decided(&mut self, deciding: Deciding, decision: Decision) {
-        let Deciding { tool, hints, lasting, answer } = deciding;
-        let permission = match decision {
-            Decision::Once => Permission::Granted,
-            Decision::Session | Decision::Always => {
-                if lasting {
-                    self.helpers.allow(tool.clone(), hints);
-                    self.settle_calls_of(&tool, hints);
-                }
-                // Settings know no hints: they keep no consent to what the tool was before.
-                if lasting && decision == Decision::Always && self.helpers.hints_of(&tool) == Some(hints) {
-                    self.keep_approval(tool);
-                }
-                Permission::Granted
-            }
-            Decision::Declined => {
-                Permission::Refused("the user declined this call; it was not made".to_owned())
-            }
-            Decision::Cancelled => Permission::Cancelled,
-        };
-        // Who does not want it any more, is gone.
-        drop(answer.send(permission));
-    }
-
-    /// Has the settings keep what the user allows. Until they do it holds for the session.
-    fn keep_approval(&mut self, tool: ToolOf) {
-        let Some(transport) = self.helpers.transport_of(&tool.0) else { return };
-        let approved = Approved { server: tool.0.clone(), tool: tool.1.clone(), transport };
-        let (services, (done, kept)) = (Arc::clone(&self.services), oneshot::channel());
-        // Not a child: the thread may end before the disk has it.
-        self.services.tasks.spawn(format!("approve/{}", self.id), async move {
-            let result = (services.keep_approval)(Arc::clone(&services), approved).await;
-            if let Err(why) = &result {
-                tracing::warn!(%why, "an approval does not outlive its thread's load");
-            }
-            // Nobody hears it whose thread is gone.
-            done.send(result).ok();
-        });
-        self.children.spawn(format!("approved/{}", self.id), async move {
-            let broke_off = || Err("writing it broke off".to_owned());
-            Child::Approved(tool, kept.await.unwrap_or_else(|_| broke_off()))
-        });
-    }
-
-    /// The settings have an approval by now, or will never have it.
-    pub(super) fn approval_kept(&mut self, tool: &ToolOf, kept: Result<(), String>) {
-        match kept {
-            Ok(()) => {
-                // What the user takes out of the settings is not to hold on here.
-                self.take_policy();
-                self.helpers.leave_to_settings(tool);
-            }
-            Err(why) => {
-                let (server, tool) = tool;
-                let summary = format!(
-                    "tool {tool:?} of helper {server:?} is allowed only until this thread is unloaded: {why}"
-                );
-                let path = self.services.config().home.join(config::FILE).display().to_string();
-                let params =
-                    ConfigWarningNotification { details: None, path: Some(path), range: None, summary };
-                let notice = self.log.notice::<ConfigWarning>(&params);
-                self.log.put(notice);
-            }
+/// Has the settings keep what the user allows. Until they do it holds for the session.
+pub(super) fn keep_approval(
+    services: &Arc<Context>,
+    children: &mut TaskGroup<Child>,
+    thread: ThreadId,
+    (tool, transport): (ToolOf, Option<Transport>),
+) {
+    let Some(transport) = transport else { return };
+    let approved = Approved { server: tool.0.clone(), tool: tool.1.clone(), transport };
+    let (context, (done, kept)) = (Arc::clone(services), oneshot::channel());
+    // Not a child: the thread may end before the disk has it.
+    services.tasks.spawn(format!("approve/{thread}"), async move {
+        let result = (context.keep_approval)(Arc::clone(&context), approved).await;
+        if let Err(why) = &result {
+            tracing::warn!(%why, "an approval does not outlive its thread's load");
         }
-    }
+        // The thread may be gone.
+        done.send(result).ok();
+    });
+    children.spawn(format!("approved/{thread}"), async move {
+        let broke_off = || Err("writing it broke off".to_owned());
+        Child::Approved(tool, kept.await.unwrap_or_else(|_| broke_off()))
+    });
+}
+
+/// Warns clients that an approval does not last.
+pub(super) fn warn_of_approval(log: &mut Log, (server, tool): &ToolOf, why: &str) {
+    let summary =
+        format!("tool {tool:?} of helper {server:?} is allowed only until this thread is unloaded: {why}");
+    let path = log.config().home.join(config::FILE).display().to_string();
+    let params = ConfigWarningNotification { details: None, path: Some(path), range: None, summary };
+    let notice = log.notice::<ConfigWarning>(&params);
+    log.put(notice);
 }
 
 impl Deciding {

@@ -12,14 +12,13 @@ use super::helper_side::HelperSide;
 use super::log::Log;
 use super::open_questions::Questions;
 use super::questions::resolved_notice;
-use super::{Owner, marks, settings};
+use super::{marks, settings};
 use crate::outbox::reply::Reply;
 use crate::thread::Context;
 use crate::thread::catch_up::{self, CatchUp, Continuation};
-use crate::thread::command::{Command, Resume};
+use crate::thread::command::Resume;
 use crate::thread::error::ThreadError;
 use crate::thread::journal::Saved;
-use crate::thread::machine::Phase;
 use crate::thread::outgoing::{Due, LateAnswer, Outgoing, ResumeByNumber};
 use crate::thread::pages;
 use crate::thread::pictures;
@@ -86,7 +85,7 @@ impl CatchUps {
         }
     }
 
-    /// Has a task send what is on disk. It comes back as [`Command::CaughtUp`].
+    /// Has a task send what is on disk. It comes back as a command.
     fn read_on(&self, log: &Log, catch_up: Box<CatchUp>) {
         let Some(end) = log.end_on_disk() else { return };
         self.services.tasks.spawn(format!("catch-up/{}", self.thread), catch_up::run(catch_up, end.seq));
@@ -209,48 +208,30 @@ fn late_answer(
     })
 }
 
-impl Owner {
-    /// Queues the answer of a resume: a view of the whole, or the word that events follow.
-    pub(super) fn answer_resume(&mut self, resume: Resume) {
-        let Resume { params, role, ticket, reply, .. } = resume;
-        self.show_status();
-        let continuation = continuation(&self.services, &self.log, &params);
-        // Observers are asked nothing.
-        let open_questions = match role.keeps_loaded() {
-            true => self.questions_for(ticket.connection),
-            false => Vec::new(),
-        };
-        let parts = (&self.log, &self.helpers);
-        let response = response(parts, self.thread(), continuation, &params, &open_questions);
-        let answer = late_answer((self.id, self.services.config().limits.answer_bytes), reply, response);
-        let mut items: Vec<Broadcast> = self.log.usage_so_far().into_iter().collect();
-        items.push(marks::goal_now(&self.log));
-        if params.exclude_turns {
-            items.extend(self.log.open_items());
-        }
-        let epoch = self.log.end().epoch;
-        self.log.publish(Outgoing::Due(match continuation {
-            Continuation::Whole | Continuation::Gap(_) => Due::Join { ticket, role, answer, items },
-            Continuation::From(seq) => {
-                let from = ThreadPicture { seq, epoch };
-                Due::CatchUp(Box::new(ResumeByNumber { ticket, role, answer, from, open_questions }))
+/// The answer of a resume: a view of the whole, or the word that events follow.
+pub(super) fn answer(
+    services: &Context,
+    (log, helpers): (&Log, &HelperSide),
+    thread: Thread,
+    resume: Resume,
+    open_questions: Vec<i64>,
+) -> Due {
+    let Resume { params, role, ticket, reply, .. } = resume;
+    let continuation = continuation(services, log, &params);
+    let response = response((log, helpers), thread, continuation, &params, &open_questions);
+    let answer = late_answer((log.id(), log.config().limits.answer_bytes), reply, response);
+    match continuation {
+        Continuation::Whole | Continuation::Gap(_) => {
+            let mut items: Vec<Broadcast> = log.usage_so_far().into_iter().collect();
+            items.push(marks::goal_now(log));
+            if params.exclude_turns {
+                items.extend(log.open_items());
             }
-        }));
-    }
-
-    /// A client has received what was on disk.
-    pub(super) fn caught_up(&mut self, catch_up: Box<CatchUp>) {
-        match self.machine.phase() {
-            Phase::Loading | Phase::Unloading => self.defer(Command::CaughtUp(catch_up)),
-            Phase::Gone => self.deferred.push_back(Command::CaughtUp(catch_up)),
-            Phase::Idle | Phase::Running => queue(&mut self.log, catch_up),
+            Due::Join { ticket, role, answer, items }
         }
-    }
-
-    /// The disk takes records again, or the thread is loaded again.
-    pub(super) fn unpark(&mut self) {
-        for catch_up in self.catch_ups.unpark() {
-            self.caught_up(Box::new(catch_up));
+        Continuation::From(seq) => {
+            let from = ThreadPicture { seq, epoch: log.end().epoch };
+            Due::CatchUp(Box::new(ResumeByNumber { ticket, role, answer, from, open_questions }))
         }
     }
 }

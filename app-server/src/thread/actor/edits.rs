@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use skein_protocol::event::ThreadNameUpdatedNotification;
-use skein_protocol::ids::{Epoch, EventSeq, TurnId};
+use skein_protocol::ids::{Epoch, EventSeq, ThreadId, TurnId};
 use skein_protocol::notifications::{ThreadNameUpdated, ThreadReverted};
 use skein_protocol::thread::{
-    GitInfo, Thread, ThreadInjectItemsResponse, ThreadMetadataGitInfoUpdateParams,
-    ThreadMetadataUpdateResponse, ThreadRevertResponse, ThreadSetNameResponse, ThreadStatus,
+    GitInfo, ThreadInjectItemsResponse, ThreadMetadataGitInfoUpdateParams, ThreadMetadataUpdateResponse,
+    ThreadRevertResponse, ThreadSetNameResponse, ThreadStatus,
 };
 use skein_store::history::read::{Enough, Stretch, Turns};
 use skein_store::history::{History, LoadedTurn};
@@ -22,7 +22,6 @@ use crate::policy;
 use crate::thread::command::{Command, Edit, RevertTo};
 use crate::thread::error::ThreadError;
 use crate::thread::events;
-use crate::thread::machine::Phase;
 use crate::thread::pages;
 use crate::thread::registry::RequestGuard;
 
@@ -106,11 +105,6 @@ async fn oldest_of(turns: &Turns<'_>, count: usize) -> Result<Option<(TurnId, Ev
 
 impl Owner {
     pub(super) fn edit(&mut self, edit: Edit) {
-        match self.machine.phase() {
-            Phase::Loading | Phase::Unloading => return self.defer(Command::Edit(edit)),
-            Phase::Gone => return,
-            Phase::Idle | Phase::Running => {}
-        }
         if let Some(error) = self.log.refusal() {
             return edit.err(&error.to_wire());
         }
@@ -144,51 +138,32 @@ impl Owner {
             RevertTo::AllBut(count) => history.newest(*count).or(history.held_turns().first()),
         };
         if history.has_older() {
-            // A loaded thread holds as many turns as before, where there are so many.
+            // A loaded thread holds as many turns as before, where there are so many. It stays loaded during the search.
+            let (services, guard) = (Arc::clone(&self.services), self.seat.handle.begin_request());
             let known = Known::of(history, held);
-            return self.look_for(to, known, reply);
-        }
-        if let Some(held) = held {
+            let (taken_back, last) = (history.taken_back().to_vec(), self.log.end().seq);
+            self.children.spawn(format!("revert/{id}"), async move {
+                let turns = Turns::of(services.store.as_ref(), id, &taken_back, None);
+                let found = seek(&turns, &to, known).await;
+                Child::Sought(Box::new(Sought { to, reply, found, last, _guard: guard }))
+            });
+        } else if let Some(held) = held {
             let first = Turning { turn: held.turn.id.clone(), at: held.at, before: None };
-            return self.revert(first, &to, reply);
+            self.revert(first, &to, reply);
+        } else {
+            reply.err(&nothing_to_revert(id, to).to_wire());
         }
-        let error = match to {
-            RevertTo::Before(turn) => ThreadError::UnknownTurn { id, turn },
-            RevertTo::AllBut(_) => ThreadError::NoTurns { id },
-        };
-        reply.err(&error.to_wire());
-    }
-
-    /// Looks for what is not in memory. The thread stays loaded meanwhile.
-    fn look_for(&mut self, to: RevertTo, known: Known, reply: Reply<ThreadRevertResponse>) {
-        let Some(history) = self.log.history() else { return };
-        let (services, id, guard) = (Arc::clone(&self.services), self.id, self.seat.handle.begin_request());
-        let (taken_back, last) = (history.taken_back().to_vec(), self.log.end().seq);
-        self.children.spawn(format!("revert/{id}"), async move {
-            let turns = Turns::of(services.store.as_ref(), id, &taken_back, None);
-            let found = seek(&turns, &to, known).await;
-            Child::Sought(Box::new(Sought { to, reply, found, last, _guard: guard }))
-        });
     }
 
     /// The search has ended. What happened meanwhile may have changed what it means.
     pub(super) fn sought(&mut self, sought: Sought) {
         let Sought { to, reply, found, last, .. } = sought;
-        let still = match self.machine.phase() {
-            Phase::Idle | Phase::Running => self.log.is_open() && self.log.end().seq == last,
-            Phase::Loading | Phase::Unloading | Phase::Gone => false,
-        };
+        let still = self.machine.is_loaded() && self.log.is_open() && self.log.end().seq == last;
         let id = self.id;
         match found {
-            _ if !still => self.edit(Edit::Revert(to, reply)),
+            _ if !still => self.command(Command::Edit(Edit::Revert(to, reply))),
             Ok(Some(first)) => self.revert(first, &to, reply),
-            Ok(None) => {
-                let error = match to {
-                    RevertTo::Before(turn) => ThreadError::UnknownTurn { id, turn },
-                    RevertTo::AllBut(_) => ThreadError::NoTurns { id },
-                };
-                reply.err(&error.to_wire());
-            }
+            Ok(None) => reply.err(&nothing_to_revert(id, to).to_wire()),
             Err(error) => reply.err(&ThreadError::unreadable(error, id).to_wire()),
         }
     }
@@ -202,24 +177,26 @@ impl Owner {
         let number = self.log.revert(body, left.map(|left| (left.turns, left.more)));
         // What failed last may be among what is gone.
         self.turns.forget_failure();
-        let response = revert_response(&self.log, to, self.thread(), self.most_shown());
+        let response = revert_response(&self.log, to, self.status());
         self.log.acknowledge(reply, response);
         self.log.notify::<ThreadReverted>(&events::thread_reverted(self.id, &turn), number);
         self.show_status();
     }
+}
 
-    /// Bytes of turns that an answer may have which has to be given.
-    pub(super) fn most_shown(&self) -> usize {
-        self.services.config().limits.answer_bytes / 2
+fn nothing_to_revert(id: ThreadId, to: RevertTo) -> ThreadError {
+    match to {
+        RevertTo::Before(turn) => ThreadError::UnknownTurn { id, turn },
+        RevertTo::AllBut(_) => ThreadError::NoTurns { id },
     }
 }
 
-fn revert_response(log: &Log, to: &RevertTo, mut thread: Thread, most: usize) -> ThreadRevertResponse {
-    let history = log.history();
+fn revert_response(log: &Log, to: &RevertTo, status: ThreadStatus) -> ThreadRevertResponse {
+    let (mut thread, history) = (log.thread(status), log.history());
     let (turns, items) =
         history.map(|history| pages::backwards_from_here(history, log.id())).unwrap_or_default();
     if let (RevertTo::AllBut(_), Some(history)) = (to, history) {
-        thread.turns = pages::newest_within(history, most);
+        thread.turns = pages::newest_within(history, log.most_shown());
     }
     let skein = Some(log.end());
     ThreadRevertResponse { items_backwards_cursor: items, thread, turns_backwards_cursor: turns, skein }

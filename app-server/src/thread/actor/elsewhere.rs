@@ -16,14 +16,14 @@ use skein_store::index::rebuild;
 use skein_store::rollout::record::{Archived, RecordBody, Unarchived};
 use skein_store::rollout::{Lease, Location, MoveError, OpenMarker};
 
-use super::waiters::Waiter;
+use super::log::Log;
 use super::{Child, Owner};
 use crate::thread::Context;
 use crate::thread::command::{Command, PutElsewhere};
 use crate::thread::effect::{Destination, MoveRefusal};
 use crate::thread::error::ThreadError;
-use crate::thread::event::{Event, Materialised, WaiterId};
-use crate::thread::machine::{Persistence, Phase};
+use crate::thread::event::Event;
+use crate::thread::machine::Persistence;
 use crate::thread::outgoing::Notice;
 
 /// What a move came to.
@@ -38,51 +38,27 @@ pub(super) struct Outcome {
 impl Owner {
     /// Takes the request, or answers it: what is where it is wanted is not unloaded for it.
     pub(super) fn put_elsewhere(&mut self, asked: PutElsewhere) {
-        match self.machine.phase() {
-            Phase::Loading | Phase::Unloading | Phase::Gone => {
-                return self.defer(Command::PutElsewhere(asked));
-            }
-            Phase::Idle | Phase::Running => {}
-        }
         let to = asked.destination();
-        if let Some(error) = self.refusal_of_move(to) {
+        if let Some(error) = refusal(&self.log, to, self.machine.is_materialised()) {
             return asked.err(&error.to_wire());
         }
         let archived = self.log.history().is_some_and(History::is_archived);
         match (to, archived) {
             (Destination::Archive, true) | (Destination::Threads, false) => {
-                let status = self.status();
-                self.say_moved(asked, status);
+                answer(&self.log, asked, self.status());
             }
             (Destination::Archive, false) | (Destination::Threads, true) | (Destination::Trash, _) => {
-                let waiter = self.waiters.add(Waiter::PutElsewhere(asked));
+                let waiter = self.waiters.add(Command::PutElsewhere(asked));
                 self.step(Event::PutElsewhere { waiter, to });
             }
         }
     }
 
-    fn refusal_of_move(&self, to: Destination) -> Option<ThreadError> {
-        let id = self.id;
-        match (to, self.log.persistence(), self.machine.materialised()) {
-            (Destination::Trash, _, _) | (Destination::Threads, Persistence::Durable, _) => None,
-            (Destination::Archive | Destination::Threads, Persistence::Ephemeral, _) => {
-                Some(ThreadError::Ephemeral { id, what: "it can be in no archive; unsubscribe to drop it" })
-            }
-            (Destination::Archive, Persistence::Durable, Materialised::No) => {
-                Some(ThreadError::NothingSaid { id })
-            }
-            (Destination::Archive, Persistence::Durable, Materialised::Yes) => {
-                Some(ThreadError::NotSaved { id, why: self.log.failure()?.to_owned() })
-            }
-        }
-    }
-
     /// Puts the rollout there. It is done also when this owner does not wait for it any longer.
-    pub(super) fn move_rollout(&mut self, to: Destination) {
+    pub(super) fn move_rollout(&mut self, to: Destination) -> Option<Event> {
         let is_durable = self.log.persistence() == Persistence::Durable;
-        if !(is_durable && self.is_materialised() && self.log.is_open()) {
-            self.follow_ups.push_back(Event::Moved);
-            return;
+        if !(is_durable && self.machine.is_materialised() && self.log.is_open()) {
+            return Some(Event::Moved);
         }
         let moving = carry(Arc::clone(&self.services), self.id, self.log.row(), to);
         let moving = self.services.tasks.spawn(format!("move/{}", self.id), moving);
@@ -93,6 +69,7 @@ impl Owner {
             });
             Child::Moved(Box::new(outcome))
         });
+        None
     }
 
     pub(super) fn rollout_moved(&mut self, outcome: Outcome) {
@@ -109,63 +86,81 @@ impl Owner {
             }
             Err(why) => {
                 tracing::error!(thread = %self.id, why, "the rollout cannot be put elsewhere");
-                self.move_error = Some(ThreadError::NotMoved { id: self.id, why });
-                self.step(Event::MoveFailed);
+                self.step(Event::MoveFailed(why));
             }
         }
     }
+}
 
-    pub(super) fn answer_move(&mut self, who: WaiterId) {
-        if let Some(Waiter::PutElsewhere(asked)) = self.waiters.take(who) {
-            self.say_moved(asked, ThreadStatus::NotLoaded);
+fn refusal(log: &Log, to: Destination, is_materialised: bool) -> Option<ThreadError> {
+    let id = log.id();
+    match (to, log.persistence()) {
+        (Destination::Trash, _) | (Destination::Threads, Persistence::Durable) => None,
+        (Destination::Archive | Destination::Threads, Persistence::Ephemeral) => {
+            Some(ThreadError::Ephemeral { id, what: "it can be in no archive; unsubscribe to drop it" })
+        }
+        (Destination::Archive, Persistence::Durable) if !is_materialised => {
+            Some(ThreadError::NothingSaid { id })
+        }
+        (Destination::Archive, Persistence::Durable) => {
+            Some(ThreadError::NotSaved { id, why: log.failure()?.to_owned() })
         }
     }
+}
 
-    fn say_moved(&self, asked: PutElsewhere, status: ThreadStatus) {
-        match self.log.is_open() {
-            true => asked.ok(self.log.thread(status)),
-            // It is open from the load on.
-            false => asked.err(&ThreadError::BrokeOff { id: self.id }.to_wire()),
-        }
+/// The rollout is there.
+pub(super) fn answer_move(log: &Log, asked: Option<Command>) {
+    if let Some(Command::PutElsewhere(asked)) = asked {
+        answer(log, asked, ThreadStatus::NotLoaded);
     }
+}
 
-    pub(super) fn refuse_move(&mut self, who: WaiterId, why: MoveRefusal) {
-        let Some(Waiter::PutElsewhere(asked)) = self.waiters.take(who) else { return };
-        let id = self.id;
-        let unsaved = || self.log.failure().unwrap_or("its rollout could not be closed in time").to_owned();
-        let error = match why {
-            MoveRefusal::NotClosed => ThreadError::NotMoved { id, why: unsaved() },
-            MoveRefusal::Failed => self.move_error.take().unwrap_or(ThreadError::MoveUnknown { id }),
-            MoveRefusal::NoAnswer => {
-                self.services.store.release(id);
-                ThreadError::MoveUnknown { id }
-            }
-        };
-        asked.err(&error.to_wire());
+fn answer(log: &Log, asked: PutElsewhere, status: ThreadStatus) {
+    match log.is_open() {
+        true => asked.ok(log.thread(status)),
+        // It is open from the load on.
+        false => asked.err(&ThreadError::BrokeOff { id: log.id() }.to_wire()),
     }
+}
 
-    pub(super) fn announce_move(&self, to: Destination) {
-        let (thread_id, skein, at) = (self.id, None, self.services.clock.wall());
-        let notice = match to {
-            Destination::Archive => {
-                let params = ThreadArchivedNotification { thread_id, skein };
-                Notice::new::<ThreadArchived>(Recipients::All, &params, at, None)
-            }
-            Destination::Threads => {
-                let params = ThreadUnarchivedNotification { thread_id, skein };
-                Notice::new::<ThreadUnarchived>(Recipients::All, &params, at, None)
-            }
-            Destination::Trash => {
-                let params = ThreadDeletedNotification { thread_id, skein };
-                Notice::new::<ThreadDeleted>(Recipients::All, &params, at, None)
-            }
-        };
-        match self.log.persistence() {
-            Persistence::Durable => {
-                self.services.subscribers.publish_to_all(thread_id, &notice.broadcast);
-            }
-            Persistence::Ephemeral => self.services.subscribers.publish(thread_id, &notice.broadcast),
+/// The rollout is not there, or nobody knows.
+pub(super) fn refuse_move(services: &Context, log: &Log, asked: Option<Command>, why: MoveRefusal) {
+    let Some(Command::PutElsewhere(asked)) = asked else { return };
+    let id = log.id();
+    let error = match why {
+        MoveRefusal::NotClosed => {
+            let why = log.failure().unwrap_or("its rollout could not be closed in time").to_owned();
+            ThreadError::NotMoved { id, why }
         }
+        MoveRefusal::Failed(why) => ThreadError::NotMoved { id, why },
+        MoveRefusal::NoAnswer => {
+            services.store.release(id);
+            ThreadError::MoveUnknown { id }
+        }
+    };
+    asked.err(&error.to_wire());
+}
+
+/// Notifies clients of the place of the thread.
+pub(super) fn announce_move(services: &Context, log: &Log, to: Destination) {
+    let (thread_id, skein, at) = (log.id(), None, log.wall());
+    let notice = match to {
+        Destination::Archive => {
+            let params = ThreadArchivedNotification { thread_id, skein };
+            Notice::new::<ThreadArchived>(Recipients::All, &params, at, None)
+        }
+        Destination::Threads => {
+            let params = ThreadUnarchivedNotification { thread_id, skein };
+            Notice::new::<ThreadUnarchived>(Recipients::All, &params, at, None)
+        }
+        Destination::Trash => {
+            let params = ThreadDeletedNotification { thread_id, skein };
+            Notice::new::<ThreadDeleted>(Recipients::All, &params, at, None)
+        }
+    };
+    match log.persistence() {
+        Persistence::Durable => services.subscribers.publish_to_all(thread_id, &notice.broadcast),
+        Persistence::Ephemeral => services.subscribers.publish(thread_id, &notice.broadcast),
     }
 }
 

@@ -4,20 +4,22 @@
 use std::sync::Arc;
 
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId, TurnId};
-use skein_protocol::thread::{ThreadForkResponse, ThreadStatus};
+use skein_protocol::thread::{Thread, ThreadForkResponse};
 use skein_store::history::{Bound, Cut, History};
 use skein_store::index::moment;
 use skein_store::rollout::record::{Forked, Record, RecordBody, ThreadNamed};
 use skein_store::rollout::{CopyError, Lease, ReadError};
 
-use super::Owner;
+use super::helper_side::HelperSide;
 use super::load::{self, LoadedThread};
+use super::log::Log;
+use super::settings;
 use crate::thread::Context;
 use crate::thread::command::Fork;
 use crate::thread::error::ThreadError;
 use crate::thread::event::Materialised;
 use crate::thread::machine::Persistence;
-use crate::thread::outgoing::{Due, LateAnswer, Outgoing};
+use crate::thread::outgoing::{Due, LateAnswer};
 use crate::thread::pages;
 use crate::thread::pictures;
 use crate::thread::subscribers::Role;
@@ -32,50 +34,37 @@ pub(super) struct Copy {
     originator: String,
 }
 
-impl Owner {
-    /// The fork that this owner is here for, if it is.
-    pub(super) fn fork_to_make(&self) -> Option<Copy> {
-        let fork = self.waiters.new_fork()?;
+/// The answer of a fork, behind which clients are notified of the new thread.
+pub(super) fn answer((log, helpers): (&Log, &HelperSide), thread: Thread, fork: Fork) -> Due {
+    let Fork { params, ticket, reply, .. } = fork;
+    let settings = settings::of(log, helpers);
+    let mut response: ThreadForkResponse = pictures::response(&settings, thread, log.end()).into();
+    response.instruction_sources = helpers.sources(&settings.cwd);
+    if let Some(history) = log.history().filter(|_| !params.exclude_turns) {
+        response.thread.turns = pages::newest_within(history, log.most_shown());
+    }
+    let items = log.usage_so_far().into_iter().collect();
+    let answer: LateAnswer = Box::new(move |on_disk| {
+        if let (Some(end), Some(picture)) = (on_disk, &mut response.skein) {
+            picture.seq = picture.seq.min(end.seq);
+        }
+        Ok(reply.prepare(&response))
+    });
+    Due::Join { ticket, role: Role::Subscriber, answer, items }
+}
+
+impl Copy {
+    pub(super) fn new(fork: &Fork, id: ThreadId, persistence: Persistence) -> Self {
         let params = &fork.params;
         let bound = match (&params.last_turn_id, &params.before_turn_id) {
             (Some(last), _) => Bound::Through(last.clone()),
             (None, Some(before)) => Bound::Before(before.clone()),
             (None, None) => Bound::Whole,
         };
-        Some(Copy {
-            from: params.thread_id,
-            id: self.id,
-            bound,
-            persistence: self.log.persistence(),
-            thread_source: params.thread_source.clone(),
-            originator: fork.originator.clone(),
-        })
+        let (thread_source, originator) = (params.thread_source.clone(), fork.originator.clone());
+        Self { from: params.thread_id, id, bound, persistence, thread_source, originator }
     }
 
-    /// Puts the answer of a fork in the line, and behind it the word that there is a new thread.
-    pub(super) fn answer_fork(&mut self, fork: Fork) {
-        let Fork { params, ticket, reply, .. } = fork;
-        let mut response: ThreadForkResponse =
-            pictures::response(&self.settings(), self.thread(), self.log.end()).into();
-        response.instruction_sources = self.helpers.sources(&self.settings().cwd);
-        let most = self.most_shown();
-        if let Some(history) = self.log.history().filter(|_| !params.exclude_turns) {
-            response.thread.turns = pages::newest_within(history, most);
-        }
-        let items = self.log.usage_so_far().into_iter().collect();
-        let answer: LateAnswer = Box::new(move |on_disk| {
-            if let (Some(end), Some(picture)) = (on_disk, &mut response.skein) {
-                picture.seq = picture.seq.min(end.seq);
-            }
-            Ok(reply.prepare(&response))
-        });
-        self.log.publish(Outgoing::Due(Due::Join { ticket, role: Role::Subscriber, answer, items }));
-        self.log.show(|snapshot| snapshot.status = ThreadStatus::Idle);
-        self.announce_started();
-    }
-}
-
-impl Copy {
     /// Makes it, and reads it as any thread is read.
     ///
     /// # Errors

@@ -15,9 +15,10 @@ use skein_store::rollout::record::ThreadSettings;
 use tokio::sync::mpsc;
 
 use super::consent::Lasts;
+use super::open_questions::Audience;
 use crate::config::{Config, ConfigErrors, Overrides};
-use crate::outbox::Outbox;
 use crate::policy;
+use crate::thread::subscribers::Subscribers;
 use crate::thread::{Context, pictures};
 use crate::turn;
 use crate::turn::approval::Hints;
@@ -81,9 +82,12 @@ impl HelperSide {
         (self.brought_tools, self.overrides) = (Some(client), overrides);
     }
 
-    /// Sorts the connection that has brought the thread's tools to the front.
-    pub(super) fn sort(&self, candidates: &mut [Outbox]) {
+    /// The clients that can be asked: first the connection that has brought the thread's tools, then the others, the newest
+    /// subscriber first.
+    pub(super) fn audience(&self, subscribers: &Subscribers) -> Audience {
+        let mut candidates = subscribers.askable(self.thread);
         candidates.sort_by_key(|outbox| Some(outbox.connection()) != self.brought_tools);
+        Audience { candidates, subscribed: subscribers.subscribed(self.thread) }
     }
 
     /// The settings that hold for a load: those of its resume, where it names any, else the thread's own.

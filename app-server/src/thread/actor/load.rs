@@ -8,13 +8,17 @@ use skein_store::history::History;
 use skein_store::rollout::record::{SecretValues, ThreadSettings};
 use skein_store::rollout::{Keep, Location};
 
+use super::answers::created;
+use super::fork::Copy;
+use super::log::Send;
 use super::turns::record_closing;
-use super::{Child, Owner};
+use super::{Child, Owner, settings};
 use crate::config::{ConfigErrors, Overrides, helpers_from_thread_config, secrets};
 use crate::thread::Context;
+use crate::thread::command::Command;
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, Materialised};
-use crate::thread::machine::{Persistence, Phase};
+use crate::thread::machine::Persistence;
 use crate::turn::surroundings::Surroundings;
 
 /// A thread as its rollout has it.
@@ -30,113 +34,104 @@ pub(super) struct LoadedThread {
 }
 
 impl Owner {
-    /// Begins the load. A new thread has nothing to read.
-    pub(super) fn load(&mut self) {
-        self.count_unload();
-        // What an unload has left in the line is told before its book is closed, and nothing of it is heard later.
-        self.send_all();
+    /// Begins the load. A new thread has nothing to read: the load ends at once.
+    pub(super) fn load(&mut self) -> Option<Event> {
+        // Entries that an unload has left in the publish queue are sent before its log is closed.
+        self.send(Send::All);
         if self.log.is_unwritten() {
             self.children.spawn(format!("load/{}", self.id), async { Child::NeverWritten });
-            return;
+            return None;
         }
         self.log.forget();
-        self.load_error = None;
         self.turns.forget_reports();
-        if let Some(created) = self.new_thread() {
-            let history = History::of(self.id);
-            self.log.open(history, ThreadPicture { seq: EventSeq(0), epoch: Epoch(1) }, Materialised::No);
+        if let Some(start) = self.waiters.start() {
+            let created = created(&self.log, &self.helpers, start);
+            let at = ThreadPicture { seq: EventSeq(0), epoch: Epoch(1) };
+            self.log.open(History::of(self.id), at, Materialised::No);
             self.log.record_one(created, Keep::Process);
-            self.follow_ups.push_back(Event::Loaded(Materialised::No));
-            return;
+            return Some(Event::Loaded(Materialised::No));
         }
-        if let Some(copy) = self.fork_to_make() {
-            let (services, named) = (Arc::clone(&self.services), self.named_for_the_load());
-            self.children.spawn(format!("fork/{}", self.id), async move {
-                Child::Loaded(Box::new(
-                    with_surroundings(&services, copy.make(&services).await, &named).await,
-                ))
+        let (services, id, persistence) = (Arc::clone(&self.services), self.id, self.log.persistence());
+        // The settings that requests have named for this load; none where the thread's own hold.
+        let named = self.helpers.named_by(self.waiters.resume_of_the_load().map(|resume| &resume.helpers));
+        if let Some(fork) = self.waiters.new_fork() {
+            let copy = Copy::new(fork, id, persistence);
+            self.children.spawn(format!("fork/{id}"), async move {
+                let made = copy.make(&services).await;
+                Child::Loaded(Box::new(with_surroundings(&services, made, &named).await))
             });
-            return;
+        } else if persistence == Persistence::Ephemeral {
+            return Some(Event::LoadFailed(ThreadError::NotFound { id }.to_wire()));
+        } else {
+            self.children.spawn(format!("load/{id}"), async move {
+                let read = read(&services, id).await;
+                Child::Loaded(Box::new(with_surroundings(&services, read, &named).await))
+            });
         }
-        if self.log.persistence() == Persistence::Ephemeral {
-            self.load_error = Some(ThreadError::NotFound { id: self.id });
-            self.follow_ups.push_back(Event::LoadFailed);
-            return;
-        }
-        let (services, id) = (Arc::clone(&self.services), self.id);
-        let named = self.named_for_the_load();
-        self.children.spawn(format!("load/{id}"), async move {
-            Child::Loaded(Box::new(with_surroundings(&services, read(&services, id).await, &named).await))
-        });
+        None
     }
 
-    /// The load has ended. An open turn is closed before anybody sees the thread.
-    pub(super) fn loaded(&mut self, result: Result<LoadedThread, ThreadError>) {
-        match result {
-            Ok(loaded) => {
-                let LoadedThread { history, head, epoch, cut, surroundings } = loaded;
-                self.helpers.found(surroundings);
-                let closing = history.closing_records(self.services.clock.wall());
-                let cut_off = history.open_turn().map(|turn| turn.id.clone());
-                self.log.show(|snapshot| snapshot.cut_off = cut_off);
-                self.note_mended(cut || !closing.is_empty());
-                self.take_helpers_of_the_load();
-                self.helpers.recall(|| recall(history.settings()));
-                let materialised = match self.log.persistence() {
-                    Persistence::Durable => Materialised::Yes,
-                    // A fork that is only in memory.
-                    Persistence::Ephemeral => Materialised::No,
-                };
-                self.log.open(history, ThreadPicture { seq: head, epoch }, materialised);
-                record_closing(&mut self.log, closing);
-                self.take_settings_of_the_load();
-                self.step(Event::Loaded(materialised));
-            }
+    /// The load has ended; `None`: the thread is only in memory, and is as it was.
+    pub(super) fn loaded(&mut self, result: Result<Option<LoadedThread>, ThreadError>) {
+        let materialised = match result {
+            Ok(loaded) => self.open_log(loaded),
             Err(error) => {
                 self.services.store.release(self.id);
                 // Handed back, they would only load again, and fail again.
-                for command in std::mem::take(&mut self.deferred) {
+                for command in self.waiters.take_deferred() {
                     command.refuse(&self.services, &error.to_wire());
                 }
-                self.fail_repair(&error);
-                self.load_error = Some(error);
-                self.step(Event::LoadFailed);
-                return;
+                self.repair.fail(&error);
+                return self.step(Event::LoadFailed(error.to_wire()));
             }
-        }
-        self.go_on();
-    }
-
-    /// The load of a thread that is only in memory: it is as it was.
-    pub(super) fn loaded_from_memory(&mut self) {
-        self.take_helpers_of_the_load();
-        self.take_settings_of_the_load();
-        self.step(Event::Loaded(Materialised::No));
-        self.go_on();
-    }
-
-    /// What waited for the end of the load.
-    fn go_on(&mut self) {
+        };
+        self.step(Event::Loaded(materialised));
         self.take_up_deferred();
         self.unpark();
         self.settle_repair();
         self.recount();
-        self.tell_those_who_stayed();
-    }
-
-    /// Subscribers of a thread that had to make room hear that it is back, whichever request has loaded it.
-    fn tell_those_who_stayed(&mut self) {
-        let stayed = self.services.subscribers.counts(self.id).subscribers > 0;
-        match self.machine.phase() {
-            Phase::Idle | Phase::Running if stayed => self.show_status(),
-            Phase::Idle | Phase::Running | Phase::Loading | Phase::Unloading | Phase::Gone => {}
+        // Subscribers of a thread that had to make room are notified that it is back, whichever request has loaded it.
+        if self.machine.is_loaded() && self.services.subscribers.counts(self.id).subscribers > 0 {
+            self.show_status();
         }
     }
 
-    /// Commands that came while the thread was loading.
+    /// Opens the log of a thread that was read. An open turn is closed before anybody sees the thread.
+    fn open_log(&mut self, loaded: Option<LoadedThread>) -> Materialised {
+        let resume = self.waiters.resume_of_the_load().map(|resume| &resume.helpers);
+        self.helpers.take(resume);
+        let mut materialised = Materialised::No;
+        if let Some(loaded) = loaded {
+            let LoadedThread { history, head, epoch, cut, surroundings } = loaded;
+            self.helpers.found(surroundings);
+            self.helpers.recall(|| recall(history.settings()));
+            let closing = history.closing_records(self.services.clock.wall());
+            let cut_off = history.open_turn().map(|turn| turn.id.clone());
+            self.log.show(|snapshot| snapshot.cut_off = cut_off);
+            self.repair.note_mended(cut || !closing.is_empty());
+            materialised = match self.log.persistence() {
+                Persistence::Durable => Materialised::Yes,
+                // A fork that is only in memory.
+                Persistence::Ephemeral => Materialised::No,
+            };
+            self.log.open(history, ThreadPicture { seq: head, epoch }, materialised);
+            record_closing(&mut self.log, closing);
+        }
+        settings::take_those_of_the_load(&mut self.log, &self.helpers, &self.waiters);
+        materialised
+    }
+
+    /// Commands that waited for the end of a load, or of a turn.
     pub(super) fn take_up_deferred(&mut self) {
-        for command in std::mem::take(&mut self.deferred) {
+        for command in self.waiters.take_deferred() {
             self.command(command);
+        }
+    }
+
+    /// Clients that waited for the disk, which takes records again.
+    pub(super) fn unpark(&mut self) {
+        for catch_up in self.catch_ups.unpark() {
+            self.command(Command::CaughtUp(Box::new(catch_up)));
         }
     }
 }

@@ -78,6 +78,11 @@ impl Log {
         self.services.config()
     }
 
+    /// Bytes of turns that an answer may have which has to be given.
+    pub(super) fn most_shown(&self) -> usize {
+        self.config().limits.answer_bytes / 2
+    }
+
     pub(super) fn wall(&self) -> WallMs {
         self.services.clock.wall()
     }

@@ -11,10 +11,11 @@ use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::notifications::McpServerStartupStatusUpdated;
 use tokio::time::Instant;
 
-use super::command::{Command, Input};
+use super::command::Command;
 use super::dispatch;
+use super::error::ThreadError;
 use super::event::{Counts, Event};
-use super::machine::{Machine, Persistence, Phase, Policy};
+use super::machine::{Machine, Policy};
 use super::registry::Seat;
 use super::writer::Written;
 use crate::config::{Config, RunningOrphans};
@@ -46,13 +47,14 @@ mod wreck;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use asking::warn_of_approval;
 use catch_up::CatchUps;
 use edits::Sought;
 use helper_side::{HelperSide, ToolOf, status_of};
 use load::LoadedThread;
-use log::Log;
-use open_questions::Questions;
-use repair::Repairing;
+use log::{Log, Send};
+use open_questions::{Questions, Settled, declined};
+use repair::Repair;
 use turns::TurnState;
 use waiters::Waiters;
 
@@ -60,7 +62,7 @@ use waiters::Waiters;
 #[derive(Debug)]
 enum Child {
     /// The rollout was read, or could not be.
-    Loaded(Box<Result<LoadedThread, super::error::ThreadError>>),
+    Loaded(Box<Result<LoadedThread, ThreadError>>),
     /// There is no rollout yet, and the thread is in memory.
     NeverWritten,
     /// No helper is left.
@@ -97,66 +99,40 @@ struct Owner {
     id: ThreadId,
     seat: Seat,
     machine: Machine,
-    /// What the machine was told last of the configuration.
-    policy: Policy,
-    /// Events that carrying out effects brought about, in order.
-    follow_ups: VecDeque<Event>,
     waiters: Waiters,
-    /// Commands that came while the thread was loading or unloading.
-    deferred: VecDeque<Command>,
-    /// The input that the machine decides about.
-    input: Option<Box<Input>>,
+    repair: Repair,
     log: Log,
-    /// Why the rollout was not put elsewhere.
-    move_error: Option<super::error::ThreadError>,
-    /// The repair that has made this owner, until its load has ended.
-    repair: Option<Repairing>,
-    /// Only the repair knows of this owner: nobody has asked anything of it, and nobody is told of its end.
-    unheard: bool,
-    /// Why the load failed.
-    load_error: Option<super::error::ThreadError>,
     helpers: HelperSide,
     turns: TurnState,
     questions: Questions,
-    unload_began: Option<Instant>,
     catch_ups: CatchUps,
     children: TaskGroup<Child>,
 }
 
 /// Starts the owner of a claimed thread, with the command that claimed it.
 pub(crate) fn start(services: &Arc<Context>, seat: Seat, first: Command) {
-    let persistence = seat.publish.borrow().persistence;
-    let owner = Owner::new(Arc::clone(services), seat, persistence);
+    let owner = Owner::new(Arc::clone(services), seat);
     services.tasks.spawn(format!("thread/{}", owner.id), owner.live(first));
     services.pressure.look();
 }
 
 impl Owner {
-    fn new(services: Arc<Context>, seat: Seat, persistence: Persistence) -> Self {
-        let config = services.config();
-        let policy = machine_policy(&config);
-        let id = seat.handle.id();
+    fn new(services: Arc<Context>, seat: Seat) -> Self {
+        let (config, id) = (services.config(), seat.handle.id());
+        let persistence = seat.publish.borrow().persistence;
         Self {
             id,
-            turns: TurnState::new(services.conversations.slot(id)),
-            machine: Machine::new(policy, persistence),
-            policy,
-            children: services.tasks.group(),
-            catch_ups: CatchUps::new(Arc::clone(&services), id),
+            machine: Machine::new(machine_policy(&config), persistence),
+            waiters: Waiters::default(),
+            repair: Repair::default(),
             log: Log::new(Arc::clone(&services), id, persistence, seat.publish.clone()),
+            helpers: HelperSide::new(id, config),
+            turns: TurnState::new(services.conversations.slot(id)),
+            questions: Questions::default(),
+            catch_ups: CatchUps::new(Arc::clone(&services), id),
+            children: services.tasks.group(),
             services,
             seat,
-            follow_ups: VecDeque::new(),
-            waiters: Waiters::default(),
-            deferred: VecDeque::new(),
-            input: None,
-            move_error: None,
-            repair: None,
-            unheard: false,
-            load_error: None,
-            helpers: HelperSide::new(id, config),
-            questions: Questions::default(),
-            unload_began: None,
         }
     }
 
@@ -174,11 +150,13 @@ impl Owner {
 
     async fn run(&mut self, first: Command) {
         self.claimed_by(first);
-        while self.machine.phase() != Phase::Gone {
+        while !self.machine.is_gone() {
             let wakeup = self.next().await;
             self.handle(wakeup);
-            self.look_for_somebody();
-            self.send_ready();
+            // The machine counts the wait for somebody who answers a turn; questions outside of turns are counted here.
+            let unanswerable = self.questions.wait_outside() && self.counts().subscribers == 0;
+            self.questions.note_unanswerable(unanswerable, self.services.clock.now());
+            self.send(Send::Ready);
         }
     }
 
@@ -187,7 +165,7 @@ impl Owner {
     async fn next(&mut self) -> Wakeup {
         let deadline = self.machine.deadline();
         let (has_room, checkpoint_at) = (self.log.has_room(), self.log.checkpoint_at());
-        let unanswerable_at = self.questions.unanswerable_at(self.policy.question_grace);
+        let unanswerable_at = self.questions.unanswerable_at(self.machine.policy().question_grace);
         let (helper_events, helper_questions) = self.helpers.inbox();
         tokio::select! {
             biased;
@@ -209,14 +187,18 @@ impl Owner {
         match wakeup {
             Wakeup::Deadline => self.step(Event::DeadlinePassed),
             Wakeup::Checkpoint => self.log.checkpoint(),
-            Wakeup::Unanswered => self.decline_unanswered(),
+            Wakeup::Unanswered => {
+                let declined = |number| (number, Settled::Decision(declined()));
+                let unanswered = self.questions.give_up_waiting();
+                self.settle(unanswered.into_iter().map(declined));
+            }
             Wakeup::Woken => self.woken(),
             Wakeup::Child(child) => self.child_ended(child),
             Wakeup::Written(written) => self.written(&written),
             Wakeup::Command(command) => self.command(command),
             Wakeup::Report(report) => self.report(report),
             Wakeup::Helper(event) => {
-                self.log.notify::<McpServerStartupStatusUpdated>(&status_of(self.id, event), None)
+                self.log.notify::<McpServerStartupStatusUpdated>(&status_of(self.id, event), None);
             }
             Wakeup::Asked(question) => self.helper_asks(question),
         }
@@ -224,14 +206,18 @@ impl Owner {
 
     /// Feeds an event to the machine and carries out what it wants, until nothing follows.
     fn step(&mut self, event: Event) {
-        self.follow_ups.push_back(event);
-        while let Some(event) = self.follow_ups.pop_front() {
-            let effects = self.machine.step(self.services.clock.now(), event);
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let (now, unload_began) = (self.services.clock.now(), self.machine.unload_began());
+            let effects = self.machine.step(now, event);
+            if let (Some(began), None) = (unload_began, self.machine.unload_began()) {
+                self.services.counters.unloads.add(now.saturating_duration_since(began));
+            }
             if self.log.show_life(self.machine.view()) {
                 self.services.pressure.look();
             }
             for effect in effects {
-                self.carry_out(effect);
+                events.extend(self.carry_out(effect));
             }
         }
     }
@@ -244,46 +230,61 @@ impl Owner {
             self.step(Event::Shutdown);
         }
         for (by, question, answer) in woken.answers {
-            self.answered(by, question, answer);
+            let settled = self.questions.take_answer(by, question, answer);
+            self.settle(settled.map(|settled| (question, settled)));
         }
-        if let Some(turn) = woken.interrupt {
-            self.interrupt(&turn);
+        if woken.interrupt.is_some_and(|turn| self.turns.runs(&turn)) {
+            self.step(Event::Interrupt);
         }
         self.take_policy();
-        self.withdraw_the_left();
-        self.step(Event::Requests(self.seat.requests()));
-        self.recount();
-        self.pass_questions_on();
-        self.settle_refused_questions();
+        self.clients_changed();
         if woken.squeeze {
-            self.squeeze();
+            if self.machine.idle_since().is_some() {
+                self.services.counters.evicted.add_one();
+                tracing::info!(thread = %self.id, "unloaded to make room");
+            }
+            self.step(Event::Squeeze);
         }
     }
 
-    /// The configuration may have changed since the last look.
+    /// The configuration may have changed since the last look: the thread's helpers change with it.
     fn take_policy(&mut self) {
         let config = self.services.config();
         if !self.helpers.look_at(&config) {
             return;
         }
+        // The user was asked about the program that the name stood for.
+        if let Some(changed) = self.helpers.change() {
+            self.settle(self.questions.judged(&changed));
+        }
         let policy = machine_policy(&config);
-        self.change_helpers();
-        if self.policy != policy {
-            self.policy = policy;
+        if self.machine.policy() != policy {
             self.step(Event::Policy(policy));
         }
     }
 
-    /// Room is needed for other threads.
-    fn squeeze(&mut self) {
-        if self.machine.idle_since().is_some() {
-            self.services.counters.evicted.add_one();
-            tracing::info!(thread = %self.id, "unloaded to make room");
+    /// Connections may have come or left.
+    fn clients_changed(&mut self) {
+        let services = Arc::clone(&self.services);
+        let (subscribers, waits) = (&services.subscribers, |ticket| services.subscribers.waits(ticket));
+        for id in self.waiters.void(waits) {
+            self.step(Event::Withdrawn(id));
         }
-        self.step(Event::Squeeze);
+        for resume in self.waiters.take_void_deferred(waits) {
+            resume.refuse(&services, &ThreadError::Withdrawn { id: self.id }.to_wire());
+        }
+        self.step(Event::Requests(self.seat.requests()));
+        self.recount();
+        if self.questions.can_pass() {
+            self.questions.pass_on(&self.helpers.audience(subscribers));
+        }
+        if !self.questions.is_empty() {
+            // Also those who still receive what they missed.
+            self.settle(self.questions.refused(&subscribers.subscribed(self.id)));
+        }
     }
 
-    /// Says who listens. Those whose subscription stands in line count already.
+    /// Feeds the number of listeners to the machine. Those whose subscription is queued count already.
     fn recount(&mut self) {
         let counts = self.counts();
         self.step(Event::Subscribers(counts));
@@ -298,38 +299,46 @@ impl Owner {
 
     fn child_ended(&mut self, child: Result<Child, tokio::task::JoinError>) {
         match child {
-            Ok(Child::Loaded(result)) => self.loaded(*result),
-            Ok(Child::NeverWritten) => self.loaded_from_memory(),
-            Ok(Child::HelpersEnded(reports)) => self.helpers_ended(&reports),
+            Ok(Child::Loaded(result)) => self.loaded((*result).map(Some)),
+            Ok(Child::NeverWritten) => self.loaded(Ok(None)),
+            Ok(Child::HelpersEnded(reports)) => {
+                for report in &reports {
+                    tracing::debug!(thread = %self.id, ?report, "helper ended");
+                }
+                self.helpers.ended();
+                self.log.show(|snapshot| snapshot.helpers = None);
+                self.step(Event::HelpersEnded);
+            }
             Ok(Child::Sought(sought)) => self.sought(*sought),
             Ok(Child::Moved(outcome)) => self.rollout_moved(*outcome),
             Ok(Child::Turn(turn)) => self.turn_task_ended(&turn),
-            Ok(Child::Approved(tool, kept)) => self.approval_kept(&tool, kept),
-            Ok(Child::GivenUp(question)) => self.question_given_up(question),
-            // The tracker has logged the panic.
-            Err(error) if error.is_panic() => self.child_panicked(error.id()),
+            Ok(Child::Approved(tool, Ok(()))) => {
+                // What the user takes out of the settings is not to hold on here.
+                self.take_policy();
+                self.helpers.leave_to_settings(&tool);
+            }
+            Ok(Child::Approved(tool, Err(why))) => warn_of_approval(&mut self.log, &tool, &why),
+            Ok(Child::GivenUp(question)) => self.settle([(question, Settled::GivenUp)]),
+            // The tracker has logged the panic. A turn has failed; requests that wait for a load are refused.
+            Err(error) if error.is_panic() => {
+                if let Some(turn) = self.turns.of_task(error.id()) {
+                    self.turn_task_ended(&turn);
+                } else if self.machine.is_loading() {
+                    self.loaded(Err(ThreadError::BrokeOff { id: self.id }));
+                }
+            }
             Err(_) => {}
-        }
-    }
-
-    /// A child broke off. A turn has failed; whoever waits for a load is told, where it was that.
-    fn child_panicked(&mut self, task: tokio::task::Id) {
-        match (self.turns.of_task(task), self.machine.phase()) {
-            (Some(turn), _) => self.turn_task_ended(&turn),
-            (None, Phase::Loading) => self.loaded(Err(super::error::ThreadError::BrokeOff { id: self.id })),
-            (None, Phase::Idle | Phase::Running | Phase::Unloading | Phase::Gone) => {}
         }
     }
 
     /// The end: nobody finds this owner any more, and what its mailbox still holds goes to the next one.
     async fn let_go(mut self) {
-        self.send_all();
+        self.send(Send::All);
         self.services.registry.forget(&self.seat.handle);
         self.seat.mailbox.close();
-        let mut left: Vec<Command> = self.deferred.drain(..).collect();
-        left.extend(
-            self.catch_ups.unpark().into_iter().map(|catch_up| Command::CaughtUp(Box::new(catch_up))),
-        );
+        let mut left: Vec<Command> = self.waiters.take_deferred().into();
+        let parked = self.catch_ups.unpark().into_iter();
+        left.extend(parked.map(|catch_up| Command::CaughtUp(Box::new(catch_up))));
         // Ends at once: a closed mailbox only waits for what somebody is putting in at this very moment.
         while let Some(command) = self.seat.mailbox.recv().await {
             left.push(command);

@@ -63,6 +63,8 @@ pub(super) enum Settled {
     Decision(McpServerElicitationRequestResponse),
     /// No client that was asked has decided.
     Refused(Refusal),
+    /// The asker does not want an answer any more.
+    GivenUp,
 }
 
 /// The clients of a thread, as far as questions concern them.
@@ -315,7 +317,8 @@ impl Wants {
                 | Settled::Permission(_)
                 | Settled::Judged(_)
                 | Settled::ToolOutput(_)
-                | Settled::Decision(_),
+                | Settled::Decision(_)
+                | Settled::GivenUp,
             ) => {}
         }
         None

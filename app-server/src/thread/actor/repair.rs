@@ -4,66 +4,76 @@
 use tokio::sync::oneshot;
 
 use super::Owner;
-use super::waiters::Waiter;
-use crate::thread::command::Repaired;
+use crate::thread::command::{Command, Repaired};
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, Force};
-use crate::thread::machine::Phase;
+use crate::thread::machine::{Admission, Needs};
 
-/// A repair under way.
-#[derive(Debug)]
-pub(super) struct Repairing {
-    done: oneshot::Sender<Repaired>,
+/// The repair that has made this owner.
+#[derive(Debug, Default)]
+pub(super) struct Repair {
+    /// Until the load has ended.
+    done: Option<oneshot::Sender<Repaired>>,
     /// The load has found something to mend.
     mended: bool,
+    /// Nobody else has asked anything of this owner: clients are not notified of its end.
+    alone: bool,
 }
 
-impl Owner {
-    /// The repair has claimed the thread.
-    pub(super) fn begin_repair(&mut self, done: oneshot::Sender<Repaired>) {
-        self.repair = Some(Repairing { done, mended: false });
-        self.unheard = true;
+impl Repair {
+    pub(super) fn begin(&mut self, done: oneshot::Sender<Repaired>) {
+        *self = Self { done: Some(done), mended: false, alone: true };
+    }
+
+    /// A command has come.
+    pub(super) fn note(&mut self, command: &Command) {
+        self.alone &= matches!(command, Command::Repair(_) | Command::Fence(_));
     }
 
     /// The load has found something to mend, or nothing.
     pub(super) fn note_mended(&mut self, mended: bool) {
-        if let Some(repair) = &mut self.repair {
-            repair.mended = mended;
-        }
+        self.mended |= mended && self.done.is_some();
     }
 
-    /// The load has ended: nothing keeps the thread, unless somebody uses it by now.
-    pub(super) fn settle_repair(&mut self) {
-        let Some(repair) = self.repair.take() else { return };
-        match self.machine.phase() {
-            Phase::Idle | Phase::Running | Phase::Unloading => {
-                let others = self.counts().subscribers;
-                let waiter = self.waiters.add(Waiter::Repair(repair));
-                self.step(Event::Unload { waiter, force: Force::No, others });
-            }
-            Phase::Gone => self.answer_repair(repair, true),
-            // It was unloaded already, and is loaded again for somebody.
-            Phase::Loading => self.answer_repair(repair, false),
-        }
+    /// Whether only the repair knows of this owner.
+    pub(super) fn is_alone(&self) -> bool {
+        self.alone
     }
 
-    /// The thread is unloaded, or somebody keeps it.
-    pub(super) fn answer_repair(&self, repair: Repairing, unloaded: bool) {
-        let repaired = match self.log.failure() {
+    /// The thread is unloaded, or somebody keeps it. `unsaved` says why the disk does not take its records.
+    pub(super) fn answer(&self, done: oneshot::Sender<Repaired>, unloaded: bool, unsaved: Option<&str>) {
+        let repaired = match unsaved {
             Some(why) => Repaired::Failed(why.to_owned()),
             None if !unloaded => Repaired::Owned,
-            None if repair.mended => Repaired::Mended,
+            None if self.mended => Repaired::Mended,
             None => Repaired::Whole,
         };
         // A repair that does not wait any more does not want to know.
-        repair.done.send(repaired).ok();
+        done.send(repaired).ok();
     }
 
     /// The thread cannot be loaded.
-    pub(super) fn fail_repair(&mut self, error: &ThreadError) {
-        let Some(repair) = self.repair.take() else { return };
+    pub(super) fn fail(&mut self, error: &ThreadError) {
+        let Some(done) = self.done.take() else { return };
         let missing = matches!(error, ThreadError::NotFound { .. });
         let repaired = if missing { Repaired::Missing } else { Repaired::Failed(error.to_string()) };
-        repair.done.send(repaired).ok();
+        done.send(repaired).ok();
+    }
+}
+
+impl Owner {
+    /// The load has ended: nothing keeps the thread, unless somebody uses it by now.
+    pub(super) fn settle_repair(&mut self) {
+        let Some(done) = self.repair.done.take() else { return };
+        match self.machine.admission(Needs::EndOfLoad) {
+            Admission::Now => {
+                let others = self.counts().subscribers;
+                let waiter = self.waiters.add(Command::Repair(done));
+                self.step(Event::Unload { waiter, force: Force::No, others });
+            }
+            Admission::ByTheNextOwner => self.repair.answer(done, true, self.log.failure()),
+            // It was unloaded already, and is loaded again for somebody.
+            Admission::Later | Admission::Never => self.repair.answer(done, false, self.log.failure()),
+        }
     }
 }

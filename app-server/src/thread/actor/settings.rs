@@ -17,9 +17,9 @@ use skein_store::history::History;
 use skein_store::rollout::Keep;
 use skein_store::rollout::record::{ItemsInjected, RecordBody, ThreadMeta, ThreadSettings};
 
-use super::Owner;
 use super::helper_side::HelperSide;
 use super::log::Log;
+use super::waiters::Waiters;
 use crate::config::{self, Overrides};
 use crate::outbox::reply::Reply;
 use crate::policy;
@@ -130,37 +130,14 @@ impl From<&Overrides> for Given {
     }
 }
 
-impl Owner {
-    pub(super) fn settings(&self) -> ThreadSettings {
-        of(&self.log, &self.helpers)
-    }
-
-    /// Settings and helpers that come with a resume hold from then on.
-    pub(super) fn change_for_resume(&mut self, params: &ThreadResumeParams, helpers: &Overrides) {
-        self.helpers.change_for(helpers);
-        change(&mut self.log, &self.helpers, Keep::Process, params);
-    }
-
-    /// What requests have named in their `config` for the load that begins; nothing where the thread's own holds.
-    pub(super) fn named_for_the_load(&self) -> Overrides {
-        self.helpers.named_by(self.waiters.resume_of_the_load().map(|resume| &resume.helpers))
-    }
-
-    /// The helpers that the load is for, before the thread's own are recalled: those of the resume that has brought it about.
-    pub(super) fn take_helpers_of_the_load(&mut self) {
-        let helpers = self.waiters.resume_of_the_load().map(|resume| resume.helpers.clone());
-        self.helpers.take(helpers.as_ref());
-    }
-
-    /// The settings of the fork or the resume that the load is for: before its helpers start, since they may name a directory.
-    /// Resumes that have joined the load change nothing, as those of a loaded thread.
-    pub(super) fn take_settings_of_the_load(&mut self) {
-        if let Some(params) = self.waiters.new_fork().map(|fork| fork.params.clone()) {
-            // They are its own from the beginning.
-            change_quietly(&mut self.log, &self.helpers, Keep::Power, (&params).into());
-        } else if let Some(params) = self.waiters.resume_of_the_load().map(|resume| resume.params.clone()) {
-            change(&mut self.log, &self.helpers, Keep::Process, &params);
-        }
+/// The settings of the fork or the resume that a load is for: before its helpers start, since they may name a directory.
+/// Resumes that have joined the load change nothing, as those of a loaded thread.
+pub(super) fn take_those_of_the_load(log: &mut Log, helpers: &HelperSide, waiters: &Waiters) {
+    if let Some(fork) = waiters.new_fork() {
+        // They are its own from the beginning.
+        change_quietly(log, helpers, Keep::Power, (&fork.params).into());
+    } else if let Some(resume) = waiters.resume_of_the_load() {
+        change(log, helpers, Keep::Process, &resume.params);
     }
 }
 

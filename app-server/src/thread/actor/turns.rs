@@ -15,13 +15,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::answers::{answer_input, shown_turn};
 use super::log::Log;
+use super::questions::resolved;
 use super::settings::context_items;
-use super::{Child, Owner, marks, settings};
+use super::{Child, Owner, asking, marks, settings};
 use crate::policy;
 use crate::thread::command::{Command, Input, InputReply};
 use crate::thread::error::ThreadError;
-use crate::thread::event::Event;
-use crate::thread::machine::{Persistence, Phase};
+use crate::thread::event::{Event, WaiterId};
+use crate::thread::machine::Persistence;
 use crate::turn::conversation_cache::Slot;
 use crate::turn::{Added, Outcome, Report, Task};
 
@@ -199,15 +200,16 @@ impl TurnState {
 }
 
 impl Owner {
-    /// Begins a turn with the input at hand. The answer goes before the turn's first notification.
-    pub(super) fn begin_turn(&mut self) {
-        let Some(input) = self.input.take() else { return };
-        let Input { params, reply } = *input;
+    /// Begins a turn with this input. The answer goes before the turn's first notification. Returns whether the thread gets its
+    /// rollout now.
+    pub(super) fn begin_turn(&mut self, input: WaiterId) -> Option<Event> {
+        let Input { params, reply } = *self.waiters.take_input(input)?;
         let turn_id = TurnId::from(self.services.clock.new_id().to_string());
         // A compaction says nothing: a thread in which nobody has said anything stays in memory.
         let speaks = !matches!(reply, InputReply::Compact(_));
-        if speaks && self.log.persistence() == Persistence::Durable && !self.is_materialised() {
-            self.follow_ups.push_back(Event::Materialised);
+        let is_durable = self.log.persistence() == Persistence::Durable;
+        let materialises = speaks && is_durable && !self.machine.is_materialised();
+        if materialises {
             self.log.materialise();
         }
         settings::change(&mut self.log, &self.helpers, Keep::Process, &params);
@@ -226,14 +228,15 @@ impl Owner {
         if numbers.len() > 2 {
             input::notify(&mut self.log, &turn_id, &numbers);
         }
-        self.warn_of_unknown_model();
+        job::warn_of_unknown_model(&self.services, &mut self.log, &mut self.helpers);
         self.services.counters.turns_started.add_one();
+        materialises.then_some(Event::Materialised)
     }
 
-    /// Gives the input at hand to the running turn. One that is ending leaves it for the next turn, which a steer is not
+    /// Gives this input to the running turn. One that is ending leaves it for the next turn, which a steer is not
     /// for.
-    pub(super) fn steer_turn(&mut self) {
-        let Some(input) = self.input.take() else { return };
+    pub(super) fn steer_turn(&mut self, input: WaiterId) {
+        let Some(input) = self.waiters.take_input(input) else { return };
         let item = ItemId::from(self.services.clock.new_id().to_string());
         let turn_id = match (self.turns.steer(&item, &input), input.reply.expected()) {
             (Ok(turn_id), _) => turn_id,
@@ -267,7 +270,7 @@ impl Owner {
                 items::reasoning(log, id, item, (of, part), text)
             }
             Report::Warning(message) => items::warn(log, message),
-            Report::WarningOnce(message) => self.warn_once(message),
+            Report::WarningOnce(message) => items::warn_once(log, &mut self.helpers, message),
             Report::Again(error) => notify_of_error(log, id, error, true),
             Report::Compacted { summary, kept } => {
                 log.record_one(Compacted { turn_id: id.clone(), summary, kept }, Keep::Process);
@@ -282,10 +285,16 @@ impl Owner {
                 log.record_one(*answer, Keep::Process);
             }
             Report::Usage(used) => usage::used(log, turn, &used),
-            Report::Question { item, text, answer } => self.ask(item, text, answer),
-            Report::Ask(asking) => self.ask_outside(*asking),
+            Report::Question { item, text, answer } => {
+                let question = asking::words(log, id.clone(), item, (text, answer));
+                self.put(question);
+            }
+            Report::Ask(asking) => {
+                let question = asking::question(log, &mut self.helpers, id.clone(), *asking);
+                question.map(|question| self.put(question));
+            }
             Report::Surroundings(found) => self.helpers.found(Some(found)),
-            Report::WantsHelpers(give) => self.give_helpers(give),
+            Report::WantsHelpers(give) => self.command(Command::Helpers(give)),
             Report::Ended(outcome) => self.end_turn(outcome),
         }
     }
@@ -303,16 +312,10 @@ impl Owner {
         }
     }
 
-    pub(super) fn warn_once(&mut self, message: String) {
-        if self.helpers.is_news(&message) {
-            items::warn(&mut self.log, message);
-        }
-    }
-
     /// Ends the turn: what is open is closed, the status changes, the turn is completed.
     fn end_turn(&mut self, outcome: Outcome) {
         let Some(ended) = self.turns.end(outcome) else { return };
-        self.drop_questions_of(Some(&ended.id));
+        resolved(&self.services, &mut self.log, self.questions.drop_of(Some(&ended.id)));
         self.step(Event::Questions(0));
         end::close_open_items(&mut self.log);
         let number = ended.record(&mut self.log);
@@ -326,7 +329,7 @@ impl Owner {
         self.services.counters.turns_completed.add_one();
         self.fail_unsaved_turns();
         self.step(Event::TurnEnded);
-        if self.machine.phase() == Phase::Idle {
+        if self.machine.is_loaded() {
             self.take_up_deferred();
         }
     }

@@ -1,94 +1,96 @@
-//! Requests that wait for something of the machine, by the number that the machine knows them by.
+//! Commands that wait: for an effect of the machine, by the number that the machine knows them by, or for the end of a load
+//! or an unload.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
-use skein_protocol::error::WireError;
 use skein_protocol::ids::ConnectionId;
 
-use super::repair::Repairing;
-use crate::thread::Context;
-use crate::thread::command::{Command, Fork, PutElsewhere, Resume, Start, Unload};
+use crate::thread::command::{Command, Fork, Input, Resume, Start};
 use crate::thread::effect::Destination;
 use crate::thread::event::WaiterId;
 use crate::thread::subscribers::{Role, Ticket};
 
-pub(super) enum Waiter {
-    Start(Box<Start>),
-    Resume(Box<Resume>),
-    Fork(Box<Fork>),
-    Unload(Unload),
-    PutElsewhere(PutElsewhere),
-    Repair(Repairing),
-}
-
-impl Waiter {
-    fn ticket(&self) -> Option<Ticket> {
-        match self {
-            Self::Start(start) => Some(start.ticket),
-            Self::Resume(resume) => Some(resume.ticket),
-            Self::Fork(fork) => Some(fork.ticket),
-            Self::Unload(_) | Self::PutElsewhere(_) | Self::Repair(_) => None,
-        }
-    }
-
-    /// Answers with an error. A repair is not answered: it sees that nothing comes any more.
-    pub(super) fn refuse(self, services: &Context, error: &WireError) {
-        let command = match self {
-            Self::Start(start) => Command::Start(start),
-            Self::Resume(resume) => Command::Resume(resume),
-            Self::Fork(fork) => Command::Fork(fork),
-            Self::Unload(unload) => Command::Unload(unload),
-            Self::PutElsewhere(asked) => Command::PutElsewhere(asked),
-            Self::Repair(_) => return,
-        };
-        command.refuse(services, error);
-    }
-}
-
 #[derive(Default)]
 pub(super) struct Waiters {
-    waiting: HashMap<WaiterId, Waiter>,
+    waiting: HashMap<WaiterId, Command>,
     next: u64,
+    /// Commands that came while the thread was loading or unloading, in order.
+    deferred: VecDeque<Command>,
 }
 
 impl Waiters {
-    pub(super) fn add(&mut self, waiter: Waiter) -> WaiterId {
+    pub(super) fn add(&mut self, command: Command) -> WaiterId {
         let id = WaiterId(self.next);
         self.next += 1;
-        self.waiting.insert(id, waiter);
+        self.waiting.insert(id, command);
         id
     }
 
-    /// Takes a request out, to answer it.
-    pub(super) fn take(&mut self, id: WaiterId) -> Option<Waiter> {
+    /// Takes a command out, to answer it.
+    pub(super) fn take(&mut self, id: WaiterId) -> Option<Command> {
         self.waiting.remove(&id)
     }
 
-    /// Takes all of them out.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = Waiter> {
-        self.waiting.drain().map(|(_, waiter)| waiter)
+    /// Takes input out, to carry it out.
+    pub(super) fn take_input(&mut self, id: WaiterId) -> Option<Box<Input>> {
+        let Some(Command::Input(input)) = self.waiting.remove(&id) else { return None };
+        Some(input)
+    }
+
+    /// Takes all commands out that wait for the machine.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Command> {
+        self.waiting.drain().map(|(_, command)| command)
+    }
+
+    /// Whether no command waits for the end of a load or an unload.
+    pub(super) fn none_deferred(&self) -> bool {
+        self.deferred.is_empty()
+    }
+
+    /// Keeps a command until the load, or the unload, is over; it comes back where `most` wait already.
+    pub(super) fn defer(&mut self, command: Command, most: usize) -> Option<Command> {
+        if self.deferred.len() >= most {
+            return Some(command);
+        }
+        self.deferred.push_back(command);
+        None
+    }
+
+    /// Takes the commands out that waited for the end of a load or an unload.
+    pub(super) fn take_deferred(&mut self) -> VecDeque<Command> {
+        std::mem::take(&mut self.deferred)
+    }
+
+    /// Takes the deferred resumes out whose ticket is void.
+    pub(super) fn take_void_deferred(&mut self, waits: impl Fn(Ticket) -> bool) -> Vec<Command> {
+        let is_void = |command: &Command| matches!(command, Command::Resume(resume) if !waits(resume.ticket));
+        let (void, kept): (Vec<_>, Vec<_>) = self.take_deferred().into_iter().partition(is_void);
+        self.deferred = kept.into();
+        void
     }
 
     /// The start of a thread that is being made.
     pub(super) fn start(&self) -> Option<&Start> {
-        self.find(|waiter| if let Waiter::Start(start) = waiter { Some(&**start) } else { None })
+        self.find(|command| if let Command::Start(start) = command { Some(&**start) } else { None })
     }
 
     /// The fork that is being made.
     pub(super) fn new_fork(&self) -> Option<&Fork> {
-        self.find(|waiter| if let Waiter::Fork(fork) = waiter { Some(&**fork) } else { None })
+        self.find(|command| if let Command::Fork(fork) = command { Some(&**fork) } else { None })
     }
 
     /// Where the rollout is put at the end of this unload, if anywhere.
     pub(super) fn destination(&self) -> Option<Destination> {
-        self.find(|waiter| if let Waiter::PutElsewhere(to) = waiter { Some(to.destination()) } else { None })
+        self.find(
+            |command| if let Command::PutElsewhere(to) = command { Some(to.destination()) } else { None },
+        )
     }
 
     /// The resume that a load is for: the first subscriber's.
     pub(super) fn resume_of_the_load(&self) -> Option<&Resume> {
         let mut first = None;
-        for (id, waiter) in &self.waiting {
-            if let Waiter::Resume(resume) = waiter
+        for (id, command) in &self.waiting {
+            if let Command::Resume(resume) = command
                 && resume.role == Role::Subscriber
                 && first.is_none_or(|(earlier, _)| id < earlier)
             {
@@ -100,20 +102,20 @@ impl Waiters {
 
     /// The connection that asks for this unload.
     pub(super) fn asker(&self, id: WaiterId) -> Option<ConnectionId> {
-        let Waiter::Unload(unload) = self.waiting.get(&id)? else { return None };
+        let Command::Unload(unload) = self.waiting.get(&id)? else { return None };
         unload.reply.connection()
     }
 
-    /// Requests whose ticket is void, the first one first.
+    /// Commands whose ticket is void, the first one first.
     pub(super) fn void(&self, waits: impl Fn(Ticket) -> bool) -> Vec<WaiterId> {
-        let is_void = |waiter: &Waiter| waiter.ticket().is_some_and(|ticket| !waits(ticket));
-        let void = self.waiting.iter().filter(|(_, waiter)| is_void(waiter));
+        let is_void = |command: &Command| command.ticket().is_some_and(|ticket| !waits(ticket));
+        let void = self.waiting.iter().filter(|(_, command)| is_void(command));
         let mut void: Vec<WaiterId> = void.map(|(id, _)| *id).collect();
         void.sort();
         void
     }
 
-    fn find<'a, T>(&'a self, wanted: impl FnMut(&'a Waiter) -> Option<T>) -> Option<T> {
+    fn find<'a, T>(&'a self, wanted: impl FnMut(&'a Command) -> Option<T>) -> Option<T> {
         self.waiting.values().find_map(wanted)
     }
 }
@@ -127,6 +129,7 @@ mod tests {
     use crate::config::Overrides;
     use crate::outbox::reply::Reply;
     use crate::outbox::{Outbox, OutboxLimits};
+    use crate::thread::command::PutElsewhere;
     use crate::thread::subscribers::{ClientWishes, Subscribers};
 
     const THREAD: ThreadId = ThreadId::new(uuid::Uuid::nil());
@@ -141,11 +144,11 @@ mod tests {
         subscribers
     }
 
-    fn resume(subscribers: &Subscribers, role: Role) -> (Ticket, Waiter) {
+    fn resume(subscribers: &Subscribers, role: Role) -> (Ticket, Command) {
         let ticket = subscribers.begin_resume(ConnectionId(1), THREAD).unwrap();
         let params = serde_json::from_value(json!({ "threadId": THREAD })).unwrap();
         let (helpers, reply) = (Overrides::default(), Reply::to_nobody());
-        (ticket, Waiter::Resume(Box::new(Resume { params, helpers, role, ticket, reply })))
+        (ticket, Command::Resume(Box::new(Resume { params, helpers, role, ticket, reply })))
     }
 
     #[test]
@@ -162,8 +165,8 @@ mod tests {
             let mut waiters = Waiters::default();
             let resumes: Vec<_> = roles.iter().map(|role| resume(&subscribers, *role)).collect();
             let tickets: Vec<Ticket> = resumes.iter().map(|(ticket, _)| *ticket).collect();
-            for (_, waiter) in resumes {
-                waiters.add(waiter);
+            for (_, command) in resumes {
+                waiters.add(command);
             }
             let found = waiters.resume_of_the_load().map(|resume| resume.ticket);
             assert_eq!(found, first.map(|first| tickets[first]), "{roles:?}");
@@ -173,13 +176,27 @@ mod tests {
     #[test]
     fn void_requests_come_in_their_order_and_those_without_a_ticket_never() {
         let (mut waiters, subscribers) = (Waiters::default(), subscribers());
-        let to_trash = Waiter::PutElsewhere(PutElsewhere::Delete(Reply::to_nobody()));
+        let to_trash = Command::PutElsewhere(PutElsewhere::Delete(Reply::to_nobody()));
         let without = waiters.add(to_trash);
         let resumes: Vec<_> = (0..5).map(|_| resume(&subscribers, Role::Subscriber)).collect();
         let kept = resumes[1].0;
-        let ids: Vec<WaiterId> = resumes.into_iter().map(|(_, waiter)| waiters.add(waiter)).collect();
+        let ids: Vec<WaiterId> = resumes.into_iter().map(|(_, command)| waiters.add(command)).collect();
         assert_eq!(waiters.void(|ticket| ticket == kept), [ids[0], ids[2], ids[3], ids[4]]);
         assert_eq!((waiters.destination(), waiters.asker(without)), (Some(Destination::Trash), None));
         assert!(waiters.take(without).is_some() && waiters.destination().is_none());
+    }
+
+    #[test]
+    fn as_many_commands_are_deferred_as_the_mailbox_takes_and_void_resumes_go() {
+        let (mut waiters, subscribers) = (Waiters::default(), subscribers());
+        let (kept, first) = resume(&subscribers, Role::Subscriber);
+        let (_, second) = resume(&subscribers, Role::Observer);
+        assert!(waiters.none_deferred());
+        assert!(waiters.defer(first, 2).is_none() && waiters.defer(second, 2).is_none());
+        let third = Command::PutElsewhere(PutElsewhere::Delete(Reply::to_nobody()));
+        assert!(matches!(waiters.defer(third, 2), Some(Command::PutElsewhere(_))));
+        assert_eq!(waiters.take_void_deferred(|ticket| ticket == kept).len(), 1);
+        assert_eq!(waiters.take_deferred().len(), 1);
+        assert!(waiters.none_deferred());
     }
 }

@@ -3,78 +3,75 @@
 //! zero the registry keeps the owner, so that nobody loads the thread beside what is left of it.
 
 use super::Owner;
+use super::effects::announce_closed;
+use super::log::Log;
+use super::questions::resolved;
+use crate::thread::Context;
 use crate::thread::error::ThreadError;
 use crate::thread::journal::Saved;
 use crate::thread::machine::Phase;
-use crate::thread::outgoing::{Due, Outgoing};
+use crate::thread::outgoing::{Due, LateAnswer, Outgoing};
 
 impl Owner {
-    /// Ends everything that the owner began, and tells those whom it concerns.
+    /// Ends everything that the owner began, and answers the requests that it held.
     pub(super) async fn settle_wreck(&mut self) {
         tracing::error!(thread = %self.id, "the owner of this thread broke off; the thread is unloaded");
-        self.unload_began.get_or_insert(self.services.clock.now());
-        self.publish_wreck(Phase::Unloading);
-        self.refuse_callers();
+        let began = self.machine.unload_began().unwrap_or(self.services.clock.now());
+        show(&self.log, Phase::Unloading);
+        let error = ThreadError::BrokeOff { id: self.id }.to_wire();
+        // Requests that it had not looked at go to the next owner.
+        for command in self.waiters.drain() {
+            command.refuse(&self.services, &error);
+        }
         tokio::join!(self.helpers.end_all(), self.children.end());
         self.turns.abort();
         self.log.break_off().await;
         self.services.store.release(self.id);
-        self.settle_line();
+        settle_queue(&self.services, &mut self.log);
         // Without a journal nothing waits for the disk any more.
         self.log.forget();
-        self.drop_questions();
+        resolved(&self.services, &mut self.log, self.questions.clear());
         drop(self.catch_ups.unpark());
-        self.publish_wreck(Phase::Gone);
+        show(&self.log, Phase::Gone);
         self.announce_not_loaded();
-        self.announce_closed();
-        self.count_unload();
-    }
-
-    fn publish_wreck(&mut self, phase: Phase) {
-        self.log.show(|snapshot| {
-            snapshot.phase = phase;
-            snapshot.turn = None;
-            snapshot.idle_since = None;
-            snapshot.open_items.clear();
-            if phase == Phase::Gone {
-                snapshot.helpers = None;
-            }
-        });
-    }
-
-    /// Those whose request the owner had in its hands. What it had not looked at goes to the next owner.
-    fn refuse_callers(&mut self) {
-        let error = ThreadError::BrokeOff { id: self.id }.to_wire();
-        if let Some(input) = self.input.take() {
-            input.reply.err(&error);
+        if !self.repair.is_alone() {
+            announce_closed(&self.services, &self.log);
         }
-        for waiter in self.waiters.drain() {
-            waiter.refuse(&self.services, &error);
-        }
+        let took = self.services.clock.now().saturating_duration_since(began);
+        self.services.counters.unloads.add(took);
     }
+}
 
-    /// What waits in the line: what is saved is told, everything else is an error or left out.
-    fn settle_line(&mut self) {
-        let error = ThreadError::BrokeOff { id: self.id }.to_wire();
-        for (outgoing, saved) in self.log.drain() {
-            match (outgoing, saved) {
-                (Outgoing::Due(Due::Join { ticket, answer, .. }), _) => {
-                    self.services.subscribers.end_resume(ticket);
-                    let (Ok(answer) | Err(answer)) = answer(None);
-                    answer.replace_with(&error).send();
-                }
-                (outgoing @ Outgoing::Acknowledge(_), _) | (outgoing @ Outgoing::Notify(_), Saved::Yes) => {
-                    self.log.send(outgoing, saved);
-                }
-                (Outgoing::Due(Due::CatchUp(resume)), _) => {
-                    self.services.subscribers.end_resume(resume.ticket);
-                    let (Ok(answer) | Err(answer)) = (resume.answer)(None);
-                    answer.replace_with(&error).send();
-                }
-                // It was answered long ago: its connection is closed, and it comes back by number.
-                (Outgoing::Due(Due::JoinAt(catch_up, _)), _) => drop(catch_up),
-                (Outgoing::Notify(_), Saved::No) | (Outgoing::Due(Due::Ask(_)), _) => {}
+fn show(log: &Log, phase: Phase) {
+    log.show(|snapshot| {
+        snapshot.phase = phase;
+        snapshot.turn = None;
+        snapshot.idle_since = None;
+        snapshot.open_items.clear();
+        if phase == Phase::Gone {
+            snapshot.helpers = None;
+        }
+    });
+}
+
+/// Entries of the publish queue: what is saved is sent, everything else is an error or left out.
+fn settle_queue(services: &Context, log: &mut Log) {
+    let error = ThreadError::BrokeOff { id: log.id() }.to_wire();
+    let refuse = |ticket, answer: LateAnswer| {
+        services.subscribers.end_resume(ticket);
+        let (Ok(answer) | Err(answer)) = answer(None);
+        answer.replace_with(&error).send();
+    };
+    for (outgoing, saved) in log.drain() {
+        match (outgoing, saved) {
+            (outgoing @ Outgoing::Acknowledge(_), _) | (outgoing @ Outgoing::Notify(_), Saved::Yes) => {
+                log.send(outgoing, saved);
             }
+            (Outgoing::Due(Due::Join { ticket, answer, .. }), _) => refuse(ticket, answer),
+            (Outgoing::Due(Due::CatchUp(resume)), _) => refuse(resume.ticket, resume.answer),
+            // It was answered long ago: its connection is closed, and it comes back by number.
+            (Outgoing::Due(Due::JoinAt(catch_up, _)), _) => drop(catch_up),
+            (Outgoing::Notify(_), Saved::No) | (Outgoing::Due(Due::Ask(_)), _) => {}
         }
     }
 }

@@ -39,14 +39,13 @@ impl Machine {
         let mut effects = vec![Effect::AnnounceNotLoaded];
         effects.extend(told);
         effects.extend(askers.into_iter().map(Effect::AnswerUnload));
-        effects.extend(waiting.into_iter().map(|who| Effect::FailResume(who, failure)));
+        effects.extend(waiting.into_iter().map(|who| Effect::FailResume(who, failure.clone())));
         // Who shows a thread that is closed may end, so only who shows one that was deleted hears of it.
         effects.extend(match to {
             Destination::Threads => vec![Effect::AnnounceClosed],
             Destination::Archive => vec![Effect::AnnounceClosed, Effect::EndSubscriptions],
             Destination::Trash => vec![Effect::EndSubscriptions, Effect::AnnounceClosed],
         });
-        effects.push(Effect::Forget);
         effects
     }
 

@@ -80,6 +80,7 @@ impl Machine {
         };
         self.state = State::Unloading(Unloading {
             reason,
+            began: now,
             deadline: now + self.policy.unload_limit,
             waiting: Vec::new(),
             askers: Vec::new(),
@@ -129,7 +130,7 @@ impl Machine {
         self.helpers = Helpers::NotStarted;
         if waiting.is_empty() {
             self.state = State::Gone;
-            effects.extend([Effect::AnnounceNotLoaded, Effect::AnnounceClosed, Effect::Forget]);
+            effects.extend([Effect::AnnounceNotLoaded, Effect::AnnounceClosed]);
         } else {
             self.state = State::Loading { waiting, stop: false };
             effects.push(Effect::Load);

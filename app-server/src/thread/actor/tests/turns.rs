@@ -70,7 +70,7 @@ async fn a_steer_that_comes_when_the_turn_takes_no_more_becomes_the_next_turn() 
         panic!("the thread has an owner")
     };
     // The owner is played by hand, so that nothing happens in between.
-    let mut owner = Owner::new(std::sync::Arc::clone(&bench.services), *seat, Persistence::Durable);
+    let mut owner = Owner::new(std::sync::Arc::clone(&bench.services), *seat);
     let resume = client.resume_command(thread);
     owner.claimed_by(resume);
     step(&mut owner).await;
@@ -99,7 +99,7 @@ async fn a_steer_that_comes_when_the_turn_takes_no_more_becomes_the_next_turn() 
 async fn step(owner: &mut Owner) {
     let wakeup = tokio::time::timeout(SOON, owner.next()).await.expect("something for the owner to do");
     owner.handle(wakeup);
-    owner.send_ready();
+    owner.send(crate::thread::actor::log::Send::Ready);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,6 +17,7 @@ use skein_store::history::History;
 use skein_store::rollout::Keep;
 use skein_store::rollout::record::{ItemCompleted, ItemStarted};
 
+use super::super::helper_side::HelperSide;
 use super::super::log::Log;
 use crate::thread::events;
 use crate::thread::outgoing::{Notice, Outgoing};
@@ -91,6 +92,13 @@ pub(super) fn reasoning(
 
 pub(super) fn warn(log: &mut Log, message: String) {
     log.notify::<Warning>(&WarningNotification { message, thread_id: Some(log.id()) }, None);
+}
+
+/// A warning that clients receive once per load.
+pub(super) fn warn_once(log: &mut Log, helpers: &mut HelperSide, message: String) {
+    if helpers.is_news(&message) {
+        warn(log, message);
+    }
 }
 
 pub(super) fn notify_started(log: &mut Log, turn: &TurnId, item: ThreadItem, number: EventSeq) {

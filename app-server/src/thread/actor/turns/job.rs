@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::helper_side::HelperSide;
 use super::super::log::Log;
-use super::super::settings::instructions;
-use super::{Child, Ending, Owner, RunningTurn, TurnState};
+use super::super::settings::{self, instructions};
+use super::{Child, Ending, Owner, RunningTurn, TurnState, items};
 use crate::config::{Config, ModelTerms};
 use crate::policy;
 use crate::thread;
@@ -56,7 +56,7 @@ impl Owner {
         params: &TurnStartParams,
         last: Option<EventSeq>,
     ) {
-        let (config, settings) = (self.services.config(), self.settings());
+        let (config, settings) = (self.services.config(), settings::of(&self.log, &self.helpers));
         let (terms, takes_more) = (terms(&config, &settings), matches!(task, Task::Answer(_)));
         // `refusal_of` has seen that the provider is there; a reload may have taken it since.
         let provider = self.services.providers.get(&settings.model_provider);
@@ -86,23 +86,24 @@ impl Owner {
         };
         self.turns.start(&mut self.children, job, takes_more);
     }
+}
 
-    /// Notifies clients once per load, and the log once per model, that a window is only assumed.
-    pub(super) fn warn_of_unknown_model(&mut self) {
-        let settings = self.settings();
-        let terms = terms(&self.services.config(), &settings);
-        if terms.known {
-            return;
-        }
-        let (model, window) = (settings.model, terms.window);
-        if self.services.providers.is_news(&model) {
-            tracing::warn!(model, window, "the context window of this model is not known; it is assumed");
-        }
-        self.warn_once(format!(
-            "Skein does not know the model {model}, and assumes a context window of {window} tokens. Set context_window in \
-             [models.{model:?}] of config.toml, or model_context_window for every model"
-        ));
+/// Notifies clients once per load, and the log once per model, that a window is only assumed.
+pub(super) fn warn_of_unknown_model(services: &thread::Context, log: &mut Log, helpers: &mut HelperSide) {
+    let settings = settings::of(log, helpers);
+    let terms = terms(&services.config(), &settings);
+    if terms.known {
+        return;
     }
+    let (model, window) = (settings.model, terms.window);
+    if services.providers.is_news(&model) {
+        tracing::warn!(model, window, "the context window of this model is not known; it is assumed");
+    }
+    let message = format!(
+        "Skein does not know the model {model}, and assumes a context window of {window} tokens. Set context_window in \
+         [models.{model:?}] of config.toml, or model_context_window for every model"
+    );
+    items::warn_once(log, helpers, message);
 }
 
 /// The context that the model reads before the conversation.

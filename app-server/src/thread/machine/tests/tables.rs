@@ -2,17 +2,23 @@
 
 use std::time::Duration;
 
+use skein_protocol::error::WireError;
 use tokio::time::Instant;
 
 use super::world::{POLICY, start};
 use crate::thread::effect::{Destination, Effect, MoveRefusal, ResumeFailure, UnloadRefusal};
 use crate::thread::event::{Counts, Event, Force, Materialised, WaiterId};
-use crate::thread::machine::{Machine, Persistence, Phase, Policy};
+use crate::thread::machine::{Admission, Machine, Needs, Persistence, Phase, Policy};
 
 const W: WaiterId = WaiterId(1);
 const V: WaiterId = WaiterId(2);
+const I: WaiterId = WaiterId(3);
 const NOBODY: Event = Event::Subscribers(Counts { subscribers: 0, observers: 0 });
 const SOMEBODY: Event = Event::Subscribers(Counts { subscribers: 1, observers: 0 });
+
+fn unreadable() -> WireError {
+    WireError::internal("any", "the rollout cannot be read")
+}
 
 struct Life {
     machine: Machine,
@@ -52,14 +58,14 @@ fn an_orphaned_idle_thread_is_unloaded_at_once_by_default() {
     life.all([Event::Resume(W), Event::Loaded(Materialised::Yes), SOMEBODY]);
     assert_eq!(life.step(NOBODY), [Effect::EndHelpers, Effect::CloseRollout]);
     assert_eq!(life.step(Event::RolloutClosed), []);
-    let gone = [Effect::AnnounceNotLoaded, Effect::AnnounceClosed, Effect::Forget];
+    let gone = [Effect::AnnounceNotLoaded, Effect::AnnounceClosed];
     assert_eq!(life.step(Event::HelpersEnded), gone);
 }
 
 /// A thread whose hard shutdown has come to the move.
 fn moving(to: Destination) -> Life {
     let mut life = Life::subscribed();
-    life.step(Event::Input);
+    life.step(Event::Input(I));
     let effects = life.step(Event::PutElsewhere { waiter: V, to });
     assert_eq!(effects, [Effect::StopTurn, Effect::EndHelpers]);
     assert_eq!(life.all([Event::HelpersEnded, Event::TurnEnded]), [Effect::CloseRollout]);
@@ -78,7 +84,6 @@ fn an_archived_thread_is_told_in_the_peers_order_and_then_nobody_listens() {
         Effect::FailResume(W, ResumeFailure::Archived),
         Effect::AnnounceClosed,
         Effect::EndSubscriptions,
-        Effect::Forget,
     ];
     assert_eq!(life.step(Event::Moved), told);
     assert_eq!(life.machine.phase(), Phase::Gone);
@@ -95,7 +100,6 @@ fn a_deleted_thread_is_closed_for_those_who_show_it_too() {
         Effect::FailResume(W, ResumeFailure::Deleted),
         Effect::EndSubscriptions,
         Effect::AnnounceClosed,
-        Effect::Forget,
     ];
     assert_eq!(life.step(Event::Moved), told);
 }
@@ -112,8 +116,8 @@ fn a_thread_that_is_brought_back_is_loaded_for_those_who_wait() {
 fn a_move_that_fails_is_an_unload_like_any_other() {
     let mut life = moving(Destination::Archive);
     life.step(Event::Resume(W));
-    let told = [Effect::RefuseMove(V, MoveRefusal::Failed), Effect::Load];
-    assert_eq!(life.step(Event::MoveFailed), told);
+    let told = [Effect::RefuseMove(V, MoveRefusal::Failed("full".to_owned())), Effect::Load];
+    assert_eq!(life.step(Event::MoveFailed("full".to_owned())), told);
     let mut life = moving(Destination::Trash);
     let told = life.later(POLICY.unload_limit);
     assert_eq!(told[0], Effect::RefuseMove(V, MoveRefusal::NoAnswer));
@@ -147,7 +151,7 @@ fn a_grace_is_waited_for_and_a_return_ends_it() {
 #[test]
 fn a_running_turn_outlives_its_subscribers_and_is_unloaded_after() {
     let mut life = Life::subscribed();
-    assert_eq!(life.step(Event::Input), [Effect::BeginTurn]);
+    assert_eq!(life.step(Event::Input(I)), [Effect::BeginTurn(I)]);
     assert_eq!(life.step(NOBODY), []);
     assert_eq!(life.machine.deadline(), None, "a turn may take as long as it takes");
     life.now += Duration::from_hours(5);
@@ -167,7 +171,7 @@ fn what_is_not_on_disk_is_kept_for_its_own_grace() {
 #[test]
 fn an_ephemeral_orphan_is_interrupted_and_unloaded_at_once() {
     let mut life = Life::new(Persistence::Ephemeral, POLICY);
-    let effects = life.all([Event::Resume(W), Event::Loaded(Materialised::No), SOMEBODY, Event::Input]);
+    let effects = life.all([Event::Resume(W), Event::Loaded(Materialised::No), SOMEBODY, Event::Input(I)]);
     assert!(!effects.contains(&Effect::StartHelpers), "its helpers wait for a turn that needs tools");
     assert_eq!(life.step(NOBODY), [Effect::StopTurn, Effect::EndHelpers]);
     assert_eq!(life.step(Event::TurnEnded), [Effect::CloseRollout]);
@@ -176,7 +180,7 @@ fn an_ephemeral_orphan_is_interrupted_and_unloaded_at_once() {
 /// A running turn that nobody watches, under a limit.
 fn alone(limit: Duration) -> Life {
     let mut life = Life::new(Persistence::Durable, Policy { running_limit: Some(limit), ..POLICY });
-    life.all([Event::Resume(W), Event::Loaded(Materialised::Yes), SOMEBODY, Event::Input]);
+    life.all([Event::Resume(W), Event::Loaded(Materialised::Yes), SOMEBODY, Event::Input(I)]);
     life
 }
 
@@ -212,7 +216,7 @@ fn the_limit_counts_from_the_turn_and_not_from_before_it() {
     );
     life.all([Event::Resume(W), Event::Loaded(Materialised::Yes), NOBODY]);
     life.now += Duration::from_hours(8);
-    assert_eq!(life.step(Event::Input), [Effect::BeginTurn]);
+    assert_eq!(life.step(Event::Input(I)), [Effect::BeginTurn(I)]);
     assert_eq!(life.machine.deadline(), Some(life.now + Duration::from_hours(1)));
 }
 
@@ -241,7 +245,7 @@ fn what_works_or_cannot_be_read_again_is_not_squeezed_out() {
     let mut life = Life::subscribed();
     life.step(Event::Requests(1));
     assert_eq!((life.machine.idle_since(), life.step(Event::Squeeze)), (None, vec![]));
-    life.all([Event::Requests(0), Event::Input]);
+    life.all([Event::Requests(0), Event::Input(I)]);
     assert_eq!((life.machine.idle_since(), life.step(Event::Squeeze)), (None, vec![]));
     let mut life = Life::new(Persistence::Durable, POLICY);
     life.all([Event::Resume(W), Event::Loaded(Materialised::No), SOMEBODY]);
@@ -251,11 +255,14 @@ fn what_works_or_cannot_be_read_again_is_not_squeezed_out() {
 #[test]
 fn a_thread_is_idle_since_it_was_last_used() {
     let mut life = Life::subscribed();
-    let uses: [&[Event]; 3] =
-        [&[Event::Resume(V)], &[Event::Requests(1), Event::Requests(0)], &[Event::Input, Event::TurnEnded]];
+    let uses: [&[Event]; 3] = [
+        &[Event::Resume(V)],
+        &[Event::Requests(1), Event::Requests(0)],
+        &[Event::Input(I), Event::TurnEnded],
+    ];
     for events in uses {
         life.now += Duration::from_secs(1);
-        life.all(events.iter().copied());
+        life.all(events.iter().cloned());
         assert_eq!(life.machine.idle_since(), Some(life.now), "{events:?}");
     }
     let used = life.now;
@@ -277,7 +284,7 @@ fn a_new_policy_holds_at_once() {
 #[test]
 fn a_question_that_nobody_can_answer_ends_the_turn_after_its_grace() {
     let mut life = Life::subscribed();
-    life.all([Event::Input, Event::Questions(1), NOBODY]);
+    life.all([Event::Input(I), Event::Questions(1), NOBODY]);
     assert_eq!(life.machine.deadline(), Some(life.now + POLICY.question_grace));
     life.all([SOMEBODY]);
     assert_eq!(life.machine.deadline(), None, "somebody is there to answer");
@@ -319,8 +326,8 @@ fn a_resume_during_the_unload_waits_for_the_zero_and_loads_once() {
 fn a_failed_load_tells_everyone_who_waits_and_closes_nothing() {
     let mut life = Life::new(Persistence::Durable, POLICY);
     life.all([Event::Resume(W), Event::Resume(V)]);
-    let failed = |who| Effect::FailResume(who, ResumeFailure::LoadFailed);
-    assert_eq!(life.step(Event::LoadFailed), [failed(W), failed(V), Effect::Forget]);
+    let failed = |who| Effect::FailResume(who, ResumeFailure::LoadFailed(unreadable()));
+    assert_eq!(life.step(Event::LoadFailed(unreadable())), [failed(W), failed(V)]);
     assert_eq!(life.step(Event::Resume(W)), [], "gone says nothing more");
 }
 
@@ -329,8 +336,8 @@ fn a_failed_load_after_an_unload_is_told_to_those_who_knew_the_thread() {
     let mut life = Life::subscribed();
     life.step(Event::Unload { waiter: V, force: Force::Yes, others: 0 });
     life.all([Event::Resume(W), Event::RolloutClosed, Event::HelpersEnded]);
-    let failed = Effect::FailResume(W, ResumeFailure::LoadFailed);
-    assert_eq!(life.step(Event::LoadFailed), [failed, Effect::AnnounceNotLoaded, Effect::Forget]);
+    let failed = Effect::FailResume(W, ResumeFailure::LoadFailed(unreadable()));
+    assert_eq!(life.step(Event::LoadFailed(unreadable())), [failed, Effect::AnnounceNotLoaded]);
 }
 
 #[test]
@@ -348,7 +355,7 @@ fn an_unload_is_refused_while_the_thread_is_active_or_shared_unless_forced() {
     let unload = |force, others| Event::Unload { waiter: V, force, others };
     let mut life = Life::subscribed();
     assert_eq!(life.step(unload(Force::No, 1)), [Effect::RefuseUnload(V, UnloadRefusal::Subscribed)]);
-    life.step(Event::Input);
+    life.step(Event::Input(I));
     assert_eq!(life.step(unload(Force::No, 0)), [Effect::RefuseUnload(V, UnloadRefusal::Active)]);
     let forced = [Effect::LeaveAsker(V), Effect::StopTurn, Effect::EndHelpers];
     assert_eq!(life.step(unload(Force::Yes, 1)), forced);
@@ -359,7 +366,7 @@ fn an_unload_is_refused_while_the_thread_is_active_or_shared_unless_forced() {
 fn what_only_a_user_had_who_is_gone_ends_whatever_it_does() {
     let unload = |others| Event::Unload { waiter: V, force: Force::IfDeserted, others };
     let mut life = Life::subscribed();
-    life.step(Event::Input);
+    life.step(Event::Input(I));
     assert_eq!(life.step(unload(1)), [Effect::RefuseUnload(V, UnloadRefusal::Subscribed)]);
     assert_eq!(life.step(unload(0)), [Effect::LeaveAsker(V), Effect::StopTurn, Effect::EndHelpers]);
 }
@@ -394,9 +401,33 @@ fn a_stopping_server_loads_nothing_again() {
 #[test]
 fn input_is_a_turn_a_steer_or_kept() {
     let mut life = Life::new(Persistence::Durable, POLICY);
-    assert_eq!(life.step(Event::Input), [Effect::DeferInput]);
+    assert_eq!(life.step(Event::Input(I)), [Effect::DeferInput(I)]);
     life.all([Event::Loaded(Materialised::Yes), SOMEBODY]);
-    assert_eq!(life.step(Event::Input), [Effect::BeginTurn]);
-    assert_eq!(life.step(Event::Input), [Effect::SteerTurn]);
+    assert_eq!(life.step(Event::Input(I)), [Effect::BeginTurn(I)]);
+    assert_eq!(life.step(Event::Input(I)), [Effect::SteerTurn(I)]);
     assert_eq!(life.all([Event::Interrupt, Event::Interrupt]), [Effect::StopTurn]);
+}
+
+#[test]
+fn a_command_is_carried_out_when_its_thread_has_what_it_needs() {
+    use Admission::{ByTheNextOwner, Later, Never, Now};
+    let needs = [Needs::Owner, Needs::EndOfLoad, Needs::Loaded, Needs::Helpers];
+    let loading = Life::new(Persistence::Durable, POLICY);
+    let idle = Life::subscribed();
+    let mut running = Life::subscribed();
+    running.step(Event::Input(I));
+    let mut unloading = Life::subscribed();
+    unloading.step(Event::Shutdown);
+    let mut gone = Life::new(Persistence::Durable, POLICY);
+    gone.step(Event::LoadFailed(unreadable()));
+    let table = [
+        (loading, [Now, Later, Later, Later]),
+        (idle, [Now; 4]),
+        (running, [Now; 4]),
+        (unloading, [Now, Now, Later, Never]),
+        (gone, [ByTheNextOwner; 4]),
+    ];
+    for (life, admissions) in table {
+        assert_eq!(needs.map(|needs| life.machine.admission(needs)), admissions, "{:?}", life.machine);
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::TestCaseResult;
+use skein_protocol::error::WireError;
 use tokio::time::Instant;
 
 use crate::thread::effect::Destination;
@@ -179,12 +180,17 @@ impl World {
             Act::Advance(_) | Act::Overdue => self.time_passes(&act),
             Act::Resume => self.resume(),
             Act::Leave | Act::Observe | Act::Withdraw(_) => self.listeners_change(&act),
-            Act::Input => self.feed(Event::Input),
+            Act::Input => {
+                let input = self.new_waiter();
+                self.feed(Event::Input(input))
+            }
             Act::Interrupt => self.feed(Event::Interrupt),
             Act::Ask | Act::Answer | Act::BeginRequest | Act::EndRequest => self.activity_changes(&act),
             Act::Unload(force) => self.unload(force),
             Act::PutElsewhere(which) => self.put_elsewhere(*which.get(&DESTINATIONS)),
-            Act::FailMove if self.under_way.remove(&Motion::Move) => self.feed(Event::MoveFailed),
+            Act::FailMove if self.under_way.remove(&Motion::Move) => {
+                self.feed(Event::MoveFailed("full".to_owned()))
+            }
             Act::FailMove => Ok(()),
             Act::Squeeze => self.feed(Event::Squeeze),
             Act::Reload(which) => {
@@ -192,7 +198,9 @@ impl World {
                 self.feed(Event::Policy(self.policy))
             }
             Act::Happen(which) => self.something_happens(which),
-            Act::FailLoad if self.under_way.remove(&Motion::Load) => self.feed(Event::LoadFailed),
+            Act::FailLoad if self.under_way.remove(&Motion::Load) => {
+                self.feed(Event::LoadFailed(unreadable()))
+            }
             Act::FailLoad => Ok(()),
         }
     }
@@ -283,7 +291,7 @@ impl World {
     fn happen(&mut self, motion: Motion) -> TestCaseResult {
         match motion {
             Motion::Load if self.persistence == Persistence::Ephemeral && self.was_loaded => {
-                self.feed(Event::LoadFailed)
+                self.feed(Event::LoadFailed(unreadable()))
             }
             Motion::Load => {
                 let materialised = if self.on_disk { Materialised::Yes } else { Materialised::No };
@@ -314,25 +322,32 @@ impl World {
     /// Feeds one event, plays the actor to its effects, and checks the rules.
     fn feed(&mut self, event: Event) -> TestCaseResult {
         let before = self.machine.phase();
-        let effects = self.machine.step(self.now, event);
+        let effects = self.machine.step(self.now, event.clone());
         let after = self.machine.phase();
         if before == Phase::Gone {
             prop_assert!(effects.is_empty(), "gone, and still wants {effects:?}");
         }
-        self.check_entry(event, before, after, &effects)?;
-        self.check_stop(event, after, &effects)?;
+        self.check_entry(&event, before, after, &effects)?;
+        self.check_stop(&event, after, &effects)?;
         let mut joined = false;
-        for effect in &effects {
-            joined |= self.carry_out(*effect, after)?;
+        for effect in effects {
+            joined |= self.carry_out(effect, after)?;
+        }
+        if after == Phase::Gone && before != Phase::Gone {
+            self.check_forgotten()?;
         }
         let alone = self.turn_runs && self.counts.subscribers == 0;
         self.alone_since = if alone { Some(self.alone_since.unwrap_or(self.now)) } else { None };
-        self.check_state(event)?;
+        self.check_state(&event)?;
         if joined {
             self.feed(Event::Subscribers(self.counts))?;
         }
         Ok(())
     }
+}
+
+fn unreadable() -> WireError {
+    WireError::internal("any", "the rollout cannot be read")
 }
 
 /// Any instant: the machine only compares them.

@@ -29,17 +29,18 @@ impl World {
             Effect::AnswerResume(_)
             | Effect::FailResume(..)
             | Effect::AnswerUnload(_)
-            | Effect::RefuseUnload(..) => return self.answer(effect, phase),
-            Effect::BeginTurn | Effect::SteerTurn | Effect::StopTurn => self.carry_out_for_turn(effect)?,
-            Effect::EndHelpers | Effect::KillHelpers | Effect::CloseRollout | Effect::AbandonRollout => {
-                self.carry_out_for_unload(effect)?;
+            | Effect::RefuseUnload(..) => return self.answer(&effect, phase),
+            Effect::BeginTurn(_) | Effect::SteerTurn(_) | Effect::StopTurn => {
+                self.carry_out_for_turn(&effect)?
             }
-            Effect::Forget => self.check_forget()?,
+            Effect::EndHelpers | Effect::KillHelpers | Effect::CloseRollout | Effect::AbandonRollout => {
+                self.carry_out_for_unload(&effect)?;
+            }
             Effect::StartHelpers => {
                 prop_assert_eq!(self.persistence, Persistence::Durable);
                 prop_assert!(!self.under_way.contains(&Motion::Helpers), "starts beside those that end");
             }
-            Effect::DeferInput
+            Effect::DeferInput(_)
             | Effect::LeaveAsker(_)
             | Effect::AnnounceNotLoaded
             | Effect::AnnounceClosed => {}
@@ -48,34 +49,34 @@ impl World {
     }
 
     /// Everybody is answered once. Returns whether somebody was subscribed.
-    fn answer(&mut self, effect: Effect, phase: Phase) -> Result<bool, TestCaseError> {
+    fn answer(&mut self, effect: &Effect, phase: Phase) -> Result<bool, TestCaseError> {
         if let Effect::AnswerResume(who) = effect {
-            prop_assert!(self.resumes.remove(&who), "answered twice");
+            prop_assert!(self.resumes.remove(who), "answered twice");
             prop_assert!(matches!(phase, Phase::Idle | Phase::Running), "subscribed to a half-dead thread");
             self.counts.subscribers += 1;
             return Ok(true);
         }
         if let Effect::FailResume(who, why) = effect {
-            prop_assert!(self.resumes.remove(&who), "answered twice");
-            let refused = why == ResumeFailure::Shutdown && !self.stopping;
+            prop_assert!(self.resumes.remove(who), "answered twice");
+            let refused = *why == ResumeFailure::Shutdown && !self.stopping;
             prop_assert!(!refused, "refused without a reason");
             let elsewhere = matches!(why, ResumeFailure::Archived | ResumeFailure::Deleted);
             prop_assert!(!elsewhere || self.has_moved, "told that it is gone, and it is there");
         }
         if let Effect::AnswerUnload(who) = effect {
-            prop_assert!(self.unloads.remove(&who), "answered twice");
+            prop_assert!(self.unloads.remove(who), "answered twice");
             prop_assert!(!self.under_way.contains(&Motion::Helpers), "said zero beside living helpers");
         }
         if let Effect::RefuseUnload(who, why) = effect {
-            prop_assert!(self.unloads.remove(&who), "answered twice");
+            prop_assert!(self.unloads.remove(who), "answered twice");
             let active = self.turn_runs || self.questions + self.requests > 0;
-            prop_assert_eq!(why == UnloadRefusal::Active, active);
+            prop_assert_eq!(*why == UnloadRefusal::Active, active);
         }
         Ok(false)
     }
 
-    fn carry_out_for_turn(&mut self, effect: Effect) -> TestCaseResult {
-        if effect == Effect::BeginTurn {
+    fn carry_out_for_turn(&mut self, effect: &Effect) -> TestCaseResult {
+        if let Effect::BeginTurn(_) = effect {
             prop_assert!(!self.turn_runs, "two turns at once");
             (self.turn_runs, self.turn_stopped) = (true, false);
             self.under_way.insert(Motion::Turn);
@@ -83,7 +84,7 @@ impl World {
                 self.on_disk = true;
                 self.feed(Event::Materialised)?;
             }
-        } else if effect == Effect::StopTurn {
+        } else if *effect == Effect::StopTurn {
             prop_assert!(self.turn_runs && !self.turn_stopped, "stopped twice, or nothing");
             self.turn_stopped = true;
         } else {
@@ -92,13 +93,13 @@ impl World {
         Ok(())
     }
 
-    fn carry_out_for_unload(&mut self, effect: Effect) -> TestCaseResult {
-        if effect == Effect::EndHelpers {
+    fn carry_out_for_unload(&mut self, effect: &Effect) -> TestCaseResult {
+        if *effect == Effect::EndHelpers {
             self.ended_helpers += 1;
             self.under_way.insert(Motion::Helpers);
-        } else if effect == Effect::KillHelpers {
+        } else if *effect == Effect::KillHelpers {
             prop_assert!(self.under_way.contains(&Motion::Helpers), "kills the dead");
-        } else if effect == Effect::CloseRollout {
+        } else if *effect == Effect::CloseRollout {
             self.closed_rollout += 1;
             prop_assert!(!self.turn_runs, "closes the rollout under a turn");
             prop_assert_eq!(self.closed_rollout, 1);
