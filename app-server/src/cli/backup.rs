@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
-use skein_store::backup::Progress;
+use skein_store::backup::BackupProgress;
 use skein_store::backup::make::{self, BackupRequest, MadeBackup, OmittedFile};
 
 use super::progress::ProgressDisplay;
@@ -36,7 +36,7 @@ impl Backup {
         let order =
             BackupRequest { home: &home, file: &self.file, force: self.force, secrets: self.with_secrets };
         let mut shown = ProgressDisplay::in_steps("files", self.json);
-        let made = make::make(order, |Progress { done, total }| shown.at_step("saved", done, total))?;
+        let made = make::make(order, |BackupProgress { done, total }| shown.at_step("saved", done, total))?;
         shown.end();
         for OmittedFile { path, why } in &made.left_out {
             say(format_args!("{} is not in the backup: {why}", path.display()));

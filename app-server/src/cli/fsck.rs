@@ -11,7 +11,7 @@ use skein_app_server::telemetry::{self, Stderr};
 use skein_protocol::ids::ThreadId;
 use skein_store::fsck::blobs::Unnamed;
 use skein_store::fsck::finding::{FsckSummary, IndexLook};
-use skein_store::fsck::{self, FsckRequest, Gc, Mend, Notice};
+use skein_store::fsck::{self, FsckNotice, FsckRequest, Gc, Mend};
 
 use super::out::causes;
 use super::{home, print_line, say};
@@ -67,20 +67,20 @@ impl Fsck {
                 printed = now;
             }
         };
-        let mut told = |told: Notice<'_>| match told {
-            Notice::Served(served) => bar.suspend(|| {
+        let mut told = |told: FsckNotice<'_>| match told {
+            FsckNotice::Served(served) => bar.suspend(|| {
                 say(format_args!(
                     "{served}. It is read beside the server; its list of threads is not compared"
                 ));
             }),
-            Notice::Progress(done, total) => {
+            FsckNotice::Progress(done, total) => {
                 bar.set_length(total);
                 bar.set_position(done);
             }
-            Notice::Finding(finding) => {
+            FsckNotice::Finding(finding) => {
                 print(if self.json { json!(finding).to_string() } else { finding.to_string() });
             }
-            Notice::Unnamed(unnamed) => {
+            FsckNotice::Unnamed(unnamed) => {
                 let json = || json!({ "unnamed": unnamed }).to_string();
                 print(if self.json { json() } else { unnamed_in_words(unnamed) });
             }

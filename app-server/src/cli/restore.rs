@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 use skein_app_server::telemetry::{self, Stderr};
 use skein_store::backup::restore::{self, Restored};
-use skein_store::backup::{Progress, check};
+use skein_store::backup::{BackupProgress, check};
 
 use super::progress::ProgressDisplay;
 use super::{home, home_alone, print_line};
@@ -39,7 +39,7 @@ impl Restore {
             Ok(home) => home,
             Err(code) => return Ok(code),
         };
-        let mut step = |what, Progress { done, total }| shown.at_step(what, done, total);
+        let mut step = |what, BackupProgress { done, total }| shown.at_step(what, done, total);
         let restored = restore::put(&mut home, &self.file, &checked, self.force, &mut step).await?;
         shown.end();
         self.tell(&restored)?;

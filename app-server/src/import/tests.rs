@@ -3,7 +3,7 @@ use std::fs;
 use skein_base::clock::WallMs;
 use skein_protocol::item::ThreadItemBody;
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
-use skein_store::fsck::{self, Notice};
+use skein_store::fsck::{self, FsckNotice};
 use skein_store::history::History;
 use skein_store::index::ThreadIndex;
 use skein_store::index::memory::MemoryIndex;
@@ -154,8 +154,8 @@ async fn an_imported_home_has_nothing_that_a_check_finds() {
     let fixture = Fixture::new();
     fixture.import().await;
     let mut found = Vec::new();
-    let mut told = |told: Notice<'_>| {
-        if let Notice::Finding(finding) = told {
+    let mut told = |told: FsckNotice<'_>| {
+        if let FsckNotice::Finding(finding) = told {
             found.push(format!("{finding:?}"));
         }
     };

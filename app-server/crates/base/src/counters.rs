@@ -25,7 +25,6 @@ impl Counter {
     }
 
     /// The number.
-    #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }

@@ -29,7 +29,6 @@ pub fn raise() {
 }
 
 /// The soft limit for the user's programs, if this process has raised its own.
-#[must_use]
 pub fn of_programs() -> Option<u64> {
     FOUND.get().copied().flatten()
 }
@@ -51,20 +50,17 @@ fn left() -> (u64, u64) {
 }
 
 /// Whether this many can be taken without touching the reserve for files.
-#[must_use]
 pub fn have_room_for(count: u64) -> bool {
     is_room_in(left().0, count)
 }
 
 /// Does the same for a process with free low numbers: counts all open ones.
-#[must_use]
 pub fn have_counted_room_for(count: u64) -> bool {
     let (left, most) = left();
     is_room_in(most.saturating_sub(in_use((left, most))), count)
 }
 
 /// The number in use, if only few are left.
-#[must_use]
 pub fn in_use_when_scarce() -> Option<u64> {
     let (left, most) = left();
     if !are_scarce(left, most) {

@@ -44,7 +44,6 @@ impl Durations {
     }
 
     /// The durations so far.
-    #[must_use]
     pub fn taken(&self) -> DurationCounts {
         #[expect(
             clippy::cast_precision_loss,

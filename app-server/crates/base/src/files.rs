@@ -9,7 +9,6 @@ use nix::fcntl::OFlag;
 
 /// Flags for every file whose name others could have prepared: follow no link, and do not wait for the other end of a
 /// FIFO. The standard library adds close-on-exec.
-#[must_use]
 pub fn no_surprises() -> i32 {
     (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()
 }

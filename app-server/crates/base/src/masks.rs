@@ -19,7 +19,6 @@ const SCHEMES: &[&str] = &["bearer ", "basic "];
 
 /// Masks possible secrets in arguments. These are the value of a secret's name, in the same argument or behind a flag
 /// in the next, and the text behind `Bearer`. Addresses lose their user, or else their query.
-#[must_use]
 pub fn shown_args<'a>(args: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut of_flag = false;
     args.map(|arg| {
@@ -43,7 +42,6 @@ pub fn shown_args<'a>(args: impl Iterator<Item = &'a str>) -> Vec<String> {
 }
 
 /// Which arguments end with a mask in a secret's place. Another text that looks like a mask does not count.
-#[must_use]
 pub fn masked_args(args: &[&str]) -> Vec<bool> {
     let unmasked = |arg: &&str| arg.strip_suffix(MASK).map_or((*arg).to_owned(), |front| format!("{front}x"));
     let unmasked: Vec<String> = args.iter().map(unmasked).collect();
@@ -52,7 +50,6 @@ pub fn masked_args(args: &[&str]) -> Vec<bool> {
 }
 
 /// An address without user, password and query, which may be secret.
-#[must_use]
 pub fn shown_url(url: &str) -> String {
     let url = &*with_a_plain_user(url);
     let (front, query) = url.split_at(url.find(['?', '#']).unwrap_or(url.len()));
@@ -65,7 +62,6 @@ pub fn shown_url(url: &str) -> String {
 }
 
 /// Scheme, host and port of an address.
-#[must_use]
 pub fn origin(url: &str) -> String {
     let url = with_a_plain_user(url);
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", &url));

@@ -69,7 +69,6 @@ impl DedicatedRuntime {
 
     /// A tracker without tasks. Its [`Tasks::spawn_dedicated`] starts tasks here. Its [`Tasks::spawn`] uses the
     /// runtime that calls this function, also from a task that runs here.
-    #[must_use]
     pub fn tasks(&self) -> Tasks {
         let dedicated = self.0.as_ref().map(|runtime| runtime.handle().clone());
         Tasks { dedicated, usual: Handle::try_current().ok(), ..Tasks::new() }
@@ -268,7 +267,6 @@ impl Tasks {
     }
 
     /// The number of panics.
-    #[must_use]
     pub fn panics(&self) -> u64 {
         self.panics.load(Ordering::Relaxed)
     }
@@ -280,7 +278,6 @@ impl Tasks {
     }
 
     /// The number of running tasks.
-    #[must_use]
     pub fn count(&self) -> usize {
         self.tracker.len()
     }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 /// Reads "500ms", "2s", "30min", "1h": a whole number and a unit.
-#[must_use]
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let (number, unit) = split_unit(text);
     let milliseconds = match unit {
@@ -17,7 +16,6 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 /// Reads "64KiB", "512MiB", "2GiB": a whole number and a unit; and "0". In bytes.
-#[must_use]
 pub fn parse_size(text: &str) -> Option<u64> {
     let (number, unit) = split_unit(text);
     let bytes = match unit {

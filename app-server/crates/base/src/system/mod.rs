@@ -50,7 +50,6 @@ impl GuardProgram {
     }
 
     /// The program path for execve(2).
-    #[must_use]
     pub fn path(&self) -> PathBuf {
         match self {
             // The child resolves it before its close-on-exec descriptors are closed.

@@ -65,7 +65,6 @@ fn redirect(attempt: reqwest::redirect::Attempt<'_>, most: usize) -> reqwest::re
 }
 
 /// The innermost cause. Errors above it may have addresses with secret queries.
-#[must_use]
 pub fn root(error: &(dyn StdError + 'static)) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
@@ -75,7 +74,6 @@ pub fn root(error: &(dyn StdError + 'static)) -> String {
 }
 
 /// The error of TLS, if the cause is TLS.
-#[must_use]
 pub fn tls<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -90,7 +88,6 @@ pub fn tls<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error>
 }
 
 /// Whether a retry would fail the same way: the error is about their identity, or they speak no TLS.
-#[must_use]
 pub fn is_lasting(said: &rustls::Error) -> bool {
     matches!(
         said,

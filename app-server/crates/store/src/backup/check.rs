@@ -7,11 +7,13 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use flate2::bufread::GzDecoder;
-use sha2::{Digest, Sha256};
 use skein_protocol::ids::ThreadId;
 use tar::{Archive, Entry, EntryType};
 
-use super::{BackupError, Contents, FIRST, Head, ManifestEntry, Name, VERSION, VERSION_WITH_SECRETS, hex};
+use super::{
+    BackupError, BackupHead, BackupName, Contents, FIRST, HashingReader, ManifestEntry, VERSION,
+    VERSION_WITH_SECRETS, hex,
+};
 use crate::policy;
 
 type Unzipped = GzDecoder<BufReader<File>>;
@@ -66,12 +68,12 @@ pub(super) fn walk(
         }
         let (name, kind) = seen.name(&entry).map_err(|reason| damaged(&reason))?;
         match kind {
-            Name::First => head(&mut entry).map_err(|reason| damaged(&reason))?,
-            Name::Manifest => {
+            BackupName::First => head(&mut entry).map_err(|reason| damaged(&reason))?,
+            BackupName::Manifest => {
                 let id = compare(&mut entry, &mut seen.contents).map_err(|reason| damaged(&reason))?;
                 checked = Some(Checked { id, files: seen.files, bytes: seen.bytes });
             }
-            Name::Config | Name::Rollout(_) | Name::Blob | Name::Secrets(_) => {
+            BackupName::Config | BackupName::Rollout(_) | BackupName::Blob | BackupName::Secrets(_) => {
                 seen.pass(path, &name, kind, &mut entry, each)?;
                 progress(seen.files);
             }
@@ -94,19 +96,19 @@ struct CheckedFiles {
 
 impl CheckedFiles {
     /// The entry, if it may stand here.
-    fn name<R: Read>(&mut self, entry: &Entry<'_, R>) -> Result<(String, Name), String> {
+    fn name<R: Read>(&mut self, entry: &Entry<'_, R>) -> Result<(String, BackupName), String> {
         let name = String::from_utf8_lossy(&entry.header().path_bytes()).into_owned();
         let shown: String = name.chars().take(policy::BACKUP_NAME_SHOWN).collect();
         if entry.header().entry_type() != EntryType::Regular {
             return Err(format!("{shown:?} is no regular file"));
         }
-        let kind = Name::of(&name).ok_or_else(|| format!("{shown:?} has no place in a home"))?;
-        if (kind == Name::First) == self.begun {
+        let kind = BackupName::of(&name).ok_or_else(|| format!("{shown:?} has no place in a home"))?;
+        if (kind == BackupName::First) == self.begun {
             return Err(format!("{shown:?} is where it should not be; the first entry is {FIRST}"));
         }
         self.begun = true;
         let again = self.contents.contains_key(&name)
-            || matches!(kind, Name::Rollout(thread) if !self.threads.insert(thread));
+            || matches!(kind, BackupName::Rollout(thread) if !self.threads.insert(thread));
         if again { Err(format!("{shown:?} is in it twice")) } else { Ok((name, kind)) }
     }
 
@@ -114,15 +116,15 @@ impl CheckedFiles {
         &mut self,
         path: &Path,
         name: &str,
-        kind: Name,
+        kind: BackupName,
         entry: &mut Entry<'_, R>,
         each: &mut dyn FnMut(Passing<'_>) -> Result<(), BackupError>,
     ) -> Result<(), BackupError> {
         let damaged = |error: io::Error| BackupError::damaged(path, format!("{name}: {error}"));
         let written = entry.header().mtime().map_err(damaged)?;
         let size = entry.header().entry_size().map_err(damaged)?;
-        let thread = if let Name::Rollout(thread) = kind { Some(thread) } else { None };
-        let mut content = HashingEntry { entry, bytes: 0, digest: Sha256::new(), failed: None };
+        let thread = if let BackupName::Rollout(thread) = kind { Some(thread) } else { None };
+        let mut content = HashingReader::new(entry);
         let shown = each(Passing { path: name, thread, written, content: &mut content });
         // A backup that ends too early is damaged, whichever code notices first.
         if let Some(error) = content.failed.take() {
@@ -140,29 +142,10 @@ impl CheckedFiles {
     }
 }
 
-/// Hashes and counts the content of an entry.
-struct HashingEntry<R> {
-    entry: R,
-    bytes: u64,
-    digest: Sha256,
-    failed: Option<io::Error>,
-}
-
-impl<R: Read> Read for HashingEntry<R> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let came = self.entry.read(bytes).inspect_err(|error| {
-            self.failed = Some(io::Error::new(error.kind(), error.to_string()));
-        })?;
-        self.digest.update(bytes.get(..came).unwrap_or_default());
-        self.bytes += came as u64;
-        Ok(came)
-    }
-}
-
 fn head(entry: &mut dyn Read) -> Result<(), String> {
     let mut text = Vec::new();
     entry.take(policy::BACKUP_LINE).read_to_end(&mut text).map_err(|error| error.to_string())?;
-    let head: Head = serde_json::from_slice(&text).map_err(|error| format!("{FIRST}: {error}"))?;
+    let head: BackupHead = serde_json::from_slice(&text).map_err(|error| format!("{FIRST}: {error}"))?;
     if (VERSION..=VERSION_WITH_SECRETS).contains(&head.version) {
         return Ok(());
     }
@@ -174,7 +157,7 @@ fn head(entry: &mut dyn Read) -> Result<(), String> {
 
 /// Compares the files so far with the manifest; returns the manifest's SHA-256.
 fn compare(entry: &mut dyn Read, seen: &mut Contents) -> Result<String, String> {
-    let mut counted = HashingEntry { entry, bytes: 0, digest: Sha256::new(), failed: None };
+    let mut counted = HashingReader::new(entry);
     let mut lines = BufReader::new(&mut counted);
     loop {
         let mut line = Vec::new();

@@ -16,15 +16,14 @@ use flate2::write::GzEncoder;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use skein_base::clock::Clock;
 use skein_base::files::{no_surprises, only_regular};
 use skein_protocol::ids::ThreadId;
 use tar::{Builder, EntryType, Header};
 
 use super::{
-    BackupError, CONFIG, FIRST, Head, LOCATIONS, MANIFEST, ManifestEntry, Name, Progress, VERSION,
-    VERSION_WITH_SECRETS, hex, rollout, secrets,
+    BackupError, BackupHead, BackupName, BackupProgress, CONFIG, FIRST, HashingReader, LOCATIONS, MANIFEST,
+    ManifestEntry, VERSION, VERSION_WITH_SECRETS, hex, rollout, secrets,
 };
 use crate::home::{self, FILE_MODE, HomePaths, durable, existing};
 use crate::policy;
@@ -79,7 +78,10 @@ impl OmittedFile {
 ///
 /// # Errors
 /// [`BackupError`]; an existing file stays unchanged.
-pub fn make(order: BackupRequest<'_>, progress: impl FnMut(Progress)) -> Result<MadeBackup, BackupError> {
+pub fn make(
+    order: BackupRequest<'_>,
+    progress: impl FnMut(BackupProgress),
+) -> Result<MadeBackup, BackupError> {
     let paths = existing(order.home)?;
     if !order.force && order.file.symlink_metadata().is_ok() {
         return Err(BackupError::Exists(order.file.to_owned()));
@@ -170,14 +172,14 @@ fn write(
     paths: &HomePaths,
     (file, spool): (&File, File),
     secrets: bool,
-    progress: impl FnMut(Progress),
+    progress: impl FnMut(BackupProgress),
 ) -> Result<MadeBackup, BackupError> {
     let zip = GzEncoder::new(BufWriter::new(file), Compression::new(policy::BACKUP_LEVEL));
     let (tar, manifest) = (Builder::new(zip), Vec::new());
     let mut archive = Archive { tar, manifest, made: MadeBackup::default(), spool };
     let failed = || BackupError::io("the backup");
     let version = if secrets { VERSION_WITH_SECRETS } else { VERSION };
-    let head = Head { version, skein: env!("CARGO_PKG_VERSION").to_owned(), at: Clock.wall().0 };
+    let head = BackupHead { version, skein: env!("CARGO_PKG_VERSION").to_owned(), at: Clock.wall().0 };
     let head = serde_json::to_vec(&head).map_err(io::Error::from).map_err(failed())?;
     archive.add_bytes(FIRST, &head).map_err(failed())?;
     archive.add_home(paths, secrets, progress)?;
@@ -206,18 +208,18 @@ impl<W: Write> Archive<W> {
         &mut self,
         paths: &HomePaths,
         with_secrets: bool,
-        mut progress: impl FnMut(Progress),
+        mut progress: impl FnMut(BackupProgress),
     ) -> Result<(), BackupError> {
         self.add_settings(paths)?;
         let threads = threads(paths)?;
         let total = threads.len() as u64;
-        progress(Progress { done: 0, total });
+        progress(BackupProgress { done: 0, total });
         for (done, thread) in (1..).zip(threads) {
             self.add_rollout(paths, thread)?;
             if with_secrets {
                 self.add_whole(paths, &secrets(thread))?;
             }
-            progress(Progress { done, total });
+            progress(BackupProgress { done, total });
         }
         // Blobs come after the rollouts that refer to them, so each was there first.
         for name in blobs(paths)? {
@@ -287,7 +289,7 @@ impl<W: Write> Archive<W> {
     fn add(&mut self, name: &str, path: &Path, from: impl Read, end: u64) -> Result<(), BackupError> {
         let written = path.symlink_metadata().and_then(|seen| seen.modified());
         let written = written.unwrap_or(UNIX_EPOCH);
-        let mut content = HashingReader { from, bytes: 0, digest: Sha256::new() };
+        let mut content = HashingReader::new(from);
         self.tar
             .append(&header(name, end, written).map_err(BackupError::io(path))?, &mut content)
             .map_err(BackupError::io(path))?;
@@ -332,22 +334,6 @@ impl Read for FileBytes<'_> {
         let room = bytes.get_mut(..most).unwrap_or_default();
         let came = self.file.read_at(room, self.at)?;
         self.at += came as u64;
-        Ok(came)
-    }
-}
-
-/// Counts and hashes the bytes that pass.
-struct HashingReader<R> {
-    from: R,
-    bytes: u64,
-    digest: Sha256,
-}
-
-impl<R: Read> Read for HashingReader<R> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let came = self.from.read(bytes)?;
-        self.digest.update(bytes.get(..came).unwrap_or_default());
-        self.bytes += came as u64;
         Ok(came)
     }
 }
@@ -418,7 +404,7 @@ fn threads(paths: &HomePaths) -> Result<Vec<ThreadId>, BackupError> {
     let mut found = Vec::new();
     for location in [LOCATIONS[0], LOCATIONS[1], LOCATIONS[0]] {
         for name in names(paths, &paths.location(location))? {
-            if let Some(Name::Rollout(thread)) = Name::of(&name)
+            if let Some(BackupName::Rollout(thread)) = BackupName::of(&name)
                 && seen.insert(thread)
             {
                 found.push(thread);
@@ -429,7 +415,10 @@ fn threads(paths: &HomePaths) -> Result<Vec<ThreadId>, BackupError> {
 }
 
 fn blobs(paths: &HomePaths) -> Result<Vec<String>, BackupError> {
-    Ok(names(paths, &paths.blobs())?.into_iter().filter(|name| Name::of(name) == Some(Name::Blob)).collect())
+    Ok(names(paths, &paths.blobs())?
+        .into_iter()
+        .filter(|name| BackupName::of(name) == Some(BackupName::Blob))
+        .collect())
 }
 
 /// The names of all files in the subfolders of a folder of the home.

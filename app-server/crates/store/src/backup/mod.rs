@@ -17,7 +17,7 @@
 //! those in the rollouts, or their next owner would be fenced. The index is removed; the next server makes it again.
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -52,7 +52,7 @@ const SECRETS: &str = "secrets";
 
 /// The progress of the work, in files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
+pub struct BackupProgress {
     /// Finished files.
     pub done: u64,
     /// All files.
@@ -61,7 +61,7 @@ pub struct Progress {
 
 /// The content of [`FIRST`].
 #[derive(Debug, Serialize, Deserialize)]
-struct Head {
+struct BackupHead {
     /// The version of the backup.
     version: u32,
     /// The program that wrote it.
@@ -86,7 +86,7 @@ pub(crate) type Contents = HashMap<String, (u64, String)>;
 
 /// An entry of a backup. Every other name is foreign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Name {
+enum BackupName {
     First,
     Config,
     /// A rollout at one of the two locations.
@@ -97,7 +97,7 @@ enum Name {
     Manifest,
 }
 
-impl Name {
+impl BackupName {
     /// The entry with exactly this name. No other name has a place in a home, so none leads out of it.
     fn of(path: &str) -> Option<Self> {
         let mut parts = path.split('/');
@@ -136,6 +136,31 @@ fn rollout(location: Location, thread: ThreadId) -> String {
 /// The name of a thread's secrets in a home.
 fn secrets(thread: ThreadId) -> String {
     HomePaths::new(Path::new("")).secrets_of(thread).to_string_lossy().into_owned()
+}
+
+/// Counts and hashes the bytes that pass, and keeps a copy of the error.
+struct HashingReader<R> {
+    from: R,
+    bytes: u64,
+    digest: Sha256,
+    failed: Option<io::Error>,
+}
+
+impl<R> HashingReader<R> {
+    fn new(from: R) -> Self {
+        Self { from, bytes: 0, digest: Sha256::new(), failed: None }
+    }
+}
+
+impl<R: Read> Read for HashingReader<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let came = self.from.read(bytes).inspect_err(|error| {
+            self.failed = Some(io::Error::new(error.kind(), error.to_string()));
+        })?;
+        self.digest.update(bytes.get(..came).unwrap_or_default());
+        self.bytes += came as u64;
+        Ok(came)
+    }
 }
 
 fn hex(digest: Sha256) -> String {

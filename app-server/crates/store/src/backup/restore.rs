@@ -21,7 +21,7 @@ use skein_protocol::ids::{Epoch, ThreadId};
 use uuid::Uuid;
 
 use super::check::{Checked, Passing, walk};
-use super::{BLOBS, BackupError, CONFIG, LOCATIONS, Progress, rollout};
+use super::{BLOBS, BackupError, BackupProgress, CONFIG, LOCATIONS, rollout};
 use crate::home::{self, FILE_MODE, Home, HomePaths, Term, durable, folders};
 use crate::rollout::epoch::Tail;
 use crate::rollout::file::FileStore;
@@ -84,7 +84,7 @@ pub async fn put(
     file: &Path,
     checked: &Checked,
     force: bool,
-    progress: &mut (dyn FnMut(&'static str, Progress) + Send),
+    progress: &mut (dyn FnMut(&'static str, BackupProgress) + Send),
 ) -> Result<Restored, BackupError> {
     let paths = home.paths().clone();
     if paths.restore_ready().is_dir() {
@@ -118,7 +118,7 @@ fn stage(
     paths: &HomePaths,
     file: &Path,
     checked: &Checked,
-    progress: &mut (dyn FnMut(&'static str, Progress) + Send),
+    progress: &mut (dyn FnMut(&'static str, BackupProgress) + Send),
 ) -> Result<Staged, BackupError> {
     let root = paths.restore_new();
     remove_folder(&root)?;
@@ -134,7 +134,7 @@ fn stage(
     ] {
         DiskLayer.make_folder(&folder).map_err(BackupError::io(&folder))?;
     }
-    let mut report = |done| progress("unpacked", Progress { done, total: checked.files });
+    let mut report = |done| progress("unpacked", BackupProgress { done, total: checked.files });
     let read = walk(file, &mut report, &mut |passing| unpack(paths, &mut staged, passing));
     let same = read.and_then(|read| {
         let changed = || BackupError::damaged(file, "it was changed while it was read");
@@ -181,7 +181,7 @@ fn new_file(path: &Path) -> Result<File, BackupError> {
 /// term of any rollout.
 async fn begin_anew(
     staged: &Staged,
-    progress: &mut (dyn FnMut(&'static str, Progress) + Send),
+    progress: &mut (dyn FnMut(&'static str, BackupProgress) + Send),
 ) -> Result<Term, BackupError> {
     let tasks = Tasks::new();
     let store = FileStore::open(&HomePaths::new(&staged.root), Arc::new(DiskLayer), tasks.clone());
@@ -201,7 +201,7 @@ async fn begin_anew(
     while let Some(term) = opened.next().await {
         highest = highest.max(term?);
         done += 1;
-        progress("opened", Progress { done, total });
+        progress("opened", BackupProgress { done, total });
     }
     drop(opened);
     tasks.finish().await;
@@ -244,7 +244,7 @@ fn decide(paths: &HomePaths, staged: &Staged, checked: &Checked) -> Result<(), B
 /// Moves the unpacked files to their places, and lets servers in again.
 fn finish(
     paths: &HomePaths,
-    progress: &mut (dyn FnMut(&'static str, Progress) + Send),
+    progress: &mut (dyn FnMut(&'static str, BackupProgress) + Send),
 ) -> Result<Restored, BackupError> {
     let ready = paths.restore_ready();
     let mut files = Vec::new();
@@ -262,7 +262,7 @@ fn finish(
         let name = from.strip_prefix(&ready).unwrap_or(&from);
         let came = carry(&from, &paths.root().join(name))?;
         restored.threads += u64::from(came && is_rollout);
-        progress("restored", Progress { done, total });
+        progress("restored", BackupProgress { done, total });
     }
     let config = ready.join(CONFIG);
     restored.config = config.is_file() && carry(&config, &paths.config())?;

@@ -140,7 +140,7 @@ async fn a_thread_that_moves_during_a_backup_is_in_it_once() {
         write(&store, thread(number), "n").await;
     }
     let order = BackupRequest { home: &home, file: &file, force: false, secrets: false };
-    let made = make(order, |Progress { done, .. }| {
+    let made = make(order, |BackupProgress { done, .. }| {
         let (from, to) =
             if done % 2 == 0 { (LOCATIONS[0], LOCATIONS[1]) } else { (LOCATIONS[1], LOCATIONS[0]) };
         for number in 0..20 {

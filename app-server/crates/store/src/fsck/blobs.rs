@@ -35,7 +35,7 @@ pub struct Unnamed {
 
 /// A file that may be a rollout and cannot be read: any text may be named in it.
 #[derive(Debug)]
-pub(crate) struct UnreadFile {
+pub(crate) struct UnreadableFile {
     /// Its path.
     pub(crate) path: PathBuf,
     /// The system's error.
@@ -47,7 +47,7 @@ pub(crate) struct UnreadFile {
 ///
 /// # Errors
 /// [`Unread`].
-pub(crate) fn unnamed(paths: &HomePaths, stored: Vec<StoredFile>) -> Result<Vec<StoredFile>, UnreadFile> {
+pub(crate) fn unnamed(paths: &HomePaths, stored: Vec<StoredFile>) -> Result<Vec<StoredFile>, UnreadableFile> {
     let (whole, mut left): (Vec<StoredFile>, Vec<StoredFile>) =
         stored.into_iter().partition(|stored| stored.name.is_some());
     let mut named: BTreeMap<BlobName, StoredFile> =
@@ -65,10 +65,10 @@ pub(crate) fn unnamed(paths: &HomePaths, stored: Vec<StoredFile>) -> Result<Vec<
 }
 
 /// Every name in the files below a folder. Follows links, as a server follows links for folders.
-fn below(folder: &Path, found: &mut dyn FnMut(BlobName)) -> Result<(), UnreadFile> {
+fn below(folder: &Path, found: &mut dyn FnMut(BlobName)) -> Result<(), UnreadableFile> {
     let unread = |path: &Path| {
         let path = path.to_owned();
-        move |error| UnreadFile { path, error }
+        move |error| UnreadableFile { path, error }
     };
     for entry in fs::read_dir(folder).map_err(unread(folder))? {
         let path = entry.map_err(unread(folder))?.path();

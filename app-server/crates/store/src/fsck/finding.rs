@@ -264,7 +264,6 @@ impl FsckSummary {
 
     /// The exit code, as in fsck(8): 0 no defect, 1 something was mended, 4 something is left, 8 something could not
     /// be read; or their sum.
-    #[must_use]
     pub fn exit_code(&self) -> u8 {
         let bit = |set: bool, code: u8| if set { code } else { 0 };
         bit(self.mended > 0, 1) | bit(self.left > self.unreachable, 4) | bit(self.unreachable > 0, 8)

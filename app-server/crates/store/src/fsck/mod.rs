@@ -24,11 +24,11 @@ mod rows;
 mod tests;
 mod walk;
 
-use blobs::{StoredFile, Unnamed, UnreadFile};
+use blobs::{StoredFile, Unnamed, UnreadableFile};
 use finding::{Defect, FindingOutcome, FsckFinding, FsckSummary, IndexLook};
 use look_only::LookOnly;
 use rollout::{Reading, RolloutFile, Side};
-use walk::Walked;
+use walk::HomeContents;
 
 /// Whether to mend defects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -74,7 +74,7 @@ pub struct FsckRequest {
 
 /// A message while the check runs.
 #[derive(Debug)]
-pub enum Notice<'a> {
+pub enum FsckNotice<'a> {
     /// A server owns the home, and the check only reads.
     Served(&'a HomeError),
     /// Bytes read so far, and all bytes.
@@ -118,7 +118,7 @@ struct Check<'a> {
     summary: FsckSummary,
     /// Threads with a lost text: their rows know more than their rollouts.
     lacking: BTreeSet<ThreadId>,
-    notify: &'a mut (dyn FnMut(Notice<'_>) + Send),
+    notify: &'a mut (dyn FnMut(FsckNotice<'_>) + Send),
 }
 
 /// Checks a home. A home with a running server is only read, and a defect counts if two readings find it.
@@ -128,7 +128,7 @@ struct Check<'a> {
 pub async fn run(
     home: &Path,
     order: &FsckRequest,
-    notify: &mut (dyn FnMut(Notice<'_>) + Send),
+    notify: &mut (dyn FnMut(FsckNotice<'_>) + Send),
 ) -> Result<FsckSummary, FsckError> {
     let home = std::path::absolute(home).unwrap_or_else(|_| home.to_owned());
     let paths = HomePaths::new(&home);
@@ -138,7 +138,7 @@ pub async fn run(
     let idle = match Idle::keep(&home) {
         Ok(idle) => Some(idle),
         Err(served @ HomeError::Served { .. }) if order.mend == Mend::No && order.gc == Gc::No => {
-            notify(Notice::Served(&served));
+            notify(FsckNotice::Served(&served));
             None
         }
         Err(error) => return Err(error.into()),
@@ -158,17 +158,17 @@ impl Check<'_> {
         let (paths, mend, idle) = (self.paths.clone(), self.order.mend, self.idle.is_some());
         let only = Some(self.order.threads.clone()).filter(|threads| !threads.is_empty());
         let walked = self.blocking(move || walk::walk(&paths, mend, idle, only.as_ref())).await?;
-        let Walked { rollouts, mut marked, blobs, secrets, findings } = walked;
+        let HomeContents { rollouts, mut marked, blobs, secrets, findings } = walked;
         findings.into_iter().for_each(|finding| self.say(finding));
         let total = rollouts.iter().map(|place| place.bytes).sum();
         let mut there = BTreeSet::new();
-        (self.notify)(Notice::Progress(0, total));
+        (self.notify)(FsckNotice::Progress(0, total));
         for place in &rollouts {
             if self.rollout(place, &mut marked).await? {
                 there.insert(place.thread);
             }
             self.summary.bytes += place.bytes;
-            (self.notify)(Notice::Progress(self.summary.bytes, total));
+            (self.notify)(FsckNotice::Progress(self.summary.bytes, total));
         }
         self.check_open_markers(&marked, &there);
         self.rows(&rollouts, &marked).await?;
@@ -207,7 +207,7 @@ impl Check<'_> {
             }
         }
         self.summary.blobs.count(&unnamed);
-        (self.notify)(Notice::Unnamed(&unnamed));
+        (self.notify)(FsckNotice::Unnamed(&unnamed));
     }
 
     /// Reports texts that no rollout names, while nobody writes any: a text exists before the line that names it.
@@ -220,7 +220,7 @@ impl Check<'_> {
         let paths = self.paths.clone();
         let unnamed = match self.blocking(move || blobs::unnamed(&paths, stored)).await? {
             Ok(unnamed) => unnamed,
-            Err(UnreadFile { path, error }) => {
+            Err(UnreadableFile { path, error }) => {
                 let path = path.strip_prefix(self.paths.root()).unwrap_or(&path).to_owned();
                 let detail =
                     format!("{error}; so it is not known which texts are named, and none is removed");
@@ -317,7 +317,7 @@ impl Check<'_> {
         }
         self.summary.count(&finding);
         self.lacking.extend(finding.thread.filter(|_| finding.kind == Defect::LostText));
-        (self.notify)(Notice::Finding(&finding));
+        (self.notify)(FsckNotice::Finding(&finding));
     }
 
     async fn blocking<T: Send + 'static>(

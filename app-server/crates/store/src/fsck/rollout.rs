@@ -50,7 +50,6 @@ pub(crate) struct Reading {
 }
 
 /// Reads the rollout at `place` in the home `root`; `None` if it is gone.
-#[must_use]
 pub(super) fn read(root: &Path, place: &RolloutFile) -> Option<Reading> {
     match DiskLayer.open(&root.join(&place.path), OpenMode::Read) {
         Ok(file) => {

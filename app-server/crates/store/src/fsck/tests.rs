@@ -127,8 +127,8 @@ impl Made {
 
     async fn look_at(&self, order: &FsckRequest) -> (FsckSummary, Vec<FsckFinding>) {
         let mut findings = Vec::new();
-        let mut notify = |notify: Notice<'_>| {
-            if let Notice::Finding(finding) = notify {
+        let mut notify = |notify: FsckNotice<'_>| {
+            if let FsckNotice::Finding(finding) = notify {
                 findings.push(finding.clone());
             }
         };

@@ -19,7 +19,7 @@ use crate::rollout::file::blobs::PART;
 
 /// The content of a home.
 #[derive(Debug, Default)]
-pub(crate) struct Walked {
+pub(crate) struct HomeContents {
     /// Rollouts, by side and path.
     pub(crate) rollouts: Vec<RolloutFile>,
     /// Threads with an open marker.
@@ -34,7 +34,7 @@ pub(crate) struct Walked {
 
 /// The meaning of a name in one of our folders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Name {
+enum EntryName {
     Rollout(ThreadId),
     /// A rollout in another thread's folder.
     WrongFolder(ThreadId),
@@ -50,24 +50,34 @@ struct HomeWalk<'a> {
     /// Whether the home has no server.
     idle: bool,
     only: Option<&'a BTreeSet<ThreadId>>,
-    found: Walked,
+    found: HomeContents,
 }
 
 /// Looks at every name of a home without changes, or one that is only read. With `only`, just at those threads.
 /// `idle` says that no server owns the home.
-#[must_use]
-pub(crate) fn walk(paths: &HomePaths, mend: Mend, idle: bool, only: Option<&BTreeSet<ThreadId>>) -> Walked {
-    let mut walk = HomeWalk { paths, mend, idle, only, found: Walked::default() };
+pub(crate) fn walk(
+    paths: &HomePaths,
+    mend: Mend,
+    idle: bool,
+    only: Option<&BTreeSet<ThreadId>>,
+) -> HomeContents {
+    let mut walk = HomeWalk { paths, mend, idle, only, found: HomeContents::default() };
     if only.is_none() {
         walk.root();
-        walk.blobs();
+        walk.digit_folders(&paths.blobs(), false, &HomeWalk::texts);
     }
-    walk.secrets();
+    walk.digit_folders(&paths.secrets(), false, &HomeWalk::secrets_in);
     for location in [Location::Active, Location::Archived] {
-        walk.location(&paths.location(location));
+        walk.digit_folders(&paths.location(location), true, &|walk, folder, digits| {
+            walk.folder(folder, Side::Kept, &|name| in_folder(name, digits));
+        });
     }
-    walk.folder(&paths.trash(), Side::Trash, &|name| deleted(name).map_or(Name::Foreign, Name::Rollout));
-    walk.folder(&paths.open_markers(), Side::Kept, &|name| name.parse().map_or(Name::Foreign, Name::Marker));
+    walk.folder(&paths.trash(), Side::Trash, &|name| {
+        deleted(name).map_or(EntryName::Foreign, EntryName::Rollout)
+    });
+    walk.folder(&paths.open_markers(), Side::Kept, &|name| {
+        name.parse().map_or(EntryName::Foreign, EntryName::Marker)
+    });
     walk.twice();
     walk.found.rollouts.sort_by(|one, other| (one.side, &one.path).cmp(&(other.side, &other.path)));
     walk.found
@@ -119,29 +129,16 @@ impl HomeWalk<'_> {
         }
     }
 
-    /// A folder of folders by the last two digits of ids.
-    fn location(&mut self, location: &Path) {
-        for (path, seen) in self.entries(location) {
-            let digits = name_of(&path).filter(|name| is_two_digits(name)).map(str::to_owned);
-            match digits {
-                Some(digits) if seen.is_dir() => {
-                    self.folder(&path, Side::Kept, &|name| in_folder(name, &digits));
-                }
-                Some(_) => self.odd(&path),
-                None if is_leftover(name_of(&path).unwrap_or_default()) => self.leftover(&path),
-                None => self.foreign(&path),
-            }
-        }
-    }
-
-    /// Texts, in folders by the first two digits of their names.
-    fn blobs(&mut self) {
-        for (folder, seen) in self.entries(&self.paths.blobs()) {
-            let digits = name_of(&folder).filter(|name| is_two_digits(name)).map(str::to_owned);
-            match digits {
-                Some(digits) if seen.is_dir() => self.texts(&folder, &digits),
-                Some(_) => self.odd(&folder),
-                None => self.foreign(&folder),
+    /// Visits the folders below `root`, each named by two digits, with these digits. `parts` says that partial rollouts
+    /// may stand beside the folders.
+    fn digit_folders(&mut self, root: &Path, parts: bool, each: &dyn Fn(&mut Self, &Path, &str)) {
+        for (path, seen) in self.entries(root) {
+            let name = name_of(&path).unwrap_or_default();
+            match is_two_digits(name) {
+                true if seen.is_dir() => each(self, &path, name),
+                true => self.odd(&path),
+                false if parts && is_leftover(name) => self.leftover(&path),
+                false => self.foreign(&path),
             }
         }
     }
@@ -155,22 +152,10 @@ impl HomeWalk<'_> {
             } else if !seen.is_file() {
                 self.odd(&path);
             } else if !text.starts_with(digits) {
-                self.says(Defect::WrongFolder, &path, "nobody looks for it in this folder".to_owned(), None);
+                self.misplaced(&path);
             } else {
                 self.is_private(&path, FILE_MODE);
                 self.found.blobs.push(StoredFile { path: self.below(&path), bytes: seen.len(), name });
-            }
-        }
-    }
-
-    /// Secrets of threads, in folders by the last two digits of their ids.
-    fn secrets(&mut self) {
-        for (folder, seen) in self.entries(&self.paths.secrets()) {
-            let digits = name_of(&folder).filter(|name| is_two_digits(name)).map(str::to_owned);
-            match digits {
-                Some(digits) if seen.is_dir() => self.secrets_in(&folder, &digits),
-                Some(_) => self.odd(&folder),
-                None => self.foreign(&folder),
             }
         }
     }
@@ -198,12 +183,7 @@ impl HomeWalk<'_> {
             return self.odd(path);
         }
         if !is_here {
-            return self.says(
-                Defect::WrongFolder,
-                path,
-                "nobody looks for it in this folder".to_owned(),
-                None,
-            );
+            return self.misplaced(path);
         }
         self.is_private(path, FILE_MODE);
         match fs::read(path)
@@ -219,36 +199,33 @@ impl HomeWalk<'_> {
     }
 
     /// A folder of files.
-    fn folder(&mut self, folder: &Path, side: Side, name: &dyn Fn(&str) -> Name) {
+    fn folder(&mut self, folder: &Path, side: Side, name: &dyn Fn(&str) -> EntryName) {
         for (path, seen) in self.entries(folder) {
             let text = name_of(&path).unwrap_or_default();
-            let is = if is_leftover(text) { Name::Leftover } else { name(text) };
+            let is = if is_leftover(text) { EntryName::Leftover } else { name(text) };
             let thread = match is {
-                Name::Rollout(thread) | Name::WrongFolder(thread) | Name::Marker(thread) => Some(thread),
-                Name::Leftover | Name::Foreign => None,
+                EntryName::Rollout(thread) | EntryName::WrongFolder(thread) | EntryName::Marker(thread) => {
+                    Some(thread)
+                }
+                EntryName::Leftover | EntryName::Foreign => None,
             };
             if self.only.is_some_and(|only| thread.is_none_or(|thread| !only.contains(&thread))) {
                 continue;
             }
             match is {
-                Name::Leftover => self.leftover(&path),
-                Name::Foreign => self.foreign(&path),
-                Name::Rollout(_) | Name::WrongFolder(_) | Name::Marker(_) if !seen.is_file() => {
+                EntryName::Leftover => self.leftover(&path),
+                EntryName::Foreign => self.foreign(&path),
+                EntryName::Rollout(_) | EntryName::WrongFolder(_) | EntryName::Marker(_)
+                    if !seen.is_file() =>
+                {
                     self.odd(&path)
                 }
-                Name::WrongFolder(_) => {
-                    self.says(
-                        Defect::WrongFolder,
-                        &path,
-                        "nobody looks for it in this folder".to_owned(),
-                        None,
-                    );
-                }
-                Name::Marker(thread) => {
+                EntryName::WrongFolder(_) => self.misplaced(&path),
+                EntryName::Marker(thread) => {
                     self.is_private(&path, FILE_MODE);
                     self.found.marked.insert(thread);
                 }
-                Name::Rollout(thread) => {
+                EntryName::Rollout(thread) => {
                     self.is_private(&path, FILE_MODE);
                     let path = self.below(&path);
                     self.found.rollouts.push(RolloutFile { path, thread, side, bytes: seen.len() });
@@ -340,6 +317,10 @@ impl HomeWalk<'_> {
         self.says(Defect::Leftover, path, "the work that made it was broken off".to_owned(), Some(&gone));
     }
 
+    fn misplaced(&mut self, path: &Path) {
+        self.says(Defect::WrongFolder, path, "nobody looks for it in this folder".to_owned(), None);
+    }
+
     fn foreign(&mut self, path: &Path) {
         self.says(Defect::Foreign, path, "no name that Skein gives".to_owned(), None);
     }
@@ -387,14 +368,14 @@ fn is_two_digits(name: &str) -> bool {
 }
 
 /// `<thread>.jsonl` in the folder of these digits.
-fn in_folder(name: &str, digits: &str) -> Name {
+fn in_folder(name: &str, digits: &str) -> EntryName {
     let thread = name.strip_suffix(".jsonl").and_then(|stem| Some((stem, stem.parse::<ThreadId>().ok()?)));
     match thread {
         // Another spelling of the same id is another name.
-        Some((stem, thread)) if thread.to_string() != stem => Name::Foreign,
-        Some((stem, thread)) if stem.ends_with(digits) => Name::Rollout(thread),
-        Some((_, thread)) => Name::WrongFolder(thread),
-        None => Name::Foreign,
+        Some((stem, thread)) if thread.to_string() != stem => EntryName::Foreign,
+        Some((stem, thread)) if stem.ends_with(digits) => EntryName::Rollout(thread),
+        Some((_, thread)) => EntryName::WrongFolder(thread),
+        None => EntryName::Foreign,
     }
 }
 

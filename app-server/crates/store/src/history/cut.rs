@@ -34,7 +34,7 @@ pub struct Cut {
 }
 
 /// A walk from the end of a rollout to its beginning.
-struct Walk<'a> {
+struct CutWalk<'a> {
     bound: &'a Bound,
     up_to: Option<EventSeq>,
     /// The last record of all.
@@ -42,14 +42,14 @@ struct Walk<'a> {
     /// The first record of the turn behind the walk's position.
     next_turn: Option<EventSeq>,
     /// The revert behind the walk's position.
-    hidden: Option<Hidden>,
+    hidden: Option<HiddenFrom>,
     /// Epochs, newest first, each with the record that began it.
     epochs: Vec<(EventSeq, Epoch)>,
     name: Option<Option<String>>,
 }
 
 /// The first record of a reverted stretch. Clients do not see it, nor the records behind it.
-enum Hidden {
+enum HiddenFrom {
     /// By its number, which is known even if the record is damaged.
     At(EventSeq),
     /// By its turn: an earlier version wrote the revert without a number.
@@ -66,7 +66,7 @@ impl History {
         thread: ThreadId,
         bound: &Bound,
     ) -> Result<Option<Cut>, ReadError> {
-        let mut walk = Walk::of(bound);
+        let mut walk = CutWalk::of(bound);
         let mut before = None;
         loop {
             let page = store.read_back(thread, before, policy::FOLD_PAGE).await?;
@@ -84,7 +84,7 @@ impl History {
     }
 }
 
-impl<'a> Walk<'a> {
+impl<'a> CutWalk<'a> {
     fn of(bound: &'a Bound) -> Self {
         let (up_to, end, next_turn, hidden) = (None, None, None, None);
         Self { bound, up_to, end, next_turn, hidden, epochs: Vec::new(), name: None }
@@ -105,8 +105,8 @@ impl<'a> Walk<'a> {
         if let RecordBody::Reverted(reverted) = &record.body {
             // An earlier revert inside a hidden stretch hides nothing more.
             self.hidden.get_or_insert_with(|| match reverted.from {
-                Some(from) => Hidden::At(from),
-                None => Hidden::Turn(reverted.before_turn_id.clone()),
+                Some(from) => HiddenFrom::At(from),
+                None => HiddenFrom::Turn(reverted.before_turn_id.clone()),
             });
         } else if let RecordBody::TurnStarted(started) = &record.body {
             self.pass_turn(&started.turn_id, record.seq, end);
@@ -116,7 +116,7 @@ impl<'a> Walk<'a> {
     /// Leaves the hidden stretch once the walk has passed its beginning. Its first turn is the next turn of the
     /// records before it.
     fn leave_hidden(&mut self, seq: EventSeq) {
-        if let Some(Hidden::At(from)) = self.hidden
+        if let Some(HiddenFrom::At(from)) = self.hidden
             && seq < from
         {
             self.hidden = None;
@@ -127,7 +127,7 @@ impl<'a> Walk<'a> {
     fn pass_turn(&mut self, turn: &TurnId, began: EventSeq, end: EventSeq) {
         let just_before = |seq: EventSeq| EventSeq(seq.0.saturating_sub(1));
         match (&self.hidden, self.bound) {
-            (Some(Hidden::Turn(first)), _) if first == turn => self.hidden = None,
+            (Some(HiddenFrom::Turn(first)), _) if first == turn => self.hidden = None,
             (Some(_), _) | (None, Bound::Whole) => {}
             (None, Bound::Through(last)) if last == turn && self.up_to.is_none() => {
                 self.up_to = Some(self.next_turn.map_or(end, just_before));

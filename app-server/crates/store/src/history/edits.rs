@@ -8,7 +8,6 @@ use crate::rollout::record::{ForkOrigin, Forked, ReadPosition, Reverted, TakenBa
 
 impl History {
     /// The first of the newest `count` turns; `None` if the history holds fewer.
-    #[must_use]
     pub fn newest(&self, count: u32) -> Option<&LoadedTurn> {
         let at = self.turns.len().checked_sub(usize::try_from(count).unwrap_or(usize::MAX))?;
         self.turns.get(at)

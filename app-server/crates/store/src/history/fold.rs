@@ -229,7 +229,6 @@ impl History {
 }
 
 /// Whether clients get an event for this record. The code that sends events also makes them.
-#[must_use]
 pub fn is_event(body: &RecordBody) -> bool {
     matches!(
         body,

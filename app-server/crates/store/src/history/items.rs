@@ -70,7 +70,6 @@ pub fn cut_short(mut item: ThreadItem) -> ThreadItem {
 }
 
 /// The turn with the items of `view`.
-#[must_use]
 pub fn seen_as(turn: &Turn, view: TurnItemsView) -> Turn {
     let items = match view {
         TurnItemsView::Full => turn.items.clone(),

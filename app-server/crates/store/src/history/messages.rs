@@ -97,7 +97,6 @@ impl SentMessage {
 impl History {
     /// The turn that answered the user message with this client id and input, among the last 64. None if that turn
     /// failed because the disk refused it.
-    #[must_use]
     pub fn seen_message(&self, client_id: &str, input: &[UserInput]) -> Option<&TurnId> {
         self.messages.find(client_id, input).filter(|message| !message.unsaved).map(|message| &message.turn)
     }
@@ -120,7 +119,6 @@ impl History {
     }
 
     /// The last turn, if it has this user message and failed because the disk refused it.
-    #[must_use]
     pub fn unsaved_turn_of(&self, client_id: &str, input: &[UserInput]) -> Option<&Turn> {
         let message = self.messages.find(client_id, input).filter(|message| message.unsaved)?;
         self.turns.last().map(|held| &held.turn).filter(|last| last.id == message.turn)

@@ -162,19 +162,16 @@ impl History {
     }
 
     /// The thread.
-    #[must_use]
     pub fn id(&self) -> ThreadId {
         self.id
     }
 
     /// The number of the last record; 0 when there is none.
-    #[must_use]
     pub fn seq(&self) -> EventSeq {
         self.seq
     }
 
     /// The last record that is an event for clients. Later records are for the server only.
-    #[must_use]
     pub fn last_event(&self) -> EventSeq {
         self.last_event
     }
@@ -188,19 +185,16 @@ impl History {
     }
 
     /// The last number whose record is lost; 0 if there is none.
-    #[must_use]
     pub fn last_lost(&self) -> EventSeq {
         self.last_lost
     }
 
     /// Whether events of this epoch are lost. The next load then begins another epoch.
-    #[must_use]
     pub fn is_lost(&self) -> bool {
         self.lost
     }
 
     /// The epoch.
-    #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.epoch
     }
@@ -212,20 +206,17 @@ impl History {
     }
 
     /// Whether the last record is `thread.closed`.
-    #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closed
     }
 
     /// Whether the user has sent a message, even one that was taken back later. Only then does the thread belong on
     /// disk and into lists.
-    #[must_use]
     pub fn is_materialised(&self) -> bool {
         self.preview.is_some() || self.beginning_reverted || self.forked.is_some()
     }
 
     /// Whether the thread is archived.
-    #[must_use]
     pub fn is_archived(&self) -> bool {
         self.archived
     }
@@ -236,19 +227,16 @@ impl History {
     }
 
     /// The thread's name.
-    #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
     /// The thread's repository.
-    #[must_use]
     pub fn git_info(&self) -> Option<&GitInfo> {
         self.git_info.as_ref()
     }
 
     /// The thread's settings.
-    #[must_use]
     pub fn settings(&self) -> &ThreadSettings {
         &self.settings
     }
@@ -259,13 +247,11 @@ impl History {
     }
 
     /// The tokens that the model has used.
-    #[must_use]
     pub fn usage(&self) -> Option<&ThreadTokenUsage> {
         self.usage.as_ref()
     }
 
     /// The open turn.
-    #[must_use]
     pub fn open_turn(&self) -> Option<&Turn> {
         self.turns.last().map(|held| &held.turn).filter(|turn| turn.status == TurnStatus::InProgress)
     }
@@ -277,38 +263,32 @@ impl History {
     }
 
     /// The message of the open turn, while only the turn's beginning has it.
-    #[must_use]
     pub fn unstarted_item(&self) -> Option<&ThreadItem> {
         let id = self.unstarted.as_ref()?;
         self.open_turn()?.items.iter().find(|item| item.id() == id)
     }
 
     /// A turn with all of its items, if it is in memory.
-    #[must_use]
     pub fn turn(&self, id: &TurnId) -> Option<&Turn> {
         self.turns.iter().rev().map(|held| &held.turn).find(|turn| turn.id == *id)
     }
 
     /// The turns in memory, oldest first.
-    #[must_use]
     pub fn held_turns(&self) -> &[LoadedTurn] {
         &self.turns
     }
 
     /// The turns in memory, oldest first. The summary of a turn is its first user message and its last agent message.
-    #[must_use]
     pub fn turns(&self, view: TurnItemsView) -> Vec<Turn> {
         self.turns.iter().map(|held| items::seen_as(&held.turn, view)).collect()
     }
 
     /// The thread as a client sees it, without turns. Its rollout is in the home at `paths`.
-    #[must_use]
     pub fn thread(&self, status: ThreadStatus, paths: &HomePaths) -> Thread {
         self.row().thread(status, paths)
     }
 
     /// The thread as lists show it.
-    #[must_use]
     pub fn row(&self) -> ThreadRow {
         let (created, forked) = (self.created.as_ref(), self.forked.as_ref());
         ThreadRow {
@@ -337,7 +317,6 @@ impl History {
     }
 
     /// The header that a `turn.completed` carries now.
-    #[must_use]
     pub fn header(&self) -> ThreadHeader {
         ThreadHeader {
             name: self.name.clone(),
@@ -358,7 +337,6 @@ impl History {
 
     /// The records that close the open turn. A message without records gets them, each open item ends with its text
     /// so far (tool calls fail), and the turn is interrupted. Empty if no turn is open.
-    #[must_use]
     pub fn closing_records(&self, now: WallMs) -> Vec<RecordBody> {
         let Some(turn) = self.open_turn() else { return Vec::new() };
         let started = |item: &ThreadItem| ItemStarted { turn_id: turn.id.clone(), item: item.clone() }.into();
@@ -397,7 +375,6 @@ impl History {
     }
 
     /// The record of a turn's end.
-    #[must_use]
     pub fn turn_completed_record(
         &self,
         turn_id: TurnId,
@@ -409,7 +386,6 @@ impl History {
 
     /// The record of a turn's end that the disk refuses: the turn fails, even if it had ended. Clients may send its
     /// messages again.
-    #[must_use]
     pub fn turn_unsaved_record(&self, turn_id: TurnId, error: Option<TurnError>) -> RecordBody {
         let ended = self.end_of_turn(turn_id, TurnStatus::Failed, error);
         TurnCompleted { unsaved: true, ..ended }.into()
@@ -433,7 +409,6 @@ impl History {
     }
 
     /// The records that save all received text.
-    #[must_use]
     pub fn checkpoints(&self) -> Vec<RecordBody> {
         let Some(turn) = self.open_turn() else { return Vec::new() };
         let checkpoint = |(item_id, added): &(ItemId, String)| {

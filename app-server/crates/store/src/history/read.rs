@@ -266,7 +266,6 @@ impl<'a> Turns<'a> {
     }
 
     /// Whether a revert took back the turn that begins with this record.
-    #[must_use]
     pub fn is_taken_back(&self, seq: EventSeq) -> bool {
         self.taken_back.iter().any(|cut| cut.holds(seq))
     }

@@ -52,7 +52,6 @@ pub struct ThreadRow {
 
 impl ThreadRow {
     /// The thread as lists show it: without turns. Its rollout is in the home at `paths`.
-    #[must_use]
     pub fn thread(&self, status: ThreadStatus, paths: &HomePaths) -> Thread {
         let mut thread =
             Thread::new(self.id, self.cwd.clone(), self.model_provider.clone(), self.created.seconds());
@@ -75,13 +74,11 @@ impl ThreadRow {
     }
 
     /// The approximate size of its list entry as JSON, in bytes.
-    #[must_use]
     pub fn json_bytes(&self) -> usize {
         serde_json::to_vec(self).map_or(0, |json| json.len())
     }
 
     /// The read state, as clients see it.
-    #[must_use]
     pub fn read_state(&self) -> ThreadReadState {
         self.read.state()
     }

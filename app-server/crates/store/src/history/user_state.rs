@@ -10,26 +10,22 @@ use crate::rollout::record::{Goal, ReadPosition, ThreadHeader, ThreadRead};
 
 impl History {
     /// The user's read position.
-    #[must_use]
     pub fn read_position(&self) -> &ReadPosition {
         &self.read
     }
 
     /// The thread's goal.
-    #[must_use]
     pub fn goal(&self) -> Option<&Goal> {
         self.goal.as_ref()
     }
 
     /// Whether the last record has brought the goal nearer.
-    #[must_use]
     pub fn goal_moved(&self) -> bool {
         self.goal.as_ref().is_some_and(|goal| goal.updated_at_ms == self.at.0)
     }
 
     /// The record that marks the thread as unread: from its last turn on, or from its beginning if no turn is in
     /// memory.
-    #[must_use]
     pub fn unread(&self) -> ThreadRead {
         match self.turns.last() {
             Some(held) => {

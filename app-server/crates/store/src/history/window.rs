@@ -12,7 +12,6 @@ use super::{History, LoadedTurn, items, seen_as};
 use crate::rollout::record::{TakenBack, ThreadHeader};
 
 /// The size of a value as JSON, in bytes.
-#[must_use]
 pub fn json_bytes(value: &impl Serialize) -> usize {
     let mut counter = ByteCounter(0);
     // The counter accepts every write, and each part of an answer can be written as JSON.
@@ -43,7 +42,6 @@ impl LoadedTurn {
     }
 
     /// The size of the turn as JSON, in bytes.
-    #[must_use]
     pub fn json_bytes(&self) -> usize {
         self.bytes.unwrap_or_else(|| json_bytes(&self.turn))
     }
@@ -51,13 +49,11 @@ impl LoadedTurn {
 
 impl History {
     /// Whether older turns may be on disk.
-    #[must_use]
     pub fn has_older(&self) -> bool {
         self.older
     }
 
     /// The stretches that reverts took back, oldest first.
-    #[must_use]
     pub fn taken_back(&self) -> &[TakenBack] {
         &self.taken_back
     }
@@ -125,7 +121,6 @@ impl History {
 
     /// The newest turns that have `bytes` together as JSON, and at least one, oldest first; and whether there are
     /// others.
-    #[must_use]
     pub fn newest_turns(&self, bytes: usize) -> (Vec<Turn>, bool) {
         let kept = self.newest_within(bytes);
         let newest = self.turns.iter().skip(self.turns.len() - kept);
@@ -134,7 +129,6 @@ impl History {
     }
 
     /// The size of the turns in memory as JSON, in bytes.
-    #[must_use]
     pub(crate) fn held_bytes(&self) -> usize {
         self.turns.iter().map(LoadedTurn::json_bytes).sum()
     }

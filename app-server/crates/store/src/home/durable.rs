@@ -123,7 +123,7 @@ fn beside(path: &Path) -> PathBuf {
 }
 
 /// An empty file for its user only.
-fn open_beside(path: &Path) -> io::Result<File> {
+pub(super) fn open_beside(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .write(true)
         .create(true)

@@ -60,7 +60,6 @@ pub const STDIO: &str = "stdio://";
 pub const UNIX: &str = "unix://";
 
 /// The address of a server, for people.
-#[must_use]
 pub fn listens(address: &str, control_socket: Option<&str>) -> String {
     let address = if address == STDIO { "stdio" } else { address };
     let control = control_socket.map(|path| format!(", control socket {path}")).unwrap_or_default();
@@ -69,7 +68,6 @@ pub fn listens(address: &str, control_socket: Option<&str>) -> String {
 
 impl Holder {
     /// Its address as the end of a sentence; none while it is unpublished.
-    #[must_use]
     pub fn place(&self) -> Option<String> {
         match self.address.as_deref()? {
             STDIO => Some(format!("on {}", listens(STDIO, self.control_socket.as_deref()))),
@@ -126,7 +124,6 @@ fn behind_a_link(error: io::Error) -> io::Error {
 }
 
 /// The holder of the home, found without touching the lock; `None` without a holder, or if the system does not say.
-#[must_use]
 pub fn holder(paths: &HomePaths) -> Option<Holder> {
     let file = OpenOptions::new().read(true).custom_flags(no_surprises()).open(paths.lock()).ok()?;
     let file = only_regular(file).ok()?;
@@ -166,7 +163,6 @@ impl Idle {
     }
 
     /// Whether the lock is held. A home that no server ever had has none.
-    #[must_use]
     pub(crate) fn is_locked(&self) -> bool {
         self.lock.is_some()
     }

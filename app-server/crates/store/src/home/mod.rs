@@ -145,13 +145,11 @@ impl Home {
     }
 
     /// The home's paths.
-    #[must_use]
     pub fn paths(&self) -> &HomePaths {
         &self.paths
     }
 
     /// The id of this start of the server.
-    #[must_use]
     pub fn start_id(&self) -> Uuid {
         self.start_id
     }
@@ -159,7 +157,6 @@ impl Home {
     /// The boot id of the machine (Linux: `/proc/sys/kernel/random/boot_id`). Written data survives the end of a
     /// server, but not that of the machine. So this id, not the server's, tells whether clients may know numbers that
     /// the disk never got. It is the server's id on a system without one.
-    #[must_use]
     pub fn machine_boot(&self) -> Uuid {
         self.machine_boot
     }
@@ -175,7 +172,6 @@ impl Home {
     }
 
     /// The term of this ownership.
-    #[must_use]
     pub fn term(&self) -> Term {
         self.term
     }
@@ -246,7 +242,6 @@ pub(crate) fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, 
 pub struct LostLink(PathBuf);
 
 /// The lost link in the place of a path, if there is one.
-#[must_use]
 pub fn lost_link(path: &Path) -> Option<LostLink> {
     let target = fs::read_link(path).ok()?;
     (!path.exists()).then_some(LostLink(target))
@@ -290,7 +285,6 @@ fn in_use(home: &Path, holder: &Holder) -> String {
 }
 
 /// The tag of helper processes whose server owns the home at `root`; `None` if no server ever had it.
-#[must_use]
 pub fn tag(root: &Path) -> Option<HomeTag> {
     fs::symlink_metadata(HomePaths::new(root).lock()).ok().map(|lock| tag_from_lock(&lock))
 }
@@ -304,7 +298,6 @@ fn tag_from_lock(lock: &fs::Metadata) -> HomeTag {
 }
 
 /// The boot id of the machine, if the system has one.
-#[must_use]
 pub(crate) fn machine_boot() -> Option<Uuid> {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().parse().ok()
 }
@@ -403,15 +396,7 @@ fn remove_if_there(path: &Path) -> Result<(), HomeError> {
 }
 
 fn write_beside(path: &Path, says: &ServerJson) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(FILE_MODE)
-        .custom_flags(no_surprises())
-        .open(path)
-        .and_then(only_regular)?;
-    file.write_all(&serde_json::to_vec(says)?)
+    durable::open_beside(path)?.write_all(&serde_json::to_vec(says)?)
 }
 
 fn read_regular(path: &Path) -> io::Result<String> {

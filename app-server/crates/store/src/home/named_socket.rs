@@ -110,7 +110,6 @@ impl NamedSocket {
     }
 
     /// Its path.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }

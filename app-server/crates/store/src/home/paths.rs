@@ -29,31 +29,26 @@ impl HomePaths {
     }
 
     /// The home itself.
-    #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
     /// The user's settings.
-    #[must_use]
     pub(crate) fn config(&self) -> PathBuf {
         self.root.join("config.toml")
     }
 
     /// Rollouts, in folders by the last two digits of the thread's id.
-    #[must_use]
     pub fn threads(&self) -> PathBuf {
         self.root.join("threads")
     }
 
     /// Rollouts of archived threads, in folders as those of the others.
-    #[must_use]
     pub(crate) fn archived(&self) -> PathBuf {
         self.root.join("archived")
     }
 
     /// The folder of a location.
-    #[must_use]
     pub(crate) fn location(&self, location: Location) -> PathBuf {
         match location {
             Location::Active => self.threads(),
@@ -63,20 +58,17 @@ impl HomePaths {
 
     /// A rollout at this location: in a folder named by the last two digits of the thread's id, which are random in
     /// every UUID.
-    #[must_use]
     pub(crate) fn rollout(&self, location: Location, thread: ThreadId) -> PathBuf {
         self.location(location).join(folder_of(thread)).join(format!("{thread}.jsonl"))
     }
 
     /// The clients' way to the archive: a link with the name of Codex's archive, by which they know an archived
     /// thread.
-    #[must_use]
     pub(crate) fn archive_link(&self) -> PathBuf {
         self.root.join("shown").join("archived_sessions")
     }
 
     /// A rollout's path for clients: an archived thread's goes through [`HomePaths::archive_link`].
-    #[must_use]
     pub(crate) fn shown_rollout(&self, location: Location, thread: ThreadId) -> PathBuf {
         let place = self.rollout(location, thread);
         match location {
@@ -89,85 +81,71 @@ impl HomePaths {
     }
 
     /// Rollouts of deleted threads, until they are purged.
-    #[must_use]
     pub(crate) fn trash(&self) -> PathBuf {
         self.root.join("trash")
     }
 
     /// Feedback of users about threads and the server.
-    #[must_use]
     pub fn feedback(&self) -> PathBuf {
         self.root.join("feedback")
     }
 
     /// Texts that are too large for a line of a rollout, in folders by the first two digits of their SHA-256.
-    #[must_use]
     pub(crate) fn blobs(&self) -> PathBuf {
         self.root.join("blobs")
     }
 
     /// Secrets of threads, in folders as those of their rollouts.
-    #[must_use]
     pub(crate) fn secrets(&self) -> PathBuf {
         self.root.join("secrets")
     }
 
     /// The secrets of a thread.
-    #[must_use]
     pub(crate) fn secrets_of(&self, thread: ThreadId) -> PathBuf {
         self.secrets().join(folder_of(thread)).join(format!("{thread}.json"))
     }
 
     /// One empty file for each rollout whose end may not be closed and indexed.
-    #[must_use]
     pub fn open_markers(&self) -> PathBuf {
         self.root.join("open")
     }
 
     /// The index of this version. It can be deleted while no server runs.
-    #[must_use]
     pub(crate) fn index(&self, version: u32) -> PathBuf {
         self.root.join(format!("index-{version}"))
     }
 
     /// The text index. It can be deleted while no server runs.
-    #[must_use]
     pub fn texts(&self) -> PathBuf {
         self.root.join("search-1")
     }
 
     /// The server's published facts.
-    #[must_use]
     pub fn server_json(&self) -> PathBuf {
         self.root.join("server.json")
     }
 
     /// The socket for programs on this machine.
-    #[must_use]
     pub fn control_socket(&self) -> PathBuf {
         self.root.join("control.sock")
     }
 
     /// The socket of `--listen unix://` without a path. The peer has it at the same place in its home.
-    #[must_use]
     pub fn named_socket(&self) -> PathBuf {
         self.root.join("app-server-control").join("app-server-control.sock")
     }
 
     /// The folder into which a restore unpacks.
-    #[must_use]
     pub(crate) fn restore_new(&self) -> PathBuf {
         self.root.join("restore.new")
     }
 
     /// The unpacked files of a decided restore that are still to be moved.
-    #[must_use]
     pub(crate) fn restore_ready(&self) -> PathBuf {
         self.root.join("restore.ready")
     }
 
     /// The lock, and the term.
-    #[must_use]
     pub fn lock(&self) -> PathBuf {
         self.root.join("lock")
     }

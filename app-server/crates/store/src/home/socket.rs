@@ -71,7 +71,6 @@ impl SocketPath {
     }
 
     /// The path to connect to.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }

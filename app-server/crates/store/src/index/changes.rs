@@ -56,13 +56,11 @@ impl Changes {
     }
 
     /// Every thread with a change that is not taken in.
-    #[must_use]
     pub fn behind(&self) -> Vec<ThreadId> {
         self.noted().as_ref().map(|noted| noted.threads.keys().copied().collect()).unwrap_or_default()
     }
 
     /// At most `most` threads that were not read since their change, each with the change's number.
-    #[must_use]
     pub fn waiting(&self, most: usize) -> Vec<(ThreadId, u64)> {
         let noted = self.noted();
         let threads = noted.iter().flat_map(|noted| &noted.threads).filter(|(_, change)| !change.seen);

@@ -105,7 +105,6 @@ impl ThreadFilter {
     }
 
     /// Whether the list shows `row`.
-    #[must_use]
     pub fn lets_through(&self, row: &ThreadRow) -> bool {
         let found = |text: &str| {
             let name = row.name.as_deref().unwrap_or_default().to_lowercase();
@@ -155,7 +154,6 @@ impl ThreadFilter {
 
 /// Whether a person uses a client of `source`. Lists show only these by default. Source: the peer's interactive
 /// sources. A thread of an unknown source is listed, as nobody could find it otherwise.
-#[must_use]
 pub fn is_interactive(source: &SessionSource) -> bool {
     match source {
         SessionSource::Cli | SessionSource::VsCode | SessionSource::Unknown => true,

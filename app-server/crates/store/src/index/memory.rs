@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use skein_protocol::extension::{IndexCounts, IndexState};
 use skein_protocol::ids::{EventSeq, ThreadId};
 
-use super::{Cursor, IndexError, ListPage, ThreadFilter, ThreadIndex, WalkBounds, Walked};
+use super::{Cursor, IndexError, ListPage, ThreadFilter, ThreadIndex, WalkBounds, WalkedRows};
 use crate::history::ThreadRow;
 
 /// An index that ends with the process, and is always complete.
@@ -55,7 +55,7 @@ impl ThreadIndex for MemoryIndex {
     ) -> Result<ListPage, IndexError> {
         let rows = self.rows().values().filter_map(|(row, _)| row.clone()).collect();
         let found = filter.in_order(rows, cursor)?;
-        let mut walked = Walked::default();
+        let mut walked = WalkedRows::default();
         for (places, row) in found.into_iter().enumerate() {
             if walked.rows.len() > reach.rows || places >= reach.places {
                 break;

@@ -58,7 +58,7 @@ pub struct WalkBounds {
 
 /// Consecutive rows of an order.
 #[derive(Debug, Default)]
-struct Walked {
+struct WalkedRows {
     /// One more than the page takes, if there are more.
     rows: Vec<ThreadRow>,
     /// The last visited place, if the walk stopped there.
@@ -67,7 +67,7 @@ struct Walked {
 
 impl ListPage {
     /// The page of at most `limit` rows.
-    fn of(Walked { mut rows, stopped }: Walked, sort: SortKey, limit: usize) -> Self {
+    fn of(WalkedRows { mut rows, stopped }: WalkedRows, sort: SortKey, limit: usize) -> Self {
         let more = rows.len() > limit;
         rows.truncate(limit);
         let next = rows.last().filter(|_| more).map(|last| Cursor::at(last, sort)).or(stopped);
@@ -116,7 +116,6 @@ pub enum IndexError {
 
 impl IndexError {
     /// The error on the wire.
-    #[must_use]
     pub fn to_wire(&self) -> WireError {
         match self {
             Self::Cursor(_) => WireError::bad_cursor(self.to_string()),
@@ -128,7 +127,6 @@ impl IndexError {
 }
 
 /// The number of rows of a page: the default, or the requested number up to the maximum.
-#[must_use]
 pub fn page_size(asked: Option<u32>) -> usize {
     let asked = asked.map_or(policy::LIST_DEFAULT, |asked| usize::try_from(asked).unwrap_or(usize::MAX));
     asked.clamp(1, policy::LIST_MOST)

@@ -50,15 +50,15 @@ use trees::Trees;
 /// The index. Clones share it.
 #[derive(Clone)]
 pub struct SledIndex {
-    shared: Arc<Shared>,
+    shared: Arc<IndexShared>,
 }
 
-struct Shared {
+struct IndexShared {
     home: HomePaths,
     /// The machine's boot id.
     boot: Uuid,
     tasks: Tasks,
-    state: watch::Sender<State>,
+    state: watch::Sender<SledState>,
     /// Changes from before the index was open. The state leaves `Opening` only under this lock.
     waiting: Mutex<HashMap<ThreadId, RowChange>>,
     broken: Notify,
@@ -77,7 +77,7 @@ struct Costs {
 }
 
 #[derive(Debug, Clone)]
-enum State {
+enum SledState {
     Opening,
     /// Rebuilt from the rollouts. Until it is ready an index of an earlier schema serves, if there is one: changes go
     /// to both.
@@ -96,7 +96,7 @@ enum State {
     Failed(String),
 }
 
-impl State {
+impl SledState {
     fn ready(trees: Trees, comparing: Option<Indexing>) -> Self {
         Self::Ready { trees, comparing, unwritable: None }
     }
@@ -113,7 +113,7 @@ impl SledIndex {
         changes: Arc<Changes>,
         stop: CancellationToken,
     ) -> Self {
-        let index = Self::new(home, boot, tasks, State::Opening, changes);
+        let index = Self::new(home, boot, tasks, SledState::Opening, changes);
         let serving = index.clone();
         tasks.spawn("index", async move {
             tokio::select! {
@@ -125,8 +125,8 @@ impl SledIndex {
         index
     }
 
-    fn new(home: HomePaths, boot: Uuid, tasks: &Tasks, state: State, changes: Arc<Changes>) -> Self {
-        let shared = Shared {
+    fn new(home: HomePaths, boot: Uuid, tasks: &Tasks, state: SledState, changes: Arc<Changes>) -> Self {
+        let shared = IndexShared {
             home,
             boot,
             tasks: tasks.clone(),
@@ -200,7 +200,7 @@ impl SledIndex {
             Err(Broken::Damaged(reason) | Broken::Unread(reason)) => {
                 tracing::warn!(%reason, "the index of an earlier version serves no longer");
                 self.shared.state.send_modify(|state| {
-                    if let State::Building { earlier, .. } = state {
+                    if let SledState::Building { earlier, .. } = state {
                         *earlier = None;
                     }
                 });
@@ -210,7 +210,7 @@ impl SledIndex {
     }
 
     /// The state, once `is_enough` accepts it, or after a list's longest wait.
-    async fn state_when(&self, is_enough: fn(&State) -> bool) -> State {
+    async fn state_when(&self, is_enough: fn(&SledState) -> bool) -> SledState {
         let mut states = self.shared.state.subscribe();
         let waited = timeout(policy::INDEX_LIST_WAIT, states.wait_for(is_enough)).await;
         match waited {
@@ -227,13 +227,15 @@ impl SledIndex {
         let newest_first = from.is_none() && filter.direction == SortDirection::Desc;
         let mut enough = (limit as u64).saturating_add(1);
         loop {
-            let is_enough = |state: &State| match state {
-                State::Building { earlier: None, at, .. } => newest_first && at.done >= enough,
-                State::Building { earlier: Some(_), .. } | State::Ready { .. } | State::Failed(_) => true,
-                State::Opening => false,
+            let is_enough = |state: &SledState| match state {
+                SledState::Building { earlier: None, at, .. } => newest_first && at.done >= enough,
+                SledState::Building { earlier: Some(_), .. }
+                | SledState::Ready { .. }
+                | SledState::Failed(_) => true,
+                SledState::Opening => false,
             };
             let Ok(state) = states.wait_for(is_enough).await.map(|state| state.clone()) else { return };
-            let State::Building { trees, earlier: None, at } = state else { return };
+            let SledState::Building { trees, earlier: None, at } = state else { return };
             let (filter, most) = (filter.clone(), limit.saturating_add(1));
             let reach = WalkBounds { rows: most, places: policy::LIST_PLACES };
             let is_there = move |trees: &Trees| {
@@ -259,7 +261,7 @@ impl SledIndex {
     }
 }
 
-impl Shared {
+impl IndexShared {
     fn waiting(&self) -> MutexGuard<'_, HashMap<ThreadId, RowChange>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -269,18 +271,18 @@ impl Shared {
     }
 
     /// The open trees; without them the changes wait in memory.
-    fn trees_or_wait(&self, changes: &[RowChange]) -> Result<Option<Open>, IndexError> {
+    fn trees_or_wait(&self, changes: &[RowChange]) -> Result<Option<OpenIndex>, IndexError> {
         let mut waiting = self.waiting();
         match &*self.state.borrow() {
-            State::Building { trees, earlier, .. } => Ok(Some((trees.clone(), earlier.clone()))),
-            State::Ready { trees, unwritable: None, .. } => Ok(Some((trees.clone(), None))),
-            State::Failed(reason) => Err(IndexError::Unavailable(reason.clone())),
-            State::Opening | State::Ready { unwritable: Some(_), .. }
+            SledState::Building { trees, earlier, .. } => Ok(Some((trees.clone(), earlier.clone()))),
+            SledState::Ready { trees, unwritable: None, .. } => Ok(Some((trees.clone(), None))),
+            SledState::Failed(reason) => Err(IndexError::Unavailable(reason.clone())),
+            SledState::Opening | SledState::Ready { unwritable: Some(_), .. }
                 if waiting.len().saturating_add(changes.len()) > policy::INDEX_WAITING =>
             {
                 Err(IndexError::Unavailable("too many rows wait for it".to_owned()))
             }
-            State::Opening | State::Ready { unwritable: Some(_), .. } => {
+            SledState::Opening | SledState::Ready { unwritable: Some(_), .. } => {
                 add(&mut waiting, changes);
                 Ok(None)
             }
@@ -293,8 +295,8 @@ impl Shared {
     }
 }
 
-fn is_open(state: &State) -> bool {
-    !matches!(state, State::Opening)
+fn is_open(state: &SledState) -> bool {
+    !matches!(state, SledState::Opening)
 }
 
 #[async_trait]
@@ -330,9 +332,9 @@ impl ThreadIndex for SledIndex {
             timeout(policy::INDEX_LIST_WAIT, self.candidates_are_in(&filter, from, limit)).await.ok();
             let state = self.shared.state.borrow().clone();
             match state {
-                State::Ready { trees, comparing, .. } => break (trees, comparing),
-                State::Building { trees, earlier: None, at } => break (trees, Some(at)),
-                State::Building { earlier: Some(earlier), .. } => {
+                SledState::Ready { trees, comparing, .. } => break (trees, comparing),
+                SledState::Building { trees, earlier: None, at } => break (trees, Some(at)),
+                SledState::Building { earlier: Some(earlier), .. } => {
                     let filter = filter.clone();
                     let read = move |trees: &Trees| trees.list(&filter, from, reach);
                     // An unreadable earlier index is gone: the answer is the same as without it.
@@ -340,10 +342,10 @@ impl ThreadIndex for SledIndex {
                         return Ok(ListPage::of(walked, sort, limit));
                     }
                 }
-                State::Opening => {
+                SledState::Opening => {
                     return Ok(ListPage { indexing: Some(Indexing::default()), ..ListPage::default() });
                 }
-                State::Failed(reason) => return Err(IndexError::Unavailable(reason)),
+                SledState::Failed(reason) => return Err(IndexError::Unavailable(reason)),
             }
         };
         let late = self.shared.late();
@@ -374,12 +376,12 @@ impl ThreadIndex for SledIndex {
             rows.map(|row| row.map(|(row, _)| row)).collect::<Result<_, Broken>>()
         };
         match self.state_when(is_open).await {
-            State::Ready { trees, comparing: None, .. } => self.on(&trees, read).await.map(Some),
-            State::Building { earlier: Some(earlier), .. } => Ok(self.on_earlier(&earlier, read).await),
-            State::Failed(reason) => Err(IndexError::Unavailable(reason)),
-            State::Opening
-            | State::Building { earlier: None, .. }
-            | State::Ready { comparing: Some(_), .. } => Ok(None),
+            SledState::Ready { trees, comparing: None, .. } => self.on(&trees, read).await.map(Some),
+            SledState::Building { earlier: Some(earlier), .. } => Ok(self.on_earlier(&earlier, read).await),
+            SledState::Failed(reason) => Err(IndexError::Unavailable(reason)),
+            SledState::Opening
+            | SledState::Building { earlier: None, .. }
+            | SledState::Ready { comparing: Some(_), .. } => Ok(None),
         }
     }
 
@@ -389,9 +391,9 @@ impl ThreadIndex for SledIndex {
         limit: usize,
     ) -> Result<Option<Vec<(ThreadId, EventSeq)>>, IndexError> {
         let trees = match self.state_when(is_open).await {
-            State::Ready { trees, comparing: None, .. } => trees,
-            State::Failed(reason) => return Err(IndexError::Unavailable(reason)),
-            State::Opening | State::Building { .. } | State::Ready { comparing: Some(_), .. } => {
+            SledState::Ready { trees, comparing: None, .. } => trees,
+            SledState::Failed(reason) => return Err(IndexError::Unavailable(reason)),
+            SledState::Opening | SledState::Building { .. } | SledState::Ready { comparing: Some(_), .. } => {
                 return Ok(None);
             }
         };
@@ -401,20 +403,20 @@ impl ThreadIndex for SledIndex {
     async fn directories(&self, limit: usize) -> Result<Vec<String>, IndexError> {
         let state = self.shared.state.borrow().clone();
         match state {
-            State::Ready { trees, .. } | State::Building { trees, earlier: None, .. } => {
+            SledState::Ready { trees, .. } | SledState::Building { trees, earlier: None, .. } => {
                 self.on(&trees, move |trees| trees.directories(limit)).await
             }
-            State::Building { earlier: Some(earlier), .. } => {
+            SledState::Building { earlier: Some(earlier), .. } => {
                 let read = move |trees: &Trees| trees.directories(limit);
                 Ok(self.on_earlier(&earlier, read).await.unwrap_or_default())
             }
-            State::Opening | State::Failed(_) => Ok(Vec::new()),
+            SledState::Opening | SledState::Failed(_) => Ok(Vec::new()),
         }
     }
 
     async fn flush(&self) -> Result<(), IndexError> {
         let state = self.state_when(is_open).await;
-        if let State::Ready { unwritable: Some(reason), .. } = state {
+        if let SledState::Ready { unwritable: Some(reason), .. } = state {
             return Err(IndexError::Unwritable(reason));
         }
         let (trees, earlier) = open_of(state)?;
@@ -426,15 +428,15 @@ impl ThreadIndex for SledIndex {
 
     fn counts(&self) -> IndexCounts {
         let (state, content, indexing) = match &*self.shared.state.borrow() {
-            State::Opening => (IndexState::Opening, 0, Some(Indexing::default())),
-            State::Building { trees, earlier: None, at } => {
+            SledState::Opening => (IndexState::Opening, 0, Some(Indexing::default())),
+            SledState::Building { trees, earlier: None, at } => {
                 (IndexState::Building, trees.content(), Some(*at))
             }
-            State::Building { trees, earlier: Some(_), at } => {
+            SledState::Building { trees, earlier: Some(_), at } => {
                 (IndexState::Replacing, trees.content(), Some(*at))
             }
-            State::Ready { trees, comparing, .. } => (IndexState::Ready, trees.content(), *comparing),
-            State::Failed(_) => (IndexState::Failed, 0, None),
+            SledState::Ready { trees, comparing, .. } => (IndexState::Ready, trees.content(), *comparing),
+            SledState::Failed(_) => (IndexState::Failed, 0, None),
         };
         let Costs { open, disk } = *self.shared.costs();
         IndexCounts {
@@ -449,13 +451,13 @@ impl ThreadIndex for SledIndex {
 }
 
 /// The maintained index, and the earlier one that serves until it is ready.
-type Open = (Trees, Option<Trees>);
+type OpenIndex = (Trees, Option<Trees>);
 
-fn open_of(state: State) -> Result<Open, IndexError> {
+fn open_of(state: SledState) -> Result<OpenIndex, IndexError> {
     match state {
-        State::Building { trees, earlier, .. } => Ok((trees, earlier)),
-        State::Ready { trees, .. } => Ok((trees, None)),
-        State::Opening => Err(IndexError::Unavailable("it is being opened".to_owned())),
-        State::Failed(reason) => Err(IndexError::Unavailable(reason)),
+        SledState::Building { trees, earlier, .. } => Ok((trees, earlier)),
+        SledState::Ready { trees, .. } => Ok((trees, None)),
+        SledState::Opening => Err(IndexError::Unavailable("it is being opened".to_owned())),
+        SledState::Failed(reason) => Err(IndexError::Unavailable(reason)),
     }
 }

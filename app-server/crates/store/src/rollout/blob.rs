@@ -117,7 +117,6 @@ pub struct Lost {
 
 impl Lost {
     /// The replacement for the text, which had this many bytes.
-    #[must_use]
     pub(crate) fn shown(&self, bytes: u64) -> String {
         format!(
             "[A text of {bytes} bytes that belongs here cannot be read: {}. `skein fsck` says more.]",

@@ -51,7 +51,6 @@ impl Tail {
 /// The epoch of a load in the boot `boot_id`: 1 for a new rollout. One more than the last epoch if acknowledged
 /// records are lost, or if an earlier boot left the tail unclosed. Clients may then know numbers that the disk never
 /// got. Else the same.
-#[must_use]
 pub(crate) fn next(tail: &Tail, boot_id: Uuid) -> Epoch {
     let Some(last) = tail.epoch else { return Epoch(1) };
     let cut_short = !tail.closed && tail.opened.is_none_or(|opened| opened.boot_id != boot_id);

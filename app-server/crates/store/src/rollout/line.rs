@@ -137,7 +137,6 @@ pub(crate) struct LineHeader<'l> {
 
 /// Peeks at the head of a line, and at nothing behind it, so damage there does not matter. `None` for a head in
 /// another form than [`encode`] writes: use [`decode`].
-#[must_use]
 pub(crate) fn peek_header(line: &[u8]) -> Option<LineHeader<'_>> {
     let (version, rest) = behind_number(line.strip_prefix(br#"{"v":"#)?)?;
     let (seq, rest) = behind_number(rest.strip_prefix(br#","seq":"#)?)?;
@@ -160,7 +159,7 @@ fn behind_text(text: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// The content of a line.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Read {
+pub struct DecodedLine {
     /// The record.
     pub record: Record,
     /// A lost text of a message or tool result: the record shows the loss in its place.
@@ -208,13 +207,11 @@ impl<'l> RecordLine<'l> {
     }
 
     /// The record's number.
-    #[must_use]
     pub(crate) fn seq(&self) -> EventSeq {
         EventSeq(self.head.seq)
     }
 
     /// The record's type.
-    #[must_use]
     pub(crate) fn kind(&self) -> &str {
         &self.head.kind
     }
@@ -226,13 +223,11 @@ impl<'l> RecordLine<'l> {
     }
 
     /// The size of the line alone.
-    #[must_use]
     pub(crate) fn own_bytes(&self) -> u64 {
         self.text.len() as u64
     }
 
     /// The claimed size of the line and its texts. Reads no text.
-    #[must_use]
     pub(crate) fn bytes(&self) -> u64 {
         self.blobs.iter().fold(self.own_bytes(), |bytes, blob| bytes.saturating_add(blob.bytes))
     }
@@ -241,7 +236,7 @@ impl<'l> RecordLine<'l> {
     ///
     /// # Errors
     /// If the disk refuses a text; inside, [`LineError`].
-    pub fn record(&self, texts: &dyn TextSource) -> io::Result<Result<Read, LineError>> {
+    pub fn record(&self, texts: &dyn TextSource) -> io::Result<Result<DecodedLine, LineError>> {
         let (mut lost, kind) = (None, self.kind());
         let known = match self.head.v {
             VERSION => RecordBody::read(kind, &mut serde_json::Deserializer::from_str(self.text)),
@@ -255,7 +250,7 @@ impl<'l> RecordLine<'l> {
             Some(Ok(body)) => Ok(body),
             Some(Err(_)) | None => unknown(&self.head, self.text),
         };
-        Ok(body.and_then(|body| self.dated(body)).map(|record| Read { record, lost }))
+        Ok(body.and_then(|body| self.dated(body)).map(|record| DecodedLine { record, lost }))
     }
 
     fn dated(&self, body: RecordBody) -> Result<Record, LineError> {

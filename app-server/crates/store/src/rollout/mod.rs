@@ -230,7 +230,6 @@ pub struct Loaded {
 
 impl Loaded {
     /// The epoch for a `thread.opened` of this boot: see `epoch::next`.
-    #[must_use]
     pub fn next_epoch(&self, boot_id: Uuid) -> Epoch {
         epoch::next(&epoch::Tail::of(&self.end, &self.repair), boot_id)
     }

@@ -28,7 +28,6 @@ impl OpenMarkers {
     }
 
     /// The thread's open marker now.
-    #[must_use]
     pub fn open_marker(&self, thread: ThreadId) -> OpenMarker {
         OpenMarker { thread, change: self.changes.get(&thread).copied().unwrap_or_default() }
     }
@@ -45,7 +44,6 @@ impl OpenMarkers {
     }
 
     /// The number of markers.
-    #[must_use]
     pub(crate) fn count(&self) -> u64 {
         self.changes.len() as u64
     }

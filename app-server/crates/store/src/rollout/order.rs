@@ -7,7 +7,6 @@ use super::{AppendError, Lease};
 use crate::home::Term;
 
 /// The term of a `thread.opened`.
-#[must_use]
 pub(crate) fn term_of(record: &Record) -> Option<Term> {
     if let RecordBody::ThreadOpened(opened) = &record.body { Some(opened.term) } else { None }
 }

@@ -34,7 +34,6 @@ pub struct Record {
 
 impl RecordBody {
     /// The settings of the thread, if the record has them.
-    #[must_use]
     pub(crate) fn settings(&self) -> Option<&ThreadSettings> {
         if let Self::ThreadCreated(created) = self {
             Some(&created.settings)
@@ -63,13 +62,11 @@ impl RecordBody {
 
 impl Record {
     /// Whether a reader from the end knows the whole thread at this record.
-    #[must_use]
     pub(crate) fn tells_of_all(&self) -> bool {
         self.header().is_some()
     }
 
     /// The header of the thread, if this record is the end of a turn with a full one.
-    #[must_use]
     pub(crate) fn header(&self) -> Option<&ThreadHeader> {
         if let RecordBody::TurnCompleted(completed) = &self.body {
             Some(&completed.header).filter(|header| header.opened.is_some())
@@ -91,7 +88,6 @@ macro_rules! records {
 
         impl RecordBody {
             /// The record's type, as in its line.
-            #[must_use]
             pub fn kind(&self) -> &str {
                 match self {
                     $( Self::$name(_) => $wire, )+
@@ -336,7 +332,6 @@ pub struct TakenBack {
 
 impl TakenBack {
     /// Whether it took back the turn that begins with record `seq`.
-    #[must_use]
     pub fn holds(&self, seq: EventSeq) -> bool {
         (self.from..=self.to).contains(&seq)
     }

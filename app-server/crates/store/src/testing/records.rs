@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::home::Term;
 use crate::rollout::Lease;
 use crate::rollout::blob::{BlobRef, Lost, TextSource};
-use crate::rollout::line::{LineError, Read, RecordLine};
+use crate::rollout::line::{DecodedLine, LineError, RecordLine};
 use crate::rollout::record::{Record, RecordBody, ThreadClosed, ThreadNamed, ThreadOpened};
 
 /// A thread id for tests: `n` is in its last digits.
@@ -52,7 +52,8 @@ pub fn closed(seq: u64) -> Record {
 pub fn decode(line: &[u8]) -> Result<Record, LineError> {
     // Nothing is read here, so nothing can fail.
     let read = RecordLine::of(line)?.record(&Nowhere);
-    let Read { record, lost } = read.unwrap_or_else(|error| Err(LineError::Head(error.to_string())))?;
+    let DecodedLine { record, lost } =
+        read.unwrap_or_else(|error| Err(LineError::Head(error.to_string())))?;
     lost.map_or(Ok(record), |lost| Err(lost.into()))
 }
 

@@ -34,10 +34,10 @@ impl Made {
 
     async fn gc(&self, order: &FsckRequest) -> (FsckSummary, Vec<FsckFinding>, Vec<(String, bool)>) {
         let (mut findings, mut unnamed) = (Vec::new(), Vec::new());
-        let mut told = |told: Notice<'_>| match told {
-            Notice::Finding(finding) => findings.push(finding.clone()),
-            Notice::Unnamed(text) => unnamed.push((text.path.display().to_string(), text.removed)),
-            Notice::Served(_) | Notice::Progress(..) => {}
+        let mut told = |told: FsckNotice<'_>| match told {
+            FsckNotice::Finding(finding) => findings.push(finding.clone()),
+            FsckNotice::Unnamed(text) => unnamed.push((text.path.display().to_string(), text.removed)),
+            FsckNotice::Served(_) | FsckNotice::Progress(..) => {}
         };
         let summary = run(self.dir.path(), order, &mut told).await.unwrap();
         (summary, findings, unnamed)

@@ -14,10 +14,10 @@ use skein_protocol::thread::SortDirection;
 use super::broken::Broken;
 use super::schema::Schema;
 use super::trees::Trees;
-use super::{RowChange, Shared, SledIndex, State};
+use super::{IndexShared, RowChange, SledIndex, SledState};
 use crate::history::ThreadRow;
 use crate::home::{FILE_MODE, FOLDER_MODE};
-use crate::index::{Cursor, IndexError, Indexing, ThreadFilter, WalkBounds, Walked};
+use crate::index::{Cursor, IndexError, Indexing, ThreadFilter, WalkBounds, WalkedRows};
 use crate::policy;
 
 /// Changes that the trees lack.
@@ -41,11 +41,11 @@ impl Late {
     /// Applies these changes to a walk.
     pub(crate) fn over(
         &self,
-        mut walked: Walked,
+        mut walked: WalkedRows,
         filter: &ThreadFilter,
         from: Option<Cursor>,
         reach: WalkBounds,
-    ) -> Walked {
+    ) -> WalkedRows {
         if self.0.is_empty() {
             return walked;
         }
@@ -68,19 +68,20 @@ impl Late {
         walked.rows.extend(self.0.values().filter_map(shown));
         let mut rows = filter.in_order(walked.rows, from).unwrap_or_default();
         rows.truncate(reach.rows);
-        Walked { rows, stopped: end }
+        WalkedRows { rows, stopped: end }
     }
 }
 
-impl Shared {
+impl IndexShared {
     /// The changes that wait for room.
     pub(super) fn late(&self) -> Late {
         let waiting = self.waiting();
         match &*self.state.borrow() {
-            State::Ready { unwritable: Some(_), .. } => Late(waiting.clone()),
-            State::Opening | State::Building { .. } | State::Ready { .. } | State::Failed(_) => {
-                Late::default()
-            }
+            SledState::Ready { unwritable: Some(_), .. } => Late(waiting.clone()),
+            SledState::Opening
+            | SledState::Building { .. }
+            | SledState::Ready { .. }
+            | SledState::Failed(_) => Late::default(),
         }
     }
 
@@ -93,11 +94,14 @@ impl Shared {
             }
             Broken::Unwritable(reason) => {
                 self.state.send_if_modified(|state| match state {
-                    State::Ready { unwritable: unwritable @ None, .. } => {
+                    SledState::Ready { unwritable: unwritable @ None, .. } => {
                         *unwritable = Some(reason.clone());
                         true
                     }
-                    State::Opening | State::Building { .. } | State::Ready { .. } | State::Failed(_) => false,
+                    SledState::Opening
+                    | SledState::Building { .. }
+                    | SledState::Ready { .. }
+                    | SledState::Failed(_) => false,
                 });
                 IndexError::Unwritable(reason)
             }
@@ -107,8 +111,10 @@ impl Shared {
     /// Keeps unwritten changes until there is room. Those of a rebuild belong to its failure.
     pub(super) fn wait_for_room(&self, changes: &[RowChange], error: IndexError) -> Result<(), IndexError> {
         match &*self.state.borrow() {
-            State::Opening | State::Ready { unwritable: Some(_), .. } => {}
-            State::Building { .. } | State::Ready { .. } | State::Failed(_) => return Err(error),
+            SledState::Opening | SledState::Ready { unwritable: Some(_), .. } => {}
+            SledState::Building { .. } | SledState::Ready { .. } | SledState::Failed(_) => {
+                return Err(error);
+            }
         }
         self.trees_or_wait(changes).map(drop)
     }
@@ -119,7 +125,7 @@ impl SledIndex {
     pub(super) fn serve_unwritable(&self, trees: Trees, reason: String) {
         // Rows of open markers may be missing.
         let (comparing, unwritable) = (Some(Indexing::default()), Some(reason));
-        self.shared.state.send_replace(State::Ready { trees, comparing, unwritable });
+        self.shared.state.send_replace(SledState::Ready { trees, comparing, unwritable });
     }
 
     /// Returns when the index must be opened again: true if the disk only has room again, false if the index is
@@ -129,9 +135,9 @@ impl SledIndex {
             Err(Broken::Damaged(_) | Broken::Unread(_)) => return false,
             Err(Broken::Unwritable(reason)) => {
                 self.shared.state.send_if_modified(|state| {
-                    let is_missing = matches!(state, State::Opening);
+                    let is_missing = matches!(state, SledState::Opening);
                     if is_missing {
-                        *state = State::Failed(reason.clone());
+                        *state = SledState::Failed(reason.clone());
                     }
                     is_missing
                 });
@@ -140,7 +146,7 @@ impl SledIndex {
                 let mut states = self.shared.state.subscribe();
                 tokio::select! {
                     () = self.shared.broken.notified() => return false,
-                    _full = states.wait_for(|state| matches!(state, State::Ready { unwritable: Some(_), .. })) => {}
+                    _full = states.wait_for(|state| matches!(state, SledState::Ready { unwritable: Some(_), .. })) => {}
                 }
             }
         }

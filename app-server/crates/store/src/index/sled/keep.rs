@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::broken::Broken;
 use super::schema::{self, Schema};
 use super::trees::Trees;
-use super::{RowChange, SledIndex, State};
+use super::{RowChange, SledIndex, SledState};
 use crate::home::folders;
 use crate::index::{IndexError, Indexing, ThreadIndex, rebuild};
 use crate::policy;
@@ -50,17 +50,17 @@ impl SledIndex {
             }
             let opened = opened.map(drop);
             if self.outlasts(&opened).await {
-                self.shared.state.send_replace(State::Opening);
+                self.shared.state.send_replace(SledState::Opening);
                 continue;
             }
-            self.shared.state.send_replace(State::Opening);
+            self.shared.state.send_replace(SledState::Opening);
             let aside =
                 self.on_folders("set index aside", |home| folders::set_aside(&Schema::CURRENT.folder(home)));
             if let Err(broken) = opened.and(aside.await) {
                 failures += 1;
                 tracing::error!(%broken, failures, "the index cannot be used");
                 if failures > 1 {
-                    self.shared.state.send_replace(State::Failed(broken.to_string()));
+                    self.shared.state.send_replace(SledState::Failed(broken.to_string()));
                     tokio::time::sleep(policy::INDEX_RETRY).await;
                 }
             }
@@ -94,8 +94,12 @@ impl SledIndex {
         // Before any flush: a marker is removed only after a flush, so none is missed here.
         let open = marked(store).await;
         let (kept, at) = (trees.clone(), Indexing::default());
-        self.let_in(trees, earlier.as_ref(), State::Building { trees: kept, earlier: earlier.clone(), at })
-            .await?;
+        self.let_in(
+            trees,
+            earlier.as_ref(),
+            SledState::Building { trees: kept, earlier: earlier.clone(), at },
+        )
+        .await?;
         if complete || earlier.is_some() {
             self.mend_open(store, trees, open).await?;
         }
@@ -109,7 +113,7 @@ impl SledIndex {
         };
         self.shared.costs().disk = disk;
         let is_compared = self.blocking(trees, Trees::compared).await? == Some(boot);
-        let ready = State::ready(trees.clone(), (!is_compared).then(Indexing::default));
+        let ready = SledState::ready(trees.clone(), (!is_compared).then(Indexing::default));
         let before = self.shared.state.send_replace(ready);
         let removed = self.on_folders("remove other indexes", move |home| {
             // Closes the earlier index here, where it may take its time.
@@ -157,7 +161,7 @@ impl SledIndex {
     }
 
     /// Sets the waiting rows, then the state.
-    async fn let_in(&self, trees: &Trees, earlier: Option<&Trees>, state: State) -> Result<(), Broken> {
+    async fn let_in(&self, trees: &Trees, earlier: Option<&Trees>, state: SledState) -> Result<(), Broken> {
         loop {
             let changes: Vec<RowChange> = {
                 let mut waiting = self.shared.waiting();
@@ -197,8 +201,11 @@ impl SledIndex {
     /// writes. Sets the row if it is missing, behind, or made from lost records. Lists report the comparison.
     pub(super) async fn compare(&self, store: &dyn RolloutStore, trees: &Trees) {
         match &*self.shared.state.borrow() {
-            State::Ready { comparing: Some(_), unwritable: None, .. } => {}
-            State::Ready { .. } | State::Opening | State::Building { .. } | State::Failed(_) => return,
+            SledState::Ready { comparing: Some(_), unwritable: None, .. } => {}
+            SledState::Ready { .. }
+            | SledState::Opening
+            | SledState::Building { .. }
+            | SledState::Failed(_) => return,
         }
         let threads = match store.threads().await {
             Ok(threads) => self.and_rows_without(trees, threads).await,
@@ -266,7 +273,7 @@ impl SledIndex {
         self.shared.costs().disk = disk;
         tracing::info!(total, "the index was compared with the rollouts after a boot of the machine");
         self.shared.state.send_modify(|state| {
-            if let State::Ready { comparing, .. } = state {
+            if let SledState::Ready { comparing, .. } = state {
                 *comparing = None;
             }
         });
@@ -291,9 +298,9 @@ impl SledIndex {
 
     fn set_progress(&self, progress: Indexing) {
         self.shared.state.send_modify(|state| match state {
-            State::Building { at, .. } => *at = progress,
-            State::Ready { comparing, .. } => *comparing = Some(progress),
-            State::Opening | State::Failed(_) => {}
+            SledState::Building { at, .. } => *at = progress,
+            SledState::Ready { comparing, .. } => *comparing = Some(progress),
+            SledState::Opening | SledState::Failed(_) => {}
         });
     }
 
@@ -308,11 +315,11 @@ impl SledIndex {
     }
 
     pub(super) async fn close(&self) {
-        let last = self.shared.state.send_replace(State::Failed("the server stops".to_owned()));
+        let last = self.shared.state.send_replace(SledState::Failed("the server stops".to_owned()));
         let (trees, earlier) = match last {
-            State::Building { trees, earlier, .. } => (trees, earlier),
-            State::Ready { trees, .. } => (trees, None),
-            State::Opening | State::Failed(_) => return,
+            SledState::Building { trees, earlier, .. } => (trees, earlier),
+            SledState::Ready { trees, .. } => (trees, None),
+            SledState::Opening | SledState::Failed(_) => return,
         };
         for trees in [Some(trees), earlier].into_iter().flatten() {
             if let Err(error) = self.blocking(&trees, Trees::flush).await {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::broken::Broken;
 use super::schema::Schema;
 use super::trees::Trees;
-use super::{SledIndex, State};
+use super::{SledIndex, SledState};
 use crate::history::ThreadRow;
 use crate::home::HomePaths;
 use crate::index::{IndexError, ThreadIndex};
@@ -44,7 +44,7 @@ impl IndexReader {
         let unavailable = |reason: String| IndexError::Unavailable(reason);
         let opened = opened.await.map_err(|panic| unavailable(panic.to_string()))?;
         let Some(trees) = opened.map_err(|broken| unavailable(broken.to_string()))? else { return Ok(None) };
-        let state = State::ready(trees.clone(), None);
+        let state = SledState::ready(trees.clone(), None);
         Ok(Some(Self {
             index: SledIndex::new(home.clone(), Uuid::nil(), tasks, state, Arc::default()),
             trees,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::schema::{self, Schema};
 use super::trees::Trees;
-use super::{SledIndex, State};
+use super::{SledIndex, SledState};
 use crate::home::{HomePaths, folders};
 use crate::index::{IndexError, Indexing, rebuild};
 use crate::rollout::RolloutStore;
@@ -34,7 +34,7 @@ pub(crate) async fn reindex(
         Trees::open(&path, Schema::CURRENT).map_err(std::io::Error::other)
     });
     let trees = trees.await?;
-    let building = State::Building { trees: trees.clone(), earlier: None, at: Indexing::default() };
+    let building = SledState::Building { trees: trees.clone(), earlier: None, at: Indexing::default() };
     let index = SledIndex::new(home.clone(), boot, tasks, building, Arc::default());
     rebuild::run(store, &index, progress).await?;
     let complete = index.on(&trees, move |trees| trees.set_complete(boot)).await;

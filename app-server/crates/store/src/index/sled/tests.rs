@@ -27,8 +27,8 @@ use forms::version_2;
 
 const BOOT: Uuid = Uuid::from_u128(7);
 
-fn is_done(state: &State) -> bool {
-    matches!(state, State::Ready { comparing: None, .. })
+fn is_done(state: &SledState) -> bool {
+    matches!(state, SledState::Ready { comparing: None, .. })
 }
 
 struct Fixture {
@@ -62,7 +62,7 @@ impl Fixture {
     }
 
     /// Waits for a state of the index.
-    async fn until(&self, what: impl FnMut(&State) -> bool) {
+    async fn until(&self, what: impl FnMut(&SledState) -> bool) {
         self.index.shared.state.subscribe().wait_for(what).await.unwrap();
     }
 
@@ -144,7 +144,7 @@ async fn a_row_that_cannot_be_read_makes_the_index_anew() {
     let store = threads(3).await;
     let fixture = Fixture::new(&store);
     fixture.previews().await;
-    let State::Ready { trees, .. } = fixture.index.shared.state.borrow().clone() else { panic!() };
+    let SledState::Ready { trees, .. } = fixture.index.shared.state.borrow().clone() else { panic!() };
     trees.scramble(ThreadId::new(Uuid::from_u128(2)));
     drop(trees);
     let mut states = fixture.index.shared.state.subscribe();
@@ -238,7 +238,7 @@ async fn a_comparison_that_is_broken_off_is_made_again() {
     let other = Uuid::from_u128(8);
     let fixture = Fixture::of_boot(dir, other, Arc::<TestStore>::clone(&disk) as _);
     fixture
-        .until(|state| matches!(state, State::Ready { comparing: Some(Indexing { total: 3, .. }), .. }))
+        .until(|state| matches!(state, SledState::Ready { comparing: Some(Indexing { total: 3, .. }), .. }))
         .await;
     let page = fixture.index.list(ThreadFilter::default(), None, 100).await.unwrap();
     assert_eq!((page.rows.len(), page.indexing.unwrap().total), (2, 3), "a list does not wait, and says so");
@@ -257,7 +257,7 @@ fn half_made(dir: &TempDir, tasks: &Tasks) -> SledIndex {
     for (n, made) in [(1, 1), (2, 2), (3, 3)] {
         trees.upsert(&row(n, made, 10 + made), EventSeq(2)).unwrap();
     }
-    let state = State::Building { trees, earlier: None, at: Indexing { done: 3, total: 9 } };
+    let state = SledState::Building { trees, earlier: None, at: Indexing { done: 3, total: 9 } };
     SledIndex::new(HomePaths::new(dir.path()), BOOT, tasks, state, Arc::default())
 }
 
@@ -273,8 +273,8 @@ async fn a_full_page_of_old_threads_that_were_written_last_waits_for_newer_ones(
     // Another thread reads the index; none of its rows is enough.
     assert!(timeout(Duration::from_millis(50), &mut enough).await.is_err(), "others may be newer");
     index.shared.state.send_modify(|state| {
-        let State::Building { trees, .. } = state else { panic!("{state:?}") };
-        *state = State::ready(trees.clone(), None);
+        let SledState::Building { trees, .. } = state else { panic!("{state:?}") };
+        *state = SledState::ready(trees.clone(), None);
     });
     timeout(Duration::from_secs(20), enough).await.unwrap();
     tasks.finish().await;
@@ -285,7 +285,7 @@ async fn a_first_page_comes_as_soon_as_it_is_full() {
     let disk = Arc::new(TestStore::over(threads(9).await));
     disk.hold_reads_from_the_end();
     let fixture = Fixture::of_boot(tempfile::tempdir().unwrap(), BOOT, Arc::<TestStore>::clone(&disk) as _);
-    fixture.until(|state| matches!(state, State::Building { .. })).await;
+    fixture.until(|state| matches!(state, SledState::Building { .. })).await;
     disk.let_read_from_the_end(4);
     // A list waits 2 s for its page; a slow machine may need several lists.
     let full = async {
@@ -310,7 +310,7 @@ async fn a_first_page_comes_as_soon_as_it_is_full() {
 async fn a_comparison_needs_no_more_than_one_place_at_the_index() {
     let (dir, tasks, store) = (tempfile::tempdir().unwrap(), Tasks::new(), threads(40).await);
     let trees = Trees::open(&dir.path().join("index-3"), Schema::CURRENT).unwrap();
-    let state = State::ready(trees.clone(), Some(Indexing::default()));
+    let state = SledState::ready(trees.clone(), Some(Indexing::default()));
     let index = SledIndex::new(HomePaths::new(dir.path()), BOOT, &tasks, state, Arc::default());
     let (release, held) =
         (Arc::new(Barrier::new(skein_base::policy::INDEX_THREADS)), Arc::new(Notify::new()));

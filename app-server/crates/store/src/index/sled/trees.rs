@@ -23,7 +23,7 @@ use super::slack;
 use crate::history::ThreadRow;
 use crate::home::FOLDER_MODE;
 use crate::index::cursor::{order_key, time_key};
-use crate::index::{Cursor, SortKey, ThreadFilter, WalkBounds, Walked};
+use crate::index::{Cursor, SortKey, ThreadFilter, WalkBounds, WalkedRows};
 use crate::policy;
 
 /// Set after a complete rebuild.
@@ -345,8 +345,8 @@ impl Trees {
         filter: &ThreadFilter,
         from: Option<Cursor>,
         reach: WalkBounds,
-    ) -> Result<Walked, Broken> {
-        let mut walked = Walked::default();
+    ) -> Result<WalkedRows, Broken> {
+        let mut walked = WalkedRows::default();
         let Some((order, prefix)) = self.order_for(filter) else { return Ok(walked) };
         let Some(keys) = OrderTree::keys(&prefix, filter, from) else { return Ok(walked) };
         let mut places = order.tree.range(keys);

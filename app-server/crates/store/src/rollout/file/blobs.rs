@@ -42,7 +42,6 @@ impl Blobs {
     }
 
     /// The path of a text.
-    #[must_use]
     pub fn path(&self, name: BlobName) -> PathBuf {
         let name = name.to_string();
         self.root.join(name.get(..2).unwrap_or_default()).join(name)

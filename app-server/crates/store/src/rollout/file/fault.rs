@@ -197,19 +197,16 @@ impl FaultLayer {
     }
 
     /// The number of bytes read.
-    #[must_use]
     pub fn bytes_read(&self) -> u64 {
         self.shared.bytes_read.load(Ordering::Relaxed)
     }
 
     /// Started operations in order, with failed and held ones.
-    #[must_use]
     pub fn done(&self) -> Vec<(Op, PathBuf)> {
         self.state().done.clone()
     }
 
     /// The kinds of operations on files and folders whose path ends with `name`.
-    #[must_use]
     pub fn done_to(&self, name: &str) -> Vec<Op> {
         let state = self.state();
         state
@@ -239,7 +236,6 @@ impl FaultLayer {
     }
 
     /// Set once everything has stopped.
-    #[must_use]
     pub fn stopped(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.shared.stopped)
     }
@@ -272,7 +268,6 @@ impl FaultLayer {
     }
 
     /// The number of reads that wait because of [`FaultLayer::hold_reads`].
-    #[must_use]
     pub fn reads_waiting(&self) -> usize {
         self.state().reads_waiting
     }

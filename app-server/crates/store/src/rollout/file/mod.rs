@@ -60,7 +60,7 @@ pub struct FileStore {
 
 /// Counts since the start.
 #[derive(Debug, Default)]
-struct Counters {
+struct StoreCounters {
     appends: AtomicU64,
     syncs: Durations,
     errors: AtomicU64,

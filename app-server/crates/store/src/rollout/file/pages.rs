@@ -10,7 +10,7 @@ use super::lines::{Backward, Forward};
 use super::scan::whole;
 use crate::policy;
 use crate::rollout::blob::TextSource;
-use crate::rollout::line::Read;
+use crate::rollout::line::DecodedLine;
 use crate::rollout::prefilter::Prefilter;
 use crate::rollout::record::{RecordBody, TurnCompleted};
 use crate::rollout::{RecordPage, line};
@@ -131,7 +131,7 @@ fn is_full(page: &RecordPage, line: &line::RecordLine<'_>, limit: usize) -> bool
 }
 
 impl RecordPage {
-    fn take(&mut self, read: Read, line: &line::RecordLine<'_>) {
+    fn take(&mut self, read: DecodedLine, line: &line::RecordLine<'_>) {
         // A text that is lost, or not looked for, takes no room at any claimed length.
         let has_texts = read.lost.is_none() && !matches!(read.record.body, RecordBody::Unknown(_));
         let bytes = if has_texts { line.bytes() } else { line.own_bytes() };

@@ -30,7 +30,7 @@ use nix::errno::Errno;
 use skein_base::clock::{Clock, WallMs};
 use skein_protocol::ids::ThreadId;
 
-use super::Counters;
+use super::StoreCounters;
 use super::blobs::Blobs;
 use super::layer::{FileLayer, LayerFile, OpenMode};
 use super::secrets;
@@ -46,7 +46,7 @@ const PART: &str = "part";
 /// The folders of a home, and the state of the names in them.
 pub(super) struct RolloutPaths {
     pub(crate) layer: Arc<dyn FileLayer>,
-    pub(crate) counters: Counters,
+    pub(crate) counters: StoreCounters,
     pub(crate) blobs: Blobs,
     paths: HomePaths,
     trash: PathBuf,
@@ -95,7 +95,7 @@ impl RolloutPaths {
         Self {
             blobs: Blobs::of(paths, Arc::clone(&layer)),
             layer,
-            counters: Counters::default(),
+            counters: StoreCounters::default(),
             paths: paths.clone(),
             trash: paths.trash(),
             open_markers: paths.open_markers(),

@@ -9,7 +9,7 @@ use super::lines::{FileLine, Forward};
 use super::places::is_of_the_folder;
 use crate::home::Term;
 use crate::rollout::blob::{Lost, TextSource};
-use crate::rollout::line::{LineError, Read};
+use crate::rollout::line::{DecodedLine, LineError};
 use crate::rollout::record::{Record, RecordBody};
 use crate::rollout::{Damage, ReadError, line, order};
 
@@ -158,7 +158,7 @@ fn walk(
     let mut lines = Forward::new(file, from, end);
     while let Some(line) = lines.next().map_err(disk)? {
         match judge(&line, scan.head, texts).map_err(disk)? {
-            JudgedLine::Record(Read { record, lost }) => {
+            JudgedLine::Record(DecodedLine { record, lost }) => {
                 if from > 0 && !any {
                     // Another reader has read the records before this offset.
                     scan.head = EventSeq(record.seq.0.saturating_sub(1));
@@ -188,7 +188,7 @@ fn walk(
 
 /// The judgement of a line.
 enum JudgedLine {
-    Record(Read),
+    Record(DecodedLine),
     /// A whole record with this number that needs a lost text. It is damage, but never a torn write.
     Lost(EventSeq, Lost),
     Bad,

@@ -11,7 +11,7 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 
 use super::layer::{LayerFile, OpenMode};
 use super::scan::{self, Scan, TurnOffsets};
-use super::{Counters, RolloutPaths, blobs, pages, secrets};
+use super::{RolloutPaths, StoreCounters, blobs, pages, secrets};
 use crate::home::Term;
 use crate::policy;
 use crate::rollout::blob::Blob;
@@ -267,7 +267,7 @@ fn report_cut(thread: ThreadId, found: &Scan, end: u64) {
     tracing::warn!(%thread, bytes = cut, last = %found.head, "a rollout's torn end was cut off");
 }
 
-impl Counters {
+impl StoreCounters {
     /// Counts a failed operation other than an append.
     pub(super) fn failed<T>(&self, outcome: io::Result<T>) -> io::Result<T> {
         if outcome.is_err() {

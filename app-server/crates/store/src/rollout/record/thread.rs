@@ -95,13 +95,11 @@ fn merge(there: &mut Map<String, Value>, newer: Map<String, Value>) {
 
 impl ThreadSettings {
     /// Whether the agent plans or acts, if the user has chosen.
-    #[must_use]
     pub fn mode(&self) -> Option<ModeKind> {
         self.collaboration_mode.as_ref().map(|chosen| chosen.mode)
     }
 
     /// The instructions of the user's mode.
-    #[must_use]
     pub fn mode_instructions(&self) -> Option<&str> {
         self.collaboration_mode.as_ref()?.settings.developer_instructions.as_deref()
     }
@@ -196,7 +194,6 @@ pub struct ReadPosition {
 
 impl ReadPosition {
     /// The read state, as clients see it.
-    #[must_use]
     pub fn state(&self) -> ThreadReadState {
         ThreadReadState { first_unread: self.first_unread.clone(), revision: self.revision.to_string() }
     }

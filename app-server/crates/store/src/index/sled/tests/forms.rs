@@ -71,7 +71,7 @@ async fn an_index_that_was_whole_without_rows_is_not_believed_while_it_is_made_a
     disk.hold_reads_from_the_end();
     disk.let_read_from_the_end(1);
     let fixture = Fixture::of_boot(dir, BOOT, Arc::<TestStore>::clone(&disk) as _);
-    fixture.until(|state| matches!(state, State::Building { at: Indexing { done: 1, .. }, .. })).await;
+    fixture.until(|state| matches!(state, SledState::Building { at: Indexing { done: 1, .. }, .. })).await;
     let dir = fixture.stopped().await;
     disk.release_reads_from_the_end();
     let fixture = Fixture::of_boot(dir, BOOT, disk);

@@ -9,8 +9,8 @@ fn full() -> Broken {
     Broken::of_write(::sled::Error::Io(std::io::ErrorKind::StorageFull.into()))
 }
 
-fn is_full(state: &State) -> bool {
-    matches!(state, State::Ready { unwritable: Some(_), .. })
+fn is_full(state: &SledState) -> bool {
+    matches!(state, SledState::Ready { unwritable: Some(_), .. })
 }
 
 impl Fixture {
