@@ -19,7 +19,6 @@ use tracing::Instrument;
 
 use crate::policy;
 
-/// A task's name in logs.
 pub(crate) type TaskName = Cow<'static, str>;
 
 /// Starts a thread that lives as long as the process, for work without a runtime that nobody joins.

@@ -20,13 +20,11 @@ type Unzipped = GzDecoder<BufReader<File>>;
 
 /// A file of a backup while it is read.
 pub(super) struct Passing<'a> {
-    /// Its name in a home.
     pub(crate) path: &'a str,
     /// The thread whose rollout it is.
     pub(crate) thread: Option<ThreadId>,
     /// Its modification time, Unix seconds.
     pub(crate) written: u64,
-    /// Its content.
     pub(crate) content: &'a mut dyn Read,
 }
 
@@ -35,9 +33,7 @@ pub(super) struct Passing<'a> {
 pub struct Checked {
     /// The SHA-256 of its manifest: identifies the backup.
     pub(crate) id: String,
-    /// Files in it.
     pub(crate) files: u64,
-    /// Bytes of these files.
     pub(crate) bytes: u64,
 }
 
@@ -84,7 +80,6 @@ pub(super) fn walk(
     Ok(checked)
 }
 
-/// The files so far.
 #[derive(Default)]
 struct CheckedFiles {
     contents: Contents,

@@ -363,7 +363,6 @@ pub(super) fn copied(file: &dyn LayerFile, spool: &File) -> io::Result<Option<(u
     Ok(None)
 }
 
-/// The thing at a path.
 enum PathKind {
     Nothing,
     File(Box<dyn LayerFile>),

@@ -75,7 +75,6 @@ struct BackupHead {
 pub struct ManifestEntry {
     /// Its name, as in a home.
     pub(crate) path: String,
-    /// Its length.
     pub(crate) bytes: u64,
     /// The SHA-256 of its content, in lower-case hex.
     pub(crate) sha256: String,

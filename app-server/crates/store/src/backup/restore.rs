@@ -106,7 +106,6 @@ pub async fn put(
     Ok(Restored { there: staged.there, ..finish(&paths, progress)? })
 }
 
-/// The unpacked files.
 struct Staged {
     root: PathBuf,
     rollouts: Vec<(ThreadId, PathBuf, u64)>,

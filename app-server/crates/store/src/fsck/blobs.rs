@@ -13,9 +13,7 @@ use crate::rollout::blob::BlobName;
 /// A file in the folders of texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredFile {
-    /// Its path below the home.
     pub(crate) path: PathBuf,
-    /// Its length.
     pub(crate) bytes: u64,
     /// The name of its text; none if it was never whole.
     pub(crate) name: Option<BlobName>,
@@ -36,9 +34,7 @@ pub struct Unnamed {
 /// A file that may be a rollout and cannot be read: any text may be named in it.
 #[derive(Debug)]
 pub(crate) struct UnreadableFile {
-    /// Its path.
     pub(crate) path: PathBuf,
-    /// The system's error.
     pub(crate) error: io::Error,
 }
 

@@ -8,7 +8,6 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 
 use super::blobs::Unnamed;
 
-/// The kind of a defect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Defect {
@@ -76,7 +75,6 @@ pub(crate) enum Defect {
     Unreachable,
 }
 
-/// The outcome of a defect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum FindingOutcome {
@@ -92,12 +90,9 @@ pub(crate) enum FindingOutcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FsckFinding {
-    /// Its kind.
     pub(crate) kind: Defect,
-    /// Its path below the home.
     #[serde(serialize_with = "crate::home::lossy")]
     pub(crate) path: PathBuf,
-    /// The thread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) thread: Option<ThreadId>,
     /// The record, or the last good one before it.
@@ -109,9 +104,7 @@ pub struct FsckFinding {
     /// Its length, bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) length: Option<u64>,
-    /// Its description.
     pub(crate) detail: String,
-    /// Its outcome.
     pub(crate) outcome: FindingOutcome,
 }
 
@@ -132,7 +125,6 @@ impl FsckFinding {
         }
     }
 
-    /// Adds the thread.
     #[must_use]
     pub(crate) fn of(mut self, thread: ThreadId) -> Self {
         self.thread = Some(thread);
@@ -146,7 +138,6 @@ impl FsckFinding {
         self
     }
 
-    /// Adds the length.
     #[must_use]
     pub(crate) fn long(mut self, length: u64) -> Self {
         self.length = Some(length);
@@ -206,7 +197,6 @@ pub struct FsckSummary {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BlobSummary {
-    /// Files.
     pub(crate) files: u64,
     /// Their size in bytes.
     pub(crate) bytes: u64,
@@ -252,7 +242,6 @@ pub enum IndexLook {
 }
 
 impl FsckSummary {
-    /// Counts a finding.
     pub(crate) fn count(&mut self, finding: &FsckFinding) {
         self.findings += 1;
         match finding.outcome {

@@ -41,7 +41,6 @@ pub(crate) fn create_open_marker(paths: &HomePaths, thread: ThreadId, finding: &
     note_outcome(finding, made.map(drop));
 }
 
-/// Removes an open marker.
 pub(crate) fn remove_open_marker(paths: &HomePaths, thread: ThreadId, finding: &mut FsckFinding) {
     note_outcome(finding, fs::remove_file(paths.open_markers().join(thread.to_string())));
 }

@@ -108,7 +108,6 @@ pub enum FsckError {
     Broken(String),
 }
 
-/// One check.
 struct Check<'a> {
     paths: HomePaths,
     order: &'a FsckRequest,

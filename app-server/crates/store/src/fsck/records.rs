@@ -16,16 +16,12 @@ use crate::rollout::record::{
     TurnStarted,
 };
 
-/// A defect at one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RecordDefect {
-    /// Its kind.
     pub(crate) kind: Defect,
-    /// Its record.
     pub(crate) seq: EventSeq,
     /// The record's offset in the file, bytes.
     pub(crate) offset: u64,
-    /// Its description.
     pub(crate) detail: String,
 }
 
@@ -62,15 +58,12 @@ pub(crate) struct RecordCheck {
 /// The result of a whole rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct CheckedRecords {
-    /// Its defects.
     pub(crate) wrong: Vec<RecordDefect>,
-    /// Its number of records.
     pub(crate) records: u64,
     /// Whether a turn has no end.
     pub(crate) open: bool,
 }
 
-/// The open turn.
 #[derive(Debug)]
 struct OpenTurn {
     id: TurnId,
@@ -105,7 +98,6 @@ impl RecordCheck {
         }
     }
 
-    /// Takes the next record.
     pub(crate) fn take(&mut self, record: &Record, at: LineAt) {
         let LineAt { offset, added } = at;
         if record.seq > self.history.seq().next() {

@@ -23,14 +23,11 @@ pub(crate) enum Side {
     Trash,
 }
 
-/// A rollout to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RolloutFile {
-    /// Its path below the home.
     pub(crate) path: PathBuf,
     /// The thread that it is named after.
     pub(crate) thread: ThreadId,
-    /// Its part of the home.
     pub(crate) side: Side,
     /// Its size when the folder was read.
     pub(crate) bytes: u64,
@@ -41,7 +38,6 @@ pub(super) struct RolloutFile {
 pub(crate) struct Reading {
     /// Its defects, in the order of the file.
     pub(crate) findings: Vec<FsckFinding>,
-    /// Its number of records.
     pub(crate) records: u64,
     /// Whether its last turn has no end.
     pub(crate) open: bool,

@@ -17,7 +17,6 @@ use crate::index::IndexError;
 use crate::index::sled::{self, IndexReader};
 use crate::rollout::{Location, ReadError, RolloutStore};
 
-/// The comparison.
 pub(crate) struct Rows<'a> {
     pub(crate) paths: &'a HomePaths,
     pub(crate) store: &'a dyn RolloutStore,

@@ -17,18 +17,14 @@ use crate::rollout::Location;
 use crate::rollout::blob::BlobName;
 use crate::rollout::file::blobs::PART;
 
-/// The content of a home.
 #[derive(Debug, Default)]
 pub(crate) struct HomeContents {
     /// Rollouts, by side and path.
     pub(crate) rollouts: Vec<RolloutFile>,
-    /// Threads with an open marker.
     pub(crate) marked: BTreeSet<ThreadId>,
     /// Externalised texts, and partial files of them.
     pub(crate) blobs: Vec<StoredFile>,
-    /// Secrets of threads.
     pub(crate) secrets: Vec<(ThreadId, StoredFile)>,
-    /// The defects.
     pub(crate) findings: Vec<FsckFinding>,
 }
 

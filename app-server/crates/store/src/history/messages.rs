@@ -15,7 +15,6 @@ use crate::policy;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct SentMessages(pub(super) VecDeque<SentMessage>);
 
-/// A message of the user.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct SentMessage {
     client_id: String,

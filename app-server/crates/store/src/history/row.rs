@@ -35,7 +35,6 @@ pub struct ThreadRow {
     pub(crate) source: SessionSource,
     /// Its creator, in the client's words.
     pub(crate) thread_source: Option<String>,
-    /// The client's name.
     pub(crate) originator: Option<String>,
     /// The version of the server that created it.
     pub cli_version: String,

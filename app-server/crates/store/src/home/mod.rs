@@ -83,9 +83,7 @@ pub enum HomeError {
 pub struct ServerJson {
     /// The server's pid.
     pub pid: u32,
-    /// Its term.
     pub(crate) term: Term,
-    /// The id of its start.
     pub(crate) start_id: Uuid,
     /// Its addresses, the websocket's first.
     pub addresses: Vec<String>,

@@ -33,7 +33,6 @@ impl HomePaths {
         &self.root
     }
 
-    /// The user's settings.
     pub(crate) fn config(&self) -> PathBuf {
         self.root.join("config.toml")
     }
@@ -48,7 +47,6 @@ impl HomePaths {
         self.root.join("archived")
     }
 
-    /// The folder of a location.
     pub(crate) fn location(&self, location: Location) -> PathBuf {
         match location {
             Location::Active => self.threads(),
@@ -100,7 +98,6 @@ impl HomePaths {
         self.root.join("secrets")
     }
 
-    /// The secrets of a thread.
     pub(crate) fn secrets_of(&self, thread: ThreadId) -> PathBuf {
         self.secrets().join(folder_of(thread)).join(format!("{thread}.json"))
     }

@@ -13,7 +13,6 @@ use super::{Cursor, IndexError, SortKey, Span, ThreadFilter, ThreadIndex, WalkBo
 use crate::history::ThreadRow;
 use crate::rollout::record::ReadPosition;
 
-/// A row for tests.
 pub(crate) fn row(n: u128, created: i64, updated: i64) -> ThreadRow {
     ThreadRow {
         id: ThreadId::new(Uuid::from_u128(n)),

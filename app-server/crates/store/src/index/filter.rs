@@ -76,9 +76,7 @@ impl Default for ThreadFilter {
 /// A span of time with its beginning and without its end. Open where nothing is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
-    /// Its beginning.
     pub(crate) since: Option<WallMs>,
-    /// Its end.
     pub(crate) before: Option<WallMs>,
 }
 

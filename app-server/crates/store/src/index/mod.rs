@@ -56,7 +56,6 @@ pub struct WalkBounds {
     pub places: usize,
 }
 
-/// Consecutive rows of an order.
 #[derive(Debug, Default)]
 struct WalkedRows {
     /// One more than the page takes, if there are more.

@@ -49,7 +49,6 @@ pub async fn run(
     Ok(())
 }
 
-/// The row of a rollout.
 enum RolloutRow {
     /// This row, as of this record.
     Row(Box<ThreadRow>, EventSeq),

@@ -67,7 +67,6 @@ struct IndexShared {
     changes: Arc<Changes>,
 }
 
-/// Measured costs.
 #[derive(Debug, Clone, Copy, Default)]
 struct Costs {
     /// The duration of the last opening.

@@ -99,9 +99,7 @@ pub struct BlobRef {
 /// A text in a file beside the rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blob {
-    /// Its name.
     pub(crate) name: BlobName,
-    /// The text.
     pub(crate) text: String,
 }
 

@@ -124,12 +124,9 @@ pub fn seq(line: &[u8]) -> Result<EventSeq, LineError> {
     RecordLine::of(line).map(|line| line.seq())
 }
 
-/// The head of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LineHeader<'l> {
-    /// The record's number.
     pub(crate) seq: EventSeq,
-    /// Its type.
     pub(crate) kind: &'l [u8],
     /// Whether the line has all texts of the record.
     pub(crate) is_all: bool,
@@ -206,17 +203,14 @@ impl<'l> RecordLine<'l> {
         Ok(Self { head, text, blobs })
     }
 
-    /// The record's number.
     pub(crate) fn seq(&self) -> EventSeq {
         EventSeq(self.head.seq)
     }
 
-    /// The record's type.
     pub(crate) fn kind(&self) -> &str {
         &self.head.kind
     }
 
-    /// Its references to texts.
     #[cfg(test)]
     pub(crate) fn blobs(&self) -> &[BlobRef] {
         &self.blobs

@@ -202,7 +202,6 @@ pub struct Damage {
     pub(crate) offset: u64,
     /// Its length, bytes.
     pub(crate) length: u64,
-    /// Its number of lines.
     pub(crate) lines: u64,
 }
 

@@ -37,13 +37,11 @@ impl OpenMarkers {
         self.open_marker(marker.thread) == marker && self.changes.remove(&marker.thread).is_some()
     }
 
-    /// Threads with a marker.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn threads(&self) -> impl Iterator<Item = ThreadId> {
         self.changes.keys().copied()
     }
 
-    /// The number of markers.
     pub(crate) fn count(&self) -> u64 {
         self.changes.len() as u64
     }

@@ -281,7 +281,6 @@ pub struct TurnCompleted {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadHeader {
-    /// Its name.
     #[serde(default)]
     pub(crate) name: Option<String>,
     /// Its settings. Missing if an earlier header since `settings_at` has the same.
@@ -293,9 +292,7 @@ pub struct ThreadHeader {
     /// Used tokens, in total and of the last request.
     #[serde(default)]
     pub(crate) usage: Option<ThreadTokenUsage>,
-    /// The epoch.
     pub(crate) epoch: Epoch,
-    /// Its repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) git_info: Option<GitInfo>,
     /// The last `thread.opened`. Without it, in a file of another program, a reader goes on to the beginning.
@@ -313,7 +310,6 @@ pub struct ThreadHeader {
     /// The user's read position. Missing in headers of an earlier version: everything is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read: Option<ReadPosition>,
-    /// Its goal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) goal: Option<Goal>,
     /// The beginning of the first message, if a revert took back the first `turn.started`.
@@ -348,7 +344,6 @@ pub struct ForkOrigin {
     /// Its creator, in the client's words, if the client named one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) thread_source: Option<String>,
-    /// The client's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) originator: Option<String>,
 }
@@ -432,6 +427,5 @@ pub struct UnknownRecord {
     pub(crate) version: u64,
     /// The line's `type`.
     pub(crate) kind: String,
-    /// Every other member.
     pub(crate) members: Map<String, Value>,
 }

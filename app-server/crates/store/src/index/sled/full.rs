@@ -20,7 +20,6 @@ use crate::home::{FILE_MODE, FOLDER_MODE};
 use crate::index::{Cursor, IndexError, Indexing, ThreadFilter, WalkBounds, WalkedRows};
 use crate::policy;
 
-/// Changes that the trees lack.
 #[derive(Debug, Default)]
 pub(super) struct Late(HashMap<ThreadId, RowChange>);
 

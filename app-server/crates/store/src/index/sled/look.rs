@@ -23,7 +23,6 @@ pub(crate) struct IndexReader {
 }
 
 impl IndexReader {
-    /// The folder of the index.
     pub(crate) fn folder(home: &HomePaths) -> PathBuf {
         Schema::CURRENT.folder(home)
     }

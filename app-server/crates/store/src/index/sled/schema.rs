@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use crate::home::{HomePaths, folders};
 
-/// The content of the folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Schema {
     /// Rows, an order for each sort key, and an order for each working directory.
@@ -16,7 +15,6 @@ pub(super) enum Schema {
 }
 
 impl Schema {
-    /// The current schema.
     pub(crate) const CURRENT: Self = Self::Locations;
     /// Schemas that can serve meanwhile, newest first.
     pub(crate) const EARLIER: [Self; 1] = [Self::Directories];
@@ -28,7 +26,6 @@ impl Schema {
         }
     }
 
-    /// Its folder.
     pub(crate) fn folder(self, home: &HomePaths) -> PathBuf {
         home.index(self.version())
     }

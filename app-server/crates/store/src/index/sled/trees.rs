@@ -47,7 +47,6 @@ struct StoredEnd {
     as_of: EventSeq,
 }
 
-/// The open index.
 #[derive(Debug, Clone)]
 pub(super) struct Trees {
     db: Db,
@@ -59,7 +58,6 @@ pub(super) struct Trees {
     content: Arc<AtomicU64>,
 }
 
-/// An order of the rows.
 #[derive(Debug)]
 struct OrderTree {
     tree: Tree,
@@ -68,7 +66,6 @@ struct OrderTree {
     schema: Schema,
 }
 
-/// The rows of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OrderOf {
     /// All.
@@ -237,7 +234,6 @@ impl Trees {
         Ok(found)
     }
 
-    /// Every thread with a row.
     pub(crate) fn threads(&self) -> Result<Vec<ThreadId>, Broken> {
         let ids = self.rows.iter().keys().map(|key| Ok(ThreadId::new(Uuid::from_slice(&key?)?)));
         ids.collect()
@@ -430,7 +426,6 @@ impl Trees {
         entries.map(|(key, value)| (key.len() + value.len()) as u64).sum()
     }
 
-    /// Makes a row unreadable.
     pub(crate) fn scramble(&self, thread: ThreadId) {
         self.rows.insert(thread.uuid().as_bytes(), b"{").unwrap();
     }

@@ -69,9 +69,7 @@ pub trait LayerFile: Send {
 /// An entry of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FolderEntry {
-    /// Its path.
     pub(crate) path: PathBuf,
-    /// Its modification time.
     pub(crate) written: SystemTime,
     /// Whether it is a regular file (a link to one is not).
     pub(crate) regular: bool,

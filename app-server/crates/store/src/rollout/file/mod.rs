@@ -58,7 +58,6 @@ pub struct FileStore {
     tasks: Tasks,
 }
 
-/// Counts since the start.
 #[derive(Debug, Default)]
 struct StoreCounters {
     appends: AtomicU64,

@@ -57,7 +57,6 @@ impl TurnOffsets {
     }
 }
 
-/// Consecutive lines without a record.
 #[derive(Debug, Clone, Copy)]
 struct Bad {
     offset: u64,
@@ -89,7 +88,6 @@ pub(super) fn scan(
 pub struct Survey {
     /// The number of the last record, or of the last damaged line that stays behind it.
     pub(crate) head: EventSeq,
-    /// Bytes of the file.
     pub(crate) length: u64,
     /// The length that a load would cut it to; its own length if it is whole.
     pub(crate) keep: u64,
@@ -102,7 +100,6 @@ pub struct Survey {
 /// A record with a lost text. Its line is whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LostText {
-    /// Its number.
     pub(crate) seq: EventSeq,
     /// The offset of its line, bytes.
     pub(crate) offset: u64,
@@ -186,7 +183,6 @@ fn walk(
     Ok(scan)
 }
 
-/// The judgement of a line.
 enum JudgedLine {
     Record(DecodedLine),
     /// A whole record with this number that needs a lost text. It is damage, but never a torn write.
