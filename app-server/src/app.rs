@@ -10,16 +10,16 @@ use skein_store::home::STDIO;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::repair::Repair;
+use crate::repair::StartupRepair;
 use crate::search::ThreadSearch;
 use crate::thread::Context;
 
-/// Where clients come in, once they can.
+/// The server's addresses, once it listens.
 #[derive(Debug, Default)]
 pub(crate) struct ServedAt {
-    /// The address of the websocket; none for a server on standard streams.
+    /// The address of the websocket; none on standard streams.
     pub(crate) address: OnceLock<SocketAddr>,
-    /// The control socket; none where the file system has no sockets.
+    /// The control socket; none on a file system without sockets.
     pub(crate) control: OnceLock<PathBuf>,
 }
 
@@ -30,28 +30,26 @@ impl ServedAt {
         self.address.get().map_or_else(|| STDIO.to_owned(), |address| format!("ws://{address}"))
     }
 
-    /// The path of the control socket; empty where there is none.
+    /// The path of the control socket; empty without one.
     #[must_use]
     pub(crate) fn control_socket(&self) -> String {
         self.control.get().map(|path| path.display().to_string()).unwrap_or_default()
     }
 }
 
-/// The running server's parts. Made once, by `server.rs`; those of the context are read as its own.
+/// The running server's parts, created once by `server.rs`. Dereferences to the context.
 pub(crate) struct App {
     /// The parts that threads need.
     pub(crate) context: Arc<Context>,
-    /// Looks for texts in threads.
     pub(crate) search: Arc<ThreadSearch>,
-    /// How far the mending of what an earlier end of the server left open is.
-    pub(crate) repair: Arc<Repair>,
-    /// This start of the server.
+    /// The progress of the repair.
+    pub(crate) repair: Arc<StartupRepair>,
+    /// The id of this server start.
     pub(crate) start_id: Uuid,
     /// When the server started.
     pub(crate) started: WallMs,
-    /// The moment from which the rounds count in which connections look after their clients.
+    /// The origin of the rounds in which connections check their clients.
     pub(crate) rounds_since: Instant,
-    /// Where it is served.
     pub(crate) served_at: ServedAt,
 }
 

@@ -1,4 +1,4 @@
-//! What a user lets models call for ever: written into the settings, and in force when this is done.
+//! Permanent approvals of tools: written into the settings, and in force on return.
 
 use std::sync::Arc;
 
@@ -8,34 +8,34 @@ use skein_base::tasks::Pool;
 
 use crate::config::edit::{Access, NotWritten, SettingsFile};
 use crate::config::{Config, Origin};
-use crate::reload::{self, Refused};
+use crate::reload::{self, ReloadError};
 use crate::thread::{Approved, Context};
 
-/// Why an approval does not last.
+/// Why an approval is not permanent.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotKept {
     /// The server has no settings file.
     #[error("this server has no settings file")]
     NoFile,
-    /// The file does not take it.
+    /// The file cannot be written.
     #[error(transparent)]
     NotWritten(#[from] NotWritten),
-    /// It is written, and not in force.
+    /// It is written, but not in force.
     #[error(transparent)]
-    Refused(#[from] Refused),
-    /// The write broke off.
+    ReloadError(#[from] ReloadError),
+    /// The write panicked.
     #[error("writing the settings broke off, and the server's log has more")]
     BrokeOff,
 }
 
-/// Writes the approval, and has all loaded threads take it; a [`KeepApproval`](crate::thread::KeepApproval). The error is the
-/// text of a [`NotKept`].
+/// Writes the approval and applies it to all loaded threads; a [`KeepApproval`](crate::thread::KeepApproval). The
+/// error is the text of a [`NotKept`].
 #[must_use]
 pub(crate) fn keep(context: Arc<Context>, approved: Approved) -> BoxFuture<'static, Result<(), String>> {
     async move { write_and_reload(&context, approved).await.map_err(|error| error.to_string()) }.boxed()
 }
 
-/// One write after the other, as with those of clients.
+/// Writes run one after the other, together with those of clients.
 async fn write_and_reload(context: &Arc<Context>, approved: Approved) -> Result<(), NotKept> {
     let _turn = context.settings.writing().await;
     let config = context.config();

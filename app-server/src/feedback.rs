@@ -1,5 +1,4 @@
-//! What users say about threads and the server: one file for each report, in a folder of the home. Nothing here reads them,
-//! sends them anywhere, or removes one.
+//! Users' reports: one file each, in a folder of the home. The server never reads, sends or removes them.
 
 use std::fs;
 use std::io;
@@ -13,29 +12,29 @@ use uuid::Uuid;
 
 use crate::policy;
 
-/// One report, as its file says it.
+/// A report in its file's form.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Report {
+pub(crate) struct FeedbackReport {
     /// The name of the file.
     #[serde(skip)]
     pub(crate) id: Uuid,
-    /// When it came, Unix milliseconds.
+    /// When it arrived, in Unix milliseconds.
     pub(crate) at_ms: i64,
     /// The client's name.
     pub(crate) originator: String,
-    /// What the client sent.
+    /// The client's request.
     #[serde(flatten)]
-    pub(crate) said: FeedbackUploadParams,
+    pub(crate) params: FeedbackUploadParams,
 }
 
-/// Why a report is not kept.
+/// Why a report is not saved.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FeedbackError {
     /// It is too large.
     #[error("this feedback has {bytes} bytes, more than {most}; shorten it", most = policy::FEEDBACK_BYTES)]
     TooLarge {
-        /// What it has.
+        /// Its size.
         bytes: usize,
     },
     /// There are too many.
@@ -44,19 +43,18 @@ pub(crate) enum FeedbackError {
         /// The folder.
         folder: PathBuf,
     },
-    /// The disk does not take it.
+    /// The disk refuses it.
     #[error("{}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// The attempted path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
 }
 
 impl FeedbackError {
-    /// The error as the wire says it.
     #[must_use]
     pub(crate) fn to_wire(&self) -> WireError {
         let text = self.to_string();
@@ -68,11 +66,12 @@ impl FeedbackError {
     }
 }
 
-/// Writes the report into `folder`, which is made where it is missing. On the disk when this returns, with its place. Blocks.
+/// Writes the report into `folder`, which is created if missing. It is on disk, with its folder entry, on return.
+/// Blocks.
 ///
 /// # Errors
-/// [`FeedbackError`]; nothing was written then.
-pub(crate) fn keep(folder: &Path, report: &Report) -> Result<PathBuf, FeedbackError> {
+/// [`FeedbackError`]; nothing was written.
+pub(crate) fn keep(folder: &Path, report: &FeedbackReport) -> Result<PathBuf, FeedbackError> {
     let fault = |path: &Path| {
         let path = path.to_owned();
         move |source| FeedbackError::Io { path, source }
@@ -99,10 +98,10 @@ mod tests {
 
     use super::*;
 
-    fn report(id: u128, reason: &str) -> Report {
-        let said = json!({ "classification": "bug", "reason": reason, "includeLogs": true });
-        let said = serde_json::from_value(said).unwrap();
-        Report { id: Uuid::from_u128(id), at_ms: 5, originator: "a-client".to_owned(), said }
+    fn report(id: u128, reason: &str) -> FeedbackReport {
+        let params = json!({ "classification": "bug", "reason": reason, "includeLogs": true });
+        let params = serde_json::from_value(params).unwrap();
+        FeedbackReport { id: Uuid::from_u128(id), at_ms: 5, originator: "a-client".to_owned(), params }
     }
 
     #[test]
@@ -110,9 +109,9 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("feedback");
         let file = keep(&folder, &report(1, "slow")).unwrap();
-        let said: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-        assert_eq!(said["reason"], "slow");
-        assert_eq!((&said["originator"], &said["atMs"]), (&json!("a-client"), &json!(5)));
+        let params: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        assert_eq!(params["reason"], "slow");
+        assert_eq!((&params["originator"], &params["atMs"]), (&json!("a-client"), &json!(5)));
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&folder), mode(&file)), (0o700, 0o600));
     }

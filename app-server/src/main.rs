@@ -10,7 +10,7 @@ use skein_app_server::telemetry::FlushAtEnd;
 use skein_helpers::guard;
 
 fn main() -> ExitCode {
-    // Before anything else: a guard must be small and have one thread.
+    // First of all: a guard must be small and have one thread.
     if let Some(code) = guard::run_if_asked() {
         return code;
     }

@@ -1,5 +1,5 @@
-//! What the server has freed goes back to the system. The allocator would keep it for later, and a server that has had one burst
-//! would look large for ever, to its user and to its own limit of memory.
+//! Returns freed memory to the system. The allocator would keep it, and after one burst the server would look large
+//! to its user and to its own limit.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::policy;
 
-/// Tells that much may have been freed. Level-triggered: many calls are one.
+/// Signals that much may have been freed. Level-triggered: calls merge.
 #[derive(Debug, Default)]
 pub(crate) struct Freed(Notify);
 
@@ -20,12 +20,12 @@ impl Freed {
     }
 }
 
-/// Wakes who makes room. Level-triggered: wake-ups merge, none is lost.
+/// Wakes the task that evicts threads. Level-triggered: wake-ups merge, none is lost.
 #[derive(Debug, Default)]
-pub(crate) struct Pressure(Arc<Notify>);
+pub(crate) struct MemoryPressure(Arc<Notify>);
 
-impl Pressure {
-    /// One that others wake too.
+impl MemoryPressure {
+    /// One that others wake, too.
     #[must_use]
     pub(crate) fn woken_by(others: Arc<Notify>) -> Self {
         Self(others)
@@ -36,13 +36,13 @@ impl Pressure {
         self.0.notify_one();
     }
 
-    /// Until somebody has asked for a look.
+    /// Waits for a request to check.
     pub(crate) async fn asked(&self) {
         self.0.notified().await;
     }
 }
 
-/// Gives back what is free a while after something has ended, until `stop`. Sleeps while nothing ends.
+/// Returns free memory a while after something has ended, until `stop`. Sleeps otherwise.
 pub(crate) async fn run(freed: Arc<Freed>, tasks: Tasks, stop: CancellationToken) {
     let rounds = async {
         loop {
@@ -59,33 +59,33 @@ pub(crate) async fn run(freed: Arc<Freed>, tasks: Tasks, stop: CancellationToken
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 use nix::libc;
 
-/// Has the allocator map each large buffer by itself, so that it goes back when it is freed, wherever it is.
+/// Lets the allocator map each large buffer separately, so that it returns to the system when freed.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(crate) fn tune() {
     for option in [libc::M_MMAP_THRESHOLD, libc::M_TRIM_THRESHOLD] {
-        // SAFETY: it changes a number of the allocator, under its own lock.
+        // SAFETY: changes a number of the allocator, under its own lock.
         if unsafe { libc::mallopt(option, policy::LARGE_BUFFER) } == 0 {
             tracing::warn!(option, "the allocator keeps its thresholds");
         }
     }
 }
 
-/// Gives back every free page. Blocks for some milliseconds.
+/// Returns every free page. Blocks for some milliseconds.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(crate) fn give_back() {
-    // SAFETY: it takes the allocator's own locks, and touches only what is free.
+    // SAFETY: takes the allocator's own locks, and touches only free memory.
     unsafe { libc::malloc_trim(0) };
 }
 
-/// Other allocators give back by themselves.
+/// Other allocators do this on their own.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub(crate) fn tune() {}
 
-/// Other allocators give back by themselves.
+/// Other allocators do this on their own.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub(crate) fn give_back() {}
 
-/// The server's resident memory, bytes; 0 where the system does not tell.
+/// The server's resident memory, in bytes; 0 if unknown.
 #[must_use]
 pub(crate) fn resident() -> u64 {
     skein_base::system::resident(nix::unistd::Pid::this()).unwrap_or_default()

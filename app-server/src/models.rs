@@ -1,17 +1,16 @@
-//! Lists of models. A provider is asked beside, when what is known of it is old; nobody waits for it, and one that does not
-//! answer costs nothing.
+//! Fetches lists of models in the background when they are old. No request waits for a provider.
 
 use std::sync::Arc;
 
 use crate::thread::Context;
 
-/// Fetches the models of the provider that threads have unless they name another one.
+/// Fetches the models of the default provider of threads.
 pub(crate) fn refresh_default(context: &Arc<Context>) {
     let name = context.config().model_provider.clone();
     refresh(context, &name);
 }
 
-/// Fetches the models of a provider, when that is due. Only of one that the settings have a word of.
+/// Fetches the models of a provider that the settings mention, if due.
 pub(crate) fn refresh(context: &Arc<Context>, name: &str) {
     let config = context.config();
     let is_named = config.model_provider == name || config.providers.get(name).is_some_and(|spec| spec.named);

@@ -1,5 +1,5 @@
-//! The settings, read again while the server runs: all of a file that is right, or nothing of it. Loaded threads take the
-//! new policies at once, everything else asks for a setting when it uses it.
+//! Reloads the settings of a running server: all of a valid file, or nothing. Loaded threads take new policies at
+//! once; other parts read a setting when they use it.
 
 use std::sync::Arc;
 
@@ -18,19 +18,18 @@ use crate::thread::command::Command;
 use crate::thread::outgoing::Notice;
 use crate::thread::subscribers::Broadcast;
 
-/// Why settings that were looked at again are not in force.
+/// Why a reload failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Refused {
-    /// They are wrong.
+pub(crate) enum ReloadError {
+    /// The settings are wrong.
     #[error(transparent)]
     Wrong(ConfigErrors),
-    /// Reading them broke off.
+    /// The read panicked.
     #[error("reading them broke off, and the server's log has more")]
     BrokeOff,
 }
 
-impl Refused {
-    /// The error as the wire says it.
+impl ReloadError {
     #[must_use]
     pub(crate) fn to_wire(&self) -> WireError {
         let text = format!("the settings cannot be used, nothing has changed: {self}");
@@ -41,13 +40,12 @@ impl Refused {
     }
 }
 
-/// Looks at the file again, under the flags of the start. When it is as it was nothing is read into settings and no thread
-/// is woken. Helpers that have failed are started again in any case. Returns when all loaded threads have taken what has
-/// changed.
+/// Reads the file again, under the flags of the start. An unchanged file wakes no thread. Failed helpers are started
+/// again in any case. Returns when all loaded threads have the new settings.
 ///
 /// # Errors
-/// [`Refused`]; the settings that were in force still are.
-pub(crate) async fn reload(context: &Arc<Context>) -> Result<(), Refused> {
+/// [`ReloadError`]; the previous settings stay in force.
+pub(crate) async fn reload(context: &Arc<Context>) -> Result<(), ReloadError> {
     let _turn = context.settings.turn().await;
     let origin = context.config().origin.clone();
     let look = move || origin.and_then(|origin| origin.look());
@@ -59,33 +57,33 @@ pub(crate) async fn reload(context: &Arc<Context>) -> Result<(), Refused> {
             Ok(())
         }
         Ok(Some(read)) => {
-            take(context, read).map_err(Refused::Wrong)?;
+            take(context, read).map_err(ReloadError::Wrong)?;
             all_have_looked(context).await;
             Ok(())
         }
         // The tracker has logged it.
         Err(_) => {
             context.counters.reloads_refused.add_one();
-            Err(Refused::BrokeOff)
+            Err(ReloadError::BrokeOff)
         }
     }
 }
 
-/// Until every owner has taken the settings: whoever asked for the reload finds the new helpers. Owners never stall. One that
-/// has too much to do is not waited for; it takes them before its next command all the same.
+/// Waits until all owners have the settings, so that the new helpers exist for the caller. An owner with a full
+/// mailbox is skipped; it takes them before its next command.
 async fn all_have_looked(context: &Context) {
     let asked = context.registry.handles().into_iter().filter_map(|handle| {
         let (done, passed) = oneshot::channel();
         handle.send(Command::Fence(done)).ok().map(|()| passed)
     });
-    // An owner that has gone drops its end.
+    // A terminated owner drops its end.
     join_all(asked).await;
 }
 
-/// Takes what was read, and tells everybody whom it concerns.
+/// Applies the settings, and notifies everything that depends on them.
 ///
 /// # Errors
-/// What was wrong with it; it is in the log, too.
+/// The errors, which are in the log, too.
 pub(crate) fn take(context: &Arc<Context>, read: Result<Config, ConfigErrors>) -> Result<(), ConfigErrors> {
     let config = match read {
         Ok(config) => config,
@@ -106,7 +104,7 @@ pub(crate) fn take(context: &Arc<Context>, read: Result<Config, ConfigErrors>) -
     context.counters.reload_last_at_ms.set(u64::try_from(context.clock.wall().0).unwrap_or_default());
     context.counters.reloads.add_one();
     tracing::info!("the settings were read again");
-    // Level-triggered: an owner compares what it has with what there is now.
+    // Level-triggered: an owner compares its settings with the current ones.
     for handle in context.registry.handles() {
         handle.wake();
     }
@@ -118,7 +116,7 @@ pub(crate) fn take(context: &Arc<Context>, read: Result<Config, ConfigErrors>) -
     Ok(())
 }
 
-/// What was odd in the settings, as clients hear it.
+/// The warnings about the settings, for clients.
 #[must_use]
 pub(crate) fn config_warning(context: &Context, summary: String) -> Broadcast {
     let path = context.config().home.join(config::FILE).display().to_string();

@@ -1,7 +1,6 @@
-//! Mends what a server that did not end in order has left: the threads that were open at its end. Clients are served
-//! meanwhile. For each of them the registry is asked: whoever has the thread has mended it with its load, and a thread that
-//! nobody has is loaded and unloaded on the paths that every thread takes, without helpers. What the stop of the server
-//! leaves over is done by the next start.
+//! Repairs threads that were open when the server last ended uncleanly, while clients are served. A thread that is
+//! loaded already has been repaired by its load. Any other is loaded and unloaded on the usual paths, without
+//! helpers. Threads left by a stop are repaired by the next start.
 //!
 //! A repair starts no helper and publishes only the records that it adds. An open marker goes with the flush of the index that
 //! covers its thread, unless the rollout has changed since. The marker of a rollout that cannot be read or written stays, and the
@@ -25,54 +24,54 @@ use crate::thread::dispatch;
 use crate::thread::outgoing::Notice;
 use crate::thread::subscribers::Broadcast;
 
-/// How far the repair is. Shared by everybody.
+/// The progress of the repair. Shared.
 #[derive(Debug, Default)]
-pub(crate) struct Repair {
-    progress: Mutex<Progress>,
+pub(crate) struct StartupRepair {
+    progress: Mutex<StartupRepairState>,
 }
 
 #[derive(Debug, Default)]
-struct Progress {
+struct StartupRepairState {
     counts: RepairCounts,
-    /// When it was told last.
-    told: Option<Instant>,
+    /// The time of the last notification.
+    notified: Option<Instant>,
 }
 
-impl Repair {
-    /// So many threads were found open. Nothing is told yet: nobody is connected.
+impl StartupRepair {
+    /// Sets the number of open threads. Sends nothing: no client is connected.
     pub(crate) fn schedule(&self, threads: usize) {
         self.progress().counts.total = u64::try_from(threads).unwrap_or(u64::MAX);
     }
 
-    /// How far it is.
     #[must_use]
     pub(crate) fn counts(&self) -> RepairCounts {
         self.progress().counts
     }
 
-    /// Tells a connection that has come just now, in order with what everybody is told.
-    pub(crate) fn tell_newcomer(&self, context: &Context, connection: ConnectionId) {
+    /// Notifies a new connection, in order with the broadcasts.
+    pub(crate) fn notify_newcomer(&self, context: &Context, connection: ConnectionId) {
         let progress = self.progress();
         if progress.counts.total > 0 {
             context.subscribers.publish_to(connection, &broadcast(context, progress.counts));
         }
     }
 
-    /// Notes a change, and tells it, unless something was told a moment ago and this is neither beginning nor end.
+    /// Notes a change, and broadcasts it, unless the last broadcast was a moment ago and this is neither beginning
+    /// nor end.
     fn change(&self, context: &Context, change: impl FnOnce(&mut RepairCounts)) {
-        // Held while it is told, so that nobody hears an older state behind a newer one.
+        // Held during the broadcast, so that no client receives an older state after a newer one.
         let mut progress = self.progress();
         let before = progress.counts.state;
         change(&mut progress.counts);
         let now = context.clock.now();
-        let due = progress.told.is_none_or(|told| now >= told + policy::REPAIR_TELL);
+        let due = progress.notified.is_none_or(|notified| now >= notified + policy::REPAIR_NOTIFY);
         if progress.counts.total > 0 && (due || progress.counts.state != before) {
-            progress.told = Some(now);
+            progress.notified = Some(now);
             context.subscribers.publish_to_everybody(&broadcast(context, progress.counts));
         }
     }
 
-    fn progress(&self) -> MutexGuard<'_, Progress> {
+    fn progress(&self) -> MutexGuard<'_, StartupRepairState> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -82,10 +81,10 @@ fn broadcast(context: &Context, repair: RepairCounts) -> Broadcast {
     Notice::new::<SkeinRepairUpdated>(Recipients::All, &params, context.clock.wall(), None).broadcast
 }
 
-/// Mends these threads, one after the other, until `stop`, which waits for the one that is under way.
+/// Repairs these threads one after the other, until `stop`, which waits for the current one.
 pub(crate) async fn run(
     context: Arc<Context>,
-    repair: Arc<Repair>,
+    repair: Arc<StartupRepair>,
     threads: Vec<ThreadId>,
     stop: CancellationToken,
 ) {
@@ -100,7 +99,7 @@ pub(crate) async fn run(
         let repaired = context.tasks.contain_async(name, mend(&context, thread)).await;
         let repaired = repaired.unwrap_or_else(|| Repaired::Failed("the repair broke off".to_owned()));
         if stop.is_cancelled() && matches!(repaired, Repaired::Failed(_)) {
-            // Refused by the stop, perhaps: the open marker stays in any case.
+            // The stop may have refused it: the open marker stays in any case.
             return;
         }
         take_note((&context, &repair), mark, &repaired);
@@ -117,7 +116,7 @@ pub(crate) async fn run(
     }
 }
 
-/// Has the thread's owner do it, whoever that is.
+/// Lets the thread's owner repair it.
 async fn mend(context: &Arc<Context>, thread: ThreadId) -> Repaired {
     if context.registry.handle(thread).is_some() {
         return Repaired::Owned;
@@ -127,13 +126,13 @@ async fn mend(context: &Arc<Context>, thread: ThreadId) -> Repaired {
     repaired.await.unwrap_or_else(|_| Repaired::Failed("its owner broke off".to_owned()))
 }
 
-fn take_note((context, repair): (&Context, &Repair), mark: OpenMarker, repaired: &Repaired) {
+fn take_note((context, repair): (&Context, &StartupRepair), mark: OpenMarker, repaired: &Repaired) {
     let thread = mark.thread;
     match repaired {
         Repaired::Mended => tracing::info!(%thread, "a thread that was cut off is closed"),
         Repaired::Whole | Repaired::Owned => {}
         Repaired::Missing => {
-            // Marked before its first write, which never came. A full queue leaves that to the next start.
+            // Marked before its first write, which never happened. A full queue leaves that to the next start.
             context.closed_rollouts.try_send(mark).ok();
             tracing::info!(%thread, "an open marker has no rollout; it goes");
         }

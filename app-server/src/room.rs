@@ -1,4 +1,5 @@
-//! Whether a server has room to start: with fewer descriptors or threads, pieces of it fail later and one at a time, or the runtime panics.
+//! Checks the resources for a start: with fewer descriptors or threads, parts of the server would fail later, or the
+//! runtime would panic.
 
 use std::io;
 
@@ -7,7 +8,7 @@ use skein_base::tasks;
 
 use crate::policy;
 
-/// The resource that is too scarce for a server.
+/// The scarce resource.
 #[derive(Debug, thiserror::Error)]
 pub enum NoRoom {
     /// Descriptors.
@@ -25,9 +26,9 @@ pub enum NoRoom {
          pids.max of the cgroup)"
     )]
     Threads {
-        /// How many could be started.
+        /// The number of threads that started.
         started: usize,
-        /// How many are needed.
+        /// The number needed.
         needed: usize,
         /// The system's error.
         #[source]
@@ -35,7 +36,7 @@ pub enum NoRoom {
     },
 }
 
-/// Looks whether the system lets this process have what a server needs. Takes about a millisecond.
+/// Checks that this process may use the resources of a server. Takes about a millisecond.
 ///
 /// # Errors
 /// [`NoRoom`].

@@ -1,4 +1,4 @@
-//! What starts and stops when: the whole order, on one page.
+//! The order in which the parts of a server start and stop.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,18 +32,18 @@ use crate::app::{App, ServedAt};
 use crate::approved;
 use crate::config::{Config, GuardProgram, Settings};
 use crate::connection::Connections;
+use crate::eviction;
 use crate::handlers;
-use crate::http::{self, Accept, Control, Door, HasRoom, Web};
-use crate::markers;
-use crate::memory::{self, Freed, Pressure};
+use crate::http::{self, Accept, Control, Door, HasRoom, WebState};
+use crate::memory::{self, Freed, MemoryPressure};
 use crate::models;
+use crate::open_markers;
 use crate::outbox::CloseReason;
 use crate::policy;
-use crate::pressure;
 use crate::reload;
 use crate::repair;
 use crate::search::ThreadSearch;
-use crate::search::texts::{Sources, Texts};
+use crate::search::texts::{Sources, TextIndex};
 use crate::thread::Context;
 use crate::thread::holes::Holes;
 use crate::thread::questions::QuestionNumbers;
@@ -51,27 +51,27 @@ use crate::thread::registry::{Registry, ThreadHandle};
 use crate::thread::subscribers::Subscribers;
 use crate::trash;
 
-/// A server that runs.
+/// A running server.
 pub struct Server {
     services: Arc<App>,
-    web: Arc<Web>,
+    web: Arc<WebState>,
     home: Mutex<Option<Home>>,
     address: Option<SocketAddr>,
-    /// Ends the accepting of connections, and what only a server that goes on needs.
+    /// Ends accepting, and tasks that only a running server needs.
     accept: CancellationToken,
     background: Background,
-    /// Runs the requests to the disk.
+    /// Runs the disk requests.
     _dedicated: DedicatedRuntime,
     /// Shortens every wait of the stop.
     hurry: CancellationToken,
 }
 
-/// The tasks beside the threads, ended one after the other: markers are taken off with the help of the index.
+/// The background tasks, ended one after the other: removing markers needs the index.
 struct Background {
     repair: CancellationToken,
     repair_done: Mutex<Option<JoinHandle<()>>>,
-    markers: CancellationToken,
-    markers_done: Mutex<Option<JoinHandle<()>>>,
+    open_markers: CancellationToken,
+    open_markers_done: Mutex<Option<JoinHandle<()>>>,
     index: CancellationToken,
 }
 
@@ -84,23 +84,23 @@ impl std::fmt::Debug for Server {
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The home cannot be owned.
+    /// The home is not available.
     #[error(transparent)]
     Home(#[from] HomeError),
-    /// The address cannot be listened at.
+    /// The address is not available.
     #[error(
         "cannot listen at {address}: {source}; another program may serve there: choose a port with --listen"
     )]
     Listen {
         /// The configured address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// Nobody could reach the server: it has no address, and no control socket either.
+    /// The server would be unreachable: it has no address, and no control socket.
     #[error("there is no control socket in the home; put the home on a file system that has sockets")]
     Unreachable,
-    /// The rollouts cannot be reached.
+    /// The rollouts are not available.
     #[error("the rollouts in the home cannot be reached: {0}")]
     Store(#[source] std::io::Error),
     /// The system refuses a second runtime.
@@ -112,30 +112,31 @@ pub enum StartError {
     /// Helpers cannot be supervised.
     #[error("helpers cannot be supervised: {0}")]
     Helpers(#[source] std::io::Error),
-    /// A row of the method table has no handler: a fault of the build.
+    /// A row of the method table has no handler: a bug.
     #[error("no handler serves {0}")]
     Unserved(String),
 }
 
 impl Server {
-    /// Starts a server; it accepts connections when this returns. Nothing here depends on the size of the history.
+    /// Starts a server; it accepts connections when this returns. The time does not depend on the size of the
+    /// history.
     ///
     /// # Errors
-    /// When the home, the address or the helpers' supervision cannot be had. Nothing is left running then.
+    /// Home, address or helper supervision are not available. Nothing is left running then.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let router = handlers::router();
         if !router.missing().is_empty() {
             return Err(StartError::Unserved(router.missing().join(", ")));
         }
         descriptors::raise();
-        // 1. The home: from here on it is ours, or somebody else is named.
+        // 1. The home: from here on this process owns it, or the error names the owner.
         let home = Home::open(&config.home)?;
-        // 2. What everybody uses. The index opens beside; nobody waits for it here.
+        // 2. The shared parts. The index opens in the background.
         let dedicated = DedicatedRuntime::start(policy::DEDICATED_THREADS).map_err(StartError::Threads)?;
         let (services, background) = services(config, &home, dedicated.tasks())?;
         let left_open = services.store.open_markers().await.map_err(StartError::Store)?;
         services.repair.schedule(left_open.len());
-        // 3. The port and the control socket, then the word to other processes that they are open.
+        // 3. The port and the control socket, then their announcement to other processes.
         let (listener, address) = listen(services.config().listen).await?.unzip();
         if let Some(address) = address {
             services.served_at.address.get_or_init(|| address);
@@ -144,7 +145,7 @@ impl Server {
         reachable(listener.is_some() || control.is_some())?;
         home.publish(addresses(address, services.served_at.control.get()))?;
         // 4. Serve.
-        let web = Arc::new(Web {
+        let web = Arc::new(WebState {
             services: Arc::clone(&services),
             router: Arc::new(router),
             connections: Connections::default(),
@@ -160,7 +161,7 @@ impl Server {
             services.tasks.spawn("accept control", serving);
         }
         models::refresh_default(&services.context);
-        // 5. What an earlier end left open is mended beside, whoever comes meanwhile.
+        // 5. Threads left open by an earlier end are repaired in the background.
         start_repair(&services, left_open, &background);
         tracing::info!(address = address.map(tracing::field::display), home = %services.config().home.display(), "serving");
         let hurry = CancellationToken::new();
@@ -168,19 +169,19 @@ impl Server {
         Ok(Self { services, web, home, address, accept, background, _dedicated: dedicated, hurry })
     }
 
-    /// Where it listens; `None` when only the control socket of its home leads to it.
+    /// The listening address; `None` with only a control socket.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
     }
 
-    /// How many clients are connected.
+    /// The number of connected clients.
     #[must_use]
     pub fn clients(&self) -> usize {
         self.services.subscribers.connected()
     }
 
-    /// Until no client is connected.
+    /// Waits until no client is connected.
     pub async fn deserted(&self) {
         let subscribers = &self.services.subscribers;
         loop {
@@ -192,41 +193,41 @@ impl Server {
         }
     }
 
-    /// Looks at the settings again. See `reload::reload`.
+    /// Reloads the settings. See `reload::reload`.
     pub async fn reload(&self) {
-        // What was wrong is in the log.
+        // The errors are in the log.
         reload::reload(&self.services.context).await.ok();
     }
 
-    /// Ends everything, in order. Returns when nothing is left.
+    /// Stops everything, in order. Returns when nothing is left.
     pub async fn stop(&self) {
         let services = &self.services;
-        // One limit for everything: what a stage takes longer, the later ones take shorter.
+        // One limit for all stages: a slow stage shortens the later ones.
         let limit = services.config().shutdown.limit.saturating_sub(policy::SHUTDOWN_RESERVE);
         let end = services.clock.now() + limit;
-        // 1. Nobody new: no connection, no thread.
+        // 1. No new connections, no new threads.
         self.web.ready.store(false, Ordering::Release);
         self.accept.cancel();
         self.services.providers.stop.cancel();
         services.registry.close();
-        // The thread that the repair is at is unloaded with the others.
+        // The thread under repair is unloaded with the others.
         self.background.repair.cancel();
-        // 2. Turns may end by themselves for a moment.
+        // 2. Turns may end on their own for a moment.
         self.within(end, services.config().shutdown.drain, self.turns_end()).await;
-        // 3. Every thread takes its hard shutdown, all at once: turns interrupted, helpers to zero, rollouts flushed.
-        // Helpers that no thread uses end beside.
+        // 3. All threads shut down at once: turns are interrupted, helpers stopped, rollouts flushed. Unused helpers
+        // stop in parallel.
         let zero = async {
             tokio::join!(self.threads_end(), services.helpers.close());
         };
         self.within(end, limit, zero).await;
         self.join(end, &self.background.repair_done).await;
-        // 4. Clients have heard of it; now they are told goodbye.
+        // 4. Clients have been notified; now their connections are closed.
         for outbox in services.subscribers.outboxes() {
             outbox.close(CloseReason::ServerStops);
         }
-        // 5. What runs beside ends with what it has at hand: markers are taken off, the index is flushed and closed.
-        self.background.markers.cancel();
-        self.join(end, &self.background.markers_done).await;
+        // 5. Background tasks finish: markers are removed, the index is flushed and closed.
+        self.background.open_markers.cancel();
+        self.join(end, &self.background.open_markers_done).await;
         self.background.index.cancel();
         self.within(end, policy::CLOSE_WRITE * 2, services.tasks.finish()).await;
         services.helpers.host().finish();
@@ -235,8 +236,8 @@ impl Server {
         tracing::info!("stopped");
     }
 
-    /// Shortens every wait of a stop that is under way. The threads hear of it first: the stop interrupts their turns, and the death
-    /// of a helper fails no call of them.
+    /// Shortens every wait of a running stop. Threads are notified first: the stop interrupts their turns, so that
+    /// the death of a helper fails no call.
     pub fn stop_now(&self) {
         for handle in self.services.registry.handles() {
             handle.shut_down();
@@ -245,7 +246,7 @@ impl Server {
         self.hurry.cancel();
     }
 
-    /// Waits for a task that runs beside. Its panic was logged; what it has left undone is done by the next start.
+    /// Waits for a background task. A panic was logged; the next start does the rest.
     async fn join(&self, end: Instant, task: &Mutex<Option<JoinHandle<()>>>) {
         let task = task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
@@ -253,7 +254,7 @@ impl Server {
         }
     }
 
-    /// Waits for something, for a while, or until the stop has to end, or until somebody is in a hurry.
+    /// Waits for `what` until the limit, the end of the stop, or a hurry.
     async fn within(&self, end: Instant, limit: Duration, what: impl Future<Output = ()>) {
         let until = end.min(self.services.clock.now() + limit);
         tokio::select! {
@@ -271,7 +272,7 @@ impl Server {
             let Some(handle) = self.services.registry.handles().into_iter().find(runs) else { return };
             let mut seen = handle.watch();
             tokio::select! {
-                // An owner that is gone has no turn either.
+                // A terminated owner has no turn.
                 _ = seen.wait_for(|seen| seen.turn.is_none()) => {}
                 () = changed => {}
             }
@@ -301,12 +302,12 @@ fn start_repair(services: &App, left_open: Vec<ThreadId>, background: &Backgroun
     *background.repair_done.lock().unwrap_or_else(PoisonError::into_inner) = Some(repair);
 }
 
-/// Starts what only a server that goes on needs.
+/// Starts the tasks that only a running server needs.
 fn while_it_serves(services: &Arc<App>, accept: &CancellationToken) {
     memory::tune();
     let tasks = &services.tasks;
     tasks.spawn("memory", memory::run(Arc::clone(&services.freed), tasks.clone(), accept.clone()));
-    tasks.spawn("pressure", pressure::run(Arc::clone(&services.context), accept.clone()));
+    tasks.spawn("pressure", eviction::run(Arc::clone(&services.context), accept.clone()));
     let (store, settings) = (Arc::clone(&services.store), Arc::clone(&services.settings));
     tasks.spawn("trash", trash::run(store, settings, services.clock, accept.clone()));
     tasks.spawn("reaper", skein_helpers::reap_strangers(Arc::clone(services.helpers.host()), accept.clone()));
@@ -320,7 +321,7 @@ async fn listen(wished: Option<SocketAddr>) -> Result<Option<(TcpListener, Socke
     Ok(Some((listener, address)))
 }
 
-/// The socket for programs of this machine. A server is of use without it, on a file system that has none.
+/// The control socket. A server is useful without it, on a file system without sockets.
 fn control(home: &Home, services: &App) -> Option<Control> {
     Control::listen(home.paths())
         .inspect(|_| {
@@ -338,13 +339,13 @@ fn reachable(is: bool) -> Result<(), StartError> {
     if is { Ok(()) } else { Err(StartError::Unreachable) }
 }
 
-/// What `server.json` says, the websocket or the standard streams first.
+/// The addresses for `server.json`, the websocket or the standard streams first.
 fn addresses(websocket: Option<SocketAddr>, control: Option<&PathBuf>) -> Vec<String> {
     let first = websocket.map_or_else(|| STDIO.to_owned(), |address| format!("ws://{address}"));
     std::iter::once(first).chain(control.map(|path| format!("{UNIX}{}", path.display()))).collect()
 }
 
-/// Whether a connection may take a descriptor. Where few are left, idle threads make room.
+/// Whether a connection may take a descriptor. If few are left, idle threads are unloaded.
 fn room(services: &Arc<App>) -> HasRoom {
     let services = Arc::clone(services);
     Arc::new(move || {
@@ -356,7 +357,7 @@ fn room(services: &Arc<App>) -> HasRoom {
     })
 }
 
-async fn serve<A: Accept>(listener: A, web: Arc<Web>, accept: CancellationToken) {
+async fn serve<A: Accept>(listener: A, web: Arc<WebState>, accept: CancellationToken) {
     let door = Door::new(listener, room(&web.services));
     let routes = http::routes(web);
     let serving = axum::serve(door, routes).with_graceful_shutdown(accept.cancelled_owned());
@@ -384,7 +385,7 @@ fn services(config: Config, home: &Home, tasks: Tasks) -> Result<(Arc<App>, Back
         conversations: Arc::default(),
         providers: providers(&config, &tasks),
         settings: Arc::new(Settings::new(config)),
-        pressure: Pressure::woken_by(helpers.host().room_wanted()),
+        pressure: MemoryPressure::woken_by(helpers.host().room_wanted()),
         freed: Arc::new(Freed::default()),
         keep_approval: approved::keep,
         clock,
@@ -406,18 +407,18 @@ fn services(config: Config, home: &Home, tasks: Tasks) -> Result<(Arc<App>, Back
     Ok((Arc::new(app), background))
 }
 
-/// Starts what runs beside the threads, all but the repair, which needs everything else.
+/// Starts the background tasks except the repair, which needs everything else.
 fn background(
     home: &Home,
     store: &Arc<dyn RolloutStore>,
     tasks: &Tasks,
-) -> (Arc<dyn ThreadIndex>, Texts, mpsc::Sender<OpenMarker>, Background) {
+) -> (Arc<dyn ThreadIndex>, TextIndex, mpsc::Sender<OpenMarker>, Background) {
     let (stop_markers, stop_index) = (CancellationToken::new(), CancellationToken::new());
     let (paths, boot, changes) = (home.paths().clone(), home.machine_boot(), Arc::new(Changes::default()));
     let noted = Arc::clone(&changes);
     let index = SledIndex::start(paths, boot, Arc::clone(store), tasks, noted, stop_index.clone());
     let index: Arc<dyn ThreadIndex> = Arc::new(index);
-    let texts = Texts::new(Sources {
+    let texts = TextIndex::new(Sources {
         home: home.paths().clone(),
         boot,
         store: Arc::clone(store),
@@ -426,13 +427,13 @@ fn background(
         tasks: tasks.clone(),
         stop: stop_markers.clone(),
     });
-    let (closed_rollouts, closed) = mpsc::channel(policy::MARKERS_WAITING);
-    let markers = markers::run(closed, Arc::clone(store), Arc::clone(&index), stop_markers.clone());
+    let (closed_rollouts, closed) = mpsc::channel(policy::OPEN_MARKERS_WAITING);
+    let markers = open_markers::run(closed, Arc::clone(store), Arc::clone(&index), stop_markers.clone());
     let background = Background {
         repair: CancellationToken::new(),
         repair_done: Mutex::new(None),
-        markers: stop_markers,
-        markers_done: Mutex::new(Some(tasks.spawn("markers", markers))),
+        open_markers: stop_markers,
+        open_markers_done: Mutex::new(Some(tasks.spawn("markers", markers))),
         index: stop_index,
     };
     (index, texts, closed_rollouts, background)
@@ -455,7 +456,7 @@ fn helpers(config: &Config, home: &Home, clock: Clock, tasks: &Tasks) -> std::io
         stop_grace: config.helper_rules.stop_grace,
         liveness: config.helper_rules.liveness,
         containment: config.helper_rules.containment,
-        // A server that is its own guard's program is alone in its process; one inside a test is not.
+        // A server that is its own guard program is alone in its process; one inside a test is not.
         exclusive: config.guard == GuardProgram::ThisProgram,
         home: home.tag()?,
     })

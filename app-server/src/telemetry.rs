@@ -1,5 +1,5 @@
-//! Logs: what a line looks like and which lines are written. They go to stderr; stdout belongs to the answer. The lines of a server
-//! go through a queue, as nobody may read its stderr.
+//! Logs on stderr: their form and filter. stdout belongs to answers. A server's lines go through a queue, as its
+//! stderr may be unread.
 
 mod queue;
 
@@ -24,30 +24,29 @@ use crate::policy;
 /// The variable with the filter, such as `debug` or `skein_app_server::thread=trace,warn`.
 pub(crate) const FILTER: &str = "SKEIN_LOG";
 
-/// What is written where the variable is not set: the helpers' protocol library tells each of its steps at info, what a helper
-/// asks and is refused at warn, however often that is, and each server over HTTP that is not there as an error of its own,
-/// beside our line.
+/// The default filter. The MCP library logs each step at info and each refused request at warn; the HTTP client logs
+/// an absent server as an error beside Skein's own line.
 const DEFAULT_FILTER: &str = "info,rmcp=warn,rmcp::service=off,rmcp::transport::worker=off";
 
 /// The queue before stderr; `None` inside if its thread could not be started.
 static QUEUE: OnceLock<Option<LogQueue>> = OnceLock::new();
 
-/// How lines get to stderr.
+/// The way of lines to stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stderr {
-    /// Each line waits until it is written: for a command that does one thing for its caller.
+    /// Each line is written at once: for commands.
     Direct,
-    /// Lines wait in a queue, and whoever logs goes on: for a server, which has others to serve.
+    /// Lines are queued, and logging does not wait: for servers.
     Queued,
 }
 
-/// Writes lines `TIMESTAMP LEVEL target: text` to stderr from now on, those of level info and above unless
-/// `FILTER` says otherwise. A second call in one process changes nothing.
+/// Starts to log lines `TIMESTAMP LEVEL target: text` to stderr, at info and above unless `FILTER` differs. A second
+/// call has no effect.
 pub fn start(stderr: Stderr) {
-    // As no-color.org asks for.
+    // The convention of no-color.org.
     let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let lines = lines().with_ansi(std::io::stderr().is_terminal() && !is_plain);
-    // An error says that somebody else has set up logs in this process: theirs stay.
+    // An error means that logs are already set up in this process; they stay.
     match stderr {
         Stderr::Direct => drop(lines.with_writer(std::io::stderr).try_init()),
         Stderr::Queued => {
@@ -59,8 +58,8 @@ pub fn start(stderr: Stderr) {
     }
 }
 
-/// The same through the queue, for whoever is started by a program that shows its user each error and each line of another form:
-/// everything is one line, also the words of a panic, and nothing is above warn.
+/// The same through the queue, for a parent program that shows its user each error and each line of another form.
+/// Each record is one line, even a panic, and none is above warn.
 pub fn start_in_lines() {
     start_queue();
     // As in `start`.
@@ -69,23 +68,23 @@ pub fn start_in_lines() {
     }
 }
 
-/// Writes whole lines to stderr, behind the log lines that wait for it. Nobody may read it: that is no error.
+/// Writes whole lines to stderr, after the waiting log lines. Failures are ignored.
 pub fn write(lines: &str) {
     match queue() {
         Some(queue) => queue.add(lines.as_bytes()),
-        // There is no other place to report that.
+        // There is no other place for the error.
         None => drop(io::stderr().lock().write_all(lines.as_bytes())),
     }
 }
 
-/// Gives the lines that wait a short while to be written, before the process ends.
+/// Waits a short time for waiting lines, before the process ends.
 pub fn flush() {
     if let Some(queue) = queue() {
         queue.flush(policy::LOG_FLUSH);
     }
 }
 
-/// Does [`flush`] when it is dropped, also by a panic.
+/// Calls [`flush`] when dropped, even by a panic.
 #[derive(Debug)]
 pub struct FlushAtEnd;
 
@@ -108,15 +107,15 @@ fn start_queue() {
     });
 }
 
-/// The line that stands for lines that were dropped.
+/// The line for dropped lines.
 fn dropped(number: u64) -> String {
     let mut time = String::new();
-    // A text takes whatever is written.
+    // Writing to a text cannot fail.
     Wall.format_time(&mut Writer::new(&mut time)).ok();
     format!("{time}  WARN {}: stderr took nothing for a while; dropped log lines: {number}\n", module_path!())
 }
 
-/// What the standard library says of a panic.
+/// The standard library's text for a panic.
 fn panicked(panic: &PanicHookInfo<'_>) -> String {
     let thread = std::thread::current();
     let mut said = format!("\nthread '{}' {panic}\n", thread.name().unwrap_or("<unnamed>"));
@@ -134,12 +133,11 @@ fn lines() -> SubscriberBuilder<DefaultFields, Format<Full, Wall>, EnvFilter> {
         }
         Err(_) => EnvFilter::new(DEFAULT_FILTER),
     };
-    // It would tell stderr, of all things, that a line could not be written there, and panic: a program that started us may
-    // have closed it.
+    // Otherwise it would report a failed write to stderr on stderr, and panic: the parent program may have closed it.
     tracing_subscriber::fmt().with_env_filter(filter).with_timer(Wall).log_internal_errors(false)
 }
 
-/// Takes one record at a time, as the formatter hands it over.
+/// Takes one record at a time from the formatter.
 struct Out;
 
 impl Write for Out {
@@ -153,12 +151,12 @@ impl Write for Out {
     }
 }
 
-/// The same, for records that have to be one line.
+/// The same, for records that must be one line.
 struct InLines;
 
 impl Write for InLines {
     fn write(&mut self, record: &[u8]) -> io::Result<usize> {
-        write(&in_line(&String::from_utf8_lossy(record)));
+        write(&as_one_line(&String::from_utf8_lossy(record)));
         Ok(record.len())
     }
 
@@ -168,7 +166,7 @@ impl Write for InLines {
 }
 
 /// A record as one line of level warn at most.
-fn in_line(record: &str) -> String {
+fn as_one_line(record: &str) -> String {
     let (time, rest) = record.trim_end().split_once(' ').unwrap_or_default();
     let (level, text) = rest.strip_prefix("ERROR ").map_or(("", rest), |text| (" WARN ", text));
     let text = text.replace('\r', "\\r").replace('\n', "\\n");
@@ -196,14 +194,14 @@ mod tests {
     fn dropped_lines_are_reported_as_a_record_of_level_warn() {
         let line = dropped(7);
         assert!(line.contains("Z  WARN skein_app_server::telemetry: stderr took nothing"), "{line}");
-        assert_eq!(in_line(&line), line, "a client of Codex takes it as it is");
+        assert_eq!(as_one_line(&line), line, "a client of Codex takes it as it is");
     }
 
     #[test]
     fn a_record_is_one_line_of_level_warn_at_most() {
         let error = "2026-01-01T00:00:00.000Z ERROR skein: these are wrong:\na\r\nb\n";
-        assert_eq!(in_line(error), "2026-01-01T00:00:00.000Z  WARN skein: these are wrong:\\na\\r\\nb\n");
+        assert_eq!(as_one_line(error), "2026-01-01T00:00:00.000Z  WARN skein: these are wrong:\\na\\r\\nb\n");
         let info = "2026-01-01T00:00:00.000Z  INFO skein: an ERROR of others\n";
-        assert_eq!(in_line(info), info);
+        assert_eq!(as_one_line(info), info);
     }
 }

@@ -1,7 +1,7 @@
-//! Removes for good what was deleted long enough ago. It only ever touches the trash.
+//! Purges threads deleted long ago. Touches only the trash.
 //!
-//! What is gone cannot be had back, so a clock that is far ahead of all that is known of the time is not believed: after a
-//! start, of what stands in the home, and later, of the time that has passed since.
+//! A purge cannot be undone, so a clock that is far ahead of all known times is not trusted: the times in the home at
+//! the start, and later the elapsed time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Settings;
 use crate::policy;
 
-/// Looks into the trash at once and then again and again, until `stop`. A purge that is under way then ends by itself.
+/// Checks the trash now and then until `stop`. A running purge finishes.
 pub(crate) async fn run(
     store: Arc<dyn RolloutStore>,
     settings: Arc<Settings>,
@@ -22,14 +22,14 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) {
     let mut known = match store.last_change().await {
-        Ok(last) => Some(Known { at: last.unwrap_or(clock.wall()), seen: clock.now() }),
+        Ok(last) => Some(KnownTime { at: last.unwrap_or(clock.wall()), seen: clock.now() }),
         Err(error) => {
             tracing::warn!(%error, "the trash is not emptied: the folders of the home cannot be read");
             None
         }
     };
     loop {
-        // Asked anew each time: the settings may change.
+        // Read each time: the settings may change.
         let keep = settings.now().trash.keep;
         let now = clock.wall();
         if let Some(known) = &mut known {
@@ -55,17 +55,17 @@ async fn purge(store: &dyn RolloutStore, now: WallMs, keep: Duration) {
     }
 }
 
-/// What is known of the time.
+/// The known time.
 #[derive(Debug, Clone, Copy)]
-struct Known {
-    /// It was at least this.
+struct KnownTime {
+    /// A lower bound.
     at: WallMs,
     /// When that was known.
     seen: Instant,
 }
 
-impl Known {
-    /// Whether the clock may be right. It may be ahead by `keep`, as nobody may have used the home for a while.
+impl KnownTime {
+    /// Whether the clock is plausible. It may be ahead by `keep`, as the home may have been unused for a while.
     fn believes(&mut self, clock: WallMs, now: Instant, keep: Duration) -> bool {
         let passed = now.saturating_duration_since(self.seen);
         let at = WallMs(self.at.0.saturating_add(millis(passed)));
@@ -96,19 +96,23 @@ mod tests {
     fn a_clock_that_is_years_ahead_is_not_believed() {
         let (keep, start) = (30 * DAY, Clock.now());
         let at = |days: u32| WallMs(millis(days * DAY));
-        let known = Known { at: at(1_000), seen: start };
-        // At a start: the home was used lately, or long ago.
+        let known = KnownTime { at: at(1_000), seen: start };
+        // At a start: the home was used recently, or long ago.
         for (clock, believed) in [(1_000, true), (1_030, true), (1_031, false), (4_650, false), (10, true)] {
             assert_eq!({ known }.believes(at(clock), start, keep), believed, "{clock}");
         }
-        // Time goes on, with the clock and without it.
+        // Time passes, with and without the clock.
         let mut known = known;
         for (passed, clock, believed) in
             [(1, 1_001, true), (40, 1_040, true), (41, 1_080, false), (42, 1_042, true), (400, 1_430, true)]
         {
             assert_eq!(known.believes(at(clock), start + passed * DAY, keep), believed, "{passed}");
         }
-        // Who keeps nothing is not asked for a clock to the second.
-        assert!(Known { at: at(1), seen: start }.believes(WallMs(at(1).0 + 9_000), start, Duration::ZERO));
+        // Without `keep` the clock need not be exact.
+        assert!(KnownTime { at: at(1), seen: start }.believes(
+            WallMs(at(1).0 + 9_000),
+            start,
+            Duration::ZERO
+        ));
     }
 }

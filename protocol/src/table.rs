@@ -95,7 +95,7 @@ pub trait Method: 'static {
 
 /// A notification from server to client.
 pub trait Notification: 'static {
-    /// What the server sends.
+    /// The server's params.
     type Params: Payload;
     /// The row.
     const INFO: NotificationInfo;
@@ -103,9 +103,9 @@ pub trait Notification: 'static {
 
 /// A request from server to client.
 pub trait ServerRequest: 'static {
-    /// What the server sends.
+    /// The server's params.
     type Params: Payload;
-    /// What the client answers.
+    /// The client's answer.
     type Response: Payload;
     /// The row.
     const INFO: MessageInfo;
@@ -113,7 +113,7 @@ pub trait ServerRequest: 'static {
 
 /// A notification from client to server.
 pub trait ClientNotification: 'static {
-    /// What the client sends; missing or null params are read as `{}`.
+    /// The client's params; missing or null ones are read as `{}`.
     type Params: Payload;
     /// The row.
     const INFO: MessageInfo;

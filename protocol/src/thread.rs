@@ -5,6 +5,7 @@
     reason = "fields and variants carry the wire's own names; source: Codex app-server v2, 0.169.0"
 )]
 
+mod archive;
 mod edits;
 mod goals;
 mod pages;
@@ -12,8 +13,8 @@ mod read_state;
 mod requests;
 mod search;
 mod settings;
-mod shelves;
 
+pub use archive::*;
 pub use edits::*;
 pub use goals::*;
 pub use pages::*;
@@ -21,7 +22,6 @@ pub use read_state::*;
 pub use requests::*;
 pub use search::*;
 pub use settings::*;
-pub use shelves::*;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -142,7 +142,7 @@ async fn carry(
     }
 }
 
-/// What to do if another process serves the home.
+/// The reaction to another process that serves the home.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Others {
     /// Send it the messages.

@@ -41,11 +41,11 @@ impl Backup {
         for OmittedFile { path, why } in &made.left_out {
             say(format_args!("{} is not in the backup: {why}", path.display()));
         }
-        self.tell(&made)?;
+        self.report(&made)?;
         Ok(if made.left_out.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    fn tell(&self, made: &MadeBackup) -> anyhow::Result<()> {
+    fn report(&self, made: &MadeBackup) -> anyhow::Result<()> {
         let MadeBackup { threads, files, bytes, size, left_out } = made;
         if self.json {
             let outcome = json!({

@@ -16,7 +16,7 @@ use skein_app_server::config::{Config, Flags};
 use skein_app_server::policy;
 use skein_helpers::{Containment, MISSING, levels};
 use skein_protocol::extension::{ContainmentRung, HeldDetails, LackDetails};
-use trial::{ContainmentTrial, RUNGS};
+use trial::{ContainmentTrial, LEVELS};
 
 use super::out::one_line;
 use super::print_lines;
@@ -91,8 +91,8 @@ impl Doctor {
         let (configured, mut findings) = settings(&flags);
         findings.extend(readers(&flags));
         let mut trials = Vec::new();
-        for (rung, containment) in RUNGS {
-            trials.push(ContainmentTrial::of(rung, containment).await);
+        for (level, containment) in LEVELS {
+            trials.push(ContainmentTrial::of(level, containment).await);
         }
         findings.extend(trials.iter().map(|trial| judge(trial, configured)));
         let held = held(configured, &trials);
@@ -128,7 +128,7 @@ fn table(report: &DoctorReport) -> String {
 fn held(configured: Containment, trials: &[ContainmentTrial]) -> HeldDetails {
     let lacking: Vec<LackDetails> = trials.iter().filter_map(|trial| trial.result.clone().err()).collect();
     let held = levels::held(configured.into(), &lacking);
-    let in_force = trials.iter().find(|trial| Some(trial.rung) == held.in_force);
+    let in_force = trials.iter().find(|trial| Some(trial.level) == held.in_force);
     HeldDetails {
         cgroup: in_force.and_then(|trial| trial.cgroup.clone()),
         subreaper: trials.iter().any(|trial| trial.subreaper),
@@ -137,8 +137,8 @@ fn held(configured: Containment, trials: &[ContainmentTrial]) -> HeldDetails {
 }
 
 /// Whether helpers cannot start without it. A guard stands beside every other means.
-fn is_needed(rung: ContainmentRung, configured: Containment) -> bool {
-    match rung {
+fn is_needed(level: ContainmentRung, configured: Containment) -> bool {
+    match level {
         ContainmentRung::Guard => true,
         ContainmentRung::Cgroup => configured == Containment::Cgroup,
         ContainmentRung::Namespace => configured == Containment::Namespace,
@@ -146,14 +146,14 @@ fn is_needed(rung: ContainmentRung, configured: Containment) -> bool {
 }
 
 fn judge(trial: &ContainmentTrial, configured: Containment) -> DoctorFinding {
-    let name = trial.rung.word();
+    let name = trial.level.word();
     match &trial.result {
         Ok(took) => {
             let place = trial.cgroup.as_ref().map(|folder| format!("; groups are made in {folder}"));
             let took = format!("a helper was held by it, and gone {} ms after its start", took.as_millis());
             DoctorFinding::ok(name, took + &place.unwrap_or_default())
         }
-        Err(lack) if is_needed(trial.rung, configured) => {
+        Err(lack) if is_needed(trial.level, configured) => {
             DoctorFinding::error(name, lack.reason.clone(), &lack.way_out)
         }
         Err(lack) => DoctorFinding::warning(name, lack.reason.clone(), &lack.way_out),
@@ -252,16 +252,16 @@ mod tests {
 
     use ContainmentRung::{Cgroup, Guard, Namespace};
 
-    fn trial(rung: ContainmentRung, works: bool) -> ContainmentTrial {
-        let result = if works { Ok(Duration::ZERO) } else { Err(levels::lack(rung, format!("no {rung}"))) };
-        let cgroup = (works && rung == Cgroup).then(|| "/cgroup".to_owned());
-        ContainmentTrial { rung, result, cgroup, subreaper: works }
+    fn trial(level: ContainmentRung, works: bool) -> ContainmentTrial {
+        let result = if works { Ok(Duration::ZERO) } else { Err(levels::lack(level, format!("no {level}"))) };
+        let cgroup = (works && level == Cgroup).then(|| "/cgroup".to_owned());
+        ContainmentTrial { level, result, cgroup, subreaper: works }
     }
 
     #[test]
     fn what_was_tried_says_what_would_hold_helpers() {
         let trials =
-            |lacking: &[ContainmentRung]| RUNGS.map(|(rung, _)| trial(rung, !lacking.contains(&rung)));
+            |lacking: &[ContainmentRung]| LEVELS.map(|(level, _)| trial(level, !lacking.contains(&level)));
         let all = held(Containment::Auto, &trials(&[]));
         assert_eq!(
             (all.in_force, all.cgroup.as_deref(), all.subreaper),
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn what_helpers_can_do_without_is_a_warning() {
-        let judged = |rung, configured| judge(&trial(rung, false), configured);
+        let judged = |level, configured| judge(&trial(level, false), configured);
         assert_eq!(judged(Cgroup, Containment::Auto).state, FindingState::Warning);
         assert_eq!(judged(Cgroup, Containment::Cgroup).state, FindingState::Error);
         assert_eq!(judged(Namespace, Containment::Namespace).state, FindingState::Error);

@@ -64,11 +64,11 @@ impl Export {
             }
             None => export::run(&home, self.thread, format, &mut Foreign::stdout()).await,
         };
-        tell(done)
+        report(done)
     }
 }
 
-fn tell(done: Result<Exported, ExportError>) -> anyhow::Result<ExitCode> {
+fn report(done: Result<Exported, ExportError>) -> anyhow::Result<ExitCode> {
     match done {
         Ok(Exported { missing, lost, .. }) => {
             if missing > 0 {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
-use skein_app_server::import::{self, ImportError, Progress, Report};
+use skein_app_server::import::{self, ImportError, ImportProgress, ImportReport};
 use skein_app_server::telemetry::{self, Stderr};
 
 use super::progress::ProgressDisplay;
@@ -29,14 +29,15 @@ impl ImportArgs {
         telemetry::start(Stderr::Direct);
         let home = home(self.home.as_ref())?;
         let mut shown = ProgressDisplay::of("rollouts", self.json);
-        let done = import::run(&self.from, &home, |Progress { done, total }| shown.at(done, total)).await;
+        let done =
+            import::run(&self.from, &home, |ImportProgress { done, total }| shown.at(done, total)).await;
         shown.end();
         match done {
             Ok(report) => {
                 if self.json {
-                    tell_json(&report)?
+                    report_json(&report)?
                 } else {
-                    tell(&report)?
+                    print_report(&report)?
                 }
                 let whole = report.problems.is_empty();
                 Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -49,8 +50,8 @@ impl ImportArgs {
 }
 
 /// The outcome for people: imported threads on stdout, failures on stderr.
-fn tell(report: &Report) -> anyhow::Result<()> {
-    let Report { imported, updated, unchanged, empty, kept, problems, passed_over } = report;
+fn print_report(report: &ImportReport) -> anyhow::Result<()> {
+    let ImportReport { imported, updated, unchanged, empty, kept, problems, passed_over } = report;
     for problem in problems {
         say(problem);
     }
@@ -74,8 +75,8 @@ fn tell(report: &Report) -> anyhow::Result<()> {
     print_line(&format!("{imported} threads imported{others}"))
 }
 
-fn tell_json(report: &Report) -> anyhow::Result<()> {
-    let Report { imported, updated, unchanged, empty, kept, problems, passed_over } = report;
+fn report_json(report: &ImportReport) -> anyhow::Result<()> {
+    let ImportReport { imported, updated, unchanged, empty, kept, problems, passed_over } = report;
     let kept: Vec<_> =
         kept.iter().map(|(thread, why)| json!({ "threadId": thread, "reason": why })).collect();
     let told = |problem: &import::Problem| json!({ "file": out::path(&problem.file), "line": Some(problem.line).filter(|line| *line > 0), "reason": problem.why });

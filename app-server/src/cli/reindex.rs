@@ -31,7 +31,7 @@ impl Reindex {
         shown.end();
         match done {
             Ok(done) => {
-                self.tell(&done)?;
+                self.report(&done)?;
                 Ok(ExitCode::SUCCESS)
             }
             Err(ReindexError::Home(error)) => home_alone::refused(error, self.json),
@@ -39,7 +39,7 @@ impl Reindex {
         }
     }
 
-    fn tell(&self, done: &Reindexed) -> anyhow::Result<()> {
+    fn report(&self, done: &Reindexed) -> anyhow::Result<()> {
         let (threads, ms) = (done.threads, u64::try_from(done.took.as_millis()).unwrap_or(u64::MAX));
         if self.json {
             return print_line(&json!({ "complete": true, "threads": threads, "ms": ms }).to_string());

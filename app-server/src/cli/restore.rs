@@ -42,11 +42,11 @@ impl Restore {
         let mut step = |what, BackupProgress { done, total }| shown.at_step(what, done, total);
         let restored = restore::put(&mut home, &self.file, &checked, self.force, &mut step).await?;
         shown.end();
-        self.tell(&restored)?;
+        self.report(&restored)?;
         Ok(ExitCode::SUCCESS)
     }
 
-    fn tell(&self, restored: &Restored) -> anyhow::Result<()> {
+    fn report(&self, restored: &Restored) -> anyhow::Result<()> {
         let Restored { threads, there, config, resumed } = restored;
         if self.json {
             let outcome = json!({

@@ -63,7 +63,7 @@ async fn a_call_gets_its_own_answer_and_shows_the_rest() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_from_a_broken_connection() {
+async fn a_refusal_differs_from_a_broken_connection() {
     let refusal = json!({"id": 2, "error": {"code": -32602, "message": "no such thing"}});
     let (answer, _) = call(vec![refusal]).await;
     assert!(matches!(answer, Err(CallError::Refused(error)) if error.message == "no such thing"));

@@ -1,6 +1,6 @@
-//! Whether a client is still there. Any byte of it is life, also one of a message that is still coming; a silent one
-//! is asked by ping, and given up when nothing comes. Clients that opted in to events hear a heartbeat themselves:
-//! a page in a browser sees no pings, and has to tell a dead link too.
+//! Detects dead clients. Any byte is a sign of life, even of an incomplete message. A silent client gets a ping, and
+//! is dropped without an answer. Clients that opted in to events receive heartbeats, because a web page sees no pings
+//! but must detect a dead link, too.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,30 +17,30 @@ use crate::policy;
 #[cfg(test)]
 mod tests;
 
-/// When a client last gave a sign of life. Written below the websocket, where bytes come in.
+/// A client's last sign of life. Updated below the websocket, where bytes arrive.
 #[derive(Debug)]
-pub(crate) struct Life {
+pub(crate) struct ClientLiveness {
     began: Instant,
     /// Milliseconds from `began` to the last sign.
     last: AtomicU64,
-    /// What the client takes, once its connection is made.
+    /// The client's outbox, once connected.
     outbox: OnceLock<Outbox>,
 }
 
-impl Life {
-    /// The client is there now.
+impl ClientLiveness {
+    /// The client is alive now.
     #[must_use]
     pub(crate) fn new(now: Instant) -> Self {
         Self { began: now, last: AtomicU64::new(0), outbox: OnceLock::new() }
     }
 
-    /// A sign of life.
+    /// Records a sign of life.
     pub(crate) fn sign(&self, now: Instant) {
         let since = now.saturating_duration_since(self.began).as_millis();
         self.last.fetch_max(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// The client has made room where there was none: it takes what is sent to it.
+    /// The client made room after a full buffer: it reads.
     pub(crate) fn sign_of_taking(&self, now: Instant) {
         self.sign(now);
         if let Some(outbox) = self.outbox.get() {
@@ -48,13 +48,13 @@ impl Life {
         }
     }
 
-    /// The client is sent what waits here.
+    /// The outbox that this client reads.
     pub(crate) fn takes_from(&self, outbox: &Outbox) {
         // A client has one connection.
         self.outbox.set(outbox.clone()).ok();
     }
 
-    /// The last sign.
+    /// The time of the last sign.
     #[cfg(test)]
     pub(crate) fn last_sign(&self) -> Instant {
         self.last()
@@ -65,17 +65,17 @@ impl Life {
     }
 }
 
-/// Whether this process stood still itself: stopped by a signal or a debugger, or with its machine. What clients have sent meanwhile
-/// has not been read, so that silence says nothing about them.
+/// Whether this process itself was suspended, by a signal, a debugger or its machine. Bytes of clients were not read
+/// meanwhile, so their silence means nothing.
 struct StoodStill {
-    /// When the watch wanted to look again.
+    /// The time of the next planned check.
     looks_at: Instant,
     /// Clients are not judged before.
     fair_from: Instant,
 }
 
 impl StoodStill {
-    /// Whether this look comes more than an interval late. Clients get one more interval then.
+    /// Whether this check is more than an interval late. Clients then get one more interval.
     fn is_new(&mut self, now: Instant, interval: Duration) -> bool {
         let is_late = now > self.looks_at + interval;
         if is_late {
@@ -85,15 +85,15 @@ impl StoodStill {
     }
 }
 
-/// The moments at which a server looks after its clients: the same for all connections, so that an idle server wakes up for all of
-/// them at once. A round does everything that is due before the next one.
-struct Rounds {
+/// The times at which a server checks its clients, the same for all connections, so that an idle server wakes once
+/// for all of them. A round includes everything due before the next one.
+struct CheckRounds {
     since: Instant,
     step_ns: u64,
 }
 
-impl Rounds {
-    /// The rounds of a server that has looked after its clients `since` then.
+impl CheckRounds {
+    /// The rounds of a server that began at `since`.
     fn new(since: Instant, times: Heartbeat) -> Self {
         let step = times.ping.min(times.heartbeat) / policy::ROUNDS_IN_PING;
         Self { since, step_ns: nanoseconds(step).max(1) }
@@ -107,17 +107,17 @@ impl Rounds {
         self.since + Duration::from_nanos(number.saturating_mul(self.step_ns))
     }
 
-    /// The first round behind this moment.
+    /// The first round after this moment.
     fn behind(&self, moment: Instant) -> Instant {
         self.at(self.number(moment).saturating_add(1))
     }
 
-    /// The last round by which something that is due then is done in time.
+    /// The last round that is in time for `due`.
     fn in_time_for(&self, due: Instant) -> Instant {
         self.at(self.number(due))
     }
 
-    /// The first round that is not before this moment.
+    /// The first round not before this moment.
     fn not_before(&self, moment: Instant) -> Instant {
         let round = self.in_time_for(moment);
         if round < moment { self.behind(moment) } else { round }
@@ -128,16 +128,16 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Watches over a client until it has been silent for too long, in the rounds of a server that has made them `since` then. `beat`
-/// tells the client that the server is there, from `opted_in` on.
+/// Watches a client until it has been silent for too long, in the rounds since `since`. Calls `beat` for each
+/// heartbeat, from `opted_in` on.
 pub(super) async fn watch(
-    life: &Life,
+    life: &ClientLiveness,
     outbox: &Outbox,
     (times, since): (Heartbeat, Instant),
     opted_in: &Notify,
     beat: impl Fn(),
 ) -> CloseReason {
-    let rounds = Rounds::new(since, times);
+    let rounds = CheckRounds::new(since, times);
     let mut asked = Clock.now();
     let mut next_beat: Option<Instant> = None;
     let mut stood_still = StoodStill { looks_at: asked, fair_from: asked };

@@ -1,6 +1,5 @@
-//! One websocket: its handshake, its reader and writer, its end. The reader hands messages to the router, the
-//! writer empties the outbox; the first to end ends both, and whatever ends them, the connection leaves the
-//! subscribers' map first.
+//! One websocket: handshake, reader, writer and end. The reader hands messages to the router; the writer empties the
+//! outbox; the first to end ends both. At any end the connection first leaves the map of subscribers.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,7 +12,7 @@ use skein_protocol::table::Recipients;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use self::heartbeat::Life;
+use self::heartbeat::ClientLiveness;
 use crate::app::App;
 use crate::config::Limits;
 use crate::outbox::{CloseReason, Outbox, OutboxLimits};
@@ -28,7 +27,7 @@ mod reader;
 mod tests;
 mod writer;
 
-/// Ids of connections, and the tasks that serve them.
+/// Numbers connections, and starts the tasks that serve them.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
     last: Mutex<u64>,
@@ -47,18 +46,18 @@ impl Connections {
         services: Arc<App>,
         router: Arc<Router>,
         socket: WebSocket,
-        life: Arc<Life>,
+        life: Arc<ClientLiveness>,
     ) {
         let outbox = Outbox::new(self.next_id(), outbox_limits(&services.config().limits));
         life.takes_from(&outbox);
         let (store_jobs, jobs) = mpsc::channel(policy::STORE_JOBS);
         let session = Arc::new(ClientSession::new(Arc::clone(&services), outbox.clone(), store_jobs));
         services.subscribers.connect(outbox.clone());
-        // From here on the connection is taken out of the map however this ends, also by a panic.
+        // From here on any end, even a panic, removes the connection from the map.
         let presence = Presence(Arc::clone(&session));
         let lane = store_lane(jobs, session.ended.clone(), outbox.clone());
         let lane = services.tasks.spawn_dedicated(format!("store-lane/{}", session.id().0), lane);
-        talk(socket, (&session, &life), router, presence).await;
+        exchange(socket, (&session, &life), router, presence).await;
         if outbox.closed() == Some(CloseReason::SlowClient) {
             services.counters.slow_clients.add_one();
         }
@@ -71,17 +70,17 @@ impl Connections {
 fn outbox_limits(limits: &Limits) -> OutboxLimits {
     OutboxLimits {
         waiting_bytes: limits.outbox_bytes,
-        // The largest message of a user comes back as the start and the end of an item, beside an answer.
+        // The largest user message comes back as an item's start and end, beside an answer.
         most_bytes: limits.outbox_bytes + 2 * limits.message_bytes + limits.answer_bytes,
         pause_bytes: limits.outbox_bytes / 2,
         merge_bytes: limits.outbox_bytes / policy::OUTBOX_MERGE_PART,
     }
 }
 
-/// Reads and writes until one of both has ended. The client is gone from the subscribers before its last words.
-async fn talk(
+/// Reads and writes until either ends. The client is no longer a subscriber when its last messages are written.
+async fn exchange(
     socket: WebSocket,
-    (session, life): (&Arc<ClientSession>, &Life),
+    (session, life): (&Arc<ClientSession>, &ClientLiveness),
     router: Arc<Router>,
     presence: Presence,
 ) {
@@ -93,19 +92,19 @@ async fn talk(
         reason = async { tokio::select! { reason = reader => reason, reason = watch => reason } } => {
             session.outbox.close(reason);
             drop(presence);
-            // What the client is still owed, and the close frame.
+            // The remaining messages, and the close frame.
             tokio::time::timeout(policy::CLOSE_WRITE, writer).await.ok();
         }
         () = &mut writer => {
-            // Whoever waits for room waits no longer.
+            // Ends all waits for room.
             session.outbox.close(CloseReason::ClientLeft);
             drop(presence);
         }
     }
 }
 
-/// Waits until the client is given up as dead; tells it meanwhile that the server is not.
-async fn watch(session: &ClientSession, life: &Life) -> CloseReason {
+/// Waits until the client counts as dead; sends heartbeats meanwhile.
+async fn watch(session: &ClientSession, life: &ClientLiveness) -> CloseReason {
     let services = &session.app;
     let beat = || {
         let at = services.clock.wall();
@@ -120,7 +119,7 @@ async fn watch(session: &ClientSession, life: &Life) -> CloseReason {
     reason
 }
 
-/// Runs the connection's requests to the disk, one after the other, each when the client has taken the answers before it.
+/// Runs the connection's disk requests one after the other, each once the client has taken the earlier answers.
 async fn store_lane(mut jobs: mpsc::Receiver<StoreJob>, ended: CancellationToken, outbox: Outbox) {
     loop {
         let job = tokio::select! {
@@ -141,7 +140,7 @@ async fn store_lane(mut jobs: mpsc::Receiver<StoreJob>, ended: CancellationToken
     }
 }
 
-/// The connection's place in the subscribers' map. Its end wakes the owners that were listened to.
+/// The connection's entry in the map of subscribers. Its end wakes the owners of subscribed threads.
 struct Presence(Arc<ClientSession>);
 
 impl Drop for Presence {

@@ -1,4 +1,4 @@
-//! Reads one websocket and hands every message on. It stops reading while the client does not take its answers.
+//! Reads one websocket and hands over each message. Pauses while the client does not take its answers.
 
 use axum::Error as AxumError;
 use axum::extract::ws::Message;
@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::error::CapacityError;
 use crate::outbox::{CloseReason, Outbox};
 use crate::policy;
 
-/// Reads until the end and gives each message to `take`. Returns why it ended.
+/// Reads until the end and gives each message to `take`. Returns the reason of the end.
 pub(super) async fn run<S>(mut stream: S, outbox: &Outbox, take: impl Fn(&str)) -> CloseReason
 where
     S: Stream<Item = Result<Message, AxumError>> + Unpin,
@@ -17,8 +17,7 @@ where
     let mut taken = 0;
     loop {
         if taken >= policy::READER_TURN {
-            // Messages that are there already need no wait: a flood of them would keep this thread of the runtime from others,
-            // and from looking at their sockets.
+            // Messages that are already there never wait: a flood of them would block this thread of the runtime.
             tokio::task::yield_now().await;
             taken = 0;
         }

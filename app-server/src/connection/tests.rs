@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::extract::ws::Message;
 
 use super::*;
-use crate::outbox::Next;
+use crate::outbox::WriterAction;
 
 #[tokio::test(start_paused = true)]
 async fn the_next_answer_from_the_disk_is_made_when_the_client_has_taken_those_before_it() {
@@ -24,7 +24,7 @@ async fn the_next_answer_from_the_disk_is_made_when_the_client_has_taken_those_b
     for answers in 1..=4 {
         assert!(futures_util::poll!(&mut lane).is_pending());
         assert_eq!(made.load(Ordering::SeqCst), answers);
-        assert!(matches!(outbox.next().await, Next::Frames(frames) if frames.len() == 1));
+        assert!(matches!(outbox.next().await, WriterAction::Frames(frames) if frames.len() == 1));
     }
     drop(store_jobs);
     lane.await;

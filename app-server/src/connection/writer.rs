@@ -1,11 +1,11 @@
-//! Empties the outbox into the websocket: everything that waits is written, then flushed once.
+//! Writes the outbox to the websocket: everything available, then one flush.
 
 use axum::Error as AxumError;
 use axum::extract::ws::{CloseFrame, Message};
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt};
 
-use crate::outbox::{CloseReason, Next, Outbox};
+use crate::outbox::{CloseReason, Outbox, WriterAction};
 
 /// Writes until the outbox is closed, or the client is gone.
 pub(super) async fn run<S>(mut sink: S, outbox: Outbox)
@@ -14,7 +14,7 @@ where
 {
     loop {
         match outbox.next().await {
-            Next::Frames(frames) => {
+            WriterAction::Frames(frames) => {
                 for frame in frames {
                     if sink.feed(Message::Text(frame)).await.is_err() {
                         return outbox.close(CloseReason::ClientLeft);
@@ -24,19 +24,19 @@ where
                     return outbox.close(CloseReason::ClientLeft);
                 }
             }
-            Next::Ping => {
+            WriterAction::Ping => {
                 if sink.send(Message::Ping(Bytes::new())).await.is_err() {
                     return outbox.close(CloseReason::ClientLeft);
                 }
             }
-            Next::Close(reason) => {
+            WriterAction::Close(reason) => {
                 // A client that is gone needs no close frame, and no answer to its own.
                 match reason.frame() {
                     Some((code, text)) => {
                         let frame = CloseFrame { code, reason: text.into() };
                         sink.send(Message::Close(Some(frame))).await.ok();
                     }
-                    // The answer to the client's close frame waits in the websocket since that was read.
+                    // The answer to the client's close frame waits in the websocket.
                     None => drop(sink.flush().await),
                 }
                 return;

@@ -1,5 +1,5 @@
-//! A history as Markdown for people: who said what, and what tools did. Pure. What was said stands as it is; what a tool was
-//! told or brought stands in a fence that it cannot end.
+//! Renders a history as Markdown for people. Pure. Messages stay unchanged; input and output of tools stand in fences
+//! that they cannot end.
 
 use std::fmt::Write;
 
@@ -9,7 +9,6 @@ use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus, UserInput};
 
 use skein_store::history::History;
 
-/// The thread as a text.
 #[must_use]
 pub(crate) fn text(history: &History) -> String {
     let row = history.row();
@@ -32,14 +31,14 @@ pub(crate) fn text(history: &History) -> String {
         row.git_info.as_ref().and_then(|git| git.branch.as_deref()).unwrap_or_default(),
     );
     for turn in history.turns(TurnItemsView::Full) {
-        tell(&mut text, &turn);
+        write_turn(&mut text, &turn);
     }
     text
 }
 
-fn tell(text: &mut String, turn: &Turn) {
+fn write_turn(text: &mut String, turn: &Turn) {
     for item in &turn.items {
-        tell_item(text, item);
+        write_item(text, item);
     }
     match turn.status {
         TurnStatus::Completed => {}
@@ -52,14 +51,19 @@ fn tell(text: &mut String, turn: &Turn) {
     }
 }
 
-fn tell_item(text: &mut String, item: &ThreadItem) {
+fn write_item(text: &mut String, item: &ThreadItem) {
     let at = item.started_at_ms.or(item.completed_at_ms).map(time).unwrap_or_default();
     match &item.body {
         ThreadItemBody::UserMessage(message) => {
-            said(text, "User", &at, &message.content.iter().map(input).collect::<Vec<_>>().join("\n\n"));
+            write_message(
+                text,
+                "User",
+                &at,
+                &message.content.iter().map(input).collect::<Vec<_>>().join("\n\n"),
+            );
         }
-        ThreadItemBody::AgentMessage(message) => said(text, "Agent", &at, &message.text),
-        ThreadItemBody::Plan(plan) => said(text, "Plan", &at, &plan.text),
+        ThreadItemBody::AgentMessage(message) => write_message(text, "Agent", &at, &message.text),
+        ThreadItemBody::Plan(plan) => write_message(text, "Plan", &at, &plan.text),
         ThreadItemBody::Reasoning(reasoning) => {
             let thought = [reasoning.summary.as_slice(), &reasoning.content].concat().join("\n\n");
             folded(text, "Thinking", &[("", &thought)]);
@@ -67,7 +71,7 @@ fn tell_item(text: &mut String, item: &ThreadItem) {
         ThreadItemBody::CommandExecution(_)
         | ThreadItemBody::FileChange(_)
         | ThreadItemBody::McpToolCall(_)
-        | ThreadItemBody::DynamicToolCall(_) => tell_call(text, &item.body),
+        | ThreadItemBody::DynamicToolCall(_) => write_call(text, &item.body),
         ThreadItemBody::ContextCompaction(_) => line(text, "\n*Older history was summed up for the model.*"),
         ThreadItemBody::HookPrompt(_)
         | ThreadItemBody::FunctionCallOutput(_)
@@ -82,7 +86,7 @@ fn tell_item(text: &mut String, item: &ThreadItem) {
     }
 }
 
-fn tell_call(text: &mut String, call: &ThreadItemBody) {
+fn write_call(text: &mut String, call: &ThreadItemBody) {
     if let ThreadItemBody::CommandExecution(command) = call {
         let end = command.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
         let output = command.aggregated_output.as_deref().unwrap_or_default();
@@ -104,20 +108,20 @@ fn tell_call(text: &mut String, call: &ThreadItemBody) {
     }
 }
 
-/// What people rarely see, as it is.
+/// Rare items, as raw JSON.
 fn other(text: &mut String, item: &ThreadItem) {
     let value = serde_json::to_value(item).unwrap_or_default();
     let kind = value.get("type").and_then(|kind| kind.as_str()).unwrap_or("item").to_owned();
     folded(text, &kind, &[("json", &pretty(&value))]);
 }
 
-fn said(text: &mut String, who: &str, at: &str, words: &str) {
+fn write_message(text: &mut String, who: &str, at: &str, words: &str) {
     let at = if at.is_empty() { String::new() } else { format!(", {at}") };
     heading(text, "##", &format!("{who}{at}"));
     line(text, words.trim_end());
 }
 
-/// A piece of what the user said.
+/// A piece of the user's input.
 fn input(piece: &UserInput) -> String {
     match piece {
         UserInput::Text { text, .. } => text.clone(),
@@ -130,7 +134,7 @@ fn input(piece: &UserInput) -> String {
     }
 }
 
-/// Blocks behind a line that opens them. The line is plain text: it cannot end itself.
+/// Blocks below a summary line. The line is plain text that cannot end itself.
 fn folded(text: &mut String, summary: &str, blocks: &[(&str, &str)]) {
     let safe = summary.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     line(text, &format!("\n<details><summary>{}</summary>", one_line(&safe)));
@@ -140,7 +144,7 @@ fn folded(text: &mut String, summary: &str, blocks: &[(&str, &str)]) {
     line(text, "\n</details>");
 }
 
-/// A fence with more ticks than any run of them in what it holds.
+/// A fence with more backticks than any run in its content.
 fn fence(text: &mut String, language: &str, block: &str) {
     let ticks = "`".repeat(longest_run(block).max(2) + 1);
     line(text, &format!("\n{ticks}{language}\n{}\n{ticks}", block.trim_end_matches('\n')));
@@ -167,7 +171,7 @@ fn one_line(words: &str) -> String {
     words.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The texts of what a tool brought, and as it is what has no text.
+/// The texts of a tool's output; other content as raw JSON.
 fn contents(content: &[serde_json::Value]) -> String {
     let one = |piece: &serde_json::Value| {
         piece.get("text").and_then(|text| text.as_str()).map_or_else(|| pretty(piece), str::to_owned)
@@ -184,7 +188,7 @@ fn time(ms: i64) -> String {
 }
 
 fn line(text: &mut String, words: &str) {
-    // A text takes everything.
+    // Writing to a text cannot fail.
     writeln!(text, "{words}").ok();
 }
 

@@ -1,5 +1,4 @@
-//! Tells one thread's history to whoever asks: as it stands in its rollout, or as a text for people. Reads only, so the home
-//! may be served meanwhile.
+//! Exports one thread's history: its records, or a text for people. Reads only, so the home may be served.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -19,33 +18,33 @@ use crate::policy;
 
 pub(crate) mod markdown;
 
-/// In which words.
+/// The form of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// The records, a line each, as the rollout has them, but without the secrets of a client's `config`.
+    /// The records, a line each, without the secrets of a client's `config`.
     Jsonl,
     /// A conversation for people.
     Markdown,
 }
 
-/// What was told.
+/// The outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exported {
     /// Records that were read.
     pub(crate) records: u64,
-    /// Records that are missing between them, because their lines are damaged.
+    /// Records missing because their lines are damaged.
     pub missing: u64,
-    /// Records of which a text is lost, and that say so in its place.
+    /// Records with a lost text; the record says so.
     pub lost: u64,
 }
 
-/// Why nothing was told, or not all.
+/// Why nothing was exported, or not everything.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The folder is no home.
     #[error(transparent)]
     Home(#[from] HomeError),
-    /// There is no such thread.
+    /// The thread does not exist.
     #[error("there is no thread {thread} in {}; thread/list of its server has the ids", home.display())]
     Unknown {
         /// The thread.
@@ -56,21 +55,21 @@ pub enum ExportError {
     /// The rollout cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// Nobody takes what is told.
+    /// The output cannot be written.
     #[error("the export of thread {thread} cannot be written: {source}")]
     Write {
         /// The thread.
         thread: ThreadId,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
 }
 
-/// Tells the thread to `out`. It sees every record that was acknowledged before it began.
+/// Exports the thread to `out`, with all records acknowledged before the start.
 ///
 /// # Errors
-/// [`ExportError`]; what was written before stays.
+/// [`ExportError`]; earlier output stays.
 pub async fn run(
     home: &Path,
     thread: ThreadId,
@@ -110,7 +109,7 @@ pub async fn run(
     Ok(exported)
 }
 
-/// Without secrets, also where the rollout of an earlier version has some.
+/// Removes secrets, which rollouts of earlier versions may have.
 fn write_line(mut record: Record, out: &mut impl Write) -> io::Result<()> {
     if let Some(settings) = record.body.settings_mut() {
         settings.config = secrets::take_out_stored(&settings.config).0;

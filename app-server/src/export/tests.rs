@@ -9,31 +9,31 @@ use skein_store::rollout::{Keep, Lease};
 use super::*;
 use crate::import::{self, tests::peer};
 
-const TALK: &str = "01a1f9a4-f790-7202-b781-7c170e66903c";
+const THREAD: &str = "01a1f9a4-f790-7202-b781-7c170e66903c";
 const TOOLS: &str = "01a1f9a4-f928-7e70-ba37-371aab1fed25";
 
-async fn told(home: &Path, thread: &str, format: Format) -> Result<String, ExportError> {
+async fn exported(home: &Path, thread: &str, format: Format) -> Result<String, ExportError> {
     let mut out = Vec::new();
     run(home, thread.parse().unwrap(), format, &mut out).await?;
     Ok(String::from_utf8(out).unwrap())
 }
 
 #[tokio::test]
-async fn the_records_are_told_as_the_rollout_has_them_while_the_home_is_served() {
+async fn the_records_are_exported_as_the_rollout_has_them_while_the_home_is_served() {
     let dir = tempfile::tempdir().unwrap();
     let (codex, root) = (dir.path().join("codex"), dir.path().join("home"));
     peer::lay(&codex);
     import::run(&codex, &root, |_| {}).await.unwrap();
     let home = Home::open(&root).unwrap();
-    // What a fork of the server would be making just now.
-    let part = home.paths().open_markers().join(format!("{TALK}.part"));
+    // A fork in progress on a server.
+    let part = home.paths().open_markers().join(format!("{THREAD}.part"));
     fs::write(&part, "half").unwrap();
-    let rollout = home.paths().threads().join("3c").join(format!("{TALK}.jsonl"));
-    assert_eq!(told(&root, TALK, Format::Jsonl).await.unwrap(), fs::read_to_string(rollout).unwrap());
+    let rollout = home.paths().threads().join("3c").join(format!("{THREAD}.jsonl"));
+    assert_eq!(exported(&root, THREAD, Format::Jsonl).await.unwrap(), fs::read_to_string(rollout).unwrap());
     assert!(part.exists(), "nothing of the server's is touched");
-    let unknown = told(&root, "00000000-0000-0000-0000-000000000001", Format::Jsonl).await;
+    let unknown = exported(&root, "00000000-0000-0000-0000-000000000001", Format::Jsonl).await;
     assert!(matches!(unknown, Err(ExportError::Unknown { .. })), "{unknown:?}");
-    let nowhere = told(&dir.path().join("nowhere"), TALK, Format::Jsonl).await;
+    let nowhere = exported(&dir.path().join("nowhere"), THREAD, Format::Jsonl).await;
     assert!(matches!(nowhere, Err(ExportError::Home(HomeError::NoHome(_)))), "{nowhere:?}");
 }
 
@@ -43,13 +43,13 @@ async fn secrets_of_a_rollout_of_an_earlier_version_are_masked() {
     let home = Home::open(dir.path()).unwrap();
     let store = FileStore::open(home.paths(), Arc::new(DiskLayer), Tasks::new()).unwrap();
     let config = json!({ "mcp_servers": { "t": { "command": "t", "args": ["--token", "s3cret"], "env": { "T": "s3cret" } } } });
-    // In clear, as it was written then.
+    // In clear text, as earlier versions wrote them.
     let settings =
         ThreadSettings { config: config.as_object().unwrap().clone(), ..ThreadSettings::default() };
     let body = RecordBody::from(ThreadMeta { settings: Some(settings), git_info: None });
-    let (thread, record) = (TALK.parse().unwrap(), Record { seq: EventSeq(1), at: WallMs(0), body });
+    let (thread, record) = (THREAD.parse().unwrap(), Record { seq: EventSeq(1), at: WallMs(0), body });
     store.append(Lease { thread, term: home.term() }, EventSeq(0), vec![record], Keep::Power).await.unwrap();
-    let text = told(dir.path(), TALK, Format::Jsonl).await.unwrap();
+    let text = exported(dir.path(), THREAD, Format::Jsonl).await.unwrap();
     assert!(!text.contains("s3cret") && text.contains("--token") && text.contains("\"T\":\"***\""), "{text}");
 }
 
@@ -59,7 +59,7 @@ async fn a_conversation_is_readable() {
     let (codex, root) = (dir.path().join("codex"), dir.path().join("home"));
     peer::lay(&codex);
     import::run(&codex, &root, |_| {}).await.unwrap();
-    let text = told(&root, TALK, Format::Markdown).await.unwrap();
+    let text = exported(&root, THREAD, Format::Markdown).await.unwrap();
     assert!(text.starts_with("# A friendly talk\n\n- Thread: `01a1f9a4-"), "{text}");
     let parts = [
         "## User, 2026-",
@@ -73,7 +73,7 @@ async fn a_conversation_is_readable() {
     for part in parts {
         rest = rest.split_once(part).unwrap_or_else(|| panic!("{part:?} is not in order in {text}")).1;
     }
-    let text = told(&root, TOOLS, Format::Markdown).await.unwrap();
+    let text = exported(&root, TOOLS, Format::Markdown).await.unwrap();
     for part in [
         "Command, exit code 3",
         "```sh\n/bin/bash -lc 'echo one; echo two; exit 3'\n```",

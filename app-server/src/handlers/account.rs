@@ -1,4 +1,4 @@
-//! What clients ask about the account that pays: there is none, and whoever may connect may use the models.
+//! Answers about the paying account: there is none, and each client may use the models.
 
 use std::sync::Arc;
 

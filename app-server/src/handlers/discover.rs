@@ -1,4 +1,4 @@
-//! `rpc.discover`: what the server speaks, for programs.
+//! `rpc.discover`: describes the protocol for programs.
 
 use std::sync::{Arc, LazyLock};
 
@@ -9,7 +9,7 @@ use skein_protocol::extension::{RpcDiscoverParams, RpcDiscoverResponse};
 
 use crate::router::session::ClientSession;
 
-/// The document, made from the tables when it is asked for the first time.
+/// The document, rendered on first use.
 static DOCUMENT: LazyLock<Result<Box<RawValue>, String>> =
     LazyLock::new(|| serde_json::value::to_raw_value(&export::openrpc()).map_err(|error| error.to_string()));
 

@@ -1,4 +1,4 @@
-//! Histories that are taken back, copied and added to; what is said of a thread's repository.
+//! Revert, rollback and fork of a history; items from clients; repository metadata.
 
 use std::sync::Arc;
 
@@ -61,14 +61,14 @@ pub(crate) fn fork(session: &Arc<ClientSession>, params: ThreadForkParams, reply
         Err(error) => return reply.err(&error.thread(from)),
     };
     let id = ThreadId::new(services.clock.new_id());
-    // A connection that is gone gets no thread.
+    // A closed connection gets no thread.
     let Some(ticket) = services.subscribers.begin_resume(session.id(), id) else { return };
     let originator = session.client().map(|client| client.name.clone()).unwrap_or_default();
     let fork = Fork { params, helpers, ticket, originator, reply };
     dispatch::deliver(&services.context, id, Command::Fork(Box::new(fork)));
 }
 
-/// What a fork cannot be asked for.
+/// The reason to refuse a fork.
 fn refusal(params: &ThreadForkParams) -> Option<WireError> {
     if params.path.is_some() {
         let text = "path is not supported: a thread is forked by its id, from its own rollout";
@@ -101,7 +101,7 @@ pub(crate) fn update_metadata(
     }
 }
 
-/// The change that is asked for, if all of it can be made.
+/// The requested change, if all of it is possible.
 fn repository(params: ThreadMetadataUpdateParams) -> Result<ThreadMetadataGitInfoUpdateParams, WireError> {
     let unsupported =
         [("daybreakEnabled", params.daybreak_enabled.is_some()), ("projectId", params.project_id.is_some())];
@@ -145,7 +145,7 @@ pub(crate) fn inject_items(
     }
 }
 
-/// Whether a model's interface would know each of them. They are kept as they came.
+/// Checks the items against the model's interface. They are stored unchanged.
 fn check_items(items: &[Value]) -> Result<(), WireError> {
     if items.is_empty() {
         let text = "items must not be empty";

@@ -1,4 +1,4 @@
-//! `feedback/upload`: what a user says is kept for whoever runs the server.
+//! `feedback/upload`: saves a user's report for the operator.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use skein_protocol::feedback::{FeedbackUploadParams, FeedbackUploadResponse};
 use skein_protocol::ids::ThreadId;
 use skein_store::home::HomePaths;
 
-use crate::feedback::{self, Report};
+use crate::feedback::{self, FeedbackReport};
 use crate::router::session::ClientSession;
 
 /// `feedback/upload`
@@ -20,7 +20,7 @@ pub(crate) async fn upload(
     let id = services.clock.new_id();
     let thread = params.thread_id.unwrap_or_else(|| ThreadId::new(id));
     let originator = session.client().map(|client| client.name.clone()).unwrap_or_default();
-    let report = Report { id, at_ms: services.clock.wall().0, originator, said: params };
+    let report = FeedbackReport { id, at_ms: services.clock.wall().0, originator, params: params };
     let folder = HomePaths::new(&services.config().home).feedback();
     let keep = move || feedback::keep(&folder, &report);
     match services.tasks.blocking("feedback", Pool::Sync, keep).await {

@@ -1,4 +1,4 @@
-//! Helpers: how they are doing, calls of their tools, reads of their resources.
+//! Helpers: their state, calls of their tools, reads of their resources.
 
 use std::sync::Arc;
 
@@ -25,8 +25,8 @@ use crate::thread::error::ThreadError;
 use crate::thread::machine::Phase;
 use crate::thread::registry::ThreadHandle;
 
-/// `mcpServerStatus/list`: the helpers of a thread, at once; without a thread, those that the configuration names, started for the
-/// answer where they do not run.
+/// `mcpServerStatus/list`: the helpers of a thread, at once. Without a thread, those of the settings, started for the
+/// answer if needed.
 pub(crate) fn status_list(
     session: &Arc<ClientSession>,
     params: ListMcpServerStatusParams,
@@ -86,7 +86,7 @@ fn statuses(services: &App, id: ThreadId) -> Result<Vec<McpServerStatus>, WireEr
     Ok(config.helpers.values().map(HelperSpec::status).collect())
 }
 
-/// `mcpServer/tool/call`: waits for the helper, however long; an end of the connection cancels the call.
+/// `mcpServer/tool/call`: waits for the helper without a limit; the end of the connection cancels the call.
 pub(crate) async fn call(
     session: Arc<ClientSession>,
     params: McpServerToolCallParams,
@@ -102,7 +102,8 @@ pub(crate) async fn call(
     called.map_err(|error| error.to_wire().thread(id))
 }
 
-/// `mcpServer/resource/read`: waits for the helper, as a call of a tool does. Without a thread the helper is started for the answer.
+/// `mcpServer/resource/read`: waits for the helper without a limit. Without a thread the helper is started for the
+/// answer.
 pub(crate) async fn read_resource(
     session: Arc<ClientSession>,
     params: McpResourceReadParams,
@@ -134,7 +135,7 @@ pub(crate) async fn read_resource(
     Ok(McpResourceReadResponse { origin_call_id: params.origin_call_id, ..answer })
 }
 
-/// `skein/helpers/list`: one look at the system, on a thread that may block.
+/// `skein/helpers/list`: one look at the system, on a blocking thread.
 pub(crate) async fn processes(
     session: Arc<ClientSession>,
     params: SkeinHelpersListParams,
@@ -146,7 +147,7 @@ pub(crate) async fn processes(
     let helpers = Arc::clone(&services.helpers);
     let look = move || {
         let mut data = helpers.details(params.thread_id, &Census::take());
-        // What no thread uses comes last.
+        // Helpers without a thread come last.
         data.sort_by(|one, other| by_thread(one).cmp(&by_thread(other)));
         SkeinHelpersListResponse { data }
     };
@@ -159,7 +160,7 @@ fn by_thread(detail: &HelperDetail) -> (bool, Option<ThreadId>, &str) {
 }
 
 fn loaded(services: &App, id: ThreadId) -> Result<ThreadHandle, WireError> {
-    // Who heard of the end finds nothing any more, also in the moment before its owner lets go.
+    // After `thread/closed` no helper is listed, even before the owner releases it.
     let there = services.registry.handle(id).filter(|handle| handle.seen(|seen| seen.phase) != Phase::Gone);
     there.ok_or_else(|| ThreadError::NotLoaded { id }.to_wire())
 }

@@ -1,4 +1,4 @@
-//! Lists of threads: those in memory, and those on disk.
+//! Lists of threads, in memory and on disk.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use crate::thread::event::Materialised;
 use crate::thread::machine::{Persistence, Phase};
 use crate::thread::registry::ThreadHandle;
 
-/// `thread/loaded/list`: from memory, whatever every owner and helper is doing.
+/// `thread/loaded/list`: from memory, whatever owners and helpers are doing.
 pub(crate) fn loaded(
     session: &Arc<ClientSession>,
     params: ThreadLoadedListParams,
@@ -82,7 +82,7 @@ pub(crate) async fn list(
         return Ok(empty(services.subscribers.catalog_place()));
     }
     let limit = index::page_size(params.limit);
-    // Before the look at the index: what is told with a higher number may be missing from the page.
+    // Before the index: changes with a higher number may be missing from the page.
     let place = services.subscribers.catalog_place();
     let page = services.index.list(filter(services, params).await, cursor, limit).await;
     let page = page.map_err(|error| error.to_wire())?;
@@ -102,7 +102,7 @@ pub(crate) async fn list(
     })
 }
 
-/// A cursor of a list.
+/// Parses a cursor.
 pub(super) fn cursor(text: Option<&str>) -> Result<Option<Cursor>, WireError> {
     let cursor = text.map(str::parse::<Cursor>).transpose();
     cursor.map_err(|bad| IndexError::from(bad).to_wire())
@@ -128,7 +128,7 @@ pub(crate) fn catalog(
     session.app.subscribers.catalog_since(&params, |answer| reply.ok(answer));
 }
 
-/// Threads of Skein have no parents, attachments, projects or sections: none fits such a filter.
+/// Threads of Skein have no parents, attachments, projects or sections, so that such a filter matches none.
 fn asks_for_what_is_not_there(params: &ThreadListParams) -> bool {
     params.ancestor_thread_id.is_some()
         || params.parent_thread_id.is_some()
@@ -147,7 +147,7 @@ fn empty(place: CatalogPlace) -> ThreadListResponse {
     }
 }
 
-/// What a list lets through, and its order.
+/// The filter and the order of a list.
 pub(super) async fn filter(services: &App, params: ThreadListParams) -> ThreadFilter {
     let times = params.skein.unwrap_or_default();
     let cwds = match params.cwd {
@@ -175,7 +175,7 @@ pub(super) async fn filter(services: &App, params: ThreadListParams) -> ThreadFi
     }
 }
 
-/// The same folders as the threads' rows spell them. A disk that does not answer holds no list up: then only equal spellings count.
+/// The folders in the spelling of the threads' rows. If the disk does not answer in time, only equal spellings count.
 async fn spellings(services: &App, asked: Vec<String>) -> Vec<String> {
     if asked.is_empty() {
         return asked;

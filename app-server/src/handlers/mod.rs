@@ -1,4 +1,4 @@
-//! What each method does: thin rooms from params to owner, store or snapshot. The list below is the whole API.
+//! The handlers: thin functions from params to owner, store or snapshot. The list below is the whole API.
 
 use skein_protocol::methods::{
     AccountBedrockCheckGovCloudRequirements, AccountRateLimitsRead, AccountRead, AccountUsageRead,
@@ -17,22 +17,22 @@ use skein_protocol::methods::{
 use crate::router::Router;
 
 mod account;
+mod archive;
 mod discover;
 mod edits;
 mod feedback;
 mod helper;
 mod list;
-mod marks;
 mod models;
 mod pages;
 mod paging;
 mod search;
 mod server;
 mod settings;
-mod shelves;
 mod startup;
 mod status;
 mod thread;
+mod thread_state;
 mod turn;
 mod words;
 
@@ -68,26 +68,26 @@ pub(crate) fn router() -> Router {
     router.thread::<ThreadRollback>(edits::rollback);
     router.thread::<ThreadFork>(edits::fork);
     router.thread::<ThreadInjectItems>(edits::inject_items);
-    router.thread::<ThreadArchive>(shelves::archive);
-    router.thread::<ThreadUnarchive>(shelves::unarchive);
-    router.thread::<ThreadDelete>(shelves::delete);
+    router.thread::<ThreadArchive>(archive::archive);
+    router.thread::<ThreadUnarchive>(archive::unarchive);
+    router.thread::<ThreadDelete>(archive::delete);
     router.thread::<SkeinThreadUnload>(thread::unload);
     router.thread::<TurnStart>(turn::start);
     router.thread::<TurnSteer>(turn::steer);
     router.thread::<ThreadCompactStart>(turn::compact);
     router.urgent::<TurnInterrupt>(turn::interrupt);
     router.notification::<Initialized>(server::initialized);
-    add_marks(&mut router);
+    add_thread_state(&mut router);
     add_helpers(&mut router);
     router
 }
 
-fn add_marks(router: &mut Router) {
-    router.thread::<ThreadSettingsUpdate>(marks::update_settings);
-    router.thread::<ThreadReadStateUpdate>(marks::update_read_state);
-    router.thread::<ThreadGoalSet>(marks::set_goal);
-    router.store::<ThreadGoalGet, _>(marks::goal);
-    router.thread::<ThreadGoalClear>(marks::clear_goal);
+fn add_thread_state(router: &mut Router) {
+    router.thread::<ThreadSettingsUpdate>(thread_state::update_settings);
+    router.thread::<ThreadReadStateUpdate>(thread_state::update_read_state);
+    router.thread::<ThreadGoalSet>(thread_state::set_goal);
+    router.store::<ThreadGoalGet, _>(thread_state::goal);
+    router.thread::<ThreadGoalClear>(thread_state::clear_goal);
 }
 
 fn add_startup(router: &mut Router) {

@@ -1,4 +1,4 @@
-//! Which models there are, and who provides them.
+//! The models and their providers.
 
 use std::sync::Arc;
 
@@ -19,8 +19,8 @@ use crate::models;
 use crate::policy;
 use crate::router::session::ClientSession;
 
-/// `model/list`: what is known of the models of one provider, the configured model first. Their list is fetched beside, for
-/// whoever asks next.
+/// `model/list`: the known models of one provider, the configured one first. Starts a fetch in the background if the
+/// list is old.
 pub(crate) fn list(
     session: &Arc<ClientSession>,
     params: ModelListParams,
@@ -39,7 +39,7 @@ pub(crate) fn list(
         put_first(&mut models, provider, &config);
     }
     if let Some(cursor) = params.cursor {
-        // A provider may list one twice.
+        // A provider may list a model twice.
         let at = models.iter().rposition(|model| model.id == cursor).ok_or_else(paging::bad_cursor)?;
         models.drain(..=at);
     }
@@ -47,7 +47,7 @@ pub(crate) fn list(
     Ok(ModelListResponse { data, next_cursor })
 }
 
-/// The configured model, whether it is known or not. One that nobody has chosen is none of another provider.
+/// Puts the configured model first, known or not. The default model belongs to no other provider.
 fn put_first(models: &mut Vec<Model>, provider: &str, config: &Config) {
     let name = config.model.as_str();
     let at = models.iter().position(|model| model.id == name);
@@ -69,14 +69,14 @@ fn model(listed: ListedModel, provider: &str, config: &Config) -> Model {
     let name = listed.display_name.unwrap_or_else(|| listed.id.clone());
     let images = config.model_terms(provider, &listed.id).images;
     let mut model = Model::new(listed.id, name, description);
-    // Clients let nobody send a picture to a model that does not say that it takes them: one that is not known may take them.
+    // Clients block images for a model without image input, so an unknown model gets it.
     if images.unwrap_or(!OFFLINE.contains(&provider)) {
         model.input_modalities.push(InputModality::Image);
     }
     model
 }
 
-/// `modelProvider/list`: those that are built in, those that are known by their names, and those of the settings.
+/// `modelProvider/list`: the built-in providers and those of the settings.
 pub(crate) fn providers(
     session: &Arc<ClientSession>,
     _params: ModelProviderListParams,
@@ -113,19 +113,19 @@ fn configured(spec: &ProviderSpec) -> ModelProviderSummary {
     }
 }
 
-/// One that answers without a network.
+/// A provider that works offline.
 fn built_in(id: String) -> ModelProviderSummary {
     let settings = ProviderSettings::CustomGateway { auth: GatewayAuth::None };
     ModelProviderSummary { base_url: None, can_edit: false, name: id.clone(), id, settings }
 }
 
-/// Whether a flag of the server's start has this setting, and wins over what is written.
+/// Whether a flag of the server's start overrides this setting.
 fn is_flag(config: &Config, key: &str) -> bool {
     let mut flags = config.layers.iter().filter(|layer| matches!(layer.source, LayerSource::Flags));
     flags.any(|layer| layer.keys.iter().any(|flag| flag == key))
 }
 
-/// `modelProvider/capabilities/read`: models get the tools of helpers and clients, and no others.
+/// `modelProvider/capabilities/read`: models get only the tools of helpers and clients.
 pub(crate) fn capabilities(
     _session: &Arc<ClientSession>,
     _params: ModelProviderCapabilitiesReadParams,

@@ -1,4 +1,4 @@
-//! Histories read page by page: from the rollout, with what the owner has in progress added.
+//! Pages of a history: from the rollout, with the owner's work in progress added.
 
 use std::sync::Arc;
 
@@ -25,7 +25,6 @@ use crate::thread::snapshot::Snapshot;
 #[cfg(test)]
 mod tests;
 
-/// One turn.
 const ONE: Enough = Enough { turns: 1, ..Enough::ALL };
 
 /// `thread/turns/list`
@@ -53,14 +52,14 @@ pub(crate) async fn items(
     Ok(ThreadItemsListResponse { skein: Some(picture), ..page })
 }
 
-/// The turns that a page is cut from, and the number that they are a picture of.
+/// The turns of a page's history, with their number.
 async fn history(
     session: &ClientSession,
     id: ThreadId,
     wanted: &Wanted,
 ) -> Result<(Shown, ThreadPicture), WireError> {
     let services = &session.app;
-    // Before the file, so that what is done meanwhile is seen as done.
+    // Before the file, so that turns that end meanwhile count as ended.
     let seen = services.registry.handle(id).map(|handle| handle.snapshot());
     if let Some(seen) = &seen
         && let Some(thread) = unwritten(seen)
@@ -84,7 +83,8 @@ async fn history(
     Ok((shown, picture))
 }
 
-/// The turns, and whether there may be older and newer ones. None, where what the page names is not there: it says so.
+/// The turns, and whether older and newer ones may exist. `None`: the page's start does not exist, and the answer
+/// says so.
 async fn read(turns: &Turns<'_>, wanted: &Wanted) -> Result<(Stretch, bool, bool), ReadError> {
     let nothing = (Stretch::default(), false, false);
     let named = wanted.only.as_ref().or(wanted.from.as_ref().map(|(turn, _)| turn));
@@ -121,7 +121,7 @@ async fn read(turns: &Turns<'_>, wanted: &Wanted) -> Result<(Stretch, bool, bool
     })
 }
 
-/// All turns of a thread as `now` has it, if they fit into an answer of `most` bytes. A turn that takes half of that is cut.
+/// All turns of a thread according to `now`, if they fit into `most` bytes. A turn above half of that is cut.
 pub(super) async fn all_turns(
     services: &App,
     now: &History,
@@ -129,7 +129,7 @@ pub(super) async fn all_turns(
     most: usize,
 ) -> Result<Option<Vec<Turn>>, ReadError> {
     let turns = Turns::of(services.store.as_ref(), now.id(), now.taken_back(), Some(now.seq()));
-    // What has far more than this does not fit with its largest turns cut either.
+    // Far beyond this, the turns do not fit even if cut.
     let (json, bytes) = (most.saturating_mul(4), most.saturating_mul(16));
     let mut stretch = turns.back(None, Enough { json, bytes, ..Enough::ALL }).await?;
     show_end(services, &turns, None, seen, &mut stretch).await?;
@@ -138,14 +138,14 @@ pub(super) async fn all_turns(
     }
     let ended = stretch.turns.len().saturating_sub(1);
     let sized = stretch.turns.into_iter().enumerate().map(|(number, held)| {
-        // Turns that have ended were counted when they were read; the last one may be shown otherwise.
+        // Ended turns were counted when read; the last one may be shown differently.
         let bytes = if number < ended { held.json_bytes() } else { json_bytes(&held.turn) };
         (held.turn, bytes)
     });
     Ok(pages::all_within(sized, pages::room(most)))
 }
 
-/// Makes the last turn what the page shows of it, where it may still be going on.
+/// Replaces the last turn by the page's view of it, if it may still be running.
 async fn show_end(
     services: &App,
     turns: &Turns<'_>,
@@ -168,7 +168,7 @@ async fn show_end(
     Ok(())
 }
 
-/// What a cursor names is there only in the version of the history that it is from.
+/// A cursor is valid only in the version of the history that it came from.
 fn check_epoch(id: ThreadId, as_of: Option<ThreadPicture>, epoch: Epoch) -> Result<(), WireError> {
     match as_of {
         Some(as_of) if as_of.epoch != epoch => Err(PageError::BadCursor.to_wire(id)),
@@ -176,7 +176,7 @@ fn check_epoch(id: ThreadId, as_of: Option<ThreadPicture>, epoch: Epoch) -> Resu
     }
 }
 
-/// What the entries of a page may have, so that the page is an answer also where answers are bound to be small.
+/// The bytes for the entries of a page, below the limit of an answer.
 fn most_bytes(session: &ClientSession) -> usize {
     policy::HISTORY_PAGE_BYTES.min(session.app.config().limits.answer_bytes / 2)
 }

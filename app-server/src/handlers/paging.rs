@@ -1,9 +1,8 @@
-//! Pages of lists that are in memory.
+//! Pages of lists in memory.
 
 use skein_protocol::error::WireError;
 
-/// The first `limit` of what is left of a list behind a cursor, all without one, and the cursor of the page behind: the id of
-/// the last one here.
+/// The first `limit` entries after a cursor, or all, and the cursor of the next page: the id of the last entry.
 pub(crate) fn page<T>(
     mut left: Vec<T>,
     limit: Option<u32>,
@@ -16,7 +15,7 @@ pub(crate) fn page<T>(
     (left, next)
 }
 
-/// The error of a cursor that is not in the list.
+/// The error for an unknown cursor.
 pub(crate) fn bad_cursor() -> WireError {
     WireError::bad_cursor("this cursor does not belong to this list; begin without one")
 }

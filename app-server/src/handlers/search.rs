@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::policy;
 use crate::router::session::ClientSession;
 use crate::search::occurrences::{Hits, WantedHits};
-use crate::search::{SearchError, Term, Wanted};
+use crate::search::{SearchError, SearchRequest, SearchTerm};
 use crate::thread::error::ThreadError;
 
 /// `thread/search`
@@ -29,7 +29,7 @@ pub(crate) async fn threads(
     let cursor = list::cursor(params.cursor.as_deref())?;
     let limit = index::page_size(params.limit);
     let filter = list::filter(services, as_list(params)).await;
-    let wanted = Wanted { term, filter, cursor, limit, until: until(services) };
+    let wanted = SearchRequest { term, filter, cursor, limit, until: until(services) };
     let found = services.search.search(services, wanted).await.map_err(|error| error.to_wire())?;
     let data = found.threads.iter().map(|(row, snippet)| ThreadSearchResult {
         snippet: snippet.text.clone(),
@@ -74,15 +74,15 @@ pub(crate) async fn occurrences(
     Ok(ThreadSearchOccurrencesResponse { data: hits, next_cursor: next })
 }
 
-fn term(text: &str) -> Result<Term, WireError> {
-    Term::new(text).map_err(|error| SearchError::from(error).to_wire())
+fn term(text: &str) -> Result<SearchTerm, WireError> {
+    SearchTerm::new(text).map_err(|error| SearchError::from(error).to_wire())
 }
 
 fn until(services: &App) -> Instant {
     services.clock.now() + services.config().search.page_time
 }
 
-/// The list that is looked through.
+/// The list to search.
 fn as_list(params: ThreadSearchParams) -> ThreadListParams {
     let sort_key = params.sort_key.map(|key| match key {
         ThreadSearchSortKey::CreatedAt => ThreadSortKey::CreatedAt,

@@ -1,4 +1,4 @@
-//! The server itself: who is connected, and the fence for tests.
+//! Connections: handshake, leave, and the fence for tests.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -67,31 +67,31 @@ pub(crate) fn initialize(
     })
 }
 
-/// `initialize` twice.
+/// The error for a second `initialize`.
 fn already_initialised() -> WireError {
     WireError::invalid_request("alreadyInitialized", "Already initialized")
         .hint("open another connection to begin anew")
 }
 
-/// Whether the client has asked for the version of the events extension that is served.
+/// Whether the client requested the served version of the events extension.
 fn wants_events(capabilities: &InitializeCapabilities) -> bool {
     let asked = capabilities.extensions.as_ref().and_then(|extensions| extensions.get(EVENTS_EXTENSION));
     asked.and_then(|asked| asked.get("version")).and_then(Value::as_u64) == Some(EVENTS_VERSION)
 }
 
-/// What a client is told of the events extension.
+/// The answer about the events extension.
 fn events_extension(heartbeat: Duration) -> Value {
     let heartbeat_ms = u64::try_from(heartbeat.as_millis()).unwrap_or(u64::MAX);
     serde_json::to_value(EventsExtension { version: EVENTS_VERSION, heartbeat_ms }).unwrap_or_default()
 }
 
-/// `initialized`: the client listens, so it hears what was odd in the settings.
+/// `initialized`: the client is ready, so it receives the warnings about the settings.
 pub(crate) fn initialized(session: &Arc<ClientSession>) {
     if !session.is_initialised() {
         return;
     }
     let services = &session.app;
-    services.repair.tell_newcomer(services, session.id());
+    services.repair.notify_newcomer(services, session.id());
     for warning in &services.config().warnings {
         let broadcast = reload::config_warning(services, warning.to_string());
         services.subscribers.publish_to(session.id(), &broadcast);
@@ -128,17 +128,17 @@ pub(crate) fn leave(
     });
 }
 
-/// Has a thread end that only somebody had who does not come back, and waits for its end. This goes behind what that user has asked
-/// of the owner, which may not have begun yet, and is refused where somebody else has come.
+/// Unloads a thread whose only client left for good, and waits for its end. The command is queued after the client's
+/// own ones, which may not have started, and refused if another client has subscribed.
 async fn end_of(handle: ThreadHandle) {
     let mut seen = handle.watch();
     let unload = Unload { force: Force::IfDeserted, reply: Reply::to_nobody() };
-    // An owner that is gone takes, and tells, no more: the other end of both waits.
+    // A terminated owner drops its ends of both channels.
     handle.mailbox().send(Command::Unload(unload)).await.ok();
     seen.wait_for(|seen| seen.phase == Phase::Gone).await.ok();
 }
 
-/// `skein/quiesce`: asks every owner, and waits for all of them in a task of its own.
+/// `skein/quiesce`: asks all owners, and waits in a task of its own.
 pub(crate) fn quiesce(
     session: &Arc<ClientSession>,
     params: SkeinQuiesceParams,
@@ -157,7 +157,7 @@ pub(crate) fn quiesce(
         let mut fences = Vec::new();
         for handle in services.registry.handles() {
             let (done, passed) = oneshot::channel();
-            // An owner that is gone has handled everything.
+            // A terminated owner has handled everything.
             if handle.mailbox().send(Command::Fence(done)).await.is_ok() {
                 fences.push(passed);
             }

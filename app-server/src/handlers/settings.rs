@@ -1,4 +1,4 @@
-//! Settings that clients write: into the user's file, and in force when the answer says so.
+//! Writes of settings by clients: into the user's file, and in force with the answer.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub(crate) async fn write_batch(
     write(&session.app, edits, expected_version, file_path.as_deref()).await
 }
 
-/// All of the edits, or none. One write after the other: those that wait for the file hold no thread up.
+/// Writes all edits, or none. Writes run one after the other; a wait for the file does not block threads.
 async fn write(
     services: &Arc<App>,
     edits: Vec<ConfigEdit>,
@@ -61,7 +61,7 @@ async fn write(
     Ok(written(&services.config(), version, keys))
 }
 
-/// Nobody else changes the file between the look at its version and the write. The version that it has then.
+/// Writes the edits while no other client can change the file. Returns its new version.
 fn change(config: &Config, edits: &[ConfigEdit], expected: Option<&str>) -> Result<String, EditError> {
     let flags = config.origin.as_ref().map_or(&[][..], Origin::flags);
     let mut file = SettingsFile::open_under(flags, &config.home, Access::Change)?;
@@ -77,11 +77,11 @@ fn change(config: &Config, edits: &[ConfigEdit], expected: Option<&str>) -> Resu
     Ok(file.version().to_owned())
 }
 
-/// The answer. Flags of the start win over the file, whatever is written.
+/// The answer. Flags of the start win over the file.
 fn written(config: &Config, version: String, keys: Vec<String>) -> ConfigWriteResponse {
     let flags = config.layers.iter().find(|layer| matches!(layer.source, LayerSource::Flags));
     let overriding = flags.and_then(|flags| {
-        let key = keys.into_iter().find(|key| is_said(&flags.settings, &parts(key)))?;
+        let key = keys.into_iter().find(|key| is_mentioned(&flags.settings, &parts(key)))?;
         Some(overridden(flags, config, &key))
     });
     ConfigWriteResponse {
@@ -92,17 +92,17 @@ fn written(config: &Config, version: String, keys: Vec<String>) -> ConfigWriteRe
     }
 }
 
-/// Without quotes. One that cannot be read was not written either.
+/// The parts of a key, without quotes. An unreadable key was not written.
 fn parts(key: &str) -> Vec<String> {
     segments(key).unwrap_or_default()
 }
 
-/// Whether something is said of the key, of what is in it, or of what it is in.
-fn is_said(settings: &Map<String, Value>, key: &[String]) -> bool {
+/// Whether the settings mention the key, a part of its value, or a table around it.
+fn is_mentioned(settings: &Map<String, Value>, key: &[String]) -> bool {
     let Some((first, rest)) = key.split_first() else { return !settings.is_empty() };
     match settings.get(first) {
         None => false,
-        Some(Value::Object(inner)) => is_said(inner, rest),
+        Some(Value::Object(inner)) => is_mentioned(inner, rest),
         Some(_) => true,
     }
 }
@@ -128,7 +128,7 @@ mod tests {
     use crate::config::Flags;
 
     #[test]
-    fn a_flag_that_wins_is_told_however_the_key_is_written() {
+    fn a_flag_that_wins_is_reported_however_the_key_is_written() {
         let home = tempfile::tempdir().unwrap();
         let settings =
             ["mcp_servers.files.command=own", "mcp_servers.files.args=[\"-x\"]", "unload={grace=\"1s\"}"];

@@ -1,4 +1,5 @@
-//! What clients ask before their first thread, beside models and the account: the configuration, and what Skein has none of.
+//! Requests before the first thread, besides models and the account: the configuration, and features that Skein
+//! lacks.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::reload;
 use crate::router::session::ClientSession;
 use crate::thread::directory;
 
-/// `config/mcpServer/reload`: what SIGHUP does. Wrong settings are an error with each place, and change nothing.
+/// `config/mcpServer/reload`: the same as SIGHUP. Wrong settings are an error with their places, and change nothing.
 pub(crate) async fn reload_config(
     session: Arc<ClientSession>,
     _params: ConfigMcpServerReloadParams,
@@ -31,7 +32,7 @@ pub(crate) async fn reload_config(
     Ok(McpServerRefreshResponse {})
 }
 
-/// `config/read`: the same for every directory, as there are no settings of projects.
+/// `config/read`: the same for every directory, as projects have no settings.
 pub(crate) fn config(
     session: &Arc<ClientSession>,
     params: ConfigReadParams,
@@ -53,7 +54,7 @@ pub(crate) fn config(
         let settings = serde_json::Value::Object(layer.settings.clone());
         layers.push(ConfigLayer { config: settings, disabled_reason: None, name, version });
     }
-    // The one that wins first, as the peer has them.
+    // In the peer's order: the strongest layer first.
     layers.reverse();
     Ok(ConfigReadResponse {
         config: in_force(config)?,
@@ -62,13 +63,13 @@ pub(crate) fn config(
     })
 }
 
-/// The settings in force: those that the protocol names in its own members, the others beside them.
+/// The settings in force: known ones in the protocol's members, others beside them.
 fn in_force(config: &crate::config::Config) -> Result<Config, WireError> {
     let read = serde_json::from_value(serde_json::Value::Object(shown::in_force(config)));
     read.map_err(|error| WireError::internal("settingsUnshown", error.to_string()))
 }
 
-/// `configRequirements/read`: nobody requires anything.
+/// `configRequirements/read`: there are none.
 pub(crate) fn config_requirements(
     _session: &Arc<ClientSession>,
     _params: ConfigRequirementsReadParams,
@@ -102,13 +103,13 @@ pub(crate) fn permission_profiles(
     let summary = PermissionProfileSummary {
         allowed: true,
         description: Some("Skein runs no commands of its own, and confines no helper".to_owned()),
-        // The peer's name of what `dangerFullAccess` is as a sandbox.
+        // The peer's profile for the sandbox `dangerFullAccess`.
         id: ":danger-full-access".to_owned(),
     };
     Ok(PermissionProfileListResponse { data: vec![summary], next_cursor: None })
 }
 
-/// `collaborationMode/list`: the modes of the peer, in its order.
+/// `collaborationMode/list`: the peer's modes, in its order.
 pub(crate) fn collaboration_modes(
     _session: &Arc<ClientSession>,
     _params: CollaborationModeListParams,
@@ -131,7 +132,7 @@ pub(crate) fn experimental_features(
     Ok(ExperimentalFeatureListResponse { data: Vec::new(), next_cursor: None })
 }
 
-/// The directories that a list is asked about; the server's own where none is named.
+/// The directories of a list; the server's own by default.
 fn directories(asked: Option<Vec<String>>) -> Vec<String> {
     asked.filter(|asked| !asked.is_empty()).unwrap_or_else(|| vec![directory::named(None)])
 }

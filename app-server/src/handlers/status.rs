@@ -1,4 +1,4 @@
-//! `skein/status`: the server in numbers, from memory. Tests read these instead of guessing.
+//! `skein/status`: the server's state and counters, from memory. Tests read them instead of guessing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(crate) fn status(
     Ok(numbers(&session.app))
 }
 
-/// `server/diagnostics`: a few of these numbers, in the peer's form.
+/// `server/diagnostics`: some of them, in the peer's form.
 pub(crate) fn diagnostics(
     session: &Arc<ClientSession>,
     _params: ServerDiagnosticsParams,
@@ -49,7 +49,7 @@ pub(crate) fn diagnostics(
     Ok(ServerDiagnosticsResponse { gauges: gauges.into_iter().map(gauge).collect(), process })
 }
 
-/// What is told, here and by the metrics. Waits for nothing.
+/// The numbers for status and metrics. Waits for nothing.
 pub(crate) fn numbers(services: &App) -> SkeinStatusResponse {
     let (connections, _) = services.subscribers.totals();
     let threads = threads(services);
@@ -149,7 +149,7 @@ fn helpers(services: &App) -> HelperCounts {
         killed_total: counts.killed_total,
         containment,
         held: services.helpers.host().held(),
-        zero: zero(services),
+        zero: stops(services),
         leftovers: leftovers(services),
     }
 }
@@ -179,7 +179,7 @@ fn store(services: &App) -> StoreCounts {
     }
 }
 
-fn zero(services: &App) -> ZeroCounts {
+fn stops(services: &App) -> ZeroCounts {
     let DurationCounts { count, last_ms, max_ms, .. } = services.helpers.host().zeros().taken();
     ZeroCounts { total: count, last_ms, max_ms }
 }

@@ -1,4 +1,4 @@
-//! Threads: made, resumed, left, named, unloaded, read.
+//! Threads: start, resume, unsubscribe, name, unload, read.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use skein_store::rollout::ReadError;
 use tokio::sync::mpsc;
 
 use super::pages;
-use super::words::{self, Word};
+use super::words::{self, LimitedText};
 use crate::app::App;
 use crate::config::{Overrides, helpers_from_thread_config};
 use crate::outbox::reply::Reply;
@@ -47,7 +47,7 @@ pub(super) fn start(
     };
     let named = params.skein.as_ref().and_then(|skein| skein.thread_id);
     let id = named.unwrap_or_else(|| ThreadId::new(services.clock.new_id()));
-    // A connection that is gone gets no thread.
+    // A closed connection gets no thread.
     let Some(ticket) = services.subscribers.begin_resume(session.id(), id) else { return };
     let originator = session.client().map(|client| client.name.clone()).unwrap_or_default();
     let required = required_helpers(services, &helpers);
@@ -73,13 +73,13 @@ pub(super) fn start(
         match ended.run_until_cancelled(allowed).await {
             Some(Ok(())) => dispatch::deliver(&services.context, id, Command::Start(Box::new(start))),
             Some(Err(refusal)) => Command::Start(Box::new(start)).refuse(&services, &refusal),
-            // Nobody is left to be answered.
+            // The connection is closed.
             None => services.subscribers.end_resume(start.ticket),
         }
     });
 }
 
-/// The settings of a thread that is to be, if it can have them and the tools that its client brings.
+/// The settings of a new thread, if valid together with the client's tools.
 fn wanted(services: &App, params: &ThreadStartParams) -> Result<Overrides, WireError> {
     let words = [
         ("cwd", params.cwd.as_deref()),
@@ -91,7 +91,7 @@ fn wanted(services: &App, params: &ThreadStartParams) -> Result<Overrides, WireE
     Ok(own)
 }
 
-/// Whether a thread of an earlier server's is nowhere any more, so that it can begin anew.
+/// Whether a thread of an earlier server exists nowhere, so that it can start again.
 async fn is_nowhere(services: &App, id: ThreadId) -> Result<(), WireError> {
     let exists = services.registry.handle(id).is_some();
     match services.store.exists(id).await {
@@ -101,13 +101,13 @@ async fn is_nowhere(services: &App, id: ThreadId) -> Result<(), WireError> {
     }
 }
 
-/// The helpers without which a thread with these settings does not start.
+/// The helpers that a thread with these settings requires.
 fn required_helpers(services: &App, own: &Overrides) -> Vec<HelperSpec> {
     let helpers = own.over(&services.config().helpers).unwrap_or_default();
     helpers.into_values().filter(|spec| spec.required && spec.enabled).collect()
 }
 
-/// Starts these helpers for the thread that is to be, and waits for them. The thread's owner takes them over: they are its own.
+/// Starts these helpers for the new thread, and waits for them. The thread's owner takes them over.
 async fn require(
     services: &Arc<App>,
     id: ThreadId,
@@ -157,7 +157,7 @@ pub(crate) fn resume(
     dispatch::deliver(&services.context, id, Command::Resume(Box::new(resume)));
 }
 
-/// The first member that asks for another history than the thread's own.
+/// The first member that asks for a foreign history.
 fn unsupported(params: &ThreadResumeParams) -> Option<&'static str> {
     if params.history.is_some() {
         return Some("history");
@@ -211,14 +211,14 @@ pub(crate) fn unload(
     dispatch::deliver(&session.app.context, params.thread_id, Command::Unload(Unload { force, reply }));
 }
 
-/// `thread/read`: from the rollout, with what the owner has in progress added.
+/// `thread/read`: from the rollout, with the owner's work in progress added.
 pub(super) async fn read(
     session: Arc<ClientSession>,
     params: ThreadReadParams,
 ) -> Result<ThreadReadResponse, WireError> {
     let services = &session.app;
     let ThreadReadParams { include_turns, thread_id: id } = params;
-    // Before the file, so that what is done meanwhile is seen as done.
+    // Before the file, so that turns that end meanwhile count as ended.
     let seen = services.registry.handle(id).map(|handle| handle.snapshot());
     if let Some(seen) = &seen
         && let Some(thread) = unwritten(seen)
@@ -245,7 +245,7 @@ pub(super) async fn read(
     Ok(ThreadReadResponse { read_state: Some(history.read_position().state()), thread, skein })
 }
 
-/// A thread that is only in memory.
+/// A thread that exists only in memory.
 pub(super) fn unwritten(seen: &Snapshot) -> Option<Thread> {
     match (seen.persistence, seen.materialised) {
         (Persistence::Durable, Materialised::Yes) => None,
@@ -258,21 +258,21 @@ pub(super) fn unwritten(seen: &Snapshot) -> Option<Thread> {
     }
 }
 
-/// The history that was read after an owner, if any, published this. A turn that nobody runs is as the next load will
+/// The history, read after an owner, if any, published `seen`. A turn without an owner is shown as the next load will
 /// close it.
 pub(super) fn as_run(services: &App, history: History, seen: Option<&Snapshot>) -> History {
     let now = services.registry.handle(history.id()).map(|handle| handle.snapshot());
     let open = history.open_turn().map(|turn| &turn.id);
     let runs = |seen: &Snapshot| match seen.phase {
-        // What it found open at its load it has closed, and never ran.
+        // Turns open at its load were closed then, and never ran.
         Phase::Idle | Phase::Running | Phase::Unloading => open.is_none() || seen.cut_off.as_ref() != open,
         Phase::Loading | Phase::Gone => false,
     };
-    // An owner may have come meanwhile, and its turn be read.
+    // An owner may have appeared meanwhile, with a turn that was read.
     if [seen, now.as_ref()].into_iter().flatten().any(runs) { history } else { history.into_closed() }
 }
 
-/// What clients are told of a thread whose owner published this.
+/// The status of a thread by its owner's snapshot.
 pub(super) fn status_of(seen: Option<&Snapshot>) -> ThreadStatus {
     match seen {
         Some(seen) if seen.phase != Phase::Gone => seen.status.clone(),
@@ -280,12 +280,12 @@ pub(super) fn status_of(seen: Option<&Snapshot>) -> ThreadStatus {
     }
 }
 
-/// The settings in the `config` member of a request, if they, its model provider and its words can be used.
+/// The settings in the `config` member of a request, if all of it is valid.
 pub(super) fn overrides(
     services: &App,
     config: Option<&serde_json::Map<String, serde_json::Value>>,
     model_provider: Option<&String>,
-    words: &[Word],
+    words: &[LimitedText],
 ) -> Result<Overrides, WireError> {
     words::check(words)?;
     let overrides = match config {
@@ -297,12 +297,12 @@ pub(super) fn overrides(
     Ok(overrides)
 }
 
-/// Whether the tools that a client brings can be offered.
+/// Checks the client's tools.
 fn check_tools(tools: &[DynamicToolSpec]) -> Result<(), WireError> {
     own_tools::check(tools).map_err(|wrong| WireError::invalid_params("badTools", wrong).path("dynamicTools"))
 }
 
-/// Whether the provider that a request names is there.
+/// Checks the provider that a request names.
 pub(super) fn check_provider(services: &App, asked: Option<&String>) -> Result<(), WireError> {
     match asked {
         Some(name) if services.providers.get(name).is_none() => {

@@ -1,4 +1,4 @@
-//! Turns: begun, added to, interrupted.
+//! Turns: start, steer, compact, interrupt.
 
 use std::sync::Arc;
 
@@ -71,15 +71,14 @@ fn input(session: &Arc<ClientSession>, params: TurnStartParams, reply: InputRepl
     dispatch::deliver(&session.app.context, id, Command::Input(Box::new(Input { params, reply })));
 }
 
-/// Whether the input says nothing. A model's provider refuses a request whose last message is not the user's, and a blank
-/// text is no message.
+/// Whether the input is empty. Providers refuse a request that does not end with a user message, and a blank text is
+/// no message.
 fn is_blank(input: &[UserInput]) -> bool {
     input.iter().all(|piece| piece.as_text().is_some_and(|text| text.trim().is_empty()))
 }
 
-/// `turn/interrupt`: a flag that the owner reads when it is woken. What is running is known from what the owner
-/// published before it answered the turn's start. An empty turn id means whichever turn runs, and there may be none: a client
-/// that does not know the id yet says so.
+/// `turn/interrupt`: sets a flag that the owner reads. The owner published the running turn before it answered the
+/// turn's start. An empty turn id means any running turn, or none: for clients that do not know the id yet.
 pub(crate) fn interrupt(
     session: &Arc<ClientSession>,
     params: TurnInterruptParams,
@@ -92,7 +91,7 @@ pub(crate) fn interrupt(
     let any = named.as_str().is_empty();
     match handle.seen(|snapshot| snapshot.turn.clone()) {
         Some(active) if any || active == named => {
-            // The answer goes before the end of the turn.
+            // The answer precedes the end of the turn.
             reply.ok(&TurnInterruptResponse {});
             handle.interrupt(active);
         }

@@ -1,5 +1,5 @@
-//! Who may speak to the server: programs on this machine, and no page of a browser. On every route, not only the
-//! upgrade. Until clients can be told apart, any `Origin` is refused.
+//! Access control for all routes: programs on this machine, and no web pages. Clients have no identity yet, so any
+//! `Origin` is refused.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -17,7 +17,7 @@ pub(crate) async fn only_local(request: Request, next: Next) -> Response {
     }
 }
 
-/// Why a request is refused: 403 for a page, 421 for a host that is not served here.
+/// The refusal of a request: 403 for a page, 421 for another host.
 fn refusal(headers: &HeaderMap, authority: Option<&Authority>) -> Option<(StatusCode, &'static str)> {
     if headers.contains_key(header::ORIGIN) {
         return Some((StatusCode::FORBIDDEN, "pages of browsers are not served here: send no Origin\n"));
@@ -33,7 +33,7 @@ fn refusal(headers: &HeaderMap, authority: Option<&Authority>) -> Option<(Status
     ))
 }
 
-/// Whether a `Host` names this machine itself, with or without a port.
+/// Whether a `Host` names this machine, with or without a port.
 fn is_local(host: &str) -> bool {
     if let Ok(address) = host.parse::<SocketAddr>() {
         return address.ip().is_loopback();

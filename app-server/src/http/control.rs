@@ -1,4 +1,4 @@
-//! The control socket: the same routes as at the door, for programs of the same user on this machine.
+//! The control socket: the same routes, for programs of the same user on this machine.
 
 use std::io;
 
@@ -8,16 +8,16 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::door::Accept;
 
-/// The socket in the home, listening.
+/// The listening socket in the home.
 #[derive(Debug)]
 pub(crate) struct Control {
     listener: UnixListener,
-    /// Whose programs are let in.
+    /// The user whose programs have access.
     user: Uid,
 }
 
 impl Control {
-    /// Makes the socket in a home that the caller owns.
+    /// Creates the socket in a home that the caller owns.
     ///
     /// # Errors
     /// As [`socket::listen_at`].
@@ -26,7 +26,7 @@ impl Control {
         Ok(Self { listener, user: geteuid() })
     }
 
-    /// Whether who connects may: its user, as the kernel knows it, is the server's.
+    /// Whether the peer's user, according to the kernel, is the server's.
     fn admits(&self, stream: &UnixStream) -> bool {
         match stream.peer_cred() {
             Ok(peer) if peer.uid() == self.user.as_raw() => true,

@@ -1,5 +1,5 @@
-//! The door: accepts sockets, and knows of each when bytes last moved. Until one has become a websocket it has a
-//! place, a time and a size to keep to, so that silent ones hold nothing for long.
+//! Accepts sockets and watches their traffic. Until the websocket handshake, a socket has limited slots, time and
+//! bytes, so that silent ones hold nothing for long.
 
 use std::future::Future;
 use std::io;
@@ -16,18 +16,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 
-use crate::connection::heartbeat::Life;
+use crate::connection::heartbeat::ClientLiveness;
 use crate::policy;
 
 #[cfg(test)]
 mod tests;
 
-/// Where sockets come from.
+/// A source of sockets.
 pub(crate) trait Accept: Send + 'static {
     /// A socket.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// The next socket, ready to be used. Dropping the future loses none.
+    /// The next socket, ready for use. Dropping the future loses none.
     fn accept(&mut self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
@@ -36,7 +36,7 @@ impl Accept for TcpListener {
 
     async fn accept(&mut self) -> io::Result<TcpStream> {
         let (stream, _) = TcpListener::accept(self).await?;
-        // Without it every answer that follows a small frame waits for a delayed acknowledgement.
+        // Otherwise each answer after a small frame waits for a delayed acknowledgement.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");
         }
@@ -44,16 +44,16 @@ impl Accept for TcpListener {
     }
 }
 
-/// Accepts sockets, as many as may stand before their handshake, and as descriptors are left for.
+/// Accepts sockets, up to a number before their handshake and while descriptors are left.
 pub(crate) struct Door<A> {
     listener: A,
     places: Arc<Semaphore>,
     has_room: HasRoom,
-    /// Nobody can come in now; it was said.
+    /// No more can be accepted; logged once.
     shut: bool,
 }
 
-/// Whether enough descriptors are left beside those that files need.
+/// Whether enough descriptors are left besides those for files.
 pub(crate) type HasRoom = Arc<dyn Fn() -> bool + Send + Sync>;
 
 impl<A> std::fmt::Debug for Door<A> {
@@ -62,20 +62,20 @@ impl<A> std::fmt::Debug for Door<A> {
     }
 }
 
-/// One visitor, as the routes see it.
+/// A connection as the routes see it.
 #[derive(Debug, Clone)]
 pub(crate) struct Visitor(Arc<Visit>);
 
 #[derive(Debug)]
 struct Visit {
-    life: Arc<Life>,
+    life: Arc<ClientLiveness>,
     inside: AtomicBool,
-    /// Its place before the handshake, free again when it is inside or gone.
+    /// Its slot before the handshake, free again afterwards or at its end.
     place: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl<A> Door<A> {
-    /// A door at this listener.
+    /// Accepts from this listener.
     #[must_use]
     pub(crate) fn new(listener: A, has_room: HasRoom) -> Self {
         Self::with_places(listener, has_room, skein_store::policy::SOCKETS_BEFORE_HANDSHAKE)
@@ -85,7 +85,7 @@ impl<A> Door<A> {
         Self { listener, places: Arc::new(Semaphore::new(places)), has_room, shut: false }
     }
 
-    /// Waits before the next try; says why once.
+    /// Waits before the next try; logs the reason once.
     async fn pause(&mut self, reason: &str) {
         if !self.shut {
             self.shut = true;
@@ -97,13 +97,13 @@ impl<A> Door<A> {
 
 impl Visitor {
     fn new(place: Option<OwnedSemaphorePermit>) -> Self {
-        let life = Arc::new(Life::new(Clock.now()));
+        let life = Arc::new(ClientLiveness::new(Clock.now()));
         Self(Arc::new(Visit { life, inside: AtomicBool::new(false), place: Mutex::new(place) }))
     }
 
-    /// The handshake is done: from now on only silence ends the connection. Returns where its bytes are seen.
+    /// The handshake is done: from now on only silence ends the connection. Returns the record of its traffic.
     #[must_use]
-    pub(crate) fn come_in(&self) -> Arc<Life> {
+    pub(crate) fn come_in(&self) -> Arc<ClientLiveness> {
         self.0.inside.store(true, Ordering::Release);
         self.0.life.sign(Clock.now());
         drop(self.0.place.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -133,7 +133,7 @@ impl<A: Accept> Listener for Door<A> {
                 Ok(stream) => break stream,
                 Err(error) if is_of_the_visitor(&error) => {}
                 Err(error) => {
-                    // The look wakes the task that makes room.
+                    // The check wakes the task that makes room.
                     (self.has_room)();
                     self.pause(&error.to_string()).await;
                 }
@@ -154,25 +154,25 @@ impl<A: Accept> Listener for Door<A> {
     }
 }
 
-/// Whether only this one visitor is gone again.
+/// Whether only this one connection is lost.
 fn is_of_the_visitor(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     [ConnectionAborted, ConnectionRefused, ConnectionReset].contains(&error.kind())
 }
 
-/// A socket whose bytes are seen.
+/// A socket with observed traffic.
 #[derive(Debug)]
 pub(crate) struct Socket<S> {
     stream: S,
     visitor: Visitor,
-    /// What it may take before its handshake.
-    head: Option<Head>,
-    /// The other side has not taken what was written.
+    /// The limit before its handshake.
+    head: Option<HandshakeLimit>,
+    /// The peer has not taken the written bytes.
     blocked: bool,
 }
 
 #[derive(Debug)]
-struct Head {
+struct HandshakeLimit {
     end: Pin<Box<Sleep>>,
     left: usize,
 }
@@ -180,11 +180,11 @@ struct Head {
 impl<S> Socket<S> {
     fn new(stream: S, visitor: Visitor) -> Self {
         let end = Box::pin(tokio::time::sleep_until(Clock.now() + policy::HEAD_TIME));
-        let head = Some(Head { end, left: policy::HEAD_BYTES });
+        let head = Some(HandshakeLimit { end, left: policy::HEAD_BYTES });
         Self { stream, visitor, head, blocked: false }
     }
 
-    /// Ends a socket that stands before its handshake for too long.
+    /// Ends a socket that is too slow with its handshake.
     fn keeps_to_the_time(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if self.visitor.is_inside() {
             self.head = None;
@@ -207,8 +207,8 @@ impl<S> Socket<S> {
         Ok(())
     }
 
-    /// What is written says nothing about the other side, as the kernel takes it; what is written after a full buffer
-    /// does: somebody has made room.
+    /// The kernel takes writes, so they say nothing about the peer. A write after a full buffer does: the peer has
+    /// made room.
     fn has_written<T>(&mut self, written: Poll<T>) -> Poll<T> {
         match &written {
             Poll::Pending => self.blocked = true,

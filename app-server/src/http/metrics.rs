@@ -1,5 +1,5 @@
-//! `/metrics`: the numbers of `skein/status`, and how durations are spread, in the text that Prometheus reads. What is in it
-//! is read when it is asked for, in the place where `skein/status` reads it; nothing is counted for it alone.
+//! `/metrics`: the numbers of `skein/status` and distributions of durations, in the text form of Prometheus. All
+//! values are read on request from the same place as `skein/status`.
 
 mod page;
 #[cfg(test)]
@@ -18,29 +18,29 @@ use skein_protocol::extension::{
     ThreadCounts, TurnCounts,
 };
 
-use self::page::Page;
+use self::page::MetricsPage;
 use crate::app::App;
 use crate::handlers;
 
-/// The text's type for who asks for it, as Prometheus does.
+/// The content type for clients that accept it, as Prometheus does.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// The type for everybody else: an older reader finds all samples in the same text, and takes what is new for comments.
+/// The content type for all others: older readers find all samples in the same text, and read new parts as comments.
 const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Everything, at one moment.
+/// All values at one moment.
 #[derive(Debug)]
 pub(crate) struct Scrape {
     status: SkeinStatusResponse,
-    /// How long unloads took.
+    /// Durations of unloads.
     unloads: DurationCounts,
-    /// How long helpers took to end.
+    /// Durations of helper stops.
     zeros: DurationCounts,
-    /// How long the disk took to sync a file.
+    /// Durations of file syncs.
     syncs: DurationCounts,
 }
 
 impl Scrape {
-    /// The numbers of now. Waits for nothing.
+    /// Reads the current values. Waits for nothing.
     pub(crate) fn of(services: &App) -> Self {
         Self {
             status: handlers::numbers(services),
@@ -50,10 +50,9 @@ impl Scrape {
         }
     }
 
-    /// As text.
     ///
     /// # Errors
-    /// Never, as far as is known: a string takes everything.
+    /// Never: a string takes everything.
     pub(crate) fn text(self) -> Result<String, fmt::Error> {
         let mut registry = Registry::with_prefix("skein");
         registry.register_collector(Box::new(self));
@@ -63,7 +62,7 @@ impl Scrape {
     }
 }
 
-/// What the text is called to somebody who sent these headers.
+/// The content type for these headers.
 pub(crate) fn kind(headers: &HeaderMap) -> &'static str {
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|accepted| accepted.to_str().ok());
     let open = accepted.into_iter().any(|accepted| accepted.contains("application/openmetrics-text"));
@@ -72,7 +71,7 @@ pub(crate) fn kind(headers: &HeaderMap) -> &'static str {
 
 impl Collector for Scrape {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut page = Page(encoder);
+        let mut page = MetricsPage(encoder);
         self.server(&mut page)?;
         threads(&mut page, &self.status.threads)?;
         page.histogram("unload_seconds", "From the decision to unload a thread to the zero", &self.unloads)?;
@@ -90,7 +89,7 @@ impl Collector for Scrape {
 }
 
 impl Scrape {
-    fn server(&self, page: &mut Page<'_>) -> fmt::Result {
+    fn server(&self, page: &mut MetricsPage<'_>) -> fmt::Result {
         let status = &self.status;
         page.info("build", "What runs", &[("version", &status.version)])?;
         #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit for 200,000 years")]
@@ -109,7 +108,7 @@ impl Scrape {
     }
 }
 
-fn threads(page: &mut Page<'_>, threads: &ThreadCounts) -> fmt::Result {
+fn threads(page: &mut MetricsPage<'_>, threads: &ThreadCounts) -> fmt::Result {
     let ThreadCounts { loaded, loading, idle, running, unloading, subscriptions, observers } = threads;
     page.gauge("threads_loaded", "Threads in memory", *loaded)?;
     let states = [("loading", *loading), ("idle", *idle), ("running", *running), ("unloading", *unloading)];
@@ -118,7 +117,7 @@ fn threads(page: &mut Page<'_>, threads: &ThreadCounts) -> fmt::Result {
     page.gauge("observers", "Subscriptions that only watch", *observers)
 }
 
-fn helpers(page: &mut Page<'_>, helpers: &HelperCounts) -> fmt::Result {
+fn helpers(page: &mut MetricsPage<'_>, helpers: &HelperCounts) -> fmt::Result {
     let HelperCounts { alive, guards, starting, ready, stopping, lingering, quarantined, .. } = helpers;
     let HelperCounts { started_total, stopped_total, killed_total, containment, held, leftovers, .. } =
         helpers;
@@ -154,14 +153,14 @@ fn helpers(page: &mut Page<'_>, helpers: &HelperCounts) -> fmt::Result {
     page.gauge("leftovers", "Processes of a former server that cannot be ended", leftovers.left)
 }
 
-fn turns(page: &mut Page<'_>, turns: &TurnCounts) -> fmt::Result {
+fn turns(page: &mut MetricsPage<'_>, turns: &TurnCounts) -> fmt::Result {
     let TurnCounts { running, started_total, completed_total } = turns;
     page.gauge("turns_running", "Turns that run", *running)?;
     page.counter("turns_started", "Turns that began", *started_total)?;
     page.counter("turns_completed", "Turns that ended, in whichever way", *completed_total)
 }
 
-fn store(page: &mut Page<'_>, store: &StoreCounts) -> fmt::Result {
+fn store(page: &mut MetricsPage<'_>, store: &StoreCounts) -> fmt::Result {
     let StoreCounts { appends_total, syncs_total, errors_total, unsaved_records_total, .. } = store;
     let StoreCounts { open_markers, loads_total, reads_total, .. } = store;
     page.counter("store_appends", "Writes to histories", *appends_total)?;
@@ -173,7 +172,7 @@ fn store(page: &mut Page<'_>, store: &StoreCounts) -> fmt::Result {
     page.gauge("store_open_markers", "Histories whose end is not known to be closed", *open_markers)
 }
 
-fn index(page: &mut Page<'_>, index: &IndexCounts) -> fmt::Result {
+fn index(page: &mut MetricsPage<'_>, index: &IndexCounts) -> fmt::Result {
     let IndexCounts { state, open_ms, disk_bytes, content_bytes, disk_percent: _, indexing } = index;
     let is = |at: IndexState| u64::from(*state == at);
     let states = [
@@ -197,7 +196,7 @@ fn index(page: &mut Page<'_>, index: &IndexCounts) -> fmt::Result {
     Ok(())
 }
 
-fn texts(page: &mut Page<'_>, texts: &TextsCounts) -> fmt::Result {
+fn texts(page: &mut MetricsPage<'_>, texts: &TextsCounts) -> fmt::Result {
     let TextsCounts { state, done, behind, disk_bytes } = texts;
     let is = |at: TextsState| u64::from(*state == at);
     let states = [
@@ -212,7 +211,7 @@ fn texts(page: &mut Page<'_>, texts: &TextsCounts) -> fmt::Result {
     page.gauge("texts_disk_bytes", "Bytes of its files", *disk_bytes)
 }
 
-fn repair(page: &mut Page<'_>, repair: &RepairCounts) -> fmt::Result {
+fn repair(page: &mut MetricsPage<'_>, repair: &RepairCounts) -> fmt::Result {
     let RepairCounts { state, done, total, mended, failed } = repair;
     let is = |at: RepairState| u64::from(*state == at);
     let states = [
@@ -227,7 +226,7 @@ fn repair(page: &mut Page<'_>, repair: &RepairCounts) -> fmt::Result {
     page.gauge("repair_threads_failed", "Those that could not be read or written", *failed)
 }
 
-fn clients(page: &mut Page<'_>, status: &SkeinStatusResponse) -> fmt::Result {
+fn clients(page: &mut MetricsPage<'_>, status: &SkeinStatusResponse) -> fmt::Result {
     let RefusalCounts { overloaded, slow_clients } = &status.refusals;
     let ReplayCounts { events_total, gaps_total } = &status.replay;
     page.gauge("connections", "Websocket connections", status.connections)?;

@@ -1,4 +1,4 @@
-//! Everything that is reached by HTTP: the websocket, and the health and the numbers of the server.
+//! HTTP: the websocket, health checks and metrics.
 
 mod access;
 mod control;
@@ -8,4 +8,4 @@ mod routes;
 
 pub(crate) use control::Control;
 pub(crate) use door::{Accept, Door, HasRoom, Visitor};
-pub(crate) use routes::{Web, routes};
+pub(crate) use routes::{WebState, routes};

@@ -1,4 +1,4 @@
-//! Every URL.
+//! All URLs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,20 +19,18 @@ use crate::connection::Connections;
 use crate::policy;
 use crate::router::Router;
 
-/// What the routes need.
-pub(crate) struct Web {
-    /// The server's parts.
+/// The state of the routes.
+pub(crate) struct WebState {
     pub(crate) services: Arc<App>,
-    /// The method table's handlers.
+    /// The handlers of the method table.
     pub(crate) router: Arc<Router>,
-    /// The websockets.
     pub(crate) connections: Connections,
     /// Cleared when the server begins to stop.
     pub(crate) ready: AtomicBool,
 }
 
-/// The routes: the websocket at `/`, health and numbers. Who may not speak to the server reads none of them.
-pub(crate) fn routes(web: Arc<Web>) -> IntoMakeServiceWithConnectInfo<HttpRouter, Visitor> {
+/// The routes: the websocket at `/`, health checks and metrics. All have the same access control.
+pub(crate) fn routes(web: Arc<WebState>) -> IntoMakeServiceWithConnectInfo<HttpRouter, Visitor> {
     HttpRouter::new()
         .route("/", get(websocket))
         .route("/healthz", get(async || "ok\n"))
@@ -43,7 +41,7 @@ pub(crate) fn routes(web: Arc<Web>) -> IntoMakeServiceWithConnectInfo<HttpRouter
         .into_make_service_with_connect_info::<Visitor>()
 }
 
-async fn ready(State(web): State<Arc<Web>>) -> (StatusCode, &'static str) {
+async fn ready(State(web): State<Arc<WebState>>) -> (StatusCode, &'static str) {
     if web.ready.load(Ordering::Acquire) {
         (StatusCode::OK, "ready\n")
     } else {
@@ -51,7 +49,7 @@ async fn ready(State(web): State<Arc<Web>>) -> (StatusCode, &'static str) {
     }
 }
 
-async fn numbers(State(web): State<Arc<Web>>, headers: HeaderMap) -> Response {
+async fn numbers(State(web): State<Arc<WebState>>, headers: HeaderMap) -> Response {
     match Scrape::of(&web.services).text() {
         Ok(text) => ([(header::CONTENT_TYPE, metrics::kind(&headers))], text).into_response(),
         Err(error) => {
@@ -62,7 +60,7 @@ async fn numbers(State(web): State<Arc<Web>>, headers: HeaderMap) -> Response {
 }
 
 async fn websocket(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<WebState>>,
     ConnectInfo(visitor): ConnectInfo<Visitor>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
@@ -75,7 +73,7 @@ async fn websocket(
             let router = Arc::clone(&web.router);
             web.connections.serve(services, router, socket, visitor.come_in()).await;
         });
-        // A panic was logged by the tracker, and the socket is closed by it.
+        // The tracker has logged a panic and closed the socket.
         serving.await.ok();
     })
 }

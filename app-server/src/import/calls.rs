@@ -1,4 +1,4 @@
-//! Calls of tools as the model made them, and what they brought. Pure.
+//! Tool calls in the model's form, and their results. Pure.
 
 use serde_json::{Value, json};
 use skein_base::clock::WallMs;
@@ -11,9 +11,9 @@ use skein_protocol::turn::UserInput;
 
 use super::items;
 
-/// Tools that run a command, in the versions of the peer.
+/// Tools that run a command, in all versions of the peer.
 const SHELLS: &[&str] = &["exec_command", "shell", "shell_command", "container.exec", "local_shell"];
-/// How what is told to the model in the user's name begins.
+/// The beginnings of context that is sent to the model as a user message.
 const CONTEXT: &[&str] = &[
     "<environment_context>",
     "<user_instructions>",
@@ -25,14 +25,14 @@ const CONTEXT: &[&str] = &[
     "# AGENTS.md instructions for ",
 ];
 
-/// Whether the user did not say this.
+/// Whether this is context, not the user's own message.
 #[must_use]
 pub(crate) fn is_context(said: &[UserInput]) -> bool {
     let text = said.iter().find_map(UserInput::as_text).unwrap_or_default().trim_start();
     said.is_empty() || CONTEXT.iter().any(|begin| text.starts_with(begin))
 }
 
-/// The item of a call that has brought nothing yet.
+/// The item of a call without a result.
 #[must_use]
 pub(crate) fn call(told: &Value, cwd: &str) -> Option<ThreadItem> {
     let id = told.get("call_id").or_else(|| told.get("id")).and_then(Value::as_str)?;
@@ -55,7 +55,7 @@ pub(crate) fn call(told: &Value, cwd: &str) -> Option<ThreadItem> {
     )
 }
 
-/// Gives a call that has not ended what it brought. The output of others is in what told of their end.
+/// Adds the result to an open call. Other items have their output from their end events.
 pub(crate) fn complete(item: &mut ThreadItem, output: &Value, at: WallMs) {
     if !is_open(item) {
         return;
@@ -77,7 +77,7 @@ pub(crate) fn complete(item: &mut ThreadItem, output: &Value, at: WallMs) {
     item.completed_at_ms = Some(at.0);
 }
 
-/// The exit code and the output of a command, out of what the model was told.
+/// The exit code and the output of a command, from the text for the model.
 fn exit(text: &str) -> (Option<i32>, String) {
     // The oldest form: JSON in a text.
     if let Ok(told) = serde_json::from_str::<Value>(text)
@@ -96,7 +96,7 @@ fn exit(text: &str) -> (Option<i32>, String) {
     (code, output.to_owned())
 }
 
-/// Whether nothing has told of an item's end.
+/// Whether no line has ended the item.
 #[must_use]
 pub(crate) fn is_open(item: &ThreadItem) -> bool {
     if let ThreadItemBody::CommandExecution(command) = &item.body {

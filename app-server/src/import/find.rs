@@ -1,5 +1,5 @@
-//! Which rollouts are in a folder of the peer's, which files belong to one thread, and in which order. Everything here
-//! blocks; it opens files for reading only.
+//! Finds the rollouts in a folder of the peer, and the order of the files of each thread. All functions block and
+//! only read.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -10,40 +10,40 @@ use serde_json::Value;
 use skein_protocol::ids::ThreadId;
 
 use super::Problem;
-use super::lines::{self, Line};
+use super::lines::{self, ForeignLine};
 use super::meta::Meta;
 use crate::policy;
 
-/// A thread's rollout: one file, or several of which each goes on from a place in the one before.
+/// A thread's rollout: one file, or several that continue each other.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Rollout {
+pub(crate) struct ForeignRollout {
     /// The first line of the newest file.
     pub(crate) meta: Meta,
     /// The files, oldest first.
-    pub(crate) parts: Vec<Part>,
-    /// Whether the peer has put it away.
+    pub(crate) parts: Vec<RolloutPart>,
+    /// Whether the peer has archived it.
     pub(crate) archived: bool,
     /// Bytes of all of its files.
     pub(crate) bytes: u64,
-    /// The name that the user gave it.
+    /// The user's name for the thread.
     pub(crate) name: Option<String>,
 }
 
-/// A file, and up to where it counts.
+/// A file and its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Part {
+pub(crate) struct RolloutPart {
     /// The file.
     pub(crate) path: PathBuf,
-    /// The first `ordinal` that does not count; `None` for all of it.
+    /// The first `ordinal` to skip; `None` for the whole file.
     pub(crate) until: Option<u64>,
 }
 
-/// What a look into a folder has brought.
+/// The content of a folder.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct ForeignFiles {
     /// The rollouts, oldest first.
-    pub(crate) rollouts: Vec<Rollout>,
-    /// What could not be read.
+    pub(crate) rollouts: Vec<ForeignRollout>,
+    /// Unreadable files.
     pub(crate) problems: Vec<Problem>,
 }
 
@@ -56,12 +56,12 @@ struct Segment {
     archived: bool,
 }
 
-/// Looks into a home of the peer (`sessions` and `archived_sessions`), into any folder, or at one file.
+/// Searches a home of the peer (`sessions` and `archived_sessions`), any folder, or one file.
 ///
 /// # Errors
-/// When the place itself cannot be read.
-pub(crate) fn find(from: &Path) -> io::Result<Found> {
-    let mut found = Found::default();
+/// The place itself is unreadable.
+pub(crate) fn find(from: &Path) -> io::Result<ForeignFiles> {
+    let mut found = ForeignFiles::default();
     let mut files = Vec::new();
     if fs::metadata(from)?.is_file() {
         files.push(from.to_owned());
@@ -93,7 +93,9 @@ pub(crate) fn find(from: &Path) -> io::Result<Found> {
     for (thread, list) in &segments {
         let Some(newest) = list.last() else { continue };
         match chain(newest, &segments) {
-            Ok(rollout) => found.rollouts.push(Rollout { name: names.get(thread).cloned(), ..rollout }),
+            Ok(rollout) => {
+                found.rollouts.push(ForeignRollout { name: names.get(thread).cloned(), ..rollout })
+            }
             Err(problem) => found.problems.push(problem),
         }
     }
@@ -129,7 +131,7 @@ fn walk(
 fn segment(path: &Path) -> io::Result<Option<Segment>> {
     let mut file = lines::open(path)?;
     let bytes = file.get_ref().metadata()?.len();
-    let Some(Line::Whole(line)) = lines::next(&mut file)? else { return Ok(None) };
+    let Some(ForeignLine::Whole(line)) = lines::next(&mut file)? else { return Ok(None) };
     let Some(meta) = serde_json::from_slice::<Value>(&line).ok().as_ref().and_then(Meta::of) else {
         return Ok(None);
     };
@@ -138,9 +140,9 @@ fn segment(path: &Path) -> io::Result<Option<Segment>> {
     Ok(Some(Segment { path: path.to_owned(), meta, bytes, archived }))
 }
 
-/// The files that a rollout is made of, from its newest one back.
-fn chain(newest: &Segment, segments: &HashMap<ThreadId, Vec<Segment>>) -> Result<Rollout, Problem> {
-    let mut parts = vec![Part { path: newest.path.clone(), until: None }];
+/// The files of a rollout, from its newest one back.
+fn chain(newest: &Segment, segments: &HashMap<ThreadId, Vec<Segment>>) -> Result<ForeignRollout, Problem> {
+    let mut parts = vec![RolloutPart { path: newest.path.clone(), until: None }];
     let mut bytes = newest.bytes;
     let (mut at, mut until) = (newest, u64::MAX);
     let mut seen = HashSet::from([&newest.path]);
@@ -154,7 +156,7 @@ fn chain(newest: &Segment, segments: &HashMap<ThreadId, Vec<Segment>>) -> Result
         };
         seen.insert(&before.path);
         until = until.min(base.end);
-        parts.push(Part { path: before.path.clone(), until: Some(until) });
+        parts.push(RolloutPart { path: before.path.clone(), until: Some(until) });
         bytes = bytes.saturating_add(before.bytes);
         at = before;
     }
@@ -163,15 +165,15 @@ fn chain(newest: &Segment, segments: &HashMap<ThreadId, Vec<Segment>>) -> Result
     if at.meta.created.id == meta.created.id {
         meta.at = at.meta.at;
     }
-    Ok(Rollout { meta, parts, archived: newest.archived, bytes, name: None })
+    Ok(ForeignRollout { meta, parts, archived: newest.archived, bytes, name: None })
 }
 
-/// The names that users gave their threads: the last line about a thread counts.
+/// Users' names for threads; the last line about a thread counts.
 fn names(home: &Path) -> HashMap<ThreadId, String> {
     let mut names = HashMap::new();
     let Ok(mut file) = lines::open(&home.join("session_index.jsonl")) else { return names };
     while let Ok(Some(line)) = lines::next(&mut file) {
-        let (Line::Whole(line) | Line::Unended(line)) = line else { continue };
+        let (ForeignLine::Whole(line) | ForeignLine::Unended(line)) = line else { continue };
         let Ok(line) = serde_json::from_slice::<Value>(&line) else { continue };
         let thread = line.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok());
         if let (Some(thread), Some(name)) = (thread, super::meta::text(&line, "thread_name")) {

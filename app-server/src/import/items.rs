@@ -1,10 +1,10 @@
-//! What the peer's rollouts say of items, in our words. Pure: JSON in, an item out, or nothing where we have none.
+//! Converts items of the peer's rollouts. Pure: JSON in, an item out, or nothing for an unknown kind.
 
 use serde_json::{Map, Value, json};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::turn::UserInput;
 
-/// The item of an `item_completed`, or of an older event in that form. `None` for a kind or a shape that we do not know.
+/// The item of an `item_completed`, or of an older event in that form. `None` for an unknown kind or shape.
 #[must_use]
 pub(crate) fn item(told: &Value) -> Option<ThreadItem> {
     let told = told.as_object()?;
@@ -35,7 +35,7 @@ pub(crate) fn item(told: &Value) -> Option<ThreadItem> {
     serde_json::from_value(Value::Object(item)).ok()
 }
 
-/// What the user said. A piece that we do not know is left out.
+/// The user's input, without unknown pieces.
 #[must_use]
 pub(crate) fn inputs(content: Option<&Value>) -> Vec<UserInput> {
     let pieces = content.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -59,7 +59,7 @@ fn input(piece: &Value) -> Option<UserInput> {
     serde_json::from_value(ours).ok()
 }
 
-/// The texts of a list of texts, or of pieces with a text.
+/// The texts of a list of texts or text pieces.
 #[must_use]
 pub(crate) fn texts(list: Option<&Value>) -> Vec<String> {
     match list {
@@ -73,7 +73,7 @@ fn text_of(piece: &Value) -> Option<&str> {
     piece.as_str().or_else(|| piece.get("text")?.as_str())
 }
 
-/// What a call of a tool brought, as text.
+/// The output of a tool call, as text.
 #[must_use]
 pub(crate) fn output(output: &Value) -> String {
     let content = if output.is_object() { output.get("content") } else { Some(output) };
@@ -102,7 +102,7 @@ fn known_action(action: &Value, line: &str) -> Option<Value> {
     Some(Value::Object(action))
 }
 
-/// A list of changes out of a map of them by path.
+/// A list of changes from a map by path.
 fn changes(told: Option<&Value>) -> Value {
     let Some(by_path) = told.and_then(Value::as_object) else { return told.cloned().unwrap_or(json!([])) };
     let one = |(path, change): (&String, &Value)| {
@@ -158,7 +158,7 @@ fn lower_first(name: &str) -> String {
     first.into_iter().chain(letters).collect()
 }
 
-/// Words as a line that a shell reads as these words.
+/// Joins words into a line that a shell splits into the same words.
 #[must_use]
 pub(crate) fn shell(words: &[String]) -> String {
     let plain = |word: &str| {

@@ -1,4 +1,4 @@
-//! The lines of a foreign file, one by one and none too large. Knows newlines, not what they say.
+//! Reads a foreign file line by line, with a bound on the length. Does not interpret lines.
 
 use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Read};
@@ -12,46 +12,45 @@ use crate::policy;
 
 /// One line, without its newline.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Line {
+pub(crate) enum ForeignLine {
     /// Its bytes.
     Whole(Vec<u8>),
-    /// The last line, without a newline: its writer was cut off, or is at work.
+    /// The last line without a newline: its writer was interrupted, or is still writing.
     Unended(Vec<u8>),
-    /// Longer than any line that we read.
+    /// Longer than the limit.
     TooLong,
 }
 
-/// Opens a file of somebody else, for reading only. Links are followed, as whoever made them wanted; a FIFO or a device is
-/// refused.
+/// Opens a foreign file for reading. Follows links; refuses FIFOs and devices.
 ///
 /// # Errors
-/// As the system says.
+/// As the system reports.
 pub(crate) fn open(path: &Path) -> io::Result<BufReader<std::fs::File>> {
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
     Ok(BufReader::with_capacity(skein_store::policy::READ_BLOCK, options.open(path).and_then(only_regular)?))
 }
 
-/// The next line; `None` at the end. What is longer than `policy::IMPORT_LINE` is passed over without being held.
+/// The next line; `None` at the end. A line above `policy::IMPORT_LINE` is skipped without being held in memory.
 ///
 /// # Errors
-/// As the reader says.
-pub(crate) fn next(from: &mut impl BufRead) -> io::Result<Option<Line>> {
+/// As the reader reports.
+pub(crate) fn next(from: &mut impl BufRead) -> io::Result<Option<ForeignLine>> {
     let mut line = Vec::new();
     let most = policy::IMPORT_LINE as u64 + 1;
     from.by_ref().take(most).read_until(b'\n', &mut line)?;
     if line.pop_if(|last| *last == b'\n').is_some() {
-        return Ok(Some(Line::Whole(line)));
+        return Ok(Some(ForeignLine::Whole(line)));
     }
     if line.is_empty() {
         return Ok(None);
     }
     if (line.len() as u64) < most {
-        return Ok(Some(Line::Unended(line)));
+        return Ok(Some(ForeignLine::Unended(line)));
     }
     drop(line);
     skip(from)?;
-    Ok(Some(Line::TooLong))
+    Ok(Some(ForeignLine::TooLong))
 }
 
 fn skip(from: &mut impl BufRead) -> io::Result<()> {
@@ -82,10 +81,16 @@ mod tests {
         while let Some(line) = next(&mut from).expect("memory") {
             found.push(line);
         }
-        let whole = |text: &str| Line::Whole(text.as_bytes().to_vec());
+        let whole = |text: &str| ForeignLine::Whole(text.as_bytes().to_vec());
         assert_eq!(
             found,
-            [whole("one"), whole(""), whole("two"), Line::TooLong, Line::Unended(b"three".to_vec())]
+            [
+                whole("one"),
+                whole(""),
+                whole("two"),
+                ForeignLine::TooLong,
+                ForeignLine::Unended(b"three".to_vec())
+            ]
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What a foreign rollout says of its thread as a whole. Pure.
+//! A foreign rollout's metadata of its thread. Pure.
 
 use serde_json::{Map, Value};
 use skein_base::clock::WallMs;
@@ -12,30 +12,30 @@ use crate::policy;
 /// The first line of a rollout.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Meta {
-    /// Who the thread is, and what it works with as far as this line says it.
+    /// The thread's creation record, as far as the line describes it.
     pub(crate) created: ThreadCreated,
-    /// When it began, or when this file of it did.
+    /// When the thread, or this file of it, began.
     pub(crate) at: WallMs,
-    /// What stands before this file's lines, in another file.
+    /// The lines of another file that come first.
     pub(crate) base: Option<Base>,
 }
 
-/// The lines that a rollout goes on from.
+/// The lines that a rollout continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Base {
-    /// The thread in whose rollout they stand.
+    /// The thread of their rollout.
     pub(crate) thread: ThreadId,
-    /// The `ordinal` of the first line that is not among them.
+    /// The `ordinal` of the first line after them.
     pub(crate) end: u64,
 }
 
 impl Meta {
-    /// What the line says; `None` for any other line.
+    /// The metadata of the first line; `None` for any other line.
     #[must_use]
     pub(crate) fn of(line: &Value) -> Option<Self> {
         let meta = match line.get("type") {
             Some(kind) => line.get("payload").filter(|_| kind == "session_meta")?,
-            // Before lines had a type this one stood for itself.
+            // In the oldest form the line has no type.
             None => line,
         };
         let id = thread(meta.get("id"))?;
@@ -48,7 +48,7 @@ impl Meta {
         let git = meta.get("git").filter(|git| git.as_object().is_some_and(|git| !git.is_empty()));
         let created = ThreadCreated {
             id,
-            // Source: the peer takes an older rollout, which names none, for one of its editor.
+            // Source: the peer attributes an older rollout without a source to its editor.
             source: meta.get("source").map_or(SessionSource::VsCode, source),
             thread_source: text(meta, "thread_source"),
             originator: text(meta, "originator"),
@@ -69,8 +69,7 @@ impl Meta {
     }
 }
 
-/// Takes over what a `turn_context` or a change of settings says; what it leaves out, or says in words that we do not
-/// know, stays.
+/// Applies a `turn_context` or a change of settings. Missing and unknown values stay.
 pub(crate) fn set(settings: &mut ThreadSettings, told: &Value) {
     for (place, name) in [
         (&mut settings.cwd, "cwd"),
@@ -89,7 +88,7 @@ pub(crate) fn set(settings: &mut ThreadSettings, told: &Value) {
     settings.sandbox = known(told.get("sandbox_policy"), camel).or(settings.sandbox.take());
 }
 
-/// A value of ours, where theirs has the same members in other spelling.
+/// A value that has the same members in another spelling.
 fn known<T: serde::de::DeserializeOwned>(told: Option<&Value>, spell: fn(&str) -> String) -> Option<T> {
     let Some(members) = told?.as_object() else { return serde_json::from_value(told?.clone()).ok() };
     let mut ours: Map<String, Value> =
@@ -113,7 +112,7 @@ fn thread(told: Option<&Value>) -> Option<ThreadId> {
     told?.as_str()?.parse().ok()
 }
 
-/// A short text. One that is longer than any name, folder or word is none.
+/// A short text; `None` for one longer than any name, folder or word.
 #[must_use]
 pub(crate) fn text(told: &Value, name: &str) -> Option<String> {
     let text = told.get(name)?.as_str()?;
@@ -129,7 +128,7 @@ pub(crate) fn time(told: Option<&Value>) -> Option<WallMs> {
     ms(told?.as_i64()?.checked_mul(1_000)?)
 }
 
-/// Milliseconds since the Unix epoch, where a calendar has them.
+/// Milliseconds since the Unix epoch, within the range of a calendar.
 #[must_use]
 pub(crate) fn ms(ms: i64) -> Option<WallMs> {
     jiff::Timestamp::from_millisecond(ms).ok().map(|_| WallMs(ms))

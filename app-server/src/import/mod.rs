@@ -1,9 +1,9 @@
-//! Takes the rollouts of another program, the peer, into a home that nobody serves. Its files are only read. A thread is
-//! there whole or not at all, so a run that was broken off is made again; what is there already is left alone.
+//! Imports rollouts of Codex, the peer, into a home without a server. The source is only read. Each thread is
+//! imported whole or not at all, so an interrupted run can be repeated. Unchanged threads are skipped.
 //!
-//! An imported thread begins with `thread.opened`, `thread.created` and `imported`: the file's name, its size, and the number of
-//! the last record that was made from it. A second import therefore knows, without reading the thread, what has grown in the
-//! source and what has gone on here. The instructions in the peer's rollouts are not taken over.
+//! An imported thread begins with `thread.opened`, `thread.created` and `imported`: the file's name, its size, and
+//! the number of the last imported record. A second import therefore detects changes on both sides without reading
+//! the thread. Instructions in the peer's rollouts are not imported.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,40 +30,40 @@ pub(crate) mod lines;
 pub(crate) mod meta;
 mod older;
 pub(crate) mod records;
-pub(crate) mod talk;
+pub(crate) mod turns;
 
-use find::Rollout;
-use lines::Line;
+use find::ForeignRollout;
+use lines::ForeignLine;
 use records::Importer;
-use talk::Talk;
+use turns::ForeignThread;
 
-/// What was done.
+/// The outcome.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct ImportReport {
     /// Threads that are new in the home.
     pub imported: u64,
-    /// Threads that have grown where they come from, and were made anew.
+    /// Threads that have grown in the source, and were imported again.
     pub updated: u64,
-    /// Threads that are there already.
+    /// Threads without changes.
     pub unchanged: u64,
-    /// Rollouts in which nobody has said anything.
+    /// Rollouts without a message.
     pub empty: u64,
-    /// Threads that are there, differ, and were left alone, with the reason.
+    /// Threads that differ and were kept, with the reason.
     pub kept: Vec<(ThreadId, &'static str)>,
-    /// What could not be read.
+    /// Unreadable files and lines.
     pub problems: Vec<Problem>,
-    /// Lines that say what we have no word for, by their kind.
+    /// Lines without a counterpart, by kind.
     pub passed_over: BTreeMap<String, u64>,
 }
 
-/// A place in somebody's file that cannot be read, and what comes of it.
+/// An unreadable place in a source file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The file.
     pub file: PathBuf,
     /// Its line, from 1; 0 for the file as a whole.
     pub line: u64,
-    /// What is wrong.
+    /// The error and its effect.
     pub why: String,
 }
 
@@ -82,61 +82,61 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Why nothing was imported, or not the rest.
+/// Why nothing was imported, or not everything.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// The home cannot be owned.
+    /// The home is not available.
     #[error(transparent)]
     Home(#[from] HomeError),
-    /// The place that was named cannot be read.
+    /// The source is unreadable.
     #[error("{} cannot be read: {source}", path.display())]
     From {
-        /// The place.
+        /// The source.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// The place has no rollouts.
+    /// The source has no rollouts.
     #[error("{} has no rollouts (sessions/YYYY/MM/DD/rollout-*.jsonl); name the home of Codex, such as ~/.codex", path.display())]
     Nothing {
-        /// The place.
+        /// The source.
         path: PathBuf,
     },
-    /// The rollouts in the home cannot be reached or written. What was imported before stays.
+    /// A write to the home failed. Earlier threads stay imported.
     #[error(
         "the home does not take thread {thread}: {source}; what was imported before stays, so start again"
     )]
     Disk {
         /// The thread.
         thread: ThreadId,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// The home's folders cannot be read.
+    /// The home's folders are unreadable.
     #[error("the home cannot be read: {0}")]
     Store(#[source] io::Error),
 }
 
-/// How far it is.
+/// The progress of an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// Rollouts that were looked at.
+pub struct ImportProgress {
+    /// Rollouts checked.
     pub done: u64,
-    /// All of them.
+    /// All rollouts.
     pub total: u64,
 }
 
-/// Takes all rollouts of `from` into `home`, which is made where there is none.
+/// Imports all rollouts of `from` into `home`, which is created if missing.
 ///
 /// # Errors
-/// [`ImportError`]; a rollout that cannot be read is no error but a [`Problem`] in the report.
+/// [`ImportError`]; an unreadable rollout is a [`Problem`] in the report instead.
 pub async fn run(
     from: &Path,
     home: &Path,
-    mut progress: impl FnMut(Progress) + Send,
-) -> Result<Report, ImportError> {
+    mut progress: impl FnMut(ImportProgress) + Send,
+) -> Result<ImportReport, ImportError> {
     let fault = |source| ImportError::From { path: from.to_owned(), source };
     let tasks = Tasks::new();
     let place = std::path::absolute(from).map_err(fault)?;
@@ -149,51 +149,51 @@ pub async fn run(
     let store = FileStore::open(home.paths(), Arc::new(DiskLayer), tasks.clone());
     let store = store.map_err(ImportError::Store)?;
     let texts = Arc::new(Mutex::new(Forgetting::of(home.paths())));
-    let mut import = Import {
+    let mut import = ImportRun {
         home,
         store,
         tasks,
         texts,
-        report: Report { problems: found.problems, ..Report::default() },
+        report: ImportReport { problems: found.problems, ..ImportReport::default() },
     };
     let total = found.rollouts.len() as u64;
-    progress(Progress { done: 0, total });
+    progress(ImportProgress { done: 0, total });
     for (done, rollout) in (1..).zip(found.rollouts) {
         import.take(rollout).await?;
-        progress(Progress { done, total });
+        progress(ImportProgress { done, total });
     }
     import.tasks.finish().await;
     Ok(import.report)
 }
 
-/// What is to be done with a rollout.
-enum Plan {
-    /// It is made, on this shelf, with this version of its history.
+/// The action for a rollout.
+enum ImportAction {
+    /// Import it into this location, with this version of its history.
     Make(Location, Epoch),
     Unchanged,
     Keep(&'static str),
 }
 
-/// Where threads go, and what was done.
-struct Import {
+/// The target, and the outcome so far.
+struct ImportRun {
     home: Home,
     store: FileStore,
     tasks: Tasks,
     texts: Arc<Mutex<Forgetting>>,
-    report: Report,
+    report: ImportReport,
 }
 
-impl Import {
-    async fn take(&mut self, rollout: Rollout) -> Result<(), ImportError> {
+impl ImportRun {
+    async fn take(&mut self, rollout: ForeignRollout) -> Result<(), ImportError> {
         let thread = rollout.meta.created.id;
         let fault = |source| ImportError::Disk { thread, source };
         let (shelf, epoch) = match plan(&self.store, &rollout).await.map_err(fault)? {
-            Plan::Make(shelf, epoch) => (shelf, epoch),
-            Plan::Unchanged => {
+            ImportAction::Make(shelf, epoch) => (shelf, epoch),
+            ImportAction::Unchanged => {
                 self.report.unchanged += 1;
                 return Ok(());
             }
-            Plan::Keep(why) => {
+            ImportAction::Keep(why) => {
                 self.report.kept.push((thread, why));
                 return Ok(());
             }
@@ -220,8 +220,8 @@ impl Import {
         Ok(())
     }
 
-    /// Before its records are there: whoever is cut off in between leaves a thread that the next search reads. A thread that
-    /// is new may be one that was deleted since the text index has heard of it.
+    /// Before the records change: after an interruption the next search reads the thread. A new thread may have been
+    /// deleted since the text index last saw it.
     async fn forget(&self, thread: ThreadId) -> io::Result<()> {
         let texts = Arc::clone(&self.texts);
         let forgotten = self.tasks.blocking("forget texts", Pool::Texts, move || {
@@ -231,8 +231,8 @@ impl Import {
     }
 }
 
-impl Report {
-    /// Takes note of what a conversion did not take over.
+impl ImportReport {
+    /// Notes the skipped parts of a conversion.
     fn note(&mut self, converted: Converted) -> Vec<Record> {
         self.problems.extend(converted.problems);
         for (kind, count) in converted.passed_over {
@@ -242,52 +242,52 @@ impl Report {
     }
 }
 
-async fn plan(store: &FileStore, rollout: &Rollout) -> io::Result<Plan> {
+async fn plan(store: &FileStore, rollout: &ForeignRollout) -> io::Result<ImportAction> {
     let thread = rollout.meta.created.id;
     let there = match store.read_after(thread, EventSeq(0), records::BEGINNING).await {
         Ok(page) => records::note(&page.records),
         Err(ReadError::Missing(_)) => {
             let shelf = if rollout.archived { Location::Archived } else { Location::Active };
-            return Ok(Plan::Make(shelf, Epoch(1)));
+            return Ok(ImportAction::Make(shelf, Epoch(1)));
         }
         Err(ReadError::Unreadable { .. }) => {
-            return Ok(Plan::Keep("the rollout in the home cannot be read"));
+            return Ok(ImportAction::Keep("the rollout in the home cannot be read"));
         }
         Err(ReadError::Disk { source, .. }) => return Err(source),
     };
     let Some((imported, epoch)) = there else {
-        return Ok(Plan::Keep("the thread in the home was not imported"));
+        return Ok(ImportAction::Keep("the thread in the home was not imported"));
     };
     if imported.bytes == rollout.bytes {
-        return Ok(Plan::Unchanged);
+        return Ok(ImportAction::Unchanged);
     }
     let head = store.head(thread).await.map_err(io::Error::other)?;
     if head != imported.last {
-        return Ok(Plan::Keep("it has changed in both places since it was imported"));
+        return Ok(ImportAction::Keep("it has changed in both places since it was imported"));
     }
     let shelf = store.location(thread).await.map_err(io::Error::other)?;
-    Ok(Plan::Make(shelf, Epoch(epoch.0.saturating_add(1))))
+    Ok(ImportAction::Make(shelf, Epoch(epoch.0.saturating_add(1))))
 }
 
-/// A thread in our records, and what was not taken over.
+/// A converted thread, and the skipped parts.
 #[derive(Debug, Default)]
 pub(crate) struct Converted {
-    /// The records; none when nobody has said anything.
+    /// The records; none without a message.
     pub(crate) records: Vec<Record>,
-    /// Lines that cannot be read.
+    /// Unreadable lines.
     pub(crate) problems: Vec<Problem>,
-    /// Lines that say what we have no word for.
+    /// Lines without a counterpart.
     pub(crate) passed_over: BTreeMap<String, u64>,
 }
 
-/// Reads a rollout, and says it in our records. It is held in memory whole.
+/// Reads a rollout and converts it. Holds it in memory as a whole.
 ///
 /// # Errors
-/// When a file cannot be read to its end.
-pub(crate) fn convert(rollout: &Rollout, importer: Importer) -> io::Result<Converted> {
+/// A file cannot be read to its end.
+pub(crate) fn convert(rollout: &ForeignRollout, importer: Importer) -> io::Result<Converted> {
     let mut with_events = false;
-    each_line(rollout, |line| with_events |= Talk::is_told_by_events(line))?;
-    let mut talk = Talk::new(rollout.meta.at, rollout.meta.created.settings.clone(), with_events);
+    each_line(rollout, |line| with_events |= ForeignThread::reports_messages(line))?;
+    let mut talk = ForeignThread::new(rollout.meta.at, rollout.meta.created.settings.clone(), with_events);
     let problems = each_line(rollout, |line| talk.take(line))?;
     talk.name = rollout.name.clone().or(talk.name);
     let passed_over = std::mem::take(&mut talk.passed_over);
@@ -297,8 +297,8 @@ pub(crate) fn convert(rollout: &Rollout, importer: Importer) -> io::Result<Conve
     Ok(Converted { records: records::records(&rollout.meta, talk, note, importer), problems, passed_over })
 }
 
-/// Shows every line that counts, in order; answers which cannot be read.
-fn each_line(rollout: &Rollout, mut show: impl FnMut(&Value)) -> io::Result<Vec<Problem>> {
+/// Calls `show` for each line in order; returns the unreadable ones.
+fn each_line(rollout: &ForeignRollout, mut show: impl FnMut(&Value)) -> io::Result<Vec<Problem>> {
     let mut problems = Vec::new();
     for part in &rollout.parts {
         let mut file = lines::open(&part.path)?;
@@ -306,14 +306,16 @@ fn each_line(rollout: &Rollout, mut show: impl FnMut(&Value)) -> io::Result<Vec<
         while let Some(line) = lines::next(&mut file)? {
             number += 1;
             let read = match &line {
-                Line::Whole(text) if text.iter().all(u8::is_ascii_whitespace) => continue,
-                Line::Whole(text) => serde_json::from_slice::<Value>(text).map_err(|error| error.to_string()),
-                // Its writer was cut off in the middle of it, or is at work: the next import has it.
-                Line::Unended(text) => match serde_json::from_slice::<Value>(text) {
+                ForeignLine::Whole(text) if text.iter().all(u8::is_ascii_whitespace) => continue,
+                ForeignLine::Whole(text) => {
+                    serde_json::from_slice::<Value>(text).map_err(|error| error.to_string())
+                }
+                // Its writer was interrupted or is still writing: the next import has it.
+                ForeignLine::Unended(text) => match serde_json::from_slice::<Value>(text) {
                     Ok(value) => Ok(value),
                     Err(_) => continue,
                 },
-                Line::TooLong => Err(format!("it is longer than {} bytes", policy::IMPORT_LINE)),
+                ForeignLine::TooLong => Err(format!("it is longer than {} bytes", policy::IMPORT_LINE)),
             };
             match read {
                 Ok(value) if is_behind(&value, part.until) => break,

@@ -1,11 +1,11 @@
-//! Events that the peer wrote before it wrote whole items, in the form of `item_completed`'s items. Pure.
+//! Converts events from before `item_completed` into its items' form. Pure.
 
 use serde_json::{Value, json};
 use skein_protocol::turn::UserInput;
 
 use super::items;
 
-/// The item that an event tells of; `None` when it tells of none that we know.
+/// The item of an event; `None` for an unknown one.
 #[must_use]
 pub(crate) fn item(kind: &str, event: &Value) -> Option<Value> {
     let told = |name: &str| event.get(name).cloned().unwrap_or_default();
@@ -50,7 +50,7 @@ pub(crate) fn item(kind: &str, event: &Value) -> Option<Value> {
     })
 }
 
-/// What the model thought or searched for, where no event tells of it.
+/// The model's reasoning or web search, if no event has it.
 #[must_use]
 pub(crate) fn response(kind: &str, told: &Value) -> Option<Value> {
     let id = told.get("id").cloned().unwrap_or_else(|| "".into());
@@ -69,7 +69,7 @@ pub(crate) fn response(kind: &str, told: &Value) -> Option<Value> {
     }
 }
 
-/// What the user said.
+/// The user's input.
 #[must_use]
 pub(crate) fn user(event: &Value) -> Vec<UserInput> {
     let text = event.get("message").and_then(Value::as_str).unwrap_or_default();
@@ -108,7 +108,7 @@ fn review(event: &Value) -> String {
     text.unwrap_or_default().to_owned()
 }
 
-/// The event's members as those of an item of this kind.
+/// Renames an event's members to those of an item of this kind.
 fn renamed(event: &Value, kind: &str, id: Value) -> Value {
     let mut item = event.as_object().cloned().unwrap_or_default();
     item.insert("type".to_owned(), kind.into());

@@ -1,5 +1,5 @@
-//! The records of a thread that was read from a foreign rollout. Pure: what they say is folded on the way, so that the ends
-//! of turns carry the same headers as those that an owner writes.
+//! The records of an imported thread. Pure. The history is folded on the way, so that the ends of turns have the same
+//! headers as an owner's.
 
 use skein_base::clock::WallMs;
 use skein_protocol::ids::Epoch;
@@ -18,23 +18,23 @@ use uuid::Uuid;
 
 use super::calls;
 use super::meta::Meta;
-use super::talk::{Talk, TalkTurn};
+use super::turns::{ForeignThread, ForeignTurn};
 
-/// Who imports.
+/// The identity of the import.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Importer {
-    /// This start of the machine.
+    /// This boot of the machine.
     pub(crate) boot_id: Uuid,
     /// The ownership of the home.
     pub(crate) term: Term,
-    /// The version of the history that begins.
+    /// The new version of the history.
     pub(crate) epoch: Epoch,
 }
 
-/// The records of the thread, from its first opening to its closing. Empty when nobody has said anything in it.
+/// The records of the thread, from opening to closing. Empty without a message.
 #[must_use]
-pub(crate) fn records(meta: &Meta, talk: Talk, from: Imported, importer: Importer) -> Vec<Record> {
-    let mut made = Made { history: History::of(meta.created.id), records: Vec::new() };
+pub(crate) fn records(meta: &Meta, talk: ForeignThread, from: Imported, importer: Importer) -> Vec<Record> {
+    let mut made = ImportedRecords { history: History::of(meta.created.id), records: Vec::new() };
     let Importer { boot_id, term, epoch } = importer;
     let mut created = meta.created.clone();
     if let Some(first) = talk.turns.first() {
@@ -68,24 +68,24 @@ pub(crate) fn records(meta: &Meta, talk: Talk, from: Imported, importer: Importe
     made.records
 }
 
-struct Made {
+struct ImportedRecords {
     history: History,
     records: Vec<Record>,
 }
 
-impl Made {
+impl ImportedRecords {
     fn add(&mut self, at: WallMs, body: impl Into<RecordBody>) {
         let record = Record { seq: self.history.seq().next(), at, body: body.into() };
         self.history.apply(&record);
-        // What is written is all that is needed of a turn that has ended.
+        // An ended turn needs nothing beyond its records.
         if matches!(record.body, RecordBody::TurnCompleted(_)) {
             self.history.drop_oldest(0);
         }
         self.records.push(record);
     }
 
-    fn turn(&mut self, turn: TalkTurn) {
-        let TalkTurn { id: turn_id, items, status, declared, .. } = turn;
+    fn turn(&mut self, turn: ForeignTurn) {
+        let ForeignTurn { id: turn_id, items, status, declared, .. } = turn;
         let first = items.first().and_then(|item| {
             if let ThreadItemBody::UserMessage(said) = &item.body { Some(said.clone()) } else { None }
         });
@@ -93,12 +93,12 @@ impl Made {
             first.map(|said| (said.content, Some(said.id), said.client_id)).unwrap_or_default();
         let said = item_id.clone();
         self.add(turn.began, TurnStarted { turn_id: turn_id.clone(), input, item_id, client_id });
-        // A turn that no line has declared has no line that ends it either.
+        // A turn without a start line has no end line either.
         let status = status.unwrap_or(if declared { TurnStatus::Interrupted } else { TurnStatus::Completed });
         for item in items {
             let item = if calls::is_open(&item) { cut_short(item) } else { item };
             let at = item.completed_at_ms.map_or(turn.last, WallMs);
-            // The turn's own message begins with the turn.
+            // The turn's start already has this message.
             if said.as_ref() != Some(item.id()) {
                 let began = item.started_at_ms.map_or(at, WallMs);
                 self.add(began, ItemStarted { turn_id: turn_id.clone(), item: begun(item.clone()) });
@@ -116,14 +116,14 @@ impl Made {
         }
         let mut end = self.history.turn_completed_record(turn_id, status, turn.error);
         if let RecordBody::TurnCompleted(completed) = &mut end {
-            // Whoever imports a thread has read it.
+            // The importing user has read the thread.
             completed.header.read = None;
         }
         self.add(turn.last, end);
     }
 }
 
-/// An item as it was when it began, for who follows by number. The texts of answers come with the end.
+/// An item as it was at its start, for clients that resume by number. Answers get their text at the end.
 fn begun(mut item: ThreadItem) -> ThreadItem {
     item.completed_at_ms = None;
     if let ThreadItemBody::AgentMessage(message) = &mut item.body {
@@ -147,7 +147,7 @@ fn begun(mut item: ThreadItem) -> ThreadItem {
     item
 }
 
-/// What the beginning of a rollout of ours says about its import: the note, and the version of the history.
+/// The note about an import at the start of a rollout, and the version of its history.
 #[must_use]
 pub(crate) fn note(beginning: &[Record]) -> Option<(Imported, Epoch)> {
     let (mut epoch, mut note) = (None, None);
@@ -161,5 +161,5 @@ pub(crate) fn note(beginning: &[Record]) -> Option<(Imported, Epoch)> {
     note.zip(epoch)
 }
 
-/// How many records of a rollout are read to find that note.
+/// The number of records before which that note must come.
 pub(crate) const BEGINNING: usize = 3;

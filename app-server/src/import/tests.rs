@@ -13,11 +13,11 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::search::texts::{self, Sources, Texts};
+use crate::search::texts::{self, Sources, TextIndex};
 
 pub(crate) mod peer;
 
-const TALK: &str = "01a1f9a4-f790-7202-b781-7c170e66903c";
+const CHAT: &str = "01a1f9a4-f790-7202-b781-7c170e66903c";
 const TOOLS: &str = "01a1f9a4-f928-7e70-ba37-371aab1fed25";
 const OLDER: &str = "01a1f9a4-fc9f-7201-b86f-53ed82a0a312";
 const TROUBLES: &str = "01a1f9a4-fff6-7e90-a2ea-74f54a873b59";
@@ -25,7 +25,7 @@ const ARCHIVED: &str = "01a1f9a5-01d0-7ff0-bb2b-1c847714ca3b";
 const TAKEN_BACK: &str = "01a1f9a5-0294-7340-99b2-753f2a9defa3";
 const FORKED: &str = "01a1f9a5-059e-76a3-b0bd-82ccb99028c3";
 
-/// A home of the peer, and an empty one of ours.
+/// A home of the peer, and an empty home of Skein.
 struct Fixture {
     dir: TempDir,
 }
@@ -45,13 +45,13 @@ impl Fixture {
         self.dir.path().join("home")
     }
 
-    /// The file of the peer that has this in its name.
+    /// The peer's file with this part in its name.
     fn file(&self, part: &str) -> PathBuf {
         let (path, _) = peer::FILES.iter().find(|(path, _)| path.contains(part)).unwrap();
         self.codex().join(path)
     }
 
-    async fn import(&self) -> Report {
+    async fn import(&self) -> ImportReport {
         run(&self.codex(), &self.home(), |_| {}).await.unwrap()
     }
 
@@ -61,7 +61,7 @@ impl Fixture {
         (home, store)
     }
 
-    /// The threads that the text index of a server names, after it has looked at what has changed.
+    /// The threads that a server's text index names, after it is up to date.
     async fn found(&self, term: &str) -> Vec<ThreadId> {
         let (home, store) = self.store();
         let index = MemoryIndex::default();
@@ -70,7 +70,7 @@ impl Fixture {
             index.upsert(history.row(), history.seq()).await.unwrap();
         }
         let (tasks, stop) = (Tasks::new(), CancellationToken::new());
-        let texts = Texts::new(Sources {
+        let texts = TextIndex::new(Sources {
             home: home.paths().clone(),
             boot: home.machine_boot(),
             store: Arc::new(store),
@@ -85,7 +85,7 @@ impl Fixture {
         found.into_iter().map(|(thread, _)| thread).collect()
     }
 
-    /// Something more is said in a thread of the peer.
+    /// Adds a message to a thread of the peer.
     fn grow(&self, name: &str, text: &str) {
         let path = self.file(name);
         let before = fs::read_to_string(&path).unwrap();
@@ -99,7 +99,7 @@ impl Fixture {
         let (_home, store) = self.store();
         let thread = thread.parse().unwrap();
         let whole = History::read(&store, thread).await.unwrap();
-        // What a load reads says the same of the thread.
+        // A load reads the same.
         let end = History::read_end(&store, thread, 0).await.unwrap();
         assert_eq!((end.row(), end.seq(), end.header()), (whole.row(), whole.seq(), whole.header()));
         assert!(
@@ -120,12 +120,12 @@ fn last_words(turns: &[Turn]) -> &str {
 }
 
 #[tokio::test]
-async fn the_peers_threads_come_over_with_all_that_was_said() {
+async fn the_peers_threads_come_over_with_all_messages() {
     let fixture = Fixture::new();
     let report = fixture.import().await;
     assert_eq!((report.imported, report.problems.len(), report.passed_over.len()), (8, 0, 0), "{report:?}");
     for (thread, turns, words) in [
-        (TALK, 2, "Hello again"),
+        (CHAT, 2, "Hello again"),
         (TOOLS, 1, "All done"),
         (OLDER, 1, "All done"),
         (TROUBLES, 4, "Well again"),
@@ -142,13 +142,13 @@ async fn the_peers_threads_come_over_with_all_that_was_said() {
         assert_eq!(known, ("/home/user/project", "fake-model", "fake", "0.169.0"), "{thread}");
         assert!(row.created <= row.updated && row.created > WallMs(0), "{thread}");
     }
-    assert_eq!(fixture.history(TALK).await.name(), Some("A friendly talk"));
+    assert_eq!(fixture.history(CHAT).await.name(), Some("A friendly talk"));
     let (_home, store) = fixture.store();
     assert_eq!(store.archived().await.unwrap(), [ARCHIVED.parse().unwrap()]);
     assert_eq!(store.open_markers().await.unwrap().len(), 8, "the next start looks at them");
 }
 
-/// A client that comes back by number is told of an item's start before it is told of its end.
+/// A client that resumes by number receives an item's start before its end.
 #[tokio::test]
 async fn an_imported_home_has_nothing_that_a_check_finds() {
     let fixture = Fixture::new();
@@ -226,60 +226,60 @@ async fn a_second_import_changes_nothing_and_a_broken_off_one_is_made_again() {
     }
     let again = fixture.import().await;
     assert_eq!((again.imported, again.updated, again.unchanged), (0, 0, 8));
-    // As a kill leaves it: some are there, one is half made, the rest is missing.
+    // After a kill: some threads are there, one is incomplete, the rest is missing.
     let (home, store) = fixture.store();
     let paths = home.paths().clone();
     drop((home, store));
     let gone = paths.threads().join("28");
     assert!(!gone.exists() || gone.is_dir());
     let rollout = |thread: &str| paths.threads().join(&thread[34..]).join(format!("{thread}.jsonl"));
-    fs::remove_file(rollout(TALK)).unwrap();
-    fs::write(paths.open_markers().join(format!("{TALK}.part")), "{half a line").unwrap();
+    fs::remove_file(rollout(CHAT)).unwrap();
+    fs::write(paths.open_markers().join(format!("{CHAT}.part")), "{half a line").unwrap();
     let rest = fixture.import().await;
     assert_eq!((rest.imported, rest.updated, rest.unchanged), (1, 0, 7));
-    assert_eq!(fixture.history(TALK).await.turns(TurnItemsView::Full).len(), 2);
-    assert!(!paths.open_markers().join(format!("{TALK}.part")).exists());
+    assert_eq!(fixture.history(CHAT).await.turns(TurnItemsView::Full).len(), 2);
+    assert!(!paths.open_markers().join(format!("{CHAT}.part")).exists());
 }
 
 #[tokio::test]
 async fn a_thread_that_has_grown_is_brought_up_to_date_unless_it_has_grown_here_too() {
     let fixture = Fixture::new();
     fixture.import().await;
-    let before = fixture.history(TALK).await;
-    fixture.grow(TALK, "and again");
+    let before = fixture.history(CHAT).await;
+    fixture.grow(CHAT, "and again");
     let report = fixture.import().await;
     assert_eq!((report.imported, report.updated, report.unchanged), (0, 1, 7));
-    let after = fixture.history(TALK).await;
+    let after = fixture.history(CHAT).await;
     assert_eq!(after.turns(TurnItemsView::Full).len(), 3);
     assert!(after.epoch() > before.epoch(), "numbers that clients may have mean something else now");
     let (home, store) = fixture.store();
-    let thread = TALK.parse().unwrap();
+    let thread = CHAT.parse().unwrap();
     let named = ThreadNamed { name: Some("ours".to_owned()) };
     let record = Record { seq: after.seq().next(), at: WallMs(0), body: named.into() };
     let lease = Lease { thread, term: home.term() };
     store.append(lease, after.seq(), vec![record], Keep::Power).await.unwrap();
     drop((home, store));
     assert_eq!(fixture.import().await.unchanged, 8, "it has not grown there since");
-    fixture.grow(TALK, "and again");
+    fixture.grow(CHAT, "and again");
     let report = fixture.import().await;
     assert_eq!((report.updated, report.kept.len(), report.unchanged), (0, 1, 7));
     let (_home, store) = fixture.store();
     assert_eq!(History::read(&store, thread).await.unwrap().name(), Some("ours"));
 }
 
-/// The numbers of its records mean something else then.
+/// Its record numbers then mean something else.
 #[tokio::test]
 async fn what_comes_over_with_a_later_import_is_found_also_where_the_thread_was_deleted() {
     for deleted in [false, true] {
         let fixture = Fixture::new();
         fixture.import().await;
-        let talk: ThreadId = TALK.parse().unwrap();
+        let talk: ThreadId = CHAT.parse().unwrap();
         assert_eq!(fixture.found("once more").await, [talk]);
-        fixture.grow(TALK, "pomegranate");
+        fixture.grow(CHAT, "pomegranate");
         if deleted {
             let (home, _store) = fixture.store();
-            let folder = home.paths().threads().join(&TALK[34..]);
-            fs::remove_file(folder.join(format!("{TALK}.jsonl"))).unwrap();
+            let folder = home.paths().threads().join(&CHAT[34..]);
+            fs::remove_file(folder.join(format!("{CHAT}.jsonl"))).unwrap();
         }
         let report = fixture.import().await;
         assert_eq!((report.imported, report.updated), (u64::from(deleted), u64::from(!deleted)));
@@ -291,7 +291,7 @@ async fn what_comes_over_with_a_later_import_is_found_also_where_the_thread_was_
 #[tokio::test]
 async fn what_cannot_be_read_is_named_with_file_and_line_and_the_rest_comes_over() {
     let fixture = Fixture::new();
-    let bad = fixture.file(TALK);
+    let bad = fixture.file(CHAT);
     let text = fs::read_to_string(&bad).unwrap();
     let mut lines: Vec<&str> = text.lines().collect();
     lines.insert(5, "{ not json");
@@ -312,7 +312,7 @@ async fn what_cannot_be_read_is_named_with_file_and_line_and_the_rest_comes_over
     assert!(said[1].contains("zstd -d"), "{said:?}");
     assert!(said[2].starts_with(&format!("{}, line 6: ", bad.display())), "{said:?}");
     assert_eq!(report.passed_over.get("event_msg/from_the_future"), Some(&1));
-    assert_eq!(fixture.history(TALK).await.turns(TurnItemsView::Full).len(), 2);
+    assert_eq!(fixture.history(CHAT).await.turns(TurnItemsView::Full).len(), 2);
 }
 
 #[tokio::test]

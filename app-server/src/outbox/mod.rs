@@ -1,8 +1,7 @@
-//! What waits to be written to one connection: bounded in bytes, first in first out, shared by everybody who talks
-//! to it. Pushing never waits. For a client that falls behind, pieces of text are merged; one that does not keep up
-//! all the same is closed, and nobody else notices.
+//! The messages waiting for one connection: bounded in bytes, first in first out. Pushing never waits. For a slow
+//! client, text deltas are merged. A client that stays behind is closed without effect on others.
 //!
-//! The reply to a request (`reply.rs`) goes into the outbox of the connection that asked. Threads and handlers push,
+//! The reply to a request (`reply.rs`) goes into the outbox of its connection. Threads and handlers push,
 //! `connection/` takes.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::queue::{About, Piece, Queue};
+use self::queue::{FrameOrder, Queue, QueuedFrame};
 use crate::policy;
 
 mod queue;
@@ -24,28 +23,28 @@ mod tests;
 
 pub(crate) use self::queue::TextDelta;
 
-/// One message, shared by all who receive it.
+/// One message, shared by all receivers.
 pub(crate) type Frame = Utf8Bytes;
 
-/// How much may wait, in bytes.
+/// The bounds of an outbox, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OutboxLimits {
-    /// Behind what is being written. More than this may wait for [`policy::OUTBOX_PATIENCE`].
+    /// Behind the bytes being written. More may wait only for [`policy::OUTBOX_PATIENCE`].
     pub(crate) waiting_bytes: usize,
-    /// Behind what is being written, however short: a message is only added while less than this waits.
+    /// Behind the bytes being written, at any time: a message is added only below this.
     pub(crate) most_bytes: usize,
-    /// Nothing is read from the client while more than this waits.
+    /// Above this the client's messages are not read.
     pub(crate) pause_bytes: usize,
-    /// Text is merged while more than this waits.
+    /// Above this text is merged.
     pub(crate) merge_bytes: usize,
 }
 
 /// Why the server ends a connection. The code is that of RFC 6455, section 7.4.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CloseReason {
-    /// The client ended it, or its link broke: nothing is left to say.
+    /// The client ended it, or its link broke.
     ClientLeft,
-    /// The client has given no sign of life: nobody is there to hear why.
+    /// The client shows no sign of life.
     Silent,
     /// 1001: the server stops.
     ServerStops,
@@ -57,14 +56,14 @@ pub(crate) enum CloseReason {
     NotUtf8,
     /// 1009: a message above the limit.
     TooLarge,
-    /// 1011: a fault of ours.
+    /// 1011: a bug of the server.
     Fault,
-    /// 1013: the client does not take what is sent to it.
+    /// 1013: the client does not take its messages.
     SlowClient,
 }
 
 impl CloseReason {
-    /// The close code and its text, or `None` where no close frame is sent.
+    /// The close code and its text; `None` without a close frame.
     #[must_use]
     pub(crate) fn frame(self) -> Option<(u16, &'static str)> {
         match self {
@@ -80,48 +79,47 @@ impl CloseReason {
     }
 }
 
-/// What the writer is given.
+/// The writer's next action.
 #[derive(Debug)]
-pub(crate) enum Next {
-    /// Everything that waits, in order: write all of it, then flush once.
+pub(crate) enum WriterAction {
+    /// Write all of them in order, then flush once.
     Frames(Vec<Frame>),
-    /// The client is asked for a sign of life.
+    /// Send a ping.
     Ping,
-    /// The end. Nothing follows.
+    /// Close. Nothing follows.
     Close(CloseReason),
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct OutboxState {
     queue: Queue,
-    /// Since when more waits than may, and the client takes nothing.
+    /// Since when the queue is too large and the client takes nothing.
     full_since: Option<Instant>,
     ping: bool,
     close: Option<CloseReason>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct OutboxShared {
     connection: ConnectionId,
     limits: OutboxLimits,
-    waiting: Mutex<Waiting>,
-    /// Something waits to be written.
+    waiting: Mutex<OutboxState>,
+    /// Messages are available.
     filled: Notify,
-    /// Something was taken away.
+    /// Messages were taken.
     drained: Notify,
-    /// Set once the connection is to end.
+    /// Cancelled once the connection is to end.
     ended: CancellationToken,
 }
 
 /// A handle on the outbox of one connection.
 #[derive(Debug, Clone)]
-pub(crate) struct Outbox(Arc<Shared>);
+pub(crate) struct Outbox(Arc<OutboxShared>);
 
 impl Outbox {
-    /// An empty outbox.
     #[must_use]
     pub(crate) fn new(connection: ConnectionId, limits: OutboxLimits) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(OutboxShared {
             connection,
             limits,
             waiting: Mutex::default(),
@@ -131,30 +129,28 @@ impl Outbox {
         }))
     }
 
-    /// Whose outbox this is.
     #[must_use]
     pub(crate) fn connection(&self) -> ConnectionId {
         self.0.connection
     }
 
-    /// Queues a message that stays in order with everything else. A client for whom it is too much is closed with
-    /// 1013: one that has taken nothing for as long as more than may wait has waited. A client that reads is never closed for
-    /// a large message, or for many at once.
+    /// Queues a message in order with all others. Closes the connection with 1013 if too much waits and the client
+    /// has taken nothing for too long. A client that reads is never closed for large or many messages.
     pub(crate) fn push(&self, frame: Frame) {
-        self.put(Piece::Frame(frame, About::Everything));
+        self.put(QueuedFrame::Frame(frame, FrameOrder::Everything));
     }
 
-    /// As [`Outbox::push`], for a message that stays in order only with what else is said of the thread.
+    /// Like [`Outbox::push`], in order only with other messages about the thread.
     pub(crate) fn push_of(&self, thread: ThreadId, frame: Frame) {
-        self.put(Piece::Frame(frame, About::Thread(thread)));
+        self.put(QueuedFrame::Frame(frame, FrameOrder::Thread(thread)));
     }
 
-    /// As [`Outbox::push_of`], for a piece of text, which joins the pieces before it when the client is behind.
+    /// Like [`Outbox::push_of`], for a text delta, which is merged with earlier ones if the client is behind.
     pub(crate) fn push_text(&self, delta: Arc<TextDelta>) {
-        self.put(Piece::Delta(delta));
+        self.put(QueuedFrame::Delta(delta));
     }
 
-    fn put(&self, piece: Piece) {
+    fn put(&self, piece: QueuedFrame) {
         let now = Clock.now();
         let limits = self.0.limits;
         let mut waiting = self.lock();
@@ -177,25 +173,25 @@ impl Outbox {
         self.0.filled.notify_one();
     }
 
-    /// Whether more waits than may and the client has taken nothing, for longer than that may be: for those who look when nothing is pushed.
+    /// Whether too much has waited for too long; for checks while nothing is pushed.
     #[must_use]
     pub(crate) fn is_overdue(&self, now: Instant) -> bool {
         self.lock().full_since.is_some_and(|since| now >= since + policy::OUTBOX_PATIENCE)
     }
 
-    /// The client has taken a part of what is being written for it: it reads, however slowly.
+    /// The client has taken a part of the bytes being written: it reads, however slowly.
     pub(crate) fn took(&self, now: Instant) {
         let mut waiting = self.lock();
         waiting.full_since = waiting.full_since.map(|_| now);
     }
 
-    /// Asks the client for a sign of life.
+    /// Requests a ping.
     pub(crate) fn ping(&self) {
         self.lock().ping = true;
         self.0.filled.notify_one();
     }
 
-    /// Ends the connection. What waits is still written, unless the client is too slow for it or has left.
+    /// Ends the connection. Waiting messages are still written, unless the client is too slow or has left.
     pub(crate) fn close(&self, reason: CloseReason) {
         self.lock().close.get_or_insert(reason);
         self.0.ended.cancel();
@@ -203,25 +199,25 @@ impl Outbox {
         self.0.drained.notify_waiters();
     }
 
-    /// Why the connection ends, once it does.
+    /// The reason of the end, once set.
     #[must_use]
     pub(crate) fn closed(&self) -> Option<CloseReason> {
         self.lock().close
     }
 
-    /// For the reader: waits until the connection is to end.
+    /// For the reader: waits for the end of the connection.
     pub(crate) async fn until_closed(&self) {
         self.0.ended.cancelled().await;
     }
 
-    /// Bytes that wait.
+    /// Waiting bytes.
     #[must_use]
     pub(crate) fn bytes(&self) -> usize {
         self.lock().queue.bytes()
     }
 
-    /// For the writer: waits until there is something to write, and takes all of it.
-    pub(crate) async fn next(&self) -> Next {
+    /// For the writer: waits for messages, and takes all of them.
+    pub(crate) async fn next(&self) -> WriterAction {
         loop {
             if let Some(next) = self.take() {
                 return next;
@@ -230,7 +226,7 @@ impl Outbox {
         }
     }
 
-    /// Waits until the client has taken enough of what waits for it, or the connection is to end.
+    /// Waits until the client has taken enough, or the connection is to end.
     pub(crate) async fn room(&self) {
         loop {
             let drained = self.0.drained.notified();
@@ -244,19 +240,19 @@ impl Outbox {
         }
     }
 
-    fn take(&self) -> Option<Next> {
+    fn take(&self) -> Option<WriterAction> {
         let mut waiting = self.lock();
         match waiting.close {
             Some(reason @ (CloseReason::SlowClient | CloseReason::ClientLeft | CloseReason::Silent)) => {
                 drop(waiting.queue.take());
-                return Some(Next::Close(reason));
+                return Some(WriterAction::Close(reason));
             }
-            Some(reason) if waiting.queue.is_empty() => return Some(Next::Close(reason)),
+            Some(reason) if waiting.queue.is_empty() => return Some(WriterAction::Close(reason)),
             Some(_) | None => {}
         }
-        // Before what waits: a client that takes it slowly is asked all the same.
+        // Before the messages: a slow client is pinged in time.
         if std::mem::take(&mut waiting.ping) {
-            return Some(Next::Ping);
+            return Some(WriterAction::Ping);
         }
         if waiting.queue.is_empty() {
             return None;
@@ -265,11 +261,11 @@ impl Outbox {
         let pieces = waiting.queue.take();
         drop(waiting);
         self.0.drained.notify_waiters();
-        // Merged text is serialised here, while others may push.
-        Some(Next::Frames(pieces.into_iter().map(Piece::into_frame).collect()))
+        // Serialises merged text here, while others may push.
+        Some(WriterAction::Frames(pieces.into_iter().map(QueuedFrame::into_frame).collect()))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, OutboxState> {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

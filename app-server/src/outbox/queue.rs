@@ -1,5 +1,5 @@
-//! What waits in an outbox, in order; pure. While the client is behind, pieces of the same item's text become one
-//! frame: a piece joins an earlier one when nothing that belongs to its thread lies between them.
+//! The queue of an outbox. Pure. While the client is behind, deltas of the same item become one frame, if no other
+//! message about the thread lies between them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use skein_protocol::notifications::ItemAgentMessageDelta;
 
 use super::Frame;
 
-/// A piece of an item's text: serialised once for all who keep up, and as it is for those who do not.
+/// A delta of an item's text: serialised once for all clients that keep up, and raw for the others.
 #[derive(Debug)]
 pub(crate) struct TextDelta {
     params: AgentMessageDeltaNotification,
@@ -21,14 +21,14 @@ pub(crate) struct TextDelta {
 }
 
 impl TextDelta {
-    /// Serialises the piece.
+    /// Serialises the delta.
     #[must_use]
     pub(crate) fn new(params: AgentMessageDeltaNotification, at: WallMs) -> Self {
         let frame = frame(&params, at);
         Self { params, at, frame }
     }
 
-    /// The piece alone.
+    /// The delta alone.
     #[must_use]
     pub(crate) fn frame(&self) -> &Frame {
         &self.frame
@@ -39,61 +39,61 @@ fn frame(params: &AgentMessageDeltaNotification, at: WallMs) -> Frame {
     envelope::notification::<ItemAgentMessageDelta>(params, at.0, None).into()
 }
 
-/// What a frame has to stay in order with.
+/// The messages with which a frame stays in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum About {
-    /// Everything.
+pub(crate) enum FrameOrder {
+    /// All messages.
     Everything,
-    /// What else is said of this thread.
+    /// Messages about this thread.
     Thread(ThreadId),
 }
 
-/// One thing that waits.
+/// A queued entry.
 #[derive(Debug, Clone)]
-pub(super) enum Piece {
-    Frame(Frame, About),
+pub(super) enum QueuedFrame {
+    Frame(Frame, FrameOrder),
     Delta(Arc<TextDelta>),
     Merged(Merged),
 }
 
-/// Pieces of one item's text that became one. Serialised when it is taken.
+/// Merged deltas of one item. Serialised when taken.
 #[derive(Debug, Clone)]
 pub(super) struct Merged {
     params: AgentMessageDeltaNotification,
     at: WallMs,
 }
 
-impl Piece {
-    /// What it takes in the queue by itself, bytes.
+impl QueuedFrame {
+    /// Its size in the queue, in bytes.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Piece::Frame(frame, _) => frame.len(),
-            Piece::Delta(delta) => delta.frame.len(),
-            Piece::Merged(merged) => merged.params.delta.len(),
+            QueuedFrame::Frame(frame, _) => frame.len(),
+            QueuedFrame::Delta(delta) => delta.frame.len(),
+            QueuedFrame::Merged(merged) => merged.params.delta.len(),
         }
     }
 
-    /// As it is written.
+    /// The frame to write.
     pub(super) fn into_frame(self) -> Frame {
         match self {
-            Piece::Frame(frame, _) => frame,
-            Piece::Delta(delta) => delta.frame.clone(),
-            Piece::Merged(merged) => frame(&merged.params, merged.at),
+            QueuedFrame::Frame(frame, _) => frame,
+            QueuedFrame::Delta(delta) => delta.frame.clone(),
+            QueuedFrame::Merged(merged) => frame(&merged.params, merged.at),
         }
     }
 
-    /// Takes a later piece of the same text. `false` when it is of another, or this is no text.
+    /// Merges a later delta of the same text. Returns false for anything else.
     fn take_in(&mut self, later: &TextDelta) -> bool {
         let (params, at) = match self {
-            Piece::Frame(..) => return false,
-            Piece::Delta(delta) if !same_text(&delta.params, &later.params) => return false,
-            Piece::Delta(delta) => {
+            QueuedFrame::Frame(..) => return false,
+            QueuedFrame::Delta(delta) if !same_text(&delta.params, &later.params) => return false,
+            QueuedFrame::Delta(delta) => {
                 let merged = Merged { params: delta.params.clone(), at: later.at };
-                *self = Piece::Merged(merged);
+                *self = QueuedFrame::Merged(merged);
                 return self.take_in(later);
             }
-            Piece::Merged(merged) if !same_text(&merged.params, &later.params) => return false,
-            Piece::Merged(merged) => (&mut merged.params, &mut merged.at),
+            QueuedFrame::Merged(merged) if !same_text(&merged.params, &later.params) => return false,
+            QueuedFrame::Merged(merged) => (&mut merged.params, &mut merged.at),
         };
         params.delta.push_str(&later.params.delta);
         *at = later.at;
@@ -105,34 +105,32 @@ fn same_text(one: &AgentMessageDeltaNotification, other: &AgentMessageDeltaNotif
     one.item_id == other.item_id && one.turn_id == other.turn_id && one.thread_id == other.thread_id
 }
 
-/// The queue. Every piece is looked at twice at most between two takes: when it is added, and when merging begins.
+/// The queue. Each entry is visited at most twice between two takes: when added, and when merging begins.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    pieces: Vec<Piece>,
+    pieces: Vec<QueuedFrame>,
     bytes: usize,
-    /// While merging: where the last thing said of a thread lies, if that is text.
+    /// While merging: the position of a thread's last message, if that is text.
     open: Option<HashMap<ThreadId, usize>>,
 }
 
 impl Queue {
-    /// Bytes that wait.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.pieces.is_empty()
     }
 
-    /// Adds a piece behind all others, or to the text that it continues.
-    pub(super) fn add(&mut self, piece: Piece) {
+    /// Appends an entry, or merges it.
+    pub(super) fn add(&mut self, piece: QueuedFrame) {
         let at = self.pieces.len();
         if let Some(open) = &mut self.open {
             match &piece {
-                Piece::Frame(_, About::Everything) => open.clear(),
-                Piece::Frame(_, About::Thread(thread)) => drop(open.remove(thread)),
-                Piece::Delta(delta) => {
+                QueuedFrame::Frame(_, FrameOrder::Everything) => open.clear(),
+                QueuedFrame::Frame(_, FrameOrder::Thread(thread)) => drop(open.remove(thread)),
+                QueuedFrame::Delta(delta) => {
                     let before = open.insert(delta.params.thread_id, at);
                     if let Some((before, earlier)) = before.and_then(|i| Some((i, self.pieces.get_mut(i)?)))
                         && earlier.take_in(delta)
@@ -142,14 +140,14 @@ impl Queue {
                         return;
                     }
                 }
-                Piece::Merged(_) => {}
+                QueuedFrame::Merged(_) => {}
             }
         }
         self.bytes += piece.bytes();
         self.pieces.push(piece);
     }
 
-    /// Merges what waits, and from now on what comes, until everything is taken.
+    /// Merges the queue, and all later entries until it is taken.
     pub(super) fn merge(&mut self) {
         if self.open.is_some() {
             return;
@@ -162,8 +160,7 @@ impl Queue {
         }
     }
 
-    /// Takes everything.
-    pub(super) fn take(&mut self) -> Vec<Piece> {
+    pub(super) fn take(&mut self) -> Vec<QueuedFrame> {
         self.bytes = 0;
         self.open = None;
         std::mem::take(&mut self.pieces)

@@ -1,5 +1,5 @@
-//! The answer to one request. It travels with the request, so that whoever knows the answer queues it himself, in
-//! the same step as the notifications that belong behind it. One that is dropped unanswered answers with an error.
+//! The answer to one request. It travels with the request, so that the component with the answer queues it in the
+//! same step as the notifications after it. A dropped reply answers with an error.
 
 use std::marker::PhantomData;
 
@@ -11,14 +11,14 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Frame, Outbox};
 
-/// Whom to answer, and under which id.
+/// The connection and request to answer.
 #[derive(Debug)]
 struct Address {
     outbox: Outbox,
     id: RequestId,
-    /// Name of the method on the wire. Some sentences of errors depend on it.
+    /// The method's wire name, on which some error sentences depend.
     method: &'static str,
-    /// The request's place among those in flight of its connection.
+    /// The request's slot among those in flight.
     in_flight: Option<OwnedSemaphorePermit>,
 }
 
@@ -28,13 +28,13 @@ impl Address {
     }
 
     fn send(self, frame: Frame) {
-        // First: whoever has read the answer may ask the next at once, and its place must be free by then.
+        // First: a client that has read the answer may send the next request at once, and needs the slot.
         drop(self.in_flight);
         self.outbox.push(frame);
     }
 }
 
-/// A request that is to be answered with an `R` or an error, once.
+/// A request that gets an `R` or an error, once.
 #[derive(Debug)]
 #[must_use = "a request that is not answered is answered with an internal error"]
 pub(crate) struct Reply<R> {
@@ -42,7 +42,7 @@ pub(crate) struct Reply<R> {
     answers_with: PhantomData<fn(R)>,
 }
 
-/// An answer that is ready, and waits for its turn.
+/// A finished answer that waits for its turn.
 #[derive(Debug)]
 #[must_use = "an answer has to be sent"]
 pub(crate) struct Answer {
@@ -51,7 +51,7 @@ pub(crate) struct Answer {
 }
 
 impl<R: Serialize> Reply<R> {
-    /// The reply to request `id` for `method`, of the connection that owns the outbox.
+    /// The reply to request `id` of `method`, on the connection of this outbox.
     pub(crate) fn new(
         outbox: Outbox,
         id: RequestId,
@@ -62,7 +62,7 @@ impl<R: Serialize> Reply<R> {
         Self { address, answers_with: PhantomData }
     }
 
-    /// The reply to a request that nobody has made, and nobody hears.
+    /// A reply without a request.
     pub(crate) fn to_nobody() -> Self {
         Self { address: None, answers_with: PhantomData }
     }
@@ -91,7 +91,7 @@ impl<R: Serialize> Reply<R> {
         self.address.as_ref().map(|a| envelope::response(&a.id, response)).unwrap_or_default().into()
     }
 
-    /// What [`Reply::frame`] has made, to be sent later.
+    /// Prepares a message of [`Reply::frame`], to be sent later.
     pub(crate) fn hold(mut self, frame: Frame) -> Answer {
         Answer { address: self.address.take(), frame }
     }
@@ -102,7 +102,7 @@ impl<R: Serialize> Reply<R> {
         self.hold(frame)
     }
 
-    /// Serialises the answer, or an error when it is above this many bytes, to be sent later.
+    /// Serialises the answer, or an error if it is above this many bytes, to be sent later.
     pub(crate) fn prepare_within(
         self,
         most_bytes: usize,
@@ -122,7 +122,7 @@ impl<R: Serialize> Reply<R> {
 }
 
 impl<R> Reply<R> {
-    /// Who asked.
+    /// The connection of the request.
     #[must_use]
     pub(crate) fn connection(&self) -> Option<ConnectionId> {
         self.address.as_ref().map(|a| a.outbox.connection())
@@ -141,12 +141,11 @@ impl<R> Drop for Reply<R> {
 }
 
 impl Answer {
-    /// Sends it.
     pub(crate) fn send(mut self) {
         self.deliver();
     }
 
-    /// An error in place of the answer.
+    /// Replaces the answer by an error.
     pub(crate) fn replace_with(mut self, error: &WireError) -> Self {
         if let Some(address) = &self.address {
             self.frame = address.error(error);
@@ -162,7 +161,7 @@ impl Answer {
 }
 
 impl Drop for Answer {
-    /// An answer that is ready is never lost, whoever held it back.
+    /// A finished answer is sent even if it is dropped.
     fn drop(&mut self) {
         self.deliver();
     }

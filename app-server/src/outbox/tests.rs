@@ -12,11 +12,11 @@ fn outbox() -> Outbox {
     Outbox::new(ConnectionId(1), limits)
 }
 
-fn taken(next: Next) -> Vec<String> {
+fn taken(next: WriterAction) -> Vec<String> {
     match next {
-        Next::Frames(frames) => frames.iter().map(|f| f.as_str().to_owned()).collect(),
-        Next::Ping => Vec::new(),
-        Next::Close(reason) => panic!("closed: {reason:?}"),
+        WriterAction::Frames(frames) => frames.iter().map(|f| f.as_str().to_owned()).collect(),
+        WriterAction::Ping => Vec::new(),
+        WriterAction::Close(reason) => panic!("closed: {reason:?}"),
     }
 }
 
@@ -37,9 +37,9 @@ async fn a_client_that_does_not_keep_up_is_closed_and_gets_nothing_more() {
     tokio::time::advance(policy::OUTBOX_PATIENCE).await;
     assert_eq!(outbox.closed(), None, "nothing more came");
     outbox.push("4".into());
-    assert!(matches!(outbox.next().await, Next::Close(CloseReason::SlowClient)));
+    assert!(matches!(outbox.next().await, WriterAction::Close(CloseReason::SlowClient)));
     outbox.push("late".into());
-    assert!(matches!(outbox.next().await, Next::Close(CloseReason::SlowClient)));
+    assert!(matches!(outbox.next().await, WriterAction::Close(CloseReason::SlowClient)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -88,7 +88,7 @@ async fn what_waits_is_written_before_an_orderly_end() {
     outbox.close(CloseReason::ServerStops);
     outbox.close(CloseReason::Fault);
     assert_eq!(taken(outbox.next().await), ["last"]);
-    assert!(matches!(outbox.next().await, Next::Close(CloseReason::ServerStops)));
+    assert!(matches!(outbox.next().await, WriterAction::Close(CloseReason::ServerStops)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -103,14 +103,14 @@ async fn reading_goes_on_when_the_client_has_taken_its_answers() {
     waits.await;
 }
 
-/// What is pushed, small enough to be drawn: a thread, and an item of its or something else.
+/// A pushed message: text of a thread's item, or another one.
 #[derive(Debug, Clone, PartialEq)]
 enum Pushed {
     /// About no thread, and so in order with all.
     Answer(u32),
     /// About a thread.
     Event(u8, u32),
-    /// Text of an item of a thread.
+    /// Text of a thread's item.
     Text(u8, u8, String),
 }
 
@@ -150,8 +150,7 @@ fn read(frame: &str) -> Pushed {
     Pushed::Text(of, params.item_id.as_str().parse().unwrap(), params.delta)
 }
 
-/// What one thread's reader sees: its events and texts and what is about no thread, with text that goes on in one
-/// piece.
+/// One thread's view: its events and texts, and messages about no thread, with continuous text in one piece.
 fn view(of: u8, all: &[Pushed]) -> Vec<Pushed> {
     let mut view: Vec<Pushed> = Vec::new();
     for pushed in all {
@@ -189,7 +188,7 @@ fn steps() -> impl Strategy<Value = Vec<Option<Pushed>>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-    /// However late a client reads: text is whole, the order of what is said of a thread is kept, nothing is lost.
+    /// However late a client reads: text is complete, the order within a thread is kept, and nothing is lost.
     #[test]
     fn a_client_that_is_behind_reads_the_same(steps in steps(), merge_bytes in 0..2_000_usize) {
         let limits =
@@ -224,7 +223,7 @@ async fn a_long_text_for_a_client_that_reads_nothing_takes_only_the_room_of_its_
     assert_eq!(outbox.closed(), None);
     assert!(outbox.bytes() <= 20_000 + 200, "{} bytes", outbox.bytes());
     assert_eq!(take(&outbox), [Pushed::Text(1, 1, "ab".repeat(10_000))]);
-    // One that keeps up gets each piece, and the same frame as everybody else.
+    // A client that keeps up gets each delta, in the same frame as all others.
     push(&outbox, &Pushed::Text(1, 1, "a".to_owned()));
     push(&outbox, &Pushed::Text(1, 1, "b".to_owned()));
     assert_eq!(take(&outbox).len(), 2);
@@ -245,7 +244,7 @@ async fn texts_of_two_threads_are_merged_each_for_itself() {
     assert_eq!(take(&outbox), [text(1, "aaaa"), text(2, "bbb"), Pushed::Event(2, 5), text(2, "b")]);
 }
 
-/// Whoever waits for room: the reader, and those who catch up.
+/// The waits for room: the reader's, and those of catch-ups.
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_room_is_woken_when_the_client_is_too_slow() {
     let outbox = outbox();
@@ -265,6 +264,6 @@ async fn a_ping_does_not_stand_behind_what_waits() {
     let outbox = outbox();
     outbox.push("one".into());
     outbox.ping();
-    assert!(matches!(outbox.next().await, Next::Ping));
+    assert!(matches!(outbox.next().await, WriterAction::Ping));
     assert_eq!(taken(outbox.next().await), ["one"]);
 }

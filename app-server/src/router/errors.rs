@@ -1,4 +1,4 @@
-//! The errors with which the router itself answers. Each other room makes its own: `to_wire`, beside its error type.
+//! The router's own errors. Each other room has its `to_wire` beside its error type.
 
 use std::time::Duration;
 
@@ -13,36 +13,36 @@ use skein_protocol::table::Method;
 
 use crate::policy;
 
-/// A request before `initialize`.
+/// The error for a request before `initialize`.
 #[must_use]
 pub(crate) fn not_initialised() -> WireError {
     WireError::invalid_request("notInitialized", "Not initialized").hint("send initialize first")
 }
 
-/// Above the cap of requests in flight.
+/// The error above the limit of requests in flight.
 #[must_use]
 pub(crate) fn too_many_requests(most: usize, retry_after: Duration) -> WireError {
     let text = format!("{most} requests of this connection wait already; wait for their answers");
     WireError::overloaded("requestsInFlight", text, retry_after)
 }
 
-/// The names in a request that an error about it repeats.
+/// The params that an error about the request repeats.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(crate) struct About {
+pub(crate) struct RequestNames {
     thread_id: Option<ThreadId>,
-    /// A text, or a place in another form.
+    /// A text, or a position in another form.
     cursor: Option<Value>,
 }
 
-impl About {
-    /// Reads it from the params of any request.
+impl RequestNames {
+    /// Reads them from the params of any request.
     #[must_use]
     pub(crate) fn of(params: Option<&RawValue>) -> Self {
         envelope::params(params).unwrap_or_default()
     }
 
-    /// An error about the cursor says it again, as the peer does.
+    /// An error about the cursor repeats it, as the peer's does.
     #[must_use]
     pub(crate) fn explain(&self, error: WireError) -> WireError {
         match &self.cursor {
@@ -56,10 +56,10 @@ impl About {
     }
 }
 
-/// An answer of the lane Store that is above the limit. Pages of a history hold one entry then: they end before that
-/// otherwise.
+/// The error for an answer of the lane Store above the limit. Pages of a history end earlier, unless a single entry
+/// is that large.
 #[must_use]
-pub(crate) fn page_too_large(wire: &'static str, about: &About, most: usize) -> WireError {
+pub(crate) fn page_too_large(wire: &'static str, about: &RequestNames, most: usize) -> WireError {
     let (turns, items) = (ThreadTurnsList::INFO.wire, ThreadItemsList::INFO.wire);
     let advice = match wire {
         wire if wire == ThreadRead::INFO.wire => {

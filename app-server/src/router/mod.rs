@@ -1,5 +1,5 @@
-//! Which handler serves which row of the method table, and how a message gets there. A row without a handler does
-//! not start, and fails a test; a handler in another lane than its row's does not compile.
+//! Routes each message to the handler of its row. A row without a handler prevents the start, and fails a test; a
+//! handler in another lane than its row's does not compile.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -23,11 +23,11 @@ pub(crate) mod session;
 #[cfg(test)]
 mod tests;
 
-/// One request to the disk, ready to run.
+/// A request to the disk, ready to run.
 pub(crate) type StoreJob = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// One request, before its params are read.
-struct Request<'a> {
+/// A request with unread params.
+struct RoutedRequest<'a> {
     session: &'a Arc<ClientSession>,
     id: RequestId,
     params: Option<&'a RawValue>,
@@ -38,7 +38,7 @@ type AtOnce<M> = fn(&Arc<ClientSession>, <M as Method>::Params) -> Result<<M as 
 /// Hands the reply on.
 type HandOn<M> = fn(&Arc<ClientSession>, <M as Method>::Params, Reply<<M as Method>::Response>);
 
-type Handle = Box<dyn for<'a> Fn(Request<'a>) + Send + Sync>;
+type Handle = Box<dyn for<'a> Fn(RoutedRequest<'a>) + Send + Sync>;
 
 struct Route {
     name: &'static str,
@@ -46,11 +46,11 @@ struct Route {
     handle: Handle,
 }
 
-/// Method to handler.
+/// The handlers by method.
 #[derive(Default)]
 pub(crate) struct Router {
     routes: HashMap<&'static str, Route>,
-    heard: HashMap<&'static str, fn(&Arc<ClientSession>)>,
+    notifications: HashMap<&'static str, fn(&Arc<ClientSession>)>,
 }
 
 impl std::fmt::Debug for Router {
@@ -60,18 +60,18 @@ impl std::fmt::Debug for Router {
 }
 
 impl Router {
-    /// Serves a row of the lane Inline: answered at once, from memory.
+    /// Serves a row of the lane Inline: answers at once, from memory.
     pub(crate) fn inline<M: Method>(&mut self, handler: AtOnce<M>) {
         const { assert!(matches!(M::INFO.lane, Lane::Inline), "this row is of another lane") };
         self.add::<M>(Box::new(move |request| {
-            let Request { session, id, params: raw } = request;
+            let RoutedRequest { session, id, params: raw } = request;
             let reply = Reply::<M::Response>::new(session.outbox.clone(), id, M::INFO.wire, None);
             let answer = envelope::params(raw).and_then(|params| handler(session, params));
-            reply.send(answer.map_err(|error| errors::About::of(raw).explain(error)));
+            reply.send(answer.map_err(|error| errors::RequestNames::of(raw).explain(error)));
         }));
     }
 
-    /// Serves a row of the lane Inline whose handler answers by itself, in one step with what it looks at.
+    /// Serves a row of the lane Inline whose handler answers in the same step as it reads.
     pub(crate) fn in_step<M: Method>(&mut self, handler: HandOn<M>) {
         const { assert!(matches!(M::INFO.lane, Lane::Inline), "this row is of another lane") };
         self.uncounted::<M>(handler);
@@ -87,7 +87,7 @@ impl Router {
         }));
     }
 
-    /// Serves a row of the lane Thread that counts against no cap, because it must get through.
+    /// Serves a row of the lane Thread without a limit, because it must get through.
     pub(crate) fn urgent<M: Method>(&mut self, handler: HandOn<M>) {
         const { assert!(matches!(M::INFO.lane, Lane::Thread), "this row is of another lane") };
         self.uncounted::<M>(handler);
@@ -95,7 +95,7 @@ impl Router {
 
     fn uncounted<M: Method>(&mut self, handler: HandOn<M>) {
         self.add::<M>(Box::new(move |request| {
-            let Request { session, id, params } = request;
+            let RoutedRequest { session, id, params } = request;
             let reply = Reply::new(session.outbox.clone(), id, M::INFO.wire, None);
             match envelope::params(params) {
                 Ok(params) => handler(session, params, reply),
@@ -104,7 +104,8 @@ impl Router {
         }));
     }
 
-    /// Serves a row of the lane Store: in order with the connection's other requests of this lane, as many as may wait.
+    /// Serves a row of the lane Store, in order with the connection's other requests of this lane, up to a number
+    /// that may wait.
     pub(crate) fn store<M, F>(&mut self, handler: fn(Arc<ClientSession>, M::Params) -> F)
     where
         M: Method,
@@ -112,14 +113,14 @@ impl Router {
     {
         const { assert!(matches!(M::INFO.lane, Lane::Store), "this row is of another lane") };
         self.add::<M>(Box::new(move |request| {
-            let Request { session, id, params } = request;
+            let RoutedRequest { session, id, params } = request;
             let reply = Reply::<M::Response>::new(session.outbox.clone(), id, M::INFO.wire, None);
             let Ok(place) = session.store_jobs.try_reserve() else {
                 session.app.counters.overloaded.add_one();
                 return reply.err(&errors::too_many_requests(policy::STORE_JOBS, policy::BUSY_RETRY));
             };
             let most = session.app.config().limits.answer_bytes;
-            let about = errors::About::of(params);
+            let about = errors::RequestNames::of(params);
             let params = match envelope::params(params) {
                 Ok(params) => params,
                 Err(error) => return reply.err(&error),
@@ -135,7 +136,7 @@ impl Router {
                     Err(error) => reply.err(&about.explain(error)),
                 }
             };
-            // The lane takes the next request also after one that panics.
+            // The lane continues after a request that panics.
             place.send(Box::pin(async move {
                 tasks.contain_async(M::INFO.wire, job).await.unwrap_or_default();
             }));
@@ -156,7 +157,7 @@ impl Router {
                 session.app.tasks.spawn(format!("helper-lane/{}", M::INFO.wire), async move {
                     tokio::select! {
                         biased;
-                        // Nobody is left to be answered.
+                        // The connection is closed.
                         () = ended.cancelled() => {}
                         answer = answer => reply.send(answer),
                     }
@@ -165,12 +166,12 @@ impl Router {
         }));
     }
 
-    /// Hears a notification of clients.
+    /// Handles a notification of clients.
     pub(crate) fn notification<N: ClientNotification>(&mut self, handler: fn(&Arc<ClientSession>)) {
-        self.heard.insert(N::INFO.wire, handler);
+        self.notifications.insert(N::INFO.wire, handler);
     }
 
-    /// Rows that nobody serves.
+    /// Rows without a handler.
     #[must_use]
     pub(crate) fn missing(&self) -> Vec<&'static str> {
         METHODS.iter().map(|info| info.wire).filter(|wire| !self.routes.contains_key(wire)).collect()
@@ -181,8 +182,8 @@ impl Router {
         match envelope::parse(text) {
             Ok(Incoming::Request { id, method, params }) => self.request(session, id, &method, params),
             Ok(Incoming::Notification { method, .. }) => {
-                // Those that nobody knows are passed over, as the standard says.
-                if let Some(handler) = self.heard.get(method.as_ref()) {
+                // Unknown notifications are ignored, as in the standard.
+                if let Some(handler) = self.notifications.get(method.as_ref()) {
                     session.app.tasks.contain("notification", || handler(session));
                 }
             }
@@ -211,8 +212,8 @@ impl Router {
             return refuse(errors::not_initialised());
         }
         tracing::trace!(connection = session.id().0, method, lane = ?route.lane, "request");
-        // A handler that panics drops its reply, which answers with an error; the connection goes on.
-        let work = || (route.handle)(Request { session, id, params });
+        // A handler that panics drops its reply, which answers with an error; the connection continues.
+        let work = || (route.handle)(RoutedRequest { session, id, params });
         session.app.tasks.contain(route.name, work);
     }
 
@@ -224,9 +225,9 @@ impl Router {
 
 type Admitted<'a, M> = (&'a Arc<ClientSession>, <M as Method>::Params, Reply<<M as Method>::Response>);
 
-/// Lets a request of a lane that may take long in, while the connection has a place for it.
-fn admit<M: Method>(request: Request<'_>) -> Option<Admitted<'_, M>> {
-    let Request { session, id, params } = request;
+/// Admits a request of a slow lane if the connection has a free slot.
+fn admit<M: Method>(request: RoutedRequest<'_>) -> Option<Admitted<'_, M>> {
+    let RoutedRequest { session, id, params } = request;
     let permit: Option<OwnedSemaphorePermit> = Arc::clone(&session.in_flight).try_acquire_owned().ok();
     let admitted = permit.is_some();
     let reply = Reply::<M::Response>::new(session.outbox.clone(), id, M::INFO.wire, permit);
@@ -245,8 +246,8 @@ fn admit<M: Method>(request: Request<'_>) -> Option<Admitted<'_, M>> {
     }
 }
 
-/// Hands a client's answer to the thread whose question it is. Answers to nothing that is open are passed over:
-/// another client was faster, or the turn has ended.
+/// Hands a client's answer to the thread that asked. An answer without an open question is ignored: another client
+/// was faster, or the turn has ended.
 fn answered(session: &ClientSession, id: &RequestId, answer: Result<Box<RawValue>, WireError>) {
     let RequestId::Integer(question) = id else { return };
     let services = &session.app;

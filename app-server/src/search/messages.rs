@@ -1,5 +1,5 @@
-//! Which messages of a thread hold a term, oldest first. The turns are those of every other reader of a history: what was
-//! taken back is not there, and a fork has what it began with.
+//! The messages of a thread with a term, oldest first. Turns are those of any reader of a history: reverted ones are
+//! gone, and a fork includes its source's.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,30 +13,30 @@ use skein_store::history::{DAMAGE_ID, History};
 use skein_store::rollout::record::TakenBack;
 use skein_store::rollout::{MayHold, ReadError, RolloutStore};
 
-use super::term::Term;
+use super::term::SearchTerm;
 use crate::policy;
 
-/// What is read at once.
+/// The size of one read.
 const ENOUGH: Enough =
     Enough { turns: policy::SEARCH_TURNS, bytes: policy::SEARCH_TURN_BYTES, ..Enough::ALL };
 
 /// Whether a line of a rollout may hold the term.
 #[must_use]
-pub(crate) fn may_hold(term: &Arc<Term>) -> MayHold {
+pub(crate) fn may_hold(term: &Arc<SearchTerm>) -> MayHold {
     let term = Arc::clone(term);
     Arc::new(move |line: &[u8]| term.may_be_in(line))
 }
 
-/// Reads the turns of one thread that may hold a term, and passes over the others.
-pub(crate) struct Messages<'a> {
+/// Reads the turns of one thread that may hold a term, and skips the others.
+pub(crate) struct MessageReader<'a> {
     store: &'a dyn RolloutStore,
     thread: ThreadId,
     taken_back: Vec<TakenBack>,
     may_hold: MayHold,
 }
 
-impl<'a> Messages<'a> {
-    /// The messages that the thread has now.
+impl<'a> MessageReader<'a> {
+    /// The current messages of the thread.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -49,17 +49,17 @@ impl<'a> Messages<'a> {
         Ok(Self { store, thread, taken_back, may_hold })
     }
 
-    /// The next turns behind record `after` of which one may hold the term, oldest first; `None` when there is no such
-    /// turn. Their `ends` is what comes before the next ones.
+    /// The next turns after record `after` of which one may hold the term, oldest first; `None` if there is none.
+    /// Continue at their `ends`.
     ///
     /// # Errors
     /// [`ReadError`].
     pub(crate) async fn next(&self, after: EventSeq) -> Result<Option<Stretch>, ReadError> {
-        // One thread is sifted whatever the time is.
+        // One thread is searched without a time limit.
         let (threads, until) = (vec![(self.thread, after)], Clock.now());
         let mut sifted = self.store.prefilter(threads, Arc::clone(&self.may_hold), until).await;
         match sifted.pop() {
-            // What is behind the last record is none, whatever it looks like.
+            // Lines after the last record do not count.
             Some(Ok(Some(turn))) => {
                 Ok(Some(self.from(turn.max(after.next())).await?).filter(|found| found.ends > after))
             }
@@ -68,7 +68,7 @@ impl<'a> Messages<'a> {
         }
     }
 
-    /// The turns from the one that begins with the record `from`.
+    /// The turns from record `from` on.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -78,12 +78,12 @@ impl<'a> Messages<'a> {
     }
 }
 
-/// The messages of a turn: what the user and the agent said, with their texts.
-pub(crate) fn said(turn: &Turn) -> impl Iterator<Item = (&ThreadItem, Cow<'_, str>)> {
+/// The messages of user and agent in a turn, with their texts.
+pub(crate) fn texts(turn: &Turn) -> impl Iterator<Item = (&ThreadItem, Cow<'_, str>)> {
     turn.items.iter().filter_map(|item| Some((item, text(item)?)))
 }
 
-/// The text of a message. What stands in place of damaged records is none.
+/// The text of a message. The stand-in for damaged records has none.
 fn text(item: &ThreadItem) -> Option<Cow<'_, str>> {
     if let ThreadItemBody::UserMessage(message) = &item.body {
         let mut texts = message.content.iter().filter_map(UserInput::as_text);

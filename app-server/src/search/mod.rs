@@ -1,12 +1,11 @@
-//! Searches names and messages of threads. The answer is always made from the index's rows and the rollouts as they are now;
-//! a page is bounded in time and says where to go on. Must never change anything, or keep requests of others waiting: it has
-//! few threads of its own to look with.
+//! Searches names and messages of threads. Hits come from the current index rows and rollouts. A page takes a bounded
+//! time and has a cursor. Searches change nothing and use few threads, so that they never delay other requests.
 //!
-//! `thread/search` walks the rows of the index in the wished order, some thousand places in one go, and looks at names first. A pool of two
-//! threads sifts the rollouts of a step (`rollout/sift.rs` of the store): it compares lines as they stand in the file, folded as the term is
-//! (`term.rs`). Only a turn that has a message with the longest part of the term that JSON does not escape is read as records. The decoded
-//! text then decides, by the reader that also makes pages of turns, so reverted turns are not found. Each page looks at one thread at
-//! least, and to its end.
+//! `thread/search` walks the rows of the index in the requested order, some thousand places in one go, and matches
+//! names first. A pool of two threads prefilters the rollouts of a step (in the store): it compares raw lines, folded
+//! like the term (`term.rs`), with the longest part of the term that JSON does not escape. Only turns with a match are
+//! decoded and compared exactly, by the reader that also makes pages of turns, so reverted turns are not found. Each
+//! page searches at least one thread to its end.
 
 use std::sync::Arc;
 
@@ -30,31 +29,31 @@ mod term;
 mod tests;
 pub(crate) mod texts;
 
-use messages::Messages;
+use messages::MessageReader;
 pub(crate) use snippet::Snippet;
-pub(crate) use term::{Term, TermError};
-use texts::{Candidates, Texts};
+pub(crate) use term::{SearchTerm, TermError};
+use texts::{Candidates, TextIndex};
 
-/// Lets a few searches run at once.
+/// Limits the concurrent searches.
 #[derive(Debug)]
 pub(crate) struct ThreadSearch {
     permits: Semaphore,
-    texts: Texts,
+    texts: TextIndex,
 }
 
-/// Why a search has no answer.
+/// Why a search fails.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SearchError {
-    /// There is nothing to look for.
+    /// The term is not valid.
     #[error(transparent)]
     Term(#[from] TermError),
-    /// There is no list to look through, or the cursor belongs to another one.
+    /// The list is unavailable, or the cursor belongs to another one.
     #[error(transparent)]
     Index(#[from] IndexError),
-    /// The cursor is not from this search in a thread.
+    /// The cursor is from another search.
     #[error("this cursor is not from a search in this thread; leave it out to begin at its first message")]
     BadCursor,
-    /// The one thread that is searched cannot be read.
+    /// The thread cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
 }
@@ -76,64 +75,66 @@ impl SearchError {
     }
 }
 
-/// What a page of a search is to have.
+/// The parameters of a page.
 #[derive(Debug)]
-pub(crate) struct Wanted {
-    /// What is looked for.
-    pub(crate) term: Arc<Term>,
-    /// Which threads are looked at, and in which order.
+pub(crate) struct SearchRequest {
+    /// The term.
+    pub(crate) term: Arc<SearchTerm>,
+    /// The threads to search, and their order.
     pub(crate) filter: ThreadFilter,
-    /// Where the page before ended.
+    /// The end of the previous page.
     pub(crate) cursor: Option<Cursor>,
-    /// Threads that are found, at most.
+    /// The most threads.
     pub(crate) limit: usize,
-    /// When the page has to be answered.
+    /// The deadline of the page.
     pub(crate) until: Instant,
 }
 
 /// A page of a search.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
-    /// The threads, in the order that was asked for, each with the text around its first hit.
+pub(crate) struct SearchPage {
+    /// The threads in the requested order, with the text around their first hit.
     pub(crate) threads: Vec<(ThreadRow, Snippet)>,
-    /// Where the next page begins; none when there is nothing more to look at.
+    /// The start of the next page; `None` at the end.
     pub(crate) next: Option<Cursor>,
-    /// For a search in the other direction: what is on the far side of the first thread that was looked at.
+    /// The cursor for the opposite direction, before the first searched thread.
     pub(crate) back: Option<Cursor>,
-    /// Set while threads may be missing from the list that is looked through.
+    /// Set while threads may be missing from the list.
     pub(crate) indexing: Option<Indexing>,
 }
 
 impl ThreadSearch {
-    /// What searches in a home, with its text index.
     #[must_use]
-    pub(crate) fn new(texts: Texts) -> Self {
-        // Whoever searches holds a permit until the page is there.
+    pub(crate) fn new(texts: TextIndex) -> Self {
+        // A search holds a permit until its page is done.
         Self { permits: Semaphore::new(policy::SEARCHES), texts }
     }
 
-    /// The text index.
     #[must_use]
-    pub(crate) fn texts(&self) -> &Texts {
+    pub(crate) fn texts(&self) -> &TextIndex {
         &self.texts
     }
 
-    /// A page of the threads that have the term in their name or in a message. A thread that cannot be read is not found.
+    /// A page of the threads with the term in their name or in a message. Unreadable threads are skipped.
     ///
     /// # Errors
     /// [`SearchError::Index`].
-    pub(crate) async fn search(&self, context: &Context, wanted: Wanted) -> Result<Found, SearchError> {
+    pub(crate) async fn search(
+        &self,
+        context: &Context,
+        wanted: SearchRequest,
+    ) -> Result<SearchPage, SearchError> {
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await.ok();
         let may_hold = messages::may_hold(&wanted.term);
-        let mut page = Page { context, may_hold, wanted, found: Found::default(), bytes: 0 };
+        let mut page = PageBuilder { context, may_hold, wanted, found: SearchPage::default(), bytes: 0 };
         let candidates = if context.config().search.index {
             let loaded = context.registry.handles().iter().map(ThreadHandle::id).collect();
             self.texts.candidates(&page.wanted.term, loaded).await
         } else {
             None
         };
-        // While rows may be missing the list is walked, which says so.
+        // While rows may be missing, the list is walked, which reports that.
         let rows = match &candidates {
             Some(Candidates { threads }) => context.index.rows(threads.keys().copied().collect()).await?,
             None => None,
@@ -146,17 +147,17 @@ impl ThreadSearch {
     }
 }
 
-/// A page that is being made.
-struct Page<'a> {
+/// A page in the making.
+struct PageBuilder<'a> {
     context: &'a Context,
     may_hold: MayHold,
-    wanted: Wanted,
-    found: Found,
-    /// Bytes that the threads have as JSON.
+    wanted: SearchRequest,
+    found: SearchPage,
+    /// The size of the threads as JSON.
     bytes: usize,
 }
 
-impl Page<'_> {
+impl PageBuilder<'_> {
     /// Walks the whole list.
     async fn everywhere(&mut self) -> Result<(), SearchError> {
         let mut step = policy::SEARCH_STEP;
@@ -178,7 +179,7 @@ impl Page<'_> {
         }
     }
 
-    /// Looks only at what may hold the term, which has these rows.
+    /// Searches the candidates, with these rows.
     async fn among(
         &mut self,
         Candidates { threads }: Candidates,
@@ -210,8 +211,8 @@ impl Page<'_> {
         self.context.clock.now() >= self.wanted.until
     }
 
-    /// Looks at threads in their order, each behind a record, the first in any case. False when it stopped before the last one:
-    /// then the next page begins behind the one that was looked at last.
+    /// Searches threads in order, each after a record, and the first in any case. Returns false if it stopped early:
+    /// the next page then begins after the last searched thread.
     async fn look_at(&mut self, rows: Vec<(ThreadRow, EventSeq)>) -> bool {
         let ids = rows.iter().map(|(row, after)| (row.id, *after)).collect();
         let sifted = self.context.store.prefilter(ids, Arc::clone(&self.may_hold), self.wanted.until).await;
@@ -231,7 +232,7 @@ impl Page<'_> {
                     self.found.threads.push((row, hit));
                 }
                 Ok(None) => {}
-                // What is not there any more was deleted meanwhile.
+                // Deleted meanwhile.
                 Err(ReadError::Missing(_)) => {}
                 Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. })) => {
                     tracing::debug!(%thread, %error, "a thread was not searched");
@@ -245,7 +246,7 @@ impl Page<'_> {
         all
     }
 
-    /// The index may be late with a name; an owner is not.
+    /// The index may have an old name; an owner has not.
     fn freshen(&self, row: &mut ThreadRow) {
         let owner = self.context.registry.handle(row.id);
         if let Some(thread) = owner.and_then(|owner| owner.snapshot().thread) {
@@ -258,7 +259,7 @@ impl Page<'_> {
         Some(Snippet::around(&self.wanted.term.first_in(name)?, name))
     }
 
-    /// The first hit in a thread's messages, when the sift has named the turn from which on there may be one.
+    /// The first hit in a thread's messages, from the turn that the prefilter named.
     async fn hit_in_messages(
         &self,
         thread: ThreadId,
@@ -266,11 +267,11 @@ impl Page<'_> {
     ) -> Result<Option<Snippet>, ReadError> {
         let Some(turn) = sifted? else { return Ok(None) };
         let store = self.context.store.as_ref();
-        let messages = Messages::of(store, thread, Arc::clone(&self.may_hold)).await?;
+        let messages = MessageReader::of(store, thread, Arc::clone(&self.may_hold)).await?;
         let mut next = Some(messages.from(turn).await?);
         while let Some(stretch) = next {
             for held in &stretch.turns {
-                for (_, text) in messages::said(&held.turn) {
+                for (_, text) in messages::texts(&held.turn) {
                     if let Some(hit) = self.wanted.term.first_in(&text) {
                         return Ok(Some(Snippet::around(&hit, &text)));
                     }

@@ -1,4 +1,4 @@
-//! Every place of a term in the messages of one thread, page by page.
+//! All places of a term in the messages of one thread, in pages.
 
 use std::io;
 use std::sync::Arc;
@@ -13,20 +13,20 @@ use skein_store::history::read::Stretch;
 use skein_store::rollout::ReadError;
 use tokio::time::Instant;
 
-use super::messages::{self, Messages};
-use super::{SearchError, Snippet, Term, ThreadSearch};
+use super::messages::{self, MessageReader};
+use super::{SearchError, SearchTerm, Snippet, ThreadSearch};
 use crate::thread::Context;
 use crate::thread::pages;
 
-/// A place in a thread: everything before it was told. Numbers of records stay what they are, so that what is appended or
-/// taken back meanwhile moves nothing.
+/// A position in a thread; earlier hits were returned. Record numbers never change, so appended or reverted turns
+/// move nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Place {
+struct HitPosition {
     thread: ThreadId,
-    /// All turns were looked through that end with this record or before.
+    /// All turns that end at or before this record were searched.
     after: EventSeq,
-    /// The hit of a later turn that was told last.
+    /// The last returned hit of a later turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hit: Option<Hit>,
 }
@@ -38,22 +38,20 @@ struct Hit {
     /// The number of the turn's `turn.started`.
     turn: EventSeq,
     item: ItemId,
-    /// How many hits of the item come before it.
+    /// The number of hits before it in the item.
     nth: usize,
 }
 
-/// What a page is to have.
+/// The parameters of a page.
 #[derive(Debug)]
 pub(crate) struct WantedHits {
-    /// The thread.
     pub(crate) thread: ThreadId,
-    /// What is looked for.
-    pub(crate) term: Arc<Term>,
-    /// Where the page before ended.
+    pub(crate) term: Arc<SearchTerm>,
+    /// The end of the previous page.
     pub(crate) cursor: Option<String>,
-    /// Hits, at most.
+    /// The most hits.
     pub(crate) limit: usize,
-    /// When the page has to be answered. Something is looked at in any case.
+    /// The deadline of the page. Something is searched in any case.
     pub(crate) until: Instant,
 }
 
@@ -62,7 +60,7 @@ pub(crate) struct WantedHits {
 pub(crate) struct Hits {
     /// Oldest message first.
     pub(crate) hits: Vec<ThreadSearchOccurrence>,
-    /// Where the next page begins; none at the end.
+    /// The start of the next page; `None` at the end.
     pub(crate) next: Option<String>,
 }
 
@@ -80,8 +78,8 @@ impl ThreadSearch {
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await.ok();
         let may_hold = messages::may_hold(&wanted.term);
-        let messages = Messages::of(context.store.as_ref(), wanted.thread, may_hold).await?;
-        let mut page = Page { wanted, place, hits: Vec::new() };
+        let messages = MessageReader::of(context.store.as_ref(), wanted.thread, may_hold).await?;
+        let mut page = HitsBuilder { wanted, place, hits: Vec::new() };
         while let Some(stretch) = messages.next(page.place.after).await? {
             let thread = page.wanted.thread;
             let looked = context.tasks.blocking("look for hits", Pool::Search, move || {
@@ -100,11 +98,11 @@ impl ThreadSearch {
 }
 
 impl WantedHits {
-    fn place(&self) -> Result<Place, SearchError> {
+    fn place(&self) -> Result<HitPosition, SearchError> {
         let Some(text) = &self.cursor else {
-            return Ok(Place { thread: self.thread, after: EventSeq(0), hit: None });
+            return Ok(HitPosition { thread: self.thread, after: EventSeq(0), hit: None });
         };
-        let place = serde_json::from_str::<Place>(text).ok();
+        let place = serde_json::from_str::<HitPosition>(text).ok();
         place.filter(|place| place.thread == self.thread).ok_or(SearchError::BadCursor)
     }
 
@@ -119,10 +117,10 @@ impl WantedHits {
     }
 }
 
-/// A page that is being made.
-struct Page {
+/// A page in the making.
+struct HitsBuilder {
     wanted: WantedHits,
-    place: Place,
+    place: HitPosition,
     hits: Vec<ThreadSearchOccurrence>,
 }
 
@@ -133,15 +131,15 @@ enum Room {
     None,
 }
 
-impl Page {
-    /// Adds the hits of a stretch that come behind the place, and moves that. What was told is only counted, and behind the first
-    /// one for which there is no room nothing is looked for.
+impl HitsBuilder {
+    /// Adds the hits of a stretch after the position, and advances it. Returned hits are only counted, and the search
+    /// stops at the first hit without room.
     fn take(&mut self, stretch: &Stretch) -> Room {
         let mut told = self.place.hit.clone();
         for held in &stretch.turns {
-            // A turn that was taken back meanwhile is not met; what stands behind it was not told.
+            // A turn reverted meanwhile is not met; hits after it were not returned.
             told = told.filter(|told| held.at <= told.turn);
-            for (item, text) in messages::said(&held.turn) {
+            for (item, text) in messages::texts(&held.turn) {
                 let told_of_it = match &told {
                     None => 0,
                     Some(last) if last.turn == held.at && last.item == *item.id() => {
@@ -165,9 +163,9 @@ impl Page {
     }
 }
 
-impl Place {
+impl HitPosition {
     fn print(&self) -> String {
-        // Texts, numbers and an option are always JSON.
+        // Texts, numbers and an option are always valid JSON.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
@@ -181,26 +179,27 @@ mod tests {
     use super::*;
     use crate::policy;
     use crate::search::snippet;
-    use crate::search::texts::tests::Bench as Texts;
+    use crate::search::texts::tests::Bench as TextIndex;
     use crate::thread::actor::tests::bench::Bench;
 
     fn wanted(cursor: Option<String>, limit: usize) -> WantedHits {
-        let (term, until) = (Arc::new(Term::new("needle").unwrap()), Clock.now() + policy::SEARCH_PAGE_TIME);
+        let (term, until) =
+            (Arc::new(SearchTerm::new("needle").unwrap()), Clock.now() + policy::SEARCH_PAGE_TIME);
         WantedHits { thread: thread(1), term, cursor, limit, until }
     }
 
     #[tokio::test]
     async fn of_a_message_with_many_hits_only_those_of_the_page_are_cut_out() {
-        let bench = Texts::new();
+        let bench = TextIndex::new();
         bench.say(1, &"Needle, ".repeat(2_000)).await;
         let may_hold = messages::may_hold(&wanted(None, 1).term);
-        let messages = Messages::of(bench.store.as_ref(), thread(1), may_hold).await.unwrap();
+        let messages = MessageReader::of(bench.store.as_ref(), thread(1), may_hold).await.unwrap();
         let stretch = messages.from(EventSeq(1)).await.unwrap();
         let (mut cursor, mut told) = (None, 0);
         for page in 1..=4 {
             let wanted = wanted(cursor, 500);
             let place = wanted.place().unwrap();
-            let mut made = Page { wanted, place, hits: Vec::new() };
+            let mut made = HitsBuilder { wanted, place, hits: Vec::new() };
             snippet::CUT.set(0);
             let room = made.take(&stretch);
             assert_eq!((room == Room::None, made.hits.len()), (page < 4, 500), "page {page}");
@@ -212,7 +211,7 @@ mod tests {
 
     #[tokio::test]
     async fn hits_are_looked_for_on_the_threads_of_searches() {
-        let texts = Texts::new();
+        let texts = TextIndex::new();
         texts.say(1, "the needle").await;
         let bench = Bench::on_store(Arc::clone(&texts.store) as _, |_| ()).in_real_time();
         let (context, search) = (&bench.services.clone(), Arc::clone(&bench.search));
@@ -225,7 +224,7 @@ mod tests {
                 async move { tasks.blocking("busy", Pool::Search, move || busy.lock().unwrap().recv().ok()).await }
             });
         }
-        // Each has its thread: nobody else has one to look with.
+        // Each thread has its own lane.
         tokio::task::yield_now().await;
         let mut page = std::pin::pin!(search.occurrences(context, wanted(None, 10)));
         assert!(page.as_mut().now_or_never().is_none(), "it is looked for elsewhere");

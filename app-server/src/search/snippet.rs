@@ -1,4 +1,4 @@
-//! The text around a hit; pure.
+//! The text around a hit. Pure.
 
 use std::ops::Range;
 
@@ -6,23 +6,23 @@ use skein_protocol::thread::ThreadSearchTextRange;
 
 use crate::policy;
 
-/// A part of a text, with a hit.
+/// A part of a text with a hit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Snippet {
-    /// The part, as it stands in the text.
+    /// The part, unchanged.
     pub(crate) text: String,
-    /// Where the hit is in it.
+    /// The hit's place in it.
     pub(crate) hit: ThreadSearchTextRange,
 }
 
 #[cfg(test)]
 thread_local! {
-    /// How many this thread has cut.
+    /// How many this OS thread has cut.
     pub(crate) static CUT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 impl Snippet {
-    /// Cuts the part around `hit`, which is in bytes and at the borders of characters, out of `text`. The hit is whole.
+    /// Cuts the part around `hit`, a byte range at character borders, out of `text`. The hit stays whole.
     #[must_use]
     pub(crate) fn around(hit: &Range<usize>, text: &str) -> Self {
         #[cfg(test)]

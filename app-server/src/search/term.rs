@@ -1,7 +1,7 @@
-//! What is looked for, and where it is in a text; pure.
+//! A search term, and its places in a text. Pure.
 //!
-//! Texts are compared in a folded form: each character in lower, then in upper, then in lower case. So `STRASSE` finds
-//! `Straße`, and `ς` is `Σ`. Characters that are written in two ways (`ü` as one, or as `u` with dots) are two different ones.
+//! Texts are compared in a folded form: each character in lower, then upper, then lower case. So `STRASSE` finds
+//! `Straße`, and `ς` is `Σ`. Two encodings of a character (`ü`, or `u` with dots) differ.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use memchr::memmem::{self, Finder};
 
 use crate::policy;
 
-/// Why nothing can be searched for.
+/// Why a term is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TermError {
     /// It is empty.
@@ -20,16 +20,16 @@ pub(crate) enum TermError {
     TooLong,
 }
 
-/// A text that is looked for.
+/// A search term.
 #[derive(Debug, Clone)]
-pub(crate) struct Term {
+pub(crate) struct SearchTerm {
     text: String,
     folded: Finder<'static>,
-    /// The longest part of it that stands in a line of a rollout as it stands in the text; empty where there is none.
+    /// Its longest part that JSON does not escape; may be empty.
     in_lines: Finder<'static>,
 }
 
-impl Term {
+impl SearchTerm {
     /// The term that finds `text`.
     ///
     /// # Errors
@@ -51,16 +51,15 @@ impl Term {
         })
     }
 
-    /// Its folded form.
     #[must_use]
     pub(crate) fn folded(&self) -> &str {
         &self.text
     }
 
-    /// Whether a text that holds it may stand in this line of JSON. A line that is no UTF-8 holds no text.
+    /// Whether a text with the term may stand in this line of JSON. A line that is not UTF-8 holds no text.
     #[must_use]
     pub(crate) fn may_be_in(&self, line: &[u8]) -> bool {
-        // What is escaped by its number may be any character. The others that JSON escapes are not in what is looked for.
+        // An escape by number may be any character. Characters with other escapes are not in the searched part.
         let holds = |text: &[u8]| self.in_lines.find(text).is_some() || memmem::find(text, br"\u").is_some();
         if line.is_ascii() {
             return holds(&line.to_ascii_lowercase());
@@ -68,8 +67,7 @@ impl Term {
         str::from_utf8(line).is_ok_and(|line| holds(fold(line).as_bytes()))
     }
 
-    /// Where it is in `text`, in bytes: each place once, none in another one. A character whose folded form has several is
-    /// found whole.
+    /// Its places in `text`, in bytes, without overlaps. A character that folds to several is found whole.
     pub(crate) fn all_in<'t>(&'t self, text: &'t str) -> impl Iterator<Item = Range<usize>> + 't {
         let folded = Folded::of(text);
         let mut from = 0;
@@ -82,7 +80,7 @@ impl Term {
         })
     }
 
-    /// Where it is first in `text`, in bytes.
+    /// Its first place in `text`, in bytes.
     #[must_use]
     pub(crate) fn first_in(&self, text: &str) -> Option<Range<usize>> {
         self.all_in(text).next()
@@ -98,8 +96,8 @@ pub(crate) fn fold(text: &str) -> String {
 /// A text and its folded form.
 struct Folded {
     text: String,
-    /// The characters outside of ASCII, in order: where each is in the folded form, and where in the text. Between them both
-    /// go on alike.
+    /// The characters outside ASCII, in order: their places in the folded form and in the text. Between them both
+    /// advance alike.
     others: Vec<Other>,
 }
 
@@ -124,14 +122,14 @@ impl Folded {
         Self { text: folded, others }
     }
 
-    /// The part of the text whose folded form holds this one, and where its folded form ends.
+    /// The part of the text for a range of the folded form, and the end of that part's folded form.
     fn range(&self, begin: usize, end: usize) -> (Range<usize>, usize) {
         let start = self.place(begin).0;
         let (last, whole) = self.place(end.saturating_sub(1));
         (start.start..last.end, whole)
     }
 
-    /// The character of the text that this byte of the folded form belongs to, and where its folded form ends.
+    /// The character of the text at this byte of the folded form, and the end of its folded form.
     fn place(&self, at: usize) -> (Range<usize>, usize) {
         let before = self.others.partition_point(|other| other.folded.start <= at);
         match before.checked_sub(1).and_then(|last| self.others.get(last)) {

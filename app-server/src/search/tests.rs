@@ -1,4 +1,4 @@
-//! Searches over both indexes: the tests.
+//! Tests of searches over both indexes.
 
 use async_trait::async_trait;
 use skein_base::clock::Clock;
@@ -11,7 +11,7 @@ use super::texts::tests::Bench as TextsBench;
 use super::*;
 use crate::thread::actor::tests::bench::Bench;
 
-/// An index of threads that is made anew, and has come to the threads that `walk` has.
+/// A thread index that is being rebuilt, and has reached the threads of `walk`.
 struct Unfinished {
     so_far: MemoryIndex,
 }
@@ -70,7 +70,7 @@ impl ThreadIndex for Unfinished {
     }
 }
 
-/// The text index is complete, but what it names has no row yet.
+/// The text index is complete, but its candidates have no rows yet.
 #[tokio::test]
 async fn a_search_while_the_index_of_threads_is_made_anew_says_so() {
     let texts = TextsBench::new();
@@ -84,8 +84,8 @@ async fn a_search_while_the_index_of_threads_is_made_anew_says_so() {
         .in_real_time()
         .with_index(Arc::new(Unfinished { so_far }))
         .with_search(ThreadSearch::new(texts.texts.clone()));
-    let wanted = Wanted {
-        term: Arc::new(Term::new("needle").unwrap()),
+    let wanted = SearchRequest {
+        term: Arc::new(SearchTerm::new("needle").unwrap()),
         filter: ThreadFilter::default(),
         cursor: None,
         limit: 10,

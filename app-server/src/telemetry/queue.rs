@@ -1,7 +1,7 @@
-//! The log queue: lines that wait for stderr. One thread writes them, so that a stderr that nobody reads stops nobody else.
+//! The log queue: lines waiting for stderr. One thread writes them, so that an unread stderr blocks nothing else.
 //!
-//! `tracing-appender` has such a queue. It is not used here: its guard prints to stdout, which belongs to the protocol, if its
-//! queue is full at the end, and its bound counts lines, not bytes.
+//! `tracing-appender` is not used: its guard prints to stdout, which belongs to the protocol, if its queue is full at
+//! the end, and its bound counts lines, not bytes.
 
 use std::io::{ErrorKind, Write};
 use std::os::fd::AsFd;
@@ -10,40 +10,40 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-/// Lines on their way to a writer that may block. Clones share one queue. Nobody who adds a line waits.
+/// Lines for a writer that may block. Clones share one queue. Adding never waits.
 #[derive(Debug, Clone)]
-pub(crate) struct LogQueue(Arc<Shared>);
+pub(crate) struct LogQueue(Arc<QueueShared>);
 
 #[derive(Debug, Default)]
-struct Shared {
-    waiting: Mutex<Waiting>,
+struct QueueShared {
+    waiting: Mutex<WaitingLines>,
     added: Condvar,
     written: Condvar,
-    /// Bytes that may wait.
+    /// The bound of waiting bytes.
     bound: usize,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct WaitingLines {
     /// Whole lines.
     lines: Vec<u8>,
-    /// Lines that found no room, behind those that wait.
+    /// Lines without room, after the waiting ones.
     dropped: u64,
     /// Lines are being written.
     writes: bool,
 }
 
 impl LogQueue {
-    /// A queue that holds `bound` bytes, and one line more if it is empty. Somebody has to run [`LogQueue::write_to`].
+    /// A queue of `bound` bytes; an empty one takes one longer line. A thread must run [`LogQueue::write_to`].
     pub(crate) fn new(bound: usize) -> Self {
-        Self(Arc::new(Shared { bound, ..Shared::default() }))
+        Self(Arc::new(QueueShared { bound, ..QueueShared::default() }))
     }
 
-    /// Adds whole lines, or counts them as dropped if there is no room.
+    /// Adds whole lines, or counts them as dropped.
     pub(crate) fn add(&self, lines: &[u8]) {
         let mut waiting = self.0.lock();
         let is_full = waiting.lines.len().saturating_add(lines.len()) > self.0.bound;
-        // A line behind a gap waits until the writer has been told of the gap: lines stay in order.
+        // A line after a gap waits until the gap is written, so that lines stay in order.
         if waiting.dropped > 0 || (is_full && !waiting.lines.is_empty()) {
             waiting.dropped += 1;
             return;
@@ -52,17 +52,17 @@ impl LogQueue {
         self.0.added.notify_one();
     }
 
-    /// Waits until everything has been written, at most for `bound`.
+    /// Waits at most `bound` until everything is written.
     pub(super) fn flush(&self, bound: Duration) {
         let waiting = self.0.lock();
         let is_left =
-            |waiting: &mut Waiting| waiting.writes || !waiting.lines.is_empty() || waiting.dropped > 0;
-        // Lines that are not written within the bound are lost with the process.
+            |waiting: &mut WaitingLines| waiting.writes || !waiting.lines.is_empty() || waiting.dropped > 0;
+        // Lines not written in time are lost with the process.
         drop(self.0.written.wait_timeout_while(waiting, bound, is_left));
     }
 
-    /// Writes lines for ever, and `gap` of their number where lines were dropped. A line that the writer refuses is dropped, too:
-    /// there is no other place to report its error.
+    /// Writes lines for ever, and `gap` of their number where lines were dropped. A line that the writer refuses is
+    /// dropped, too: its error cannot be reported anywhere.
     pub(crate) fn write_to(&self, mut out: impl Write + AsFd, gap: impl Fn(u64) -> String) -> ! {
         let mut lost = 0;
         loop {
@@ -80,7 +80,7 @@ impl LogQueue {
 
     /// Waits for lines and takes them.
     fn next(&self) -> (Vec<u8>, u64) {
-        let nothing = |waiting: &mut Waiting| waiting.lines.is_empty();
+        let nothing = |waiting: &mut WaitingLines| waiting.lines.is_empty();
         let waiting = self.0.added.wait_while(self.0.lock(), nothing);
         let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
         waiting.writes = true;
@@ -88,34 +88,34 @@ impl LogQueue {
     }
 }
 
-/// Writes whole lines, and waits where that would block. Returns how many lines were not written, or not to their end.
+/// Writes whole lines, and waits where that would block. Returns the number of incomplete lines.
 fn refused(out: &mut (impl Write + AsFd), lines: &[u8]) -> u64 {
     let mut rest = lines;
     while !rest.is_empty() {
         match out.write(rest) {
             Ok(written) if written > 0 => rest = &rest[written..],
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // Whoever shares stderr may have set it to O_NONBLOCK.
+            // Another process that shares stderr may have set O_NONBLOCK.
             Err(error) if error.kind() == ErrorKind::WouldBlock => writable(out),
             Ok(_) | Err(_) => break,
         }
     }
     let done = &lines[..lines.len() - rest.len()];
     if !rest.is_empty() && done.last().is_some_and(|byte| *byte != b'\n') {
-        // What follows begins on a line of its own.
+        // The next line begins on a line of its own.
         drop(out.write(b"\n"));
     }
     rest.split_inclusive(|byte| *byte == b'\n').count() as u64
 }
 
-/// Waits until the writer takes something, or fails. An error of the wait is one of the next write.
+/// Waits until the writer takes bytes, or fails. The next write reports an error.
 fn writable(out: &impl AsFd) {
     let mut ready = [PollFd::new(out, PollFlags::OUT)];
     poll(&mut ready, None).ok();
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+impl QueueShared {
+    fn lock(&self) -> MutexGuard<'_, WaitingLines> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -132,7 +132,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    /// A queue whose lines go into a pipe.
+    /// A queue that writes to a pipe.
     fn queue(bound: usize) -> (LogQueue, BufReader<PipeReader>) {
         let queue = LogQueue::new(bound);
         let (reader, writer) = pipe().unwrap();
@@ -200,7 +200,7 @@ mod tests {
         }
     }
 
-    /// A pipe that refuses so many writes first.
+    /// A pipe that first refuses this many writes.
     struct Refuses(usize, PipeWriter);
 
     impl Write for Refuses {
@@ -229,7 +229,7 @@ mod tests {
         queue.add(b"one\n");
         queue.add(b"two\n");
         let (reader, writer) = pipe().unwrap();
-        // These two lines, and their number.
+        // These two lines, and the line with their number.
         start(&queue, Refuses(2, writer));
         queue.flush(PATIENCE);
         queue.add(b"and on\n");

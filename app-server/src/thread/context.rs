@@ -19,7 +19,7 @@ use super::questions::QuestionNumbers;
 use super::registry::Registry;
 use super::subscribers::Subscribers;
 use crate::config::{Config, ContextOverride, Settings};
-use crate::memory::{Freed, Pressure};
+use crate::memory::{Freed, MemoryPressure};
 use crate::policy;
 use crate::turn::context;
 use crate::turn::conversation_cache::ConversationCache;
@@ -70,7 +70,7 @@ pub(crate) struct Context {
     /// Where owners say which open marks the index covers, so that they are taken off in batches.
     pub(crate) closed_rollouts: mpsc::Sender<OpenMarker>,
     /// Wakes who makes room.
-    pub(crate) pressure: Pressure,
+    pub(crate) pressure: MemoryPressure,
     /// Has free memory given back.
     pub(crate) freed: Arc<Freed>,
     /// The counters.

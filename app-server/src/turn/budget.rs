@@ -49,7 +49,7 @@ impl Weight {
     /// Whether it is above the budget.
     #[must_use]
     pub(crate) fn is_too_much(self) -> bool {
-        self.pictures > policy::REQUEST_PICTURE_BYTES || self.results > policy::REQUEST_RESULT_BYTES
+        self.pictures > policy::REQUEST_IMAGE_BYTES || self.results > policy::REQUEST_RESULT_BYTES
     }
 }
 
@@ -59,7 +59,7 @@ impl Weight {
 /// providers cache it.
 pub(crate) fn fit(entries: Vec<&mut Entry>) -> bool {
     let weight = Weight::of(entries.iter().map(|entry| &**entry));
-    let mut pictures = surplus(weight.pictures, policy::REQUEST_PICTURE_BYTES);
+    let mut pictures = surplus(weight.pictures, policy::REQUEST_IMAGE_BYTES);
     let mut results = surplus(weight.results, policy::REQUEST_RESULT_BYTES);
     let fits = pictures == 0 && results == 0;
     for entry in entries {
@@ -137,7 +137,7 @@ mod tests {
 
     use super::*;
 
-    const BUDGET: usize = policy::REQUEST_PICTURE_BYTES;
+    const BUDGET: usize = policy::REQUEST_IMAGE_BYTES;
 
     fn picture(bytes: usize) -> Entry {
         let image = Image::Data { media_type: "image/png".into(), base64: "A".repeat(bytes) };

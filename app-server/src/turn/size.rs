@@ -24,6 +24,6 @@ fn bytes(entry: &Entry) -> usize {
 fn of_content(content: &Content) -> usize {
     match content {
         Content::Text(text) => text.len(),
-        Content::Image(_) => policy::PICTURE_TOKENS * policy::BYTES_A_TOKEN,
+        Content::Image(_) => policy::IMAGE_TOKENS * policy::BYTES_A_TOKEN,
     }
 }

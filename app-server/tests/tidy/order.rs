@@ -24,7 +24,7 @@ const APP_SERVER: &[&str] = &[
     "approved import",
     "reload",
     // Background tasks, and programs that work on a home.
-    "export feedback markers models pressure repair search trash",
+    "eviction export feedback models open_markers repair search trash",
     // Owner, machine, subscribers, event delivery.
     "thread",
     // The agent loop.

@@ -25,7 +25,7 @@ fn refusal(text: &str) -> (Option<RequestId>, i64, String) {
 }
 
 #[test]
-fn each_kind_of_message_is_told_apart() {
+fn each_kind_of_message_is_recognised() {
     let request =
         parse(r#"{"jsonrpc":"2.0","id":7,"method":"a/b","params":{"x":1},"trace":null}"#).expect("a request");
     assert!(matches!(request, Incoming::Request { id: RequestId::Integer(7), method, params: Some(p) }

@@ -13,7 +13,7 @@ use crate::{
 
 const HEAD: &str = r"// Written by scripts/generate from protocol/src; do not edit.
 //
-// What goes over Skein's websocket, one message in each text frame. Types only: nothing of this file is left at run time.
+// The messages of Skein's websocket, one in each text frame. Types only: nothing of this file is left at run time.
 // A type whose name ends in `Param` is one as clients send it, where the server sends it with more.
 ";
 

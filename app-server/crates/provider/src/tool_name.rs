@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_could_be_cut_elsewhere_have_two_names() {
+    fn ambiguous_parts_have_two_names() {
         assert_ne!(of_helper("a__b", "c"), of_helper("a", "b__c"));
         assert_ne!(of_helper("a", "x.y"), of_helper("a", "x_y"));
         assert_ne!(of_helper("a_", "b"), of_helper("a", "_b"));

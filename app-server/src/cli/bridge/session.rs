@@ -184,13 +184,13 @@ impl BridgeSession {
 
     /// Refuses a line that cannot be a message; its id is unknown.
     pub(super) fn unreadable(&mut self, why: String) {
-        self.tell(envelope::error_reply(None, &WireError::parse_error("unreadable", why)).into());
+        self.send_to_client(envelope::error_reply(None, &WireError::parse_error("unreadable", why)).into());
     }
 
     /// Takes a message of the server, at this time (Unix milliseconds).
     pub(super) fn server_says(&mut self, text: Utf8Bytes, now: i64) {
         if numbers::is_quiet(&text) {
-            return self.tell(text);
+            return self.send_to_client(text);
         }
         let text = names::without(&text).map_or(text, Utf8Bytes::from);
         let shared = text.clone();
@@ -200,7 +200,7 @@ impl BridgeSession {
             Ok(Incoming::Response { id, result }) => self.answers(&id, Ok(result), text, now),
             Ok(Incoming::Error { id, error }) => self.answers(&id, Err(error), text, now),
             // The answer to an unreadable message.
-            Err(_) => self.tell(text),
+            Err(_) => self.send_to_client(text),
         }
     }
 
@@ -287,11 +287,11 @@ impl BridgeSession {
     }
 
     fn refuse(&mut self, id: &RequestId, error: &WireError) {
-        self.tell(envelope::error_reply(Some(id), error).into());
+        self.send_to_client(envelope::error_reply(Some(id), error).into());
     }
 
     /// Sends to the client, after the held messages.
-    fn tell(&mut self, text: Utf8Bytes) {
+    fn send_to_client(&mut self, text: Utf8Bytes) {
         let Some(held) = &mut self.held else { return self.to_client.push_back(text) };
         held.bytes += text.len();
         held.texts.push(text);
@@ -309,7 +309,7 @@ impl BridgeSession {
     /// Sends a notification of the bridge, unless the client opted out.
     fn say<N: Notification>(&mut self, params: &N::Params, now: i64) {
         if !self.hello.opted_out(N::INFO.wire) {
-            self.tell(envelope::notification::<N>(params, now, None).into());
+            self.send_to_client(envelope::notification::<N>(params, now, None).into());
         }
     }
 
@@ -371,7 +371,7 @@ impl BridgeSession {
             return;
         }
         self.questions.push(OpenQuestion { id, thread: tracked::thread_of(params), answer: None });
-        self.tell(text);
+        self.send_to_client(text);
     }
 
     /// Takes a notification of the server.
@@ -394,7 +394,7 @@ impl BridgeSession {
         } else {
             numbers::without(method, params, stamp).map_or(text, Utf8Bytes::from)
         };
-        self.tell(text);
+        self.send_to_client(text);
     }
 
     /// Whether this notification announces a start that the bridge has repeated.

@@ -16,7 +16,7 @@ use skein_protocol::extension::{ContainmentRung, LackDetails};
 use tokio::io::AsyncReadExt;
 
 /// The levels, each tried alone; the best for `auto` comes first.
-pub(super) const RUNGS: [(ContainmentRung, Containment); 3] = [
+pub(super) const LEVELS: [(ContainmentRung, Containment); 3] = [
     (ContainmentRung::Cgroup, Containment::Cgroup),
     (ContainmentRung::Guard, Containment::Guard),
     (ContainmentRung::Namespace, Containment::Namespace),
@@ -25,7 +25,7 @@ pub(super) const RUNGS: [(ContainmentRung, Containment); 3] = [
 /// The outcome of a trial.
 #[derive(Debug)]
 pub(super) struct ContainmentTrial {
-    pub rung: ContainmentRung,
+    pub level: ContainmentRung,
     /// The time from start to end of the helper, or the reason why it was not contained.
     pub result: Result<Duration, LackDetails>,
     /// The parent of its cgroups.
@@ -35,15 +35,15 @@ pub(super) struct ContainmentTrial {
 }
 
 impl ContainmentTrial {
-    /// Runs a helper, which ends on its own, under `rung` alone.
-    pub(super) async fn of(rung: ContainmentRung, containment: Containment) -> Self {
+    /// Runs a helper, which ends on its own, under `level` alone.
+    pub(super) async fn of(level: ContainmentRung, containment: Containment) -> Self {
         let start = Clock.now();
         let tasks = Tasks::new();
         let host = match host(containment, &tasks) {
             Ok(host) => host,
             Err(reason) => {
-                let result = Err(levels::lack(rung, reason));
-                return Self { rung, result, cgroup: None, subreaper: false };
+                let result = Err(levels::lack(level, reason));
+                return Self { level, result, cgroup: None, subreaper: false };
             }
         };
         host.swept().await;
@@ -55,11 +55,11 @@ impl ContainmentTrial {
             Ok(()) => Ok(Clock.now() - start),
             // In the server's words, if the level failed and not the helper.
             Err(reason) => {
-                let known = held.lacking.into_iter().find(|lack| lack.rung == rung);
-                Err(known.unwrap_or_else(|| levels::lack(rung, reason)))
+                let known = held.lacking.into_iter().find(|lack| lack.rung == level);
+                Err(known.unwrap_or_else(|| levels::lack(level, reason)))
             }
         };
-        Self { rung, result, cgroup: held.cgroup, subreaper: held.subreaper }
+        Self { level, result, cgroup: held.cgroup, subreaper: held.subreaper }
     }
 }
 

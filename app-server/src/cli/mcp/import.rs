@@ -64,7 +64,7 @@ impl McpImport {
         if self.settings.json {
             print_line(&outcome.json(&path, self.dry_run, &told).to_string())?;
         } else {
-            outcome.tell(&path, self.dry_run, &told)?;
+            outcome.report(&path, self.dry_run, &told)?;
         }
         if closed && !self.settings.json {
             print_line(notify::CLOSED.trim_start_matches("; "))?;
@@ -109,7 +109,7 @@ fn take(settings: &mut SettingsFile, desktop: desktop::Desktop, replace: bool) -
 }
 
 impl McpImportOutcome {
-    fn tell(&self, path: &Path, dry_run: bool, told: &ReloadNotice) -> anyhow::Result<()> {
+    fn report(&self, path: &Path, dry_run: bool, told: &ReloadNotice) -> anyhow::Result<()> {
         for one in &self.taken {
             print_line(&taken(one, dry_run))?;
         }

@@ -67,7 +67,7 @@ mod tests {
     use super::ReloadNotice;
 
     #[test]
-    fn who_is_not_told_is_named_with_what_to_do() {
+    fn a_server_that_does_not_reload_is_named_with_the_remedy() {
         assert_eq!(ReloadNotice::Nobody.words(), "");
         assert!(ReloadNotice::Not(Some(7), "no".into()).words().ends_with("kill -HUP 7"));
         assert_eq!(ReloadNotice::Not(Some(7), "no".into()).json()["reason"], "no");

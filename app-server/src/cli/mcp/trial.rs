@@ -49,7 +49,7 @@ impl Test {
         if self.settings.json {
             print_line(&as_json(&name, &tried).to_string())?;
         } else {
-            tell(&name, &tried)?;
+            report(&name, &tried)?;
         }
         let is_well = tried.offered.is_ok() && tried.left.is_empty() && tried.end.survivors == 0;
         Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -102,7 +102,7 @@ fn spinner(name: &str) -> ProgressBar {
 }
 
 /// The steps on stdout; the reason of a failure on stderr.
-fn tell(name: &str, tried: &Tried) -> anyhow::Result<()> {
+fn report(name: &str, tried: &Tried) -> anyhow::Result<()> {
     let row = |subject: &str, what: String| print_line(&format!("{subject:<9}{what}"));
     let Tried { offered, start_took, end, left } = tried;
     row("helper", name.to_owned())?;

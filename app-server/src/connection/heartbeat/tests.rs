@@ -4,7 +4,7 @@ use futures_util::FutureExt;
 use skein_protocol::ids::ConnectionId;
 
 use super::*;
-use crate::outbox::{Next, OutboxLimits};
+use crate::outbox::{OutboxLimits, WriterAction};
 
 const TIMES: Heartbeat = Heartbeat {
     ping: Duration::from_secs(20),
@@ -18,15 +18,15 @@ fn outbox() -> Outbox {
     Outbox::new(ConnectionId(1), limits)
 }
 
-/// Whether the client was asked since the last look.
+/// Whether the client was pinged since the last check.
 fn asked(outbox: &Outbox) -> bool {
-    matches!(outbox.next().now_or_never(), Some(Next::Ping))
+    matches!(outbox.next().now_or_never(), Some(WriterAction::Ping))
 }
 
-/// Lets a client live for some seconds, in which it does what it does at each second. Returns when it was asked, when
-/// it was given up, and how often it heard the heartbeat.
-async fn live(seconds: u64, at: impl Fn(u64, &Life, &Notify)) -> (Vec<u64>, Option<u64>, u32) {
-    let (life, outbox, opted_in) = (Life::new(Clock.now()), outbox(), Notify::new());
+/// Runs a client for some seconds with an action at each. Returns the times of pings, the time of its end, and the
+/// number of heartbeats.
+async fn live(seconds: u64, at: impl Fn(u64, &ClientLiveness, &Notify)) -> (Vec<u64>, Option<u64>, u32) {
+    let (life, outbox, opted_in) = (ClientLiveness::new(Clock.now()), outbox(), Notify::new());
     let beats = Cell::new(0);
     let mut pings = Vec::new();
     let watch = watch(&life, &outbox, (TIMES, Clock.now()), &opted_in, || beats.set(beats.get() + 1));
@@ -52,7 +52,7 @@ async fn a_silent_client_is_asked_and_then_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_sends_anything_is_never_asked() {
-    let trickle = |second: u64, life: &Life, _: &Notify| {
+    let trickle = |second: u64, life: &ClientLiveness, _: &Notify| {
         if second.is_multiple_of(14) {
             life.sign(Clock.now());
         }
@@ -62,7 +62,7 @@ async fn a_client_that_sends_anything_is_never_asked() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_answers_pings_stays() {
-    let answers = |second: u64, life: &Life, _: &Notify| {
+    let answers = |second: u64, life: &ClientLiveness, _: &Notify| {
         if second.is_multiple_of(20) {
             life.sign(Clock.now());
         }
@@ -71,15 +71,15 @@ async fn a_client_that_answers_pings_stays() {
     assert_eq!((pings.len(), given_up), (10, None));
 }
 
-/// The server wakes up for all of them at once, also where they came and spoke at different times.
+/// The server wakes once for all, although they connected and spoke at different times.
 #[tokio::test(start_paused = true)]
-async fn all_clients_are_asked_and_hear_the_heartbeat_in_the_same_rounds() {
+async fn all_clients_get_pings_and_heartbeats_in_the_same_rounds() {
     let since = Clock.now();
     let mut clients = Vec::new();
     for second in 0..20 {
         let opted_in = Notify::new();
         opted_in.notify_one();
-        clients.push((Life::new(Clock.now()), outbox(), opted_in, Cell::new(Vec::new())));
+        clients.push((ClientLiveness::new(Clock.now()), outbox(), opted_in, Cell::new(Vec::new())));
         tokio::time::advance(SECOND + Duration::from_millis(second)).await;
     }
     let noted = |at: &Cell<Vec<_>>| {
@@ -110,8 +110,8 @@ async fn all_clients_are_asked_and_hear_the_heartbeat_in_the_same_rounds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_heartbeat_is_heard_from_the_opt_in_on() {
-    let opts_in = |second: u64, life: &Life, opted_in: &Notify| {
+async fn the_heartbeat_begins_with_the_opt_in() {
+    let opts_in = |second: u64, life: &ClientLiveness, opted_in: &Notify| {
         life.sign(Clock.now());
         if second == 30 {
             opted_in.notify_one();
@@ -120,10 +120,10 @@ async fn the_heartbeat_is_heard_from_the_opt_in_on() {
     assert_eq!(live(75, opts_in).await, (vec![], None, 2));
 }
 
-/// It gives signs of life, and takes nothing of what waits for it, to which nothing is added.
+/// It shows signs of life and takes nothing, while nothing is added.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_lives_and_takes_nothing_is_given_up_as_slow() {
-    let (life, outbox, opted_in) = (Life::new(Clock.now()), outbox(), Notify::new());
+    let (life, outbox, opted_in) = (ClientLiveness::new(Clock.now()), outbox(), Notify::new());
     outbox.push("x".repeat(60).into());
     outbox.push("x".repeat(60).into());
     let mut watch = std::pin::pin!(watch(&life, &outbox, (TIMES, Clock.now()), &opted_in, || ()));
@@ -139,10 +139,10 @@ async fn a_client_that_lives_and_takes_nothing_is_given_up_as_slow() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_stood_still_looks_whether_its_clients_are_there() {
-    let (life, outbox, opted_in) = (Life::new(Clock.now()), outbox(), Notify::new());
+    let (life, outbox, opted_in) = (ClientLiveness::new(Clock.now()), outbox(), Notify::new());
     let mut watch = std::pin::pin!(watch(&life, &outbox, (TIMES, Clock.now()), &opted_in, || {}));
     assert_eq!((&mut watch).now_or_never(), None);
-    // What the client has sent meanwhile is read later.
+    // Messages sent meanwhile are read later.
     tokio::time::advance(10 * TIMES.dead_after).await;
     assert_eq!((&mut watch).now_or_never(), None, "it may be there");
     assert!(asked(&outbox));
@@ -152,7 +152,7 @@ async fn a_server_that_stood_still_looks_whether_its_clients_are_there() {
         tokio::time::advance(SECOND).await;
         assert_eq!((&mut watch).now_or_never(), None);
     }
-    // One that is gone is given up one interval after the server goes on.
+    // A dead client is dropped one interval after the server resumes.
     tokio::time::advance(10 * TIMES.dead_after).await;
     let mut waited = 0;
     while (&mut watch).now_or_never().is_none() {

@@ -1,4 +1,4 @@
-//! Whoever reads page after page has seen the whole, in either direction, with and without a picture to begin from.
+//! Reading page after page shows the whole history, in either direction, with and without a cursor of a resume.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ fn life() -> impl Strategy<Value = RecordedLife> {
     prop::collection::vec(any::<[u16; 4]>(), 0..40).prop_map(|draws| RecordedLife::drawn(&draws))
 }
 
-/// What the handler cuts its page from.
+/// The turns that the handler cuts its page from.
 fn shown(store: &MemoryStore, wanted: &Wanted) -> Shown {
     let now = wait(History::read_end(store, THREAD, 0)).unwrap();
     let turns = Turns::of(store, THREAD, now.taken_back(), wanted.as_of.map(|as_of| as_of.seq));
@@ -106,7 +106,7 @@ proptest! {
     }
 
     #[test]
-    fn pages_behind_a_picture_show_what_it_was_made_from(life in life(), limit in 1u32..30, bytes in 0usize..40_000) {
+    fn pages_from_a_cursor_of_a_resume_show_its_history(life in life(), limit in 1u32..30, bytes in 0usize..40_000) {
         let store = life.store();
         let then = wait(History::read_end(&store, THREAD, bytes)).unwrap();
         let whole = wait(History::read(&store, THREAD)).unwrap();
@@ -139,7 +139,7 @@ proptest! {
     }
 }
 
-/// What a resume answers.
+/// The answer to a resume.
 fn answer(history: &History) -> skein_protocol::thread::ThreadResumeResponse {
     let picture = ThreadPicture { seq: history.seq(), epoch: history.epoch() };
     let thread =

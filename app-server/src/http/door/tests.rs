@@ -87,7 +87,7 @@ async fn only_so_many_may_stand_before_the_door() {
     }
     let (first, second) = (door.accept().await, door.accept().await);
     assert!(futures_util::poll!(std::pin::pin!(door.accept())).is_pending());
-    // One comes in, one leaves: two places.
+    // One completes its handshake, one leaves: two slots.
     let _life = first.1.come_in();
     let third = door.accept().await;
     drop(second);

@@ -1,4 +1,4 @@
-//! One family of numbers after the other: name, what it is, samples.
+//! Writes metric families: name, help, samples.
 
 use std::fmt;
 
@@ -9,26 +9,26 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 use skein_base::durations::DurationCounts;
 
-/// Where they are written.
-pub(crate) struct Page<'a>(pub(crate) DescriptorEncoder<'a>);
+/// The output.
+pub(crate) struct MetricsPage<'a>(pub(crate) DescriptorEncoder<'a>);
 
-impl Page<'_> {
-    /// What does not change, as labels.
+impl MetricsPage<'_> {
+    /// Constant values, as labels.
     pub(crate) fn info(&mut self, name: &str, help: &str, labels: &[(&str, &str)]) -> fmt::Result {
         self.0.encode_descriptor(name, help, None, MetricType::Info)?.encode_info(&labels)
     }
 
-    /// A number of now.
+    /// A current number.
     pub(crate) fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         ConstGauge::new(value).encode(self.0.encode_descriptor(name, help, None, MetricType::Gauge)?)
     }
 
-    /// A time or a duration of now, in seconds.
+    /// A current time or duration, in seconds.
     pub(crate) fn seconds(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
         ConstGauge::new(value).encode(self.0.encode_descriptor(name, help, None, MetricType::Gauge)?)
     }
 
-    /// Numbers of now that differ in one label. Its values are words of ours: a label is never an id.
+    /// Current numbers that differ in one label. Label values are words of the code, never ids.
     pub(crate) fn gauges(
         &mut self,
         name: &str,
@@ -43,12 +43,12 @@ impl Page<'_> {
         Ok(())
     }
 
-    /// A number that only rises; its samples are called `name_total`.
+    /// A counter; its samples are named `name_total`.
     pub(crate) fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         ConstCounter::new(value).encode(self.0.encode_descriptor(name, help, None, MetricType::Counter)?)
     }
 
-    /// How durations are spread.
+    /// A distribution of durations.
     pub(crate) fn histogram(&mut self, name: &str, help: &str, taken: &DurationCounts) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
         family.encode_histogram::<NoLabelSet>(taken.sum, taken.count, &taken.buckets, None)

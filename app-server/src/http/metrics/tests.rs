@@ -17,7 +17,7 @@ fn scrape(status: SkeinStatusResponse) -> Scrape {
     Scrape { status, unloads: durations(&[2, 900, 9000]), zeros: durations(&[]), syncs: durations(&[3]) }
 }
 
-/// A sample, and the kind that its family has.
+/// A sample and the kind of its family.
 #[derive(Debug)]
 struct Sample {
     name: String,
@@ -30,7 +30,7 @@ fn is_name(name: &str) -> bool {
     name.starts_with("skein_") && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
 
-/// `{a="b",c="d"}`; what is written here has no quotes and commas in its values.
+/// Parses `{a="b",c="d"}`; values have no quotes or commas.
 fn labels(text: &str) -> Vec<(String, String)> {
     let inner = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap();
     let label = |pair: &str| {
@@ -41,7 +41,7 @@ fn labels(text: &str) -> Vec<(String, String)> {
     inner.split(',').map(label).collect()
 }
 
-/// Reads the text as the format is specified, line by line: first what a family is, then its kind, then its samples.
+/// Reads the text by its specification, line by line: help, kind, samples.
 fn read(text: &str) -> Vec<Sample> {
     let body = text.strip_suffix("# EOF\n").expect("the text says that it is whole");
     let (mut samples, mut families) = (Vec::new(), BTreeSet::new());
@@ -79,7 +79,7 @@ fn read(text: &str) -> Vec<Sample> {
     samples
 }
 
-/// Every number of the status is another one, and every one that may be absent is there.
+/// A status with a distinct number everywhere, and with all optional members.
 fn distinct() -> (SkeinStatusResponse, BTreeMap<String, u64>) {
     let mut status = SkeinStatusResponse::default();
     status.index.open_ms = Some(0);
@@ -116,8 +116,8 @@ fn number(value: &mut Value, path: &str, numbers: &mut BTreeMap<String, u64>) {
     }
 }
 
-/// What `skein/status` has and the metrics do not: identity, what follows from others, and what the histograms say better.
-const ELSEWHERE: [&str; 12] = [
+/// Members of `skein/status` without a metric: identities, derived values, and those that histograms cover.
+const UNMETERED: [&str; 12] = [
     "/pid",
     "/uptimeMs",
     "/index/diskPercent",
@@ -131,7 +131,7 @@ const ELSEWHERE: [&str; 12] = [
     "/store/syncLastMs",
     "/store/syncMaxMs",
 ];
-/// What is said in seconds.
+/// Members in seconds.
 const SECONDS: [&str; 2] = ["/startedAtMs", "/index/openMs"];
 
 #[test]
@@ -142,14 +142,14 @@ fn each_number_of_the_status_is_in_the_metrics_once() {
         #[expect(clippy::cast_precision_loss, reason = "they are small")]
         let number = *number as f64 / if SECONDS.contains(&path.as_str()) { 1e3 } else { 1.0 };
         let with: Vec<&Sample> = samples.iter().filter(|sample| sample.value == number).collect();
-        let wanted = usize::from(!ELSEWHERE.contains(&path.as_str()));
+        let wanted = usize::from(!UNMETERED.contains(&path.as_str()));
         assert_eq!(with.len(), wanted, "{path}: {with:?}");
         let total = |text: &str| text.ends_with("_total");
         let rises = path.ends_with("Total") || path.starts_with("/refusals/") || *path == "/reloads/total";
         assert!(with.iter().all(|sample| total(&sample.name) == rises), "{path}: {with:?}");
     }
     let known = |path: &&str| !numbers.contains_key(*path);
-    assert_eq!(ELSEWHERE.iter().chain(&SECONDS).find(|path| known(path)), None, "no number has this name");
+    assert_eq!(UNMETERED.iter().chain(&SECONDS).find(|path| known(path)), None, "no number has this name");
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! Rollouts that the real peer, Codex 0.169.0, has made (`scripts/import-proof --fixtures`): without machine paths, and with
-//! long texts cut.
+//! Rollouts of the real peer, Codex 0.169.0 (`scripts/import-proof --fixtures`), without machine paths and with long
+//! texts cut.
 
 use std::fs;
 use std::path::Path;
 
-/// Where each lies in the peer's home, and what is in it.
+/// Path in the peer's home, and content.
 pub(crate) const FILES: &[(&str, &str)] = &[
     (
         "archived_sessions/rollout-2026-11-20T15-48-23-01a1f9a5-01d0-7ff0-bb2b-1c847714ca3b.jsonl",
@@ -63,7 +63,7 @@ pub(crate) const FILES: &[(&str, &str)] = &[
     ),
 ];
 
-/// Lays them out as the peer does.
+/// Writes the files in the peer's layout.
 pub(crate) fn lay(home: &Path) {
     for (path, text) in FILES {
         let path = home.join(path);

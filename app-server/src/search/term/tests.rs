@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn hits(term: &str, text: &str) -> Vec<String> {
-    Term::new(term).unwrap().all_in(text).map(|range| text[range].to_owned()).collect()
+    SearchTerm::new(term).unwrap().all_in(text).map(|range| text[range].to_owned()).collect()
 }
 
 #[test]
@@ -19,7 +19,7 @@ fn upper_and_lower_case_are_the_same_also_outside_of_ascii() {
 fn a_character_that_folds_to_several_is_found_whole() {
     assert_eq!(hits("STRASSE", "Die Straße, die Strasse"), ["Straße", "Strasse"]);
     assert_eq!(hits("ß", "MASSE"), ["SS"]);
-    // Half of it is enough, and it is one hit.
+    // Half of it is enough, and is one hit.
     assert_eq!(hits("s", "aßb"), ["ß"]);
     assert_eq!(hits("as", "aßb"), ["aß"]);
 }
@@ -34,27 +34,27 @@ fn nothing_is_a_wildcard_and_no_hit_lies_in_another() {
 
 #[test]
 fn what_is_empty_or_endless_is_refused() {
-    assert_eq!(Term::new("").unwrap_err(), TermError::Empty);
-    assert_eq!(Term::new(&"x".repeat(policy::SEARCH_TERM + 1)).unwrap_err(), TermError::TooLong);
-    assert!(Term::new(&"x".repeat(policy::SEARCH_TERM)).is_ok());
+    assert_eq!(SearchTerm::new("").unwrap_err(), TermError::Empty);
+    assert_eq!(SearchTerm::new(&"x".repeat(policy::SEARCH_TERM + 1)).unwrap_err(), TermError::TooLong);
+    assert!(SearchTerm::new(&"x".repeat(policy::SEARCH_TERM)).is_ok());
 }
 
 #[test]
 fn lines_are_passed_over_only_where_the_text_cannot_be() {
-    let passed = |term: &str, line: &str| !Term::new(term).unwrap().may_be_in(line.as_bytes());
+    let passed = |term: &str, line: &str| !SearchTerm::new(term).unwrap().may_be_in(line.as_bytes());
     assert!(passed("needle", r#"{"text":"hay"}"#));
     assert!(passed("zürich", r#"{"text":"Zurich → Basel"}"#));
     assert!(!passed("needle", r#"{"text":"NEEDLE"}"#));
-    // Escaped by number: it could be anything.
+    // Escaped by number: any character is possible.
     assert!(!passed("needle", r#"{"text":"n\u0065edle"}"#));
-    // A part is enough where the whole is escaped.
+    // A part is enough if the whole is escaped.
     assert!(!passed("a \"needle\"", r#"{"text":"a \"needle\""}"#));
     assert!(!passed("\"", r#"{"text":"hay"}"#));
     let broken = [b"needle".as_slice(), &[0xff]].concat();
-    assert!(!Term::new("needle").unwrap().may_be_in(&broken), "a line that is no UTF-8 is no record");
+    assert!(!SearchTerm::new("needle").unwrap().may_be_in(&broken), "a line that is no UTF-8 is no record");
 }
 
-/// Letters that fold in unusual ways, and what JSON escapes.
+/// Letters with unusual folding, and characters that JSON escapes.
 fn text() -> impl Strategy<Value = String> {
     proptest::collection::vec(
         prop_oneof![
@@ -98,22 +98,22 @@ proptest! {
         let text = [before.as_str(), &needle, &after].concat();
         let line = serde_json::to_string(&text).unwrap();
         for needle in [needle.clone(), needle.to_uppercase(), needle.to_lowercase(), fold(&needle)] {
-            let term = Term::new(&needle).unwrap();
-            // Some characters have an upper case whose lower case is another one: then only the forms that fold alike count.
+            let term = SearchTerm::new(&needle).unwrap();
+            // For some characters, the lower case of the upper case differs: only equal foldings count.
             if fold(&text).contains(&fold(&needle)) {
                 let hit = term.first_in(&text).unwrap();
                 prop_assert!(fold(&text[hit.clone()]).contains(&fold(&needle)), "{:?} in {:?}", hit, text);
                 prop_assert!(term.may_be_in(line.as_bytes()), "{:?} in {}", needle, line);
             }
         }
-        prop_assert!(Term::new(&needle).unwrap().first_in(&text).is_some());
+        prop_assert!(SearchTerm::new(&needle).unwrap().first_in(&text).is_some());
     }
 
     #[test]
     fn hits_follow_each_other_at_the_borders_of_characters(term in text(), text in text()) {
         prop_assume!(!term.is_empty());
         let mut end = 0;
-        for hit in Term::new(&term).unwrap().all_in(&text) {
+        for hit in SearchTerm::new(&term).unwrap().all_in(&text) {
             prop_assert!(hit.start >= end && hit.end > hit.start, "{hit:?} behind {end}");
             prop_assert!(text.get(hit.clone()).is_some());
             end = hit.end;

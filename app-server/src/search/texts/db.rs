@@ -1,5 +1,5 @@
-//! The text index's file: SQLite with a table of trigrams (FTS5). It holds no text, only which pieces of which thread have
-//! which three characters; the characters are those of the folded form in which texts are compared. Everything here blocks.
+//! The file of the text index: SQLite with a table of trigrams (FTS5). It stores no text, only the trigrams of each
+//! piece of a thread, in folded form. All functions block.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::policy;
 
-/// The file in the index's folder. SQLite puts two others beside it, with the same mode.
+/// The file in the index's folder. SQLite adds two others with the same mode.
 const FILE: &str = "texts.sqlite";
 
 const TABLES: &str = "
@@ -27,22 +27,22 @@ const TABLES: &str = "
         (text, content='', contentless_delete=1, detail=none, tokenize='trigram case_sensitive 1');
 ";
 
-/// The index cannot be opened, or is not what was written.
+/// Why the index is unusable.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DbError {
-    /// SQLite says so.
+    /// An error of SQLite.
     #[error("{0}")]
     Sqlite(#[from] rusqlite::Error),
-    /// The system says so.
+    /// An error of the system.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// Work on it has panicked.
+    /// A panic during work on it.
     #[error("{0}")]
     Panicked(String),
 }
 
 impl DbError {
-    /// Whether the file may well be whole: the disk is full, or refuses a write, or another process has a lock.
+    /// Whether the file may be intact: the disk is full or refuses writes, or another process has a lock.
     #[must_use]
     pub(crate) fn is_passing(&self) -> bool {
         match self {
@@ -64,33 +64,32 @@ impl DbError {
     }
 }
 
-/// Whether the system failed to read from the file.
+/// Whether a read from the file failed.
 fn is_read(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error().map(|error| error.extended_code);
     matches!(code, Some(SQLITE_IOERR_READ | SQLITE_IOERR_SHORT_READ))
 }
 
-/// What the index knows of a thread.
+/// The state of a thread in the index.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Known {
-    /// Every message of the turns up to this record is in it.
+pub(crate) struct IndexedThread {
+    /// The messages of all turns up to this record are in it.
     pub(crate) seq: EventSeq,
-    /// The last name that is in it.
+    /// The latest name in it.
     pub(crate) name: Option<String>,
 }
 
-/// What is added of a thread.
+/// An addition to a thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Added {
-    /// The thread.
+pub(crate) struct AddedTexts {
     pub(crate) thread: ThreadId,
-    /// Folded texts, each with the number of the first turn that it is of.
+    /// Folded texts, each with the number of its first turn.
     pub(crate) pieces: Vec<(EventSeq, String)>,
-    /// What is known of the thread then.
-    pub(crate) known: Known,
+    /// The state of the thread afterwards.
+    pub(crate) known: IndexedThread,
 }
 
-impl Added {
+impl AddedTexts {
     /// Bytes of the texts.
     #[must_use]
     pub(crate) fn bytes(&self) -> usize {
@@ -100,10 +99,8 @@ impl Added {
 
 /// A change of the index.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Change {
-    /// More of a thread.
-    Add(Added),
-    /// A thread is gone.
+pub(crate) enum IndexChange {
+    Add(AddedTexts),
     Remove(ThreadId),
 }
 
@@ -113,7 +110,6 @@ pub(crate) struct Db {
     connection: Connection,
 }
 
-/// Where the file is in the index's folder.
 fn file(folder: &Path) -> PathBuf {
     folder.join(FILE)
 }
@@ -125,7 +121,7 @@ pub(crate) fn disk_bytes(folder: &Path) -> u64 {
 }
 
 impl Db {
-    /// Opens or makes the index, to write to it.
+    /// Opens the index for writing, and creates it if missing.
     ///
     /// # Errors
     /// [`DbError`].
@@ -134,18 +130,18 @@ impl Db {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
             Ok(()) | Err(_) => {}
         }
-        // SQLite leaves modes to the mask of the process; those of its other files it takes from this one.
+        // SQLite follows the umask; its other files take this file's mode.
         OpenOptions::new().create(true).append(true).mode(FILE_MODE).open(file(folder))?;
         let connection = Connection::open_with_flags(file(folder), flags(OpenFlags::SQLITE_OPEN_READ_WRITE))?;
         set_up(&connection)?;
-        // What a loss of power takes is made again; a kill takes nothing.
+        // A loss of power may lose commits, which are made again; a kill loses none.
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "OFF")?;
         connection.execute_batch(TABLES)?;
         Ok(Self { connection })
     }
 
-    /// Opens an index that is there, to read from it.
+    /// Opens an existing index for reading.
     ///
     /// # Errors
     /// [`DbError`].
@@ -155,7 +151,7 @@ impl Db {
         Ok(Self { connection })
     }
 
-    /// The start of the machine in which it was made.
+    /// The boot of the machine in which it was made.
     ///
     /// # Errors
     /// [`DbError`].
@@ -165,7 +161,7 @@ impl Db {
         Ok(boot.and_then(|boot| Uuid::from_slice(&boot).ok()))
     }
 
-    /// Notes the start of the machine in which it is made.
+    /// Sets the boot of the machine.
     ///
     /// # Errors
     /// [`DbError`].
@@ -175,40 +171,40 @@ impl Db {
         Ok(())
     }
 
-    /// What is known of each of these threads.
+    /// The states of these threads.
     ///
     /// # Errors
     /// [`DbError`].
-    pub(crate) fn known(&self, threads: &[ThreadId]) -> Result<Vec<Option<Known>>, DbError> {
+    pub(crate) fn known(&self, threads: &[ThreadId]) -> Result<Vec<Option<IndexedThread>>, DbError> {
         let mut select = self.connection.prepare("SELECT seq, name FROM threads WHERE id = ?1")?;
         let known = threads.iter().map(|thread| {
             let known = select.query_row(params![key(*thread)], |row| {
-                Ok(Known { seq: seq(row.get(0)?), name: row.get(1)? })
+                Ok(IndexedThread { seq: seq(row.get(0)?), name: row.get(1)? })
             });
             Ok(known.optional()?)
         });
         known.collect()
     }
 
-    /// Makes changes, all or none.
+    /// Makes all changes, or none.
     ///
     /// # Errors
     /// [`DbError`].
-    pub(crate) fn change(&mut self, changes: &[Change]) -> Result<(), DbError> {
+    pub(crate) fn change(&mut self, changes: &[IndexChange]) -> Result<(), DbError> {
         let transaction = self.connection.transaction()?;
         let mut adding = Adding::prepare(&transaction)?;
         for change in changes {
             match change {
-                Change::Add(added) => adding.add(added)?,
-                Change::Remove(thread) => remove(&transaction, *thread)?,
+                IndexChange::Add(added) => adding.add(added)?,
+                IndexChange::Remove(thread) => remove(&transaction, *thread)?,
             }
         }
         drop(adding);
         Ok(transaction.commit()?)
     }
 
-    /// The threads that may have a text which every one of these trigrams is in, each with a turn: in those before it the text
-    /// is not. `None` when there are more than `most`.
+    /// The threads that may hold a text with all these trigrams, each with the turn before which the text is not.
+    /// `None` if there are more than `most`.
     ///
     /// # Errors
     /// [`DbError`].
@@ -227,7 +223,7 @@ impl Db {
         let mut found = Vec::new();
         for row in rows {
             let (thread, begins) = row?;
-            // What is no thread is not ours.
+            // Skips ids that are no threads.
             found.extend(Uuid::from_slice(&thread).ok().map(|id| (ThreadId::new(id), seq(begins))));
         }
         Ok((found.len() <= most).then_some(found))
@@ -240,12 +236,12 @@ fn flags(mode: OpenFlags) -> OpenFlags {
 
 fn set_up(connection: &Connection) -> Result<(), DbError> {
     connection.busy_timeout(policy::TEXTS_BUSY)?;
-    // In KiB, when it is negative.
+    // A negative number means KiB.
     connection.pragma_update(None, "cache_size", -policy::TEXTS_CACHE_KIB)?;
     Ok(())
 }
 
-/// What adds threads.
+/// Statements that add threads.
 struct Adding<'c> {
     piece: Statement<'c>,
     text: Statement<'c>,
@@ -262,12 +258,12 @@ impl<'c> Adding<'c> {
         })
     }
 
-    fn add(&mut self, added: &Added) -> Result<(), DbError> {
+    fn add(&mut self, added: &AddedTexts) -> Result<(), DbError> {
         for (begins, folded) in &added.pieces {
             let rowid = self.piece.insert(params![key(added.thread), number(*begins)])?;
             self.text.execute(params![rowid, folded])?;
         }
-        let Known { seq, name } = &added.known;
+        let IndexedThread { seq, name } = &added.known;
         self.known.execute(params![key(added.thread), number(*seq), name])?;
         Ok(())
     }
@@ -288,7 +284,7 @@ fn key(thread: ThreadId) -> Vec<u8> {
     thread.uuid().as_bytes().to_vec()
 }
 
-/// SQLite's numbers have a sign; those of records are small.
+/// SQLite's numbers are signed; record numbers are small.
 fn number(seq: EventSeq) -> i64 {
     i64::try_from(seq.0).unwrap_or(i64::MAX)
 }
@@ -297,7 +293,7 @@ fn seq(number: i64) -> EventSeq {
     EventSeq(u64::try_from(number).unwrap_or(0))
 }
 
-/// The query for everything that may hold a folded text; `None` for one that has no three characters together.
+/// The query for a folded text; `None` if it has no three characters in a row.
 #[must_use]
 pub(crate) fn query(folded: &str) -> Option<String> {
     let chars: Vec<char> = folded.chars().collect();

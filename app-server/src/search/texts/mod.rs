@@ -1,23 +1,21 @@
-//! The text index: which threads may hold a text, so that a search need not look at all of them. Derived from the rollouts,
-//! never a truth: it names too many threads rather than too few, what it names is looked at as ever, and as long as it is not
-//! complete nobody asks it. It can be deleted whenever no server runs.
+//! The text index: the threads that may hold a text, so that a search need not read all of them. Derived from the
+//! rollouts: it names too many threads rather than too few, and each one is read. While incomplete it is not used. It
+//! can be deleted while no server runs.
 //!
-//! It is made from the first search on, by a task of its own (`keep.rs`), and then follows the index of threads: a thread is
-//! *behind* from the change of its row until its messages are in here.
+//! The first search starts the task that builds it (`build.rs`) and then follows the index of threads. A thread is
+//! *behind* from the change of its row until its messages are indexed.
 //!
-//! It is SQLite (`search-1` in the home) with an FTS5 table of trigrams that keeps no text and no positions. It may name too many threads. It
-//! must not leave one out:
+//! It is SQLite (`search-1` in the home) with an FTS5 table of trigrams, without texts and positions. It must not miss a
+//! thread that holds the text:
 //!
-//! - Nobody asks it until it has been compared with every row of the index of threads. While that index is not complete, its names are not
-//!   taken: the list is walked, and the page says what is missing. The comparison goes from the newest thread down, in steps of some MiB
-//!   of text with a rest after each; a long thread takes several.
-//! - `index/changes.rs` notes each row that is set or removed from then on. A turn without an end is never taken in, so its thread stays
-//!   behind. Each search looks at the threads that are behind and at every loaded one, whose owner may have written more than its row
-//!   tells.
-//! - What is known of a thread and its pieces change in one transaction, so a kill leaves either. After another start of the machine the
-//!   ends of rollouts may be lost and their numbers given out again: then the text index is made anew. An unreadable one is set aside.
-//! - An import takes a thread out first, since it gives its numbers to other records.
-//! - A term below three characters, and one that some 10,000 threads may hold, walk the list: frequent terms are found on the way.
+//! - Searches use it only after a comparison with every row of the index of threads, newest thread first, in steps of
+//!   some MiB of text. Until both indexes are complete a search walks the list, and its page says so.
+//! - `index/changes.rs` notes each later change of a row. A turn without an end is not indexed, so its thread stays
+//!   behind. Each search reads the threads that are behind, and every loaded one, whose owner may be ahead of its row.
+//! - The state of a thread and its pieces change in one transaction. After another boot of the machine, the ends of
+//!   rollouts may be lost and their numbers reused: then the index is rebuilt. An unreadable one is set aside.
+//! - An import first removes a thread, since it gives the thread's numbers to other records.
+//! - A term below three characters, and one with more than some 10,000 candidates, walks the list.
 
 use std::collections::HashMap;
 use std::io;
@@ -36,79 +34,77 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::policy;
-use crate::search::Term;
+use crate::search::SearchTerm;
 
+mod build;
 mod db;
-mod keep;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use db::{Change, Db, DbError};
+use db::{Db, DbError, IndexChange};
 
 /// The text index of a home. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Texts {
-    shared: Arc<Shared>,
+pub(crate) struct TextIndex {
+    shared: Arc<TextIndexShared>,
 }
 
-impl std::fmt::Debug for Texts {
+impl std::fmt::Debug for TextIndex {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Texts").finish_non_exhaustive()
     }
 }
 
-/// What it is made from.
+/// The inputs of the index.
 #[derive(Clone)]
 pub(crate) struct Sources {
-    /// The home.
     pub(crate) home: HomePaths,
-    /// This start of the machine: another one may have lost the ends of rollouts that are in here.
+    /// This boot of the machine: another one may have lost the ends of indexed rollouts.
     pub(crate) boot: Uuid,
     /// The histories.
     pub(crate) store: Arc<dyn RolloutStore>,
     /// Their rows.
     pub(crate) index: Arc<dyn ThreadIndex>,
-    /// Which rows have changed.
+    /// The changed rows.
     pub(crate) changes: Arc<Changes>,
-    /// The starter of tasks.
     pub(crate) tasks: Tasks,
     /// The end of the server.
     pub(crate) stop: CancellationToken,
 }
 
-struct Shared {
+struct TextIndexShared {
     sources: Sources,
     began: AtomicBool,
-    state: Mutex<State>,
-    /// Connections that nobody reads from now.
+    state: Mutex<BuildState>,
+    /// Idle connections for reading.
     readers: Mutex<Vec<Db>>,
 }
 
 #[derive(Debug, Clone, Default)]
-struct State {
+struct BuildState {
     at: TextsState,
     done: u64,
     disk_bytes: u64,
-    /// Counts the files that were begun: what was opened in an earlier one is not used again.
+    /// Counts the files: a connection to an earlier one is not reused.
     file: u64,
 }
 
 /// The threads that may hold a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Candidates {
-    /// Each with the record behind which it may be.
+    /// Each with the record after which the text may be.
     pub(crate) threads: HashMap<ThreadId, EventSeq>,
 }
 
-impl Texts {
-    /// The text index of a home. Nothing is opened, read or made before the first search.
+impl TextIndex {
+    /// The text index of a home. The first search opens it.
     #[must_use]
     pub(crate) fn new(sources: Sources) -> Self {
         let (began, state, readers) = (AtomicBool::new(false), Mutex::default(), Mutex::default());
-        Self { shared: Arc::new(Shared { sources, began, state, readers }) }
+        Self { shared: Arc::new(TextIndexShared { sources, began, state, readers }) }
     }
 
-    /// One that is never made: its home is not there.
+    /// An index that is never built, for a server without a home.
     #[cfg(test)]
     pub(crate) fn nowhere(store: Arc<dyn RolloutStore>, index: Arc<dyn ThreadIndex>, tasks: &Tasks) -> Self {
         let (home, stop) = (HomePaths::new("/proc/nowhere".as_ref()), CancellationToken::new());
@@ -117,30 +113,30 @@ impl Texts {
         Self::new(Sources { home, boot, store, index, changes, tasks, stop })
     }
 
-    /// Begins to make it, once.
+    /// Starts the task, once.
     fn begin(&self) {
         if self.shared.began.swap(true, Ordering::Relaxed) {
             return;
         }
-        // Before anything is read: a row that changes from here on is noted.
+        // Before the first read: later changes of rows are noted.
         self.shared.sources.changes.listen();
         let (shared, stop) = (Arc::clone(&self.shared), self.shared.sources.stop.clone());
         self.shared.sources.tasks.spawn("text index", async move {
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = keep::serve(&shared) => {}
+                () = build::serve(&shared) => {}
             }
             shared.readers().clear();
         });
     }
 
-    /// The threads that may hold the term, and those of which that is not known, `loaded` among them: their owners may have
-    /// written what no row tells yet. `None` where all threads have to be looked at: it is not complete, or there are so many
-    /// that walking the list is quicker, or the term is too short.
-    pub(crate) async fn candidates(&self, term: &Term, loaded: Vec<ThreadId>) -> Option<Candidates> {
+    /// The threads that may hold the term, and those with an unknown state, `loaded` among them: their owners may
+    /// have newer messages. `None`: search all threads, because the index is incomplete, the term is too short, or
+    /// there are too many candidates.
+    pub(crate) async fn candidates(&self, term: &SearchTerm, loaded: Vec<ThreadId>) -> Option<Candidates> {
         self.begin();
         let query = db::query(term.folded())?;
-        // Before the index: what it takes in meanwhile is looked at twice rather than not at all.
+        // Before the index: a thread added meanwhile is searched twice rather than not at all.
         let mut behind = self.shared.sources.changes.behind();
         behind.extend(loaded);
         if !self.shared.is_complete() || behind.len() > policy::TEXTS_CANDIDATES {
@@ -165,24 +161,24 @@ impl Texts {
         }
     }
 
-    /// Where it is in its life, and what it costs. Instant.
+    /// The state and the cost. Instant.
     #[must_use]
     pub(crate) fn counts(&self) -> TextsCounts {
-        let State { at, done, disk_bytes, .. } = self.shared.state().clone();
+        let BuildState { at, done, disk_bytes, .. } = self.shared.state().clone();
         let behind = self.shared.sources.changes.behind().len();
         TextsCounts { state: at, done, behind: u64::try_from(behind).unwrap_or(u64::MAX), disk_bytes }
     }
 }
 
-/// Every thread once, with the first record behind which it may hold the text.
+/// Each thread once, with the first record after which it may hold the text.
 fn merged(
     found: Vec<(ThreadId, EventSeq)>,
     behind: Vec<ThreadId>,
-    known: Vec<Option<db::Known>>,
+    known: Vec<Option<db::IndexedThread>>,
 ) -> Candidates {
     let mut threads: HashMap<ThreadId, EventSeq> = HashMap::new();
     let late = behind.into_iter().zip(known).map(|(thread, known)| (thread, known.unwrap_or_default().seq));
-    // The turn that a piece begins with may hold it itself.
+    // The turn at the start of a piece may hold the text itself.
     let before = |(thread, begins): (ThreadId, EventSeq)| (thread, EventSeq(begins.0.saturating_sub(1)));
     for (thread, after) in found.into_iter().map(before).chain(late) {
         let first = threads.entry(thread).or_insert(after);
@@ -191,8 +187,8 @@ fn merged(
     Candidates { threads }
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl TextIndexShared {
+    fn state(&self) -> MutexGuard<'_, BuildState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -208,7 +204,7 @@ impl Shared {
         self.state().at == TextsState::Ready
     }
 
-    /// Reads from the index with a connection of the pool.
+    /// Reads the index with a pooled connection.
     fn reading<T>(&self, work: impl FnOnce(&Db) -> Result<T, DbError>) -> Result<T, DbError> {
         let file = self.state().file;
         let free = self.readers().pop();
@@ -224,7 +220,8 @@ impl Shared {
         Ok(done)
     }
 
-    /// The index cannot be read: it is set aside and made anew, unless the error passes. Until then everything is looked at.
+    /// Sets an unreadable index aside for a rebuild, unless the error is temporary. Until then all threads are
+    /// searched.
     fn broke(&self, error: &DbError) {
         if error.is_passing() {
             tracing::warn!(%error, "the text index cannot be read now; every thread is looked at");
@@ -236,27 +233,27 @@ impl Shared {
     }
 }
 
-/// Makes the text index of a home that nobody serves forget threads: their records are about to be other ones, under the same
-/// numbers.
+/// Removes threads from the text index of a home without a server: their numbers are about to be given to other
+/// records.
 #[derive(Debug)]
 pub(crate) struct Forgetting {
     folder: PathBuf,
     opened: bool,
-    /// None where there is no index, or not any more.
+    /// `None` if there is no index, or no longer.
     db: Option<Db>,
 }
 
 impl Forgetting {
-    /// In this home. Nothing is opened yet.
+    /// Opens nothing yet.
     #[must_use]
     pub(crate) fn of(home: &HomePaths) -> Self {
         Self { folder: home.texts(), opened: false, db: None }
     }
 
-    /// Forgets a thread, or everything where that is not possible. Blocks.
+    /// Removes a thread, or everything if that fails. Blocks.
     ///
     /// # Errors
-    /// When what cannot be used cannot be removed either.
+    /// An unusable index cannot be removed either.
     pub(crate) fn forget(&mut self, thread: ThreadId) -> io::Result<()> {
         self.remove_from_db(thread).or_else(|error| {
             tracing::warn!(%error, "the text index cannot be used; it is removed");
@@ -270,6 +267,6 @@ impl Forgetting {
             self.opened = true;
             self.db = if self.folder.is_dir() { Some(Db::open(&self.folder)?) } else { None };
         }
-        self.db.as_mut().map_or(Ok(()), |db| db.change(&[Change::Remove(thread)]))
+        self.db.as_mut().map_or(Ok(()), |db| db.change(&[IndexChange::Remove(thread)]))
     }
 }

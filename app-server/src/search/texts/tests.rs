@@ -19,11 +19,11 @@ use super::*;
 pub(crate) struct Bench {
     dir: TempDir,
     pub store: Arc<MemoryStore>,
-    /// What the text index reads through.
+    /// The disk under the text index.
     disk: Arc<TestStore>,
     pub index: Arc<MemoryIndex>,
     changes: Arc<Changes>,
-    pub texts: Texts,
+    pub texts: TextIndex,
     tasks: Tasks,
     stop: CancellationToken,
 }
@@ -48,17 +48,17 @@ impl Bench {
             tasks: tasks.clone(),
             stop: stop.clone(),
         };
-        Self { dir, store, disk, index, changes, texts: Texts::new(sources), tasks, stop }
+        Self { dir, store, disk, index, changes, texts: TextIndex::new(sources), tasks, stop }
     }
 
-    /// The next server of the home, in this start of the machine.
+    /// The next server of the home, in this boot of the machine.
     async fn again(self, boot: u128) -> Self {
         self.stop.cancel();
         self.tasks.finish().await;
         Self::on(self.dir, self.store, self.index, boot)
     }
 
-    /// Records behind those that are there.
+    /// Appends records.
     async fn append(&self, n: u128, bodies: Vec<RecordBody>) {
         let id = thread(n);
         let head = self.store.head(id).await.unwrap_or_default();
@@ -70,7 +70,7 @@ impl Bench {
         self.changes.note(id);
     }
 
-    /// A turn that is done.
+    /// A finished turn.
     pub(crate) async fn say(&self, n: u128, text: &str) {
         self.say_in(n, &format!("{n} {text}"), text).await;
     }
@@ -78,15 +78,16 @@ impl Bench {
     /// The same, in a turn with this name.
     async fn say_in(&self, n: u128, turn: &str, text: &str) {
         let ended = History::default().turn_completed_record(TurnId::from(turn), TurnStatus::Completed, None);
-        self.append(n, vec![opened(1, 1).body, began(turn, text), said(turn, "an answer"), ended]).await;
+        self.append(n, vec![opened(1, 1).body, began(turn, text), user_message(turn, "an answer"), ended])
+            .await;
     }
 
-    /// What is found, once the index is complete and nothing that can be taken in is behind.
+    /// The hits, once the index is complete and as up to date as possible.
     pub(crate) async fn found(&self, term: &str) -> Vec<(ThreadId, u64)> {
         found(&self.texts, term).await
     }
 
-    /// Waits until so much of a thread is in.
+    /// Waits until the index has so much of a thread.
     async fn until_known(&self, n: u128, seq: u64) {
         let mut looks = tokio::time::interval(Duration::from_millis(5));
         for _ in 0..4_000 {
@@ -101,9 +102,9 @@ impl Bench {
     }
 }
 
-/// What is found, once the index is complete and nothing that can be taken in is behind.
-pub(crate) async fn found(texts: &Texts, term: &str) -> Vec<(ThreadId, u64)> {
-    let term = Term::new(term).unwrap();
+/// The hits, once the index is complete and as up to date as possible.
+pub(crate) async fn found(texts: &TextIndex, term: &str) -> Vec<(ThreadId, u64)> {
+    let term = SearchTerm::new(term).unwrap();
     let mut looks = tokio::time::interval(Duration::from_millis(5));
     for _ in 0..4_000 {
         let settled = texts.shared.sources.changes.waiting(1).is_empty();
@@ -124,7 +125,7 @@ fn began(turn: &str, text: &str) -> RecordBody {
     TurnStarted { turn_id, input, item_id: Some(ItemId::from("said")), client_id: None }.into()
 }
 
-fn said(turn: &str, text: &str) -> RecordBody {
+fn user_message(turn: &str, text: &str) -> RecordBody {
     ItemCompleted { turn_id: TurnId::from(turn), item: ThreadItem::agent_message("message", text) }.into()
 }
 
@@ -135,17 +136,17 @@ async fn nothing_is_made_before_somebody_searches() {
     assert_eq!(bench.texts.counts(), TextsCounts::default());
     assert!(!bench.texts.shared.folder().exists());
     assert_eq!(
-        bench.texts.candidates(&Term::new("needle").unwrap(), Vec::new()).await,
+        bench.texts.candidates(&SearchTerm::new("needle").unwrap(), Vec::new()).await,
         None,
         "not complete yet"
     );
     assert_eq!(bench.found("needle").await, [(thread(1), 1)]);
     assert_eq!(bench.texts.counts().state, TextsState::Ready);
-    assert_eq!(bench.texts.candidates(&Term::new("ne").unwrap(), Vec::new()).await, None, "too short");
+    assert_eq!(bench.texts.candidates(&SearchTerm::new("ne").unwrap(), Vec::new()).await, None, "too short");
 }
 
 #[tokio::test]
-async fn it_follows_what_is_said_named_and_deleted() {
+async fn it_follows_messages_names_and_deletions() {
     let bench = Bench::new();
     bench.say(1, "one needle").await;
     bench.say(2, "hay").await;
@@ -166,12 +167,12 @@ async fn a_turn_that_goes_on_is_behind_until_it_ends() {
     bench.say(1, "hay").await;
     bench.append(1, vec![began("open", "needle")]).await;
     for again in [false, true] {
-        // Whatever is looked for: nobody knows what the turn will say.
+        // For any term: the turn's text is still unknown.
         assert_eq!(bench.found("nowhere").await, [(thread(1), 4)], "looked at again: {again}");
         bench.changes.note(thread(1));
     }
     let ended = History::default().turn_completed_record(TurnId::from("open"), TurnStatus::Completed, None);
-    bench.append(1, vec![said("open", "thread"), ended]).await;
+    bench.append(1, vec![user_message("open", "thread"), ended]).await;
     assert_eq!(bench.found("nowhere").await, []);
     assert_eq!(bench.found("needle").await, [(thread(1), 4)]);
 }
@@ -231,7 +232,7 @@ async fn a_stop_in_the_middle_leaves_what_was_done() {
     }
     let mut tries = 0;
     loop {
-        let term = Term::new("needle").unwrap();
+        let term = SearchTerm::new("needle").unwrap();
         bench.texts.candidates(&term, Vec::new()).await;
         tries += 1;
         if bench.texts.counts().state == TextsState::Ready || tries > 20 {
@@ -251,7 +252,7 @@ async fn a_long_thread_is_taken_in_in_steps_and_the_next_server_goes_on_behind_t
     }
     bench.disk.hold_reads();
     bench.disk.let_read(2);
-    assert_eq!(bench.texts.candidates(&Term::new("needle").unwrap(), Vec::new()).await, None);
+    assert_eq!(bench.texts.candidates(&SearchTerm::new("needle").unwrap(), Vec::new()).await, None);
     bench.until_known(1, 8).await;
     assert_eq!(bench.texts.counts().state, TextsState::Building, "the third turn is not read yet");
     let bench = bench.again(1).await;

@@ -2,7 +2,7 @@ use skein_base::clock::WallMs;
 use skein_protocol::ids::{ConnectionId, Epoch, EventSeq, ThreadId};
 
 use super::{Broadcast, ClientWishes, Left, Role, Subscribers};
-use crate::outbox::{Next, Outbox, OutboxLimits};
+use crate::outbox::{Outbox, OutboxLimits, WriterAction};
 use crate::thread::catalog::Announcement;
 use crate::thread::event::Counts;
 
@@ -51,9 +51,9 @@ async fn received(outbox: &Outbox) -> Vec<String> {
         return Vec::new();
     }
     match outbox.next().await {
-        Next::Frames(frames) => frames.iter().map(|frame| frame.as_str().to_owned()).collect(),
-        Next::Ping => Vec::new(),
-        Next::Close(reason) => panic!("closed: {reason:?}"),
+        WriterAction::Frames(frames) => frames.iter().map(|frame| frame.as_str().to_owned()).collect(),
+        WriterAction::Ping => Vec::new(),
+        WriterAction::Close(reason) => panic!("closed: {reason:?}"),
     }
 }
 

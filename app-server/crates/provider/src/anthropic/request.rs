@@ -6,7 +6,7 @@ use skein_protocol::settings::ReasoningSummary;
 use crate::http::form::without_nulls;
 use crate::http::ids::Ids;
 use crate::http::steps::{
-    CallOutcome, ModelPart, NOTHING, PromptStep, arguments, in_turns, steps, with_more, with_pictures_behind,
+    CallOutcome, ModelPart, NOTHING, PromptStep, arguments, in_turns, steps, with_images_behind, with_more,
 };
 use crate::policy;
 use crate::spec::ProviderSpec;
@@ -34,12 +34,12 @@ pub(crate) fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
     let settings = &prompt.settings;
     let most = settings.wanted_output.or(spec.max_output_tokens).or(settings.output);
     let most = most.unwrap_or(policy::ANTHROPIC_OUTPUT_TOKENS);
-    let steps = with_pictures_behind(steps(&prompt.history), CallOutcome::failed);
+    let steps = with_images_behind(steps(&prompt.history), CallOutcome::failed);
     let (first, steps) = in_turns(settings.instructions.as_deref(), steps);
     let system = system(&first);
     let mut messages = messages(&steps);
     let mut tools: Vec<Value> = prompt.tools.iter().map(tool).collect();
-    mark(&mut messages);
+    set_breakpoints(&mut messages);
     if system.is_empty()
         && let Some(tool) = tools.last_mut()
     {
@@ -100,7 +100,7 @@ fn messages(steps: &[PromptStep<'_>]) -> Vec<Value> {
 }
 
 /// Sets cache breakpoints at the ends of the user's last two turns: one for this request, one for the next.
-fn mark(messages: &mut [Value]) {
+fn set_breakpoints(messages: &mut [Value]) {
     let users = messages.iter_mut().rev().filter(|message| message["role"] == "user").take(2);
     for message in users {
         let last = message["content"].as_array_mut().and_then(|blocks| blocks.last_mut());

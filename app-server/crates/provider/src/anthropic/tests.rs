@@ -38,7 +38,7 @@ fn with_effort(model: &str, effort: &str) -> Prompt {
 }
 
 #[test]
-fn each_generation_of_models_is_told_to_think_in_its_own_words() {
+fn each_generation_of_models_has_its_own_thinking_params() {
     let asked = |prompt: &Prompt| {
         let body = body(prompt, &spec());
         (body["thinking"].clone(), body["output_config"]["effort"].clone())
@@ -178,7 +178,7 @@ fn an_end_that_is_none_says_why() {
 }
 
 #[test]
-fn a_message_that_is_said_whole_at_the_end_is_the_last_word() {
+fn a_whole_message_at_the_end_wins() {
     let message = json!({
         "content": [
             { "type": "text", "text": "I look." },
@@ -212,7 +212,7 @@ fn a_last_word_without_a_reason_is_a_cut() {
 }
 
 #[test]
-fn results_of_calls_that_failed_are_texts_and_their_pictures_stand_behind() {
+fn results_of_failed_calls_are_texts_with_their_images_behind() {
     let mut prompt = prompt("claude-opus-5", signed());
     let shown = Content::Image(Image::Url("https://example.org/b.png".to_owned()));
     let outcome = |id: &str, content: Vec<Content>, failed: bool| {

@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cause_behind_a_hub_is_told_with_its_meaning() {
+    fn the_cause_behind_a_hub_is_reported_with_its_kind() {
         let raw = |raw: Value| json!({ "error": { "message": "Provider returned error", "code": 400, "metadata": { "raw": raw } } });
         let inner = json!({ "error": { "type": "invalid_request_error", "code": "model_not_found", "message": "no m" } });
         for whole in [raw(json!(inner.to_string())), raw(inner)] {

@@ -110,7 +110,7 @@ pub(crate) fn in_turns<'a>(
 }
 
 /// Adds the images of some results behind them, as if the user had sent them.
-pub(crate) fn with_pictures_behind<'a>(
+pub(crate) fn with_images_behind<'a>(
     steps: Vec<PromptStep<'a>>,
     which: impl Fn(&CallOutcome<'a>) -> bool,
 ) -> Vec<PromptStep<'a>> {

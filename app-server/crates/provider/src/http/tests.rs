@@ -1,4 +1,4 @@
-//! What the tests of all interfaces share, and those of the transport.
+//! Helpers for the tests of all interfaces, and the tests of the transport.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ mod transport;
 
 use super::played::played;
 
-/// What a stream says.
+/// The events of a stream.
 pub(crate) fn read(form: &dyn WireForm, text: &str) -> (Vec<ModelEvent>, Result<(), ModelError>) {
     played(form, text.as_bytes(), |_| false)
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::http::form::without_nulls;
 use crate::http::ids::Ids;
 use crate::http::steps::{
-    CallOutcome, ModelPart, PromptStep, arguments_text, in_turns, steps, with_more, with_pictures_behind,
+    CallOutcome, ModelPart, PromptStep, arguments_text, in_turns, steps, with_images_behind, with_more,
 };
 use crate::spec::ProviderSpec;
 use crate::{Content, Prompt, ToolChoice, ToolSpec};
@@ -46,7 +46,7 @@ fn tool(tool: &ToolSpec) -> Value {
 fn messages(prompt: &Prompt, spec: &ProviderSpec) -> Value {
     let instructions = prompt.settings.instructions.as_deref();
     // Results are plain texts in this interface.
-    let steps = with_pictures_behind(steps(&prompt.history), |_| true);
+    let steps = with_images_behind(steps(&prompt.history), |_| true);
     let (first, steps) = match spec.is_openai() {
         true => (Vec::from_iter(instructions), steps),
         // Templates of models (Gemma, Mistral) fail unless roles alternate, or if there are two system messages.

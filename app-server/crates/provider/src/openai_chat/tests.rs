@@ -142,7 +142,7 @@ fn an_end_that_is_none_says_why() {
 }
 
 #[test]
-fn a_message_that_is_said_whole_is_the_last_word() {
+fn a_whole_message_wins() {
     let beside =
         |delta: Value, message: Value| json!({ "choices": [{ "delta": delta, "message": message }] });
     let report = |text: &str| json!({ "role": "assistant", "content": text });
@@ -250,7 +250,7 @@ fn roles_take_turns_where_servers_want_them_to() {
     assert_eq!(roles(&openai), ["system", "system", "user", "system", "assistant", "tool", "user"]);
 }
 
-/// What is sent back of what was heard in one answer, with a result for each call.
+/// The next request after an answer, with a result for each call.
 fn sent_back(read: &[Value], model: &str) -> Value {
     let (events, result) = read_data(&ChatApi, read);
     assert_eq!(result, Ok(()));

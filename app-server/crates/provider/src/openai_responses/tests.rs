@@ -106,7 +106,7 @@ fn the_pieces_of_a_stream_do_not_matter() {
 }
 
 #[test]
-fn an_answer_that_comes_only_whole_is_heard() {
+fn an_answer_that_comes_only_whole_is_read() {
     let output = json!([
         { "type": "message", "content": [{ "type": "output_text", "text": "Hello" }] },
         { "type": "function_call", "call_id": "c", "name": "look", "arguments": "{}" },

@@ -95,7 +95,7 @@ async fn with_results_the_next_answer_is_given() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_fails_and_begins_anew_as_it_is_told() {
+async fn it_fails_and_begins_anew_as_scripted() {
     let (events, ended) = answer(SCENARIO, vec![user("break")]).await;
     assert!(matches!(&events[1], ModelEvent::Again(error) if error.message == "cut"), "{events:?}");
     assert_eq!(ended.unwrap_err().info, Some(CodexErrorInfo::ServerOverloaded));
@@ -106,7 +106,7 @@ async fn it_fails_and_begins_anew_as_it_is_told() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_scenario_is_said_with_its_file() {
+async fn an_error_of_a_scenario_names_its_file() {
     for wrong in ["[[turn]]", "[[turn]]\n[[turn.answer]]\nsteps = [{ sing = 1 }]", "[[turn"] {
         let (_, ended) = answer(wrong, vec![user("x")]).await;
         assert!(ended.unwrap_err().message.contains("scenario.toml"), "{wrong}");

@@ -24,7 +24,9 @@ impl BridgeSession {
         if self.is_own(id) {
             return self.own_answer(id, answer, now);
         }
-        let Some(at) = self.asked.iter().position(|asked| asked.id == *id) else { return self.tell(text) };
+        let Some(at) = self.asked.iter().position(|asked| asked.id == *id) else {
+            return self.send_to_client(text);
+        };
         let mut asked = self.asked.remove(at);
         if answer.as_ref().is_err_and(|error| error.reason() == SERVER_STOPS) {
             // Not done; the next server is asked.
@@ -38,19 +40,19 @@ impl BridgeSession {
             }
             Err(_) => text,
         };
-        self.tell_answer(id, text);
+        self.send_answer(id, text);
         if asked.kind == RequestKind::Initialize && self.hello.again().is_some() {
             self.warn_of_settings(now);
         }
     }
 
     /// Gives the client an answer, then the messages that wait for it.
-    fn tell_answer(&mut self, id: &RequestId, text: Utf8Bytes) {
-        let Some(held) = &mut self.held else { return self.tell(text) };
+    fn send_answer(&mut self, id: &RequestId, text: Utf8Bytes) {
+        let Some(held) = &mut self.held else { return self.send_to_client(text) };
         let before = held.behind.len();
         held.behind.retain(|waits| waits != id);
         if held.behind.len() == before {
-            return self.tell(text);
+            return self.send_to_client(text);
         }
         self.to_client.push_back(text);
         if held.behind.is_empty() {
@@ -98,7 +100,7 @@ impl BridgeSession {
         let thread = picture.id();
         self.void(thread, picture.pending(), now);
         self.questions.retain(|question| question.thread != Some(thread));
-        self.threads.insert(thread, picture.followed(observes));
+        self.threads.insert(thread, picture.tracked(observes));
         Some(thread)
     }
 }

@@ -184,7 +184,7 @@ fn a_thread_that_was_only_in_memory_is_closed_and_its_turn_interrupted() {
 }
 
 #[test]
-fn a_thread_in_which_nobody_has_said_anything_begins_again_unnoticed() {
+fn a_thread_without_messages_starts_again_unnoticed() {
     let mut world = world(false);
     world.forget(0);
     world.lose(Link::ServerDied);
@@ -283,7 +283,7 @@ fn a_question_is_put_again_to_who_comes_back_by_itself() {
 }
 
 #[test]
-fn what_is_said_to_who_hears_nothing_any_more_waits_for_the_next_link() {
+fn lines_for_a_dead_link_wait_for_the_next_one() {
     let mut world = world(false);
     world.fall_silent();
     let fork = world.ask(m::ThreadFork::INFO.wire, &json!({"threadId": world.thread(0)}));

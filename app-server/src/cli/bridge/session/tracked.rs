@@ -77,7 +77,7 @@ impl SubscribedAnswer {
     }
 
     /// The thread's state by this answer.
-    pub(super) fn followed(self, observes: bool) -> TrackedThread {
+    pub(super) fn tracked(self, observes: bool) -> TrackedThread {
         let runs = self.thread.turns.into_iter().rfind(|turn| turn.status == TurnStatus::InProgress);
         TrackedThread {
             observes,

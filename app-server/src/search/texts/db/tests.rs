@@ -11,12 +11,12 @@ fn thread(n: u128) -> ThreadId {
     ThreadId::new(Uuid::from_u128(n))
 }
 
-fn add_text(n: u128, begins: u64, text: &str) -> Change {
+fn add_text(n: u128, begins: u64, text: &str) -> IndexChange {
     let (thread, seq) = (thread(n), EventSeq(begins + 5));
-    Change::Add(Added {
+    IndexChange::Add(AddedTexts {
         thread,
         pieces: vec![(EventSeq(begins), fold(text))],
-        known: Known { seq, name: None },
+        known: IndexedThread { seq, name: None },
     })
 }
 
@@ -50,13 +50,13 @@ fn it_names_the_threads_that_may_have_a_text_and_from_which_turn_on() {
 fn what_is_known_of_a_thread_goes_with_it() {
     let (_dir, mut db) = new();
     db.change(&[add_text(1, 3, "needle"), add_text(2, 3, "needle")]).unwrap();
-    let known = Known { seq: EventSeq(9), name: Some("a name".to_owned()) };
-    let more = Added { thread: thread(1), pieces: Vec::new(), known: known.clone() };
-    db.change(&[Change::Add(more)]).unwrap();
+    let known = IndexedThread { seq: EventSeq(9), name: Some("a name".to_owned()) };
+    let more = AddedTexts { thread: thread(1), pieces: Vec::new(), known: known.clone() };
+    db.change(&[IndexChange::Add(more)]).unwrap();
     let asked = [thread(1), thread(2), thread(3)];
-    let two = Known { seq: EventSeq(8), name: None };
+    let two = IndexedThread { seq: EventSeq(8), name: None };
     assert_eq!(db.known(&asked).unwrap(), [Some(known), Some(two.clone()), None]);
-    db.change(&[Change::Remove(thread(1)), Change::Remove(thread(3))]).unwrap();
+    db.change(&[IndexChange::Remove(thread(1)), IndexChange::Remove(thread(3))]).unwrap();
     assert_eq!(db.known(&asked).unwrap(), [None, Some(two), None]);
     assert_eq!(found(&db, "needle"), [(thread(2), EventSeq(3))]);
 }
@@ -75,7 +75,7 @@ fn another_connection_reads_what_was_written_and_files_are_private() {
     }
     assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, FOLDER_MODE);
     assert!(disk_bytes(&folder) > 0);
-    // A kill leaves what was written.
+    // A kill keeps the written data.
     std::mem::forget(db);
     assert_eq!(found(&Db::open(&folder).unwrap(), "needle").len(), 1);
 }

@@ -28,12 +28,12 @@ use super::model::{Listener, Puppet, Strings};
 use crate::app::{App, ServedAt};
 use crate::approved;
 use crate::config::{Config, Settings};
-use crate::memory::{Freed, Pressure};
+use crate::memory::{Freed, MemoryPressure};
 use crate::outbox::OutboxLimits;
 use crate::policy;
-use crate::repair::Repair;
+use crate::repair::StartupRepair;
 use crate::search::ThreadSearch;
-use crate::search::texts::Texts;
+use crate::search::texts::TextIndex;
 use crate::thread::Context;
 use crate::thread::holes::Holes;
 use crate::thread::questions::QuestionNumbers;
@@ -50,7 +50,7 @@ const SOON_ON_FILES: Duration = Duration::from_secs(20);
 pub(crate) struct Bench {
     pub services: Arc<Context>,
     pub search: Arc<ThreadSearch>,
-    pub repair: Arc<Repair>,
+    pub repair: Arc<StartupRepair>,
     pub disk: Arc<TestStore>,
     /// What is under the store; unused by a store in memory.
     pub layer: FaultLayer,
@@ -151,7 +151,7 @@ impl Bench {
         let store: Arc<dyn RolloutStore> = Arc::clone(&disk) as _;
         let clock = Clock;
         let index: Arc<dyn ThreadIndex> = Arc::new(MemoryIndex::default());
-        let texts = Texts::nowhere(Arc::clone(&store), Arc::clone(&index), &tasks);
+        let texts = TextIndex::nowhere(Arc::clone(&store), Arc::clone(&index), &tasks);
         let (search, repair) = (Arc::new(ThreadSearch::new(texts)), Arc::default());
         let services = Arc::new(Context {
             registry: Registry::new(config.limits.mailbox),
@@ -167,7 +167,7 @@ impl Bench {
             providers: providers(&model, &listener),
             store,
             settings: Arc::new(Settings::new(config)),
-            pressure: Pressure::default(),
+            pressure: MemoryPressure::default(),
             freed: Arc::new(Freed::default()),
             keep_approval: approved::keep,
             clock,

@@ -26,7 +26,7 @@ use skein_protocol::turn::{TurnStartParams, TurnStartResponse, UserInput};
 use super::message::Message;
 use crate::config::{Overrides, helpers_from_thread_config};
 use crate::outbox::reply::Reply;
-use crate::outbox::{CloseReason, Next, Outbox, OutboxLimits};
+use crate::outbox::{CloseReason, Outbox, OutboxLimits, WriterAction};
 use crate::thread::Context;
 use crate::thread::command::{
     Command, Edit, Fork, Input, InputReply, PutElsewhere, Resume, RevertTo, Start, Unload,
@@ -453,9 +453,9 @@ impl Client {
             }
             let next = tokio::time::timeout(self.soon, self.outbox.next()).await;
             match next.unwrap_or_else(|_| panic!("waited in vain for {what}; received {:#?}", self.log)) {
-                Next::Frames(frames) => self.receive(&frames),
-                Next::Ping => {}
-                Next::Close(reason) => panic!("closed ({reason:?}) before {what}"),
+                WriterAction::Frames(frames) => self.receive(&frames),
+                WriterAction::Ping => {}
+                WriterAction::Close(reason) => panic!("closed ({reason:?}) before {what}"),
             }
         }
     }
@@ -467,7 +467,7 @@ impl Client {
 
     /// Everything received so far, without waiting.
     pub(crate) fn received(&mut self) -> &[Message] {
-        while let Some(Next::Frames(frames)) = self.outbox.next().now_or_never() {
+        while let Some(WriterAction::Frames(frames)) = self.outbox.next().now_or_never() {
             self.receive(&frames);
         }
         &self.log

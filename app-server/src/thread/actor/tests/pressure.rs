@@ -9,12 +9,12 @@ use skein_protocol::thread::ThreadStatus;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::pressure;
+use crate::eviction;
 
 /// Starts who makes room.
 fn guarded(bench: &Bench) -> CancellationToken {
     let stop = CancellationToken::new();
-    let room = pressure::run(Arc::clone(&bench.services), stop.clone());
+    let room = eviction::run(Arc::clone(&bench.services), stop.clone());
     bench.services.tasks.spawn("pressure", room);
     stop
 }

@@ -61,7 +61,7 @@ fn case(text: &str) -> Case<'_> {
 }
 
 impl Case<'_> {
-    /// What becomes of it, up to the next try, in lines.
+    /// The outcome up to the next try, in lines.
     async fn outcome(self) -> Vec<String> {
         let empty = Reply::with("400 Bad", "content-type: application/json\r\n", "{}");
         let asked = Asked::with([self.reply, empty], |spec| {
@@ -94,7 +94,7 @@ fn word(info: Option<CodexErrorInfo>) -> String {
 #[derive(Default)]
 struct Lines {
     done: Vec<String>,
-    /// What comes in pieces: its kind, and the pieces so far.
+    /// The open piece: its kind, and the text so far.
     open: Option<(String, String)>,
 }
 

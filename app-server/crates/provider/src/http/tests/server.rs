@@ -39,7 +39,7 @@ impl Reply {
     }
 }
 
-/// What the server saw.
+/// An observation of the server.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Seen {
     /// A request: head and body.
@@ -73,7 +73,7 @@ impl Server {
         Self { base_url, seen }
     }
 
-    /// What comes next.
+    /// The next observation.
     pub(super) async fn next(&mut self) -> Seen {
         self.seen.recv().await.expect("something to see")
     }

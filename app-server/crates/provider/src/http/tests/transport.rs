@@ -135,7 +135,7 @@ async fn without_its_key_nobody_is_asked() {
 }
 
 #[tokio::test]
-async fn what_may_pass_is_asked_again_and_what_may_not_is_said_at_once() {
+async fn temporary_errors_are_retried_and_others_reported_at_once() {
     for status in ["500 Oops", "429 Slow", "503 Busy", "529 Over", "408 Late", "409 Locked"] {
         let (events, result) = Asked::of([refusal(status, "", "not now"), whole()]).await.end().await;
         assert!(
@@ -183,7 +183,7 @@ async fn the_wait_that_a_provider_wants_is_kept() {
 }
 
 #[tokio::test]
-async fn a_retry_is_told_in_the_peers_words_and_a_wait_for_a_limit_with_its_length() {
+async fn a_retry_uses_the_peers_words_and_names_the_wait_for_a_limit() {
     let refusals = ["500 Oops", "429 Slow", "503 Busy"].map(|status| refusal(status, "", "not now"));
     let (events, _) = Asked::of(refusals.into_iter().chain([whole()])).await.end().await;
     let [ModelEvent::Again(failed), ModelEvent::Again(limited), ModelEvent::Again(loaded), _] = &events[..]
@@ -367,7 +367,7 @@ async fn a_long_word_of_a_provider_does_not_hide_the_way_out_nor_a_key_at_its_cu
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_stream_is_told() {
+async fn an_answer_that_is_no_stream_is_reported() {
     let page = Reply::with("200 OK", "content-type: text/html\r\n", "<html>hello</html>");
     let error = Asked::of([page]).await.error().await;
     assert!(error.message.contains("no stream of events"), "{error}");

@@ -13,10 +13,10 @@ use skein_protocol::table::{ClientNotification, Method, Notification, ServerRequ
 
 use crate::cli::bridge::session::{BridgeSession, ServerOwner};
 
-/// What the model has no answer to.
+/// A request without an answer in the model.
 pub(super) const NEVER_ANSWERED: &str = m::ThreadRead::INFO.wire;
 
-/// What it refuses until it goes on.
+/// A request that a stopping server refuses.
 pub(super) const REFUSED_BY_WHO_STOPS: &str = m::ThreadFork::INFO.wire;
 
 /// How a link is lost.
@@ -42,7 +42,7 @@ struct Thread {
 #[derive(Debug, Default)]
 pub(super) struct World {
     session: BridgeSession,
-    /// What the client was told.
+    /// Messages that the client received.
     pub received: Vec<Value>,
     last_id: i64,
     last_question: i64,

@@ -1,4 +1,4 @@
-//! Threads put aside, brought back, deleted.
+//! Archives, restores and deletes threads.
 
 use std::sync::Arc;
 

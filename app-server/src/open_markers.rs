@@ -1,5 +1,5 @@
-//! Takes the open markers of rollouts off, in batches: first the index is flushed, so that it covers the closed ends,
-//! then the markers go. What is not done when the server stops is done by the next start.
+//! Removes open markers of rollouts in batches: first the index is flushed, so that it covers the closed ends. The
+//! next start does the rest after a stop.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::policy;
 
-/// Runs until `stop`, then takes what waits, and ends.
+/// Runs until `stop`, then finishes the waiting batch.
 pub(crate) async fn run(
     mut closed: mpsc::Receiver<OpenMarker>,
     store: Arc<dyn RolloutStore>,
@@ -25,9 +25,9 @@ pub(crate) async fn run(
         };
         let Some(first) = first else { return };
         if !stop.is_cancelled() {
-            // A switch of threads rarely comes alone; the flush costs the same for one and for many.
+            // Threads often close together; one flush covers all of them.
             tokio::select! {
-                () = tokio::time::sleep(policy::MARKERS_PAUSE) => {}
+                () = tokio::time::sleep(policy::OPEN_MARKERS_PAUSE) => {}
                 () = stop.cancelled() => {}
             }
         }
@@ -37,7 +37,7 @@ pub(crate) async fn run(
     }
 }
 
-/// A rollout that is changed during the flush, which may not cover that, keeps its mark.
+/// A rollout that changes during the flush keeps its marker.
 async fn take_off(batch: Vec<OpenMarker>, store: &dyn RolloutStore, index: &dyn ThreadIndex) {
     if let Err(error) = index.flush().await {
         tracing::warn!(%error, "the index cannot be flushed; open markers stay");

@@ -1,5 +1,5 @@
-//! The task that makes the text index and keeps it up to date, a step at a time, with a rest after each: clients come first. A
-//! kill between two steps, or in one, leaves what was done; the next start goes on from there.
+//! The task that builds the text index and keeps it up to date, in steps with pauses, so that clients come first. A
+//! kill leaves the finished steps; the next start continues from there.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,31 +14,31 @@ use skein_store::index::IndexError;
 use skein_store::rollout::ReadError;
 use tokio::time::Instant;
 
-use super::db::{Added, Change, Db, DbError, Known};
-use super::{Shared, db};
+use super::db::{AddedTexts, Db, DbError, IndexChange, IndexedThread};
+use super::{TextIndexShared, db};
 use crate::policy;
-use crate::search::messages::said;
+use crate::search::messages::texts;
 use crate::search::term::fold;
 
-/// What is read of a thread at once.
+/// The size of one read of a thread.
 const ENOUGH: Enough = Enough { bytes: policy::SEARCH_TURN_BYTES, ..Enough::ALL };
 
-/// Why the index is not kept any more.
+/// Why the index cannot be maintained.
 #[derive(Debug, thiserror::Error)]
-enum KeepError {
-    /// Its file cannot be used.
+enum BuildError {
+    /// Its file is unusable.
     #[error(transparent)]
     Db(#[from] DbError),
-    /// There are no rows to follow.
+    /// The rows are unavailable.
     #[error(transparent)]
     Index(#[from] IndexError),
-    /// Somebody who reads from it could not.
+    /// A reader failed.
     #[error("it cannot be read")]
     Unreadable,
 }
 
-impl KeepError {
-    /// Whether the index is whole: its disk takes no change now.
+impl BuildError {
+    /// Whether the index is intact, and only the disk refuses changes.
     fn is_passing(&self) -> bool {
         match self {
             Self::Db(error) => error.is_passing(),
@@ -47,9 +47,9 @@ impl KeepError {
     }
 }
 
-/// Keeps the index: sets one aside that cannot be used, and makes it anew, after a while where that fails too. A change that the disk
-/// refuses is tried again: its threads stay behind until then, and the rest is asked as ever.
-pub(super) async fn serve(shared: &Arc<Shared>) {
+/// Maintains the index. An unusable one is set aside and rebuilt, after a pause if that fails, too. A change that the
+/// disk refuses is retried; its threads are searched directly until then.
+pub(super) async fn serve(shared: &Arc<TextIndexShared>) {
     let mut failures = 0;
     loop {
         let Err(error) = keep(shared, &mut failures).await;
@@ -61,7 +61,7 @@ pub(super) async fn serve(shared: &Arc<Shared>) {
         failures += 1;
         tracing::warn!(%error, failures, "the text index cannot be used; searches look at every thread");
         shared.state().at = TextsState::Failed;
-        if let KeepError::Db(_) | KeepError::Unreadable = error {
+        if let BuildError::Db(_) | BuildError::Unreadable = error {
             let aside = on_disk(shared, |shared| {
                 shared.state().file += 1;
                 shared.readers().clear();
@@ -77,13 +77,16 @@ pub(super) async fn serve(shared: &Arc<Shared>) {
     }
 }
 
-/// Makes the index complete, then follows the rows.
-async fn keep(shared: &Arc<Shared>, failures: &mut u32) -> Result<std::convert::Infallible, KeepError> {
+/// Completes the index, then follows the rows.
+async fn keep(
+    shared: &Arc<TextIndexShared>,
+    failures: &mut u32,
+) -> Result<std::convert::Infallible, BuildError> {
     {
         let mut state = shared.state();
         (state.at, state.done) = (TextsState::Building, 0);
     }
-    let keeper = Keeper { shared: Arc::clone(shared), db: Arc::new(Mutex::new(open(shared).await?)) };
+    let keeper = IndexWriter { shared: Arc::clone(shared), db: Arc::new(Mutex::new(open(shared).await?)) };
     let mut refused = false;
     while has_to_wait(keeper.catch_up().await, &mut refused).await? {
         shared.state().done = 0;
@@ -92,16 +95,16 @@ async fn keep(shared: &Arc<Shared>, failures: &mut u32) -> Result<std::convert::
     loop {
         while has_to_wait(keeper.follow().await, &mut refused).await? {}
         if !shared.is_complete() {
-            return Err(KeepError::Unreadable);
+            return Err(BuildError::Unreadable);
         }
         shared.sources.changes.changed().await;
-        // Turns that end together are taken in together.
+        // Gathers turns that end together.
         tokio::time::sleep(policy::TEXTS_PAUSE).await;
     }
 }
 
-/// Whether a step has to be made again: the disk has refused it. Waits then; says so once.
-async fn has_to_wait(step: Result<(), KeepError>, refused: &mut bool) -> Result<bool, KeepError> {
+/// Whether to repeat a step that the disk refused. Waits then, and logs it once.
+async fn has_to_wait(step: Result<(), BuildError>, refused: &mut bool) -> Result<bool, BuildError> {
     match step {
         Ok(()) => {
             *refused = false;
@@ -118,8 +121,8 @@ async fn has_to_wait(step: Result<(), KeepError>, refused: &mut bool) -> Result<
     }
 }
 
-/// Opens the index, a new one after another start of the machine: the ends of rollouts that are in it may be lost.
-async fn open(shared: &Arc<Shared>) -> Result<Db, DbError> {
+/// Opens the index; a new one after another boot of the machine, which may have lost the ends of indexed rollouts.
+async fn open(shared: &Arc<TextIndexShared>) -> Result<Db, DbError> {
     on_disk(shared, |shared| {
         let (folder, boot) = (shared.folder(), shared.sources.boot);
         let db = Db::open(&folder)?;
@@ -138,27 +141,27 @@ async fn open(shared: &Arc<Shared>) -> Result<Db, DbError> {
 }
 
 async fn on_disk<T: Send + 'static>(
-    shared: &Arc<Shared>,
-    work: impl FnOnce(&Shared) -> Result<T, DbError> + Send + 'static,
+    shared: &Arc<TextIndexShared>,
+    work: impl FnOnce(&TextIndexShared) -> Result<T, DbError> + Send + 'static,
 ) -> Result<T, DbError> {
     let own = Arc::clone(shared);
     let done = shared.sources.tasks.blocking("text index", Pool::Texts, move || work(&own));
     done.await.map_err(|panic| DbError::Panicked(panic.to_string()))?
 }
 
-/// Who writes to the index.
-struct Keeper {
-    shared: Arc<Shared>,
+/// Writes the index.
+struct IndexWriter {
+    shared: Arc<TextIndexShared>,
     db: Arc<Mutex<Db>>,
 }
 
-impl Keeper {
-    /// Goes through all rows, the newest thread first, and takes in what is not there. Then the index is complete.
-    async fn catch_up(&self) -> Result<(), KeepError> {
+impl IndexWriter {
+    /// Adds all missing rows, newest thread first. Then the index is complete.
+    async fn catch_up(&self) -> Result<(), BuildError> {
         let mut below = None;
         loop {
             let Some(rows) = self.shared.sources.index.ends(below, policy::TEXTS_ROWS).await? else {
-                // The rows are being made themselves.
+                // The rows are being rebuilt.
                 tokio::time::sleep(policy::TEXTS_LOOK).await;
                 continue;
             };
@@ -167,7 +170,7 @@ impl Keeper {
             let looked = rows.len();
             let threads: Vec<ThreadId> = rows.iter().map(|(thread, _)| *thread).collect();
             let known = self.known(threads).await?;
-            let late = |((thread, as_of), known): (_, Option<Known>)| {
+            let late = |((thread, as_of), known): (_, Option<IndexedThread>)| {
                 Some(thread).filter(|_| known.is_none_or(|known| known.seq < as_of))
             };
             let mut late: VecDeque<ThreadId> = rows.into_iter().zip(known).filter_map(late).collect();
@@ -186,8 +189,8 @@ impl Keeper {
         Ok(())
     }
 
-    /// Takes in what has changed.
-    async fn follow(&self) -> Result<(), KeepError> {
+    /// Adds changed threads.
+    async fn follow(&self) -> Result<(), BuildError> {
         loop {
             let changed = self.shared.sources.changes.waiting(policy::TEXTS_STEP);
             if changed.is_empty() {
@@ -200,7 +203,7 @@ impl Keeper {
         }
     }
 
-    async fn known(&self, threads: Vec<ThreadId>) -> Result<Vec<Option<Known>>, DbError> {
+    async fn known(&self, threads: Vec<ThreadId>) -> Result<Vec<Option<IndexedThread>>, DbError> {
         self.on_db(move |db| db.known(&threads)).await
     }
 
@@ -212,9 +215,10 @@ impl Keeper {
         on_disk(&self.shared, move |_| work(&mut db.lock().unwrap_or_else(PoisonError::into_inner))).await
     }
 
-    /// Takes in what is new of these threads, in one step or several; tells of each whether all that its row knows is in now.
-    async fn take_in(&self, threads: Vec<ThreadId>) -> Result<Vec<bool>, KeepError> {
-        let mut step = Step::begin();
+    /// Adds the new messages of these threads, in one step or more. Returns for each whether it is up to date with
+    /// its row.
+    async fn take_in(&self, threads: Vec<ThreadId>) -> Result<Vec<bool>, BuildError> {
+        let mut step = IndexStep::begin();
         let known = self.known(threads.clone()).await?;
         let mut reached = Vec::new();
         for (thread, known) in threads.into_iter().zip(known) {
@@ -224,46 +228,50 @@ impl Keeper {
         Ok(reached)
     }
 
-    /// Makes the changes of a step, then rests. Another step begins.
-    async fn end(&self, step: &mut Step) -> Result<(), DbError> {
-        let Step { changes, began, .. } = std::mem::replace(step, Step::begin());
+    /// Writes the changes of a step, then pauses.
+    async fn end(&self, step: &mut IndexStep) -> Result<(), DbError> {
+        let IndexStep { changes, began, .. } = std::mem::replace(step, IndexStep::begin());
         self.on_db(move |db| db.change(&changes)).await?;
-        // As long as the work took: half of a core is left to others, and every pool.
+        // As long as the work took: half a core stays free for others.
         tokio::time::sleep(Clock.now().saturating_duration_since(began) / policy::TEXTS_REST_PART).await;
-        *step = Step::begin();
+        *step = IndexStep::begin();
         Ok(())
     }
 
-    /// Adds what is new of a thread to a step, which ends whenever it is full; tells whether all that its row knows is in then.
+    /// Adds the new messages of a thread to a step, which ends when full. Returns whether the thread is up to date
+    /// with its row.
     async fn take_in_one(
         &self,
         thread: ThreadId,
-        known: Option<Known>,
-        step: &mut Step,
-    ) -> Result<bool, KeepError> {
+        known: Option<IndexedThread>,
+        step: &mut IndexStep,
+    ) -> Result<bool, BuildError> {
         let sources = &self.shared.sources;
         let Some((row, as_of)) = sources.index.get(thread).await? else {
-            step.changes.extend(known.map(|_| Change::Remove(thread)));
+            step.changes.extend(known.map(|_| IndexChange::Remove(thread)));
             return Ok(true);
         };
         let known = known.unwrap_or_default();
-        let mut added =
-            Added { thread, pieces: Vec::new(), known: Known { name: row.name.clone(), ..known } };
+        let mut added = AddedTexts {
+            thread,
+            pieces: Vec::new(),
+            known: IndexedThread { name: row.name.clone(), ..known },
+        };
         if let Some(name) = row.name.filter(|name| known.name.as_ref() != Some(name)) {
             added.pieces.push((EventSeq(0), fold(&name)));
         }
         loop {
             match self.read(&mut added, step.bytes).await {
-                Ok(Read::ToTheEnd) => break,
-                Ok(Read::UntilFull) => {
+                Ok(ReadProgress::ToTheEnd) => break,
+                Ok(ReadProgress::UntilFull) => {
                     step.add(&mut added);
                     self.end(step).await?;
                 }
                 Err(ReadError::Missing(_)) => {
-                    step.changes.push(Change::Remove(thread));
+                    step.changes.push(IndexChange::Remove(thread));
                     return Ok(true);
                 }
-                // Nobody can read it, so nobody misses it.
+                // An unreadable thread has no hits.
                 Err(ReadError::Unreadable { .. }) => return Ok(true),
                 Err(error @ ReadError::Disk { .. }) => {
                     tracing::debug!(%thread, %error, "a thread is not in the text index");
@@ -275,8 +283,8 @@ impl Keeper {
         Ok(added.known.seq >= as_of)
     }
 
-    /// Reads the messages behind those that are in, in a step that has so many bytes. A turn that goes on is left for later.
-    async fn read(&self, added: &mut Added, bytes: usize) -> Result<Read, ReadError> {
+    /// Reads the messages after the indexed ones, in a step of so many bytes. A running turn is left for later.
+    async fn read(&self, added: &mut AddedTexts, bytes: usize) -> Result<ReadProgress, ReadError> {
         let turns = Turns::of(self.shared.sources.store.as_ref(), added.thread, &[], None);
         loop {
             let stretch = turns.forward(added.known.seq.next(), ENOUGH).await?;
@@ -287,50 +295,50 @@ impl Keeper {
                     ends = EventSeq(held.at.0.saturating_sub(1));
                     break;
                 }
-                for (_, text) in said(&held.turn) {
+                for (_, text) in texts(&held.turn) {
                     put(&mut added.pieces, held.at, &fold(&text));
                 }
             }
             added.known.seq = added.known.seq.max(ends);
             if !stretch.more {
-                return Ok(Read::ToTheEnd);
+                return Ok(ReadProgress::ToTheEnd);
             }
             if bytes.saturating_add(added.bytes()) >= policy::TEXTS_STEP_BYTES {
-                return Ok(Read::UntilFull);
+                return Ok(ReadProgress::UntilFull);
             }
         }
     }
 }
 
-/// How far a thread was read.
-enum Read {
+/// The progress of reading a thread.
+enum ReadProgress {
     ToTheEnd,
-    /// The step has no room for more.
+    /// The step is full.
     UntilFull,
 }
 
-/// What is changed in one transaction.
-struct Step {
+/// The changes of one transaction.
+struct IndexStep {
     began: Instant,
-    changes: Vec<Change>,
-    /// Of the texts in them.
+    changes: Vec<IndexChange>,
+    /// The size of their texts.
     bytes: usize,
 }
 
-impl Step {
+impl IndexStep {
     fn begin() -> Self {
         Self { began: Clock.now(), changes: Vec::new(), bytes: 0 }
     }
 
-    /// Moves what was read of a thread here; more of it can follow.
-    fn add(&mut self, added: &mut Added) {
+    /// Moves the texts of a thread here; more can follow.
+    fn add(&mut self, added: &mut AddedTexts) {
         self.bytes = self.bytes.saturating_add(added.bytes());
         let (thread, pieces, known) = (added.thread, std::mem::take(&mut added.pieces), added.known.clone());
-        self.changes.push(Change::Add(Added { thread, pieces, known }));
+        self.changes.push(IndexChange::Add(AddedTexts { thread, pieces, known }));
     }
 }
 
-/// Adds a text to the last piece, where that has room. Between texts stands a character that no term of one text has.
+/// Appends a text to the last piece, if it has room. The separator is in no term.
 fn put(pieces: &mut Vec<(EventSeq, String)>, at: EventSeq, folded: &str) {
     match pieces.last_mut().filter(|(begins, last)| *begins > EventSeq(0) && last.len() < policy::TEXTS_PIECE)
     {
@@ -353,6 +361,6 @@ mod tests {
         let (full, mut refused) = (DbError::Io(ErrorKind::StorageFull.into()), false);
         assert!(has_to_wait(Err(full.into()), &mut refused).await.unwrap());
         assert!(!has_to_wait(Ok(()), &mut refused).await.unwrap());
-        has_to_wait(Err(KeepError::Unreadable), &mut refused).await.unwrap_err();
+        has_to_wait(Err(BuildError::Unreadable), &mut refused).await.unwrap_err();
     }
 }

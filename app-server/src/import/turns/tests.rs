@@ -2,18 +2,18 @@ use serde_json::json;
 
 use super::*;
 
-fn talk(lines: &[Value]) -> Talk {
-    let with_events = lines.iter().any(Talk::is_told_by_events);
-    let mut talk = Talk::new(WallMs(1), ThreadSettings::default(), with_events);
-    lines.iter().for_each(|line| talk.take(line));
-    talk
+fn thread(lines: &[Value]) -> ForeignThread {
+    let with_events = lines.iter().any(ForeignThread::reports_messages);
+    let mut thread = ForeignThread::new(WallMs(1), ThreadSettings::default(), with_events);
+    lines.iter().for_each(|line| thread.take(line));
+    thread
 }
 
 fn event(payload: Value) -> Value {
     json!({"timestamp": "2026-01-01T00:00:00Z", "type": "event_msg", "payload": payload})
 }
 
-fn said(talk: &Talk) -> Vec<(String, Vec<String>)> {
+fn texts_of(thread: &ForeignThread) -> Vec<(String, Vec<String>)> {
     let text = |item: &ThreadItem| {
         if let ThreadItemBody::UserMessage(message) = &item.body {
             message.content.iter().filter_map(|input| input.as_text()).collect::<String>()
@@ -23,7 +23,7 @@ fn said(talk: &Talk) -> Vec<(String, Vec<String>)> {
             "other".to_owned()
         }
     };
-    talk.turns.iter().map(|turn| (turn.id.to_string(), turn.items.iter().map(text).collect())).collect()
+    thread.turns.iter().map(|turn| (turn.id.to_string(), turn.items.iter().map(text).collect())).collect()
 }
 
 fn turn(id: &str, items: &[&str]) -> (String, Vec<String>) {
@@ -39,13 +39,13 @@ fn before_turns_were_named_a_message_of_the_user_begins_one() {
         json!({"type": "response_item", "payload": {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "2"}]}}),
         event(json!({"type": "agent_message", "message": "2"})),
     ];
-    let talk = talk(&lines);
-    assert_eq!(said(&talk), [turn("turn-1", &["one", "1"]), turn("turn-2", &["two", "2"])]);
-    assert!(talk.turns.iter().all(|turn| turn.status.is_none() && !turn.declared));
+    let thread = thread(&lines);
+    assert_eq!(texts_of(&thread), [turn("turn-1", &["one", "1"]), turn("turn-2", &["two", "2"])]);
+    assert!(thread.turns.iter().all(|turn| turn.status.is_none() && !turn.declared));
 }
 
 #[test]
-fn before_there_were_events_what_the_model_was_told_has_to_do() {
+fn without_events_the_models_messages_count() {
     let message = |role: &str, text: &str| json!({"type": "message", "role": role, "content": [{"type": "input_text", "text": text}]});
     let lines = [
         message("user", "<environment_context>\n<cwd>/</cwd>"),
@@ -54,9 +54,9 @@ fn before_there_were_events_what_the_model_was_told_has_to_do() {
         json!({"type": "function_call_output", "call_id": "c", "output": "{\"output\":\"a\\n\",\"metadata\":{\"exit_code\":1}}"}),
         message("assistant", "a file"),
     ];
-    let talk = talk(&lines);
-    assert_eq!(said(&talk), [turn("turn-1", &["hello", "other", "a file"])]);
-    let ThreadItemBody::CommandExecution(command) = &talk.turns[0].items[1].body else {
+    let thread = thread(&lines);
+    assert_eq!(texts_of(&thread), [turn("turn-1", &["hello", "other", "a file"])]);
+    let ThreadItemBody::CommandExecution(command) = &thread.turns[0].items[1].body else {
         panic!("no command")
     };
     assert_eq!((command.exit_code, command.aggregated_output.as_deref()), (Some(1), Some("a\n")));
@@ -86,12 +86,12 @@ fn turns_that_were_taken_back_are_gone_and_steering_begins_none() {
         begin("e"),
         user("five"),
     ];
-    let talk = talk(&lines);
+    let thread = thread(&lines);
     assert_eq!(
-        said(&talk),
+        texts_of(&thread),
         [turn("a", &["one", "and more"]), turn("c", &["three"]), turn("d", &["four"]), turn("e", &["five"])]
     );
-    let ends: Vec<_> = talk.turns.iter().map(|turn| turn.status).collect();
+    let ends: Vec<_> = thread.turns.iter().map(|turn| turn.status).collect();
     use TurnStatus::{Completed, Failed, Interrupted};
     assert_eq!(ends, [Some(Completed), Some(Failed), Some(Interrupted), None]);
 }
@@ -100,8 +100,8 @@ fn turns_that_were_taken_back_are_gone_and_steering_begins_none() {
 fn kinds_that_nobody_knows_are_counted_and_never_without_end() {
     let lines: Vec<Value> =
         (0..1_000).map(|n| json!({"type": format!("{}{n}", "x".repeat(1_000)), "payload": {}})).collect();
-    let talk = talk(&lines);
-    assert_eq!(talk.passed_over.values().sum::<u64>(), 1_000);
-    assert!(talk.passed_over.len() <= policy::IMPORT_KINDS + 1);
-    assert!(talk.passed_over.keys().all(|kind| kind.len() <= policy::IMPORT_KIND));
+    let thread = thread(&lines);
+    assert_eq!(thread.passed_over.values().sum::<u64>(), 1_000);
+    assert!(thread.passed_over.len() <= policy::IMPORT_KINDS + 1);
+    assert!(thread.passed_over.keys().all(|kind| kind.len() <= policy::IMPORT_KIND));
 }

@@ -1,7 +1,7 @@
-//! Room for others: when there are too many threads in memory, or they take too much of it, or descriptors are scarce, the longest
-//! idle ones are unloaded, whoever is subscribed to them. Before that, files of threads at rest are closed until their next write.
-//! One task decides, so that nobody has to go twice for one newcomer. Must never take a thread that works, and never makes a
-//! newcomer wait: both limits are passed for as long as an unload takes.
+//! Evicts threads. With too many loaded threads, too much memory in use or few descriptors left, the longest idle
+//! threads are unloaded, subscribed or not. Before that, files of threads at rest are closed until their next write.
+//! One task decides, so that one new thread evicts at most one other. Busy threads stay. New threads never wait:
+//! limits may be exceeded during an unload.
 //!
 //! When fewer than 64 descriptors are left (with a limit below 256, a quarter of it, but at least 28), this task syncs and closes
 //! the files of threads at rest. If that is not enough it unloads idle threads. The last 16 descriptors are for files. Above
@@ -25,7 +25,8 @@ use crate::thread::registry::ThreadHandle;
 #[cfg(test)]
 mod tests;
 
-/// Makes room until `stop`. Without a limit of memory, and with enough descriptors, it sleeps until [`memory::Pressure::look`].
+/// Evicts threads until `stop`. Without a memory limit, and with enough descriptors, it sleeps until
+/// [`memory::MemoryPressure::look`].
 pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
     let mut judge = Judge::default();
     let mut next_look = context.clock.now();
@@ -49,19 +50,19 @@ pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
     }
 }
 
-/// What is measured at a look.
+/// The measurements of a check.
 #[derive(Debug, Clone, Copy, Default)]
 struct Needs {
-    /// The resident memory, where it was measured.
+    /// The resident memory, if measured.
     resident: Option<u64>,
-    /// The descriptors in use, where few are left.
+    /// The descriptors in use, if few are left.
     descriptors: Option<u64>,
 }
 
-/// The descriptors in use, when few are left although threads at rest have their files closed.
+/// The descriptors in use, if few are left although threads at rest have closed their files.
 async fn needed_descriptors(context: &Context) -> Option<u64> {
     descriptors::in_use_when_scarce()?;
-    // A disk that hangs keeps nobody from making room.
+    // A hanging disk does not stop evictions.
     let closed = timeout(policy::UNLOAD_LIMIT, context.store.close_idle()).await.ok();
     tracing::debug!(
         ?closed,
@@ -70,7 +71,7 @@ async fn needed_descriptors(context: &Context) -> Option<u64> {
     descriptors::in_use_when_scarce()
 }
 
-/// The server's resident memory; above the limit without what can be given back.
+/// The server's resident memory; above the limit without memory that can be returned.
 fn needed_memory(limit: Option<u64>) -> u64 {
     let resident = memory::resident();
     if limit.is_none_or(|limit| resident <= limit) {
@@ -80,7 +81,7 @@ fn needed_memory(limit: Option<u64>) -> u64 {
     memory::resident()
 }
 
-/// One look: decides how many have to go, and tells the longest idle ones.
+/// One check: decides how many threads must go, and evicts the longest idle ones.
 fn relieve(context: &Context, judge: &mut Judge, needs: &Needs) {
     let limits = context.config().limits;
     let is_limited = limits.loaded_threads.is_some() || limits.memory.is_some();
@@ -107,11 +108,11 @@ fn relieve(context: &Context, judge: &mut Judge, needs: &Needs) {
 
 /// The loaded threads.
 struct Scene {
-    /// Those that stay, as far as is known.
+    /// Those that stay, as far as known.
     loaded: usize,
-    /// Those that are on their way out.
+    /// Those being unloaded.
     leaving: usize,
-    /// Those that could go, the longest idle ones first.
+    /// Those that could be evicted, longest idle first.
     idle: Vec<(Instant, ThreadHandle)>,
 }
 
@@ -136,69 +137,69 @@ impl Scene {
     }
 }
 
-/// What is remembered from one look to the next.
+/// The state between checks.
 #[derive(Debug, Default)]
 struct Judge {
-    /// Memory was above its limit, and is not yet far enough below it.
+    /// Memory was above its limit, and is not yet far enough below.
     high: bool,
-    /// Whether the end of threads lowers it.
+    /// Whether evictions lower it.
     memory: Worth,
     /// Few descriptors are left.
     is_scarce: bool,
-    /// Whether the end of threads frees some.
+    /// Whether evictions free some.
     descriptors: Worth,
-    /// Room was needed when nobody could make it; it was said.
-    told: bool,
+    /// A limit was exceeded without an idle thread; logged.
+    is_logged: bool,
 }
 
-/// Whether unloading helps against something.
+/// Whether evictions help against a shortage.
 #[derive(Debug, Default)]
 struct Worth {
-    /// What was measured when threads had to go for it last.
-    squeezed_at: Option<u64>,
-    /// Their end did not help: others stay, until there is more to gain.
+    /// The measurement at the last eviction for it.
+    evicted_at: Option<u64>,
+    /// The last eviction did not help: no more until there is more to gain.
     in_vain: bool,
 }
 
 impl Worth {
-    /// Whether threads that go would lower this, by `gain` at least, as far as is known.
+    /// Whether evictions would lower this by at least `gain`, as far as known.
     fn is_there(&mut self, measured: u64, gain: u64) -> bool {
-        self.in_vain = match self.squeezed_at {
+        self.in_vain = match self.evicted_at {
             None => false,
             Some(before) if self.in_vain => measured < before.saturating_add(gain),
             Some(before) => measured.saturating_add(gain) > before,
         };
         if !self.in_vain {
-            self.squeezed_at = Some(measured);
+            self.evicted_at = Some(measured);
         }
         !self.in_vain
     }
 }
 
 impl Judge {
-    /// How many threads have to go for descriptors, of which so many are in use when they are scarce.
+    /// The number of threads to evict for descriptors, of which this many are in use.
     fn wanted_for_descriptors(&mut self, scene: &Scene, in_use: Option<u64>) -> usize {
         self.is_scarce = in_use.is_some();
         match in_use {
             None => self.descriptors = Worth::default(),
             Some(in_use) if scene.leaving == 0 && self.descriptors.is_there(in_use, 1) => {
-                return policy::SQUEEZE_AT_ONCE;
+                return policy::EVICT_AT_ONCE;
             }
             Some(_) => {}
         }
         0
     }
 
-    /// How many threads have to go. `resident` is there at a look at the memory.
+    /// The number of threads to evict. `resident` is set in a check of the memory.
     fn wanted(&mut self, limits: &Limits, scene: &Scene, resident: Option<u64>) -> usize {
         let most = limits.loaded_threads.unwrap_or(usize::MAX);
         let excess = scene.loaded.saturating_sub(most);
         match (limits.memory, resident) {
             (Some(limit), Some(resident)) => {
                 self.high = self.is_high(limit, resident);
-                // What is on its way out has not given its memory back yet.
+                // Threads being unloaded have not freed their memory yet.
                 if scene.leaving == 0 && self.is_worth_it(resident) {
-                    return excess.max(policy::SQUEEZE_AT_ONCE);
+                    return excess.max(policy::EVICT_AT_ONCE);
                 }
             }
             (Some(_), None) => {}
@@ -207,13 +208,13 @@ impl Judge {
         excess
     }
 
-    /// Whether memory is high, and threads that go would bring it down as far as is known.
+    /// Whether memory is high, and evictions would lower it as far as known.
     fn is_worth_it(&mut self, resident: u64) -> bool {
         if !self.high {
             self.memory = Worth::default();
             return false;
         }
-        self.memory.is_there(resident, policy::SQUEEZE_GAIN)
+        self.memory.is_there(resident, policy::EVICT_GAIN)
     }
 
     fn is_high(&self, limit: u64, resident: u64) -> bool {
@@ -221,13 +222,13 @@ impl Judge {
         resident > if self.high { relief } else { limit }
     }
 
-    /// Whether it is to be said that nobody can make room: once, until there is room again.
+    /// Whether to log that no thread can be evicted: once, until there is room again.
     fn is_unrelieved(&mut self, wanted: usize, idle: usize) -> bool {
-        let before = self.told;
+        let before = self.is_logged;
         let needed = wanted > 0 || self.high || self.is_scarce;
         let in_vain = self.memory.in_vain || self.descriptors.in_vain;
-        self.told = needed && (before || in_vain || (wanted > 0 && idle == 0));
-        self.told && !before
+        self.is_logged = needed && (before || in_vain || (wanted > 0 && idle == 0));
+        self.is_logged && !before
     }
 }
 

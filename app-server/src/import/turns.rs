@@ -1,8 +1,8 @@
-//! What the lines of a foreign rollout add up to: turns with their items. Pure: lines in, in their order.
+//! Folds the lines of a foreign rollout into turns with items. Pure.
 //!
-//! Two forms are read. Since it has pages, the peer writes an `item_completed` for each item; before that, events of many
-//! kinds (`older.rs`) beside what the model was told and said (`response_item`). Calls of tools are in the latter only, in
-//! both forms, unless an event tells of them with more; so they are taken from there first.
+//! There are two forms. The newer one has an `item_completed` for each item. The older one has events of many kinds
+//! (`older.rs`) beside the model's input and output (`response_item`). In both, only `response_item` has all tool
+//! calls; an event with more details replaces one.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -18,7 +18,7 @@ use super::meta::{self, text, time};
 use super::{calls, items, older};
 use crate::policy;
 
-/// Kinds of lines and events that say nothing about what a user sees.
+/// Kinds of lines and events without visible content.
 const SILENT: &[&str] = &[
     "session_meta",
     "world_state",
@@ -49,53 +49,52 @@ const SILENT: &[&str] = &[
     "state",
 ];
 
-/// A thread, as far as its lines have been read.
+/// A thread, up to the lines read so far.
 #[derive(Debug)]
-pub(crate) struct Talk {
+pub(crate) struct ForeignThread {
     /// Its turns, oldest first.
-    pub(crate) turns: Vec<TalkTurn>,
-    /// Its name, where a line says it.
+    pub(crate) turns: Vec<ForeignTurn>,
+    /// The name, if a line has one.
     pub(crate) name: Option<String>,
-    /// What it works with now.
+    /// The current settings.
     pub(crate) settings: ThreadSettings,
-    /// How many lines were passed over, by their kind.
+    /// The number of skipped lines, by kind.
     pub(crate) passed_over: BTreeMap<String, u64>,
-    /// Whether events tell of messages; where none does, what the model was told has to do.
+    /// Whether events report messages; if none does, the model's messages are used.
     with_events: bool,
     at: WallMs,
     ids: HashSet<TurnId>,
-    /// How many items had no id of their own.
+    /// The number of items without an id.
     nameless: u64,
-    /// Whether the newest turn has not ended.
+    /// Whether the newest turn is open.
     open: bool,
 }
 
-/// A turn.
 #[derive(Debug)]
-pub(crate) struct TalkTurn {
-    /// Its id, or `turn-N` where it has none.
+pub(crate) struct ForeignTurn {
+    /// The id; `turn-N` without one.
     pub(crate) id: TurnId,
     /// When it began.
     pub(crate) began: WallMs,
     /// Its items, in their order.
     pub(crate) items: Vec<ThreadItem>,
-    /// What it worked with.
+    /// Its settings.
     pub(crate) settings: ThreadSettings,
-    /// What was used up to its end.
+    /// The usage at its end.
     pub(crate) usage: Option<ThreadTokenUsage>,
-    /// What replaced older history in it, for the model.
+    /// The summary that replaced older history for the model.
     pub(crate) summary: Option<String>,
-    /// When its last line was written.
+    /// The time of its last line.
     pub(crate) last: WallMs,
-    /// How it ended; `None` when no line says so.
+    /// The status at its end; `None` if no line ended it.
     pub(crate) status: Option<TurnStatus>,
-    /// Why it failed.
+    /// The error.
     pub(crate) error: Option<TurnError>,
-    /// Whether a line said that it begins: then one says how it ends, too, if it did.
+    /// Whether a line started it: then another one ends it, if it ended.
     pub(crate) declared: bool,
 }
 
-impl Talk {
+impl ForeignThread {
     /// A thread that begins at `at` with `settings`.
     #[must_use]
     pub(crate) fn new(at: WallMs, settings: ThreadSettings, with_events: bool) -> Self {
@@ -112,9 +111,9 @@ impl Talk {
         }
     }
 
-    /// Whether a line tells of messages as events do.
+    /// Whether a line reports messages as events.
     #[must_use]
-    pub(crate) fn is_told_by_events(line: &Value) -> bool {
+    pub(crate) fn reports_messages(line: &Value) -> bool {
         let kind = line.get("payload").and_then(|payload| payload.get("type")).and_then(Value::as_str);
         line.get("type").is_some_and(|line| line == "event_msg")
             && matches!(kind, Some("user_message" | "agent_message" | "item_completed"))
@@ -124,7 +123,7 @@ impl Talk {
     pub(crate) fn take(&mut self, line: &Value) {
         self.at = time(line.get("timestamp")).unwrap_or(self.at);
         let Some(kind) = line.get("type").and_then(Value::as_str) else { return };
-        // Before lines had a payload, what the model was told and said stood for itself.
+        // In the oldest form the model's messages have no payload.
         let payload = line.get("payload");
         let told = payload.and_then(|told| told.get("type")).and_then(Value::as_str).unwrap_or_default();
         let known = match (kind, payload) {
@@ -170,7 +169,7 @@ impl Talk {
         true
     }
 
-    /// An event that the peer wrote before it wrote whole items.
+    /// Takes an event from before `item_completed`.
     fn older(&mut self, kind: &str, event: &Value) -> bool {
         let Some(told) = older::item(kind, event) else { return false };
         let Some(item) = items::item(&told) else { return false };
@@ -187,7 +186,7 @@ impl Talk {
         true
     }
 
-    /// What the model was told or said.
+    /// Takes a message, call or result of the model.
     fn response(&mut self, kind: &str, told: &Value) -> bool {
         let at = self.at;
         match (kind, told.get("role").and_then(Value::as_str)) {
@@ -237,7 +236,7 @@ impl Talk {
         self.put(None, ThreadItem::user_message("", said, None), (at, at));
     }
 
-    /// Sets an item of a turn: in the place of the one with its id, or at the end.
+    /// Replaces the item with this id, or appends it.
     fn put(&mut self, turn: Option<String>, mut item: ThreadItem, (started, completed): (WallMs, WallMs)) {
         if item.id().as_str().is_empty() {
             self.nameless += 1;
@@ -258,8 +257,8 @@ impl Talk {
         }
     }
 
-    /// The newest turn; one begins where there is none.
-    fn turn(&mut self) -> &mut TalkTurn {
+    /// The newest turn; starts one if there is none.
+    fn turn(&mut self) -> &mut ForeignTurn {
         if self.turns.is_empty() {
             self.begin(None, false);
         }
@@ -279,7 +278,7 @@ impl Talk {
             number += 1;
         };
         self.open = true;
-        self.turns.push(TalkTurn {
+        self.turns.push(ForeignTurn {
             id,
             began: self.at,
             items: Vec::new(),
@@ -324,7 +323,7 @@ impl Talk {
         }
     }
 
-    /// The newest turns that began with a message of the user are gone, and what stands behind them.
+    /// Removes the newest turns that a user message started, and all after them.
     fn take_back(&mut self, turns: usize) {
         let is_user = |item: &ThreadItem| matches!(item.body, ThreadItemBody::UserMessage(_));
         for _ in 0..turns.min(self.turns.len()) {

@@ -23,8 +23,8 @@ fn memory_is_relieved_a_few_at_a_time_until_it_is_well_below_its_limit() {
     let mut judge = Judge::default();
     let mut look = |resident: u64| judge.wanted(&limits, &NOBODY, Some(resident << 20));
     assert_eq!(look(1_000), 0);
-    assert_eq!(look(1_001), policy::SQUEEZE_AT_ONCE);
-    assert_eq!(look(950), policy::SQUEEZE_AT_ONCE, "not far enough below");
+    assert_eq!(look(1_001), policy::EVICT_AT_ONCE);
+    assert_eq!(look(950), policy::EVICT_AT_ONCE, "not far enough below");
     assert_eq!(look(900), 0);
     assert_eq!(look(950), 0, "below its limit");
 }
@@ -36,20 +36,20 @@ fn memory_is_judged_only_at_a_look_and_after_those_who_leave_have_gone() {
     let leaving = Scene { leaving: 1, ..NOBODY };
     assert_eq!(judge.wanted(&limits, &leaving, Some(2_000)), 0);
     assert_eq!(judge.wanted(&limits, &NOBODY, None), 0, "a look at the threads alone");
-    assert_eq!(judge.wanted(&limits, &NOBODY, Some(2_000)), policy::SQUEEZE_AT_ONCE);
+    assert_eq!(judge.wanted(&limits, &NOBODY, Some(2_000)), policy::EVICT_AT_ONCE);
 }
 
 #[test]
-fn that_nobody_can_make_room_is_said_once_until_there_is_room() {
+fn a_lack_of_idle_threads_is_logged_once_until_there_is_room() {
     let mut judge = Judge::default();
     let said: Vec<bool> = [(1, 0), (1, 0), (2, 1), (1, 0), (0, 0), (1, 0)]
         .into_iter()
         .map(|(wanted, idle)| judge.is_unrelieved(wanted, idle))
         .collect();
     assert_eq!(said, [true, false, false, false, false, true]);
-    judge = Judge { high: true, told: true, ..Judge::default() };
+    judge = Judge { high: true, is_logged: true, ..Judge::default() };
     assert!(!judge.is_unrelieved(0, 0));
-    assert!(judge.told, "a look at the threads alone says nothing of the memory");
+    assert!(judge.is_logged, "a look at the threads alone says nothing of the memory");
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn threads_stay_when_the_end_of_others_did_not_help() {
     let limits = limits(None, Some(100 * MIB));
     let mut judge = Judge::default();
     let mut look = |resident| judge.wanted(&limits, &NOBODY, Some(resident * MIB));
-    let few = policy::SQUEEZE_AT_ONCE;
+    let few = policy::EVICT_AT_ONCE;
     assert_eq!([200, 190, 180].map(&mut look), [few; 3], "it helps");
     assert_eq!(
         [180, 180, 170].map(&mut look),
@@ -71,7 +71,7 @@ fn threads_stay_when_the_end_of_others_did_not_help() {
 
 #[test]
 fn idle_threads_go_for_descriptors_while_that_frees_some() {
-    let few = policy::SQUEEZE_AT_ONCE;
+    let few = policy::EVICT_AT_ONCE;
     let mut judge = Judge::default();
     let mut look = |in_use| judge.wanted_for_descriptors(&NOBODY, in_use);
     assert_eq!([None, Some(1_000), Some(990)].map(&mut look), [0, few, few], "it helps");

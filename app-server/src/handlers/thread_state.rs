@@ -1,4 +1,4 @@
-//! What a thread works with, what the user has read of it, and what it is to reach.
+//! A thread's settings, read state and goal.
 
 use std::sync::Arc;
 
@@ -85,7 +85,7 @@ pub(crate) fn clear_goal(
     dispatch::deliver(&session.app.context, params.thread_id, Command::Edit(Edit::ClearGoal(reply)));
 }
 
-/// `thread/goal/get`: from the rollout; of a thread that has none, from its owner's snapshot.
+/// `thread/goal/get`: from the rollout, or from the owner's snapshot if there is no rollout.
 pub(crate) async fn goal(
     session: Arc<ClientSession>,
     params: ThreadGoalGetParams,
