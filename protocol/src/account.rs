@@ -22,7 +22,7 @@ pub struct GetAccountParams {
 }
 
 /// Response of `account/read`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetAccountResponse {
     #[serde(default)]
@@ -112,7 +112,7 @@ pub struct GetAccountRateLimitsParams {
 }
 
 /// Response of `account/rateLimits/read`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetAccountRateLimitsResponse {
     #[serde(default)]
@@ -238,7 +238,7 @@ pub struct GetAccountTokenUsageParams {
 }
 
 /// Response of `account/usage/read`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetAccountTokenUsageResponse {
     #[serde(default)]
@@ -308,7 +308,7 @@ pub struct ThreadUsageBreakdownGroup {
 pub struct BedrockCheckGovCloudRequirementsParams {}
 
 /// Response of `account/bedrock/checkGovCloudRequirements`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BedrockCheckGovCloudRequirementsResponse {
     pub is_gov_cloud: bool,

@@ -284,7 +284,7 @@ pub struct CollaborationModeMask {
 pub struct ModelProviderCapabilitiesReadParams {}
 
 /// Response of `modelProvider/capabilities/read`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelProviderCapabilitiesReadResponse {
     pub image_generation: bool,
@@ -367,7 +367,7 @@ pub struct ExperimentalFeatureListParams {
 }
 
 /// Response of `experimentalFeature/list`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExperimentalFeatureListResponse {
     pub data: Vec<ExperimentalFeature>,

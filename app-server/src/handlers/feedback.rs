@@ -20,7 +20,7 @@ pub(crate) async fn upload(
     let id = services.clock.new_id();
     let thread = params.thread_id.unwrap_or_else(|| ThreadId::new(id));
     let originator = session.client().map(|client| client.name.clone()).unwrap_or_default();
-    let report = FeedbackReport { id, at_ms: services.clock.wall().0, originator, params: params };
+    let report = FeedbackReport { id, at_ms: services.clock.wall().0, originator, params };
     let folder = HomePaths::new(&services.config().home).feedback();
     let keep = move || feedback::keep(&folder, &report);
     match services.tasks.blocking("feedback", Pool::Sync, keep).await {

@@ -1,5 +1,9 @@
 //! The handlers: thin functions from params to owner, store or snapshot. The list below is the whole API.
 
+use std::sync::Arc;
+
+use skein_protocol::error::WireError;
+use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{
     AccountBedrockCheckGovCloudRequirements, AccountRateLimitsRead, AccountRead, AccountUsageRead,
     CollaborationModeList, ConfigBatchWrite, ConfigMcpServerReload, ConfigRead, ConfigRequirementsRead,
@@ -15,9 +19,10 @@ use skein_protocol::methods::{
 };
 
 use crate::router::Router;
+use crate::router::session::ClientSession;
+use crate::thread::command::{Command, Edit, PutElsewhere};
+use crate::thread::dispatch;
 
-mod account;
-mod archive;
 mod discover;
 mod edits;
 mod feedback;
@@ -68,9 +73,7 @@ pub(crate) fn router() -> Router {
     router.thread::<ThreadRollback>(edits::rollback);
     router.thread::<ThreadFork>(edits::fork);
     router.thread::<ThreadInjectItems>(edits::inject_items);
-    router.thread::<ThreadArchive>(archive::archive);
-    router.thread::<ThreadUnarchive>(archive::unarchive);
-    router.thread::<ThreadDelete>(archive::delete);
+    add_archive(&mut router);
     router.thread::<SkeinThreadUnload>(thread::unload);
     router.thread::<TurnStart>(turn::start);
     router.thread::<TurnSteer>(turn::steer);
@@ -82,24 +85,49 @@ pub(crate) fn router() -> Router {
     router
 }
 
+/// Answers a method whose subject Skein does not have: accounts, experimental features and the like.
+fn nothing<P, R: Default>(_session: &Arc<ClientSession>, _params: P) -> Result<R, WireError> {
+    Ok(R::default())
+}
+
+fn deliver(session: &Arc<ClientSession>, id: ThreadId, command: Command) {
+    dispatch::deliver(&session.app.context, id, command);
+}
+
+fn add_archive(router: &mut Router) {
+    router.thread::<ThreadArchive>(|session, params, reply| {
+        deliver(session, params.thread_id, Command::PutElsewhere(PutElsewhere::Archive(reply)));
+    });
+    router.thread::<ThreadUnarchive>(|session, params, reply| {
+        deliver(session, params.thread_id, Command::PutElsewhere(PutElsewhere::Unarchive(reply)));
+    });
+    router.thread::<ThreadDelete>(|session, params, reply| {
+        deliver(session, params.thread_id, Command::PutElsewhere(PutElsewhere::Delete(reply)));
+    });
+}
+
 fn add_thread_state(router: &mut Router) {
     router.thread::<ThreadSettingsUpdate>(thread_state::update_settings);
-    router.thread::<ThreadReadStateUpdate>(thread_state::update_read_state);
+    router.thread::<ThreadReadStateUpdate>(|session, params, reply| {
+        deliver(session, params.thread_id, Command::Edit(Edit::ReadState(params, reply)));
+    });
     router.thread::<ThreadGoalSet>(thread_state::set_goal);
     router.store::<ThreadGoalGet, _>(thread_state::goal);
-    router.thread::<ThreadGoalClear>(thread_state::clear_goal);
+    router.thread::<ThreadGoalClear>(|session, params, reply| {
+        deliver(session, params.thread_id, Command::Edit(Edit::ClearGoal(reply)));
+    });
 }
 
 fn add_startup(router: &mut Router) {
-    router.inline::<AccountRead>(account::account);
-    router.inline::<AccountRateLimitsRead>(account::rate_limits);
-    router.inline::<AccountUsageRead>(account::usage);
-    router.inline::<AccountBedrockCheckGovCloudRequirements>(account::gov_cloud);
+    router.inline::<AccountRead>(nothing);
+    router.inline::<AccountRateLimitsRead>(nothing);
+    router.inline::<AccountUsageRead>(nothing);
+    router.inline::<AccountBedrockCheckGovCloudRequirements>(nothing);
     router.inline::<ModelProviderList>(models::providers);
-    router.inline::<ModelProviderCapabilitiesRead>(models::capabilities);
-    router.inline::<ExperimentalFeatureList>(startup::experimental_features);
+    router.inline::<ModelProviderCapabilitiesRead>(nothing);
+    router.inline::<ExperimentalFeatureList>(nothing);
     router.inline::<ConfigRead>(startup::config);
-    router.inline::<ConfigRequirementsRead>(startup::config_requirements);
+    router.inline::<ConfigRequirementsRead>(nothing);
     router.inline::<SkillsList>(startup::skills);
     router.inline::<HooksList>(startup::hooks);
     router.inline::<PermissionProfileList>(startup::permission_profiles);

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use skein_helpers::shown_url;
 use skein_protocol::catalogue::{
-    GatewayAuth, ModelProviderCapabilitiesReadParams, ModelProviderCapabilitiesReadResponse,
-    ModelProviderListParams, ModelProviderListResponse, ModelProviderSummary, ProviderSettings,
+    GatewayAuth, ModelProviderListParams, ModelProviderListResponse, ModelProviderSummary, ProviderSettings,
 };
 use skein_protocol::error::WireError;
 use skein_protocol::server::{InputModality, Model, ModelListParams, ModelListResponse};
@@ -123,14 +122,6 @@ fn built_in(id: String) -> ModelProviderSummary {
 fn is_flag(config: &Config, key: &str) -> bool {
     let mut flags = config.layers.iter().filter(|layer| matches!(layer.source, LayerSource::Flags));
     flags.any(|layer| layer.keys.iter().any(|flag| flag == key))
-}
-
-/// `modelProvider/capabilities/read`: models get only the tools of helpers and clients.
-pub(crate) fn capabilities(
-    _session: &Arc<ClientSession>,
-    _params: ModelProviderCapabilitiesReadParams,
-) -> Result<ModelProviderCapabilitiesReadResponse, WireError> {
-    Ok(ModelProviderCapabilitiesReadResponse { image_generation: false, web_search: false })
 }
 
 #[cfg(test)]

@@ -5,15 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use skein_protocol::catalogue::{
-    CollaborationModeListParams, CollaborationModeListResponse, CollaborationModeMask,
-    ExperimentalFeatureListParams, ExperimentalFeatureListResponse, HooksListEntry, HooksListParams,
-    HooksListResponse, PermissionProfileListParams, PermissionProfileListResponse, PermissionProfileSummary,
-    SkillsListEntry, SkillsListParams, SkillsListResponse,
+    CollaborationModeListParams, CollaborationModeListResponse, CollaborationModeMask, HooksListEntry,
+    HooksListParams, HooksListResponse, PermissionProfileListParams, PermissionProfileListResponse,
+    PermissionProfileSummary, SkillsListEntry, SkillsListParams, SkillsListResponse,
 };
 use skein_protocol::config::{
     Config, ConfigLayer, ConfigLayerMetadata, ConfigLayerSource, ConfigMcpServerReloadParams,
-    ConfigReadParams, ConfigReadResponse, ConfigRequirementsReadParams, ConfigRequirementsReadResponse,
-    McpServerRefreshResponse,
+    ConfigReadParams, ConfigReadResponse, McpServerRefreshResponse,
 };
 use skein_protocol::error::WireError;
 use skein_protocol::settings::ModeKind;
@@ -69,14 +67,6 @@ fn in_force(config: &crate::config::Config) -> Result<Config, WireError> {
     read.map_err(|error| WireError::internal("settingsUnshown", error.to_string()))
 }
 
-/// `configRequirements/read`: there are none.
-pub(crate) fn config_requirements(
-    _session: &Arc<ClientSession>,
-    _params: ConfigRequirementsReadParams,
-) -> Result<ConfigRequirementsReadResponse, WireError> {
-    Ok(ConfigRequirementsReadResponse { requirements: None, supports_independent_speed_modes: None })
-}
-
 /// `skills/list`
 pub(crate) fn skills(
     _session: &Arc<ClientSession>,
@@ -122,14 +112,6 @@ pub(crate) fn collaboration_modes(
     };
     let data = vec![mode("Plan", ModeKind::Plan, Some("medium")), mode("Default", ModeKind::Default, None)];
     Ok(CollaborationModeListResponse { data })
-}
-
-/// `experimentalFeature/list`
-pub(crate) fn experimental_features(
-    _session: &Arc<ClientSession>,
-    _params: ExperimentalFeatureListParams,
-) -> Result<ExperimentalFeatureListResponse, WireError> {
-    Ok(ExperimentalFeatureListResponse { data: Vec::new(), next_cursor: None })
 }
 
 /// The directories of a list; the server's own by default.

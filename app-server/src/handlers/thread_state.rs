@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use skein_protocol::error::WireError;
 use skein_protocol::thread::{
-    ThreadGoalClearParams, ThreadGoalClearResponse, ThreadGoalGetParams, ThreadGoalGetResponse,
-    ThreadGoalSetParams, ThreadGoalSetResponse, ThreadReadStateUpdateParams, ThreadReadStateUpdateResponse,
+    ThreadGoalGetParams, ThreadGoalGetResponse, ThreadGoalSetParams, ThreadGoalSetResponse,
     ThreadSettingsUpdateParams, ThreadSettingsUpdateResponse,
 };
 use skein_store::history::History;
@@ -38,16 +37,6 @@ pub(crate) fn update_settings(
     dispatch::deliver(&session.app.context, id, Command::Edit(Edit::Settings(Box::new(params), reply)));
 }
 
-/// `thread/readState/update`
-pub(crate) fn update_read_state(
-    session: &Arc<ClientSession>,
-    params: ThreadReadStateUpdateParams,
-    reply: Reply<ThreadReadStateUpdateResponse>,
-) {
-    let id = params.thread_id;
-    dispatch::deliver(&session.app.context, id, Command::Edit(Edit::ReadState(params, reply)));
-}
-
 /// `thread/goal/set`
 pub(crate) fn set_goal(
     session: &Arc<ClientSession>,
@@ -74,15 +63,6 @@ fn check_goal(params: &ThreadGoalSetParams) -> Result<(), WireError> {
         return Err(error.path("tokenBudget").hint("null is none, and without it the budget stays"));
     }
     Ok(())
-}
-
-/// `thread/goal/clear`
-pub(crate) fn clear_goal(
-    session: &Arc<ClientSession>,
-    params: ThreadGoalClearParams,
-    reply: Reply<ThreadGoalClearResponse>,
-) {
-    dispatch::deliver(&session.app.context, params.thread_id, Command::Edit(Edit::ClearGoal(reply)));
 }
 
 /// `thread/goal/get`: from the rollout, or from the owner's snapshot if there is no rollout.

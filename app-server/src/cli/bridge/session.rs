@@ -8,7 +8,7 @@
 //! ```text
 //! client               bridge                                                       server of the home
 //!   |---- lines -------->| notes requests, numbers, questions  ---------------------->|
-//!   |<---- lines --------| takes out the numbers that the client did not ask for <----|
+//!   |<---- lines --------| removes numbers that the client did not request     <----|
 //!   |                    |                                                            X  killed, stopped, broken
 //!   |<-- errors: what ---| lost
 //!   |    may not be done | takes the lock (and serves), or finds its holder
@@ -18,21 +18,21 @@
 //!   |                    |---- requests without an answer, lines that have waited --->|
 //! ```
 //!
-//! - The lock of the home decides who serves next, so bridges agree on nothing: each tries to take it, and goes to its holder. The same
-//!   happens when a living server has closed the connection (1011, 1013).
-//! - The bridge opts in to `skein/events` for itself. A client that has not opted in gets no `seq` and `epoch`, no numbers of the catalog,
-//!   no heartbeat, and no word of it in the answer of `initialize`. Messages of subscribers without a number (deltas) are not parsed.
-//! - The load after a crash ends the turn that died, so `turn/completed` (interrupted) is among the missed events. Where a history cannot be
-//!   continued by number, the bridge ends the turn that its client sees and sends `warning`, or `thread/closed`. A thread without a message is
-//!   started again by its id.
-//! - Questions that the resume's `pendingRequests` does not name are settled by `serverRequest/resolved`. A question that the client has is not
-//!   shown twice. An answer of the client that may have been lost is given again.
-//! - Requests without an answer are asked again where twice does as much as once (`session/repeat.rs`). The others are refused at once with
-//!   `serverEnded` and the way out. `turn/start` and `turn/steer` are always asked again: a message without an id gets one from the bridge.
-//!   A request under which two servers have ended is not asked a third time. Messages behind the answer to a repeated `turn/start` wait for
-//!   it, so that the end of a turn does not come before its id is known.
-//! - A bridge that becomes the server reads the settings anew, with its own arguments. A bridge to another process puts its own `-c` settings
-//!   about threads into the requests of its client (`session/own.rs`), under what the client names.
+//! - The lock of the home decides which process serves next. Each bridge tries to take it, and otherwise connects to its
+//!   holder; also after a living server has closed the connection (1011, 1013).
+//! - The bridge opts in to `skein/events` for itself. A client that has not opted in gets no `seq` and `epoch`, no numbers
+//!   of the catalog and no heartbeat. Messages of subscribers without a number (deltas) are not parsed.
+//! - The load after a crash ends the lost turn, so `turn/completed` (interrupted) is among the missed events. If a history
+//!   cannot be continued by number, the bridge ends the turn that its client sees and sends `warning`, or
+//!   `thread/closed`. A thread without a message is started again by its id.
+//! - Questions that are not in the resume's `pendingRequests` end with `serverRequest/resolved`. Known questions are not
+//!   shown twice. Answers that may have been lost are sent again.
+//! - Unanswered requests are repeated if they are idempotent (`session/retry.rs`); the others are refused at once with
+//!   `serverEnded` and the remedy. `turn/start` and `turn/steer` are always repeated: a message without an id gets one from
+//!   the bridge. A request under which two servers have ended is not repeated again. Messages after the answer to a
+//!   repeated `turn/start` wait for it, so that the end of a turn does not come before its id is known.
+//! - A bridge that becomes the server reads the settings anew, with its own arguments. Otherwise it adds its own `-c`
+//!   settings about threads to the client's requests (`session/own.rs`); settings in the request itself win.
 
 mod answered;
 mod asked;
