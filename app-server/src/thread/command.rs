@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use super::catch_up::CatchUp;
 use super::effect::Destination;
 use super::event::Force;
-use super::machine::Needs;
+use super::machine::{Needs, Persistence};
 use super::subscribers::{Role, Ticket};
 use crate::config::Overrides;
 use crate::outbox::reply::Reply;
@@ -54,38 +54,60 @@ pub(crate) enum Command {
     Fence(oneshot::Sender<()>),
 }
 
-impl Command {
-    /// What the machine has to see to before the command is carried out. A resume joins a load that is under way, and an unload
-    /// turns into a load for it, unless commands wait before it; an observer changes nothing, and waits for the end.
-    #[must_use]
-    pub(crate) fn needs(&self, is_first: bool) -> Needs {
-        match self {
-            Self::Resume(resume) if is_first && resume.role == Role::Subscriber => Needs::Owner,
-            Self::Resume(_) | Self::Edit(_) | Self::PutElsewhere(_) | Self::CaughtUp(_) => Needs::Loaded,
-            Self::Unload(_) => Needs::EndOfLoad,
-            Self::Helpers(_) => Needs::Helpers,
-            Self::Start(_) | Self::Input(_) | Self::Fork(_) | Self::Repair(_) | Self::Fence(_) => {
-                Needs::Owner
-            }
-        }
-    }
-
+/// How a command is treated before it is carried out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    /// What it needs of a thread that has an owner.
+    pub(crate) needs: Needs,
+    /// What becomes of it where the thread has no owner.
+    pub(crate) without_owner: WithoutOwner,
     /// The subscription that is to be made.
+    pub(crate) ticket: Option<Ticket>,
+}
+
+/// What a command means for a thread that has no owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WithoutOwner {
+    /// Become its owner.
+    Claim(Persistence),
+    /// Become its owner, where the client is subscribed: room was made, and the client still uses the thread.
+    ClaimIfSubscribed,
+    /// It is answered at once.
+    Answer,
+    /// It is answered from the rollout, by a task.
+    Observe,
+}
+
+impl Command {
+    /// The rules of its kind: the one table about kinds of commands. A resume joins a load that is under way, and an unload
+    /// turns into a load for it; an observer changes nothing, and waits for the end.
     #[must_use]
-    pub(crate) fn ticket(&self) -> Option<Ticket> {
-        match self {
-            Self::Start(start) => Some(start.ticket),
-            Self::Resume(resume) => Some(resume.ticket),
-            Self::Fork(fork) => Some(fork.ticket),
-            Self::Input(_)
-            | Self::Edit(_)
-            | Self::Unload(_)
-            | Self::PutElsewhere(_)
-            | Self::Helpers(_)
-            | Self::CaughtUp(_)
-            | Self::Repair(_)
-            | Self::Fence(_) => None,
-        }
+    pub(crate) fn rules(&self) -> Rules {
+        use WithoutOwner::{Answer, Claim, ClaimIfSubscribed, Observe};
+        let persistence = |ephemeral| if ephemeral { Persistence::Ephemeral } else { Persistence::Durable };
+        let durable = Claim(Persistence::Durable);
+        let (needs, without_owner, ticket) = match self {
+            Self::Start(start) => {
+                let persistence = persistence(start.params.ephemeral == Some(true));
+                (Needs::Owner, Claim(persistence), Some(start.ticket))
+            }
+            Self::Fork(fork) => (Needs::Owner, Claim(persistence(fork.params.ephemeral)), Some(fork.ticket)),
+            Self::Resume(resume) if resume.role == Role::Observer => {
+                (Needs::Loaded, Observe, Some(resume.ticket))
+            }
+            Self::Resume(resume) => (Needs::Owner, durable, Some(resume.ticket)),
+            Self::Input(_) => (Needs::Owner, ClaimIfSubscribed, None),
+            Self::Edit(_) | Self::PutElsewhere(_) => (Needs::Loaded, durable, None),
+            // A client that has left needs no owner.
+            Self::CaughtUp(catch_up) if !catch_up.is_wanted() => (Needs::Loaded, Answer, None),
+            Self::CaughtUp(catch_up) if catch_up.role == Role::Observer => (Needs::Loaded, Observe, None),
+            Self::CaughtUp(_) => (Needs::Loaded, durable, None),
+            Self::Unload(_) => (Needs::EndOfLoad, Answer, None),
+            Self::Helpers(_) => (Needs::Helpers, Answer, None),
+            Self::Repair(_) => (Needs::Owner, durable, None),
+            Self::Fence(_) => (Needs::Owner, Answer, None),
+        };
+        Rules { needs, without_owner, ticket }
     }
 }
 
@@ -297,4 +319,28 @@ pub(crate) struct Unload {
     pub(crate) force: Force,
     /// The answer.
     pub(crate) reply: Reply<SkeinThreadUnloadResponse>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_claims_a_thread_and_a_look_at_its_life_does_not() {
+        let durable = WithoutOwner::Claim(Persistence::Durable);
+        let unload = || Unload { force: Force::No, reply: Reply::to_nobody() };
+        let table = [
+            (Command::Edit(Edit::ClearGoal(Reply::to_nobody())), Needs::Loaded, durable),
+            (Command::PutElsewhere(PutElsewhere::Delete(Reply::to_nobody())), Needs::Loaded, durable),
+            (Command::Repair(oneshot::channel().0), Needs::Owner, durable),
+            (Command::Unload(unload()), Needs::EndOfLoad, WithoutOwner::Answer),
+            (Command::Helpers(oneshot::channel().0), Needs::Helpers, WithoutOwner::Answer),
+            (Command::Fence(oneshot::channel().0), Needs::Owner, WithoutOwner::Answer),
+        ];
+        for (command, needs, without_owner) in table {
+            let rules = command.rules();
+            assert_eq!((rules.needs, rules.without_owner), (needs, without_owner), "{command:?}");
+            assert!(rules.ticket.is_none());
+        }
+    }
 }

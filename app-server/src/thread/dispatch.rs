@@ -9,23 +9,13 @@ use skein_protocol::ids::ThreadId;
 use tokio::sync::oneshot;
 
 use super::actor;
-use super::command::{Command, Input, Repaired};
+use super::command::{Command, Input, Repaired, WithoutOwner};
 use super::error::ThreadError;
 use super::machine::Persistence;
 use super::observe;
 use super::registry::{Claim, ThreadHandle, Undelivered};
 use super::subscribers::Role;
 use crate::thread::Context;
-
-/// What a command means for a thread that has no owner.
-enum Without {
-    /// Become its owner.
-    Claim(Persistence),
-    /// It is answered here.
-    Answer,
-    /// It is answered from the rollout, by a task.
-    Observe,
-}
 
 /// Delivers a command. It is answered in any case, here or by the owner; this never waits.
 pub(crate) fn deliver(services: &Arc<Context>, id: ThreadId, command: Command) {
@@ -34,9 +24,11 @@ pub(crate) fn deliver(services: &Arc<Context>, id: ThreadId, command: Command) {
         let handle = match services.registry.handle(id) {
             Some(handle) => handle,
             None => match without_owner(services, id, &command) {
-                Without::Answer => return answer_without_owner(services, id, command),
-                Without::Observe => return observe(services, id, command),
-                Without::Claim(persistence) => match services.registry.claim(id, persistence) {
+                WithoutOwner::Answer | WithoutOwner::ClaimIfSubscribed => {
+                    return answer_without_owner(services, id, command);
+                }
+                WithoutOwner::Observe => return observe(services, id, command),
+                WithoutOwner::Claim(persistence) => match services.registry.claim(id, persistence) {
                     Claim::Owned(handle) => handle,
                     Claim::Claimed(seat) => return actor::start(services, *seat, command),
                     Claim::Closed => {
@@ -88,25 +80,12 @@ fn send(services: &Context, handle: &ThreadHandle, command: Command) -> Option<C
     }
 }
 
-fn without_owner(services: &Context, id: ThreadId, command: &Command) -> Without {
-    match command {
-        Command::Start(start) if start.params.ephemeral == Some(true) => {
-            Without::Claim(Persistence::Ephemeral)
+fn without_owner(services: &Context, id: ThreadId, command: &Command) -> WithoutOwner {
+    match (command.rules().without_owner, command) {
+        (WithoutOwner::ClaimIfSubscribed, Command::Input(input)) if is_subscribed(services, id, input) => {
+            WithoutOwner::Claim(Persistence::Durable)
         }
-        Command::Fork(fork) if fork.params.ephemeral => Without::Claim(Persistence::Ephemeral),
-        Command::Resume(resume) if resume.role == Role::Observer => Without::Observe,
-        // Who has left needs no owner.
-        Command::CaughtUp(catch_up) if !catch_up.is_wanted() => Without::Answer,
-        Command::CaughtUp(catch_up) if catch_up.role == Role::Observer => Without::Observe,
-        Command::Start(_)
-        | Command::Resume(_)
-        | Command::Edit(_)
-        | Command::Fork(_)
-        | Command::PutElsewhere(_)
-        | Command::CaughtUp(_)
-        | Command::Repair(_) => Without::Claim(Persistence::Durable),
-        Command::Input(input) if is_subscribed(services, id, input) => Without::Claim(Persistence::Durable),
-        Command::Input(_) | Command::Unload(_) | Command::Helpers(_) | Command::Fence(_) => Without::Answer,
+        (rule, _) => rule,
     }
 }
 
@@ -138,21 +117,15 @@ fn answer_without_owner(services: &Context, id: ThreadId, command: Command) {
 }
 
 impl Command {
-    /// Answers with an error. Who waited to be subscribed does not wait any more.
+    /// Answers with an error. A client that waited to be subscribed does not wait any more.
     pub(crate) fn refuse(self, services: &Context, error: &WireError) {
+        if let Some(ticket) = self.rules().ticket {
+            services.subscribers.end_resume(ticket);
+        }
         match self {
-            Command::Start(start) => {
-                services.subscribers.end_resume(start.ticket);
-                start.reply.err(error);
-            }
-            Command::Resume(resume) => {
-                services.subscribers.end_resume(resume.ticket);
-                resume.reply.err(error);
-            }
-            Command::Fork(fork) => {
-                services.subscribers.end_resume(fork.ticket);
-                fork.reply.err(error);
-            }
+            Command::Start(start) => start.reply.err(error),
+            Command::Resume(resume) => resume.reply.err(error),
+            Command::Fork(fork) => fork.reply.err(error),
             Command::Input(input) => input.reply.err(error),
             Command::Edit(edit) => edit.err(error),
             Command::Unload(unload) => unload.reply.err(error),

@@ -11,11 +11,11 @@ use super::log::{Log, Send};
 use super::turns::TurnState;
 use super::{Owner, catch_up, settings};
 use crate::thread::Context;
-use crate::thread::command::{Command, Input, Repaired, Resume, Unload};
+use crate::thread::command::{Command, Input, Repaired, Resume, Rules, Unload};
 use crate::thread::effect::Effect;
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, Force};
-use crate::thread::machine::Admission;
+use crate::thread::machine::{Admission, Needs};
 use crate::thread::subscribers::Role;
 
 impl Owner {
@@ -43,19 +43,21 @@ impl Owner {
 
     pub(super) fn command(&mut self, command: Command) {
         self.repair.note(&command);
-        let needs = command.needs(self.waiters.none_deferred());
-        let has_left = |resume: &Resume| !self.services.subscribers.waits(resume.ticket);
-        match self.machine.admission(needs) {
+        let Rules { needs, ticket, .. } = command.rules();
+        let is_resume = matches!(command, Command::Resume(_));
+        // Commands that came before it wait for the end of the load, or of the unload: it does not overtake them.
+        let needs = if is_resume && !self.waiters.none_deferred() { Needs::Loaded } else { needs };
+        let has_left = is_resume && ticket.is_some_and(|ticket| !self.services.subscribers.waits(ticket));
+        match (self.machine.admission(needs), has_left) {
             // Taken up after a load that nobody wanted any more.
-            Admission::ByTheNextOwner => drop(self.waiters.defer(command, usize::MAX)),
+            (Admission::ByTheNextOwner, _) => drop(self.waiters.defer(command, usize::MAX)),
             // Its connection has left before its turn came.
-            Admission::Now | Admission::Later | Admission::Never if matches!(&command, Command::Resume(resume) if has_left(resume)) =>
-            {
+            (Admission::Now | Admission::Later | Admission::Never, true) => {
                 command.refuse(&self.services, &ThreadError::Withdrawn { id: self.id }.to_wire());
             }
-            Admission::Now => self.carry_out_command(command),
-            Admission::Later => self.defer(command),
-            Admission::Never => {
+            (Admission::Now, false) => self.carry_out_command(command),
+            (Admission::Later, false) => self.defer(command),
+            (Admission::Never, false) => {
                 command.refuse(&self.services, &ThreadError::NotLoaded { id: self.id }.to_wire());
             }
         }

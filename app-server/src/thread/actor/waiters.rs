@@ -108,7 +108,7 @@ impl Waiters {
 
     /// Commands whose ticket is void, the first one first.
     pub(super) fn void(&self, waits: impl Fn(Ticket) -> bool) -> Vec<WaiterId> {
-        let is_void = |command: &Command| command.ticket().is_some_and(|ticket| !waits(ticket));
+        let is_void = |command: &Command| command.rules().ticket.is_some_and(|ticket| !waits(ticket));
         let void = self.waiting.iter().filter(|(_, command)| is_void(command));
         let mut void: Vec<WaiterId> = void.map(|(id, _)| *id).collect();
         void.sort();
