@@ -202,8 +202,7 @@ impl Log {
         self.record(vec![body.into()], keep).first().copied().unwrap_or(EventSeq(0))
     }
 
-    /// Records a revert. `left` are older turns, read from the rollout, and whether there are older ones still: a loaded thread
-    /// holds as many turns as before.
+    /// Records a revert. `left` are older turns of the rollout, and whether there are older ones still.
     pub(super) fn revert(
         &mut self,
         body: RecordBody,
