@@ -12,6 +12,9 @@ use tokio::sync::oneshot;
 use super::conversation::{self, Conversation, Recipient};
 use super::conversation_cache::{Cached, Slot};
 
+#[cfg(test)]
+mod tests;
+
 /// Where a turn's conversation is. It ends with the input of the turn itself.
 pub(crate) enum Past {
     /// Nowhere: the model reads only the input.
