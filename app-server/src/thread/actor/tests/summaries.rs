@@ -75,6 +75,24 @@ async fn the_end_of_the_conversation_stands_for_a_summary_that_the_model_does_no
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_model_that_writes_an_empty_summary_is_asked_again_with_less() {
+    let bench = listening();
+    let (mut client, thread) = bench.started().await;
+    client.turn(thread, "one").await;
+    client.turn(thread, "two").await;
+    let asked = bench.listener.times_asked();
+    bench.listener.will_say(Ok(vec![text("  ")]));
+    bench.listener.will_say(Ok(vec![text("in short")]));
+    assert_eq!(compact(&mut client, thread).await, TurnStatus::Completed);
+    let lengths: Vec<usize> =
+        bench.listener.all_asked()[asked..].iter().map(|prompt| prompt.history.len()).collect();
+    assert_eq!(lengths, [5, 3]);
+    client.turn(thread, "three").await;
+    assert!(told(&bench)[0].contains("in short"), "{:?}", told(&bench));
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_summary_is_asked_of_less_until_the_provider_takes_it() {
     for info in [CodexErrorInfo::BadRequest, CodexErrorInfo::ContextWindowExceeded] {
         let bench = listening();
