@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also outside of a test function")]
 #![expect(clippy::disallowed_methods, reason = "a test of a program starts it")]
 
+#[path = "cli/backup.rs"]
+mod backup;
 #[path = "cli/codex.rs"]
 mod codex;
 #[path = "cli/doctor.rs"]
