@@ -3,6 +3,8 @@
 
 mod lines;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;

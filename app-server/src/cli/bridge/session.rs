@@ -43,7 +43,7 @@ mod own;
 mod resume;
 mod retry;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod tracked;
 
 use std::collections::{BTreeMap, VecDeque};

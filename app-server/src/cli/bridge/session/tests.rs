@@ -23,6 +23,19 @@ fn world(numbers: bool) -> World {
     world
 }
 
+/// A session whose second thread has no room at the new server, and how long it waits before it asks again.
+pub(in crate::cli::bridge) fn turned_away() -> (BridgeSession, Duration) {
+    let mut world = world(false);
+    world.ask(m::ThreadStart::INFO.wire, &json!({}));
+    world.settle();
+    world.room = Some(1);
+    world.lose(Link::Broken);
+    world.link();
+    while world.send() || world.receive() {}
+    let wait = world.again_in().unwrap();
+    (world.into_session(), wait)
+}
+
 fn methods(received: &[Value]) -> Vec<&str> {
     received.iter().filter_map(|message| message["method"].as_str()).collect()
 }

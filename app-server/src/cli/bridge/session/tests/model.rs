@@ -233,6 +233,10 @@ impl World {
         self.session.silence()
     }
 
+    pub(super) fn into_session(self) -> BridgeSession {
+        self.session
+    }
+
     /// When the session wants to be asked again.
     pub(super) fn again_in(&self) -> Option<Duration> {
         self.session.again_in()
