@@ -18,6 +18,7 @@ use super::{
 };
 
 mod helpers;
+mod long;
 
 /// Loads a home whose file holds `toml`.
 fn load(toml: &str, settings: &[&str]) -> (PathBuf, Result<Config, ConfigErrors>) {
