@@ -242,7 +242,7 @@ impl Server {
         for handle in self.services.registry.handles() {
             handle.shut_down();
         }
-        self.services.helpers.host().hurry();
+        self.services.helpers.host().kill_all();
         self.hurry.cancel();
     }
 
@@ -310,7 +310,7 @@ fn while_it_serves(services: &Arc<App>, accept: &CancellationToken) {
     tasks.spawn("pressure", eviction::run(Arc::clone(&services.context), accept.clone()));
     let (store, settings) = (Arc::clone(&services.store), Arc::clone(&services.settings));
     tasks.spawn("trash", trash::run(store, settings, services.clock, accept.clone()));
-    tasks.spawn("reaper", skein_helpers::reap_strangers(Arc::clone(services.helpers.host()), accept.clone()));
+    tasks.spawn("reaper", Arc::clone(services.helpers.host()).reap_unowned_children(accept.clone()));
 }
 
 async fn listen(wished: Option<SocketAddr>) -> Result<Option<(TcpListener, SocketAddr)>, StartError> {

@@ -120,14 +120,14 @@ fn table(report: &DoctorReport) -> String {
         let way_out = finding.way_out.as_ref().map(|way_out| format!("{:22}{way_out}", ""));
         [Some(format!("{:<12}{state:<10}{}", finding.name, finding.text)), way_out].into_iter().flatten()
     });
-    let lines = std::iter::once(levels::sentence(&report.held)).chain(lines);
+    let lines = std::iter::once(levels::headline(&report.held)).chain(lines);
     lines.map(|line| one_line(&line).into_owned()).collect::<Vec<_>>().join("\n")
 }
 
 /// The containment, by the trials.
 fn held(configured: Containment, trials: &[ContainmentTrial]) -> HeldDetails {
     let lacking: Vec<LackDetails> = trials.iter().filter_map(|trial| trial.result.clone().err()).collect();
-    let held = levels::held(configured.into(), &lacking);
+    let held = levels::effective(configured.into(), &lacking);
     let in_force = trials.iter().find(|trial| Some(trial.level) == held.in_force);
     HeldDetails {
         cgroup: in_force.and_then(|trial| trial.cgroup.clone()),
@@ -253,7 +253,8 @@ mod tests {
     use ContainmentRung::{Cgroup, Guard, Namespace};
 
     fn trial(level: ContainmentRung, works: bool) -> ContainmentTrial {
-        let result = if works { Ok(Duration::ZERO) } else { Err(levels::lack(level, format!("no {level}"))) };
+        let result =
+            if works { Ok(Duration::ZERO) } else { Err(levels::unavailable(level, format!("no {level}"))) };
         let cgroup = (works && level == Cgroup).then(|| "/cgroup".to_owned());
         ContainmentTrial { level, result, cgroup, subreaper: works }
     }
@@ -269,7 +270,7 @@ mod tests {
         );
         let without = held(Containment::Auto, &trials(&[Cgroup]));
         assert_eq!((without.in_force, without.cgroup), (Some(Guard), None), "helpers would see other pids");
-        assert_eq!(without.lacking, [levels::lack(Cgroup, "no cgroup".to_owned())]);
+        assert_eq!(without.lacking, [levels::unavailable(Cgroup, "no cgroup".to_owned())]);
         assert_eq!(held(Containment::Guard, &trials(&[])).cgroup, None, "it is not used");
         assert!(!held(Containment::Auto, &trials(&[Cgroup, Guard, Namespace])).subreaper);
     }

@@ -61,7 +61,7 @@ fn helpers(status: &SkeinStatusResponse) -> [StatusRow; 6] {
     [
         ("helpers", format!("{alive} alive: {starting} starting, {ready} ready, {stopping} stopping")),
         ("held", format!("{held}; {guards} guards")),
-        ("containment", levels::story(&status.helpers.held)),
+        ("containment", levels::summary(&status.helpers.held)),
         ("so far", format!("{started_total} started, {stopped_total} ended, {killed_total} of them killed")),
         ("ends", ends),
         ("left before", found),

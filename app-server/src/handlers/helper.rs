@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use skein_base::tasks::Pool;
-use skein_helpers::{Census, HelperCall, HelperError, HelperSet, HelperSpec};
+use skein_helpers::{HelperCall, HelperError, HelperSet, HelperSpec, ProcessTable};
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{HelperDetail, SkeinHelpersListParams, SkeinHelpersListResponse};
 use skein_protocol::helper::{
@@ -146,7 +146,7 @@ pub(crate) async fn processes(
     }
     let helpers = Arc::clone(&services.helpers);
     let look = move || {
-        let mut data = helpers.details(params.thread_id, &Census::take());
+        let mut data = helpers.details(params.thread_id, &ProcessTable::take());
         // Helpers without a thread come last.
         data.sort_by(|one, other| by_thread(one).cmp(&by_thread(other)));
         SkeinHelpersListResponse { data }

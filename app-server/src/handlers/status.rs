@@ -148,7 +148,7 @@ fn helpers(services: &App) -> HelperCounts {
         stopped_total: counts.stopped_total,
         killed_total: counts.killed_total,
         containment,
-        held: services.helpers.host().held(),
+        held: services.helpers.host().isolation(),
         zero: stops(services),
         leftovers: leftovers(services),
     }
@@ -180,7 +180,7 @@ fn store(services: &App) -> StoreCounts {
 }
 
 fn stops(services: &App) -> ZeroCounts {
-    let DurationCounts { count, last_ms, max_ms, .. } = services.helpers.host().zeros().taken();
+    let DurationCounts { count, last_ms, max_ms, .. } = services.helpers.host().stop_times().taken();
     ZeroCounts { total: count, last_ms, max_ms }
 }
 

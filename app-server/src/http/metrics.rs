@@ -45,7 +45,7 @@ impl Scrape {
         Self {
             status: handlers::numbers(services),
             unloads: services.counters.unloads.taken(),
-            zeros: services.helpers.host().zeros().taken(),
+            zeros: services.helpers.host().stop_times().taken(),
             syncs: services.store.sync_times(),
         }
     }

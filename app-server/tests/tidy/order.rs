@@ -7,8 +7,12 @@ use crate::source::{Source, imports};
 use crate::walls::{Wall, examples};
 
 /// The rooms of each crate from the top to the bottom, one floor a line. Rooms of one floor do not import each other.
-const CRATES: &[(&str, &[&str])] =
-    &[("app-server", APP_SERVER), ("app-server/crates/base", BASE), ("app-server/crates/store", STORE)];
+const CRATES: &[(&str, &[&str])] = &[
+    ("app-server", APP_SERVER),
+    ("app-server/crates/base", BASE),
+    ("app-server/crates/helpers", HELPERS),
+    ("app-server/crates/store", STORE),
+];
 
 const APP_SERVER: &[&str] = &[
     "cli",
@@ -34,6 +38,26 @@ const APP_SERVER: &[&str] = &[
     "config memory",
     "room telemetry",
     "policy",
+];
+
+const HELPERS: &[&str] = &[
+    // One helper, tried or checked without a server.
+    "check trial",
+    // All helpers of one server.
+    "helpers",
+    // The leases of one thread.
+    "set",
+    "pool",
+    "supervisor",
+    // Sessions over pipes or HTTP.
+    "mcp",
+    // The guard, the server's side of it, start and end.
+    "process",
+    // Processes that outlived their guard or their server.
+    "recovery",
+    "spec",
+    "containment",
+    "counters error policy questions",
 ];
 
 const STORE: &[&str] = &[
@@ -66,6 +90,7 @@ pub(crate) fn rooms_below() -> Wall {
             ("app-server/src/turn/a.rs", "use crate::Server;"),
             // Beside each other.
             ("app-server/src/repair.rs", "use crate::search::Term;"),
+            ("app-server/crates/helpers/src/recovery/a.rs", "use crate::process::host::ProcessHost;"),
             ("app-server/crates/store/src/history/a.rs", "use crate::index::Filter;"),
             ("app-server/crates/base/src/tasks.rs", "use crate::counters::Counters;"),
             // Not in the table.

@@ -127,7 +127,7 @@ row!(
 row!(
     no_proc_and_a_guard_by_name,
     systems::no_proc_with_a_guard,
-    WorksAndLogs(&["it is not sure that nothing of a former server's helpers is left"])
+    WorksAndLogs(&["processes of a former server's helpers may be left"])
 );
 
 // Limits.

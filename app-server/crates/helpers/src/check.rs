@@ -5,7 +5,7 @@ use crate::mcp::Web;
 use crate::spec::{HelperSpec, StdioSpec, Transport};
 
 impl HelperSpec {
-    /// Looks for what no start of this helper could use.
+    /// Sampler for what no start of this helper could use.
     ///
     /// # Errors
     /// Why it cannot be started, without its secrets.

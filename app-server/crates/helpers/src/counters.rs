@@ -35,8 +35,6 @@ pub struct ProcessCounts {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) guards: Arc<Count>,
-    /// Dead guards whose orphans are being ended.
-    pub(crate) hunts: Arc<Count>,
     pub(crate) by_guard: Arc<Count>,
     pub(crate) by_cgroup: Arc<Count>,
     pub(crate) by_namespace: Arc<Count>,
@@ -47,7 +45,7 @@ pub(crate) struct Counters {
     pub(crate) stopped: AtomicU64,
     pub(crate) killed: AtomicU64,
     /// From being told to end to the zero.
-    pub(crate) zeros: Durations,
+    pub(crate) stop_times: Durations,
 }
 
 impl Counters {

@@ -1,4 +1,4 @@
-//! What can go wrong with helpers, told so that a user can act on it.
+//! The errors of helpers, with advice for a user.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -55,7 +55,7 @@ pub enum HelperError {
         tool: String,
         /// Which member of the request.
         what: &'static str,
-        /// What came instead.
+        /// The actual type.
         got: &'static str,
     },
     /// It never became ready, or is not there any more. `reason` has the last lines of its stderr.
@@ -63,7 +63,7 @@ pub enum HelperError {
     NotRunning {
         /// The helper.
         server: String,
-        /// What happened.
+        /// The reason.
         reason: String,
     },
     /// It ended, closed its output or wrote garbage while the call was outstanding.
@@ -71,7 +71,7 @@ pub enum HelperError {
     Ended {
         /// The helper.
         server: String,
-        /// What happened, with the last lines of its stderr.
+        /// The reason, with the last lines of its stderr.
         reason: String,
     },
     /// The way to a helper over HTTP failed this call; others go on.
@@ -79,7 +79,7 @@ pub enum HelperError {
     Lost {
         /// The helper.
         server: String,
-        /// What happened.
+        /// The reason.
         reason: String,
     },
     /// The helper answered the call with an error.
@@ -166,7 +166,18 @@ impl HelperError {
     }
 }
 
-/// Why no helper process came to be.
+/// Whether another try may help after a failure of a helper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FailureKind {
+    /// It may.
+    Transient,
+    /// The server of a helper over HTTP is not there. Another try helps once somebody else has repaired it, and costs little.
+    Unreachable,
+    /// It does not: the program is missing or not executable, or the settings are wrong.
+    Permanent,
+}
+
+/// The reason why a helper process did not start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProcessError {
     /// The guard could not be started.
@@ -174,7 +185,7 @@ pub enum ProcessError {
     Guard {
         /// The program that is run again as the guard.
         program: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         reason: String,
     },
     /// The working directory cannot be entered.
@@ -182,7 +193,7 @@ pub enum ProcessError {
     WorkingDirectory {
         /// The directory.
         cwd: String,
-        /// What the system said.
+        /// The error of the system.
         reason: String,
     },
     /// The program cannot be run.
@@ -190,30 +201,30 @@ pub enum ProcessError {
     Program {
         /// The configured command.
         command: String,
-        /// What the system said.
+        /// The error of the system.
         reason: String,
     },
-    /// Nobody can keep a limit that the configuration has for it.
+    /// A configured limit cannot be enforced.
     #[error("{key} = {value} cannot be kept: {reason}")]
     Limit {
         /// The dotted key.
         key: String,
-        /// What it says.
+        /// The configured value.
         value: String,
-        /// What is missing, or what the system said.
+        /// The missing part, or the error of the system.
         reason: String,
     },
-    /// The containment that the configuration demands cannot be had.
+    /// The demanded containment is unavailable.
     #[error(
-        "helpers.containment = {rung:?} is demanded, and cannot be had for this helper: {reason}; \
-         {rung:?} needs {needs}, \"auto\" uses the best that can be had"
+        "helpers.containment = {level:?} is demanded, and cannot be had for this helper: {reason}; \
+         {level:?} needs {needs}, \"auto\" uses the best that can be had"
     )]
     Containment {
-        /// The demanded rung.
-        rung: &'static str,
-        /// What it needs.
+        /// The demanded isolation level.
+        level: &'static str,
+        /// The requirements of the level.
         needs: &'static str,
-        /// What the system said.
+        /// The error of the system.
         reason: String,
     },
 }

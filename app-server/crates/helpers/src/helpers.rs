@@ -11,11 +11,11 @@ use tokio::sync::mpsc;
 
 use crate::pool::{Pool, PoolCounts};
 use crate::process::host::{HostOptions, ProcessHost};
-use crate::process::table::Census;
+use crate::process::table::ProcessTable;
 use crate::set::HelperSet;
 use crate::set::lookup::{self, Lookups};
 use crate::spec::HelperSpec;
-use crate::supervisor::HelperEvent;
+use crate::supervisor::{HelperEvent, Starter};
 
 /// All helpers of one server.
 #[derive(Debug)]
@@ -33,8 +33,22 @@ impl Helpers {
     /// Those of [`ProcessHost::start`].
     pub fn start(options: HostOptions) -> io::Result<Arc<Self>> {
         let host = ProcessHost::start(options)?;
-        let pool = Pool::new(&host);
-        Ok(Arc::new(Self { host, pool, lookups: Lookups::default() }))
+        let starter = Box::new(Arc::clone(&host));
+        Ok(Self::over(host, starter))
+    }
+
+    /// The same, with doubles in the place of supervisors and processes.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn with_doubles(
+        options: HostOptions,
+        doubles: mpsc::Sender<crate::pool::double::Double>,
+    ) -> io::Result<Arc<Self>> {
+        Ok(Self::over(ProcessHost::start(options)?, Box::new(doubles)))
+    }
+
+    fn over(host: Arc<ProcessHost>, starter: Box<dyn Starter>) -> Arc<Self> {
+        let pool = Pool::new(&host, starter);
+        Arc::new(Self { host, pool, lookups: Lookups::default() })
     }
 
     /// The host that starts and stops their processes.
@@ -69,10 +83,10 @@ impl Helpers {
         self.lookups.offered(&self.pool, specs, cwd).await
     }
 
-    /// The helpers that `thread` uses, or all, each once, with its processes as `census` has found them. Waits for nothing.
+    /// The helpers that `thread` uses, or all, each once, with its processes as `table` has found them. Waits for nothing.
     #[must_use]
-    pub fn details(&self, thread: Option<ThreadId>, census: &Census) -> Vec<HelperDetail> {
-        self.pool.details(thread, census)
+    pub fn details(&self, thread: Option<ThreadId>, table: &ProcessTable) -> Vec<HelperDetail> {
+        self.pool.details(thread, table)
     }
 
     /// How many helpers no thread uses. Waits for nothing.
@@ -94,7 +108,7 @@ impl Helpers {
     /// Ends the helpers that are kept for who comes back, and keeps none from now on. Returns when no helper is left: those
     /// that threads use end with their threads.
     pub async fn close(&self) {
-        self.host.looks.close();
+        self.host.sampler.close();
         self.pool.close().await;
     }
 }

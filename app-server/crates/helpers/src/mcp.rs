@@ -7,7 +7,7 @@
 //! call -> waits for room (1 MiB) -> queue -> one writer -> helper's stdin
 //! ```
 //!
-//! - `stdio/heard.rs` tells a line apart by the names of its members. Its content is read only when somebody waits for it, so answers without
+//! - `stdio/activity.rs` tells a line apart by the names of its members. Its content is read only when somebody waits for it, so answers without
 //!   a request, repeated answers and floods of notifications cost no memory and start no task. Lists that change are read once a
 //!   second at most, in 1,000 pages and 32 MiB.
 //! - An awaited answer that cannot be read ends the helper. A request that cannot be read is refused. After 64 messages other helpers
@@ -71,7 +71,7 @@ pub(crate) use http::{Trouble, Web};
 pub(crate) use offers::Offers;
 pub(crate) use open::Asked;
 
-/// What a session goes over.
+/// The transport of a session.
 #[derive(Debug)]
 pub(crate) enum Wire {
     /// Lines.
@@ -91,14 +91,14 @@ pub(crate) struct Session {
     /// Before then nobody hears of another change.
     rest_until: Mutex<Option<Instant>>,
     version: ProtocolVersion,
-    /// What went wrong last, with a helper over HTTP: there a call can fail alone.
+    /// The last failure of a helper over HTTP: there a call can fail alone.
     trouble: Option<Trouble>,
     activity: Activity,
-    /// What the helper says about itself.
+    /// The helper's description of itself.
     pub(crate) info: Option<McpServerInfo>,
-    /// What it says of the use of its tools.
+    /// The helper's instructions for its tools.
     pub(crate) instructions: Option<String>,
-    /// What it says it can do.
+    /// The helper's capabilities.
     pub(crate) capabilities: Option<Value>,
 }
 
@@ -109,9 +109,9 @@ pub(crate) struct Line {
     pub(crate) closed: CancellationToken,
     why: Arc<OnceLock<String>>,
     suspected: Arc<OnceLock<&'static str>>,
-    /// How often something came.
-    heard: Arc<AtomicU64>,
-    /// Whose calls are outstanding on it.
+    /// The number of reads with data.
+    activity: Arc<AtomicU64>,
+    /// The callers of outstanding calls.
     callers: Callers,
     /// Questions of the helper that its users have not answered.
     asking: Arc<Count>,
@@ -122,8 +122,8 @@ pub(crate) struct Line {
 
 /// How a call ended that got no result.
 #[derive(Debug)]
-pub(crate) enum CallFault {
-    /// The caller gave up; the helper is being told.
+pub(crate) enum CallError {
+    /// The caller gave up; a notification to the helper is under way.
     Cancelled,
     /// The line closed.
     Closed,
@@ -139,7 +139,7 @@ pub(crate) enum CallFault {
         code: i32,
         /// Its message.
         message: String,
-        /// What it says beside it.
+        /// Its additional data.
         data: Option<Value>,
     },
 }
@@ -151,21 +151,21 @@ pub(crate) struct ToolCall {
     pub(crate) tool: String,
     /// Its arguments.
     pub(crate) arguments: Option<Map<String, Value>>,
-    /// What the caller sends beside them (`_meta`).
+    /// The caller's `_meta`.
     pub(crate) meta: Option<Map<String, Value>>,
     /// Where the helper's progress messages go. Full: they are left out.
     pub(crate) progress: Option<mpsc::Sender<String>>,
-    /// Who calls.
+    /// The caller.
     pub(crate) caller: Option<Caller>,
 }
 
 impl Line {
     /// Of a helper that is started for this directory.
     pub(crate) fn new(home: PathBuf) -> Self {
-        let (why, suspected, heard) = (Arc::default(), Arc::default(), Arc::default());
+        let (why, suspected, activity) = (Arc::default(), Arc::default(), Arc::default());
         let (callers, asking, pages) = (Callers::new(home), Arc::default(), Pages::default());
         let (closed, hidden) = (CancellationToken::new(), Hidden::default());
-        Self { closed, why, suspected, heard, callers, asking, pages, hidden }
+        Self { closed, why, suspected, activity, callers, asking, pages, hidden }
     }
 
     /// The same, which shows none of these.
@@ -179,7 +179,7 @@ impl Line {
         self.why.get().cloned().unwrap_or_else(suspected)
     }
 
-    /// What is said if nothing better is found.
+    /// Sets the reason to report if no better one comes.
     fn suspect(&self, why: &'static str) {
         let _ = self.suspected.set(why);
     }
@@ -189,22 +189,22 @@ impl Line {
         self.why.get().is_none()
     }
 
-    /// How often something has come from the helper: while this rises it is alive.
-    pub(crate) fn heard(&self) -> u64 {
-        self.heard.load(Ordering::Relaxed)
+    /// The number of reads with data so far: while it rises the helper is alive.
+    pub(crate) fn activity(&self) -> u64 {
+        self.activity.load(Ordering::Relaxed)
     }
 
-    /// Whether a user keeps the helper waiting: it may well be silent.
+    /// Whether the helper waits for a user's answer, and may be silent.
     pub(crate) fn waits_for_a_user(&self) -> bool {
         self.asking.now() > 0
     }
 
-    /// Something has come.
-    fn hear(&self) {
-        self.heard.fetch_add(1, Ordering::Relaxed);
+    /// Counts a read with data.
+    fn note_activity(&self) {
+        self.activity.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Closes it, because of something that the helper did wrong, or just so.
+    /// Closes the line, with the helper's mistake if there was one.
     pub(super) fn close(&self, wrong: Option<String>) {
         if let (Some(wrong), false) = (wrong, self.closed.is_cancelled()) {
             // The first reason is the cause, later ones are consequences.
@@ -218,18 +218,18 @@ impl Session {
     /// Calls a tool. Takes as long as the helper does; ends at once when `cancel` is, or when the line closes.
     ///
     /// # Errors
-    /// [`CallFault`]. A tool's own failure is a result with `is_error`.
+    /// [`CallError`]. A tool's own failure is a result with `is_error`.
     pub(crate) async fn call(
         &self,
         call: ToolCall,
         cancel: &CancellationToken,
-    ) -> Result<McpServerToolCallResponse, CallFault> {
+    ) -> Result<McpServerToolCallResponse, CallError> {
         let mut params = CallToolRequestParams::new(call.tool);
         params.arguments = call.arguments;
         self.ask(Request::Call(params, call.progress), call.meta, call.caller, cancel).await
     }
 
-    /// Until the helper says that its tools or resources have changed; not again at once. Can be cancelled without loss.
+    /// Waits until the helper reports a change of its tools or resources, at a limited rate. Cancel-safe.
     pub(crate) async fn changed(&self) {
         let rest_until = || self.rest_until.lock().unwrap_or_else(PoisonError::into_inner);
         let until = *rest_until();
@@ -247,30 +247,30 @@ impl Session {
         meta: Option<Map<String, Value>>,
         call: &Entered,
         cancel: &CancellationToken,
-    ) -> Result<ServerResult, CallFault> {
+    ) -> Result<ServerResult, CallError> {
         let mut underway = self.activity.begin(call.rule());
         let handle = tokio::select! {
             biased;
-            () = cancel.cancelled() => return Err(CallFault::Cancelled),
-            () = underway.given_up() => return Err(CallFault::Unresponsive),
-            sent = self.send_with(request, meta) => sent.map_err(|_| CallFault::Closed)?,
+            () = cancel.cancelled() => return Err(CallError::Cancelled),
+            () = underway.given_up() => return Err(CallError::Unresponsive),
+            sent = self.send_with(request, meta) => sent.map_err(|_| CallError::Closed)?,
         };
         call.asks(&handle.id);
         let mut outstanding = Outstanding { handle: Some(handle), tasks: &self.tasks };
         tokio::select! {
             biased;
             answer = outstanding.answer() => read_answer(answer).map_err(|fault| self.alone(fault)),
-            () = self.line.closed.cancelled() => Err(CallFault::Closed),
-            () = underway.given_up() => Err(CallFault::Unresponsive),
-            () = cancel.cancelled() => Err(CallFault::Cancelled),
+            () = self.line.closed.cancelled() => Err(CallError::Closed),
+            () = underway.given_up() => Err(CallError::Unresponsive),
+            () = cancel.cancelled() => Err(CallError::Cancelled),
         }
     }
 
     /// Over HTTP a stream that ends without the answer ends this call, and no other.
-    fn alone(&self, fault: CallFault) -> CallFault {
+    fn alone(&self, fault: CallError) -> CallError {
         match (fault, &self.trouble) {
-            (CallFault::Closed, Some(trouble)) if !self.line.closed.is_cancelled() => {
-                CallFault::Lost(trouble.why())
+            (CallError::Closed, Some(trouble)) if !self.line.closed.is_cancelled() => {
+                CallError::Lost(trouble.why())
             }
             (fault, _) => fault,
         }
@@ -295,7 +295,7 @@ impl Session {
     }
 }
 
-/// A call that waits for its answer. Dropped without one, the helper is told that nobody waits any more.
+/// A call that waits for its answer. A drop before the answer notifies the helper.
 struct Outstanding<'a> {
     handle: Option<RequestHandle<RoleClient>>,
     tasks: &'a Tasks,
@@ -318,14 +318,14 @@ impl Drop for Outstanding<'_> {
             // Waits while the helper does not read, at most until its line closes.
             self.tasks.spawn("helper-cancel", async move {
                 if let Err(error) = handle.cancel(Some("no longer wanted".to_owned())).await {
-                    tracing::debug!(%error, "a helper was not told of a cancelled call");
+                    tracing::debug!(%error, "a helper did not get the notification of a cancelled call");
                 }
             });
         }
     }
 }
 
-impl CallFault {
+impl CallError {
     /// It was answered with something else.
     fn strange() -> Self {
         Self::Refused {
@@ -336,17 +336,17 @@ impl CallFault {
     }
 }
 
-fn read_answer(answer: Result<ServerResult, ServiceError>) -> Result<ServerResult, CallFault> {
+fn read_answer(answer: Result<ServerResult, ServiceError>) -> Result<ServerResult, CallError> {
     match answer {
         Ok(result) => Ok(result),
         Err(ServiceError::McpError(error)) => {
             let (code, message) = (error.code.0, error.message.into_owned());
-            Err(CallFault::Refused { code, message, data: error.data })
+            Err(CallError::Refused { code, message, data: error.data })
         }
         Err(ServiceError::TransportSend(error)) => {
-            Err(http::told(&error).map_or(CallFault::Closed, CallFault::Lost))
+            Err(http::request_error(&error).map_or(CallError::Closed, CallError::Lost))
         }
-        Err(_) => Err(CallFault::Closed),
+        Err(_) => Err(CallError::Closed),
     }
 }
 

@@ -60,16 +60,16 @@ pub(crate) const HELPER_STRAYS_TIME: Duration = Duration::from_millis(20);
 /// Between two passes of a guard's killing, unless a child ends before. Origin: guess; a pass over `/proc` costs
 /// about 10 us for each process of the machine.
 pub(crate) const GUARD_KILL_PAUSE: Duration = Duration::from_millis(2);
-/// What a guard may take beyond the graces before the server ends it, and its helper, itself. Origin: zero is
+/// Extra time of a guard beyond its graces; then the server ends the guard and its helper. Origin: a full stop is
 /// promised within 1.5 s, of which two graces are 1 s.
 pub(crate) const GUARD_OVERDUE: Duration = Duration::from_millis(350);
 /// For what a guard said last, after its end. Origin: a bound on what normally takes no time at all.
 pub(crate) const GUARD_LAST_WORDS: Duration = Duration::from_millis(100);
 /// Between two passes of killing orphans. Origin: guess, as for the guard.
 pub(crate) const ORPHANS_PAUSE: Duration = Duration::from_millis(5);
-/// New pids that are asked in one round of a hunt for leftovers; more of them begin it anew. Origin: guess; a round takes
+/// New pids in one round of a kill loop; after more of them the loop begins anew. Origin: guess; a round takes
 /// microseconds, in which some may be given out.
-pub(crate) const HUNT_ROUND: usize = 10_000;
+pub(crate) const KILL_LOOP_ROUND: usize = 10_000;
 /// Until orphans that cannot be killed are given up and reported. Origin: guess; only the kernel can hold them.
 pub(crate) const ORPHANS_LIMIT: Duration = Duration::from_secs(5);
 /// Before the first restart of a helper; doubles up to the next constant. Origin: limits.md.
@@ -88,7 +88,7 @@ pub(crate) const HELPER_BREAKER_WINDOW: Duration = Duration::from_mins(1);
 pub(crate) const REAPER_PAUSE: Duration = Duration::from_millis(100);
 /// How long a helper may show no sign of life while somebody waits for it. Origin: design.md; a report, not a sentence.
 pub const HELPER_LIVENESS: Duration = Duration::from_secs(30);
-/// Looks for signs of life within that time. Origin: guess; the first only sets the mark.
+/// Sampler for signs of life within that time. Origin: guess; the first only sets the mark.
 pub(crate) const HELPER_LOOKS: u32 = 10;
 /// Between two looks, at least and at most. Origin: guess; a look costs about 10 us for each process of the machine.
 pub const HELPER_LOOK_LEAST: Duration = Duration::from_millis(20);

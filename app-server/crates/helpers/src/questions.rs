@@ -1,4 +1,4 @@
-//! What a helper asks the user, on its way from the session to the thread.
+//! A helper's question to the user, on its way from the session to the thread.
 
 use skein_protocol::approval::{McpServerElicitationRequestBody, McpServerElicitationRequestResponse};
 use skein_protocol::ids::TurnId;
@@ -12,7 +12,7 @@ pub struct HelperQuestion {
     pub turn: Option<TurnId>,
     /// The helper.
     pub server: String,
-    /// What is asked.
+    /// The question.
     pub request: McpServerElicitationRequestBody,
     /// Where the answer goes.
     pub answer: oneshot::Sender<McpServerElicitationRequestResponse>,

@@ -13,18 +13,18 @@ use tokio_util::sync::CancellationToken;
 use crate::error::HelperError;
 use crate::mcp::{Caller, ToolCall};
 use crate::policy;
-use crate::pool::{Instance, Key, Lease, Pool, Program};
+use crate::pool::{Holder, Instance, Key, Pool, Program};
 use crate::process::report::ExitReport;
 use crate::questions::HelperQuestion;
 use crate::spec::{ApprovalMode, HelperSpec};
 use crate::supervisor::HelperEvent;
 
+pub(crate) mod lease;
 pub(crate) mod lookup;
-mod member;
 #[cfg(test)]
 mod tests;
 
-use member::Member;
+use lease::Lease;
 
 /// The helpers of one thread: a lease for each. Dropping it gives them back, without waiting; [`HelperSet::stop`] is the
 /// way to be sure.
@@ -40,15 +40,15 @@ pub struct HelperSet {
     held: Mutex<Held>,
 }
 
-/// What a set holds now.
+/// The current leases of a set.
 #[derive(Debug, Default)]
 struct Held {
     /// In the order of the specs.
-    members: Vec<Arc<Member>>,
+    leases: Vec<Arc<Lease>>,
     /// Leases of helpers that the settings do not name any more, or otherwise. Their calls are not cut off: the last one
     /// drops the lease.
     retired: Vec<Weak<Lease>>,
-    /// What ends with this set, once it was stopped.
+    /// Instances that end with this set, once it was stopped.
     ending: Vec<Arc<Instance>>,
     stopped: bool,
 }
@@ -62,11 +62,11 @@ pub struct HelperCall {
     pub tool: String,
     /// An object, or null for none.
     pub arguments: Value,
-    /// What the caller sends beside the arguments (`_meta`): an object, or null for none.
+    /// The caller's `_meta`: an object, or null for none.
     pub meta: Value,
     /// The turn that makes the call, if one does.
     pub turn: Option<TurnId>,
-    /// What the tool was when the call was allowed; none for a call of a client, about which nobody is asked.
+    /// The tool at the time of the approval; none for a call of a client, which needs no approval.
     pub judged: Option<Box<DescribedTool>>,
 }
 
@@ -79,12 +79,12 @@ pub struct HelperTool {
     pub tool: Tool,
 }
 
-/// What a model is told of a helper beside its tools.
+/// The note about a helper for a model, beside its tools.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HelperNote {
     /// The helper's name.
     pub server: String,
-    /// What it offers.
+    /// The offer.
     pub offered: Offered,
 }
 
@@ -93,7 +93,7 @@ pub struct HelperNote {
 pub enum Offered {
     /// Its tools.
     Tools {
-        /// What it said of their use when it began.
+        /// The helper's instructions for them.
         instructions: Option<String>,
     },
     /// It is not there.
@@ -103,14 +103,14 @@ pub enum Offered {
     },
 }
 
-/// What is known of a tool before it is called.
+/// The description of a tool before a call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribedTool {
     /// The tool as its helper describes it.
     pub tool: Tool,
-    /// When the user is asked, by the settings.
+    /// The approval mode, by the settings.
     pub approval: ApprovalMode,
-    /// What the helper's name stands for.
+    /// The program behind the helper's name.
     pub program: Program,
 }
 
@@ -144,32 +144,31 @@ impl HelperSet {
         Self { questions: Some(questions), ..self }
     }
 
-    /// Takes other specs, without waiting. What is another process now is started, and the old one given back as soon as no
-    /// call uses it; what only has other policies goes on. Returns the names of those that are not there any more, or are
-    /// another process now.
+    /// Takes other specs, without waiting. Starts a helper whose process is different now, and returns the old lease after its last call.
+    /// A helper with only other policies goes on. Returns the names of helpers that are gone or have another process now.
     pub fn change(&self, specs: Vec<HelperSpec>) -> Vec<String> {
         let mut held = self.held();
         if held.stopped {
             return Vec::new();
         }
-        let mut before = std::mem::take(&mut held.members);
+        let mut before = std::mem::take(&mut held.leases);
         for spec in specs {
             let key = Key::of(&spec, self.thread, &self.cwd);
-            let lease = match before.iter().position(|member| member.lease.key == key) {
+            let lease = match before.iter().position(|lease| lease.key == key) {
                 Some(at) => {
-                    let lease = Arc::clone(&before.swap_remove(at).lease);
-                    lease.goes_by(&spec);
+                    let lease = before.swap_remove(at);
+                    lease.set_spec(spec);
                     lease
                 }
                 None => {
-                    let whose = (self.thread, &*self.cwd);
-                    Arc::new(self.pool.lease(whose, &spec, self.events.clone()))
+                    let holder = Holder::new(self.thread, self.events.clone(), &spec);
+                    Arc::new(Lease::take(&self.pool, key, &self.cwd, holder, spec))
                 }
             };
-            held.members.push(Arc::new(Member { spec: Arc::new(spec), lease }));
+            held.leases.push(lease);
         }
-        held.retired.extend(before.iter().map(|member| Arc::downgrade(&member.lease)));
-        let others = before.iter().map(|member| member.spec.name.clone()).collect();
+        held.retired.extend(before.iter().map(Arc::downgrade));
+        let others = before.iter().map(|lease| lease.key.name.clone()).collect();
         drop(before);
         held.retired.retain(|lease| lease.strong_count() > 0);
         others
@@ -184,36 +183,36 @@ impl HelperSet {
     /// Whether somebody has asked for the end.
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
-    pub fn is_ending(&self) -> bool {
+    pub fn is_stopping(&self) -> bool {
         self.held().stopped
     }
 
-    /// What a call would have.
+    /// The guard of a call.
     #[cfg(test)]
-    pub(crate) fn hold_for_tests(&self, server: &str) -> super::pool::Hold {
-        self.member(server).and_then(|member| member.hold()).expect("it is held")
+    pub(crate) fn call_for_tests(&self, server: &str) -> lease::CallGuard {
+        self.lease(server).and_then(|lease| lease.begin_call()).expect("it is held")
     }
 
     /// How each helper is now. Waits for nothing.
     #[must_use]
     pub fn statuses(&self) -> Vec<McpServerStatus> {
-        self.members().iter().map(|member| member.status()).collect()
+        self.leases().iter().map(|lease| lease.status()).collect()
     }
 
     /// How a helper is after its start, with all that it lists, and at last when the time for a start is over.
     pub(super) async fn offered(&self, server: &str) -> Option<McpServerStatus> {
-        let member = self.member(server).ok()?;
-        let most = member.spec.startup_timeout.min(policy::HELPER_STARTUP_TIMEOUT);
-        // What it has not listed by then is left out.
-        let _ = tokio::time::timeout(most, member.listed()).await;
-        Some(member.status())
+        let lease = self.lease(server).ok()?;
+        let most = lease.spec().startup_timeout.min(policy::HELPER_STARTUP_TIMEOUT);
+        // Later items are left out.
+        let _ = tokio::time::timeout(most, lease.listed()).await;
+        Some(lease.status())
     }
 
     /// Of how many helpers a process may be left. Waits for nothing.
     #[must_use]
     pub fn alive(&self) -> usize {
-        let members = self.members();
-        let instances = members.iter().filter_map(|member| member.lease.instance());
+        let leases = self.leases();
+        let instances = leases.iter().filter_map(|lease| lease.instance());
         instances.filter(|instance| instance.seen.borrow().alive).count()
     }
 
@@ -224,25 +223,26 @@ impl HelperSet {
     /// [`HelperError::NotRunning`] for a required helper that is not there.
     pub async fn tools(&self) -> Result<Vec<HelperTool>, HelperError> {
         let mut tools = Vec::new();
-        for member in self.members() {
-            let seen = member.settled().await;
-            if !seen.state.is_up() && member.spec.required && member.spec.enabled {
-                return Err(member.not_running(&seen));
+        for lease in self.leases() {
+            let seen = lease.settled().await;
+            let spec = lease.spec();
+            if !seen.state.is_up() && spec.required && spec.enabled {
+                return Err(lease.not_running(&seen));
             }
             let own = seen.status.tools.into_values();
-            let own = own.filter(|tool| seen.state.is_up() && member.spec.offers(&tool.name));
-            tools.extend(own.map(|tool| HelperTool { server: member.spec.name.clone(), tool }));
+            let own = own.filter(|tool| seen.state.is_up() && spec.offers(&tool.name));
+            tools.extend(own.map(|tool| HelperTool { server: spec.name.clone(), tool }));
         }
         Ok(tools)
     }
 
-    /// What a model is told of each helper beside its tools. Waits for nothing.
+    /// The notes about all helpers for a model. Waits for nothing.
     #[must_use]
     pub fn notes(&self) -> Vec<HelperNote> {
-        self.members().iter().map(|member| member.note()).collect()
+        self.leases().iter().map(|lease| lease.note()).collect()
     }
 
-    /// What is known of a tool, for who decides whether it may be called. Waits for its helper as a call does.
+    /// The description of a tool, for an approval. Waits for its helper as a call does.
     ///
     /// # Errors
     /// [`HelperError`]: a call could not be made, or of a tool of which nothing is known.
@@ -253,13 +253,12 @@ impl HelperSet {
         cancel: &CancellationToken,
     ) -> Result<DescribedTool, HelperError> {
         loop {
-            let member = self.member(server)?;
-            let hold = member.hold()?;
-            member.while_held(&hold, member.session(&hold, cancel)).await?;
-            // The settings may have changed while it was waited for: they decide as they are now.
-            let now = self.member(server)?;
-            if Arc::ptr_eq(&now.lease, &member.lease) {
-                return now.describe(&hold, tool);
+            let lease = self.lease(server)?;
+            let guard = lease.begin_call()?;
+            guard.while_leased(guard.session(cancel)).await?;
+            // The settings may have changed during the wait; the current ones decide.
+            if Arc::ptr_eq(&self.lease(server)?, &lease) {
+                return guard.describe(tool);
             }
         }
     }
@@ -282,7 +281,7 @@ impl HelperSet {
 
     /// Calls a tool, without a limit of time unless the configuration sets one; a helper that is starting is waited
     /// for. Ends at once when the helper exits, closes its output or prints garbage, and when `cancel` is cancelled
-    /// (the helper is told). What the helper says of its progress goes to `progress`; what finds it full is left out.
+    /// (with a notification to the helper). The helper's progress goes to `progress`; if that is full, progress is dropped.
     ///
     /// # Errors
     /// [`HelperError`]. A tool's own failure is a result with `is_error`.
@@ -292,20 +291,21 @@ impl HelperSet {
         cancel: CancellationToken,
         progress: Option<mpsc::Sender<String>>,
     ) -> Result<McpServerToolCallResponse, HelperError> {
-        let member = self.member(&call.server)?;
-        let caller = self.caller(&member, call.turn.clone());
+        let server = call.server.clone();
+        let lease = self.lease(&server)?;
+        let spec = lease.spec();
+        let caller = self.caller(&spec, call.turn.clone());
         let judged = call.judged.clone();
-        let call = ToolCall { caller: Some(caller), ..member.check(call, progress)? };
-        let (tool, limit) = (call.tool.clone(), member.spec.tool_timeout);
-        let hold = member.hold()?;
+        let call = ToolCall { caller: Some(caller), ..lease.check(call, progress)? };
+        let (tool, limit) = (call.tool.clone(), spec.tool_timeout);
+        let guard = lease.begin_call()?;
         let answered = async {
-            let session = member.session(&hold, &cancel).await?;
+            let session = guard.session(&cancel).await?;
             if let Some(judged) = judged {
                 // The last moment: a start, a new list or a reload may lie between the decision and the call.
-                let now = self.member(&member.spec.name)?;
-                let same = Arc::ptr_eq(&now.lease, &member.lease);
-                if !same || !now.describe(&hold, &tool)?.is_as_judged(&judged) {
-                    return Err(member.tool_changed(tool));
+                let same = Arc::ptr_eq(&self.lease(&server)?, &lease);
+                if !same || !guard.describe(&tool)?.is_as_judged(&judged) {
+                    return Err(HelperError::ToolChanged { server, tool });
                 }
             }
             let called = session.call(call, &cancel);
@@ -313,13 +313,13 @@ impl HelperSet {
                 Some(limit) => match tokio::time::timeout(limit, called).await {
                     Ok(answer) => answer,
                     // Given up like one that was cancelled: the helper is told.
-                    Err(_elapsed) => return Err(member.timed_out(tool, limit)),
+                    Err(_elapsed) => return Err(HelperError::TimedOut { server, tool, limit }),
                 },
                 None => called.await,
             };
-            member.answered(&hold, session, answer).await
+            guard.answered(session, answer).await
         };
-        member.while_held(&hold, answered).await
+        guard.while_leased(answered).await
     }
 
     /// Reads a resource; a helper that is starting is waited for. Ends as a call does.
@@ -333,55 +333,55 @@ impl HelperSet {
         meta: Option<Map<String, Value>>,
         cancel: CancellationToken,
     ) -> Result<McpResourceReadResponse, HelperError> {
-        let member = self.member(server)?;
-        let hold = member.hold()?;
+        let lease = self.lease(server)?;
+        let guard = lease.begin_call()?;
         let answered = async {
-            let session = member.session(&hold, &cancel).await?;
-            let caller = Some(self.caller(&member, None));
+            let session = guard.session(&cancel).await?;
+            let caller = Some(self.caller(&lease.spec(), None));
             let answer = session.read_resource(uri, meta, caller, &cancel).await;
-            member.answered(&hold, session, answer).await
+            guard.answered(session, answer).await
         };
-        member.while_held(&hold, answered).await
+        guard.while_leased(answered).await
     }
 
-    fn caller(&self, member: &Member, turn: Option<TurnId>) -> Caller {
+    fn caller(&self, spec: &HelperSpec, turn: Option<TurnId>) -> Caller {
         let (cwd, questions) = (Arc::clone(&self.cwd), self.questions.clone());
-        let (server, on_unresponsive) = (member.spec.name.clone(), member.spec.on_unresponsive);
+        let (server, on_unresponsive) = (spec.name.clone(), spec.on_unresponsive);
         Caller { thread: self.thread, cwd, server, turn, questions, on_unresponsive }
     }
 
-    fn member(&self, server: &str) -> Result<Arc<Member>, HelperError> {
+    fn lease(&self, server: &str) -> Result<Arc<Lease>, HelperError> {
         let held = self.held();
-        let member = held.members.iter().find(|member| member.spec.name == server);
-        member.cloned().ok_or_else(|| HelperError::Unknown { server: server.to_owned() })
+        let lease = held.leases.iter().find(|lease| lease.key.name == server);
+        lease.cloned().ok_or_else(|| HelperError::Unknown { server: server.to_owned() })
     }
 
-    fn members(&self) -> Vec<Arc<Member>> {
-        self.held().members.clone()
+    fn leases(&self) -> Vec<Arc<Lease>> {
+        self.held().leases.clone()
     }
 
     /// Gives all helpers back, and waits until no process is left of those that nobody else uses: they are ended in parallel,
-    /// also those that are starting. Can be called again, and by several at once. What ends now is in the order of the specs.
+    /// also those that are starting. Can be called again, and by several tasks at once. The reports have the order of the specs.
     pub async fn stop(&self) -> Vec<ExitReport> {
         let ending = self.give_back();
         let mut reports = Vec::with_capacity(ending.len());
         // One after the other, but only the waiting: all of them are being ended.
         for instance in ending {
-            reports.push(instance.over().await);
+            reports.push(instance.stopped().await);
         }
         reports
     }
 
-    /// What ends with this set.
+    /// The instances that end with this set.
     fn give_back(&self) -> Vec<Arc<Instance>> {
         let mut held = self.held();
         if !std::mem::replace(&mut held.stopped, true) {
-            let Held { members, retired, ending, stopped: _ } = &mut *held;
-            for member in members {
-                ending.extend(member.lease.give_back(member.spec.linger));
+            let Held { leases, retired, ending, stopped: _ } = &mut *held;
+            for lease in leases {
+                ending.extend(lease.give_back(lease.spec().linger));
             }
             for lease in std::mem::take(retired) {
-                // What the settings do not name any more is not kept.
+                // Helpers without settings are not kept.
                 ending.extend(lease.upgrade().into_iter().flat_map(|lease| lease.give_back(Duration::ZERO)));
             }
         }

@@ -1,4 +1,4 @@
-//! What is configured about one helper.
+//! The settings of one helper.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,7 +22,7 @@ pub struct HelperSpec {
     pub transport: Transport,
     /// `false`: known, shown as disabled, never started.
     pub enabled: bool,
-    /// Who shares its process.
+    /// The threads that share its process.
     pub isolation: Isolation,
     /// How long it is kept when no thread uses it any more.
     pub linger: Duration,
@@ -32,7 +32,7 @@ pub struct HelperSpec {
     pub startup_timeout: Duration,
     /// How long one call of a tool may take; `None` is as long as it takes.
     pub tool_timeout: Option<Duration>,
-    /// What is done when it shows no sign of life while somebody waits for it.
+    /// The reaction when it is unresponsive with calls outstanding.
     pub on_unresponsive: OnUnresponsive,
     /// Only these tools are offered; `None` is all.
     pub enabled_tools: Option<Vec<String>>,
@@ -75,7 +75,7 @@ impl ApprovalMode {
     }
 }
 
-/// Who shares the process of a helper.
+/// The threads that share the process of a helper.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Isolation {
@@ -110,7 +110,7 @@ pub struct StdioSpec {
     pub env_vars: Vec<String>,
     /// Working directory; `None` is the thread's. A relative one is taken from the thread's.
     pub cwd: Option<PathBuf>,
-    /// What it may use at most.
+    /// Its limits.
     pub limits: HelperLimits,
 }
 
@@ -130,7 +130,7 @@ pub struct HttpSpec {
 }
 
 impl StdioSpec {
-    /// Values of its variables, but of those that everybody gets. What it says of them is not shown.
+    /// Values of its variables, except those that every helper gets. Masked in its output.
     fn secrets(&self) -> impl Iterator<Item = String> {
         let named = self.env_vars.iter().filter_map(|name| Some((name, std::env::var(name).ok()?)));
         let own = self.env.0.iter().map(|(name, value)| (name, value.clone()));
@@ -256,12 +256,12 @@ impl HelperSpec {
         }
     }
 
-    /// What is masked in all that the helper says of itself and of what goes wrong with it.
+    /// The values to mask in the helper's output and errors.
     pub(super) fn hidden(&self) -> Hidden {
         self.stdio().map(|stdio| Hidden::new(stdio.secrets())).unwrap_or_default()
     }
 
-    /// What is said of its process, where it is one of ours.
+    /// The settings of its process, if it is a child process.
     #[must_use]
     pub fn stdio(&self) -> Option<&StdioSpec> {
         match &self.transport {
@@ -284,7 +284,7 @@ impl HelperSpec {
     }
 }
 
-/// What is done about a helper that shows no sign of life while somebody waits for it (`on_unresponsive`).
+/// The reaction to an unresponsive helper with calls outstanding (`on_unresponsive`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnUnresponsive {

@@ -1,5 +1,5 @@
 //! One helper's life, from its start until no process of it is left: a task that nobody waits for, and a snapshot that
-//! everybody may look at. What is done when is decided by `supervisor/life.rs`.
+//! others may read. `supervisor/life.rs` decides what happens when.
 //!
 //! ```text
 //! starting ---> ready <--> busy <--> unresponsive
@@ -17,7 +17,7 @@
 //!   credentials, an untrusted certificate or a missing TLS make it broken at once. The breaker counts everything else.
 //! - A call of a helper that starts or restarts waits for one start. If the start fails, the call gets the reason. A turn waits only
 //!   for a helper whose last life was ready; a `required` one that does not start fails the turn at once, and `thread/start` too.
-//! - A call is never cut for its length. While calls are outstanding, `supervisor/liveness.rs` looks for signs of life: bytes, processor time and
+//! - A call is never cut for its length. While calls are outstanding, `process/liveness.rs` looks for signs of life: bytes, processor time and
 //!   I/O of the tree, an established TCP connection. At half of `helpers.liveness` the helper gets a ping, and any answer counts.
 //! - While the helper waits for a user's answer, silence does not count. Without a sign for the whole time the helper is unresponsive:
 //!   its calls go on, new ones wait and are counted. `on_unresponsive` ends a thread's calls, or restarts the helper if all who share
@@ -25,36 +25,35 @@
 
 mod announced;
 pub(crate) mod life;
-pub(crate) mod link;
-pub(crate) mod liveness;
-mod running;
+mod session;
 mod snapshot;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use announced::{Announced, Failure};
-use running::{Running, Woken, until};
+use session::{HelperSession, SessionEvent, until, without_stderr};
 use skein_protocol::extension::HelperState;
 use skein_protocol::helper::{McpServerStartupState, Tool};
 use skein_protocol::methods::ConfigMcpServerReload;
 use skein_protocol::table::Method;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::counters::Counted;
-use crate::mcp::{Asked, Line, Offers, Session, Wire};
+use crate::error::FailureKind;
+use crate::mcp::{Asked, Offers, Session, Wire};
 use crate::policy;
 use crate::process::host::ProcessHost;
 use crate::process::report::ExitReport;
+use crate::process::shutdown::Shutdown;
 use crate::spec::{HelperSpec, OnUnresponsive};
-use crate::supervisor::life::{Duty, Effect, Event, Fault, Life, Rules};
-use crate::supervisor::link::{Link, without_stderr};
+use crate::supervisor::life::{Duty, Effect, Event, Lifecycle, Rules};
 pub(crate) use snapshot::Snapshot;
 
-/// What helpers tell their thread. Lost when the receiver does not keep up: what they publish is the truth.
+/// An event of a helper for its threads. Dropped if the receiver is full: the published snapshot is the truth.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HelperEvent {
     /// A start of a helper has come this far, or what was started ended.
@@ -72,35 +71,33 @@ pub enum HelperEvent {
         name: String,
         /// Where in its life it is now.
         state: HelperState,
-        /// What that means, where something is wrong.
+        /// The meaning, if something is wrong.
         message: Option<String>,
     },
 }
 
-/// What the owner of a helper holds of it.
+/// Controls a supervisor.
 #[derive(Debug, Clone)]
-pub(crate) struct Reins {
-    /// Cancelled, the helper is ended in stages.
-    pub(crate) stop: CancellationToken,
-    /// Cancelled, it is killed, whatever stage of its end it is in.
-    pub(crate) kill: CancellationToken,
-    /// Notified, a helper that is given up, or waits for its restart, is started anew at once.
+pub(crate) struct ControlHandle {
+    /// The end of the helper, for good.
+    pub(crate) shutdown: Shutdown,
+    /// Restarts at once a helper that is given up or waits for its restart.
     pub(crate) reopen: Arc<Notify>,
-    /// Looked at whenever they count.
-    pub(crate) terms: watch::Receiver<Terms>,
+    /// Read whenever they matter.
+    pub(crate) options: watch::Receiver<RuntimeOptions>,
 }
 
-/// What may change while a helper lives.
+/// Settings that may change while a helper runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Terms {
-    /// How long a start may take.
+pub(crate) struct RuntimeOptions {
+    /// The longest time of a start.
     pub(crate) startup_timeout: Duration,
-    /// What is done about it when it shows no life.
+    /// The reaction to a helper that shows no sign of life.
     pub(crate) on_unresponsive: OnUnresponsive,
 }
 
-impl Terms {
-    /// What a spec says of them.
+impl RuntimeOptions {
+    /// Those of a spec.
     pub(crate) fn of(spec: &HelperSpec) -> Self {
         Self { startup_timeout: spec.startup_timeout, on_unresponsive: spec.on_unresponsive }
     }
@@ -116,25 +113,53 @@ impl Terms {
     }
 }
 
+/// Starts the supervisor of an instance, or a double of it.
+pub(crate) trait Starter: fmt::Debug + Send + Sync {
+    /// Returns its published state. The sender of `events` is dropped when the helper has fully stopped.
+    fn start(
+        &self,
+        number: u64,
+        spec: &Arc<HelperSpec>,
+        directory: PathBuf,
+        events: mpsc::Sender<HelperEvent>,
+        control: &ControlHandle,
+    ) -> watch::Receiver<Snapshot>;
+}
+
+impl Starter for Arc<ProcessHost> {
+    fn start(
+        &self,
+        number: u64,
+        spec: &Arc<HelperSpec>,
+        directory: PathBuf,
+        events: mpsc::Sender<HelperEvent>,
+        control: &ControlHandle,
+    ) -> watch::Receiver<Snapshot> {
+        let (supervisor, seen) = Supervisor::new(self, spec, directory, events, control.clone());
+        self.options.tasks.spawn(format!("supervisor/{number}/{}", spec.name), supervisor.run());
+        seen
+    }
+}
+
 /// Drives one helper.
 #[derive(Debug)]
-pub(crate) struct Supervisor {
+struct Supervisor {
     host: Arc<ProcessHost>,
     spec: Arc<HelperSpec>,
     cwd: PathBuf,
     events: mpsc::Sender<HelperEvent>,
-    reins: Reins,
+    control: ControlHandle,
     seen: watch::Sender<Snapshot>,
     counted: Option<Counted>,
-    life: Life,
-    running: Option<Running>,
+    life: Lifecycle,
+    session: Option<HelperSession>,
     /// How its starts went about finding out what it speaks.
     asked: Asked,
-    /// What clients have heard of its starts.
+    /// The announcements of its starts so far.
     announced: Announced,
     /// Why it failed last, with the last lines of its stderr.
     why: String,
-    fault: Fault,
+    fault: FailureKind,
     /// How its last process ended.
     report: Option<ExitReport>,
 }
@@ -149,38 +174,38 @@ enum Unready {
 
 impl Supervisor {
     /// The supervisor of one helper, not yet at work, and what it will publish.
-    pub(crate) fn new(
+    fn new(
         host: &Arc<ProcessHost>,
         spec: &Arc<HelperSpec>,
         cwd: PathBuf,
         events: mpsc::Sender<HelperEvent>,
-        reins: Reins,
+        control: ControlHandle,
     ) -> (Self, watch::Receiver<Snapshot>) {
         let (seen, published) = watch::channel(Snapshot::first(spec));
         let (host, spec) = (Arc::clone(host), Arc::clone(spec));
-        let on_unresponsive = reins.terms.borrow().on_unresponsive;
+        let on_unresponsive = control.options.borrow().on_unresponsive;
         let rules = Rules { liveness: host.options.liveness, on_unresponsive };
         let supervisor = Self {
             host,
             spec,
             cwd,
             events,
-            reins,
+            control,
             seen,
             counted: None,
-            life: Life::new(rules),
-            running: None,
+            life: Lifecycle::new(rules),
+            session: None,
             asked: Asked::default(),
             announced: Announced::default(),
             why: String::new(),
-            fault: Fault::Passing,
+            fault: FailureKind::Transient,
             report: None,
         };
         (supervisor, published)
     }
 
     /// The whole life. Ends at once for a helper that is disabled.
-    pub(crate) async fn run(mut self) {
+    async fn run(mut self) {
         if !self.spec.enabled {
             return;
         }
@@ -198,7 +223,7 @@ impl Supervisor {
     }
 
     fn step(&mut self, event: Event) {
-        self.life.goes_by(self.reins.terms.borrow().on_unresponsive);
+        self.life.set_on_unresponsive(self.control.options.borrow().on_unresponsive);
         let effects = self.life.step(self.now(), event);
         for effect in effects {
             self.carry_out(effect);
@@ -218,24 +243,24 @@ impl Supervisor {
             }
             Effect::End => self.begin_end(),
             Effect::Ping => {
-                if let Some(running) = &mut self.running {
-                    running.ping();
+                if let Some(session) = &mut self.session {
+                    session.ping();
                 }
             }
-            Effect::Silent => self.found_silent(),
-            Effect::Heard => {
+            Effect::Unresponsive => self.found_silent(),
+            Effect::Recovered => {
                 tracing::info!(helper = self.spec.name, "it shows life again");
-                self.tell_liveness(None);
+                self.notify_liveness(None);
             }
             Effect::FailCalls => {
-                if let Some(session) = self.running.as_ref().and_then(Running::session) {
+                if let Some(session) = self.session.as_ref().and_then(HelperSession::mcp) {
                     session.give_up_calls();
                 }
             }
             Effect::GivenUp => {
                 tracing::warn!(helper = self.spec.name, why = without_stderr(&self.why), "it is given up");
             }
-            Effect::Over => {
+            Effect::Stopped => {
                 self.counted = None;
                 let over = self.report.take().unwrap_or_else(|| ExitReport::nothing(&self.spec.name));
                 self.seen.send_modify(|seen| {
@@ -251,73 +276,75 @@ impl Supervisor {
     /// Brings it up: the process, the handshake and the first listing of tools, within the startup timeout. One that ended
     /// because of how it was asked is asked in another way at once: that is no failure.
     async fn start(&mut self) -> Event {
-        // What a former server left first. It has a bound, so a stop may wait for it too.
-        self.host.swept().await;
+        // After the start-up clean-up. It takes a bounded time, so a stop may wait for it too.
+        self.host.cleaned_up().await;
         loop {
-            if self.reins.stop.is_cancelled() {
+            if self.control.shutdown.is_stopping() {
                 return Event::Stop;
             }
-            let line = Line::new(self.cwd.clone()).hiding(self.spec.hidden());
-            let kill = self.reins.kill.clone();
-            let (link, wire) = match Link::start(&self.host, &self.spec, &self.cwd, kill, &line) {
+            let shutdown = self.control.shutdown.of_one_run();
+            let started = HelperSession::start(&self.host, &self.spec, &self.cwd, shutdown);
+            let (mut session, wire) = match started {
                 Ok(started) => started,
                 Err((why, fault)) => return self.failed(why, fault),
             };
-            self.seen.send_modify(|seen| seen.view = link.view(&wire));
-            let mut running = Running::new(link, line);
-            let event = match self.until_ready(&running, wire).await {
-                Ok((session, tools)) => {
-                    self.is_ready(running.opened(session), tools);
+            self.seen.send_modify(|seen| seen.view = session.view(&wire));
+            let event = match self.until_ready(&session, wire).await {
+                Ok((mcp, tools)) => {
+                    self.is_ready(session.opened(mcp), tools);
                     Event::Ready
                 }
                 Err(Unready::Stopped) => Event::Stop,
                 Err(Unready::Misjudged) => {
-                    running.stop().await;
+                    session.stop().await;
                     continue;
                 }
-                Err(Unready::Failed(why)) => self.failed(why, running.link.fault()),
+                Err(Unready::Failed(why)) => self.failed(why, session.fault()),
             };
-            self.running = Some(running);
+            self.session = Some(session);
             return event;
         }
     }
 
-    async fn until_ready(&self, running: &Running, wire: Wire) -> Result<(Session, Vec<Tool>), Unready> {
-        let (link, line) = (&running.link, &running.line);
+    async fn until_ready(
+        &self,
+        session: &HelperSession,
+        wire: Wire,
+    ) -> Result<(Session, Vec<Tool>), Unready> {
         let open = async {
             let tasks = self.host.options.tasks.clone();
-            let session = Session::open(wire, line.clone(), tasks, &self.asked).await?;
-            let tools = session.tools().await?;
-            Ok((session, tools))
+            let mcp = Session::open(wire, session.line.clone(), tasks, &self.asked).await?;
+            let tools = mcp.tools().await?;
+            Ok((mcp, tools))
         };
-        let startup_timeout = self.reins.terms.borrow().startup_timeout;
+        let startup_timeout = self.control.options.borrow().startup_timeout;
         let opened: Result<_, String> = tokio::select! {
             biased;
-            () = self.reins.stop.cancelled() => return Err(Unready::Stopped),
+            () = self.control.shutdown.stopping() => return Err(Unready::Stopped),
             opened = tokio::time::timeout(startup_timeout, open) => match opened {
                 Ok(opened) => opened,
                 Err(_elapsed) => {
                     let seconds = startup_timeout.as_secs_f64();
                     let why = format!("it was not ready after {seconds} s; see startup_timeout_sec");
-                    return Err(Unready::Failed(link.with_stderr(why)));
+                    return Err(Unready::Failed(session.with_stderr(why)));
                 }
             },
-            () = link.broken(line) => Err(line.why()),
+            () = session.broken() => Err(session.line.why()),
             // It is being tried already.
             never = self.reopened() => match never {},
         };
         match opened {
             Ok(opened) => Ok(opened),
-            Err(_) if link.is_broken(line) && self.asked.was_too_much() => Err(Unready::Misjudged),
-            Err(_) if link.is_broken(line) => Err(Unready::Failed(link.reason(line).await)),
-            Err(why) => Err(Unready::Failed(link.with_stderr(why))),
+            Err(_) if session.is_broken() && self.asked.was_too_much() => Err(Unready::Misjudged),
+            Err(_) if session.is_broken() => Err(Unready::Failed(session.reason().await)),
+            Err(why) => Err(Unready::Failed(session.with_stderr(why))),
         }
     }
 
     /// Takes what asks for another try, for as long as there is one under way.
     async fn reopened(&self) -> std::convert::Infallible {
         loop {
-            self.reins.reopen.notified().await;
+            self.control.reopen.notified().await;
         }
     }
 
@@ -333,27 +360,27 @@ impl Supervisor {
     async fn watch(&mut self) -> Event {
         loop {
             let deadline = self.life.deadline();
-            let Some(running) = &mut self.running else { return Event::Gone };
+            let Some(session) = &mut self.session else { return Event::Gone };
             match self.life.is_watched() {
-                true => running.look(&self.host),
-                false => running.look_away(),
+                true => session.watch_for_life(&self.host),
+                false => session.unwatch(),
             }
-            match running.woken(&self.reins, deadline).await {
-                Woken::By(event) => return event,
-                Woken::Looked { alive, connected } => {
+            match session.next_event(&self.control, deadline).await {
+                SessionEvent::By(event) => return event,
+                SessionEvent::Looked { alive, connected } => {
                     let quiet = !alive && connected;
                     self.seen.send_if_modified(|seen| seen.waits_for_others(quiet));
                     if alive || connected {
                         return Event::Sign;
                     }
                 }
-                Woken::Listed(listed) => {
+                SessionEvent::Listed(listed) => {
                     self.publish(listed);
                     self.seen.send_modify(|seen| seen.listed = true);
                 }
-                Woken::Broken => {
-                    let why = running.reason().await;
-                    return self.failed(why, Fault::Passing);
+                SessionEvent::Broken => {
+                    let why = session.reason().await;
+                    return self.failed(why, FailureKind::Transient);
                 }
             }
         }
@@ -361,20 +388,20 @@ impl Supervisor {
 
     /// Sees it end, and says so.
     async fn end(&mut self) -> Event {
-        let Some(running) = self.running.take() else {
+        let Some(session) = self.session.take() else {
             self.counted = None;
             self.seen.send_modify(|seen| seen.alive = false);
             return Event::Gone;
         };
-        let stopping = running.stop();
+        let stopping = session.stop();
         tokio::pin!(stopping);
         let report = loop {
             let is_asked = self.life.state() == HelperState::Stopping;
             tokio::select! {
                 biased;
                 report = &mut stopping => break report,
-                () = self.reins.stop.cancelled(), if !is_asked => self.step(Event::Stop),
-                () = self.reins.reopen.notified() => self.step(Event::Reopen),
+                () = self.control.shutdown.stopping(), if !is_asked => self.step(Event::Stop),
+                () = self.control.reopen.notified() => self.step(Event::Reopen),
             }
         };
         self.counted = None;
@@ -387,18 +414,18 @@ impl Supervisor {
     async fn wait(&mut self) -> Event {
         tokio::select! {
             biased;
-            () = self.reins.stop.cancelled() => Event::Stop,
-            () = self.reins.reopen.notified() => Event::Reopen,
+            () = self.control.shutdown.stopping() => Event::Stop,
+            () = self.control.reopen.notified() => Event::Reopen,
             () = until(self.life.deadline()) => Event::Deadline,
         }
     }
 
-    fn failed(&mut self, why: String, fault: Fault) -> Event {
+    fn failed(&mut self, why: String, fault: FailureKind) -> Event {
         (self.why, self.fault) = (why, fault);
         Event::Failed(fault)
     }
 
-    /// What runs is to end: everybody is told why.
+    /// Begins the end of the running helper, and publishes the reason.
     fn begin_end(&mut self) {
         self.counted = Some(self.host.counters.stopping.one_more());
         let was_ready = self.seen.borrow().session.is_some();
@@ -414,7 +441,7 @@ impl Supervisor {
             | HelperState::Restarting
             | HelperState::Stopped => self.why.clone(),
         };
-        let unauthorized = self.running.as_ref().is_some_and(|running| running.link.is_about_credentials());
+        let unauthorized = self.session.as_ref().is_some_and(HelperSession::is_unauthorized);
         self.seen.send_modify(|seen| {
             seen.unauthorized = unauthorized;
             seen.ends(state, reason.clone());
@@ -435,12 +462,12 @@ impl Supervisor {
 
     fn way_out(&self) -> String {
         let how = match self.fault {
-            Fault::Passing => format!(
+            FailureKind::Transient => format!(
                 "; it failed {} times within {} s and is not started again",
                 policy::HELPER_BREAKER_FAILURES,
                 policy::HELPER_BREAKER_WINDOW.as_secs()
             ),
-            Fault::Away | Fault::Lasting => "; it is not tried again".to_owned(),
+            FailureKind::Unreachable | FailureKind::Permanent => "; it is not tried again".to_owned(),
         };
         format!("{how} before {} or SIGHUP asks for it", ConfigMcpServerReload::INFO.wire)
     }
@@ -449,18 +476,18 @@ impl Supervisor {
         let liveness = self.host.options.liveness;
         let why =
             format!("it has shown no sign of life for {} s, see helpers.liveness", liveness.as_secs_f64());
-        (self.why, self.fault) = (why, Fault::Passing);
+        (self.why, self.fault) = (why, FailureKind::Transient);
         tracing::warn!(helper = self.spec.name, why = self.why, "it is unresponsive");
-        self.tell_liveness(Some(self.why.clone()));
+        self.notify_liveness(Some(self.why.clone()));
     }
 
-    fn tell_liveness(&self, message: Option<String>) {
+    fn notify_liveness(&self, message: Option<String>) {
         let state = match message {
             Some(_) => HelperState::Unresponsive,
             None => self.life.state(),
         };
         self.seen.send_modify(|seen| seen.reason.clone_from(&message));
-        self.tell(HelperEvent::Liveness { name: self.spec.name.clone(), state, message });
+        self.notify(HelperEvent::Liveness { name: self.spec.name.clone(), state, message });
     }
 
     /// All of its tools: each thread that holds it has a list of its own.
@@ -477,10 +504,10 @@ impl Supervisor {
     }
 
     fn announce(&self, state: McpServerStartupState, error: Option<String>) {
-        self.tell(HelperEvent::Startup { name: self.spec.name.clone(), state, error });
+        self.notify(HelperEvent::Startup { name: self.spec.name.clone(), state, error });
     }
 
-    fn tell(&self, event: HelperEvent) {
+    fn notify(&self, event: HelperEvent) {
         if let Err(lost) = self.events.try_send(event) {
             tracing::debug!(helper = self.spec.name, %lost, "nobody hears what a helper tells");
         }

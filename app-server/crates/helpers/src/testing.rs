@@ -4,6 +4,8 @@
 #![expect(clippy::expect_used, reason = "a test wants to know at once that it cannot go on")]
 
 use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use skein_base::tasks::Tasks;
@@ -17,10 +19,11 @@ use tokio_util::sync::CancellationToken;
 use crate::helpers::Helpers;
 use crate::mcp::{Asked, Line, Session, Wire};
 use crate::pool::double::Double;
+use crate::process::host::HostOptions;
 use crate::process::input::{InputEnd, input};
 use crate::process::start::Pipes;
 
-/// What a helper lists, by name.
+/// The tools of a helper, by name.
 pub type Tools = BTreeMap<String, Tool>;
 
 /// How all of them are now.
@@ -39,18 +42,21 @@ pub struct Fakes {
 }
 
 impl Fakes {
-    /// Takes the place of all processes of these helpers, before the first.
-    pub fn of(helpers: &Helpers, listed: Tools) -> Self {
+    /// Helpers of one server that start doubles instead of processes.
+    ///
+    /// # Errors
+    /// Those of [`Helpers::start`].
+    pub fn start(options: HostOptions, listed: Tools) -> io::Result<(Arc<Helpers>, Self)> {
         let (now, seen) = watch::channel(Now { tools: listed, state: HelperState::Ready });
         let (reach, reached) = mpsc::channel(1024);
         let (doubles, started) = mpsc::channel(64);
-        helpers.pool.doubles.set(doubles).expect("it is new");
+        let helpers = Helpers::with_doubles(options, doubles)?;
         let (end, tasks) = (CancellationToken::new(), Tasks::new());
         tasks.spawn("fakes", start(started, (seen, reach), end.clone(), tasks.clone()));
-        Self { now, reached, end, tasks }
+        Ok((helpers, Self { now, reached, end, tasks }))
     }
 
-    /// What all of them list from now on.
+    /// Sets the tools that all of them list from now on.
     pub fn list(&self, tools: Tools) {
         self.now.send_modify(|now| now.tools = tools);
     }
@@ -91,7 +97,7 @@ async fn live(double: Double, (mut now, reach): Ways, tasks: Tasks) {
     tasks.spawn("fake-answers", answer(asked, output, reach));
     let wire = Wire::Pipes(Pipes { stdin, stdout });
     let session = Session::open(wire, Line::new("/".into()), tasks, &Asked::default()).await;
-    let session = session.ok().map(std::sync::Arc::new);
+    let session = session.ok().map(Arc::new);
     loop {
         let Now { tools, state } = now.borrow_and_update().clone();
         double.seen.send_modify(|seen| {
@@ -100,7 +106,7 @@ async fn live(double: Double, (mut now, reach): Ways, tasks: Tasks) {
             seen.status.tools = tools;
         });
         tokio::select! {
-            () = double.stop.cancelled() => return,
+            () = double.shutdown.stopping() => return,
             changed = now.changed() => if changed.is_err() { return },
         }
     }

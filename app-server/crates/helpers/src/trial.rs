@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::containment::levels::Containment;
-use crate::containment::tag::Mark;
+use crate::containment::tag::ProcessTag;
 use crate::error::HelperError;
 use crate::helpers::Helpers;
 use crate::policy;
@@ -29,7 +29,7 @@ use skein_base::system::GuardProgram;
 /// How a helper is tried.
 #[derive(Debug)]
 pub struct Trial {
-    /// Who becomes the guard.
+    /// The program of the guard.
     pub guard: GuardProgram,
     /// How it is held.
     pub containment: Containment,
@@ -39,27 +39,27 @@ pub struct Trial {
     pub cwd: PathBuf,
 }
 
-/// What became of it.
+/// The result of a trial.
 #[derive(Debug)]
 pub struct Tried {
-    /// What it offers, or why it does not, with the last lines of its stderr.
+    /// Its offer, or the reason for none, with the last lines of its stderr.
     pub offered: Result<Offered, HelperError>,
     /// From the start of its process to its being ready, or to its failure.
     pub start_took: Duration,
     /// How it ended.
     pub end: ExitReport,
-    /// Processes that carry its mark, or descend from this one, after its end.
+    /// Processes that carry its tag, or descend from this one, after its end.
     pub left: Vec<Left>,
 }
 
-/// What a helper offers.
+/// The offer of a helper.
 #[derive(Debug)]
 pub struct Offered {
-    /// What it says about itself.
+    /// Its description of itself.
     pub info: Option<McpServerInfo>,
     /// Its tools.
     pub tools: Vec<HelperTool>,
-    /// What holds its processes; `None` when it has none.
+    /// The isolation level of its processes; `None` if it has none.
     pub held_by: Option<&'static str>,
 }
 
@@ -68,7 +68,7 @@ pub struct Offered {
 pub struct Left {
     /// Its id.
     pub pid: i32,
-    /// What the kernel calls it.
+    /// The kernel's name of the process.
     pub name: String,
 }
 
@@ -79,7 +79,7 @@ impl Trial {
     /// Helpers cannot be supervised here at all.
     pub async fn run(self, mut spec: HelperSpec, cancel: &CancellationToken) -> io::Result<Tried> {
         let (clock, tasks) = (Clock, Tasks::new());
-        // A mark that no home has: a server that starts meanwhile must not take this for a leftover of its own, nor this
+        // A tag that no home has: a server that starts meanwhile must not take this for a leftover of its own, nor this
         // trial its helpers.
         let home = HomeTag::of(&[b"trial", clock.new_id().as_bytes()]);
         let helpers = Helpers::start(HostOptions {
@@ -93,7 +93,7 @@ impl Trial {
             home,
         })?;
         let host = helpers.host();
-        host.swept().await;
+        host.cleaned_up().await;
         (spec.enabled, spec.required) = (true, true);
         let (events, _nobody_hears) = mpsc::channel(policy::HELPER_EVENTS);
         let from = clock.now();
@@ -127,11 +127,11 @@ fn held_by(host: &ProcessHost) -> Option<&'static str> {
     }
 }
 
-/// Everything that carries the mark of `home`, and everything below this process, which inherits what a guard has lost.
+/// Everything that carries the tag of `home`, and everything below this process, which inherits what a guard has lost.
 fn left(home: HomeTag) -> Vec<Left> {
-    let is_marked = |pid: Pid| Mark::carried_by(pid).any(|mark| mark.start.home == home);
+    let is_tagged = |pid: Pid| ProcessTag::carried_by(pid).any(|tag| tag.start.home == home);
     let mut pids: Vec<Pid> =
-        proc::all().filter(|process| !process.zombie && is_marked(process.pid)).map(|p| p.pid).collect();
+        proc::all().filter(|process| !process.zombie && is_tagged(process.pid)).map(|p| p.pid).collect();
     proc::descendants(Pid::this(), |process| pids.push(process.pid));
     pids.sort_unstable();
     pids.dedup();

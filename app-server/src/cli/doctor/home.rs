@@ -8,7 +8,7 @@ use anyhow::Context;
 use nix::unistd::{AccessFlags, access};
 use serde::{Deserialize, Serialize};
 use skein_app_server::policy;
-use skein_helpers::{carriers, levels};
+use skein_helpers::{levels, tagged_processes};
 use skein_protocol::extension::HeldDetails;
 use skein_protocol::methods::SkeinStatus;
 use skein_protocol::table::Method;
@@ -63,7 +63,7 @@ pub(super) fn findings(root: &Path) -> Vec<DoctorFinding> {
             "chmod 700 it; a start of the server does so where the folder is its own",
         ));
     }
-    let marked = home::tag(root).map_or(0, carriers);
+    let marked = home::tag(root).map_or(0, tagged_processes);
     if marked > 0 && holder(&HomePaths::new(root)).is_none() {
         let text = format!("{marked} processes of a former server's helpers are left");
         let way_out = "the next start ends them, before its first helper";
@@ -87,7 +87,7 @@ pub(super) async fn server(root: &Path) -> (Option<HomeServer>, DoctorFinding) {
     }
     let (held, finding) = match ask(root).await {
         Ok(held) => {
-            let finding = DoctorFinding::ok(name, format!("{text}; its {}", levels::story(&held)));
+            let finding = DoctorFinding::ok(name, format!("{text}; its {}", levels::summary(&held)));
             (Some(held), finding)
         }
         Err(error) => {

@@ -42,21 +42,21 @@ impl ContainmentTrial {
         let host = match host(containment, &tasks) {
             Ok(host) => host,
             Err(reason) => {
-                let result = Err(levels::lack(level, reason));
+                let result = Err(levels::unavailable(level, reason));
                 return Self { level, result, cgroup: None, subreaper: false };
             }
         };
-        host.swept().await;
+        host.cleaned_up().await;
         let ran = run_helper(&host).await;
         tasks.finish().await;
-        let held = host.held();
+        let held = host.isolation();
         host.finish();
         let result = match ran {
             Ok(()) => Ok(Clock.now() - start),
             // In the server's words, if the level failed and not the helper.
             Err(reason) => {
                 let known = held.lacking.into_iter().find(|lack| lack.rung == level);
-                Err(known.unwrap_or_else(|| levels::lack(level, reason)))
+                Err(known.unwrap_or_else(|| levels::unavailable(level, reason)))
             }
         };
         Self { level, result, cgroup: held.cgroup, subreaper: held.subreaper }

@@ -1,5 +1,4 @@
-//! A cgroup (version 2) for each helper, where the system lets us make one: killing it is one write, and nothing that
-//! forks can outrun it.
+//! A cgroup (version 2) for each helper, if the system permits it. One write kills the whole group, and no fork escapes it.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -8,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
 
-use crate::containment::tag::{CGROUP, StartMark};
+use crate::containment::tag::{CGROUP, StartTag};
 
-/// The server's own cgroup folder, parent of its helpers'. Removed by [`Parent::remove`].
+/// The server's own cgroup, parent of its helpers' groups. [`Parent::remove`] removes it.
 #[derive(Debug)]
 pub(crate) struct Parent {
     folder: PathBuf,
@@ -69,11 +68,11 @@ impl Parent {
         Ok(Group { folder })
     }
 
-    /// Lets the groups of helpers have `controller`. What can be done for the group that this process is in is done: the
-    /// kernel permits that only where no process is in it, and in the root of the hierarchy.
+    /// Enables `controller` for the groups of helpers. Tries to enable it in this process's own group first: the kernel permits that
+    /// only in a group without processes, and in the root of the hierarchy.
     ///
     /// # Errors
-    /// They cannot have it.
+    /// The controller cannot be enabled.
     pub(crate) fn pass_on(&self, controller: &str) -> io::Result<()> {
         let has = |folder: &Path| {
             fs::read_to_string(folder.join("cgroup.controllers"))
@@ -125,11 +124,11 @@ impl Group {
             .is_some_and(|(name, path)| path.components().any(|part| part.as_os_str() == name))
     }
 
-    /// At most so much memory for all its processes together, and none on disk instead. Above it all of them are killed: a
-    /// helper that lost one of its processes would be half alive.
+    /// Limits the memory of all its processes together, without swap. Above the limit the kernel kills all of them: a helper that
+    /// lost one of its processes would be half alive.
     ///
     /// # Errors
-    /// It has no such controller.
+    /// The group has no such controller.
     pub(crate) fn limit_memory(&self, bytes: u64) -> io::Result<()> {
         self.write("memory.max", &bytes.to_string())?;
         self.write("memory.oom.group", "1")?;
@@ -140,20 +139,20 @@ impl Group {
         }
     }
 
-    /// At most so many processes and threads.
+    /// Limits the number of its processes and threads.
     ///
     /// # Errors
-    /// It has no such controller.
+    /// The group has no such controller.
     pub(crate) fn limit_processes(&self, most: u64) -> io::Result<()> {
         self.write("pids.max", &most.to_string())
     }
 
-    /// How many of its processes the kernel killed for want of memory.
+    /// The number of its processes that the kernel killed for lack of memory.
     pub(crate) fn memory_kills(&self) -> u64 {
         self.events("memory.events", "oom_kill")
     }
 
-    /// How many processes it could not start because of their limit.
+    /// The number of forks that its limit of processes refused.
     pub(crate) fn refused_forks(&self) -> u64 {
         self.events("pids.events", "max")
     }
@@ -164,7 +163,7 @@ impl Group {
         count.unwrap_or_default()
     }
 
-    /// To a file that the kernel has made: one that is not there is an error, and not made.
+    /// Writes to an existing file of the kernel; never creates one.
     fn write(&self, file: &str, value: &str) -> io::Result<()> {
         let file = fs::OpenOptions::new().write(true).open(self.folder.join(file));
         file.and_then(|mut file| file.write_all(value.as_bytes()))
@@ -185,7 +184,7 @@ impl Drop for Group {
 /// SIGKILL to every process of the cgroup at `folder` and of those below it.
 pub(crate) fn kill(folder: &Path) {
     let file = fs::OpenOptions::new().write(true).open(folder.join("cgroup.kill"));
-    // An error says that the group is gone.
+    // An error means that the group is gone.
     let _ = file.and_then(|mut file| file.write_all(b"1"));
 }
 
@@ -193,20 +192,20 @@ pub(crate) fn kill(folder: &Path) {
 pub(crate) fn remove_abandoned(folder: &Path) {
     remove_tree(folder);
     if let Some(parent) = folder.parent() {
-        // Refused while another guard's group is in it; that guard comes here too.
+        // Fails while another guard's group is in it; that guard removes it later.
         let _ = fs::remove_dir(parent);
     }
 }
 
-/// Kills what is in the groups of former servers of this home, wherever in the hierarchy they are (a new login has a new
-/// scope), and removes those that are empty. Returns how many were met.
-pub(crate) fn end_former(mine: StartMark) -> usize {
+/// Kills all processes in the groups of former servers of this home, anywhere in the hierarchy (a new login has a new scope), and
+/// removes empty groups. Returns the number of groups that it met.
+pub(crate) fn end_former(mine: StartTag) -> usize {
     let Ok(mounts) = fs::read_to_string("/proc/self/mountinfo") else { return 0 };
     let Some((root, _)) = mount(&mounts) else { return 0 };
     end_former_below(&root, mine)
 }
 
-fn end_former_below(root: &Path, mine: StartMark) -> usize {
+fn end_former_below(root: &Path, mine: StartTag) -> usize {
     let of_this_home = format!("{CGROUP}{}-", mine.home);
     let mut folders = vec![root.to_owned()];
     let mut met = 0;
@@ -223,14 +222,14 @@ fn end_former_below(root: &Path, mine: StartMark) -> usize {
             }
             met += 1;
             kill(&entry.path());
-            // Refused while the killed are on their way; the next pass comes here again.
+            // Fails while killed processes exit; the next pass tries again.
             remove_tree(&entry.path());
         }
     }
     met
 }
 
-/// A cgroup is removed by removing its folder, the innermost first; a helper may have made groups of its own.
+/// Removes a cgroup and, first, the groups that its helper made in it.
 fn remove_tree(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -240,12 +239,12 @@ fn remove_tree(folder: &Path) {
     if let Err(error) = fs::remove_dir(folder)
         && error.kind() != io::ErrorKind::NotFound
     {
-        tracing::debug!(folder = %folder.display(), %error, "a cgroup stays");
+        tracing::debug!(folder = %folder.display(), %error, "a cgroup cannot be removed");
     }
 }
 
-/// Where cgroup v2 is mounted, and which part of the hierarchy that shows (proc_pid_mountinfo(5)). In a hybrid
-/// hierarchy it is mounted beside those of version 1.
+/// The mount point of cgroup v2, and the root of the hierarchy there (proc_pid_mountinfo(5)). In a hybrid hierarchy it stands
+/// beside mounts of version 1.
 fn mount(mountinfo: &str) -> Option<(PathBuf, PathBuf)> {
     mountinfo.lines().find_map(|line| {
         let (front, back) = line.split_once(" - ")?;
@@ -301,7 +300,7 @@ mod tests {
     #[test]
     fn only_groups_of_former_servers_of_this_home_go_wherever_they_are() {
         let folder = tempfile::tempdir().unwrap();
-        let start = |home: &[u8], start| StartMark::new(HomeTag::of(&[home]), start);
+        let start = |home: &[u8], start| StartTag::new(HomeTag::of(&[home]), start);
         let mine = start(b"home", 1);
         let former = format!("user.slice/{}", start(b"home", 2).cgroup());
         let names = [former.as_str(), &mine.cgroup(), &start(b"other", 2).cgroup(), "skein-1", "user.slice"]
@@ -314,7 +313,7 @@ mod tests {
         assert_eq!(left, names[1..].iter().collect::<Vec<_>>());
     }
 
-    /// What the kernel makes in a group's folder.
+    /// The files that the kernel makes in a group's folder.
     fn kernel_files(folder: &Path, files: &[(&str, &str)]) {
         fs::create_dir_all(folder).unwrap();
         for (name, text) in files {

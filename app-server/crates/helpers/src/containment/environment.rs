@@ -1,41 +1,41 @@
-//! What of the server's environment a helper may see, and its guard.
+//! The variables of the server's environment that a helper and its guard get.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+
+use crate::containment::tag::VARIABLE;
 
 /// Names that are passed on. Everything else (tokens, sockets of agents, settings of the server) stays out.
 const ALLOWED: &[&str] = &["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER"];
 /// Beginnings of names that are passed on.
 const ALLOWED_BEGINNINGS: &[&str] = &["LC_"];
-/// Names that a guard gets: where the libraries of its program are.
+/// Names that a guard gets: the folders of its program's libraries.
 const OF_GUARDS: &[&str] = &["LD_LIBRARY_PATH"];
-/// Carries a value that only one helper's tree has, so that its processes can be told from others.
-pub(crate) const MARK: &str = "SKEIN_HELPER";
 
-/// The environment of a helper: of `inherited` what is allowed or `named`, then `configured`, which wins, then the mark.
+/// The environment of a helper: of `inherited` what is allowed or `named`, then `configured`, which wins, then the tag.
 pub(crate) fn build(
     inherited: impl Iterator<Item = (OsString, OsString)>,
     named: &[String],
     configured: &BTreeMap<String, String>,
-    mark: &str,
+    tag: &str,
 ) -> BTreeMap<OsString, OsString> {
     inherited
         .filter(|(name, _)| {
             name.to_str().is_some_and(is_allowed) || named.iter().any(|named| name == named.as_str())
         })
         .chain(configured.iter().map(|(name, value)| (name.into(), value.into())))
-        .chain([(MARK.into(), mark.into())])
+        .chain([(VARIABLE.into(), tag.into())])
         .collect()
 }
 
-/// The environment of a guard: of `inherited` what its program cannot start without, and the mark of its helper.
+/// The environment of a guard: the variables of `inherited` that its program needs, and the tag of its helper.
 pub(crate) fn of_guard(
     inherited: impl Iterator<Item = (OsString, OsString)>,
-    mark: &str,
+    tag: &str,
 ) -> BTreeMap<OsString, OsString> {
     inherited
         .filter(|(name, _)| name.to_str().is_some_and(|name| OF_GUARDS.contains(&name)))
-        .chain([(MARK.into(), mark.into())])
+        .chain([(VARIABLE.into(), tag.into())])
         .collect()
 }
 
@@ -56,7 +56,7 @@ mod tests {
         let configured =
             BTreeMap::from([("TZ".to_owned(), "CET".to_owned()), ("TOKEN".into(), "mine".into())]);
         let all = || inherited.iter().map(|(name, value)| pair(name, value));
-        let wanted = [("LC_ALL", "C"), ("PATH", "/bin"), (MARK, "m"), ("TOKEN", "mine"), ("TZ", "CET")]
+        let wanted = [("LC_ALL", "C"), ("PATH", "/bin"), (VARIABLE, "m"), ("TOKEN", "mine"), ("TZ", "CET")]
             .map(|(n, v)| pair(n, v));
         let mut wanted = BTreeMap::from(wanted);
         assert_eq!(build(all(), &[], &configured, "m"), wanted);
@@ -65,6 +65,6 @@ mod tests {
         assert_eq!(build(all(), &named, &configured, "m"), wanted);
         let libraries = pair("LD_LIBRARY_PATH", "/lib");
         let guard = of_guard(all().chain([libraries.clone()]), "m");
-        assert_eq!(guard, BTreeMap::from([libraries, pair(MARK, "m")]));
+        assert_eq!(guard, BTreeMap::from([libraries, pair(VARIABLE, "m")]));
     }
 }

@@ -1,28 +1,28 @@
-//! The means of holding helpers: their words, which of them is in force, why a better one is not, and the way out. Said here
-//! once, for `skein doctor`, `skein/status` and the metrics.
+//! The isolation levels of helpers: the effective one, the unavailable ones with their reasons, and what a user can do. The one source
+//! of these texts for `skein doctor`, `skein/status` and the metrics.
 //!
-//! The report has what the server's start has found, or the newest helper since. Under `"auto"` one helper may be without a cgroup and
-//! the next have one: the counts in `helpers.containment` say what holds those that live, `helpers.held` what holds the next. The
-//! values `"cgroup"` and `"namespace"` are demands: a helper that cannot have its means does not run. A doctor tries each means itself,
-//! from its own cgroup and as its own user; its words about a running server are that server's.
+//! The report shows the findings of the server's start, or of the newest helper since. Under `"auto"` one helper may have a cgroup and
+//! the next none: `helpers.containment` counts the levels of live helpers, `helpers.held` shows the level of the next. The values
+//! `"cgroup"` and `"namespace"` are demands: a helper without its level does not run. A doctor tries each level itself, from its own
+//! cgroup and as its own user; about a running server it repeats that server's report.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use skein_protocol::extension::{ContainmentRung, ContainmentSetting, HeldDetails, LackDetails};
 
-/// How a helper's processes are kept together (`helpers.containment`).
+/// The containment of helpers' processes (`helpers.containment`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Containment {
-    /// A cgroup beside the guard where one can be made.
+    /// A guard, and a cgroup if the system permits one.
     #[default]
     Auto,
-    /// The guard alone.
+    /// A guard alone.
     Guard,
-    /// A cgroup beside the guard, or the server does not start; a helper that cannot enter its own does not either.
+    /// A guard and a cgroup. Without a cgroup the server does not start, nor a helper that cannot enter its own.
     Cgroup,
-    /// A PID namespace for each helper beside the guard; a helper that gets none does not start.
+    /// A guard and a PID namespace. A helper without a namespace does not start.
     Namespace,
 }
 
@@ -37,7 +37,7 @@ impl From<Containment> for ContainmentSetting {
     }
 }
 
-/// The means that `configured` uses, the best first.
+/// The isolation levels that `configured` permits, the best first.
 fn wanted(configured: ContainmentSetting) -> &'static [ContainmentRung] {
     match configured {
         ContainmentSetting::Auto => &[ContainmentRung::Cgroup, ContainmentRung::Guard],
@@ -47,14 +47,14 @@ fn wanted(configured: ContainmentSetting) -> &'static [ContainmentRung] {
     }
 }
 
-/// What holds helpers where `lacking` cannot be had. A guard is beside every other means: without one no helper starts.
+/// The effective isolation level when `lacking` are unavailable. Every level needs a guard: without one no helper starts.
 #[must_use]
-pub fn held(configured: ContainmentSetting, lacking: &[LackDetails]) -> HeldDetails {
-    let lack = |rung: &ContainmentRung| lacking.iter().find(|lack| lack.rung == *rung);
+pub fn effective(configured: ContainmentSetting, lacking: &[LackDetails]) -> HeldDetails {
+    let lack = |level: &ContainmentRung| lacking.iter().find(|lack| lack.rung == *level);
     let wanted = wanted(configured);
     let guard = lack(&ContainmentRung::Guard);
-    let in_force = wanted.iter().copied().find(|rung| lack(rung).is_none());
-    let better = wanted.iter().filter(|rung| **rung != ContainmentRung::Guard).map_while(lack);
+    let in_force = wanted.iter().copied().find(|level| lack(level).is_none());
+    let better = wanted.iter().filter(|level| **level != ContainmentRung::Guard).map_while(lack);
     HeldDetails {
         configured,
         in_force: in_force.filter(|_| guard.is_none()),
@@ -63,10 +63,10 @@ pub fn held(configured: ContainmentSetting, lacking: &[LackDetails]) -> HeldDeta
     }
 }
 
-/// That `rung` cannot be had, why, and what its user can do.
+/// Reports that a level is unavailable, with the reason and what its user can do.
 #[must_use]
-pub fn lack(rung: ContainmentRung, reason: String) -> LackDetails {
-    let way_out = match rung {
+pub fn unavailable(level: ContainmentRung, reason: String) -> LackDetails {
+    let way_out = match level {
         ContainmentRung::Cgroup => {
             "run the server in a cgroup v2 that its user may write (systemd: Delegate=yes), on Linux 5.14 or later"
         }
@@ -75,54 +75,54 @@ pub fn lack(rung: ContainmentRung, reason: String) -> LackDetails {
             "be root, or allow this user user namespaces; in a container also a /proc of which nothing is hidden"
         }
     };
-    LackDetails { rung, reason, way_out: way_out.to_owned() }
+    LackDetails { rung: level, reason, way_out: way_out.to_owned() }
 }
 
-/// What holds helpers, in a sentence, and why nothing better.
+/// The effective isolation level in a sentence, with the reasons for the unavailable ones.
 #[must_use]
-pub fn story(held: &HeldDetails) -> String {
+pub fn summary(held: &HeldDetails) -> String {
     let lacking = held.lacking.iter().map(|lack| format!("; no {}: {}", lack.rung, lack.reason));
-    std::iter::once(sentence(held)).chain(lacking).collect()
+    std::iter::once(headline(held)).chain(lacking).collect()
 }
 
-/// What holds helpers, in a sentence.
+/// The effective isolation level in a sentence.
 #[must_use]
-pub fn sentence(held: &HeldDetails) -> String {
+pub fn headline(held: &HeldDetails) -> String {
     match (held.in_force, held.configured) {
-        (Some(rung), ContainmentSetting::Auto) => {
-            format!("helpers are held by {rung}, the best that \"auto\" can have here")
+        (Some(level), ContainmentSetting::Auto) => {
+            format!("helpers are held by {level}, the best that \"auto\" can have here")
         }
-        (Some(rung), _) => format!("helpers are held by {rung}, as helpers.containment says"),
+        (Some(level), _) => format!("helpers are held by {level}, as helpers.containment says"),
         (None, configured) => {
             format!("helpers.containment = \"{configured}\" cannot be had: no helper starts")
         }
     }
 }
 
-/// Which means could not be had, at the server's start and by the newest helper.
+/// The unavailable levels, by the server's start and the newest helper.
 #[derive(Debug, Default)]
-pub(crate) struct Lacking(Mutex<Vec<LackDetails>>);
+pub(crate) struct Unavailable(Mutex<Vec<LackDetails>>);
 
-impl Lacking {
-    /// `rung` could not be had.
-    pub(crate) fn note(&self, rung: ContainmentRung, reason: String) {
+impl Unavailable {
+    /// Notes that a level is unavailable.
+    pub(crate) fn note(&self, level: ContainmentRung, reason: String) {
         let mut all = self.all();
-        all.retain(|lack| lack.rung != rung);
-        all.push(lack(rung, reason));
+        all.retain(|lack| lack.rung != level);
+        all.push(unavailable(level, reason));
     }
 
-    /// `rung` holds a helper now, and a guard with it.
-    pub(crate) fn note_holds(&self, rung: ContainmentRung) {
-        self.all().retain(|lack| lack.rung != rung && lack.rung != ContainmentRung::Guard);
+    /// Notes that a helper runs at this level, with a guard.
+    pub(crate) fn note_holds(&self, level: ContainmentRung) {
+        self.all().retain(|lack| lack.rung != level && lack.rung != ContainmentRung::Guard);
     }
 
-    /// What holds the next helper.
+    /// The effective level of the next helper.
     pub(crate) fn held(&self, configured: ContainmentSetting) -> HeldDetails {
-        held(configured, &self.all())
+        effective(configured, &self.all())
     }
 
     fn all(&self) -> MutexGuard<'_, Vec<LackDetails>> {
-        // The list is whole whenever the lock is free, also after a panic.
+        // The list is consistent whenever the lock is free, also after a panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -133,12 +133,12 @@ mod tests {
 
     use ContainmentRung::{Cgroup, Guard, Namespace};
 
-    fn lacks(rungs: &[ContainmentRung]) -> Vec<LackDetails> {
-        rungs.iter().map(|rung| lack(*rung, format!("{rung} fails"))).collect()
+    fn lacks(levels: &[ContainmentRung]) -> Vec<LackDetails> {
+        levels.iter().map(|level| unavailable(*level, format!("{level} fails"))).collect()
     }
 
-    fn told(configured: ContainmentSetting, lacking: &[ContainmentRung]) -> String {
-        story(&held(configured, &lacks(lacking)))
+    fn summary_of(configured: ContainmentSetting, lacking: &[ContainmentRung]) -> String {
+        summary(&effective(configured, &lacks(lacking)))
     }
 
     #[test]
@@ -156,7 +156,7 @@ mod tests {
             (Set::Namespace, &[Namespace], None, &[Namespace]),
         ];
         for (configured, lacking, in_force, named) in table {
-            let found = held(configured, &lacks(lacking));
+            let found = effective(configured, &lacks(lacking));
             assert_eq!(
                 (found.configured, found.in_force),
                 (configured, in_force),
@@ -170,18 +170,18 @@ mod tests {
     #[test]
     fn a_person_reads_what_holds_and_why_nothing_better() {
         let best = "the best that \"auto\" can have here";
-        assert_eq!(told(ContainmentSetting::Auto, &[]), format!("helpers are held by cgroup, {best}"));
+        assert_eq!(summary_of(ContainmentSetting::Auto, &[]), format!("helpers are held by cgroup, {best}"));
         let without = format!("helpers are held by guard, {best}; no cgroup: cgroup fails");
-        assert_eq!(told(ContainmentSetting::Auto, &[Cgroup]), without);
+        assert_eq!(summary_of(ContainmentSetting::Auto, &[Cgroup]), without);
         let demanded = "helpers are held by guard, as helpers.containment says";
-        assert_eq!(told(ContainmentSetting::Guard, &[Cgroup]), demanded);
+        assert_eq!(summary_of(ContainmentSetting::Guard, &[Cgroup]), demanded);
         let none = "helpers.containment = \"namespace\" cannot be had: no helper starts; no namespace: namespace fails";
-        assert_eq!(told(ContainmentSetting::Namespace, &[Namespace]), none);
+        assert_eq!(summary_of(ContainmentSetting::Namespace, &[Namespace]), none);
     }
 
     #[test]
     fn the_newest_helper_says_what_can_be_had() {
-        let lacking = Lacking::default();
+        let lacking = Unavailable::default();
         let now = || lacking.held(ContainmentSetting::Auto);
         assert_eq!(now().in_force, Some(Cgroup));
         lacking.note(Cgroup, "first".to_owned());
@@ -194,6 +194,6 @@ mod tests {
         assert_eq!((now().in_force, now().lacking.len()), (Some(Guard), 1));
         lacking.note(Guard, "no more descriptors".to_owned());
         lacking.note_holds(Cgroup);
-        assert_eq!(now(), held(ContainmentSetting::Auto, &[]));
+        assert_eq!(now(), effective(ContainmentSetting::Auto, &[]));
     }
 }

@@ -1,5 +1,5 @@
-//! What a helper may use at most (`[mcp_servers.NAME.limits]`), and who keeps it to that: its cgroup where that has the
-//! controller, else the kernel's limits of each process. A limit that nobody can keep stops the start: it is never left out.
+//! The limits of a helper (`[mcp_servers.NAME.limits]`). Its cgroup enforces them if it has the controller, else the kernel's limits of
+//! each process. A limit that cannot be enforced stops the start.
 
 use std::fmt;
 use std::io;
@@ -11,20 +11,20 @@ use crate::containment::cgroup::{Group, Parent};
 use crate::containment::step::Step;
 use crate::error::ProcessError;
 
-/// What is limited of one helper; `None` is as the server itself has it.
+/// The limits of one helper; `None` is the limit of the server itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HelperLimits {
-    /// Bytes of memory: of all its processes together in a cgroup, without one of the private memory that each may write.
+    /// Bytes of memory: of all processes together in a cgroup, else of the private writable memory of each process.
     pub memory: Option<u64>,
-    /// Processes and threads at once. Only a cgroup keeps it.
+    /// Processes and threads at once. Only a cgroup enforces this.
     pub processes: Option<u64>,
-    /// Descriptors that each of its processes may have open.
+    /// Open descriptors of each process.
     pub files: Option<u64>,
-    /// How much it lets others go first: 19 most, 0 as usual, below 0 it goes before others.
+    /// The nice value, from -20 to 19.
     pub nice: Option<i32>,
 }
 
-/// One of them.
+/// One of the limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Limit {
     /// See [`HelperLimits::memory`].
@@ -49,53 +49,53 @@ impl Limit {
     }
 }
 
-/// Who keeps the limits of one helper.
+/// The limits of one helper, by the part that enforces them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Kept {
-    /// What its processes are limited to, one by one.
+pub(crate) struct AppliedLimits {
+    /// Limits of each process.
     pub(crate) by_process: HelperLimits,
-    /// What its cgroup is limited to: it must not run outside.
+    /// Limits of its cgroup; with any, the helper must not run outside of it.
     pub(crate) by_group: HelperLimits,
 }
 
-/// Why the kernel's own limit of processes is not used.
+/// The reason against the kernel's own limit of processes.
 const NO_PROCESSES: &str = "it needs a cgroup of the helper's own with the controller pids; the kernel's other limit \
     (RLIMIT_NPROC) counts all processes of the user, not the helper's";
 
 impl HelperLimits {
-    /// Puts what a cgroup can keep on `group`, the helper's own. What is left is set in the helper itself.
+    /// Sets the limits of the helper's cgroup, and returns the ones that the helper sets for itself.
     ///
     /// # Errors
-    /// A limit that nobody can keep.
+    /// A limit cannot be enforced.
     pub(crate) fn put_on(
         self,
         helper: &str,
         parent: Option<&Parent>,
         group: Option<&Group>,
-    ) -> Result<Kept, ProcessError> {
-        let mut kept = Kept { by_process: self, by_group: Self::default() };
+    ) -> Result<AppliedLimits, ProcessError> {
+        let mut applied = AppliedLimits { by_process: self, by_group: Self::default() };
         let refused = |limit, reason| self.refused(helper, limit, reason);
         let group = parent.zip(group);
         if let Some(bytes) = self.memory
             && let Some((_, group)) = group.filter(|(parent, _)| parent.pass_on("memory").is_ok())
         {
             group.limit_memory(bytes).map_err(|error| refused(Limit::Memory, error.to_string()))?;
-            (kept.by_process.memory, kept.by_group.memory) = (None, self.memory);
+            (applied.by_process.memory, applied.by_group.memory) = (None, self.memory);
         }
         if let Some(most) = self.processes {
             let (parent, group) = group
                 .ok_or_else(|| refused(Limit::Processes, format!("{NO_PROCESSES}; there is no cgroup")))?;
             let limited = parent.pass_on("pids").and_then(|()| group.limit_processes(most));
             limited.map_err(|error| refused(Limit::Processes, format!("{NO_PROCESSES}; {error}")))?;
-            (kept.by_process.processes, kept.by_group.processes) = (None, self.processes);
+            (applied.by_process.processes, applied.by_group.processes) = (None, self.processes);
         }
-        Ok(kept)
+        Ok(applied)
     }
 
-    /// Limits this process and what it starts. A process that is above the limit already keeps what it has.
+    /// Limits this process and its descendants. A process above a limit keeps its resources.
     ///
     /// # Errors
-    /// With the step: the system does not permit it to this user.
+    /// The step that the system does not permit to this user.
     pub(crate) fn set(self) -> Result<(), (Step, io::Error)> {
         let both = |most| Rlimit { current: Some(most), maximum: Some(most) };
         // Not the address space (RLIMIT_AS): programs reserve many GiB of it that they never use.
@@ -107,7 +107,7 @@ impl HelperLimits {
         files.map_err(|error| (Step::Files, error.into()))
     }
 
-    /// That `limit` of `helper` cannot be kept.
+    /// That `limit` of `helper` cannot be applied.
     pub(crate) fn refused(&self, helper: &str, limit: Limit, reason: String) -> ProcessError {
         let value = match limit {
             Limit::Memory => self.memory.map(|bytes| format!("\"{}\"", Size(bytes))),
@@ -119,19 +119,19 @@ impl HelperLimits {
         ProcessError::Limit { key, value: value.unwrap_or_default(), reason }
     }
 
-    /// What of these `group` was stopped by, in words that follow how its helper ended.
+    /// The limits that `group` has hit, as a continuation of the reason for the end of its helper.
     pub(crate) fn hit_in(&self, group: &Group) -> String {
-        let mut said = String::new();
+        let mut text = String::new();
         if let Some(bytes) = self.memory.filter(|_| group.memory_kills() > 0) {
-            said = format!(
+            text = format!(
                 ", killed by the kernel because it needed more than its limits.memory = \"{}\"",
                 Size(bytes)
             );
         }
         if let Some(most) = self.processes.filter(|_| group.refused_forks() > 0) {
-            said += &format!(", after it wanted more processes than its limits.processes = {most}");
+            text += &format!(", after it wanted more processes than its limits.processes = {most}");
         }
-        said
+        text
     }
 }
 
@@ -144,7 +144,7 @@ fn set_nice(nice: i32) -> io::Result<()> {
     Ok(())
 }
 
-/// A number of bytes as the configuration has it.
+/// A number of bytes in the notation of the settings.
 #[derive(Debug, Clone, Copy)]
 pub struct Size(pub u64);
 

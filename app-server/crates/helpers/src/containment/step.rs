@@ -79,7 +79,7 @@ impl fmt::Display for Exit {
     }
 }
 
-/// What a forked child says to the guard through their pipe.
+/// A failed step, as the forked child writes it to the guard's pipe.
 pub(crate) struct Failure {
     pub(crate) step: Step,
     pub(crate) errno: i32,

@@ -1,4 +1,4 @@
-//! Who waits for a helper: its outstanding calls are counted here, and those that do not wait for a silent helper end here.
+//! The outstanding calls of a helper: counts them, and ends those that do not wait for a silent helper.
 
 use rmcp::model::{ClientRequest, PingRequest};
 use rmcp::service::ServiceError;

@@ -1,6 +1,5 @@
-//! Whose calls are outstanding on one line: what a helper asks goes to the thread whose call caused it. Over HTTP it is the call on
-//! whose stream it asks. MCP does not say on stdio which call a request of the helper belongs to; where several threads are in
-//! question nobody is asked.
+//! The callers of outstanding calls on one line. A helper's question goes to the thread whose call caused it. Over HTTP that is the call
+//! with the stream of the question. On stdio MCP does not name the call; with several possible threads no user is asked.
 //!
 //! A cancelled call counts until the helper answers it: the helper may go on working and ask about it later. MCP lets a
 //! helper leave a cancelled call without an answer, so it counts for [`policy::HELPER_CANCELLED_KEEP`] at most.
@@ -19,7 +18,7 @@ use crate::policy;
 use crate::questions::HelperQuestion;
 use crate::spec::OnUnresponsive;
 
-/// Who waits for the answer to a call.
+/// The caller that waits for an answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     /// Its thread.
@@ -32,7 +31,7 @@ pub(crate) struct Caller {
     pub(crate) turn: Option<TurnId>,
     /// Where the thread takes questions to its user. None: it takes none.
     pub(crate) questions: Option<mpsc::Sender<HelperQuestion>>,
-    /// What the thread does about a helper that shows no life.
+    /// The thread's reaction to an unresponsive helper.
     pub(crate) on_unresponsive: OnUnresponsive,
 }
 
@@ -100,16 +99,16 @@ impl Callers {
         Entered { callers: self.clone(), number, rule }
     }
 
-    /// Who has made this request, while it is outstanding.
+    /// The caller of an outstanding request.
     pub(crate) fn of(&self, request: &RequestId) -> Option<Caller> {
         let open = self.open.borrow();
         open.calls.iter().find(|call| call.request.as_ref() == Some(request)).map(|call| call.caller.clone())
     }
 
-    /// Whose call a question is about: the one on whose stream it came, where that is known.
+    /// The caller that a question is about: the one on whose stream it came, if that is known.
     ///
     /// # Errors
-    /// Why nobody can be asked, for the helper.
+    /// The reason why no user can be asked, for the helper.
     pub(crate) fn asked(&self, came_with: Option<&RequestId>) -> Result<Caller, &'static str> {
         match came_with {
             Some(request) => self.of(request).ok_or("no user waits for the call that it came with"),
@@ -122,10 +121,10 @@ impl Callers {
         self.open.send_if_modified(|open| open.is_answered(request));
     }
 
-    /// Whose call it must be that a question is about; its turn, when all its calls are of one.
+    /// The only possible caller; with its turn, if all its calls belong to one turn.
     ///
     /// # Errors
-    /// Why nobody can be asked, for the helper.
+    /// The reason why no user can be asked, for the helper.
     fn the_one(&self) -> Result<Caller, &'static str> {
         let open = self.open.borrow();
         let mut calls = open.calls.iter().map(|call| &call.caller);
@@ -218,7 +217,7 @@ impl Open {
 }
 
 impl Entered {
-    /// What its caller does about a helper that shows no life.
+    /// The caller's reaction to an unresponsive helper.
     pub(crate) fn rule(&self) -> OnUnresponsive {
         self.rule
     }

@@ -1,6 +1,5 @@
-//! What Skein is towards helpers: it has users, who can be asked, and a working directory; it hears when tools change.
-//! Sampling is not offered: there is no model yet that a helper could be lent. What helpers of 2026-07-28 ask, which have no
-//! requests, is in `rounds.rs`.
+//! The client side of Skein for helpers: it has users who can be asked and a working directory, and it receives changes of tools. Skein
+//! offers no sampling. Helpers of 2026-07-28 have no requests; their questions are handled in `rounds.rs`.
 
 #![expect(
     deprecated,
@@ -31,7 +30,7 @@ use crate::mcp::{Caller, Line, reread};
 use crate::policy;
 use crate::questions::HelperQuestion;
 
-/// What a helper hears that wants a model.
+/// The answer to a helper that wants a model.
 pub(crate) const NO_SAMPLING: &str = "sampling is not offered: no model is lent to helpers";
 
 /// Our side of one session.
@@ -169,7 +168,7 @@ pub(crate) async fn put(
     let given_up = CancellationToken::new();
     let _given_up = given_up.clone().drop_guard();
     let (turn, server) = (caller.turn.clone(), caller.server.clone());
-    // Whoever does not answer any more, has dropped the question.
+    // A dropped question has no answer any more.
     if questions.send(HelperQuestion { turn, server, request, answer, given_up }).await.is_err() {
         return Ok(None);
     }
@@ -195,17 +194,17 @@ pub(crate) fn roots(folder: &Path) -> ListRootsResult {
     ListRootsResult::new(vec![root])
 }
 
-/// What a helper hears whose request is more than anybody looks at.
+/// The answer to a request that is too long.
 pub(crate) fn too_long() -> String {
     format!("a request has at most {} bytes", policy::HELPER_LONGEST_REQUEST)
 }
 
-/// What a helper hears whose request has another shape.
+/// The answer to a request with unreadable params.
 pub(crate) fn unreadable(method: &str) -> String {
     format!("the params of {method} cannot be read")
 }
 
-/// What the helper gets where nobody decided.
+/// The answer to a question that no user decided.
 pub(crate) fn cancelled() -> McpServerElicitationRequestResponse {
     McpServerElicitationRequestResponse {
         meta: None,
@@ -278,11 +277,11 @@ mod tests {
     }
 
     fn caller(thread: u128) -> (Caller, mpsc::Receiver<HelperQuestion>) {
-        let (questions, heard) = mpsc::channel(16);
+        let (questions, received) = mpsc::channel(16);
         let thread = ThreadId::new(uuid::Uuid::from_u128(thread));
         let (cwd, server) = (Path::new("/").into(), "a".to_owned());
         let on_unresponsive = OnUnresponsive::default();
-        (Caller { thread, cwd, server, turn: None, questions: Some(questions), on_unresponsive }, heard)
+        (Caller { thread, cwd, server, turn: None, questions: Some(questions), on_unresponsive }, received)
     }
 
     fn question() -> McpServerElicitationRequestBody {
@@ -298,19 +297,19 @@ mod tests {
     async fn a_question_reaches_the_caller_and_ends_with_the_answer_the_call_or_the_line() {
         let client = session();
         let never = CancellationToken::new();
-        let (one, mut heard) = caller(1);
+        let (one, mut received) = caller(1);
         let call = client.line.callers.enter(Some(one.clone()));
         let mut asked = std::pin::pin!(client.elicit(question(), None, &never));
         assert!(poll!(asked.as_mut()).is_pending());
         let accepted =
             McpServerElicitationRequestResponse { action: McpServerElicitationAction::Accept, ..cancelled() };
-        heard.recv().await.unwrap().answer.send(accepted.clone()).unwrap();
+        received.recv().await.unwrap().answer.send(accepted.clone()).unwrap();
         assert_eq!(asked.await.unwrap(), accepted);
         let mut asked = std::pin::pin!(client.elicit(question(), None, &never));
         assert!(poll!(asked.as_mut()).is_pending());
         drop(call);
         assert_eq!(asked.await.unwrap(), cancelled(), "the call has ended");
-        assert!(heard.recv().await.unwrap().given_up.is_cancelled());
+        assert!(received.recv().await.unwrap().given_up.is_cancelled());
         let _call = client.line.callers.enter(Some(one));
         let withdrawn = CancellationToken::new();
         let mut asked = std::pin::pin!(client.elicit(question(), None, &withdrawn));
@@ -328,7 +327,7 @@ mod tests {
         let refused = |error: ErrorData| error.message.into_owned();
         let nobody = client.elicit(question(), None, &never).await.map_err(refused).unwrap_err();
         assert!(nobody.contains("no call is outstanding"), "{nobody}");
-        let (one, mut heard) = caller(1);
+        let (one, mut received) = caller(1);
         let _first = client.line.callers.enter(Some(one));
         let mut open: Vec<_> = (0..policy::HELPER_QUESTIONS)
             .map(|_| Box::pin(client.elicit(question(), None, &never)))
@@ -345,7 +344,7 @@ mod tests {
         assert!(doubt.contains("several conversations"), "{doubt}");
         assert!(heard_by_two.try_recv().is_err());
         assert!(
-            std::iter::from_fn(|| heard.try_recv().ok()).all(|question| question.given_up.is_cancelled())
+            std::iter::from_fn(|| received.try_recv().ok()).all(|question| question.given_up.is_cancelled())
         );
     }
 

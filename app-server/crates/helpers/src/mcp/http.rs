@@ -35,17 +35,17 @@ use crate::mcp::Line;
 use crate::mcp::open::UNASKED;
 use crate::mcp::outstanding::{Incoming, Turn};
 use crate::mcp::progress::Sinks;
-use crate::mcp::stdio::heard::PAGE_COMPLETED;
+use crate::mcp::stdio::message::PAGE_COMPLETED;
 use crate::policy;
 
-pub(crate) use fault::{Fault, told};
+pub(crate) use fault::{Fault, request_error};
 pub(crate) use trouble::Trouble;
 pub(crate) use web::Web;
 
 type Worker = WorkerTransport<StreamableHttpClientWorker<Web>>;
 type Error = StreamableHttpError<Fault>;
 
-/// What goes to and comes from a helper over HTTP, for rmcp.
+/// Messages to and from a helper over HTTP, for rmcp.
 pub(crate) struct HttpTransport {
     web: Web,
     url: Arc<str>,
@@ -57,19 +57,19 @@ pub(crate) struct HttpTransport {
     asking: FuturesUnordered<BoxFuture<'static, (RequestId, Result<(), Error>)>>,
     asked: [Option<RequestId>; 2],
     begun: bool,
-    /// What the helper has asked.
+    /// Open requests of the helper.
     incoming: Incoming,
-    /// What it is told at once of what it may not ask.
+    /// Refusals that are on their way to the helper.
     refusals: FuturesUnordered<BoxFuture<'static, Result<(), Error>>>,
     sinks: Sinks,
     line: Line,
 }
 
-/// What came next.
-enum Heard {
+/// The next incident.
+enum Incident {
     Asked(RequestId, Result<(), Error>),
     /// From the worker that was asked the question of this number; `None`: it has ended.
-    Said(usize, Option<Box<ServerJsonRpcMessage>>),
+    Received(usize, Option<Box<ServerJsonRpcMessage>>),
 }
 
 impl HttpTransport {
@@ -101,7 +101,7 @@ impl HttpTransport {
         config.max_concurrent_requests = policy::HELPER_HTTP_REQUESTS;
         config.custom_headers = HashMap::new();
         let worker = StreamableHttpClientWorker::new(self.web.clone(), config);
-        let mut worker = Worker::spawn_with_ct(worker, self.web.stop().child_token());
+        let mut worker = Worker::spawn_with_ct(worker, self.web.stop());
         let sent = worker.send(message);
         self.asked[question] = Some(id.clone());
         self.asking.push(Box::pin(async move { (id, sent.await) }));
@@ -126,8 +126,8 @@ impl HttpTransport {
         Some(ServerJsonRpcMessage::error(error, self.asked[question].clone()))
     }
 
-    /// What becomes of what a worker says.
-    fn said(
+    /// Handles a message of a worker.
+    fn received(
         &mut self,
         question: usize,
         message: Option<ServerJsonRpcMessage>,
@@ -164,7 +164,7 @@ impl HttpTransport {
             }
             JsonRpcMessage::Request(_) => {}
         }
-        self.sinks.heed(&message);
+        self.sinks.handle(&message);
         self.may_ask(&message).then_some(message)
     }
 
@@ -239,17 +239,17 @@ impl Transport<RoleClient> for HttpTransport {
 
     async fn receive(&mut self) -> Option<ServerJsonRpcMessage> {
         loop {
-            let heard = tokio::select! {
+            let incident = tokio::select! {
                 biased;
-                Some((id, sent)) = self.asking.next() => Heard::Asked(id, sent),
+                Some((id, sent)) = self.asking.next() => Incident::Asked(id, sent),
                 Some(_told) = self.refusals.next() => continue,
-                said = next(&mut self.first), if self.first.is_some() => Heard::Said(0, said.map(Box::new)),
-                said = next(&mut self.second), if self.second.is_some() => Heard::Said(1, said.map(Box::new)),
+                message = next(&mut self.first), if self.first.is_some() => Incident::Received(0, message.map(Box::new)),
+                message = next(&mut self.second), if self.second.is_some() => Incident::Received(1, message.map(Box::new)),
                 else => return None,
             };
-            let message = match heard {
-                Heard::Asked(_, Ok(())) => continue,
-                Heard::Asked(id, Err(wrong)) => {
+            let message = match incident {
+                Incident::Asked(_, Ok(())) => continue,
+                Incident::Asked(id, Err(wrong)) => {
                     let question = usize::from(self.asked[1].as_ref() == Some(&id));
                     // Of one that is not waited for any more.
                     if self.place(question).is_none() {
@@ -257,12 +257,14 @@ impl Transport<RoleClient> for HttpTransport {
                     }
                     self.unanswered(question, &wrong)
                 }
-                Heard::Said(question, Some(said)) => match self.said(question, Some(*said)) {
-                    // It was none for us.
-                    None => continue,
-                    message => message,
-                },
-                Heard::Said(question, None) => self.said(question, None),
+                Incident::Received(question, Some(message)) => {
+                    match self.received(question, Some(*message)) {
+                        // It was none for us.
+                        None => continue,
+                        message => message,
+                    }
+                }
+                Incident::Received(question, None) => self.received(question, None),
             };
             return message;
         }
@@ -296,13 +298,14 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::process::shutdown::Shutdown;
     use crate::spec::HttpSpec;
 
     fn transport() -> HttpTransport {
         let spec = HttpSpec { url: "http://127.0.0.1/".to_owned(), ..HttpSpec::default() };
         let line = Line::new("/".into());
         let tasks = skein_base::tasks::Tasks::new();
-        let web = Web::new(&spec, tasks, CancellationToken::new(), CancellationToken::new(), line.clone());
+        let web = Web::new(&spec, tasks, Shutdown::new(&CancellationToken::new()), line.clone());
         HttpTransport::new(web.expect("requests"), &spec.url, line)
     }
 
@@ -320,9 +323,9 @@ mod tests {
                 json!({ "jsonrpc": "2.0", "method": "notifications/elicitation/complete", "params": params }),
             )
         };
-        transport.said(0, Some(done("other")));
+        transport.received(0, Some(done("other")));
         assert!(futures_util::FutureExt::now_or_never(awaited.done()).is_none());
-        transport.said(0, Some(done("e")));
+        transport.received(0, Some(done("e")));
         assert!(futures_util::FutureExt::now_or_never(awaited.done()).is_some());
     }
 
@@ -331,7 +334,7 @@ mod tests {
         let mut transport = transport();
         let mut asks = |id: usize| {
             let asked = message(json!({ "jsonrpc": "2.0", "id": id, "method": "roots/list" }));
-            transport.said(0, Some(asked)).is_some()
+            transport.received(0, Some(asked)).is_some()
         };
         let passed_on = (0..2 * policy::HELPER_REQUESTS).filter(|id| asks(*id)).count();
         assert_eq!(passed_on, policy::HELPER_REQUESTS);
@@ -340,11 +343,11 @@ mod tests {
         // Nobody is there to take it, which is the end of it as well.
         transport.send(answer).await.unwrap_err();
         let asked = message(json!({ "jsonrpc": "2.0", "id": 0, "method": "roots/list" }));
-        assert!(transport.said(0, Some(asked)).is_some());
+        assert!(transport.received(0, Some(asked)).is_some());
         let withdrawn =
             json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 1 } });
-        assert!(transport.said(0, Some(message(withdrawn))).is_some());
+        assert!(transport.received(0, Some(message(withdrawn))).is_some());
         let asked = message(json!({ "jsonrpc": "2.0", "id": 1, "method": "roots/list" }));
-        assert!(transport.said(0, Some(asked)).is_some());
+        assert!(transport.received(0, Some(asked)).is_some());
     }
 }

@@ -1,4 +1,4 @@
-//! What a helper offers: its tools, its resources, and what stands in one of them.
+//! The offers of a helper: its tools, its resources and their contents.
 
 use rmcp::model::{
     ClientRequest, ListResourceTemplatesRequest, ListResourcesRequest, ListToolsRequest,
@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 use skein_protocol::helper::{McpResourceReadResponse, Resource, ResourceTemplate, Tool};
 use tokio_util::sync::CancellationToken;
 
-use crate::mcp::http::told;
+use crate::mcp::http::request_error;
 use crate::mcp::rounds::Request;
-use crate::mcp::{CallFault, Caller, Session, reread};
+use crate::mcp::{CallError, Caller, Session, reread};
 use crate::policy;
 
 /// All that a helper lists.
@@ -31,7 +31,7 @@ impl Session {
     /// out: tools are what it is needed for.
     ///
     /// # Errors
-    /// What went wrong with the tools, for the user.
+    /// The error of the listing, for the user.
     pub(crate) async fn offers(&self) -> Result<Offers, String> {
         let tools = self.tools().await?;
         let (mut resources, mut templates) = (Vec::new(), Vec::new());
@@ -58,7 +58,7 @@ impl Session {
     /// All tools, from all pages; none of a helper that does not declare the capability.
     ///
     /// # Errors
-    /// What went wrong, for the user.
+    /// The reason, for the user.
     pub(crate) async fn tools(&self) -> Result<Vec<Tool>, String> {
         if !self.declares("tools") {
             return Ok(Vec::new());
@@ -67,18 +67,18 @@ impl Session {
             .await
     }
 
-    /// What stands in a resource. Takes as long as the helper does; ends at once when `cancel` is, or when the line
+    /// Reads a resource. Takes as long as the helper does; ends at once with `cancel` or when the line
     /// closes.
     ///
     /// # Errors
-    /// [`CallFault`].
+    /// [`CallError`].
     pub(crate) async fn read_resource(
         &self,
         uri: String,
         meta: Option<Map<String, Value>>,
         caller: Option<Caller>,
         cancel: &CancellationToken,
-    ) -> Result<McpResourceReadResponse, CallFault> {
+    ) -> Result<McpResourceReadResponse, CallError> {
         self.ask(Request::Read(ReadResourceRequestParams::new(uri)), meta, caller, cancel).await
     }
 
@@ -117,7 +117,7 @@ impl Session {
                     return Err(format!("its list of {what} failed: {}", error.message));
                 }
                 Err(ServiceError::TransportSend(error)) => {
-                    return Err(told(&error).unwrap_or_else(|| self.line.why()));
+                    return Err(request_error(&error).unwrap_or_else(|| self.line.why()));
                 }
                 Err(_) => return Err(self.why()),
             };

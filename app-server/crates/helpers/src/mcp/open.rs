@@ -45,7 +45,7 @@ const DISCOVER: &str = "skein-discover";
 /// The code of a question that could not be asked.
 pub(crate) const UNASKED: ErrorCode = ErrorCode(0);
 
-/// What a helper has been asked in its starts so far, and what is known from that.
+/// The questions to a helper in its starts so far, and their results.
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
     /// `server/discover` was sent to a helper that had said nothing, and it has not answered that.
@@ -67,7 +67,7 @@ impl Session {
     /// Finds out how to speak with the helper. Takes as long as the helper does.
     ///
     /// # Errors
-    /// What went wrong, for the user.
+    /// The reason, for the user.
     pub(crate) async fn open(wire: Wire, line: Line, tasks: Tasks, asked: &Asked) -> Result<Self, String> {
         match wire {
             Wire::Pipes(pipes) => {
@@ -141,7 +141,7 @@ impl Session {
         self.tasks.spawn("helper-listens", async move {
             let mut pause = policy::HELPER_HTTP_RETRY_FIRST;
             for _ in 0..=policy::HELPER_HTTP_RETRIES {
-                let heard = async {
+                let listened = async {
                     let mut listening = peer.listen(wanted.clone()).await?;
                     while listening.next().await?.is_some() {
                         changed.notify_one();
@@ -150,7 +150,7 @@ impl Session {
                 };
                 tokio::select! {
                     () = closed.cancelled() => return,
-                    heard = heard => tracing::debug!(?heard, "a helper tells of no more changes"),
+                    listened = listened => tracing::debug!(?listened, "a helper tells of no more changes"),
                 }
                 tokio::select! {
                     () = closed.cancelled() => return,
@@ -198,7 +198,7 @@ impl<T: Transport<RoleClient>> Greeting<'_, T> {
                     continue;
                 }
             };
-            if let Some(about) = self.heard(message).await? {
+            if let Some(about) = self.handle(message).await? {
                 return Ok(about);
             }
             match &self.refused {
@@ -215,8 +215,8 @@ impl<T: Transport<RoleClient>> Greeting<'_, T> {
         }
     }
 
-    /// What a message adds to what is known; the end of it when a question has its answer.
-    async fn heard(
+    /// Handles a message during the start. The result is the helper's description, once a question has its answer.
+    async fn handle(
         &mut self,
         message: ServerJsonRpcMessage,
     ) -> Result<Option<ServerPeerInfo>, Option<String>> {
@@ -232,7 +232,7 @@ impl<T: Transport<RoleClient>> Greeting<'_, T> {
                 (None, _) => Ok(None),
             },
             JsonRpcMessage::Error(error) => {
-                // Who could not read the id leaves it out; the first question is the one that may be unreadable.
+                // A helper that cannot read the id leaves it out; only the first question may be unreadable.
                 let question = error.id.as_ref().map_or(Some(INITIALIZE), name);
                 if let Some(question) = question {
                     self.refused[usize::from(question == DISCOVER)] = Some(error.error);

@@ -129,7 +129,7 @@ impl Sending {
             () = self.given_up.cancelled() => return Ok(()),
             place = input.room_for(bytes.len()) => place?,
         };
-        // Who gives it up meanwhile waits here, and then knows that the helper has to be told.
+        // A cancellation meanwhile waits here, and then knows that the helper needs a notification.
         let mut queued = self.queued.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.given_up.is_cancelled() {
             place.take(bytes);

@@ -33,7 +33,7 @@ impl Sinks {
     }
 
     /// To be shown each message that comes.
-    pub(crate) fn heed(&mut self, message: &ServerJsonRpcMessage) {
+    pub(crate) fn handle(&mut self, message: &ServerJsonRpcMessage) {
         match message {
             JsonRpcMessage::Response(answer) => self.0.retain(|_, (id, _)| *id != answer.id),
             JsonRpcMessage::Error(error) => self.0.retain(|_, (id, _)| Some(&*id) != error.id.as_ref()),

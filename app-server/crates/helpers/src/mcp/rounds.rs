@@ -1,6 +1,6 @@
-//! What a helper wants to know before it answers. MCP of 2026-07-28 has no requests of a helper: a call is answered with what
-//! the helper asks, and is made again with what came of that. So it is known whose call it is, however many threads share
-//! the helper, and nothing is wanted of the helper while a user thinks.
+//! Questions of a helper before its answer. MCP of 2026-07-28 has no requests of a helper: it answers a call with questions, and the call
+//! is made again with their answers. So the caller is known, however many threads share the helper, and no request is open while a user
+//! thinks.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::mcp::client::{self, NO_SAMPLING};
 use crate::mcp::progress::Progress;
 use crate::mcp::sign_in::SignIn;
-use crate::mcp::{CallFault, Caller, Session, reread};
+use crate::mcp::{CallError, Caller, Session, reread};
 use crate::policy;
 
 /// A request that a helper may want to know something for.
@@ -33,7 +33,7 @@ pub(crate) enum Request {
     Read(ReadResourceRequestParams),
 }
 
-/// What a helper has answered instead of a result.
+/// A helper's questions in the place of a result.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct InputRequired {
@@ -51,7 +51,7 @@ struct Wanted {
 /// One thing that a helper wants to know.
 #[derive(Debug)]
 enum Wish {
-    /// What the user says.
+    /// The user's answer.
     User(Box<McpServerElicitationRequestBody>),
     /// Where it works.
     Roots,
@@ -92,14 +92,14 @@ impl Request {
 }
 
 impl Session {
-    /// Asks until there is a result. What the helper wants to know first is asked of the caller's user.
+    /// Repeats a request until it has a result. The caller's user answers the helper's questions.
     pub(super) async fn ask<T: DeserializeOwned>(
         &self,
         request: Request,
         meta: Option<Map<String, Value>>,
         caller: Option<Caller>,
         cancel: &CancellationToken,
-    ) -> Result<T, CallFault> {
+    ) -> Result<T, CallError> {
         let call = self.line.callers.enter(caller.clone());
         // With a handshake there are requests for that, and pages that a refusal names.
         let has_requests = self.version.has_initialize();
@@ -108,7 +108,7 @@ impl Session {
         let mut sign_in = SignIn::default();
         loop {
             let result = match self.ask_once(message, meta.clone(), &call, cancel).await {
-                Err(refused @ CallFault::Refused { .. }) if has_requests => {
+                Err(refused @ CallError::Refused { .. }) if has_requests => {
                     let signed_in = self.signed_in(sign_in, refused, caller.as_ref());
                     sign_in = self.unless_over(cancel, signed_in).await?;
                     message = request.clone().message();
@@ -117,15 +117,15 @@ impl Session {
                 result => serde_json::to_value(&result?).unwrap_or_default(),
             };
             if has_requests || result["resultType"] != "input_required" {
-                return serde_json::from_value(result).map_err(|_| CallFault::strange());
+                return serde_json::from_value(result).map_err(|_| CallError::strange());
             }
-            let told = async {
+            let answers = async {
                 let wanted = Wanted::read(result)?;
                 rounds.next(wanted.wishes.is_empty()).await?;
-                self.tell(wanted, caller.as_ref()).await
+                self.answers(wanted, caller.as_ref()).await
             };
-            let told = async { told.await.map_err(CallFault::Unanswerable) };
-            let (inputs, state) = self.unless_over(cancel, told).await?;
+            let answers = async { answers.await.map_err(CallError::Unanswerable) };
+            let (inputs, state) = self.unless_over(cancel, answers).await?;
             message = request.again(inputs, state);
         }
     }
@@ -134,24 +134,24 @@ impl Session {
     async fn unless_over<T>(
         &self,
         cancel: &CancellationToken,
-        told: impl Future<Output = Result<T, CallFault>>,
-    ) -> Result<T, CallFault> {
+        answers: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, CallError> {
         tokio::select! {
             biased;
-            () = cancel.cancelled() => Err(CallFault::Cancelled),
-            () = self.line.closed.cancelled() => Err(CallFault::Closed),
-            told = told => told,
+            () = cancel.cancelled() => Err(CallError::Cancelled),
+            () = self.line.closed.cancelled() => Err(CallError::Closed),
+            answers = answers => answers,
         }
     }
 
-    /// What comes of all that a helper wants to know, asked at once.
-    async fn tell(
+    /// The answers to all questions of a helper, asked at once.
+    async fn answers(
         &self,
         wanted: Wanted,
         caller: Option<&Caller>,
     ) -> Result<(InputResponses, Option<String>), String> {
-        let told = wanted.wishes.into_iter().map(async |(name, wish)| {
-            let told = match wish {
+        let answers = wanted.wishes.into_iter().map(async |(name, wish)| {
+            let answers = match wish {
                 Wish::Roots => reread(&client::roots(&self.folder(caller)?)),
                 Wish::User(request) => {
                     let caller = caller.ok_or("nobody was asked: no user has called")?;
@@ -159,10 +159,10 @@ impl Session {
                     reread(&client::elicited(answer.unwrap_or_else(client::cancelled)))
                 }
             };
-            Ok::<_, String>((name, told.unwrap_or_default()))
+            Ok::<_, String>((name, answers.unwrap_or_default()))
         });
-        let told: InputResponses = try_join_all(told).await?.into_iter().collect();
-        Ok((told, wanted.state))
+        let answers: InputResponses = try_join_all(answers).await?.into_iter().collect();
+        Ok((answers, wanted.state))
     }
 
     fn folder(&self, caller: Option<&Caller>) -> Result<PathBuf, &'static str> {
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_had_is_said_before_anybody_is_asked() {
+    fn an_impossible_question_is_refused_before_a_user_is_asked() {
         let url = json!({ "mode": "url", "message": "Log in", "url": "https://a.example/" });
         let asks = json!({ "method": "elicitation/create", "params": url });
         let sampling =

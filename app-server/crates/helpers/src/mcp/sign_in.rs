@@ -10,7 +10,7 @@ use serde_json::Value;
 use skein_protocol::approval::{McpServerElicitationAction, McpServerElicitationRequestBody};
 use tokio::sync::watch;
 
-use crate::mcp::{CallFault, Caller, Session, client};
+use crate::mcp::{CallError, Caller, Session, client};
 use crate::policy;
 
 /// The code of JSON-RPC with which a helper says so.
@@ -95,9 +95,9 @@ impl Session {
     pub(super) async fn signed_in(
         &self,
         at: SignIn,
-        refused: CallFault,
+        refused: CallError,
         caller: Option<&Caller>,
-    ) -> Result<SignIn, CallFault> {
+    ) -> Result<SignIn, CallError> {
         let (Some(pages), Some(caller)) = (pages(&refused), caller) else { return Err(refused) };
         match at {
             SignIn::Unasked => {
@@ -111,7 +111,7 @@ impl Session {
                         }
                     }
                 });
-                try_join_all(asked).await.map_err(CallFault::Unanswerable)?;
+                try_join_all(asked).await.map_err(CallError::Unanswerable)?;
                 Ok(SignIn::Asked(awaited))
             }
             SignIn::Asked(awaited) => {
@@ -124,8 +124,8 @@ impl Session {
 }
 
 /// The pages that a refusal requires, with their ids; `None` for any other refusal, and where they cannot be read.
-fn pages(refused: &CallFault) -> Option<Vec<(String, McpServerElicitationRequestBody)>> {
-    let CallFault::Refused { code: URL_ELICITATION_REQUIRED, data: Some(data), .. } = refused else {
+fn pages(refused: &CallError) -> Option<Vec<(String, McpServerElicitationRequestBody)>> {
+    let CallError::Refused { code: URL_ELICITATION_REQUIRED, data: Some(data), .. } = refused else {
         return None;
     };
     let required = data["elicitations"].as_array()?;
@@ -160,9 +160,9 @@ mod tests {
 
     use super::*;
 
-    fn refusal(code: i32, elicitations: Value) -> CallFault {
+    fn refusal(code: i32, elicitations: Value) -> CallError {
         let data = Some(json!({ "elicitations": elicitations }));
-        CallFault::Refused { code, message: "sign in".to_owned(), data }
+        CallError::Refused { code, message: "sign in".to_owned(), data }
     }
 
     #[test]

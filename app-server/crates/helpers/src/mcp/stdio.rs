@@ -1,8 +1,8 @@
-//! JSON-RPC messages as lines over a helper's pipes. rmcp's own reader passes over lines that are too long or no JSON,
-//! and whoever waits for the answer in them waits for ever; this one closes the line and says why. What nobody waits for
-//! never reaches rmcp, which starts a task for each message; what the helper asks is bounded.
+//! JSON-RPC messages as lines over a helper's pipes. rmcp's own reader skips lines that are too long or no JSON, and a call that waits for
+//! such an answer would wait for ever; this reader closes the line with the reason. rmcp starts a task for each message, so it gets only
+//! awaited messages and a bounded number of requests.
 
-pub(super) mod heard;
+pub(super) mod message;
 mod pace;
 
 use std::io;
@@ -27,7 +27,7 @@ use crate::mcp::outstanding::{Incoming, Outstanding, Turn};
 use crate::mcp::progress::words;
 use crate::policy;
 use crate::process::input::{Closed, Input};
-use heard::Heard;
+use message::Message;
 use pace::Pace;
 
 /// Lines over pipes, for rmcp.
@@ -35,17 +35,17 @@ use pace::Pace;
 pub(crate) struct LineTransport {
     lines: Lines,
     input: Option<Input>,
-    /// What we have asked.
+    /// Our open requests.
     outstanding: Outstanding,
-    /// What the helper has asked.
+    /// Open requests of the helper.
     asked: Incoming,
     pace: Pace,
     rest_until: Option<Instant>,
     others_first: bool,
-    /// What there was no room for: until when room for it is waited for.
-    untold: Option<(Bytes, Instant)>,
+    /// A message without room in the queue, and the time until which it waits.
+    unsent: Option<(Bytes, Instant)>,
     /// There was no room in time, and none since.
-    deaf: bool,
+    not_reading: bool,
     /// The helper has answered once: before that it may ask nothing but pings.
     open: bool,
     line: Line,
@@ -72,7 +72,7 @@ impl Lines {
             if read.is_empty() {
                 return Err(None);
             }
-            line.hear();
+            line.note_activity();
             let end = read.iter().position(|byte| *byte == b'\n');
             let (text, used) = end.map_or((read, read.len()), |end| (&read[..end], end + 1));
             if self.partial.len() + text.len() > policy::HELPER_LONGEST_LINE {
@@ -101,20 +101,20 @@ impl LineTransport {
             pace: Pace::default(),
             rest_until: None,
             others_first: false,
-            untold: None,
-            deaf: false,
+            unsent: None,
+            not_reading: false,
             open: false,
             line,
         }
     }
 
-    /// Lets others have a turn, and a flood wait, also for the helper's own ears. Can be cancelled without loss.
-    async fn breathe(&mut self) {
-        if let (Some((bytes, until)), Some(input)) = (&self.untold, &self.input) {
+    /// Waits for room for an unsent message, yields to other helpers, and slows a flood down. Cancel-safe.
+    async fn throttle(&mut self) {
+        if let (Some((bytes, until)), Some(input)) = (&self.unsent, &self.input) {
             let room = tokio::time::timeout_at(*until, input.room_for_notice(bytes.len())).await;
-            self.deaf = !(room.is_ok() && input.notify(bytes.clone()));
+            self.not_reading = !(room.is_ok() && input.notify(bytes.clone()));
         }
-        self.untold = None;
+        self.unsent = None;
         if std::mem::take(&mut self.others_first) {
             tokio::task::yield_now().await;
         }
@@ -143,45 +143,45 @@ impl LineTransport {
         }
     }
 
-    /// What rmcp is to hear of a line.
-    fn sift(&mut self, line: &[u8]) -> Result<Option<ServerJsonRpcMessage>, String> {
-        self.others_first = self.pace.heard();
+    /// Handles a line; the result goes to rmcp.
+    fn handle_line(&mut self, line: &[u8]) -> Result<Option<ServerJsonRpcMessage>, String> {
+        self.others_first = self.pace.count();
         let mut awaited = false;
         let mut asked = None;
-        let wanted = match heard::hear(line)? {
-            Heard::Answer(id) => {
+        let wanted = match message::parse(line)? {
+            Message::Answer(id) => {
                 self.open = true;
                 self.line.callers.is_answered(&id);
                 awaited = self.outstanding.answered(&id);
                 awaited
             }
-            Heard::Request { id, method } => {
+            Message::Request { id, method } => {
                 asked = Some(id.clone());
                 self.is_to_be_answered(id, &method, line.len())
             }
-            Heard::Progress(progress) => {
+            Message::Progress(progress) => {
                 if self.outstanding.progress(&progress.progress_token, || words(&progress)) {
                     return Ok(None);
                 }
                 false
             }
-            Heard::Cancelled(id) => self.asked.withdrawn(&id),
-            Heard::PageCompleted(id) => {
+            Message::Cancelled(id) => self.asked.withdrawn(&id),
+            Message::PageCompleted(id) => {
                 self.line.pages.completed(&id);
                 false
             }
-            Heard::Changed => {
+            Message::Changed => {
                 // One is as good as a thousand.
                 self.rest_until = self.pace.stray(Clock.now());
                 true
             }
-            Heard::Nothing => false,
+            Message::Nothing => false,
         };
         if wanted {
             match serde_json::from_slice(line) {
                 Ok(message) => return Ok(Some(message)),
-                // Whoever waits for it would wait for ever.
-                Err(_) if awaited => return Err(heard::garbage(line)),
+                // The awaiting call would wait for ever.
+                Err(_) if awaited => return Err(message::garbage(line)),
                 Err(_) => asked.into_iter().for_each(|id| self.is_unreadable(id)),
             }
         }
@@ -224,11 +224,11 @@ impl LineTransport {
         let bytes = line_of(message.to_string());
         let Some(input) = &self.input else { return };
         if input.notify(bytes.clone()) {
-            self.deaf = false;
-        } else if self.deaf {
+            self.not_reading = false;
+        } else if self.not_reading {
             tracing::debug!("a helper that does not read was not told something");
         } else {
-            self.untold = Some((bytes, Clock.now() + policy::HELPER_NOTICE_PATIENCE));
+            self.unsent = Some((bytes, Clock.now() + policy::HELPER_NOTICE_PATIENCE));
         }
     }
 
@@ -274,12 +274,12 @@ impl Transport<RoleClient> for LineTransport {
 
     async fn receive(&mut self) -> Option<ServerJsonRpcMessage> {
         loop {
-            self.breathe().await;
-            let sifted = match self.next_line().await {
-                Ok(line) => self.sift(&line).map_err(Some),
+            self.throttle().await;
+            let handled = match self.next_line().await {
+                Ok(line) => self.handle_line(&line).map_err(Some),
                 Err(why) => Err(why),
             };
-            match sifted {
+            match handled {
                 Ok(Some(message)) => return Some(message),
                 Ok(None) => {}
                 Err(why) => {
@@ -317,7 +317,7 @@ mod tests {
     use super::*;
     use crate::process::input::input;
 
-    /// What is answered to a helper that prints these lines and ends its output, and why the line closed.
+    /// The answers to a helper that prints these lines and closes its output, and the reason why the line closed.
     async fn answers(lines: &[&str]) -> (Vec<String>, String) {
         let (read, mut write) = io::pipe().unwrap();
         lines.iter().for_each(|line| writeln!(write, "{line}").unwrap());
@@ -328,16 +328,16 @@ mod tests {
         let mut transport = LineTransport::new(Pipes { stdin, stdout }, line.clone());
         while transport.receive().await.is_some() {}
         drop(transport);
-        let mut said = Vec::new();
+        let mut answers = Vec::new();
         while let Some(message) = end.next().await {
-            said.push(String::from_utf8(message.bytes.to_vec()).unwrap());
+            answers.push(String::from_utf8(message.bytes.to_vec()).unwrap());
         }
-        (said, line.why())
+        (answers, line.why())
     }
 
     #[tokio::test]
     async fn a_request_that_cannot_be_read_is_refused_and_the_line_goes_on() {
-        let (said, why) = answers(&[
+        let (answers, why) = answers(&[
             r#"{"jsonrpc":"2.0","id":"skein-initialize","result":{}}"#,
             r#"{"id":1,"method":"roots/list"}"#,
             r#"{"jsonrpc":"1.0","id":2,"method":"roots/list"}"#,
@@ -348,8 +348,14 @@ mod tests {
         ])
         .await;
         assert_eq!(why, "it closed its output");
-        assert!(said.iter().any(|said| said.contains(r#""id":1"#) && said.contains("error")), "{said:?}");
-        assert!(said.iter().any(|said| said.contains(r#""id":2"#) && said.contains("error")), "{said:?}");
-        assert!(said.last().is_some_and(|said| said.contains(r#""id":4"#)), "{said:?}");
+        assert!(
+            answers.iter().any(|answers| answers.contains(r#""id":1"#) && answers.contains("error")),
+            "{answers:?}"
+        );
+        assert!(
+            answers.iter().any(|answers| answers.contains(r#""id":2"#) && answers.contains("error")),
+            "{answers:?}"
+        );
+        assert!(answers.last().is_some_and(|answers| answers.contains(r#""id":4"#)), "{answers:?}");
     }
 }

@@ -8,10 +8,10 @@ use skein_protocol::extension::HelperState;
 #[cfg(test)]
 use skein_protocol::helper::McpServerStartupState as State;
 use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
 
+use crate::process::shutdown::Shutdown;
 use crate::spec::HelperSpec;
-use crate::supervisor::{HelperEvent, Snapshot};
+use crate::supervisor::{ControlHandle, HelperEvent, Snapshot, Starter};
 
 /// Stands for the process of an instance. Dropped, no process of it is left.
 #[cfg_attr(not(test), expect(dead_code, reason = "the pool's own tests read all of it"))]
@@ -20,22 +20,23 @@ pub(crate) struct Double {
     pub(crate) directory: PathBuf,
     pub(crate) events: mpsc::Sender<HelperEvent>,
     pub(crate) seen: watch::Sender<Snapshot>,
-    pub(crate) stop: CancellationToken,
+    pub(crate) shutdown: Shutdown,
 }
 
-impl Double {
-    /// In the place of a supervisor.
-    pub(crate) fn start(
-        doubles: &mpsc::Sender<Double>,
-        (spec, directory): (&Arc<HelperSpec>, PathBuf),
+/// Doubles go to a test, instead of supervisors to their tasks.
+impl Starter for mpsc::Sender<Double> {
+    fn start(
+        &self,
+        _number: u64,
+        spec: &Arc<HelperSpec>,
+        directory: PathBuf,
         events: mpsc::Sender<HelperEvent>,
-        stop: &CancellationToken,
+        control: &ControlHandle,
     ) -> watch::Receiver<Snapshot> {
         let (publish, seen) = watch::channel(Snapshot::first(spec));
-        let (spec, stop) = (Arc::clone(spec), stop.clone());
-        let double = Double { spec, directory, events, seen: publish, stop };
-        // A test that takes nothing any more waits for nothing.
-        doubles.try_send(double).ok();
+        let (spec, shutdown) = (Arc::clone(spec), control.shutdown.clone());
+        // A test that receives no more doubles waits for none.
+        self.try_send(Double { spec, directory, events, seen: publish, shutdown }).ok();
         seen
     }
 }
@@ -43,14 +44,14 @@ impl Double {
 #[cfg(test)]
 impl Double {
     /// Tells how its start went.
-    pub(crate) fn tell(&self, state: State) {
+    pub(crate) fn announce(&self, state: State) {
         let name = self.spec.name.clone();
         self.events.try_send(HelperEvent::Startup { name, state, error: None }).ok();
     }
 
     /// Whether the pool has asked for its end.
-    pub(crate) fn is_ending(&self) -> bool {
-        self.stop.is_cancelled()
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.shutdown.is_stopping()
     }
 
     /// It shows no sign of life any more.

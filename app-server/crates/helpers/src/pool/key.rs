@@ -1,4 +1,4 @@
-//! What makes two helpers the same process.
+//! The key of an instance: equal keys share a process.
 
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -12,7 +12,7 @@ use crate::containment::limits::HelperLimits;
 use crate::spec::{HelperSpec, HttpSpec, Isolation, StdioSpec, Transport};
 use skein_base::masks::Secrets;
 
-/// The whole identity of an instance. What may be secret in it is kept as a hash only.
+/// The whole identity of an instance. Values that may be secret are kept as a hash only.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
     pub(crate) name: String,
@@ -32,7 +32,7 @@ impl fmt::Debug for Program {
     }
 }
 
-/// Who shares an instance.
+/// The threads that share an instance.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Scope {
     Thread(ThreadId),
@@ -71,8 +71,8 @@ impl Scope {
         }
     }
 
-    /// Where an instance works that names no directory, for a thread that works in `cwd`. What all threads share works in
-    /// the user's home: it must not depend on who needs it first.
+    /// The working directory of an instance whose settings name none; `cwd` is the thread's. An instance of all threads works in the
+    /// user's home: it must not depend on the first thread.
     pub(crate) fn directory(&self, cwd: &Path) -> PathBuf {
         match self {
             Self::Thread(_) => cwd.to_owned(),
@@ -90,7 +90,7 @@ impl Scope {
     }
 }
 
-/// Without dots and a last slash, so that one folder has one name. Looks at no disk: links stay what they are.
+/// Without dots and a last slash, so that one folder has one name. Sampler at no disk: links stay what they are.
 fn plain(path: &Path) -> PathBuf {
     path.components().collect()
 }
@@ -113,19 +113,19 @@ fn hash(spec: &HelperSpec, directory: &Path) -> [u8; 32] {
         default_tools_approval: _,
         tool_approvals: _,
     } = spec;
-    let mut told = Told(Sha256::new());
-    told.part(&[u8::from(*enabled)]);
+    let mut fingerprint = Fingerprint(Sha256::new());
+    fingerprint.part(&[u8::from(*enabled)]);
     match transport {
-        Transport::Stdio(stdio) => told.stdio(stdio, directory),
-        Transport::Http(http) => told.http(http),
+        Transport::Stdio(stdio) => fingerprint.stdio(stdio, directory),
+        Transport::Http(http) => fingerprint.http(http),
     }
-    told.0.finalize().into()
+    fingerprint.0.finalize().into()
 }
 
 /// A hash that knows where one part ends and the next begins.
-struct Told(Sha256);
+struct Fingerprint(Sha256);
 
-impl Told {
+impl Fingerprint {
     fn part(&mut self, bytes: &[u8]) {
         self.count(bytes.len());
         self.0.update(bytes);

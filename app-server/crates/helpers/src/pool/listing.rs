@@ -1,28 +1,28 @@
-//! The instances as clients see them.
+//! The instances of the pool for clients.
 
 use std::sync::Arc;
 
 use skein_protocol::extension::{HelperDetail, HelperIsolation};
 use skein_protocol::ids::ThreadId;
 
-use crate::pool::{Entry, Instance, Lessee, Pool, Standing};
-use crate::process::table::{Census, View};
+use crate::pool::{Entry, Holder, Instance, InstanceState, Pool};
+use crate::process::table::{ProcessTable, ProcessView};
 use crate::spec::Isolation;
 
 impl Pool {
-    /// Each instance with its processes, as `census` has found them; those that `threads` use, or all. Waits for nothing.
-    pub(crate) fn details(&self, thread: Option<ThreadId>, census: &Census) -> Vec<HelperDetail> {
-        let book = self.book();
-        let details = book.entries().map(|(_, entry)| detail(entry, census));
+    /// Each instance with its processes, as `table` has found them; those that `thread` uses, or all. Waits for nothing.
+    pub(crate) fn details(&self, thread: Option<ThreadId>, table: &ProcessTable) -> Vec<HelperDetail> {
+        let leases = self.table();
+        let details = leases.entries().map(|(_, entry)| detail(entry, table));
         details.filter(|detail| thread.is_none_or(|thread| detail.thread_ids.contains(&thread))).collect()
     }
 }
 
-fn detail(entry: &Entry<Arc<Instance>, Lessee>, census: &Census) -> HelperDetail {
-    let seen = entry.what.seen.borrow().clone();
+fn detail(entry: &Entry<Arc<Instance>, Holder>, table: &ProcessTable) -> HelperDetail {
+    let seen = entry.instance.seen.borrow().clone();
     let guard = seen.view.as_ref().and_then(|view| view.guard);
-    let processes = guard.map(|guard| census.below(&guard)).unwrap_or_default();
-    let mut thread_ids: Vec<ThreadId> = entry.lessees.values().map(|lessee| lessee.thread).collect();
+    let processes = guard.map(|guard| table.below(&guard)).unwrap_or_default();
+    let mut thread_ids: Vec<ThreadId> = entry.holders.values().map(|holder| holder.thread).collect();
     thread_ids.sort();
     thread_ids.dedup();
     HelperDetail {
@@ -33,17 +33,17 @@ fn detail(entry: &Entry<Arc<Instance>, Lessee>, census: &Census) -> HelperDetail
             Isolation::Project => HelperIsolation::Project,
             Isolation::Shared => HelperIsolation::Shared,
         },
-        quarantined: matches!(entry.standing, Standing::Apart),
+        quarantined: matches!(entry.state, InstanceState::Quarantined),
         name: entry.key.name.clone(),
         state: seen.state,
         reason: seen.reason,
         protocol_version: seen.protocol_version,
-        pid: seen.view.as_ref().and_then(View::pid),
+        pid: seen.view.as_ref().and_then(ProcessView::pid),
         memory_bytes: processes.iter().map(|process| process.memory_bytes).sum(),
         processes,
         queued: seen.view.as_ref().map_or(0, |view| u64::try_from(view.queued()).unwrap_or(u64::MAX)),
         waiting: seen.waiting.now(),
         waits_for_others: seen.waits_for_others,
-        stderr: seen.view.as_ref().map(View::stderr).unwrap_or_default(),
+        stderr: seen.view.as_ref().map(ProcessView::stderr).unwrap_or_default(),
     }
 }

@@ -1,4 +1,4 @@
-//! Who holds which instance: what the pool decides, without tasks, clocks and processes.
+//! The lease table: the decisions of the pool, without tasks, clocks and processes.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,11 +13,11 @@ pub(crate) type Number = u64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct LeaseId(u64);
 
-/// All instances of one server. `T` is an instance, `L` is what is known of one who holds it.
+/// All instances of one server. `T` is an instance, `L` a holder of a lease.
 #[derive(Debug)]
-pub(crate) struct Book<T, L> {
+pub(crate) struct LeaseTable<T, L> {
     entries: BTreeMap<Number, Entry<T, L>>,
-    /// The instance that takes the next lessee of a key.
+    /// The instance that takes the next holder of a key.
     current: HashMap<Key, Number>,
     leases: HashMap<LeaseId, Number>,
     last: u64,
@@ -28,48 +28,48 @@ pub(crate) struct Book<T, L> {
 #[derive(Debug)]
 pub(super) struct Entry<T, L> {
     pub(crate) key: Key,
-    pub(crate) what: T,
-    /// Who holds it. Of one that is being ended: who held it last.
-    pub(crate) lessees: BTreeMap<LeaseId, L>,
-    /// Calls that are under way, by whose they are.
+    pub(crate) instance: T,
+    /// Its holders; while it stops, its last holders.
+    pub(crate) holders: BTreeMap<LeaseId, L>,
+    /// Calls under way, by lease.
     calls: BTreeMap<LeaseId, usize>,
-    pub(crate) standing: Standing,
+    pub(crate) state: InstanceState,
 }
 
-/// Where an instance stands.
+/// The state of an instance in the pool.
 #[derive(Debug, Clone)]
-pub(crate) enum Standing {
-    /// Somebody holds it.
+pub(crate) enum InstanceState {
+    /// It has a holder.
     Held,
-    /// Nobody holds it; it is kept a while for who comes back, who cancels the token.
+    /// It has no holder, and is kept for a while. A new holder cancels the token.
     Lingering(CancellationToken),
-    /// Others took its place while calls of it were under way: it takes no new ones, and ends with the last.
-    Apart,
-    /// It was told to end.
-    Ending,
-    /// It has ended by itself, and who holds it still sees why.
-    Over,
+    /// A fresh instance took its place while its calls were under way: it takes no new ones, and stops with the last.
+    Quarantined,
+    /// It was ordered to stop.
+    Stopping,
+    /// It stopped by itself; its holders still see the reason.
+    Stopped,
 }
 
-/// What follows when a lease was given back.
+/// The consequence of a returned lease.
 #[derive(Debug)]
-pub(super) enum Left<T> {
-    /// It was given back before.
+pub(super) enum Returned<T> {
+    /// The lease was returned before.
     Already,
-    /// Others go on with the instance, or it is kept a while: until this token is cancelled, or nobody came.
-    LivesOn(Option<(Number, CancellationToken)>),
-    /// Nobody else held it: it is told to end, where it has not ended already.
+    /// Other holders keep the instance, or it is kept for a while: until the token is cancelled, or the time is over.
+    Kept(Option<(Number, CancellationToken)>),
+    /// It was the last lease: the instance is to stop, unless it has stopped already.
     Ends(T),
 }
 
-impl<T, L> Default for Book<T, L> {
+impl<T, L> Default for LeaseTable<T, L> {
     fn default() -> Self {
         let (entries, current, leases) = (BTreeMap::new(), HashMap::new(), HashMap::new());
         Self { entries, current, leases, last: 0, closed: false }
     }
 }
 
-impl<T: Clone, L> Book<T, L> {
+impl<T: Clone, L> LeaseTable<T, L> {
     /// All instances, the oldest first.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (Number, &Entry<T, L>)> {
         self.entries.iter().map(|(number, entry)| (*number, entry))
@@ -93,23 +93,23 @@ impl<T: Clone, L> Book<T, L> {
         self.leases.get(&lease).and_then(|number| self.entries.get(number))
     }
 
-    /// Who has this lease.
-    pub(crate) fn lessee(&mut self, lease: LeaseId) -> Option<&mut L> {
+    /// The holder of this lease.
+    pub(crate) fn holder(&mut self, lease: LeaseId) -> Option<&mut L> {
         let number = self.leases.get(&lease)?;
-        self.entries.get_mut(number)?.lessees.get_mut(&lease)
+        self.entries.get_mut(number)?.holders.get_mut(&lease)
     }
 
-    /// The instance that takes the next lessee of `key`.
+    /// The instance that takes the next holder of `key`.
     pub(crate) fn current(&self, key: &Key) -> Option<(Number, &Entry<T, L>)> {
         let number = *self.current.get(key)?;
         self.entries.get(&number).map(|entry| (number, entry))
     }
 
-    /// A lease of the current instance of `key`, which is made where there is none. The number is the instance's.
+    /// A lease of the current instance of `key`; makes an instance if there is none. The number is the instance's.
     pub(crate) fn lease(
         &mut self,
         key: &Key,
-        lessee: L,
+        holder: L,
         make: impl FnOnce(Number) -> T,
     ) -> (LeaseId, Number) {
         let number = match self.current.get(key) {
@@ -119,68 +119,68 @@ impl<T: Clone, L> Book<T, L> {
         let lease = LeaseId(self.next());
         self.leases.insert(lease, number);
         if let Some(entry) = self.entries.get_mut(&number) {
-            if let Standing::Lingering(awaited) = &entry.standing {
+            if let InstanceState::Lingering(awaited) = &entry.state {
                 awaited.cancel();
-                entry.standing = Standing::Held;
+                entry.state = InstanceState::Held;
             }
-            entry.lessees.insert(lease, lessee);
+            entry.holders.insert(lease, holder);
         }
         (lease, number)
     }
 
-    /// Puts a fresh instance in the place of `number`: everybody who holds that one holds the fresh one. The old one is
-    /// returned when it is to end now; otherwise it ends with its last call. Without anybody who holds it none is made.
+    /// Puts a fresh instance in the place of `number`: its holders hold the fresh one. Returns the old one if it is to stop now;
+    /// otherwise it stops with its last call. Makes no fresh instance without holders.
     pub(crate) fn replace(&mut self, number: Number, make: impl FnOnce(Number) -> T) -> Option<T> {
         let old = self.entries.get_mut(&number)?;
-        let (key, lessees) = (old.key.clone(), std::mem::take(&mut old.lessees));
-        let ends = match &old.standing {
-            Standing::Held if !old.calls.is_empty() => {
-                old.standing = Standing::Apart;
+        let (key, holders) = (old.key.clone(), std::mem::take(&mut old.holders));
+        let ends = match &old.state {
+            InstanceState::Held if !old.calls.is_empty() => {
+                old.state = InstanceState::Quarantined;
                 None
             }
-            Standing::Held => {
-                old.standing = Standing::Ending;
-                Some(old.what.clone())
+            InstanceState::Held => {
+                old.state = InstanceState::Stopping;
+                Some(old.instance.clone())
             }
-            Standing::Over => {
+            InstanceState::Stopped => {
                 self.entries.remove(&number);
                 None
             }
-            Standing::Lingering(awaited) => {
+            InstanceState::Lingering(awaited) => {
                 awaited.cancel();
-                old.standing = Standing::Ending;
-                Some(old.what.clone())
+                old.state = InstanceState::Stopping;
+                Some(old.instance.clone())
             }
-            // Nobody holds these, and their place is taken already.
-            Standing::Apart | Standing::Ending => {
-                old.lessees = lessees;
+            // These have no holders, and were replaced already.
+            InstanceState::Quarantined | InstanceState::Stopping => {
+                old.holders = holders;
                 return None;
             }
         };
         self.current.remove(&key);
-        if lessees.is_empty() {
-            // The next lessee makes one.
+        if holders.is_empty() {
+            // The next holder makes a fresh one.
             return ends;
         }
         let fresh = self.open(key, make);
-        for lease in lessees.keys() {
+        for lease in holders.keys() {
             self.leases.insert(*lease, fresh);
         }
         if let Some(entry) = self.entries.get_mut(&fresh) {
-            entry.lessees = lessees;
+            entry.holders = holders;
         }
         ends
     }
 
-    /// A call begins. `None` for a lease that was given back.
+    /// Begins a call. `None` for a returned lease.
     pub(crate) fn begin_call(&mut self, lease: LeaseId) -> Option<(Number, T)> {
         let number = *self.leases.get(&lease)?;
         let entry = self.entries.get_mut(&number)?;
         *entry.calls.entry(lease).or_default() += 1;
-        Some((number, entry.what.clone()))
+        Some((number, entry.instance.clone()))
     }
 
-    /// A call is over. An instance that has waited for that is returned: it is to end.
+    /// Ends a call. Returns a quarantined instance that is to stop now.
     pub(crate) fn end_call(&mut self, lease: LeaseId, number: Number) -> Option<T> {
         let entry = self.entries.get_mut(&number)?;
         let calls = entry.calls.get_mut(&lease)?;
@@ -191,95 +191,99 @@ impl<T: Clone, L> Book<T, L> {
         entry.ends_without_calls()
     }
 
-    /// A lease is given back, and its calls count no more. `lingers`: the instance is kept a while when nobody else holds
-    /// it. What was kept only for the calls is returned beside: it is to end.
-    pub(crate) fn give_back(&mut self, lease: LeaseId, lingers: bool) -> (Left<T>, Vec<T>) {
-        let Some(number) = self.leases.remove(&lease) else { return (Left::Already, Vec::new()) };
-        let apart = self.entries.values_mut().filter_map(|entry| {
+    /// Returns a lease, and ends its calls. `lingers`: the instance is kept for a while if this was its last lease. The second result
+    /// is the quarantined instances that are to stop now.
+    pub(crate) fn give_back(&mut self, lease: LeaseId, lingers: bool) -> (Returned<T>, Vec<T>) {
+        let Some(number) = self.leases.remove(&lease) else { return (Returned::Already, Vec::new()) };
+        let quarantined = self.entries.values_mut().filter_map(|entry| {
             entry.calls.remove(&lease)?;
             entry.ends_without_calls()
         });
-        let apart = apart.collect();
-        (self.leave(lease, number, lingers && !self.closed), apart)
+        let quarantined = quarantined.collect();
+        (self.leave(lease, number, lingers && !self.closed), quarantined)
     }
 
-    fn leave(&mut self, lease: LeaseId, number: Number, lingers: bool) -> Left<T> {
-        let Some(entry) = self.entries.get_mut(&number) else { return Left::Already };
-        if entry.lessees.len() > 1 {
-            entry.lessees.remove(&lease);
-            return Left::LivesOn(None);
+    fn leave(&mut self, lease: LeaseId, number: Number, lingers: bool) -> Returned<T> {
+        let Some(entry) = self.entries.get_mut(&number) else { return Returned::Already };
+        if entry.holders.len() > 1 {
+            entry.holders.remove(&lease);
+            return Returned::Kept(None);
         }
-        let what = entry.what.clone();
-        if let Standing::Over = entry.standing {
+        let instance = entry.instance.clone();
+        if let InstanceState::Stopped = entry.state {
             self.remove(number);
-            return Left::Ends(what);
+            return Returned::Ends(instance);
         }
         if lingers {
             let awaited = CancellationToken::new();
-            entry.lessees.remove(&lease);
-            entry.standing = Standing::Lingering(awaited.clone());
-            return Left::LivesOn(Some((number, awaited)));
+            entry.holders.remove(&lease);
+            entry.state = InstanceState::Lingering(awaited.clone());
+            return Returned::Kept(Some((number, awaited)));
         }
-        // Who held it last hears of its end.
-        entry.standing = Standing::Ending;
+        // Its last holder stays: it receives the events of the end.
+        entry.state = InstanceState::Stopping;
         self.give_way(number);
-        Left::Ends(what)
+        Returned::Ends(instance)
     }
 
-    /// Nobody came for an instance that was kept. It is returned when it is to end.
+    /// The time of a lingering instance is over. Returns it if it is to stop.
     pub(crate) fn linger_over(&mut self, number: Number, awaited: &CancellationToken) -> Option<T> {
         let entry = self.entries.get_mut(&number)?;
-        match &entry.standing {
-            Standing::Lingering(_) if !awaited.is_cancelled() => {}
-            Standing::Lingering(_) | Standing::Held | Standing::Apart | Standing::Ending | Standing::Over => {
+        match &entry.state {
+            InstanceState::Lingering(_) if !awaited.is_cancelled() => {}
+            InstanceState::Lingering(_)
+            | InstanceState::Held
+            | InstanceState::Quarantined
+            | InstanceState::Stopping
+            | InstanceState::Stopped => {
                 return None;
             }
         }
-        entry.standing = Standing::Ending;
-        let what = entry.what.clone();
+        entry.state = InstanceState::Stopping;
+        let instance = entry.instance.clone();
         self.give_way(number);
-        Some(what)
+        Some(instance)
     }
 
-    /// No process of it is left, and its task has ended.
-    pub(crate) fn over(&mut self, number: Number) {
+    /// No process of an instance is left, and its task has ended.
+    pub(crate) fn stopped(&mut self, number: Number) {
         let Some(entry) = self.entries.get_mut(&number) else { return };
-        match &entry.standing {
-            Standing::Held => {
-                entry.standing = Standing::Over;
+        match &entry.state {
+            InstanceState::Held => {
+                entry.state = InstanceState::Stopped;
                 entry.calls.clear();
             }
-            Standing::Lingering(awaited) => {
+            InstanceState::Lingering(awaited) => {
                 awaited.cancel();
                 self.remove(number);
             }
-            Standing::Apart | Standing::Ending => self.remove(number),
-            Standing::Over => {}
+            InstanceState::Quarantined | InstanceState::Stopping => self.remove(number),
+            InstanceState::Stopped => {}
         }
     }
 
-    /// From now on nothing is kept for who might come back. What is kept is returned: it is to end.
+    /// Keeps no instance without a holder from now on. Returns the lingering ones, which are to stop.
     pub(crate) fn close(&mut self) -> Vec<T> {
         self.closed = true;
         let mut ends = Vec::new();
         for entry in self.entries.values_mut() {
-            if let Standing::Lingering(awaited) = &entry.standing {
+            if let InstanceState::Lingering(awaited) = &entry.state {
                 awaited.cancel();
-                entry.standing = Standing::Ending;
-                ends.push((entry.key.clone(), entry.what.clone()));
+                entry.state = InstanceState::Stopping;
+                ends.push((entry.key.clone(), entry.instance.clone()));
             }
         }
         for (key, _) in &ends {
             self.current.remove(key);
         }
-        ends.into_iter().map(|(_, what)| what).collect()
+        ends.into_iter().map(|(_, instance)| instance).collect()
     }
 
     fn open(&mut self, key: Key, make: impl FnOnce(Number) -> T) -> Number {
         let number = self.next();
-        let (what, lessees, calls) = (make(number), BTreeMap::new(), BTreeMap::new());
+        let (instance, holders, calls) = (make(number), BTreeMap::new(), BTreeMap::new());
         self.current.insert(key.clone(), number);
-        self.entries.insert(number, Entry { key, what, lessees, calls, standing: Standing::Held });
+        self.entries.insert(number, Entry { key, instance, holders, calls, state: InstanceState::Held });
         number
     }
 
@@ -288,7 +292,7 @@ impl<T: Clone, L> Book<T, L> {
         self.entries.remove(&number);
     }
 
-    /// The next lessee of its key gets another one.
+    /// Lets the next holder of its key get another instance.
     fn give_way(&mut self, number: Number) {
         if let Some(entry) = self.entries.get(&number)
             && self.current.get(&entry.key) == Some(&number)
@@ -305,11 +309,11 @@ impl<T: Clone, L> Book<T, L> {
 
 impl<T: Clone, L> Entry<T, L> {
     fn ends_without_calls(&mut self) -> Option<T> {
-        let ends = matches!(self.standing, Standing::Apart) && self.calls.is_empty();
+        let ends = matches!(self.state, InstanceState::Quarantined) && self.calls.is_empty();
         if ends {
-            self.standing = Standing::Ending;
+            self.state = InstanceState::Stopping;
         }
-        ends.then(|| self.what.clone())
+        ends.then(|| self.instance.clone())
     }
 }
 

@@ -38,9 +38,8 @@ impl House {
             exclusive: false,
             home: HomeTag::of(&[Clock.new_id().as_bytes()]),
         };
-        let helpers = Helpers::start(options).expect("this system has subreapers");
         let (doubles, started) = mpsc::channel(64);
-        helpers.pool.doubles.set(doubles).expect("it is new");
+        let helpers = Helpers::with_doubles(options, doubles).expect("this system has subreapers");
         Self { helpers, started, tasks }
     }
 
@@ -59,11 +58,11 @@ impl House {
         cwd: &str,
         specs: Vec<HelperSpec>,
     ) -> (HelperSet, mpsc::Receiver<HelperEvent>) {
-        let (events, heard) = mpsc::channel(16);
-        (self.helpers.of_thread(id, specs, cwd.into(), events), heard)
+        let (sender, events) = mpsc::channel(16);
+        (self.helpers.of_thread(id, specs, cwd.into(), sender), events)
     }
 
-    /// What was started since the last look.
+    /// The next started double.
     pub(crate) fn next(&mut self) -> Double {
         self.started.try_recv().expect("one was started")
     }
@@ -93,19 +92,19 @@ async fn pass(time: Duration) {
     tokio::time::timeout(time, std::future::pending::<()>()).await.unwrap_err();
 }
 
-async fn states(heard: &mut mpsc::Receiver<HelperEvent>, count: usize) -> Vec<State> {
+async fn states(events: &mut mpsc::Receiver<HelperEvent>, count: usize) -> Vec<State> {
     let mut states = Vec::new();
     while states.len() < count {
-        if let HelperEvent::Startup { state, .. } = heard.recv().await.expect("more is told") {
+        if let HelperEvent::Startup { state, .. } = events.recv().await.expect("more is told") {
             states.push(state);
         }
     }
-    assert!(heard.try_recv().is_err(), "nothing more is told");
+    assert!(events.try_recv().is_err(), "nothing more is told");
     states
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_thread_has_its_own_unless_it_is_said_otherwise() {
+async fn each_thread_has_its_own_unless_its_settings_share() {
     for (isolation, cwds, wanted) in [
         (Isolation::Thread, ["/a", "/a"], 2),
         (Isolation::Project, ["/a", "/a"], 1),
@@ -122,7 +121,7 @@ async fn each_thread_has_its_own_unless_it_is_said_otherwise() {
         for (set, at) in sets.iter().zip(0..) {
             set.kill();
             let last = at == 1;
-            assert_eq!(doubles[at.min(wanted - 1)].is_ending(), wanted == 2 || last, "{isolation:?}");
+            assert_eq!(doubles[at.min(wanted - 1)].is_stopping(), wanted == 2 || last, "{isolation:?}");
         }
         drop(doubles);
         for set in sets {
@@ -134,15 +133,15 @@ async fn each_thread_has_its_own_unless_it_is_said_otherwise() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_joins_hears_what_the_others_have_heard_and_then_the_same() {
+async fn a_later_holder_gets_the_same_announcements() {
     let mut house = House::new();
     let (one, mut first) = house.thread("/a", vec![helper(Isolation::Shared)]);
     let double = house.next();
-    double.tell(State::Starting);
+    double.announce(State::Starting);
     assert_eq!(states(&mut first, 1).await, [State::Starting]);
     let (two, mut second) = house.thread("/b", vec![helper(Isolation::Shared)]);
     assert_eq!(states(&mut second, 1).await, [State::Starting]);
-    double.tell(State::Ready);
+    double.announce(State::Ready);
     assert_eq!(states(&mut first, 1).await, [State::Ready]);
     assert_eq!(states(&mut second, 1).await, [State::Ready]);
     let (three, mut third) = house.thread("/c", vec![helper(Isolation::Shared)]);
@@ -162,19 +161,19 @@ async fn what_lingers_is_taken_up_again_and_ends_when_nobody_comes() {
         assert_eq!(set.stop().await, [], "nobody waits for what is kept");
         assert_eq!(house.helpers.idle().lingering, 1);
         pass(Duration::from_secs(50)).await;
-        assert!(!double.is_ending());
+        assert!(!double.is_stopping());
         let (set, _heard) = house.thread_as(id, "/a", vec![lingering(isolation)]);
         house.nothing_more();
         pass(Duration::from_mins(2)).await;
-        assert!(!double.is_ending(), "it is used");
+        assert!(!double.is_stopping(), "it is used");
         set.stop().await;
         pass(Duration::from_secs(59)).await;
-        assert!(!double.is_ending(), "its time begins anew");
-        double.stop.cancelled().await;
+        assert!(!double.is_stopping(), "its time begins anew");
+        double.shutdown.stopping().await;
         // Told to end, and not gone yet.
         let (late, _heard) = house.thread_as(id, "/a", vec![lingering(isolation)]);
         let fresh = house.next();
-        assert!(!fresh.is_ending());
+        assert!(!fresh.is_stopping());
         drop((late, double, fresh));
         house.finish().await;
     }
@@ -192,12 +191,12 @@ async fn the_end_of_the_server_waits_for_no_linger() {
     let began = Clock.now();
     let closing = house.tasks.spawn("close", async move { helpers.close().await });
     for double in &doubles[1..] {
-        double.stop.cancelled().await;
+        double.shutdown.stopping().await;
     }
     assert_eq!(Clock.now(), began, "at once");
-    assert!(!doubles[0].is_ending(), "its thread ends it");
+    assert!(!doubles[0].is_stopping(), "its thread ends it");
     drop(threads);
-    doubles[0].stop.cancelled().await;
+    doubles[0].shutdown.stopping().await;
     assert!(!closing.is_finished(), "they are not gone yet");
     drop(doubles);
     closing.await.unwrap();
@@ -210,15 +209,21 @@ async fn what_has_ended_by_itself_is_not_given_to_anybody_new() {
     let (one, mut first) = house.thread("/a", vec![helper(Isolation::Shared)]);
     let double = house.next();
     double.seen.send_modify(|seen| seen.state = HelperState::Broken);
-    double.tell(State::Failed);
+    double.announce(State::Failed);
     drop(double);
     assert_eq!(states(&mut first, 1).await, [State::Failed]);
-    while !house.helpers.pool.book().entries().all(|(_, entry)| matches!(entry.standing, Standing::Over)) {
+    while !house
+        .helpers
+        .pool
+        .table()
+        .entries()
+        .all(|(_, entry)| matches!(entry.state, InstanceState::Stopped))
+    {
         tokio::task::yield_now().await;
     }
     let (two, mut second) = house.thread("/b", vec![helper(Isolation::Shared)]);
     let fresh = house.next();
-    fresh.tell(State::Ready);
+    fresh.announce(State::Ready);
     assert_eq!(states(&mut first, 1).await, [State::Ready], "who has waited gets it too");
     assert_eq!(states(&mut second, 1).await, [State::Ready]);
     drop((one, two, fresh));
@@ -236,7 +241,7 @@ async fn what_is_given_up_while_it_is_kept_is_not_given_to_who_comes_back() {
         double.seen.send_modify(|seen| seen.state = HelperState::Broken);
         let (back, _heard) = house.thread_as(id, "/a", vec![lingering(isolation)]);
         let fresh = house.next();
-        assert!(double.is_ending() && !fresh.is_ending());
+        assert!(double.is_stopping() && !fresh.is_stopping());
         drop((set, back, double, fresh));
         house.finish().await;
     }
@@ -254,13 +259,13 @@ async fn a_changed_spec_is_another_process_and_a_changed_policy_is_not() {
     set.change(vec![changed.clone(), b, HelperSpec::new("c", "x")]);
     let (fresh, third) = (house.next(), house.next());
     assert_eq!((fresh.spec.name.as_str(), third.spec.name.as_str()), ("a", "c"));
-    assert!(first.is_ending() && !second.is_ending());
+    assert!(first.is_stopping() && !second.is_stopping());
     set.change(vec![changed]);
     house.nothing_more();
-    assert!(second.is_ending() && third.is_ending() && !fresh.is_ending());
+    assert!(second.is_stopping() && third.is_stopping() && !fresh.is_stopping());
     drop((first, second, third));
     let stopped = house.tasks.spawn("stop", async move { set.stop().await });
-    fresh.stop.cancelled().await;
+    fresh.shutdown.stopping().await;
     drop(fresh);
     assert_eq!(stopped.await.unwrap().len(), 1);
     house.finish().await;
@@ -271,14 +276,14 @@ async fn a_change_ends_what_it_replaces_behind_the_calls_that_are_under_way() {
     let mut house = House::new();
     let (set, _heard) = house.thread("/a", vec![helper(Isolation::Thread)]);
     let old = house.next();
-    let calls = [set.hold_for_tests("a"), set.hold_for_tests("a")];
+    let calls = [set.call_for_tests("a"), set.call_for_tests("a")];
     set.change(vec![helper(Isolation::Thread).with_variable("A", "1")]);
     let fresh = house.next();
     let [one, other] = calls;
     drop(one);
-    assert!(!old.is_ending(), "a call goes on");
+    assert!(!old.is_stopping(), "a call goes on");
     drop(other);
-    assert!(old.is_ending() && !fresh.is_ending());
+    assert!(old.is_stopping() && !fresh.is_stopping());
     drop((old, fresh, set));
     house.finish().await;
 }
@@ -289,7 +294,7 @@ async fn an_unload_waits_for_what_a_change_has_ended() {
     let (set, _heard) = house.thread("/a", vec![helper(Isolation::Thread)]);
     let old = house.next();
     set.change(Vec::new());
-    assert!(old.is_ending());
+    assert!(old.is_stopping());
     let stopped = house.tasks.spawn("stop", async move { set.stop().await });
     pass(Duration::from_hours(1)).await;
     assert!(!stopped.is_finished());
@@ -303,21 +308,21 @@ async fn what_does_not_respond_keeps_only_the_calls_that_are_under_way() {
     let mut house = House::new();
     let (one, mut first) = house.thread("/a", vec![helper(Isolation::Shared)]);
     let old = house.next();
-    old.tell(State::Starting);
+    old.announce(State::Starting);
     assert_eq!(states(&mut first, 1).await, [State::Starting]);
-    let stuck = one.hold_for_tests("a");
+    let stuck = one.call_for_tests("a");
     old.falls_silent();
-    assert!(!old.is_ending(), "a report is no sentence");
+    assert!(!old.is_stopping(), "a report is no sentence");
     let (two, mut second) = house.thread("/b", vec![helper(Isolation::Shared)]);
     let fresh = house.next();
-    fresh.tell(State::Starting);
+    fresh.announce(State::Starting);
     assert_eq!(states(&mut first, 1).await, [State::Starting], "who has held it has the fresh one");
     assert_eq!(states(&mut second, 1).await, [State::Starting]);
-    let call = one.hold_for_tests("a");
-    assert!(Arc::ptr_eq(&call.instance, &two.hold_for_tests("a").instance));
-    assert!(!old.is_ending() && house.helpers.idle().quarantined == 1);
+    let call = one.call_for_tests("a");
+    assert!(Arc::ptr_eq(&call.instance, &two.call_for_tests("a").instance));
+    assert!(!old.is_stopping() && house.helpers.idle().quarantined == 1);
     drop(stuck);
-    assert!(old.is_ending() && !fresh.is_ending());
+    assert!(old.is_stopping() && !fresh.is_stopping());
     house.nothing_more();
     drop((call, one, two, old, fresh));
     house.finish().await;
@@ -328,14 +333,14 @@ async fn a_caller_is_enough_to_replace_it_and_a_thread_that_leaves_ends_its_call
     let mut house = House::new();
     let (one, _first) = house.thread("/a", vec![helper(Isolation::Project)]);
     let old = house.next();
-    let stuck = one.hold_for_tests("a");
+    let stuck = one.call_for_tests("a");
     old.falls_silent();
-    let call = one.hold_for_tests("a");
+    let call = one.call_for_tests("a");
     let fresh = house.next();
-    assert!(!Arc::ptr_eq(&call.instance, &stuck.instance) && !old.is_ending());
+    assert!(!Arc::ptr_eq(&call.instance, &stuck.instance) && !old.is_stopping());
     let stopped = house.tasks.spawn("stop", async move { one.stop().await });
-    old.stop.cancelled().await;
-    fresh.stop.cancelled().await;
+    old.shutdown.stopping().await;
+    fresh.shutdown.stopping().await;
     drop((stuck, call, fresh));
     pass(Duration::from_hours(1)).await;
     drop(old);
@@ -344,7 +349,7 @@ async fn a_caller_is_enough_to_replace_it_and_a_thread_that_leaves_ends_its_call
     let (own, _heard) = house.thread("/a", vec![helper(Isolation::Thread)]);
     let double = house.next();
     double.falls_silent();
-    drop(own.hold_for_tests("a"));
+    drop(own.call_for_tests("a"));
     house.nothing_more();
     drop((own, double));
     house.finish().await;
@@ -362,9 +367,9 @@ async fn the_mildest_terms_of_all_who_hold_it_count_for_an_instance() {
     };
     let (one, _heard) = house.thread("/a", vec![spec(Restart, 60)]);
     let double = house.next();
-    let instance = Arc::clone(&one.hold_for_tests("a").instance);
+    let instance = Arc::clone(&one.call_for_tests("a").instance);
     let terms = || {
-        let terms = *instance.terms.borrow();
+        let terms = *instance.options.borrow();
         (terms.on_unresponsive, terms.startup_timeout.as_secs())
     };
     assert_eq!(terms(), (Restart, 60));
@@ -389,7 +394,13 @@ async fn what_has_lost_its_task_is_started_again_for_all_who_hold_it_and_nothing
     let (failed, own, other) = (house.next(), house.next(), house.next());
     failed.seen.send_modify(|seen| seen.state = HelperState::Broken);
     drop(failed);
-    while !house.helpers.pool.book().entries().any(|(_, entry)| matches!(entry.standing, Standing::Over)) {
+    while !house
+        .helpers
+        .pool
+        .table()
+        .entries()
+        .any(|(_, entry)| matches!(entry.state, InstanceState::Stopped))
+    {
         tokio::task::yield_now().await;
     }
     house.helpers.revive();
@@ -397,8 +408,8 @@ async fn what_has_lost_its_task_is_started_again_for_all_who_hold_it_and_nothing
     assert_eq!(fresh.spec.name, "a");
     house.helpers.revive();
     house.nothing_more();
-    let [one, two] = sets.each_ref().map(|set| set.hold_for_tests("a"));
-    assert!(Arc::ptr_eq(&one.instance, &two.instance) && !own.is_ending() && !other.is_ending());
+    let [one, two] = sets.each_ref().map(|set| set.call_for_tests("a"));
+    assert!(Arc::ptr_eq(&one.instance, &two.instance) && !own.is_stopping() && !other.is_stopping());
     drop((one, two, sets, fresh, own, other));
     house.finish().await;
 }

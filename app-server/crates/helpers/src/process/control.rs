@@ -1,4 +1,4 @@
-//! What the server and a guard say to each other over the control socket.
+//! The messages between the server and a guard over the control socket.
 //!
 //! Server to guard: one byte that carries four descriptors (the helper's standard input, output and error, and a file
 //! with the plan as JSON, so that nothing of it shows in a command line), then orders of one byte. Guard to server:
@@ -19,15 +19,13 @@ use skein_base::system;
 
 use crate::containment::limits::HelperLimits;
 use crate::containment::step::{Exit, Step};
-use crate::containment::tag::Mark;
+use crate::containment::tag::ProcessTag;
 use crate::process::stages::Stage;
 
 /// The first argument that makes the skein program a guard.
 pub(crate) const COMMAND: &str = "__guard";
-/// The name of a guard for the kernel and `ps -o comm`, wherever its program lies.
-pub(crate) const NAME: &std::ffi::CStr = c"skein-guard";
 
-/// What a guard is to start, and how it ends it.
+/// The plan of a guard: how it starts and ends its helper.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Plan {
     pub(crate) command: OsString,
@@ -41,12 +39,12 @@ pub(crate) struct Plan {
     pub(crate) cgroup_forced: bool,
     /// It gets a PID namespace.
     pub(crate) namespace: bool,
-    /// What each of its processes is limited to.
+    /// The limits of each process.
     pub(crate) limits: HelperLimits,
     /// The soft limit of descriptors that programs of the user have.
     pub(crate) soft_files: Option<u64>,
-    /// What all its processes carry.
-    pub(crate) mark: Mark,
+    /// The tag of all its processes.
+    pub(crate) tag: ProcessTag,
     /// Each wait between two stages of ending.
     pub(crate) grace: Duration,
 }
@@ -108,7 +106,7 @@ pub(crate) fn receive_plan(from: &UnixStream) -> io::Result<(Plan, [OwnedFd; 3])
     Ok((plan, [input, output, error]))
 }
 
-/// What the server wants of a running guard.
+/// An order of the server to a running guard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
     /// End the helper in stages. The server has closed its end of the helper's standard input.
@@ -132,7 +130,7 @@ impl Order {
     }
 }
 
-/// What a guard tells the server.
+/// A report of a guard to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Report {
     /// The program runs, with this pid.
@@ -142,7 +140,7 @@ pub(crate) enum Report {
     /// The main process ended; descendants may be left.
     Exited(Exit),
     /// No process is left. The stage that was in force is the hardest that was needed.
-    Zero(Option<Stage>),
+    Stopped(Option<Stage>),
 }
 
 impl Report {
@@ -153,10 +151,10 @@ impl Report {
             Self::Failed(step, errno) => format!("failed {} {errno}\n", step.word()),
             Self::Exited(Exit::Code(code)) => format!("exited {code}\n"),
             Self::Exited(Exit::Signal(signal)) => format!("signalled {signal}\n"),
-            Self::Zero(None) => "zero none\n".to_owned(),
-            Self::Zero(Some(Stage::CloseInput)) => "zero close\n".to_owned(),
-            Self::Zero(Some(Stage::Terminate)) => "zero terminate\n".to_owned(),
-            Self::Zero(Some(Stage::Kill)) => "zero kill\n".to_owned(),
+            Self::Stopped(None) => "zero none\n".to_owned(),
+            Self::Stopped(Some(Stage::CloseInput)) => "zero close\n".to_owned(),
+            Self::Stopped(Some(Stage::Terminate)) => "zero terminate\n".to_owned(),
+            Self::Stopped(Some(Stage::Kill)) => "zero kill\n".to_owned(),
         }
     }
 
@@ -168,10 +166,10 @@ impl Report {
             ("failed", step) => Self::Failed(Step::from_word(step)?, words.next()?.parse().ok()?),
             ("exited", code) => Self::Exited(Exit::Code(code.parse().ok()?)),
             ("signalled", signal) => Self::Exited(Exit::Signal(signal.parse().ok()?)),
-            ("zero", "none") => Self::Zero(None),
-            ("zero", "close") => Self::Zero(Some(Stage::CloseInput)),
-            ("zero", "terminate") => Self::Zero(Some(Stage::Terminate)),
-            ("zero", "kill") => Self::Zero(Some(Stage::Kill)),
+            ("zero", "none") => Self::Stopped(None),
+            ("zero", "close") => Self::Stopped(Some(Stage::CloseInput)),
+            ("zero", "terminate") => Self::Stopped(Some(Stage::Terminate)),
+            ("zero", "kill") => Self::Stopped(Some(Stage::Kill)),
             _ => return None,
         };
         words.next().is_none().then_some(report)
@@ -183,13 +181,13 @@ mod tests {
     use skein_base::home_tag::HomeTag;
 
     use super::*;
-    use crate::containment::tag::StartMark;
+    use crate::containment::tag::StartTag;
 
     #[test]
     fn every_report_and_order_reads_as_it_was_written() {
         let steps = Step::ALL.map(|step| Report::Failed(step, 2));
         let ends =
-            [None, Some(Stage::CloseInput), Some(Stage::Terminate), Some(Stage::Kill)].map(Report::Zero);
+            [None, Some(Stage::CloseInput), Some(Stage::Terminate), Some(Stage::Kill)].map(Report::Stopped);
         let others = [Report::Started(7), Report::Exited(Exit::Code(3)), Report::Exited(Exit::Signal(9))];
         for report in steps.into_iter().chain(ends).chain(others) {
             let line = report.line();
@@ -221,7 +219,7 @@ mod tests {
             namespace: true,
             limits: HelperLimits { files: Some(64), nice: Some(-3), ..HelperLimits::default() },
             soft_files: Some(1_024),
-            mark: Mark::new(StartMark::new(HomeTag::of(&[b"home"]), 1), 2),
+            tag: ProcessTag::new(StartTag::new(HomeTag::of(&[b"home"]), 1), 2),
             grace: Duration::from_millis(500),
         };
         let (ours, theirs) = UnixStream::pair().expect("sockets");

@@ -42,6 +42,7 @@ use skein_base::descriptors;
 use skein_base::system::{self, ChildrenChanged, proc};
 
 use crate::containment::step::{Exit, Failure, Step};
+use crate::containment::tag::GUARD_NAME;
 use crate::containment::{cgroup, namespace};
 use crate::policy;
 use crate::process::control::{self, Order, Plan, Report};
@@ -75,7 +76,7 @@ struct Guard {
     /// The helper, or the first process of its namespace.
     main: Pid,
     /// In a namespace its first process tells here how the helper ended.
-    told: Option<File>,
+    from_namespace: Option<File>,
     in_namespace: bool,
     /// The end of the helper was reported.
     exit_reported: bool,
@@ -92,10 +93,10 @@ enum Launch {
 impl Guard {
     /// Takes the plan from the server and starts the helper.
     fn start() -> io::Result<Self> {
-        // What the server's own parent may have left open; everything opened later is close-on-exec.
+        // Closes descriptors that the server's parent may have left open; later ones are close-on-exec.
         // SAFETY: nothing in this process owns a descriptor above the standard ones yet.
         unsafe { system::close_others() };
-        system::be_called(control::NAME)?;
+        system::be_called(GUARD_NAME)?;
         system::be_subreaper()?;
         nix::unistd::setsid()?;
         std::env::set_current_dir("/")?;
@@ -105,9 +106,9 @@ impl Guard {
         let (plan, pipes) = control::receive_plan(&control)?;
         control.set_nonblocking(true)?;
         // The guard too: one that was stopped when its server died has to be found. Where it is refused the environment
-        // and the cgroup carry the mark.
-        let _ = plan.mark.set_limits();
-        let (main, launch, told) = start_helper(&plan, pipes)?;
+        // and the cgroup carry the tag.
+        let _ = plan.tag.set_limits();
+        let (main, launch, from_namespace) = start_helper(&plan, pipes)?;
         let stages = Stages::new(plan.grace);
         Ok(Self {
             control,
@@ -118,7 +119,7 @@ impl Guard {
             server_is_gone: false,
             launch,
             main,
-            told,
+            from_namespace,
             in_namespace: plan.namespace,
             exit_reported: false,
         })
@@ -129,16 +130,16 @@ impl Guard {
         loop {
             let left = self.reap()?;
             self.watch_launch()?;
-            self.heed_namespace();
+            self.read_namespace();
             let over = self.stages.current().is_some() || matches!(self.launch, Launch::Failed);
             if over && !left {
-                self.report(Report::Zero(self.stages.current()));
+                self.report(Report::Stopped(self.stages.current()));
                 self.tidy_up();
                 return Ok(());
             }
             self.act();
             self.wait()?;
-            self.obey();
+            self.handle_orders();
         }
     }
 
@@ -162,21 +163,21 @@ impl Guard {
     fn main_ended(&mut self, status: WaitStatus) -> io::Result<()> {
         self.watch_launch()?;
         let killed = status.terminating_signal().map(Exit::Signal);
-        self.heed_namespace();
+        self.read_namespace();
         if let Some(exit) = killed.or(status.exit_status().map(Exit::Code)) {
             self.report_exit(exit);
         }
         Ok(())
     }
 
-    /// Reads what the first process of the namespace has told.
-    fn heed_namespace(&mut self) {
-        let mut said = [0; namespace::TOLD];
-        while let Some(pipe) = &mut self.told {
-            match pipe.read_exact(&mut said) {
-                Ok(()) => self.report_exit(namespace::decode(said)),
+    /// Reads the reports of the namespace's first process.
+    fn read_namespace(&mut self) {
+        let mut bytes = [0; namespace::REPORT_LENGTH];
+        while let Some(pipe) = &mut self.from_namespace {
+            match pipe.read_exact(&mut bytes) {
+                Ok(()) => self.report_exit(namespace::decode(bytes)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => self.told = None,
+                Err(_) => self.from_namespace = None,
             }
         }
     }
@@ -197,10 +198,10 @@ impl Guard {
     /// Reads what the forked child says on its way to becoming the helper.
     fn watch_launch(&mut self) -> io::Result<()> {
         while let Launch::Pending(pipe) = &mut self.launch {
-            let mut said = [0; Failure::LENGTH];
-            match pipe.read_exact(&mut said) {
+            let mut bytes = [0; Failure::LENGTH];
+            match pipe.read_exact(&mut bytes) {
                 Ok(()) => {
-                    let failure = Failure::decode(said);
+                    let failure = Failure::decode(bytes);
                     if failure.step != Step::Cgroup || self.cgroup_forced {
                         self.launch = Launch::Failed;
                     }
@@ -246,7 +247,7 @@ impl Guard {
         if let Launch::Pending(pipe) = &self.launch {
             watched.push(PollFd::new(pipe.as_fd(), PollFlags::POLLIN));
         }
-        if let Some(pipe) = &self.told {
+        if let Some(pipe) = &self.from_namespace {
             watched.push(PollFd::new(pipe.as_fd(), PollFlags::POLLIN));
         }
         // A closed control socket is ready for ever; once it is known there is nothing more to learn from it.
@@ -258,7 +259,7 @@ impl Guard {
     }
 
     /// Reads the orders that have come.
-    fn obey(&mut self) {
+    fn handle_orders(&mut self) {
         let mut byte = [0];
         while !self.server_is_gone {
             let wanted = match self.control.read(&mut byte) {
@@ -305,7 +306,7 @@ impl Guard {
         }
     }
 
-    /// Tells the server. It may be gone, which [`Guard::obey`] finds out.
+    /// Tells the server. It may be gone, which [`Guard::handle_orders`] finds out.
     fn report(&mut self, report: Report) {
         let _ = self.control.write_all(report.line().as_bytes());
     }
@@ -313,25 +314,25 @@ impl Guard {
 
 /// Forks the child that becomes the helper, or the first process of the helper's namespace, which tells through the last.
 fn start_helper(plan: &Plan, pipes: [OwnedFd; 3]) -> io::Result<(Pid, Launch, Option<File>)> {
-    let (said, mut say) = pipe()?;
+    let (failures, mut say) = pipe()?;
     let inside = if plan.namespace { Some(pipe()?) } else { None };
     if plan.namespace
         && let Err(error) = system::prepare_namespace()
     {
         say.write_all(&Failure::new(Step::Namespace, &error).encode())?;
         // No child of this process ever has this pid.
-        return Ok((Pid::from_raw(0), Launch::Pending(said), None));
+        return Ok((Pid::from_raw(0), Launch::Pending(failures), None));
     }
     // SAFETY: this process has one thread, so the child may do whatever it likes.
     match unsafe { fork() }? {
-        ForkResult::Parent { child } => Ok((child, Launch::Pending(said), inside.map(|(told, _)| told))),
+        ForkResult::Parent { child } => Ok((child, Launch::Pending(failures), inside.map(|(read, _)| read))),
         ForkResult::Child => {
-            if let Some((told, tell)) = inside {
-                drop(told);
-                namespace::be_init(tell, say, move |say| become_helper(plan, &pipes, say))
+            if let Some((read, write)) = inside {
+                drop(read);
+                namespace::be_init(write, say, move |say| become_helper(plan, &pipes, say))
             }
             let failure = become_helper(plan, &pipes, &mut say);
-            // Without a reader there is nobody to tell.
+            // Without a reader the failure is lost.
             let _ = say.write_all(&failure.encode());
             // SAFETY: _exit(2) has no preconditions; destructors are the parent's business.
             unsafe { libc::_exit(127) }

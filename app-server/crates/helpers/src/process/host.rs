@@ -1,9 +1,8 @@
-//! What all helper processes of one server share: the guard program, the cgroup, the list of living guards, counters.
+//! The shared state of all helper processes of one server: the guard program, the cgroup, the children, counters.
 
-use std::collections::HashSet;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::unistd::Pid;
@@ -17,118 +16,112 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::containment::cgroup;
-use crate::containment::levels::{Containment, Lacking};
-use crate::containment::tag::{Mark, StartMark};
+use crate::containment::levels::{Containment, Unavailable};
+use crate::containment::tag::{ProcessTag, StartTag};
 use crate::counters::{Counters, ProcessCounts};
 use crate::error::ProcessError;
 use crate::policy;
-use crate::recovery::startup_cleanup::{Leftovers, Sweep};
-use crate::supervisor::liveness::Looks;
+use crate::process::liveness::Sampler;
+use crate::recovery::children::Children;
+use crate::recovery::reaper;
+use crate::recovery::startup_cleanup::{Leftovers, StartupCleanup};
 
-/// What a [`ProcessHost`] is made from.
+/// The options of a [`ProcessHost`].
 #[derive(Debug)]
 pub struct HostOptions {
-    /// Who becomes the guard.
+    /// The program of the guard.
     pub guard: GuardProgram,
-    /// Where its tasks live.
+    /// The tracker of its tasks.
     pub tasks: Tasks,
-    /// Where its time comes from.
+    /// Its clock.
     pub clock: Clock,
     /// Each wait between two stages of ending a helper.
     pub stop_grace: Duration,
-    /// How long a helper may show no sign of life while somebody waits for it.
+    /// The longest silence of a helper with outstanding calls.
     pub liveness: Duration,
-    /// How helpers are kept together.
+    /// The containment of helpers.
     pub containment: Containment,
-    /// This process belongs to the server alone (`skein serve`): nobody else in it waits for a child.
+    /// This process belongs to the server alone (`skein serve`): no other code in it waits for children.
     pub exclusive: bool,
-    /// The home that it serves: what a former server of it left is ended before the first helper starts.
+    /// The home of the server. The start-up clean-up ends processes of its former server before the first helper starts.
     pub home: HomeTag,
 }
 
-/// Makes and ends helper processes. One for a server.
+/// Starts and ends helper processes. One for each server.
 #[derive(Debug)]
 pub struct ProcessHost {
     pub(crate) options: HostOptions,
     pub(crate) cgroup: Option<cgroup::Parent>,
-    /// Whoever is no guard and yet a child of this process was a helper's. Not so of PID 1, to which every orphan of its
-    /// container falls, nor of who had children from the beginning, and may get theirs.
-    pub(crate) only_helpers: bool,
-    pub(crate) lacking: Lacking,
-    /// Pids of the guards that live. Held while one is started or reaped, and while orphans are looked for: a child
-    /// that is not in here while the lock is held is no guard.
-    guards: Mutex<HashSet<i32>>,
+    /// Guards, and processes that fell to this one.
+    pub(crate) children: Arc<Children>,
+    pub(crate) unavailable: Unavailable,
     pub(crate) counters: Counters,
-    pub(crate) hurry: CancellationToken,
-    pub(crate) start: StartMark,
+    pub(crate) kill_all: CancellationToken,
     helpers: AtomicU32,
     leftovers: watch::Receiver<Leftovers>,
-    pub(crate) looks: Arc<Looks>,
+    pub(crate) sampler: Arc<Sampler>,
     pub(crate) room_wanted: Arc<Notify>,
 }
 
 impl ProcessHost {
-    /// Becomes a subreaper, looks for a cgroup, and has what a former server of the home left ended beside.
+    /// Becomes a subreaper, makes a cgroup if possible, and starts the clean-up after a former server of the home.
     ///
     /// # Errors
-    /// A cgroup was demanded and cannot be made, or the system has no subreapers (Linux before 3.4).
+    /// A cgroup is demanded and cannot be made, or the system has no subreapers (Linux before 3.4).
     pub fn start(options: HostOptions) -> io::Result<Arc<Self>> {
         system::be_subreaper()?;
         if let Some(missing) = system::MISSING {
-            tracing::warn!(missing, "helpers are kept together less well than on Linux");
+            tracing::warn!(missing, "this system contains helpers less well than Linux");
         }
         let only_helpers = options.exclusive && Pid::this().as_raw() != 1 && !proc::has_children();
         let (_, random) = options.clock.new_id().as_u64_pair();
-        let start = StartMark::new(options.home, random);
-        let lacking = Lacking::default();
-        let cgroup = own_cgroup(options.containment, start, &lacking)?;
-        let (told, leftovers) = watch::channel(Leftovers::default());
-        let sweep = Sweep {
-            mine: start,
+        let start = StartTag::new(options.home, random);
+        let unavailable = Unavailable::default();
+        let cgroup = own_cgroup(options.containment, start, &unavailable)?;
+        let (result, leftovers) = watch::channel(Leftovers::default());
+        let cleanup = StartupCleanup {
+            start,
             clock: options.clock,
             tasks: options.tasks.clone(),
-            guards_need: options.stop_grace + policy::GUARD_OVERDUE,
+            guard_time: options.stop_grace + policy::GUARD_OVERDUE,
         };
-        options.tasks.spawn("leftovers of helpers", sweep.run(told));
+        options.tasks.spawn("leftovers of helpers", cleanup.run(result));
         Ok(Arc::new(Self {
-            start,
+            children: Arc::new(Children::new(start, only_helpers)),
             helpers: AtomicU32::new(0),
             leftovers,
-            looks: Arc::default(),
+            sampler: Arc::default(),
             room_wanted: Arc::default(),
             options,
             cgroup,
-            only_helpers,
-            lacking,
-            guards: Mutex::default(),
+            unavailable,
             counters: Counters::default(),
-            hurry: CancellationToken::new(),
+            kill_all: CancellationToken::new(),
         }))
     }
 
-    /// Until nothing is left of a former server of this home, or it is known that it cannot be ended. Helpers start after
-    /// this.
-    pub async fn swept(&self) -> Leftovers {
+    /// Waits for the end of the start-up clean-up. Helpers start after it.
+    pub async fn cleaned_up(&self) -> Leftovers {
         let mut leftovers = self.leftovers.clone();
-        // The clean-up always tells; it is gone without only when the runtime shuts down.
+        // The clean-up always publishes a result, unless the runtime shuts down.
         leftovers.wait_for(|leftovers| leftovers.done).await.map(|done| *done).unwrap_or_default()
     }
 
-    /// The same, as far as it is now.
+    /// The progress of the start-up clean-up.
     #[must_use]
     pub fn leftovers(&self) -> Leftovers {
         *self.leftovers.borrow()
     }
 
-    /// Notified when a helper does not start as too few descriptors are left.
+    /// Notified when too few descriptors are left for a helper.
     #[must_use]
     pub fn room_wanted(&self) -> Arc<Notify> {
         Arc::clone(&self.room_wanted)
     }
 
-    /// The mark of one more helper.
-    pub(crate) fn next_mark(&self) -> Mark {
-        Mark::new(self.start, self.helpers.fetch_add(1, Ordering::Relaxed))
+    /// The tag of the next helper.
+    pub(crate) fn next_tag(&self) -> ProcessTag {
+        ProcessTag::new(self.children.start, self.helpers.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Whether a helper must not run without a cgroup.
@@ -136,15 +129,15 @@ impl ProcessHost {
         self.options.containment == Containment::Cgroup
     }
 
-    /// The cgroup for one helper, where there are any.
-    pub(crate) fn group(&self, helper: &str, mark: Mark) -> Result<Option<cgroup::Group>, ProcessError> {
-        match self.cgroup.as_ref().map(|parent| parent.child(&mark.cgroup())) {
+    /// The cgroup of one helper, if the server has one.
+    pub(crate) fn group(&self, helper: &str, tag: ProcessTag) -> Result<Option<cgroup::Group>, ProcessError> {
+        match self.cgroup.as_ref().map(|parent| parent.child(&tag.cgroup())) {
             Some(Err(error)) if self.is_forced() => {
-                self.lacking.note(ContainmentRung::Cgroup, error.to_string());
+                self.unavailable.note(ContainmentRung::Cgroup, error.to_string());
                 Err(Self::no_cgroup(error.to_string()))
             }
             Some(Err(error)) => {
-                self.lacking.note(ContainmentRung::Cgroup, error.to_string());
+                self.unavailable.note(ContainmentRung::Cgroup, error.to_string());
                 tracing::warn!(helper, %error, "no cgroup for this helper; its guard contains it");
                 Ok(None)
             }
@@ -155,24 +148,24 @@ impl ProcessHost {
 
     pub(crate) fn no_cgroup(reason: String) -> ProcessError {
         let needs = "a cgroup v2 that this user may write, and Linux 5.14";
-        ProcessError::Containment { rung: "cgroup", needs, reason }
+        ProcessError::Containment { level: "cgroup", needs, reason }
     }
 
     pub(crate) fn no_namespace(reason: String) -> ProcessError {
         let needs = "root, or user namespaces for this user, and a /proc of which nothing is hidden";
-        ProcessError::Containment { rung: "namespace", needs, reason }
+        ProcessError::Containment { level: "namespace", needs, reason }
     }
 
-    /// The numbers of now. Waits for nothing.
+    /// The current numbers. Waits for nothing.
     #[must_use]
     pub fn counts(&self) -> ProcessCounts {
         self.counters.now()
     }
 
-    /// What holds the next helper, and why nothing better. Waits for nothing.
+    /// The isolation level of the next helper, and the reasons for unavailable ones. Waits for nothing.
     #[must_use]
-    pub fn held(&self) -> HeldDetails {
-        let held = self.lacking.held(self.options.containment.into());
+    pub fn isolation(&self) -> HeldDetails {
+        let held = self.unavailable.held(self.options.containment.into());
         let place = self.cgroup.as_ref().and_then(cgroup::Parent::place);
         let place = place.filter(|_| held.in_force == Some(ContainmentRung::Cgroup));
         HeldDetails {
@@ -182,16 +175,22 @@ impl ProcessHost {
         }
     }
 
-    /// How long helpers took to end that were told to. Waits for nothing.
+    /// The times from an order to stop to the end of the last process. Waits for nothing.
     #[must_use]
-    pub fn zeros(&self) -> &Durations {
-        &self.counters.zeros
+    pub fn stop_times(&self) -> &Durations {
+        &self.counters.stop_times
     }
 
-    /// Goes to SIGKILL at once with every helper, those included that are being ended in stages: for a server that is
-    /// asked a second time to stop.
-    pub fn hurry(&self) {
-        self.hurry.cancel();
+    /// Sends SIGKILL to every helper at once, also to those in a stage of their end: for a server that gets a second order to stop.
+    pub fn kill_all(&self) {
+        self.kill_all.cancel();
+    }
+
+    /// Reaps children that no other task waits for, until `stop`; only where this process belongs to the server alone.
+    pub async fn reap_unowned_children(self: Arc<Self>, stop: CancellationToken) {
+        if self.options.exclusive {
+            reaper::run(Arc::clone(&self.children), self.options.tasks.clone(), stop).await;
+        }
     }
 
     /// Removes the cgroup. Every helper is to be stopped before.
@@ -200,18 +199,13 @@ impl ProcessHost {
             cgroup.remove();
         }
     }
-
-    pub(crate) fn guards(&self) -> MutexGuard<'_, HashSet<i32>> {
-        // The set is whole whenever the lock is free, also after a panic.
-        self.guards.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-/// The cgroup in which helpers get theirs, as far as `containment` wants one.
+/// The cgroup above those of helpers, if `containment` permits one.
 fn own_cgroup(
     containment: Containment,
-    start: StartMark,
-    lacking: &Lacking,
+    start: StartTag,
+    unavailable: &Unavailable,
 ) -> io::Result<Option<cgroup::Parent>> {
     match containment {
         Containment::Guard | Containment::Namespace => Ok(None),
@@ -219,7 +213,7 @@ fn own_cgroup(
         Containment::Auto => Ok(cgroup::Parent::make(&start.cgroup())
             .inspect_err(|error| {
                 tracing::info!(%error, "helpers get no cgroup; their guards contain them");
-                lacking.note(ContainmentRung::Cgroup, error.to_string());
+                unavailable.note(ContainmentRung::Cgroup, error.to_string());
             })
             .ok()),
     }

@@ -1,5 +1,4 @@
-//! What waits to be written to a helper. Bounded in bytes, whatever the helper reads: calls wait for room, what nobody
-//! waits for is left out when there is none.
+//! The queue of messages to a helper, bounded in bytes. Calls wait for room; a message that no task waits for is dropped if there is none.
 
 use std::sync::Arc;
 
@@ -20,7 +19,7 @@ pub struct Input {
     refused: CancellationToken,
 }
 
-/// Looks at an [`Input`] without keeping it open.
+/// Sampler at an [`Input`] without keeping it open.
 #[derive(Debug, Clone)]
 pub(crate) struct WeakInput(mpsc::WeakSender<Message>);
 
@@ -114,7 +113,7 @@ impl Input {
 }
 
 impl WeakInput {
-    /// Messages that wait to be written.
+    /// The number of queued messages.
     #[must_use]
     pub(crate) fn queued(&self) -> usize {
         self.0.upgrade().map_or(0, |queue| queue.max_capacity() - queue.capacity())
@@ -141,7 +140,7 @@ impl InputEnd {
 }
 
 impl Drop for InputEnd {
-    /// Whoever waits for room waits for nobody.
+    /// Ends all waits for room.
     fn drop(&mut self) {
         for room in &self.room {
             room.close();
@@ -149,7 +148,7 @@ impl Drop for InputEnd {
     }
 }
 
-/// What a message takes of so much room; the queue's own bookkeeping counts, too.
+/// The room that a message takes; the queue's own bookkeeping counts, too.
 fn share(bytes: usize, of: usize) -> u32 {
     u32::try_from((bytes + size_of::<Message>()).min(of)).unwrap_or(u32::MAX)
 }
@@ -196,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_for_room_is_told_of_the_end() {
+    async fn a_wait_for_room_ends_with_the_helper() {
         let (input, end) = input();
         input.send(bytes(policy::HELPER_INPUT_BYTES)).await.unwrap();
         let mut waits = std::pin::pin!(input.send(bytes(1)));

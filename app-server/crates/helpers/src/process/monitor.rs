@@ -1,5 +1,5 @@
-//! The server's end of one guard: a task that passes on what the guard reports, gives it orders, reaps it, and does
-//! its work when it died without having done it.
+//! The monitor of one guard: a task of the server that handles the guard's reports, sends its orders and reaps it. If the guard dies
+//! before its helper, the monitor ends the helper.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::DropGuard;
 
 use crate::containment::cgroup::Group;
 use crate::containment::levels::Containment;
@@ -26,12 +26,13 @@ use crate::error::ProcessError;
 use crate::policy;
 use crate::process::control::{Order, Report};
 use crate::process::host::ProcessHost;
-use crate::process::report::{ExitReport, Life};
+use crate::process::report::{ExitReport, ProcessStatus};
+use crate::process::shutdown::Shutdown;
 use crate::process::stages::Stage;
 use crate::recovery::orphans::Orphans;
 use crate::spec::HelperSpec;
 
-/// A guard that was just started: to be given a keeper, which reaps it.
+/// A guard that was just started. Its monitor reaps it.
 #[derive(Debug)]
 pub(crate) struct GuardHandle {
     pub(crate) child: Child,
@@ -40,9 +41,9 @@ pub(crate) struct GuardHandle {
     pub(crate) control: UnixStream,
 }
 
-/// Keeps one guard, from its start until no process is left.
+/// Monitors one guard, from its start until no process is left.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub(crate) struct GuardMonitor {
     host: Arc<ProcessHost>,
     spec: HelperSpec,
     child: Child,
@@ -52,40 +53,35 @@ pub(crate) struct Keeper {
     cgroup: Option<Group>,
     limits: HelperLimits,
     cwd: String,
-    life: watch::Sender<Life>,
-    stop: CancellationToken,
-    kill: CancellationToken,
+    life: watch::Sender<ProcessStatus>,
+    shutdown: Shutdown,
     asked: Option<Instant>,
-    /// The guard's last report; without it the guard did not do its work.
-    zero: Option<Option<Stage>>,
+    /// The last stage, by the guard's last report. Without the report the guard did not end its helper.
+    last_stage: Option<Option<Stage>>,
     alive: Option<Counted>,
     guard_alive: Option<Counted>,
-    gone: DropGuard,
+    done: DropGuard,
 }
 
-/// What a keeper is made from, beside the guard.
+/// The parts of a monitor, except the guard.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct MonitorSetup {
     pub(crate) spec: HelperSpec,
     pub(crate) cgroup: Option<Group>,
-    /// What the cgroup keeps it to: it does not run outside then.
+    /// The limits of the cgroup; with any, the helper does not run outside of it.
     pub(crate) limits: HelperLimits,
     pub(crate) cwd: String,
-    pub(crate) life: watch::Sender<Life>,
-    /// Cancelled to have the helper ended.
-    pub(crate) stop: CancellationToken,
-    /// Cancelled to have it killed.
-    pub(crate) kill: CancellationToken,
-    /// Cancelled by the keeper when no process is left.
-    pub(crate) gone: CancellationToken,
+    pub(crate) life: watch::Sender<ProcessStatus>,
+    /// The end of the process, which the monitor reports.
+    pub(crate) shutdown: Shutdown,
 }
 
-impl Keeper {
-    /// The keeper of `guard`, not yet at work.
-    pub(crate) fn new(host: &Arc<ProcessHost>, guard: GuardHandle, kept: Kept) -> Self {
+impl GuardMonitor {
+    /// The monitor of `guard`, not yet running.
+    pub(crate) fn new(host: &Arc<ProcessHost>, guard: GuardHandle, setup: MonitorSetup) -> Self {
         let counters = &host.counters;
         counters.started.fetch_add(1, Ordering::Relaxed);
-        let contained = match kept.cgroup {
+        let contained = match setup.cgroup {
             Some(_) => &counters.by_cgroup,
             None if host.options.containment == Containment::Namespace => &counters.by_namespace,
             None => &counters.by_guard,
@@ -95,27 +91,26 @@ impl Keeper {
             alive: Some(contained.one_more()),
             guard_alive: Some(counters.guards.one_more()),
             host: Arc::clone(host),
-            spec: kept.spec,
+            spec: setup.spec,
             child: guard.child,
             ended: guard.ended,
             reports: BufReader::new(reports).lines(),
             orders,
-            cgroup: kept.cgroup,
-            limits: kept.limits,
-            cwd: kept.cwd,
-            life: kept.life,
-            stop: kept.stop,
-            kill: kept.kill,
+            cgroup: setup.cgroup,
+            limits: setup.limits,
+            cwd: setup.cwd,
+            life: setup.life,
             asked: None,
-            zero: None,
-            gone: kept.gone.drop_guard(),
+            last_stage: None,
+            done: setup.shutdown.done_on_drop(),
+            shutdown: setup.shutdown,
         }
     }
 
-    /// Until no process is left.
-    pub(crate) async fn keep(mut self) {
+    /// Runs until no process is left.
+    pub(crate) async fn run(mut self) {
         self.until_the_guard_ends().await;
-        let survivors = self.settle().await;
+        let survivors = self.clean_up().await;
         self.report_over(survivors);
     }
 
@@ -127,68 +122,68 @@ impl Keeper {
             tokio::select! {
                 biased;
                 line = self.reports.next_line(), if listening => match line {
-                    Ok(Some(line)) => self.heed(&line),
+                    Ok(Some(line)) => self.handle_report(&line),
                     Ok(None) | Err(_) => listening = false,
                 },
                 () = ended(&self.ended) => break,
-                () = self.stop.cancelled(), if self.asked.is_none() => {
+                () = self.shutdown.stopping(), if self.asked.is_none() => {
                     self.asked = Some(clock.now());
                     self.order(Order::Stop).await;
                 }
-                () = self.kill.cancelled(), if !hurried => {
+                () = self.shutdown.killed(), if !hurried => {
                     hurried = true;
                     self.asked.get_or_insert(clock.now());
-                    self.stop.cancel();
+                    self.shutdown.stop();
                     self.order(Order::Kill).await;
                 }
                 () = until(overdue) => {
-                    tracing::warn!(helper = self.spec.name, "a guard did not end its helper in time, ending both");
+                    tracing::warn!(helper = self.spec.name, "a guard did not end its helper in time; the server ends both");
                     self.kill_guard();
                     ended(&self.ended).await;
                     break;
                 }
             }
         }
-        // What it said last may still be in the socket. Its end is the guard's, unless a child was just being forked.
+        // The last reports may still be in the socket. It ends with the guard, unless a child was just being forked.
         let rest = async {
             while let Ok(Some(line)) = self.reports.next_line().await {
-                self.heed(&line);
+                self.handle_report(&line);
             }
         };
-        // A bound, not a wait: nothing is lost when it passes, since the loop below looks for itself.
+        // Bounded: without the last report the clean-up below finds the processes itself.
         let _ = tokio::time::timeout(policy::GUARD_LAST_WORDS, rest).await;
     }
 
-    fn heed(&mut self, line: &str) {
+    fn handle_report(&mut self, line: &str) {
         match Report::parse(line) {
             Some(Report::Started(pid)) => {
-                self.host.lacking.note_holds(self.rung());
+                self.host.unavailable.note_holds(self.level());
                 self.life.send_modify(|life| life.pid = Some(pid));
             }
             Some(Report::Failed(Step::Cgroup, errno)) if !self.needs_group() => {
                 let error = io::Error::from_raw_os_error(errno);
                 tracing::warn!(helper = self.spec.name, %error, "a helper could not enter its cgroup");
-                self.note_lack(Step::Cgroup, errno);
+                self.note_unavailable(Step::Cgroup, errno);
                 self.cgroup = None;
                 self.alive = Some(self.host.counters.by_guard.one_more());
             }
             Some(Report::Failed(step, errno)) => {
                 let passing = [nix::libc::EAGAIN, nix::libc::ENOMEM, nix::libc::ENFILE, nix::libc::ETXTBSY];
                 self.life.send_modify(|life| life.lasting = !passing.contains(&errno));
-                self.note_lack(step, errno);
+                self.note_unavailable(step, errno);
                 self.ended(self.failure(step, errno).to_string());
             }
             Some(Report::Exited(exit)) => {
                 let hit = self.cgroup.as_ref().map(|group| self.limits.hit_in(group)).unwrap_or_default();
                 self.ended(format!("it ended with {exit}{hit}"));
             }
-            Some(Report::Zero(stage)) => self.zero = Some(stage),
-            None => tracing::error!(helper = self.spec.name, line, "a guard reports what nobody knows"),
+            Some(Report::Stopped(stage)) => self.last_stage = Some(stage),
+            None => tracing::error!(helper = self.spec.name, line, "a guard sent an unknown report"),
         }
     }
 
-    /// What holds the helper.
-    fn rung(&self) -> ContainmentRung {
+    /// The isolation level of the helper.
+    fn level(&self) -> ContainmentRung {
         match self.cgroup {
             Some(_) => ContainmentRung::Cgroup,
             None if self.host.options.containment == Containment::Namespace => ContainmentRung::Namespace,
@@ -196,16 +191,16 @@ impl Keeper {
         }
     }
 
-    /// Remembers what a helper that did not start says of what would have held it.
-    fn note_lack(&self, step: Step, errno: i32) {
-        let (rung, what) = match step {
+    /// Notes an unavailable isolation level by the failed start of a helper.
+    fn note_unavailable(&self, step: Step, errno: i32) {
+        let (level, what) = match step {
             Step::Cgroup => (ContainmentRung::Cgroup, "a helper could not enter its group"),
             Step::Namespace => (ContainmentRung::Namespace, "a helper got no namespace"),
             Step::Prepare => (ContainmentRung::Guard, "a guard could not prepare a helper"),
             Step::WorkingDirectory | Step::Program | Step::Memory | Step::Files | Step::Nice => return,
         };
         let reason = io::Error::from_raw_os_error(errno);
-        self.host.lacking.note(rung, format!("{what}: {reason}"));
+        self.host.unavailable.note(level, format!("{what}: {reason}"));
     }
 
     fn failure(&self, step: Step, errno: i32) -> ProcessError {
@@ -234,12 +229,12 @@ impl Keeper {
         limits.refused(&self.spec.name, limit, reason)
     }
 
-    /// Whether the helper does not run outside its cgroup.
+    /// Whether the helper must not run outside its cgroup.
     fn needs_group(&self) -> bool {
         self.host.is_forced() || self.limits != HelperLimits::default()
     }
 
-    /// Fills in why the helper does not run; the first reason stays.
+    /// Sets the reason for the end of the helper; the first one stays.
     fn ended(&self, why: String) {
         self.life.send_if_modified(|life| {
             let first = life.ended.is_none();
@@ -248,37 +243,37 @@ impl Keeper {
         });
     }
 
-    /// When the guard has had all the time it needs.
+    /// The time at which the guard is overdue.
     fn overdue(&self) -> Option<Instant> {
         Some(self.asked? + self.host.options.stop_grace * 2 + policy::GUARD_OVERDUE)
     }
 
     async fn order(&mut self, order: Order) {
-        // When it cannot be said the guard is gone, and its end is being waited for.
+        // An error means that the guard is gone, and the caller waits for its end.
         if let Err(error) = self.orders.write_all(&[order.byte()]).await {
             tracing::debug!(helper = self.spec.name, %error, "a guard takes no orders");
         }
     }
 
     fn kill_guard(&mut self) {
-        // It has not been reaped, so the pid is still its own. The error says that it has ended meanwhile.
+        // It is not reaped yet, so the pid is still its own. An error means that it has ended.
         let _ = self.child.kill();
     }
 
-    /// Reaps the guard, and ends what it left. Returns how many processes are left.
-    async fn settle(&mut self) -> usize {
+    /// Reaps the guard, and ends the orphans if it did not end its helper. Returns how many processes are left.
+    async fn clean_up(&mut self) -> usize {
         let guard = self.child.id().cast_signed();
-        // It has ended, unless its end could not be waited for; reaping must not wait in any case.
+        // It has ended, unless its end could not be watched; the reaping below must not block.
         self.kill_guard();
         {
-            let mut guards = self.host.guards();
+            let mut guards = self.host.children.guards();
             if let Err(error) = self.child.wait() {
                 tracing::error!(helper = self.spec.name, %error, "a guard cannot be reaped");
             }
             guards.remove(&guard);
         }
         self.guard_alive = None;
-        if self.zero.is_some() {
+        if self.last_stage.is_some() {
             return 0;
         }
         self.ended("its guard died".to_owned());
@@ -286,18 +281,18 @@ impl Keeper {
         let leaders =
             [Some(guard), self.life.borrow().pid].into_iter().flatten().map(Pid::from_raw).collect();
         let orphans = Orphans { leaders, group: self.cgroup.as_ref() };
-        orphans.end(&self.host).await
+        orphans.end(&self.host.children).await
     }
 
     fn report_over(mut self, survivors: usize) {
-        // Removed before anybody is told, so that nothing of it is left then.
+        // Removes the cgroup before the report: nothing of the helper is left then.
         self.cgroup = None;
         self.alive = None;
-        let stage = self.zero.unwrap_or(Some(Stage::Kill));
+        let stage = self.last_stage.unwrap_or(Some(Stage::Kill));
         let took = self.asked.map(|asked| self.host.options.clock.now() - asked);
         let counters = &self.host.counters;
         if let Some(took) = took {
-            counters.zeros.add(took);
+            counters.stop_times.add(took);
         }
         counters.stopped.fetch_add(1, Ordering::Relaxed);
         counters.killed.fetch_add(u64::from(stage == Some(Stage::Kill)), Ordering::Relaxed);
@@ -310,19 +305,19 @@ impl Keeper {
             life.ended.get_or_insert_with(|| "it was stopped".to_owned());
             life.over = Some(report);
         });
-        // Whoever still writes to the helper, or reads its stderr, stops.
-        self.stop.cancel();
-        drop(self.gone);
+        // The tasks of its stdin and stderr stop.
+        self.shutdown.stop();
+        drop(self.done);
     }
 }
 
-/// Until the guard has ended.
+/// Waits until the guard has ended.
 async fn ended(guard: &AsyncFd<OwnedFd>) {
-    // An error would mean that the runtime ends; then the control socket closes, and the guard does its work.
+    // An error means that the runtime shuts down; then the control socket closes, and the guard ends its helper.
     let _ = guard.readable().await;
 }
 
-/// Until `deadline`; for ever without one.
+/// Waits until `deadline`; for ever without one.
 async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,

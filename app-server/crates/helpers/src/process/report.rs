@@ -1,12 +1,12 @@
-//! How far a helper's processes are, and how they ended: what their keeper reports.
+//! The status of a helper's processes and the report of their end, by their guard's monitor.
 
 use std::time::Duration;
 
 use crate::process::stages::Stage;
 
-/// How far a helper's processes are. Members are only ever filled in.
+/// The status of a helper's processes. Members are only ever filled in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Life {
+pub struct ProcessStatus {
     /// The pid of the helper itself, once its program runs.
     pub pid: Option<i32>,
     /// Why the helper itself does not run, or not any more; descendants may be left.

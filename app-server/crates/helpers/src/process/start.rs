@@ -1,5 +1,5 @@
-//! The birth of processes: the one place where programs are run. A [`HelperProcess`] is a helper with its guard; its
-//! end is [`HelperProcess::stop`], and dropping it asks for the same without waiting.
+//! Starts processes: the one place that runs programs. A [`HelperProcess`] is a helper with its guard. [`HelperProcess::stop`] ends it;
+//! dropping it orders the same without waiting.
 
 use std::ffi::OsString;
 use std::io;
@@ -25,37 +25,37 @@ use crate::containment::cgroup::Group;
 use crate::containment::environment;
 use crate::containment::levels::Containment;
 use crate::containment::limits::{self, HelperLimits};
-use crate::containment::tag::Mark;
+use crate::containment::tag::ProcessTag;
 use crate::error::ProcessError;
 use crate::policy;
 use crate::process::control::{self, Plan};
 use crate::process::host::ProcessHost;
 use crate::process::input::{self, Input, InputEnd};
-use crate::process::monitor::{GuardHandle, Keeper, Kept};
-use crate::process::report::{ExitReport, Life};
+use crate::process::monitor::{GuardHandle, GuardMonitor, MonitorSetup};
+use crate::process::report::{ExitReport, ProcessStatus};
+use crate::process::shutdown::Shutdown;
 use crate::process::stderr::Ring;
-use crate::process::table::View;
+use crate::process::table::ProcessView;
 use crate::spec::{HelperSpec, StdioSpec};
 
-/// A running helper with everything it starts.
+/// A running helper with all its descendants.
 #[derive(Debug)]
 pub struct HelperProcess {
     name: String,
-    life: watch::Receiver<Life>,
-    stop: CancellationToken,
-    _stop_on_drop: DropGuard,
+    life: watch::Receiver<ProcessStatus>,
+    shutdown: Shutdown,
     stderr: Arc<Mutex<Ring>>,
     guard: Option<proc::Process>,
-    /// Cancelled when nothing more comes from stderr.
+    /// Cancelled at the end of stderr.
     stderr_read: CancellationToken,
 }
 
 /// The helper's ends of standard input and output.
 #[derive(Debug)]
 pub struct Pipes {
-    /// What is sent here is written, in order, by a task of its own. Full means that the helper does not read.
+    /// A queue that a task writes to the helper, in order. A full queue means that the helper does not read.
     pub stdin: Input,
-    /// What the helper prints.
+    /// The output of the helper.
     pub stdout: pipe::Receiver,
 }
 
@@ -63,63 +63,61 @@ impl HelperProcess {
     /// Starts the guard, which starts the helper. The helper's pipes can be used at once.
     ///
     /// # Errors
-    /// The guard cannot be started. That the helper cannot be run shows in [`HelperProcess::life`].
+    /// The guard cannot be started. [`HelperProcess::life`] shows why a helper does not run.
     pub fn start(
         host: &Arc<ProcessHost>,
         spec: &HelperSpec,
         cwd: &Path,
     ) -> Result<(Self, Pipes), ProcessError> {
-        Self::start_killable(host, spec, cwd, host.hurry.child_token())
+        Self::start_with(host, spec, cwd, Shutdown::new(&host.kill_all))
     }
 
-    /// The same; when `kill` is cancelled everything is killed, whatever stage of its end it is in.
+    /// The same, with an end that others may order.
     ///
     /// # Errors
     /// As [`HelperProcess::start`].
-    pub(crate) fn start_killable(
+    pub(crate) fn start_with(
         host: &Arc<ProcessHost>,
         spec: &HelperSpec,
         cwd: &Path,
-        kill: CancellationToken,
+        shutdown: Shutdown,
     ) -> Result<(Self, Pipes), ProcessError> {
-        let mark = host.next_mark();
-        let cgroup = host.group(&spec.name, mark)?;
+        let tag = host.next_tag();
+        let cgroup = host.group(&spec.name, tag)?;
         let limits = spec.stdio().map(|stdio| stdio.limits).unwrap_or_default();
         let limits = limits.put_on(&spec.name, host.cgroup.as_ref(), cgroup.as_ref())?;
-        Self::start_with(host, spec, cwd, kill, (mark, cgroup, limits)).map_err(|error| {
+        Self::start_contained(host, spec, cwd, shutdown, (tag, cgroup, limits)).map_err(|error| {
             let (program, reason) = (host.options.guard.path(), error.to_string());
-            host.lacking
+            host.unavailable
                 .note(ContainmentRung::Guard, format!("{} cannot be started: {reason}", program.display()));
             ProcessError::Guard { program, reason }
         })
     }
 
-    fn start_with(
+    fn start_contained(
         host: &Arc<ProcessHost>,
         spec: &HelperSpec,
         cwd: &Path,
-        kill: CancellationToken,
-        (mark, cgroup, limits): (Mark, Option<Group>, limits::Kept),
+        shutdown: Shutdown,
+        (tag, cgroup, limits): (ProcessTag, Option<Group>, limits::AppliedLimits),
     ) -> io::Result<(Self, Pipes)> {
         if !descriptors::have_counted_room_for(skein_base::policy::HELPER_DESCRIPTORS) {
             host.room_wanted.notify_one();
             return Err(rustix::io::Errno::MFILE.into());
         }
-        let plan = plan(host, wanted(spec)?, cwd, cgroup.as_ref(), (mark, limits));
+        let plan = plan(host, wanted(spec)?, cwd, cgroup.as_ref(), (tag, limits));
         let (input_read, input) = io::pipe()?;
         let (output, output_write) = io::pipe()?;
         let (error, error_write) = io::pipe()?;
-        let guard = start_guard(host, mark)?;
-        let (told, life) = watch::channel(Life::default());
-        let (stop, gone) = (CancellationToken::new(), CancellationToken::new());
+        let guard = start_guard(host, tag)?;
+        let (told, life) = watch::channel(ProcessStatus::default());
         let stderr = Arc::new(Mutex::new(Ring::new(policy::HELPER_STDERR_BYTES, spec.hidden())));
-        // From here on an early return ends the guard: dropping this asks its keeper to.
+        // From here on an early return ends the guard: the drop of `process` orders it.
         let name = spec.name.clone();
         let process = Self {
             name,
             life,
-            _stop_on_drop: stop.clone().drop_guard(),
-            stop: stop.clone(),
+            shutdown: shutdown.clone(),
             stderr,
             guard: proc::Process::read(Pid::from_raw(guard.child.id().cast_signed())),
             stderr_read: CancellationToken::new(),
@@ -131,11 +129,12 @@ impl HelperProcess {
         );
         let cwd = plan.cwd.to_string_lossy().into_owned();
         let limits = limits.by_group;
-        let kept =
-            Kept { spec: spec.clone(), cgroup, limits, cwd, life: told, stop, kill, gone: gone.clone() };
-        host.options.tasks.spawn(format!("helper/{}", spec.name), Keeper::new(host, guard, kept).keep());
+        let setup = MonitorSetup { spec: spec.clone(), cgroup, limits, cwd, life: told, shutdown };
+        host.options
+            .tasks
+            .spawn(format!("helper/{}", spec.name), GuardMonitor::new(host, guard, setup).run());
         sent?;
-        let pipes = process.serve_pipes(host, spec, [input.into(), output.into(), error.into()], gone)?;
+        let pipes = process.serve_pipes(host, spec, [input.into(), output.into(), error.into()])?;
         Ok((process, pipes))
     }
 
@@ -145,7 +144,6 @@ impl HelperProcess {
         host: &ProcessHost,
         spec: &HelperSpec,
         [input, output, error]: [OwnedFd; 3],
-        gone: CancellationToken,
     ) -> io::Result<Pipes> {
         let error = pipe::Receiver::from_owned_fd(error)?;
         let input = pipe::Sender::from_owned_fd(input)?;
@@ -154,53 +152,64 @@ impl HelperProcess {
         let tasks = &host.options.tasks;
         tasks.spawn(
             format!("helper-stderr/{}", spec.name),
-            collect(error, Arc::clone(&self.stderr), gone, self.stderr_read.clone().drop_guard()),
+            collect(
+                error,
+                Arc::clone(&self.stderr),
+                self.shutdown.clone(),
+                self.stderr_read.clone().drop_guard(),
+            ),
         );
-        tasks.spawn(format!("helper-stdin/{}", spec.name), pump(queued, input, self.stop.clone()));
+        tasks.spawn(format!("helper-stdin/{}", spec.name), pump(queued, input, self.shutdown.clone()));
         Ok(Pipes { stdin, stdout })
     }
 
-    /// Its life, as it goes on.
+    /// Its status, with changes.
     #[must_use]
-    pub fn life(&self) -> watch::Receiver<Life> {
+    pub fn life(&self) -> watch::Receiver<ProcessStatus> {
         self.life.clone()
     }
 
-    /// The guard, below which everything of it is.
+    /// The guard above all its processes.
     pub(crate) fn guard(&self) -> Option<proc::Process> {
         self.guard
     }
 
-    /// What may be looked at of it by others.
-    pub(crate) fn view(&self, pipes: &Pipes) -> View {
+    /// The view for reports.
+    pub(crate) fn view(&self, pipes: &Pipes) -> ProcessView {
         let (life, stderr) = (self.life.clone(), Arc::clone(&self.stderr));
-        View { life, guard: self.guard, stderr, stdin: pipes.stdin.downgrade() }
+        ProcessView { life, guard: self.guard, stderr, stdin: pipes.stdin.downgrade() }
     }
 
-    /// Until everything that was written to stderr has been read. Waits for as long as anybody holds it open.
+    /// Waits until stderr has been read to its end. A descendant may hold stderr open for long.
     pub(crate) async fn stderr_read(&self) {
         self.stderr_read.cancelled().await;
     }
 
-    /// The last lines of what it wrote to stderr, at most `policy::HELPER_STDERR_TAIL_LINES`.
+    /// The last lines of its stderr, at most `policy::HELPER_STDERR_TAIL_LINES`.
     #[must_use]
     pub fn stderr_tail(&self) -> String {
         let ring = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
         ring.tail(policy::HELPER_STDERR_TAIL_LINES, policy::HELPER_STDERR_TAIL_BYTES)
     }
 
-    /// Ends the helper and everything it started, in stages, and waits until nothing is left. Can be called again;
-    /// when the caller goes away the end goes on.
+    /// Ends the helper and all its descendants in stages, and waits until no process is left. May be called again; if the caller is
+    /// dropped the end goes on.
     pub async fn stop(&self) -> ExitReport {
-        self.stop.cancel();
+        self.shutdown.stop();
         let mut life = self.life.clone();
         let over = life.wait_for(|life| life.over.is_some()).await.ok().and_then(|life| life.over.clone());
-        // The keeper always reports; it is gone without only when the runtime shuts down, and then guards see to it.
+        // The monitor always reports, unless the runtime shuts down; then the guard ends the helper.
         over.unwrap_or_else(|| ExitReport::nothing(&self.name))
     }
 }
 
-/// What is said of the helper's process. What it is to be given and the server does not have is named here.
+impl Drop for HelperProcess {
+    fn drop(&mut self) {
+        self.shutdown.stop();
+    }
+}
+
+/// The settings of the helper's process. Logs variables that the server does not have.
 fn wanted(spec: &HelperSpec) -> io::Result<&StdioSpec> {
     let stdio = spec.stdio().ok_or_else(|| io::Error::other("this helper is no process of ours"))?;
     for name in stdio.unset() {
@@ -217,12 +226,12 @@ fn plan(
     spec: &StdioSpec,
     cwd: &Path,
     cgroup: Option<&Group>,
-    (mark, limits): (Mark, limits::Kept),
+    (tag, limits): (ProcessTag, limits::AppliedLimits),
 ) -> Plan {
     Plan {
         command: spec.command.clone().into(),
         args: spec.args.iter().map(OsString::from).collect(),
-        env: environment::build(std::env::vars_os(), &spec.env_vars, &spec.env.0, &mark.to_string())
+        env: environment::build(std::env::vars_os(), &spec.env_vars, &spec.env.0, &tag.to_string())
             .into_iter()
             .collect(),
         cwd: spec.cwd.as_ref().map_or(cwd.to_owned(), |own| cwd.join(own)).into(),
@@ -231,14 +240,14 @@ fn plan(
         namespace: host.options.containment == Containment::Namespace,
         limits: limits.by_process,
         soft_files: descriptors::of_programs(),
-        mark,
+        tag,
         grace: host.options.stop_grace,
     }
 }
 
-/// Starts a guard and registers it in the same breath: nobody may take it for an orphan.
+/// Starts a guard and registers it under one lock: a clean-up must not take it for an orphan.
 #[expect(clippy::disallowed_methods, reason = "the one permitted caller")]
-fn start_guard(host: &ProcessHost, mark: Mark) -> io::Result<GuardHandle> {
+fn start_guard(host: &ProcessHost, tag: ProcessTag) -> io::Result<GuardHandle> {
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let control = UnixStream::from_std(ours)?;
@@ -247,11 +256,11 @@ fn start_guard(host: &ProcessHost, mark: Mark) -> io::Result<GuardHandle> {
         .arg0("skein")
         .arg(control::COMMAND)
         .env_clear()
-        .envs(environment::of_guard(std::env::vars_os(), &mark.to_string()))
+        .envs(environment::of_guard(std::env::vars_os(), &tag.to_string()))
         .stdin(OwnedFd::from(theirs))
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    let mut guards = host.guards();
+    let mut guards = host.children.guards();
     let mut child = command.spawn()?;
     let ended = system::end_of(Pid::from_raw(child.id().cast_signed()))
         .ok_or_else(io::Error::last_os_error)
@@ -263,7 +272,7 @@ fn start_guard(host: &ProcessHost, mark: Mark) -> io::Result<GuardHandle> {
             Ok(GuardHandle { child, ended, control })
         }
         Err(error) => {
-            // It has no plan yet, so nothing else has to be ended; the wait is for a process that was killed.
+            // The guard has no plan yet and no children. The wait is for a killed process.
             let _ = child.kill().and_then(|()| child.wait());
             Err(error)
         }
@@ -276,9 +285,9 @@ pub(crate) fn exec(plan: &Plan) -> io::Error {
     Command::new(&plan.command).args(&plan.args).env_clear().envs(plan.env.iter().cloned()).exec()
 }
 
-/// Writes what is queued. Closes the pipe when told to stop, also in the middle of a write that nobody reads, and when the
-/// helper has closed its end: what is in the pipe then, nobody reads.
-async fn pump(mut queued: InputEnd, mut input: pipe::Sender, stop: CancellationToken) {
+/// Writes the queue to the helper. Closes the pipe at an order to stop, also in the middle of a blocked write, and when the helper has
+/// closed its end.
+async fn pump(mut queued: InputEnd, mut input: pipe::Sender, shutdown: Shutdown) {
     let write = async {
         loop {
             let message = tokio::select! {
@@ -296,22 +305,17 @@ async fn pump(mut queued: InputEnd, mut input: pipe::Sender, stop: CancellationT
         }
     };
     let written = tokio::select! {
-        () = stop.cancelled() => Ok(()),
+        () = shutdown.stopping() => Ok(()),
         written = write => written,
     };
     if let Err(error) = written {
-        tracing::debug!(%error, "a helper takes no more input");
+        tracing::debug!(%error, "a helper reads no more input");
         queued.refuse();
     }
 }
 
-/// Reads stderr in chunks until its end, or until no process of the helper is left.
-async fn collect(
-    mut from: pipe::Receiver,
-    into: Arc<Mutex<Ring>>,
-    gone: CancellationToken,
-    _read: DropGuard,
-) {
+/// Reads stderr in chunks to its end, or until no process of the helper is left.
+async fn collect(mut from: pipe::Receiver, into: Arc<Mutex<Ring>>, shutdown: Shutdown, _read: DropGuard) {
     let mut chunk = vec![0; policy::HELPER_STDERR_CHUNK];
     let read = async {
         while let Ok(length @ 1..) = from.read(&mut chunk).await {
@@ -321,11 +325,11 @@ async fn collect(
     tokio::select! {
         biased;
         () = read => {}
-        () = gone.cancelled() => {}
+        () = shutdown.finished() => {}
     }
 }
 
-/// A process that is nobody's helper and does nothing, for tests of those who look at processes.
+/// An idle process that is no helper, for tests.
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "processes are born in this file")]
 pub(crate) fn sleeper() -> io::Result<std::process::Child> {

@@ -1,4 +1,4 @@
-//! Which processes helpers have at this moment: one look for all of them. Must never signal one.
+//! The process table: the current processes of all helpers, in one walk. Must never signal one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,66 +11,66 @@ use tokio::sync::watch;
 
 use crate::policy;
 use crate::process::input::WeakInput;
-use crate::process::report::Life;
+use crate::process::report::ProcessStatus;
 use crate::process::stderr::Ring;
 
-/// What may be looked at of a helper that has a process.
+/// The parts of a helper with a process that reports show.
 #[derive(Debug, Clone)]
-pub(crate) struct View {
-    pub(crate) life: watch::Receiver<Life>,
-    /// The guard, below which everything of the helper is.
+pub(crate) struct ProcessView {
+    pub(crate) life: watch::Receiver<ProcessStatus>,
+    /// The guard above all processes of the helper.
     pub(crate) guard: Option<Process>,
     pub(crate) stderr: Arc<Mutex<Ring>>,
     pub(crate) stdin: WeakInput,
 }
 
-impl View {
-    /// The process that was started, while it runs.
+impl ProcessView {
+    /// The helper's main process, while it runs.
     pub(crate) fn pid(&self) -> Option<i32> {
         let life = self.life.borrow();
         life.pid.filter(|_| life.ended.is_none())
     }
 
-    /// Messages that wait to be written.
+    /// The number of queued messages.
     pub(crate) fn queued(&self) -> usize {
         self.stdin.queued()
     }
 
-    /// The last lines that it wrote to stderr.
+    /// The last lines of its stderr.
     pub(crate) fn stderr(&self) -> String {
         let ring = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
         ring.tail(policy::HELPER_STDERR_TAIL_LINES, policy::HELPER_STDERR_TAIL_BYTES)
     }
 }
 
-/// All processes, at one moment.
+/// All processes of the machine, at one moment.
 #[derive(Debug)]
-pub struct Census {
+pub struct ProcessTable {
     found: HashMap<Pid, Process>,
     children: HashMap<Pid, Vec<Pid>>,
 }
 
-impl Census {
-    /// Blocks for as long as that takes.
+impl ProcessTable {
+    /// Reads the table. Blocks.
     pub fn take() -> Self {
         Self::of(proc::all())
     }
 
     fn of(all: impl Iterator<Item = Process>) -> Self {
-        let mut census = Self { found: HashMap::new(), children: HashMap::new() };
+        let mut table = Self { found: HashMap::new(), children: HashMap::new() };
         for process in all.filter(|process| !process.zombie) {
-            census.found.insert(process.pid, process);
-            census.children.entry(process.parent).or_default().push(process.pid);
+            table.found.insert(process.pid, process);
+            table.children.entry(process.parent).or_default().push(process.pid);
         }
-        census
+        table
     }
 
-    /// What descends from `root`, without it; parents before their children. Nothing where its pid is another's by now.
+    /// The descendants of `root`, parents before their children. Empty if another process has its pid by now.
     pub(crate) fn below(&self, root: &Process) -> Vec<HelperProcess> {
         self.pids_below(root).into_iter().filter_map(|pid| self.about(pid)).collect()
     }
 
-    /// The numbers of what [`Census::below`] tells of.
+    /// The pids of [`ProcessTable::below`].
     pub(crate) fn pids_below(&self, root: &Process) -> Vec<Pid> {
         if self.found.get(&root.pid).is_none_or(|found| found.started != root.started) {
             return Vec::new();
@@ -87,7 +87,7 @@ impl Census {
         pids
     }
 
-    /// `None` for one that has ended since.
+    /// `None` for a process that has ended since.
     fn about(&self, pid: Pid) -> Option<HelperProcess> {
         let parent = self.found.get(&pid)?.parent;
         let (name, memory_bytes) = (system::name(pid)?, system::resident(pid)?);
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn parents_come_before_their_children_and_strangers_not_at_all() {
+    fn parents_come_before_their_children_and_others_not_at_all() {
         let zombie = Process { zombie: true, ..process(6, 2, 6) };
         // Pids wrap around: a child may have the lower one.
         let all = [
@@ -121,8 +121,8 @@ mod tests {
             process(7, 2, 4),
             zombie,
         ];
-        let census = Census::of(all.into_iter());
-        let pids = |root: &Process| census.pids_below(root).into_iter().map(Pid::as_raw).collect::<Vec<_>>();
+        let table = ProcessTable::of(all.into_iter());
+        let pids = |root: &Process| table.pids_below(root).into_iter().map(Pid::as_raw).collect::<Vec<_>>();
         assert_eq!(pids(&process(2, 1, 1)), [5, 3, 7]);
         assert_eq!(pids(&process(2, 1, 8)), [0; 0], "its number is another's by now");
         assert_eq!(pids(&process(9, 1, 1)), [0; 0]);

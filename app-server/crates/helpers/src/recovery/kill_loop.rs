@@ -1,14 +1,14 @@
-//! Kills every process that a predicate knows, also a chain of them of which each lives only until it has started the next.
+//! Kills every process that a predicate selects, also a chain of them of which each lives only until it has started the next.
 //!
-//! A walk over `/proc` alone misses such a chain: it takes longer than a link lives. So after one walk the hunt goes by the
-//! pids that were given out since (the newest is the last number of `/proc/loadavg`), in the order in which they were. That
-//! takes microseconds, and says when nobody is left, instead of hoping so:
+//! A walk over `/proc` alone misses such a chain: the walk takes longer than a link lives. So after one walk the loop goes through
+//! the pids that the kernel gave out since (the newest is the last number of `/proc/loadavg`), in their order. A round takes
+//! microseconds, and proves that no selected process is left:
 //!
-//! - Whoever is known is killed at once, before the next is looked at. A fork that is under way then fails, so whoever was
-//!   killed has no child that was not there before.
-//! - It is over after a round in which each new pid was somebody who lives and is not wanted. Had a wanted process lived at
-//!   the beginning of that round, then it was there at the walk, or its pid was given out since: in both cases it was looked
-//!   at while it lived, and killed. A pid whose owner was gone before it could be asked may have been a link: one more round.
+//! - The loop kills a selected process at once, before it looks at the next. A fork that is under way then fails, so a killed
+//!   process has no child that was not there before.
+//! - The loop is over after a round in which each new pid was a live process that is not selected. A selected process that lived at
+//!   the beginning of that round was there at the walk, or the kernel gave its pid out since. In both cases the loop looked at it
+//!   while it lived, and killed it. A pid whose process was gone before the loop could look may have been a link: one more round.
 //!
 //! Not covered: root may give a process a pid of its choice, which is none of the newest.
 
@@ -24,81 +24,85 @@ use tokio::time::Instant;
 
 use crate::policy;
 
-/// What a hunt came to.
+/// The result of a kill loop.
 #[derive(Debug, Default)]
-pub(crate) struct Hunt {
-    /// Who was known and killed; they may be on their way out.
-    pub(crate) killed: HashSet<(Pid, u64)>,
-    /// When it ended nobody else was left.
+pub(crate) struct Killed {
+    /// Processes that were selected and killed, with their start times; some may still be exiting.
+    pub(crate) processes: HashSet<(Pid, u64)>,
+    /// No other selected process was left at the end.
     pub(crate) sure: bool,
 }
 
-/// Who has a pid.
+/// The owner of a pid.
 enum Found {
-    /// Somebody who lives and is not wanted, or no process at all but a thread of one.
+    /// A live process that is not selected, or a thread of a process.
     Other,
-    /// It was killed. The number is its start time.
-    Wanted(u64),
-    /// Nobody who could still be asked.
+    /// A selected process, now killed. The number is its start time.
+    Killed(u64),
+    /// No process that could still be looked at.
     Gone,
 }
 
-/// Until nobody whom `wanted` knows is left, or `deadline`. `wanted` is asked while the process with this pid is held by a
-/// descriptor. Those of `spared` are not asked for.
-pub(crate) fn kill_all(spared: &HashSet<Pid>, deadline: Instant, wanted: impl Fn(Pid) -> bool) -> Hunt {
-    let mut hunt = Hunt::default();
-    // Before the walk: who is born behind it is new.
+/// Kills until no process that `is_selected` accepts is left, or until `deadline`. Holds a process by a descriptor while it calls
+/// `is_selected` with the pid. Never looks at those of `spared`.
+pub(crate) fn kill_all(
+    spared: &HashSet<Pid>,
+    deadline: Instant,
+    is_selected: impl Fn(Pid) -> bool,
+) -> Killed {
+    let mut killed = Killed::default();
+    // Before the walk: a process that starts during the walk is new.
     let mut seen = newest();
     for process in proc::all().filter(|process| !process.zombie && !spared.contains(&process.pid)) {
-        if let Found::Wanted(started) = meet(process.pid, &wanted) {
-            hunt.killed.insert((process.pid, started));
+        if let Found::Killed(started) = meet(process.pid, &is_selected) {
+            killed.processes.insert((process.pid, started));
         }
     }
     if cfg!(not(target_os = "linux")) {
-        // Nobody tells which pids are new. A walk that found nobody has to do.
-        hunt.sure = hunt.killed.is_empty();
-        return hunt;
+        // The system does not say which pids are new. A walk that found none has to do.
+        killed.sure = killed.processes.is_empty();
+        return killed;
     }
     while let (Some(last), Some(newest)) = (seen, newest()) {
-        let Some(pids) = born_between(last, newest) else { return hunt };
+        let Some(pids) = born_between(last, newest) else { return killed };
         let mut quiet = true;
         for pid in pids.filter(|pid| !spared.contains(pid)) {
-            match meet(pid, &wanted) {
+            match meet(pid, &is_selected) {
                 Found::Other => {}
                 Found::Gone => quiet = false,
-                Found::Wanted(started) => {
+                Found::Killed(started) => {
                     quiet = false;
-                    hunt.killed.insert((pid, started));
+                    killed.processes.insert((pid, started));
                 }
             }
         }
         if quiet {
-            hunt.sure = true;
-            return hunt;
+            killed.sure = true;
+            return killed;
         }
         if Clock.now() >= deadline {
-            return hunt;
+            return killed;
         }
         seen = Some(newest);
     }
-    hunt
+    killed
 }
 
-/// Kills the process that has `pid`, if it is wanted.
-fn meet(pid: Pid, wanted: &impl Fn(Pid) -> bool) -> Found {
+/// Kills the process that has `pid`, if it is selected.
+fn meet(pid: Pid, is_selected: &impl Fn(Pid) -> bool) -> Found {
     let Some(handle) = ProcessHandle::on(pid) else {
         return if is_thread(pid) { Found::Other } else { Found::Gone };
     };
-    // Pinned before it is asked: who is wanted is whom the descriptor holds, or that one is gone.
-    if !wanted(pid) {
+    // Pinned before the look: the selected process is the one that the descriptor holds, or that one is gone.
+    if !is_selected(pid) {
         return if handle.has_ended() { Found::Gone } else { Found::Other };
     }
-    // Read before the signal: it may be gone right behind it, and counts all the same.
+    // Read before the signal: the process may be gone right after, and counts all the same.
     let Some(process) = Process::read(pid).filter(|_| !handle.has_ended()) else { return Found::Gone };
     match handle.signal(Signal::KILL) {
         Err(rustix::io::Errno::SRCH) => Found::Gone,
-        // Another error says that it is another user's, which those who count what is left find out.
-        Ok(()) | Err(_) => Found::Wanted(process.started),
+        // Another error means that the process is another user's, which the caller's count shows.
+        Ok(()) | Err(_) => Found::Killed(process.started),
     }
 }
 
@@ -109,18 +113,18 @@ fn is_thread(pid: Pid) -> bool {
     leader.is_some_and(|leader| leader.trim() != pid.to_string())
 }
 
-/// The pid that was given out last.
+/// The newest pid.
 fn newest() -> Option<i32> {
     fs::read_to_string("/proc/loadavg").ok()?.split_ascii_whitespace().next_back()?.parse().ok()
 }
 
-/// The pids that were given out after `last`, up to `newest`, oldest first: numbers rise, and begin anew above the highest.
-/// `None` when there are too many to ask.
+/// The pids after `last`, up to `newest`, oldest first: numbers rise, and begin anew after the highest. `None` when there are too
+/// many for one round.
 fn born_between(last: i32, newest: i32) -> Option<impl Iterator<Item = Pid>> {
     let most = || fs::read_to_string("/proc/sys/kernel/pid_max").ok()?.trim().parse().ok();
     let (highest, again) = if newest >= last { (newest, 0) } else { (most().unwrap_or(last), newest) };
     usize::try_from(highest - last + again)
-        .is_ok_and(|count| count <= policy::HUNT_ROUND)
+        .is_ok_and(|count| count <= policy::KILL_LOOP_ROUND)
         .then(|| (last + 1..=highest).chain(1..=again).map(Pid::from_raw))
 }
 
@@ -130,7 +134,7 @@ mod tests {
     use crate::process::start::sleeper;
 
     #[test]
-    fn the_pids_since_then_come_in_the_order_in_which_they_were_given_out() {
+    fn new_pids_come_in_the_order_in_which_the_kernel_gave_them_out() {
         let pids = |last, newest| {
             let pids = born_between(last, newest)?;
             Some(pids.map(Pid::as_raw).collect::<Vec<_>>())
@@ -143,26 +147,26 @@ mod tests {
     }
 
     #[test]
-    fn who_lives_and_is_not_wanted_is_left_alone() {
+    fn a_live_process_that_is_not_selected_is_left_alone() {
         let deadline = Clock.now() + policy::ORPHANS_LIMIT;
-        let hunt = kill_all(&HashSet::new(), deadline, |_| false);
-        assert!(hunt.sure && hunt.killed.is_empty(), "{hunt:?}");
+        let killed = kill_all(&HashSet::new(), deadline, |_| false);
+        assert!(killed.sure && killed.processes.is_empty(), "{killed:?}");
         assert!(matches!(meet(Pid::this(), &|_| false), Found::Other));
     }
 
     #[test]
-    fn whoever_is_killed_is_counted_however_soon_it_is_gone() {
+    fn a_killed_process_counts_however_soon_it_is_gone() {
         let mut children: Vec<_> = (0..50).map(|_| sleeper().unwrap()).collect();
         let pids: HashSet<i32> = children.iter().map(|child| child.id().try_into().unwrap()).collect();
         let deadline = Clock.now() + policy::ORPHANS_LIMIT;
-        let hunt = kill_all(&HashSet::new(), deadline, |pid| pids.contains(&pid.as_raw()));
+        let killed = kill_all(&HashSet::new(), deadline, |pid| pids.contains(&pid.as_raw()));
         children.iter_mut().for_each(|child| drop(child.wait()));
-        let killed: HashSet<i32> = hunt.killed.iter().map(|(pid, _)| pid.as_raw()).collect();
+        let killed: HashSet<i32> = killed.processes.iter().map(|(pid, _)| pid.as_raw()).collect();
         assert_eq!(killed, pids);
     }
 
     #[test]
-    fn a_thread_is_no_process_that_is_gone() {
+    fn a_thread_does_not_count_as_a_process_that_is_gone() {
         let number = std::thread::scope(|scope| {
             let found = scope.spawn(|| meet(nix::unistd::gettid(), &|_| false));
             found.join().unwrap()

@@ -1,16 +1,16 @@
-//! When a guard dies without having ended its helper, the server inherits what is left, and ends it here.
+//! Ends the orphans of a guard that died before its helper: the server inherits them.
 
 use std::collections::HashSet;
 
 use nix::unistd::Pid;
-use rustix::process::WaitOptions;
+use skein_base::clock::Clock;
 use skein_base::system::proc::{self, Process};
 
 use crate::containment::cgroup::Group;
 use crate::policy;
-use crate::process::host::ProcessHost;
+use crate::recovery::children::{Children, reap};
 
-/// How to tell the orphans of a guard from processes that are none of ours.
+/// Tells the orphans of a guard from other children of this process.
 #[derive(Debug)]
 pub(crate) struct Orphans<'a> {
     /// The guard and the helper itself; both lead sessions.
@@ -19,39 +19,38 @@ pub(crate) struct Orphans<'a> {
     pub(crate) group: Option<&'a Group>,
 }
 
-/// What one look found.
+/// The result of one pass.
 struct Pass {
     /// Processes that are still there.
     left: usize,
-    /// Any, a zombie included.
+    /// The pass met an orphan, dead or alive.
     met: bool,
 }
 
 impl Orphans<'_> {
-    /// Kills and reaps until none is left, or the time for it is over. Returns how many are left.
-    pub(crate) async fn end(&self, host: &ProcessHost) -> usize {
-        // Told before the first look: from then on nobody else reaps what is looked for.
-        let _hunt = host.counters.hunts.one_more();
-        let clock = host.options.clock;
-        let deadline = clock.now() + policy::ORPHANS_LIMIT;
+    /// Kills and reaps until no orphan is left, or for `policy::ORPHANS_LIMIT`. Returns how many are left.
+    pub(crate) async fn end(&self, children: &Children) -> usize {
+        // Counted before the first pass: from then on the reaper leaves zombies to this task.
+        let _cleanup = children.cleanups.one_more();
+        let deadline = Clock.now() + policy::ORPHANS_LIMIT;
         let (mut victims, mut quiet) = (HashSet::new(), 0);
         loop {
             if let Some(group) = self.group {
                 group.kill();
             }
-            let Pass { left, met } = self.kill_and_reap(host, &mut victims);
-            // Twice: a chain of forks can slip through one look, but each of its links leaves a zombie to the next.
+            let Pass { left, met } = self.kill_and_reap(children, &mut victims);
+            // Twice: a chain of forks can slip through one pass, but each of its links leaves a zombie to the next.
             quiet = if met { 0 } else { quiet + 1 };
-            if quiet == 2 || clock.now() >= deadline {
+            if quiet == 2 || Clock.now() >= deadline {
                 return left;
             }
             tokio::time::sleep(policy::ORPHANS_PAUSE).await;
         }
     }
 
-    /// One pass. `victims` remembers whom it killed: a zombie shows no environment, and not whose child it was.
-    fn kill_and_reap(&self, host: &ProcessHost, victims: &mut HashSet<(Pid, u64)>) -> Pass {
-        let guards = host.guards();
+    /// One pass. `victims` remembers killed processes: a zombie shows neither its environment nor its former parent.
+    fn kill_and_reap(&self, children: &Children, victims: &mut HashSet<(Pid, u64)>) -> Pass {
+        let guards = children.guards();
         let own = Pid::this();
         let group = nix::unistd::getpgrp();
         let (mut left, mut met) = (0, false);
@@ -59,7 +58,7 @@ impl Orphans<'_> {
         for process in proc::all() {
             let child = process.parent == own && !guards.contains(&process.pid.as_raw());
             let name = (process.pid, process.started);
-            let ours = child && (victims.contains(&name) || self.adopted(host, &process));
+            let ours = child && (victims.contains(&name) || self.adopted(children, &process));
             if !ours && !family.contains(&process.parent) {
                 continue;
             }
@@ -76,17 +75,11 @@ impl Orphans<'_> {
         Pass { left, met }
     }
 
-    fn adopted(&self, host: &ProcessHost, process: &Process) -> bool {
-        host.only_helpers
+    fn adopted(&self, children: &Children, process: &Process) -> bool {
+        children.only_helpers
             || self.leaders.contains(&process.session)
-            // Of whichever helper: orphans of a guard that lives come to that one.
-            || host.start.is_carried_by(process.pid)
+            // The tag of any helper: orphans of a live guard fall to that guard.
+            || children.start.is_carried_by(process.pid)
             || self.group.is_some_and(|group| group.has(process.pid))
     }
-}
-
-/// Reaps the zombie `pid`. `false` when there is none.
-pub(crate) fn reap(pid: Pid) -> bool {
-    rustix::process::Pid::from_raw(pid.as_raw())
-        .is_some_and(|pid| matches!(rustix::process::waitpid(Some(pid), WaitOptions::NOHANG), Ok(Some(_))))
 }

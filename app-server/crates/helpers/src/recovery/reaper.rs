@@ -1,47 +1,43 @@
-//! Reaps whom nobody else waits for. PID 1 of a container inherits every orphan in it, helper or not, and a script that
-//! becomes the server leaves it its children. They are not ours to end; but each that ends is a zombie until it is waited
-//! for. Must never take a guard's end from its keeper, nor a zombie from who looks for orphans.
+//! Reaps children that no other task waits for. PID 1 of a container inherits every orphan in it, helper or not, and a script
+//! that becomes the server leaves its children behind. The server does not end such children, but each dead one stays a zombie
+//! until somebody reaps it. Must never take a guard's end from its monitor, nor a zombie from a clean-up of orphans.
 //!
-//! `skein serve` may be PID 1 of a container: it handles SIGTERM and SIGINT, which do nothing to PID 1 by themselves, and every orphan of
-//! the container falls to it. A child that no guard has belongs to a dead guard where the server is not PID 1 and had no child when it
-//! began. Otherwise it does where it carries the mark of this start, or is of the guard's or the helper's session; only then is it
-//! ended. A process that has shed all of these, which takes root, is not found there.
+//! `skein serve` may be PID 1 of a container: it handles SIGTERM and SIGINT, which do nothing to PID 1 by themselves, and inherits
+//! every orphan of the container. A child without a guard belongs to a dead guard if the server is not PID 1 and had no child at its
+//! start. Otherwise it does if it carries the tag of this start, or is in the session of the guard or the helper. Only a child of a
+//! dead guard is killed. A process that has shed all of these, which takes root, is not found there.
 //!
-//! Children without a waiter are reaped by their pids. Keepers wait for guards: guards are started, listed and reaped under one lock,
-//! and a listed one is not touched. While a dead guard's orphans are being ended their zombies are evidence, and the reaper waits.
+//! Monitors wait for guards: guards start, are listed and are reaped under one lock, and the reaper does not touch a listed one. While
+//! the orphans of a dead guard are being ended their zombies are evidence, and the reaper waits.
 
 use std::sync::Arc;
 
 use nix::unistd::Pid;
 use skein_base::system::proc;
-use skein_base::tasks::Pool;
+use skein_base::tasks::{Pool, Tasks};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::policy;
-use crate::process::host::ProcessHost;
-use crate::recovery::orphans;
+use crate::recovery::children::{self, Children};
 
-/// Reaps strangers until `stop`, where this process belongs to the server alone.
-pub async fn reap_strangers(host: Arc<ProcessHost>, stop: CancellationToken) {
-    if !host.options.exclusive {
-        return;
-    }
+/// Reaps unowned children until `stop`.
+pub(crate) async fn run(children: Arc<Children>, tasks: Tasks, stop: CancellationToken) {
     let mut ended = match signal(SignalKind::child()) {
         Ok(ended) => ended,
         Err(error) => {
-            tracing::warn!(%error, "children that nobody waits for stay zombies until the server ends");
+            tracing::warn!(%error, "unowned children stay zombies until the server ends");
             return;
         }
     };
     loop {
-        if look(&host).await == Look::Done {
+        if pass(&children, &tasks).await == Pass::Done {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = ended.recv() => {}
             }
         }
-        // Keepers reap their guards meanwhile.
+        // Monitors reap their guards meanwhile.
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(policy::REAPER_PAUSE) => {}
@@ -49,22 +45,22 @@ pub async fn reap_strangers(host: Arc<ProcessHost>, stop: CancellationToken) {
     }
 }
 
-/// What a look was good for.
+/// The result of one pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Look {
+enum Pass {
     Done,
-    /// Orphans of a guard are being ended: who does so has to see their zombies.
+    /// A clean-up of orphans is under way and has to see their zombies.
     Later,
 }
 
-async fn look(host: &Arc<ProcessHost>) -> Look {
+async fn pass(children: &Arc<Children>, tasks: &Tasks) -> Pass {
     if !matches!(proc::peek(), Ok(Some(_))) {
-        return Look::Done;
+        return Pass::Done;
     }
-    let of_host = Arc::clone(host);
-    let reap = move || reap(&zombies(), &of_host);
+    let children = Arc::clone(children);
+    let reap = move || reap(&zombies(), &children);
     // Its panic was logged; the next end of a child is another try.
-    host.options.tasks.blocking("children that have ended", Pool::Processes, reap).await.unwrap_or(Look::Done)
+    tasks.blocking("children that have ended", Pool::Processes, reap).await.unwrap_or(Pass::Done)
 }
 
 fn zombies() -> Vec<Pid> {
@@ -72,48 +68,32 @@ fn zombies() -> Vec<Pid> {
     proc::all().filter(|one| one.zombie && one.parent == own).map(|one| one.pid).collect()
 }
 
-/// Reaps those of `zombies` that are nobody's.
-fn reap(zombies: &[Pid], host: &ProcessHost) -> Look {
-    // Taken behind the look, which takes a while: who has one of these pids by now and is a guard is in here.
-    let guards = host.guards();
-    if host.counters.hunts.now() > 0 {
-        return Look::Later;
+/// Reaps those of `zombies` that no task waits for.
+fn reap(zombies: &[Pid], children: &Children) -> Pass {
+    // Locked after the walk, which takes a while: a new guard with one of these pids is listed by now.
+    let guards = children.guards();
+    if children.cleanups.now() > 0 {
+        return Pass::Later;
     }
     for pid in zombies.iter().filter(|pid| !guards.contains(&pid.as_raw())) {
-        let reaped = orphans::reap(*pid);
-        tracing::debug!(pid = pid.as_raw(), reaped, "a child that nobody waits for has ended");
+        let reaped = children::reap(*pid);
+        tracing::debug!(pid = pid.as_raw(), reaped, "an unowned child has ended");
     }
-    Look::Done
+    Pass::Done
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use rustix::process::{WaitId, WaitIdOptions, waitid};
-    use skein_base::clock::Clock;
     use skein_base::home_tag::HomeTag;
-    use skein_base::tasks::Tasks;
 
     use super::*;
-    use crate::containment::levels::Containment;
-    use crate::process::host::HostOptions;
+    use crate::containment::tag::StartTag;
     use crate::process::start::sleeper;
-    use skein_base::system::GuardProgram;
 
-    #[tokio::test]
-    async fn guards_and_what_is_looked_for_are_left_to_who_waits_for_them() {
-        let host = ProcessHost::start(HostOptions {
-            guard: GuardProgram::Path("/bin/true".into()),
-            tasks: Tasks::new(),
-            clock: Clock,
-            stop_grace: Duration::ZERO,
-            liveness: Duration::ZERO,
-            containment: Containment::Guard,
-            exclusive: false,
-            home: HomeTag::of(&[b"a home"]),
-        })
-        .unwrap();
+    #[test]
+    fn guards_and_zombies_of_a_clean_up_are_left_to_their_tasks() {
+        let children = Children::new(StartTag::new(HomeTag::of(&[b"a home"]), 1), false);
         let mut child = sleeper().unwrap();
         child.kill().unwrap();
         let pid = Pid::from_raw(child.id().cast_signed());
@@ -125,16 +105,16 @@ mod tests {
         };
         assert!(ended().is_ok() && proc::has_children());
 
-        host.guards().insert(pid.as_raw());
-        assert_eq!(reap(&[pid], &host), Look::Done);
-        assert!(ended().is_ok(), "its keeper waits for it");
-        host.guards().clear();
-        let hunt = host.counters.hunts.one_more();
-        assert_eq!(reap(&[pid], &host), Look::Later);
-        assert!(ended().is_ok(), "it is looked for");
-        drop(hunt);
+        children.guards().insert(pid.as_raw());
+        assert_eq!(reap(&[pid], &children), Pass::Done);
+        assert!(ended().is_ok(), "its monitor waits for it");
+        children.guards().clear();
+        let cleanup = children.cleanups.one_more();
+        assert_eq!(reap(&[pid], &children), Pass::Later);
+        assert!(ended().is_ok(), "a clean-up needs the zombie");
+        drop(cleanup);
         assert!(zombies().contains(&pid));
-        assert_eq!(reap(&[pid], &host), Look::Done);
+        assert_eq!(reap(&[pid], &children), Pass::Done);
         assert!(ended().is_err() && child.wait().is_err(), "it is reaped");
     }
 }

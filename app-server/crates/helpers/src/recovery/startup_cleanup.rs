@@ -1,18 +1,13 @@
-//! What a former server of this home left when its guards died with it: found by its mark, and ended before the first
-//! helper of this one starts. Serving does not wait for it.
+//! Ends processes that a former server of this home left because its guards died with it. Finds them by their tag, and ends them
+//! before the first helper of this server starts. Serving does not wait for it.
 //!
-//! Whoever has the home's lock is its only server; so what carries the home's mark and not this start's is a leftover.
-//! No list is kept and no pid is remembered. A guard that lives on is given the time that it needs to end its helper in
-//! stages, as a user of that helper would want.
+//! The holder of the home's lock is its only server, so a process with the home's tag and another start's number is a leftover. No list
+//! is kept and no pid is remembered: a process is held by a descriptor before its tag is read. The tag of a home is made of its lock
+//! file's place on the disk and its birth, so a copy of a home has another one (`containment/tag.rs`). A guard that survived its server
+//! gets the time for its stages first, as a user of that helper would want.
 //!
-//! If server and guard are killed at the same moment, nobody is left to end a helper. So the next server on the home ends every process
-//! that carries the home's mark and not its own start's (`containment/tag.rs`), before its first helper starts and without keeping anybody else
-//! waiting. No pid is remembered: whoever has the home's lock is its only server, and a process is held by a descriptor before its
-//! mark is read. The mark of a home is made of its lock file's place on the disk and its birth, so a copy of a home has another one.
-//! A guard that survived its server gets the time for its stages first.
-//!
-//! A process that has reset its limits (which takes root), cleared its environment and left its cgroup is not found. Where somebody
-//! above the server has limited these limits already, and the server is not root, only environment and cgroup are left.
+//! A process that has reset its limits (which takes root), cleared its environment and left its cgroup is not found. If a parent of the
+//! server has limited these limits already, and the server is not root, only environment and cgroup are left.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -26,54 +21,53 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::containment::cgroup;
-use crate::containment::tag::{Mark, StartMark};
+use crate::containment::tag::{self, ProcessTag, StartTag};
 use crate::policy;
-use crate::process::control;
-use crate::recovery::kill_loop::{Hunt, kill_all};
+use crate::recovery::kill_loop::{Killed, kill_all};
 
-/// How far the clean-up is.
+/// The progress of the start-up clean-up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Leftovers {
-    /// No helper is started before.
+    /// The clean-up is over; helpers start only then.
     pub done: bool,
-    /// Processes of a former server that were found and are gone.
+    /// Processes of a former server that were ended.
     pub ended: usize,
     /// Processes that could not be ended. 0 unless the kernel holds them, or they belong to another user.
     pub left: usize,
-    /// How long it took.
+    /// Time from the start of the clean-up to its end.
     pub took: Duration,
 }
 
-/// What the clean-up is made from.
+/// The clean-up of one start.
 #[derive(Debug)]
-pub(crate) struct Sweep {
-    pub(crate) mine: StartMark,
+pub(crate) struct StartupCleanup {
+    pub(crate) start: StartTag,
     pub(crate) clock: Clock,
     pub(crate) tasks: Tasks,
-    /// What a guard takes to end its helper when its server is gone.
-    pub(crate) guards_need: Duration,
+    /// Time that a guard needs to end its helper after its server is gone.
+    pub(crate) guard_time: Duration,
 }
 
-/// What one pass found.
+/// The result of one pass.
 #[derive(Debug, Default)]
 struct Pass {
-    /// Every leftover that lives, or was just killed.
+    /// Every leftover that lives, or was just killed, with its start time.
     found: HashSet<(Pid, u64)>,
-    /// Groups of former servers.
+    /// Cgroups of former servers.
     groups: usize,
-    /// Nobody but those found is left.
+    /// No other leftover exists.
     sure: bool,
 }
 
-impl Sweep {
-    /// Until nothing is left, or the time for it is over; tells `told` then.
-    pub(crate) async fn run(self, told: watch::Sender<Leftovers>) {
+impl StartupCleanup {
+    /// Runs until nothing is left, or for `policy::ORPHANS_LIMIT`, then publishes the result.
+    pub(crate) async fn run(self, result: watch::Sender<Leftovers>) {
         let start = self.clock.now();
-        let (deadline, patience) = (start + policy::ORPHANS_LIMIT, start + self.guards_need);
+        let (deadline, patience) = (start + policy::ORPHANS_LIMIT, start + self.guard_time);
         let mut met = HashSet::new();
         let left = loop {
             let kill = self.clock.now() >= patience;
-            let mine = self.mine;
+            let mine = self.start;
             let look = move || pass(mine, kill, deadline);
             // Its panic was logged; helpers must start all the same.
             let Ok(pass) = self.tasks.blocking("leftovers of helpers", Pool::Processes, look).await else {
@@ -81,11 +75,13 @@ impl Sweep {
             };
             let left = pass.found.len();
             met.extend(pass.found);
-            // What was killed is met again until it is gone.
+            // A killed process is met again until it is gone.
             let over = pass.sure && left == 0 && pass.groups == 0;
             if over || self.clock.now() >= deadline {
                 if !pass.sure {
-                    tracing::error!("it is not sure that nothing of a former server's helpers is left");
+                    tracing::error!(
+                        "processes of a former server's helpers may be left: the start-up clean-up ran out of time"
+                    );
                 }
                 break left;
             }
@@ -98,26 +94,27 @@ impl Sweep {
         } else if ended > 0 {
             tracing::warn!(ended, ?took, "processes of a former server's helpers were left and are ended");
         }
-        // Whoever waits for it may be gone with the server.
-        let _ = told.send(Leftovers { done: true, ended, left, took });
+        // The receivers may be gone with the server.
+        let _ = result.send(Leftovers { done: true, ended, left, took });
     }
 }
 
-/// Processes that carry the mark of this home now: guards, and what helpers have. Signals none of them.
+/// The number of processes that carry the tag of this home now: guards, helpers and their descendants. Signals none of them.
 #[must_use]
-pub fn carriers(home: HomeTag) -> usize {
-    let carries = |process: &Process| Mark::carried_by(process.pid).any(|mark| mark.start.home == home);
+pub fn tagged_processes(home: HomeTag) -> usize {
+    let carries = |process: &Process| ProcessTag::carried_by(process.pid).any(|tag| tag.start.home == home);
     let spared = self_and_ancestors();
     proc::all().filter(|one| !one.zombie && !spared.contains(&one.pid) && carries(one)).count()
 }
 
-/// Kills every leftover there is, unless a guard is at work and `kill` does not say that its time is over.
-fn pass(mine: StartMark, kill: bool, deadline: Instant) -> Pass {
+/// Kills every leftover, unless a guard is at work and `kill` does not say that its time is over.
+fn pass(mine: StartTag, kill: bool, deadline: Instant) -> Pass {
     let spared = self_and_ancestors();
-    let is_left = |pid| Mark::carried_by(pid).any(|mark| mark.start.home == mine.home && mark.start != mine);
+    let is_left =
+        |pid| ProcessTag::carried_by(pid).any(|tag| tag.start.home == mine.home && tag.start != mine);
     let others = || proc::all().filter(|process| !process.zombie && !spared.contains(&process.pid));
     let works =
-        |process: &Process| !process.stopped && process.is_named(control::NAME) && is_left(process.pid);
+        |process: &Process| !process.stopped && process.is_named(tag::GUARD_NAME) && is_left(process.pid);
     if !kill && others().any(|process| works(&process)) {
         let found = others().filter(|process| is_left(process.pid));
         return Pass {
@@ -125,9 +122,9 @@ fn pass(mine: StartMark, kill: bool, deadline: Instant) -> Pass {
             ..Pass::default()
         };
     }
-    let Hunt { killed, sure } = kill_all(&spared, deadline, is_left);
-    // Behind it, so that those in a group were counted.
-    Pass { found: killed, groups: cgroup::end_former(mine), sure }
+    let Killed { processes, sure } = kill_all(&spared, deadline, is_left);
+    // Cgroups after the kill loop, so that their processes were counted.
+    Pass { found: processes, groups: cgroup::end_former(mine), sure }
 }
 
 /// This process and those above it: a server may have been started below a helper of its predecessor.

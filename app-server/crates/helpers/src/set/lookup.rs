@@ -16,11 +16,11 @@ use crate::set::HelperSet;
 use crate::spec::HelperSpec;
 
 type Statuses = Arc<[McpServerStatus]>;
-type Look = BoxFuture<'static, Statuses>;
+type Sample = BoxFuture<'static, Statuses>;
 
 /// The look that is under way, and what it looks at.
 #[derive(Default)]
-pub(crate) struct Lookups(Mutex<Option<(Vec<HelperSpec>, WeakShared<Look>)>>);
+pub(crate) struct Lookups(Mutex<Option<(Vec<HelperSpec>, WeakShared<Sample>)>>);
 
 impl std::fmt::Debug for Lookups {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

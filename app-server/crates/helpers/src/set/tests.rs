@@ -22,7 +22,7 @@ const HOURS: u64 = 10_000;
 /// A helper without a process: a task answers each call after the number of seconds that its arguments name.
 struct Fake {
     set: HelperSet,
-    heard: mpsc::Receiver<Value>,
+    received: mpsc::Receiver<Value>,
     tasks: Tasks,
     house: House,
     double: Double,
@@ -33,8 +33,8 @@ impl Fake {
         let tasks = Tasks::new();
         let (stdin, asked) = input();
         let (output, stdout) = pipe::pipe().expect("a pipe");
-        let (hear, heard) = mpsc::channel(64);
-        tasks.spawn("fake", answer(asked, output, hear, tasks.clone()));
+        let (receive, received) = mpsc::channel(64);
+        tasks.spawn("fake", answer(asked, output, receive, tasks.clone()));
         let session = Session::open(
             Wire::Pipes(Pipes { stdin, stdout }),
             Line::new("/".into()),
@@ -52,7 +52,7 @@ impl Fake {
             seen.session = Some(session);
             seen.status.tools = listed(&json!({ "destructiveHint": true }));
         });
-        Self { set, heard, tasks, house, double }
+        Self { set, received, tasks, house, double }
     }
 
     async fn call(&self, seconds: u64) -> Result<Value, HelperError> {
@@ -78,9 +78,9 @@ impl Fake {
     }
 
     /// The next message of this method that the helper hears.
-    async fn heard(&mut self, method: &str) -> Value {
+    async fn received(&mut self, method: &str) -> Value {
         loop {
-            let message = self.heard.recv().await.expect("the helper hears more");
+            let message = self.received.recv().await.expect("the helper hears more");
             if message["method"] == *method {
                 return message;
             }
@@ -88,8 +88,8 @@ impl Fake {
     }
 
     async fn finish(self) {
-        let Self { set, heard, tasks, house, double } = self;
-        drop((set, heard, double));
+        let Self { set, received, tasks, house, double } = self;
+        drop((set, received, double));
         house.finish().await;
         tasks.finish().await;
     }
@@ -101,11 +101,11 @@ fn listed(annotations: &Value) -> BTreeMap<String, Tool> {
     BTreeMap::from([("wait".to_owned(), serde_json::from_value(tool).expect("a tool"))])
 }
 
-async fn answer(mut asked: InputEnd, mut output: pipe::Sender, hear: mpsc::Sender<Value>, tasks: Tasks) {
-    let (say, mut said) = mpsc::channel::<Value>(16);
+async fn answer(mut asked: InputEnd, mut output: pipe::Sender, receive: mpsc::Sender<Value>, tasks: Tasks) {
+    let (say, mut answers) = mpsc::channel::<Value>(16);
     loop {
         let message: Value = tokio::select! {
-            Some(answer) = said.recv() => {
+            Some(answer) = answers.recv() => {
                 let line = format!("{answer}\n");
                 if output.write_all(line.as_bytes()).await.is_err() {
                     return;
@@ -117,7 +117,7 @@ async fn answer(mut asked: InputEnd, mut output: pipe::Sender, hear: mpsc::Sende
                 None => return,
             },
         };
-        let _ = hear.try_send(message.clone());
+        let _ = receive.try_send(message.clone());
         let (id, say) = (message["id"].clone(), say.clone());
         let result = match message["method"].as_str() {
             Some("initialize") => json!({
@@ -150,7 +150,7 @@ async fn a_call_of_many_silent_hours_is_not_cut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tool_timeout_sec_cuts_only_its_own_call_and_the_helper_is_told() {
+async fn tool_timeout_sec_cuts_only_its_own_call_and_the_helper_is_notified() {
     let mut fake = Fake::start(Some(Duration::from_mins(1))).await;
     let began = Clock.now();
     let (cut, quick) = tokio::join!(fake.call(HOURS), fake.call(59));
@@ -160,13 +160,13 @@ async fn tool_timeout_sec_cuts_only_its_own_call_and_the_helper_is_told() {
     assert!(cut.starts_with(wanted), "{cut}");
     assert!(Clock.now() - began < Duration::from_secs(61));
     let slow = loop {
-        let call = fake.heard("tools/call").await;
+        let call = fake.received("tools/call").await;
         if call["params"]["arguments"]["s"] == HOURS {
             break call["id"].clone();
         }
     };
-    let told = fake.heard("notifications/cancelled").await;
-    assert_eq!(told["params"]["requestId"], slow);
+    let cancelled = fake.received("notifications/cancelled").await;
+    assert_eq!(cancelled["params"]["requestId"], slow);
     assert_eq!(fake.call(1).await, Ok(json!("late")), "the helper goes on");
     fake.finish().await;
 }
@@ -185,9 +185,9 @@ async fn what_is_sent_beside_the_arguments_reaches_the_helper_and_our_token_wins
     let meta = json!({ "example.org/trace": "t", "progressToken": "theirs" });
     let called = fake.set.call_with_progress(call(meta), CancellationToken::new(), None).await;
     assert!(called.is_ok(), "{called:?}");
-    let heard = &fake.heard("tools/call").await["params"]["_meta"];
-    assert_eq!(heard["example.org/trace"], "t");
-    assert!(heard["progressToken"].is_number(), "{heard}");
+    let received = &fake.received("tools/call").await["params"]["_meta"];
+    assert_eq!(received["example.org/trace"], "t");
+    assert!(received["progressToken"].is_number(), "{received}");
     let refused = fake.set.call_with_progress(call(json!(7)), CancellationToken::new(), None).await;
     let refused = refused.expect_err("it is no object").to_string();
     assert!(refused.starts_with("_meta of tool \"wait\""), "{refused}");
@@ -199,14 +199,14 @@ async fn a_tool_that_is_not_listed_has_no_description_and_is_not_called_as_it_wa
     let mut fake = Fake::start(None).await;
     let judged = fake.describe().await.unwrap();
     fake.call_judged(&judged).await.unwrap();
-    fake.heard("tools/call").await;
+    fake.received("tools/call").await;
     fake.lists(BTreeMap::new());
     let (server, tool) = ("fake".to_owned(), "wait".to_owned());
     let gone = HelperError::ToolNotOffered { server, tool };
     assert_eq!(fake.describe().await, Err(gone.clone()));
     assert_eq!(fake.call_judged(&judged).await, Err(gone));
     assert_eq!(fake.call(0).await, Ok(json!("late")), "a client's own call is nobody's to judge");
-    fake.heard("tools/call").await;
+    fake.received("tools/call").await;
     fake.finish().await;
 }
 
@@ -220,11 +220,11 @@ async fn a_call_is_made_only_of_the_tool_that_it_was_allowed_for() {
     assert_eq!(fake.call_judged(&judged).await, changed, "it says something else of itself");
     fake.lists(listed(&json!({ "destructiveHint": true })));
     fake.call_judged(&judged).await.unwrap();
-    fake.heard("tools/call").await;
+    fake.received("tools/call").await;
     let mut spec = HelperSpec::new("fake", "/nowhere");
     spec.default_tools_approval = ApprovalMode::Deny;
     fake.set.change(vec![spec]);
     assert_eq!(fake.call_judged(&judged).await, changed, "the settings deny it");
-    assert!(fake.heard.try_recv().is_err());
+    assert!(fake.received.try_recv().is_err());
     fake.finish().await;
 }

@@ -1,7 +1,7 @@
-//! What of a helper's starts is announced. Clients show each failure to their user, so a start that fails again is not news: it
-//! is announced once, until the helper is ready or is given up. Pure.
+//! The announcements of a helper's starts. Clients show each failure to their user, so repeated failures are announced once, until the
+//! helper is ready or given up. Pure.
 
-/// What was announced of a helper.
+/// The announcements of a helper so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Announced {
     /// A start has failed, and the ones after it are the same news.

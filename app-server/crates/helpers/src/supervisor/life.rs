@@ -1,5 +1,5 @@
 //! When a helper is started, ended, started again and given up, and whether it is alive: a pure machine. It has no task, no
-//! clock and no process; `supervisor.rs` feeds it events, carries out its effects, and calls back at [`Life::deadline`].
+//! clock and no process; `supervisor.rs` feeds it events, carries out its effects, and calls back at [`Lifecycle::deadline`].
 //!
 //! ```text
 //!             ready                 exit, garbage, closed stdout         no process left
@@ -19,13 +19,14 @@ use std::time::Duration;
 use skein_protocol::extension::HelperState;
 use tokio::time::Instant;
 
+use crate::error::FailureKind;
 use crate::policy;
 use crate::spec::OnUnresponsive;
 
 #[cfg(test)]
 mod tests;
 
-/// What one helper's life goes by.
+/// The rules of one helper's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rules {
     /// Without a sign of life for so long, with calls outstanding, it is unresponsive.
@@ -34,7 +35,7 @@ pub(crate) struct Rules {
     pub(crate) on_unresponsive: OnUnresponsive,
 }
 
-/// What has happened.
+/// An event in a helper's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
     /// It is wanted.
@@ -42,7 +43,7 @@ pub(crate) enum Event {
     /// It takes calls.
     Ready,
     /// Its start failed, or it ended, closed its output or printed garbage.
-    Failed(Fault),
+    Failed(FailureKind),
     /// No process of it is left.
     Gone,
     /// It was ended, and processes are left that the kernel holds.
@@ -51,7 +52,7 @@ pub(crate) enum Event {
     Calls(usize),
     /// It is alive.
     Sign,
-    /// [`Life::deadline`] has passed.
+    /// [`Lifecycle::deadline`] has passed.
     Deadline,
     /// Somebody wants it tried again.
     Reopen,
@@ -59,18 +60,7 @@ pub(crate) enum Event {
     Stop,
 }
 
-/// Whether another try may help.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// It may.
-    Passing,
-    /// It will when somebody else has mended it: the server of a helper over HTTP is not there. To look for it costs little.
-    Away,
-    /// The program is not there, or may not be run.
-    Lasting,
-}
-
-/// What is to be done.
+/// An order of the machine to its task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// Start it, and tell how that went.
@@ -80,18 +70,18 @@ pub(crate) enum Effect {
     /// Ask whether it is there, where that can be asked.
     Ping,
     /// Tell that it is unresponsive.
-    Silent,
+    Unresponsive,
     /// Tell that it is not any more.
-    Heard,
+    Recovered,
     /// End the outstanding calls.
     FailCalls,
     /// Tell that it is given up.
     GivenUp,
     /// Tell that nothing is left of it, for good.
-    Over,
+    Stopped,
 }
 
-/// What a helper's task has to do meanwhile.
+/// The current duty of a helper's task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Duty {
     /// Bring it up.
@@ -108,9 +98,9 @@ pub(crate) enum Duty {
 
 /// One helper's life.
 #[derive(Debug, Clone)]
-pub(crate) struct Life {
+pub(crate) struct Lifecycle {
     rules: Rules,
-    stage: Stage,
+    state: State,
     /// The last failures, oldest first, none older than the breaker's window.
     failures: VecDeque<Instant>,
     /// Before the next start.
@@ -118,8 +108,8 @@ pub(crate) struct Life {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Unborn,
+enum State {
+    New,
     Starting,
     Up(Up),
     Ending(Then),
@@ -145,65 +135,65 @@ enum Then {
     Stop,
 }
 
-impl Life {
+impl Lifecycle {
     /// One that has not begun.
     pub(crate) fn new(rules: Rules) -> Self {
         let backoff = policy::HELPER_BACKOFF_FIRST;
-        Self { rules, stage: Stage::Unborn, failures: VecDeque::new(), backoff }
+        Self { rules, state: State::New, failures: VecDeque::new(), backoff }
     }
 
-    /// What is done from now on about a helper that shows no life.
-    pub(crate) fn goes_by(&mut self, on_unresponsive: OnUnresponsive) {
+    /// Sets the reaction to an unresponsive helper.
+    pub(crate) fn set_on_unresponsive(&mut self, on_unresponsive: OnUnresponsive) {
         self.rules.on_unresponsive = on_unresponsive;
     }
 
     /// Where it is, as everybody may see it.
     pub(crate) fn state(&self) -> HelperState {
-        match self.stage {
-            Stage::Unborn | Stage::Starting => HelperState::Starting,
-            Stage::Up(up) if up.silent => HelperState::Unresponsive,
-            Stage::Up(up) if up.calls > 0 => HelperState::Busy,
-            Stage::Up(_) => HelperState::Ready,
-            Stage::Ending(Then::Restart) | Stage::Waiting(_) => HelperState::Restarting,
-            Stage::Ending(Then::Break) | Stage::Broken => HelperState::Broken,
-            Stage::Ending(Then::Stop) => HelperState::Stopping,
-            Stage::Stopped => HelperState::Stopped,
+        match self.state {
+            State::New | State::Starting => HelperState::Starting,
+            State::Up(up) if up.silent => HelperState::Unresponsive,
+            State::Up(up) if up.calls > 0 => HelperState::Busy,
+            State::Up(_) => HelperState::Ready,
+            State::Ending(Then::Restart) | State::Waiting(_) => HelperState::Restarting,
+            State::Ending(Then::Break) | State::Broken => HelperState::Broken,
+            State::Ending(Then::Stop) => HelperState::Stopping,
+            State::Stopped => HelperState::Stopped,
         }
     }
 
-    /// What its task has to do.
+    /// The duty of its task.
     pub(crate) fn duty(&self) -> Duty {
-        match self.stage {
-            Stage::Starting => Duty::Start,
-            Stage::Up(_) => Duty::Watch,
-            Stage::Ending(_) => Duty::End,
-            Stage::Unborn | Stage::Waiting(_) | Stage::Broken => Duty::Wait,
-            Stage::Stopped => Duty::Over,
+        match self.state {
+            State::Starting => Duty::Start,
+            State::Up(_) => Duty::Watch,
+            State::Ending(_) => Duty::End,
+            State::New | State::Waiting(_) | State::Broken => Duty::Wait,
+            State::Stopped => Duty::Over,
         }
     }
 
     /// When it wants to be asked again.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        match self.stage {
-            Stage::Waiting(until) => Some(until),
-            Stage::Up(up) if up.calls > 0 && !up.silent => {
+        match self.state {
+            State::Waiting(until) => Some(until),
+            State::Up(up) if up.calls > 0 && !up.silent => {
                 Some(up.sign + if up.pinged { self.rules.liveness } else { self.rules.liveness / 2 })
             }
-            Stage::Up(_)
-            | Stage::Unborn
-            | Stage::Starting
-            | Stage::Ending(_)
-            | Stage::Broken
-            | Stage::Stopped => None,
+            State::Up(_)
+            | State::New
+            | State::Starting
+            | State::Ending(_)
+            | State::Broken
+            | State::Stopped => None,
         }
     }
 
     /// Whether signs of life are looked for.
     pub(crate) fn is_watched(&self) -> bool {
-        matches!(self.stage, Stage::Up(up) if up.calls > 0)
+        matches!(self.state, State::Up(up) if up.calls > 0)
     }
 
-    /// Takes an event. What makes no sense now changes nothing.
+    /// Takes an event. An event that does not fit the state changes nothing.
     #[must_use]
     pub(crate) fn step(&mut self, now: Instant, event: Event) -> Vec<Effect> {
         match event {
@@ -221,51 +211,51 @@ impl Life {
     }
 
     fn begin(&mut self) -> Vec<Effect> {
-        if self.stage != Stage::Unborn {
+        if self.state != State::New {
             return vec![];
         }
-        self.stage = Stage::Starting;
+        self.state = State::Starting;
         vec![Effect::Start]
     }
 
     fn ready(&mut self, now: Instant) -> Vec<Effect> {
-        if self.stage == Stage::Starting {
-            self.stage = Stage::Up(Up { since: now, calls: 0, sign: now, pinged: false, silent: false });
+        if self.state == State::Starting {
+            self.state = State::Up(Up { since: now, calls: 0, sign: now, pinged: false, silent: false });
         }
         vec![]
     }
 
-    fn failed(&mut self, now: Instant, fault: Fault) -> Vec<Effect> {
-        match self.stage {
-            Stage::Starting => {}
-            Stage::Up(up) => {
+    fn failed(&mut self, now: Instant, fault: FailureKind) -> Vec<Effect> {
+        match self.state {
+            State::Starting => {}
+            State::Up(up) => {
                 if now.saturating_duration_since(up.since) >= policy::HELPER_HEALTHY {
                     self.backoff = policy::HELPER_BACKOFF_FIRST;
                 }
             }
-            Stage::Unborn | Stage::Ending(_) | Stage::Waiting(_) | Stage::Broken | Stage::Stopped => {
+            State::New | State::Ending(_) | State::Waiting(_) | State::Broken | State::Stopped => {
                 return vec![];
             }
         }
         let opens = match fault {
-            Fault::Passing => {
+            FailureKind::Transient => {
                 let window = policy::HELPER_BREAKER_WINDOW;
                 self.failures.retain(|at| now.saturating_duration_since(*at) <= window);
                 self.failures.push_back(now);
                 self.failures.len() >= policy::HELPER_BREAKER_FAILURES
             }
-            Fault::Away => false,
-            Fault::Lasting => true,
+            FailureKind::Unreachable => false,
+            FailureKind::Permanent => true,
         };
-        self.stage = Stage::Ending(if opens { Then::Break } else { Then::Restart });
+        self.state = State::Ending(if opens { Then::Break } else { Then::Restart });
         vec![Effect::End]
     }
 
     fn gone(&mut self, now: Instant) -> Vec<Effect> {
-        let Stage::Ending(then) = self.stage else { return vec![] };
+        let State::Ending(then) = self.state else { return vec![] };
         match then {
             Then::Restart => {
-                self.stage = Stage::Waiting(now + self.backoff);
+                self.state = State::Waiting(now + self.backoff);
                 self.backoff = (self.backoff * 2).min(policy::HELPER_BACKOFF_MOST);
                 vec![]
             }
@@ -276,7 +266,7 @@ impl Life {
 
     /// A second one beside what is left would be one too many.
     fn left(&mut self) -> Vec<Effect> {
-        let Stage::Ending(then) = self.stage else { return vec![] };
+        let State::Ending(then) = self.state else { return vec![] };
         match then {
             Then::Restart | Then::Break => self.give_up(),
             Then::Stop => self.end(),
@@ -284,17 +274,17 @@ impl Life {
     }
 
     fn give_up(&mut self) -> Vec<Effect> {
-        self.stage = Stage::Broken;
+        self.state = State::Broken;
         vec![Effect::GivenUp]
     }
 
     fn end(&mut self) -> Vec<Effect> {
-        self.stage = Stage::Stopped;
-        vec![Effect::Over]
+        self.state = State::Stopped;
+        vec![Effect::Stopped]
     }
 
     fn calls(&mut self, now: Instant, calls: usize) -> Vec<Effect> {
-        let Stage::Up(up) = &mut self.stage else { return vec![] };
+        let State::Up(up) = &mut self.state else { return vec![] };
         if up.calls == 0 {
             // Nobody looked while nobody waited.
             (up.sign, up.pinged) = (now, false);
@@ -302,58 +292,58 @@ impl Life {
         up.calls = calls;
         if calls == 0 && up.silent {
             up.silent = false;
-            return vec![Effect::Heard];
+            return vec![Effect::Recovered];
         }
         vec![]
     }
 
     fn sign(&mut self, now: Instant) -> Vec<Effect> {
-        let Stage::Up(up) = &mut self.stage else { return vec![] };
+        let State::Up(up) = &mut self.state else { return vec![] };
         let was_silent = up.silent;
         (up.sign, up.pinged, up.silent) = (now, false, false);
-        if was_silent { vec![Effect::Heard] } else { vec![] }
+        if was_silent { vec![Effect::Recovered] } else { vec![] }
     }
 
     fn deadline_passed(&mut self, now: Instant) -> Vec<Effect> {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return vec![];
         }
-        match &mut self.stage {
-            Stage::Up(up) if up.pinged => self.found_silent(now),
-            Stage::Up(up) => {
+        match &mut self.state {
+            State::Up(up) if up.pinged => self.found_silent(now),
+            State::Up(up) => {
                 up.pinged = true;
                 vec![Effect::Ping]
             }
-            Stage::Waiting(_) => self.start(),
-            Stage::Unborn | Stage::Starting | Stage::Ending(_) | Stage::Broken | Stage::Stopped => vec![],
+            State::Waiting(_) => self.start(),
+            State::New | State::Starting | State::Ending(_) | State::Broken | State::Stopped => vec![],
         }
     }
 
     fn found_silent(&mut self, now: Instant) -> Vec<Effect> {
-        if let Stage::Up(up) = &mut self.stage {
+        if let State::Up(up) = &mut self.state {
             up.silent = true;
         }
-        let mut effects = vec![Effect::Silent];
+        let mut effects = vec![Effect::Unresponsive];
         match self.rules.on_unresponsive {
             OnUnresponsive::Report => {}
             OnUnresponsive::Fail => effects.push(Effect::FailCalls),
-            OnUnresponsive::Restart => effects.extend(self.failed(now, Fault::Passing)),
+            OnUnresponsive::Restart => effects.extend(self.failed(now, FailureKind::Transient)),
         }
         effects
     }
 
     fn reopen(&mut self) -> Vec<Effect> {
-        match self.stage {
-            Stage::Broken | Stage::Waiting(_) => {
+        match self.state {
+            State::Broken | State::Waiting(_) => {
                 self.forgive();
                 self.start()
             }
-            Stage::Ending(Then::Break | Then::Restart) => {
+            State::Ending(Then::Break | Then::Restart) => {
                 self.forgive();
-                self.stage = Stage::Ending(Then::Restart);
+                self.state = State::Ending(Then::Restart);
                 vec![]
             }
-            Stage::Unborn | Stage::Starting | Stage::Up(_) | Stage::Ending(Then::Stop) | Stage::Stopped => {
+            State::New | State::Starting | State::Up(_) | State::Ending(Then::Stop) | State::Stopped => {
                 vec![]
             }
         }
@@ -365,22 +355,22 @@ impl Life {
     }
 
     fn start(&mut self) -> Vec<Effect> {
-        self.stage = Stage::Starting;
+        self.state = State::Starting;
         vec![Effect::Start]
     }
 
     fn stop(&mut self) -> Vec<Effect> {
-        match self.stage {
-            Stage::Starting | Stage::Up(_) => {
-                self.stage = Stage::Ending(Then::Stop);
+        match self.state {
+            State::Starting | State::Up(_) => {
+                self.state = State::Ending(Then::Stop);
                 vec![Effect::End]
             }
-            Stage::Ending(_) => {
-                self.stage = Stage::Ending(Then::Stop);
+            State::Ending(_) => {
+                self.state = State::Ending(Then::Stop);
                 vec![]
             }
-            Stage::Unborn | Stage::Waiting(_) | Stage::Broken => self.end(),
-            Stage::Stopped => vec![],
+            State::New | State::Waiting(_) | State::Broken => self.end(),
+            State::Stopped => vec![],
         }
     }
 }

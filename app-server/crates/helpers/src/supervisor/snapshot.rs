@@ -8,7 +8,7 @@ use skein_protocol::helper::{McpServerConnectionStatus, McpServerDetails, McpSer
 use crate::counters::Count;
 use crate::mcp::Session;
 use crate::process::report::ExitReport;
-use crate::process::table::View;
+use crate::process::table::ProcessView;
 use crate::spec::HelperSpec;
 
 /// A helper at one moment.
@@ -30,7 +30,7 @@ pub(crate) struct Snapshot {
     /// A process may be left.
     pub(crate) alive: bool,
     /// Its process, where it has or had one.
-    pub(crate) view: Option<View>,
+    pub(crate) view: Option<ProcessView>,
     /// How it ended, for good.
     pub(crate) over: Option<ExitReport>,
     /// How many starts have failed.

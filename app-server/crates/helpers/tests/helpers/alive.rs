@@ -30,7 +30,7 @@ impl Thread {
     /// The next that is told of signs of life.
     async fn liveness(&mut self) -> (HelperState, String) {
         loop {
-            if let HelperEvent::Liveness { state, message, .. } = self.heard().await {
+            if let HelperEvent::Liveness { state, message, .. } = self.next_event().await {
                 return (state, message.unwrap_or_default());
             }
         }
@@ -38,13 +38,13 @@ impl Thread {
 }
 
 #[tokio::test]
-async fn a_helper_that_dies_between_calls_is_ready_again_and_that_is_told() {
+async fn a_helper_that_dies_between_calls_is_ready_again_with_an_event() {
     let mut thread = Thread::start(|house| vec![server(house, "a", "text $$")]);
     let first = pid(thread.call("a", json!({})).await);
     kill(first, Signal::SIGKILL);
     assert_eq!(thread.failure().await, "it ended with SIGKILL");
     for state in [McpServerStartupState::Starting, McpServerStartupState::Ready] {
-        assert_eq!(thread.told().await, ("a".into(), state, String::new()));
+        assert_eq!(thread.startup().await, ("a".into(), state, String::new()));
     }
     let second = pid(thread.call("a", json!({})).await);
     assert!(second != first && !exists(first));
@@ -82,8 +82,8 @@ async fn a_helper_in_a_loop_of_exits_is_given_up_until_somebody_asks_for_it() {
     until("nothing runs", || thread.set.alive() == 0).await;
     std::fs::write(&gate, "").expect("a gate");
     thread.house.helpers.revive();
-    assert_eq!(thread.told().await.1, McpServerStartupState::Starting);
-    assert_eq!(thread.told().await.1, McpServerStartupState::Ready);
+    assert_eq!(thread.startup().await.1, McpServerStartupState::Starting);
+    assert_eq!(thread.startup().await.1, McpServerStartupState::Ready);
     assert_eq!(thread.call("a", json!({})).await, Ok(json!("ok")));
     thread.finish().await;
 }
@@ -103,7 +103,7 @@ async fn a_longer_startup_timeout_is_kept_by_the_next_start() {
     thread.set.change(vec![HelperSpec { startup_timeout: Duration::from_mins(10), ..spec }]);
     thread.house.helpers.revive();
     // The next start after one that has failed is no news.
-    assert_eq!(thread.told().await.1, McpServerStartupState::Ready);
+    assert_eq!(thread.startup().await.1, McpServerStartupState::Ready);
     thread.finish().await;
 }
 
@@ -181,8 +181,8 @@ async fn a_wedged_helper_is_started_again_where_that_is_configured() {
     assert!(reason.contains("no sign of life"), "{reason}");
     thread.liveness().await;
     assert_eq!(thread.failure().await, reason);
-    assert_eq!(thread.told().await.1, McpServerStartupState::Starting);
-    assert_eq!(thread.told().await.1, McpServerStartupState::Ready);
+    assert_eq!(thread.startup().await.1, McpServerStartupState::Starting);
+    assert_eq!(thread.startup().await.1, McpServerStartupState::Ready);
     thread.finish().await;
 }
 
@@ -191,8 +191,8 @@ async fn a_helper_that_works_without_a_word_is_alive() {
     let burn = "end=$(($(date +%s) + 4)); while [ $(date +%s) -lt $end ]; do :; done; text ok";
     let mut thread = Thread::start(|house| vec![server(house, "a", burn)]);
     assert_eq!(thread.call("a", json!({})).await, Ok(json!("ok")));
-    assert_eq!(thread.told().await.1, McpServerStartupState::Starting);
-    assert_eq!(thread.told().await.1, McpServerStartupState::Ready);
+    assert_eq!(thread.startup().await.1, McpServerStartupState::Starting);
+    assert_eq!(thread.startup().await.1, McpServerStartupState::Ready);
     assert!(thread.events.try_recv().is_err(), "it was taken for dead");
     thread.finish().await;
 }

@@ -1,4 +1,4 @@
-//! What the tests of helpers share: a host, helpers made of shell scripts, and looking into `/proc`.
+//! Shared by the tests of helpers: a host, helpers made of shell scripts, and readers of `/proc`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -9,8 +9,8 @@ use skein_base::clock::Clock;
 use skein_base::home_tag::HomeTag;
 use skein_base::tasks::Tasks;
 use skein_helpers::{
-    Containment, ExitReport, GuardProgram, HelperProcess, HelperSpec, Helpers, HostOptions, Input, Life,
-    Pipes, ProcessError, ProcessHost, Secrets, StdioSpec, Transport,
+    Containment, ExitReport, GuardProgram, HelperProcess, HelperSpec, Helpers, HostOptions, Input, Pipes,
+    ProcessError, ProcessHost, ProcessStatus, Secrets, StdioSpec, Transport,
 };
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::unix::pipe;
@@ -21,8 +21,8 @@ pub(crate) const BOUND: Duration = Duration::from_secs(20);
 pub(crate) const GRACE: Duration = Duration::from_millis(150);
 /// How long a helper may be silent. Short, and longer than a busy machine keeps a process from its processor.
 pub(crate) const LIVENESS: Duration = Duration::from_secs(1);
-/// Carries the test's own mark in the environment of its helpers.
-const MARK: &str = "SKEIN_TEST";
+/// The variable with the test's own tag in the environment of its helpers.
+const TAG: &str = "SKEIN_TEST";
 
 /// The program, whose guard watches the helpers. Bazel names it below the folder that a test starts in.
 pub(crate) fn program() -> PathBuf {
@@ -33,7 +33,7 @@ pub(crate) fn program() -> PathBuf {
 pub(crate) struct House {
     pub helpers: Arc<Helpers>,
     pub host: Arc<ProcessHost>,
-    mark: String,
+    tag: String,
     home: String,
     pub tasks: Tasks,
 }
@@ -64,7 +64,7 @@ impl House {
         };
         let helpers = Helpers::start(options).expect("this system has subreapers");
         let host = Arc::clone(helpers.host());
-        Self { helpers, host, mark: Clock.new_id().to_string(), home: name.to_owned(), tasks }
+        Self { helpers, host, tag: Clock.new_id().to_string(), home: name.to_owned(), tasks }
     }
 
     /// A helper that runs `script`.
@@ -80,7 +80,7 @@ impl House {
         StdioSpec {
             command: "/bin/sh".into(),
             args: vec!["-c".into(), script.into()],
-            env: Secrets(BTreeMap::from([(MARK.to_owned(), self.mark.clone())])),
+            env: Secrets(BTreeMap::from([(TAG.to_owned(), self.tag.clone())])),
             ..StdioSpec::default()
         }
     }
@@ -100,9 +100,9 @@ impl House {
         cgroups_of(&self.home)
     }
 
-    /// Pids of everything that carries this test's mark and is no zombie.
+    /// Pids of everything that carries this test's tag and is no zombie.
     pub(crate) fn living(&self) -> BTreeSet<i32> {
-        let wanted = format!("{MARK}={}", self.mark);
+        let wanted = format!("{TAG}={}", self.tag);
         pids().filter(|pid| has_variable(*pid, &wanted)).collect()
     }
 
@@ -136,14 +136,14 @@ impl Running {
     }
 
     /// Its life when it is as wanted.
-    pub(crate) async fn life(&self, what: &str, wanted: impl FnMut(&Life) -> bool) -> Life {
+    pub(crate) async fn life(&self, what: &str, wanted: impl FnMut(&ProcessStatus) -> bool) -> ProcessStatus {
         let mut life = self.process.life();
         let found = tokio::time::timeout(BOUND, life.wait_for(wanted)).await;
-        found.unwrap_or_else(|_| panic!("waited in vain: {what}")).expect("the keeper lives").clone()
+        found.unwrap_or_else(|_| panic!("waited in vain: {what}")).expect("the monitor runs").clone()
     }
 
     pub(crate) async fn stop(&self) -> ExitReport {
-        tokio::time::timeout(BOUND, self.process.stop()).await.expect("zero in time")
+        tokio::time::timeout(BOUND, self.process.stop()).await.expect("stopped in time")
     }
 }
 

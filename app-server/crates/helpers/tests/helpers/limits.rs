@@ -1,4 +1,4 @@
-//! What a helper may use at most is in force for everything it starts, and what nobody can keep stops its start.
+//! The limits of a helper hold for all its descendants, and a limit that cannot be enforced stops its start.
 
 use skein_helpers::{Containment, HelperLimits, HelperSpec, Transport};
 
@@ -106,7 +106,7 @@ async fn a_limit_that_nobody_can_keep_is_an_error_with_key_value_and_reason() {
 async fn a_cgroup_keeps_the_number_of_processes_and_the_memory_of_all_together() {
     let house = House::new(Containment::Auto);
     let hundred = HelperLimits { processes: Some(100), ..HelperLimits::default() };
-    // Who refuses a limit that only a cgroup can keep says why.
+    // The refusal of a limit that needs a cgroup says why.
     if let Err(why) = house.try_start(&limited(&house, "exec cat", hundred)) {
         eprintln!("SKIPPED: limits by cgroup were not tested: {why}");
         return house.finish().await;

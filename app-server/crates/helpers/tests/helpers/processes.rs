@@ -76,7 +76,7 @@ async fn a_server_in_a_hurry_waits_for_no_grace() {
     let house = House::with(Containment::Auto, BOUND, false);
     let mut helper = house.start(&house.script(STUBBORN));
     let pids = [helper.pid().await, helper.pid().await];
-    let (report, ()) = tokio::join!(helper.stop(), async { house.host.hurry() });
+    let (report, ()) = tokio::join!(helper.stop(), async { house.host.kill_all() });
     assert_eq!((report.survivors, report.stage, pids.map(exists)), (0, Some(Stage::Kill), [false, false]));
     house.finish().await;
 }
@@ -144,7 +144,7 @@ async fn a_hundred_stubborn_helpers_take_as_long_as_one() {
     for report in futures_util::future::join_all(helpers.iter().map(|helper| helper.stop())).await {
         assert_eq!(report.survivors, 0);
     }
-    // One takes two graces; one behind the other they would take two hundred. What the kernel needs for them on a busy
+    // One takes two graces; one after the other they would take two hundred. The time of the kernel for them on a busy
     // machine lies far below a tenth of that.
     let took = Clock.now() - asked;
     assert!(took >= grace * 2 && took < grace * 20, "{took:?}");
@@ -152,7 +152,7 @@ async fn a_hundred_stubborn_helpers_take_as_long_as_one() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_run_is_told_clearly_and_ends_by_itself() {
+async fn a_program_that_cannot_run_is_reported_and_ends_by_itself() {
     let house = House::new(Containment::Auto);
     let missing = Transport::Stdio(StdioSpec { command: "no-such-program".into(), ..house.sh("") });
     let ended = house
@@ -177,7 +177,7 @@ async fn what_cannot_be_run_is_told_clearly_and_ends_by_itself() {
 }
 
 #[tokio::test]
-async fn a_helper_that_ends_by_itself_is_told_and_its_children_stay_until_the_stop() {
+async fn a_helper_that_ends_by_itself_is_reported_and_its_children_stay_until_the_stop() {
     let house = House::new(Containment::Auto);
     let mut helper = house.start(&house.script("sleep 1000 & echo $!; exit 3"));
     let child = helper.pid().await;
@@ -305,11 +305,11 @@ async fn a_helper_that_reads_nothing_holds_up_nobody_and_is_ended() {
         assert!(sent < 1000, "the queue to a helper has no bound");
         tokio::task::yield_now().await;
     }
-    assert_eq!(tokio::time::timeout(BOUND, helper.stop()).await.expect("zero").survivors, 0);
+    assert_eq!(tokio::time::timeout(BOUND, helper.stop()).await.expect("stopped").survivors, 0);
     house.finish().await;
 }
 
-/// Whether this system lets this user have what the rung "namespace" is made of: unshare(1) is asked for the same, so that a
+/// Whether this system lets this user have what the isolation level "namespace" is made of: unshare(1) is asked for the same, so that a
 /// fault of ours does not look like the system's.
 #[expect(clippy::disallowed_methods, reason = "a program that is no helper")]
 pub(crate) fn has_namespaces() -> bool {
@@ -317,16 +317,16 @@ pub(crate) fn has_namespaces() -> bool {
     let mut unshare = std::process::Command::new("unshare");
     let asked = unshare.args(user).args(["--pid", "--fork", "--mount-proc", "true"]).output();
     let reason = match asked {
-        Ok(said) if said.status.success() => return true,
-        Ok(said) => String::from_utf8_lossy(&said.stderr).trim().to_owned(),
+        Ok(output) if output.status.success() => return true,
+        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
         Err(error) => format!("unshare(1): {error}"),
     };
-    eprintln!("SKIPPED: {reason}, so the rung \"namespace\" was not tested");
+    eprintln!("SKIPPED: {reason}, so the isolation level \"namespace\" was not tested");
     false
 }
 
 #[tokio::test]
-async fn all_that_a_helper_starts_carries_the_mark_whatever_it_sheds() {
+async fn every_process_of_a_helper_carries_the_tag_whatever_it_sheds() {
     let house = House::new(Containment::Guard);
     let script = "(env -i setsid sh -c 'echo $$; exec sleep 1000' &); exec cat";
     let mut helper = house.start(&house.script(script));
@@ -354,9 +354,9 @@ async fn a_group_without_its_leader_and_one_with_it_both_end() {
         setsid sh -c 'trap \"\" TERM; (while :; do sleep 1000; done) & echo led; while :; do sleep 1000; done' &
         while :; do sleep 1000; done";
     let mut helper = house.start(&house.script(script));
-    let mut said = [helper.line().await, helper.line().await];
-    said.sort();
-    assert_eq!(said, ["gone", "led"]);
+    let mut output = [helper.line().await, helper.line().await];
+    output.sort();
+    assert_eq!(output, ["gone", "led"]);
     let report = helper.stop().await;
     assert_eq!((report.survivors, report.stage), (0, Some(Stage::Kill)));
     house.finish().await;
@@ -383,7 +383,7 @@ async fn in_a_namespace_a_helper_sees_only_its_own_and_all_of_it_ends() {
 }
 
 #[tokio::test]
-async fn in_a_namespace_the_end_of_a_helper_is_told_as_elsewhere() {
+async fn in_a_namespace_the_end_of_a_helper_is_reported_as_usual() {
     if !has_namespaces() {
         return;
     }

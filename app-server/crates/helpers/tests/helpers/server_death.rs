@@ -16,7 +16,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use skein_base::clock::Clock;
 use skein_base::home_tag::HomeTag;
-use skein_helpers::{Containment, carriers, reap_strangers};
+use skein_helpers::{Containment, tagged_processes};
 use tokio_util::sync::CancellationToken;
 
 use crate::house::{GRACE, House, cgroups_of, exists, kill, parent, until};
@@ -25,7 +25,7 @@ use crate::house::{GRACE, House, cgroups_of, exists, kill, parent, until};
 const ROLE: &str = "SKEIN_TEST_SERVER";
 /// Names its home.
 const HOME: &str = "SKEIN_TEST_SERVER_HOME";
-/// What its helper runs, instead of [`FAMILY`].
+/// The script of its helper, instead of [`FAMILY`].
 const SCRIPT: &str = "SKEIN_TEST_SERVER_SCRIPT";
 /// Gives it a child that was there before its helpers, and is none.
 const BYSTANDER: &str = "SKEIN_TEST_SERVER_BYSTANDER";
@@ -43,7 +43,7 @@ async fn the_server() {
     let bystander = std::env::var_os(BYSTANDER).map(|_| bystander());
     let house = House::at(&home, containment(&role), GRACE, true);
     let stop = CancellationToken::new();
-    house.tasks.spawn("reaper", reap_strangers(Arc::clone(&house.host), stop.clone()));
+    house.tasks.spawn("reaper", Arc::clone(&house.host).reap_unowned_children(stop.clone()));
     let script = std::env::var(SCRIPT).unwrap_or_else(|_| FAMILY.to_owned());
     let mut helper = house.start(&house.script(&script));
     let pids = [helper.pid().await, helper.pid().await];
@@ -76,7 +76,7 @@ fn containment(role: &str) -> Containment {
 struct Server {
     home: String,
     process: Child,
-    said: Lines<BufReader<ChildStderr>>,
+    output: Lines<BufReader<ChildStderr>>,
     /// The helper's processes.
     pids: [i32; 2],
     guard: i32,
@@ -106,10 +106,10 @@ fn start_with(role: &str, script: &str, alone: Alone) -> Server {
         .envs((alone == Alone::No).then_some((BYSTANDER, "1")));
     let mut process =
         command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("this program runs");
-    let mut said = BufReader::new(process.stderr.take().expect("piped")).lines();
-    let line = said.next().expect("a line").expect("text");
+    let mut output = BufReader::new(process.stderr.take().expect("piped")).lines();
+    let line = output.next().expect("a line").expect("text");
     let pids: Vec<i32> = line.split(' ').map(|pid| pid.parse().expect("a pid")).collect();
-    Server { home, process, said, pids: [pids[0], pids[1]], guard: parent(pids[2]) }
+    Server { home, process, output, pids: [pids[0], pids[1]], guard: parent(pids[2]) }
 }
 
 #[tokio::test]
@@ -134,8 +134,8 @@ async fn a_server_with_a_process_of_its_own_ends_what_a_killed_guard_leaves() {
     for role in ["guard", "auto"] {
         let mut server = start(role);
         kill(server.guard, Signal::SIGKILL);
-        let said = server.said.next().expect("a line").expect("text");
-        assert_eq!(said, "its guard died, 0 guards, 0 alive");
+        let output = server.output.next().expect("a line").expect("text");
+        assert_eq!(output, "its guard died, 0 guards, 0 alive");
         assert_eq!(server.pids.map(exists), [false, false]);
         assert!(server.process.wait().expect("it is our child").success());
         assert_eq!(cgroups_of(&server.home), Vec::<PathBuf>::new());
@@ -147,12 +147,12 @@ async fn who_was_a_child_before_the_helpers_outlives_a_killed_guard_and_is_reape
     for role in ["guard", "auto"] {
         let mut server = start_with(role, FAMILY, Alone::No);
         kill(server.guard, Signal::SIGKILL);
-        let said = server.said.next().expect("a line").expect("text");
-        assert_eq!(said, "its guard died, 0 guards, 0 alive");
+        let output = server.output.next().expect("a line").expect("text");
+        assert_eq!(output, "its guard died, 0 guards, 0 alive");
         assert_eq!(server.pids.map(exists), [false, false]);
         // It has failed where that one was gone, or stayed a zombie.
         let end = server.process.wait().expect("it is our child");
-        assert!(end.success(), "{role}: {:?}", server.said.map_while(Result::ok).collect::<Vec<_>>());
+        assert!(end.success(), "{role}: {:?}", server.output.map_while(Result::ok).collect::<Vec<_>>());
     }
 }
 
@@ -173,16 +173,16 @@ async fn what_a_former_server_of_the_home_left_is_ended_by_the_next_and_by_no_ot
         let mut server = start(role);
         kill_both(&mut server);
         let other = House::new(containment(role));
-        assert_eq!(other.host.swept().await.ended, 0);
+        assert_eq!(other.host.cleaned_up().await.ended, 0);
         assert!(exists(server.pids[0]), "{role}: a server of another home has ended it");
-        let mark = HomeTag::of(&[server.home.as_bytes()]);
-        assert!(carriers(mark) > 0, "{role}: nobody carries the mark");
+        let home = HomeTag::of(&[server.home.as_bytes()]);
+        assert!(tagged_processes(home) > 0, "{role}: nobody carries the mark");
         let next = House::at(&server.home, containment(role), GRACE, false);
-        let swept = next.host.swept().await;
-        assert_eq!(carriers(mark), 0, "{role}");
-        assert!(swept.ended > 0 && swept.left == 0, "{role}: {swept:?}");
+        let cleaned = next.host.cleaned_up().await;
+        assert_eq!(tagged_processes(home), 0, "{role}");
+        assert!(cleaned.ended > 0 && cleaned.left == 0, "{role}: {cleaned:?}");
         for pid in server.pids {
-            // Who has lost its parent is this process's child or init's, and may wait to be reaped.
+            // An orphan is this process's child or init's, and may wait to be reaped.
             let _ = waitpid(Pid::from_raw(pid), None);
             until("it is gone", || !exists(pid)).await;
         }
@@ -200,7 +200,7 @@ async fn a_stopped_guard_whose_server_died_is_ended_by_the_next_start() {
     server.process.wait().expect("it is our child");
     assert!(exists(server.guard));
     let next = House::at(&server.home, Containment::Guard, GRACE, false);
-    assert_eq!(next.host.swept().await.left, 0);
+    assert_eq!(next.host.cleaned_up().await.left, 0);
     let _ = waitpid(Pid::from_raw(server.guard), None);
     for pid in server.pids {
         let _ = waitpid(Pid::from_raw(pid), None);
@@ -267,10 +267,10 @@ async fn a_chain_of_forks_that_outlived_server_and_guard_ends_with_the_next_star
         kill_both(&mut server);
         assert!(chain.lives(), "nobody was there to end it");
         let next = House::at(&server.home, Containment::Guard, GRACE, false);
-        let swept = next.host.swept().await;
-        took.push(swept.took);
-        // What was killed may be on its way out.
-        escaped += usize::from(swept.left > 0 || gone(&mut chain).await.is_err());
+        let cleaned = next.host.cleaned_up().await;
+        took.push(cleaned.took);
+        // A killed process may still be exiting.
+        escaped += usize::from(cleaned.left > 0 || gone(&mut chain).await.is_err());
         reap(&server);
         next.finish().await;
     }
@@ -288,8 +288,8 @@ async fn a_chain_of_forks_ends_when_its_guard_is_killed() {
         let mut server = start_with("guard", &chain.script, alone);
         assert!(chain.lives());
         kill(server.guard, Signal::SIGKILL);
-        let said = server.said.next().expect("a line").expect("text");
-        assert_eq!(said, "its guard died, 0 guards, 0 alive");
+        let output = server.output.next().expect("a line").expect("text");
+        assert_eq!(output, "its guard died, 0 guards, 0 alive");
         escaped += usize::from(gone(&mut chain).await.is_err());
         server.process.wait().expect("it is our child");
     }

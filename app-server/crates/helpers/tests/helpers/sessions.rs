@@ -43,9 +43,9 @@ pub(crate) struct Thread {
 impl Thread {
     pub(crate) fn start(specs: impl FnOnce(&House) -> Vec<HelperSpec>) -> Self {
         let house = House::new(Containment::Auto);
-        let (heard, events) = mpsc::channel(64);
+        let (sender, events) = mpsc::channel(64);
         let thread = ThreadId::new(Clock.new_id());
-        let set = house.helpers.of_thread(thread, specs(&house), "/".into(), heard);
+        let set = house.helpers.of_thread(thread, specs(&house), "/".into(), sender);
         Self { house, set, events }
     }
 
@@ -55,30 +55,30 @@ impl Thread {
         answer.map(|answer| answer.content[0]["text"].clone())
     }
 
-    /// What is told next of a start or an end: name, state, and why.
-    pub(crate) async fn told(&mut self) -> (String, McpServerStartupState, String) {
-        match self.heard().await {
+    /// The next event of a start or an end: name, state and reason.
+    pub(crate) async fn startup(&mut self) -> (String, McpServerStartupState, String) {
+        match self.next_event().await {
             HelperEvent::Startup { name, state, error } => (name, state, error.unwrap_or_default()),
             HelperEvent::Liveness { name, state, .. } => panic!("{name} is {state:?}"),
         }
     }
 
-    /// What is told next.
-    pub(crate) async fn heard(&mut self) -> HelperEvent {
-        let heard = tokio::time::timeout(BOUND, self.events.recv()).await.expect("an event in time");
-        heard.expect("there are helpers")
+    /// The next event.
+    pub(crate) async fn next_event(&mut self) -> HelperEvent {
+        let event = tokio::time::timeout(BOUND, self.events.recv()).await.expect("an event in time");
+        event.expect("there are helpers")
     }
 
     /// The next event, without its text.
     async fn event(&mut self) -> (String, McpServerStartupState) {
-        let (name, state, _) = self.told().await;
+        let (name, state, _) = self.startup().await;
         (name, state)
     }
 
     /// Why the next of its helpers that fails did.
     pub(crate) async fn failure(&mut self) -> String {
         loop {
-            if let (_, McpServerStartupState::Failed, why) = self.told().await {
+            if let (_, McpServerStartupState::Failed, why) = self.startup().await {
                 return why;
             }
         }
@@ -90,7 +90,7 @@ impl Thread {
     }
 
     pub(crate) async fn finish(self) {
-        let reports = tokio::time::timeout(BOUND, self.set.stop()).await.expect("zero in time");
+        let reports = tokio::time::timeout(BOUND, self.set.stop()).await.expect("stopped in time");
         assert!(reports.iter().all(|report| report.survivors == 0), "{reports:?}");
         assert_eq!(self.set.alive(), 0);
         let counts = self.house.host.counts();
@@ -176,7 +176,7 @@ async fn a_helper_that_dies_in_a_call_ends_it_with_the_reason_and_its_last_words
 }
 
 #[tokio::test]
-async fn a_cancelled_call_ends_at_once_and_the_helper_is_told() {
+async fn a_cancelled_call_ends_at_once_and_notifies_the_helper() {
     let mut thread = Thread::start(|house| vec![server(house, "a", "echo called >&2")]);
     thread.set.tools().await.expect("nothing is required");
     let cancel = CancellationToken::new();
@@ -313,9 +313,9 @@ async fn helpers_can_be_stopped_while_they_start() {
 #[tokio::test]
 async fn a_dropped_set_ends_its_helpers() {
     let house = House::new(Containment::Auto);
-    let (heard, mut events) = mpsc::channel(8);
+    let (sender, mut events) = mpsc::channel(8);
     let thread = ThreadId::new(Clock.new_id());
-    let set = house.helpers.of_thread(thread, vec![says_ok(&house, "a")], "/".into(), heard);
+    let set = house.helpers.of_thread(thread, vec![says_ok(&house, "a")], "/".into(), sender);
     set.tools().await.expect("nothing is required");
     let pids = house.living();
     assert_eq!(pids.len(), 1);
@@ -331,9 +331,9 @@ async fn a_shared_helper_is_one_process_and_each_thread_keeps_to_its_own_list_of
     let on_call = r#"second=third; say '"method":"notifications/tools/list_changed"'; text ok"#;
     let shared = HelperSpec { isolation: Isolation::Shared, ..server(&house, "a", on_call) };
     let thread = |spec: HelperSpec, cwd: &str| {
-        let (heard, events) = mpsc::channel(8);
+        let (sender, events) = mpsc::channel(8);
         let thread = ThreadId::new(Clock.new_id());
-        (house.helpers.of_thread(thread, vec![spec], cwd.into(), heard), events)
+        (house.helpers.of_thread(thread, vec![spec], cwd.into(), sender), events)
     };
     let (one, _heard) = thread(shared.clone(), "/");
     let (two, _heard) = thread(HelperSpec { disabled_tools: vec!["first".into()], ..shared }, "/tmp");

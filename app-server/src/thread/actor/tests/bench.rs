@@ -9,6 +9,7 @@ use skein_base::clock::Clock;
 use skein_base::counters::ServerCounters;
 use skein_base::home_tag::HomeTag;
 use skein_base::tasks::Tasks;
+use skein_helpers::testing::{Fakes, Tools};
 use skein_helpers::{Containment, GuardProgram, Helpers, HostOptions};
 use skein_protocol::ids::{ConnectionId, ThreadId};
 use skein_provider::Providers;
@@ -157,7 +158,7 @@ impl Bench {
             registry: Registry::new(config.limits.mailbox),
             subscribers: Subscribers::new(uuid::Uuid::nil()),
             index,
-            helpers: helpers(&tasks),
+            helpers: Helpers::start(helper_options(&tasks)).unwrap(),
             questions: QuestionNumbers::new(clock.wall()),
             holes: Holes::default(),
             machine_boot: clock.new_id(),
@@ -197,6 +198,13 @@ impl Bench {
     pub(crate) fn with_index(mut self, index: Arc<dyn ThreadIndex>) -> Self {
         Arc::get_mut(&mut self.services).expect("nobody uses the bench yet").index = index;
         self
+    }
+
+    /// With doubles of helpers, which list these tools. Before anything uses it.
+    pub(crate) fn with_fakes(mut self, listed: Tools) -> (Self, Fakes) {
+        let (helpers, fakes) = Fakes::start(helper_options(&self.services.tasks), listed).unwrap();
+        Arc::get_mut(&mut self.services).expect("nobody uses the bench yet").helpers = helpers;
+        (self, fakes)
     }
 
     /// With this search. Before anything uses it.
@@ -336,8 +344,8 @@ impl Drop for Bench {
     }
 }
 
-fn helpers(tasks: &Tasks) -> Arc<Helpers> {
-    let options = HostOptions {
+fn helper_options(tasks: &Tasks) -> HostOptions {
+    HostOptions {
         guard: GuardProgram::Path("/nowhere".into()),
         tasks: tasks.clone(),
         clock: Clock,
@@ -346,8 +354,7 @@ fn helpers(tasks: &Tasks) -> Arc<Helpers> {
         containment: Containment::Guard,
         exclusive: false,
         home: HomeTag::of(&[Clock.new_id().as_bytes()]),
-    };
-    Helpers::start(options).unwrap()
+    }
 }
 
 /// Settings without a home, as `tune` changes them.

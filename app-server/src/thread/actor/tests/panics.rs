@@ -149,7 +149,7 @@ async fn helpers_of_an_owner_that_breaks_off_are_ended() {
     plant_fault(&bench, thread);
     sees_it_go(&mut client).await;
     assert!(handle.snapshot().helpers.is_none());
-    assert!(held.is_ending());
+    assert!(held.is_stopping());
     assert_eq!(held.alive(), 0);
     bench.finish().await;
 }

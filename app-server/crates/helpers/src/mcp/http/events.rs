@@ -12,7 +12,7 @@ use sse_stream::Sse;
 
 use crate::mcp::Line;
 use crate::mcp::http::fault::Fault;
-use crate::mcp::stdio::heard::{self, Heard};
+use crate::mcp::stdio::message::{self, Message};
 use crate::policy;
 
 /// A body whole, at most `limit` bytes of it.
@@ -27,7 +27,7 @@ pub(crate) async fn whole(
 ) -> Result<Vec<u8>, Fault> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| Fault::of(&error, origin))? {
-        line.hear();
+        line.note_activity();
         if body.len() + chunk.len() > limit {
             return Err(Fault::TooLong);
         }
@@ -91,7 +91,7 @@ fn check(mut event: Sse) -> Result<Sse, Fault> {
 /// A message, or one for nobody, such as a notification that nobody knows.
 fn is_known(data: &str) -> bool {
     serde_json::from_str::<ServerJsonRpcMessage>(data).is_ok()
-        || heard::hear(data.as_bytes()) == Ok(Heard::Nothing)
+        || message::parse(data.as_bytes()) == Ok(Message::Nothing)
 }
 
 #[cfg(test)]

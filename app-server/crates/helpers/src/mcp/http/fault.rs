@@ -1,4 +1,4 @@
-//! What can go wrong with a helper that is reached over HTTP, told so that a user can act on it. Never has a secret in it.
+//! The errors of a helper over HTTP, with advice for a user. Never contains a secret.
 
 use rmcp::transport::DynamicTransportError;
 use rmcp::transport::streamable_http_client::StreamableHttpError;
@@ -14,7 +14,7 @@ pub(crate) enum Fault {
     Unreachable {
         /// Scheme, host and port.
         origin: String,
-        /// What the system, or TLS, said.
+        /// The error of the system or of TLS.
         why: String,
     },
     /// Somebody is there, and TLS cannot be spoken with them, or they are not who they should be.
@@ -22,7 +22,7 @@ pub(crate) enum Fault {
     Tls {
         /// Scheme, host and port.
         origin: String,
-        /// What TLS said.
+        /// The error of TLS.
         why: String,
         /// It is so until somebody changes the address, or the server's certificate.
         lasting: bool,
@@ -32,7 +32,7 @@ pub(crate) enum Fault {
     Broke {
         /// Scheme, host and port.
         origin: String,
-        /// What the system said.
+        /// The error of the system.
         why: String,
     },
     /// 401 or 403.
@@ -40,7 +40,7 @@ pub(crate) enum Fault {
     NotAllowed {
         /// The status.
         status: u16,
-        /// What is to be done about the credentials.
+        /// Advice about the credentials.
         credentials: String,
     },
     /// There is nothing to say who we are.
@@ -58,17 +58,17 @@ pub(crate) enum Fault {
         to: String,
     },
     /// Another status that is no success.
-    #[error("it answered HTTP {status}{said}")]
+    #[error("it answered HTTP {status}{body}")]
     Status {
         /// The status.
         status: u16,
-        /// The beginning of what it said, with a colon before it.
-        said: String,
+        /// The beginning of what it body, with a colon before it.
+        body: String,
     },
     /// A success that is no answer of MCP.
     #[error("it is no MCP server, or url is not its address: {what}")]
     NotMcp {
-        /// What it answered instead.
+        /// The actual answer.
         what: String,
     },
     /// More than is taken.
@@ -84,8 +84,8 @@ impl Fault {
     pub(crate) fn of(error: &reqwest::Error, origin: &str) -> Self {
         let why = if error.is_timeout() { "it took too long".to_owned() } else { root(error) };
         let origin = origin.to_owned();
-        if let Some(said) = tls(error) {
-            return Self::Tls { origin, why: said.to_string(), lasting: is_lasting(said) };
+        if let Some(body) = tls(error) {
+            return Self::Tls { origin, why: body.to_string(), lasting: is_lasting(body) };
         }
         match error.is_connect() {
             true => Self::Unreachable { origin, why },
@@ -125,12 +125,12 @@ impl Fault {
     }
 }
 
-/// What a transport's error says, where it is one of ours.
-pub(crate) fn told(error: &DynamicTransportError) -> Option<String> {
+/// The text of a transport's error, if it is one of ours.
+pub(crate) fn request_error(error: &DynamicTransportError) -> Option<String> {
     error.error.downcast_ref().map(words)
 }
 
-/// What rmcp makes of it, for people.
+/// The text of rmcp's error.
 pub(crate) fn words(error: &StreamableHttpError<Fault>) -> String {
     if let StreamableHttpError::Client(fault) = error {
         return fault.to_string();
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn who_cannot_be_trusted_is_no_server_that_is_away() {
         let expired = rustls::Error::InvalidCertificate(rustls::CertificateError::Expired);
-        let why = tls(&caused_by(expired)).expect("TLS has said it").to_string();
+        let why = tls(&caused_by(expired)).expect("TLS reports it").to_string();
         let untrusted = Fault::Tls { origin: "https://a.example".to_owned(), why, lasting: true };
         assert!(!untrusted.is_nobody_there() && !untrusted.is_of_this_question());
         assert!(untrusted.to_string().contains("xpired"), "{untrusted}");
@@ -165,14 +165,14 @@ mod tests {
 
     #[test]
     fn a_server_that_does_not_serve_now_may_later() {
-        let status = |status| Fault::Status { status, said: String::new() };
+        let status = |status| Fault::Status { status, body: String::new() };
         assert!(status(503).is_nobody_there() && status(429).is_nobody_there());
         assert!(!status(404).is_nobody_there() && !Fault::TooLong.is_nobody_there());
     }
 
     #[test]
     fn only_what_may_be_about_the_question_is_asked_in_another_way() {
-        let status = |status| Fault::Status { status, said: String::new() };
+        let status = |status| Fault::Status { status, body: String::new() };
         assert!(status(404).is_of_this_question() && status(400).is_of_this_question());
         assert!(!status(429).is_of_this_question() && !status(503).is_of_this_question());
         assert!(Fault::NotMcp { what: String::new() }.is_of_this_question());

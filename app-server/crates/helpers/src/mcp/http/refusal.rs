@@ -22,7 +22,7 @@ pub(crate) struct Refusal<'a> {
     pub(crate) body: &'a [u8],
 }
 
-/// What a refusal says about the session.
+/// The state of the session by a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Session {
     /// It is lost, and the request can be sent again.
@@ -32,15 +32,15 @@ pub(crate) enum Session {
 }
 
 impl Refusal<'_> {
-    /// What it says about the session of `message`; nothing where it is about something else. The status for a lost session is
-    /// 404. Servers after the examples of the most used SDK answer 400 once they were started again.
+    /// The state of the session of `message`; `None` if the refusal is about something else. The status for a lost session is 404.
+    /// Servers after the examples of the most used SDK answer 400 after a restart.
     pub(crate) fn about_session(&self, message: &ClientJsonRpcMessage) -> Option<Session> {
         let is_read = self.error.is_some_and(|error| is_named(error, message));
         let is_lost = match (self.status, self.error) {
             (StatusCode::NOT_FOUND, _) if !is_read => return Some(Session::LostUnread),
             (StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST, Some(error)) => {
                 let ErrorCode(code) = error.error.code;
-                (!is_read || CODES.contains(&code)) && is_said(&error.error.message)
+                (!is_read || CODES.contains(&code)) && names_the_session(&error.error.message)
             }
             (StatusCode::BAD_REQUEST, None) => self.is_bare_word(),
             _ => false,
@@ -56,7 +56,7 @@ impl Refusal<'_> {
     }
 }
 
-fn is_said(text: &str) -> bool {
+fn names_the_session(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     WORDS.iter().any(|words| text.contains(words))
 }
@@ -77,7 +77,7 @@ mod tests {
 
     use super::*;
 
-    fn said(method: &str, status: u16, body: &Value) -> Option<Session> {
+    fn refusal(method: &str, status: u16, body: &Value) -> Option<Session> {
         let params = json!({ "name": "x" });
         let message = json!({ "jsonrpc": "2.0", "id": 7, "method": method, "params": params });
         let message: ClientJsonRpcMessage = serde_json::from_value(message).expect("a request");
@@ -114,9 +114,9 @@ mod tests {
             (500, error(&none, -32000, lost), None),
         ];
         for (status, body, wanted) in table {
-            assert_eq!(said("tools/call", status, &body), wanted, "{status} {body}");
+            assert_eq!(refusal("tools/call", status, &body), wanted, "{status} {body}");
             let other = wanted.map(|_| Session::LostUnread);
-            assert_eq!(said("ping", status, &body), other, "{status} {body}: it does nothing twice");
+            assert_eq!(refusal("ping", status, &body), other, "{status} {body}: it does nothing twice");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a helper over HTTP is to know of us: headers and the secrets in them, and what to do when they do not help.
+//! The headers of requests to a helper over HTTP, the secrets in them, and advice for refused credentials.
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
@@ -16,10 +16,10 @@ const OURS: [&str; 8] = [
     "transfer-encoding",
 ];
 
-/// What is said with every request.
+/// The headers of every request.
 ///
 /// # Errors
-/// What is wrong with the settings, for the user.
+/// The mistake in the settings, for the user.
 pub(crate) fn headers(spec: &HttpSpec) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in &spec.http_headers.0 {
@@ -54,8 +54,8 @@ fn put(headers: &mut HeaderMap, name: &str, value: &str, key: &str) -> Result<()
     Ok(())
 }
 
-/// What must not be shown when a server says it back: values of headers, without the scheme before them, and of the address its
-/// user, password and values of the query, also as they are written there.
+/// Secrets that must not be shown if a server repeats them: values of headers, also without their scheme, and user, password and query
+/// values of the address, also in their encoded form.
 pub(crate) fn secrets(spec: &HttpSpec, headers: &HeaderMap) -> Vec<String> {
     let values = headers.iter().filter_map(|(_, value)| value.to_str().ok());
     let mut secrets: Vec<String> =
@@ -69,7 +69,7 @@ pub(crate) fn secrets(spec: &HttpSpec, headers: &HeaderMap) -> Vec<String> {
     secrets
 }
 
-/// What to do about credentials that do not help.
+/// Advice for refused credentials.
 pub(crate) fn credentials(spec: &HttpSpec) -> String {
     let missing = |name: &str, key: &str| match std::env::var(name) {
         Ok(value) if value.trim().is_empty() => {

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::error::FailureKind;
 use crate::mcp::http::fault::Fault;
 use crate::spec::HttpSpec;
-use crate::supervisor::life;
 
 /// The last thing that went wrong, for those whose calls it ended.
 #[derive(Debug, Clone, Default)]
@@ -34,12 +34,12 @@ impl Trouble {
     }
 
     /// Whether another try may help, after the first question got no answer.
-    pub(crate) fn fault(&self) -> life::Fault {
+    pub(crate) fn fault(&self) -> FailureKind {
         match self.last() {
-            Some(Fault::NotAllowed { .. } | Fault::NoToken { .. }) if !self.renews => life::Fault::Lasting,
-            Some(Fault::Tls { lasting: true, .. }) => life::Fault::Lasting,
-            Some(fault) if fault.is_nobody_there() => life::Fault::Away,
-            Some(_) | None => life::Fault::Passing,
+            Some(Fault::NotAllowed { .. } | Fault::NoToken { .. }) if !self.renews => FailureKind::Permanent,
+            Some(Fault::Tls { lasting: true, .. }) => FailureKind::Permanent,
+            Some(fault) if fault.is_nobody_there() => FailureKind::Unreachable,
+            Some(_) | None => FailureKind::Transient,
         }
     }
 
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_helper_that_refuses_a_token_is_tried_again_only_if_the_token_may_be_renewed() {
-        for (renews, fault) in [(false, life::Fault::Lasting), (true, life::Fault::Passing)] {
+        for (renews, fault) in [(false, FailureKind::Permanent), (true, FailureKind::Transient)] {
             for refused in [
                 Fault::NotAllowed { status: 401, credentials: String::new() },
                 Fault::NoToken { why: "the file is empty".to_owned() },

@@ -18,6 +18,8 @@ use skein_base::web::{self, ClientOptions};
 use sse_stream::Sse;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::process::shutdown::Shutdown;
+
 use crate::mcp::Line;
 use crate::mcp::http::events::{events, whole};
 use crate::mcp::http::fault::Fault;
@@ -48,7 +50,7 @@ struct Shared {
     token: Option<TokenFile>,
     credentials: String,
     hidden: Hidden,
-    stop: CancellationToken,
+    shutdown: Shutdown,
     trouble: Trouble,
     /// Hears of every byte that comes.
     line: Line,
@@ -58,22 +60,16 @@ struct Shared {
     listening: Arc<()>,
     /// A session that the helper has forgotten, while the next request is still to begin another one.
     lost: Mutex<Option<Arc<str>>>,
-    _gone: DropGuard,
+    _done: DropGuard,
 }
 
 impl Web {
-    /// The requests of `spec`. They end when `stop` is cancelled, but for the one that ends the session; `gone` is
-    /// cancelled when the last one is over. `line` hears whatever comes.
+    /// The requests of `spec`. An order to stop ends them, but for the one that ends the session; the end is done with the last
+    /// of them. `line` hears whatever comes.
     ///
     /// # Errors
-    /// What is wrong with the settings, for the user.
-    pub(crate) fn new(
-        spec: &HttpSpec,
-        tasks: Tasks,
-        stop: CancellationToken,
-        gone: CancellationToken,
-        line: Line,
-    ) -> Result<Self, String> {
+    /// The mistake in the settings, for the user.
+    pub(crate) fn new(spec: &HttpSpec, tasks: Tasks, shutdown: Shutdown, line: Line) -> Result<Self, String> {
         let headers = headers(spec)?;
         let hidden = Hidden::new(secrets(spec, &headers));
         Ok(Self(Arc::new(Shared {
@@ -83,33 +79,33 @@ impl Web {
             token: spec.bearer_token_file.clone().map(|path| TokenFile::new(path, tasks)),
             credentials: credentials(spec),
             hidden,
-            stop,
+            _done: shutdown.done_on_drop(),
+            shutdown,
             trouble: Trouble::of(spec),
             line,
             again: AtomicU32::new(0),
             listening: Arc::default(),
             lost: Mutex::default(),
-            _gone: gone.drop_guard(),
         })))
     }
 
     /// Whether these settings can be used at all.
     ///
     /// # Errors
-    /// What is wrong with them, for the user.
+    /// The mistake in the settings, for the user.
     pub(crate) fn check(spec: &HttpSpec) -> Result<(), String> {
         headers(spec)?;
         client(spec).map(drop)
     }
 
-    /// What went wrong last.
+    /// The last failure.
     pub(crate) fn trouble(&self) -> Trouble {
         self.0.trouble.clone()
     }
 
     /// Cancelled when nothing more is to be asked.
     pub(crate) fn stop(&self) -> CancellationToken {
-        self.0.stop.clone()
+        self.0.shutdown.stop_token()
     }
 
     /// Notes what went wrong, as rmcp wants to have it.
@@ -140,7 +136,7 @@ impl Web {
     async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, Fault> {
         tokio::select! {
             biased;
-            () = self.0.stop.cancelled() => Err(Fault::Stopped),
+            () = self.0.shutdown.stopping() => Err(Fault::Stopped),
             done = work => Ok(done),
         }
     }
@@ -160,7 +156,7 @@ impl Web {
         }
         let sent = self.unless_stopped(request.headers(headers).send()).await?;
         let response = sent.map_err(|error| Fault::of(&error, &self.0.origin))?;
-        self.0.line.hear();
+        self.0.line.note_activity();
         let status = response.status();
         if status.is_redirection() {
             let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or_default();
@@ -177,7 +173,7 @@ impl Web {
     async fn body(&self, response: Response, limit: usize) -> Result<Vec<u8>, Fault> {
         tokio::select! {
             biased;
-            () = self.0.stop.cancelled() => Err(Fault::Stopped),
+            () = self.0.shutdown.stopping() => Err(Fault::Stopped),
             body = whole(response, limit, &self.0.origin, &self.0.line) => body,
         }
     }
@@ -202,11 +198,11 @@ impl Web {
             None => {}
         }
         if let (Some(error), JsonRpcMessage::Request(request)) = (error, message) {
-            // Who refuses a request before reading it cannot name it.
+            // A server that refuses a request unread cannot name it.
             let error = ServerJsonRpcMessage::error(error.error, Some(request.id.clone()));
             return Ok(StreamableHttpPostResponse::Json(error, None));
         }
-        Err(self.wrong(Fault::Status { status: status.as_u16(), said: self.shown(&body) }))
+        Err(self.wrong(Fault::Status { status: status.as_u16(), body: self.shown(&body) }))
     }
 
     /// The beginning of a body that is meant for people, with a colon before it; nothing of a page.
@@ -250,7 +246,7 @@ impl Web {
         }
         let begun = response.headers().get(SESSION).and_then(|id| id.to_str().ok()).map(ToOwned::to_owned);
         if is(&response, EVENTS) {
-            // What went wrong before is not why this one ends, should it end.
+            // An earlier failure is not the reason for the end of this stream.
             self.0.trouble.note(None);
             return Ok(StreamableHttpPostResponse::Sse(self.events(response), begun));
         }
@@ -282,12 +278,12 @@ impl Web {
             (_, None) => {}
         };
         let line = self.0.line.clone();
-        let heard = response.bytes_stream().inspect(move |chunk| {
+        let bytes = response.bytes_stream().inspect(move |chunk| {
             if chunk.is_ok() {
-                line.hear();
+                line.note_activity();
             }
         });
-        events(heard, noted)
+        events(bytes, noted)
     }
 
     /// Waits before the stream of a call is asked for again, the longer the more often that was in vain.
@@ -327,7 +323,7 @@ impl StreamableHttpClient for Web {
         }
         headers.extend(own.into_iter().map(|(name, value)| (Some(name), value)));
         let request = self.0.client.delete(&*uri).headers(headers).header(SESSION, &*session);
-        // Not ended by `stop`: it is a part of the end. Whatever is answered, we are done.
+        // Not ended by `stop`: it is a part of the end. Any answer will do.
         let asked = request.timeout(policy::HELPER_HTTP_GOODBYE).send().await;
         asked.map(drop).map_err(|error| StreamableHttpError::Client(Fault::of(&error, &self.0.origin)))
     }
@@ -379,7 +375,7 @@ impl Web {
             StatusCode::METHOD_NOT_ALLOWED => Err(StreamableHttpError::ServerDoesNotSupportSse),
             status if !status.is_success() => Err(StreamableHttpError::Client(Fault::Status {
                 status: status.as_u16(),
-                said: String::new(),
+                body: String::new(),
             })),
             _ if !is(&response, EVENTS) => Err(StreamableHttpError::ServerDoesNotSupportSse),
             _ => {
@@ -393,7 +389,7 @@ impl Web {
         }
     }
 
-    /// What becomes of a stream that listened and cannot be had again.
+    /// The consequence of a listening stream that cannot be resumed.
     fn no_stream(&self, error: &Error, session: Option<Arc<str>>) -> NoStream {
         match (error, session) {
             (StreamableHttpError::ServerDoesNotSupportSse, _)
@@ -426,8 +422,8 @@ impl Shared {
 }
 
 fn is(response: &Response, kind: &str) -> bool {
-    let said = response.headers().get(CONTENT_TYPE).and_then(|said| said.to_str().ok()).unwrap_or_default();
-    said.get(..kind.len()).is_some_and(|said| said.eq_ignore_ascii_case(kind))
+    let body = response.headers().get(CONTENT_TYPE).and_then(|body| body.to_str().ok()).unwrap_or_default();
+    body.get(..kind.len()).is_some_and(|body| body.eq_ignore_ascii_case(kind))
 }
 
 /// Of a helper, not of all: what one does to its connections is its own affair.
@@ -443,14 +439,7 @@ mod tests {
     fn refusal(url: &str, header: Option<(&str, &str)>) -> Option<String> {
         let mut spec = HttpSpec { url: url.to_owned(), ..HttpSpec::default() };
         spec.http_headers.0.extend(header.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        Web::new(
-            &spec,
-            Tasks::new(),
-            CancellationToken::new(),
-            CancellationToken::new(),
-            Line::new("/".into()),
-        )
-        .err()
+        Web::new(&spec, Tasks::new(), Shutdown::new(&CancellationToken::new()), Line::new("/".into())).err()
     }
 
     #[test]
@@ -463,8 +452,8 @@ mod tests {
             ("http://host/", Some(("X Key", "s3cret")), "X Key"),
             ("http://host/", Some(("X-Key", "s3cret\n")), "X-Key"),
         ] {
-            let said = refusal(url, header).expect("a refusal");
-            assert!(said.contains(named) && !said.contains("s3cret"), "{said}");
+            let body = refusal(url, header).expect("a refusal");
+            assert!(body.contains(named) && !body.contains("s3cret"), "{body}");
         }
     }
 
@@ -473,23 +462,21 @@ mod tests {
         let url = "http://me:pass-s3cret@127.0.0.1/mcp?key=query%2Ds3cret&v=1".to_owned();
         let mut spec = HttpSpec { url, ..HttpSpec::default() };
         spec.http_headers.0.insert("X-Key".to_owned(), "Token header-s3cret".to_owned());
-        let (stop, gone) = (CancellationToken::new(), CancellationToken::new());
-        let web = Web::new(&spec, Tasks::new(), stop, gone, Line::new("/".into())).expect("requests");
-        let said = b"no header-s3cret, pass-s3cret, query-s3cret or query%2Ds3cret: v=1";
-        assert_eq!(web.shown(said), ": no ***, ***, *** or ***: v=1");
+        let shutdown = Shutdown::new(&CancellationToken::new());
+        let web = Web::new(&spec, Tasks::new(), shutdown, Line::new("/".into())).expect("requests");
+        let body = b"no header-s3cret, pass-s3cret, query-s3cret or query%2Ds3cret: v=1";
+        assert_eq!(web.shown(body), ": no ***, ***, *** or ***: v=1");
     }
 
     #[tokio::test]
     async fn the_last_request_that_is_over_tells_so() {
-        let gone = CancellationToken::new();
+        let shutdown = Shutdown::new(&CancellationToken::new());
         let spec = HttpSpec { url: "http://127.0.0.1/".to_owned(), ..HttpSpec::default() };
-        let web =
-            Web::new(&spec, Tasks::new(), CancellationToken::new(), gone.clone(), Line::new("/".into()))
-                .expect("requests");
+        let web = Web::new(&spec, Tasks::new(), shutdown.clone(), Line::new("/".into())).expect("requests");
         let other = web.clone();
         drop(web);
-        assert!(!gone.is_cancelled());
+        assert!(!shutdown.is_done());
         drop(other);
-        assert!(gone.is_cancelled());
+        assert!(shutdown.is_done());
     }
 }

@@ -11,8 +11,8 @@ use super::*;
 
 /// A helper that says what the test has it say.
 struct Fake {
-    heard: mpsc::Sender<Value>,
-    said: mpsc::Receiver<ServerJsonRpcMessage>,
+    sent: mpsc::Sender<Value>,
+    messages: mpsc::Receiver<ServerJsonRpcMessage>,
 }
 
 impl Transport<RoleClient> for Fake {
@@ -22,12 +22,12 @@ impl Transport<RoleClient> for Fake {
         &mut self,
         message: ClientJsonRpcMessage,
     ) -> impl Future<Output = io::Result<()>> + Send + 'static {
-        let heard = self.heard.clone();
-        async move { heard.send(serde_json::to_value(&message)?).await.map_err(io::Error::other) }
+        let sent = self.sent.clone();
+        async move { sent.send(serde_json::to_value(&message)?).await.map_err(io::Error::other) }
     }
 
     async fn receive(&mut self) -> Option<ServerJsonRpcMessage> {
-        self.said.recv().await
+        self.messages.recv().await
     }
 
     async fn close(&mut self) -> io::Result<()> {
@@ -35,11 +35,11 @@ impl Transport<RoleClient> for Fake {
     }
 }
 
-/// What comes of what the helper says, each after so many milliseconds; and the methods that it hears.
+/// The result of a start with these messages of the helper, each after so many milliseconds, and the methods that it receives.
 async fn play(asked: &Asked, says: Vec<(u64, Value)>) -> (Result<String, String>, Vec<String>) {
-    let (heard, mut hears) = mpsc::channel(16);
-    let (say, said) = mpsc::channel(16);
-    let mut transport = Fake { heard, said };
+    let (sent, mut hears) = mpsc::channel(16);
+    let (say, messages) = mpsc::channel(16);
+    let mut transport = Fake { sent, messages };
     let client = Client::new(Arc::new(Notify::new()), Line::new("/".into()));
     let about = client.get_info();
     let greeting = Greeting { transport: &mut transport, about, asked, refused: [None, None] };
@@ -48,7 +48,7 @@ async fn play(asked: &Asked, says: Vec<(u64, Value)>) -> (Result<String, String>
             let due = Clock.now() + Duration::from_millis(after);
             tokio::time::sleep_until(due).await;
             let message = serde_json::from_value(message).expect("a message");
-            say.send(message).await.expect("it is heard");
+            say.send(message).await.expect("it is sent");
         }
         drop(say);
         std::future::pending::<()>().await;
@@ -96,16 +96,16 @@ const SHAKEN: [&str; 2] = ["initialize", "notifications/initialized"];
 
 #[tokio::test(start_paused = true)]
 async fn a_quick_handshake_is_asked_nothing_else() {
-    let (begun, heard) = play(&Asked::default(), vec![(100, shakes())]).await;
-    assert_eq!((begun.as_deref(), heard), (Ok("2025-06-18"), SHAKEN.map(str::to_owned).to_vec()));
+    let (begun, sent) = play(&Asked::default(), vec![(100, shakes())]).await;
+    assert_eq!((begun.as_deref(), sent), (Ok("2025-06-18"), SHAKEN.map(str::to_owned).to_vec()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_late_handshake_wins_over_a_refusal_and_over_silence() {
     for says in [vec![(800, refuses(DISCOVER)), (60_000, shakes())], vec![(60_000, shakes())]] {
-        let (begun, heard) = play(&Asked::default(), says).await;
+        let (begun, sent) = play(&Asked::default(), says).await;
         assert_eq!(begun.as_deref(), Ok("2025-06-18"));
-        assert_eq!(heard, ["initialize", "server/discover", "notifications/initialized"]);
+        assert_eq!(sent, ["initialize", "server/discover", "notifications/initialized"]);
     }
 }
 
@@ -115,14 +115,14 @@ async fn a_refused_or_unanswered_handshake_leaves_the_other_question() {
         [vec![(5, refuses(INITIALIZE)), (5, discovered("2026-07-28"))], vec![(750, discovered("2026-07-28"))]]
     {
         let asked = Asked::default();
-        let (begun, heard) = play(&asked, says).await;
-        assert_eq!((begun.as_deref(), heard.len()), (Ok("2026-07-28"), 2));
+        let (begun, sent) = play(&asked, says).await;
+        assert_eq!((begun.as_deref(), sent.len()), (Ok("2026-07-28"), 2));
         assert!(!asked.was_too_much(), "it has answered");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn both_refused_is_told_by_the_first_and_a_stranger_by_its_name() {
+async fn two_refusals_report_the_first_and_an_unknown_revision_its_name() {
     let (begun, _) = play(&Asked::default(), vec![(5, refuses(INITIALIZE)), (5, refuses(DISCOVER))]).await;
     assert!(begun.is_err_and(|wrong| wrong.contains("no skein-initialize")));
     let (begun, _) =
@@ -133,11 +133,11 @@ async fn both_refused_is_told_by_the_first_and_a_stranger_by_its_name() {
 #[tokio::test(start_paused = true)]
 async fn who_ended_at_the_second_question_is_asked_the_first_only() {
     let asked = Asked::default();
-    let (begun, heard) = play(&asked, vec![(900, shakes())]).await;
-    assert_eq!((begun.as_deref(), heard.len()), (Ok("2025-06-18"), 3));
+    let (begun, sent) = play(&asked, vec![(900, shakes())]).await;
+    assert_eq!((begun.as_deref(), sent.len()), (Ok("2025-06-18"), 3));
     assert!(asked.was_too_much() && !asked.was_too_much());
-    let (begun, heard) = play(&asked, vec![(900, shakes())]).await;
-    assert_eq!((begun.as_deref(), heard), (Ok("2025-06-18"), SHAKEN.map(str::to_owned).to_vec()));
+    let (begun, sent) = play(&asked, vec![(900, shakes())]).await;
+    assert_eq!((begun.as_deref(), sent), (Ok("2025-06-18"), SHAKEN.map(str::to_owned).to_vec()));
     let (begun, _) = play(&asked, vec![(5, refuses(INITIALIZE))]).await;
     assert!(begun.is_err());
 }
@@ -145,9 +145,9 @@ async fn who_ended_at_the_second_question_is_asked_the_first_only() {
 #[tokio::test(start_paused = true)]
 async fn a_ping_before_the_handshake_is_answered_and_silence_lasts_to_the_end_of_the_line() {
     let ping = json!({ "jsonrpc": "2.0", "id": 7, "method": "ping" });
-    let (begun, heard) = play(&Asked::default(), vec![(5, ping), (5, shakes())]).await;
+    let (begun, sent) = play(&Asked::default(), vec![(5, ping), (5, shakes())]).await;
     assert_eq!(
-        (begun.as_deref(), heard),
+        (begun.as_deref(), sent),
         (Ok("2025-06-18"), ["initialize", "answer", "notifications/initialized"].map(str::to_owned).to_vec())
     );
     let (begun, _) = play(&Asked::default(), vec![]).await;
@@ -165,8 +165,8 @@ async fn with_helper_that<T>(
     mut answers: impl FnMut(&str) -> Value,
     deed: impl AsyncFnOnce(&Session) -> T,
 ) -> T {
-    let (heard, mut hears) = mpsc::channel::<Value>(16);
-    let (say, said) = mpsc::channel(16);
+    let (sent, mut hears) = mpsc::channel::<Value>(16);
+    let (say, messages) = mpsc::channel(16);
     let helper = async {
         while let Some(asked) = hears.recv().await {
             let (id, method) = (&asked["id"], asked["method"].as_str().unwrap_or_default());
@@ -182,7 +182,7 @@ async fn with_helper_that<T>(
     };
     let done = async {
         let (line, asked) = (Line::new("/".into()), Asked::default());
-        let session = Session::open_over(Fake { heard, said }, line, Tasks::new(), &asked).await;
+        let session = Session::open_over(Fake { sent, messages }, line, Tasks::new(), &asked).await;
         deed(&session.expect("a session")).await
     };
     tokio::select! {

@@ -9,14 +9,14 @@ use crate::policy;
 pub(crate) struct Pace {
     since: Option<Instant>,
     strays: usize,
-    heard: usize,
+    read: usize,
 }
 
 impl Pace {
     /// A message was read. `true` when others should get a turn before the next one.
-    pub(crate) fn heard(&mut self) -> bool {
-        self.heard = (self.heard + 1) % policy::HELPER_BREATH;
-        self.heard == 0
+    pub(crate) fn count(&mut self) -> bool {
+        self.read = (self.read + 1) % policy::HELPER_BREATH;
+        self.read == 0
     }
 
     /// A message was for nobody. Until when the next one has to wait, when there were too many of them.
@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn others_get_a_turn_again_and_again() {
         let mut pace = Pace::default();
-        let turns = (0..10 * policy::HELPER_BREATH).filter(|_| pace.heard()).count();
+        let turns = (0..10 * policy::HELPER_BREATH).filter(|_| pace.count()).count();
         assert_eq!(turns, 10);
     }
 }

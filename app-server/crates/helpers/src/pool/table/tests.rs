@@ -11,30 +11,30 @@ use skein_protocol::ids::ThreadId;
 use super::*;
 use crate::spec::{HelperSpec, Isolation};
 
-/// What can happen next. An index picks one of those that there are.
+/// The next event. An index picks one of the existing things.
 #[derive(Debug, Clone)]
 enum Act {
     Lease(Index),
     GiveBack(Index, bool),
     BeginCall(Index),
     EndCall(Index),
-    /// What holds the place of a key is found unresponsive, or ended.
+    /// The current instance of a key is found unresponsive, or stopped.
     Replace(Index),
     LingerOver(Index),
-    /// The task of an instance ends: where it was told to, or by itself.
+    /// The task of an instance ends: where it was stopping to, or by itself.
     Over(Index),
     Close,
 }
 
-/// The book, and what has to be done with what it says.
+/// The table, and what has to be done with what it says.
 #[derive(Default)]
 struct World {
-    book: Book<Number, ()>,
+    table: LeaseTable<Number, ()>,
     leases: Vec<(LeaseId, usize)>,
     calls: Vec<(LeaseId, Number)>,
     lingers: Vec<(Number, CancellationToken)>,
     /// Told to end.
-    told: BTreeSet<Number>,
+    stopping: BTreeSet<Number>,
     gone: BTreeSet<Number>,
 }
 
@@ -50,24 +50,24 @@ impl World {
         match act {
             Act::Lease(index) => {
                 let at = index.index(2);
-                let (lease, number) = self.book.lease(&KEYS[at], (), |number| number);
-                prop_assert!(!self.told.contains(&number), "it ends");
+                let (lease, number) = self.table.lease(&KEYS[at], (), |number| number);
+                prop_assert!(!self.stopping.contains(&number), "it ends");
                 self.leases.push((lease, at));
             }
             Act::GiveBack(index, lingers) if !self.leases.is_empty() => {
                 let (lease, _) = self.leases.swap_remove(index.index(self.leases.len()));
                 self.give_back(lease, lingers)?;
-                prop_assert!(matches!(self.book.give_back(lease, lingers).0, Left::Already));
+                prop_assert!(matches!(self.table.give_back(lease, lingers).0, Returned::Already));
             }
             Act::BeginCall(index) if !self.leases.is_empty() => {
                 let (lease, _) = self.leases[index.index(self.leases.len())];
-                let (number, _) = self.book.begin_call(lease).expect("it is held");
+                let (number, _) = self.table.begin_call(lease).expect("it is held");
                 self.calls.push((lease, number));
             }
             Act::EndCall(index) if !self.calls.is_empty() => {
                 let (lease, number) = self.calls.swap_remove(index.index(self.calls.len()));
-                let ends = self.book.end_call(lease, number);
-                self.tell(ends)?;
+                let ends = self.table.end_call(lease, number);
+                self.stop(ends)?;
             }
             Act::GiveBack(..) | Act::BeginCall(_) | Act::EndCall(_) => {}
             Act::Replace(_) | Act::LingerOver(_) | Act::Over(_) | Act::Close => self.change(act)?,
@@ -75,27 +75,27 @@ impl World {
         self.check()
     }
 
-    /// What happens to instances, and not to who holds them.
+    /// An event of instances, not of their holders.
     fn change(&mut self, act: Act) -> TestCaseResult {
         match act {
             Act::Replace(index) => {
-                if let Some((number, _)) = self.book.current(&KEYS[index.index(2)]) {
-                    let ends = self.book.replace(number, |number| number);
-                    self.tell(ends)?;
+                if let Some((number, _)) = self.table.current(&KEYS[index.index(2)]) {
+                    let ends = self.table.replace(number, |number| number);
+                    self.stop(ends)?;
                 }
             }
             Act::LingerOver(index) if !self.lingers.is_empty() => {
                 let (number, awaited) = self.lingers.swap_remove(index.index(self.lingers.len()));
-                let ends = self.book.linger_over(number, &awaited);
-                self.tell(ends)?;
+                let ends = self.table.linger_over(number, &awaited);
+                self.stop(ends)?;
             }
-            Act::Over(index) if !self.book.is_empty() => {
-                let numbers: Vec<Number> = self.book.entries().map(|(number, _)| number).collect();
+            Act::Over(index) if !self.table.is_empty() => {
+                let numbers: Vec<Number> = self.table.entries().map(|(number, _)| number).collect();
                 self.over(numbers[index.index(numbers.len())]);
             }
             Act::Close => {
-                let ends = self.book.close();
-                self.tell(ends)?;
+                let ends = self.table.close();
+                self.stop(ends)?;
             }
             Act::LingerOver(_) | Act::Over(_) => {}
             Act::Lease(_) | Act::GiveBack(..) | Act::BeginCall(_) | Act::EndCall(_) => {}
@@ -104,54 +104,59 @@ impl World {
     }
 
     fn give_back(&mut self, lease: LeaseId, lingers: bool) -> TestCaseResult {
-        let (left, apart) = self.book.give_back(lease, lingers);
+        let (left, quarantined) = self.table.give_back(lease, lingers);
         self.calls.retain(|(whose, _)| *whose != lease);
-        self.tell(apart)?;
+        self.stop(quarantined)?;
         match left {
-            Left::Already => prop_assert!(false, "it was held"),
-            Left::LivesOn(None) => {}
-            Left::LivesOn(Some(linger)) => self.lingers.push(linger),
-            Left::Ends(number) if self.gone.contains(&number) => {}
-            Left::Ends(number) => self.tell([number])?,
+            Returned::Already => prop_assert!(false, "it was held"),
+            Returned::Kept(None) => {}
+            Returned::Kept(Some(linger)) => self.lingers.push(linger),
+            Returned::Ends(number) if self.gone.contains(&number) => {}
+            Returned::Ends(number) => self.stop([number])?,
         }
         Ok(())
     }
 
-    fn tell(&mut self, ends: impl IntoIterator<Item = Number>) -> TestCaseResult {
+    fn stop(&mut self, ends: impl IntoIterator<Item = Number>) -> TestCaseResult {
         for number in ends {
-            prop_assert!(self.told.insert(number), "{number} is told twice");
+            prop_assert!(self.stopping.insert(number), "{number} is stopping twice");
         }
         Ok(())
     }
 
     fn over(&mut self, number: Number) {
         self.gone.insert(number);
-        self.book.over(number);
+        self.table.stopped(number);
     }
 
     fn check(&self) -> TestCaseResult {
         for (lease, at) in &self.leases {
-            let entry = self.book.of(*lease).expect("who holds a lease holds an instance");
-            prop_assert!(entry.key == KEYS[*at] && entry.lessees.contains_key(lease));
-            prop_assert!(matches!(entry.standing, Standing::Held | Standing::Over));
+            let entry = self.table.of(*lease).expect("who holds a lease holds an instance");
+            prop_assert!(entry.key == KEYS[*at] && entry.holders.contains_key(lease));
+            prop_assert!(matches!(entry.state, InstanceState::Held | InstanceState::Stopped));
         }
         let mut places = BTreeSet::new();
-        for (number, entry) in self.book.entries() {
+        for (number, entry) in self.table.entries() {
             let calls = self.calls.iter().any(|(_, of)| *of == number);
-            let holds = match &entry.standing {
-                Standing::Held => !entry.lessees.is_empty() && !self.told.contains(&number),
-                Standing::Over => !entry.lessees.is_empty() && self.gone.contains(&number),
-                Standing::Lingering(awaited) => {
-                    entry.lessees.is_empty() && !awaited.is_cancelled() && !self.told.contains(&number)
+            let holds = match &entry.state {
+                InstanceState::Held => !entry.holders.is_empty() && !self.stopping.contains(&number),
+                InstanceState::Stopped => !entry.holders.is_empty() && self.gone.contains(&number),
+                InstanceState::Lingering(awaited) => {
+                    entry.holders.is_empty() && !awaited.is_cancelled() && !self.stopping.contains(&number)
                 }
-                Standing::Apart => entry.lessees.is_empty() && calls && !self.told.contains(&number),
-                Standing::Ending => self.told.contains(&number) && !self.gone.contains(&number),
+                InstanceState::Quarantined => {
+                    entry.holders.is_empty() && calls && !self.stopping.contains(&number)
+                }
+                InstanceState::Stopping => self.stopping.contains(&number) && !self.gone.contains(&number),
             };
             prop_assert!(holds, "{number}: {entry:?}");
-            let place = matches!(entry.standing, Standing::Held | Standing::Lingering(_) | Standing::Over);
-            let current = self.book.current(&entry.key).map(|(current, _)| current);
+            let place = matches!(
+                entry.state,
+                InstanceState::Held | InstanceState::Lingering(_) | InstanceState::Stopped
+            );
+            let current = self.table.current(&entry.key).map(|(current, _)| current);
             prop_assert_eq!(place, current == Some(number));
-            prop_assert!(!place || places.insert(entry.key.clone()), "two take lessees");
+            prop_assert!(!place || places.insert(entry.key.clone()), "two take holders");
         }
         Ok(())
     }
@@ -162,13 +167,13 @@ impl World {
             self.give_back(lease, true)?;
         }
         for (number, awaited) in std::mem::take(&mut self.lingers) {
-            let ends = self.book.linger_over(number, &awaited);
-            self.tell(ends)?;
+            let ends = self.table.linger_over(number, &awaited);
+            self.stop(ends)?;
         }
-        for number in self.told.clone() {
+        for number in self.stopping.clone() {
             self.over(number);
         }
-        prop_assert!(self.book.is_empty(), "{:?}", self.book);
+        prop_assert!(self.table.is_empty(), "{:?}", self.table);
         Ok(())
     }
 }
@@ -190,7 +195,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
     #[test]
-    fn whatever_happens_one_takes_lessees_nobody_is_told_twice_and_nothing_is_left(acts in acts()) {
+    fn in_any_order_one_instance_takes_holders_none_stops_twice_and_none_is_left(acts in acts()) {
         let mut world = World::default();
         for act in acts {
             world.act(act)?;

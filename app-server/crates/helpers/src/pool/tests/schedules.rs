@@ -43,7 +43,7 @@ impl Dice {
     }
 }
 
-/// What a thread does: loads, calls, hears of other settings, unloads, and comes back.
+/// The events of a thread: it loads, calls, changes its settings, unloads and comes back.
 async fn thread(helpers: Arc<Helpers>, mut dice: Dice) {
     let id = ThreadId::new(Clock.new_id());
     for _ in 0..ROUNDS {
@@ -54,8 +54,8 @@ async fn thread(helpers: Arc<Helpers>, mut dice: Dice) {
         let mut calls = Vec::new();
         for _ in 0..dice.below(5) {
             if let Some(spec) = specs.get(usize::try_from(dice.below(3)).unwrap()) {
-                let call = set.hold_for_tests(&spec.name);
-                assert!(!call.instance.is_ending(), "a call goes to what lives");
+                let call = set.call_for_tests(&spec.name);
+                assert!(!call.instance.is_stopping(), "a call goes to what lives");
                 calls.push(call);
             }
             dice.a_while().await;
@@ -70,26 +70,26 @@ async fn thread(helpers: Arc<Helpers>, mut dice: Dice) {
         let began = Clock.now();
         set.stop().await;
         assert!(Clock.now() - began < Duration::from_millis(2000), "what lingers is not waited for");
-        for (_, entry) in helpers.pool.book().entries() {
-            // What was kept may end by itself at any time, and nobody waits for that.
-            let kept = match entry.standing {
-                Standing::Lingering(_) => true,
-                Standing::Ending => entry.lessees.is_empty(),
-                Standing::Held | Standing::Apart | Standing::Over => false,
+        for (_, entry) in helpers.pool.table().entries() {
+            // A lingering instance may stop by itself at any time.
+            let kept = match entry.state {
+                InstanceState::Lingering(_) => true,
+                InstanceState::Stopping => entry.holders.is_empty(),
+                InstanceState::Held | InstanceState::Quarantined | InstanceState::Stopped => false,
             };
             assert!(kept || entry.key.scope != Scope::Thread(id), "{entry:?} is left");
-            assert!(entry.lessees.values().all(|lessee| lessee.thread != id), "{entry:?} is held");
+            assert!(entry.holders.values().all(|holder| holder.thread != id), "{entry:?} is held");
         }
     }
 }
 
-/// What instances do: some fall silent, some end by themselves, and each that is told to ends after a while.
+/// The events of instances: some become unresponsive, some end by themselves, and each stops a while after its order.
 async fn processes(mut started: mpsc::Receiver<Double>, tasks: Tasks, mut dice: Dice) {
     while let Some(double) = started.recv().await {
         let seed = dice.0.next_u32().to_le_bytes();
         tasks.spawn("process", async move {
             let mut dice = Dice::new(seed[0], seed[1]);
-            let stop = double.stop.clone();
+            let shutdown = double.shutdown.clone();
             let life = async {
                 dice.a_while().await;
                 if dice.one_in(4) {
@@ -103,7 +103,7 @@ async fn processes(mut started: mpsc::Receiver<Double>, tasks: Tasks, mut dice: 
             };
             let asked = tokio::select! {
                 () = life => false,
-                () = stop.cancelled() => true,
+                () = shutdown.stopping() => true,
             };
             if asked {
                 pass(Duration::from_millis((u64::from(seed[2]) * 1500) >> 8)).await;
@@ -126,7 +126,7 @@ async fn whatever_threads_do_and_whenever_they_wait_for_their_own_and_nothing_is
             thread.await.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         }
         helpers.close().await;
-        assert!(helpers.pool.book().is_empty(), "seed {seed}");
+        assert!(helpers.pool.table().is_empty(), "seed {seed}");
         drop(helpers);
         tasks.finish().await;
     }

@@ -1,4 +1,4 @@
-//! What holds for every life of a helper.
+//! Properties of every life of a helper.
 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
@@ -8,13 +8,13 @@ use super::*;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-fn life(on_unresponsive: OnUnresponsive) -> Life {
-    Life::new(Rules { liveness: LIMIT, on_unresponsive })
+fn life(on_unresponsive: OnUnresponsive) -> Lifecycle {
+    Lifecycle::new(Rules { liveness: LIMIT, on_unresponsive })
 }
 
 /// A life, what is known of it from outside, and the rules that are looked after at each step.
 struct World {
-    life: Life,
+    life: Lifecycle,
     now: Instant,
     began: bool,
     /// A process may be there.
@@ -43,7 +43,7 @@ impl World {
 
     fn take(&mut self, event: Event) -> TestCaseResult {
         let (before, watched) = (self.life.clone(), self.life.is_watched());
-        self.hear(event, watched);
+        self.receive(event, watched);
         let effects = self.life.step(self.now, event);
         let (was, is) = (before.state(), self.life.state());
         for effect in &effects {
@@ -75,12 +75,14 @@ impl World {
     }
 
     /// Keeps the books that the rules are held against.
-    fn hear(&mut self, event: Event, watched: bool) {
+    fn receive(&mut self, event: Event, watched: bool) {
         let up = self.life.duty() == Duty::Watch;
         match event {
             Event::Begin => self.began = true,
             Event::Ready if self.life.duty() == Duty::Start => (self.calls, self.sign) = (0, self.now),
-            Event::Failed(Fault::Passing | Fault::Lasting) if up || self.life.duty() == Duty::Start => {
+            Event::Failed(FailureKind::Transient | FailureKind::Permanent)
+                if up || self.life.duty() == Duty::Start =>
+            {
                 self.failures.push(self.now);
             }
             Event::Gone if self.life.duty() == Duty::End => self.process = false,
@@ -118,10 +120,10 @@ impl World {
                 }
             }
             Effect::Ping => prop_assert!(self.now - self.sign >= LIMIT / 2 && self.calls > 0),
-            Effect::Silent => prop_assert!(self.now - self.sign >= LIMIT && self.calls > 0),
+            Effect::Unresponsive => prop_assert!(self.now - self.sign >= LIMIT && self.calls > 0),
             Effect::FailCalls => prop_assert_eq!(self.on_unresponsive, OnUnresponsive::Fail),
-            Effect::Over => prop_assert!(!self.process || event == Event::Left, "something is left"),
-            Effect::Heard | Effect::GivenUp => {}
+            Effect::Stopped => prop_assert!(!self.process || event == Event::Left, "something is left"),
+            Effect::Recovered | Effect::GivenUp => {}
         }
         Ok(())
     }
@@ -129,7 +131,7 @@ impl World {
     fn check_broken(&self, event: Event) -> TestCaseResult {
         let window = policy::HELPER_BREAKER_WINDOW;
         let recent = self.failures.iter().filter(|at| self.now - **at <= window).count();
-        let why = matches!(event, Event::Failed(Fault::Lasting) | Event::Left);
+        let why = matches!(event, Event::Failed(FailureKind::Permanent) | Event::Left);
         prop_assert!(why || recent >= policy::HELPER_BREAKER_FAILURES, "given up after {recent}");
         Ok(())
     }
@@ -138,9 +140,9 @@ impl World {
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         4 => Just(Event::Ready),
-        4 => Just(Event::Failed(Fault::Passing)),
-        1 => Just(Event::Failed(Fault::Lasting)),
-        3 => Just(Event::Failed(Fault::Away)),
+        4 => Just(Event::Failed(FailureKind::Transient)),
+        1 => Just(Event::Failed(FailureKind::Permanent)),
+        3 => Just(Event::Failed(FailureKind::Unreachable)),
         6 => Just(Event::Gone),
         1 => Just(Event::Left),
         6 => (0..4_usize).prop_map(Event::Calls),
@@ -161,14 +163,14 @@ proptest! {
     #[test]
     fn every_life_keeps_its_rules_and_can_be_stopped(
         rule in rule(),
-        story in prop::collection::vec((event(), 0..20_000_u64), 0..120),
+        events in prop::collection::vec((event(), 0..20_000_u64), 0..120),
     ) {
         let mut world = World::new(rule);
         world.take(Event::Begin)?;
-        for (event, pause) in story {
+        for (event, pause) in events {
             world.now += Duration::from_millis(pause);
             if event == Event::Left {
-                // Whatever the kernel holds is nobody's any more.
+                // Processes that the kernel holds count no more.
                 world.process = world.process && world.life.duty() != Duty::End;
             }
             world.take(event)?;
@@ -183,7 +185,7 @@ proptest! {
 }
 
 /// One that is ready.
-fn ready(on_unresponsive: OnUnresponsive) -> (Life, Instant) {
+fn ready(on_unresponsive: OnUnresponsive) -> (Lifecycle, Instant) {
     let (mut life, now) = (life(on_unresponsive), Clock.now());
     assert_eq!(life.step(now, Event::Begin), [Effect::Start]);
     assert_eq!(life.step(now, Event::Ready), []);
@@ -191,8 +193,8 @@ fn ready(on_unresponsive: OnUnresponsive) -> (Life, Instant) {
 }
 
 /// Fails it, and returns how long it waits then, with the time of its next start.
-fn fail(life: &mut Life, now: Instant) -> (Duration, Instant) {
-    assert_eq!(life.step(now, Event::Failed(Fault::Passing)), [Effect::End]);
+fn fail(life: &mut Lifecycle, now: Instant) -> (Duration, Instant) {
+    assert_eq!(life.step(now, Event::Failed(FailureKind::Transient)), [Effect::End]);
     assert_eq!(life.step(now, Event::Gone), []);
     let until = life.deadline().expect("it is started again");
     assert_eq!(life.step(until, Event::Deadline), [Effect::Start]);
@@ -209,13 +211,13 @@ fn a_call_of_hours_by_a_living_process_is_never_cut_and_a_silent_one_only_report
         assert_eq!(life.step(now, Event::Sign), []);
     }
     assert_eq!(life.step(now + LIMIT / 2, Event::Deadline), [Effect::Ping]);
-    assert_eq!(life.step(now + LIMIT, Event::Deadline), [Effect::Silent]);
+    assert_eq!(life.step(now + LIMIT, Event::Deadline), [Effect::Unresponsive]);
     assert_eq!((life.state(), life.deadline()), (HelperState::Unresponsive, None));
     now += Duration::from_hours(1000);
     assert_eq!(life.step(now, Event::Deadline), [], "it is said once, and nothing is cut");
     assert_eq!(life.step(now, Event::Calls(2)), []);
     assert_eq!(life.state(), HelperState::Unresponsive, "a new call is no sign of life");
-    assert_eq!(life.step(now, Event::Sign), [Effect::Heard]);
+    assert_eq!(life.step(now, Event::Sign), [Effect::Recovered]);
     assert_eq!(life.state(), HelperState::Busy);
 }
 
@@ -231,9 +233,9 @@ fn nobody_is_looked_at_who_has_nothing_to_do() {
 #[test]
 fn what_is_done_about_a_silent_one_is_as_configured() {
     for (rule, effects, state) in [
-        (OnUnresponsive::Report, vec![Effect::Silent], HelperState::Unresponsive),
-        (OnUnresponsive::Fail, vec![Effect::Silent, Effect::FailCalls], HelperState::Unresponsive),
-        (OnUnresponsive::Restart, vec![Effect::Silent, Effect::End], HelperState::Restarting),
+        (OnUnresponsive::Report, vec![Effect::Unresponsive], HelperState::Unresponsive),
+        (OnUnresponsive::Fail, vec![Effect::Unresponsive, Effect::FailCalls], HelperState::Unresponsive),
+        (OnUnresponsive::Restart, vec![Effect::Unresponsive, Effect::End], HelperState::Restarting),
     ] {
         let (mut life, now) = ready(rule);
         assert_eq!(life.step(now, Event::Calls(1)), []);
@@ -266,7 +268,7 @@ fn five_failures_within_a_minute_open_the_breaker_and_only_a_person_closes_it() 
     for _ in 0..4 {
         now = fail(&mut life, now).1;
     }
-    assert_eq!(life.step(now, Event::Failed(Fault::Passing)), [Effect::End]);
+    assert_eq!(life.step(now, Event::Failed(FailureKind::Transient)), [Effect::End]);
     assert_eq!(life.state(), HelperState::Broken);
     assert_eq!(life.step(now, Event::Gone), [Effect::GivenUp]);
     assert_eq!(life.step(now + LIMIT * 1000, Event::Deadline), []);
@@ -279,7 +281,7 @@ fn five_failures_within_a_minute_open_the_breaker_and_only_a_person_closes_it() 
 fn a_program_that_is_not_there_is_given_up_at_once() {
     let (mut life, now) = (life(OnUnresponsive::Report), Clock.now());
     assert_eq!(life.step(now, Event::Begin), [Effect::Start]);
-    assert_eq!(life.step(now, Event::Failed(Fault::Lasting)), [Effect::End]);
+    assert_eq!(life.step(now, Event::Failed(FailureKind::Permanent)), [Effect::End]);
     assert_eq!(life.step(now, Event::Gone), [Effect::GivenUp]);
     assert_eq!(life.state(), HelperState::Broken);
 }
@@ -290,7 +292,7 @@ fn a_server_of_somebody_else_is_looked_for_ever_more_slowly_and_never_given_up()
     assert_eq!(life.step(now, Event::Begin), [Effect::Start]);
     let mut waits = Vec::new();
     for _ in 0..20 {
-        assert_eq!(life.step(now, Event::Failed(Fault::Away)), [Effect::End]);
+        assert_eq!(life.step(now, Event::Failed(FailureKind::Unreachable)), [Effect::End]);
         assert_eq!(life.step(now, Event::Gone), []);
         let next = life.deadline().expect("another try");
         waits.push(next - now);

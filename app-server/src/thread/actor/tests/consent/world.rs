@@ -80,7 +80,7 @@ impl World {
         let store = std::sync::Arc::new(MemoryStore::default());
         let (modes, listed) = ([Mode::Auto; TOOLS.len()], [Some(Hints::Destroys); TOOLS.len()]);
         let bench = Bench::on_store(store.clone(), |config| settings(config, shared, 0, modes));
-        let fakes = Fakes::of(&bench.services.helpers, tools(listed));
+        let (bench, fakes) = bench.with_fakes(tools(listed));
         let clients = (0..CLIENTS).map(|_| bench.client()).collect();
         let mut world = Self {
             bench,
@@ -268,8 +268,8 @@ impl World {
         bench.finish().await;
         fakes.finish().await;
         let (shared, program, modes) = (self.shared, self.program, self.modes);
-        self.bench = Bench::on_store(self.store.clone(), |config| settings(config, shared, program, modes));
-        self.fakes = Fakes::of(&self.bench.services.helpers, tools(self.listed));
+        let bench = Bench::on_store(self.store.clone(), |config| settings(config, shared, program, modes));
+        (self.bench, self.fakes) = bench.with_fakes(tools(self.listed));
         self.clients = (0..CLIENTS).map(|_| self.bench.client()).collect();
         self.silence(self.silent);
         (self.granted, self.questions, self.asked) = Default::default();

@@ -1,5 +1,5 @@
-//! Signs of life of helpers that somebody waits for: processor time and I/O of their trees, connections that they hold. One
-//! task looks for all helpers of a host, and only while there is one to look at. Must never decide: it only sees.
+//! Signs of life of helpers with outstanding calls: processor time and I/O of their trees, and TCP connections. One task samples all
+//! watched helpers of a host, and runs only while there is one. Must never decide: it only measures.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -13,24 +13,24 @@ use skein_base::tasks::{Pool, Tasks};
 use tokio::sync::{Notify, watch};
 
 use crate::policy;
-use crate::process::table::Census;
+use crate::process::table::ProcessTable;
 
-/// What one look has found of one helper.
+/// One sample of a helper's processes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Look {
-    /// Which look it was; 0 is none yet.
+pub(crate) struct Sample {
+    /// The number of the sample; 0 is none yet.
     pub(crate) number: u64,
-    /// What each of its processes has used, by pid. Any difference is a sign of life.
+    /// The resource use of each process, by pid. Any difference is a sign of life.
     pub(crate) used: Vec<(i32, Used)>,
     /// A process of it, one that is not stopped, has an established TCP connection.
     pub(crate) connected: bool,
 }
 
-/// The helpers that are looked at.
+/// Samples the processes of watched helpers.
 #[derive(Debug, Default)]
-pub(crate) struct Looks {
+pub(crate) struct Sampler {
     watched: Mutex<Watched>,
-    /// Rung when there will be nobody to be looked at any more.
+    /// Notified when no helper is watched and none will be.
     nobody: Notify,
 }
 
@@ -38,41 +38,40 @@ pub(crate) struct Looks {
 struct Watched {
     next: u64,
     running: bool,
-    /// No helper comes any more.
+    /// No more helpers will be watched.
     closing: bool,
     helpers: HashMap<u64, Helper>,
 }
 
-/// A helper that is looked at, and its guard.
+/// A watched helper and its guard.
 type Root = (u64, Option<Process>);
 
 #[derive(Debug)]
 struct Helper {
     guard: Option<Process>,
     every: Duration,
-    told: watch::Sender<Look>,
+    samples: watch::Sender<Sample>,
 }
 
-/// A helper is looked at until this is dropped.
+/// Watches a helper until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    looks: Arc<Looks>,
+    sampler: Arc<Sampler>,
     id: u64,
-    /// The last look.
-    pub(crate) seen: watch::Receiver<Look>,
+    /// The last sample.
+    pub(crate) seen: watch::Receiver<Sample>,
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let mut watched = self.looks.watched();
+        let mut watched = self.sampler.watched();
         watched.helpers.remove(&self.id);
-        self.looks.ring(&watched);
+        self.sampler.ring(&watched);
     }
 }
 
-impl Looks {
-    /// The task ends with the last helper that is looked at, and not after a pause, which spares the many calls that are
-    /// short a look each.
+impl Sampler {
+    /// Ends the task with the last watched helper. Otherwise it stays for a pause, which spares short calls a sample each.
     pub(crate) fn close(&self) {
         let mut watched = self.watched();
         watched.closing = true;
@@ -85,7 +84,7 @@ impl Looks {
         }
     }
 
-    /// Looks at what is below `guard` several times within `liveness`.
+    /// Sampler at what is below `guard` several times within `liveness`.
     pub(crate) fn watch(
         self: &Arc<Self>,
         tasks: &Tasks,
@@ -94,27 +93,27 @@ impl Looks {
     ) -> Watch {
         let every = liveness / policy::HELPER_LOOKS;
         let every = every.clamp(policy::HELPER_LOOK_LEAST, policy::HELPER_LOOK_MOST);
-        let (told, seen) = watch::channel(Look::default());
+        let (samples, seen) = watch::channel(Sample::default());
         let mut watched = self.watched();
         let id = watched.next;
         watched.next += 1;
-        watched.helpers.insert(id, Helper { guard, every, told });
+        watched.helpers.insert(id, Helper { guard, every, samples });
         if !std::mem::replace(&mut watched.running, true) {
             tasks.spawn("helper-liveness", Arc::clone(self).run(tasks.clone()));
         }
         drop(watched);
-        Watch { looks: Arc::clone(self), id, seen }
+        Watch { sampler: Arc::clone(self), id, seen }
     }
 
-    /// Until nobody is to be looked at.
+    /// Runs until no helper is watched.
     async fn run(self: Arc<Self>, tasks: Tasks) {
         let mut number = 0;
         while let Some((pause, roots)) = self.due() {
             number += 1;
             let look = move || look_at(&roots, number);
-            // A look that panicked is logged, and no sign of anything.
+            // A panic is logged, and is no sign of life.
             let looked = tasks.blocking("helper-liveness", Pool::Processes, look).await.unwrap_or_default();
-            self.tell(looked);
+            self.publish(looked);
             // The stop of a server waits for this task.
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -123,7 +122,7 @@ impl Looks {
         }
     }
 
-    /// Whom to look at, and how long to wait then.
+    /// The helpers to sample, and the pause after that.
     fn due(&self) -> Option<(Duration, Vec<Root>)> {
         let mut watched = self.watched();
         let pause = watched.helpers.values().map(|helper| helper.every).min();
@@ -131,35 +130,35 @@ impl Looks {
         Some((pause?, watched.helpers.iter().map(|(id, helper)| (*id, helper.guard)).collect()))
     }
 
-    fn tell(&self, looked: Vec<(u64, Look)>) {
+    fn publish(&self, looked: Vec<(u64, Sample)>) {
         let watched = self.watched();
         for (id, look) in looked {
             if let Some(helper) = watched.helpers.get(&id) {
-                helper.told.send_replace(look);
+                helper.samples.send_replace(look);
             }
         }
     }
 
     fn watched(&self) -> MutexGuard<'_, Watched> {
-        // The map is whole whenever the lock is free, also after a panic.
+        // The map is consistent whenever the lock is free, also after a panic.
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One look for all. Blocks for as long as that takes.
-fn look_at(roots: &[Root], number: u64) -> Vec<(u64, Look)> {
-    let census = Census::take();
+/// Samples all helpers. Blocks.
+fn look_at(roots: &[Root], number: u64) -> Vec<(u64, Sample)> {
+    let table = ProcessTable::take();
     let looks = roots.iter().map(|(id, guard)| {
-        let pids = guard.as_ref().map(|guard| census.pids_below(guard)).unwrap_or_default();
+        let pids = guard.as_ref().map(|guard| table.pids_below(guard)).unwrap_or_default();
         (*id, look(&pids, number))
     });
     looks.collect()
 }
 
-fn look(pids: &[Pid], number: u64) -> Look {
+fn look(pids: &[Pid], number: u64) -> Sample {
     let seen: Vec<_> = pids.iter().filter_map(|pid| Some((*pid, system::used(*pid)?))).collect();
     let awake: Vec<Pid> = seen.iter().filter(|(_, (_, stopped))| !stopped).map(|(pid, _)| *pid).collect();
-    Look {
+    Sample {
         number,
         used: seen.into_iter().map(|(pid, (used, _))| (pid.as_raw(), used)).collect(),
         connected: connected(&awake),
@@ -207,7 +206,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_task_ends_with_the_last_that_is_looked_at() {
-        let (looks, tasks) = (Arc::<Looks>::default(), Tasks::new());
+        let (looks, tasks) = (Arc::<Sampler>::default(), Tasks::new());
         let mut watches = [(); 2].map(|()| looks.watch(&tasks, None, Duration::from_secs(3600)));
         for watch in &mut watches {
             watch.seen.changed().await.expect("a look");
