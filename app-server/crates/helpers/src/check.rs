@@ -1,11 +1,11 @@
-//! Whether a helper can be started at all, as far as its settings say it. For those who write settings: whoever reads them learns it
+//! Whether a helper can be started at all, by its settings. For code that writes settings: code that reads them learns the same
 //! at the start of the helper.
 
 use crate::mcp::Web;
 use crate::spec::{HelperSpec, StdioSpec, Transport};
 
 impl HelperSpec {
-    /// Sampler for what no start of this helper could use.
+    /// Looks for settings that no start of this helper could use.
     ///
     /// # Errors
     /// Why it cannot be started, without its secrets.

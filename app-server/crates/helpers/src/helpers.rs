@@ -70,8 +70,8 @@ impl Helpers {
         HelperSet::start(&self.pool, thread, specs, cwd, events)
     }
 
-    /// Helpers that no thread holds, for one answer: nobody hears of their starts, and what they ask is refused. They end when
-    /// the set is dropped, but for what others hold or is kept for others.
+    /// Helpers that no thread holds, for one answer: their starts are not announced, and their questions are refused. They end when
+    /// the set is dropped, except those with other holders or with a `linger`.
     #[must_use]
     pub fn for_an_answer(&self, specs: Vec<HelperSpec>, cwd: &Path) -> HelperSet {
         lookup::for_an_answer(&self.pool, specs, cwd)

@@ -3,7 +3,7 @@
 //! ```text
 //! HelperSet (leases of one thread) ── pool ── supervisor (one task for an instance) ── MCP session over pipes, or HTTP
 //!                                        │
-//!                                 keeper (one task) ══ control socket ══ guard (a process) ── helper ── its children
+//!                          guard monitor (one task) ══ control socket ══ guard (a process) ── helper ── its children
 //! ```
 //!
 //! The guard is a subreaper: whatever the helper starts, however it detaches, stays below the guard until it is ended.

@@ -1,4 +1,4 @@
-//! One MCP session with a helper: how it begins, what it offers, calls of it.
+//! One MCP session with a helper: its start, its offers and its calls.
 //!
 //! ```text
 //! helper's stdout -> a line (16 MiB at most) -> by its head: an awaited answer, a request, a change -> rmcp
@@ -7,7 +7,7 @@
 //! call -> waits for room (1 MiB) -> queue -> one writer -> helper's stdin
 //! ```
 //!
-//! - `stdio/activity.rs` tells a line apart by the names of its members. Its content is read only when somebody waits for it, so answers without
+//! - `stdio/message.rs` classifies a line by the names of its members. Its content is read only if a call waits for it, so answers without
 //!   a request, repeated answers and floods of notifications cost no memory and start no task. Lists that change are read once a
 //!   second at most, in 1,000 pages and 32 MiB.
 //! - An awaited answer that cannot be read ends the helper. A request that cannot be read is refused. After 64 messages other helpers
@@ -88,7 +88,7 @@ pub(crate) struct Session {
     line: Line,
     tasks: Tasks,
     changed: Arc<Notify>,
-    /// Before then nobody hears of another change.
+    /// The time before which no other change is reported.
     rest_until: Mutex<Option<Instant>>,
     version: ProtocolVersion,
     /// The last failure of a helper over HTTP: there a call can fail alone.

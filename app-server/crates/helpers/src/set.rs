@@ -180,7 +180,7 @@ impl HelperSet {
         self.give_back().iter().for_each(|instance| instance.kill());
     }
 
-    /// Whether somebody has asked for the end.
+    /// Whether the set was ordered to stop.
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn is_stopping(&self) -> bool {

@@ -93,7 +93,7 @@ pub enum Isolation {
 pub enum Transport {
     /// A process of ours, by its standard input and output.
     Stdio(StdioSpec),
-    /// A server that somebody else runs, by streamable HTTP.
+    /// Another server, over streamable HTTP.
     Http(HttpSpec),
 }
 
@@ -114,7 +114,7 @@ pub struct StdioSpec {
     pub limits: HelperLimits,
 }
 
-/// A helper that somebody else runs.
+/// A helper on another server.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct HttpSpec {
     /// Where it listens.

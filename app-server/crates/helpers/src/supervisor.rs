@@ -24,14 +24,13 @@
 //!   it want that. The connections of a tree that a signal has stopped are no sign of life.
 
 mod announced;
+mod control;
 pub(crate) mod life;
 mod session;
 mod snapshot;
 
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use announced::{Announced, Failure};
 use session::{HelperSession, SessionEvent, until, without_stderr};
@@ -39,7 +38,7 @@ use skein_protocol::extension::HelperState;
 use skein_protocol::helper::{McpServerStartupState, Tool};
 use skein_protocol::methods::ConfigMcpServerReload;
 use skein_protocol::table::Method;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::counters::Counted;
@@ -48,83 +47,11 @@ use crate::mcp::{Asked, Offers, Session, Wire};
 use crate::policy;
 use crate::process::host::ProcessHost;
 use crate::process::report::ExitReport;
-use crate::process::shutdown::Shutdown;
-use crate::spec::{HelperSpec, OnUnresponsive};
+use crate::spec::HelperSpec;
 use crate::supervisor::life::{Duty, Effect, Event, Lifecycle, Rules};
+pub use control::HelperEvent;
+pub(crate) use control::{ControlHandle, RuntimeOptions, Starter};
 pub(crate) use snapshot::Snapshot;
-
-/// An event of a helper for its threads. Dropped if the receiver is full: the published snapshot is the truth.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HelperEvent {
-    /// A start of a helper has come this far, or what was started ended.
-    Startup {
-        /// The helper.
-        name: String,
-        /// How far.
-        state: McpServerStartupState,
-        /// Why it failed, with the last lines of its stderr.
-        error: Option<String>,
-    },
-    /// A helper that is ready shows no sign of life, or does again.
-    Liveness {
-        /// The helper.
-        name: String,
-        /// Where in its life it is now.
-        state: HelperState,
-        /// The meaning, if something is wrong.
-        message: Option<String>,
-    },
-}
-
-/// Controls a supervisor.
-#[derive(Debug, Clone)]
-pub(crate) struct ControlHandle {
-    /// The end of the helper, for good.
-    pub(crate) shutdown: Shutdown,
-    /// Restarts at once a helper that is given up or waits for its restart.
-    pub(crate) reopen: Arc<Notify>,
-    /// Read whenever they matter.
-    pub(crate) options: watch::Receiver<RuntimeOptions>,
-}
-
-/// Settings that may change while a helper runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RuntimeOptions {
-    /// The longest time of a start.
-    pub(crate) startup_timeout: Duration,
-    /// The reaction to a helper that shows no sign of life.
-    pub(crate) on_unresponsive: OnUnresponsive,
-}
-
-impl RuntimeOptions {
-    /// Those of a spec.
-    pub(crate) fn of(spec: &HelperSpec) -> Self {
-        Self { startup_timeout: spec.startup_timeout, on_unresponsive: spec.on_unresponsive }
-    }
-
-    /// The mildest that suit two who share a helper. A restart ends everybody's calls, so both have to want it; `fail` ends
-    /// only the calls of those who want it.
-    pub(crate) fn mildest(self, other: Self) -> Self {
-        let on_unresponsive = match self.on_unresponsive == other.on_unresponsive {
-            true => self.on_unresponsive,
-            false => OnUnresponsive::Fail,
-        };
-        Self { startup_timeout: self.startup_timeout.max(other.startup_timeout), on_unresponsive }
-    }
-}
-
-/// Starts the supervisor of an instance, or a double of it.
-pub(crate) trait Starter: fmt::Debug + Send + Sync {
-    /// Returns its published state. The sender of `events` is dropped when the helper has fully stopped.
-    fn start(
-        &self,
-        number: u64,
-        spec: &Arc<HelperSpec>,
-        directory: PathBuf,
-        events: mpsc::Sender<HelperEvent>,
-        control: &ControlHandle,
-    ) -> watch::Receiver<Snapshot>;
-}
 
 impl Starter for Arc<ProcessHost> {
     fn start(
@@ -249,7 +176,7 @@ impl Supervisor {
             }
             Effect::Unresponsive => self.found_silent(),
             Effect::Recovered => {
-                tracing::info!(helper = self.spec.name, "it shows life again");
+                tracing::info!(helper = self.spec.name, "a helper responds again");
                 self.notify_liveness(None);
             }
             Effect::FailCalls => {
@@ -258,19 +185,25 @@ impl Supervisor {
                 }
             }
             Effect::GivenUp => {
-                tracing::warn!(helper = self.spec.name, why = without_stderr(&self.why), "it is given up");
+                tracing::warn!(
+                    helper = self.spec.name,
+                    why = without_stderr(&self.why),
+                    "a helper is given up"
+                );
             }
-            Effect::Stopped => {
-                self.counted = None;
-                let over = self.report.take().unwrap_or_else(|| ExitReport::nothing(&self.spec.name));
-                self.seen.send_modify(|seen| {
-                    seen.is_now(HelperState::Stopped);
-                    seen.reason = Some("it was stopped".to_owned());
-                    seen.alive = over.survivors > 0;
-                    seen.over = Some(over);
-                });
-            }
+            Effect::Stopped => self.publish_stopped(),
         }
+    }
+
+    fn publish_stopped(&mut self) {
+        self.counted = None;
+        let over = self.report.take().unwrap_or_else(|| ExitReport::nothing(&self.spec.name));
+        self.seen.send_modify(|seen| {
+            seen.is_now(HelperState::Stopped);
+            seen.reason = Some("it was stopped".to_owned());
+            seen.alive = over.survivors > 0;
+            seen.over = Some(over);
+        });
     }
 
     /// Brings it up: the process, the handshake and the first listing of tools, within the startup timeout. One that ended
@@ -451,7 +384,7 @@ impl Supervisor {
         if state != HelperState::Stopping {
             // The last lines of its stderr are long, and mostly the same at each try.
             let why = if self.announced.has_failed() { without_stderr(&self.why) } else { &self.why };
-            tracing::info!(helper = self.spec.name, why, "it has failed");
+            tracing::info!(helper = self.spec.name, why, "a helper has failed");
             if self.announced.fails(failure) {
                 self.announce(McpServerStartupState::Failed, Some(reason));
             }
@@ -477,7 +410,7 @@ impl Supervisor {
         let why =
             format!("it has shown no sign of life for {} s, see helpers.liveness", liveness.as_secs_f64());
         (self.why, self.fault) = (why, FailureKind::Transient);
-        tracing::warn!(helper = self.spec.name, why = self.why, "it is unresponsive");
+        tracing::warn!(helper = self.spec.name, why = self.why, "a helper is unresponsive");
         self.notify_liveness(Some(self.why.clone()));
     }
 
@@ -509,7 +442,7 @@ impl Supervisor {
 
     fn notify(&self, event: HelperEvent) {
         if let Err(lost) = self.events.try_send(event) {
-            tracing::debug!(helper = self.spec.name, %lost, "nobody hears what a helper tells");
+            tracing::debug!(helper = self.spec.name, %lost, "an event of a helper is dropped");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Helpers as real processes under a real guard: however a helper behaves, and whoever dies, nothing stays behind.
+//! Helpers as real processes under a real guard: however a helper behaves, and whichever process dies, nothing stays behind.
 
 #[cfg(test)]
 #[path = "helpers/alive.rs"]

@@ -150,7 +150,7 @@ impl Session {
                 };
                 tokio::select! {
                     () = closed.cancelled() => return,
-                    listened = listened => tracing::debug!(?listened, "a helper tells of no more changes"),
+                    listened = listened => tracing::debug!(?listened, "a helper reports no more changes"),
                 }
                 tokio::select! {
                     () = closed.cancelled() => return,

@@ -113,7 +113,9 @@ impl Turn {
             }
             Self::Notice => {
                 if !input.notify(bytes) {
-                    tracing::debug!("a helper that does not read was not told of a call that was given up");
+                    tracing::debug!(
+                        "a helper that does not read missed the notification of a cancelled call"
+                    );
                 }
                 Ok(())
             }

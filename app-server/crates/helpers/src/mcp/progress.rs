@@ -14,7 +14,7 @@ use crate::policy;
 #[derive(Debug, Clone)]
 pub(crate) struct Progress(pub(crate) mpsc::Sender<String>);
 
-/// The calls over HTTP that are under way and whose progress somebody wants. Those over lines are in `outstanding.rs`.
+/// The outstanding calls over HTTP whose callers want their progress. Those over lines are in `outstanding.rs`.
 #[derive(Debug, Default)]
 pub(crate) struct Sinks(HashMap<ProgressToken, (RequestId, mpsc::Sender<String>)>);
 

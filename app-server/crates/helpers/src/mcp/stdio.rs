@@ -226,7 +226,7 @@ impl LineTransport {
         if input.notify(bytes.clone()) {
             self.not_reading = false;
         } else if self.not_reading {
-            tracing::debug!("a helper that does not read was not told something");
+            tracing::debug!("a helper that does not read missed a message");
         } else {
             self.unsent = Some((bytes, Clock.now() + policy::HELPER_NOTICE_PATIENCE));
         }

@@ -90,12 +90,12 @@ impl Scope {
     }
 }
 
-/// Without dots and a last slash, so that one folder has one name. Sampler at no disk: links stay what they are.
+/// Without dots and a last slash, so that one folder has one name. Reads no disk: links stay as they are.
 fn plain(path: &Path) -> PathBuf {
     path.components().collect()
 }
 
-/// Everything of a spec that a living process cannot be given later. The rest is policy: whoever holds the instance keeps
+/// Everything of a spec that a living process cannot be given later. The rest is policy: each holder of the instance keeps
 /// to its own.
 fn hash(spec: &HelperSpec, directory: &Path) -> [u8; 32] {
     let HelperSpec {

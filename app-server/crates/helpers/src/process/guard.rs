@@ -49,7 +49,7 @@ use crate::process::control::{self, Order, Plan, Report};
 use crate::process::stages::{Stage, Stages};
 use crate::process::start;
 
-/// Runs the guard when this process was started as one. To be called first thing in `main`, before any thread.
+/// Runs the guard if this process was started as one. Call it first in `main`, before any thread.
 #[must_use]
 pub fn run_if_asked() -> Option<ExitCode> {
     (std::env::args_os().nth(1)? == control::COMMAND).then(main)
@@ -60,7 +60,7 @@ pub fn run_if_asked() -> Option<ExitCode> {
 pub(crate) fn main() -> ExitCode {
     match Guard::start().and_then(Guard::run) {
         Ok(()) => ExitCode::SUCCESS,
-        // Nobody reads what a guard prints; the server sees the socket close and ends what may be left.
+        // The output of a guard is not read; the server sees the socket close and ends the orphans.
         Err(_) => ExitCode::FAILURE,
     }
 }
@@ -75,23 +75,23 @@ struct Guard {
     launch: Launch,
     /// The helper, or the first process of its namespace.
     main: Pid,
-    /// In a namespace its first process tells here how the helper ended.
+    /// Reports of the namespace's first process about the helper's end.
     from_namespace: Option<File>,
     in_namespace: bool,
-    /// The end of the helper was reported.
+    /// The helper's end was reported.
     exit_reported: bool,
 }
 
-/// How far the forked child is on its way to becoming the helper.
+/// The progress of the forked child towards the helper.
 enum Launch {
-    /// It says here which step failed; the end of this pipe is the moment of execve(2).
+    /// A failed step arrives on this pipe, which closes at execve(2).
     Pending(File),
     Running,
     Failed,
 }
 
 impl Guard {
-    /// Takes the plan from the server and starts the helper.
+    /// Receives the plan from the server and starts the helper.
     fn start() -> io::Result<Self> {
         // Closes descriptors that the server's parent may have left open; later ones are close-on-exec.
         // SAFETY: nothing in this process owns a descriptor above the standard ones yet.
@@ -125,7 +125,7 @@ impl Guard {
         })
     }
 
-    /// Until no process is left after an order, or after the program turned out not to run.
+    /// Runs until no process is left after an order, or after a failed start.
     fn run(mut self) -> io::Result<()> {
         loop {
             let left = self.reap()?;
@@ -144,7 +144,7 @@ impl Guard {
     }
 
     /// Reaps whatever has ended. Returns whether a child is left; as this is a subreaper: whether any descendant is. Where
-    /// there are no subreapers: whether a child is, or somebody in the helper's process group.
+    /// there are no subreapers: whether a child is, or a process in the helper's process group.
     fn reap(&mut self) -> io::Result<bool> {
         self.children_changed.clear();
         loop {
@@ -195,7 +195,7 @@ impl Guard {
         self.in_namespace.then(|| namespace::helper_of(self.main)).flatten().unwrap_or(self.main)
     }
 
-    /// Reads what the forked child says on its way to becoming the helper.
+    /// Reads the failed steps of the forked child.
     fn watch_launch(&mut self) -> io::Result<()> {
         while let Launch::Pending(pipe) = &mut self.launch {
             let mut bytes = [0; Failure::LENGTH];
@@ -218,7 +218,7 @@ impl Guard {
         Ok(())
     }
 
-    /// Carries out the stage that is in force.
+    /// Carries out the current stage.
     fn act(&mut self) {
         match self.stages.due(Clock.now()) {
             Some(Stage::Terminate) => self.terminate_all(),
@@ -229,7 +229,7 @@ impl Guard {
         }
     }
 
-    /// Until a child ends, the server says something, or the next stage is due.
+    /// Waits for the end of a child, an order of the server, or the next stage.
     fn wait(&self) -> io::Result<()> {
         let until_stage = self.stages.deadline().map(|deadline| deadline.duration_since(Clock.now()));
         let most = match self.stages.current() {
@@ -258,7 +258,7 @@ impl Guard {
         }
     }
 
-    /// Reads the orders that have come.
+    /// Handles the received orders.
     fn handle_orders(&mut self) {
         let mut byte = [0];
         while !self.server_is_gone {
@@ -299,20 +299,20 @@ impl Guard {
         system::signal_outside(self.main, Signal::KILL);
     }
 
-    /// Removes what the server would have removed.
+    /// Removes the cgroup in the place of a dead server.
     fn tidy_up(&self) {
         if let Some(folder) = self.cgroup.as_ref().filter(|_| self.server_is_gone) {
             cgroup::remove_abandoned(folder.as_ref());
         }
     }
 
-    /// Tells the server. It may be gone, which [`Guard::handle_orders`] finds out.
+    /// Sends a report. The server may be gone, which [`Guard::handle_orders`] notices.
     fn report(&mut self, report: Report) {
         let _ = self.control.write_all(report.line().as_bytes());
     }
 }
 
-/// Forks the child that becomes the helper, or the first process of the helper's namespace, which tells through the last.
+/// Forks the child that becomes the helper, or the first process of its namespace, which reports through the last result.
 fn start_helper(plan: &Plan, pipes: [OwnedFd; 3]) -> io::Result<(Pid, Launch, Option<File>)> {
     let (failures, mut say) = pipe()?;
     let inside = if plan.namespace { Some(pipe()?) } else { None };
@@ -340,7 +340,7 @@ fn start_helper(plan: &Plan, pipes: [OwnedFd; 3]) -> io::Result<(Pid, Launch, Op
     }
 }
 
-/// A pipe of which this process reads without waiting.
+/// A pipe with a non-blocking reader.
 fn pipe() -> io::Result<(File, io::PipeWriter)> {
     let (read, write) = io::pipe()?;
     let read = OwnedFd::from(read);

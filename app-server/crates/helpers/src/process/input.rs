@@ -12,14 +12,14 @@ use crate::policy;
 #[derive(Debug, Clone)]
 pub struct Input {
     queue: mpsc::Sender<Message>,
-    /// Bytes of messages that somebody waits to send.
+    /// Bytes of messages with a waiting sender.
     room: Arc<Semaphore>,
     /// Bytes of what is left out when there is no room.
     notices: Arc<Semaphore>,
     refused: CancellationToken,
 }
 
-/// Sampler at an [`Input`] without keeping it open.
+/// Reads the length of an [`Input`] without keeping it open.
 #[derive(Debug, Clone)]
 pub(crate) struct WeakInput(mpsc::WeakSender<Message>);
 

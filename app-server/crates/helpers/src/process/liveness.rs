@@ -84,7 +84,7 @@ impl Sampler {
         }
     }
 
-    /// Sampler at what is below `guard` several times within `liveness`.
+    /// Samples the processes below `guard` several times within `liveness`.
     pub(crate) fn watch(
         self: &Arc<Self>,
         tasks: &Tasks,

@@ -54,43 +54,43 @@ pub(crate) enum Event {
     Sign,
     /// [`Lifecycle::deadline`] has passed.
     Deadline,
-    /// Somebody wants it tried again.
+    /// It is to be retried at once.
     Reopen,
-    /// It is not wanted any more.
+    /// It is to stop for good.
     Stop,
 }
 
 /// An order of the machine to its task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// Start it, and tell how that went.
+    /// Start it, and report the result.
     Start,
-    /// End what runs of it, and tell when nothing is left.
+    /// End its session, and report when nothing is left.
     End,
-    /// Ask whether it is there, where that can be asked.
+    /// Send a ping, if its revision of MCP has one.
     Ping,
-    /// Tell that it is unresponsive.
+    /// Report that it is unresponsive.
     Unresponsive,
-    /// Tell that it is not any more.
+    /// Report that it responds again.
     Recovered,
     /// End the outstanding calls.
     FailCalls,
-    /// Tell that it is given up.
+    /// Report that it is given up.
     GivenUp,
-    /// Tell that nothing is left of it, for good.
+    /// Report that it is fully stopped, for good.
     Stopped,
 }
 
 /// The current duty of a helper's task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Duty {
-    /// Bring it up.
+    /// Start it.
     Start,
-    /// Watch what runs.
+    /// Watch it.
     Watch,
-    /// See it end.
+    /// Wait for its end.
     End,
-    /// Wait for the deadline, where there is one, for a stop or for who wants it tried again.
+    /// Wait for the deadline, if there is one, for a stop, or for an order to retry.
     Wait,
     /// Nothing.
     Over,
@@ -147,7 +147,7 @@ impl Lifecycle {
         self.rules.on_unresponsive = on_unresponsive;
     }
 
-    /// Where it is, as everybody may see it.
+    /// Its public state.
     pub(crate) fn state(&self) -> HelperState {
         match self.state {
             State::New | State::Starting => HelperState::Starting,
@@ -172,7 +172,7 @@ impl Lifecycle {
         }
     }
 
-    /// When it wants to be asked again.
+    /// The time of the next step without an event.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.state {
             State::Waiting(until) => Some(until),
@@ -188,7 +188,7 @@ impl Lifecycle {
         }
     }
 
-    /// Whether signs of life are looked for.
+    /// Whether its signs of life are watched.
     pub(crate) fn is_watched(&self) -> bool {
         matches!(self.state, State::Up(up) if up.calls > 0)
     }
@@ -264,7 +264,7 @@ impl Lifecycle {
         }
     }
 
-    /// A second one beside what is left would be one too many.
+    /// Survivors are never joined by a second process.
     fn left(&mut self) -> Vec<Effect> {
         let State::Ending(then) = self.state else { return vec![] };
         match then {
@@ -286,7 +286,7 @@ impl Lifecycle {
     fn calls(&mut self, now: Instant, calls: usize) -> Vec<Effect> {
         let State::Up(up) = &mut self.state else { return vec![] };
         if up.calls == 0 {
-            // Nobody looked while nobody waited.
+            // Silence without outstanding calls does not count.
             (up.sign, up.pinged) = (now, false);
         }
         up.calls = calls;

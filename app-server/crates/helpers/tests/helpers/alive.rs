@@ -1,4 +1,4 @@
-//! Helpers that die, die again and again, or show no life: what becomes of them and of whoever waits for them.
+//! Helpers that die, die again and again, or are unresponsive, and the calls that wait for them.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::house::{House, exists, kill, until};
 use crate::sessions::{SERVER, Thread, server};
 
-/// Stops itself in a call, and answers once somebody lets it go on.
+/// Stops itself in a call, and answers once it is continued.
 const STOPS: &str = "kill -STOP $$; text ok";
 
 fn pid(answer: Result<Value, HelperError>) -> i32 {

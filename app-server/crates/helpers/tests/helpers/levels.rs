@@ -6,7 +6,7 @@ use skein_protocol::extension::ContainmentRung;
 use crate::house::House;
 use crate::processes::STUBBORN;
 
-/// The folder in which this house makes the groups of its helpers. `None` where cgroup v2 cannot be written, output loudly.
+/// The folder in which this house makes the groups of its helpers. `None` where cgroup v2 cannot be written, with a note on stderr.
 fn cgroups_folder(house: &House) -> Option<std::path::PathBuf> {
     let found = house.cgroups().pop();
     if found.is_none() {

@@ -156,7 +156,7 @@ async fn who_was_a_child_before_the_helpers_outlives_a_killed_guard_and_is_reape
     }
 }
 
-/// Stopped before they are killed: whoever died last would clean up.
+/// Stopped before they are killed: the last one to die would clean up.
 fn kill_both(server: &mut Server) {
     kill(server.process.id().cast_signed(), Signal::SIGSTOP);
     kill(server.guard, Signal::SIGSTOP);

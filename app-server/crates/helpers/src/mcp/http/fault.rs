@@ -24,7 +24,7 @@ pub(crate) enum Fault {
         origin: String,
         /// The error of TLS.
         why: String,
-        /// It is so until somebody changes the address, or the server's certificate.
+        /// The error stays until the address or the server's certificate changes.
         lasting: bool,
     },
     /// The connection ended in the middle.
@@ -62,7 +62,7 @@ pub(crate) enum Fault {
     Status {
         /// The status.
         status: u16,
-        /// The beginning of what it body, with a colon before it.
+        /// The beginning of its answer, with a colon before it.
         body: String,
     },
     /// A success that is no answer of MCP.

@@ -1,4 +1,4 @@
-//! A bearer token in a file, which somebody renews while the helper is in use.
+//! A bearer token in a file that is renewed while the helper is in use.
 
 use std::io::{self, Read};
 use std::path::PathBuf;

@@ -20,7 +20,7 @@ struct World {
     /// A process may be there.
     process: bool,
     calls: usize,
-    /// The last sign, or since when somebody waits.
+    /// The last sign of life, or the begin of the first outstanding call.
     sign: Instant,
     failures: Vec<Instant>,
     on_unresponsive: OnUnresponsive,
