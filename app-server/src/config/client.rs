@@ -1,5 +1,5 @@
-//! What the start of one client says about that client's threads. Several clients can share one server, which was started with
-//! the `-c` settings of one of them only.
+//! The settings that one client's start gives to that client's threads. Several clients can share one server, which was
+//! started with the `-c` settings of one of them only.
 
 use serde_json::{Map, Value, json};
 use skein_protocol::settings::{AskForApproval, SandboxMode};
@@ -7,22 +7,22 @@ use skein_protocol::settings::{AskForApproval, SandboxMode};
 use super::problem::Problems;
 use super::{Config, Overrides, helpers_from_thread_config, tree};
 
-/// What a start says about the threads of its client.
+/// The settings of a start for the threads of its client.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ClientSettings {
-    /// Consent and model of this start, and what else its `-c` settings say about threads; keys as in `config.toml`.
+    /// Consent and model of this start, and all other `-c` settings of threads; keys as in `config.toml`.
     config: Map<String, Value>,
-    /// What its `-c` settings say about consent and model.
-    pub said: Said,
+    /// Consent and model in its `-c` settings.
+    pub overrides: FlagOverrides,
     /// Keys of its `-c` settings that only the server has.
     pub of_server: Vec<String>,
     /// Whether its `-c` settings say anything about threads.
     pub of_threads: bool,
 }
 
-/// What `-c` settings say that a thread takes over when it is resumed or forked.
+/// The `-c` settings that a thread takes over when it is resumed or forked.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Said {
+pub struct FlagOverrides {
     /// `approval_policy`
     pub approval_policy: Option<AskForApproval>,
     /// `sandbox_mode`
@@ -37,7 +37,7 @@ pub struct Said {
 const PROFILE: &str = "profile";
 
 impl ClientSettings {
-    /// What `flags` (`-c KEY=VALUE`) say, and what they leave to `config`, the settings of the same start.
+    /// Reads `flags` (`-c KEY=VALUE`). `config`, the settings of the same start, has the keys that they leave out.
     #[must_use]
     pub fn of(config: &Config, flags: &[String]) -> Self {
         let mut flat = tree::Table::new();
@@ -62,7 +62,7 @@ impl ClientSettings {
         Self {
             config: over(base.as_object(), Some(&said)),
             of_threads,
-            said: Said {
+            overrides: FlagOverrides {
                 approval_policy: overrides.approval_policy,
                 sandbox_mode: overrides.sandbox_mode,
                 model: overrides.model,
@@ -72,7 +72,7 @@ impl ClientSettings {
         }
     }
 
-    /// The `config` of a request to start a thread: what the request says, over what the start says.
+    /// The `config` of a request to start a thread, over the settings of the start.
     #[must_use]
     pub fn under(&self, asked: Option<&Map<String, Value>>) -> Map<String, Value> {
         over(Some(&self.config), asked)
@@ -112,8 +112,8 @@ mod tests {
             settings.under(json!({ "mcp_servers.a.env.L": "4" }).as_object())["mcp_servers"]["a"]["env"]["L"],
             "4"
         );
-        assert_eq!(settings.said.approval_policy, Some(AskForApproval::Untrusted));
-        assert_eq!(settings.said.model, None, "a resume leaves it as it is");
+        assert_eq!(settings.overrides.approval_policy, Some(AskForApproval::Untrusted));
+        assert_eq!(settings.overrides.model, None, "a resume leaves it as it is");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What models are told before a conversation: the keys that Codex has for it.
+//! The text that models get before a conversation, with the keys that Codex has for it.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::policy;
 
 const PROJECT_DOC_MOST: i64 = policy::PROJECT_DOC_MOST as i64;
 
-/// What models are told before a conversation.
+/// The text that models get before a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ContextConfig {
     /// Where and when they work (`include_environment_context`).

@@ -1,5 +1,5 @@
-//! Helpers as desktop clients write them: the JSON with `mcpServers` of most, with `servers` of VS Code. Pure. What has no
-//! word in our settings is never guessed: it is left, and said.
+//! Helpers as desktop clients write them: the JSON with `mcpServers` of most, with `servers` of VS Code. Pure. A member
+//! that Skein's settings have no word for is never guessed: it is left out and reported.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,54 +16,54 @@ mod tests;
 
 use placeholder::Filled;
 
-/// What a file has.
+/// The helpers of a file.
 #[derive(Debug, Default)]
 pub struct Desktop {
-    /// Helpers that can be used, in their order.
+    /// Usable helpers, in their order.
     pub usable: Vec<Usable>,
-    /// Those that cannot.
+    /// Helpers that cannot be used.
     pub left: Vec<Left>,
 }
 
 /// A helper that can be used.
 #[derive(Debug)]
 pub struct Usable {
-    /// What it is called in the file; `spec` may have to call it otherwise.
-    pub said: String,
-    /// It, by our words.
+    /// The name in the file; `spec` may have to use another one.
+    pub name_in_file: String,
+    /// The helper in Skein's words.
     pub spec: HelperSpec,
-    /// Members that have no word in our settings.
+    /// Members that Skein's settings have no word for.
     pub passed_over: Vec<String>,
 }
 
 /// A helper that cannot be used.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Left {
-    /// What it is called in the file.
+    /// The name in the file.
     pub name: String,
-    /// Why.
+    /// The reason.
     pub why: String,
 }
 
 /// Why a text cannot be read at all.
 #[derive(Debug, thiserror::Error)]
 pub enum DesktopError {
-    /// It is no JSON, not even with comments and commas too many.
+    /// The text is no JSON, even without comments and trailing commas.
     #[error("line {line}: this is not JSON: {what}")]
     NotJson {
-        /// Where.
+        /// The line of the mistake.
         line: usize,
-        /// What is wrong.
+        /// The mistake.
         what: String,
     },
-    /// No client writes its helpers so.
+    /// The file has no table of helpers that a client writes.
     #[error(
         "no helpers in it: there is neither \"mcpServers\" nor \"servers\", each an object of helpers by name"
     )]
     NoServers,
 }
 
-/// Where clients have their helpers, the way to them.
+/// The keys on the way to the helpers, for each client.
 const PLACES: &[&[&str]] = &[&["mcpServers"], &["servers"], &["mcp", "servers"], &["mcp", "mcpServers"]];
 /// Members that say how a helper is spoken to, with an address.
 const ADDRESSES: &[&str] = &["url", "serverUrl", "httpUrl"];
@@ -71,7 +71,7 @@ const ADDRESSES: &[&str] = &["url", "serverUrl", "httpUrl"];
 /// Reads a file of a desktop client.
 ///
 /// # Errors
-/// [`DesktopError`]. What is wrong with one helper only is in [`Desktop::left`].
+/// [`DesktopError`]. Mistakes of single helpers are in [`Desktop::left`].
 pub fn read(text: &str) -> Result<Desktop, DesktopError> {
     let plain = lenient::plain(text.trim_start_matches('\u{feff}'));
     let file: Value = serde_json::from_str(&plain)
@@ -112,7 +112,7 @@ fn helper(said: &str, server: &Map<String, Value>) -> Result<Usable, String> {
     }
     let passed_over = server.keys().filter(|key| !members.read.contains(&key.as_str())).cloned().collect();
     let spec = HelperSpec { enabled, ..HelperSpec::reached(name, transport) };
-    Ok(Usable { said: said.to_owned(), spec, passed_over })
+    Ok(Usable { name_in_file: said.to_owned(), spec, passed_over })
 }
 
 fn stdio(command: String, members: &mut Members<'_>) -> Result<StdioSpec, String> {
@@ -129,7 +129,7 @@ fn stdio(command: String, members: &mut Members<'_>) -> Result<StdioSpec, String
         }
     }
     let cwd = match members.text("cwd")?.map(|cwd| (placeholder::fill(&cwd), cwd)) {
-        // The thread's own is what is taken without one.
+        // Without a folder, a helper starts in the thread's own.
         None | Some((Filled::Workspace, _)) => None,
         Some((Filled::Text(text), _)) => Some(PathBuf::from(text)),
         Some((Filled::Variable(_) | Filled::Bearer(_) | Filled::Unknown(_), cwd)) => {
@@ -214,7 +214,7 @@ impl Members<'_> {
         Ok(texts.unwrap_or_default())
     }
 
-    /// What is null in it is as good as absent.
+    /// An entry that is null counts as absent.
     fn map(&mut self, key: &'static str) -> Result<BTreeMap<String, String>, String> {
         let map = self.get(key, "an object of texts", |value| {
             let there = value.as_object()?.iter().filter(|(_, value)| !value.is_null());

@@ -1,5 +1,5 @@
-//! Changes of the user's settings file. What a change is not about stays as it was written: comments, order, other
-//! keys. Must never leave half of a file, nor one that a server would refuse.
+//! Changes of the user's settings file. Everything else stays as it was written: comments, order, other keys. Must never
+//! leave half of a file, nor one that a server would refuse.
 
 use std::fs::File;
 use std::io;
@@ -31,21 +31,21 @@ pub(crate) use approve::NotWritten;
 pub(crate) use set::{Merge, segments};
 use table::{change_way, written};
 
-/// What is to be done with the file.
+/// The purpose of opening the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Nothing of it lasts.
+    /// Changes are not written.
     Look,
-    /// It is written. Others who change it wait; the home is made where it is missing.
+    /// Changes are written. Other processes that change the file wait; a missing home is made.
     Change,
 }
 
-/// What becomes of a helper that has the name already.
+/// The treatment of a helper that has the name already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Present {
-    /// It stays, and that is an error.
+    /// The helper stays, and the call fails.
     Keep,
-    /// The new way to it takes the place of the old one. What the user has decided about it stays.
+    /// The new command or address replaces the old one. The user's decisions about the helper stay.
     Replace,
 }
 
@@ -55,13 +55,13 @@ pub enum EditError {
     /// The file, or the home, cannot be used.
     #[error("{}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         source: io::Error,
     },
-    /// Another process changes the settings, or has locked the home, and goes on with it.
+    /// Another process changes the settings, or holds the lock of the home.
     #[error(
         "another process has locked {}; end it or wait for its end, and try again (fuser names it)",
         path.display()
@@ -177,17 +177,17 @@ fn known(there: &[String]) -> String {
 pub struct SettingsFile {
     path: PathBuf,
     document: DocumentMut,
-    /// How the file is written.
+    /// The byte order mark and the line ends of the file.
     form: Form,
-    /// What was in the file.
+    /// The text of the file at the opening.
     opened: String,
-    /// Of what is in the file; empty where there is none.
+    /// The version of the file's text; empty where there is no file.
     version: String,
-    /// Others could read it and cannot any more.
+    /// A write has taken the right to read from other users.
     closed: bool,
-    /// What the server that reads it is told by `-c` flags.
+    /// The `-c` flags of the server that reads the file.
     flags: Vec<String>,
-    /// Held for as long as others have to wait: of the folder, as the file itself is replaced.
+    /// The lock that other writers wait for. It is on the folder, as the file itself is replaced.
     _alone: Option<Flock<File>>,
 }
 
@@ -226,7 +226,7 @@ impl SettingsFile {
         let version = text.as_deref().map(origin::version).unwrap_or_default();
         let text = text.unwrap_or_default();
         check(&path, &text, flags).map_err(EditError::Broken)?;
-        // Whatever our reader takes this one takes, too: they share a parser.
+        // The reader above and this one share a parser, so this one fails on no text that the other took.
         let form = Form::of(&text);
         let document = text.parse().map_err(|error: toml_edit::TomlError| EditError::Io {
             path: path.clone(),
@@ -321,7 +321,7 @@ impl SettingsFile {
         if !there.iter().any(|known| known == name) {
             return Err(EditError::Absent { name: name.to_owned(), path, there });
         }
-        self.take_out(&[SERVERS.to_owned(), name.to_owned()]);
+        self.remove_at(&[SERVERS.to_owned(), name.to_owned()]);
         Ok(())
     }
 
@@ -371,32 +371,32 @@ impl SettingsFile {
 }
 
 /// The byte order mark of some editors.
-const MARK: char = '\u{feff}';
+const BOM: char = '\u{feff}';
 
-/// What of a file the parser does not keep.
+/// The form of a file, as far as the parser does not keep it.
 #[derive(Debug)]
 struct Form {
-    has_mark: bool,
-    /// Most lines end with CRLF.
+    has_bom: bool,
+    /// Whether most lines end with CRLF.
     has_returns: bool,
 }
 
 impl Form {
     fn of(text: &str) -> Self {
         let returns = text.matches("\r\n").count();
-        Self { has_mark: text.starts_with(MARK), has_returns: 2 * returns > text.matches('\n').count() }
+        Self { has_bom: text.starts_with(BOM), has_returns: 2 * returns > text.matches('\n').count() }
     }
 
     fn of_text(&self, text: &str) -> String {
-        let mut text = text.trim_start_matches(MARK).replace("\r\n", "\n");
+        let mut text = text.trim_start_matches(BOM).replace("\r\n", "\n");
         if self.has_returns {
             text = text.replace('\n', "\r\n");
         }
-        if self.has_mark { format!("{MARK}{text}") } else { text }
+        if self.has_bom { format!("{BOM}{text}") } else { text }
     }
 }
 
-/// Lets others who change the settings wait until it is dropped. Waits for them at most this long.
+/// Locks the settings against other writers until the lock is dropped. Waits for them at most `patience`.
 fn alone(home: &Path, patience: Duration) -> Result<Flock<File>, EditError> {
     make_root(home)?;
     let fault = |source| EditError::Io { path: home.to_owned(), source };
@@ -415,7 +415,7 @@ fn alone(home: &Path, patience: Duration) -> Result<Flock<File>, EditError> {
     }
 }
 
-/// What a server with these flags would say to it.
+/// Checks the settings as a server with these flags would read them.
 fn check(path: &Path, text: &str, flags: &[String]) -> Result<(), ConfigErrors> {
     read(path, text, flags).map(drop)
 }

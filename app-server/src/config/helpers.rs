@@ -154,7 +154,7 @@ mod tool_approvals {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct HelperOverride {
     place: Place,
-    said: Map<String, Value>,
+    values: Map<String, Value>,
 }
 
 impl fmt::Debug for HelperOverride {
@@ -218,8 +218,8 @@ pub(super) fn read(root: &mut Section<'_>) -> BTreeMap<String, HelperOverride> {
             root.wrong(&keys, "bearer_token_file is no absolute path", expected);
         }
         if let Some(tree::Node { place, value: tree::Value::Table(table) }) = root.get(&keys) {
-            let said = HelperOverride { place: place.clone(), said: tree::plain_table(table) };
-            overrides.insert(name, said);
+            let values = tree::plain_table(table);
+            overrides.insert(name, HelperOverride { place: place.clone(), values });
         }
     }
     overrides
@@ -233,7 +233,7 @@ pub(super) fn lay_over(
 ) {
     for (name, change) in overrides {
         let key = format!("{SERVERS}.{name}");
-        match over(&name, change.said, helpers.get(&name)) {
+        match over(&name, change.values, helpers.get(&name)) {
             Ok(spec) => {
                 helpers.insert(name, spec);
             }

@@ -169,23 +169,23 @@ kinds! {
 
     /// A number up to `MOST`; 0 is no limit.
     Limit<MOST: u64>: u64 => Option<u64>, between(0, MOST),
-        |most| (most <= MOST).then(|| above_zero(most)), Option::unwrap_or_default;
+        |most| (most <= MOST).then(|| positive(most)), Option::unwrap_or_default;
 
     /// The same of things that the server itself counts.
     Count<MOST: usize>: usize => Option<usize>, between(0, MOST),
-        |most| (most <= MOST).then(|| above_zero(most)), Option::unwrap_or_default;
+        |most| (most <= MOST).then(|| positive(most)), Option::unwrap_or_default;
 
     /// Bytes with their unit; "0" is no limit.
-    Memory: String => Option<u64>, SIZE, |text| parse_size(&text).map(above_zero),
+    Memory: String => Option<u64>, SIZE, |text| parse_size(&text).map(positive),
         |size| size.map_or_else(|| "0".to_owned(), |bytes| format!("{}KiB", bytes / 1024));
 
     /// The same for a helper, which needs some memory to start.
     HelperMemory: String => Option<u64>, format!("{SIZE}, and {}KiB the least", HELPER_MEMORY_LEAST / 1024),
-        |text| parse_size(&text).map(above_zero).filter(|size| size.is_none_or(|bytes| bytes >= HELPER_MEMORY_LEAST)),
+        |text| parse_size(&text).map(positive).filter(|size| size.is_none_or(|bytes| bytes >= HELPER_MEMORY_LEAST)),
         |size| size.map_or_else(|| "0".to_owned(), |bytes| Size(bytes).to_string());
 }
 
-fn above_zero<N: Default + PartialEq>(most: N) -> Option<N> {
+fn positive<N: Default + PartialEq>(most: N) -> Option<N> {
     Some(most).filter(|most| *most != N::default())
 }
 
@@ -196,8 +196,8 @@ fn shown_time(time: Duration) -> String {
     }
 }
 
-/// A time, or zero for a value that is none, where a later check knows the remedy.
-pub(super) fn time_or_zero<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+/// A time. A value that is none counts as zero, which a later check refuses with its own remedy.
+pub(super) fn time_or_default<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     Ok(Time::deserialize(from).unwrap_or_default())
 }
 

@@ -36,7 +36,7 @@ use skein_protocol::settings::{AskForApproval, SandboxMode};
 use skein_provider::spec::ProviderSpec;
 use skein_store::home::{STDIO, Variable, default_home};
 
-pub use client::{ClientSettings, Said};
+pub use client::{ClientSettings, FlagOverrides};
 pub(crate) use context::{ContextConfig, ContextOverride, DocsPolicy};
 pub(crate) use models::{EveryModel, ModelConfig, ModelTerms};
 pub(crate) use origin::Origin;
@@ -148,7 +148,7 @@ pub enum GuardProgram {
     Path(PathBuf),
 }
 
-/// What the command line says. Where it is silent, the environment and the file speak.
+/// The command line. Settings that it leaves out come from the environment and the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Flags {
     /// `--home`.

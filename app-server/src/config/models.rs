@@ -1,4 +1,4 @@
-//! What holds for each model: what the settings say, over what is known of it, over the defaults.
+//! The limits of each model: the settings win over the known abilities of the model, and these over the defaults.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use skein_provider::abilities::Abilities;
@@ -56,7 +56,7 @@ fn output<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
     whole::<1, MOST_OUTPUT, _, _>(from)
 }
 
-/// What holds for a model.
+/// The limits of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ModelTerms {
     /// Tokens of a conversation that it takes.
@@ -67,7 +67,7 @@ pub(crate) struct ModelTerms {
     pub(crate) wanted_output: Option<u32>,
     /// Tokens of one answer, for interfaces that want a bound.
     pub(crate) output: u32,
-    /// Whether it takes pictures; `None` where nobody says so.
+    /// Whether it takes pictures; `None` where that is unknown.
     pub(crate) images: Option<bool>,
     /// Whether it may be asked for several calls at once.
     pub(crate) parallel_calls: bool,
@@ -76,8 +76,8 @@ pub(crate) struct ModelTerms {
 }
 
 impl Config {
-    /// What holds for the model of this name at this provider. What the settings say of one model wins over what they say of
-    /// its provider, and this over what they say of every model.
+    /// The limits of the model of this name at this provider. Settings of the model win over those of its provider, and
+    /// these over those of every model.
     #[must_use]
     pub(crate) fn model_terms(&self, provider: &str, model: &str) -> ModelTerms {
         let own = self.models.get(model).copied().unwrap_or_default();
@@ -106,7 +106,7 @@ impl Config {
     }
 }
 
-/// What an answer may take where nobody says so: what the model writes, but no more of the window than a conversation leaves.
+/// The tokens of an answer by default: as many as the model writes, but no more than a conversation leaves of the window.
 fn usual_output(window: i64, most: Option<u32>) -> u32 {
     let part = u32::try_from(window / 10).unwrap_or(u32::MAX);
     let usual = part.max(skein_provider::policy::ANTHROPIC_OUTPUT_TOKENS);

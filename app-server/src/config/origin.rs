@@ -13,7 +13,7 @@ use super::{Config, ConfigErrors, Flags, tree};
 pub(crate) struct Origin {
     flags: Flags,
     file: PathBuf,
-    /// Of the file's text; `None` where it could not be read, as when there is none.
+    /// The hash of the file's text; `None` where it could not be read, as when there is no file.
     hash: Option<[u8; 32]>,
 }
 
@@ -29,7 +29,7 @@ impl Origin {
         Self { flags: flags.clone(), file: file.to_owned(), hash: hash(text) }
     }
 
-    /// What the file said, in short: another one for each other text; `None` where there is none.
+    /// The version of the file's text: another one for each other text; `None` where there is no file.
     pub(super) fn version(&self) -> Option<String> {
         self.hash.as_ref().map(shown)
     }

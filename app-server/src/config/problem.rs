@@ -1,4 +1,4 @@
-//! What can be wrong with settings, and where.
+//! Errors and warnings about settings, with their places.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -26,9 +26,9 @@ pub struct ConfigError {
     pub(crate) place: Place,
     /// The dotted key; empty when the error is not about one.
     pub(crate) key: String,
-    /// What is wrong.
+    /// The mistake.
     pub(crate) what: String,
-    /// What would be right.
+    /// The remedy.
     pub(crate) expected: String,
 }
 

@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_said_without_secrets() {
+    fn errors_show_no_secrets() {
         for (text, said) in [
             ("[model_providers.a]\nname = \"A\"", "no base_url"),
             ("[model_providers.a]\nbase_url = \"ftp://me:s3cret@host\"", "ftp:"),

@@ -22,7 +22,7 @@ pub(crate) enum Keys {
     Dotted,
 }
 
-/// What may be shown of a value.
+/// The part of a value that may be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// All of it.
@@ -46,7 +46,7 @@ static READ_OF_HELPERS: LazyLock<Vec<&str>> =
     LazyLock::new(|| [helpers::stdio_keys(), helpers::http_keys(), helpers::common_keys()].concat());
 
 impl Kind {
-    /// Of the value at these keys.
+    /// The kind of the value at these keys.
     fn of(path: &[&str]) -> Self {
         match path {
             ["mcp_servers", _, "env" | "http_headers", _] => Self::Secret,
@@ -81,16 +81,17 @@ fn inner<'k>(path: &[&'k str], key: &'k str, keys: Keys) -> Vec<&'k str> {
     path.iter().copied().chain(more).collect()
 }
 
-/// The `config` of a request without its secrets, and those alone under the same keys. What Skein does not read is secret, too.
+/// The `config` of a request without its secrets, and those alone under the same keys. Values that Skein does not read are
+/// secret, too.
 #[must_use]
-pub(crate) fn take_out(config: &Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
-    // What looks like a mask in a request was written so, and has to come back.
+pub(crate) fn externalise(config: &Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
+    // A text in a request that looks like a mask was written so, and has to come back.
     split(config, &[], |value, kind| kind == Kind::Args && is_masked(value, kind))
 }
 
-/// The same of a `config` that was stored, in which a mask is one.
+/// Does the same with a stored `config`, in which a mask is a mask.
 #[must_use]
-pub(crate) fn take_out_stored(config: &Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
+pub(crate) fn externalise_stored(config: &Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
     split(config, &[], |_, _| false)
 }
 
@@ -128,10 +129,10 @@ fn split(
 /// The `config` that was stored, with its secrets. A mask for which there is none stays, for whoever reads it to see; what Skein
 /// does not read is left out then.
 #[must_use]
-pub(crate) fn put_back(config: &Map<String, Value>, secrets: &Map<String, Value>) -> Map<String, Value> {
+pub(crate) fn inline(config: &Map<String, Value>, secrets: &Map<String, Value>) -> Map<String, Value> {
     let (config, secrets) = (Value::Object(config.clone()), Value::Object(secrets.clone()));
     let mut filled = fill(&[], &config, &[&secrets], Keys::Dotted);
-    mark_args(&mut filled.value, &[], &filled.lacking);
+    mask_args(&mut filled.value, &[], &filled.lacking);
     match filled.value {
         Value::Object(mut config) => {
             config.retain(|key, value| {
@@ -144,20 +145,20 @@ pub(crate) fn put_back(config: &Map<String, Value>, secrets: &Map<String, Value>
 }
 
 /// Makes one mask of the arguments of which one is missing: at the end of an argument it might be taken for a pattern.
-fn mark_args(value: &mut Value, path: &[&str], lacking: &[String]) {
+fn mask_args(value: &mut Value, path: &[&str], lacking: &[String]) {
     let Value::Object(members) = value else { return };
     for (key, value) in members {
         let path = inner(path, key, Keys::Dotted);
         match Kind::of(&path) {
             Kind::Args if lacking.contains(&path.join(".")) => *value = json!([MASK]),
             Kind::Args | Kind::Open | Kind::Secret | Kind::Address | Kind::Unread => {
-                mark_args(value, &path, lacking);
+                mask_args(value, &path, lacking);
             }
         }
     }
 }
 
-/// What may be shown of a value.
+/// The part of a value that may be shown.
 fn masked(value: &Value, kind: Kind) -> Value {
     match (kind, value) {
         (Kind::Open, value) => value.clone(),
@@ -176,7 +177,7 @@ pub(super) fn hide_all(settings: Map<String, Value>) -> Map<String, Value> {
     settings.into_iter().map(|(key, value)| (key.clone(), hide(&[&key], value))).collect()
 }
 
-/// The same of the value at these keys.
+/// Hides the secrets of the value at these keys.
 #[must_use]
 pub(super) fn hide(path: &[&str], value: Value) -> Value {
     match (Kind::of(path), value) {
@@ -189,7 +190,7 @@ pub(super) fn hide(path: &[&str], value: Value) -> Value {
     }
 }
 
-/// What came of a value with masks in it.
+/// A value whose masks are filled.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Filled {
     /// The value. A mask for which there is nothing stays.
@@ -256,7 +257,7 @@ fn args_like(args: &[Value], before: &[Value]) -> Option<Value> {
     args_with(&args?, &before?).map(|args| json!(args))
 }
 
-/// The same of texts.
+/// Does the same with texts.
 pub(super) fn args_with(args: &[String], before: &[String]) -> Option<Vec<String>> {
     let shown = shown_args(before.iter().map(String::as_str));
     let one = |(at, arg): (usize, &String)| {

@@ -1,5 +1,5 @@
-//! The settings of a running server. A reload puts new ones in the place of the old; whoever works with the old ones
-//! keeps them until it asks again.
+//! The settings of a running server. A reload replaces them; a task that works with the old ones keeps them until its next
+//! look.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -11,9 +11,9 @@ use super::Config;
 #[derive(Debug)]
 pub(crate) struct Settings {
     now: RwLock<Arc<Config>>,
-    /// Has one permit: who looks at the file again, so that no older look replaces a newer one.
+    /// One permit for a look at the file, so that no older look replaces a newer one.
     look: Semaphore,
-    /// Has one permit: who writes the file for a client.
+    /// One permit for writing the file for a client.
     write: Semaphore,
 }
 
@@ -30,21 +30,21 @@ impl Settings {
         Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// One after the other: nobody else looks at the file again until this is dropped.
+    /// Waits for the turn to look at the file again; the turn lasts until the permit is dropped.
     pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         // Never closed; were it, two looks would merely overlap.
         self.look.acquire().await.ok()
     }
 
-    /// One after the other: nobody else of this server writes the file until this is dropped.
+    /// Waits for the turn to write the file; the turn lasts until the permit is dropped.
     pub(crate) async fn writing(&self) -> Option<SemaphorePermit<'_>> {
         // Never closed; were it, writers would wait for the file itself.
         self.write.acquire().await.ok()
     }
 
-    /// Takes the settings of a new look at the file. What only a start can change stays as it is; its keys are
-    /// returned, where they have changed.
-    #[must_use = "the user has to hear of what needs a restart"]
+    /// Takes the settings of a new look at the file. Settings that only a start can change stay as they are. Returns the
+    /// changed keys among those.
+    #[must_use = "the user needs to know which keys need a restart"]
     pub(crate) fn take(&self, new: Config) -> Vec<&'static str> {
         let mut current = self.now.write().unwrap_or_else(PoisonError::into_inner);
         let mut new = new;
@@ -55,8 +55,8 @@ impl Settings {
 }
 
 impl Config {
-    /// Keeps what was read once, at the start: the home and its address, what was handed to the keeper of helpers, the
-    /// size of mailboxes. Everything else is asked for at its use.
+    /// Keeps the settings that are read once, at the start: the home and its address, the settings of the process host, the
+    /// size of mailboxes. All others are read at their use.
     fn keep_of_start(&mut self, running: &Config) -> Vec<&'static str> {
         let mut kept = Vec::new();
         let mut keep = |key: &'static str, changed: bool| {

@@ -1,6 +1,8 @@
-//! The settings as clients may see them: those in force, and what each place says. Secrets stay here: variables of helpers
-//! and headers are named without their values, addresses are shown without user and query, also as arguments of helpers, of
-//! which those that are named like a secret are masked, and keys that Skein does not read are left out. What an argument is cannot be known for sure: variables are the place for secrets.
+//! The settings as clients may see them: those in force, and those of each place.
+//!
+//! Secrets are masked. Variables of helpers and headers are named without their values. Addresses are shown without user and
+//! query. Arguments of helpers are masked if they are named like a secret; no rule finds all of those, so variables are the
+//! place for secrets. Keys that Skein does not read are left out.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -23,30 +25,30 @@ pub enum LayerSource {
     Flags,
 }
 
-/// What one place says, without secrets.
+/// The settings of one place, without secrets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
     /// The place.
     pub(crate) source: LayerSource,
-    /// What it says.
+    /// The settings.
     pub(crate) settings: Map<String, Value>,
     /// The dotted keys of its values.
     pub(crate) keys: Vec<String>,
-    /// Changes with what stands there, also where that is not shown.
+    /// Changes with everything in the place, also with hidden values.
     pub(crate) version: String,
 }
 
 impl Layer {
-    /// What a file says of the settings that are in force in `config`, which may be nothing.
+    /// The settings of a file, as far as `config` has their keys.
     pub(super) fn of_file(file: PathBuf, version: String, table: &Table, config: &Config) -> Self {
         let (settings, keys) = seen(table, config);
         Self { source: LayerSource::File(file), settings, keys, version }
     }
 
-    /// The same of flags; `None` when that is nothing.
+    /// The settings of flags; `None` if there are none.
     pub(super) fn of_flags(table: &Table, config: &Config) -> Option<Self> {
         let (settings, keys) = seen(table, config);
-        // They stay as they are for as long as the server runs.
+        // Flags stay as they are for as long as the server runs.
         let version = origin::version(&json!(settings).to_string());
         (!keys.is_empty()).then_some(Self { source: LayerSource::Flags, settings, keys, version })
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use skein_helpers::Containment;
 
-use super::kinds::{Above, Count, Kind, Memory, Time, time_or_zero, whole};
+use super::kinds::{Above, Count, Kind, Memory, Time, time_or_default, whole};
 use crate::policy;
 
 /// Bounds of `[limits]`. Below, no client could work; above, one message could take the machine's memory.
@@ -124,11 +124,11 @@ impl Default for Shutdown {
     }
 }
 
-/// What happens to an active thread that has no subscriber.
+/// The treatment of an active thread without subscribers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct OrphanPolicy {
-    /// What becomes of a running turn, also of one that was begun by a client that is not subscribed.
+    /// The treatment of a running turn, also of one that was begun by a client that is not subscribed.
     pub(crate) running: RunningOrphans,
     /// How long a turn that goes on may take, from then on; `None` lets it go on to its end.
     #[serde(with = "Time")]
@@ -146,13 +146,13 @@ impl Default for OrphanPolicy {
     }
 }
 
-/// What becomes of a running turn that nobody watches.
+/// The treatment of a running turn without subscribers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum RunningOrphans {
-    /// It goes on to its end.
+    /// The turn goes on to its end.
     Continue,
-    /// It is interrupted at once.
+    /// The turn is interrupted at once.
     Interrupt,
 }
 
@@ -166,7 +166,7 @@ pub struct Limits {
     /// The largest answer a client may get, in bytes.
     #[serde(deserialize_with = "whole::<LEAST_BYTES, MOST_BYTES, _, _>")]
     pub(crate) answer_bytes: usize,
-    /// What may wait for a client behind the message being written, in bytes.
+    /// The most that may wait for a client behind the message being written, in bytes.
     #[serde(deserialize_with = "whole::<LEAST_BYTES, MOST_BYTES, _, _>")]
     pub(crate) outbox_bytes: usize,
     /// Requests of one connection that may wait for threads and helpers at once.
@@ -197,7 +197,7 @@ pub(crate) struct Heartbeat {
     #[serde(with = "Above::<0>")]
     pub(crate) ping: Duration,
     /// After this much silence a client is given up; longer than `ping`.
-    #[serde(deserialize_with = "time_or_zero", serialize_with = "Time::serialize")]
+    #[serde(deserialize_with = "time_or_default", serialize_with = "Time::serialize")]
     pub(crate) dead_after: Duration,
     /// How often a client that opted in to events hears that the server is there.
     #[serde(with = "Above::<0>")]

@@ -1,4 +1,4 @@
-//! What users write, and what they are told.
+//! Settings as users write them, and the errors and warnings that they get.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -326,7 +326,7 @@ fn flags_win_over_the_file_and_need_no_quotes() {
 }
 
 #[test]
-fn zero_is_no_limit() {
+fn a_limit_of_0_is_no_limit() {
     let limits =
         load("limits = { loaded_threads = 0, memory = \"0\", turn_rounds = 0 }", &[]).1.unwrap().limits;
     assert_eq!((limits.loaded_threads, limits.memory, limits.turn_rounds), (None, None, None));

@@ -1,5 +1,5 @@
-//! What a place says about how threads answer: the keys that Codex has for it, in the user's file for every thread, and in the
-//! `config` of a request for one.
+//! Settings of threads, with the keys that Codex has for them: in the user's file for every thread, and in the `config` of a
+//! request for one.
 
 use std::collections::BTreeMap;
 
@@ -119,7 +119,7 @@ impl Overrides {
 }
 
 impl ThreadConfig {
-    /// What is said here, and else what `base` says.
+    /// These settings, and those of `base` where they are left out.
     #[must_use]
     pub(crate) fn over(&self, base: &Self) -> Self {
         Self {

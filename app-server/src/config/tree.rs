@@ -23,7 +23,7 @@ pub(super) struct Node {
     pub(super) value: Value,
 }
 
-/// What TOML and JSON have in common.
+/// The values that TOML and JSON have in common.
 #[derive(Debug, Clone)]
 pub(super) enum Value {
     Text(String),
@@ -59,7 +59,7 @@ impl Value {
         }
     }
 
-    /// What kind of value it is, for error messages about what may be a secret.
+    /// The kind of the value, for errors about a value that may be a secret.
     pub(super) fn kind(&self) -> String {
         let kind = match self {
             Self::Text(_) => "a text",
@@ -73,8 +73,8 @@ impl Value {
     }
 }
 
-/// Reads the text of a TOML file; a missing one is empty. What is wrong with its syntax goes to `problems`, and the rest of the
-/// file is read all the same.
+/// Reads the text of a TOML file; a missing one is empty. Mistakes of its syntax go to `problems`, and the rest of the file
+/// is read all the same.
 pub(super) fn from_file(path: &Path, read: std::io::Result<String>, problems: &mut Problems) -> Table {
     match read {
         Ok(text) => from_text(path, &text, problems),
@@ -88,7 +88,7 @@ pub(super) fn from_file(path: &Path, read: std::io::Result<String>, problems: &m
     }
 }
 
-/// Reads what stands, or is to stand, in a TOML file.
+/// Reads the present or future text of a TOML file.
 pub(super) fn from_text(path: &Path, text: &str, problems: &mut Problems) -> Table {
     let file = Arc::new(path.to_owned());
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -136,7 +136,7 @@ fn from_private_file(path: &Path, problems: &mut Problems) -> Table {
     }
 }
 
-/// Lays the profile that is chosen, and then what `-c` flags say, over `settings`. What the flags say by themselves is returned.
+/// Lays the chosen profile, and then the `-c` flags, over `settings`. Returns the settings of the flags alone.
 pub(super) fn lay_over(settings: &mut Table, flags: &[String], problems: &mut Problems) -> Table {
     let mut said = Table::new();
     for flag in flags {
@@ -211,7 +211,7 @@ fn put(table: &mut Table, key: &str, node: Node) {
     }
 }
 
-/// Puts what is in `upper` over what is in `table`.
+/// Lays `upper` over `table`.
 pub(super) fn merge_all(table: &mut Table, upper: Table) {
     for (key, node) in upper {
         merge(table, key, node);

@@ -112,7 +112,7 @@ pub async fn run(
 /// Removes secrets, which rollouts of earlier versions may have.
 fn write_line(mut record: Record, out: &mut impl Write) -> io::Result<()> {
     if let Some(settings) = record.body.settings_mut() {
-        settings.config = secrets::take_out_stored(&settings.config).0;
+        settings.config = secrets::externalise_stored(&settings.config).0;
     }
     let mut bytes = Vec::new();
     line::encode(&record, &mut bytes)?;

@@ -137,7 +137,7 @@ pub(crate) fn new_settings(
 
 /// Keeps the `config` of a request, its secrets apart. Those of an earlier one stay: a fork may begin before it.
 pub(crate) fn set_config(settings: &mut ThreadSettings, config: &Map<String, Value>) {
-    let (shown, found) = secrets::take_out(config);
+    let (shown, found) = secrets::externalise(config);
     settings.config = shown;
     settings.secrets.add(found);
 }

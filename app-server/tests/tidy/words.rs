@@ -13,6 +13,7 @@ const DONE: &[&str] = &[
     "app-server/src/app",
     "app-server/src/approved",
     "app-server/src/cli",
+    "app-server/src/config",
     "app-server/src/connection",
     "app-server/src/eviction",
     "app-server/src/export",

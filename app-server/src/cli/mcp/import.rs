@@ -90,14 +90,14 @@ fn take(settings: &mut SettingsFile, desktop: desktop::Desktop, replace: bool) -
         let name = usable.spec.name.clone();
         if new.contains(&name) {
             let why = format!("another one of the file is called {name:?} here, too");
-            outcome.left.push(desktop::Left { name: usable.said, why });
+            outcome.left.push(desktop::Left { name: usable.name_in_file, why });
         } else if settings.names().contains(&name) && !replace {
             outcome.there.push(name);
         } else {
             let dropped = match settings.add_usable(&usable.spec, Present::Replace) {
                 Ok(dropped) => dropped,
                 Err(error) => {
-                    outcome.left.push(desktop::Left { name: usable.said, why: error.to_string() });
+                    outcome.left.push(desktop::Left { name: usable.name_in_file, why: error.to_string() });
                     continue;
                 }
             };
@@ -128,7 +128,7 @@ impl McpImportOutcome {
 
     fn json(&self, path: &Path, dry_run: bool, told: &ReloadNotice) -> Value {
         let taken = |ImportedHelper { usable, dropped }: &ImportedHelper| {
-            json!({ "name": usable.spec.name, "said": usable.said, "enabled": usable.spec.enabled,
+            json!({ "name": usable.spec.name, "said": usable.name_in_file, "enabled": usable.spec.enabled,
                 "passedOver": usable.passed_over, "dropped": dropped })
         };
         let left = |left: &desktop::Left| json!({ "name": left.name, "reason": left.why });
@@ -145,7 +145,7 @@ impl McpImportOutcome {
 }
 
 fn taken(taken: &ImportedHelper, dry_run: bool) -> String {
-    let Usable { said, spec, passed_over } = &taken.usable;
+    let Usable { name_in_file: said, spec, passed_over } = &taken.usable;
     let verb = if dry_run { "would take" } else { "took" };
     let renamed = if *said == spec.name { String::new() } else { format!(" as {}", spec.name) };
     let disabled = if spec.enabled { "" } else { ", disabled" };

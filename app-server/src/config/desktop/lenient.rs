@@ -1,9 +1,9 @@
 //! JSON as editors let people write it: with comments, and with a comma behind the last entry.
 
-/// The same as plain JSON; every line stays where it is.
+/// Turns `text` into plain JSON; every line stays where it is.
 pub(crate) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
-    // Where a comma stands that may turn out to be one too many.
+    // The offset of a comma that may turn out to be a trailing one.
     let mut comma = None;
     let mut rest = text;
     while let Some(c) = rest.chars().next() {

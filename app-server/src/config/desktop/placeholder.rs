@@ -1,9 +1,9 @@
-//! What clients fill in by themselves: `${env:NAME}`, `${NAME}`, `${workspaceFolder}` and others.
+//! Placeholders that clients fill in by themselves: `${env:NAME}`, `${NAME}`, `${workspaceFolder}` and others.
 
-/// What stands in a value.
+/// The content of a value.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Filled {
-    /// Nothing to fill in.
+    /// Text without a placeholder.
     Text(String),
     /// The value of this variable, and nothing beside it.
     Variable(String),
@@ -11,7 +11,7 @@ pub(crate) enum Filled {
     Bearer(String),
     /// The folder that the client works in, and nothing beside it.
     Workspace,
-    /// This, which nobody else can fill in.
+    /// A placeholder that only the client can fill in.
     Unknown(String),
 }
 

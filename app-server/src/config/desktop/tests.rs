@@ -60,7 +60,10 @@ fn files_of_an_editor_have_comments_and_other_places() {
             "headers": { "Authorization": "Bearer ${env:TOKEN}", "X-A": "b", "X-C": "${D}" }, }, },
     }"#;
     let usable = only(text);
-    assert_eq!((usable.said.as_str(), usable.spec.name.as_str()), ("io.example/docs", "io-example-docs"));
+    assert_eq!(
+        (usable.name_in_file.as_str(), usable.spec.name.as_str()),
+        ("io.example/docs", "io-example-docs")
+    );
     let spec = http(&usable);
     assert_eq!(spec.bearer_token_env_var.as_deref(), Some("TOKEN"));
     assert_eq!(spec.http_headers.0, BTreeMap::from([("X-A".to_owned(), "b".to_owned())]));

@@ -22,18 +22,18 @@ pub(crate) enum NotWritten {
         /// The name.
         server: String,
     },
-    /// The user has written something else, perhaps meanwhile.
+    /// The user has written another word, perhaps meanwhile.
     #[error("the settings say {key} = {word:?}, which stays")]
     Says {
         /// The dotted key.
         key: String,
-        /// What stands there.
+        /// The word in the file.
         word: &'static str,
     },
     /// The file with the flags of the server's start has mistakes.
     #[error(transparent)]
     Broken(ConfigErrors),
-    /// It cannot be changed.
+    /// The file cannot be changed.
     #[error(transparent)]
     Edit(#[from] EditError),
 }

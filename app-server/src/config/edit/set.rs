@@ -1,4 +1,4 @@
-//! Single values of the settings file, set by their key: what clients write. What a change is not about stays as it was.
+//! Sets single values of the settings file by their key, as clients write them. Everything else in the file stays.
 
 use serde_json::Value as Json;
 use toml_edit::{Array, InlineTable, Item, Key, Table, TableLike, Value};
@@ -8,7 +8,7 @@ use crate::config::problem::Problems;
 use crate::config::secrets::{self, Filled, Keys};
 use crate::config::tree;
 
-/// What becomes of what stands at the key.
+/// The treatment of the value that stands at the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Merge {
     /// The new value takes its place.
@@ -33,7 +33,7 @@ impl SettingsFile {
 
     /// The value with the secrets of the file in the place of masks: of what it says now, or said when it was opened.
     fn unmasked(&self, keys: &[String], value: &Json) -> Result<Json, EditError> {
-        let both = [self.said(&self.document.to_string()), self.said(&self.opened)];
+        let both = [self.json_of(&self.document.to_string()), self.json_of(&self.opened)];
         let at = |said| keys.iter().try_fold(said, |table: &Json, key| table.get(key));
         let before: Vec<&Json> = both.iter().filter_map(at).collect();
         let path: Vec<&str> = keys.iter().map(String::as_str).collect();
@@ -44,16 +44,16 @@ impl SettingsFile {
         }
     }
 
-    /// What a text of the file says.
-    fn said(&self, text: &str) -> Json {
-        // It has none: it could not have been opened, or could not be written.
+    /// The settings in a text of the file.
+    fn json_of(&self, text: &str) -> Json {
+        // A text with problems could not have been opened, or could not be written.
         let mut problems = Problems::default();
         tree::plain(&tree::Value::Table(tree::from_text(&self.path, text, &mut problems)))
     }
 
     fn put(&mut self, keys: &[String], value: &Json, merge: Merge) -> Result<(), Wrong> {
         if value.is_null() {
-            self.take_out(keys);
+            self.remove_at(keys);
             return Ok(());
         }
         let Some((last, tables)) = keys.split_last() else { return Ok(()) };
@@ -95,7 +95,7 @@ impl SettingsFile {
 enum Wrong {
     /// There is no such place.
     Key(String),
-    /// It cannot be written.
+    /// The value cannot be written.
     Value(String),
 }
 

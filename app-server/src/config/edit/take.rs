@@ -1,12 +1,12 @@
-//! What is taken out of the settings file, with its own comments and no others.
+//! Removes values from the settings file, with their own comments and no others.
 
 use toml_edit::{Item, Table, TableLike};
 
 use super::SettingsFile;
 
 impl SettingsFile {
-    /// Takes out what stands at `keys`, with the comments right above it. What stands further up stays, before what comes next.
-    pub(super) fn take_out(&mut self, keys: &[String]) {
+    /// Removes the value at `keys`, with the comments right above it. Comments further up stay, before the next value.
+    pub(super) fn remove_at(&mut self, keys: &[String]) {
         let Some((last, tables)) = keys.split_last() else { return };
         let (given_on, next) = self.comments_in_a_table(keys);
         let Some(removed) = within(self.document.as_table_mut(), tables).and_then(|table| table.remove(last))
@@ -25,7 +25,7 @@ impl SettingsFile {
         }
     }
 
-    /// Of values that are about to go: what stays of the comments before them, and what they are before then.
+    /// The comments before the values at `keys` that outlive them, and the entry that they stand before then.
     fn comments_in_a_table(&self, keys: &[String]) -> (String, Next) {
         let mut table = self.document.as_table();
         let mut depth = 0;
@@ -86,7 +86,7 @@ impl SettingsFile {
     }
 }
 
-/// What values in a table are before.
+/// The entry behind some values of a table.
 enum Next {
     /// The value at this path.
     Value(Vec<String>),
@@ -120,7 +120,7 @@ fn headed(item: &Item, see: &mut dyn FnMut(&Table)) {
     }
 }
 
-/// The same, to change them.
+/// Visits the same tables, to change them.
 fn headed_mut(item: &mut Item, change: &mut dyn FnMut(&mut Table)) {
     match item {
         Item::Table(table) => {
@@ -147,7 +147,7 @@ fn apart(comments: &str, after: &str) -> String {
     format!("{comments}{}{after}", if blank { "" } else { "\n" })
 }
 
-/// What stands before something and is not about it: everything above the last blank line.
+/// The part of the text before an entry that is not about the entry: everything above the last blank line.
 fn stays(before: &str) -> String {
     let lines: Vec<&str> = before.split_inclusive('\n').collect();
     let blank = lines.iter().rposition(|line| line.trim().is_empty()).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! What a change makes of a file that people have written by hand.
+//! Changes of files that people have written by hand.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -217,7 +217,7 @@ fn whether_a_change_can_be_used_is_asked_with_the_flags_of_the_server() {
     assert!(refused.contains("-c: connections.dead_after"), "{refused}");
     drop(file);
     assert_eq!(desk.text(), "connections.ping = \"1s\"\n");
-    // Of a helper that only a flag has.
+    // A key of a helper that only a flag has.
     let mut file = open("mcp_servers.x.command=run").unwrap();
     file.set("mcp_servers.x.enabled", &json!(false), Merge::Replace).unwrap();
     file.write().unwrap();
@@ -249,7 +249,7 @@ fn a_helper_that_is_replaced_keeps_what_the_user_has_decided() {
     assert_eq!(HelperSpec { transport: before.transport.clone(), ..after }, before);
 
     drop(file);
-    // What an address cannot have goes, and is named; what is off in the new one is off.
+    // Keys that an address cannot have go and are named; a helper that is off in the new settings is off.
     let mut file = desk.open();
     let far = HttpSpec { url: "https://example.org/mcp".into(), ..HttpSpec::default() };
     let far = HelperSpec::reached("z", Transport::Http(far));
@@ -290,7 +290,7 @@ fn a_file_that_gets_a_secret_is_closed_to_others() {
 }
 
 #[test]
-fn line_ends_and_the_mark_of_an_editor_stay() {
+fn line_ends_and_the_byte_order_sign_of_an_editor_stay() {
     for (mark, end) in [("\u{feff}", "\r\n"), ("", "\r\n"), ("\u{feff}", "\n"), ("", "\n")] {
         let written = |text: &str| format!("{mark}{}", text.replace('\n', end));
         let desk = Desk::with(&written(BY_HAND));
@@ -304,7 +304,7 @@ fn line_ends_and_the_mark_of_an_editor_stay() {
         desk.remove("new");
         assert_eq!(desk.text(), written(BY_HAND));
     }
-    // Of mixed ends the more frequent one.
+    // With mixed ends the more frequent one wins.
     let desk = Desk::with("# a\r\n# b\r\nmodel = \"m\"\n");
     desk.add(&HelperSpec::reached(
         "new",

@@ -19,7 +19,7 @@ fn secrets_of_a_request_are_taken_out_and_come_back() {
         "shell": { "set": { "K": "s3cret" } },
         "count": 7,
     }));
-    let (shown, secrets) = take_out(&config);
+    let (shown, secrets) = externalise(&config);
     let text = json!(shown).to_string();
     assert!(
         !text.contains("s3cret") && text.contains("--token") && text.contains("\"model\":\"m\""),
@@ -31,9 +31,9 @@ fn secrets_of_a_request_are_taken_out_and_come_back() {
     assert!(!text.contains("command") && !text.contains("model"), "{text}");
     let back = fill(&[], &json!(shown), &[&json!(secrets)], Keys::Dotted);
     assert_eq!(back, Filled { value: json!(config), lacking: Vec::new() });
-    assert_eq!(take_out_stored(&shown).1, Map::new(), "a mask is no secret");
-    assert_eq!(put_back(&shown, &secrets), config);
-    let none = put_back(&shown, &Map::new());
+    assert_eq!(externalise_stored(&shown).1, Map::new(), "a mask is no secret");
+    assert_eq!(inline(&shown, &secrets), config);
+    let none = inline(&shown, &Map::new());
     assert_eq!((none.get("shell"), none.get("count")), (None, None), "what nobody reads");
     assert_eq!(none["mcp_servers"]["t"]["args"], json!(["***"]));
     assert_eq!(none["mcp_servers"]["web"]["url"], json!("https://***@example.org/?***"));
@@ -43,8 +43,8 @@ fn secrets_of_a_request_are_taken_out_and_come_back() {
 fn an_argument_that_ends_like_a_mask_comes_back() {
     let args = json!(["--include=/a/***", "***"]);
     let config = map(json!({ "mcp_servers": { "t": { "command": "x", "args": args } } }));
-    let (shown, secrets) = take_out(&config);
-    assert_eq!(put_back(&shown, &secrets), config);
+    let (shown, secrets) = externalise(&config);
+    assert_eq!(inline(&shown, &secrets), config);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn every_key_that_a_request_may_have_is_stored_as_it_is_or_has_a_secret() {
         },
     }));
     assert_eq!(helpers_from_thread_config(&config).unwrap().warnings, []);
-    assert_eq!(take_out(&config), (config, Map::new()));
+    assert_eq!(externalise(&config), (config, Map::new()));
 }
 
 fn refilled(path: &[&str], value: &Value, before: &Value) -> Result<Value, Vec<String>> {
@@ -88,7 +88,7 @@ fn a_mask_is_what_stood_there() {
     let mut found = refilled(&path, &other, &before).unwrap_err();
     found.sort();
     assert_eq!(found, lacking);
-    // What is shown is not masked anywhere else.
+    // A text that looks like a mask anywhere else is a text.
     assert_eq!(refilled(&["instructions"], &json!("***"), &Value::Null), Ok(json!("***")));
     let provider = ["model_providers", "p.q", "http_headers", "X"];
     assert_eq!(refilled(&provider, &json!("***"), &json!("s3cret")), Ok(json!("s3cret")));

@@ -1,4 +1,4 @@
-//! What users and clients write of helpers.
+//! Settings of helpers as users and clients write them.
 
 use std::time::Duration;
 

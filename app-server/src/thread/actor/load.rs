@@ -157,7 +157,7 @@ fn recall(settings: &ThreadSettings) -> Result<Option<Overrides>, ConfigErrors> 
     if settings.config.is_empty() {
         return Ok(None);
     }
-    helpers_from_thread_config(&secrets::put_back(&settings.config, &settings.secrets.0)).map(Some)
+    helpers_from_thread_config(&secrets::inline(&settings.config, &settings.secrets.0)).map(Some)
 }
 
 /// The thread as the store has it.
@@ -182,7 +182,7 @@ pub(super) async fn read(services: &Context, id: ThreadId) -> Result<LoadedThrea
 /// Adds the secrets of a thread, which are in none of its records. A rollout of an earlier version has some: they are taken
 /// out of the settings.
 pub(super) fn add_secrets(history: &mut History, mut stored: SecretValues) {
-    let (config, found) = secrets::take_out_stored(&history.settings().config);
+    let (config, found) = secrets::externalise_stored(&history.settings().config);
     stored.add(found);
     history.set_config(config, stored);
 }

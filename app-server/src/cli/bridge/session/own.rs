@@ -64,7 +64,7 @@ impl StartSettings {
         method: &str,
         params: Option<&RawValue>,
     ) -> Option<String> {
-        let said = &self.settings.said;
+        let said = &self.settings.overrides;
         let all = [
             ("approvalPolicy", "approval_policy", said.approval_policy.as_ref().map(to_raw_value)),
             ("sandbox", "sandbox_mode", said.sandbox_mode.as_ref().map(to_raw_value)),
