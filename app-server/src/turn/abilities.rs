@@ -1,21 +1,10 @@
-//! What goes to a model that cannot take all of a conversation. Pure.
+//! Removes content that the model does not accept. Pure.
 
-use skein_provider::{Content, Entry, Prompt};
+use skein_provider::{Content, Entry};
 
-use super::Running;
-
-impl Running {
-    /// The prompt without what the model does not take.
-    pub(super) fn as_taken(&self, mut prompt: Prompt) -> Prompt {
-        if self.job.terms.images == Some(false) {
-            without_pictures(&mut prompt.history, &self.job.recipient.model);
-        }
-        prompt
-    }
-}
-
-/// Puts a note in the place of each picture: a request with one would be refused, also each later one of the thread.
-fn without_pictures(history: &mut [Entry], model: &str) {
+/// Puts a note in the place of each image. Otherwise the provider refuses this request and each later one of the
+/// thread.
+pub(super) fn without_images(history: &mut [Entry], model: &str) {
     for entry in history {
         let content = match entry {
             Entry::User(content) => content,
@@ -35,13 +24,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_model_without_eyes_reads_that_there_was_a_picture() {
-        let picture = || Content::Image(Image::Url("https://example.org/a.png".to_owned()));
+    fn a_note_replaces_each_image_for_a_model_that_takes_none() {
+        let image = || Content::Image(Image::Url("https://example.org/a.png".to_owned()));
         let mut history = vec![
-            Entry::User(vec![Content::Text("look".to_owned()), picture()]),
-            Entry::Result(ToolResult { id: "1".to_owned(), content: vec![picture()], failed: false }),
+            Entry::User(vec![Content::Text("look".to_owned()), image()]),
+            Entry::Result(ToolResult { id: "1".to_owned(), content: vec![image()], failed: false }),
         ];
-        without_pictures(&mut history, "m");
+        without_images(&mut history, "m");
         let Entry::User(said) = &history[0] else { panic!("{history:?}") };
         assert_eq!(said[0].as_text(), Some("look"));
         assert!(said[1].as_text().unwrap().contains("m takes none"));

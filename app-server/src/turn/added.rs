@@ -1,4 +1,4 @@
-//! What the user adds while a turn runs: it is put in before the model is asked again.
+//! Messages of the user during a turn. They join the conversation before the next request.
 
 use skein_provider::Entry;
 
@@ -6,7 +6,6 @@ use super::conversation::{self, UnreadFile};
 use super::{Added, Running, Stop, input};
 
 impl Running {
-    /// Puts in all that the user has added.
     pub(super) async fn take_added(&mut self, history: &mut Vec<Entry>) -> Result<(), Stop> {
         while let Ok(added) = self.steers.try_recv() {
             self.added.push_back(added);
@@ -17,7 +16,7 @@ impl Running {
         Ok(())
     }
 
-    /// Puts in what the user has added. The client knows that it is taken: a note stands for a file that cannot be read.
+    /// Adds a message. The client knows it as accepted, so a note replaces a file that cannot be read.
     pub(super) async fn add(&self, history: &mut Vec<Entry>, added: Added) -> Result<(), Stop> {
         history.extend(added.context.iter().filter_map(conversation::of_injected));
         let mut message = Entry::User(input::content(&added.input));
@@ -31,15 +30,15 @@ impl Running {
         Ok(())
     }
 
-    /// Whether the user added something meanwhile. When there is nothing, nothing can be added any more: the owner keeps what
-    /// comes later for the next turn.
+    /// Whether messages have arrived. If there are none, closes the queue: the owner keeps later messages for the next
+    /// turn.
     pub(super) async fn is_steered(&mut self) -> bool {
         if let Ok(added) = self.steers.try_recv() {
             self.added.push_back(added);
         }
         if self.added.is_empty() {
             self.steers.close();
-            // Ends at once, but waits for what the owner is putting in at this very moment.
+            // Ends at once, except that a send which has begun still arrives.
             self.added.extend(self.steers.recv().await);
         }
         !self.added.is_empty()

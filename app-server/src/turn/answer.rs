@@ -1,4 +1,4 @@
-//! One answer of the model: what it streams becomes items for the user, and entries for the rest of the turn.
+//! One answer of the model. Streamed events become items for the user, and entries for the rest of the turn.
 
 use std::sync::Arc;
 
@@ -11,38 +11,39 @@ use skein_provider::{
 use skein_store::rollout::record::{AnswerPart, AnsweredCall};
 use tokio::sync::mpsc;
 
-use super::{Report, Running, Stop, told};
+use super::{Report, Running, Stop, turn_error};
 use crate::policy;
 
-/// What one answer of the model has said so far.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
-    /// For the conversation: texts, thoughts and calls in their order.
-    pub(crate) said: Vec<Entry>,
-    /// The same for the record of an answer that calls tools.
+    /// Texts, thoughts and calls, in order.
+    pub(crate) entries: Vec<Entry>,
+    /// The same parts for the record of an answer that calls tools.
     pub(crate) recorded: Vec<AnswerPart>,
-    /// What it wants called.
     pub(crate) calls: Vec<ToolCall>,
-    /// What the user answered to its questions.
+    /// Results of the model's questions to the user.
     pub(crate) answered: Vec<ToolResult>,
 }
 
 impl Answer {
-    /// Whether there is nothing in it for the user, and nothing to do.
+    /// Whether the answer has nothing for the user and calls nothing.
     pub(crate) fn is_silent(&self) -> bool {
         let says = |entry: &Entry| match entry {
             Entry::Assistant(_) | Entry::Call(_) => true,
             Entry::User(_) | Entry::Developer(_) | Entry::Reasoning(_) | Entry::Result(_) => false,
         };
-        self.answered.is_empty() && !self.said.iter().any(says)
+        self.answered.is_empty() && !self.entries.iter().any(says)
+    }
+
+    fn called(&mut self, call: ToolCall) {
+        self.recorded.push(AnswerPart::Call(Box::new(answered_call(&call))));
+        self.entries.push(Entry::Call(call.clone()));
+        self.calls.push(call);
     }
 }
 
-/// Why there is no answer.
 pub(super) enum Unanswered {
-    /// The turn does not go on.
     Stop(Stop),
-    /// The provider gave none.
     Error(ProviderError),
 }
 
@@ -55,16 +56,7 @@ impl From<Unanswered> for Stop {
     }
 }
 
-impl Answer {
-    fn called(&mut self, call: ToolCall) {
-        self.recorded.push(AnswerPart::Call(Box::new(said_call(&call))));
-        self.said.push(Entry::Call(call.clone()));
-        self.calls.push(call);
-    }
-}
-
-/// A call as the model wrote it. What becomes of it is not known yet.
-fn said_call(call: &ToolCall) -> AnsweredCall {
+fn answered_call(call: &ToolCall) -> AnsweredCall {
     AnsweredCall {
         item_id: None,
         refused: None,
@@ -76,7 +68,6 @@ fn said_call(call: &ToolCall) -> AnsweredCall {
 }
 
 impl Running {
-    /// One answer of the model.
     pub(super) async fn answer(&mut self, prompt: Prompt) -> Result<Answer, Unanswered> {
         let (events, mut stream) = mpsc::channel(policy::MODEL_EVENTS);
         let prompt = self.as_sent(prompt);
@@ -88,7 +79,7 @@ impl Running {
         loop {
             let event = tokio::select! {
                 biased;
-                // What the user adds is for now: what there is of the answer is kept, and the model is asked again.
+                // A message of the user takes effect at once: keep this part of the answer, and ask the model again.
                 Some(added) = self.steers.recv() => {
                     self.added.push_back(added);
                     self.take_what_came(&mut stream, &mut answer).await.map_err(Unanswered::Stop)?;
@@ -101,7 +92,7 @@ impl Running {
                 }
             };
             match event {
-                Some(event) => self.heard(event, &mut answer).await.map_err(Unanswered::Stop)?,
+                Some(event) => self.receive(event, &mut answer).await.map_err(Unanswered::Stop)?,
                 None => break,
             }
         }
@@ -116,21 +107,20 @@ impl Running {
         result.map(|()| answer).map_err(Unanswered::Error)
     }
 
-    /// Takes what came of an answer that is not listened to any more. Its calls are those that were whole.
+    /// Takes the rest of an answer that was cut. Only complete calls count.
     async fn take_what_came(
         &mut self,
         stream: &mut mpsc::Receiver<ModelEvent>,
         answer: &mut Answer,
     ) -> Result<(), Stop> {
         while let Ok(event) = stream.try_recv() {
-            self.heard(event, answer).await?;
+            self.receive(event, answer).await?;
         }
         self.keep(answer).await;
         if self.job.cancel.is_cancelled() { Err(Stop::Interrupted) } else { Ok(()) }
     }
 
-    /// Takes one event of the model's stream.
-    async fn heard(&mut self, event: ModelEvent, answer: &mut Answer) -> Result<(), Stop> {
+    async fn receive(&mut self, event: ModelEvent, answer: &mut Answer) -> Result<(), Stop> {
         if !matches!(event, ModelEvent::TextDelta(_) | ModelEvent::Again(_)) {
             self.say_rest().await;
         }
@@ -163,7 +153,7 @@ impl Running {
             ModelEvent::Again(error) => {
                 self.take_back().await;
                 *answer = Answer::default();
-                self.report(Report::Again(told(error))).await;
+                self.report(Report::Again(turn_error(error))).await;
             }
         }
         Ok(())
@@ -174,7 +164,7 @@ impl Running {
         self.report(Report::Usage(usage)).await;
     }
 
-    /// Completes what was streamed, and makes its text part of the conversation.
+    /// Completes streamed items, and adds their text to the conversation.
     async fn keep(&mut self, answer: &mut Answer) {
         self.complete_thought().await;
         self.say_rest().await;
@@ -183,27 +173,25 @@ impl Running {
         self.complete_texts().await;
     }
 
-    /// Makes the text that is being streamed part of the conversation. It is completed with the answer, which may yet begin
-    /// anew, or when the model goes on to think or to speak. A message that waits for its first word, because the user was asked before it, goes on.
+    /// Adds the streamed message to the conversation. The item stays open, because the answer may begin again. A
+    /// message without text stays current: the question to the user belongs to it.
     fn keep_text(&mut self, answer: &mut Answer) {
         let message = self.message.take_if(|message| !message.text.is_empty());
-        if let Some((text, plan)) = self.planned() {
-            let items = [plan].into_iter().chain(message.iter().map(|message| message.id.clone()));
-            answer.recorded.push(AnswerPart::Raw { text: text.clone(), item_ids: items.collect() });
-            let phase = message.as_ref().and_then(|message| message.phase);
-            answer.said.push(Entry::Assistant(AssistantMessage { text, phase }));
-            self.texts.extend(message);
-            return;
-        }
-        if let Some(message) = message {
-            answer.recorded.push(AnswerPart::Text { item_id: message.id.clone() });
-            let said = AssistantMessage { text: message.text.clone(), phase: message.phase };
-            answer.said.push(Entry::Assistant(said));
-            self.texts.push(message);
-        }
+        let (text, part) = match (self.planned(), &message) {
+            (Some((text, plan)), message) => {
+                let item_ids = [plan].into_iter().chain(message.iter().map(|message| message.id.clone()));
+                (text.clone(), AnswerPart::Raw { text, item_ids: item_ids.collect() })
+            }
+            (None, Some(message)) => (message.text.clone(), AnswerPart::Text { item_id: message.id.clone() }),
+            (None, None) => return,
+        };
+        let phase = message.as_ref().and_then(|message| message.phase);
+        answer.recorded.push(part);
+        answer.entries.push(Entry::Assistant(AssistantMessage { text, phase }));
+        self.texts.extend(message);
     }
 
-    /// What an answer said that begins anew counts no more: not for clients, and not for the model in later turns.
+    /// Discards an answer that begins again, for clients and for the model in later turns.
     async fn take_back(&mut self) {
         if let Some(thought) = &mut self.thought {
             (thought.summary, thought.content) = (Vec::new(), Vec::new());
@@ -218,7 +206,6 @@ impl Running {
         self.complete_texts().await;
     }
 
-    /// Adds to the thought that is being streamed, or begins one.
     async fn think(&mut self, of: Thoughts, part: usize, text: String) {
         self.open_thought().await;
         let Some(thought) = &mut self.thought else { return };
@@ -227,7 +214,7 @@ impl Running {
             Thoughts::Summary => &mut thought.summary,
             Thoughts::Content => &mut thought.content,
         };
-        // One above the last: a provider that counts otherwise does not make us hold empty parts.
+        // A provider that skips numbers must not make us hold empty parts.
         let part = part.min(parts.len());
         let begins = part == parts.len();
         if begins {
@@ -242,8 +229,7 @@ impl Running {
         self.report(Report::ReasoningDelta { item, of, part, text }).await;
     }
 
-    /// Completes the thought that is being streamed with the whole of it; one of which nothing was streamed is shown now,
-    /// where there is something to see.
+    /// Completes the streamed thought with its full text. A thought without deltas appears now, if it has text.
     async fn show_thought(&mut self, whole: Reasoning, answer: &mut Answer) {
         self.keep_text(answer);
         self.complete_texts().await;
@@ -258,27 +244,24 @@ impl Running {
         self.complete_thought().await;
         let own_form = whole.own_form.clone();
         answer.recorded.extend(own_form.map(|own_form| AnswerPart::Thought { own_form }));
-        answer.said.push(Entry::Reasoning(whole));
+        answer.entries.push(Entry::Reasoning(whole));
     }
 
-    /// Begins a thought, unless one is being streamed.
     async fn open_thought(&mut self) {
         if self.thought.is_none() {
             let thought = ReasoningItem { content: Vec::new(), id: self.new_item_id(), summary: Vec::new() };
-            let item = self.begin(ThreadItemBody::Reasoning(thought.clone()).into());
-            self.report(Report::ItemStarted(item)).await;
+            self.begin(ThreadItemBody::Reasoning(thought.clone())).await;
             self.thought = Some(thought);
         }
     }
 
-    /// Completes the thought that is being streamed, if any.
     pub(super) async fn complete_thought(&mut self) {
         if let Some(thought) = self.thought.take() {
-            self.report(Report::ItemCompleted(ThreadItemBody::Reasoning(thought).into())).await;
+            self.complete(ThreadItemBody::Reasoning(thought)).await;
         }
     }
 
-    /// Ends the message that is being streamed, with what the provider said last; one of which nothing was streamed is shown now.
+    /// Ends the streamed message with the provider's final text. A message without deltas appears now.
     async fn show_message(&mut self, whole: AssistantMessage, answer: &mut Answer) {
         self.phase = whole.phase.or(self.phase);
         if !self.is_saying() && !whole.text.is_empty() {
@@ -296,7 +279,6 @@ impl Running {
         self.keep_text(answer);
     }
 
-    /// Adds to the message that is being streamed, or begins one.
     pub(super) async fn say_beside(&mut self, text: String) {
         self.open_message().await;
         if let Some(message) = &mut self.message {
@@ -306,7 +288,7 @@ impl Running {
         }
     }
 
-    /// Begins a message, unless one is being streamed. Returns its id.
+    /// Returns the streamed message's id, and begins a message if there is none.
     pub(super) async fn open_message(&mut self) -> ItemId {
         if let Some(message) = &self.message {
             return message.id.clone();
@@ -315,26 +297,23 @@ impl Running {
         if let ThreadItemBody::AgentMessage(message) = &mut item.body {
             message.phase = self.phase.take();
         }
-        let item = self.begin(item);
+        let item = self.begin(item).await;
         let id = item.id().clone();
-        self.report(Report::ItemStarted(item.clone())).await;
         if let ThreadItemBody::AgentMessage(message) = item.body {
             self.message = Some(message);
         }
         id
     }
 
-    /// Completes the texts of this answer that are whole.
     pub(super) async fn complete_texts(&mut self) {
         self.complete_plan().await;
         for text in std::mem::take(&mut self.texts) {
-            self.report(Report::ItemCompleted(ThreadItemBody::AgentMessage(text).into())).await;
+            self.complete(ThreadItemBody::AgentMessage(text)).await;
         }
     }
 
-    /// Completes all messages that were begun.
     pub(super) async fn complete_messages(&mut self) {
-        // What a plan has so far, where it was cut off.
+        // A plan that was cut off is still shown.
         self.planned();
         self.texts.extend(self.message.take());
         self.complete_texts().await;

@@ -1,27 +1,26 @@
-//! Whether a model's call of a helper's tool is made, put to the user, or refused. Pure.
+//! Decides whether a model's call of a helper's tool is made, needs the user's answer, or is refused. Pure.
 //!
-//! What decides, first to last: what the settings say of the tool, what the user has allowed for as long as the thread
-//! is loaded, the thread's approval policy with what the tool says of itself. docs/approvals.md is this file in words.
+//! Three things decide, in this order: the settings of the tool, the user's earlier permission (until the thread is
+//! unloaded), and the approval policy with the tool's own hints. docs/approvals.md describes the rules.
 
 use serde_json::Value;
 use skein_protocol::settings::{AskForApproval, SandboxPolicy};
 
 use skein_helpers::ApprovalMode;
 
-/// What a tool says of itself, as MCP has it (`annotations`). A helper says it of its own tools: it is believed where it
-/// asks for more care, and spares a question where it says that nothing is changed.
+/// A tool's hints about itself (MCP's `annotations`). A helper writes its own hints: they may ask for more care, and a
+/// tool that only reads is spared a question.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Hints {
-    /// It changes nothing.
     pub(crate) read_only: Option<bool>,
-    /// It may take away or overwrite.
+    /// The tool may delete or overwrite.
     pub(crate) destructive: Option<bool>,
-    /// It deals with others than the helper's own data.
+    /// The tool works on more than the helper's own data.
     pub(crate) open_world: Option<bool>,
 }
 
 impl Hints {
-    /// Reads a tool's `annotations`. What is not a boolean is not said.
+    /// Reads a tool's `annotations`; ignores values that are not booleans.
     #[must_use]
     pub(crate) fn of(annotations: Option<&Value>) -> Self {
         let said = |key| annotations.and_then(|said| said.get(key)).and_then(Value::as_bool);
@@ -32,14 +31,14 @@ impl Hints {
         }
     }
 
-    /// Whether the tool says that it only reads. One that says of itself that it destroys, too, is not believed.
+    /// Whether the tool claims to only read. A claim to destroy as well overrides this.
     #[must_use]
     pub(crate) fn only_reads(self) -> bool {
         self.read_only == Some(true) && self.destructive != Some(true)
     }
 
-    /// Whether the tool says that it does what a user may want to be asked about: it destroys, or it changes something and
-    /// does not say that this is harmless. A tool that says nothing does not say so.
+    /// Whether the hints call for a question: the tool destroys, or changes something without a claim that this is
+    /// harmless. A tool without hints does not warn.
     fn warns(self) -> bool {
         let changes = self.read_only == Some(false);
         let harmless = self.destructive == Some(false) && self.open_world != Some(true);
@@ -47,53 +46,43 @@ impl Hints {
     }
 }
 
-/// What the thread has settled about questions.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules<'r> {
-    /// When the user is asked.
     pub(crate) policy: &'r AskForApproval,
-    /// What commands may touch: who confines nothing and never wants to be asked has everything done.
+    /// If the sandbox confines nothing and the policy is never to ask, every call is made.
     pub(crate) sandbox: &'r SandboxPolicy,
 }
 
-/// A call that is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Judged {
-    /// What the settings say of the tool.
     pub(crate) approval: ApprovalMode,
-    /// What the tool says of itself.
     pub(crate) hints: Hints,
-    /// The user has allowed it before, for as long as the thread is loaded.
+    /// The user has allowed the tool until the thread is unloaded.
     pub(crate) allowed: bool,
 }
 
-/// What becomes of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It is made.
     Go,
-    /// The user decides.
     Ask {
         /// Whether the answer may hold for later calls of this tool, too.
         lasting: bool,
     },
-    /// It is not made.
     Refuse(Refusal),
 }
 
-/// Why a call is not made, without anybody having been asked.
+/// Why a call is refused without a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// The settings deny the tool.
     Denied,
-    /// The user would have to be asked, and never wants to be.
+    /// The call needs the user's approval, and the policy is never to ask.
     NeverAsked,
-    /// The user would have to be asked, and does not want to be about tools.
+    /// The call needs the user's approval, and the policy excludes questions about tools.
     NotAskedAboutTools,
 }
 
 impl Refusal {
-    /// For the model, which is to go on without the call.
+    /// The text for the model, which goes on without the call.
     #[must_use]
     pub(crate) fn for_model(self) -> &'static str {
         match self {
@@ -109,7 +98,6 @@ impl Refusal {
     }
 }
 
-/// What becomes of a call.
 #[must_use]
 pub(crate) fn judge(rules: Rules<'_>, call: Judged) -> Verdict {
     match call.approval {
@@ -118,12 +106,12 @@ pub(crate) fn judge(rules: Rules<'_>, call: Judged) -> Verdict {
         ApprovalMode::Auto if !asks(rules.policy, call.hints) || call.allowed => Verdict::Go,
         ApprovalMode::Writes if call.hints.only_reads() => Verdict::Go,
         ApprovalMode::Auto => put(rules, true),
-        // The settings want a question each time.
+        // These settings require a question each time.
         ApprovalMode::Prompt | ApprovalMode::Writes => put(rules, false),
     }
 }
 
-/// Whether the user is asked by the policy, where the settings leave it to it.
+/// Whether the policy requires a question, if the settings leave the decision to it.
 fn asks(policy: &AskForApproval, hints: Hints) -> bool {
     match policy {
         AskForApproval::Untrusted => !hints.only_reads(),
@@ -131,7 +119,7 @@ fn asks(policy: &AskForApproval, hints: Hints) -> bool {
     }
 }
 
-/// What becomes of a call that the user would be asked about.
+/// The verdict on a call that needs a question.
 fn put(rules: Rules<'_>, lasting: bool) -> Verdict {
     match rules.policy {
         AskForApproval::Never if confines_nothing(rules.sandbox) => Verdict::Go,
@@ -145,7 +133,6 @@ fn put(rules: Rules<'_>, lasting: bool) -> Verdict {
     }
 }
 
-/// Whether helpers may ask the user anything.
 #[must_use]
 pub(crate) fn lets_helpers_ask(policy: &AskForApproval) -> bool {
     match policy {

@@ -1,5 +1,5 @@
-//! What a turn asks of those outside, by its owner: whether a call may be made, what the user says, what a tool of the
-//! client answers.
+//! Questions of a turn that its owner passes on: a permission for a call, the user's answers, the result of a client's
+//! tool.
 
 use serde_json::Value;
 use skein_helpers::DescribedTool;
@@ -11,60 +11,47 @@ use tokio::sync::oneshot;
 
 use super::own_tools::ClientTool;
 
-/// What is asked, and for which item. Clients know the item before they are asked.
+/// A question, and the item of its call. Clients know the item first.
 #[derive(Debug)]
 pub(crate) struct Asking {
-    /// The call.
     pub(crate) item: ItemId,
-    /// What is asked.
     pub(crate) about: About,
 }
 
-/// What is asked. An answer that is dropped never comes: the turn is over.
+/// If the sender is dropped, the turn is over and no answer comes.
 #[derive(Debug)]
 pub(crate) enum About {
-    /// Whether a helper's tool may be called.
     Permission(Box<WantedCall>, oneshot::Sender<Permission>),
-    /// A model's questions to the user. The error says why nobody has answered.
+    /// A model's questions to the user. The error tells why nobody answered.
     Questions(
         Vec<ToolRequestUserInputQuestion>,
         oneshot::Sender<Result<ToolRequestUserInputResponse, String>>,
     ),
-    /// The call of a tool that the client carries out. The error says why nobody has.
+    /// A call for the client. The error tells why the client did not make the call.
     ClientCall(ClientCall, oneshot::Sender<Result<DynamicToolCallResponse, String>>),
 }
 
-/// A call of a helper's tool that is not made yet.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct WantedCall {
-    /// The helper.
     pub(crate) server: String,
-    /// Its tool.
     pub(crate) tool: String,
-    /// An object.
     pub(crate) arguments: Value,
-    /// What is known of the tool.
     pub(crate) described: DescribedTool,
 }
 
-/// A call of a tool that the client carries out.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ClientCall {
-    /// The tool.
     pub(crate) tool: ClientTool,
-    /// An object.
     pub(crate) arguments: Value,
 }
 
-/// Whether a call may be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Permission {
-    /// It may.
     Granted,
-    /// The settings have decided while the user was asked: it is judged anew, by what they say now.
+    /// The settings decided while the user was asked: judge the call again by the new settings.
     JudgedAnew,
-    /// It may not; why, for the model. The turn goes on.
+    /// The reason is for the model; the turn goes on.
     Refused(String),
-    /// The user wants neither the call nor the turn.
+    /// The user refused the call and ended the turn.
     Cancelled,
 }

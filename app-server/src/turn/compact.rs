@@ -1,19 +1,22 @@
-//! Compaction: what was said is replaced by a summary that the model itself writes, when little room is left for more or
-//! when the user asks for it. The rollout keeps everything; only what a model is told begins anew.
+//! Compaction replaces the conversation by a summary that the model writes. The rollout keeps everything; only the
+//! model's view begins anew.
 //!
-//! A compaction is a request of its own to the same model. It comes at `thread/compact/start`, when the last answer's usage fills nine tenths of
-//! the window, or when the provider refuses for the length.
+//! A compaction is a separate request to the same model. It runs on `thread/compact/start`, when the last answer's
+//! usage fills nine tenths of the window, or when the provider refuses a request for its length.
 //!
-//! - The model sees the same tools, which it may not call: providers want them beside calls, and their caches begin with them.
-//! - A refused request (400, 413, too long) is made again with the older half left out, until it fits. A summary that reached the limit of
-//!   an answer is taken as it is. Where the model writes none, the shortened end of the conversation stands for it.
-//! - The user's last messages are kept word for word, of a long one the beginning and the end. Messages that no model has answered stay, and
-//!   so does the last answer with its calls while no model has read their results. If the provider refuses even these for their length, they
-//!   go into the summary. The record names what it kept (`kept`).
-//! - The next compaction waits until enough has come since the last. Where the rest alone is above the limit, clients get a `warning`.
+//! - The request offers the same tools, but forbids calls: providers want tools beside calls, and their caches begin
+//!   with the tools.
+//! - If the provider refuses the request (400, 413, too long), the next attempt leaves out the older half, until it
+//!   fits. A summary that reached the limit of an answer counts. If the model writes none, the shortened end of the
+//!   conversation takes its place.
+//! - The summary ends with the user's last messages, word for word; a long one keeps its beginning and its end.
+//!   Unanswered messages stay. So does the last answer with its calls, while no model has read the results. If the
+//!   provider refuses even these for their length, the summary covers them too. The record names the rest (`kept`).
+//! - The next compaction waits until enough has come since the last. If the rest alone is above the limit, clients get
+//!   a `warning`.
 //! - An interrupted compaction replaces nothing.
 
-use skein_protocol::item::{ContextCompactionItem, ThreadItem, ThreadItemBody};
+use skein_protocol::item::{ContextCompactionItem, ThreadItemBody};
 use skein_protocol::turn::CodexErrorInfo;
 use skein_provider::{Content, Entry, ModelEvent, Prompt, ProviderError, Stopped, ToolChoice, ToolSpec};
 use skein_store::rollout::record::KeptMessages;
@@ -22,30 +25,24 @@ use tokio::sync::mpsc;
 use super::{Report, Running, Stop, conversation, result, size};
 use crate::policy;
 
-/// What the model is asked for.
 const TASK: &str = "Write a summary of this conversation for whoever goes on with it and will not see it: what the user \
     wants and has decided, what was done and found (with the names, paths, numbers and results that are still needed), \
     what is under way, and what remains to be done. Answer with the summary only.";
-/// What follows a summary that reached the limit of an answer.
+/// Follows a summary that reached the limit of an answer.
 const CUT: &str = "[The summary was cut off here.]";
-/// How the end of a conversation begins that stands for a summary.
+/// Begins the shortened end of a conversation that takes the place of a summary.
 const NO_SUMMARY: &str = "[The model wrote no summary. This is the end of the conversation, shortened.]";
 
 impl Running {
-    /// Whether the conversation has little room left.
-    pub(super) fn is_full(&self) -> bool {
-        self.context_tokens >= self.job.terms.compact_at
-    }
-
-    /// Makes room where there is little. Says so where a compaction would make none.
+    /// Compacts a conversation that is nearly full, or warns if a compaction would not help.
     pub(super) async fn make_room(&mut self, prompt: &mut Prompt) -> Result<(), Stop> {
-        if !self.is_full() || !self.job.provider.reads_context() {
+        let at = self.job.terms.compact_at;
+        if self.context_tokens < at || !self.job.provider.reads_context() {
             return Ok(());
         }
-        if makes_room(&prompt.history, self.job.terms.compact_at) {
+        if makes_room(&prompt.history, at) {
             return self.compact(prompt, KeptMessages::Results).await;
         }
-        let at = self.job.terms.compact_at;
         self.report(Report::WarningOnce(format!(
             "the conversation has {at} tokens or more, at which it is compacted, and that does not help: instructions, tools and \
              the last messages take as much. Offer fewer tools (mcp_servers.NAME.enabled_tools), or set \
@@ -55,17 +52,15 @@ impl Running {
         Ok(())
     }
 
-    /// Replaces the conversation by a summary, but for the end that `kept` names. Where there is nothing to replace, nothing is,
-    /// and the item says that this is done.
+    /// Replaces the conversation by a summary, except the end that `kept` names. Without anything to replace, only the
+    /// item appears.
     pub(super) async fn compact(&mut self, prompt: &mut Prompt, kept: KeptMessages) -> Result<(), Stop> {
         let id = self.new_item_id();
-        let item =
-            self.begin(ThreadItem::from(ThreadItemBody::ContextCompaction(ContextCompactionItem { id })));
-        self.report(Report::ItemStarted(item.clone())).await;
+        let item = self.begin(ThreadItemBody::ContextCompaction(ContextCompactionItem { id })).await;
         if is_worth_it(&prompt.history, kept) {
             self.replace(prompt, kept).await?;
         }
-        self.report(Report::ItemCompleted(item)).await;
+        self.complete(item).await;
         Ok(())
     }
 
@@ -80,14 +75,14 @@ impl Running {
         Ok(())
     }
 
-    /// The model's own summary, with the user's last words. Where the conversation does not fit even for that, or the model
-    /// writes nothing, its older half is left out, and its older half again.
+    /// Returns the model's summary with the user's last messages. While the request is too long or the answer empty,
+    /// leaves out the older half.
     async fn summary(&mut self, prompt: &Prompt) -> Result<String, Stop> {
         let mut sent = Sent { history: prompt.history.clone(), tools: prompt.tools.to_vec() };
         let mut silent = 0;
         loop {
             let (ended, text) = self.listen(sent.asking(prompt)).await;
-            // What was heard until then is no summary.
+            // A summary that was cut is useless.
             if self.job.cancel.is_cancelled() {
                 return Err(Stop::Interrupted);
             }
@@ -109,15 +104,15 @@ impl Running {
         }
     }
 
-    /// An answer that nobody is shown: how it ended, and its text.
+    /// Collects an answer that clients do not see.
     async fn listen(&mut self, prompt: Prompt) -> (Result<(), ProviderError>, String) {
-        let (events, mut heard) = mpsc::channel(policy::MODEL_EVENTS);
+        let (events, mut received) = mpsc::channel(policy::MODEL_EVENTS);
         let provider = std::sync::Arc::clone(&self.job.provider);
         let answering = provider.answer(self.as_sent(prompt), events, self.job.cancel.clone());
         let listening = async {
-            // Messages of an answer are paragraphs; the last one is coming.
+            // Each message of an answer is a paragraph; the last one is in progress.
             let mut texts = vec![String::new()];
-            while let Some(event) = heard.recv().await {
+            while let Some(event) = received.recv().await {
                 match event {
                     ModelEvent::TextDelta(delta) => {
                         texts.last_mut().into_iter().for_each(|text| text.push_str(&delta))
@@ -130,7 +125,7 @@ impl Running {
                     }
                     ModelEvent::Again(error) => {
                         texts = vec![String::new()];
-                        self.report(Report::Again(super::told(error))).await;
+                        self.report(Report::Again(super::turn_error(error))).await;
                     }
                     ModelEvent::Usage(usage) => self.report(Report::Usage(usage)).await,
                     ModelEvent::MessageStarted(_)
@@ -147,10 +142,10 @@ impl Running {
     }
 }
 
-/// What of a conversation is sent for a summary.
+/// The part of a conversation that the model summarises.
 struct Sent {
     history: Vec<Entry>,
-    /// As in the turns: providers want them where there are calls, and what they remember begins with them.
+    /// As in the turns: providers want tools beside calls, and their caches begin with the tools.
     tools: Vec<ToolSpec>,
 }
 
@@ -167,8 +162,8 @@ impl Sent {
         asked
     }
 
-    /// Leaves out what the provider may have refused: the tools where no call needs them, then the older half. `false` where
-    /// nothing more can be left out.
+    /// Leaves out the likely reason of a refusal: the tools if no call needs them, then the older half. `false` if
+    /// nothing more can go.
     fn leave_out(&mut self, error: &ProviderError) -> bool {
         let needs_tools = |entry: &Entry| matches!(entry, Entry::Call(_) | Entry::Result(_));
         if !self.tools.is_empty() && !self.history.iter().any(needs_tools) {
@@ -178,41 +173,38 @@ impl Sent {
         self.halve()
     }
 
-    /// Leaves out the older half; of a single entry, half of its text.
+    /// Drops the older half; of a single entry, half of its text.
     fn halve(&mut self) -> bool {
         if let [only] = self.history.as_mut_slice() {
             return result::halve(only);
         }
         let half = self.history.len() / 2;
-        // What an earlier summary says is nowhere else.
+        // Only the earlier summary contains the facts before it.
         let from = usize::from(self.history.len() > 2 && self.history.first().is_some_and(is_summary));
         self.history.drain(from..from + half);
         half > 0
     }
 }
 
-/// Whether the provider refused because of the conversation's length.
 pub(super) fn is_too_long(error: &ProviderError) -> bool {
     matches!(error.info, Some(CodexErrorInfo::ContextWindowExceeded))
 }
 
-/// Whether less of the conversation may be taken: any refusal may be one of its length, in words that nobody knows.
+/// Whether a shorter request may pass. Any refusal may be about length, in unknown words.
 fn may_fit_shortened(error: &ProviderError) -> bool {
     is_too_long(error) || matches!(error.info, Some(CodexErrorInfo::BadRequest))
 }
 
-/// The entries that a summary replaces: all but the end that is kept.
 fn replaced(history: &[Entry], kept: KeptMessages) -> &[Entry] {
     let stays = conversation::kept(history.iter(), kept);
     history.split_at(history.len().saturating_sub(stays)).0
 }
 
-/// Whether there is more to replace than a summary.
 pub(super) fn is_worth_it(history: &[Entry], kept: KeptMessages) -> bool {
     replaced(history, kept).iter().any(conversation::is_answer)
 }
 
-/// Whether a compaction makes room: it replaces everything once, and then again when something of size has come since.
+/// Whether a compaction makes room: the first one always, a later one only after enough new entries.
 fn makes_room(history: &[Entry], compact_at: i64) -> bool {
     let replaced = replaced(history, KeptMessages::Results);
     let since = replaced.iter().rposition(is_summary).map(|at| size::tokens(replaced.iter().skip(at + 1)));
@@ -224,7 +216,7 @@ fn is_summary(entry: &Entry) -> bool {
     matches!(entry, Entry::User(content) if conversation::is_summary(content))
 }
 
-/// The summary, and what the user said last in their own words: a summary is the model's.
+/// Adds the user's last messages in their own words, because the summary has the model's words.
 fn with_last_words(summary: &str, history: &[Entry]) -> String {
     let said = |entry: &Entry| match entry {
         Entry::User(content) if !conversation::is_summary(content) => Some(texts(content)),
@@ -242,7 +234,7 @@ fn with_last_words(summary: &str, history: &[Entry]) -> String {
     format!("{summary}\n\nThe user's last messages, word for word:\n\n{}", last.join("\n\n"))
 }
 
-/// The end of the conversation in the place of a summary that the model did not write.
+/// The end of the conversation, for a model that wrote no summary.
 fn shortened(history: &[Entry]) -> String {
     let said = |entry: &Entry| match entry {
         Entry::User(content) => Some(format!("User: {}", texts(content))),
@@ -255,7 +247,7 @@ fn shortened(history: &[Entry]) -> String {
     format!("{NO_SUMMARY}\n\n{}", last_of(history, said).join("\n\n"))
 }
 
-/// What the last entries say, oldest first, as much as a summary keeps word for word.
+/// The texts of the last entries, oldest first, up to the limit for word-for-word text.
 fn last_of(history: &[Entry], said: impl Fn(&Entry) -> Option<String>) -> Vec<String> {
     let mut left = policy::COMPACTION_LAST_WORDS;
     let mut last: Vec<String> = Vec::new();

@@ -1,6 +1,6 @@
-//! What a model is told before a conversation: where the thread works, what `AGENTS.md` files say, which mode it is in. It stands
-//! before the history in each request and is no part of it: nothing of it is recorded or summarised, and it changes only when
-//! what it says does, so that providers find the prompt again.
+//! The context that a model reads before a conversation: where the thread works, the `AGENTS.md` files, and the mode.
+//! Each request begins with it. The rollout and summaries leave it out. Its text stays the same while its facts do, so
+//! that providers can cache the prompt.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,26 +12,24 @@ use skein_base::tasks::{Pool, Tasks};
 use skein_provider::{Content, Entry, Prompt};
 
 use super::surroundings::{Doc, Surroundings};
-use super::{Report, Running, Stop};
+use super::{Report, Running, Stop, abilities};
 use crate::config::DocsPolicy;
 use crate::policy;
 
-/// What a turn tells its model before the conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Context {
-    /// The thread's directory.
     pub(crate) cwd: String,
-    /// Whether the model is told where and when it works.
+    /// Whether the model gets place and date.
     pub(crate) environment: bool,
-    /// Which files are read for it.
+    /// Limits and names of the files to read.
     pub(crate) docs: DocsPolicy,
-    /// What is known of the directory from before.
+    /// The result of an earlier look at the directory.
     pub(crate) known: Option<Arc<Surroundings>>,
-    /// Notes of who runs the conversation, such as those on helpers; each is a text of its own.
+    /// Notes of the client or of Skein, such as those on helpers. Each becomes a text of its own.
     pub(crate) notes: Vec<String>,
 }
 
-/// Looks around in `cwd`, for at most `patience`: a disk may be gone.
+/// Looks around in `cwd` for at most `patience`: the disk may not answer.
 pub(crate) async fn look(
     tasks: &Tasks,
     cwd: String,
@@ -43,14 +41,18 @@ pub(crate) async fn look(
     match tokio::time::timeout(patience, looking).await {
         Ok(found) => found.ok().map(Arc::new),
         Err(_) => {
-            tracing::warn!(cwd, ?patience, "the directory does not answer; a model is told nothing of it");
+            tracing::warn!(
+                cwd,
+                ?patience,
+                "the working directory does not answer; the model gets no context on it"
+            );
             None
         }
     }
 }
 
 impl Running {
-    /// Gathers what stands before the conversation. A directory that was looked at before is not looked at again.
+    /// Gathers the context. Looks at a known directory only once.
     pub(super) async fn look_around(&mut self) -> Result<(), Stop> {
         let Context { cwd, environment, docs, known, .. } = self.job.context.clone();
         let wanted = environment || docs.most > 0;
@@ -70,21 +72,24 @@ impl Running {
         Ok(())
     }
 
-    /// The prompt as it is sent: with what stands before the conversation, and without what the model does not take.
+    /// The request's prompt: with the context, and without content that the model does not accept.
     pub(super) fn as_sent(&self, mut prompt: Prompt) -> Prompt {
         prompt.history.splice(0..0, self.before.iter().cloned());
-        self.as_taken(prompt)
+        if self.job.terms.images == Some(false) {
+            abilities::without_images(&mut prompt.history, &self.job.recipient.model);
+        }
+        prompt
     }
 }
 
-/// The day, in UTC; by the day only, so that a prompt stays the same.
+/// The date in UTC. Without a time, the prompt stays the same all day.
 fn today(clock: Clock) -> String {
     let WallMs(now) = clock.wall();
     let now = Timestamp::from_millisecond(now).unwrap_or_default();
     now.to_zoned(TimeZone::UTC).date().to_string()
 }
 
-/// What changes least stands first.
+/// The most stable parts come first, because providers cache the beginning.
 fn entries(context: &Context, found: Option<&Surroundings>, today: &str) -> Vec<Entry> {
     let mut entries = Vec::new();
     if context.environment {
@@ -115,13 +120,13 @@ fn environment(context: &Context, found: Option<&Surroundings>, today: &str) -> 
     )
 }
 
-/// A path that cannot end the tag that it stands in.
+/// A path without characters that could end its tag.
 fn plain(path: &str) -> String {
     let one = |c: char| if c.is_control() || matches!(c, '<' | '>') { '?' } else { c };
     path.chars().map(one).collect()
 }
 
-/// As the peer has it: the home's file, a line, then those of the repository.
+/// The peer's format: the home's file, a separator, then the files of the repository.
 fn instructions(cwd: &str, docs: &[Doc]) -> String {
     let texts = |of_home: bool| {
         let texts = docs.iter().filter(|doc| doc.of_home == of_home).map(|doc| doc.text.as_str());
@@ -154,10 +159,10 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_told_where_it_works_and_what_the_files_say() {
-        let told = entries(&context(), Some(&found()), "2026-11-21");
-        let [Entry::Developer(environment), Entry::Developer(note), Entry::User(docs)] = &told[..] else {
-            panic!("{told:?}")
+    fn a_model_reads_where_it_works_and_the_text_of_the_files() {
+        let context = entries(&context(), Some(&found()), "2026-11-21");
+        let [Entry::Developer(environment), Entry::Developer(note), Entry::User(docs)] = &context[..] else {
+            panic!("{context:?}")
         };
         for part in ["<cwd>/repo/sub</cwd>", "<git_repository>/repo</", "<current_date>2026-11-21</"] {
             assert!(environment.contains(part), "{environment}");
@@ -170,11 +175,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_wanted_or_not_known_is_not_told() {
+    fn unwanted_or_unknown_context_is_left_out() {
         let nothing = Context { environment: false, notes: Vec::new(), ..context() };
         assert_eq!(entries(&nothing, None, "2026-11-21"), []);
-        let told = entries(&context(), None, "2026-11-21");
-        let Entry::Developer(environment) = &told[0] else { panic!("{told:?}") };
+        let context = entries(&context(), None, "2026-11-21");
+        let Entry::Developer(environment) = &context[0] else { panic!("{context:?}") };
         assert!(!environment.contains("git_repository"), "{environment}");
         let odd = Context { cwd: "/a\n</cwd>".to_owned(), ..nothing };
         assert!(super::environment(&odd, None, "").contains("<cwd>/a??/cwd?</cwd>"));

@@ -1,13 +1,14 @@
 //! The conversation that a model reads: a fold of a thread's records, oldest first. Pure.
 //!
-//! A message stands where its item began, so that a message that the user adds in the middle of an answer follows the text
-//! that it interrupts, as it did in the turn itself. An answer that called tools keeps the provider's own form, with its
-//! thoughts: a request then begins with the bytes of an earlier one, which providers cache. Thoughts of other answers are
-//! left out, because no request had them. Work of other programs (a command, a change of a file) becomes a note.
+//! A message stands where its item began. A message that interrupts an answer therefore follows the interrupted text,
+//! as in the turn itself. Work of other programs (a command, a change of a file) becomes a note.
 //!
-//! An answer that calls tools is written as its provider gave it (`model.answer`): ids, arguments, unknown members, and sealed or signed
-//! thoughts. Other thoughts end with the turn. A local picture is read once and written too (`files.read`), so the past does not change with
-//! the file. An ephemeral thread keeps the same records in memory.
+//! An answer that calls tools keeps the provider's own form (`model.answer`): ids, arguments, unknown members, and
+//! sealed or signed thoughts. The next request then begins with the bytes of an earlier one, which providers cache.
+//! Other thoughts end with the turn, because no request contained them.
+//!
+//! A local image is read once and recorded (`files.read`), so a change of the file does not change the conversation. An
+//! ephemeral thread keeps the same records in memory.
 
 use std::collections::{HashMap, HashSet};
 
@@ -29,60 +30,55 @@ mod items;
 
 pub(crate) use items::of_injected;
 
-/// How the message begins that stands for history.
+/// Begins each message that replaces history.
 const SUMMARY: &str = "What was said before this message was replaced by a summary of it:\n\n";
 
-/// The message that replaces history by `summary`.
 #[must_use]
 pub(crate) fn summary(summary: &str) -> Entry {
     Entry::User(vec![Content::Text(format!("{SUMMARY}{summary}"))])
 }
 
-/// Whether a message is a summary of history.
 #[must_use]
 pub(crate) fn is_summary(content: &[Content]) -> bool {
     content.first().and_then(Content::as_text).is_some_and(|text| text.starts_with(SUMMARY))
 }
 
-/// The model that a conversation is for. Its own forms of an answer go back to it only.
+/// The model that reads a conversation. Only this model gets its own forms of answers back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Recipient {
-    /// The provider, by its name in the settings.
+    /// Name in the settings.
     pub(crate) provider: String,
-    /// The model's name.
     pub(crate) model: String,
 }
 
-/// A conversation, folded from records one at a time.
+/// Folded from records, one at a time.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Conversation {
     /// Oldest first.
     parts: Vec<Part>,
     /// The provider's ids of calls whose items have not completed.
     calls: HashMap<ItemId, String>,
-    /// What counts against the budget.
+    /// Bytes that count against the budget.
     weight: Weight,
-    /// Whether large results or pictures were replaced by notes, to stay within the budget.
+    /// Whether notes replaced large results or images.
     trimmed: bool,
     /// Tokens of the last request and its answer; 0 after a summary.
     tokens: i64,
 }
 
-/// The entries of one item, or the place where those of an open item will stand.
+/// The entries of one item, or the reserved place of an open item.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Part {
     item: Option<ItemId>,
     entries: Vec<Entry>,
-    /// Files that the message names, and nobody has read yet.
+    /// Files of the message that are not read yet.
     files: Vec<LocalFile>,
 }
 
-/// A file that a message names, and nobody has read yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UnreadFile {
-    /// The message; none where no record has it.
+    /// `None` if no record has the message.
     pub(crate) item: Option<ItemId>,
-    /// The file, and its place in the message.
     pub(crate) file: LocalFile,
 }
 
@@ -93,7 +89,6 @@ impl From<Entry> for Part {
 }
 
 impl Part {
-    /// The place of an item that is open.
     fn reserved(item: &ItemId) -> Self {
         Self { item: Some(item.clone()), ..Self::default() }
     }
@@ -113,7 +108,7 @@ impl Part {
         })
     }
 
-    /// Keeps only the result of a call, under the provider's id for it: the answer has the call itself.
+    /// Keeps only the result of a call, under the provider's id: the answer already contains the call.
     fn answers(&mut self, call: &str) {
         self.entries.retain(|entry| !matches!(entry, Entry::Call(_)));
         for entry in &mut self.entries {
@@ -125,7 +120,7 @@ impl Part {
 }
 
 impl Conversation {
-    /// A conversation of one message that no record has.
+    /// A conversation of one message that is not recorded.
     #[must_use]
     pub(crate) fn of_input(input: &[UserInput]) -> Self {
         let files = input::files(input);
@@ -133,7 +128,7 @@ impl Conversation {
         Self { parts: vec![part], ..Self::default() }
     }
 
-    /// Takes the next record, for the model `to`.
+    /// Adds the next record, for the model `to`.
     pub(crate) fn take(&mut self, body: &RecordBody, to: &Recipient) {
         match body {
             RecordBody::ItemStarted(started) => self.parts.push(Part::reserved(started.item.id())),
@@ -163,32 +158,31 @@ impl Conversation {
         self.trim();
     }
 
-    /// Its entries, oldest first, for a request.
     #[must_use]
     pub(crate) fn entries(&self) -> Vec<Entry> {
         self.all().cloned().collect()
     }
 
-    /// Tokens of the last request and its answer; 0 when no request was sent since the last summary.
+    /// Tokens of the last request and its answer; 0 if no request followed the last summary.
     #[must_use]
     pub(crate) fn tokens(&self) -> i64 {
         self.tokens
     }
 
-    /// Whether notes stand for large results or pictures, because all of them are too much for a request.
+    /// Whether notes replaced large results or images, because a request would be too large.
     #[must_use]
     pub(crate) fn is_trimmed(&self) -> bool {
         self.trimmed
     }
 
-    /// About its size in memory, bytes.
+    /// Approximate size in memory, bytes.
     #[must_use]
     pub(crate) fn bytes(&self) -> usize {
         let of = |part: &Part| size_of::<Part>() + part.entries.iter().map(budget::bytes).sum::<usize>();
         self.parts.iter().map(of).sum()
     }
 
-    /// The files that its messages name, and nobody has read yet, oldest first.
+    /// Files that messages name and that are not read yet, oldest first.
     #[must_use]
     pub(crate) fn unread_files(&self) -> Vec<UnreadFile> {
         let of = |part: &Part| {
@@ -198,7 +192,7 @@ impl Conversation {
         self.parts.iter().flat_map(of).collect()
     }
 
-    /// Puts what was found in a file into the place where its message names it.
+    /// Replaces the placeholder of a file by its content.
     pub(crate) fn put_file(&mut self, item: Option<&ItemId>, at: usize, found: &FileContent) {
         let names =
             |part: &&mut Part| part.item.as_ref() == item && part.files.iter().any(|file| file.at == at);
@@ -215,7 +209,7 @@ impl Conversation {
         self.parts.iter().flat_map(|part| &part.entries)
     }
 
-    /// Takes an item at its end. The entries stand where the item began.
+    /// Adds a completed item at the place where it began.
     fn take_item(&mut self, item: &ThreadItem) {
         let mut part =
             Part { item: Some(item.id().clone()), entries: items::of_item(item), files: Vec::new() };
@@ -235,8 +229,8 @@ impl Conversation {
         }
     }
 
-    /// Takes an answer that called tools: its pieces in their order, and then a place for the result of each call. The
-    /// answer stands where its first item began.
+    /// Adds an answer that called tools at the place of its first item: all pieces in order, then a result or a
+    /// reserved place for each call.
     fn take_answer(&mut self, answer: &ModelAnswer, to: &Recipient) {
         let own = to.provider == answer.provider && to.model == answer.model;
         let named = named(answer);
@@ -272,15 +266,15 @@ impl Conversation {
         self.parts.extend(others);
     }
 
-    /// Where the first of these items stands; the end where none of them does.
+    /// Index of the first of these items; the end if none is found.
     fn begin_of(&self, items: &HashSet<&ItemId>) -> usize {
         let is_one = |part: &Part| part.item.as_ref().is_some_and(|id| items.contains(id));
         let places = (0..self.parts.len()).rev().filter(|at| self.parts.get(*at).is_some_and(is_one));
-        // They are among the newest: the search ends with the last of them.
+        // These items are among the newest, so the search ends with the last of them.
         places.take(items.len()).last().unwrap_or(self.parts.len())
     }
 
-    /// Where a message stands, with what the client has injected beside it.
+    /// Index of a message, with the items that the client has injected beside it.
     fn begin_of_message(&self, item: &ItemId) -> Option<usize> {
         let mut at = self.parts.iter().rposition(|part| part.is(item))?;
         let is_beside = |part: &Part| part.item.is_none() && part.entries.iter().all(waits);
@@ -292,7 +286,7 @@ impl Conversation {
         Some(at)
     }
 
-    /// The result of a call, or the place for the result of one that goes on.
+    /// The result of a call, or a reserved place if the call is still running.
     fn result(&mut self, call: &AnsweredCall, shown: Option<(&ItemId, Option<Part>)>) -> Option<Part> {
         if let Some(why) = &call.refused {
             return Some(Entry::Result(ToolResult::text(&call.id, why, true)).into());
@@ -322,13 +316,13 @@ impl Conversation {
 
     fn take_usage(&mut self, usage: &Usage) {
         let last = usage.usage.last;
-        // A compaction only estimates what it leaves, and an estimate does not cause the next compaction.
+        // A compaction only estimates the rest, and an estimate must not cause the next compaction.
         if last.input_tokens > 0 || last.output_tokens > 0 {
             self.tokens = last.total_tokens;
         }
     }
 
-    /// Replaces history by a summary, but for the end that the record says was kept.
+    /// Replaces history by a summary, except the end that the record keeps.
     fn compact(&mut self, compacted: &Compacted) {
         let mut left = kept(self.all(), compacted.kept);
         let mut at = self.parts.len();
@@ -361,7 +355,6 @@ fn as_called(call: &AnsweredCall, own: bool) -> ToolCall {
     ToolCall { more, ..ToolCall::new(&call.id, Callee::Offered(call.name.clone()), &call.arguments) }
 }
 
-/// The items that an answer names.
 fn named(answer: &ModelAnswer) -> HashSet<&ItemId> {
     answer.parts.iter().flat_map(items_of).collect()
 }
@@ -375,7 +368,7 @@ fn items_of(said: &AnswerPart) -> Vec<&ItemId> {
     }
 }
 
-/// How many entries at the end of a conversation a compaction keeps.
+/// Number of entries that a compaction keeps at the end of a conversation.
 pub(crate) fn kept<'a>(entries: impl DoubleEndedIterator<Item = &'a Entry>, what: KeptMessages) -> usize {
     let mut back = entries.rev().peekable();
     let mut count = 0;
@@ -399,7 +392,7 @@ pub(crate) fn kept<'a>(entries: impl DoubleEndedIterator<Item = &'a Entry>, what
     count
 }
 
-/// Whether a record adds something that a model said or did.
+/// Whether a record adds output of a model.
 #[must_use]
 pub(crate) fn answers(body: &RecordBody) -> bool {
     if let RecordBody::ItemCompleted(completed) = body {
@@ -411,7 +404,7 @@ pub(crate) fn answers(body: &RecordBody) -> bool {
     }
 }
 
-/// Whether a model has said or done it.
+/// Whether an entry is output of a model, or the result of its call.
 #[must_use]
 pub(crate) fn is_answer(entry: &Entry) -> bool {
     match entry {
@@ -420,7 +413,7 @@ pub(crate) fn is_answer(entry: &Entry) -> bool {
     }
 }
 
-/// Whether the user or a client says it to a model, and it is no summary.
+/// Whether an entry is input for a model, but no summary.
 #[must_use]
 pub(crate) fn waits(entry: &Entry) -> bool {
     let is_summary = matches!(entry, Entry::User(content) if is_summary(content));

@@ -1,12 +1,12 @@
-//! The conversations of loaded threads, as their models read them: a turn folds only the records that came since the last
-//! turn. All of them together have a bound; beyond it the one that was used longest ago goes, and its thread's next turn
-//! reads its rollout.
+//! The folded conversations of loaded threads. A turn folds only the records since the thread's last turn.
 //!
-//! The fold of a conversation stays here until its thread is unloaded, so the next turn folds only the records since: 4 MiB for a thread, 64 MiB
-//! for all, the least recently used goes first. Without it (after a load, an edit of the history, a change of model) a turn reads the rollout
-//! back to the last `compacted` record and the answer before that, and then forward page by page. `scripts/bench-turns` measured the time
-//! from `turn/start` to the first byte of the request: 2.3 ms in a new thread, 2.9 ms after 100 turns, 6.6 ms after 1,000 (429 kB). Before the
-//! cache these were 3.3, 7.3 and 40.5 ms in the same run.
+//! A thread's conversation stays until the thread is unloaded: 4 MiB for a thread and 64 MiB for all, and the least
+//! recently used goes first. Without a cached conversation (after a load, an edit of the history, a change of model) a
+//! turn reads its rollout: back to the last `compacted` record and the answer before it, then forward page by page.
+//!
+//! `scripts/bench-turns` measured the time from `turn/start` to the first byte of the request: 2.3 ms in a new thread,
+//! 2.9 ms after 100 turns, 6.6 ms after 1,000 (429 kB). Before the cache these were 3.3, 7.3 and 40.5 ms in the same
+//! run.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,24 +17,21 @@ use skein_store::rollout::record::TakenBack;
 use super::conversation::{Conversation, Recipient};
 use crate::policy;
 
-/// A conversation, and all that it depends on.
+/// A conversation, and everything that makes it stale.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Cached {
-    /// The model that reads it.
     pub(crate) to: Recipient,
-    /// The turns that were taken back.
     pub(crate) taken_back: Vec<TakenBack>,
-    /// The last record in it.
+    /// Number of the last folded record.
     pub(crate) seq: EventSeq,
-    /// The conversation.
     pub(crate) conversation: Conversation,
 }
 
-/// The cached conversations. Each is taken out by the turn that uses it.
+/// A turn takes its conversation out and puts the new one in.
 #[derive(Debug, Default)]
 pub(crate) struct ConversationCache(Mutex<Held>);
 
-/// The place of a loaded thread's conversation.
+/// A loaded thread's slot. Its conversation is dropped with the slot.
 #[derive(Debug)]
 pub(crate) struct Slot {
     cache: Arc<ConversationCache>,
@@ -42,13 +39,12 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// Takes the conversation out.
     #[must_use]
     pub(crate) fn take(&self) -> Option<Cached> {
         self.cache.take(self.thread)
     }
 
-    /// Keeps the conversation, unless it is too large.
+    /// Keeps the conversation unless it is too large.
     pub(crate) fn put(&self, cached: Cached) {
         self.cache.put(self.thread, cached);
     }
@@ -87,12 +83,10 @@ impl Held {
 }
 
 impl ConversationCache {
-    /// Takes a thread's conversation out.
     fn take(&self, thread: ThreadId) -> Option<Cached> {
         self.lock().take(thread)
     }
 
-    /// Keeps a thread's conversation, unless it is too large.
     fn put(&self, thread: ThreadId, cached: Cached) {
         let bytes = cached.conversation.bytes();
         let mut held = self.lock();
@@ -111,20 +105,18 @@ impl ConversationCache {
         }
     }
 
-    /// The place of a loaded thread's conversation. It is forgotten when the place is dropped.
     #[must_use]
     pub(crate) fn slot(self: &Arc<Self>, thread: ThreadId) -> Arc<Slot> {
         Arc::new(Slot { cache: Arc::clone(self), thread })
     }
 
-    /// How many conversations are kept.
     #[cfg(test)]
     pub(crate) fn count(&self) -> usize {
         self.lock().threads.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
-        // Nothing in here can break off half-way.
+        // No update can stop half-way, so a poisoned lock still guards valid data.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

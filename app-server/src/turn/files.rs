@@ -1,5 +1,5 @@
-//! The files that messages name: each is read once, when a model first reads its message, and recorded with the thread. A file
-//! that changes later does not change the past.
+//! Files that messages name. A turn reads each file once, before a model first reads the message, and the owner records
+//! the content. A later change of the file does not change the conversation.
 
 use skein_store::rollout::record::{FileContent, FileRead};
 
@@ -7,7 +7,6 @@ use super::conversation::{Conversation, UnreadFile};
 use super::{Report, Running, Stop, input};
 
 impl Running {
-    /// Reads the files that messages of the conversation name, and nobody has read yet.
     pub(super) async fn read_files_of(&self, conversation: &mut Conversation) -> Result<(), Stop> {
         for (file, found) in self.read_files(conversation.unread_files()).await? {
             conversation.put_file(file.item.as_ref(), file.file.at, &found);
@@ -15,7 +14,7 @@ impl Running {
         Ok(())
     }
 
-    /// Reads these files, and has the owner record what is found, one record for each message.
+    /// Reads the files, and has the owner record them, one record for each message.
     pub(super) async fn read_files(
         &self,
         files: Vec<UnreadFile>,

@@ -1,11 +1,11 @@
-//! What a model is told of its MCP servers beside their tools: the instructions that each gave when it began, and which are not
-//! there, and why. Pure; the text is the same while nothing of that changes, so that providers find the prompt again.
+//! Notes on MCP servers for a model: each server's instructions, and the missing servers with reasons. Pure. The text
+//! stays the same while its facts do, so that providers can cache the prompt.
 
 use skein_helpers::{HelperNote, Offered};
 
 use crate::policy;
 
-/// The text, or `None` where there is nothing to tell. Instructions are cut to [`policy::HELPER_INSTRUCTIONS_BYTES`] for each
+/// Returns `None` without anything to report. Instructions are cut to [`policy::HELPER_INSTRUCTIONS_BYTES`] for each
 /// server and to [`policy::HELPER_NOTES_BYTES`] together; a reason is one line.
 #[must_use]
 pub(crate) fn text(notes: &[HelperNote]) -> Option<String> {

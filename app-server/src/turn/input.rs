@@ -1,4 +1,4 @@
-//! What the user said, for the model: files that it names are read, within limits.
+//! Turns a user's input into content for a model. Files are read, within limits.
 
 use std::io::Read;
 use std::path::Path;
@@ -9,25 +9,23 @@ use skein_protocol::turn::{MediaSource, UserInput};
 use skein_provider::{Content, Entry, Image};
 use skein_store::rollout::record::FileContent;
 
-use super::picture;
+use super::image;
 use crate::policy;
 
-/// A file that a message names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LocalFile {
-    /// Which piece of the message names it, counted from 0.
+    /// Index of the part that names the file, counted from 0.
     pub(crate) at: usize,
-    /// Its path, as the client gives it.
+    /// As the client gives it.
     pub(crate) path: String,
 }
 
-/// The pieces of a message. A note stands for each that a model cannot be given, and for each file that is still to be read.
+/// One content per part of the message. A note replaces a part that a model cannot take, or whose file is not read yet.
 pub(super) fn content(input: &[UserInput]) -> Vec<Content> {
     let given = |piece| given(piece).unwrap_or_else(|why| left_out(&why));
     input.iter().map(given).collect()
 }
 
-/// The files that a message names.
 pub(super) fn files(input: &[UserInput]) -> Vec<LocalFile> {
     let file = |(at, piece): (usize, &UserInput)| {
         let UserInput::LocalImage { path, .. } = piece else { return None };
@@ -36,7 +34,7 @@ pub(super) fn files(input: &[UserInput]) -> Vec<LocalFile> {
     input.iter().enumerate().filter_map(file).collect()
 }
 
-/// Puts what was found in a file into its place in a message.
+/// Replaces the note of a file by its content.
 pub(super) fn put_file(message: &mut Entry, at: usize, found: &FileContent) {
     let Entry::User(content) = message else { return };
     let Some(place) = content.get_mut(at) else { return };
@@ -62,7 +60,7 @@ fn given(piece: &UserInput) -> Result<Content, String> {
         UserInput::LocalAudio { path } => {
             Err(format!("the audio file {path} cannot be given to a model; send its text"))
         }
-        // The model can have a helper look there.
+        // The model can ask a helper to read the file.
         UserInput::Skill { name, path } => {
             Ok(Content::Text(format!("[the skill {name}, described in {path}]")))
         }
@@ -70,7 +68,7 @@ fn given(piece: &UserInput) -> Result<Content, String> {
     }
 }
 
-/// A picture that the client names by a URL, which may hold the picture itself (RFC 2397).
+/// An image by URL; a `data:` URL contains the image itself (RFC 2397).
 fn of_url(url: &str) -> Result<Image, String> {
     let Some(rest) = url.strip_prefix("data:") else {
         let known = url.starts_with("https://") || url.starts_with("http://");
@@ -81,21 +79,20 @@ fn of_url(url: &str) -> Result<Image, String> {
         };
     };
     let (_, base64) = rest.split_once(";base64,").ok_or("an image in a data: url has to be in base64")?;
-    // Three bytes are four signs.
+    // Base64 has four characters for three bytes.
     check_size("the image in the data: url", base64.len() / 4 * 3)?;
-    let kinds = picture::KINDS;
-    picture::of_base64(base64)
+    let kinds = image::KINDS;
+    image::of_base64(base64)
         .ok_or_else(|| format!("the image in the data: url is none that models take: {kinds}, in base64"))
 }
 
-/// Reads a picture that a message names.
 pub(super) async fn read_file(path: &str, tasks: &Tasks) -> FileContent {
     let named = path.to_owned();
     let read = tasks.blocking("input/image", Pool::Inputs, move || read_image(&named)).await;
     let failed = || Err(format!("the image {path} could not be read; the server's log has more"));
     match read.unwrap_or_else(|_| failed()) {
         Ok(Image::Data { media_type, base64 }) => FileContent::Image { media_type, base64 },
-        // Not possible: what is read is data.
+        // Unreachable: a file never becomes a URL.
         Ok(Image::Url(url)) => FileContent::LeftOut { why: url },
         Err(why) => FileContent::LeftOut { why },
     }
@@ -108,8 +105,8 @@ fn read_image(path: &str) -> Result<Image, String> {
     let most = u64::try_from(policy::IMAGE_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     file.take(most).read_to_end(&mut bytes).map_err(cannot)?;
     check_size(&format!("the image {path}"), bytes.len())?;
-    let kinds = picture::KINDS;
-    picture::of_bytes(&bytes).ok_or_else(|| format!("the file {path} is no image that models take: {kinds}"))
+    let kinds = image::KINDS;
+    image::of_bytes(&bytes).ok_or_else(|| format!("the file {path} is no image that models take: {kinds}"))
 }
 
 fn check_size(what: &str, bytes: usize) -> Result<(), String> {
@@ -184,9 +181,9 @@ mod tests {
 
     #[test]
     fn images_in_urls_are_checked() {
-        let data = Image::Data { media_type: "image/png".into(), base64: picture::tests::PNG.into() };
-        // What is said of it does not matter.
-        let said = format!("data:image/jpeg;base64,{}", picture::tests::PNG);
+        let data = Image::Data { media_type: "image/png".into(), base64: image::tests::PNG.into() };
+        // The bytes count, not the media type in the URL.
+        let said = format!("data:image/jpeg;base64,{}", image::tests::PNG);
         assert_eq!(given(&url(&said)), Ok(Content::Image(data)));
         assert!(given(&url("https://example.org/a.png")).is_ok());
         let large = format!("data:image/png;base64,{}", "A".repeat(policy::IMAGE_BYTES / 3 * 4 + 8));

@@ -1,4 +1,4 @@
-//! The tools that a model is offered, and what a call of one means. Pure.
+//! The tools that a model may call, and the target of each call. Pure.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,6 @@ use skein_provider::{Callee, ToolCall, ToolSpec, tool_name};
 
 use super::own_tools::{ClientTool, Own, OwnTools};
 
-/// The tools of a turn.
 #[derive(Debug, Default)]
 pub(super) struct Offer {
     specs: Arc<[ToolSpec]>,
@@ -17,51 +16,41 @@ pub(super) struct Offer {
     own: HashMap<String, Own>,
 }
 
-/// A call that can be made: of this tool, with these arguments, which are an object.
+/// A call that can be made. Its arguments are an object.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Target {
-    /// Of a helper's tool.
     Helper(HelperTarget),
-    /// Of one that the client carries out.
     Client(ClientTool, Value),
-    /// The user is asked.
     AskTheUser(Value),
 }
 
-/// A call of a helper's tool.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct HelperTarget {
-    /// The helper.
     pub(crate) server: String,
-    /// Its tool.
     pub(crate) tool: String,
-    /// An object.
     pub(crate) arguments: Value,
 }
 
-/// Tools that the model is not offered, because it does not take so many.
+/// Tools beyond the number that the model takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LeftOut {
-    /// Whose they are.
     pub(crate) whose: Whose,
-    /// How many tools there are of these.
+    /// Number of tools of this owner.
     pub(crate) of: usize,
-    /// How many of them are left out.
+    /// Number of tools left out.
     pub(crate) count: usize,
 }
 
-/// Whose tools they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Whose {
-    /// A helper's, by its name.
     Helper(String),
-    /// The client's, and the one by which the model asks the user, which comes last.
+    /// The client's tools, and the question to the user as the last one.
     Thread,
 }
 
 impl Offer {
-    /// What a model is offered that takes at most so many tools: those that no helper has first, then those of the helpers, of
-    /// the largest ones the first so many. Beside it, what is left out.
+    /// Offers at most `most` tools: first the tools that no helper has, then those of the helpers. Cuts the largest
+    /// helpers first, and returns the omitted tools.
     pub(crate) fn within(
         most: Option<usize>,
         mut tools: Vec<HelperTool>,
@@ -96,7 +85,6 @@ impl Offer {
         (Self::made(tools, own), left_out)
     }
 
-    /// These: of the helpers, and those that no helper has.
     pub(crate) fn of(tools: Vec<HelperTool>, own: &OwnTools) -> Self {
         Self::made(tools, own.offered())
     }
@@ -108,12 +96,12 @@ impl Offer {
         Self { specs, helpers: tools.into_iter().map(named).collect(), own: own.collect() }
     }
 
-    /// As the model reads them: those of helpers in the order of the settings, then the others.
+    /// In the order of the settings, then the tools that no helper has.
     pub(crate) fn specs(&self) -> Arc<[ToolSpec]> {
         Arc::clone(&self.specs)
     }
 
-    /// What `call` calls; otherwise why it cannot be made, for the model.
+    /// The target of `call`, or for the model the reason why the call cannot be made.
     pub(crate) fn resolve(&self, call: &ToolCall) -> Result<Target, String> {
         let arguments = arguments(&call.arguments)?;
         let of_helper = |server: &str, tool: &str, arguments| {
@@ -131,7 +119,7 @@ impl Offer {
     }
 }
 
-/// How many tools of each helper there is room for: the small ones keep theirs, the large ones share what is left.
+/// Splits the room among the helpers: small ones keep all tools, large ones share the rest.
 fn shares(sizes: &[(String, usize)], mut room: usize) -> Vec<(String, usize)> {
     let mut by_size: Vec<usize> = (0..sizes.len()).collect();
     by_size.sort_by_key(|at| sizes[*at].1);
@@ -152,7 +140,7 @@ fn spec(tool: &HelperTool) -> ToolSpec {
     }
 }
 
-/// A tool's schema of arguments as providers take it: always that of an object, with its properties.
+/// A tool's schema as providers take it: always an object with `properties`.
 pub(super) fn parameters(schema: &Value) -> Value {
     let mut schema = schema.as_object().cloned().unwrap_or_default();
     schema.insert("type".to_owned(), json!("object"));
@@ -160,7 +148,7 @@ pub(super) fn parameters(schema: &Value) -> Value {
     Value::Object(schema)
 }
 
-/// What the model wrote, as an object; nothing is an empty one.
+/// The model's arguments as an object; empty text is an empty object.
 fn arguments(text: &str) -> Result<Value, String> {
     if text.trim().is_empty() {
         return Ok(Value::Object(Map::new()));
@@ -251,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_hears_what_is_wrong_with_its_call() {
+    fn a_wrong_call_is_explained_to_the_model() {
         let offer = offer();
         let name = offer.specs()[0].name.clone();
         assert!(offer.resolve(&call("mcp__files__write", "{}")).unwrap_err().contains("mcp__files__write"));

@@ -1,4 +1,4 @@
-//! Calls of tools that no helper has: the client carries them out, or the user answers.
+//! Calls of tools that no helper has: the client makes them, or the user answers.
 
 use serde_json::Value;
 use skein_protocol::approval::DynamicToolCallResponse;
@@ -14,7 +14,6 @@ use super::own_tools::{self, ASK_THE_USER, ClientTool};
 use super::{Report, Running, result, took};
 
 impl Running {
-    /// The item of a call that the client carries out.
     pub(super) fn client_call_item(&self, tool: &ClientTool, arguments: &Value) -> ThreadItem {
         ThreadItemBody::DynamicToolCall(DynamicToolCallItem {
             arguments: arguments.clone(),
@@ -29,13 +28,14 @@ impl Running {
         .into()
     }
 
-    /// The item of a model's questions: that of a call that the client carries out, too, by asking the user.
+    /// For clients, a model's questions are a call of a client's tool.
     pub(super) fn question_item(&self, arguments: &Value) -> ThreadItem {
         let tool = ClientTool { namespace: None, name: ASK_THE_USER.to_owned() };
         self.client_call_item(&tool, arguments)
     }
 
-    /// Has the client carry out a call, and reports its end. Returns what the model reads of it, and whether it failed.
+    /// Has the client make the call, and reports its end. Returns the content for the model, and whether the call
+    /// failed.
     pub(super) async fn call_client(
         &self,
         item: ThreadItem,
@@ -47,29 +47,29 @@ impl Running {
             self.answer_to(&item, |answer| About::ClientCall(ClientCall { tool, arguments }, answer));
         let response = match answered.await {
             Some(Ok(response)) => response,
-            Some(Err(why)) => said(why, false),
-            None => said("the call was interrupted".to_owned(), false),
+            Some(Err(why)) => text_response(why, false),
+            None => text_response("the call was interrupted".to_owned(), false),
         };
         self.end_own_call(item, response, since).await
     }
 
-    /// Puts a model's questions to the user, and reports the end of the call.
+    /// Asks the user a model's questions, and reports the end of the call.
     pub(super) async fn ask_the_user(&self, item: ThreadItem, arguments: &Value) -> (Vec<Content>, bool) {
         let since = self.job.clock.now();
         let response = match own_tools::questions(arguments) {
             Ok(questions) => {
                 match self.answer_to(&item, |answer| About::Questions(questions, answer)).await {
-                    Some(Ok(response)) => said(own_tools::answers(&response), true),
-                    Some(Err(why)) => said(why, false),
-                    None => said("the questions were interrupted".to_owned(), false),
+                    Some(Ok(response)) => text_response(own_tools::answers(&response), true),
+                    Some(Err(why)) => text_response(why, false),
+                    None => text_response("the questions were interrupted".to_owned(), false),
                 }
             }
-            Err(wrong) => said(wrong, false),
+            Err(wrong) => text_response(wrong, false),
         };
         self.end_own_call(item, response, since).await
     }
 
-    /// What comes of a question; `None` when the turn is over.
+    /// Waits for an answer; `None` if the turn is over.
     async fn answer_to<T>(
         &self,
         item: &ThreadItem,
@@ -78,18 +78,12 @@ impl Running {
         let (answer, answered) = oneshot::channel();
         let asking = Asking { item: item.id().clone(), about: about(answer) };
         self.report(Report::Ask(Box::new(asking))).await;
-        tokio::select! {
-            biased;
-            () = self.job.cancel.cancelled() => None,
-            answered = answered => {
-                let answered = answered.ok();
-                if answered.is_none() {
-                    // The thread is on its way out, and the turn with it.
-                    self.job.cancel.cancel();
-                }
-                answered
-            }
+        let answered = self.unless_interrupted(answered).await.ok()?.ok();
+        if answered.is_none() {
+            // The thread is being unloaded, and its turn ends.
+            self.job.cancel.cancel();
         }
+        answered
     }
 
     async fn end_own_call(
@@ -109,13 +103,13 @@ impl Running {
             call.content_items = Some(content_items);
             call.duration_ms = Some(took(self.job.clock, since));
         }
-        self.report(Report::ItemCompleted(item)).await;
+        self.complete(item).await;
         (content, !success)
     }
 }
 
-/// What we say in the place of a client.
-fn said(text: String, success: bool) -> DynamicToolCallResponse {
+/// Stands in for the client's response.
+fn text_response(text: String, success: bool) -> DynamicToolCallResponse {
     DynamicToolCallResponse {
         content_items: vec![DynamicToolCallOutputContentItem::InputText { text }],
         success,

@@ -1,5 +1,4 @@
-//! The tools of a turn that no helper has: those that the thread's client brings, and the one by which a model asks the
-//! user. Pure.
+//! Tools that no helper has: the client's tools, and the tool by which a model asks the user. Pure.
 
 use std::collections::HashSet;
 
@@ -13,38 +12,29 @@ use skein_provider::{ToolSpec, tool_name};
 
 use crate::policy;
 
-/// The name of the tool by which a model asks the user, as the peer's models know it.
+/// The peer's name of the tool, which models know.
 pub(crate) const ASK_THE_USER: &str = "request_user_input";
 
-/// The tools of a turn that no helper has.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct OwnTools {
-    /// What the client of the thread brings.
     pub(crate) client: Vec<DynamicToolSpec>,
-    /// Whether the model may ask the user.
     pub(crate) asks: Asks,
 }
 
 /// Whether a model may ask the user by a tool.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Asks {
-    /// It may.
     Yes,
-    /// It has to do without.
     #[default]
     No,
 }
 
-/// A tool that the client brings, as it is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ClientTool {
-    /// The group of tools that it belongs to.
     pub(crate) namespace: Option<String>,
-    /// Its name there.
     pub(crate) name: String,
 }
 
-/// One tool of a client, with what a model reads of it.
 struct Brought<'s> {
     namespace: Option<(&'s str, &'s str)>,
     name: &'s str,
@@ -53,8 +43,8 @@ struct Brought<'s> {
 }
 
 impl OwnTools {
-    /// What a model reads of each, and what its call means. The client's come first: a tool of its own that is named like one
-    /// of ours stands in its place.
+    /// Specifications for the model, each with its target. The client's tools come first, and one named like ours
+    /// replaces ours.
     pub(super) fn offered(&self) -> Vec<(ToolSpec, Own)> {
         let brought: Vec<Brought<'_>> = self.client.iter().flat_map(brought).collect();
         let mut offered: Vec<(ToolSpec, Own)> = brought.iter().map(Brought::offered).collect();
@@ -67,12 +57,9 @@ impl OwnTools {
     }
 }
 
-/// What a call of one means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Own {
-    /// The client carries it out.
     Client(ClientTool),
-    /// The user is asked.
     AskTheUser,
 }
 
@@ -90,7 +77,7 @@ impl Brought<'_> {
     }
 }
 
-/// The tools of one entry of what a client brings. All are offered at once, also those that it would load later.
+/// The tools of one entry. Models get even deferred tools at once.
 fn brought(spec: &DynamicToolSpec) -> Vec<Brought<'_>> {
     match spec {
         DynamicToolSpec::Function { defer_loading: _, description, input_schema, name } => {
@@ -107,10 +94,10 @@ fn of_namespace<'s>(namespace: (&'s str, &'s str), tool: &'s DynamicToolNamespac
     Brought { namespace: Some(namespace), name, description, schema: input_schema }
 }
 
-/// What is wrong with the tools that a client brings: each needs a name of its own that the Responses API takes.
+/// Checks a client's tools: each needs a unique name that the Responses API takes.
 ///
 /// # Errors
-/// Why they cannot be offered, in the peer's words where it has some.
+/// The reason, in the peer's words if the peer has some.
 pub(crate) fn check(specs: &[DynamicToolSpec]) -> Result<(), String> {
     let brought: Vec<Brought<'_>> = specs.iter().flat_map(brought).collect();
     if brought.len() > policy::CLIENT_TOOLS {
@@ -144,7 +131,7 @@ pub(crate) fn check(specs: &[DynamicToolSpec]) -> Result<(), String> {
     Ok(())
 }
 
-/// Namespaces that the Responses API has itself.
+/// Namespaces of the Responses API itself.
 const RESERVED: &[&str] = &[
     "api_tool",
     "browser",
@@ -160,7 +147,7 @@ const RESERVED: &[&str] = &[
     "web",
 ];
 
-/// Whether the Responses API takes a name of at most so many characters, and no helper's tool has one like it.
+/// Checks a name by the rules of the Responses API, and refuses prefixes of helpers' tools.
 fn check_name(what: &str, name: &str, most: usize) -> Result<(), String> {
     let is_taken = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let wrong = if name.is_empty() {
@@ -179,7 +166,6 @@ fn check_name(what: &str, name: &str, most: usize) -> Result<(), String> {
     Err(format!("dynamic tool {what} {wrong}: {}", name.escape_default()))
 }
 
-/// The tool by which a model asks the user.
 fn ask_spec() -> ToolSpec {
     let text = |about: &str| json!({ "type": "string", "description": about });
     let option = json!({
@@ -212,7 +198,7 @@ fn ask_spec() -> ToolSpec {
     ToolSpec { name: ASK_THE_USER.to_owned(), description, parameters }
 }
 
-/// What a model writes to ask.
+/// The arguments of the tool by which a model asks the user.
 #[derive(Deserialize)]
 struct Wish {
     questions: Vec<WishedQuestion>,
@@ -228,10 +214,10 @@ struct WishedQuestion {
     options: Vec<ToolRequestUserInputOption>,
 }
 
-/// The questions of a call; the user may always answer in words of their own.
+/// Reads the questions of a call. The user may always answer in other words.
 ///
 /// # Errors
-/// What is wrong with them, for the model.
+/// The reason, for the model.
 pub(super) fn questions(arguments: &Value) -> Result<Vec<ToolRequestUserInputQuestion>, String> {
     let wish: Wish =
         Wish::deserialize(arguments).map_err(|error| format!("the questions cannot be read: {error}"))?;
@@ -256,7 +242,7 @@ impl WishedQuestion {
     }
 }
 
-/// What the model reads of the user's answers: them, by the ids of its questions.
+/// The user's answers for the model, by the ids of its questions.
 #[must_use]
 pub(super) fn answers(response: &ToolRequestUserInputResponse) -> String {
     json!({ "answers": response.answers }).to_string()
@@ -307,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn tools_that_cannot_be_told_apart_are_refused() {
+    fn tools_with_the_same_name_are_refused() {
         let namespace =
             |tools: Value| json!({"type": "namespace", "name": "app", "description": "", "tools": tools});
         let many: Vec<Value> = (0..=policy::CLIENT_TOOLS).map(|n| function(&format!("t{n}"))).collect();

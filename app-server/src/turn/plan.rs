@@ -1,7 +1,7 @@
-//! Plans in what a model says: the lines between `<proposed_plan>` and `</proposed_plan>`, which stand on lines of their own, as
-//! the peer has them. Pure; a tag may come in any number of pieces.
+//! Finds plans in a model's text: the lines between `<proposed_plan>` and `</proposed_plan>`, each on a line of its
+//! own, in the peer's format. Pure; a tag may arrive in several pieces.
 
-/// What a model is told in plan mode, where the client has no words of its own for it.
+/// Instructions for plan mode, if the client brings none.
 pub(crate) const PLAN_MODE: &str = "You are in plan mode, until a developer message says otherwise. The user wants a plan now, and no \
     changes: a request to do something is a request to plan it. Look at what you need by tools that only read. Call no tool that \
     changes files, settings or anything outside, also where the user asks for it.\n\n\
@@ -16,18 +16,15 @@ pub(crate) const PLAN_MODE: &str = "You are in plan mode, until a developer mess
 const OPEN: &str = "<proposed_plan>";
 const CLOSE: &str = "</proposed_plan>";
 
-/// A piece of what is said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Piece {
-    /// Text beside the plan.
     Beside(String),
-    /// A plan begins. One before it counts no more.
+    /// A plan begins and replaces an earlier one.
     Begins,
-    /// Text of the plan.
     Plan(String),
 }
 
-/// The text beside the plans of a whole message, and its last plan.
+/// Splits a complete message into the text beside its plans, and its last plan.
 #[must_use]
 pub(crate) fn whole(text: &str) -> (String, Option<String>) {
     let mut splitter = Splitter::default();
@@ -44,18 +41,18 @@ pub(crate) fn whole(text: &str) -> (String, Option<String>) {
     (beside, plan)
 }
 
-/// Takes what a model says, piece by piece.
+/// Splits streamed text into pieces.
 #[derive(Debug, Default)]
 pub(crate) struct Splitter {
-    /// The beginning of a line that may yet be a tag.
+    /// The beginning of a line that may become a tag.
     line: String,
-    /// Whether the line that comes cannot be a tag any more.
+    /// Whether the rest of the current line cannot be a tag.
     inside_line: bool,
     in_plan: bool,
 }
 
 impl Splitter {
-    /// What these words are, as far as that is known.
+    /// Returns the pieces that are certain by now.
     pub(crate) fn take(&mut self, words: &str) -> Vec<Piece> {
         let mut pieces = Vec::new();
         for part in words.split_inclusive('\n') {
@@ -76,7 +73,7 @@ impl Splitter {
         pieces
     }
 
-    /// What was held back, at the end of what is said.
+    /// Returns the rest at the end of a message.
     pub(crate) fn end(&mut self) -> Vec<Piece> {
         let mut pieces = Vec::new();
         self.end_line(&mut pieces);
@@ -123,7 +120,7 @@ mod tests {
 
     use super::*;
 
-    /// What is beside the plans, and the plans.
+    /// The text beside the plans, and the plans.
     fn split<'t>(parts: impl IntoIterator<Item = &'t str>) -> (String, Vec<String>) {
         let mut splitter = Splitter::default();
         let mut pieces: Vec<Piece> = parts.into_iter().flat_map(|part| splitter.take(part)).collect();
@@ -158,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_tag_is_said_at_once() {
+    fn text_that_cannot_be_a_tag_is_sent_at_once() {
         let mut splitter = Splitter::default();
         assert_eq!(splitter.take("Hel"), [Piece::Beside("Hel".to_owned())]);
         assert_eq!(splitter.take("lo\n<pro"), [Piece::Beside("lo\n".to_owned())]);

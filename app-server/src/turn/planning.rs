@@ -1,4 +1,4 @@
-//! A plan in what a model says, as an item of its own beside the message. The model is told its own words again, with the tags.
+//! Shows a plan in a model's text as an item beside the message. The model gets its own words back, with the tags.
 
 use skein_protocol::ids::ItemId;
 use skein_protocol::item::{PlanItem, ThreadItemBody};
@@ -6,22 +6,22 @@ use skein_protocol::item::{PlanItem, ThreadItemBody};
 use super::plan::{Piece, Splitter};
 use super::{Report, Running};
 
-/// What is known of plans in the message that is being streamed.
+/// The plans in the streamed message.
 #[derive(Debug, Default)]
 pub(super) struct Planning {
     splitter: Splitter,
-    /// The message as the model wrote it.
+    /// The message as the model wrote it, with tags.
     raw: String,
     /// The plan that is being streamed.
     item: Option<PlanItem>,
     /// Plans of this turn so far.
     count: usize,
-    /// A plan that is whole. It is completed before its message, as the peer does.
+    /// A complete plan. It completes before its message, as in the peer.
     whole: Option<PlanItem>,
 }
 
 impl Running {
-    /// Says the next piece of a message: the text beside a plan, and the plan.
+    /// Streams the next piece of a message: the text beside a plan, and the plan.
     pub(super) async fn say(&mut self, text: String) {
         self.complete_thought().await;
         self.complete_texts().await;
@@ -31,7 +31,7 @@ impl Running {
         self.say_pieces(pieces).await;
     }
 
-    /// Says what was held back because it could have been a tag.
+    /// Streams text that was held back as a possible tag.
     pub(super) async fn say_rest(&mut self) {
         if let Some(planning) = &mut self.planning {
             let pieces = planning.splitter.end();
@@ -39,13 +39,13 @@ impl Running {
         }
     }
 
-    /// Whether anything of the message at hand was said.
+    /// Whether any text of the current message has arrived.
     pub(super) fn is_saying(&self) -> bool {
         let planned = self.planning.as_ref().is_some_and(|planning| !planning.raw.is_empty());
         planned || self.message.as_ref().is_some_and(|message| !message.text.is_empty())
     }
 
-    /// The text beside the plan of a message that is whole, as its provider said it last. The plan is that of the same words.
+    /// Takes the provider's final text of a message. Returns the text beside the plan, and updates the plan.
     pub(super) fn last_word(&mut self, whole: String) -> String {
         let Some(planning) = self.planning.as_mut().filter(|_| !whole.is_empty()) else { return whole };
         let (beside, plan) = super::plan::whole(&whole);
@@ -66,7 +66,7 @@ impl Running {
         }
     }
 
-    /// Begins a plan. Of several in one message the last one counts.
+    /// Begins a plan. The last plan of a message counts.
     async fn begin_plan(&mut self) {
         let turn = &self.job.turn;
         let Some(planning) = &mut self.planning else { return };
@@ -75,15 +75,14 @@ impl Running {
             return;
         }
         planning.count += 1;
-        // The peer's form; it has one plan a turn.
+        // The peer's form; the peer has one plan a turn.
         let id = match planning.count {
             1 => format!("{turn}-plan"),
             count => format!("{turn}-plan-{count}"),
         };
         let plan = PlanItem { id: ItemId::from(id), text: String::new() };
         planning.item = Some(plan.clone());
-        let item = self.begin(ThreadItemBody::Plan(plan).into());
-        self.report(Report::ItemStarted(item)).await;
+        self.begin(ThreadItemBody::Plan(plan)).await;
     }
 
     async fn say_plan(&mut self, text: String) {
@@ -93,7 +92,7 @@ impl Running {
         self.report(Report::PlanDelta { item, text }).await;
     }
 
-    /// The message as the model wrote it, and its plan, where it has one. What follows is another message.
+    /// Ends the message. Returns its text with tags, and its plan, if it has one.
     pub(super) fn planned(&mut self) -> Option<(String, ItemId)> {
         let planning = self.planning.as_mut()?;
         let raw = std::mem::take(&mut planning.raw);
@@ -103,7 +102,7 @@ impl Running {
         Some((raw, id))
     }
 
-    /// What was planned in an answer that begins anew counts no more.
+    /// Discards the plan of an answer that begins again.
     pub(super) fn take_plan_back(&mut self) {
         if let Some(planning) = &mut self.planning {
             let whole = planning.whole.take().or(planning.item.take());
@@ -112,11 +111,10 @@ impl Running {
         }
     }
 
-    /// Completes the plan that is whole, if any; at the end of the turn also one that is not.
     pub(super) async fn complete_plan(&mut self) {
         let whole = self.planning.as_mut().and_then(|planning| planning.whole.take());
         if let Some(plan) = whole {
-            self.report(Report::ItemCompleted(ThreadItemBody::Plan(plan).into())).await;
+            self.complete(ThreadItemBody::Plan(plan)).await;
         }
     }
 }

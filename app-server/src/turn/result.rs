@@ -1,14 +1,14 @@
-//! What a model reads of a tool's result. Pure. The item keeps all of it; a model gets what fits, and is told what does not.
+//! The content of a tool's result for a model. The item keeps all of it; a model gets as much as fits, with a note on
+//! the rest. Pure.
 
 use serde_json::Value;
 use skein_protocol::item::{DynamicToolCallOutputContentItem, McpToolCallItem, McpToolCallStatus};
 use skein_provider::{AssistantMessage, Content, Entry, Image, ToolCall, ToolResult};
 
-use super::picture;
+use super::image;
 use crate::policy;
 
-/// What a model reads of a helper's result: its blocks (MCP's `content`), and what it says in a form of its own
-/// (`structuredContent`) where the blocks do not say the same.
+/// The result of a helper: its blocks (MCP's `content`), and `structuredContent` if no block repeats it.
 #[must_use]
 pub(crate) fn of_helper(blocks: &[Value], structured: Option<&Value>) -> Vec<Content> {
     let mut pieces: Vec<Piece> = blocks.iter().map(of_block).collect();
@@ -19,8 +19,7 @@ pub(crate) fn of_helper(blocks: &[Value], structured: Option<&Value>) -> Vec<Con
     fitted(pieces)
 }
 
-/// What a model reads of a helper's call that has ended, and whether it failed. A tool's error goes to the model, not to the
-/// user.
+/// The content of a helper's finished call, and whether it failed. A failed call does not fail the turn.
 #[must_use]
 pub(crate) fn of_call(call: &McpToolCallItem) -> (Vec<Content>, bool) {
     match (&call.error, &call.result) {
@@ -33,7 +32,6 @@ pub(crate) fn of_call(call: &McpToolCallItem) -> (Vec<Content>, bool) {
     }
 }
 
-/// What a model reads of the result of a tool that the client has carried out.
 #[must_use]
 pub(crate) fn of_client(items: &[DynamicToolCallOutputContentItem]) -> Vec<Content> {
     let piece = |item: &DynamicToolCallOutputContentItem| match item {
@@ -46,20 +44,17 @@ pub(crate) fn of_client(items: &[DynamicToolCallOutputContentItem]) -> Vec<Conte
     fitted(items.iter().map(piece).collect())
 }
 
-/// What a model reads of a text that a call has ended with.
 #[must_use]
 pub(crate) fn of_text(text: &str) -> Vec<Content> {
     fitted(vec![Piece::Text(text.to_owned())])
 }
 
-/// A part of a result, whole.
 #[derive(Debug, Clone, PartialEq)]
 enum Piece {
     Text(String),
     Image(Image),
 }
 
-/// One block of MCP's: a text, a picture, a sound, a resource or a link to one.
 fn of_block(block: &Value) -> Piece {
     let text = |key: &str| block.get(key).and_then(Value::as_str);
     match text("type") {
@@ -68,24 +63,22 @@ fn of_block(block: &Value) -> Piece {
         Some("audio") => Piece::Text(left_out("a sound", text("data").unwrap_or_default().len())),
         Some("resource") => of_resource(block.get("resource").unwrap_or(&Value::Null)),
         Some("resource_link") => Piece::Text(link(block)),
-        // Of a later revision, or of none: as it is.
+        // A type that this version does not know.
         Some(_) | None => Piece::Text(block.to_string()),
     }
 }
 
-/// A resource that is part of the result: a text, a picture, or bytes that no model reads.
 fn of_resource(resource: &Value) -> Piece {
     let text = |key: &str| resource.get(key).and_then(Value::as_str);
     let uri = text("uri").unwrap_or("without a name");
     match (text("text"), text("blob")) {
         (Some(said), _) => Piece::Text(format!("[{uri}]\n{said}")),
-        (None, Some(blob)) if text("mimeType").is_some_and(is_picture) => of_data(blob),
+        (None, Some(blob)) if text("mimeType").is_some_and(is_image) => of_data(blob),
         (None, Some(blob)) => Piece::Text(left_out(&format!("the resource {uri}"), blob.len())),
         (None, None) => Piece::Text(format!("[the resource {uri}]")),
     }
 }
 
-/// A resource that the helper can be asked for.
 fn link(block: &Value) -> String {
     let text = |key: &str| block.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let parts = [text("title").or(text("name")), text("uri"), text("mimeType"), text("description")];
@@ -94,11 +87,10 @@ fn link(block: &Value) -> String {
 
 fn of_data(base64: &str) -> Piece {
     let fits = Some(base64).filter(|base64| base64.len() <= policy::TOOL_IMAGE_BYTES);
-    let picture = fits.and_then(picture::of_base64);
-    picture.map_or_else(|| Piece::Text(left_out("a picture", base64.len())), Piece::Image)
+    let image = fits.and_then(image::of_base64);
+    image.map_or_else(|| Piece::Text(left_out("a picture", base64.len())), Piece::Image)
 }
 
-/// A picture that the client gives by its address: one elsewhere, or all of it.
 fn of_image_url(url: &str) -> Piece {
     match url.strip_prefix("data:") {
         Some(data) => match data.split_once(";base64,") {
@@ -109,7 +101,7 @@ fn of_image_url(url: &str) -> Piece {
     }
 }
 
-fn is_picture(media_type: &str) -> bool {
+fn is_image(media_type: &str) -> bool {
     media_type.starts_with("image/")
 }
 
@@ -117,16 +109,16 @@ fn left_out(what: &str, bytes: usize) -> String {
     format!("[{what} of {bytes} bytes is left out here; the user has it]")
 }
 
-/// Whether a text block is a value's JSON, as MCP asks helpers to say it for those who read no structured content.
+/// Whether a text block repeats `structuredContent`, as MCP asks of helpers for clients that ignore the latter.
 fn says(block: &Value, structured: &Value) -> bool {
     let text = block.get("text").and_then(Value::as_str);
     text.and_then(|text| serde_json::from_str::<Value>(text).ok()).is_some_and(|said| said == *structured)
 }
 
-/// The pieces as far as they fit, in their order. Texts share one limit, of which each takes what those before it have
-/// left; pictures have a number. What comes after that is left out, and counted at the end.
+/// As many pieces as fit, in order. All texts share one limit, and the number of images is limited. A note at the end
+/// counts the rest.
 fn fitted(pieces: Vec<Piece>) -> Vec<Content> {
-    let (mut room, mut pictures) = (policy::TOOL_RESULT_BYTES, policy::TOOL_IMAGES);
+    let (mut room, mut images) = (policy::TOOL_RESULT_BYTES, policy::TOOL_IMAGES);
     let mut left_out = 0_usize;
     let mut fit = |piece| match piece {
         Piece::Text(text) if room > 0 => {
@@ -134,8 +126,8 @@ fn fitted(pieces: Vec<Piece>) -> Vec<Content> {
             room = room.saturating_sub(text.len());
             Some(Content::Text(text))
         }
-        Piece::Image(image) if pictures > 0 => {
-            pictures -= 1;
+        Piece::Image(image) if images > 0 => {
+            images -= 1;
             Some(Content::Image(image))
         }
         Piece::Text(_) | Piece::Image(_) => {
@@ -153,18 +145,18 @@ fn fitted(pieces: Vec<Piece>) -> Vec<Content> {
     fitted
 }
 
-/// Halves the text of an entry, and leaves out its pictures. `false` where nothing more can be left out.
+/// Halves the text of an entry and drops its images. `false` if nothing more can go.
 pub(super) fn halve(entry: &mut Entry) -> bool {
     match entry {
         Entry::User(content) | Entry::Result(ToolResult { content, .. }) => {
-            let pictures = content.iter().any(|content| matches!(content, Content::Image(_)));
+            let images = content.iter().any(|content| matches!(content, Content::Image(_)));
             content.retain(|content| content.as_text().is_some());
             let texts = content.iter_mut().filter_map(|content| match content {
                 Content::Text(text) => Some(text),
                 Content::Image(_) => None,
             });
             let halved = texts.map(halve_text).filter(|halved| *halved).count();
-            halved > 0 || pictures
+            halved > 0 || images
         }
         Entry::Developer(text)
         | Entry::Assistant(AssistantMessage { text, .. })
@@ -181,7 +173,7 @@ fn halve_text(text: &mut String) -> bool {
     halves
 }
 
-/// A text of about `most` bytes at most: its beginning and its end, and between them how much is not there.
+/// Shortens a text to about `most` bytes: its beginning, a note on the omitted bytes, and its end.
 pub(super) fn shortened(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
@@ -204,17 +196,17 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::super::picture::tests::PNG;
+    use super::super::image::tests::PNG;
     use super::*;
 
-    /// What a note may add to a text.
+    /// Most bytes that a note adds to a text.
     const NOTE: usize = 120;
 
     fn text(text: &str) -> Content {
         Content::Text(text.to_owned())
     }
 
-    fn picture(base64: &str) -> Content {
+    fn image(base64: &str) -> Content {
         Content::Image(Image::Data { media_type: "image/png".to_owned(), base64: base64.to_owned() })
     }
 
@@ -222,7 +214,7 @@ mod tests {
     fn each_kind_of_block_has_its_form() {
         for (block, expected) in [
             (json!({"type": "text", "text": "words"}), text("words")),
-            (json!({"type": "image", "mimeType": "image/jpeg", "data": PNG}), picture(PNG)),
+            (json!({"type": "image", "mimeType": "image/jpeg", "data": PNG}), image(PNG)),
             (
                 json!({"type": "image", "mimeType": "image/svg+xml", "data": "PHN2Zy8+"}),
                 text("[a picture of 8 bytes is left out here; the user has it]"),
@@ -237,7 +229,7 @@ mod tests {
             ),
             (
                 json!({"type": "resource", "resource": {"uri": "a:b", "mimeType": "image/png", "blob": PNG}}),
-                picture(PNG),
+                image(PNG),
             ),
             (
                 json!({"type": "resource", "resource": {"uri": "a:b", "mimeType": "x/y", "blob": "AAEC"}}),
@@ -252,7 +244,7 @@ mod tests {
         ] {
             let read = of_helper(std::slice::from_ref(&block), None);
             match (&read[..], &expected) {
-                // The order of members is not ours to say.
+                // The order of members is undefined.
                 ([Content::Text(one)], Content::Text(other)) if one.len() == other.len() => {}
                 (read, _) => assert_eq!(read, [expected], "{block}"),
             }
@@ -290,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_have_limits_of_size_and_number() {
+    fn images_have_limits_of_size_and_number() {
         let image = |data: String| json!({"type": "image", "mimeType": "image/png", "data": data});
         let read = of_helper(&[image("A".repeat(policy::TOOL_IMAGE_BYTES + 1))], None);
         assert!(read[0].as_text().unwrap().starts_with("[a picture of"));
@@ -301,11 +293,11 @@ mod tests {
     }
 
     #[test]
-    fn a_clients_pictures_are_addresses_or_data() {
+    fn a_clients_images_are_addresses_or_data() {
         let of = |url: &str| {
             of_client(&[DynamicToolCallOutputContentItem::InputImage { image_url: url.to_owned() }])
         };
-        assert_eq!(of(&format!("data:image/png;base64,{PNG}")), [picture(PNG)]);
+        assert_eq!(of(&format!("data:image/png;base64,{PNG}")), [image(PNG)]);
         assert_eq!(
             of("https://example.org/a.png"),
             [Content::Image(Image::Url("https://example.org/a.png".into()))]

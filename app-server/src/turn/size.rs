@@ -1,16 +1,14 @@
-//! How much a conversation is for a model, estimated without asking one. Pure.
+//! Estimates the tokens of a conversation. Pure.
 
 use skein_provider::{AssistantMessage, Content, Entry};
 
 use crate::policy;
 
-/// About how many tokens these entries are.
 pub(crate) fn tokens<'a>(entries: impl Iterator<Item = &'a Entry>) -> i64 {
     let bytes: usize = entries.map(bytes).sum();
     i64::try_from(bytes / policy::BYTES_A_TOKEN).unwrap_or(i64::MAX)
 }
 
-/// About as much text as an entry is, in bytes.
 fn bytes(entry: &Entry) -> usize {
     match entry {
         Entry::User(content) => content.iter().map(of_content).sum(),

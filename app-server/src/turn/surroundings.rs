@@ -1,5 +1,5 @@
-//! Where a thread works, for its model: the directory, whether it is in a repository, and what the `AGENTS.md` files say. The
-//! files are found as the peer finds them.
+//! The working directory of a thread for its model: its path, its repository, and the `AGENTS.md` files. The search for
+//! the files follows the peer.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
@@ -10,35 +10,31 @@ use skein_base::files::{no_surprises, only_regular};
 
 use crate::config::DocsPolicy;
 
-/// Names of the files, the one that wins first.
+/// The first name that exists wins.
 const NAMES: [&str; 2] = ["AGENTS.override.md", "AGENTS.md"];
-/// What the root of a repository has: a folder, or a file in a work tree.
+/// A folder at the root of a repository, or a file in a work tree.
 const REPOSITORY: &str = ".git";
 
-/// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Surroundings {
-    /// The directory that was looked at.
     pub(crate) cwd: String,
-    /// The root of the repository that it is in.
+    /// Root of the repository around the directory.
     pub(crate) repository: Option<PathBuf>,
-    /// The files: the home's, then from the root down to the directory.
+    /// The home's file, then the others from the root down to the directory.
     pub(crate) docs: Vec<Doc>,
 }
 
-/// A file for the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Doc {
-    /// Where it is.
     pub(crate) path: PathBuf,
-    /// What it says, as far as there is room.
+    /// Cut to the remaining room.
     pub(crate) text: String,
-    /// Whether it is the home's.
+    /// Whether the file is from the home.
     pub(crate) of_home: bool,
 }
 
 impl Surroundings {
-    /// Looks around in `cwd`. Waits for the disk.
+    /// Looks around in `cwd`. Blocks on the disk.
     #[must_use]
     pub(crate) fn read(cwd: &str, policy: &DocsPolicy) -> Self {
         let directory = Path::new(cwd);
@@ -60,13 +56,13 @@ impl Surroundings {
         found
     }
 
-    /// Where the files are, for clients.
+    /// Paths of the files, for clients.
     #[must_use]
     pub(crate) fn sources(&self) -> Vec<String> {
         self.docs.iter().map(|doc| doc.path.to_string_lossy().into_owned()).collect()
     }
 
-    /// Takes the first file of a folder that there is. One that cannot be read is passed over, and the log says so.
+    /// Reads the first existing file of a folder. Logs and skips a file that cannot be read.
     fn take(&mut self, folder: &Path, within: &Path, names: &[&str], left: &mut usize) {
         if *left == 0 {
             return;
@@ -82,15 +78,15 @@ impl Surroundings {
                     return;
                 }
                 Err(error) => {
-                    tracing::warn!(path = %path.display(), %error, "a file for the model is passed over");
+                    tracing::warn!(path = %path.display(), %error, "skipped a file for the model: it cannot be read");
                 }
             }
         }
     }
 }
 
-/// The beginning of a regular file; `None` where there is none. A link is followed to a file below `within` only: a
-/// repository that somebody else has made is not to show the model the user's other files.
+/// The beginning of a regular file; `None` if the file is missing. A link must lead to a file below `within`: a
+/// stranger's repository must not show the model the user's other files.
 fn read(path: &Path, within: &Path, most: usize) -> io::Result<Option<String>> {
     let named = match fs::symlink_metadata(path) {
         Ok(named) => named,
@@ -107,7 +103,7 @@ fn read(path: &Path, within: &Path, most: usize) -> io::Result<Option<String>> {
         OpenOptions::new().read(true).custom_flags(no_surprises()).open(&target).and_then(only_regular)?;
     let mut bytes = Vec::new();
     file.take(u64::try_from(most).unwrap_or(u64::MAX)).read_to_end(&mut bytes)?;
-    // A letter that the end has cut is left out; bytes that are no text are marked.
+    // A letter that the limit cuts is dropped; invalid bytes become U+FFFD.
     let whole = match std::str::from_utf8(&bytes) {
         Err(error) if error.error_len().is_none() => error.valid_up_to(),
         Ok(_) | Err(_) => bytes.len(),

@@ -1,10 +1,10 @@
-//! The tool calls of a turn: one round of them in parallel, their results in the order of the calls.
+//! The tool calls of a turn. The calls of one round run in parallel; their results keep the order of the calls.
 
 use std::sync::Arc;
 
 use futures_util::future::join_all;
 use serde_json::Value;
-use skein_helpers::{DescribedTool, HelperCall, HelperError, HelperSet};
+use skein_helpers::{DescribedTool, HelperCall, HelperError, HelperSet, HelperTool};
 use skein_protocol::helper::McpServerToolCallResponse;
 use skein_protocol::ids::ItemId;
 use skein_protocol::item::{
@@ -21,30 +21,24 @@ use super::offer::{HelperTarget, LeftOut, Offer, Target, Whose};
 use super::{Report, Running, Stop, result, took};
 use crate::policy;
 
-/// A call that has begun, at a helper, at the client or at the user.
 pub(super) struct Begun {
-    /// The provider's name for it.
+    /// The provider's id of the call.
     id: String,
-    /// As the user sees it.
     item: ThreadItem,
-    /// What is called.
     target: Target,
 }
 
-/// Why a call was not made.
 enum NotMade {
-    /// Its helper cannot be called.
     Helper(HelperError),
-    /// Somebody does not want it to be.
+    /// The rules, or the user, refused the call.
     Refused(String),
-    /// The user wants neither the call nor the turn.
+    /// The user refused the call and ended the turn.
     Cancelled,
-    /// The turn is over.
     TurnEnds,
 }
 
 impl NotMade {
-    /// For the model, and for whoever looks at the item.
+    /// The text for the model and for the item.
     fn text(&self) -> String {
         match self {
             Self::Helper(error) => error.to_string(),
@@ -56,28 +50,20 @@ impl NotMade {
 }
 
 impl Running {
-    /// A helper that is required has to be there before the turn says anything.
+    /// Waits until the required helpers run.
     pub(super) async fn require_helpers(&mut self) -> Result<(), Stop> {
         let helpers = self.helpers().await?;
-        tokio::select! {
-            biased;
-            () = self.job.cancel.cancelled() => Err(Stop::Interrupted),
-            tools = helpers.tools() => tools.map(drop).map_err(|error| Stop::failed(error.to_string())),
-        }
+        self.tools_of(&helpers).await.map(drop)
     }
 
-    /// What the model is offered. Without the helpers' tools, where it does not look at it.
+    /// Sets the tools for the model. Without helpers' tools if the provider does not send context.
     pub(super) async fn offer_tools(&mut self) -> Result<(), Stop> {
         self.offer = Offer::of(Vec::new(), &self.job.own_tools);
         if !self.job.provider.reads_context() {
             return Ok(());
         }
         let helpers = self.helpers().await?;
-        let tools = tokio::select! {
-            biased;
-            () = self.job.cancel.cancelled() => return Err(Stop::Interrupted),
-            tools = helpers.tools() => tools.map_err(|error| Stop::failed(error.to_string()))?,
-        };
+        let tools = self.tools_of(&helpers).await?;
         self.before.extend(helper_notes::text(&helpers.notes()).map(Entry::Developer));
         let most = self.job.provider.most_tools();
         let (offer, left_out) = Offer::within(most, tools, &self.job.own_tools);
@@ -89,7 +75,8 @@ impl Running {
         Ok(())
     }
 
-    /// What the model is shown where it may call nothing. Without the helpers' tools, where one that is required is not there.
+    /// Sets the tools for a compaction, which may call none. If a required helper is missing, goes on without helpers'
+    /// tools.
     pub(super) async fn show_tools(&mut self) -> Result<(), Stop> {
         match self.offer_tools().await {
             Err(Stop::Interrupted) => Err(Stop::Interrupted),
@@ -97,8 +84,8 @@ impl Running {
         }
     }
 
-    /// Carries out calls, all at once. Returns their results in the order of the calls. `said` is the answer that they are
-    /// from, which is recorded with what becomes of each call.
+    /// Makes all calls at once and returns their results in order. Records `said`, the answer with these calls,
+    /// together with the item of each call.
     pub(super) async fn call_tools(
         &mut self,
         calls: Vec<ToolCall>,
@@ -123,7 +110,7 @@ impl Running {
         Ok(results)
     }
 
-    /// Has the answer recorded, each call with its item, or with why it is not made.
+    /// Has the owner record the answer, each call with its item or with the reason for its refusal.
     pub(super) async fn record_answer(&self, mut said: Vec<AnswerPart>, begun: &[Result<Begun, ToolResult>]) {
         let calls = said.iter_mut().filter_map(|said| match said {
             AnswerPart::Call(call) => Some(call),
@@ -141,7 +128,7 @@ impl Running {
         self.report(Report::Answered(Box::new(answer))).await;
     }
 
-    /// Shows that a call begins. One that cannot be made is not shown: the model hears why.
+    /// Begins the item of a call. A call that cannot be made gets no item; only the model gets the reason.
     async fn begin_call(&self, call: ToolCall, target: Result<Target, String>) -> Result<Begun, ToolResult> {
         let target = target.map_err(|why| ToolResult::text(&call.id, why, true))?;
         let item = match &target {
@@ -151,9 +138,7 @@ impl Running {
             Target::Client(tool, arguments) => self.client_call_item(tool, arguments),
             Target::AskTheUser(arguments) => self.question_item(arguments),
         };
-        let item = self.begin(item);
-        self.report(Report::ItemStarted(item.clone())).await;
-        Ok(Begun { id: call.id, item, target })
+        Ok(Begun { id: call.id, item: self.begin(item).await, target })
     }
 
     async fn end_call(
@@ -167,7 +152,7 @@ impl Running {
         };
         let (content, failed) = match (target, helpers) {
             (Target::Helper(target), Some(helpers)) => self.call_helper(helpers, item, target).await,
-            // Not possible: they are asked for where a helper is called.
+            // Unreachable: the caller starts the helpers if any call needs one.
             (Target::Helper(_), None) => (Vec::new(), true),
             (Target::Client(tool, arguments), _) => self.call_client(item, tool, arguments).await,
             (Target::AskTheUser(arguments), _) => self.ask_the_user(item, &arguments).await,
@@ -175,8 +160,8 @@ impl Running {
         ToolResult { id, content, failed }
     }
 
-    /// Calls a helper's tool, if that may be, and reports its end, whatever it is. Returns what the model reads of it, and
-    /// whether it failed.
+    /// Calls a helper's tool if the rules allow it, and reports the end in any case. Returns the content for the model,
+    /// and whether the call failed.
     async fn call_helper(
         &self,
         helpers: &Arc<HelperSet>,
@@ -199,11 +184,11 @@ impl Running {
                 }
             }
         }
-        self.report(Report::ItemCompleted(item)).await;
+        self.complete(item).await;
         read
     }
 
-    /// Makes a call as it was allowed. Where the tool has changed by then the call is judged anew, as another one.
+    /// Calls the tool that was judged. If the tool has changed since, judges the call again.
     async fn call_as_allowed(
         &self,
         helpers: &Arc<HelperSet>,
@@ -221,8 +206,8 @@ impl Running {
         }
     }
 
-    /// Waits until it is known whether a call may be made: until its helper is there, which says what the tool is, and, where
-    /// the user is asked, until the answer. A user who wants the turn to end ends it. Returns what the call was allowed for.
+    /// Waits for the helper's description of the tool, and for the user's answer if the rules ask the user. Returns the
+    /// description that the permission is for. A user who cancels ends the turn.
     async fn permission(
         &self,
         helpers: &Arc<HelperSet>,
@@ -245,7 +230,7 @@ impl Running {
         }
     }
 
-    /// What the rules, or the user, say of a call. None where the turn, or the thread, is on its way out.
+    /// Asks the owner for a permission. `None` if the turn or the thread ends.
     async fn judgement(
         &self,
         item: &ItemId,
@@ -257,14 +242,10 @@ impl Running {
         let wanted = WantedCall { server, tool, arguments, described: described.clone() };
         let about = About::Permission(Box::new(wanted), answer);
         self.report(Report::Ask(Box::new(Asking { item: item.clone(), about }))).await;
-        tokio::select! {
-            biased;
-            () = self.job.cancel.cancelled() => None,
-            answered = answered => answered.ok(),
-        }
+        self.unless_interrupted(answered).await.ok()?.ok()
     }
 
-    /// Calls one tool, and says how long that took, in milliseconds.
+    /// Returns the outcome and the duration in milliseconds.
     async fn call_tool(
         &self,
         helpers: &Arc<HelperSet>,
@@ -282,7 +263,7 @@ impl Running {
         (outcome, took(self.job.clock, since))
     }
 
-    /// Reports what a call says of its progress, until the call is over; the queue's other end may live longer.
+    /// Reports progress until the call ends. The sender may outlive the call, so a closed queue is not the end.
     async fn pass_on_until(
         &self,
         item: &ItemId,
@@ -293,7 +274,7 @@ impl Running {
         let outcome = loop {
             tokio::select! {
                 biased;
-                // First: it hears the interrupt, which a helper that never stops talking is not to hold up.
+                // Comes first: progress without end must not delay an interrupt.
                 outcome = &mut called => break outcome,
                 Some(message) = said.recv() => self.progress(item, message).await,
             }
@@ -308,15 +289,19 @@ impl Running {
         self.report(Report::Progress { item: item.clone(), message }).await;
     }
 
+    async fn tools_of(&self, helpers: &HelperSet) -> Result<Vec<HelperTool>, Stop> {
+        let tools = self.unless_interrupted(helpers.tools()).await?;
+        tools.map_err(|error| Stop::failed(error.to_string()))
+    }
+
     async fn helpers(&self) -> Result<Arc<HelperSet>, Stop> {
         let (wanted, given) = oneshot::channel();
         self.report(Report::WantsHelpers(wanted)).await;
-        // None are given to a thread that is on its way out.
+        // A thread that is being unloaded gets no helpers.
         given.await.map_err(|_| Stop::Interrupted)
     }
 }
 
-/// What clients are told of tools that are left out.
 fn not_offered(LeftOut { whose, of, count }: &LeftOut, most: usize) -> String {
     let (of_whom, way_out) = match whose {
         Whose::Helper(server) => {

@@ -34,6 +34,7 @@ const DONE: &[&str] = &[
     "app-server/src/server",
     "app-server/src/telemetry",
     "app-server/src/trash",
+    "app-server/src/turn",
     "protocol/src",
 ];
 

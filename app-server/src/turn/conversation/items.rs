@@ -1,4 +1,4 @@
-//! What one item of a thread, or one item that a client injects, is for a model. Pure.
+//! Turns one item of a thread, or one injected item, into entries for a model. Pure.
 
 use serde_json::Value;
 use skein_protocol::item::{CommandExecutionItem, ThreadItem, ThreadItemBody};
@@ -13,7 +13,7 @@ use crate::policy;
 use crate::turn::input;
 use crate::turn::result;
 
-/// What an item says to a model. A user's message may name files that are still to be read.
+/// Entries of an item. Files that a message names are not read yet.
 pub(super) fn of_item(item: &ThreadItem) -> Vec<Entry> {
     match &item.body {
         ThreadItemBody::UserMessage(message) => vec![Entry::User(input::content(&message.content))],
@@ -55,7 +55,7 @@ pub(super) fn of_item(item: &ThreadItem) -> Vec<Entry> {
     }
 }
 
-/// A command that another program has run.
+/// Another program ran this command.
 fn of_command(command: &CommandExecutionItem) -> Entry {
     let output = command.aggregated_output.as_deref().unwrap_or_default();
     let output = result::shortened(output, policy::TOOL_RESULT_BYTES);
@@ -71,7 +71,7 @@ fn note(text: String) -> Entry {
     Entry::Developer(text)
 }
 
-/// What a client put in, in the words of the model's interface. What a model cannot be told is passed over.
+/// An item that a client injects in the format of the Responses API. `None` if a model cannot read it.
 pub(crate) fn of_injected(item: &Value) -> Option<Entry> {
     let item: ResponseItem = serde_json::from_value(item.clone()).ok()?;
     match item {

@@ -86,7 +86,7 @@ fn short(conversation: &Conversation) -> Vec<String> {
 
 #[test]
 fn a_message_follows_the_text_that_it_interrupts() {
-    let told = fold([
+    let folded = fold([
         started(user("u1", "go")),
         completed(user("u1", "go")),
         started(says("a1", "")),
@@ -96,12 +96,12 @@ fn a_message_follows_the_text_that_it_interrupts() {
         started(says("a2", "")),
         completed(says("a2", "done")),
     ]);
-    assert_eq!(short(&told), ["u:go", "a:half an", "u:stop", "a:done"]);
+    assert_eq!(short(&folded), ["u:go", "a:half an", "u:stop", "a:done"]);
 }
 
 #[test]
 fn results_follow_their_calls_in_the_order_of_the_calls() {
-    let told = fold([
+    let folded = fold([
         started(says("a1", "")),
         completed(says("a1", "look")),
         started(call("1", None)),
@@ -112,12 +112,12 @@ fn results_follow_their_calls_in_the_order_of_the_calls() {
         completed(call("2", Some("two"))),
         completed(call("1", Some("one"))),
     ]);
-    assert_eq!(short(&told), ["a:look", "c:call_1", "c:call_2", "r:call_1:one", "r:call_2:two", "u:and"]);
+    assert_eq!(short(&folded), ["a:look", "c:call_1", "c:call_2", "r:call_1:one", "r:call_2:two", "u:and"]);
 }
 
 #[test]
 fn an_answer_that_was_cut_with_its_calls_stands_before_the_message_that_cut_it() {
-    let told = fold([
+    let folded = fold([
         started(says("a1", "")),
         started(user("u", "and")),
         completed(user("u", "and")),
@@ -126,7 +126,7 @@ fn an_answer_that_was_cut_with_its_calls_stands_before_the_message_that_cut_it()
         answer(vec![text("a1"), calls("1")]),
         completed(call("1", Some("one"))),
     ]);
-    assert_eq!(short(&told), ["a:look", "c:call_1", "r:call_1:one", "u:and"]);
+    assert_eq!(short(&folded), ["a:look", "c:call_1", "r:call_1:one", "u:and"]);
 }
 
 #[test]
@@ -145,20 +145,20 @@ fn a_compaction_keeps_results_that_no_model_has_read() {
             completed(user("u2", "well?")),
         ]
     };
-    let told = fold(before().into_iter().chain([compacted(KeptMessages::Results)]));
-    assert_eq!(short(&told), ["s", "a:and again", "c:call_2", "r:call_2:two", "u:well?"]);
-    // As earlier versions did it, and where even these are too long.
-    let told = fold(before().into_iter().chain([compacted(KeptMessages::Messages)]));
-    assert_eq!(short(&told), ["s", "u:well?"]);
-    // Once a model has answered, nothing of it stays.
+    let folded = fold(before().into_iter().chain([compacted(KeptMessages::Results)]));
+    assert_eq!(short(&folded), ["s", "a:and again", "c:call_2", "r:call_2:two", "u:well?"]);
+    // As earlier versions recorded it, and as a compaction records it if even the results are too long.
+    let folded = fold(before().into_iter().chain([compacted(KeptMessages::Messages)]));
+    assert_eq!(short(&folded), ["s", "u:well?"]);
+    // After the model's answer the compaction keeps nothing.
     let read = completed(says("a2", "done"));
-    let told = fold(before().into_iter().chain([read, compacted(KeptMessages::Results)]));
-    assert_eq!(short(&told), ["s"]);
+    let folded = fold(before().into_iter().chain([read, compacted(KeptMessages::Results)]));
+    assert_eq!(short(&folded), ["s"]);
 }
 
 #[test]
 fn a_message_that_is_added_before_a_compaction_of_the_same_turn_stays() {
-    let told = fold([
+    let folded = fold([
         completed(user("u1", "go")),
         started(says("a1", "")),
         started(user("u2", "stop")),
@@ -168,32 +168,32 @@ fn a_message_that_is_added_before_a_compaction_of_the_same_turn_stays() {
         compacted(KeptMessages::Results),
         completed(says("c", "done")),
     ]);
-    assert_eq!(short(&told), ["s", "u:stop", "a:done"]);
+    assert_eq!(short(&folded), ["s", "u:stop", "a:done"]);
 }
 
 #[test]
 fn a_file_is_what_it_was_when_it_was_read() {
     let input = vec![UserInput::text("look"), UserInput::LocalImage { detail: None, path: "/a.png".into() }];
-    let mut told = fold([completed(ThreadItem::user_message("u1", input.clone(), None))]);
+    let mut folded = fold([completed(ThreadItem::user_message("u1", input.clone(), None))]);
     let file = LocalFile { at: 1, path: "/a.png".into() };
-    assert_eq!(told.unread_files(), [UnreadFile { item: Some("u1".into()), file }]);
+    assert_eq!(folded.unread_files(), [UnreadFile { item: Some("u1".into()), file }]);
     let content = FileContent::Image { media_type: "image/png".into(), base64: "AAAA".into() };
     let files = vec![FileRead { at: 1, content }];
-    told.take(&FilesRead { turn_id: "t".into(), item_id: "u1".into(), files }.into(), &to());
-    assert_eq!(told.unread_files(), []);
-    assert_eq!(short(&told), ["u:look+picture"]);
+    folded.take(&FilesRead { turn_id: "t".into(), item_id: "u1".into(), files }.into(), &to());
+    assert_eq!(folded.unread_files(), []);
+    assert_eq!(short(&folded), ["u:look+picture"]);
 }
 
 #[test]
-fn the_oldest_pictures_of_results_become_notes_and_every_call_stays() {
+fn the_oldest_images_of_results_become_notes_and_every_call_stays() {
     // The signature of a PNG, and padding.
-    let picture = format!("iVBORw0KGgo{}", "A".repeat(3_999_993));
-    let with_picture = |id: &str| {
+    let image = format!("iVBORw0KGgo{}", "A".repeat(3_999_993));
+    let with_image = |id: &str| {
         let mut item = call(id, Some("shot"));
         if let ThreadItemBody::McpToolCall(call) = &mut item.body
             && let Some(result) = &mut call.result
         {
-            let block: Value = json!({"type": "image", "mimeType": "image/png", "data": picture});
+            let block: Value = json!({"type": "image", "mimeType": "image/png", "data": image});
             result.content.push(block);
         }
         item
@@ -204,13 +204,13 @@ fn the_oldest_pictures_of_results_become_notes_and_every_call_stays() {
         .into_iter()
         .chain(ids.iter().map(|id| started(call(id, None))))
         .chain([answer(said)])
-        .chain(ids.iter().map(|id| completed(with_picture(id))));
-    let told = fold(records);
-    let short = short(&told);
+        .chain(ids.iter().map(|id| completed(with_image(id))));
+    let folded = fold(records);
+    let short = short(&folded);
     assert_eq!(short[0], "u:MY NAME IS BOB");
     assert_eq!(short.iter().filter(|entry| entry.starts_with("c:")).count(), 12);
     let whole = short.iter().filter(|entry| entry.ends_with("+picture")).count();
     assert!((5..12).contains(&whole), "{whole}");
     assert!(short[25 - whole..].iter().all(|entry| entry.ends_with("+picture")), "the newest stay");
-    assert!(told.is_trimmed());
+    assert!(folded.is_trimmed());
 }

@@ -23,7 +23,7 @@ use crate::thread::machine::Persistence;
 use crate::thread::outgoing::Outgoing;
 use crate::turn::conversation_cache::Slot;
 use crate::turn::plan::PLAN_MODE;
-use crate::turn::{self, Context, Job, Past, Recipient, Stored, Task, Wires};
+use crate::turn::{self, Context, HistorySource, Job, Recipient, StoredHistory, Task, Wires};
 
 /// Whether the thread is in plan mode.
 fn plans(settings: &ThreadSettings) -> bool {
@@ -61,16 +61,16 @@ impl Owner {
         // `refusal_of` has seen that the provider is there; a reload may have taken it since.
         let provider = self.services.providers.get(&settings.model_provider);
         let provider = provider.unwrap_or_else(|| Arc::new(Gone(settings.model_provider.clone())));
-        let past = match provider.reads_context() {
-            true => past(&self.services, &mut self.log, &self.turns.conversation, last),
-            false => Past::Unneeded,
+        let history = match provider.reads_context() {
+            true => history_source(&self.services, &mut self.log, &self.turns.conversation, last),
+            false => HistorySource::InputOnly,
         };
         let is_durable = self.log.persistence() == Persistence::Durable;
         let job = Job {
             thread: self.id,
             turn,
             task,
-            past,
+            history,
             settings: model_settings(&terms, &settings, params),
             rounds: config.limits.turn_rounds,
             terms,
@@ -133,14 +133,19 @@ fn model_settings(terms: &ModelTerms, settings: &ThreadSettings, params: &TurnSt
 }
 
 /// Where the conversation is, up to the record `last`.
-fn past(services: &thread::Context, log: &mut Log, conversation: &Arc<Slot>, last: Option<EventSeq>) -> Past {
-    let Some(history) = log.history() else { return Past::Unneeded };
+fn history_source(
+    services: &thread::Context,
+    log: &mut Log,
+    conversation: &Arc<Slot>,
+    last: Option<EventSeq>,
+) -> HistorySource {
+    let Some(history) = log.history() else { return HistorySource::InputOnly };
     let taken_back = history.taken_back().to_vec();
     if let Some(records) = log.kept() {
-        return Past::Kept { records, taken_back };
+        return HistorySource::Memory { records, taken_back };
     }
     if log.is_unwritten() {
-        return Past::Unneeded;
+        return HistorySource::InputOnly;
     }
     let (on_disk, written) = oneshot::channel();
     log.publish(Outgoing::Acknowledge(Box::new(move |saved| {
@@ -149,7 +154,7 @@ fn past(services: &thread::Context, log: &mut Log, conversation: &Arc<Slot>, las
             on_disk.send(()).ok();
         }
     })));
-    Past::Stored(Stored {
+    HistorySource::Rollout(StoredHistory {
         store: Arc::clone(&services.store),
         cached: Arc::clone(conversation),
         thread: log.id(),

@@ -1,4 +1,4 @@
-//! How far back a model is told what was said.
+//! A turn reads as far back as the conversation goes.
 
 use skein_base::clock::WallMs;
 use skein_protocol::item::ThreadItem;
@@ -29,9 +29,10 @@ async fn a_conversation_begins_with_its_first_message_however_many_bytes_follow(
     done.send(()).unwrap();
     let cached = Arc::new(ConversationCache::default()).slot(THREAD);
     let (taken_back, last) = (Vec::new(), EventSeq(5));
-    let mut past = Past::Stored(Stored { store, cached, thread: THREAD, taken_back, last, written });
+    let rollout = StoredHistory { store, cached, thread: THREAD, taken_back, last, written };
+    let mut history = HistorySource::Rollout(rollout);
     let to = Recipient { provider: "p".into(), model: "m".into() };
-    let entries = past.read(&to, &[]).await.unwrap().unwrap().entries();
+    let entries = history.read(&to, &[]).await.unwrap().unwrap().entries();
     assert_eq!(entries.len(), 5);
     assert_eq!(entries[0], Entry::User(vec![Content::Text("my name is Bob".to_owned())]));
 }

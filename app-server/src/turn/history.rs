@@ -1,5 +1,5 @@
-//! The conversation before a turn: from the cache, and the records since from the rollout. Without a cached one, the rollout is
-//! read back to the last summary first, and then forward.
+//! The conversation before a turn: the cached one plus newer records of the rollout. Without a cached one, the search
+//! for the last summary goes back through the rollout, and then the fold reads forward.
 
 use std::sync::Arc;
 
@@ -15,68 +15,59 @@ use super::conversation_cache::{Cached, Slot};
 #[cfg(test)]
 mod tests;
 
-/// Where a turn's conversation is. It ends with the input of the turn itself.
-pub(crate) enum Past {
-    /// Nowhere: the model reads only the input.
-    Unneeded,
-    /// In the rollout.
-    Stored(Stored),
-    /// In memory: the thread is ephemeral.
-    Kept {
-        /// The thread's records, as far as they matter to a model.
+/// The source of a turn's conversation. It ends with the input of the turn.
+pub(crate) enum HistorySource {
+    /// The model reads only the input.
+    InputOnly,
+    Rollout(StoredHistory),
+    /// The thread is ephemeral.
+    Memory {
+        /// Only records that matter to a model.
         records: Vec<Record>,
-        /// What of them was taken back.
         taken_back: Vec<TakenBack>,
     },
 }
 
-/// A conversation in a rollout.
-pub(crate) struct Stored {
-    /// The rollouts.
+pub(crate) struct StoredHistory {
     pub(crate) store: Arc<dyn RolloutStore>,
-    /// The conversation that the last turn has read.
+    /// The conversation of the last turn.
     pub(crate) cached: Arc<Slot>,
-    /// The thread.
     pub(crate) thread: ThreadId,
-    /// What was taken back.
     pub(crate) taken_back: Vec<TakenBack>,
-    /// Its last record.
+    /// The last record.
     pub(crate) last: EventSeq,
-    /// Hears when that record is on disk. Dropped when it will not be.
+    /// Fires when the last record is on disk; dropped if the write fails.
     pub(crate) written: oneshot::Receiver<()>,
 }
 
-impl Past {
-    /// The conversation for the model `to`. `None` when the disk does not take the turn's input: then the owner ends the
-    /// turn. `input` is that of the turn, for a model that reads nothing else.
-    ///
-    /// # Errors
-    /// [`ReadError`].
+impl HistorySource {
+    /// Returns the conversation for the model `to`. `None` if the turn's input does not reach the disk: then the owner
+    /// ends the turn. `input` is the turn's input, for a model that reads nothing else.
     pub(crate) async fn read(
         &mut self,
         to: &Recipient,
         input: &[UserInput],
     ) -> Result<Option<Conversation>, ReadError> {
         match self {
-            Self::Unneeded => Ok(Some(Conversation::of_input(input))),
-            Self::Kept { records, taken_back } => {
+            Self::InputOnly => Ok(Some(Conversation::of_input(input))),
+            Self::Memory { records, taken_back } => {
                 let mut conversation = Conversation::default();
                 fold(&mut conversation, records, taken_back, to);
                 Ok(Some(conversation))
             }
-            Self::Stored(stored) => stored.read(to).await,
+            Self::Rollout(stored) => stored.read(to).await,
         }
     }
 
-    /// Keeps the conversation for the thread's next turn.
+    /// Caches the conversation for the thread's next turn.
     pub(crate) fn keep(self, conversation: Conversation, to: &Recipient) {
-        if let Self::Stored(Stored { cached, taken_back, last, .. }) = self {
+        if let Self::Rollout(StoredHistory { cached, taken_back, last, .. }) = self {
             cached.put(Cached { to: to.clone(), taken_back, seq: last, conversation });
         }
     }
 }
 
-/// Adds these records to a conversation, but for those that were taken back.
+/// Adds the records that were not taken back.
 fn fold(conversation: &mut Conversation, records: &[Record], taken_back: &[TakenBack], to: &Recipient) {
     let counts = |record: &&Record| !taken_back.iter().any(|cut| cut.holds(record.seq));
     for record in records.iter().filter(counts) {
@@ -84,7 +75,7 @@ fn fold(conversation: &mut Conversation, records: &[Record], taken_back: &[Taken
     }
 }
 
-impl Stored {
+impl StoredHistory {
     async fn read(&mut self, to: &Recipient) -> Result<Option<Conversation>, ReadError> {
         if (&mut self.written).await.is_err() {
             return Ok(None);
@@ -104,13 +95,12 @@ impl Stored {
         Ok(Some(conversation))
     }
 
-    /// Whether a cached conversation is the beginning of this one.
     fn continues(&self, cached: &Cached, to: &Recipient) -> bool {
         cached.to == *to && cached.taken_back == self.taken_back && cached.seq <= self.last
     }
 
-    /// The number before the first record that matters. That is the beginning of the turn with the last answer before the
-    /// last summary: a compaction keeps no more than that answer and the messages behind it.
+    /// The number before the first record that matters: the turn with the last answer before the last summary. A
+    /// compaction keeps no more than that answer and the messages after it.
     async fn begin(&self) -> Result<EventSeq, ReadError> {
         let mut before = Some(self.last.next());
         let (mut compacted, mut answered) = (false, false);

@@ -1,5 +1,5 @@
-//! Pictures that models are sent: of the kinds that every provider takes, told by how the bytes begin and not by what is said
-//! of them. One of another kind would have the provider refuse the whole conversation, in this turn and in all later ones.
+//! Images for models, of the kinds that every provider takes. The first bytes decide the kind, not the declared type: a
+//! wrong one makes the provider refuse the conversation, in this turn and all later ones.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,13 +9,12 @@ use skein_provider::Image;
 /// The kinds, for messages.
 pub(crate) const KINDS: &str = "PNG, JPEG, GIF or WebP";
 
-/// A picture by its bytes.
 pub(crate) fn of_bytes(bytes: &[u8]) -> Option<Image> {
     let media_type = media_type(bytes)?.to_owned();
     Some(Image::Data { media_type, base64: STANDARD.encode(bytes) })
 }
 
-/// A picture by its bytes in base64 (RFC 4648, with padding).
+/// Expects base64 with padding (RFC 4648).
 pub(crate) fn of_base64(base64: &str) -> Option<Image> {
     let media_type = media_type(&STANDARD.decode(base64).ok()?)?.to_owned();
     Some(Image::Data { media_type, base64: base64.to_owned() })
@@ -39,7 +38,7 @@ pub(crate) mod tests {
     pub(crate) const PNG: &str = "iVBORw0KGgo=";
 
     #[test]
-    fn a_picture_is_what_its_bytes_say() {
+    fn the_bytes_decide_the_kind_of_an_image() {
         for (bytes, expected) in [
             (b"\x89PNG\r\n\x1a\n".as_slice(), Some("image/png")),
             (b"\xff\xd8\xff\xe0", Some("image/jpeg")),
