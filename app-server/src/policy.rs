@@ -43,7 +43,7 @@ pub(crate) const WRITE_RETRY_FIRST: Duration = Duration::from_millis(250);
 /// The longest wait between retries of a failed write. Origin: guess; a person who makes room on the disk waits this
 /// long.
 pub(crate) const WRITE_RETRY_MOST: Duration = Duration::from_secs(5);
-/// How long an unload waits for the disk before it drops the unsaved records. Origin: design section 4.1.
+/// How long an unload waits for the disk before it drops the unsaved records. Origin: design.
 pub(crate) const UNLOAD_LIMIT: Duration = Duration::from_secs(5);
 /// The interval of checks of the server's memory under a limit. Origin: guess; the kernel's file is read in
 /// microseconds.
@@ -71,7 +71,7 @@ pub(crate) const MEMORY_RELIEF_PERCENT: u64 = 90;
 /// The retry time for a client whose request met a full queue. Origin: guess; queues drain in milliseconds.
 pub(crate) const BUSY_RETRY: Duration = Duration::from_millis(100);
 
-/// The most events replayed to a resuming client; beyond that it gets the full state. Origin: limits.md.
+/// The most events replayed to a resuming client; beyond that it gets the full state. Origin: a promise.
 pub(crate) const REPLAY: usize = 10_000;
 /// Records read at once for a client that catches up. Origin: guess; fits into one outbox.
 pub(crate) const CATCH_UP_PAGE: usize = 1_000;
@@ -85,7 +85,7 @@ pub(crate) const CATCH_UPS: usize = 64;
 pub(crate) const RECENT_EVENTS: usize = 64;
 /// Their most bytes. Origin: guess; a large tool result is read from the disk again.
 pub(crate) const RECENT_BYTES: usize = 64 * 1024;
-/// How long streamed text may be unsaved. Origin: design section 5; the loss in a kill of the server.
+/// How long streamed text may be unsaved. Origin: design; the loss in a kill of the server.
 pub(crate) const CHECKPOINT: Duration = Duration::from_secs(1);
 
 // --- configuration ---
@@ -197,10 +197,10 @@ pub(crate) const CLOSE_WRITE: Duration = Duration::from_millis(1500);
 pub(crate) const CATALOG_CHANGES: usize = 4_096;
 /// Their most bytes. Origin: guess; the capacity of one outbox.
 pub(crate) const CATALOG_BYTES: usize = 1024 * 1024;
-/// How long a client may be silent before a ping. Origin: limits.md; well below the minute after which middleboxes
+/// How long a client may be silent before a ping. Origin: a promise; well below the minute after which middleboxes
 /// forget an idle connection.
 pub(crate) const PING: Duration = Duration::from_secs(20);
-/// The number of such intervals after which a silent client is dropped, by default. Origin: limits.md, 60 s; time for
+/// The number of such intervals after which a silent client is dropped, by default. Origin: a promise, 60 s; time for
 /// two pings.
 pub(crate) const DEAD_AFTER_PINGS: u32 = 3;
 /// The interval of the server's heartbeats. Origin: as often as pings, for the same reason.
@@ -210,11 +210,11 @@ pub(crate) const HEARTBEAT: Duration = Duration::from_secs(20);
 pub(crate) const ROUNDS_IN_PING: u32 = 4;
 /// Missing heartbeats after which a bridge notifies its client. Origin: as many as unanswered pings.
 pub const SILENT_AFTER_HEARTBEATS: u32 = 3;
-/// How long a socket has for its handshake or its answer. Origin: limits.md.
+/// How long a socket has for its handshake or its answer. Origin: a promise.
 pub(crate) const HEAD_TIME: Duration = Duration::from_secs(10);
-/// Bytes that a socket may send before its handshake is done. Origin: limits.md.
+/// Bytes that a socket may send before its handshake is done. Origin: a promise.
 pub(crate) const HEAD_BYTES: usize = 16 << 10;
-/// The pause after a failed accept. Origin: limits.md; descriptors become free on their own.
+/// The pause after a failed accept. Origin: a promise; descriptors become free on their own.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A connection's read buffer, bytes. Origin: the default of 128 KiB is most of what a connection costs.
 pub(crate) const READ_BUFFER: usize = 8 << 10;

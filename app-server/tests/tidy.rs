@@ -9,6 +9,8 @@ mod crates;
 mod documents;
 #[path = "tidy/lex.rs"]
 mod lex;
+#[path = "tidy/limits.rs"]
+mod limits;
 #[path = "tidy/order.rs"]
 mod order;
 #[path = "tidy/source.rs"]
@@ -166,4 +168,9 @@ fn sentences_of_the_first_pages_are_short() {
 #[test]
 fn documents_use_the_words_of_the_field() {
     holds(&documents::words());
+}
+
+#[test]
+fn the_document_of_limits_is_as_generated() {
+    limits::is_as_generated();
 }

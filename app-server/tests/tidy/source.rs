@@ -143,7 +143,7 @@ fn read() -> Vec<Source> {
 
 /// Under cargo the folder above this crate; under Bazel the folder that the test starts in, with links to the files
 /// that `//:sources` names.
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     let here = Path::new(".");
     if here.join("app-server/Cargo.toml").exists() {
         return here.to_owned();

@@ -3,7 +3,7 @@
 /// Threads that read rollouts. Origin: guess; reads are short.
 pub const READ_THREADS: usize = 16;
 /// Threads that append and sync. Origin: syncs of different files run in parallel on the disk; 64 writers were the
-/// best of those measured for design section 6.
+/// best of those measured.
 pub(crate) const SYNC_THREADS: usize = 64;
 /// Threads that wait for the index. Origin: guess; sled serialises its flushes.
 pub const INDEX_THREADS: usize = 4;

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Each wait between the stages of ending a helper: close of stdin, SIGTERM, SIGKILL. Origin: of eleven real
 /// servers SIGTERM ended all within 0.5 s.
 pub const HELPER_STOP_GRACE: Duration = Duration::from_millis(500);
-/// Bytes of a helper's stderr that are kept. Origin: limits.md; memory is only taken for what was written.
+/// Bytes of a helper's stderr that are kept. Origin: a promise; memory is only taken for what was written.
 pub(crate) const HELPER_STDERR_BYTES: usize = 256 << 10;
 /// Bytes of stderr read at once. Origin: a page; most helpers write little.
 pub(crate) const HELPER_STDERR_CHUNK: usize = 4 << 10;
@@ -72,16 +72,16 @@ pub(crate) const ORPHANS_PAUSE: Duration = Duration::from_millis(5);
 pub(crate) const KILL_LOOP_ROUND: usize = 10_000;
 /// Until orphans that cannot be killed are given up and reported. Origin: guess; only the kernel can hold them.
 pub(crate) const ORPHANS_LIMIT: Duration = Duration::from_secs(5);
-/// Before the first restart of a helper; doubles up to the next constant. Origin: limits.md.
+/// Before the first restart of a helper; doubles up to the next constant. Origin: a promise.
 pub(crate) const HELPER_BACKOFF_FIRST: Duration = Duration::from_millis(100);
-/// Between restarts of a helper, at most. Origin: limits.md.
+/// Between restarts of a helper, at most. Origin: a promise.
 pub(crate) const HELPER_BACKOFF_MOST: Duration = Duration::from_secs(30);
 /// A helper that was ready for so long starts again as if it had never failed. Origin: guess; five that live shorter open the
 /// breaker.
 pub(crate) const HELPER_HEALTHY: Duration = Duration::from_secs(10);
-/// So many failures within the next constant, and a helper is given up. Origin: limits.md.
+/// So many failures within the next constant, and a helper is given up. Origin: a promise.
 pub(crate) const HELPER_BREAKER_FAILURES: usize = 5;
-/// See above. Origin: limits.md.
+/// See above. Origin: a promise.
 pub(crate) const HELPER_BREAKER_WINDOW: Duration = Duration::from_mins(1);
 /// Between the end of a child that nobody knows and its being reaped. Origin: guess; a zombie costs nothing but its pid, and many
 /// ends are one look.
@@ -101,7 +101,7 @@ pub(crate) const HELPER_STARTUP_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time for which a helper is kept that no thread uses any more, unless its `linger` says otherwise. Origin: nothing is to
 /// be left of a thread that was unloaded; who has an expensive helper says so.
 pub(crate) const HELPER_LINGER: Duration = Duration::ZERO;
-/// A line of a helper's output above this fails the helper. Origin: limits.md.
+/// Bytes of a line of a helper's output; a longer line fails the helper. Origin: a promise.
 pub(crate) const HELPER_LONGEST_LINE: usize = 16 << 20;
 /// Bytes of garbage that are shown to the user. Origin: guess; enough to recognise a banner.
 pub(crate) const HELPER_GARBAGE_SHOWN: usize = 200;

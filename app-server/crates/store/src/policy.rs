@@ -20,7 +20,7 @@ pub const READ_BLOCK: usize = 64 * 1024;
 pub(crate) const LISTING_LOOKS: usize = 8;
 /// Characters of the first user message that a list shows. Origin: guess; more than any list shows.
 pub(crate) const PREVIEW_CHARS: usize = 1_000;
-/// User messages of a thread whose client ids are remembered. Origin: design section 5.
+/// User messages of a thread whose client ids are remembered. Origin: design.
 pub(crate) const REMEMBERED_MESSAGES: usize = 64;
 /// Default number of rows of a page of threads. Origin: the peer's default.
 pub(crate) const LIST_DEFAULT: usize = 25;
@@ -43,7 +43,7 @@ pub(crate) const INDEX_OPEN_BUDGET: Duration = Duration::from_secs(15);
 pub(crate) const INDEX_LOCK_TRIES: usize = 40;
 /// See [`INDEX_LOCK_TRIES`].
 pub(crate) const INDEX_LOCK_PAUSE: Duration = Duration::from_millis(50);
-/// Time that a list waits for an incomplete index. Origin: design section 6.
+/// Time that a list waits for an incomplete index. Origin: design.
 pub(crate) const INDEX_LIST_WAIT: Duration = Duration::from_secs(2);
 /// Rows that wait in memory for the index to open. Above this, threads keep their open markers. Origin: guess.
 pub(crate) const INDEX_WAITING: usize = 10_000;
@@ -55,7 +55,7 @@ pub(crate) const INDEX_ROOM_LEFT: u64 = 1024 * 1024;
 pub(crate) const INDEX_ROOM_TRY: usize = 64 * 1024;
 /// Time between two trial writes. Origin: guess; lists are answered meanwhile.
 pub const INDEX_ROOM_LOOK: Duration = Duration::from_secs(5);
-/// Bytes of the newest turns that a loaded thread holds in memory, and that a resume sends. Origin: design section 6.
+/// Bytes of the newest turns that a loaded thread holds in memory, and that a resume sends. Origin: design.
 pub const HISTORY_WINDOW: usize = 1 << 20;
 /// Bytes of a rollout that a search for those turns reads at most, unless one turn has more. Origin: guess; rollouts
 /// of earlier versions repeat long settings with each turn, and this is a second of reading.
@@ -73,7 +73,7 @@ pub(crate) const BEGINNING_PAGE: usize = 4;
 pub const HOME_LOOK: Duration = Duration::from_millis(10);
 /// Number of such looks before the home is refused. Origin: guess; a second in all, far above a start.
 pub const HOME_LOOKS: u32 = 100;
-/// Sockets before their handshake; others wait to be accepted. Origin: limits.md.
+/// Sockets before their handshake; others wait to be accepted. Origin: a promise.
 pub const SOCKETS_BEFORE_HANDSHAKE: usize = 256;
 /// The longest line of a rollout, bytes. A longer line is damage, and is not held in memory. Origin: four times the
 /// largest message of a client or a helper.
