@@ -189,8 +189,8 @@ pub(crate) const READER_TURN: usize = 64 << 10;
 pub(crate) const READER_LEAST: usize = 4 << 10;
 /// Disk requests of one connection that may wait; more are refused. Origin: guess.
 pub(crate) const STORE_JOBS: usize = 64;
-/// How long a closing client may read its remaining messages. Origin: the TCP close within 2 s that limits.md
-/// promises.
+/// How long a closing client may read its remaining messages. Origin: the TCP close within 2 s that is
+/// promised.
 pub(crate) const CLOSE_WRITE: Duration = Duration::from_millis(1500);
 /// Catalog changes kept for clients that were away. Origin: guess; two for each turn, so some minutes of hundreds of
 /// busy threads.

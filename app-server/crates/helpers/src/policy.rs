@@ -86,7 +86,7 @@ pub(crate) const HELPER_BREAKER_WINDOW: Duration = Duration::from_mins(1);
 /// Between the end of a child that nobody knows and its being reaped. Origin: guess; a zombie costs nothing but its pid, and many
 /// ends are one look.
 pub(crate) const REAPER_PAUSE: Duration = Duration::from_millis(100);
-/// The longest silence of a helper with outstanding calls. Origin: design.md; a report, not a sentence.
+/// The longest silence of a helper with outstanding calls. Origin: design; a report, not a sentence.
 pub const HELPER_LIVENESS: Duration = Duration::from_secs(30);
 /// Samples of the processes within that time. Origin: guess; the first is only the base of the comparison.
 pub(crate) const HELPER_LOOKS: u32 = 10;

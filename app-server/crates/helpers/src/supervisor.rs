@@ -269,7 +269,11 @@ impl Supervisor {
         match opened {
             Ok(opened) => Ok(opened),
             Err(_) if session.is_broken() && self.asked.was_too_much() => Err(Unready::Misjudged),
-            Err(_) if session.is_broken() => Err(Unready::Failed(session.reason().await)),
+            Err(_) if session.is_broken() => tokio::select! {
+                biased;
+                () = self.control.shutdown.stopping() => Err(Unready::Stopped),
+                why = session.reason() => Err(Unready::Failed(why)),
+            },
             Err(why) => Err(Unready::Failed(session.with_stderr(why))),
         }
     }
@@ -312,7 +316,12 @@ impl Supervisor {
                     self.seen.send_modify(|seen| seen.listed = true);
                 }
                 SessionEvent::Broken => {
-                    let why = session.reason().await;
+                    let why = tokio::select! {
+                        biased;
+                        // Whoever waits for the end of the helper does not wait for its last words, too.
+                        () = self.control.shutdown.stopping() => return Event::Stop,
+                        why = session.reason() => why,
+                    };
                     return self.failed(why, FailureKind::Transient);
                 }
             }
