@@ -455,7 +455,7 @@ pub trait RolloutStore: Send + Sync {
     /// Counts since the start. Instant.
     fn counts(&self) -> RolloutCounts;
 
-    /// The durations of [`StoreCounts::syncs`], from memory. Empty if the store syncs nothing.
+    /// The durations of [`RolloutCounts::syncs`], from memory. Empty if the store syncs nothing.
     fn sync_times(&self) -> DurationCounts {
         DurationCounts::default()
     }
