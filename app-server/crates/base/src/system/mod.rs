@@ -17,7 +17,7 @@ pub use linux::*;
 #[cfg(target_os = "macos")]
 mod macos;
 #[cfg(target_os = "macos")]
-pub(crate) use macos::*;
+pub use macos::*;
 
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
 compile_error!("Skein runs on Linux, and with weaker containment of helpers on macOS");
