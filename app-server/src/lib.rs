@@ -11,7 +11,6 @@ pub(crate) mod feedback;
 mod fuzz;
 pub(crate) mod handlers;
 pub(crate) mod http;
-pub mod import;
 pub(crate) mod memory;
 pub(crate) mod models;
 pub(crate) mod open_markers;

@@ -248,8 +248,6 @@ pub(crate) const SEARCHES: usize = skein_base::policy::SEARCH_THREADS;
 pub(crate) const SEARCH_PAGE_TIME: Duration = Duration::from_millis(500);
 /// Characters of a cursor that an error repeats. Origin: guess; above the length of any cursor that Skein makes.
 pub(crate) const SHOWN_CURSOR: usize = 300;
-/// The longest search term, in bytes. Origin: guess; far above what a person types.
-pub(crate) const SEARCH_TERM: usize = 4096;
 /// Threads in the first step of a page of a search, and at most in a later one; each step doubles. Origin: guess; few
 /// for a common text, many for a rare one.
 pub(crate) const SEARCH_STEP: usize = 32;
@@ -257,42 +255,12 @@ pub(crate) const SEARCH_STEP: usize = 32;
 pub(crate) const SEARCH_STEP_MOST: usize = 1024;
 /// Places of a list skipped in one go by a search. Origin: guess; some milliseconds.
 pub(crate) const SEARCH_PLACES: usize = 4096;
-/// Turns read at once that may hold a text, and bytes of the rollout. Origin: guess.
+/// Turns read at once that may hold a text. Origin: guess.
 pub(crate) const SEARCH_TURNS: usize = 16;
-/// See [`SEARCH_TURNS`].
-pub(crate) const SEARCH_TURN_BYTES: usize = 1 << 20;
 /// The default number of hits in a page of one thread. Origin: guess; more than a screen shows.
 pub(crate) const OCCURRENCES_DEFAULT: usize = 100;
 /// The most hits of such a page. Origin: guess; each is some hundred bytes.
 pub(crate) const OCCURRENCES_MOST: usize = 1000;
-/// Candidates of the text index, with threads that are behind, above which a search walks the list: frequent hits are
-/// found on the way. Origin: guess; their rows are read and sorted in well under a second.
-pub(crate) const TEXTS_CANDIDATES: usize = 10_000;
-/// The most trigrams of a term in a query of the text index. Origin: guess; a text with so many in common is nearly
-/// always a hit.
-pub(crate) const TEXTS_TRIGRAMS: usize = 64;
-/// Bytes of folded text in one piece of the text index; a longer message is one piece, too. Origin: guess; a piece is
-/// a candidate with all trigrams anywhere in it, so small ones give fewer false candidates.
-pub(crate) const TEXTS_PIECE: usize = 4096;
-/// Rows compared with the text index in one go. Origin: guess; some milliseconds.
-pub(crate) const TEXTS_ROWS: usize = 1024;
-/// Threads added to the text index in one step, at most. Origin: guess; some hundred milliseconds.
-pub(crate) const TEXTS_STEP: usize = 256;
-/// Bytes of folded text added to the text index in one step, about; a larger thread takes several. Origin: guess;
-/// little memory, and writing them, which a stop waits for, takes some hundred milliseconds.
-pub(crate) const TEXTS_STEP_BYTES: usize = 4 << 20;
-/// The pause of the text index after a step, as a part of the step's time: one half. Origin: guess; clients come
-/// first.
-pub(crate) const TEXTS_REST_PART: u32 = 2;
-/// How long changed threads are gathered before the text index adds them. Origin: guess, as for open markers.
-pub(crate) const TEXTS_PAUSE: Duration = Duration::from_millis(200);
-/// The interval of checks whether the followed rows are complete. Origin: guess.
-pub(crate) const TEXTS_LOOK: Duration = Duration::from_millis(500);
-/// How long readers and writers of the text index wait for each other. Origin: guess; in SQLite's WAL mode they block
-/// each other only for moments.
-pub(crate) const TEXTS_BUSY: Duration = Duration::from_secs(5);
-/// The cache of one connection to the text index, KiB. Origin: guess; as the index of threads.
-pub(crate) const TEXTS_CACHE_KIB: i64 = 8 * 1024;
 /// Characters of a text shown before a hit. Origin: guess; with those after it, two lines.
 pub(crate) const SNIPPET_BEFORE: usize = 60;
 /// Characters of a text shown from the start of a hit; a longer hit is whole. Origin: as above.
@@ -308,25 +276,10 @@ pub(crate) const WRITE_WARNING: Duration = Duration::from_secs(5);
 /// How long a write or a sync may take before its thread counts as unsaved. An unload and a stop do not wait for it.
 /// Origin: guess; a loaded disk needs some seconds for a sync, and a client waits meanwhile.
 pub(crate) const WRITE_PATIENCE: Duration = Duration::from_secs(30);
-/// The longest line of a foreign rollout, in bytes. Origin: two lines can make one item (a call and its result),
-/// whose record has to fit into [`ROLLOUT_LINE`](skein_store::policy::ROLLOUT_LINE) with its other members.
-pub(crate) const IMPORT_LINE: usize = 24 * 1024 * 1024;
-/// Kinds of foreign lines that are counted by name, and letters of such a name. Origin: guess; the peer has about 100.
-pub(crate) const IMPORT_KINDS: usize = 200;
-/// See [`IMPORT_KINDS`].
-pub(crate) const IMPORT_KIND: usize = 80;
-/// Problems of one file listed one by one; the others are counted. Origin: guess; one screen.
-pub(crate) const IMPORT_PROBLEMS: usize = 20;
-/// The depth of folders searched for rollouts. Origin: the peer's has four; a guess at a copy's.
-pub(crate) const IMPORT_DEPTH: usize = 12;
 /// Records of a page of an export. Origin: as [`FOLD_PAGE`](skein_store::policy::FOLD_PAGE).
 pub(crate) const EXPORT_PAGE: usize = 1_000;
 
 // --- texts of clients that everybody is told ---
-
-/// Bytes of a name, a folder, a model or another short text of a thread: lists show it, and rollouts repeat it.
-/// Origin: the longest path of Linux.
-pub(crate) const WORD_BYTES: usize = 4_096;
 
 /// Bytes of a goal: each change is a record and a notification with all of it. Origin: guess; some pages.
 pub(crate) const GOAL_BYTES: usize = 16 << 10;

@@ -43,13 +43,13 @@ use crate::policy;
 use crate::reload;
 use crate::repair;
 use crate::search::ThreadSearch;
-use crate::search::texts::{Sources, TextIndex};
 use crate::thread::Context;
 use crate::thread::holes::Holes;
 use crate::thread::questions::QuestionNumbers;
 use crate::thread::registry::{Registry, ThreadHandle};
 use crate::thread::subscribers::Subscribers;
 use crate::trash;
+use skein_store::texts::{Sources, TextIndex};
 
 /// A running server.
 pub struct Server {

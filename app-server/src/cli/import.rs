@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
-use skein_app_server::import::{self, ImportError, ImportProgress, ImportReport};
 use skein_app_server::telemetry::{self, Stderr};
+use skein_store::import::{self, ImportError, ImportProgress, ImportReport};
 
 use super::progress::ProgressDisplay;
 use super::{home, home_alone, out, print_line, say};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use skein_base::tasks::Tasks;
 use skein_protocol::ids::{EventSeq, ThreadId};
-use skein_store::history::History;
+use skein_store::history::{History, markdown};
 use skein_store::home::{HomeError, existing};
 use skein_store::rollout::file::FileStore;
 use skein_store::rollout::file::layer::DiskLayer;
@@ -15,8 +15,6 @@ use skein_store::rollout::{ReadError, RolloutStore, line};
 
 use crate::config::secrets;
 use crate::policy;
-
-pub(crate) mod markdown;
 
 /// The form of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

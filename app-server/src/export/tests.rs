@@ -3,11 +3,12 @@ use std::fs;
 use serde_json::json;
 use skein_base::clock::WallMs;
 use skein_store::home::Home;
+use skein_store::import;
 use skein_store::rollout::record::{RecordBody, ThreadMeta, ThreadSettings};
 use skein_store::rollout::{Keep, Lease};
+use skein_store::testing::peer;
 
 use super::*;
-use crate::import::{self, tests::peer};
 
 const THREAD: &str = "01a1f9a4-f790-7202-b781-7c170e66903c";
 const TOOLS: &str = "01a1f9a4-f928-7e70-ba37-371aab1fed25";
@@ -22,7 +23,7 @@ async fn exported(home: &Path, thread: &str, format: Format) -> Result<String, E
 async fn the_records_are_exported_as_the_rollout_has_them_while_the_home_is_served() {
     let dir = tempfile::tempdir().unwrap();
     let (codex, root) = (dir.path().join("codex"), dir.path().join("home"));
-    peer::lay(&codex);
+    peer::lay(&codex).unwrap();
     import::run(&codex, &root, |_| {}).await.unwrap();
     let home = Home::open(&root).unwrap();
     // A fork in progress on a server.
@@ -57,7 +58,7 @@ async fn secrets_of_a_rollout_of_an_earlier_version_are_masked() {
 async fn a_conversation_is_readable() {
     let dir = tempfile::tempdir().unwrap();
     let (codex, root) = (dir.path().join("codex"), dir.path().join("home"));
-    peer::lay(&codex);
+    peer::lay(&codex).unwrap();
     import::run(&codex, &root, |_| {}).await.unwrap();
     let text = exported(&root, THREAD, Format::Markdown).await.unwrap();
     assert!(text.starts_with("# A friendly talk\n\n- Thread: `01a1f9a4-"), "{text}");

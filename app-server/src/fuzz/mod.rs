@@ -76,7 +76,7 @@ fn a_file_is_read_in_bounds_and_can_be_written_to_whatever_is_in_it() {
 #[test]
 fn what_an_import_makes_of_a_file_always_loads() {
     let bench = targets::Bench::new();
-    let peers = crate::import::tests::peer::FILES.iter().map(|(_, text)| *text);
+    let peers = skein_store::testing::peer::FILES.iter().map(|(_, text)| *text);
     let corpus: Vec<&str> = peers.chain([OLDER]).collect();
     play("import", &corpus, change::Signed::No, |bytes| bench.import(bytes));
 }

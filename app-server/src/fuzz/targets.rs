@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use skein_base::clock::WallMs;
 use skein_base::tasks::Tasks;
-use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
+use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_provider::http::form::WireForm;
 use skein_provider::http::played::reads_the_same_in_pieces;
 use skein_provider::{anthropic, openai_chat, openai_responses};
-use skein_store::history::History;
+use skein_store::history::{History, markdown};
 use skein_store::home::{HomePaths, Term};
 use skein_store::rollout::blob::{BlobName, BlobRef, Lost, TextSource};
 use skein_store::rollout::file::FileStore;
@@ -18,12 +18,10 @@ use skein_store::rollout::file::blobs::Blobs;
 use skein_store::rollout::file::layer::DiskLayer;
 use skein_store::rollout::record::{Record, ThreadClosed};
 use skein_store::rollout::{Keep, Lease, LoadRepair, Location, RolloutStore, line};
+use skein_store::testing::imported;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
-
-use crate::export::markdown;
-use crate::import::{self, find, records::Importer};
 
 /// What is read of a line is written so that the same is read again.
 pub(super) fn lines(bytes: &[u8]) {
@@ -125,18 +123,12 @@ impl Bench {
     pub(super) fn import(&self, bytes: &[u8]) {
         let from = self.dir.path().join("rollout-x.jsonl");
         fs::write(&from, bytes).unwrap();
-        let found = find::find(&from).unwrap();
-        let importer = Importer { boot_id: Uuid::nil(), term: Term(1), epoch: Epoch(1) };
-        for rollout in found.rollouts {
-            let Ok(converted) = import::convert(&rollout, importer) else { continue };
-            if converted.records.is_empty() {
-                continue;
-            }
-            for (record, number) in converted.records.iter().zip(1..) {
+        for (thread, records) in imported(&from).unwrap() {
+            for (record, number) in records.iter().zip(1..) {
                 assert_eq!(record.seq, EventSeq(number), "numbers rise by one");
                 again(record);
             }
-            self.runtime.block_on(self.loads(rollout.meta.created.id, converted.records));
+            self.runtime.block_on(self.loads(thread, records));
         }
     }
 

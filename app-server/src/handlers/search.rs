@@ -9,6 +9,7 @@ use skein_protocol::thread::{
     ThreadSearchResponse, ThreadSearchResult, ThreadSearchSortKey, ThreadSortKey,
 };
 use skein_store::index;
+use skein_store::texts::SearchTerm;
 use tokio::time::Instant;
 
 use super::{list, thread};
@@ -16,7 +17,7 @@ use crate::app::App;
 use crate::policy;
 use crate::router::session::ClientSession;
 use crate::search::occurrences::{Hits, WantedHits};
-use crate::search::{SearchError, SearchRequest, SearchTerm};
+use crate::search::{SearchError, SearchRequest};
 use crate::thread::error::ThreadError;
 
 /// `thread/search`

@@ -2,7 +2,7 @@
 
 use skein_protocol::error::WireError;
 
-use crate::policy;
+use skein_store::policy;
 
 /// A member's path in a request, and its text.
 pub(crate) type LimitedText<'a> = (&'static str, Option<&'a str>);

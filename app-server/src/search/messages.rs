@@ -1,24 +1,21 @@
 //! The messages of a thread with a term, oldest first. Turns are those of any reader of a history: reverted ones are
 //! gone, and a fork includes its source's.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use skein_base::clock::Clock;
 use skein_protocol::ids::{EventSeq, ThreadId};
-use skein_protocol::item::{ThreadItem, ThreadItemBody};
-use skein_protocol::turn::{Turn, UserInput};
+use skein_store::history::History;
 use skein_store::history::read::{Enough, Stretch, Turns};
-use skein_store::history::{DAMAGE_ID, History};
+use skein_store::policy::SEARCH_TURN_BYTES;
 use skein_store::rollout::record::TakenBack;
 use skein_store::rollout::{MayHold, ReadError, RolloutStore};
+use skein_store::texts::SearchTerm;
 
-use super::term::SearchTerm;
 use crate::policy;
 
 /// The size of one read.
-const ENOUGH: Enough =
-    Enough { turns: policy::SEARCH_TURNS, bytes: policy::SEARCH_TURN_BYTES, ..Enough::ALL };
+const ENOUGH: Enough = Enough { turns: policy::SEARCH_TURNS, bytes: SEARCH_TURN_BYTES, ..Enough::ALL };
 
 /// Whether a line of a rollout may hold the term.
 #[must_use]
@@ -76,21 +73,4 @@ impl<'a> MessageReader<'a> {
         let turns = Turns::of(self.store, self.thread, &self.taken_back, None);
         turns.forward(from.max(EventSeq(1)), ENOUGH).await
     }
-}
-
-/// The messages of user and agent in a turn, with their texts.
-pub(crate) fn texts(turn: &Turn) -> impl Iterator<Item = (&ThreadItem, Cow<'_, str>)> {
-    turn.items.iter().filter_map(|item| Some((item, text(item)?)))
-}
-
-/// The text of a message. The stand-in for damaged records has none.
-fn text(item: &ThreadItem) -> Option<Cow<'_, str>> {
-    if let ThreadItemBody::UserMessage(message) = &item.body {
-        let mut texts = message.content.iter().filter_map(UserInput::as_text);
-        let first = texts.next()?;
-        let joined = |text: String, next: &str| text + "\n" + next;
-        return Some(texts.fold(Cow::Borrowed(first), |text, next| joined(text.into_owned(), next).into()));
-    }
-    let ThreadItemBody::AgentMessage(message) = &item.body else { return None };
-    Some(Cow::Borrowed(message.text.as_str())).filter(|_| !message.id.as_str().starts_with(DAMAGE_ID))
 }

@@ -14,6 +14,7 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_store::history::ThreadRow;
 use skein_store::index::{Cursor, IndexError, Indexing, ThreadFilter, WalkBounds};
 use skein_store::rollout::{MayHold, ReadError};
+use skein_store::texts::{Candidates, SearchTerm, TermError, TextIndex, message_texts};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -24,15 +25,11 @@ use crate::thread::registry::ThreadHandle;
 mod messages;
 pub(crate) mod occurrences;
 mod snippet;
-mod term;
 #[cfg(test)]
 mod tests;
-pub(crate) mod texts;
 
 use messages::MessageReader;
 pub(crate) use snippet::Snippet;
-pub(crate) use term::{SearchTerm, TermError};
-use texts::{Candidates, TextIndex};
 
 /// Limits the concurrent searches.
 #[derive(Debug)]
@@ -271,7 +268,7 @@ impl PageBuilder<'_> {
         let mut next = Some(messages.from(turn).await?);
         while let Some(stretch) = next {
             for held in &stretch.turns {
-                for (_, text) in messages::texts(&held.turn) {
+                for (_, text) in message_texts(&held.turn) {
                     if let Some(hit) = self.wanted.term.first_in(&text) {
                         return Ok(Some(Snippet::around(&hit, &text)));
                     }

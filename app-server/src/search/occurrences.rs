@@ -11,10 +11,11 @@ use skein_protocol::thread::ThreadSearchOccurrence;
 use skein_store::history::LoadedTurn;
 use skein_store::history::read::Stretch;
 use skein_store::rollout::ReadError;
+use skein_store::texts::{SearchTerm, message_texts};
 use tokio::time::Instant;
 
-use super::messages::{self, MessageReader};
-use super::{SearchError, SearchTerm, Snippet, ThreadSearch};
+use super::messages::{MessageReader, may_hold};
+use super::{SearchError, Snippet, ThreadSearch};
 use crate::thread::Context;
 use crate::thread::pages;
 
@@ -77,7 +78,7 @@ impl ThreadSearch {
         let place = wanted.place()?;
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await.ok();
-        let may_hold = messages::may_hold(&wanted.term);
+        let may_hold = may_hold(&wanted.term);
         let messages = MessageReader::of(context.store.as_ref(), wanted.thread, may_hold).await?;
         let mut page = HitsBuilder { wanted, place, hits: Vec::new() };
         while let Some(stretch) = messages.next(page.place.after).await? {
@@ -139,7 +140,7 @@ impl HitsBuilder {
         for held in &stretch.turns {
             // A turn reverted meanwhile is not met; hits after it were not returned.
             told = told.filter(|told| held.at <= told.turn);
-            for (item, text) in messages::texts(&held.turn) {
+            for (item, text) in message_texts(&held.turn) {
                 let told_of_it = match &told {
                     None => 0,
                     Some(last) if last.turn == held.at && last.item == *item.id() => {
@@ -174,12 +175,11 @@ impl HitPosition {
 mod tests {
     use futures_util::FutureExt;
     use skein_base::clock::Clock;
-    use skein_store::testing::thread;
+    use skein_store::testing::{IndexedThreads, thread};
 
     use super::*;
     use crate::policy;
     use crate::search::snippet;
-    use crate::search::texts::tests::Bench as TextIndex;
     use crate::thread::actor::tests::bench::Bench;
 
     fn wanted(cursor: Option<String>, limit: usize) -> WantedHits {
@@ -190,9 +190,10 @@ mod tests {
 
     #[tokio::test]
     async fn of_a_message_with_many_hits_only_those_of_the_page_are_cut_out() {
-        let bench = TextIndex::new();
-        bench.say(1, &"Needle, ".repeat(2_000)).await;
-        let may_hold = messages::may_hold(&wanted(None, 1).term);
+        let dir = tempfile::tempdir().unwrap();
+        let bench = IndexedThreads::new(dir.path());
+        bench.say(1, &"Needle, ".repeat(2_000)).await.unwrap();
+        let may_hold = may_hold(&wanted(None, 1).term);
         let messages = MessageReader::of(bench.store.as_ref(), thread(1), may_hold).await.unwrap();
         let stretch = messages.from(EventSeq(1)).await.unwrap();
         let (mut cursor, mut told) = (None, 0);
@@ -211,8 +212,9 @@ mod tests {
 
     #[tokio::test]
     async fn hits_are_looked_for_on_the_threads_of_searches() {
-        let texts = TextIndex::new();
-        texts.say(1, "the needle").await;
+        let dir = tempfile::tempdir().unwrap();
+        let texts = IndexedThreads::new(dir.path());
+        texts.say(1, "the needle").await.unwrap();
         let bench = Bench::on_store(Arc::clone(&texts.store) as _, |_| ()).in_real_time();
         let (context, search) = (&bench.services.clone(), Arc::clone(&bench.search));
         let (free, busy) = std::sync::mpsc::channel::<()>();

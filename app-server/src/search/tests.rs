@@ -5,9 +5,8 @@ use skein_base::clock::Clock;
 use skein_protocol::extension::IndexCounts;
 use skein_store::index::memory::MemoryIndex;
 use skein_store::index::{ListPage, ThreadIndex};
-use skein_store::testing::thread;
+use skein_store::testing::{IndexedThreads, thread};
 
-use super::texts::tests::Bench as TextsBench;
 use super::*;
 use crate::thread::actor::tests::bench::Bench;
 
@@ -73,10 +72,11 @@ impl ThreadIndex for Unfinished {
 /// The text index is complete, but its candidates have no rows yet.
 #[tokio::test]
 async fn a_search_while_the_index_of_threads_is_made_anew_says_so() {
-    let texts = TextsBench::new();
-    texts.say(1, "one needle").await;
-    texts.say(2, "another needle").await;
-    assert_eq!(texts.found("needle").await.len(), 2);
+    let dir = tempfile::tempdir().unwrap();
+    let texts = IndexedThreads::new(dir.path());
+    texts.say(1, "one needle").await.unwrap();
+    texts.say(2, "another needle").await.unwrap();
+    assert_eq!(texts.found("needle").await.unwrap().len(), 2);
     let so_far = MemoryIndex::default();
     let (row, as_of) = texts.index.get(thread(2)).await.unwrap().unwrap();
     so_far.upsert(row, as_of).await.unwrap();

@@ -25,7 +25,7 @@ const APP_SERVER: &[&str] = &[
     "router",
     // The parts that the rooms above share.
     "app",
-    "approved import",
+    "approved",
     "reload",
     // Background tasks, and programs that work on a home.
     "eviction export feedback models open_markers repair search trash",
@@ -62,9 +62,11 @@ const HELPERS: &[&str] = &[
 
 const STORE: &[&str] = &[
     // Programs that work on a whole home.
-    "backup fsck reindex",
-    // Lists, and what is derived from rollouts.
-    "index", // What records mean to a client.
+    "backup fsck import reindex",
+    // Lists and the text index, both derived from rollouts.
+    "texts",
+    "index",
+    // The meaning of records to a client.
     "history",
     "rollout",
     "home",

@@ -20,7 +20,6 @@ const DONE: &[&str] = &[
     "app-server/src/feedback",
     "app-server/src/handlers",
     "app-server/src/http",
-    "app-server/src/import",
     "app-server/src/memory",
     "app-server/src/models",
     "app-server/src/open_markers",

@@ -117,3 +117,49 @@ pub(crate) const BACKUP_LOOK: usize = 64 << 10;
 pub(crate) const BACKUP_LINE: u64 = 4096;
 /// Characters of a foreign name in a backup that an error shows. Origin: the length of a name in a tar header.
 pub(crate) const BACKUP_NAME_SHOWN: usize = 100;
+/// The longest line of a foreign rollout, in bytes. Origin: two lines can make one item (a call and its result),
+/// whose record has to fit into [`ROLLOUT_LINE`] with its other members.
+pub(crate) const IMPORT_LINE: usize = 24 * 1024 * 1024;
+/// Kinds of foreign lines that are counted by name, and letters of such a name. Origin: guess; the peer has about 100.
+pub(crate) const IMPORT_KINDS: usize = 200;
+/// See [`IMPORT_KINDS`].
+pub(crate) const IMPORT_KIND: usize = 80;
+/// Problems of one file listed one by one; the others are counted. Origin: guess; one screen.
+pub(crate) const IMPORT_PROBLEMS: usize = 20;
+/// The depth of folders searched for rollouts. Origin: the peer's has four; a guess at a copy's.
+pub(crate) const IMPORT_DEPTH: usize = 12;
+/// The longest search term, in bytes. Origin: guess; far above what a person types.
+pub(crate) const SEARCH_TERM: usize = 4096;
+/// Candidates of the text index, with threads that are behind, above which a search walks the list: frequent hits are
+/// found on the way. Origin: guess; their rows are read and sorted in well under a second.
+pub(crate) const TEXTS_CANDIDATES: usize = 10_000;
+/// The most trigrams of a term in a query of the text index. Origin: guess; a text with so many in common is nearly
+/// always a hit.
+pub(crate) const TEXTS_TRIGRAMS: usize = 64;
+/// Bytes of folded text in one piece of the text index; a longer message is one piece, too. Origin: guess; a piece is
+/// a candidate with all trigrams anywhere in it, so small ones give fewer false candidates.
+pub(crate) const TEXTS_PIECE: usize = 4096;
+/// Rows compared with the text index in one go. Origin: guess; some milliseconds.
+pub(crate) const TEXTS_ROWS: usize = 1024;
+/// Threads added to the text index in one step, at most. Origin: guess; some hundred milliseconds.
+pub(crate) const TEXTS_STEP: usize = 256;
+/// Bytes of folded text added to the text index in one step, about; a larger thread takes several. Origin: guess;
+/// little memory, and writing them, which a stop waits for, takes some hundred milliseconds.
+pub(crate) const TEXTS_STEP_BYTES: usize = 4 << 20;
+/// The pause of the text index after a step, as a part of the step's time: one half. Origin: guess; clients come
+/// first.
+pub(crate) const TEXTS_REST_PART: u32 = 2;
+/// How long changed threads are gathered before the text index adds them. Origin: guess, as for open markers.
+pub(crate) const TEXTS_PAUSE: Duration = Duration::from_millis(200);
+/// The interval of checks whether the followed rows are complete. Origin: guess.
+pub(crate) const TEXTS_LOOK: Duration = Duration::from_millis(500);
+/// How long readers and writers of the text index wait for each other. Origin: guess; in SQLite's WAL mode they block
+/// each other only for moments.
+pub(crate) const TEXTS_BUSY: Duration = Duration::from_secs(5);
+/// The cache of one connection to the text index, KiB. Origin: guess; as the index of threads.
+pub(crate) const TEXTS_CACHE_KIB: i64 = 8 * 1024;
+/// Bytes of a name, a folder, a model or another short text of a thread: lists show it, and rollouts repeat it.
+/// Origin: the longest path of Linux.
+pub const WORD_BYTES: usize = 4_096;
+/// Bytes of a rollout read at once for the turns that may hold a text. Origin: guess.
+pub const SEARCH_TURN_BYTES: usize = 1 << 20;

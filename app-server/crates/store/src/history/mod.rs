@@ -23,6 +23,7 @@ mod damage;
 mod edits;
 mod fold;
 mod items;
+pub mod markdown;
 mod messages;
 pub mod read;
 mod row;

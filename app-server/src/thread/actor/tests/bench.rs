@@ -34,7 +34,6 @@ use crate::outbox::OutboxLimits;
 use crate::policy;
 use crate::repair::StartupRepair;
 use crate::search::ThreadSearch;
-use crate::search::texts::TextIndex;
 use crate::thread::Context;
 use crate::thread::holes::Holes;
 use crate::thread::questions::QuestionNumbers;
@@ -152,7 +151,7 @@ impl Bench {
         let store: Arc<dyn RolloutStore> = Arc::clone(&disk) as _;
         let clock = Clock;
         let index: Arc<dyn ThreadIndex> = Arc::new(MemoryIndex::default());
-        let texts = TextIndex::nowhere(Arc::clone(&store), Arc::clone(&index), &tasks);
+        let texts = skein_store::texts::TextIndex::nowhere(Arc::clone(&store), Arc::clone(&index), &tasks);
         let (search, repair) = (Arc::new(ThreadSearch::new(texts)), Arc::default());
         let services = Arc::new(Context {
             registry: Registry::new(config.limits.mailbox),

@@ -6,13 +6,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use crate::rollout::record::ThreadSettings;
 use serde_json::Value;
 use skein_base::clock::WallMs;
 use skein_protocol::event::{ThreadTokenUsage, TokenUsageBreakdown};
 use skein_protocol::ids::{ItemId, TurnId};
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::turn::{TurnError, TurnStatus};
-use skein_store::rollout::record::ThreadSettings;
 
 use super::meta::{self, text, time};
 use super::{calls, items, older};

@@ -1,21 +1,21 @@
 use std::fs;
 
+use crate::fsck::{self, FsckNotice};
+use crate::history::History;
+use crate::index::ThreadIndex;
+use crate::index::memory::MemoryIndex;
+use crate::rollout::record::ThreadNamed;
+use crate::rollout::{Keep, Lease};
 use skein_base::clock::WallMs;
 use skein_protocol::item::ThreadItemBody;
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
-use skein_store::fsck::{self, FsckNotice};
-use skein_store::history::History;
-use skein_store::index::ThreadIndex;
-use skein_store::index::memory::MemoryIndex;
-use skein_store::rollout::record::ThreadNamed;
-use skein_store::rollout::{Keep, Lease};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::search::texts::{self, Sources, TextIndex};
-
-pub(crate) mod peer;
+use crate::index::changes::Changes;
+use crate::testing::{found, peer};
+use crate::texts::{Sources, TextIndex};
 
 const CHAT: &str = "01a1f9a4-f790-7202-b781-7c170e66903c";
 const TOOLS: &str = "01a1f9a4-f928-7e70-ba37-371aab1fed25";
@@ -33,7 +33,7 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        peer::lay(&dir.path().join("codex"));
+        peer::lay(&dir.path().join("codex")).unwrap();
         Self { dir }
     }
 
@@ -69,17 +69,17 @@ impl Fixture {
             let history = History::read(&store, thread).await.unwrap();
             index.upsert(history.row(), history.seq()).await.unwrap();
         }
-        let (tasks, stop) = (Tasks::new(), CancellationToken::new());
+        let (tasks, stop, changes) = (Tasks::new(), CancellationToken::new(), Arc::<Changes>::default());
         let texts = TextIndex::new(Sources {
             home: home.paths().clone(),
             boot: home.machine_boot(),
             store: Arc::new(store),
             index: Arc::new(index),
-            changes: Arc::default(),
+            changes: Arc::clone(&changes),
             tasks: tasks.clone(),
             stop: stop.clone(),
         });
-        let found = texts::tests::found(&texts, term).await;
+        let found = found(&texts, &changes, term).await.unwrap();
         stop.cancel();
         tasks.finish().await;
         found.into_iter().map(|(thread, _)| thread).collect()
@@ -104,7 +104,7 @@ impl Fixture {
         assert_eq!((end.row(), end.seq(), end.header()), (whole.row(), whole.seq(), whole.header()));
         assert!(
             whole.is_closed()
-                && store.load(thread).await.unwrap().repair == skein_store::rollout::LoadRepair::default()
+                && store.load(thread).await.unwrap().repair == crate::rollout::LoadRepair::default()
         );
         whole
     }

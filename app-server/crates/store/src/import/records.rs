@@ -1,6 +1,12 @@
 //! The records of an imported thread. Pure. The history is folded on the way, so that the ends of turns have the same
 //! headers as an owner's.
 
+use crate::history::{History, cut_short};
+use crate::home::Term;
+use crate::rollout::record::{
+    Compacted, Imported, ItemCompleted, ItemStarted, KeptMessages, Record, RecordBody, ThreadClosed,
+    ThreadMeta, ThreadNamed, ThreadOpened, TurnStarted, Usage,
+};
 use skein_base::clock::WallMs;
 use skein_protocol::ids::Epoch;
 use skein_protocol::item::{
@@ -8,12 +14,6 @@ use skein_protocol::item::{
     ThreadItemBody,
 };
 use skein_protocol::turn::TurnStatus;
-use skein_store::history::{History, cut_short};
-use skein_store::home::Term;
-use skein_store::rollout::record::{
-    Compacted, Imported, ItemCompleted, ItemStarted, KeptMessages, Record, RecordBody, ThreadClosed,
-    ThreadMeta, ThreadNamed, ThreadOpened, TurnStarted, Usage,
-};
 use uuid::Uuid;
 
 use super::calls;

@@ -11,7 +11,7 @@ use crate::policy;
 
 /// Why a term is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum TermError {
+pub enum TermError {
     /// It is empty.
     #[error("there is nothing to search for: searchTerm is empty")]
     Empty,
@@ -22,7 +22,7 @@ pub(crate) enum TermError {
 
 /// A search term.
 #[derive(Debug, Clone)]
-pub(crate) struct SearchTerm {
+pub struct SearchTerm {
     text: String,
     folded: Finder<'static>,
     /// Its longest part that JSON does not escape; may be empty.
@@ -34,7 +34,7 @@ impl SearchTerm {
     ///
     /// # Errors
     /// [`TermError`].
-    pub(crate) fn new(text: &str) -> Result<Self, TermError> {
+    pub fn new(text: &str) -> Result<Self, TermError> {
         if text.is_empty() {
             return Err(TermError::Empty);
         }
@@ -51,14 +51,15 @@ impl SearchTerm {
         })
     }
 
+    /// The term in the folded form.
     #[must_use]
-    pub(crate) fn folded(&self) -> &str {
+    pub fn folded(&self) -> &str {
         &self.text
     }
 
     /// Whether a text with the term may stand in this line of JSON. A line that is not UTF-8 holds no text.
     #[must_use]
-    pub(crate) fn may_be_in(&self, line: &[u8]) -> bool {
+    pub fn may_be_in(&self, line: &[u8]) -> bool {
         // An escape by number may be any character. Characters with other escapes are not in the searched part.
         let holds = |text: &[u8]| self.in_lines.find(text).is_some() || memmem::find(text, br"\u").is_some();
         if line.is_ascii() {
@@ -68,7 +69,7 @@ impl SearchTerm {
     }
 
     /// Its places in `text`, in bytes, without overlaps. A character that folds to several is found whole.
-    pub(crate) fn all_in<'t>(&'t self, text: &'t str) -> impl Iterator<Item = Range<usize>> + 't {
+    pub fn all_in<'t>(&'t self, text: &'t str) -> impl Iterator<Item = Range<usize>> + 't {
         let folded = Folded::of(text);
         let mut from = 0;
         std::iter::from_fn(move || {
@@ -82,7 +83,7 @@ impl SearchTerm {
 
     /// Its first place in `text`, in bytes.
     #[must_use]
-    pub(crate) fn first_in(&self, text: &str) -> Option<Range<usize>> {
+    pub fn first_in(&self, text: &str) -> Option<Range<usize>> {
         self.all_in(text).next()
     }
 }

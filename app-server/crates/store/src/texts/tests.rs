@@ -1,90 +1,52 @@
 use std::fs;
+use std::ops::Deref;
 use std::time::Duration;
 
-use skein_base::clock::WallMs;
-use skein_protocol::ids::{ItemId, TurnId};
-use skein_protocol::item::ThreadItem;
-use skein_protocol::turn::{TurnStatus, UserInput};
-use skein_store::history::History;
-use skein_store::index::memory::MemoryIndex;
-use skein_store::rollout::memory::MemoryStore;
-use skein_store::rollout::record::{ItemCompleted, Record, RecordBody, TurnStarted};
-use skein_store::rollout::{Keep, RolloutStore};
-use skein_store::testing::TestStore;
-use skein_store::testing::{lease, opened, thread};
 use tempfile::TempDir;
 
 use super::*;
+use crate::history::History;
+use crate::rollout::record::RecordBody;
+use crate::testing::{IndexedThreads, agent_message, thread, turn_started};
+use skein_protocol::ids::TurnId;
+use skein_protocol::turn::TurnStatus;
 
-pub(crate) struct Bench {
+/// Threads whose text index is in a folder of the test.
+struct Bench {
     dir: TempDir,
-    pub store: Arc<MemoryStore>,
-    /// The disk under the text index.
-    disk: Arc<TestStore>,
-    pub index: Arc<MemoryIndex>,
-    changes: Arc<Changes>,
-    pub texts: TextIndex,
-    tasks: Tasks,
-    stop: CancellationToken,
+    threads: IndexedThreads,
+}
+
+impl Deref for Bench {
+    type Target = IndexedThreads;
+
+    fn deref(&self) -> &IndexedThreads {
+        &self.threads
+    }
 }
 
 impl Bench {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let (store, index) = (Arc::default(), Arc::default());
-        Self::on(dir, store, index, 1)
-    }
-
-    fn on(dir: TempDir, store: Arc<MemoryStore>, index: Arc<MemoryIndex>, boot: u128) -> Self {
-        let (changes, tasks, stop): (Arc<Changes>, _, _) =
-            (Arc::default(), Tasks::new(), CancellationToken::new());
-        let disk = Arc::new(TestStore::over(Arc::clone(&store) as _));
-        let sources = Sources {
-            home: HomePaths::new(dir.path()),
-            boot: Uuid::from_u128(boot),
-            store: Arc::clone(&disk) as _,
-            index: Arc::clone(&index) as _,
-            changes: Arc::clone(&changes),
-            tasks: tasks.clone(),
-            stop: stop.clone(),
-        };
-        Self { dir, store, disk, index, changes, texts: TextIndex::new(sources), tasks, stop }
+        Self { threads: IndexedThreads::new(dir.path()), dir }
     }
 
     /// The next server of the home, in this boot of the machine.
     async fn again(self, boot: u128) -> Self {
-        self.stop.cancel();
-        self.tasks.finish().await;
-        Self::on(self.dir, self.store, self.index, boot)
+        let threads = self.threads.next_server(self.dir.path(), boot).await;
+        Self { dir: self.dir, threads }
     }
 
-    /// Appends records.
     async fn append(&self, n: u128, bodies: Vec<RecordBody>) {
-        let id = thread(n);
-        let head = self.store.head(id).await.unwrap_or_default();
-        let record = |(seq, body)| Record { seq: EventSeq(seq), at: WallMs(0), body };
-        let records = (head.0 + 1..).zip(bodies).map(record).collect();
-        self.store.append(lease(id), head, records, Keep::Process).await.unwrap();
-        let history = History::read(&*self.store, id).await.unwrap();
-        self.index.upsert(history.row(), history.seq()).await.unwrap();
-        self.changes.note(id);
+        self.threads.append(n, bodies).await.unwrap();
     }
 
-    /// A finished turn.
-    pub(crate) async fn say(&self, n: u128, text: &str) {
-        self.say_in(n, &format!("{n} {text}"), text).await;
+    async fn say(&self, n: u128, text: &str) {
+        self.threads.say(n, text).await.unwrap();
     }
 
-    /// The same, in a turn with this name.
-    async fn say_in(&self, n: u128, turn: &str, text: &str) {
-        let ended = History::default().turn_completed_record(TurnId::from(turn), TurnStatus::Completed, None);
-        self.append(n, vec![opened(1, 1).body, began(turn, text), user_message(turn, "an answer"), ended])
-            .await;
-    }
-
-    /// The hits, once the index is complete and as up to date as possible.
-    pub(crate) async fn found(&self, term: &str) -> Vec<(ThreadId, u64)> {
-        found(&self.texts, term).await
+    async fn found(&self, term: &str) -> Vec<(ThreadId, u64)> {
+        self.threads.found(term).await.unwrap()
     }
 
     /// Waits until the index has so much of a thread.
@@ -100,33 +62,6 @@ impl Bench {
         }
         panic!("thread {n} is not taken in up to {seq}");
     }
-}
-
-/// The hits, once the index is complete and as up to date as possible.
-pub(crate) async fn found(texts: &TextIndex, term: &str) -> Vec<(ThreadId, u64)> {
-    let term = SearchTerm::new(term).unwrap();
-    let mut looks = tokio::time::interval(Duration::from_millis(5));
-    for _ in 0..4_000 {
-        let settled = texts.shared.sources.changes.waiting(1).is_empty();
-        let candidates = texts.candidates(&term, Vec::new()).await;
-        if let Some(candidates) = candidates.filter(|_| settled) {
-            let found = candidates.threads.into_iter().map(|(thread, after)| (thread, after.0));
-            let mut found: Vec<_> = found.collect();
-            found.sort_unstable();
-            return found;
-        }
-        looks.tick().await;
-    }
-    panic!("it does not become complete: {:?}", texts.counts());
-}
-
-fn began(turn: &str, text: &str) -> RecordBody {
-    let (turn_id, input) = (TurnId::from(turn), vec![UserInput::text(text)]);
-    TurnStarted { turn_id, input, item_id: Some(ItemId::from("said")), client_id: None }.into()
-}
-
-fn user_message(turn: &str, text: &str) -> RecordBody {
-    ItemCompleted { turn_id: TurnId::from(turn), item: ThreadItem::agent_message("message", text) }.into()
 }
 
 #[tokio::test]
@@ -153,7 +88,7 @@ async fn it_follows_messages_names_and_deletions() {
     assert_eq!(bench.found("needle").await, [(thread(1), 1)]);
     bench.say(2, "another NEEDLE").await;
     assert_eq!(bench.found("needle").await, [(thread(1), 1), (thread(2), 5)]);
-    let named = skein_store::rollout::record::ThreadNamed { name: Some("Ärger".to_owned()) };
+    let named = crate::rollout::record::ThreadNamed { name: Some("Ärger".to_owned()) };
     bench.append(1, vec![named.into()]).await;
     assert_eq!(bench.found("ÄRGER").await, [(thread(1), 0)]);
     bench.index.remove(thread(1), EventSeq(99)).await.unwrap();
@@ -165,14 +100,14 @@ async fn it_follows_messages_names_and_deletions() {
 async fn a_turn_that_goes_on_is_behind_until_it_ends() {
     let bench = Bench::new();
     bench.say(1, "hay").await;
-    bench.append(1, vec![began("open", "needle")]).await;
+    bench.append(1, vec![turn_started("open", "needle")]).await;
     for again in [false, true] {
         // For any term: the turn's text is still unknown.
         assert_eq!(bench.found("nowhere").await, [(thread(1), 4)], "looked at again: {again}");
         bench.changes.note(thread(1));
     }
     let ended = History::default().turn_completed_record(TurnId::from("open"), TurnStatus::Completed, None);
-    bench.append(1, vec![user_message("open", "thread"), ended]).await;
+    bench.append(1, vec![agent_message("open", "thread"), ended]).await;
     assert_eq!(bench.found("nowhere").await, []);
     assert_eq!(bench.found("needle").await, [(thread(1), 4)]);
 }
@@ -248,7 +183,7 @@ async fn a_long_thread_is_taken_in_in_steps_and_the_next_server_goes_on_behind_t
     let bench = Bench::new();
     let text = "needle in hay, ".repeat(policy::TEXTS_STEP_BYTES / 15 / 2 + 1);
     for turn in ["1", "2", "3"] {
-        bench.say_in(1, turn, &text).await;
+        bench.say_in(1, turn, &text).await.unwrap();
     }
     bench.disk.hold_reads();
     bench.disk.let_read(2);

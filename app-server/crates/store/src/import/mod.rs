@@ -11,17 +11,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::home::{Home, HomeError};
+use crate::rollout::file::FileStore;
+use crate::rollout::file::layer::DiskLayer;
+use crate::rollout::record::{Imported, Record};
+use crate::rollout::{Location, ReadError, RolloutStore};
 use serde_json::Value;
 use skein_base::tasks::{Pool, Tasks};
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
-use skein_store::home::{Home, HomeError};
-use skein_store::rollout::file::FileStore;
-use skein_store::rollout::file::layer::DiskLayer;
-use skein_store::rollout::record::{Imported, Record};
-use skein_store::rollout::{Location, ReadError, RolloutStore};
 
 use crate::policy;
-use crate::search::texts::Forgetting;
+use crate::texts::Forgetting;
 
 mod calls;
 pub(crate) mod find;

@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus, UserInput};
 
-use skein_store::history::History;
+use crate::history::History;
 
+/// The thread as a Markdown document: its facts, then its turns, oldest first.
 #[must_use]
-pub(crate) fn text(history: &History) -> String {
+pub fn text(history: &History) -> String {
     let row = history.row();
     let mut text = String::new();
     let title = row.name.as_deref().unwrap_or(&row.preview);

@@ -23,29 +23,32 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::home::{HomePaths, folders};
+use crate::index::ThreadIndex;
+use crate::index::changes::Changes;
+use crate::rollout::RolloutStore;
 use skein_base::tasks::{Pool, Tasks};
 use skein_protocol::extension::{TextsCounts, TextsState};
 use skein_protocol::ids::{EventSeq, ThreadId};
-use skein_store::home::{HomePaths, folders};
-use skein_store::index::ThreadIndex;
-use skein_store::index::changes::Changes;
-use skein_store::rollout::RolloutStore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::policy;
-use crate::search::SearchTerm;
 
 mod build;
 mod db;
+mod messages;
+mod term;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 use db::{Db, DbError, IndexChange};
+pub use messages::message_texts;
+pub use term::{SearchTerm, TermError};
 
 /// The text index of a home. Clones share it.
 #[derive(Clone)]
-pub(crate) struct TextIndex {
+pub struct TextIndex {
     shared: Arc<TextIndexShared>,
 }
 
@@ -57,19 +60,21 @@ impl std::fmt::Debug for TextIndex {
 
 /// The inputs of the index.
 #[derive(Clone)]
-pub(crate) struct Sources {
-    pub(crate) home: HomePaths,
+pub struct Sources {
+    /// The home that the index belongs to.
+    pub home: HomePaths,
     /// This boot of the machine: another one may have lost the ends of indexed rollouts.
-    pub(crate) boot: Uuid,
+    pub boot: Uuid,
     /// The histories.
-    pub(crate) store: Arc<dyn RolloutStore>,
+    pub store: Arc<dyn RolloutStore>,
     /// Their rows.
-    pub(crate) index: Arc<dyn ThreadIndex>,
+    pub index: Arc<dyn ThreadIndex>,
     /// The changed rows.
-    pub(crate) changes: Arc<Changes>,
-    pub(crate) tasks: Tasks,
+    pub changes: Arc<Changes>,
+    /// Runs the task that builds the index, and its reads.
+    pub tasks: Tasks,
     /// The end of the server.
-    pub(crate) stop: CancellationToken,
+    pub stop: CancellationToken,
 }
 
 struct TextIndexShared {
@@ -91,22 +96,22 @@ struct BuildState {
 
 /// The threads that may hold a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Candidates {
+pub struct Candidates {
     /// Each with the record after which the text may be.
-    pub(crate) threads: HashMap<ThreadId, EventSeq>,
+    pub threads: HashMap<ThreadId, EventSeq>,
 }
 
 impl TextIndex {
     /// The text index of a home. The first search opens it.
     #[must_use]
-    pub(crate) fn new(sources: Sources) -> Self {
+    pub fn new(sources: Sources) -> Self {
         let (began, state, readers) = (AtomicBool::new(false), Mutex::default(), Mutex::default());
         Self { shared: Arc::new(TextIndexShared { sources, began, state, readers }) }
     }
 
     /// An index that is never built, for a server without a home.
-    #[cfg(test)]
-    pub(crate) fn nowhere(store: Arc<dyn RolloutStore>, index: Arc<dyn ThreadIndex>, tasks: &Tasks) -> Self {
+    #[cfg(any(test, feature = "testing"))]
+    pub fn nowhere(store: Arc<dyn RolloutStore>, index: Arc<dyn ThreadIndex>, tasks: &Tasks) -> Self {
         let (home, stop) = (HomePaths::new("/proc/nowhere".as_ref()), CancellationToken::new());
         let (boot, changes, tasks) = (Uuid::nil(), Arc::default(), tasks.clone());
         stop.cancel();
@@ -133,7 +138,7 @@ impl TextIndex {
     /// The threads that may hold the term, and those with an unknown state, `loaded` among them: their owners may
     /// have newer messages. `None`: search all threads, because the index is incomplete, the term is too short, or
     /// there are too many candidates.
-    pub(crate) async fn candidates(&self, term: &SearchTerm, loaded: Vec<ThreadId>) -> Option<Candidates> {
+    pub async fn candidates(&self, term: &SearchTerm, loaded: Vec<ThreadId>) -> Option<Candidates> {
         self.begin();
         let query = db::query(term.folded())?;
         // Before the index: a thread added meanwhile is searched twice rather than not at all.
@@ -163,7 +168,7 @@ impl TextIndex {
 
     /// The state and the cost. Instant.
     #[must_use]
-    pub(crate) fn counts(&self) -> TextsCounts {
+    pub fn counts(&self) -> TextsCounts {
         let BuildState { at, done, disk_bytes, .. } = self.shared.state().clone();
         let behind = self.shared.sources.changes.behind().len();
         TextsCounts { state: at, done, behind: u64::try_from(behind).unwrap_or(u64::MAX), disk_bytes }
@@ -236,7 +241,7 @@ impl TextIndexShared {
 /// Removes threads from the text index of a home without a server: their numbers are about to be given to other
 /// records.
 #[derive(Debug)]
-pub(crate) struct Forgetting {
+pub struct Forgetting {
     folder: PathBuf,
     opened: bool,
     /// `None` if there is no index, or no longer.
@@ -246,7 +251,7 @@ pub(crate) struct Forgetting {
 impl Forgetting {
     /// Opens nothing yet.
     #[must_use]
-    pub(crate) fn of(home: &HomePaths) -> Self {
+    pub fn of(home: &HomePaths) -> Self {
         Self { folder: home.texts(), opened: false, db: None }
     }
 
@@ -254,7 +259,7 @@ impl Forgetting {
     ///
     /// # Errors
     /// An unusable index cannot be removed either.
-    pub(crate) fn forget(&mut self, thread: ThreadId) -> io::Result<()> {
+    pub fn forget(&mut self, thread: ThreadId) -> io::Result<()> {
         self.remove_from_db(thread).or_else(|error| {
             tracing::warn!(%error, "the text index cannot be used; it is removed");
             self.db = None;

@@ -1,10 +1,10 @@
 //! A foreign rollout's metadata of its thread. Pure.
 
+use crate::rollout::record::{ThreadCreated, ThreadSettings};
 use serde_json::{Map, Value};
 use skein_base::clock::WallMs;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::thread::{GitInfo, SessionSource};
-use skein_store::rollout::record::{ThreadCreated, ThreadSettings};
 
 use super::items::camel;
 use crate::policy;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::search::term::fold;
+use crate::texts::term::fold;
 
 fn thread(n: u128) -> ThreadId {
     ThreadId::new(Uuid::from_u128(n))

@@ -4,21 +4,21 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::history::read::{Enough, Turns};
+use crate::home::folders;
+use crate::index::IndexError;
+use crate::rollout::ReadError;
 use skein_base::clock::Clock;
 use skein_base::tasks::Pool;
 use skein_protocol::extension::TextsState;
 use skein_protocol::ids::{EventSeq, ThreadId};
-use skein_store::history::read::{Enough, Turns};
-use skein_store::home::folders;
-use skein_store::index::IndexError;
-use skein_store::rollout::ReadError;
 use tokio::time::Instant;
 
 use super::db::{AddedTexts, Db, DbError, IndexChange, IndexedThread};
+use super::messages::message_texts;
 use super::{TextIndexShared, db};
 use crate::policy;
-use crate::search::messages::texts;
-use crate::search::term::fold;
+use crate::texts::term::fold;
 
 /// The size of one read of a thread.
 const ENOUGH: Enough = Enough { bytes: policy::SEARCH_TURN_BYTES, ..Enough::ALL };
@@ -55,7 +55,7 @@ pub(super) async fn serve(shared: &Arc<TextIndexShared>) {
         let Err(error) = keep(shared, &mut failures).await;
         if error.is_passing() {
             tracing::warn!(%error, "the text index cannot be opened; it is tried again");
-            tokio::time::sleep(skein_store::policy::INDEX_ROOM_LOOK).await;
+            tokio::time::sleep(crate::policy::INDEX_ROOM_LOOK).await;
             continue;
         }
         failures += 1;
@@ -72,7 +72,7 @@ pub(super) async fn serve(shared: &Arc<TextIndexShared>) {
             }
         }
         if failures > 1 {
-            tokio::time::sleep(skein_store::policy::INDEX_RETRY).await;
+            tokio::time::sleep(crate::policy::INDEX_RETRY).await;
         }
     }
 }
@@ -114,7 +114,7 @@ async fn has_to_wait(step: Result<(), BuildError>, refused: &mut bool) -> Result
             if !std::mem::replace(refused, true) {
                 tracing::warn!(%error, "the text index takes no change; searches look at the threads that it lacks");
             }
-            tokio::time::sleep(skein_store::policy::INDEX_ROOM_LOOK).await;
+            tokio::time::sleep(crate::policy::INDEX_ROOM_LOOK).await;
             Ok(true)
         }
         Err(error) => Err(error),
@@ -295,7 +295,7 @@ impl IndexWriter {
                     ends = EventSeq(held.at.0.saturating_sub(1));
                     break;
                 }
-                for (_, text) in texts(&held.turn) {
+                for (_, text) in message_texts(&held.turn) {
                     put(&mut added.pieces, held.at, &fold(&text));
                 }
             }

@@ -2,10 +2,11 @@
 //! texts cut.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 /// Path in the peer's home, and content.
-pub(crate) const FILES: &[(&str, &str)] = &[
+pub const FILES: &[(&str, &str)] = &[
     (
         "archived_sessions/rollout-2026-11-20T15-48-23-01a1f9a5-01d0-7ff0-bb2b-1c847714ca3b.jsonl",
         include_str!(
@@ -64,10 +65,14 @@ pub(crate) const FILES: &[(&str, &str)] = &[
 ];
 
 /// Writes the files in the peer's layout.
-pub(crate) fn lay(home: &Path) {
+///
+/// # Errors
+/// If a folder or a file cannot be written.
+pub fn lay(home: &Path) -> io::Result<()> {
     for (path, text) in FILES {
         let path = home.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        fs::create_dir_all(path.parent().unwrap_or(home))?;
+        fs::write(path, text)?;
     }
+    Ok(())
 }

@@ -28,7 +28,7 @@ pub(crate) enum ForeignLine {
 pub(crate) fn open(path: &Path) -> io::Result<BufReader<std::fs::File>> {
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
-    Ok(BufReader::with_capacity(skein_store::policy::READ_BLOCK, options.open(path).and_then(only_regular)?))
+    Ok(BufReader::with_capacity(crate::policy::READ_BLOCK, options.open(path).and_then(only_regular)?))
 }
 
 /// The next line; `None` at the end. A line above `policy::IMPORT_LINE` is skipped without being held in memory.

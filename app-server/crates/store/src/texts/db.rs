@@ -6,11 +6,11 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::home::{FILE_MODE, FOLDER_MODE};
+use crate::rollout::DiskKind;
 use rusqlite::ffi::{ErrorCode, SQLITE_IOERR_READ, SQLITE_IOERR_SHORT_READ};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Statement, params};
 use skein_protocol::ids::{EventSeq, ThreadId};
-use skein_store::home::{FILE_MODE, FOLDER_MODE};
-use skein_store::rollout::DiskKind;
 use uuid::Uuid;
 
 use crate::policy;
