@@ -1,5 +1,7 @@
 //! A client beside a small server that plays a script.
 
+mod documents;
+
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
