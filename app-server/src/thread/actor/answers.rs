@@ -74,9 +74,19 @@ pub(super) fn created(log: &Log, helpers: &HelperSide, start: &Start) -> ThreadC
     }
 }
 
-/// Answers input, when its records are durable, with the turn that has taken it.
+/// Answers new input, once its records are durable, with the turn that takes it. Such an answer has no `startedAt`.
 pub(super) fn answer_input(log: &mut Log, reply: InputReply, turn: &TurnId) {
     let turn = Turn { started_at: None, ..shown_turn(log, turn) };
+    acknowledge_input(log, reply, turn);
+}
+
+/// Answers input that an earlier request has brought already: the same turn, as it is now.
+pub(super) fn answer_repeated_input(log: &mut Log, reply: InputReply, turn: &TurnId) {
+    let turn = shown_turn(log, turn);
+    acknowledge_input(log, reply, turn);
+}
+
+fn acknowledge_input(log: &mut Log, reply: InputReply, turn: Turn) {
     match reply {
         InputReply::Start(reply) => log.acknowledge(reply, TurnStartResponse { turn }),
         InputReply::Steer(_, reply) => log.acknowledge(reply, TurnSteerResponse { turn_id: turn.id }),

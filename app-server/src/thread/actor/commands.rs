@@ -5,7 +5,7 @@ use std::sync::Arc;
 use skein_protocol::ids::TurnId;
 use skein_store::rollout::Keep;
 
-use super::answers::answer_input;
+use super::answers::answer_repeated_input;
 use super::helper_side::HelperSide;
 use super::log::{Log, Send};
 use super::turns::TurnState;
@@ -111,7 +111,7 @@ impl Owner {
     fn user_input(&mut self, input: Box<Input>) {
         match refusal_of(&self.services, (&self.log, &self.helpers), &self.turns, &input) {
             Some(Refusal::Error(error)) => input.reply.err(&error.to_wire()),
-            Some(Refusal::Seen(turn)) => answer_input(&mut self.log, input.reply, &turn),
+            Some(Refusal::Seen(turn)) => answer_repeated_input(&mut self.log, input.reply, &turn),
             None => {
                 let waiter = self.waiters.add(Command::Input(input));
                 self.step(Event::Input(waiter));

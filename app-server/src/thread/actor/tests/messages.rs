@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use skein_protocol::item::ThreadItemBody;
-use skein_protocol::notifications::TurnCompleted;
+use skein_protocol::notifications::{TurnCompleted, TurnStarted};
 use skein_protocol::thread::ThreadForkParams;
 use skein_protocol::turn::{TurnItemsView, TurnStartResponse, TurnStatus};
 use skein_store::history::History;
@@ -29,6 +29,21 @@ async fn another_message_by_the_id_of_an_earlier_one_begins_a_turn() {
     assert_eq!(other.heard::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
     assert_eq!(says(&mut client, thread, "one").await, first, "the same message begins nothing");
     assert_eq!(says(&mut client, thread, "two").await, second, "nor does the other one");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeated_message_is_answered_with_the_time_at_which_its_turn_started() {
+    let bench = Bench::in_memory();
+    let (mut client, thread) = bench.started().await;
+    let mut answered = Vec::new();
+    for _ in 0..2 {
+        let request = client.input_as(thread, "one", Some("m-1"));
+        answered.push(client.answer::<TurnStartResponse>(request).await.unwrap().turn.started_at);
+    }
+    let started = client.heard::<TurnStarted>().await.turn.started_at;
+    assert!(started.is_some());
+    assert_eq!(answered, [None, started]);
     bench.finish().await;
 }
 
