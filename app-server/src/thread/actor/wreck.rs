@@ -37,8 +37,11 @@ impl Owner {
         if !self.repair.is_alone() {
             announce_closed(&self.services, &self.log);
         }
-        let took = self.services.clock.now().saturating_duration_since(began);
-        self.services.counters.unloads.add(took);
+        // An owner that panics behind its last step has counted the unload there.
+        if !self.machine.is_gone() {
+            let took = self.services.clock.now().saturating_duration_since(began);
+            self.services.counters.unloads.add(took);
+        }
     }
 }
 

@@ -20,7 +20,10 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::router::session::ClientSession;
 use crate::router::{Router, StoreJob};
-use crate::thread::machine::Phase;
+use crate::thread::actor::Owner;
+use crate::thread::event::{Event, Materialised};
+use crate::thread::machine::{Persistence, Phase};
+use crate::thread::registry::Claim;
 use crate::thread::subscribers::Role;
 
 /// The owner of this thread panics at its next look.
@@ -65,6 +68,34 @@ async fn an_owner_that_breaks_off_ends_its_thread_and_no_other() {
     let cut_off = client.heard::<TurnCompleted>().await.turn;
     assert_eq!(cut_off.status, TurnStatus::Interrupted);
     assert_eq!(client.heard::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unload_whose_last_step_panics_counts_once() {
+    let bench = Bench::in_memory();
+    let thread = skein_protocol::ids::ThreadId::new(bench.services.clock.new_id());
+    let Claim::Claimed(slot) = bench.services.registry.claim(thread, Persistence::Durable) else {
+        panic!("nobody else owns it")
+    };
+    let mut owner = Owner::new(Arc::clone(&bench.services), *slot);
+    owner.step(Event::Loaded(Materialised::No));
+    owner.step(Event::Shutdown);
+    assert!(owner.machine.is_gone());
+    owner.settle_wreck().await;
+    drop(owner);
+    assert_eq!(bench.services.counters.unloads.taken().count, 1);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unload_in_whose_midst_the_owner_panics_counts_once() {
+    let bench = Bench::in_memory();
+    let (mut client, thread) = bench.materialised().await;
+    plant_fault(&bench, thread);
+    sees_it_go(&mut client).await;
+    bench.gone(thread).await;
+    assert_eq!(bench.services.counters.unloads.taken().count, 1);
     bench.finish().await;
 }
 
