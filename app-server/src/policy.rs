@@ -135,6 +135,9 @@ pub const LEAVE_MARGIN: Duration = Duration::from_millis(100);
 pub(crate) const SETTINGS_PATIENCE: Duration = Duration::from_secs(5);
 /// The interval of checks for the end of that change. Origin: guess; below what a person notices.
 pub(crate) const SETTINGS_LOOK: Duration = Duration::from_millis(50);
+/// Values that are read again to name the mistakes of one table of settings; above it, the rest is not named. Origin:
+/// guess; it takes some hundred milliseconds, and a usual table names each of its mistakes.
+pub(crate) const CONFIG_NODES: usize = 1_000_000;
 /// How long `skein app-server` tries to reach the server of a home, or to become it. Origin: guess; above any stop.
 pub const OWNER_WAIT: Duration = Duration::from_secs(10);
 /// The wait of a bridge after a lost link; doubles for each link lost sooner than [`RELINK_SETTLED`]. Origin: guess;

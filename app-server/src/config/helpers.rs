@@ -37,6 +37,7 @@ struct StdioKeys {
     env: Secrets,
     #[serde(deserialize_with = "names")]
     env_vars: Vec<String>,
+    #[serde(serialize_with = "path_as_text")]
     cwd: Option<PathBuf>,
     #[serde(with = "LimitKeys")]
     limits: HelperLimits,
@@ -62,6 +63,7 @@ struct LimitKeys {
 struct HttpKeys {
     url: String,
     bearer_token_env_var: Option<String>,
+    #[serde(serialize_with = "path_as_text")]
     bearer_token_file: Option<PathBuf>,
     #[serde(deserialize_with = "texts_by_name")]
     http_headers: Secrets,
@@ -119,6 +121,11 @@ struct Limits(
 
 #[derive(Serialize, Deserialize)]
 struct Common(#[serde(with = "CommonKeys")] HelperSpec);
+
+/// A path that is not UTF-8 loses the bytes that no text has.
+fn path_as_text<S: Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
+    path.as_ref().map(|path| path.to_string_lossy()).serialize(to)
+}
 
 fn unnamed() -> HelperSpec {
     HelperSpec::reached("", nowhere())
@@ -250,19 +257,19 @@ type Wrong = (String, &'static str);
 const ONE_WAY: &str = "give it either command = \"PROGRAM\" or url = \"https://...\"";
 
 /// Variables, headers, limits and tools are merged one by one, all else is replaced.
-fn over(name: &str, said: Map<String, Value>, base: Option<&HelperSpec>) -> Result<HelperSpec, Wrong> {
+fn over(name: &str, mut said: Map<String, Value>, base: Option<&HelperSpec>) -> Result<HelperSpec, Wrong> {
     let is_http = is_http(&said, base)?;
     let mut under = base.map(plain).unwrap_or_default();
     let others = if is_http { stdio_keys() } else { http_keys() };
     under.retain(|key, _| !others.contains(&key.as_str()));
-    // A mask stands for the secret that it was shown for.
-    let mut said = match secrets::fill(&[SERVERS, name], &json!(said), &[&json!(under)], Keys::Plain).value {
-        Value::Object(said) => said,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
-    };
     if is_http {
         change_address(&mut under, &mut said);
     }
+    // A mask stands for the secret that it was shown for.
+    let said = match secrets::fill(&[SERVERS, name], &json!(said), &[&json!(under)], Keys::Plain).value {
+        Value::Object(said) => said,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
+    };
     merge(&mut under, said);
     // The values themselves are checked already.
     let unfit = |error: serde_json::Error| (error.to_string(), ONE_WAY);

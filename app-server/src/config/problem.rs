@@ -1,5 +1,6 @@
 //! Errors and warnings about settings, with their places.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -114,12 +115,15 @@ impl fmt::Display for ConfigErrors {
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     errors: Vec<ConfigError>,
+    /// The keys of the errors.
+    keys: BTreeSet<String>,
     warnings: Vec<ConfigWarning>,
     unused: Vec<String>,
 }
 
 impl Problems {
     pub(super) fn push(&mut self, error: ConfigError) {
+        self.keys.insert(error.key.clone());
         self.errors.push(error);
     }
 
@@ -142,7 +146,7 @@ impl Problems {
 
     /// Whether an error about `key` is among them.
     pub(super) fn name(&self, key: &str) -> bool {
-        self.errors.iter().any(|error| error.key == key)
+        self.keys.contains(key)
     }
 
     /// The warnings, when nothing was wrong.

@@ -53,6 +53,7 @@ impl Kind {
             ["mcp_servers", _, "env" | "http_headers"] => Self::Unread,
             ["mcp_servers", _, "args"] => Self::Args,
             ["mcp_servers", _, "url"] => Self::Address,
+            ["mcp_servers", _, "args" | "url" | "env" | "http_headers", ..] => Self::Unread,
             ["model_providers", _, "http_headers" | "query_params", _] => Self::Secret,
             ["model_providers", _, "base_url"] => Self::Address,
             [key, ..] if READ.contains(key) => Self::Open,

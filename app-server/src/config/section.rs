@@ -17,6 +17,7 @@ use serde::forward_to_deserialize_any;
 use super::kinds;
 use super::problem::{ConfigError, ConfigWarning, Problems};
 use super::tree::{Node, Table, Value};
+use crate::policy;
 
 /// The most edits between an unknown key and the known key that an error suggests.
 const NEAR: usize = 2;
@@ -40,28 +41,45 @@ impl<'p> Section<'p> {
 
     /// Reads the keys that `T` has. Several structs can share a table.
     pub(super) fn read<T: DeserializeOwned + Default>(&mut self) -> T {
-        self.read_at(None)
+        self.read_at(&[]).unwrap_or_default()
     }
 
     /// Reads the tables in the table `key`, by the names that the user chose.
     pub(super) fn read_each<T: DeserializeOwned>(&mut self, key: &'static str) -> BTreeMap<String, T> {
-        self.known.get_mut().entry(String::new()).or_default().push(key);
-        self.read_at(Some(key))
+        note(self.known.get_mut(), "", &[key]);
+        let names: Vec<String> = match self.get(&[key]).map(|node| node.value.as_table()) {
+            Some(Some(table)) => table.keys().cloned().collect(),
+            Some(None) => {
+                self.refuse(&Unfit::at(&[key], format!("write it as [{key}.NAME]")));
+                return BTreeMap::new();
+            }
+            None => return BTreeMap::new(),
+        };
+        let read = |name: String| self.read_at(&[key, &name]).map(|read| (name, read));
+        names.into_iter().filter_map(read).collect()
     }
 
-    fn read_at<T: DeserializeOwned + Default>(&mut self, key: Option<&str>) -> T {
+    /// Reads the value at `keys`, again after each mistake; `None` if nothing is left of it.
+    fn read_at<T: DeserializeOwned>(&mut self, keys: &[&str]) -> Option<T> {
+        let mut nodes = 0;
         loop {
-            let value = key.map_or(Some(&self.root), |key| self.get(&[key]).map(|node| &node.value));
-            let Some(value) = value else { return T::default() };
-            let path = key.unwrap_or_default().to_owned();
-            match T::deserialize(Reader { value, path, entry_of: None, known: &self.known }) {
-                Ok(read) => return read,
-                Err(mut unfit) => {
-                    unfit.keys.splice(0..0, key.map(ToOwned::to_owned));
-                    if !self.refuse(&unfit) {
-                        return T::default();
-                    }
-                }
+            let value = if keys.is_empty() { &self.root } else { &self.get(keys)?.value };
+            let entry_of = keys.split_last().map(|(_, map)| map.join("."));
+            let (path, known) = (keys.join("."), &self.known);
+            let mut unfit = match T::deserialize(Reader { value, path, entry_of: entry_of.as_deref(), known })
+            {
+                Ok(read) => return Some(read),
+                Err(unfit) => unfit,
+            };
+            nodes += value.nodes();
+            unfit.keys.splice(0..0, keys.iter().map(|key| (*key).to_owned()));
+            if !self.refuse(&unfit) {
+                return None;
+            }
+            if nodes > policy::CONFIG_NODES {
+                let (what, expected) = ("there may be more mistakes", "correct these first");
+                self.wrong(keys.get(..1).unwrap_or_default(), what, expected);
+                return None;
             }
         }
     }
@@ -123,6 +141,16 @@ pub(super) fn keys_of<T: DeserializeOwned>() -> Vec<&'static str> {
 fn take(root: &mut Value, keys: &[String]) -> Option<Node> {
     let (Value::Table(table), Some((first, rest))) = (root, keys.split_first()) else { return None };
     if rest.is_empty() { table.remove(first) } else { take(&mut table.get_mut(first)?.value, rest) }
+}
+
+/// Adds keys to those that are known at `path`.
+fn note(known: &mut Known, path: &str, keys: &[&'static str]) {
+    let known = known.entry(path.to_owned()).or_default();
+    for key in keys {
+        if !known.contains(key) {
+            known.push(key);
+        }
+    }
 }
 
 fn warn(known: &Known, path: &str, table: &Table, problems: &mut Problems) {
@@ -261,7 +289,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     ) -> Result<V::Value, Unfit> {
         match (self.value, self.entry_of) {
             (Value::Table(_), _) => {
-                self.known.borrow_mut().entry(self.path.clone()).or_default().extend(fields);
+                note(&mut self.known.borrow_mut(), &self.path, fields);
                 self.members(true, visitor)
             }
             (_, Some(map)) => {

@@ -41,6 +41,15 @@ impl Value {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
 
+    /// The number of values in it, itself included.
+    pub(super) fn nodes(&self) -> usize {
+        match self {
+            Self::Table(table) => 1 + table.values().map(|node| node.value.nodes()).sum::<usize>(),
+            Self::List(nodes) => 1 + nodes.iter().map(|node| node.value.nodes()).sum::<usize>(),
+            Self::Text(_) | Self::Integer(_) | Self::Float(_) | Self::Bool(_) | Self::Other(_) => 1,
+        }
+    }
+
     pub(super) fn as_table(&self) -> Option<&Table> {
         if let Self::Table(table) = self { Some(table) } else { None }
     }

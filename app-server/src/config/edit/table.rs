@@ -39,19 +39,20 @@ pub(super) fn change_way(there: &mut dyn TableLike, spec: &HelperSpec) -> Vec<St
 pub(super) fn written(spec: &HelperSpec) -> Table {
     let mut all = plain(spec);
     let limits = all.remove(LIMITS).unwrap_or_default();
-    let limits: InlineTable = values(limit_keys(), |key| limits.get(key)).collect();
-    let way = values([stdio_keys(), http_keys()].concat(), |key| all.get(key));
+    let (none, unlimited) = ([json!([]), json!({})], [json!(0), json!("0")]);
+    let limits: InlineTable = values(limit_keys(), &unlimited, |key| limits.get(key)).collect();
+    let way = values([stdio_keys(), http_keys()].concat(), &none, |key| all.get(key));
     let limits = (!limits.is_empty()).then_some((LIMITS, limits.into()));
     let disabled = (!spec.enabled).then_some(("enabled", false.into()));
     way.chain(limits).chain(disabled).collect()
 }
 
-/// The keys that say something, with their values.
+/// The keys with a value other than `defaults`, with their values.
 fn values<'j>(
     keys: Vec<&'static str>,
+    defaults: &'j [Json],
     value: impl Fn(&'static str) -> Option<&'j Json>,
 ) -> impl Iterator<Item = (&'static str, Value)> {
-    let nothing = [json!([]), json!({}), json!(0), json!("0")];
-    let said = move |key| value(key).filter(|value| !nothing.contains(value));
-    keys.into_iter().filter_map(move |key| Some((key, inline(said(key)?).ok()?)))
+    let set = move |key| value(key).filter(|value| !defaults.contains(value));
+    keys.into_iter().filter_map(move |key| Some((key, inline(set(key)?).ok()?)))
 }

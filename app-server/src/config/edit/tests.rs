@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
@@ -102,6 +103,23 @@ fn a_helper_is_added_behind_the_others_and_nothing_else_changes() {
     assert!(at > text.find("[mcp_servers.time]").unwrap() && at < end, "{text}");
     assert_eq!(format!("{}{}", &text[..at], &text[end..]), BY_HAND);
     assert_eq!(desk.helpers()["new"], full("new"));
+}
+
+#[test]
+fn a_folder_and_a_path_of_any_name_are_written() {
+    let desk = Desk::with("");
+    let stdio = StdioSpec { command: "0".into(), cwd: Some("0".into()), ..StdioSpec::default() };
+    desk.add(&HelperSpec::reached("a", Transport::Stdio(stdio)));
+    let path = std::ffi::OsStr::from_bytes(b"/run/\xff");
+    let http = HttpSpec {
+        url: "https://one/".to_owned(),
+        bearer_token_file: Some(path.into()),
+        ..HttpSpec::default()
+    };
+    desk.add(&HelperSpec::reached("b", Transport::Http(http)));
+    let text = desk.text();
+    assert!(text.contains("command = \"0\"\ncwd = \"0\""), "{text}");
+    assert!(text.contains("bearer_token_file = \"/run/\u{fffd}\""), "{text}");
 }
 
 #[test]

@@ -170,6 +170,18 @@ fn a_request_moves_a_helper_without_taking_its_secrets_along() {
 }
 
 #[test]
+fn a_mask_in_a_request_stands_for_no_secret_of_another_address() {
+    let toml = "[mcp_servers.a]\nurl = \"https://one/\"\nhttp_headers.A = \"secret\"\n";
+    let base = load(toml, &[]).1.unwrap().helpers;
+    for (url, sent) in [("https://one/", "secret"), ("https://two/", "***")] {
+        let json = serde_json::json!({"mcp_servers.a": {"url": url, "http_headers": {"A": "***"}}});
+        let found = helpers_from_thread_config(&thread_config(json)).unwrap().over(&base).unwrap();
+        let Transport::Http(http) = &found["a"].transport else { panic!("it has an address") };
+        assert_eq!((http.url.as_str(), http.http_headers.0["A"].as_str()), (url, sent));
+    }
+}
+
+#[test]
 fn what_is_wrong_in_a_request_is_named_by_its_path() {
     let json = serde_json::json!({"mcp_servers": {"a": {"command": 1}}, "mcp_servers.b.args": "x"});
     let error = helpers_from_thread_config(&thread_config(json)).unwrap_err();
