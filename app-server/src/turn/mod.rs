@@ -212,6 +212,16 @@ impl From<ProviderError> for Stop {
     }
 }
 
+/// The cause of an end is the interrupt, not what it makes fail at the same moment; `run_until_cancelled` prefers the
+/// future.
+async fn unless_cancelled<T>(cancel: &CancellationToken, wait: impl Future<Output = T>) -> Result<T, Stop> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(Stop::Interrupted),
+        done = wait => Ok(done),
+    }
+}
+
 fn turn_error(error: ProviderError) -> TurnError {
     let ProviderError { message, info, details, stopped: _ } = error;
     TurnError { codex_error_info: info, additional_details: details, ..TurnError::new(message) }
@@ -324,9 +334,9 @@ impl Running {
         self.report(Report::WarningOnce(budget::WARNING.to_owned())).await;
     }
 
-    /// Files may be on a disk that does not answer.
-    async fn unless_interrupted<T>(&self, what: impl Future<Output = T>) -> Result<T, Stop> {
-        self.job.cancel.run_until_cancelled(what).await.ok_or(Stop::Interrupted)
+    /// Waits for something outside of the turn, which may never come. An interrupt at the same time wins.
+    async fn unless_interrupted<T>(&self, wait: impl Future<Output = T>) -> Result<T, Stop> {
+        unless_cancelled(&self.job.cancel, wait).await
     }
 
     /// Asks the model, with the results of its calls, until an answer neither calls tools nor is followed by a message.
@@ -416,4 +426,21 @@ impl Running {
 /// Milliseconds since an instant.
 fn took(clock: Clock, since: Instant) -> i64 {
     i64::try_from(clock.now().saturating_duration_since(since).as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn an_interrupt_wins_over_an_answer_that_comes_at_the_same_time() {
+        let (cancel, (answer, answered)) = (CancellationToken::new(), oneshot::channel());
+        let mut waits = Box::pin(unless_cancelled(&cancel, answered));
+        assert!(waits.as_mut().now_or_never().is_none());
+        answer.send("an error").unwrap();
+        cancel.cancel();
+        assert!(matches!(waits.now_or_never(), Some(Err(Stop::Interrupted))));
+    }
 }
