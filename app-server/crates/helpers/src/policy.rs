@@ -114,8 +114,8 @@ pub(crate) const HELPER_LIST_BYTES: usize = 32 << 20;
 /// From one listing that a helper has asked for, by telling of a change, to the next. Origin: guess; there are helpers that
 /// tell of a change whenever they are listed, and a person sees no difference.
 pub(crate) const HELPER_LIST_PAUSE: Duration = Duration::from_secs(1);
-/// How long an error about a helper that ended waits for its exit code and its last output. Origin: guess; both come at once, but
-/// on a loaded machine 100 ms were too short, and only the texts of errors wait.
+/// How long an error about a helper that ended, and its restart, wait for its exit code and its last output; a stop does not.
+/// Origin: guess; both come at once, but on a loaded machine 100 ms were too short.
 pub(crate) const HELPER_LAST_WORDS: Duration = Duration::from_millis(500);
 /// How long a helper may leave `initialize` without any answer before it is asked `server/discover` too. With the answer
 /// to that the revision is known within a second. Origin: guess, below the second that the design asks for; who is slower is

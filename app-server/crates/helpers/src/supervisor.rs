@@ -9,7 +9,8 @@
 //!   +------- config/mcpServer/reload ---------- broken: five failures within 60 s, or a failure that no retry can mend
 //! ```
 //!
-//! - An exit, a closed output or garbage ends the outstanding calls at once, with the reason and the last lines of stderr.
+//! - An exit, a closed output or garbage ends the outstanding calls, with the reason and the last lines of stderr. These are waited
+//!   for at most `HELPER_LAST_WORDS`, and not once the helper is being stopped.
 //! - Starts that fail one after the other are announced once, until the helper is ready or given up. The wait before a start doubles
 //!   from 100 ms to 30 s, and begins anew after ten seconds of health.
 //! - There are never two processes: a process that cannot be ended is not followed by another.
@@ -318,8 +319,12 @@ impl Supervisor {
                 SessionEvent::Broken => {
                     let why = tokio::select! {
                         biased;
-                        // Whoever waits for the end of the helper does not wait for its last words, too.
-                        () = self.control.shutdown.stopping() => return Event::Stop,
+                        // The end of a helper does not wait for its last words.
+                        () = self.control.shutdown.stopping() => {
+                            let why = session.line.why();
+                            tracing::info!(helper = self.spec.name, why, "a helper has failed before its stop");
+                            return Event::Stop;
+                        }
                         why = session.reason() => why,
                     };
                     return self.failed(why, FailureKind::Transient);

@@ -18,7 +18,7 @@ use skein_base::system::{self, proc};
 
 use crate::containment::step::{Exit, Failure, Step};
 
-/// The whole life of the namespace's first process: a child becomes `helper`; this process reaps all others and reports the end of
+/// The whole life of the namespace's first process: a child becomes `helper`; this process reaps every process in it, and reports the end of
 /// that child to the guard. It ends with the guard, or when nothing is left in the namespace. A failure goes to `say`, which closes at
 /// execve(2). `helper` owns its pipes: here they are closed, so that only the helper holds them open.
 pub(crate) fn be_init<W: Write>(

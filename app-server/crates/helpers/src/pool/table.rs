@@ -151,7 +151,7 @@ impl<T: Clone, L> LeaseTable<T, L> {
                 old.state = InstanceState::Stopping;
                 Some(old.instance.clone())
             }
-            // These have no holders, and were replaced already.
+            // A stopping one may have its last holders; it is not replaced a second time.
             InstanceState::Quarantined | InstanceState::Stopping => {
                 old.holders = holders;
                 return None;

@@ -14,7 +14,7 @@ use crate::counters::Count;
 pub(crate) struct Children {
     pub(crate) start: StartTag,
     /// Every child that is no guard is a helper's orphan. Not so for PID 1, which inherits every orphan of its container, nor
-    /// for a process that had children before its first helper.
+    /// for a process that had children before its first helper, or that is not only a server.
     pub(crate) only_helpers: bool,
     /// Pids of the live guards. The lock is held while a guard starts or is reaped and while orphans are looked for: a child
     /// that is missing here is no guard then.

@@ -16,11 +16,11 @@ use crate::set::HelperSet;
 use crate::spec::HelperSpec;
 
 type Statuses = Arc<[McpServerStatus]>;
-type Sample = BoxFuture<'static, Statuses>;
+type Lookup = BoxFuture<'static, Statuses>;
 
 /// The look that is under way, and what it looks at.
 #[derive(Default)]
-pub(crate) struct Lookups(Mutex<Option<(Vec<HelperSpec>, WeakShared<Sample>)>>);
+pub(crate) struct Lookups(Mutex<Option<(Vec<HelperSpec>, WeakShared<Lookup>)>>);
 
 impl std::fmt::Debug for Lookups {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

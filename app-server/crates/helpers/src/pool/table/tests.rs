@@ -21,7 +21,7 @@ enum Act {
     /// The current instance of a key is found unresponsive, or stopped.
     Replace(Index),
     LingerOver(Index),
-    /// The task of an instance ends: where it was stopping to, or by itself.
+    /// The task of an instance ends: after it was told to stop, or by itself.
     Over(Index),
     Close,
 }
