@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_with::apply;
 
 use crate::ids::ThreadId;
 
@@ -22,28 +23,25 @@ pub struct GetAccountParams {
 }
 
 /// Response of `account/read`.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetAccountResponse {
-    #[serde(default)]
     pub account: Option<Account>,
     pub requires_openai_auth: bool,
-    #[serde(default)]
     pub user_id: Option<String>,
-    #[serde(default)]
     pub workspace_routing: Option<WorkspaceRouting>,
 }
 
 /// An account with a provider of models.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Account {
     ApiKey,
     Chatgpt {
-        #[serde(default)]
         email: Option<String>,
         plan_type: PlanType,
-        #[serde(default)]
         workspace_name: Option<String>,
     },
     AmazonBedrock {
@@ -112,19 +110,16 @@ pub struct GetAccountRateLimitsParams {
 }
 
 /// Response of `account/rateLimits/read`.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetAccountRateLimitsResponse {
-    #[serde(default)]
     pub account_id: Option<String>,
-    #[serde(default)]
     pub ordinary_usage_allowed: Option<bool>,
-    #[serde(default)]
     pub rate_limit_reset_credits: Option<RateLimitResetCreditsSummary>,
     #[serde(default)]
     pub rate_limit_upsell: Value,
     pub rate_limits: RateLimitSnapshot,
-    #[serde(default)]
     pub rate_limits_by_limit_id: Option<BTreeMap<String, RateLimitSnapshot>>,
 }
 
@@ -145,13 +140,12 @@ pub struct RateLimitSnapshot {
 }
 
 /// A stretch of time with a limit of its own.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RateLimitWindow {
-    #[serde(default)]
     pub resets_at: Option<i64>,
     pub used_percent: i32,
-    #[serde(default)]
     pub window_duration_mins: Option<i64>,
 }
 
@@ -196,18 +190,16 @@ pub struct RateLimitResetCreditsSummary {
 }
 
 /// The right to have a limit lifted once.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RateLimitResetCredit {
-    #[serde(default)]
     pub description: Option<String>,
-    #[serde(default)]
     pub expires_at: Option<i64>,
     pub granted_at: i64,
     pub id: String,
     pub reset_type: RateLimitResetType,
     pub status: RateLimitResetCreditStatus,
-    #[serde(default)]
     pub title: Option<String>,
 }
 
@@ -238,13 +230,12 @@ pub struct GetAccountTokenUsageParams {
 }
 
 /// Response of `account/usage/read`.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetAccountTokenUsageResponse {
-    #[serde(default)]
     pub daily_usage_buckets: Option<Vec<AccountTokenUsageDailyBucket>>,
     pub summary: AccountTokenUsageSummary,
-    #[serde(default)]
     pub thread_usage: Option<ThreadUsage>,
 }
 
@@ -268,38 +259,30 @@ pub struct AccountTokenUsageSummary {
 }
 
 /// The cost of one thread.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadUsage {
     pub estimated_usage_credits_micros: i64,
-    #[serde(default)]
     pub estimated_usage_usd_micros: Option<i64>,
     pub groups: Vec<ThreadUsageBreakdownGroup>,
-    #[serde(default)]
     pub native_usage_usd_micros: Option<i64>,
     pub thread_id: ThreadId,
 }
 
 /// The cost of one model in it.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadUsageBreakdownGroup {
-    #[serde(default)]
     pub cached_input_tokens: Option<i64>,
     pub estimated_usage_credits_micros: i64,
-    #[serde(default)]
     pub input_tokens: Option<i64>,
-    #[serde(default)]
     pub model: Option<String>,
-    #[serde(default)]
     pub net_new_input_tokens: Option<i64>,
-    #[serde(default)]
     pub output_tokens: Option<i64>,
-    #[serde(default)]
     pub reasoning_effort: Option<String>,
-    #[serde(default)]
     pub speed: Option<String>,
-    #[serde(default)]
     pub total_tokens: Option<i64>,
 }
 

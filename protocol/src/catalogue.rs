@@ -7,7 +7,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_with::skip_serializing_none;
+use serde_with::{apply, skip_serializing_none};
 
 use crate::{
     ids::ThreadId,
@@ -166,26 +166,22 @@ pub struct HookErrorInfo {
 }
 
 /// A program that runs on an event.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HookMetadata {
-    #[serde(default)]
     pub additional_context_limit: Option<u32>,
     pub current_hash: String,
     pub display_order: i64,
     pub enabled: bool,
-    #[serde(default)]
     pub environment_id: Option<String>,
     pub event_name: HookEventName,
     pub is_managed: bool,
     pub key: String,
-    #[serde(default)]
     pub matcher: Option<String>,
-    #[serde(default)]
     pub plugin_id: Option<String>,
     pub source: HookSource,
     pub source_path: AbsolutePathBuf,
-    #[serde(default)]
     pub status_message: Option<String>,
     pub timeout_sec: u64,
     pub trust_status: HookTrustStatus,
@@ -268,14 +264,12 @@ pub struct CollaborationModeListResponse {
 }
 
 /// A mode that the user can choose.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CollaborationModeMask {
-    #[serde(default)]
     pub mode: Option<ModeKind>,
-    #[serde(default)]
     pub model: Option<String>,
     pub name: String,
-    #[serde(default)]
     pub reasoning_effort: Option<ReasoningEffort>,
 }
 
@@ -376,15 +370,13 @@ pub struct ExperimentalFeatureListResponse {
 }
 
 /// A feature with a switch.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExperimentalFeature {
-    #[serde(default)]
     pub announcement: Option<String>,
     pub default_enabled: bool,
-    #[serde(default)]
     pub description: Option<String>,
-    #[serde(default)]
     pub display_name: Option<String>,
     pub enabled: bool,
     pub name: String,

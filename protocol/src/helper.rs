@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use serde_with::skip_serializing_none;
+use serde_with::{apply, skip_serializing_none};
 
 use crate::extension::HelperState;
 use crate::ids::ThreadId;
@@ -45,29 +45,24 @@ pub struct ListMcpServerStatusResponse {
 }
 
 /// A helper: its offers and its state.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct McpServerStatus {
     pub auth_status: McpAuthStatus,
-    #[serde(default)]
     pub http_origin: Option<String>,
     pub name: String,
-    #[serde(default)]
     pub plugin_id: Option<String>,
     pub resource_templates: Vec<ResourceTemplate>,
     pub resources: Vec<Resource>,
-    #[serde(default)]
     pub runtime_status: Option<McpServerConnectionStatus>,
-    #[serde(default)]
     pub server_capabilities: Option<Value>,
-    #[serde(default)]
     pub server_info: Option<McpServerInfo>,
-    #[serde(default)]
     pub tool_list_meta: Option<Value>,
     pub tools: BTreeMap<String, Tool>,
-    #[serde(default)]
     pub tools_error: Option<String>,
     /// Additions to the peer's members.
+    #[serde_with(skip_apply)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skein: Option<McpServerDetails>,
 }
@@ -134,18 +129,15 @@ pub enum McpServerConnectionStatus {
 }
 
 /// A helper's description of itself.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct McpServerInfo {
-    #[serde(default)]
     pub description: Option<String>,
-    #[serde(default)]
     pub icons: Option<Vec<Value>>,
     pub name: String,
-    #[serde(default)]
     pub title: Option<String>,
     pub version: String,
-    #[serde(default)]
     pub website_url: Option<String>,
 }
 

@@ -12,16 +12,16 @@ pub use tool::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_with::apply;
 
 use crate::{ids::ItemId, response_item::MessagePhase, settings::LegacyAppPathString, turn::UserInput};
 
 /// A visible piece of a turn.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadItem {
-    #[serde(default)]
     pub completed_at_ms: Option<i64>,
-    #[serde(default)]
     pub started_at_ms: Option<i64>,
     #[serde(flatten)]
     pub body: ThreadItemBody,
@@ -146,19 +146,15 @@ pub struct HookPromptFragment {
 }
 
 /// A message of the agent.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentMessageItem {
-    #[serde(default)]
     pub delivery: Option<AgentMessageDelivery>,
     pub id: ItemId,
-    #[serde(default)]
     pub memory_citation: Option<MemoryCitation>,
-    #[serde(default)]
     pub moderation: Option<AgentMessageModeration>,
-    #[serde(default)]
     pub phase: Option<MessagePhase>,
-    #[serde(default)]
     pub questions: Option<Vec<AsyncUserInputQuestion>>,
     pub text: String,
 }
@@ -180,15 +176,13 @@ pub struct AgentMessageModeration {
 }
 
 /// The display of a moderated message.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentMessageDisplay {
     pub action: String,
-    #[serde(default)]
     pub block_type: Option<String>,
-    #[serde(default)]
     pub check_trusted_contacts: Option<bool>,
-    #[serde(default)]
     pub cyber_trusted_access: Option<bool>,
 }
 

@@ -7,7 +7,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_with::skip_serializing_none;
+use serde_with::{apply, skip_serializing_none};
 
 use crate::{
     JsonObject,
@@ -85,17 +85,15 @@ pub struct ModelListResponse {
 }
 
 /// A model that turns can use.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Model {
     #[serde(default)]
     pub additional_speed_tiers: Vec<String>,
-    #[serde(default)]
     pub availability_nux: Option<ModelAvailabilityNux>,
-    #[serde(default)]
     pub available_access_programs: Option<ModelAccessPrograms>,
     pub default_reasoning_effort: ReasoningEffort,
-    #[serde(default)]
     pub default_service_tier: Option<String>,
     pub description: String,
     pub display_name: String,
@@ -105,18 +103,14 @@ pub struct Model {
     pub input_modalities: Vec<InputModality>,
     pub is_default: bool,
     pub model: String,
-    #[serde(default)]
     pub model_specialty: Option<String>,
-    #[serde(default)]
     pub multi_agent_version: Option<MultiAgentVersion>,
     #[serde(default)]
     pub service_tiers: Vec<ModelServiceTier>,
     pub supported_reasoning_efforts: Vec<ReasoningEffortOption>,
     #[serde(default)]
     pub supports_personality: bool,
-    #[serde(default)]
     pub upgrade: Option<String>,
-    #[serde(default)]
     pub upgrade_info: Option<ModelUpgradeInfo>,
 }
 
@@ -203,17 +197,14 @@ pub struct ReasoningEffortOption {
 }
 
 /// The model that replaces another one.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelUpgradeInfo {
-    #[serde(default)]
     pub migration_markdown: Option<String>,
     pub model: String,
-    #[serde(default)]
     pub model_link: Option<String>,
-    #[serde(default)]
     pub retirement_at: Option<i64>,
-    #[serde(default)]
     pub upgrade_copy: Option<String>,
 }
 
@@ -242,12 +233,11 @@ pub struct ServerDiagnosticsGauge {
 }
 
 /// The server's process.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerDiagnosticsProcess {
     pub id: u32,
-    #[serde(default)]
     pub physical_footprint_bytes: Option<u64>,
-    #[serde(default)]
     pub resident_memory_bytes: Option<u64>,
 }

@@ -8,7 +8,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use serde_with::skip_serializing_none;
+use serde_with::{apply, skip_serializing_none};
 
 /// An absolute path.
 pub type AbsolutePathBuf = String;
@@ -144,12 +144,11 @@ pub enum ModeKind {
 }
 
 /// The model settings of a collaboration mode.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Settings {
-    #[serde(default)]
     pub developer_instructions: Option<String>,
     pub model: String,
-    #[serde(default)]
     pub reasoning_effort: Option<ReasoningEffort>,
 }
 

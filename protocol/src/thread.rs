@@ -25,7 +25,7 @@ pub use settings::*;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_with::skip_serializing_none;
+use serde_with::{apply, skip_serializing_none};
 
 use crate::{
     JsonObject,
@@ -35,60 +35,41 @@ use crate::{
 };
 
 /// A conversation: an ordered history of turns.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Thread {
-    #[serde(default)]
     pub agent_nickname: Option<String>,
-    #[serde(default)]
     pub agent_role: Option<String>,
-    #[serde(default)]
     pub attached_to_thread_id: Option<ThreadId>,
-    #[serde(default)]
     pub can_accept_direct_input: Option<bool>,
     pub cli_version: String,
     pub created_at: i64,
     pub cwd: AbsolutePathBuf,
-    #[serde(default)]
     pub daybreak_enabled: Option<bool>,
-    #[serde(default)]
     pub environments: Option<Vec<ThreadEnvironment>>,
     pub ephemeral: bool,
-    #[serde(default)]
     pub extra: Option<JsonObject>,
-    #[serde(default)]
     pub forked_from_id: Option<ThreadId>,
-    #[serde(default)]
     pub git_info: Option<GitInfo>,
     #[serde(default)]
     pub history_mode: ThreadHistoryMode,
     pub id: ThreadId,
-    #[serde(default)]
     pub model: Option<String>,
     pub model_provider: String,
-    #[serde(default)]
     pub name: Option<String>,
-    #[serde(default)]
     pub originator: Option<String>,
-    #[serde(default)]
     pub parent_thread_id: Option<ThreadId>,
-    #[serde(default)]
     pub path: Option<String>,
     pub preview: String,
-    #[serde(default)]
     pub project_id: Option<String>,
-    #[serde(default)]
     pub reasoning_effort: Option<ReasoningEffort>,
-    #[serde(default)]
     pub recency_at: Option<i64>,
-    #[serde(default)]
     pub section: Option<ThreadSection>,
-    #[serde(default)]
     pub section_entered_at: Option<i64>,
     pub session_id: ThreadId,
     pub source: SessionSource,
     pub status: ThreadStatus,
-    #[serde(default)]
     pub thread_source: Option<ThreadSource>,
     pub turns: Vec<Turn>,
     pub updated_at: i64,

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use serde_with::skip_serializing_none;
+use serde_with::{apply, skip_serializing_none};
 
 use crate::{
     JsonObject,
@@ -25,22 +25,18 @@ use crate::{
 };
 
 /// One user input and everything that follows until the agent is done.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Turn {
-    #[serde(default)]
     pub completed_at: Option<i64>,
-    #[serde(default)]
     pub duration_ms: Option<i64>,
-    #[serde(default)]
     pub error: Option<TurnError>,
     pub id: TurnId,
     pub items: Vec<ThreadItem>,
     #[serde(default)]
     pub items_view: TurnItemsView,
-    #[serde(default)]
     pub root_turn_id: Option<TurnId>,
-    #[serde(default)]
     pub started_at: Option<i64>,
     pub status: TurnStatus,
 }
@@ -85,15 +81,13 @@ pub enum TurnItemsView {
 }
 
 /// The error of a turn.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnError {
-    #[serde(default)]
     pub additional_details: Option<String>,
-    #[serde(default)]
     pub codex_error_info: Option<CodexErrorInfo>,
     pub message: String,
-    #[serde(default)]
     pub misalignment: Option<MisalignmentErrorDetails>,
 }
 
@@ -106,6 +100,7 @@ impl TurnError {
 }
 
 /// The kind of a turn's error, for programs.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum CodexErrorInfo {
@@ -128,19 +123,15 @@ pub enum CodexErrorInfo {
     Other,
     InferenceHookDenied,
     HttpConnectionFailed {
-        #[serde(default)]
         http_status_code: Option<u16>,
     },
     ResponseStreamConnectionFailed {
-        #[serde(default)]
         http_status_code: Option<u16>,
     },
     ResponseStreamDisconnected {
-        #[serde(default)]
         http_status_code: Option<u16>,
     },
     ResponseTooManyFailedAttempts {
-        #[serde(default)]
         http_status_code: Option<u16>,
     },
     ActiveTurnNotSteerable {

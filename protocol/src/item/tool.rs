@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use serde_with::skip_serializing_none;
+use serde_with::{apply, skip_serializing_none};
 
 use crate::{
     ids::{ItemId, ThreadId},
@@ -19,26 +19,21 @@ use crate::{
 };
 
 /// The call of a helper's tool.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct McpToolCallItem {
-    #[serde(default)]
     pub app_context: Option<McpToolCallAppContext>,
     pub arguments: Value,
-    #[serde(default)]
     pub duration_ms: Option<i64>,
-    #[serde(default)]
     pub error: Option<McpToolCallError>,
     pub id: ItemId,
+    #[serde_with(skip_apply)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mcp_app_resource_uri: Option<String>,
-    #[serde(default)]
     pub mcp_app_ui: Option<McpAppUi>,
-    #[serde(default)]
     pub plugin_id: Option<String>,
-    #[serde(default)]
     pub read_only_hint: Option<bool>,
-    #[serde(default)]
     pub result: Option<McpToolCallResult>,
     pub server: String,
     pub status: McpToolCallStatus,
@@ -73,17 +68,14 @@ impl McpToolCallItem {
 }
 
 /// The app that a tool call belongs to.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct McpToolCallAppContext {
-    #[serde(default)]
     pub action_name: Option<String>,
-    #[serde(default)]
     pub app_name: Option<String>,
     pub connector_id: String,
-    #[serde(default)]
     pub link_id: Option<String>,
-    #[serde(default)]
     pub resource_uri: Option<String>,
 }
 
@@ -142,19 +134,16 @@ pub struct FunctionCallOutputItem {
 }
 
 /// The call of a client-side tool.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DynamicToolCallItem {
     pub arguments: Value,
-    #[serde(default)]
     pub content_items: Option<Vec<DynamicToolCallOutputContentItem>>,
-    #[serde(default)]
     pub duration_ms: Option<i64>,
     pub id: ItemId,
-    #[serde(default)]
     pub namespace: Option<String>,
     pub status: DynamicToolCallStatus,
-    #[serde(default)]
     pub success: Option<bool>,
     pub tool: String,
 }
@@ -178,24 +167,19 @@ pub enum DynamicToolCallStatus {
 }
 
 /// A command that the agent ran.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CommandExecutionItem {
-    #[serde(default)]
     pub aggregated_output: Option<String>,
     pub command: String,
     pub command_actions: Vec<CommandAction>,
     pub cwd: LegacyAppPathString,
-    #[serde(default)]
     pub duration_ms: Option<i64>,
-    #[serde(default)]
     pub exit_code: Option<i32>,
     pub id: ItemId,
-    #[serde(default)]
     pub plugin_id: Option<String>,
-    #[serde(default)]
     pub process_id: Option<String>,
-    #[serde(default)]
     pub script_path: Option<String>,
     #[serde(default)]
     pub source: CommandExecutionSource,
@@ -203,29 +187,14 @@ pub struct CommandExecutionItem {
 }
 
 /// The action of a command, as far as it was recognised.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum CommandAction {
-    Read {
-        command: String,
-        name: String,
-        path: LegacyAppPathString,
-    },
-    ListFiles {
-        command: String,
-        #[serde(default)]
-        path: Option<String>,
-    },
-    Search {
-        command: String,
-        #[serde(default)]
-        path: Option<String>,
-        #[serde(default)]
-        query: Option<String>,
-    },
-    Unknown {
-        command: String,
-    },
+    Read { command: String, name: String, path: LegacyAppPathString },
+    ListFiles { command: String, path: Option<String> },
+    Search { command: String, path: Option<String>, query: Option<String> },
+    Unknown { command: String },
 }
 
 /// The source of a command.
@@ -290,16 +259,14 @@ pub enum PatchApplyStatus {
 }
 
 /// An action of the agent on another agent.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CollabAgentToolCallItem {
     pub agents_states: BTreeMap<String, CollabAgentState>,
     pub id: ItemId,
-    #[serde(default)]
     pub model: Option<String>,
-    #[serde(default)]
     pub prompt: Option<String>,
-    #[serde(default)]
     pub reasoning_effort: Option<ReasoningEffort>,
     pub receiver_thread_ids: Vec<ThreadId>,
     pub sender_thread_id: ThreadId,
@@ -355,6 +322,7 @@ pub enum CollabAgentTool {
 }
 
 /// An activity of another agent.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SubAgentActivityItem {
@@ -362,9 +330,7 @@ pub struct SubAgentActivityItem {
     pub agent_thread_id: ThreadId,
     pub id: ItemId,
     pub kind: SubAgentActivityKind,
-    #[serde(default)]
     pub model: Option<String>,
-    #[serde(default)]
     pub reasoning_effort: Option<ReasoningEffort>,
 }
 
@@ -390,25 +356,13 @@ pub struct WebSearchItem {
 }
 
 /// The action of a web search.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum WebSearchAction {
-    Search {
-        #[serde(default)]
-        queries: Option<Vec<String>>,
-        #[serde(default)]
-        query: Option<String>,
-    },
-    OpenPage {
-        #[serde(default)]
-        url: Option<String>,
-    },
-    FindInPage {
-        #[serde(default)]
-        pattern: Option<String>,
-        #[serde(default)]
-        url: Option<String>,
-    },
+    Search { queries: Option<Vec<String>>, query: Option<String> },
+    OpenPage { url: Option<String> },
+    FindInPage { pattern: Option<String>, url: Option<String> },
     Other,
 }
 

@@ -7,7 +7,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_with::skip_serializing_none;
+use serde_with::{apply, skip_serializing_none};
 
 use crate::{
     extension::ThreadPicture,
@@ -99,15 +99,14 @@ pub struct ThreadItemsListResponse {
 }
 
 /// An item with its turn.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadItemEntry {
-    #[serde(default)]
     pub completed_at_ms: Option<i64>,
     pub item: ThreadItem,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub output_deferred: bool,
-    #[serde(default)]
     pub started_at_ms: Option<i64>,
     pub turn_id: TurnId,
 }

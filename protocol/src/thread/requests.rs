@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_with::skip_serializing_none;
+use serde_with::{apply, skip_serializing_none};
 
 use crate::{
     JsonObject, dynamic_tools,
@@ -175,39 +175,34 @@ pub struct ThreadResumeInitialTurnsPageParams {
 }
 
 /// Response of `thread/resume`.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadResumeResponse {
-    #[serde(default)]
     pub active_permission_profile: Option<ActivePermissionProfile>,
     pub approval_policy: AskForApproval,
     pub approvals_reviewer: ApprovalsReviewer,
-    #[serde(default)]
     pub collaboration_mode: Option<CollaborationMode>,
     pub cwd: AbsolutePathBuf,
     #[serde(default)]
     pub disabled_plugin_ids: Vec<String>,
-    #[serde(default)]
     pub initial_turns_page: Option<TurnsPage>,
     #[serde(default)]
     pub instruction_sources: Vec<LegacyAppPathString>,
-    #[serde(default)]
     pub items_backwards_cursor: Option<String>,
     pub model: String,
     pub model_provider: String,
     #[serde(default)]
     pub multi_agent_mode: MultiAgentMode,
-    #[serde(default)]
     pub reasoning_effort: Option<ReasoningEffort>,
     #[serde(default)]
     pub runtime_workspace_roots: Vec<AbsolutePathBuf>,
     pub sandbox: SandboxPolicy,
-    #[serde(default)]
     pub service_tier: Option<String>,
     pub thread: Thread,
-    #[serde(default)]
     pub turns_backwards_cursor: Option<String>,
     /// The point in the history that this answer shows.
+    #[serde_with(skip_apply)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skein: Option<ResumePicture>,
 }
@@ -240,13 +235,12 @@ impl From<ThreadStartResponse> for ThreadResumeResponse {
 }
 
 /// A page of turns.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnsPage {
-    #[serde(default)]
     pub backwards_cursor: Option<String>,
     pub data: Vec<Turn>,
-    #[serde(default)]
     pub next_cursor: Option<String>,
 }
 

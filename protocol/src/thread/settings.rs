@@ -7,7 +7,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_with::skip_serializing_none;
+use serde_with::{apply, skip_serializing_none};
 
 use crate::{
     ids::ThreadId,
@@ -45,10 +45,10 @@ pub struct ThreadSettingsUpdateParams {
 pub struct ThreadSettingsUpdateResponse {}
 
 /// The settings of a thread.
+#[apply(Option => #[serde(default)])]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadSettings {
-    #[serde(default)]
     pub active_permission_profile: Option<ActivePermissionProfile>,
     pub approval_policy: AskForApproval,
     pub approvals_reviewer: ApprovalsReviewer,
@@ -56,19 +56,14 @@ pub struct ThreadSettings {
     pub cwd: AbsolutePathBuf,
     #[serde(default)]
     pub disabled_plugin_ids: Vec<String>,
-    #[serde(default)]
     pub effort: Option<ReasoningEffort>,
-    #[serde(default)]
     pub environments: Option<Vec<ThreadEnvironment>>,
     pub model: String,
     pub model_provider: String,
     #[serde(default)]
     pub multi_agent_mode: MultiAgentMode,
-    #[serde(default)]
     pub personality: Option<Personality>,
     pub sandbox_policy: SandboxPolicy,
-    #[serde(default)]
     pub service_tier: Option<String>,
-    #[serde(default)]
     pub summary: Option<ReasoningSummary>,
 }
