@@ -25,13 +25,11 @@ pub(crate) struct ServedAt {
 
 impl ServedAt {
     /// The address as a URL, which is `stdio://` on standard streams.
-    #[must_use]
     pub(crate) fn address(&self) -> String {
         self.address.get().map_or_else(|| STDIO.to_owned(), |address| format!("ws://{address}"))
     }
 
     /// The path of the control socket; empty without one.
-    #[must_use]
     pub(crate) fn control_socket(&self) -> String {
         self.control.get().map(|path| path.display().to_string()).unwrap_or_default()
     }

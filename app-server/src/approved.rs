@@ -30,7 +30,6 @@ pub(crate) enum NotKept {
 
 /// Writes the approval and applies it to all loaded threads; a [`KeepApproval`](crate::thread::KeepApproval). The
 /// error is the text of a [`NotKept`].
-#[must_use]
 pub(crate) fn keep(context: Arc<Context>, approved: Approved) -> BoxFuture<'static, Result<(), String>> {
     async move { write_and_reload(&context, approved).await.map_err(|error| error.to_string()) }.boxed()
 }

@@ -55,7 +55,6 @@ pub(crate) enum FeedbackError {
 }
 
 impl FeedbackError {
-    #[must_use]
     pub(crate) fn to_wire(&self) -> WireError {
         let text = self.to_string();
         match self {

@@ -26,7 +26,6 @@ pub(crate) struct MemoryPressure(Arc<Notify>);
 
 impl MemoryPressure {
     /// One that others wake, too.
-    #[must_use]
     pub(crate) fn woken_by(others: Arc<Notify>) -> Self {
         Self(others)
     }
@@ -86,7 +85,6 @@ pub(crate) fn tune() {}
 pub(crate) fn give_back() {}
 
 /// The server's resident memory, in bytes; 0 if unknown.
-#[must_use]
 pub(crate) fn resident() -> u64 {
     skein_base::system::resident(nix::unistd::Pid::this()).unwrap_or_default()
 }

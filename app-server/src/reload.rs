@@ -30,7 +30,6 @@ pub(crate) enum ReloadError {
 }
 
 impl ReloadError {
-    #[must_use]
     pub(crate) fn to_wire(&self) -> WireError {
         let text = format!("the settings cannot be used, nothing has changed: {self}");
         match self {
@@ -117,7 +116,6 @@ pub(crate) fn take(context: &Arc<Context>, read: Result<Config, ConfigErrors>) -
 }
 
 /// The warnings about the settings, for clients.
-#[must_use]
 pub(crate) fn config_warning(context: &Context, summary: String) -> Broadcast {
     let path = context.config().home.join(config::FILE).display().to_string();
     let params = ConfigWarningNotification { details: None, path: Some(path), range: None, summary };

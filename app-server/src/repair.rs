@@ -43,7 +43,6 @@ impl StartupRepair {
         self.progress().counts.total = u64::try_from(threads).unwrap_or(u64::MAX);
     }
 
-    #[must_use]
     pub(crate) fn counts(&self) -> RepairCounts {
         self.progress().counts
     }

@@ -37,9 +37,6 @@ pub enum NoRoom {
 }
 
 /// Checks that this process may use the resources of a server. Takes about a millisecond.
-///
-/// # Errors
-/// [`NoRoom`].
 pub fn look() -> Result<(), NoRoom> {
     match getrlimit(Resource::Nofile).maximum {
         Some(most) if most < policy::DESCRIPTORS_NEEDED => return Err(NoRoom::Descriptors { most }),

@@ -10,9 +10,6 @@ use anyhow::Context;
 use skein_app_server::telemetry;
 
 /// Prints a line to stdout, with line feeds escaped. A closed reader, such as `head`, is no error.
-///
-/// # Errors
-/// The system's error.
 pub(super) fn print_line(text: &str) -> anyhow::Result<()> {
     print(&one_line(text))
 }

@@ -51,7 +51,6 @@ impl From<ContextConfig> for ContextOverride {
 
 impl ContextOverride {
     /// These settings, and those of `base` where they say nothing.
-    #[must_use]
     pub(crate) fn over(&self, base: &ContextConfig) -> ContextConfig {
         ContextConfig {
             environment: self.environment.unwrap_or(base.environment),
@@ -74,7 +73,6 @@ pub(crate) struct DocsPolicy {
 
 impl Config {
     /// Which files models read of the directory of a thread that says this itself.
-    #[must_use]
     pub(crate) fn docs(&self, own: &ContextOverride) -> DocsPolicy {
         let ContextConfig { doc_bytes, doc_fallback, .. } = own.over(&self.context);
         DocsPolicy { home: self.home.clone(), most: doc_bytes, fallback: doc_fallback }

@@ -213,7 +213,6 @@ impl Default for Config {
 
 impl Config {
     /// The defaults, on `home`.
-    #[must_use]
     pub(crate) fn new(home: PathBuf) -> Self {
         Self { home, ..Self::default() }
     }

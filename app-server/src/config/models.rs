@@ -78,7 +78,6 @@ pub(crate) struct ModelTerms {
 impl Config {
     /// The limits of the model of this name at this provider. Settings of the model win over those of its provider, and
     /// these over those of every model.
-    #[must_use]
     pub(crate) fn model_terms(&self, provider: &str, model: &str) -> ModelTerms {
         let own = self.models.get(model).copied().unwrap_or_default();
         let known = Abilities::of(model).filter(|_| !OFFLINE.contains(&provider));

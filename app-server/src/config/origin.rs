@@ -35,7 +35,6 @@ impl Origin {
     }
 
     /// The `-c` flags that win over the file.
-    #[must_use]
     pub(crate) fn flags(&self) -> &[String] {
         &self.flags.settings
     }

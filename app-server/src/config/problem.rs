@@ -61,7 +61,6 @@ impl ConfigError {
 
 impl ConfigErrors {
     /// The errors of the `config` member of a request, as the wire says them.
-    #[must_use]
     pub(crate) fn to_wire(&self) -> WireError {
         WireError::invalid_params("badConfig", self.to_string()).path("config")
     }

@@ -84,14 +84,12 @@ fn inner<'k>(path: &[&'k str], key: &'k str, keys: Keys) -> Vec<&'k str> {
 
 /// The `config` of a request without its secrets, and those alone under the same keys. Values that Skein does not read are
 /// secret, too.
-#[must_use]
 pub(crate) fn externalise(config: &Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
     // A text in a request that looks like a mask was written so, and has to come back.
     split(config, &[], |value, kind| kind == Kind::Args && is_masked(value, kind))
 }
 
 /// Does the same with a stored `config`, in which a mask is a mask.
-#[must_use]
 pub(crate) fn externalise_stored(config: &Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
     split(config, &[], |_, _| false)
 }
@@ -129,7 +127,6 @@ fn split(
 
 /// The `config` that was stored, with its secrets. A mask for which there is none stays, for whoever reads it to see; what Skein
 /// does not read is left out then.
-#[must_use]
 pub(crate) fn inline(config: &Map<String, Value>, secrets: &Map<String, Value>) -> Map<String, Value> {
     let (config, secrets) = (Value::Object(config.clone()), Value::Object(secrets.clone()));
     let mut filled = fill(&[], &config, &[&secrets], Keys::Dotted);
@@ -173,13 +170,11 @@ fn masked(value: &Value, kind: Kind) -> Value {
 }
 
 /// Settings without their secrets, where every key is one that Skein reads.
-#[must_use]
 pub(super) fn hide_all(settings: Map<String, Value>) -> Map<String, Value> {
     settings.into_iter().map(|(key, value)| (key.clone(), hide(&[&key], value))).collect()
 }
 
 /// Hides the secrets of the value at these keys.
-#[must_use]
 pub(super) fn hide(path: &[&str], value: Value) -> Value {
     match (Kind::of(path), value) {
         (Kind::Open | Kind::Unread, Value::Object(members)) => {
@@ -202,7 +197,6 @@ pub(crate) struct Filled {
 
 /// `value`, which is to stand at `path`, with what one of `before` has in the place of each mask; the first that has it counts.
 /// Masks of what Skein does not read are left alone.
-#[must_use]
 pub(crate) fn fill(path: &[&str], value: &Value, before: &[&Value], keys: Keys) -> Filled {
     let mut lacking = Vec::new();
     let value = filled(path, value, before, keys, &mut lacking);

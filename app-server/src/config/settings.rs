@@ -19,13 +19,11 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// These, until others are taken.
-    #[must_use]
     pub(crate) fn new(config: Config) -> Self {
         Self { now: RwLock::new(Arc::new(config)), look: Semaphore::new(1), write: Semaphore::new(1) }
     }
 
     /// The settings of this moment.
-    #[must_use]
     pub(crate) fn now(&self) -> Arc<Config> {
         Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
     }

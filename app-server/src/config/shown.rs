@@ -61,7 +61,6 @@ fn seen(table: &Table, config: &Config) -> (Map<String, Value>, Vec<String>) {
 }
 
 /// The settings in force, by the keys of the file.
-#[must_use]
 pub(crate) fn in_force(config: &Config) -> Map<String, Value> {
     let said = Overrides::of(config);
     let mut models = json!(config.models);
@@ -97,7 +96,6 @@ pub fn helper(spec: &HelperSpec) -> Value {
 
 impl Config {
     /// Whether a value is masked where the settings are shown.
-    #[must_use]
     pub(crate) fn has_secrets(&self) -> bool {
         json!(in_force(self)).to_string().contains(MASK)
     }

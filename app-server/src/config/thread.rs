@@ -120,7 +120,6 @@ impl Overrides {
 
 impl ThreadConfig {
     /// These settings, and those of `base` where they are left out.
-    #[must_use]
     pub(crate) fn over(&self, base: &Self) -> Self {
         Self {
             effort: self.effort.clone().or_else(|| base.effort.clone()),

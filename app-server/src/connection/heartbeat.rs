@@ -29,7 +29,6 @@ pub(crate) struct ClientLiveness {
 
 impl ClientLiveness {
     /// The client is alive now.
-    #[must_use]
     pub(crate) fn new(now: Instant) -> Self {
         Self { began: now, last: AtomicU64::new(0), outbox: OnceLock::new() }
     }

@@ -44,7 +44,6 @@ mod words;
 pub(crate) use status::numbers;
 
 /// The router with every method.
-#[must_use]
 pub(crate) fn router() -> Router {
     let mut router = Router::default();
     router.inline::<Initialize>(server::initialize);

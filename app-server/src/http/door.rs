@@ -76,7 +76,6 @@ struct Visit {
 
 impl<A> Door<A> {
     /// Accepts from this listener.
-    #[must_use]
     pub(crate) fn new(listener: A, has_room: HasRoom) -> Self {
         Self::with_places(listener, has_room, skein_store::policy::SOCKETS_BEFORE_HANDSHAKE)
     }
@@ -102,7 +101,6 @@ impl Visitor {
     }
 
     /// The handshake is done: from now on only silence ends the connection. Returns the record of its traffic.
-    #[must_use]
     pub(crate) fn come_in(&self) -> Arc<ClientLiveness> {
         self.0.inside.store(true, Ordering::Release);
         self.0.life.sign(Clock.now());

@@ -64,7 +64,6 @@ pub(crate) enum CloseReason {
 
 impl CloseReason {
     /// The close code and its text; `None` without a close frame.
-    #[must_use]
     pub(crate) fn frame(self) -> Option<(u16, &'static str)> {
         match self {
             CloseReason::ClientLeft | CloseReason::Silent => None,
@@ -117,7 +116,6 @@ struct OutboxShared {
 pub(crate) struct Outbox(Arc<OutboxShared>);
 
 impl Outbox {
-    #[must_use]
     pub(crate) fn new(connection: ConnectionId, limits: OutboxLimits) -> Self {
         Self(Arc::new(OutboxShared {
             connection,
@@ -129,7 +127,6 @@ impl Outbox {
         }))
     }
 
-    #[must_use]
     pub(crate) fn connection(&self) -> ConnectionId {
         self.0.connection
     }
@@ -174,7 +171,6 @@ impl Outbox {
     }
 
     /// Whether too much has waited for too long; for checks while nothing is pushed.
-    #[must_use]
     pub(crate) fn is_overdue(&self, now: Instant) -> bool {
         self.lock().full_since.is_some_and(|since| now >= since + policy::OUTBOX_PATIENCE)
     }
@@ -200,7 +196,6 @@ impl Outbox {
     }
 
     /// The reason of the end, once set.
-    #[must_use]
     pub(crate) fn closed(&self) -> Option<CloseReason> {
         self.lock().close
     }
@@ -211,7 +206,6 @@ impl Outbox {
     }
 
     /// Waiting bytes.
-    #[must_use]
     pub(crate) fn bytes(&self) -> usize {
         self.lock().queue.bytes()
     }

@@ -22,14 +22,12 @@ pub(crate) struct TextDelta {
 
 impl TextDelta {
     /// Serialises the delta.
-    #[must_use]
     pub(crate) fn new(params: AgentMessageDeltaNotification, at: WallMs) -> Self {
         let frame = frame(&params, at);
         Self { params, at, frame }
     }
 
     /// The delta alone.
-    #[must_use]
     pub(crate) fn frame(&self) -> &Frame {
         &self.frame
     }

@@ -86,7 +86,6 @@ impl<R: Serialize> Reply<R> {
     }
 
     /// The answer as a message, for [`Reply::hold`].
-    #[must_use]
     pub(crate) fn frame(&self, response: &R) -> Frame {
         self.address.as_ref().map(|a| envelope::response(&a.id, response)).unwrap_or_default().into()
     }
@@ -123,7 +122,6 @@ impl<R: Serialize> Reply<R> {
 
 impl<R> Reply<R> {
     /// The connection of the request.
-    #[must_use]
     pub(crate) fn connection(&self) -> Option<ConnectionId> {
         self.address.as_ref().map(|a| a.outbox.connection())
     }

@@ -14,13 +14,11 @@ use skein_protocol::table::Method;
 use crate::policy;
 
 /// The error for a request before `initialize`.
-#[must_use]
 pub(crate) fn not_initialised() -> WireError {
     WireError::invalid_request("notInitialized", "Not initialized").hint("send initialize first")
 }
 
 /// The error above the limit of requests in flight.
-#[must_use]
 pub(crate) fn too_many_requests(most: usize, retry_after: Duration) -> WireError {
     let text = format!("{most} requests of this connection wait already; wait for their answers");
     WireError::overloaded("requestsInFlight", text, retry_after)
@@ -37,13 +35,11 @@ pub(crate) struct RequestNames {
 
 impl RequestNames {
     /// Reads them from the params of any request.
-    #[must_use]
     pub(crate) fn of(params: Option<&RawValue>) -> Self {
         envelope::params(params).unwrap_or_default()
     }
 
     /// An error about the cursor repeats it, as the peer's does.
-    #[must_use]
     pub(crate) fn explain(&self, error: WireError) -> WireError {
         match &self.cursor {
             Some(Value::String(cursor)) if error.reason() == BAD_CURSOR => {
@@ -58,7 +54,6 @@ impl RequestNames {
 
 /// The error for an answer of the lane Store above the limit. Pages of a history end earlier, unless a single entry
 /// is that large.
-#[must_use]
 pub(crate) fn page_too_large(wire: &'static str, about: &RequestNames, most: usize) -> WireError {
     let (turns, items) = (ThreadTurnsList::INFO.wire, ThreadItemsList::INFO.wire);
     let advice = match wire {

@@ -172,7 +172,6 @@ impl Router {
     }
 
     /// Rows without a handler.
-    #[must_use]
     pub(crate) fn missing(&self) -> Vec<&'static str> {
         METHODS.iter().map(|info| info.wire).filter(|wire| !self.routes.contains_key(wire)).collect()
     }

@@ -56,13 +56,11 @@ impl ClientSession {
     }
 
     /// The id of the connection, unique in this server's life.
-    #[must_use]
     pub(crate) fn id(&self) -> ConnectionId {
         self.outbox.connection()
     }
 
     /// The client's name and version; `None` before `initialize`.
-    #[must_use]
     pub(crate) fn client(&self) -> Option<&ClientInfo> {
         self.client.get()
     }
@@ -75,7 +73,6 @@ impl ClientSession {
     }
 
     /// Whether `initialize` was answered.
-    #[must_use]
     pub(crate) fn is_initialised(&self) -> bool {
         self.initialised.load(Ordering::Acquire)
     }

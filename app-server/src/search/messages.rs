@@ -18,7 +18,6 @@ use crate::policy;
 const ENOUGH: Enough = Enough { turns: policy::SEARCH_TURNS, bytes: SEARCH_TURN_BYTES, ..Enough::ALL };
 
 /// Whether a line of a rollout may hold the term.
-#[must_use]
 pub(crate) fn may_hold(term: &Arc<SearchTerm>) -> MayHold {
     let term = Arc::clone(term);
     Arc::new(move |line: &[u8]| term.may_be_in(line))
@@ -34,9 +33,6 @@ pub(crate) struct MessageReader<'a> {
 
 impl<'a> MessageReader<'a> {
     /// The current messages of the thread.
-    ///
-    /// # Errors
-    /// [`ReadError`].
     pub(crate) async fn of(
         store: &'a dyn RolloutStore,
         thread: ThreadId,
@@ -48,9 +44,6 @@ impl<'a> MessageReader<'a> {
 
     /// The next turns after record `after` of which one may hold the term, oldest first; `None` if there is none.
     /// Continue at their `ends`.
-    ///
-    /// # Errors
-    /// [`ReadError`].
     pub(crate) async fn next(&self, after: EventSeq) -> Result<Option<Stretch>, ReadError> {
         // One thread is searched without a time limit.
         let (threads, until) = (vec![(self.thread, after)], Clock.now());
@@ -66,9 +59,6 @@ impl<'a> MessageReader<'a> {
     }
 
     /// The turns from record `from` on.
-    ///
-    /// # Errors
-    /// [`ReadError`].
     pub(crate) async fn from(&self, from: EventSeq) -> Result<Stretch, ReadError> {
         let turns = Turns::of(self.store, self.thread, &self.taken_back, None);
         turns.forward(from.max(EventSeq(1)), ENOUGH).await

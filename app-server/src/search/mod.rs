@@ -57,7 +57,6 @@ pub(crate) enum SearchError {
 
 impl SearchError {
     /// The error as the wire says it.
-    #[must_use]
     pub(crate) fn to_wire(&self) -> WireError {
         let text = self.to_string();
         match self {
@@ -101,13 +100,11 @@ pub(crate) struct SearchPage {
 }
 
 impl ThreadSearch {
-    #[must_use]
     pub(crate) fn new(texts: TextIndex) -> Self {
         // A search holds a permit until its page is done.
         Self { permits: Semaphore::new(policy::SEARCHES), texts }
     }
 
-    #[must_use]
     pub(crate) fn texts(&self) -> &TextIndex {
         &self.texts
     }

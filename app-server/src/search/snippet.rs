@@ -23,7 +23,6 @@ thread_local! {
 
 impl Snippet {
     /// Cuts the part around `hit`, a byte range at character borders, out of `text`. The hit stays whole.
-    #[must_use]
     pub(crate) fn around(hit: &Range<usize>, text: &str) -> Self {
         #[cfg(test)]
         CUT.set(CUT.get() + 1);

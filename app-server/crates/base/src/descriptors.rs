@@ -34,9 +34,6 @@ pub fn of_programs() -> Option<u64> {
 }
 
 /// Restores this process's soft limit to that of the server's start.
-///
-/// # Errors
-/// The system's error.
 pub fn lower(soft: u64) -> io::Result<()> {
     let limit = getrlimit(Resource::Nofile);
     Ok(setrlimit(Resource::Nofile, Rlimit { current: Some(soft), ..limit })?)

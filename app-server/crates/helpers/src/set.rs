@@ -264,9 +264,6 @@ impl HelperSet {
     }
 
     /// Calls a tool, without a limit of time. See [`HelperSet::call_with_progress`].
-    ///
-    /// # Errors
-    /// [`HelperError`].
     pub async fn call(
         &self,
         server: &str,
@@ -323,9 +320,6 @@ impl HelperSet {
     }
 
     /// Reads a resource; a helper that is starting is waited for. Ends as a call does.
-    ///
-    /// # Errors
-    /// [`HelperError`].
     pub async fn read_resource(
         &self,
         server: &str,

@@ -177,7 +177,6 @@ impl HttpSpec {
     }
 
     /// Scheme, host and port of the address.
-    #[must_use]
     pub(crate) fn origin(&self) -> String {
         masks::origin(&self.url)
     }
@@ -236,7 +235,6 @@ impl HelperSpec {
     }
 
     /// The settings of it that are masks and no values: their secrets are not there.
-    #[must_use]
     pub(crate) fn lacking(&self) -> Vec<String> {
         let named = |key: &str, secrets: &Secrets| {
             let masks = secrets.0.iter().filter(|(_, value)| *value == MASK);

@@ -35,20 +35,17 @@ pub(crate) struct StartTag {
 
 impl StartTag {
     /// A new start; `random` tells starts apart.
-    #[must_use]
     pub(crate) fn new(home: HomeTag, random: u64) -> Self {
         // The low half of an identifier is its random one.
         Self { home, start: u32::try_from(random & u64::from(u32::MAX)).unwrap_or_default() }
     }
 
     /// The name of its cgroup, the parent of its helpers'.
-    #[must_use]
     pub(crate) fn cgroup(self) -> String {
         format!("{CGROUP}{}-{:08x}", self.home, self.start)
     }
 
     /// Whether the process carries a tag of this start, of any helper.
-    #[must_use]
     pub(crate) fn is_carried_by(self, pid: Pid) -> bool {
         ProcessTag::carried_by(pid).any(|tag| tag.start == self)
     }
@@ -64,7 +61,6 @@ pub(crate) struct ProcessTag {
 
 impl ProcessTag {
     /// The helper with this number.
-    #[must_use]
     pub(crate) fn new(start: StartTag, helper: u32) -> Self {
         Self { start, helper: helper & ((1 << HELPER_BITS) - 1) }
     }
@@ -88,7 +84,6 @@ impl ProcessTag {
     }
 
     /// The name of its cgroup, below that of its start.
-    #[must_use]
     pub(crate) fn cgroup(self) -> String {
         format!("{:08x}", self.helper)
     }
@@ -115,7 +110,6 @@ impl fmt::Display for ProcessTag {
 
 impl ProcessTag {
     /// Reads the text of [`fmt::Display`].
-    #[must_use]
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-').map(|part| u64::from_str_radix(part, 16).ok());
         let (home, start, helper) = (parts.next()??, parts.next()??, parts.next()??);

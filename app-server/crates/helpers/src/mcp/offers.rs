@@ -69,9 +69,6 @@ impl Session {
 
     /// Reads a resource. Takes as long as the helper does; ends at once with `cancel` or when the line
     /// closes.
-    ///
-    /// # Errors
-    /// [`CallError`].
     pub(crate) async fn read_resource(
         &self,
         uri: String,

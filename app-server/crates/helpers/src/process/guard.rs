@@ -56,7 +56,6 @@ pub fn run_if_asked() -> Option<ExitCode> {
 }
 
 /// The whole life of a guard. Its exit code says only whether it could work at all.
-#[must_use]
 pub(crate) fn main() -> ExitCode {
     match Guard::start().and_then(Guard::run) {
         Ok(()) => ExitCode::SUCCESS,

@@ -52,7 +52,6 @@ pub(crate) struct Place {
 pub struct Closed;
 
 /// Both ends of a new queue.
-#[must_use]
 pub(crate) fn input() -> (Input, InputEnd) {
     let (sender, queue) = mpsc::channel(policy::HELPER_INPUT_QUEUE);
     let room = Arc::new(Semaphore::new(policy::HELPER_INPUT_BYTES));
@@ -106,7 +105,6 @@ impl Input {
     }
 
     /// A look at it that does not keep it open.
-    #[must_use]
     pub(crate) fn downgrade(&self) -> WeakInput {
         WeakInput(self.queue.downgrade())
     }
@@ -114,7 +112,6 @@ impl Input {
 
 impl WeakInput {
     /// The number of queued messages.
-    #[must_use]
     pub(crate) fn queued(&self) -> usize {
         self.0.upgrade().map_or(0, |queue| queue.max_capacity() - queue.capacity())
     }

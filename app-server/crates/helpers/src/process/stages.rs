@@ -34,7 +34,6 @@ impl Stages {
     }
 
     /// Goes to `stage` unless it, or a harder one, is in force. Returns whether it was entered.
-    #[must_use]
     pub(crate) fn enter(&mut self, now: Instant, stage: Stage) -> bool {
         let entered = self.current().is_none_or(|current| current < stage);
         if entered {

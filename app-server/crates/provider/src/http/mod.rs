@@ -61,7 +61,6 @@ pub(crate) struct HttpProvider {
 
 impl HttpProvider {
     /// Sends nothing yet. `variable` reads the environment.
-    #[must_use]
     pub(crate) fn new(spec: ProviderSpec, variable: ReadVariable) -> Self {
         let form: &'static dyn WireForm = match spec.wire_api {
             WireApi::Responses => &openai_responses::ResponsesApi,

@@ -139,7 +139,6 @@ pub(crate) struct Tokens {
 }
 
 impl Call {
-    #[must_use]
     pub(crate) fn callee(&self) -> Callee {
         match &self.server {
             Some(server) => Callee::Helper { server: server.clone(), tool: self.call.clone() },
@@ -157,7 +156,6 @@ impl Scenario {
     }
 
     /// The answer to `prompt`.
-    #[must_use]
     pub(crate) fn answer(&self, prompt: &Prompt) -> Option<&ScriptedAnswer> {
         let said = prompt.last_words();
         let fits = |turn: &&ScriptedTurn| turn.when.as_ref().is_none_or(|when| said.contains(when.as_str()));
@@ -185,7 +183,6 @@ fn rounds(history: &[Entry]) -> usize {
 }
 
 /// Fills in the placeholders of `text`.
-#[must_use]
 pub(crate) fn filled(text: &str, prompt: &Prompt) -> String {
     let results: Vec<String> = prompt.last_results().into_iter().map(ToolResult::texts).collect();
     let tools: Vec<&str> = prompt.tools.iter().map(|tool| tool.name.as_str()).collect();

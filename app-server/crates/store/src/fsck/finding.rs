@@ -110,7 +110,6 @@ pub struct FsckFinding {
 
 impl FsckFinding {
     /// A defect of the thing at `path`, without further details.
-    #[must_use]
     pub(crate) fn new(kind: Defect, path: impl Into<PathBuf>, detail: impl Into<String>) -> Self {
         let (path, detail) = (path.into(), detail.into());
         Self {
@@ -125,20 +124,17 @@ impl FsckFinding {
         }
     }
 
-    #[must_use]
     pub(crate) fn of(mut self, thread: ThreadId) -> Self {
         self.thread = Some(thread);
         self
     }
 
     /// Adds the record and the offset.
-    #[must_use]
     pub(crate) fn at(mut self, seq: EventSeq, offset: u64) -> Self {
         (self.seq, self.offset) = (Some(seq), Some(offset));
         self
     }
 
-    #[must_use]
     pub(crate) fn long(mut self, length: u64) -> Self {
         self.length = Some(length);
         self

@@ -42,7 +42,6 @@ pub enum Mend {
 
 impl Mend {
     /// The outcome of a defect that was not mended.
-    #[must_use]
     pub(crate) fn otherwise(self) -> FindingOutcome {
         match self {
             Self::No => FindingOutcome::Found,

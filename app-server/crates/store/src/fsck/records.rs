@@ -76,7 +76,6 @@ struct OpenTurn {
 
 impl RecordCheck {
     /// A rollout without records so far.
-    #[must_use]
     pub(crate) fn of(thread: ThreadId) -> Self {
         Self {
             thread,
@@ -153,7 +152,6 @@ impl RecordCheck {
     }
 
     /// Ends the rollout: adds the defects that only the end shows.
-    #[must_use]
     pub(crate) fn end(mut self) -> CheckedRecords {
         if let Some((id, seq, offset)) = self.created.filter(|(id, _, _)| *id != self.thread && !self.forked)
         {

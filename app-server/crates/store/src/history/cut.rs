@@ -58,9 +58,6 @@ enum HiddenFrom {
 
 impl History {
     /// Finds the cut; `None` if the history has no such turn.
-    ///
-    /// # Errors
-    /// [`ReadError`].
     pub async fn cut(
         store: &dyn RolloutStore,
         thread: ThreadId,

@@ -16,9 +16,6 @@ pub(crate) mod tests;
 impl History {
     /// Reads the whole thread as its rollout has it now. A turn whose owner was killed is still open in it. The cost
     /// grows with the rollout: meant for checks and copies.
-    ///
-    /// # Errors
-    /// [`ReadError`].
     pub async fn read(store: &dyn RolloutStore, thread: ThreadId) -> Result<Self, ReadError> {
         let mut history = Self::of(thread);
         loop {
@@ -31,9 +28,6 @@ impl History {
     }
 
     /// Reads the thread `id`, which begins with the records of another thread up to `up_to`.
-    ///
-    /// # Errors
-    /// [`ReadError`].
     pub async fn read_as(
         store: &dyn RolloutStore,
         from: ThreadId,
@@ -53,9 +47,6 @@ impl History {
 
     /// Reads the thread as its rollout has it now. It has the newest turns with `bytes` of JSON together, and at
     /// least one; with 0 perhaps none. A turn whose owner was killed is still open in it.
-    ///
-    /// # Errors
-    /// [`ReadError`].
     pub async fn read_end(
         store: &dyn RolloutStore,
         thread: ThreadId,
@@ -271,9 +262,6 @@ impl<'a> Turns<'a> {
     }
 
     /// Reads the turns before the one that begins with record `before`, or the last turns.
-    ///
-    /// # Errors
-    /// [`ReadError`].
     pub async fn back(&self, before: Option<EventSeq>, enough: Enough) -> Result<Stretch, ReadError> {
         let (mut stretch, mut bytes) = (Stretch { more: true, ..Stretch::default() }, 0);
         // Records of a turn whose beginning is still unread.
@@ -330,9 +318,6 @@ impl<'a> Turns<'a> {
     }
 
     /// Reads the turns from record `from` on, which begins a turn or stands before one.
-    ///
-    /// # Errors
-    /// [`ReadError`].
     pub async fn forward(&self, from: EventSeq, enough: Enough) -> Result<Stretch, ReadError> {
         let mut history = History::of(self.thread);
         history.begin_at(from);
@@ -372,9 +357,6 @@ impl<'a> Turns<'a> {
     }
 
     /// Finds the first record of a turn, from the end backwards; `None` if the rollout has no such turn.
-    ///
-    /// # Errors
-    /// [`ReadError`].
     pub async fn find(&self, turn: &TurnId) -> Result<Option<EventSeq>, ReadError> {
         let begins = |record: &&Record| matches!(&record.body, RecordBody::TurnStarted(started) if started.turn_id == *turn);
         let mut before = self.last.map(EventSeq::next);
@@ -391,9 +373,6 @@ impl<'a> Turns<'a> {
     }
 
     /// Reads the thread up to the end of the turn that is open in `then`, or to the last record.
-    ///
-    /// # Errors
-    /// [`ReadError`].
     pub async fn to_end_of_turn(&self, then: &History) -> Result<History, ReadError> {
         let mut now = then.clone();
         loop {

@@ -103,9 +103,6 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Syncs the whole file system of `folder` with one call.
-///
-/// # Errors
-/// The system's error.
 pub(crate) fn sync_file_system(folder: &Path) -> io::Result<()> {
     let open = File::open(folder)?;
     #[cfg(target_os = "linux")]

@@ -5,9 +5,6 @@ use std::io;
 use std::path::Path;
 
 /// Removes a folder with its content, if it exists.
-///
-/// # Errors
-/// The system's error.
 pub fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -16,9 +13,6 @@ pub fn remove(path: &Path) -> io::Result<()> {
 }
 
 /// Renames a folder over another one. Does nothing if `from` does not exist.
-///
-/// # Errors
-/// The system's error.
 pub fn replace(from: &Path, to: &Path) -> io::Result<()> {
     if !from.exists() {
         return Ok(());
@@ -28,9 +22,6 @@ pub fn replace(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Renames an unusable folder so that people find it, replacing an earlier one.
-///
-/// # Errors
-/// The system's error.
 pub fn set_aside(path: &Path) -> io::Result<()> {
     replace(path, &path.with_extension("aside"))
 }

@@ -74,9 +74,6 @@ pub struct NamedSocket {
 
 impl NamedSocket {
     /// Creates the socket and listens, non-blocking. Replaces only a socket of this user that nobody answers.
-    ///
-    /// # Errors
-    /// [`NamedSocketError`].
     pub fn open(path: &Path) -> Result<Self, NamedSocketError> {
         let failed = |source| NamedSocketError::Io { path: path.to_owned(), source };
         let bytes = path.as_os_str().as_bytes().len();

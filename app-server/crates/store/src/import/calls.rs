@@ -26,14 +26,12 @@ const CONTEXT: &[&str] = &[
 ];
 
 /// Whether this is context, not the user's own message.
-#[must_use]
 pub(crate) fn is_context(said: &[UserInput]) -> bool {
     let text = said.iter().find_map(UserInput::as_text).unwrap_or_default().trim_start();
     said.is_empty() || CONTEXT.iter().any(|begin| text.starts_with(begin))
 }
 
 /// The item of a call without a result.
-#[must_use]
 pub(crate) fn call(told: &Value, cwd: &str) -> Option<ThreadItem> {
     let id = told.get("call_id").or_else(|| told.get("id")).and_then(Value::as_str)?;
     let name = told.get("name").and_then(Value::as_str).unwrap_or("local_shell");
@@ -97,7 +95,6 @@ fn exit(text: &str) -> (Option<i32>, String) {
 }
 
 /// Whether no line has ended the item.
-#[must_use]
 pub(crate) fn is_open(item: &ThreadItem) -> bool {
     if let ThreadItemBody::CommandExecution(command) = &item.body {
         command.status == CommandExecutionStatus::InProgress

@@ -5,7 +5,6 @@ use skein_protocol::item::ThreadItem;
 use skein_protocol::turn::UserInput;
 
 /// The item of an `item_completed`, or of an older event in that form. `None` for an unknown kind or shape.
-#[must_use]
 pub(crate) fn item(told: &Value) -> Option<ThreadItem> {
     let told = told.as_object()?;
     let kind = told.get("type")?.as_str()?;
@@ -36,7 +35,6 @@ pub(crate) fn item(told: &Value) -> Option<ThreadItem> {
 }
 
 /// The user's input, without unknown pieces.
-#[must_use]
 pub(crate) fn inputs(content: Option<&Value>) -> Vec<UserInput> {
     let pieces = content.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     pieces.iter().filter_map(input).collect()
@@ -60,7 +58,6 @@ fn input(piece: &Value) -> Option<UserInput> {
 }
 
 /// The texts of a list of texts or text pieces.
-#[must_use]
 pub(crate) fn texts(list: Option<&Value>) -> Vec<String> {
     match list {
         Some(Value::String(text)) => vec![text.clone()],
@@ -74,7 +71,6 @@ fn text_of(piece: &Value) -> Option<&str> {
 }
 
 /// The output of a tool call, as text.
-#[must_use]
 pub(crate) fn output(output: &Value) -> String {
     let content = if output.is_object() { output.get("content") } else { Some(output) };
     texts(content).join("\n")
@@ -140,7 +136,6 @@ fn milliseconds(duration: &Value) -> Option<i64> {
 }
 
 /// `snake_case` or `kebab-case` as `camelCase`.
-#[must_use]
 pub(crate) fn camel(name: &str) -> String {
     let mut words = name.split(['_', '-']);
     let mut camel = words.next().unwrap_or_default().to_owned();
@@ -159,7 +154,6 @@ fn lower_first(name: &str) -> String {
 }
 
 /// Joins words into a line that a shell splits into the same words.
-#[must_use]
 pub(crate) fn shell(words: &[String]) -> String {
     let plain = |word: &str| {
         !word.is_empty()

@@ -22,9 +22,6 @@ pub(crate) enum ForeignLine {
 }
 
 /// Opens a foreign file for reading. Follows links; refuses FIFOs and devices.
-///
-/// # Errors
-/// As the system reports.
 pub(crate) fn open(path: &Path) -> io::Result<BufReader<std::fs::File>> {
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());

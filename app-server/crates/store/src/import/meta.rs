@@ -31,7 +31,6 @@ pub(crate) struct Base {
 
 impl Meta {
     /// The metadata of the first line; `None` for any other line.
-    #[must_use]
     pub(crate) fn of(line: &Value) -> Option<Self> {
         let meta = match line.get("type") {
             Some(kind) => line.get("payload").filter(|_| kind == "session_meta")?,
@@ -113,14 +112,12 @@ fn thread(told: Option<&Value>) -> Option<ThreadId> {
 }
 
 /// A short text; `None` for one longer than any name, folder or word.
-#[must_use]
 pub(crate) fn text(told: &Value, name: &str) -> Option<String> {
     let text = told.get(name)?.as_str()?;
     (text.len() <= policy::WORD_BYTES).then(|| text.to_owned())
 }
 
 /// A time in RFC 3339, or in seconds since the Unix epoch.
-#[must_use]
 pub(crate) fn time(told: Option<&Value>) -> Option<WallMs> {
     if let Some(text) = told?.as_str() {
         return text.parse::<jiff::Timestamp>().ok().map(|time| WallMs(time.as_millisecond()));
@@ -129,7 +126,6 @@ pub(crate) fn time(told: Option<&Value>) -> Option<WallMs> {
 }
 
 /// Milliseconds since the Unix epoch, within the range of a calendar.
-#[must_use]
 pub(crate) fn ms(ms: i64) -> Option<WallMs> {
     jiff::Timestamp::from_millisecond(ms).ok().map(|_| WallMs(ms))
 }

@@ -6,7 +6,6 @@ use skein_protocol::turn::UserInput;
 use super::items;
 
 /// The item of an event; `None` for an unknown one.
-#[must_use]
 pub(crate) fn item(kind: &str, event: &Value) -> Option<Value> {
     let told = |name: &str| event.get(name).cloned().unwrap_or_default();
     let id = event.get("call_id").or_else(|| event.get("item_id")).cloned().unwrap_or_else(|| "".into());
@@ -51,7 +50,6 @@ pub(crate) fn item(kind: &str, event: &Value) -> Option<Value> {
 }
 
 /// The model's reasoning or web search, if no event has it.
-#[must_use]
 pub(crate) fn response(kind: &str, told: &Value) -> Option<Value> {
     let id = told.get("id").cloned().unwrap_or_else(|| "".into());
     let member = |name: &str| told.get(name).cloned().unwrap_or_default();
@@ -70,7 +68,6 @@ pub(crate) fn response(kind: &str, told: &Value) -> Option<Value> {
 }
 
 /// The user's input.
-#[must_use]
 pub(crate) fn user(event: &Value) -> Vec<UserInput> {
     let text = event.get("message").and_then(Value::as_str).unwrap_or_default();
     let elements = event.get("text_elements").filter(|elements| elements.is_array());

@@ -32,7 +32,6 @@ pub(crate) struct Importer {
 }
 
 /// The records of the thread, from opening to closing. Empty without a message.
-#[must_use]
 pub(crate) fn records(meta: &Meta, talk: ForeignThread, from: Imported, importer: Importer) -> Vec<Record> {
     let mut made = ImportedRecords { history: History::of(meta.created.id), records: Vec::new() };
     let Importer { boot_id, term, epoch } = importer;
@@ -148,7 +147,6 @@ fn begun(mut item: ThreadItem) -> ThreadItem {
 }
 
 /// The note about an import at the start of a rollout, and the version of its history.
-#[must_use]
 pub(crate) fn note(beginning: &[Record]) -> Option<(Imported, Epoch)> {
     let (mut epoch, mut note) = (None, None);
     for record in beginning {

@@ -96,7 +96,6 @@ pub(crate) struct ForeignTurn {
 
 impl ForeignThread {
     /// A thread that begins at `at` with `settings`.
-    #[must_use]
     pub(crate) fn new(at: WallMs, settings: ThreadSettings, with_events: bool) -> Self {
         Self {
             turns: Vec::new(),
@@ -112,7 +111,6 @@ impl ForeignThread {
     }
 
     /// Whether a line reports messages as events.
-    #[must_use]
     pub(crate) fn reports_messages(line: &Value) -> bool {
         let kind = line.get("payload").and_then(|payload| payload.get("type")).and_then(Value::as_str);
         line.get("type").is_some_and(|line| line == "event_msg")

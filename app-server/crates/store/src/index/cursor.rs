@@ -44,9 +44,6 @@ impl Cursor {
     }
 
     /// Refuses a cursor of another order.
-    ///
-    /// # Errors
-    /// [`BadCursor`].
     pub(crate) fn fits(self, sort: SortKey) -> Result<Self, BadCursor> {
         if self.sort == sort { Ok(self) } else { Err(BadCursor) }
     }

@@ -128,9 +128,6 @@ impl ThreadFilter {
     }
 
     /// All rows behind `cursor` in the list's order, filtered or not.
-    ///
-    /// # Errors
-    /// [`BadCursor`].
     pub fn in_order(
         &self,
         mut rows: Vec<ThreadRow>,

@@ -168,9 +168,6 @@ pub trait ThreadIndex: Send + Sync {
     /// A page of threads behind `cursor`, at most `limit` (see [`page_size`]), and at most [`policy::LIST_BYTES`]. A
     /// filter that accepts few threads gives the rows found within `policy::LIST_TIME`, and a cursor to continue. An
     /// incomplete index waits a moment, then answers with its rows and says so.
-    ///
-    /// # Errors
-    /// [`IndexError`].
     async fn list(
         &self,
         filter: ThreadFilter,
@@ -181,9 +178,6 @@ pub trait ThreadIndex: Send + Sync {
     }
 
     /// Does the same with another time limit for finding rows. It visits `policy::LIST_PLACES` in any case.
-    ///
-    /// # Errors
-    /// [`IndexError`].
     async fn list_until(
         &self,
         filter: ThreadFilter,
@@ -202,9 +196,6 @@ pub trait ThreadIndex: Send + Sync {
     }
 
     /// Does the same within `reach`.
-    ///
-    /// # Errors
-    /// [`IndexError`].
     async fn walk(
         &self,
         filter: ThreadFilter,

@@ -24,9 +24,6 @@ pub enum RebuildError {
 
 /// Reads every rollout and sets its row. A thread with new records meanwhile sets its own row, and the later one
 /// stays. Reports and skips an unreadable rollout. Dropping the future loses only work.
-///
-/// # Errors
-/// [`RebuildError`].
 pub async fn run(
     store: &dyn RolloutStore,
     index: &dyn ThreadIndex,
@@ -109,9 +106,6 @@ fn location_of(row: &ThreadRow) -> Location {
 
 /// Sets one thread's row from its rollout. A thread without a message belongs into no list; a deleted one loses its
 /// row.
-///
-/// # Errors
-/// [`IndexError`].
 pub async fn set_row(
     store: &dyn RolloutStore,
     index: &dyn ThreadIndex,
@@ -126,9 +120,6 @@ pub async fn set_row(
 
 /// Sets a row with the rollout's location. A concurrent move sets the row behind its end, so the location is read
 /// again afterwards.
-///
-/// # Errors
-/// [`IndexError`].
 pub async fn put_row(
     store: &dyn RolloutStore,
     index: &dyn ThreadIndex,
@@ -154,9 +145,6 @@ pub async fn put_row(
 }
 
 /// Removes the row of a thread without a rollout.
-///
-/// # Errors
-/// [`IndexError`].
 pub async fn compare(
     store: &dyn RolloutStore,
     index: &dyn ThreadIndex,

@@ -21,7 +21,6 @@ pub(crate) struct Tail {
 
 impl Tail {
     /// The tail of a rollout: its last records (oldest first), and the load's repair.
-    #[must_use]
     pub(crate) fn of(records: &[Record], repair: &LoadRepair) -> Self {
         let mut tail = Self::default();
         let mut opened_at = EventSeq(0);

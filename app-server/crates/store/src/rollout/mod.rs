@@ -289,9 +289,6 @@ pub trait RolloutStore: Send + Sync {
     /// Creates the rollout of `lease.thread` with the records of `from` up to number `up_to`, and `then` behind them,
     /// whose numbers continue. All of it is on disk with its folder, or nothing. Creates the open marker. `from` may
     /// be written to and moved meanwhile.
-    ///
-    /// # Errors
-    /// [`CopyError`].
     async fn copy(
         &self,
         from: ThreadId,
@@ -301,9 +298,6 @@ pub trait RolloutStore: Send + Sync {
     ) -> Result<Appended, CopyError>;
 
     /// The number of the last record.
-    ///
-    /// # Errors
-    /// [`ReadError`].
     async fn head(&self, thread: ThreadId) -> Result<EventSeq, ReadError>;
 
     /// The secrets of the thread's settings; none if there are none, or they cannot be read.
@@ -312,15 +306,9 @@ pub trait RolloutStore: Send + Sync {
     /// Loads and repairs the end of the rollout: cuts a torn end off, after creating the open marker. The cost
     /// depends on the last turn, not on the rollout's length. The store then holds the writer's state until
     /// [`release`](RolloutStore::release).
-    ///
-    /// # Errors
-    /// [`ReadError`].
     async fn load(&self, thread: ThreadId) -> Result<Loaded, ReadError>;
 
     /// The oldest records after `after`, at most `limit` (a page may be shorter, see [`RecordPage::more`]). Changes nothing.
-    ///
-    /// # Errors
-    /// [`ReadError`].
     async fn read_after(
         &self,
         thread: ThreadId,
@@ -329,9 +317,6 @@ pub trait RolloutStore: Send + Sync {
     ) -> Result<RecordPage, ReadError>;
 
     /// The newest records before `before` (none: from the end), at most `limit`. Changes nothing.
-    ///
-    /// # Errors
-    /// [`ReadError`].
     async fn read_back(
         &self,
         thread: ThreadId,
@@ -383,16 +368,10 @@ pub trait RolloutStore: Send + Sync {
     /// Moves the rollout to a location. When it returns, the move survives a loss of power. Creates the open marker
     /// first. Comes after every earlier append, and before every later load. Does nothing if the rollout is there
     /// already.
-    ///
-    /// # Errors
-    /// [`MoveError`].
     async fn relocate(&self, lease: Lease, location: Location) -> Result<(), MoveError>;
 
     /// Moves the rollout into the trash with this deletion time: it is missing from here on, and only
     /// [`purge`](RolloutStore::purge) touches it. Otherwise as [`relocate`](RolloutStore::relocate).
-    ///
-    /// # Errors
-    /// [`MoveError`].
     async fn trash(&self, lease: Lease, at: WallMs) -> Result<(), MoveError>;
 
     /// Removes rollouts that were deleted before this time; returns how many.

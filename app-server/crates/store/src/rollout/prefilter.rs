@@ -27,7 +27,6 @@ pub(crate) struct Prefilter<'a> {
 
 impl<'a> Prefilter<'a> {
     /// Skips records up to `after`.
-    #[must_use]
     pub(crate) fn new(may_hold: &'a MayHold, after: EventSeq) -> Self {
         Self { may_hold: &**may_hold, after, turn: EventSeq(0), in_pieces: None }
     }
@@ -60,7 +59,6 @@ impl<'a> Prefilter<'a> {
     }
 
     /// At the end of the rollout: the first record of an unreported turn that may still hold the text.
-    #[must_use]
     pub(crate) fn end(self) -> Option<EventSeq> {
         self.in_pieces
     }

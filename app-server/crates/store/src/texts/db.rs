@@ -43,7 +43,6 @@ pub(crate) enum DbError {
 
 impl DbError {
     /// Whether the file may be intact: the disk is full or refuses writes, or another process has a lock.
-    #[must_use]
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Sqlite(error) => match error.sqlite_error_code() {
@@ -91,7 +90,6 @@ pub(crate) struct AddedTexts {
 
 impl AddedTexts {
     /// Bytes of the texts.
-    #[must_use]
     pub(crate) fn bytes(&self) -> usize {
         self.pieces.iter().map(|(_, folded)| folded.len()).sum()
     }
@@ -122,9 +120,6 @@ pub(crate) fn disk_bytes(folder: &Path) -> u64 {
 
 impl Db {
     /// Opens the index for writing, and creates it if missing.
-    ///
-    /// # Errors
-    /// [`DbError`].
     pub(crate) fn open(folder: &Path) -> Result<Self, DbError> {
         match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
@@ -142,9 +137,6 @@ impl Db {
     }
 
     /// Opens an existing index for reading.
-    ///
-    /// # Errors
-    /// [`DbError`].
     pub(super) fn look(folder: &Path) -> Result<Self, DbError> {
         let connection = Connection::open_with_flags(file(folder), flags(OpenFlags::SQLITE_OPEN_READ_ONLY))?;
         set_up(&connection)?;
@@ -152,9 +144,6 @@ impl Db {
     }
 
     /// The boot of the machine in which it was made.
-    ///
-    /// # Errors
-    /// [`DbError`].
     pub(crate) fn boot(&self) -> Result<Option<Uuid>, DbError> {
         let mut select = self.connection.prepare("SELECT boot FROM about")?;
         let boot: Option<Vec<u8>> = select.query_row([], |row| row.get(0)).optional()?;
@@ -162,9 +151,6 @@ impl Db {
     }
 
     /// Sets the boot of the machine.
-    ///
-    /// # Errors
-    /// [`DbError`].
     pub(crate) fn set_boot(&self, boot: Uuid) -> Result<(), DbError> {
         self.connection
             .execute("INSERT INTO about (boot) VALUES (?1)", params![boot.as_bytes().as_slice()])?;
@@ -172,9 +158,6 @@ impl Db {
     }
 
     /// The states of these threads.
-    ///
-    /// # Errors
-    /// [`DbError`].
     pub(crate) fn known(&self, threads: &[ThreadId]) -> Result<Vec<Option<IndexedThread>>, DbError> {
         let mut select = self.connection.prepare("SELECT seq, name FROM threads WHERE id = ?1")?;
         let known = threads.iter().map(|thread| {
@@ -187,9 +170,6 @@ impl Db {
     }
 
     /// Makes all changes, or none.
-    ///
-    /// # Errors
-    /// [`DbError`].
     pub(crate) fn change(&mut self, changes: &[IndexChange]) -> Result<(), DbError> {
         let transaction = self.connection.transaction()?;
         let mut adding = Adding::prepare(&transaction)?;
@@ -205,9 +185,6 @@ impl Db {
 
     /// The threads that may hold a text with all these trigrams, each with the turn before which the text is not.
     /// `None` if there are more than `most`.
-    ///
-    /// # Errors
-    /// [`DbError`].
     pub(crate) fn candidates(
         &self,
         query: &str,
@@ -294,7 +271,6 @@ fn seq(number: i64) -> EventSeq {
 }
 
 /// The query for a folded text; `None` if it has no three characters in a row.
-#[must_use]
 pub(crate) fn query(folded: &str) -> Option<String> {
     let chars: Vec<char> = folded.chars().collect();
     // A NUL would end the query.

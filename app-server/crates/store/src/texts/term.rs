@@ -31,9 +31,6 @@ pub struct SearchTerm {
 
 impl SearchTerm {
     /// The term that finds `text`.
-    ///
-    /// # Errors
-    /// [`TermError`].
     pub fn new(text: &str) -> Result<Self, TermError> {
         if text.is_empty() {
             return Err(TermError::Empty);
@@ -89,7 +86,6 @@ impl SearchTerm {
 }
 
 /// The form in which texts are compared.
-#[must_use]
 pub(crate) fn fold(text: &str) -> String {
     Folded::of(text).text
 }

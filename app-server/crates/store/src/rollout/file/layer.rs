@@ -25,23 +25,14 @@ pub enum OpenMode {
 /// An open file.
 pub trait LayerFile: Send {
     /// Its length, bytes.
-    ///
-    /// # Errors
-    /// As the system says.
     fn len(&self) -> io::Result<u64>;
 
     /// Whether it has no bytes.
-    ///
-    /// # Errors
-    /// As the system says.
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
 
     /// Fills `bytes` from `offset` up to the end of the file; returns the count.
-    ///
-    /// # Errors
-    /// As the system says.
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
 
     /// Writes all of `bytes` at `offset`.
@@ -51,9 +42,6 @@ pub trait LayerFile: Send {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
     /// Cuts the file to `length`.
-    ///
-    /// # Errors
-    /// As the system says.
     fn truncate(&self, length: u64) -> io::Result<()>;
 
     /// Returns when content and length are on disk.
@@ -91,33 +79,18 @@ pub trait FileLayer: Send + Sync {
     fn copy(&self, from: &dyn LayerFile, to: &Path, length: u64) -> io::Result<Box<dyn LayerFile>>;
 
     /// Creates a folder, mode 0700; an existing one is fine.
-    ///
-    /// # Errors
-    /// As the system says.
     fn make_folder(&self, path: &Path) -> io::Result<()>;
 
     /// Returns when the folder's entries are on disk.
-    ///
-    /// # Errors
-    /// As the system says.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
 
     /// Renames a file, replacing an existing one.
-    ///
-    /// # Errors
-    /// As the system says.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Removes a file; returns whether it existed.
-    ///
-    /// # Errors
-    /// As the system says.
     fn remove(&self, path: &Path) -> io::Result<bool>;
 
     /// The entries of a folder in any order; none if it does not exist.
-    ///
-    /// # Errors
-    /// As the system says.
     fn entries(&self, path: &Path) -> io::Result<Vec<FolderEntry>>;
 }
 

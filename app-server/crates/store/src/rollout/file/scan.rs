@@ -118,9 +118,6 @@ pub struct LineAt {
 
 /// Reads a whole rollout with the judgement of a load, and passes each record and its position to `each`. Memory use
 /// does not depend on the file's length.
-///
-/// # Errors
-/// As [`ReadError`].
 pub fn survey(
     file: &dyn LayerFile,
     texts: &dyn TextSource,
