@@ -16,11 +16,10 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Limits;
-use crate::memory;
-use crate::policy;
 use crate::thread::Context;
 use crate::thread::machine::Phase;
 use crate::thread::registry::ThreadHandle;
+use crate::{memory, policy};
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,7 @@
 //! Users' reports: one file each, in a folder of the home. The server never reads, sends or removes them.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use serde::Serialize;
 use skein_protocol::error::WireError;

@@ -18,11 +18,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::policy;
-use crate::thread::Context;
 use crate::thread::command::{Command, Repaired};
-use crate::thread::dispatch;
 use crate::thread::outgoing::Notice;
 use crate::thread::subscribers::Broadcast;
+use crate::thread::{Context, dispatch};
 
 /// The progress of the repair. Shared.
 #[derive(Debug, Default)]

@@ -29,26 +29,18 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, ServedAt};
-use crate::approved;
 use crate::config::{Config, GuardProgram, Settings};
 use crate::connection::Connections;
-use crate::eviction;
-use crate::handlers;
 use crate::http::{self, Accept, Control, Door, HasRoom, WebState};
 use crate::memory::{self, Freed, MemoryPressure};
-use crate::models;
-use crate::open_markers;
 use crate::outbox::CloseReason;
-use crate::policy;
-use crate::reload;
-use crate::repair;
 use crate::search::ThreadSearch;
 use crate::thread::Context;
 use crate::thread::holes::Holes;
 use crate::thread::questions::QuestionNumbers;
 use crate::thread::registry::{Registry, ThreadHandle};
 use crate::thread::subscribers::Subscribers;
-use crate::trash;
+use crate::{approved, eviction, handlers, models, open_markers, policy, reload, repair, trash};
 use skein_store::texts::{Sources, TextIndex};
 
 /// A running server.

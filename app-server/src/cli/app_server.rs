@@ -16,11 +16,10 @@ use tokio::net::UnixStream;
 use tokio::runtime;
 
 use super::bridge::{Bridge, Ended, ServerOwner};
-use super::client;
-use super::home_alone;
 use super::out::causes;
 use super::serve::{self, Serve, Signals, StartArgs, stopped};
 use super::socket::{self, Proxy};
+use super::{client, home_alone};
 
 #[derive(Debug, Args)]
 pub(super) struct AppServer {

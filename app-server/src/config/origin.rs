@@ -1,8 +1,7 @@
 //! Where settings were read, so that a second look can tell whether anything has changed without reading them again.
 
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 use sha2::{Digest, Sha256};
 

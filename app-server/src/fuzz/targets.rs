@@ -1,8 +1,7 @@
 //! What is fed, and what it promises.
 
-use std::fs;
-use std::io;
 use std::sync::Arc;
+use std::{fs, io};
 
 use skein_base::clock::WallMs;
 use skein_base::tasks::Tasks;

@@ -19,11 +19,10 @@ use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::router::errors;
 use crate::router::session::ClientSession;
-use crate::thread::directory;
-use crate::thread::dispatch;
 use crate::thread::error::ThreadError;
 use crate::thread::machine::Phase;
 use crate::thread::registry::ThreadHandle;
+use crate::thread::{directory, dispatch};
 
 /// `mcpServerStatus/list`: the helpers of a thread, at once. Without a thread, those of the settings, started for the
 /// answer if needed.

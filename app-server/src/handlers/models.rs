@@ -14,9 +14,8 @@ use skein_provider::{ListedModel, echo, scripted};
 use super::paging;
 use super::thread::check_provider;
 use crate::config::{Config, LayerSource, OFFLINE};
-use crate::models;
-use crate::policy;
 use crate::router::session::ClientSession;
+use crate::{models, policy};
 
 /// `model/list`: the known models of one provider, the configured one first. Starts a fetch in the background if the
 /// list is old.

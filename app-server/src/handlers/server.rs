@@ -16,14 +16,13 @@ use tokio::sync::oneshot;
 
 use super::words;
 use crate::outbox::reply::Reply;
-use crate::policy;
-use crate::reload;
 use crate::router::session::ClientSession;
 use crate::thread::command::{Command, Unload};
 use crate::thread::event::Force;
 use crate::thread::machine::Phase;
 use crate::thread::registry::ThreadHandle;
 use crate::thread::subscribers::{ClientWishes, Left, Role};
+use crate::{policy, reload};
 
 /// `initialize`
 pub(crate) fn initialize(

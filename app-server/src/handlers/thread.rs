@@ -24,14 +24,12 @@ use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::router::session::ClientSession;
 use crate::thread::command::{Command, Edit, Resume, Start, Unload};
-use crate::thread::directory;
-use crate::thread::dispatch;
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Force, Materialised};
 use crate::thread::machine::{Persistence, Phase};
-use crate::thread::pictures;
 use crate::thread::snapshot::Snapshot;
 use crate::thread::subscribers::{Left, Role};
+use crate::thread::{directory, dispatch, pictures};
 use crate::turn::own_tools;
 
 /// `thread/start`

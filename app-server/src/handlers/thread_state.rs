@@ -15,9 +15,8 @@ use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::router::session::ClientSession;
 use crate::thread::command::{Command, Edit};
-use crate::thread::dispatch;
 use crate::thread::error::ThreadError;
-use crate::thread::pictures;
+use crate::thread::{dispatch, pictures};
 
 /// `thread/settings/update`
 pub(crate) fn update_settings(

@@ -16,8 +16,7 @@ use tokio::time::Instant;
 
 use super::messages::{MessageReader, may_hold};
 use super::{SearchError, Snippet, ThreadSearch};
-use crate::thread::Context;
-use crate::thread::pages;
+use crate::thread::{Context, pages};
 
 /// A position in a thread; earlier hits were returned. Record numbers never change, so appended or reverted turns
 /// move nothing.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::unistd::Pid;
 use skein_base::clock::Clock;
 use skein_base::home_tag::HomeTag;
-use skein_base::system::{self, proc};
+use skein_base::system::{self, GuardProgram, proc};
 use skein_base::tasks::{Pool, Tasks};
 use skein_protocol::helper::McpServerInfo;
 use skein_protocol::ids::ThreadId;
@@ -24,7 +24,6 @@ use crate::process::host::{HostOptions, ProcessHost};
 use crate::process::report::ExitReport;
 use crate::set::HelperTool;
 use crate::spec::HelperSpec;
-use skein_base::system::GuardProgram;
 
 /// How a helper is tried.
 #[derive(Debug)]

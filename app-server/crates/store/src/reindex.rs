@@ -9,9 +9,8 @@ use skein_base::clock::Clock;
 use skein_base::tasks::Tasks;
 
 use crate::home::{Home, HomeError, existing};
-use crate::index::Indexing;
 use crate::index::rebuild::RebuildError;
-use crate::index::sled;
+use crate::index::{Indexing, sled};
 use crate::rollout::RolloutStore;
 use crate::rollout::file::FileStore;
 use crate::rollout::file::layer::DiskLayer;

@@ -1,8 +1,7 @@
 //! The limits of a helper (`[mcp_servers.NAME.limits]`). Its cgroup enforces them if it has the controller, else the kernel's limits of
 //! each process. A limit that cannot be enforced stops the start.
 
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
 use serde::{Deserialize, Serialize};

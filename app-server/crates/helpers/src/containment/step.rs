@@ -1,7 +1,6 @@
 //! The steps that turn a forked child into the helper, how one of them fails, and how the helper's main process ends.
 
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 use nix::libc;
 

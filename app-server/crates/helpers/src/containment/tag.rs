@@ -6,10 +6,8 @@
 //! They pass through fork(2) and execve(2) whatever becomes of parent, session and environment. Any process may read them, and only
 //! root can raise them again.
 
-use std::fmt;
-use std::fs;
-use std::io;
 use std::path::{Component, Path};
+use std::{fmt, fs, io};
 
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};

@@ -9,8 +9,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rmcp::ClientHandler;
-use rmcp::ErrorData;
 use rmcp::model::{
     ClientCapabilities, ClientConfig, CreateMessageRequestParams, CreateMessageResult, CustomRequest,
     CustomResult, ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationCapability,
@@ -18,6 +16,7 @@ use rmcp::model::{
     ProtocolVersion, RequestId, Root, RootsCapabilities, UrlElicitationCapability,
 };
 use rmcp::service::{InboundStreamOrigin, NotificationContext, RequestContext, RoleClient};
+use rmcp::{ClientHandler, ErrorData};
 use serde_json::Value;
 use skein_protocol::approval::{
     McpServerElicitationAction, McpServerElicitationRequestBody, McpServerElicitationRequestResponse,

@@ -16,8 +16,6 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use rmcp::ClientHandler;
-use rmcp::RoleClient;
 use rmcp::model::{
     ClientConfig, ClientJsonRpcMessage, ClientNotification, ClientRequest, ClientResult, DiscoverRequest,
     DiscoverRequestParams, DiscoverResult, ErrorCode, ErrorData, InitializeRequest, InitializeResult,
@@ -26,6 +24,7 @@ use rmcp::model::{
 };
 use rmcp::service::{ServiceError, serve_directly};
 use rmcp::transport::Transport;
+use rmcp::{ClientHandler, RoleClient};
 use skein_base::tasks::Tasks;
 use tokio::sync::Notify;
 

@@ -8,9 +8,8 @@ use crate::http::ids::Ids;
 use crate::http::steps::{
     CallOutcome, ModelPart, NOTHING, PromptStep, arguments, in_turns, steps, with_images_behind, with_more,
 };
-use crate::policy;
 use crate::spec::ProviderSpec;
-use crate::{Content, Image, Prompt, ToolChoice, ToolSpec};
+use crate::{Content, Image, Prompt, ToolChoice, ToolSpec, policy};
 
 /// The smallest thinking budget, in tokens.
 const LEAST_BUDGET: u32 = 1024;

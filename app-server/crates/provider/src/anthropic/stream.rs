@@ -7,8 +7,7 @@ use uuid::Uuid;
 
 use crate::http::form::{Flow, Stopped, StreamError, StreamReader, call_id, count, more, some_text, text};
 use crate::http::report::ErrorReport;
-use crate::policy;
-use crate::{Callee, ModelEvent, Reasoning, Thoughts, ToolCall, Usage};
+use crate::{Callee, ModelEvent, Reasoning, Thoughts, ToolCall, Usage, policy};
 
 /// Members of a call that the interface defines.
 const CALL: [&str; 4] = ["type", "id", "name", "input"];

@@ -11,9 +11,8 @@ use skein_base::web::{self, ClientOptions};
 use skein_protocol::turn::CodexErrorInfo;
 
 use super::form::WireForm;
-use crate::ProviderError;
-use crate::policy;
 use crate::spec::ProviderSpec;
+use crate::{ProviderError, policy};
 
 /// Headers that only the transport may set.
 const OURS: [&str; 5] = ["accept", "content-type", "content-length", "host", "transfer-encoding"];

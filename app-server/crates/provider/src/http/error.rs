@@ -10,8 +10,7 @@ use super::form::{Stopped, StreamError};
 use super::kind::ErrorKind;
 use super::report::ErrorReport;
 use super::retry::{self, Retries, Retry, RetryPace, RetryPhase};
-use crate::ProviderError;
-use crate::policy;
+use crate::{ProviderError, policy};
 
 /// Why a request got no answer, or only a part of one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

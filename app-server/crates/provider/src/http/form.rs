@@ -4,9 +4,8 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::report::ErrorReport;
-use crate::policy;
 use crate::spec::ProviderSpec;
-use crate::{ModelEvent, Prompt};
+use crate::{ModelEvent, Prompt, policy};
 
 /// A wire interface of model providers.
 pub trait WireForm: Send + Sync {

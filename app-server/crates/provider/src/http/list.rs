@@ -6,8 +6,7 @@ use super::endpoint::Endpoint;
 use super::error::ModelError;
 use super::form::{StreamError, some_text};
 use super::refused;
-use crate::ListedModel;
-use crate::policy;
+use crate::{ListedModel, policy};
 
 pub(super) async fn fetch(endpoint: &Endpoint) -> Result<Vec<ListedModel>, ModelError> {
     // Anthropic sends 20 by default; the others ignore the parameter.

@@ -1,7 +1,6 @@
 //! Repairs without loss. Each one notes its outcome in the finding.
 
-use std::fs;
-use std::io;
+use std::{fs, io};
 
 use skein_protocol::ids::ThreadId;
 

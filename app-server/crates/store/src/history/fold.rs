@@ -1,8 +1,7 @@
 //! The effect of each record on a history. Pure.
 
 use skein_base::clock::WallMs;
-use skein_protocol::ids::ItemId;
-use skein_protocol::ids::{EventSeq, TurnId};
+use skein_protocol::ids::{EventSeq, ItemId, TurnId};
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::thread::GitInfo;
 use skein_protocol::turn::{Turn, TurnStatus, UserInput};

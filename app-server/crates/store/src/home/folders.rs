@@ -1,8 +1,7 @@
 //! Derived folders, which can be removed at any time. Everything here blocks.
 
-use std::fs;
-use std::io;
 use std::path::Path;
+use std::{fs, io};
 
 /// Removes a folder with its content, if it exists.
 pub fn remove(path: &Path) -> io::Result<()> {

@@ -2,9 +2,8 @@
 //! only read.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use serde_json::Value;
 use skein_protocol::ids::ThreadId;

@@ -6,10 +6,9 @@
 //! the thread. Instructions in the peer's rollouts are not imported.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::{fmt, io};
 
 use crate::home::{Home, HomeError};
 use crate::rollout::file::FileStore;

@@ -17,9 +17,8 @@
 //!   read is an error, and no loss. A record that means nothing without its text (settings, names, headers) is
 //!   damage. It is never a torn end: its number is known, and it is not cut off.
 
-use std::fmt;
-use std::io;
 use std::str::FromStr;
+use std::{fmt, io};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;

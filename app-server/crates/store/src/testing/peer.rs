@@ -1,9 +1,8 @@
 //! Rollouts of the real peer, Codex 0.169.0 (`scripts/import-proof --fixtures`), without machine paths and with long
 //! texts cut.
 
-use std::fs;
-use std::io;
 use std::path::Path;
+use std::{fs, io};
 
 /// Path in the peer's home, and content.
 pub const FILES: &[(&str, &str)] = &[

@@ -8,9 +8,8 @@ use std::time::Duration;
 use model::{Link, World};
 use serde_json::{Value, json};
 use skein_protocol::extension::EVENTS_EXTENSION;
-use skein_protocol::methods as m;
-use skein_protocol::notifications as n;
 use skein_protocol::table::{Method, Notification};
+use skein_protocol::{methods as m, notifications as n};
 
 use super::{BridgeSession, ServerOwner};
 

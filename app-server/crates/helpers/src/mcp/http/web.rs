@@ -12,7 +12,7 @@ use rmcp::model::{ClientJsonRpcMessage, JsonRpcMessage, ServerJsonRpcMessage};
 use rmcp::transport::streamable_http_client::{
     SseError, StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse,
 };
-use skein_base::masks::Hidden;
+use skein_base::masks::{Hidden, shown_url};
 use skein_base::tasks::Tasks;
 use skein_base::web::{self, ClientOptions};
 use sse_stream::Sse;
@@ -30,7 +30,6 @@ use crate::mcp::http::token::{Token, TokenFile};
 use crate::mcp::http::trouble::Trouble;
 use crate::policy;
 use crate::spec::HttpSpec;
-use skein_base::masks::shown_url;
 
 type Error = StreamableHttpError<Fault>;
 

@@ -1,8 +1,7 @@
 //! The schemas of the index on disk, each in its own folder: a new one is made beside the old one.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use crate::home::{HomePaths, folders};
 

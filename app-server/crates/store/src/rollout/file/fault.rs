@@ -9,12 +9,11 @@ mod file;
 mod lasting;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::{fs, io};
 
 use self::file::FaultFile;
 pub use self::lasting::Lasting;

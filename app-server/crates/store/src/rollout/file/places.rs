@@ -18,22 +18,20 @@
 //!   further ahead of the home's last change than `trash.keep`, it removes nothing.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
+use std::{fs, io};
 
 use nix::errno::Errno;
 use skein_base::clock::{Clock, WallMs};
 use skein_protocol::ids::ThreadId;
 
-use super::StoreCounters;
 use super::blobs::Blobs;
 use super::layer::{FileLayer, LayerFile, OpenMode};
-use super::secrets;
+use super::{StoreCounters, secrets};
 use crate::home::HomePaths;
 use crate::policy;
 use crate::rollout::{Location, OpenMarker, OpenMarkers};

@@ -6,10 +6,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use skein_protocol::error::OVERLOADED;
 use skein_protocol::extension::{EVENTS_EXTENSION, EVENTS_VERSION};
-use skein_protocol::methods as m;
-use skein_protocol::notifications as n;
 use skein_protocol::server_requests::ItemToolRequestUserInput;
 use skein_protocol::table::{ClientNotification, Method, Notification, ServerRequest};
+use skein_protocol::{methods as m, notifications as n};
 
 use crate::cli::bridge::session::{BridgeSession, ServerOwner};
 
