@@ -91,7 +91,7 @@ fn relieve(context: &Context, judge: &mut Judge, needs: &Needs) {
     let descriptors = judge.wanted_for_descriptors(&scene, needs.descriptors);
     let wanted = judge.wanted(&limits, &scene, needs.resident).max(descriptors);
     for (_, handle) in scene.idle.iter().take(wanted) {
-        handle.squeeze();
+        handle.evict();
     }
     if judge.is_unrelieved(wanted, scene.idle.len()) {
         context.counters.unrelieved.add_one();
@@ -121,12 +121,14 @@ impl Scene {
         for handle in context.registry.handles() {
             let (phase, idle_since) = handle.seen(|seen| (seen.phase, seen.idle_since));
             match phase {
-                Phase::Loading | Phase::Idle | Phase::Running if !handle.is_squeezed() => scene.loaded += 1,
+                Phase::Loading | Phase::Idle | Phase::Running if !handle.is_eviction_pending() => {
+                    scene.loaded += 1
+                }
                 Phase::Loading | Phase::Idle | Phase::Running | Phase::Unloading => scene.leaving += 1,
                 Phase::Gone => {}
             }
             if let Some(since) = idle_since
-                && !handle.is_squeezed()
+                && !handle.is_eviction_pending()
             {
                 scene.idle.push((since, handle));
             }

@@ -36,7 +36,7 @@ use crate::memory::{self, Freed, MemoryPressure};
 use crate::outbox::CloseReason;
 use crate::search::ThreadSearch;
 use crate::thread::Context;
-use crate::thread::holes::Holes;
+use crate::thread::gaps::Gaps;
 use crate::thread::questions::QuestionNumbers;
 use crate::thread::registry::{Registry, ThreadHandle};
 use crate::thread::subscribers::Subscribers;
@@ -370,7 +370,7 @@ fn services(config: Config, home: &Home, tasks: Tasks) -> Result<(Arc<App>, Back
         registry: Registry::new(config.limits.mailbox),
         subscribers: Subscribers::new(home.start_id()),
         questions: QuestionNumbers::new(started),
-        holes: Holes::default(),
+        gaps: Gaps::default(),
         machine_boot: home.machine_boot(),
         term: home.term(),
         counters: ServerCounters::default(),

@@ -20,7 +20,7 @@ use skein_protocol::methods::{
 
 use crate::router::Router;
 use crate::router::session::ClientSession;
-use crate::thread::command::{Command, Edit, PutElsewhere};
+use crate::thread::command::{Command, Edit, Relocate};
 use crate::thread::dispatch;
 
 mod discover;
@@ -95,13 +95,13 @@ fn deliver(session: &Arc<ClientSession>, id: ThreadId, command: Command) {
 
 fn add_archive(router: &mut Router) {
     router.thread::<ThreadArchive>(|session, params, reply| {
-        deliver(session, params.thread_id, Command::PutElsewhere(PutElsewhere::Archive(reply)));
+        deliver(session, params.thread_id, Command::Relocate(Relocate::Archive(reply)));
     });
     router.thread::<ThreadUnarchive>(|session, params, reply| {
-        deliver(session, params.thread_id, Command::PutElsewhere(PutElsewhere::Unarchive(reply)));
+        deliver(session, params.thread_id, Command::Relocate(Relocate::Unarchive(reply)));
     });
     router.thread::<ThreadDelete>(|session, params, reply| {
-        deliver(session, params.thread_id, Command::PutElsewhere(PutElsewhere::Delete(reply)));
+        deliver(session, params.thread_id, Command::Relocate(Relocate::Delete(reply)));
     });
 }
 

@@ -156,7 +156,7 @@ async fn show_end(
     let (Some(newest), Some(last)) = (stretch.newest.take(), stretch.turns.back_mut()) else { return Ok(()) };
     if as_of.is_some() {
         let now = as_run(services, turns.to_end_of_turn(&newest).await?, seen);
-        pages::as_told_then(last, &newest, &now);
+        pages::as_published_then(last, &newest, &now);
         return Ok(());
     }
     if let Some(turn) = as_run(services, newest, seen).turn(&last.turn.id) {

@@ -29,7 +29,7 @@ use crate::thread::event::{Force, Materialised};
 use crate::thread::machine::{Persistence, Phase};
 use crate::thread::snapshot::Snapshot;
 use crate::thread::subscribers::{Left, Role};
-use crate::thread::{directory, dispatch, pictures};
+use crate::thread::{directory, dispatch, views};
 use crate::turn::own_tools;
 
 /// `thread/start`
@@ -115,7 +115,7 @@ async fn require(
     if required.is_empty() {
         return Ok(None);
     }
-    let cwd = pictures::new_settings(&start.params, &start.helpers, &services.config()).cwd;
+    let cwd = views::new_settings(&start.params, &start.helpers, &services.config()).cwd;
     let (events, _nobody_hears) = mpsc::channel(skein_helpers::policy::HELPER_EVENTS);
     let set = services.helpers.of_thread(id, required, cwd.into(), events);
     let there = tokio::select! {

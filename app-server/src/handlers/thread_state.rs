@@ -16,7 +16,7 @@ use crate::policy;
 use crate::router::session::ClientSession;
 use crate::thread::command::{Command, Edit};
 use crate::thread::error::ThreadError;
-use crate::thread::{dispatch, pictures};
+use crate::thread::{dispatch, views};
 
 /// `thread/settings/update`
 pub(crate) fn update_settings(
@@ -76,5 +76,5 @@ pub(crate) async fn goal(
     }
     let history = History::read_end(services.store.as_ref(), id, 0).await;
     let history = history.map_err(|error| ThreadError::unreadable(error, id).to_wire())?;
-    Ok(ThreadGoalGetResponse { goal: history.goal().map(|goal| pictures::goal(id, goal)) })
+    Ok(ThreadGoalGetResponse { goal: history.goal().map(|goal| views::goal(id, goal)) })
 }

@@ -1,8 +1,8 @@
-//! What is told to everybody, numbered: a client that was away asks for what it has missed, and its list of threads
-//! is right again without another look at the disk. Pure; bounded in count and bytes.
+//! The catalog: numbered notifications to all connections. A client that was away asks for the changes that it missed, and
+//! need not list its threads again. Pure; bounded in count and bytes.
 //!
 //! One lock covers the number and all outboxes, so each connection receives rising numbers. The lock is taken before any guard
-//! of the maps. A list names the newest number before it reads the index: it shows at least everything up to that number.
+//! of the maps. A list names the newest number before it reads the index, so it shows every change up to that number.
 
 use std::collections::VecDeque;
 
@@ -21,34 +21,32 @@ use crate::outbox::Frame;
 #[cfg(test)]
 mod tests;
 
-/// A notification to everybody, before it has its number here.
+/// A notification to all connections, before it has a catalog number.
 #[derive(Debug, Clone)]
 pub(crate) struct Announcement {
-    /// The wire's name of it.
+    /// The wire name.
     pub(crate) method: &'static str,
-    /// What it says.
     pub(crate) params: JsonObject,
-    /// When it was made.
+    /// The time of the change.
     pub(crate) at: WallMs,
-    /// Its number in its thread's history, where it is a record.
+    /// The number in the thread's history, if it is a record.
     pub(crate) number: Option<(EventSeq, Epoch)>,
 }
 
-/// A numbered notification, as it is sent.
+/// A numbered notification in its wire forms.
 #[derive(Debug)]
 pub(crate) struct Announced {
-    /// With its number in the catalog.
+    /// With the catalog number.
     pub(crate) plain: Frame,
-    /// With that of its thread's history too, for the thread's subscribers.
+    /// With the history number too, for the thread's subscribers.
     pub(crate) numbered: Option<Frame>,
 }
 
-/// How much is kept.
+/// Bounds of the catalog.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CatalogLimits {
-    /// Changes.
     pub(crate) changes: usize,
-    /// Bytes of their params.
+    /// Bytes of all params.
     pub(crate) bytes: usize,
 }
 
@@ -59,7 +57,7 @@ struct Change {
     at: WallMs,
 }
 
-/// The newest changes, in order, without a hole.
+/// The newest changes, in order, without a gap.
 #[derive(Debug)]
 pub(crate) struct Catalog {
     epoch: String,
@@ -71,19 +69,17 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
-    /// No change yet, in this start of the server.
-    #[must_use]
+    /// An empty catalog of this start of the server.
     pub(crate) fn new(start: Uuid, limits: CatalogLimits) -> Self {
         Self { epoch: start.to_string(), limits, last: 0, kept: VecDeque::new(), bytes: 0 }
     }
 
     /// The newest change.
-    #[must_use]
     pub(crate) fn place(&self) -> CatalogPlace {
         CatalogPlace { catalog_seq: self.last, catalog_epoch: self.epoch.clone() }
     }
 
-    /// Gives a notification the next number, and keeps it. `None` when it cannot be printed.
+    /// Gives a notification the next number, and keeps it. `None` if it cannot be serialised.
     pub(crate) fn add(&mut self, announcement: &Announcement) -> Option<Announced> {
         let Announcement { method, params, at, number } = announcement;
         let place = CatalogPlace { catalog_seq: self.last + 1, catalog_epoch: self.epoch.clone() };
@@ -106,13 +102,12 @@ impl Catalog {
         }
     }
 
-    /// The changes behind a number, or that they are not kept any more.
-    #[must_use]
+    /// The changes behind a number, or that the catalog has dropped them.
     pub(crate) fn since(&self, params: &SkeinCatalogResumeParams) -> SkeinCatalogResumeResponse {
         let missed = self.last.checked_sub(params.after).filter(|_| params.catalog_epoch == self.epoch);
         let missed = missed.and_then(|missed| usize::try_from(missed).ok());
         let from = missed.and_then(|missed| self.kept.len().checked_sub(missed));
-        let changes = from.map(|from| self.kept.range(from..).map(Change::told).collect());
+        let changes = from.map(|from| self.kept.range(from..).map(Change::to_wire).collect());
         SkeinCatalogResumeResponse {
             catalog_seq: self.last,
             catalog_epoch: self.epoch.clone(),
@@ -123,7 +118,7 @@ impl Catalog {
 }
 
 impl Change {
-    fn told(&self) -> CatalogChange {
+    fn to_wire(&self) -> CatalogChange {
         CatalogChange {
             method: self.method.to_owned(),
             params: self.params.clone(),

@@ -1,14 +1,13 @@
-//! Catching up: a client that comes back is told every durable event after the last one that it has seen, read from the
-//! store page by page, no faster than it takes them. Then whoever owns the thread lets it join, with no gap and no
-//! repetition. Nothing is buffered for it.
+//! Catching up: a client that resumes by number receives every later durable event, read from the store page by page, no
+//! faster than the client takes them. Then it joins the live events, without a gap or a repetition. Nothing is buffered.
 //!
-//! The task serves one connection and one thread. It knows where the disk ended when it began. At that number it asks the owner
-//! to let the client join. If the owner has published more than its ring of recent events holds, it names a newer end and the
-//! task reads on. Meanwhile the subscription counts, so the thread stays loaded; a forced unload turns into a load. An observer
-//! of a thread without an owner joins in a moment in which nobody can become the owner.
+//! The task serves one connection and one thread. It reads up to the last record on disk, and then asks the owner to let the
+//! client join. If the owner has published more than its ring of recent events holds, the task reads on. Meanwhile the
+//! subscription counts, so the thread stays loaded; a forced unload turns into a load. An observer of a thread without an
+//! owner joins while the registry lets no owner begin.
 //!
-//! A revert is an event like any other: the client counts on in the new epoch. If the disk has refused a revert, pictures of the
-//! thread carry epoch 0, which nothing continues.
+//! A revert is an event like any other: later events have numbers of the new epoch. If the disk has refused a revert, views
+//! of the thread carry epoch 0, which nothing continues.
 
 use std::sync::Arc;
 
@@ -24,24 +23,23 @@ use crate::outbox::CloseReason;
 use crate::policy;
 use crate::thread::Context;
 
-/// How a resume goes on from what the client has.
+/// How a resume continues from the client's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Continuation {
-    /// The client has nothing: it is shown the whole.
+    /// The client has no state: it gets the whole thread.
     Whole,
-    /// It has everything up to this record.
+    /// The client has everything up to this record.
     From(EventSeq),
-    /// What it has is void.
+    /// The client's state is void: it gets the whole thread.
     Gap(GapReason),
 }
 
-/// Whether a history can be continued from where the client says it is. `now` is where it ends, `hole` the last of its
-/// numbers that cannot be read any more; `replay` bounds the records that may lie between.
-#[must_use]
+/// Whether the client's record can be continued. `now` is the end of the history, `last_gap` its last unreadable record.
+/// At most `replay` records may lie between.
 pub(crate) fn continuation(
     options: Option<&ResumeOptions>,
     now: ThreadPicture,
-    hole: EventSeq,
+    last_gap: EventSeq,
     replay: usize,
 ) -> Continuation {
     let Some(after) = options.and_then(|options| options.after_seq) else { return Continuation::Whole };
@@ -50,58 +48,57 @@ pub(crate) fn continuation(
     match (epoch, behind) {
         (Some(epoch), _) if epoch != now.epoch => Continuation::Gap(GapReason::OtherEpoch),
         (None, _) | (Some(_), None) => Continuation::Gap(GapReason::UnknownSeq),
-        (Some(_), Some(_)) if after < hole => Continuation::Gap(GapReason::Damaged),
+        (Some(_), Some(_)) if after < last_gap => Continuation::Gap(GapReason::Damaged),
         (Some(_), Some(behind)) if behind > replay => Continuation::Gap(GapReason::TooMany),
         (Some(_), Some(_)) => Continuation::From(after),
     }
 }
 
-/// What the answer says about it, with the questions that are open. `told` is the last record that clients are told of.
-#[must_use]
-pub(crate) fn picture(
+/// The part of the answer about the continuation and the open questions. `last_event` is the last record that is an event.
+pub(crate) fn view(
     continuation: Continuation,
     now: ThreadPicture,
-    told: EventSeq,
+    last_event: EventSeq,
     open_questions: &[i64],
 ) -> ResumePicture {
-    let mut picture = ResumePicture::from(now);
-    picture.pending_requests = open_questions.iter().map(|number| RequestId::Integer(*number)).collect();
+    let mut view = ResumePicture::from(now);
+    view.pending_requests = open_questions.iter().map(|number| RequestId::Integer(*number)).collect();
     match continuation {
         Continuation::Whole => {}
         Continuation::From(after) => {
-            picture.seq = after;
-            picture.replay_to = Some(told.max(after));
+            view.seq = after;
+            view.replay_to = Some(last_event.max(after));
         }
-        Continuation::Gap(reason) => picture.gap = Some(ReplayGap { reason }),
+        Continuation::Gap(reason) => view.gap = Some(ReplayGap { reason }),
     }
-    picture
+    view
 }
 
-/// Why a client cannot be told what it missed. It comes back, and is answered according to what is known then.
+/// Why a replay ends early. The client resumes again, and gets an answer for the new state.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReplayError {
-    /// The disk, or what is in the rollout's place.
+    /// The rollout cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// Damage that was not known when its resume was answered.
+    /// The answer to the resume did not know of this damage.
     #[error("record {0} is damaged")]
     Damaged(EventSeq),
 }
 
-/// A resume that was answered, and whose client is being told what it missed. Its subscription exists, and receives
-/// nothing yet. One that is dropped before it has joined closes its connection: the client comes back by number.
+/// A client that is receiving missed events. Its resume is answered, and its subscription receives nothing yet. If it is
+/// dropped before it has joined, its connection closes, and the client resumes by number.
 pub(crate) struct CatchUp {
     services: Arc<Context>,
     thread: ThreadId,
     /// The resume.
     pub(crate) ticket: Ticket,
-    /// As what it joins.
+    /// The kind of subscription.
     pub(crate) role: Role,
-    /// Who it is.
+    /// The client.
     pub(crate) receiver: Arc<Receiver>,
-    /// The last record that it was told of.
+    /// The last record that the client has received.
     pub(crate) at: EventSeq,
-    /// The questions that its answer has named as open.
+    /// The questions that the answer has named as open.
     pub(crate) open_questions: Vec<i64>,
     replayer: Replayer,
 }
@@ -113,8 +110,7 @@ impl std::fmt::Debug for CatchUp {
 }
 
 impl CatchUp {
-    /// Begins behind record `from.seq` of that epoch. `None` when the ticket is void.
-    #[must_use]
+    /// Begins behind record `from.seq` of epoch `from.epoch`. `None` if the ticket is void.
     pub(crate) fn begin(
         services: &Arc<Context>,
         thread: ThreadId,
@@ -135,25 +131,22 @@ impl CatchUp {
         }))
     }
 
-    /// The client has not left, and has not begun anew.
-    #[must_use]
+    /// Whether the client has neither left nor resumed again.
     pub(crate) fn is_wanted(&self) -> bool {
         self.services.subscribers.waits(self.ticket)
     }
 
-    /// Whether its numbers belong to this version of the history.
-    #[must_use]
+    /// Whether the client's numbers belong to this version of the history.
     pub(crate) fn is_of(&self, now: ThreadPicture) -> bool {
         self.replayer.epoch() == now.epoch && self.at <= now.seq
     }
 
-    /// The last record that it was told of, and the version of the history that its client knows.
-    #[must_use]
+    /// The last record that the client has received, with the version of its history.
     pub(crate) fn knows(&self) -> ThreadPicture {
         ThreadPicture { seq: self.at, epoch: self.replayer.epoch() }
     }
 
-    /// Tells every event up to record `end`, as far as it is wanted.
+    /// Sends every event up to record `end`. Stops early if the client leaves.
     ///
     /// # Errors
     /// [`ReplayError`].
@@ -162,10 +155,10 @@ impl CatchUp {
             let page = self.services.store.read_after(self.thread, self.at, policy::CATCH_UP_PAGE).await?;
             for record in page.records.iter().filter(|record| record.seq <= end) {
                 if record.seq > self.at.next() {
-                    return Err(self.hole(EventSeq(record.seq.0 - 1)));
+                    return Err(self.damaged(EventSeq(record.seq.0 - 1)));
                 }
                 if let Some(event) = self.replayer.event(record) {
-                    if !self.has_room().await || !self.services.subscribers.tell(self.ticket, &event) {
+                    if !self.has_room().await || !self.services.subscribers.send_missed(self.ticket, &event) {
                         return Ok(());
                     }
                     self.services.counters.replayed_events.add_one();
@@ -173,19 +166,19 @@ impl CatchUp {
                 self.at = record.seq;
             }
             if self.at < end && (!page.more || page.records.is_empty()) {
-                return Err(self.hole(end));
+                return Err(self.damaged(end));
             }
         }
         Ok(())
     }
 
-    /// The record `seq` cannot be read, and what has been told goes not beyond those before it.
-    fn hole(&self, seq: EventSeq) -> ReplayError {
-        self.services.holes.note(self.thread, seq);
+    /// Notes that record `seq` cannot be read.
+    fn damaged(&self, seq: EventSeq) -> ReplayError {
+        self.services.gaps.note(self.thread, seq);
         ReplayError::Damaged(seq)
     }
 
-    /// Waits until the client has taken enough of what waits for it; one that takes nothing is closed. Whether to go on.
+    /// Waits until the client's outbox has room, and closes a client that takes nothing. Returns whether to continue.
     async fn has_room(&self) -> bool {
         let outbox = self.receiver.outbox();
         if tokio::time::timeout(policy::CATCH_UP_PATIENCE, outbox.room()).await.is_err() {
@@ -194,8 +187,8 @@ impl CatchUp {
         self.is_wanted()
     }
 
-    /// Lets it receive everything from now on. The caller tells it what is missing before. `false` when it has left.
-    #[must_use]
+    /// Makes the subscription receive everything from now on. The caller sends the missing events first. Returns `false` if
+    /// the client has left.
     pub(crate) fn join(&self) -> bool {
         self.services.subscribers.join(self.ticket, self.thread, self.role)
     }
@@ -210,7 +203,7 @@ impl Drop for CatchUp {
     }
 }
 
-/// Tells every event up to record `end`, then asks the thread's owner to join.
+/// Sends every event up to record `end`, then asks the thread's owner to join.
 pub(crate) async fn run(mut catch_up: Box<CatchUp>, end: EventSeq) {
     let thread = catch_up.thread;
     match catch_up.read_to(end).await {
@@ -219,14 +212,14 @@ pub(crate) async fn run(mut catch_up: Box<CatchUp>, end: EventSeq) {
     }
 }
 
-/// Gives it to the thread's owner, if there is one or has to be one. Waits for that one thread.
+/// Hands the client to the thread's owner. Waits for room in that owner's mailbox.
 pub(crate) async fn hand_over(catch_up: Box<CatchUp>) {
     let (services, thread) = (Arc::clone(&catch_up.services), catch_up.thread);
     let mut command = Command::CaughtUp(catch_up);
     while let Some(handle) = services.registry.handle(thread) {
         match handle.mailbox().send(command).await {
             Ok(()) => return,
-            // It has left the registry before it closed its mailbox: the next look finds none, or another.
+            // An owner leaves the registry before it closes its mailbox: the next look finds none, or another.
             Err(undelivered) => command = undelivered.0,
         }
     }
@@ -243,11 +236,11 @@ mod tests {
         from_behind(0, after, epoch)
     }
 
-    fn from_behind(hole: u64, after: u64, epoch: Option<u64>) -> Continuation {
+    fn from_behind(last_gap: u64, after: u64, epoch: Option<u64>) -> Continuation {
         let options =
             ResumeOptions { observe: false, after_seq: Some(EventSeq(after)), epoch: epoch.map(Epoch) };
         let now = ThreadPicture { seq: EventSeq(10), epoch: Epoch(2) };
-        continuation(Some(&options), now, EventSeq(hole), 5)
+        continuation(Some(&options), now, EventSeq(last_gap), 5)
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What others ask of an owner, through its mailbox. Each carries its own reply.
+//! Requests to an owner, delivered through its mailbox. Each carries its own reply.
 
 use std::sync::Arc;
 
@@ -30,58 +30,57 @@ use crate::turn::surroundings::Surroundings;
 /// One request to an owner.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// A new thread. Only ever the first command of its owner.
+    /// A new thread. Always the first command of its owner.
     Start(Box<Start>),
     /// Load where necessary, subscribe, answer with the history.
     Resume(Box<Resume>),
     /// Input: a turn, or a steer of the running one.
     Input(Box<Input>),
-    /// A change of the history, or of what is said of the thread.
+    /// A change of the history, the settings or the description of the thread.
     Edit(Edit),
-    /// A new thread with the history of another one. Only ever the first command of its owner.
+    /// A new thread with the history of another one. Always the first command of its owner.
     Fork(Box<Fork>),
-    /// A hard shutdown, if it may be.
+    /// A hard shutdown, unless the thread is in use.
     Unload(Unload),
-    /// A hard shutdown, after which the rollout stands elsewhere.
-    PutElsewhere(PutElsewhere),
-    /// The thread's helpers, started if they are not. Dropped when the thread is on its way out.
+    /// A hard shutdown that ends with the rollout at another location.
+    Relocate(Relocate),
+    /// The thread's helpers. The owner starts them if necessary. During an unload the sender is dropped.
     Helpers(oneshot::Sender<Arc<HelperSet>>),
-    /// A client has been told what it missed, and wants to hear what happens now.
+    /// A client has received the events that it missed, and joins the live events.
     CaughtUp(Box<CatchUp>),
-    /// Load, close what was cut off, unload at once: what an owner that somebody else has made has done already.
+    /// Load, close interrupted turns, unload at once. An owner that exists already has done this with its load.
     Repair(oneshot::Sender<Repaired>),
-    /// Answered when everything sent before it has been handled.
+    /// Answered when the owner has handled every earlier command.
     Fence(oneshot::Sender<()>),
 }
 
-/// How a command is treated before it is carried out.
+/// How the owner treats a kind of command before it carries the command out.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
-    /// What it needs of a thread that has an owner.
+    /// The state that the command needs of a thread with an owner.
     pub(crate) needs: Needs,
-    /// What becomes of it where the thread has no owner.
+    /// The treatment for a thread without an owner.
     pub(crate) without_owner: WithoutOwner,
-    /// The subscription that is to be made.
+    /// The subscription to make.
     pub(crate) ticket: Option<Ticket>,
 }
 
-/// What a command means for a thread that has no owner.
+/// How a command reaches a thread that has no owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WithoutOwner {
-    /// Become its owner.
+    /// The command creates an owner.
     Claim(Persistence),
-    /// Become its owner, where the client is subscribed: room was made, and the client still uses the thread.
+    /// The command creates an owner if the client is subscribed. An eviction has unloaded the thread under that client.
     ClaimIfSubscribed,
-    /// It is answered at once.
+    /// The dispatcher answers at once.
     Answer,
-    /// It is answered from the rollout, by a task.
+    /// A task answers from the rollout.
     Observe,
 }
 
 impl Command {
-    /// The rules of its kind: the one table about kinds of commands. A resume joins a load that is under way, and an unload
-    /// turns into a load for it; an observer changes nothing, and waits for the end.
-    #[must_use]
+    /// The one table about kinds of commands. A resume joins a load under way, and turns an unload into a load. An observer
+    /// changes nothing, and waits until either has ended.
     pub(crate) fn rules(&self) -> Rules {
         use WithoutOwner::{Answer, Claim, ClaimIfSubscribed, Observe};
         let persistence = |ephemeral| if ephemeral { Persistence::Ephemeral } else { Persistence::Durable };
@@ -97,7 +96,7 @@ impl Command {
             }
             Self::Resume(resume) => (Needs::Owner, durable, Some(resume.ticket)),
             Self::Input(_) => (Needs::Owner, ClaimIfSubscribed, None),
-            Self::Edit(_) | Self::PutElsewhere(_) => (Needs::Loaded, durable, None),
+            Self::Edit(_) | Self::Relocate(_) => (Needs::Loaded, durable, None),
             // A client that has left needs no owner.
             Self::CaughtUp(catch_up) if !catch_up.is_wanted() => (Needs::Loaded, Answer, None),
             Self::CaughtUp(catch_up) if catch_up.role == Role::Observer => (Needs::Loaded, Observe, None),
@@ -111,33 +110,33 @@ impl Command {
     }
 }
 
-/// What became of a repair.
+/// The outcome of a repair.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Repaired {
-    /// Something was mended, and is on disk.
+    /// The repair has mended something, and the result is on disk.
     Mended,
-    /// Nothing had to be added or cut off.
+    /// The rollout is complete.
     Whole,
-    /// Somebody uses the thread: its owner has mended it, or does so.
+    /// A client uses the thread. The load for that client mends it.
     Owned,
-    /// There is no such rollout.
+    /// The store has no such rollout.
     Missing,
-    /// It cannot be read or written, for this reason.
+    /// The rollout cannot be read or written, for this reason.
     Failed(String),
 }
 
 /// `thread/start`.
 #[derive(Debug)]
 pub(crate) struct Start {
-    /// As they came.
+    /// The request's params.
     pub(crate) params: ThreadStartParams,
-    /// The helpers of its `config`.
+    /// The helpers that the request's `config` names.
     pub(crate) helpers: Overrides,
-    /// Helpers without which the thread does not start; held until its owner holds them.
+    /// Helpers without which the thread does not start. They stay leased until the owner leases them.
     pub(crate) required: Option<HelperSet>,
-    /// What was found in its directory.
+    /// The files and facts of the thread's directory.
     pub(crate) surroundings: Option<Arc<Surroundings>>,
-    /// The subscription that is to be made.
+    /// The subscription to make.
     pub(crate) ticket: Ticket,
     /// The client's name.
     pub(crate) originator: String,
@@ -148,13 +147,13 @@ pub(crate) struct Start {
 /// `thread/resume`.
 #[derive(Debug)]
 pub(crate) struct Resume {
-    /// As they came.
+    /// The request's params.
     pub(crate) params: ThreadResumeParams,
-    /// The helpers of its `config`.
+    /// The helpers that the request's `config` names.
     pub(crate) helpers: Overrides,
-    /// As what to subscribe. An observer never makes a thread load.
+    /// The kind of subscription. An observer never loads a thread.
     pub(crate) role: Role,
-    /// The subscription that is to be made.
+    /// The subscription to make.
     pub(crate) ticket: Ticket,
     /// The answer.
     pub(crate) reply: Reply<ThreadResumeResponse>,
@@ -163,26 +162,25 @@ pub(crate) struct Resume {
 /// `turn/start`, `turn/steer` or `thread/compact/start`.
 #[derive(Debug)]
 pub(crate) struct Input {
-    /// As they came; those of a steer without what it cannot say, those of a compaction without input.
+    /// The request's params. A steer has only the input, a compaction has none.
     pub(crate) params: TurnStartParams,
     /// The answer.
     pub(crate) reply: InputReply,
 }
 
-/// What input is answered with.
+/// The reply to input.
 #[derive(Debug)]
 pub(crate) enum InputReply {
-    /// `turn/start`: whichever turn takes the input.
+    /// `turn/start`: any turn may take the input.
     Start(Reply<TurnStartResponse>),
-    /// `turn/steer`: only the turn that is named may take it.
+    /// `turn/steer`: only the named turn may take the input.
     Steer(TurnId, Reply<TurnSteerResponse>),
-    /// `thread/compact/start`: a turn of its own, without input.
+    /// `thread/compact/start`: a separate turn without input.
     Compact(Reply<ThreadCompactStartResponse>),
 }
 
 impl InputReply {
-    /// Who waits for it.
-    #[must_use]
+    /// The connection that waits for the reply.
     pub(crate) fn connection(&self) -> Option<ConnectionId> {
         match self {
             Self::Start(reply) => reply.connection(),
@@ -191,8 +189,7 @@ impl InputReply {
         }
     }
 
-    /// The only turn that may take the input, if it is so.
-    #[must_use]
+    /// The turn that a steer names.
     pub(crate) fn expected(&self) -> Option<&TurnId> {
         match self {
             Self::Start(_) | Self::Compact(_) => None,
@@ -210,7 +207,7 @@ impl InputReply {
     }
 }
 
-/// A change that begins no turn.
+/// A change that starts no turn.
 #[derive(Debug)]
 pub(crate) enum Edit {
     /// `thread/revert`, `thread/rollback`.
@@ -219,7 +216,7 @@ pub(crate) enum Edit {
     Name(String, Reply<ThreadSetNameResponse>),
     /// `thread/metadata/update`.
     Repository(ThreadMetadataGitInfoUpdateParams, Reply<ThreadMetadataUpdateResponse>),
-    /// `thread/inject_items`: items of the model's interface, as they came.
+    /// `thread/inject_items`: items in the form of the model's API.
     Inject(Vec<Value>, Reply<ThreadInjectItemsResponse>),
     /// `thread/settings/update`.
     Settings(Box<ThreadSettingsUpdateParams>, Reply<ThreadSettingsUpdateResponse>),
@@ -249,7 +246,7 @@ impl Edit {
 
 /// `thread/archive`, `thread/unarchive` or `thread/delete`.
 #[derive(Debug)]
-pub(crate) enum PutElsewhere {
+pub(crate) enum Relocate {
     /// Into the archive.
     Archive(Reply<ThreadArchiveResponse>),
     /// Out of the archive.
@@ -258,9 +255,8 @@ pub(crate) enum PutElsewhere {
     Delete(Reply<ThreadDeleteResponse>),
 }
 
-impl PutElsewhere {
-    /// Where to.
-    #[must_use]
+impl Relocate {
+    /// The destination of the rollout.
     pub(crate) fn destination(&self) -> Destination {
         match self {
             Self::Archive(_) => Destination::Archive,
@@ -269,7 +265,7 @@ impl PutElsewhere {
         }
     }
 
-    /// Says that it is there. `thread` is its description now.
+    /// Answers that the rollout is at its destination. `thread` is the thread's new description.
     pub(crate) fn ok(self, thread: Thread) {
         match self {
             Self::Archive(reply) => reply.ok(&ThreadArchiveResponse {}),
@@ -288,23 +284,23 @@ impl PutElsewhere {
     }
 }
 
-/// How far a history is taken back.
+/// How much of the history a revert removes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RevertTo {
-    /// This turn is the first that goes.
+    /// This turn and everything after it.
     Before(TurnId),
-    /// So many of the newest turns go, or all. The answer shows those that stay.
+    /// This number of the newest turns, or all. The answer shows the turns that stay.
     AllBut(u32),
 }
 
 /// `thread/fork`, for the owner of the new thread.
 #[derive(Debug)]
 pub(crate) struct Fork {
-    /// As they came.
+    /// The request's params.
     pub(crate) params: ThreadForkParams,
-    /// The helpers of its `config`.
+    /// The helpers that the request's `config` names.
     pub(crate) helpers: Overrides,
-    /// The subscription that is to be made.
+    /// The subscription to make.
     pub(crate) ticket: Ticket,
     /// The client's name.
     pub(crate) originator: String,
@@ -315,7 +311,7 @@ pub(crate) struct Fork {
 /// `skein/thread/unload`.
 #[derive(Debug)]
 pub(crate) struct Unload {
-    /// Whether it may be refused.
+    /// Whether the owner may refuse.
     pub(crate) force: Force,
     /// The answer.
     pub(crate) reply: Reply<SkeinThreadUnloadResponse>,
@@ -331,7 +327,7 @@ mod tests {
         let unload = || Unload { force: Force::No, reply: Reply::to_nobody() };
         let table = [
             (Command::Edit(Edit::ClearGoal(Reply::to_nobody())), Needs::Loaded, durable),
-            (Command::PutElsewhere(PutElsewhere::Delete(Reply::to_nobody())), Needs::Loaded, durable),
+            (Command::Relocate(Relocate::Delete(Reply::to_nobody())), Needs::Loaded, durable),
             (Command::Repair(oneshot::channel().0), Needs::Owner, durable),
             (Command::Unload(unload()), Needs::EndOfLoad, WithoutOwner::Answer),
             (Command::Helpers(oneshot::channel().0), Needs::Helpers, WithoutOwner::Answer),

@@ -1,4 +1,4 @@
-//! The parts of the server that owners of threads, and the rooms that ask them, may use. None of these parts stands above threads.
+//! The parts of the server that owners of threads use.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use skein_store::rollout::{OpenMarker, RolloutStore};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::holes::Holes;
+use super::gaps::Gaps;
 use super::questions::QuestionNumbers;
 use super::registry::Registry;
 use super::subscribers::Subscribers;
@@ -25,18 +25,18 @@ use crate::turn::context;
 use crate::turn::conversation_cache::ConversationCache;
 use crate::turn::surroundings::Surroundings;
 
-/// A tool that the user lets models call for ever, and the helper that the user was asked about.
+/// A tool that the user allows for ever, with its helper.
 #[derive(Debug, Clone)]
 pub(crate) struct Approved {
     /// The helper's name.
     pub(crate) server: String,
     /// The tool.
     pub(crate) tool: String,
-    /// What the name stands for in the thread.
+    /// The program or address behind the name.
     pub(crate) transport: Transport,
 }
 
-/// Writes an approval into the settings and has all loaded threads take it. The error says why the approval does not last.
+/// Writes an approval into the settings, and applies it to all loaded threads. The error says why the approval does not last.
 pub(crate) type KeepApproval = fn(Arc<Context>, Approved) -> BoxFuture<'static, Result<(), String>>;
 
 /// The parts of the running server that threads need.
@@ -51,27 +51,27 @@ pub(crate) struct Context {
     pub(crate) registry: Registry,
     /// The subscribers of threads.
     pub(crate) subscribers: Subscribers,
-    /// Their histories.
+    /// The rollouts.
     pub(crate) store: Arc<dyn RolloutStore>,
-    /// Their lists.
+    /// The lists of threads.
     pub(crate) index: Arc<dyn ThreadIndex>,
-    /// Their helpers.
+    /// The helpers (MCP server processes).
     pub(crate) helpers: Arc<Helpers>,
-    /// Keeps what users allow for ever: a room above threads, which reads the settings again.
+    /// Keeps approvals in the settings. A function, because it belongs to a room above threads.
     pub(crate) keep_approval: KeepApproval,
     /// The numbers of questions to clients.
     pub(crate) questions: QuestionNumbers,
-    /// Damage that was met in rollouts.
-    pub(crate) holes: Holes,
+    /// Unreadable records found by replays.
+    pub(crate) gaps: Gaps,
     /// This start of the machine.
     pub(crate) machine_boot: Uuid,
     /// This ownership of the home.
     pub(crate) term: Term,
-    /// Where owners say which open marks the index covers, so that they are taken off in batches.
+    /// Open markers that the index covers. A task clears them in batches.
     pub(crate) closed_rollouts: mpsc::Sender<OpenMarker>,
-    /// Wakes who makes room.
+    /// Wakes the eviction task.
     pub(crate) pressure: MemoryPressure,
-    /// Has free memory given back.
+    /// Notes that a thread has freed memory.
     pub(crate) freed: Arc<Freed>,
     /// The counters.
     pub(crate) counters: ServerCounters,
@@ -82,19 +82,17 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// Where things lie in the home.
-    #[must_use]
+    /// The paths of the home.
     pub(crate) fn paths(&self) -> HomePaths {
         HomePaths::new(&self.config().home)
     }
 
-    /// The settings of this moment. Whoever needs several that belong together asks once.
-    #[must_use]
+    /// The current settings. A caller that needs several consistent values calls this once.
     pub(crate) fn config(&self) -> Arc<Config> {
         self.settings.now()
     }
 
-    /// The files and facts of a thread's directory for models. `None` if the directory answers late, or models are not to read it.
+    /// The files and facts of a thread's directory for models. `None` if the directory answers late, or the settings turn it off.
     pub(crate) async fn look_around(&self, cwd: &str, own: &ContextOverride) -> Option<Arc<Surroundings>> {
         let docs = self.config().docs(own);
         if docs.most == 0 || cwd.is_empty() {

@@ -1,12 +1,11 @@
-//! Working directories: one spelling for each on the way in, and which spellings mean the same folder. Only [`same`] touches the disk.
+//! Working directories: gives each folder one spelling, and finds the spellings of a folder. Only [`same`] touches the disk.
 
 use std::collections::BTreeSet;
 use std::env;
 use std::path::{Component, Path, PathBuf};
 
-/// The directory that a client names: absolute, without `.`, `..` and needless slashes; `~` is the user's home, and nothing the
-/// server's own directory. Links stay as they are.
-#[must_use]
+/// The directory that a client names: absolute, without `.`, `..` and needless slashes. `~` is the user's home. An empty
+/// name is the server's directory. Links stay.
 pub(crate) fn named(asked: Option<&str>) -> String {
     let own = env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
     spelled(asked.unwrap_or_default(), &own, env::home_dir().as_deref())
@@ -22,7 +21,7 @@ fn spelled(asked: &str, own: &Path, home: Option<&Path>) -> String {
     for part in whole.components() {
         match part {
             Component::Normal(name) => plain.push(name),
-            // Above the root there is the root.
+            // The parent of the root is the root.
             Component::ParentDir => drop(plain.pop()),
             Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
         }
@@ -30,12 +29,11 @@ fn spelled(asked: &str, own: &Path, home: Option<&Path>) -> String {
     plain.to_string_lossy().into_owned()
 }
 
-/// Those of `known` that are the folder `asked`, by whatever links and spellings, and `asked` itself. Blocks.
-#[must_use]
+/// The paths of `known` that lead to the folder `asked`, and `asked` itself. Blocks.
 pub(crate) fn same(asked: &str, known: impl IntoIterator<Item = String>) -> BTreeSet<String> {
     let real = |path: &str| Path::new(path).canonicalize().unwrap_or_else(|_| named(Some(path)).into());
     let wanted = real(asked);
-    // Nobody's working directory is relative, but old rows may have any text.
+    // No working directory is relative, but old rows may have any text.
     let is_same = |known: &String| known.starts_with('/') && real(known) == wanted;
     known.into_iter().filter(is_same).chain([asked.to_owned()]).collect()
 }

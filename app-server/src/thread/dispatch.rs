@@ -1,4 +1,4 @@
-//! Brings a command to the owner of its thread, and finds or makes the owner where that is right.
+//! Delivers commands to the owners of threads, and creates an owner if the command allows it.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::registry::{Claim, ThreadHandle, Undelivered};
 use super::subscribers::Role;
 use crate::thread::Context;
 
-/// Delivers a command. It is answered in any case, here or by the owner; this never waits.
+/// Delivers a command without waiting. Either this function or the owner answers it.
 pub(crate) fn deliver(services: &Arc<Context>, id: ThreadId, command: Command) {
     let mut command = command;
     loop {
@@ -30,7 +30,7 @@ pub(crate) fn deliver(services: &Arc<Context>, id: ThreadId, command: Command) {
                 WithoutOwner::Observe => return observe(services, id, command),
                 WithoutOwner::Claim(persistence) => match services.registry.claim(id, persistence) {
                     Claim::Owned(handle) => handle,
-                    Claim::Claimed(seat) => return actor::start(services, *seat, command),
+                    Claim::Claimed(slot) => return actor::start(services, *slot, command),
                     Claim::Closed => {
                         return command.refuse(services, &ThreadError::Stopping { id }.to_wire());
                     }
@@ -39,16 +39,16 @@ pub(crate) fn deliver(services: &Arc<Context>, id: ThreadId, command: Command) {
         };
         match send(services, &handle, command) {
             None => return,
-            // The owner has left the registry before it closed its mailbox: the next look finds none, or another.
+            // An owner leaves the registry before it closes its mailbox: the next look finds none, or another.
             Some(undelivered) => command = undelivered,
         }
     }
 }
 
-/// The helpers of a loaded thread; its owner starts them where nobody has needed them yet.
+/// The helpers of a loaded thread. The owner starts them on first use.
 ///
 /// # Errors
-/// The owner has too much to do, or is on its way out.
+/// The mailbox is full, or the thread is being unloaded.
 pub(crate) async fn helpers(
     services: &Context,
     handle: &ThreadHandle,
@@ -89,7 +89,7 @@ fn without_owner(services: &Context, id: ThreadId, command: &Command) -> Without
     }
 }
 
-/// A thread that was taken from its subscribers is loaded again when one of them sends input.
+/// Whether the input comes from a subscriber of an evicted thread.
 fn is_subscribed(services: &Context, id: ThreadId, input: &Input) -> bool {
     let role = input.reply.connection().and_then(|who| services.subscribers.role(who, id));
     role.is_some_and(Role::keeps_loaded)
@@ -109,7 +109,7 @@ fn answer_without_owner(services: &Context, id: ThreadId, command: Command) {
     if let Command::Unload(unload) = command {
         unload.reply.ok(&SkeinThreadUnloadResponse { state: UnloadOutcome::NotLoaded });
     } else if let Command::Fence(done) = command {
-        // Nothing was sent before it.
+        // No owner, so no earlier command.
         done.send(()).ok();
     } else {
         command.refuse(services, &ThreadError::NotLoaded { id }.to_wire());
@@ -117,7 +117,7 @@ fn answer_without_owner(services: &Context, id: ThreadId, command: Command) {
 }
 
 impl Command {
-    /// Answers with an error. A client that waited to be subscribed does not wait any more.
+    /// Answers with an error, and voids the ticket of the command.
     pub(crate) fn refuse(self, services: &Context, error: &WireError) {
         if let Some(ticket) = self.rules().ticket {
             services.subscribers.end_resume(ticket);
@@ -129,9 +129,9 @@ impl Command {
             Command::Input(input) => input.reply.err(error),
             Command::Edit(edit) => edit.err(error),
             Command::Unload(unload) => unload.reply.err(error),
-            Command::PutElsewhere(asked) => asked.err(error),
+            Command::Relocate(asked) => asked.err(error),
             Command::Helpers(give) => drop(give),
-            // It was answered long ago: the client is sent away, and comes back by number.
+            // Answered already: the drop closes the connection, and the client resumes by number.
             Command::CaughtUp(catch_up) => drop(catch_up),
             Command::Repair(done) => drop(done.send(Repaired::Failed(error.message.clone()))),
             Command::Fence(done) => drop(done),

@@ -1,4 +1,4 @@
-//! What the machine wants done. `actor/effects.rs` carries it out.
+//! The effects that the machine returns. `actor/effects.rs` carries them out.
 
 use skein_protocol::error::WireError;
 
@@ -7,19 +7,19 @@ use super::event::WaiterId;
 /// Why a thread is unloaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UnloadReason {
-    /// Nobody is subscribed and nothing goes on.
+    /// No client is subscribed, and the thread is idle.
     Orphaned,
     /// `skein/thread/unload`.
     Asked,
     /// `thread/archive`, `thread/unarchive`, `thread/delete`.
-    PutElsewhere,
-    /// Room is needed for others.
-    Pressure,
+    Relocate,
+    /// Other threads need memory.
+    MemoryPressure,
     /// The server stops.
     Shutdown,
 }
 
-/// Where a thread's rollout is put at the end of a hard shutdown.
+/// The location of the rollout after a hard shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Destination {
     /// Into the archive.
@@ -33,20 +33,20 @@ pub(crate) enum Destination {
 /// Why an unload is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UnloadRefusal {
-    /// A turn runs, a question waits, or a helper works for somebody.
+    /// A turn runs, a question waits, or a helper works on a request.
     Active,
-    /// Somebody else is subscribed.
+    /// Another client is subscribed.
     Subscribed,
 }
 
-/// Why a rollout was not put elsewhere.
+/// Why a rollout stays at its location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum MoveRefusal {
     /// Its end could not be written in time.
     NotClosed,
     /// The disk refused, for this reason.
     Failed(String),
-    /// The disk does not answer: it may come to be there.
+    /// The disk does not answer. The move may still take place.
     NoAnswer,
 }
 
@@ -57,7 +57,7 @@ pub(crate) enum ResumeFailure {
     LoadFailed(WireError),
     /// The server stops.
     Shutdown,
-    /// The connection left, or unsubscribed, while its resume waited.
+    /// The connection left or unsubscribed while its resume waited.
     Withdrawn,
     /// The thread was archived meanwhile.
     Archived,
@@ -65,51 +65,51 @@ pub(crate) enum ResumeFailure {
     Deleted,
 }
 
-/// What is to be done, in this order.
+/// One step for the actor. The actor carries effects out in their order.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Effect {
     /// Read the rollout; answered by `Loaded` or `LoadFailed`.
     Load,
-    /// Start the thread's helpers; nobody waits for them.
+    /// Start the thread's helpers, without waiting for them.
     StartHelpers,
-    /// Subscribe this one and answer its resume.
+    /// Subscribe this client and answer its resume.
     AnswerResume(WaiterId),
-    /// Tell this one why its resume failed.
+    /// Answer this resume with an error.
     FailResume(WaiterId, ResumeFailure),
     /// Start a turn with this input.
     BeginTurn(WaiterId),
     /// Give this input to the running turn.
     SteerTurn(WaiterId),
-    /// Keep this input until the load, or the unload, is over.
+    /// Keep this input until the load or the unload has ended.
     DeferInput(WaiterId),
     /// End the running turn; answered by `TurnEnded`.
     StopTurn,
     /// End every helper in stages; answered by `HelpersEnded`.
     EndHelpers,
-    /// End every helper now: the stages took too long.
+    /// Kill every helper now: the stages took too long.
     KillHelpers,
-    /// Write what waits, and the closing record; answered by `RolloutClosed`.
+    /// Write the waiting records and the closing record; answered by `RolloutClosed`.
     CloseRollout,
-    /// Every process is gone and the rollout closed: put it there; answered by `Moved` or `MoveFailed`.
+    /// Move the closed rollout, after the last process has ended; answered by `Moved` or `MoveFailed`.
     Move(Destination),
-    /// It is there: tell the one who asked.
+    /// Answer the request for a move: the rollout is at its destination.
     AnswerMove(WaiterId),
-    /// It is not there, or nobody knows: tell the one who asked why.
+    /// Refuse the request for a move: the rollout is not at its destination, or the disk does not say.
     RefuseMove(WaiterId, MoveRefusal),
-    /// Tell everyone where the thread is now (`thread/archived`, `thread/unarchived`, `thread/deleted`).
+    /// Publish the new location (`thread/archived`, `thread/unarchived`, `thread/deleted`).
     AnnounceMove(Destination),
-    /// Nobody listens to the thread any more.
+    /// End every subscription to the thread.
     EndSubscriptions,
-    /// The rollout could not be closed in time: count and log what is lost, leave its open marker.
+    /// The rollout did not close in time: count and log the lost records, leave the open marker.
     AbandonRollout,
-    /// End the subscription of the one who asked for the unload.
+    /// End the subscription of the client that asked for the unload.
     LeaveAsker(WaiterId),
-    /// The zero is reached: tell this one.
+    /// Answer this unload: the thread has fully stopped.
     AnswerUnload(WaiterId),
-    /// Tell this one why not.
+    /// Refuse this unload.
     RefuseUnload(WaiterId, UnloadRefusal),
-    /// Tell everyone that the thread is not loaded any more (`thread/status/changed`).
+    /// Publish that the thread is not loaded (`thread/status/changed`).
     AnnounceNotLoaded,
-    /// Tell everyone but those who still are subscribed, or wait for a resume, that it is closed (`thread/closed`).
+    /// Publish `thread/closed` to every connection that neither is subscribed nor waits for a resume.
     AnnounceClosed,
 }

@@ -1,4 +1,4 @@
-//! What can be wrong with a request to a thread.
+//! Errors of requests to threads.
 
 use skein_protocol::error::{NOT_LOADED, THREAD_NOT_FOUND, WireError};
 use skein_protocol::ids::{ThreadId, TurnId};
@@ -17,246 +17,118 @@ const NOTHING_TO_FORK: &str = "nothingToFork";
 const READ_STATE_CONFLICT: &str = "readStateConflict";
 const NO_GOAL: &str = "noGoal";
 
-/// Why a thread does not do what it is asked. The text says what to do.
+/// Why a thread refuses a request. The text says how to go on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ThreadError {
-    /// It exists nowhere. On the wire the sentence depends on the method.
+    /// No such thread exists. On the wire the sentence depends on the method.
     #[error("thread not found: {id}")]
-    NotFound {
-        /// The thread.
-        id: ThreadId,
-    },
-    /// It has no owner now. On the wire the sentence depends on the method.
+    NotFound { id: ThreadId },
+    /// The thread is not loaded. On the wire the sentence depends on the method.
     #[error("thread not found: {id}")]
-    NotLoaded {
-        /// The thread.
-        id: ThreadId,
-    },
-    /// Its rollout cannot be read.
+    NotLoaded { id: ThreadId },
+    /// The rollout cannot be read.
     #[error("{id} cannot be loaded: {source}")]
     Unreadable {
-        /// The thread.
         id: ThreadId,
-        /// Why.
         #[source]
         source: ReadError,
     },
-    /// Its load, or its owner, broke off.
+    /// The load or the owner has panicked.
     #[error("a fault of the server has ended what {id} was doing; resume it, the server's log has more")]
-    BrokeOff {
-        /// The thread.
-        id: ThreadId,
-    },
-    /// Its owner's mailbox is full.
+    BrokeOff { id: ThreadId },
+    /// The owner's mailbox is full.
     #[error("{id} is busy; try again in a moment")]
-    Busy {
-        /// The thread.
-        id: ThreadId,
-    },
-    /// It is ephemeral, and that has no such thing.
+    Busy { id: ThreadId },
+    /// An ephemeral thread cannot do this.
     #[error("{id} is ephemeral: it is never written, so {what}")]
-    Ephemeral {
-        /// The thread.
-        id: ThreadId,
-        /// What there is not.
-        what: &'static str,
-    },
-    /// It is there already, and so does not start.
+    Ephemeral { id: ThreadId, what: &'static str },
+    /// The id is taken.
     #[error("{id} exists; resume it (thread/resume)")]
-    Exists {
-        /// The thread.
-        id: ThreadId,
-    },
-    /// The resume ended because its connection left.
+    Exists { id: ThreadId },
+    /// The connection left or unsubscribed during the resume.
     #[error("the resume of {id} was withdrawn by an unsubscribe; resume again to subscribe")]
-    Withdrawn {
-        /// The thread.
-        id: ThreadId,
-    },
+    Withdrawn { id: ThreadId },
     /// The server stops.
     #[error("the server stops; connect again and resume {id} when it is back")]
-    Stopping {
-        /// The thread.
-        id: ThreadId,
-    },
+    Stopping { id: ThreadId },
     /// An unload without force met activity.
     #[error("{id} is active; wait for its turn, interrupt it, or unload with force")]
-    Active {
-        /// The thread.
-        id: ThreadId,
-    },
+    Active { id: ThreadId },
     /// An unload without force met other subscribers.
     #[error("{id} has other subscribers; they have to leave first, or unload with force")]
-    Subscribed {
-        /// The thread.
-        id: ThreadId,
-    },
-    /// No turn runs that could be added to. A terminal client compares the sentence, and begins a turn.
+    Subscribed { id: ThreadId },
+    /// No turn runs that could be steered. A terminal client compares the sentence, and begins a turn.
     #[error("no active turn to steer")]
-    NothingToSteer {
-        /// The thread.
-        id: ThreadId,
-    },
+    NothingToSteer { id: ThreadId },
     /// No turn runs that could be interrupted.
     #[error("no active turn to interrupt")]
-    NothingToInterrupt {
-        /// The thread.
-        id: ThreadId,
-    },
-    /// A steer names the empty text as its turn.
+    NothingToInterrupt { id: ThreadId },
+    /// A steer names an empty turn id.
     #[error("expectedTurnId must not be empty")]
-    NoTurnNamed {
-        /// The thread.
-        id: ThreadId,
-    },
-    /// The turn that runs takes nothing more.
+    NoTurnNamed { id: ThreadId },
+    /// The running turn takes no more input.
     #[error("turn {turn} of {id} compacts the conversation and takes nothing more; say it when it has ended")]
-    NotSteerable {
-        /// The thread.
-        id: ThreadId,
-        /// The turn.
-        turn: TurnId,
-    },
-    /// Another turn runs than the one that a steer names. Clients take the id of the other from the sentence.
+    NotSteerable { id: ThreadId, turn: TurnId },
+    /// A steer names another turn than the running one. Clients parse the id of the running turn from the sentence.
     #[error("expected active turn id `{named}` but found `{active}`")]
-    SteersOther {
-        /// The thread.
-        id: ThreadId,
-        /// What the client named.
-        named: TurnId,
-        /// What runs.
-        active: TurnId,
-    },
-    /// Another turn runs than the one that an interrupt names.
+    SteersOther { id: ThreadId, named: TurnId, active: TurnId },
+    /// An interrupt names another turn than the running one.
     #[error("expected active turn id {named} but found {active}")]
-    InterruptsOther {
-        /// The thread.
-        id: ThreadId,
-        /// What the client named.
-        named: TurnId,
-        /// What runs.
-        active: TurnId,
-    },
-    /// A turn runs, and what is asked needs a thread at rest.
+    InterruptsOther { id: ThreadId, named: TurnId, active: TurnId },
+    /// The request needs an idle thread, and a turn runs.
     #[error("turn {turn} of {id} runs; wait for its end, or interrupt it (turn/interrupt), and ask again")]
-    TurnRuns {
-        /// The thread.
-        id: ThreadId,
-        /// What runs.
-        turn: TurnId,
-    },
-    /// Its history has no such turn.
+    TurnRuns { id: ThreadId, turn: TurnId },
+    /// The history has no such turn.
     #[error("turn not found: {turn}")]
-    UnknownTurn {
-        /// The thread.
-        id: ThreadId,
-        /// What was named.
-        turn: TurnId,
-    },
-    /// Its history has no turn.
+    UnknownTurn { id: ThreadId, turn: TurnId },
+    /// The history has no turn.
     #[error("{id} has no turns, so there is none to take back")]
-    NoTurns {
-        /// The thread.
-        id: ThreadId,
-    },
-    /// There is nothing on disk yet that a fork could begin with.
+    NoTurns { id: ThreadId },
+    /// The source of the fork is not on disk yet.
     #[error("no rollout found for thread id {id}")]
-    NothingToFork {
-        /// The thread.
-        id: ThreadId,
-    },
-    /// The disk did not take a fork.
+    NothingToFork { id: ThreadId },
+    /// The disk refused the fork.
     #[error("no fork of {id} was made, and nothing of it is left: {why}; try again when the disk is well")]
-    NotForked {
-        /// The thread that was to be forked.
-        id: ThreadId,
-        /// What the disk said.
-        why: String,
-    },
-    /// Too much was added to a running turn.
+    NotForked { id: ThreadId, why: String },
+    /// Too many steers wait for the running turn.
     #[error("the running turn of {id} has not yet taken what was added to it; try again in a moment")]
-    SteersFull {
-        /// The thread.
-        id: ThreadId,
-    },
-    /// The disk does not take its records.
+    SteersFull { id: ThreadId },
+    /// The disk refuses records at present.
     #[error("{id} cannot be saved, so nothing new is begun: {why}; it is tried again by itself")]
-    NotSaved {
-        /// The thread.
-        id: ThreadId,
-        /// What the disk said.
-        why: String,
-    },
-    /// The disk did not take what was done.
+    NotSaved { id: ThreadId, why: String },
+    /// The disk refused the records of this request.
     #[error(
         "{id} has taken this, but could not save it: {why}; send it again when the disk is well, a message with the same clientUserMessageId"
     )]
-    NotKept {
-        /// The thread.
-        id: ThreadId,
-        /// What the disk said.
-        why: String,
-    },
-    /// Nothing is on disk that could be archived.
+    NotKept { id: ThreadId, why: String },
+    /// The thread is not on disk, so it cannot be archived.
     #[error(
         "nobody has said anything in {id} yet, so there is nothing to archive; begin a turn, or unsubscribe to drop it"
     )]
-    NothingSaid {
-        /// The thread.
-        id: ThreadId,
-    },
-    /// What the user has read was changed by somebody else.
+    NothingToArchive { id: ThreadId },
+    /// Another client has changed the read state.
     #[error("read state changed")]
-    ReadStateMoved {
-        /// The thread.
-        id: ThreadId,
-        /// What is read now.
-        now: ThreadReadState,
-    },
-    /// It has no goal.
+    ReadStateMoved { id: ThreadId, now: ThreadReadState },
+    /// The thread has no goal.
     #[error("cannot update goal for thread {id}: no goal exists")]
-    NoGoal {
-        /// The thread.
-        id: ThreadId,
-    },
-    /// It was archived while a resume waited.
+    NoGoal { id: ThreadId },
+    /// The thread was archived or restored while a resume waited.
     #[error("{id} was archived or brought back while this resume waited; resume again")]
-    ArchivedMeanwhile {
-        /// The thread.
-        id: ThreadId,
-    },
-    /// Its rollout was not put elsewhere.
+    ArchivedMeanwhile { id: ThreadId },
+    /// The rollout has not moved.
     #[error("{id} stays where it is: {why}; try again when the disk is well")]
-    NotMoved {
-        /// The thread.
-        id: ThreadId,
-        /// What the disk said.
-        why: String,
-    },
-    /// The disk does not say whether its rollout was put elsewhere.
+    NotMoved { id: ThreadId, why: String },
+    /// The disk does not say whether the rollout has moved.
     #[error(
         "the disk does not answer, so {id} may still come to be archived, brought back or deleted; list it again"
     )]
-    MoveUnknown {
-        /// The thread.
-        id: ThreadId,
-    },
-    /// A provider that is not there.
+    MoveUnknown { id: ThreadId },
+    /// No such model provider.
     #[error("model provider {name:?} is not there; known providers: {known}")]
-    NoProvider {
-        /// What was named.
-        name: String,
-        /// What there is.
-        known: String,
-    },
-    /// The client already catches up on as many threads as it may.
+    NoProvider { name: String, known: String },
+    /// The client catches up on the maximum number of threads.
     #[error("{most} threads of this connection are being continued already; take what they tell first")]
-    TooManyCatchUps {
-        /// The thread.
-        id: ThreadId,
-        /// The limit.
-        most: usize,
-    },
+    TooManyCatchUps { id: ThreadId, most: usize },
     /// The history does not fit into the answer to a resume.
     #[error(
         "the answer would be above the limit of {most} bytes; resume {id} with excludeTurns: true and without \
@@ -264,12 +136,7 @@ pub(crate) enum ThreadError {
         ThreadTurnsList::INFO.wire,
         ThreadItemsList::INFO.wire
     )]
-    AnswerTooLarge {
-        /// The thread.
-        id: ThreadId,
-        /// The limit, in bytes.
-        most: usize,
-    },
+    AnswerTooLarge { id: ThreadId, most: usize },
     /// The history is too large to be read at once.
     #[error(
         "the turns of {id} have more than {most} bytes together, the limit of an answer; omit includeTurns, and read \
@@ -277,17 +144,11 @@ pub(crate) enum ThreadError {
         ThreadTurnsList::INFO.wire,
         ThreadItemsList::INFO.wire
     )]
-    HistoryTooLarge {
-        /// The thread.
-        id: ThreadId,
-        /// The limit, in bytes.
-        most: usize,
-    },
+    HistoryTooLarge { id: ThreadId, most: usize },
 }
 
 impl ThreadError {
     /// The error of a thread whose rollout could not be read.
-    #[must_use]
     pub(crate) fn unreadable(error: ReadError, id: ThreadId) -> Self {
         match error {
             ReadError::Missing(id) => Self::NotFound { id },
@@ -298,7 +159,6 @@ impl ThreadError {
     }
 
     /// The error as the wire says it.
-    #[must_use]
     pub(crate) fn to_wire(&self) -> WireError {
         let error = self.coded();
         match hint(error.reason()) {
@@ -334,7 +194,7 @@ impl ThreadError {
             Self::SteersFull { id } => overloaded("steersFull", text, *id),
             Self::NotSaved { id, .. } | Self::NotKept { id, .. } => failed("notSaved", id, text),
             Self::Exists { id } => exists(text, *id),
-            Self::NothingSaid { id } => refused("nothingSaid", id, text),
+            Self::NothingToArchive { id } => refused("nothingSaid", id, text),
             Self::ReadStateMoved { id, now } => {
                 refused(READ_STATE_CONFLICT, id, text).path("expectedRevision").read_state(now.clone())
             }

@@ -1,15 +1,15 @@
-//! What can happen to a thread, as the machine hears it.
+//! The events that the machine receives.
 
 use skein_protocol::error::WireError;
 
 use super::effect::Destination;
 use super::machine::Policy;
 
-/// A request that waits for something of the machine, such as a resume, input, or an unload. The actor keeps the request.
+/// A request that waits for the machine, such as a resume, input or an unload. The actor keeps the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct WaiterId(pub(crate) u64);
 
-/// Who listens to a thread. Observers receive, and count for nothing.
+/// The listeners of a thread. Observers do not keep a thread loaded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Connections that keep the thread loaded.
@@ -21,7 +21,7 @@ pub(crate) struct Counts {
 /// Whether a thread has a rollout on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Materialised {
-    /// There is a rollout with at least one user message.
+    /// The rollout has at least one user message.
     Yes,
     /// Nothing is on disk yet.
     No,
@@ -32,13 +32,13 @@ pub(crate) enum Materialised {
 pub(crate) enum Force {
     /// Refused while the thread is active or somebody else is subscribed.
     No,
-    /// Refused while somebody is subscribed: whoever was has gone for good.
+    /// Refused while a client is subscribed. The earlier subscribers have gone for good.
     IfDeserted,
-    /// Whatever it does and whoever listens.
+    /// Never refused.
     Yes,
 }
 
-/// What happened.
+/// An event in the life of a thread.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Event {
     /// The load has read the rollout, or the thread is new. Answered by [`Event::Subscribers`] in the same step.
@@ -47,52 +47,52 @@ pub(crate) enum Event {
     LoadFailed(WireError),
     /// The first user message is about to be written.
     Materialised,
-    /// What the subscribers' map says now.
+    /// The current number of listeners.
     Subscribers(Counts),
     /// How many requests of live connections are under way at the thread's helpers.
     Requests(usize),
     /// How many questions to the client wait for an answer.
     Questions(usize),
-    /// Somebody wants to be subscribed.
+    /// A client wants to subscribe.
     Resume(WaiterId),
-    /// Somebody who waited in a resume has left.
+    /// A client has left while its resume waited.
     Withdrawn(WaiterId),
-    /// Somebody sends input: a turn, or a steer of the one that runs.
+    /// A client sends input: a turn, or a steer of the running turn.
     Input(WaiterId),
-    /// Somebody wants the running turn to end.
+    /// A client interrupts the running turn.
     Interrupt,
-    /// The turn has ended, however.
+    /// The turn has ended in any way.
     TurnEnded,
-    /// Somebody wants the thread unloaded.
+    /// A client wants the thread unloaded.
     Unload {
-        /// Who is told of the zero.
+        /// The request, answered when the thread has fully stopped.
         waiter: WaiterId,
-        /// Whether it may be refused.
+        /// Whether the machine may refuse.
         force: Force,
-        /// Subscribers other than who asks.
+        /// Subscribers other than the asker.
         others: usize,
     },
-    /// Somebody wants the thread archived, brought back, or deleted, whatever it does and whoever listens.
-    PutElsewhere {
-        /// Who is told.
+    /// A client archives, restores or deletes the thread. Activity and subscribers do not prevent it.
+    Relocate {
+        /// The request.
         waiter: WaiterId,
-        /// Where to.
+        /// The destination of the rollout.
         to: Destination,
     },
-    /// The rollout is where it was to be put.
+    /// The rollout is at its destination.
     Moved,
-    /// It is not, for this reason.
+    /// The rollout is not at its destination, for this reason.
     MoveFailed(String),
-    /// Room is needed for others, and this thread is the longest idle one.
-    Squeeze,
+    /// Other threads need memory, and this thread has been idle longest.
+    Evict,
     /// The configuration has changed.
     Policy(Policy),
     /// The server stops.
     Shutdown,
     /// No helper process of this thread is left.
     HelpersEnded,
-    /// Every record is written, and the closing one.
+    /// Every record is written, including the closing one.
     RolloutClosed,
-    /// The time named by `deadline()` has come.
+    /// The time of `deadline()` has come.
     DeadlinePassed,
 }

@@ -1,4 +1,4 @@
-//! The durable events of a thread, as its records tell them; pure. Who was away is told the same as who was there.
+//! The durable events of a thread, made from its records; pure. Live clients and replays get the same events.
 
 use skein_base::clock::WallMs;
 use skein_protocol::event::{
@@ -27,8 +27,7 @@ mod tests;
 #[cfg(test)]
 pub(crate) mod view;
 
-/// An item begins, or is shown as it is so far.
-#[must_use]
+/// The start of an item, or its state so far.
 pub(crate) fn item_started(
     thread_id: ThreadId,
     turn_id: &TurnId,
@@ -38,8 +37,7 @@ pub(crate) fn item_started(
     ItemStartedNotification { started_at_ms, item, thread_id, turn_id: turn_id.clone() }
 }
 
-/// An item is complete.
-#[must_use]
+/// The end of an item.
 pub(crate) fn item_completed(
     thread_id: ThreadId,
     turn_id: &TurnId,
@@ -54,23 +52,20 @@ pub(crate) fn item_completed(
     }
 }
 
-/// A turn and all after it are gone.
-#[must_use]
+/// A revert: a turn and all after it are gone.
 pub(crate) fn thread_reverted(thread_id: ThreadId, before: &TurnId) -> ThreadRevertedNotification {
     ThreadRevertedNotification { thread_id, skein: Some(RevertedFrom { before_turn_id: before.clone() }) }
 }
 
-/// A turn with its last item only, as the peer shows one that has ended.
-#[must_use]
+/// The end of a turn, with its last item only, as the peer shows it.
 pub(crate) fn turn_completed(thread_id: ThreadId, mut turn: Turn) -> TurnCompletedNotification {
     turn.items = turn.items.pop().into_iter().collect();
     turn.items_view = TurnItemsView::Summary;
     TurnCompletedNotification { thread_id, turn, skein: None }
 }
 
-/// The items in progress with their content so far, for somebody who comes: each replaces what it has of it. They have
-/// no number, because they are no news.
-#[must_use]
+/// The items in progress with their content so far, for a client that joins. Each replaces the client's state of the item.
+/// They have no numbers, because they are not new.
 pub(crate) fn open_items(history: &History, at: WallMs) -> Vec<Broadcast> {
     let Some(turn) = history.open_turn() else { return Vec::new() };
     let shown = |item: &ThreadItem| {
@@ -80,8 +75,7 @@ pub(crate) fn open_items(history: &History, at: WallMs) -> Vec<Broadcast> {
     history.open_items().map(shown).collect()
 }
 
-/// What the model has used so far, for somebody who comes. It has no number, because it is no news.
-#[must_use]
+/// The token usage so far, for a client that joins. It has no number, because it is not new.
 pub(crate) fn usage(history: &History, at: WallMs) -> Option<Broadcast> {
     let (token_usage, last) = (*history.usage()?, history.held_turns().last()?);
     let turn_id = last.turn.id.clone();
@@ -89,8 +83,7 @@ pub(crate) fn usage(history: &History, at: WallMs) -> Option<Broadcast> {
     Some(Notice::new::<ThreadTokenUsageUpdated>(Recipients::Subscribers, &params, at, None).broadcast)
 }
 
-/// The end of a turn that nobody runs, as the next load will write it. It has no numbers: that load gives them.
-#[must_use]
+/// The end of an interrupted turn, as the next load will record it. It has no numbers: that load gives them.
 pub(crate) fn of_what_is_cut_off(history: &History, at: WallMs) -> Vec<Broadcast> {
     let Some(open) = history.open_turn() else { return Vec::new() };
     let closed = history.clone().into_closed();
@@ -113,29 +106,27 @@ pub(crate) fn of_what_is_cut_off(history: &History, at: WallMs) -> Vec<Broadcast
     ends
 }
 
-/// Makes the events of one thread's records anew.
+/// Makes events from the records of one thread.
 #[derive(Debug)]
 pub(crate) struct Replayer {
     thread: ThreadId,
     epoch: Epoch,
-    /// The item that began last in the turn that runs, as far as records were seen.
+    /// The newest item of the open turn, among the records seen.
     last: Option<ThreadItem>,
 }
 
 impl Replayer {
-    /// For a thread whose history has this version.
-    #[must_use]
+    /// A replayer for a history of this version.
     pub(crate) fn new(thread: ThreadId, epoch: Epoch) -> Self {
         Self { thread, epoch, last: None }
     }
 
-    /// The version of the history that it numbers for.
-    #[must_use]
+    /// The version of the history.
     pub(crate) fn epoch(&self) -> Epoch {
         self.epoch
     }
 
-    /// The event that a record is for clients, if it is one. Records come in their order.
+    /// The event of a record, if it is one. Expects records in their order.
     pub(crate) fn event(&mut self, record: &Record) -> Option<Broadcast> {
         let made = self.made_of(record);
         debug_assert_eq!(made.is_some(), history::is_event(&record.body), "{record:?}");
@@ -162,7 +153,7 @@ impl Replayer {
                 Some(self.notice::<ThreadNameUpdated>(&self.named(named.name.clone()), seq, at))
             }
             RecordBody::Reverted(reverted) => Some(self.reverted(reverted, seq, at)),
-            RecordBody::Usage(usage) => Some(self.usage_told(usage, seq, at)),
+            RecordBody::Usage(usage) => Some(self.usage(usage, seq, at)),
             RecordBody::ThreadCreated(_)
             | RecordBody::ThreadOpened(_)
             | RecordBody::ThreadClosed(_)
@@ -188,11 +179,11 @@ impl Replayer {
         self.notice::<ItemCompletedNotice>(&params, seq, at)
     }
 
-    fn usage_told(&self, usage: &Usage, seq: EventSeq, at: WallMs) -> Broadcast {
+    fn usage(&self, usage: &Usage, seq: EventSeq, at: WallMs) -> Broadcast {
         self.notice::<ThreadTokenUsageUpdated>(&self.used(usage), seq, at)
     }
 
-    /// Who follows from before it is told so, and counts on in the new version.
+    /// The revert event. Later events have numbers of the new version.
     fn reverted(&mut self, reverted: &Reverted, seq: EventSeq, at: WallMs) -> Broadcast {
         self.epoch = reverted.epoch;
         let params = thread_reverted(self.thread, &reverted.before_turn_id);
@@ -221,7 +212,7 @@ impl Replayer {
         }
     }
 
-    /// The turn that has ended here, with the last item that was seen of it.
+    /// The ended turn, with its newest item among the records seen.
     fn ended(&self, done: &TurnCompleted, at: WallMs) -> TurnCompletedNotification {
         let started = done.started_at_ms.map(WallMs);
         let mut turn = Turn::new(done.turn_id.clone(), at.seconds());
@@ -233,7 +224,7 @@ impl Replayer {
         turn.items = self.last.iter().cloned().collect();
         let mut params = turn_completed(self.thread, turn);
         if self.last.is_none() {
-            // It ended before the first record that was seen.
+            // Its last item ended before the first record seen.
             params.turn.items_view = TurnItemsView::NotLoaded;
         }
         params

@@ -1,5 +1,5 @@
-//! The owner's book of its thread: numbers every record, folds it into the history, hands it to the writer, and
-//! holds back what may only be published behind it.
+//! The journal of a thread: numbers every record, folds it into the history, and hands it to the writer. Entries to publish
+//! wait in its queue until the records before them are durable.
 
 use std::sync::Arc;
 
@@ -27,24 +27,23 @@ use crate::thread::Context;
 /// Where the thread's records go.
 #[derive(Debug)]
 enum Sink {
-    /// Nowhere: the thread is ephemeral. What matters to a model is kept.
+    /// Nowhere: the thread is ephemeral. The records that a model needs stay in memory.
     None(Vec<Record>),
-    /// Into memory, until the first user message: nothing is on disk yet.
+    /// Into memory, until the first user message.
     Memory(Vec<Record>),
-    /// To the writer, which is started with the first record.
+    /// To the writer, which starts with the first record.
     Disk { batches: Option<mpsc::Sender<Batch>>, task: Option<AbortHandle> },
-    /// The rollout is closed, or given up.
+    /// The rollout is closed or abandoned.
     Closed { task: Option<AbortHandle> },
 }
 
-/// The book.
 pub(crate) struct Journal {
     services: Arc<Context>,
     thread: ThreadId,
-    /// What a client sees of the thread.
+    /// The history that clients see.
     pub(crate) history: History,
     queue: PublicationQueue<Outgoing>,
-    /// What was told last.
+    /// The newest published events.
     pub(crate) recent: RecentEvents,
     sink: Sink,
     written: mpsc::Sender<Written>,
@@ -53,22 +52,22 @@ pub(crate) struct Journal {
     /// The last number given out.
     last: EventSeq,
     epoch: Epoch,
-    /// The version of the history when this load began: every change of it since is an event of its own.
+    /// The version of the history when this load began. Every later change of the version is an event.
     first_epoch: Epoch,
-    /// The last revert of this load; 0 when there is none.
+    /// The last revert of this load; 0 for none.
     reverted: EventSeq,
-    /// Whether this load has written its `thread.opened`.
+    /// Whether this load has recorded its `thread.opened`.
     opened: bool,
     /// Why the disk does not take records now.
     pub(crate) failure: Option<String>,
-    /// Turns that have ended, and whose ends are not on disk yet.
+    /// Ended turns whose ends are not on disk yet.
     ends: Vec<(EventSeq, TurnId)>,
-    /// Those of them that clients are told of as not saved.
+    /// Ended turns that clients have to see as failed, because the disk refused their ends.
     unsaved_ends: Vec<(EventSeq, TurnId)>,
 }
 
 impl Journal {
-    /// A book that begins behind record `head`, in epoch `epoch`.
+    /// A journal that begins behind record `head`, in epoch `epoch`.
     pub(crate) fn new(
         services: Arc<Context>,
         thread: ThreadId,
@@ -104,19 +103,16 @@ impl Journal {
     }
 
     /// The last number given out.
-    #[must_use]
     pub(crate) fn seq(&self) -> EventSeq {
         self.last
     }
 
-    /// The last record that is on disk.
-    #[must_use]
+    /// The last record on disk.
     pub(crate) fn durable(&self) -> EventSeq {
         self.queue.durable()
     }
 
-    /// Whether its records can be read again from the store.
-    #[must_use]
+    /// Whether the store has the records.
     pub(crate) fn is_stored(&self) -> bool {
         match &self.sink {
             Sink::None(_) | Sink::Memory(_) => false,
@@ -125,33 +121,28 @@ impl Journal {
     }
 
     /// The version of the history.
-    #[must_use]
     pub(crate) fn epoch(&self) -> Epoch {
         self.epoch
     }
 
-    /// Whether who knows the history up to `at`, a number of version `epoch`, can be told what follows: since then it was
-    /// only rewritten by reverts of this load, which are told like everything else.
-    #[must_use]
+    /// Whether events can follow for a client that knows the history up to `at`. Reverts of this load are events, too, so an
+    /// epoch of this load continues.
     pub(crate) fn continues(&self, at: ThreadPicture) -> bool {
         at.seq <= self.last && (self.first_epoch..=self.epoch).contains(&at.epoch)
     }
 
-    /// The version that a picture has whose last record on disk is `end`. None (0) where a revert that it shows may be
-    /// lost: nothing that is on disk later continues it.
-    #[must_use]
+    /// The version of a view whose last record on disk is `end`. 0 if the view shows a revert that is not on disk: no later
+    /// history continues such a view.
     pub(crate) fn epoch_at(&self, end: EventSeq) -> Epoch {
         if self.reverted > end { Epoch(0) } else { self.epoch }
     }
 
-    /// Whether the disk does not have a revert that clients may have been told of.
-    #[must_use]
+    /// Whether clients may know a revert that is not on disk.
     pub(crate) fn lacks_a_revert(&self) -> bool {
         self.is_stored() && self.reverted > self.queue.durable()
     }
 
-    /// Whether the writer takes more, and not too much waits for it. While it is not so, the turn is not listened to.
-    #[must_use]
+    /// Whether the writer and the publish queue take more. While they do not, the owner takes no reports of the turn.
     pub(crate) fn has_room(&self) -> bool {
         if self.queue.len() > policy::PUBLICATIONS_WAITING {
             return false;
@@ -162,8 +153,7 @@ impl Journal {
         }
     }
 
-    /// What matters to a model of a thread that is never on disk, oldest first; `None` for any other thread.
-    #[must_use]
+    /// The records that a model needs of an ephemeral thread, oldest first; `None` for any other thread.
     pub(crate) fn kept(&self) -> Option<&[Record]> {
         match &self.sink {
             Sink::None(kept) => Some(kept),
@@ -171,13 +161,13 @@ impl Journal {
         }
     }
 
-    /// Numbers these records and sends them on their way. Returns the number of each. The first record of a load is
-    /// always `thread.opened`.
+    /// Numbers these records and hands them to the sink. Returns the number of each. The first record of a load is always
+    /// `thread.opened`.
     pub(crate) fn record(&mut self, bodies: Vec<RecordBody>, keep: Keep) -> Vec<EventSeq> {
         let mut records = Vec::with_capacity(bodies.len() + 1);
         let mut keep = self.effective(keep);
-        // Before a number is told, its epoch has to be on the disk, however little is kept of the rest: after a loss of power
-        // the same numbers would be given out again in the same epoch. So with what begins one: a load, and a revert.
+        // An epoch has to be on disk before its first number is published, whatever the durability. Otherwise a loss of power
+        // would give the same numbers out again in the same epoch. A load and a revert begin an epoch.
         if !self.opened || bodies.iter().any(|body| matches!(body, RecordBody::Reverted(_))) {
             keep = Keep::Power;
         }
@@ -200,20 +190,20 @@ impl Journal {
         numbers
     }
 
-    /// The thread gets its rollout: what waited in memory goes first.
+    /// The thread gets its rollout: the records in memory go first.
     pub(crate) fn materialise(&mut self) {
         if let Sink::Memory(waiting) = &mut self.sink {
             let waiting = std::mem::take(waiting);
             self.sink = Sink::Disk { batches: None, task: None };
             if !waiting.is_empty() {
-                // As the first records of every load, whatever is kept of the rest.
+                // As the first records of every load, whatever the durability.
                 self.send(waiting, Keep::Power);
             }
         }
     }
 
-    /// Writes the closing record and lets the writer end when everything is written. `false` when there is nothing
-    /// to wait for: then nothing was written in this load.
+    /// Writes the closing record, and lets the writer end when everything is written. Returns `false` if this load wrote
+    /// nothing: then there is nothing to wait for.
     pub(crate) fn close(&mut self) -> bool {
         let writes = matches!(self.sink, Sink::Disk { batches: Some(_), .. });
         if writes {
@@ -223,8 +213,7 @@ impl Journal {
         writes
     }
 
-    /// The owner has broken off: nothing is recorded any more. The writer ends, and with it what it says, when it has
-    /// written what it was given.
+    /// After a panic of the owner: the journal takes no more records. The writer ends when it has written all it was given.
     pub(crate) fn break_off(&mut self) {
         self.end_writer();
         self.written = mpsc::channel(1).0;
@@ -233,13 +222,12 @@ impl Journal {
     fn end_writer(&mut self) {
         match &mut self.sink {
             Sink::Disk { task, .. } | Sink::Closed { task } => self.sink = Sink::Closed { task: task.take() },
-            // Nothing to close; whoever resumes meanwhile finds the thread as it was.
+            // Nothing to close. A resume that comes meanwhile finds the thread unchanged.
             Sink::None(_) | Sink::Memory(_) => {}
         }
     }
 
-    /// Whether the whole thread is in memory, and nowhere else.
-    #[must_use]
+    /// Whether the whole thread is in memory only.
     pub(crate) fn is_unwritten(&self) -> bool {
         match &self.sink {
             Sink::Memory(_) => true,
@@ -247,13 +235,12 @@ impl Journal {
         }
     }
 
-    /// Whether nothing more is written: what was sent to the writer is the end.
-    #[must_use]
+    /// Whether the writer has the last record of this load.
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self.sink, Sink::Closed { .. })
     }
 
-    /// Gives up what is not written.
+    /// Gives up the records that are not on disk. Returns how many.
     pub(crate) fn abandon(&mut self) -> usize {
         let sink = std::mem::replace(&mut self.sink, Sink::Closed { task: None });
         if let Sink::Disk { task: Some(task), .. } | Sink::Closed { task: Some(task) } = sink {
@@ -264,7 +251,7 @@ impl Journal {
         usize::try_from(unsaved).unwrap_or(usize::MAX)
     }
 
-    /// Holds something back until every record so far is durable, in line with everything else.
+    /// Queues an entry until every record so far is durable.
     pub(crate) fn publish(&mut self, what: Outgoing) {
         let behind = match &self.sink {
             Sink::None(_) | Sink::Memory(_) => EventSeq(0),
@@ -273,8 +260,8 @@ impl Journal {
         self.queue.push(behind, what);
     }
 
-    /// Hears what the writer did. After a failure what waits is published all the same, as not saved.
-    pub(crate) fn heard(&mut self, written: &Written) {
+    /// Takes a report of the writer. After a failure the queue is published all the same, as not saved.
+    pub(crate) fn receive(&mut self, written: &Written) {
         match written {
             Written::UpTo(seq, _) => {
                 self.failure = None;
@@ -288,8 +275,7 @@ impl Journal {
         }
     }
 
-    /// The turns that have ended, and of which clients are told that they have failed after all, as the disk does not take
-    /// their ends. None when nothing is recorded any more.
+    /// Takes the ended turns that clients have to see as failed, because the disk refused their ends. Empty after the close.
     pub(crate) fn take_unsaved_ends(&mut self) -> Vec<(EventSeq, TurnId)> {
         match &self.sink {
             Sink::Closed { .. } => Vec::new(),
@@ -297,7 +283,7 @@ impl Journal {
         }
     }
 
-    /// Drops the notification of the record `number` if it still waits.
+    /// Drops the notification of record `number` if it is still queued.
     pub(crate) fn withdraw(&mut self, number: EventSeq) {
         self.queue.retain(|waiting| match waiting {
             Outgoing::Notify(notice) => notice.number != Some(number),
@@ -305,7 +291,7 @@ impl Journal {
         });
     }
 
-    /// The next thing that may go out, and whether the records before it are saved.
+    /// The next entry to send, and whether the records before it are saved.
     pub(crate) fn next_outgoing(&mut self) -> Option<(Outgoing, Saved)> {
         if let Some(ready) = self.queue.pop_ready() {
             return Some((ready, Saved::Yes));
@@ -314,13 +300,12 @@ impl Journal {
         self.queue.pop().map(|unsaved| (unsaved, Saved::No))
     }
 
-    /// The next thing, whether the records before it are saved or not.
+    /// The next entry, saved or not.
     pub(crate) fn next_waiting(&mut self) -> Option<(Outgoing, Saved)> {
         let ready = self.queue.pop_ready().map(|ready| (ready, Saved::Yes));
         ready.or_else(|| self.queue.pop().map(|unsaved| (unsaved, Saved::No)))
     }
 
-    /// What waits to go out.
     pub(crate) fn outgoing(&self) -> impl Iterator<Item = &Outgoing> {
         self.queue.iter()
     }
@@ -328,12 +313,12 @@ impl Journal {
     fn numbered(&mut self, mut body: RecordBody) -> Record {
         self.last = self.last.next();
         if let RecordBody::TurnCompleted(completed) = &mut body {
-            // As of this record: who made the body may not have known that the load has begun a new epoch.
+            // The header of this record: the body may be older than the epoch of this load.
             completed.header = self.history.header();
         }
         if let RecordBody::Reverted(reverted) = &body {
             (self.epoch, self.reverted) = (reverted.epoch, self.last);
-            // A turn that is gone does not fail: its end is not recorded a second time behind the revert.
+            // A reverted turn does not fail: its end is not recorded a second time behind the revert.
             let stays = |end: &(EventSeq, TurnId)| reverted.from.is_none_or(|from| end.0 < from);
             self.ends.retain(stays);
             self.unsaved_ends.retain(stays);
@@ -344,7 +329,7 @@ impl Journal {
             if !ended.unsaved {
                 self.ends.push((record.seq, ended.turn_id.clone()));
             }
-            // Who wants older turns reads them from the rollout.
+            // Older turns are read from the rollout.
             self.history.drop_oldest(skein_store::policy::HISTORY_WINDOW);
         }
         record
@@ -358,7 +343,7 @@ impl Journal {
             }
             Sink::Memory(waiting) => waiting.extend(records),
             Sink::Disk { batches, task } => {
-                // A history whose beginning is lost is in no list until somebody speaks in it, as after a rebuild.
+                // A history without its beginning is in no list until its next user message, as after a rebuild.
                 let changed =
                     self.history.is_materialised() && records.iter().any(|record| changes_row(&record.body));
                 let row = changed.then(|| self.history.row());
@@ -369,7 +354,7 @@ impl Journal {
                     *task = Some(abort);
                     writer
                 });
-                // The queue has twice the room that `has_room` allows for: what an owner adds by itself fits.
+                // The queue has twice the room of `has_room`, so the owner's own records fit.
                 if let Err(error) = writer.try_send(batch) {
                     tracing::error!(thread = %self.thread, %error, "the writer's queue is full; records are lost");
                     self.failure = Some("its writer does not keep up".to_owned());
@@ -387,8 +372,7 @@ impl Journal {
     }
 }
 
-/// What a history holds, for the conversation of a thread that begins with it: the items of its turns, each with the number
-/// of its turn.
+/// The items of a history's turns as records, for the model's conversation. Each has the number of its turn.
 fn as_records(history: &History) -> Vec<Record> {
     let of_turn = |held: &LoadedTurn| {
         let (turn_id, seq, at) = (held.turn.id.clone(), held.at, WallMs(0));
@@ -401,7 +385,7 @@ fn as_records(history: &History) -> Vec<Record> {
     history.held_turns().iter().flat_map(of_turn).collect()
 }
 
-/// Whether a model is told of it.
+/// Whether the conversation with a model needs this record.
 fn matters_to_a_model(body: &RecordBody) -> bool {
     matches!(
         body,
@@ -415,12 +399,12 @@ fn matters_to_a_model(body: &RecordBody) -> bool {
     )
 }
 
-/// Whether what is published now is on the disk.
+/// Whether the records before an entry are on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Saved {
-    /// As durable as it has to be.
+    /// They are as durable as the settings demand.
     Yes,
-    /// Only in memory: the disk does not take it.
+    /// They are in memory only: the disk does not take them.
     No,
 }
 
@@ -453,9 +437,9 @@ fn changes_row(body: &RecordBody) -> bool {
         | RecordBody::TurnCompleted(_)
         | RecordBody::Reverted(_)
         | RecordBody::Forked(_)
-        // Only the number: a row that was made from the last record needs no look at its rollout.
+        // Only the number: a row of the last record saves a look at the rollout.
         | RecordBody::ThreadClosed(_) => true,
-        // Where the rollout stands is in the row, and that changes later.
+        // The row has the location of the rollout, and that changes later.
         RecordBody::Archived(_)
         | RecordBody::Unarchived(_)
         | RecordBody::Imported(_)
@@ -473,8 +457,7 @@ fn changes_row(body: &RecordBody) -> bool {
     }
 }
 
-/// Whom a thread's notification of this scope reaches: everything of an ephemeral thread is its subscribers' own.
-#[must_use]
+/// The recipients of a thread's notification of this scope. Only subscribers see an ephemeral thread.
 pub(crate) fn reach(scope: Recipients, persistence: Persistence) -> Recipients {
     match (scope, persistence) {
         (Recipients::All, Persistence::Durable) => Recipients::All,

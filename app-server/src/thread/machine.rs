@@ -1,4 +1,4 @@
-//! The life of one thread, as a pure function: no I/O, no clock, no channel, no randomness.
+//! The life of one thread as a pure function: no I/O, no clock, no channel, no randomness.
 //!
 //! ```text
 //!             loaded                  input
@@ -8,14 +8,14 @@
 //!    |  |               | orphaned, asked, server   | server stops
 //!    |  | resumed       v stops                     v
 //!    |  +-------- Unloading <-----------------------+
-//!    |  meanwhile       | no helper left, rollout closed, and put where it was wanted
+//!    |  meanwhile       | no helper left, rollout closed and at its destination
 //!    |  load failed     v
 //!    +---------------> Gone
 //! ```
 //!
-//! `actor.rs` is the only driver: it feeds events, carries out the effects, and calls back at `deadline()`. After
-//! `Loaded` and after each `AnswerResume` it says `Subscribers` before anything else, so that a thread never looks
-//! orphaned between the load and the subscription that the load was for.
+//! `actor/` is the only driver: it feeds events, carries out effects, and calls back at `deadline()`. After `Loaded` and
+//! after each `AnswerResume` its next event is `Subscribers`. So a thread never looks orphaned between its load and the
+//! subscription that caused the load.
 
 use std::time::Duration;
 
@@ -26,8 +26,8 @@ use super::effect::{Destination, Effect, MoveRefusal, ResumeFailure, UnloadReaso
 use super::event::{Counts, Event, Materialised, WaiterId};
 
 mod admission;
-mod elsewhere;
 mod orphans;
+mod relocation;
 mod unload;
 
 pub(crate) use admission::{Admission, Needs};
@@ -35,19 +35,19 @@ pub(crate) use admission::{Admission, Needs};
 #[cfg(test)]
 mod tests;
 
-/// How long an orphan may stay.
+/// How long a thread without subscribers may stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Policy {
     /// Before an orphaned, idle, materialised thread is unloaded.
     pub(crate) grace: Duration,
     /// Before an orphaned thread that has nothing on disk is dropped.
     pub(crate) unmaterialised_grace: Duration,
-    /// Before a turn whose question nobody can answer is interrupted.
+    /// Before a turn with an unanswerable question is interrupted.
     pub(crate) question_grace: Duration,
-    /// Before a turn that nobody watches is interrupted; `None` lets it go on to its end. While a question waits, only
-    /// `question_grace` counts: it waits for somebody to come back.
+    /// Before a turn without subscribers is interrupted; `None` lets it end by itself. While a question waits, only
+    /// `question_grace` counts.
     pub(crate) running_limit: Option<Duration>,
-    /// Before an unload stops waiting for the disk, and kills what still lives.
+    /// Before an unload gives up the disk and kills the remaining helpers.
     pub(crate) unload_limit: Duration,
 }
 
@@ -60,33 +60,31 @@ pub(crate) enum Persistence {
     Ephemeral,
 }
 
-/// The name of a state, for those who only ask where a thread is.
+/// The name of a state, without its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Its rollout is being read.
+    /// The rollout is being read.
     Loading,
     /// No turn runs.
     Idle,
     /// A turn runs.
     Running,
-    /// Its hard shutdown is under way.
+    /// The hard shutdown is under way.
     Unloading,
-    /// It has no owner any more.
+    /// The thread has no owner any more.
     Gone,
 }
 
 /// The machine as others see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct View {
-    /// Where the thread is in its life.
     pub(crate) phase: Phase,
-    /// Whether it has a rollout.
     pub(crate) materialised: Materialised,
-    /// Since when nobody has used it, while it can make room for others.
+    /// Since when no client has used the thread, while an eviction may unload it.
     pub(crate) idle_since: Option<Instant>,
 }
 
-/// How far the rollout is on its way to be closed.
+/// Progress of the rollout's close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rollout {
     Open,
@@ -100,11 +98,11 @@ enum Helpers {
     Started,
 }
 
-/// What is to become of the rollout's place.
+/// A move of the rollout at the end of an unload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Moving {
     to: Destination,
-    /// Who is told.
+    /// The request.
     waiter: WaiterId,
     under_way: bool,
 }
@@ -112,13 +110,13 @@ struct Moving {
 /// A hard shutdown under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Unloading {
-    /// Decides what becomes of a resume that comes meanwhile.
+    /// Decides how a resume is answered meanwhile.
     reason: UnloadReason,
     began: Instant,
     deadline: Instant,
-    /// Resumes that came meanwhile, and load the thread again.
+    /// Resumes that came meanwhile. They load the thread again.
     waiting: Vec<WaiterId>,
-    /// Unloads that are answered at the zero.
+    /// Unloads that are answered when the thread has fully stopped.
     askers: Vec<WaiterId>,
     turn_runs: bool,
     helpers_live: bool,
@@ -142,7 +140,7 @@ enum State {
         stop: bool,
     },
     Idle {
-        /// When it was last of use to anybody.
+        /// When a client last used the thread.
         used: Instant,
         orphan_since: Option<Instant>,
     },
@@ -162,14 +160,12 @@ pub(crate) struct Machine {
     requests: usize,
     materialised: Materialised,
     helpers: Helpers,
-    /// Whether this owner has told anybody that the thread is loaded.
+    /// Whether this owner has published that the thread is loaded.
     announced: bool,
 }
 
 impl Machine {
-    /// A thread that nobody has loaded yet. The first effect is always [`Effect::Load`], which the actor begins
-    /// with.
-    #[must_use]
+    /// A thread before its load. The actor begins with [`Effect::Load`].
     pub(crate) fn new(policy: Policy, persistence: Persistence) -> Self {
         Self {
             policy,
@@ -184,8 +180,7 @@ impl Machine {
         }
     }
 
-    /// Takes one event and says what is to be done, in order.
-    #[must_use]
+    /// Takes one event. Returns the effects, in order.
     pub(crate) fn step(&mut self, now: Instant, event: Event) -> Vec<Effect> {
         if self.state == State::Gone {
             return Vec::new();
@@ -212,10 +207,10 @@ impl Machine {
             Event::Interrupt => self.interrupt(),
             Event::TurnEnded => self.turn_ended(now),
             Event::Unload { waiter, force, others } => self.unload_asked(now, waiter, force, others),
-            Event::PutElsewhere { waiter, to } => self.put_elsewhere(now, waiter, to),
+            Event::Relocate { waiter, to } => self.relocate(now, waiter, to),
             Event::Moved => self.moved(),
             Event::MoveFailed(why) => self.move_failed(MoveRefusal::Failed(why)),
-            Event::Squeeze => self.squeeze(now),
+            Event::Evict => self.evict(now),
             Event::Policy(policy) => {
                 self.policy = policy;
                 self.settle(now)
@@ -227,8 +222,7 @@ impl Machine {
         }
     }
 
-    /// When `DeadlinePassed` is due, if ever.
-    #[must_use]
+    /// When `DeadlinePassed` is due.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match &self.state {
             State::Loading { .. } | State::Gone => None,
@@ -244,14 +238,12 @@ impl Machine {
     }
 
     /// The machine as others see it.
-    #[must_use]
     pub(crate) fn view(&self) -> View {
         let (phase, materialised) = (self.phase(), self.materialised);
         View { phase, materialised, idle_since: self.idle_since() }
     }
 
-    /// Where the thread is. Whether something may be done now is for [`Machine::admission`] to say.
-    #[must_use]
+    /// The current phase. [`Machine::admission`] decides about commands.
     pub(crate) fn phase(&self) -> Phase {
         match self.state {
             State::Loading { .. } => Phase::Loading,
@@ -262,8 +254,7 @@ impl Machine {
         }
     }
 
-    /// Since when nobody has used the thread, while it may be squeezed out.
-    #[must_use]
+    /// Since when no client has used the thread, while an eviction may unload it.
     pub(crate) fn idle_since(&self) -> Option<Instant> {
         match (&self.state, self.materialised) {
             (State::Idle { used, .. }, Materialised::Yes) if !self.active() => Some(*used),
@@ -273,19 +264,15 @@ impl Machine {
     }
 
     /// Whether the thread has a rollout on disk.
-    #[must_use]
     pub(crate) fn is_materialised(&self) -> bool {
         self.materialised == Materialised::Yes
     }
 
-    /// What the machine knows of the configuration.
-    #[must_use]
     pub(crate) fn policy(&self) -> Policy {
         self.policy
     }
 
-    /// When the unload that is under way began.
-    #[must_use]
+    /// When the current unload began.
     pub(crate) fn unload_began(&self) -> Option<Instant> {
         match &self.state {
             State::Unloading(unloading) => Some(unloading.began),
@@ -293,7 +280,7 @@ impl Machine {
         }
     }
 
-    /// Something goes on besides a turn.
+    /// Whether questions or requests to helpers are under way.
     fn active(&self) -> bool {
         self.questions > 0 || self.requests > 0
     }
@@ -306,7 +293,7 @@ impl Machine {
         self.settle(now)
     }
 
-    /// Somebody uses the thread: it is not the longest idle one any more.
+    /// A client uses the thread: its idle time starts again.
     fn used(&mut self, now: Instant) {
         match &mut self.state {
             State::Idle { used, .. } => *used = now,
@@ -335,8 +322,8 @@ impl Machine {
         }
     }
 
-    /// A failed load tells everyone who waits, and sends no `thread/closed`. Only when an earlier load of this owner
-    /// was announced does everyone else hear that the thread is not loaded any more.
+    /// A failed load refuses the waiting resumes, and publishes no `thread/closed`. It publishes `notLoaded` only if an
+    /// earlier load of this owner was published.
     fn load_failed(&mut self, error: &WireError) -> Vec<Effect> {
         match &mut self.state {
             State::Loading { waiting, .. } => {
@@ -391,8 +378,7 @@ impl Machine {
         vec![Effect::FailResume(who, ResumeFailure::Withdrawn)]
     }
 
-    /// A thread that was made only to be changed has no helpers until somebody wants it; an ephemeral one has
-    /// none until a turn needs tools.
+    /// Starts the helpers of a durable thread once. An ephemeral thread has none until a turn needs tools.
     fn start_helpers(&mut self) -> Vec<Effect> {
         match (self.helpers, self.persistence) {
             (Helpers::NotStarted, Persistence::Durable) => {

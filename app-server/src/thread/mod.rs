@@ -1,4 +1,4 @@
-//! Threads: what they are, who owns them, who listens to them.
+//! Threads, their owners and their subscribers.
 //!
 //! The life of a thread is `machine.rs`, pure; `actor/` owns a thread and drives its machine; `registry.rs` finds
 //! owners; `subscribers.rs` counts listeners; `dispatch.rs` brings commands to owners.
@@ -14,19 +14,19 @@ pub(crate) mod effect;
 pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod events;
-pub(crate) mod holes;
+pub(crate) mod gaps;
 pub(crate) mod journal;
 pub(crate) mod machine;
 pub(crate) mod observe;
 pub(crate) mod outgoing;
 pub(crate) mod pages;
-pub(crate) mod pictures;
 pub(crate) mod publication;
 pub(crate) mod questions;
 pub(crate) mod recent;
 pub(crate) mod registry;
 pub(crate) mod snapshot;
 pub(crate) mod subscribers;
+pub(crate) mod views;
 pub(crate) mod writer;
 
 pub(crate) use context::{Approved, Context};

@@ -1,6 +1,6 @@
-//! Answers an observer of a thread that nobody has loaded: from the rollout, without loading it. The subscription
-//! holds over later loads and unloads. It exists from the first moment, deaf, and begins to hear in a moment in which
-//! nobody owns the thread and nothing was told since: then the rollout that was read is the whole.
+//! Answers an observer of an unloaded thread from the rollout, without a load. The subscription lasts over later loads and
+//! unloads. It exists from the start, but receives nothing. It begins to receive while the thread has no owner and nothing
+//! was published since the read: then the rollout that was read is complete.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use super::dispatch;
 use super::error::ThreadError;
 use super::events;
 use super::pages;
-use super::pictures;
 use super::subscribers::Role;
+use super::views;
 use crate::thread::Context;
 
-/// Answers the observer's resume; begins anew, with the owner if there is one now, when something happened meanwhile.
+/// Answers the observer's resume. If something was published meanwhile, starts again, with the owner if there is one.
 pub(crate) async fn observe(services: Arc<Context>, id: ThreadId, resume: Resume) {
     let ticket = resume.ticket;
     if services.subscribers.begin_catch_up(ticket, id, Role::Observer).is_none() {
@@ -28,7 +28,7 @@ pub(crate) async fn observe(services: Arc<Context>, id: ThreadId, resume: Resume
     }
     let history =
         match History::read_shown(services.store.as_ref(), id, skein_store::policy::HISTORY_WINDOW).await {
-            // What nobody runs is shown as the next load will close it.
+            // An interrupted turn is shown as the next load will close it.
             Ok(history) => history.into_closed(),
             Err(error) => {
                 services.subscribers.stop_catch_up(ticket, id);
@@ -36,11 +36,11 @@ pub(crate) async fn observe(services: Arc<Context>, id: ThreadId, resume: Resume
                     .refuse(&services, &ThreadError::unreadable(error, id).to_wire());
             }
         };
-    let now = picture(&history);
+    let now = end_of(&history);
     let asked = resume.params.skein.as_ref();
-    let hole = history.last_lost().max(services.holes.last(id));
-    let continuation = match catch_up::continuation(asked, now, hole, services.config().limits.replay) {
-        // Also one that has seen what is lost now: nobody else is shown it any more.
+    let last_gap = history.last_lost().max(services.gaps.last(id));
+    let continuation = match catch_up::continuation(asked, now, last_gap, services.config().limits.replay) {
+        // Also a client that has seen the lost records: no other client can see them any more.
         Continuation::From(_) if history.is_lost() => Continuation::Gap(GapReason::Damaged),
         other @ (Continuation::From(_) | Continuation::Gap(_) | Continuation::Whole) => other,
     };
@@ -60,7 +60,7 @@ pub(crate) async fn observe(services: Arc<Context>, id: ThreadId, resume: Resume
     show(&services, id, resume, &response);
 }
 
-/// Answers with the whole picture, if it still is the whole.
+/// Answers with the whole thread, unless something was published meanwhile.
 fn show(services: &Arc<Context>, id: ThreadId, resume: Resume, response: &ThreadResumeResponse) {
     let ticket = resume.ticket;
     let answer = resume.reply.frame(response);
@@ -75,7 +75,7 @@ fn show(services: &Arc<Context>, id: ThreadId, resume: Resume, response: &Thread
         if services.subscribers.join_unless_missed(ticket, id)
             && let Some((resume, answer)) = waiting.take()
         {
-            // Before anybody can own the thread, and tell something.
+            // Before an owner can begin and publish.
             resume.reply.hold(answer).send();
         }
     });
@@ -85,17 +85,17 @@ fn show(services: &Arc<Context>, id: ThreadId, resume: Resume, response: &Thread
     }
 }
 
-/// Tells an observer what it missed of a thread that nobody has loaded, and lets it hear.
+/// Sends an observer the missed events of an unloaded thread, and then lets it join.
 pub(crate) async fn follow(services: Arc<Context>, id: ThreadId, mut catch_up: Box<CatchUp>) {
     while services.registry.handle(id).is_none() {
-        // Deaf anew: what is told from here on is noticed.
+        // Starts again: the subscription notes publications from here on.
         let (ticket, role) = (catch_up.ticket, catch_up.role);
         if services.subscribers.begin_catch_up(ticket, id, role).is_none() {
             return;
         }
-        // Only what is needed: the client may take its time.
+        // Keeps only the end of the history: the client may be slow.
         let (end, cut_off) = match History::read_end(services.store.as_ref(), id, 0).await {
-            Ok(history) if catch_up.is_of(picture(&history)) => {
+            Ok(history) if catch_up.is_of(end_of(&history)) => {
                 (history.seq(), events::of_what_is_cut_off(&history, services.clock.wall()))
             }
             Ok(_) | Err(_) => return,
@@ -103,14 +103,14 @@ pub(crate) async fn follow(services: Arc<Context>, id: ThreadId, mut catch_up: B
         if catch_up.read_to(end).await.is_err() {
             return;
         }
-        let heard = services.registry.while_unowned(id, || {
-            let heard = services.subscribers.join_unless_missed(ticket, id);
-            if heard {
-                cut_off.iter().for_each(|item| catch_up.receiver.tell(item));
+        let joined = services.registry.while_unowned(id, || {
+            let joined = services.subscribers.join_unless_missed(ticket, id);
+            if joined {
+                cut_off.iter().for_each(|item| catch_up.receiver.send(item));
             }
-            heard
+            joined
         });
-        if heard == Some(true) {
+        if joined == Some(true) {
             return;
         }
     }
@@ -123,10 +123,10 @@ fn response(
     continuation: Continuation,
     (params, most): (&ThreadResumeParams, usize),
 ) -> ThreadResumeResponse {
-    let now = picture(history);
+    let now = end_of(history);
     let thread = history.thread(ThreadStatus::NotLoaded, paths);
-    let mut response = pictures::resumed(history.settings(), thread, now);
-    response.skein = Some(catch_up::picture(continuation, now, history.last_event(), &[]));
+    let mut response = views::resumed(history.settings(), thread, now);
+    response.skein = Some(catch_up::view(continuation, now, history.last_event(), &[]));
     match continuation {
         Continuation::Whole | Continuation::Gap(_) => pages::show(&mut response, history, params, most),
         Continuation::From(_) => {}
@@ -134,6 +134,6 @@ fn response(
     response
 }
 
-fn picture(history: &History) -> ThreadPicture {
+fn end_of(history: &History) -> ThreadPicture {
     ThreadPicture { seq: history.seq(), epoch: history.epoch() }
 }

@@ -1,5 +1,5 @@
-//! What an owner sends out: notifications, answers, subscriptions. Notifications are serialised when they are put in line,
-//! answers when their turn comes; both are sent when the records before them are durable.
+//! Entries of an owner's publish queue: notifications, answers, subscriptions. A notification is serialised when it is
+//! queued, an answer when it is sent. Both wait until the records before them are durable.
 
 use std::sync::Arc;
 
@@ -19,12 +19,12 @@ use super::subscribers::{Broadcast, Role, Subscribers, Ticket};
 use crate::outbox::reply::Answer;
 use crate::outbox::{Frame, TextDelta};
 
-/// An answer that is made when its turn comes. It is given the last record that is on disk, where not all are that it
-/// shows: what is not may be lost, and its number be another event's; and the version that it is a picture of then. `Err`
-/// refuses, and nobody is subscribed.
+/// An answer that is serialised when its place in the queue comes. If the answer shows records that are not on disk, it
+/// receives the last record on disk and the version of the history there: later numbers may be given out again. `Err`
+/// refuses, and makes no subscription.
 pub(crate) type LateAnswer = Box<dyn FnOnce(Option<ThreadPicture>) -> Result<Answer, Answer> + Send>;
 
-/// An answer that says yes when the records behind the request are saved, and why not otherwise.
+/// An answer that confirms that the records of the request are saved, or says why they are not.
 pub(crate) type Acknowledgement = Box<dyn FnOnce(Result<(), WireError>) + Send>;
 
 /// One entry of the publish queue.
@@ -48,21 +48,20 @@ pub(crate) enum Due {
         role: Role,
         /// The view.
         answer: LateAnswer,
-        /// Parts that the view leaves out and the connection needs: the items in progress.
+        /// Notifications that complete the view: the items in progress.
         items: Vec<Broadcast>,
     },
     /// A resume by number: it is answered, and the client receives what it missed.
     CatchUp(Box<ResumeByNumber>),
-    /// The same resume, later: the client knows everything before this place in the queue except what is recent, and
-    /// receives everything behind it. With the items in progress as they are here.
+    /// The end of a catch-up: the client gets the recent events, and joins at this place in the queue. Has the items in
+    /// progress at this place.
     JoinAt(Box<CatchUp>, Vec<Broadcast>),
-    /// A question, which is put to the subscribers.
+    /// A question to the subscribers.
     Ask(i64),
 }
 
 impl Due {
-    /// Whether this is a subscription that still is to be made. A client that catches up is counted by the subscribers' map.
-    #[must_use]
+    /// Whether this entry still makes a subscription. `Subscribers` counts a client that catches up.
     pub(crate) fn still_joins(&self, subscribers: &Subscribers) -> bool {
         match self {
             Self::Join { ticket, role: Role::Subscriber, .. } => subscribers.waits(*ticket),
@@ -72,11 +71,11 @@ impl Due {
     }
 }
 
-/// A resume that goes on from what the client has.
+/// A resume that continues from a record that the client knows.
 pub(crate) struct ResumeByNumber {
-    /// Who waits.
+    /// The resume.
     pub(crate) ticket: Ticket,
-    /// As what.
+    /// The kind of subscription.
     pub(crate) role: Role,
     /// The answer, without turns.
     pub(crate) answer: LateAnswer,
@@ -86,9 +85,9 @@ pub(crate) struct ResumeByNumber {
     pub(crate) open_questions: Vec<i64>,
 }
 
-/// A notification and whom it is for.
+/// A notification with its recipients.
 pub(crate) struct Notice {
-    /// Everybody, or the subscribers.
+    /// Every connection, or the subscribers.
     pub(crate) scope: Recipients,
     /// Its record's number, where it is a record.
     pub(crate) number: Option<EventSeq>,
@@ -99,8 +98,7 @@ pub(crate) struct Notice {
 }
 
 impl Notice {
-    /// A notification, with its number where it is a record.
-    #[must_use]
+    /// A notification, numbered if it is a record.
     pub(crate) fn new<N: Notification>(
         scope: Recipients,
         params: &N::Params,
@@ -117,8 +115,7 @@ impl Notice {
         Self { scope, number: number.map(|(seq, _)| seq), broadcast, unsaved: None }
     }
 
-    /// A piece of an agent's message. It has no number, and may be merged with those before it.
-    #[must_use]
+    /// A piece of an agent's message. It has no number, and can be merged with earlier pieces.
     pub(crate) fn text(params: AgentMessageDeltaNotification, at: WallMs) -> Self {
         let delta = TextDelta::new(params, at);
         let (method, plain) = (ItemAgentMessageDelta::INFO.wire, delta.frame().clone());
@@ -127,8 +124,7 @@ impl Notice {
         Self { scope: Recipients::Subscribers, number: None, broadcast, unsaved: None }
     }
 
-    /// The notification as it is when its record is only in memory: without a number.
-    #[must_use]
+    /// The notification without a number, for a record that is only in memory.
     pub(crate) fn into_unsaved(self) -> Broadcast {
         let plain = self.unsaved.unwrap_or(self.broadcast.plain);
         let announcement = self.broadcast.announcement.map(|change| Announcement { number: None, ..change });

@@ -1,11 +1,11 @@
-//! A history page by page: which turns and items an answer holds, and where the next one goes on; pure.
+//! Pages of a history: the turns and items of an answer, and the cursors of the next ones; pure.
 //!
-//! A cursor names a turn or an item of a thread, not a count: what is appended meanwhile moves nothing.
+//! A cursor names a turn or an item, not a count: later turns do not move it.
 //!
-//! The cursors of a resume also name the number that its answer is a picture of. Pages that are reached from them show the
-//! turns and items of then, without what was in progress: that, and all that follows, is told by the events behind the
-//! answer. A client that reads its pages while events come in so shows each item once, however late a page is. Only what is
-//! said of a turn itself (status, error, times) is of now: its end may have been told long before the page is read.
+//! The cursors of a resume also name the record of its view. Their pages show the turns and items of that record, without
+//! the items in progress: the events behind the answer complete those. So a client that reads pages while events come in
+//! shows each item once, however late a page is. Only the turn itself (status, error, times) is current: its end may have
+//! been published long before the page is read.
 
 use serde::{Deserialize, Serialize};
 use skein_protocol::error::WireError;
@@ -32,13 +32,13 @@ use fit::fit;
 /// Why there is no such page.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PageError {
-    /// The cursor is from elsewhere or of another version of the history, or what it names was taken back.
+    /// The cursor belongs to another thread or another version of the history, or names a reverted turn.
     #[error("this cursor names nothing in this list; leave it out to begin at the first page")]
     BadCursor,
     /// The turn is not in the history.
     #[error("turn {turn} is not in this history; thread/turns/list has those that are")]
     NoTurn {
-        /// What was named.
+        /// The turn that the request names.
         turn: TurnId,
     },
     /// An anchor without its turn.
@@ -48,7 +48,6 @@ pub(crate) enum PageError {
 
 impl PageError {
     /// The error as the wire says it, about a history of this thread.
-    #[must_use]
     pub(crate) fn to_wire(&self, id: ThreadId) -> WireError {
         let text = self.to_string();
         match self {
@@ -84,7 +83,7 @@ struct Cursor {
     inclusive: bool,
 }
 
-/// What a list is made of.
+/// An entry of a list.
 trait Entry {
     fn cursor(&self, thread: ThreadId, inclusive: bool) -> Cursor;
 }
@@ -96,7 +95,7 @@ impl Entry for &LoadedTurn {
     }
 }
 
-/// An item and its turn.
+/// An item with its turn.
 type Placed<'a> = (&'a LoadedTurn, &'a ThreadItem);
 
 impl Entry for Placed<'_> {
@@ -105,52 +104,50 @@ impl Entry for Placed<'_> {
     }
 }
 
-/// Where a page begins, and how much it may hold.
+/// The start and the size of a page.
 struct Asked {
     thread: ThreadId,
     cursor: Option<Cursor>,
     direction: SortDirection,
     limit: Option<u32>,
-    /// Of its entries; one is there also when it is larger.
+    /// Bytes of the entries. The first entry may be larger.
     most_bytes: usize,
 }
 
-/// The entries of a page in its order, and its cursors.
+/// The entries of a page in its order, with its cursors.
 struct Page<T> {
     data: Vec<T>,
     backwards: Option<String>,
     next: Option<String>,
 }
 
-/// What a page is cut from: turns that follow each other, among them the one that the cursor names.
+/// Successive turns to cut a page from, among them the turn of the cursor.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shown {
     /// With all of their items, oldest first.
     pub(crate) turns: Vec<LoadedTurn>,
-    /// Whether there may be turns before those.
+    /// Whether there may be older turns.
     pub(crate) older: bool,
-    /// Whether there may be turns behind those.
+    /// Whether there may be newer turns.
     pub(crate) newer: bool,
-    /// The record that they are from, where they are not from now.
+    /// The record of the view, unless it is current.
     pub(crate) as_of: Option<ThreadPicture>,
 }
 
 impl Shown {
-    /// The turns and items that `then` holds, without what was in progress; `now` says how the last turn stands.
-    #[must_use]
+    /// The turns and items of `then`, without the items in progress. `now` has the current state of the last turn.
     pub(crate) fn at(then: &History, now: &History) -> Self {
         let mut turns = then.held_turns().to_vec();
         if let Some(last) = turns.last_mut() {
-            as_told_then(last, then, now);
+            as_published_then(last, then, now);
         }
         let as_of = Some(ThreadPicture { seq: then.seq(), epoch: now.epoch() });
         Self { turns, older: then.has_older(), newer: false, as_of }
     }
 }
 
-/// Makes of the last turn of `then` what its pages show: without the items that were in progress, and with what `now` says of
-/// the turn itself.
-pub(crate) fn as_told_then(last: &mut LoadedTurn, then: &History, now: &History) {
+/// Removes the items in progress from the last turn of `then`, and gives the turn its state in `now`.
+pub(crate) fn as_published_then(last: &mut LoadedTurn, then: &History, now: &History) {
     let open: Vec<&ItemId> = then.open_items().map(ThreadItem::id).collect();
     let last = &mut last.turn;
     last.items.retain(|item| !open.contains(&item.id()));
@@ -160,35 +157,35 @@ pub(crate) fn as_told_then(last: &mut LoadedTurn, then: &History, now: &History)
     }
 }
 
-/// What has to be read for a page.
+/// The part of a history to read for a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
-    /// The turn that the cursor names, and its number where the cursor knows it.
+    /// The turn of the cursor, with its number if the cursor has it.
     pub(crate) from: Option<(TurnId, Option<EventSeq>)>,
-    /// The only turn that is wanted.
+    /// The only turn to read.
     pub(crate) only: Option<TurnId>,
-    /// The record that its pages show.
+    /// The record that the pages show.
     pub(crate) as_of: Option<ThreadPicture>,
-    /// Which way it goes.
+    /// The direction of the list.
     pub(crate) direction: SortDirection,
-    /// When enough was read, the cursor's own turn not counted.
+    /// The amount to read, without the cursor's own turn.
     pub(crate) enough: Enough,
 }
 
-/// What has to be read for a page of turns.
+/// The part of a history to read for a page of turns.
 ///
 /// # Errors
 /// [`PageError::BadCursor`].
 pub(crate) fn wanted_turns(params: &ThreadTurnsListParams) -> Result<Wanted, PageError> {
     let cursor = params.cursor.as_deref().map(|text| read(text, params.thread_id)).transpose()?;
-    // One more tells whether there is a next page.
+    // One more shows whether there is a next page.
     let turns = size(params.limit) + 1;
     let enough = Enough { turns, bytes: policy::HISTORY_READ_BYTES, ..Enough::ALL };
     let direction = params.sort_direction.unwrap_or(SortDirection::Desc);
     Ok(wanted(cursor, None, direction, enough))
 }
 
-/// What has to be read for a page of items.
+/// The part of a history to read for a page of items.
 ///
 /// # Errors
 /// [`PageError`].
@@ -218,7 +215,7 @@ fn cursor_of_items(params: &ThreadItemsListParams) -> Result<Option<Cursor>, Pag
     }
 }
 
-/// A page of turns: newest first, with the summary of each, unless asked otherwise.
+/// A page of turns: by default the newest first, with the summary of each.
 ///
 /// # Errors
 /// [`PageError::BadCursor`].
@@ -237,7 +234,7 @@ pub(crate) fn turns(
     Ok(TurnsPage { backwards_cursor: backwards, data, next_cursor: next })
 }
 
-/// A page of the items of all turns, or of one of them: oldest first unless asked otherwise.
+/// A page of the items of all turns, or of one of them: by default the oldest first.
 ///
 /// # Errors
 /// [`PageError`].
@@ -268,8 +265,7 @@ pub(crate) fn items(
     Ok(ThreadItemsListResponse { backwards_cursor: backwards, data, next_cursor: next, skein: None })
 }
 
-/// The cursors to read a history backwards from here: of its turns, of its items.
-#[must_use]
+/// The cursors to read a history backwards from its end: of its turns, of its items.
 pub(crate) fn backwards_from_here(history: &History, thread: ThreadId) -> (Option<String>, Option<String>) {
     let as_of = Some(ThreadPicture { seq: history.seq(), epoch: history.epoch() });
     let end = Cursor { thread, turn: None, at: None, item: None, as_of, inclusive: true };
@@ -287,22 +283,20 @@ pub(crate) fn backwards_from_here(history: &History, thread: ThreadId) -> (Optio
     )
 }
 
-/// The cursor of a page of turns that begins with this one, in either direction.
-#[must_use]
+/// The cursor of a page that begins with this turn, in either direction.
 pub(crate) fn at_turn(held: &LoadedTurn, thread: ThreadId) -> String {
     print(&held.cursor(thread, true))
 }
 
-/// The newest turns that have at most so many bytes together, oldest first: with all of their items, but for one that is
-/// too large alone, which is cut.
-#[must_use]
+/// The newest turns that fit into this number of bytes, oldest first, with all of their items. A turn that is too large
+/// alone is cut.
 pub(crate) fn newest_within(history: &History, most_bytes: usize) -> Vec<Turn> {
     let (newest, _) = history.newest_turns(most_bytes);
     newest.into_iter().map(|turn| fit(turn, most_bytes)).collect()
 }
 
-/// Puts into the answer of a resume what it shows of the history, and the cursors to read it backwards from here. The answer
-/// has at most `most` bytes then, unless it has as many without turns.
+/// Fills the answer of a resume with its part of the history, and the cursors to read older parts. The answer then has at
+/// most `most` bytes, unless it is larger without turns.
 pub(crate) fn show(
     response: &mut ThreadResumeResponse,
     history: &History,
@@ -317,7 +311,7 @@ pub(crate) fn show(
         let first =
             ThreadTurnsListParams { cursor: None, items_view, limit, sort_direction, thread_id: thread };
         let shown = Shown::at(history, history);
-        // Who wants the oldest turns of a long history asks for them: only the newest ones are at hand.
+        // The oldest turns of a long history are not in memory: clients list them.
         let at_hand = sort_direction != Some(SortDirection::Asc) || !shown.older;
         let most = room / 2;
         let page =
@@ -331,22 +325,21 @@ pub(crate) fn show(
     if !params.exclude_turns {
         let (newest, more) = history.newest_turns(skein_store::policy::HISTORY_WINDOW.min(room));
         let oldest = history.held_turns().iter().rev().nth(newest.len().saturating_sub(1));
-        if let Some(picture) = &mut response.skein {
+        if let Some(view) = &mut response.skein {
             let older = oldest.filter(|_| more);
-            picture.older_turns = older.map(|oldest| print(&oldest.cursor(thread, false)));
+            view.older_turns = older.map(|oldest| print(&oldest.cursor(thread, false)));
         }
         response.thread.turns = newest.into_iter().map(|turn| fit(turn, room)).collect();
     }
 }
 
-/// What turns may have in an answer of `most` bytes: the rest is for its envelope and what stands between them.
-#[must_use]
+/// The bytes for turns in an answer of `most` bytes. The rest is for the envelope and the separators.
 pub(crate) fn room(most: usize) -> usize {
     most.saturating_sub(most / 32 + policy::ANSWER_ENVELOPE)
 }
 
-/// Puts the items in progress, as their owner published them, into their turn, unless they are done by now. `turn` is from
-/// later than `open`; a turn that was not on disk yet has no place in the picture.
+/// Adds the published items in progress to their turn, unless they have ended since. `turn` is newer than `open`. A turn
+/// that is not on disk is not shown.
 pub(crate) fn add_open_items(turn: &mut Turn, running: Option<&TurnId>, open: &[ThreadItem]) {
     if turn.status != TurnStatus::InProgress || Some(&turn.id) != running {
         return;
@@ -369,12 +362,12 @@ fn size(asked: Option<u32>) -> usize {
     asked.clamp(1, policy::HISTORY_PAGE_MOST)
 }
 
-/// Cuts a page out of `all`, which is oldest first.
+/// Cuts a page out of `all`, whose order is oldest first.
 fn cut<E: Entry, T: Serialize>(
     mut all: Vec<E>,
     asked: &Asked,
     shown: &Shown,
-    told: impl Fn(&E) -> T,
+    shown_as: impl Fn(&E) -> T,
 ) -> Result<Page<T>, PageError> {
     let (thread, as_of) = (asked.thread, shown.as_of);
     let unread = match asked.direction {
@@ -394,15 +387,15 @@ fn cut<E: Entry, T: Serialize>(
         let at = all.iter().position(named).ok_or(PageError::BadCursor)?;
         all.drain(..if cursor.inclusive { at } else { at + 1 });
     }
-    let data = within(all.iter().take(size(asked.limit)).map(told), asked.most_bytes);
-    // Whoever turns round wants what came since; whoever goes on, more of the same picture.
+    let data = within(all.iter().take(size(asked.limit)).map(shown_as), asked.most_bytes);
+    // Backwards leads to turns since the view; forwards to more of the same view.
     let backwards = all.first().map(|first| print(&first.cursor(thread, true)));
     let last = all.get(..data.len()).and_then(<[E]>::last).filter(|_| unread || all.len() > data.len());
     let next = last.map(|last| print(&Cursor { as_of, ..last.cursor(thread, false) }));
     Ok(Page { data, backwards, next })
 }
 
-/// The first entries that have so many bytes together, and at least one.
+/// The first entries that fit into this number of bytes, and at least one.
 fn within<T: Serialize>(entries: impl Iterator<Item = T>, most_bytes: usize) -> Vec<T> {
     let (mut data, mut bytes) = (Vec::new(), 0usize);
     for entry in entries {
@@ -416,7 +409,7 @@ fn within<T: Serialize>(entries: impl Iterator<Item = T>, most_bytes: usize) -> 
 }
 
 fn print(cursor: &Cursor) -> String {
-    // Strings, an option and a flag are always JSON.
+    // Strings, an option and a flag always serialise.
     serde_json::to_string(cursor).unwrap_or_default()
 }
 

@@ -1,28 +1,26 @@
-//! What waits to be published until the records before it are on disk; pure. First in, first out: a delta never
-//! overtakes the item it belongs to, an answer never the notifications before it.
+//! The publish queue: entries wait until the records before them are on disk. Pure. First in, first out: a delta never
+//! overtakes its item, and an answer never overtakes earlier notifications.
 //!
-//! If the disk fails, entries leave the queue without numbers, as not saved.
+//! If the disk fails, entries leave the queue without numbers and count as not saved.
 
 use std::collections::VecDeque;
 
 use skein_protocol::ids::EventSeq;
 
-/// Things to publish, each behind the last record that was numbered before it.
+/// Entries to publish, each behind the last record numbered before it.
 #[derive(Debug)]
 pub(crate) struct PublicationQueue<T> {
     waiting: VecDeque<(EventSeq, T)>,
-    /// Every record up to this one is as durable as it has to be.
     durable: EventSeq,
 }
 
 impl<T> PublicationQueue<T> {
-    /// Nothing waits, and everything up to `durable` is on disk.
-    #[must_use]
+    /// An empty queue. Every record up to `durable` is on disk.
     pub(crate) fn new(durable: EventSeq) -> Self {
         Self { waiting: VecDeque::new(), durable }
     }
 
-    /// Adds something that may be published once record `behind` is durable.
+    /// Adds an entry that can be published once record `behind` is durable.
     pub(crate) fn push(&mut self, behind: EventSeq, what: T) {
         self.waiting.push_back((behind, what));
     }
@@ -32,7 +30,7 @@ impl<T> PublicationQueue<T> {
         self.durable = self.durable.max(durable);
     }
 
-    /// The next thing that may be published.
+    /// The next entry whose record is durable.
     pub(crate) fn pop_ready(&mut self) -> Option<T> {
         let (behind, _) = self.waiting.front()?;
         if *behind > self.durable {
@@ -41,29 +39,25 @@ impl<T> PublicationQueue<T> {
         self.waiting.pop_front().map(|(_, what)| what)
     }
 
-    /// The next thing, whether its record is durable or not: for when the disk fails.
+    /// The next entry, durable or not: for a failing disk.
     pub(crate) fn pop(&mut self) -> Option<T> {
         self.waiting.pop_front().map(|(_, what)| what)
     }
 
-    /// How many things wait.
-    #[must_use]
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// What waits, in order.
+    /// The waiting entries, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.waiting.iter().map(|(_, what)| what)
     }
 
-    /// Drops the entries that `stays` does not keep.
     pub(crate) fn retain(&mut self, stays: impl Fn(&T) -> bool) {
         self.waiting.retain(|(_, what)| stays(what));
     }
 
     /// Every record up to this one is durable.
-    #[must_use]
     pub(crate) fn durable(&self) -> EventSeq {
         self.durable
     }
@@ -78,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_published_before_the_record_it_stands_behind() {
+    fn nothing_is_published_before_its_record() {
         let mut queue = PublicationQueue::new(EventSeq(0));
         queue.push(EventSeq(1), "started");
         queue.push(EventSeq(1), "delta");
@@ -92,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_no_record_keeps_its_place_in_the_line() {
+    fn an_entry_without_a_record_keeps_its_place_in_the_queue() {
         let mut queue = PublicationQueue::new(EventSeq(4));
         queue.push(EventSeq(5), "answer");
         queue.push(EventSeq(0), "status");

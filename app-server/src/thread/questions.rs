@@ -1,4 +1,4 @@
-//! Questions that the server has put to clients: their numbers, and who may settle them; pure but for one lock.
+//! Questions to clients: their numbers, and the rules that settle them. Pure but for one lock.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -8,8 +8,8 @@ use skein_protocol::ids::{ConnectionId, ThreadId};
 
 use skein_base::clock::WallMs;
 
-/// Gives every question of this server a number, and knows which thread it belongs to. Numbers begin at the time of
-/// the server's start in milliseconds, so that an old dialog cannot answer a new question.
+/// Numbers every question of this server, and knows its thread. Numbers begin at the time of the server's start in
+/// milliseconds, so that an old dialog cannot answer a new question.
 #[derive(Debug)]
 pub(crate) struct QuestionNumbers {
     next: AtomicI64,
@@ -17,54 +17,50 @@ pub(crate) struct QuestionNumbers {
 }
 
 impl QuestionNumbers {
-    /// The first number is the time of the start.
-    #[must_use]
     pub(crate) fn new(started: WallMs) -> Self {
         Self { next: AtomicI64::new(started.0), open: Mutex::default() }
     }
 
-    /// A new question of this thread.
+    /// Opens a question of this thread. Returns its number.
     pub(crate) fn open(&self, thread: ThreadId) -> i64 {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(number, thread);
         number
     }
 
-    /// The question is settled.
+    /// Closes a settled question.
     pub(crate) fn close(&self, number: i64) {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
     }
 
-    /// Whose question this is, while it is open.
-    #[must_use]
+    /// The thread of an open question.
     pub(crate) fn thread(&self, number: i64) -> Option<ThreadId> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&number).copied()
     }
 }
 
-/// Whom a question is for.
+/// The clients that a question is for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Reach {
-    /// Everyone: whoever answers first decides.
+    /// All clients: the first answer decides.
     #[default]
     Everyone,
-    /// One connection at a time, since whoever is asked acts: the next one is asked after an error or the end of the last.
+    /// One connection at a time, because its client acts. The next one is asked after an error or a disconnection.
     OneAtATime,
 }
 
-/// Why an answer settles nothing by itself.
+/// An answer that does not settle its question by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// An error: the client cannot ask. Its text.
+    /// An error, with its text: the client cannot ask the user.
     Cannot(String),
-    /// A client has answered, and not with what was asked for. What is wrong with the answer.
+    /// An answer of another shape, with the parser's error.
     Unreadable(String),
 }
 
 impl Refusal {
-    /// For whoever asked: `cannot` or `unreadable`, and why.
-    #[must_use]
-    pub(crate) fn told(&self, cannot: &str, unreadable: &str) -> String {
+    /// The text for the asker: `cannot` or `unreadable`, and why.
+    pub(crate) fn message(&self, cannot: &str, unreadable: &str) -> String {
         match self {
             Self::Cannot(why) => format!("{cannot}: {why}"),
             Self::Unreadable(why) => format!("{unreadable}: {why}"),
@@ -72,7 +68,6 @@ impl Refusal {
     }
 
     /// The text alone.
-    #[must_use]
     pub(crate) fn why(self) -> String {
         match self {
             Self::Cannot(why) | Self::Unreadable(why) => why,
@@ -80,7 +75,7 @@ impl Refusal {
     }
 }
 
-/// Who was asked one question, and what came back so far.
+/// The clients that were asked one question, and their answers so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Asked {
     reach: Reach,
@@ -88,24 +83,21 @@ pub(crate) struct Asked {
     errors: Vec<(ConnectionId, Refusal)>,
 }
 
-/// What an answer means for the question.
+/// The effect of an answer on its question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It counts: the question is settled by it.
+    /// The answer settles the question.
     Counts,
-    /// It comes from somebody who was not asked.
+    /// The client was not asked.
     NotAsked,
 }
 
 impl Asked {
-    /// Nobody is asked yet.
-    #[must_use]
     pub(crate) fn new(reach: Reach) -> Self {
         Self { reach, ..Self::default() }
     }
 
-    /// Who of `candidates`, in the order in which they come into question, has to be asked now.
-    #[must_use]
+    /// The connections among `candidates` to ask now, in their order.
     pub(crate) fn next(
         &self,
         candidates: &[ConnectionId],
@@ -121,8 +113,7 @@ impl Asked {
         }
     }
 
-    /// Whether the question is this connection's to answer, once it has joined.
-    #[must_use]
+    /// Whether this connection is asked once it has joined.
     pub(crate) fn is_for(&self, connection: ConnectionId, still: &HashSet<ConnectionId>) -> bool {
         match self.reach {
             Reach::Everyone => true,
@@ -130,7 +121,7 @@ impl Asked {
         }
     }
 
-    /// The one that acts now, where only one may.
+    /// The connection that holds a question for one connection.
     fn holder(&self, still: &HashSet<ConnectionId>) -> Option<ConnectionId> {
         self.asked.intersection(still).find(|who| !self.has_refused(**who)).copied()
     }
@@ -139,33 +130,31 @@ impl Asked {
         self.errors.iter().any(|(by, _)| *by == connection)
     }
 
-    /// This connection is asked, perhaps again.
+    /// Notes that this connection is asked, perhaps again.
     pub(crate) fn ask(&mut self, connection: ConnectionId) {
         self.asked.insert(connection);
-        // Asked again, it may answer again.
+        // A new question takes a new answer.
         self.errors.retain(|(by, _)| *by != connection);
     }
 
-    /// Whether a real answer of this connection counts.
-    #[must_use]
+    /// Whether an answer of this connection counts.
     pub(crate) fn judge(&self, by: ConnectionId) -> Verdict {
         if self.asked.contains(&by) { Verdict::Counts } else { Verdict::NotAsked }
     }
 
-    /// Notes what somebody who was asked has answered in place of a decision.
+    /// Notes a refusal of a connection that was asked.
     pub(crate) fn refuse(&mut self, by: ConnectionId, refusal: Refusal) {
         if self.judge(by) == Verdict::Counts && !self.has_refused(by) {
             self.errors.push((by, refusal));
         }
     }
 
-    /// The first refusal, once every one who was asked and is `still` subscribed has refused; an answer that cannot be read
-    /// says more than an error. A disconnection settles nothing: with nobody left the question waits.
-    #[must_use]
+    /// The refusal that settles the question, once every asked connection that is `still` subscribed has refused. An unreadable
+    /// answer comes before an error. A disconnection settles nothing: without clients the question waits.
     pub(crate) fn refused(&self, still: &HashSet<ConnectionId>) -> Option<&Refusal> {
         let left: Vec<ConnectionId> = match self.reach {
             Reach::Everyone => self.asked.intersection(still).copied().collect(),
-            // The others come into question, too.
+            // Every other subscriber can be asked, too.
             Reach::OneAtATime => still.iter().copied().collect(),
         };
         let all = !left.is_empty() && left.into_iter().all(|who| self.has_refused(who));
@@ -224,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_cannot_be_read_is_told_before_an_error() {
+    fn an_unreadable_answer_counts_before_an_error() {
         let mut asked = Asked::default();
         asked.ask(A);
         asked.ask(B);
@@ -235,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn where_one_acts_the_next_is_asked_after_an_error_or_the_end_of_the_last() {
+    fn a_question_for_one_client_passes_on_after_an_error_or_a_disconnection() {
         let mut asked = Asked::new(Reach::OneAtATime);
         let both = still(&[A, B]);
         assert_eq!(asked.next(&[A, B], &both), [A]);
@@ -254,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_asked_again_may_answer_again() {
+    fn a_client_that_is_asked_again_may_answer_again() {
         let mut asked = Asked::default();
         asked.ask(A);
         asked.refuse(A, error());

@@ -1,5 +1,4 @@
-//! The newest durable events of one thread, so that a client which has caught up from the disk needs not go back there
-//! for what happened meanwhile; pure.
+//! The newest durable events of one thread. A client that has caught up from disk gets later events from here. Pure.
 
 use std::collections::VecDeque;
 
@@ -18,13 +17,12 @@ pub(crate) struct RecentEvents {
 }
 
 impl RecentEvents {
-    /// Nothing has happened after record `base`.
-    #[must_use]
+    /// An empty ring behind record `base`.
     pub(crate) fn new(base: EventSeq) -> Self {
         Self { base, events: VecDeque::new(), bytes: 0 }
     }
 
-    /// Takes an event that was told to the subscribers.
+    /// Adds a published event.
     pub(crate) fn push(&mut self, seq: EventSeq, event: Broadcast) {
         self.bytes += size(&event);
         self.events.push_back((seq, event));
@@ -35,20 +33,19 @@ impl RecentEvents {
         }
     }
 
-    /// An event was told as not saved. It can only be had from the disk, once it is there.
+    /// An event was published as not saved. Only the disk can have it, later.
     pub(crate) fn skip(&mut self, seq: EventSeq) {
         *self = Self::new(self.base.max(seq));
     }
 
-    /// Every event after record `seq`, in order; `None` when some of them are not here any more.
-    #[must_use]
+    /// Every event after record `seq`, in order; `None` if the ring has dropped some of them.
     pub(crate) fn after(&self, seq: EventSeq) -> Option<impl Iterator<Item = &Broadcast>> {
         (seq >= self.base)
             .then(|| self.events.iter().filter(move |(number, _)| *number > seq).map(|(_, event)| event))
     }
 }
 
-/// Both of its forms.
+/// Bytes of both forms.
 fn size(event: &Broadcast) -> usize {
     event.plain.len() + event.numbered.as_ref().map_or(0, |numbered| numbered.len())
 }
@@ -72,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_happened_after_a_record_is_handed_over_while_all_of_it_is_here() {
+    fn later_events_are_handed_over_while_all_of_them_are_in_the_ring() {
         let mut recent = RecentEvents::new(EventSeq(4));
         recent.push(EventSeq(6), event("six"));
         recent.push(EventSeq(7), event("seven"));
@@ -83,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn old_events_give_way() {
+    fn new_events_displace_old_ones() {
         let mut recent = RecentEvents::new(EventSeq(0));
         for number in 1..=policy::RECENT_EVENTS as u64 + 1 {
             recent.push(EventSeq(number), event("x"));
@@ -96,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_saved_is_not_handed_over() {
+    fn an_unsaved_event_is_not_handed_over() {
         let mut recent = RecentEvents::new(EventSeq(0));
         recent.push(EventSeq(1), event("one"));
         recent.skip(EventSeq(2));

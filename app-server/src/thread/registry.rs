@@ -1,5 +1,5 @@
-//! Which threads are loaded, and how to reach their owners. A claim is the only way to become an owner, and there
-//! is one at a time. This room never waits; whoever looks something up gets a clone.
+//! The loaded threads, and the handles of their owners. A claim is the only way to become an owner, and a thread has one
+//! owner at a time. This room never waits, and lookups return clones.
 
 #[cfg(not(all(test, feature = "races")))]
 use std::sync::Mutex;
@@ -26,29 +26,29 @@ mod tests;
 /// A client's answer to a question of the server.
 pub(crate) type ClientAnswer = Result<Box<RawValue>, WireError>;
 
-/// What may never be refused as full, and so does not go through the mailbox. The owner reads it when it is woken.
+/// Requests that must never be refused as full, and so bypass the mailbox. The owner reads them when it is woken.
 #[derive(Debug, Default)]
 struct Urgent {
-    /// The turn that is to end.
+    /// The turn to interrupt.
     interrupt: Option<TurnId>,
-    /// One answer for each connection and question, in the order in which they came.
+    /// One answer for each connection and question, in the order of arrival.
     answers: Vec<(ConnectionId, i64, ClientAnswer)>,
-    /// Room is needed.
-    squeeze: bool,
-    /// It is to break off; only tests ask for that.
+    /// Other threads need memory.
+    evict: bool,
+    /// The owner has to panic; for tests.
     fault: bool,
     shutdown: bool,
 }
 
-/// What an owner finds when it was woken.
+/// The urgent requests that an owner finds when it is woken.
 #[derive(Debug, Default)]
 pub(crate) struct Woken {
-    /// The turn that somebody wants to end.
+    /// The turn to interrupt.
     pub(crate) interrupt: Option<TurnId>,
-    /// Answers to questions, with who gave them and the question's number, first come first.
+    /// Answers to questions, with the connection and the question's number, in the order of arrival.
     pub(crate) answers: Vec<(ConnectionId, i64, ClientAnswer)>,
-    /// Room is needed for other threads.
-    pub(crate) squeeze: bool,
+    /// Other threads need memory.
+    pub(crate) evict: bool,
     /// The server stops.
     pub(crate) shutdown: bool,
 }
@@ -56,33 +56,31 @@ pub(crate) struct Woken {
 #[derive(Debug)]
 struct Shared {
     id: ThreadId,
-    /// Tells owners of the same thread apart, one after the other.
+    /// Distinguishes successive owners of the same thread.
     generation: u64,
     mailbox: mpsc::Sender<Command>,
     seen: watch::Receiver<Snapshot>,
     /// Level-triggered: wake-ups merge, none is lost.
     wake: Notify,
     urgent: Mutex<Urgent>,
-    /// Requests of live connections that are under way at the thread's helpers.
+    /// Requests of live connections to the thread's helpers.
     requests: AtomicUsize,
 }
 
-/// How to reach the owner of a thread.
+/// A handle to the owner of a thread.
 #[derive(Debug, Clone)]
 pub(crate) struct ThreadHandle(Arc<Shared>);
 
 /// A command that could not be delivered.
 #[derive(Debug)]
 pub(crate) enum Undelivered {
-    /// The mailbox is full: try again later.
+    /// The mailbox is full: the sender can retry later.
     Full(Command),
-    /// The owner is gone: look again.
+    /// The owner is gone: the sender looks for the next one.
     Gone(Command),
 }
 
 impl ThreadHandle {
-    /// Whose owner it is.
-    #[must_use]
     pub(crate) fn id(&self) -> ThreadId {
         self.0.id
     }
@@ -98,30 +96,27 @@ impl ThreadHandle {
         })
     }
 
-    /// The mailbox itself, for those who may wait for this one thread.
-    #[must_use]
+    /// The mailbox itself, for callers that may wait for this thread.
     pub(crate) fn mailbox(&self) -> mpsc::Sender<Command> {
         self.0.mailbox.clone()
     }
 
-    /// What the owner last published.
-    #[must_use]
+    /// The newest snapshot.
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.0.seen.borrow().clone()
     }
 
-    /// Looks at what the owner last published, without a copy.
+    /// Reads the newest snapshot without a copy.
     pub(crate) fn seen<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> T {
         look(&self.0.seen.borrow())
     }
 
-    /// What the owner publishes, to wait for a change of it.
-    #[must_use]
+    /// The snapshots, to wait for a change.
     pub(crate) fn watch(&self) -> watch::Receiver<Snapshot> {
         self.0.seen.clone()
     }
 
-    /// Makes the owner look at its counts again.
+    /// Makes the owner update its counts.
     pub(crate) fn wake(&self) {
         self.0.wake.notify_one();
     }
@@ -131,7 +126,7 @@ impl ThreadHandle {
         self.urgent(|urgent| urgent.interrupt = Some(turn));
     }
 
-    /// Hands over a client's answer to a question. A second one of the same client to the same question is void.
+    /// Hands over a client's answer to a question. A second answer of the same client to the same question is void.
     pub(crate) fn answer(&self, connection: ConnectionId, question: i64, answer: ClientAnswer) {
         self.urgent(|urgent| {
             if !urgent.answers.iter().any(|(by, to, _)| (*by, *to) == (connection, question)) {
@@ -140,18 +135,17 @@ impl ThreadHandle {
         });
     }
 
-    /// Asks for room for other threads: the owner unloads if it is idle.
-    pub(crate) fn squeeze(&self) {
-        self.urgent(|urgent| urgent.squeeze = true);
+    /// Asks the owner to unload its thread if it is idle, because other threads need memory.
+    pub(crate) fn evict(&self) {
+        self.urgent(|urgent| urgent.evict = true);
     }
 
-    /// Whether the owner was asked for room, and has not looked yet.
-    #[must_use]
-    pub(crate) fn is_squeezed(&self) -> bool {
-        self.0.urgent.lock().unwrap_or_else(PoisonError::into_inner).squeeze
+    /// Whether the owner has not yet seen a request to unload for memory.
+    pub(crate) fn is_eviction_pending(&self) -> bool {
+        self.0.urgent.lock().unwrap_or_else(PoisonError::into_inner).evict
     }
 
-    /// The owner panics at its next look: for tests, and for a server that was started for them.
+    /// Makes the owner panic when it is woken. For tests, and servers started for tests.
     pub(crate) fn plant_fault(&self) {
         self.urgent(|urgent| urgent.fault = true);
     }
@@ -161,14 +155,14 @@ impl ThreadHandle {
         self.urgent(|urgent| urgent.shutdown = true);
     }
 
-    /// Notes that a request of a live connection is under way at the thread's helpers, until the guard is dropped.
+    /// Counts a request of a live connection to the thread's helpers, until the guard is dropped.
     pub(crate) fn begin_request(&self) -> RequestGuard {
         self.0.requests.fetch_add(1, Ordering::AcqRel);
         self.wake();
         RequestGuard(self.clone())
     }
 
-    /// For the owner: ends when somebody wakes it.
+    /// Completes when the owner is woken.
     pub(super) fn woken(&self) -> impl Future<Output = ()> + '_ {
         self.0.wake.notified()
     }
@@ -179,7 +173,7 @@ impl ThreadHandle {
     }
 }
 
-/// A request under way at a thread's helpers. It keeps an idle thread loaded.
+/// A request to a thread's helpers. It keeps an idle thread loaded.
 #[derive(Debug)]
 #[must_use = "the request counts only as long as this lives"]
 pub(crate) struct RequestGuard(ThreadHandle);
@@ -191,59 +185,57 @@ impl Drop for RequestGuard {
     }
 }
 
-/// The owner's end.
+/// The owner's end of a registration.
 #[derive(Debug)]
-pub(crate) struct Seat {
-    /// How others reach it.
+pub(crate) struct OwnerSlot {
+    /// The handle that others use.
     pub(crate) handle: ThreadHandle,
-    /// What others ask.
+    /// Commands of others.
     pub(crate) mailbox: mpsc::Receiver<Command>,
-    /// Where it publishes.
+    /// The snapshots for others.
     pub(crate) publish: watch::Sender<Snapshot>,
 }
 
-impl Seat {
-    /// What was left for the owner since the last look.
+impl OwnerSlot {
+    /// Takes the urgent requests since the last call.
     pub(crate) fn look(&self) -> Woken {
         let mut urgent = self.handle.0.urgent.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(!urgent.fault, "as the test wants");
         let answers = std::mem::take(&mut urgent.answers);
-        let squeeze = std::mem::take(&mut urgent.squeeze);
-        Woken { interrupt: urgent.interrupt.take(), answers, squeeze, shutdown: urgent.shutdown }
+        let evict = std::mem::take(&mut urgent.evict);
+        Woken { interrupt: urgent.interrupt.take(), answers, evict, shutdown: urgent.shutdown }
     }
 
-    /// Requests of live connections that are under way at the helpers.
-    #[must_use]
+    /// The number of requests of live connections to the helpers.
     pub(crate) fn requests(&self) -> usize {
         self.handle.0.requests.load(Ordering::Acquire)
     }
 }
 
-/// What a claim found.
+/// The result of a claim.
 #[derive(Debug)]
 pub(crate) enum Claim {
-    /// Somebody owns the thread.
+    /// The thread has an owner.
     Owned(ThreadHandle),
-    /// Nobody did; the claimant does now, and has to start an owner on this seat.
-    Claimed(Box<Seat>),
-    /// The server stops: nothing is loaded any more.
+    /// The caller owns the thread now, and has to start an owner with this slot.
+    Claimed(Box<OwnerSlot>),
+    /// The server stops, and loads no more threads.
     Closed,
 }
 
-/// Thread to owner.
+/// The owners by thread.
 #[derive(Debug)]
 pub(crate) struct Registry {
     threads: DashMap<ThreadId, ThreadHandle>,
     next_generation: AtomicU64,
     mailbox: usize,
     closed: AtomicBool,
-    /// An owner has left.
+    /// Notified for each owner that has left.
     left: Notify,
 }
 
 impl Registry {
-    /// No thread is loaded. `mailbox` is how many commands may wait for one owner.
-    #[must_use]
+    /// An empty registry. At most `mailbox` commands wait for one owner.
     pub(crate) fn new(mailbox: usize) -> Self {
         Self {
             threads: DashMap::new(),
@@ -254,14 +246,12 @@ impl Registry {
         }
     }
 
-    /// The owner of a thread, if it is loaded.
-    #[must_use]
+    /// The owner of a loaded thread.
     pub(crate) fn handle(&self, id: ThreadId) -> Option<ThreadHandle> {
         self.threads.get(&id).map(|entry| entry.clone())
     }
 
-    /// The owner of a thread, or the seat of a new one. Of many who claim at once, one gets the seat.
-    #[must_use]
+    /// The owner of a thread, or the slot of a new owner. One of many concurrent claims gets the slot.
     pub(crate) fn claim(&self, id: ThreadId, persistence: Persistence) -> Claim {
         if self.closed.load(Ordering::Acquire) {
             return Claim::Closed;
@@ -282,13 +272,13 @@ impl Registry {
                     requests: AtomicUsize::new(0),
                 }));
                 vacant.insert(handle.clone());
-                Claim::Claimed(Box::new(Seat { handle, mailbox: commands, publish }))
+                Claim::Claimed(Box::new(OwnerSlot { handle, mailbox: commands, publish }))
             }
         }
     }
 
-    /// Does something while nobody owns the thread, and nobody can become its owner; `None` when somebody does. What
-    /// is done must be quick and must not come back here.
+    /// Runs `what` while the thread has no owner and none can begin; `None` if it has one. `what` must be quick, and must not
+    /// use the registry.
     pub(crate) fn while_unowned<T>(&self, id: ThreadId, what: impl FnOnce() -> T) -> Option<T> {
         match self.threads.entry(id) {
             Entry::Occupied(_) => None,
@@ -296,33 +286,32 @@ impl Registry {
         }
     }
 
-    /// Gives up the ownership behind this handle. A later owner of the same thread is left alone.
+    /// Removes the owner of this handle. A later owner of the same thread stays.
     pub(crate) fn forget(&self, handle: &ThreadHandle) {
         self.threads.remove_if(&handle.id(), |_, held| held.0.generation == handle.0.generation);
         self.left.notify_waiters();
     }
 
-    /// Ends when an owner leaves after this call.
+    /// Completes when an owner leaves after this call.
     pub(crate) fn changed(&self) -> impl Future<Output = ()> + '_ {
         let mut left = Box::pin(self.left.notified());
         left.as_mut().enable();
         left
     }
 
-    /// Wakes the owner of a thread, if it is loaded.
+    /// Wakes the owner of a loaded thread.
     pub(crate) fn wake(&self, id: ThreadId) {
         if let Some(handle) = self.handle(id) {
             handle.wake();
         }
     }
 
-    /// Every owner.
-    #[must_use]
+    /// All owners.
     pub(crate) fn handles(&self) -> Vec<ThreadHandle> {
         self.threads.iter().map(|entry| entry.clone()).collect()
     }
 
-    /// From now on nothing is loaded.
+    /// Refuses later claims.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
     }

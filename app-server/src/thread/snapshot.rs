@@ -1,4 +1,4 @@
-//! What an owner publishes of its thread, for everybody who may not wait for it.
+//! The snapshot that an owner publishes, for readers that must not wait for the owner.
 
 use std::sync::Arc;
 
@@ -11,40 +11,35 @@ use tokio::time::Instant;
 use super::event::Materialised;
 use super::machine::{Persistence, Phase};
 
-/// A thread, as its owner last saw it.
+/// The state of a thread at the last change.
 #[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
-    /// Where it is in its life.
     pub(crate) phase: Phase,
-    /// What clients are told of it.
+    /// The status that clients see.
     pub(crate) status: ThreadStatus,
-    /// Its description, without turns. `None` while it is being loaded.
+    /// The description without turns. `None` during the load.
     pub(crate) thread: Option<Thread>,
-    /// What it is to reach.
     pub(crate) goal: Option<ThreadGoal>,
-    /// The last record's number.
+    /// The number of the last record.
     pub(crate) seq: EventSeq,
-    /// The version of its history.
+    /// The version of the history.
     pub(crate) epoch: Epoch,
-    /// Whether it is ever written.
     pub(crate) persistence: Persistence,
-    /// Whether it has a rollout.
     pub(crate) materialised: Materialised,
-    /// The turn that runs.
+    /// The running turn.
     pub(crate) turn: Option<TurnId>,
-    /// The turn that the load has found open, and closed: on disk it may still be open.
+    /// The interrupted turn that the load has closed. On disk the turn may still be open.
     pub(crate) cut_off: Option<TurnId>,
-    /// Since when nobody has used it, while it can make room for others.
+    /// Since when no client has used the thread, while an eviction may unload it.
     pub(crate) idle_since: Option<Instant>,
-    /// The items in progress, with their text so far.
+    /// The items in progress with their text so far.
     pub(crate) open_items: Vec<ThreadItem>,
-    /// Its helpers, once started and until their end.
+    /// The helpers, from their start to their end.
     pub(crate) helpers: Option<Arc<HelperSet>>,
 }
 
 impl Snapshot {
-    /// A thread of which nothing is known yet.
-    #[must_use]
+    /// The snapshot at the start of a load.
     pub(crate) fn loading(persistence: Persistence) -> Self {
         Self {
             phase: Phase::Loading,

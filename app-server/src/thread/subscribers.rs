@@ -1,6 +1,5 @@
-//! Who is listening to which thread. Two maps: connection to threads, and thread to connections; both change under
-//! the connection's guard, in that order. This room never waits and never decides on unloading: it only counts. What is
-//! told to whom is in `told.rs`.
+//! Subscriptions. Two maps: connection to threads, and thread to connections; both change under the connection's guard, in
+//! that order. This room never waits and never decides on unloading: it only counts. `delivery.rs` delivers notifications.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -22,24 +21,22 @@ use super::tests::shim::{AtomicBool, AtomicU64, Map as DashMap, Mutex, Ordering}
 use crate::outbox::{CloseReason, Outbox};
 use crate::policy;
 
+mod delivery;
 #[cfg(test)]
 mod tests;
-mod told;
 
-pub(crate) use told::{Broadcast, ClientWishes, Receiver};
+pub(crate) use delivery::{Broadcast, ClientWishes, Receiver};
 
 /// Whether a subscription keeps the thread loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     /// Keeps it loaded, and may be asked questions.
     Subscriber,
-    /// Only watches.
+    /// Receives only.
     Observer,
 }
 
 impl Role {
-    /// Whether the thread stays loaded for it.
-    #[must_use]
     pub(crate) fn keeps_loaded(self) -> bool {
         match self {
             Role::Subscriber => true,
@@ -48,20 +45,19 @@ impl Role {
     }
 }
 
-/// A resume that waits. It is void when its connection leaves the thread, or ends.
+/// A waiting resume. It becomes void when its connection leaves the thread or ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Ticket {
-    /// Who waits.
     pub(crate) connection: ConnectionId,
     number: u64,
 }
 
-/// What `thread/unsubscribe` found.
+/// The result of `thread/unsubscribe`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Left {
     /// A subscription has ended.
     Subscription,
-    /// Only a resume was waiting, and is void now.
+    /// A resume was waiting, and is void now.
     WaitingResume,
     /// There was nothing to end.
     Nothing,
@@ -75,7 +71,7 @@ struct Connection {
     receiver: Option<Arc<Receiver>>,
     threads: HashMap<ThreadId, Role>,
     resuming: HashMap<u64, ThreadId>,
-    /// Which of the resumes that wait is catching up; one for each thread.
+    /// The waiting resume that catches up; one for each thread.
     catching_up: HashMap<ThreadId, u64>,
 }
 
@@ -84,12 +80,12 @@ impl Connection {
         self.resuming.values().any(|waits| *waits == thread)
     }
 
-    /// Whether it receives what happens in the thread.
-    fn hears(&self, thread: ThreadId) -> bool {
+    /// Whether it receives the thread's events.
+    fn receives(&self, thread: ThreadId) -> bool {
         self.threads.contains_key(&thread) && !self.catching_up.contains_key(&thread)
     }
 
-    /// Whoever catches up does so no more: something newer takes its place.
+    /// Ends a catch-up, because a newer subscription takes its place.
     fn end_catch_up(&mut self, thread: ThreadId) {
         if let Some(number) = self.catching_up.remove(&thread) {
             self.resuming.remove(&number);
@@ -101,28 +97,28 @@ impl Connection {
 #[derive(Debug)]
 struct Listener {
     role: Role,
-    /// The number of the ticket that it joined with: the latest has the highest.
+    /// The number of its ticket: the newest subscription has the highest.
     joined: u64,
     receiver: Arc<Receiver>,
-    hears: Hears,
+    delivery: Delivery,
 }
 
 impl Listener {
-    /// Notes that something was published that it will have to be told.
+    /// Notes a publication during a catch-up.
     fn miss(&self) {
-        match &self.hears {
-            Hears::Everything => {}
-            Hears::NothingYet(missed) => missed.store(true, Ordering::Release),
+        match &self.delivery {
+            Delivery::Everything => {}
+            Delivery::NothingYet(missed) => missed.store(true, Ordering::Release),
         }
     }
 }
 
-/// What a listener receives.
+/// The events that a listener receives.
 #[derive(Debug)]
-enum Hears {
-    /// Everything, when it happens.
+enum Delivery {
+    /// Every event, as it is published.
     Everything,
-    /// Nothing yet: it counts, and is told what it missed by a task. Notes whether something happened meanwhile.
+    /// None yet: the listener counts, and a task sends it the missed events. Notes whether something was published meanwhile.
     NothingYet(AtomicBool),
 }
 
@@ -134,16 +130,15 @@ pub(crate) struct Subscribers {
     connections: DashMap<ConnectionId, Connection>,
     threads: DashMap<ThreadId, ThreadSide>,
     next_ticket: AtomicU64,
-    /// Tells of each connection that goes.
+    /// Notified for each connection that goes.
     gone: Notify,
-    /// What everybody is told. Locked before any guard of the maps, never behind one: a number is given and told to
-    /// all in one step, so that each connection hears rising numbers.
+    /// Notifications to all connections. Locked before any guard of the maps, never behind one. A number is given and sent in
+    /// one step, so that each connection receives rising numbers.
     catalog: Mutex<Catalog>,
 }
 
 impl Subscribers {
-    /// Nobody listens yet, in this start of the server.
-    #[must_use]
+    /// No connections, for this start of the server.
     pub(crate) fn new(start: Uuid) -> Self {
         let limits = CatalogLimits { changes: policy::CATALOG_CHANGES, bytes: policy::CATALOG_BYTES };
         Self {
@@ -155,7 +150,7 @@ impl Subscribers {
         }
     }
 
-    /// Makes the connection known. To be undone by [`Subscribers::disconnect`].
+    /// Adds a connection. [`Subscribers::disconnect`] removes it.
     pub(crate) fn connect(&self, outbox: Outbox) {
         let id = outbox.connection();
         let entry = Connection {
@@ -168,8 +163,7 @@ impl Subscribers {
         self.connections.insert(id, entry);
     }
 
-    /// Notes what the client wants; from now on it receives. `false` when it was said before, or the connection is
-    /// gone.
+    /// Notes the client's wishes; from now on it receives. Returns `false` if they were noted before, or the connection is gone.
     pub(crate) fn initialise(&self, id: ConnectionId, wishes: ClientWishes) -> bool {
         let Some(mut connection) = self.connections.get_mut(&id) else { return false };
         if connection.receiver.is_some() {
@@ -180,11 +174,10 @@ impl Subscribers {
         true
     }
 
-    /// Removes a connection for good, whatever still holds its id. Returns the threads that have to look at their
-    /// counts again.
+    /// Removes a connection for good. Returns the threads that have to update their counts.
     #[must_use = "the threads that were left have to be woken"]
     pub(crate) fn disconnect(&self, id: ConnectionId) -> Vec<ThreadId> {
-        // First: nothing can join any more.
+        // First, so that nothing can join any more.
         let Some((_, connection)) = self.connections.remove(&id) else { return Vec::new() };
         self.gone.notify_waiters();
         let mut left: HashSet<ThreadId> = connection.resuming.into_values().collect();
@@ -195,8 +188,7 @@ impl Subscribers {
         left.into_iter().collect()
     }
 
-    /// Notes that a resume of this connection waits. `None` when the connection is gone or not initialised.
-    #[must_use]
+    /// Notes a waiting resume of this connection. `None` if the connection is gone or not initialised.
     pub(crate) fn begin_resume(&self, id: ConnectionId, thread: ThreadId) -> Option<Ticket> {
         let mut connection = self.connections.get_mut(&id)?;
         connection.receiver.as_ref()?;
@@ -205,20 +197,19 @@ impl Subscribers {
         Some(Ticket { connection: id, number })
     }
 
-    /// Whether the resume behind the ticket still waits.
-    #[must_use]
+    /// Whether the resume of the ticket still waits.
     pub(crate) fn waits(&self, ticket: Ticket) -> bool {
         self.connections.get(&ticket.connection).is_some_and(|c| c.resuming.contains_key(&ticket.number))
     }
 
-    /// Ends the waiting of a resume that is answered with an error.
+    /// Voids the ticket of a resume that is answered with an error.
     pub(crate) fn end_resume(&self, ticket: Ticket) {
         if let Some(mut connection) = self.connections.get_mut(&ticket.connection) {
             connection.resuming.remove(&ticket.number);
         }
     }
 
-    /// Ends a subscription that has not begun to receive, if it is still this ticket's. The resume waits on.
+    /// Ends a subscription that has not begun to receive, if it still belongs to this ticket. The resume waits on.
     pub(crate) fn stop_catch_up(&self, ticket: Ticket, thread: ThreadId) {
         let Some(mut connection) = self.connections.get_mut(&ticket.connection) else { return };
         if connection.catching_up.get(&thread) == Some(&ticket.number) {
@@ -228,8 +219,7 @@ impl Subscribers {
         }
     }
 
-    /// Subscribes the one who waited with this ticket. `false` when it is void: the dead cannot subscribe.
-    #[must_use]
+    /// Subscribes the holder of this ticket. Returns `false` if the ticket is void.
     pub(crate) fn join(&self, ticket: Ticket, thread: ThreadId, role: Role) -> bool {
         let Some(mut connection) = self.connections.get_mut(&ticket.connection) else { return false };
         if connection.resuming.remove(&ticket.number) != Some(thread) {
@@ -237,12 +227,11 @@ impl Subscribers {
         }
         connection.end_catch_up(thread);
         let joins = (thread, role, ticket.number);
-        self.seat(&mut connection, joins, Hears::Everything).is_some()
+        self.listen(&mut connection, joins, Delivery::Everything).is_some()
     }
 
-    /// Subscribes the one who waits with this ticket, but it receives nothing yet: it is being told what it missed.
-    /// It goes on waiting, until [`Subscribers::join`]. `None` when the ticket is void.
-    #[must_use]
+    /// Subscribes the holder of this ticket for a catch-up. It receives no events until [`Subscribers::join`], and its resume
+    /// waits on. `None` if the ticket is void.
     pub(crate) fn begin_catch_up(
         &self,
         ticket: Ticket,
@@ -250,7 +239,7 @@ impl Subscribers {
         role: Role,
     ) -> Option<Arc<Receiver>> {
         let mut connection = self.connections.get_mut(&ticket.connection)?;
-        // One that is void takes nobody's place.
+        // A void ticket replaces no other catch-up.
         if connection.resuming.get(&ticket.number) != Some(&thread) {
             return None;
         }
@@ -259,12 +248,11 @@ impl Subscribers {
         }
         connection.catching_up.insert(thread, ticket.number);
         let joins = (thread, role, ticket.number);
-        self.seat(&mut connection, joins, Hears::NothingYet(AtomicBool::new(false)))
+        self.listen(&mut connection, joins, Delivery::NothingYet(AtomicBool::new(false)))
     }
 
-    /// Lets the one who catches up with this ticket receive everything from now on, unless something was published
-    /// since it began. For a thread without an owner; the caller sees to it that none can come meanwhile.
-    #[must_use]
+    /// Makes the holder of this ticket receive every event from now on, unless something was published since its catch-up
+    /// began. For a thread without an owner; the caller keeps owners from beginning meanwhile.
     pub(crate) fn join_unless_missed(&self, ticket: Ticket, thread: ThreadId) -> bool {
         let Some(mut connection) = self.connections.get_mut(&ticket.connection) else { return false };
         if connection.catching_up.get(&thread) != Some(&ticket.number) {
@@ -272,13 +260,13 @@ impl Subscribers {
         }
         let Some(mut side) = self.threads.get_mut(&thread) else { return false };
         let Some(listener) = side.get_mut(&ticket.connection) else { return false };
-        match &listener.hears {
-            Hears::NothingYet(missed) if !missed.load(Ordering::Acquire) => {
-                listener.hears = Hears::Everything;
+        match &listener.delivery {
+            Delivery::NothingYet(missed) if !missed.load(Ordering::Acquire) => {
+                listener.delivery = Delivery::Everything;
                 connection.end_catch_up(thread);
                 true
             }
-            Hears::NothingYet(_) | Hears::Everything => false,
+            Delivery::NothingYet(_) | Delivery::Everything => false,
         }
     }
 
@@ -296,7 +284,7 @@ impl Subscribers {
         if waited { Left::WaitingResume } else { Left::Nothing }
     }
 
-    /// Ends every subscription to a thread, also of those who are told what they missed. Resumes that wait, wait on.
+    /// Ends every subscription to a thread, and every catch-up. Waiting resumes wait on.
     pub(crate) fn end_thread(&self, thread: ThreadId) {
         let listening = self.threads.get(&thread).map(|side| side.keys().copied().collect::<Vec<_>>());
         for id in listening.unwrap_or_default() {
@@ -308,32 +296,28 @@ impl Subscribers {
         }
     }
 
-    /// The threads to which a connection listens, or is about to.
-    #[must_use]
+    /// The threads to which a connection is subscribed or waits to be.
     pub(crate) fn threads_of(&self, id: ConnectionId) -> HashSet<ThreadId> {
         let Some(connection) = self.connections.get(&id) else { return HashSet::new() };
         connection.threads.keys().chain(connection.resuming.values()).copied().collect()
     }
 
-    /// How many are connected.
-    #[must_use]
+    /// The number of connections.
     pub(crate) fn connected(&self) -> usize {
         self.connections.len()
     }
 
-    /// Whether nobody is connected.
-    #[must_use]
+    /// Whether there is no connection.
     pub(crate) fn is_deserted(&self) -> bool {
         self.connections.is_empty()
     }
 
-    /// Until the next connection goes; those count that go from the call on.
+    /// Completes when a connection goes after this call.
     pub(crate) fn one_goes(&self) -> impl Future<Output = ()> + '_ {
         self.gone.notified()
     }
 
-    /// How many listen to a thread.
-    #[must_use]
+    /// The number of listeners of a thread.
     pub(crate) fn counts(&self, thread: ThreadId) -> Counts {
         let mut counts = Counts::default();
         if let Some(side) = self.threads.get(&thread) {
@@ -347,39 +331,35 @@ impl Subscribers {
         counts
     }
 
-    /// How a connection listens to a thread, if it does.
-    #[must_use]
+    /// The kind of a connection's subscription to a thread.
     pub(crate) fn role(&self, id: ConnectionId, thread: ThreadId) -> Option<Role> {
         self.threads.get(&thread)?.get(&id).map(|listener| listener.role)
     }
 
-    /// Those who keep a thread loaded, whether they hear already or are told what they missed.
-    #[must_use]
+    /// The connections that keep a thread loaded, including those that catch up.
     pub(crate) fn subscribed(&self, thread: ThreadId) -> HashSet<ConnectionId> {
         let Some(side) = self.threads.get(&thread) else { return HashSet::new() };
         side.iter().filter(|(_, listener)| listener.role.keeps_loaded()).map(|(id, _)| *id).collect()
     }
 
-    /// In how many threads a connection is being told what it missed.
-    #[must_use]
+    /// The number of threads on which a connection catches up.
     pub(crate) fn catching_up(&self, id: ConnectionId) -> usize {
         self.connections.get(&id).map_or(0, |connection| connection.catching_up.len())
     }
 
-    /// The outboxes of those who may be asked a question about a thread; first who has joined last.
-    #[must_use]
+    /// The outboxes of connections that can be asked a question about a thread, the newest subscriber first.
     pub(crate) fn askable(&self, thread: ThreadId) -> Vec<Outbox> {
         let Some(side) = self.threads.get(&thread) else { return Vec::new() };
-        let asked = side.values().filter(|listener| match listener.hears {
-            Hears::Everything => listener.role.keeps_loaded(),
-            Hears::NothingYet(_) => false,
+        let asked = side.values().filter(|listener| match listener.delivery {
+            Delivery::Everything => listener.role.keeps_loaded(),
+            Delivery::NothingYet(_) => false,
         });
         let mut asked: Vec<_> = asked.map(|one| (one.joined, one.receiver.outbox.clone())).collect();
         asked.sort_by_key(|(joined, _)| std::cmp::Reverse(*joined));
         asked.into_iter().map(|(_, outbox)| outbox).collect()
     }
 
-    /// Closes the connection of everyone who listens to a thread: what they were told of it cannot be made good.
+    /// Closes the connection of every listener of a thread, because their state of it cannot be corrected.
     pub(crate) fn close_listeners(&self, thread: ThreadId) {
         let outboxes: Vec<Outbox> = match self.threads.get(&thread) {
             Some(side) => side.values().map(|listener| listener.receiver.outbox.clone()).collect(),
@@ -390,14 +370,12 @@ impl Subscribers {
         }
     }
 
-    /// Every connection's outbox.
-    #[must_use]
+    /// The outboxes of all connections.
     pub(crate) fn outboxes(&self) -> Vec<Outbox> {
         self.connections.iter().map(|connection| connection.outbox.clone()).collect()
     }
 
     /// Connections, subscriptions and observers of all threads.
-    #[must_use]
     pub(crate) fn totals(&self) -> (usize, Counts) {
         let mut counts = Counts::default();
         for connection in &self.connections {
@@ -412,16 +390,16 @@ impl Subscribers {
     }
 
     /// Makes the connection a listener of the thread. `None` before `initialize`.
-    fn seat(
+    fn listen(
         &self,
         connection: &mut Connection,
         (thread, role, joined): (ThreadId, Role, u64),
-        hears: Hears,
+        delivery: Delivery,
     ) -> Option<Arc<Receiver>> {
         let receiver = connection.receiver.clone()?;
         let id = receiver.outbox.connection();
         connection.threads.insert(thread, role);
-        let listener = Listener { role, joined, receiver: Arc::clone(&receiver), hears };
+        let listener = Listener { role, joined, receiver: Arc::clone(&receiver), delivery };
         self.threads.entry(thread).or_default().insert(id, listener);
         Some(receiver)
     }

@@ -1,5 +1,5 @@
-//! The writer of one thread's rollout: a child task of the owner. It takes everything that waits, appends it at
-//! once, and syncs once. What could not be written stays in memory and is tried again, in order.
+//! The writer of one thread's rollout: a child task of the owner. It appends all waiting records at once, and syncs once.
+//! Records that could not be written stay in memory, and are tried again in order.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,30 +19,30 @@ use crate::policy;
 /// Records that belong together.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    /// In order, the first one following the last of the batch before.
+    /// In order, behind the last record of the previous batch.
     pub(crate) records: Vec<Record>,
-    /// How durable they have to be before anybody hears of them.
+    /// How durable they have to be before they are published.
     pub(crate) keep: Keep,
-    /// The thread's row in the index, when these records change it.
+    /// The thread's row in the index, if these records change it.
     pub(crate) row: Option<ThreadRow>,
 }
 
-/// What the writer tells the owner.
+/// A report of the writer to the owner.
 #[derive(Debug)]
 pub(crate) enum Written {
-    /// Every record up to this one is as durable as it has to be; and whether lists show it.
+    /// Every record up to this one is durable. Also says whether lists show it.
     UpTo(EventSeq, Listed),
-    /// Nothing of what waits could be written yet. It is tried again.
+    /// The waiting records could not be written. The writer tries again.
     Failed(AppendError),
 }
 
-/// What a writer needs.
+/// The parts that a writer uses.
 pub(crate) struct WriterSetup {
-    /// The truth.
+    /// The rollouts.
     pub(crate) store: Arc<dyn RolloutStore>,
-    /// What lists are made from.
+    /// The source of lists.
     pub(crate) index: Arc<dyn ThreadIndex>,
-    /// Who sets the thread's row in it.
+    /// Starts the tasks that set the thread's row.
     pub(crate) tasks: Tasks,
     /// For the pauses between tries.
     pub(crate) clock: Clock,
@@ -52,14 +52,14 @@ pub(crate) struct WriterSetup {
     pub(crate) head: EventSeq,
 }
 
-/// Writes until the batches end and everything is written. One that breaks off by a panic says so: nobody waits for it.
+/// Writes until the batches end and everything is written. A writer that panics reports it, so that no owner waits for it.
 pub(crate) async fn run(setup: WriterSetup, batches: mpsc::Receiver<Batch>, owner: mpsc::Sender<Written>) {
     let last_word = LastWord { thread: setup.lease.thread, owner: owner.clone() };
     write_all(setup, batches, owner).await;
     drop(last_word);
 }
 
-/// Tells the owner of a writer that breaks off.
+/// Reports a panic of the writer to its owner.
 struct LastWord {
     thread: ThreadId,
     owner: mpsc::Sender<Written>,
@@ -69,7 +69,7 @@ impl Drop for LastWord {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let reason = "its writer broke off; the server's log has more".to_owned();
-            // The queue has room for every batch: an owner that is gone does not want to know.
+            // The queue has room for every batch. Only an owner that is gone misses the report.
             self.owner.try_send(Written::Failed(AppendError::Unknown { thread: self.thread, reason })).ok();
         }
     }
@@ -102,15 +102,14 @@ struct Writer {
     unsaved: Vec<Record>,
     keep: Keep,
     row: Option<ThreadRow>,
-    /// Whether the last row that was to be set is.
+    /// Whether lists show the newest row.
     listed: Listed,
-    /// After a failure: how long to wait before the next try.
+    /// The pause before the next try, after a failure.
     pause: Option<Duration>,
 }
 
 impl Writer {
-    /// Waits for something to write, or for the next try of what could not be written. Returns whether more
-    /// batches can come.
+    /// Waits for a batch, or for the time of the next try. Returns whether more batches can come.
     async fn gather(&mut self, batches: &mut mpsc::Receiver<Batch>, open: bool) -> bool {
         let mut open = open;
         match self.pause {
@@ -154,7 +153,7 @@ impl Writer {
                 self.unsaved.clear();
                 self.keep = Keep::Process;
                 self.pause = None;
-                self.tell_index(last, head == EventSeq(0)).await;
+                self.update_index(last, head == EventSeq(0)).await;
                 Written::UpTo(last, self.listed)
             }
             Err(error) => {
@@ -167,15 +166,14 @@ impl Writer {
         }
     }
 
-    /// After an append of which nothing is known: whether its records are there, and synced now.
+    /// After an append with an unknown outcome: whether its records are on disk. Syncs them.
     async fn is_saved(&self, last: EventSeq) -> bool {
         let WriterSetup { store, lease, .. } = &self.setup;
         matches!(store.head(lease.thread).await, Ok(head) if head == last)
             && store.append(*lease, last, Vec::new(), Keep::Power).await.is_ok()
     }
 
-    /// Appends what waits. A disk that does not answer takes its thread out meanwhile: the owner hears of a failure,
-    /// and of the outcome when there is one.
+    /// Appends the waiting records. If the disk does not answer in time, the owner gets a failure first, and the outcome later.
     async fn append(&self, head: EventSeq, owner: &mpsc::Sender<Written>) -> Result<Appended, AppendError> {
         let WriterSetup { store, lease, .. } = &self.setup;
         let mut appended = store.append(*lease, head, self.unsaved.clone(), self.keep);
@@ -190,14 +188,14 @@ impl Writer {
         }
         let reason = format!("the disk has not answered for {} s", policy::WRITE_PATIENCE.as_secs());
         tracing::error!(thread = %lease.thread, reason, "the rollout cannot be written; still waiting");
-        // An owner that is gone does not want to know.
+        // An owner that is gone needs no report.
         owner.send(Written::Failed(AppendError::Unknown { thread: lease.thread, reason })).await.ok();
         appended.await
     }
 
-    /// The index can only be behind. It is given a moment, so that a list asked for after an event shows it. A thread that
-    /// `begins` may have the id of one that was deleted.
-    async fn tell_index(&mut self, as_of: EventSeq, begins: bool) {
+    /// Sets the row in the index, and waits a moment for it, so that a list after an event shows the event. A thread that
+    /// `begins` may have the id of a deleted one.
+    async fn update_index(&mut self, as_of: EventSeq, begins: bool) {
         let Some(row) = self.row.take() else { return };
         let index = Arc::clone(&self.setup.index);
         let set = async move {
@@ -210,7 +208,7 @@ impl Writer {
     }
 }
 
-/// The promise that covers both.
+/// The stronger of two durabilities.
 fn stronger(one: Keep, other: Keep) -> Keep {
     match (one, other) {
         (Keep::Process, Keep::Process) => Keep::Process,

@@ -29,7 +29,7 @@ fn shown(store: &MemoryStore, wanted: &Wanted) -> Shown {
         (stretch.newest.take(), stretch.turns.back_mut(), wanted.as_of)
     {
         let now = wait(turns.to_end_of_turn(&newest)).unwrap();
-        pages::as_told_then(last, &newest, &now);
+        pages::as_published_then(last, &newest, &now);
     }
     Shown { turns: stretch.turns.into(), older, newer, as_of: wanted.as_of }
 }
@@ -145,7 +145,7 @@ fn answer(history: &History) -> skein_protocol::thread::ThreadResumeResponse {
     let thread =
         history.thread(skein_protocol::thread::ThreadStatus::Idle, &HomePaths::new(Path::new("/home")));
     let mut response: skein_protocol::thread::ThreadResumeResponse =
-        crate::thread::pictures::response(history.settings(), thread, picture).into();
+        crate::thread::views::response(history.settings(), thread, picture).into();
     let params: ThreadResumeParams =
         serde_json::from_value(serde_json::json!({ "threadId": THREAD })).unwrap();
     pages::show(&mut response, history, &params, policy::ANSWER_BYTES);

@@ -1,4 +1,4 @@
-//! What an owner answers: views of its thread.
+//! Answers that show the thread.
 
 use skein_protocol::event::ThreadStartedNotification;
 use skein_protocol::ids::TurnId;
@@ -13,19 +13,19 @@ use super::{Owner, catch_up, fork, settings};
 use crate::thread::command::{Command, InputReply, Resume, Start};
 use crate::thread::event::WaiterId;
 use crate::thread::outgoing::{Due, LateAnswer, Outgoing};
-use crate::thread::pictures;
 use crate::thread::subscribers::Role;
+use crate::thread::views;
 
 impl Owner {
-    /// Queues the answer of a start, a resume or a fork. The subscription is made when its place in the publish queue comes, so
-    /// that the connection receives exactly what the view does not show.
+    /// Queues the answer of a start, a resume or a fork. The subscription begins when the answer's place in the publish queue
+    /// comes, so that the connection receives exactly the events behind the view.
     pub(super) fn answer_waiting(&mut self, who: WaiterId) {
         let (parts, thread) = ((&self.log, &self.helpers), self.log.thread(self.status()));
         let join = match self.waiters.take(who) {
             Some(Command::Start(start)) => answer_start(parts, thread, *start),
             Some(Command::Fork(new)) => fork::answer(parts, thread, *new),
             Some(Command::Resume(resume)) => return self.answer_resume(*resume),
-            // Nothing else asks the machine for a subscription.
+            // No other command asks the machine for a subscription.
             Some(_) | None => return,
         };
         self.log.publish(Outgoing::Due(join));
@@ -34,7 +34,7 @@ impl Owner {
         self.log.notify::<ThreadStarted>(&ThreadStartedNotification { thread, skein: None }, None);
     }
 
-    /// Queues the answer of a resume: a view of the whole, or the word that events follow.
+    /// Queues the answer of a resume: a view of the whole thread, or the notice that events follow.
     pub(super) fn answer_resume(&mut self, resume: Resume) {
         self.show_status();
         // Observers are asked nothing.
@@ -54,13 +54,13 @@ impl Owner {
 fn answer_start((log, helpers): (&Log, &HelperSide), thread: Thread, start: Start) -> Due {
     let Start { ticket, reply, .. } = start;
     let settings = settings::of(log, helpers);
-    let mut response = pictures::response(&settings, thread, log.end());
+    let mut response = views::response(&settings, thread, log.end());
     response.instruction_sources = helpers.sources(&settings.cwd);
     let answer: LateAnswer = Box::new(move |_| Ok(reply.prepare(&response)));
     Due::Join { ticket, role: Role::Subscriber, answer, items: Vec::new() }
 }
 
-/// The first record of a thread that is being made.
+/// The first record of a new thread.
 pub(super) fn created(log: &Log, helpers: &HelperSide, start: &Start) -> ThreadCreated {
     ThreadCreated {
         id: log.id(),

@@ -1,5 +1,5 @@
-//! What a turn asks of those outside: whether a tool of a helper may be called, what the user says to a model's questions,
-//! what a tool of the client answers. `questions.rs` puts it and takes the answers.
+//! Questions of a turn: whether a helper's tool may be called, a model's questions to the user, and calls of the client's
+//! tools. `questions.rs` puts them to clients and takes the answers.
 
 use std::sync::Arc;
 
@@ -22,8 +22,8 @@ use super::open_questions::Wants;
 use super::questions::NewQuestion;
 use super::{Child, settings};
 use crate::config;
-use crate::thread::pictures;
 use crate::thread::questions::Refusal;
+use crate::thread::views;
 use crate::thread::{Approved, Context};
 use crate::turn::Answered;
 use crate::turn::approval::{self, Hints, Judged, Refusal as Refused, Rules, Verdict};
@@ -31,20 +31,20 @@ use crate::turn::asking::{About, Asking, ClientCall, Permission, WantedCall};
 
 /// The id of the one question in the request.
 const QUESTION: &str = "q1";
-/// For the model, where nobody can answer a question any more.
+/// The model's result of a call whose helper changed while the user was asked.
 const CHANGED: &str = "the settings have changed this helper while the user was asked; the call was not made";
 
-/// A decision about a call that waits for the user.
+/// A call that waits for the user's decision.
 pub(super) struct Deciding {
     pub(super) tool: ToolOf,
-    /// What the tool said of itself when the user was asked.
+    /// The tool's description of itself when the user was asked.
     pub(super) hints: Hints,
-    /// Whether the answer may hold for later calls, too.
+    /// Whether the answer may hold for later calls.
     pub(super) lasting: bool,
     pub(super) answer: oneshot::Sender<Permission>,
 }
 
-/// A turn asks for several things by one question of its own.
+/// The question of a turn for free text.
 pub(super) fn words(
     log: &Log,
     turn: TurnId,
@@ -62,7 +62,7 @@ pub(super) fn words(
     questions(log, turn, item, vec![question], Wants::Words(answer))
 }
 
-/// A turn asks. Nothing, where the rules or the user's permissions answer already.
+/// The question of a turn. `None` if the rules or the user's permissions already decide.
 pub(super) fn question(
     log: &Log,
     helpers: &mut HelperSide,
@@ -76,7 +76,7 @@ pub(super) fn question(
     }
 }
 
-/// Decides about a call, or has the user do it.
+/// Decides about a call, or makes the question to the user.
 fn decide(
     log: &Log,
     helpers: &mut HelperSide,
@@ -85,7 +85,7 @@ fn decide(
     answer: oneshot::Sender<Permission>,
 ) -> Option<NewQuestion> {
     let settings = settings::of(log, helpers);
-    let (policy, sandbox) = (pictures::approval_policy(&settings), pictures::sandbox_of(&settings));
+    let (policy, sandbox) = (views::approval_policy(&settings), views::sandbox_of(&settings));
     let tool = (wanted.server.clone(), wanted.tool.clone());
     let hints = Hints::of(wanted.described.tool.annotations.as_ref());
     let allowed = helpers.allows(&tool, hints);
@@ -150,7 +150,7 @@ fn client_call(
     NewQuestion::new::<ItemToolCall>(Some(turn), Wants::ToolOutput(answer), params)
 }
 
-/// Has the settings keep what the user allows. Until they do it holds for the session.
+/// Writes an approval into the settings. Until it is written it holds for the session.
 pub(super) fn keep_approval(
     services: &Arc<Context>,
     children: &mut TaskGroup<Child>,
@@ -160,7 +160,7 @@ pub(super) fn keep_approval(
     let Some(transport) = transport else { return };
     let approved = Approved { server: tool.0.clone(), tool: tool.1.clone(), transport };
     let (context, (done, kept)) = (Arc::clone(services), oneshot::channel());
-    // Not a child: the thread may end before the disk has it.
+    // Not a child: the thread may end before the settings are written.
     services.tasks.spawn(format!("approve/{thread}"), async move {
         let result = (context.keep_approval)(Arc::clone(&context), approved).await;
         if let Err(why) = &result {
@@ -186,8 +186,8 @@ pub(super) fn warn_of_approval(log: &mut Log, (server, tool): &ToolOf, why: &str
 }
 
 impl Deciding {
-    /// What changed settings say of the call, where they leave nothing to the user. No answer to this question is about
-    /// another program, or one that is gone.
+    /// The decision of changed settings, or `None` if the user still decides. An answer never holds for another program or a
+    /// removed one.
     pub(super) fn judge_again(&self, Changed { specs, others }: &Changed) -> Option<Permission> {
         let (server, tool) = &self.tool;
         let spec = specs.get(server).filter(|spec| !others.contains(server) && spec.offers(tool));
@@ -196,19 +196,19 @@ impl Deciding {
             Some(ApprovalMode::Deny) => Some(Permission::Refused(Refused::Denied.for_model().to_owned())),
             Some(ApprovalMode::Approve) => Some(Permission::JudgedAnew),
             Some(ApprovalMode::Writes) if self.hints.only_reads() => Some(Permission::JudgedAnew),
-            // Somebody was asked, and may answer.
+            // The user was asked, and may answer.
             Some(ApprovalMode::Auto | ApprovalMode::Prompt | ApprovalMode::Writes) => None,
         }
     }
 
-    /// The settings have decided.
+    /// Answers with the decision of the settings.
     pub(super) fn judged(self, permission: Permission) {
         drop(self.answer.send(permission));
     }
 
-    /// No client that was asked has decided.
+    /// Answers that no client has decided.
     pub(super) fn undecided(self, refusal: &Refusal) {
-        let text = refusal.told(
+        let text = refusal.message(
             "this call needs the user's approval, and no client could ask for it",
             "this call needs the user's approval, and the client's answer was not a consent; the call was not made",
         );

@@ -1,5 +1,5 @@
-//! How a connection joins a thread: with a view of the whole, or by number. Either way the step in which it joins has a place
-//! in the publish queue: the client knows everything before it, and receives everything behind it.
+//! How a connection joins a thread: with a view of the whole thread, or by number. Either way the join has a place in the
+//! publish queue: the client knows everything before it, and receives everything behind it.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::helper_side::HelperSide;
 use super::log::Log;
 use super::open_questions::Questions;
 use super::questions::resolved_notice;
-use super::{marks, settings};
+use super::{settings, user_state};
 use crate::outbox::reply::Reply;
 use crate::thread::Context;
 use crate::thread::catch_up::{self, CatchUp, Continuation};
@@ -21,14 +21,14 @@ use crate::thread::error::ThreadError;
 use crate::thread::journal::Saved;
 use crate::thread::outgoing::{Due, LateAnswer, Outgoing, ResumeByNumber};
 use crate::thread::pages;
-use crate::thread::pictures;
 use crate::thread::subscribers::{Broadcast, Role, Ticket};
+use crate::thread::views;
 
-/// Clients of a thread that join it, or receive first what they missed.
+/// Clients that join a thread, or catch up first.
 pub(super) struct CatchUps {
     services: Arc<Context>,
     thread: ThreadId,
-    /// Clients that know what is on disk, and wait for the disk to work again.
+    /// Clients that have caught up with a failing disk, and wait for it.
     parked: Vec<CatchUp>,
 }
 
@@ -66,14 +66,14 @@ impl CatchUps {
         Some(ticket.connection)
     }
 
-    /// The place of a resume by number has come. A task sends the client what is on disk.
+    /// The place of a resume by number has come. A task sends the client the events on disk.
     pub(super) fn begin(&self, log: &Log, questions: &mut Questions, resume: ResumeByNumber, saved: Saved) {
         let ResumeByNumber { ticket, role, answer, from, open_questions } = resume;
-        // It has no turns, and is never too large.
+        // Without turns, the answer is never too large.
         let (Ok(answer) | Err(answer)) = answer(end_on_disk(log, saved));
         match CatchUp::begin(&self.services, self.thread, (ticket, role), from, open_questions) {
             Some(catch_up) => {
-                // Its user may see them still, and may answer before they are put again.
+                // The client may still show these questions, and answer before they are put again.
                 questions.may_answer(ticket.connection, &catch_up.open_questions);
                 answer.send();
                 self.read_on(log, catch_up);
@@ -85,14 +85,14 @@ impl CatchUps {
         }
     }
 
-    /// Has a task send what is on disk. It comes back as a command.
+    /// Starts a task that sends the events on disk, and returns with a command.
     fn read_on(&self, log: &Log, catch_up: Box<CatchUp>) {
         let Some(end) = log.end_on_disk() else { return };
         self.services.tasks.spawn(format!("catch-up/{}", self.thread), catch_up::run(catch_up, end.seq));
     }
 
-    /// The place of a client that has caught up has come. It joins, unless the disk has to be read again: more
-    /// happened meanwhile than is in memory, or what happened is not on disk yet. Returns the connection that has joined.
+    /// The place of a client that has caught up has come. It joins, unless the ring of recent events has dropped some that it
+    /// misses, or the disk fails. Returns the connection that has joined.
     pub(super) fn join_at(
         &mut self,
         log: &Log,
@@ -112,18 +112,18 @@ impl CatchUps {
             return None;
         }
         for event in missing.chain(items) {
-            catch_up.receiver.tell(event);
+            catch_up.receiver.send(event);
         }
         let connection = catch_up.ticket.connection;
         let open = questions.open_for(connection, &self.services.subscribers.subscribed(self.thread));
         let settled = catch_up.open_questions.iter().filter(|number| !open.contains(number));
         for number in settled {
-            catch_up.receiver.tell(&resolved_notice(log, *number).broadcast);
+            catch_up.receiver.send(&resolved_notice(log, *number).broadcast);
         }
         Some(connection)
     }
 
-    /// Keeps a client until the disk works again; those that have left meanwhile, or begun anew, go.
+    /// Keeps a client until the disk works again. Drops clients that have left or resumed again.
     fn park(&mut self, catch_up: CatchUp) {
         self.parked.retain(CatchUp::is_wanted);
         self.parked.push(catch_up);
@@ -135,8 +135,8 @@ impl CatchUps {
     }
 }
 
-/// A client has received what was on disk. It joins when its place in the publish queue comes; one that has left, or knows
-/// another history, is dropped, which closes its connection.
+/// Queues the join of a client that has caught up. A client that has left or knows another history is dropped, which closes
+/// its connection.
 pub(super) fn queue(log: &mut Log, catch_up: Box<CatchUp>) {
     let items = log.open_items();
     if catch_up.is_wanted() && log.continues(catch_up.knows()) {
@@ -144,7 +144,7 @@ pub(super) fn queue(log: &mut Log, catch_up: Box<CatchUp>) {
     }
 }
 
-/// The last record on disk, where not everything before this place in the publish queue is.
+/// The last record on disk, unless every record before this place in the publish queue is saved.
 fn end_on_disk(log: &Log, saved: Saved) -> Option<ThreadPicture> {
     match saved {
         Saved::Yes => None,
@@ -152,12 +152,12 @@ fn end_on_disk(log: &Log, saved: Saved) -> Option<ThreadPicture> {
     }
 }
 
-/// How a resume goes on from what its client has.
+/// How a resume continues from the client's state.
 fn continuation(services: &Context, log: &Log, params: &ThreadResumeParams) -> Continuation {
     let seen = log.history().map_or(EventSeq(0), History::last_lost);
-    let hole = seen.max(services.holes.last(log.id()));
+    let last_gap = seen.max(services.gaps.last(log.id()));
     let most = services.config().limits.replay;
-    let continuation = match catch_up::continuation(params.skein.as_ref(), log.end(), hole, most) {
+    let continuation = match catch_up::continuation(params.skein.as_ref(), log.end(), last_gap, most) {
         Continuation::From(_) if !log.is_stored() => Continuation::Gap(GapReason::NotStored),
         continuation @ (Continuation::From(_) | Continuation::Gap(_) | Continuation::Whole) => continuation,
     };
@@ -176,10 +176,10 @@ fn response(
 ) -> ThreadResumeResponse {
     let now = log.end();
     let settings = settings::of(log, helpers);
-    let mut response = pictures::resumed(&settings, thread, now);
+    let mut response = views::resumed(&settings, thread, now);
     response.instruction_sources = helpers.sources(&settings.cwd);
     let last = log.history().map_or(now.seq, History::last_event);
-    response.skein = Some(catch_up::picture(continuation, now, last, open_questions));
+    response.skein = Some(catch_up::view(continuation, now, last, open_questions));
     match (continuation, log.history()) {
         (Continuation::Whole | Continuation::Gap(_), Some(history)) => {
             pages::show(&mut response, history, params, log.config().limits.answer_bytes);
@@ -196,9 +196,9 @@ fn late_answer(
     mut response: ThreadResumeResponse,
 ) -> LateAnswer {
     Box::new(move |on_disk| {
-        if let (Some(end), Some(picture)) = (on_disk, &mut response.skein) {
-            picture.replay_to = picture.replay_to.map(|replay_to| replay_to.min(end.seq).max(picture.seq));
-            (picture.seq, picture.epoch) = (picture.seq.min(end.seq), end.epoch);
+        if let (Some(end), Some(view)) = (on_disk, &mut response.skein) {
+            view.replay_to = view.replay_to.map(|replay_to| replay_to.min(end.seq).max(view.seq));
+            (view.seq, view.epoch) = (view.seq.min(end.seq), end.epoch);
         }
         let frame = reply.frame(&response);
         if frame.len() > most {
@@ -208,7 +208,7 @@ fn late_answer(
     })
 }
 
-/// The answer of a resume: a view of the whole, or the word that events follow.
+/// The answer of a resume: a view of the whole thread, or the notice that events follow.
 pub(super) fn answer(
     services: &Context,
     (log, helpers): (&Log, &HelperSide),
@@ -223,7 +223,7 @@ pub(super) fn answer(
     match continuation {
         Continuation::Whole | Continuation::Gap(_) => {
             let mut items: Vec<Broadcast> = log.usage_so_far().into_iter().collect();
-            items.push(marks::goal_now(log));
+            items.push(user_state::goal_now(log));
             if params.exclude_turns {
                 items.extend(log.open_items());
             }

@@ -1,4 +1,4 @@
-//! The commands of the mailbox. The machine says when each is carried out.
+//! The commands of the mailbox. The machine decides when each is carried out.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::thread::machine::{Admission, Needs};
 use crate::thread::subscribers::Role;
 
 impl Owner {
-    /// The first command decides how the thread comes to be.
+    /// Begins with the first command: a new thread, a fork, or a load.
     pub(super) fn claimed_by(&mut self, first: Command) {
         if let Command::Repair(done) = first {
             self.repair.begin(done);
@@ -31,7 +31,7 @@ impl Owner {
         } else {
             self.command(first);
         }
-        // A new thread is there at once; what follows is the machine's.
+        // A new thread is loaded at once. The machine decides about the rest.
         if let Some(event) = self.carry_out(Effect::Load) {
             self.step(event);
         }
@@ -45,13 +45,13 @@ impl Owner {
         self.repair.note(&command);
         let Rules { needs, ticket, .. } = command.rules();
         let is_resume = matches!(command, Command::Resume(_));
-        // Commands that came before it wait for the end of the load, or of the unload: it does not overtake them.
+        // A resume does not overtake earlier commands that wait for the end of a load or an unload.
         let needs = if is_resume && !self.waiters.none_deferred() { Needs::Loaded } else { needs };
         let has_left = is_resume && ticket.is_some_and(|ticket| !self.services.subscribers.waits(ticket));
         match (self.machine.admission(needs), has_left) {
-            // Taken up after a load that nobody wanted any more.
+            // Deferred by a load that no client wanted any more.
             (Admission::ByTheNextOwner, _) => drop(self.waiters.defer(command, usize::MAX)),
-            // Its connection has left before its turn came.
+            // The connection has left meanwhile.
             (Admission::Now | Admission::Later | Admission::Never, true) => {
                 command.refuse(&self.services, &ThreadError::Withdrawn { id: self.id }.to_wire());
             }
@@ -65,12 +65,11 @@ impl Owner {
 
     fn carry_out_command(&mut self, command: Command) {
         match command {
-            // Another one was first, and its settings hold.
+            // An earlier start was first, and its settings hold.
             Command::Start(_) => {
                 command.refuse(&self.services, &ThreadError::Exists { id: self.id }.to_wire());
             }
-            // An observer is shown what there is, and changes nothing: neither does it start helpers, nor does it make an
-            // unload turn into a load.
+            // An observer changes nothing: it starts no helpers, and turns no unload into a load.
             Command::Resume(resume) if resume.role == Role::Observer => self.answer_resume(*resume),
             Command::Resume(resume) => self.resume(resume),
             Command::Input(input) => self.user_input(input),
@@ -81,23 +80,23 @@ impl Owner {
                 self.step(Event::Resume(waiter));
             }
             Command::Unload(unload) => self.unload(unload),
-            Command::PutElsewhere(asked) => self.put_elsewhere(asked),
+            Command::Relocate(asked) => self.relocate(asked),
             Command::Helpers(give) => {
                 self.start_helpers();
                 if let Some(set) = self.helpers.started() {
-                    // An asker that has left meanwhile does not want them any more.
+                    // The asker may have left.
                     give.send(Arc::clone(set)).ok();
                 }
             }
             Command::CaughtUp(catch_up) => catch_up::queue(&mut self.log, catch_up),
-            // It has an owner that was made for something else, and loads as any other does.
+            // This owner began with another command, and its load mends as any load does.
             Command::Repair(done) => drop(done.send(Repaired::Owned)),
             Command::Fence(done) => drop(done.send(())),
         }
     }
 
-    /// A thread in use keeps its settings, whatever a resume names. One that a request without need of helpers has loaded, such
-    /// as a rename, is not in use.
+    /// A thread in use keeps its settings, whatever a resume names. A thread without helpers and subscribers is not in use: a
+    /// request such as a rename has loaded it.
     fn resume(&mut self, resume: Box<Resume>) {
         let is_idle = self.machine.is_loaded() && self.turns.id().is_none();
         if is_idle && self.helpers.started().is_none() && self.counts().subscribers == 0 {
@@ -119,7 +118,7 @@ impl Owner {
         }
     }
 
-    /// Keeps a command until the load, or the unload, is over; as many as the mailbox would.
+    /// Keeps a command until the load or the unload has ended. Keeps as many as the mailbox holds, and refuses the others.
     pub(super) fn defer(&mut self, command: Command) {
         if let Some(command) = self.waiters.defer(command, self.services.config().limits.mailbox) {
             self.services.counters.overloaded.add_one();
@@ -130,7 +129,7 @@ impl Owner {
     fn unload(&mut self, unload: Unload) {
         let subscribers = &self.services.subscribers;
         let counts = match unload.force {
-            // Also those whose subscription is queued.
+            // Includes queued subscriptions.
             Force::IfDeserted => self.counts(),
             Force::No | Force::Yes => subscribers.counts(self.id),
         };
@@ -143,14 +142,14 @@ impl Owner {
     }
 }
 
-/// Why input is not taken.
+/// Why input begins no turn.
 enum Refusal {
     Error(ThreadError),
-    /// It was taken before, into this turn.
+    /// An earlier request has brought it, and this turn has taken it.
     Seen(TurnId),
 }
 
-/// Why input is not taken, as far as that is known before the machine is asked.
+/// Why input begins no turn, as far as this is known before the machine decides.
 fn refusal_of(
     services: &Context,
     (log, helpers): (&Log, &HelperSide),

@@ -1,5 +1,5 @@
-//! How a user is asked about a call of a helper's tool, and what the answer means. A helper's own question must never look
-//! like this one.
+//! The question to the user about a call of a helper's tool, and the meaning of the answer. A helper's own question must
+//! never look like this one.
 
 use serde_json::{Map, Value, json};
 use skein_protocol::approval::{
@@ -10,9 +10,9 @@ use skein_protocol::ids::ItemId;
 
 use crate::turn::asking::WantedCall;
 
-/// Tells the question from a form that a helper asks for.
+/// Distinguishes the question from a form of a helper.
 const KIND: &str = "codex_approval_kind";
-/// What says in an answer that it holds for later calls, too, and in a question that this can be said.
+/// In an answer: how long it holds. In a question: the possible values.
 const PERSIST: &str = "persist";
 /// For as long as the thread is loaded.
 const SESSION: &str = "session";
@@ -25,24 +25,24 @@ const TOOL_DESCRIPTION: &str = "tool_description";
 const TOOL_PARAMS: &str = "tool_params";
 const SKEIN: &str = "skein";
 
-/// What else the peer's clients read of such a question.
+/// Further members that the peer's clients read.
 const READ_BY_CLIENTS: [&str; 5] =
     ["tool_params_display", "source", "connector_id", "connector_name", "connector_description"];
-/// Names that only servers like this one give.
+/// The prefix of names that belong to the server.
 const RESERVED: &str = "codex_";
 
-/// For how long an answer may hold for later calls, too.
+/// How long an answer may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lasts {
     /// For this call only.
     Not,
     /// As long as the thread is loaded.
     Session,
-    /// For ever, too: the settings have the helper, and say nothing else of the tool.
+    /// For ever: the settings have the helper, and do not decide about the tool.
     Always,
 }
 
-/// What the user has decided about a call.
+/// The user's decision about a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decision {
     Once,
@@ -52,7 +52,7 @@ pub(super) enum Decision {
     Cancelled,
 }
 
-/// The question about a call, in the form by which the peer's clients know it.
+/// The question about a call, in the form that the peer's clients know.
 pub(super) fn approval_form(
     item: &ItemId,
     wanted: &WantedCall,
@@ -89,7 +89,7 @@ pub(super) fn approval_form(
     }
 }
 
-/// What the user's answer to the question about a call means.
+/// The decision in the user's answer.
 pub(super) fn decision(response: &McpServerElicitationRequestResponse) -> Decision {
     let persist = response.meta.as_ref().and_then(|meta| meta.get(PERSIST)).and_then(Value::as_str);
     match (response.action, persist) {
@@ -101,8 +101,7 @@ pub(super) fn decision(response: &McpServerElicitationRequestResponse) -> Decisi
     }
 }
 
-/// A question that a helper asks by itself, without what would make it look like the one about a call: the client shows
-/// whatever these members say.
+/// A helper's own question, without members that belong to the question about a call: clients show these members.
 pub(super) fn without_ours(mut request: McpServerElicitationRequestBody) -> McpServerElicitationRequestBody {
     let ours = [KIND, PERSIST, TOOL_NAME, TOOL_TITLE, TOOL_DESCRIPTION, TOOL_PARAMS, SKEIN];
     let is_ours =

@@ -1,5 +1,4 @@
-//! Changes of a thread that begin no turn: turns that are taken back, what is said of its repository, what a client adds
-//! to what the model sees.
+//! Changes of a thread that begin no turn: reverts, the name, the repository, items that a client injects.
 
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use skein_store::rollout::record::{ItemsInjected, Reverted, ThreadMeta, ThreadNa
 use skein_store::rollout::{Keep, ReadError};
 
 use super::log::Log;
-use super::{Child, Owner, marks, settings};
+use super::{Child, Owner, settings, user_state};
 use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::thread::command::{Command, Edit, RevertTo};
@@ -25,34 +24,34 @@ use crate::thread::events;
 use crate::thread::pages;
 use crate::thread::registry::RequestGuard;
 
-/// The first turn that is to go.
+/// The first turn to remove.
 #[derive(Debug)]
-pub(super) struct Turning {
+pub(super) struct RevertPoint {
     turn: TurnId,
     /// The number of its `turn.started`.
     at: EventSeq,
-    /// The turns before it, where those in memory go too.
+    /// The turns before it, if the turns in memory go too.
     before: Option<Stretch>,
 }
 
-/// What was found of the first turn that is to go, when the history ended with the record `last`.
+/// The result of a search for the first turn to remove. The history ended with record `last` then.
 #[derive(Debug)]
-pub(super) struct Sought {
+pub(super) struct FoundRevert {
     to: RevertTo,
     reply: Reply<ThreadRevertResponse>,
-    found: Result<Option<Turning>, ReadError>,
+    found: Result<Option<RevertPoint>, ReadError>,
     last: EventSeq,
     _guard: RequestGuard,
 }
 
-/// What is known of a revert before the rollout is read.
+/// The part of a revert that is known from memory.
 #[derive(Debug, Default)]
 struct Known {
-    /// The first turn that is to go, where it is held.
+    /// The first turn to remove, if it is in memory.
     first: Option<(TurnId, EventSeq)>,
-    /// The oldest of the held turns that stay.
+    /// The oldest turn in memory that stays.
     oldest: Option<EventSeq>,
-    /// What those have as JSON.
+    /// Bytes of JSON of the turns in memory that stay.
     bytes: usize,
 }
 
@@ -68,8 +67,8 @@ impl Known {
     }
 }
 
-/// Looks for the first turn that is to go, and reads what stays before it, as far as a loaded thread holds it.
-async fn seek(turns: &Turns<'_>, to: &RevertTo, known: Known) -> Result<Option<Turning>, ReadError> {
+/// Finds the first turn to remove, and reads the turns before it, as many as a loaded thread holds.
+async fn seek(turns: &Turns<'_>, to: &RevertTo, known: Known) -> Result<Option<RevertPoint>, ReadError> {
     let found = match (known.first, to) {
         (Some(first), _) => Some(first),
         (None, RevertTo::Before(turn)) => turns.find(turn).await?.map(|at| (turn.clone(), at)),
@@ -81,10 +80,10 @@ async fn seek(turns: &Turns<'_>, to: &RevertTo, known: Known) -> Result<Option<T
     let json = skein_store::policy::HISTORY_WINDOW.saturating_sub(known.bytes);
     let enough = Enough { json, bytes: skein_store::policy::HISTORY_LINES, ..Enough::ALL };
     let before = turns.back(Some(known.oldest.unwrap_or(at)), enough).await?;
-    Ok(Some(Turning { turn, at, before: Some(before) }))
+    Ok(Some(RevertPoint { turn, at, before: Some(before) }))
 }
 
-/// The oldest of the newest `count` turns, or of all; read in pieces, of which none is kept.
+/// The oldest of the newest `count` turns, or of all. Reads in pieces, and keeps none.
 async fn oldest_of(turns: &Turns<'_>, count: usize) -> Result<Option<(TurnId, EventSeq)>, ReadError> {
     let (mut oldest, mut left): (Option<(TurnId, EventSeq)>, usize) = (None, count);
     while left > 0 {
@@ -119,13 +118,13 @@ impl Owner {
                 log.acknowledge(reply, ThreadInjectItemsResponse {});
             }
             Edit::Settings(params, reply) => settings::update(log, &self.helpers, &params, reply),
-            Edit::ReadState(params, reply) => marks::update_read_state(log, &params, reply),
-            Edit::SetGoal(params, reply) => marks::set_goal(log, params, reply),
-            Edit::ClearGoal(reply) => marks::clear_goal(log, reply),
+            Edit::ReadState(params, reply) => user_state::update_read_state(log, &params, reply),
+            Edit::SetGoal(params, reply) => user_state::set_goal(log, params, reply),
+            Edit::ClearGoal(reply) => user_state::clear_goal(log, reply),
         }
     }
 
-    /// Takes turns back where the first of them is in memory; looks for it in the rollout where it may be there.
+    /// Reverts if the first turn to remove is in memory. Otherwise searches the rollout for it.
     fn revert_to(&mut self, to: RevertTo, reply: Reply<ThreadRevertResponse>) {
         let id = self.id;
         if let Some(turn) = self.turns.id() {
@@ -138,26 +137,26 @@ impl Owner {
             RevertTo::AllBut(count) => history.newest(*count).or(history.held_turns().first()),
         };
         if history.has_older() {
-            // A loaded thread holds as many turns as before, where there are so many. It stays loaded during the search.
-            let (services, guard) = (Arc::clone(&self.services), self.seat.handle.begin_request());
+            // A loaded thread holds as many turns as before, if it has so many. It stays loaded during the search.
+            let (services, guard) = (Arc::clone(&self.services), self.slot.handle.begin_request());
             let known = Known::of(history, held);
             let (taken_back, last) = (history.taken_back().to_vec(), self.log.end().seq);
             self.children.spawn(format!("revert/{id}"), async move {
                 let turns = Turns::of(services.store.as_ref(), id, &taken_back, None);
                 let found = seek(&turns, &to, known).await;
-                Child::Sought(Box::new(Sought { to, reply, found, last, _guard: guard }))
+                Child::FoundRevert(Box::new(FoundRevert { to, reply, found, last, _guard: guard }))
             });
         } else if let Some(held) = held {
-            let first = Turning { turn: held.turn.id.clone(), at: held.at, before: None };
+            let first = RevertPoint { turn: held.turn.id.clone(), at: held.at, before: None };
             self.revert(first, &to, reply);
         } else {
             reply.err(&nothing_to_revert(id, to).to_wire());
         }
     }
 
-    /// The search has ended. What happened meanwhile may have changed what it means.
-    pub(super) fn sought(&mut self, sought: Sought) {
-        let Sought { to, reply, found, last, .. } = sought;
+    /// The search has ended. If the history has changed meanwhile, the revert starts again.
+    pub(super) fn revert_found(&mut self, revert_found: FoundRevert) {
+        let FoundRevert { to, reply, found, last, .. } = revert_found;
         let still = self.machine.is_loaded() && self.log.is_open() && self.log.end().seq == last;
         let id = self.id;
         match found {
@@ -168,14 +167,13 @@ impl Owner {
         }
     }
 
-    /// Takes turns back. The history has a new version: numbers of the old one cannot be continued, by those who have not
-    /// heard of it.
-    fn revert(&mut self, first: Turning, to: &RevertTo, reply: Reply<ThreadRevertResponse>) {
-        let Turning { turn, at, before: left } = first;
+    /// Reverts. The history gets a new version, so that clients that missed the revert cannot continue their numbers.
+    fn revert(&mut self, first: RevertPoint, to: &RevertTo, reply: Reply<ThreadRevertResponse>) {
+        let RevertPoint { turn, at, before: left } = first;
         let epoch = Epoch(self.log.end().epoch.0.saturating_add(1));
         let body = Reverted { before_turn_id: turn.clone(), from: Some(at), epoch }.into();
         let number = self.log.revert(body, left.map(|left| (left.turns, left.more)));
-        // What failed last may be among what is gone.
+        // The turn that failed last may be gone.
         self.turns.forget_failure();
         let response = revert_response(&self.log, to, self.status());
         self.log.acknowledge(reply, response);

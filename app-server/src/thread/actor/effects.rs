@@ -1,4 +1,4 @@
-//! Carries out what the machine wants. Nothing here decides, and nothing waits.
+//! Carries out the machine's effects. Nothing here decides, and nothing waits.
 
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use skein_protocol::thread::ThreadStatus;
 use skein_store::index::moment::Listed;
 use skein_store::rollout::Keep;
 
-use super::elsewhere::{announce_move, answer_move, mend_index, record_of, refuse_move};
 use super::log::{Log, Send};
 use super::questions::resolved;
+use super::relocation::{announce_move, answer_move, mend_index, record_of, refuse_move};
 use super::{Child, Owner, settings};
 use crate::thread::Context;
 use crate::thread::command::Command;
@@ -26,7 +26,7 @@ use crate::thread::outgoing::{Due, Notice};
 use crate::thread::writer::Written;
 
 impl Owner {
-    /// Carries out an effect. Returns the event that answers it, where that comes at once.
+    /// Carries out an effect. Returns its event, if that comes at once.
     pub(super) fn carry_out(&mut self, effect: Effect) -> Option<Event> {
         match effect {
             Effect::Load => return self.load(),
@@ -67,7 +67,7 @@ impl Owner {
         None
     }
 
-    /// Starts the helpers that the configuration and the thread name. Nobody waits for them.
+    /// Starts the helpers of the configuration and the thread, without waiting for them.
     pub(super) fn start_helpers(&mut self) {
         if self.helpers.started().is_some() || !self.log.is_open() {
             return;
@@ -94,12 +94,12 @@ impl Owner {
         if self.log.close() {
             return None;
         }
-        // A thread that is put elsewhere gets its row, and is released, there.
+        // A move sets the row and releases the thread itself.
         if destination.is_none() {
-            let mark = self.services.store.open_marker(self.id);
+            let marker = self.services.store.open_marker(self.id);
             self.services.store.release(self.id);
             if self.machine.is_materialised() && self.log.is_open() {
-                let mended = mend_index(Arc::clone(&self.services), self.id, self.log.row(), mark);
+                let mended = mend_index(Arc::clone(&self.services), self.id, self.log.row(), marker);
                 self.services.tasks.spawn(format!("mend-index/{}", self.id), mended);
             }
         }
@@ -107,27 +107,27 @@ impl Owner {
     }
 
     fn abandon_rollout(&mut self) {
-        // Only the turn: the helpers' end is still waited for.
+        // The turn only: the unload still waits for the helpers.
         self.turns.abort();
         resolved(&self.services, &mut self.log, self.questions.clear());
-        // A client whose answer is queued is shown what is given up, like the subscribers.
+        // Clients with a queued answer see the abandoned records, as the subscribers do.
         self.send(Send::All);
         self.log.give_up();
         self.services.store.release(self.id);
     }
 
-    /// The writer has written, or could not.
+    /// Takes a report of the writer.
     pub(super) fn written(&mut self, written: &Written) {
         let is_last = self.log.take(written);
         match written {
             Written::UpTo(_, listed) if is_last => {
-                // Before somebody else may change the rollout.
-                let mark = self.services.store.open_marker(self.id);
+                // Before another owner can change the rollout.
+                let marker = self.services.store.open_marker(self.id);
                 if self.waiters.destination().is_none() {
                     self.services.store.release(self.id);
                     if *listed == Listed::Yes {
-                        // A full queue only leaves the mark for the next start, which finds the end closed.
-                        self.services.closed_rollouts.try_send(mark).ok();
+                        // A full queue only leaves the marker for the next start, which finds the end closed.
+                        self.services.closed_rollouts.try_send(marker).ok();
                     }
                 }
                 self.step(Event::RolloutClosed);
@@ -152,7 +152,7 @@ impl Owner {
                 unload.reply.ok(&SkeinThreadUnloadResponse { state: UnloadOutcome::Unloaded });
             }
             (command, Some(error)) => command.refuse(&self.services, &error.to_wire()),
-            // Only these two ask the machine for an unload.
+            // No other command asks the machine for an unload.
             (command, None) => drop(command),
         }
     }
@@ -160,7 +160,7 @@ impl Owner {
     /// Publishes that the thread is not loaded any more.
     pub(super) fn announce_not_loaded(&mut self) {
         self.log.show_status(ThreadStatus::NotLoaded);
-        // The owner ends with this step: nothing may be left in the publish queue.
+        // The owner ends with this step, so the publish queue must be empty.
         self.send(Send::All);
     }
 
@@ -230,12 +230,12 @@ fn fail_resume(services: &Context, id: ThreadId, command: Command, why: ResumeFa
     command.refuse(services, &error);
 }
 
-/// Publishes that the thread is closed, except to its subscribers.
+/// Publishes that the thread is closed to connections that are not subscribed.
 pub(super) fn announce_closed(services: &Context, log: &Log) {
     let params = ThreadClosedNotification { thread_id: log.id(), skein: None };
     let notice = Notice::new::<ThreadClosed>(Recipients::All, &params, log.wall(), None);
     match log.persistence() {
-        Persistence::Durable => services.subscribers.publish_to_strangers(log.id(), &notice.broadcast),
+        Persistence::Durable => services.subscribers.publish_to_unsubscribed(log.id(), &notice.broadcast),
         Persistence::Ephemeral => {}
     }
 }

@@ -1,5 +1,5 @@
-//! How a thread comes to be that begins with the history of another one. Its owner has a child task copy the rollout: the
-//! other thread is neither loaded nor disturbed, and what it has acknowledged is there.
+//! Forks: new threads with the history of another one. A child task of the new owner copies the rollout. The source is
+//! neither loaded nor disturbed, and the copy has everything that the source has acknowledged.
 
 use std::sync::Arc;
 
@@ -21,10 +21,10 @@ use crate::thread::event::Materialised;
 use crate::thread::machine::Persistence;
 use crate::thread::outgoing::{Due, LateAnswer};
 use crate::thread::pages;
-use crate::thread::pictures;
 use crate::thread::subscribers::Role;
+use crate::thread::views;
 
-/// A fork that is to be made.
+/// A fork to make.
 pub(super) struct Copy {
     from: ThreadId,
     id: ThreadId,
@@ -34,19 +34,19 @@ pub(super) struct Copy {
     originator: String,
 }
 
-/// The answer of a fork, behind which clients are notified of the new thread.
+/// The answer of a fork.
 pub(super) fn answer((log, helpers): (&Log, &HelperSide), thread: Thread, fork: Fork) -> Due {
     let Fork { params, ticket, reply, .. } = fork;
     let settings = settings::of(log, helpers);
-    let mut response: ThreadForkResponse = pictures::response(&settings, thread, log.end()).into();
+    let mut response: ThreadForkResponse = views::response(&settings, thread, log.end()).into();
     response.instruction_sources = helpers.sources(&settings.cwd);
     if let Some(history) = log.history().filter(|_| !params.exclude_turns) {
         response.thread.turns = pages::newest_within(history, log.most_shown());
     }
     let items = log.usage_so_far().into_iter().collect();
     let answer: LateAnswer = Box::new(move |on_disk| {
-        if let (Some(end), Some(picture)) = (on_disk, &mut response.skein) {
-            picture.seq = picture.seq.min(end.seq);
+        if let (Some(end), Some(view)) = (on_disk, &mut response.skein) {
+            view.seq = view.seq.min(end.seq);
         }
         Ok(reply.prepare(&response))
     });
@@ -65,16 +65,16 @@ impl Copy {
         Self { from: params.thread_id, id, bound, persistence, thread_source, originator }
     }
 
-    /// Makes it, and reads it as any thread is read.
+    /// Makes the fork, and loads it.
     ///
     /// # Errors
-    /// About the other thread: that there is no such thread, that it has no such turn, or that it cannot be copied.
+    /// The source does not exist, does not have the turn, or cannot be copied.
     pub(super) async fn make(self, services: &Context) -> Result<LoadedThread, ThreadError> {
         let loaded = self.check_source(services)?;
         let cut = match History::cut(services.store.as_ref(), self.from, &self.bound).await {
             Ok(Some(cut)) => cut,
             Ok(None) => return Err(self.no_such_turn()),
-            // Its first message is on its way to the disk.
+            // The first message of the source is not on disk yet.
             Err(ReadError::Missing(_)) if loaded => return Err(ThreadError::NothingToFork { id: self.from }),
             Err(error) => return Err(ThreadError::unreadable(error, self.from)),
         };
@@ -84,7 +84,7 @@ impl Copy {
         }
     }
 
-    /// Whether the other thread is loaded; what is only in memory cannot be copied.
+    /// Whether the source is loaded. A source that is only in memory cannot be copied.
     fn check_source(&self, services: &Context) -> Result<bool, ThreadError> {
         let id = self.from;
         let Some(handle) = services.registry.handle(id) else { return Ok(false) };
@@ -108,7 +108,7 @@ impl Copy {
             CopyError::Write(error) => ThreadError::NotForked { id: self.from, why: error.to_string() },
         })?;
         let made = load::read(services, self.id).await?;
-        // A list that is asked for after the answer shows it.
+        // A list after the answer shows the fork.
         let (index, row, head) = (Arc::clone(&services.index), made.history.row(), made.head);
         moment::set(&services.tasks, self.id, async move { index.upsert(row, head).await }).await;
         Ok(made)
@@ -132,7 +132,7 @@ impl Copy {
         })
     }
 
-    /// What stands behind the copied records.
+    /// The records behind the copied ones.
     fn beginning(&self, services: &Context, cut: Cut) -> Vec<Record> {
         let forked = Forked {
             from: self.from,
@@ -141,7 +141,7 @@ impl Copy {
             thread_source: self.thread_source.clone(),
             originator: Some(self.originator.clone()),
         };
-        // A name that it was given later is its name too.
+        // The fork also gets a name that the source got behind the cut.
         let named = cut.name.map(|name| RecordBody::from(ThreadNamed { name }));
         let bodies = [Some(RecordBody::from(forked)), named].into_iter().flatten();
         let at = services.clock.wall();

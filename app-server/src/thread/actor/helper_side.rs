@@ -1,5 +1,5 @@
-//! A thread's side of its helpers (MCP server processes): the settings that its clients name for them, the running set,
-//! the tools that the user allows, and the directory that models are told of.
+//! A thread's side of its helpers (MCP server processes): the clients' settings for them, the running set, the tools that
+//! the user allows, and the facts of the directory for models.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use super::open_questions::Audience;
 use crate::config::{Config, ConfigErrors, Overrides};
 use crate::policy;
 use crate::thread::subscribers::Subscribers;
-use crate::thread::{Context, pictures};
+use crate::thread::{Context, views};
 use crate::turn;
 use crate::turn::approval::Hints;
 use crate::turn::own_tools::{Asks, OwnTools};
@@ -28,7 +28,7 @@ use crate::turn::surroundings::Surroundings;
 /// A tool of a helper: the helper's name and the tool's.
 pub(super) type ToolOf = (String, String);
 
-/// The helpers of a changed configuration, and the names that stand for another program now, or for none.
+/// The helpers of a changed configuration, with the names whose program has changed or is gone.
 pub(super) struct Changed {
     pub(super) specs: BTreeMap<String, HelperSpec>,
     pub(super) others: Vec<String>,
@@ -36,17 +36,17 @@ pub(super) struct Changed {
 
 pub(super) struct HelperSide {
     thread: ThreadId,
-    /// The configuration that was looked at last.
+    /// The newest configuration.
     config: Arc<Config>,
     /// The client's own settings for this thread.
     overrides: Overrides,
     /// The running helpers.
     set: Option<Arc<HelperSet>>,
-    /// The files that were found in the thread's directory.
+    /// The files and facts of the thread's directory.
     surroundings: Option<Arc<Surroundings>>,
-    /// The connection that has started or forked the thread, with the tools of its client.
+    /// The connection that has started or forked the thread. Its client has the thread's own tools.
     brought_tools: Option<ConnectionId>,
-    /// Tools that models may call without a question until the unload, and how each described itself.
+    /// Tools that models may call without a question until the unload, with each tool's description of itself.
     allowed_tools: HashMap<ToolOf, Hints>,
     /// Warnings that clients have received since the load.
     warned: HashSet<String>,
@@ -70,32 +70,32 @@ impl HelperSide {
         }
     }
 
-    /// Events of helpers, and their questions.
+    /// Events and questions of helpers.
     pub(super) fn inbox(
         &mut self,
     ) -> (&mut mpsc::Receiver<HelperEvent>, &mut mpsc::Receiver<HelperQuestion>) {
         (&mut self.events.1, &mut self.questions.1)
     }
 
-    /// A client has started or forked the thread with these settings.
+    /// Notes the client that has started or forked the thread, with its settings.
     pub(super) fn brought_by(&mut self, client: ConnectionId, overrides: Overrides) {
         (self.brought_tools, self.overrides) = (Some(client), overrides);
     }
 
-    /// The clients that can be asked: first the connection that has brought the thread's tools, then the others, the newest
-    /// subscriber first.
+    /// The clients that can be asked: first the connection with the thread's tools, then the others, the newest subscriber
+    /// first.
     pub(super) fn audience(&self, subscribers: &Subscribers) -> Audience {
         let mut candidates = subscribers.askable(self.thread);
         candidates.sort_by_key(|outbox| Some(outbox.connection()) != self.brought_tools);
         Audience { candidates, subscribed: subscribers.subscribed(self.thread) }
     }
 
-    /// The settings that hold for a load: those of its resume, where it names any, else the thread's own.
+    /// The settings for a load: those of its resume if it names any, else the thread's own.
     pub(super) fn named_by(&self, resume: Option<&Overrides>) -> Overrides {
         resume.filter(|named| **named != Overrides::default()).unwrap_or(&self.overrides).clone()
     }
 
-    /// A resume changes an unused thread. Another search for files makes those that were found stale.
+    /// Applies the settings of a resume to an unused thread. Other search settings make the files of the directory stale.
     pub(super) fn change_for(&mut self, resume: &Overrides) {
         let named = self.named_by(Some(resume));
         if named.context != self.overrides.context {
@@ -104,12 +104,12 @@ impl HelperSide {
         self.overrides = named;
     }
 
-    /// The settings of the resume that a load is for. They come before those in the history.
+    /// Takes the settings of the resume of a load. They win over those in the history.
     pub(super) fn take(&mut self, resume: Option<&Overrides>) {
         self.overrides = self.named_by(resume);
     }
 
-    /// The settings of the thread's first client, as the history has them, unless a resume has named others.
+    /// Takes the settings of the thread's first client from the history, unless a resume has named others.
     pub(super) fn recall(&mut self, recorded: impl FnOnce() -> Result<Option<Overrides>, ConfigErrors>) {
         if self.overrides != Overrides::default() {
             return;
@@ -124,72 +124,72 @@ impl HelperSide {
 
     /// The settings of a new thread.
     pub(super) fn new_settings(&self, params: &ThreadStartParams, config: &Config) -> ThreadSettings {
-        pictures::new_settings(params, &self.overrides, config)
+        views::new_settings(params, &self.overrides, config)
     }
 
-    /// The tools of a turn that no helper has.
+    /// The tools of a turn that belong to no helper.
     pub(super) fn own_tools(&self, settings: &ThreadSettings, is_durable: bool, config: &Config) -> OwnTools {
         let plans = settings.mode() == Some(ModeKind::Plan);
         let wanted = plans || self.overrides.features.asks.unwrap_or(config.asks);
-        // An ephemeral thread is a client's own work, such as a title: its user is not there.
+        // A client uses an ephemeral thread for itself, for example to make a title. No user can answer.
         let asks = if wanted && is_durable { Asks::Yes } else { Asks::No };
         OwnTools { client: settings.dynamic_tools.clone(), asks }
     }
 
-    /// The thread's directory was searched.
+    /// Notes the result of a search of the thread's directory.
     pub(super) fn found(&mut self, surroundings: Option<Arc<Surroundings>>) {
         self.surroundings = surroundings;
     }
 
-    /// The files that the model reads of this directory, as far as it was searched.
+    /// The files of this directory that the model reads.
     pub(super) fn sources(&self, cwd: &str) -> Vec<LegacyAppPathString> {
         let found = self.surroundings.as_ref().filter(|found| found.cwd == cwd);
         found.map(|found| found.sources()).unwrap_or_default()
     }
 
-    /// The context that a turn gives its model, with one note or none.
+    /// The context that a turn gives its model, with an optional note.
     pub(super) fn turn_context(&self, config: &Config, cwd: String, note: Option<&str>) -> turn::Context {
         turn::Context {
             cwd,
             environment: self.overrides.context.over(&config.context).environment,
             docs: config.docs(&self.overrides.context),
             known: self.surroundings.clone(),
-            // The place for what helpers say of themselves (`instructions`), and for those that cannot be had.
+            // Later also the `instructions` of helpers, and notes about missing helpers.
             notes: note.map(str::to_owned).into_iter().collect(),
         }
     }
 
-    /// The helpers of the configuration, changed by the thread's own settings.
+    /// The helpers of the configuration with the thread's own changes.
     fn specs(&self, config: &Config) -> Vec<HelperSpec> {
         let base = &config.helpers;
         match self.overrides.over(base) {
             Ok(helpers) => helpers.into_values().collect(),
             Err(errors) => {
-                // The handler has refused such overrides before they could come here.
+                // The handler refuses such overrides.
                 tracing::error!(thread = %self.thread, %errors, "helpers of the thread's own settings are left out");
                 base.values().cloned().collect()
             }
         }
     }
 
-    /// Whether a turn cannot begin without one of them.
+    /// Whether turns need one of the helpers to begin.
     pub(super) fn are_required(&self, config: &Config) -> bool {
         self.specs(config).iter().any(|spec| spec.enabled && spec.required)
     }
 
-    /// The helpers, once they are started.
+    /// The started helpers.
     pub(super) fn started(&self) -> Option<&Arc<HelperSet>> {
         self.set.as_ref()
     }
 
-    /// Starts the helpers in the thread's directory. Nobody waits for them.
+    /// Starts the helpers in the thread's directory, without waiting for them.
     pub(super) fn start(&mut self, services: &Context, cwd: PathBuf) -> Arc<HelperSet> {
         let specs = self.specs(&services.config());
         let set = services.helpers.of_thread(self.thread, specs, cwd, self.events.0.clone());
         Arc::clone(self.set.insert(Arc::new(set.asking(self.questions.0.clone()))))
     }
 
-    /// The unload begins: permissions and warnings end with the load. Returns the helpers that have to end.
+    /// Begins the unload: permissions and warnings end. Returns the helpers to stop.
     pub(super) fn end(&mut self) -> Option<Arc<HelperSet>> {
         self.allowed_tools.clear();
         self.warned.clear();
@@ -203,12 +203,12 @@ impl HelperSide {
         }
     }
 
-    /// No helper is left.
+    /// Notes that no helper is left.
     pub(super) fn ended(&mut self) {
         self.set = None;
     }
 
-    /// Ends the helpers, however long that takes: a living process is never given up.
+    /// Stops the helpers, and waits until the last process has ended.
     pub(super) async fn end_all(&mut self) {
         let Some(set) = self.set.take() else { return };
         while tokio::time::timeout(policy::UNLOAD_LIMIT, set.stop()).await.is_err() {
@@ -216,13 +216,13 @@ impl HelperSide {
         }
     }
 
-    /// Takes a configuration. Returns whether it is another one.
+    /// Takes the newest configuration. Returns whether it has changed.
     pub(super) fn look_at(&mut self, config: &Arc<Config>) -> bool {
         let before = std::mem::replace(&mut self.config, Arc::clone(config));
         !Arc::ptr_eq(&before, config)
     }
 
-    /// Changes running helpers as the configuration says. Permissions for another program by the same name end.
+    /// Applies the configuration to running helpers. Permissions for another program of the same name end.
     pub(super) fn change(&mut self) -> Option<Changed> {
         let helpers = self.set.as_ref()?;
         match self.overrides.over(&self.config.helpers) {
@@ -232,7 +232,7 @@ impl HelperSide {
                 self.allowed_tools.retain(|(server, _), _| !others.contains(server));
                 Some(Changed { specs, others })
             }
-            // A client has changed a helper that is not there any more.
+            // A client's settings change a helper that the configuration does not have any more.
             Err(errors) => {
                 tracing::warn!(thread = %self.thread, %errors, "its own settings do not fit the new ones; its helpers stay");
                 None
@@ -240,7 +240,7 @@ impl HelperSide {
         }
     }
 
-    /// Whether the user has allowed this tool. A tool that describes itself otherwise loses the permission.
+    /// Whether the user has allowed this tool. A tool with another description of itself loses the permission.
     pub(super) fn allows(&mut self, tool: &ToolOf, hints: Hints) -> bool {
         let allowed = self.allowed_tools.get(tool) == Some(&hints);
         if !allowed {
@@ -249,17 +249,17 @@ impl HelperSide {
         allowed
     }
 
-    /// The user allows this tool until the unload.
+    /// Allows this tool until the unload.
     pub(super) fn allow(&mut self, tool: ToolOf, hints: Hints) {
         self.allowed_tools.insert(tool, hints);
     }
 
-    /// The settings decide about this tool from now on.
+    /// Leaves this tool to the settings from now on.
     pub(super) fn leave_to_settings(&mut self, tool: &ToolOf) {
         self.allowed_tools.remove(tool);
     }
 
-    /// How long an answer about this helper's tool may hold; `config` is the newest configuration.
+    /// How long an answer about this helper's tool may hold. `config` is the newest configuration.
     pub(super) fn lasts(&self, server: &str, lasting: bool, config: &Config) -> Lasts {
         let settings = config.helpers.get(server).map(|spec| spec.transport.clone());
         match lasting {
@@ -269,20 +269,20 @@ impl HelperSide {
         }
     }
 
-    /// How a running helper's tool describes itself now.
+    /// The current description of a running helper's tool.
     pub(super) fn hints_of(&self, (server, tool): &ToolOf) -> Option<Hints> {
         let statuses = self.set.as_ref()?.statuses();
         let status = statuses.iter().find(|status| status.name == *server)?;
         Some(Hints::of(status.tools.get(tool)?.annotations.as_ref()))
     }
 
-    /// The program or address that a helper's name stands for in this thread.
+    /// The program or address of a helper in this thread.
     pub(super) fn transport_of(&self, server: &str) -> Option<Transport> {
         let specs = self.overrides.over(&self.config.helpers).ok()?;
         specs.get(server).map(|spec| spec.transport.clone())
     }
 
-    /// Whether clients have not received this warning since the load. They receive it now.
+    /// Whether clients have not received this warning since the load. Notes that they have now.
     pub(super) fn is_news(&mut self, warning: &str) -> bool {
         self.warned.insert(warning.to_owned())
     }
@@ -292,7 +292,7 @@ impl HelperSide {
 pub(super) fn status_of(thread: ThreadId, event: HelperEvent) -> McpServerStatusUpdatedNotification {
     let (name, status, error, state) = match event {
         HelperEvent::Startup { name, state, error } => (name, state, error, None),
-        // Clients that know only the peer's states see it ready, as before.
+        // Clients that know only the peer's states see the helper as ready, as before.
         HelperEvent::Liveness { name, state, message } => {
             (name, McpServerStartupState::Ready, message, Some(state))
         }

@@ -1,4 +1,4 @@
-//! How an owner comes to its thread: a new one is made in memory, a stored one is read by a child task.
+//! Loads: a new thread is made in memory, a stored one is read by a child task.
 
 use std::sync::Arc;
 
@@ -21,22 +21,22 @@ use crate::thread::event::{Event, Materialised};
 use crate::thread::machine::Persistence;
 use crate::turn::surroundings::Surroundings;
 
-/// A thread as its rollout has it.
+/// A thread, read from its rollout.
 #[derive(Debug)]
 pub(super) struct LoadedThread {
     pub(crate) history: History,
     pub(crate) head: EventSeq,
     pub(crate) epoch: Epoch,
-    /// A torn end was cut off.
+    /// Whether a torn end was cut off.
     pub(crate) cut: bool,
-    /// What was found in its directory.
+    /// The files and facts of the thread's directory.
     pub(crate) surroundings: Option<Arc<Surroundings>>,
 }
 
 impl Owner {
-    /// Begins the load. A new thread has nothing to read: the load ends at once.
+    /// Begins the load. The load of a new thread ends at once.
     pub(super) fn load(&mut self) -> Option<Event> {
-        // Entries that an unload has left in the publish queue are sent before its log is closed.
+        // Sends entries of an unload before its log is closed.
         self.send(Send::All);
         if self.log.is_unwritten() {
             self.children.spawn(format!("load/{}", self.id), async { Child::NeverWritten });
@@ -52,7 +52,7 @@ impl Owner {
             return Some(Event::Loaded(Materialised::No));
         }
         let (services, id, persistence) = (Arc::clone(&self.services), self.id, self.log.persistence());
-        // The settings that requests have named for this load; none where the thread's own hold.
+        // The settings that requests name for this load. Default if the thread's own settings hold.
         let named = self.helpers.named_by(self.waiters.resume_of_the_load().map(|resume| &resume.helpers));
         if let Some(fork) = self.waiters.new_fork() {
             let copy = Copy::new(fork, id, persistence);
@@ -71,13 +71,13 @@ impl Owner {
         None
     }
 
-    /// The load has ended; `None`: the thread is only in memory, and is as it was.
+    /// The load has ended. `None`: the thread is in memory only, and unchanged.
     pub(super) fn loaded(&mut self, result: Result<Option<LoadedThread>, ThreadError>) {
         let materialised = match result {
             Ok(loaded) => self.open_log(loaded),
             Err(error) => {
                 self.services.store.release(self.id);
-                // Handed back, they would only load again, and fail again.
+                // A next owner would only fail to load again.
                 for command in self.waiters.take_deferred() {
                     command.refuse(&self.services, &error.to_wire());
                 }
@@ -90,13 +90,13 @@ impl Owner {
         self.unpark();
         self.settle_repair();
         self.recount();
-        // Subscribers of a thread that had to make room are notified that it is back, whichever request has loaded it.
+        // Subscribers of an evicted thread are notified that it is loaded again.
         if self.machine.is_loaded() && self.services.subscribers.counts(self.id).subscribers > 0 {
             self.show_status();
         }
     }
 
-    /// Opens the log of a thread that was read. An open turn is closed before anybody sees the thread.
+    /// Opens the log of a loaded thread. Closes an open turn before clients see the thread.
     fn open_log(&mut self, loaded: Option<LoadedThread>) -> Materialised {
         let resume = self.waiters.resume_of_the_load().map(|resume| &resume.helpers);
         self.helpers.take(resume);
@@ -111,7 +111,7 @@ impl Owner {
             self.repair.note_mended(cut || !closing.is_empty());
             materialised = match self.log.persistence() {
                 Persistence::Durable => Materialised::Yes,
-                // A fork that is only in memory.
+                // A fork in memory.
                 Persistence::Ephemeral => Materialised::No,
             };
             self.log.open(history, ThreadPicture { seq: head, epoch }, materialised);
@@ -121,14 +121,14 @@ impl Owner {
         materialised
     }
 
-    /// Commands that waited for the end of a load, or of a turn.
+    /// Carries out the commands that waited for the end of a load or a turn.
     pub(super) fn take_up_deferred(&mut self) {
         for command in self.waiters.take_deferred() {
             self.command(command);
         }
     }
 
-    /// Clients that waited for the disk, which takes records again.
+    /// Lets clients continue that waited for the disk.
     pub(super) fn unpark(&mut self) {
         for catch_up in self.catch_ups.unpark() {
             self.command(Command::CaughtUp(Box::new(catch_up)));
@@ -136,7 +136,7 @@ impl Owner {
     }
 }
 
-/// A thread with what is found in its directory, if that answers soon.
+/// Adds the files and facts of the thread's directory, if the directory answers soon.
 async fn with_surroundings(
     services: &Context,
     loaded: Result<LoadedThread, ThreadError>,
@@ -152,7 +152,7 @@ async fn with_surroundings(
     Ok(loaded)
 }
 
-/// What the thread's first client has named in its `config`.
+/// The settings of the thread's first client, from its `config`.
 fn recall(settings: &ThreadSettings) -> Result<Option<Overrides>, ConfigErrors> {
     if settings.config.is_empty() {
         return Ok(None);
@@ -160,7 +160,7 @@ fn recall(settings: &ThreadSettings) -> Result<Option<Overrides>, ConfigErrors> 
     helpers_from_thread_config(&secrets::inline(&settings.config, &settings.secrets.0)).map(Some)
 }
 
-/// The thread as the store has it.
+/// Reads the thread from the store.
 pub(super) async fn read(services: &Context, id: ThreadId) -> Result<LoadedThread, ThreadError> {
     let loaded = services.store.load(id).await.map_err(|error| ThreadError::unreadable(error, id))?;
     if loaded.repair.cut > 0 {
@@ -169,18 +169,18 @@ pub(super) async fn read(services: &Context, id: ThreadId) -> Result<LoadedThrea
     for damage in &loaded.repair.damage {
         tracing::warn!(thread = %id, ?damage, "the rollout is damaged here; the rest is read");
     }
-    let shelf = services.store.location(id).await.map_err(|error| ThreadError::unreadable(error, id))?;
+    let location = services.store.location(id).await.map_err(|error| ThreadError::unreadable(error, id))?;
     let epoch = loaded.next_epoch(services.machine_boot);
     let read = History::read_end(services.store.as_ref(), id, skein_store::policy::HISTORY_WINDOW).await;
     let mut history = read.map_err(|source| ThreadError::Unreadable { id, source })?;
     history.skip_to(loaded.head);
     add_secrets(&mut history, services.store.secrets(id).await);
-    history.set_archived(shelf == Location::Archived);
+    history.set_archived(location == Location::Archived);
     Ok(LoadedThread { history, head: loaded.head, epoch, cut: loaded.repair.cut > 0, surroundings: None })
 }
 
-/// Adds the secrets of a thread, which are in none of its records. A rollout of an earlier version has some: they are taken
-/// out of the settings.
+/// Adds the secrets of a thread, which are not in its records. A rollout of an earlier version has secrets in its settings:
+/// they are removed there.
 pub(super) fn add_secrets(history: &mut History, mut stored: SecretValues) {
     let (config, found) = secrets::externalise_stored(&history.settings().config);
     stored.add(found);

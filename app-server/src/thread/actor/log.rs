@@ -1,5 +1,5 @@
 //! The event log of a thread: its records and their numbers, the writer, the publish queue behind the records, and the
-//! snapshot that everybody else sees.
+//! snapshot for other tasks.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,9 +29,9 @@ use crate::thread::events;
 use crate::thread::journal::{Journal, Saved, reach};
 use crate::thread::machine::{Persistence, View};
 use crate::thread::outgoing::{Due, Notice, Outgoing};
-use crate::thread::pictures;
 use crate::thread::snapshot::Snapshot;
 use crate::thread::subscribers::Broadcast;
+use crate::thread::views;
 use crate::thread::writer::Written;
 
 pub(super) struct Log {
@@ -42,7 +42,6 @@ pub(super) struct Log {
     /// Set while the thread is loaded.
     journal: Option<Journal>,
     written: (mpsc::Sender<Written>, mpsc::Receiver<Written>),
-    /// When text in flight is written next.
     checkpoint_at: Option<Instant>,
 }
 
@@ -78,7 +77,7 @@ impl Log {
         self.services.config()
     }
 
-    /// Bytes of turns that an answer may have which has to be given.
+    /// The maximum bytes of turns in an answer that must not be refused as too large.
     pub(super) fn most_shown(&self) -> usize {
         self.config().limits.answer_bytes / 2
     }
@@ -87,13 +86,13 @@ impl Log {
         self.services.clock.wall()
     }
 
-    /// A load begins: records and the writer of the load before are dropped.
+    /// Drops the records and the writer of the previous load.
     pub(super) fn forget(&mut self) {
         self.journal = None;
         self.written = mpsc::channel(policy::WRITER_BATCHES);
     }
 
-    /// Begins behind record `at.seq`, in epoch `at.epoch`.
+    /// Opens the log behind record `at.seq`, in epoch `at.epoch`.
     pub(super) fn open(&mut self, history: History, at: ThreadPicture, materialised: Materialised) {
         let (services, written) = (Arc::clone(&self.services), self.written.0.clone());
         let (at, kind) = ((at.seq, at.epoch), (self.persistence, materialised));
@@ -104,7 +103,7 @@ impl Log {
         self.journal.is_some()
     }
 
-    /// Whether the whole thread is in memory, and nowhere else.
+    /// Whether the whole thread is in memory only.
     pub(super) fn is_unwritten(&self) -> bool {
         self.journal.as_ref().is_some_and(Journal::is_unwritten)
     }
@@ -131,22 +130,22 @@ impl Log {
         Some(ThreadPicture { seq, epoch: journal.epoch_at(seq) })
     }
 
-    /// Whether a client that knows the history up to `at` can be sent the events behind it.
+    /// Whether events can follow for a client that knows the history up to `at`.
     pub(super) fn continues(&self, at: ThreadPicture) -> bool {
         self.journal.as_ref().is_some_and(|journal| journal.continues(at))
     }
 
-    /// Durable events behind record `seq`, as far as all of them are in memory.
+    /// The durable events behind record `seq`, if all of them are in memory.
     pub(super) fn recent(&self, seq: EventSeq) -> Option<impl Iterator<Item = &Broadcast>> {
         self.journal.as_ref()?.recent.after(seq)
     }
 
-    /// Whether the records can be read again from the store.
+    /// Whether the store has the records.
     pub(super) fn is_stored(&self) -> bool {
         self.journal.as_ref().is_some_and(Journal::is_stored)
     }
 
-    /// The records that matter to a model, of a thread that is never on disk.
+    /// The records that a model needs of an ephemeral thread.
     pub(super) fn kept(&self) -> Option<Vec<skein_store::rollout::record::Record>> {
         Some(self.journal.as_ref()?.kept()?.to_vec())
     }
@@ -178,7 +177,7 @@ impl Log {
             None => Thread::new(self.thread, "", "", 0),
         };
         match self.persistence {
-            // It never has a rollout.
+            // An ephemeral thread has no rollout.
             Persistence::Ephemeral => (thread.ephemeral, thread.path) = (true, None),
             Persistence::Durable => {}
         }
@@ -186,14 +185,14 @@ impl Log {
         thread
     }
 
-    /// The first user message is about to be recorded: the thread gets its rollout.
+    /// Gives the thread its rollout, before the first user message is recorded.
     pub(super) fn materialise(&mut self) {
         if let Some(journal) = &mut self.journal {
             journal.materialise();
         }
     }
 
-    /// Numbers these records and has them written. Returns the number of each.
+    /// Numbers these records and hands them to the writer. Returns the number of each.
     pub(super) fn record(&mut self, bodies: Vec<RecordBody>, keep: Keep) -> Vec<EventSeq> {
         self.journal.as_mut().map(|journal| journal.record(bodies, keep)).unwrap_or_default()
     }
@@ -210,7 +209,7 @@ impl Log {
     ) -> Option<EventSeq> {
         let journal = self.journal.as_mut()?;
         if let Some((turns, more)) = left {
-            // First, so that the row that goes with the record says what stays. What lies between goes now.
+            // First, so that the row of the record counts the turns that stay.
             journal.history.refill(turns, more);
         }
         let numbers = journal.record(vec![body], Keep::Power);
@@ -220,14 +219,13 @@ impl Log {
         numbers.first().copied()
     }
 
-    /// The rollout was put there.
     pub(super) fn set_archived(&mut self, archived: bool) {
         if let Some(journal) = &mut self.journal {
             journal.history.set_archived(archived);
         }
     }
 
-    /// Adds text to an open item, here and in the snapshot. It is written within a second.
+    /// Adds text to an open item, here and in the snapshot. The text is written within a second.
     pub(super) fn append(&mut self, item: &ItemId, text: &str) {
         if let Some(journal) = &mut self.journal {
             journal.history.receive_text(item, text);
@@ -252,7 +250,7 @@ impl Log {
         self.checkpoint_at
     }
 
-    /// Writes the text in flight since the last time. While the disk does not take it, it waits for the next time.
+    /// Writes the text in flight since the last checkpoint. Tries again later while the disk does not take it.
     pub(super) fn checkpoint(&mut self) {
         self.checkpoint_at = None;
         let checkpoints = self.history().map(History::checkpoints).unwrap_or_default();
@@ -275,7 +273,7 @@ impl Log {
         self.history().map(|history| events::open_items(history, self.wall())).unwrap_or_default()
     }
 
-    /// Queues something behind the records so far.
+    /// Queues an entry behind the records so far.
     pub(super) fn publish(&mut self, outgoing: Outgoing) {
         if let Some(journal) = &mut self.journal {
             journal.publish(outgoing);
@@ -299,7 +297,7 @@ impl Log {
         self.put(notice);
     }
 
-    /// Queues a notification. Without a journal there is nothing to wait for.
+    /// Queues a notification. Without a journal it is sent at once.
     pub(super) fn put(&mut self, notice: Notice) {
         match &mut self.journal {
             Some(journal) => journal.publish(Outgoing::Notify(notice)),
@@ -307,12 +305,12 @@ impl Log {
         }
     }
 
-    /// A notification without a number for the subscribers, of now.
+    /// A notification without a number for the subscribers.
     pub(super) fn notice<N: Notification>(&self, params: &N::Params) -> Notice {
         Notice::new::<N>(Recipients::Subscribers, params, self.wall(), None)
     }
 
-    /// Sends the next entries of the publish queue, up to one that only the owner can send.
+    /// Sends the next entries of the publish queue, up to an entry that only the owner can send.
     pub(super) fn send_next(&mut self, which: Send) -> Option<(Due, Saved)> {
         loop {
             let journal = self.journal.as_mut()?;
@@ -385,7 +383,7 @@ impl Log {
         }
     }
 
-    /// The event of this record is published as not saved.
+    /// Notes that the event of this record is published as not saved.
     pub(super) fn skip(&mut self, number: EventSeq) {
         if let Some(journal) = &mut self.journal {
             journal.recent.skip(number);
@@ -400,7 +398,7 @@ impl Log {
     /// Takes a report of the writer. Returns whether the rollout is closed by it.
     pub(super) fn take(&mut self, written: &Written) -> bool {
         let Some(journal) = &mut self.journal else { return false };
-        journal.heard(written);
+        journal.receive(written);
         matches!(written, Written::UpTo(seq, _) if journal.is_closed() && *seq == journal.seq())
     }
 
@@ -409,10 +407,10 @@ impl Log {
         self.journal.as_mut().is_some_and(Journal::close)
     }
 
-    /// Gives up records that the disk did not take in time.
+    /// Abandons records that the disk did not take in time.
     pub(super) fn give_up(&mut self) {
         if self.journal.as_ref().is_some_and(Journal::lacks_a_revert) {
-            // Clients know that turns are gone, and these are on disk: the clients reload the thread.
+            // Clients know a revert that is not on disk. They have to reload the thread.
             self.services.subscribers.close_listeners(self.thread);
         }
         let unsaved = self.journal.as_mut().map_or(0, Journal::abandon);
@@ -420,14 +418,14 @@ impl Log {
         self.services.counters.unsaved_records.add(u64::try_from(unsaved).unwrap_or(u64::MAX));
     }
 
-    /// After a panic of the owner: waits for what the writer was given, as long as an unload would.
+    /// After a panic of the owner: waits for the writer, as long as an unload would.
     pub(super) async fn break_off(&mut self) {
         let Some(journal) = &mut self.journal else { return };
         journal.break_off();
         let (_, mut written) = std::mem::replace(&mut self.written, mpsc::channel(1));
         let ended = async {
             while let Some(report) = written.recv().await {
-                journal.heard(&report);
+                journal.receive(&report);
             }
         };
         if tokio::time::timeout(policy::UNLOAD_LIMIT, ended).await.is_err() {
@@ -435,18 +433,18 @@ impl Log {
         }
     }
 
-    /// The row of the index as of now; none for a history whose beginning is lost, which is in no list, as after a rebuild.
+    /// The current row of the index. `None` for a history without its beginning, which is in no list, as after a rebuild.
     pub(super) fn row(&self) -> Option<(ThreadRow, EventSeq)> {
         let history = self.history().filter(|history| history.is_materialised())?;
         Some((history.row(), self.end().seq))
     }
 
-    /// Changes what everybody else sees.
+    /// Changes the snapshot.
     pub(super) fn show(&self, change: impl FnOnce(&mut Snapshot)) {
         self.snapshot.send_modify(change);
     }
 
-    /// Shows the machine's view. Returns whether the thread can make room from now on.
+    /// Shows the machine's view. Returns whether an eviction can unload the thread from now on.
     pub(super) fn show_life(&self, view: View) -> bool {
         let mut can_go = false;
         self.snapshot.send_if_modified(|snapshot| {
@@ -460,7 +458,7 @@ impl Log {
         can_go
     }
 
-    /// Publishes a status, if it is another than the last one.
+    /// Publishes a status, if it has changed.
     pub(super) fn show_status(&mut self, status: ThreadStatus) {
         let changed = self.snapshot.send_if_modified(|snapshot| {
             let changed = snapshot.status != status;
@@ -473,7 +471,7 @@ impl Log {
         }
     }
 
-    /// Shows how far the history is.
+    /// Shows the end of the history and the state derived from it.
     pub(super) fn show_history(&self, turn: Option<&TurnId>, status: impl FnOnce() -> ThreadStatus) {
         let Some(history) = self.history() else { return };
         let ThreadPicture { seq, epoch } = self.end();
@@ -483,7 +481,7 @@ impl Log {
         };
         if is_new {
             let thread = self.thread(status());
-            let goal = history.goal().map(|goal| pictures::goal(self.thread, goal));
+            let goal = history.goal().map(|goal| views::goal(self.thread, goal));
             let open_items: Vec<ThreadItem> = history.open_items().cloned().collect();
             self.show(|snapshot| {
                 (snapshot.seq, snapshot.epoch) = (seq, epoch);

@@ -1,5 +1,5 @@
-//! The owner of one thread: one task, the machine's only driver. It never awaits anything that can stall: the load,
-//! the turn, the writer, the end of the helpers are child tasks that report back as events.
+//! The owner of one thread: one task, and the only driver of its machine. It never awaits anything that can stall. The load,
+//! the turn, the writer and the end of the helpers are child tasks that report back as events.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::dispatch;
 use super::error::ThreadError;
 use super::event::{Counts, Event};
 use super::machine::{Machine, Policy};
-use super::registry::Seat;
+use super::registry::OwnerSlot;
 use super::writer::Written;
 use crate::config::{Config, RunningOrphans};
 use crate::policy;
@@ -26,30 +26,30 @@ use crate::turn::Report;
 mod answers;
 mod asking;
 mod catch_up;
+mod cleanup;
 mod commands;
 mod consent;
 mod edits;
 mod effects;
-mod elsewhere;
 mod fork;
 mod helper_side;
 mod load;
 mod log;
-mod marks;
 mod open_questions;
 mod questions;
+mod relocation;
 mod repair;
 mod settings;
 mod turns;
+mod user_state;
 mod waiters;
-mod wreck;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 use asking::warn_of_approval;
 use catch_up::CatchUps;
-use edits::Sought;
+use edits::FoundRevert;
 use helper_side::{HelperSide, ToolOf, status_of};
 use load::LoadedThread;
 use log::{Log, Send};
@@ -58,28 +58,28 @@ use repair::Repair;
 use turns::TurnState;
 use waiters::Waiters;
 
-/// What a child task of an owner reports at its end.
+/// The report of a child task at its end.
 #[derive(Debug)]
 enum Child {
-    /// The rollout was read, or could not be.
+    /// The outcome of a load.
     Loaded(Box<Result<LoadedThread, ThreadError>>),
-    /// There is no rollout yet, and the thread is in memory.
+    /// The thread is in memory only, so there was nothing to read.
     NeverWritten,
     /// No helper is left.
     HelpersEnded(Vec<ExitReport>),
-    /// The first turn of a revert was found, or is not there.
-    Sought(Box<Sought>),
-    /// The rollout was put elsewhere, or could not be.
-    Moved(Box<elsewhere::Outcome>),
-    /// This turn's task has ended; its last report tells how.
+    /// The outcome of the search for the first turn of a revert.
+    FoundRevert(Box<FoundRevert>),
+    /// The outcome of a move.
+    Moved(Box<relocation::Outcome>),
+    /// This turn's task has ended; its last report says how.
     Turn(TurnId),
-    /// The settings keep what the user has allowed for ever, or why not.
+    /// The settings keep the approval of this tool, or say why not.
     Approved(ToolOf, Result<(), String>),
-    /// Nobody wants an answer to this question of a helper any more.
+    /// The helper has given up this question.
     GivenUp(i64),
 }
 
-/// What can wake an owner.
+/// The events that wake an owner.
 enum Wakeup {
     Deadline,
     Checkpoint,
@@ -93,11 +93,11 @@ enum Wakeup {
     Asked(HelperQuestion),
 }
 
-/// The owner's state. It lives in one task, and nobody else sees it.
+/// The owner's state. It lives in one task, and no other task sees it.
 struct Owner {
     services: Arc<Context>,
     id: ThreadId,
-    seat: Seat,
+    slot: OwnerSlot,
     machine: Machine,
     waiters: Waiters,
     repair: Repair,
@@ -110,58 +110,58 @@ struct Owner {
 }
 
 /// Starts the owner of a claimed thread, with the command that claimed it.
-pub(crate) fn start(services: &Arc<Context>, seat: Seat, first: Command) {
-    let owner = Owner::new(Arc::clone(services), seat);
-    services.tasks.spawn(format!("thread/{}", owner.id), owner.live(first));
+pub(crate) fn start(services: &Arc<Context>, slot: OwnerSlot, first: Command) {
+    let owner = Owner::new(Arc::clone(services), slot);
+    services.tasks.spawn(format!("thread/{}", owner.id), owner.run(first));
     services.pressure.look();
 }
 
 impl Owner {
-    fn new(services: Arc<Context>, seat: Seat) -> Self {
-        let (config, id) = (services.config(), seat.handle.id());
-        let persistence = seat.publish.borrow().persistence;
+    fn new(services: Arc<Context>, slot: OwnerSlot) -> Self {
+        let (config, id) = (services.config(), slot.handle.id());
+        let persistence = slot.publish.borrow().persistence;
         Self {
             id,
             machine: Machine::new(machine_policy(&config), persistence),
             waiters: Waiters::default(),
             repair: Repair::default(),
-            log: Log::new(Arc::clone(&services), id, persistence, seat.publish.clone()),
+            log: Log::new(Arc::clone(&services), id, persistence, slot.publish.clone()),
             helpers: HelperSide::new(id, config),
             turns: TurnState::new(services.conversations.slot(id)),
             questions: Questions::default(),
             catch_ups: CatchUps::new(Arc::clone(&services), id),
             children: services.tasks.group(),
             services,
-            seat,
+            slot,
         }
     }
 
-    /// A whole life. A panic in it ends this thread, and nothing else.
-    async fn live(mut self, first: Command) {
+    /// Runs the owner to its end. A panic ends this thread only.
+    async fn run(mut self, first: Command) {
         let services = Arc::clone(&self.services);
         let tasks = &services.tasks;
         let name = format!("owner/{}", self.id);
-        if tasks.contain_async(name, self.run(first)).await.is_none() {
-            self.settle_wreck().await;
+        if tasks.contain_async(name, self.handle_until_gone(first)).await.is_none() {
+            self.clean_up_after_panic().await;
         }
-        self.let_go().await;
+        self.release().await;
         services.freed.note();
     }
 
-    async fn run(&mut self, first: Command) {
+    async fn handle_until_gone(&mut self, first: Command) {
         self.claimed_by(first);
         while !self.machine.is_gone() {
             let wakeup = self.next().await;
             self.handle(wakeup);
-            // The machine counts the wait for somebody who answers a turn; questions outside of turns are counted here.
+            // The machine times unanswerable questions of turns. Questions outside of turns are timed here.
             let unanswerable = self.questions.wait_outside() && self.counts().subscribers == 0;
             self.questions.note_unanswerable(unanswerable, self.services.clock.now());
             self.send(Send::Ready);
         }
     }
 
-    /// Waits for the next thing. Rarest first, so that a chatty turn cannot drown an interrupt. A writer without
-    /// room closes the turn's arm: the turn waits for the disk, commands are still answered.
+    /// Waits for the next event, the rarest kind first, so that a busy turn cannot delay an interrupt. While the writer has no
+    /// room, the turn waits for the disk, and commands are still answered.
     async fn next(&mut self) -> Wakeup {
         let deadline = self.machine.deadline();
         let (has_room, checkpoint_at) = (self.log.has_room(), self.log.checkpoint_at());
@@ -172,13 +172,13 @@ impl Owner {
             () = until(deadline) => Wakeup::Deadline,
             () = until(checkpoint_at) => Wakeup::Checkpoint,
             () = until(unanswerable_at) => Wakeup::Unanswered,
-            () = self.seat.handle.woken() => Wakeup::Woken,
+            () = self.slot.handle.woken() => Wakeup::Woken,
             child = self.children.next() => Wakeup::Child(child),
             Some(written) = self.log.inbox().recv() => Wakeup::Written(written),
             Some(event) = helper_events.recv() => Wakeup::Helper(event),
-            Some(command) = self.seat.mailbox.recv() => Wakeup::Command(command),
+            Some(command) = self.slot.mailbox.recv() => Wakeup::Command(command),
             Some(report) = self.turns.inbox().recv(), if has_room => Wakeup::Report(report),
-            // Behind the report of the call that it is about.
+            // Behind the report of its call.
             Some(question) = helper_questions.recv(), if has_room => Wakeup::Asked(question),
         }
     }
@@ -204,7 +204,7 @@ impl Owner {
         }
     }
 
-    /// Feeds an event to the machine and carries out what it wants, until nothing follows.
+    /// Feeds an event to the machine and carries out its effects, until no event follows.
     fn step(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
@@ -222,9 +222,9 @@ impl Owner {
         }
     }
 
-    /// Somebody left something outside of the mailbox, or the counts have changed.
+    /// Takes urgent requests and changed counts.
     fn woken(&mut self) {
-        let woken = self.seat.look();
+        let woken = self.slot.look();
         if woken.shutdown {
             self.turns.cut_off();
             self.step(Event::Shutdown);
@@ -238,22 +238,22 @@ impl Owner {
         }
         self.take_policy();
         self.clients_changed();
-        if woken.squeeze {
+        if woken.evict {
             if self.machine.idle_since().is_some() {
                 self.services.counters.evicted.add_one();
                 tracing::info!(thread = %self.id, "unloaded to make room");
             }
-            self.step(Event::Squeeze);
+            self.step(Event::Evict);
         }
     }
 
-    /// The configuration may have changed since the last look: the thread's helpers change with it.
+    /// Applies a changed configuration to the machine and the thread's helpers.
     fn take_policy(&mut self) {
         let config = self.services.config();
         if !self.helpers.look_at(&config) {
             return;
         }
-        // The user was asked about the program that the name stood for.
+        // The user was asked about the old program of that name.
         if let Some(changed) = self.helpers.change() {
             self.settle(self.questions.judged(&changed));
         }
@@ -263,7 +263,7 @@ impl Owner {
         }
     }
 
-    /// Connections may have come or left.
+    /// Follows connections that have come or left.
     fn clients_changed(&mut self) {
         let services = Arc::clone(&self.services);
         let (subscribers, waits) = (&services.subscribers, |ticket| services.subscribers.waits(ticket));
@@ -273,18 +273,18 @@ impl Owner {
         for resume in self.waiters.take_void_deferred(waits) {
             resume.refuse(&services, &ThreadError::Withdrawn { id: self.id }.to_wire());
         }
-        self.step(Event::Requests(self.seat.requests()));
+        self.step(Event::Requests(self.slot.requests()));
         self.recount();
         if self.questions.can_pass() {
             self.questions.pass_on(&self.helpers.audience(subscribers));
         }
         if !self.questions.is_empty() {
-            // Also those who still receive what they missed.
+            // Includes clients that still catch up.
             self.settle(self.questions.refused(&subscribers.subscribed(self.id)));
         }
     }
 
-    /// Feeds the number of listeners to the machine. Those whose subscription is queued count already.
+    /// Feeds the number of listeners to the machine. Queued subscriptions count already.
     fn recount(&mut self) {
         let counts = self.counts();
         self.step(Event::Subscribers(counts));
@@ -309,11 +309,11 @@ impl Owner {
                 self.log.show(|snapshot| snapshot.helpers = None);
                 self.step(Event::HelpersEnded);
             }
-            Ok(Child::Sought(sought)) => self.sought(*sought),
+            Ok(Child::FoundRevert(revert_found)) => self.revert_found(*revert_found),
             Ok(Child::Moved(outcome)) => self.rollout_moved(*outcome),
             Ok(Child::Turn(turn)) => self.turn_task_ended(&turn),
             Ok(Child::Approved(tool, Ok(()))) => {
-                // What the user takes out of the settings is not to hold on here.
+                // From now on the settings decide, so that a later removal there takes effect here.
                 self.take_policy();
                 self.helpers.leave_to_settings(&tool);
             }
@@ -331,16 +331,16 @@ impl Owner {
         }
     }
 
-    /// The end: nobody finds this owner any more, and what its mailbox still holds goes to the next one.
-    async fn let_go(mut self) {
+    /// Releases the thread: removes the owner from the registry, and hands remaining commands to the next owner.
+    async fn release(mut self) {
         self.send(Send::All);
-        self.services.registry.forget(&self.seat.handle);
-        self.seat.mailbox.close();
+        self.services.registry.forget(&self.slot.handle);
+        self.slot.mailbox.close();
         let mut left: Vec<Command> = self.waiters.take_deferred().into();
         let parked = self.catch_ups.unpark().into_iter();
         left.extend(parked.map(|catch_up| Command::CaughtUp(Box::new(catch_up))));
-        // Ends at once: a closed mailbox only waits for what somebody is putting in at this very moment.
-        while let Some(command) = self.seat.mailbox.recv().await {
+        // Ends at once: a closed mailbox only waits for sends that have begun.
+        while let Some(command) = self.slot.mailbox.recv().await {
             left.push(command);
         }
         for command in left {
@@ -350,9 +350,9 @@ impl Owner {
 }
 
 impl Drop for Owner {
-    /// The net for a panic in the settling of a panic: the registry never keeps an owner that is gone.
+    /// Covers a panic in the cleanup of a panic: the registry never keeps an owner that is gone.
     fn drop(&mut self) {
-        self.services.registry.forget(&self.seat.handle);
+        self.services.registry.forget(&self.slot.handle);
         for number in self.questions.clear() {
             self.services.questions.close(number);
         }

@@ -1,4 +1,4 @@
-//! The open questions of a thread: whom each was put to, the answers so far, and since when nobody is there to answer.
+//! The open questions of a thread: the clients that were asked, the answers so far, and since when no client can answer.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -25,24 +25,23 @@ use crate::turn::Answered;
 use crate::turn::approval::Hints;
 use crate::turn::asking::Permission;
 
-/// A question that waits for an answer.
 struct Question {
-    /// Its request id, for every client the same.
+    /// The request id, the same for every client.
     number: i64,
     frame: Frame,
     asked: Asked,
-    /// Whether its turn in the line has come.
+    /// Whether its place in the publish queue has come.
     put: bool,
-    /// The turn that it ends with. None: it ends with its call.
+    /// The turn that the question ends with. `None`: it ends with its call.
     turn: Option<TurnId>,
     wants: Wants,
 }
 
-/// Who asks, and how it is told.
+/// The asker, with the channel for its answer.
 pub(super) enum Wants {
-    /// A turn.
+    /// A turn that asks for text.
     Words(oneshot::Sender<Answered>),
-    /// A model, several things at once.
+    /// A model that asks the user several questions at once.
     Answers(oneshot::Sender<Result<ToolRequestUserInputResponse, String>>),
     /// A turn that wants to call a helper's tool.
     Permission(Deciding),
@@ -57,28 +56,28 @@ pub(super) enum Settled {
     Words(Answered),
     Answers(ToolRequestUserInputResponse),
     Permission(Decision),
-    /// The settings have decided in the place of the user.
+    /// The settings have decided instead of the user.
     Judged(Permission),
     ToolOutput(DynamicToolCallResponse),
     Decision(McpServerElicitationRequestResponse),
     /// No client that was asked has decided.
     Refused(Refusal),
-    /// The asker does not want an answer any more.
+    /// The asker has given up.
     GivenUp,
 }
 
-/// The clients of a thread, as far as questions concern them.
+/// The clients of a thread that questions concern.
 pub(super) struct Audience {
-    /// Outboxes of those that can be asked, in the order in which they come into question.
+    /// Outboxes of the clients that can be asked, in the order of preference.
     pub(super) candidates: Vec<Outbox>,
-    /// Every subscriber, also one that is still catching up.
+    /// Every subscriber, including those that catch up.
     pub(super) subscribed: HashSet<ConnectionId>,
 }
 
 #[derive(Default)]
 pub(super) struct Questions {
     open: Vec<Question>,
-    /// Since when nobody is there for a question outside of a turn.
+    /// Since when no client can answer a question outside of a turn.
     unanswerable_since: Option<Instant>,
 }
 
@@ -87,7 +86,7 @@ impl Questions {
         self.open.is_empty()
     }
 
-    /// Opens a question. It reaches clients by [`Questions::put`].
+    /// Opens a question. [`Questions::put`] sends it to clients.
     pub(super) fn open(&mut self, number: i64, frame: Frame, turn: Option<TurnId>, wants: Wants) {
         let asked = Asked::new(wants.reach());
         self.open.push(Question { number, frame, asked, put: false, turn, wants });
@@ -106,7 +105,7 @@ impl Questions {
         }
     }
 
-    /// A connection has joined: it is asked the questions that are its to answer, under the same ids.
+    /// Puts the open questions to a connection that has joined, under the same ids.
     pub(super) fn put_again(&mut self, connection: ConnectionId, audience: &Audience) {
         let is_joined = |outbox: &&Outbox| outbox.connection() == connection;
         let Some(outbox) = audience.candidates.iter().find(is_joined) else { return };
@@ -128,14 +127,14 @@ impl Questions {
         self.open.iter().any(Question::passes)
     }
 
-    /// Puts a question for one connection to the next one, where the last has left or cannot answer it.
+    /// Puts questions for one connection to the next one, if the last has left or cannot answer.
     pub(super) fn pass_on(&mut self, audience: &Audience) {
         for question in self.open.iter_mut().filter(|question| question.passes()) {
             question.put_to_next(audience);
         }
     }
 
-    /// Takes a client's answer. Returns the outcome that it brings about, if any: the answer of a client that was not asked does
+    /// Takes a client's answer. Returns its outcome, if it settles the question. The answer of a client that was not asked does
     /// not count, and an error settles nothing by itself.
     pub(super) fn take_answer(
         &mut self,
@@ -156,7 +155,7 @@ impl Questions {
         None
     }
 
-    /// Questions that everyone who is left has refused.
+    /// Questions that every remaining client has refused.
     pub(super) fn refused(&self, subscribed: &HashSet<ConnectionId>) -> Vec<(i64, Settled)> {
         let refused = |question: &Question| {
             let refusal = question.asked.refused(subscribed)?;
@@ -187,47 +186,47 @@ impl Questions {
         self.open.iter().filter(same).map(|question| question.number).collect()
     }
 
-    /// Takes a question out.
+    /// Removes a question.
     pub(super) fn take(&mut self, number: i64) -> Option<Wants> {
         let at = self.open.iter().position(|question| question.number == number)?;
         Some(self.open.swap_remove(at).wants)
     }
 
-    /// Drops every question. Returns the numbers, as do the next ones.
+    /// Drops every question. Returns their numbers.
     pub(super) fn clear(&mut self) -> Vec<i64> {
         self.open.drain(..).map(|question| question.number).collect()
     }
 
-    /// Drops the questions of a turn, or those outside of turns.
+    /// Drops the questions of a turn, or those outside of turns. Returns their numbers.
     pub(super) fn drop_of(&mut self, turn: Option<&TurnId>) -> Vec<i64> {
         let gone = self.open.extract_if(.., |question| question.turn.as_ref() == turn);
         gone.map(|question| question.number).collect()
     }
 
-    /// Whether something is asked outside of turns.
+    /// Whether a question outside of turns is open.
     pub(super) fn wait_outside(&self) -> bool {
         self.open.iter().any(|question| question.turn.is_none())
     }
 
-    /// Notes whether nobody is there for a question outside of a turn.
+    /// Notes whether no client can answer a question outside of a turn.
     pub(super) fn note_unanswerable(&mut self, unanswerable: bool, now: Instant) {
         let since = self.unanswerable_since.unwrap_or(now);
         self.unanswerable_since = unanswerable.then_some(since);
     }
 
-    /// When questions outside of turns are declined, because nobody is there to answer them.
+    /// When questions outside of turns are declined, because no client can answer them.
     pub(super) fn unanswerable_at(&self, grace: Duration) -> Option<Instant> {
         Some(self.unanswerable_since? + grace)
     }
 
-    /// Nobody has come. Returns the questions outside of turns.
+    /// Ends the wait for a client. Returns the questions outside of turns.
     pub(super) fn give_up_waiting(&mut self) -> Vec<i64> {
         self.unanswerable_since = None;
         let outside = self.open.iter().filter(|question| question.turn.is_none());
         outside.map(|question| question.number).collect()
     }
 
-    /// The questions that are this connection's to answer.
+    /// The questions that this connection can answer.
     pub(super) fn open_for(&self, connection: ConnectionId, subscribed: &HashSet<ConnectionId>) -> Vec<i64> {
         let open = self.open.iter().filter(|question| question.asked.is_for(connection, subscribed));
         open.map(|question| question.number).collect()
@@ -261,7 +260,7 @@ impl Question {
 }
 
 impl Wants {
-    /// A call of a client's tool is an act: only one client carries it out.
+    /// Only one client carries out the call of a client's tool.
     fn reach(&self) -> Reach {
         match self {
             Self::ToolOutput(_) => Reach::OneAtATime,
@@ -269,7 +268,7 @@ impl Wants {
         }
     }
 
-    /// What an answer says; one of another shape counts as an error.
+    /// Parses an answer. An answer of another shape is an error.
     fn read(&self, raw: &RawValue) -> Result<Settled, WireError> {
         match self {
             Self::Words(_) => {
@@ -285,8 +284,8 @@ impl Wants {
         }
     }
 
-    /// What a thread waits for that asks this: a decision on what a helper asks is an approval, the work of a client's tool
-    /// is nothing that the user is waited for.
+    /// The flag that a thread shows during this question. A decision on a helper's question is an approval. The work of a
+    /// client's tool is no wait for the user.
     fn flag(&self) -> Option<ThreadActiveFlag> {
         match self {
             Self::Words(_) | Self::Answers(_) => Some(ThreadActiveFlag::WaitingOnUserInput),
@@ -295,7 +294,7 @@ impl Wants {
         }
     }
 
-    /// Answers the asker, unless it is gone. Returns a decision about a call, which is the owner's to keep.
+    /// Answers the asker, unless it is gone. Returns a decision about a call, for the owner to apply.
     pub(super) fn answer(self, settled: Settled) -> Option<(Deciding, Decision)> {
         match (self, settled) {
             (Self::Permission(deciding), Settled::Permission(decision)) => return Some((deciding, decision)),
@@ -305,7 +304,7 @@ impl Wants {
             (Self::Answers(answer), Settled::Answers(answers)) => drop(answer.send(Ok(answers))),
             (Self::ToolOutput(answer), Settled::ToolOutput(output)) => drop(answer.send(Ok(output))),
             (Self::Decision(answer), Settled::Decision(decision)) => drop(answer.send(decision)),
-            // An answer was read as the question wants it.
+            // Answers have the type of their question.
             (
                 Self::Words(_)
                 | Self::Answers(_)
@@ -330,21 +329,21 @@ impl Wants {
             Self::Words(answer) => drop(answer.send(Answered::Refused(refusal.why()))),
             Self::Answers(answer) => {
                 let cannot = "no client has put the questions to the user";
-                let told = refusal.told(cannot, "a client answered the questions with something else");
-                drop(answer.send(Err(told)));
+                let message = refusal.message(cannot, "a client answered the questions with something else");
+                drop(answer.send(Err(message)));
             }
             Self::Permission(deciding) => deciding.undecided(&refusal),
             Self::ToolOutput(answer) => {
                 let cannot = "no client has carried out the call";
-                let told = refusal.told(cannot, "a client answered the call with something else");
-                drop(answer.send(Err(told)));
+                let message = refusal.message(cannot, "a client answered the call with something else");
+                drop(answer.send(Err(message)));
             }
             Self::Decision(answer) => drop(answer.send(declined())),
         }
     }
 }
 
-/// The answer to a helper where no user decides.
+/// The answer to a helper if no user decides.
 pub(super) fn declined() -> McpServerElicitationRequestResponse {
     McpServerElicitationRequestResponse {
         meta: None,

@@ -1,6 +1,6 @@
-//! Questions to clients, of a turn or of a helper: put to every subscriber, put again to a client that resumes, settled by the
-//! first real answer. The call of a client's tool goes to one connection at a time. A helper's question outside of a turn
-//! ends with its call, or when nobody is there for too long.
+//! Questions of turns and helpers to clients. They are put to every subscriber, put again to a client that resumes, and
+//! settled by the first real answer. The call of a client's tool goes to one connection at a time. A helper's question
+//! outside of a turn ends with its call, or when no client can answer for too long.
 
 use skein_helpers::HelperQuestion;
 use skein_protocol::approval::McpServerElicitationRequestParams;
@@ -20,11 +20,11 @@ use crate::outbox::Frame;
 use crate::thread::Context;
 use crate::thread::event::Event;
 use crate::thread::outgoing::{Due, Notice, Outgoing};
-use crate::thread::pictures;
+use crate::thread::views;
 use crate::turn::approval::lets_helpers_ask;
 use crate::turn::asking::Permission;
 
-/// A question that is to be put to clients.
+/// A question to put to clients.
 pub(super) struct NewQuestion {
     turn: Option<TurnId>,
     wants: Wants,
@@ -39,7 +39,7 @@ impl NewQuestion {
 }
 
 impl Owner {
-    /// Opens a question. Clients are asked when its place in the publish queue comes, behind its item.
+    /// Opens a question. Clients get it when its place in the publish queue comes, behind its item.
     pub(super) fn put(&mut self, NewQuestion { turn, wants, frame }: NewQuestion) -> i64 {
         let number = self.services.questions.open(self.id);
         self.questions.open(number, frame(&RequestId::Integer(number)), turn, wants);
@@ -49,14 +49,14 @@ impl Owner {
         number
     }
 
-    /// A helper asks. Dropped, the question is cancelled: so is one that nobody wants answered any more.
+    /// Takes a helper's question. A dropped question is cancelled, as is one that the helper has given up.
     pub(super) fn helper_asks(&mut self, question: HelperQuestion) {
         let HelperQuestion { turn, server, request, answer, given_up } = question;
         let too_late = turn.is_some() && turn.as_ref() != self.turns.id();
         if !self.machine.is_loaded() || !self.log.is_open() || too_late || given_up.is_cancelled() {
             return;
         }
-        if !lets_helpers_ask(&pictures::approval_policy(&settings::of(&self.log, &self.helpers))) {
+        if !lets_helpers_ask(&views::approval_policy(&settings::of(&self.log, &self.helpers))) {
             return drop(answer.send(declined()));
         }
         let params = McpServerElicitationRequestParams {
@@ -73,7 +73,7 @@ impl Owner {
         });
     }
 
-    /// Settles questions: the asker is answered, and clients need not answer any more.
+    /// Settles questions: answers the askers, and notifies clients.
     pub(super) fn settle(&mut self, settled: impl IntoIterator<Item = (i64, Settled)>) {
         for (number, settled) in settled {
             let Some(wants) = self.questions.take(number) else { continue };
@@ -86,7 +86,7 @@ impl Owner {
         }
     }
 
-    /// The user has decided about a call. A decision that is to last does so until the thread is unloaded.
+    /// Applies the user's decision about a call. A lasting decision holds until the thread is unloaded.
     fn decided(&mut self, deciding: Deciding, decision: Decision) {
         let Deciding { tool, hints, lasting, answer } = deciding;
         let permission = match decision {
@@ -94,11 +94,11 @@ impl Owner {
             Decision::Session | Decision::Always => {
                 if lasting {
                     self.helpers.allow(tool.clone(), hints);
-                    // Other calls of the tool that wait are made, too.
+                    // Other waiting calls of the tool are made, too.
                     let once = |number| (number, Settled::Permission(Decision::Once));
                     self.settle(self.questions.about(&tool, hints).into_iter().map(once));
                 }
-                // Settings know no hints: they keep no consent to what the tool was before.
+                // Settings have no hints, so they must not keep a consent to an earlier form of the tool.
                 if lasting && decision == Decision::Always && self.helpers.hints_of(&tool) == Some(hints) {
                     let transport = self.helpers.transport_of(&tool.0);
                     keep_approval(&self.services, &mut self.children, self.id, (tool, transport));
@@ -110,12 +110,12 @@ impl Owner {
             }
             Decision::Cancelled => Permission::Cancelled,
         };
-        // An asker that does not want it any more is gone.
+        // The asker may be gone.
         drop(answer.send(permission));
     }
 }
 
-/// These questions need no answer any more.
+/// Closes questions, and notifies clients that they need no answer.
 pub(super) fn resolved(services: &Context, log: &mut Log, numbers: impl IntoIterator<Item = i64>) {
     for number in numbers {
         services.questions.close(number);
@@ -124,7 +124,7 @@ pub(super) fn resolved(services: &Context, log: &mut Log, numbers: impl IntoIter
     }
 }
 
-/// The notification that a question needs no answer any more.
+/// The notification that a question needs no answer.
 pub(super) fn resolved_notice(log: &Log, number: i64) -> Notice {
     let params =
         ServerRequestResolvedNotification { request_id: RequestId::Integer(number), thread_id: log.id() };

@@ -1,5 +1,5 @@
-//! An owner that the repair has made: it loads as any other does, so that what was cut off is closed, and unloads at once
-//! unless somebody has come meanwhile.
+//! An owner that the start-up repair has made. It loads, which closes an interrupted turn, and unloads at once unless a client
+//! has come meanwhile.
 
 use tokio::sync::oneshot;
 
@@ -12,11 +12,11 @@ use crate::thread::machine::{Admission, Needs};
 /// The repair that has made this owner.
 #[derive(Debug, Default)]
 pub(super) struct Repair {
-    /// Until the load has ended.
+    /// Set until the load has ended.
     done: Option<oneshot::Sender<Repaired>>,
-    /// The load has found something to mend.
+    /// Whether the load has found something to mend.
     mended: bool,
-    /// Nobody else has asked anything of this owner: clients are not notified of its end.
+    /// Whether this owner has had no other command. Then clients are not notified of its end.
     alone: bool,
 }
 
@@ -25,22 +25,22 @@ impl Repair {
         *self = Self { done: Some(done), mended: false, alone: true };
     }
 
-    /// A command has come.
+    /// Notes a command.
     pub(super) fn note(&mut self, command: &Command) {
         self.alone &= matches!(command, Command::Repair(_) | Command::Fence(_));
     }
 
-    /// The load has found something to mend, or nothing.
+    /// Notes whether the load has found something to mend.
     pub(super) fn note_mended(&mut self, mended: bool) {
         self.mended |= mended && self.done.is_some();
     }
 
-    /// Whether only the repair knows of this owner.
+    /// Whether only the repair has used this owner.
     pub(super) fn is_alone(&self) -> bool {
         self.alone
     }
 
-    /// The thread is unloaded, or somebody keeps it. `unsaved` says why the disk does not take its records.
+    /// Answers the repair: the thread is unloaded, or a client keeps it. `unsaved` says why the disk does not take its records.
     pub(super) fn answer(&self, done: oneshot::Sender<Repaired>, unloaded: bool, unsaved: Option<&str>) {
         let repaired = match unsaved {
             Some(why) => Repaired::Failed(why.to_owned()),
@@ -48,11 +48,11 @@ impl Repair {
             None if self.mended => Repaired::Mended,
             None => Repaired::Whole,
         };
-        // A repair that does not wait any more does not want to know.
+        // The repair may have stopped waiting.
         done.send(repaired).ok();
     }
 
-    /// The thread cannot be loaded.
+    /// Answers the repair: the thread cannot be loaded.
     pub(super) fn fail(&mut self, error: &ThreadError) {
         let Some(done) = self.done.take() else { return };
         let missing = matches!(error, ThreadError::NotFound { .. });
@@ -62,7 +62,7 @@ impl Repair {
 }
 
 impl Owner {
-    /// The load has ended: nothing keeps the thread, unless somebody uses it by now.
+    /// Unloads the thread of a repair after its load, unless a client uses it by now.
     pub(super) fn settle_repair(&mut self) {
         let Some(done) = self.repair.done.take() else { return };
         match self.machine.admission(Needs::EndOfLoad) {
@@ -72,7 +72,7 @@ impl Owner {
                 self.step(Event::Unload { waiter, force: Force::No, others });
             }
             Admission::ByTheNextOwner => self.repair.answer(done, true, self.log.failure()),
-            // It was unloaded already, and is loaded again for somebody.
+            // The thread was unloaded already, and is loaded again for a client.
             Admission::Later | Admission::Never => self.repair.answer(done, false, self.log.failure()),
         }
     }

@@ -1,4 +1,4 @@
-//! The thread's settings: what changes them, and that the change is recorded.
+//! The thread's settings: requests that change them, and the records of changes.
 
 use serde_json::{Value, json};
 use skein_protocol::JsonObject;
@@ -24,9 +24,9 @@ use crate::config::{self, Overrides};
 use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::thread::directory;
-use crate::thread::pictures;
+use crate::thread::views;
 
-/// What a request names of a thread's settings. Each holds from then on.
+/// The settings that a request names. Each holds from then on.
 #[derive(Debug, Default)]
 pub(super) struct Given {
     approval_policy: Option<AskForApproval>,
@@ -45,14 +45,14 @@ pub(super) struct Given {
     summary: Option<ReasoningSummary>,
 }
 
-/// What is named there, under the same names.
+/// Settings of a request with equal field names.
 macro_rules! named_in {
     ($place:expr, $($field:ident),+) => {
         Given { $($field: $place.$field.clone(),)+ ..Given::default() }
     };
 }
 
-/// What requests about turns name, and the settings alone.
+/// Settings of requests about turns, and of `thread/settings/update`.
 macro_rules! named_for_turns {
     ($params:expr) => {
         Given {
@@ -73,11 +73,11 @@ macro_rules! named_for_turns {
     };
 }
 
-/// What requests for a thread name.
+/// Settings of requests for a thread.
 macro_rules! named_for_a_thread {
     ($params:expr) => {
         Given {
-            sandbox: $params.sandbox.map(pictures::sandbox),
+            sandbox: $params.sandbox.map(views::sandbox),
             ..named_in!(
                 $params,
                 approval_policy,
@@ -118,30 +118,30 @@ impl From<&ThreadForkParams> for Given {
     }
 }
 
-/// What the `config` of a request says of how the thread answers. Its helpers are no settings.
+/// Settings in the `config` of a request. Its helpers are not among them.
 impl From<&Overrides> for Given {
-    fn from(said: &Overrides) -> Self {
-        let base_instructions = said.thread.instructions.clone();
+    fn from(named: &Overrides) -> Self {
+        let base_instructions = named.thread.instructions.clone();
         let beside =
-            named_in!(said.thread, developer_instructions, effort, personality, service_tier, summary);
-        let sandbox = said.sandbox_mode.map(pictures::sandbox);
-        let Overrides { approval_policy, model, model_provider, .. } = said.clone();
+            named_in!(named.thread, developer_instructions, effort, personality, service_tier, summary);
+        let sandbox = named.sandbox_mode.map(views::sandbox);
+        let Overrides { approval_policy, model, model_provider, .. } = named.clone();
         Self { base_instructions, approval_policy, model, model_provider, sandbox, ..beside }
     }
 }
 
-/// The settings of the fork or the resume that a load is for: before its helpers start, since they may name a directory.
-/// Resumes that have joined the load change nothing, as those of a loaded thread.
+/// Takes the settings of the fork or the resume of a load, before the helpers start, because they may name a directory.
+/// Resumes that have joined the load change nothing, as for a loaded thread.
 pub(super) fn take_those_of_the_load(log: &mut Log, helpers: &HelperSide, waiters: &Waiters) {
     if let Some(fork) = waiters.new_fork() {
-        // They are its own from the beginning.
+        // A fork has these settings from the beginning.
         change_quietly(log, helpers, Keep::Power, (&fork.params).into());
     } else if let Some(resume) = waiters.resume_of_the_load() {
         change(log, helpers, Keep::Process, &resume.params);
     }
 }
 
-/// What the thread works with: as a new one where the record that says it is damaged, and no turn has ended since.
+/// The thread's settings. Those of a new thread if their record is damaged and no turn has ended since.
 pub(super) fn of(log: &Log, helpers: &HelperSide) -> ThreadSettings {
     match log.history().map(History::settings).filter(|settings| !settings.model_provider.is_empty()) {
         Some(settings) => settings.clone(),
@@ -163,7 +163,7 @@ pub(super) fn update(
     }
 }
 
-/// Settings that come with a request hold from then on, and clients are notified of a change.
+/// Applies the settings of a request, and notifies clients of a change.
 pub(super) fn change<'a, P>(log: &mut Log, helpers: &HelperSide, keep: Keep, params: &'a P)
 where
     Given: From<&'a P>,
@@ -173,7 +173,7 @@ where
     }
 }
 
-/// Changes the settings, if the change is one.
+/// Applies settings without a notification. Returns whether they have changed.
 fn change_quietly(log: &mut Log, helpers: &HelperSide, keep: Keep, given: Given) -> bool {
     let before = of(log, helpers);
     let mut after = before.clone();
@@ -186,22 +186,22 @@ fn change_quietly(log: &mut Log, helpers: &HelperSide, keep: Keep, given: Given)
 }
 
 fn notify(log: &mut Log, helpers: &HelperSide) {
-    let thread_settings = pictures::shown_settings(log.id(), &of(log, helpers));
+    let thread_settings = views::shown_settings(log.id(), &of(log, helpers));
     let params = ThreadSettingsUpdatedNotification { thread_id: log.id(), thread_settings };
     log.notify::<ThreadSettingsUpdated>(&params, None);
 }
 
-/// Sets what is given: what its `config` says first, which the handler has refused where it cannot be used.
+/// Applies the `config` of a request first, then its params. The handler has refused an unusable `config`.
 fn take(settings: &mut ThreadSettings, given: Given) {
-    let said = given.config.as_ref().map(config::helpers_from_thread_config);
-    if let Some(Ok(said)) = said {
-        take(settings, (&said).into());
+    let named = given.config.as_ref().map(config::helpers_from_thread_config);
+    if let Some(Ok(named)) = named {
+        take(settings, (&named).into());
     }
     set(&mut settings.approval_policy, given.approval_policy);
     set(&mut settings.approvals_reviewer, given.approvals_reviewer);
     set(&mut settings.base_instructions, given.base_instructions);
     if let Some(config) = given.config {
-        pictures::set_config(settings, &config);
+        views::set_config(settings, &config);
     }
     let own = |cwd: String| directory::named(Some(&cwd));
     set(&mut settings.cwd, given.cwd.map(own));
@@ -222,8 +222,7 @@ fn set<T>(setting: &mut T, given: Option<impl Into<T>>) {
     }
 }
 
-/// What a model is told before everything else: the instructions, `usual` where the thread has none of its own, those beside
-/// them, those of the mode, and the tone.
+/// The instructions for a model: the thread's own or `usual`, the developer's, those of the mode, and the tone.
 pub(super) fn instructions(settings: &ThreadSettings, usual: &str) -> Option<String> {
     let tone = settings.personality.and_then(|personality| match personality {
         Personality::None => None,
@@ -237,7 +236,7 @@ pub(super) fn instructions(settings: &ThreadSettings, usual: &str) -> Option<Str
     (!parts.is_empty()).then(|| parts.join("\n\n"))
 }
 
-/// The mode's model and effort are the thread's; without an effort the model thinks as hard as it does by itself.
+/// Applies a mode: its model and effort become the thread's. Without an effort the model uses its default.
 fn choose_mode(settings: &mut ThreadSettings, mode: Option<&CollaborationMode>) {
     let Some(mode) = mode else { return };
     if !mode.settings.model.is_empty() {
@@ -247,14 +246,14 @@ fn choose_mode(settings: &mut ThreadSettings, mode: Option<&CollaborationMode>) 
     settings.collaboration_mode = Some(mode.clone());
 }
 
-/// What the client adds to a turn, as a record behind the turn's beginning.
+/// The client's additional context of a turn, as a record behind the turn's beginning.
 pub(super) fn context_of(params: &TurnStartParams) -> Option<RecordBody> {
     let items = context_items(params);
     (!items.is_empty()).then(|| ItemsInjected { items }.into())
 }
 
-/// What the client adds to a turn for the model only (`additionalContext`): what the application says is said by who runs the
-/// conversation, what is not to be trusted is the user's.
+/// The client's `additionalContext` of a turn, for the model only. Context of the application has the role `developer`,
+/// untrusted context the role `user`.
 pub(super) fn context_items(params: &TurnStartParams) -> Vec<Value> {
     let item = |(key, entry): (&String, &AdditionalContextEntry)| {
         let role = match entry.kind {
@@ -267,8 +266,8 @@ pub(super) fn context_items(params: &TurnStartParams) -> Vec<Value> {
     params.additional_context.iter().flatten().map(item).collect()
 }
 
-/// What a model is told when it goes on with an answer that broke off.
-pub(super) fn said_again() -> Value {
+/// The item that asks a model to continue an interrupted answer.
+pub(super) fn continue_item() -> Value {
     let text =
         "(The answer to my last message broke off, as the disk was full or failed. Please go on with it.)";
     json!({ "type": "message", "role": "user", "content": [{ "type": "input_text", "text": text }] })
@@ -279,7 +278,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_model_is_told_the_instructions_of_the_thread_its_mode_and_its_tone() {
+    fn a_model_gets_the_instructions_of_the_thread_its_mode_and_its_tone() {
         let mut settings = ThreadSettings::default();
         assert_eq!(instructions(&settings, "usual").as_deref(), Some("usual"));
         let mode = json!({ "mode": "plan", "settings": { "model": "m", "developer_instructions": "Plan." } });

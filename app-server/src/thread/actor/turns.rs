@@ -1,4 +1,4 @@
-//! The turn that runs, and what the last one left behind; how the owner begins a turn, records its reports, and ends it.
+//! The running turn: how the owner begins it, records its reports, and ends it.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::answers::{answer_input, shown_turn};
 use super::log::Log;
 use super::questions::resolved;
 use super::settings::context_items;
-use super::{Child, Owner, asking, marks, settings};
+use super::{Child, Owner, asking, settings, user_state};
 use crate::policy;
 use crate::thread::command::{Command, Input, InputReply};
 use crate::thread::error::ThreadError;
@@ -37,21 +37,20 @@ pub(super) use end::record_closing;
 /// The turn of a thread.
 pub(super) struct TurnState {
     running: Option<RunningTurn>,
-    /// The last turn failed.
     failed: bool,
-    /// The conversation, as the model of the last turn has read it.
+    /// The conversation that the model of the last turn has read.
     conversation: Arc<Slot>,
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
 }
 
-/// The turn that runs.
+/// The running turn.
 struct RunningTurn {
     id: TurnId,
-    /// Its task, which ends by itself soon after a cancel.
+    /// The task. It ends soon after a cancel.
     task: AbortHandle,
-    /// Tokens that its model takes.
+    /// The model's context window, in tokens.
     window: i64,
-    /// Whether it takes what the user adds.
+    /// Whether it takes steers.
     takes_more: bool,
     cancel: CancellationToken,
     steers: mpsc::Sender<Added>,
@@ -62,24 +61,24 @@ struct RunningTurn {
 pub(super) struct Ended {
     pub(super) id: TurnId,
     pub(super) outcome: Outcome,
-    /// Whether its records are saved, or may still be.
+    /// Whether its records are saved or can still be.
     pub(super) saved: bool,
 }
 
-/// Why the running turn does not take what the user adds.
+/// Why the running turn does not take a steer.
 enum NotSteered {
-    /// Too much waits for it already.
+    /// Too many steers wait.
     Full,
-    /// There is none, it is ending, or it takes nothing: the next turn may take it.
+    /// No turn runs, it is ending, or it takes no steers: the next turn may take the input.
     Later,
 }
 
-/// Whether a turn ends as it says.
+/// Whether a turn ends with its own outcome.
 enum Ending {
     Own,
-    /// The server's stop interrupts it, and no user.
+    /// The stop of the server interrupts it.
     CutOff,
-    /// It fails whatever it says: its records are not saved, for this reason.
+    /// It fails, because its records are not saved, for this reason.
     Unsaved(String),
 }
 
@@ -100,7 +99,7 @@ impl TurnState {
         Self { running: None, failed: false, conversation, reports: mpsc::channel(policy::TURN_REPORTS) }
     }
 
-    /// A load begins: reports of a turn before it are dropped.
+    /// Drops reports of a turn before this load.
     pub(super) fn forget_reports(&mut self) {
         self.reports = mpsc::channel(policy::TURN_REPORTS);
     }
@@ -109,7 +108,7 @@ impl TurnState {
         &mut self.reports.1
     }
 
-    /// The turn that runs.
+    /// The running turn.
     pub(super) fn id(&self) -> Option<&TurnId> {
         self.running.as_ref().map(|turn| &turn.id)
     }
@@ -128,12 +127,12 @@ impl TurnState {
         self.failed
     }
 
-    /// The last turn that failed may be among those that are taken back, or a later one begins.
+    /// Forgets that the last turn failed.
     pub(super) fn forget_failure(&mut self) {
         self.failed = false;
     }
 
-    /// Why the turn that a steer names does not take it.
+    /// Why the turn that a steer names does not take the steer.
     pub(super) fn refusal_of_steer(&self, id: ThreadId, named: &TurnId) -> Option<ThreadError> {
         match &self.running {
             _ if named.as_str().is_empty() => Some(ThreadError::NoTurnNamed { id }),
@@ -150,8 +149,8 @@ impl TurnState {
     fn steer(&self, item: &ItemId, input: &Input) -> Result<TurnId, NotSteered> {
         let takes = |turn: &&RunningTurn| turn.takes_more && !matches!(input.reply, InputReply::Compact(_));
         let turn = self.running.as_ref().filter(takes).ok_or(NotSteered::Later)?;
-        let (context, said) = (context_items(&input.params), input.params.input.clone());
-        let added = Added { item: item.clone(), context, input: said };
+        let (context, text) = (context_items(&input.params), input.params.input.clone());
+        let added = Added { item: item.clone(), context, input: text };
         match turn.steers.try_send(added) {
             Ok(()) => Ok(turn.id.clone()),
             Err(mpsc::error::TrySendError::Full(_)) => Err(NotSteered::Full),
@@ -165,7 +164,7 @@ impl TurnState {
         }
     }
 
-    /// The server stops: a turn that nobody has interrupted before says so.
+    /// The server stops: the end of an uninterrupted turn says so.
     pub(super) fn cut_off(&mut self) {
         let untouched = |turn: &&mut RunningTurn| !turn.cancel.is_cancelled();
         if let Some(turn) = self.running.as_mut().filter(untouched) {
@@ -173,7 +172,7 @@ impl TurnState {
         }
     }
 
-    /// The disk does not take the turn's records, for this reason: the turn fails. Returns whether one runs.
+    /// Fails the running turn, because the disk does not take its records. Returns whether a turn runs.
     pub(super) fn fail(&mut self, why: &str) -> bool {
         let Some(turn) = &mut self.running else { return false };
         if !matches!(turn.ending, Ending::Unsaved(_)) {
@@ -182,14 +181,14 @@ impl TurnState {
         true
     }
 
-    /// Gives the turn up, without an end.
+    /// Aborts the turn without recording an end.
     pub(super) fn abort(&mut self) {
         if let Some(turn) = self.running.take() {
             turn.task.abort();
         }
     }
 
-    /// The turn has ended. Its outcome is its own, unless the server or the disk has ended it.
+    /// Ends the turn with its own outcome, unless the server or the disk has ended it.
     fn end(&mut self, outcome: Outcome) -> Option<Ended> {
         let turn = self.running.take()?;
         let saved = !matches!(turn.ending, Ending::Unsaved(_));
@@ -200,12 +199,12 @@ impl TurnState {
 }
 
 impl Owner {
-    /// Begins a turn with this input. The answer goes before the turn's first notification. Returns whether the thread gets its
-    /// rollout now.
+    /// Begins a turn with this input, and queues the answer before the turn's first notification. Returns
+    /// [`Event::Materialised`] if the thread gets its rollout with this turn.
     pub(super) fn begin_turn(&mut self, input: WaiterId) -> Option<Event> {
         let Input { params, reply } = *self.waiters.take_input(input)?;
         let turn_id = TurnId::from(self.services.clock.new_id().to_string());
-        // A compaction says nothing: a thread in which nobody has said anything stays in memory.
+        // A compaction is no message: a thread without messages stays in memory.
         let speaks = !matches!(reply, InputReply::Compact(_));
         let is_durable = self.log.persistence() == Persistence::Durable;
         let materialises = speaks && is_durable && !self.machine.is_materialised();
@@ -233,8 +232,7 @@ impl Owner {
         materialises.then_some(Event::Materialised)
     }
 
-    /// Gives this input to the running turn. One that is ending leaves it for the next turn, which a steer is not
-    /// for.
+    /// Gives this input to the running turn. If the turn is ending, defers the input for the next turn, or refuses a steer.
     pub(super) fn steer_turn(&mut self, input: WaiterId) {
         let Some(input) = self.waiters.take_input(input) else { return };
         let item = ItemId::from(self.services.clock.new_id().to_string());
@@ -249,7 +247,7 @@ impl Owner {
             }
         };
         let Input { params, reply } = *input;
-        // What it says of how to go on holds from now on: for the questions of this turn, and for the next one.
+        // Its settings hold from now on: for the questions of this turn, and for the next turn.
         if matches!(reply, InputReply::Start(_)) {
             settings::change(&mut self.log, &self.helpers, Keep::Process, &params);
         }
@@ -258,7 +256,7 @@ impl Owner {
         input::notify(&mut self.log, &turn_id, &numbers);
     }
 
-    /// Takes one report of the turn.
+    /// Takes a report of the turn.
     pub(super) fn report(&mut self, report: Report) {
         let Some(turn) = &self.turns.running else { return };
         let (id, log) = (&turn.id, &mut self.log);
@@ -299,8 +297,8 @@ impl Owner {
         }
     }
 
-    /// A turn's task has ended. What it reported last is still taken; one that ended without a word has failed. By
-    /// then the next turn may run.
+    /// A turn's task has ended. Takes its last reports. A task that ended without a report of its end has failed. The next turn
+    /// may run already.
     pub(super) fn turn_task_ended(&mut self, turn: &TurnId) {
         while self.turns.runs(turn)
             && let Ok(report) = self.turns.reports.1.try_recv()
@@ -312,7 +310,7 @@ impl Owner {
         }
     }
 
-    /// Ends the turn: what is open is closed, the status changes, the turn is completed.
+    /// Ends the turn: closes open questions and items, records the end, and publishes it.
     fn end_turn(&mut self, outcome: Outcome) {
         let Some(ended) = self.turns.end(outcome) else { return };
         resolved(&self.services, &mut self.log, self.questions.drop_of(Some(&ended.id)));
@@ -323,8 +321,8 @@ impl Owner {
         if let Some(error) = ended.outcome.error.clone() {
             notify_of_error(&mut self.log, &ended.id, error, false);
         }
-        // Before the last word on the turn: who has heard that hears nothing more of it.
-        marks::notify_of_marks(&mut self.log, &ended.id);
+        // Before `turn/completed`, which is the last notification of a turn.
+        user_state::notify_of_end(&mut self.log, &ended.id);
         end::notify(&mut self.log, &ended.id, number, ended.saved);
         self.services.counters.turns_completed.add_one();
         self.fail_unsaved_turns();
@@ -334,7 +332,7 @@ impl Owner {
         }
     }
 
-    /// Turns whose ends the disk does not take have failed. Not while a turn runs: its records stand together.
+    /// Fails turns whose ends the disk does not take. Not during a turn, whose records stay together.
     pub(super) fn fail_unsaved_turns(&mut self) {
         if end::fail_unsaved(&mut self.log) {
             self.turns.failed = true;

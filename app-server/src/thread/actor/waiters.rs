@@ -1,5 +1,4 @@
-//! Commands that wait: for an effect of the machine, by the number that the machine knows them by, or for the end of a load
-//! or an unload.
+//! Waiting commands: for an effect of the machine, by their number there, or for the end of a load or an unload.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -26,18 +25,18 @@ impl Waiters {
         id
     }
 
-    /// Takes a command out, to answer it.
+    /// Removes a command, to answer it.
     pub(super) fn take(&mut self, id: WaiterId) -> Option<Command> {
         self.waiting.remove(&id)
     }
 
-    /// Takes input out, to carry it out.
+    /// Removes input, to carry it out.
     pub(super) fn take_input(&mut self, id: WaiterId) -> Option<Box<Input>> {
         let Some(Command::Input(input)) = self.waiting.remove(&id) else { return None };
         Some(input)
     }
 
-    /// Takes all commands out that wait for the machine.
+    /// Removes all commands that wait for the machine.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Command> {
         self.waiting.drain().map(|(_, command)| command)
     }
@@ -47,7 +46,7 @@ impl Waiters {
         self.deferred.is_empty()
     }
 
-    /// Keeps a command until the load, or the unload, is over; it comes back where `most` wait already.
+    /// Keeps a command until the load or the unload has ended. Returns the command if `most` are waiting already.
     pub(super) fn defer(&mut self, command: Command, most: usize) -> Option<Command> {
         if self.deferred.len() >= most {
             return Some(command);
@@ -56,12 +55,12 @@ impl Waiters {
         None
     }
 
-    /// Takes the commands out that waited for the end of a load or an unload.
+    /// Removes the commands that waited for the end of a load or an unload.
     pub(super) fn take_deferred(&mut self) -> VecDeque<Command> {
         std::mem::take(&mut self.deferred)
     }
 
-    /// Takes the deferred resumes out whose ticket is void.
+    /// Removes the deferred resumes with a void ticket.
     pub(super) fn take_void_deferred(&mut self, waits: impl Fn(Ticket) -> bool) -> Vec<Command> {
         let is_void = |command: &Command| matches!(command, Command::Resume(resume) if !waits(resume.ticket));
         let (void, kept): (Vec<_>, Vec<_>) = self.take_deferred().into_iter().partition(is_void);
@@ -69,24 +68,22 @@ impl Waiters {
         void
     }
 
-    /// The start of a thread that is being made.
+    /// The start of a new thread.
     pub(super) fn start(&self) -> Option<&Start> {
         self.find(|command| if let Command::Start(start) = command { Some(&**start) } else { None })
     }
 
-    /// The fork that is being made.
+    /// The fork of a new thread.
     pub(super) fn new_fork(&self) -> Option<&Fork> {
         self.find(|command| if let Command::Fork(fork) = command { Some(&**fork) } else { None })
     }
 
-    /// Where the rollout is put at the end of this unload, if anywhere.
+    /// The destination of the rollout at the end of this unload.
     pub(super) fn destination(&self) -> Option<Destination> {
-        self.find(
-            |command| if let Command::PutElsewhere(to) = command { Some(to.destination()) } else { None },
-        )
+        self.find(|command| if let Command::Relocate(to) = command { Some(to.destination()) } else { None })
     }
 
-    /// The resume that a load is for: the first subscriber's.
+    /// The resume of a load: the first subscriber's.
     pub(super) fn resume_of_the_load(&self) -> Option<&Resume> {
         let mut first = None;
         for (id, command) in &self.waiting {
@@ -106,7 +103,7 @@ impl Waiters {
         unload.reply.connection()
     }
 
-    /// Commands whose ticket is void, the first one first.
+    /// Commands with a void ticket, in their order.
     pub(super) fn void(&self, waits: impl Fn(Ticket) -> bool) -> Vec<WaiterId> {
         let is_void = |command: &Command| command.rules().ticket.is_some_and(|ticket| !waits(ticket));
         let void = self.waiting.iter().filter(|(_, command)| is_void(command));
@@ -129,7 +126,7 @@ mod tests {
     use crate::config::Overrides;
     use crate::outbox::reply::Reply;
     use crate::outbox::{Outbox, OutboxLimits};
-    use crate::thread::command::PutElsewhere;
+    use crate::thread::command::Relocate;
     use crate::thread::subscribers::{ClientWishes, Subscribers};
 
     const THREAD: ThreadId = ThreadId::new(uuid::Uuid::nil());
@@ -176,7 +173,7 @@ mod tests {
     #[test]
     fn void_requests_come_in_their_order_and_those_without_a_ticket_never() {
         let (mut waiters, subscribers) = (Waiters::default(), subscribers());
-        let to_trash = Command::PutElsewhere(PutElsewhere::Delete(Reply::to_nobody()));
+        let to_trash = Command::Relocate(Relocate::Delete(Reply::to_nobody()));
         let without = waiters.add(to_trash);
         let resumes: Vec<_> = (0..5).map(|_| resume(&subscribers, Role::Subscriber)).collect();
         let kept = resumes[1].0;
@@ -193,8 +190,8 @@ mod tests {
         let (_, second) = resume(&subscribers, Role::Observer);
         assert!(waiters.none_deferred());
         assert!(waiters.defer(first, 2).is_none() && waiters.defer(second, 2).is_none());
-        let third = Command::PutElsewhere(PutElsewhere::Delete(Reply::to_nobody()));
-        assert!(matches!(waiters.defer(third, 2), Some(Command::PutElsewhere(_))));
+        let third = Command::Relocate(Relocate::Delete(Reply::to_nobody()));
+        assert!(matches!(waiters.defer(third, 2), Some(Command::Relocate(_))));
         assert_eq!(waiters.take_void_deferred(|ticket| ticket == kept).len(), 1);
         assert_eq!(waiters.take_deferred().len(), 1);
         assert!(waiters.none_deferred());

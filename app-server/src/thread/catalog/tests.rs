@@ -23,23 +23,23 @@ fn since(catalog: &Catalog, after: u64) -> Option<Vec<Value>> {
 }
 
 #[test]
-fn a_change_is_told_as_it_is_kept() {
+fn a_change_is_sent_as_it_is_kept() {
     let mut catalog = catalog(10, 1_000);
     let number = Some((EventSeq(3), Epoch(2)));
-    let told = catalog.add(&announcement("x", number)).unwrap();
+    let announced = catalog.add(&announcement("x", number)).unwrap();
     let skein = json!({ "catalogSeq": 1, "catalogEpoch": START.to_string() });
     let params = json!({ "text": "x", "skein": skein });
     let mut frame = json!({ "method": "a/b", "params": params, "emittedAtMs": 5 });
-    assert_eq!(serde_json::from_str::<Value>(&told.plain).unwrap(), frame);
+    assert_eq!(serde_json::from_str::<Value>(&announced.plain).unwrap(), frame);
     frame["seq"] = 3.into();
     frame["epoch"] = 2.into();
-    assert_eq!(serde_json::from_str::<Value>(&told.numbered.unwrap()).unwrap(), frame);
+    assert_eq!(serde_json::from_str::<Value>(&announced.numbered.unwrap()).unwrap(), frame);
     assert_eq!(since(&catalog, 0), Some(vec![params]));
     assert_eq!(since(&catalog, 1), Some(vec![]));
 }
 
 #[test]
-fn what_is_not_kept_is_too_old_and_so_is_another_start_and_the_future() {
+fn a_dropped_change_another_start_and_the_future_are_too_old() {
     let mut catalog = catalog(3, 1_000);
     for _ in 0..5 {
         catalog.add(&announcement("x", None)).unwrap();
@@ -53,7 +53,7 @@ fn what_is_not_kept_is_too_old_and_so_is_another_start_and_the_future() {
 }
 
 #[test]
-fn one_change_above_all_bounds_is_told_and_not_kept() {
+fn one_change_above_all_bounds_is_sent_and_not_kept() {
     let mut catalog = catalog(3, 200);
     catalog.add(&announcement("x", None)).unwrap();
     assert!(catalog.add(&announcement(&"x".repeat(500), None)).is_some());
@@ -76,10 +76,10 @@ proptest! {
             prop_assert!(catalog.kept.len() <= changes && catalog.bytes <= bytes);
             prop_assert_eq!(catalog.bytes, catalog.kept.iter().map(|c| c.params.get().len()).sum::<usize>());
         }
-        if let Some(told) = since(&catalog, after) {
-            let told: Vec<&str> = told.iter().map(|params| params["text"].as_str().unwrap()).collect();
+        if let Some(announced) = since(&catalog, after) {
+            let announced: Vec<&str> = announced.iter().map(|params| params["text"].as_str().unwrap()).collect();
             let skipped = usize::try_from(after).unwrap();
-            prop_assert_eq!(told, texts.iter().skip(skipped).map(String::as_str).collect::<Vec<_>>());
+            prop_assert_eq!(announced, texts.iter().skip(skipped).map(String::as_str).collect::<Vec<_>>());
         }
     }
 }

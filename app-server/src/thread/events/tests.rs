@@ -14,7 +14,7 @@ use skein_store::rollout::record::{
     ThreadOpened, ThreadSettings, TurnStarted, Usage,
 };
 
-use super::view::{Told, View};
+use super::view::{Received, View};
 use super::*;
 
 const E: Epoch = Epoch(1);
@@ -51,21 +51,21 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 /// A rollout that is being written.
-struct Book {
+struct Recorded {
     records: Vec<Record>,
     history: History,
 }
 
-impl Book {
+impl Recorded {
     fn of(acts: Vec<Act>) -> Self {
         let id = ThreadId::new(uuid::Uuid::from_u128(0xabc));
-        let mut book = Self { records: Vec::new(), history: History::of(id) };
-        book.open();
-        book.write(created(id));
+        let mut recorded = Self { records: Vec::new(), history: History::of(id) };
+        recorded.open();
+        recorded.write(created(id));
         for act in acts {
-            book.act(act);
+            recorded.act(act);
         }
-        book
+        recorded
     }
 
     fn open(&mut self) {
@@ -178,28 +178,29 @@ fn created(id: ThreadId) -> RecordBody {
     .into()
 }
 
-fn hear(view: &mut View, event: &Broadcast) {
+fn receive(view: &mut View, event: &Broadcast) {
     let text = event.numbered.as_ref().unwrap_or(&event.plain);
     let stamp = envelope::stamp(text).unwrap();
     let envelope::Incoming::Notification { method, params } = envelope::parse(text).unwrap() else {
         panic!("not a notification: {text}")
     };
-    let told = Told { method: &method, params: params.unwrap().get(), number: stamp.seq.zip(stamp.epoch) };
-    view.hear(told).unwrap();
+    let received =
+        Received { method: &method, params: params.unwrap().get(), number: stamp.seq.zip(stamp.epoch) };
+    view.receive(received).unwrap();
 }
 
 /// What a catch-up tells behind the first `cut` records, and the items in progress with which it ends.
-fn catch_up(view: &mut View, book: &Book, cut: usize) {
-    let mut replayer = Replayer::new(book.history.id(), E);
-    for event in book.records[cut..].iter().filter_map(|record| replayer.event(record)) {
-        hear(view, &event);
+fn catch_up(view: &mut View, recorded: &Recorded, cut: usize) {
+    let mut replayer = Replayer::new(recorded.history.id(), E);
+    for event in recorded.records[cut..].iter().filter_map(|record| replayer.event(record)) {
+        receive(view, &event);
     }
-    open_items(&book.history, WallMs(0)).iter().for_each(|item| hear(view, item));
+    open_items(&recorded.history, WallMs(0)).iter().for_each(|item| receive(view, item));
 }
 
 /// The view of one that was answered with the whole of the first `cut` records.
-fn picture(book: &Book, cut: usize) -> View {
-    let history = book.history_at(cut);
+fn whole(recorded: &Recorded, cut: usize) -> View {
+    let history = recorded.history_at(cut);
     let turns = history.turns(TurnItemsView::Full);
     let mut view = View::default();
     view.whole(history.name().map(str::to_owned), turns, Some((history.seq(), E)));
@@ -210,55 +211,56 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn whoever_comes_back_ends_with_the_same_view(
+    fn a_client_that_resumes_ends_with_the_same_view(
         acts in prop::collection::vec(act(), 0..40),
         cuts in prop::collection::vec(any::<Index>(), 2),
     ) {
-        let book = Book::of(acts);
-        let mut always = picture(&book, 0);
-        catch_up(&mut always, &book, 0);
-        prop_assert_eq!(always.difference(&book.history, false), None);
-        for cut in cuts.iter().map(|cut| cut.index(book.records.len() + 1)) {
-            let mut shown = picture(&book, cut);
+        let recorded = Recorded::of(acts);
+        let mut always = whole(&recorded, 0);
+        catch_up(&mut always, &recorded, 0);
+        prop_assert_eq!(always.difference(&recorded.history, false), None);
+        for cut in cuts.iter().map(|cut| cut.index(recorded.records.len() + 1)) {
+            let mut shown = whole(&recorded, cut);
             shown.connected();
             shown.continued((EventSeq(cut as u64), E), &[]).unwrap();
-            catch_up(&mut shown, &book, cut);
-            prop_assert_eq!(shown.difference(&book.history, false), None);
+            catch_up(&mut shown, &recorded, cut);
+            prop_assert_eq!(shown.difference(&recorded.history, false), None);
 
             // The same, for one that was told event by event before, and was cut off in a catch-up.
-            let mut told = picture(&book, 0);
-            let mut replayer = Replayer::new(book.history.id(), E);
-            let before = book.records[..cut].iter().filter_map(|record| replayer.event(record));
-            before.for_each(|event| hear(&mut told, &event));
-            let (at, _) = told.at.unwrap();
-            told.connected();
-            told.continued((at, E), &[]).unwrap();
-            catch_up(&mut told, &book, usize::try_from(at.0).unwrap());
-            prop_assert_eq!(told.difference(&book.history, false), None);
-            prop_assert_eq!(&told, &always);
+            let mut received = whole(&recorded, 0);
+            let mut replayer = Replayer::new(recorded.history.id(), E);
+            let before = recorded.records[..cut].iter().filter_map(|record| replayer.event(record));
+            before.for_each(|event| receive(&mut received, &event));
+            let (at, _) = received.at.unwrap();
+            received.connected();
+            received.continued((at, E), &[]).unwrap();
+            catch_up(&mut received, &recorded, usize::try_from(at.0).unwrap());
+            prop_assert_eq!(received.difference(&recorded.history, false), None);
+            prop_assert_eq!(&received, &always);
         }
     }
 }
 
 /// Who is read to from before a revert is told of it where it stands, and what follows has numbers of the new version.
 #[test]
-fn what_follows_a_revert_is_numbered_in_its_version() {
-    let mut book = Book::of(vec![Act::Turn]);
-    let turn = book.history.open_turn().unwrap().id.clone();
-    book.act(Act::End(true));
-    let before = book.records.len();
-    book.write(Reverted { before_turn_id: turn, from: None, epoch: Epoch(2) }.into());
-    book.write(ThreadNamed { name: Some("a name".to_owned()) }.into());
-    let mut replayer = Replayer::new(book.history.id(), E);
-    let told: Vec<Broadcast> = book.records.iter().filter_map(|record| replayer.event(record)).collect();
-    let [.., reverted, named] = told.as_slice() else { panic!("{told:?}") };
+fn events_behind_a_revert_have_numbers_of_its_version() {
+    let mut recorded = Recorded::of(vec![Act::Turn]);
+    let turn = recorded.history.open_turn().unwrap().id.clone();
+    recorded.act(Act::End(true));
+    let before = recorded.records.len();
+    recorded.write(Reverted { before_turn_id: turn, from: None, epoch: Epoch(2) }.into());
+    recorded.write(ThreadNamed { name: Some("a name".to_owned()) }.into());
+    let mut replayer = Replayer::new(recorded.history.id(), E);
+    let received: Vec<Broadcast> =
+        recorded.records.iter().filter_map(|record| replayer.event(record)).collect();
+    let [.., reverted, named] = received.as_slice() else { panic!("{received:?}") };
     assert_eq!((reverted.method, named.method), (ThreadReverted::INFO.wire, ThreadNameUpdated::INFO.wire));
     for event in [reverted, named] {
         let stamp = envelope::stamp(event.numbered.as_ref().unwrap()).unwrap();
         assert_eq!(stamp.epoch, Some(Epoch(2)));
     }
-    let mut view = picture(&book, before);
-    hear(&mut view, reverted);
-    hear(&mut view, named);
-    assert_eq!(view.difference(&book.history, false), None);
+    let mut view = whole(&recorded, before);
+    receive(&mut view, reverted);
+    receive(&mut view, named);
+    assert_eq!(view.difference(&recorded.history, false), None);
 }

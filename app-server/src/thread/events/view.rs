@@ -20,7 +20,7 @@ pub(crate) type Number = (EventSeq, Epoch);
 
 /// A notification as a client reads it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Told<'a> {
+pub(crate) struct Received<'a> {
     /// Its wire name.
     pub(crate) method: &'a str,
     /// As JSON.
@@ -29,7 +29,7 @@ pub(crate) struct Told<'a> {
     pub(crate) number: Option<Number>,
 }
 
-impl Told<'_> {
+impl Received<'_> {
     fn params<N: Notification>(self) -> Option<N::Params> {
         (self.method == N::INFO.wire).then(|| serde_json::from_str(self.params).unwrap())
     }
@@ -93,39 +93,39 @@ impl View {
     }
 
     /// Takes a notification of the thread.
-    pub(crate) fn hear(&mut self, told: Told<'_>) -> Result<(), String> {
-        if !self.is_news(told)? {
+    pub(crate) fn receive(&mut self, received: Received<'_>) -> Result<(), String> {
+        if !self.is_news(received)? {
             return Ok(());
         }
-        if let Some(p) = told.params::<TurnStarted>() {
-            self.turn(p.turn, told);
-        } else if let Some(p) = told.params::<ItemStarted>() {
-            self.item_started(p, told)?;
-        } else if let Some(p) = told.params::<ItemAgentMessageDelta>() {
+        if let Some(p) = received.params::<TurnStarted>() {
+            self.turn(p.turn, received);
+        } else if let Some(p) = received.params::<ItemStarted>() {
+            self.item_started(p, received)?;
+        } else if let Some(p) = received.params::<ItemAgentMessageDelta>() {
             self.delta(&p.turn_id, &p.item_id, &p.delta)?;
-        } else if let Some(p) = told.params::<ItemPlanDelta>() {
+        } else if let Some(p) = received.params::<ItemPlanDelta>() {
             self.delta(&p.turn_id, &p.item_id, &p.delta)?;
-        } else if let Some(p) = told.params::<ItemCompleted>() {
-            self.item_completed(p, told)?;
-        } else if let Some(p) = told.params::<TurnCompleted>() {
+        } else if let Some(p) = received.params::<ItemCompleted>() {
+            self.item_completed(p, received)?;
+        } else if let Some(p) = received.params::<TurnCompleted>() {
             if !self.turns.iter().any(|turn| turn.id == p.turn.id) {
                 return Err(format!("turn {} ends, and never began", p.turn.id));
             }
-            self.turn(p.turn, told);
-        } else if let Some(p) = told.params::<ThreadNameUpdated>() {
-            (self.name, self.unsaved_name) = (p.thread_name, told.number.is_none());
-        } else if let Some(p) = told.params::<ThreadTokenUsageUpdated>() {
-            (self.usage, self.unsaved_usage) = (Some(p.token_usage), told.number.is_none());
-        } else if let Some(p) = told.params::<ThreadReverted>() {
+            self.turn(p.turn, received);
+        } else if let Some(p) = received.params::<ThreadNameUpdated>() {
+            (self.name, self.unsaved_name) = (p.thread_name, received.number.is_none());
+        } else if let Some(p) = received.params::<ThreadTokenUsageUpdated>() {
+            (self.usage, self.unsaved_usage) = (Some(p.token_usage), received.number.is_none());
+        } else if let Some(p) = received.params::<ThreadReverted>() {
             let from = p.skein.ok_or("a revert that does not say from where")?.before_turn_id;
             if let Some(first) = self.turns.iter().position(|turn| turn.id == from) {
                 self.turns.truncate(first);
             }
-            if told.number.is_none() {
+            if received.number.is_none() {
                 // It may get lost, and nothing that comes then says so: the number is void.
                 self.at = None;
             }
-        } else if let Some(p) = told.params::<ServerRequestResolved>()
+        } else if let Some(p) = received.params::<ServerRequestResolved>()
             && let skein_protocol::ids::RequestId::Integer(question) = p.request_id
         {
             self.questions.remove(&question);
@@ -135,35 +135,38 @@ impl View {
     }
 
     /// Whether it is to be applied. Numbers rise; what was known before the answer that continues is passed over.
-    fn is_news(&mut self, told: Told<'_>) -> Result<bool, String> {
-        let Some((seq, epoch)) = told.number else { return Ok(true) };
+    fn is_news(&mut self, received: Received<'_>) -> Result<bool, String> {
+        let Some((seq, epoch)) = received.number else { return Ok(true) };
         let Some((last, of)) = self.stream else {
-            return Err(format!("{} has a number too early", told.method));
+            return Err(format!("{} has a number too early", received.method));
         };
         if epoch < of || (epoch == of && seq <= last) {
-            return Err(format!("{} is number {seq:?} of {epoch:?}, after {last:?} of {of:?}", told.method));
+            return Err(format!(
+                "{} is number {seq:?} of {epoch:?}, after {last:?} of {of:?}",
+                received.method
+            ));
         }
-        self.stream = told.number;
+        self.stream = received.number;
         let news = self.at.is_none_or(|(at, of)| epoch > of || seq > at);
         if news {
-            self.at = told.number;
+            self.at = received.number;
         }
         Ok(news)
     }
 
-    fn note(&mut self, id: &str, told: Told<'_>) {
-        match told.number {
+    fn note(&mut self, id: &str, received: Received<'_>) {
+        match received.number {
             Some(_) => drop(self.unsaved.remove(id)),
             None => drop(self.unsaved.insert(id.to_owned())),
         }
     }
 
     /// Everything of a turn but its items, which come by themselves.
-    fn turn(&mut self, mut turn: Turn, told: Told<'_>) {
+    fn turn(&mut self, mut turn: Turn, received: Received<'_>) {
         turn.items_view = TurnItemsView::Full;
         turn.items = Vec::new();
         let there = self.turns.iter().position(|known| known.id == turn.id);
-        self.note(turn.id.as_str(), told);
+        self.note(turn.id.as_str(), received);
         match there {
             Some(at) => {
                 turn.items = std::mem::take(&mut self.turns[at].items);
@@ -178,26 +181,26 @@ impl View {
         found.map(|turn| &mut turn.items).ok_or_else(|| format!("an item of turn {turn}, which never began"))
     }
 
-    fn item_started(&mut self, p: ItemStartedNotification, told: Told<'_>) -> Result<(), String> {
+    fn item_started(&mut self, p: ItemStartedNotification, received: Received<'_>) -> Result<(), String> {
         // The end of one may have been lost, if it had no number.
         let lost = self.unsaved.contains(p.item.id().as_str());
         let items = self.items(&p.turn_id)?;
         let there = items.iter().find(|item| item.id() == p.item.id());
         let done = there.is_some_and(|item| item.completed_at_ms.is_some());
-        if told.number.is_none() && done && !lost {
+        if received.number.is_none() && done && !lost {
             return Err(format!("item {} is done, and shown in progress", p.item.id()));
         }
-        self.put(&p.turn_id, p.item, told)
+        self.put(&p.turn_id, p.item, received)
     }
 
-    fn item_completed(&mut self, p: ItemCompletedNotification, told: Told<'_>) -> Result<(), String> {
+    fn item_completed(&mut self, p: ItemCompletedNotification, received: Received<'_>) -> Result<(), String> {
         if !self.items(&p.turn_id)?.iter().any(|item| item.id() == p.item.id()) {
             return Err(format!("item {} is done, and never began", p.item.id()));
         }
-        self.put(&p.turn_id, p.item, told)
+        self.put(&p.turn_id, p.item, received)
     }
 
-    fn put(&mut self, turn: &TurnId, item: ThreadItem, told: Told<'_>) -> Result<(), String> {
+    fn put(&mut self, turn: &TurnId, item: ThreadItem, received: Received<'_>) -> Result<(), String> {
         let items = self.items(turn)?;
         let id = item.id().as_str().to_owned();
         let there = items.iter().position(|known| known.id().as_str() == id);
@@ -206,8 +209,8 @@ impl View {
             None => items.push(item),
         }
         // One in progress that is only shown again is no news.
-        if told.number.is_some() || there.is_none() || told.method == ItemCompleted::INFO.wire {
-            self.note(&id, told);
+        if received.number.is_some() || there.is_none() || received.method == ItemCompleted::INFO.wire {
+            self.note(&id, received);
         }
         Ok(())
     }

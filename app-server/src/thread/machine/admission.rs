@@ -1,34 +1,33 @@
-//! Which commands the owner carries out now: the one place that decides it.
+//! The one place that decides whether the owner carries a command out now.
 
 use super::{Machine, State};
 
-/// What a command needs of its thread.
+/// The state that a command needs of its thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Needs {
-    /// An owner. Events tell the machine the rest.
+    /// An owner in any state.
     Owner,
-    /// A load that is over. An unload under way is joined.
+    /// The end of a load. The command joins an unload under way.
     EndOfLoad,
-    /// A loaded thread, which stays so.
+    /// A loaded thread without an unload under way.
     Loaded,
-    /// Helper processes. None are started on the way out.
+    /// Helper processes. None start during an unload.
     Helpers,
 }
 
-/// When a command is carried out.
+/// When the owner carries a command out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Admission {
     Now,
-    /// After the load, or the unload, that is under way.
+    /// After the load or the unload under way.
     Later,
-    /// By the next owner of the thread.
+    /// The next owner of the thread does.
     ByTheNextOwner,
     Never,
 }
 
 impl Machine {
     /// When a command with these needs is carried out.
-    #[must_use]
     pub(crate) fn admission(&self, needs: Needs) -> Admission {
         match (&self.state, needs) {
             (State::Gone, _) => Admission::ByTheNextOwner,
@@ -42,19 +41,15 @@ impl Machine {
     }
 
     /// Whether the thread is being loaded.
-    #[must_use]
     pub(crate) fn is_loading(&self) -> bool {
         matches!(self.state, State::Loading { .. })
     }
 
-    /// Whether the thread has no owner any more.
-    #[must_use]
     pub(crate) fn is_gone(&self) -> bool {
         self.state == State::Gone
     }
 
-    /// Whether the thread is loaded, and no unload has begun.
-    #[must_use]
+    /// Whether the thread is loaded and no unload is under way.
     pub(crate) fn is_loaded(&self) -> bool {
         self.admission(Needs::Loaded) == Admission::Now
     }

@@ -1,5 +1,4 @@
-//! What becomes of a thread that nobody watches: how long it stays when it is idle, when it works, and when it waits for an
-//! answer.
+//! Threads without subscribers: how long they stay while they are idle, run a turn, or wait for an answer.
 
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use crate::thread::effect::{Effect, UnloadReason};
 use crate::thread::event::Materialised;
 
 impl Machine {
-    /// Asked after every event that could have orphaned the thread, or ended what kept it.
+    /// Runs after every event that could orphan the thread or end its activity.
     pub(super) fn settle(&mut self, now: Instant) -> Vec<Effect> {
         let (orphaned, active) = (self.orphaned(), self.active());
         match &mut self.state {
@@ -29,7 +28,7 @@ impl Machine {
         }
     }
 
-    /// What becomes of a turn that nobody watches.
+    /// Unloads or interrupts a turn without subscribers when its time is over.
     fn settle_turn(&mut self, now: Instant) -> Vec<Effect> {
         let (orphaned, waits) = (self.orphaned(), self.questions > 0);
         let State::Running(running) = &mut self.state else { return Vec::new() };
@@ -46,7 +45,7 @@ impl Machine {
         }
     }
 
-    /// When a turn that nobody watches has to end.
+    /// When a turn without subscribers has to end.
     pub(super) fn turn_deadline(&self, running: &Running) -> Option<Instant> {
         let Running { began, orphan_since, unanswerable_since, stopping } = *running;
         if stopping {

@@ -28,9 +28,9 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::BeginRequest),
         1 => Just(Act::EndRequest),
         1 => any::<bool>().prop_map(Act::Unload),
-        2 => any::<prop::sample::Index>().prop_map(Act::PutElsewhere),
+        2 => any::<prop::sample::Index>().prop_map(Act::Relocate),
         1 => Just(Act::FailMove),
-        1 => Just(Act::Squeeze),
+        1 => Just(Act::Evict),
         1 => any::<prop::sample::Index>().prop_map(Act::Reload),
         8 => any::<prop::sample::Index>().prop_map(Act::Happen),
         1 => Just(Act::FailLoad),
@@ -38,7 +38,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-fn story() -> impl Strategy<Value = Vec<Act>> {
+fn acts_of_a_life() -> impl Strategy<Value = Vec<Act>> {
     prop::collection::vec(act(), 0..120)
 }
 
@@ -46,24 +46,24 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1_000) })]
 
     #[test]
-    fn every_rule_holds_over_any_story_of_a_durable_thread(acts in story(), stored in any::<bool>()) {
+    fn every_rule_holds_in_any_life_of_a_durable_thread(acts in acts_of_a_life(), stored in any::<bool>()) {
         World::new(Persistence::Durable, stored).play(acts)?;
     }
 
     #[test]
-    fn every_rule_holds_over_any_story_of_an_ephemeral_thread(acts in story()) {
+    fn every_rule_holds_in_any_life_of_an_ephemeral_thread(acts in acts_of_a_life()) {
         World::new(Persistence::Ephemeral, false).play(acts)?;
     }
 
     #[test]
-    fn whatever_happened_a_stop_of_the_server_ends_in_gone(acts in story(), stored in any::<bool>()) {
+    fn a_stop_of_the_server_always_ends_in_gone(acts in acts_of_a_life(), stored in any::<bool>()) {
         let mut world = World::new(Persistence::Durable, stored);
         world.play(acts)?;
         world.stop_the_server()?;
     }
 
     #[test]
-    fn whatever_happened_a_thread_that_everybody_leaves_ends_in_gone(acts in story(), stored in any::<bool>()) {
+    fn a_thread_without_clients_always_ends_in_gone(acts in acts_of_a_life(), stored in any::<bool>()) {
         let mut world = World::new(Persistence::Durable, stored);
         world.play(acts)?;
         world.everybody_leaves()?;

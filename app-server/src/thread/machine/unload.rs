@@ -1,10 +1,10 @@
-//! The hard shutdown: the one path on which a loaded thread ends. The turn stops and the helpers end at the same
-//! time; the rollout is closed once no turn writes to it; at the zero the askers are told, and the thread is gone,
-//! or loads again for those who resumed meanwhile.
+//! The hard shutdown: the one path on which a loaded thread ends. The turn and the helpers stop at the same time. The
+//! rollout closes once no turn writes to it. When all have stopped, the askers are answered. Then the thread is gone, or
+//! loads again for resumes that came meanwhile.
 //!
-//! A rollout that cannot be closed within 5 s holds nobody up: its open marker stays, and the lost records are logged and
-//! counted. A process is never given up. Before anything is announced the snapshot says Gone, so a client that hears
-//! `thread/closed` does not find the thread among the loaded ones.
+//! A rollout that does not close within 5 s is abandoned: its open marker stays, and the lost records are logged and
+//! counted. A process is never abandoned. The snapshot says Gone before `thread/closed` is published, so a client does not
+//! find a closed thread among the loaded ones.
 
 use tokio::time::Instant;
 
@@ -27,7 +27,7 @@ impl Machine {
                 unloading.askers.push(waiter);
                 return vec![Effect::LeaveAsker(waiter)];
             }
-            // The actor keeps an unload until the load is over.
+            // The actor defers an unload until the load has ended.
             State::Loading { .. } | State::Gone => return Vec::new(),
         };
         let refusal = match force {
@@ -50,23 +50,23 @@ impl Machine {
         match &mut self.state {
             State::Loading { waiting, stop } => {
                 *stop = true;
-                let told = |who| Effect::FailResume(who, ResumeFailure::Shutdown);
-                std::mem::take(waiting).into_iter().map(told).collect()
+                let failed = |who| Effect::FailResume(who, ResumeFailure::Shutdown);
+                std::mem::take(waiting).into_iter().map(failed).collect()
             }
             State::Idle { .. } | State::Running(_) => self.unload(now, UnloadReason::Shutdown),
             State::Unloading(unloading) => {
                 unloading.reason = UnloadReason::Shutdown;
-                let told = |who| Effect::FailResume(who, ResumeFailure::Shutdown);
-                std::mem::take(&mut unloading.waiting).into_iter().map(told).collect()
+                let failed = |who| Effect::FailResume(who, ResumeFailure::Shutdown);
+                std::mem::take(&mut unloading.waiting).into_iter().map(failed).collect()
             }
             State::Gone => Vec::new(),
         }
     }
 
-    /// Room is needed. Only a thread that is idle and can be read again is taken, whoever is subscribed to it.
-    pub(super) fn squeeze(&mut self, now: Instant) -> Vec<Effect> {
+    /// Unloads an idle thread that can be loaded again, even if it has subscribers.
+    pub(super) fn evict(&mut self, now: Instant) -> Vec<Effect> {
         match self.idle_since() {
-            Some(_) => self.unload(now, UnloadReason::Pressure),
+            Some(_) => self.unload(now, UnloadReason::MemoryPressure),
             None => Vec::new(),
         }
     }
@@ -98,8 +98,8 @@ impl Machine {
         effects
     }
 
-    /// Notes progress of the hard shutdown, and goes on with what that makes possible: the rollout is closed once
-    /// no turn writes to it; when it is closed and no helper is left, the zero is reached.
+    /// Notes progress of the hard shutdown, and takes the next step: closes the rollout once no turn runs, and finishes or
+    /// moves the rollout once no helper is left.
     pub(super) fn unloading(&mut self, progress: impl FnOnce(&mut Unloading)) -> Vec<Effect> {
         let State::Unloading(unloading) = &mut self.state else { return Vec::new() };
         progress(unloading);
@@ -110,7 +110,7 @@ impl Machine {
         }
         if unloading.rollout == Rollout::Closed && !unloading.helpers_live && !unloading.turn_runs {
             match &mut unloading.moving {
-                None => effects.extend(self.zero()),
+                None => effects.extend(self.finish_unload()),
                 Some(Moving { under_way: true, .. }) => {}
                 Some(moving) => {
                     moving.under_way = true;
@@ -121,8 +121,8 @@ impl Machine {
         effects
     }
 
-    /// No helper is left and the rollout is closed: the end, or a new load for those who resumed meanwhile.
-    pub(super) fn zero(&mut self) -> Vec<Effect> {
+    /// The thread has fully stopped: it is gone, or loads again for resumes that came meanwhile.
+    pub(super) fn finish_unload(&mut self) -> Vec<Effect> {
         let State::Unloading(unloading) = &mut self.state else { return Vec::new() };
         let waiting = std::mem::take(&mut unloading.waiting);
         let askers = std::mem::take(&mut unloading.askers);
@@ -138,7 +138,7 @@ impl Machine {
         effects
     }
 
-    /// The disk is given up, a living process never is.
+    /// The unload takes too long: gives up the disk, kills living helpers, and waits on for their end.
     pub(super) fn unload_overdue(&mut self, now: Instant) -> Vec<Effect> {
         let limit = self.policy.unload_limit;
         let State::Unloading(unloading) = &mut self.state else { return Vec::new() };
@@ -149,16 +149,16 @@ impl Machine {
         }
         if unloading.rollout != Rollout::Closed {
             effects.push(Effect::AbandonRollout);
-            // The turn is given up with its records, and its questions with the turn.
+            // The turn ends with its records, and its questions end with the turn.
             self.questions = 0;
         }
-        // What is not whole is not put elsewhere; what is being put elsewhere is not waited for any longer.
+        // An incomplete rollout does not move, and a move under way is not awaited any longer.
         match unloading.moving {
             Some(Moving { under_way: true, .. }) => {
                 effects.extend(self.move_failed(MoveRefusal::NoAnswer));
                 return effects;
             }
-            // What is deleted need not be whole.
+            // A deleted rollout need not be complete.
             Some(moving) if unloading.rollout != Rollout::Closed && moving.to != Destination::Trash => {
                 unloading.moving = None;
                 effects.push(Effect::RefuseMove(moving.waiter, MoveRefusal::NotClosed));

@@ -1,17 +1,16 @@
-//! Turns that are cut to what an answer can hold. Pure.
+//! Cuts turns to the size of an answer. Pure.
 
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::turn::{Turn, TurnItemsView, UserInput};
 
 use skein_store::history::{json_bytes, seen_as};
 
-/// What stands behind a text that was cut short.
+/// The end of a text that was cut.
 const CUT: &str = " […]";
-/// What stands in the place of a picture or a sound that is too large.
+/// The placeholder of an image or a sound that is too large.
 const LEFT_OUT: &str = "[too large to be shown here]";
 
-/// The turn in `most` bytes of JSON: all of it, or its summary, whose texts are cut short where they have to be.
-#[must_use]
+/// The turn in `most` bytes of JSON: all of it, or its summary with texts cut as far as necessary.
 pub(crate) fn fit(turn: Turn, most: usize) -> Turn {
     if json_bytes(&turn) <= most {
         return turn;
@@ -19,7 +18,7 @@ pub(crate) fn fit(turn: Turn, most: usize) -> Turn {
     let mut summary = seen_as(&turn, TurnItemsView::Summary);
     if json_bytes(&summary) > most {
         let parts = summary.items.len() + usize::from(summary.error.is_some());
-        // The other half is for what stands around the texts.
+        // The other half is for the JSON around the texts.
         let each = most / 2 / parts.max(1);
         summary.items.iter_mut().for_each(|item| shorten(item, each));
         if let Some(error) = &mut summary.error {
@@ -29,8 +28,7 @@ pub(crate) fn fit(turn: Turn, most: usize) -> Turn {
     summary
 }
 
-/// The turns in `most` bytes together, or none. A turn that has more than half of that is cut.
-#[must_use]
+/// The turns in `most` bytes together, or `None`. A turn of more than half of that is cut.
 pub(crate) fn all_within(turns: impl IntoIterator<Item = (Turn, usize)>, most: usize) -> Option<Vec<Turn>> {
     let (mut turns, mut sizes): (Vec<Turn>, Vec<usize>) = turns.into_iter().unzip();
     while sizes.iter().sum::<usize>() > most {
@@ -69,7 +67,7 @@ fn shorter(input: UserInput, most: usize) -> UserInput {
     }
 }
 
-/// The beginning of a text that has `most` bytes as JSON.
+/// The beginning of a text, in `most` bytes of JSON.
 fn cut(text: &str, most: usize) -> String {
     if json_bytes(&text) <= most {
         return text.to_owned();
@@ -87,7 +85,7 @@ fn cut(text: &str, most: usize) -> String {
     kept
 }
 
-/// Bytes of a letter in a JSON string, or more.
+/// An upper bound for the bytes of a letter in a JSON string.
 fn escaped(letter: char) -> usize {
     match letter {
         '"' | '\\' => 2,
@@ -108,8 +106,8 @@ mod tests {
 
     fn turn(texts: &[String]) -> Turn {
         let mut turn = Turn::new(TurnId::from("t"), 5);
-        let said = |text: &String| vec![UserInput::text(text.as_str()), UserInput::text("more")];
-        turn.items = texts.iter().map(|text| ThreadItem::user_message("u", said(text), None)).collect();
+        let input = |text: &String| vec![UserInput::text(text.as_str()), UserInput::text("more")];
+        turn.items = texts.iter().map(|text| ThreadItem::user_message("u", input(text), None)).collect();
         turn.items.extend(texts.iter().map(|text| ThreadItem::agent_message("a", text.as_str())));
         turn.error = texts.last().map(|text| TurnError::new(text.as_str()));
         turn

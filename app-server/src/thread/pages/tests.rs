@@ -144,7 +144,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_appended_meanwhile_moves_nothing(
+    fn later_turns_do_not_move_a_cursor(
         counts in prop::collection::vec(0usize..5, 0..8),
         appended in prop::collection::vec(0usize..3, 0..6),
         limit in 1u32..5,
@@ -200,17 +200,16 @@ fn a_cursor_of_another_list_is_refused() {
     assert_eq!(refused.unwrap_err(), PageError::BadCursor);
     let refused = turns(&all, &turns_params(of_items, 1, SortDirection::Asc));
     assert_eq!(refused.unwrap_err(), PageError::BadCursor);
-    let elsewhere = ThreadId::new(Uuid::from_u128(8));
-    let params =
-        ThreadTurnsListParams { thread_id: elsewhere, ..turns_params(of_turns, 1, SortDirection::Asc) };
+    let other = ThreadId::new(Uuid::from_u128(8));
+    let params = ThreadTurnsListParams { thread_id: other, ..turns_params(of_turns, 1, SortDirection::Asc) };
     assert_eq!(turns(&all, &params).unwrap_err(), PageError::BadCursor);
 }
 
 #[test]
 fn a_cursor_of_another_thread_is_refused_in_every_form() {
-    let elsewhere = ThreadId::new(Uuid::from_u128(8));
+    let other = ThreadId::new(Uuid::from_u128(8));
     let as_of = Some(ThreadPicture { seq: EventSeq(3), epoch: Epoch(1) });
-    let end = Cursor { thread: elsewhere, turn: None, at: None, item: None, as_of, inclusive: true };
+    let end = Cursor { thread: other, turn: None, at: None, item: None, as_of, inclusive: true };
     for cursor in
         [end.clone(), Cursor { as_of: None, ..end.clone() }, Cursor { turn: Some("t".into()), ..end }]
     {

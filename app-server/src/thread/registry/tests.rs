@@ -1,15 +1,15 @@
 use skein_protocol::ids::{ConnectionId, ThreadId, TurnId};
 use tokio::sync::oneshot;
 
-use super::{Claim, Registry, Seat, Undelivered};
+use super::{Claim, OwnerSlot, Registry, Undelivered};
 use crate::thread::command::Command;
 use crate::thread::machine::Persistence;
 
 const T: ThreadId = ThreadId::new(uuid::Uuid::from_u128(1));
 
-fn claimed(registry: &Registry) -> Box<Seat> {
+fn claimed(registry: &Registry) -> Box<OwnerSlot> {
     match registry.claim(T, Persistence::Durable) {
-        Claim::Claimed(seat) => seat,
+        Claim::Claimed(slot) => slot,
         other @ (Claim::Owned(_) | Claim::Closed) => panic!("{other:?}"),
     }
 }
@@ -19,7 +19,7 @@ fn fence() -> Command {
 }
 
 #[test]
-fn of_many_who_claim_at_once_one_gets_the_seat() {
+fn one_of_many_claims_at_once_gets_the_slot() {
     let registry = Registry::new(4);
     let seats = std::thread::scope(|scope| {
         let claims: Vec<_> =
@@ -45,19 +45,19 @@ fn an_owner_that_leaves_takes_no_later_owner_with_it() {
 #[test]
 fn a_full_mailbox_is_an_answer_and_a_closed_one_gives_the_command_back() {
     let registry = Registry::new(1);
-    let mut seat = claimed(&registry);
+    let mut slot = claimed(&registry);
     let handle = registry.handle(T).unwrap();
     assert!(handle.send(fence()).is_ok());
     assert!(matches!(handle.send(fence()), Err(Undelivered::Full(Command::Fence(_)))));
-    seat.mailbox.close();
+    slot.mailbox.close();
     assert!(matches!(handle.send(fence()), Err(Undelivered::Gone(Command::Fence(_)))));
-    assert!(seat.mailbox.try_recv().is_ok(), "what was accepted is still there to be handed on");
+    assert!(slot.mailbox.try_recv().is_ok(), "what was accepted is still there to be handed on");
 }
 
 #[tokio::test]
-async fn what_may_not_be_refused_passes_a_full_mailbox() {
+async fn urgent_requests_pass_a_full_mailbox() {
     let registry = Registry::new(1);
-    let seat = claimed(&registry);
+    let slot = claimed(&registry);
     let handle = registry.handle(T).unwrap();
     assert!(handle.send(fence()).is_ok());
     handle.interrupt(TurnId::from("turn"));
@@ -65,23 +65,23 @@ async fn what_may_not_be_refused_passes_a_full_mailbox() {
     handle.answer(ConnectionId(1), 7, Ok(serde_json::value::to_raw_value(&2).unwrap()));
     // Three reasons, one wake-up.
     handle.woken().await;
-    let woken = seat.look();
+    let woken = slot.look();
     assert_eq!(woken.interrupt, Some(TurnId::from("turn")));
     let answers: Vec<&str> =
         woken.answers.iter().map(|(_, _, answer)| answer.as_ref().unwrap().get()).collect();
     assert_eq!(answers, ["1"], "the first answer of a client counts");
-    assert!(seat.look().interrupt.is_none() && seat.look().answers.is_empty());
+    assert!(slot.look().interrupt.is_none() && slot.look().answers.is_empty());
 }
 
 #[test]
 fn a_request_at_a_helper_counts_while_its_guard_lives() {
     let registry = Registry::new(1);
-    let seat = claimed(&registry);
+    let slot = claimed(&registry);
     let handle = registry.handle(T).unwrap();
     let guards = [handle.begin_request(), handle.begin_request()];
-    assert_eq!(seat.requests(), 2);
+    assert_eq!(slot.requests(), 2);
     drop(guards);
-    assert_eq!(seat.requests(), 0);
+    assert_eq!(slot.requests(), 0);
 }
 
 #[test]

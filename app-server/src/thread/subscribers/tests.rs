@@ -135,7 +135,7 @@ async fn each_gets_what_it_asked_for() {
 }
 
 #[tokio::test]
-async fn nothing_reaches_a_connection_that_has_not_said_who_it_is() {
+async fn nothing_reaches_an_uninitialised_connection() {
     let subscribers = Subscribers::new(uuid::Uuid::nil());
     let silent = outbox(1);
     subscribers.connect(silent.clone());
@@ -146,7 +146,7 @@ async fn nothing_reaches_a_connection_that_has_not_said_who_it_is() {
 }
 
 #[tokio::test]
-async fn who_catches_up_is_told_a_number_in_its_place_only() {
+async fn a_client_that_catches_up_gets_a_number_in_its_place_only() {
     let subscribers = Subscribers::new(uuid::Uuid::nil());
     let numbered = || ClientWishes { numbered: true, ..ClientWishes::default() };
     let [listens, catches_up, stranger] = [1, 2, 3].map(|id| connected_with(&subscribers, id, numbered()));
@@ -164,16 +164,16 @@ async fn who_catches_up_is_told_a_number_in_its_place_only() {
     for other in [&catches_up, &stranger] {
         assert!(!received(other).await[0].contains("\"seq\":9"));
     }
-    assert!(!subscribers.join_unless_missed(ticket, T), "it is told of it yet");
+    assert!(!subscribers.join_unless_missed(ticket, T), "it is announced of it yet");
 }
 
 #[tokio::test]
-async fn a_closed_thread_is_told_to_strangers_only() {
+async fn closed_is_published_to_unsubscribed_connections_only() {
     let subscribers = Subscribers::new(uuid::Uuid::nil());
     let [shows, waits, stranger] = [1, 2, 3].map(|id| connected(&subscribers, id));
     join(&subscribers, 1, Role::Subscriber);
     let _ticket = subscribers.begin_resume(ConnectionId(2), T).unwrap();
-    subscribers.publish_to_strangers(T, &notice("closed"));
+    subscribers.publish_to_unsubscribed(T, &notice("closed"));
     assert_eq!(received(&shows).await, Vec::<String>::new());
     assert_eq!(received(&waits).await, Vec::<String>::new());
     assert_eq!(received(&stranger).await, ["plain"]);
@@ -196,7 +196,7 @@ fn a_join_that_races_with_the_disconnection_leaves_nothing() {
 }
 
 #[test]
-fn who_catches_up_counts_and_receives_nothing_until_it_joins() {
+fn a_client_that_catches_up_counts_and_receives_nothing_until_it_joins() {
     let subscribers = Subscribers::new(uuid::Uuid::nil());
     let outbox = connected(&subscribers, 1);
     let ticket = subscribers.begin_resume(ConnectionId(1), T).unwrap();
@@ -213,7 +213,7 @@ fn who_catches_up_counts_and_receives_nothing_until_it_joins() {
 }
 
 #[test]
-fn who_has_missed_something_cannot_join_by_itself() {
+fn a_client_that_has_missed_an_event_cannot_join_by_itself() {
     let subscribers = Subscribers::new(uuid::Uuid::nil());
     let _outbox = connected(&subscribers, 1);
     let ticket = subscribers.begin_resume(ConnectionId(1), T).unwrap();
@@ -242,7 +242,7 @@ fn of_two_that_catch_up_on_one_connection_the_later_one_counts() {
 }
 
 #[tokio::test]
-async fn what_everybody_is_told_is_numbered_for_those_who_asked_for_it() {
+async fn announcements_are_numbered_for_clients_that_want_numbers() {
     let subscribers = Subscribers::new(uuid::Uuid::nil());
     let wishes = || ClientWishes { numbered: true, ..ClientWishes::default() };
     let plain = connected(&subscribers, 1);
@@ -250,7 +250,7 @@ async fn what_everybody_is_told_is_numbered_for_those_who_asked_for_it() {
     for id in 1..=2 {
         join(&subscribers, id, Role::Subscriber);
     }
-    let told = Broadcast {
+    let announced = Broadcast {
         announcement: Some(Announcement {
             method: "name",
             params: serde_json::Map::new(),
@@ -259,8 +259,8 @@ async fn what_everybody_is_told_is_numbered_for_those_who_asked_for_it() {
         }),
         ..notice("name")
     };
-    subscribers.publish_to_all(T, &told);
-    subscribers.publish_to_strangers(T, &told);
+    subscribers.publish_to_all(T, &announced);
+    subscribers.publish_to_unsubscribed(T, &announced);
     assert_eq!(received(&plain).await, ["plain"]);
     let numbers = |frames: Vec<String>| -> Vec<(Option<u64>, Option<u64>)> {
         let values = frames.iter().map(|frame| serde_json::from_str::<serde_json::Value>(frame).unwrap());
@@ -273,11 +273,11 @@ async fn what_everybody_is_told_is_numbered_for_those_who_asked_for_it() {
 
 /// Two owners on real threads tell at once: each connection hears every number, in order.
 #[test]
-fn numbers_rise_without_a_hole_for_each_connection() {
+fn numbers_rise_without_a_gap_for_each_connection() {
     let subscribers = Subscribers::new(uuid::Uuid::nil());
     let wishes = || ClientWishes { numbered: true, ..ClientWishes::default() };
     let outboxes = [1, 2, 3].map(|id| connected_with(&subscribers, id, wishes()));
-    let told = Broadcast {
+    let announced = Broadcast {
         announcement: Some(Announcement {
             method: "any",
             params: serde_json::Map::new(),
@@ -288,7 +288,7 @@ fn numbers_rise_without_a_hole_for_each_connection() {
     };
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| (0..250).for_each(|_| subscribers.publish_to_all(T, &told)));
+            scope.spawn(|| (0..250).for_each(|_| subscribers.publish_to_all(T, &announced)));
         }
     });
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -1,4 +1,4 @@
-//! What is proved of several rooms of this folder together.
+//! Proofs about several rooms of this folder together.
 
 mod races;
 pub mod shim;

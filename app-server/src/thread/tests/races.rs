@@ -17,7 +17,7 @@ use crate::outbox::{Outbox, OutboxLimits};
 use crate::thread::command::Command;
 use crate::thread::event::Counts;
 use crate::thread::machine::Persistence;
-use crate::thread::registry::{Claim, Registry, Seat, Undelivered};
+use crate::thread::registry::{Claim, OwnerSlot, Registry, Undelivered};
 use crate::thread::subscribers::{ClientWishes, Left, Role, Subscribers, Ticket};
 
 /// Schedules of each race.
@@ -41,7 +41,7 @@ struct House {
 
 impl House {
     /// With a client, and a thread that somebody owns.
-    fn new(mailbox: usize) -> (Arc<Self>, Seat) {
+    fn new(mailbox: usize) -> (Arc<Self>, OwnerSlot) {
         let house =
             Self { registry: Registry::new(mailbox), subscribers: Subscribers::new(uuid::Uuid::nil()) };
         let limits = OutboxLimits {
@@ -52,10 +52,10 @@ impl House {
         };
         house.subscribers.connect(Outbox::new(CLIENT, limits));
         assert!(house.subscribers.initialise(CLIENT, ClientWishes::default()));
-        let Claim::Claimed(seat) = house.registry.claim(THREAD, Persistence::Durable) else {
+        let Claim::Claimed(slot) = house.registry.claim(THREAD, Persistence::Durable) else {
             panic!("owned")
         };
-        (Arc::new(house), *seat)
+        (Arc::new(house), *slot)
     }
 
     fn subscribed(&self) -> Ticket {
@@ -71,9 +71,9 @@ impl House {
     }
 
     /// An owner's wait for its last subscriber to leave.
-    fn until_nobody_listens(&self, seat: &Seat) {
+    fn until_nobody_listens(&self, slot: &OwnerSlot) {
         while self.subscribers.counts(THREAD) != Counts::default() {
-            block_on(seat.handle.woken());
+            block_on(slot.handle.woken());
         }
     }
 
@@ -91,11 +91,11 @@ fn command() -> (Command, oneshot::Receiver<()>) {
 #[test]
 fn a_disconnect_is_noticed_also_when_the_mailbox_is_full() {
     in_every_order(|| {
-        let (house, seat) = House::new(1);
+        let (house, slot) = House::new(1);
         house.subscribed();
-        seat.handle.send(command().0).unwrap();
+        slot.handle.send(command().0).unwrap();
         let sender = thread::spawn({
-            let handle = seat.handle.clone();
+            let handle = slot.handle.clone();
             move || assert!(matches!(handle.send(command().0), Err(Undelivered::Full(_))))
         });
         let client = thread::spawn({
@@ -103,7 +103,7 @@ fn a_disconnect_is_noticed_also_when_the_mailbox_is_full() {
             move || house.disconnect()
         });
         // It reads nothing of its mailbox. Were the disconnect lost, it would wait for ever.
-        house.until_nobody_listens(&seat);
+        house.until_nobody_listens(&slot);
         sender.join().unwrap();
         client.join().unwrap();
         house.nothing_is_left();
@@ -111,9 +111,9 @@ fn a_disconnect_is_noticed_also_when_the_mailbox_is_full() {
 }
 
 #[test]
-fn who_dies_during_a_load_is_not_subscribed_by_it() {
+fn a_connection_that_ends_during_a_load_is_not_subscribed_by_it() {
     in_every_order(|| {
-        let (house, seat) = House::new(4);
+        let (house, slot) = House::new(4);
         let ticket = house.subscribers.begin_resume(CLIENT, THREAD).unwrap();
         let client = thread::spawn({
             let house = Arc::clone(&house);
@@ -121,7 +121,7 @@ fn who_dies_during_a_load_is_not_subscribed_by_it() {
         });
         // The load has ended. Whoever is subscribed by it is noticed when it leaves.
         if house.subscribers.join(ticket, THREAD, Role::Subscriber) {
-            house.until_nobody_listens(&seat);
+            house.until_nobody_listens(&slot);
         }
         client.join().unwrap();
         house.nothing_is_left();
@@ -129,9 +129,9 @@ fn who_dies_during_a_load_is_not_subscribed_by_it() {
 }
 
 #[test]
-fn who_leaves_while_it_joins_is_in_both_maps_or_in_none() {
+fn a_client_that_leaves_while_it_joins_is_in_both_maps_or_in_none() {
     in_every_order(|| {
-        let (house, _seat) = House::new(4);
+        let (house, _slot) = House::new(4);
         let ticket = house.subscribers.begin_resume(CLIENT, THREAD).unwrap();
         let client = thread::spawn({
             let house = Arc::clone(&house);
@@ -155,9 +155,9 @@ fn deliver(house: &House, mut command: Command) {
             Some(handle) => handle,
             None => match house.registry.claim(THREAD, Persistence::Durable) {
                 Claim::Owned(handle) => handle,
-                Claim::Claimed(mut seat) => {
+                Claim::Claimed(mut slot) => {
                     handle_one(command);
-                    return end(house, &mut seat);
+                    return end(house, &mut slot);
                 }
                 Claim::Closed => panic!("nobody has closed it"),
             },
@@ -178,10 +178,10 @@ fn handle_one(command: Command) {
 }
 
 /// An owner's end, as in `actor/mod.rs`: what its mailbox still holds goes to the next one.
-fn end(house: &House, seat: &mut Seat) {
-    house.registry.forget(&seat.handle);
-    seat.mailbox.close();
-    while let Some(left) = block_on(seat.mailbox.recv()) {
+fn end(house: &House, slot: &mut OwnerSlot) {
+    house.registry.forget(&slot.handle);
+    slot.mailbox.close();
+    while let Some(left) = block_on(slot.mailbox.recv()) {
         deliver(house, left);
     }
 }
@@ -189,7 +189,7 @@ fn end(house: &House, seat: &mut Seat) {
 #[test]
 fn a_command_in_a_mailbox_that_closes_is_handled_by_somebody() {
     in_every_order(|| {
-        let (house, mut seat) = House::new(8);
+        let (house, mut slot) = House::new(8);
         let (mut senders, mut handled) = (Vec::new(), Vec::new());
         for _ in 0..2 {
             let (command, done) = command();
@@ -197,7 +197,7 @@ fn a_command_in_a_mailbox_that_closes_is_handled_by_somebody() {
             let house = Arc::clone(&house);
             senders.push(thread::spawn(move || deliver(&house, command)));
         }
-        end(&house, &mut seat);
+        end(&house, &mut slot);
         senders.into_iter().for_each(|sender| sender.join().unwrap());
         for done in &mut handled {
             assert_eq!(done.try_recv(), Ok(()));

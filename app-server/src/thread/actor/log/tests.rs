@@ -1,4 +1,4 @@
-//! What the event log decides by itself: what waits for the disk, what is published once, when text in flight is written.
+//! Decisions of the event log: entries that wait for the disk, statuses that are published once, checkpoints.
 
 use skein_protocol::error::WireError;
 use skein_protocol::item::ThreadItem;
@@ -83,7 +83,7 @@ async fn nothing_waits_for_the_disk_in_a_thread_that_is_only_in_memory() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_report_of_the_writer_after_a_close_is_told_apart() {
+async fn the_log_takes_the_writers_last_report_as_its_close() {
     let (_bench, mut log, _seen) = log(Persistence::Durable, Materialised::Yes);
     assert!(!log.close(), "nothing was written");
     log.forget();

@@ -37,7 +37,7 @@ struct Asked {
     moves: bool,
 }
 
-struct Story {
+struct Life {
     seed: u64,
     dice: Dice,
     home: Arc<(TempDir, Home)>,
@@ -50,7 +50,7 @@ struct Story {
     moves: usize,
 }
 
-impl Story {
+impl Life {
     fn of(seed: u64) -> Self {
         let folder = TempDir::new().unwrap();
         let home = Home::open(folder.path()).unwrap();
@@ -129,7 +129,7 @@ impl Story {
                 bench.pass(Duration::from_millis(1)).await;
             }
             if self.dice.once_in(12) {
-                bench.take_off_markers().await;
+                bench.clear_open_markers().await;
             }
         }
         bench.pass(Duration::from_mins(1)).await;
@@ -168,9 +168,9 @@ impl Story {
         }
         let (request, thread) = client.ask_start(ThreadStartParams::default());
         self.threads.push(thread);
-        let said = client.input(thread, "hello");
+        let input = client.input(thread, "hello");
         let asked = |request| Asked { who, request, thread, moves: false };
-        self.asked.extend([request, said].map(asked));
+        self.asked.extend([request, input].map(asked));
     }
 
     /// Everybody was answered and leaves; nothing is loaded, and everything agrees.
@@ -199,24 +199,24 @@ impl Story {
         let case = format!("seed {}, {thread}", self.seed);
         let (kept, made) = (self.index.get(thread).await.unwrap(), anew.get(thread).await.unwrap());
         assert_eq!(kept, made, "{case}");
-        let shelf = match bench.disk.location(thread).await {
-            Ok(shelf) => shelf,
+        let location = match bench.disk.location(thread).await {
+            Ok(location) => location,
             Err(ReadError::Missing(_)) => return assert_eq!(kept, None, "{case}"),
             Err(error) => panic!("{case}: {error}"),
         };
-        let archived = shelf == Location::Archived;
+        let archived = location == Location::Archived;
         // A kill in the first write leaves a thread in which nobody has said anything.
-        assert!(kept.is_none_or(|(row, _)| row.archived == archived), "{case}: it stands on {shelf:?}");
+        assert!(kept.is_none_or(|(row, _)| row.archived == archived), "{case}: its location is {location:?}");
         let page = bench.disk.read_after(thread, EventSeq(0), 10_000).await.unwrap();
-        let said = page.records.iter().rev().find_map(|record| match record.body.kind() {
+        let recorded = page.records.iter().rev().find_map(|record| match record.body.kind() {
             "archived" => Some(true),
             // What stands before it was said of another thread.
             "unarchived" | "forked" => Some(false),
             _ => None,
         });
         assert!(
-            self.doubtful.contains(&thread) || said.unwrap_or(false) == archived,
-            "{case}: it stands on {shelf:?}, and the last word is {said:?}"
+            self.doubtful.contains(&thread) || recorded.unwrap_or(false) == archived,
+            "{case}: its location is {location:?}, its last record says {recorded:?}"
         );
     }
 }
@@ -233,7 +233,7 @@ impl Drop for Named {
 }
 
 #[test]
-fn whatever_is_done_at_once_and_wherever_servers_are_killed_record_place_and_row_agree() {
+fn after_concurrent_requests_and_kills_records_location_and_row_agree() {
     let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
     let seeds = match number("SKEIN_SIM_SEED") {
         Some(seed) => seed..seed + 1,
@@ -243,9 +243,9 @@ fn whatever_is_done_at_once_and_wherever_servers_are_killed_record_place_and_row
     let mut moves = 0;
     for seed in seeds {
         let _named = Named(seed);
-        let mut story = Story::of(seed);
-        story.play();
-        moves += story.moves;
+        let mut life = Life::of(seed);
+        life.play();
+        moves += life.moves;
     }
     assert!(!whole || moves > 300, "only {moves} moves were answered");
 }

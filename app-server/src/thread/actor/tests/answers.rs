@@ -28,24 +28,24 @@ async fn the_disk_is_synced_before_a_turns_start_is_answered() {
     let bench = Bench::on_files();
     let (mut client, thread) = bench.started().await;
     client.received();
-    let heard = client.log.len();
+    let notified = client.log.len();
     let before = syncs(&bench);
     bench.layer.hold(Op::Sync);
     let request = client.input(thread, "hello");
     begun(&bench, Op::Sync, before).await;
     assert!(client.fence(thread).await);
-    assert_eq!(client.received().len(), heard, "something was told before it was on disk");
+    assert_eq!(client.received().len(), notified, "something was told before it was on disk");
     bench.layer.release(Op::Sync);
     client.answer::<TurnStartResponse>(request).await.unwrap();
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     bench.finish().await;
 }
 
 #[tokio::test]
-async fn the_disk_is_synced_before_a_turns_end_is_told() {
+async fn the_disk_is_synced_before_a_turns_end_is_published() {
     let bench = Bench::on_files();
     let (mut client, thread, strings) = bench.running().await;
-    client.heard::<TurnStarted>().await;
+    client.notified::<TurnStarted>().await;
     strings.say("words").await;
     let before = syncs(&bench);
     bench.layer.hold(Op::Sync);
@@ -54,7 +54,7 @@ async fn the_disk_is_synced_before_a_turns_end_is_told() {
     assert!(client.fence(thread).await);
     assert_eq!(client.count(Message::is::<TurnCompleted>), 1, "the end was told before it was on disk");
     bench.layer.release(Op::Sync);
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     bench.finish().await;
 }
 
@@ -62,14 +62,14 @@ async fn the_disk_is_synced_before_a_turns_end_is_told() {
 async fn a_turns_items_are_not_synced_one_by_one() {
     let bench = Bench::on_files();
     let (mut client, thread, strings) = bench.running().await;
-    client.heard::<TurnStarted>().await;
+    client.notified::<TurnStarted>().await;
     let before = syncs(&bench);
     let done = client.count(Message::is::<ItemCompleted>);
     strings.ask("who?").await;
     let question = client.asked().await;
     client.say(question, Ok("me"));
     strings.end();
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     assert!(client.count(Message::is::<ItemCompleted>) > done);
     assert_eq!(syncs(&bench), before + 1, "the end, and nothing else");
     assert!(client.fence(thread).await);
@@ -80,14 +80,14 @@ async fn a_turns_items_are_not_synced_one_by_one() {
 async fn with_durability_event_every_record_is_synced() {
     let bench = Bench::on_files_with(|config| config.durability = Durability::Event);
     let (mut client, thread, strings) = bench.running().await;
-    client.heard::<TurnStarted>().await;
+    client.notified::<TurnStarted>().await;
     let before = syncs(&bench);
     bench.layer.hold(Op::Sync);
     strings.say("words").await;
     begun(&bench, Op::Sync, before).await;
     bench.layer.release(Op::Sync);
     strings.end();
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     assert!(client.fence(thread).await);
     bench.finish().await;
 }
@@ -98,7 +98,7 @@ async fn with_durability_process_only_what_begins_a_load_is_synced() {
     let (mut client, thread) = bench.materialised().await;
     let request = client.set_name(thread, "unsynced");
     client.answer::<serde_json::Value>(request).await.unwrap();
-    client.heard::<ThreadNameUpdated>().await;
+    client.notified::<ThreadNameUpdated>().await;
     client.disconnect();
     bench.gone(thread).await;
     assert_eq!(syncs(&bench), 1);

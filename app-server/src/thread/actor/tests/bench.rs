@@ -35,7 +35,7 @@ use crate::policy;
 use crate::repair::StartupRepair;
 use crate::search::ThreadSearch;
 use crate::thread::Context;
-use crate::thread::holes::Holes;
+use crate::thread::gaps::Gaps;
 use crate::thread::questions::QuestionNumbers;
 use crate::thread::registry::Registry;
 use crate::thread::subscribers::{ClientWishes, Subscribers};
@@ -126,14 +126,14 @@ impl Bench {
     }
 
     /// What the server's task for open markers does with those that wait for it.
-    pub(crate) async fn take_off_markers(&self) {
-        let batch = self.waiting_markers();
+    pub(crate) async fn clear_open_markers(&self) {
+        let batch = self.waiting_open_markers();
         self.services.index.flush().await.unwrap();
         self.disk.clear_open_markers(batch).await.unwrap();
     }
 
     /// The open marks that may go, taken out of the line.
-    pub(crate) fn waiting_markers(&self) -> Vec<OpenMarker> {
+    pub(crate) fn waiting_open_markers(&self) -> Vec<OpenMarker> {
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         std::iter::from_fn(|| closed.try_recv().ok()).collect()
     }
@@ -159,7 +159,7 @@ impl Bench {
             index,
             helpers: Helpers::start(helper_options(&tasks)).unwrap(),
             questions: QuestionNumbers::new(clock.wall()),
-            holes: Holes::default(),
+            gaps: Gaps::default(),
             machine_boot: clock.new_id(),
             term: Term(1),
             counters: ServerCounters::default(),

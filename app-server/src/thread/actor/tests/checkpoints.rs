@@ -23,28 +23,28 @@ async fn after_a_kill_an_interrupted_message_keeps_what_was_read_a_second_before
     let (mut client, thread, strings) = bench.running().await;
     for (written, word) in [(1, "one "), (2, "two ")] {
         strings.say(word).await;
-        client.heard::<ItemAgentMessageDelta>().await;
+        client.notified::<ItemAgentMessageDelta>().await;
         bench.within("a checkpoint", bench.disk.until_written(KIND, written)).await;
     }
     strings.say("lost").await;
-    client.heard::<ItemAgentMessageDelta>().await;
+    client.notified::<ItemAgentMessageDelta>().await;
     assert_eq!(bench.disk.count(KIND), 2);
     let after = bench.after_a_kill();
     let response = after.client().resume(thread).await;
     let turn = response.thread.turns.last().unwrap();
     assert_eq!((text(turn).as_str(), turn.status), ("one two ", TurnStatus::Interrupted));
     strings.end();
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     after.finish().await;
     bench.finish().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_checkpoint_changes_nothing_for_those_who_listen_and_nothing_is_written_in_silence() {
+async fn a_checkpoint_changes_nothing_for_listeners_and_is_written_only_for_new_text() {
     let bench = Bench::in_memory();
     let (mut client, thread, strings) = bench.running().await;
     strings.say("one ").await;
-    client.heard::<ItemAgentMessageDelta>().await;
+    client.notified::<ItemAgentMessageDelta>().await;
     bench.within("a checkpoint", bench.disk.until_written(KIND, 1)).await;
     let more = tokio::time::timeout(policy::CHECKPOINT * 10, bench.disk.until_written(KIND, 2)).await;
     assert!(more.is_err(), "silence was written");
@@ -52,7 +52,7 @@ async fn a_checkpoint_changes_nothing_for_those_who_listen_and_nothing_is_writte
     assert_eq!(text(response.thread.turns.last().unwrap()), "one ");
     strings.say("two").await;
     strings.end();
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     let done = client.log.iter().rev().find_map(Message::params::<ItemCompleted>).unwrap();
     assert!(matches!(done.item.body, ThreadItemBody::AgentMessage(message) if message.text == "one two"));
     bench.finish().await;

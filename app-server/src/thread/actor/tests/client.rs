@@ -29,7 +29,7 @@ use crate::outbox::reply::Reply;
 use crate::outbox::{CloseReason, Outbox, OutboxLimits, WriterAction};
 use crate::thread::Context;
 use crate::thread::command::{
-    Command, Edit, Fork, Input, InputReply, PutElsewhere, Resume, RevertTo, Start, Unload,
+    Command, Edit, Fork, Input, InputReply, Relocate, Resume, RevertTo, Start, Unload,
 };
 use crate::thread::dispatch;
 use crate::thread::event::Force;
@@ -267,8 +267,8 @@ impl Client {
     pub(crate) async fn turn(&mut self, thread: ThreadId, text: &str) -> TurnCompletedNotification {
         let request = self.input(thread, text);
         self.answer::<TurnStartResponse>(request).await.unwrap();
-        self.heard::<TurnStarted>().await;
-        self.heard::<TurnCompleted>().await
+        self.notified::<TurnStarted>().await;
+        self.notified::<TurnCompleted>().await
     }
 
     /// `turn/start` with these pieces of input.
@@ -361,21 +361,21 @@ impl Client {
     /// `thread/archive`.
     pub(crate) fn archive(&mut self, thread: ThreadId) -> i64 {
         let (request, reply) = self.reply();
-        self.send(thread, Command::PutElsewhere(PutElsewhere::Archive(reply)));
+        self.send(thread, Command::Relocate(Relocate::Archive(reply)));
         request
     }
 
     /// `thread/unarchive`.
     pub(crate) fn unarchive(&mut self, thread: ThreadId) -> i64 {
         let (request, reply) = self.reply();
-        self.send(thread, Command::PutElsewhere(PutElsewhere::Unarchive(reply)));
+        self.send(thread, Command::Relocate(Relocate::Unarchive(reply)));
         request
     }
 
     /// `thread/delete`.
     pub(crate) fn delete(&mut self, thread: ThreadId) -> i64 {
         let (request, reply) = self.reply();
-        self.send(thread, Command::PutElsewhere(PutElsewhere::Delete(reply)));
+        self.send(thread, Command::Relocate(Relocate::Delete(reply)));
         request
     }
 
@@ -429,7 +429,7 @@ impl Client {
     }
 
     /// Waits for the next notification of a kind.
-    pub(crate) async fn heard<N: Notification>(&mut self) -> N::Params {
+    pub(crate) async fn notified<N: Notification>(&mut self) -> N::Params {
         let at = self.take(N::INFO.wire, Message::is::<N>).await;
         self.log[at].params::<N>().unwrap()
     }

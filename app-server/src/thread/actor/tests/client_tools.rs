@@ -38,16 +38,16 @@ async fn only_the_client_that_brought_the_tool_carries_out_its_call() {
     let question = client.asked().await;
     assert!(other.fence(thread).await);
     let mut late = bench.client();
-    let picture = late.resume(thread).await.skein.unwrap();
-    assert_eq!(picture.pending_requests, [], "it is not theirs to answer");
+    let view = late.resume(thread).await.skein.unwrap();
+    assert_eq!(view.pending_requests, [], "it is not theirs to answer");
     pay(&other, question);
     assert!(other.fence(thread).await);
     assert_eq!(client.count(Message::is::<ServerRequestResolved>), 0, "nobody has asked the other");
     client.resume(thread).await;
     assert_eq!(client.asked().await, question, "whoever does it is asked again");
     pay(&client, question);
-    assert_eq!(client.heard::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
-    other.heard::<ServerRequestResolved>().await;
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    other.notified::<ServerRequestResolved>().await;
     assert_eq!((times_asked(&mut other), times_asked(&mut late)), (0, 0));
     bench.finish().await;
 }
@@ -68,8 +68,8 @@ async fn the_next_client_is_asked_after_an_error_and_the_call_fails_after_the_la
     assert_eq!(other.asked().await, question);
     assert_eq!(client.count(Message::is::<ServerRequestResolved>), 0);
     other.say(question, Err("nor I"));
-    client.heard::<ServerRequestResolved>().await;
-    assert_eq!(client.heard::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    client.notified::<ServerRequestResolved>().await;
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
     bench.finish().await;
 }
 
@@ -85,6 +85,6 @@ async fn the_next_client_is_asked_when_the_one_that_was_asked_has_left() {
     back.resume(thread).await;
     assert_eq!(times_asked(&mut back), 0, "another client does it now");
     pay(&other, question);
-    other.heard::<TurnCompleted>().await;
+    other.notified::<TurnCompleted>().await;
     bench.finish().await;
 }

@@ -10,7 +10,7 @@ use skein_protocol::turn::{
 };
 use skein_provider::{ModelEvent, ProviderError, Usage};
 
-use super::conversations::{listening, text, told};
+use super::conversations::{listening, prompt, text};
 use super::*;
 use crate::policy;
 
@@ -33,21 +33,21 @@ fn too_long() -> ProviderError {
 async fn compacted(client: &mut Client, thread: ThreadId) -> TurnStatus {
     let request = client.compact(thread);
     client.answer::<ThreadCompactStartResponse>(request).await.unwrap();
-    client.heard::<TurnCompleted>().await.turn.status
+    client.notified::<TurnCompleted>().await.turn.status
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_summary_replaces_what_was_said_for_the_model_only() {
+async fn a_summary_replaces_earlier_messages_for_the_model_only() {
     let bench = listening();
     let (mut client, thread) = bench.started().await;
     client.turn(thread, "one").await;
     bench.listener.will_say(Ok(vec![text("they said "), text("one")]));
     let request = client.compact(thread);
     client.answer::<ThreadCompactStartResponse>(request).await.unwrap();
-    let done = client.heard::<ItemCompleted>().await;
-    let done = if is_compaction(&done.item) { done } else { heard_compaction(&mut client).await };
+    let done = client.notified::<ItemCompleted>().await;
+    let done = if is_compaction(&done.item) { done } else { compaction_completed(&mut client).await };
     assert!(is_compaction(&done.item), "{done:?}");
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     for again in [false, true] {
         if again {
             client.disconnect();
@@ -57,16 +57,16 @@ async fn a_summary_replaces_what_was_said_for_the_model_only() {
             assert_eq!(response.thread.turns.len(), 3, "the history keeps everything");
         }
         client.turn(thread, "two").await;
-        let told = told(&bench);
-        assert!(told[0].contains("they said one") && told[0].ends_with("one"), "{told:?}");
-        assert_eq!(told.last().map(String::as_str), Some("user: two"));
-        assert_eq!(told.len(), if again { 4 } else { 2 }, "{told:?}");
+        let prompt = prompt(&bench);
+        assert!(prompt[0].contains("they said one") && prompt[0].ends_with("one"), "{prompt:?}");
+        assert_eq!(prompt.last().map(String::as_str), Some("user: two"));
+        assert_eq!(prompt.len(), if again { 4 } else { 2 }, "{prompt:?}");
     }
     bench.finish().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_summary_is_the_last_word_of_its_last_try_and_its_retries_are_told() {
+async fn a_summary_is_the_text_of_its_last_try_and_retries_are_published() {
     let bench = listening();
     let (mut client, thread) = bench.started().await;
     client.turn(thread, "one").await;
@@ -81,8 +81,8 @@ async fn a_summary_is_the_last_word_of_its_last_try_and_its_retries_are_told() {
     let error = client.log.iter().find_map(Message::params::<Error>).expect("the user hears of it");
     assert!(error.will_retry && error.error.message == "Reconnecting... 1/2", "{error:?}");
     client.turn(thread, "two").await;
-    let told = told(&bench);
-    assert!(told[0].contains("they said\n\none") && !told[0].contains("not"), "{told:?}");
+    let prompt = prompt(&bench);
+    assert!(prompt[0].contains("they said\n\none") && !prompt[0].contains("not"), "{prompt:?}");
     bench.finish().await;
 }
 
@@ -90,9 +90,9 @@ fn is_compaction(item: &ThreadItem) -> bool {
     matches!(item.body, ThreadItemBody::ContextCompaction(_))
 }
 
-async fn heard_compaction(client: &mut Client) -> skein_protocol::event::ItemCompletedNotification {
+async fn compaction_completed(client: &mut Client) -> skein_protocol::event::ItemCompletedNotification {
     loop {
-        let done = client.heard::<ItemCompleted>().await;
+        let done = client.notified::<ItemCompleted>().await;
         if is_compaction(&done.item) {
             return done;
         }
@@ -100,7 +100,7 @@ async fn heard_compaction(client: &mut Client) -> skein_protocol::event::ItemCom
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_compaction_completes_where_nothing_was_said_or_the_model_is_told_nothing() {
+async fn a_compaction_completes_without_messages_or_without_a_reading_model() {
     let bench = listening();
     let (mut client, thread) = bench.started().await;
     assert_eq!(compacted(&mut client, thread).await, TurnStatus::Completed);
@@ -112,7 +112,7 @@ async fn a_compaction_completes_where_nothing_was_said_or_the_model_is_told_noth
     assert_eq!(bench.listener.times_asked(), 0);
     assert!(!bench.services.store.exists(thread).await.unwrap(), "nobody has said anything");
     client.turn(thread, "one").await;
-    assert_eq!(told(&bench), ["user: one"]);
+    assert_eq!(prompt(&bench), ["user: one"]);
     assert_eq!(compacted(&mut client, thread).await, TurnStatus::Completed);
     client.disconnect();
     bench.gone(thread).await;
@@ -133,50 +133,50 @@ async fn a_conversation_that_fills_its_window_is_compacted_before_the_next_answe
     client.turn(thread, "one").await;
     bench.listener.will_say(Ok(vec![text("in short")]));
     client.turn(thread, "two").await;
-    let told = told(&bench);
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].contains("in short"), "{told:?}");
-    assert_eq!(told[1], "user: two");
+    let prompt = prompt(&bench);
+    assert_eq!(prompt.len(), 2, "{prompt:?}");
+    assert!(prompt[0].contains("in short"), "{prompt:?}");
+    assert_eq!(prompt[1], "user: two");
     client.turn(thread, "three").await;
     assert_eq!(bench.listener.times_asked(), 4, "one, the summary, two, three");
     bench.finish().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_thread_has_used_is_told_to_who_comes_and_a_compaction_leaves_an_estimate() {
+async fn a_new_client_gets_the_usage_and_a_compaction_leaves_an_estimate() {
     let bench = listening();
     let (mut client, thread) = bench.started().await;
     let used = |input| ModelEvent::Usage(Usage { input, output: 20, ..Usage::default() });
     bench.listener.will_say(Ok(vec![text("long"), used(900)]));
     client.turn(thread, "one").await;
-    let first = client.heard::<ThreadTokenUsageUpdated>().await;
+    let first = client.notified::<ThreadTokenUsageUpdated>().await;
     let mut second = bench.client();
     second.resume(thread).await;
-    assert_eq!(second.heard::<ThreadTokenUsageUpdated>().await, first);
+    assert_eq!(second.notified::<ThreadTokenUsageUpdated>().await, first);
     bench.listener.will_say(Ok(vec![text("in short"), used(950)]));
     let request = client.compact(thread);
     client.answer::<ThreadCompactStartResponse>(request).await.unwrap();
-    let cost = client.heard::<ThreadTokenUsageUpdated>().await.token_usage;
-    let left = client.heard::<ThreadTokenUsageUpdated>().await;
+    let cost = client.notified::<ThreadTokenUsageUpdated>().await.token_usage;
+    let left = client.notified::<ThreadTokenUsageUpdated>().await;
     assert_eq!((cost.last.total_tokens, cost.total.total_tokens), (970, 1890));
     assert_eq!(left.token_usage.total, cost.total, "it costs nothing by itself");
     let last = left.token_usage.last;
     assert!((1..900).contains(&last.total_tokens) && last.input_tokens == 0, "{last:?}");
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     client.disconnect();
     second.disconnect();
     bench.gone(thread).await;
     let mut third = bench.client();
     third.resume(thread).await;
-    assert_eq!(third.heard::<ThreadTokenUsageUpdated>().await, left, "also after a load");
+    assert_eq!(third.notified::<ThreadTokenUsageUpdated>().await, left, "also after a load");
     let fork = third.fork(ThreadForkParams::of(thread)).await.thread.id;
-    let told = third.heard::<ThreadTokenUsageUpdated>().await;
-    assert_eq!((told.thread_id, told.token_usage), (fork, left.token_usage));
+    let prompt = third.notified::<ThreadTokenUsageUpdated>().await;
+    assert_eq!((prompt.thread_id, prompt.token_usage), (fork, left.token_usage));
     bench.finish().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_request_for_a_summary_had_is_not_what_the_conversation_has_now() {
+async fn the_size_of_a_summarys_request_is_not_the_size_of_the_conversation() {
     let bench = narrow();
     let (mut client, thread) = bench.started().await;
     client.turn(thread, "one").await;
@@ -184,7 +184,7 @@ async fn what_the_request_for_a_summary_had_is_not_what_the_conversation_has_now
     bench.listener.will_say(Ok(vec![text("in short"), usage]));
     let request = client.compact(thread);
     client.answer::<ThreadCompactStartResponse>(request).await.unwrap();
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     client.turn(thread, "two").await;
     assert_eq!(bench.listener.times_asked(), 3, "one, the summary, two");
     bench.finish().await;
@@ -201,7 +201,7 @@ async fn a_conversation_that_the_provider_finds_too_long_is_compacted_and_asked_
     bench.listener.will_say(Ok(vec![text("in short")]));
     let completed = client.turn(thread, "two").await;
     assert_eq!(completed.turn.status, TurnStatus::Completed);
-    assert!(told(&bench)[0].contains("in short"));
+    assert!(prompt(&bench)[0].contains("in short"));
     bench.finish().await;
 }
 
@@ -210,18 +210,18 @@ async fn a_summary_that_is_interrupted_replaces_nothing() {
     let bench = listening();
     let (mut client, thread) = bench.started().await;
     client.turn(thread, "one").await;
-    for said in [vec![], vec![text("half a summ")]] {
-        bench.listener.will_hang_after(said);
+    for answer in [vec![], vec![text("half a summ")]] {
+        bench.listener.will_hang_after(answer);
         let request = client.compact(thread);
         let answer = client.answer::<ThreadCompactStartResponse>(request).await;
         answer.unwrap();
-        let turn = client.heard::<TurnStarted>().await.turn.id;
+        let turn = client.notified::<TurnStarted>().await.turn.id;
         bench.listener.hangs().await;
         client.interrupt(thread, &turn);
-        assert_eq!(client.heard::<TurnCompleted>().await.turn.status, TurnStatus::Interrupted);
+        assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Interrupted);
     }
     client.turn(thread, "two").await;
-    assert_eq!(told(&bench), ["user: one", "assistant: one", "user: two"]);
+    assert_eq!(prompt(&bench), ["user: one", "assistant: one", "user: two"]);
     bench.finish().await;
 }
 
@@ -233,15 +233,15 @@ async fn a_compaction_takes_no_words_of_the_user_and_says_so_as_the_peer_does() 
     bench.listener.will_hang_after(vec![text("in short")]);
     let request = client.compact(thread);
     client.answer::<ThreadCompactStartResponse>(request).await.unwrap();
-    let turn = client.heard::<TurnStarted>().await.turn.id;
+    let turn = client.notified::<TurnStarted>().await.turn.id;
     bench.listener.hangs().await;
     let request = client.steer(thread, &turn, "and");
     let refused = client.answer::<TurnSteerResponse>(request).await.unwrap_err().data.unwrap();
     let kind = NonSteerableTurnKind::Compact;
     assert_eq!(refused.codex_error_info, Some(CodexErrorInfo::ActiveTurnNotSteerable { turn_kind: kind }));
     assert_eq!((&*refused.reason, refused.active_turn_id), ("activeTurnNotSteerable", Some(turn)));
-    bench.listener.let_go();
-    client.heard::<TurnCompleted>().await;
+    bench.listener.resume_hanging();
+    client.notified::<TurnCompleted>().await;
     bench.finish().await;
 }
 
@@ -261,14 +261,14 @@ async fn a_summary_is_not_replaced_by_a_summary_of_nothing() {
     assert_eq!(ended.turn.error.unwrap().message, "too long");
     assert_eq!(bench.listener.times_asked(), asked + 1);
     client.turn(thread, "three").await;
-    let told = told(&bench);
-    assert!(told[0].contains("in short"), "{told:?}");
-    assert_eq!(told[1..], ["user: two", "user: three"]);
+    let prompt = prompt(&bench);
+    assert!(prompt[0].contains("in short"), "{prompt:?}");
+    assert_eq!(prompt[1..], ["user: two", "user: three"]);
     bench.finish().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_user_said_before_a_summary_and_nobody_had_answered_is_kept_for_later_turns() {
+async fn an_unanswered_message_before_a_summary_is_kept_for_later_turns() {
     let bench = listening();
     let (mut client, thread) = bench.started().await;
     client.turn(thread, "one").await;
@@ -282,16 +282,16 @@ async fn what_the_user_said_before_a_summary_and_nobody_had_answered_is_kept_for
     }))
     .ok();
     client.start_turn(thread, params);
-    client.heard::<TurnCompleted>().await;
-    let said = format!("user: {pasted}");
-    let expected = ["user: a page:\ndo as I say", "developer: place:\nUlm", &said];
-    assert_eq!(told(&bench)[1..], expected);
-    assert!(!told(&bench)[0].contains("a line"), "it is told once");
+    client.notified::<TurnCompleted>().await;
+    let message = format!("user: {pasted}");
+    let expected = ["user: a page:\ndo as I say", "developer: place:\nUlm", &message];
+    assert_eq!(prompt(&bench)[1..], expected);
+    assert!(!prompt(&bench)[0].contains("a line"), "it is told once");
     for _ in 0..2 {
         client.turn(thread, "two").await;
-        let told = told(&bench);
-        assert!(told[0].contains("in short"), "{:.80}", told[0]);
-        assert!(told[1..4] == expected, "{:.80}", told[1]);
+        let prompt = prompt(&bench);
+        assert!(prompt[0].contains("in short"), "{:.80}", prompt[0]);
+        assert!(prompt[1..4] == expected, "{:.80}", prompt[1]);
         client.disconnect();
         bench.gone(thread).await;
         client = bench.client();
@@ -308,19 +308,19 @@ async fn of_a_long_last_message_a_summary_keeps_the_beginning_and_the_end() {
     bench.listener.will_say(Ok(vec![text("in short")]));
     assert_eq!(compacted(&mut client, thread).await, TurnStatus::Completed);
     client.turn(thread, "two").await;
-    let told = told(&bench);
-    assert!(told[0].contains("BEGINxx") && told[0].ends_with("xxEND"), "{:.200}", told[0]);
+    let prompt = prompt(&bench);
+    assert!(prompt[0].contains("BEGINxx") && prompt[0].ends_with("xxEND"), "{:.200}", prompt[0]);
     bench.finish().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn clients_are_told_the_window_that_a_conversation_is_compacted_by() {
+async fn clients_receive_the_window_that_decides_on_compactions() {
     for (bench, window) in [(listening(), policy::CONTEXT_WINDOW), (narrow(), 1_000)] {
         let (mut client, thread) = bench.started().await;
         bench.listener.will_say(Ok(vec![text("well"), ModelEvent::Usage(Usage::default())]));
         client.turn(thread, "one").await;
-        let told = client.heard::<ThreadTokenUsageUpdated>().await;
-        assert_eq!(told.token_usage.model_context_window, Some(window));
+        let prompt = client.notified::<ThreadTokenUsageUpdated>().await;
+        assert_eq!(prompt.token_usage.model_context_window, Some(window));
         bench.finish().await;
     }
 }

@@ -34,7 +34,7 @@ fn shown(history: &[Entry]) -> Vec<String> {
     let one = |entry: &Entry| match entry {
         Entry::User(content) => format!("user: {}", texts(content)),
         Entry::Developer(text) => format!("developer: {text}"),
-        Entry::Assistant(said) => format!("assistant: {}", said.text),
+        Entry::Assistant(answer) => format!("assistant: {}", answer.text),
         Entry::Reasoning(thought) => format!("thought: {}", thought.summary.join("|")),
         Entry::Call(call) => format!("call: {}", call.callee.name()),
         Entry::Result(result) => format!("result: {}", result.texts()),
@@ -42,36 +42,36 @@ fn shown(history: &[Entry]) -> Vec<String> {
     history.iter().map(one).collect()
 }
 
-pub(super) fn told(bench: &Bench) -> Vec<String> {
+pub(super) fn prompt(bench: &Bench) -> Vec<String> {
     shown(&bench.listener.last_asked().history)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_model_is_told_what_was_said_before_also_when_the_thread_was_unloaded() {
+async fn a_model_gets_earlier_messages_also_after_an_unload() {
     let bench = listening();
     let (mut client, thread) = bench.started().await;
     client.turn(thread, "one").await;
     client.turn(thread, "two").await;
     let two = ["user: one", "assistant: one", "user: two"];
-    assert_eq!(told(&bench), two);
+    assert_eq!(prompt(&bench), two);
     client.disconnect();
     bench.gone(thread).await;
     let mut client = bench.client();
     client.resume(thread).await;
     client.turn(thread, "three").await;
-    assert_eq!(told(&bench), [two.as_slice(), &["assistant: two", "user: three"]].concat());
+    assert_eq!(prompt(&bench), [two.as_slice(), &["assistant: two", "user: three"]].concat());
     bench.finish().await;
 }
 
 #[tokio::test]
-async fn what_was_said_is_read_from_files_too() {
+async fn earlier_messages_are_read_from_files_too() {
     let bench = Bench::on_files_with(|config| config.model_provider = model::LISTENER.to_owned());
     let (mut client, thread) = bench.started().await;
     for word in ["one", "two", "three"] {
         client.turn(thread, word).await;
     }
     let all = ["user: one", "assistant: one", "user: two", "assistant: two", "user: three"];
-    assert_eq!(told(&bench), all);
+    assert_eq!(prompt(&bench), all);
     bench.finish().await;
 }
 
@@ -82,12 +82,12 @@ async fn a_thread_that_is_never_on_disk_has_a_conversation_too() {
     let thread = client.start_ephemeral().await;
     client.turn(thread, "one").await;
     client.turn(thread, "two").await;
-    assert_eq!(told(&bench), ["user: one", "assistant: one", "user: two"]);
+    assert_eq!(prompt(&bench), ["user: one", "assistant: one", "user: two"]);
     bench.finish().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_model_is_not_told_what_was_taken_back() {
+async fn a_model_does_not_get_reverted_turns() {
     let bench = listening();
     let (mut client, thread) = bench.started().await;
     client.turn(thread, "one").await;
@@ -95,12 +95,12 @@ async fn a_model_is_not_told_what_was_taken_back() {
     let request = client.ask_revert(thread, &second);
     client.answer::<Value>(request).await.unwrap();
     client.turn(thread, "three").await;
-    assert_eq!(told(&bench), ["user: one", "assistant: one", "user: three"]);
+    assert_eq!(prompt(&bench), ["user: one", "assistant: one", "user: three"]);
     bench.finish().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_client_puts_in_is_told_in_its_place() {
+async fn injected_items_reach_the_model_in_their_place() {
     let bench = listening();
     let (mut client, thread) = bench.started().await;
     client.turn(thread, "one").await;
@@ -115,14 +115,14 @@ async fn what_a_client_puts_in_is_told_in_its_place() {
     let request = client.edit(thread, |reply| Edit::Inject(items, reply));
     client.answer::<ThreadInjectItemsResponse>(request).await.unwrap();
     client.turn(thread, "two").await;
-    let told = told(&bench);
+    let prompt = prompt(&bench);
     let put_in = ["user: aside", "developer: be kind", "call: look", "result: seen", "result: of no call"];
-    assert_eq!(told[2..], [put_in.as_slice(), &["user: two"]].concat());
+    assert_eq!(prompt[2..], [put_in.as_slice(), &["user: two"]].concat());
     bench.finish().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_begins_anew_is_told_and_what_it_said_before_is_not_the_models() {
+async fn an_answer_that_starts_again_is_published_and_the_model_gets_the_last_try_only() {
     let bench = listening();
     let (mut client, thread) = bench.started().await;
     let call = ToolCall::new("1", Callee::Offered("none".into()), "{}");
@@ -135,10 +135,10 @@ async fn an_answer_that_begins_anew_is_told_and_what_it_said_before_is_not_the_m
     client.turn(thread, "one").await;
     let error = client.log.iter().find_map(Message::params::<Error>).expect("the user hears of it");
     assert!(error.will_retry && error.error.message.contains("cut"), "{error:?}");
-    let said = ["user: one", "assistant: whole", "call: none", "result: there is no tool named none"];
-    assert_eq!(told(&bench), said);
+    let expected = ["user: one", "assistant: whole", "call: none", "result: there is no tool named none"];
+    assert_eq!(prompt(&bench), expected);
     client.turn(thread, "two").await;
-    assert!(!told(&bench).iter().any(|entry| entry.contains("half")), "{:?}", told(&bench));
+    assert!(!prompt(&bench).iter().any(|entry| entry.contains("half")), "{:?}", prompt(&bench));
     let texts = client.log.iter().filter_map(Message::params::<ItemCompleted>).filter_map(|done| {
         let ThreadItemBody::AgentMessage(message) = done.item.body else { return None };
         Some(message.text)
@@ -191,7 +191,7 @@ async fn messages_of_one_answer_are_items_with_their_phases_and_their_last_word(
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_says_nothing_is_told() {
+async fn an_empty_answer_is_published() {
     let bench = listening();
     let (mut client, thread) = bench.started().await;
     let thought = Reasoning { content: vec!["hm".into()], ..Reasoning::default() };
@@ -244,53 +244,53 @@ async fn thoughts_of_an_answer_with_calls_are_shown_and_go_back_to_the_model() {
     bench.listener.will_say(Ok(vec![ModelEvent::Reasoning(last), text("done")]));
     client.turn(thread, "two").await;
     client.turn(thread, "three").await;
-    let sent = told(&bench).into_iter().filter(|entry| entry.starts_with("thought")).count();
+    let sent = prompt(&bench).into_iter().filter(|entry| entry.starts_with("thought")).count();
     assert_eq!(sent, 1, "that of an answer without calls was never sent");
     bench.finish().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_picture_that_cannot_be_read_is_a_note_and_the_turn_goes_on() {
+async fn an_unreadable_image_is_a_note_and_the_turn_continues() {
     let bench = listening();
     let (mut client, thread) = bench.started().await;
-    let picture = UserInput::LocalImage { detail: None, path: "/nowhere/picture.png".into() };
-    let request = client.input_of(thread, vec![UserInput::text("look"), picture]);
+    let image = UserInput::LocalImage { detail: None, path: "/nowhere/picture.png".into() };
+    let request = client.input_of(thread, vec![UserInput::text("look"), image]);
     client.answer::<TurnStartResponse>(request).await.unwrap();
-    assert_eq!(client.heard::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
     assert!(
-        told(&bench)[0].starts_with("user: look|[left out: the image /nowhere/picture.png"),
+        prompt(&bench)[0].starts_with("user: look|[left out: the image /nowhere/picture.png"),
         "{:?}",
-        told(&bench)
+        prompt(&bench)
     );
     client.turn(thread, "and now").await;
     assert!(
-        told(&bench)[0].starts_with("user: look|[left out: the image /nowhere/picture.png"),
+        prompt(&bench)[0].starts_with("user: look|[left out: the image /nowhere/picture.png"),
         "{:?}",
-        told(&bench)
+        prompt(&bench)
     );
     bench.finish().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_added_to_a_turn_reaches_its_model_with_all_that_was_said_of_it() {
+async fn input_added_to_a_turn_reaches_its_model_with_its_context_and_images() {
     let bench = listening();
     let (mut client, thread) = bench.started().await;
     bench.listener.will_hang_after(vec![text("well")]);
     let request = client.input(thread, "one");
     client.answer::<TurnStartResponse>(request).await.unwrap();
     bench.listener.hangs().await;
-    let picture = UserInput::LocalImage { detail: None, path: "/nowhere/picture.png".into() };
-    let mut params = TurnStartParams::new(thread, vec![UserInput::text("and"), picture]);
+    let image = UserInput::LocalImage { detail: None, path: "/nowhere/picture.png".into() };
+    let mut params = TurnStartParams::new(thread, vec![UserInput::text("and"), image]);
     let context = json!({"place": {"value": "Ulm", "kind": "application"}});
     params.additional_context = serde_json::from_value(context).ok();
     params.approval_policy = Some(AskForApproval::Never);
     let request = client.start_turn(thread, params);
     client.answer::<TurnStartResponse>(request).await.unwrap();
-    bench.listener.let_go();
-    assert_eq!(client.heard::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
-    let told = told(&bench);
-    assert_eq!(told[..3], ["user: one", "assistant: well", "developer: place:\nUlm"]);
-    assert!(told[3].starts_with("user: and|[left out: the image /nowhere/picture.png"), "{told:?}");
+    bench.listener.resume_hanging();
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    let prompt = prompt(&bench);
+    assert_eq!(prompt[..3], ["user: one", "assistant: well", "developer: place:\nUlm"]);
+    assert!(prompt[3].starts_with("user: and|[left out: the image /nowhere/picture.png"), "{prompt:?}");
     assert_eq!(client.resume(thread).await.approval_policy, AskForApproval::Never);
     bench.finish().await;
 }

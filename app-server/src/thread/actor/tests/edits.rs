@@ -38,12 +38,12 @@ async fn turns_are_taken_back_for_everybody_and_for_good() {
         let at = listener.take("the revert", Message::is::<ThreadReverted>).await;
         let Message::Notice { stamp, .. } = &listener.log[at] else { unreachable!() };
         assert_eq!((stamp.seq, stamp.epoch), (Some(now.seq), Some(now.epoch)));
-        let told = listener.log[at].params::<ThreadReverted>().unwrap();
-        assert_eq!(told.skein.unwrap().before_turn_id, turns[1]);
+        let received = listener.log[at].params::<ThreadReverted>().unwrap();
+        assert_eq!(received.skein.unwrap().before_turn_id, turns[1]);
     }
     let answered = client.log.iter().position(|m| matches!(m, Message::Answer { result: Ok(r), .. } if r.get().contains("itemsBackwardsCursor"))).unwrap();
-    let told = client.log.iter().position(Message::is::<ThreadReverted>).unwrap();
-    assert!(answered < told, "the answer comes first");
+    let received = client.log.iter().position(Message::is::<ThreadReverted>).unwrap();
+    assert!(answered < received, "the answer comes first");
     // A number of before is not continued, one of now is.
     let gap = other.resume_from(thread, (before.seq, before.epoch)).await;
     assert_eq!(gap.skein.unwrap().gap.unwrap().reason, GapReason::OtherEpoch);
@@ -121,19 +121,19 @@ async fn a_rollback_counts_turns_that_are_not_in_memory() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_that_was_taken_back_may_be_said_again() {
+async fn a_reverted_message_can_be_sent_again() {
     let bench = Bench::in_memory();
     let (mut client, thread) = bench.started().await;
     let first = client.input_as(thread, "hello", Some("m-1"));
     let first: TurnStartResponse = client.answer(first).await.unwrap();
-    client.heard::<skein_protocol::notifications::TurnCompleted>().await;
+    client.notified::<skein_protocol::notifications::TurnCompleted>().await;
     client.revert(thread, &first.turn.id).await;
     let (row, _) = bench.services.index.get(thread).await.unwrap().unwrap();
     assert_eq!(row.preview, "hello");
     let again = client.input_as(thread, "hello", Some("m-1"));
     let again: TurnStartResponse = client.answer(again).await.unwrap();
     assert_ne!(again.turn.id, first.turn.id);
-    client.heard::<skein_protocol::notifications::TurnCompleted>().await;
+    client.notified::<skein_protocol::notifications::TurnCompleted>().await;
     let history = stored(&bench, thread).await;
     assert_eq!((history.row().preview.as_str(), history.is_materialised()), ("hello", true));
     let header = history.header();
@@ -142,14 +142,14 @@ async fn a_message_that_was_taken_back_may_be_said_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_taken_back_is_refused_with_the_reason() {
+async fn an_impossible_revert_is_refused_with_the_reason() {
     let bench = Bench::in_memory();
     let (mut client, thread, strings) = bench.running().await;
     let turn = bench.services.registry.handle(thread).unwrap().snapshot().turn.unwrap();
     let request = client.ask_revert(thread, &turn);
     assert_eq!(client.refusal(request).await, "active");
     strings.end();
-    client.heard::<skein_protocol::notifications::TurnCompleted>().await;
+    client.notified::<skein_protocol::notifications::TurnCompleted>().await;
     let request = client.ask_revert(thread, &"no such turn".into());
     assert_eq!(client.refusal(request).await, "unknownTurn");
     let (mut empty, new) = bench.started().await;
@@ -187,7 +187,7 @@ async fn a_thread_that_is_not_loaded_is_loaded_for_it_and_goes_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revert_while_somebody_else_loads_the_thread_is_told_to_whom_the_load_was_for() {
+async fn a_revert_during_a_load_reaches_the_client_of_the_load() {
     let bench = Bench::in_memory();
     let (thread, turns) = talked_and_left(&bench, &["one", "two"]).await;
     bench.disk.hold_loads();
@@ -200,7 +200,7 @@ async fn a_revert_while_somebody_else_loads_the_thread_is_told_to_whom_the_load_
     editor.answer::<ThreadRevertResponse>(revert).await.unwrap();
     // Either it is shown without, or it is told behind the answer.
     if shown.thread.turns.len() == 2 {
-        loader.heard::<ThreadReverted>().await;
+        loader.notified::<ThreadReverted>().await;
     }
     assert_eq!(bench.disk.loads(), 1, "one load for both");
     bench.finish().await;
@@ -225,7 +225,7 @@ async fn a_revert_while_the_thread_unloads_waits_and_loads_it_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_catches_up_meanwhile_is_told_in_its_place() {
+async fn a_client_that_catches_up_meanwhile_gets_a_revert_in_its_place() {
     let bench = Bench::in_memory();
     let (mut client, thread, turns) = talked(&bench, &["one", "two"]).await;
     let mut late = bench.client();
@@ -236,7 +236,7 @@ async fn who_catches_up_meanwhile_is_told_in_its_place() {
     client.revert(thread, &turns[1]).await;
     client.turn(thread, "other").await;
     bench.disk.release_reads();
-    late.heard::<ThreadReverted>().await;
+    late.notified::<ThreadReverted>().await;
     late.take("the turn behind it", |m| {
         m.params::<skein_protocol::notifications::TurnCompleted>()
             .is_some_and(|p| !turns.contains(&p.turn.id))
@@ -271,7 +271,7 @@ async fn a_revert_that_the_disk_refuses_is_an_error_and_no_number_leads_on_from_
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_was_told_of_a_revert_that_is_lost_is_sent_away() {
+async fn a_client_that_knows_a_lost_revert_is_disconnected() {
     let bench = Bench::in_memory();
     let (mut client, thread, turns) = talked(&bench, &["one", "two"]).await;
     bench.disk.refuse(thread);
@@ -289,7 +289,7 @@ async fn who_was_told_of_a_revert_that_is_lost_is_sent_away() {
 
 /// The unload gives the records up in the moment in which the line would have gone on without them.
 #[tokio::test(start_paused = true)]
-async fn who_is_answered_only_when_a_revert_gets_lost_is_sent_away_too() {
+async fn a_client_answered_while_a_revert_gets_lost_is_disconnected_too() {
     let bench = Bench::in_memory();
     let (mut client, thread, turns) = talked(&bench, &["one", "two"]).await;
     let (mut waiting, mut asker) = (bench.client(), bench.client());
@@ -327,7 +327,7 @@ fn branch(name: Option<&str>) -> ThreadMetadataGitInfoUpdateParams {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_said_of_the_repository_is_kept_and_makes_nothing_new() {
+async fn the_description_of_the_repository_is_kept_and_changes_no_update_time() {
     let bench = Bench::in_memory();
     let thread = bench.stored().await;
     let before = stored(&bench, thread).await.row().updated;
@@ -336,17 +336,17 @@ async fn what_is_said_of_the_repository_is_kept_and_makes_nothing_new() {
         ThreadMetadataGitInfoUpdateParams { sha: Some(Some("abc".to_owned())), ..branch(Some("main")) };
     let request = client.edit(thread, |reply| Edit::Repository(change, reply));
     let answer: ThreadMetadataUpdateResponse = client.answer(request).await.unwrap();
-    let said = |branch: Option<&str>| {
+    let git_info = |branch: Option<&str>| {
         Some(GitInfo { branch: branch.map(str::to_owned), origin_url: None, sha: Some("abc".to_owned()) })
     };
-    assert_eq!(answer.thread.git_info, said(Some("main")));
+    assert_eq!(answer.thread.git_info, git_info(Some("main")));
     bench.gone(thread).await;
     let request = client.edit(thread, |reply| Edit::Repository(branch(None), reply));
     let answer: ThreadMetadataUpdateResponse = client.answer(request).await.unwrap();
-    assert_eq!(answer.thread.git_info, said(None), "null takes away, what is missing stays");
+    assert_eq!(answer.thread.git_info, git_info(None), "null takes away, what is missing stays");
     bench.gone(thread).await;
     let row = stored(&bench, thread).await.row();
-    assert_eq!((row.git_info, row.updated), (said(None), before));
+    assert_eq!((row.git_info, row.updated), (git_info(None), before));
     let change = ThreadMetadataGitInfoUpdateParams { sha: Some(None), ..branch(None) };
     let request = client.edit(thread, |reply| Edit::Repository(change, reply));
     assert_eq!(client.answer::<ThreadMetadataUpdateResponse>(request).await.unwrap().thread.git_info, None);
@@ -377,7 +377,7 @@ async fn items_for_the_model_are_kept_where_they_were_added_and_no_turn_begins()
     let request = client.edit(thread, |reply| Edit::Inject(vec![item], reply));
     client.answer::<ThreadInjectItemsResponse>(request).await.unwrap();
     strings.end();
-    client.heard::<skein_protocol::notifications::TurnCompleted>().await;
+    client.notified::<skein_protocol::notifications::TurnCompleted>().await;
     let history = stored(&bench, thread).await;
     assert_eq!(history.turns(skein_protocol::turn::TurnItemsView::Full).len(), 2);
     let second = history.held_turns()[1].at;

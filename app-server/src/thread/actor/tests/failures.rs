@@ -39,7 +39,7 @@ async fn a_turn_whose_records_are_refused_fails_unsaved_and_the_thread_recovers_
     let (mut other, unharmed) = bench.materialised().await;
     bench.disk.refuse(thread);
     strings.say("lost?").await;
-    let completed = client.heard::<TurnCompleted>().await;
+    let completed = client.notified::<TurnCompleted>().await;
     assert_eq!(completed.turn.status, TurnStatus::Failed);
     assert_eq!(completed.skein.map(|skein| skein.saved), Some(false));
     assert_eq!(number_of_last_end(&client), None, "a number for what is not on disk");
@@ -51,7 +51,7 @@ async fn a_turn_whose_records_are_refused_fails_unsaved_and_the_thread_recovers_
     assert_eq!(other.turn(unharmed, "unharmed").await.turn.status, TurnStatus::Completed);
     bench.disk.recover(thread);
     input_when_well(&mut client, thread).await;
-    let completed = client.heard::<TurnCompleted>().await;
+    let completed = client.notified::<TurnCompleted>().await;
     assert_eq!((completed.turn.status, completed.skein), (TurnStatus::Completed, None));
     assert!(number_of_last_end(&client).is_some());
     let kinds = bench.kinds(thread).await;
@@ -75,7 +75,7 @@ async fn a_disk_that_is_slow_makes_nothing_fail() {
     bench.disk.release_appends();
     client.answer::<TurnStartResponse>(request).await.unwrap();
     for _ in 0..2 {
-        let completed = client.heard::<TurnCompleted>().await;
+        let completed = client.notified::<TurnCompleted>().await;
         assert_eq!((completed.turn.status, completed.skein), (TurnStatus::Completed, None));
     }
     assert!(number_of_last_end(&client).is_some());
@@ -86,7 +86,7 @@ async fn a_disk_that_is_slow_makes_nothing_fail() {
 async fn a_turn_that_is_taken_back_before_its_end_is_refused_does_not_end_again() {
     let bench = Bench::in_memory();
     let (mut client, thread, strings) = bench.running().await;
-    client.heard::<TurnStarted>().await;
+    client.notified::<TurnStarted>().await;
     bench.drained().await;
     bench.disk.hold_appends();
     strings.say("late").await;
@@ -107,7 +107,7 @@ async fn a_turn_that_is_taken_back_before_its_end_is_refused_does_not_end_again(
 async fn a_resume_before_a_turns_end_is_refused_hears_that_the_turn_failed() {
     let bench = Bench::in_memory();
     let (mut client, thread, strings) = bench.running().await;
-    client.heard::<TurnStarted>().await;
+    client.notified::<TurnStarted>().await;
     bench.drained().await;
     bench.disk.hold_appends();
     strings.say("late").await;
@@ -119,7 +119,7 @@ async fn a_resume_before_a_turns_end_is_refused_hears_that_the_turn_failed() {
     let resumed = other.answer::<ThreadResumeResponse>(resume).await.unwrap();
     assert_eq!(resumed.thread.turns.last().unwrap().status, TurnStatus::Completed);
     for listener in [&mut client, &mut other] {
-        assert_eq!(listener.heard::<TurnCompleted>().await.turn.status, TurnStatus::Failed);
+        assert_eq!(listener.notified::<TurnCompleted>().await.turn.status, TurnStatus::Failed);
         let failed =
             |m: &Message| m.params::<TurnCompleted>().is_some_and(|c| c.turn.status == TurnStatus::Failed);
         assert_eq!(listener.count(failed), 1);
@@ -132,18 +132,18 @@ async fn a_resume_before_a_turns_end_is_refused_hears_that_the_turn_failed() {
 async fn a_disk_that_does_not_answer_takes_its_thread_out_until_it_does() {
     let bench = Bench::in_memory();
     let (mut client, thread, strings) = bench.running().await;
-    client.heard::<TurnStarted>().await;
+    client.notified::<TurnStarted>().await;
     bench.disk.hold_appends();
     let held = bench.services.clock.now();
     strings.say("hanging").await;
-    let completed = client.heard::<TurnCompleted>().await;
+    let completed = client.notified::<TurnCompleted>().await;
     assert_eq!(bench.services.clock.now() - held, crate::policy::WRITE_PATIENCE);
     assert_eq!((completed.turn.status, completed.skein.map(|s| s.saved)), (TurnStatus::Failed, Some(false)));
     let refused = client.input(thread, "more");
     assert_eq!(client.refusal(refused).await, "notSaved");
     bench.disk.release_appends();
     input_when_well(&mut client, thread).await;
-    assert_eq!(client.heard::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
     bench.finish().await;
 }
 
@@ -154,7 +154,7 @@ async fn a_turn_whose_start_is_refused_is_answered_with_the_reason() {
     bench.disk.refuse(thread);
     let request = client.input(thread, model::PUPPET);
     assert_eq!(client.refusal(request).await, "notSaved");
-    let completed = client.heard::<TurnCompleted>().await;
+    let completed = client.notified::<TurnCompleted>().await;
     assert_eq!(completed.turn.status, TurnStatus::Failed);
     bench.disk.recover(thread);
     input_when_well(&mut client, thread).await;
@@ -168,7 +168,7 @@ async fn an_unload_gives_a_dead_disk_five_seconds_and_counts_what_is_lost() {
     let (mut client, thread, strings) = bench.running().await;
     bench.disk.refuse(thread);
     strings.say("lost").await;
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     let left = bench.services.clock.now();
     client.disconnect();
     bench.gone(thread).await;
@@ -186,7 +186,7 @@ async fn a_resume_during_an_unload_with_a_dead_disk_gets_what_the_disk_has() {
     let (mut client, thread, strings) = bench.running().await;
     bench.disk.refuse(thread);
     strings.say("lost").await;
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     client.disconnect();
     client.fence(thread).await;
     let mut back = bench.client();
@@ -203,13 +203,13 @@ async fn a_resume_during_an_unload_with_a_dead_disk_gets_what_the_disk_has() {
 async fn a_disk_that_hangs_in_a_turn_is_given_up_at_the_unload_with_the_turn() {
     let bench = Bench::in_memory();
     let (mut client, thread, strings) = bench.running().await;
-    client.heard::<TurnStarted>().await;
+    client.notified::<TurnStarted>().await;
     bench.disk.hold_appends();
     strings.say("hanging").await;
     let mut forcing = bench.client();
     let unload = forcing.unload(thread, crate::thread::event::Force::Yes);
     forcing.answer::<serde_json::Value>(unload).await.unwrap();
-    let completed = client.heard::<TurnCompleted>().await;
+    let completed = client.notified::<TurnCompleted>().await;
     assert_eq!(completed.skein.map(|skein| skein.saved), Some(false));
     bench.gone(thread).await;
     bench.disk.release_appends();

@@ -60,7 +60,7 @@ async fn a_fork_has_the_history_up_to_where_it_was_wanted_and_goes_on_by_itself(
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_unread_in_a_fork_but_what_was_said_in_it() {
+async fn only_turns_of_the_fork_are_unread_in_a_fork() {
     let bench = Bench::in_memory();
     let (mut client, thread, _) = talked(&bench, &["one"]).await;
     let fork = client.fork(ThreadForkParams::of(thread)).await.thread.id;
@@ -101,13 +101,13 @@ async fn a_turn_that_runs_goes_on_and_is_interrupted_in_the_fork() {
     let bench = Bench::in_memory();
     let (mut client, thread, strings) = bench.running().await;
     strings.say("half ").await;
-    client.heard::<ItemAgentMessageDelta>().await;
+    client.notified::<ItemAgentMessageDelta>().await;
     let mut other = bench.client();
     let fork = other.fork(ThreadForkParams::of(thread)).await;
     assert_eq!(fork.thread.turns.last().unwrap().status, TurnStatus::Interrupted);
     strings.say("whole").await;
     strings.end();
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     assert_eq!(bench.disk.loads(), 1, "only the fork was read");
     // The fork of a fork names the fork.
     let again = other.fork(ThreadForkParams::of(fork.thread.id)).await;
@@ -166,7 +166,7 @@ async fn an_ephemeral_fork_is_in_memory_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_forked_says_why_and_leaves_nothing() {
+async fn an_impossible_fork_is_refused_with_the_reason_and_leaves_nothing() {
     let bench = Bench::in_memory();
     let (mut client, new) = bench.started().await;
     let (request, _) = client.ask_fork(ThreadForkParams::of(new));

@@ -27,7 +27,7 @@ fn shown(resumed: &ThreadResumeResponse) -> serde_json::Value {
 }
 
 /// How often the user has said the message.
-fn said(turns: &serde_json::Value) -> usize {
+fn messages(turns: &serde_json::Value) -> usize {
     let items = turns.as_array().into_iter().flatten().filter_map(|turn| turn["items"].as_array()).flatten();
     items.filter(|item| item["type"] == "userMessage" && item["content"][0]["text"] == "words").count()
 }
@@ -68,9 +68,9 @@ async fn a_disk_that_stays_full_shows_what_it_has_and_takes_a_message_once_when_
 
     bench.layer.be(None, "");
     resent(&mut client, thread).await;
-    while client.heard::<TurnCompleted>().await.turn.status != TurnStatus::Completed {}
+    while client.notified::<TurnCompleted>().await.turn.status != TurnStatus::Completed {}
     let warm = shown(&bench.client().resume(thread).await);
-    assert_eq!(said(&warm), 1, "the message stands there once: {warm:#}");
+    assert_eq!(messages(&warm), 1, "the message stands there once: {warm:#}");
     assert_eq!(other.turn(stored, "on").await.turn.status, TurnStatus::Completed);
     client.unload(thread, Force::Yes);
     bench.gone(thread).await;
@@ -95,7 +95,7 @@ async fn a_disk_that_is_slow_for_one_thread_keeps_nobody_else_waiting_and_loses_
     assert_eq!(listed(&bench).await, threads);
     bench.layer.be(Some(Lasting::Slow(Duration::from_millis(20))), "");
     client.answer::<TurnStartResponse>(request).await.unwrap();
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     let completed = client.turn(thread, "more").await;
     assert_eq!((completed.turn.status, completed.skein), (TurnStatus::Completed, None));
     assert_eq!(other.turn(unharmed, "three").await.turn.status, TurnStatus::Completed);

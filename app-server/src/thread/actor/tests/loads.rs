@@ -50,7 +50,7 @@ async fn fifty_resumes_at_once_are_one_load() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_client_asks_of_a_thread_that_is_not_loaded_is_answered_in_its_order() {
+async fn requests_to_an_unloaded_thread_are_answered_in_their_order() {
     let bench = Bench::in_memory();
     let thread = bench.stored().await;
     bench.disk.hold_loads();
@@ -142,13 +142,13 @@ async fn a_thread_that_does_not_exist_is_one_clear_error_for_everybody_and_close
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_for_a_thread_that_is_not_loaded_is_written_told_and_the_thread_unloads_again() {
+async fn a_name_for_an_unloaded_thread_is_written_and_published_and_the_thread_unloads_again() {
     let bench = Bench::in_memory();
     let thread = bench.stored().await;
     let mut client = bench.client();
     let request = client.set_name(thread, "a name");
     client.answer::<serde_json::Value>(request).await.unwrap();
-    assert_eq!(client.heard::<ThreadNameUpdated>().await.thread_name.as_deref(), Some("a name"));
+    assert_eq!(client.notified::<ThreadNameUpdated>().await.thread_name.as_deref(), Some("a name"));
     bench.gone(thread).await;
     let kinds = bench.kinds(thread).await;
     assert_eq!(kinds[kinds.len() - 3..], ["thread.opened", "thread.named", "thread.closed"]);
@@ -211,7 +211,7 @@ async fn an_observer_hears_how_a_load_closes_an_open_turn() {
     let mut observer = bench.client();
     observer.observe(thread).await;
     bench.client().resume(thread).await;
-    assert_eq!(observer.heard::<TurnCompleted>().await.turn.status, TurnStatus::Interrupted);
+    assert_eq!(observer.notified::<TurnCompleted>().await.turn.status, TurnStatus::Interrupted);
     let closed = observer.count(Message::is::<ItemCompleted>);
     assert!(closed >= 1, "items are closed before their turn");
     bench.finish().await;
@@ -239,7 +239,7 @@ async fn a_resume_of_a_full_mailbox_is_refused_and_does_not_wait_any_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_wants_helpers_of_a_full_mailbox_is_refused_and_does_not_wait() {
+async fn a_request_for_helpers_to_a_full_mailbox_is_refused_at_once() {
     let bench = Bench::with(|config| config.limits.mailbox = 4);
     let thread = bench.stored().await;
     bench.disk.hold_loads();
@@ -297,7 +297,7 @@ async fn a_number_whose_record_is_damaged_is_not_given_out_again_after_loads_tha
     let (mut client, thread) = first.materialised().await;
     let named = client.set_name(thread, "seen");
     client.answer::<serde_json::Value>(named).await.unwrap();
-    client.heard::<ThreadNameUpdated>().await;
+    client.notified::<ThreadNameUpdated>().await;
     let seen = client.log.iter().rev().find_map(Message::seq).unwrap();
     first.disk.hold_appends();
     let mut bytes = first.file(thread);
@@ -309,8 +309,8 @@ async fn a_number_whose_record_is_damaged_is_not_given_out_again_after_loads_tha
     Arc::get_mut(&mut bench.services).unwrap().machine_boot = BOOT;
     for _ in 0..2 {
         let mut other = bench.client();
-        let told = other.resume(thread).await.skein.unwrap();
-        assert!(told.epoch > Epoch(1), "what was told is lost");
+        let received = other.resume(thread).await.skein.unwrap();
+        assert!(received.epoch > Epoch(1), "what was told is lost");
         other.disconnect();
         bench.gone(thread).await;
     }
@@ -318,8 +318,8 @@ async fn a_number_whose_record_is_damaged_is_not_given_out_again_after_loads_tha
     let named = other.set_name(thread, "another");
     other.answer::<serde_json::Value>(named).await.unwrap();
     let mut back = bench.client();
-    let told = back.resume_from(thread, (seen, Epoch(1))).await.skein.unwrap();
-    assert_eq!(told.gap.map(|gap| gap.reason), Some(GapReason::OtherEpoch));
+    let received = back.resume_from(thread, (seen, Epoch(1))).await.skein.unwrap();
+    assert_eq!(received.gap.map(|gap| gap.reason), Some(GapReason::OtherEpoch));
     back.disconnect();
     bench.gone(thread).await;
     bench.finish().await;

@@ -95,9 +95,9 @@ impl Provider for Puppet {
         match text.as_str() {
             PANIC => panic!("as the test wants"),
             PUPPET if prompt.last_results().is_empty() => {
-                let (said, pulled) = mpsc::channel(1);
+                let (strings, pulled) = mpsc::channel(1);
                 let (end, ended) = oneshot::channel();
-                self.asked().push_back(Strings { events: said, end });
+                self.asked().push_back(Strings { events: strings, end });
                 self.new.notify_one();
                 tokio::select! {
                     biased;
@@ -151,8 +151,8 @@ impl Listener {
     }
 
     /// The same, without an end.
-    pub(crate) fn will_hang_after(&self, said: Vec<ModelEvent>) {
-        self.will(Ok(said), Then::Hang);
+    pub(crate) fn will_hang_after(&self, answer: Vec<ModelEvent>) {
+        self.will(Ok(answer), Then::Hang);
     }
 
     fn will(&self, answer: Scripted, then: Then) {
@@ -160,8 +160,8 @@ impl Listener {
     }
 
     /// The same, with an error in the end.
-    pub(crate) fn will_fail_after(&self, said: Vec<ModelEvent>, error: ProviderError) {
-        self.will(Ok(said), Then::Fail(error));
+    pub(crate) fn will_fail_after(&self, answer: Vec<ModelEvent>, error: ProviderError) {
+        self.will(Ok(answer), Then::Fail(error));
     }
 
     /// What it says wherever a summary is wanted, before all that it was given to say.
@@ -180,7 +180,7 @@ impl Listener {
     }
 
     /// Ends the answer that hangs.
-    pub(crate) fn let_go(&self) {
+    pub(crate) fn resume_hanging(&self) {
         self.goes_on.notify_one();
     }
 
@@ -242,15 +242,15 @@ fn text_of(history: &[Entry]) -> usize {
     let bytes = |entry: &Entry| match entry {
         Entry::User(content) => of(content),
         Entry::Developer(text) => text.len(),
-        Entry::Assistant(said) => said.text.len(),
+        Entry::Assistant(answer) => answer.text.len(),
         Entry::Result(result) => of(&result.content),
         Entry::Reasoning(_) | Entry::Call(_) => 0,
     };
     history.iter().map(bytes).sum()
 }
 
-async fn pass_on(mut said: mpsc::Receiver<ModelEvent>, events: mpsc::Sender<ModelEvent>) {
-    while let Some(event) = said.recv().await {
+async fn pass_on(mut pulled: mpsc::Receiver<ModelEvent>, events: mpsc::Sender<ModelEvent>) {
+    while let Some(event) = pulled.recv().await {
         events.send(event).await.unwrap();
     }
 }

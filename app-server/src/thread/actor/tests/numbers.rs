@@ -29,13 +29,13 @@ fn names(client: &mut Client) -> Vec<Option<EventSeq>> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_name_has_no_number_for_those_who_do_not_listen() {
+async fn a_new_name_has_no_number_for_connections_without_a_subscription() {
     let bench = Bench::in_memory();
     let (mut client, thread) = bench.materialised().await;
     let mut stranger = bench.client();
     let named = client.set_name(thread, "new");
     client.answer::<serde_json::Value>(named).await.unwrap();
-    client.heard::<ThreadNameUpdated>().await;
+    client.notified::<ThreadNameUpdated>().await;
     assert!(matches!(names(&mut client)[..], [Some(_)]));
     assert_eq!(names(&mut stranger), [None], "who comes back from this number would miss the turn before it");
     bench.finish().await;
@@ -50,17 +50,17 @@ async fn a_new_name_does_not_overtake_what_a_client_is_catching_up_with() {
     back.resume_from(thread, (EventSeq(0), E)).await;
     let named = client.set_name(thread, "new");
     client.answer::<serde_json::Value>(named).await.unwrap();
-    client.heard::<ThreadNameUpdated>().await;
+    client.notified::<ThreadNameUpdated>().await;
     bench.disk.release_reads();
     back.turn(thread, "second").await;
-    let told = numbers(&back.log);
-    assert!(told.is_sorted_by(|a, b| a < b), "{told:?}");
+    let received = numbers(&back.log);
+    assert!(received.is_sorted_by(|a, b| a < b), "{received:?}");
     assert!(matches!(names(&mut back)[..], [None, Some(_)]), "as everybody hears it, and in its place");
     bench.finish().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_resumes_anew_while_it_catches_up_is_told_everything_once_from_there() {
+async fn a_client_that_resumes_again_during_a_catch_up_gets_each_event_once_from_there() {
     let bench = Bench::in_memory();
     let (_client, thread) = bench.materialised().await;
     let mut back = slow_reader(&bench);
@@ -71,13 +71,13 @@ async fn who_resumes_anew_while_it_catches_up_is_told_everything_once_from_there
     back.answer::<ThreadResumeResponse>(again).await.unwrap();
     let answer = back.log.iter().position(|message| message.answers(again)).unwrap();
     back.turn(thread, "second").await;
-    let told = numbers(&back.log[answer..]);
-    assert!(told.is_sorted_by(|a, b| a < b), "{told:?}");
+    let received = numbers(&back.log[answer..]);
+    assert!(received.is_sorted_by(|a, b| a < b), "{received:?}");
     bench.finish().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_leaves_while_it_catches_up_is_told_nothing_more() {
+async fn a_client_that_leaves_during_a_catch_up_gets_no_more_events() {
     let bench = Bench::in_memory();
     let (_client, thread) = bench.materialised().await;
     let mut back = slow_reader(&bench);
@@ -92,7 +92,7 @@ async fn who_leaves_while_it_catches_up_is_told_nothing_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_observer_that_resumes_anew_while_it_catches_up_is_told_everything_once_from_there() {
+async fn an_observer_that_resumes_again_during_a_catch_up_gets_each_event_once_from_there() {
     let bench = Bench::in_memory();
     let thread = bench.stored().await;
     let mut observer = slow_reader(&bench);
@@ -105,13 +105,16 @@ async fn an_observer_that_resumes_anew_while_it_catches_up_is_told_everything_on
     let end = response.skein.unwrap().replay_to.unwrap();
     observer.take("the last event", |message| message.is::<TurnCompleted>()).await;
     let answer = observer.log.iter().position(|message| message.answers(again)).unwrap();
-    let told = numbers(&observer.log[answer..]);
-    assert!(told.is_sorted_by(|a, b| a < b) && told.len() > 5 && told.last() == Some(&end.0), "{told:?}");
+    let received = numbers(&observer.log[answer..]);
+    assert!(
+        received.is_sorted_by(|a, b| a < b) && received.len() > 5 && received.last() == Some(&end.0),
+        "{received:?}"
+    );
     bench.finish().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_picture_of_what_is_not_saved_has_the_number_of_what_is() {
+async fn a_view_of_unsaved_records_has_the_number_of_the_last_saved_one() {
     let bench = Bench::in_memory();
     let (mut client, thread) = bench.materialised().await;
     let saved = bench.disk.head(thread).await.unwrap();

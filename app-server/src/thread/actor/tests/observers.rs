@@ -24,8 +24,8 @@ async fn an_observer_loads_nothing_and_holds_over_loads_and_unloads() {
         client.turn(thread, "seen").await;
         client.disconnect();
         bench.gone(thread).await;
-        observer.heard::<TurnStarted>().await;
-        observer.heard::<TurnCompleted>().await;
+        observer.notified::<TurnStarted>().await;
+        observer.notified::<TurnCompleted>().await;
     }
     assert_eq!(bench.services.subscribers.role(observer.id(), thread), Some(Role::Observer));
     bench.finish().await;
@@ -55,7 +55,7 @@ async fn an_observer_is_never_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_observer_that_meets_an_owner_gets_its_picture() {
+async fn an_observer_that_meets_an_owner_gets_the_owners_view() {
     let bench = Bench::in_memory();
     let thread = bench.stored().await;
     // Both begin at the same moment; whoever is first, the observer sees the one turn and hears of the other.
@@ -64,10 +64,10 @@ async fn an_observer_that_meets_an_owner_gets_its_picture() {
     client.ask_resume(thread, Role::Subscriber);
     client.input(thread, "meanwhile");
     let response = observer.answer::<skein_protocol::thread::ThreadResumeResponse>(observing).await.unwrap();
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     let seen = response.thread.turns.len();
-    let heard = observer.count(Message::is::<TurnStarted>);
-    assert_eq!(seen + heard, 2, "shown {seen}, told of {heard}");
+    let notified = observer.count(Message::is::<TurnStarted>);
+    assert_eq!(seen + notified, 2, "shown {seen}, told of {notified}");
     bench.finish().await;
 }
 
@@ -134,11 +134,11 @@ async fn an_observer_sees_what_nobody_runs_as_interrupted_by_number_too() {
     let mut again = after.client();
     let request = again.ask_resume_from(thread, Role::Observer, from);
     again.answer::<skein_protocol::thread::ThreadResumeResponse>(request).await.unwrap();
-    let ended = again.heard::<TurnCompleted>().await;
+    let ended = again.notified::<TurnCompleted>().await;
     assert_eq!((ended.turn.status, ended.turn.id), (TurnStatus::Interrupted, turn.id));
     assert_eq!(after.disk.loads(), 0);
     strings.end();
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     after.finish().await;
     bench.finish().await;
 }

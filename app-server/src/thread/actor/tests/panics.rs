@@ -40,7 +40,7 @@ async fn sees_it_go(client: &mut Client) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_owner_that_breaks_off_ends_its_thread_and_no_other() {
+async fn a_panic_of_an_owner_ends_its_thread_and_no_other() {
     let bench = Bench::in_memory();
     let (mut client, thread, strings) = bench.running().await;
     let (mut other, unharmed, other_strings) = bench.running().await;
@@ -50,7 +50,7 @@ async fn an_owner_that_breaks_off_ends_its_thread_and_no_other() {
     client.fence(thread).await;
     plant_fault(&bench, thread);
     sees_it_go(&mut client).await;
-    stranger.heard::<ThreadClosed>().await;
+    stranger.notified::<ThreadClosed>().await;
     bench.gone(thread).await;
     assert_eq!(client.count(Message::is::<ThreadClosed>), 0, "it is subscribed");
     assert_eq!(bench.services.subscribers.role(client.id(), thread), Some(Role::Subscriber));
@@ -60,14 +60,14 @@ async fn an_owner_that_breaks_off_ends_its_thread_and_no_other() {
     // The other goes on in the midst of its turn.
     other_strings.say(" a word").await;
     other_strings.end();
-    assert_eq!(other.heard::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    assert_eq!(other.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
 
     // The next load closes what was open, as after a crash.
     let request = client.input(thread, "again");
     client.answer::<TurnStartResponse>(request).await.unwrap();
-    let cut_off = client.heard::<TurnCompleted>().await.turn;
+    let cut_off = client.notified::<TurnCompleted>().await.turn;
     assert_eq!(cut_off.status, TurnStatus::Interrupted);
-    assert_eq!(client.heard::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
     bench.finish().await;
 }
 
@@ -82,14 +82,14 @@ async fn an_unload_whose_last_step_panics_counts_once() {
     owner.step(Event::Loaded(Materialised::No));
     owner.step(Event::Shutdown);
     assert!(owner.machine.is_gone());
-    owner.settle_wreck().await;
+    owner.clean_up_after_panic().await;
     drop(owner);
     assert_eq!(bench.services.counters.unloads.taken().count, 1);
     bench.finish().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unload_in_whose_midst_the_owner_panics_counts_once() {
+async fn a_panic_of_the_owner_counts_as_one_unload() {
     let bench = Bench::in_memory();
     let (mut client, thread) = bench.materialised().await;
     plant_fault(&bench, thread);
@@ -100,7 +100,7 @@ async fn an_unload_in_whose_midst_the_owner_panics_counts_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_an_owner_that_breaks_off_gets_an_error_and_who_comes_behind_the_next_owner() {
+async fn a_panic_of_the_owner_refuses_waiting_requests_and_leaves_later_ones_to_the_next_owner() {
     let bench = Bench::in_memory();
     let thread = bench.stored().await;
     bench.disk.hold_loads();
@@ -119,19 +119,19 @@ async fn who_waits_for_an_owner_that_breaks_off_gets_an_error_and_who_comes_behi
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_question_of_an_owner_that_breaks_off_is_taken_back() {
+async fn a_panic_of_the_owner_withdraws_its_questions() {
     let bench = Bench::in_memory();
     let (mut client, thread, strings) = bench.running().await;
     strings.ask("really?").await;
     client.asked().await;
     plant_fault(&bench, thread);
-    client.heard::<ServerRequestResolved>().await;
+    client.notified::<ServerRequestResolved>().await;
     bench.gone(thread).await;
     bench.finish().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_for_a_dead_disk_is_an_error_when_its_owner_breaks_off() {
+async fn a_panic_of_the_owner_refuses_answers_that_wait_for_a_dead_disk() {
     let bench = Bench::in_memory();
     let (mut client, thread) = bench.materialised().await;
     bench.disk.hold_appends();
@@ -152,7 +152,7 @@ async fn what_waits_for_a_dead_disk_is_an_error_when_its_owner_breaks_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_written_when_an_owner_breaks_off_is_acknowledged_and_stays() {
+async fn records_written_before_a_panic_of_the_owner_are_acknowledged_and_stay() {
     let bench = Bench::in_memory();
     let (mut client, thread) = bench.materialised().await;
     bench.disk.hold_appends();
@@ -169,7 +169,7 @@ async fn what_was_written_when_an_owner_breaks_off_is_acknowledged_and_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn helpers_of_an_owner_that_breaks_off_are_ended() {
+async fn a_panic_of_the_owner_ends_its_helpers() {
     let bench = Bench::with(|config| {
         config.helpers.insert("one".to_owned(), HelperSpec::new("one", "/nowhere"));
     });
@@ -195,7 +195,7 @@ async fn a_turn_that_panics_leaves_the_turns_of_others_alone() {
     assert_eq!(bench.services.tasks.panics(), 1);
     strings.say(" a word").await;
     strings.end();
-    let end = other.heard::<TurnCompleted>().await;
+    let end = other.notified::<TurnCompleted>().await;
     assert_eq!(end.turn.status, TurnStatus::Completed);
     bench.finish().await;
 }
@@ -290,7 +290,7 @@ async fn a_writer_that_breaks_off_keeps_nobody_waiting_and_the_next_load_goes_on
     bench.disk.set_write_trap();
     let input = client.input(thread, "lost");
     assert_eq!(client.refusal(input).await, "notSaved");
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     client.disconnect();
     bench.gone(thread).await;
     let mut back = bench.client();

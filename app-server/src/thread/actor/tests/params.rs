@@ -91,7 +91,7 @@ async fn settings_that_come_with_a_turn_hold() {
     json.as_object_mut().unwrap().extend(asked);
     let params = serde_json::from_value(json).unwrap();
     dispatch::deliver(&bench.services, thread, Command::Input(Box::new(Input { params, reply })));
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     hold(&bench, thread, &wanted).await;
     bench.finish().await;
 }
@@ -122,7 +122,7 @@ async fn settings_that_come_with_a_start_a_resume_or_a_fork_hold() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_requests_config_says_of_the_answers_holds_and_a_param_wins_over_it() {
+async fn the_config_of_a_request_sets_the_answers_and_a_param_wins_over_it() {
     let bench = Bench::in_memory();
     let (thread, _) = talked_and_left(&bench, &["words"]).await;
     let config = json!({

@@ -8,7 +8,7 @@ use skein_protocol::notifications::{
 use skein_protocol::turn::{TurnStartParams, TurnStartResponse, TurnStatus, UserInput};
 use skein_provider::{ModelEvent, ProviderError};
 
-use super::conversations::{listening, text, told};
+use super::conversations::{listening, prompt, text};
 use super::*;
 
 /// A turn in this mode, from then on.
@@ -18,7 +18,7 @@ async fn turn_in(client: &mut Client, thread: skein_protocol::ids::ThreadId, mod
     params.collaboration_mode = serde_json::from_value(chosen).unwrap();
     let request = client.start_turn(thread, params);
     client.answer::<TurnStartResponse>(request).await.unwrap();
-    assert_eq!(client.heard::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
 }
 
 /// A message or a plan: which of them, and its text.
@@ -68,11 +68,11 @@ async fn a_plan_is_an_item_of_its_own_and_the_model_reads_its_own_words_again() 
     ];
     assert_eq!(shown(&client), expected);
     client.turn(thread, "two").await;
-    let sent = told(&bench);
+    let sent = prompt(&bench);
     assert!(sent[0].starts_with("developer: You are in plan mode"), "{sent:?}");
     assert_eq!(sent[1..], ["user: one", &format!("assistant: {}", pieces.concat()), "user: two"]);
     turn_in(&mut client, thread, "default", "three").await;
-    assert_eq!(told(&bench)[0], "user: one", "plan mode is over");
+    assert_eq!(prompt(&bench)[0], "user: one", "plan mode is over");
     bench.finish().await;
 }
 
@@ -103,6 +103,6 @@ async fn a_plan_of_an_answer_that_begins_anew_counts_no_more() {
     let whole: Vec<String> = shown(&client).into_iter().filter(|word| word.contains(" is ")).collect();
     assert_eq!(whole, ["plan is ", "plan is - whole\n"]);
     client.turn(thread, "two").await;
-    assert!(!told(&bench).iter().any(|entry| entry.contains("- ha")), "{:?}", told(&bench));
+    assert!(!prompt(&bench).iter().any(|entry| entry.contains("- ha")), "{:?}", prompt(&bench));
     bench.finish().await;
 }

@@ -10,23 +10,23 @@ use super::*;
 
 async fn asked(bench: &Bench) -> (Client, skein_protocol::ids::ThreadId, Strings, i64) {
     let (mut client, thread, strings) = bench.running().await;
-    client.heard::<TurnStarted>().await;
+    client.notified::<TurnStarted>().await;
     strings.ask("who?").await;
     let question = client.asked().await;
     (client, thread, strings, question)
 }
 
-fn said(client: &Client, text: &str) -> bool {
+fn has_message(client: &Client, wanted: &str) -> bool {
     let items = client.log.iter().filter_map(Message::params::<ItemCompleted>);
     let mut texts = items.filter_map(|done| {
         let ThreadItemBody::AgentMessage(message) = done.item.body else { return None };
         Some(message.text)
     });
-    texts.any(|said| said == text)
+    texts.any(|text| text == wanted)
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_real_answer_wins_and_the_others_are_told() {
+async fn the_first_real_answer_wins_and_the_other_clients_are_notified() {
     let bench = Bench::in_memory();
     let (mut client, thread, strings, question) = asked(&bench).await;
     let mut other = bench.client();
@@ -36,10 +36,10 @@ async fn the_first_real_answer_wins_and_the_others_are_told() {
     client.say(question, Ok("you"));
     strings.end();
     for who in [&mut client, &mut other] {
-        let resolved = who.heard::<ServerRequestResolved>().await;
+        let resolved = who.notified::<ServerRequestResolved>().await;
         assert_eq!(resolved.request_id, RequestId::Integer(question));
-        assert_eq!(who.heard::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
-        assert!(said(who, "me") && !said(who, "you"));
+        assert_eq!(who.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+        assert!(has_message(who, "me") && !has_message(who, "you"));
     }
     bench.finish().await;
 }
@@ -57,8 +57,8 @@ async fn an_answer_of_somebody_who_was_not_asked_counts_for_nothing() {
     assert_eq!(client.count(Message::is::<ServerRequestResolved>), 0);
     client.say(question, Ok("me"));
     strings.end();
-    client.heard::<TurnCompleted>().await;
-    assert!(said(&client, "me"));
+    client.notified::<TurnCompleted>().await;
+    assert!(has_message(&client, "me"));
     bench.finish().await;
 }
 
@@ -73,8 +73,8 @@ async fn an_error_settles_only_when_everyone_who_is_left_has_answered_with_one()
     assert!(client.fence(thread).await);
     assert_eq!(client.count(Message::is::<ServerRequestResolved>), 0, "the other may still answer");
     other.disconnect();
-    client.heard::<ServerRequestResolved>().await;
-    let completed = client.heard::<TurnCompleted>().await.turn;
+    client.notified::<ServerRequestResolved>().await;
+    let completed = client.notified::<TurnCompleted>().await.turn;
     assert_eq!(completed.status, TurnStatus::Failed);
     assert!(completed.error.unwrap().message.contains("not I"));
     bench.finish().await;
@@ -91,8 +91,8 @@ async fn a_disconnect_settles_nothing_and_whoever_resumes_is_asked_again() {
     assert_eq!(back.asked().await, question);
     back.say(question, Ok("back"));
     strings.end();
-    back.heard::<TurnCompleted>().await;
-    assert!(said(&back, "back"));
+    back.notified::<TurnCompleted>().await;
+    assert!(has_message(&back, "back"));
     bench.finish().await;
 }
 
@@ -113,8 +113,8 @@ async fn the_end_of_a_turn_takes_its_questions_with_it() {
     let (mut client, thread, _strings, question) = asked(&bench).await;
     let turn = bench.services.registry.handle(thread).unwrap().seen(|seen| seen.turn.clone()).unwrap();
     client.interrupt(thread, &turn);
-    assert_eq!(client.heard::<ServerRequestResolved>().await.request_id, RequestId::Integer(question));
-    client.heard::<TurnCompleted>().await;
+    assert_eq!(client.notified::<ServerRequestResolved>().await.request_id, RequestId::Integer(question));
+    client.notified::<TurnCompleted>().await;
     assert_eq!(bench.services.questions.thread(question), None);
     let mut late = bench.client();
     late.resume(thread).await;

@@ -57,14 +57,14 @@ async fn a_thread_that_no_list_shows_keeps_its_open_marker() {
     index.list(ThreadFilter::default(), None, 1).await.unwrap_err();
     let bench = Bench::on_files().with_index(Arc::new(index));
     let thread = bench.stored().await;
-    assert_eq!(bench.waiting_markers(), []);
+    assert_eq!(bench.waiting_open_markers(), []);
     assert_eq!(bench.disk.open_markers().await.unwrap(), [thread]);
     bench.finish().await;
     stop.cancel();
     tasks.finish().await;
 }
 
-struct Story {
+struct Life {
     dice: Dice,
     bench: Bench,
     index: Arc<dyn ThreadIndex>,
@@ -73,7 +73,7 @@ struct Story {
     killed: Vec<Bench>,
 }
 
-impl Story {
+impl Life {
     fn of(seed: u64, index: Arc<dyn ThreadIndex>) -> Self {
         let bench = Bench::on_files().with_index(Arc::clone(&index));
         Self { dice: Dice::of(seed), bench, index, threads: Vec::new(), killed: Vec::new() }
@@ -121,7 +121,7 @@ impl Story {
         client.resume(thread).await;
         client.input(thread, super::model::PUPPET);
         let strings = self.bench.strings().await;
-        let turn = client.heard::<TurnStarted>().await.turn.id;
+        let turn = client.notified::<TurnStarted>().await.turn.id;
         strings.say("so f").await;
         (turn, strings)
     }
@@ -129,7 +129,7 @@ impl Story {
     async fn interrupted(&self, client: &mut Client, thread: ThreadId) {
         let (turn, _strings) = self.in_a_turn(client, thread).await;
         client.interrupt(thread, &turn);
-        client.heard::<TurnCompleted>().await;
+        client.notified::<TurnCompleted>().await;
     }
 
     /// Kills the server, perhaps in the middle of a write to this thread, and starts the next one.
@@ -156,7 +156,7 @@ impl Story {
     /// Everything unloads, and what is open is mended.
     async fn come_to_rest(&self) {
         for handle in self.bench.services.registry.handles() {
-            handle.squeeze();
+            handle.evict();
             self.bench.gone(handle.id()).await;
         }
         self.repair().await;
@@ -181,12 +181,12 @@ impl Story {
 
 async fn play(seed: u64, live: Arc<dyn ThreadIndex>, rebuilt: &dyn ThreadIndex) {
     let _seed = Seed(seed);
-    let mut story = Story::of(seed, live);
+    let mut life = Life::of(seed, live);
     for _ in 0..15 {
-        story.step().await;
+        life.step().await;
     }
-    story.come_to_rest().await;
-    story.compare(rebuilt).await;
+    life.come_to_rest().await;
+    life.compare(rebuilt).await;
 }
 
 /// An index in sled over nothing, and what it needs.

@@ -57,12 +57,12 @@ async fn settings_that_are_wrong_change_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn clients_hear_what_takes_effect_only_at_the_next_start() {
+async fn clients_are_notified_of_settings_that_wait_for_the_next_start() {
     let bench = Bench::in_memory();
     let mut client = bench.client();
     let before = bench.services.config().limits.mailbox;
     reload::take(&bench.services, Ok(changed(&bench, |config| config.limits.mailbox = before + 1))).unwrap();
-    let warning = client.heard::<ConfigWarning>().await;
+    let warning = client.notified::<ConfigWarning>().await;
     assert_eq!(warning.summary, "limits.mailbox has changed; it takes effect at the next start");
     assert_eq!(bench.services.config().limits.mailbox, before);
     bench.finish().await;

@@ -53,7 +53,7 @@ async fn last_status(client: &mut Client, request: i64) -> TurnStatus {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cut_off_turn_is_closed_and_only_the_records_are_told() {
+async fn an_interrupted_turn_is_closed_and_only_its_records_are_published() {
     let (_first, threads, bench) = cut_off(1).await;
     let thread = threads[0];
     let (mut observer, mut bystander) = (bench.client(), bench.client());
@@ -61,13 +61,13 @@ async fn a_cut_off_turn_is_closed_and_only_the_records_are_told() {
     assert_eq!(finished(&bench, threads).await, counts(1, 1, 1, 0));
     bench.gone(thread).await;
     assert!(is_closed(&bench.kinds(thread).await));
-    assert_eq!(observer.heard::<TurnCompleted>().await.turn.status, TurnStatus::Interrupted);
+    assert_eq!(observer.notified::<TurnCompleted>().await.turn.status, TurnStatus::Interrupted);
     assert!(observer.count(Message::is::<ItemCompleted>) >= 1);
-    bystander.heard::<SkeinRepairUpdated>().await;
+    bystander.notified::<SkeinRepairUpdated>().await;
     assert_eq!(bystander.count(Message::is::<ThreadClosed>), 0, "nobody has heard that it was loaded");
-    let told = bystander.log.iter().filter(|message| !message.is::<SkeinRepairUpdated>()).count();
-    assert_eq!(told, 0, "{:?}", bystander.log);
-    bench.take_off_markers().await;
+    let received = bystander.log.iter().filter(|message| !message.is::<SkeinRepairUpdated>()).count();
+    assert_eq!(received, 0, "{:?}", bystander.log);
+    bench.clear_open_markers().await;
     assert_eq!(bench.disk.open_markers().await.unwrap(), []);
     let (row, as_of) = bench.services.index.get(thread).await.unwrap().unwrap();
     assert_eq!((row.preview.as_str(), as_of), ("hello", bench.disk.head(thread).await.unwrap()));
@@ -206,7 +206,7 @@ async fn a_stop_in_the_middle_waits_for_one_thread_and_leaves_the_others_to_the_
     bench.within("the end of the repair", repair).await.unwrap();
     assert_eq!(bench.repair.counts(), counts(1, 3, 1, 0));
     assert_eq!(bench.disk.loads(), 1);
-    bench.take_off_markers().await;
+    bench.clear_open_markers().await;
     let left = bench.disk.open_markers().await.unwrap();
     assert_eq!(left.len(), 2);
 
@@ -216,7 +216,7 @@ async fn a_stop_in_the_middle_waits_for_one_thread_and_leaves_the_others_to_the_
     for thread in threads {
         assert!(is_closed(&next.kinds(thread).await));
     }
-    next.take_off_markers().await;
+    next.clear_open_markers().await;
     assert_eq!(next.disk.open_markers().await.unwrap(), []);
     next.finish().await;
 }
@@ -226,7 +226,7 @@ async fn a_disk_that_takes_nothing_leaves_the_thread_to_the_next_start() {
     let (_first, threads, bench) = cut_off(2).await;
     bench.disk.refuse(threads[0]);
     assert_eq!(finished(&bench, threads.clone()).await, counts(2, 2, 1, 1));
-    bench.take_off_markers().await;
+    bench.clear_open_markers().await;
     assert_eq!(bench.disk.open_markers().await.unwrap(), [threads[0]]);
     bench.finish().await;
 }
@@ -263,7 +263,7 @@ async fn damaged() -> (Bench, [ThreadId; 4]) {
 }
 
 #[tokio::test]
-async fn damaged_histories_are_mended_or_reported_once_and_only_what_can_be_read_loses_its_mark() {
+async fn damaged_histories_are_mended_or_reported_once_and_only_readable_ones_lose_their_open_marker() {
     let (first, [headless, torn, garbage, holed]) = damaged().await;
     let bench = first.after_a_crash();
     let open = bench.disk.open_markers().await.unwrap();
@@ -288,7 +288,7 @@ async fn damaged_histories_are_mended_or_reported_once_and_only_what_can_be_read
             }
         })
         .await;
-    bench.take_off_markers().await;
+    bench.clear_open_markers().await;
     assert_eq!(bench.disk.open_markers().await.unwrap(), [garbage], "reported again by the next start");
     assert_eq!(bench.client().resume(headless).await.thread.id, headless);
     assert!(bench.disk.read_after(torn, EventSeq(0), 100).await.unwrap().records.len() >= 5);

@@ -38,7 +38,7 @@ async fn turn_with_calls(bench: &Bench, client: &mut Client, thread: skein_proto
         client.carries_out(question, &format!("seen by {question}"));
         client.fence(thread).await;
     }
-    assert_eq!(client.heard::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
 }
 
 #[tokio::test(start_paused = true)]

@@ -25,7 +25,7 @@ fn agent_text(item: &ThreadItem) -> Option<String> {
 /// Method, params and number of each durable event that a client has received of threads. What is told to everybody has
 /// another number besides, which is not of the thread.
 fn durable(client: &mut Client) -> Vec<(EventSeq, String)> {
-    let told = |message: &Message| match message {
+    let received = |message: &Message| match message {
         Message::Notice { method, params, stamp } => {
             let mut params: serde_json::Value = serde_json::from_str(params.get()).unwrap();
             params.as_object_mut().unwrap().remove("skein");
@@ -33,7 +33,7 @@ fn durable(client: &mut Client) -> Vec<(EventSeq, String)> {
         }
         Message::Answer { .. } | Message::Question { .. } => None,
     };
-    client.received().iter().filter_map(told).collect()
+    client.received().iter().filter_map(received).collect()
 }
 
 fn numbers(client: &mut Client) -> Vec<u64> {
@@ -41,7 +41,7 @@ fn numbers(client: &mut Client) -> Vec<u64> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_replayed_is_what_was_told() {
+async fn replayed_events_equal_the_published_ones() {
     let bench = Bench::in_memory();
     let (mut client, thread) = bench.started().await;
     let first = durable(&mut client).len();
@@ -51,16 +51,16 @@ async fn what_is_replayed_is_what_was_told() {
     client.turn(thread, "/fail on purpose").await;
     let mut late = bench.client();
     let response = late.resume_from(thread, (EventSeq(0), E)).await;
-    let picture = response.skein.unwrap();
-    assert_eq!((picture.seq, picture.epoch, picture.gap), (EventSeq(0), E, None));
+    let view = response.skein.unwrap();
+    assert_eq!((view.seq, view.epoch, view.gap), (EventSeq(0), E, None));
     assert!(response.thread.turns.is_empty());
     for _ in 0..2 {
-        late.heard::<TurnCompleted>().await;
+        late.notified::<TurnCompleted>().await;
     }
-    let (told, replayed) = (durable(&mut client), durable(&mut late));
-    assert_eq!(told, replayed);
-    assert_eq!(picture.replay_to, replayed.last().map(|(seq, _)| *seq));
-    assert!(told.is_sorted() && told.len() > 8, "{told:#?}");
+    let (received, replayed) = (durable(&mut client), durable(&mut late));
+    assert_eq!(received, replayed);
+    assert_eq!(view.replay_to, replayed.last().map(|(seq, _)| *seq));
+    assert!(received.is_sorted() && received.len() > 8, "{received:#?}");
     bench.finish().await;
 }
 
@@ -68,7 +68,7 @@ async fn what_is_replayed_is_what_was_told() {
 async fn a_client_that_comes_back_in_mid_turn_gets_the_text_so_far_and_then_deltas() {
     let bench = Bench::in_memory();
     let (mut client, thread, strings) = bench.running().await;
-    client.heard::<ItemStarted>().await;
+    client.notified::<ItemStarted>().await;
     let seen = durable(&mut client).last().unwrap().0;
     strings.say("one ").await;
     strings.say("two ").await;
@@ -84,9 +84,9 @@ async fn a_client_that_comes_back_in_mid_turn_gets_the_text_so_far_and_then_delt
     assert_eq!(back.log[shown].seq(), None, "it is no news");
     strings.say("three").await;
     strings.end();
-    let delta = back.heard::<ItemAgentMessageDelta>().await;
+    let delta = back.notified::<ItemAgentMessageDelta>().await;
     assert_eq!(delta.delta, "three");
-    back.heard::<TurnCompleted>().await;
+    back.notified::<TurnCompleted>().await;
     let numbers = numbers(&mut back);
     assert!(numbers.is_sorted() && numbers.iter().all(|number| *number > seen.0));
     bench.finish().await;
@@ -108,11 +108,11 @@ async fn last_text(client: &mut Client, text: &str) {
         m.params::<ItemCompleted>().and_then(|d| agent_text(&d.item)).is_some_and(|t| t == text)
     };
     client.take(text, done).await;
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_happens_during_the_catch_up_is_told_behind_it_once() {
+async fn events_during_a_catch_up_follow_it_once() {
     let bench = Bench::in_memory();
     let (mut client, thread, mut back) = catching_up(&bench).await;
     client.turn(thread, "third").await;
@@ -121,8 +121,8 @@ async fn what_happens_during_the_catch_up_is_told_behind_it_once() {
     last_text(&mut back, "third").await;
     client.turn(thread, "fourth").await;
     last_text(&mut back, "fourth").await;
-    let (told, again) = (numbers(&mut client), numbers(&mut back));
-    assert_eq!(told[told.len() - again.len()..], again);
+    let (received, again) = (numbers(&mut client), numbers(&mut back));
+    assert_eq!(received[received.len() - again.len()..], again);
     assert_eq!(back.count(Message::is::<TurnStarted>), 3);
     bench.finish().await;
 }
@@ -133,14 +133,14 @@ async fn a_name_that_is_given_during_the_catch_up_has_its_number_once_and_in_its
     let (mut client, thread, mut back) = catching_up(&bench).await;
     let mut stranger = bench.client();
     client.set_name(thread, "a name");
-    stranger.heard::<ThreadNameUpdated>().await;
+    stranger.notified::<ThreadNameUpdated>().await;
     assert_eq!(numbers(&mut stranger), Vec::<u64>::new(), "a number is a place in what the client follows");
     client.turn(thread, "third").await;
     assert_eq!(numbers(&mut back), Vec::<u64>::new(), "nothing is told before what is older");
     bench.disk.release_reads();
     last_text(&mut back, "third").await;
-    let (told, again) = (numbers(&mut client), numbers(&mut back));
-    assert_eq!(told[told.len() - again.len()..], again);
+    let (received, again) = (numbers(&mut client), numbers(&mut back));
+    assert_eq!(received[received.len() - again.len()..], again);
     let numbered = |m: &Message| m.is::<ThreadNameUpdated>() && m.seq().is_some();
     assert_eq!(back.count(numbered), 1, "once in its place");
     assert_eq!(back.count(Message::is::<ThreadNameUpdated>), 2, "and once as everybody hears it");
@@ -157,8 +157,8 @@ async fn more_than_is_kept_in_memory_is_read_from_the_disk_again() {
     client.turn(thread, "last").await;
     bench.disk.release_reads();
     last_text(&mut back, "last").await;
-    let (told, again) = (numbers(&mut client), numbers(&mut back));
-    assert_eq!(told[told.len() - again.len()..], again);
+    let (received, again) = (numbers(&mut client), numbers(&mut back));
+    assert_eq!(received[received.len() - again.len()..], again);
     bench.finish().await;
 }
 
@@ -175,7 +175,7 @@ async fn a_client_that_catches_up_keeps_the_thread_until_it_leaves() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replay_ends_with_an_event_also_where_records_follow_that_clients_are_not_told_of() {
+async fn a_replay_ends_with_an_event_even_if_later_records_are_no_events() {
     let bench = Bench::in_memory();
     let (mut client, thread) = bench.materialised().await;
     let seen = durable(&mut client).last().unwrap().0;
@@ -228,7 +228,7 @@ async fn while_the_disk_refuses_nobody_joins_and_later_nothing_is_missing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_listens_already_and_resumes_by_number_hears_nothing_twice() {
+async fn a_subscriber_that_resumes_by_number_gets_no_event_twice() {
     let bench = Bench::in_memory();
     let (mut client, thread) = bench.materialised().await;
     let before = durable(&mut client);
@@ -243,14 +243,14 @@ async fn who_listens_already_and_resumes_by_number_hears_nothing_twice() {
 async fn gap(bench: &Bench, thread: ThreadId, from: (EventSeq, Epoch)) -> Option<GapReason> {
     let mut client = bench.client();
     let response = client.resume_from(thread, from).await;
-    let picture = response.skein.unwrap();
-    assert_eq!(picture.replay_to.is_none(), picture.gap.is_some());
+    let view = response.skein.unwrap();
+    assert_eq!(view.replay_to.is_none(), view.gap.is_some());
     client.disconnect();
-    picture.gap.map(|gap| gap.reason)
+    view.gap.map(|gap| gap.reason)
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_continued_is_a_gap_with_the_full_state() {
+async fn a_void_number_is_a_gap_with_the_full_state() {
     let bench = Bench::with(|config| config.limits.replay = 3);
     let (_client, thread) = bench.materialised().await;
     let end = bench.client().resume(thread).await.skein.unwrap().seq;
@@ -268,7 +268,7 @@ async fn what_cannot_be_continued_is_a_gap_with_the_full_state() {
 
 /// The turn's end, which nobody was told again, is among what cannot be read.
 #[tokio::test]
-async fn what_was_damaged_later_is_a_gap_for_those_who_have_not_seen_it() {
+async fn later_damage_is_a_gap_for_clients_that_have_not_seen_the_record() {
     let bench = Bench::on_files();
     let thread = bench.stored().await;
     let mut client = bench.client();
@@ -332,22 +332,22 @@ async fn a_question_is_put_again_and_one_that_was_settled_meanwhile_is_taken_bac
     let open = response.skein.unwrap().pending_requests;
     assert_eq!(open, [skein_protocol::ids::RequestId::Integer(first)]);
     client.say(first, Ok("answered"));
-    client.heard::<ServerRequestResolved>().await;
+    client.notified::<ServerRequestResolved>().await;
     strings.ask("second?").await;
     let second = client.asked().await;
     bench.disk.release_reads();
-    let resolved = back.heard::<ServerRequestResolved>().await;
+    let resolved = back.notified::<ServerRequestResolved>().await;
     assert_eq!(resolved.request_id, skein_protocol::ids::RequestId::Integer(first));
     assert_eq!(back.asked().await, second);
     assert_eq!(back.count(|m| matches!(m, Message::Question { .. })), 1);
     back.say(second, Ok("yes"));
     strings.end();
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     bench.finish().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_told_that_a_question_is_still_open_may_answer_it_at_once() {
+async fn a_client_can_answer_a_question_that_its_resume_names_as_open_at_once() {
     let bench = Bench::in_memory();
     let (mut client, thread, strings, seen) = asked_while_reads_are_held(&bench).await;
     let question = client.asked().await;
@@ -362,11 +362,11 @@ async fn who_is_told_that_a_question_is_still_open_may_answer_it_at_once() {
     back.resume_from(thread, (EventSeq(seen.0 - 1), E)).await;
     // The dialog has stood there all the time: the user answers it before it is put again.
     back.say(question, Ok("answered"));
-    client.heard::<ServerRequestResolved>().await;
+    client.notified::<ServerRequestResolved>().await;
     strings.end();
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     bench.disk.release_reads();
-    back.heard::<TurnCompleted>().await;
+    back.notified::<TurnCompleted>().await;
     assert_eq!(back.count(Message::is::<ServerRequestResolved>), 1);
     bench.finish().await;
 }

@@ -10,7 +10,7 @@ use skein_protocol::thread::{ThreadCompactStartResponse, ThreadRevertResponse};
 use skein_protocol::turn::{CodexErrorInfo, TurnStartResponse, TurnStatus, UserInput};
 use skein_provider::{Callee, Content, Entry, ModelEvent, Prompt, ProviderError, ToolCall, ToolChoice};
 
-use super::conversations::{listening, text, told};
+use super::conversations::{listening, prompt, text};
 use super::*;
 use crate::thread::command::{Edit, RevertTo};
 
@@ -29,11 +29,11 @@ fn call(id: impl std::fmt::Display) -> ModelEvent {
 #[derive(Debug, Clone)]
 enum Step {
     /// A turn with answers of so many calls each, of which the provider refuses one for its length.
-    Turn { calls: Vec<usize>, refused: Option<usize>, picture: bool },
+    Turn { calls: Vec<usize>, refused: Option<usize>, image: bool },
     /// A turn whose answer is cut by another message.
-    Add { said: bool, call: bool },
+    Add { speaks: bool, call: bool },
     /// A turn that is interrupted in the middle of its answer.
-    Interrupt { said: bool },
+    Interrupt { speaks: bool },
     /// The conversation is compacted.
     Compact,
     /// The last turns are taken back.
@@ -46,9 +46,9 @@ fn step() -> impl Strategy<Value = Step> {
     let calls = prop::collection::vec(1..4_usize, 0..4);
     prop_oneof![
         4 => (calls, prop::option::weighted(0.3, 0..4_usize), any::<bool>())
-            .prop_map(|(calls, refused, picture)| Step::Turn { calls, refused, picture }),
-        3 => (any::<bool>(), any::<bool>()).prop_map(|(said, call)| Step::Add { said, call }),
-        1 => any::<bool>().prop_map(|said| Step::Interrupt { said }),
+            .prop_map(|(calls, refused, image)| Step::Turn { calls, refused, image }),
+        3 => (any::<bool>(), any::<bool>()).prop_map(|(speaks, call)| Step::Add { speaks, call }),
+        1 => any::<bool>().prop_map(|speaks| Step::Interrupt { speaks }),
         1 => Just(Step::Compact),
         1 => (1..3_u32).prop_map(Step::Rollback),
         3 => Just(Step::Reload),
@@ -60,7 +60,7 @@ struct World {
     bench: Bench,
     client: Client,
     thread: ThreadId,
-    picture: PathBuf,
+    image: PathBuf,
     folder: tempfile::TempDir,
     count: usize,
     /// Requests before these begin anew, because turns were taken back.
@@ -74,24 +74,24 @@ impl World {
         bench.listener.say_of_summaries("in short");
         client.turn(thread, "hello").await;
         let folder = tempfile::tempdir().unwrap();
-        let picture = folder.path().join("a.png");
-        Self { bench, client, thread, picture, folder, count: 0, anew: Vec::new() }
+        let image = folder.path().join("a.png");
+        Self { bench, client, thread, image, folder, count: 0, anew: Vec::new() }
     }
 
     /// The next message of the user. A picture is another one each time.
-    fn message(&mut self, picture: bool) -> Vec<UserInput> {
+    fn message(&mut self, image: bool) -> Vec<UserInput> {
         self.count += 1;
         let mut input = vec![UserInput::text(format!("message {}", self.count))];
-        if picture {
-            std::fs::write(&self.picture, [PNG, self.count.to_string().as_bytes()].concat()).unwrap();
-            let path = self.picture.to_str().unwrap().to_owned();
+        if image {
+            std::fs::write(&self.image, [PNG, self.count.to_string().as_bytes()].concat()).unwrap();
+            let path = self.image.to_str().unwrap().to_owned();
             input.push(UserInput::LocalImage { detail: None, path });
         }
         input
     }
 
-    async fn hanging(&mut self, said: Vec<ModelEvent>) -> TurnId {
-        self.bench.listener.will_hang_after(said);
+    async fn hanging(&mut self, answer: Vec<ModelEvent>) -> TurnId {
+        self.bench.listener.will_hang_after(answer);
         let input = self.message(false);
         let request = self.client.input_of(self.thread, input);
         let turn = self.client.answer::<TurnStartResponse>(request).await.unwrap().turn.id;
@@ -100,47 +100,47 @@ impl World {
     }
 
     async fn completed(&mut self) -> TurnStatus {
-        self.client.heard::<TurnCompleted>().await.turn.status
+        self.client.notified::<TurnCompleted>().await.turn.status
     }
 
-    async fn start(&mut self, picture: bool) {
-        let input = self.message(picture);
+    async fn start(&mut self, image: bool) {
+        let input = self.message(image);
         let request = self.client.input_of(self.thread, input);
         self.client.answer::<TurnStartResponse>(request).await.unwrap();
     }
 
-    async fn turn(&mut self, calls: &[usize], refused: Option<usize>, picture: bool) {
+    async fn turn(&mut self, calls: &[usize], refused: Option<usize>, image: bool) {
         for (round, calls) in calls.iter().enumerate() {
             if refused == Some(round) {
                 self.bench.listener.will_say(Err(too_long()));
             }
             let calls = (0..*calls).map(|number| call(format!("{}-{round}-{number}", self.count)));
-            let said = [text(&format!("I look {round}"))].into_iter().chain(calls).collect();
-            self.bench.listener.will_say(Ok(said));
+            let answer = [text(&format!("I look {round}"))].into_iter().chain(calls).collect();
+            self.bench.listener.will_say(Ok(answer));
         }
-        self.start(picture).await;
+        self.start(image).await;
         self.completed().await;
     }
 
     async fn step(&mut self, step: Step) {
         match step {
-            Step::Turn { calls, refused, picture } => self.turn(&calls, refused, picture).await,
-            Step::Add { said, call: calls } => {
-                let said = said.then(|| text("half an"));
+            Step::Turn { calls, refused, image } => self.turn(&calls, refused, image).await,
+            Step::Add { speaks, call: calls } => {
+                let spoken = speaks.then(|| text("half an"));
                 let call = calls.then(|| call(format!("{}-cut", self.count)));
-                self.hanging(said.into_iter().chain(call).collect()).await;
+                self.hanging(spoken.into_iter().chain(call).collect()).await;
                 self.start(true).await;
                 self.completed().await;
             }
-            Step::Interrupt { said } => {
-                let turn = self.hanging(said.then(|| text("half an")).into_iter().collect()).await;
+            Step::Interrupt { speaks } => {
+                let turn = self.hanging(speaks.then(|| text("half an")).into_iter().collect()).await;
                 self.client.interrupt(self.thread, &turn);
                 assert_eq!(self.completed().await, TurnStatus::Interrupted);
             }
             Step::Compact => {
                 let request = self.client.compact(self.thread);
                 self.client.answer::<ThreadCompactStartResponse>(request).await.unwrap();
-                self.client.heard::<TurnStarted>().await;
+                self.client.notified::<TurnStarted>().await;
                 self.completed().await;
             }
             Step::Rollback(count) => self.rollback(count).await,
@@ -201,7 +201,7 @@ proptest! {
                 world.step(step).await;
             }
             // Whatever came last is seen in two more requests.
-            for step in [Step::Reload, Step::Turn { calls: vec![1], refused: None, picture: false }] {
+            for step in [Step::Reload, Step::Turn { calls: vec![1], refused: None, image: false }] {
                 world.step(step).await;
             }
             world.finish().await;
@@ -218,7 +218,7 @@ async fn a_turn_reads_only_what_came_since_the_last_one_however_long_the_convers
         client.turn(thread, &format!("message {number}")).await;
         read.push(bench.disk.records_read());
     }
-    assert_eq!(told(&bench).len(), 79);
+    assert_eq!(prompt(&bench).len(), 79);
     assert!(read[30..].iter().all(|count| *count == read[5]), "{read:?}");
     assert_eq!(bench.services.conversations.count(), 1);
     client.disconnect();
@@ -245,9 +245,9 @@ async fn refused_for_length(times: usize) -> (Bench, TurnCompletedNotification) 
 async fn results_that_no_model_has_read_survive_a_refusal_for_length() {
     let (bench, _) = refused_for_length(1).await;
     let result = "result: there is no tool named none";
-    let told = told(&bench);
-    assert!(told[0].contains("in short") && told[0].contains("two"), "{told:?}");
-    assert_eq!(told[1..], ["assistant: I look", "call: none", result]);
+    let prompt = prompt(&bench);
+    assert!(prompt[0].contains("in short") && prompt[0].contains("two"), "{prompt:?}");
+    assert_eq!(prompt[1..], ["assistant: I look", "call: none", result]);
     bench.finish().await;
 }
 
@@ -255,12 +255,12 @@ async fn results_that_no_model_has_read_survive_a_refusal_for_length() {
 async fn results_that_are_too_long_by_themselves_become_part_of_the_summary() {
     let (bench, ended) = refused_for_length(2).await;
     assert_eq!(ended.turn.status, TurnStatus::Completed);
-    assert_eq!(told(&bench).len(), 1, "{:?}", told(&bench));
+    assert_eq!(prompt(&bench).len(), 1, "{:?}", prompt(&bench));
     bench.finish().await;
 }
 
 /// The pictures, and the notes in their places, of a request's messages.
-fn pictures(prompt: &Prompt) -> Vec<Content> {
+fn images(prompt: &Prompt) -> Vec<Content> {
     let second = |entry: &Entry| {
         if let Entry::User(content) = entry { content.get(1).cloned() } else { None }
     };
@@ -268,31 +268,31 @@ fn pictures(prompt: &Prompt) -> Vec<Content> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_local_picture_stays_what_it_was_and_old_ones_become_notes() {
+async fn a_local_image_stays_as_it_was_sent_and_old_images_become_notes() {
     let mut world = World::begin().await;
     for number in 0..4_u8 {
         let mut bytes = PNG.to_vec();
         bytes.resize(9_000_000, number);
-        std::fs::write(&world.picture, bytes).unwrap();
-        let path = world.picture.to_str().unwrap().to_owned();
+        std::fs::write(&world.image, bytes).unwrap();
+        let path = world.image.to_str().unwrap().to_owned();
         let local = UserInput::LocalImage { detail: None, path };
         let request = world.client.input_of(world.thread, vec![UserInput::text("look"), local]);
         world.client.answer::<TurnStartResponse>(request).await.unwrap();
         world.completed().await;
         if number == 0 {
-            std::fs::remove_file(&world.picture).unwrap();
+            std::fs::remove_file(&world.image).unwrap();
             world.reload().await;
         }
     }
     let asked = world.bench.listener.all_asked();
-    let early = pictures(&asked[2]);
+    let early = images(&asked[2]);
     let [Content::Image(first), Content::Image(second)] = &early[..] else { panic!("as they were") };
     assert_ne!(first, second, "as it was, not as it is");
-    let late = pictures(&asked[4]);
+    let late = images(&asked[4]);
     let whole: Vec<bool> = late.iter().map(|content| matches!(content, Content::Image(_))).collect();
     assert_eq!(whole, [false, false, true, true]);
-    let is_of_pictures = |warning: WarningNotification| warning.message.contains("pictures");
-    let warned = world.client.count(|message| message.params::<Warning>().is_some_and(is_of_pictures));
+    let is_of_images = |warning: WarningNotification| warning.message.contains("pictures");
+    let warned = world.client.count(|message| message.params::<Warning>().is_some_and(is_of_images));
     assert_eq!(warned, 1);
     world.bench.finish().await;
 }

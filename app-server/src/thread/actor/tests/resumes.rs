@@ -31,7 +31,7 @@ fn agent_text(item: &ThreadItem) -> Option<String> {
 }
 
 async fn last_text(client: &mut Client) -> String {
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     client
         .log
         .iter()
@@ -131,17 +131,20 @@ async fn a_stream_over_a_slow_disk_waits_for_it_while_commands_are_answered() {
     let bench = Bench::in_memory();
     let (mut client, thread, strings) = bench.running().await;
     bench.disk.hold_appends();
-    let mut said = 0;
+    let mut pieces = 0;
     // The clock stands still as long as the turn takes what is said.
     while tokio::time::timeout(Duration::from_secs(1), strings.say("x")).await.is_ok() {
-        said += 1;
+        pieces += 1;
     }
     let queues = policy::TURN_REPORTS + policy::MODEL_EVENTS + 8;
-    assert!((policy::PUBLICATIONS_WAITING..policy::PUBLICATIONS_WAITING + queues).contains(&said), "{said}");
+    assert!(
+        (policy::PUBLICATIONS_WAITING..policy::PUBLICATIONS_WAITING + queues).contains(&pieces),
+        "{pieces}"
+    );
     assert!(client.fence(thread).await, "the owner waits for the disk");
     bench.disk.release_appends();
     strings.end();
-    assert_eq!(last_text(&mut client).await.len(), said);
+    assert_eq!(last_text(&mut client).await.len(), pieces);
     bench.finish().await;
 }
 
@@ -175,7 +178,7 @@ async fn a_resume_of_a_thread_in_use_changes_no_settings_and_is_answered_with_th
     assert_eq!(resumed.approval_policy, AskForApproval::Untrusted, "a turn runs");
     assert_eq!(resumed.sandbox, SandboxPolicy::ReadOnly { network_access: false });
     strings.end();
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     assert_eq!(client.count(Message::is::<ThreadSettingsUpdated>), 0);
     bench.finish().await;
 }

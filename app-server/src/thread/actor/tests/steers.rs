@@ -5,13 +5,13 @@ use skein_protocol::notifications::{ItemCompleted, TurnCompleted};
 use skein_protocol::turn::{TurnStartResponse, TurnStatus};
 use skein_provider::{Callee, ModelEvent, Reasoning, Thoughts, ToolCall, Usage};
 
-use super::conversations::{listening, text, told};
+use super::conversations::{listening, prompt, text};
 use super::*;
 
 /// A turn whose model has said this, and hangs.
-async fn speaking(bench: &Bench, said: Vec<ModelEvent>) -> (Client, ThreadId, TurnId) {
+async fn speaking(bench: &Bench, answer: Vec<ModelEvent>) -> (Client, ThreadId, TurnId) {
     let (mut client, thread) = bench.started().await;
-    bench.listener.will_hang_after(said);
+    bench.listener.will_hang_after(answer);
     let request = client.input(thread, "one");
     let turn = client.answer::<TurnStartResponse>(request).await.unwrap().turn.id;
     bench.listener.hangs().await;
@@ -27,7 +27,7 @@ async fn add(client: &mut Client, thread: ThreadId, text: &str) {
 fn texts(client: &Client) -> Vec<String> {
     let items = client.log.iter().filter_map(Message::params::<ItemCompleted>);
     let texts = items.filter_map(|done| {
-        if let ThreadItemBody::AgentMessage(said) = done.item.body { Some(said.text) } else { None }
+        if let ThreadItemBody::AgentMessage(message) = done.item.body { Some(message.text) } else { None }
     });
     texts.collect()
 }
@@ -37,23 +37,23 @@ async fn an_answer_is_cut_at_once_and_what_there_is_of_it_stays() {
     let bench = listening();
     let (mut client, thread, _) = speaking(&bench, vec![text("first "), text("words")]).await;
     add(&mut client, thread, "stop").await;
-    assert_eq!(client.heard::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
-    assert_eq!(told(&bench), ["user: one", "assistant: first words", "user: stop"]);
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    assert_eq!(prompt(&bench), ["user: one", "assistant: first words", "user: stop"]);
     assert_eq!(texts(&client), ["first words", "stop"]);
     bench.finish().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_without_a_word_is_cut_too_and_each_addition_is_heard_at_once() {
+async fn an_empty_answer_is_cut_too_and_each_addition_reaches_the_model_at_once() {
     let bench = listening();
     let (mut client, thread, _) = speaking(&bench, vec![]).await;
     bench.listener.will_hang_after(vec![]);
     add(&mut client, thread, "and").await;
     bench.listener.hangs().await;
     add(&mut client, thread, "also").await;
-    assert_eq!(client.heard::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
     assert_eq!(bench.listener.times_asked(), 3);
-    assert_eq!(told(&bench), ["user: one", "user: and", "user: also"]);
+    assert_eq!(prompt(&bench), ["user: one", "user: and", "user: also"]);
     bench.finish().await;
 }
 
@@ -67,17 +67,17 @@ async fn of_an_answer_that_is_cut_whole_calls_are_made_and_thoughts_and_usage_co
         arguments: "{}".into(),
         more: serde_json::Map::new(),
     };
-    let said = vec![
+    let answer = vec![
         ModelEvent::Reasoning(thought),
         ModelEvent::ToolCall(call),
         ModelEvent::Usage(Usage { input: 5, ..Usage::default() }),
         ModelEvent::ReasoningDelta { of: Thoughts::Summary, part: 0, text: "and".into() },
     ];
-    let (mut client, thread, _) = speaking(&bench, said).await;
+    let (mut client, thread, _) = speaking(&bench, answer).await;
     add(&mut client, thread, "stop").await;
-    assert_eq!(client.heard::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
     let result = "result: there is no tool named none";
-    assert_eq!(told(&bench), ["user: one", "thought: hm", "call: none", result, "user: stop"]);
+    assert_eq!(prompt(&bench), ["user: one", "thought: hm", "call: none", result, "user: stop"]);
     bench.finish().await;
 }
 
@@ -88,7 +88,7 @@ async fn an_interrupt_behind_an_addition_ends_the_turn() {
     bench.listener.will_hang_after(vec![]);
     add(&mut client, thread, "and").await;
     client.interrupt(thread, &turn);
-    assert_eq!(client.heard::<TurnCompleted>().await.turn.status, TurnStatus::Interrupted);
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Interrupted);
     assert_eq!(texts(&client), ["words"]);
     bench.finish().await;
 }

@@ -8,7 +8,7 @@ use skein_provider::{
     Callee, Entry, ModelEvent, Prompt, ProviderError, Stopped, ToolCall, ToolChoice, Usage,
 };
 
-use super::conversations::{listening, text, told};
+use super::conversations::{listening, prompt, text};
 use super::*;
 
 fn error(info: CodexErrorInfo) -> ProviderError {
@@ -36,7 +36,7 @@ fn call(id: usize) -> ModelEvent {
 async fn compact(client: &mut Client, thread: ThreadId) -> TurnStatus {
     let request = client.compact(thread);
     client.answer::<ThreadCompactStartResponse>(request).await.unwrap();
-    client.heard::<TurnCompleted>().await.turn.status
+    client.notified::<TurnCompleted>().await.turn.status
 }
 
 /// Whether this asks for a summary.
@@ -52,7 +52,7 @@ async fn half_a_summary_is_better_than_none() {
     bench.listener.will_fail_after(vec![text("half a summ")], cut_short());
     assert_eq!(compact(&mut client, thread).await, TurnStatus::Completed);
     client.turn(thread, "two").await;
-    assert!(told(&bench)[0].contains("half a summ"), "{:?}", told(&bench));
+    assert!(prompt(&bench)[0].contains("half a summ"), "{:?}", prompt(&bench));
     bench.finish().await;
 }
 
@@ -68,9 +68,9 @@ async fn the_end_of_the_conversation_stands_for_a_summary_that_the_model_does_no
     bench.listener.will_say(Ok(vec![text("  ")]));
     let ended = client.turn(thread, "who am I?").await.turn;
     assert_eq!(ended.status, TurnStatus::Completed, "{:?}", ended.error);
-    let told = told(&bench);
-    assert!(told[0].contains("User: my name is Bob\n\nAssistant: my name is Bob"), "{told:?}");
-    assert_eq!(told[1..], ["user: who am I?"]);
+    let prompt = prompt(&bench);
+    assert!(prompt[0].contains("User: my name is Bob\n\nAssistant: my name is Bob"), "{prompt:?}");
+    assert_eq!(prompt[1..], ["user: who am I?"]);
     bench.finish().await;
 }
 
@@ -88,7 +88,7 @@ async fn a_model_that_writes_an_empty_summary_is_asked_again_with_less() {
         bench.listener.all_asked()[asked..].iter().map(|prompt| prompt.history.len()).collect();
     assert_eq!(lengths, [5, 3]);
     client.turn(thread, "three").await;
-    assert!(told(&bench)[0].contains("in short"), "{:?}", told(&bench));
+    assert!(prompt(&bench)[0].contains("in short"), "{:?}", prompt(&bench));
     bench.finish().await;
 }
 
@@ -104,8 +104,8 @@ async fn a_summary_is_asked_of_less_until_the_provider_takes_it() {
         assert_eq!(compact(&mut client, thread).await, TurnStatus::Completed, "{info:?}");
         bench.listener.will_refuse_above(usize::MAX, error(info));
         client.turn(thread, "two").await;
-        let told = told(&bench);
-        assert!(told[0].contains("was replaced by a summary") && told.len() == 2, "{told:.200?}");
+        let prompt = prompt(&bench);
+        assert!(prompt[0].contains("was replaced by a summary") && prompt.len() == 2, "{prompt:.200?}");
         bench.finish().await;
     }
 }
@@ -120,7 +120,7 @@ async fn a_refusal_that_is_not_of_the_length_fails_the_compaction_and_replaces_n
     assert_eq!(compact(&mut client, thread).await, TurnStatus::Failed);
     assert_eq!(bench.listener.times_asked(), asked + 1);
     client.turn(thread, "two").await;
-    assert_eq!(told(&bench), ["user: one", "assistant: one", "user: two"]);
+    assert_eq!(prompt(&bench), ["user: one", "assistant: one", "user: two"]);
     bench.finish().await;
 }
 
@@ -174,8 +174,8 @@ async fn results_that_do_not_fit_are_summed_up_and_the_turn_goes_on() {
     bench.listener.will_say(Ok(vec![text("I look"), call(1)]));
     bench.listener.will_say(Err(error(CodexErrorInfo::ContextWindowExceeded)));
     client.turn(thread, "zero").await;
-    let told_of = told(&bench);
-    assert_eq!(told_of.len(), 1, "{told_of:?}");
-    assert!(told_of[0].contains("in short") && told_of[0].ends_with("zero"), "{told_of:?}");
+    let prompt = prompt(&bench);
+    assert_eq!(prompt.len(), 1, "{prompt:?}");
+    assert!(prompt[0].contains("in short") && prompt[0].ends_with("zero"), "{prompt:?}");
     bench.finish().await;
 }

@@ -5,7 +5,7 @@ use skein_protocol::item::ThreadItemBody;
 use skein_protocol::notifications::{ItemCompleted, TurnCompleted};
 use skein_protocol::turn::{TurnStartParams, TurnStartResponse, UserInput};
 
-use super::conversations::told;
+use super::conversations::prompt;
 use super::*;
 
 fn looking() -> Bench {
@@ -16,7 +16,7 @@ fn looking() -> Bench {
 }
 
 #[tokio::test]
-async fn a_model_is_told_of_the_directory_before_the_conversation_and_of_another_one_from_then_on() {
+async fn a_model_gets_the_directory_before_the_conversation_and_a_changed_directory_behind_it() {
     let bench = looking();
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     for (folder, text) in folders.iter().zip(["be kind", "be brief"]) {
@@ -26,20 +26,20 @@ async fn a_model_is_told_of_the_directory_before_the_conversation_and_of_another
     let mut client = bench.client();
     let thread = client.start_with(json!({"cwd": first})).await;
     client.turn(thread, "one").await;
-    let before = told(&bench);
+    let before = prompt(&bench);
     assert!(before[0].contains(&format!("<cwd>{first}</cwd>")), "{before:?}");
     assert!(before[1].contains("be kind"), "{before:?}");
     assert_eq!(before[2..], ["user: one"]);
     // As the peer does: the text stays while the thread works there, so that the prompt is found again.
     std::fs::write(folders[0].path().join("AGENTS.md"), "be loud").unwrap();
     client.turn(thread, "two").await;
-    assert_eq!(told(&bench)[..3], before);
+    assert_eq!(prompt(&bench)[..3], before);
     let mut params = TurnStartParams::new(thread, vec![UserInput::text("three")]);
     params.cwd = Some(second.clone());
     let request = client.start_turn(thread, params);
     client.answer::<TurnStartResponse>(request).await.unwrap();
-    client.heard::<TurnCompleted>().await;
-    let after = told(&bench);
+    client.notified::<TurnCompleted>().await;
+    let after = prompt(&bench);
     assert!(after[0].contains(&second) && after[1].contains("be brief"), "{after:?}");
     let items = client.log.iter().filter_map(Message::params::<ItemCompleted>);
     let kinds = items.filter(|done| matches!(done.item.body, ThreadItemBody::UserMessage(_))).count();
@@ -74,18 +74,18 @@ async fn a_thread_says_itself_which_files_its_model_reads_also_after_a_load() {
     let own = json!({"project_doc_fallback_filenames": ["CLAUDE.md"], "include_environment_context": false});
     let thread = client.start_with_config(json!({"cwd": folder.path()}), own).await;
     client.turn(thread, "one").await;
-    let told_first = told(&bench);
-    assert!(told_first[0].contains("be kind") && told_first.len() == 2, "{told_first:?}");
+    let first = prompt(&bench);
+    assert!(first[0].contains("be kind") && first.len() == 2, "{first:?}");
     client.disconnect();
     bench.gone(thread).await;
     let mut client = bench.client();
     let resumed = client.resume(thread).await;
     assert_eq!(resumed.instruction_sources, [folder.path().join("CLAUDE.md").to_str().unwrap()]);
     client.turn(thread, "two").await;
-    assert_eq!(told(&bench)[0], told_first[0]);
+    assert_eq!(prompt(&bench)[0], first[0]);
     let none = json!({"project_doc_max_bytes": 0, "include_environment_context": false});
     let thread = client.start_with_config(json!({"cwd": folder.path()}), none).await;
     client.turn(thread, "three").await;
-    assert_eq!(told(&bench), ["user: three"]);
+    assert_eq!(prompt(&bench), ["user: three"]);
     bench.finish().await;
 }

@@ -26,7 +26,7 @@ async fn the_answer_to_a_turns_start_goes_before_its_first_notification() {
         client.received();
         let before = client.log.len();
         let request = client.input(thread, "quick");
-        client.heard::<TurnCompleted>().await;
+        client.notified::<TurnCompleted>().await;
         assert!(client.log[before].answers(request), "turn {number}: {:?}", client.log[before]);
     }
     bench.finish().await;
@@ -36,13 +36,13 @@ async fn the_answer_to_a_turns_start_goes_before_its_first_notification() {
 async fn a_steer_is_an_item_of_the_running_turn_and_reaches_the_model() {
     let bench = Bench::in_memory();
     let (mut client, thread, strings) = bench.running().await;
-    let running = client.heard::<TurnStarted>().await.turn.id;
+    let running = client.notified::<TurnStarted>().await.turn.id;
     let request = client.input(thread, "and this");
     assert_eq!(client.answer::<TurnStartResponse>(request).await.unwrap().turn.id, running);
-    let completed = client.heard::<TurnCompleted>().await;
+    let completed = client.notified::<TurnCompleted>().await;
     assert_eq!((completed.turn.id, completed.turn.status), (running.clone(), TurnStatus::Completed));
-    let said: Vec<String> = texts(&client, &running);
-    assert_eq!(said, [model::PUPPET, "and this", "and this"], "asked, added, echoed");
+    let shown: Vec<String> = texts(&client, &running);
+    assert_eq!(shown, [model::PUPPET, "and this", "and this"], "asked, added, echoed");
     assert!(strings.is_cut());
     bench.finish().await;
 }
@@ -52,11 +52,11 @@ fn texts(client: &Client, turn: &skein_protocol::ids::TurnId) -> Vec<String> {
     let items = client.log.iter().filter_map(Message::params::<ItemCompleted>);
     let items = items.filter(|done| done.turn_id == *turn);
     let texts = items.filter_map(|done| {
-        if let ThreadItemBody::UserMessage(said) = &done.item.body {
-            return said.content[0].as_text().map(str::to_owned);
+        if let ThreadItemBody::UserMessage(message) = &done.item.body {
+            return message.content[0].as_text().map(str::to_owned);
         }
-        let ThreadItemBody::AgentMessage(said) = done.item.body else { return None };
-        Some(said.text)
+        let ThreadItemBody::AgentMessage(message) = done.item.body else { return None };
+        Some(message.text)
     });
     texts.collect()
 }
@@ -66,11 +66,11 @@ async fn a_steer_that_comes_when_the_turn_takes_no_more_becomes_the_next_turn() 
     let bench = Bench::in_memory();
     let mut client = bench.client();
     let thread = bench.stored().await;
-    let Claim::Claimed(seat) = bench.services.registry.claim(thread, Persistence::Durable) else {
+    let Claim::Claimed(slot) = bench.services.registry.claim(thread, Persistence::Durable) else {
         panic!("the thread has an owner")
     };
     // The owner is played by hand, so that nothing happens in between.
-    let mut owner = Owner::new(std::sync::Arc::clone(&bench.services), *seat);
+    let mut owner = Owner::new(std::sync::Arc::clone(&bench.services), *slot);
     let resume = client.resume_command(thread);
     owner.claimed_by(resume);
     step(&mut owner).await;
@@ -91,8 +91,8 @@ async fn a_steer_that_comes_when_the_turn_takes_no_more_becomes_the_next_turn() 
     let first = client.answer::<TurnStartResponse>(first).await.unwrap().turn.id;
     let second = client.answer::<TurnStartResponse>(second).await.unwrap().turn.id;
     assert_ne!(first, second);
-    assert_eq!(client.heard::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
-    let completed = client.heard::<TurnCompleted>().await;
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    let completed = client.notified::<TurnCompleted>().await;
     assert_eq!((completed.turn.id, completed.turn.status), (second, TurnStatus::Completed));
 }
 
@@ -116,12 +116,12 @@ async fn input_is_never_lost_however_close_to_the_end_of_a_turn_it_comes() {
         let turn = client.answer::<TurnStartResponse>(late).await.unwrap().turn.id;
         let echoed = |message: &Message| {
             message.params::<ItemCompleted>().is_some_and(
-                |done| matches!(done.item.body, ThreadItemBody::AgentMessage(said) if said.text == text),
+                |done| matches!(done.item.body, ThreadItemBody::AgentMessage(message) if message.text == text),
             )
         };
         client.take("the echo of what came late", echoed).await;
         loop {
-            let completed = client.heard::<TurnCompleted>().await.turn;
+            let completed = client.notified::<TurnCompleted>().await.turn;
             assert_eq!(completed.status, TurnStatus::Completed, "{:?}", completed.error);
             if completed.id == turn {
                 break;
@@ -144,22 +144,22 @@ async fn an_interrupt_ends_the_turn_with_the_text_so_far() {
     client.interrupt(thread, &other);
     assert!(client.fence(thread).await);
     assert_eq!(client.count(Message::is::<TurnCompleted>), 1, "an interrupt of another turn ends nothing");
-    let running = client.heard::<TurnStarted>().await.turn.id;
+    let running = client.notified::<TurnStarted>().await.turn.id;
     client.interrupt(thread, &running);
-    let completed = client.heard::<TurnCompleted>().await.turn;
+    let completed = client.notified::<TurnCompleted>().await.turn;
     assert_eq!((&completed.id, completed.status), (&running, TurnStatus::Interrupted));
     assert_eq!(texts(&client, &running), [model::PUPPET, "so far"]);
     bench.finish().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_interrupt_is_heard_when_the_mailbox_is_full() {
+async fn an_interrupt_passes_a_full_mailbox() {
     let bench = Bench::in_memory();
     let (mut client, thread, _strings) = bench.running().await;
-    let running = client.heard::<TurnStarted>().await.turn.id;
+    let running = client.notified::<TurnStarted>().await.turn.id;
     let asked: Vec<i64> = (0..100).map(|_| client.set_name(thread, "again")).collect();
     client.interrupt(thread, &running);
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     let error = client.answer::<serde_json::Value>(asked[99]).await.unwrap_err();
     assert_eq!(error.code, skein_protocol::error::OVERLOADED);
     assert!(error.data.unwrap().retry_after_ms.is_some());
@@ -175,7 +175,7 @@ async fn the_same_message_begins_one_turn_also_after_a_reload() {
     let again = client.input_as(thread, "once", Some("m1"));
     let first = client.answer::<TurnStartResponse>(first).await.unwrap().turn.id;
     assert_eq!(client.answer::<TurnStartResponse>(again).await.unwrap().turn.id, first);
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     client.disconnect();
     bench.gone(thread).await;
     let mut client = bench.client();
@@ -186,7 +186,7 @@ async fn the_same_message_begins_one_turn_also_after_a_reload() {
     assert_eq!(client.count(Message::is::<TurnStarted>), 0);
     let other = client.input_as(thread, "twice", Some("m2"));
     assert_ne!(client.answer::<TurnStartResponse>(other).await.unwrap().turn.id, first);
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     bench.finish().await;
 }
 
@@ -230,8 +230,8 @@ async fn an_unknown_model_is_warned_of_once_per_load_with_the_setting_for_its_wi
     };
     client.turn(thread, "one").await;
     client.turn(thread, "two").await;
-    let told = warnings(&mut client);
-    let [warning] = &told[..] else { panic!("{told:?}") };
+    let received = warnings(&mut client);
+    let [warning] = &received[..] else { panic!("{received:?}") };
     for part in ["own-model", "128000", "[models.\"own-model\"]", "context_window", "model_context_window"] {
         assert!(warning.contains(part), "{part} is not in {warning}");
     }

@@ -37,7 +37,7 @@ async fn commands_that_a_closing_mailbox_holds_are_answered_by_the_next_owner() 
     let resumed = client.ask_resume(thread, Role::Subscriber);
     client.answer::<serde_json::Value>(named).await.unwrap();
     let response = client.answer::<ThreadResumeResponse>(resumed).await.unwrap();
-    assert_eq!(client.heard::<ThreadNameUpdated>().await.thread_name.as_deref(), Some("handed on"));
+    assert_eq!(client.notified::<ThreadNameUpdated>().await.thread_name.as_deref(), Some("handed on"));
     assert_eq!((response.thread.id, bench.disk.loads()), (thread, 2));
     bench.finish().await;
 }
@@ -85,7 +85,7 @@ async fn a_resume_during_the_unload_of_a_thread_that_was_never_written_finds_it(
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_a_turn_is_told_also_when_the_unload_turns_into_a_load() {
+async fn the_end_of_a_turn_is_published_even_if_the_unload_turns_into_a_load() {
     let bench = Bench::in_memory();
     let (mut client, thread, strings) = bench.running().await;
     let mut forcing = bench.client();
@@ -100,20 +100,20 @@ async fn the_end_of_a_turn_is_told_also_when_the_unload_turns_into_a_load() {
     let zero = forcing.answer::<SkeinThreadUnloadResponse>(unload).await.unwrap();
     assert_eq!(zero.state, UnloadOutcome::Unloaded);
     resuming.answer::<ThreadResumeResponse>(resumed).await.unwrap();
-    let completed = client.heard::<TurnCompleted>().await.turn;
+    let completed = client.notified::<TurnCompleted>().await.turn;
     assert_eq!(completed.status, TurnStatus::Interrupted);
     bench.finish().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn closed_reaches_strangers_and_never_who_is_subscribed() {
+async fn closed_reaches_other_connections_and_never_subscribers() {
     let bench = Bench::in_memory();
     let (mut client, thread) = bench.materialised().await;
     let (mut stranger, mut observer, mut forcing) = (bench.client(), bench.client(), bench.client());
     observer.observe(thread).await;
     let unload = forcing.unload(thread, Force::Yes);
     forcing.answer::<SkeinThreadUnloadResponse>(unload).await.unwrap();
-    stranger.heard::<ThreadClosed>().await;
+    stranger.notified::<ThreadClosed>().await;
     for subscribed in [&mut client, &mut observer] {
         let gone = |m: &Message| {
             m.params::<ThreadStatusChanged>().is_some_and(|changed| changed.status == ThreadStatus::NotLoaded)
@@ -135,7 +135,7 @@ async fn an_unload_without_force_is_refused_while_the_thread_is_active_or_shared
     let request = client.unload(thread, Force::No);
     assert_eq!(client.refusal(request).await, "active");
     strings.end();
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     let mut other = bench.client();
     other.resume(thread).await;
     let request = client.unload(thread, Force::No);
@@ -193,7 +193,7 @@ async fn a_turn_that_goes_on_alone_ends_at_its_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_no_message_yet_is_kept_for_its_grace_and_then_dropped() {
+async fn a_thread_without_a_message_is_kept_for_its_grace_and_then_dropped() {
     let bench = Bench::in_memory();
     let (mut client, thread) = bench.started().await;
     let request = client.set_name(thread, "kept");
@@ -216,7 +216,7 @@ async fn what_has_no_message_yet_is_kept_for_its_grace_and_then_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_said_of_a_thread_before_its_first_message_is_written_with_it() {
+async fn changes_of_a_thread_before_its_first_message_are_written_with_it() {
     let bench = Bench::in_memory();
     let (mut client, thread) = bench.started().await;
     let request = client.set_name(thread, "early");

@@ -24,14 +24,14 @@ impl Ended {
     }
 }
 
-/// Records the ends of items that a turn has left open, and publishes them.
+/// Records and publishes the ends of items that a turn has left open.
 pub(super) fn close_open_items(log: &mut Log) {
     let closing = log.history().map(|history| history.closing_records(log.wall())).unwrap_or_default();
     let of_items = |body: &RecordBody| matches!(body, RecordBody::ItemCompleted(_));
     record_closing(log, closing.into_iter().filter(of_items).collect());
 }
 
-/// Records the end of a turn that was cut off, or of its items, and publishes it.
+/// Records and publishes the end of an interrupted turn, or of its items.
 pub(in super::super) fn record_closing(log: &mut Log, closing: Vec<RecordBody>) {
     if closing.is_empty() {
         return;
@@ -46,8 +46,7 @@ pub(in super::super) fn record_closing(log: &mut Log, closing: Vec<RecordBody>) 
     }
 }
 
-/// Turns whose ends the disk does not take: clients receive that the turns have failed, and so it is recorded. Returns whether
-/// there are any.
+/// Records and publishes as failed the turns whose ends the disk does not take. Returns whether there are any.
 pub(super) fn fail_unsaved(log: &mut Log) -> bool {
     let why = unsaved(log.failure().unwrap_or(NOT_TAKEN));
     let ended = log.take_unsaved_ends();
@@ -58,7 +57,7 @@ pub(super) fn fail_unsaved(log: &mut Log) -> bool {
         let failed = history.turn_unsaved_record(turn_id.clone(), Some(error));
         let number = log.record_one(failed, Keep::Power);
         if let Some(notice) = notice(log, turn_id, number, false) {
-            // A resume may be queued whose answer shows the turn as completed: the failure goes behind it.
+            // A queued resume may show the turn as completed: the failure goes behind it.
             log.withdraw(*end);
             log.put(notice);
         }
@@ -73,7 +72,7 @@ pub(super) fn notify(log: &mut Log, turn_id: &TurnId, number: EventSeq, saved: b
     }
 }
 
-/// The turn with its last item only, as the peer shows it. One that is not saved has failed.
+/// The turn with its last item only, as the peer shows it. An unsaved turn has failed.
 fn notice(log: &mut Log, turn_id: &TurnId, number: EventSeq, saved: bool) -> Option<Notice> {
     let mut params = events::turn_completed(log.id(), log.turn(turn_id)?.clone());
     let (at, scope) = (log.wall(), Recipients::Subscribers);
@@ -95,7 +94,7 @@ fn notice(log: &mut Log, turn_id: &TurnId, number: EventSeq, saved: bool) -> Opt
 
 const NOT_TAKEN: &str = "the disk does not take its end";
 
-/// Why a turn has failed that the disk does not take.
+/// The error of a turn that the disk does not take.
 pub(super) fn unsaved(why: &str) -> String {
     format!("the turn could not be saved: {why}")
 }

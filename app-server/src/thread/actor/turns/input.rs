@@ -1,4 +1,4 @@
-//! What the user says, as the records that begin a turn or add to it.
+//! The user's input, as records that begin a turn or add to it.
 
 use skein_protocol::ids::{EventSeq, ItemId, TurnId};
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
@@ -7,30 +7,30 @@ use skein_store::rollout::Keep;
 use skein_store::rollout::record::{ItemCompleted, ItemStarted, ItemsInjected, RecordBody, TurnStarted};
 
 use super::super::log::Log;
-use super::super::settings::{context_of, said_again};
+use super::super::settings::{context_of, continue_item};
 use super::items;
 
-/// Records the input that begins a turn. The numbers are those of the turn, the item's start, the item's end.
+/// Records the input that begins a turn. Returns the numbers of the turn, the item's start, and the item's end.
 pub(super) fn record_beginning(
     log: &mut Log,
     turn_id: &TurnId,
     item: ItemId,
     params: &TurnStartParams,
 ) -> Vec<EventSeq> {
-    let records = goes_on(log, turn_id, params).unwrap_or_else(|| {
+    let records = continuation_of(log, turn_id, params).unwrap_or_else(|| {
         let (turn_id, client_id) = (turn_id.clone(), params.client_user_message_id.clone());
         if params.input.is_empty() {
             return vec![TurnStarted { turn_id, input: Vec::new(), item_id: None, client_id: None }.into()];
         }
         let (input, item_id) = (params.input.clone(), Some(item.clone()));
-        let said = message(log, &turn_id, item, params);
+        let records = message(log, &turn_id, item, params);
         let started = TurnStarted { turn_id, input, item_id, client_id }.into();
-        std::iter::once(started).chain(said).collect()
+        std::iter::once(started).chain(records).collect()
     });
     log.record(records, Keep::Power)
 }
 
-/// Records input that is added to a turn. The numbers end with those of the item's start and end.
+/// Records a steer. The returned numbers end with those of the item's start and end.
 pub(super) fn record_steer(
     log: &mut Log,
     turn_id: &TurnId,
@@ -51,9 +51,9 @@ fn message(log: &Log, turn_id: &TurnId, id: ItemId, params: &TurnStartParams) ->
     context_of(params).into_iter().chain([started.into(), completed.into()]).collect()
 }
 
-/// The beginning of a turn that answers the message of the turn before it, which the disk did not take in time: the message is
-/// there, and is not said twice. None for any other message.
-fn goes_on(log: &Log, turn_id: &TurnId, params: &TurnStartParams) -> Option<Vec<RecordBody>> {
+/// The beginning of a turn that answers the message of the previous, unsaved turn. The history has the message already, so
+/// it is not recorded twice. `None` for any other message.
+fn continuation_of(log: &Log, turn_id: &TurnId, params: &TurnStartParams) -> Option<Vec<RecordBody>> {
     let client_id = params.client_user_message_id.as_deref()?;
     let before = log.history()?.unsaved_turn_of(client_id, &params.input)?;
     let is_of_user = |item: &ThreadItem| matches!(item.body, ThreadItemBody::UserMessage(_));
@@ -61,11 +61,11 @@ fn goes_on(log: &Log, turn_id: &TurnId, params: &TurnStartParams) -> Option<Vec<
     let (turn_id, client_id) = (turn_id.clone(), Some(client_id.to_owned()));
     let started = TurnStarted { turn_id, input: Vec::new(), item_id: None, client_id };
     let mut records = vec![started.into()];
-    records.extend(answered.then(|| ItemsInjected { items: vec![said_again()] }.into()));
+    records.extend(answered.then(|| ItemsInjected { items: vec![continue_item()] }.into()));
     Some(records)
 }
 
-/// Publishes the message that these records hold, the last of the turn.
+/// Publishes the message of these records, the last item of the turn.
 pub(super) fn notify(log: &mut Log, turn_id: &TurnId, numbers: &[EventSeq]) {
     let [.., started, completed] = numbers else { return };
     let Some(item) = log.turn(turn_id).and_then(|turn| turn.items.last().cloned()) else { return };

@@ -1,4 +1,4 @@
-//! What a turn says: its items, and their pieces while they come.
+//! The items of a turn, and their deltas.
 
 use skein_protocol::event::{
     AgentMessageDeltaNotification, McpToolCallProgressNotification, PlanDeltaNotification,
@@ -94,7 +94,7 @@ pub(super) fn warn(log: &mut Log, message: String) {
     log.notify::<Warning>(&WarningNotification { message, thread_id: Some(log.id()) }, None);
 }
 
-/// A warning that clients receive once per load.
+/// Sends a warning once per load.
 pub(super) fn warn_once(log: &mut Log, helpers: &mut HelperSide, message: String) {
     if helpers.is_news(&message) {
         warn(log, message);

@@ -1,4 +1,4 @@
-//! What a turn is given at its start: its conversation, its model, how that is to answer.
+//! The inputs of a turn's task: its conversation, its model, and the settings for the answer.
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ impl TurnState {
 }
 
 impl Owner {
-    /// Starts the turn's task. `last` is the last record of its input.
+    /// Starts the turn's task. `last` is the last record of the input.
     pub(super) fn run_turn(
         &mut self,
         turn: TurnId,
@@ -58,7 +58,7 @@ impl Owner {
     ) {
         let (config, settings) = (self.services.config(), settings::of(&self.log, &self.helpers));
         let (terms, takes_more) = (terms(&config, &settings), matches!(task, Task::Answer(_)));
-        // `refusal_of` has seen that the provider is there; a reload may have taken it since.
+        // `refusal_of` has checked the provider, but a reload may have removed it since.
         let provider = self.services.providers.get(&settings.model_provider);
         let provider = provider.unwrap_or_else(|| Arc::new(Gone(settings.model_provider.clone())));
         let history = match provider.reads_context() {
@@ -88,7 +88,7 @@ impl Owner {
     }
 }
 
-/// Notifies clients once per load, and the log once per model, that a window is only assumed.
+/// Warns clients once per load, and the log once per model, that the context window is an assumption.
 pub(super) fn warn_of_unknown_model(services: &thread::Context, log: &mut Log, helpers: &mut HelperSide) {
     let settings = settings::of(log, helpers);
     let terms = terms(&services.config(), &settings);
@@ -108,7 +108,7 @@ pub(super) fn warn_of_unknown_model(services: &thread::Context, log: &mut Log, h
 
 /// The context that the model reads before the conversation.
 fn context(helpers: &HelperSide, config: &Config, settings: &ThreadSettings) -> Context {
-    // A client's own words for the mode stand among the instructions.
+    // A client's own text for the mode is part of the instructions.
     let has_words = settings.mode_instructions().is_some_and(|words| !words.trim().is_empty());
     let plan_mode = (plans(settings) && !has_words).then_some(PLAN_MODE);
     helpers.turn_context(config, settings.cwd.clone(), plan_mode)
@@ -118,7 +118,7 @@ fn terms(config: &Config, settings: &ThreadSettings) -> ModelTerms {
     config.model_terms(&settings.model_provider, &settings.model)
 }
 
-/// How the model is to answer in this turn.
+/// The settings for the model's answer.
 fn model_settings(terms: &ModelTerms, settings: &ThreadSettings, params: &TurnStartParams) -> ModelSettings {
     ModelSettings {
         instructions: instructions(settings, policy::INSTRUCTIONS),
@@ -132,7 +132,7 @@ fn model_settings(terms: &ModelTerms, settings: &ThreadSettings, params: &TurnSt
     }
 }
 
-/// Where the conversation is, up to the record `last`.
+/// The source of the conversation up to record `last`.
 fn history_source(
     services: &thread::Context,
     log: &mut Log,
@@ -149,7 +149,7 @@ fn history_source(
     }
     let (on_disk, written) = oneshot::channel();
     log.publish(Outgoing::Acknowledge(Box::new(move |saved| {
-        // The turn may be over already. Dropped, it says that the record is not on disk.
+        // The turn may be over. A dropped sender says that the record is not on disk.
         if saved.is_ok() {
             on_disk.send(()).ok();
         }

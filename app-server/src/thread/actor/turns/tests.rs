@@ -1,4 +1,4 @@
-//! What the running turn takes, and how it ends.
+//! Steers and ends of the running turn.
 
 use serde_json::json;
 use skein_base::tasks::{TaskGroup, Tasks};
@@ -13,7 +13,7 @@ fn id(text: &str) -> TurnId {
     TurnId::from(text.to_owned())
 }
 
-/// A state in which the turn `t` runs, and what it receives of the user.
+/// A state in which the turn `t` runs, with the receiver of its steers.
 fn running(takes_more: bool) -> (TurnState, mpsc::Receiver<Added>) {
     let mut children: TaskGroup<Child> = Tasks::new().group();
     let (steers, added) = mpsc::channel(1);
@@ -75,7 +75,7 @@ async fn an_outcome_is_the_turns_own_unless_the_server_or_the_disk_has_ended_it(
     let table: [(Before, bool, TurnStatus, bool); 4] = [
         (|_| {}, false, TurnStatus::Interrupted, true),
         (TurnState::cut_off, true, TurnStatus::Interrupted, true),
-        // Somebody has interrupted it before the server stopped.
+        // A client has interrupted the turn before the server stopped.
         (
             |turns| {
                 turns.stop();

@@ -1,4 +1,4 @@
-//! What a turn has cost, and how full the model's window is.
+//! Token usage of a turn, and the size of the context.
 
 use skein_protocol::event::{ThreadTokenUsage, ThreadTokenUsageUpdatedNotification, TokenUsageBreakdown};
 use skein_protocol::notifications::ThreadTokenUsageUpdated;
@@ -10,7 +10,7 @@ use skein_store::rollout::record::Usage;
 use super::super::log::Log;
 use super::RunningTurn;
 
-/// A request of this turn has used these tokens.
+/// Records the tokens of a request of this turn.
 pub(super) fn used(log: &mut Log, turn: &RunningTurn, usage: &provider::Usage) {
     let last = TokenUsageBreakdown {
         cache_write_input_tokens: usage.cache_write_input,
@@ -25,9 +25,9 @@ pub(super) fn used(log: &mut Log, turn: &RunningTurn, usage: &provider::Usage) {
     record(log, turn, last, total);
 }
 
-/// After a compaction: about so many tokens are in the next request. They have cost nothing yet.
+/// Records the estimated size of the next request after a compaction. It has used no tokens yet.
 pub(super) fn context_is(log: &mut Log, turn: &RunningTurn, total_tokens: i64) {
-    // Where no model reports its usage, clients are shown none.
+    // Without a reported usage, clients see none.
     let Some(before) = log.history().and_then(History::usage).copied() else { return };
     let last = TokenUsageBreakdown { total_tokens, ..TokenUsageBreakdown::default() };
     record(log, turn, last, before.total);

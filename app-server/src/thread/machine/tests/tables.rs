@@ -66,7 +66,7 @@ fn an_orphaned_idle_thread_is_unloaded_at_once_by_default() {
 fn moving(to: Destination) -> Life {
     let mut life = Life::subscribed();
     life.step(Event::Input(I));
-    let effects = life.step(Event::PutElsewhere { waiter: V, to });
+    let effects = life.step(Event::Relocate { waiter: V, to });
     assert_eq!(effects, [Effect::StopTurn, Effect::EndHelpers]);
     assert_eq!(life.all([Event::HelpersEnded, Event::TurnEnded]), [Effect::CloseRollout]);
     assert_eq!(life.step(Event::RolloutClosed), [Effect::Move(to)]);
@@ -74,10 +74,10 @@ fn moving(to: Destination) -> Life {
 }
 
 #[test]
-fn an_archived_thread_is_told_in_the_peers_order_and_then_nobody_listens() {
+fn an_archive_is_published_in_the_peers_order_and_ends_the_subscriptions() {
     let mut life = moving(Destination::Archive);
     life.step(Event::Resume(W));
-    let told = [
+    let expected = [
         Effect::AnnounceNotLoaded,
         Effect::AnswerMove(V),
         Effect::AnnounceMove(Destination::Archive),
@@ -85,15 +85,15 @@ fn an_archived_thread_is_told_in_the_peers_order_and_then_nobody_listens() {
         Effect::AnnounceClosed,
         Effect::EndSubscriptions,
     ];
-    assert_eq!(life.step(Event::Moved), told);
+    assert_eq!(life.step(Event::Moved), expected);
     assert_eq!(life.machine.phase(), Phase::Gone);
 }
 
 #[test]
-fn a_deleted_thread_is_closed_for_those_who_show_it_too() {
+fn a_deleted_thread_is_closed_for_its_subscribers_too() {
     let mut life = moving(Destination::Trash);
     life.step(Event::Resume(W));
-    let told = [
+    let expected = [
         Effect::AnnounceNotLoaded,
         Effect::AnswerMove(V),
         Effect::AnnounceMove(Destination::Trash),
@@ -101,37 +101,37 @@ fn a_deleted_thread_is_closed_for_those_who_show_it_too() {
         Effect::EndSubscriptions,
         Effect::AnnounceClosed,
     ];
-    assert_eq!(life.step(Event::Moved), told);
+    assert_eq!(life.step(Event::Moved), expected);
 }
 
 #[test]
-fn a_thread_that_is_brought_back_is_loaded_for_those_who_wait() {
+fn a_restored_thread_is_loaded_for_waiting_resumes() {
     let mut life = moving(Destination::Threads);
     life.step(Event::Resume(W));
-    let told = [Effect::AnswerMove(V), Effect::AnnounceMove(Destination::Threads), Effect::Load];
-    assert_eq!(life.step(Event::Moved), told);
+    let expected = [Effect::AnswerMove(V), Effect::AnnounceMove(Destination::Threads), Effect::Load];
+    assert_eq!(life.step(Event::Moved), expected);
 }
 
 #[test]
 fn a_move_that_fails_is_an_unload_like_any_other() {
     let mut life = moving(Destination::Archive);
     life.step(Event::Resume(W));
-    let told = [Effect::RefuseMove(V, MoveRefusal::Failed("full".to_owned())), Effect::Load];
-    assert_eq!(life.step(Event::MoveFailed("full".to_owned())), told);
+    let expected = [Effect::RefuseMove(V, MoveRefusal::Failed("full".to_owned())), Effect::Load];
+    assert_eq!(life.step(Event::MoveFailed("full".to_owned())), expected);
     let mut life = moving(Destination::Trash);
-    let told = life.later(POLICY.unload_limit);
-    assert_eq!(told[0], Effect::RefuseMove(V, MoveRefusal::NoAnswer));
+    let expected = life.later(POLICY.unload_limit);
+    assert_eq!(expected[0], Effect::RefuseMove(V, MoveRefusal::NoAnswer));
     assert_eq!(life.machine.phase(), Phase::Gone, "a disk that does not answer holds nothing up");
 }
 
 #[test]
-fn what_cannot_be_closed_is_not_archived_but_can_be_deleted() {
+fn a_rollout_that_does_not_close_cannot_be_archived_but_can_be_deleted() {
     for (to, expected) in [
         (Destination::Archive, Effect::RefuseMove(V, MoveRefusal::NotClosed)),
         (Destination::Trash, Effect::Move(Destination::Trash)),
     ] {
         let mut life = Life::subscribed();
-        life.all([Event::PutElsewhere { waiter: V, to }, Event::HelpersEnded]);
+        life.all([Event::Relocate { waiter: V, to }, Event::HelpersEnded]);
         let effects = life.later(POLICY.unload_limit);
         assert_eq!(effects[..2], [Effect::AbandonRollout, expected]);
     }
@@ -159,7 +159,7 @@ fn a_running_turn_outlives_its_subscribers_and_is_unloaded_after() {
 }
 
 #[test]
-fn what_is_not_on_disk_is_kept_for_its_own_grace() {
+fn an_unmaterialised_thread_has_its_own_grace() {
     let mut life = Life::new(Persistence::Durable, POLICY);
     life.all([Event::Resume(W), Event::Loaded(Materialised::No), SOMEBODY, NOBODY]);
     assert_eq!(life.machine.deadline(), Some(life.now + POLICY.unmaterialised_grace));
@@ -233,23 +233,23 @@ fn a_question_waits_for_somebody_to_come_back_whatever_the_limit_of_its_turn() {
 fn an_idle_thread_is_squeezed_out_under_its_subscribers() {
     let mut life = Life::subscribed();
     assert_eq!(life.machine.idle_since(), Some(life.now));
-    assert_eq!(life.step(Event::Squeeze), [Effect::EndHelpers, Effect::CloseRollout]);
-    assert_eq!(life.step(Event::Squeeze), [], "once");
+    assert_eq!(life.step(Event::Evict), [Effect::EndHelpers, Effect::CloseRollout]);
+    assert_eq!(life.step(Event::Evict), [], "once");
     assert_eq!(life.step(Event::Resume(V)), [], "who resumes meanwhile loads it again");
     life.step(Event::RolloutClosed);
     assert_eq!(life.step(Event::HelpersEnded), [Effect::Load]);
 }
 
 #[test]
-fn what_works_or_cannot_be_read_again_is_not_squeezed_out() {
+fn a_thread_that_works_or_cannot_be_loaded_again_is_not_evicted() {
     let mut life = Life::subscribed();
     life.step(Event::Requests(1));
-    assert_eq!((life.machine.idle_since(), life.step(Event::Squeeze)), (None, vec![]));
+    assert_eq!((life.machine.idle_since(), life.step(Event::Evict)), (None, vec![]));
     life.all([Event::Requests(0), Event::Input(I)]);
-    assert_eq!((life.machine.idle_since(), life.step(Event::Squeeze)), (None, vec![]));
+    assert_eq!((life.machine.idle_since(), life.step(Event::Evict)), (None, vec![]));
     let mut life = Life::new(Persistence::Durable, POLICY);
     life.all([Event::Resume(W), Event::Loaded(Materialised::No), SOMEBODY]);
-    assert_eq!((life.machine.idle_since(), life.step(Event::Squeeze)), (None, vec![]));
+    assert_eq!((life.machine.idle_since(), life.step(Event::Evict)), (None, vec![]));
 }
 
 #[test]
@@ -311,7 +311,7 @@ fn a_request_under_way_at_a_helper_keeps_an_orphan() {
 }
 
 #[test]
-fn a_resume_during_the_unload_waits_for_the_zero_and_loads_once() {
+fn a_resume_during_the_unload_waits_for_its_end_and_loads_once() {
     let mut life = Life::subscribed();
     life.step(Event::Unload { waiter: V, force: Force::Yes, others: 0 });
     assert_eq!(life.all([Event::Resume(WaiterId(5)), Event::Resume(WaiterId(6))]), []);
@@ -323,7 +323,7 @@ fn a_resume_during_the_unload_waits_for_the_zero_and_loads_once() {
 }
 
 #[test]
-fn a_failed_load_tells_everyone_who_waits_and_closes_nothing() {
+fn a_failed_load_refuses_every_waiting_resume_and_closes_nothing() {
     let mut life = Life::new(Persistence::Durable, POLICY);
     life.all([Event::Resume(W), Event::Resume(V)]);
     let failed = |who| Effect::FailResume(who, ResumeFailure::LoadFailed(unreadable()));
@@ -332,7 +332,7 @@ fn a_failed_load_tells_everyone_who_waits_and_closes_nothing() {
 }
 
 #[test]
-fn a_failed_load_after_an_unload_is_told_to_those_who_knew_the_thread() {
+fn a_failed_load_after_an_unload_is_published() {
     let mut life = Life::subscribed();
     life.step(Event::Unload { waiter: V, force: Force::Yes, others: 0 });
     life.all([Event::Resume(W), Event::RolloutClosed, Event::HelpersEnded]);
@@ -363,7 +363,7 @@ fn an_unload_is_refused_while_the_thread_is_active_or_shared_unless_forced() {
 }
 
 #[test]
-fn what_only_a_user_had_who_is_gone_ends_whatever_it_does() {
+fn an_ephemeral_thread_ends_with_its_last_subscriber_even_during_a_turn() {
     let unload = |others| Event::Unload { waiter: V, force: Force::IfDeserted, others };
     let mut life = Life::subscribed();
     life.step(Event::Input(I));

@@ -14,7 +14,7 @@ use crate::thread::event::{Counts, Event, Force, Materialised, WaiterId};
 use crate::thread::machine::{Machine, Persistence, Phase, Policy};
 
 mod effects;
-mod elsewhere;
+mod relocation;
 mod rules;
 
 pub(super) const POLICY: Policy = Policy {
@@ -51,9 +51,9 @@ pub(super) enum Act {
     EndRequest,
     Unload(bool),
     /// To one of [`DESTINATIONS`].
-    PutElsewhere(Index),
+    Relocate(Index),
     FailMove,
-    Squeeze,
+    Evict,
     /// The configuration changes to one of [`POLICIES`].
     Reload(Index),
     /// One of the things that the machine has set in motion comes to its end.
@@ -187,12 +187,12 @@ impl World {
             Act::Interrupt => self.feed(Event::Interrupt),
             Act::Ask | Act::Answer | Act::BeginRequest | Act::EndRequest => self.activity_changes(&act),
             Act::Unload(force) => self.unload(force),
-            Act::PutElsewhere(which) => self.put_elsewhere(*which.get(&DESTINATIONS)),
+            Act::Relocate(which) => self.relocate(*which.get(&DESTINATIONS)),
             Act::FailMove if self.under_way.remove(&Motion::Move) => {
                 self.feed(Event::MoveFailed("full".to_owned()))
             }
             Act::FailMove => Ok(()),
-            Act::Squeeze => self.feed(Event::Squeeze),
+            Act::Evict => self.feed(Event::Evict),
             Act::Reload(which) => {
                 self.policy = *which.get(&POLICIES);
                 self.feed(Event::Policy(self.policy))

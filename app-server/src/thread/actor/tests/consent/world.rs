@@ -150,7 +150,7 @@ impl World {
                 Answer::Decline | Answer::Cancel | Answer::Nothing | Answer::Error => {}
             }
         }
-        let said = match answer {
+        let response = match answer {
             Answer::Accept => Ok(json!({ "action": "accept" })),
             Answer::Session => Ok(json!({ "action": "accept", "_meta": { "persist": "session" } })),
             Answer::Always => Ok(json!({ "action": "accept", "_meta": { "persist": "always" } })),
@@ -159,7 +159,7 @@ impl World {
             Answer::Nothing => Ok(json!({})),
             Answer::Error => Err(WireError::internal("refused", "no")),
         };
-        self.clients[who].say_raw(*number, said.map(|said| to_raw_value(&said).unwrap()));
+        self.clients[who].say_raw(*number, response.map(|response| to_raw_value(&response).unwrap()));
     }
 
     pub(super) fn list(&mut self, tool: usize, hints: Option<Hints>) {

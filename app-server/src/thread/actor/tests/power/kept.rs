@@ -11,7 +11,7 @@ use skein_store::index::{ThreadIndex, rebuild};
 use skein_store::rollout::RolloutStore;
 
 use super::super::{Bench, Client, Message};
-use super::machine::{Heard, Loss};
+use super::machine::{Loss, Witness};
 use crate::config::Durability;
 use crate::thread::events::Replayer;
 
@@ -21,7 +21,7 @@ type Events = BTreeMap<EventSeq, String>;
 #[derive(Default)]
 pub(super) struct Kept {
     /// Everything that anybody was told.
-    told: BTreeMap<(Epoch, EventSeq), String>,
+    received: BTreeMap<(Epoch, EventSeq), String>,
     /// What survives a loss of power.
     certain: Events,
     /// What survives a kill.
@@ -30,17 +30,17 @@ pub(super) struct Kept {
 
 impl Kept {
     /// Nobody is ever told two things under one number of one epoch.
-    pub(super) fn hear(&mut self, client: &Client) {
+    pub(super) fn witness(&mut self, client: &Client) {
         for message in &client.log {
             let Some(((seq, epoch), words)) = message.number().zip(in_words(message)) else { continue };
-            let before = self.told.entry((epoch, seq)).or_insert_with(|| words.clone());
+            let before = self.received.entry((epoch, seq)).or_insert_with(|| words.clone());
             assert_eq!(*before, words, "{seq} of epoch {epoch} was told as two things");
         }
     }
 
     /// A life has ended: what was heard in it, as its durability says.
-    pub(super) fn end(&mut self, durability: Durability, loss: Loss, heard: &Heard) {
-        let log = &heard.client().log;
+    pub(super) fn end(&mut self, durability: Durability, loss: Loss, witness: &Witness) {
+        let log = &witness.client().log;
         let numbered = || log.iter().filter_map(|message| Some((message.number()?.0, message)));
         let acknowledged = |message: &Message| message.is::<TurnStarted>() || message.is::<TurnCompleted>();
         let promised = match durability {

@@ -14,7 +14,7 @@ use super::super::simulation::dice::Dice;
 use super::super::{Bench, Client};
 use super::kept::Kept;
 use super::returns;
-use super::stories::Talk;
+use super::scripts::Script;
 use crate::config::Durability;
 use crate::thread::events::view::View;
 
@@ -85,26 +85,26 @@ impl Machine {
         &mut self,
         end: End,
         known: Option<View>,
-        story: impl AsyncFnOnce(&Bench, &mut Talk),
+        life: impl AsyncFnOnce(&Bench, &mut Script),
     ) -> Vec<Op> {
         let layer = FaultLayer::new();
         layer.stop_at(end.at, end.happens);
         let (thread, kept) = (self.thread, &self.kept);
-        let (heard, asked_for) = self.serve(&layer, async |bench| {
+        let (witness, asked_for) = self.serve(&layer, async |bench| {
             kept.are_there(bench, thread).await;
-            let mut talk = Talk::of(bench.client(), thread, known);
+            let mut script = Script::of(bench.client(), thread, known);
             tokio::select! {
                 biased;
                 () = stopped(bench, &layer) => {}
-                () = story(bench, &mut talk) => {}
+                () = life(bench, &mut script) => {}
             }
-            let asked_for = talk.thread;
-            (talk.end(), asked_for)
+            let asked_for = script.thread;
+            (script.end(), asked_for)
         });
         self.thread = asked_for;
-        self.kept.hear(heard.client());
-        self.kept.end(self.durability, end.loss, &heard);
-        self.views.extend(heard.views);
+        self.kept.witness(witness.client());
+        self.kept.end(self.durability, end.loss, &witness);
+        self.views.extend(witness.views);
         self.lose(&layer, end.loss);
         layer.done().into_iter().map(|(op, _)| op).collect()
     }
@@ -118,7 +118,7 @@ impl Machine {
             kept.are_there(bench, Some(thread)).await;
             returns::all(bench, thread, views, turn).await
         });
-        clients.iter().for_each(|client| self.kept.hear(client));
+        clients.iter().for_each(|client| self.kept.witness(client));
     }
 
     /// A server serves until this is done, and is gone in the same moment.
@@ -154,12 +154,12 @@ async fn stopped(bench: &Bench, layer: &FaultLayer) {
 }
 
 /// What somebody has heard in a life.
-pub(super) struct Heard {
+pub(super) struct Witness {
     pub person: super::super::simulation::person::Person,
     pub views: Vec<View>,
 }
 
-impl Heard {
+impl Witness {
     pub(super) fn client(&self) -> &Client {
         self.person.client.as_ref().unwrap()
     }

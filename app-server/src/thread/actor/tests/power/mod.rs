@@ -9,7 +9,7 @@
 mod kept;
 mod machine;
 mod returns;
-mod stories;
+mod scripts;
 
 use machine::{Comes, End, Loss, Machine};
 use skein_store::rollout::file::fault::{Fails, Op};
@@ -36,10 +36,10 @@ impl Play {
     fn run(&self) {
         let _named = Named(self);
         let mut machine = Machine::new(self.durability, self.turn);
-        machine.live(self.first, None, stories::conversation);
+        machine.live(self.first, None, scripts::conversation);
         let turn = self.turn;
         let known = machine.views.last().cloned().filter(|_| !turn.is_multiple_of(3));
-        machine.live(self.second, known, async |bench, talk| stories::next(bench, talk, turn).await);
+        machine.live(self.second, known, async |bench, script| scripts::next(bench, script, turn).await);
         machine.all_come_back(turn);
     }
 }
@@ -58,7 +58,7 @@ impl Drop for Named<'_> {
 /// The operations of the first life, when nothing stops it.
 fn operations(durability: Durability) -> Vec<Op> {
     let mut machine = Machine::new(durability, 0);
-    let operations = machine.live(End::NEVER, None, stories::conversation);
+    let operations = machine.live(End::NEVER, None, scripts::conversation);
     machine.all_come_back(0);
     operations
 }

@@ -8,7 +8,7 @@ use skein_store::history::History;
 use super::super::simulation::dice::Trace;
 use super::super::simulation::person::{Person, Request, in_words};
 use super::super::{Bench, Client};
-use super::stories::Talk;
+use super::scripts::Script;
 use crate::thread::events::view::View;
 use crate::thread::subscribers::Role;
 
@@ -24,16 +24,16 @@ pub(super) async fn all(bench: &Bench, thread: ThreadId, views: &[View], turn: u
     let mut people: Vec<Person> = early.iter().map(|view| comes(bench, thread, view, role)).collect();
     settle(bench, &mut people).await;
     check(bench, thread, &people).await;
-    let mut talk = Talk::of(bench.client(), Some(thread), None);
-    if talk.resume().await {
-        talk.name("last").await;
+    let mut script = Script::of(bench.client(), Some(thread), None);
+    if script.resume().await {
+        script.name("last").await;
         people.extend(late.iter().map(|view| comes(bench, thread, view, Role::Subscriber)));
-        talk.say("in the last life").await;
+        script.say("in the last life").await;
     }
     settle(bench, &mut people).await;
     check(bench, thread, &people).await;
     let others = people.into_iter().filter_map(|person| person.client);
-    others.chain(talk.end().person.client).collect()
+    others.chain(script.end().person.client).collect()
 }
 
 fn comes(bench: &Bench, thread: ThreadId, view: &View, role: Role) -> Person {
@@ -72,9 +72,9 @@ async fn check(bench: &Bench, thread: ThreadId, people: &[Person]) {
         match (&history, person.listens(thread)) {
             (Some(history), true) => {
                 let difference = person.views[&thread].difference(history, false);
-                let told: Vec<String> = person.client.iter().flat_map(|c| &c.log).map(in_words).collect();
+                let received: Vec<String> = person.client.iter().flat_map(|c| &c.log).map(in_words).collect();
                 let from = person.views[&thread].at;
-                assert_eq!(difference, None, "{:?} at {from:?} was told {told:?}", person.role);
+                assert_eq!(difference, None, "{:?} at {from:?} was told {received:?}", person.role);
             }
             // Of its first write nothing that can be read has come to disk.
             (history, false) if history.as_ref().is_none_or(|history| history.seq() == EventSeq(0)) => {}

@@ -49,7 +49,7 @@ fn view(
     match (person.listens(thread), role) {
         (true, Some(role)) if role == person.role => {}
         (false, None) => return Ok(()),
-        (told, is) => return Err(format!("listens: {told}, and is {is:?}")),
+        (received, is) => return Err(format!("listens: {received}, and is {is:?}")),
     }
     let view = person.views.get(&thread).ok_or("listens, and knows nothing")?;
     // Of what it was told without a number, and the disk has lost, a client is to know nothing and may know all. One that
@@ -91,14 +91,14 @@ fn text(item: &ThreadItem) -> String {
 /// An answer to a question counts at most once, and only from somebody who was asked.
 pub(super) fn answers(world: &World) -> Result<(), String> {
     let mut counted: BTreeMap<i64, &str> = BTreeMap::new();
-    let mut said = String::new();
+    let mut all = String::new();
     for thread in &world.threads {
         if let Ok(history) = History::read(world.store.as_ref(), *thread).now_or_never().unwrap() {
             let turns = history.turns(TurnItemsView::Full);
-            said.extend(turns.iter().flat_map(|turn| &turn.items).map(text));
+            all.extend(turns.iter().flat_map(|turn| &turn.items).map(text));
         }
     }
-    for given in world.given.iter().filter(|given| said.contains(&given.text)) {
+    for given in world.given.iter().filter(|given| all.contains(&given.text)) {
         if !given.rightly {
             return Err(format!("{} of somebody who was not asked counts", given.text));
         }

@@ -59,7 +59,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 #[test]
-fn whoever_comes_back_knows_everything_whatever_happened() {
+fn a_client_that_resumes_always_knows_everything() {
     if let Some(seed) = number("SKEIN_SIM_SEED") {
         let world = play(seed);
         eprintln!("{}", world.trace.lines().join("\n"));
@@ -76,7 +76,7 @@ fn whoever_comes_back_knows_everything_whatever_happened() {
 }
 
 #[test]
-fn a_seed_always_tells_the_same_story() {
+fn a_seed_always_gives_the_same_run() {
     for seed in 0..5 {
         let (once, again) = (play(seed), play(seed));
         let differs = once.trace.lines().iter().zip(again.trace.lines()).find(|(one, other)| one != other);

@@ -12,7 +12,7 @@ use skein_protocol::turn::TurnStartResponse;
 
 use super::super::{Client, Message};
 use super::dice::Trace;
-use crate::thread::events::view::{Told, View};
+use crate::thread::events::view::{Received, View};
 use crate::thread::subscribers::Role;
 
 /// What a request was about.
@@ -170,7 +170,7 @@ impl Person {
     fn audit(&mut self, found: Audit) -> Result<(), String> {
         match found {
             Audit::Answer(id, result) => self.answered(id, result),
-            Audit::Notice(Some(closed)) => self.told_closed(closed),
+            Audit::Notice(Some(closed)) => self.closed(closed),
             Audit::Question if self.role == Role::Observer => Err("an observer is asked".to_owned()),
             Audit::Question | Audit::Notice(None) => Ok(()),
         }
@@ -216,7 +216,7 @@ impl Person {
         self.unanswered().iter().any(|request| matches!(request, Request::Unload(of) if *of == thread))
     }
 
-    fn told_closed(&self, thread: ThreadId) -> Result<(), String> {
+    fn closed(&self, thread: ThreadId) -> Result<(), String> {
         if self.unloads(thread) {
             // Its own unload, whose answer comes behind.
             return Ok(());
@@ -258,7 +258,7 @@ impl Person {
                 let thread = message.thread();
                 let Some(view) = thread.and_then(|thread| self.views.get_mut(&thread)) else { return Ok(()) };
                 let number = stamp.seq.zip(stamp.epoch);
-                view.hear(Told { method, params: params.get(), number })
+                view.receive(Received { method, params: params.get(), number })
             }
         }
     }
@@ -298,16 +298,16 @@ impl Person {
 
     fn take_resume(&mut self, thread: ThreadId, response: ThreadResumeResponse) -> Result<(), String> {
         let view = self.views.entry(thread).or_default();
-        let picture: ResumePicture = response.skein.ok_or("an answer without a number")?;
-        let at = (picture.seq, picture.epoch);
-        let open: Vec<i64> = picture
+        let answered: ResumePicture = response.skein.ok_or("an answer without a number")?;
+        let at = (answered.seq, answered.epoch);
+        let open: Vec<i64> = answered
             .pending_requests
             .iter()
             .filter_map(|id| if let RequestId::Integer(id) = id { Some(*id) } else { None })
             .collect();
         // Who knows nothing of the extension only knows what it is asked on this connection.
         view.pending(if self.numbered { &open } else { &[] });
-        if picture.replay_to.is_some() {
+        if answered.replay_to.is_some() {
             return view.continued(at, &response.thread.turns);
         }
         view.whole(response.thread.name, response.thread.turns, self.numbered.then_some(at));

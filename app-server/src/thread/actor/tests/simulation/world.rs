@@ -234,8 +234,8 @@ impl World {
     }
 
     fn input(&mut self, at: usize, thread: ThreadId) {
-        let said = ["hello there", "/fail on purpose", "/ask who?", PUPPET, PUPPET, PUPPET, PUPPET];
-        let text = self.dice.pick(&said).unwrap();
+        let texts = ["hello there", "/fail on purpose", "/ask who?", PUPPET, PUPPET, PUPPET, PUPPET];
+        let text = self.dice.pick(&texts).unwrap();
         let number = self.threads.iter().position(|known| *known == thread).unwrap();
         let message = self.dice.once_in(3).then(|| format!("P{at}-T{number}-{}", self.dice.below(3)));
         let Some(client) = &mut self.people[at].client else { return };
@@ -322,7 +322,7 @@ impl World {
         let at = self.dice.below(self.strings.len());
         let what = self.dice.below(10);
         self.words += 1;
-        let said = match what {
+        let text = match what {
             0..6 => self.strings[at].try_send(ModelEvent::TextDelta(format!("word-{} ", self.words))),
             6 => self.strings[at].try_send(ModelEvent::Question(format!("question {}?", self.words))),
             7 | 8 => {
@@ -334,7 +334,7 @@ impl World {
                 true
             }
         };
-        self.trace.note(format!("the model does {what}: {said}"));
+        self.trace.note(format!("the model does {what}: {text}"));
     }
 
     fn disk_acts(&mut self, bench: &Bench) {

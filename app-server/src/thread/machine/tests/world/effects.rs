@@ -60,8 +60,8 @@ impl World {
             prop_assert!(self.resumes.remove(who), "answered twice");
             let refused = *why == ResumeFailure::Shutdown && !self.stopping;
             prop_assert!(!refused, "refused without a reason");
-            let elsewhere = matches!(why, ResumeFailure::Archived | ResumeFailure::Deleted);
-            prop_assert!(!elsewhere || self.has_moved, "told that it is gone, and it is there");
+            let is_relocated = matches!(why, ResumeFailure::Archived | ResumeFailure::Deleted);
+            prop_assert!(!is_relocated || self.has_moved, "told that it is gone, and it is there");
         }
         if let Effect::AnswerUnload(who) = effect {
             prop_assert!(self.unloads.remove(who), "answered twice");

@@ -43,13 +43,13 @@ impl World {
             self.has_moved = false;
             (self.ended_helpers, self.closed_rollout) = (0, 0);
             let kept = self.counts.subscribers > 0;
-            let squeezed = *event == Event::Squeeze;
-            let told = self.asked_with_right || self.stopping;
-            prop_assert!(!kept || told || squeezed, "taken from its subscribers");
+            let evicted = *event == Event::Evict;
+            let with_right = self.asked_with_right || self.stopping;
+            prop_assert!(!kept || with_right || evicted, "taken from its subscribers");
             let active = self.questions + self.requests > 0;
             let idle = before == Phase::Idle && !active && self.on_disk;
-            prop_assert!(!squeezed || idle, "squeezed out, though it works or cannot be read again");
-            prop_assert!(!active || told || before == Phase::Running, "taken from who works with it");
+            prop_assert!(!evicted || idle, "squeezed out, though it works or cannot be read again");
+            prop_assert!(!active || with_right || before == Phase::Running, "taken from who works with it");
             if before == Phase::Running && self.turn_runs && !self.turn_stopped {
                 prop_assert_eq!(count(Effect::StopTurn), 1, "a turn is left without a stop");
             }

@@ -1,5 +1,5 @@
-//! A thread is archived, brought back or deleted: when its hard shutdown has come to the zero, a task puts the rollout
-//! elsewhere and sets the row of the lists, and only then it is told and the ownership ends.
+//! A thread is archived, restored or deleted: at the end of its hard shutdown a task moves the rollout and sets the row of
+//! the lists. Only then the new location is published, and the ownership ends.
 
 use std::sync::Arc;
 
@@ -19,25 +19,25 @@ use skein_store::rollout::{Lease, Location, MoveError, OpenMarker};
 use super::log::Log;
 use super::{Child, Owner};
 use crate::thread::Context;
-use crate::thread::command::{Command, PutElsewhere};
+use crate::thread::command::{Command, Relocate};
 use crate::thread::effect::{Destination, MoveRefusal};
 use crate::thread::error::ThreadError;
 use crate::thread::event::Event;
 use crate::thread::machine::Persistence;
 use crate::thread::outgoing::Notice;
 
-/// What a move came to.
+/// The outcome of a move.
 #[derive(Debug)]
 pub(super) struct Outcome {
-    /// Where the rollout stands now, or why it stands where it stood.
+    /// The new location, or why the rollout has not moved.
     moved: Result<Destination, String>,
-    /// Whether the lists know.
+    /// Whether the lists show it.
     listed: Listed,
 }
 
 impl Owner {
-    /// Takes the request, or answers it: what is where it is wanted is not unloaded for it.
-    pub(super) fn put_elsewhere(&mut self, asked: PutElsewhere) {
+    /// Begins the unload for a move. Answers at once if the rollout is at its destination already.
+    pub(super) fn relocate(&mut self, asked: Relocate) {
         let to = asked.destination();
         if let Some(error) = refusal(&self.log, to, self.machine.is_materialised()) {
             return asked.err(&error.to_wire());
@@ -48,13 +48,13 @@ impl Owner {
                 answer(&self.log, asked, self.status());
             }
             (Destination::Archive, false) | (Destination::Threads, true) | (Destination::Trash, _) => {
-                let waiter = self.waiters.add(Command::PutElsewhere(asked));
-                self.step(Event::PutElsewhere { waiter, to });
+                let waiter = self.waiters.add(Command::Relocate(asked));
+                self.step(Event::Relocate { waiter, to });
             }
         }
     }
 
-    /// Puts the rollout there. It is done also when this owner does not wait for it any longer.
+    /// Moves the rollout. The move continues even if this owner does not wait for it any longer.
     pub(super) fn move_rollout(&mut self, to: Destination) -> Option<Event> {
         let is_durable = self.log.persistence() == Persistence::Durable;
         if !(is_durable && self.machine.is_materialised() && self.log.is_open()) {
@@ -74,8 +74,8 @@ impl Owner {
 
     pub(super) fn rollout_moved(&mut self, outcome: Outcome) {
         if outcome.listed == Listed::Yes {
-            // A full queue only leaves the mark for the next start, which looks where the rollout stands. The mark is read before
-            // the rollout is let go of, and somebody else may change it.
+            // A full queue only leaves the marker for the next start, which checks the location. The marker is read before the
+            // release: then another owner may change it.
             self.services.closed_rollouts.try_send(self.services.store.open_marker(self.id)).ok();
         }
         self.services.store.release(self.id);
@@ -100,7 +100,7 @@ fn refusal(log: &Log, to: Destination, is_materialised: bool) -> Option<ThreadEr
             Some(ThreadError::Ephemeral { id, what: "it can be in no archive; unsubscribe to drop it" })
         }
         (Destination::Archive, Persistence::Durable) if !is_materialised => {
-            Some(ThreadError::NothingSaid { id })
+            Some(ThreadError::NothingToArchive { id })
         }
         (Destination::Archive, Persistence::Durable) => {
             Some(ThreadError::NotSaved { id, why: log.failure()?.to_owned() })
@@ -108,24 +108,24 @@ fn refusal(log: &Log, to: Destination, is_materialised: bool) -> Option<ThreadEr
     }
 }
 
-/// The rollout is there.
+/// Answers a request for a move: the rollout is at its destination.
 pub(super) fn answer_move(log: &Log, asked: Option<Command>) {
-    if let Some(Command::PutElsewhere(asked)) = asked {
+    if let Some(Command::Relocate(asked)) = asked {
         answer(log, asked, ThreadStatus::NotLoaded);
     }
 }
 
-fn answer(log: &Log, asked: PutElsewhere, status: ThreadStatus) {
+fn answer(log: &Log, asked: Relocate, status: ThreadStatus) {
     match log.is_open() {
         true => asked.ok(log.thread(status)),
-        // It is open from the load on.
+        // The log is open from the load on.
         false => asked.err(&ThreadError::BrokeOff { id: log.id() }.to_wire()),
     }
 }
 
-/// The rollout is not there, or nobody knows.
+/// Refuses a request for a move: the rollout is not at its destination, or the disk does not say.
 pub(super) fn refuse_move(services: &Context, log: &Log, asked: Option<Command>, why: MoveRefusal) {
-    let Some(Command::PutElsewhere(asked)) = asked else { return };
+    let Some(Command::Relocate(asked)) = asked else { return };
     let id = log.id();
     let error = match why {
         MoveRefusal::NotClosed => {
@@ -141,7 +141,7 @@ pub(super) fn refuse_move(services: &Context, log: &Log, asked: Option<Command>,
     asked.err(&error.to_wire());
 }
 
-/// Notifies clients of the place of the thread.
+/// Publishes the location of the thread.
 pub(super) fn announce_move(services: &Context, log: &Log, to: Destination) {
     let (thread_id, skein, at) = (log.id(), None, log.wall());
     let notice = match to {
@@ -164,7 +164,7 @@ pub(super) fn announce_move(services: &Context, log: &Log, to: Destination) {
     }
 }
 
-/// The record of a move, before it is made. Where the two disagree, the place wins.
+/// The record of a move, written before it. If record and location disagree, the location wins.
 pub(super) fn record_of(to: Destination) -> Option<RecordBody> {
     match to {
         Destination::Archive => Some(Archived {}.into()),
@@ -173,26 +173,25 @@ pub(super) fn record_of(to: Destination) -> Option<RecordBody> {
     }
 }
 
-/// A load that wrote nothing has read the whole rollout: its row is mended, and a mark that an earlier end of the server left
-/// open is removed. Nobody waits for it.
+/// After a load that wrote nothing: sets the thread's row, and removes an open marker of an earlier end of the server.
 pub(super) async fn mend_index(
     services: Arc<Context>,
     thread: ThreadId,
     row: Option<(ThreadRow, EventSeq)>,
-    mark: OpenMarker,
+    marker: OpenMarker,
 ) {
     let mended = match row {
         Some((row, as_of)) => rebuild::put_row(&*services.store, &*services.index, row, as_of).await,
         None => Ok(()),
     };
     match mended {
-        // A full queue leaves the mark for the next load.
-        Ok(()) => drop(services.closed_rollouts.try_send(mark)),
+        // A full queue leaves the marker for the next load.
+        Ok(()) => drop(services.closed_rollouts.try_send(marker)),
         Err(error) => tracing::warn!(%thread, %error, "this thread's row is not mended"),
     }
 }
 
-/// Puts the rollout there, then sets the row as the place is now, so that a list that is asked for after the answer shows it.
+/// Moves the rollout, then sets the row for the new location, so that a list after the answer shows it.
 async fn carry(
     services: Arc<Context>,
     thread: ThreadId,

@@ -94,7 +94,7 @@ async fn a_thread_that_is_brought_back_is_as_it_was_and_its_subscribers_stay() {
     assert_eq!((shown.id, shown.status), (thread, ThreadStatus::NotLoaded));
     let path = shown.path.unwrap();
     assert!(!path.contains("archived"), "clients know an archived thread by its path: {path}");
-    assert_eq!(client.heard::<ThreadUnarchived>().await.thread_id, thread);
+    assert_eq!(client.notified::<ThreadUnarchived>().await.thread_id, thread);
     let resumed = waiting.answer::<ThreadResumeResponse>(resumed).await.unwrap();
     assert_eq!(resumed.thread.turns, before, "the same turns");
     assert_eq!(lists(&bench).await, [vec![thread], vec![]]);
@@ -104,12 +104,12 @@ async fn a_thread_that_is_brought_back_is_as_it_was_and_its_subscribers_stay() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thread_that_is_archived_while_the_index_is_flushed_keeps_its_open_mark() {
+async fn a_thread_that_is_archived_during_a_flush_of_the_index_keeps_its_open_marker() {
     let bench = Bench::in_memory();
     let (mut client, thread) = bench.materialised().await;
     client.unsubscribe(thread);
     bench.gone(thread).await;
-    let covered = bench.waiting_markers();
+    let covered = bench.waiting_open_markers();
     assert!(covered.contains(&bench.services.store.open_marker(thread)));
     bench.services.index.flush().await.unwrap();
     let archived = client.archive(thread);
@@ -117,13 +117,13 @@ async fn a_thread_that_is_archived_while_the_index_is_flushed_keeps_its_open_mar
     bench.gone(thread).await;
     bench.services.store.clear_open_markers(covered).await.unwrap();
     assert_eq!(bench.services.store.open_markers().await.unwrap(), [thread], "no flush covers its new row");
-    bench.take_off_markers().await;
+    bench.clear_open_markers().await;
     assert_eq!(bench.services.store.open_markers().await.unwrap(), []);
     bench.finish().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_where_it_is_wanted_is_left_alone() {
+async fn a_thread_at_its_destination_is_left_alone() {
     let bench = Bench::in_memory();
     let (mut client, thread, strings) = bench.running().await;
     let back = client.unarchive(thread);
@@ -131,7 +131,7 @@ async fn what_is_where_it_is_wanted_is_left_alone() {
     assert_eq!(answer["thread"]["status"]["type"], "active", "its turn goes on");
     assert_eq!(client.count(Message::is::<ThreadUnarchived>), 0);
     drop(strings);
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     for _ in 0..2 {
         let archived = client.archive(thread);
         client.answer::<serde_json::Value>(archived).await.unwrap();
@@ -148,7 +148,7 @@ async fn a_running_turn_is_interrupted_and_its_end_is_on_disk() {
     strings.say("half a wo").await;
     let archived = client.archive(thread);
     client.answer::<serde_json::Value>(archived).await.unwrap();
-    assert_eq!(client.heard::<TurnCompleted>().await.turn.status, TurnStatus::Interrupted);
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Interrupted);
     let turns = client.resume(thread).await.thread.turns;
     assert_eq!(turns.last().map(|turn| turn.status), Some(TurnStatus::Interrupted));
     bench.finish().await;
@@ -165,8 +165,8 @@ async fn a_deleted_thread_is_nowhere_and_everybody_hears_it() {
     client.answer::<serde_json::Value>(deleted).await.unwrap();
     bench.gone(thread).await;
     assert_eq!(order(&mut client, deleted), ["notLoaded", "answer", "deleted", "closed"]);
-    for told in [&mut other, &mut observer, &mut stranger] {
-        assert_eq!(order(told, 0), ["notLoaded", "deleted", "closed"]);
+    for received in [&mut other, &mut observer, &mut stranger] {
+        assert_eq!(order(received, 0), ["notLoaded", "deleted", "closed"]);
     }
     let counts = bench.services.subscribers.counts(thread);
     assert_eq!((counts.subscribers, counts.observers), (0, 0));
@@ -184,7 +184,7 @@ async fn a_deleted_thread_is_nowhere_and_everybody_hears_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resume_during_an_archive_or_a_delete_is_told_what_became_of_the_thread() {
+async fn a_resume_during_an_archive_or_a_delete_is_refused_with_the_outcome() {
     for delete in [false, true] {
         let bench = Bench::in_memory();
         let (mut client, thread) = bench.materialised().await;
@@ -245,7 +245,7 @@ async fn a_thread_that_is_being_loaded_or_unloaded_is_archived_after_that() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_nobody_has_written_cannot_be_archived_and_can_be_deleted() {
+async fn an_unmaterialised_thread_cannot_be_archived_but_can_be_deleted() {
     let bench = Bench::in_memory();
     let (mut client, thread) = bench.started().await;
     let archived = client.archive(thread);
@@ -257,7 +257,7 @@ async fn what_nobody_has_written_cannot_be_archived_and_can_be_deleted() {
     for thread in [thread, ephemeral] {
         let deleted = client.delete(thread);
         client.answer::<serde_json::Value>(deleted).await.unwrap();
-        assert_eq!(client.heard::<ThreadDeleted>().await.thread_id, thread);
+        assert_eq!(client.notified::<ThreadDeleted>().await.thread_id, thread);
         bench.gone(thread).await;
         let resumed = client.ask_resume(thread, Role::Subscriber);
         assert_eq!(client.refusal(resumed).await, "threadNotFound");
@@ -311,7 +311,7 @@ async fn a_thread_that_cannot_be_saved_is_not_archived_but_deleted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_asked_for_an_unload_is_answered_by_the_archive_that_came_first() {
+async fn an_unload_is_answered_by_an_earlier_archive() {
     let bench = Bench::in_memory();
     let (mut client, thread) = bench.materialised().await;
     let mut unloading = bench.client();
@@ -328,7 +328,7 @@ async fn who_asked_for_an_unload_is_answered_by_the_archive_that_came_first() {
 
 /// The place wins over the record: a server that was killed between the two, or a person who moves the file.
 #[tokio::test(start_paused = true)]
-async fn where_record_and_place_disagree_the_place_wins() {
+async fn the_location_wins_over_the_record() {
     let bench = Bench::in_memory();
     let thread = bench.stored().await;
     let lease = skein_store::rollout::Lease { thread, term: skein_store::home::Term(1) };
@@ -361,7 +361,7 @@ fn ask(client: &mut Client, thread: ThreadId, which: usize) -> Option<i64> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_is_asked_at_once_record_place_and_lists_agree_and_everybody_is_answered() {
+async fn after_concurrent_relocations_records_location_and_lists_agree_and_each_request_is_answered() {
     let mut moves = 0;
     for seed in 0..150 {
         let mut dice = Dice::of(seed);
@@ -388,9 +388,9 @@ async fn whatever_is_asked_at_once_record_place_and_lists_agree_and_everybody_is
         let listed = if archived { [vec![], vec![thread]] } else { [vec![thread], vec![]] };
         assert_eq!(lists(&bench).await, listed, "seed {seed}");
         let kinds = bench.kinds(thread).await;
-        let mut said = kinds.iter().rev().filter(|kind| ["archived", "unarchived"].contains(&kind.as_str()));
-        assert_eq!(said.next().is_some_and(|last| last == "archived"), archived, "seed {seed}: {kinds:?}");
-        moves += said.count();
+        let mut moved = kinds.iter().rev().filter(|kind| ["archived", "unarchived"].contains(&kind.as_str()));
+        assert_eq!(moved.next().is_some_and(|last| last == "archived"), archived, "seed {seed}: {kinds:?}");
+        moves += moved.count();
         let mut last = bench.client();
         let deleted = last.delete(thread);
         last.answer::<serde_json::Value>(deleted).await.unwrap();

@@ -1,6 +1,6 @@
-//! What an owner leaves that broke off by a panic: the hard shutdown of its thread without its machine and its book, which
-//! may both be wrong now. Nothing is recorded any more; the next load closes an open turn as after a crash. Until the
-//! zero the registry keeps the owner, so that nobody loads the thread beside what is left of it.
+//! The cleanup after a panic of an owner: a hard shutdown of its thread without its machine and its journal, because both may
+//! be wrong. Nothing is recorded. The next load closes an open turn as after a crash. The registry keeps the owner until
+//! everything has stopped, so that no load begins beside the remains.
 
 use super::Owner;
 use super::effects::announce_closed;
@@ -13,13 +13,13 @@ use crate::thread::machine::Phase;
 use crate::thread::outgoing::{Due, LateAnswer, Outgoing};
 
 impl Owner {
-    /// Ends everything that the owner began, and answers the requests that it held.
-    pub(super) async fn settle_wreck(&mut self) {
+    /// Stops everything that the owner has started, and answers the requests that it held.
+    pub(super) async fn clean_up_after_panic(&mut self) {
         tracing::error!(thread = %self.id, "the owner of this thread broke off; the thread is unloaded");
         let began = self.machine.unload_began().unwrap_or(self.services.clock.now());
         show(&self.log, Phase::Unloading);
         let error = ThreadError::BrokeOff { id: self.id }.to_wire();
-        // Requests that it had not looked at go to the next owner.
+        // Requests in the mailbox go to the next owner.
         for command in self.waiters.drain() {
             command.refuse(&self.services, &error);
         }
@@ -28,7 +28,7 @@ impl Owner {
         self.log.break_off().await;
         self.services.store.release(self.id);
         settle_queue(&self.services, &mut self.log);
-        // Without a journal nothing waits for the disk any more.
+        // Without a journal, notifications do not wait for the disk.
         self.log.forget();
         resolved(&self.services, &mut self.log, self.questions.clear());
         drop(self.catch_ups.unpark());
@@ -57,7 +57,7 @@ fn show(log: &Log, phase: Phase) {
     });
 }
 
-/// Entries of the publish queue: what is saved is sent, everything else is an error or left out.
+/// Sends saved entries of the publish queue. Refuses or drops the others.
 fn settle_queue(services: &Context, log: &mut Log) {
     let error = ThreadError::BrokeOff { id: log.id() }.to_wire();
     let refuse = |ticket, answer: LateAnswer| {
@@ -72,7 +72,7 @@ fn settle_queue(services: &Context, log: &mut Log) {
             }
             (Outgoing::Due(Due::Join { ticket, answer, .. }), _) => refuse(ticket, answer),
             (Outgoing::Due(Due::CatchUp(resume)), _) => refuse(resume.ticket, resume.answer),
-            // It was answered long ago: its connection is closed, and it comes back by number.
+            // Answered already: the drop closes the connection, and the client resumes by number.
             (Outgoing::Due(Due::JoinAt(catch_up, _)), _) => drop(catch_up),
             (Outgoing::Notify(_), Saved::No) | (Outgoing::Due(Due::Ask(_)), _) => {}
         }

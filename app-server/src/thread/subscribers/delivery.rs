@@ -1,5 +1,5 @@
-//! What is told to whom: a notification to those who listen, to one connection, to everybody with its number in the
-//! catalog. Nothing here changes who listens.
+//! Delivery of notifications: to the listeners of a thread, to one connection, or to all connections with a catalog number.
+//! Nothing here changes a subscription.
 
 use std::collections::HashSet;
 #[cfg(not(all(test, feature = "races")))]
@@ -9,13 +9,13 @@ use std::sync::{Arc, PoisonError};
 use skein_protocol::extension::{CatalogPlace, SkeinCatalogResumeParams, SkeinCatalogResumeResponse};
 use skein_protocol::ids::{ConnectionId, ThreadId};
 
-use super::{Connection, Hears, Listener, Subscribers, Ticket};
+use super::{Connection, Delivery, Listener, Subscribers, Ticket};
 use crate::outbox::{Frame, Outbox, TextDelta};
 use crate::thread::catalog::{Announced, Announcement, Catalog};
 #[cfg(all(test, feature = "races"))]
 use crate::thread::tests::shim::MutexGuard;
 
-/// What a client said at `initialize` about the notifications it wants.
+/// A client's wishes for notifications, from `initialize`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ClientWishes {
     /// Methods of notifications that it does not want (`optOutNotificationMethods`).
@@ -27,19 +27,19 @@ pub(crate) struct ClientWishes {
 /// One notification, serialised once for all who receive it.
 #[derive(Debug, Clone)]
 pub(crate) struct Broadcast {
-    /// The wire's name of it.
+    /// The wire name.
     pub(crate) method: &'static str,
-    /// For everybody.
+    /// The form without numbers.
     pub(crate) plain: Frame,
-    /// For those who opted in to numbers, where it has one.
+    /// The form with a number, for clients that want numbers.
     pub(crate) numbered: Option<Frame>,
-    /// For those who are behind, where it is a piece of text: `plain`, as what can be merged.
+    /// A piece of text in a form that a slow client's outbox can merge.
     pub(crate) text: Option<Arc<TextDelta>>,
-    /// For those who opted in to numbers, where it is for everybody: it gets its number when it is sent.
+    /// A notification for all connections; it gets its catalog number when it is sent.
     pub(crate) announcement: Option<Announcement>,
 }
 
-/// A receiver of notifications, as both maps hold it.
+/// A receiver of notifications, shared by both maps.
 #[derive(Debug)]
 pub(crate) struct Receiver {
     pub(super) outbox: Outbox,
@@ -47,14 +47,12 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// Where its messages wait.
-    #[must_use]
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.outbox
     }
 
-    /// Gives it a notification, in the form that it wants, if it wants it; in order with everything else.
-    pub(crate) fn tell(&self, broadcast: &Broadcast) {
+    /// Queues a notification in the client's form, unless the client has opted out of it.
+    pub(crate) fn send(&self, broadcast: &Broadcast) {
         self.give(broadcast, None);
     }
 
@@ -80,7 +78,7 @@ impl Receiver {
     }
 }
 
-/// As it is for one who opted in to numbers, and listens to its thread or not.
+/// The form of an announcement for a client that wants numbers.
 fn frame_for(announced: &Announced, listens: bool) -> &Frame {
     match &announced.numbered {
         Some(numbered) if listens => numbered,
@@ -89,19 +87,19 @@ fn frame_for(announced: &Announced, listens: bool) -> &Frame {
 }
 
 impl Subscribers {
-    /// Gives a notification to everyone who listens to the thread.
+    /// Sends a notification to every listener of the thread.
     pub(crate) fn publish(&self, thread: ThreadId, broadcast: &Broadcast) {
         if let Some(side) = self.threads.get(&thread) {
             for listener in side.values() {
-                match &listener.hears {
-                    Hears::Everything => listener.receiver.give(broadcast, Some(thread)),
-                    Hears::NothingYet(_) => listener.miss(),
+                match &listener.delivery {
+                    Delivery::Everything => listener.receiver.give(broadcast, Some(thread)),
+                    Delivery::NothingYet(_) => listener.miss(),
                 }
             }
         }
     }
 
-    /// Gives a notification to one connection.
+    /// Sends a notification to one connection.
     pub(crate) fn publish_to(&self, id: ConnectionId, broadcast: &Broadcast) {
         if let Some(connection) = self.connections.get(&id)
             && let Some(receiver) = &connection.receiver
@@ -110,37 +108,36 @@ impl Subscribers {
         }
     }
 
-    /// Gives a notification that is about no thread to every initialised connection.
+    /// Sends a notification about no thread to every initialised connection.
     pub(crate) fn publish_to_everybody(&self, broadcast: &Broadcast) {
         self.connections
             .iter()
             .filter_map(|entry| entry.receiver.clone())
-            .for_each(|one| one.tell(broadcast));
+            .for_each(|one| one.send(broadcast));
     }
 
-    /// Gives the one who catches up with this ticket what it missed. `false` when the ticket is void: it has left, or
-    /// something newer has taken its place, and nothing may be told behind that one's answer.
-    #[must_use]
-    pub(crate) fn tell(&self, ticket: Ticket, broadcast: &Broadcast) -> bool {
+    /// Sends a missed event to the holder of this ticket. Returns `false` if the ticket is void: the client has left, or has
+    /// resumed again and must not receive this event behind the newer answer.
+    pub(crate) fn send_missed(&self, ticket: Ticket, broadcast: &Broadcast) -> bool {
         let Some(connection) = self.connections.get(&ticket.connection) else { return false };
         let wanted = connection.resuming.contains_key(&ticket.number);
         match connection.receiver.as_ref().filter(|_| wanted) {
             Some(receiver) => {
-                receiver.tell(broadcast);
+                receiver.send(broadcast);
                 true
             }
             None => false,
         }
     }
 
-    /// Gives a notification of a thread to every initialised connection.
+    /// Sends a notification of a thread to every initialised connection.
     pub(crate) fn publish_to_all(&self, thread: ThreadId, broadcast: &Broadcast) {
         self.announce(thread, broadcast, |_| true);
     }
 
-    /// Gives a notification to every initialised connection that neither listens to the thread nor waits for a
-    /// resume of it: a client that shows a thread ends when it hears that it is closed.
-    pub(crate) fn publish_to_strangers(&self, thread: ThreadId, broadcast: &Broadcast) {
+    /// Sends a notification to every initialised connection that neither listens to the thread nor waits for a resume of it: a
+    /// client that shows a thread exits when the thread is closed.
+    pub(crate) fn publish_to_unsubscribed(&self, thread: ThreadId, broadcast: &Broadcast) {
         self.announce(thread, broadcast, |connection| {
             !connection.threads.contains_key(&thread) && !connection.waits_for(thread)
         });
@@ -155,7 +152,7 @@ impl Subscribers {
             };
             match &announced {
                 Some(announced) if receiver.wishes.numbered => {
-                    let frame = frame_for(announced, connection.hears(thread));
+                    let frame = frame_for(announced, connection.receives(thread));
                     receiver.give_frame(broadcast.method, frame);
                 }
                 Some(_) | None => receiver.give(broadcast, None),
@@ -166,14 +163,13 @@ impl Subscribers {
         }
     }
 
-    /// The number of the newest change that everybody was told.
-    #[must_use]
+    /// The number of the newest change in the catalog.
     pub(crate) fn catalog_place(&self) -> CatalogPlace {
         self.catalog().place()
     }
 
-    /// Looks up what a client has missed, and lets it be answered before the next change is told: what the connection
-    /// hears before the answer is part of it, and what it hears behind it is newer.
+    /// Looks up the changes that a client missed, and answers before the next change is sent. So every change that the client
+    /// receives behind the answer is newer.
     pub(crate) fn catalog_since(
         &self,
         params: &SkeinCatalogResumeParams,

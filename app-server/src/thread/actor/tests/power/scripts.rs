@@ -15,7 +15,7 @@ use super::super::model::{PUPPET, Strings};
 use super::super::simulation::dice::Trace;
 use super::super::simulation::person::{Person, Request};
 use super::super::{Bench, Client, Message};
-use super::machine::Heard;
+use super::machine::Witness;
 use crate::repair;
 use crate::thread::event::Force;
 use crate::thread::events::view::View;
@@ -26,46 +26,46 @@ const A_WHILE: Duration = Duration::from_millis(1_100);
 
 /// Three turns with text that streams, one of which is taken back, a name, an unload and a load, and a turn in the middle
 /// of which all ends.
-pub(super) async fn conversation(bench: &Bench, talk: &mut Talk) {
-    talk.start().await;
-    talk.slowly(bench, &["one ", "two "]).await;
-    talk.name("first").await;
-    let second = talk.say("hello there").await;
-    talk.revert(&second).await;
-    talk.unload(bench).await;
-    bench.take_off_markers().await;
-    assert!(talk.resume().await);
-    talk.slowly(bench, &["three "]).await;
-    talk.speaks(bench).await;
+pub(super) async fn conversation(bench: &Bench, script: &mut Script) {
+    script.start().await;
+    script.slowly(bench, &["one ", "two "]).await;
+    script.name("first").await;
+    let second = script.say("hello there").await;
+    script.revert(&second).await;
+    script.unload(bench).await;
+    bench.clear_open_markers().await;
+    assert!(script.resume().await);
+    script.slowly(bench, &["three "]).await;
+    script.speaks(bench).await;
 }
 
 /// What is done in the life after it, if the thread is there: nothing that writes, a turn, a name and an unload, a revert,
 /// the beginning of a turn.
-pub(super) async fn next(bench: &Bench, talk: &mut Talk, turn: usize) {
+pub(super) async fn next(bench: &Bench, script: &mut Script, turn: usize) {
     if turn % 2 == 1 {
         let open = bench.disk.open_markers().await.unwrap();
         repair::run(bench.services.clone(), bench.repair.clone(), open, CancellationToken::new()).await;
     }
-    if !talk.resume().await {
+    if !script.resume().await {
         return;
     }
     match turn % 5 {
-        0 => talk.unload(bench).await,
-        1 => drop(talk.say("in the second life").await),
+        0 => script.unload(bench).await,
+        1 => drop(script.say("in the second life").await),
         2 => {
-            talk.name("second").await;
-            talk.unload(bench).await;
+            script.name("second").await;
+            script.unload(bench).await;
         }
         3 => {
-            let said = talk.say("not for long").await;
-            talk.revert(&said).await;
+            let turn = script.say("not for long").await;
+            script.revert(&turn).await;
         }
-        _ => talk.speaks(bench).await,
+        _ => script.speaks(bench).await,
     }
 }
 
 /// Somebody with a client.
-pub(super) struct Talk {
+pub(super) struct Script {
     client: Client,
     pub thread: Option<ThreadId>,
     known: Option<View>,
@@ -74,7 +74,7 @@ pub(super) struct Talk {
     open: Option<Strings>,
 }
 
-impl Talk {
+impl Script {
     pub(super) fn of(client: Client, thread: Option<ThreadId>, known: Option<View>) -> Self {
         Self { client, thread, known, asked: Vec::new(), open: None }
     }
@@ -89,8 +89,8 @@ impl Talk {
     /// By the last number that it knows. Whether the thread is there.
     pub(super) async fn resume(&mut self) -> bool {
         let Some(thread) = self.thread else { return false };
-        let heard = self.client.log.iter().rev().find_map(Message::number);
-        let known = heard.or_else(|| self.known.as_ref()?.at);
+        let witness = self.client.log.iter().rev().find_map(Message::number);
+        let known = witness.or_else(|| self.known.as_ref()?.at);
         let request = match known {
             Some(number) => self.client.ask_resume_from(thread, Role::Subscriber, number),
             None => self.client.ask_resume(thread, Role::Subscriber),
@@ -101,14 +101,14 @@ impl Talk {
 
     pub(super) async fn say(&mut self, text: &str) -> TurnId {
         self.begin(text).await;
-        self.client.heard::<TurnCompleted>().await.turn.id
+        self.client.notified::<TurnCompleted>().await.turn.id
     }
 
     async fn begin(&mut self, text: &str) {
         let request = self.client.input(self.thread.unwrap(), text);
         self.asked.push((request, Request::Input { message: None }));
         self.client.answer::<TurnStartResponse>(request).await.unwrap();
-        self.client.heard::<TurnStarted>().await;
+        self.client.notified::<TurnStarted>().await;
     }
 
     /// A turn whose text streams so slowly that it is written in pieces.
@@ -117,11 +117,11 @@ impl Talk {
         let strings = bench.strings().await;
         for text in texts {
             strings.say(text).await;
-            self.client.heard::<ItemAgentMessageDelta>().await;
+            self.client.notified::<ItemAgentMessageDelta>().await;
             bench.pass(A_WHILE).await;
         }
         strings.end();
-        self.client.heard::<TurnCompleted>().await;
+        self.client.notified::<TurnCompleted>().await;
     }
 
     /// The same without an end.
@@ -129,10 +129,10 @@ impl Talk {
         self.begin(PUPPET).await;
         let strings = bench.strings().await;
         strings.say("so f").await;
-        self.client.heard::<ItemAgentMessageDelta>().await;
+        self.client.notified::<ItemAgentMessageDelta>().await;
         bench.pass(A_WHILE).await;
         strings.say("ar").await;
-        self.client.heard::<ItemAgentMessageDelta>().await;
+        self.client.notified::<ItemAgentMessageDelta>().await;
         self.open = Some(strings);
     }
 
@@ -140,14 +140,14 @@ impl Talk {
         let request = self.client.set_name(self.thread.unwrap(), name);
         self.asked.push((request, Request::Name));
         self.client.answer::<serde_json::Value>(request).await.unwrap();
-        self.client.heard::<ThreadNameUpdated>().await;
+        self.client.notified::<ThreadNameUpdated>().await;
     }
 
     async fn revert(&mut self, turn: &TurnId) {
         let request = self.client.ask_revert(self.thread.unwrap(), turn);
         self.asked.push((request, Request::Revert));
         self.client.answer::<serde_json::Value>(request).await.unwrap();
-        self.client.heard::<ThreadReverted>().await;
+        self.client.notified::<ThreadReverted>().await;
     }
 
     async fn unload(&mut self, bench: &Bench) {
@@ -159,7 +159,7 @@ impl Talk {
     }
 
     /// What has reached the client, and what it has seen at each number.
-    pub(super) fn end(mut self) -> Heard {
+    pub(super) fn end(mut self) -> Witness {
         self.client.received();
         let (mut person, mut trace) = (Person::new(0, true, Role::Subscriber), Trace::of(0));
         person.views.extend(self.thread.zip(self.known));
@@ -175,6 +175,6 @@ impl Talk {
                 Some(_) | None => views.push(view.clone()),
             }
         }
-        Heard { person, views }
+        Witness { person, views }
     }
 }

@@ -1,4 +1,4 @@
-//! What a thread looks like in the answers that show it; pure.
+//! Views of a thread: how answers show its settings and its goal. Pure.
 
 use serde_json::{Map, Value};
 use skein_base::clock::WallMs;
@@ -17,8 +17,7 @@ use crate::config::{Config, Overrides, secrets};
 use crate::policy;
 use crate::thread::directory;
 
-/// The response of `thread/start`: whoever the client wants to decide on approvals, it is the user. As of `thread/resume`, it has no turns yet.
-#[must_use]
+/// The response of `thread/start`, without turns. The user decides on approvals, whatever reviewer the client names.
 pub(crate) fn response(
     settings: &ThreadSettings,
     thread: Thread,
@@ -34,7 +33,6 @@ pub(crate) fn response(
 }
 
 /// The response of `thread/resume`, without turns and cursors.
-#[must_use]
 pub(crate) fn resumed(
     settings: &ThreadSettings,
     thread: Thread,
@@ -44,8 +42,7 @@ pub(crate) fn resumed(
     ThreadResumeResponse { collaboration_mode, ..response(settings, thread, skein).into() }
 }
 
-/// What a thread works with, as clients see it: the same as the answers above.
-#[must_use]
+/// The settings of a thread, as the responses above show them.
 pub(crate) fn shown_settings(id: ThreadId, settings: &ThreadSettings) -> ShownSettings {
     let thread = Thread::new(id, settings.cwd.clone(), settings.model_provider.clone(), 0);
     let shown = response(settings, thread, ThreadPicture { seq: EventSeq(0), epoch: Epoch(1) });
@@ -69,7 +66,6 @@ pub(crate) fn shown_settings(id: ThreadId, settings: &ThreadSettings) -> ShownSe
 }
 
 /// A goal as clients see it.
-#[must_use]
 pub(crate) fn goal(thread_id: ThreadId, goal: &Goal) -> ThreadGoal {
     ThreadGoal {
         created_at: WallMs(goal.created_at_ms).seconds(),
@@ -83,7 +79,7 @@ pub(crate) fn goal(thread_id: ThreadId, goal: &Goal) -> ThreadGoal {
     }
 }
 
-/// The mode with the model and the effort that hold now.
+/// The mode with the current model and effort.
 fn mode(settings: &ThreadSettings) -> CollaborationMode {
     let chosen = settings.collaboration_mode.as_ref();
     CollaborationMode {
@@ -96,14 +92,13 @@ fn mode(settings: &ThreadSettings) -> CollaborationMode {
     }
 }
 
-/// What a new thread works with: what its client says, over the client's `config`, over the configuration.
-#[must_use]
+/// The settings of a new thread: the request's params, then its `config`, then the configuration.
 pub(crate) fn new_settings(
     params: &ThreadStartParams,
     overrides: &Overrides,
     config: &Config,
 ) -> ThreadSettings {
-    let said = overrides.thread.over(&config.thread);
+    let defaults = overrides.thread.over(&config.thread);
     let or = |given: &Option<String>, over: &Option<String>, base: &str| {
         given.clone().or_else(|| over.clone()).unwrap_or_else(|| base.to_owned())
     };
@@ -111,10 +106,10 @@ pub(crate) fn new_settings(
         cwd: directory::named(params.cwd.as_deref()),
         model: or(&params.model, &overrides.model, &config.model),
         model_provider: or(&params.model_provider, &overrides.model_provider, &config.model_provider),
-        reasoning_effort: said.effort,
-        reasoning_summary: said.summary,
+        reasoning_effort: defaults.effort,
+        reasoning_summary: defaults.summary,
         collaboration_mode: None,
-        service_tier: params.service_tier.clone().or(said.service_tier),
+        service_tier: params.service_tier.clone().or(defaults.service_tier),
         approval_policy: Some(
             params
                 .approval_policy
@@ -124,9 +119,9 @@ pub(crate) fn new_settings(
         ),
         approvals_reviewer: params.approvals_reviewer,
         sandbox: Some(sandbox(params.sandbox.or(overrides.sandbox_mode).unwrap_or(config.sandbox_mode))),
-        base_instructions: params.base_instructions.clone().or(said.instructions),
-        developer_instructions: params.developer_instructions.clone().or(said.developer_instructions),
-        personality: params.personality.or(said.personality),
+        base_instructions: params.base_instructions.clone().or(defaults.instructions),
+        developer_instructions: params.developer_instructions.clone().or(defaults.developer_instructions),
+        personality: params.personality.or(defaults.personality),
         config: Map::new(),
         secrets: SecretValues::default(),
         dynamic_tools: params.dynamic_tools.clone().unwrap_or_default(),
@@ -135,28 +130,24 @@ pub(crate) fn new_settings(
     settings
 }
 
-/// Keeps the `config` of a request, its secrets apart. Those of an earlier one stay: a fork may begin before it.
+/// Keeps the `config` of a request, with its secrets apart. Earlier secrets stay: a fork may begin before this request.
 pub(crate) fn set_config(settings: &mut ThreadSettings, config: &Map<String, Value>) {
     let (shown, found) = secrets::externalise(config);
     settings.config = shown;
     settings.secrets.add(found);
 }
 
-/// When the user of a thread is asked. One that was made before this could be chosen is as the default has it.
-#[must_use]
+/// When the user is asked for approval. Threads without this setting use the default.
 pub(crate) fn approval_policy(settings: &ThreadSettings) -> AskForApproval {
     settings.approval_policy.clone().unwrap_or(policy::DEFAULT_APPROVAL_POLICY)
 }
 
-/// What commands of a thread may touch. One that was made before this was kept is as the default has it: Skein runs none, and
-/// confines nothing.
-#[must_use]
+/// The sandbox policy of a thread's commands. Threads without this setting use the default: Skein runs no commands.
 pub(crate) fn sandbox_of(settings: &ThreadSettings) -> SandboxPolicy {
     settings.sandbox.clone().unwrap_or_else(|| sandbox(policy::DEFAULT_SANDBOX_MODE))
 }
 
-/// The policy that a mode stands for.
-#[must_use]
+/// The policy of a sandbox mode.
 pub(crate) fn sandbox(mode: SandboxMode) -> SandboxPolicy {
     match mode {
         SandboxMode::ReadOnly => SandboxPolicy::ReadOnly { network_access: false },

@@ -20,12 +20,12 @@ fn guarded(bench: &Bench) -> CancellationToken {
 }
 
 /// The client hears this of the thread.
-async fn told(client: &mut Client, thread: ThreadId, status: ThreadStatus) {
-    let told = |message: &Message| {
+async fn received(client: &mut Client, thread: ThreadId, status: ThreadStatus) {
+    let received = |message: &Message| {
         let changed = message.params::<ThreadStatusChanged>();
         changed.is_some_and(|changed| changed.thread_id == thread && changed.status == status)
     };
-    client.take("the status", told).await;
+    client.take("the status", received).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -55,13 +55,13 @@ async fn a_subscriber_of_a_thread_that_made_room_sees_it_go_and_come_with_any_re
     let bench = Bench::in_memory();
     let (mut client, thread) = bench.materialised().await;
     for _ in 0..2 {
-        bench.services.registry.handle(thread).unwrap().squeeze();
-        told(&mut client, thread, ThreadStatus::NotLoaded).await;
+        bench.services.registry.handle(thread).unwrap().evict();
+        received(&mut client, thread, ThreadStatus::NotLoaded).await;
         bench.gone(thread).await;
         assert!(bench.services.subscribers.role(client.id(), thread).is_some());
         let named = client.set_name(thread, "back");
         client.answer::<serde_json::Value>(named).await.unwrap();
-        told(&mut client, thread, ThreadStatus::Idle).await;
+        received(&mut client, thread, ThreadStatus::Idle).await;
         assert!(client.fence(thread).await, "it stays");
     }
     assert_eq!(client.turn(thread, "hello").await.turn.error, None);
@@ -70,7 +70,7 @@ async fn a_subscriber_of_a_thread_that_made_room_sees_it_go_and_come_with_any_re
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_works_makes_no_room_until_it_is_done() {
+async fn a_working_thread_is_evicted_only_when_it_is_done() {
     let bench = Bench::with(|config| config.limits.loaded_threads = Some(1));
     let stop = guarded(&bench);
     let (mut client, busy, strings) = bench.running().await;
@@ -78,7 +78,7 @@ async fn what_works_makes_no_room_until_it_is_done() {
     client.fence(new).await;
     assert_eq!(bench.services.registry.handles().len(), 2, "one works, one has nothing to come back to");
     strings.end();
-    client.heard::<TurnCompleted>().await;
+    client.notified::<TurnCompleted>().await;
     bench.gone(busy).await;
     assert_eq!(bench.services.counters.evicted.get(), 1);
     assert!(bench.services.counters.unrelieved.get() >= 1);
@@ -92,8 +92,8 @@ async fn memory_above_its_limit_takes_idle_threads() {
     let (mut client, first) = bench.materialised().await;
     let (mut other, second) = bench.materialised().await;
     let stop = guarded(&bench);
-    told(&mut client, first, ThreadStatus::NotLoaded).await;
-    told(&mut other, second, ThreadStatus::NotLoaded).await;
+    received(&mut client, first, ThreadStatus::NotLoaded).await;
+    received(&mut other, second, ThreadStatus::NotLoaded).await;
     bench.gone(first).await;
     bench.gone(second).await;
     assert_eq!(bench.services.counters.evicted.get(), 2);

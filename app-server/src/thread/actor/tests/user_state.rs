@@ -23,7 +23,7 @@ async fn stored(bench: &Bench, thread: ThreadId) -> History {
     History::read_end(bench.disk.as_ref(), thread, 0).await.unwrap()
 }
 
-fn mark(
+fn set_read_state(
     client: &mut Client,
     thread_id: ThreadId,
     operation: ThreadReadStateOperation,
@@ -39,21 +39,21 @@ fn from(turn: &TurnId) -> Option<ThreadUnreadPosition> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_nobody_has_read_is_unread_from_its_first_turn_on_until_somebody_reads_it() {
+async fn a_thread_is_unread_from_its_first_turn_until_a_client_reads_it() {
     let bench = Bench::in_memory();
     let (mut client, thread, turns) = talked(&bench, &["one"]).await;
     let mut other = bench.client();
-    let first = client.heard::<ThreadReadStateChanged>().await.read_state;
+    let first = client.notified::<ThreadReadStateChanged>().await.read_state;
     assert_eq!(first.first_unread, from(&turns[0]));
     let read = ThreadReadStateOperation::Read;
-    let request = mark(&mut client, thread, read, &first.revision);
+    let request = set_read_state(&mut client, thread, read, &first.revision);
     let now = client.answer::<ThreadReadStateUpdateResponse>(request).await.unwrap().read_state;
     assert_eq!(now.first_unread, None);
-    let told: ThreadReadState = other.heard::<ThreadReadStateChanged>().await.read_state;
-    assert!([&first, &now].contains(&&told), "whoever lists threads hears it: {told:?}");
+    let received: ThreadReadState = other.notified::<ThreadReadStateChanged>().await.read_state;
+    assert!([&first, &now].contains(&&received), "whoever lists threads hears it: {received:?}");
     // Another turn ends meanwhile: whoever has not seen it cannot mark it as read.
     let two = client.turn(thread, "two").await.turn.id;
-    let stale = mark(&mut client, thread, read, &now.revision);
+    let stale = set_read_state(&mut client, thread, read, &now.revision);
     assert_eq!(client.refusal(stale).await, "readStateConflict");
     let seen = stored(&bench, thread).await.read_position().state();
     assert_eq!(seen.first_unread, from(&two));
@@ -76,7 +76,7 @@ async fn a_thread_is_marked_as_unread_from_its_last_turn_on_and_what_is_taken_ba
         (ThreadReadStateOperation::Unread, from(&turns[1])),
     ] {
         let revision = stored(&bench, thread).await.read_position().state().revision;
-        let request = mark(&mut client, thread, operation, &revision);
+        let request = set_read_state(&mut client, thread, operation, &revision);
         let now = client.answer::<ThreadReadStateUpdateResponse>(request).await.unwrap().read_state;
         assert_eq!(now.first_unread, first_unread, "{operation:?}");
     }
@@ -112,7 +112,7 @@ async fn a_goals_budget_stays_until_null_takes_it_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_goal_is_kept_and_told_and_a_turn_brings_it_nearer() {
+async fn a_goal_is_kept_and_published_and_a_turn_counts_towards_it() {
     let bench = Bench::in_memory();
     let (mut client, thread, _) = talked(&bench, &["one"]).await;
     let none = client.edit(thread, |reply| Edit::SetGoal(goal(thread, None), reply));
@@ -120,9 +120,9 @@ async fn a_goal_is_kept_and_told_and_a_turn_brings_it_nearer() {
     let request = client.edit(thread, |reply| Edit::SetGoal(goal(thread, Some("the moon")), reply));
     let set = client.answer::<ThreadGoalSetResponse>(request).await.unwrap().goal;
     assert_eq!((set.objective.as_str(), set.status), ("the moon", ThreadGoalStatus::Active));
-    assert_eq!(client.heard::<ThreadGoalUpdated>().await.goal, set);
+    assert_eq!(client.notified::<ThreadGoalUpdated>().await.goal, set);
     let turn = client.turn(thread, "two").await.turn.id;
-    let nearer = client.heard::<ThreadGoalUpdated>().await;
+    let nearer = client.notified::<ThreadGoalUpdated>().await;
     assert_eq!(nearer.turn_id, Some(turn));
     let paused = ThreadGoalSetParams { status: Some(ThreadGoalStatus::Paused), ..goal(thread, None) };
     let request = client.edit(thread, |reply| Edit::SetGoal(paused, reply));
@@ -134,7 +134,7 @@ async fn a_goal_is_kept_and_told_and_a_turn_brings_it_nearer() {
     assert_eq!((kept.objective.as_str(), kept.status), ("the moon", ThreadGoalStatus::Paused));
     let mut client = bench.client();
     client.resume(thread).await;
-    assert_eq!(client.heard::<ThreadGoalUpdated>().await.goal, paused);
+    assert_eq!(client.notified::<ThreadGoalUpdated>().await.goal, paused);
     client.disconnect();
     bench.gone(thread).await;
     // Loaded or not.
@@ -145,13 +145,13 @@ async fn a_goal_is_kept_and_told_and_a_turn_brings_it_nearer() {
     }
     assert_eq!(stored(&bench, thread).await.goal(), None);
     client.resume(thread).await;
-    assert_eq!(client.heard::<ThreadGoalCleared>().await.thread_id, thread);
+    assert_eq!(client.notified::<ThreadGoalCleared>().await.thread_id, thread);
     assert_eq!(client.count(Message::is::<ThreadGoalCleared>), 1, "it was not subscribed when that was done");
     bench.finish().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn settings_that_are_changed_are_told_and_hold_from_then_on() {
+async fn changed_settings_are_published_and_hold_from_then_on() {
     let bench = Bench::in_memory();
     let (mut client, thread, _) = talked(&bench, &["one"]).await;
     let mode = serde_json::json!({ "mode": "plan", "settings": {
@@ -167,10 +167,10 @@ async fn settings_that_are_changed_are_told_and_hold_from_then_on() {
         let request = client.edit(thread, |reply| Edit::Settings(params, reply));
         client.answer::<ThreadSettingsUpdateResponse>(request).await.unwrap();
         client.fence(thread).await;
-        let told = client.count(Message::is::<ThreadSettingsUpdated>);
-        assert_eq!(told - before, changes, "what changes nothing is not told");
+        let received = client.count(Message::is::<ThreadSettingsUpdated>);
+        assert_eq!(received - before, changes, "what changes nothing is not told");
     }
-    let shown = client.heard::<ThreadSettingsUpdated>().await.thread_settings;
+    let shown = client.notified::<ThreadSettingsUpdated>().await.thread_settings;
     assert_eq!((shown.model.as_str(), shown.effort.as_deref()), ("deep", Some("high")), "the mode wins");
     assert_eq!(shown.summary, Some(ReasoningSummary::Concise));
     assert_eq!(shown.collaboration_mode.mode, ModeKind::Plan);
@@ -197,14 +197,14 @@ async fn context_that_a_client_adds_to_a_turn_is_kept_for_the_model_within_that_
     });
     params.additional_context = Some(serde_json::from_value(context).unwrap());
     dispatch::deliver(&bench.services, thread, Command::Input(Box::new(Input { params, reply })));
-    client.heard::<skein_protocol::notifications::TurnCompleted>().await;
+    client.notified::<skein_protocol::notifications::TurnCompleted>().await;
     let records = bench.disk.read_after(thread, EventSeq(0), usize::MAX).await.unwrap().records;
     let kinds: Vec<&str> = records.iter().map(|record| record.body.kind()).collect();
     let at = kinds.iter().position(|kind| *kind == "items.injected").unwrap();
     assert_eq!(kinds[at - 1..=at + 1], ["turn.started", "items.injected", "item.started"]);
     let RecordBody::ItemsInjected(injected) = &records[at].body else { unreachable!() };
-    let said = |at: usize| (&injected.items[at]["role"], &injected.items[at]["content"][0]["text"]);
-    assert_eq!(said(0), (&"developer".into(), &"editor:\nmain.rs is open".into()));
-    assert_eq!(said(1), (&"user".into(), &"a page:\ndo as I say".into()));
+    let injected_at = |at: usize| (&injected.items[at]["role"], &injected.items[at]["content"][0]["text"]);
+    assert_eq!(injected_at(0), (&"developer".into(), &"editor:\nmain.rs is open".into()));
+    assert_eq!(injected_at(1), (&"user".into(), &"a page:\ndo as I say".into()));
     bench.finish().await;
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::thread::subscribers::{Left, Role};
 
 #[tokio::test(start_paused = true)]
-async fn what_was_asked_during_a_load_that_nobody_wants_any_more_is_handed_on() {
+async fn commands_deferred_by_an_unwanted_load_go_to_the_next_owner() {
     let bench = Bench::in_memory();
     let thread = bench.stored().await;
     bench.disk.hold_loads();
@@ -25,7 +25,7 @@ async fn what_was_asked_during_a_load_that_nobody_wants_any_more_is_handed_on() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_observer_that_has_left_is_not_told_that_it_listens() {
+async fn the_resume_of_an_observer_that_has_left_is_refused() {
     let bench = Bench::in_memory();
     let thread = bench.stored().await;
     bench.disk.hold_reads_from_the_end();

@@ -1,4 +1,4 @@
-//! What the user has read, and what the thread is to reach: changed, counted, and told.
+//! The user's state of a thread: the read state and the goal.
 
 use skein_protocol::event::{
     ThreadGoalClearedNotification, ThreadGoalUpdatedNotification, ThreadReadStateChangedNotification,
@@ -18,8 +18,8 @@ use super::log::Log;
 use crate::outbox::reply::Reply;
 use crate::thread::error::ThreadError;
 use crate::thread::machine::Persistence;
-use crate::thread::pictures;
 use crate::thread::subscribers::Broadcast;
+use crate::thread::views;
 
 pub(super) fn update_read_state(
     log: &mut Log,
@@ -34,8 +34,8 @@ pub(super) fn update_read_state(
     let wanted = match params.operation {
         ThreadReadStateOperation::Read => ThreadRead::default(),
         ThreadReadStateOperation::Unread if now.first_unread.is_some() => {
-            let mark = history.read_position();
-            ThreadRead { first_unread: mark.first_unread.clone(), since: mark.since }
+            let position = history.read_position();
+            ThreadRead { first_unread: position.first_unread.clone(), since: position.since }
         }
         ThreadReadStateOperation::Unread => history.unread(),
     };
@@ -55,7 +55,7 @@ pub(super) fn set_goal(log: &mut Log, params: ThreadGoalSetParams, reply: Reply<
     let Some(goal) = changed_goal(before, params, log.wall().0) else {
         return reply.err(&ThreadError::NoGoal { id: log.id() }.to_wire());
     };
-    let shown = pictures::goal(log.id(), &goal);
+    let shown = views::goal(log.id(), &goal);
     log.record_one(ThreadGoal { goal: Some(goal) }, Keep::Power);
     log.acknowledge(reply, ThreadGoalSetResponse { goal: shown });
     notify_of_goal(log, None);
@@ -72,11 +72,11 @@ pub(super) fn clear_goal(log: &mut Log, reply: Reply<ThreadGoalClearResponse>) {
     }
 }
 
-/// A turn has ended: it is unread, and it may have brought the goal nearer.
-pub(super) fn notify_of_marks(log: &mut Log, turn: &TurnId) {
+/// Publishes the read state and the goal after the end of a turn: the turn is unread, and may have counted towards the goal.
+pub(super) fn notify_of_end(log: &mut Log, turn: &TurnId) {
     match log.persistence() {
         Persistence::Durable => notify_of_read_state(log),
-        // No list shows it.
+        // No list shows an ephemeral thread.
         Persistence::Ephemeral => {}
     }
     if log.history().is_some_and(History::goal_moved) {
@@ -95,10 +95,10 @@ fn notify_of_read_state(log: &mut Log) {
 }
 
 fn goal(log: &Log) -> Option<ShownGoal> {
-    Some(pictures::goal(log.id(), log.history()?.goal()?))
+    Some(views::goal(log.id(), log.history()?.goal()?))
 }
 
-/// The goal, or that there is none, for a client that joins.
+/// The goal, or its absence, for a client that joins.
 pub(super) fn goal_now(log: &Log) -> Broadcast {
     let thread_id = log.id();
     let notice = match goal(log) {
@@ -116,7 +116,7 @@ fn notify_of_goal(log: &mut Log, turn_id: Option<TurnId>) {
     log.notify::<ThreadGoalUpdated>(&params, None);
 }
 
-/// The goal that is asked for; `None` where there is none to change and none is named.
+/// The goal after a request; `None` if there is no goal to change and the request names none.
 fn changed_goal(before: Option<&Goal>, params: ThreadGoalSetParams, now_ms: i64) -> Option<Goal> {
     let ThreadGoalSetParams { objective, status, token_budget, .. } = params;
     let mut goal = match (before, objective) {

@@ -9,7 +9,7 @@ use crate::thread::event::{Counts, Event};
 use crate::thread::machine::Phase;
 
 impl World {
-    pub(super) fn put_elsewhere(&mut self, to: Destination) -> TestCaseResult {
+    pub(super) fn relocate(&mut self, to: Destination) -> TestCaseResult {
         // The actor keeps it until the load, or the unload, is over.
         if matches!(self.machine.phase(), Phase::Loading | Phase::Unloading | Phase::Gone) {
             return Ok(());
@@ -17,7 +17,7 @@ impl World {
         let waiter = self.new_waiter();
         self.move_wanted = Some((waiter, to));
         self.asked_with_right = true;
-        self.feed(Event::PutElsewhere { waiter, to })?;
+        self.feed(Event::Relocate { waiter, to })?;
         self.asked_with_right = false;
         prop_assert_eq!(self.machine.phase(), Phase::Unloading, "put off");
         Ok(())

@@ -1,26 +1,25 @@
-//! Damage that was met while events were told anew, in a part of a rollout that no load reads. Whoever comes back from
-//! before it has to be shown the whole.
+//! Gaps in rollouts: records that a replay cannot read, in a part that no load reads. A client that resumes from before a
+//! gap gets the whole thread.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use skein_protocol::ids::{EventSeq, ThreadId};
 
-/// For threads with such damage, of which there are few, the last number that cannot be read any more.
+/// The last unreadable record of each damaged thread.
 #[derive(Debug, Default)]
-pub(crate) struct Holes(Mutex<HashMap<ThreadId, EventSeq>>);
+pub(crate) struct Gaps(Mutex<HashMap<ThreadId, EventSeq>>);
 
-impl Holes {
-    /// Notes that the record `seq` of a thread cannot be read.
+impl Gaps {
+    /// Notes that record `seq` of a thread cannot be read.
     pub(crate) fn note(&self, thread: ThreadId, seq: EventSeq) {
         tracing::warn!(%thread, %seq, "a record cannot be read; clients that have not seen it are shown the whole thread");
-        let mut holes = self.lock();
-        let last = holes.entry(thread).or_insert(seq);
+        let mut gaps = self.lock();
+        let last = gaps.entry(thread).or_insert(seq);
         *last = (*last).max(seq);
     }
 
-    /// The last number that cannot be read any more, as far as somebody has met it; 0 for none.
-    #[must_use]
+    /// The last record known to be unreadable; 0 for none.
     pub(crate) fn last(&self, thread: ThreadId) -> EventSeq {
         self.lock().get(&thread).copied().unwrap_or(EventSeq(0))
     }
