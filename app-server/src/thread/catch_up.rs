@@ -197,7 +197,7 @@ impl CatchUp {
 impl Drop for CatchUp {
     fn drop(&mut self) {
         if self.is_wanted() {
-            tracing::warn!(thread = %self.thread, "a client could not catch up; its connection is closed");
+            tracing::warn!(thread = %self.thread, "a client could not catch up on this thread; closing its connection");
             self.receiver.outbox().close(CloseReason::Fault);
         }
     }
@@ -208,7 +208,9 @@ pub(crate) async fn run(mut catch_up: Box<CatchUp>, end: EventSeq) {
     let thread = catch_up.thread;
     match catch_up.read_to(end).await {
         Ok(()) => hand_over(catch_up).await,
-        Err(error) => tracing::error!(%thread, %error, "the events for a client cannot be read"),
+        Err(error) => {
+            tracing::error!(%thread, %error, "the events of this thread cannot be read for a client")
+        }
     }
 }
 

@@ -13,7 +13,7 @@ pub(crate) struct Gaps(Mutex<HashMap<ThreadId, EventSeq>>);
 impl Gaps {
     /// Notes that record `seq` of a thread cannot be read.
     pub(crate) fn note(&self, thread: ThreadId, seq: EventSeq) {
-        tracing::warn!(%thread, %seq, "a record cannot be read; clients that have not seen it are shown the whole thread");
+        tracing::warn!(%thread, %seq, "a record of this thread cannot be read; clients that have not seen it get the whole thread");
         let mut gaps = self.lock();
         let last = gaps.entry(thread).or_insert(seq);
         *last = (*last).max(seq);

@@ -356,7 +356,7 @@ impl Journal {
                 });
                 // The queue has twice the room of `has_room`, so the owner's own records fit.
                 if let Err(error) = writer.try_send(batch) {
-                    tracing::error!(thread = %self.thread, %error, "the writer's queue is full; records are lost");
+                    tracing::error!(thread = %self.thread, %error, "the queue of this thread's writer is full; records are lost");
                     self.failure = Some("its writer does not keep up".to_owned());
                 }
             }

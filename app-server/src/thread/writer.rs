@@ -160,7 +160,7 @@ impl Writer {
                 let pause = self.pause.map_or(policy::WRITE_RETRY_FIRST, |pause| pause * 2);
                 self.pause = Some(pause.min(policy::WRITE_RETRY_MOST));
                 let (thread, records) = (self.setup.lease.thread, self.unsaved.len());
-                tracing::error!(%thread, records, %error, "the rollout cannot be written; trying again");
+                tracing::error!(%thread, records, %error, "the rollout of this thread cannot be written; trying again");
                 Written::Failed(error)
             }
         }
@@ -181,13 +181,13 @@ impl Writer {
             return done;
         }
         let records = self.unsaved.len();
-        tracing::warn!(thread = %lease.thread, records, "the disk is slow to take these records; waiting");
+        tracing::warn!(thread = %lease.thread, records, "the disk is slow to take records of this thread; waiting");
         let longer = policy::WRITE_PATIENCE.saturating_sub(policy::WRITE_WARNING);
         if let Ok(done) = tokio::time::timeout(longer, &mut appended).await {
             return done;
         }
         let reason = format!("the disk has not answered for {} s", policy::WRITE_PATIENCE.as_secs());
-        tracing::error!(thread = %lease.thread, reason, "the rollout cannot be written; still waiting");
+        tracing::error!(thread = %lease.thread, reason, "the rollout of this thread cannot be written; still waiting");
         // An owner that is gone needs no report.
         owner.send(Written::Failed(AppendError::Unknown { thread: lease.thread, reason })).await.ok();
         appended.await

@@ -164,7 +164,7 @@ pub(super) fn keep_approval(
     services.tasks.spawn(format!("approve/{thread}"), async move {
         let result = (context.keep_approval)(Arc::clone(&context), approved).await;
         if let Err(why) = &result {
-            tracing::warn!(%why, "an approval does not outlive its thread's load");
+            tracing::warn!(%thread, %why, "an approval lasts only until this thread is unloaded");
         }
         // The thread may be gone.
         done.send(result).ok();

@@ -15,7 +15,7 @@ use crate::thread::outgoing::{Due, LateAnswer, Outgoing};
 impl Owner {
     /// Stops everything that the owner has started, and answers the requests that it held.
     pub(super) async fn clean_up_after_panic(&mut self) {
-        tracing::error!(thread = %self.id, "the owner of this thread broke off; the thread is unloaded");
+        tracing::error!(thread = %self.id, "the owner of this thread panicked; unloading the thread");
         let began = self.machine.unload_began().unwrap_or(self.services.clock.now());
         show(&self.log, Phase::Unloading);
         let error = ThreadError::BrokeOff { id: self.id }.to_wire();

@@ -117,7 +117,7 @@ impl HelperSide {
         match recorded() {
             Ok(overrides) => self.overrides = overrides.unwrap_or_default(),
             Err(errors) => {
-                tracing::warn!(thread = %self.thread, %errors, "the thread's own settings are left out");
+                tracing::warn!(thread = %self.thread, %errors, "the settings that clients chose for this thread are ignored");
             }
         }
     }
@@ -166,7 +166,7 @@ impl HelperSide {
             Ok(helpers) => helpers.into_values().collect(),
             Err(errors) => {
                 // The handler refuses such overrides.
-                tracing::error!(thread = %self.thread, %errors, "helpers of the thread's own settings are left out");
+                tracing::error!(thread = %self.thread, %errors, "helpers that clients chose for this thread are ignored");
                 base.values().cloned().collect()
             }
         }
@@ -197,7 +197,7 @@ impl HelperSide {
     }
 
     pub(super) fn kill(&self) {
-        tracing::error!(thread = %self.thread, "helpers outlive every stage of their end; killing again");
+        tracing::error!(thread = %self.thread, "helpers of this thread still live after every stage of their shutdown; killing them again");
         if let Some(set) = &self.set {
             set.kill();
         }
@@ -234,7 +234,7 @@ impl HelperSide {
             }
             // A client's settings change a helper that the configuration does not have any more.
             Err(errors) => {
-                tracing::warn!(thread = %self.thread, %errors, "its own settings do not fit the new ones; its helpers stay");
+                tracing::warn!(thread = %self.thread, %errors, "this thread's own settings do not fit the changed configuration; its helpers stay as they are");
                 None
             }
         }

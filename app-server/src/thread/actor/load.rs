@@ -164,10 +164,10 @@ fn recall(settings: &ThreadSettings) -> Result<Option<Overrides>, ConfigErrors> 
 pub(super) async fn read(services: &Context, id: ThreadId) -> Result<LoadedThread, ThreadError> {
     let loaded = services.store.load(id).await.map_err(|error| ThreadError::unreadable(error, id))?;
     if loaded.repair.cut > 0 {
-        tracing::warn!(thread = %id, bytes = loaded.repair.cut, "a torn end of the rollout was cut off");
+        tracing::warn!(thread = %id, bytes = loaded.repair.cut, "cut off a torn end of this thread's rollout");
     }
     for damage in &loaded.repair.damage {
-        tracing::warn!(thread = %id, ?damage, "the rollout is damaged here; the rest is read");
+        tracing::warn!(thread = %id, ?damage, "the rollout of this thread is damaged; reading the rest");
     }
     let location = services.store.location(id).await.map_err(|error| ThreadError::unreadable(error, id))?;
     let epoch = loaded.next_epoch(services.machine_boot);

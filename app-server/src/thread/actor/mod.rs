@@ -241,7 +241,7 @@ impl Owner {
         if woken.evict {
             if self.machine.idle_since().is_some() {
                 self.services.counters.evicted.add_one();
-                tracing::info!(thread = %self.id, "unloaded to make room");
+                tracing::info!(thread = %self.id, "evicted this idle thread to free memory");
             }
             self.step(Event::Evict);
         }
@@ -303,7 +303,7 @@ impl Owner {
             Ok(Child::NeverWritten) => self.loaded(Ok(None)),
             Ok(Child::HelpersEnded(reports)) => {
                 for report in &reports {
-                    tracing::debug!(thread = %self.id, ?report, "helper ended");
+                    tracing::debug!(thread = %self.id, ?report, "a helper of this thread has ended");
                 }
                 self.helpers.ended();
                 self.log.show(|snapshot| snapshot.helpers = None);

@@ -85,7 +85,7 @@ impl Owner {
                 self.step(Event::Moved);
             }
             Err(why) => {
-                tracing::error!(thread = %self.id, why, "the rollout cannot be put elsewhere");
+                tracing::error!(thread = %self.id, why, "the rollout of this thread cannot be moved");
                 self.step(Event::MoveFailed(why));
             }
         }
@@ -187,7 +187,7 @@ pub(super) async fn mend_index(
     match mended {
         // A full queue leaves the marker for the next load.
         Ok(()) => drop(services.closed_rollouts.try_send(marker)),
-        Err(error) => tracing::warn!(%thread, %error, "this thread's row is not mended"),
+        Err(error) => tracing::warn!(%thread, %error, "the index row of this thread cannot be updated"),
     }
 }
 

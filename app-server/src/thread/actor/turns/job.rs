@@ -97,7 +97,7 @@ pub(super) fn warn_of_unknown_model(services: &thread::Context, log: &mut Log, h
     }
     let (model, window) = (settings.model, terms.window);
     if services.providers.is_news(&model) {
-        tracing::warn!(model, window, "the context window of this model is not known; it is assumed");
+        tracing::warn!(model, window, "the context window of this model is unknown; assuming a default");
     }
     let message = format!(
         "Skein does not know the model {model}, and assumes a context window of {window} tokens. Set context_window in \
