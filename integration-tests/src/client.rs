@@ -1,8 +1,8 @@
 //! A typed client over a real websocket.
 //!
-//! It reads only while somebody waits for something, so a test decides who is slow. Everything that was received stays
-//! in [`Client::record`], in order; what a wait has taken is not found by the next one. Every wait has a bound, and
-//! its error names what was waited for and what came instead.
+//! The client reads only while a test waits for a message, so the test decides how slow a client is. All
+//! received messages stay in [`Client::record`], in order. Each message satisfies at most one wait. Every
+//! wait has a bound. Its error names the expected message and the messages that came instead.
 
 mod message;
 mod questions;
@@ -32,13 +32,14 @@ use tokio_tungstenite::tungstenite::Message;
 pub use self::message::Received;
 use self::transcript::{Author, Transcript};
 
-/// How long a client waits for anything, before that is a failure.
+/// Limit of every wait of a client.
 pub const BOUND: Duration = Duration::from_secs(20);
 
-/// The receive buffer of a narrow client, bytes; the kernel doubles it.
+/// Receive buffer of a narrow client, bytes. The kernel doubles this number.
 const NARROW: u32 = 4096;
 
-/// Ids of requests, over all clients of this process: a transcript of several can be told apart.
+/// Ids of requests, unique over all clients of this process, so that a transcript of several clients is
+/// unambiguous.
 static NEXT_ID: AtomicI64 = AtomicI64::new(1);
 
 /// One connection.
@@ -46,7 +47,7 @@ pub struct Client {
     socket: WebSocketStream<TcpStream>,
     address: String,
     record: Vec<Received>,
-    /// Places in the record that no wait has taken.
+    /// Places in the record that no wait has taken yet.
     untaken: Vec<usize>,
     end: Option<End>,
     transcript: Option<Transcript>,
@@ -61,7 +62,7 @@ pub enum End {
     Broken,
 }
 
-/// A request that was sent and not yet answered.
+/// A request that was sent and has no answer yet.
 #[derive(Debug)]
 #[must_use = "the answer is taken with `Client::answer`"]
 pub struct Pending<M> {
@@ -71,25 +72,24 @@ pub struct Pending<M> {
 
 impl<M> Pending<M> {
     /// The id of the request.
-    #[must_use]
     pub fn id(&self) -> &RequestId {
         &self.id
     }
 }
 
 impl Client {
-    /// Connects to `ws://ADDRESS:PORT`, and says nothing yet.
+    /// Connects to `ws://ADDRESS:PORT` and sends nothing yet.
     ///
     /// # Errors
-    /// When nobody listens there, or the websocket is refused.
+    /// Fails if nothing listens there, or the websocket is refused.
     pub async fn connect(address: &str) -> anyhow::Result<Self> {
         Self::connect_through(TcpSocket::new_v4()?, address).await
     }
 
-    /// Connects with a small receive buffer and initialises: what it does not read soon waits at the server.
+    /// Connects with a small receive buffer and initialises. Unread messages soon wait at the server.
     ///
     /// # Errors
-    /// When one of them fails.
+    /// Fails if one of these steps fails.
     pub async fn narrow(address: &str) -> anyhow::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.set_recv_buffer_size(NARROW)?;
@@ -98,10 +98,10 @@ impl Client {
         Ok(client)
     }
 
-    /// Connects and initialises as a client that wants numbers beside durable notifications.
+    /// Connects and initialises as a client that asks for numbers on durable notifications.
     ///
     /// # Errors
-    /// When one of them fails, or the server does not know of numbers.
+    /// Fails if one of these steps fails, or the server does not offer numbers.
     pub async fn numbered(address: &str) -> anyhow::Result<Self> {
         let mut client = Self::connect(address).await?;
         let wish = serde_json::json!({ "version": EVENTS_VERSION });
@@ -110,12 +110,13 @@ impl Client {
             InitializeCapabilities { extensions: Some(extensions), ..InitializeCapabilities::default() };
         let response = client.initialize_with(Some(capabilities)).await?;
         let granted = response.skein.is_some_and(|skein| skein.extensions.contains_key(EVENTS_EXTENSION));
-        ensure!(granted, "the server gives no numbers");
+        ensure!(granted, "the server offers no event numbers");
         Ok(client)
     }
 
     async fn connect_through(socket: TcpSocket, address: &str) -> anyhow::Result<Self> {
-        let host = address.strip_prefix("ws://").with_context(|| format!("{address} is no ws:// address"))?;
+        let host =
+            address.strip_prefix("ws://").with_context(|| format!("{address} is not a ws:// address"))?;
         let connect = async {
             let stream = socket.connect(host.parse()?).await?;
             stream.set_nodelay(true)?;
@@ -138,17 +139,17 @@ impl Client {
     /// Connects and initialises.
     ///
     /// # Errors
-    /// When one of them fails.
+    /// Fails if one of these steps fails.
     pub async fn ready(address: &str) -> anyhow::Result<Self> {
         let mut client = Self::connect(address).await?;
         client.initialize().await?;
         Ok(client)
     }
 
-    /// Sends `initialize` as a client without wishes, then `initialized`.
+    /// Sends `initialize` without capabilities, then `initialized`.
     ///
     /// # Errors
-    /// When it is refused.
+    /// Fails if the server refuses the request.
     pub async fn initialize(&mut self) -> anyhow::Result<InitializeResponse> {
         self.initialize_with(None).await
     }
@@ -156,7 +157,7 @@ impl Client {
     /// Sends `initialize` with these capabilities, then `initialized`.
     ///
     /// # Errors
-    /// When it is refused.
+    /// Fails if the server refuses the request.
     pub async fn initialize_with(
         &mut self,
         capabilities: Option<InitializeCapabilities>,
@@ -179,32 +180,32 @@ impl Client {
         self.answer(pending).await?.with_context(|| format!("{} is refused", M::INFO.wire))
     }
 
-    /// Calls a method that is to be refused.
+    /// Calls a method that the server must refuse.
     ///
     /// # Errors
-    /// When it is not refused.
+    /// Fails if the server answers the request.
     pub async fn refusal<M: Method>(&mut self, params: M::Params) -> anyhow::Result<WireError> {
         let pending = self.start_call::<M>(&params).await?;
         match self.answer(pending).await? {
-            Ok(_) => bail!("{} is answered, and should have been refused", M::INFO.wire),
+            Ok(_) => bail!("{} was answered, but the server should refuse it", M::INFO.wire),
             Err(error) => Ok(error),
         }
     }
 
-    /// Sends a request; its answer is taken later.
+    /// Sends a request. [`Client::answer`] takes the answer later.
     ///
     /// # Errors
-    /// When the connection has ended.
+    /// Fails if the connection has ended.
     pub async fn start_call<M: Method>(&mut self, params: &M::Params) -> anyhow::Result<Pending<M>> {
         let id = RequestId::Integer(NEXT_ID.fetch_add(1, Ordering::Relaxed));
         self.send(&envelope::request::<M>(&id, params), Author::Types).await?;
         Ok(Pending { id, method: PhantomData })
     }
 
-    /// Waits for the answer to a request that was sent.
+    /// Waits for the answer to an earlier request.
     ///
     /// # Errors
-    /// When no answer comes, or one of another shape. A refusal is in the inner result.
+    /// Fails if no answer comes, or an answer of another shape. A refusal is in the inner result.
     pub async fn answer<M: Method>(
         &mut self,
         pending: Pending<M>,
@@ -214,10 +215,10 @@ impl Client {
         received.into_answer().with_context(|| format!("{what} has another shape"))
     }
 
-    /// Sends a text frame as it is.
+    /// Sends a text frame without changes.
     ///
     /// # Errors
-    /// When the connection has ended.
+    /// Fails if the connection has ended.
     pub async fn send_raw(&mut self, text: &str) -> anyhow::Result<()> {
         self.send(text, Author::Test).await
     }
@@ -232,17 +233,17 @@ impl Client {
     /// Sends any websocket message.
     ///
     /// # Errors
-    /// When the connection has ended, or does not take the message.
+    /// Fails if the connection has ended, or does not take the message.
     pub async fn send_message(&mut self, message: Message) -> anyhow::Result<()> {
         let sent = tokio::time::timeout(BOUND, self.socket.send(message)).await;
-        sent.with_context(|| format!("{} takes no message within {BOUND:?}", self.address))??;
+        sent.with_context(|| format!("{} accepts no message within {BOUND:?}", self.address))??;
         Ok(())
     }
 
     /// Sends a raw request under a new id.
     ///
     /// # Errors
-    /// When no answer comes. A refusal is in the inner result.
+    /// Fails if no answer comes. A refusal is in the inner result.
     pub async fn call_raw(
         &mut self,
         method: &str,
@@ -254,54 +255,51 @@ impl Client {
         self.answer_to(&RequestId::Integer(id)).await
     }
 
-    /// Waits for the answer to a request that was sent raw.
+    /// Waits for the answer to an earlier raw request.
     ///
     /// # Errors
-    /// When no answer comes. A refusal is in the inner result.
+    /// Fails if no answer comes. A refusal is in the inner result.
     pub async fn answer_to(&mut self, id: &RequestId) -> anyhow::Result<Result<Value, WireError>> {
         let what = format!("the answer to request {id}");
         self.until(&what, |message| message.answers(id)).await?.into_answer()
     }
 
-    /// Everything that was received, in order.
-    #[must_use]
+    /// Every received message, in order.
     pub fn record(&self) -> &[Received] {
         &self.record
     }
 
-    /// Takes everything that was received so far: later waits find only what comes from now on.
+    /// Takes every message received so far. Later waits find only new messages.
     pub fn take_all(&mut self) {
         self.untaken.clear();
     }
 
-    /// How the connection has ended, as far as this client has read.
-    #[must_use]
+    /// How the connection ended, as far as this client has read.
     pub fn end(&self) -> Option<End> {
         self.end
     }
 
-    /// Ends the connection with a reset, as a machine does whose process was killed: what was not read is lost on the
-    /// way, and the server hears no goodbye.
+    /// Resets the connection, like a machine whose process was killed. Unread data is lost, and the server
+    /// gets no close frame.
     ///
     /// # Errors
-    /// When the socket does not take it.
+    /// Fails if the socket refuses the option.
     pub fn reset(self) -> anyhow::Result<()> {
         Ok(self.socket.get_ref().set_zero_linger()?)
     }
 
-    /// Says goodbye and waits for the server's goodbye.
+    /// Sends a close frame and waits for the server's close frame.
     ///
     /// # Errors
-    /// When the connection does not end.
+    /// Fails if the connection does not end.
     pub async fn close(mut self) -> anyhow::Result<End> {
-        // A connection that the server has ended takes no close frame.
+        // After the server has closed the connection, sending a close frame fails.
         self.socket.close(None).await.ok();
         self.until_end().await
     }
 }
 
-/// The params of `initialize`, as this client sends them.
-#[must_use]
+/// The params of this client's `initialize`.
 pub fn introduction(capabilities: Option<InitializeCapabilities>) -> InitializeParams {
     InitializeParams {
         capabilities,

@@ -1,4 +1,5 @@
-//! Whether switching between threads leaves anything: a real server, real helpers, and what the kernel counts.
+//! Checks that switching between threads leaves nothing behind: a real server, real helpers, and the kernel's
+//! own counts.
 
 mod ends;
 mod report;
@@ -12,13 +13,13 @@ pub use self::report::{Ends, Killed, Report, Switch, Terminated};
 use crate::client::Client;
 use crate::home::{Helper, Home};
 
-/// Name of the helper that the demonstration configures.
+/// Name of the helper in the demonstration's settings.
 const HELPER: &str = "helper";
 
-/// What is to be shown.
+/// Parameters of the demonstration.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// How many threads are switched through.
+    /// Number of threads.
     pub threads: usize,
     /// The program of the helper and its arguments.
     pub command: Vec<String>,
@@ -28,10 +29,10 @@ pub struct Plan {
     pub arguments: serde_json::Value,
 }
 
-/// Runs the demonstration. Each line of its table goes to `show` as soon as it is known.
+/// Runs the demonstration. Each row of the table goes to `show` as soon as it is complete.
 ///
 /// # Errors
-/// When something does not work at all. What is left behind is no error but a number of the report.
+/// Fails if a step fails. Leftover processes are not an error; the report counts them.
 pub async fn run(plan: &Plan, show: &mut dyn FnMut(String) -> Result<()>) -> Result<Report> {
     let (command, args) = plan.command.split_first().context("no program for the helper")?;
     let mut home = Home::setup().helper(Helper::program(HELPER, command, args)).start().await?;
@@ -61,7 +62,7 @@ pub async fn run(plan: &Plan, show: &mut dyn FnMut(String) -> Result<()>) -> Res
     home.start_again().await?;
     let killed = ends::kill(&mut home, plan, &threads).await?;
     progress.finish_and_clear();
-    // Whatever was left is counted by now; nothing of it may outlive the demonstration.
+    // The leftovers are counted by now; no process may outlive the demonstration.
     if killed.left == 0 {
         home.finish().await?
     } else {
@@ -70,10 +71,10 @@ pub async fn run(plan: &Plan, show: &mut dyn FnMut(String) -> Result<()>) -> Res
     Ok(Report::new(plan, switches, Ends { terminated, killed }))
 }
 
-/// Makes a thread that is on disk, and waits until it is gone from memory.
+/// Makes a thread on disk, and waits until the server has unloaded it.
 async fn make(home: &Home, control: &mut Client, number: usize) -> Result<ThreadId> {
     let mut client = home.client().await?;
-    let thread = client.start_said_thread(&format!("This is thread {number}.")).await?;
+    let thread = client.start_thread_with(&format!("This is thread {number}.")).await?;
     client.close().await?;
     control.thread_closed(thread).await?;
     ensure!(home.rollout(thread).is_file(), "thread {thread} is not on disk");

@@ -1,4 +1,4 @@
-//! A real server on a fresh home: set up, started, killed, started again, and ended with nothing left.
+//! A real server on a fresh home: set up, started, killed, restarted, and stopped with no process left.
 
 mod pid_one;
 mod server;
@@ -22,17 +22,17 @@ use self::server::Server;
 pub use self::setup::{Helper, Setup};
 use crate::client::Client;
 use crate::fixture::{self, Force, Order, Summary};
-use crate::process::{Family, Process, marked, wait_until};
+use crate::process::{Family, Process, tagged, wait_until};
 
-/// How long a test waits for the end of a server or of its helpers. Far above what either takes: a test says what has
-/// to come, and the demo, which measures, says how soon.
+/// Limit for the end of a server or of its helpers. The limit is far above the usual time: tests check only
+/// that the end comes. The demo measures how soon.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Lines of the server's log that a failed test shows.
+/// Lines of the server's log in the output of a failed test.
 const LOG_LINES: usize = 150;
 
-/// A home with its server. A test ends with [`Home::finish`]; when it does not get there, dropping this kills what was
-/// started and shows the server's log.
+/// A home with its server. A test ends with [`Home::finish`]. On a failed test, drop kills all started
+/// processes and prints the server's log.
 #[derive(Debug)]
 pub struct Home {
     setup: Setup,
@@ -43,32 +43,31 @@ pub struct Home {
 }
 
 impl Home {
-    /// What a server is started from. Without any change: a home with defaults and no helper.
-    #[must_use]
+    /// The defaults for a server: an unchanged home without helpers.
     pub fn setup() -> Setup {
         Setup::default()
     }
 
-    /// Starts a server with one helper named `helper`, which does what it is told.
+    /// Starts a server with one scriptable helper named `helper`.
     ///
     /// # Errors
-    /// When the server does not start.
+    /// Fails if the server does not start.
     pub async fn start() -> anyhow::Result<Self> {
         Self::setup().helper(Helper::named("helper")?).start().await
     }
 
-    /// Starts a server as [`Home::start`] does, with `count` clients that are subscribed to one thread. The first of them has
-    /// started a turn there that says `prompt`.
+    /// Starts a server like [`Home::start`], with `count` clients subscribed to one thread. The first client
+    /// has started a turn there with `prompt`.
     ///
     /// # Errors
-    /// When the server does not start, or refuses a client.
+    /// Fails if the server does not start, or refuses a client.
     pub async fn with_turn(
         count: usize,
         prompt: &str,
     ) -> anyhow::Result<(Self, Vec<Client>, ThreadId, TurnId)> {
         let home = Self::start().await?;
         let mut first = home.client().await?;
-        let thread = first.start_said_thread("words").await?;
+        let thread = first.start_thread_with("words").await?;
         let mut clients = vec![first];
         for _ in 1..count {
             let mut client = home.client().await?;
@@ -81,7 +80,7 @@ impl Home {
 
     async fn new(setup: Setup) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("skein-test-").tempdir()?;
-        // As the server makes one: a folder that it did not make it does not change.
+        // Same mode as the server uses; the server does not change the mode of an existing folder.
         DirBuilder::new().mode(0o700).create(folder.path().join("home"))?;
         let histories = match setup.histories {
             Some((size, seed)) => {
@@ -98,66 +97,62 @@ impl Home {
         }
         let settings = folder.path().join("home/config.toml");
         fs::write(&settings, setup.config())?;
-        // Its helpers have variables, which may be secrets: a server warns of a file that others can read.
+        // Variables of helpers may be secrets; the server warns of a file that others can read.
         fs::set_permissions(&settings, Permissions::from_mode(0o600))?;
         let server = Server::start(&setup, folder.path()).await?;
         Ok(Self { setup, folder, server, histories, finished: false })
     }
 
-    /// The histories that the home had before its server started.
+    /// The histories in the home before its server started.
     ///
     /// # Errors
-    /// When the setup named none.
+    /// Fails if the setup named none.
     pub fn histories(&self) -> anyhow::Result<&Summary> {
         self.histories.as_ref().context("the home began without histories")
     }
 
-    /// Where the server listens, as `ws://ADDRESS:PORT`.
-    #[must_use]
+    /// Address of the server, as `ws://ADDRESS:PORT`.
     pub fn address(&self) -> &str {
         &self.server.address
     }
 
-    /// The server's process.
-    #[must_use]
+    /// Process id of the server.
     pub fn pid(&self) -> u32 {
         self.server.pid
     }
 
-    /// The value that marks every process of this home; helpers that a test brings itself need it too.
-    #[must_use]
-    pub fn mark(&self) -> &str {
-        &self.setup.mark
+    /// The tag on every process of this home. Helpers that a test starts by itself need the tag too.
+    pub fn tag(&self) -> &str {
+        &self.setup.tag
     }
 
-    /// The home's folder.
-    #[must_use]
+    /// Folder of the home.
     pub fn path(&self) -> PathBuf {
         self.folder.path().join("home")
     }
 
-    /// The log so far. The server writes its log after it acts: wait for a line with [`Home::until_line`], and
-    /// look for the absence of one in [`Home::whole_log`].
+    /// The log so far. The server logs after it acts, so wait for a line with [`Home::until_line`]. Check for
+    /// the absence of a line with [`Home::whole_log`].
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// Fails if the log cannot be read.
     pub fn log(&self) -> anyhow::Result<String> {
         Ok(fs::read_to_string(self.folder.path().join(server::LOG))?)
     }
 
-    /// Stops the server, and returns all that it has logged.
+    /// Stops the server and returns its complete log.
     ///
     /// # Errors
-    /// When it does not end with 0, or the log cannot be read.
+    /// Fails if the server does not exit with 0, or the log cannot be read.
     pub async fn whole_log(&mut self) -> anyhow::Result<String> {
         self.stop().await?;
         self.log()
     }
 
-    /// Waits until the server has logged a line that has all of these texts.
+    /// Waits until the server has logged a line with all these texts.
     ///
     /// # Errors
-    /// When it has not in time; the error shows the log.
+    /// Fails if no such line comes in time. The error shows the log.
     pub async fn until_line(&self, texts: &[&str]) -> anyhow::Result<()> {
         let has = |line: &str| texts.iter().all(|text| line.contains(text));
         let logged = || self.log().is_ok_and(|log| log.lines().any(has)).then_some(());
@@ -165,47 +160,44 @@ impl Home {
         waited.with_context(|| self.log().unwrap_or_default())
     }
 
-    /// Waits until the server has logged `text` so many times.
+    /// Waits until the log has `text` this many times.
     ///
     /// # Errors
-    /// When it has not within `bound`.
+    /// Fails if this takes longer than `bound`.
     pub async fn until_logged(&self, text: &str, times: usize, bound: Duration) -> anyhow::Result<()> {
         let what = format!("{text:?} {times} times in the log");
         let logged = || self.log().is_ok_and(|log| log.matches(text).count() >= times);
         wait_until(&what, bound, || logged().then_some(())).await
     }
 
-    /// A folder beside the home, for what a test needs.
-    #[must_use]
+    /// A folder beside the home, for a test's own files.
     pub fn beside(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Where the rollout of a thread is.
-    #[must_use]
+    /// Path of a thread's rollout.
     pub fn rollout(&self, thread: ThreadId) -> PathBuf {
         let name = thread.to_string();
         self.path().join("threads").join(&name[name.len() - 2..]).join(format!("{name}.jsonl"))
     }
 
-    /// A connected client that is initialised.
+    /// A connected, initialised client.
     ///
     /// # Errors
-    /// When the server does not answer.
+    /// Fails if the server does not answer.
     pub async fn client(&self) -> anyhow::Result<Client> {
         Client::ready(self.address()).await
     }
 
-    /// Everything that the server started and that lives, wherever it descends from now.
-    #[must_use]
+    /// All living processes that the server started, whatever their parent is now.
     pub fn family(&self) -> Family {
-        Family::of(self.pid(), &self.setup.mark)
+        Family::of(self.pid(), &self.setup.tag)
     }
 
-    /// Waits until there are so many helpers' processes, guards not counted.
+    /// Waits until this many helper processes live, not counting guards.
     ///
     /// # Errors
-    /// When it does not come to that within `bound`.
+    /// Fails if the count is different after `bound`.
     pub async fn until_helpers(&self, count: usize, bound: Duration) -> anyhow::Result<Family> {
         let what = format!("{count} processes of helpers");
         let waited =
@@ -213,11 +205,11 @@ impl Home {
         waited.with_context(|| format!("there are {:#?}", self.family()))
     }
 
-    /// Waits until neither helper nor guard is left.
+    /// Waits until no helper and no guard is left.
     ///
     /// # Errors
-    /// When something is left after `bound`, which is named.
-    pub async fn until_zero(&self, bound: Duration) -> anyhow::Result<()> {
+    /// Fails if a process is left after `bound`. The error names it.
+    pub async fn until_drained(&self, bound: Duration) -> anyhow::Result<()> {
         let waited =
             wait_until("no helper and no guard", bound, || (self.family().count() == 0).then_some(())).await;
         waited.with_context(|| format!("left: {:#?}", self.family()))
@@ -226,43 +218,43 @@ impl Home {
     /// Sends a signal to the server.
     ///
     /// # Errors
-    /// When there is none.
+    /// Fails if the server is not running.
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         self.server.signal(signal)
     }
 
-    /// Waits for the server's end.
+    /// Waits for the server to exit.
     ///
     /// # Errors
-    /// When it does not come within `bound`.
+    /// Fails if the server does not exit within `bound`.
     pub async fn exited(&mut self, bound: Duration) -> anyhow::Result<Exit> {
         self.server.exited(bound).await
     }
 
-    /// Kills the server with SIGKILL. What it started is not touched.
+    /// Kills the server with SIGKILL. Its helpers and guards are not signalled.
     ///
     /// # Errors
-    /// When it does not end.
+    /// Fails if the server does not end.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
-        // Guards are known by their helpers, which may be gone before them.
+        // Remember the guards now: they are found through their helpers, which may end first.
         let _ = self.family();
         self.signal(Signal::SIGKILL)?;
         self.exited(PATIENCE).await?;
         Ok(())
     }
 
-    /// Kills the server and all its guards at the same moment, so that nobody is left who could clean up: they are stopped
-    /// before, since whoever died last would do it.
+    /// Kills the server and all its guards at the same moment, so that no process is left to clean up. All of
+    /// them are stopped first, because the last one to die would clean up.
     ///
     /// # Errors
-    /// When they do not end.
+    /// Fails if they do not end.
     pub async fn kill_with_guards(&mut self) -> anyhow::Result<()> {
         let _ = self.family();
         self.signal(Signal::SIGSTOP)?;
         let guards = self.family().guards;
         for order in [Signal::SIGSTOP, Signal::SIGKILL] {
             for guard in &guards {
-                // One that had just done its work may be gone; below it is seen that all are.
+                // A guard that has just finished may be gone; the check below proves that all are gone.
                 kill(Pid::from_raw(guard.pid.cast_signed()), order).ok();
             }
         }
@@ -271,10 +263,10 @@ impl Home {
         wait_until("the end of all guards", PATIENCE, gone).await
     }
 
-    /// Ends the server with SIGTERM; it has to do so well and in time.
+    /// Stops the server with SIGTERM. The server must exit with 0 in time.
     ///
     /// # Errors
-    /// When it does not.
+    /// Fails if the server does not exit, or not with 0.
     pub async fn stop(&mut self) -> anyhow::Result<()> {
         self.signal(Signal::SIGTERM)?;
         let exit = self.exited(PATIENCE).await?;
@@ -282,26 +274,27 @@ impl Home {
         Ok(())
     }
 
-    /// Starts a server on the same home, after the first has ended.
+    /// Starts a server on the same home after the first one has ended.
     ///
     /// # Errors
-    /// When it does not start.
+    /// Fails if the server does not start.
     pub async fn start_again(&mut self) -> anyhow::Result<()> {
         self.server = Server::start(&self.setup, self.folder.path()).await?;
         Ok(())
     }
 
-    /// Ends the server and waits for its end, unless it has ended already; nothing that it started may be left.
+    /// Stops the server and waits for its exit, unless it has already exited. No process of the server may be
+    /// left.
     ///
     /// # Errors
-    /// When the server does not end well, or something is left.
+    /// Fails if the server does not exit with 0, or a process is left.
     pub async fn finish(mut self) -> anyhow::Result<()> {
         if !self.server.has_ended() {
             self.stop().await?;
             let left = self.family();
             ensure!(left.count() == 0, "the server has ended and left {left:#?}");
         }
-        self.until_zero(PATIENCE).await?;
+        self.until_drained(PATIENCE).await?;
         self.finished = true;
         Ok(())
     }
@@ -313,8 +306,8 @@ impl Drop for Home {
             return;
         }
         self.server.kill_now();
-        for Process { pid, .. } in marked(&self.setup.mark) {
-            // It carries the mark of this test, so it was started by its server; it may have ended meanwhile.
+        for Process { pid, .. } in tagged(&self.setup.tag) {
+            // The process carries the tag of this test, so this server started it; it may have ended by now.
             kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).ok();
         }
         let log = fs::read_to_string(self.folder.path().join(server::LOG)).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! One HTTP request, written by hand: with headers that a library would not send.
+//! One HTTP request, written by hand, with headers that a library would not send.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use tokio::net::TcpStream;
 
 const BOUND: Duration = Duration::from_secs(20);
 
-/// Sends `GET path` with these headers. Returns the status and the rest of the answer.
+/// Sends `GET path` with these headers. Returns the status and the full response.
 ///
 /// # Errors
-/// When no answer comes, or it is no HTTP.
+/// Fails if no response comes, or it is not HTTP.
 pub async fn get(address: &str, path: &str, headers: &[(&str, &str)]) -> anyhow::Result<(u16, String)> {
     let host = address.strip_prefix("ws://").unwrap_or(address);
     let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
@@ -30,23 +30,23 @@ pub async fn get(address: &str, path: &str, headers: &[(&str, &str)]) -> anyhow:
     Ok((status.with_context(|| format!("no HTTP: {answer}"))?, answer))
 }
 
-/// A websocket whose frames are written by hand, right or wrong.
+/// A websocket with frames written by hand, valid or not.
 #[derive(Debug)]
 pub struct Socket(TcpStream);
 
 impl Socket {
-    /// Connects, and says nothing yet.
+    /// Connects and sends nothing yet.
     ///
     /// # Errors
-    /// When nobody listens there.
+    /// Fails if nothing listens there.
     pub async fn connect(address: &str) -> anyhow::Result<Self> {
         Ok(Self(TcpStream::connect(address.strip_prefix("ws://").unwrap_or(address)).await?))
     }
 
-    /// Connects and shakes hands.
+    /// Connects and completes the handshake.
     ///
     /// # Errors
-    /// When the handshake is refused.
+    /// Fails if the server refuses the handshake.
     pub async fn upgrade(address: &str) -> anyhow::Result<Self> {
         let host = address.strip_prefix("ws://").unwrap_or(address);
         let mut stream = TcpStream::connect(host).await?;
@@ -64,18 +64,18 @@ impl Socket {
         Ok(Self(stream))
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes without changes.
     ///
     /// # Errors
-    /// When the connection has ended.
+    /// Fails if the connection has ended.
     pub async fn send(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         Ok(self.0.write_all(bytes).await?)
     }
 
-    /// Reads until these bytes have come.
+    /// Reads until these bytes arrive.
     ///
     /// # Errors
-    /// When they do not come.
+    /// Fails if they do not arrive.
     pub async fn until(&mut self, what: &[u8]) -> anyhow::Result<()> {
         let mut bytes = Vec::new();
         while !bytes.windows(what.len()).any(|window| window == what) {
@@ -85,10 +85,10 @@ impl Socket {
         Ok(())
     }
 
-    /// Reads until the server has ended the connection, in order or by a reset. Returns what came.
+    /// Reads until the server ends the connection, in order or by a reset. Returns the bytes read.
     ///
     /// # Errors
-    /// When it does not end the connection.
+    /// Fails if the server does not end the connection.
     pub async fn until_end(&mut self) -> anyhow::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let read = tokio::time::timeout(BOUND, self.0.read_to_end(&mut bytes)).await;
@@ -98,13 +98,13 @@ impl Socket {
         }
     }
 
-    /// Reads until the server has ended the connection. Returns the code of its close frame, if it sent one.
+    /// Reads until the server ends the connection. Returns the code of its close frame, if it sent one.
     ///
     /// # Errors
-    /// When it does not end the connection.
+    /// Fails if the server does not end the connection.
     pub async fn close_code(&mut self) -> anyhow::Result<Option<u16>> {
         let bytes = self.until_end().await?;
-        // A close frame of a server: 0x88, a length below 126, the code. Nothing else was asked for.
+        // A close frame of a server: 0x88, a length below 126, the code. The server sends nothing else here.
         Ok(match bytes.as_slice() {
             [0x88, 2..=125, high, low, ..] => Some(u16::from_be_bytes([*high, *low])),
             _ => None,

@@ -1,4 +1,5 @@
-//! An MCP server over streamable HTTP, in this process: does what its tools are called, and remembers what it was sent.
+//! An MCP server over streamable HTTP in this process. The name of each tool says how it behaves. The server
+//! records each request.
 
 mod answers;
 mod speech;
@@ -16,45 +17,44 @@ use tokio::task::JoinSet;
 
 use crate::process::wait_until;
 
-/// How a server behaves to everybody.
+/// Behaviour of a server towards every client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Manner {
     /// Speaks MCP up to 2025-11-25, with sessions.
     Handshake,
-    /// The same, and does not say by the status that a session is unknown.
+    /// Like `Handshake`, but an unknown session does not get its own status.
     HandshakeLoosely,
-    /// Speaks MCP of 2026-07-28, without.
+    /// Speaks MCP of 2026-07-28, without sessions.
     Stateless,
-    /// Answers each request with a status and this text.
+    /// Answers each request with this status and text.
     Status(u16, String),
-    /// Answers each request with a page.
+    /// Answers each request with an HTML page.
     Page,
-    /// Sends each request to this address.
-    Elsewhere(String),
-    /// Takes each request and answers none.
+    /// Redirects each request to this address.
+    RedirectsTo(String),
+    /// Accepts each request and answers none.
     Mute,
 }
 
-/// A request as it came.
+/// A request as received.
 #[derive(Debug, Clone)]
 pub struct Seen {
     /// `POST`, `GET` or `DELETE`.
     pub verb: String,
-    /// Names in lower case.
+    /// Headers; names are in lower case.
     pub headers: BTreeMap<String, String>,
-    /// Null where there is none.
+    /// The JSON body; null if there is none.
     pub body: Value,
 }
 
 impl Seen {
-    /// The method of MCP.
-    #[must_use]
+    /// The MCP method.
     pub fn method(&self) -> &str {
         self.body["method"].as_str().unwrap_or_default()
     }
 }
 
-/// A running server. It ends when it is dropped, with all of its connections.
+/// A running server. Drop ends it with all its connections.
 #[derive(Debug)]
 pub struct HttpHelper {
     address: SocketAddr,
@@ -62,7 +62,7 @@ pub struct HttpHelper {
     tasks: JoinSet<()>,
 }
 
-/// Where a server will listen: who connects before is refused.
+/// An address reserved for a server. Until the server starts, connections are refused.
 #[derive(Debug)]
 pub struct Place(TcpSocket);
 
@@ -72,38 +72,38 @@ struct Shared {
     token: Mutex<Option<String>>,
     seen: Mutex<Vec<Seen>>,
     sessions: Mutex<Vec<String>>,
-    told: broadcast::Sender<&'static str>,
-    /// What was answered to its own requests.
+    notifications: broadcast::Sender<&'static str>,
+    /// Answers to the server's own requests.
     answers: broadcast::Sender<Value>,
     open: AtomicUsize,
-    /// Streams that listen and are refused before one is begun again.
+    /// Listening streams to refuse before the next one is accepted.
     refused_streams: AtomicUsize,
     ignores_pings: AtomicBool,
 }
 
 impl HttpHelper {
-    /// Listens on loopback. With a `token`, who does not have it gets 401.
+    /// Listens on loopback. If there is a `token`, a request without it gets 401.
     ///
     /// # Errors
-    /// When no port can be had.
+    /// Fails if no port is free.
     pub async fn start(manner: Manner, token: Option<&str>) -> anyhow::Result<Self> {
         let this = Self::listen(TcpListener::bind("127.0.0.1:0").await?, manner)?;
         *this.shared.token() = token.map(ToOwned::to_owned);
         Ok(this)
     }
 
-    /// Listens at the address of one that has ended.
+    /// Listens at the address of an earlier server.
     ///
     /// # Errors
-    /// When somebody else does.
+    /// Fails if the address is in use.
     pub async fn start_at(address: SocketAddr, manner: Manner) -> anyhow::Result<Self> {
         Self::listen(TcpListener::bind(address).await?, manner)
     }
 
-    /// A place at which nobody listens yet, and nobody else will.
+    /// Reserves an address on which nothing listens yet.
     ///
     /// # Errors
-    /// When no port can be had.
+    /// Fails if no port is free.
     pub fn place() -> anyhow::Result<Place> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
@@ -117,7 +117,7 @@ impl HttpHelper {
             token: Mutex::default(),
             seen: Mutex::default(),
             sessions: Mutex::default(),
-            told: broadcast::channel(16).0,
+            notifications: broadcast::channel(16).0,
             answers: broadcast::channel(16).0,
             open: AtomicUsize::new(0),
             refused_streams: AtomicUsize::new(0),
@@ -134,60 +134,56 @@ impl HttpHelper {
         Ok(Self { address, shared, tasks })
     }
 
-    /// Where it listens.
-    #[must_use]
+    /// Address of the server.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Takes nobody without this token from now on.
+    /// From now on, requests need this token.
     pub fn wants(&self, token: &str) {
         *self.shared.token() = Some(token.to_owned());
     }
 
-    /// Takes everybody from now on.
+    /// From now on, requests need no token.
     pub fn open_to_all(&self) {
         *self.shared.token() = None;
     }
 
-    /// Its address, as a helper's `url`.
-    #[must_use]
+    /// Address of the server, as a helper's `url`.
     pub fn url(&self) -> String {
         url(self.address)
     }
 
     /// All requests so far.
-    #[must_use]
     pub fn seen(&self) -> Vec<Seen> {
         self.shared.seen()
     }
 
-    /// Connections that are open.
-    #[must_use]
+    /// Number of open connections.
     pub fn open(&self) -> usize {
         self.shared.open.load(Ordering::SeqCst)
     }
 
-    /// Until it has seen a request like that.
+    /// Waits for a request that fits.
     ///
     /// # Errors
-    /// When none comes within `bound`.
+    /// Fails if none comes within `bound`.
     pub async fn until_seen(&self, bound: Duration, fits: impl Fn(&Seen) -> bool) -> anyhow::Result<Seen> {
         wait_until("a request to the helper", bound, || self.seen().into_iter().find(&fits)).await
     }
 
-    /// Until no connection is open but, where there is one, the stream on which it tells what changes.
+    /// Waits until no connection is open, except for the stream of change notifications.
     ///
     /// # Errors
-    /// When one is after `bound`.
+    /// Fails if another connection is open after `bound`.
     pub async fn until_quiet(&self, bound: Duration) -> anyhow::Result<()> {
         wait_until("the end of all calls' connections", bound, || (self.open() <= 1).then_some(())).await
     }
 
-    /// Until no connection is open.
+    /// Waits until no connection is open.
     ///
     /// # Errors
-    /// When one is after `bound`.
+    /// Fails if a connection is open after `bound`.
     pub async fn until_alone(&self, bound: Duration) -> anyhow::Result<()> {
         wait_until("the end of all connections", bound, || (self.open() == 0).then_some(())).await
     }
@@ -197,38 +193,39 @@ impl HttpHelper {
         self.shared.sessions().clear();
     }
 
-    /// Tells whoever listens that the tools have changed.
+    /// Notifies every listening client that the tools have changed.
     pub fn change_tools(&self) {
-        // Nobody may listen.
-        let _ = self.shared.told.send("notifications/tools/list_changed");
+        // No client may be listening.
+        let _ = self.shared.notifications.send("notifications/tools/list_changed");
     }
 
-    /// Ends the streams on which it tells what changes, and answers the next `refused` requests for one with 503.
+    /// Ends the streams of change notifications, and answers the next `refused` requests for such a stream
+    /// with 503.
     pub fn break_streams(&self, refused: usize) {
         self.shared.refused_streams.store(refused, Ordering::SeqCst);
-        // Nobody may listen.
-        let _ = self.shared.told.send(speech::END);
+        // No client may be listening.
+        let _ = self.shared.notifications.send(speech::END);
     }
 
-    /// Ends it, in whatever it does.
+    /// Ends the server immediately.
     pub async fn end(mut self) {
         self.tasks.shutdown().await;
     }
 }
 
 impl Place {
-    /// Its address, as a helper's `url`.
+    /// The reserved address, as a helper's `url`.
     ///
     /// # Errors
-    /// When the system does not know it.
+    /// Fails if the system does not report the address.
     pub fn url(&self) -> anyhow::Result<String> {
         Ok(url(self.0.local_addr()?))
     }
 
-    /// Listens there.
+    /// Starts a server at this address.
     ///
     /// # Errors
-    /// When that cannot be.
+    /// Fails if the server cannot listen.
     pub fn start(self, manner: Manner) -> anyhow::Result<HttpHelper> {
         HttpHelper::listen(self.0.listen(16)?, manner)
     }

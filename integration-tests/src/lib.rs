@@ -1,26 +1,25 @@
-//! What the tests of a running server share.
+//! Shared parts of the tests of a running server.
 //!
 //! | room | question it answers |
 //! | --- | --- |
-//! | [`home`] | how a server is set up, started, killed and ended with nothing left |
-//! | [`client`] | how to talk to it |
-//! | [`view`] | what a client shows of a thread, by the rules for client authors |
-//! | [`proxy`] | a link that stalls, trickles and is cut |
-//! | [`seed`] | how a random schedule is played again |
-//! | [`requests`] | what tests ask again and again |
-//! | [`process`] | which processes there are |
+//! | [`home`] | how a server is set up, started, killed and stopped with no process left |
+//! | [`client`] | how a client talks to the server |
+//! | [`view`] | which state a client shows, by the rules for client authors |
 //! | [`proxy`] | how a link is cut, stalled and slowed down |
-//! | [`http_helper`] | an MCP server over HTTP that does what it is told |
-//! | [`http`] | what it says outside of a websocket |
-//! | [`mod@bench`] | what a large history costs |
+//! | [`seed`] | how a random schedule is repeated |
+//! | [`requests`] | which requests most tests need |
+//! | [`process`] | which processes there are |
+//! | [`http_helper`] | an MCP server over HTTP which misbehaves on request |
+//! | [`http`] | how HTTP works beside the websocket |
+//! | [`mod@bench`] | how much time and memory a large history costs |
 //! | [`fixture`] | homes with large, old, torn and damaged histories |
-//! | [`demo`] | whether switching between threads leaves anything |
-//! | [`wedge`] | whether helpers that do not go on make others wait |
-//! | [`zoo`] | whether anything is left of helpers that behave badly |
-//! | [`soak`] | whether a server that is used for long grows |
-//! | [`strangers`] | whether helpers that others have written work, and leave nothing |
-//! | [`snapshot`] | whole conversations, compared with files |
-//! | [`terminal`] | what a program shows on its screen |
+//! | [`demo`] | whether switching between threads leaves a process behind |
+//! | [`wedge`] | whether stuck helpers delay other requests |
+//! | [`zoo`] | whether badly behaved helpers leave processes behind |
+//! | [`soak`] | whether a server grows under long use |
+//! | [`third_party`] | whether third-party MCP servers work and leave nothing behind |
+//! | [`snapshot`] | whether whole conversations match files |
+//! | [`terminal`] | which text a program shows on its screen |
 //! | [`paths`] | where our programs are |
 
 pub mod bench;
@@ -37,9 +36,9 @@ pub mod requests;
 pub mod seed;
 pub mod snapshot;
 pub mod soak;
-pub mod strangers;
 pub mod streams;
 pub mod terminal;
+pub mod third_party;
 pub mod view;
 pub mod wedge;
 pub mod zoo;

@@ -4,32 +4,33 @@ use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 
-/// The server.
+/// Path of the server's program.
 ///
 /// # Errors
-/// When it is not built, with how to build it.
+/// Fails if the program is not built. The error says how to build it.
 pub fn skein() -> anyhow::Result<PathBuf> {
     program("skein", "SKEIN_BIN")
 }
 
-/// The scriptable helper.
+/// Path of the scriptable helper.
 ///
 /// # Errors
-/// When it is not built, with how to build it.
+/// Fails if the program is not built. The error says how to build it.
 pub fn mcp_helper() -> anyhow::Result<PathBuf> {
     program("mcp-helper", "SKEIN_MCP_HELPER")
 }
 
-/// The benchmark of histories.
+/// Path of the history benchmark.
 ///
 /// # Errors
-/// When it is not built, with how to build it.
+/// Fails if the program is not built. The error says how to build it.
 pub fn bench_store() -> anyhow::Result<PathBuf> {
     program("bench-store", "SKEIN_BENCH_STORE")
 }
 
-/// The program that `variable` names: Bazel sets it to a path below the folder that a test starts in, and anybody may
-/// set it to another build. Otherwise cargo's, which lies beside the running program or one folder above a test.
+/// Path of the program in `variable`. Bazel sets the variable to a path below the test's working folder; a
+/// user may set it to another build. Without the variable, cargo's program beside the running program, or one
+/// folder above a test.
 fn program(name: &str, variable: &str) -> anyhow::Result<PathBuf> {
     if let Some(path) = std::env::var_os(variable) {
         let path = PathBuf::from(path);
@@ -50,7 +51,7 @@ mod tests {
     use super::program;
 
     #[test]
-    fn a_program_that_is_not_there_is_named_with_how_to_build_it() {
+    fn the_error_for_a_missing_program_says_how_to_build_it() {
         let error = program("no-such-program", "SKEIN_NO_SUCH_PROGRAM").unwrap_err().to_string();
         assert!(error.contains("no-such-program is not built: run `cargo build --workspace`"), "{error}");
     }

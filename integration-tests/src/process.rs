@@ -1,4 +1,4 @@
-//! Processes as the kernel sees them: who descends from whom, who carries a mark, and what memory they take.
+//! Processes as the kernel reports them: ancestry, test tags, and memory.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
@@ -9,45 +9,44 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::time::MissedTickBehavior;
 
-/// The variable whose value marks every process of one test, from the server to the helpers' own children.
-pub const MARK: &str = "SKEIN_TEST_MARK";
+/// The variable with the tag of every process of one test, from the server to the children of helpers.
+pub const TAG: &str = "SKEIN_TEST_TAG";
 
-/// The variable that helpers and guards carry, which begins with their home.
+/// The variable of helpers and guards. Its value begins with the id of their home.
 const OF_HELPER: &str = "SKEIN_HELPER";
-/// Digits of a home in it.
+/// Length of the home's id in that variable, digits.
 const HOME_DIGITS: usize = 16;
 
-/// Homes whose helpers have been seen, by the mark that these carried.
+/// Homes of the helpers seen so far, by the tag of those helpers.
 static HOMES: Mutex<BTreeMap<String, BTreeSet<String>>> = Mutex::new(BTreeMap::new());
 
-/// Between two looks at the kernel's tables.
+/// Pause between two looks at the kernel's tables.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// A process that lives: one that has ended and waits to be reaped is not counted.
+/// A living process. A zombie is not counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// Its id.
+    /// Process id.
     pub pid: u32,
-    /// Its parent's id.
+    /// Process id of the parent.
     pub parent: u32,
-    /// What the kernel calls it, at most 15 bytes.
+    /// Name in the kernel, at most 15 bytes.
     pub name: String,
-    /// Its arguments, the program first.
+    /// Arguments, the program first.
     pub command: Vec<String>,
 }
 
 impl Process {
-    /// Reads one process; `None` when there is none that lives.
-    #[must_use]
+    /// Reads one process; `None` if it does not live.
     pub fn read(pid: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name stands in parentheses, and may contain any.
+        // The name is in parentheses and may contain parentheses itself.
         let (head, tail) = stat.rsplit_once(')')?;
         let name = head.split_once('(')?.1.to_owned();
         let mut fields = tail.split_whitespace();
         let state = fields.next()?;
         let parent = fields.next()?.parse().ok()?;
-        // A process whose first thread alone has ended looks like one that has.
+        // A process whose first thread alone has ended looks like a zombie.
         let threads: u32 = fields.nth(15)?.parse().ok()?;
         if matches!(state, "Z" | "X") && threads <= 1 {
             return None;
@@ -58,27 +57,24 @@ impl Process {
         Some(Self { pid, parent, name, command })
     }
 
-    /// Whether it guards a helper.
-    #[must_use]
+    /// Whether this is a guard.
     pub fn is_guard(&self) -> bool {
         self.name == "skein-guard"
     }
 
-    /// Whether its environment carries `MARK=mark`, or an argument the mark, or what follows a dot behind it: an
-    /// environment can be cleared.
-    #[must_use]
-    pub fn carries(&self, mark: &str) -> bool {
-        let is_mark = |word: &String| {
-            word.strip_prefix(mark).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    /// Whether the environment has `TAG=tag`, or an argument is the tag, optionally followed by a dot and
+    /// more text. Processes can clear their environment.
+    pub fn carries(&self, tag: &str) -> bool {
+        let is_tag = |word: &String| {
+            word.strip_prefix(tag).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        if self.command.iter().any(is_mark) {
+        if self.command.iter().any(is_tag) {
             return true;
         }
-        self.variable(MARK).is_some_and(|value| value == mark)
+        self.variable(TAG).is_some_and(|value| value == tag)
     }
 
-    /// A variable of its environment, as it was when it began.
-    #[must_use]
+    /// A variable of the environment at the start of the process.
     pub fn variable(&self, name: &str) -> Option<String> {
         let environment = fs::read(format!("/proc/{}/environ", self.pid)).unwrap_or_default();
         let mut variables = environment.split(|byte| *byte == 0);
@@ -87,21 +83,19 @@ impl Process {
         Some(String::from_utf8_lossy(value).into_owned())
     }
 
-    /// The home of the server whose helper, or guard, it is.
+    /// Id of the home of the server that owns this helper or guard.
     fn home(&self) -> Option<String> {
-        self.variable(OF_HELPER).map(|mark| mark.chars().take(HOME_DIGITS).collect())
+        self.variable(OF_HELPER).map(|tag| tag.chars().take(HOME_DIGITS).collect())
     }
 }
 
-/// Every process that lives.
-#[must_use]
+/// Every living process.
 pub fn all() -> Vec<Process> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| Process::read(entry.file_name().to_str()?.parse().ok()?)).collect()
 }
 
-/// Every process that descends from `ancestor`, itself not included.
-#[must_use]
+/// Every descendant of `ancestor`, which is not included.
 pub fn descendants(ancestor: u32) -> Vec<Process> {
     let mut all = all();
     let found = below(&all, vec![ancestor]);
@@ -109,8 +103,7 @@ pub fn descendants(ancestor: u32) -> Vec<Process> {
     all
 }
 
-/// The ids of those among `all` that descend from one of `ancestors`, which are not included.
-#[must_use]
+/// Ids of the processes in `all` that descend from `ancestors`, which are not included.
 pub fn below(all: &[Process], ancestors: Vec<u32>) -> HashSet<u32> {
     let mut by_parent: HashMap<u32, Vec<u32>> = HashMap::new();
     for process in all {
@@ -126,70 +119,64 @@ pub fn below(all: &[Process], ancestors: Vec<u32>) -> HashSet<u32> {
     found
 }
 
-/// Every process that carries the mark, wherever it descends from now, and the guards of homes whose helpers carried it: a
-/// guard has no variables of its server's.
-#[must_use]
-pub fn marked(mark: &str) -> Vec<Process> {
+/// Every process with the tag, whatever its parent is, and the guards of homes whose helpers had the tag. A
+/// guard does not inherit the server's variables.
+pub fn tagged(tag: &str) -> Vec<Process> {
     let all = all();
     let mut homes = HOMES.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = homes.entry(mark.to_owned()).or_default();
-    let named = all.iter().filter(|process| process.variable(MARK).is_some_and(|value| value == mark));
+    let known = homes.entry(tag.to_owned()).or_default();
+    let named = all.iter().filter(|process| process.variable(TAG).is_some_and(|value| value == tag));
     known.extend(named.filter_map(Process::home));
     let guards =
         |process: &Process| process.is_guard() && process.home().is_some_and(|home| known.contains(&home));
-    all.into_iter().filter(|process| process.carries(mark) || guards(process)).collect()
+    all.into_iter().filter(|process| process.carries(tag) || guards(process)).collect()
 }
 
-/// The processes of a server and of everything it started: those that descend from it and those that carry its mark.
+/// The processes that a server started: its descendants, and the processes with its tag.
 #[derive(Debug, Clone, Default)]
 pub struct Family {
     /// Guards of helpers.
     pub guards: Vec<Process>,
-    /// Helpers, and what they started.
+    /// Helpers and their children.
     pub helpers: Vec<Process>,
 }
 
 impl Family {
-    /// Looks for everything that `server` started; the server itself, alive or not, is not part of it.
-    #[must_use]
-    pub fn of(server: u32, mark: &str) -> Self {
+    /// Finds all processes that `server` started. The server itself, alive or not, is not included.
+    pub fn of(server: u32, tag: &str) -> Self {
         let mut seen = HashSet::new();
-        let all = descendants(server).into_iter().chain(marked(mark));
+        let all = descendants(server).into_iter().chain(tagged(tag));
         let (guards, helpers) = all
             .filter(|process| process.pid != server && seen.insert(process.pid))
             .partition(Process::is_guard);
         Self { guards, helpers }
     }
 
-    /// How many there are.
-    #[must_use]
+    /// Number of processes.
     pub fn count(&self) -> usize {
         self.guards.len() + self.helpers.len()
     }
 
-    /// All of them.
+    /// All processes.
     pub fn all(&self) -> impl Iterator<Item = &Process> {
         self.guards.iter().chain(&self.helpers)
     }
 
-    /// Bytes of memory that they take together.
-    #[must_use]
+    /// Memory of all of them, bytes.
     pub fn memory(&self) -> u64 {
         self.all().filter_map(|process| memory(process.pid)).sum()
     }
 }
 
-/// Bytes of memory that a process takes: its proportional share of what it has in common with others where the
-/// kernel tells (`smaps_rollup`), else what is resident.
-#[must_use]
+/// Memory of a process, bytes: the proportional share of shared pages if the kernel reports it
+/// (`smaps_rollup`), else the resident memory.
 pub fn memory(pid: u32) -> Option<u64> {
     kilobytes(format!("/proc/{pid}/smaps_rollup").into(), "Pss:")
         .or_else(|| kilobytes(format!("/proc/{pid}/status").into(), "VmRSS:"))
         .map(|kilobytes| kilobytes * 1024)
 }
 
-/// Bytes of a process that are resident.
-#[must_use]
+/// Resident memory of a process, bytes.
 pub fn resident(pid: u32) -> Option<u64> {
     kilobytes(format!("/proc/{pid}/status").into(), "VmRSS:").map(|kilobytes| kilobytes * 1024)
 }
@@ -200,19 +187,19 @@ fn kilobytes(path: PathBuf, field: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// Whether a process is stopped by a signal.
+/// Whether a signal has stopped the process.
 ///
 /// # Errors
-/// When there is no such process.
+/// Fails if there is no such process.
 pub fn is_stopped(pid: u32) -> anyhow::Result<bool> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     Ok(stat.rsplit_once(") ").context("no state")?.1.starts_with('T'))
 }
 
-/// Looks until `holds` gives something.
+/// Polls until `holds` returns a value.
 ///
 /// # Errors
-/// When it gives nothing within `bound`; names `what`.
+/// Fails if it returns none within `bound`. The error names `what`.
 pub async fn wait_until<T>(
     what: &str,
     bound: Duration,
@@ -237,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_is_found_with_its_parent_and_memory() {
+    fn this_process_has_its_parent_and_memory() {
         let me = Process::read(std::process::id()).unwrap();
         assert_eq!(me.parent, std::os::unix::process::parent_id());
         assert!(!me.command.is_empty() && !me.is_guard());
@@ -246,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wait_names_what_did_not_come() {
+    async fn a_failed_wait_names_the_missing_event() {
         let error = wait_until("a miracle", Duration::from_millis(5), || None::<()>).await.unwrap_err();
         assert!(error.to_string().contains("a miracle"), "{error}");
         assert_eq!(wait_until("now", Duration::from_millis(5), || Some(7)).await.unwrap(), 7);

@@ -1,4 +1,4 @@
-//! A link that can be cut, stalled and slowed down: a TCP proxy on loopback between a client and a server.
+//! A TCP proxy on loopback between a client and a server. Tests cut, stall and slow down its link.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,57 +15,57 @@ use tokio::time::MissedTickBehavior;
 
 use crate::process::wait_until;
 
-/// Bytes that one read of an open link takes at most.
+/// Largest read of an open link, bytes.
 const READ_BYTES: usize = 16 * 1024;
 
-/// The kernel's buffer for what the server sends, bytes.
+/// Kernel buffer for data from the server, bytes.
 const SERVER_BUFFER: u32 = 4096;
 
-/// How bytes get through, in both directions.
+/// How the proxy forwards bytes, in both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
-    /// As they come.
+    /// Immediately.
     Open,
-    /// Not at all; the connections stay. Who writes is held up when the buffers of both sides are full.
+    /// Not at all, but connections stay open. A writer blocks once the buffers of both sides are full.
     Stalled,
-    /// So many at a time, and then a pause.
+    /// A few bytes at a time, with pauses.
     Trickle {
-        /// At a time.
+        /// Bytes between two pauses.
         bytes: usize,
-        /// The pause.
+        /// Length of the pause.
         pause: Duration,
     },
-    /// There are no connections: those that were are closed, new ones are closed at once.
+    /// Existing connections are closed, and new ones are closed immediately.
     Cut,
 }
 
-/// What connections go by.
+/// State of the link that all connections share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Link {
     flow: Flow,
-    /// How often it was cut: a connection ends with the cut that it lives through, however short it is.
+    /// Number of cuts so far. Each cut ends every open connection, however short it is.
     cuts: u64,
 }
 
-/// A running proxy. It ends when it is dropped, with all of its connections.
+/// A running proxy. Drop ends it with all its connections.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
     link: watch::Sender<Link>,
-    /// Connections that were accepted while the link was not cut, and those that live.
+    /// Connections accepted while the link was not cut, and connections alive.
     accepted: Arc<AtomicUsize>,
     alive: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
 impl Proxy {
-    /// Listens on a free port of loopback, in front of a server's `ws://ADDRESS:PORT`.
+    /// Listens on a free loopback port in front of a server's `ws://ADDRESS:PORT`.
     ///
     /// # Errors
-    /// When the address is none, or no port is free.
+    /// Fails if the address is invalid, or no port is free.
     pub async fn start(server: &str) -> anyhow::Result<Self> {
         let target = server.strip_prefix("ws://").unwrap_or(server).trim_end_matches('/');
-        let target: SocketAddr = target.parse().with_context(|| format!("{server} is no address"))?;
+        let target: SocketAddr = target.parse().with_context(|| format!("{server} is not an address"))?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let (link, watched) = watch::channel(Link { flow: Flow::Open, cuts: 0 });
@@ -75,13 +75,12 @@ impl Proxy {
         Ok(Self { address, link, accepted, alive, task })
     }
 
-    /// Where clients connect, as `ws://ADDRESS:PORT`.
-    #[must_use]
+    /// Address for clients, as `ws://ADDRESS:PORT`.
     pub fn address(&self) -> String {
         format!("ws://{}", self.address)
     }
 
-    /// Changes how bytes get through.
+    /// Changes how the proxy forwards bytes.
     pub fn set(&self, flow: Flow) {
         self.link.send_modify(|link| {
             link.cuts += u64::from(flow == Flow::Cut);
@@ -89,27 +88,25 @@ impl Proxy {
         });
     }
 
-    /// Closes the connections of this moment; new ones get through at once.
+    /// Closes the open connections. New connections work immediately.
     pub fn cut_once(&self) {
         self.link.send_modify(|link| link.cuts += 1);
     }
 
-    /// How many connections were let through so far.
-    #[must_use]
+    /// Number of connections accepted so far.
     pub fn accepted(&self) -> usize {
         self.accepted.load(Ordering::SeqCst)
     }
 
-    /// How many connections there are.
-    #[must_use]
+    /// Number of open connections.
     pub fn alive(&self) -> usize {
         self.alive.load(Ordering::SeqCst)
     }
 
-    /// Waits until so many connections were let through.
+    /// Waits until this many connections were accepted.
     ///
     /// # Errors
-    /// When it does not come to that within `bound`.
+    /// Fails if this takes longer than `bound`.
     pub async fn until_accepted(&self, count: usize, bound: Duration) -> anyhow::Result<()> {
         let what = format!("{count} connections through the proxy");
         wait_until(&what, bound, || (self.accepted() >= count).then_some(())).await
@@ -139,7 +136,7 @@ async fn accept(listener: TcpListener, target: SocketAddr, link: watch::Receiver
             let mut cut = link.clone();
             tokio::select! {
                 () = carry(client, target, link) => {}
-                // Also when the proxy is gone.
+                // The wait also ends when the proxy is gone.
                 _ = cut.wait_for(|link| link.cuts != at_start.cuts) => {}
             }
             alive.fetch_sub(1, Ordering::SeqCst);
@@ -147,13 +144,13 @@ async fn accept(listener: TcpListener, target: SocketAddr, link: watch::Receiver
     }
 }
 
-/// Carries bytes in both directions until both have ended.
+/// Forwards bytes in both directions until both directions have ended.
 async fn carry(client: TcpStream, target: SocketAddr, link: watch::Receiver<Link>) {
     let Ok(server) = connect_to(target).await else { return };
     for stream in [&client, &server] {
-        // What is slow is slow on purpose.
+        // Only `Flow` slows bytes down.
         stream.set_nodelay(true).ok();
-        // A cut is a reset: what was on its way is lost.
+        // A cut is a reset: bytes in transit are lost.
         stream.set_zero_linger().ok();
     }
     let (from_client, to_client) = client.into_split();
@@ -163,7 +160,7 @@ async fn carry(client: TcpStream, target: SocketAddr, link: watch::Receiver<Link
 
 async fn connect_to(target: SocketAddr) -> std::io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
-    // Otherwise megabytes fit into the kernel before the server notices a stall.
+    // Otherwise the kernel buffers megabytes before the server notices a stall.
     socket.set_recv_buffer_size(SERVER_BUFFER)?;
     socket.connect(target).await
 }
@@ -213,7 +210,7 @@ mod tests {
 
     const BOUND: Duration = Duration::from_secs(10);
 
-    /// A server that sends back what it gets.
+    /// A server that echoes its input.
     async fn echo() -> anyhow::Result<SocketAddr> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -232,18 +229,18 @@ mod tests {
         Ok(TcpStream::connect(proxy.address).await?)
     }
 
-    async fn said(stream: &mut TcpStream, text: &[u8]) -> anyhow::Result<Vec<u8>> {
+    async fn echo_of(stream: &mut TcpStream, text: &[u8]) -> anyhow::Result<Vec<u8>> {
         stream.write_all(text).await?;
-        let mut heard = vec![0; text.len()];
-        tokio::time::timeout(BOUND, stream.read_exact(&mut heard)).await??;
-        Ok(heard)
+        let mut received = vec![0; text.len()];
+        tokio::time::timeout(BOUND, stream.read_exact(&mut received)).await??;
+        Ok(received)
     }
 
     #[tokio::test]
-    async fn an_open_link_carries_bytes_and_a_cut_one_ends_its_connections() -> anyhow::Result<()> {
+    async fn an_open_link_forwards_bytes_and_a_cut_ends_connections() -> anyhow::Result<()> {
         let proxy = Proxy::start(&echo().await?.to_string()).await?;
         let mut first = connect(&proxy).await?;
-        assert_eq!(said(&mut first, b"one").await?, b"one");
+        assert_eq!(echo_of(&mut first, b"one").await?, b"one");
         assert_eq!((proxy.accepted(), proxy.alive()), (1, 1));
         proxy.set(Flow::Cut);
         assert_eq!(tokio::time::timeout(BOUND, first.read(&mut [0; 9])).await?.unwrap_or(0), 0);
@@ -252,28 +249,31 @@ mod tests {
         assert_eq!(tokio::time::timeout(BOUND, refused.read(&mut [0; 9])).await?.unwrap_or(0), 0);
         proxy.set(Flow::Open);
         let mut second = connect(&proxy).await?;
-        assert_eq!(said(&mut second, b"two").await?, b"two");
+        assert_eq!(echo_of(&mut second, b"two").await?, b"two");
         proxy.cut_once();
         assert_eq!(tokio::time::timeout(BOUND, second.read(&mut [0; 9])).await?.unwrap_or(0), 0);
-        assert_eq!(said(&mut connect(&proxy).await?, b"three").await?, b"three");
+        assert_eq!(echo_of(&mut connect(&proxy).await?, b"three").await?, b"three");
         Ok(())
     }
 
     #[tokio::test]
-    async fn a_stalled_link_loses_nothing_and_a_trickling_one_carries_it_slowly() -> anyhow::Result<()> {
+    async fn a_stalled_link_loses_nothing_and_a_trickling_link_is_slow() -> anyhow::Result<()> {
         let proxy = Proxy::start(&echo().await?.to_string()).await?;
         let mut stream = connect(&proxy).await?;
-        assert_eq!(said(&mut stream, b"one").await?, b"one");
+        assert_eq!(echo_of(&mut stream, b"one").await?, b"one");
         proxy.set(Flow::Stalled);
         stream.write_all(b"two").await?;
-        let mut heard = [0; 3];
+        let mut received = [0; 3];
         let brief = Duration::from_millis(50);
-        assert!(tokio::time::timeout(brief, stream.read(&mut heard)).await.is_err(), "nothing gets through");
+        assert!(
+            tokio::time::timeout(brief, stream.read(&mut received)).await.is_err(),
+            "nothing gets through"
+        );
         let pause = Duration::from_millis(10);
         proxy.set(Flow::Trickle { bytes: 1, pause });
         let from = tokio::time::Instant::now();
-        tokio::time::timeout(BOUND, stream.read_exact(&mut heard)).await??;
-        assert_eq!(&heard, b"two");
+        tokio::time::timeout(BOUND, stream.read_exact(&mut received)).await??;
+        assert_eq!(&received, b"two");
         assert!(from.elapsed() >= 3 * pause, "{:?}", from.elapsed());
         Ok(())
     }

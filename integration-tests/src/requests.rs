@@ -1,4 +1,4 @@
-//! What tests ask a server again and again, and what they read out of the answers.
+//! Requests that most tests send, and values that they read from the answers.
 
 use std::time::Duration;
 
@@ -25,23 +25,20 @@ use skein_protocol::turn::{Turn, TurnInterruptParams, TurnStartParams, TurnSteer
 
 use crate::client::{BOUND, Client};
 
-/// Between two looks at the server's numbers.
+/// Pause between two requests for the server's numbers.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// The params of `thread/resume` without wishes.
-#[must_use]
+/// The params of `thread/resume` with defaults.
 pub fn resume_params(thread: ThreadId) -> ThreadResumeParams {
     ThreadResumeParams::new(thread)
 }
 
-/// The params of `turn/start` with a text and no wishes.
-#[must_use]
+/// The params of `turn/start` with a text and defaults.
 pub fn turn_params(thread: ThreadId, text: &str) -> TurnStartParams {
     TurnStartParams::new(thread, vec![UserInput::text(text)])
 }
 
-/// The params of `turn/steer` with a text and no wishes.
-#[must_use]
+/// The params of `turn/steer` with a text and defaults.
 pub fn steer_params(thread: ThreadId, turn: &str, text: &str) -> TurnSteerParams {
     TurnSteerParams {
         additional_context: None,
@@ -54,26 +51,22 @@ pub fn steer_params(thread: ThreadId, turn: &str, text: &str) -> TurnSteerParams
     }
 }
 
-/// The params of `thread/turns/list` without wishes.
-#[must_use]
+/// The params of `thread/turns/list` with defaults.
 pub fn turns_params(thread: ThreadId) -> ThreadTurnsListParams {
     ThreadTurnsListParams { thread_id: thread, ..ThreadTurnsListParams::default() }
 }
 
-/// The params of `thread/search` without wishes.
-#[must_use]
+/// The params of `thread/search` with defaults.
 pub fn search_params(term: &str) -> ThreadSearchParams {
     ThreadSearchParams { search_term: term.to_owned(), ..ThreadSearchParams::default() }
 }
 
-/// The params of `thread/searchOccurrences` without wishes.
-#[must_use]
+/// The params of `thread/searchOccurrences` with defaults.
 pub fn occurrences_params(thread: ThreadId, term: &str) -> ThreadSearchOccurrencesParams {
     ThreadSearchOccurrencesParams { search_term: term.to_owned(), thread_id: thread, ..Default::default() }
 }
 
-/// The params of `thread/items/list` without wishes.
-#[must_use]
+/// The params of `thread/items/list` with defaults.
 pub fn items_params(thread: ThreadId) -> ThreadItemsListParams {
     ThreadItemsListParams { thread_id: thread, ..ThreadItemsListParams::default() }
 }
@@ -82,16 +75,16 @@ impl Client {
     /// Makes a thread with the server's settings.
     ///
     /// # Errors
-    /// When it is refused.
+    /// Fails if the server refuses the request.
     pub async fn start_thread(&mut self) -> anyhow::Result<Thread> {
         Ok(self.call::<ThreadStart>(ThreadStartParams::default()).await?.thread)
     }
 
-    /// Makes a thread and lets it say something, so that it is on disk.
+    /// Makes a thread and runs one turn, so that the thread is on disk.
     ///
     /// # Errors
-    /// When it is refused, or the turn does not end.
-    pub async fn start_said_thread(&mut self, text: &str) -> anyhow::Result<ThreadId> {
+    /// Fails if the server refuses a request, or the turn does not end.
+    pub async fn start_thread_with(&mut self, text: &str) -> anyhow::Result<ThreadId> {
         let thread = self.start_thread().await?.id;
         self.turn(thread, text).await?;
         Ok(thread)
@@ -100,7 +93,7 @@ impl Client {
     /// Resumes a thread.
     ///
     /// # Errors
-    /// When it is refused.
+    /// Fails if the server refuses the request.
     pub async fn resume(&mut self, thread: ThreadId) -> anyhow::Result<ThreadResumeResponse> {
         self.call::<ThreadResume>(resume_params(thread)).await
     }
@@ -108,7 +101,7 @@ impl Client {
     /// Observes a thread.
     ///
     /// # Errors
-    /// When it is refused.
+    /// Fails if the server refuses the request.
     pub async fn observe(&mut self, thread: ThreadId) -> anyhow::Result<ThreadResumeResponse> {
         let skein = Some(ResumeOptions { observe: true, ..ResumeOptions::default() });
         self.call::<ThreadResume>(ThreadResumeParams { skein, ..resume_params(thread) }).await
@@ -117,7 +110,7 @@ impl Client {
     /// Ends the subscription to a thread.
     ///
     /// # Errors
-    /// When it is refused.
+    /// Fails if the server refuses the request.
     pub async fn unsubscribe(&mut self, thread: ThreadId) -> anyhow::Result<ThreadUnsubscribeStatus> {
         let params = ThreadUnsubscribeParams { thread_id: thread };
         Ok(self.call::<ThreadUnsubscribe>(params).await?.status)
@@ -126,16 +119,16 @@ impl Client {
     /// Unloads a thread.
     ///
     /// # Errors
-    /// When it is refused.
+    /// Fails if the server refuses the request.
     pub async fn unload(&mut self, thread: ThreadId, force: bool) -> anyhow::Result<UnloadOutcome> {
         let params = SkeinThreadUnloadParams { thread_id: thread, force };
         Ok(self.call::<SkeinThreadUnload>(params).await?.state)
     }
 
-    /// Begins a turn.
+    /// Starts a turn.
     ///
     /// # Errors
-    /// When it is refused.
+    /// Fails if the server refuses the request.
     pub async fn start_turn(&mut self, thread: ThreadId, text: &str) -> anyhow::Result<TurnId> {
         Ok(self.call::<TurnStart>(turn_params(thread, text)).await?.turn.id)
     }
@@ -143,53 +136,53 @@ impl Client {
     /// Waits for the end of a turn.
     ///
     /// # Errors
-    /// When it does not come.
+    /// Fails if it does not come.
     pub async fn turn_end(&mut self, turn: &TurnId) -> anyhow::Result<Turn> {
         Ok(self.next::<TurnCompleted>(|end| end.turn.id == *turn).await?.turn)
     }
 
-    /// Begins a turn and waits for its end.
+    /// Starts a turn and waits for its end.
     ///
     /// # Errors
-    /// When it is refused, or does not end.
+    /// Fails if the server refuses the turn, or the turn does not end.
     pub async fn turn(&mut self, thread: ThreadId, text: &str) -> anyhow::Result<Turn> {
         let turn = self.start_turn(thread, text).await?;
         self.turn_end(&turn).await
     }
 
-    /// Begins a turn, waits for its end, and gives what the agent said in it.
+    /// Starts a turn, waits for its end, and returns the agent's last message.
     ///
     /// # Errors
-    /// When it is refused, does not end, or the agent said nothing.
+    /// Fails if the server refuses the turn, the turn does not end, or the agent sent no message.
     pub async fn say(&mut self, thread: ThreadId, text: &str) -> anyhow::Result<String> {
         let turn = self.turn(thread, text).await?;
-        let said = self.said(&turn.id)?;
-        said.with_context(|| format!("the agent said nothing to {text:?}: {turn:?}"))
+        let reply = self.reply_text(&turn.id)?;
+        reply.with_context(|| format!("the agent sent no message in reply to {text:?}: {turn:?}"))
     }
 
-    /// What the agent said last in a turn, as far as it was received.
+    /// The agent's last message of a turn, as far as it was received.
     ///
     /// # Errors
-    /// When a notification has another shape.
-    pub fn said(&self, turn: &TurnId) -> anyhow::Result<Option<String>> {
-        let items = self.heard::<ItemCompleted>()?.into_iter().filter(|item| item.turn_id == *turn);
+    /// Fails if a notification has another shape.
+    pub fn reply_text(&self, turn: &TurnId) -> anyhow::Result<Option<String>> {
+        let items = self.received::<ItemCompleted>()?.into_iter().filter(|item| item.turn_id == *turn);
         Ok(items.filter_map(|item| agent_text(&item.item)).next_back())
     }
 
     /// Interrupts a turn.
     ///
     /// # Errors
-    /// When it is refused.
+    /// Fails if the server refuses the request.
     pub async fn interrupt(&mut self, thread: ThreadId, turn: &TurnId) -> anyhow::Result<()> {
         let params = TurnInterruptParams { thread_id: thread, turn_id: turn.clone() };
         self.call::<TurnInterrupt>(params).await?;
         Ok(())
     }
 
-    /// Calls a tool of a helper outside of any turn.
+    /// Calls a tool of a helper outside any turn.
     ///
     /// # Errors
-    /// When it is refused.
+    /// Fails if the server refuses the request.
     pub async fn tool(
         &mut self,
         thread: ThreadId,
@@ -200,36 +193,36 @@ impl Client {
         self.call::<McpServerToolCall>(tool_params(thread, server, tool, arguments)).await
     }
 
-    /// The threads in memory.
+    /// Ids of the threads in memory.
     ///
     /// # Errors
-    /// When it is refused.
+    /// Fails if the server refuses the request.
     pub async fn loaded(&mut self) -> anyhow::Result<Vec<ThreadId>> {
         Ok(self.call::<ThreadLoadedList>(ThreadLoadedListParams::default()).await?.data)
     }
 
-    /// The details of one thread in memory; `None` when it is not loaded.
+    /// Details of one thread in memory; `None` if it is not loaded.
     ///
     /// # Errors
-    /// When it is refused.
+    /// Fails if the server refuses the request.
     pub async fn loaded_thread(&mut self, thread: ThreadId) -> anyhow::Result<Option<LoadedThread>> {
         let list = self.call::<ThreadLoadedList>(ThreadLoadedListParams::default()).await?;
         let threads = list.skein.context("no details of the loaded threads")?.threads;
         Ok(threads.into_iter().find(|loaded| loaded.thread_id == thread))
     }
 
-    /// The server in numbers.
+    /// The server's status numbers.
     ///
     /// # Errors
-    /// When it is refused.
+    /// Fails if the server refuses the request.
     pub async fn status(&mut self) -> anyhow::Result<SkeinStatusResponse> {
         self.call::<SkeinStatus>(SkeinStatusParams {}).await
     }
 
-    /// Asks for the numbers until they are as they should be. For what no event tells: the end of a connection.
+    /// Polls the status until `holds`. Use it for facts without an event, such as the end of a connection.
     ///
     /// # Errors
-    /// When they never are; names `what` and shows the last numbers.
+    /// Fails if that never happens. The error names `what` and shows the last status.
     pub async fn until_status(
         &mut self,
         what: &str,
@@ -247,37 +240,37 @@ impl Client {
         }
     }
 
-    /// Waits until every owner has handled what was sent to it before.
+    /// Waits until every owner has handled all earlier commands.
     ///
     /// # Errors
-    /// When the server does not serve fences.
+    /// Fails if the server does not serve fences.
     pub async fn quiesce(&mut self) -> anyhow::Result<()> {
         self.call::<SkeinQuiesce>(SkeinQuiesceParams::default()).await?;
         Ok(())
     }
 
-    /// Has the owner of a thread break off by a panic, and waits until it has looked.
+    /// Makes the owner of a thread panic, and waits until the panic is cleaned up.
     ///
     /// # Errors
-    /// When the server does not serve fences.
+    /// Fails if the server does not serve fences.
     pub async fn break_off(&mut self, thread: ThreadId) -> anyhow::Result<()> {
         self.call::<SkeinQuiesce>(SkeinQuiesceParams { break_off: Some(thread) }).await?;
         Ok(())
     }
 
-    /// A thread from disk, with its turns.
+    /// Reads a thread with its turns from disk.
     ///
     /// # Errors
-    /// When it is refused.
+    /// Fails if the server refuses the request.
     pub async fn read_thread(&mut self, thread: ThreadId) -> anyhow::Result<Thread> {
         let params = ThreadReadParams { include_turns: true, thread_id: thread };
         Ok(self.call::<ThreadRead>(params).await?.thread)
     }
 
-    /// Waits until the server has said that a thread was unloaded.
+    /// Waits until the server notifies that a thread was unloaded.
     ///
     /// # Errors
-    /// When it does not say so.
+    /// Fails if no such notification comes.
     pub async fn thread_closed(&mut self, thread: ThreadId) -> anyhow::Result<()> {
         self.next::<ThreadClosed>(|closed| closed.thread_id == thread).await?;
         Ok(())
@@ -285,7 +278,6 @@ impl Client {
 }
 
 /// The params of `mcpServer/tool/call`.
-#[must_use]
 pub fn tool_params(thread: ThreadId, server: &str, tool: &str, arguments: Value) -> McpServerToolCallParams {
     McpServerToolCallParams {
         meta: None,
@@ -297,21 +289,19 @@ pub fn tool_params(thread: ThreadId, server: &str, tool: &str, arguments: Value)
 }
 
 /// The text of an agent's message.
-#[must_use]
 pub fn agent_text(item: &ThreadItem) -> Option<String> {
     if let ThreadItemBody::AgentMessage(message) = &item.body { Some(message.text.clone()) } else { None }
 }
 
 /// The text of a user's message.
-#[must_use]
 pub fn user_text(item: &ThreadItem) -> Option<String> {
     let ThreadItemBody::UserMessage(message) = &item.body else { return None };
     Some(message.content.iter().filter_map(UserInput::as_text).collect::<Vec<_>>().join("\n"))
 }
 
-/// The name on the wire of a notification, for patterns.
+/// The wire name of a notification, for use in patterns.
 pub trait Wire {
-    /// The name.
+    /// The wire name.
     const WIRE: &'static str;
 }
 

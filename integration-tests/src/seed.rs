@@ -1,8 +1,8 @@
-//! Random choices that can be made again: a schedule is drawn from one number, which a failing test prints.
+//! Repeatable random choices. A schedule comes from one number, which a failing test prints.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Names the number that a schedule is drawn from, to play one again.
+/// Variable with the number to repeat a schedule.
 pub const VARIABLE: &str = "SKEIN_SEED";
 
 /// A source of choices (splitmix64).
@@ -10,46 +10,44 @@ pub const VARIABLE: &str = "SKEIN_SEED";
 pub struct Seed(u64);
 
 impl Seed {
-    /// The seed that the environment names, else one of this moment. Prints it: a test that fails shows what it printed.
+    /// The seed in the environment, else a seed from the current time. Prints the seed, so that the output of
+    /// a failed test has it.
     ///
     /// # Panics
-    /// When the environment names something that is no number.
-    #[must_use]
+    /// Panics if the variable is not a number.
     pub fn from_environment() -> Self {
         let number: u32 = match std::env::var(VARIABLE) {
-            Ok(text) => text.parse().unwrap_or_else(|_| panic!("{VARIABLE} is no number: {text}")),
+            Ok(text) => text.parse().unwrap_or_else(|_| panic!("{VARIABLE} is not a number: {text}")),
             Err(_) => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.subsec_nanos()),
         };
         eprintln!("{VARIABLE}={number}");
         Self(u64::from(number))
     }
 
-    /// The seed of this number.
-    #[must_use]
+    /// The seed with this number.
     pub fn new(number: u64) -> Self {
         Self(number)
     }
 
-    /// A source of its own, so that who draws more does not change what others draw.
-    #[must_use]
+    /// An independent source, so that more draws here do not change the draws elsewhere.
     pub fn fork(&mut self) -> Self {
         Self(self.next())
     }
 
-    /// Any number below `end`; 0 when there is none.
+    /// A number below `end`; 0 if `end` is 0.
     pub fn below(&mut self, end: u64) -> u64 {
         self.next().checked_rem(end).unwrap_or_default()
     }
 
-    /// True so many times in a hundred.
+    /// Returns true in this percentage of calls.
     pub fn percent(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
-    /// One of these.
+    /// One of these values.
     ///
     /// # Panics
-    /// When there is none.
+    /// Panics if there are none.
     pub fn one_of<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         let at = self.below(of.len() as u64);
         &of[usize::try_from(at).unwrap_or_default()]

@@ -1,5 +1,5 @@
-//! Whole conversations as they go over the wire, with what differs from run to run replaced by what it stands for: to be
-//! compared with a file that people have read.
+//! Whole conversations on the wire, compared with reviewed files. Values that change from run to run are
+//! replaced by stable names.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,10 +10,10 @@ use skein_protocol::table::{Method, Notification, ServerRequest};
 
 use crate::client::{Client, Received};
 
-/// Set to write the files anew instead of comparing.
+/// Set this variable to write the files instead of comparing.
 pub const WRITE: &str = "SKEIN_WRITE_SNAPSHOTS";
 
-/// Members that hold a time or how long something took.
+/// Members with a time or a duration.
 const TIMES: &[&str] = &[
     "at",
     "completedAt",
@@ -26,7 +26,7 @@ const TIMES: &[&str] = &[
     "startedAtMs",
     "updatedAt",
 ];
-/// Members that hold what belongs to the machine or the version.
+/// Members that depend on the machine or the version.
 const LOCAL: &[&str] = &[
     "cliVersion",
     "codexHome",
@@ -40,17 +40,16 @@ const LOCAL: &[&str] = &[
     "version",
 ];
 
-/// A conversation that is written down.
-pub struct Talk {
+/// A conversation that is recorded.
+pub struct Recording {
     client: Client,
     seen: usize,
     normal: Normal,
     lines: Vec<String>,
 }
 
-impl Talk {
-    /// Writes down what this client says and hears from here on.
-    #[must_use]
+impl Recording {
+    /// Records all messages of this client from now on.
     pub fn with(client: Client) -> Self {
         let seen = client.record().len();
         Self { client, seen, normal: Normal::default(), lines: Vec::new() }
@@ -59,20 +58,20 @@ impl Talk {
     /// Sends a request with this id and waits for its answer.
     ///
     /// # Errors
-    /// When it is refused, or no answer comes.
+    /// Fails if the server refuses the request, or no answer comes.
     pub async fn ask<M: Method>(&mut self, id: i64, params: Value) -> anyhow::Result<Value> {
         self.send(serde_json::json!({ "id": id, "method": M::INFO.wire, "params": params })).await?;
         let answer = self.client.answer_to(&id.into()).await?;
-        self.hear();
+        self.record_new();
         answer.with_context(|| format!("{} is refused", M::INFO.wire))
     }
 
     /// Sends any message.
     ///
     /// # Errors
-    /// When the connection has ended.
+    /// Fails if the connection has ended.
     pub async fn send(&mut self, message: Value) -> anyhow::Result<()> {
-        self.hear();
+        self.record_new();
         self.lines.push(format!("-> {}", self.normal.message(&message)));
         self.client.send_raw(&message.to_string()).await
     }
@@ -80,27 +79,27 @@ impl Talk {
     /// Waits for a notification and returns its params.
     ///
     /// # Errors
-    /// When it does not come.
-    pub async fn hear_of<N: Notification>(&mut self) -> anyhow::Result<N::Params> {
-        let told = self.client.next::<N>(|_| true).await?;
-        self.hear();
-        Ok(told)
+    /// Fails if it does not come.
+    pub async fn receive<N: Notification>(&mut self) -> anyhow::Result<N::Params> {
+        let notification = self.client.next::<N>(|_| true).await?;
+        self.record_new();
+        Ok(notification)
     }
 
-    /// Waits for a request of the server of this kind and returns its id.
+    /// Waits for a server request of this kind and returns its id.
     ///
     /// # Errors
-    /// When it does not come.
+    /// Fails if it does not come.
     pub async fn asked<R: ServerRequest>(&mut self) -> anyhow::Result<Value> {
         let asks = |message: &Received| message.method() == Some(R::INFO.wire);
         let asked = self.client.until(R::INFO.wire, asks).await?;
-        self.hear();
+        self.record_new();
         let message: Value = serde_json::from_str(&asked.text)?;
         Ok(message["id"].clone())
     }
 
-    /// Writes down what has come.
-    fn hear(&mut self) {
+    /// Records the new messages.
+    fn record_new(&mut self) {
         let new = self.client.record().iter().skip(self.seen);
         for received in new {
             let message = serde_json::from_str(&received.text).unwrap_or_default();
@@ -109,12 +108,13 @@ impl Talk {
         self.seen = self.client.record().len();
     }
 
-    /// Compares with the file, whose text is `wanted`, or writes it where [`WRITE`] is set.
+    /// Compares the recording with `wanted`, the text of the file. Writes the file instead if [`WRITE`] is
+    /// set.
     ///
     /// # Errors
-    /// When they differ: with the first line that does.
+    /// Fails if they differ. The error shows the first different line.
     pub fn compare(mut self, file: &Path, wanted: &str) -> anyhow::Result<()> {
-        self.hear();
+        self.record_new();
         let text = self.lines.join("\n") + "\n";
         if std::env::var_os(WRITE).is_some() {
             return std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()));
@@ -124,19 +124,19 @@ impl Talk {
         let name = file.display();
         if let Some((number, (is, wanted))) = first {
             anyhow::bail!(
-                "{name}, line {}:\n  is     {is}\n  wanted {wanted}\nwith {WRITE}=1 it is written anew",
+                "{name}, line {}:\n  is     {is}\n  wanted {wanted}\nset {WRITE}=1 to write the file again",
                 number + 1
             );
         }
         ensure!(
             text.lines().count() == wanted.lines().count(),
-            "{name} goes on, and the conversation does not"
+            "{name} has more lines than the conversation"
         );
         Ok(())
     }
 }
 
-/// What stands for what, in the order of its first appearance.
+/// Stable names for changing values, in the order of first appearance.
 #[derive(Debug, Default)]
 struct Normal {
     ids: HashMap<String, usize>,
@@ -146,7 +146,7 @@ struct Normal {
 impl Normal {
     fn message(&mut self, message: &Value) -> Value {
         let mut message = message.clone();
-        // Requests of the server are numbered from the time of its start.
+        // The server numbers its requests from its start time.
         if let Some(id) = message.get("id").and_then(Value::as_i64).filter(|id| *id > 1_000_000) {
             message["id"] = self.question(id);
         }
@@ -173,7 +173,7 @@ impl Normal {
         }
     }
 
-    /// UUIDs by their number.
+    /// UUIDs become numbered ids.
     fn text(&mut self, text: &str) -> String {
         if uuid::Uuid::parse_str(text).is_err() {
             return text.to_owned();

@@ -1,12 +1,13 @@
-//! A long time of random use: people switch between threads, lose connections, helpers crash, guards are killed, settings are
-//! read again. Between them everybody goes away, and it is looked what the server then has: that must not grow.
+//! Random use over a long time: people switch threads and lose connections, helpers crash, guards are killed,
+//! settings are reloaded. At intervals all clients leave, and the soak samples the server. The samples must
+//! not grow.
 //!
 //! | room | question it answers |
 //! | --- | --- |
-//! | `mod` | what happens, and what is sampled |
-//! | [`flat`] | whether a figure grows: pure |
-//! | [`plot`] | the picture |
-//! | [`silent`] | whether a call that says nothing for minutes is cut |
+//! | `mod` | which actions happen, and which figures are sampled |
+//! | [`flat`] | whether a figure grows (pure) |
+//! | [`plot`] | how the samples are drawn |
+//! | [`silent`] | whether a silent call survives for minutes |
 
 pub mod flat;
 pub mod plot;
@@ -27,22 +28,22 @@ use crate::home::{Helper, Home, PATIENCE};
 use crate::process;
 use crate::seed::Seed;
 
-/// Threads that are switched between.
+/// Number of threads.
 const THREADS: usize = 12;
 
-/// How long, and how often it is looked.
+/// Length and sampling interval of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// All of it.
+    /// Total length.
     pub length: Duration,
-    /// Between two samples.
+    /// Time between two samples.
     pub every: Duration,
 }
 
-/// What the server has when nobody uses it.
+/// Figures of an unused server.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {
-    /// Seconds after the begin.
+    /// Seconds since the start.
     pub at: f64,
     /// Open descriptors.
     pub descriptors: f64,
@@ -50,36 +51,36 @@ pub struct Sample {
     pub memory: f64,
     /// Tasks.
     pub tasks: f64,
-    /// Processes of helpers and guards right before everybody left; afterwards there are none.
+    /// Processes of helpers and guards just before all clients leave. Afterwards there are none.
     pub processes: f64,
 }
 
-/// What has happened.
+/// Result of a run.
 #[derive(Debug, Default)]
 pub struct Soaked {
-    /// By time.
+    /// Samples, by time.
     pub samples: Vec<Sample>,
-    /// How often each [`Deed`] was done, by the order of [`Deed::ALL`].
+    /// Count of each [`Deed`], in the order of [`Deed::ALL`].
     pub deeds: [usize; Deed::ALL.len()],
 }
 
-/// What somebody does.
+/// An action of a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deed {
-    /// Goes to another thread and lets a helper work there.
+    /// Switches to another thread and calls a helper there.
     Switch,
     /// Loses the connection and comes back.
     Reconnect,
-    /// A helper ends in the middle of a call.
+    /// Crashes a helper in the middle of a call.
     Crash,
-    /// A guard is killed.
+    /// Kills a guard.
     KillGuard,
-    /// The settings are read again.
+    /// Reloads the settings.
     Reload,
 }
 
 impl Deed {
-    /// All of them, with their names and how often in a hundred.
+    /// All actions, with their names and percentages.
     pub const ALL: [(Self, &'static str, u64); 5] = [
         (Self::Switch, "switches", 55),
         (Self::Reconnect, "reconnects", 15),
@@ -100,22 +101,22 @@ impl Deed {
     }
 }
 
-/// Everything that takes part.
+/// State of the run.
 struct Stage {
     home: Home,
     control: Client,
     threads: Vec<ThreadId>,
     seed: Seed,
-    /// Who shows a thread now.
+    /// The client that shows a thread, and the thread.
     shown: Option<(Client, ThreadId)>,
-    /// How the last reload was asked for.
+    /// Whether the last reload came by signal.
     by_signal: bool,
 }
 
-/// Plays it. Nothing may be left whenever everybody has gone, nor in the end.
+/// Runs the soak. No process may be left when all clients have gone, or at the end.
 ///
 /// # Errors
-/// When something is left, or does not answer.
+/// Fails if a process is left, or the server does not answer.
 pub async fn run(plan: Plan, seed: Seed, progress: &ProgressBar) -> Result<Soaked> {
     let began = Instant::now();
     let mut stage = Stage::new(seed).await?;
@@ -147,7 +148,7 @@ impl Stage {
         let mut control = home.client().await?;
         let mut threads = Vec::new();
         for number in 0..THREADS {
-            let thread = control.start_said_thread(&format!("This is thread {number}.")).await?;
+            let thread = control.start_thread_with(&format!("This is thread {number}.")).await?;
             control.unload(thread, false).await?;
             threads.push(thread);
         }
@@ -171,7 +172,7 @@ impl Stage {
             Deed::KillGuard => {
                 let guards = self.home.family().guards;
                 if !guards.is_empty() {
-                    // Its helper may have crashed, and it may just be going.
+                    // A helper that has just crashed may be taking this guard with it.
                     kill(Pid::from_raw(self.seed.one_of(&guards).pid.cast_signed()), Signal::SIGKILL).ok();
                 }
                 Ok(())
@@ -180,7 +181,7 @@ impl Stage {
         }
     }
 
-    /// Whoever is there leaves, politely or not.
+    /// The current client leaves, with or without a close frame.
     async fn leave(&mut self) -> Result<()> {
         match self.shown.take() {
             Some((client, _)) if self.seed.percent(50) => client.reset(),
@@ -196,13 +197,13 @@ impl Stage {
         Ok(())
     }
 
-    /// It has to end, and need not go well: its helper may be dead.
+    /// Runs a turn to its end. The turn may fail, because its helper may be dead.
     async fn turn(&mut self, text: &str) -> Result<()> {
         let Some((client, thread)) = &mut self.shown else { return Ok(()) };
         client.turn(*thread, text).await.map(drop)
     }
 
-    /// By a request and by a signal in turns.
+    /// Reloads alternately by request and by signal.
     async fn reload(&mut self) -> Result<()> {
         self.by_signal = !self.by_signal;
         if self.by_signal {
@@ -211,15 +212,15 @@ impl Stage {
         self.control.call::<ConfigMcpServerReload>(ConfigMcpServerReloadParams).await.map(drop)
     }
 
-    /// Everybody goes, nothing may be left, and it is looked what the server has then.
+    /// All clients leave, no process may be left, and the server is sampled.
     async fn rest(&mut self, began: Instant) -> Result<Sample> {
         let processes = self.home.family().count();
         self.leave().await?;
-        self.home.until_zero(PATIENCE).await?;
+        self.home.until_drained(PATIENCE).await?;
         let is_quiet = |now: &skein_protocol::extension::SkeinStatusResponse| {
             now.threads.loaded == 0 && now.helpers.alive == 0 && now.connections == 1
         };
-        let status = self.control.until_status("nobody is there", is_quiet).await?;
+        let status = self.control.until_status("no client and no thread", is_quiet).await?;
         self.control.take_all();
         let descriptors = std::fs::read_dir(format!("/proc/{}/fd", self.home.pid()))?.count();
         let memory = process::resident(self.home.pid()).context("the server has no memory")?;

@@ -1,4 +1,4 @@
-//! `skein app-server` on standard streams, as a program has it that starts one of its own.
+//! `skein app-server` on standard streams, as another program starts it.
 
 use std::collections::VecDeque;
 use std::io;
@@ -25,62 +25,63 @@ use crate::client::BOUND;
 use crate::paths;
 use crate::requests::turn_params;
 
-/// Puts a process into a group of its own, as a shell does with each job: Ctrl-Z stops it, because its parent can continue it.
+/// Puts a process into its own process group, as a shell does with each job. Ctrl-Z stops it only if its
+/// parent can continue it.
 fn in_a_group() -> io::Result<()> {
     Ok(setpgid(Pid::from_raw(0), Pid::from_raw(0))?)
 }
 
-/// A program that was started, and what it has said.
+/// A running program, and the messages it has sent.
 #[derive(Debug)]
 pub struct Streams {
     child: Child,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
-    /// None: nobody reads them.
+    /// `None`: stderr is closed.
     errors: Option<ChildStderr>,
-    heard: VecDeque<Value>,
+    waiting: VecDeque<Value>,
     record: Vec<Value>,
     last_id: i64,
 }
 
 impl Streams {
-    /// Starts the program on a home, and says hello.
+    /// Starts the program on a home and initialises.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// Fails if the program does not answer.
     pub async fn start(home: &Path) -> anyhow::Result<Self> {
         Self::start_as(home, None).await
     }
 
-    /// The same, for a client that can do and wants these.
+    /// Starts the program for a client with these capabilities.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// Fails if the program does not answer.
     pub async fn start_as(home: &Path, capabilities: Option<InitializeCapabilities>) -> anyhow::Result<Self> {
         Self::silent(home)?.introduced(capabilities).await
     }
 
-    /// The same with these `-c` settings.
+    /// Starts the program with these `-c` settings.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// Fails if the program does not answer.
     pub async fn start_with(home: &Path, settings: &[&str]) -> anyhow::Result<Self> {
         let flags: Vec<&str> = settings.iter().flat_map(|setting| ["-c", setting]).collect();
         Self::spawn(home, &flags, in_a_group)?.introduced(None).await
     }
 
-    /// The same for a process that calls `first` before it becomes the program. `first` may only make system calls.
+    /// Starts the program after a call of `first` in the new process. `first` may only make system calls.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// Fails if the program does not answer.
     pub async fn start_after(home: &Path, first: fn() -> io::Result<()>) -> anyhow::Result<Self> {
         Self::spawn(home, &[], first)?.introduced(None).await
     }
 
-    /// Starts a command that becomes the program, and says hello.
+    /// Starts a command that becomes the program, and initialises.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// Fails if the program does not answer.
     pub async fn run(command: Command) -> anyhow::Result<Self> {
         Self::piped(command)?.introduced(None).await
     }
@@ -93,10 +94,10 @@ impl Streams {
         Ok(streams)
     }
 
-    /// Starts the program on a home, and says nothing.
+    /// Starts the program on a home and sends nothing.
     ///
     /// # Errors
-    /// When there is no such program.
+    /// Fails if there is no such program.
     pub fn silent(home: &Path) -> anyhow::Result<Self> {
         Self::spawn(home, &[], in_a_group)
     }
@@ -109,7 +110,7 @@ impl Streams {
             .args(flags)
             .env_remove("SKEIN_HOME")
             .kill_on_drop(true);
-        // SAFETY: the functions that are handed over only make system calls.
+        // SAFETY: callers pass functions that only make system calls.
         unsafe { command.pre_exec(first) };
         Self::piped(command)
     }
@@ -120,37 +121,37 @@ impl Streams {
         let input = child.stdin.take().context("no stdin")?;
         let output = BufReader::new(child.stdout.take().context("no stdout")?).lines();
         let errors = Some(child.stderr.take().context("no stderr")?);
-        Ok(Self { child, input, output, errors, heard: VecDeque::new(), record: Vec::new(), last_id: 0 })
+        Ok(Self { child, input, output, errors, waiting: VecDeque::new(), record: Vec::new(), last_id: 0 })
     }
 
-    /// Its process.
+    /// Process id of the program.
     ///
     /// # Errors
-    /// When it has ended.
+    /// Fails if the process has ended.
     pub fn pid(&self) -> anyhow::Result<u32> {
-        self.child.id().context("it has ended")
+        self.child.id().context("the program has ended")
     }
 
     /// Sends a message.
     ///
     /// # Errors
-    /// When it does not read any more.
+    /// Fails if the program no longer reads its input.
     pub async fn say(&mut self, message: &Value) -> anyhow::Result<()> {
         Ok(self.input.write_all(format!("{message}\n").as_bytes()).await?)
     }
 
-    /// Sends what may be no message.
+    /// Sends bytes that may not be a message.
     ///
     /// # Errors
-    /// When it does not read any more.
+    /// Fails if the program no longer reads its input.
     pub async fn say_bytes(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         Ok(self.input.write_all(bytes).await?)
     }
 
-    /// Calls a method and waits for its result; what comes meanwhile is kept.
+    /// Calls a method and waits for its result. Other messages are kept.
     ///
     /// # Errors
-    /// When the answer is an error, or there is none.
+    /// Fails if the answer is an error, or none comes.
     pub async fn call<M: Method>(&mut self, params: M::Params) -> anyhow::Result<M::Response> {
         let id = self.ask::<M>(params).await?;
         let answer = self.answer(id).await.with_context(|| format!("no answer to {}", M::INFO.wire))?;
@@ -158,41 +159,41 @@ impl Streams {
         Ok(serde_json::from_value(answer["result"].clone())?)
     }
 
-    /// Calls a method and does not wait; the request's id.
+    /// Calls a method without waiting. Returns the request's id.
     ///
     /// # Errors
-    /// When it does not read any more.
+    /// Fails if the program no longer reads its input.
     pub async fn ask<M: Method>(&mut self, params: M::Params) -> anyhow::Result<i64> {
         self.last_id += 1;
         self.say(&json!({"id": self.last_id, "method": M::INFO.wire, "params": params})).await?;
         Ok(self.last_id)
     }
 
-    /// The answer to a request, a result or an error; what comes meanwhile is kept.
+    /// The answer to a request, a result or an error. Other messages are kept.
     ///
     /// # Errors
-    /// When there is none.
+    /// Fails if no answer comes.
     pub async fn answer(&mut self, id: i64) -> anyhow::Result<Value> {
         let is_answer = |message: &Value| message["id"] == id && message["method"].is_null();
-        if let Some(at) = self.heard.iter().position(is_answer) {
-            return self.heard.remove(at).context("an answer");
+        if let Some(at) = self.waiting.iter().position(is_answer) {
+            return self.waiting.remove(at).context("an answer");
         }
         loop {
             let message = self.line().await?;
             if is_answer(&message) {
                 return Ok(message);
             }
-            self.heard.push_back(message);
+            self.waiting.push_back(message);
         }
     }
 
     /// The next request of the server.
     ///
     /// # Errors
-    /// When none comes.
+    /// Fails if none comes.
     pub async fn question(&mut self) -> anyhow::Result<Value> {
         loop {
-            let message = match self.heard.pop_front() {
+            let message = match self.waiting.pop_front() {
                 Some(message) => message,
                 None => self.line().await.context("no question")?,
             };
@@ -202,34 +203,33 @@ impl Streams {
         }
     }
 
-    /// Everything that it has said, in order.
-    #[must_use]
+    /// All messages of the program, in order.
     pub fn record(&self) -> &[Value] {
         &self.record
     }
 
-    /// Closes its stderr, as programs do that want nothing of it.
+    /// Closes the program's stderr, as clients do that ignore it.
     pub fn close_errors(&mut self) {
         self.errors = None;
     }
 
-    /// Makes the pipe of its stderr hold one page: nobody reads from it, so it is full soon.
+    /// Shrinks the pipe of stderr to one page, so that it is full soon. The test does not read from it.
     ///
     /// # Errors
-    /// When it is closed.
+    /// Fails if stderr is closed.
     pub fn narrow_errors(&self) -> anyhow::Result<()> {
         let errors = self.errors.as_ref().context("its stderr is closed")?;
         fcntl(errors, FcntlArg::F_SETPIPE_SZ(4096)).context("the pipe of stderr")?;
         Ok(())
     }
 
-    /// Reads its log until a line has this part.
+    /// Reads the log until a line contains `part`.
     ///
     /// # Errors
-    /// When no such line comes.
+    /// Fails if no such line comes.
     pub async fn logs(&mut self, part: &str) -> anyhow::Result<()> {
         let errors = self.errors.as_mut().context("its stderr is closed")?;
-        let (mut line, found) = (Vec::new(), format!("no line of the log has {part:?}"));
+        let (mut line, found) = (Vec::new(), format!("no line of the log contains {part:?}"));
         let look = async {
             while !String::from_utf8_lossy(&line).contains(part) || !line.ends_with(b"\n") {
                 if line.ends_with(b"\n") {
@@ -242,10 +242,10 @@ impl Streams {
         tokio::time::timeout(BOUND, look).await.with_context(|| found.clone())?.context(found)
     }
 
-    /// Sends a signal to its process.
+    /// Sends a signal to the program.
     ///
     /// # Errors
-    /// When it has ended.
+    /// Fails if the process has ended.
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         kill(Pid::from_raw(self.pid()?.cast_signed()), signal).with_context(|| signal.to_string())
     }
@@ -253,13 +253,13 @@ impl Streams {
     /// The params of the next notification of this kind that `fits`.
     ///
     /// # Errors
-    /// When none comes.
+    /// Fails if none comes.
     pub async fn next<N: Notification>(
         &mut self,
         fits: impl Fn(&N::Params) -> bool,
     ) -> anyhow::Result<N::Params> {
         loop {
-            let message = match self.heard.pop_front() {
+            let message = match self.waiting.pop_front() {
                 Some(message) => message,
                 None => self.line().await.with_context(|| format!("no {}", N::INFO.wire))?,
             };
@@ -272,10 +272,10 @@ impl Streams {
         }
     }
 
-    /// Starts a thread and a turn in it, and waits until the turn's call of a helper has begun.
+    /// Starts a thread and a turn, and waits until the turn has called a helper.
     ///
     /// # Errors
-    /// When it does not come to that.
+    /// Fails if the call does not begin.
     pub async fn hanging_turn(&mut self, text: &str) -> anyhow::Result<ThreadId> {
         let thread = self.call::<ThreadStart>(ThreadStartParams::default()).await?.thread.id;
         self.call::<TurnStart>(turn_params(thread, text)).await?;
@@ -292,37 +292,37 @@ impl Streams {
         Ok(message)
     }
 
-    /// Ends its input and waits for its end.
+    /// Closes the program's stdin and waits for its exit.
     ///
     /// # Errors
-    /// When it has ended with an error, or not within `bound`.
+    /// Fails if the exit code is not 0, or the program takes longer than `bound`.
     pub async fn end(self, bound: Duration) -> anyhow::Result<()> {
-        let (code, said) = self.exit(bound).await?;
-        ensure!(code == Some(0), "it has ended with {code:?}: {said}");
+        let (code, stderr) = self.exit(bound).await?;
+        ensure!(code == Some(0), "the program has ended with {code:?}: {stderr}");
         Ok(())
     }
 
-    /// The same, whatever its end: its exit code, and what it has said to stderr.
+    /// Closes stdin and waits for any exit. Returns the exit code and stderr.
     ///
     /// # Errors
-    /// When it has not ended within `bound`.
+    /// Fails if the program takes longer than `bound`.
     pub async fn exit(self, bound: Duration) -> anyhow::Result<(Option<i32>, String)> {
-        self.rest(bound).await.map(|(code, said, _)| (code, said))
+        self.rest(bound).await.map(|(code, stderr, _)| (code, stderr))
     }
 
-    /// The same, with the messages that nobody has taken yet.
+    /// Like [`Streams::exit`], and returns the messages that no call has taken.
     ///
     /// # Errors
-    /// When it has not ended within `bound`, or prints what is no message.
+    /// Fails if the program takes longer than `bound`, or prints something that is not a message.
     pub async fn rest(self, bound: Duration) -> anyhow::Result<(Option<i32>, String, Vec<Value>)> {
-        let Self { mut child, input, output, errors, heard, .. } = self;
+        let Self { mut child, input, output, errors, waiting, .. } = self;
         drop(input);
         let mut rest = output.into_inner();
-        let (mut said, mut shown) = (String::new(), Vec::new());
+        let (mut stderr, mut shown) = (String::new(), Vec::new());
         let end = async {
             let errors = async {
                 match errors {
-                    Some(mut errors) => errors.read_to_string(&mut said).await,
+                    Some(mut errors) => errors.read_to_string(&mut stderr).await,
                     None => Ok(0),
                 }
             };
@@ -331,10 +331,10 @@ impl Streams {
         };
         let status =
             tokio::time::timeout(bound, end).await.with_context(|| format!("not within {bound:?}"))??;
-        let mut messages = Vec::from(heard);
+        let mut messages = Vec::from(waiting);
         for line in shown.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             messages.push(serde_json::from_slice(line)?);
         }
-        Ok((status.code(), said, messages))
+        Ok((status.code(), stderr, messages))
     }
 }

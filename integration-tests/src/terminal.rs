@@ -1,5 +1,5 @@
-//! A program in a terminal that nobody looks at: typed to, and read from its screen. It runs under tmux, on a socket of
-//! its own.
+//! A program in an invisible terminal: tests type into it and read its screen. It runs under tmux on a
+//! private socket.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,21 +15,21 @@ use tokio::process::Command;
 use tokio::time::{Instant, MissedTickBehavior};
 use uuid::Uuid;
 
-use crate::process::{MARK, marked, wait_until};
+use crate::process::{TAG, tagged, wait_until};
 
-/// Columns and lines: what a test says fits on one screen.
+/// Columns and lines. A test's whole output fits on one screen.
 const SIZE: (u16, u16) = (100, 150);
-/// Between two looks at the screen.
+/// Pause between two looks at the screen.
 const LOOK: Duration = Duration::from_millis(50);
-/// Between two presses of a key that a program may not have taken.
+/// Pause before a key is pressed again that the program may have missed.
 const PRESS_AGAIN: Duration = Duration::from_millis(300);
 
-/// A terminal with one program. Dropping it ends the program and all that it started.
+/// A terminal with one program. Drop ends the program and all its children.
 #[derive(Debug)]
 pub struct Terminal {
-    /// Name of tmux's socket, and the mark of every process in here.
+    /// Name of tmux's socket, and the tag of every process in the terminal.
     name: String,
-    /// Where the shell that has started the program writes how it has ended: tmux does not always notice.
+    /// File with the program's exit code. tmux does not always notice the exit, so the shell writes it.
     exit: PathBuf,
 }
 
@@ -37,7 +37,7 @@ impl Terminal {
     /// Starts a program with these variables in a folder.
     ///
     /// # Errors
-    /// When there is no tmux, or no such program.
+    /// Fails if there is no tmux, or no such program.
     pub async fn start(
         command: &[&OsStr],
         variables: &[(&str, &OsStr)],
@@ -56,26 +56,27 @@ impl Terminal {
             variable.push(value);
             tmux.arg("-e").arg(variable);
         }
-        tmux.arg("-e").arg(format!("{MARK}={}", terminal.name)).args(["--", "sh", "-c"]);
+        tmux.arg("-e").arg(format!("{TAG}={}", terminal.name)).args(["--", "sh", "-c"]);
         tmux.arg(r#""$@"; echo $? >"$0""#).arg(&terminal.exit).args(command);
-        // The program's last screen and its exit stay.
+        // Keep the program's last screen and its exit.
         tmux.args([";", "set-option", "-g", "remain-on-exit", "on"]);
         finished(tmux).await?;
         Ok(terminal)
     }
 
-    /// What is on the screen. Lines that were wrapped by the terminal are one.
+    /// Text of the screen. Lines wrapped by the terminal are joined.
     ///
     /// # Errors
-    /// When the terminal is gone.
+    /// Fails if the terminal is gone.
     pub async fn screen(&self) -> anyhow::Result<String> {
         finished(self.tmux(&["capture-pane", "-p", "-J"])).await
     }
 
-    /// Looks at the screen until `holds` gives something.
+    /// Polls the screen until `holds` returns a value.
     ///
     /// # Errors
-    /// When it gives nothing within `bound`, or the program has ended; names `what` and shows the screen.
+    /// Fails if it returns none within `bound`, or the program has ended. The error names `what` and shows
+    /// the screen.
     pub async fn until<T>(
         &self,
         what: &str,
@@ -104,17 +105,17 @@ impl Terminal {
     /// Types a text.
     ///
     /// # Errors
-    /// When the terminal is gone.
+    /// Fails if the terminal is gone.
     pub async fn type_text(&self, text: &str) -> anyhow::Result<()> {
         finished(self.tmux(&["send-keys", "-l", "--", text])).await?;
         Ok(())
     }
 
-    /// Presses a key (a name of tmux, such as `Enter`) until `taken` holds: a program may take one that comes right behind
-    /// a text as a part of it.
+    /// Presses a key (a tmux name such as `Enter`) until `taken` holds. A program may take a key right after
+    /// a text as part of the text.
     ///
     /// # Errors
-    /// When that does not happen within `bound`.
+    /// Fails if that takes longer than `bound`.
     pub async fn press_until(
         &self,
         key: &str,
@@ -134,10 +135,10 @@ impl Terminal {
         }
     }
 
-    /// Presses a key that ends the program, until it has; gives its exit.
+    /// Presses a key until the program ends. Returns its exit.
     ///
     /// # Errors
-    /// When it does not end within `bound`.
+    /// Fails if the program does not end within `bound`.
     pub async fn press_until_exit(&self, key: &str, bound: Duration) -> anyhow::Result<String> {
         let mut presses = tokio::time::interval(PRESS_AGAIN);
         presses.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -152,32 +153,32 @@ impl Terminal {
         }
     }
 
-    /// The exit of the program, once it has ended.
+    /// Exit of the program, once it has ended.
     ///
     /// # Errors
-    /// When the terminal is gone.
+    /// Fails if the terminal is gone.
     pub fn exit(&self) -> anyhow::Result<Option<String>> {
         match fs::read_to_string(&self.exit) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            said => Ok(Some(said?.trim().to_owned()).filter(|exit| !exit.is_empty())),
+            reply => Ok(Some(reply?.trim().to_owned()).filter(|exit| !exit.is_empty())),
         }
     }
 
-    /// Ends the terminal, and waits until no process of it is left.
+    /// Ends the terminal, and waits until none of its processes is left.
     ///
     /// # Errors
-    /// When one is left.
+    /// Fails if a process is left.
     pub async fn end(self, bound: Duration) -> anyhow::Result<()> {
         finished(self.tmux(&["kill-server"])).await?;
-        let nobody = || marked(&self.name).is_empty().then_some(());
+        let nobody = || tagged(&self.name).is_empty().then_some(());
         let left = wait_until("no process of the terminal", bound, nobody).await;
-        left.with_context(|| format!("left: {:#?}", marked(&self.name)))
+        left.with_context(|| format!("left: {:#?}", tagged(&self.name)))
     }
 
     fn tmux(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("tmux");
-        // The server of this socket takes the variable from whoever starts it.
-        command.args(["-u", "-L", &self.name]).args(arguments).env(MARK, &self.name).env_remove("TMUX");
+        // The tmux server of this socket inherits the variable from the client that starts it.
+        command.args(["-u", "-L", &self.name]).args(arguments).env(TAG, &self.name).env_remove("TMUX");
         command.stdin(Stdio::null());
         command
     }
@@ -186,15 +187,14 @@ impl Terminal {
 impl Drop for Terminal {
     fn drop(&mut self) {
         fs::remove_file(&self.exit).ok();
-        for process in marked(&self.name) {
-            // It carries the mark of this terminal; it may have ended meanwhile.
+        for process in tagged(&self.name) {
+            // The process carries the tag of this terminal; it may have ended by now.
             kill(Pid::from_raw(process.pid.cast_signed()), Signal::SIGKILL).ok();
         }
     }
 }
 
-/// A screen without its empty lines.
-#[must_use]
+/// The screen without empty lines.
 pub fn shown(screen: &str) -> String {
     let lines = screen.lines().map(str::trim_end).filter(|line| !line.is_empty());
     lines.map(|line| format!("  | {line}\n")).collect()

@@ -1,5 +1,5 @@
-//! What a client shows of one thread, kept up to date by the rules of the extension `skein/events`: the way that the
-//! author of a client would write it. It is strict: what a careful author may rely on is an error when it does not hold.
+//! The state of one thread in a client, updated by the rules of the extension `skein/events`.
+//! The code is that of a client author. The view is strict: each broken promise is an error.
 
 mod window;
 
@@ -29,34 +29,34 @@ use crate::requests::agent_text;
 /// Whether the client has asked for numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// It has: it continues where it was.
+    /// The client asked for numbers; it continues at its last number.
     Numbered,
-    /// A client as there are today: it begins anew with each resume.
+    /// The client knows no numbers; it starts again with each resume.
     Plain,
 }
 
 /// A thread as a client shows it.
 #[derive(Debug, Clone)]
 pub struct View {
-    /// Its turns with all their items.
+    /// Turns with all their items.
     pub turns: Vec<Turn>,
-    /// Its name.
+    /// Name of the thread.
     pub name: Option<String>,
-    /// What it does.
+    /// Status of the thread.
     pub status: ThreadStatus,
-    /// The tokens that it has used, as far as this client was told.
+    /// Tokens used, as far as this client was notified.
     pub usage: Option<ThreadTokenUsage>,
-    /// The questions that wait for the user. `None` for one that is known to be open and was not put yet.
+    /// Open questions to the user. `None`: the question is open, but this client did not get it yet.
     pub questions: HashMap<RequestId, Option<ToolRequestUserInputParams>>,
-    /// The last number that was applied, and the version of the history.
+    /// The last applied number, and the epoch of the history.
     pub at: (EventSeq, Epoch),
-    /// The last number of the replay that the last resume has promised.
+    /// The last number of the replay that the last resume promised.
     pub replay_to: EventSeq,
-    /// How many times the history could not be continued.
+    /// Number of resumes that could not continue the history.
     pub gaps: usize,
     thread: ThreadId,
     kind: Kind,
-    /// Items whose text was followed from the moment they were shown: what they say at their end is what was streamed.
+    /// Items whose text was followed from their start. Their final text must equal the streamed text.
     followed: HashSet<ItemId>,
 }
 
@@ -64,7 +64,7 @@ impl View {
     /// The view of a client that sees the thread for the first time.
     ///
     /// # Errors
-    /// When the answer says nothing about numbers.
+    /// Fails if the answer has no numbers.
     pub fn new(kind: Kind, shown: &ThreadResumeResponse) -> anyhow::Result<Self> {
         let mut view = Self {
             turns: Vec::new(),
@@ -84,28 +84,31 @@ impl View {
         Ok(view)
     }
 
-    /// Applies the answer to a resume: the whole, or the word that events follow.
+    /// Applies the answer to a resume: a full snapshot, or the promise of a replay.
     ///
     /// # Errors
-    /// When it contradicts what was asked.
+    /// Fails if the answer does not fit the request.
     pub fn resume(&mut self, shown: &ThreadResumeResponse) -> anyhow::Result<()> {
-        let picture = shown.skein.as_ref().context("the answer says nothing of numbers")?;
+        let snapshot = shown.skein.as_ref().context("the answer has no numbers")?;
         ensure!(shown.thread.id == self.thread, "another thread: {}", shown.thread.id);
         self.status = shown.thread.status.clone();
         self.name.clone_from(&shown.thread.name);
         self.followed.clear();
-        match (self.kind, picture.replay_to) {
+        match (self.kind, snapshot.replay_to) {
             (Kind::Numbered, Some(replay_to)) => {
-                ensure!(self.at == (picture.seq, picture.epoch), "continued from elsewhere: {picture:?}");
+                ensure!(
+                    self.at == (snapshot.seq, snapshot.epoch),
+                    "continued from another number: {snapshot:?}"
+                );
                 self.replay_to = replay_to;
-                ensure!(replay_to >= picture.seq, "a replay that ends before it begins: {picture:?}");
-                ensure!(shown.thread.turns.is_empty(), "continued, and shown whole");
+                ensure!(replay_to >= snapshot.seq, "a replay that ends before it begins: {snapshot:?}");
+                ensure!(shown.thread.turns.is_empty(), "continued, but the answer has all turns");
             }
-            (Kind::Plain, Some(_)) => bail!("continued, without being asked to: {picture:?}"),
+            (Kind::Plain, Some(_)) => bail!("continued without a request for it: {snapshot:?}"),
             (Kind::Numbered | Kind::Plain, None) => {
-                self.gaps += usize::from(picture.gap.is_some());
-                self.at = (picture.seq, picture.epoch);
-                self.replay_to = picture.seq;
+                self.gaps += usize::from(snapshot.gap.is_some());
+                self.at = (snapshot.seq, snapshot.epoch);
+                self.replay_to = snapshot.seq;
                 self.usage = None;
                 self.turns.clone_from(&shown.thread.turns);
                 let open = self.turns.iter().flat_map(|turn| &turn.items).filter(|item| is_open(item));
@@ -114,12 +117,12 @@ impl View {
         }
         match self.kind {
             Kind::Numbered => {
-                self.questions.retain(|id, _| picture.pending_requests.contains(id));
-                for id in &picture.pending_requests {
+                self.questions.retain(|id, _| snapshot.pending_requests.contains(id));
+                for id in &snapshot.pending_requests {
                     self.questions.entry(id.clone()).or_default();
                 }
             }
-            // What was put to another connection is no business of this one.
+            // A question to another connection does not concern this one.
             Kind::Plain => self.questions.clear(),
         }
         Ok(())
@@ -128,8 +131,9 @@ impl View {
     /// Applies a message, if it is about this thread.
     ///
     /// # Errors
-    /// When it contradicts what is known: a number again, an item twice, text of an item that nobody knows.
-    pub fn hear(&mut self, message: &Received) -> anyhow::Result<()> {
+    /// Fails if the message contradicts the view: a repeated number, a repeated item, text for an unknown
+    /// item.
+    pub fn apply(&mut self, message: &Received) -> anyhow::Result<()> {
         let Some(method) = message.method() else { return Ok(()) };
         let params = &message.value()["params"];
         if params["threadId"] != Value::String(self.thread.to_string()) {
@@ -138,34 +142,36 @@ impl View {
         let at = self.at;
         let applied = match message.question::<ItemToolRequestUserInput>()? {
             Some((id, question)) => self.asked(id, question),
-            None => self.number(message).and_then(|numbered| self.told(method, params, numbered)),
+            None => {
+                self.number(message).and_then(|numbered| self.apply_notification(method, params, numbered))
+            }
         };
-        applied.with_context(|| format!("at {at:?}, hearing {}", shown(&message.text)))
+        applied.with_context(|| format!("at {at:?}, applying {}", shown(&message.text)))
     }
 
-    /// Takes the number of a message. Whether it has one.
+    /// Applies the number of a message. Returns whether it has one.
     fn number(&mut self, message: &Received) -> anyhow::Result<bool> {
         let stamp = message.stamp()?;
         let (seq, epoch) = match (stamp.seq, stamp.epoch) {
             (None, None) => return Ok(false),
             (Some(seq), Some(epoch)) => (seq, epoch),
-            (Some(_), None) | (None, Some(_)) => bail!("half a number"),
+            (Some(_), None) | (None, Some(_)) => bail!("an epoch without a number, or the reverse"),
         };
-        ensure!(self.kind == Kind::Numbered, "a number, without being asked for it");
+        ensure!(self.kind == Kind::Numbered, "a number without a request for numbers");
         let rewritten = epoch > self.at.1 && message.method() == Some(ThreadReverted::INFO.wire);
-        ensure!(epoch == self.at.1 || rewritten, "another history");
-        ensure!(seq > self.at.0, "not after what was told before");
+        ensure!(epoch == self.at.1 || rewritten, "another epoch");
+        ensure!(seq > self.at.0, "a number that is not after the last one");
         self.at = (seq, epoch);
         Ok(true)
     }
 
-    fn told(&mut self, method: &str, params: &Value, numbered: bool) -> anyhow::Result<()> {
+    fn apply_notification(&mut self, method: &str, params: &Value, numbered: bool) -> anyhow::Result<()> {
         if let Some(params) = notice::<TurnStarted>(method, params)? {
             ensure!(self.turn(&params.turn.id).is_err(), "a turn began twice");
             let turn = Turn { items: Vec::new(), items_view: TurnItemsView::Full, ..params.turn };
             self.turns.push(turn);
         } else if let Some(params) = notice::<TurnCompleted>(method, params)? {
-            // Its end voids its questions.
+            // The end of a turn voids its questions.
             let of_it = |question: &ToolRequestUserInputParams| question.turn_id == params.turn.id;
             self.questions.retain(|_, question| !question.as_ref().is_some_and(of_it));
             let turn = self.turn(&params.turn.id)?;
@@ -186,9 +192,9 @@ impl View {
         } else if let Some(params) = notice::<ThreadNameUpdated>(method, params)? {
             self.name = params.thread_name;
         } else if let Some(params) = notice::<ThreadReverted>(method, params)? {
-            let from = params.skein.context("from where?")?.before_turn_id;
+            let from = params.skein.context("no turn to revert to")?.before_turn_id;
             let first = self.turns.iter().position(|turn| turn.id == from);
-            self.turns.truncate(first.context("turns are taken back that nobody knows")?);
+            self.turns.truncate(first.context("a revert to an unknown turn")?);
         } else if let Some(params) = notice::<ThreadStatusChanged>(method, params)? {
             self.status = params.status;
         } else if let Some(params) = notice::<ThreadTokenUsageUpdated>(method, params)? {
@@ -199,7 +205,7 @@ impl View {
         Ok(())
     }
 
-    /// More text of a message or a plan.
+    /// Appends text to a message or a plan.
     fn more(&mut self, turn: &TurnId, item: &ItemId, delta: &str) -> anyhow::Result<()> {
         self.followed.insert(item.clone());
         let item = self.item(turn, item)?;
@@ -213,7 +219,7 @@ impl View {
         Ok(())
     }
 
-    /// An item begins; without a number it is shown as it is so far.
+    /// Adds an item. Without a number it is the item's current state.
     fn item_started(&mut self, turn: &TurnId, item: ThreadItem, numbered: bool) -> anyhow::Result<()> {
         let kind = self.kind;
         let turn = self.turn(turn)?;
@@ -221,7 +227,7 @@ impl View {
         match turn.items.iter_mut().find(|known| known.id() == item.id()) {
             Some(known) => {
                 ensure!(kind == Kind::Numbered && !numbered, "an item began twice");
-                ensure!(is_open(known), "an item is shown again that is complete");
+                ensure!(is_open(known), "a complete item is shown again");
                 *known = item.clone();
                 self.followed.insert(item.id().clone());
             }
@@ -236,7 +242,7 @@ impl View {
         let known = self.item(turn, item.id())?;
         ensure!(is_open(known) || again, "an item was completed twice");
         let (streamed, whole) = (agent_text(known), agent_text(&item));
-        ensure!(!followed || streamed == whole, "what was streamed is {streamed:?}, and complete {whole:?}");
+        ensure!(!followed || streamed == whole, "streamed {streamed:?}, but the complete text is {whole:?}");
         *known = item;
         Ok(())
     }
@@ -258,48 +264,42 @@ impl View {
         found.with_context(|| format!("item {id} is not known"))
     }
 
-    /// Whether this turn is known and over.
-    #[must_use]
+    /// Whether this turn is known and has ended.
     pub fn has_ended(&self, id: &TurnId) -> bool {
         self.turns.iter().any(|turn| turn.id == *id && turn.status != TurnStatus::InProgress)
     }
 
-    /// Whether everything was heard that the last resume has promised.
-    #[must_use]
+    /// Whether the replay of the last resume is complete.
     pub fn has_caught_up(&self) -> bool {
         self.at.0 >= self.replay_to
     }
 
-    /// Whether nothing runs.
-    #[must_use]
+    /// Whether no turn runs.
     pub fn is_at_rest(&self) -> bool {
         let running = |turn: &Turn| turn.status == TurnStatus::InProgress;
         !self.turns.iter().any(running) && !matches!(self.status, ThreadStatus::Active { .. })
     }
 
-    /// Whether nothing more comes before the user says something. Those who only watch are asked nothing.
-    #[must_use]
+    /// Whether the thread waits for the user. An observer gets no questions.
     pub fn waits_for_the_user(&self) -> bool {
         let waits = ThreadStatus::Active { active_flags: vec![ThreadActiveFlag::WaitingOnUserInput] };
         self.status == waits || self.open_question().is_some()
     }
 
-    /// A question that was put and waits for the user.
-    #[must_use]
+    /// An open question that this client got.
     pub fn open_question(&self) -> Option<(&RequestId, &ToolRequestUserInputParams)> {
         self.questions.iter().find_map(|(id, question)| Some((id, question.as_ref()?)))
     }
 
-    /// The agent's words in the last turn.
-    #[must_use]
+    /// The agent's text in the last turn.
     pub fn last_text(&self) -> Option<String> {
         self.turns.last()?.items.iter().filter_map(agent_text).next_back()
     }
 
-    /// Fails when two clients show different things.
+    /// Compares two clients' views.
     ///
     /// # Errors
-    /// Names the first difference.
+    /// Fails if the views differ. The error names the first difference.
     pub fn same_as(&self, other: &View) -> anyhow::Result<()> {
         same_turns(&self.turns, &other.turns)?;
         ensure!(self.name == other.name, "named {:?} and {:?}", self.name, other.name);
@@ -312,10 +312,10 @@ impl View {
         Ok(())
     }
 
-    /// Fails when the history that the server shows is another.
+    /// Compares this view with the history from the server.
     ///
     /// # Errors
-    /// Names the first difference.
+    /// Fails if they differ. The error names the first difference.
     pub fn same_as_read(&self, thread: &Thread) -> anyhow::Result<()> {
         same_turns(&self.turns, &thread.turns)?;
         ensure!(self.name == thread.name, "named {:?} and {:?}", self.name, thread.name);
@@ -331,7 +331,8 @@ fn same_turns(ours: &[Turn], theirs: &[Turn]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether a turn was cut off by a kill: who watched it unloaded was told so, and the next load tells it again.
+/// Whether a kill cut the turn off. A client that watched the unload got its end; the next load announces it
+/// again.
 fn was_cut_off(turn: &Turn) -> bool {
     turn.status == TurnStatus::Interrupted
 }

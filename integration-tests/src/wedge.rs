@@ -1,9 +1,9 @@
-//! Helpers that do not go on with a call outstanding, and whether anybody who does not need them waits longer for that.
+//! Stuck helpers with a call in flight, and whether they delay requests that do not need them.
 //!
 //! | room | question it answers |
 //! | --- | --- |
-//! | `mod` | how helpers are wedged and freed again |
-//! | [`figures`] | what calls cost beside them |
+//! | `mod` | how helpers are stopped and freed again |
+//! | [`figures`] | how long calls take beside them |
 //! | [`report`] | the table |
 
 pub mod figures;
@@ -24,12 +24,12 @@ use crate::client::Client;
 use crate::home::Home;
 use crate::{paths, process};
 
-/// Threads that are unloaded at once; a connection may not have many more requests in flight.
+/// Threads to unload at once. A connection may not have many more requests in flight.
 const AT_ONCE: usize = 50;
-/// The name of the helper of each thread.
+/// Name of the helper of each thread.
 const NAME: &str = "wedged";
 
-/// Threads that each have a helper of their own, which can be wedged and freed.
+/// Threads with one private helper each. The pen can wedge and free the helpers.
 pub struct Pen {
     client: Client,
     members: Vec<Member>,
@@ -42,24 +42,24 @@ struct Member {
     turn: Option<TurnId>,
 }
 
-/// How a helper does not go on.
+/// How a helper is stuck.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// It reads the call and never answers.
+    /// The helper reads the call and never answers.
     Silent,
-    /// It was stopped by SIGSTOP before the call came.
+    /// SIGSTOP stopped the helper before the call.
     Stopped,
 }
 
 impl Pen {
-    /// Makes so many threads, each with a helper that is well.
+    /// Makes `count` threads, each with a working helper.
     ///
     /// # Errors
-    /// When one does not start.
+    /// Fails if a helper does not start.
     pub async fn new(home: &Home, count: usize) -> Result<Self> {
         let mut client = home.client().await?;
         let program = paths::mcp_helper()?;
-        let settings = json!({ "command": program, "env": { process::MARK: home.mark() } });
+        let settings = json!({ "command": program, "env": { process::TAG: home.tag() } });
         let config: Map<String, Value> = [(format!("mcp_servers.{NAME}"), settings)].into_iter().collect();
         let mut members = Vec::new();
         for way in [Way::Silent, Way::Stopped].into_iter().cycle().take(count) {
@@ -72,10 +72,10 @@ impl Pen {
         Ok(Self { client, members })
     }
 
-    /// Wedges all of them, each with a call outstanding.
+    /// Wedges all helpers, each with a call in flight.
     ///
     /// # Errors
-    /// When a call does not begin.
+    /// Fails if a call does not begin.
     pub async fn wedge(&mut self) -> Result<()> {
         for Member { thread, pid, way, turn } in &mut self.members {
             let call = match way {
@@ -98,10 +98,10 @@ impl Pen {
         Ok(())
     }
 
-    /// Lets all of them go on, and waits for the end of their calls.
+    /// Frees all helpers, and waits for the end of their calls.
     ///
     /// # Errors
-    /// When one does not end.
+    /// Fails if a call does not end.
     pub async fn free(&mut self) -> Result<()> {
         for Member { thread, pid, way, turn } in &mut self.members {
             let Some(turn) = turn.take() else { continue };
@@ -115,10 +115,10 @@ impl Pen {
         Ok(())
     }
 
-    /// Unloads all threads at once, whatever their helpers do, and waits until it is done.
+    /// Unloads all threads at once, whatever their helpers do, and waits for the end.
     ///
     /// # Errors
-    /// When something of them is left.
+    /// Fails if a process is left.
     pub async fn close(mut self, home: &Home) -> Result<()> {
         for some in self.members.chunks(AT_ONCE) {
             let mut pending = Vec::new();
@@ -137,5 +137,5 @@ impl Pen {
     }
 }
 
-/// What is told when an item begins.
+/// Params of the notification that an item begins.
 type ItemStartedParams = <ItemStarted as skein_protocol::table::Notification>::Params;

@@ -1,12 +1,13 @@
-//! Helpers of every bad kind, held by every means, through every ending: what is left, and how soon nothing is.
+//! Every kind of badly behaved helper at every isolation level through every ending: how many processes are
+//! left, and how soon none is left.
 //!
-//! The kinds are modes of `mcp-helper` (`--zoo`). A [`Batch`] has many kinds beside each other under one server, so that
-//! the whole matrix is some ten servers and not hundreds.
+//! The kinds are modes of `mcp-helper` (`--zoo`). A [`Batch`] runs many kinds side by side under one server,
+//! so that the whole matrix needs some ten servers, not hundreds.
 
+mod levels;
 mod modes;
 mod pipes;
 mod report;
-mod rungs;
 mod spread;
 mod watch;
 
@@ -17,22 +18,22 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use skein_protocol::ids::ThreadId;
 
+pub use self::levels::{LEVELS, available, available_to_pid_one, has_namespaces};
 pub use self::modes::{MODES, Up};
 use self::pipes::Pipes;
 pub use self::report::{HEAD, table};
-pub use self::rungs::{RUNGS, available, available_to_pid_one, has_namespaces};
 pub use self::spread::spread;
 use self::watch::Watch;
 use crate::client::Client;
 use crate::home::{Exit, Home, PATIENCE, Setup};
 use crate::process::{self, Process, wait_until};
 
-/// What brings the end.
+/// The cause of the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// The thread is unloaded.
+    /// The client unloads the thread.
     Unload,
-    /// The client is gone.
+    /// The client disconnects.
     Disconnect,
     /// SIGTERM to the server.
     Terminate,
@@ -42,16 +43,16 @@ pub enum Ending {
     KillServer,
     /// SIGKILL to every guard.
     KillGuards,
-    /// SIGKILL to the server and every guard at the same moment, and another start.
+    /// SIGKILL to the server and every guard at the same moment, then a restart.
     KillBoth,
-    /// A panic of which the server dies, with nothing unwound.
+    /// A panic that kills the server without unwinding.
     Panic,
-    /// A panic of the thread's owner, which the server survives.
+    /// A panic of the thread's owner. The server survives it.
     OwnerPanic,
 }
 
 impl Ending {
-    /// All of them, with the names that the command line has.
+    /// All endings, with their names on the command line.
     pub const ALL: [(&str, Self); 9] = [
         ("unload", Self::Unload),
         ("disconnect", Self::Disconnect),
@@ -64,14 +65,12 @@ impl Ending {
         ("owner-panic", Self::OwnerPanic),
     ];
 
-    /// Its name.
-    #[must_use]
+    /// Name on the command line.
     pub fn name(self) -> &'static str {
         Self::ALL.into_iter().find(|(_, ending)| *ending == self).map_or("", |(name, _)| name)
     }
 
-    /// How soon nothing may be left: what is promised. From the restart on when both were killed.
-    #[must_use]
+    /// Promised limit until no process is left. After `KillBoth`, the time counts from the restart.
     pub fn bound(self) -> Duration {
         match self {
             Self::Unload | Self::Disconnect | Self::OwnerPanic => Duration::from_millis(1500),
@@ -81,60 +80,61 @@ impl Ending {
     }
 }
 
-/// Helpers of some modes under one server, and their end.
+/// Helpers of some modes under one server, and their ending.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// One of [`RUNGS`].
-    pub rung: &'static str,
-    /// What brings the end.
+    /// One of [`LEVELS`].
+    pub level: &'static str,
+    /// The cause of the end.
     pub ending: Ending,
     /// Names of [`MODES`].
     pub modes: Vec<&'static str>,
 }
 
-/// What became of the helper of one mode.
+/// Result for the helper of one mode.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// Its mode.
     pub mode: &'static str,
-    /// One of [`RUNGS`].
-    pub rung: &'static str,
-    /// What brought the end.
+    /// One of [`LEVELS`].
+    pub level: &'static str,
+    /// The cause of the end.
     pub ending: Ending,
-    /// Processes that are left for good.
+    /// Number of processes left behind.
     pub left: usize,
-    /// When the last was gone.
-    pub zero_after: Duration,
+    /// Time until the last process was gone.
+    pub stopped_after: Duration,
 }
 
 impl Batch {
-    /// Starts a server, brings the end, and counts. What is left is no error but a number.
+    /// Starts a server, brings the end, and counts. Leftover processes are not an error; the result counts
+    /// them.
     ///
     /// # Errors
-    /// When something does not work at all.
+    /// Fails if a step fails.
     pub async fn run(&self) -> Result<Vec<Outcome>> {
         self.run_from(Home::setup()).await
     }
 
-    /// The same with a server of this setup.
+    /// Like [`Batch::run`], with this setup.
     ///
     /// # Errors
-    /// When something does not work at all.
+    /// Fails if a step fails.
     pub async fn run_from(&self, setup: Setup) -> Result<Vec<Outcome>> {
-        // What a debug build takes to name the frames of a panic is none of its end.
-        let mut setup = setup.set("helpers.containment", self.rung).env("RUST_BACKTRACE", "0");
+        // A debug build takes long to name the frames of a panic; that is not part of the end.
+        let mut setup = setup.set("helpers.containment", self.level).env("RUST_BACKTRACE", "0");
         let mut pipes = Pipes::new(&self.modes)?;
         for mode in &self.modes {
             setup = setup.zoo_with_pipe(mode, &pipes.file(mode))?;
         }
         let mut home = setup.start().await?;
         let mut client = home.client().await?;
-        let thread = client.start_said_thread("hello").await?;
+        let thread = client.start_thread_with("hello").await?;
         self.until_up(&home, &mut pipes).await?;
         let (watch, client) = self.end(&mut home, client, thread, pipes).await?;
         let outcomes = self.outcomes(&watch);
         drop(client);
-        // What is left was counted; dropping the home ends it.
+        // The leftovers are counted; dropping the home ends them.
         if outcomes.iter().all(|outcome| outcome.left == 0) {
             home.finish().await?
         } else {
@@ -143,27 +143,27 @@ impl Batch {
         Ok(outcomes)
     }
 
-    /// Until each does what its mode is about.
+    /// Waits until each helper does what its mode is about.
     async fn until_up(&self, home: &Home, pipes: &mut Pipes) -> Result<()> {
         for (mode, up) in MODES.into_iter().filter(|(mode, _)| self.modes.contains(mode)) {
-            let mark = Setup::zoo_mark(home.mark(), mode);
+            let tag = Setup::zoo_tag(home.tag(), mode);
             let is_up = || {
-                let told = pipes.told(mode);
+                let signs = pipes.signs(mode);
                 let up = match up {
-                    Up::Processes(count) => process::marked(&mark).len() == count,
-                    Up::Forks => told.held && !process::marked(&mark).is_empty(),
-                    Up::AtIt => told.at_it > 0,
-                    Up::Again => told.starts > 1,
+                    Up::Processes(count) => process::tagged(&tag).len() == count,
+                    Up::Forks => signs.held && !process::tagged(&tag).is_empty(),
+                    Up::AtIt => signs.at_it > 0,
+                    Up::Again => signs.starts > 1,
                 };
                 up.then_some(())
             };
             let waited = wait_until(mode, PATIENCE, is_up).await;
-            waited.with_context(|| format!("{:?} {:#?}", pipes.told(mode), process::marked(&mark)))?;
+            waited.with_context(|| format!("{:?} {:#?}", pipes.signs(mode), process::tagged(&tag)))?;
         }
         Ok(())
     }
 
-    /// Brings the end and watches it. The client is given back where it still has its connection.
+    /// Brings the end and watches it. Returns the client if its connection is still open.
     async fn end(
         &self,
         home: &mut Home,
@@ -172,18 +172,19 @@ impl Batch {
         pipes: Pipes,
     ) -> Result<(Watch, Option<Client>)> {
         let mut client = Some(client);
-        // Who is started from now on does not hold them.
+        // Processes started from now on do not hold the pipes.
         pipes.unlink()?;
         if self.ending == Ending::KillBoth {
             drop(client.take());
             home.kill_with_guards().await?;
         }
-        let mut watch = Watch::new(home.mark(), pipes);
+        let mut watch = Watch::new(home.tag(), pipes);
         let guards = home.family().guards;
         if self.ending == Ending::KillGuards {
             watch.spare_what_starts_again(&guards);
         }
-        let (brought, ()) = tokio::join!(self.bring(home, &mut client, thread, &guards), watch.until_zero());
+        let (brought, ()) =
+            tokio::join!(self.bring(home, &mut client, thread, &guards), watch.until_drained());
         watch.count_from(brought?);
         if matches!(self.ending, Ending::Terminate | Ending::Interrupt) {
             home.exited(PATIENCE).await?;
@@ -191,7 +192,7 @@ impl Batch {
         Ok((watch, client))
     }
 
-    /// When the end came.
+    /// Brings the end. Returns its time.
     async fn bring(
         &self,
         home: &mut Home,
@@ -200,27 +201,30 @@ impl Batch {
         guards: &[Process],
     ) -> Result<Instant> {
         let began = Instant::now();
-        let connected = client.as_mut().context("it is there");
+        let connected = client.as_mut().context("the client is connected");
         match self.ending {
             Ending::Unload => drop(connected?.unload(thread, true).await?),
             Ending::OwnerPanic => connected?.break_off(thread).await?,
             Ending::Panic => {
-                // Whether the answer is sent before the end is left open.
+                // The server may send the answer before it dies, or not.
                 drop(connected?.start_turn(thread, "/panic process").await);
                 let exit = home.exited(PATIENCE).await?;
-                ensure!(exit == Exit::Signal(Signal::SIGABRT as i32), "not of a panic: {exit:?}");
-                // What it wrote about its panic, and its core where there is one, are none of the end.
+                ensure!(
+                    exit == Exit::Signal(Signal::SIGABRT as i32),
+                    "the server did not die of a panic: {exit:?}"
+                );
+                // Writing the panic message and the core file is not part of the end.
                 return Ok(Instant::now());
             }
             Ending::Disconnect => {
-                client.take().context("it is there")?.close().await?;
+                client.take().context("the client is connected")?.close().await?;
             }
             Ending::Terminate => home.signal(Signal::SIGTERM)?,
             Ending::Interrupt => home.signal(Signal::SIGINT)?,
             Ending::KillServer => home.kill().await?,
             Ending::KillGuards => {
                 for guard in guards {
-                    // One whose helper ended by itself may just be going.
+                    // A helper that ended by itself may be taking this guard with it.
                     kill(Pid::from_raw(guard.pid.cast_signed()), Signal::SIGKILL).ok();
                 }
             }
@@ -232,10 +236,10 @@ impl Batch {
     fn outcomes(&self, watch: &Watch) -> Vec<Outcome> {
         let outcome = |mode: &&'static str| Outcome {
             mode,
-            rung: self.rung,
+            level: self.level,
             ending: self.ending,
             left: watch.left.get(mode).copied().unwrap_or_default(),
-            zero_after: watch.seen.get(mode).copied().unwrap_or_default(),
+            stopped_after: watch.seen.get(mode).copied().unwrap_or_default(),
         };
         self.modes.iter().map(outcome).collect()
     }

@@ -1,4 +1,4 @@
-//! What Skein promises to its users, shown on a real server with real processes: a module for each promise.
+//! Skein's promises to its users, tested on a real server with real processes: one module for each promise.
 
 mod approvals;
 mod conformance;
@@ -13,12 +13,12 @@ mod imports;
 mod lifecycle;
 mod links;
 mod lists;
-mod marks;
+mod locations;
 mod memory;
 mod questions;
+mod read_state;
 mod reconnect;
 mod search;
-mod shelves;
 mod snapshots;
 mod streams;
 mod surroundings;

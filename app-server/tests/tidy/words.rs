@@ -34,6 +34,8 @@ const DONE: &[&str] = &[
     "app-server/src/telemetry",
     "app-server/src/trash",
     "app-server/src/turn",
+    "integration-tests/src",
+    "integration-tests/tests",
     "protocol/src",
 ];
 

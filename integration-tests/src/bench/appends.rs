@@ -1,5 +1,5 @@
-//! Appends that are synced, of the file store itself and without a server, beside the syncs that the disk does for plain
-//! files of the same number and with lines of the same length. Both take turns.
+//! Synced appends of the file store without a server, beside plain syncs of the disk. The plain files have
+//! the same number and the same line lengths. Both take turns.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -21,11 +21,11 @@ use uuid::Uuid;
 use super::Plan;
 use super::report::Appends;
 
-/// Times that disk and store take turns.
+/// Number of alternating rounds of disk and store.
 const TURNS: u32 = 3;
-/// Threads that sync plain files at once. Origin: as many as the store has for it.
+/// Threads that sync plain files at once. Origin: the store uses as many.
 const SYNCERS: usize = 64;
-/// Bytes of text in a record.
+/// Text of a record, bytes.
 const TEXT: usize = 200;
 
 /// Measures `writers` threads.
@@ -67,7 +67,7 @@ fn bytes() -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Writes and syncs of plain files that are there already, a second.
+/// Writes and syncs of existing plain files, per second.
 fn disk(folder: &Path, files: usize, lasts: Duration) -> Result<f64> {
     let line = &bytes()?;
     let syncers = files.min(SYNCERS);
@@ -91,7 +91,7 @@ fn disk(folder: &Path, files: usize, lasts: Duration) -> Result<f64> {
     Ok(f64::from(syncs) / began.elapsed().as_secs_f64())
 }
 
-/// One file after the other, each at least once, until the end; answers the syncs.
+/// Appends to one file after the other until the end, at least once to each. Returns the number of syncs.
 fn append_and_sync(mut files: Vec<File>, line: &[u8], until: Instant) -> io::Result<u32> {
     let mut done = 0;
     loop {
@@ -106,7 +106,7 @@ fn append_and_sync(mut files: Vec<File>, line: &[u8], until: Instant) -> io::Res
     }
 }
 
-/// Appends of one record each with `Keep::Power`, a second, over all threads. Their rollouts are there already.
+/// Appends of one record each with `Keep::Power`, per second, over all threads. The rollouts exist already.
 async fn store(home: &Path, threads: usize, lasts: Duration) -> Result<f64> {
     let home = Home::open(home)?;
     let tasks = Tasks::new();
@@ -138,7 +138,7 @@ async fn begin(store: &FileStore, term: Term) -> Result<(Lease, EventSeq)> {
     Ok((lease, head))
 }
 
-/// One thread, until the end; answers its appends, of which there is at least one.
+/// Appends to one thread until the end. Returns the number of appends, at least one.
 async fn writer(store: Arc<FileStore>, (lease, mut head): (Lease, EventSeq), until: Instant) -> Result<u32> {
     let mut done = 0;
     loop {

@@ -1,4 +1,4 @@
-//! The homes of a benchmark: fixtures that are made once, and an empty one.
+//! Homes of a benchmark: cached fixtures and an empty home.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -11,23 +11,23 @@ use serde::{Deserialize, Serialize};
 use super::Plan;
 use crate::fixture::{self, Force, Order, SEED, Size, Summary};
 
-/// A home, and what was made in it.
+/// A home, and the summary of its fixture.
 #[derive(Debug)]
 pub(super) struct Place {
     pub name: &'static str,
     pub home: PathBuf,
-    /// None for the empty one.
+    /// `None` for the empty home.
     pub summary: Option<Summary>,
 }
 
-/// What a folder takes.
+/// Disk usage of a folder.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disk {
-    /// Files.
+    /// Number of files.
     pub files: u64,
-    /// Their bytes.
+    /// Length of the files, bytes.
     pub bytes: u64,
-    /// What the file system has given for them, bytes.
+    /// Space that the file system uses for them, bytes.
     pub allocated: u64,
 }
 
@@ -39,7 +39,7 @@ impl Disk {
     }
 }
 
-/// An empty home, made anew for each run.
+/// An empty home, made again for each run.
 pub(super) fn empty(plan: &Plan) -> Result<Place> {
     let home = plan.cache.join("empty");
     if home.exists() {
@@ -49,11 +49,12 @@ pub(super) fn empty(plan: &Plan) -> Result<Place> {
     Ok(Place { name: "empty", home, summary: None })
 }
 
-/// The fixture of a size: the one of an earlier run, else a new one. The summary beside it says that it is whole.
+/// The fixture of a size: from an earlier run, or new. The summary beside it proves that it is complete.
 pub(super) fn fixture(plan: &Plan, size: Size, bars: &MultiProgress) -> Result<Place> {
     let home = plan.cache.join(size.name());
-    let said = plan.cache.join(format!("{}.json", size.name()));
-    let known = fs::read_to_string(&said).ok().and_then(|text| serde_json::from_str::<Summary>(&text).ok());
+    let summary_file = plan.cache.join(format!("{}.json", size.name()));
+    let known =
+        fs::read_to_string(&summary_file).ok().and_then(|text| serde_json::from_str::<Summary>(&text).ok());
     if let Some(summary) = known.filter(|_| home.join("threads").is_dir()) {
         return Ok(Place { name: size.name(), home, summary: Some(summary) });
     }
@@ -61,11 +62,11 @@ pub(super) fn fixture(plan: &Plan, size: Size, bars: &MultiProgress) -> Result<P
     let order = Order { home: home.clone(), size, seed: SEED, force: Force::Yes };
     let progress = bars.add(ProgressBar::no_length());
     let summary = fixture::build(&order, &progress)?;
-    fs::write(&said, serde_json::to_vec_pretty(&summary)?)?;
+    fs::write(&summary_file, serde_json::to_vec_pretty(&summary)?)?;
     Ok(Place { name: size.name(), home, summary: Some(summary) })
 }
 
-/// What a folder takes with everything below it.
+/// Disk usage of a folder with everything below it.
 pub(super) fn disk(folder: &Path) -> Result<Disk> {
     let mut sum = Disk::default();
     for entry in fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))? {
@@ -80,7 +81,7 @@ pub(super) fn disk(folder: &Path) -> Result<Disk> {
     Ok(sum)
 }
 
-/// What the indexes of a home take.
+/// Disk usage of a home's indexes.
 pub(super) fn indexes(home: &Path) -> Result<Disk> {
     let mut sum = Disk::default();
     for entry in fs::read_dir(home)? {
@@ -92,7 +93,7 @@ pub(super) fn indexes(home: &Path) -> Result<Disk> {
     Ok(sum)
 }
 
-/// The largest rollout of a home, and its bytes.
+/// The largest rollout of a home, and its length in bytes.
 pub(super) fn longest(home: &Path) -> Result<Option<(PathBuf, u64)>> {
     let mut longest = None;
     for folder in fs::read_dir(home.join("threads"))? {

@@ -1,14 +1,15 @@
-//! What a large history costs: a benchmark of starts, lists, resumes and appends. It prints figures and judges none.
+//! The cost of a large history: a benchmark of starts, lists, resumes and appends. It prints figures and sets
+//! no limits.
 //!
 //! | room | question it answers |
 //! | --- | --- |
-//! | `homes` | where the fixtures are, made once |
+//! | `homes` | where the cached fixtures are |
 //! | `served` | how long a server takes to its first answers, and how it ends |
-//! | `starts` | how that depends on the history: homes take turns, so that a slow moment of the machine meets all |
-//! | `reads` | what pages of lists and a resume of the longest thread cost |
-//! | [`texts`] | what large messages cost, in the lines of a rollout and beside it |
-//! | `appends` | how many records a second are synced, beside the disk's own rate |
-//! | [`searches`] | what searches cost, with the text index and without: another program asks |
+//! | `starts` | how starts depend on the history; homes take turns, so a slow moment affects all |
+//! | `reads` | how long list pages and a resume of the longest thread take |
+//! | [`texts`] | how much large messages cost, inside a rollout and beside it |
+//! | `appends` | how many records per second are synced, compared with the plain disk |
+//! | [`searches`] | how long searches take, with and without the text index (another program) |
 //! | [`report`] | the table |
 
 mod appends;
@@ -31,32 +32,31 @@ use self::report::{HomeFigures, Report};
 use self::served::Served;
 use crate::fixture::Size;
 
-/// What is to be measured, and how long it may take.
+/// Parameters and limits of a benchmark.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The homes, beside an empty one.
+    /// Sizes of the homes, beside an empty home.
     pub sizes: Vec<Size>,
-    /// Where fixtures are kept between runs.
+    /// Folder with the cached fixtures.
     pub cache: PathBuf,
-    /// The server.
+    /// Program of the server.
     pub server: PathBuf,
-    /// Rounds of starts; each home is started twice in a round.
+    /// Rounds of starts. Each home starts twice in a round.
     pub rounds: u32,
-    /// Pages of the list of each home.
+    /// List pages per home.
     pub pages: u32,
-    /// Cold resumes of the longest thread of each home.
+    /// Cold resumes of the longest thread per home.
     pub resumes: u32,
-    /// Threads that append at the same time, one measurement each.
+    /// Numbers of threads that append at the same time, one measurement each.
     pub writers: Vec<usize>,
-    /// How long appends are counted, each time.
+    /// Length of each append measurement.
     pub appending: Duration,
-    /// How long an index may take to be made from nothing.
+    /// Limit for building an index from nothing.
     pub index_limit: Duration,
 }
 
 impl Plan {
-    /// The whole benchmark; `quick` is enough to see orders of magnitude.
-    #[must_use]
+    /// The whole benchmark. `quick` is enough for orders of magnitude.
     pub fn new(sizes: Vec<Size>, cache: PathBuf, server: PathBuf, quick: bool) -> Self {
         let (rounds, pages, resumes, seconds, limit) =
             if quick { (3, 200, 1, 1, 120) } else { (9, 2_000, 3, 4, 1_800) };
@@ -77,7 +77,7 @@ impl Plan {
 /// Runs the benchmark.
 ///
 /// # Errors
-/// When a home cannot be made, or a server does not start or end.
+/// Fails if a home cannot be made, or a server does not start or stop.
 pub async fn run(plan: &Plan, bars: &MultiProgress) -> Result<Report> {
     let steps = plan.sizes.len() * 3 + 2 + plan.writers.len();
     let bar = bars.add(ProgressBar::new(u64::try_from(steps)?));
@@ -109,7 +109,7 @@ pub async fn run(plan: &Plan, bars: &MultiProgress) -> Result<Report> {
     Ok(report)
 }
 
-/// The size of a home on disk, and the making of its index.
+/// Measures the size of a home on disk, and the build of its index.
 async fn index(plan: &Plan, place: &Place) -> Result<HomeFigures> {
     let mut figures = HomeFigures::new(place);
     crate::fixture::remove_index(&place.home)?;

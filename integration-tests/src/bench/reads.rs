@@ -1,4 +1,4 @@
-//! What reading costs: pages of the list, and the longest thread.
+//! The cost of reads: list pages, and the longest thread.
 
 use std::path::Path;
 use std::time::Instant;
@@ -15,10 +15,10 @@ use super::served::{self, Served};
 use crate::process::resident;
 use crate::requests::{resume_params, turns_params};
 
-/// Turns of a page of the longest thread.
+/// Turns on a page of the longest thread.
 const TURNS: u32 = 25;
 
-/// Measures pages of the list, then resumes.
+/// Measures list pages, then resumes.
 pub(super) async fn measure(plan: &Plan, place: &Place, figures: &mut HomeFigures) -> Result<()> {
     let (mut server, _) = Served::start(plan, place).await?;
     figures.list_page_ms = pages(plan, &mut server).await?;
@@ -29,12 +29,12 @@ pub(super) async fn measure(plan: &Plan, place: &Place, figures: &mut HomeFigure
     for _ in 0..plan.resumes {
         let mut done = one(plan, place, thread, &mut resume).await;
         if done.is_err() && !resume.without_turns && resume.resume_ms.is_empty() {
-            // With turns the answer may be too large: from here on it is asked for without.
+            // The answer with turns may be too large; continue without turns.
             resume.without_turns = true;
             done = one(plan, place, thread, &mut resume).await;
         }
         if let Err(error) = done {
-            // A figure that is not there is worth knowing, and no reason to lose the others.
+            // Report a failed figure without losing the others.
             resume.failed = Some(format!("{error:#}"));
             break;
         }
@@ -43,7 +43,7 @@ pub(super) async fn measure(plan: &Plan, place: &Place, figures: &mut HomeFigure
     Ok(())
 }
 
-/// Pages one behind the other by cursor, from the beginning again where the list ends.
+/// List pages in sequence by cursor. After the last page, the list starts again.
 async fn pages(plan: &Plan, server: &mut Served) -> Result<Vec<f64>> {
     let mut took = Vec::new();
     let mut cursor = None;
@@ -61,7 +61,8 @@ fn thread_of(path: &Path) -> Result<ThreadId> {
     name.parse().with_context(|| format!("{} is no rollout", path.display()))
 }
 
-/// A resume by a server that has just started. The server is ended also when nothing came of it: the next one needs the home.
+/// A resume on a freshly started server. The server stops even if the resume fails, because the next server
+/// needs the home.
 pub(super) async fn one(plan: &Plan, place: &Place, thread: ThreadId, resume: &mut Resume) -> Result<()> {
     let (mut server, _) = Served::start(plan, place).await?;
     let measured = resumed(&mut server, thread, resume).await;
@@ -69,7 +70,7 @@ pub(super) async fn one(plan: &Plan, place: &Place, thread: ThreadId, resume: &m
     measured
 }
 
-/// A resume, and a page of turns behind it. The file may be in the kernel's cache.
+/// A resume, then a page of turns. The file may be in the kernel's cache.
 async fn resumed(server: &mut Served, thread: ThreadId, resume: &mut Resume) -> Result<()> {
     let before = resident(server.pid).unwrap_or_default();
     let began = Instant::now();

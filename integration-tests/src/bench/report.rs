@@ -1,4 +1,4 @@
-//! The figures of a benchmark, and the table of them.
+//! The figures of a benchmark, and their tables.
 
 use std::fmt::{self, Write};
 use std::time::Duration;
@@ -9,13 +9,13 @@ use serde_json::Value;
 pub use super::homes::Disk;
 use super::homes::Place;
 
-/// Everything that was measured.
+/// All figures.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// Each home, the empty one first.
     pub homes: Vec<HomeFigures>,
-    /// Synced appends, by how many threads write.
+    /// Synced appends, by number of writing threads.
     pub appends: Vec<Appends>,
 }
 
@@ -23,27 +23,27 @@ pub struct Report {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HomeFigures {
-    /// Its size's name, or `empty`.
+    /// Name of the size, or `empty`.
     pub name: String,
-    /// Threads that were made.
+    /// Number of threads made.
     pub threads: u64,
-    /// Records that were made.
+    /// Number of records made.
     pub events: u64,
-    /// What the rollouts take.
+    /// Disk usage of the rollouts.
     pub rollouts: Disk,
-    /// What the index takes once it is complete.
+    /// Disk usage of the complete index.
     pub index: Disk,
-    /// Milliseconds to a complete index from nothing; absent when the limit came first.
+    /// Time to build a complete index from nothing, ms; absent if the limit came first.
     pub index_made_ms: Option<f64>,
-    /// Starts after an orderly end.
+    /// Starts after an orderly stop.
     pub starts: Starts,
     /// Starts after a kill in the middle of a turn.
     pub starts_after_kill: Starts,
-    /// What the server itself tells of its index.
-    pub said_of_index: Option<Value>,
-    /// Milliseconds of each page of the list.
+    /// The server's own report on its index.
+    pub index_status: Option<Value>,
+    /// Time of each list page, ms.
     pub list_page_ms: Vec<f64>,
-    /// The longest thread.
+    /// Resumes of the longest thread.
     pub resume: Option<Resume>,
 }
 
@@ -51,11 +51,11 @@ pub struct HomeFigures {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Starts {
-    /// Milliseconds from the start of the program to the answer to `initialize`.
+    /// Time from the start of the program to the answer to `initialize`, ms.
     pub answer_ms: Vec<f64>,
-    /// To the first page of threads.
+    /// Time to the first page of threads, ms.
     pub page_ms: Vec<f64>,
-    /// Resident bytes then.
+    /// Resident memory at that time, bytes.
     pub resident: Vec<u64>,
 }
 
@@ -63,31 +63,31 @@ pub struct Starts {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Resume {
-    /// Bytes of its rollout.
+    /// Length of its rollout, bytes.
     pub bytes: u64,
-    /// Whether the answers were without turns, because one with turns was refused.
+    /// Whether the answers have no turns, because the server refused an answer with turns.
     pub without_turns: bool,
-    /// Milliseconds to the answer.
+    /// Time to the answer, ms.
     pub resume_ms: Vec<f64>,
-    /// Resident bytes that the server has more afterwards.
+    /// Growth of the server's resident memory, bytes.
     pub grown: Vec<u64>,
-    /// Milliseconds of a page of its newest turns.
+    /// Time of a page of its newest turns, ms.
     pub turns_ms: Vec<f64>,
-    /// Why there are no more.
+    /// Error that ended the measurement.
     pub failed: Option<String>,
 }
 
-/// Synced appends of so many threads at once.
+/// Synced appends of several threads at once.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Appends {
-    /// Threads that write.
+    /// Number of writing threads.
     pub writers: usize,
-    /// Bytes of each line, of which 200 are text.
+    /// Length of each line, bytes; 200 of them are text.
     pub line_bytes: u64,
-    /// Appends of the store with `Keep::Power`, a second.
+    /// Appends of the store with `Keep::Power`, per second.
     pub store_per_second: Vec<f64>,
-    /// Writes with a sync of plain files, a second.
+    /// Synced writes of plain files, per second.
     pub disk_per_second: Vec<f64>,
 }
 
@@ -98,8 +98,7 @@ impl HomeFigures {
     }
 }
 
-/// The value below which `part` of all values are (0.5: the median); `None` when there are none.
-#[must_use]
+/// The value below which `part` of all values lie (0.5 is the median); `None` without values.
 pub fn quantile(values: &[f64], part: f64) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -124,7 +123,7 @@ fn median_bytes(values: &[u64]) -> Option<u64> {
     sorted.get(sorted.len() / 2).copied()
 }
 
-/// A figure, or a dash where there is none.
+/// A figure, or a dash if it is missing.
 pub(super) fn figure(value: Option<f64>, unit: &str) -> String {
     value.map_or_else(
         || "–".to_owned(),
@@ -262,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_is_a_dash() {
+    fn a_missing_figure_is_a_dash() {
         let homes = vec![HomeFigures { name: "empty".to_owned(), ..HomeFigures::default() }];
         let text = Report { homes, ..Report::default() }.to_string();
         assert!(text.contains("| empty | – | – |"), "{text}");

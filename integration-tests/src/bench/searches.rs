@@ -1,4 +1,5 @@
-//! What searches cost in a large home, by looking at every thread and with the text index, and what other clients notice.
+//! The cost of searches in a large home, with a scan of every thread and with the text index, and the delay
+//! for other clients.
 
 use std::cell::Cell;
 use std::fmt;
@@ -23,33 +24,33 @@ use crate::fixture::Size;
 
 /// Threads on a page.
 const PAGE: u32 = 25;
-/// Pages of a walk whose text is everywhere, at most.
+/// Largest number of pages of a walk for a frequent text.
 const FREQUENT_PAGES: usize = 100;
-/// A word that every text of a fixture is made of.
+/// A word in every text of a fixture.
 const FREQUENT: &str = "the";
-/// Between two looks at how far the text index is.
+/// Pause between two looks at the text index.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What one text took.
+/// Figures for one search text.
 #[derive(Debug, Default)]
 pub struct Walk {
-    /// The text.
+    /// The search text.
     pub what: &'static str,
-    /// The text index was used.
+    /// Whether the search used the text index.
     pub indexed: bool,
-    /// Until the first page, milliseconds.
+    /// Time to the first page, ms.
     pub first_page_ms: f64,
-    /// Until the first thread was found, milliseconds.
+    /// Time to the first hit, ms.
     pub first_hit_ms: Option<f64>,
-    /// Until the last page, milliseconds.
+    /// Time to the last page, ms.
     pub walk_ms: f64,
-    /// How many pages that were.
+    /// Number of pages.
     pub pages: usize,
-    /// Threads that were found.
+    /// Number of threads found.
     pub threads: usize,
-    /// The walk went to the end.
+    /// Whether the walk reached the end.
     pub whole: bool,
-    /// Pages of the list that another client asked for meanwhile, milliseconds each.
+    /// List pages of another client during the walk, ms each.
     pub others_ms: Vec<f64>,
 }
 
@@ -58,20 +59,20 @@ pub struct Walk {
 pub struct Searches {
     /// The home.
     pub home: String,
-    /// Each text, without the text index and with it.
+    /// Figures for each text, without and with the text index.
     pub walks: Vec<Walk>,
-    /// How long the text index took to be made, seconds.
+    /// Time to build the text index, seconds.
     pub made_s: f64,
-    /// Bytes that it takes.
+    /// Disk usage of the text index, bytes.
     pub disk_bytes: u64,
-    /// How long the next server took to compare it with the threads, seconds.
+    /// Time that the next server took to compare the index with the threads, seconds.
     pub compared_s: f64,
 }
 
 /// Measures searches in a home of this size.
 ///
 /// # Errors
-/// When the home cannot be made, or a server does not answer.
+/// Fails if the home cannot be made, or a server does not answer.
 pub async fn run(plan: &Plan, size: Size, bars: &MultiProgress) -> Result<Searches> {
     let bar = bars.add(ProgressBar::new_spinner());
     bar.set_style(ProgressStyle::with_template("{spinner} {msg} ({elapsed})")?);
@@ -113,7 +114,7 @@ async fn serve(plan: &Plan, place: &Place, arguments: &[&str], bar: &ProgressBar
     Ok(server)
 }
 
-/// Says a text in the thread that was made first, and lets go of it.
+/// Sends a text in the oldest thread, then unsubscribes.
 async fn say_in_the_oldest(client: &mut Client, text: &str) -> Result<()> {
     let oldest = ThreadListParams {
         limit: Some(1),
@@ -209,7 +210,7 @@ async fn walk(client: &mut Client, term: &str, most: usize, done: &Cell<bool>) -
     walked
 }
 
-/// Pages of the list, one behind the other, until the walk is done; one at least.
+/// List pages in sequence until the walk is done, at least one.
 async fn pages_meanwhile(client: &mut Client, done: &Cell<bool>) -> Result<Vec<f64>> {
     let (mut took, mut cursor) = (Vec::new(), None);
     let mut pace = tokio::time::interval(LOOK);

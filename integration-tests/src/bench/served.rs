@@ -1,4 +1,4 @@
-//! One server of a benchmark: from the start of its program to its end.
+//! One server of a benchmark, from start to exit.
 
 use std::fs::OpenOptions;
 use std::process::Stdio;
@@ -18,10 +18,10 @@ use super::Plan;
 use super::homes::Place;
 use crate::client::Client;
 
-/// How long a server may take to accept, and to end.
+/// Limit for a server's start, and for its exit.
 const BOUND: Duration = Duration::from_secs(60);
 
-/// A server that runs, with a client that has said hello.
+/// A running server, with an initialised client.
 pub(super) struct Served {
     child: Child,
     pub pid: u32,
@@ -29,24 +29,24 @@ pub(super) struct Served {
     pub client: Client,
 }
 
-/// How long it took from the start of the program.
+/// Times since the start of the program.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Start {
-    /// To the answer to `initialize`.
+    /// Time to the answer to `initialize`.
     pub answer: Duration,
-    /// To the first page of threads behind it.
+    /// Time to the first page of threads after that.
     pub page: Duration,
-    /// Resident bytes then.
+    /// Resident memory at that time, bytes.
     pub resident: u64,
 }
 
 impl Served {
-    /// Starts a server, says hello and asks for the first page.
+    /// Starts a server, initialises, and asks for the first page.
     pub(super) async fn start(plan: &Plan, place: &Place) -> Result<(Self, Start)> {
         Self::start_with(plan, place, &[]).await
     }
 
-    /// The same with more arguments.
+    /// Starts a server with more arguments.
     pub(super) async fn start_with(plan: &Plan, place: &Place, arguments: &[&str]) -> Result<(Self, Start)> {
         let log = plan.cache.join(format!("{}.log", place.name));
         let log = OpenOptions::new().create(true).append(true).open(log)?;
@@ -74,11 +74,11 @@ impl Served {
         Ok((Self { child, pid, address, client }, Start { answer, page, resident }))
     }
 
-    /// Waits until lists are complete; `None` when they are not within `limit`.
+    /// Waits until lists are complete; `None` if that takes longer than `limit`.
     pub(super) async fn until_indexed(&mut self, limit: Duration) -> Result<Option<Duration>> {
         let began = Instant::now();
         while began.elapsed() < limit {
-            // Each answer waits for the index for a while by itself.
+            // The server delays each answer for a while until the index is complete.
             let page = list(&mut self.client, None).await?;
             if page.skein.is_some_and(|skein| skein.indexing.is_none()) {
                 return Ok(Some(began.elapsed()));
@@ -87,22 +87,22 @@ impl Served {
         Ok(None)
     }
 
-    /// What the server tells of its index, when it does.
-    pub(super) async fn said_of_index(&mut self) -> Result<Option<Value>> {
+    /// The server's own report on its index, if it has one.
+    pub(super) async fn index_status(&mut self) -> Result<Option<Value>> {
         let status = self.client.call_raw(SkeinStatus::INFO.wire, &serde_json::json!({})).await?;
         Ok(status.ok().and_then(|status| status.get("index").cloned()))
     }
 
-    /// Kills it in the middle of a turn, as a crash does.
+    /// Kills the server in the middle of a turn, like a crash.
     pub(super) async fn crash(mut self) -> Result<()> {
         let thread = self.client.start_thread().await?.id;
         self.client.start_turn(thread, "/hang").await?;
         self.child.kill().await.context("the server cannot be killed")
     }
 
-    /// Ends it in order.
+    /// Stops the server in order.
     pub(super) async fn stop(mut self) -> Result<()> {
-        // It is our child and was not waited for, so the signal meets nobody else.
+        // The server is an unreaped child of ours, so the signal cannot reach another process.
         kill(Pid::from_raw(self.pid.cast_signed()), Signal::SIGTERM).context("SIGTERM")?;
         let ended = tokio::time::timeout(BOUND, self.child.wait()).await;
         let status = ended.with_context(|| format!("the server has not ended within {BOUND:?}"))??;
@@ -116,7 +116,7 @@ pub(super) async fn list(client: &mut Client, cursor: Option<String>) -> Result<
     client.call::<ThreadList>(ThreadListParams { cursor, ..ThreadListParams::default() }).await
 }
 
-/// Where the server says that it listens.
+/// Address that the server reports at its start.
 async fn address(child: &mut Child) -> Result<String> {
     let stdout = child.stdout.take().context("no stdout")?;
     let mut lines = BufReader::new(stdout).lines();
@@ -124,7 +124,7 @@ async fn address(child: &mut Child) -> Result<String> {
     let Some(line) = line.with_context(|| format!("the server does not accept within {BOUND:?}"))?? else {
         bail!("the server has ended at its start; its log is beside the home");
     };
-    let ready: Value = serde_json::from_str(&line).with_context(|| format!("not its line: {line}"))?;
+    let ready: Value = serde_json::from_str(&line).with_context(|| format!("not the ready line: {line}"))?;
     let address = ready.get("address").and_then(Value::as_str);
     Ok(address.with_context(|| format!("no address in {line}"))?.to_owned())
 }

@@ -1,4 +1,4 @@
-//! Starts, of all homes in turn.
+//! Starts of all homes in turn.
 
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
@@ -24,14 +24,14 @@ pub(super) async fn measure(
     Ok(())
 }
 
-/// A start after an orderly end, then one after a kill.
+/// A start after an orderly stop, then a start after a kill.
 async fn one(plan: &Plan, place: &Place, figures: &mut HomeFigures) -> Result<()> {
     let (server, start) = Served::start(plan, place).await?;
     note(figures, start, false);
     server.crash().await?;
     let (mut server, start) = Served::start(plan, place).await?;
     note(figures, start, true);
-    figures.said_of_index = server.said_of_index().await?;
+    figures.index_status = server.index_status().await?;
     server.stop().await
 }
 

@@ -1,5 +1,5 @@
-//! What large messages cost: a thread with its texts beside its rollout, and the same thread with all of them in its lines, as
-//! rollouts were before texts had files of their own.
+//! The cost of large messages: a thread with its texts beside its rollout, and the same thread with all texts
+//! inside its lines, as in old rollouts.
 
 use std::fmt;
 use std::fs;
@@ -22,12 +22,12 @@ use super::reads;
 use super::report::{Resume, quantile};
 use super::served::Served;
 
-/// Messages of a thread, of so many bytes each; all of them different.
+/// The messages of a thread. All of them differ.
 #[derive(Debug, Clone, Copy)]
 pub struct Messages {
-    /// How many.
+    /// Number of messages.
     pub count: u32,
-    /// Bytes of each.
+    /// Length of each message, bytes.
     pub bytes: usize,
 }
 
@@ -35,27 +35,27 @@ pub struct Messages {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Form {
-    /// Where its texts stand.
+    /// Where the texts are.
     pub name: String,
-    /// What its rollout takes.
+    /// Disk usage of the rollout.
     pub rollout: Disk,
-    /// What the texts beside it take.
+    /// Disk usage of the texts beside it.
     pub blobs: Disk,
-    /// Resumes by a server that has just started.
+    /// Resumes on a freshly started server.
     pub resume: Resume,
 }
 
-/// Both forms, before and after.
+/// Figures of both forms.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Texts(pub Vec<Form>);
 
-/// Makes the thread anew and measures both of its forms.
+/// Makes the thread again and measures both of its forms.
 ///
 /// # Errors
-/// When a home cannot be made, or a server does not start or end.
+/// Fails if a home cannot be made, or a server does not start or stop.
 pub async fn measure(plan: &Plan, messages: Messages) -> Result<Texts> {
     let beside = home(plan, "texts-beside")?;
-    let thread = talk(plan, &beside, messages).await?;
+    let thread = converse(plan, &beside, messages).await?;
     let lines = home(plan, "texts-in-lines")?;
     in_lines(&beside.home, &lines.home, thread).await?;
     let mut forms = Vec::new();
@@ -81,32 +81,32 @@ fn home(plan: &Plan, name: &'static str) -> Result<Place> {
     Ok(Place { name, home, summary: None })
 }
 
-/// Says the messages, as a user does; each is answered in few words.
-async fn talk(plan: &Plan, place: &Place, messages: Messages) -> Result<ThreadId> {
+/// Sends the messages as a user. Each gets a short answer.
+async fn converse(plan: &Plan, place: &Place, messages: Messages) -> Result<ThreadId> {
     let (mut server, _) = Served::start(plan, place).await?;
     let thread = server.client.start_thread().await?.id;
     for number in 0..messages.count {
         let text = format!("{number} ").repeat(messages.bytes / (number.to_string().len() + 1));
         server.client.turn(thread, &format!("/stream 3\n{text}")).await?;
-        // Nothing that was heard is looked for again.
+        // No later wait needs these messages.
         server.client.take_all();
     }
     server.stop().await?;
     Ok(thread)
 }
 
-/// Writes the same records to another home, each whole in its line.
+/// Copies the records to another home, each with its text inside the line.
 async fn in_lines(from: &Path, to: &Path, thread: ThreadId) -> Result<()> {
     let tasks = Tasks::new();
     let store = FileStore::look(&HomePaths::new(from), Arc::new(DiskLayer), tasks.clone());
-    let (mut bytes, mut marks, mut last) = (Vec::new(), TurnOffsets::default(), EventSeq(0));
+    let (mut bytes, mut offsets, mut last) = (Vec::new(), TurnOffsets::default(), EventSeq(0));
     loop {
         let page = store.read_after(thread, last, 100).await?;
         for mut record in page.records {
             last = record.seq;
-            marks.note(&record, bytes.len() as u64);
+            offsets.note(&record, bytes.len() as u64);
             if let RecordBody::TurnCompleted(completed) = &mut record.body {
-                let TurnOffsets { turn, compacted } = marks;
+                let TurnOffsets { turn, compacted } = offsets;
                 completed.place = turn.map(|turn_at| TurnPlace { turn_at, compacted_at: compacted });
             }
             line::encode(&record, &mut bytes)?;

@@ -1,4 +1,4 @@
-//! Measures what searches cost in a large home, and prints the figures.
+//! Measures searches in a large home, and prints the figures.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -10,19 +10,19 @@ use skein_integration_tests::bench::{Plan, searches};
 use skein_integration_tests::fixture::Size;
 use skein_integration_tests::paths;
 
-/// Measures searches for a text that is everywhere, in one old thread, and nowhere, by looking at every thread and with the
-/// text index, in one run, and prints a table in Markdown. The home is made once and stays; each run adds a turn to its
-/// oldest thread and makes the text index anew.
+/// Measures searches for a frequent text, for a text in one old thread, and for an absent text. Each runs
+/// without and with the text index. Prints a table in Markdown. The home is cached; each run adds a turn to
+/// its oldest thread and rebuilds the text index.
 #[derive(Debug, Parser)]
 #[command(name = "bench-search")]
 struct Arguments {
-    /// The size of the home.
+    /// Size of the home.
     #[arg(long, value_enum, default_value = "thousands")]
     size: Size,
-    /// Where the homes stay.
+    /// Folder with the cached homes.
     #[arg(long, value_name = "DIR", env = "SKEIN_BENCH_HOME", default_value = "target/bench-store")]
     cache: PathBuf,
-    /// The server's program; the one that was built with this one when nothing is said.
+    /// Program of the server; default: the program built together with this one.
     #[arg(long, value_name = "PROGRAM")]
     server: Option<PathBuf>,
 }
@@ -31,7 +31,7 @@ struct Arguments {
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let server = arguments.server.map_or_else(paths::skein, Ok)?;
-    let cache = std::path::absolute(&arguments.cache).context("--cache names no place")?;
+    let cache = std::path::absolute(&arguments.cache).context("--cache is not a path")?;
     let plan = Plan::new(vec![arguments.size], cache, server, false);
     let figures = searches::run(&plan, arguments.size, &MultiProgress::new()).await?;
     write!(std::io::stdout(), "{figures}")?;

@@ -1,4 +1,4 @@
-//! Measures what a large history costs, and prints the figures.
+//! Measures the cost of a large history, and prints the figures.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -14,48 +14,48 @@ use skein_integration_tests::fixture::Size;
 use skein_integration_tests::paths;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Measures starts, lists, resumes and appends with histories of several sizes, and prints tables in Markdown. Homes are
-/// made once and stay in a folder; each run adds a few threads to them.
+/// Measures starts, lists, resumes and appends with histories of several sizes, and prints tables in
+/// Markdown. Homes are cached in a folder; each run adds a few threads to them.
 #[derive(Debug, Parser)]
 #[command(name = "bench-store")]
 struct Arguments {
-    /// Sizes of homes, beside an empty one.
+    /// Sizes of homes, beside an empty home.
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["small", "medium", "large"])]
     sizes: Vec<Size>,
-    /// Only threads of large messages: with their texts in the lines of the rollout, and beside it.
+    /// Only threads of large messages: with texts inside the rollout, and beside it.
     #[arg(long, conflicts_with = "sizes")]
     texts: bool,
-    /// Fewer rounds: orders of magnitude.
+    /// Fewer rounds, for orders of magnitude.
     #[arg(long)]
     quick: bool,
     /// Print every figure as one JSON document.
     #[arg(long)]
     json: bool,
-    /// Where the homes stay.
+    /// Folder with the cached homes.
     #[arg(long, value_name = "DIR", env = "SKEIN_BENCH_HOME", default_value = "target/bench-store")]
     cache: PathBuf,
-    /// The server's program; the one that was built with this one when nothing is said.
+    /// Program of the server; default: the program built together with this one.
     #[arg(long, value_name = "PROGRAM")]
     server: Option<PathBuf>,
 }
 
-/// What a user says in a thread of large messages.
+/// The messages that a user sends in a thread of large messages.
 const MESSAGES: Messages = Messages { count: 40, bytes: 2 << 20 };
 
-/// The signals that end it.
+/// The signals that end the benchmark.
 struct Ends {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Ends {
-    /// From here on they end nothing by themselves.
+    /// Takes over the signals. From now on they no longer end the program by themselves.
     fn taken() -> Result<Self> {
         let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
         Ok(Self { interrupt: signal(interrupt)?, terminate: signal(terminate)? })
     }
 
-    /// Waits for one, and names it.
+    /// Waits for a signal. Returns its name.
     async fn come(mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "Ctrl-C",
@@ -68,7 +68,7 @@ impl Ends {
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let server = arguments.server.map_or_else(paths::skein, Ok)?;
-    let cache = std::path::absolute(&arguments.cache).context("--cache names no place")?;
+    let cache = std::path::absolute(&arguments.cache).context("--cache is not a path")?;
     let plan = Plan::new(arguments.sizes, cache, server, arguments.quick);
     let bars = MultiProgress::new();
     // Before the first server, which would outlive a benchmark that a signal ends.
@@ -83,8 +83,8 @@ async fn main() -> Result<()> {
     };
     let words = tokio::select! {
         words = measured => words?,
-        // What is dropped then ends its server.
-        said = ends.come() => bail!("ended by {said}; homes that are whole stay"),
+        // Dropping the measurement ends its server.
+        signal = ends.come() => bail!("ended by {signal}; complete homes stay"),
     };
     write!(std::io::stdout(), "{words}")?;
     Ok(())

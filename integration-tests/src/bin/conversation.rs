@@ -1,6 +1,6 @@
-//! A whole conversation between a scripted model and helpers that others have written: files written and read, a time
-//! asked, calls side by side, one that is denied, one that fails, one that is interrupted. What the client was shown while it
-//! went on is what the rollout shows afterwards. Ends with 1 when a step is not as it has to be or anything is left.
+//! A whole conversation between a scripted model and third-party MCP servers: file reads and writes, a time,
+//! parallel calls, a denied call, a failed call, an interrupted call. Afterwards the rollout must show the
+//! same as the live client. Exits with 1 if a step fails or a process is left.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -22,20 +22,20 @@ use skein_protocol::server_requests::McpServerElicitationRequest;
 use skein_protocol::thread::ThreadStartParams;
 use skein_protocol::turn::{Turn, TurnInterruptParams, TurnStatus};
 
-/// What the model says. `FOLDER` is where the files are.
+/// Script of the model. `FOLDER` is the folder with the files.
 const SCENARIO: &str = include_str!("conversation/scenario.toml");
 
-/// Has a scripted model talk with helpers of npm and PyPI.
+/// Lets a scripted model call MCP servers from npm and PyPI.
 #[derive(Debug, Parser)]
 #[command(name = "conversation")]
 struct Arguments {
-    /// The folder that npm has installed into.
+    /// Folder with the npm installation.
     #[arg(long)]
     npm: PathBuf,
-    /// The venv.
+    /// Folder of the Python venv.
     #[arg(long)]
     python: PathBuf,
-    /// An empty folder that the helper of files may use.
+    /// An empty folder that the file server may use.
     #[arg(long)]
     folder: PathBuf,
 }
@@ -66,39 +66,47 @@ async fn main() -> Result<ExitCode> {
     let folder = arguments.folder.to_string_lossy();
     std::fs::write(home.path().join("scenario.toml"), SCENARIO.replace("FOLDER", &folder))?;
     let mut out = std::io::stdout();
-    let mut talk = Talk::begin(&home, &folder).await?;
+    let mut conversation = Conversation::begin(&home, &folder).await?;
     for (what, step) in STEPS {
         let began = Instant::now();
-        step(&mut talk, &arguments.folder).await.with_context(|| (*what).to_owned())?;
+        step(&mut conversation, &arguments.folder).await.with_context(|| (*what).to_owned())?;
         writeln!(out, "{what:<58} ok {:>7.2} s", began.elapsed().as_secs_f64())?;
     }
-    talk.replay(&home).await?;
-    writeln!(out, "{:<58} ok", "the rollout shows what the client was shown")?;
+    conversation.replay(&home).await?;
+    writeln!(out, "{:<58} ok", "the rollout shows the same as the live client")?;
     home.finish().await?;
     writeln!(out, "{:<58} ok", "no process is left")?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// What somebody says, and what has to come of it.
-type Step = for<'t> fn(&'t mut Talk, &'t Path) -> futures_util::future::LocalBoxFuture<'t, Result<()>>;
+/// A user message, and the checks of its turn.
+type Step =
+    for<'t> fn(&'t mut Conversation, &'t Path) -> futures_util::future::LocalBoxFuture<'t, Result<()>>;
 
 const STEPS: &[(&str, Step)] = &[
-    ("a file is written and read", |talk, folder| Box::pin(talk.files(folder))),
-    ("a time, a file and a sum are asked for side by side", |talk, _| Box::pin(talk.side_by_side())),
-    ("a call is denied, and the model is told", |talk, folder| Box::pin(talk.denied(folder))),
-    ("a call fails, and the model goes on", |talk, _| Box::pin(talk.failing())),
-    ("a call that would take a minute is interrupted", |talk, _| Box::pin(talk.interrupted())),
-    ("the model knows all of it", |talk, _| Box::pin(talk.remembered())),
+    ("a file is written and read", |conversation, folder| Box::pin(conversation.files(folder))),
+    ("a time, a file and a sum are asked for side by side", |conversation, _| {
+        Box::pin(conversation.side_by_side())
+    }),
+    ("a call is denied, and the model gets the refusal", |conversation, folder| {
+        Box::pin(conversation.denied(folder))
+    }),
+    ("a call fails, and the model goes on", |conversation, _| Box::pin(conversation.failing())),
+    ("a call that would take a minute is interrupted", |conversation, _| {
+        Box::pin(conversation.interrupted())
+    }),
+    ("the model knows all of it", |conversation, _| Box::pin(conversation.remembered())),
 ];
 
-struct Talk {
+struct Conversation {
     client: Client,
     thread: ThreadId,
     turns: Vec<TurnId>,
 }
 
-impl Talk {
-    /// A thread that works in this folder: helpers are told it as their root, which wins over their arguments.
+impl Conversation {
+    /// Starts a thread that works in this folder. Skein sends the folder as the helpers' root, which wins
+    /// over their arguments.
     async fn begin(home: &Home, folder: &str) -> Result<Self> {
         let mut client = home.client().await?;
         let params = ThreadStartParams { cwd: Some(folder.to_owned()), ..ThreadStartParams::default() };
@@ -106,7 +114,7 @@ impl Talk {
         Ok(Self { client, thread, turns: Vec::new() })
     }
 
-    /// A whole turn, and its calls.
+    /// Runs a whole turn. Returns the turn and its calls.
     async fn say(&mut self, text: &str) -> Result<(Turn, Vec<McpToolCallItem>)> {
         let turn = self.client.start_turn(self.thread, text).await?;
         self.end(turn).await
@@ -139,7 +147,7 @@ impl Talk {
         completed(&turn, &calls, 3)?;
         let words = last_words(&turn)?;
         let at = |part: &str| words.find(part).with_context(|| format!("{part} is not in {words:?}"));
-        ensure!(at("Asia/Tokyo")? < at("woven")? && at("woven")? < at("42")?, "not in order: {words:?}");
+        ensure!(at("Asia/Tokyo")? < at("woven")? && at("woven")? < at("42")?, "wrong order: {words:?}");
         Ok(())
     }
 
@@ -171,7 +179,7 @@ impl Talk {
 
     async fn interrupted(&mut self) -> Result<()> {
         let turn_id = self.client.start_turn(self.thread, "take a minute").await?;
-        self.client.next::<ItemMcpToolCallProgress>(|said| said.turn_id == turn_id).await?;
+        self.client.next::<ItemMcpToolCallProgress>(|progress| progress.turn_id == turn_id).await?;
         let params = TurnInterruptParams { thread_id: self.thread, turn_id: turn_id.clone() };
         self.client.call::<TurnInterrupt>(params).await?;
         let (turn, calls) = self.end(turn_id).await?;
@@ -180,16 +188,17 @@ impl Talk {
         Ok(())
     }
 
-    /// Five turns before: what was said, what was called and what came of it.
+    /// The model knows the five earlier turns: messages, calls and results.
     async fn remembered(&mut self) -> Result<()> {
         let (turn, _) = self.say("what do you know?").await?;
-        // Where it works, what helpers say of themselves, six of the user, four of the model, and eight calls, each with its result.
+        // Its folder, the helpers' instructions, six user messages, four answers, and eight calls, each with
+        // its result.
         let words = last_words(&turn)?;
         ensure!(words == "28 entries", "{words:?}");
         Ok(())
     }
 
-    /// The thread is unloaded, and shown again by its rollout.
+    /// Unloads the thread, and reads it back from its rollout.
     async fn replay(mut self, home: &Home) -> Result<()> {
         let live = self.client.read_thread(self.thread).await?;
         let mut other = home.client().await?;
@@ -204,7 +213,7 @@ impl Talk {
         let listed = other.call::<ThreadTurnsList>(serde_json::from_value(
             serde_json::json!({ "threadId": self.thread, "sortDirection": "asc", "itemsView": "full" }),
         )?);
-        ensure!(listed.await?.data == live.turns, "the pages of the history show something else");
+        ensure!(listed.await?.data == live.turns, "the pages of the history differ from the live turns");
         Ok(())
     }
 }
@@ -218,7 +227,7 @@ fn completed(turn: &Turn, calls: &[McpToolCallItem], count: usize) -> Result<()>
     }
 }
 
-/// What the model said last in a turn.
+/// The model's last message in a turn.
 fn last_words(turn: &Turn) -> Result<String> {
-    turn.items.iter().rev().find_map(agent_text).context("the model said nothing")
+    turn.items.iter().rev().find_map(agent_text).context("the model sent no message")
 }

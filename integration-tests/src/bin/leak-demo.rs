@@ -1,4 +1,4 @@
-//! Switches between threads and counts what stays behind. Ends with 1 when anything does.
+//! Switches between threads and counts leftover processes. Exits with 1 if there are any.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -8,17 +8,18 @@ use clap::Parser;
 use serde_json::{Value, json};
 use skein_integration_tests::{demo, paths};
 
-/// Switches between persisted threads of a real server, with real helper processes, and counts what stays behind.
+/// Switches between persisted threads of a real server, with real helper processes, and counts leftover
+/// processes.
 #[derive(Debug, Parser)]
 #[command(name = "leak-demo")]
 struct Arguments {
-    /// How many threads are switched through.
+    /// Number of threads.
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..))]
     threads: u16,
-    /// The helper ignores SIGTERM and the end of its input, and has a child in a session of its own.
+    /// Use a helper that ignores SIGTERM and the end of its input, with a child in its own session.
     #[arg(long, conflicts_with = "command")]
     stubborn: bool,
-    /// Print one JSON document in place of the table.
+    /// Print one JSON document instead of the table.
     #[arg(long)]
     json: bool,
     /// The tool that each turn calls.
@@ -27,7 +28,7 @@ struct Arguments {
     /// The tool's arguments, a JSON object.
     #[arg(long, value_name = "JSON")]
     args: Option<String>,
-    /// Another helper than ours: its program and arguments.
+    /// Another helper instead of ours: its program and arguments.
     #[arg(last = true)]
     command: Vec<String>,
 }
@@ -61,13 +62,13 @@ fn plan(arguments: &Arguments) -> Result<demo::Plan> {
     if arguments.stubborn {
         command.push("--stubborn".to_owned());
     }
-    // The argument of `echo`: ours calls it text, the reference server of MCP message.
+    // The argument of `echo`: our helper calls it text, the MCP reference server calls it message.
     let usual = if ours { json!({ "text": "hello" }) } else { json!({ "message": "hello" }) };
     let tool_arguments: Value = match &arguments.args {
         Some(text) => serde_json::from_str(text).with_context(|| format!("--args {text} is not JSON"))?,
         None => usual,
     };
-    ensure!(tool_arguments.is_object(), "--args is no JSON object");
+    ensure!(tool_arguments.is_object(), "--args is not a JSON object");
     Ok(demo::Plan {
         threads: arguments.threads.into(),
         command,

@@ -1,8 +1,9 @@
-//! A stdio MCP server (revision 2025-11-25, or what `--speaks` says) that behaves as badly as it is told: for tests and demonstrations.
+//! A stdio MCP server (revision 2025-11-25, or the one in `--speaks`) that misbehaves on request, for tests
+//! and demonstrations.
 //!
 //! `mcp-helper [SWITCH...]`; the switches are the fields of [`Manners`], its tools those of [`TOOLS`],
-//! [`asks::TOOLS`], [`rounds::TOOLS`] and [`hints::tools`]. Small on purpose:
-//! no runtime, a thread for each call that takes time.
+//! [`asks::TOOLS`], [`rounds::TOOLS`] and [`hints::tools`]. The program is small on purpose: no async
+//! runtime, and a thread for each slow call.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, Write};
@@ -28,17 +29,17 @@ mod rounds;
 #[path = "mcp-helper/zoo.rs"]
 mod zoo;
 
-/// A tool's name, its description, and the one argument that it takes, with its JSON type.
+/// A tool's name, its description, and its only argument with the JSON type.
 type Tool = (&'static str, &'static str, Option<(&'static str, &'static str)>);
 
 const TOOLS: &[Tool] = &[
     ("echo", "Answers with the text.", Some(("text", "string"))),
-    ("sleep", "Answers after a while, or never when it is cancelled.", Some(("ms", "integer"))),
+    ("sleep", "Answers after a while; a cancelled call gets no answer.", Some(("ms", "integer"))),
     ("hang", "Never answers.", None),
     ("deaf", "Never answers, and reads no more input.", None),
     ("crash", "Exits with code 3 instead of answering.", None),
     ("close", "Closes standard output instead of answering, and lives on.", None),
-    ("garbage", "Prints a line that is no JSON instead of answering.", None),
+    ("garbage", "Prints a line that is not JSON instead of answering.", None),
     ("bigline", "Answers with a text of so many bytes.", Some(("bytes", "integer"))),
     (
         "stderr_flood",
@@ -50,42 +51,42 @@ const TOOLS: &[Tool] = &[
     ("env", "Answers with its environment as JSON.", None),
     ("fds", "Answers with its open descriptors as JSON.", None),
     ("spawn", "Starts a child that waits for ever, and answers with its process id.", None),
-    ("meta", "Answers with what came beside the arguments, as JSON.", None),
+    ("meta", "Answers with the `_meta` of the call, as JSON.", None),
     ("progress", "Sends so many progress notifications, then answers.", Some(("steps", "integer"))),
 ];
 
-/// What the switches ask for.
+/// The switches.
 #[derive(Debug, Default, Clone)]
 struct Manners {
     /// `--ignore-term`: SIGTERM has no effect.
     ignore_term: bool,
-    /// `--ignore-eof`: lives on after the end of its input.
+    /// `--ignore-eof`: keeps running after the end of its input.
     ignore_eof: bool,
-    /// `--grandchild`: starts a child in a session of its own, with the same attitude to SIGTERM.
+    /// `--grandchild`: starts a child in its own session. The child ignores SIGTERM if this process does.
     grandchild: bool,
     /// `--hang-at-start`: answers nothing.
     hang_at_start: bool,
     /// `--exit-at-start CODE`.
     exit_at_start: Option<i32>,
-    /// `--start-delay-ms MS`: before anything is answered.
+    /// `--start-delay-ms MS`: pause before the first answer.
     start_delay: Duration,
-    /// `--wait-for-ever`: no server at all, but the child that `--grandchild` and the tool `spawn` start.
+    /// `--wait-for-ever`: not a server, but the child that `--grandchild` and the tool `spawn` start.
     wait_for_ever: bool,
-    /// `--no-tools`: declares none, and refuses to list them.
+    /// `--no-tools`: declares no tools, and refuses to list them.
     no_tools: bool,
-    /// `--instructions TEXT`: said when the session begins.
+    /// `--instructions TEXT`: instructions in the handshake.
     instructions: Option<String>,
     /// `--speaks HOW`.
     speaks: era::Speaks,
-    /// `--zoo MODE MARK`: one of the modes of [`zoo`].
+    /// `--zoo MODE TAG`: one of the modes of [`zoo`].
     zoo: Option<(zoo::Mode, String)>,
-    /// `--pipe FILE`: held open by this process and all that it starts.
+    /// `--pipe FILE`: this process and all its children hold the pipe open.
     pipe: pipe::Pipe,
 }
 
 fn main() -> io::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    if let [child, _mark, ways @ ..] = &args[..]
+    if let [child, _tag, ways @ ..] = &args[..]
         && child == "--zoo-child"
     {
         return zoo::be_child(ways);
@@ -99,20 +100,20 @@ fn main() -> io::Result<()> {
         unsafe { signal(Signal::SIGTERM, SigHandler::SigIgn) }?;
     }
     if manners.wait_for_ever {
-        // Without a terminal and a group in common with anybody. It fails only where that is so already.
+        // A session of its own, without terminal. The call fails only if this process already leads a group.
         let _ = nix::unistd::setsid();
         wait_for_ever();
     }
     if let Some(code) = manners.exit_at_start {
-        eprintln!("exiting with {code}, as told");
+        eprintln!("exiting with {code} on request");
         std::process::exit(code);
     }
     if manners.grandchild {
         spawn_child(&manners)?;
     }
-    if let Some((mode, mark)) = &manners.zoo {
+    if let Some((mode, tag)) = &manners.zoo {
         manners.pipe.started();
-        mode.begin(mark)?;
+        mode.begin(tag)?;
     }
     let server = Arc::new(Server::default());
     server.wait(&Value::Null, manners.start_delay);
@@ -147,7 +148,7 @@ impl Manners {
                 "--speaks" => manners.speaks = era::Speaks::named(&args.next().unwrap_or_default()),
                 "--zoo" => {
                     let mode = zoo::Mode::named(&args.next().unwrap_or_default())?;
-                    manners.zoo = Some((mode, args.next().ok_or("--zoo takes a mode and a mark")?));
+                    manners.zoo = Some((mode, args.next().ok_or("--zoo takes a mode and a tag")?));
                     (manners.ignore_term, manners.ignore_eof) = (mode.ignores_term(), mode.ignores_eof());
                 }
                 "--pipe" => manners.pipe = pipe::Pipe::open(&args.next().unwrap_or_default()),
@@ -158,7 +159,7 @@ impl Manners {
     }
 }
 
-/// Calls that can be cancelled, by request id.
+/// Calls in flight, by request id. A client can cancel them.
 #[derive(Debug, Default)]
 struct Server {
     cancelled: Mutex<HashMap<String, bool>>,
@@ -177,7 +178,7 @@ fn serve(server: &Arc<Server>, manners: &Manners) {
         if manners.hang_at_start {
             continue;
         }
-        if manners.speaks.hears(&message, &mut begun) == era::Heard::Done {
+        if manners.speaks.handle(&message, &mut begun) == era::Handled::Done {
             continue;
         }
         let id = message["id"].clone();
@@ -216,7 +217,7 @@ fn serve(server: &Arc<Server>, manners: &Manners) {
             Some(unknown) if !id.is_null() => {
                 send(&json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32601, "message": unknown } }));
             }
-            None if !id.is_null() => server.asks.heard(message.clone()),
+            None if !id.is_null() => server.asks.answered(message.clone()),
             Some(_) | None => {}
         }
         if let (Some((mode, _)), Some(method)) = (&manners.zoo, message["method"].as_str()) {
@@ -233,7 +234,7 @@ fn hello(version: &Value) -> Value {
     })
 }
 
-/// Two pages with a resource each.
+/// Two pages with one resource each.
 fn resources(cursor: &Value) -> Value {
     match cursor.as_str() {
         None => json!({
@@ -284,14 +285,14 @@ fn call(server: &Arc<Server>, manners: &Manners, id: Value, params: &Value) {
         "hang" => {}
         "deaf" => wait_for_ever(),
         "crash" => {
-            eprintln!("crashing, as told");
+            eprintln!("crashing on request");
             std::process::exit(3)
         }
         "close" => {
-            // SAFETY: nothing in this program owns the descriptor; later prints fail, which is what is wanted.
+            // SAFETY: nothing in this program owns the descriptor; later prints fail, as intended.
             unsafe { nix::libc::close(1) };
         }
-        "garbage" => print("this is no JSON"),
+        "garbage" => print("this is not JSON"),
         "bigline" => say(&id, &"x".repeat(usize::try_from(number("bytes")).unwrap_or(usize::MAX))),
         "stderr_flood" => {
             flood(number("bytes"));
@@ -338,7 +339,7 @@ impl Server {
         self.changed.notify_all();
     }
 
-    /// Until `length` is over (`true`) or the call `id` is cancelled (`false`).
+    /// Waits until `length` is over (`true`) or the call `id` is cancelled (`false`).
     fn wait(&self, id: &Value, length: Duration) -> bool {
         let id = id.to_string();
         let open = |calls: &mut HashMap<String, bool>| !calls.get(&id).copied().unwrap_or_default();
@@ -371,7 +372,7 @@ fn send(message: &Value) {
 
 fn print(line: &str) {
     let mut stdout = io::stdout().lock();
-    // Nobody reads any more: the end of input, or a signal, will follow.
+    // If the reader is gone, the end of input or a signal follows.
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
 }
 
@@ -387,7 +388,7 @@ fn flood(bytes: u64) {
     }
 }
 
-/// Everything that is open, without the descriptor that lists them.
+/// All open descriptors, except the one that lists them.
 fn descriptors() -> Vec<u32> {
     let listed = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
     let mut all: Vec<u32> = listed
@@ -398,7 +399,7 @@ fn descriptors() -> Vec<u32> {
     all
 }
 
-/// A child in a session of its own. It keeps this process's output open.
+/// Starts a child in its own session. The child keeps this process's output open.
 fn spawn_child(manners: &Manners) -> io::Result<u32> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("--wait-for-ever").stdin(Stdio::null());

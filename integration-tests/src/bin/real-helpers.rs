@@ -1,5 +1,5 @@
-//! Helpers that others have written, from their start in a thread to their end. Ends with 1 when one does not work or
-//! anything of it is left.
+//! Third-party MCP servers, from their start in a thread to their end. Exits with 1 if a server does not work
+//! or a process is left.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -9,40 +9,41 @@ use anyhow::Result;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use skein_integration_tests::strangers::{HEAD, Page, Stranger};
+use skein_integration_tests::third_party::{HEAD, Page, ThirdParty};
 
-/// What lets the fetcher have a page of this machine.
+/// Options that let the fetch server read a page of this machine.
 const PAGES: [&str; 2] = ["--ignore-robots-txt", "--allow-private-ips"];
 
-/// Starts helpers of npm and PyPI under a server, each in its own thread, calls a tool of each, and unloads them.
+/// Starts MCP servers from npm and PyPI, each in its own thread, calls a tool of each, and unloads the
+/// threads.
 #[derive(Debug, Parser)]
 #[command(name = "real-helpers")]
 struct Arguments {
-    /// The folder that npm has installed into.
+    /// Folder with the npm installation.
     #[arg(long)]
     npm: PathBuf,
-    /// The version of its packages.
+    /// Version of the npm packages.
     #[arg(long)]
     npm_version: String,
-    /// Where npx finds them without a registry.
+    /// npx cache for work without a registry.
     #[arg(long)]
     npx_cache: PathBuf,
-    /// The venv.
+    /// Folder of the Python venv.
     #[arg(long)]
     python: PathBuf,
-    /// Where uvx finds packages without a registry.
+    /// uvx cache for work without a registry.
     #[arg(long)]
     uv_cache: PathBuf,
-    /// The package of the time, NAME==VERSION.
+    /// Package of the time server, NAME==VERSION.
     #[arg(long)]
     time: String,
-    /// The package that fetches pages, NAME==VERSION.
+    /// Package of the fetch server, NAME==VERSION.
     #[arg(long)]
     fetch: String,
-    /// A folder with a repository of git, `repository`.
+    /// A folder with a git repository named `repository`.
     #[arg(long)]
     folder: PathBuf,
-    /// Only helpers whose name has this in it.
+    /// Only servers with this text in their name.
     #[arg(long)]
     only: Option<String>,
 }
@@ -51,24 +52,24 @@ struct Arguments {
 async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let page = Page::serve("skein was here").await?;
-    let mut strangers = arguments.nodes();
-    strangers.extend(arguments.pythons(&page.url()));
-    strangers.retain(|one| arguments.only.as_ref().is_none_or(|only| one.name.contains(only.as_str())));
-    let progress = ProgressBar::new(strangers.len().try_into()?);
+    let mut helpers = arguments.nodes();
+    helpers.extend(arguments.pythons(&page.url()));
+    helpers.retain(|one| arguments.only.as_ref().is_none_or(|only| one.name.contains(only.as_str())));
+    let progress = ProgressBar::new(helpers.len().try_into()?);
     progress.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")?);
     let mut out = std::io::stdout();
     progress.suspend(|| writeln!(out, "{HEAD}"))?;
     let mut is_well = true;
-    for stranger in &strangers {
-        progress.set_message(stranger.name.clone());
-        let row = match stranger.meet().await {
+    for helper in &helpers {
+        progress.set_message(helper.name.clone());
+        let row = match helper.meet().await {
             Ok(met) => {
                 is_well &= met.left == 0;
-                met.row(&stranger.name)
+                met.row(&helper.name)
             }
             Err(error) => {
                 is_well = false;
-                format!("{:<28} FAILED: {error:#}", stranger.name)
+                format!("{:<28} FAILED: {error:#}", helper.name)
             }
         };
         progress.suspend(|| writeln!(out, "{row}"))?;
@@ -79,19 +80,19 @@ async fn main() -> Result<ExitCode> {
 }
 
 impl Arguments {
-    /// Those of npm, run by node itself and by npx, which puts a shell and itself above them.
-    fn nodes(&self) -> Vec<Stranger> {
+    /// Servers from npm, run by node directly, and by npx, which adds a shell and itself as parents.
+    fn nodes(&self) -> Vec<ThirdParty> {
         let folder = self.folder.to_string_lossy().into_owned();
         let direct = |name: &str, args: &[&str]| {
             let program = format!("node_modules/@modelcontextprotocol/server-{name}/dist/index.js");
             let program = self.npm.join(program).to_string_lossy().into_owned();
             let args = [&[program.as_str()], args].concat();
-            Stranger::new(name, "node", &args)
+            ThirdParty::new(name, "node", &args)
         };
         let runner = |name: &str| {
             let package = format!("@modelcontextprotocol/server-{name}@{}", self.npm_version);
             let npx =
-                Stranger::new(&format!("{name} (npx)"), "npx", &["--yes", "--prefer-offline", &package]);
+                ThirdParty::new(&format!("{name} (npx)"), "npx", &["--yes", "--prefer-offline", &package]);
             npx.env("npm_config_cache", &self.npx_cache).env("npm_config_update_notifier", "false".as_ref())
         };
         let memory = self.folder.join("memory.json");
@@ -113,18 +114,18 @@ impl Arguments {
         ]
     }
 
-    /// Those of PyPI, from a venv and by uvx.
-    fn pythons(&self, page: &str) -> Vec<Stranger> {
+    /// Servers from PyPI, from a venv and by uvx.
+    fn pythons(&self, page: &str) -> Vec<ThirdParty> {
         let direct = |name: &str, args: &[&str]| {
             let program = self.python.join(format!("bin/mcp-server-{name}"));
-            Stranger::new(name, &program.to_string_lossy(), args)
+            ThirdParty::new(name, &program.to_string_lossy(), args)
         };
         let runner = |name: &str, package: &str, args: &[&str]| {
             let program = format!("mcp-server-{name}");
             let args = [&["--offline", "--from", package, &program], args].concat();
             let uvx = self.python.join("bin/uvx");
-            let uvx = Stranger::new(&format!("{name} (uvx)"), &uvx.to_string_lossy(), &args);
-            // It writes nowhere else.
+            let uvx = ThirdParty::new(&format!("{name} (uvx)"), &uvx.to_string_lossy(), &args);
+            // uvx writes nowhere else.
             let uvx = uvx.env("UV_TOOL_DIR", &self.uv_cache.join("tools"));
             uvx.env("UV_CACHE_DIR", &self.uv_cache).env("UV_PYTHON", &self.python.join("bin/python"))
         };

@@ -1,4 +1,4 @@
-//! Makes a home with histories of a size, for tests and benchmarks.
+//! Makes a home with histories, for tests and benchmarks.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,24 +8,24 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use skein_integration_tests::fixture::{self, Force, Order, Size};
 
-/// Makes a home with histories of a size: finished, failed, interrupted and never ended ones, torn and damaged ones, and
-/// ones that lack their beginning. The same seed gives the same bytes.
+/// Makes a home with histories: finished, failed, interrupted, unfinished, torn and damaged ones, and ones
+/// without their beginning. The same seed gives the same bytes.
 #[derive(Debug, Parser)]
 #[command(name = "skein-fixture")]
 struct Arguments {
     /// The home; a new or empty folder.
     #[arg(long, value_name = "DIR")]
     home: PathBuf,
-    /// How large.
+    /// Size of the home.
     #[arg(long, value_enum)]
     size: Size,
-    /// Where every choice comes from.
+    /// Seed of every choice.
     #[arg(long, value_name = "N", default_value_t = fixture::SEED)]
     seed: u64,
-    /// Delete the histories, open markers and index that the home has.
+    /// Delete the existing histories, open markers and index of the home.
     #[arg(long)]
     force: bool,
-    /// Print what was made as one JSON document.
+    /// Print a summary as one JSON document.
     #[arg(long)]
     json: bool,
 }

@@ -1,4 +1,5 @@
-//! Uses a server at random for a long time. Ends with 1 when it has grown, or has left something, or has cut a call.
+//! Uses a server at random for a long time. Exits with 1 if the server grows, leaves a process behind, or
+//! cuts a call.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -12,22 +13,22 @@ use skein_integration_tests::seed::Seed;
 use skein_integration_tests::soak::flat::{KINDS, Verdict, judge};
 use skein_integration_tests::soak::{Deed, Plan, Soaked, plot, run, silent};
 
-/// Samples of a run, about; a short one has them as close as two seconds.
+/// Approximate number of samples of a run. Samples are at least two seconds apart.
 const SAMPLES: u32 = 400;
 const CLOSEST: Duration = Duration::from_secs(2);
 
-/// Switches between threads at random, crashes helpers, kills guards, reads the settings again and loses connections, and
-/// looks whether the server grows. `SKEIN_SEED` plays the same choices again.
+/// Switches threads at random, crashes helpers, kills guards, reloads the settings and loses connections, and
+/// checks that the server does not grow. `SKEIN_SEED` repeats the same choices.
 #[derive(Debug, Parser)]
 #[command(name = "soak")]
 struct Arguments {
-    /// How long.
+    /// Length of the run, minutes.
     #[arg(default_value_t = 60.0)]
     minutes: f64,
-    /// Beside it, on a server of its own, one call of a helper says nothing for so many minutes; it must not be cut.
+    /// Length of one silent helper call on a second server, minutes. The server must not cut it.
     #[arg(long, value_name = "MINUTES")]
     silent: Option<f64>,
-    /// Where the picture is written.
+    /// File for the plot.
     #[arg(long, value_name = "FILE", default_value = "target/soak.svg")]
     plot: PathBuf,
 }
@@ -35,7 +36,7 @@ struct Arguments {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
-    let minutes = |count: f64| Duration::try_from_secs_f64(count * 60.0).context("no such time");
+    let minutes = |count: f64| Duration::try_from_secs_f64(count * 60.0).context("not a valid time");
     let length = minutes(arguments.minutes)?;
     let silence = arguments.silent.map(minutes).transpose()?;
     let plan = Plan { length, every: (length / SAMPLES).max(CLOSEST) };
@@ -56,13 +57,13 @@ async fn main() -> Result<ExitCode> {
     let grown = report(&soaked)?;
     let mut out = std::io::stdout();
     if let Some(length) = silence {
-        writeln!(out, "a call that was silent for {} s was not cut", length.as_secs())?;
+        writeln!(out, "a call without output for {} s was not cut", length.as_secs())?;
     }
-    writeln!(out, "the picture: {}", arguments.plot.display())?;
+    writeln!(out, "the plot: {}", arguments.plot.display())?;
     Ok(if grown == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Prints what has happened; how many figures have grown.
+/// Prints the result. Returns the number of figures that grew.
 fn report(soaked: &Soaked) -> Result<usize> {
     let mut out = std::io::stdout();
     let deeds: Vec<String> =

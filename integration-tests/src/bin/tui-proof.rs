@@ -1,5 +1,5 @@
-//! The peer's own terminal client on a real server: it is typed to and its screen is read, while the link is cut and helpers
-//! do not want to end. Ends with 1 when the screen is wrong once.
+//! The peer's own terminal client on a real server. The proof types into it and reads its screen, while the
+//! link is cut and helpers refuse to stop. Exits with 1 if the screen is wrong once.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -21,35 +21,36 @@ use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{ThreadItemsList, ThreadLoadedList};
 use skein_protocol::thread::{SortDirection, ThreadItemsListParams, ThreadLoadedListParams};
 
-/// The client waits up to some seconds before it tries to connect again.
+/// Limit of a wait. The client waits up to some seconds before it reconnects.
 const BOUND: Duration = Duration::from_secs(20);
-/// Between two stages of ending a helper: so long that the client is back before a stubborn one is gone.
+/// Pause between two stages of stopping a helper: long enough that the client is back before a stubborn
+/// helper is gone.
 const STOP_GRACE: &str = "2s";
-/// What the client shows once it has heard of the server's model.
+/// Text on the screen once the client has received the server's model.
 const CONNECTED: &str = "echo default";
-/// What stands in its field for input while that is empty.
+/// Text in the empty input field.
 const EMPTY_INPUT: &str = "Ask Codex to do anything";
-/// The first choice of a question about a call.
+/// First choice of a question about a call.
 const ALLOW: &str = "1. Allow";
-/// What it shows below an answer that is done.
+/// Text below a finished answer.
 const DONE: &str = "Worked for";
 const DISCONNECTED: &str = "Reconnecting to server";
 
-/// Runs the peer's terminal client against a server, with a link in between that is cut.
+/// Runs the peer's terminal client against a server, over a link that the proof cuts.
 #[derive(Debug, Parser)]
 #[command(name = "tui-proof")]
 struct Arguments {
-    /// The peer's program.
+    /// Program of the peer.
     #[arg(long)]
     codex: PathBuf,
 }
 
-/// Everything that takes part.
+/// State of the proof.
 struct Stage {
     home: Home,
     proxy: Proxy,
     tui: Terminal,
-    /// Beside the client, past the proxy.
+    /// A second client, which bypasses the proxy.
     beside: Client,
 }
 
@@ -80,7 +81,7 @@ async fn main() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Starts the client in a home of its own that says no more than that it may work in its folder.
+/// Starts the client in its own home, whose settings only trust its folder.
 async fn start(codex: &Path, proxy: &Proxy, folder: &Path) -> Result<Terminal> {
     let (home, cwd) = (folder.join("codex-home"), folder.join("cwd"));
     fs::create_dir(&home)?;
@@ -101,15 +102,15 @@ async fn play(stage: &mut Stage) -> Result<()> {
     step.done("connected")?;
     let prompt = stage.ask("::stream 12 10").await?;
     stage.answered(&prompt, 12).await?;
-    step.done("an answer is shown whole and once")?;
+    step.done("an answer is shown completely and once")?;
     over_in_between(stage).await?;
-    step.done("a turn that ends while the link is cut is shown whole and once")?;
+    step.done("a turn that ends while the link is cut is shown completely and once")?;
     still_running(stage).await?;
-    step.done("a turn that runs on behind the cut is shown whole and once, before its end too")?;
+    step.done("a turn that continues after the cut is shown completely and once, before its end too")?;
     tool_in_progress(stage).await?;
     step.done("a tool call in progress at the cut is shown once")?;
     decided(stage).await?;
-    step.done("a call is asked about, and made or not as the user chooses")?;
+    step.done("the client asks about a call, and the user's choice decides")?;
     unload_of_another(stage).await?;
     step.done("an unload of another thread leaves the client alone")?;
     resume_behind_an_end(stage).await?;
@@ -118,7 +119,7 @@ async fn play(stage: &mut Stage) -> Result<()> {
     step.done("quit: no thread, no helper, no process")
 }
 
-/// Cuts the link when some of the answer is shown, and waits until the client has noticed.
+/// Cuts the link once part of the answer is visible, and waits until the client has noticed.
 async fn cut_in(stage: &mut Stage, prompt: &str) -> Result<()> {
     stage.shows(prompt, 5).await?;
     stage.proxy.set(Flow::Cut);
@@ -126,21 +127,21 @@ async fn cut_in(stage: &mut Stage, prompt: &str) -> Result<()> {
     stage.tui.until("the loss to be noticed", BOUND, noticed).await
 }
 
-/// The link is cut in the middle of the answer, and comes back when the turn is over.
+/// The link is cut in the middle of the answer, and returns after the turn has ended.
 async fn over_in_between(stage: &mut Stage) -> Result<()> {
     let prompt = stage.ask("::stream 30 10 20").await?;
     cut_in(stage, &prompt).await?;
-    stage.until_said(30).await?;
+    stage.until_shown(30).await?;
     stage.proxy.set(Flow::Open);
     stage.answered(&prompt, 30).await
 }
 
-/// The link is cut in the middle of the answer and comes back long before the turn is over: what is shown of the answer
-/// is whole from then on.
+/// The link is cut in the middle of the answer and returns long before the turn ends. From then on the
+/// visible answer is complete.
 async fn still_running(stage: &mut Stage) -> Result<()> {
     let prompt = stage.ask("::stream 120 10 20").await?;
     cut_in(stage, &prompt).await?;
-    stage.until_said(20).await?;
+    stage.until_shown(20).await?;
     stage.proxy.set(Flow::Open);
     let part = |screen: &str| {
         let numbers = numbers(answer_to(screen, &prompt)?);
@@ -148,7 +149,7 @@ async fn still_running(stage: &mut Stage) -> Result<()> {
     };
     let before_its_end = stage.tui.until("more of the answer", BOUND, part).await?;
     let whole = before_its_end.iter().copied().eq(0..before_its_end.len());
-    ensure!(whole, "what is shown before the turn's end is not whole: {before_its_end:?}");
+    ensure!(whole, "the answer before the turn's end is not complete: {before_its_end:?}");
     stage.answered(&prompt, 120).await
 }
 
@@ -170,7 +171,7 @@ async fn tool_in_progress(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
-/// The user allows a call, then does not want another one.
+/// The user allows one call and cancels another.
 async fn decided(stage: &mut Stage) -> Result<()> {
     let asked = |screen: &str| {
         let choices = ["tool destroy?", ALLOW, "2. Allow for this session", "3. Always allow", "4. Cancel"];
@@ -194,15 +195,15 @@ async fn decided(stage: &mut Stage) -> Result<()> {
 }
 
 async fn unload_of_another(stage: &mut Stage) -> Result<()> {
-    let other = stage.beside.start_said_thread("words").await?;
+    let other = stage.beside.start_thread_with("words").await?;
     stage.beside.unload(other, false).await?;
     stage.beside.thread_closed(other).await?;
     let prompt = stage.ask("::stream 7 10").await?;
     stage.answered(&prompt, 7).await
 }
 
-/// The link is cut while nothing runs: the thread is unloaded, its helper does not want to end, and the client is back
-/// before it has.
+/// The link is cut while nothing runs: the server unloads the thread, whose helper refuses to stop. The
+/// client is back before the helper is gone.
 async fn resume_behind_an_end(stage: &mut Stage) -> Result<()> {
     let thread = stage.thread().await?;
     let before = stage.proxy.accepted();
@@ -220,16 +221,16 @@ async fn quit(stage: &mut Stage) -> Result<()> {
     let exit = stage.tui.press_until_exit("Enter", BOUND).await?;
     ensure!(exit == "0", "the client has ended with {exit}");
     stage.beside.until_status("no thread", |status| status.threads.loaded == 0).await?;
-    stage.home.until_zero(PATIENCE).await?;
+    stage.home.until_drained(PATIENCE).await?;
     wait_until("no connection", BOUND, || (stage.proxy.alive() == 0).then_some(())).await
 }
 
 impl Stage {
-    /// Types a prompt, another one each time, and sends it.
+    /// Types a new prompt and sends it.
     async fn ask(&self, text: &str) -> Result<String> {
         self.tui.type_text(text).await?;
         self.tui.until("the prompt", BOUND, |screen| screen.contains(text).then_some(())).await?;
-        // A question stands where the input was, and would take another Enter for its answer.
+        // A question replaces the input field, and would take another Enter as its answer.
         let taken = |screen: &str| screen.contains(EMPTY_INPUT) || screen.contains(ALLOW);
         self.tui.press_until("Enter", BOUND, taken).await?;
         Ok(text.to_owned())
@@ -246,7 +247,7 @@ impl Stage {
         self.tui.until("the end of the answer", BOUND, done).await
     }
 
-    /// The answer is done, and is the numbers below `count`, each once and in order.
+    /// Checks that the answer is done, and has the numbers below `count`, each once and in order.
     async fn answered(&self, prompt: &str, count: usize) -> Result<()> {
         self.until_done(prompt).await?;
         let screen = self.tui.screen().await?;
@@ -254,14 +255,14 @@ impl Stage {
         let numbers = numbers(answer);
         ensure!(
             numbers.iter().copied().eq(0..count),
-            "0 to {} is not what is shown:\n{}",
+            "the answer does not show 0 to {}:\n{}",
             count - 1,
             shown(answer)
         );
         Ok(())
     }
 
-    /// The thread that the client shows.
+    /// The thread on the client's screen.
     async fn thread(&mut self) -> Result<ThreadId> {
         let list = self.beside.call::<ThreadLoadedList>(ThreadLoadedListParams::default()).await?;
         let mut threads = list.skein.context("no details")?.threads.into_iter();
@@ -269,8 +270,8 @@ impl Stage {
         Ok(thread.context("the client has no thread")?.thread_id)
     }
 
-    /// Waits until the server has said so many numbers in the newest message.
-    async fn until_said(&mut self, count: usize) -> Result<()> {
+    /// Waits until the server has streamed this many numbers in the newest message.
+    async fn until_shown(&mut self, count: usize) -> Result<()> {
         let list = self.beside.call::<ThreadLoadedList>(ThreadLoadedListParams::default()).await?;
         let mut threads = list.skein.context("no details")?.threads.into_iter();
         let thread = threads.find(|thread| !thread.ephemeral).context("no thread is loaded")?.thread_id;
@@ -286,20 +287,20 @@ impl Stage {
             if numbers(&text).len() >= count {
                 return Ok(());
             }
-            ensure!(began.elapsed() < BOUND, "{count} numbers are not said within {BOUND:?}");
+            ensure!(began.elapsed() < BOUND, "{count} numbers do not come within {BOUND:?}");
         }
     }
 }
 
-/// What stands below a prompt, up to the next one or the field for input.
+/// The text below a prompt, up to the next prompt or the input field.
 fn answer_to<'a>(screen: &'a str, prompt: &str) -> Option<&'a str> {
-    let mark = format!("› {prompt}");
-    let from = screen.rfind(&mark)? + mark.len();
+    let prompt_line = format!("› {prompt}");
+    let from = screen.rfind(&prompt_line)? + prompt_line.len();
     let rest = screen.get(from..)?;
     Some(rest.find("\n› ").and_then(|end| rest.get(..end)).unwrap_or(rest))
 }
 
-/// The numbers of the echo's stream: digits with dots behind them, however lines were broken.
+/// The numbers of the echo's stream: digits followed by dots, even if a line break splits them.
 fn numbers(text: &str) -> Vec<usize> {
     let text: String = text.chars().filter(|c| c.is_ascii_digit() || *c == '.').collect();
     let parts = text.split_inclusive("...").filter(|part| part.ends_with("..."));
@@ -326,11 +327,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_found_however_their_line_was_broken() {
+    fn numbers_are_found_across_line_breaks() {
         let screen = "\u{203a} ::stream 3 10\n\u{2022} 0 ........1 ...\n  .....2 ......\n  Worked for 5s\n\u{203a} next";
         let answer = answer_to(screen, "::stream 3 10").unwrap();
         assert_eq!(numbers(answer), [0, 1, 2]);
         assert!(answer.contains(DONE) && !answer.contains("next"));
-        assert_eq!(numbers(&format!("{answer}{answer}")).len(), 6, "what is shown twice is seen twice");
+        assert_eq!(numbers(&format!("{answer}{answer}")).len(), 6, "a repeated answer is counted twice");
     }
 }

@@ -1,4 +1,4 @@
-//! Measures what calls cost beside helpers that are wedged, and prints a table. A benchmark: it judges nothing.
+//! Measures calls beside stuck helpers, and prints a table. This benchmark sets no limits.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -9,21 +9,21 @@ use indicatif::{ProgressBar, ProgressStyle};
 use skein_integration_tests::wedge::figures::{Plan, run};
 use skein_integration_tests::wedge::report::{GOAL, page, table, worst};
 
-/// Asks a server for its status, for its loaded threads and for turns, beside helpers that are wedged with calls outstanding
-/// and beside the same helpers when they are well, in turns.
+/// Asks a server for its status, its loaded threads and turns, beside helpers that are stuck with a call in
+/// flight, and beside the same helpers when they work. Both take turns.
 #[derive(Debug, Parser)]
 #[command(name = "wedge")]
 struct Arguments {
-    /// How many helpers are wedged; several are measured one after the other.
+    /// Numbers of stuck helpers, one measurement each.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 10, 100])]
     helpers: Vec<usize>,
     /// Calls of each kind in a block.
     #[arg(long, default_value_t = 1000)]
     calls: usize,
-    /// How often there is a block without and one with.
+    /// Number of blocks without and with stuck helpers.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Write the page to this file too.
+    /// Also write the page to this file.
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
 }

@@ -1,5 +1,5 @@
-//! Helpers of every bad kind through every ending, and how soon nothing of them is left. Ends with 1 when anything is, or
-//! when it took longer than is promised.
+//! Every kind of badly behaved helper through every ending, and how soon no process is left. Exits with 1 if
+//! a process is left, or the end takes longer than promised.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -10,28 +10,30 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use skein_integration_tests::home::Home;
 use skein_integration_tests::seed::Seed;
-use skein_integration_tests::zoo::{Batch, Ending, HEAD, MODES, RUNGS, available, spread, table};
+use skein_integration_tests::zoo::{Batch, Ending, HEAD, LEVELS, MODES, available, spread, table};
 
-/// Starts helpers of every bad kind, held by every means, brings their end in every way, and counts what is left.
+/// Starts helpers of every bad kind at every isolation level, ends them in every way, and counts leftover
+/// processes.
 #[derive(Debug, Parser)]
 #[command(name = "zoo")]
 struct Arguments {
     /// Only this `helpers.containment`.
-    #[arg(long, value_parser = RUNGS)]
-    rung: Option<String>,
+    #[arg(long, value_parser = LEVELS)]
+    level: Option<String>,
     /// Only this mode.
     #[arg(long, value_parser = MODES.map(|(mode, _)| mode))]
     mode: Option<String>,
     /// Only this ending.
     #[arg(long, value_parser = Ending::ALL.map(|(name, _)| name))]
     ending: Option<String>,
-    /// A spread of all: every mode on every rung, every ending once. `SKEIN_SEED` draws the same again.
-    #[arg(long, conflicts_with_all = ["rung", "mode", "ending", "write"])]
+    /// A sample of all: every mode at every isolation level, every ending once. `SKEIN_SEED` repeats the same
+    /// sample.
+    #[arg(long, conflicts_with_all = ["level", "mode", "ending", "write"])]
     spread: bool,
-    /// The server is PID 1 of a namespace, as in a container.
+    /// Run the server as PID 1 of a namespace, as in a container.
     #[arg(long)]
     pid_one: bool,
-    /// Write the table to this file too.
+    /// Also write the table to this file.
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
 }
@@ -50,7 +52,7 @@ async fn main() -> Result<ExitCode> {
     let setup = if arguments.pid_one { Home::setup().as_pid_one() } else { Home::setup() };
     let mut outcomes = Vec::new();
     for batch in &batches {
-        progress.set_message(format!("{} {}", batch.rung, batch.ending.name()));
+        progress.set_message(format!("{} {}", batch.level, batch.ending.name()));
         outcomes.extend(batch.run_from(setup.clone()).await?);
         progress.inc(batch.modes.len().try_into()?);
     }
@@ -59,7 +61,7 @@ async fn main() -> Result<ExitCode> {
     let mut out = std::io::stdout();
     writeln!(out, "{table}")?;
     let left: usize = outcomes.iter().map(|outcome| outcome.left).sum();
-    let late = outcomes.iter().filter(|outcome| outcome.zero_after > outcome.ending.bound()).count();
+    let late = outcomes.iter().filter(|outcome| outcome.stopped_after > outcome.ending.bound()).count();
     writeln!(out, "{cells} cells, {left} processes left, {late} later than promised")?;
     if let Some(file) = arguments.write {
         std::fs::write(file, format!("{HEAD}{table}"))?;
@@ -68,15 +70,15 @@ async fn main() -> Result<ExitCode> {
 }
 
 fn batches(arguments: &Arguments) -> Vec<Batch> {
-    let wanted = |said: &Option<String>, name: &str| said.as_ref().is_none_or(|said| said == name);
+    let wanted = |choice: &Option<String>, name: &str| choice.as_ref().is_none_or(|choice| choice == name);
     let modes: Vec<&'static str> =
         MODES.into_iter().map(|(mode, _)| mode).filter(|mode| wanted(&arguments.mode, mode)).collect();
-    // One that is asked for by name is tried; the others where they can be had.
-    let there = if arguments.rung.is_some() { &RUNGS[..] } else { available() };
-    let rungs = there.iter().copied().filter(|rung| wanted(&arguments.rung, rung));
-    let of_rung = |rung| {
+    // A level named by the user runs in any case; otherwise only available levels run.
+    let there = if arguments.level.is_some() { &LEVELS[..] } else { available() };
+    let levels = there.iter().copied().filter(|level| wanted(&arguments.level, level));
+    let of_level = |level| {
         let endings = Ending::ALL.into_iter().filter(|(name, _)| wanted(&arguments.ending, name));
-        endings.map(|(_, ending)| Batch { rung, ending, modes: modes.clone() }).collect::<Vec<_>>()
+        endings.map(|(_, ending)| Batch { level, ending, modes: modes.clone() }).collect::<Vec<_>>()
     };
-    rungs.flat_map(of_rung).collect()
+    levels.flat_map(of_level).collect()
 }

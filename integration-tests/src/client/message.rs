@@ -1,4 +1,4 @@
-//! One message of the server.
+//! One message from the server.
 
 use anyhow::Context;
 use serde::de::DeserializeOwned;
@@ -8,7 +8,7 @@ use skein_protocol::error::WireError;
 use skein_protocol::ids::RequestId;
 use skein_protocol::table::{Notification, ServerRequest};
 
-/// A message as it came.
+/// A message as received.
 #[derive(Debug, Clone)]
 pub struct Received {
     /// The text of the frame.
@@ -17,58 +17,53 @@ pub struct Received {
 }
 
 impl Received {
-    /// Reads a frame.
+    /// Parses a frame.
     ///
     /// # Errors
-    /// When it is no JSON object.
+    /// Fails if it is not a JSON object.
     pub fn read(text: String) -> anyhow::Result<Self> {
         let value: Value = serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))?;
         anyhow::ensure!(value.is_object(), "not an object: {text}");
         Ok(Self { text, value })
     }
 
-    /// The method of a notification or of a request of the server.
-    #[must_use]
+    /// The method of a notification or of a server request.
     pub fn method(&self) -> Option<&str> {
         self.value["method"].as_str()
     }
 
-    /// The id of an answer or of a request of the server.
-    #[must_use]
+    /// The id of an answer or of a server request.
     pub fn id(&self) -> Option<RequestId> {
         serde_json::from_value(self.value.get("id")?.clone()).ok()
     }
 
-    /// Whether it answers the request with this id.
-    #[must_use]
+    /// Whether this answers the request with this id.
     pub fn answers(&self, id: &RequestId) -> bool {
         self.method().is_none() && self.id().as_ref() == Some(id)
     }
 
-    /// Whether it is a refusal of a message whose id could not be read.
-    #[must_use]
+    /// Whether this refuses a message whose id the server could not read.
     pub fn refuses_unknown(&self) -> bool {
         self.method().is_none() && self.value.get("id").is_none_or(Value::is_null)
     }
 
-    /// Whether it is this notification.
-    #[must_use]
+    /// Whether this is a notification of this kind.
     pub fn notifies<N: Notification>(&self) -> bool {
         self.method() == Some(N::INFO.wire) && self.value.get("id").is_none()
     }
 
-    /// The params, when it is this notification.
+    /// The params, if this is a notification of this kind.
     ///
     /// # Errors
-    /// When they have another shape.
+    /// Fails if they have another shape.
     pub fn notification<N: Notification>(&self) -> anyhow::Result<Option<N::Params>> {
         if self.notifies::<N>() { self.params().map(Some) } else { Ok(None) }
     }
 
-    /// Id and params, when it is this question.
+    /// Id and params, if this is a server request of this kind.
     ///
     /// # Errors
-    /// When they have another shape.
+    /// Fails if they have another shape.
     pub fn question<R: ServerRequest>(&self) -> anyhow::Result<Option<(RequestId, R::Params)>> {
         match self.id() {
             Some(id) if self.method() == Some(R::INFO.wire) => Ok(Some((id, self.params()?))),
@@ -76,24 +71,23 @@ impl Received {
         }
     }
 
-    /// What stands beside the method of a notification.
+    /// The event number and epoch beside the method of a notification.
     ///
     /// # Errors
-    /// When it has another shape.
+    /// Fails if they have another shape.
     pub fn stamp(&self) -> anyhow::Result<Stamp> {
         Ok(envelope::stamp(&self.text)?)
     }
 
     /// The message as JSON.
-    #[must_use]
     pub fn value(&self) -> &Value {
         &self.value
     }
 
-    /// The answer that this is.
+    /// The result or the error of an answer.
     ///
     /// # Errors
-    /// When it is no answer, or has another shape.
+    /// Fails if this is not an answer, or has another shape.
     pub fn into_answer<T: DeserializeOwned>(mut self) -> anyhow::Result<Result<T, WireError>> {
         if let Some(error) = self.value.get_mut("error") {
             let error = serde_json::from_value(error.take());

@@ -1,4 +1,4 @@
-//! The server's questions, and their answers.
+//! The server's requests, and the answers of a test.
 
 use anyhow::Context;
 use serde::Serialize;
@@ -11,20 +11,20 @@ use super::transcript::Author;
 use super::{Client, Received};
 
 impl Client {
-    /// Takes the next question of this kind.
+    /// Takes the next server request of this kind.
     ///
     /// # Errors
-    /// As [`Client::until`], or when it has another shape.
+    /// Fails like [`Client::until`], or if the request has another shape.
     pub async fn next_request<R: ServerRequest>(&mut self) -> anyhow::Result<(RequestId, R::Params)> {
         let is_it = |message: &Received| message.id().is_some() && message.method() == Some(R::INFO.wire);
         let received = self.until(R::INFO.wire, is_it).await?;
         received.question::<R>()?.with_context(|| format!("not {}", R::INFO.wire))
     }
 
-    /// Answers a question.
+    /// Answers a server request.
     ///
     /// # Errors
-    /// When the connection has ended.
+    /// Fails if the connection has ended.
     pub async fn answer_request<R: ServerRequest>(
         &mut self,
         id: &RequestId,
@@ -36,10 +36,10 @@ impl Client {
         self.send(&envelope::response(id, response), Author::Types).await
     }
 
-    /// Answers a question with an error.
+    /// Answers a server request with an error.
     ///
     /// # Errors
-    /// When the connection has ended.
+    /// Fails if the connection has ended.
     pub async fn refuse_request(&mut self, id: &RequestId, message: &str) -> anyhow::Result<()> {
         let error = WireError::internal("refused", message);
         self.send(&envelope::error_reply(Some(id), &error), Author::Types).await

@@ -1,6 +1,6 @@
-//! What went over the wire, as JSON lines, for checks against the peer's schema:
-//! `{"conn":"PROCESS-N","dir":"c2s"|"s2c","msg":{..}}`, with `"raw"` in place of `"msg"` for what is no JSON. What a test
-//! wrote by hand has `"free":true`: it may have any shape.
+//! Transcripts of the wire as JSON lines, for checks against the peer's schema:
+//! `{"conn":"PROCESS-N","dir":"c2s"|"s2c","msg":{..}}`, with `"raw"` in place of `"msg"` for text that is not
+//! JSON. A message that a test wrote by hand has `"free":true`, and may have any shape.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -10,30 +10,30 @@ use anyhow::Context;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-/// Names the file that every client appends to. Nothing is written where it is not set.
+/// Variable with the file that every client appends to. Without it there is no transcript.
 const VARIABLE: &str = "SKEIN_TRANSCRIPT";
 
-/// Connections that were recorded by this process.
+/// Number of connections that this process has recorded.
 static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
 
-/// Who wrote a message of a client.
+/// Author of a client's message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Author {
-    /// The typed client: it has the shape that it should have.
+    /// The typed client; the message must fit the schema.
     Types,
     /// A test, by hand.
     Test,
 }
 
-/// An open transcript of one connection. Several clients may append to the same file: a line is one write.
+/// An open transcript of one connection. Several clients may append to the same file; each line is one write.
 pub(super) struct Transcript {
     file: File,
-    /// Tells this connection from the others of the file.
+    /// Name of this connection in the file.
     connection: String,
 }
 
 impl Transcript {
-    /// The transcript that the environment asks for, if it does.
+    /// The transcript named in the environment, if there is one.
     pub(super) fn from_environment() -> anyhow::Result<Option<Self>> {
         let Some(path) = std::env::var_os(VARIABLE) else { return Ok(None) };
         let file = OpenOptions::new().create(true).append(true).open(&path);
@@ -56,11 +56,11 @@ impl Transcript {
         self.write(r#""dir":"s2c""#, text)
     }
 
-    /// The text goes in as it is, so that a test that measures is not slowed down.
+    /// The text is copied as is, so that a measuring test is not slowed down.
     fn write(&mut self, members: &str, text: &str) -> anyhow::Result<()> {
         let connection = &self.connection;
         let line = match serde_json::from_str::<&RawValue>(text) {
-            // Within JSON a line break is a blank.
+            // In JSON a line break between tokens can become a space.
             Ok(message) => {
                 let message = message.get().replace(['\n', '\r'], " ");
                 format!("{{\"conn\":\"{connection}\",{members},\"msg\":{message}}}\n")

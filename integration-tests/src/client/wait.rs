@@ -1,4 +1,4 @@
-//! Waiting for messages: by what they are, never by time.
+//! Waits for messages, by their content and never by time.
 
 use anyhow::{Context, bail};
 use futures_util::StreamExt;
@@ -8,16 +8,16 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::{BOUND, Client, End, Received};
 
-/// Messages that an error of a wait shows.
+/// Number of messages in the error of a wait.
 const SHOWN: usize = 8;
-/// Characters of a message that an error of a wait shows.
+/// Characters of each message in the error of a wait.
 const SHOWN_LENGTH: usize = 300;
 
 impl Client {
-    /// Takes the first message that was not taken and fits; waits for it when it has not come yet.
+    /// Takes the first message that fits and was not taken. Waits if there is none yet.
     ///
     /// # Errors
-    /// When it does not come within [`BOUND`], or the connection ends before. The error names `what`.
+    /// Fails if none comes within [`BOUND`], or the connection ends first. The error names `what`.
     pub async fn until(&mut self, what: &str, fits: impl Fn(&Received) -> bool) -> anyhow::Result<Received> {
         if let Some(at) = self.untaken.iter().position(|&at| fits(&self.record[at])) {
             return Ok(self.record[self.untaken.remove(at)].clone());
@@ -36,13 +36,13 @@ impl Client {
             }
         };
         let read = timeout(BOUND, read).await.with_context(|| format!("nothing within {BOUND:?}"));
-        read.and_then(|read| read).with_context(|| format!("waiting for {what}; {}", self.last_heard()))
+        read.and_then(|read| read).with_context(|| format!("waiting for {what}; {}", self.last_received()))
     }
 
     /// Takes the next notification of this kind that fits.
     ///
     /// # Errors
-    /// As [`Client::until`], or when it has another shape.
+    /// Fails like [`Client::until`], or if the notification has another shape.
     pub async fn next<N: Notification>(
         &mut self,
         fits: impl Fn(&N::Params) -> bool,
@@ -50,25 +50,25 @@ impl Client {
         let is_it = |message: &Received| match message.notification::<N>() {
             Ok(Some(params)) => fits(&params),
             Ok(None) => false,
-            // A wrong shape is taken too, so that it is reported.
+            // Also take a wrong shape, so that the error reports it.
             Err(_) => true,
         };
         let received = self.until(N::INFO.wire, is_it).await?;
         received.notification::<N>()?.with_context(|| format!("not {}", N::INFO.wire))
     }
 
-    /// All notifications of this kind that were received, taken or not, in order.
+    /// All received notifications of this kind, taken or not, in order.
     ///
     /// # Errors
-    /// When one has another shape.
-    pub fn heard<N: Notification>(&self) -> anyhow::Result<Vec<N::Params>> {
+    /// Fails if one has another shape.
+    pub fn received<N: Notification>(&self) -> anyhow::Result<Vec<N::Params>> {
         self.record.iter().filter_map(|message| message.notification::<N>().transpose()).collect()
     }
 
     /// Reads for this long. Returns how the connection ended, if it did.
     ///
     /// # Errors
-    /// When what comes is no message.
+    /// Fails if a frame is not a message.
     pub async fn listen_for(&mut self, time: std::time::Duration) -> anyhow::Result<Option<End>> {
         let read = async {
             while self.end.is_none() {
@@ -85,7 +85,7 @@ impl Client {
     /// Waits until the connection has ended.
     ///
     /// # Errors
-    /// When it does not end within [`BOUND`].
+    /// Fails if it does not end within [`BOUND`].
     pub async fn until_end(&mut self) -> anyhow::Result<End> {
         let read = async {
             loop {
@@ -98,16 +98,16 @@ impl Client {
         timeout(BOUND, read).await.with_context(|| format!("no end of the connection within {BOUND:?}"))?
     }
 
-    /// Reads one frame. A text becomes the last of the record; pings and pongs are passed over.
+    /// Reads one frame. A text frame becomes the last message of the record; pings and pongs are ignored.
     async fn read(&mut self) -> anyhow::Result<()> {
         match self.socket.next().await {
-            Some(Ok(Message::Text(text))) => self.received(text.to_string())?,
+            Some(Ok(Message::Text(text))) => self.keep(text.to_string())?,
             Some(Ok(Message::Close(frame))) => {
                 self.end.get_or_insert(End::Close(frame.map(|frame| frame.code.into())));
             }
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
             Some(Ok(other)) => bail!("the server sent {other:?}"),
-            // Also a reset in the middle of a frame, which the websocket's reader reports as a fault of protocol.
+            // Also a reset in the middle of a frame, which the websocket library reports as a protocol error.
             Some(Err(
                 tungstenite::Error::ConnectionClosed
                 | tungstenite::Error::Io(_)
@@ -121,7 +121,7 @@ impl Client {
         Ok(())
     }
 
-    fn received(&mut self, text: String) -> anyhow::Result<()> {
+    fn keep(&mut self, text: String) -> anyhow::Result<()> {
         if let Some(transcript) = &mut self.transcript {
             transcript.received(&text)?;
         }
@@ -130,7 +130,7 @@ impl Client {
         Ok(())
     }
 
-    fn last_heard(&self) -> String {
+    fn last_received(&self) -> String {
         let from = self.record.len().saturating_sub(SHOWN);
         let last: Vec<String> = self.record[from..]
             .iter()

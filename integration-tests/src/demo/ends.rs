@@ -1,4 +1,4 @@
-//! The server's own end, in the middle of turns, with helpers alive.
+//! The server's own end, in the middle of turns, while helpers run.
 
 use std::time::Instant;
 
@@ -6,15 +6,15 @@ use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 use skein_protocol::ids::ThreadId;
 
-use super::switch::{milliseconds, work, zero};
+use super::switch::{milliseconds, until_stopped, work};
 use super::{Killed, Plan, Terminated};
 use crate::client::Client;
 use crate::home::{Exit, Home, PATIENCE};
 
-/// Threads that are at work when the server ends.
+/// Number of busy threads when the server ends.
 const AT_WORK: usize = 3;
 
-/// Sends SIGTERM to the server while threads are at work.
+/// Sends SIGTERM to the server while threads are busy.
 pub(super) async fn terminate(home: &mut Home, plan: &Plan, threads: &[ThreadId]) -> Result<Terminated> {
     let _clients = busy(home, plan, threads).await?;
     let before = home.family().count();
@@ -26,18 +26,18 @@ pub(super) async fn terminate(home: &mut Home, plan: &Plan, threads: &[ThreadId]
     Ok(Terminated { before, exit_code: exit_code(exit), after_ms, left })
 }
 
-/// Kills the server with SIGKILL while threads are at work.
+/// Kills the server with SIGKILL while threads are busy.
 pub(super) async fn kill(home: &mut Home, plan: &Plan, threads: &[ThreadId]) -> Result<Killed> {
     let _clients = busy(home, plan, threads).await?;
     let before = home.family().count();
     let began = Instant::now();
     home.kill().await?;
-    let zero_after_ms = zero(home, began).await;
+    let stopped_after_ms = until_stopped(home, began).await;
     let left = home.family().count();
-    Ok(Killed { before, zero_after_ms, left })
+    Ok(Killed { before, stopped_after_ms, left })
 }
 
-/// Threads whose helpers have worked and whose next turn does not end by itself.
+/// Clients of threads whose helpers have worked and whose next turn does not end by itself.
 async fn busy(home: &Home, plan: &Plan, threads: &[ThreadId]) -> Result<Vec<Client>> {
     let mut clients = Vec::new();
     for &thread in threads.iter().take(AT_WORK) {

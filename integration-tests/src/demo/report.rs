@@ -1,4 +1,4 @@
-//! What was measured, as JSON and as a table.
+//! The measurements, as JSON and as a table.
 
 use std::time::Duration;
 
@@ -6,31 +6,31 @@ use serde::Serialize;
 
 use super::Plan;
 
-/// From SIGTERM to the server's end.
+/// Limit from SIGTERM to the server's exit.
 const STOP_BOUND: Duration = Duration::from_secs(5);
-/// From the server's end by SIGKILL to the end of the last process it started.
+/// Limit from the server's death by SIGKILL to the end of its last process.
 const ORPHANS_BOUND: Duration = Duration::from_secs(2);
-/// From the end of a subscription to the end of the last helper.
-const ZERO_BOUND: Duration = Duration::from_millis(1500);
+/// Limit from the end of a subscription to the end of the last helper.
+const DRAIN_BOUND: Duration = Duration::from_millis(1500);
 
-/// What users of a server of this kind reported after 15 switches.
+/// Numbers from a user report of a comparable server after 15 switches.
 const REPORTED: Reported = Reported { threads: 15, helpers: 15, megabytes: 104.6 };
 
-/// The whole demonstration. Memory is the proportional share that the kernel tells, in bytes.
+/// Result of the whole demonstration. Memory is the proportional share of the kernel, in bytes.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// The helper's program and arguments.
     pub command: Vec<String>,
-    /// One for each thread, in order.
+    /// One switch per thread, in order.
     pub switches: Vec<Switch>,
-    /// What the server's own ends left.
+    /// Measurements of the server's own ends.
     pub ends: Ends,
-    /// What was reported elsewhere.
+    /// Numbers from the user report.
     pub reported: Reported,
-    /// Whether nothing was left at any point.
+    /// Whether no process was left at any point.
     pub clean: bool,
-    /// Whether each end came within its bound.
+    /// Whether each end came within its limit.
     pub in_time: bool,
 }
 
@@ -38,31 +38,31 @@ pub struct Report {
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Switch {
-    /// From 1.
+    /// Number of the switch, from 1.
     pub number: usize,
-    /// Processes of helpers while the thread is open, guards not counted.
+    /// Helper processes while the thread is open, without guards.
     pub helpers_open: usize,
     /// Guards while the thread is open.
     pub guards_open: usize,
-    /// What helpers and guards take while the thread is open.
+    /// Memory of helpers and guards while the thread is open.
     pub bytes_open: u64,
     /// Threads in memory after the close.
     pub loaded_after: usize,
-    /// Processes of helpers after the close.
+    /// Helper processes after the close.
     pub helpers_after: usize,
     /// Guards after the close.
     pub guards_after: usize,
-    /// What helpers and guards take after the close.
+    /// Memory of helpers and guards after the close.
     pub bytes_after: u64,
-    /// From the close to the first look that found neither helper nor guard; absent when something stayed.
-    pub zero_after_ms: Option<u64>,
-    /// From the close to the server's word that the thread is closed.
+    /// Time from the close until no helper and no guard is left; absent if one stayed.
+    pub stopped_after_ms: Option<u64>,
+    /// Time from the close to the notification that the thread is closed.
     pub closed_after_ms: u64,
-    /// What of the server is resident after the close.
+    /// Resident memory of the server after the close.
     pub server_bytes: u64,
 }
 
-/// The ends of the server.
+/// The two ends of the server.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Ends {
@@ -72,40 +72,40 @@ pub struct Ends {
     pub killed: Killed,
 }
 
-/// A server that got SIGTERM while threads were at work.
+/// A server that got SIGTERM while threads were busy.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Terminated {
-    /// Helpers' processes and guards before.
+    /// Helper processes and guards before.
     pub before: usize,
-    /// The server's exit code; absent when a signal ended it.
+    /// Exit code of the server; absent after a signal.
     pub exit_code: Option<i32>,
-    /// From the signal to the server's end.
+    /// Time from the signal to the server's exit.
     pub after_ms: u64,
-    /// Helpers' processes and guards at the server's end.
+    /// Helper processes and guards at the server's exit.
     pub left: usize,
 }
 
-/// A server that got SIGKILL while threads were at work.
+/// A server that got SIGKILL while threads were busy.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Killed {
-    /// Helpers' processes and guards before.
+    /// Helper processes and guards before.
     pub before: usize,
-    /// From the signal to the first look that found neither helper nor guard; absent when something stayed.
-    pub zero_after_ms: Option<u64>,
-    /// Helpers' processes and guards in the end.
+    /// Time from the signal until no helper and no guard is left; absent if one stayed.
+    pub stopped_after_ms: Option<u64>,
+    /// Helper processes and guards at the end.
     pub left: usize,
 }
 
-/// What was reported elsewhere.
+/// Numbers from a user report of another server.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Reported {
     /// Threads that stayed loaded.
     pub threads: usize,
     /// Helpers that stayed.
     pub helpers: usize,
-    /// Memory that they took.
+    /// Memory of those helpers.
     pub megabytes: f64,
 }
 
@@ -120,21 +120,23 @@ impl Report {
     }
 
     /// The lines below the table.
-    #[must_use]
     pub fn summary(&self) -> String {
         let Ends { terminated, killed } = &self.ends;
         let last = self.switches.last();
         let stays = last.map_or((0, 0, 0), |last| {
             (last.loaded_after, last.helpers_after + last.guards_after, last.bytes_after)
         });
-        let slowest =
-            self.switches.iter().map(|switch| switch.zero_after_ms).max_by_key(|ms| ms.unwrap_or(u64::MAX));
+        let slowest = self
+            .switches
+            .iter()
+            .map(|switch| switch.stopped_after_ms)
+            .max_by_key(|ms| ms.unwrap_or(u64::MAX));
         let code = terminated.exit_code.map_or("a signal".to_owned(), |code| format!("code {code}"));
         format!(
-            "after {} switches    reported elsewhere: {} threads, {} helpers, {} MB    here: {} threads, {} processes, {} MB\n\
-             slowest zero        {} after the close (bound: {} ms)\n\
+            "after {} switches    reported by a user: {} threads, {} helpers, {} MB    here: {} threads, {} processes, {} MB\n\
+             slowest stop        {} after the close (bound: {} ms)\n\
              SIGTERM in turns    {} processes before, {} left; the server ended with {code} after {} ms\n\
-             SIGKILL in turns    {} processes before, {} left; zero after {}\n\
+             SIGKILL in turns    {} processes before, {} left; all stopped after {}\n\
              {}",
             self.switches.len(),
             self.reported.threads,
@@ -144,37 +146,37 @@ impl Report {
             stays.1,
             megabytes(stays.2),
             shown(slowest.flatten()),
-            ZERO_BOUND.as_millis(),
+            DRAIN_BOUND.as_millis(),
             terminated.before,
             terminated.left,
             terminated.after_ms,
             killed.before,
             killed.left,
-            shown(killed.zero_after_ms),
+            shown(killed.stopped_after_ms),
             self.verdict(),
         )
     }
 }
 
 impl Report {
-    /// What is left is a failure; what is late is said, for the machine may have been busy with something else.
+    /// Leftover processes are a failure. A late end is only reported, because the machine may have been busy.
     fn verdict(&self) -> &'static str {
         match (self.clean, self.in_time) {
-            (true, true) => "nothing was left, and every zero came in time",
-            (true, false) => "nothing was left; A ZERO CAME LATE (a busy machine?)",
-            (false, _) => "SOMETHING WAS LEFT",
+            (true, true) => "nothing was left, and every stop came in time",
+            (true, false) => "nothing was left; A STOP CAME LATE (a busy machine?)",
+            (false, _) => "A PROCESS WAS LEFT",
         }
     }
 }
 
-/// The head of the table.
+/// Head of the table.
 pub(super) fn head() -> String {
     format!(
         "{:>6} | {:>24} | {:>31} | {:>10} | {:>10} | {:>6}\n{:>6} | {:>7} {:>6} {:>9} | {:>6} {:>7} {:>6} {:>9} | {:>10} | {:>10} | {:>6}",
         "",
         "while open",
         "after the close",
-        "zero",
+        "stopped",
         "closed",
         "server",
         "thread",
@@ -192,8 +194,7 @@ pub(super) fn head() -> String {
 }
 
 impl Switch {
-    /// The line of the table.
-    #[must_use]
+    /// The row of the table.
     pub fn row(&self) -> String {
         format!(
             "{:>6} | {:>7} {:>6} {:>9} | {:>6} {:>7} {:>6} {:>9} | {:>10} | {:>10} | {:>6}",
@@ -205,7 +206,7 @@ impl Switch {
             self.helpers_after,
             self.guards_after,
             megabytes(self.bytes_after),
-            shown(self.zero_after_ms),
+            shown(self.stopped_after_ms),
             shown(Some(self.closed_after_ms)),
             megabytes(self.server_bytes),
         )
@@ -213,11 +214,11 @@ impl Switch {
 
     fn is_clean(&self) -> bool {
         let left = self.loaded_after + self.helpers_after + self.guards_after;
-        left == 0 && self.zero_after_ms.is_some()
+        left == 0 && self.stopped_after_ms.is_some()
     }
 
     fn is_in_time(&self) -> bool {
-        in_time(self.zero_after_ms, ZERO_BOUND)
+        in_time(self.stopped_after_ms, DRAIN_BOUND)
     }
 }
 
@@ -233,11 +234,11 @@ impl Terminated {
 
 impl Killed {
     fn is_clean(&self) -> bool {
-        self.left == 0 && self.zero_after_ms.is_some()
+        self.left == 0 && self.stopped_after_ms.is_some()
     }
 
     fn is_in_time(&self) -> bool {
-        in_time(self.zero_after_ms, ORPHANS_BOUND)
+        in_time(self.stopped_after_ms, ORPHANS_BOUND)
     }
 }
 
@@ -249,7 +250,7 @@ fn shown(ms: Option<u64>) -> String {
     ms.map_or("never".to_owned(), |ms| format!("{ms} ms"))
 }
 
-/// With one decimal; a megabyte has a million bytes.
+/// Megabytes of a million bytes, with one decimal.
 fn megabytes(bytes: u64) -> String {
     let tenths = bytes.saturating_add(50_000) / 100_000;
     format!("{}.{}", tenths / 10, tenths % 10)
@@ -269,37 +270,37 @@ mod tests {
             helpers_after: 0,
             guards_after: 0,
             bytes_after: 0,
-            zero_after_ms: Some(12),
+            stopped_after_ms: Some(12),
             closed_after_ms: 13,
             server_bytes: 10_000_000,
         }
     }
 
     #[test]
-    fn a_switch_that_leaves_something_is_not_clean_and_a_late_one_is_late() {
+    fn a_switch_that_leaves_a_process_is_not_clean_and_a_slow_one_is_late() {
         assert!(switch().is_clean());
         assert!(!Switch { loaded_after: 1, ..switch() }.is_clean());
         assert!(!Switch { helpers_after: 1, ..switch() }.is_clean());
         assert!(!Switch { guards_after: 1, ..switch() }.is_clean());
-        assert!(!Switch { zero_after_ms: None, ..switch() }.is_clean());
-        let late = Switch { zero_after_ms: Some(1501), ..switch() };
+        assert!(!Switch { stopped_after_ms: None, ..switch() }.is_clean());
+        let late = Switch { stopped_after_ms: Some(1501), ..switch() };
         assert!(switch().is_in_time() && late.is_clean() && !late.is_in_time());
     }
 
     #[test]
-    fn an_end_that_leaves_something_is_not_clean_and_a_late_one_is_late() {
+    fn an_end_that_leaves_a_process_is_not_clean_and_a_slow_one_is_late() {
         let terminated = Terminated { before: 6, exit_code: Some(0), after_ms: 2_100, left: 0 };
         assert!(terminated.is_clean());
         assert!(!Terminated { exit_code: None, ..terminated }.is_clean());
         assert!(terminated.is_in_time() && !Terminated { after_ms: 5_001, ..terminated }.is_in_time());
-        let killed = Killed { before: 6, zero_after_ms: Some(1_000), left: 0 };
+        let killed = Killed { before: 6, stopped_after_ms: Some(1_000), left: 0 };
         assert!(killed.is_clean());
         assert!(!Killed { left: 1, ..killed }.is_clean());
-        assert!(killed.is_in_time() && !Killed { zero_after_ms: Some(2_001), ..killed }.is_in_time());
+        assert!(killed.is_in_time() && !Killed { stopped_after_ms: Some(2_001), ..killed }.is_in_time());
     }
 
     #[test]
-    fn rows_stand_under_their_heads() {
+    fn rows_are_as_wide_as_their_heads() {
         assert!(
             head().lines().all(|line| line.chars().count() == switch().row().chars().count()),
             "{}",

@@ -1,4 +1,4 @@
-//! One switch: to a thread, a turn with its helper, away from it.
+//! One switch: resume a thread, run a turn with its helper, leave the thread.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::client::Client;
 use crate::home::Home;
 use crate::process::{resident, wait_until};
 
-/// How long the zero is waited for, before the switch counts as one that left something.
+/// Limit of the wait until all processes stop. After it, the switch counts as one that left a process.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Resumes `thread` over a new websocket, lets its helper work, closes, and counts.
@@ -27,17 +27,17 @@ pub(super) async fn measure(
     client.resume(thread).await?;
     work(&mut client, plan, thread).await?;
     let open = home.family();
-    ensure!(!open.helpers.is_empty(), "the helper has worked, and is not among the processes");
+    ensure!(!open.helpers.is_empty(), "the helper has worked, but is not among the processes");
     let open_bytes = open.memory();
 
     let closing = Instant::now();
-    let (closed, zero) = tokio::join!(
+    let (closed, until_stopped) = tokio::join!(
         async {
             client.close().await?;
             control.thread_closed(thread).await?;
             anyhow::Ok(milliseconds(closing))
         },
-        zero(home, closing),
+        until_stopped(home, closing),
     );
     let left = home.family();
     Ok(Switch {
@@ -49,17 +49,17 @@ pub(super) async fn measure(
         helpers_after: left.helpers.len(),
         guards_after: left.guards.len(),
         bytes_after: left.memory(),
-        zero_after_ms: zero,
+        stopped_after_ms: until_stopped,
         closed_after_ms: closed?,
         server_bytes: resident(home.pid()).context("the server has no memory")?,
     })
 }
 
-/// One turn that calls the helper's tool; it has to work.
+/// Runs one turn that calls the helper's tool. The call must succeed.
 pub(super) async fn work(client: &mut Client, plan: &Plan, thread: ThreadId) -> Result<()> {
     let text = format!("/tool {HELPER} {} {}", plan.tool, plan.arguments);
     let turn = client.turn(thread, &text).await?;
-    for item in client.heard::<ItemCompleted>()? {
+    for item in client.received::<ItemCompleted>()? {
         if let ThreadItemBody::McpToolCall(call) = item.item.body
             && item.turn_id == turn.id
         {
@@ -67,13 +67,13 @@ pub(super) async fn work(client: &mut Client, plan: &Plan, thread: ThreadId) -> 
             return Ok(());
         }
     }
-    anyhow::bail!("the turn has ended without the call of its tool: {turn:?}")
+    anyhow::bail!("the turn has ended without a call of its tool: {turn:?}")
 }
 
-/// Milliseconds from `since` until neither helper nor guard is left; `None` when some are left in the end.
-pub(super) async fn zero(home: &Home, since: Instant) -> Option<u64> {
+/// Milliseconds from `since` until no helper and no guard is left; `None` if one stays.
+pub(super) async fn until_stopped(home: &Home, since: Instant) -> Option<u64> {
     let none = || (home.family().count() == 0).then_some(());
-    wait_until("zero", PATIENCE, none).await.ok().map(|()| milliseconds(since))
+    wait_until("no process", PATIENCE, none).await.ok().map(|()| milliseconds(since))
 }
 
 pub(super) fn milliseconds(since: Instant) -> u64 {

@@ -1,19 +1,18 @@
-//! A server that is PID 1 of a namespace, as in a container, and processes in there that are none of its own.
+//! A server as PID 1 of a namespace, as in a container, and foreign processes inside.
 
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
 
 use crate::{paths, process};
 
-/// How a program becomes PID 1 of a namespace that ends with whoever asked for it. The program follows.
+/// Makes the following program PID 1 of a new namespace, which ends with its creator.
 pub const PID_ONE: [&str; 7] =
     ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"];
 
-/// What a shell runs that has a child which knows nothing of servers, and then becomes one. The child is no child of another.
+/// Shell script that starts a child unrelated to the server, and then becomes the server.
 const SCRIPT: &str = "(env -i sleep 1000 >/dev/null 2>&1 &); exec \"$@\"";
 
-/// Whether a program can be PID 1 of a namespace here; says so where not.
-#[must_use]
+/// Whether a program can be PID 1 of a namespace here. If not, prints the reason.
 pub fn can_be_pid_one() -> bool {
     let [unshare, options @ ..] = PID_ONE;
     let tried = Command::new(unshare).args(options).arg("true").stdin(Stdio::null()).output();
@@ -26,17 +25,18 @@ pub fn can_be_pid_one() -> bool {
     false
 }
 
-/// What runs the server as PID 1, its arguments excepted. The mark is for whoever is inside.
-pub(super) fn server(mark: &str) -> anyhow::Result<Vec<OsString>> {
-    let mark = format!("{}={mark}", process::MARK);
-    let words = PID_ONE.into_iter().chain(["env", &mark, "sh", "-c", SCRIPT, "sh"]).map(OsString::from);
+/// Command that runs the server as PID 1, without the server's arguments. The tag is for all processes
+/// inside.
+pub(super) fn server(tag: &str) -> anyhow::Result<Vec<OsString>> {
+    let tag = format!("{}={tag}", process::TAG);
+    let words = PID_ONE.into_iter().chain(["env", &tag, "sh", "-c", SCRIPT, "sh"]).map(OsString::from);
     Ok(words.chain([paths::skein()?.into()]).collect())
 }
 
-/// Has a process in the namespace of `server` that falls to its PID 1, as one may that `docker exec` brought in.
+/// Starts an orphan in the namespace of `server`, which its PID 1 inherits, as after a `docker exec`.
 ///
 /// # Errors
-/// When nobody can get in.
+/// Fails if the namespace cannot be entered.
 pub fn bring_in_an_orphan(server: u32) -> anyhow::Result<()> {
     let server = server.to_string();
     let mut nsenter = Command::new("nsenter");

@@ -1,4 +1,4 @@
-//! One server process: from its start to its end.
+//! One server process, from start to exit.
 
 use std::fs::OpenOptions;
 use std::os::unix::process::ExitStatusExt;
@@ -17,13 +17,13 @@ use tokio::process::{Child, Command};
 use super::{Setup, pid_one};
 use crate::{paths, process};
 
-/// The file beside the home that takes the server's log.
+/// File beside the home with the server's log.
 pub(super) const LOG: &str = "server.log";
 
-/// From the start of the program to the line that says it accepts.
+/// Limit from the start of the program to its ready line.
 const START_BOUND: Duration = Duration::from_secs(20);
 
-/// A server that was started.
+/// A started server.
 #[derive(Debug)]
 pub(super) struct Server {
     child: Child,
@@ -32,12 +32,12 @@ pub(super) struct Server {
     exit: Option<Exit>,
 }
 
-/// What runs the server, with the mark of this test in the environment of the server and of nobody above it.
+/// The command for the server. The server's environment has the tag of this test; its parents' has not.
 fn command(setup: &Setup) -> anyhow::Result<Command> {
     if setup.pid_one {
-        let [first, rest @ ..] = &pid_one::server(&setup.mark)?[..] else { bail!("no program") };
+        let [first, rest @ ..] = &pid_one::server(&setup.tag)?[..] else { bail!("no program") };
         let mut command = Command::new(first);
-        command.args(rest).env_remove(process::MARK);
+        command.args(rest).env_remove(process::TAG);
         return Ok(command);
     }
     let limit = |which: &str, most: u64| -> anyhow::Result<Command> {
@@ -51,20 +51,20 @@ fn command(setup: &Setup) -> anyhow::Result<Command> {
         (Some(soft), None) => limit("-Sn", soft)?,
         (_, Some(hard)) => limit("-n", hard)?,
     };
-    command.env(process::MARK, &setup.mark);
+    command.env(process::TAG, &setup.tag);
     Ok(command)
 }
 
 /// How a server ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// By itself, with this code.
+    /// It exited with this code.
     Code(i32),
-    /// By this signal.
+    /// This signal killed it.
     Signal(i32),
 }
 
-/// The line that a server prints when it accepts.
+/// The ready line of a server.
 #[derive(Debug, Deserialize)]
 struct Ready {
     address: String,
@@ -72,7 +72,7 @@ struct Ready {
 }
 
 impl Server {
-    /// Starts a server on the home in `folder`, and waits until it accepts.
+    /// Starts a server on the home in `folder`, and waits until it accepts connections.
     pub(super) async fn start(setup: &Setup, folder: &Path) -> anyhow::Result<Self> {
         let log = OpenOptions::new().create(true).append(true).open(folder.join(LOG))?;
         let mut command = command(setup)?;
@@ -92,24 +92,25 @@ impl Server {
         let line = line.with_context(|| format!("the server does not accept within {START_BOUND:?}"))??;
         let Some(line) = line else {
             let exit = child.wait().await?;
-            let said = std::fs::read_to_string(folder.join(LOG)).unwrap_or_default();
-            bail!("the server has ended at its start with {exit}:\n{said}");
+            let log = std::fs::read_to_string(folder.join(LOG)).unwrap_or_default();
+            bail!("the server has ended at its start with {exit}:\n{log}");
         };
-        let ready: Ready = serde_json::from_str(&line).with_context(|| format!("not its line: {line}"))?;
+        let ready: Ready =
+            serde_json::from_str(&line).with_context(|| format!("not the ready line: {line}"))?;
         let child_pid = child.id().context("the server has ended")?;
-        let (pid, says) = if setup.pid_one {
+        let (pid, own_pid) = if setup.pid_one {
             let first = process::all().into_iter().find(|process| process.parent == child_pid);
             (first.context("the namespace is empty")?.pid, 1)
         } else {
             (child_pid, child_pid)
         };
-        anyhow::ensure!(ready.pid == says, "the server says it is {}", ready.pid);
+        anyhow::ensure!(ready.pid == own_pid, "the server reports pid {}", ready.pid);
         Ok(Self { child, pid, address: ready.address, exit: None })
     }
 
     pub(super) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        // An ended child keeps its pid until it is waited for, so the signal meets nobody else. PID 1 of a namespace is waited
-        // for by our child, which ends then.
+        // An ended child keeps its pid until it is reaped, so the signal cannot reach another process. Our
+        // child reaps PID 1 of a namespace, and ends then.
         self.child.id().context("the server has ended")?;
         let pid = self.pid;
         kill(Pid::from_raw(pid.cast_signed()), signal).with_context(|| format!("{signal} to {pid}"))
@@ -127,11 +128,11 @@ impl Server {
         self.exit.is_some()
     }
 
-    /// Kills it and waits for its end, without a runtime. PID 1 of a namespace ends with its parent.
+    /// Kills the server and waits for its end, without a runtime. PID 1 of a namespace ends with its parent.
     pub(super) fn kill_now(&mut self) {
         if let Some(pid) = self.child.id() {
             let pid = Pid::from_raw(pid.cast_signed());
-            // It may have ended by itself meanwhile; either way it is gone after this.
+            // The server may have ended by itself; either way it is gone afterwards.
             kill(pid, Signal::SIGKILL).ok();
             waitpid(pid, None).ok();
         }

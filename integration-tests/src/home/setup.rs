@@ -1,4 +1,4 @@
-//! What a server is started from: its settings and helpers.
+//! Settings and helpers of a server under test.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,26 +10,26 @@ use super::Home;
 use crate::fixture::Size;
 use crate::{paths, process};
 
-/// Settings of a server that is to be started.
+/// Settings of a server that a test starts.
 #[derive(Debug, Clone)]
 pub struct Setup {
     settings: Table,
     pub(super) env: BTreeMap<String, String>,
-    /// The value that marks every process of this test.
-    pub(super) mark: String,
-    /// Histories that the home has before its server starts, and their seed.
+    /// Tag of every process of this test.
+    pub(super) tag: String,
+    /// Histories in the home before the server starts, and their seed.
     pub(super) histories: Option<(Size, u64)>,
-    /// A home that another server has left, as `scripts/lib/earlier-home.py` packs it.
+    /// Home of an earlier server, as `scripts/lib/earlier-home.py` packs it.
     pub(super) left: Option<&'static [u8]>,
-    /// The server is PID 1 of a namespace.
+    /// Whether the server is PID 1 of a namespace.
     pub(super) pid_one: bool,
-    /// The soft limit of open files that the server is started with.
+    /// Soft limit of open files for the server.
     pub(super) soft_files: Option<u64>,
-    /// The hard limit of open files.
+    /// Hard limit of open files for the server.
     pub(super) hard_files: Option<u64>,
 }
 
-/// A helper of the configuration.
+/// A helper in the settings.
 #[derive(Debug, Clone)]
 pub struct Helper {
     name: String,
@@ -38,14 +38,14 @@ pub struct Helper {
 
 impl Default for Setup {
     fn default() -> Self {
-        let mark = Uuid::now_v7().simple().to_string();
-        // A client of a test reads only when the test asks it to, which may be minutes apart on a slow machine.
+        let tag = Uuid::now_v7().simple().to_string();
+        // A test's client reads only on demand, which may be minutes apart on a slow machine.
         let mut settings = Table::new();
         put(&mut settings, "connections.dead_after", "60min".into());
         Self {
             settings,
             env: BTreeMap::new(),
-            mark,
+            tag,
             histories: None,
             left: None,
             pid_one: false,
@@ -57,96 +57,87 @@ impl Default for Setup {
 
 impl Setup {
     /// Sets a key of `config.toml`, dotted, such as `unload.grace`.
-    #[must_use]
     pub fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
         put(&mut self.settings, key, value.into());
         self
     }
 
     /// Adds a helper to the configuration.
-    #[must_use]
     pub fn helper(self, helper: Helper) -> Self {
         let Helper { name, settings } = helper;
-        let mark = self.mark.clone();
+        let tag = self.tag.clone();
         let no_process = settings.contains_key("url");
         let setup = self.set(&format!("mcp_servers.{name}"), settings);
         if no_process {
             return setup;
         }
-        setup.set(&format!("mcp_servers.{name}.env.{}", process::MARK), mark)
+        setup.set(&format!("mcp_servers.{name}.env.{}", process::TAG), tag)
     }
 
-    /// Begins with what another server has left: a `.tar.gz` with the folder `home`, and files that go beside it.
-    #[must_use]
+    /// Starts from the home of an earlier server: a `.tar.gz` with the folder `home`, and files beside it.
     pub fn left_by_another(mut self, archive: &'static [u8]) -> Self {
         self.left = Some(archive);
         self
     }
 
-    /// Has histories in the home before the server starts.
-    #[must_use]
+    /// Makes histories in the home before the server starts.
     pub fn histories(mut self, size: Size, seed: u64) -> Self {
         self.histories = Some((size, seed));
         self
     }
 
-    /// Starts the server with a soft limit of open files.
-    #[must_use]
+    /// Sets the server's soft limit of open files.
     pub fn soft_files(mut self, most: u64) -> Self {
         self.soft_files = Some(most);
         self
     }
 
-    /// Starts the server with a hard limit of open files.
-    #[must_use]
+    /// Sets the server's hard limit of open files.
     pub fn hard_files(mut self, most: u64) -> Self {
         self.hard_files = Some(most);
         self
     }
 
-    /// Has the server be PID 1 of a namespace, as in a container. Beside it there is a `sleep` that it has not started.
-    #[must_use]
+    /// Runs the server as PID 1 of a namespace, as in a container, beside an unrelated `sleep`.
     pub fn as_pid_one(mut self) -> Self {
         self.pid_one = true;
         self
     }
 
     /// Sets a variable of the server's environment.
-    #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// Adds a helper of the zoo as [`Setup::zoo`] does, which holds a pipe with this name open.
+    /// Adds a zoo helper like [`Setup::zoo`], which holds this named pipe open.
     ///
     /// # Errors
-    /// When our helper is not built.
+    /// Fails if the scriptable helper is not built.
     pub fn zoo_with_pipe(self, mode: &str, pipe: &Path) -> anyhow::Result<Self> {
-        let (mark, pipe) = (Self::zoo_mark(&self.mark, mode), pipe.to_string_lossy());
-        let helper = Helper::with(mode, &["--pipe", &pipe, "--zoo", mode, &mark])?;
+        let (tag, pipe) = (Self::zoo_tag(&self.tag, mode), pipe.to_string_lossy());
+        let helper = Helper::with(mode, &["--pipe", &pipe, "--zoo", mode, &tag])?;
         Ok(self.helper(helper))
     }
 
-    /// Adds a helper of the zoo, named after its mode. Its processes carry the mark of this test as an argument too.
+    /// Adds a zoo helper, named after its mode. Its processes also have the tag of this test as an argument.
     ///
     /// # Errors
-    /// When our helper is not built.
+    /// Fails if the scriptable helper is not built.
     pub fn zoo(self, mode: &str) -> anyhow::Result<Self> {
-        let helper = Helper::with(mode, &["--zoo", mode, &Self::zoo_mark(&self.mark, mode)])?;
+        let helper = Helper::with(mode, &["--zoo", mode, &Self::zoo_tag(&self.tag, mode)])?;
         Ok(self.helper(helper))
     }
 
-    /// The argument that every process of that helper has, under a server of this mark.
-    #[must_use]
-    pub fn zoo_mark(mark: &str, mode: &str) -> String {
-        format!("{mark}.{mode}")
+    /// The argument that every process of that helper has, under a server with this tag.
+    pub fn zoo_tag(tag: &str, mode: &str) -> String {
+        format!("{tag}.{mode}")
     }
 
     /// Starts the server.
     ///
     /// # Errors
-    /// When it does not start.
+    /// Fails if the server does not start.
     pub async fn start(self) -> anyhow::Result<Home> {
         Home::new(self).await
     }
@@ -158,45 +149,42 @@ impl Setup {
 }
 
 impl Helper {
-    /// Our helper, which does what it is told.
+    /// The scriptable helper without switches.
     ///
     /// # Errors
-    /// When it is not built.
+    /// Fails if the helper is not built.
     pub fn named(name: &str) -> anyhow::Result<Self> {
         let program = paths::mcp_helper()?;
         Ok(Self::program(name, &program.to_string_lossy(), &[]))
     }
 
-    /// Our helper with switches; `mcp-helper.rs` lists them.
+    /// The scriptable helper with switches; `mcp-helper.rs` lists them.
     ///
     /// # Errors
-    /// When it is not built.
+    /// Fails if the helper is not built.
     pub fn with(name: &str, switches: &[&str]) -> anyhow::Result<Self> {
         Ok(Self::named(name)?.set("args", switches.to_vec()))
     }
 
-    /// Any program.
-    #[must_use]
+    /// A helper with any program.
     pub fn program(name: &str, command: &str, args: &[String]) -> Self {
         let helper = Self { name: name.to_owned(), settings: Table::new() };
         helper.set("command", command).set("args", args.to_vec())
     }
 
-    /// One that somebody else runs.
-    #[must_use]
+    /// A helper at this URL.
     pub fn at(name: &str, url: &str) -> Self {
         Self { name: name.to_owned(), settings: Table::new() }.set("url", url)
     }
 
     /// Sets a key of the helper, such as `required`.
-    #[must_use]
     pub fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
         put(&mut self.settings, key, value.into());
         self
     }
 }
 
-/// Puts a value at a dotted key; tables on the way are made.
+/// Sets a value at a dotted key. Missing tables are created.
 fn put(table: &mut Table, key: &str, value: Value) {
     match key.split_once('.') {
         None => drop(table.insert(key.to_owned(), value)),
@@ -225,6 +213,6 @@ mod tests {
         let back: Table = text.parse().unwrap();
         assert_eq!(back["unload"]["grace"].as_str(), Some("1s"));
         assert_eq!(back["mcp_servers"]["one"]["required"].as_bool(), Some(true));
-        assert_eq!(back["mcp_servers"]["one"]["env"][process::MARK].as_str(), Some(setup.mark.as_str()));
+        assert_eq!(back["mcp_servers"]["one"]["env"][process::TAG].as_str(), Some(setup.tag.as_str()));
     }
 }

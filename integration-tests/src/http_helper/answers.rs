@@ -1,4 +1,4 @@
-//! What a helper over HTTP answers.
+//! The answers of an HTTP helper.
 
 use std::sync::atomic::Ordering;
 
@@ -7,22 +7,22 @@ use uuid::Uuid;
 
 use super::{Manner, Seen, Shared};
 
-/// The tools: what each does is its name.
+/// The tools. Each behaves as its name says.
 const TOOLS: [&str; 14] = [
     "echo",          // answers with the text
     "progress",      // two progress messages, then an answer, as events
-    "mute",          // takes the request and answers nothing
-    "stall",         // begins a stream of events and says no more
+    "mute",          // accepts the request and never answers
+    "stall",         // begins a stream of events, then stays silent
     "break",         // begins a stream of events and ends it without an answer
     "endless",       // an answer that never ends
-    "endless_event", // the same as an event
-    "garbage",       // an answer that is no JSON
-    "garbage_event", // the same as an event
+    "endless_event", // the same, as an event
+    "garbage",       // an answer that is not JSON
+    "garbage_event", // the same, as an event
     "slowly",        // a stream of comments for 1.5 s, then an answer
-    "ignore_pings",  // answers, and then no ping any more
-    "accept",        // takes the request as if it were a notification
-    "tabs",          // refuses the call, in words that are about a session of its own
-    "ask",           // wants to know a name first, and answers with what it was told
+    "ignore_pings",  // answers, but no ping after that
+    "accept",        // accepts the request like a notification
+    "tabs",          // refuses the call, with words about its own session
+    "ask",           // first asks for a name, and answers with the reply
 ];
 
 /// One answer.
@@ -43,17 +43,17 @@ pub(super) enum Answer {
         events: Vec<String>,
         then_stall: bool,
     },
-    /// A request as an event, and when that is answered the last one, with the answer as its text.
+    /// A server request as an event. After its answer, the last event has that answer as its text.
     Ask {
         request: Value,
         call: Value,
     },
-    /// So many comments, one each 100 ms, then an event.
+    /// Comments, one each 100 ms, then an event.
     Slow {
         comments: u32,
         event: String,
     },
-    /// Events as they come, with the id of the request that asked for them, where there is one.
+    /// Change notifications as events, with the id of the request that subscribed, if there is one.
     Listen(Value),
     Never,
 }
@@ -62,8 +62,8 @@ pub(super) fn answer(shared: &Shared, seen: &Seen) -> Answer {
     if let Some(token) = &*shared.token()
         && seen.headers.get("authorization") != Some(&format!("Bearer {token}"))
     {
-        let said = seen.headers.get("authorization").cloned().unwrap_or_default();
-        return text(401, format!("I do not know {said}"));
+        let stated = seen.headers.get("authorization").cloned().unwrap_or_default();
+        return text(401, format!("I do not know {stated}"));
     }
     match &shared.manner {
         Manner::Status(status, body) => text(*status, body.clone()),
@@ -73,7 +73,7 @@ pub(super) fn answer(shared: &Shared, seen: &Seen) -> Answer {
             headers: String::new(),
             body: "<html>Welcome</html>".to_owned(),
         },
-        Manner::Elsewhere(to) => Answer::Whole {
+        Manner::RedirectsTo(to) => Answer::Whole {
             status: 307,
             kind: "text/plain",
             headers: format!("Location: {to}\r\n"),
@@ -116,7 +116,7 @@ fn with_sessions(shared: &Shared, seen: &Seen) -> Answer {
         }
         _ if seen.body["id"].is_null() => text(202, String::new()),
         _ if seen.body["method"].is_null() => {
-            // Nobody may wait for it any more.
+            // No request may be waiting for it any more.
             let _ = shared.answers.send(seen.body.clone());
             text(202, String::new())
         }
@@ -136,7 +136,7 @@ impl Shared {
     }
 }
 
-/// Asks with a message as long as the call wants.
+/// Asks with a message of the length in the call.
 fn ask(seen: &Seen) -> Answer {
     let length = seen.body["params"]["arguments"]["bytes"].as_u64().unwrap_or(4);
     let message = "?".repeat(usize::try_from(length).unwrap_or_default());
@@ -149,7 +149,7 @@ fn ask(seen: &Seen) -> Answer {
 
 fn stateless(seen: &Seen) -> Answer {
     let version = "2026-07-28";
-    let said = &seen.body["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"];
+    let stated = &seen.body["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"];
     match (seen.verb.as_str(), seen.method()) {
         ("POST", "server/discover") => result(
             seen,
@@ -162,9 +162,9 @@ fn stateless(seen: &Seen) -> Answer {
         ("POST", "initialize") => error(404, &seen.body["id"], -32601, "initialize"),
         ("POST", _) if seen.body["id"].is_null() => text(202, String::new()),
         ("POST", _)
-            if said != version || seen.headers.get("mcp-protocol-version").is_none_or(|v| v != version) =>
+            if stated != version || seen.headers.get("mcp-protocol-version").is_none_or(|v| v != version) =>
         {
-            error(400, &seen.body["id"], -32602, "a request without its revision")
+            error(400, &seen.body["id"], -32602, "the request does not name its revision")
         }
         ("POST", "subscriptions/listen") => Answer::Listen(seen.body["id"].clone()),
         ("POST", _) => serve(seen),
@@ -189,9 +189,9 @@ fn serve(seen: &Seen) -> Answer {
 
 fn call(seen: &Seen) -> Answer {
     let params = &seen.body["params"];
-    let said = |text: &str| json!({ "content": [{ "type": "text", "text": text }] });
+    let stated = |text: &str| json!({ "content": [{ "type": "text", "text": text }] });
     match params["name"].as_str().unwrap_or_default() {
-        "echo" => result(seen, &said(params["arguments"]["text"].as_str().unwrap_or_default())),
+        "echo" => result(seen, &stated(params["arguments"]["text"].as_str().unwrap_or_default())),
         "progress" => {
             let step = |step: u64| {
                 let about = json!({
@@ -199,16 +199,17 @@ fn call(seen: &Seen) -> Answer {
                 });
                 json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": about }).to_string()
             };
-            let last = json!({ "jsonrpc": "2.0", "id": seen.body["id"], "result": said("done") }).to_string();
+            let last =
+                json!({ "jsonrpc": "2.0", "id": seen.body["id"], "result": stated("done") }).to_string();
             Answer::Events { events: vec![step(1), step(2), last], then_stall: false }
         }
         "slowly" => {
             let event =
-                json!({ "jsonrpc": "2.0", "id": seen.body["id"], "result": said("slow") }).to_string();
+                json!({ "jsonrpc": "2.0", "id": seen.body["id"], "result": stated("slow") }).to_string();
             Answer::Slow { comments: 15, event }
         }
         "ask" if params["inputResponses"].is_null() => result(seen, &wants_a_name()),
-        "ask" => result(seen, &said(&params["inputResponses"].to_string())),
+        "ask" => result(seen, &stated(&params["inputResponses"].to_string())),
         "mute" => Answer::Never,
         "stall" => Answer::Events { events: vec![], then_stall: true },
         "break" => Answer::Events { events: vec![], then_stall: false },
@@ -218,9 +219,11 @@ fn call(seen: &Seen) -> Answer {
             status: 200,
             kind: "application/json",
             headers: String::new(),
-            body: "this is no JSON".to_owned(),
+            body: "this is not JSON".to_owned(),
         },
-        "garbage_event" => Answer::Events { events: vec!["this is no JSON".to_owned(); 4], then_stall: true },
+        "garbage_event" => {
+            Answer::Events { events: vec!["this is not JSON".to_owned(); 4], then_stall: true }
+        }
         "accept" => {
             let status = params["arguments"]["status"].as_u64().unwrap_or(202);
             text(status.try_into().unwrap_or(202), String::new())
@@ -229,8 +232,13 @@ fn call(seen: &Seen) -> Answer {
             let params = &seen.body["params"]["arguments"];
             let (status, code) =
                 (params["status"].as_u64().unwrap_or(400), params["code"].as_i64().unwrap_or(-32602));
-            let said = params["text"].as_str().unwrap_or("the browser session has no tab 7");
-            error(status.try_into().unwrap_or(400), &seen.body["id"], code.try_into().unwrap_or(-32602), said)
+            let stated = params["text"].as_str().unwrap_or("the browser session has no tab 7");
+            error(
+                status.try_into().unwrap_or(400),
+                &seen.body["id"],
+                code.try_into().unwrap_or(-32602),
+                stated,
+            )
         }
         unknown => error(200, &seen.body["id"], -32602, unknown),
     }

@@ -1,4 +1,4 @@
-//! HTTP as far as a helper needs it: one request for each connection.
+//! The part of HTTP that a helper needs: one request per connection.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use super::answers::{self, Answer};
 use super::{Seen, Shared};
 
-/// Told to streams that listen, it ends them.
+/// Sent to listening streams, it ends them.
 pub(super) const END: &str = "";
 
 /// Counts a connection while it is open.
@@ -31,7 +31,7 @@ pub(super) async fn serve(socket: TcpStream, shared: Arc<Shared>) {
     shared.open.fetch_add(1, Ordering::SeqCst);
     let open = Open(shared);
     let mut socket = BufReader::new(socket);
-    // Whoever breaks off gets no answer.
+    // A client that breaks off gets no answer.
     let Ok(seen) = read(&mut socket).await else { return };
     open.0.seen.lock().unwrap_or_else(PoisonError::into_inner).push(seen.clone());
     let answer = answers::answer(&open.0, &seen);
@@ -39,7 +39,7 @@ pub(super) async fn serve(socket: TcpStream, shared: Arc<Shared>) {
     let (mut from, mut to) = socket.split();
     let mut nothing = [0; 1];
     tokio::select! {
-        // The other side has had enough: a helper notices that.
+        // The client has closed its side; the helper stops at once.
         _ = from.read(&mut nothing) => {}
         _ = write(&mut to, &open.0, answer) => {}
     }
@@ -98,7 +98,7 @@ async fn write(to: &mut (impl AsyncWriteExt + Unpin), shared: &Shared, answer: A
         Answer::Ask { request, call } => ask(to, shared, &request, &call).await,
         Answer::Slow { comments, event } => slowly(to, comments, &event).await,
         Answer::Listen(id) => {
-            let mut told = shared.told.subscribe();
+            let mut notifications = shared.notifications.subscribe();
             head(to, "text/event-stream").await?;
             let about = json!({ "io.modelcontextprotocol/subscriptionId": id });
             if !id.is_null() {
@@ -106,7 +106,7 @@ async fn write(to: &mut (impl AsyncWriteExt + Unpin), shared: &Shared, answer: A
                 let method = "notifications/subscriptions/acknowledged";
                 event(to, &json!({ "jsonrpc": "2.0", "method": method, "params": params })).await?;
             }
-            while let Ok(method) = told.recv().await {
+            while let Ok(method) = notifications.recv().await {
                 if method == END {
                     return to.shutdown().await;
                 }
@@ -130,8 +130,8 @@ async fn ask(
     event(to, request).await?;
     while let Ok(answer) = answers.recv().await {
         if answer["id"] == request["id"] {
-            let told = if answer["error"].is_null() { &answer["result"] } else { &answer["error"] };
-            let content = json!({ "content": [{ "type": "text", "text": told.to_string() }] });
+            let outcome = if answer["error"].is_null() { &answer["result"] } else { &answer["error"] };
+            let content = json!({ "content": [{ "type": "text", "text": outcome.to_string() }] });
             event(to, &json!({ "jsonrpc": "2.0", "id": call, "result": content })).await?;
             return to.shutdown().await;
         }

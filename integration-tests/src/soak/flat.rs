@@ -1,29 +1,29 @@
-//! Whether a figure grows. Pure. A line through noise always has some slope; so the slope is the median of those between all
-//! pairs of samples (Theil and Sen), which outliers do not turn, and a figure counts as growing only when even the lower end
-//! of that median's confidence interval (Sen, 95 %) is more than is allowed.
+//! Whether a figure grows. Pure. A line through noise always has some slope. So the slope is the median over
+//! all pairs of samples (Theil and Sen), which outliers do not change. A figure grows only if the lower end
+//! of that median's confidence interval (Sen, 95 %) exceeds the allowance.
 
 use super::Sample;
 
-/// Samples of the second half without which nothing is said.
+/// Fewest samples of the second half for a verdict.
 pub const FEWEST: usize = 8;
 /// The normal distribution's two-sided 95 %.
 const CONFIDENCE: f64 = 1.96;
 
-/// A figure of the samples, by its name, and by how much it may grow in the second half.
+/// A figure of the samples, and its allowed growth in the second half.
 #[derive(Debug, Clone, Copy)]
 pub struct Kind {
-    /// Its name, with the unit.
+    /// Name with unit.
     pub name: &'static str,
-    /// It, of a sample.
+    /// Reads the figure from a sample.
     pub of: fn(&Sample) -> f64,
-    /// By so much it may grow, absolutely.
+    /// Allowed absolute growth.
     pub allowed: f64,
-    /// And by this share of its median.
+    /// Allowed growth as a share of the median.
     pub share: f64,
 }
 
-/// All of them. Descriptors and tasks are counted at rest, so that one more that stays is one too many; two are left to what
-/// is just going. An allocator keeps some memory and caches fill: 2 MiB and a twentieth. Processes at work are drawn.
+/// All figures. Descriptors and tasks are counted at rest; two may belong to a task that is just ending.
+/// Allocators keep memory and caches fill: 2 MiB and a twentieth. Processes at work are random.
 pub const KINDS: [Kind; 4] = [
     Kind { name: "descriptors", of: |sample| sample.descriptors, allowed: 2.0, share: 0.0 },
     Kind { name: "memory, MiB", of: |sample| sample.memory, allowed: 2.0, share: 0.05 },
@@ -31,19 +31,18 @@ pub const KINDS: [Kind; 4] = [
     Kind { name: "processes at work", of: |sample| sample.processes, allowed: 2.0, share: 0.0 },
 ];
 
-/// What is to be said of a figure.
+/// Verdict on a figure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Verdict {
     /// Too few samples.
     TooShort,
-    /// It may have grown by this in the second half, and not by more than is allowed for certain.
+    /// Growth in the second half is not certainly above the allowance.
     Flat(f64),
-    /// It has grown by this at least, which is too much.
+    /// Certain growth of at least this much, which is above the allowance.
     Grows(f64),
 }
 
 /// Judges the second half.
-#[must_use]
 pub fn judge(kind: &Kind, samples: &[Sample]) -> Verdict {
     let half = samples.last().map_or(0.0, |last| last.at / 2.0);
     let points: Vec<(f64, f64)> = samples
@@ -92,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leaks_is_seen_through_noise_and_outliers() {
+    fn a_leak_is_detected_through_noise_and_outliers() {
         let noise = |at: f64| (at * 7.3).sin() * 3.0 + if at % 11.0 == 0.0 { 50.0 } else { 0.0 };
         let leaks = samples(200, |at| 20.0 + at * 0.1 + noise(at));
         assert!(matches!(judge(&KINDS[0], &leaks), Verdict::Grows(by) if by > 5.0 && by < 12.0));
@@ -101,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_warms_up_is_flat_and_what_is_short_is_not_judged() {
+    fn a_warm_up_is_flat_and_a_short_run_gets_no_verdict() {
         let warms = samples(100, |at| if at < 40.0 { at } else { 40.0 });
         assert_eq!(judge(&KINDS[0], &warms), Verdict::Flat(0.0));
         assert_eq!(judge(&KINDS[0], &samples(10, |at| at * 100.0)), Verdict::TooShort);

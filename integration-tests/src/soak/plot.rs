@@ -1,4 +1,4 @@
-//! The samples as a picture: one strip for each figure, over the time.
+//! The samples as a plot: one strip for each figure, over time.
 
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
@@ -6,14 +6,14 @@ use plotters::prelude::*;
 use super::Sample;
 use super::flat::{KINDS, Kind};
 
-/// Pixels.
+/// Size, pixels.
 const WIDTH: u32 = 1000;
 const STRIP: u32 = 220;
 
-/// The picture, SVG.
+/// The plot as SVG.
 ///
 /// # Errors
-/// When it cannot be drawn.
+/// Fails if it cannot be drawn.
 pub fn svg(samples: &[Sample]) -> Result<String> {
     let mut text = String::new();
     {

@@ -12,12 +12,12 @@ use super::{Kind, View};
 use crate::client::Client;
 use crate::requests::resume_params;
 
-/// How a window loses its connection. What was sent to it and not applied is lost each time.
+/// How a window loses its connection. Messages that it has not applied are always lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leave {
-    /// With a goodbye, as a page that is left.
+    /// With a close frame, like a page that the user leaves.
     Goodbye,
-    /// The socket is closed, without a word of the websocket.
+    /// The socket is closed without a close frame.
     Drop,
     /// The socket is reset.
     Reset,
@@ -25,13 +25,13 @@ pub enum Leave {
 
 /// A client that shows one thread.
 pub struct Window {
-    /// What it shows.
+    /// State of the view.
     pub view: View,
     kind: Kind,
-    /// It watches only.
+    /// Whether it only observes.
     observes: bool,
     thread: ThreadId,
-    /// `None` while it has no connection.
+    /// `None` without a connection.
     client: Option<Client>,
 }
 
@@ -39,17 +39,17 @@ impl Window {
     /// Makes a thread and shows it.
     ///
     /// # Errors
-    /// When it is refused.
+    /// Fails if the server refuses the request.
     pub async fn start(kind: Kind, address: &str) -> anyhow::Result<Self> {
         let mut client = connect(kind, address).await?;
         let response = client.call::<ThreadStart>(ThreadStartParams::default()).await?.into();
         Self::showing(kind, false, client, &response)
     }
 
-    /// Shows a thread that it has not seen before.
+    /// Shows a thread for the first time.
     ///
     /// # Errors
-    /// When it is refused.
+    /// Fails if the server refuses the request.
     pub async fn open(kind: Kind, address: &str, thread: ThreadId) -> anyhow::Result<Self> {
         let mut client = connect(kind, address).await?;
         let (response, _) = resume(&mut client, resume_params(thread)).await?;
@@ -59,7 +59,7 @@ impl Window {
     /// Shows a thread without keeping it loaded.
     ///
     /// # Errors
-    /// When it is refused.
+    /// Fails if the server refuses the request.
     pub async fn observe(kind: Kind, address: &str, thread: ThreadId) -> anyhow::Result<Self> {
         let mut client = connect(kind, address).await?;
         let skein = Some(ResumeOptions { observe: true, ..ResumeOptions::default() });
@@ -78,22 +78,20 @@ impl Window {
         Ok(Self { view, kind, observes, thread: shown.thread.id, client: Some(client) })
     }
 
-    /// The thread that it shows.
-    #[must_use]
+    /// Id of the shown thread.
     pub fn thread(&self) -> ThreadId {
         self.thread
     }
 
     /// Whether it has a connection, as far as it knows.
-    #[must_use]
     pub fn is_connected(&self) -> bool {
         self.client.is_some()
     }
 
-    /// Its connection.
+    /// The connection.
     ///
     /// # Errors
-    /// When it has none.
+    /// Fails if there is none.
     pub fn client(&mut self) -> anyhow::Result<&mut Client> {
         self.client.as_mut().context("this window has no connection")
     }
@@ -101,7 +99,7 @@ impl Window {
     /// Loses the connection.
     ///
     /// # Errors
-    /// When a goodbye is not answered.
+    /// Fails if the server does not answer a close frame.
     pub async fn leave(&mut self, how: Leave) -> anyhow::Result<()> {
         let Some(client) = self.client.take() else { return Ok(()) };
         match how {
@@ -111,19 +109,19 @@ impl Window {
         }
     }
 
-    /// Connects anew and resumes: by number, or from nothing when it knows none.
+    /// Reconnects and resumes: after the last number, or from the start if it knows none.
     ///
     /// # Errors
-    /// When it is refused, or what is shown contradicts what is known.
+    /// Fails if the server refuses, or the answer contradicts the view.
     pub async fn come_back(&mut self, address: &str) -> anyhow::Result<()> {
         self.client = Some(connect(self.kind, address).await?);
         self.resume().await
     }
 
-    /// Resumes over the connection that it has.
+    /// Resumes over the current connection.
     ///
     /// # Errors
-    /// When it is refused, or what is shown contradicts what is known.
+    /// Fails if the server refuses, or the answer contradicts the view.
     pub async fn resume(&mut self) -> anyhow::Result<()> {
         let (seq, epoch) = self.view.at;
         let observe = self.observes;
@@ -135,7 +133,7 @@ impl Window {
         let client = self.client.as_mut().context("this window has no connection")?;
         let (response, before) = resume(client, params).await?;
         for message in &before {
-            self.view.hear(message)?;
+            self.view.apply(message)?;
         }
         self.view.resume(&response)
     }
@@ -143,57 +141,59 @@ impl Window {
     /// Takes the next message and applies it.
     ///
     /// # Errors
-    /// When none comes, or it contradicts what is known.
-    pub async fn hear_one(&mut self) -> anyhow::Result<()> {
+    /// Fails if none comes, or it contradicts the view.
+    pub async fn receive_one(&mut self) -> anyhow::Result<()> {
         let client = self.client.as_mut().context("this window has no connection")?;
         let message = client.until("any message", |_| true).await?;
-        self.view.hear(&message)
+        self.view.apply(&message)
     }
 
     /// Takes messages until the view is as wanted.
     ///
     /// # Errors
-    /// When it does not come to that.
+    /// Fails if that does not happen.
     pub async fn until(&mut self, what: &str, holds: impl Fn(&View) -> bool) -> anyhow::Result<()> {
         while !holds(&self.view) {
-            if let Err(error) = self.hear_one().await {
+            if let Err(error) = self.receive_one().await {
                 let (last, questions) = (self.view.turns.last(), &self.view.questions);
-                return Err(error.context(format!("until {what}; shown is {last:#?} {questions:?}")));
+                return Err(
+                    error.context(format!("waiting until {what}; the view is {last:#?} {questions:?}"))
+                );
             }
         }
         Ok(())
     }
 
-    /// Takes so many messages, or fewer when there is something to stop for.
+    /// Takes up to `count` messages, and stops early if `stop` holds.
     ///
     /// # Errors
-    /// As [`Window::hear_one`].
-    pub async fn hear_some(&mut self, count: u64, stop: impl Fn(&View) -> bool) -> anyhow::Result<()> {
+    /// Fails like [`Window::receive_one`].
+    pub async fn receive_some(&mut self, count: u64, stop: impl Fn(&View) -> bool) -> anyhow::Result<()> {
         for _ in 0..count {
             if stop(&self.view) {
                 break;
             }
-            self.hear_one().await?;
+            self.receive_one().await?;
         }
         Ok(())
     }
 
-    /// Begins a turn, or adds to the one that runs.
+    /// Starts a turn, or adds to the running one.
     ///
     /// # Errors
-    /// When it is refused.
+    /// Fails if the server refuses the request.
     pub async fn start_turn(&mut self, text: &str) -> anyhow::Result<TurnId> {
         let thread = self.thread;
         self.client()?.start_turn(thread, text).await
     }
 
-    /// Answers the question that is open.
+    /// Answers the open question.
     ///
     /// # Errors
-    /// When there is none, or the connection has ended.
+    /// Fails if there is none, or the connection has ended.
     pub async fn answer(&mut self, text: &str) -> anyhow::Result<RequestId> {
         let (id, question) = self.view.open_question().context("no question is open")?;
-        ensure!(!question.questions.is_empty(), "a question without a question");
+        ensure!(!question.questions.is_empty(), "a request without a question");
         let (id, name) = (id.clone(), question.questions[0].id.clone());
         let answer = ToolRequestUserInputAnswer { answers: vec![text.to_owned()] };
         let response = ToolRequestUserInputResponse { answers: [(name, answer)].into() };
@@ -209,7 +209,7 @@ async fn connect(kind: Kind, address: &str) -> anyhow::Result<Client> {
     }
 }
 
-/// Resumes. Returns the answer, and what came before it.
+/// Resumes. Returns the answer, and the messages before it.
 async fn resume(
     client: &mut Client,
     params: ThreadResumeParams,

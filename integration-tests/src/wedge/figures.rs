@@ -1,5 +1,5 @@
-//! What calls of others take, in turns beside helpers that are well and beside the same ones wedged: a slow moment of the
-//! machine meets both. The helpers are there either way, so that nothing but the wedging differs.
+//! Times of calls, alternately beside working helpers and beside the same helpers stuck. A slow moment of the
+//! machine affects both, and only the state of the helpers differs.
 
 use std::time::{Duration, Instant};
 
@@ -12,51 +12,51 @@ use crate::bench::report::quantile;
 use crate::client::Client;
 use crate::home::Home;
 
-/// What is asked, by the names that the table has.
-pub const KINDS: [&str; 3] = ["status", "loaded threads", "a turn elsewhere"];
+/// Kinds of calls, as named in the table.
+pub const KINDS: [&str; 3] = ["status", "loaded threads", "another thread's turn"];
 
-/// What is to be measured.
+/// Parameters of a measurement.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// How many helpers are wedged, one measurement each.
+    /// Numbers of stuck helpers, one measurement each.
     pub counts: Vec<usize>,
     /// Calls of each kind in a block.
     pub calls: usize,
-    /// Blocks without and with.
+    /// Blocks without and with stuck helpers.
     pub rounds: usize,
 }
 
-/// What was measured beside so many helpers.
+/// Figures beside one number of helpers.
 #[derive(Debug, Clone)]
 pub struct Figures {
-    /// Helpers.
+    /// Number of helpers.
     pub count: usize,
-    /// By the order of [`KINDS`].
+    /// Figures in the order of [`KINDS`].
     pub kinds: [Pair; 3],
 }
 
-/// Of one kind of call: beside helpers that are well, and beside the same ones wedged.
+/// Figures of one kind of call.
 #[derive(Debug, Clone, Default)]
 pub struct Pair {
-    /// Without.
+    /// Beside working helpers.
     pub well: Blocks,
-    /// With.
+    /// Beside stuck helpers.
     pub wedged: Blocks,
 }
 
-/// What blocks of calls took, milliseconds.
+/// Times of blocks of calls, milliseconds.
 #[derive(Debug, Clone, Default)]
 pub struct Blocks {
-    /// The median of each.
+    /// The median of each block.
     pub p50: Vec<f64>,
-    /// What 99 of 100 calls stay below, of each.
+    /// The 99th percentile of each block.
     pub p99: Vec<f64>,
 }
 
-/// Measures all of it, each number of helpers on a server of its own.
+/// Measures each number of helpers on its own server.
 ///
 /// # Errors
-/// When a call is not answered, or something is left in the end. Figures are judged by nobody here.
+/// Fails if a call gets no answer, or a process is left at the end. The figures have no limits here.
 pub async fn run(plan: &Plan, progress: &ProgressBar) -> Result<Vec<Figures>> {
     let mut all = Vec::new();
     progress.set_length(u64::try_from(plan.counts.len() * plan.rounds * 2)?);
@@ -64,7 +64,7 @@ pub async fn run(plan: &Plan, progress: &ProgressBar) -> Result<Vec<Figures>> {
         let home = Home::setup().start().await?;
         let mut pen = Pen::new(&home, count).await?;
         let mut figures = Figures { count, kinds: Default::default() };
-        // Files, code and connections are warm for both.
+        // Warm files, code and connections for both.
         block(&home, plan.calls / 10 + 1).await?;
         for round in 1..=plan.rounds {
             progress.set_message(format!("{count} helpers, round {round}"));
@@ -79,7 +79,7 @@ pub async fn run(plan: &Plan, progress: &ProgressBar) -> Result<Vec<Figures>> {
                 pair.wedged.add(&wedged);
             }
         }
-        // Also from the middle of their calls they go at once.
+        // Helpers also stop at once in the middle of their calls.
         pen.wedge().await?;
         pen.close(&home).await?;
         home.finish().await?;
@@ -88,10 +88,10 @@ pub async fn run(plan: &Plan, progress: &ProgressBar) -> Result<Vec<Figures>> {
     Ok(all)
 }
 
-/// So many calls of each kind over a connection of its own, one after the other, with what each took.
+/// Runs `calls` calls of each kind in sequence over a new connection. Returns the time of each.
 async fn block(home: &Home, calls: usize) -> Result<[Vec<Duration>; 3]> {
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     let mut took = <[Vec<Duration>; 3]>::default();
     for _ in 0..calls {
         for (kind, took) in took.iter_mut().enumerate() {
@@ -112,7 +112,10 @@ async fn ask(client: &mut Client, kind: usize, thread: skein_protocol::ids::Thre
         1 => drop(client.loaded().await?),
         _ => {
             let turn = client.turn(thread, "words").await?;
-            ensure!(turn.status == TurnStatus::Completed, "a turn elsewhere does not complete: {turn:?}");
+            ensure!(
+                turn.status == TurnStatus::Completed,
+                "another thread's turn does not complete: {turn:?}"
+            );
         }
     }
     Ok(())

@@ -1,13 +1,12 @@
-//! What calls cost beside wedged helpers, as a table for people.
+//! The cost of calls beside stuck helpers, as a table.
 
 use super::figures::{Figures, KINDS, Plan};
 use crate::bench::report::quantile;
 
-/// What is promised of the p99, as a multiple of that without wedged helpers.
+/// Promised limit of the p99, as a multiple of the p99 without stuck helpers.
 pub const GOAL: f64 = 2.0;
 
-/// The file with the table.
-#[must_use]
+/// The page with the table.
 pub fn page(plan: &Plan, figures: &[Figures]) -> String {
     let Plan { counts: _, calls, rounds } = plan;
     format!(
@@ -23,7 +22,6 @@ pub fn page(plan: &Plan, figures: &[Figures]) -> String {
 }
 
 /// A row for each number of helpers and each kind of call.
-#[must_use]
 pub fn table(figures: &[Figures]) -> String {
     let mut table = "| helpers | call | p50 without | with | ratio | p99 without | with | ratio |\n\
                      | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n"
@@ -42,7 +40,6 @@ pub fn table(figures: &[Figures]) -> String {
 }
 
 /// The largest p99 ratio.
-#[must_use]
 pub fn worst(figures: &[Figures]) -> f64 {
     let pairs = figures.iter().flat_map(|one| &one.kinds);
     pairs.map(|pair| median(&pair.wedged.p99) / median(&pair.well.p99)).fold(0.0, f64::max)
@@ -58,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ratio_is_that_of_the_medians_of_blocks() {
+    fn a_ratio_compares_the_medians_of_blocks() {
         let well = Blocks { p50: vec![1.0, 2.0, 9.0], p99: vec![4.0, 4.0, 50.0] };
         let wedged = Blocks { p50: vec![2.0, 3.0, 3.0], p99: vec![6.0, 1.0, 7.0] };
         let kinds = std::array::from_fn(|_| Pair { well: well.clone(), wedged: wedged.clone() });

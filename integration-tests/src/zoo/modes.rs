@@ -1,16 +1,16 @@
-//! The ways in which helpers of the zoo behave, and how it is known that they do.
+//! The modes of zoo helpers, and the signs that a mode is active.
 
-/// When a helper does what its mode is about.
+/// Sign that a helper does what its mode is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Up {
-    /// It has so many processes, itself included.
+    /// The helper has this many processes, itself included.
     Processes(usize),
-    /// Some of its processes are seen, and its pipe is held: it forks faster than anybody can count.
+    /// Some processes are visible, and the pipe is held: it forks too fast to count.
     Forks,
-    /// It has told so.
+    /// The helper has written the sign to its pipe.
     AtIt,
-    /// It was started again at least once, since it ends, or is ended by the server for what it did. What is left of its
-    /// trees is ended as soon as they are seen to be gone.
+    /// The helper was started again at least once, because it exits, or the server stops it. The server ends
+    /// its leftover processes as soon as it sees that the helper is gone.
     Again,
 }
 
@@ -33,7 +33,7 @@ pub const MODES: [(&str, Up); 27] = [
     ("fork-loop", Up::Forks),
     ("exits-at-start", Up::Again),
     ("exits-after-initialize", Up::Again),
-    // These ignore SIGTERM and the end of their input too.
+    // These also ignore SIGTERM and the end of their input.
     ("reads-nothing", Up::AtIt),
     ("endless-line", Up::Again),
     ("huge-line", Up::Again),

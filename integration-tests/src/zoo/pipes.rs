@@ -1,5 +1,5 @@
-//! A pipe with a name for each helper of the zoo, held open by all its processes: it tells whether one of them lives, also
-//! where each lives for a millisecond and no look at `/proc` meets it.
+//! A named pipe for each zoo helper, held open by all its processes. It shows whether one of them lives, even
+//! if each lives only a millisecond and no look at `/proc` catches it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,14 +12,14 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use tempfile::TempDir;
 
-/// What a pipe has told so far.
+/// Signs received from a pipe so far.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Told {
+pub(super) struct Signs {
     /// Starts of the helper itself.
     pub(super) starts: usize,
-    /// How often it began what its mode is about.
+    /// Number of times that the bad behaviour began.
     pub(super) at_it: usize,
-    /// Somebody has it open.
+    /// Whether a process holds the pipe open.
     pub(super) held: bool,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct Told {
 #[derive(Debug)]
 pub(super) struct Pipes {
     folder: TempDir,
-    all: BTreeMap<&'static str, (File, Told)>,
+    all: BTreeMap<&'static str, (File, Signs)>,
 }
 
 impl Pipes {
@@ -37,7 +37,7 @@ impl Pipes {
             let file = pipes.file(mode);
             nix::unistd::mkfifo(&file, Mode::S_IRWXU)?;
             let reader = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&file)?;
-            pipes.all.insert(mode, (reader, Told::default()));
+            pipes.all.insert(mode, (reader, Signs::default()));
         }
         Ok(pipes)
     }
@@ -50,7 +50,7 @@ impl Pipes {
         self.folder.path().join(mode)
     }
 
-    /// Nobody can open them any more; who has them open keeps them.
+    /// Removes the files. No new process can open the pipes; processes that hold them keep them.
     pub(super) fn unlink(&self) -> Result<()> {
         for mode in self.all.keys() {
             std::fs::remove_file(self.file(mode))?;
@@ -58,22 +58,22 @@ impl Pipes {
         Ok(())
     }
 
-    pub(super) fn told(&mut self, mode: &str) -> Told {
-        let Some((reader, told)) = self.all.get_mut(mode) else { return Told::default() };
+    pub(super) fn signs(&mut self, mode: &str) -> Signs {
+        let Some((reader, signs)) = self.all.get_mut(mode) else { return Signs::default() };
         let mut bytes = [0; 64];
-        told.held = loop {
+        signs.held = loop {
             match reader.read(&mut bytes) {
                 Ok(0) => break false,
                 Ok(count) => {
                     let starts = bytes[..count].iter().filter(|byte| **byte == b's').count();
-                    told.starts += starts;
-                    told.at_it += count - starts;
+                    signs.starts += starts;
+                    signs.at_it += count - starts;
                 }
-                // Nothing to read as long as somebody might write.
+                // Nothing to read while a writer exists.
                 Err(_) => break true,
             }
         };
-        *told
+        *signs
     }
 }
 
@@ -84,16 +84,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pipe_tells_what_was_written_and_whether_somebody_holds_it() {
+    fn a_pipe_shows_its_signs_and_whether_a_process_holds_it() {
         let mut pipes = Pipes::new(&["one"]).unwrap();
-        assert!(!pipes.told("one").held);
+        assert!(!pipes.signs("one").held);
         let mut writer = File::options().write(true).open(pipes.file("one")).unwrap();
         pipes.unlink().unwrap();
         writer.write_all(b"ss!").unwrap();
-        let told = pipes.told("one");
-        assert_eq!((told.starts, told.at_it, told.held), (2, 1, true));
+        let signs = pipes.signs("one");
+        assert_eq!((signs.starts, signs.at_it, signs.held), (2, 1, true));
         drop(writer);
-        let told = pipes.told("one");
-        assert_eq!((told.starts, told.at_it, told.held), (2, 1, false));
+        let signs = pipes.signs("one");
+        assert_eq!((signs.starts, signs.at_it, signs.held), (2, 1, false));
     }
 }

@@ -1,4 +1,4 @@
-//! Looks at what helpers of the zoo have left, until that is nothing.
+//! Watches the processes of zoo helpers until none is left.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -9,48 +9,50 @@ use super::pipes::Pipes;
 use crate::home::Setup;
 use crate::process::{self, Process};
 
-/// Between two looks at the processes.
+/// Pause between two looks at the processes.
 const LOOK: Duration = Duration::from_millis(2);
-/// Looks in a row that find nothing. A look at `/proc` may miss a process; one that holds a pipe it does not.
+/// Consecutive looks that must find nothing. A look at `/proc` may miss a process, but not one that holds a
+/// pipe.
 const EMPTY_LOOKS: u32 = 20;
-/// What is there after so long is left for good.
+/// A process that lives this long after the end counts as left.
 const LEFT_AFTER: Duration = Duration::from_secs(10);
 
-/// Looks at the processes of all modes.
+/// Watches the processes of all modes.
 #[derive(Debug)]
 pub(super) struct Watch {
     since: Instant,
     pipes: Pipes,
-    marks: BTreeMap<&'static str, String>,
-    /// Guards that are killed, where others are spared with all below them: a helper whose guard is killed is started again.
+    tags: BTreeMap<&'static str, String>,
+    /// The killed guards. Other guards and all processes below them are ignored, because a helper restarts
+    /// after its guard was killed.
     killed: Option<Vec<u32>>,
-    /// When a process of a mode was seen last.
+    /// Time when a process of each mode was last seen.
     pub(super) seen: BTreeMap<&'static str, Duration>,
     pub(super) left: BTreeMap<&'static str, usize>,
 }
 
 impl Watch {
-    /// The time counts from now.
-    pub(super) fn new(mark: &str, pipes: Pipes) -> Self {
-        let marks = pipes.modes().map(|mode| (mode, Setup::zoo_mark(mark, mode))).collect();
+    /// Starts the clock.
+    pub(super) fn new(tag: &str, pipes: Pipes) -> Self {
+        let tags = pipes.modes().map(|mode| (mode, Setup::zoo_tag(tag, mode))).collect();
         let (seen, left) = (BTreeMap::new(), BTreeMap::new());
-        Self { since: Instant::now(), pipes, marks, killed: None, seen, left }
+        Self { since: Instant::now(), pipes, tags, killed: None, seen, left }
     }
 
-    /// Counts only what is not below a living guard other than these.
+    /// Ignores processes below a living guard other than these.
     pub(super) fn spare_what_starts_again(&mut self, killed: &[Process]) {
         self.killed = Some(killed.iter().map(|guard| guard.pid).collect());
     }
 
-    /// The end came later than this began to look.
+    /// Restarts the clock at a later end.
     pub(super) fn count_from(&mut self, end: Instant) {
         let before = end.saturating_duration_since(self.since);
         self.seen.values_mut().for_each(|seen| *seen = seen.saturating_sub(before));
     }
 
-    pub(super) async fn until_zero(&mut self) {
+    pub(super) async fn until_drained(&mut self) {
         let mut looks = tokio::time::interval(LOOK);
-        // A look may take longer than the time between two; what brings the end beside it has to be polled all the same.
+        // A look may take longer than the pause; the concurrent ending must be polled all the same.
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut empty = 0;
         while self.since.elapsed() < LEFT_AFTER {
@@ -67,11 +69,11 @@ impl Watch {
         let all: HashMap<u32, Process> =
             process::all().into_iter().map(|process| (process.pid, process)).collect();
         self.left.clear();
-        for (mode, mark) in &self.marks {
-            let known = |process: &&Process| process.command.contains(mark);
+        for (mode, tag) in &self.tags {
+            let known = |process: &&Process| process.command.contains(tag);
             let killed = self.killed.as_deref();
             let seen = all.values().filter(known).filter(|process| !is_spared(process, &all, killed)).count();
-            let alive = seen.max(usize::from(self.pipes.told(mode).held));
+            let alive = seen.max(usize::from(self.pipes.signs(mode).held));
             if alive > 0 {
                 self.left.insert(mode, alive);
                 self.seen.insert(mode, self.since.elapsed());
@@ -80,7 +82,7 @@ impl Watch {
     }
 }
 
-/// Whether it is below a guard that is none of the `killed`.
+/// Whether the process is below a guard that is not in `killed`.
 fn is_spared(process: &Process, all: &HashMap<u32, Process>, killed: Option<&[u32]>) -> bool {
     let Some(killed) = killed else { return false };
     let mut next = all.get(&process.parent);

@@ -1,4 +1,4 @@
-//! Decisions and lost connections: nobody there, an interrupt, a server that is killed.
+//! Decisions and lost connections: no client, an interrupt, a killed server.
 
 use anyhow::Result;
 use skein_integration_tests::home::{Helper, Home, PATIENCE};
@@ -15,7 +15,7 @@ async fn a_client_that_leaves_and_comes_back_is_asked_again() -> Result<()> {
     let mut client = clients.remove(0);
     let (id, _) = asked(&mut client).await?;
     drop(client);
-    control.until_status("nobody", |status| status.threads.subscriptions == 0).await?;
+    control.until_status("no subscription", |status| status.threads.subscriptions == 0).await?;
     let mut back = home.client().await?;
     let response = back.resume(thread).await?;
     assert_eq!(response.thread.status, waits());
@@ -23,7 +23,7 @@ async fn a_client_that_leaves_and_comes_back_is_asked_again() -> Result<()> {
     assert_eq!(again, id, "the same question");
     decide(&mut back, &again, Action::Accept).await?;
     back.turn_end(&turn).await?;
-    assert_eq!(back.said(&turn)?.as_deref(), Some("done 1"));
+    assert_eq!(back.reply_text(&turn)?.as_deref(), Some("done 1"));
     home.finish().await
 }
 
@@ -44,24 +44,24 @@ async fn an_interrupt_ends_the_question() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_decision_that_nobody_makes_is_given_up_after_its_grace() -> Result<()> {
+async fn an_unmade_decision_is_given_up_after_its_grace() -> Result<()> {
     let home =
         Home::setup().helper(Helper::named("helper")?).set("orphans.pending_grace", "300ms").start().await?;
     let mut control = home.client().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     client.start_turn(thread, DESTROY).await?;
     asked(&mut client).await?;
     drop(client);
     control.thread_closed(thread).await?;
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     let turns = control.read_thread(thread).await?.turns;
     assert_eq!(turns.last().map(|turn| turn.status), Some(TurnStatus::Interrupted));
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_kill_of_the_server_ends_the_call_that_waited_and_makes_it_never() -> Result<()> {
+async fn a_call_that_waits_at_a_kill_of_the_server_is_never_made() -> Result<()> {
     let (mut home, mut clients, thread, _) = Home::with_turn(1, DESTROY).await?;
     let (old, _) = asked(&mut clients[0]).await?;
     home.kill().await?;
@@ -77,13 +77,13 @@ async fn a_kill_of_the_server_ends_the_call_that_waited_and_makes_it_never() -> 
     assert_eq!(call, Some(McpToolCallStatus::Failed));
     let turn = client.start_turn(thread, DESTROY).await?;
     let (new, _) = asked(&mut client).await?;
-    // The dialog of before the kill.
+    // The question from before the kill.
     decide(&mut client, &old, Action::Accept).await?;
     client.quiesce().await?;
     assert_eq!(seen(&mut client, thread).await?, "seen 0");
     decide(&mut client, &new, Action::Accept).await?;
     client.turn_end(&turn).await?;
-    assert_eq!(client.said(&turn)?.as_deref(), Some("done 1"));
+    assert_eq!(client.reply_text(&turn)?.as_deref(), Some("done 1"));
     drop(clients);
     home.finish().await
 }

@@ -1,4 +1,4 @@
-//! Tools that the client brings: it is asked for their results, and the thread keeps them.
+//! Tools of the client: Skein asks the client for their results, and the thread keeps the tools.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ async fn called(client: &mut Client) -> Result<(RequestId, DynamicToolCallParams
     client.next_request::<ItemToolCall>().await
 }
 
-fn says(text: &str, success: bool) -> DynamicToolCallResponse {
+fn response(text: &str, success: bool) -> DynamicToolCallResponse {
     let content_items = vec![DynamicToolCallOutputContentItem::InputText { text: text.to_owned() }];
     DynamicToolCallResponse { content_items, success }
 }
@@ -47,14 +47,14 @@ async fn answer(client: &mut Client, id: &RequestId, response: &DynamicToolCallR
     client.answer_request::<ItemToolCall>(id, response).await
 }
 
-/// The turn's one call.
+/// The turn's only call.
 fn call(client: &Client, turn: &TurnId) -> Result<DynamicToolCallItem> {
-    let done = client.heard::<ItemCompleted>()?.into_iter().filter(|item| item.turn_id == *turn);
+    let done = client.received::<ItemCompleted>()?.into_iter().filter(|item| item.turn_id == *turn);
     let mut calls = done.filter_map(|item| {
         let ThreadItemBody::DynamicToolCall(call) = item.item.body else { return None };
         Some(call)
     });
-    calls.next().context("a call that is complete")
+    calls.next().context("a complete call")
 }
 
 #[tokio::test]
@@ -66,8 +66,11 @@ async fn the_client_carries_out_the_calls_of_its_tools() -> Result<()> {
     for _ in 0..2 {
         let (id, params) = called(&mut client).await?;
         assert_eq!((params.thread_id, &params.turn_id), (thread, &turn));
-        let known = client.heard::<ItemStarted>()?;
-        assert!(known.iter().any(|item| *item.item.id() == params.call_id), "its item is known");
+        let known = client.received::<ItemStarted>()?;
+        assert!(
+            known.iter().any(|item| *item.item.id() == params.call_id),
+            "the client has the item of the call"
+        );
         let expected = match params.namespace.as_deref() {
             None => ("lookup", json!({ "q": "x" })),
             Some(namespace) => {
@@ -76,26 +79,30 @@ async fn the_client_carries_out_the_calls_of_its_tools() -> Result<()> {
             }
         };
         assert_eq!((params.tool.as_str(), &params.arguments), (expected.0, &expected.1));
-        answer(&mut client, &id, &says(&format!("from {}", params.tool), true)).await?;
+        answer(&mut client, &id, &response(&format!("from {}", params.tool), true)).await?;
     }
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
-    assert_eq!(client.said(&turn)?.as_deref(), Some("from lookup\nfrom look"), "in the order of the calls");
+    assert_eq!(
+        client.reply_text(&turn)?.as_deref(),
+        Some("from lookup\nfrom look"),
+        "in the order of the calls"
+    );
     let call = call(&client, &turn)?;
     assert_eq!((call.status, call.success), (DynamicToolCallStatus::Completed, Some(true)));
-    assert_eq!(call.content_items, Some(says(&format!("from {}", call.tool), true).content_items));
+    assert_eq!(call.content_items, Some(response(&format!("from {}", call.tool), true).content_items));
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_tool_that_fails_fails_its_call_and_not_the_turn() -> Result<()> {
+async fn a_failed_tool_fails_its_call_and_not_the_turn() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = start(&mut client).await?;
     let turn = client.start_turn(thread, "/call lookup").await?;
     let (id, _) = called(&mut client).await?;
-    answer(&mut client, &id, &says("no such word", false)).await?;
+    answer(&mut client, &id, &response("no such word", false)).await?;
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
-    assert_eq!(client.said(&turn)?.as_deref(), Some("no such word"));
+    assert_eq!(client.reply_text(&turn)?.as_deref(), Some("no such word"));
     assert_eq!(call(&client, &turn)?.status, DynamicToolCallStatus::Failed);
     let turn = client.start_turn(thread, "/call lookup").await?;
     let (id, _) = called(&mut client).await?;
@@ -103,12 +110,12 @@ async fn a_tool_that_fails_fails_its_call_and_not_the_turn() -> Result<()> {
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
     let call = call(&client, &turn)?;
     assert_eq!((call.status, call.success), (DynamicToolCallStatus::Failed, Some(false)));
-    assert!(client.said(&turn)?.is_some_and(|said| said.contains("the tool is gone")));
+    assert!(client.reply_text(&turn)?.is_some_and(|reply| reply.contains("the tool is gone")));
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_client_without_the_tool_leaves_it_to_the_one_that_has_it() -> Result<()> {
+async fn a_client_without_the_tool_leaves_the_call_to_another_client() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = start(&mut client).await?;
@@ -119,14 +126,14 @@ async fn a_client_without_the_tool_leaves_it_to_the_one_that_has_it() -> Result<
     let turn = client.start_turn(thread, "/call lookup").await?;
     let (id, _) = called(&mut other).await?;
     client.quiesce().await?;
-    assert!(!super::was_asked(&client), "one at a time");
+    assert!(!super::was_asked(&client), "only one client is asked at a time");
     other.refuse_request(&id, "no such method").await?;
     let (same, _) = called(&mut client).await?;
     assert_eq!(same, id);
-    answer(&mut client, &id, &says("42", true)).await?;
+    answer(&mut client, &id, &response("42", true)).await?;
     resolved(&mut other, &id).await?;
     client.turn_end(&turn).await?;
-    assert_eq!(client.said(&turn)?.as_deref(), Some("42"));
+    assert_eq!(client.reply_text(&turn)?.as_deref(), Some("42"));
     home.finish().await
 }
 
@@ -142,14 +149,14 @@ async fn the_tools_stay_with_the_thread_over_unloads_and_kills() -> Result<()> {
     client.resume(thread).await?;
     let turn = client.start_turn(thread, "/call lookup").await?;
     let (id, _) = called(&mut client).await?;
-    answer(&mut client, &id, &says("still", true)).await?;
+    answer(&mut client, &id, &response("still", true)).await?;
     client.turn_end(&turn).await?;
-    assert_eq!(client.said(&turn)?.as_deref(), Some("still"));
+    assert_eq!(client.reply_text(&turn)?.as_deref(), Some("still"));
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_call_waits_for_its_client_and_is_put_again_to_who_comes_back() -> Result<()> {
+async fn a_call_waits_for_its_client_and_is_sent_again_after_a_reconnect() -> Result<()> {
     let home = Home::start().await?;
     let mut control = home.client().await?;
     let mut client = home.client().await?;
@@ -157,14 +164,14 @@ async fn a_call_waits_for_its_client_and_is_put_again_to_who_comes_back() -> Res
     let turn = client.start_turn(thread, "/call lookup").await?;
     let (id, _) = called(&mut client).await?;
     drop(client);
-    control.until_status("nobody", |status| status.threads.subscriptions == 0).await?;
+    control.until_status("no subscription", |status| status.threads.subscriptions == 0).await?;
     let mut back = home.client().await?;
     back.resume(thread).await?;
     let (again, _) = called(&mut back).await?;
     assert_eq!(again, id);
-    answer(&mut back, &again, &says("back", true)).await?;
+    answer(&mut back, &again, &response("back", true)).await?;
     back.turn_end(&turn).await?;
-    assert_eq!(back.said(&turn)?.as_deref(), Some("back"));
+    assert_eq!(back.reply_text(&turn)?.as_deref(), Some("back"));
     home.finish().await
 }
 
@@ -178,7 +185,7 @@ async fn a_call_whose_client_never_comes_back_ends_with_its_turn() -> Result<()>
     called(&mut client).await?;
     drop(client);
     control.thread_closed(thread).await?;
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     let turns = control.read_thread(thread).await?.turns;
     let last = turns.last().context("a turn")?;
     assert_eq!(last.status, TurnStatus::Interrupted);
@@ -188,7 +195,7 @@ async fn a_call_whose_client_never_comes_back_ends_with_its_turn() -> Result<()>
 }
 
 #[tokio::test]
-async fn tools_that_cannot_be_told_apart_are_refused() -> Result<()> {
+async fn tools_with_equal_names_are_refused() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let error = client.refusal::<ThreadStart>(params(json!([function("a"), function("a")]))?).await?;

@@ -1,4 +1,4 @@
-//! What the user allows for the session: which calls that spares a question, and when it ends.
+//! Decisions that last for the session or for ever: which questions they spare, and when they end.
 
 use anyhow::Result;
 use serde_json::json;
@@ -20,7 +20,7 @@ async fn allow(client: &mut Client, id: &RequestId) -> Result<()> {
     client.answer_request::<Approval>(id, &lasting).await
 }
 
-/// Begins a turn that is asked about, and accepts it once.
+/// Starts a turn with a question, and accepts it once.
 async fn is_asked(client: &mut Client, thread: ThreadId) -> Result<()> {
     let turn = client.start_turn(thread, DESTROY).await?;
     let (id, _) = asked(client).await?;
@@ -30,13 +30,13 @@ async fn is_asked(client: &mut Client, thread: ThreadId) -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_allowed_for_the_session_is_asked_again_only_after_an_unload() -> Result<()> {
+async fn a_session_permission_lasts_until_the_unload() -> Result<()> {
     let (home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
     let client = &mut clients[0];
     let (id, _) = asked(client).await?;
     allow(client, &id).await?;
     client.turn_end(&turn).await?;
-    assert_eq!(client.say(thread, DESTROY).await?, "done 2", "nobody is asked");
+    assert_eq!(client.say(thread, DESTROY).await?, "done 2", "no question is sent");
     let other = client.start_turn(thread, "/tool helper change").await?;
     let (id, _) = asked(client).await?;
     decide(client, &id, Action::Accept).await?;
@@ -48,15 +48,15 @@ async fn what_is_allowed_for_the_session_is_asked_again_only_after_an_unload() -
 }
 
 #[tokio::test]
-async fn it_ends_with_the_load_also_for_who_resumes_while_the_thread_is_unloaded() -> Result<()> {
+async fn a_session_permission_ends_with_an_unload_despite_a_resume_during_it() -> Result<()> {
     let home = Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start().await?;
     let client = &mut home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     let turn = client.start_turn(thread, DESTROY).await?;
     let (id, _) = asked(client).await?;
     allow(client, &id).await?;
     client.turn_end(&turn).await?;
-    // Such a helper takes a second to end, and the resume is there at once.
+    // Such a helper takes a second to stop, and the resume arrives meanwhile.
     drop(client.start_call::<ThreadUnsubscribe>(&ThreadUnsubscribeParams { thread_id: thread }).await?);
     let resume = client.start_call::<ThreadResume>(&resume_params(thread)).await?;
     client.answer(resume).await??;
@@ -65,7 +65,7 @@ async fn it_ends_with_the_load_also_for_who_resumes_while_the_thread_is_unloaded
 }
 
 #[tokio::test]
-async fn it_is_not_for_another_program_by_the_same_name() -> Result<()> {
+async fn a_session_permission_does_not_cover_another_program_of_the_same_name() -> Result<()> {
     let (home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
     let client = &mut clients[0];
     let (id, _) = asked(client).await?;
@@ -93,7 +93,7 @@ async fn it_is_not_for_another_program_by_the_same_name() -> Result<()> {
 }
 
 #[tokio::test]
-async fn calls_of_the_tool_that_wait_already_are_made_too() -> Result<()> {
+async fn a_session_permission_releases_waiting_calls_of_the_tool() -> Result<()> {
     let lines = format!("{DESTROY}\n{DESTROY}\n/tool helper change");
     let (home, mut clients, _, turn) = Home::with_turn(1, &lines).await?;
     let client = &mut clients[0];
@@ -126,21 +126,21 @@ fn settings(home: &Home) -> Result<String> {
 const APPROVED: &str = "[mcp_servers.helper.tools.destroy]\napproval_mode = \"approve\"";
 
 #[tokio::test]
-async fn what_is_allowed_for_ever_stands_in_the_settings_and_can_be_taken_back_there() -> Result<()> {
+async fn a_lasting_permission_is_in_the_settings_and_can_be_revoked_there() -> Result<()> {
     let (mut home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
     let client = &mut clients[0];
     let mut other = home.client().await?;
-    let beside = other.start_said_thread("words").await?;
+    let beside = other.start_thread_with("words").await?;
     let waits = other.start_turn(beside, DESTROY).await?;
     let (open, _) = asked(&mut other).await?;
     let (id, params) = asked(client).await?;
     assert_eq!(super::meta(&params)?["persist"], json!(["session", "always"]));
     allow_always(client, &id).await?;
     client.turn_end(&turn).await?;
-    // Another thread's question about the same tool is settled by what the settings say now.
+    // The new settings answer another thread's question about the same tool.
     resolved(&mut other, &open).await?;
     other.turn_end(&waits).await?;
-    assert_eq!(other.said(&waits)?.as_deref(), Some("done 1"));
+    assert_eq!(other.reply_text(&waits)?.as_deref(), Some("done 1"));
     assert!(settings(&home)?.contains(APPROVED), "{}", settings(&home)?);
     assert_eq!(client.say(thread, DESTROY).await?, "done 2");
     drop((other, clients));
@@ -148,7 +148,7 @@ async fn what_is_allowed_for_ever_stands_in_the_settings_and_can_be_taken_back_t
     home.start_again().await?;
     let mut client = home.client().await?;
     client.resume(thread).await?;
-    assert_eq!(client.say(thread, DESTROY).await?, "done 1", "also after a restart");
+    assert_eq!(client.say(thread, DESTROY).await?, "done 1", "after a restart too");
     let write = ConfigValueWriteParams {
         expected_version: None,
         file_path: None,
@@ -162,8 +162,7 @@ async fn what_is_allowed_for_ever_stands_in_the_settings_and_can_be_taken_back_t
 }
 
 #[tokio::test]
-async fn what_is_allowed_for_ever_of_a_threads_own_helper_holds_for_the_session_and_the_client_hears_so()
--> Result<()> {
+async fn a_lasting_permission_for_a_threads_own_helper_lasts_for_the_session_with_a_warning() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let own = json!({ "mcp_servers": { "helper": { "env": { "OTHER": "1" } } } });
@@ -172,12 +171,12 @@ async fn what_is_allowed_for_ever_of_a_threads_own_helper_holds_for_the_session_
     let before = settings(&home)?;
     let turn = client.start_turn(thread, DESTROY).await?;
     let (id, params) = asked(&mut client).await?;
-    assert_eq!(super::meta(&params)?["persist"], json!("session"), "only that is offered");
+    assert_eq!(super::meta(&params)?["persist"], json!("session"), "only the session is offered");
     allow_always(&mut client, &id).await?;
-    let told = client.next::<ConfigWarning>(|warning| warning.summary.contains("destroy")).await?;
-    assert!(told.summary.contains("until this thread is unloaded"), "{}", told.summary);
+    let update = client.next::<ConfigWarning>(|warning| warning.summary.contains("destroy")).await?;
+    assert!(update.summary.contains("until this thread is unloaded"), "{}", update.summary);
     client.turn_end(&turn).await?;
-    assert_eq!(client.say(thread, DESTROY).await?, "done 2", "it holds for the session");
+    assert_eq!(client.say(thread, DESTROY).await?, "done 2", "the permission lasts for the session");
     assert_eq!(settings(&home)?, before);
     home.finish().await
 }

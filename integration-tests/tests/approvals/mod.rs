@@ -1,4 +1,5 @@
-//! Calls of a model: those that the user is asked about, those that the client carries out, and what a model reads of them.
+//! Calls of a model: calls that need the user's approval, calls that the client carries out, and their
+//! results for the model.
 
 mod away;
 mod client_tools;
@@ -21,7 +22,7 @@ use skein_protocol::server_requests::McpServerElicitationRequest as Approval;
 use skein_protocol::thread::{ThreadActiveFlag, ThreadStatus};
 use skein_protocol::turn::TurnStatus;
 
-/// A call of a tool that says that it destroys.
+/// A call of a tool whose annotations declare it destructive.
 const DESTROY: &str = "/tool helper destroy";
 
 fn decision(action: Action, meta: Option<Value>) -> McpServerElicitationRequestResponse {
@@ -41,7 +42,7 @@ async fn resolved(client: &mut Client, id: &RequestId) -> Result<()> {
     Ok(())
 }
 
-/// What the client shows with the question: the meta of its form.
+/// The meta of the form in the question.
 fn meta(params: &McpServerElicitationRequestParams) -> Result<&Value> {
     let McpServerElicitationRequestBody::Form { meta, .. } = &params.request else {
         anyhow::bail!("not a form: {:?}", params.request);
@@ -49,9 +50,9 @@ fn meta(params: &McpServerElicitationRequestParams) -> Result<&Value> {
     meta.as_ref().context("a form with meta")
 }
 
-/// The calls of a turn that are complete, in the order of their ends.
+/// The complete calls of a turn, in the order of their ends.
 fn calls(client: &Client, turn: &TurnId) -> Result<Vec<McpToolCallItem>> {
-    let items = client.heard::<ItemCompleted>()?.into_iter().filter(|item| item.turn_id == *turn);
+    let items = client.received::<ItemCompleted>()?.into_iter().filter(|item| item.turn_id == *turn);
     Ok(items
         .filter_map(
             |item| if let ThreadItemBody::McpToolCall(call) = item.item.body { Some(*call) } else { None },
@@ -59,12 +60,12 @@ fn calls(client: &Client, turn: &TurnId) -> Result<Vec<McpToolCallItem>> {
         .collect())
 }
 
-/// Whether a question was put to this client.
+/// Whether this client got a question.
 fn was_asked(client: &Client) -> bool {
     client.record().iter().any(|message| message.method().is_some() && message.id().is_some())
 }
 
-/// What the helper says that it has done, asked by the client itself.
+/// The helper's own count of executed calls. The client calls the tool directly.
 async fn seen(client: &mut Client, thread: ThreadId) -> Result<String> {
     let answer = client.tool(thread, "helper", "look", json!({})).await?;
     Ok(answer.content.iter().filter_map(|block| block["text"].as_str()).collect())
@@ -81,7 +82,7 @@ async fn a_call_that_the_user_accepts_is_made() -> Result<()> {
     let (id, params) = asked(client).await?;
     assert_eq!((params.thread_id, params.turn_id.as_ref()), (thread, Some(&turn)));
     assert_eq!(params.server_name, "helper");
-    let known = client.heard::<ItemStarted>()?;
+    let known = client.received::<ItemStarted>()?;
     let call = known.iter().find(|item| matches!(item.item.body, ThreadItemBody::McpToolCall(_)));
     let item = call.context("the call is known before the question")?.item.id();
     let meta = meta(&params)?;
@@ -89,13 +90,13 @@ async fn a_call_that_the_user_accepts_is_made() -> Result<()> {
     assert_eq!((&meta["persist"], &meta["tool_title"]), (&json!(["session", "always"]), &json!("DESTROY")));
     assert_eq!(meta["skein"]["itemId"], json!(item));
     client.next::<ThreadStatusChanged>(|changed| changed.status == waits()).await?;
-    assert_eq!(seen(client, thread).await?, "seen 0", "it is not made before the answer");
+    assert_eq!(seen(client, thread).await?, "seen 0", "the call is not made before the answer");
     decide(client, &id, Action::Accept).await?;
     resolved(client, &id).await?;
     let runs = ThreadStatus::Active { active_flags: Vec::new() };
     client.next::<ThreadStatusChanged>(|changed| changed.status == runs).await?;
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
-    assert_eq!(client.said(&turn)?.as_deref(), Some("done 1"));
+    assert_eq!(client.reply_text(&turn)?.as_deref(), Some("done 1"));
     assert_eq!(calls(client, &turn)?[0].status, McpToolCallStatus::Completed);
     home.finish().await
 }
@@ -110,9 +111,9 @@ async fn a_call_that_the_user_declines_is_not_made_and_the_turn_goes_on() -> Res
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
     let call = calls(client, &turn)?.pop().context("the call is complete")?;
     assert_eq!((call.status, call.result), (McpToolCallStatus::Failed, None));
-    let told = call.error.context("why")?.message;
-    assert!(told.contains("the user declined"), "{told}");
-    assert_eq!(client.said(&turn)?.as_deref(), Some(&*told), "the model hears the same");
+    let reason = call.error.context("why")?.message;
+    assert!(reason.contains("the user declined"), "{reason}");
+    assert_eq!(client.reply_text(&turn)?.as_deref(), Some(&*reason), "the model gets the same reason");
     assert_eq!(seen(client, thread).await?, "seen 0");
     home.finish().await
 }
@@ -134,10 +135,10 @@ async fn a_cancel_ends_the_turn() -> Result<()> {
 }
 
 #[tokio::test]
-async fn parallel_calls_are_asked_one_by_one_and_wait_for_no_other() -> Result<()> {
+async fn parallel_calls_get_one_question_each_and_do_not_wait_for_each_other() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     let lines = "/tool helper destroy\n/tool helper change\n/tool helper echo {\"text\":\"at once\"}";
     let turn = client.start_turn(thread, lines).await?;
     let mut questions = Vec::new();
@@ -159,18 +160,18 @@ async fn parallel_calls_are_asked_one_by_one_and_wait_for_no_other() -> Result<(
             |item| matches!(&item.item.body, ThreadItemBody::McpToolCall(call) if call.tool == "change"),
         )
         .await?;
-    assert_eq!(client.status().await?.turns.running, 1, "the other question is open");
+    assert_eq!(client.status().await?.turns.running, 1, "the other question is still open");
     decide(&mut client, second, Action::Decline).await?;
     client.turn_end(&turn).await?;
-    let said = client.said(&turn)?.unwrap_or_default();
-    let lines: Vec<&str> = said.lines().collect();
-    assert!(lines[0].contains("declined"), "in the order of the calls: {lines:?}");
+    let reply = client.reply_text(&turn)?.unwrap_or_default();
+    let lines: Vec<&str> = reply.lines().collect();
+    assert!(lines[0].contains("declined"), "results are in the order of the calls: {lines:?}");
     assert_eq!(&lines[1..], ["done 1", "at once"]);
     home.finish().await
 }
 
 #[tokio::test]
-async fn one_of_two_clients_decides_and_the_other_hears_that_it_is_settled() -> Result<()> {
+async fn one_of_two_clients_decides_and_the_other_is_notified() -> Result<()> {
     let (home, mut clients, _, turn) = Home::with_turn(2, DESTROY).await?;
     let (id, _) = asked(&mut clients[0]).await?;
     let (same, _) = asked(&mut clients[1]).await?;
@@ -181,33 +182,33 @@ async fn one_of_two_clients_decides_and_the_other_hears_that_it_is_settled() -> 
     for client in &mut clients {
         resolved(client, &id).await?;
         client.turn_end(&turn).await?;
-        assert_eq!(client.said(&turn)?.as_deref(), Some("done 1"));
+        assert_eq!(client.reply_text(&turn)?.as_deref(), Some("done 1"));
     }
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_call_about_which_no_client_can_ask_is_not_made() -> Result<()> {
+async fn a_call_is_not_made_if_no_client_can_ask_the_user() -> Result<()> {
     let (home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
     let client = &mut clients[0];
     let (id, _) = asked(client).await?;
     client.refuse_request(&id, "no such question is known here").await?;
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
-    let said = client.said(&turn)?.unwrap_or_default();
-    assert!(said.contains("no client could ask") && said.contains("no such question"), "{said}");
+    let reply = client.reply_text(&turn)?.unwrap_or_default();
+    assert!(reply.contains("no client could ask") && reply.contains("no such question"), "{reply}");
     assert_eq!(seen(client, thread).await?, "seen 0");
     home.finish().await
 }
 
 #[tokio::test]
-async fn an_answer_that_decides_nothing_is_no_consent_and_the_model_hears_so() -> Result<()> {
+async fn an_undecided_answer_is_not_a_consent_and_the_model_learns_it() -> Result<()> {
     let (home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
     let client = &mut clients[0];
     let (id, _) = asked(client).await?;
     client.send_raw(&json!({ "id": id, "result": {} }).to_string()).await?;
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
-    let said = client.said(&turn)?.unwrap_or_default();
-    assert!(said.contains("answer was not a consent") && !said.contains("no client could"), "{said}");
+    let reply = client.reply_text(&turn)?.unwrap_or_default();
+    assert!(reply.contains("answer was not a consent") && !reply.contains("no client could"), "{reply}");
     assert_eq!(seen(client, thread).await?, "seen 0");
     home.finish().await
 }

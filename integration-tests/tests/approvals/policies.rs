@@ -1,4 +1,4 @@
-//! Who is asked by which policy: that of the thread, of a turn, of the settings.
+//! Which approval policy applies: that of the thread, of a turn, or of the settings.
 
 use anyhow::Result;
 use serde_json::json;
@@ -27,7 +27,7 @@ async fn thread_with(client: &mut Client, policy: AskForApproval, sandbox: Sandb
 }
 
 #[tokio::test]
-async fn a_thread_that_says_nothing_asks_about_what_warns_and_nothing_else() -> Result<()> {
+async fn the_default_policy_asks_only_about_tools_with_warnings() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let started = client.call::<ThreadStart>(ThreadStartParams::default()).await?;
@@ -47,21 +47,21 @@ async fn a_thread_that_says_nothing_asks_about_what_warns_and_nothing_else() -> 
 }
 
 #[tokio::test]
-async fn who_never_wants_to_be_asked_has_it_done_or_refused() -> Result<()> {
+async fn the_policy_never_makes_or_refuses_calls_without_questions() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let free = thread_with(&mut client, AskForApproval::Never, SandboxMode::DangerFullAccess).await?;
     assert_eq!(client.say(free, DESTROY).await?, "done 1");
     let confined = thread_with(&mut client, AskForApproval::Never, SandboxMode::ReadOnly).await?;
-    let said = client.say(confined, DESTROY).await?;
-    assert!(said.contains("the approval policy is never to ask"), "{said}");
+    let reply = client.say(confined, DESTROY).await?;
+    assert!(reply.contains("the approval policy is never to ask"), "{reply}");
     assert_eq!(client.say(confined, "/tool helper look").await?, "seen 0");
-    // A helper that asks by itself gets no answer of a user, either.
+    // A question from a helper itself gets no answer of a user, either.
     let schema = json!({ "type": "object", "properties": {} });
     let params = json!({ "mode": "form", "message": "Sure?", "requestedSchema": schema });
     let asks = json!({ "request": { "method": "elicitation/create", "params": params } });
-    let said = client.say(confined, &format!("/tool helper ask {asks}")).await?;
-    assert!(said.contains("decline"), "{said}");
+    let reply = client.say(confined, &format!("/tool helper ask {asks}")).await?;
+    assert!(reply.contains("decline"), "{reply}");
     let granular = AskForApproval::Granular(GranularApproval {
         mcp_elicitations: false,
         request_permissions: false,
@@ -70,17 +70,17 @@ async fn who_never_wants_to_be_asked_has_it_done_or_refused() -> Result<()> {
         skill_approval: false,
     });
     let quiet = thread_with(&mut client, granular, SandboxMode::DangerFullAccess).await?;
-    let said = client.say(quiet, DESTROY).await?;
-    assert!(said.contains("no questions about tools"), "{said}");
+    let reply = client.say(quiet, DESTROY).await?;
+    assert!(reply.contains("no questions about tools"), "{reply}");
     assert!(!was_asked(&client));
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_turn_can_bring_a_policy_that_holds_from_then_on() -> Result<()> {
+async fn a_turn_can_set_the_policy_of_its_thread() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     let untrusted = TurnStartParams {
         approval_policy: Some(AskForApproval::Untrusted),
         ..turn_params(thread, "/tool helper echo {\"text\":\"so\"}")
@@ -93,27 +93,27 @@ async fn a_turn_can_bring_a_policy_that_holds_from_then_on() -> Result<()> {
     let (id, _) = asked(&mut client).await?;
     decide(&mut client, &id, Action::Accept).await?;
     client.turn_end(&turn).await?;
-    assert_eq!(client.said(&turn)?.as_deref(), Some("again"));
-    assert_eq!(client.say(thread, "/tool helper look").await?, "seen 0", "it says that it only reads");
+    assert_eq!(client.reply_text(&turn)?.as_deref(), Some("again"));
+    assert_eq!(client.say(thread, "/tool helper look").await?, "seen 0", "the tool is declared read-only");
     home.finish().await
 }
 
 #[tokio::test]
-async fn settings_say_of_single_tools_what_no_policy_changes() -> Result<()> {
+async fn settings_of_single_tools_override_every_policy() -> Result<()> {
     let helper = Helper::named("helper")?
         .set("default_tools_approval_mode", "prompt")
         .set("tools.destroy.approval_mode", "approve")
         .set("tools.look.approval_mode", "deny");
     let home = Home::setup().helper(helper).start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     assert_eq!(client.say(thread, DESTROY).await?, "done 1");
-    let said = client.say(thread, "/tool helper look").await?;
-    assert!(said.contains("settings deny"), "{said}");
+    let reply = client.say(thread, "/tool helper look").await?;
+    assert!(reply.contains("settings deny"), "{reply}");
     for _ in 0..2 {
         let turn = client.start_turn(thread, "/tool helper echo {\"text\":\"x\"}").await?;
         let (id, params) = asked(&mut client).await?;
-        assert_eq!(meta(&params)?.get("persist"), None, "each time");
+        assert_eq!(meta(&params)?.get("persist"), None, "no lasting permission is offered");
         let lasting = super::decision(Action::Accept, Some(json!({ "persist": "session" })));
         client.answer_request::<McpServerElicitationRequest>(&id, &lasting).await?;
         client.turn_end(&turn).await?;
@@ -122,7 +122,7 @@ async fn settings_say_of_single_tools_what_no_policy_changes() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_default_is_the_users_to_set_and_the_user_is_who_decides() -> Result<()> {
+async fn the_user_sets_the_default_policy_and_reviews_every_question() -> Result<()> {
     let home = Home::setup().helper(Helper::named("helper")?).set("approval_policy", "never").start().await?;
     let mut client = home.client().await?;
     let params = ThreadStartParams {
@@ -131,7 +131,7 @@ async fn the_default_is_the_users_to_set_and_the_user_is_who_decides() -> Result
     };
     let started = client.call::<ThreadStart>(params).await?;
     assert_eq!(started.approval_policy, AskForApproval::Never);
-    assert_eq!(started.approvals_reviewer, ApprovalsReviewer::User, "nobody else reviews here");
+    assert_eq!(started.approvals_reviewer, ApprovalsReviewer::User, "the user is the only reviewer");
     assert_eq!(client.say(started.thread.id, DESTROY).await?, "done 1");
     home.finish().await?;
     let confined = Home::setup().helper(Helper::named("helper")?).set("approval_policy", "never");
@@ -139,7 +139,7 @@ async fn the_default_is_the_users_to_set_and_the_user_is_who_decides() -> Result
     let mut client = home.client().await?;
     let started = client.call::<ThreadStart>(ThreadStartParams::default()).await?;
     assert_eq!(started.sandbox, SandboxPolicy::ReadOnly { network_access: false });
-    let said = client.say(started.thread.id, DESTROY).await?;
-    assert!(said.contains("the approval policy is never to ask"), "{said}");
+    let reply = client.say(started.thread.id, DESTROY).await?;
+    assert!(reply.contains("the approval policy is never to ask"), "{reply}");
     home.finish().await
 }

@@ -1,4 +1,4 @@
-//! What a model asks the user by its tool, and what it reads of large results.
+//! Questions of a model to the user by its tool, and large results.
 
 use std::collections::BTreeMap;
 
@@ -19,11 +19,11 @@ use skein_protocol::turn::{TurnStartParams, TurnStatus};
 
 use super::calls;
 
-/// A line that asks one thing.
+/// A line with one question.
 const ASKS: &str =
     "/call request_user_input {\"questions\":[{\"id\":\"a\",\"header\":\"A\",\"question\":\"Which?\"}]}";
 
-/// A thread whose models may ask, and a turn that asks two things.
+/// A thread whose models may ask, and a turn with two questions.
 async fn asking(client: &mut Client) -> Result<(ThreadId, TurnId)> {
     let config = json!({ "features": { "default_mode_request_user_input": true } });
     let params = ThreadStartParams { config: config.as_object().cloned(), ..ThreadStartParams::default() };
@@ -39,7 +39,7 @@ async fn asking(client: &mut Client) -> Result<(ThreadId, TurnId)> {
 }
 
 #[tokio::test]
-async fn a_models_questions_are_put_together_and_answered_by_their_ids() -> Result<()> {
+async fn a_models_questions_come_together_and_are_answered_by_id() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let (_, turn) = asking(&mut client).await?;
@@ -56,38 +56,38 @@ async fn a_models_questions_are_put_together_and_answered_by_their_ids() -> Resu
     let ThreadItemBody::DynamicToolCall(call) = item.body else { panic!("{item:?}") };
     assert_eq!((call.tool.as_str(), call.status), ("request_user_input", DynamicToolCallStatus::Completed));
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
-    let said: Value = serde_json::from_str(&client.said(&turn)?.context("an answer")?)?;
+    let reply: Value = serde_json::from_str(&client.reply_text(&turn)?.context("an answer")?)?;
     let expected = json!({ "colour": { "answers": ["Red"] }, "why": { "answers": ["so"] } });
-    assert_eq!(said, json!({ "answers": expected }));
+    assert_eq!(reply, json!({ "answers": expected }));
     home.finish().await
 }
 
 #[tokio::test]
-async fn questions_that_no_client_can_put_are_told_to_the_model() -> Result<()> {
+async fn the_model_learns_that_no_client_can_show_its_questions() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let (thread, turn) = asking(&mut client).await?;
     let (id, _) = client.next_request::<Question>().await?;
     client.refuse_request(&id, "no such dialog").await?;
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
-    assert!(client.said(&turn)?.is_some_and(|said| said.contains("no such dialog")));
-    let said = client.say(thread, "/call request_user_input {\"questions\":[]}").await?;
-    assert!(said.contains("1 to 3"), "{said}");
+    assert!(client.reply_text(&turn)?.is_some_and(|reply| reply.contains("no such dialog")));
+    let reply = client.say(thread, "/call request_user_input {\"questions\":[]}").await?;
+    assert!(reply.contains("1 to 3"), "{reply}");
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_model_that_does_not_plan_has_no_tool_to_ask_by() -> Result<()> {
+async fn a_model_without_plan_mode_has_no_question_tool() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
-    let said = client.say(thread, "/call request_user_input").await?;
-    assert!(said.contains("there is no tool named request_user_input"), "{said}");
+    let thread = client.start_thread_with("words").await?;
+    let reply = client.say(thread, "/call request_user_input").await?;
+    assert!(reply.contains("there is no tool named request_user_input"), "{reply}");
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_model_that_plans_may_ask_also_after_a_reload_but_not_in_a_thread_of_a_moment() -> Result<()> {
+async fn plan_mode_has_the_question_tool_after_a_reload_but_not_in_an_ephemeral_thread() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let plans = |thread| {
@@ -111,15 +111,15 @@ async fn a_model_that_plans_may_ask_also_after_a_reload_but_not_in_a_thread_of_a
     let thread = client.call::<ThreadStart>(ephemeral).await?.thread.id;
     let turn = client.call::<TurnStart>(plans(thread)).await?.turn.id;
     client.turn_end(&turn).await?;
-    assert!(client.said(&turn)?.is_some_and(|said| said.contains("there is no tool")));
+    assert!(client.reply_text(&turn)?.is_some_and(|reply| reply.contains("there is no tool")));
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_model_reads_both_ends_of_a_large_result_and_the_item_has_all() -> Result<()> {
+async fn a_model_gets_both_ends_of_a_large_result_and_the_item_has_all_of_it() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     let large = format!("BEGIN{}END", "x".repeat(100_000));
     let result = json!({ "result": {
         "content": [{ "type": "text", "text": large }, { "type": "image", "mimeType": "image/png", "data": "iVBORw0KGgo=" }],
@@ -127,10 +127,10 @@ async fn a_model_reads_both_ends_of_a_large_result_and_the_item_has_all() -> Res
     } });
     let turn = client.start_turn(thread, &format!("/tool helper result {result}")).await?;
     client.turn_end(&turn).await?;
-    let said = client.said(&turn)?.context("an answer")?;
-    assert!(said.starts_with("BEGIN") && said.contains("END\n") && said.len() < 50_000, "{}", said.len());
-    assert!(said.contains("100008 bytes") && said.contains("left out here; the user has all of it ...]"));
-    assert!(said.ends_with("[1 more part of the result is left out here; the user has it]"), "{said}");
+    let reply = client.reply_text(&turn)?.context("an answer")?;
+    assert!(reply.starts_with("BEGIN") && reply.contains("END\n") && reply.len() < 50_000, "{}", reply.len());
+    assert!(reply.contains("100008 bytes") && reply.contains("left out here; the user has all of it ...]"));
+    assert!(reply.ends_with("[1 more part of the result is left out here; the user has it]"), "{reply}");
     let call = calls(&client, &turn)?.pop().and_then(|call| call.result).context("a result")?;
     assert_eq!(call.content[0]["text"], json!(large));
     assert_eq!(call.structured_content, Some(json!({ "count": 3 })));

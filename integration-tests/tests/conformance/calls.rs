@@ -1,4 +1,4 @@
-//! Calls of models that the user decides about, and those that the client carries out.
+//! Calls of models that need the user's decision, and calls that the client carries out.
 
 use anyhow::Result;
 use serde_json::json;
@@ -14,7 +14,7 @@ use skein_protocol::thread::ThreadStartParams;
 use super::{home, talkative};
 
 #[tokio::test]
-async fn calls_that_are_decided_about_and_calls_of_the_clients_own_tools() -> Result<()> {
+async fn calls_with_a_decision_and_calls_of_the_clients_own_tools() -> Result<()> {
     let home = home().await?;
     let mut client = talkative(&home).await?;
     let function = |name: &str| json!({ "type": "function", "name": name, "description": "looks", "inputSchema": { "type": "object" } });

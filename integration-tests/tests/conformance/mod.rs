@@ -1,5 +1,6 @@
-//! Compatible with the peer: every message that Skein knows occurs here, once at least. `scripts/peer-conformance`
-//! records these tests and holds each message against the peer's own schema; it fails when one is missing.
+//! Compatibility with the peer: every message that Skein knows occurs here at least once.
+//! `scripts/peer-conformance` records these tests and checks each message against the peer's own schema. It
+//! fails if a message is missing.
 
 mod calls;
 mod thoughts;
@@ -62,7 +63,7 @@ use skein_protocol::thread::{
 };
 use skein_protocol::turn::{TurnItemsView, TurnStatus};
 
-/// Two helpers, of which one cannot start, and a setting that nobody knows.
+/// Two helpers, one of which cannot start, and an unknown setting.
 async fn home() -> Result<Home> {
     let broken = Helper::with("broken", &["--exit-at-start", "3"])?;
     let setup = Home::setup()
@@ -73,7 +74,7 @@ async fn home() -> Result<Home> {
     setup.start().await
 }
 
-/// A client that says everything about itself that can be said.
+/// A client with every capability.
 async fn talkative(home: &Home) -> Result<Client> {
     let mut client = Client::connect(home.address()).await?;
     let capabilities = InitializeCapabilities {
@@ -95,7 +96,7 @@ async fn a_thread_from_its_start_to_its_end() -> Result<()> {
     let mut client = talkative(&home).await?;
     client.next::<ConfigWarning>(|_| true).await?;
     client.call::<ModelList>(ModelListParams::default()).await?;
-    let thread = client.start_said_thread("one two").await?;
+    let thread = client.start_thread_with("one two").await?;
     client.next::<ItemAgentMessageDelta>(|delta| delta.thread_id == thread).await?;
     client.next::<ThreadTokenUsageUpdated>(|usage| usage.thread_id == thread).await?;
     client
@@ -109,7 +110,7 @@ async fn a_thread_from_its_start_to_its_end() -> Result<()> {
     client.unsubscribe(thread).await?;
     client.call::<ThreadRead>(ThreadReadParams { include_turns: false, thread_id: thread }).await?;
     let resumed = client.resume(thread).await?;
-    ensure!(!resumed.thread.turns.is_empty(), "a resume shows the turns: {resumed:?}");
+    ensure!(!resumed.thread.turns.is_empty(), "a resume returns the turns: {resumed:?}");
     let bare = ThreadResumeParams { exclude_turns: true, ..resume_params(thread) };
     client.call::<ThreadResume>(bare).await?;
     client.unload(thread, true).await?;
@@ -118,27 +119,27 @@ async fn a_thread_from_its_start_to_its_end() -> Result<()> {
     home.finish().await
 }
 
-/// What can be changed of a thread beside its turns.
+/// Changes everything about a thread except its turns.
 async fn change_around(client: &mut Client, thread: ThreadId) -> Result<()> {
-    let unread = client.next::<ThreadReadStateChanged>(|told| told.thread_id == thread).await?.read_state;
+    let unread = client.next::<ThreadReadStateChanged>(|update| update.thread_id == thread).await?.read_state;
     let read =
         json!({ "threadId": thread, "expectedRevision": unread.revision, "operation": { "type": "read" } });
     client.call::<ThreadReadStateUpdate>(serde_json::from_value(read)?).await?;
     let settings =
         json!({ "threadId": thread, "effort": "low", "summary": "concise", "personality": "friendly" });
     client.call::<ThreadSettingsUpdate>(serde_json::from_value(settings)?).await?;
-    client.next::<ThreadSettingsUpdated>(|told| told.thread_id == thread).await?;
+    client.next::<ThreadSettingsUpdated>(|update| update.thread_id == thread).await?;
     let goal = json!({ "threadId": thread, "objective": "the moon", "tokenBudget": 1000 });
     client.call::<ThreadGoalSet>(serde_json::from_value(goal)?).await?;
-    client.next::<ThreadGoalUpdated>(|told| told.thread_id == thread).await?;
+    client.next::<ThreadGoalUpdated>(|update| update.thread_id == thread).await?;
     let kept = client.call::<ThreadGoalGet>(ThreadGoalGetParams { thread_id: thread }).await?;
     ensure!(kept.goal.is_some_and(|goal| goal.objective == "the moon"), "the goal is kept");
     client.call::<ThreadGoalClear>(ThreadGoalClearParams { origin: None, thread_id: thread }).await?;
-    client.next::<ThreadGoalCleared>(|told| told.thread_id == thread).await?;
+    client.next::<ThreadGoalCleared>(|update| update.thread_id == thread).await?;
     Ok(())
 }
 
-/// To the archive, back, and into the trash.
+/// Moves a thread to the archive, back, and into the trash.
 async fn put_aside(client: &mut Client, thread: ThreadId) -> Result<()> {
     client.call::<ThreadArchive>(ThreadArchiveParams { thread_id: thread }).await?;
     client.next::<ThreadArchived>(|archived| archived.thread_id == thread).await?;
@@ -151,7 +152,7 @@ async fn put_aside(client: &mut Client, thread: ThreadId) -> Result<()> {
     Ok(())
 }
 
-/// Everything that can be asked while a thread is loaded.
+/// Sends every request that a loaded thread allows.
 async fn look_around(client: &mut Client, thread: ThreadId) -> Result<()> {
     client.loaded().await?;
     client.status().await?;
@@ -159,10 +160,10 @@ async fn look_around(client: &mut Client, thread: ThreadId) -> Result<()> {
     client.read_thread(thread).await?;
     client.call::<ThreadList>(ThreadListParams::default()).await?;
     let params = SkeinCatalogResumeParams { after: 0, catalog_epoch: "another start".to_owned() };
-    let elsewhere = client.call::<SkeinCatalogResume>(params).await?;
-    let params = SkeinCatalogResumeParams { after: 0, catalog_epoch: elsewhere.catalog_epoch };
+    let other_epoch = client.call::<SkeinCatalogResume>(params).await?;
+    let params = SkeinCatalogResumeParams { after: 0, catalog_epoch: other_epoch.catalog_epoch };
     let here = client.call::<SkeinCatalogResume>(params).await?;
-    ensure!(elsewhere.too_old && !here.changes.is_empty(), "what was told since the start: {here:?}");
+    ensure!(other_epoch.too_old && !here.changes.is_empty(), "the changes since the start: {here:?}");
     client.next::<SkeinHeartbeat>(|_| true).await?;
     let sorted = ThreadListParams {
         limit: Some(1),
@@ -178,7 +179,7 @@ async fn look_around(client: &mut Client, thread: ThreadId) -> Result<()> {
     let found = client.call::<ThreadSearch>(search_params("one")).await?;
     ensure!(found.data.len() == 1, "the thread is found: {found:?}");
     let hits = client.call::<ThreadSearchOccurrences>(occurrences_params(thread, "one")).await?;
-    ensure!(!hits.data.is_empty(), "what was said is found: {hits:?}");
+    ensure!(!hits.data.is_empty(), "the message is found: {hits:?}");
     let paged = ThreadItemsListParams { limit: Some(1), ..items_params(thread) };
     client.call::<ThreadItemsList>(paged).await?;
     client.call::<McpServerStatusList>(ListMcpServerStatusParams::default()).await?;
@@ -191,7 +192,7 @@ async fn look_around(client: &mut Client, thread: ThreadId) -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_a_killed_server_left_is_mended() -> Result<()> {
+async fn the_next_server_repairs_the_home_of_a_killed_one() -> Result<()> {
     let mut home = home().await?;
     let mut client = talkative(&home).await?;
     let thread = client.start_thread().await?.id;
@@ -200,12 +201,12 @@ async fn what_a_killed_server_left_is_mended() -> Result<()> {
     home.kill().await?;
     home.start_again().await?;
     let mut client = talkative(&home).await?;
-    client.next::<SkeinRepairUpdated>(|told| told.repair.state == RepairState::Complete).await?;
+    client.next::<SkeinRepairUpdated>(|update| update.repair.state == RepairState::Complete).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn what_clients_ask_before_their_first_thread() -> Result<()> {
+async fn requests_before_the_first_thread() -> Result<()> {
     let home = home().await?;
     let mut client = talkative(&home).await?;
     client.call::<AccountRead>(GetAccountParams::default()).await?;
@@ -234,10 +235,10 @@ async fn what_clients_ask_before_their_first_thread() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_a_helper_asks_the_user() -> Result<()> {
+async fn questions_of_a_helper_to_the_user() -> Result<()> {
     let home = home().await?;
     let mut client = talkative(&home).await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     let schema = json!({ "type": "object", "properties": { "name": { "type": "string" } } });
     let form = json!({ "mode": "form", "message": "Who?", "requestedSchema": schema });
     let url = json!({ "mode": "url", "message": "In", "url": "https://a.example/", "elicitationId": "e" });
@@ -256,13 +257,13 @@ async fn what_a_helper_asks_the_user() -> Result<()> {
 }
 
 #[tokio::test]
-async fn tools_that_work_and_a_helper_that_does_not() -> Result<()> {
+async fn working_tools_and_a_broken_helper() -> Result<()> {
     let home = home().await?;
     let mut client = talkative(&home).await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     let failed = McpServerStartupState::Failed;
     let calls = "/tool helper progress {\"steps\":2}\n/tool helper echo {\"text\":\"x\"}";
-    ensure!(client.say(thread, calls).await?.contains('x'), "the tool's answer is the agent's");
+    ensure!(client.say(thread, calls).await?.contains('x'), "the agent's message is the tool's answer");
     client.next::<ItemMcpToolCallProgress>(|progress| progress.thread_id == thread).await?;
     client.next::<McpServerStartupStatusUpdated>(|startup| startup.status == failed).await?;
     client.turn(thread, "/tool helper nonsense").await?;
@@ -276,7 +277,7 @@ async fn tools_that_work_and_a_helper_that_does_not() -> Result<()> {
 }
 
 #[tokio::test]
-async fn tools_that_a_model_does_not_take_are_left_out_and_the_user_is_warned_once() -> Result<()> {
+async fn tools_that_a_model_rejects_are_left_out_with_one_warning() -> Result<()> {
     let of = |key: &str| format!("model_providers.few.{key}");
     let home = Home::setup()
         .helper(Helper::named("helper")?)
@@ -297,9 +298,9 @@ async fn tools_that_a_model_does_not_take_are_left_out_and_the_user_is_warned_on
     };
     let thread = client.call::<ThreadStart>(params).await?.thread.id;
     for _ in 0..2 {
-        ensure!(client.turn(thread, "words").await?.status == TurnStatus::Failed, "nobody is there");
+        ensure!(client.turn(thread, "words").await?.status == TurnStatus::Failed, "no model is there");
     }
-    let warnings = client.heard::<Warning>()?;
+    let warnings = client.received::<Warning>()?;
     let [warning] = &warnings[..] else { bail!("{warnings:?}") };
     for part in ["helper", "3 tools", "mcp_servers.helper.enabled_tools"] {
         ensure!(warning.message.contains(part), "{part} is not in {warning:?}");
@@ -308,17 +309,17 @@ async fn tools_that_a_model_does_not_take_are_left_out_and_the_user_is_warned_on
 }
 
 #[tokio::test]
-async fn turns_that_ask_fail_and_are_interrupted() -> Result<()> {
+async fn turns_with_questions_failures_and_interrupts() -> Result<()> {
     let home = home().await?;
     let mut client = talkative(&home).await?;
     let mut other = home.client().await?;
     let mut observer = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     other.resume(thread).await?;
     observer.observe(thread).await?;
     let asking = client.start_turn(thread, "/ask Which one?").await?;
     let (id, params) = client.next_request::<ItemToolRequestUserInput>().await?;
-    // A client that comes now is asked, too.
+    // A client that joins now gets the question, too.
     let mut late = home.client().await?;
     late.resume(thread).await?;
     late.next_request::<ItemToolRequestUserInput>().await?;
@@ -329,10 +330,10 @@ async fn turns_that_ask_fail_and_are_interrupted() -> Result<()> {
     client.turn_end(&asking).await?;
     let failing = client.start_turn(thread, "/fail no money").await?;
     client.next::<Error>(|error| error.turn_id == failing).await?;
-    ensure!(client.turn_end(&failing).await?.status == TurnStatus::Failed, "a turn that fails ends failed");
+    ensure!(client.turn_end(&failing).await?.status == TurnStatus::Failed, "a failing turn ends as failed");
     let hanging = client.start_turn(thread, "/hang").await?;
     late.resume(thread).await?;
-    // What is added is heard at once, and hangs again.
+    // The added input starts at once, and hangs again.
     client.call::<TurnStart>(turn_params(thread, "/hang")).await?;
     client.call::<TurnSteer>(steer_params(thread, &hanging.to_string(), "/hang")).await?;
     client.interrupt(thread, &hanging).await?;
@@ -345,24 +346,24 @@ async fn turns_that_ask_fail_and_are_interrupted() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_client_that_comes_back_by_number() -> Result<()> {
+async fn a_client_resumes_by_number() -> Result<()> {
     let home = home().await?;
     let mut window = Window::start(Kind::Numbered, home.address()).await?;
     let mut observer = Window::observe(Kind::Numbered, home.address(), window.thread()).await?;
     let turn = window.start_turn("/stream 40 8 1000").await?;
     window.start_turn("/ask Which one?").await?;
-    window.hear_some(10, View::waits_for_the_user).await?;
+    window.receive_some(10, View::waits_for_the_user).await?;
     for window in [&mut window, &mut observer] {
         window.leave(Leave::Reset).await?;
         window.come_back(home.address()).await?;
     }
     window.until("the question", |view| view.open_question().is_some()).await?;
-    // In the middle of a question, and over a connection that listens already.
+    // In the middle of a question, and over a connection that is already subscribed.
     window.resume().await?;
     window.until("the question again", |view| view.open_question().is_some()).await?;
     window.answer("the red one").await?;
     for window in [&mut window, &mut observer] {
-        // The question belongs to a turn of its own where the first one was over by then.
+        // If the first turn is over by now, the question belongs to a turn of its own.
         let over = |view: &View| view.has_ended(&turn) && view.has_caught_up() && view.is_at_rest();
         window.until("the end", over).await?;
     }
@@ -371,7 +372,7 @@ async fn a_client_that_comes_back_by_number() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_history_that_is_changed_and_copied() -> Result<()> {
+async fn a_history_is_reverted_and_forked() -> Result<()> {
     let home = home().await?;
     let mut client = talkative(&home).await?;
     let thread = client.start_thread().await?.id;
@@ -401,16 +402,16 @@ async fn a_history_that_is_changed_and_copied() -> Result<()> {
         thread_id: thread,
     };
     client.call::<ThreadMetadataUpdate>(params).await?;
-    let said =
+    let injected =
         json!({ "type": "message", "role": "user", "content": [{ "type": "input_text", "text": "so" }] });
     client
-        .call::<ThreadInjectItems>(ThreadInjectItemsParams { items: vec![said], thread_id: thread })
+        .call::<ThreadInjectItems>(ThreadInjectItemsParams { items: vec![injected], thread_id: thread })
         .await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_thread_that_is_never_on_disk() -> Result<()> {
+async fn an_ephemeral_thread() -> Result<()> {
     let home = home().await?;
     let mut client = talkative(&home).await?;
     let params = ThreadStartParams {
@@ -427,7 +428,7 @@ async fn a_thread_that_is_never_on_disk() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_refused_in_the_peers_envelope() -> Result<()> {
+async fn refusals_have_the_peers_envelope() -> Result<()> {
     let home = home().await?;
     let mut client = Client::connect(home.address()).await?;
     let refused = client.call_raw(ModelList::INFO.wire, &json!({})).await?;
@@ -451,7 +452,7 @@ async fn what_is_refused_is_refused_in_the_peers_envelope() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_server_describes_itself_as_the_committed_document_does() -> Result<()> {
+async fn the_server_describes_itself_like_the_committed_document() -> Result<()> {
     let home = Home::setup().start().await?;
     let mut client = home.client().await?;
     let document = client.call::<RpcDiscover>(RpcDiscoverParams {}).await?.0;

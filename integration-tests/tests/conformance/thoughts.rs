@@ -1,4 +1,4 @@
-//! What a model thinks, and what it is told instead of a long conversation; and the requests that only Skein has.
+//! Reasoning of a model, compaction of a long conversation, and requests that only Skein has.
 
 use anyhow::Result;
 use skein_integration_tests::client::Client;
@@ -39,23 +39,23 @@ steps = [{ say = "They wanted thoughts." }]
 "#;
 
 #[tokio::test]
-async fn thoughts_are_told_and_a_conversation_is_compacted() -> Result<()> {
+async fn reasoning_is_streamed_and_a_conversation_is_compacted() -> Result<()> {
     let home = Home::setup().set("model_provider", "scripted").set("model", "scenario.toml").start().await?;
     std::fs::write(home.path().join("scenario.toml"), SCENARIO)?;
     let mut client = Client::numbered(home.address()).await?;
     let thread = client.start_thread().await?.id;
     client.turn(thread, "think").await?;
-    assert_eq!(client.heard::<ItemReasoningSummaryTextDelta>()?.len(), 2);
-    assert_eq!(client.heard::<ItemReasoningSummaryPartAdded>()?.len(), 1);
-    assert_eq!(client.heard::<ItemReasoningTextDelta>()?.len(), 1);
+    assert_eq!(client.received::<ItemReasoningSummaryTextDelta>()?.len(), 2);
+    assert_eq!(client.received::<ItemReasoningSummaryPartAdded>()?.len(), 1);
+    assert_eq!(client.received::<ItemReasoningTextDelta>()?.len(), 1);
     client.turn(thread, "silence").await?;
-    assert_eq!(client.heard::<Warning>()?.len(), 1);
+    assert_eq!(client.received::<Warning>()?.len(), 1);
     let mut params = TurnStartParams::new(thread, vec![UserInput::text("plan")]);
     let mode = serde_json::json!({"mode": "plan", "settings": {"model": ""}});
     params.collaboration_mode = serde_json::from_value(mode)?;
     client.call::<TurnStart>(params).await?;
     client.next::<TurnCompleted>(|_| true).await?;
-    assert_eq!(client.heard::<ItemPlanDelta>()?.len(), 1);
+    assert_eq!(client.received::<ItemPlanDelta>()?.len(), 1);
     client.call::<ThreadCompactStart>(ThreadCompactStartParams { thread_id: thread }).await?;
     let done = client.next::<TurnCompleted>(|_| true).await?;
     assert_eq!(done.turn.status, TurnStatus::Completed, "{done:?}");

@@ -24,11 +24,11 @@ async fn run(command: &str, file: &Path, home: &Path, arguments: &[&str]) -> Res
     Ok(skein(command, file, home, arguments)?.output().await?)
 }
 
-/// The last line that a sub-command printed, when it ended well.
+/// The last line of a successful sub-command.
 fn outcome(output: &Output) -> Result<Value> {
-    let said = String::from_utf8_lossy(&output.stdout);
-    ensure!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    Ok(serde_json::from_str(said.lines().last().context("a last line")?)?)
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.success(), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
+    Ok(serde_json::from_str(stdout.lines().last().context("a last line")?)?)
 }
 
 async fn list(client: &mut Client, archived: bool) -> Result<Vec<ThreadId>> {
@@ -37,10 +37,10 @@ async fn list(client: &mut Client, archived: bool) -> Result<Vec<ThreadId>> {
     Ok(client.call::<ThreadList>(params).await?.data.into_iter().map(|thread| thread.id).collect())
 }
 
-/// Takes turns in a thread until it is told to stop.
-async fn talk(address: String, mut stop: tokio::sync::watch::Receiver<bool>) -> Result<()> {
+/// Runs turns in a thread until the test stops it.
+async fn converse(address: String, mut stop: tokio::sync::watch::Receiver<bool>) -> Result<()> {
     let mut client = Client::ready(&address).await?;
-    let thread = client.start_said_thread("a beginning").await?;
+    let thread = client.start_thread_with("a beginning").await?;
     while !*stop.borrow_and_update() {
         client.turn(thread, "/stream 20 50 2000").await?;
     }
@@ -48,16 +48,16 @@ async fn talk(address: String, mut stop: tokio::sync::watch::Receiver<bool>) -> 
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_before_a_backup_of_a_served_home_is_in_it() -> Result<()> {
+async fn a_backup_of_a_served_home_has_everything_acknowledged_before_it() -> Result<()> {
     let home = Home::start().await?;
     let mut other = Home::start().await?;
     other.stop().await?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let talkers: Vec<_> =
-        (0..4).map(|_| tokio::spawn(talk(home.address().to_owned(), stopped.clone()))).collect();
+        (0..4).map(|_| tokio::spawn(converse(home.address().to_owned(), stopped.clone()))).collect();
     let mut client = home.client().await?;
     let open = client.start_thread().await?.id;
-    let put_aside = client.start_said_thread("put aside").await?;
+    let put_aside = client.start_thread_with("put aside").await?;
     client.call::<ThreadArchive>(ThreadArchiveParams { thread_id: put_aside }).await?;
     for number in 0..5 {
         client.turn(open, &format!("words {number}")).await?;
@@ -84,42 +84,42 @@ async fn what_was_acknowledged_before_a_backup_of_a_served_home_is_in_it() -> Re
     let turns = resumed.thread.turns;
     let asked: Vec<_> = turns.iter().filter_map(|turn| turn.items.iter().find_map(user_text)).collect();
     assert_eq!(asked, ["words 0", "words 1", "words 2", "words 3", "words 4", "/hang"]);
-    let said: Vec<_> = turns.iter().filter_map(|turn| turn.items.iter().find_map(agent_text)).collect();
-    assert_eq!(said, asked[..5]);
-    // The old server has given out numbers since: a client that knows them has to see the whole.
-    assert_eq!(resumed.skein.context("a picture")?.epoch.0, 2);
+    let replies: Vec<_> = turns.iter().filter_map(|turn| turn.items.iter().find_map(agent_text)).collect();
+    assert_eq!(replies, asked[..5]);
+    // The old server has handed out newer numbers, so a client that knows them must reload everything.
+    assert_eq!(resumed.skein.context("a snapshot")?.epoch.0, 2);
     assert_eq!(client.say(open, "and on").await?, "and on");
     home.finish().await?;
     other.finish().await
 }
 
 #[tokio::test]
-async fn a_home_that_is_served_is_not_restored_into() -> Result<()> {
+async fn a_served_home_is_never_a_restore_target() -> Result<()> {
     let home = Home::start().await?;
     let file = home.beside().join("backup");
     outcome(&run("backup", &file, &home.path(), &["--json"]).await?)?;
     let refused = run("restore", &file, &home.path(), &["--json", "--force"]).await?;
     assert_eq!(refused.status.code(), Some(3));
-    let told: Value = serde_json::from_slice(
+    let report: Value = serde_json::from_slice(
         refused.stdout.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty()).context("a line")?,
     )?;
-    assert_eq!(told["servedBy"]["pid"], home.pid());
+    assert_eq!(report["servedBy"]["pid"], home.pid());
     home.finish().await
 }
 
-/// How many rollouts stand in their places.
+/// Number of rollouts in their final places.
 fn rollouts(home: &Path) -> u64 {
     let below = |path: std::path::PathBuf| {
         let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
         entries.map(|entry| entry.path()).collect::<Vec<_>>()
     };
-    let shelves = ["threads", "archived"].into_iter().flat_map(|shelf| below(home.join(shelf)));
-    shelves.map(|folder| below(folder).len() as u64).sum()
+    let folders = ["threads", "archived"].into_iter().flat_map(|folder| below(home.join(folder)));
+    folders.map(|folder| below(folder).len() as u64).sum()
 }
 
-/// Kills a restore at each of some steps; then it is run again.
+/// Kills a restore at each of some steps, then runs it again.
 #[tokio::test]
-async fn a_restore_that_is_killed_anywhere_is_all_or_nothing_and_can_be_run_again() -> Result<()> {
+async fn a_killed_restore_is_all_or_nothing_and_can_run_again() -> Result<()> {
     let home = Home::setup().histories(Size::Tiny, 7).start().await?;
     let threads = list(&mut home.client().await?, false).await?;
     let file = home.beside().join("backup");

@@ -1,4 +1,4 @@
-//! Programs beside the server: the control socket, backups of a home that is served, and their way back.
+//! Programs beside the server: the control socket, backups of a served home, and restores.
 
 mod backup;
 
@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio_tungstenite::tungstenite::Message;
 
-/// Longer than the time for a handshake, by as much as a busy machine may need.
+/// Longer than the limit of a handshake, with room for a busy machine.
 const BOUND: Duration = Duration::from_secs(30);
 
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn the_control_socket_speaks_the_same_protocol() -> Result<()> {
         let answer = socket.next().await.context("an answer")??.into_text()?;
         ensure!(answer.contains("\"result\""), "{answer}");
     }
-    // A stop says goodbye here, too.
+    // A stop sends a close frame here, too.
     let stopped = tokio::spawn(async move {
         while let Some(Ok(message)) = socket.next().await {
             if let Message::Close(Some(frame)) = message {
@@ -46,16 +46,16 @@ async fn the_control_socket_speaks_the_same_protocol() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_bounds_before_a_handshake_hold_at_the_control_socket() -> Result<()> {
+async fn the_control_socket_has_the_limits_before_a_handshake() -> Result<()> {
     let home = Home::start().await?;
     let at = home.path().join("control.sock");
     let mut silent = UnixStream::connect(&at).await?;
     let mut endless = UnixStream::connect(&at).await?;
-    // The server may have enough before all of it is written.
+    // The server may close before it has read everything.
     endless.write_all(&[b'x'; 64 << 10]).await.ok();
     let mut rest = Vec::new();
     tokio::time::timeout(BOUND, endless.read_to_end(&mut rest)).await.context("the endless one")?.ok();
-    // A page of a browser cannot get here; a program that says it is one is refused as at the door.
+    // A browser page cannot reach this socket. A request with an Origin is refused as on the main address.
     let mut page = UnixStream::connect(&at).await?;
     page.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://x\r\nConnection: close\r\n\r\n")
         .await?;

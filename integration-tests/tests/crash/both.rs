@@ -1,37 +1,41 @@
-//! SIGKILL of the server and of its guards at the same moment: nobody is left to clean up, so the next start does.
+//! SIGKILL of the server and its guards at the same moment: no process is left to clean up, so the next start
+//! does.
 
 use anyhow::{Result, ensure};
 use skein_integration_tests::home::{Home, PATIENCE};
 use skein_integration_tests::process::{Process, wait_until};
 use skein_integration_tests::zoo;
 
-/// Modes of helpers whose processes cannot be found by descent once their guard is gone.
+/// Modes of helpers whose processes have no parent left once their guard is gone.
 const ESCAPED: [&str; 3] = ["own-session", "no-environment", "daemon"];
 
 #[tokio::test]
-async fn what_outlived_server_and_guards_ends_before_the_first_helper_of_the_next_start() -> Result<()> {
-    for rung in ["guard", "cgroup"] {
-        let mut setup = Home::setup().set("helpers.containment", rung);
+async fn leftover_processes_end_before_the_first_helper_of_the_next_start() -> Result<()> {
+    for level in ["guard", "cgroup"] {
+        let mut setup = Home::setup().set("helpers.containment", level);
         for mode in ESCAPED {
             setup = setup.zoo(mode)?;
         }
         let mut home = setup.start().await?;
         let mut client = home.client().await?;
-        client.start_said_thread("/tool daemon pid").await?;
+        client.start_thread_with("/tool daemon pid").await?;
         // A helper and its child for each mode.
         home.until_helpers(6, PATIENCE).await?;
         home.kill_with_guards().await?;
         let children: Vec<Process> = home.family().helpers;
-        ensure!(children.len() >= ESCAPED.len(), "these were to outlive their guards: {children:?}");
+        ensure!(children.len() >= ESCAPED.len(), "these processes should outlive their guards: {children:?}");
         home.start_again().await?;
         let mut client = home.client().await?;
-        client.start_said_thread("/tool daemon pid").await?;
+        client.start_thread_with("/tool daemon pid").await?;
         for child in children {
             let left = Process::read(child.pid).filter(|now| now.command == child.command);
-            ensure!(left.is_none(), "{rung}: it lives beside helpers of the next start: {child:?}");
+            ensure!(
+                left.is_none(),
+                "{level}: a leftover process lives beside helpers of the next start: {child:?}"
+            );
         }
         let ended = client.status().await?.helpers.leftovers.ended_total;
-        ensure!(ended > 0, "{rung}: the status tells of nothing");
+        ensure!(ended > 0, "{level}: the status counts no ended process");
         home.finish().await?;
     }
     Ok(())
@@ -41,15 +45,15 @@ async fn what_outlived_server_and_guards_ends_before_the_first_helper_of_the_nex
 async fn the_next_start_leaves_the_helpers_of_another_home_alone() -> Result<()> {
     let other = Home::setup().zoo("daemon")?.start().await?;
     let mut bystander = other.client().await?;
-    bystander.start_said_thread("/tool daemon pid").await?;
+    bystander.start_thread_with("/tool daemon pid").await?;
     let family = other.until_helpers(2, PATIENCE).await?;
     let mut home = Home::setup().zoo("daemon")?.start().await?;
     let mut client = home.client().await?;
-    client.start_said_thread("/tool daemon pid").await?;
+    client.start_thread_with("/tool daemon pid").await?;
     home.until_helpers(2, PATIENCE).await?;
     home.kill_with_guards().await?;
     home.start_again().await?;
-    wait_until("nothing of the former start", PATIENCE, || (home.family().count() == 0).then_some(()))
+    wait_until("no process of the earlier start", PATIENCE, || (home.family().count() == 0).then_some(()))
         .await?;
     let pids = |family: &skein_integration_tests::process::Family| {
         family.all().map(|process| process.pid).collect::<Vec<_>>()
@@ -60,7 +64,7 @@ async fn the_next_start_leaves_the_helpers_of_another_home_alone() -> Result<()>
 }
 
 #[tokio::test]
-async fn in_a_namespace_nothing_outlives_server_and_guards_also_without_a_next_start() -> Result<()> {
+async fn in_a_namespace_no_process_outlives_the_server_and_its_guards() -> Result<()> {
     if !zoo::has_namespaces() {
         return Ok(());
     }
@@ -70,11 +74,11 @@ async fn in_a_namespace_nothing_outlives_server_and_guards_also_without_a_next_s
     }
     let mut home = setup.start().await?;
     let mut client = home.client().await?;
-    client.start_said_thread("/tool daemon pid").await?;
+    client.start_thread_with("/tool daemon pid").await?;
     // A helper, its child, and the first process of its namespace for each mode.
     home.until_helpers(9, PATIENCE).await?;
     assert_eq!(client.status().await?.helpers.containment.get("namespace"), Some(&3));
     home.kill_with_guards().await?;
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     home.finish().await
 }

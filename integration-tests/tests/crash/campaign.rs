@@ -1,6 +1,6 @@
-//! The promise as a campaign: people who talk, name, put aside and take back, a server that is killed at any moment, and
-//! afterwards everything that was acknowledged. `SKEIN_SEED` plays one again, `SKEIN_ROUNDS` says how many kills it has;
-//! `scripts/crash` plays many.
+//! A campaign of kills: people run turns, name, archive and revert threads, while the server is killed at any
+//! moment. Afterwards everything acknowledged must be there. `SKEIN_SEED` repeats a campaign, `SKEIN_ROUNDS`
+//! sets its number of kills; `scripts/crash` runs many campaigns.
 
 mod person;
 
@@ -16,25 +16,25 @@ use tokio::process::Command;
 
 use person::{Moment, Person};
 
-/// Kills of a campaign, where nobody asks for more.
+/// Default number of kills.
 const ROUNDS: u64 = 6;
-/// Who talks at the same time.
+/// Number of concurrent people.
 const PEOPLE: usize = 4;
-/// What a kill may leave, and the next start takes care of: writes and work that never came to their end, and the word of
-/// a server that is gone.
+/// Findings that a kill may leave and the next start resolves: unfinished writes and work, and the address
+/// file of a dead server.
 const LEFT_BY_A_KILL: [&str; 5] = ["tornEnd", "begun", "markerAlone", "leftover", "serverJson"];
 
-/// What `skein fsck` finds in a home that nobody serves: the kinds, and each in words.
+/// Findings of `skein fsck` in an unserved home: the kinds, and the text of each.
 async fn findings(home: &Home) -> Result<Vec<(String, String)>> {
     let mut command = Command::new(paths::skein()?);
     let checked = command.args(["fsck", "--json", "--home"]).arg(home.path()).output().await?;
-    let said = String::from_utf8(checked.stdout)?;
-    let lines: Vec<Value> = said.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let output = String::from_utf8(checked.stdout)?;
+    let lines: Vec<Value> = output.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     let (summary, findings) = lines.split_last().context("no summary")?;
     let code = checked.status.code().context("a signal")?;
-    ensure!(code == if findings.is_empty() { 0 } else { 4 }, "exit code {code}: {said}");
+    ensure!(code == if findings.is_empty() { 0 } else { 4 }, "exit code {code}: {output}");
     let found = summary["summary"]["findings"].as_u64().context("no count")?;
-    ensure!(found == findings.len() as u64, "{said}");
+    ensure!(found == findings.len() as u64, "{output}");
     let kind = |finding: &Value| finding["kind"].as_str().unwrap_or_default().to_owned();
     Ok(findings.iter().map(|finding| (kind(finding), finding.to_string())).collect())
 }
@@ -52,11 +52,11 @@ impl Campaign {
         Ok(Self { home, people: (0..PEOPLE).map(|_| Person::new(seed.fork())).collect() })
     }
 
-    /// Everybody does what they do, until the server is killed under them.
+    /// All people act until the server is killed.
     async fn until_a_kill(&mut self, seed: &mut Seed) -> Result<()> {
         let moment = Moment::default();
         let after = seed.below(60);
-        // Nothing is waited for with it: it makes the kill come at any moment between two answers.
+        // Not a wait for a fact: the delay spreads the kill over all moments between two answers.
         let longer = Duration::from_micros(seed.below(5_000));
         let address = self.home.address().to_owned();
         let live = try_join_all(self.people.iter_mut().map(|person| person.live(&address, &moment)));
@@ -71,9 +71,9 @@ impl Campaign {
         Ok(())
     }
 
-    /// The home as it was left, and as the next server leaves it.
+    /// Checks the home as the kill left it, and as the next server leaves it.
     async fn check(&mut self) -> Result<()> {
-        self.home.until_zero(PATIENCE).await?;
+        self.home.until_drained(PATIENCE).await?;
         let left = findings(&self.home).await?;
         let worse: Vec<_> =
             left.iter().filter(|(kind, _)| !LEFT_BY_A_KILL.contains(&kind.as_str())).collect();
@@ -86,13 +86,13 @@ impl Campaign {
         drop(client);
         self.home.stop().await?;
         let left = findings(&self.home).await?;
-        ensure!(left.is_empty(), "a server that has ended well has left {left:#?}");
+        ensure!(left.is_empty(), "an orderly stop has left {left:#?}");
         self.home.start_again().await
     }
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_is_there_after_kills_at_any_moment() -> Result<()> {
+async fn acknowledged_work_survives_kills_at_any_moment() -> Result<()> {
     let mut seed = Seed::from_environment();
     let rounds = std::env::var("SKEIN_ROUNDS").map_or(Ok(ROUNDS), |rounds| rounds.parse())?;
     let mut campaign = Campaign::new(&mut seed).await?;

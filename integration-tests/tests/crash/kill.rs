@@ -17,7 +17,7 @@ use skein_protocol::notifications::{ItemAgentMessageDelta, ItemStarted, McpServe
 use skein_protocol::turn::TurnStatus;
 
 #[tokio::test]
-async fn a_killed_server_leaves_no_helper_however_stubborn() -> Result<()> {
+async fn a_killed_server_leaves_no_helper_even_a_stubborn_one() -> Result<()> {
     let home = Home::setup()
         .helper(Helper::named("polite")?)
         .helper(Helper::with("stubborn", &["--stubborn"])?)
@@ -25,19 +25,19 @@ async fn a_killed_server_leaves_no_helper_however_stubborn() -> Result<()> {
     let mut home = home.await?;
     let mut client = home.client().await?;
     for _ in 0..3 {
-        let thread = client.start_said_thread("/tool polite pid\n/tool stubborn spawn").await?;
+        let thread = client.start_thread_with("/tool polite pid\n/tool stubborn spawn").await?;
         client.start_turn(thread, "/tool stubborn hang").await?;
     }
-    // For each thread: one polite; one stubborn with its grandchild and the child that it was asked to start.
+    // Per thread: a polite helper, and a stubborn one with its grandchild and the child that the call starts.
     let family = home.until_helpers(12, Duration::from_secs(10)).await?;
     assert_eq!(family.guards.len(), 6);
     home.kill().await?;
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_is_readable_after_a_kill_and_the_open_turn_is_closed() -> Result<()> {
+async fn after_a_kill_acknowledged_turns_are_readable_and_the_open_turn_is_closed() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
@@ -46,16 +46,16 @@ async fn what_was_acknowledged_is_readable_after_a_kill_and_the_open_turn_is_clo
     }
     let open = client.start_turn(thread, "/stream 100000 8 200").await?;
     client.next::<ItemAgentMessageDelta>(|delta| delta.delta.starts_with("5 ")).await?;
-    let picture = client.resume(thread).await?.skein.context("a picture")?;
+    let snapshot = client.resume(thread).await?.skein.context("a snapshot")?;
     home.kill().await?;
     home.start_again().await?;
 
     let mut client = home.client().await?;
     let resumed = client.resume(thread).await?;
-    let seen = resumed.skein.context("a picture")?;
-    // The machine has not gone down: what was written is there, and no number was given out twice.
-    assert_eq!(seen.epoch, picture.epoch);
-    assert!(seen.seq > picture.seq);
+    let seen = resumed.skein.context("a snapshot")?;
+    // The machine did not go down, so no written record is lost and no number repeats.
+    assert_eq!(seen.epoch, snapshot.epoch);
+    assert!(seen.seq > snapshot.seq);
     let turns = resumed.thread.turns;
     assert_eq!(turns.len(), 21);
     for (number, turn) in turns[..20].iter().enumerate() {
@@ -71,14 +71,14 @@ async fn what_was_acknowledged_is_readable_after_a_kill_and_the_open_turn_is_clo
 }
 
 #[tokio::test]
-async fn a_call_that_was_open_at_the_kill_is_shown_as_failed() -> Result<()> {
+async fn an_open_call_at_the_kill_is_shown_as_failed() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     let turn = client.start_turn(thread, "/tool helper hang").await?;
     client.next::<ItemStarted>(|item| matches!(item.item.body, ThreadItemBody::McpToolCall(_))).await?;
     home.kill().await?;
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     home.start_again().await?;
     let mut client = home.client().await?;
     let turns = client.resume(thread).await?.thread.turns;
@@ -91,10 +91,10 @@ async fn a_call_that_was_open_at_the_kill_is_shown_as_failed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_torn_end_of_a_file_is_cut_off_and_the_rest_is_kept() -> Result<()> {
+async fn a_torn_end_of_a_file_is_cut_off_and_the_rest_is_kept() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("kept").await?;
+    let thread = client.start_thread_with("kept").await?;
     home.kill().await?;
     let path = home.rollout(thread);
     let whole = fs::read_to_string(&path)?;
@@ -111,10 +111,10 @@ async fn the_torn_end_of_a_file_is_cut_off_and_the_rest_is_kept() -> Result<()> 
 }
 
 #[tokio::test]
-async fn a_killed_guard_takes_its_helper_along_and_nobody_else() -> Result<()> {
+async fn a_killed_guard_stops_its_own_helper_only() -> Result<()> {
     let home = Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("/tool helper pid").await?;
+    let thread = client.start_thread_with("/tool helper pid").await?;
     let first: Vec<u32> = home.family().guards.iter().map(|guard| guard.pid).collect();
     let other = client.start_thread().await?.id;
     let pid = client.say(other, "/tool helper pid").await?;
@@ -122,31 +122,31 @@ async fn a_killed_guard_takes_its_helper_along_and_nobody_else() -> Result<()> {
     kill(Pid::from_raw(first[0].cast_signed()), Signal::SIGKILL)?;
     let [starting, ready] = [McpServerStartupState::Starting, McpServerStartupState::Ready];
     for state in [starting, ready, McpServerStartupState::Failed, starting, ready] {
-        let of_first = |told: &McpServerStatusUpdatedNotification| told.thread_id == Some(thread);
-        let told = client.next::<McpServerStartupStatusUpdated>(of_first).await?;
-        assert_eq!(told.status, state, "{told:?}");
+        let of_first = |update: &McpServerStatusUpdatedNotification| update.thread_id == Some(thread);
+        let update = client.next::<McpServerStartupStatusUpdated>(of_first).await?;
+        assert_eq!(update.status, state, "{update:?}");
     }
-    // The helper that went with its guard is there again, under another one.
+    // The helper of the killed guard runs again, under a new guard.
     let family = home.until_helpers(4, PATIENCE).await?;
     assert!(family.guards.iter().all(|guard| guard.pid != first[0]));
     assert!(family.helpers.iter().any(|process: &Process| process.pid.to_string() == pid));
     assert_eq!(client.say(other, "/tool helper pid").await?, pid, "the other thread's helper lives");
     assert_eq!(client.say(thread, "still here").await?, "still here");
     drop(client);
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_server_can_be_killed_and_started_again_and_again() -> Result<()> {
+async fn a_server_survives_repeated_kills_and_starts() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("turn 0").await?;
+    let thread = client.start_thread_with("turn 0").await?;
     for round in 1..=5 {
         client.turn(thread, &format!("turn {round}")).await?;
         client.start_turn(thread, "/tool helper hang").await?;
         home.kill().await?;
-        home.until_zero(PATIENCE).await?;
+        home.until_drained(PATIENCE).await?;
         home.start_again().await?;
         client = home.client().await?;
         let turns = client.resume(thread).await?.thread.turns;

@@ -1,4 +1,5 @@
-//! What a killed server left is mended by the next one, which looks at nothing else and serves meanwhile.
+//! The next server repairs the home of a killed one. It opens only unfinished threads, and serves clients
+//! meanwhile.
 
 use std::fs;
 
@@ -12,7 +13,7 @@ use skein_protocol::notifications::{ItemAgentMessageDelta, SkeinRepairUpdated, T
 use skein_protocol::thread::ThreadListParams;
 use skein_protocol::turn::TurnStatus;
 
-/// Threads whose last turn has completed, has failed and was interrupted, all closed.
+/// Closed threads whose last turn completed, failed or was interrupted.
 async fn ended_threads(client: &mut Client) -> Result<Vec<ThreadId>> {
     let mut threads = Vec::new();
     for _ in 0..4 {
@@ -31,7 +32,7 @@ async fn ended_threads(client: &mut Client) -> Result<Vec<ThreadId>> {
     Ok(threads)
 }
 
-/// All threads that are listed, once the list is complete.
+/// All listed threads, once the list is complete.
 async fn listed(client: &mut Client) -> Result<Vec<ThreadId>> {
     client.until_status("a complete index", |status| status.index.state == IndexState::Ready).await?;
     let page = client.call::<ThreadList>(ThreadListParams::default()).await?;
@@ -42,12 +43,12 @@ async fn listed(client: &mut Client) -> Result<Vec<ThreadId>> {
 }
 
 #[tokio::test]
-async fn only_what_was_open_at_the_kill_is_opened_and_clients_hear_how_far_it_is() -> Result<()> {
+async fn a_repair_opens_only_unfinished_threads_and_reports_its_progress() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = home.client().await?;
     let mut threads = ended_threads(&mut client).await?;
     client.until_status("no open marker", |status| status.store.open_markers == 0).await?;
-    let idle = client.start_said_thread("idle").await?;
+    let idle = client.start_thread_with("idle").await?;
     let cut = client.start_thread().await?.id;
     client.start_turn(cut, "/stream 100000 8 200").await?;
     client.next::<ItemAgentMessageDelta>(|delta| delta.delta.starts_with("3 ")).await?;
@@ -56,14 +57,14 @@ async fn only_what_was_open_at_the_kill_is_opened_and_clients_hear_how_far_it_is
     home.start_again().await?;
 
     let mut client = home.client().await?;
-    let is_complete = |told: &RepairCounts| told.state == RepairState::Complete;
-    let told = client.next::<SkeinRepairUpdated>(|told| is_complete(&told.repair)).await?.repair;
+    let is_complete = |update: &RepairCounts| update.state == RepairState::Complete;
+    let update = client.next::<SkeinRepairUpdated>(|update| is_complete(&update.repair)).await?.repair;
     let expected = RepairCounts { state: RepairState::Complete, done: 2, total: 2, mended: 1, failed: 0 };
-    assert_eq!(told, expected);
+    assert_eq!(update, expected);
     let status = client.until_status("no open marker", |status| status.store.open_markers == 0).await?;
     assert_eq!((status.repair, status.store.loads_total, status.threads.loaded), (expected, 2, 0));
-    // For its row each of the two may be read at its beginning and at its end.
-    assert!(status.store.reads_total <= 4, "more than what was open is read: {:?}", status.store);
+    // For its row, each of the two threads may be read at its beginning and at its end.
+    assert!(status.store.reads_total <= 4, "more threads are read than were open: {:?}", status.store);
     assert_eq!(client.read_thread(cut).await?.turns[0].status, TurnStatus::Interrupted);
     let end = fs::read_to_string(home.rollout(cut))?;
     assert!(end.lines().last().context("a line")?.contains("thread.closed"), "{end}");
@@ -79,11 +80,11 @@ async fn only_what_was_open_at_the_kill_is_opened_and_clients_hear_how_far_it_is
 }
 
 #[tokio::test]
-async fn an_index_whose_files_are_damaged_is_made_anew_while_threads_are_served() -> Result<()> {
+async fn a_damaged_index_is_rebuilt_while_threads_are_served() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = home.client().await?;
     let mut threads = ended_threads(&mut client).await?;
-    threads.push(client.start_said_thread("words").await?);
+    threads.push(client.start_thread_with("words").await?);
     threads.sort();
     home.kill().await?;
     let index = home.path().join("index-3");

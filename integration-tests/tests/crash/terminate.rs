@@ -1,4 +1,4 @@
-//! SIGTERM: clients are told, turns end, nothing stays, and it takes no longer than it may.
+//! SIGTERM: clients get a close frame, turns end, no process stays, and the stop keeps its time limit.
 
 use std::time::Duration;
 
@@ -12,22 +12,23 @@ use skein_protocol::item::ThreadItemBody;
 use skein_protocol::notifications::{ItemAgentMessageDelta, ItemStarted};
 use skein_protocol::turn::TurnStatus;
 
-/// A drain that nobody would wait for.
+/// A drain longer than any test waits.
 const LONG_DRAIN: &str = "60s";
-/// What a stop takes at most that does not wait for [`LONG_DRAIN`]: far below it, and far above what a slow disk costs.
+/// Limit of a stop that does not wait for [`LONG_DRAIN`]: far shorter than the drain, and far longer than a
+/// slow disk needs.
 const NO_DRAIN: Duration = Duration::from_secs(20);
 
-/// A server that gives running turns much time at a stop.
+/// A server with a long drain for running turns.
 async fn patient() -> Result<Home> {
     let setup = Home::setup().helper(Helper::named("helper")?);
     setup.set("shutdown.drain", LONG_DRAIN).set("shutdown.limit", "120s").start().await
 }
 
 #[tokio::test]
-async fn an_idle_server_ends_at_once_and_says_goodbye() -> Result<()> {
+async fn an_idle_server_stops_at_once_with_a_close_frame() -> Result<()> {
     let mut home = patient().await?;
     let mut client = home.client().await?;
-    client.start_said_thread("/tool helper pid").await?;
+    client.start_thread_with("/tool helper pid").await?;
     home.signal(Signal::SIGTERM)?;
     assert_eq!(client.until_end().await?, End::Close(Some(1001)));
     assert_eq!(home.exited(NO_DRAIN).await?, Exit::Code(0));
@@ -36,7 +37,7 @@ async fn an_idle_server_ends_at_once_and_says_goodbye() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_turn_that_ends_soon_is_waited_for() -> Result<()> {
+async fn a_stop_waits_for_a_short_turn() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
@@ -49,10 +50,10 @@ async fn a_turn_that_ends_soon_is_waited_for() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_turn_that_does_not_end_is_interrupted_in_time_and_written_down() -> Result<()> {
+async fn a_stop_interrupts_an_endless_turn_in_time_and_records_it() -> Result<()> {
     let mut home = Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("/tool helper pid").await?;
+    let thread = client.start_thread_with("/tool helper pid").await?;
     let talking = client.start_thread().await?.id;
     let hangs = client.start_turn(thread, "/tool helper hang").await?;
     client.start_turn(talking, "/stream 100000 8 100").await?;
@@ -79,19 +80,20 @@ async fn a_turn_that_does_not_end_is_interrupted_in_time_and_written_down() -> R
 async fn a_second_signal_shortens_every_wait() -> Result<()> {
     let mut home = patient().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("/tool helper pid").await?;
+    let thread = client.start_thread_with("/tool helper pid").await?;
     client.start_turn(thread, "/tool helper hang").await?;
-    // The call, not the message: one that had not begun by then would be refused, and the turn end by itself.
+    // Wait for the call, not the message: a call that had not begun would be refused, and the turn would end
+    // by itself.
     client.next::<ItemStarted>(|item| matches!(item.item.body, ThreadItemBody::McpToolCall(_))).await?;
     home.signal(Signal::SIGTERM)?;
-    // The stop has begun when nobody new is served.
+    // The stop has begun once new connections are refused.
     wait_until("the stop has begun", PATIENCE, || {
         std::net::TcpStream::connect(home.address().trim_start_matches("ws://")).is_err().then_some(())
     })
     .await?;
     home.signal(Signal::SIGTERM)?;
     assert_eq!(home.exited(NO_DRAIN).await?, Exit::Code(0));
-    home.until_zero(NO_DRAIN).await?;
+    home.until_drained(NO_DRAIN).await?;
     home.start_again().await?;
     let mut client = home.client().await?;
     let turns = client.resume(thread).await?.thread.turns;
@@ -100,10 +102,10 @@ async fn a_second_signal_shortens_every_wait() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_helper_that_floods_does_not_hold_the_end() -> Result<()> {
+async fn a_flooding_helper_does_not_delay_the_stop() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("/tool helper pid").await?;
+    let thread = client.start_thread_with("/tool helper pid").await?;
     client.start_turn(thread, "/tool helper stderr_flood {\"bytes\":1000000000000}").await?;
     client.next::<ItemStarted>(|_| true).await?;
     home.stop().await?;
@@ -111,7 +113,7 @@ async fn a_helper_that_floods_does_not_hold_the_end() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_client_that_reads_nothing_does_not_hold_the_end() -> Result<()> {
+async fn a_client_that_reads_nothing_does_not_delay_the_stop() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = Client::narrow(home.address()).await?;
     let thread = client.start_thread().await?.id;
@@ -122,10 +124,10 @@ async fn a_client_that_reads_nothing_does_not_hold_the_end() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_orderly_end_keeps_the_epoch() -> Result<()> {
+async fn an_orderly_stop_keeps_the_epoch() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     let before = client.resume(thread).await?.skein.unwrap();
     home.stop().await?;
     home.start_again().await?;

@@ -1,4 +1,4 @@
-//! Threads that begin with the history of another one.
+//! Threads that begin with the history of another thread.
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -10,13 +10,13 @@ use skein_protocol::table::Method;
 use skein_protocol::thread::{ThreadForkParams, ThreadListParams};
 use skein_protocol::turn::TurnStatus;
 
-use super::{ids, talk};
+use super::{converse, ids};
 
 #[tokio::test]
-async fn a_fork_is_listed_and_there_after_a_kill() -> Result<()> {
+async fn a_fork_is_listed_and_survives_a_kill() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = home.client().await?;
-    let (thread, turns) = talk(&mut client, &["one", "two"]).await?;
+    let (thread, turns) = converse(&mut client, &["one", "two"]).await?;
     client.unload(thread, false).await?;
     let params = ThreadForkParams {
         last_turn_id: Some(turns[0].clone()),
@@ -29,7 +29,7 @@ async fn a_fork_is_listed_and_there_after_a_kill() -> Result<()> {
     client
         .next::<ThreadStarted>(|started| started.thread.id == id && started.thread.turns.is_empty())
         .await?;
-    assert_eq!(client.loaded().await?, [id], "the other one is left alone");
+    assert_eq!(client.loaded().await?, [id], "the source is not loaded");
     home.kill().await?;
     home.start_again().await?;
     let mut client = home.client().await?;
@@ -51,7 +51,7 @@ async fn a_fork_is_listed_and_there_after_a_kill() -> Result<()> {
 async fn a_thread_is_forked_while_its_turn_runs() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let (thread, _) = talk(&mut client, &["one"]).await?;
+    let (thread, _) = converse(&mut client, &["one"]).await?;
     let turn = client.start_turn(thread, "/stream 100000 8 100").await?;
     client.next::<ItemAgentMessageDelta>(|delta| delta.delta.starts_with("3 ")).await?;
     let mut other = home.client().await?;
@@ -59,7 +59,7 @@ async fn a_thread_is_forked_while_its_turn_runs() -> Result<()> {
     let last = fork.turns.last().context("the turn that runs")?;
     assert_eq!((&last.id, last.status, &last.error), (&turn, TurnStatus::Interrupted, &None));
     assert!(last.items.iter().all(|item| item.completed_at_ms.is_some()), "{last:?}");
-    // It goes on.
+    // The source turn continues.
     client.next::<ItemAgentMessageDelta>(|delta| delta.delta.starts_with("9 ")).await?;
     assert!(other.say(fork.id, "here").await?.contains("here"));
     client.interrupt(thread, &turn).await?;
@@ -71,10 +71,10 @@ async fn a_thread_is_forked_while_its_turn_runs() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_a_fork_cannot_be_is_refused_by_name() -> Result<()> {
+async fn unsupported_fork_options_are_refused_by_name() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let (thread, turns) = talk(&mut client, &["one"]).await?;
+    let (thread, turns) = converse(&mut client, &["one"]).await?;
     let refused = [
         (json!({ "path": "/somewhere" }), "unsupported", "path"),
         (json!({ "attachToSource": true }), "unsupported", "attachToSource"),

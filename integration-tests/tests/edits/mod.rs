@@ -1,4 +1,4 @@
-//! Histories that are taken back, copied, described and added to: everybody sees the same, also after a kill.
+//! Reverts, forks, metadata and injected items: all clients see the same history, after a kill too.
 
 mod forks;
 mod reverts;
@@ -15,8 +15,8 @@ use skein_protocol::thread::{
 };
 use skein_protocol::turn::Turn;
 
-/// A thread that says these things, a turn each.
-async fn talk(client: &mut Client, texts: &[&str]) -> Result<(ThreadId, Vec<TurnId>)> {
+/// A thread with one turn for each of these texts.
+async fn converse(client: &mut Client, texts: &[&str]) -> Result<(ThreadId, Vec<TurnId>)> {
     let thread = client.start_thread().await?.id;
     let mut turns = Vec::new();
     for text in texts {
@@ -30,11 +30,11 @@ fn ids(turns: &[Turn]) -> Vec<TurnId> {
 }
 
 #[tokio::test]
-async fn what_is_said_of_a_repository_stays_and_moves_no_thread_up_in_lists() -> Result<()> {
+async fn repository_metadata_is_kept_and_does_not_reorder_lists() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = home.client().await?;
-    let (older, _) = talk(&mut client, &["one"]).await?;
-    let (newer, _) = talk(&mut client, &["two"]).await?;
+    let (older, _) = converse(&mut client, &["one"]).await?;
+    let (newer, _) = converse(&mut client, &["two"]).await?;
     client.unload(older, false).await?;
     let update = |git_info| ThreadMetadataUpdateParams {
         daybreak_enabled: None,
@@ -47,8 +47,8 @@ async fn what_is_said_of_a_repository_stays_and_moves_no_thread_up_in_lists() ->
         sha: Some(Some("abc".to_owned())),
         ..ThreadMetadataGitInfoUpdateParams::default()
     };
-    let said = client.call::<ThreadMetadataUpdate>(update(main)).await?.thread.git_info.unwrap();
-    assert_eq!((said.branch.as_deref(), said.sha.as_deref()), (Some("main"), Some("abc")));
+    let git = client.call::<ThreadMetadataUpdate>(update(main)).await?.thread.git_info.unwrap();
+    assert_eq!((git.branch.as_deref(), git.sha.as_deref()), (Some("main"), Some("abc")));
     let no_sha =
         ThreadMetadataGitInfoUpdateParams { sha: Some(None), ..ThreadMetadataGitInfoUpdateParams::default() };
     client.call::<ThreadMetadataUpdate>(update(no_sha)).await?;
@@ -57,8 +57,8 @@ async fn what_is_said_of_a_repository_stays_and_moves_no_thread_up_in_lists() ->
     let mut client = home.client().await?;
     let listed = client.call::<ThreadList>(ThreadListParams::default()).await?.data;
     assert_eq!(listed.iter().map(|thread| thread.id).collect::<Vec<_>>(), [newer, older]);
-    let said = listed[1].git_info.clone().unwrap();
-    assert_eq!((said.branch.as_deref(), said.sha), (Some("main"), None));
+    let git = listed[1].git_info.clone().unwrap();
+    assert_eq!((git.branch.as_deref(), git.sha), (Some("main"), None));
     let nothing = update(ThreadMetadataGitInfoUpdateParams::default());
     assert_eq!(client.refusal::<ThreadMetadataUpdate>(nothing).await?.reason(), "nothingToChange");
     let project = json!({ "threadId": older, "projectId": "p" });
@@ -71,18 +71,18 @@ async fn what_is_said_of_a_repository_stays_and_moves_no_thread_up_in_lists() ->
 }
 
 #[tokio::test]
-async fn items_for_the_model_are_kept_and_what_is_none_is_refused() -> Result<()> {
+async fn injected_items_are_kept_and_invalid_items_are_refused() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let (thread, _) = talk(&mut client, &["one"]).await?;
+    let (thread, _) = converse(&mut client, &["one"]).await?;
     client.unload(thread, false).await?;
-    let said = json!({ "type": "message", "role": "user", "content": [{ "type": "input_text", "text": "so it is" }] });
+    let message = json!({ "type": "message", "role": "user", "content": [{ "type": "input_text", "text": "so it is" }] });
     let inject = |items| ThreadInjectItemsParams { items, thread_id: thread };
-    client.call::<ThreadInjectItems>(inject(vec![said.clone()])).await?;
+    client.call::<ThreadInjectItems>(inject(vec![message.clone()])).await?;
     assert!(std::fs::read_to_string(home.rollout(thread))?.contains("so it is"));
     assert_eq!(client.read_thread(thread).await?.turns.len(), 1);
     assert_eq!(client.refusal::<ThreadInjectItems>(inject(Vec::new())).await?.reason(), "noItems");
-    let bad = inject(vec![said, json!({ "type": "message" })]);
+    let bad = inject(vec![message, json!({ "type": "message" })]);
     let error = client.refusal::<ThreadInjectItems>(bad).await?;
     assert_eq!((error.reason(), error.data.as_ref().unwrap().path.as_deref()), ("badItem", Some("items[1]")));
     home.finish().await

@@ -1,4 +1,4 @@
-//! Turns that are taken back.
+//! Reverts of turns.
 
 use anyhow::{Context, Result};
 use skein_integration_tests::client::Client;
@@ -15,10 +15,10 @@ use skein_protocol::thread::{
     ThreadRollbackParams, ThreadTurnsListParams,
 };
 
-use super::{ids, talk};
+use super::{converse, ids};
 
 #[tokio::test]
-async fn a_client_that_follows_shows_what_one_shows_that_comes_later() -> Result<()> {
+async fn a_subscribed_client_and_a_later_client_show_the_same_after_a_revert() -> Result<()> {
     let home = Home::start().await?;
     let mut window = Window::start(Kind::Numbered, home.address()).await?;
     let thread = window.thread();
@@ -36,18 +36,18 @@ async fn a_client_that_follows_shows_what_one_shows_that_comes_later() -> Result
     window.until("its end", |view| view.has_ended(&again) && view.is_at_rest()).await?;
     let late = View::new(Kind::Plain, &other.resume(thread).await?)?;
     window.view.same_as(&late)?;
-    assert_eq!(window.view.at.1, response.skein.context("a picture")?.epoch);
-    // A number of now goes on.
+    assert_eq!(window.view.at.1, response.skein.context("a snapshot")?.epoch);
+    // A new number can be resumed.
     window.resume().await?;
     assert_eq!(window.view.gaps, 0);
     home.finish().await
 }
 
 #[tokio::test]
-async fn nothing_that_was_given_out_before_leads_to_what_is_gone() -> Result<()> {
+async fn old_numbers_and_cursors_do_not_reach_reverted_turns() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let (thread, turns) = talk(&mut client, &["one", "two", "three"]).await?;
+    let (thread, turns) = converse(&mut client, &["one", "two", "three"]).await?;
     let whole = ThreadResumeParams { exclude_turns: true, ..resume_params(thread) };
     let before = client.call::<ThreadResume>(whole).await?;
     let page = ThreadTurnsListParams { limit: Some(1), ..turns_params(thread) };
@@ -55,7 +55,7 @@ async fn nothing_that_was_given_out_before_leads_to_what_is_gone() -> Result<()>
     client.unload(thread, true).await?;
     let revert = ThreadRevertParams { before_turn_id: turns[1].clone(), thread_id: thread };
     let response = client.call::<ThreadRevert>(revert).await?;
-    assert_eq!(client.loaded().await?, [], "it is not loaded for anybody");
+    assert_eq!(client.loaded().await?, [], "the thread is not loaded");
     for cursor in [before.turns_backwards_cursor.clone(), page.next_cursor, page.backwards_cursor] {
         let params = ThreadTurnsListParams { cursor, ..turns_params(thread) };
         assert_eq!(client.refusal::<ThreadTurnsList>(params).await?.reason(), "badCursor");
@@ -67,24 +67,24 @@ async fn nothing_that_was_given_out_before_leads_to_what_is_gone() -> Result<()>
     let shown =
         client.call::<ThreadTurnsList>(ThreadTurnsListParams { cursor, ..turns_params(thread) }).await?;
     assert_eq!(ids(&shown.data), turns[..1]);
-    let picture = before.skein.context("a picture")?;
+    let snapshot = before.skein.context("a snapshot")?;
     let skein = Some(skein_protocol::extension::ResumeOptions {
         observe: false,
-        after_seq: Some(picture.seq),
-        epoch: Some(picture.epoch),
+        after_seq: Some(snapshot.seq),
+        epoch: Some(snapshot.epoch),
     });
     let resumed = client.call::<ThreadResume>(ThreadResumeParams { skein, ..resume_params(thread) }).await?;
-    let gap = resumed.skein.and_then(|picture| picture.gap).context("a gap")?;
+    let gap = resumed.skein.and_then(|snapshot| snapshot.gap).context("a gap")?;
     assert_eq!(gap.reason, GapReason::OtherEpoch);
     assert_eq!(ids(&resumed.thread.turns), turns[..1]);
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_revert_is_there_after_a_kill_and_lists_say_so() -> Result<()> {
+async fn a_revert_survives_a_kill_and_lists_show_it() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = home.client().await?;
-    let (thread, turns) = talk(&mut client, &["the first", "the second"]).await?;
+    let (thread, turns) = converse(&mut client, &["the first", "the second"]).await?;
     let revert = ThreadRevertParams { before_turn_id: turns[0].clone(), thread_id: thread };
     client.call::<ThreadRevert>(revert).await?;
     home.kill().await?;
@@ -101,10 +101,10 @@ async fn a_revert_is_there_after_a_kill_and_lists_say_so() -> Result<()> {
 }
 
 #[tokio::test]
-async fn clients_of_earlier_versions_count_turns() -> Result<()> {
+async fn clients_of_earlier_versions_revert_by_count() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let (thread, turns) = talk(&mut client, &["one", "two", "three"]).await?;
+    let (thread, turns) = converse(&mut client, &["one", "two", "three"]).await?;
     let mut other = home.client().await?;
     other.resume(thread).await?;
     let rollback = |num_turns| ThreadRollbackParams { num_turns, thread_id: thread };

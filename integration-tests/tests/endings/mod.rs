@@ -1,5 +1,5 @@
-//! However badly a helper behaves, and whatever brings its end, no process of it is left. `scripts/zoo` has the whole
-//! matrix; this is a spread of it, of which a part is drawn anew each time.
+//! However badly a helper behaves, and whatever ends it, none of its processes is left. `scripts/zoo` runs
+//! the whole matrix; these tests run a sample, partly random.
 
 mod pid_one;
 
@@ -7,8 +7,8 @@ use anyhow::{Result, ensure};
 use skein_integration_tests::seed::Seed;
 use skein_integration_tests::zoo::{Batch, Ending, MODES, available, spread};
 
-async fn leaves_nothing(rung: &'static str, ending: Ending, modes: Vec<&'static str>) -> Result<()> {
-    for outcome in (Batch { rung, ending, modes }).run().await? {
+async fn leaves_nothing(level: &'static str, ending: Ending, modes: Vec<&'static str>) -> Result<()> {
+    for outcome in (Batch { level, ending, modes }).run().await? {
         ensure!(outcome.left == 0, "{outcome:?}");
     }
     Ok(())
@@ -28,11 +28,11 @@ async fn every_kind_of_helper_ends_when_the_server_is_killed() -> Result<()> {
     leaves_nothing("auto", Ending::KillServer, every_mode()).await
 }
 
-/// Every mode on every rung that this machine has, and every ending; which goes with which is drawn anew each time.
+/// Every mode at every isolation level of this machine, and every ending. The combination is random.
 #[tokio::test]
-async fn some_kinds_end_on_every_rung_however_the_end_comes() -> Result<()> {
-    for Batch { rung, ending, modes } in spread(&mut Seed::from_environment(), available()) {
-        leaves_nothing(rung, ending, modes).await?;
+async fn a_sample_of_helpers_ends_at_every_level_through_every_ending() -> Result<()> {
+    for Batch { level, ending, modes } in spread(&mut Seed::from_environment(), available()) {
+        leaves_nothing(level, ending, modes).await?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! One connection, or one thread, at its worst holds up nobody else. Its work cannot end before a test lets it: it takes
-//! no answers, or goes on for ever. All that others ask meanwhile is answered. The server has one worker thread, so that a task
-//! that does not give way holds up everybody.
+//! A connection or a thread at its worst delays no other client. Its work cannot end before the test allows
+//! it: it takes no answers, or continues for ever. Meanwhile the server answers all others. The server has
+//! one worker thread, so a task that does not yield blocks everybody.
 
 use std::collections::VecDeque;
 
@@ -20,9 +20,9 @@ use skein_protocol::thread::{
 use skein_protocol::turn::TurnStatus;
 use tokio_tungstenite::tungstenite::Message;
 
-/// Requests of one connection that are under way at once: fewer than it may have.
+/// Concurrent requests of one connection: fewer than its limit.
 const UNDER_WAY: usize = 48;
-/// How often the client that behaves asks for everything.
+/// Rounds of requests by the well-behaved client.
 const ROUNDS: usize = 3;
 
 /// A server with one worker thread.
@@ -30,10 +30,10 @@ fn lone() -> Setup {
     Home::setup().env("TOKIO_WORKER_THREADS", "1")
 }
 
-/// A client that behaves, and its small thread.
+/// A well-behaved client with a small thread.
 async fn behaved(home: &Home) -> Result<(Client, ThreadId)> {
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     Ok((client, thread))
 }
 
@@ -57,7 +57,8 @@ async fn all_is_answered(client: &mut Client, thread: ThreadId) -> Result<()> {
     Ok(())
 }
 
-/// Begins these requests on a connection that takes no answer, and has others served before it takes them.
+/// Sends these requests on a connection that takes no answer, and serves another client before the answers
+/// are taken.
 async fn beside_answers_that_nobody_takes<M: Method>(
     home: &Home,
     (mut client, thread): (Client, ThreadId),
@@ -71,7 +72,7 @@ async fn beside_answers_that_nobody_takes<M: Method>(
     }
     client.until_status("an answer waits", |status| status.outbox_bytes > 0).await?;
     all_is_answered(&mut client, thread).await?;
-    // The next answer may still be in the making. Had the link taken all of them, none would ever wait again.
+    // The next answer may not be ready yet. If the link had taken all answers, none would ever wait again.
     client.until_status("an answer still waits", |status| status.outbox_bytes > 0).await?;
     assert_eq!(client.status().await?.refusals.slow_clients, 0);
     for pending in pending {
@@ -80,7 +81,7 @@ async fn beside_answers_that_nobody_takes<M: Method>(
     Ok(())
 }
 
-/// Has a client served while a neighbour does what never ends.
+/// Serves a client beside a neighbour whose work never ends.
 async fn beside(
     neighbour: impl Future<Output = Result<()>>,
     (mut client, thread): (Client, ThreadId),
@@ -94,7 +95,7 @@ async fn beside(
     }
 }
 
-/// Has so many requests under way for ever: each answer is followed by the next request.
+/// Keeps this many requests in flight for ever: after each answer comes the next request.
 async fn always_under_way<M: Method>(
     client: &mut Client,
     count: usize,
@@ -113,7 +114,7 @@ async fn always_under_way<M: Method>(
 }
 
 #[tokio::test]
-async fn reads_of_a_large_history_that_nobody_takes() -> Result<()> {
+async fn reads_of_a_large_history_whose_answers_are_never_taken() -> Result<()> {
     let home = lone().start().await?;
     let (mut client, thread) = behaved(&home).await?;
     let thread_id = large_thread(&mut client).await?;
@@ -123,18 +124,18 @@ async fn reads_of_a_large_history_that_nobody_takes() -> Result<()> {
 }
 
 #[tokio::test]
-async fn pages_of_a_large_history_that_nobody_takes() -> Result<()> {
+async fn pages_of_a_large_history_whose_answers_are_never_taken() -> Result<()> {
     let home = lone().start().await?;
     let (mut client, thread) = behaved(&home).await?;
     let large = large_thread(&mut client).await?;
-    // The newest first: it alone is a page, and larger than the room for answers.
+    // Newest first: the newest turn alone fills a page, and exceeds the room for answers.
     let params = ThreadItemsListParams { sort_direction: Some(SortDirection::Desc), ..items_params(large) };
     beside_answers_that_nobody_takes::<ThreadItemsList>(&home, (client, thread), &params, 8).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn tiny_requests_whose_large_answers_nobody_takes() -> Result<()> {
+async fn tiny_requests_whose_large_answers_are_never_taken() -> Result<()> {
     let home = lone().start().await?;
     let behaved = behaved(&home).await?;
     beside_answers_that_nobody_takes::<RpcDiscover>(&home, behaved, &Default::default(), UNDER_WAY).await?;
@@ -156,7 +157,7 @@ async fn a_flood_of_long_names() -> Result<()> {
     let home = lone().start().await?;
     let behaved = behaved(&home).await?;
     let mut neighbour = home.client().await?;
-    let thread_id = neighbour.start_said_thread("words").await?;
+    let thread_id = neighbour.start_thread_with("words").await?;
     let long = |number: usize| ["a", "b"][number % 2].repeat(4_096);
     let renamed = |number| ThreadSetNameParams { thread_id, name: long(number) };
     beside(always_under_way::<ThreadNameSet>(&mut neighbour, UNDER_WAY, renamed), behaved).await?;
@@ -179,7 +180,7 @@ async fn a_flood_of_threads_with_long_settings() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_flood_of_frames_that_ask_for_nothing() -> Result<()> {
+async fn a_flood_of_frames_without_requests() -> Result<()> {
     let home = lone().start().await?;
     let behaved = behaved(&home).await?;
     let mut neighbour = home.client().await?;
@@ -199,7 +200,7 @@ async fn a_turn_that_streams_as_fast_as_it_can() -> Result<()> {
     let home = lone().start().await?;
     let (mut client, thread) = behaved(&home).await?;
     let mut neighbour = home.client().await?;
-    let endless = neighbour.start_said_thread("words").await?;
+    let endless = neighbour.start_thread_with("words").await?;
     neighbour.start_turn(endless, "/stream 1000000000 20").await?;
     all_is_answered(&mut client, thread).await?;
     client.unload(endless, true).await?;
@@ -215,7 +216,7 @@ async fn a_helper_that_floods_both_of_its_pipes() -> Result<()> {
     neighbour.start_thread().await?;
     home.until_helpers(2, PATIENCE).await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     all_is_answered(&mut client, thread).await?;
     home.finish().await
 }

@@ -1,4 +1,4 @@
-//! A helper that dies, closes its output or talks nonsense ends the calls that wait for it, with the reason.
+//! A helper that dies, closes its output or sends nonsense ends the calls that wait for it, with the reason.
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -15,84 +15,90 @@ use skein_protocol::turn::TurnStatus;
 
 use super::{calls, statuses, text};
 
-/// Lets the helper end in a call of `tool`, while another call waits for it. Returns what the turn was told.
+/// Ends the helper by a call of `tool`, while another call waits for it. Returns the error of the turn's
+/// call.
 async fn end_in_call(client: &mut Client, thread: ThreadId, tool: &str) -> Result<String> {
     client.turn(thread, "/tool helper pid").await?;
     is_ready(client, thread).await?;
     let hanging: Pending<McpServerToolCall> =
         client.start_call(&tool_params(thread, "helper", "hang", json!({}))).await?;
     let turn = client.turn(thread, &format!("/tool helper {tool}")).await?;
-    assert_eq!(turn.status, TurnStatus::Completed, "the model is told, and goes on");
+    assert_eq!(turn.status, TurnStatus::Completed, "the model gets the error and continues");
     let error = client.answer(hanging).await?.err().context("the other call is answered")?;
     assert_eq!(error.reason(), "helperEnded", "the other call ends too: {error}");
     let call = calls(client, &turn.id)?.remove(0);
     assert_eq!(call.status, McpToolCallStatus::Failed);
-    let why = call.error.context("a failed call says why")?.message;
+    let why = call.error.context("a failed call has a reason")?.message;
     assert!(why.contains(&is_ready_again(client, thread).await?), "{why}");
     let status = &statuses(client, thread).await?[0];
     assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::Connected), "{status:?}");
     Ok(why)
 }
 
-/// Takes what is told next of the thread's helper: that it is so.
-async fn told(client: &mut Client, thread: ThreadId, state: McpServerStartupState) -> Result<Option<String>> {
-    let told = client.next::<McpServerStartupStatusUpdated>(|told| told.thread_id == Some(thread)).await?;
-    assert_eq!(told.status, state, "{told:?}");
-    Ok(told.error)
+/// Takes the next status of the thread's helper, which must be `state`. Returns its error.
+async fn update(
+    client: &mut Client,
+    thread: ThreadId,
+    state: McpServerStartupState,
+) -> Result<Option<String>> {
+    let update =
+        client.next::<McpServerStartupStatusUpdated>(|update| update.thread_id == Some(thread)).await?;
+    assert_eq!(update.status, state, "{update:?}");
+    Ok(update.error)
 }
 
 async fn is_ready(client: &mut Client, thread: ThreadId) -> Result<()> {
-    told(client, thread, McpServerStartupState::Starting).await?;
-    told(client, thread, McpServerStartupState::Ready).await?;
+    update(client, thread, McpServerStartupState::Starting).await?;
+    update(client, thread, McpServerStartupState::Ready).await?;
     Ok(())
 }
 
-/// Waits until the thread's helper has failed, has been started again and is ready. Returns why it failed.
+/// Waits until the thread's helper has failed and is ready again. Returns the reason of the failure.
 async fn is_ready_again(client: &mut Client, thread: ThreadId) -> Result<String> {
-    let why = told(client, thread, McpServerStartupState::Failed).await?;
+    let why = update(client, thread, McpServerStartupState::Failed).await?;
     is_ready(client, thread).await?;
     why.context("a failure has a reason")
 }
 
 #[tokio::test]
-async fn a_helper_that_dies_in_a_call_ends_it_with_its_last_words() -> Result<()> {
+async fn a_helper_that_dies_in_a_call_ends_it_with_its_stderr() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     let message = end_in_call(&mut client, thread, "crash").await?;
-    assert!(message.contains('3') && message.contains("crashing, as told"), "{message}");
-    // The thread lives, and so do its other turns.
+    assert!(message.contains('3') && message.contains("crashing on request"), "{message}");
+    // The thread and its other turns continue.
     assert_eq!(client.say(thread, "still here").await?, "still here");
     client.unload(thread, true).await?;
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_helper_that_closes_its_output_is_ended() -> Result<()> {
+async fn a_helper_that_closes_its_output_is_stopped() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     end_in_call(&mut client, thread, "close").await?;
     client.unload(thread, true).await?;
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_helper_that_talks_nonsense_is_ended_and_the_nonsense_is_shown() -> Result<()> {
+async fn a_helper_that_sends_nonsense_is_stopped_and_the_error_quotes_it() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     let message = end_in_call(&mut client, thread, "garbage").await?;
-    assert!(message.contains("this is no JSON"), "{message}");
+    assert!(message.contains("this is not JSON"), "{message}");
     client.unload(thread, true).await?;
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_line_above_the_limit_ends_that_helper_only() -> Result<()> {
+async fn a_line_above_the_limit_stops_that_helper_only() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
@@ -105,7 +111,7 @@ async fn a_line_above_the_limit_ends_that_helper_only() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_helper_that_is_killed_ends_its_calls_and_is_started_again() -> Result<()> {
+async fn a_killed_helper_ends_its_calls_and_is_started_again() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
@@ -120,12 +126,12 @@ async fn a_helper_that_is_killed_ends_its_calls_and_is_started_again() -> Result
     let again: i32 = client.say(thread, "/tool helper pid").await?.parse()?;
     assert_ne!(again, pid);
     client.unload(thread, true).await?;
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_helper_that_shows_no_life_is_told_listed_and_cut_off_from_nobody() -> Result<()> {
+async fn an_unresponsive_helper_is_reported_listed_and_keeps_its_calls() -> Result<()> {
     let home =
         Home::setup().helper(Helper::named("helper")?).set("helpers.liveness", "500ms").start().await?;
     let mut client = home.client().await?;
@@ -135,9 +141,9 @@ async fn a_helper_that_shows_no_life_is_told_listed_and_cut_off_from_nobody() ->
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP)?;
     let echo = tool_params(thread, "helper", "echo", json!({ "text": "late" }));
     let waiting: Pending<McpServerToolCall> = client.start_call(&echo).await?;
-    let told = client.next::<McpServerStartupStatusUpdated>(|told| told.skein.is_some()).await?;
-    assert_eq!(told.skein.map(|skein| skein.state), Some(HelperState::Unresponsive), "{told:?}");
-    assert!(told.error.is_some_and(|error| error.contains("helpers.liveness")));
+    let update = client.next::<McpServerStartupStatusUpdated>(|update| update.skein.is_some()).await?;
+    assert_eq!(update.skein.map(|skein| skein.state), Some(HelperState::Unresponsive), "{update:?}");
+    assert!(update.error.is_some_and(|error| error.contains("helpers.liveness")));
     let status = &statuses(&mut client, thread).await?[0];
     assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::Connected), "{status:?}");
     assert_eq!(status.skein.as_ref().map(|skein| skein.state), Some(HelperState::Unresponsive));
@@ -146,9 +152,9 @@ async fn a_helper_that_shows_no_life_is_told_listed_and_cut_off_from_nobody() ->
     assert_eq!(listed[0].state, HelperState::Unresponsive);
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT)?;
     assert_eq!(text(&client.answer(waiting).await??), "late");
-    let told = client.next::<McpServerStartupStatusUpdated>(|told| told.skein.is_some()).await?;
-    assert!(told.error.is_none(), "{told:?}");
+    let update = client.next::<McpServerStartupStatusUpdated>(|update| update.skein.is_some()).await?;
+    assert!(update.error.is_none(), "{update:?}");
     client.unload(thread, true).await?;
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     home.finish().await
 }

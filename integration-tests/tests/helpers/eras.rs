@@ -1,4 +1,5 @@
-//! Both eras of MCP: with a handshake up to 2025-11-25, without one from 2026-07-28; and nobody is misjudged for being slow.
+//! Both eras of MCP: with a handshake up to 2025-11-25, without one from 2026-07-28. A slow helper is never
+//! misjudged.
 
 use std::time::{Duration, Instant};
 
@@ -14,23 +15,23 @@ use skein_protocol::notifications::McpServerStartupStatusUpdated;
 
 use super::{statuses, text};
 
-/// A server with one helper that speaks as the switches say, its thread, and how long the helper took to be ready.
+/// A server with one helper with these switches, its thread, and the time until the helper was ready.
 async fn with(switches: &[&str]) -> Result<(Home, Client, ThreadId, Duration)> {
     let home = Home::setup().helper(Helper::with("helper", switches)?).start().await?;
     let mut client = home.client().await?;
     let begun = Instant::now();
     let thread = client.start_thread().await?.id;
-    let told = client
-        .next::<McpServerStartupStatusUpdated>(|told| told.status != McpServerStartupState::Starting)
+    let update = client
+        .next::<McpServerStartupStatusUpdated>(|update| update.status != McpServerStartupState::Starting)
         .await?;
-    assert_eq!((told.status, told.error), (McpServerStartupState::Ready, None));
+    assert_eq!((update.status, update.error), (McpServerStartupState::Ready, None));
     Ok((home, client, thread, begun.elapsed()))
 }
 
-/// The helper answers a call, and both lists say what is spoken with it.
+/// The helper answers a call, and both lists show its protocol version.
 async fn speaks(client: &mut Client, thread: ThreadId, version: &str) -> Result<()> {
-    let answer = client.tool(thread, "helper", "echo", json!({ "text": "heard" })).await?;
-    assert_eq!(text(&answer), "heard");
+    let answer = client.tool(thread, "helper", "echo", json!({ "text": "text" })).await?;
+    assert_eq!(text(&answer), "text");
     let status = statuses(client, thread).await?.remove(0);
     assert_eq!(status.skein.and_then(|skein| skein.protocol_version).as_deref(), Some(version));
     assert_eq!(status.server_info.map(|info| info.name).as_deref(), Some("mcp-helper"));
@@ -52,7 +53,7 @@ async fn a_helper_without_a_handshake_is_ready_within_a_second() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_helper_that_says_nothing_to_initialize_is_asked_in_the_other_way() -> Result<()> {
+async fn a_helper_that_ignores_initialize_is_probed_without_a_handshake() -> Result<()> {
     let (home, mut client, thread, took) = with(&["--speaks", "2026-07-28-mute"]).await?;
     speaks(&mut client, thread, "2026-07-28").await?;
     assert!(took < Duration::from_millis(1500), "{took:?}");
@@ -68,23 +69,23 @@ async fn a_slow_helper_with_a_handshake_is_waited_for() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_helper_that_exits_at_a_strange_first_message_is_not_sent_one() -> Result<()> {
+async fn a_strict_helper_gets_no_unknown_first_message() -> Result<()> {
     let (home, mut client, thread, _) = with(&["--speaks", "strict"]).await?;
     speaks(&mut client, thread, "2025-11-25").await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_slow_helper_that_exits_at_a_stranger_is_started_again_without_one() -> Result<()> {
+async fn a_slow_strict_helper_is_started_again_without_the_probe() -> Result<()> {
     let (home, mut client, thread, took) = with(&["--speaks", "strict", "--start-delay-ms", "1500"]).await?;
     speaks(&mut client, thread, "2025-11-25").await?;
-    assert!(took >= Duration::from_secs(3), "it was started twice: {took:?}");
+    assert!(took >= Duration::from_secs(3), "the helper was started twice: {took:?}");
     assert_eq!(home.family().helpers.len(), 1);
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_helper_of_an_older_revision_is_spoken_to_in_that() -> Result<()> {
+async fn a_helper_of_an_older_revision_is_used_in_that_revision() -> Result<()> {
     for version in ["2024-11-05", "2025-03-26", "2025-06-18"] {
         let (home, mut client, thread, _) = with(&["--speaks", version]).await?;
         speaks(&mut client, thread, version).await?;

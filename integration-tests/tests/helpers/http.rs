@@ -1,4 +1,4 @@
-//! Helpers over HTTP: like any other, without a process. What goes wrong with one costs the call in which it does.
+//! Helpers over HTTP work like any other helper, without a process. A fault in a call costs only that call.
 
 mod faults;
 mod life;
@@ -22,7 +22,7 @@ use skein_protocol::server_requests::McpServerElicitationRequest;
 
 use super::{statuses, text};
 
-/// A server with a helper over HTTP, ready, beside one that is a process.
+/// A server with a ready helper over HTTP, beside a helper that is a process.
 struct Web {
     helper: HttpHelper,
     home: Home,
@@ -34,40 +34,40 @@ impl Web {
     async fn start(manner: Manner) -> Result<Self> {
         let helper = HttpHelper::start(manner, None).await?;
         let setup = Home::setup().helper(Helper::at("web", &helper.url())).helper(Helper::named("helper")?);
-        // Nobody listens there: who asked a proxy would not come far.
+        // Nothing listens at this address, so a helper that used the proxy would fail.
         let setup = ["http_proxy", "HTTP_PROXY", "ALL_PROXY"]
             .into_iter()
             .fold(setup, |setup, name| setup.env(name, "http://127.0.0.1:9"));
         let home = setup.start().await?;
         let mut client = home.client().await?;
-        let thread = client.start_said_thread("words").await?;
+        let thread = client.start_thread_with("words").await?;
         started(&mut client, "web").await?;
         Ok(Self { helper, home, client, thread })
     }
 
     async fn echoes(&mut self, helper: &str) -> Result<()> {
-        let answer = self.client.tool(self.thread, helper, "echo", json!({ "text": "heard" })).await?;
-        assert_eq!(text(&answer), "heard");
+        let answer = self.client.tool(self.thread, helper, "echo", json!({ "text": "words" })).await?;
+        assert_eq!(text(&answer), "words");
         Ok(())
     }
 
     async fn finish(self) -> Result<()> {
         drop(self.client);
-        self.home.until_zero(PATIENCE).await?;
+        self.home.until_drained(PATIENCE).await?;
         self.helper.until_alone(PATIENCE).await?;
         self.home.finish().await
     }
 }
 
-/// Until the start of a helper is over; why it failed.
+/// Waits until the start of a helper is over. Returns the reason of a failure.
 async fn started(client: &mut Client, name: &str) -> Result<Option<String>> {
-    let told = client
-        .next::<McpServerStartupStatusUpdated>(|told| {
-            told.name == name && told.status != McpServerStartupState::Starting
+    let update = client
+        .next::<McpServerStartupStatusUpdated>(|update| {
+            update.name == name && update.status != McpServerStartupState::Starting
         })
         .await?;
-    assert_eq!(told.error.is_some(), told.status == McpServerStartupState::Failed, "{told:?}");
-    Ok(told.error)
+    assert_eq!(update.error.is_some(), update.status == McpServerStartupState::Failed, "{update:?}");
+    Ok(update.error)
 }
 
 async fn detail(client: &mut Client, name: &str) -> Result<HelperDetail> {
@@ -77,12 +77,15 @@ async fn detail(client: &mut Client, name: &str) -> Result<HelperDetail> {
 }
 
 #[tokio::test]
-async fn a_helper_over_http_is_called_like_any_other_and_told_of_the_end() -> Result<()> {
+async fn a_helper_over_http_is_called_like_any_other_and_its_session_is_ended() -> Result<()> {
     let mut web = Web::start(Manner::Handshake).await?;
     web.echoes("web").await?;
     web.client.turn(web.thread, "/tool web progress").await?;
-    let said = web.client.heard::<ItemMcpToolCallProgress>()?;
-    assert_eq!(said.iter().map(|said| said.message.as_str()).collect::<Vec<_>>(), ["step 1", "step 2"]);
+    let outcome = web.client.received::<ItemMcpToolCallProgress>()?;
+    assert_eq!(
+        outcome.iter().map(|outcome| outcome.message.as_str()).collect::<Vec<_>>(),
+        ["step 1", "step 2"]
+    );
     let read = json!({ "server": "web", "threadId": web.thread, "uri": "memo://one" });
     web.client.call::<McpServerResourceRead>(serde_json::from_value(read)?).await?;
     let status = statuses(&mut web.client, web.thread).await?;
@@ -110,7 +113,7 @@ async fn a_helper_over_http_without_a_handshake_has_no_session() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_helper_over_http_with_a_handshake_asks_the_user_of_its_call() -> Result<()> {
+async fn a_helper_over_http_with_a_handshake_asks_its_user() -> Result<()> {
     let mut web = Web::start(Manner::Handshake).await?;
     let turn = web.client.start_turn(web.thread, "/tool web ask").await?;
     let (id, params) = web.client.next_request::<McpServerElicitationRequest>().await?;
@@ -120,7 +123,7 @@ async fn a_helper_over_http_with_a_handshake_asks_the_user_of_its_call() -> Resu
     web.client.turn_end(&turn).await?;
     let call = super::calls(&web.client, &turn)?.remove(0);
     assert!(call.result.is_some_and(|result| result.content[0]["text"].to_string().contains("Ada")));
-    // What is too long to be looked at is not put to anybody.
+    // An oversized question reaches no client.
     let answer = web.client.tool(web.thread, "web", "ask", json!({ "bytes": 300_000 })).await?;
     assert!(text(&answer).contains("at most 262144 bytes"), "{}", text(&answer));
     // An interrupt ends the question.
@@ -134,12 +137,12 @@ async fn a_helper_over_http_with_a_handshake_asks_the_user_of_its_call() -> Resu
 }
 
 #[tokio::test]
-async fn a_shared_helper_over_http_asks_the_user_of_the_call_on_whose_stream_it_asks() -> Result<()> {
+async fn a_shared_helper_over_http_asks_the_user_of_the_calls_stream() -> Result<()> {
     let helper = HttpHelper::start(Manner::Handshake, None).await?;
     let web = Helper::at("web", &helper.url()).set("isolation", "shared");
     let home = Home::setup().helper(web).start().await?;
     let (mut one, mut other) = (home.client().await?, home.client().await?);
-    let (first, second) = (one.start_said_thread("one").await?, other.start_said_thread("other").await?);
+    let (first, second) = (one.start_thread_with("one").await?, other.start_thread_with("other").await?);
     let hangs =
         other.start_call::<McpServerToolCall>(&tool_params(second, "web", "stall", json!({}))).await?;
     helper.until_seen(PATIENCE, |seen| seen.method() == "tools/call").await?;
@@ -149,36 +152,36 @@ async fn a_shared_helper_over_http_asks_the_user_of_the_call_on_whose_stream_it_
     assert_eq!(params.thread_id, first);
     let answer = json!({ "action": "accept", "content": { "name": "Ada" }, "_meta": null });
     one.answer_request::<McpServerElicitationRequest>(&id, &serde_json::from_value(answer)?).await?;
-    let told = one.answer(call).await?.map_err(anyhow::Error::msg)?;
-    assert!(text(&told).contains("Ada"), "{}", text(&told));
+    let update = one.answer(call).await?.map_err(anyhow::Error::msg)?;
+    assert!(text(&update).contains("Ada"), "{}", text(&update));
     drop((hangs, one, other));
     helper.until_alone(PATIENCE).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_helper_over_http_without_a_handshake_asks_the_user_of_its_call() -> Result<()> {
+async fn a_helper_over_http_without_a_handshake_asks_its_user() -> Result<()> {
     let mut web = Web::start(Manner::Stateless).await?;
     let ask = tool_params(web.thread, "web", "ask", json!({}));
     let call = web.client.start_call::<McpServerToolCall>(&ask).await?;
     let (id, params) = web.client.next_request::<McpServerElicitationRequest>().await?;
     assert_eq!((params.thread_id, params.server_name.as_str()), (web.thread, "web"));
     let called = |web: &Web| web.helper.seen().iter().filter(|seen| seen.method() == "tools/call").count();
-    assert_eq!(called(&web), 1, "nothing is asked of it meanwhile");
+    assert_eq!(called(&web), 1, "the helper gets no request meanwhile");
     let answer = json!({ "action": "accept", "content": { "name": "Ada" }, "_meta": null });
     let answer = serde_json::from_value(answer)?;
     web.client.answer_request::<McpServerElicitationRequest>(&id, &answer).await?;
-    let told = web.client.answer(call).await?.map_err(anyhow::Error::msg)?;
-    let told: serde_json::Value = serde_json::from_str(&text(&told))?;
-    assert_eq!(told["name"], json!({ "action": "accept", "content": { "name": "Ada" } }));
+    let update = web.client.answer(call).await?.map_err(anyhow::Error::msg)?;
+    let update: serde_json::Value = serde_json::from_str(&text(&update))?;
+    assert_eq!(update["name"], json!({ "action": "accept", "content": { "name": "Ada" } }));
     let cwd = web.client.read_thread(web.thread).await?.cwd;
-    assert_eq!(told["roots"]["roots"][0]["uri"], format!("file://{cwd}"));
+    assert_eq!(update["roots"]["roots"][0]["uri"], format!("file://{cwd}"));
     assert_eq!(called(&web), 2);
     web.finish().await
 }
 
 #[tokio::test]
-async fn a_session_that_the_helper_has_forgotten_is_begun_anew() -> Result<()> {
+async fn a_forgotten_session_is_replaced_by_a_new_one() -> Result<()> {
     for manner in [Manner::Handshake, Manner::HandshakeLoosely] {
         let mut web = Web::start(manner).await?;
         web.helper.forget();
@@ -191,7 +194,7 @@ async fn a_session_that_the_helper_has_forgotten_is_begun_anew() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_call_that_the_helper_has_refused_is_made_once_whatever_its_words() -> Result<()> {
+async fn a_refused_call_is_made_only_once_whatever_its_error_text() -> Result<()> {
     let mut web = Web::start(Manner::Handshake).await?;
     let count =
         |web: &Web, method: &str| web.helper.seen().iter().filter(|seen| seen.method() == method).count();
@@ -204,12 +207,13 @@ async fn a_call_that_the_helper_has_refused_is_made_once_whatever_its_words() ->
         let before = count(&web, "tools/call");
         let turn = web.client.turn(web.thread, &format!("/tool web tabs {arguments}")).await?;
         let call = super::calls(&web.client, &turn.id)?.remove(0);
-        let said = call.error.map(|error| error.message).unwrap_or_default();
+        let outcome = call.error.map(|error| error.message).unwrap_or_default();
         let words = arguments["text"].as_str().unwrap_or("the browser session has no tab 7");
-        assert!(said.contains(words), "{arguments}: {said}");
+        assert!(outcome.contains(words), "{arguments}: {outcome}");
         assert_eq!((count(&web, "tools/call") - before, count(&web, "initialize")), (1, 1), "{arguments}");
     }
-    // Whoever names the call has read it: another session is begun, and the call is not made again.
+    // A refusal that names the call was read by the helper: a new session starts, and the call is not
+    // repeated.
     let lost = json!({ "code": -32000, "text": "Bad Request: No valid session ID provided" });
     web.client.turn(web.thread, &format!("/tool web tabs {lost}")).await?;
     assert_eq!((count(&web, "tools/call"), count(&web, "initialize")), (5, 1));
@@ -219,20 +223,20 @@ async fn a_call_that_the_helper_has_refused_is_made_once_whatever_its_words() ->
 }
 
 #[tokio::test]
-async fn a_call_that_is_only_accepted_fails() -> Result<()> {
+async fn a_call_that_is_accepted_without_a_result_fails() -> Result<()> {
     let mut web = Web::start(Manner::Stateless).await?;
     for status in [202, 204] {
         let arguments = json!({ "status": status });
-        let said = web.client.tool(web.thread, "web", "accept", arguments).await;
-        let said = format!("{said:?}");
-        assert!(said.contains("without a result"), "{status}: {said}");
+        let outcome = web.client.tool(web.thread, "web", "accept", arguments).await;
+        let outcome = format!("{outcome:?}");
+        assert!(outcome.contains("without a result"), "{status}: {outcome}");
     }
     web.echoes("web").await?;
     web.finish().await
 }
 
 #[tokio::test]
-async fn tools_that_change_are_listed_again_in_both_eras() -> Result<()> {
+async fn changed_tools_are_listed_again_in_both_eras() -> Result<()> {
     for manner in [Manner::Handshake, Manner::Stateless] {
         let web = Web::start(manner).await?;
         let listed =
@@ -240,37 +244,37 @@ async fn tools_that_change_are_listed_again_in_both_eras() -> Result<()> {
         let listens = |helper: &HttpHelper| {
             helper.seen().iter().any(|seen| seen.verb == "GET" || seen.method() == "subscriptions/listen")
         };
-        // Told until it is heard: the stream may not be there yet.
+        // Repeat the notification, because the stream may not be open yet.
         let mut before = None;
-        let heard = || {
+        let received = || {
             web.helper.change_tools();
             let before = *before.get_or_insert_with(|| listed(&web.helper));
             (listens(&web.helper) && listed(&web.helper) > before + 1).then_some(())
         };
-        wait_until("another list of tools", PATIENCE, heard).await?;
+        wait_until("another list of tools", PATIENCE, received).await?;
         web.finish().await?;
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn tools_are_listed_again_when_the_stream_that_listens_is_back() -> Result<()> {
+async fn tools_are_listed_again_after_the_listening_stream_reconnects() -> Result<()> {
     let web = Web::start(Manner::Handshake).await?;
     let count = |fits: &dyn Fn(&Seen) -> bool| web.helper.seen().iter().filter(|seen| fits(seen)).count();
     let streams = || count(&|seen| seen.verb == "GET");
     let lists = || count(&|seen| seen.method() == "tools/list");
-    wait_until("the stream that listens", PATIENCE, || (streams() == 1).then_some(())).await?;
+    wait_until("the listening stream", PATIENCE, || (streams() == 1).then_some(())).await?;
     web.helper.until_quiet(PATIENCE).await?;
     let before = lists();
     web.helper.break_streams(2);
     wait_until("another stream", PATIENCE, || (streams() >= 4).then_some(())).await?;
-    // What has changed meanwhile was told to nobody.
+    // No stream carried notifications of changes meanwhile.
     wait_until("another list of tools", PATIENCE, || (lists() > before).then_some(())).await?;
     let again = lists();
-    let heard = || {
+    let received = || {
         web.helper.change_tools();
         (lists() > again).then_some(())
     };
-    wait_until("a change that is told on the new stream", PATIENCE, heard).await?;
+    wait_until("a notification on the new stream", PATIENCE, received).await?;
     web.finish().await
 }

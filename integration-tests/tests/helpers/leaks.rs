@@ -1,4 +1,5 @@
-//! What a helper gets of the server: its own configuration and an allow-list, three descriptors, the thread's folder.
+//! A helper's share of the server: its own configuration and an allow-list, three descriptors, the thread's
+//! folder.
 
 use std::collections::HashMap;
 
@@ -49,7 +50,7 @@ async fn the_servers_secrets_and_descriptors_stay_with_the_server() -> Result<()
     home.finish().await
 }
 
-/// The soft and the hard limit of open files of a process, in the kernel's words.
+/// The soft and the hard limit of open files of a process, as the kernel prints them.
 fn file_limits(pid: u32) -> Result<[String; 2]> {
     let limits = std::fs::read_to_string(format!("/proc/{pid}/limits"))?;
     let line =
@@ -59,8 +60,7 @@ fn file_limits(pid: u32) -> Result<[String; 2]> {
 }
 
 #[tokio::test]
-async fn a_server_may_open_as_many_files_as_the_system_lets_it_and_a_helper_as_many_as_the_user() -> Result<()>
-{
+async fn the_server_raises_its_own_file_limit_and_helpers_keep_the_users() -> Result<()> {
     let home = Home::setup().soft_files(256).helper(Helper::named("helper")?).start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;

@@ -1,4 +1,5 @@
-//! What goes wrong on the line of one helper costs that helper: others work, and so does the server, in bounded memory.
+//! Faults in one helper's output affect only that helper. Other helpers and the server work on, in bounded
+//! memory.
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -12,11 +13,11 @@ use skein_protocol::methods::McpServerToolCall;
 
 use super::text;
 
-/// What the server may take more than before a fault, bytes: what one line may have four times over, far below what the
-/// faults send.
+/// Allowed growth of the server's memory, bytes: four times the longest line, and far less than the faults
+/// send.
 const MORE_MEMORY: u64 = 96 << 20;
 
-/// A thread with a helper that goes wrong and another one.
+/// A thread with a faulty helper and another one.
 async fn beside_another() -> Result<(Home, Client, ThreadId)> {
     let setup = Home::setup().helper(Helper::named("wrong")?).helper(Helper::named("other")?);
     let home = setup.start().await?;
@@ -28,7 +29,7 @@ async fn beside_another() -> Result<(Home, Client, ThreadId)> {
     Ok((home, client, thread))
 }
 
-/// The other helper answers, and the server does.
+/// Checks that the other helper and the server answer.
 async fn others_work(client: &mut Client, thread: ThreadId) -> Result<()> {
     let answer = client.tool(thread, "other", "echo", json!({ "text": "fine" })).await?;
     assert_eq!(text(&answer), "fine");
@@ -36,7 +37,7 @@ async fn others_work(client: &mut Client, thread: ThreadId) -> Result<()> {
     Ok(())
 }
 
-/// Begins a call of the helper that goes wrong.
+/// Begins a call of the faulty helper.
 async fn begin(
     client: &mut Client,
     thread: ThreadId,
@@ -51,7 +52,7 @@ fn taken(home: &Home) -> Result<u64> {
 }
 
 #[tokio::test]
-async fn a_flood_of_messages_that_nobody_waits_for_costs_nobody_else() -> Result<()> {
+async fn a_flood_of_unexpected_messages_affects_only_its_helper() -> Result<()> {
     let (home, mut client, thread) = beside_another().await?;
     let before = taken(&home)?;
     let flood = begin(&mut client, thread, "stdout_flood", json!({ "lines": 300_000 })).await?;
@@ -64,7 +65,7 @@ async fn a_flood_of_messages_that_nobody_waits_for_costs_nobody_else() -> Result
 }
 
 #[tokio::test]
-async fn a_line_without_an_end_ends_its_helper_only() -> Result<()> {
+async fn an_endless_line_stops_its_helper_only() -> Result<()> {
     let (home, mut client, thread) = beside_another().await?;
     let before = taken(&home)?;
     let endless = begin(&mut client, thread, "endless", json!({})).await?;
@@ -76,7 +77,7 @@ async fn a_line_without_an_end_ends_its_helper_only() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_line_of_a_hundred_megabytes_ends_its_helper_only() -> Result<()> {
+async fn a_line_of_a_hundred_megabytes_stops_its_helper_only() -> Result<()> {
     let (home, mut client, thread) = beside_another().await?;
     let before = taken(&home)?;
     let large = begin(&mut client, thread, "bigline", json!({ "bytes": 100_000_000 })).await?;
@@ -88,7 +89,7 @@ async fn a_line_of_a_hundred_megabytes_ends_its_helper_only() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_gigabyte_on_stderr_without_a_newline_is_read_and_forgotten() -> Result<()> {
+async fn a_gigabyte_on_stderr_without_a_newline_is_read_and_dropped() -> Result<()> {
     let (home, mut client, thread) = beside_another().await?;
     let before = taken(&home)?;
     let flood = begin(&mut client, thread, "stderr_flood", json!({ "bytes": 1_000_000_000 })).await?;
@@ -101,13 +102,13 @@ async fn a_gigabyte_on_stderr_without_a_newline_is_read_and_forgotten() -> Resul
 }
 
 #[tokio::test]
-async fn answers_that_nobody_asked_for_and_second_answers_are_passed_over() -> Result<()> {
+async fn unexpected_and_repeated_answers_are_ignored() -> Result<()> {
     let (home, mut client, thread) = beside_another().await?;
     let answer = client.tool(thread, "wrong", "double", json!({})).await?;
     assert_eq!(text(&answer), "first");
     let slow = begin(&mut client, thread, "sleep", json!({ "ms": 300 })).await?;
     let quick = begin(&mut client, thread, "sleep", json!({ "ms": 1 })).await?;
-    // The second is answered before the first.
+    // The second call is answered before the first.
     client.answer(quick).await?.map_err(anyhow::Error::msg)?;
     client.answer(slow).await?.map_err(anyhow::Error::msg)?;
     others_work(&mut client, thread).await?;
@@ -115,7 +116,7 @@ async fn answers_that_nobody_asked_for_and_second_answers_are_passed_over() -> R
 }
 
 #[tokio::test]
-async fn a_helper_that_closes_its_input_and_lives_on_is_ended() -> Result<()> {
+async fn a_helper_that_closes_its_input_and_keeps_running_is_stopped() -> Result<()> {
     let (home, mut client, thread) = beside_another().await?;
     let before: Vec<u32> = home.family().helpers.iter().map(|helper| helper.pid).collect();
     client.tool(thread, "wrong", "close_stdin", json!({})).await?;
@@ -124,20 +125,20 @@ async fn a_helper_that_closes_its_input_and_lives_on_is_ended() -> Result<()> {
     assert!(["helperEnded", "helperNotRunning"].contains(&error.reason()), "{error}");
     assert!(error.message.contains("it closed its input"), "{error}");
     others_work(&mut client, thread).await?;
-    // It may have been started again by now.
+    // A new process may run by now.
     let left = || home.family().helpers.iter().filter(|helper| before.contains(&helper.pid)).count();
     wait_until("the end of the process", PATIENCE, || (left() == before.len() - 1).then_some(())).await?;
     home.finish().await
 }
 
-/// Calls that were given up leave nothing behind: neither their texts nor tasks that tell of it.
+/// Abandoned calls leave nothing behind: neither their texts nor tasks that report them.
 #[tokio::test]
-async fn calls_given_up_of_a_helper_that_reads_no_more_take_no_memory() -> Result<()> {
+async fn abandoned_calls_of_a_helper_that_stopped_reading_take_no_memory() -> Result<()> {
     let (home, mut client, thread) = beside_another().await?;
     let _deaf = begin(&mut client, thread, "deaf", json!({})).await?;
     let before = taken(&home)?;
     let large = "x".repeat(2_000_000);
-    // 240 MB in all; whoever asked has left.
+    // 240 MB in total; every caller has left.
     for _ in 0..40 {
         let mut caller = home.client().await?;
         for _ in 0..3 {
@@ -155,7 +156,7 @@ async fn calls_given_up_of_a_helper_that_reads_no_more_take_no_memory() -> Resul
 async fn questions_of_a_helper_are_bounded_and_its_pings_answered() -> Result<()> {
     let (home, mut client, thread) = beside_another().await?;
     let before = taken(&home)?;
-    // It answers when so many are refused.
+    // The tool answers once this many questions are refused.
     let all_but_few = json!({ "count": 5_000, "refused": 5_000 - 64 });
     let refused = client.tool(thread, "wrong", "ask_many", all_but_few).await?;
     assert!(text(&refused).parse::<usize>()? >= 5_000 - 64, "{refused:?}");

@@ -1,13 +1,14 @@
-//! Helpers: a stalled one holds up nobody else, a dead one ends what waits for it, and nothing leaks in.
+//! Helpers (MCP server processes): a stalled helper delays no other client, a dead one ends the calls that
+//! wait for it, and nothing of the server leaks into them.
 
 mod asks;
-mod census;
 mod dead;
 mod eras;
 mod held;
 mod http;
 mod leaks;
 mod lines;
+mod processes;
 mod reload;
 mod resources;
 mod secrets;
@@ -30,16 +31,16 @@ use skein_protocol::methods::{McpServerStatusList, McpServerToolCall};
 use skein_protocol::notifications::{ItemCompleted, ItemMcpToolCallProgress};
 use skein_protocol::turn::TurnStatus;
 
-/// How the helpers of a thread are.
+/// Status of the helpers of a thread.
 async fn statuses(client: &mut Client, thread: ThreadId) -> Result<Vec<McpServerStatus>> {
     let params =
         ListMcpServerStatusParams { thread_id: Some(thread), ..ListMcpServerStatusParams::default() };
     Ok(client.call::<McpServerStatusList>(params).await?.data)
 }
 
-/// The calls of a turn that are complete.
+/// The complete calls of a turn.
 fn calls(client: &Client, turn: &TurnId) -> Result<Vec<McpToolCallItem>> {
-    let items = client.heard::<ItemCompleted>()?.into_iter().filter(|item| item.turn_id == *turn);
+    let items = client.received::<ItemCompleted>()?.into_iter().filter(|item| item.turn_id == *turn);
     Ok(items
         .filter_map(
             |item| if let ThreadItemBody::McpToolCall(call) = item.item.body { Some(*call) } else { None },
@@ -53,7 +54,7 @@ fn text(response: &McpServerToolCallResponse) -> String {
 }
 
 #[tokio::test]
-async fn a_tool_is_called_outside_of_any_turn() -> Result<()> {
+async fn a_tool_is_called_outside_any_turn() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
@@ -68,10 +69,10 @@ async fn a_tool_is_called_outside_of_any_turn() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_call_that_cannot_be_made_says_why() -> Result<()> {
+async fn an_impossible_call_fails_with_a_reason() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     let unknown = tool_params(thread, "nobody", "echo", json!({}));
     let error = client.refusal::<McpServerToolCall>(unknown).await?;
     assert_eq!(error.reason(), "unknownHelper");
@@ -85,7 +86,7 @@ async fn a_call_that_cannot_be_made_says_why() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_interrupt_tells_the_helper_and_leaves_it_usable() -> Result<()> {
+async fn an_interrupt_cancels_the_call_and_the_helper_stays_usable() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
@@ -104,24 +105,24 @@ async fn an_interrupt_tells_the_helper_and_leaves_it_usable() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_a_tool_says_on_its_way_reaches_the_user() -> Result<()> {
+async fn progress_of_a_tool_reaches_the_user() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     client.turn(thread, "/tool helper progress {\"steps\":3}").await?;
-    let said: Vec<String> =
-        client.heard::<ItemMcpToolCallProgress>()?.into_iter().map(|progress| progress.message).collect();
-    assert_eq!(said, ["step 1", "step 2", "step 3"]);
+    let progress: Vec<String> =
+        client.received::<ItemMcpToolCallProgress>()?.into_iter().map(|progress| progress.message).collect();
+    assert_eq!(progress, ["step 1", "step 2", "step 3"]);
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_call_of_a_connection_that_leaves_is_cancelled_and_keeps_nothing() -> Result<()> {
+async fn a_disconnect_cancels_its_calls_and_they_keep_no_thread_loaded() -> Result<()> {
     let home = Home::start().await?;
     let mut control = home.client().await?;
     let mut owner = home.client().await?;
     let mut caller = home.client().await?;
-    let thread = owner.start_said_thread("/tool helper pid").await?;
+    let thread = owner.start_thread_with("/tool helper pid").await?;
     let _waits =
         caller.start_call::<McpServerToolCall>(&tool_params(thread, "helper", "hang", json!({}))).await?;
     caller.quiesce().await?;
@@ -131,6 +132,6 @@ async fn a_call_of_a_connection_that_leaves_is_cancelled_and_keeps_nothing() -> 
     assert_eq!(control.loaded().await?, [thread], "a live connection waits for its helper");
     drop(caller);
     control.thread_closed(thread).await?;
-    home.until_zero(skein_integration_tests::home::PATIENCE).await?;
+    home.until_drained(skein_integration_tests::home::PATIENCE).await?;
     home.finish().await
 }

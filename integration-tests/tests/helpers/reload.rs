@@ -1,4 +1,4 @@
-//! Settings that change while helpers run: only what changed is another process afterwards.
+//! Settings that change while helpers run: only changed helpers get a new process.
 
 use std::fs;
 use std::time::Instant;
@@ -16,7 +16,7 @@ use skein_protocol::table::Method;
 
 use super::{statuses, text};
 
-/// A home with the helpers `one` and `two`; the text `"first"` is an argument of no meaning of the second.
+/// A home with the helpers `one` and `two`. The second has the meaningless argument `"first"`.
 async fn home() -> Result<Home> {
     let two = Helper::named("two")?.set("env.ROUND", "first");
     Home::setup().helper(Helper::named("one")?).helper(two).start().await
@@ -38,17 +38,17 @@ async fn pid(client: &mut Client, thread: ThreadId, server: &str) -> Result<Stri
 }
 
 #[tokio::test]
-async fn only_what_has_changed_is_started_anew() -> Result<()> {
+async fn only_a_changed_helper_is_restarted() -> Result<()> {
     let home = home().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     let (one, two) = (pid(&mut client, thread, "one").await?, pid(&mut client, thread, "two").await?);
     edit(&home, |text| text.replace("\"first\"", "\"second\""))?;
     reload(&mut client).await?;
     assert_eq!(pid(&mut client, thread, "one").await?, one);
     let again = pid(&mut client, thread, "two").await?;
     assert_ne!(again, two);
-    // A list of tools is policy.
+    // A list of tools is policy, and needs no restart.
     let before = fs::read_to_string(home.path().join("config.toml"))?;
     edit(&home, |text| text.replace("[mcp_servers.one]", "[mcp_servers.one]\ndisabled_tools = [\"echo\"]"))?;
     reload(&mut client).await?;
@@ -70,17 +70,17 @@ async fn only_what_has_changed_is_started_anew() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_call_that_is_under_way_is_not_cut_off_and_its_process_ends_behind_it() -> Result<()> {
+async fn a_reload_lets_a_running_call_finish_on_the_old_process() -> Result<()> {
     let home = home().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     let old = pid(&mut client, thread, "two").await?;
     let waits = tool_params(thread, "two", "sleep", json!({ "ms": 1500 }));
     let waits = client.start_call::<McpServerToolCall>(&waits).await?;
     client.quiesce().await?;
     edit(&home, |text| text.replace("\"first\"", "\"second\""))?;
     reload(&mut client).await?;
-    assert_ne!(pid(&mut client, thread, "two").await?, old, "a new call goes to the new one");
+    assert_ne!(pid(&mut client, thread, "two").await?, old, "a new call uses the new process");
     home.until_helpers(3, PATIENCE).await?;
     assert!(client.answer(waits).await?.is_ok());
     home.until_helpers(2, PATIENCE).await?;
@@ -91,16 +91,16 @@ async fn a_call_that_is_under_way_is_not_cut_off_and_its_process_ends_behind_it(
     edit(&home, |text| text.replace("\"second\"", "\"third\""))?;
     reload(&mut client).await?;
     client.unload(thread, true).await?;
-    assert_eq!(home.family().count(), 0, "the unload waits for it");
+    assert_eq!(home.family().count(), 0, "the unload waits for the old process");
     assert!(client.answer(hangs).await?.is_err());
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_wrong_file_is_an_error_that_names_file_line_and_key_and_changes_nothing() -> Result<()> {
+async fn an_invalid_file_changes_nothing_and_the_error_names_file_line_and_key() -> Result<()> {
     let home = home().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     let two = pid(&mut client, thread, "two").await?;
     let before = fs::read_to_string(home.path().join("config.toml"))?;
     edit(&home, |text| format!("model = 3\n{}", text.replace("\"first\"", "\"second\"")))?;
@@ -118,10 +118,10 @@ async fn a_wrong_file_is_an_error_that_names_file_line_and_key_and_changes_nothi
 }
 
 #[tokio::test]
-async fn a_reload_of_what_has_not_changed_reads_nothing_and_wakes_nobody() -> Result<()> {
+async fn a_reload_without_changes_does_no_work() -> Result<()> {
     let home = home().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     let pids = [pid(&mut client, thread, "one").await?, pid(&mut client, thread, "two").await?];
     let began = Instant::now();
     for _ in 0..1000 {
@@ -143,15 +143,15 @@ async fn a_reload_of_what_has_not_changed_reads_nothing_and_wakes_nobody() -> Re
 }
 
 #[tokio::test]
-async fn a_helper_that_has_failed_is_started_again_by_a_reload() -> Result<()> {
+async fn a_reload_restarts_a_failed_helper() -> Result<()> {
     let home = home().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     let one = pid(&mut client, thread, "one").await?;
     let crash = tool_params(thread, "two", "crash", json!({}));
     client.refusal::<McpServerToolCall>(crash).await?;
     home.until_helpers(1, PATIENCE).await?;
-    // No process of it is left; the server hears of that right after.
+    // The process is gone; the server notices shortly after.
     client
         .until_status("it is over", |status| status.helpers.alive == 1 && status.helpers.stopping == 0)
         .await?;

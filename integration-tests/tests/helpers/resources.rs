@@ -1,4 +1,4 @@
-//! Resources of helpers: listed with their status, and read; and what a call sends beside its arguments.
+//! Resources of helpers, listed with their status and read; and the `_meta` of calls.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ async fn resources_are_listed_from_all_pages_and_read() -> Result<()> {
     let answer = client.call::<McpServerResourceRead>(read(Some(thread), "memo://two")).await?;
     let [ResourceContent::Blob { blob, mime_type, .. }] = &answer.contents[..] else { panic!("{answer:?}") };
     assert_eq!((blob.as_str(), mime_type.as_deref()), ("AAEC", Some("x/y")));
-    // Listed right behind the start and in order: what is answered after that comes later.
+    // The helper is listed right after its start and in order, so later answers come after it.
     let mut status = statuses(&mut client, thread).await?.remove(0);
     while status.resource_templates.is_empty() {
         client.tool(thread, "helper", "pid", json!({})).await?;
@@ -55,8 +55,8 @@ async fn a_helper_without_tools_is_ready_and_its_resources_are_read() -> Result<
     let thread = client.start_thread().await?.id;
     let wanted = [McpServerStartupState::Starting, McpServerStartupState::Ready];
     for state in wanted {
-        let told = client.next::<McpServerStartupStatusUpdated>(|_| true).await?;
-        assert_eq!(told.status, state, "{told:?}");
+        let update = client.next::<McpServerStartupStatusUpdated>(|_| true).await?;
+        assert_eq!(update.status, state, "{update:?}");
     }
     let answer = client.call::<McpServerResourceRead>(read(Some(thread), "memo://one")).await?;
     assert_eq!(answer.contents.len(), 1);
@@ -65,41 +65,41 @@ async fn a_helper_without_tools_is_ready_and_its_resources_are_read() -> Result<
 }
 
 #[tokio::test]
-async fn a_resource_that_cannot_be_read_says_why() -> Result<()> {
+async fn an_unreadable_resource_fails_with_a_reason() -> Result<()> {
     let home = Home::setup().helper(Helper::named("helper")?).start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     let refused = client.refusal::<McpServerResourceRead>(read(Some(thread), "memo://three")).await?;
     assert_eq!(refused.reason(), "helperRefused");
     assert!(refused.message.contains("-32002: no resource memo://three"), "{refused:?}");
-    let stranger = McpResourceReadParams { server: "nobody".to_owned(), ..read(Some(thread), "memo://one") };
-    assert_eq!(client.refusal::<McpServerResourceRead>(stranger).await?.reason(), "unknownHelper");
+    let unknown = McpResourceReadParams { server: "nobody".to_owned(), ..read(Some(thread), "memo://one") };
+    assert_eq!(client.refusal::<McpServerResourceRead>(unknown).await?.reason(), "unknownHelper");
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_resource_is_read_without_a_thread_and_nothing_is_left() -> Result<()> {
+async fn a_resource_is_read_without_a_thread_and_no_process_is_left() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let answer = client.call::<McpServerResourceRead>(read(None, "memo://one")).await?;
     assert_eq!((answer.contents.len(), answer.origin_call_id.as_deref()), (1, Some("call")));
     let refused = client.refusal::<McpServerResourceRead>(read(None, "memo://three")).await?;
     assert_eq!(refused.reason(), "helperRefused");
-    let stranger = McpResourceReadParams { server: "nobody".to_owned(), ..read(None, "memo://one") };
-    assert_eq!(client.refusal::<McpServerResourceRead>(stranger).await?.reason(), "unknownHelper");
-    home.until_zero(PATIENCE).await?;
+    let unknown = McpResourceReadParams { server: "nobody".to_owned(), ..read(None, "memo://one") };
+    assert_eq!(client.refusal::<McpServerResourceRead>(unknown).await?.reason(), "unknownHelper");
+    home.until_drained(PATIENCE).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn what_a_client_sends_beside_the_arguments_reaches_the_helper() -> Result<()> {
+async fn the_meta_of_a_call_reaches_the_helper() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     let mut params = tool_params(thread, "helper", "meta", json!({}));
     params.meta = Some(json!({ "example.org/trace": "t" }));
     let answer = client.call::<McpServerToolCall>(params).await?;
-    let heard: Value = serde_json::from_str(&text(&answer))?;
-    assert_eq!(heard["example.org/trace"], "t");
+    let received: Value = serde_json::from_str(&text(&answer))?;
+    assert_eq!(received["example.org/trace"], "t");
     home.finish().await
 }

@@ -1,4 +1,5 @@
-//! Secrets that a client gives with a thread: its helpers have them for as long as the thread lives, and nobody else is shown them.
+//! Secrets that a client passes with a thread: its helpers have them while the thread lives, and no other
+//! output shows them.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,7 @@ use serde_json::json;
 use skein_integration_tests::client::Client;
 use skein_integration_tests::home::Home;
 use skein_integration_tests::paths;
-use skein_integration_tests::process::MARK;
+use skein_integration_tests::process::TAG;
 use skein_protocol::helper::McpServerStartupState;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{ThreadFork, ThreadStart};
@@ -17,7 +18,7 @@ use tokio::process::Command;
 
 const SECRET: &str = "ghp_TOPSECRET99999";
 
-/// Every file below a folder that has the secret.
+/// Every file below a folder that contains the secret.
 fn files_with_it(folder: &Path) -> Result<Vec<PathBuf>> {
     let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
     while let Some(folder) = folders.pop() {
@@ -39,18 +40,17 @@ async fn skein(arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// What the thread's helper has in its environment.
+/// Whether the environment of the thread's helper has the secret.
 async fn token(client: &mut Client, thread: ThreadId) -> Result<bool> {
-    let said = client.tool(thread, "own", "env", json!({})).await?;
-    Ok(json!(said).to_string().contains(SECRET))
+    let reply = client.tool(thread, "own", "env", json!({})).await?;
+    Ok(json!(reply).to_string().contains(SECRET))
 }
 
 #[tokio::test]
-async fn secrets_of_a_threads_helpers_outlive_a_restart_and_stand_in_no_rollout_export_or_plain_backup()
--> Result<()> {
+async fn secrets_of_helpers_survive_a_restart_and_are_in_no_rollout_export_or_plain_backup() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = home.client().await?;
-    let env = json!({ "TOKEN": SECRET, MARK: home.mark() });
+    let env = json!({ "TOKEN": SECRET, TAG: home.tag() });
     let own = json!({ "command": paths::mcp_helper()?, "env": env });
     let off = json!({ "command": "x", "args": ["--token", SECRET], "enabled": false });
     let config = json!({ "mcp_servers": { "own": own, "off": off } });
@@ -86,8 +86,8 @@ async fn secrets_of_a_threads_helpers_outlive_a_restart_and_stand_in_no_rollout_
     let mut client = other.client().await?;
     client.resume(thread).await?;
     let failed = client
-        .next::<McpServerStartupStatusUpdated>(|told| {
-            told.name == "own" && told.status == McpServerStartupState::Failed
+        .next::<McpServerStartupStatusUpdated>(|update| {
+            update.name == "own" && update.status == McpServerStartupState::Failed
         })
         .await?;
     let why = failed.error.context("a reason")?;

@@ -1,4 +1,4 @@
-//! Helpers that several threads share, and such as are kept for who comes back.
+//! Helpers that several threads share, and helpers that linger for the next user.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ async fn pid(client: &mut Client, thread: ThreadId) -> Result<String> {
 async fn each_thread_has_its_own_list_of_a_shared_helpers_tools() -> Result<()> {
     let home = Home::setup().helper(Helper::named("helper")?.set("isolation", "shared")).start().await?;
     let mut client = home.client().await?;
-    // The first one starts the process.
+    // The first thread starts the process.
     for (tools, other) in [(["pid"], "echo"), (["echo"], "pid")] {
         let config = json!({ "mcp_servers": { "helper": { "enabled_tools": tools } } });
         let params =
@@ -53,12 +53,12 @@ async fn two_threads_share_one_process_and_the_last_one_ends_it() -> Result<()> 
         let helper = Helper::named("helper")?.set("isolation", isolation);
         let home = Home::setup().helper(helper).start().await?;
         let mut client = home.client().await?;
-        let one = client.start_said_thread("one").await?;
+        let one = client.start_thread_with("one").await?;
         let shared = pid(&mut client, one).await?;
-        let two = client.start_said_thread("two").await?;
+        let two = client.start_thread_with("two").await?;
         for state in [State::Starting, State::Ready] {
-            let of_two = |told: &skein_protocol::event::McpServerStatusUpdatedNotification| {
-                told.thread_id == Some(two) && told.status == state
+            let of_two = |update: &skein_protocol::event::McpServerStatusUpdatedNotification| {
+                update.thread_id == Some(two) && update.status == state
             };
             client.next::<McpServerStartupStatusUpdated>(of_two).await?;
         }
@@ -71,39 +71,40 @@ async fn two_threads_share_one_process_and_the_last_one_ends_it() -> Result<()> 
         assert_eq!(helper.thread_ids, both);
         assert_ne!(helper.isolation, HelperIsolation::Thread);
         assert_eq!(client.status().await?.helpers.alive, 1);
-        // One leaves: its call ends, the other's goes on.
+        // One thread leaves: its call ends, the other's continues.
         let sleep = tool_params(two, "helper", "sleep", json!({ "ms": 300 }));
         let goes_on = client.start_call::<McpServerToolCall>(&sleep).await?;
         let hangs = tool_params(one, "helper", "hang", json!({}));
         let cut = client.start_call::<McpServerToolCall>(&hangs).await?;
         client.quiesce().await?;
         client.unload(one, true).await?;
-        let cut = client.answer(cut).await?.expect_err("its thread is gone");
+        let cut = client.answer(cut).await?.expect_err("the thread of the call is gone");
         assert_eq!(cut.reason(), "helperEnded");
         assert!(client.answer(goes_on).await?.is_ok());
         assert_eq!(pid(&mut client, two).await?, shared);
         client.unload(two, true).await?;
-        assert_eq!(home.family().count(), 0, "an unload waits for what nobody else uses");
+        assert_eq!(home.family().count(), 0, "an unload waits for an unshared helper");
         home.finish().await?;
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_helper_that_falls_silent_is_set_apart_and_others_get_a_fresh_one_at_once() -> Result<()> {
+async fn a_silent_helper_is_quarantined_and_other_threads_get_a_fresh_one() -> Result<()> {
     for isolation in ["project", "shared"] {
         let helper = Helper::named("helper")?.set("isolation", isolation);
         let home = Home::setup().helper(helper).set("helpers.liveness", "500ms").start().await?;
         let (mut one, mut two) = (home.client().await?, home.client().await?);
-        let first = one.start_said_thread("one").await?;
-        let second = two.start_said_thread("two").await?;
+        let first = one.start_thread_with("one").await?;
+        let second = two.start_thread_with("two").await?;
         let old: i32 = pid(&mut one, first).await?.parse()?;
         let turn = one.start_turn(first, "/tool helper hang").await?;
         one.next::<ItemStarted>(|item| matches!(item.item.body, ThreadItemBody::McpToolCall(_))).await?;
         kill(Pid::from_raw(old), Signal::SIGSTOP)?;
         for client in [&mut one, &mut two] {
-            let told = client.next::<McpServerStartupStatusUpdated>(|told| told.skein.is_some()).await?;
-            assert_eq!(told.skein.map(|skein| skein.state), Some(HelperState::Unresponsive));
+            let update =
+                client.next::<McpServerStartupStatusUpdated>(|update| update.skein.is_some()).await?;
+            assert_eq!(update.skein.map(|skein| skein.state), Some(HelperState::Unresponsive));
         }
         let begun = Instant::now();
         let fresh = pid(&mut two, second).await?;
@@ -116,13 +117,13 @@ async fn a_helper_that_falls_silent_is_set_apart_and_others_get_a_fresh_one_at_o
         let [new, apart] = &listed[..] else { panic!("{listed:?}") };
         assert!(!new.quarantined && apart.quarantined);
         assert_eq!((apart.pid, apart.state), (Some(old), HelperState::Unresponsive));
-        // Who still waits for the old one, gets the fresh one for everything else.
+        // A thread that waits for the old process uses the fresh one for everything else.
         assert_eq!(pid(&mut one, first).await?, fresh);
         one.interrupt(first, &turn).await?;
         assert_eq!(one.turn_end(&turn).await?.status, TurnStatus::Interrupted);
         home.until_helpers(1, PATIENCE).await?;
         let ended = || kill(Pid::from_raw(old), None).is_err().then_some(());
-        wait_until("the end of the one that was stopped", PATIENCE, ended).await?;
+        wait_until("the end of the stopped helper", PATIENCE, ended).await?;
         assert_eq!(pid(&mut two, second).await?, fresh);
         one.unload(first, true).await?;
         two.unload(second, true).await?;
@@ -140,7 +141,7 @@ async fn fifteen_switches_leave_nothing_however_helpers_are_shared() -> Result<(
         let mut control = home.client().await?;
         for _ in 0..15 {
             let mut client = home.client().await?;
-            let thread = client.start_said_thread("/tool helper pid").await?;
+            let thread = client.start_thread_with("/tool helper pid").await?;
             drop(client);
             control.thread_closed(thread).await?;
             assert_eq!(home.family().count(), 0, "{isolation}");
@@ -152,13 +153,12 @@ async fn fifteen_switches_leave_nothing_however_helpers_are_shared() -> Result<(
 }
 
 #[tokio::test]
-async fn who_comes_back_in_time_gets_the_living_one_and_the_end_of_the_server_waits_for_no_linger()
--> Result<()> {
+async fn a_lingering_helper_is_reused_and_does_not_delay_the_stop() -> Result<()> {
     let helper = Helper::with("helper", &["--ignore-eof", "--grandchild"])?.set("linger", "1h");
     let mut home = Home::setup().helper(helper).start().await?;
     let mut control = home.client().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     let first = pid(&mut client, thread).await?;
     client.close().await?;
     control.thread_closed(thread).await?;
@@ -173,7 +173,7 @@ async fn who_comes_back_in_time_gets_the_living_one_and_the_end_of_the_server_wa
     let mut others = Vec::new();
     for _ in 0..5 {
         let mut client = home.client().await?;
-        let thread = client.start_said_thread("/tool helper pid").await?;
+        let thread = client.start_thread_with("/tool helper pid").await?;
         drop(client);
         control.thread_closed(thread).await?;
         others.push(thread);
@@ -193,7 +193,7 @@ async fn a_thread_that_gives_up_on_a_silent_helper_ends_its_own_calls_only() -> 
     let home = Home::setup().helper(helper).set("helpers.liveness", "1s").start().await?;
     let mut patient = home.client().await?;
     let mut strict = home.client().await?;
-    let first = patient.start_said_thread("words").await?;
+    let first = patient.start_thread_with("words").await?;
     let own = json!({ "mcp_servers": { "helper": { "on_unresponsive": "fail" } } });
     let params = ThreadStartParams { config: serde_json::from_value(own)?, ..ThreadStartParams::default() };
     let second = strict.call::<ThreadStart>(params).await?.thread.id;
@@ -205,8 +205,11 @@ async fn a_thread_that_gives_up_on_a_silent_helper_ends_its_own_calls_only() -> 
     let hangs = tool_params(second, "helper", "hang", json!({}));
     assert_eq!(strict.refusal::<McpServerToolCall>(hangs).await?.reason(), "helperUnresponsive");
     patient.quiesce().await?;
-    assert!(patient.record().iter().all(|message| !message.answers(waits.id())), "its call goes on");
+    assert!(
+        patient.record().iter().all(|message| !message.answers(waits.id())),
+        "the other thread's call continues"
+    );
     drop((waits, patient, strict));
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     home.finish().await
 }

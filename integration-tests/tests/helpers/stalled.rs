@@ -1,4 +1,4 @@
-//! A helper that accepts and never answers: everything that does not need it goes on.
+//! A helper that accepts requests and never answers: all other work continues.
 
 use anyhow::Result;
 use serde_json::json;
@@ -17,7 +17,8 @@ use skein_protocol::turn::TurnStatus;
 
 use super::statuses;
 
-/// Everything that needs no helper, over the connection that waits for one; and a turn with a helper elsewhere.
+/// Sends every request that needs no helper over the connection that waits for one, and runs a turn with
+/// another thread's helper.
 async fn all_else_goes_on(home: &Home, client: &mut Client, thread: ThreadId) -> Result<()> {
     assert!(client.loaded().await?.contains(&thread));
     let state = client.loaded_thread(thread).await?.map(|loaded| loaded.state);
@@ -33,12 +34,12 @@ async fn all_else_goes_on(home: &Home, client: &mut Client, thread: ThreadId) ->
     assert_eq!(client.say(other, "/tool helper echo {\"text\":\"fine\"}").await?, "fine");
     client.unload(other, false).await?;
     let mut third = home.client().await?;
-    let elsewhere = third.start_said_thread("/tool helper pid").await?;
-    third.unload(elsewhere, false).await?;
+    let other_thread = third.start_thread_with("/tool helper pid").await?;
+    third.unload(other_thread, false).await?;
     Ok(())
 }
 
-/// Begins a turn that waits for a helper.
+/// Starts a turn that waits for a helper.
 async fn waiting_turn(
     client: &mut Client,
     thread: ThreadId,
@@ -54,7 +55,7 @@ async fn waiting_turn(
 }
 
 #[tokio::test]
-async fn a_helper_that_hangs_in_a_call_holds_up_nobody_else() -> Result<()> {
+async fn a_helper_that_hangs_in_a_call_delays_nobody_else() -> Result<()> {
     let home = Home::start().await?;
     let mut control = home.client().await?;
     let mut client = home.client().await?;
@@ -65,12 +66,12 @@ async fn a_helper_that_hangs_in_a_call_holds_up_nobody_else() -> Result<()> {
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Interrupted);
     client.close().await?;
     control.thread_closed(thread).await?;
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_helper_that_hangs_at_its_start_holds_up_nobody_else() -> Result<()> {
+async fn a_helper_that_hangs_at_its_start_delays_nobody_else() -> Result<()> {
     let wedged = Helper::with("wedged", &["--hang-at-start"])?.set("startup_timeout_sec", 600);
     let home = Home::setup().helper(Helper::named("helper")?).helper(wedged).start().await?;
     let mut control = home.client().await?;
@@ -85,12 +86,12 @@ async fn a_helper_that_hangs_at_its_start_holds_up_nobody_else() -> Result<()> {
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Interrupted);
     client.close().await?;
     control.thread_closed(thread).await?;
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_helper_that_reads_no_more_holds_up_nobody_else() -> Result<()> {
+async fn a_helper_that_stopped_reading_delays_nobody_else() -> Result<()> {
     let home = Home::start().await?;
     let mut control = home.client().await?;
     let mut client = home.client().await?;
@@ -106,14 +107,14 @@ async fn a_helper_that_reads_no_more_holds_up_nobody_else() -> Result<()> {
     all_else_goes_on(&home, &mut client, thread).await?;
     drop((waiting, client));
     let orphan = control.loaded_thread(thread).await?.map(|loaded| loaded.state);
-    assert_eq!(orphan, Some(LoadedState::Running), "a turn goes on without its watchers");
+    assert_eq!(orphan, Some(LoadedState::Running), "a turn continues without subscribers");
     control.unload(thread, true).await?;
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn calls_of_one_connection_that_hang_do_not_stop_its_interrupts() -> Result<()> {
+async fn hanging_calls_of_a_connection_do_not_block_its_interrupts() -> Result<()> {
     let home =
         Home::setup().helper(Helper::named("helper")?).set("limits.requests_in_flight", 4).start().await?;
     let mut client = home.client().await?;

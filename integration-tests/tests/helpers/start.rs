@@ -1,11 +1,11 @@
-//! Starting helpers: nobody waits for it but who needs them, and everybody can see how it goes.
+//! Starts of helpers: only requests that need the helper wait, and every client can see the state.
 
 use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::json;
 use skein_integration_tests::home::{Helper, Home, PATIENCE};
-use skein_integration_tests::process::MARK;
+use skein_integration_tests::process::TAG;
 use skein_integration_tests::requests::tool_params;
 use skein_protocol::helper::{McpServerConnectionStatus, McpServerStartupState};
 use skein_protocol::methods::{McpServerToolCall, SkeinHelpersList, ThreadStart};
@@ -16,28 +16,28 @@ use skein_protocol::turn::TurnStatus;
 use super::statuses;
 
 #[tokio::test]
-async fn the_start_of_a_helper_is_told_to_who_watches() -> Result<()> {
+async fn clients_are_notified_of_a_helpers_start() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     for state in [McpServerStartupState::Starting, McpServerStartupState::Ready] {
-        let told = client.next::<McpServerStartupStatusUpdated>(|_| true).await?;
-        assert_eq!((told.thread_id, told.name.as_str(), told.status), (Some(thread), "helper", state));
-        assert_eq!(told.error, None);
+        let update = client.next::<McpServerStartupStatusUpdated>(|_| true).await?;
+        assert_eq!((update.thread_id, update.name.as_str(), update.status), (Some(thread), "helper", state));
+        assert_eq!(update.error, None);
     }
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_there_is_told_and_stops_no_turn() -> Result<()> {
+async fn a_missing_program_is_reported_and_stops_no_turn() -> Result<()> {
     let missing = Helper::program("missing", "/no/such/program", &[]);
     let home = Home::setup().helper(missing).start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
-    let told = client
-        .next::<McpServerStartupStatusUpdated>(|told| told.status == McpServerStartupState::Failed)
+    let update = client
+        .next::<McpServerStartupStatusUpdated>(|update| update.status == McpServerStartupState::Failed)
         .await?;
-    assert!(told.error.as_ref().is_some_and(|error| error.contains("/no/such/program")), "{told:?}");
+    assert!(update.error.as_ref().is_some_and(|error| error.contains("/no/such/program")), "{update:?}");
     let status = &statuses(&mut client, thread).await?[0];
     assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::Failed));
     assert!(
@@ -47,35 +47,35 @@ async fn a_program_that_is_not_there_is_told_and_stops_no_turn() -> Result<()> {
     assert_eq!(client.say(thread, "without it").await?, "without it");
     let call = tool_params(thread, "missing", "echo", json!({}));
     assert_eq!(client.refusal::<McpServerToolCall>(call).await?.reason(), "helperNotRunning");
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_start_that_fails_again_and_again_is_told_once_until_it_is_given_up() -> Result<()> {
+async fn repeated_start_failures_are_reported_once_until_the_helper_is_given_up() -> Result<()> {
     let failing = Helper::with("failing", &["--exit-at-start", "3"])?;
     let home = Home::setup().helper(failing).start().await?;
     let mut client = home.client().await?;
     client.start_thread().await?;
-    let given_up = |told: &skein_protocol::event::McpServerStatusUpdatedNotification| {
-        told.error.as_ref().is_some_and(|error| error.contains("it failed 5 times"))
+    let given_up = |update: &skein_protocol::event::McpServerStatusUpdatedNotification| {
+        update.error.as_ref().is_some_and(|error| error.contains("it failed 5 times"))
     };
     client.next::<McpServerStartupStatusUpdated>(given_up).await?;
-    let told = client.heard::<McpServerStartupStatusUpdated>()?.into_iter().map(|told| told.status);
+    let update = client.received::<McpServerStartupStatusUpdated>()?.into_iter().map(|update| update.status);
     let wanted =
         [McpServerStartupState::Starting, McpServerStartupState::Failed, McpServerStartupState::Failed];
-    assert_eq!(told.collect::<Vec<_>>(), wanted);
-    home.until_zero(PATIENCE).await?;
+    assert_eq!(update.collect::<Vec<_>>(), wanted);
+    home.until_drained(PATIENCE).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn what_a_helper_says_of_its_secrets_is_shown_to_nobody() -> Result<()> {
-    // The one that prints does not end by itself: its end could be seen before its line.
+async fn secrets_in_a_helpers_output_are_masked() -> Result<()> {
+    // The printing helper does not exit by itself, because its exit could be noticed before its line.
     const SECRETS: [&str; 2] = ["named-s3cret-s3cret", "plain-s3cret-s3cret"];
-    let says = |what: &str| ["-c".to_owned(), format!("echo \"no such key: $NAMED $PLAIN\" {what}")];
+    let script = |what: &str| ["-c".to_owned(), format!("echo \"no such key: $NAMED $PLAIN\" {what}")];
     let helper = |name: &str, what: &str| {
-        let helper = Helper::program(name, "sh", &says(what)).set("env.PLAIN", SECRETS[1]);
+        let helper = Helper::program(name, "sh", &script(what)).set("env.PLAIN", SECRETS[1]);
         helper.set("env_vars", vec!["NAMED"])
     };
     let setup =
@@ -84,10 +84,10 @@ async fn what_a_helper_says_of_its_secrets_is_shown_to_nobody() -> Result<()> {
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     for _ in 0..2 {
-        let told = client
-            .next::<McpServerStartupStatusUpdated>(|told| told.status == McpServerStartupState::Failed)
+        let update = client
+            .next::<McpServerStartupStatusUpdated>(|update| update.status == McpServerStartupState::Failed)
             .await?;
-        let why = told.error.unwrap_or_default();
+        let why = update.error.unwrap_or_default();
         assert!(why.contains("no such key: *** ***"), "{why}");
     }
     let shown = [
@@ -102,48 +102,48 @@ async fn what_a_helper_says_of_its_secrets_is_shown_to_nobody() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_required_helper_that_is_not_there_fails_the_turn_with_its_last_words() -> Result<()> {
-    // It starts while the flag is there.
+async fn a_missing_required_helper_fails_the_turn_with_its_stderr() -> Result<()> {
+    // The helper starts while the flag file exists.
     let folder = tempfile::tempdir()?;
     let flag = folder.path().join("flag");
     std::fs::write(&flag, "")?;
     let program = skein_integration_tests::paths::mcp_helper()?;
     let script =
-        format!("test -e {} && exec {}; echo as told >&2; exit 7", flag.display(), program.display());
+        format!("test -e {} && exec {}; echo no flag >&2; exit 7", flag.display(), program.display());
     let required = Helper::program("needed", "sh", &["-c".to_owned(), script]).set("required", true);
     let home = Home::setup().helper(required).start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     client.unload(thread, true).await?;
     std::fs::remove_file(&flag)?;
     client.resume(thread).await?;
     let turn = client.turn(thread, "any words").await?;
     assert_eq!(turn.status, TurnStatus::Failed);
     let message = turn.error.unwrap().message;
-    for part in ["needed", "7", "as told"] {
+    for part in ["needed", "7", "no flag"] {
         assert!(message.contains(part), "{part} is not in {message}");
     }
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_helper_that_is_not_ready_in_time_is_ended_and_tried_again() -> Result<()> {
+async fn a_helper_that_is_not_ready_in_time_is_restarted() -> Result<()> {
     let slow = Helper::with("slow", &["--hang-at-start"])?.set("startup_timeout_sec", 0.3);
     let home = Home::setup().helper(slow).start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
-    let told = client
-        .next::<McpServerStartupStatusUpdated>(|told| told.status == McpServerStartupState::Failed)
+    let update = client
+        .next::<McpServerStartupStatusUpdated>(|update| update.status == McpServerStartupState::Failed)
         .await?;
-    assert!(told.error.is_some_and(|error| error.contains("startup_timeout_sec")));
+    assert!(update.error.is_some_and(|error| error.contains("startup_timeout_sec")));
     client.until_status("another try", |status| status.helpers.started_total > 1).await?;
     client.unload(thread, true).await?;
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_slow_start_is_waited_for_by_the_call_and_not_by_the_thread() -> Result<()> {
+async fn a_slow_start_delays_the_call_and_not_the_thread() -> Result<()> {
     let slow = Helper::with("slow", &["--start-delay-ms", "400"])?;
     let home = Home::setup().helper(slow).start().await?;
     let mut client = home.client().await?;
@@ -161,7 +161,7 @@ async fn a_thread_is_unloaded_while_its_helper_starts() -> Result<()> {
     let home = Home::setup().helper(slow).start().await?;
     let mut control = home.client().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     home.until_helpers(1, Duration::from_secs(10)).await?;
     drop(client);
     control.thread_closed(thread).await?;
@@ -170,11 +170,11 @@ async fn a_thread_is_unloaded_while_its_helper_starts() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_thread_can_bring_helpers_of_its_own_and_change_those_of_the_server() -> Result<()> {
+async fn a_thread_can_add_helpers_and_change_those_of_the_settings() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let program = skein_integration_tests::paths::mcp_helper()?;
-    let own = json!({ "command": program, "env": { MARK: home.mark() } });
+    let own = json!({ "command": program, "env": { TAG: home.tag() } });
     let config = json!({ "mcp_servers": { "own": own, "helper": { "enabled": false } } });
     let params = ThreadStartParams { config: config.as_object().cloned(), ..ThreadStartParams::default() };
     let thread = client.call::<ThreadStart>(params).await?.thread.id;

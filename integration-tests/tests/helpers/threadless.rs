@@ -1,4 +1,4 @@
-//! Helpers without a thread: what those of the settings offer, and those without which no thread starts.
+//! Helpers without a thread: tools and resources of the configured helpers, and required helpers.
 
 use anyhow::Result;
 use skein_integration_tests::client::Client;
@@ -24,25 +24,25 @@ async fn helpers_of_the_settings_are_started_for_the_answer_and_end_with_it() ->
     assert_eq!(helper.runtime_status, Some(McpServerConnectionStatus::Connected));
     assert_eq!(off.runtime_status, Some(McpServerConnectionStatus::Disabled));
     assert_eq!(other.tools.keys().collect::<Vec<_>>(), ["echo"]);
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_helper_of_a_thread_is_looked_at_and_not_started_again() -> Result<()> {
+async fn a_threads_running_helper_is_used_and_not_started_again() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("/tool helper pid").await?;
+    let thread = client.start_thread_with("/tool helper pid").await?;
     let before = client.status().await?.helpers.started_total;
     assert!(offered(&mut client).await?[0].tools.contains_key("echo"));
     assert_eq!(client.status().await?.helpers.started_total, before);
     client.unload(thread, true).await?;
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_stalled_helper_is_left_out_of_the_answer_and_holds_up_nobody() -> Result<()> {
+async fn a_stalled_helper_is_left_out_of_the_answer_and_delays_nobody() -> Result<()> {
     let wedged = Helper::with("wedged", &["--hang-at-start"])?.set("startup_timeout_sec", 1);
     let failing = Helper::with("failing", &["--exit-at-start", "3"])?;
     let setup = Home::setup().helper(Helper::named("helper")?).helper(wedged).helper(failing);
@@ -56,18 +56,18 @@ async fn a_stalled_helper_is_left_out_of_the_answer_and_holds_up_nobody() -> Res
     assert!(of("helper").tools.contains_key("echo"));
     assert!(of("wedged").tools.is_empty());
     assert_eq!(of("failing").runtime_status, Some(McpServerConnectionStatus::Failed));
-    // Somebody who asks and leaves leaves nothing behind.
+    // A client that asks and leaves causes no leftovers.
     let mut other = home.client().await?;
     let _waits = other.start_call::<McpServerStatusList>(&ListMcpServerStatusParams::default()).await?;
     other.quiesce().await?;
     drop(other);
     client.unload(thread, true).await?;
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_thread_does_not_start_without_a_helper_that_it_requires() -> Result<()> {
+async fn a_thread_does_not_start_without_its_required_helper() -> Result<()> {
     let failing = Helper::with("failing", &["--exit-at-start", "3"])?.set("required", true);
     let home = Home::setup().helper(failing).start().await?;
     let mut client = home.client().await?;
@@ -75,14 +75,14 @@ async fn a_thread_does_not_start_without_a_helper_that_it_requires() -> Result<(
     assert_eq!(refused.reason(), "helperNotRunning");
     assert!(refused.message.contains("failing") && refused.message.contains("exiting with 3"), "{refused:?}");
     assert!(client.loaded().await?.is_empty());
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     home.finish().await?;
     let home = Home::setup().helper(Helper::named("helper")?.set("required", true)).start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     client.say(thread, "/tool helper pid").await?;
-    assert_eq!(client.status().await?.helpers.started_total, 1, "the thread took it over");
+    assert_eq!(client.status().await?.helpers.started_total, 1, "the thread uses the same process");
     client.unload(thread, true).await?;
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     home.finish().await
 }

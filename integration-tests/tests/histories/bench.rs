@@ -1,4 +1,4 @@
-//! The benchmark works: every figure comes out of it. None is judged here.
+//! The benchmarks work and produce every figure. These tests set no limits.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -17,7 +17,7 @@ use skein_integration_tests::process::{self, Process, wait_until};
 use tokio::process::Command;
 
 #[tokio::test]
-async fn the_benchmark_of_searches_gives_every_figure() -> Result<()> {
+async fn the_search_benchmark_produces_every_figure() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let plan = Plan::new(vec![Size::Tiny], folder.path().join("cache"), paths::skein()?, true);
     let hidden = MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden());
@@ -27,7 +27,7 @@ async fn the_benchmark_of_searches_gives_every_figure() -> Result<()> {
     assert!(everywhere.1 > 10 && everywhere.2, "{figures:?}");
     let rest =
         [(false, 1, true), (false, 0, true), (true, everywhere.1, true), (true, 1, true), (true, 0, true)];
-    assert_eq!(others, rest, "with the text index the same is found");
+    assert_eq!(others, rest, "the text index finds the same");
     assert!(figures.made_s > 0.0 && figures.disk_bytes > 0 && figures.compared_s > 0.0, "{figures:?}");
     assert!(
         !figures.to_string().contains("NaN") && figures.walks.iter().all(|walk| !walk.others_ms.is_empty())
@@ -37,7 +37,7 @@ async fn the_benchmark_of_searches_gives_every_figure() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_benchmark_gives_every_figure_and_leaves_no_process() -> Result<()> {
+async fn the_benchmark_produces_every_figure_and_leaves_no_process() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let plan = Plan {
         sizes: vec![Size::Tiny],
@@ -63,7 +63,7 @@ async fn the_benchmark_gives_every_figure_and_leaves_no_process() -> Result<()> 
     let tiny = report.homes.last().context("no home")?;
     assert_eq!((tiny.threads, tiny.rollouts.files, tiny.list_page_ms.len()), (20, 20, 3));
     assert!(tiny.index.bytes > 0 && tiny.index_made_ms.is_some());
-    let resume = tiny.resume.as_ref().context("nothing was resumed")?;
+    let resume = tiny.resume.as_ref().context("no thread was resumed")?;
     assert_eq!((&resume.failed, resume.resume_ms.len(), resume.turns_ms.len()), (&None, 1, 1));
     for (appends, writers) in report.appends.iter().zip([1, 3]) {
         assert_eq!(appends.writers, writers);
@@ -78,7 +78,7 @@ async fn the_benchmark_gives_every_figure_and_leaves_no_process() -> Result<()> 
     assert!(lines.rollout.bytes > 3 * 600_000 && lines.blobs.files == 0, "{lines:?}");
     assert!(beside.rollout.bytes < 50_000 && beside.blobs.files == 2, "{beside:?}");
     assert!([lines, beside].iter().all(|form| form.resume.resume_ms.len() == 1), "{forms:?}");
-    // A second run finds the home that the first has made.
+    // A second run uses the home of the first.
     let again = Plan { rounds: 0, resumes: 0, writers: Vec::new(), ..plan.clone() };
     let made = std::fs::metadata(plan.cache.join("tiny.json"))?.modified()?;
     bench::run(&again, &MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden())).await?;
@@ -88,7 +88,7 @@ async fn the_benchmark_gives_every_figure_and_leaves_no_process() -> Result<()> 
 }
 
 #[tokio::test]
-async fn a_benchmark_that_is_ended_ends_its_server() -> Result<()> {
+async fn a_terminated_benchmark_stops_its_server() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut bench = Command::new(paths::bench_store()?)
         .args(["--sizes", "tiny", "--cache"])

@@ -1,5 +1,5 @@
-//! A home that an earlier version has left, killed in the middle of a turn: it shows the same, and goes on.
-//! `scripts/lib/earlier-home.py` has made it with the last build that was one crate.
+//! A home from an earlier version, killed in the middle of a turn, shows the same and works.
+//! `scripts/lib/earlier-home.py` made it with the last single-crate build.
 
 use std::fs;
 use std::path::Path;
@@ -13,14 +13,14 @@ use skein_protocol::thread::{ThreadGoalGetParams, ThreadListParams, ThreadReadPa
 
 const LEFT: &[u8] = include_bytes!("earlier-home.tar.gz");
 
-/// How the version that has left the home shows its threads, by their names. Null for one that was deleted.
+/// The earlier version's answers for its threads, by their names; null for a deleted thread.
 fn answers(home: &Home) -> Result<Map<String, Value>> {
     let text = fs::read_to_string(home.beside().join("answers.json"))?;
     let path = home.path().display().to_string();
     Ok(serde_json::from_str(&text.replace("HOME", &path))?)
 }
 
-/// Without the time at which a reader has closed a turn that the kill had left open.
+/// The thread without the time at which a reader closed a turn that the kill had left open.
 fn without_closing_time(thread: &Value) -> Value {
     let mut thread = thread.clone();
     let turns = thread["turns"].as_array_mut().into_iter().flatten();
@@ -45,7 +45,7 @@ fn rollouts(folder: &Path) -> Result<Vec<(std::path::PathBuf, Vec<u8>)>> {
 }
 
 #[tokio::test]
-async fn a_home_of_an_earlier_version_shows_what_it_showed_and_goes_on() -> Result<()> {
+async fn a_home_of_an_earlier_version_shows_the_same_and_works() -> Result<()> {
     let home = Home::setup().left_by_another(LEFT).start().await?;
     let mut client = home.client().await?;
     let before = rollouts(&home.path().join("threads"))?;

@@ -1,4 +1,4 @@
-//! `skein fsck`: exactly what is wrong, mended where nothing is lost; beside a server, and never against one.
+//! `skein fsck` finds exactly the faults, mends those without loss, and never writes beside a server.
 
 use std::collections::BTreeSet;
 
@@ -11,14 +11,14 @@ use skein_integration_tests::paths;
 use skein_protocol::ids::ThreadId;
 use tokio::process::Command;
 
-/// What was said: the exit code, kind and thread of each finding, and everything on stderr.
-struct Said {
+/// The exit code, kind and thread of each finding, and stderr.
+struct Outcome {
     code: i32,
     found: BTreeSet<(String, Option<String>)>,
     stderr: String,
 }
 
-async fn fsck(home: &Home, arguments: &[&str]) -> Result<Said> {
+async fn fsck(home: &Home, arguments: &[&str]) -> Result<Outcome> {
     let mut command = Command::new(paths::skein()?);
     let command = command.args(["fsck", "--json", "--home"]).arg(home.path()).args(arguments);
     let output = command.output().await?;
@@ -31,13 +31,13 @@ async fn fsck(home: &Home, arguments: &[&str]) -> Result<Said> {
         }
     }
     let code = output.status.code().context("a signal")?;
-    Ok(Said { code, found, stderr: String::from_utf8_lossy(&output.stderr).into_owned() })
+    Ok(Outcome { code, found, stderr: String::from_utf8_lossy(&output.stderr).into_owned() })
 }
 
 #[tokio::test]
-async fn a_home_has_exactly_the_faults_that_were_made_and_a_mended_one_those_that_stay() -> Result<()> {
+async fn fsck_finds_exactly_the_planted_faults_and_a_mended_home_keeps_the_rest() -> Result<()> {
     let mut home = Home::setup().histories(Size::Tiny, 7).start().await?;
-    // Killed, so that it mends no more than the few that it has mended already.
+    // Killed, so that the server repairs no more than it has already repaired.
     home.kill().await?;
     let histories = home.histories()?;
     let of = |kind: &str, threads: Vec<ThreadId>| {
@@ -72,10 +72,10 @@ async fn a_home_has_exactly_the_faults_that_were_made_and_a_mended_one_those_tha
 }
 
 #[tokio::test]
-async fn a_served_home_is_read_beside_its_server_and_not_mended() -> Result<()> {
+async fn fsck_reads_a_served_home_and_does_not_mend_it() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     client.start_turn(thread, "/stream 100000 8 500").await?;
     let looked = fsck(&home, &[]).await?;
     assert_eq!((looked.code, looked.found), (0, BTreeSet::new()), "{}", looked.stderr);

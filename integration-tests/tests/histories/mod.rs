@@ -1,5 +1,5 @@
-//! Histories that somebody else left: old, never ended, torn, damaged, without a beginning. Each is listed, read and
-//! resumed for what it is.
+//! Histories from other servers: old, unfinished, torn, damaged, without a beginning. Each is listed, read
+//! and resumed in its state.
 
 mod bench;
 mod earlier;
@@ -23,14 +23,14 @@ async fn tiny() -> Result<Home> {
     Home::setup().histories(Size::Tiny, 42).start().await
 }
 
-/// Every thread that is listed, page by page, newest first.
+/// Every listed thread, page by page, newest first.
 async fn listed(client: &mut Client) -> Result<Vec<Thread>> {
     let mut threads = Vec::new();
     let mut cursor = None;
     loop {
         let params = ThreadListParams { cursor, limit: Some(7), ..ThreadListParams::default() };
         let page = client.call::<ThreadList>(params).await?;
-        let indexing = page.skein.context("the list says nothing of its state")?.indexing;
+        let indexing = page.skein.context("the list has no state")?.indexing;
         ensure!(indexing.is_none(), "the list is not complete: {indexing:?}");
         threads.extend(page.data);
         cursor = page.next_cursor;
@@ -45,7 +45,7 @@ fn last_turn(thread: &Thread) -> Result<TurnStatus> {
 }
 
 #[tokio::test]
-async fn every_history_is_listed_whatever_is_wrong_with_it() -> Result<()> {
+async fn every_history_is_listed_whatever_its_fault() -> Result<()> {
     let home = tiny().await?;
     let mut client = home.client().await?;
     let is_settled = |status: &SkeinStatusResponse| {
@@ -53,7 +53,7 @@ async fn every_history_is_listed_whatever_is_wrong_with_it() -> Result<()> {
             && status.index.indexing.is_none()
             && status.repair.state == RepairState::Complete
     };
-    client.until_status("the index is made, and what was open is repaired", is_settled).await?;
+    client.until_status("the index is complete, and open threads are repaired", is_settled).await?;
     let listed = listed(&mut client).await?;
     let made: BTreeSet<ThreadId> = home.histories()?.examples(|_| true).into_iter().collect();
     assert_eq!(listed.iter().map(|thread| thread.id).collect::<BTreeSet<_>>(), made);
@@ -64,14 +64,14 @@ async fn every_history_is_listed_whatever_is_wrong_with_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_history_ends_as_it_was_left_and_what_never_ended_as_interrupted() -> Result<()> {
+async fn a_history_keeps_its_ending_and_an_unfinished_turn_is_interrupted() -> Result<()> {
     let home = tiny().await?;
     let mut client = home.client().await?;
     let table = [
         (Ending::Finished, TurnStatus::Completed, Epoch(1)),
         (Ending::Failed, TurnStatus::Failed, Epoch(1)),
         (Ending::Interrupted, TurnStatus::Interrupted, Epoch(1)),
-        // Another start of the machine wrote it and did not close it: numbers may have been given out that are lost.
+        // Another start of the machine wrote this history and did not close it, so some numbers may be lost.
         (Ending::NeverEnded, TurnStatus::Interrupted, Epoch(2)),
         (Ending::NeverEndedUnmarked, TurnStatus::Interrupted, Epoch(2)),
     ];
@@ -80,8 +80,8 @@ async fn a_history_ends_as_it_was_left_and_what_never_ended_as_interrupted() -> 
             assert_eq!(last_turn(&client.read_thread(id).await?)?, status, "read, {ending:?}, {id}");
             let resumed = client.resume(id).await?;
             assert_eq!(last_turn(&resumed.thread)?, status, "resumed, {ending:?}, {id}");
-            let said = resumed.skein.context("a resume says where it is")?;
-            assert_eq!(said.epoch, epoch, "{ending:?}, {id}");
+            let snapshot = resumed.skein.context("a resume has a snapshot")?;
+            assert_eq!(snapshot.epoch, epoch, "{ending:?}, {id}");
             client.unload(id, false).await?;
             let text = fs::read_to_string(home.rollout(id))?;
             let last = text.lines().last().unwrap_or_default();
@@ -92,7 +92,7 @@ async fn a_history_ends_as_it_was_left_and_what_never_ended_as_interrupted() -> 
 }
 
 #[tokio::test]
-async fn a_torn_end_is_cut_off_and_said() -> Result<()> {
+async fn a_torn_end_is_cut_off_and_logged() -> Result<()> {
     let home = tiny().await?;
     let mut client = home.client().await?;
     for id in home.histories()?.fault(Fault::Torn) {
@@ -106,7 +106,7 @@ async fn a_torn_end_is_cut_off_and_said() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_damaged_in_the_middle_is_read_around_and_said_and_stays() -> Result<()> {
+async fn damage_in_the_middle_is_shown_skipped_and_kept() -> Result<()> {
     let home = tiny().await?;
     let mut client = home.client().await?;
     for id in home.histories()?.fault(Fault::Damaged) {
@@ -126,7 +126,7 @@ async fn what_is_damaged_in_the_middle_is_read_around_and_said_and_stays() -> Re
 }
 
 #[tokio::test]
-async fn a_history_without_its_beginning_is_there_and_goes_on() -> Result<()> {
+async fn a_history_without_its_beginning_is_listed_and_continues() -> Result<()> {
     let home = tiny().await?;
     let mut client = home.client().await?;
     for id in home.histories()?.examples(|Kind { fault, .. }| fault == Fault::NoBeginning) {

@@ -1,4 +1,4 @@
-//! Threads of Codex come over, and threads can be taken away: `skein import` and `skein export`.
+//! Threads move between Codex and Skein: `skein import` and `skein export`.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -38,7 +38,7 @@ fn id(number: u128) -> ThreadId {
     ThreadId::new(Uuid::from_u128(0x0199_0000_0000_7000_8000_0000_0000_0000 | number))
 }
 
-/// A home of Codex with threads in the form that it wrote before it had pages, each with a question and an answer.
+/// A home of Codex with threads in its format before pages, each with a question and an answer.
 fn codex(beside: &Path) -> Result<PathBuf> {
     let home = beside.join("codex");
     let folder = home.join("sessions/2026/01/02");
@@ -65,7 +65,7 @@ fn codex(beside: &Path) -> Result<PathBuf> {
 }
 
 #[tokio::test]
-async fn an_import_that_is_killed_goes_on_and_its_threads_are_listed_read_and_continued() -> Result<()> {
+async fn a_killed_import_can_be_continued_and_its_threads_work() -> Result<()> {
     let mut home = Home::start().await?;
     home.stop().await?;
     let codex = codex(home.beside())?;
@@ -74,20 +74,20 @@ async fn an_import_that_is_killed_goes_on_and_its_threads_are_listed_read_and_co
     let mut running = command.stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
     let mut lines = BufReader::new(running.stdout.take().context("no stdout")?).lines();
     while let Some(line) = lines.next_line().await? {
-        let told: Value = serde_json::from_str(&line)?;
-        assert_eq!(told["complete"], Value::Null, "it ended before it could be killed");
-        if told["done"].as_u64() > Some(8) {
+        let report: Value = serde_json::from_str(&line)?;
+        assert_eq!(report["complete"], Value::Null, "the import ended before the kill");
+        if report["done"].as_u64() > Some(8) {
             break;
         }
     }
     running.kill().await?;
 
-    let (code, told, _) = import(&home.path(), &codex).await?;
-    let count = |name: &str| told[name].as_u64().unwrap_or_default();
-    assert_eq!((code, count("imported") + count("unchanged")), (Some(0), 400), "{told}");
-    assert!(count("unchanged") >= 8 && count("imported") > 0, "{told}");
-    let (code, told, _) = import(&home.path(), &codex).await?;
-    assert_eq!((code, &told["imported"], &told["unchanged"]), (Some(0), &json!(0), &json!(THREADS)));
+    let (code, report, _) = import(&home.path(), &codex).await?;
+    let count = |name: &str| report[name].as_u64().unwrap_or_default();
+    assert_eq!((code, count("imported") + count("unchanged")), (Some(0), 400), "{report}");
+    assert!(count("unchanged") >= 8 && count("imported") > 0, "{report}");
+    let (code, report, _) = import(&home.path(), &codex).await?;
+    assert_eq!((code, &report["imported"], &report["unchanged"]), (Some(0), &json!(0), &json!(THREADS)));
 
     home.start_again().await?;
     let mut client = home.client().await?;
@@ -105,7 +105,7 @@ async fn an_import_that_is_killed_goes_on_and_its_threads_are_listed_read_and_co
     let read = ThreadReadParams { include_turns: true, thread_id: id(7) };
     let thread = client.call::<ThreadRead>(read).await?.thread;
     assert_eq!((thread.turns.len(), thread.preview.as_str()), (10, "question 0 of 7"));
-    // The provider that it names may have another name here, or none.
+    // The provider in the thread may have another name here, or be missing.
     let resume = ThreadResumeParams { model_provider: Some("echo".to_owned()), ..resume_params(id(7)) };
     assert_eq!(client.call::<ThreadResume>(resume).await?.thread.turns.len(), 10);
     client.turn(id(7), "and now").await?;
@@ -115,19 +115,19 @@ async fn an_import_that_is_killed_goes_on_and_its_threads_are_listed_read_and_co
 }
 
 #[tokio::test]
-async fn an_import_beside_a_server_or_of_a_bad_file_says_so_and_so_does_its_exit_code() -> Result<()> {
+async fn an_import_reports_a_served_home_and_a_bad_file_with_an_exit_code() -> Result<()> {
     let mut home = Home::start().await?;
     let codex = codex(home.beside())?;
-    let (code, told, said) = import(&home.path(), &codex).await?;
-    assert_eq!((code, &told["servedBy"]["pid"]), (Some(3), &json!(home.pid())));
-    assert!(said.contains(&home.pid().to_string()) && said.contains(home.address()), "{said}");
+    let (code, report, stderr) = import(&home.path(), &codex).await?;
+    assert_eq!((code, &report["servedBy"]["pid"]), (Some(3), &json!(home.pid())));
+    assert!(stderr.contains(&home.pid().to_string()) && stderr.contains(home.address()), "{stderr}");
     home.stop().await?;
     let bad = codex.join("sessions/2026/01/02").join(format!("rollout-2026-01-02T03-04-05-{}.jsonl", id(3)));
     let text = fs::read_to_string(&bad)?;
     fs::write(&bad, text.replacen('\n', "\n{ not json\n", 1))?;
-    let (code, told, _) = import(&home.path(), &codex).await?;
-    assert_eq!((code, &told["imported"], &told["complete"]), (Some(1), &json!(THREADS), &json!(false)));
-    assert_eq!((&told["problems"][0]["file"], &told["problems"][0]["line"]), (&json!(bad), &json!(2)));
+    let (code, report, _) = import(&home.path(), &codex).await?;
+    assert_eq!((code, &report["imported"], &report["complete"]), (Some(1), &json!(THREADS), &json!(false)));
+    assert_eq!((&report["problems"][0]["file"], &report["problems"][0]["line"]), (&json!(bad), &json!(2)));
     let nothing =
         skein(&home.path(), &["import".as_ref(), home.beside().join("nowhere").as_os_str()]).await?;
     assert_eq!(nothing.status.code(), Some(1));
@@ -135,10 +135,10 @@ async fn an_import_beside_a_server_or_of_a_bad_file_says_so_and_so_does_its_exit
 }
 
 #[tokio::test]
-async fn an_export_sees_what_a_server_has_acknowledged() -> Result<()> {
+async fn an_export_has_everything_that_the_server_acknowledged() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("hello ``` there").await?;
+    let thread = client.start_thread_with("hello ``` there").await?;
     let id = thread.to_string();
     let done = skein(&home.path(), &["export".as_ref(), id.as_ref()]).await?;
     let lines: Vec<Value> =
@@ -151,7 +151,7 @@ async fn an_export_sees_what_a_server_has_acknowledged() -> Result<()> {
     assert_eq!(skein(&home.path(), &markdown).await?.status.code(), Some(0));
     assert!(fs::read_to_string(&out)?.contains("\nhello ``` there\n"));
     let again = skein(&home.path(), &markdown).await?;
-    assert_eq!(again.status.code(), Some(1), "a file that is there is not written over");
+    assert_eq!(again.status.code(), Some(1), "an existing file is not overwritten");
     let unknown =
         skein(&home.path(), &["export".as_ref(), "0199a8f0-5b0e-7c53-b0a5-6f0a3d1c2e4b".as_ref()]).await?;
     assert_eq!(unknown.status.code(), Some(4));
@@ -160,7 +160,7 @@ async fn an_export_sees_what_a_server_has_acknowledged() -> Result<()> {
 }
 
 #[tokio::test]
-async fn threads_of_agents_and_scripts_are_listed_only_for_those_who_ask_for_them() -> Result<()> {
+async fn threads_of_agents_and_scripts_are_listed_only_on_request() -> Result<()> {
     let mut home = Home::start().await?;
     home.stop().await?;
     let folder = home.beside().join("codex/sessions/2026/01/02");
@@ -174,12 +174,12 @@ async fn threads_of_agents_and_scripts_are_listed_only_for_those_who_ask_for_the
         if !source.is_null() {
             meta["source"] = source;
         }
-        let said = line("event_msg", json!({ "type": "user_message", "message": "words" }));
-        let text = format!("{}\n{said}\n", line("session_meta", meta));
+        let stderr = line("event_msg", json!({ "type": "user_message", "message": "words" }));
+        let text = format!("{}\n{stderr}\n", line("session_meta", meta));
         fs::write(folder.join(format!("rollout-2026-01-02T03-04-05-{id}.jsonl")), text)?;
     }
-    let (code, told, _) = import(&home.path(), &home.beside().join("codex")).await?;
-    assert_eq!((code, &told["imported"]), (Some(0), &json!(5)), "{told}");
+    let (code, report, _) = import(&home.path(), &home.beside().join("codex")).await?;
+    assert_eq!((code, &report["imported"]), (Some(0), &json!(5)), "{report}");
     home.start_again().await?;
     let mut client = home.client().await?;
     let interactive = BTreeSet::from([2, 3, 4].map(id));

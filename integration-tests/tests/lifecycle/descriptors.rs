@@ -1,4 +1,4 @@
-//! A server that may have few descriptors open.
+//! A server with few file descriptors.
 
 use anyhow::{Context, Result};
 use skein_integration_tests::home::{Home, PATIENCE};
@@ -10,12 +10,12 @@ use tokio::net::TcpStream;
 const MOST: u64 = 128;
 
 #[tokio::test]
-async fn more_threads_than_descriptors_are_loaded_and_used() -> Result<()> {
+async fn more_threads_than_descriptors_can_be_used() -> Result<()> {
     let home = Home::setup().hard_files(MOST).start().await?;
     let mut client = home.client().await?;
     let mut threads = Vec::new();
     for number in 0..MOST {
-        threads.push(client.start_said_thread(&format!("thread {number}")).await?);
+        threads.push(client.start_thread_with(&format!("thread {number}")).await?);
     }
     for thread in [threads[0], threads[threads.len() - 1]] {
         assert_eq!(client.say(thread, "again").await?, "again");
@@ -28,10 +28,10 @@ async fn more_threads_than_descriptors_are_loaded_and_used() -> Result<()> {
 }
 
 #[tokio::test]
-async fn connections_leave_descriptors_to_files_and_are_accepted_again_when_others_end() -> Result<()> {
+async fn connections_leave_descriptors_for_files_and_are_accepted_again_later() -> Result<()> {
     let home = Home::setup().hard_files(MOST).start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     let address = home.address().strip_prefix("ws://").context("an address")?.to_owned();
     let mut crowd = Vec::new();
     for _ in 0..MOST {
@@ -39,7 +39,7 @@ async fn connections_leave_descriptors_to_files_and_are_accepted_again_when_othe
     }
     home.until_logged("no connection can be accepted", 1, PATIENCE).await?;
     assert_eq!(client.say(thread, "saved").await?, "saved");
-    client.start_said_thread("another one").await?;
+    client.start_thread_with("another one").await?;
     drop(crowd);
     let mut other = home.client().await?;
     other.resume(thread).await?;

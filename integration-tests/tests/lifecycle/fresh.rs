@@ -1,4 +1,4 @@
-//! Threads in which nobody has said anything yet.
+//! Threads without any message.
 
 use anyhow::{Context, Result};
 use skein_integration_tests::home::Home;
@@ -8,7 +8,7 @@ use skein_protocol::notifications::ThreadStarted;
 use skein_protocol::thread::ThreadStartParams;
 
 #[tokio::test]
-async fn a_thread_without_a_message_is_resumed_by_two_connections_right_after_its_start() -> Result<()> {
+async fn two_connections_resume_a_new_thread_without_a_message() -> Result<()> {
     let home = Home::start().await?;
     let (mut starter, mut other) = (home.client().await?, home.client().await?);
     let thread = starter.start_thread().await?.id;
@@ -26,7 +26,7 @@ async fn a_thread_without_a_message_is_resumed_by_two_connections_right_after_it
 }
 
 #[tokio::test]
-async fn an_ephemeral_thread_is_announced_as_one() -> Result<()> {
+async fn an_ephemeral_thread_is_announced_as_ephemeral() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let params = ThreadStartParams { ephemeral: Some(true), ..ThreadStartParams::default() };

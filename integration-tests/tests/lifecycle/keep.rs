@@ -1,4 +1,4 @@
-//! What keeps a thread loaded: a second subscriber, a running turn. An observer does not.
+//! A second subscriber and a running turn keep a thread loaded. An observer does not.
 
 use anyhow::Result;
 use skein_integration_tests::home::{Home, PATIENCE};
@@ -16,7 +16,7 @@ async fn a_second_subscriber_keeps_the_thread_with_its_helper() -> Result<()> {
     let mut control = home.client().await?;
     let mut first = home.client().await?;
     let mut second = home.client().await?;
-    let thread = first.start_said_thread("/tool helper pid").await?;
+    let thread = first.start_thread_with("/tool helper pid").await?;
     let pid = first.say(thread, "/tool helper pid").await?;
     second.resume(thread).await?;
     first.close().await?;
@@ -26,26 +26,26 @@ async fn a_second_subscriber_keeps_the_thread_with_its_helper() -> Result<()> {
     assert_eq!(second.say(thread, "/tool helper pid").await?, pid, "the helper is the same");
     second.close().await?;
     control.thread_closed(thread).await?;
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn an_observer_does_not_keep_the_thread_and_sees_it_through_unload_and_load() -> Result<()> {
+async fn an_observer_does_not_keep_the_thread_and_follows_its_unload_and_load() -> Result<()> {
     let home = Home::start().await?;
     let mut control = home.client().await?;
     let mut client = home.client().await?;
     let mut observer = home.client().await?;
-    let thread = client.start_said_thread("first words").await?;
+    let thread = client.start_thread_with("first words").await?;
     let seen = observer.observe(thread).await?;
     assert_eq!(seen.thread.turns.len(), 1);
     client.close().await?;
     control.thread_closed(thread).await?;
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     assert_eq!(control.status().await?.threads.observers, 1);
-    // It is subscribed in its way, so it is told the status and not that the thread is closed.
+    // An observer is notified of the status, not that the thread is closed.
     observer.next::<ThreadStatusChanged>(|p| p.status == ThreadStatus::NotLoaded).await?;
-    assert_eq!(observer.heard::<ThreadClosed>()?, []);
+    assert_eq!(observer.received::<ThreadClosed>()?, []);
 
     let mut client = home.client().await?;
     client.resume(thread).await?;
@@ -60,7 +60,7 @@ async fn observing_a_thread_that_is_not_loaded_does_not_load_it() -> Result<()> 
     let home = Home::start().await?;
     let mut control = home.client().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     client.close().await?;
     control.thread_closed(thread).await?;
     let started = control.status().await?.helpers.started_total;
@@ -75,7 +75,7 @@ async fn observing_a_thread_that_is_not_loaded_does_not_load_it() -> Result<()> 
 }
 
 #[tokio::test]
-async fn a_running_turn_survives_the_disconnect_and_unloads_after() -> Result<()> {
+async fn a_running_turn_survives_the_disconnect_and_then_the_thread_unloads() -> Result<()> {
     let home = Home::start().await?;
     let mut control = home.client().await?;
     let mut client = home.client().await?;
@@ -88,11 +88,11 @@ async fn a_running_turn_survives_the_disconnect_and_unloads_after() -> Result<()
     let loaded = control.loaded_thread(thread).await?.map(|loaded| loaded.state);
     assert_eq!(loaded, Some(LoadedState::Running));
     control.thread_closed(thread).await?;
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     let read = control.read_thread(thread).await?;
     assert_eq!((read.turns[0].id.clone(), read.turns[0].status), (turn, TurnStatus::Completed));
-    let said = read.turns[0].items.iter().find_map(skein_integration_tests::requests::agent_text);
-    assert!(said.is_some_and(|said| said.contains("39 ")), "the turn went on to its end");
+    let reply = read.turns[0].items.iter().find_map(skein_integration_tests::requests::agent_text);
+    assert!(reply.is_some_and(|reply| reply.contains("39 ")), "the turn ran to its end");
     home.finish().await
 }
 
@@ -130,9 +130,9 @@ async fn a_resume_in_the_middle_of_a_message_shows_its_text_so_far() -> Result<(
     let mut text = so_far.unwrap_or_default();
     assert!(text.starts_with("0 ") && text.contains("4 "), "the text so far: {text:?}");
     reader.turn_end(&turn).await?;
-    for delta in reader.heard::<ItemAgentMessageDelta>()? {
+    for delta in reader.received::<ItemAgentMessageDelta>()? {
         text.push_str(&delta.delta);
     }
-    assert_eq!(reader.said(&turn)?, Some(text), "snapshot and deltas are the whole text, once");
+    assert_eq!(reader.reply_text(&turn)?, Some(text), "snapshot and deltas are the whole text, once");
     home.finish().await
 }

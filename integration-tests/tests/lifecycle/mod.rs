@@ -1,14 +1,14 @@
-//! A thread that nobody watches is not in memory, and neither are its helpers; a thread that somebody watches, or that
-//! works, is.
+//! A thread without subscribers is unloaded, and its helpers stop. A subscribed or working thread stays
+//! loaded.
 
 mod descriptors;
+mod eviction;
 mod fresh;
 mod keep;
 mod refused;
 mod reload;
 mod settings;
 mod short_lived;
-mod squeeze;
 
 use anyhow::Result;
 use skein_integration_tests::home::{Helper, Home, PATIENCE};
@@ -23,18 +23,18 @@ async fn switching_between_threads_leaves_nothing_behind() -> Result<()> {
     let mut threads = Vec::new();
     for number in 0..5 {
         let mut client = home.client().await?;
-        // A thread that is left at once may be unloaded before its helper was started; this one's has answered.
-        threads.push(client.start_said_thread("/tool helper pid").await?);
+        // A thread left at once may be unloaded before its helper starts; here the helper has answered.
+        threads.push(client.start_thread_with("/tool helper pid").await?);
         drop(client);
         control.thread_closed(threads[number]).await?;
     }
     for (number, &thread) in threads.iter().enumerate() {
         let mut client = home.client().await?;
         client.resume(thread).await?;
-        let said = client.say(thread, "/tool helper echo {\"text\":\"there\"}").await?;
-        assert_eq!(said, "there");
+        let reply = client.say(thread, "/tool helper echo {\"text\":\"there\"}").await?;
+        assert_eq!(reply, "there");
         assert_eq!(home.family().helpers.len(), 1, "switch {number}");
-        // Half of them without a goodbye.
+        // Half of the clients leave without a close frame.
         if number % 2 == 0 {
             client.close().await?;
         } else {
@@ -52,14 +52,14 @@ async fn switching_between_threads_leaves_nothing_behind() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_stubborn_helper_and_its_grandchild_are_gone_in_time() -> Result<()> {
+async fn a_stubborn_helper_and_its_grandchild_are_stopped_in_time() -> Result<()> {
     let home = Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start().await?;
     let mut control = home.client().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("/tool helper pid").await?;
+    let thread = client.start_thread_with("/tool helper pid").await?;
     home.until_helpers(2, PATIENCE).await?;
     drop(client);
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     control.thread_closed(thread).await?;
     assert_eq!(control.loaded().await?, []);
     assert_eq!(control.status().await?.helpers.killed_total, 1);
@@ -71,29 +71,29 @@ async fn unsubscribing_is_exactly_a_disconnect() -> Result<()> {
     let home = Home::start().await?;
     let mut control = home.client().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("/tool helper pid").await?;
+    let thread = client.start_thread_with("/tool helper pid").await?;
     assert_eq!(client.unsubscribe(thread).await?, ThreadUnsubscribeStatus::Unsubscribed);
     control.thread_closed(thread).await?;
-    // Also to the connection that has left, as it is not subscribed any more.
+    // Also to the connection that left, because it is no longer subscribed.
     client.thread_closed(thread).await?;
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     assert_eq!(client.unsubscribe(thread).await?, ThreadUnsubscribeStatus::NotLoaded);
     home.finish().await
 }
 
 #[tokio::test]
-async fn unsubscribing_from_a_thread_of_others_says_so() -> Result<()> {
+async fn unsubscribing_without_a_subscription_reports_it() -> Result<()> {
     let home = Home::start().await?;
     let mut owner = home.client().await?;
     let mut other = home.client().await?;
-    let thread = owner.start_said_thread("mine").await?;
+    let thread = owner.start_thread_with("mine").await?;
     assert_eq!(other.unsubscribe(thread).await?, ThreadUnsubscribeStatus::NotSubscribed);
     assert_eq!(other.loaded().await?, [thread]);
     home.finish().await
 }
 
 #[tokio::test]
-async fn the_server_counts_a_connection_that_is_gone_no_more() -> Result<()> {
+async fn the_server_does_not_count_a_closed_connection() -> Result<()> {
     let home = Home::start().await?;
     let mut control = home.client().await?;
     let mut clients = Vec::new();
@@ -107,20 +107,20 @@ async fn the_server_counts_a_connection_that_is_gone_no_more() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_disconnect_is_heard_also_when_the_mailbox_is_full() -> Result<()> {
+async fn a_disconnect_is_handled_even_with_a_full_mailbox() -> Result<()> {
     let home = Home::setup().set("limits.mailbox", 1).set("limits.requests_in_flight", 1_000).start().await?;
     let mut control = home.client().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     for number in 0..500 {
         let name = ThreadSetNameParams { name: format!("name {number}"), thread_id: thread };
         let _unanswered = client.start_call::<ThreadNameSet>(&name).await?;
     }
     drop(client);
     control.thread_closed(thread).await?;
-    // Names that had not reached the owner may have loaded the thread once more.
+    // Name requests that were still on their way may load the thread once more.
     let gone = |status: &SkeinStatusResponse| status.connections == 1 && status.threads.loaded == 0;
-    let status = control.until_status("nobody and nothing is left", gone).await?;
+    let status = control.until_status("no connection and no thread", gone).await?;
     assert_eq!((status.threads.subscriptions, status.helpers.alive), (0, 0));
     home.finish().await
 }

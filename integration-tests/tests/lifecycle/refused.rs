@@ -1,4 +1,4 @@
-//! `skein/thread/unload`: answered at the zero, refused while it would take something from somebody.
+//! `skein/thread/unload` answers after the last process has stopped, and refuses while the thread is in use.
 
 use anyhow::Result;
 use skein_integration_tests::client::Client;
@@ -18,11 +18,11 @@ async fn refused(client: &mut Client, thread: ThreadId) -> Result<WireError> {
 }
 
 #[tokio::test]
-async fn an_unload_is_answered_when_nothing_is_left() -> Result<()> {
+async fn an_unload_is_answered_when_no_process_is_left() -> Result<()> {
     let home = Home::start().await?;
     let mut control = home.client().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("/tool helper pid").await?;
+    let thread = client.start_thread_with("/tool helper pid").await?;
     assert_eq!(client.unload(thread, false).await?, UnloadOutcome::Unloaded);
     assert_eq!(home.family().count(), 0, "at the moment of the answer: {:#?}", home.family());
     control.thread_closed(thread).await?;
@@ -46,19 +46,19 @@ async fn an_unload_without_force_is_refused_while_a_turn_runs() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_unload_without_force_is_refused_while_somebody_else_is_subscribed() -> Result<()> {
+async fn an_unload_without_force_is_refused_while_another_client_is_subscribed() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let mut other = home.client().await?;
     let mut observer = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     other.resume(thread).await?;
     assert_eq!(refused(&mut client, thread).await?.reason(), "subscribed");
     other.unsubscribe(thread).await?;
     // Observers do not count.
     observer.observe(thread).await?;
     assert_eq!(client.unload(thread, false).await?, UnloadOutcome::Unloaded);
-    assert_eq!(observer.heard::<ThreadClosed>()?, []);
+    assert_eq!(observer.received::<ThreadClosed>()?, []);
     home.finish().await
 }
 
@@ -79,11 +79,11 @@ async fn a_forced_unload_interrupts_the_turn() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_turn_on_a_thread_that_is_not_loaded_is_refused_with_what_to_do() -> Result<()> {
+async fn a_turn_on_an_unloaded_thread_is_refused_with_advice() -> Result<()> {
     let home = Home::start().await?;
     let mut control = home.client().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     client.close().await?;
     control.thread_closed(thread).await?;
     let error = control.refusal::<TurnStart>(turn_params(thread, "more")).await?;
@@ -97,7 +97,7 @@ async fn a_turn_on_a_thread_that_is_not_loaded_is_refused_with_what_to_do() -> R
 }
 
 #[tokio::test]
-async fn a_resume_of_a_thread_that_exists_nowhere_says_so_in_the_words_clients_know() -> Result<()> {
+async fn a_resume_of_an_unknown_thread_has_the_error_that_clients_expect() -> Result<()> {
     let home = Home::start().await?;
     let mut control = home.client().await?;
     let mut client = home.client().await?;
@@ -108,6 +108,6 @@ async fn a_resume_of_a_thread_that_exists_nowhere_says_so_in_the_words_clients_k
     assert!(error.message.contains("not found"), "T3 Code begins a new thread then: {error}");
     control.quiesce().await?;
     assert_eq!(control.loaded().await?, []);
-    assert_eq!(control.heard::<ThreadClosed>()?, [], "a failed load closes nothing");
+    assert_eq!(control.received::<ThreadClosed>()?, [], "a failed load closes nothing");
     home.finish().await
 }

@@ -1,4 +1,4 @@
-//! A resume that meets an unload, or a load: one load, whoever asks, and nobody is refused.
+//! A resume during an unload or a load: one load for all clients, and no refusal.
 
 use anyhow::Result;
 use skein_integration_tests::client::Client;
@@ -9,12 +9,12 @@ use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::ThreadResume;
 use skein_protocol::notifications::ThreadClosed;
 
-/// A home whose helper takes its time to end, a thread on disk, and a control connection.
+/// A home with a slow-stopping helper, a thread on disk, and a control connection.
 async fn stubborn() -> Result<(Home, Client, ThreadId)> {
     let home = Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start().await?;
     let mut control = home.client().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("/tool helper pid").await?;
+    let thread = client.start_thread_with("/tool helper pid").await?;
     drop(client);
     control.thread_closed(thread).await?;
     Ok((home, control, thread))
@@ -27,7 +27,7 @@ async fn until_unloading(control: &mut Client) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_resume_during_the_unload_waits_for_the_zero_and_loads_again() -> Result<()> {
+async fn a_resume_during_the_unload_waits_for_its_end_and_loads_again() -> Result<()> {
     let (home, mut control, thread) = stubborn().await?;
     let mut first = home.client().await?;
     first.resume(thread).await?;
@@ -42,9 +42,9 @@ async fn a_resume_during_the_unload_waits_for_the_zero_and_loads_again() -> Resu
     assert!(!alive.contains(&pid.parse()?), "the old helper is gone before the answer");
     assert_ne!(second.say(thread, "/tool helper pid").await?, pid);
     assert_eq!(control.loaded_thread(thread).await?.map(|l| l.state), Some(LoadedState::Idle));
-    // The unload that became a load is announced to nobody.
-    assert_eq!(control.heard::<ThreadClosed>()?.len(), 1, "only the one before");
-    assert_eq!(second.heard::<ThreadClosed>()?, []);
+    // The unload that became a load is not announced.
+    assert_eq!(control.received::<ThreadClosed>()?.len(), 1, "only the first unload");
+    assert_eq!(second.received::<ThreadClosed>()?, []);
     home.finish().await
 }
 
@@ -73,7 +73,7 @@ async fn fifty_resumes_during_the_unload_are_one_load() -> Result<()> {
     assert_eq!(status.threads.subscriptions, 50);
     drop(clients);
     control.until_status("nothing loaded", |status| status.threads.loaded == 0).await?;
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     home.finish().await
 }
 
@@ -82,7 +82,7 @@ async fn fifty_resumes_of_a_cold_thread_are_one_load() -> Result<()> {
     let home = Home::start().await?;
     let mut control = home.client().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     drop(client);
     control.thread_closed(thread).await?;
     let before = control.status().await?.helpers.started_total;
@@ -97,14 +97,14 @@ async fn fifty_resumes_of_a_cold_thread_are_one_load() -> Result<()> {
     for (client, pending) in clients.iter_mut().zip(pending) {
         assert_eq!(client.answer(pending).await??.thread.turns.len(), 1);
     }
-    // Nobody waits for helpers: they may be born after the answers.
+    // The answers do not wait for helpers, which may start later.
     let status = control.until_status("a load", |status| status.helpers.started_total > before).await?;
     assert_eq!(status.helpers.started_total, before + 1, "one load");
     home.finish().await
 }
 
 #[tokio::test]
-async fn who_leaves_during_the_load_is_not_subscribed_and_the_thread_does_not_stay() -> Result<()> {
+async fn a_client_that_leaves_during_the_load_keeps_no_thread_loaded() -> Result<()> {
     let (home, mut control, thread) = stubborn().await?;
     let mut first = home.client().await?;
     first.resume(thread).await?;
@@ -112,22 +112,26 @@ async fn who_leaves_during_the_load_is_not_subscribed_and_the_thread_does_not_st
     drop(first);
     until_unloading(&mut control).await?;
     let mut second = home.client().await?;
-    // Asked, and gone before it can be answered.
+    // The client leaves before the server can answer.
     let _unanswered = second.start_call::<ThreadResume>(&resume_params(thread)).await?;
     drop(second);
-    control.until_status("the zero", |status| status.threads.loaded == 0 && status.connections == 1).await?;
+    control
+        .until_status("no thread and one connection", |status| {
+            status.threads.loaded == 0 && status.connections == 1
+        })
+        .await?;
     let status = control.status().await?;
     assert_eq!((status.threads.subscriptions, status.helpers.alive), (0, 0));
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn many_who_resume_and_leave_at_once_leave_nothing() -> Result<()> {
+async fn many_clients_that_resume_and_leave_at_once_leave_nothing_behind() -> Result<()> {
     let home = Home::start().await?;
     let mut control = home.client().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     drop(client);
     control.thread_closed(thread).await?;
     for round in 0..20 {
@@ -142,14 +146,14 @@ async fn many_who_resume_and_leave_at_once_leave_nothing() -> Result<()> {
     let gone = |status: &skein_protocol::extension::SkeinStatusResponse| {
         status.connections == 1 && status.threads.loaded == 0
     };
-    let status = control.until_status("nobody and nothing", gone).await?;
+    let status = control.until_status("no connection and no thread", gone).await?;
     assert_eq!((status.threads.subscriptions, status.helpers.alive), (0, 0));
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn unsubscribing_withdraws_a_resume_that_waits() -> Result<()> {
+async fn unsubscribing_withdraws_a_waiting_resume() -> Result<()> {
     let (home, mut control, thread) = stubborn().await?;
     let mut client = home.client().await?;
     client.resume(thread).await?;
@@ -161,6 +165,6 @@ async fn unsubscribing_withdraws_a_resume_that_waits() -> Result<()> {
     let error = client.answer(pending).await?.unwrap_err();
     assert_eq!(error.reason(), "withdrawn");
     control.until_status("nothing loaded", |status| status.threads.loaded == 0).await?;
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     home.finish().await
 }

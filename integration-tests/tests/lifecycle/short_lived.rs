@@ -1,4 +1,4 @@
-//! Threads that are not on disk: those without a first user message, and ephemeral ones.
+//! Threads that are not on disk: threads without a user message, and ephemeral threads.
 
 use std::time::Duration;
 
@@ -27,15 +27,15 @@ async fn a_thread_without_a_message_is_dropped_after_its_grace() -> Result<()> {
     let thread = client.start_thread().await?.id;
     drop(client);
     control.thread_closed(thread).await?;
-    home.until_zero(PATIENCE).await?;
-    assert!(!home.rollout(thread).exists(), "it was never written");
+    home.until_drained(PATIENCE).await?;
+    assert!(!home.rollout(thread).exists(), "the rollout was never written");
     let error = control.refusal::<ThreadResume>(resume_params(thread)).await?;
     assert_eq!(error.reason(), "threadNotFound");
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_resume_within_the_grace_attaches_and_keeps_what_was_said_of_the_thread() -> Result<()> {
+async fn a_resume_within_the_grace_keeps_the_threads_name() -> Result<()> {
     let home = Home::start().await?;
     let mut control = home.client().await?;
     let mut client = home.client().await?;
@@ -59,7 +59,7 @@ async fn a_resume_within_the_grace_attaches_and_keeps_what_was_said_of_the_threa
 }
 
 #[tokio::test]
-async fn an_ephemeral_thread_is_gone_with_its_last_subscriber_even_in_a_turn() -> Result<()> {
+async fn an_ephemeral_thread_ends_with_its_last_subscriber_even_in_a_turn() -> Result<()> {
     let home = Home::start().await?;
     let mut control = home.client().await?;
     let mut client = home.client().await?;
@@ -69,13 +69,13 @@ async fn an_ephemeral_thread_is_gone_with_its_last_subscriber_even_in_a_turn() -
     home.until_helpers(1, Duration::from_secs(10)).await?;
     drop(client);
     control.until_status("nothing loaded", |status| status.threads.loaded == 0).await?;
-    home.until_zero(PATIENCE).await?;
-    assert!(!home.rollout(thread.id).exists(), "it is never written");
+    home.until_drained(PATIENCE).await?;
+    assert!(!home.rollout(thread.id).exists(), "the rollout is never written");
     home.finish().await
 }
 
 #[tokio::test]
-async fn an_ephemeral_thread_is_known_to_its_subscribers_only() -> Result<()> {
+async fn only_subscribers_know_an_ephemeral_thread() -> Result<()> {
     let home = Home::start().await?;
     let mut control = home.client().await?;
     let mut client = home.client().await?;
@@ -86,20 +86,20 @@ async fn an_ephemeral_thread_is_known_to_its_subscribers_only() -> Result<()> {
     assert_eq!(control.call::<ThreadList>(ThreadListParams::default()).await?.data, []);
     client.unsubscribe(thread).await?;
     control.until_status("nothing loaded", |status| status.threads.loaded == 0).await?;
-    assert_eq!(control.heard::<ThreadStarted>()?, []);
-    assert_eq!(control.heard::<ThreadClosed>()?, []);
+    assert_eq!(control.received::<ThreadStarted>()?, []);
+    assert_eq!(control.received::<ThreadClosed>()?, []);
     assert!(
         control
             .record()
             .iter()
             .all(|message| !message.text.contains(&thread.to_string()) || message.method().is_none()),
-        "nothing is told of it"
+        "other clients get no notification"
     );
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_new_thread_is_idle_and_announced_behind_its_answer() -> Result<()> {
+async fn a_new_thread_is_idle_and_announced_after_the_answer() -> Result<()> {
     let home = Home::start().await?;
     let mut other = home.client().await?;
     let mut client = home.client().await?;

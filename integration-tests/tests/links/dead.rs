@@ -1,4 +1,4 @@
-//! Links that are dead, and links that only look so.
+//! Dead links, and links that only look dead.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn text_frame(text: &str) -> Result<Vec<u8>> {
     Ok(frame)
 }
 
-/// Shakes hands by hand and says these words.
+/// Completes the handshake by hand and sends these messages.
 async fn speak(home: &Home, words: &[serde_json::Value]) -> Result<Socket> {
     let mut socket = Socket::upgrade(home.address()).await?;
     let client = json!({ "clientInfo": { "name": "raw", "version": "0" } });
@@ -47,9 +47,9 @@ async fn speak(home: &Home, words: &[serde_json::Value]) -> Result<Socket> {
 #[tokio::test]
 async fn a_client_that_answers_no_ping_is_dropped_and_its_thread_unloads() -> Result<()> {
     let home = hasty().start().await?;
-    // It reads while it waits, and so answers.
+    // This client reads while it waits, and so answers pings.
     let mut control = home.client().await?;
-    let thread = control.start_said_thread("words").await?;
+    let thread = control.start_thread_with("words").await?;
     let resume = json!({ "id": 2, "method": ThreadResume::INFO.wire, "params": { "threadId": thread } });
     let mut dead = speak(&home, &[resume]).await?;
     control.until_status("two subscribers", |status| status.threads.subscriptions == 2).await?;
@@ -59,15 +59,15 @@ async fn a_client_that_answers_no_ping_is_dropped_and_its_thread_unloads() -> Re
     let status = control.status().await?;
     assert_eq!((status.connections, status.threads.subscriptions), (1, 0));
     assert_eq!(status.refusals.slow_clients, 0, "dead, not slow");
-    // What it was asked, and no close frame.
-    let heard = dead.until_end().await?;
-    let pings = heard.windows(2).filter(|two| two == b"\x89\x00").count();
+    // The connection gets pings, and no close frame.
+    let received = dead.until_end().await?;
+    let pings = received.windows(2).filter(|two| two == b"\x89\x00").count();
     assert!(pings >= 2, "{pings} pings");
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_message_that_trickles_in_is_life() -> Result<()> {
+async fn a_trickling_message_keeps_the_connection_alive() -> Result<()> {
     let home = hasty().start().await?;
     let mut slow = speak(&home, &[]).await?;
     let request =
@@ -78,7 +78,7 @@ async fn a_message_that_trickles_in_is_life() -> Result<()> {
         pace.tick().await;
         slow.send(chunk).await?;
     }
-    assert!(began.elapsed() > Duration::from_millis(2_000), "longer than any silence that is borne");
+    assert!(began.elapsed() > Duration::from_millis(2_000), "longer than the longest allowed silence");
     slow.until(b"\"id\":7").await.context("the answer to the message")?;
     home.finish().await
 }
@@ -88,7 +88,7 @@ async fn an_idle_client_that_answers_pings_stays() -> Result<()> {
     let home = hasty().start().await?;
     let mut idle = home.client().await?;
     let mut other = Client::ready(home.address()).await?;
-    // A third one, which is silent all the time, is the clock: three times over.
+    // A third client, silent all the time, serves as the clock: three times.
     for _ in 0..3 {
         let mut silent = Socket::upgrade(home.address()).await?;
         let (ended, idle_end, other_end) =
@@ -100,11 +100,11 @@ async fn an_idle_client_that_answers_pings_stays() -> Result<()> {
     home.finish().await
 }
 
-/// Longer than the silence that is borne.
+/// Longer than the allowed silence.
 const HALF: Duration = Duration::from_millis(1_000);
 
 #[tokio::test]
-async fn a_client_that_opted_in_hears_the_heartbeat_and_others_do_not() -> Result<()> {
+async fn only_a_client_that_opted_in_gets_heartbeats() -> Result<()> {
     let home = Home::setup().set("connections.heartbeat", "50ms").start().await?;
     let mut plain = home.client().await?;
     let mut page = Client::connect(home.address()).await?;
@@ -114,19 +114,19 @@ async fn a_client_that_opted_in_hears_the_heartbeat_and_others_do_not() -> Resul
         ..InitializeCapabilities::default()
     };
     let hello = page.initialize_with(Some(capabilities)).await?;
-    let told = &hello.skein.context("extensions")?.extensions[EVENTS_EXTENSION];
-    let told: EventsExtension = serde_json::from_value(told.clone())?;
-    assert_eq!(told, EventsExtension { version: 1, heartbeat_ms: 50 });
+    let extension = &hello.skein.context("extensions")?.extensions[EVENTS_EXTENSION];
+    let extension: EventsExtension = serde_json::from_value(extension.clone())?;
+    assert_eq!(extension, EventsExtension { version: 1, heartbeat_ms: 50 });
     let first = page.next::<SkeinHeartbeat>(|_| true).await?;
     let second = page.next::<SkeinHeartbeat>(|_| true).await?;
     assert!(second.at >= first.at + 25, "{first:?} {second:?}");
     plain.status().await?;
-    assert_eq!(plain.heard::<SkeinHeartbeat>()?, []);
+    assert_eq!(plain.received::<SkeinHeartbeat>()?, []);
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_version_of_events_that_is_not_served_is_not_confirmed() -> Result<()> {
+async fn an_unsupported_version_of_events_is_not_confirmed() -> Result<()> {
     let home = Home::start().await?;
     for asked in [json!({ "version": 2 }), json!({}), json!(true)] {
         let mut client = Client::connect(home.address()).await?;
@@ -150,7 +150,7 @@ async fn a_ping_of_a_client_is_answered() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_socket_that_never_shakes_hands_is_ended_and_holds_nobody_up() -> Result<()> {
+async fn a_socket_without_a_handshake_is_closed_and_delays_nobody() -> Result<()> {
     let home = Home::start().await?;
     let mut silent = Socket::connect(home.address()).await?;
     let mut large = Socket::connect(home.address()).await?;

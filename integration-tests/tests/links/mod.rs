@@ -1,4 +1,5 @@
-//! A client whose link is slow, stalls or is dead: it is carried as far as it can be, and nobody else waits for it.
+//! Clients with slow, stalled or dead links: the server supports them as long as possible, and no other
+//! client waits.
 
 mod dead;
 mod slow;

@@ -1,4 +1,4 @@
-//! Clients that read slower than a thread speaks.
+//! Clients that read slower than a thread streams.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,60 +8,59 @@ use skein_integration_tests::home::Home;
 use skein_protocol::ids::TurnId;
 use skein_protocol::notifications::{ItemAgentMessageDelta, TurnCompleted};
 
-/// What the deltas of a turn add up to, and how many they were.
+/// The text of a turn's deltas, and their number.
 fn streamed(client: &Client, turn: &TurnId) -> Result<(String, usize)> {
-    let deltas = client.heard::<ItemAgentMessageDelta>()?;
+    let deltas = client.received::<ItemAgentMessageDelta>()?;
     let texts: Vec<String> =
         deltas.into_iter().filter(|delta| delta.turn_id == *turn).map(|delta| delta.delta).collect();
     Ok((texts.concat(), texts.len()))
 }
 
 #[tokio::test]
-async fn a_slow_reader_of_a_fast_stream_gets_its_text_whole_in_fewer_pieces() -> Result<()> {
+async fn a_slow_reader_gets_the_whole_text_in_fewer_pieces() -> Result<()> {
     let home = Home::setup().set("limits.outbox_bytes", 512 * 1024).start().await?;
     let mut reader = home.client().await?;
-    let thread = reader.start_said_thread("words").await?;
+    let thread = reader.start_thread_with("words").await?;
     let mut slow = Client::narrow(home.address()).await?;
     slow.resume(thread).await?;
-    // About 13 MB of frames, far above what outbox and kernel hold; a third of a MB of letters.
+    // About 13 MB of frames, far more than outbox and kernel hold, with a third of a MB of letters.
     let turn = reader.start_turn(thread, "/stream 60000 4 20000").await?;
     reader.turn_end(&turn).await?;
-    // Only now the slow one begins to read: it is behind by all of it.
+    // The slow client begins to read only now, after the whole stream.
     slow.next::<TurnCompleted>(|end| end.turn.id == turn).await?;
-    let said = reader.said(&turn)?.context("the whole answer")?;
+    let reply = reader.reply_text(&turn)?.context("the whole answer")?;
     let (text, pieces) = streamed(&slow, &turn)?;
-    assert!(text == said, "{} of {} letters", text.len(), said.len());
+    assert!(text == reply, "{} of {} letters", text.len(), reply.len());
     assert!(pieces < 50_000, "{pieces} pieces");
-    assert_eq!(slow.said(&turn)?, Some(said));
+    assert_eq!(slow.reply_text(&turn)?, Some(reply));
     assert_eq!(reader.status().await?.refusals.slow_clients, 0);
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_client_that_reads_nothing_is_closed_in_bounded_memory_and_the_others_hear_everything() -> Result<()>
-{
+async fn a_client_that_reads_nothing_is_closed_in_bounded_memory_and_others_get_everything() -> Result<()> {
     let home = Home::setup().set("limits.outbox_bytes", 64 * 1024).start().await?;
     let mut reader = home.client().await?;
     let mut control = home.client().await?;
-    let thread = reader.start_said_thread("words").await?;
+    let thread = reader.start_thread_with("words").await?;
     let mut mute = Client::narrow(home.address()).await?;
     mute.resume(thread).await?;
     let most = AtomicU64::new(0);
     let turn = reader.start_turn(thread, "/stream 8000 1000 2500").await?;
-    let closed = control.until_status("the mute one is closed", |status| {
+    let closed = control.until_status("the mute client is closed", |status| {
         most.fetch_max(status.outbox_bytes, Ordering::Relaxed);
         status.refusals.slow_clients == 1
     });
     let (end, closed) = tokio::join!(reader.turn_end(&turn), closed);
     assert_eq!(end?.id, turn);
     closed?;
-    let said = reader.said(&turn)?.context("the whole answer")?;
+    let reply = reader.reply_text(&turn)?.context("the whole answer")?;
     let (text, _) = streamed(&reader, &turn)?;
-    assert!(text == said, "{} of {} letters", text.len(), said.len());
+    assert!(text == reply, "{} of {} letters", text.len(), reply.len());
     let status = reader.status().await?;
     assert_eq!((status.connections, status.threads.subscriptions), (2, 1));
     let most = most.into_inner();
-    // A second of the stream at most, and not what the stream adds up to.
+    // At most one second of the stream, not the whole stream.
     assert!(most < 5 << 20, "{most} bytes waited");
     home.finish().await
 }

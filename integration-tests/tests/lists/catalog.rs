@@ -1,4 +1,4 @@
-//! A list that was right once stays right: by what everybody is told, by number, also for a client that was away.
+//! A correct list of threads stays correct through numbered notifications, even for a client that was away.
 
 use std::collections::BTreeMap;
 
@@ -28,17 +28,17 @@ async fn numbered(home: &Home) -> Result<Client> {
     Ok(client)
 }
 
-/// What a client shows of the threads: their names and what they do, which also says whether they are loaded.
+/// A client's view of the threads: names and statuses. The status also shows whether a thread is loaded.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct View {
     place: CatalogPlace,
     threads: BTreeMap<ThreadId, (Option<String>, ThreadStatus)>,
-    /// How many messages of the client's record are in it.
+    /// Number of messages of the client's record that the view has applied.
     seen: usize,
 }
 
 impl View {
-    /// What the server lists.
+    /// The server's own list.
     async fn listed(client: &mut Client) -> Result<Self> {
         let list = client.call::<ThreadList>(ThreadListParams::default()).await?;
         let threads = list.data.into_iter().map(|thread| (thread.id, (thread.name, thread.status)));
@@ -46,8 +46,8 @@ impl View {
         Ok(Self { place, threads: threads.collect(), seen: client.record().len() })
     }
 
-    /// Takes in what the client has heard.
-    fn hear(&mut self, client: &Client) -> Result<()> {
+    /// Applies the messages that the client has received.
+    fn receive(&mut self, client: &Client) -> Result<()> {
         for message in &client.record()[self.seen..] {
             if let Some(method) = message.method().filter(|_| !message.value()["params"]["skein"].is_null()) {
                 self.apply(method, &message.value()["params"])?;
@@ -57,7 +57,7 @@ impl View {
         Ok(())
     }
 
-    /// Takes in what a new connection of the same client has missed.
+    /// Applies the changes that a new connection of the same client has missed.
     async fn catch_up(&mut self, client: &mut Client) -> Result<()> {
         let missed = since(client, &self.place).await?;
         anyhow::ensure!(!missed.too_old, "too old: {:?}", self.place);
@@ -65,7 +65,7 @@ impl View {
             self.apply(&change.method, &serde_json::from_str(change.params.get())?)?;
         }
         anyhow::ensure!(self.place.catalog_seq == missed.catalog_seq, "{:?} {missed:?}", self.place);
-        // All that came before the answer was in it.
+        // The answer includes all messages before it.
         self.seen = client.record().len();
         Ok(())
     }
@@ -74,7 +74,7 @@ impl View {
         if method == ThreadStarted::INFO.wire {
             let started: <ThreadStarted as Notification>::Params = serde_json::from_value(params.clone())?;
             self.threads.insert(started.thread.id, (started.thread.name, started.thread.status));
-            self.place = started.skein.context("no number")?;
+            self.place = started.skein.context("no catalog number")?;
             return Ok(());
         }
         let thread: ThreadId = serde_json::from_value(params["threadId"].clone())?;
@@ -98,7 +98,7 @@ async fn since(client: &mut Client, place: &CatalogPlace) -> Result<SkeinCatalog
     client.call::<SkeinCatalogResume>(SkeinCatalogResumeParams { after, catalog_epoch }).await
 }
 
-/// Numbers from a seed: the same seed, the same numbers.
+/// Random numbers from a seed.
 struct Dice(u64);
 
 impl Dice {
@@ -108,7 +108,7 @@ impl Dice {
     }
 }
 
-/// Somebody who works: threads begin, speak, hang, get names, are left and resumed.
+/// A client that works: threads start, run turns, hang, get names, are left and resumed.
 #[derive(Default)]
 struct Worker {
     loaded: Vec<(ThreadId, Option<TurnId>)>,
@@ -118,7 +118,7 @@ struct Worker {
 impl Worker {
     async fn work(&mut self, client: &mut Client, dice: &mut Dice) -> Result<()> {
         match dice.below(5) {
-            0 if self.loaded.len() < 4 => self.loaded.push((client.start_said_thread("words").await?, None)),
+            0 if self.loaded.len() < 4 => self.loaded.push((client.start_thread_with("words").await?, None)),
             1 if !self.left.is_empty() => {
                 let thread = self.left.swap_remove(dice.below(self.left.len()));
                 client.resume(thread).await?;
@@ -136,7 +136,7 @@ impl Worker {
                 let (thread, _) = self.loaded[at];
                 let name = format!("name {}", dice.below(1_000));
                 client.call::<ThreadNameSet>(ThreadSetNameParams { name, thread_id: thread }).await?;
-                client.next::<ThreadNameUpdated>(|told| told.thread_id == thread).await?;
+                client.next::<ThreadNameUpdated>(|shapes| shapes.thread_id == thread).await?;
             }
             _ => {
                 let at = dice.below(self.loaded.len());
@@ -148,7 +148,7 @@ impl Worker {
                     }
                     None => {
                         let begun = client.start_turn(*thread, "/hang").await?;
-                        client.next::<TurnStarted>(|told| told.turn.id == begun).await?;
+                        client.next::<TurnStarted>(|shapes| shapes.turn.id == begun).await?;
                         *turn = Some(begun);
                     }
                 }
@@ -158,12 +158,12 @@ impl Worker {
     }
 }
 
-/// Plays a life of the list: one client is always there, another one comes and goes.
+/// Plays a life of the list: one client is always connected, another one comes and goes.
 async fn play(home: &Home, seed: u64) -> Result<()> {
     let (mut dice, mut worker) = (Dice(seed), Worker::default());
     let mut client = home.client().await?;
     for _ in 0..3 {
-        worker.loaded.push((client.start_said_thread("words").await?, None));
+        worker.loaded.push((client.start_thread_with("words").await?, None));
     }
     let mut always = numbered(home).await?;
     let mut shown = View::listed(&mut always).await?;
@@ -173,11 +173,12 @@ async fn play(home: &Home, seed: u64) -> Result<()> {
         match dice.below(4) {
             0 => match guest.take() {
                 Some(mut there) => {
-                    // What it has read so far is all that it knows; the rest is lost with the connection.
+                    // The client knows only the messages that it has read; the rest is lost with the
+                    // connection.
                     if dice.below(2) == 0 {
                         there.status().await?;
                     }
-                    guests.hear(&there)?;
+                    guests.receive(&there)?;
                 }
                 None => {
                     let mut back = numbered(home).await?;
@@ -192,16 +193,16 @@ async fn play(home: &Home, seed: u64) -> Result<()> {
     let mut back = numbered(home).await?;
     guests.catch_up(&mut back).await?;
     let truth = View::listed(&mut always).await?;
-    shown.hear(&always)?;
-    anyhow::ensure!(shown.threads == truth.threads, "always there: {shown:#?}\nlisted: {truth:#?}");
+    shown.receive(&always)?;
+    anyhow::ensure!(shown.threads == truth.threads, "always connected: {shown:#?}\nlisted: {truth:#?}");
     anyhow::ensure!(guests.threads == truth.threads, "came and went: {guests:#?}\nlisted: {truth:#?}");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_client_that_was_away_ends_with_the_list_of_one_that_was_not() -> Result<()> {
+async fn a_client_that_was_away_has_the_same_list_as_one_that_was_not() -> Result<()> {
     for seed in 0..30 {
-        // Turns that hang are not waited for at the end.
+        // The end does not wait for hanging turns.
         let setup = Home::setup().set("durability", "process").set("shutdown.drain", "0s");
         let home = setup.start().await?;
         play(&home, seed).await.with_context(|| format!("seed {seed}"))?;
@@ -211,10 +212,10 @@ async fn a_client_that_was_away_ends_with_the_list_of_one_that_was_not() -> Resu
 }
 
 #[tokio::test]
-async fn after_a_restart_the_list_is_asked_for_again() -> Result<()> {
+async fn after_a_restart_clients_must_list_again() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = numbered(&home).await?;
-    client.start_said_thread("words").await?;
+    client.start_thread_with("words").await?;
     let before = View::listed(&mut client).await?.place;
     assert!(!since(&mut client, &before).await?.too_old);
     home.stop().await?;
@@ -227,18 +228,18 @@ async fn after_a_restart_the_list_is_asked_for_again() -> Result<()> {
 }
 
 #[tokio::test]
-async fn numbers_have_no_holes_however_many_threads_begin_and_end_at_once() -> Result<()> {
+async fn numbers_have_no_gaps_when_many_threads_begin_and_end_at_once() -> Result<()> {
     const THREADS: usize = 24;
     let home = Home::setup().set("durability", "process").start().await?;
     let mut watcher = numbered(&home).await?;
     let mut people = Vec::new();
     for _ in 0..THREADS {
         let mut client = home.client().await?;
-        people.push(async move { client.start_said_thread("words").await });
+        people.push(async move { client.start_thread_with("words").await });
     }
-    // Each one leaves when it has said its word, and its thread ends.
-    for said in futures_util::future::join_all(people).await {
-        said?;
+    // Each client leaves after its turn, and its thread ends.
+    for outcome in futures_util::future::join_all(people).await {
+        outcome?;
     }
     for _ in 0..THREADS {
         watcher.next::<ThreadClosed>(|_| true).await?;
@@ -255,23 +256,23 @@ async fn numbers_have_no_holes_however_many_threads_begin_and_end_at_once() -> R
 }
 
 #[tokio::test]
-async fn a_name_has_its_number_in_the_thread_for_those_who_listen_to_it() -> Result<()> {
+async fn subscribers_of_a_thread_get_its_name_with_an_event_number() -> Result<()> {
     let home = Home::start().await?;
     let (mut plain, mut listens) = (home.client().await?, numbered(&home).await?);
-    let mut stranger = numbered(&home).await?;
-    let thread = plain.start_said_thread("words").await?;
+    let mut other = numbered(&home).await?;
+    let thread = plain.start_thread_with("words").await?;
     listens.resume(thread).await?;
     let name = ThreadSetNameParams { name: "Plans".to_owned(), thread_id: thread };
     plain.call::<ThreadNameSet>(name).await?;
-    let mut told = Vec::new();
-    for client in [&mut plain, &mut listens, &mut stranger] {
+    let mut shapes = Vec::new();
+    for client in [&mut plain, &mut listens, &mut other] {
         let is_it =
             |message: &skein_integration_tests::client::Received| message.notifies::<ThreadNameUpdated>();
         let message = client.until("the name", is_it).await?;
         let has = |value: &Value| !value.is_null();
         let value = message.value();
-        told.push([has(&value["seq"]), has(&value["epoch"]), has(&value["params"]["skein"]["catalogSeq"])]);
+        shapes.push([has(&value["seq"]), has(&value["epoch"]), has(&value["params"]["skein"]["catalogSeq"])]);
     }
-    assert_eq!(told, [[false, false, false], [true, true, true], [false, false, true]]);
+    assert_eq!(shapes, [[false, false, false], [true, true, true], [false, false, true]]);
     home.finish().await
 }

@@ -1,4 +1,4 @@
-//! Threads of one folder are in one list, however their clients spell it.
+//! Threads of one folder are in one list, whatever spelling of the path their clients use.
 
 use std::os::unix::fs::symlink;
 

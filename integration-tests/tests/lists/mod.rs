@@ -1,4 +1,4 @@
-//! Lists of threads, reading them, and their names.
+//! Lists of threads, reads of threads, and their names.
 
 mod catalog;
 mod folders;
@@ -27,7 +27,7 @@ async fn listed(client: &mut Client, thread: ThreadId) -> Result<Thread> {
     threads.into_iter().find(|listed| listed.id == thread).context("the thread is not listed")
 }
 
-/// Makes a thread in a folder and lets it say something.
+/// Makes a thread in a folder and runs a turn.
 async fn make(client: &mut Client, cwd: &str, text: &str) -> Result<ThreadId> {
     let params = ThreadStartParams { cwd: Some(cwd.to_owned()), ..ThreadStartParams::default() };
     let thread = client.call::<ThreadStart>(params).await?.thread.id;
@@ -36,17 +36,17 @@ async fn make(client: &mut Client, cwd: &str, text: &str) -> Result<ThreadId> {
 }
 
 #[tokio::test]
-async fn a_list_shows_what_is_on_disk_newest_first_whether_loaded_or_not() -> Result<()> {
+async fn a_list_has_all_threads_on_disk_newest_first() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     assert_eq!(list(&mut client, ThreadListParams::default()).await?, []);
-    let first = client.start_said_thread("about trees").await?;
-    let second = client.start_said_thread("about rivers").await?;
-    let third = client.start_said_thread("about stones").await?;
+    let first = client.start_thread_with("about trees").await?;
+    let second = client.start_thread_with("about rivers").await?;
+    let third = client.start_thread_with("about stones").await?;
     let _unmaterialised = client.start_thread().await?;
     client.unload(second, false).await?;
     assert_eq!(list(&mut client, ThreadListParams::default()).await?, [third, second, first]);
-    // Made first stays the oldest; something was said in it last.
+    // The first thread stays the oldest by creation, and becomes the newest by use.
     client.turn(first, "again about trees").await?;
     let by = |sort_key| ThreadListParams { sort_key: Some(sort_key), ..ThreadListParams::default() };
     for params in [ThreadListParams::default(), by(ThreadSortKey::CreatedAt)] {
@@ -63,7 +63,7 @@ async fn a_list_shows_what_is_on_disk_newest_first_whether_loaded_or_not() -> Re
 async fn a_listed_thread_has_its_preview_and_status_and_no_turns() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("about trees").await?;
+    let thread = client.start_thread_with("about trees").await?;
     let shown = listed(&mut client, thread).await?;
     assert_eq!((shown.preview.as_str(), shown.turns.len()), ("about trees", 0));
     assert_eq!((shown.status, shown.source), (ThreadStatus::Idle, SessionSource::VsCode));
@@ -79,7 +79,7 @@ async fn a_listed_thread_has_its_preview_and_status_and_no_turns() -> Result<()>
 }
 
 #[tokio::test]
-async fn a_list_is_narrowed_by_folder_text_and_exclusion() -> Result<()> {
+async fn a_list_is_filtered_by_folder_text_and_exclusion() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let (one, two) = (home.beside().join("one"), home.beside().join("two"));
@@ -103,17 +103,17 @@ async fn a_list_is_narrowed_by_folder_text_and_exclusion() -> Result<()> {
     assert_eq!(list(&mut client, without).await?, [trees]);
     let archived = ThreadListParams { archived: Some(true), ..ThreadListParams::default() };
     assert_eq!(list(&mut client, archived).await?, []);
-    let elsewhere =
+    let other_folder =
         ThreadListParams { model_providers: Some(vec!["nobody".to_owned()]), ..ThreadListParams::default() };
-    assert_eq!(list(&mut client, elsewhere).await?, []);
+    assert_eq!(list(&mut client, other_folder).await?, []);
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_list_is_narrowed_by_time() -> Result<()> {
+async fn a_list_is_filtered_by_time() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("about trees").await?;
+    let thread = client.start_thread_with("about trees").await?;
     let Thread { created_at, updated_at, .. } = listed(&mut client, thread).await?;
     let within = |options: ListOptions| ThreadListParams { skein: Some(options), ..Default::default() };
     let since = ListOptions {
@@ -134,12 +134,12 @@ async fn a_list_is_narrowed_by_time() -> Result<()> {
 }
 
 #[tokio::test]
-async fn pages_follow_each_other_without_gap_or_repetition_also_when_threads_are_added() -> Result<()> {
+async fn pages_have_no_gap_and_no_repetition_while_threads_are_added() -> Result<()> {
     let home = Home::setup().set("durability", "process").start().await?;
     let mut client = home.client().await?;
     let mut made = Vec::new();
     for number in 0..7 {
-        made.push(client.start_said_thread(&format!("thread {number}")).await?);
+        made.push(client.start_thread_with(&format!("thread {number}")).await?);
     }
     let mut seen = Vec::new();
     let mut cursor = None;
@@ -149,8 +149,8 @@ async fn pages_follow_each_other_without_gap_or_repetition_also_when_threads_are
         let page = client.call::<ThreadList>(params).await?;
         assert!(page.data.len() <= 3);
         seen.extend(page.data.into_iter().map(|thread| thread.id));
-        // Newer than everything that was seen: it must not shift the pages.
-        client.start_said_thread("meanwhile").await?;
+        // Newer than every listed thread, so it must not shift the pages.
+        client.start_thread_with("meanwhile").await?;
         cursor = page.next_cursor;
         if cursor.is_none() {
             break;
@@ -165,11 +165,11 @@ async fn pages_follow_each_other_without_gap_or_repetition_also_when_threads_are
 }
 
 #[tokio::test]
-async fn lists_and_histories_are_the_same_after_a_restart_and_after_a_kill() -> Result<()> {
+async fn lists_and_histories_survive_a_restart_and_a_kill() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = home.client().await?;
     for number in 0..4 {
-        client.start_said_thread(&format!("thread {number}")).await?;
+        client.start_thread_with(&format!("thread {number}")).await?;
     }
     let before = list(&mut client, ThreadListParams::default()).await?;
     let read = client.read_thread(before[0]).await?.turns;
@@ -178,7 +178,7 @@ async fn lists_and_histories_are_the_same_after_a_restart_and_after_a_kill() -> 
     let mut client = home.client().await?;
     assert_eq!(list(&mut client, ThreadListParams::default()).await?, before);
     assert_eq!(client.read_thread(before[0]).await?.turns, read);
-    let newest = client.start_said_thread("the newest").await?;
+    let newest = client.start_thread_with("the newest").await?;
     home.kill().await?;
     home.start_again().await?;
     let mut client = home.client().await?;
@@ -188,11 +188,11 @@ async fn lists_and_histories_are_the_same_after_a_restart_and_after_a_kill() -> 
 }
 
 #[tokio::test]
-async fn an_index_that_is_lost_is_made_again() -> Result<()> {
+async fn a_lost_index_is_rebuilt() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = home.client().await?;
     for number in 0..3 {
-        client.start_said_thread(&format!("thread {number}")).await?;
+        client.start_thread_with(&format!("thread {number}")).await?;
     }
     let before = list(&mut client, ThreadListParams::default()).await?;
     home.stop().await?;
@@ -206,7 +206,7 @@ async fn an_index_that_is_lost_is_made_again() -> Result<()> {
     let mut client = home.client().await?;
     let page = client.call::<ThreadList>(ThreadListParams::default()).await?;
     let ids: Vec<ThreadId> = page.data.into_iter().map(|thread| thread.id).collect();
-    // Right, or a clear word that it is not complete; never an empty list without one.
+    // The list is correct, or marked as incomplete; never empty without that note.
     if page.skein.and_then(|skein| skein.indexing).is_none() {
         assert_eq!(ids, before);
     }
@@ -214,10 +214,10 @@ async fn an_index_that_is_lost_is_made_again() -> Result<()> {
 }
 
 #[tokio::test]
-async fn reading_a_thread_loads_nothing() -> Result<()> {
+async fn reading_a_thread_does_not_load_it() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     client.unload(thread, false).await?;
     let params = |turns| ThreadReadParams { include_turns: turns, thread_id: thread };
     let without = client.call::<ThreadRead>(params(false)).await?;

@@ -1,4 +1,4 @@
-//! Names: given to threads that are loaded and to threads that are not, told to everybody, kept.
+//! Names of loaded and unloaded threads: every client is notified, and names are kept.
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -20,15 +20,15 @@ fn name(thread: ThreadId, name: &str) -> ThreadSetNameParams {
 }
 
 #[tokio::test]
-async fn a_name_is_told_to_everybody_and_kept() -> Result<()> {
+async fn every_client_is_notified_of_a_name_and_it_is_kept() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = home.client().await?;
     let mut other = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     client.call::<ThreadNameSet>(name(thread, "  Plans  ")).await?;
     for client in [&mut client, &mut other] {
-        let told = client.next::<ThreadNameUpdated>(|told| told.thread_id == thread).await?;
-        assert_eq!(told.thread_name.as_deref(), Some("Plans"));
+        let update = client.next::<ThreadNameUpdated>(|update| update.thread_id == thread).await?;
+        assert_eq!(update.thread_name.as_deref(), Some("Plans"));
     }
     assert_eq!(listed(&mut other, thread).await?.name.as_deref(), Some("Plans"));
     home.kill().await?;
@@ -40,10 +40,10 @@ async fn a_name_is_told_to_everybody_and_kept() -> Result<()> {
 }
 
 #[tokio::test]
-async fn naming_a_thread_that_is_not_loaded_starts_no_helper_and_leaves_nothing() -> Result<()> {
+async fn naming_an_unloaded_thread_starts_no_helper_and_leaves_it_unloaded() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     client.unload(thread, false).await?;
     let before = client.status().await?.helpers.started_total;
     client.call::<ThreadNameSet>(name(thread, "Later")).await?;
@@ -67,10 +67,10 @@ async fn a_name_needs_a_thread_and_a_visible_character() -> Result<()> {
 }
 
 #[tokio::test]
-async fn texts_that_lists_show_have_a_bound() -> Result<()> {
+async fn texts_in_lists_have_a_length_limit() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     let (long, longest) = ("n".repeat(5_000_000), "n".repeat(4_096));
     for (method, path, params) in [
         (ThreadNameSet::INFO.wire, "name", json!({ "threadId": thread, "name": long })),

@@ -1,4 +1,4 @@
-//! Histories, page by page.
+//! Pages of histories.
 
 use std::collections::BTreeSet;
 
@@ -19,8 +19,8 @@ use skein_protocol::thread::{
 use skein_protocol::turn::{TurnItemsView, TurnStatus};
 use uuid::Uuid;
 
-/// A thread whose turns say `turn 0`, `turn 1` and so on.
-async fn talk(client: &mut Client, turns: usize) -> Result<ThreadId> {
+/// A thread whose turns have the texts `turn 0`, `turn 1` and so on.
+async fn converse(client: &mut Client, turns: usize) -> Result<ThreadId> {
     let thread = client.start_thread().await?.id;
     for number in 0..turns {
         client.turn(thread, &format!("turn {number}")).await?;
@@ -28,16 +28,16 @@ async fn talk(client: &mut Client, turns: usize) -> Result<ThreadId> {
     Ok(thread)
 }
 
-/// What was said in these items, by users and agents alike.
-fn said(entries: &[ThreadItemEntry]) -> Vec<String> {
+/// The texts of these items, from users and agents.
+fn texts_of(entries: &[ThreadItemEntry]) -> Vec<String> {
     entries.iter().filter_map(|entry| user_text(&entry.item).or_else(|| agent_text(&entry.item))).collect()
 }
 
 #[tokio::test]
-async fn turns_are_read_newest_first_also_while_new_ones_are_added() -> Result<()> {
+async fn turns_are_read_newest_first_while_new_ones_are_added() -> Result<()> {
     let home = Home::setup().set("durability", "process").start().await?;
     let mut client = home.client().await?;
-    let thread = talk(&mut client, 5).await?;
+    let thread = converse(&mut client, 5).await?;
     let (mut seen, mut cursor) = (Vec::new(), None);
     loop {
         let params = ThreadTurnsListParams {
@@ -60,40 +60,40 @@ async fn turns_are_read_newest_first_also_while_new_ones_are_added() -> Result<(
 }
 
 #[tokio::test]
-async fn items_are_read_oldest_first_of_the_thread_or_of_one_turn_without_loading_it() -> Result<()> {
+async fn items_of_a_thread_or_a_turn_are_read_oldest_first_without_a_load() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = talk(&mut client, 3).await?;
+    let thread = converse(&mut client, 3).await?;
     client.unload(thread, false).await?;
     let first = ThreadItemsListParams { limit: Some(4), ..items_params(thread) };
     let first = client.call::<ThreadItemsList>(first).await?;
-    assert_eq!(said(&first.data), ["turn 0", "turn 0", "turn 1", "turn 1"]);
+    assert_eq!(texts_of(&first.data), ["turn 0", "turn 0", "turn 1", "turn 1"]);
     assert!(first.data.iter().all(|entry| entry.started_at_ms.is_some() && entry.completed_at_ms.is_some()));
     let cursor = Some(ThreadItemsListCursor::Page(first.next_cursor.context("there is more")?));
     let rest =
         client.call::<ThreadItemsList>(ThreadItemsListParams { cursor, ..items_params(thread) }).await?;
-    assert_eq!((said(&rest.data), rest.next_cursor), (vec!["turn 2".to_owned(); 2], None));
+    assert_eq!((texts_of(&rest.data), rest.next_cursor), (vec!["turn 2".to_owned(); 2], None));
     let turn_id = Some(first.data[2].turn_id.clone());
     let of_turn = ThreadItemsListParams { turn_id, ..items_params(thread) };
-    assert_eq!(said(&client.call::<ThreadItemsList>(of_turn).await?.data), ["turn 1", "turn 1"]);
+    assert_eq!(texts_of(&client.call::<ThreadItemsList>(of_turn).await?.data), ["turn 1", "turn 1"]);
     assert_eq!(client.loaded().await?, []);
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_resume_gives_cursors_that_read_the_history_backwards_from_there() -> Result<()> {
+async fn cursors_from_a_resume_read_the_history_backwards() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = talk(&mut client, 3).await?;
+    let thread = converse(&mut client, 3).await?;
     let mut other = home.client().await?;
     let initial_turns_page =
         Some(ThreadResumeInitialTurnsPageParams { items_view: None, limit: Some(2), sort_direction: None });
     let params = ThreadResumeParams { exclude_turns: true, initial_turns_page, ..resume_params(thread) };
     let resumed = other.call::<ThreadResume>(params).await?;
     assert_eq!(resumed.thread.history_mode, ThreadHistoryMode::Paginated);
-    let page = resumed.initial_turns_page.context("it was asked for")?;
+    let page = resumed.initial_turns_page.context("the page was requested")?;
     assert_eq!((page.data.len(), page.next_cursor.is_some()), (2, true));
-    // What is newer than the resume comes as events.
+    // Events carry everything newer than the resume.
     client.turn(thread, "newer").await?;
     let backwards = ThreadItemsListParams {
         cursor: resumed.items_backwards_cursor.map(ThreadItemsListCursor::Page),
@@ -102,7 +102,7 @@ async fn a_resume_gives_cursors_that_read_the_history_backwards_from_there() -> 
         ..items_params(thread)
     };
     let page = other.call::<ThreadItemsList>(backwards).await?;
-    assert_eq!(said(&page.data), ["turn 2", "turn 2", "turn 1"]);
+    assert_eq!(texts_of(&page.data), ["turn 2", "turn 2", "turn 1"]);
     let backwards = ThreadTurnsListParams { cursor: resumed.turns_backwards_cursor, ..turns_params(thread) };
     let page = other.call::<ThreadTurnsList>(backwards).await?;
     assert_eq!((page.data.len(), page.next_cursor), (3, None));
@@ -138,10 +138,10 @@ async fn an_item_in_progress_is_listed_with_its_text_so_far() -> Result<()> {
 }
 
 #[tokio::test]
-async fn pages_from_a_resume_leave_out_what_its_events_tell_however_late_they_are() -> Result<()> {
+async fn late_pages_from_a_resume_leave_out_everything_in_its_events() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = talk(&mut client, 1).await?;
+    let thread = converse(&mut client, 1).await?;
     let turn = client.start_turn(thread, "/stream 100000 8 100").await?;
     client.next::<ItemAgentMessageDelta>(|delta| delta.delta.starts_with("3 ")).await?;
     let mut other = home.client().await?;
@@ -154,13 +154,13 @@ async fn pages_from_a_resume_leave_out_what_its_events_tell_however_late_they_ar
         ..items_params(thread)
     };
     let shown = ["/stream 100000 8 100", "turn 0", "turn 0"];
-    assert_eq!(said(&other.call::<ThreadItemsList>(from_here.clone()).await?.data), shown);
+    assert_eq!(texts_of(&other.call::<ThreadItemsList>(from_here.clone()).await?.data), shown);
     client.interrupt(thread, &turn).await?;
     client.turn_end(&turn).await?;
     client.turn(thread, "newer").await?;
-    assert_eq!(said(&other.call::<ThreadItemsList>(from_here.clone()).await?.data), shown);
-    // How a turn stands is of now: its end may have been told long ago.
-    let cursor = resumed.turns_backwards_cursor.context("of a whole")?;
+    assert_eq!(texts_of(&other.call::<ThreadItemsList>(from_here.clone()).await?.data), shown);
+    // A turn's status is current: its end may have been announced long ago.
+    let cursor = resumed.turns_backwards_cursor.context("a cursor of a full snapshot")?;
     let turns = |cursor| ThreadTurnsListParams { cursor: Some(cursor), ..turns_params(thread) };
     let page = other.call::<ThreadTurnsList>(turns(cursor.clone())).await?;
     let [last, _] = page.data.as_slice() else { bail!("{page:?}") };
@@ -168,7 +168,7 @@ async fn pages_from_a_resume_leave_out_what_its_events_tell_however_late_they_ar
     assert!(last.completed_at.is_some());
     let of_another_epoch = turns(cursor.replace(r#""epoch":1"#, r#""epoch":2"#));
     assert_eq!(other.refusal::<ThreadTurnsList>(of_another_epoch).await?.reason(), "badCursor");
-    // Also page by page, and a cursor that turns round shows what came since.
+    // Page by page too. A cursor in the other direction shows the newer items.
     let first = ThreadItemsListParams { limit: Some(1), ..from_here };
     let first = other.call::<ThreadItemsList>(first).await?;
     let page = |cursor: Option<String>, direction| ThreadItemsListParams {
@@ -177,9 +177,9 @@ async fn pages_from_a_resume_leave_out_what_its_events_tell_however_late_they_ar
         ..items_params(thread)
     };
     let rest = other.call::<ThreadItemsList>(page(first.next_cursor, SortDirection::Desc)).await?;
-    assert_eq!(said(&rest.data), shown[1..]);
+    assert_eq!(texts_of(&rest.data), shown[1..]);
     let newer = other.call::<ThreadItemsList>(page(first.backwards_cursor, SortDirection::Asc)).await?;
-    assert_eq!(said(&newer.data).last().map(String::as_str), Some("newer"));
+    assert_eq!(texts_of(&newer.data).last().map(String::as_str), Some("newer"));
     home.finish().await
 }
 
@@ -199,7 +199,7 @@ async fn a_page_ends_before_its_answer_is_too_large() -> Result<()> {
     );
     assert!(error.message.contains(ThreadTurnsList::INFO.wire), "{error}");
     let resumed = client.call::<ThreadResume>(resume_params(thread)).await?;
-    let older = resumed.skein.and_then(|picture| picture.older_turns);
+    let older = resumed.skein.and_then(|snapshot| snapshot.older_turns);
     assert!((1..4).contains(&resumed.thread.turns.len()) && older.is_some(), "as many as fit");
     let (mut seen, mut cursor) = (0, None);
     loop {
@@ -211,7 +211,7 @@ async fn a_page_ends_before_its_answer_is_too_large() -> Result<()> {
         cursor = Some(next);
     }
     assert_eq!(seen, 4);
-    // One that is too large by itself is read item by item.
+    // A turn that exceeds the limit by itself is read item by item.
     client.turn(thread, &"x".repeat(40_000)).await?;
     let params = ThreadTurnsListParams { items_view: Some(TurnItemsView::Full), ..turns_params(thread) };
     let error = client.refusal::<ThreadTurnsList>(params).await?;
@@ -233,13 +233,13 @@ async fn the_first_page_of_a_resume_has_as_many_turns_as_fit() -> Result<()> {
         Some(ThreadResumeInitialTurnsPageParams { items_view: None, limit: None, sort_direction: None });
     let params = ThreadResumeParams { exclude_turns: true, initial_turns_page, ..resume_params(thread) };
     let page = home.client().await?.call::<ThreadResume>(params).await?.initial_turns_page;
-    let page = page.context("it was asked for")?;
+    let page = page.context("the page was requested")?;
     assert_eq!((page.data.len(), page.next_cursor.is_some()), (1, true));
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_turn_that_nobody_runs_is_told_as_interrupted() -> Result<()> {
+async fn a_turn_that_no_server_runs_is_shown_as_interrupted() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
@@ -259,7 +259,7 @@ async fn a_turn_that_nobody_runs_is_told_as_interrupted() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_only_in_memory_has_an_empty_history_or_none() -> Result<()> {
+async fn a_thread_in_memory_only_has_an_empty_history_or_none() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;

@@ -1,4 +1,4 @@
-//! `skein reindex`: the list, made anew while no server has the home.
+//! `skein reindex` rebuilds the list while no server serves the home.
 
 use std::fs;
 use std::path::Path;
@@ -19,20 +19,20 @@ async fn reindex(home: &Path, arguments: &[&str]) -> Result<Output> {
 }
 
 #[tokio::test]
-async fn a_list_is_made_anew_from_the_histories() -> Result<()> {
+async fn reindex_rebuilds_the_list_from_the_histories() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = home.client().await?;
     for text in ["one", "two", "three"] {
-        client.start_said_thread(text).await?;
+        client.start_thread_with(text).await?;
     }
     let before = list(&mut client, ThreadListParams::default()).await?;
     home.stop().await?;
     fs::remove_dir_all(home.path().join("index-3"))?;
 
     let done = reindex(&home.path(), &["--json"]).await?;
-    let said = String::from_utf8(done.stdout)?;
-    assert!(done.status.success(), "{said}{}", String::from_utf8_lossy(&done.stderr));
-    let lines: Vec<Value> = said.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let output = String::from_utf8(done.stdout)?;
+    assert!(done.status.success(), "{output}{}", String::from_utf8_lossy(&done.stderr));
+    let lines: Vec<Value> = output.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     assert_eq!(lines.first(), Some(&json!({ "done": 0, "total": 3 })));
     let last = lines.last().context("a last line")?;
     assert_eq!((&last["complete"], &last["threads"]), (&json!(true), &json!(3)));
@@ -41,7 +41,7 @@ async fn a_list_is_made_anew_from_the_histories() -> Result<()> {
     home.start_again().await?;
     let mut client = home.client().await?;
     assert_eq!(list(&mut client, ThreadListParams::default()).await?, before);
-    assert_eq!(client.status().await?.store.reads_total, 0, "the server believes it");
+    assert_eq!(client.status().await?.store.reads_total, 0, "the server trusts the index");
     home.stop().await?;
     let done = reindex(&home.path(), &[]).await?;
     assert!(done.status.success() && String::from_utf8(done.stdout)?.contains("3 histories"));
@@ -49,12 +49,12 @@ async fn a_list_is_made_anew_from_the_histories() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_served_home_is_left_to_its_server_which_is_named() -> Result<()> {
+async fn reindex_refuses_a_served_home_and_names_its_server() -> Result<()> {
     let home = Home::start().await?;
     let refused = reindex(&home.path(), &["--json"]).await?;
     assert_eq!(refused.status.code(), Some(3));
-    let said = String::from_utf8(refused.stderr)?;
-    assert!(said.contains(&home.pid().to_string()) && said.contains(home.address()), "{said}");
+    let output = String::from_utf8(refused.stderr)?;
+    assert!(output.contains(&home.pid().to_string()) && output.contains(home.address()), "{output}");
     let control = home.path().join("control.sock");
     let by = json!({
         "pid": home.pid(),
@@ -62,10 +62,10 @@ async fn a_served_home_is_left_to_its_server_which_is_named() -> Result<()> {
         "address": home.address(),
         "controlSocket": control,
     });
-    let told: Value = serde_json::from_slice(&refused.stdout)?;
-    assert_eq!(told, json!({ "complete": false, "servedBy": by }));
+    let report: Value = serde_json::from_slice(&refused.stdout)?;
+    assert_eq!(report, json!({ "complete": false, "servedBy": by }));
     let nowhere = reindex(&home.beside().join("nowhere"), &[]).await?;
     assert_eq!(nowhere.status.code(), Some(1));
-    assert!(!home.beside().join("nowhere").exists(), "no home is made of a folder that was named by mistake");
+    assert!(!home.beside().join("nowhere").exists(), "a mistyped folder does not become a home");
     home.finish().await
 }

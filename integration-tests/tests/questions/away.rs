@@ -1,4 +1,5 @@
-//! Questions and lost connections: asked while nobody was there, answered too late, answered by a dialog of yesterday.
+//! Questions and lost connections: questions without clients, late answers, and answers from before a
+//! restart.
 
 use anyhow::{Context, Result};
 use skein_integration_tests::home::{Home, PATIENCE};
@@ -17,17 +18,17 @@ async fn until_end(window: &mut Window, turn: &TurnId) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_question_that_was_asked_while_nobody_was_there_is_put_to_whoever_resumes() -> Result<()> {
+async fn a_question_without_clients_reaches_the_next_client_that_resumes() -> Result<()> {
     let home = Home::start().await?;
     let mut control = home.client().await?;
     for kind in [Kind::Numbered, Kind::Plain] {
         let mut window = Window::start(kind, home.address()).await?;
         let thread = window.thread();
-        // The question comes behind the stream, when the window is gone.
+        // The question follows the stream, when the window is gone.
         let turn = window.start_turn("/stream 300 8 1000").await?;
-        assert_eq!(window.start_turn("/ask Anybody?").await?, turn, "added to the turn that runs");
+        assert_eq!(window.start_turn("/ask Anybody?").await?, turn, "added to the running turn");
         window.leave(Leave::Reset).await?;
-        control.until_status("nobody", |status| status.threads.subscriptions == 0).await?;
+        control.until_status("no subscription", |status| status.threads.subscriptions == 0).await?;
         let waits = ThreadStatus::Active { active_flags: vec![ThreadActiveFlag::WaitingOnUserInput] };
         control
             .next::<ThreadStatusChanged>(|changed| changed.thread_id == thread && changed.status == waits)
@@ -39,20 +40,20 @@ async fn a_question_that_was_asked_while_nobody_was_there_is_put_to_whoever_resu
         assert_eq!(
             asks.as_deref(),
             Some("/ask Anybody?"),
-            "{kind:?}: what asks is known before the question"
+            "{kind:?}: the asking item is known before the question"
         );
         window.answer("somebody").await?;
         until_end(&mut window, &turn).await?;
         assert_eq!(window.view.last_text().as_deref(), Some("somebody"), "{kind:?}");
         drop(window);
         control.thread_closed(thread).await?;
-        home.until_zero(PATIENCE).await?;
+        home.until_drained(PATIENCE).await?;
     }
     home.finish().await
 }
 
 #[tokio::test]
-async fn an_answer_after_the_end_of_its_turn_answers_nothing() -> Result<()> {
+async fn an_answer_after_the_end_of_its_turn_has_no_effect() -> Result<()> {
     let (home, mut clients, thread, turn) = Home::with_turn(1, ASK).await?;
     let client = &mut clients[0];
     let (late, params) = client.next_request::<Question>().await?;
@@ -64,32 +65,32 @@ async fn an_answer_after_the_end_of_its_turn_answers_nothing() -> Result<()> {
     client.answer_request::<Question>(&late, &answer(&params.questions[0].id, "late")).await?;
     client.refuse_request(&late, "late, too").await?;
     client.quiesce().await?;
-    assert_eq!(client.status().await?.turns.running, 1, "it waits for its own answer");
+    assert_eq!(client.status().await?.turns.running, 1, "the new question waits for its own answer");
     client.answer_request::<Question>(&id, &answer(&params.questions[0].id, "in time")).await?;
     client.turn_end(&again).await?;
-    assert_eq!(client.said(&again)?.as_deref(), Some("in time"));
+    assert_eq!(client.reply_text(&again)?.as_deref(), Some("in time"));
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_dialog_from_before_a_kill_answers_nothing_of_the_next_server() -> Result<()> {
+async fn an_answer_to_a_question_from_before_a_kill_has_no_effect() -> Result<()> {
     let mut home = Home::start().await?;
     let mut window = Window::start(Kind::Numbered, home.address()).await?;
     let cut_off = window.start_turn("/ask Before the kill?").await?;
     window.until("the question", |view| view.open_question().is_some()).await?;
-    let (old, _) = window.view.open_question().context("the old dialog")?;
+    let (old, _) = window.view.open_question().context("the old question")?;
     let old = old.clone();
     home.kill().await?;
     home.start_again().await?;
     window.leave(Leave::Drop).await?;
     window.come_back(home.address()).await?;
-    assert!(window.view.questions.is_empty(), "the old dialog is void");
+    assert!(window.view.questions.is_empty(), "the old question is void");
     until_end(&mut window, &cut_off).await?;
     let status = window.view.turns.last().map(|turn| turn.status);
     assert_eq!(status, Some(TurnStatus::Interrupted));
     let turn = window.start_turn("/ask After the kill?").await?;
     window.until("the new question", |view| view.open_question().is_some()).await?;
-    let (new, question) = window.view.open_question().context("the new dialog")?;
+    let (new, question) = window.view.open_question().context("the new question")?;
     assert_ne!(*new, old);
     let yes = answer(&question.questions[0].id, "yes to the old one");
     let client = window.client()?;
@@ -103,7 +104,7 @@ async fn a_dialog_from_before_a_kill_answers_nothing_of_the_next_server() -> Res
 }
 
 #[tokio::test]
-async fn an_error_before_the_connection_is_lost_does_not_stop_the_answer_after_it() -> Result<()> {
+async fn an_error_before_a_disconnect_does_not_block_a_later_answer() -> Result<()> {
     let (home, mut clients, thread, turn) = Home::with_turn(2, ASK).await?;
     let (id, _) = clients[0].next_request::<Question>().await?;
     clients[0].refuse_request(&id, "the page is being left").await?;
@@ -113,18 +114,18 @@ async fn an_error_before_the_connection_is_lost_does_not_stop_the_answer_after_i
     back.resume(thread).await?;
     assert_eq!(answer_next(&mut back, "here again").await?, id);
     clients[0].turn_end(&turn).await?;
-    assert_eq!(clients[0].said(&turn)?.as_deref(), Some("here again"));
+    assert_eq!(clients[0].reply_text(&turn)?.as_deref(), Some("here again"));
     home.finish().await
 }
 
 #[tokio::test]
-async fn nobody_answers_the_question_of_another_thread() -> Result<()> {
+async fn an_answer_for_another_thread_has_no_effect() -> Result<()> {
     let home = Home::start().await?;
     let mut windows = [
         Window::start(Kind::Numbered, home.address()).await?,
         Window::start(Kind::Numbered, home.address()).await?,
     ];
-    // Each answers the question of the other's thread: nobody was asked that.
+    // Each client answers the question of the other's thread, which it did not get.
     let mut turns = Vec::new();
     for window in &mut windows {
         turns.push(window.start_turn("/ask Mine?").await?);
@@ -137,7 +138,7 @@ async fn nobody_answers_the_question_of_another_thread() -> Result<()> {
         let client = window.client()?;
         client.answer_request::<Question>(id, &answer(name, "not mine")).await?;
         client.quiesce().await?;
-        assert_eq!(client.status().await?.turns.running, 2, "both wait");
+        assert_eq!(client.status().await?.turns.running, 2, "both questions wait");
     }
     for (window, turn) in windows.iter_mut().zip(&turns) {
         window.answer("mine").await?;

@@ -1,4 +1,4 @@
-//! Questions to the user: who is asked, whose answer counts, and what becomes of those that nobody answers.
+//! Questions to the user: which clients get them, which answers count, and what happens without an answer.
 
 mod away;
 mod restart;
@@ -16,10 +16,10 @@ use skein_protocol::server_requests::ItemToolRequestUserInput as Question;
 use skein_protocol::thread::{ThreadActiveFlag, ThreadStatus};
 use skein_protocol::turn::TurnStatus;
 
-/// What makes the agent ask.
+/// Makes the agent ask.
 const ASK: &str = "/ask Which one?";
 
-/// The user's one answer to the one question.
+/// The user's answer to a single question.
 fn answer(question: &str, text: &str) -> ToolRequestUserInputResponse {
     let answer = ToolRequestUserInputAnswer { answers: vec![text.to_owned()] };
     ToolRequestUserInputResponse { answers: BTreeMap::from([(question.to_owned(), answer)]) }
@@ -32,14 +32,14 @@ async fn answer_next(client: &mut Client, text: &str) -> Result<RequestId> {
     Ok(id)
 }
 
-/// Waits until the question is settled.
+/// Waits until the question is resolved.
 async fn resolved(client: &mut Client, id: &RequestId) -> Result<()> {
     client.next::<ServerRequestResolved>(|resolved| resolved.request_id == *id).await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn the_answer_to_a_question_is_what_the_agent_says() -> Result<()> {
+async fn the_agent_replies_with_the_answer_to_its_question() -> Result<()> {
     let (home, mut clients, thread, turn) = Home::with_turn(1, ASK).await?;
     let client = &mut clients[0];
     let (id, params) = client.next_request::<Question>().await?;
@@ -52,54 +52,54 @@ async fn the_answer_to_a_question_is_what_the_agent_says() -> Result<()> {
     let runs = ThreadStatus::Active { active_flags: Vec::new() };
     client.next::<ThreadStatusChanged>(|changed| changed.status == runs).await?;
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
-    assert_eq!(client.said(&turn)?.as_deref(), Some("the red one"));
+    assert_eq!(client.reply_text(&turn)?.as_deref(), Some("the red one"));
     home.finish().await
 }
 
 #[tokio::test]
-async fn the_first_real_answer_wins_and_everybody_hears_that_it_is_settled() -> Result<()> {
+async fn the_first_valid_answer_wins_and_every_client_is_notified() -> Result<()> {
     let (home, mut clients, _, turn) = Home::with_turn(2, ASK).await?;
     let (id, params) = clients[1].next_request::<Question>().await?;
     let first = answer_next(&mut clients[0], "first").await?;
-    assert_eq!(first, id, "the same id for all");
+    assert_eq!(first, id, "all clients get the same id");
     for client in &mut clients {
         resolved(client, &id).await?;
     }
-    // Too late, and a second time: passed over.
+    // Late and repeated answers are ignored.
     clients[1].answer_request::<Question>(&id, &answer(&params.questions[0].id, "second")).await?;
     clients[0].answer_request::<Question>(&id, &answer(&params.questions[0].id, "again")).await?;
     clients[0].turn_end(&turn).await?;
-    assert_eq!(clients[0].said(&turn)?.as_deref(), Some("first"));
-    assert_eq!(clients[1].status().await?.turns.running, 0, "the connection lives");
+    assert_eq!(clients[0].reply_text(&turn)?.as_deref(), Some("first"));
+    assert_eq!(clients[1].status().await?.turns.running, 0, "the connection is still open");
     home.finish().await
 }
 
 #[tokio::test]
-async fn an_answer_of_somebody_who_was_not_asked_does_not_count() -> Result<()> {
+async fn an_answer_from_a_client_without_the_question_does_not_count() -> Result<()> {
     let (home, mut clients, thread, turn) = Home::with_turn(1, ASK).await?;
     let (id, params) = clients[0].next_request::<Question>().await?;
-    let mut stranger = home.client().await?;
+    let mut other = home.client().await?;
     let mut observer = home.client().await?;
     observer.observe(thread).await?;
-    for client in [&mut stranger, &mut observer] {
+    for client in [&mut other, &mut observer] {
         client.answer_request::<Question>(&id, &answer(&params.questions[0].id, "mine")).await?;
         client.refuse_request(&id, "no").await?;
-        // Behind it in the same connection: the answer was taken, and the owner has handled it.
+        // A later request on the same connection: the owner has handled the answer by then.
         client.quiesce().await?;
     }
-    assert_eq!(clients[0].status().await?.turns.running, 1, "it still waits");
+    assert_eq!(clients[0].status().await?.turns.running, 1, "the question still waits");
     clients[0].answer_request::<Question>(&id, &answer(&params.questions[0].id, "the real one")).await?;
     clients[0].turn_end(&turn).await?;
-    assert_eq!(clients[0].said(&turn)?.as_deref(), Some("the real one"));
+    assert_eq!(clients[0].reply_text(&turn)?.as_deref(), Some("the real one"));
     home.finish().await
 }
 
 #[tokio::test]
-async fn an_observer_is_never_asked() -> Result<()> {
+async fn an_observer_gets_no_questions() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let mut observer = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     observer.observe(thread).await?;
     let turn = client.start_turn(thread, "/ask Yes?").await?;
     answer_next(&mut client, "yes").await?;
@@ -111,13 +111,13 @@ async fn an_observer_is_never_asked() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_error_settles_only_when_all_who_were_asked_have_answered_with_one() -> Result<()> {
+async fn errors_resolve_a_question_only_from_all_clients() -> Result<()> {
     let (home, mut clients, _, turn) = Home::with_turn(2, ASK).await?;
     let (id, _) = clients[0].next_request::<Question>().await?;
     clients[1].next_request::<Question>().await?;
     clients[0].refuse_request(&id, "cannot show it").await?;
     clients[0].quiesce().await?;
-    assert_eq!(clients[0].status().await?.turns.running, 1, "the other may still answer");
+    assert_eq!(clients[0].status().await?.turns.running, 1, "the other client may still answer");
     clients[1].refuse_request(&id, "neither can I").await?;
     resolved(&mut clients[1], &id).await?;
     let end = clients[0].turn_end(&turn).await?;
@@ -127,18 +127,18 @@ async fn an_error_settles_only_when_all_who_were_asked_have_answered_with_one() 
 }
 
 #[tokio::test]
-async fn an_error_of_one_does_not_stop_the_answer_of_the_other() -> Result<()> {
+async fn an_error_from_one_client_does_not_block_the_other() -> Result<()> {
     let (home, mut clients, _, turn) = Home::with_turn(2, ASK).await?;
     let (id, _) = clients[0].next_request::<Question>().await?;
     clients[0].refuse_request(&id, "cannot show it").await?;
     answer_next(&mut clients[1], "I can").await?;
     assert_eq!(clients[0].turn_end(&turn).await?.status, TurnStatus::Completed);
-    assert_eq!(clients[0].said(&turn)?.as_deref(), Some("I can"));
+    assert_eq!(clients[0].reply_text(&turn)?.as_deref(), Some("I can"));
     home.finish().await
 }
 
 #[tokio::test]
-async fn an_error_settles_when_the_only_other_one_leaves() -> Result<()> {
+async fn an_error_resolves_the_question_when_the_other_client_leaves() -> Result<()> {
     let (home, mut clients, _, turn) = Home::with_turn(2, ASK).await?;
     let (id, _) = clients[0].next_request::<Question>().await?;
     clients[1].next_request::<Question>().await?;
@@ -149,20 +149,20 @@ async fn an_error_settles_when_the_only_other_one_leaves() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_disconnect_settles_nothing_and_who_resumes_is_asked_again_under_the_same_id() -> Result<()> {
+async fn a_question_survives_a_disconnect_and_returns_with_the_same_id() -> Result<()> {
     let (home, mut clients, thread, turn) = Home::with_turn(1, ASK).await?;
     let (id, _) = clients[0].next_request::<Question>().await?;
     clients.clear();
     let mut client = home.client().await?;
     client.until_status("no subscription", |status| status.threads.subscriptions == 0).await?;
     client.quiesce().await?;
-    assert_eq!(client.loaded().await?, [thread], "it waits for somebody");
+    assert_eq!(client.loaded().await?, [thread], "the thread waits for a client");
     let resumed = client.resume(thread).await?;
     let waits = ThreadStatus::Active { active_flags: vec![ThreadActiveFlag::WaitingOnUserInput] };
     assert_eq!(resumed.thread.status, waits);
     assert_eq!(answer_next(&mut client, "here again").await?, id);
     client.turn_end(&turn).await?;
-    assert_eq!(client.said(&turn)?.as_deref(), Some("here again"));
+    assert_eq!(client.reply_text(&turn)?.as_deref(), Some("here again"));
     home.finish().await
 }
 
@@ -177,7 +177,7 @@ async fn an_answer_of_the_wrong_shape_counts_as_an_error() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_interrupt_settles_the_question() -> Result<()> {
+async fn an_interrupt_resolves_the_question() -> Result<()> {
     let (home, mut clients, thread, turn) = Home::with_turn(1, ASK).await?;
     let (id, _) = clients[0].next_request::<Question>().await?;
     clients[0].interrupt(thread, &turn).await?;
@@ -186,16 +186,16 @@ async fn an_interrupt_settles_the_question() -> Result<()> {
     home.finish().await
 }
 
-/// The question belongs to the message that the answer is for, which clients know before they are asked.
+/// A question belongs to the agent's message that will contain the answer. Clients get the item first.
 #[tokio::test]
-async fn a_question_belongs_to_an_item_that_is_known_and_becomes_the_answer() -> Result<()> {
+async fn a_question_belongs_to_a_known_item_that_becomes_the_answer() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     client.start_turn(thread, "/ask Which colour?").await?;
     let (id, params) = client.next_request::<Question>().await?;
-    let started = client.heard::<ItemStarted>()?;
-    assert!(started.iter().any(|known| *known.item.id() == params.item_id), "it is known by then");
+    let started = client.received::<ItemStarted>()?;
+    assert!(started.iter().any(|known| *known.item.id() == params.item_id), "the item is known by then");
     client.answer_request::<Question>(&id, &answer(&params.questions[0].id, "blue")).await?;
     client.next::<TurnCompleted>(|_| true).await?;
     let turns = client.read_thread(thread).await?.turns;

@@ -1,4 +1,4 @@
-//! A question does not outlive its grace, nor its server.
+//! A question outlives neither its grace nor its server.
 
 use anyhow::Result;
 use skein_integration_tests::home::Home;
@@ -9,11 +9,11 @@ use skein_protocol::turn::TurnStatus;
 use super::answer_next;
 
 #[tokio::test]
-async fn a_question_with_nobody_there_is_given_up_after_its_grace() -> Result<()> {
+async fn a_question_without_clients_is_given_up_after_its_grace() -> Result<()> {
     let home = Home::setup().set("orphans.pending_grace", "300ms").start().await?;
     let mut control = home.client().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     client.start_turn(thread, "/ask Anybody?").await?;
     client.next_request::<Question>().await?;
     drop(client);
@@ -24,10 +24,10 @@ async fn a_question_with_nobody_there_is_given_up_after_its_grace() -> Result<()
 }
 
 #[tokio::test]
-async fn ids_of_questions_do_not_repeat_over_restarts() -> Result<()> {
+async fn ids_of_questions_do_not_repeat_after_restarts() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     let turn = client.start_turn(thread, "/ask One?").await?;
     let before = answer_next(&mut client, "one").await?;
     client.turn_end(&turn).await?;

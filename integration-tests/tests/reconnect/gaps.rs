@@ -1,13 +1,13 @@
-//! A history that cannot be continued is shown whole, and goes on from there.
+//! A history that cannot be continued is sent completely, and continues from there.
 
 use anyhow::Result;
 use skein_integration_tests::home::Home;
 use skein_integration_tests::view::{Kind, Leave, View, Window};
 use skein_protocol::ids::{Epoch, EventSeq};
 
-use super::ends_at_zero;
+use super::ends_drained;
 
-/// Leaves, comes back with this as what it knows last, and hears what comes then.
+/// Leaves, comes back with `at` as its last number, and receives the following events.
 async fn comes_back_from(window: &mut Window, at: (EventSeq, Epoch), home: &Home) -> Result<()> {
     window.leave(Leave::Drop).await?;
     window.view.at = at;
@@ -15,7 +15,7 @@ async fn comes_back_from(window: &mut Window, at: (EventSeq, Epoch), home: &Home
 }
 
 #[tokio::test]
-async fn who_was_away_for_too_long_or_knows_another_history_is_shown_the_whole() -> Result<()> {
+async fn a_client_with_an_old_number_or_another_epoch_gets_a_full_snapshot() -> Result<()> {
     let home = Home::setup().set("limits.replay", 12).start().await?;
     let mut control = home.client().await?;
     let mut witness = Window::start(Kind::Numbered, home.address()).await?;
@@ -29,7 +29,7 @@ async fn who_was_away_for_too_long_or_knows_another_history_is_shown_the_whole()
         let turn = witness.start_turn(text).await?;
         witness.until("a turn", |view| view.has_ended(&turn)).await?;
     }
-    // More than is replayed; a number that was never given out; another version.
+    // An event before the replay window; a number from the future; another epoch.
     for at in [(seq, epoch), (EventSeq(seq.0 + 1_000), epoch), (witness.view.at.0, Epoch(epoch.0 + 1))] {
         let gaps = window.view.gaps;
         comes_back_from(&mut window, at, &home).await?;
@@ -41,12 +41,12 @@ async fn who_was_away_for_too_long_or_knows_another_history_is_shown_the_whole()
         }
         window.view.same_as(&witness.view)?;
     }
-    // From the whole it goes on by number again.
+    // After the snapshot, the client continues by number.
     let at = window.view.at;
     comes_back_from(&mut window, at, &home).await?;
     assert_eq!(window.view.gaps, 3);
     assert_eq!(control.status().await?.replay.gaps_total, 3);
     drop((window, witness));
-    ends_at_zero(&home, &mut control).await?;
+    ends_drained(&home, &mut control).await?;
     home.finish().await
 }

@@ -1,4 +1,4 @@
-//! A link that stalls, trickles and is cut.
+//! Links that stall, trickle and break.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use skein_integration_tests::proxy::{Flow, Proxy};
 use skein_integration_tests::view::{Kind, Leave, View, Window};
 use skein_protocol::ids::TurnId;
 
-use super::ends_at_zero;
+use super::ends_drained;
 
-/// Turns of a megabyte each that a server may take to have enough of a client that does not read.
+/// Largest number of turns of a megabyte each until the server closes a client that does not read.
 const MOST_TURNS: usize = 20;
 
-/// A thread that says something, shown by one whose link is good and by one whose link is a proxy.
+/// A used thread, shown by a window with a good link and a window behind a proxy.
 async fn shown_twice(home: &Home, kind: Kind) -> Result<(Window, Proxy, Window)> {
     let mut near = Window::start(Kind::Numbered, home.address()).await?;
     let turn = near.start_turn("words").await?;
@@ -44,17 +44,18 @@ async fn a_stalled_link_delays_nobody_else_and_catches_up() -> Result<()> {
     let mut control = home.client().await?;
     assert_eq!(control.status().await?.refusals.slow_clients, 0);
     drop((near, far, link));
-    ends_at_zero(&home, &mut control).await?;
+    ends_drained(&home, &mut control).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_link_that_stalls_for_too_much_is_closed_with_1013_and_goes_on_by_number() -> Result<()> {
+async fn a_link_stalled_too_long_is_closed_with_1013_and_resumes_by_number() -> Result<()> {
     let home = Home::setup().set("limits.outbox_bytes", 64 * 1024).start().await?;
     let (mut near, link, mut far) = shown_twice(&home, Kind::Numbered).await?;
     let mut control = home.client().await?;
     link.set(Flow::Stalled);
-    // Until the server has had enough of the one who does not read; the other hears everything meanwhile.
+    // Until the server gives up the client that does not read; the other client receives everything
+    // meanwhile.
     let mut slow = 0;
     for _ in 0..MOST_TURNS {
         let turn = near.start_turn("/stream 2000 500").await?;
@@ -64,11 +65,11 @@ async fn a_link_that_stalls_for_too_much_is_closed_with_1013_and_goes_on_by_numb
             break;
         }
     }
-    ensure!(slow == 1, "the server waits for a client that does not read");
-    control.until_status("its subscription is gone", |status| status.threads.subscriptions == 1).await?;
+    ensure!(slow == 1, "the server does not give up a client that does not read");
+    control.until_status("its subscription has ended", |status| status.threads.subscriptions == 1).await?;
     link.set(Flow::Open);
     let end = loop {
-        if let Err(error) = far.hear_one().await {
+        if let Err(error) = far.receive_one().await {
             let end = far.client()?.end();
             break end.with_context(|| format!("not the end of the connection: {error:#}"))?;
         }
@@ -79,9 +80,9 @@ async fn a_link_that_stalls_for_too_much_is_closed_with_1013_and_goes_on_by_numb
     let last = near.view.turns.last().context("a turn")?.id.clone();
     until_end(&mut far, &last).await?;
     far.view.same_as(&near.view)?;
-    ensure!(far.view.gaps == 0, "its history goes on");
+    ensure!(far.view.gaps == 0, "the history continues");
     drop((near, far, link));
-    ends_at_zero(&home, &mut control).await?;
+    ends_drained(&home, &mut control).await?;
     home.finish().await
 }
 
@@ -95,7 +96,7 @@ async fn a_trickle_works_both_ways() -> Result<()> {
     far.answer("the one that came in small pieces").await?;
     until_end(&mut far, &turn).await?;
     assert_eq!(far.view.last_text().as_deref(), Some("the one that came in small pieces"));
-    // Also the handshake, the resume and what follows it.
+    // Handshake, resume and the following events also come through the trickle.
     far.leave(Leave::Goodbye).await?;
     let turn = near.start_turn("/stream 20 8 200").await?;
     far.come_back(&link.address()).await?;
@@ -104,18 +105,18 @@ async fn a_trickle_works_both_ways() -> Result<()> {
     far.view.same_as(&near.view)?;
     let mut control = home.client().await?;
     drop((near, far, link));
-    ends_at_zero(&home, &mut control).await?;
+    ends_drained(&home, &mut control).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_link_that_is_cut_again_and_again_loses_nothing() -> Result<()> {
+async fn a_link_that_is_cut_repeatedly_loses_nothing() -> Result<()> {
     let home = Home::start().await?;
     for kind in [Kind::Numbered, Kind::Plain] {
         let (mut near, link, mut far) = shown_twice(&home, kind).await?;
         let turn = near.start_turn("/stream 400 8 1000").await?;
         for after in 0..20 {
-            far.hear_some(after, |view| view.has_ended(&turn)).await?;
+            far.receive_some(after, |view| view.has_ended(&turn)).await?;
             link.cut_once();
             far.leave(Leave::Drop).await?;
             // Also in the middle of a handshake, or of an answer.
@@ -132,6 +133,6 @@ async fn a_link_that_is_cut_again_and_again_loses_nothing() -> Result<()> {
         far.view.same_as(&near.view)?;
     }
     let mut control = home.client().await?;
-    ends_at_zero(&home, &mut control).await?;
+    ends_drained(&home, &mut control).await?;
     home.finish().await
 }

@@ -1,4 +1,4 @@
-//! A lost connection loses nothing: a client that comes back shows what one shows that never left.
+//! A lost connection loses nothing: after its return, a client shows the same as a client that never left.
 
 mod gaps;
 mod links;
@@ -14,15 +14,15 @@ use skein_integration_tests::home::{Home, PATIENCE};
 use skein_integration_tests::process::wait_until;
 use skein_protocol::extension::SkeinStatusResponse;
 
-/// What the server says of itself is what the kernel says of it. `connections` is how many there are.
+/// Checks that the server's own counts equal the kernel's. `connections` is the expected number of
+/// connections.
 async fn agrees_with_the_kernel(
     home: &Home,
     control: &mut Client,
     connections: u64,
 ) -> Result<SkeinStatusResponse> {
-    let status = control
-        .until_status("all connections that are left", |status| status.connections == connections)
-        .await?;
+    let status =
+        control.until_status("the remaining connections", |status| status.connections == connections).await?;
     let agrees = |status: &SkeinStatusResponse| {
         let family = home.family();
         let helpers = u64::try_from(family.helpers.len()).ok()?;
@@ -30,28 +30,29 @@ async fn agrees_with_the_kernel(
         (status.helpers.alive == helpers && status.helpers.guards == guards).then_some(())
     };
     if agrees(&status).is_none() {
-        // Between the two looks one may have ended or begun.
+        // Between the two looks a helper may have ended or begun.
         control.until_status("as many helpers as there are", |status| agrees(status).is_some()).await?;
     }
     let status = control.status().await?;
-    ensure!(status.pid == home.pid(), "the server says it is {}", status.pid);
+    ensure!(status.pid == home.pid(), "the server reports pid {}", status.pid);
     Ok(status)
 }
 
-/// Nobody is subscribed, nothing is loaded, no process is left.
-async fn ends_at_zero(home: &Home, control: &mut Client) -> Result<()> {
+/// Waits until there is no subscription, no loaded thread and no helper process.
+async fn ends_drained(home: &Home, control: &mut Client) -> Result<()> {
     let nothing = |status: &SkeinStatusResponse| {
         let threads = &status.threads;
         (status.connections, threads.loaded, threads.subscriptions, threads.observers) == (1, 0, 0, 0)
     };
     control.until_status("one connection, and nothing loaded", nothing).await?;
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     let status = agrees_with_the_kernel(home, control, 1).await?;
     ensure!((status.helpers.alive, status.turns.running, status.outbox_bytes) == (0, 0, 0), "{status:#?}");
     Ok(())
 }
 
-/// Waits until the server has no more than `count` descriptors open. It may have had one more for a moment when they were counted.
+/// Waits until the server has at most `count` open descriptors. The baseline may have counted a short-lived
+/// one.
 async fn until_descriptors(home: &Home, count: usize) -> Result<()> {
     let what = format!("at most {count} descriptors");
     let none_new = || descriptors(home).filter(|open| *open <= count).map(drop);
@@ -59,10 +60,10 @@ async fn until_descriptors(home: &Home, count: usize) -> Result<()> {
     waited.map_err(|error| error.context(format!("there are {:?}", descriptors(home))))
 }
 
-/// How many descriptors a server has open that has looked for leftovers of a former one.
+/// Number of open descriptors of a server after its clean-up of earlier processes.
 async fn descriptors_at_rest(home: &Home, control: &mut Client) -> Result<usize> {
     let looked = |status: &SkeinStatusResponse| status.helpers.leftovers.looked;
-    control.until_status("leftovers have been looked for", looked).await?;
+    control.until_status("the start-up clean-up is complete", looked).await?;
     descriptors(home).context("the server's descriptors")
 }
 

@@ -1,6 +1,6 @@
-//! The promise as a property: turns of all kinds, clients that lose their connection at random points, a server that is
-//! killed; in the end all show the same. `SKEIN_SEED` plays a schedule again, `SKEIN_ROUNDS` says how many rounds a
-//! schedule has; `scripts/reconnects` plays many.
+//! The promise as a property test: turns of all kinds, clients that disconnect at random points, a server
+//! that is killed. At the end all clients show the same. `SKEIN_SEED` repeats a schedule, `SKEIN_ROUNDS` sets
+//! its number of rounds; `scripts/reconnects` runs many schedules.
 
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
@@ -14,55 +14,55 @@ use skein_protocol::methods::{ThreadNameSet, TurnInterrupt, TurnStart};
 use skein_protocol::thread::ThreadSetNameParams;
 use skein_protocol::turn::TurnInterruptParams;
 
-use super::ends_at_zero;
+use super::ends_drained;
 
-/// Rounds of a schedule, where nobody asks for more.
+/// Default number of rounds.
 const ROUNDS: u64 = 50;
-/// The witness, which never leaves. It comes first.
+/// Index of the witness, which never leaves.
 const WITNESS: usize = 0;
-/// All who show the thread; and one more, numbered, that only watches.
+/// All windows that show the thread, beside one numbered observer.
 const KINDS: [Kind; 5] = [Kind::Numbered, Kind::Numbered, Kind::Numbered, Kind::Numbered, Kind::Plain];
 
-/// What a window does in a round, beside leaving and coming back.
+/// Action of a window in a round, beside leaving and coming back.
 #[derive(Debug, Clone, PartialEq)]
 enum Part {
     Watch,
     /// Answers the question.
     Answer,
-    /// After so many messages.
+    /// Interrupts after this many messages.
     Interrupt(u64),
-    /// Adds this to the turn after so many messages.
+    /// Adds this text to the turn after this many messages.
     Steer(u64, String),
 }
 
 /// One loss of a connection.
 #[derive(Debug, Clone, Copy)]
 struct Loss {
-    /// After so many messages.
+    /// Number of messages before the loss.
     after: u64,
     how: Leave,
-    /// Whether everything that was sent has come, and is lost in the client.
+    /// Whether the client has received every message but not applied them.
     unapplied: bool,
 }
 
-/// What a window goes through in a round.
+/// Plan of a window for a round.
 #[derive(Debug, Clone)]
 struct Plan {
-    /// It has no connection, and does not come back in this round.
+    /// Whether it stays disconnected in this round.
     away: bool,
     losses: Vec<Loss>,
     part: Part,
-    /// At the end of the round, for a while.
+    /// Whether it leaves for a while at the end of the round.
     leaves: bool,
 }
 
-/// One round: what the user says, and what everybody goes through meanwhile.
+/// One round: the user's text, and the plans of all windows.
 #[derive(Debug)]
 struct Round {
     text: String,
     name: Option<String>,
     unload: bool,
-    /// The server is killed, after each has heard so much.
+    /// Kills the server after each window has received this many messages.
     kill: Option<u64>,
     plans: Vec<Plan>,
 }
@@ -75,14 +75,14 @@ impl Round {
         plans[actor].part = part;
         plans[actor].away = false;
         let name = seed.percent(20).then(|| format!("name {number}"));
-        // Of a turn that hangs nobody hears much.
-        let heard = seed.below(if text == "/hang" { 2 } else { 40 });
-        let kill = seed.percent(8).then_some(heard);
+        // A hanging turn sends few messages.
+        let count = seed.below(if text == "/hang" { 2 } else { 40 });
+        let kill = seed.percent(8).then_some(count);
         Self { text, name, unload: seed.percent(10), kill, plans }
     }
 }
 
-/// What the user says, and what somebody has to do about it.
+/// A user's text, and the reaction that it needs.
 fn turn(seed: &mut Seed, number: u64) -> (String, Part) {
     let after = seed.below(60);
     let stream = |seed: &mut Seed| {
@@ -121,7 +121,7 @@ fn plan(seed: &mut Seed, who: usize) -> Plan {
     }
 }
 
-/// A window lives through a turn. Returns the turn that its own input began, if it began another.
+/// Plays a window through a turn. Returns the turn that the window's own input started, if it did.
 async fn live(window: &mut Window, plan: &Plan, address: &str, turn: &TurnId) -> Result<Option<TurnId>> {
     if !window.is_connected() {
         if plan.away {
@@ -131,7 +131,7 @@ async fn live(window: &mut Window, plan: &Plan, address: &str, turn: &TurnId) ->
     }
     for loss in &plan.losses {
         let stop = |view: &_| stops(view, turn);
-        window.hear_some(loss.after, stop).await?;
+        window.receive_some(loss.after, stop).await?;
         if loss.unapplied {
             window.client()?.status().await?;
         }
@@ -143,7 +143,7 @@ async fn live(window: &mut Window, plan: &Plan, address: &str, turn: &TurnId) ->
     Ok(begun)
 }
 
-/// Nothing more comes by itself.
+/// Whether nothing more comes by itself.
 fn stops(view: &View, turn: &TurnId) -> bool {
     view.has_ended(turn) || view.waits_for_the_user()
 }
@@ -160,15 +160,15 @@ async fn play(window: &mut Window, part: &Part, turn: &TurnId) -> Result<Option<
             }
         }
         Part::Interrupt(after) => {
-            window.hear_some(*after, |view| stops(view, turn)).await?;
+            window.receive_some(*after, |view| stops(view, turn)).await?;
             let params = TurnInterruptParams { thread_id: thread, turn_id: turn.clone() };
             let client = window.client()?;
             let pending = client.start_call::<TurnInterrupt>(&params).await?;
-            // It may have ended by itself.
+            // The turn may have ended by itself.
             client.answer(pending).await?.ok();
         }
         Part::Steer(after, text) => {
-            window.hear_some(*after, |view| stops(view, turn)).await?;
+            window.receive_some(*after, |view| stops(view, turn)).await?;
             let answer = window.client()?.call::<TurnStart>(turn_params(thread, text)).await?;
             return Ok((answer.turn.id != *turn).then_some(answer.turn.id));
         }
@@ -176,7 +176,7 @@ async fn play(window: &mut Window, part: &Part, turn: &TurnId) -> Result<Option<
     Ok(None)
 }
 
-/// A server, everybody who shows the thread, and somebody who does not.
+/// A server, all windows of the thread, and a client without it.
 struct Stage {
     home: Home,
     control: Client,
@@ -190,7 +190,7 @@ impl Stage {
         let control = home.client().await?;
         let mut witness = Window::start(KINDS[WITNESS], home.address()).await?;
         let thread = witness.thread();
-        // From here on it is on disk.
+        // From now on the thread is on disk.
         let first = witness.start_turn("first words").await?;
         witness.until("the first turn", |view| view.has_ended(&first)).await?;
         let mut windows = vec![witness];
@@ -234,10 +234,10 @@ impl Stage {
         Ok(())
     }
 
-    /// Everybody hears something, then the server dies, and all come back.
+    /// All windows receive some messages, then the server is killed, and all come back.
     async fn die(&mut self, after: u64, turn: &TurnId) -> Result<()> {
         let there = self.windows.iter_mut().filter(|window| window.is_connected());
-        try_join_all(there.map(|window| window.hear_some(after, |view| stops(view, turn)))).await?;
+        try_join_all(there.map(|window| window.receive_some(after, |view| stops(view, turn)))).await?;
         self.home.kill().await?;
         self.home.start_again().await?;
         self.control = self.home.client().await?;
@@ -248,7 +248,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Everybody who is there has heard everything.
+    /// Waits until every connected window has received everything.
     async fn settle(&mut self, last: &TurnId, name: Option<&String>) -> Result<()> {
         for window in self.windows.iter_mut().filter(|window| window.is_connected()) {
             let whole = |view: &View| {
@@ -264,7 +264,7 @@ impl Stage {
         Ok(())
     }
 
-    /// All who are there show the same, and it is what the server reads.
+    /// Checks that all connected windows show the same as the server's history.
     async fn all_show_the_same(&mut self) -> Result<()> {
         let (witness, others) = self.windows.split_first_mut().context("a witness")?;
         let thread = witness.thread();
@@ -280,7 +280,7 @@ impl Stage {
 }
 
 #[tokio::test]
-async fn who_comes_back_shows_what_one_shows_that_never_left() -> Result<()> {
+async fn a_client_that_comes_back_shows_the_same_as_one_that_never_left() -> Result<()> {
     let mut seed = Seed::from_environment();
     let rounds = std::env::var("SKEIN_ROUNDS").map_or(Ok(ROUNDS), |rounds| rounds.parse())?;
     let mut stage = Stage::new().await?;
@@ -293,6 +293,6 @@ async fn who_comes_back_shows_what_one_shows_that_never_left() -> Result<()> {
     }
     let Stage { home, mut control, windows } = stage;
     drop(windows);
-    ends_at_zero(&home, &mut control).await?;
+    ends_drained(&home, &mut control).await?;
     home.finish().await
 }

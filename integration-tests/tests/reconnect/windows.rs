@@ -1,4 +1,4 @@
-//! Many windows on one thread, of which any may die.
+//! Many windows on one thread; any of them may die.
 
 use anyhow::{Context, Result};
 use skein_integration_tests::home::{Helper, Home};
@@ -6,12 +6,12 @@ use skein_integration_tests::seed::Seed;
 use skein_integration_tests::view::{Kind, Leave, View, Window};
 use skein_protocol::ids::TurnId;
 
-use super::{agrees_with_the_kernel, descriptors_at_rest, ends_at_zero, until_descriptors};
+use super::{agrees_with_the_kernel, descriptors_at_rest, ends_drained, until_descriptors};
 
-/// Windows at the beginning; every fourth only watches.
+/// Windows at the beginning; every fourth only observes.
 const WINDOWS: usize = 20;
 
-/// The windows that are left, with what each of them is.
+/// The remaining windows with their roles.
 struct Crowd {
     windows: Vec<(Window, Role)>,
     seed: Seed,
@@ -24,7 +24,7 @@ enum Role {
 }
 
 impl Crowd {
-    /// The first one makes the thread, and says something so that others can find it.
+    /// The first window makes the thread, and runs a turn so that others can find it.
     async fn gather(home: &Home, seed: Seed) -> Result<Self> {
         let mut first = Window::start(Kind::Numbered, home.address()).await?;
         let thread = first.thread();
@@ -46,7 +46,7 @@ impl Crowd {
         self.windows.iter().filter(|(_, is)| *is == role).count() as u64
     }
 
-    /// So many die, each without a goodbye.
+    /// Kills `count` windows, without close frames.
     async fn lose(&mut self, count: usize) -> Result<()> {
         for _ in 0..count {
             let at = usize::try_from(self.seed.below(self.windows.len() as u64))?;
@@ -56,11 +56,11 @@ impl Crowd {
         Ok(())
     }
 
-    /// Everybody hears a little: some less, some more.
-    async fn hear_a_little(&mut self, turn: &TurnId) -> Result<()> {
+    /// Each window receives a few messages, some fewer, some more.
+    async fn receive_a_little(&mut self, turn: &TurnId) -> Result<()> {
         for (window, _) in &mut self.windows {
             let count = self.seed.below(20);
-            window.hear_some(count, |view| view.has_ended(turn) || view.waits_for_the_user()).await?;
+            window.receive_some(count, |view| view.has_ended(turn) || view.waits_for_the_user()).await?;
         }
         Ok(())
     }
@@ -86,7 +86,7 @@ impl Crowd {
         Ok(())
     }
 
-    /// The server counts what there is.
+    /// Checks the server's counts of subscribers and observers.
     async fn is_counted(&self, home: &Home, control: &mut skein_integration_tests::Client) -> Result<()> {
         let (subscribers, observers) = (self.count(Role::Subscriber), self.count(Role::Observer));
         let status = agrees_with_the_kernel(home, control, subscribers + observers + 1).await?;
@@ -100,7 +100,7 @@ impl Crowd {
 }
 
 #[tokio::test]
-async fn twenty_windows_that_die_at_random_leave_the_others_alone_and_nothing_behind() -> Result<()> {
+async fn twenty_windows_that_die_at_random_do_not_disturb_the_others() -> Result<()> {
     let setup = Home::setup().helper(Helper::named("helper")?).set("durability", "process");
     let home = setup.start().await?;
     let mut control = home.client().await?;
@@ -113,7 +113,7 @@ async fn twenty_windows_that_die_at_random_leave_the_others_alone_and_nothing_be
         ["/stream 300 8 2000", "/ask Which one?", "/tool helper progress {\"steps\":20}", "/ask And now?"];
     for text in texts {
         let turn = crowd.subscriber()?.start_turn(text).await?;
-        crowd.hear_a_little(&turn).await?;
+        crowd.receive_a_little(&turn).await?;
         crowd.lose(3).await?;
         if text.starts_with("/ask") {
             let one = crowd.subscriber()?;
@@ -126,7 +126,7 @@ async fn twenty_windows_that_die_at_random_leave_the_others_alone_and_nothing_be
     }
     let read = control.read_thread(thread).await?;
     crowd.windows[0].0.view.same_as_read(&read)?;
-    // The last subscribers die while a turn runs: it goes on, and those who watch see its end.
+    // The last subscribers die while a turn runs: it continues, and the observers see its end.
     let turn = crowd.subscriber()?.start_turn("/stream 300 8 2000").await?;
     let (watching, subscribed): (Vec<_>, Vec<_>) =
         crowd.windows.into_iter().partition(|(_, role)| *role == Role::Observer);
@@ -139,7 +139,7 @@ async fn twenty_windows_that_die_at_random_leave_the_others_alone_and_nothing_be
     let loaded = |status: &skein_protocol::extension::SkeinStatusResponse| status.threads.loaded == 0;
     control.until_status("observers keep nothing loaded", loaded).await?;
     crowd.lose(crowd.windows.len()).await?;
-    ends_at_zero(&home, &mut control).await?;
+    ends_drained(&home, &mut control).await?;
     until_descriptors(&home, before).await?;
     home.finish().await
 }

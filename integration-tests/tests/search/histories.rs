@@ -1,4 +1,5 @@
-//! Searches through histories that somebody else left, whole and broken: what is found is what a reader is shown.
+//! Searches through histories from other servers, whole and broken: a search finds exactly the texts that a
+//! read shows.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ use skein_protocol::thread::{ThreadListParams, ThreadSearchOccurrencesParams};
 use super::texts::ready_but_for;
 use super::{found, search};
 
-/// What a reader is shown of every thread: its texts, oldest first.
+/// The texts of every thread as a read shows them, oldest first.
 async fn shown(client: &mut Client) -> Result<BTreeMap<ThreadId, Vec<String>>> {
     let (mut shown, mut cursor) = (BTreeMap::new(), None);
     loop {
@@ -26,10 +27,10 @@ async fn shown(client: &mut Client) -> Result<BTreeMap<ThreadId, Vec<String>>> {
         let page = client.call::<ThreadList>(params).await?;
         for thread in page.data {
             let items = client.read_thread(thread.id).await?.turns.into_iter().flat_map(|turn| turn.items);
-            let is_said = |item: &ThreadItem| !item.id().as_str().starts_with("damage-");
-            let said =
-                items.filter(is_said).filter_map(|item| user_text(&item).or_else(|| agent_text(&item)));
-            shown.insert(thread.id, said.collect());
+            let is_message = |item: &ThreadItem| !item.id().as_str().starts_with("damage-");
+            let texts =
+                items.filter(is_message).filter_map(|item| user_text(&item).or_else(|| agent_text(&item)));
+            shown.insert(thread.id, texts.collect());
         }
         cursor = page.next_cursor;
         if cursor.is_none() {
@@ -52,7 +53,7 @@ async fn hits(client: &mut Client, thread: ThreadId, term: &str) -> Result<usize
 }
 
 #[tokio::test]
-async fn what_is_found_is_what_a_reader_is_shown_whatever_is_wrong_with_a_history() -> Result<()> {
+async fn a_search_finds_exactly_the_texts_of_a_read_in_damaged_histories_too() -> Result<()> {
     for index in [false, true] {
         let home = Home::setup().histories(Size::Tiny, 42).set("search.index", index).start().await?;
         all_that_is_shown_is_found(&home, index).await?;
@@ -64,14 +65,14 @@ async fn what_is_found_is_what_a_reader_is_shown_whatever_is_wrong_with_a_histor
 async fn all_that_is_shown_is_found(home: &Home, index: bool) -> Result<()> {
     let mut client = home.client().await?;
     client
-        .until_status("the index is made, and what was open is repaired", |status| {
+        .until_status("the index is complete, and open threads are repaired", |status| {
             status.index.state == IndexState::Ready
                 && status.index.indexing.is_none()
                 && status.repair.state == RepairState::Complete
         })
         .await?;
     if index {
-        // Nothing says of these that they have to be mended, and nobody has loaded them.
+        // No marker says that these threads need a repair, and no client has loaded them.
         let open = home.histories()?.ending(Ending::NeverEndedUnmarked).len();
         ready_but_for(&mut client, u64::try_from(open)?).await?;
     }
@@ -94,15 +95,11 @@ async fn all_that_is_shown_is_found(home: &Home, index: bool) -> Result<()> {
 async fn a_thread_is_searched_while_it_is_written() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("before").await?;
+    let thread = client.start_thread_with("before").await?;
     let turn = client.start_turn(thread, "/stream 100000 8 100").await?;
     client.next::<ItemAgentMessageDelta>(|delta| delta.delta.starts_with("3 ")).await?;
     let mut other = home.client().await?;
-    assert_eq!(
-        found(&mut other, "/STREAM 100000").await?,
-        [thread],
-        "what the user said in the turn that runs"
-    );
+    assert_eq!(found(&mut other, "/STREAM 100000").await?, [thread], "the user's text in the running turn");
     assert_eq!(found(&mut other, "before").await?, [thread]);
     assert_eq!(hits(&mut other, thread, "/stream").await?, 1);
     client.interrupt(thread, &turn).await?;

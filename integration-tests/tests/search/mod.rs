@@ -1,4 +1,4 @@
-//! What was said is found: in names and messages, as it stands now, page by page within a bounded time.
+//! Searches find names and messages in their current state, page by page, within a bounded time.
 
 mod histories;
 mod occurrences;
@@ -19,12 +19,12 @@ use skein_protocol::thread::{
     ThreadSearchSortKey, ThreadSetNameParams, ThreadSourceKind, ThreadStatus,
 };
 
-/// The threads that a search finds on all of its pages, each with its snippet.
+/// The threads on all pages of a search, each with its snippet.
 async fn search(client: &mut Client, params: &ThreadSearchParams) -> Result<Vec<(ThreadId, String)>> {
     let (mut found, mut cursor) = (Vec::new(), params.cursor.clone());
     loop {
         let page = client.call::<ThreadSearch>(ThreadSearchParams { cursor, ..params.clone() }).await?;
-        assert_eq!(page.skein, None, "the list is complete");
+        assert_eq!(page.skein, None, "the search is complete");
         found.extend(page.data.into_iter().map(|found| (found.thread.id, found.snippet)));
         cursor = page.next_cursor;
         if cursor.is_none() {
@@ -33,7 +33,7 @@ async fn search(client: &mut Client, params: &ThreadSearchParams) -> Result<Vec<
     }
 }
 
-/// The threads in which a text is found.
+/// The threads that contain a text.
 async fn found(client: &mut Client, term: &str) -> Result<Vec<ThreadId>> {
     Ok(search(client, &search_params(term)).await?.into_iter().map(|(thread, _)| thread).collect())
 }
@@ -45,20 +45,20 @@ async fn name(client: &mut Client, thread: ThreadId, name: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn threads_are_found_by_what_was_said_in_them_newest_first() -> Result<()> {
+async fn threads_are_found_by_their_messages_newest_first() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let first = client.start_said_thread("How do trees grow?").await?;
-    let second = client.start_said_thread("about rivers").await?;
-    let third = client.start_said_thread("TREES again").await?;
+    let first = client.start_thread_with("How do trees grow?").await?;
+    let second = client.start_thread_with("about rivers").await?;
+    let third = client.start_thread_with("TREES again").await?;
     client.unload(second, false).await?;
     assert_eq!(
         search(&mut client, &search_params("trees")).await?,
         [(third, "TREES again".to_owned()), (first, "How do trees grow?".to_owned())]
     );
-    assert_eq!(found(&mut client, "rivers").await?, [second], "also in what is not loaded");
+    assert_eq!(found(&mut client, "rivers").await?, [second], "in an unloaded thread too");
     assert_eq!(found(&mut client, "mountains").await?, []);
-    // What is said later is found at once, and brings its thread up where that is the order.
+    // A new message is found at once, and moves its thread up in the order of use.
     client.turn(first, "and what of mountains?").await?;
     assert_eq!(found(&mut client, "MOUNTAINS").await?, [first]);
     assert_eq!(found(&mut client, "trees").await?, [third, first]);
@@ -79,17 +79,17 @@ async fn threads_are_found_by_what_was_said_in_them_newest_first() -> Result<()>
 }
 
 #[tokio::test]
-async fn a_name_is_found_and_is_what_is_shown() -> Result<()> {
+async fn a_name_is_found_and_shown() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("invoice number 7").await?;
+    let thread = client.start_thread_with("invoice number 7").await?;
     name(&mut client, thread, "Ärger mit Rechnungen (Invoice)").await?;
     let shown = [(thread, "Ärger mit Rechnungen (Invoice)".to_owned())];
     assert_eq!(search(&mut client, &search_params("invoice")).await?, shown);
     assert_eq!(search(&mut client, &search_params("ÄRGER")).await?, shown);
     client.unload(thread, true).await?;
     assert_eq!(search(&mut client, &search_params("ärger MIT")).await?, shown);
-    // An earlier name is none.
+    // An earlier name is not found.
     name(&mut client, thread, "Erledigt").await?;
     assert_eq!(found(&mut client, "ärger").await?, []);
     assert_eq!(
@@ -100,12 +100,12 @@ async fn a_name_is_found_and_is_what_is_shown() -> Result<()> {
 }
 
 #[tokio::test]
-async fn texts_are_found_as_they_were_said_whatever_a_file_makes_of_them() -> Result<()> {
+async fn texts_are_found_whatever_their_encoding_in_the_file() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let text = "he said \"no\\yes\"\n\tin Zürich: Straße → 😀\u{1b}[0m (50 % of a_b*c)";
-    let thread = client.start_said_thread(text).await?;
-    client.start_said_thread("hay").await?;
+    let thread = client.start_thread_with(text).await?;
+    client.start_thread_with("hay").await?;
     let terms = [
         "\"NO\\YES\"",
         "\"\n\tin",
@@ -121,7 +121,7 @@ async fn texts_are_found_as_they_were_said_whatever_a_file_makes_of_them() -> Re
     for term in terms {
         assert_eq!(found(&mut client, term).await?, [thread], "{term:?}");
     }
-    // As the file has them, and nobody said them.
+    // The encoded forms of the file are not texts of a message.
     for term in
         ["\\n\\tin", "\\u001b", "no\\\\yes", "50%", "aXbYc", "zurich", "item.completed", "agentMessage"]
     {
@@ -131,12 +131,12 @@ async fn texts_are_found_as_they_were_said_whatever_a_file_makes_of_them() -> Re
 }
 
 #[tokio::test]
-async fn only_messages_are_searched_not_what_tools_and_settings_say() -> Result<()> {
+async fn only_messages_are_searched_not_tools_and_settings() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("/tool helper echo {\"text\": \"needle\"}").await?;
+    let thread = client.start_thread_with("/tool helper echo {\"text\": \"needle\"}").await?;
     client.unload(thread, true).await?;
-    // The user's message has the call in it, and the echo repeats its result.
+    // The call is part of the user's message, and the echo repeats its result.
     assert_eq!(found(&mut client, "echo {\"text\"").await?, [thread]);
     assert_eq!(found(&mut client, "mcpToolCall").await?, []);
     assert_eq!(found(&mut client, home.path().to_str().unwrap_or_default()).await?, []);
@@ -144,11 +144,11 @@ async fn only_messages_are_searched_not_what_tools_and_settings_say() -> Result<
 }
 
 #[tokio::test]
-async fn the_filters_are_those_of_the_list() -> Result<()> {
+async fn a_search_has_the_filters_of_a_list() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let (kept, aside) =
-        (client.start_said_thread("one word").await?, client.start_said_thread("two words").await?);
+        (client.start_thread_with("one word").await?, client.start_thread_with("two words").await?);
     client.call::<ThreadArchive>(ThreadArchiveParams { thread_id: aside }).await?;
     assert_eq!(found(&mut client, "word").await?, [kept]);
     let archived = ThreadSearchParams { archived: Some(true), ..search_params("word") };
@@ -164,10 +164,10 @@ async fn the_filters_are_those_of_the_list() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_was_taken_back_is_not_found_and_a_fork_has_what_it_began_with() -> Result<()> {
+async fn reverted_turns_are_not_found_and_a_fork_keeps_its_copy() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("about trees").await?;
+    let thread = client.start_thread_with("about trees").await?;
     let second = client.turn(thread, "about rivers").await?.id;
     let fork = ThreadForkParams::of(thread);
     let fork = client.call::<ThreadFork>(fork).await?.thread.id;
@@ -189,10 +189,10 @@ async fn what_was_taken_back_is_not_found_and_a_fork_has_what_it_began_with() ->
 }
 
 #[tokio::test]
-async fn what_cannot_be_searched_for_is_refused() -> Result<()> {
+async fn invalid_search_terms_are_refused() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     let refused = |error: skein_protocol::error::WireError| {
         let path = error.data.as_ref().and_then(|data| data.path.clone());
         (error.reason().to_owned(), path)

@@ -1,4 +1,4 @@
-//! Every place in one thread.
+//! Every occurrence in one thread.
 
 use anyhow::{Context, Result};
 use skein_integration_tests::client::Client;
@@ -12,7 +12,7 @@ use skein_protocol::thread::{
 };
 use uuid::Uuid;
 
-/// The hits on all pages of this length, and how many pages there were.
+/// The hits on all pages of this length, and the number of pages.
 async fn all(
     client: &mut Client,
     thread: ThreadId,
@@ -34,7 +34,7 @@ async fn all(
     }
 }
 
-/// What a hit's range cuts out of its snippet.
+/// The part of the snippet that a hit's range selects.
 fn cut_out(hit: &ThreadSearchOccurrence) -> Result<String> {
     let units: Vec<u16> = hit.snippet.encode_utf16().collect();
     let range = hit.snippet_match_range;
@@ -43,7 +43,7 @@ fn cut_out(hit: &ThreadSearchOccurrence) -> Result<String> {
 }
 
 #[tokio::test]
-async fn every_hit_is_told_once_oldest_message_first_on_pages_of_any_length() -> Result<()> {
+async fn every_hit_comes_once_oldest_first_with_any_page_length() -> Result<()> {
     let home = Home::setup().set("durability", "process").start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
@@ -53,9 +53,9 @@ async fn every_hit_is_told_once_oldest_message_first_on_pages_of_any_length() ->
     }
     let (hits, pages) = all(&mut client, thread, "needle", 100).await?;
     assert_eq!(pages, 1);
-    // The echo says each once more.
-    let told: Vec<_> = hits.iter().map(|hit| hit.turn_id.clone()).collect();
-    assert_eq!(told, [&turns[0], &turns[0], &turns[0], &turns[0], &turns[2], &turns[2]].map(Clone::clone));
+    // The echo repeats each text.
+    let found: Vec<_> = hits.iter().map(|hit| hit.turn_id.clone()).collect();
+    assert_eq!(found, [&turns[0], &turns[0], &turns[0], &turns[0], &turns[2], &turns[2]].map(Clone::clone));
     let cuts = hits.iter().map(cut_out).collect::<Result<Vec<_>>>()?;
     assert_eq!(cuts, ["Needle", "NEEDLE", "Needle", "NEEDLE", "needle", "needle"]);
     assert_eq!((hits[0].snippet_match_range.start, hits[0].item_id == hits[1].item_id), (3, true));
@@ -69,7 +69,7 @@ async fn every_hit_is_told_once_oldest_message_first_on_pages_of_any_length() ->
 }
 
 #[tokio::test]
-async fn pages_without_time_come_to_the_same() -> Result<()> {
+async fn pages_without_time_find_the_same() -> Result<()> {
     let home = Home::setup().set("durability", "process").set("search.page_time", "0s").start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
@@ -78,12 +78,12 @@ async fn pages_without_time_come_to_the_same() -> Result<()> {
     }
     let (hits, pages) = all(&mut client, thread, "needle", 100).await?;
     assert_eq!(hits.len(), 4);
-    assert!(pages > 1, "each page ends after the turns that it has read: {pages}");
+    assert!(pages > 1, "each page ends after a few turns: {pages}");
     home.finish().await
 }
 
 #[tokio::test]
-async fn the_cursor_of_a_hit_leads_to_its_turn_in_both_directions() -> Result<()> {
+async fn the_cursor_of_a_hit_reads_from_its_turn_in_both_directions() -> Result<()> {
     let home = Home::setup().set("durability", "process").start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
@@ -114,10 +114,10 @@ async fn the_cursor_of_a_hit_leads_to_its_turn_in_both_directions() -> Result<()
 }
 
 #[tokio::test]
-async fn a_revert_between_pages_takes_its_hits_and_moves_no_other() -> Result<()> {
+async fn a_revert_between_pages_removes_its_hits_and_moves_no_other() -> Result<()> {
     let home = Home::setup().set("durability", "process").start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("needle 1").await?;
+    let thread = client.start_thread_with("needle 1").await?;
     let second = client.turn(thread, "needle 2").await?.id;
     let params = ThreadSearchOccurrencesParams { limit: Some(3), ..occurrences_params(thread, "needle") };
     let first = client.call::<ThreadSearchOccurrences>(params.clone()).await?;
@@ -128,8 +128,8 @@ async fn a_revert_between_pages_takes_its_hits_and_moves_no_other() -> Result<()
     let rest = client.call::<ThreadSearchOccurrences>(rest).await?;
     assert_eq!(rest.data.iter().map(|hit| &hit.turn_id).collect::<Vec<_>>(), [&third, &third]);
     assert_eq!(all(&mut client, thread, "needle", 100).await?.0.len(), 4);
-    // A cursor of another thread, or of nothing, is refused.
-    let other = client.start_said_thread("needle").await?;
+    // A cursor of another thread, or an invalid cursor, is refused.
+    let other = client.start_thread_with("needle").await?;
     for (thread, cursor) in [(other, first.next_cursor), (thread, Some("nonsense".to_owned()))] {
         let bad = ThreadSearchOccurrencesParams { cursor, ..occurrences_params(thread, "needle") };
         assert_eq!(client.refusal::<ThreadSearchOccurrences>(bad).await?.reason(), "badCursor");
@@ -138,7 +138,7 @@ async fn a_revert_between_pages_takes_its_hits_and_moves_no_other() -> Result<()
 }
 
 #[tokio::test]
-async fn a_thread_that_is_not_there_or_not_on_disk_is_said_to_be_so() -> Result<()> {
+async fn a_missing_or_unwritten_thread_is_reported_as_such() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let unknown = ThreadId::new(Uuid::now_v7());

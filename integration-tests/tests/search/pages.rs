@@ -1,4 +1,4 @@
-//! Pages of a search: bounded, and in the end complete.
+//! Pages of a search are bounded, and complete at the end.
 
 use anyhow::{Context, Result};
 use skein_integration_tests::home::Home;
@@ -14,13 +14,13 @@ fn page(term: &str, limit: u32, cursor: Option<String>) -> ThreadSearchParams {
 }
 
 #[tokio::test]
-async fn pages_follow_each_other_without_gap_or_repetition_also_when_threads_are_added() -> Result<()> {
+async fn pages_have_no_gap_and_no_repetition_while_threads_are_added() -> Result<()> {
     let home = Home::setup().set("durability", "process").start().await?;
     let mut client = home.client().await?;
     let mut made = Vec::new();
     for number in 0..12 {
         let what = if number % 3 == 0 { "hay" } else { "needle" };
-        let thread = client.start_said_thread(&format!("{what} {number}")).await?;
+        let thread = client.start_thread_with(&format!("{what} {number}")).await?;
         if what == "needle" {
             made.insert(0, thread);
         }
@@ -30,8 +30,8 @@ async fn pages_follow_each_other_without_gap_or_repetition_also_when_threads_are
         let page = client.call::<ThreadSearch>(page("needle", 3, cursor.take())).await?;
         assert!(page.data.len() <= 3);
         seen.extend(page.data.into_iter().map(|found| found.thread.id));
-        // Newer than everything that was seen: it must not shift the pages.
-        client.start_said_thread("needle meanwhile").await?;
+        // Newer than every found thread, so it must not shift the pages.
+        client.start_thread_with("needle meanwhile").await?;
         cursor = page.next_cursor;
         if cursor.is_none() {
             break;
@@ -42,13 +42,13 @@ async fn pages_follow_each_other_without_gap_or_repetition_also_when_threads_are
 }
 
 #[tokio::test]
-async fn a_page_without_time_looks_at_one_thread_and_says_where_to_go_on() -> Result<()> {
+async fn a_page_without_time_reads_one_thread_and_has_a_cursor() -> Result<()> {
     let home = Home::setup().set("durability", "process").set("search.page_time", "0s").start().await?;
     let mut client = home.client().await?;
     let mut made = Vec::new();
     for number in 0..6 {
         let text = if number == 1 { "needle" } else { "hay" };
-        made.push(client.start_said_thread(text).await?);
+        made.push(client.start_thread_with(text).await?);
     }
     let (mut pages, mut cursor) = (Vec::new(), None);
     loop {
@@ -59,18 +59,18 @@ async fn a_page_without_time_looks_at_one_thread_and_says_where_to_go_on() -> Re
             break;
         }
     }
-    // The newest first, one each; the last but one has it.
+    // Newest first, one each; the last but one has the text.
     assert_eq!(pages, [vec![], vec![], vec![], vec![], vec![made[1]], vec![]]);
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_search_goes_the_other_way_from_where_a_page_began() -> Result<()> {
+async fn a_search_can_go_back_from_the_start_of_a_page() -> Result<()> {
     let home = Home::setup().set("durability", "process").start().await?;
     let mut client = home.client().await?;
     let mut made = Vec::new();
     for number in 0..5 {
-        made.insert(0, client.start_said_thread(&format!("needle {number}")).await?);
+        made.insert(0, client.start_thread_with(&format!("needle {number}")).await?);
     }
     let first = client.call::<ThreadSearch>(page("needle", 2, None)).await?;
     let second = client.call::<ThreadSearch>(page("needle", 2, first.next_cursor)).await?;
@@ -87,15 +87,15 @@ async fn a_search_goes_the_other_way_from_where_a_page_began() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_thread_that_is_deleted_between_pages_is_not_found_and_hides_no_other() -> Result<()> {
+async fn a_thread_deleted_between_pages_is_not_found_and_hides_no_other() -> Result<()> {
     let home = Home::setup().set("durability", "process").start().await?;
     let mut client = home.client().await?;
     let mut made = Vec::new();
     for number in 0..6 {
-        made.insert(0, client.start_said_thread(&format!("needle {number}")).await?);
+        made.insert(0, client.start_thread_with(&format!("needle {number}")).await?);
     }
     let first = client.call::<ThreadSearch>(page("needle", 2, None)).await?;
-    // The one that the cursor names, and the one behind it.
+    // The thread in the cursor, and the one behind it.
     for thread in [made[1], made[2]] {
         client.call::<ThreadDelete>(ThreadDeleteParams { thread_id: thread }).await?;
     }
@@ -105,14 +105,14 @@ async fn a_thread_that_is_deleted_between_pages_is_not_found_and_hides_no_other(
     home.finish().await
 }
 
-/// A rollout that went without its server, and one that is none: the others are found.
+/// A rollout removed without its server, and an invalid one: the other threads are found.
 #[tokio::test]
-async fn a_file_that_is_gone_or_strange_hides_no_other_thread() -> Result<()> {
+async fn a_missing_or_invalid_file_hides_no_other_thread() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let mut made = Vec::new();
     for number in 0..4 {
-        let thread = client.start_said_thread(&format!("needle {number}")).await?;
+        let thread = client.start_thread_with(&format!("needle {number}")).await?;
         client.unload(thread, true).await?;
         made.insert(0, thread);
     }
@@ -123,10 +123,10 @@ async fn a_file_that_is_gone_or_strange_hides_no_other_thread() -> Result<()> {
 }
 
 #[tokio::test]
-async fn other_clients_are_answered_while_one_searches() -> Result<()> {
+async fn other_clients_are_answered_during_a_search() -> Result<()> {
     let home = Home::setup().set("durability", "process").start().await?;
     let (mut searching, mut client) = (home.client().await?, home.client().await?);
-    let thread = client.start_said_thread("needle").await?;
+    let thread = client.start_thread_with("needle").await?;
     let mut pending = Vec::new();
     for _ in 0..32 {
         pending.push(searching.start_call::<ThreadSearch>(&search_params("needle")).await?);

@@ -1,4 +1,4 @@
-//! The text index makes searches quick, and nothing else: whatever becomes of it, they find the same.
+//! The text index only makes searches faster: in any state of the index, a search finds the same.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,14 +15,14 @@ use skein_protocol::thread::{ThreadDeleteParams, ThreadForkParams, ThreadRevertP
 
 use super::{found, name};
 
-/// Waits until the text index is complete and has everything, and searches make use of it.
+/// Waits until the text index is complete and searches use it.
 async fn ready(client: &mut Client) -> Result<TextsCounts> {
     ready_but_for(client, 0).await
 }
 
-/// The same where some threads have a turn that never ended: nobody knows what it will say.
+/// Like [`ready`], with `open` threads whose last turn never ended. The index leaves them out.
 pub(super) async fn ready_but_for(client: &mut Client, open: u64) -> Result<TextsCounts> {
-    client.call::<ThreadSearch>(search_params("the first search begins it")).await?;
+    client.call::<ThreadSearch>(search_params("the first search starts it")).await?;
     let settled = |texts: &TextsCounts| texts.state == TextsState::Ready && texts.behind == open;
     let status = client.until_status("the text index is complete", |status| settled(&status.texts)).await?;
     Ok(status.texts)
@@ -32,11 +32,11 @@ fn folder(home: &Home) -> PathBuf {
     home.path().join("search-1")
 }
 
-/// Threads with a number each that are not loaded, the newest first.
+/// Unloaded threads with a number each, newest first.
 async fn talked(client: &mut Client, count: usize) -> Result<Vec<ThreadId>> {
     let mut threads = Vec::new();
     for number in 0..count {
-        let thread = client.start_said_thread(&format!("needle number-{number}")).await?;
+        let thread = client.start_thread_with(&format!("needle number-{number}")).await?;
         client.unload(thread, true).await?;
         threads.insert(0, thread);
     }
@@ -44,17 +44,17 @@ async fn talked(client: &mut Client, count: usize) -> Result<Vec<ThreadId>> {
 }
 
 #[tokio::test]
-async fn it_is_made_from_the_first_search_on_and_a_user_who_never_searches_has_none() -> Result<()> {
+async fn the_first_search_starts_the_index_and_without_searches_there_is_none() -> Result<()> {
     let mut home = Home::setup().set("durability", "process").start().await?;
     let mut client = home.client().await?;
     let threads = talked(&mut client, 3).await?;
     assert_eq!(client.status().await?.texts, TextsCounts::default());
     assert!(!folder(&home).exists());
     let texts = ready(&mut client).await?;
-    ensure!(texts.done == 3 && texts.disk_bytes > 0, "it took in three threads: {texts:?}");
+    ensure!(texts.done == 3 && texts.disk_bytes > 0, "it has three threads: {texts:?}");
     assert_eq!(found(&mut client, "needle").await?, threads);
     assert_eq!(found(&mut client, "NUMBER-1").await?, [threads[1]]);
-    // The next server makes use of it from its first search on, and compares it first.
+    // The next server uses the index from its first search on, after a comparison.
     home.stop().await?;
     home.start_again().await?;
     let mut client = home.client().await?;
@@ -64,7 +64,7 @@ async fn it_is_made_from_the_first_search_on_and_a_user_who_never_searches_has_n
 }
 
 #[tokio::test]
-async fn a_server_that_is_told_to_makes_none() -> Result<()> {
+async fn a_server_without_a_text_index_by_settings_makes_none() -> Result<()> {
     let home = Home::setup().set("search.index", false).start().await?;
     let mut client = home.client().await?;
     let threads = talked(&mut client, 2).await?;
@@ -74,15 +74,15 @@ async fn a_server_that_is_told_to_makes_none() -> Result<()> {
     home.finish().await
 }
 
-/// Such a text stands beside the rollout.
+/// Such a text is in a file beside the rollout.
 #[tokio::test]
-async fn a_text_that_is_too_large_for_a_line_is_found_with_the_index_and_without() -> Result<()> {
+async fn a_text_too_large_for_a_line_is_found_with_and_without_the_index() -> Result<()> {
     for index in [true, false] {
         let home = Home::setup().set("search.index", index).start().await?;
         let mut client = home.client().await?;
-        let thread = client.start_said_thread(&format!("{} needle", "hay ".repeat(100_000))).await?;
+        let thread = client.start_thread_with(&format!("{} needle", "hay ".repeat(100_000))).await?;
         client.unload(thread, true).await?;
-        ensure!(home.path().join("blobs").is_dir(), "the text stands elsewhere");
+        ensure!(home.path().join("blobs").is_dir(), "the text is in its own file");
         if index {
             ready(&mut client).await?;
         }
@@ -94,7 +94,7 @@ async fn a_text_that_is_too_large_for_a_line_is_found_with_the_index_and_without
 }
 
 #[tokio::test]
-async fn searches_read_only_what_may_hold_the_text() -> Result<()> {
+async fn searches_read_only_threads_that_may_contain_the_text() -> Result<()> {
     let home = Home::setup().set("durability", "process").start().await?;
     let mut client = home.client().await?;
     let threads = talked(&mut client, 20).await?;
@@ -109,7 +109,7 @@ async fn searches_read_only_what_may_hold_the_text() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_changes_is_found_at_once_also_behind_its_back() -> Result<()> {
+async fn changes_are_found_at_once_even_those_behind_the_index() -> Result<()> {
     let home = Home::setup().set("durability", "process").start().await?;
     let mut client = home.client().await?;
     let threads = talked(&mut client, 4).await?;
@@ -132,7 +132,7 @@ async fn what_changes_is_found_at_once_also_behind_its_back() -> Result<()> {
     for settled in [false, true] {
         assert_eq!(found(&mut client, "clouds").await?, [fork], "settled: {settled}");
         assert_eq!(found(&mut client, "wolken").await?, [threads[2]]);
-        assert_eq!(found(&mut client, "number-3").await?, [], "it was deleted");
+        assert_eq!(found(&mut client, "number-3").await?, [], "the thread was deleted");
         assert_eq!(found(&mut client, "number-2").await?, [threads[1]]);
         ready(&mut client).await?;
     }
@@ -140,7 +140,7 @@ async fn what_changes_is_found_at_once_also_behind_its_back() -> Result<()> {
 }
 
 #[tokio::test]
-async fn pages_follow_each_other_among_what_it_names() -> Result<()> {
+async fn pages_are_complete_with_the_index() -> Result<()> {
     let home = Home::setup().set("durability", "process").set("search.page_time", "0s").start().await?;
     let mut client = home.client().await?;
     let threads = talked(&mut client, 7).await?;
@@ -161,18 +161,18 @@ async fn pages_follow_each_other_among_what_it_names() -> Result<()> {
 }
 
 #[tokio::test]
-async fn after_a_kill_at_any_time_and_with_any_rest_of_it_searches_find_the_same() -> Result<()> {
+async fn searches_find_the_same_after_a_kill_with_any_remains_of_the_index() -> Result<()> {
     let mut home = Home::setup().set("durability", "process").start().await?;
     let mut client = home.client().await?;
     let mut threads = talked(&mut client, 12).await?;
     for round in 0..8 {
-        // The first search of this server begins it, and the kill comes while it works; or later.
+        // The first search of this server starts the index; the kill comes during its work, or later.
         assert_eq!(found(&mut client, "needle").await?, threads, "round {round}");
         if round % 3 == 2 {
             ready(&mut client).await?;
         }
         if round % 2 == 0 {
-            let thread = client.start_said_thread(&format!("needle round-{round}")).await?;
+            let thread = client.start_thread_with(&format!("needle round-{round}")).await?;
             client.unload(thread, true).await?;
             threads.insert(0, thread);
         }
@@ -181,7 +181,7 @@ async fn after_a_kill_at_any_time_and_with_any_rest_of_it_searches_find_the_same
             3 => fs::remove_dir_all(folder(&home))?,
             5 => {
                 for entry in fs::read_dir(folder(&home))? {
-                    fs::write(entry?.path(), "no database, whatever its name says ".repeat(500))?;
+                    fs::write(entry?.path(), "not a database, despite its name ".repeat(500))?;
                 }
             }
             _ => {}
@@ -196,7 +196,7 @@ async fn after_a_kill_at_any_time_and_with_any_rest_of_it_searches_find_the_same
 }
 
 #[tokio::test]
-async fn a_check_of_the_home_leaves_it_alone_and_a_backup_leaves_it_out() -> Result<()> {
+async fn fsck_ignores_the_text_index_and_a_backup_leaves_it_out() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = home.client().await?;
     let threads = talked(&mut client, 2).await?;
@@ -208,10 +208,10 @@ async fn a_check_of_the_home_leaves_it_alone_and_a_backup_leaves_it_out() -> Res
         let ended = program.args(arguments).arg("--home").arg(home.path()).output().await?;
         anyhow::Ok((ended.status.code(), String::from_utf8_lossy(&ended.stdout).into_owned()))
     };
-    let (code, said) = run(&["fsck"]).await?;
-    assert_eq!(code, Some(0), "{said}");
-    let (code, said) = run(&["backup", &file.display().to_string(), "--json"]).await?;
-    assert_eq!(code, Some(0), "{said}");
+    let (code, output) = run(&["fsck"]).await?;
+    assert_eq!(code, Some(0), "{output}");
+    let (code, output) = run(&["backup", &file.display().to_string(), "--json"]).await?;
+    assert_eq!(code, Some(0), "{output}");
     let listed = tokio::process::Command::new("tar").arg("tzf").arg(&file).output().await?;
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
     assert!(listed.contains("threads/") && !listed.contains("search"), "{listed}");

@@ -20,7 +20,7 @@ use super::{HANGS, unserved};
 const SOON: Duration = Duration::from_secs(8);
 
 #[tokio::test]
-async fn of_many_that_start_at_once_one_is_the_server() -> Result<()> {
+async fn one_of_many_concurrent_starts_becomes_the_server() -> Result<()> {
     let home = unserved().await?;
     let path = home.path();
     let starts = (0..8).map(|_| {
@@ -42,12 +42,12 @@ async fn of_many_that_start_at_once_one_is_the_server() -> Result<()> {
     for end in ends {
         end.await??;
     }
-    assert_eq!(Family::of(server, home.mark()).count(), 0);
+    assert_eq!(Family::of(server, home.tag()).count(), 0);
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_server_whose_stderr_nobody_reads_goes_on_and_ends_as_told() -> Result<()> {
+async fn a_server_with_a_full_stderr_works_and_stops_on_a_signal() -> Result<()> {
     let home = unserved().await?;
     for signal in [None, Some(Signal::SIGTERM)] {
         let mut streams = Streams::start(&home.path()).await?;
@@ -56,17 +56,18 @@ async fn a_server_whose_stderr_nobody_reads_goes_on_and_ends_as_told() -> Result
         streams.hanging_turn(HANGS).await?;
         if let Some(signal) = signal {
             streams.signal(signal)?;
-            // Its input is still open.
-            wait_until("its end", PATIENCE, || Process::read(server).is_none().then_some(())).await?;
+            // The server's input is still open.
+            wait_until("the end of the server", PATIENCE, || Process::read(server).is_none().then_some(()))
+                .await?;
         }
         streams.end(PATIENCE).await.with_context(|| format!("{signal:?}"))?;
-        assert_eq!(Family::of(server, home.mark()).count(), 0);
+        assert_eq!(Family::of(server, home.tag()).count(), 0);
     }
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_bridge_whose_input_ends_while_the_server_changes_ends_soon() -> Result<()> {
+async fn a_bridge_whose_input_ends_during_a_takeover_ends_soon() -> Result<()> {
     let home = unserved().await?;
     for signal in [Signal::SIGKILL, Signal::SIGTERM] {
         let a = Streams::start(&home.path()).await?;
@@ -77,8 +78,8 @@ async fn a_bridge_whose_input_ends_while_the_server_changes_ends_soon() -> Resul
         b.end(SOON).await.with_context(|| format!("{signal}"))?;
         a.exit(PATIENCE).await?;
         for pid in [first, second] {
-            let nothing = || (Family::of(pid, home.mark()).count() == 0).then_some(());
-            wait_until("nothing left", PATIENCE, nothing).await?;
+            let nothing = || (Family::of(pid, home.tag()).count() == 0).then_some(());
+            wait_until("no process left", PATIENCE, nothing).await?;
             assert_eq!(Process::read(pid), None);
         }
     }
@@ -86,7 +87,7 @@ async fn a_bridge_whose_input_ends_while_the_server_changes_ends_soon() -> Resul
 }
 
 #[tokio::test]
-async fn whoever_is_killed_leaves_no_process() -> Result<()> {
+async fn a_kill_of_any_program_leaves_no_process() -> Result<()> {
     let home = unserved().await?;
     for signal in [Signal::SIGKILL, Signal::SIGTERM] {
         let a = Streams::start(&home.path()).await?;
@@ -98,28 +99,28 @@ async fn whoever_is_killed_leaves_no_process() -> Result<()> {
         a.signal(signal)?;
         a.exit(PATIENCE).await?;
         for pid in [first, second] {
-            let nothing = || (Family::of(pid, home.mark()).count() == 0).then_some(());
-            wait_until("nothing left", PATIENCE, nothing).await?;
+            let nothing = || (Family::of(pid, home.tag()).count() == 0).then_some(());
+            wait_until("no process left", PATIENCE, nothing).await?;
         }
     }
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_server_that_is_told_to_end_does_not_wait_for_others() -> Result<()> {
+async fn a_terminated_server_does_not_wait_for_other_clients() -> Result<()> {
     let home = unserved().await?;
     let a = Streams::start(&home.path()).await?;
     let mut b = Streams::start(&home.path()).await?;
     a.signal(Signal::SIGTERM)?;
-    let (code, said) = a.exit(PATIENCE).await?;
-    assert_eq!(code, Some(0), "{said}");
+    let (code, output) = a.exit(PATIENCE).await?;
+    assert_eq!(code, Some(0), "{output}");
     let server = b.call::<SkeinStatus>(SkeinStatusParams {}).await?.pid;
     assert_eq!(server, b.pid()?);
     b.end(PATIENCE).await?;
     home.finish().await
 }
 
-/// What `skein` says.
+/// Output of a `skein` command.
 async fn skein(home: &Path, command: &str, json: bool) -> Result<String> {
     let mut skein = Command::new(paths::skein()?);
     skein.args([command, "--home"]).arg(home).args(json.then_some("--json")).env_remove("SKEIN_HOME");
@@ -127,19 +128,19 @@ async fn skein(home: &Path, command: &str, json: bool) -> Result<String> {
 }
 
 #[tokio::test]
-async fn a_server_on_standard_streams_says_where_it_is_reached() -> Result<()> {
+async fn a_server_on_standard_streams_reports_its_address() -> Result<()> {
     let home = unserved().await?;
     let streams = Streams::start(&home.path()).await?;
     let socket = home.path().join("control.sock");
     let place = format!("stdio, control socket {}", socket.display());
-    let said = skein(&home.path(), "status", false).await?;
-    assert!(said.lines().any(|line| line.starts_with("address") && line.ends_with(&place)), "{said}");
-    let told: Value = serde_json::from_str(&skein(&home.path(), "status", true).await?)?;
-    assert_eq!((&told["address"], &told["controlSocket"]), (&json!("stdio://"), &json!(socket)));
-    let said = skein(&home.path(), "doctor", false).await?;
-    assert!(said.contains(&format!("has the home on {place}")), "{said}");
-    let told: Value = serde_json::from_str(&skein(&home.path(), "doctor", true).await?)?;
-    let server = &told["server"];
+    let output = skein(&home.path(), "status", false).await?;
+    assert!(output.lines().any(|line| line.starts_with("address") && line.ends_with(&place)), "{output}");
+    let report: Value = serde_json::from_str(&skein(&home.path(), "status", true).await?)?;
+    assert_eq!((&report["address"], &report["controlSocket"]), (&json!("stdio://"), &json!(socket)));
+    let output = skein(&home.path(), "doctor", false).await?;
+    assert!(output.contains(&format!("has the home on {place}")), "{output}");
+    let report: Value = serde_json::from_str(&skein(&home.path(), "doctor", true).await?)?;
+    let server = &report["server"];
     assert_eq!((&server["address"], &server["controlSocket"]), (&json!("stdio://"), &json!(socket)));
     streams.end(PATIENCE).await?;
     home.finish().await

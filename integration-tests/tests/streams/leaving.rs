@@ -1,4 +1,5 @@
-//! What a bridge does between the end of its input and its own: what only its user had ends, soon, and what is owed is told.
+//! A bridge between the end of its input and its exit: work of its only user ends soon, and pending requests
+//! are answered.
 
 use std::fs;
 
@@ -19,10 +20,10 @@ use skein_protocol::turn::TurnStatus;
 use super::{HANGS, ended_turn, unserved};
 
 #[tokio::test]
-async fn a_turn_that_is_the_last_word_ends_with_its_user() -> Result<()> {
+async fn a_turn_sent_as_the_last_request_ends_with_its_user() -> Result<()> {
     let home = Home::start().await?;
     let mut other = home.client().await?;
-    // In most of these the server has not begun the turn when it hears of the end.
+    // In most rounds the server has not started the turn when the input ends.
     for _ in 0..8 {
         let mut streams = Streams::start(&home.path()).await?;
         let thread = streams.call::<ThreadStart>(ThreadStartParams::default()).await?.thread.id;
@@ -35,7 +36,7 @@ async fn a_turn_that_is_the_last_word_ends_with_its_user() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_call_of_a_tool_that_is_under_way_does_not_hold_the_end() -> Result<()> {
+async fn a_running_tool_call_does_not_delay_the_end() -> Result<()> {
     let home = Home::start().await?;
     let mut other = home.client().await?;
     let mut streams = Streams::start(&home.path()).await?;
@@ -48,7 +49,7 @@ async fn a_call_of_a_tool_that_is_under_way_does_not_hold_the_end() -> Result<()
 }
 
 #[tokio::test]
-async fn what_was_asked_before_the_end_of_the_input_is_answered() -> Result<()> {
+async fn requests_before_the_end_of_the_input_are_answered() -> Result<()> {
     let home = Home::start().await?;
     let hello = json!({"clientInfo": {"name": "hasty", "version": "1"}});
     for _ in 0..4 {
@@ -58,16 +59,17 @@ async fn what_was_asked_before_the_end_of_the_input_is_answered() -> Result<()> 
         for id in 0..50 {
             streams.say(&json!({"id": id, "method": ThreadList::INFO.wire, "params": {}})).await?;
         }
-        let (code, said, heard) = streams.rest(PATIENCE).await?;
-        assert_eq!(code, Some(0), "{said}");
-        let answers = heard.iter().filter(|message| message["id"].is_i64() && message["result"].is_object());
-        assert_eq!(answers.count(), 50, "{said}");
+        let (code, stderr, received) = streams.rest(PATIENCE).await?;
+        assert_eq!(code, Some(0), "{stderr}");
+        let answers =
+            received.iter().filter(|message| message["id"].is_i64() && message["result"].is_object());
+        assert_eq!(answers.count(), 50, "{stderr}");
     }
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_line_that_cannot_be_read_is_refused_and_everything_goes_on() -> Result<()> {
+async fn an_unreadable_line_is_refused_and_everything_else_continues() -> Result<()> {
     let home = Home::setup()
         .set("limits.message_bytes", 65_536)
         .helper(Helper::with("helper", &["--stubborn"])?)
@@ -81,29 +83,29 @@ async fn a_line_that_cannot_be_read_is_refused_and_everything_goes_on() -> Resul
     let refused = streams.record().iter().filter(|message| message["error"]["code"] == -32700);
     let ids: Vec<bool> = refused.map(|message| message["id"].is_null()).collect();
     assert_eq!(ids, [true, true]);
-    assert_eq!(home.client().await?.loaded().await?, [thread], "its turn goes on");
+    assert_eq!(home.client().await?.loaded().await?, [thread], "the turn continues");
     streams.end(PATIENCE).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_hangup_has_a_server_on_standard_streams_read_its_settings_again() -> Result<()> {
+async fn a_hangup_reloads_the_settings_of_a_server_on_standard_streams() -> Result<()> {
     let home = unserved().await?;
     let mut streams = Streams::start(&home.path()).await?;
     let file = home.path().join("config.toml");
     fs::write(&file, fs::read_to_string(&file)? + "\n[limits]\nmailboxes = 7\n")?;
     streams.signal(Signal::SIGHUP)?;
-    let said = "limits.mailboxes: unknown key";
-    streams.next::<ConfigWarning>(|warning| warning.summary.contains(said)).await?;
+    let stderr = "limits.mailboxes: unknown key";
+    streams.next::<ConfigWarning>(|warning| warning.summary.contains(stderr)).await?;
     streams.end(PATIENCE).await?;
     home.finish().await
 }
 
-/// A bridge says so where it had to give up a wait, or where something still runs that only its user had. Its bound is far above
-/// what the end of an ordinary helper takes; a stubborn one takes most of it.
+/// A bridge logs a warning if it gave up a wait, or if work of its only user still runs. Its limit is far
+/// above the stop of an ordinary helper; a stubborn helper takes most of it.
 async fn in_time(streams: Streams) -> Result<()> {
-    let (code, said) = streams.exit(PATIENCE).await?;
-    assert_eq!(code, Some(0), "{said}");
-    assert!(!said.contains("WARN"), "{said}");
+    let (code, stderr) = streams.exit(PATIENCE).await?;
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(!stderr.contains("WARN"), "{stderr}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The `-c` settings of two app-servers on one home: each holds for the threads of its own client.
+//! The `-c` settings of two app-servers on one home: each applies to the threads of its own client.
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -15,7 +15,7 @@ use tokio::process::Command;
 
 use super::unserved;
 
-/// The settings of a client whose user is never asked.
+/// The settings of a client whose user gets no questions.
 const FREE: [&str; 3] = ["approval_policy=never", "sandbox_mode=danger-full-access", "model=other"];
 
 async fn unserved_plain() -> Result<Home> {
@@ -25,7 +25,7 @@ async fn unserved_plain() -> Result<Home> {
 }
 
 #[tokio::test]
-async fn the_second_client_is_asked_as_its_own_start_says() -> Result<()> {
+async fn the_second_client_gets_questions_by_its_own_settings() -> Result<()> {
     let home = unserved_plain().await?;
     let mut free = Streams::start_with(&home.path(), &FREE).await?;
     let mut careful = Streams::start_with(&home.path(), &["approval_policy=untrusted"]).await?;
@@ -34,8 +34,8 @@ async fn the_second_client_is_asked_as_its_own_start_says() -> Result<()> {
     assert_eq!(free.call::<ThreadStart>(start()).await?.approval_policy, AskForApproval::Never);
     let begun = careful.call::<ThreadStart>(start()).await?;
     assert_eq!(begun.approval_policy, AskForApproval::Untrusted);
-    let said = silent.call::<ThreadStart>(start()).await?;
-    assert_eq!((said.approval_policy, said.model.as_str()), (AskForApproval::OnRequest, "echo"));
+    let stderr = silent.call::<ThreadStart>(start()).await?;
+    assert_eq!((stderr.approval_policy, stderr.model.as_str()), (AskForApproval::OnRequest, "echo"));
 
     careful.call::<TurnStart>(turn_params(begun.thread.id, "/tool helper destroy")).await?;
     let question = careful.question().await?;
@@ -46,7 +46,7 @@ async fn the_second_client_is_asked_as_its_own_start_says() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_a_client_says_itself_wins_over_its_start() -> Result<()> {
+async fn a_clients_own_params_win_over_its_start_settings() -> Result<()> {
     let home = unserved_plain().await?;
     let free = Streams::start_with(&home.path(), &FREE).await?;
     let careful = ["approval_policy=untrusted", "sandbox_mode=read-only", "model=mine"];
@@ -72,7 +72,7 @@ async fn what_a_client_says_itself_wins_over_its_start() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_start_holds_for_what_its_client_resumes_and_forks() -> Result<()> {
+async fn start_settings_apply_to_resumed_and_forked_threads() -> Result<()> {
     let home = unserved_plain().await?;
     let mut free = Streams::start_with(&home.path(), &FREE).await?;
     let thread = free.call::<ThreadStart>(ThreadStartParams::default()).await?.thread.id;
@@ -84,19 +84,19 @@ async fn a_start_holds_for_what_its_client_resumes_and_forks() -> Result<()> {
     careful.end(PATIENCE).await?;
     free.end(PATIENCE).await?;
 
-    // Nobody has the thread loaded.
+    // No client has loaded the thread.
     let mut free = Streams::start(&home.path()).await?;
     let mut careful = Streams::start_with(&home.path(), &["approval_policy=untrusted"]).await?;
     let resumed = careful.call::<ThreadResume>(resume_params(thread)).await?;
     assert_eq!(resumed.approval_policy, AskForApproval::Untrusted);
-    // A loaded thread is not changed by who comes to it.
+    // A loaded thread keeps its settings when another client resumes it.
     let resumed = free.call::<ThreadResume>(resume_params(thread)).await?;
     assert_eq!(resumed.approval_policy, AskForApproval::Untrusted);
     finish(home, [free, careful]).await
 }
 
 #[tokio::test]
-async fn helpers_of_a_start_are_those_of_its_client() -> Result<()> {
+async fn helper_settings_of_a_start_apply_to_its_client() -> Result<()> {
     let home = unserved().await?;
     let first = Streams::start(&home.path()).await?;
     let off = ["mcp_servers.helper.enabled=false"];
@@ -109,7 +109,7 @@ async fn helpers_of_a_start_are_those_of_its_client() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_client_is_warned_of_settings_that_only_the_serving_process_can_have() -> Result<()> {
+async fn a_client_is_warned_of_settings_that_only_the_server_can_apply() -> Result<()> {
     let home = unserved_plain().await?;
     let first = Streams::start(&home.path()).await?;
     let mut second =
@@ -117,14 +117,14 @@ async fn a_client_is_warned_of_settings_that_only_the_serving_process_can_have()
     let warning = second.next::<ConfigWarning>(|_| true).await?;
     assert!(warning.summary.contains("-c limits"), "{warning:?}");
     assert!(!warning.summary.contains("features") && !warning.summary.contains("model"), "{warning:?}");
-    let (code, said) = second.exit(PATIENCE).await?;
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.lines().any(|line| line.contains("WARN") && line.contains("-c limits")), "{said}");
+    let (code, stderr) = second.exit(PATIENCE).await?;
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.lines().any(|line| line.contains("WARN") && line.contains("-c limits")), "{stderr}");
     first.end(PATIENCE).await?;
     home.finish().await
 }
 
-/// The first one ends when nobody needs it any more.
+/// The first program ends when no client needs it any more.
 async fn finish<const COUNT: usize>(home: Home, all: [Streams; COUNT]) -> Result<()> {
     let ends: Vec<_> = all.into_iter().map(|streams| tokio::spawn(streams.end(PATIENCE))).collect();
     for end in ends {
@@ -134,16 +134,16 @@ async fn finish<const COUNT: usize>(home: Home, all: [Streams; COUNT]) -> Result
 }
 
 #[tokio::test]
-async fn a_socket_that_only_leads_to_a_server_takes_no_settings() -> Result<()> {
+async fn a_bridge_to_a_remote_socket_takes_no_settings() -> Result<()> {
     let home = unserved_plain().await?;
     let first = Streams::start(&home.path()).await?;
     let mut second = Command::new(paths::skein()?);
     let socket = format!("unix://{}", home.path().join("own.sock").display());
     second.args(["app-server", "--listen", &socket, "-c", "approval_policy=untrusted", "--home"]);
     let second = second.arg(home.path()).env_remove("SKEIN_HOME").output().await?;
-    let said = String::from_utf8_lossy(&second.stderr);
-    assert_eq!(second.status.code(), Some(1), "{said}");
-    assert!(said.contains("the -c settings of this start have no effect there"), "{said}");
+    let stderr = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("the -c settings of this start have no effect there"), "{stderr}");
     first.end(PATIENCE).await?;
     home.finish().await
 }

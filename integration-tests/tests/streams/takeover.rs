@@ -1,5 +1,5 @@
-//! The server of a home ends, however that happens and whatever was going on: one of the bridges to it becomes the server, and
-//! each client goes on where it was.
+//! When the server of a home ends, in any way and during any work, one of its bridges becomes the server.
+//! Each client continues where it was.
 
 use std::time::{Duration, Instant};
 
@@ -26,21 +26,21 @@ use skein_protocol::turn::{TurnInterruptParams, TurnStartParams, TurnStatus};
 
 use super::HANGS;
 
-/// What goes on when the server ends.
+/// Work in progress when the server ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Busy {
     Idle,
     Streaming,
     ToolCall,
-    /// Of the turn.
+    /// A question of the turn.
     Question,
-    /// Of a helper, in a call of the turn.
+    /// A question of a helper, in a call of the turn.
     HelperQuestion,
 }
 
 const ALL: [Busy; 5] = [Busy::Idle, Busy::Streaming, Busy::ToolCall, Busy::Question, Busy::HelperQuestion];
 
-/// A home whose server has ended.
+/// A home whose server has stopped.
 async fn unserved() -> Result<Home> {
     let helper = Helper::with("helper", &["--stubborn"])?;
     let mut home = Home::setup().set("shutdown.drain", "50ms").helper(helper).start().await?;
@@ -48,20 +48,20 @@ async fn unserved() -> Result<Home> {
     Ok(home)
 }
 
-/// Who wants the numbers of events.
+/// Capabilities of a client that asks for event numbers.
 fn numbers() -> Option<InitializeCapabilities> {
     let wish = json!({"extensions": {EVENTS_EXTENSION: {"version": EVENTS_VERSION}}});
     serde_json::from_value(wish).ok()
 }
 
-/// A thread in which a turn has ended.
-async fn said_thread(streams: &mut Streams) -> Result<ThreadId> {
+/// A thread with one finished turn.
+async fn used_thread(streams: &mut Streams) -> Result<ThreadId> {
     let thread = streams.call::<ThreadStart>(ThreadStartParams::default()).await?.thread.id;
     say(streams, thread).await?;
     Ok(thread)
 }
 
-/// A turn, from its start to its end.
+/// Runs a turn from start to end.
 async fn say(streams: &mut Streams, thread: ThreadId) -> Result<()> {
     let turn = streams.call::<TurnStart>(turn_params(thread, "words")).await?.turn.id;
     let ended = streams.next::<TurnCompleted>(|ended| ended.turn.id == turn).await?;
@@ -75,7 +75,7 @@ fn helper_asks() -> String {
     format!("/tool helper ask {}", json!({"request": {"method": "elicitation/create", "params": params}}))
 }
 
-/// Begins it, and waits until it goes on.
+/// Starts the work, and waits until it is in progress.
 async fn begin(
     streams: &mut Streams,
     thread: ThreadId,
@@ -104,12 +104,12 @@ async fn begin(
     Ok(Some((turn, question)))
 }
 
-/// The process that serves the home, as a client is told.
+/// The pid of the serving process, from its status.
 async fn server_of(streams: &mut Streams) -> Result<u32> {
     Ok(streams.call::<SkeinStatus>(SkeinStatusParams {}).await?.pid)
 }
 
-/// Whether nothing was told twice, and nothing that the client has not asked for.
+/// Checks that no notification came twice, and none that the client did not ask for.
 fn is_clean(record: &[Value], numbers: bool) -> Result<()> {
     let mut seen = Vec::new();
     let mut last = 0;
@@ -117,7 +117,7 @@ fn is_clean(record: &[Value], numbers: bool) -> Result<()> {
         let stamp = message["seq"].as_u64();
         ensure!(numbers || stamp.is_none() && message["params"]["skein"].is_null(), "a number: {message}");
         if let Some(number) = stamp {
-            ensure!(number > last, "{number} behind {last}: {message}");
+            ensure!(number > last, "{number} after {last}: {message}");
             last = number;
         }
         let id = [&message["params"]["item"]["id"], &message["params"]["turn"]["id"]];
@@ -129,15 +129,15 @@ fn is_clean(record: &[Value], numbers: bool) -> Result<()> {
     Ok(())
 }
 
-/// The user hears that nobody has interrupted the turn.
+/// Checks that the user learns that the server's end, not a user, interrupted the turn.
 async fn ends_with_its_server(streams: &mut Streams, turn: &TurnId) -> Result<()> {
     let ended = streams.next::<TurnCompleted>(|ended| ended.turn.id == *turn).await?.turn;
-    let why = ended.error.context("it says nothing of the server")?.message;
+    let why = ended.error.context("no error about the server")?.message;
     assert_eq!((ended.status, &*why), (TurnStatus::Interrupted, "the server ended while this turn ran"));
     Ok(())
 }
 
-/// One life: A serves, B and C are bridges, B is at something, A ends.
+/// One life: A serves, B and C are bridges, B is busy, A ends.
 async fn change_of_servers(signal: Signal, busy: Busy, with_numbers: bool) -> Result<Duration> {
     let home = unserved().await?;
     let a = Streams::start(&home.path()).await?;
@@ -146,10 +146,10 @@ async fn change_of_servers(signal: Signal, busy: Busy, with_numbers: bool) -> Re
     let mut c = Streams::start_as(&home.path(), wishes()).await?;
     let (first, others) = (a.pid()?, [b.pid()?, c.pid()?]);
     assert_eq!(server_of(&mut b).await?, first);
-    let (thread, elsewhere) = (said_thread(&mut b).await?, said_thread(&mut c).await?);
+    let (thread, other_thread) = (used_thread(&mut b).await?, used_thread(&mut c).await?);
     let turn = begin(&mut b, thread, busy).await?;
 
-    let family = Family::of(first, home.mark());
+    let family = Family::of(first, home.tag());
     let since = Instant::now();
     a.signal(signal)?;
     if let Some((turn, question)) = turn {
@@ -162,20 +162,20 @@ async fn change_of_servers(signal: Signal, busy: Busy, with_numbers: bool) -> Re
     let pause = since.elapsed();
     a.exit(PATIENCE).await?;
     say(&mut b, thread).await?;
-    say(&mut c, elsewhere).await?;
+    say(&mut c, other_thread).await?;
     let (one, other) = (server_of(&mut b).await?, server_of(&mut c).await?);
     assert!(one == other && others.contains(&one), "{one} and {other} of {others:?} serve");
     is_clean(b.record(), with_numbers).with_context(|| format!("{:#?}", b.record()))?;
     is_clean(c.record(), with_numbers)?;
 
     let nothing = || (!family.all().any(|process| Process::read(process.pid).is_some())).then_some(());
-    wait_until("nothing left of the first server", PATIENCE, nothing).await?;
-    // The helper of the new one works, and goes with it.
+    wait_until("no process of the first server left", PATIENCE, nothing).await?;
+    // The helper of the new server works, and stops with it.
     b.hanging_turn(HANGS).await?;
     let (b, c) = (tokio::spawn(b.end(PATIENCE)), tokio::spawn(c.end(PATIENCE)));
     b.await??;
     c.await??;
-    assert_eq!(Family::of(one, home.mark()).count(), 0);
+    assert_eq!(Family::of(one, home.tag()).count(), 0);
     home.finish().await?;
     Ok(pause)
 }
@@ -195,22 +195,22 @@ async fn a_client_sees_a_pause_when_the_server_is_killed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_client_sees_a_pause_when_the_server_is_told_to_end() -> Result<()> {
+async fn a_client_sees_a_pause_when_the_server_is_terminated() -> Result<()> {
     for_everything(Signal::SIGTERM).await
 }
 
 #[tokio::test]
-async fn a_client_sees_a_pause_when_the_server_breaks_down() -> Result<()> {
+async fn a_client_sees_a_pause_when_the_server_crashes() -> Result<()> {
     for_everything(Signal::SIGABRT).await
 }
 
 #[tokio::test]
-async fn of_many_bridges_one_becomes_the_server_time_after_time() -> Result<()> {
+async fn one_of_many_bridges_becomes_the_server_each_time() -> Result<()> {
     let home = unserved().await?;
     let mut all = Vec::new();
     for _ in 0..5 {
         let mut streams = Streams::start(&home.path()).await?;
-        let thread = said_thread(&mut streams).await?;
+        let thread = used_thread(&mut streams).await?;
         all.push((streams, thread));
     }
     while all.len() > 1 {
@@ -235,32 +235,32 @@ async fn of_many_bridges_one_becomes_the_server_time_after_time() -> Result<()> 
 }
 
 #[tokio::test]
-async fn a_bridge_takes_the_home_of_any_server_over() -> Result<()> {
+async fn a_bridge_takes_over_the_home_of_any_server() -> Result<()> {
     let mut home = Home::start().await?;
     let mut streams = Streams::start(&home.path()).await?;
-    let thread = said_thread(&mut streams).await?;
+    let thread = used_thread(&mut streams).await?;
     home.stop().await?;
     say(&mut streams, thread).await?;
     assert_eq!(server_of(&mut streams).await?, streams.pid()?);
     let server = streams.pid()?;
     streams.end(PATIENCE).await?;
-    assert_eq!(Family::of(server, home.mark()).count(), 0);
+    assert_eq!(Family::of(server, home.tag()).count(), 0);
     home.finish().await
 }
 
 #[tokio::test]
-async fn what_was_asked_when_the_server_ended_is_answered() -> Result<()> {
+async fn pending_requests_are_answered_after_the_server_ends() -> Result<()> {
     let home = unserved().await?;
     let a = Streams::start(&home.path()).await?;
     let mut b = Streams::start(&home.path()).await?;
-    let thread = said_thread(&mut b).await?;
+    let thread = used_thread(&mut b).await?;
     let (turn, _) = begin(&mut b, thread, Busy::Streaming).await?.context("a turn")?;
     let call = json!({"server": "helper", "threadId": thread, "tool": "hang"});
     let call = b.ask::<McpServerToolCall>(serde_json::from_value(call)?).await?;
     let server = a.pid()?;
-    let runs = || (!Family::of(server, home.mark()).helpers.is_empty()).then_some(());
+    let runs = || (!Family::of(server, home.tag()).helpers.is_empty()).then_some(());
     wait_until("a helper", PATIENCE, runs).await?;
-    // From here on nobody reads what is asked.
+    // From now on the server reads no requests.
     a.signal(Signal::SIGSTOP)?;
     let list = b.ask::<ThreadList>(ThreadListParams::default()).await?;
     let unnamed = b.ask::<TurnStart>(turn_params(thread, "unnamed")).await?;
@@ -286,15 +286,16 @@ async fn what_was_asked_when_the_server_ended_is_answered() -> Result<()> {
     }
     b.next::<TurnCompleted>(|ended| ended.turn.id == turn).await?;
     b.next::<TurnCompleted>(|ended| taken.contains(&ended.turn.id.to_string())).await?;
-    let said = |text: &str| {
+    let client_ids = |text: &str| {
         let is = |message: &&Value| message["params"]["item"]["content"][0]["text"] == text;
-        let told = b.record().iter().filter(|message| message["method"] == ItemStarted::INFO.wire).filter(is);
-        told.map(|message| message["params"]["item"]["clientId"].clone()).collect::<Vec<_>>()
+        let turns =
+            b.record().iter().filter(|message| message["method"] == ItemStarted::INFO.wire).filter(is);
+        turns.map(|message| message["params"]["item"]["clientId"].clone()).collect::<Vec<_>>()
     };
     assert_eq!(
-        (said("unnamed"), said("named")),
+        (client_ids("unnamed"), client_ids("named")),
         (vec![Value::Null], vec![json!("m-1")]),
-        "each is taken once"
+        "each input is taken once"
     );
     a.exit(PATIENCE).await?;
     b.end(PATIENCE).await?;
@@ -302,7 +303,7 @@ async fn what_was_asked_when_the_server_ended_is_answered() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_thread_in_which_nobody_has_said_anything_goes_on() -> Result<()> {
+async fn a_thread_without_messages_survives_a_takeover() -> Result<()> {
     let home = unserved().await?;
     let a = Streams::start(&home.path()).await?;
     let mut b = Streams::start(&home.path()).await?;
@@ -317,7 +318,7 @@ async fn a_thread_in_which_nobody_has_said_anything_goes_on() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_thread_that_was_only_in_memory_is_told_as_closed() -> Result<()> {
+async fn a_thread_in_memory_only_is_announced_as_closed() -> Result<()> {
     let home = unserved().await?;
     let a = Streams::start(&home.path()).await?;
     let mut b = Streams::start(&home.path()).await?;
@@ -333,21 +334,21 @@ async fn a_thread_that_was_only_in_memory_is_told_as_closed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_happened_meanwhile_is_told_once_to_each() -> Result<()> {
+async fn each_client_gets_missed_events_once() -> Result<()> {
     let home = unserved().await?;
     let a = Streams::start(&home.path()).await?;
     let mut b = Streams::start_as(&home.path(), numbers()).await?;
     let mut c = Streams::start(&home.path()).await?;
-    let thread = said_thread(&mut b).await?;
+    let thread = used_thread(&mut b).await?;
     c.call::<ThreadResume>(resume_params(thread)).await?;
     a.signal(Signal::SIGKILL)?;
     say(&mut c, thread).await?;
-    let told = |record: &[Value]| {
+    let turns = |record: &[Value]| {
         let ends = record.iter().filter(|message| message["method"] == TurnCompleted::INFO.wire);
         ends.map(|end| end["params"]["turn"]["id"].clone()).collect::<Vec<_>>()
     };
-    let last = told(c.record()).last().cloned().context("a turn")?;
-    if told(b.record()).last() != Some(&last) {
+    let last = turns(c.record()).last().cloned().context("a turn")?;
+    if turns(b.record()).last() != Some(&last) {
         b.next::<TurnCompleted>(|ended| json!(ended.turn.id) == last).await?;
     }
     is_clean(b.record(), true)?;

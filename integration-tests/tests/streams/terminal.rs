@@ -1,4 +1,4 @@
-//! What happens to the terminal of one client, whose process serves others.
+//! Terminal signals to the process of one client that also serves others.
 
 use std::{fs, io};
 
@@ -22,13 +22,13 @@ fn is_ignored(pid: u32, signal: Signal) -> Result<bool> {
     Ok(u64::from_str_radix(mask.trim(), 16)? & (1 << (signal as u32 - 1)) != 0)
 }
 
-/// Makes a process the leader of a session. No process outside of its group could continue it.
+/// Makes a process the leader of a session. No process outside its group can continue it.
 fn in_a_session() -> io::Result<()> {
     Ok(setsid().map(drop)?)
 }
 
 fn without_ctrl_z() -> io::Result<()> {
-    // SAFETY: to ignore a signal is no code of ours.
+    // SAFETY: ignoring a signal runs no code of ours.
     Ok(unsafe { signal(Signal::SIGTSTP, SigHandler::SigIgn) }.map(drop)?)
 }
 
@@ -39,10 +39,10 @@ async fn a_client_is_warned_while_its_server_is_stopped_and_notified_when_it_con
     let mut a = Streams::start_with(&home.path(), &["connections.heartbeat=1s"]).await?;
     let mut b = Streams::start(&home.path()).await?;
     a.signal(Signal::SIGSTOP)?;
-    b.next::<Warning>(|told| told.message.contains("has said nothing for 3 s")).await?;
+    b.next::<Warning>(|update| update.message.contains("has said nothing for 3 s")).await?;
     let list = b.ask::<ThreadList>(ThreadListParams::default()).await?;
     a.signal(Signal::SIGCONT)?;
-    b.next::<Warning>(|told| told.message.contains("goes on")).await?;
+    b.next::<Warning>(|update| update.message.contains("goes on")).await?;
     assert!(b.answer(list).await?["error"].is_null());
     a.call::<ThreadList>(ThreadListParams::default()).await?;
     b.end(PATIENCE).await?;
@@ -63,16 +63,16 @@ async fn ctrl_z_in_the_terminal_of_one_client_stops_no_other() -> Result<()> {
         Streams::start(&home.path()).await?.end(PATIENCE).await?;
         assert!(!is_stopped(server)?, "{signal}");
     }
-    // The bridge has nobody else: it stops, and goes on where it was.
+    // The bridge has no other clients: it stops, and later continues where it was.
     let bridge = b.pid()?;
     b.signal(Signal::SIGTSTP)?;
     let stops = || is_stopped(bridge).unwrap_or(false).then_some(());
-    wait_until("a bridge that is stopped", PATIENCE, stops).await?;
+    wait_until("a stopped bridge", PATIENCE, stops).await?;
     b.signal(Signal::SIGCONT)?;
     b.call::<ThreadList>(ThreadListParams::default()).await?;
     b.end(PATIENCE).await?;
 
-    // So does a server without other clients, once it knows that it is one.
+    // A server without other clients stops too, once it knows that it has none.
     loop {
         let connected = a.call::<SkeinStatus>(SkeinStatusParams {}).await?.connections;
         if connected == 1 {
@@ -81,7 +81,7 @@ async fn ctrl_z_in_the_terminal_of_one_client_stops_no_other() -> Result<()> {
     }
     a.signal(Signal::SIGTSTP)?;
     let stops = || is_stopped(server).unwrap_or(false).then_some(());
-    wait_until("a server that is stopped", PATIENCE, stops).await?;
+    wait_until("a stopped server", PATIENCE, stops).await?;
     a.signal(Signal::SIGCONT)?;
     a.call::<ThreadList>(ThreadListParams::default()).await?;
     a.end(PATIENCE).await?;
@@ -89,7 +89,7 @@ async fn ctrl_z_in_the_terminal_of_one_client_stops_no_other() -> Result<()> {
 }
 
 #[tokio::test]
-async fn ctrl_z_stops_only_a_process_that_another_one_can_continue() -> Result<()> {
+async fn ctrl_z_stops_only_a_process_that_its_parent_can_continue() -> Result<()> {
     let home = unserved().await?;
     let mut alone = Streams::start_after(&home.path(), in_a_session).await?;
     for _ in 0..2 {

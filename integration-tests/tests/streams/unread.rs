@@ -1,4 +1,4 @@
-//! A server whose log nobody takes from its stderr.
+//! A server whose stderr is not read.
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
@@ -11,7 +11,7 @@ use skein_protocol::methods::{SkeinStatus, ThreadList, ThreadStart};
 use skein_protocol::notifications::McpServerStartupStatusUpdated;
 use skein_protocol::thread::{ThreadListParams, ThreadStartParams};
 
-/// Prints 7 kB to its stderr and fails.
+/// Prints 7 kB to stderr and fails.
 const TRACEBACK: &str = "for i in 1 2 3 4 5 6 7; do printf '%01000d\\n' $i >&2; done; exit 1";
 
 #[tokio::test]
@@ -24,10 +24,10 @@ async fn a_server_whose_stderr_is_full_answers_other_clients_and_stops_on_sigter
     let mut b = Streams::start(&home.path()).await?;
     for _ in 0..3 {
         let thread = b.call::<ThreadStart>(ThreadStartParams::default()).await?.thread.id;
-        // All tries of its helper are over, and each has been logged.
-        b.next::<McpServerStartupStatusUpdated>(|told| {
-            let is_last = told.error.as_ref().is_some_and(|error| error.contains("is not started again"));
-            told.thread_id == Some(thread) && told.status == McpServerStartupState::Failed && is_last
+        // All start attempts of its helper are over, and each was logged.
+        b.next::<McpServerStartupStatusUpdated>(|update| {
+            let is_last = update.error.as_ref().is_some_and(|error| error.contains("is not started again"));
+            update.thread_id == Some(thread) && update.status == McpServerStartupState::Failed && is_last
         })
         .await?;
     }
@@ -37,10 +37,10 @@ async fn a_server_whose_stderr_is_full_answers_other_clients_and_stops_on_sigter
     Streams::start(&home.path()).await?.end(PATIENCE).await?;
 
     a.signal(Signal::SIGTERM)?;
-    // Its input is still open, and its stderr still full.
-    wait_until("its end", PATIENCE, || Process::read(server).is_none().then_some(())).await?;
-    let (code, said) = a.exit(PATIENCE).await?;
-    assert_eq!(code, Some(0), "{said}");
+    // The server's input is still open, and its stderr still full.
+    wait_until("the end of the server", PATIENCE, || Process::read(server).is_none().then_some(())).await?;
+    let (code, stderr) = a.exit(PATIENCE).await?;
+    assert_eq!(code, Some(0), "{stderr}");
     b.end(PATIENCE).await?;
     home.finish().await
 }

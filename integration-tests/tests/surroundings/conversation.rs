@@ -21,17 +21,17 @@ use super::place::Place;
 pub(super) const WORDS: &str = "words that stay";
 /// A call of the helper.
 const CALL: &str = "/tool helper echo {\"text\":\"words\"}";
-/// A turn that is long enough for what happens in it.
+/// A turn that is long enough for the signals in it.
 const STREAM: &str = "/stream 30 8 100";
 
-/// A thread, and what was said in it.
-pub(super) struct Said {
+/// A thread and its texts.
+pub(super) struct Transcript {
     pub thread: ThreadId,
     texts: Vec<&'static str>,
 }
 
-/// Starts a thread, takes turns in it, and archives it and takes it back.
-pub(super) async fn have(client: &mut Client, place: &Place, server: u32) -> Result<Said> {
+/// Starts a thread, runs turns, and archives and unarchives it.
+pub(super) async fn have(client: &mut Client, place: &Place, server: u32) -> Result<Transcript> {
     let thread = client.start_thread().await?.id;
     ensure!(client.say(thread, WORDS).await? == WORDS, "no echo");
     let mut texts = vec![WORDS];
@@ -40,11 +40,11 @@ pub(super) async fn have(client: &mut Client, place: &Place, server: u32) -> Res
         let turn = client.turn(thread, CALL).await?;
         ensure!(turn.status == TurnStatus::Completed, "{turn:?}");
         let called = client
-            .heard::<ItemCompleted>()?
+            .received::<ItemCompleted>()?
             .into_iter()
             .any(|done| matches!(done.item.body, ThreadItemBody::McpToolCall(call) if call.error.is_none()));
         ensure!(called, "the helper was not called");
-        ensure!(Family::of(server, &place.mark).count() > 0, "no process of the helper is seen");
+        ensure!(Family::of(server, &place.tag).count() > 0, "no process of the helper is visible");
     }
     if !place.signals.is_empty() {
         texts.push(STREAM);
@@ -52,9 +52,9 @@ pub(super) async fn have(client: &mut Client, place: &Place, server: u32) -> Res
     }
     client.call::<ThreadArchive>(ThreadArchiveParams { thread_id: thread }).await?;
     client.call::<ThreadUnarchive>(ThreadUnarchiveParams { thread_id: thread }).await?;
-    let said = Said { thread, texts };
-    said.is_in(&client.read_thread(thread).await?)?;
-    Ok(said)
+    let transcript = Transcript { thread, texts };
+    transcript.is_in(&client.read_thread(thread).await?)?;
+    Ok(transcript)
 }
 
 /// A turn in which the server gets the signals of the row.
@@ -70,7 +70,7 @@ async fn interrupted_by_signals(
         kill(Pid::from_raw(server.cast_signed()), *signal)?;
         if *signal == Signal::SIGSTOP {
             let stops = || is_stopped(server).unwrap_or(false).then_some(());
-            wait_until("a server that is stopped", PATIENCE, stops).await?;
+            wait_until("a stopped server", PATIENCE, stops).await?;
         }
     }
     let ended = client.turn_end(&turn).await?;
@@ -78,24 +78,24 @@ async fn interrupted_by_signals(
     Ok(())
 }
 
-/// Whether a server that was started again has it, and goes on with it.
-pub(super) async fn is_there(client: &mut Client, said: &Said) -> Result<()> {
-    said.is_in(&client.read_thread(said.thread).await?)?;
-    client.resume(said.thread).await?;
-    ensure!(client.say(said.thread, "again").await? == "again", "no echo");
+/// Checks that a restarted server has the thread and continues it.
+pub(super) async fn is_there(client: &mut Client, transcript: &Transcript) -> Result<()> {
+    transcript.is_in(&client.read_thread(transcript.thread).await?)?;
+    client.resume(transcript.thread).await?;
+    ensure!(client.say(transcript.thread, "again").await? == "again", "no echo");
     Ok(())
 }
 
-/// A turn that is refused, and with what words.
+/// Runs a turn that must be refused. Returns the error text.
 pub(super) async fn refused_turn(client: &mut Client) -> Result<String> {
     let thread = client.start_thread().await?.id;
     Ok(client.refusal::<TurnStart>(turn_params(thread, WORDS)).await?.message)
 }
 
-impl Said {
-    /// Whether everything that was said is in a thread as it was read.
+impl Transcript {
+    /// Checks that a read of the thread has every text.
     fn is_in(&self, thread: &Thread) -> Result<()> {
-        ensure!(thread.turns.len() >= self.texts.len(), "{} turns are there", thread.turns.len());
+        ensure!(thread.turns.len() >= self.texts.len(), "there are {} turns", thread.turns.len());
         for (text, turn) in self.texts.iter().zip(&thread.turns) {
             let shown = turn.items.iter().find_map(user_text).context("no message in a turn")?;
             ensure!(shown == *text && turn.status == TurnStatus::Completed, "{text:?} is {turn:?}");
@@ -103,7 +103,7 @@ impl Said {
         Ok(())
     }
 
-    /// Whether it is read on standard streams.
+    /// Checks that a read on standard streams has every text.
     pub(super) async fn is_read_by(&self, streams: &mut Streams) -> Result<()> {
         let params = ThreadReadParams { include_turns: true, thread_id: self.thread };
         self.is_in(&streams.call::<ThreadRead>(params).await?.thread)

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::place::{Place, Tried};
 
-/// Has a folder of the home be a link to a new folder on another file system.
+/// Replaces a folder of the home by a link to a new folder on another file system.
 fn linked_to_another_disk(place: &mut Place, folder: &str) -> Result<Tried> {
     let other = match place.on_another_file_system()? {
         Ok(other) => other,
@@ -17,7 +17,7 @@ fn linked_to_another_disk(place: &mut Place, folder: &str) -> Result<Tried> {
     Ok(Tried::Yes)
 }
 
-/// Has a folder of the home be the root of a file system.
+/// Makes a folder of the home the root of a file system.
 async fn mounted(place: &mut Place, folder: &str) -> Result<Tried> {
     let folder = place.home().join(folder);
     fs::create_dir(&folder)?;
@@ -25,7 +25,7 @@ async fn mounted(place: &mut Place, folder: &str) -> Result<Tried> {
 }
 
 pub(super) async fn threads_behind_a_link(place: &mut Place) -> Result<Tried> {
-    let threads = place.folder().join("elsewhere");
+    let threads = place.folder().join("moved");
     fs::create_dir(&threads)?;
     symlink(threads, place.home().join("threads"))?;
     Ok(Tried::Yes)
@@ -69,7 +69,7 @@ pub(super) async fn threads_read_only(place: &mut Place) -> Result<Tried> {
 }
 
 pub(super) async fn lock_behind_a_link(place: &mut Place) -> Result<Tried> {
-    symlink("elsewhere", place.home().join("lock"))?;
+    symlink("moved", place.home().join("lock"))?;
     Ok(Tried::Yes)
 }
 
@@ -80,7 +80,7 @@ pub(super) async fn settings_behind_a_lost_link(place: &mut Place) -> Result<Tri
     Ok(Tried::Yes)
 }
 
-/// They have a variable of a helper, which may be a secret.
+/// The settings have a helper's variable, which may be a secret.
 pub(super) async fn settings_open_to_all(place: &mut Place) -> Result<Tried> {
     fs::set_permissions(place.home().join("config.toml"), Permissions::from_mode(0o644))?;
     Ok(Tried::Yes)

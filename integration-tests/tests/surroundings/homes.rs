@@ -1,4 +1,4 @@
-//! Where a home is, and what it is.
+//! Kinds and locations of homes.
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
@@ -27,8 +27,8 @@ pub(super) async fn relative(place: &mut Place) -> Result<Tried> {
 }
 
 pub(super) async fn behind_a_link(place: &mut Place) -> Result<Tried> {
-    place.move_home("elsewhere")?;
-    symlink("elsewhere", place.home())?;
+    place.move_home("moved")?;
+    symlink("moved", place.home())?;
     place.other_name = place.home.replace(place.home());
     Ok(Tried::Yes)
 }
@@ -55,7 +55,7 @@ pub(super) async fn with_a_line_feed(place: &mut Place) -> Result<Tried> {
     Ok(Tried::Yes)
 }
 
-/// The address of a unix socket holds 108 bytes.
+/// The address of a Unix socket holds 108 bytes.
 pub(super) async fn too_long_for_a_socket(place: &mut Place) -> Result<Tried> {
     place.move_home(format!("{0}/{0}", "x".repeat(120)))?;
     Ok(Tried::Yes)

@@ -1,4 +1,4 @@
-//! What a process may have.
+//! Resource limits of a process.
 
 use std::ffi::OsString;
 
@@ -31,7 +31,7 @@ pub(super) fn descriptors(most: u64) -> impl AsyncFnOnce(&mut Place) -> Result<T
     }
 }
 
-/// Root has as many as there are.
+/// Root has no limit of threads.
 pub(super) fn threads(most: u64) -> impl AsyncFnOnce(&mut Place) -> Result<Tried> {
     async move |place: &mut Place| {
         place.through = ["prlimit", &format!("--nproc={most}"), "--"].map(OsString::from).to_vec();

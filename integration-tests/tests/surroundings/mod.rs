@@ -1,7 +1,7 @@
-//! Homes and environments of every kind. Each row of the table names surroundings and what becomes of Skein in them; [`play`] plays a
-//! row. Where a room has tests of its own for a mechanism, the row is short.
+//! Homes and environments of every kind. Each row of the table names surroundings and the outcome for Skein;
+//! [`play`] runs a row. If another module tests a mechanism, the row here is short.
 //!
-//! A row that this machine or this user cannot have says so on stderr, with `SKIPPED`.
+//! A row that this machine or user cannot provide prints `SKIPPED` on stderr.
 
 mod conversation;
 mod folders;
@@ -17,18 +17,20 @@ mod variables;
 
 use anyhow::Result;
 
-/// What becomes of Skein in some surroundings.
+/// Outcome for Skein in some surroundings.
 #[derive(Debug, Clone, Copy)]
 enum Outcome {
-    /// Every command does its work: what was said is there after a restart, and no process is left.
+    /// Every command works, the messages survive a restart, and no process is left.
     Works,
-    /// The same, and the log of the server has these words.
+    /// Like `Works`, and the server's log contains these words.
     WorksAndLogs(&'static [&'static str]),
-    /// The server starts and refuses a turn with these words. It answers everything else, and stops as told.
+    /// The server starts, but refuses turns with these words. It answers everything else, and stops on a
+    /// signal.
     RefusesTurns(&'static [&'static str]),
-    /// Neither `serve` nor `app-server` starts. Both end with this code, and stderr has these words: what is wrong, and the way out.
+    /// Neither `serve` nor `app-server` starts. Both exit with this code, and stderr names the cause and the
+    /// remedy.
     Refuses(i32, &'static [&'static str]),
-    /// The same for `serve` alone.
+    /// Like `Refuses`, for `serve` alone.
     Fails(i32, &'static [&'static str]),
 }
 

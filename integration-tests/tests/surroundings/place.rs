@@ -1,4 +1,5 @@
-//! Where and how the programs of a row run. The functions of the table change it before they start.
+//! Location and environment of a row's programs. The functions of the table change it before the programs
+//! start.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -20,70 +21,70 @@ use uuid::Uuid;
 
 use super::namespace::Namespace;
 
-/// Whether the surroundings can be had here.
+/// Whether this machine can provide the surroundings.
 #[derive(Debug)]
 pub(super) enum Tried {
     Yes,
-    /// Not here, for this reason.
+    /// Not on this machine, for this reason.
     No(String),
 }
 
-/// Who takes what a server prints.
+/// Reader of a server's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reader {
-    /// Somebody who takes all of it.
+    /// Reads everything.
     Attentive,
-    /// Nobody: the other end of the pipe is closed.
+    /// The other end of the pipe is closed.
     Gone,
-    /// Nobody: the pipe is full.
+    /// The pipe is full, and nothing reads it.
     Idle,
 }
 
 /// The surroundings of one row.
 #[derive(Debug)]
 pub(super) struct Place {
-    /// The home, as the command line names it; without one the environment has to.
+    /// The home on the command line; without it the environment names the home.
     pub home: Option<PathBuf>,
-    /// Another path of it.
+    /// Another path of the home.
     pub other_name: Option<PathBuf>,
-    /// Whether its settings have a helper.
+    /// Whether the settings have a helper.
     pub has_helper: bool,
-    /// The words before every program of this row.
+    /// Command in front of every program of this row.
     pub through: Vec<OsString>,
-    /// The words before `skein serve`.
+    /// Command in front of `skein serve`.
     pub serve_through: Vec<OsString>,
     /// More arguments of a server.
     pub flags: Vec<OsString>,
-    /// Variables that are set, or taken away.
+    /// Variables to set, or to remove.
     pub variables: BTreeMap<&'static str, Option<OsString>>,
     /// Whether programs have no other variables.
     pub bare: bool,
     pub stdout: Reader,
     pub stderr: Reader,
-    /// What the server gets during a turn, one after the other.
+    /// Signals to the server during a turn, in order.
     pub signals: &'static [Signal],
-    /// How its first life ends.
+    /// Signal that ends the first server.
     pub end: Signal,
-    /// What marks every process of this row.
-    pub mark: String,
+    /// Tag of every process of this row.
+    pub tag: String,
     pub namespace: Option<Namespace>,
     log: Arc<Mutex<Vec<u8>>>,
-    /// Folders that are not below [`Place::folder`].
-    elsewhere: Vec<TempDir>,
+    /// Folders outside [`Place::folder`].
+    other_folders: Vec<TempDir>,
     folder: TempDir,
 }
 
 impl Place {
-    /// An ordinary home, in a folder of its own, with one helper in its settings.
+    /// An ordinary home in a new folder, with one helper in its settings.
     pub(super) fn new() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("skein-test-").tempdir()?;
         let home = folder.path().join("home");
         DirBuilder::new().mode(0o700).create(&home)?;
-        let mark = Uuid::now_v7().simple().to_string();
+        let tag = Uuid::now_v7().simple().to_string();
         let settings = format!(
-            "[mcp_servers.helper]\ncommand = {:?}\nenv.{} = {mark:?}\n",
+            "[mcp_servers.helper]\ncommand = {:?}\nenv.{} = {tag:?}\n",
             paths::mcp_helper()?,
-            process::MARK
+            process::TAG
         );
         let file = home.join("config.toml");
         fs::write(&file, settings)?;
@@ -101,25 +102,25 @@ impl Place {
             stderr: Reader::Attentive,
             signals: &[],
             end: Signal::SIGTERM,
-            mark,
+            tag,
             namespace: None,
             log: Arc::default(),
-            elsewhere: Vec::new(),
+            other_folders: Vec::new(),
             folder,
         })
     }
 
-    /// The folder with everything of this row.
+    /// The folder with all files of this row.
     pub(super) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The home, wherever it is.
+    /// The home, at its current path.
     pub(super) fn root(&self) -> PathBuf {
         self.folder.path().join(self.home.as_deref().unwrap_or(Path::new("home")))
     }
 
-    /// The ordinary home.
+    /// The default path of the home.
     pub(super) fn home(&self) -> PathBuf {
         self.folder.path().join("home")
     }
@@ -133,7 +134,7 @@ impl Place {
         Ok(there)
     }
 
-    /// A new folder on another file system than the home's, where the machine has one.
+    /// A new folder on a file system other than the home's, if the machine has one.
     pub(super) fn on_another_file_system(&mut self) -> Result<Result<PathBuf, Tried>> {
         let none = |why: String| Ok(Err(Tried::No(format!("no other file system: {why}"))));
         let other = match TempDir::new_in("/dev/shm") {
@@ -144,11 +145,11 @@ impl Place {
             return none("/dev/shm is the same".to_owned());
         }
         let path = other.path().to_owned();
-        self.elsewhere.push(other);
+        self.other_folders.push(other);
         Ok(Ok(path))
     }
 
-    /// Has every program see what a shell script has mounted. The script gets `arguments`.
+    /// Runs every program in a namespace where a shell script has made mounts. The script gets `arguments`.
     pub(super) async fn mounted(&mut self, script: &str, arguments: &[&Path]) -> Result<Tried> {
         match Namespace::new(script, arguments).await? {
             Ok(namespace) => {
@@ -160,18 +161,18 @@ impl Place {
         }
     }
 
-    /// Has every program run after a line of a shell.
+    /// Runs every program after this shell line.
     pub(super) fn after(&mut self, line: &str) {
         self.through = shell(line);
     }
 
-    /// Has every program run as a user to whom permissions apply: as `nobody` where this is root.
+    /// Runs every program as a user without privileges: as `nobody` if the test runs as root.
     pub(super) async fn without_privileges(&mut self) -> Result<Tried> {
         if !nix::unistd::geteuid().is_root() {
             return Ok(Tried::Yes);
         }
         for path in [self.folder.path().to_owned(), self.home(), self.home().join("config.toml")] {
-            // A row may have moved it.
+            // A row may have moved the path.
             if path.exists() {
                 lchown(path, Some(NOBODY), Some(NOBODY))?;
             }
@@ -190,7 +191,7 @@ impl Place {
         }
     }
 
-    /// Where a file of the surroundings is seen from outside of their namespace.
+    /// The path of a file in the surroundings, from outside their namespace.
     pub(super) fn seen(&self, path: &Path) -> PathBuf {
         match &self.namespace {
             Some(namespace) => namespace.seen(path),
@@ -203,7 +204,7 @@ impl Place {
         self.behind(&self.through, arguments, self.home.as_deref())
     }
 
-    /// `skein serve` in these surroundings, on a home by another of its names.
+    /// `skein serve` in these surroundings, on a home with another of its names.
     pub(super) fn serve_by(&self, name: Option<&Path>) -> Result<Command> {
         self.behind(&self.through, &["serve", "--listen", "ws://127.0.0.1:0"].map(OsStr::new), name)
     }
@@ -245,16 +246,16 @@ impl Place {
                 None => command.env_remove(name),
             };
         }
-        command.env(process::MARK, &self.mark);
+        command.env(process::TAG, &self.tag);
         Ok(command)
     }
 
-    /// What the servers of this row have logged.
+    /// The log of this row's servers.
     pub(super) fn log(&self) -> String {
         String::from_utf8_lossy(&self.log.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
     }
 
-    /// Takes what a server logs, to its end.
+    /// Collects a server's log until its end.
     pub(super) fn take_log(&self, mut stderr: ChildStderr) -> JoinHandle<()> {
         let log = Arc::clone(&self.log);
         tokio::spawn(async move {
@@ -267,7 +268,8 @@ impl Place {
 }
 
 impl Reader {
-    /// What a server gets, and what has to be kept for as long as it lives. An attentive reader gets `attentive`.
+    /// Standard output for a server, and the pipe to keep while it runs. An attentive reader gets
+    /// `attentive`.
     pub(super) fn stdio(self, attentive: Stdio) -> Result<(Stdio, Option<PipeReader>)> {
         match self {
             Self::Attentive => Ok((attentive, None)),
@@ -280,15 +282,15 @@ impl Reader {
     }
 }
 
-/// A user without privileges, by tradition.
+/// The conventional user without privileges.
 const NOBODY: u32 = 65_534;
 
-/// The words that run a program after a line of a shell.
+/// The command that runs a program after a shell line.
 pub(super) fn shell(line: &str) -> Vec<OsString> {
     ["sh", "-c", &format!("{line}; exec \"$@\""), "sh"].map(OsString::from).to_vec()
 }
 
-/// A pipe that takes nothing until somebody reads.
+/// A full pipe, which takes nothing until it is read.
 fn full_pipe() -> Result<(PipeReader, Stdio)> {
     use std::io::Write;
 
@@ -299,7 +301,7 @@ fn full_pipe() -> Result<(PipeReader, Stdio)> {
     while let Ok(bytes) = writer.write(b"x") {
         taken += bytes;
     }
-    ensure!(taken > 0, "the pipe takes nothing at all");
+    ensure!(taken > 0, "the pipe accepts no bytes");
     fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty()))?;
     Ok((reader, writer.into()))
 }

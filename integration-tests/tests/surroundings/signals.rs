@@ -1,4 +1,4 @@
-//! Signals that a server gets.
+//! Signals to a server.
 
 use anyhow::Result;
 use nix::sys::signal::Signal::{SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTSTP};
@@ -10,7 +10,7 @@ pub(super) async fn stopped_and_continued(place: &mut Place) -> Result<Tried> {
     Ok(Tried::Yes)
 }
 
-/// Whether it stops depends on who could continue it; it goes on either way.
+/// The server stops only if another process can continue it; it works in either case.
 pub(super) async fn ctrl_z(place: &mut Place) -> Result<Tried> {
     place.signals = &[SIGTSTP, SIGCONT];
     Ok(Tried::Yes)

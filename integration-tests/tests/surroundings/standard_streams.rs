@@ -1,4 +1,4 @@
-//! Who is at the other end of a server's standard streams.
+//! The other ends of a server's standard streams.
 
 use anyhow::Result;
 

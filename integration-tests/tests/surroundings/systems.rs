@@ -1,11 +1,11 @@
-//! What the system has.
+//! Facilities of the system.
 
 use anyhow::Result;
 use skein_integration_tests::paths;
 
 use super::place::{Place, Tried};
 
-/// An empty folder has the place of `/proc`.
+/// An empty folder replaces `/proc`.
 pub(super) async fn no_proc(place: &mut Place) -> Result<Tried> {
     place.mounted("mount -t tmpfs none /proc", &[]).await
 }

@@ -1,4 +1,4 @@
-//! What the environment says, and what else a process gets from its parent.
+//! The environment, and other state that a process inherits from its parent.
 
 use anyhow::Result;
 
@@ -39,7 +39,7 @@ pub(super) async fn open_umask(place: &mut Place) -> Result<Tried> {
     Ok(Tried::Yes)
 }
 
-/// Not even the owner may use what programs make. Root may.
+/// Not even the owner may use new files. Root may.
 pub(super) async fn closed_umask(place: &mut Place) -> Result<Tried> {
     place.after("umask 777");
     place.without_privileges().await

@@ -1,5 +1,5 @@
-//! Texts of others control no terminal: names, messages, files, helpers and arguments with escape sequences, through every command
-//! that prints them.
+//! Untrusted texts do not control a terminal: names, messages, files, helpers and arguments with escape
+//! sequences, through every command that prints them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,38 +15,40 @@ use skein_protocol::table::Method;
 use skein_protocol::thread::{ThreadSetNameParams, ThreadStartParams};
 use tokio::process::Command;
 
-/// The title of the window, the clipboard (OSC 52), a link (OSC 8), the whole screen, the cursor, a C1 control, and bidi controls.
+/// Escape sequences for the window title, the clipboard (OSC 52), a link (OSC 8), the screen, the cursor, a
+/// C1 control, and bidi controls.
 const EVIL: &str = "a\u{1b}]0;x\u{7}b\u{1b}]52;c;eA==\u{7}c\u{1b}]8;;http://x\u{1b}\\d\u{1b}[2Je\rf\u{8}g\u{7f}h\u{9b}2Ji\u{202e}j\u{2066}k";
-/// Parts of the text as it is printed. The parser of arguments leaves out what begins with an escape character.
+/// Parts of the text as printed. The argument parser drops text after an escape character.
 const SHOWN: [&str; 2] = ["\\u001b", "\\u202e"];
 
-/// A file that looks like a rollout of Codex.
+/// A file named like a rollout of Codex.
 const NO_ROLLOUT: &str = "rollout-2026-01-01T00-00-00-x.jsonl";
 
-/// Whether a terminal obeys it, or shows what follows in another order.
+/// Whether a terminal executes the character, or reorders the text after it.
 fn controls(c: char) -> bool {
     let is_bidi =
         matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     (c.is_control() && !matches!(c, '\n' | '\t')) || is_bidi
 }
 
-/// A file name of the evil text: a path has its own opinion of a slash.
+/// A file name with the evil text, without slashes.
 fn name() -> String {
     EVIL.replace('/', "_")
 }
 
-/// Whether the output has to show the evil text.
+/// Whether the output must show the evil text.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Text {
     IsShown,
-    /// It is refused before anybody looks at the text, or named in another form.
+    /// The command refuses before it reads the text, or shows it in another form.
     MayBeMissing,
 }
 
 async fn run(home: &Path, text: Text, arguments: &[&str]) -> Result<()> {
     let mut command = Command::new(paths::skein()?);
     command.args(arguments).env("SKEIN_HOME", home).kill_on_drop(true);
-    let done = tokio::time::timeout(PATIENCE, command.output()).await.context("it goes on")??;
+    let done =
+        tokio::time::timeout(PATIENCE, command.output()).await.context("the command does not end")??;
     let printed = format!("{}{}", String::from_utf8(done.stdout)?, String::from_utf8(done.stderr)?);
     let found: Vec<char> = printed.chars().filter(|c| controls(*c)).collect();
     ensure!(found.is_empty(), "{arguments:?} printed {found:?}: {printed:?}");
@@ -57,7 +59,7 @@ async fn run(home: &Path, text: Text, arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// A thread with the text in its name, its working directory, its message and its answer.
+/// A thread with the evil text in its name, its working directory, its message and its answer.
 async fn thread(home: &Home) -> Result<ThreadId> {
     let mut client = home.client().await?;
     let cwd = home.beside().join(name());
@@ -73,7 +75,7 @@ async fn thread(home: &Home) -> Result<ThreadId> {
     Ok(id)
 }
 
-/// A program that says the text on stderr and ends.
+/// A program that prints the evil text on stderr and exits.
 fn failing_helper(beside: &Path) -> Result<PathBuf> {
     let program = beside.join("helper.sh");
     fs::write(&program, format!("#!/bin/sh\ncat >&2 <<'end'\n{EVIL}\nend\nexit 3\n"))?;
@@ -82,7 +84,7 @@ fn failing_helper(beside: &Path) -> Result<PathBuf> {
 }
 
 #[tokio::test]
-async fn no_text_of_others_reaches_the_terminal_of_who_asks_a_server() -> Result<()> {
+async fn no_untrusted_text_controls_the_terminal_through_a_server() -> Result<()> {
     let mut home = Home::setup()
         .helper(Helper::program("bad", "/bin/sh", &["-c".to_owned(), EVIL.to_owned()]))
         .start()
@@ -116,7 +118,7 @@ async fn no_text_of_others_reaches_the_terminal_of_who_asks_a_server() -> Result
 }
 
 #[tokio::test]
-async fn no_text_of_others_reaches_the_terminal_of_who_works_on_a_home() -> Result<()> {
+async fn no_untrusted_text_controls_the_terminal_through_a_home() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (home, beside) = (folder.path().join("home"), folder.path());
     let helper = failing_helper(beside)?;
@@ -153,7 +155,7 @@ async fn no_text_of_others_reaches_the_terminal_of_who_works_on_a_home() -> Resu
     ] {
         run(&home, text, arguments).await?;
     }
-    fs::write(home.join("threads").join(name()), "no rollout")?;
+    fs::write(home.join("threads").join(name()), "not a rollout")?;
     run(&home, IsShown, &["fsck"]).await?;
     run(&home, IsShown, &["fsck", "--json"]).await?;
     for settings in [format!("{EVIL} = 3"), format!("x = {:?}", EVIL), format!("{:?} = 3", name())] {
@@ -173,7 +175,7 @@ fn desktop_file(beside: &Path) -> Result<String> {
     Ok(file.to_str().context("a path")?.to_owned())
 }
 
-/// A home of Codex with a rollout that nobody can read.
+/// A home of Codex with an unreadable rollout.
 fn foreign_home(beside: &Path) -> Result<String> {
     let home = beside.join("codex");
     let folder = home.join("sessions").join(name());

@@ -1,5 +1,5 @@
-//! Texts that are too large for a line of a rollout stand beside it, once: everybody reads them as if they stood in it, what is
-//! lost of them is told where it was, and they go when no rollout names them any more.
+//! A text too large for a line of a rollout is in one file beside it. Reads show it as part of the rollout. A
+//! lost text leaves a placeholder, and an unreferenced text is deleted.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,19 +17,19 @@ use skein_protocol::thread::{ThreadArchiveParams, ThreadDeleteParams, ThreadFork
 use skein_protocol::turn::Turn;
 use tokio::process::Command;
 
-/// A message of about so many bytes that is answered in few words, and that has what a reference looks like in it.
+/// A message of about this many bytes with a short answer. It contains text that looks like a reference.
 fn message(bytes: usize) -> String {
     let like = json!({ "blobs": [{ "at": "/item", "sha256": "00", "bytes": 1 }] });
     let unit = "«ein Satz» \u{1F9F5} ";
     format!("/stream 3\n{like}\n{}", unit.repeat(bytes / unit.len() + 1))
 }
 
-/// What the user said, turn by turn.
-fn said(turns: &[Turn]) -> Vec<String> {
+/// The user's texts, turn by turn.
+fn texts_of(turns: &[Turn]) -> Vec<String> {
     turns.iter().flat_map(|turn| &turn.items).filter_map(user_text).collect()
 }
 
-/// The same, read page by page: as the pages of a client that shows the thread from its end.
+/// The same texts, read page by page like a client that shows the thread from its end.
 async fn paged(client: &mut Client, thread: ThreadId) -> Result<Vec<String>> {
     let (mut found, mut cursor) = (Vec::new(), None);
     loop {
@@ -40,7 +40,7 @@ async fn paged(client: &mut Client, thread: ThreadId) -> Result<Vec<String>> {
             ..turns_params(thread)
         };
         let page = client.call::<ThreadTurnsList>(params).await?;
-        found.extend(said(&page.data));
+        found.extend(texts_of(&page.data));
         cursor = page.next_cursor;
         if cursor.is_none() {
             found.reverse();
@@ -68,7 +68,7 @@ async fn skein(home: &Path, arguments: &[&str]) -> Result<(i32, Vec<Value>)> {
     Ok((output.status.code().context("a signal")?, lines.context(stderr)?))
 }
 
-/// The exit code, what was said of texts in all, the files that nobody names, and the kinds of what is wrong.
+/// The exit code, the total of texts, the unreferenced files, and the kinds of findings.
 async fn fsck(home: &Home, arguments: &[&str]) -> Result<(i32, Value, Vec<Value>, Vec<String>)> {
     let (code, lines) = skein(&home.path(), &[&["fsck", "--json"], arguments].concat()).await?;
     let summary = lines.iter().rev().find_map(|line| line.get("summary")).context("no summary")?;
@@ -85,17 +85,17 @@ async fn deleted(home: &Home, client: &mut Client, thread: ThreadId) -> Result<(
 }
 
 #[tokio::test]
-async fn a_message_of_10_mib_lives_as_any_other_and_goes_with_its_last_thread() -> Result<()> {
+async fn a_message_of_10_mib_works_like_any_other_and_is_deleted_with_its_last_thread() -> Result<()> {
     let mut home = Home::setup().set("trash.keep", "0s").start().await?;
     let mut client = home.client().await?;
     let text = message(10 << 20);
-    let thread = client.start_said_thread(&text).await?;
-    let shared = client.start_said_thread(&text).await?;
+    let thread = client.start_thread_with(&text).await?;
+    let shared = client.start_thread_with(&text).await?;
     client.turn(thread, "and after it").await?;
     let both = [text.clone(), "and after it".to_owned()];
     assert_eq!(paged(&mut client, thread).await?, both);
     let fork = client.call::<ThreadFork>(ThreadForkParams::of(thread)).await?.thread.id;
-    assert_eq!(texts(&home)?.len(), 1, "it is kept once");
+    assert_eq!(texts(&home)?.len(), 1, "the text is stored once");
     for thread in [thread, shared, fork] {
         let bytes = fs::metadata(home.rollout(thread))?.len();
         ensure!(bytes < 32 << 10, "the rollout of {thread} has {bytes} bytes");
@@ -105,9 +105,9 @@ async fn a_message_of_10_mib_lives_as_any_other_and_goes_with_its_last_thread() 
     home.start_again().await?;
     let mut client = home.client().await?;
     let resumed = client.resume(thread).await?.thread.turns;
-    assert!(both.ends_with(&said(&resumed)) && !resumed.is_empty(), "{} turns", resumed.len());
+    assert!(both.ends_with(&texts_of(&resumed)) && !resumed.is_empty(), "{} turns", resumed.len());
     assert_eq!(paged(&mut client, fork).await?, both);
-    assert_eq!(said(&client.read_thread(shared).await?.turns), both[..1]);
+    assert_eq!(texts_of(&client.read_thread(shared).await?.turns), both[..1]);
     client.call::<ThreadArchive>(ThreadArchiveParams { thread_id: thread }).await?;
     assert_eq!(paged(&mut client, thread).await?, both);
 
@@ -115,7 +115,7 @@ async fn a_message_of_10_mib_lives_as_any_other_and_goes_with_its_last_thread() 
         deleted(&home, &mut client, gone).await?;
     }
     let (refused, ..) = skein(&home.path(), &["fsck", "--gc", "--json"]).await?;
-    assert_eq!(refused, 8, "its server may be about to name a text");
+    assert_eq!(refused, 8, "the server may be about to reference a text");
     home.stop().await?;
     let (code, blobs, unnamed, kinds) = fsck(&home, &["--gc"]).await?;
     assert_eq!(
@@ -131,7 +131,7 @@ async fn a_message_of_10_mib_lives_as_any_other_and_goes_with_its_last_thread() 
 
     let (code, blobs, unnamed, kinds) = fsck(&home, &[]).await?;
     assert_eq!((code, &blobs["unnamedBytes"], unnamed.len()), (0, &json!(text.len()), 1), "{kinds:?}");
-    assert_eq!(texts(&home)?.len(), 1, "only looked for");
+    assert_eq!(texts(&home)?.len(), 1, "fsck without --repair deletes nothing");
     let (code, blobs, ..) = fsck(&home, &["--gc"]).await?;
     assert_eq!((code, &blobs["removed"], &blobs["removedBytes"]), (0, &json!(1), &json!(text.len())));
     assert_eq!(texts(&home)?.len(), 0);
@@ -139,7 +139,7 @@ async fn a_message_of_10_mib_lives_as_any_other_and_goes_with_its_last_thread() 
 }
 
 #[tokio::test]
-async fn a_text_that_is_lost_is_told_where_it_was_and_comes_back_when_it_is_said_again() -> Result<()> {
+async fn a_lost_text_leaves_a_placeholder_and_returns_when_it_is_sent_again() -> Result<()> {
     let harms: [fn(&Path) -> std::io::Result<()>; 2] = [
         |path| fs::remove_file(path),
         |path| {
@@ -152,7 +152,7 @@ async fn a_text_that_is_lost_is_told_where_it_was_and_comes_back_when_it_is_said
         let mut home = Home::start().await?;
         let mut client = home.client().await?;
         let text = message(1 << 20);
-        let thread = client.start_said_thread(&text).await?;
+        let thread = client.start_thread_with(&text).await?;
         client.turn(thread, "and after it").await?;
         home.stop().await?;
         harm(&texts(&home)?[0])?;
@@ -166,19 +166,19 @@ async fn a_text_that_is_lost_is_told_where_it_was_and_comes_back_when_it_is_said
         home.start_again().await?;
         let mut client = home.client().await?;
         let turns = client.resume(thread).await?.thread.turns;
-        let words = said(&turns);
+        let words = texts_of(&turns);
         assert_eq!((turns.len(), &words[1..]), (2, &["and after it".to_owned()][..]));
-        let told = format!("[A text of {} bytes that belongs here cannot be read: ", text.len());
-        ensure!(words[0].starts_with(&told), "{words:?}");
-        assert_eq!(turns[0].items.len(), 2, "the answer is there");
+        let placeholder = format!("[A text of {} bytes that belongs here cannot be read: ", text.len());
+        ensure!(words[0].starts_with(&placeholder), "{words:?}");
+        assert_eq!(turns[0].items.len(), 2, "the answer is still there");
         assert_eq!(paged(&mut client, thread).await?, words);
 
-        let again = client.start_said_thread(&text).await?;
+        let again = client.start_thread_with(&text).await?;
         assert_eq!(paged(&mut client, again).await?, std::slice::from_ref(&text));
         client.unload(thread, true).await?;
         assert_eq!(paged(&mut client, thread).await?[0], text);
         home.stop().await?;
-        // Its row was of what could be read.
+        // The row was made from the readable part.
         let (code, _, _, kinds) = fsck(&home, &["--repair"]).await?;
         ensure!(code <= 1 && kinds.iter().all(|kind| kind == "staleRow"), "{code}: {kinds:?}");
         home.finish().await?;
@@ -186,7 +186,7 @@ async fn a_text_that_is_lost_is_told_where_it_was_and_comes_back_when_it_is_said
     Ok(())
 }
 
-/// A rollout of Codex in which the user says this.
+/// A rollout of Codex with this text from the user.
 fn codex(beside: &Path, id: ThreadId, text: &str) -> Result<PathBuf> {
     let folder = beside.join("codex/sessions/2026/01/02");
     fs::create_dir_all(&folder)?;
@@ -208,17 +208,17 @@ fn codex(beside: &Path, id: ThreadId, text: &str) -> Result<PathBuf> {
 }
 
 #[tokio::test]
-async fn a_backup_an_export_and_an_import_carry_texts_whole() -> Result<()> {
+async fn backups_exports_and_imports_have_whole_texts() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = home.client().await?;
     let text = message(1 << 20);
-    let thread = client.start_said_thread(&text).await?;
+    let thread = client.start_thread_with(&text).await?;
     let file = home.beside().join("backup.tar.gz").display().to_string();
     assert_eq!(skein(&home.path(), &["backup", &file, "--json"]).await?.0, 0);
     let (code, records) = skein(&home.path(), &["export", &thread.to_string()]).await?;
     let words = records.iter().filter_map(|record| record["input"][0]["text"].as_str());
     assert_eq!((code, words.collect::<Vec<_>>()), (0, vec![text.as_str()]));
-    ensure!(records.iter().all(|record| record["v"] == 1), "an export stands alone");
+    ensure!(records.iter().all(|record| record["v"] == 1), "an export needs no other file");
 
     let mut other = Home::start().await?;
     other.stop().await?;
@@ -228,7 +228,7 @@ async fn a_backup_an_export_and_an_import_carry_texts_whole() -> Result<()> {
     assert_eq!(skein(&other.path(), &["import", &from, "--json"]).await?.0, 0);
     assert_eq!(skein(&other.path(), &["restore", &file, "--force", "--json"]).await?.0, 0);
     assert_eq!(texts(&other)?.len(), 2);
-    // The texts of a home that is restored into again are there already.
+    // The texts of a home that is restored again already exist.
     fs::remove_file(other.rollout(thread))?;
     assert_eq!(skein(&other.path(), &["restore", &file, "--force", "--json"]).await?.0, 0);
     let (code, _, _, kinds) = fsck(&other, &[&thread.to_string()]).await?;

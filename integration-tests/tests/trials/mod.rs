@@ -1,4 +1,4 @@
-//! `skein mcp test`: a helper is tried without a server, and nothing of it is left, however it behaves.
+//! `skein mcp test`: tries a helper without a server and leaves no process, whatever the helper does.
 
 use std::process::Stdio;
 
@@ -7,38 +7,39 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use skein_integration_tests::home::PATIENCE;
-use skein_integration_tests::process::{Process, descendants, marked, wait_until};
+use skein_integration_tests::process::{Process, descendants, tagged, wait_until};
 use skein_integration_tests::{Home, paths};
 use tokio::process::{Child, Command};
 use uuid::Uuid;
 
-/// A folder for the settings, and what tells the processes of one test from all others.
+/// A folder for the settings, and the tag of one test's processes.
 struct Bench {
     home: tempfile::TempDir,
-    mark: String,
+    tag: String,
 }
 
 impl Bench {
     fn new(settings: &str) -> Result<Self> {
         let home = tempfile::tempdir()?;
         std::fs::write(home.path().join("config.toml"), settings)?;
-        Ok(Self { home, mark: Uuid::now_v7().simple().to_string() })
+        Ok(Self { home, tag: Uuid::now_v7().simple().to_string() })
     }
 
-    /// `skein mcp test` of our helper in this mode of the zoo; its processes carry the mark as an argument.
+    /// Starts `skein mcp test` with the scriptable helper in this zoo mode. Its processes carry the tag as an
+    /// argument.
     fn start(&self, mode: &str) -> Result<Child> {
         let mut command = Command::new(paths::skein()?);
         command.args(["mcp", "test", "--json", "--home"]).arg(self.home.path());
-        command.arg("--").arg(paths::mcp_helper()?).args(["--zoo", mode, &self.mark]);
+        command.arg("--").arg(paths::mcp_helper()?).args(["--zoo", mode, &self.tag]);
         let pipes = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Ok(pipes.kill_on_drop(true).spawn()?)
     }
 
-    /// The exit code and the outcome. Nothing may be left.
+    /// The exit code and the outcome. No process may be left.
     async fn end(&self, child: Child) -> Result<(Option<i32>, Value)> {
         let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
         let output = output.context("`skein mcp test` does not end")??;
-        let left = marked(&self.mark);
+        let left = tagged(&self.tag);
         ensure!(left.is_empty(), "left: {left:#?}");
         let outcome = serde_json::from_slice(&output.stdout);
         let outcome = outcome.with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
@@ -47,7 +48,7 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn a_helper_of_any_kind_is_tried_and_leaves_nothing() -> Result<()> {
+async fn a_trial_of_any_helper_leaves_no_process() -> Result<()> {
     let bench = Bench::new("[helpers]\ncontainment = \"guard\"\nstop_grace = \"100ms\"\n")?;
     for (mode, stage) in
         [("polite", "closeInput"), ("ignores-both", "kill"), ("twenty", "kill"), ("daemon", "kill")]
@@ -65,7 +66,7 @@ async fn a_helper_of_any_kind_is_tried_and_leaves_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_helper_that_ends_at_its_start_fails_the_trial_and_leaves_nothing() -> Result<()> {
+async fn a_helper_that_exits_at_its_start_fails_the_trial() -> Result<()> {
     let bench = Bench::new("")?;
     let (code, outcome) = bench.end(bench.start("exits-at-start")?).await?;
     assert_eq!((code, &outcome["ok"], &outcome["left"]), (Some(1), &json!(false), &json!([])));
@@ -74,15 +75,15 @@ async fn a_helper_that_ends_at_its_start_fails_the_trial_and_leaves_nothing() ->
 }
 
 #[tokio::test]
-async fn a_trial_that_is_interrupted_or_killed_ends_its_helper() -> Result<()> {
+async fn an_interrupted_or_killed_trial_stops_its_helper() -> Result<()> {
     for (signal, code) in [(Signal::SIGINT, Some(1)), (Signal::SIGKILL, None)] {
         let bench = Bench::new("[helpers]\nstop_grace = \"100ms\"\n")?;
         let mut command = Command::new(paths::skein()?);
         command.args(["mcp", "test", "--home"]).arg(bench.home.path()).arg("--");
-        // It never becomes ready. The mark is an argument that the shell passes over.
-        command.args(["/bin/sh", "-c", "exec sleep 600", &bench.mark]);
+        // The helper never becomes ready. The shell ignores the tag in its arguments.
+        command.args(["/bin/sh", "-c", "exec sleep 600", &bench.tag]);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        let pid = child.id().context("it runs")?;
+        let pid = child.id().context("the trial runs")?;
         let helpers = || {
             let below = descendants(pid);
             let all: Vec<u32> = below.iter().filter(|one| one.name == "sleep").map(|one| one.pid).collect();
@@ -100,7 +101,7 @@ async fn a_trial_that_is_interrupted_or_killed_ends_its_helper() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_trial_beside_a_server_on_the_same_home_touches_none_of_its_helpers() -> Result<()> {
+async fn a_trial_beside_a_server_leaves_its_helpers_alone() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;

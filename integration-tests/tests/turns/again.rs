@@ -1,4 +1,4 @@
-//! Input that is sent again, because its sender does not know whether it has arrived, is taken once.
+//! A client that does not know whether its input has arrived sends it again; the server takes it once.
 
 use anyhow::Result;
 use skein_integration_tests::home::Home;
@@ -13,21 +13,21 @@ fn message(thread: ThreadId, id: &str, text: &str) -> TurnStartParams {
     TurnStartParams { client_user_message_id: Some(id.to_owned()), ..turn_params(thread, text) }
 }
 
-/// Sends it over the window's connection, and takes the answer.
+/// Sends a message over the window's connection, and returns the turn.
 async fn send(window: &mut Window, id: &str, text: &str) -> Result<TurnId> {
     let params = message(window.thread(), id, text);
     Ok(window.client()?.call::<TurnStart>(params).await?.turn.id)
 }
 
-/// What the user has said, as the server reads it.
-async fn said(window: &mut Window) -> Result<Vec<String>> {
+/// The user's texts in the server's history.
+async fn texts_of(window: &mut Window) -> Result<Vec<String>> {
     let thread = window.thread();
     let read = window.client()?.read_thread(thread).await?;
     Ok(read.turns.iter().flat_map(|turn| &turn.items).filter_map(user_text).collect())
 }
 
 #[tokio::test]
-async fn a_message_whose_answer_was_lost_with_the_connection_is_taken_once() -> Result<()> {
+async fn a_message_with_a_lost_answer_is_taken_once() -> Result<()> {
     let home = Home::start().await?;
     let mut window = Window::start(Kind::Numbered, home.address()).await?;
     let mut control = home.client().await?;
@@ -35,7 +35,7 @@ async fn a_message_whose_answer_was_lost_with_the_connection_is_taken_once() -> 
     window.until("the first turn", |view| view.has_ended(&first)).await?;
     for round in 1..20 {
         let params = message(window.thread(), &format!("m{round}"), &format!("text {round}"));
-        // Sent, and gone: it may have arrived, or not.
+        // The client disconnects at once, so the message may have arrived or not.
         let _unanswered = window.client()?.start_call::<TurnStart>(&params).await?;
         window.leave([Leave::Drop, Leave::Reset][round % 2]).await?;
         window.come_back(home.address()).await?;
@@ -46,13 +46,13 @@ async fn a_message_whose_answer_was_lost_with_the_connection_is_taken_once() -> 
     }
     let texts: Vec<String> =
         ["the first".to_owned()].into_iter().chain((1..20).map(|round| format!("text {round}"))).collect();
-    assert_eq!(said(&mut window).await?, texts);
+    assert_eq!(texts_of(&mut window).await?, texts);
     assert_eq!(control.status().await?.turns.started_total, 20);
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_message_that_was_taken_before_a_kill_is_not_taken_again() -> Result<()> {
+async fn a_message_taken_before_a_kill_is_not_taken_again() -> Result<()> {
     let mut home = Home::start().await?;
     let mut window = Window::start(Kind::Numbered, home.address()).await?;
     let whole = send(&mut window, "whole", "words").await?;
@@ -69,17 +69,21 @@ async fn a_message_that_was_taken_before_a_kill_is_not_taken_again() -> Result<(
     assert_eq!(
         (again.id, again.status),
         (cut_off, TurnStatus::Interrupted),
-        "and the client sees how it ended"
+        "the client sees how the turn ended"
     );
-    assert_eq!(said(&mut window).await?, ["words", "/stream 100000 8 100"]);
+    assert_eq!(texts_of(&mut window).await?, ["words", "/stream 100000 8 100"]);
     let next = send(&mut window, "next", "and on").await?;
     window.until("the next turn", |view| view.has_ended(&next)).await?;
-    assert_eq!(window.client()?.status().await?.turns.started_total, 1, "of this server");
+    assert_eq!(
+        window.client()?.status().await?.turns.started_total,
+        1,
+        "only the turns of this server count"
+    );
     home.finish().await
 }
 
 #[tokio::test]
-async fn what_is_added_to_a_turn_is_added_once_also_after_a_reload() -> Result<()> {
+async fn repeated_input_to_a_turn_is_added_once_also_after_a_reload() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
@@ -89,7 +93,7 @@ async fn what_is_added_to_a_turn_is_added_once_also_after_a_reload() -> Result<(
         assert_eq!(client.call::<TurnStart>(message(thread, "more", "and more")).await?.turn.id, turn);
     }
     client.turn_end(&turn).await?;
-    assert_eq!(client.said(&turn)?.as_deref(), Some("and more"));
+    assert_eq!(client.reply_text(&turn)?.as_deref(), Some("and more"));
     client.unload(thread, false).await?;
     client.resume(thread).await?;
     assert_eq!(client.call::<TurnStart>(message(thread, "more", "and more")).await?.turn.id, turn);

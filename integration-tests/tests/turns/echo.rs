@@ -1,4 +1,4 @@
-//! The lines that the built-in model understands.
+//! The input lines of the built-in model.
 
 use anyhow::Result;
 use skein_integration_tests::home::{Helper, Home};
@@ -7,55 +7,55 @@ use skein_protocol::notifications::{ItemAgentMessageDelta, ItemCompleted, ItemSt
 use skein_protocol::turn::TurnStatus;
 
 #[tokio::test]
-async fn text_comes_back_a_delta_a_word_and_whole_at_the_end() -> Result<()> {
+async fn text_is_echoed_one_delta_per_word_and_complete_at_the_end() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     assert_eq!(client.say(thread, "three small words").await?, "three small words");
     let deltas: Vec<String> =
-        client.heard::<ItemAgentMessageDelta>()?.into_iter().map(|delta| delta.delta).collect();
+        client.received::<ItemAgentMessageDelta>()?.into_iter().map(|delta| delta.delta).collect();
     assert_eq!(deltas, ["three ", "small ", "words"]);
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_stream_has_as_many_deltas_as_asked() -> Result<()> {
+async fn a_stream_has_the_requested_number_of_deltas() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     client.turn(thread, "/stream 200 30").await?;
-    let deltas = client.heard::<ItemAgentMessageDelta>()?;
+    let deltas = client.received::<ItemAgentMessageDelta>()?;
     assert_eq!(deltas.len(), 200);
     assert!(deltas.iter().all(|delta| delta.delta.len() >= 30));
     home.finish().await
 }
 
 #[tokio::test]
-async fn several_tool_lines_are_calls_at_once_and_their_texts_are_the_answer() -> Result<()> {
+async fn several_tool_lines_run_at_once_and_their_results_are_the_answer() -> Result<()> {
     let home = Home::setup().helper(Helper::named("one")?).helper(Helper::named("two")?).start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
-    let said = client
+    let reply = client
         .say(thread, "/tool one echo {\"text\":\"a\"}\n::tool two echo {\"text\":\"b\"}\n/tool one echo {\"text\":\"c\"}")
         .await?;
-    assert_eq!(said, "a\nb\nc");
+    assert_eq!(reply, "a\nb\nc");
     let calls = |items: Vec<skein_protocol::item::ThreadItem>| {
         items.into_iter().filter(|item| matches!(item.body, ThreadItemBody::McpToolCall(_))).count()
     };
-    assert_eq!(calls(client.heard::<ItemStarted>()?.into_iter().map(|item| item.item).collect()), 3);
-    assert_eq!(calls(client.heard::<ItemCompleted>()?.into_iter().map(|item| item.item).collect()), 3);
+    assert_eq!(calls(client.received::<ItemStarted>()?.into_iter().map(|item| item.item).collect()), 3);
+    assert_eq!(calls(client.received::<ItemCompleted>()?.into_iter().map(|item| item.item).collect()), 3);
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_call_of_a_helper_that_is_not_there_is_a_failed_item_and_no_failed_turn() -> Result<()> {
+async fn a_call_of_a_missing_helper_fails_the_item_and_not_the_turn() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     let turn = client.turn(thread, "/tool nobody echo {}").await?;
-    assert_eq!(turn.status, TurnStatus::Completed, "the model is told, and goes on");
-    assert!(client.said(&turn.id)?.unwrap().contains("nobody"));
-    let failed = client.heard::<ItemCompleted>()?.into_iter().any(|item| {
+    assert_eq!(turn.status, TurnStatus::Completed, "the model gets the error and continues");
+    assert!(client.reply_text(&turn.id)?.unwrap().contains("nobody"));
+    let failed = client.received::<ItemCompleted>()?.into_iter().any(|item| {
         matches!(item.item.body, ThreadItemBody::McpToolCall(call)
             if call.status == McpToolCallStatus::Failed && call.error.is_some())
     });
@@ -64,7 +64,7 @@ async fn a_call_of_a_helper_that_is_not_there_is_a_failed_item_and_no_failed_tur
 }
 
 #[tokio::test]
-async fn a_line_with_a_mistake_fails_with_how_to_write_it() -> Result<()> {
+async fn an_invalid_line_fails_with_its_correct_form() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;

@@ -1,4 +1,4 @@
-//! A fault of the server in one turn is nobody else's.
+//! A fault of the server in one turn affects no other turn.
 
 use anyhow::Result;
 use skein_integration_tests::home::{Home, PATIENCE};
@@ -6,7 +6,7 @@ use skein_protocol::notifications::ItemAgentMessageDelta;
 use skein_protocol::turn::TurnStatus;
 
 #[tokio::test]
-async fn a_turn_that_panics_fails_and_the_turns_of_others_stream_on() -> Result<()> {
+async fn a_panicking_turn_fails_and_other_turns_continue() -> Result<()> {
     let home = Home::start().await?;
     let mut other = home.client().await?;
     let streaming = other.start_thread().await?.id;
@@ -14,12 +14,16 @@ async fn a_turn_that_panics_fails_and_the_turns_of_others_stream_on() -> Result<
     other.next::<ItemAgentMessageDelta>(|_| true).await?;
 
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("/tool helper pid").await?;
+    let thread = client.start_thread_with("/tool helper pid").await?;
     let failed = client.turn(thread, "/panic").await?;
     assert_eq!(failed.status, TurnStatus::Failed);
     assert!(failed.error.is_some_and(|error| error.message.contains("broke off")));
     assert_eq!(client.status().await?.panics_total, 1);
-    assert_eq!(client.turn(thread, "/tool helper pid").await?.status, TurnStatus::Completed, "it goes on");
+    assert_eq!(
+        client.turn(thread, "/tool helper pid").await?.status,
+        TurnStatus::Completed,
+        "the thread continues"
+    );
 
     other.take_all();
     other.next::<ItemAgentMessageDelta>(|delta| delta.turn_id == stream).await?;
@@ -27,6 +31,6 @@ async fn a_turn_that_panics_fails_and_the_turns_of_others_stream_on() -> Result<
     assert_eq!(other.turn_end(&stream).await?.status, TurnStatus::Interrupted);
     client.close().await?;
     other.close().await?;
-    home.until_zero(PATIENCE).await?;
+    home.until_drained(PATIENCE).await?;
     home.finish().await
 }

@@ -1,4 +1,4 @@
-//! A turn: answered before it is told of, ended in exactly one way, and written down.
+//! A turn is answered before its first notification, ends in exactly one way, and is recorded.
 
 mod again;
 mod echo;
@@ -18,7 +18,7 @@ use skein_protocol::thread::ThreadStatus;
 use skein_protocol::turn::{TurnInterruptParams, TurnStartParams, TurnStatus, UserInput};
 
 #[tokio::test]
-async fn the_answer_to_a_turn_goes_before_its_first_notification_a_thousand_times() -> Result<()> {
+async fn the_answer_to_a_turn_always_precedes_its_first_notification() -> Result<()> {
     let home = Home::setup().set("durability", "process").start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
@@ -37,7 +37,7 @@ async fn the_answer_to_a_turn_goes_before_its_first_notification_a_thousand_time
 }
 
 #[tokio::test]
-async fn a_turn_is_told_in_the_order_that_clients_know() -> Result<()> {
+async fn notifications_of_a_turn_come_in_the_expected_order() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
@@ -45,7 +45,7 @@ async fn a_turn_is_told_in_the_order_that_clients_know() -> Result<()> {
     let from = client.record().len();
     let turn = client.turn(thread, "one two").await?;
     client.quiesce().await?;
-    let told: Vec<&str> = client.record()[from..].iter().filter_map(Received::method).collect();
+    let methods: Vec<&str> = client.record()[from..].iter().filter_map(Received::method).collect();
     let wanted = [
         ThreadStatusChanged::WIRE,
         TurnStarted::WIRE,
@@ -59,10 +59,10 @@ async fn a_turn_is_told_in_the_order_that_clients_know() -> Result<()> {
         ThreadStatusChanged::WIRE,
         TurnCompleted::WIRE,
     ];
-    let told: Vec<&str> = told.into_iter().filter(|method| wanted.contains(method)).collect();
-    assert_eq!(told, wanted);
+    let methods: Vec<&str> = methods.into_iter().filter(|method| wanted.contains(method)).collect();
+    assert_eq!(methods, wanted);
     let statuses: Vec<ThreadStatus> =
-        client.heard::<ThreadStatusChanged>()?.into_iter().map(|changed| changed.status).collect();
+        client.received::<ThreadStatusChanged>()?.into_iter().map(|changed| changed.status).collect();
     let active = ThreadStatus::Active { active_flags: Vec::new() };
     assert!(statuses.ends_with(&[active, ThreadStatus::Idle]), "{statuses:?}");
     assert_eq!(turn.status, TurnStatus::Completed);
@@ -71,28 +71,28 @@ async fn a_turn_is_told_in_the_order_that_clients_know() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_was_said_is_read_from_the_disk_as_it_was_told() -> Result<()> {
+async fn a_history_from_disk_equals_the_live_one() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let mut other = home.client().await?;
-    let thread = client.start_said_thread("first words").await?;
+    let thread = client.start_thread_with("first words").await?;
     client.turn(thread, "second words").await?;
     let live = client.read_thread(thread).await?;
     client.close().await?;
     other.thread_closed(thread).await?;
     let cold = other.read_thread(thread).await?;
-    assert_eq!(live.turns, cold.turns, "loaded or not, a thread reads the same");
-    let said: Vec<_> = cold.turns.iter().flat_map(|turn| &turn.items).collect();
-    let users: Vec<_> = said.iter().filter_map(|item| user_text(item)).collect();
-    let agents: Vec<_> = said.iter().filter_map(|item| agent_text(item)).collect();
+    assert_eq!(live.turns, cold.turns, "a thread reads the same whether it is loaded or not");
+    let reply: Vec<_> = cold.turns.iter().flat_map(|turn| &turn.items).collect();
+    let users: Vec<_> = reply.iter().filter_map(|item| user_text(item)).collect();
+    let agents: Vec<_> = reply.iter().filter_map(|item| agent_text(item)).collect();
     assert_eq!(users, ["first words", "second words"]);
     assert_eq!(agents, ["first words", "second words"]);
-    assert_eq!(other.resume(thread).await?.thread.turns, cold.turns, "resumed too");
+    assert_eq!(other.resume(thread).await?.thread.turns, cold.turns, "a resume shows the same");
     home.finish().await
 }
 
 #[tokio::test]
-async fn an_interrupt_ends_the_turn_and_keeps_what_was_said() -> Result<()> {
+async fn an_interrupt_ends_the_turn_and_keeps_its_text() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
@@ -101,14 +101,14 @@ async fn an_interrupt_ends_the_turn_and_keeps_what_was_said() -> Result<()> {
     client.interrupt(thread, &turn).await?;
     let end = client.turn_end(&turn).await?;
     assert_eq!((end.status, end.error), (TurnStatus::Interrupted, None));
-    let said = client.said(&turn)?.unwrap();
-    assert!(said.contains("3 "), "{said}");
-    assert_eq!(client.say(thread, "and on").await?, "and on", "the thread goes on");
+    let reply = client.reply_text(&turn)?.unwrap();
+    assert!(reply.contains("3 "), "{reply}");
+    assert_eq!(client.say(thread, "and on").await?, "and on", "the thread continues");
     home.finish().await
 }
 
 #[tokio::test]
-async fn an_interrupt_of_another_turn_or_of_none_says_which_one_runs() -> Result<()> {
+async fn an_interrupt_of_the_wrong_turn_names_the_running_one() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
@@ -125,7 +125,7 @@ async fn an_interrupt_of_another_turn_or_of_none_says_which_one_runs() -> Result
 }
 
 #[tokio::test]
-async fn an_interrupt_that_names_no_turn_ends_whichever_runs() -> Result<()> {
+async fn an_interrupt_without_a_turn_ends_the_running_one() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
@@ -139,7 +139,7 @@ async fn an_interrupt_that_names_no_turn_ends_whichever_runs() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_message_that_was_sent_before_starts_nothing_and_is_answered_the_same() -> Result<()> {
+async fn a_repeated_message_starts_no_turn_and_gets_the_same_answer() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
@@ -148,7 +148,7 @@ async fn a_message_that_was_sent_before_starts_nothing_and_is_answered_the_same(
         ..turn_params(thread, "once")
     };
     let first = client.call::<TurnStart>(message("m1")).await?.turn;
-    // While it runs or after: the same turn.
+    // During the turn or after it: the same turn.
     assert_eq!(client.call::<TurnStart>(message("m1")).await?.turn.id, first.id);
     client.turn_end(&first.id).await?;
     assert_eq!(client.call::<TurnStart>(message("m1")).await?.turn.id, first.id);
@@ -156,7 +156,7 @@ async fn a_message_that_was_sent_before_starts_nothing_and_is_answered_the_same(
     assert_ne!(second.id, first.id);
     client.turn_end(&second.id).await?;
     client.unload(thread, false).await?;
-    // Also after the thread was loaded again.
+    // The same after the thread was loaded again.
     client.resume(thread).await?;
     assert_eq!(client.call::<TurnStart>(message("m1")).await?.turn.id, first.id);
     assert_eq!(client.read_thread(thread).await?.turns.len(), 2);
@@ -164,7 +164,7 @@ async fn a_message_that_was_sent_before_starts_nothing_and_is_answered_the_same(
 }
 
 #[tokio::test]
-async fn a_failed_turn_says_why_and_the_thread_shows_it_until_the_next_turn() -> Result<()> {
+async fn a_failed_turn_has_a_reason_and_the_thread_shows_the_failure_until_the_next_turn() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
@@ -183,18 +183,18 @@ async fn a_failed_turn_says_why_and_the_thread_shows_it_until_the_next_turn() ->
 async fn tokens_are_counted_for_the_turn_and_for_the_thread() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("one two three").await?;
+    let thread = client.start_thread_with("one two three").await?;
     client.turn(thread, "four").await?;
     client.unload(thread, false).await?;
     client.resume(thread).await?;
     client.turn(thread, "five six").await?;
-    let usage = client.heard::<ThreadTokenUsageUpdated>()?;
+    let usage = client.received::<ThreadTokenUsageUpdated>()?;
     let counted: Vec<_> =
         usage.iter().map(|u| (u.token_usage.last.total_tokens, u.token_usage.total.total_tokens)).collect();
     assert_eq!(
         counted,
         [(6, 6), (2, 8), (2, 8), (4, 12)],
-        "input and output; a resume is told the last ones"
+        "input and output; a resume shows the last numbers"
     );
     home.finish().await
 }

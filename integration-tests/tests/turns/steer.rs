@@ -1,4 +1,4 @@
-//! Input that comes while a turn runs is added to it.
+//! Input during a running turn is added to it.
 
 use anyhow::Result;
 use skein_integration_tests::home::Home;
@@ -16,19 +16,19 @@ async fn input_while_a_turn_runs_is_added_to_it() -> Result<()> {
     client.next::<ItemAgentMessageDelta>(|_| true).await?;
     assert_eq!(client.start_turn(thread, "one more thing").await?, turn, "the same turn");
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
-    assert_eq!(client.said(&turn)?.as_deref(), Some("one more thing"));
+    assert_eq!(client.reply_text(&turn)?.as_deref(), Some("one more thing"));
     let users: Vec<String> =
-        client.heard::<ItemCompleted>()?.iter().filter_map(|item| user_text(&item.item)).collect();
+        client.received::<ItemCompleted>()?.iter().filter_map(|item| user_text(&item.item)).collect();
     assert_eq!(users, ["/stream 30 8 100", "one more thing"]);
     assert_eq!(client.read_thread(thread).await?.turns.len(), 1);
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_steer_is_taken_by_the_turn_that_it_names_and_by_no_other() -> Result<()> {
+async fn a_steer_reaches_only_the_turn_that_it_names() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("begin").await?;
+    let thread = client.start_thread_with("begin").await?;
     let early = client.refusal::<TurnSteer>(steer_params(thread, "no-turn", "too early")).await?;
     assert_eq!(early.reason(), "noTurn");
     let turn = client.start_turn(thread, "/stream 100000 8 100").await?;
@@ -38,10 +38,14 @@ async fn a_steer_is_taken_by_the_turn_that_it_names_and_by_no_other() -> Result<
     let mut params = steer_params(thread, &turn.to_string(), "/hang");
     params.client_user_message_id = Some("once".to_owned());
     assert_eq!(client.call::<TurnSteer>(params.clone()).await?.turn_id, turn);
-    assert_eq!(client.call::<TurnSteer>(params.clone()).await?.turn_id, turn, "the same again adds nothing");
+    assert_eq!(
+        client.call::<TurnSteer>(params.clone()).await?.turn_id,
+        turn,
+        "a repeated steer adds nothing"
+    );
     client.interrupt(thread, &turn).await?;
     client.turn_end(&turn).await?;
-    assert_eq!(client.call::<TurnSteer>(params).await?.turn_id, turn, "also when the turn is over");
+    assert_eq!(client.call::<TurnSteer>(params).await?.turn_id, turn, "also after the turn has ended");
     let late = client.refusal::<TurnSteer>(steer_params(thread, &turn.to_string(), "too late")).await?;
     assert_eq!(late.reason(), "noTurn");
     for input in [Vec::new(), vec![UserInput::text("   ")]] {
@@ -67,20 +71,20 @@ async fn input_at_the_very_end_of_a_turn_is_never_lost() -> Result<()> {
         if second != first {
             client.turn_end(&second).await?;
         }
-        let said = client.said(&second)?;
-        assert_eq!(said.as_deref(), Some(text.as_str()), "round {number}");
+        let reply = client.reply_text(&second)?;
+        assert_eq!(reply.as_deref(), Some(text.as_str()), "round {number}");
     }
-    let ends = client.heard::<TurnCompleted>()?;
+    let ends = client.received::<TurnCompleted>()?;
     assert!(ends.iter().all(|end| end.turn.status == TurnStatus::Completed));
     home.finish().await
 }
 
 #[tokio::test]
-async fn requests_of_several_clients_at_once_meet_one_turn_at_a_time() -> Result<()> {
+async fn concurrent_requests_of_several_clients_run_one_turn_at_a_time() -> Result<()> {
     let home = Home::setup().set("durability", "process").start().await?;
     let mut one = home.client().await?;
     let mut two = home.client().await?;
-    let thread = one.start_said_thread("begin").await?;
+    let thread = one.start_thread_with("begin").await?;
     two.resume(thread).await?;
     for round in 0..50 {
         let (first, second) =

@@ -1,5 +1,5 @@
-//! Ten helpers that do not go on, each with a call outstanding: everything that does not need them is answered, and they end
-//! with their threads. What it costs is measured by `scripts/wedge`.
+//! Ten stuck helpers with a call in flight each: every other request is answered, and the helpers stop with
+//! their threads. `scripts/wedge` measures the delay.
 
 use anyhow::Result;
 use skein_integration_tests::Home;
@@ -10,7 +10,7 @@ use skein_protocol::turn::TurnStatus;
 const WEDGED: usize = 10;
 
 #[tokio::test]
-async fn everybody_else_is_answered_beside_ten_wedged_helpers_and_none_is_left() -> Result<()> {
+async fn ten_stuck_helpers_delay_nobody_and_none_is_left() -> Result<()> {
     let home = Home::setup().helper(Helper::named("helper")?).start().await?;
     let mut pen = Pen::new(&home, WEDGED).await?;
     for _ in 0..2 {

@@ -10,7 +10,7 @@ use skein_protocol::extension::SkeinStatusResponse;
 use skein_protocol::turn::TurnStatus;
 use tokio_tungstenite::tungstenite::Message;
 
-/// The head of a masked frame: its first byte, and the length it claims.
+/// The head of a masked frame: its first byte, and its declared length.
 fn head(first: u8, length: u64) -> Vec<u8> {
     let mut frame = vec![first, 0x80 | 127];
     frame.extend(length.to_be_bytes());
@@ -19,7 +19,7 @@ fn head(first: u8, length: u64) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_binary_message_is_no_message() -> Result<()> {
+async fn a_binary_frame_is_not_a_message() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     client.send_message(Message::binary(vec![1, 2, 3])).await?;
@@ -28,7 +28,7 @@ async fn a_binary_message_is_no_message() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_message_that_claims_to_be_too_large_is_refused_before_it_comes() -> Result<()> {
+async fn a_message_with_too_large_a_declared_length_is_refused_at_once() -> Result<()> {
     let home = Home::start().await?;
     for length in [16 * 1024 * 1024 + 1, 1 << 40, 1 << 62] {
         let mut socket = Socket::upgrade(home.address()).await?;
@@ -41,9 +41,9 @@ async fn a_message_that_claims_to_be_too_large_is_refused_before_it_comes() -> R
 }
 
 #[tokio::test]
-async fn a_violation_of_the_protocol_is_named() -> Result<()> {
+async fn a_protocol_violation_is_named() -> Result<()> {
     let home = Home::start().await?;
-    // A reserved bit; an unknown opcode; a frame that is not masked; text that is not UTF-8.
+    // A reserved bit; an unknown opcode; an unmasked frame; text that is not UTF-8.
     let cases: [(&[u8], u16); 4] = [
         (&[0xC1, 0x80, 0, 0, 0, 0], 1002),
         (&[0x83, 0x80, 0, 0, 0, 0], 1002),
@@ -70,20 +70,20 @@ async fn a_large_message_within_the_limit_is_taken() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_is_closed_and_nobody_else_waits() -> Result<()> {
+async fn a_client_that_does_not_read_is_closed_and_delays_nobody() -> Result<()> {
     let home = Home::start().await?;
     let mut reader = home.client().await?;
-    let thread = reader.start_said_thread("words").await?;
+    let thread = reader.start_thread_with("words").await?;
     let mut mute = Client::narrow(home.address()).await?;
     mute.resume(thread).await?;
-    // More than the kernel and the outbox hold, for longer than it may wait.
+    // More than the kernel and the outbox hold, for longer than the allowed wait.
     let turn = reader.turn(thread, "/stream 450 20000 200").await?;
     assert_eq!(turn.status, TurnStatus::Completed);
     let is_closed = |status: &SkeinStatusResponse| {
         let (connections, slow) = (status.connections, status.refusals.slow_clients);
         (connections, slow, status.threads.subscriptions) == (1, 1, 1)
     };
-    reader.until_status("the mute one is closed, as slow", is_closed).await?;
+    reader.until_status("the mute client is closed as slow", is_closed).await?;
     home.finish().await
 }
 
@@ -104,7 +104,7 @@ async fn a_flood_of_requests_is_answered_one_by_one() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_goodbye_is_answered() -> Result<()> {
+async fn a_close_frame_is_answered() -> Result<()> {
     let home = Home::start().await?;
     let client = home.client().await?;
     let ended = tokio::time::timeout(Duration::from_secs(2), client.close()).await;

@@ -1,4 +1,4 @@
-//! Ids that are no ids, and files that are no rollouts.
+//! Invalid ids, and files that are not rollouts.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -21,7 +21,7 @@ use skein_protocol::thread::ThreadReadParams;
 use uuid::Uuid;
 
 #[tokio::test]
-async fn an_id_that_is_no_id_never_becomes_a_path() -> Result<()> {
+async fn an_invalid_id_never_becomes_a_path() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let uuid = Uuid::now_v7();
@@ -67,10 +67,10 @@ async fn an_id_that_is_no_id_never_becomes_a_path() -> Result<()> {
 }
 
 #[tokio::test]
-async fn upper_case_is_the_same_thread() -> Result<()> {
+async fn an_upper_case_id_is_the_same_thread() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     let params = json!({ "threadId": thread.to_string().to_uppercase() });
     let read = client.call_raw(ThreadRead::INFO.wire, &params).await??;
     assert_eq!(read["thread"]["id"], thread.to_string());
@@ -81,7 +81,7 @@ async fn upper_case_is_the_same_thread() -> Result<()> {
 async fn only_a_regular_file_is_read_as_a_rollout() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let real = client.start_said_thread("a real one").await?;
+    let real = client.start_thread_with("a real one").await?;
     let (fifo, link, folder) = (new_id(), new_id(), new_id());
     for id in [fifo, link, folder] {
         fs::create_dir_all(home.rollout(id).parent().context("a folder")?)?;
@@ -92,7 +92,7 @@ async fn only_a_regular_file_is_read_as_a_rollout() -> Result<()> {
     for id in [fifo, link, folder] {
         let error = client.refusal::<ThreadResume>(resume_params(id)).await?;
         assert_eq!(error.data.as_ref().context("data")?.thread_id, Some(id), "{error}");
-        // Something is there, and a client must not begin a new thread in its place.
+        // A file exists there, so a client must not begin a new thread in its place.
         assert!(!error.message.contains("not found"), "{error}");
         let read = ThreadReadParams { include_turns: true, thread_id: id };
         client.refusal::<ThreadRead>(read).await?;
@@ -102,13 +102,13 @@ async fn only_a_regular_file_is_read_as_a_rollout() -> Result<()> {
     home.finish().await
 }
 
-/// Clients begin an empty thread in the place of one that a server does not find.
+/// Clients begin an empty thread in place of one that the server does not find.
 #[tokio::test]
-async fn a_thread_whose_folder_cannot_be_entered_is_not_said_to_be_missing() -> Result<()> {
+async fn a_thread_in_an_unreadable_folder_is_not_reported_as_missing() -> Result<()> {
     const WORDS: [&str; 3] = ["no rollout found", "not found", "thread not loaded"];
     let home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("it is there").await?;
+    let thread = client.start_thread_with("some words").await?;
     client.unload(thread, true).await?;
     let folder = home.rollout(thread);
     let folder = folder.parent().and_then(Path::parent).context("the folder of threads")?;

@@ -1,4 +1,4 @@
-//! Outside of the websocket: health and numbers, and who is let in.
+//! HTTP beside the websocket: health, metrics, and access rules.
 
 use anyhow::Result;
 use skein_integration_tests::home::Home;
@@ -12,7 +12,7 @@ const UPGRADE: [(&str, &str); 4] = [
 ];
 
 #[tokio::test]
-async fn health_is_told_to_programs_of_this_machine() -> Result<()> {
+async fn health_is_available_to_programs_of_this_machine() -> Result<()> {
     let home = Home::start().await?;
     for path in ["/healthz", "/readyz", "/metrics"] {
         for host in ["localhost", "127.0.0.1:80", "[::1]"] {
@@ -24,7 +24,7 @@ async fn health_is_told_to_programs_of_this_machine() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_page_of_a_browser_is_let_in_nowhere() -> Result<()> {
+async fn a_browser_page_has_no_access() -> Result<()> {
     let home = Home::start().await?;
     for origin in ["http://localhost:3000", "https://example.com", "null"] {
         for path in ["/", "/healthz", "/readyz", "/metrics"] {
@@ -37,7 +37,7 @@ async fn a_page_of_a_browser_is_let_in_nowhere() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_host_that_is_not_this_machine_is_misdirected() -> Result<()> {
+async fn a_foreign_host_header_gets_misdirected() -> Result<()> {
     let home = Home::start().await?;
     for host in ["example.com", "localhost.example.com", "10.1.2.3:80"] {
         for path in ["/", "/healthz", "/readyz", "/metrics"] {

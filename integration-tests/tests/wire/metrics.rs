@@ -1,4 +1,4 @@
-//! `/metrics`: what a scrape reads is what `skein/status` says, while helpers live and after their end.
+//! `/metrics` shows the same numbers as `skein/status`, while helpers run and after their end.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use skein_protocol::extension::SkeinStatusResponse;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-/// Metrics, and where `skein/status` has the same number.
+/// Metrics, and the field of `skein/status` with the same number.
 const SAME: [(&str, &str); 35] = [
     ("connections", "/connections"),
     ("outbox_bytes", "/outboxBytes"),
@@ -54,25 +54,25 @@ const SAME: [(&str, &str); 35] = [
 /// The samples of an answer: `name{labels}` without the prefix, and the value.
 fn samples(answer: &str) -> Result<BTreeMap<String, f64>> {
     let (_, body) = answer.split_once("\r\n\r\n").context("no body")?;
-    ensure!(body.ends_with("# EOF\n"), "it is not whole: {body}");
+    ensure!(body.ends_with("# EOF\n"), "the answer is not complete: {body}");
     let lines = body.lines().filter(|line| !line.starts_with('#'));
     lines
         .map(|line| {
             let (name, value) = line.rsplit_once(' ').with_context(|| line.to_owned())?;
-            let name = name.strip_prefix("skein_").with_context(|| format!("{line}: whose is it?"))?;
+            let name = name.strip_prefix("skein_").with_context(|| format!("{line}: unknown prefix"))?;
             Ok((name.to_owned(), value.parse()?))
         })
         .collect()
 }
 
-/// What matters here of a status, and goes on changing by itself in none of it.
+/// The compared numbers of a status. None of them changes by itself.
 fn numbers(status: &SkeinStatusResponse) -> Result<BTreeMap<&'static str, f64>> {
     let status = serde_json::to_value(status)?;
     let number = |at: &str| status.pointer(at).and_then(Value::as_f64).unwrap_or_default();
     Ok(SAME.iter().map(|(_, at)| (*at, number(at))).collect())
 }
 
-/// A scrape between two looks that say the same, so that nothing has changed meanwhile; compared with them.
+/// Compares a scrape with two equal statuses around it, so that nothing changed meanwhile.
 async fn compare(home: &Home, client: &mut Client) -> Result<(BTreeMap<String, f64>, SkeinStatusResponse)> {
     for _ in 0..200 {
         let before = numbers(&client.status().await?)?;
@@ -92,18 +92,18 @@ async fn compare(home: &Home, client: &mut Client) -> Result<(BTreeMap<String, f
         }
         return Ok((samples, status));
     }
-    anyhow::bail!("the server does not come to rest")
+    anyhow::bail!("the status keeps changing")
 }
 
 #[tokio::test]
-async fn a_scrape_and_the_status_are_the_same_numbers_by_each_means_of_holding_helpers() -> Result<()> {
-    for rung in zoo::available().iter().copied() {
+async fn metrics_equal_the_status_at_each_isolation_level() -> Result<()> {
+    for level in zoo::available().iter().copied() {
         let home =
-            Home::setup().helper(Helper::named("helper")?).set("helpers.containment", rung).start().await?;
+            Home::setup().helper(Helper::named("helper")?).set("helpers.containment", level).start().await?;
         let mut client = home.client().await?;
         let (empty, _) = compare(&home, &mut client).await?;
         assert_eq!((empty["helpers_alive"], empty["unload_seconds_sum"]), (0.0, 0.0));
-        let thread = client.start_said_thread("hello").await?;
+        let thread = client.start_thread_with("hello").await?;
         client.tool(thread, "helper", "echo", json!({ "text": "up" })).await?;
         let (living, status) = compare(&home, &mut client).await?;
         assert_eq!(
@@ -114,12 +114,12 @@ async fn a_scrape_and_the_status_are_the_same_numbers_by_each_means_of_holding_h
         for word in ["guard", "cgroup", "namespace"] {
             let one = f64::from(u8::from(in_force.word() == word));
             let of = |name: &str| living[&format!("{name}{{rung=\"{word}\"}}")];
-            assert_eq!((of("helpers_rung_in_force"), of("helpers_held")), (one, one), "{rung}: {word}");
+            assert_eq!((of("helpers_rung_in_force"), of("helpers_held")), (one, one), "{level}: {word}");
         }
-        // A sync can be quicker than the millisecond that it is measured in.
+        // A sync can take less than a millisecond.
         assert!(living["store_syncs_total"] > 0.0 && living["store_sync_seconds_count"] > 0.0, "{living:?}");
         client.unload(thread, true).await?;
-        home.until_zero(PATIENCE).await?;
+        home.until_drained(PATIENCE).await?;
         let (after, status) = compare(&home, &mut client).await?;
         assert_eq!((after["helpers_alive"], after["threads_loaded"]), (0.0, 0.0));
         assert_eq!((after["helper_zero_seconds_count"], after["unload_seconds_count"]), (1.0, 1.0));
@@ -133,7 +133,7 @@ async fn a_scrape_and_the_status_are_the_same_numbers_by_each_means_of_holding_h
 }
 
 #[tokio::test]
-async fn a_scrape_counts_nobody_tells_its_kind_and_can_be_had_at_the_control_socket() -> Result<()> {
+async fn a_scrape_is_not_a_connection_has_a_type_and_works_at_the_control_socket() -> Result<()> {
     let home = Home::start().await?;
     let accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
     let (_, open) = get(home.address(), "/metrics", &[("Host", "localhost"), ("Accept", accept)]).await?;
@@ -143,7 +143,7 @@ async fn a_scrape_counts_nobody_tells_its_kind_and_can_be_had_at_the_control_soc
     );
     let (_, plain) = get(home.address(), "/metrics", &[("Host", "localhost")]).await?;
     assert!(plain.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{plain}");
-    assert_eq!(samples(&plain)?["connections"], 0.0, "who scrapes is no client");
+    assert_eq!(samples(&plain)?["connections"], 0.0, "a scrape is not a connection");
     let mut socket = UnixStream::connect(home.path().join("control.sock")).await?;
     socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
     let mut answer = String::new();

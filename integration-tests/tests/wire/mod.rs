@@ -1,4 +1,4 @@
-//! What a client may send and what it gets for it: one clear error for each mistake, and the connection lives.
+//! Valid and invalid messages from clients: one clear error for each mistake, and the connection stays open.
 
 mod frames;
 mod hostile;
@@ -19,7 +19,7 @@ use skein_protocol::server::InitializeCapabilities;
 use skein_protocol::table::{Method, Notification};
 use skein_protocol::thread::ThreadStartParams;
 
-/// Sends a frame that has no readable id, and takes its refusal.
+/// Sends a frame without a readable id, and takes its refusal.
 async fn refused_without_id(client: &mut Client, frame: &str) -> Result<WireError> {
     client.send_raw(frame).await?;
     let shown: String = frame.chars().take(80).collect();
@@ -27,14 +27,14 @@ async fn refused_without_id(client: &mut Client, frame: &str) -> Result<WireErro
     received.into_answer::<Value>()?.err().context("no refusal")
 }
 
-/// Nothing else came, and the connection lives.
+/// Checks that nothing else came, and the connection is open.
 async fn lives(client: &mut Client) -> Result<()> {
-    client.status().await.context("the connection does not live")?;
+    client.status().await.context("the connection is closed")?;
     Ok(())
 }
 
 #[tokio::test]
-async fn frames_that_are_no_message_are_refused_each_with_its_reason() -> Result<()> {
+async fn invalid_frames_are_refused_with_a_reason() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let wire = SkeinStatus::INFO.wire;
@@ -73,7 +73,7 @@ async fn frames_that_are_no_message_are_refused_each_with_its_reason() -> Result
 }
 
 #[tokio::test]
-async fn a_refusal_has_the_id_where_it_could_be_read() -> Result<()> {
+async fn a_refusal_has_the_id_if_it_is_readable() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let wire = SkeinStatus::INFO.wire;
@@ -94,7 +94,7 @@ async fn a_refusal_has_the_id_where_it_could_be_read() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_unknown_method_is_named_and_a_long_name_is_cut() -> Result<()> {
+async fn an_unknown_method_is_named_and_a_long_name_is_shortened() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let error = client.call_raw("thread/fly", &json!({})).await?.unwrap_err();
@@ -138,7 +138,7 @@ async fn params_of_the_wrong_shape_name_the_field() -> Result<()> {
 }
 
 #[tokio::test]
-async fn nothing_is_served_before_initialize_and_initialize_once() -> Result<()> {
+async fn requests_need_initialize_which_works_only_once() -> Result<()> {
     let home = Home::start().await?;
     let mut client = Client::connect(home.address()).await?;
     for info in METHODS.iter().filter(|info| info.wire != Initialize::INFO.wire) {
@@ -155,18 +155,18 @@ async fn nothing_is_served_before_initialize_and_initialize_once() -> Result<()>
 }
 
 #[tokio::test]
-async fn a_connection_that_has_not_initialised_hears_nothing() -> Result<()> {
+async fn a_connection_without_initialize_gets_no_notifications() -> Result<()> {
     let home = Home::start().await?;
     let mut silent = Client::connect(home.address()).await?;
     let mut client = home.client().await?;
-    client.start_said_thread("words").await?;
+    client.start_thread_with("words").await?;
     silent.initialize().await?;
     assert_eq!(silent.record().len(), 1, "the answer to initialize only");
     home.finish().await
 }
 
 #[tokio::test]
-async fn what_the_standard_allows_is_taken() -> Result<()> {
+async fn everything_that_the_standard_allows_is_accepted() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let wire = SkeinStatus::INFO.wire;
@@ -184,7 +184,7 @@ async fn what_the_standard_allows_is_taken() -> Result<()> {
 }
 
 #[tokio::test]
-async fn notifications_and_answers_that_nobody_wants_are_passed_over() -> Result<()> {
+async fn unexpected_notifications_and_answers_are_ignored() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let before = client.record().len();
@@ -203,7 +203,7 @@ async fn notifications_and_answers_that_nobody_wants_are_passed_over() -> Result
 }
 
 #[tokio::test]
-async fn a_client_is_spared_the_notifications_it_opted_out_of() -> Result<()> {
+async fn a_client_does_not_get_notifications_it_opted_out_of() -> Result<()> {
     let home = Home::start().await?;
     let mut spared = Client::connect(home.address()).await?;
     let capabilities = InitializeCapabilities {
@@ -216,8 +216,8 @@ async fn a_client_is_spared_the_notifications_it_opted_out_of() -> Result<()> {
     spared.resume(thread).await?;
     client.turn(thread, "words").await?;
     spared.quiesce().await?;
-    assert_eq!(spared.heard::<ThreadStatusChanged>()?, []);
-    assert_eq!(spared.heard::<ThreadStarted>()?.len(), 1, "all others come");
-    assert!(!client.heard::<ThreadStatusChanged>()?.is_empty());
+    assert_eq!(spared.received::<ThreadStatusChanged>()?, []);
+    assert_eq!(spared.received::<ThreadStarted>()?.len(), 1, "the client gets all others");
+    assert!(!client.received::<ThreadStatusChanged>()?.is_empty());
     home.finish().await
 }

@@ -1,4 +1,4 @@
-//! What clients ask before their first thread: answered from memory, also without params.
+//! Requests of clients before their first thread: answered from memory, also without params.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -18,13 +18,13 @@ use skein_protocol::table::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-/// The answer to a method with null as its params.
+/// The answer to a method with null params.
 async fn bare<M: Method>(client: &mut Client) -> Result<Value> {
     Ok(client.call_raw(M::INFO.wire, &Value::Null).await??)
 }
 
 #[tokio::test]
-async fn no_account_is_needed_and_nothing_is_required() -> Result<()> {
+async fn no_account_is_needed() -> Result<()> {
     let home = Home::setup().start().await?;
     let mut client = home.client().await?;
     let account = bare::<AccountRead>(&mut client).await?;
@@ -42,7 +42,7 @@ async fn no_account_is_needed_and_nothing_is_required() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_needs_an_account_is_answered_with_nothing_known() -> Result<()> {
+async fn requests_about_an_account_have_empty_answers() -> Result<()> {
     let home = Home::setup().start().await?;
     let mut client = home.client().await?;
     let limits = bare::<AccountRateLimitsRead>(&mut client).await?;
@@ -79,11 +79,11 @@ async fn feedback_is_kept_in_the_home_and_named_by_its_thread() -> Result<()> {
     let home = Home::setup().start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
-    let said = json!({ "classification": "bug", "reason": "it is slow", "threadId": thread });
-    let kept = client.call::<FeedbackUpload>(serde_json::from_value(said)?).await?;
+    let params = json!({ "classification": "bug", "reason": "it is slow", "threadId": thread });
+    let kept = client.call::<FeedbackUpload>(serde_json::from_value(params)?).await?;
     assert_eq!(kept.thread_id, thread);
-    let said = json!({ "classification": "idea", "includeLogs": true, "tags": { "a": "b" } });
-    let kept = client.call::<FeedbackUpload>(serde_json::from_value(said)?).await?;
+    let params = json!({ "classification": "idea", "includeLogs": true, "tags": { "a": "b" } });
+    let kept = client.call::<FeedbackUpload>(serde_json::from_value(params)?).await?;
     let file = home.path().join("feedback").join(format!("{}.json", kept.thread_id));
     let report: Value = serde_json::from_slice(&std::fs::read(file)?)?;
     assert_eq!((&report["classification"], &report["tags"]), (&json!("idea"), &json!({ "a": "b" })));
@@ -92,7 +92,7 @@ async fn feedback_is_kept_in_the_home_and_named_by_its_thread() -> Result<()> {
 }
 
 #[tokio::test]
-async fn each_directory_is_told_that_it_has_no_skills_and_no_hooks() -> Result<()> {
+async fn every_directory_has_no_skills_and_no_hooks() -> Result<()> {
     let home = Home::setup().start().await?;
     let mut client = home.client().await?;
     let asked = || Some(vec!["/one".to_owned(), "/two".to_owned()]);
@@ -103,7 +103,7 @@ async fn each_directory_is_told_that_it_has_no_skills_and_no_hooks() -> Result<(
     let hooks = client.call::<HooksList>(HooksListParams { cwds: asked(), thread_id: None }).await?.data;
     assert_eq!(hooks.iter().map(|entry| entry.cwd.as_str()).collect::<Vec<_>>(), ["/one", "/two"]);
     assert!(hooks.iter().all(|entry| entry.hooks.is_empty() && entry.errors.is_empty()));
-    // Where none is named: the server's own.
+    // Default: the server's own directory.
     let own = json!(home.beside().canonicalize()?);
     assert_eq!(bare::<SkillsList>(&mut client).await?["data"][0]["cwd"], own);
     assert_eq!(bare::<HooksList>(&mut client).await?["data"][0]["cwd"], own);
@@ -124,21 +124,21 @@ async fn the_configuration_is_shown_with_its_origins_and_without_secrets() -> Re
     assert_eq!((&shown["unload"]["grace"], &shown["durability"]), (&json!("2s"), &json!("turn")));
     let helper = &shown["mcp_servers"]["helper"];
     assert!(helper["command"].as_str().is_some_and(|command| command.ends_with("mcp-helper")), "{helper}");
-    assert_eq!(helper["env"], json!({ "TOKEN": "***", process::MARK: "***" }));
+    assert_eq!(helper["env"], json!({ "TOKEN": "***", process::TAG: "***" }));
     let file = home.path().join("config.toml").display().to_string();
     let user = ConfigLayerSource::User { file, profile: None };
     let layers = read.layers.clone().unwrap_or_default();
     assert_eq!(layers.iter().map(|layer| &layer.name).collect::<Vec<_>>(), [&user]);
     assert_eq!(layers[0].config["model"], json!("a-model"));
     assert_eq!(read.origins["unload.grace"].name, user);
-    assert!(!read.origins.contains_key("durability"), "nobody wrote it");
+    assert!(!read.origins.contains_key("durability"), "the default has no origin");
     assert!(!serde_json::to_string(&read)?.contains(secret), "{read:?}");
     let bare = bare::<ConfigRead>(&mut client).await?;
     assert_eq!((&bare["config"]["model"], bare.get("layers")), (&json!("a-model"), None));
     home.finish().await
 }
 
-/// The names that a list of models has, and whether the first is the default.
+/// The names in a list of models, and whether the first is the default.
 async fn models(client: &mut Client, params: ModelListParams) -> Result<(Vec<String>, bool)> {
     let listed = client.call::<ModelList>(params).await?.data;
     let first = listed.first().is_some_and(|model| model.is_default);
@@ -146,19 +146,19 @@ async fn models(client: &mut Client, params: ModelListParams) -> Result<(Vec<Str
 }
 
 #[tokio::test]
-async fn models_are_those_of_a_provider_whether_it_answers_or_not() -> Result<()> {
+async fn models_come_from_the_provider_whether_it_answers_or_not() -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = format!("http://{}/v1", listener.local_addr()?);
     let there = Home::setup().set("model_provider", "mine").set("model", "own");
     let there = there.set("model_providers.mine.models", vec!["named"]);
     let home = there.set("model_providers.mine.base_url", address).start().await?;
     let mut client = home.client().await?;
-    // It is asked at the start, and has not answered yet.
+    // The server asks the provider at the start, and has no answer yet.
     let known = models(&mut client, ModelListParams::default()).await?;
     assert_eq!(known, (vec!["own".to_owned(), "named".to_owned()], true));
     let body = r#"{"data":[{"id":"listed"},{"id":"named"}]}"#;
     let (mut asked, _) = listener.accept().await?;
-    ensure!(asked.read(&mut [0; 1024]).await? > 0, "the server asks for nothing");
+    ensure!(asked.read(&mut [0; 1024]).await? > 0, "the server sends no request");
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
     asked.write_all(format!("{head}{body}").as_bytes()).await?;
     while models(&mut client, ModelListParams::default()).await?.0 != ["own", "named", "listed"] {}
@@ -182,7 +182,7 @@ async fn models_are_those_of_a_provider_whether_it_answers_or_not() -> Result<()
 }
 
 #[tokio::test]
-async fn providers_are_shown_without_what_may_be_secret() -> Result<()> {
+async fn providers_are_shown_without_secrets() -> Result<()> {
     let setup = Home::setup().set("model_provider", "mine").set("model_providers.mine.name", "My own");
     let setup = setup.set("model_providers.mine.base_url", "http://user:secret@127.0.0.1:9/v1");
     let setup = setup.set("model_providers.mine.http_headers.authorization", "Bearer secret");

@@ -1,4 +1,4 @@
-//! Errors that the peer has, too, have the peer's sentence: its clients compare them.
+//! Errors that the peer also has use the peer's text, because clients compare it.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use skein_protocol::table::Method;
 use skein_protocol::turn::TurnInterruptParams;
 use uuid::Uuid;
 
-/// What a request needs beside the thread.
+/// The params of a request beside the thread.
 fn params(method: &str, id: &str) -> Value {
     let input = json!([{ "type": "text", "text": "words" }]);
     let mut params = match method {
@@ -43,7 +43,7 @@ fn params(method: &str, id: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_thread_that_is_nowhere_is_refused_in_the_words_that_clients_of_each_method_know() -> Result<()> {
+async fn an_unknown_thread_is_refused_with_the_peers_text_of_each_method() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let id = ThreadId::new(Uuid::now_v7()).to_string();
@@ -76,9 +76,9 @@ async fn a_thread_that_is_nowhere_is_refused_in_the_words_that_clients_of_each_m
         (McpServerToolCall::INFO, &not_found),
         (McpServerResourceRead::INFO, &not_found),
     ];
-    for (method, says) in methods {
+    for (method, expected) in methods {
         let error = client.call_raw(method.wire, &params(method.wire, &id)).await?.unwrap_err();
-        assert_eq!(&error.message, says, "{}", method.wire);
+        assert_eq!(&error.message, expected, "{}", method.wire);
         assert!(error.data.is_some_and(|data| data.hint.is_some()), "{}", method.wire);
         let error = client.call_raw(method.wire, &params(method.wire, "nope")).await?.unwrap_err();
         assert!(error.message.starts_with("invalid thread id: "), "{}: {error}", method.wire);
@@ -89,7 +89,7 @@ async fn a_thread_that_is_nowhere_is_refused_in_the_words_that_clients_of_each_m
 }
 
 #[tokio::test]
-async fn a_turn_that_does_not_run_is_refused_in_the_words_that_clients_take_apart() -> Result<()> {
+async fn a_turn_that_does_not_run_is_refused_with_the_text_that_clients_parse() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
@@ -115,13 +115,13 @@ async fn a_turn_that_does_not_run_is_refused_in_the_words_that_clients_take_apar
 }
 
 #[tokio::test]
-async fn what_else_is_wrong_with_a_request_is_said_in_the_words_of_the_peer() -> Result<()> {
+async fn other_invalid_requests_are_refused_with_the_peers_text() -> Result<()> {
     let home = Home::start().await?;
     let mut early = skein_integration_tests::client::Client::connect(home.address()).await?;
     let error = early.call_raw(ThreadList::INFO.wire, &json!({})).await?.unwrap_err();
     assert_eq!(error.message, "Not initialized");
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     let introduction = json!({ "clientInfo": { "name": "again", "version": "1" } });
     let named = |more: Value| {
         let mut params = json!({ "threadId": thread });
@@ -166,9 +166,9 @@ async fn what_else_is_wrong_with_a_request_is_said_in_the_words_of_the_peer() ->
             "read state changed",
         ),
     ];
-    for (method, params, says) in cases {
+    for (method, params, expected) in cases {
         let error = client.call_raw(method.wire, &params).await?.unwrap_err();
-        assert_eq!(error.message, says, "{} {params}", method.wire);
+        assert_eq!(error.message, expected, "{} {params}", method.wire);
     }
     let error = client.call_raw("thread/fly", &json!({})).await?.unwrap_err();
     assert!(

@@ -1,4 +1,4 @@
-//! What this helper asks of its client, and the lines with which it breaks the rules of the protocol.
+//! Requests of this helper to its client, and output that breaks the rules of the protocol.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Tool, print, say, send, wait_for_ever};
 
-/// The tools of this room.
+/// Tools of this module.
 pub(crate) const TOOLS: &[Tool] = &[
     (
         "ask",
@@ -17,40 +17,36 @@ pub(crate) const TOOLS: &[Tool] = &[
     ),
     (
         "ask_many",
-        "Asks so many questions at once, and answers with how many were refused, when it is `refused` of them.",
+        "Asks `count` questions at once. Answers with the number of refusals, once there are `refused` of them.",
         Some(("count", "integer")),
     ),
     (
         "ask_later",
-        "Tells its progress, asks the client once `ask_now` is called, cancelled or not, and answers.",
+        "Sends progress, asks the client once `ask_now` is called, cancelled or not, and answers.",
         Some(("request", "object")),
     ),
     ("ask_now", "Lets `ask_later` ask, and answers with the client's answer to it as JSON.", None),
     (
         "sign_in",
-        "Is refused until the user was at a page: so many times, the last time with word that the page is done.",
+        "Refuses `refusals` times until the user visits a page; the last time it notifies that the page is done.",
         Some(("refusals", "integer")),
     ),
     ("settled", "Answers once every call of `ask` is answered.", None),
     ("withdraw", "Withdraws every question that was not answered.", None),
-    (
-        "stdout_flood",
-        "Prints so many messages that nobody waits for, then answers.",
-        Some(("lines", "integer")),
-    ),
-    ("endless", "Prints a line that has no end instead of answering.", None),
-    ("double", "Answers what nobody asked, and its own call twice.", None),
-    ("close_stdin", "Answers, closes its standard input, and lives on.", None),
+    ("stdout_flood", "Prints this many unexpected messages, then answers.", Some(("lines", "integer"))),
+    ("endless", "Prints an endless line instead of answering.", None),
+    ("double", "Answers an unknown request, and its own call twice.", None),
+    ("close_stdin", "Answers, closes its standard input, and keeps running.", None),
 ];
 
-/// Requests to the client that have no answer yet, or one that nobody has taken.
+/// Requests to the client without an answer, or with one that no caller has taken.
 #[derive(Debug, Default)]
 pub(crate) struct Asks {
     all: Mutex<BTreeMap<String, Option<Value>>>,
     answered: Condvar,
-    /// Calls of `ask_later` and what they ask.
+    /// Calls of `ask_later` with their questions.
     later: Mutex<Vec<(Value, Value)>>,
-    /// How often `sign_in` was refused.
+    /// Number of refusals by `sign_in`.
     refused: Mutex<u64>,
     /// Calls of `ask` without an answer.
     under_way: Mutex<usize>,
@@ -58,7 +54,7 @@ pub(crate) struct Asks {
 }
 
 impl Asks {
-    /// Asks; the id of the request.
+    /// Sends a request. Returns its id.
     fn ask(&self, method: &str, params: &Value) -> String {
         let id = {
             let mut all = self.lock();
@@ -70,8 +66,8 @@ impl Asks {
         id
     }
 
-    /// The client's answer to one of them.
-    pub(crate) fn heard(&self, answer: Value) {
+    /// Stores the client's answer to a request.
+    pub(crate) fn answered(&self, answer: Value) {
         let id = answer["id"].as_str().unwrap_or_default().to_owned();
         if let Some(asked) = self.lock().get_mut(&id) {
             *asked = Some(answer);
@@ -98,7 +94,7 @@ impl Asks {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until so many are refused.
+    /// Waits until `least` requests are refused.
     fn until_refused(&self, least: usize) -> usize {
         let few = |all: &mut BTreeMap<String, Option<Value>>| refused(all) < least;
         let all = self.answered.wait_while(self.lock(), few).unwrap_or_else(PoisonError::into_inner);
@@ -114,7 +110,7 @@ fn refused(all: &BTreeMap<String, Option<Value>>) -> usize {
     all.values().flatten().filter(|answer| !answer["error"].is_null()).count()
 }
 
-/// Plays a tool of this room; `false` where there is none of that name.
+/// Calls a tool of this module; `false` if it has no tool of that name.
 pub(crate) fn call(asks: &Arc<Asks>, id: &Value, tool: &str, params: &Value) -> bool {
     let arguments = &params["arguments"];
     let number = |name: &str| arguments[name].as_u64().unwrap_or_default();
@@ -145,7 +141,7 @@ pub(crate) fn call(asks: &Arc<Asks>, id: &Value, tool: &str, params: &Value) -> 
         "double" => double(id),
         "close_stdin" => {
             say(id, "closed");
-            // SAFETY: nothing in this program reads any more: this thread, which did, stays here.
+            // SAFETY: nothing in this program reads any more: the reading thread stays here.
             unsafe { nix::libc::close(0) };
             wait_for_ever()
         }
@@ -186,22 +182,22 @@ fn ask(asks: &Arc<Asks>, id: &Value, request: Value) {
     std::thread::spawn(move || {
         let asked = asks.ask(request["method"].as_str().unwrap_or_default(), &request["params"]);
         let answer = asks.wait(&asked);
-        let told = if answer["error"].is_null() { &answer["result"] } else { &answer["error"] };
-        say(&id, &told.to_string());
+        let outcome = if answer["error"].is_null() { &answer["result"] } else { &answer["error"] };
+        say(&id, &outcome.to_string());
         *asks.under_way() -= 1;
         asks.settled.notify_all();
     });
 }
 
-/// Asks what an earlier call wanted to know, answers that call, and only then this one.
+/// Asks the question of an earlier call, answers that call, and then this one.
 fn ask_now(asks: &Arc<Asks>, id: &Value, (earlier, request): (Value, Value)) {
     let (asks, id) = (Arc::clone(asks), id.clone());
     std::thread::spawn(move || {
         let asked = asks.ask(request["method"].as_str().unwrap_or_default(), &request["params"]);
         let answer = asks.wait(&asked);
-        let told = if answer["error"].is_null() { &answer["result"] } else { &answer["error"] };
-        say(&earlier, &told.to_string());
-        say(&id, &told.to_string());
+        let outcome = if answer["error"].is_null() { &answer["result"] } else { &answer["error"] };
+        say(&earlier, &outcome.to_string());
+        say(&id, &outcome.to_string());
     });
 }
 
@@ -224,7 +220,7 @@ fn ask_many(asks: &Arc<Asks>, id: &Value, count: u64, least: u64) {
     });
 }
 
-/// So many messages that nobody has asked for.
+/// Prints `lines` unexpected messages.
 pub(crate) fn flood(lines: u64) {
     let mut stdout = io::BufWriter::new(io::stdout().lock());
     for number in 0..lines {
@@ -246,7 +242,7 @@ pub(crate) fn flood(lines: u64) {
     }
 }
 
-/// Bytes without a newline, as long as somebody takes them.
+/// Prints bytes without a newline, as long as the reader takes them.
 pub(crate) fn endless() {
     let chunk = [b'x'; 64 << 10];
     let mut stdout = io::stdout().lock();
@@ -254,9 +250,9 @@ pub(crate) fn endless() {
 }
 
 fn double(id: &Value) {
-    for stranger in [json!("no-such"), json!(987_654), json!(-1), Value::Null] {
+    for unknown in [json!("no-such"), json!(987_654), json!(-1), Value::Null] {
         print(
-            &json!({ "jsonrpc": "2.0", "id": stranger, "error": { "code": 1, "message": "?" } }).to_string(),
+            &json!({ "jsonrpc": "2.0", "id": unknown, "error": { "code": 1, "message": "?" } }).to_string(),
         );
     }
     print(&json!({ "jsonrpc": "2.0", "id": 987_655, "result": { "content": [] } }).to_string());

@@ -1,4 +1,4 @@
-//! Which revision of MCP this helper speaks, and what it makes of messages that are none of its revision's.
+//! The MCP revision of this helper, and its treatment of messages from other revisions.
 
 use serde_json::{Value, json};
 
@@ -6,31 +6,31 @@ use super::{answer, send};
 
 /// The revision without a handshake.
 const STATELESS: &str = "2026-07-28";
-/// Where each request of that revision says so.
+/// Name of the revision in each request of that revision.
 const META: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// `--speaks HOW`.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) enum Speaks {
-    /// `2025-11-25`, as every revision up to that one begins.
+    /// `2025-11-25`. Every earlier revision begins like this.
     #[default]
     Handshake,
-    /// `2024-11-05`, or any other: whatever the client asks for, this is answered.
+    /// `2024-11-05`, or any other: the helper answers with this revision in any case.
     Older(String),
-    /// `2026-07-28`: refuses what it does not know.
+    /// `2026-07-28`: refuses unknown messages.
     Stateless,
-    /// `2026-07-28-mute`: drops what it does not know.
+    /// `2026-07-28-mute`: drops unknown messages.
     StatelessMute,
-    /// `strict`: exits at anything but the handshake until that is over.
+    /// `strict`: exits on any message before the handshake is complete.
     Strict,
 }
 
-/// What becomes of a message.
+/// Result of the check of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Heard {
-    /// It goes on to the tools.
+pub(crate) enum Handled {
+    /// The tools must handle the message.
     Served,
-    /// It is dealt with.
+    /// The message is complete.
     Done,
 }
 
@@ -44,7 +44,7 @@ impl Speaks {
         }
     }
 
-    /// Whether its revision has no requests to the client: what it wants to know is an answer.
+    /// Whether the revision has no requests to the client. Questions are then part of an answer.
     pub(crate) fn has_no_requests(&self) -> bool {
         match self {
             Self::Stateless | Self::StatelessMute => true,
@@ -52,37 +52,37 @@ impl Speaks {
         }
     }
 
-    /// `begun`: whether `notifications/initialized` was heard.
-    pub(crate) fn hears(&self, message: &Value, begun: &mut bool) -> Heard {
+    /// `begun`: whether `notifications/initialized` has arrived.
+    pub(crate) fn handle(&self, message: &Value, begun: &mut bool) -> Handled {
         let (id, method) = (&message["id"], message["method"].as_str().unwrap_or_default());
         *begun |= method == "notifications/initialized";
         match (self, method) {
             (Self::Older(version), "initialize") => {
                 answer(id, &super::hello(&json!(version)));
-                Heard::Done
+                Handled::Done
             }
-            (Self::Strict, "initialize" | "notifications/initialized") => Heard::Served,
-            (Self::Strict, stranger) if !*begun => {
-                eprintln!("{stranger} before the handshake, giving up");
+            (Self::Strict, "initialize" | "notifications/initialized") => Handled::Served,
+            (Self::Strict, other) if !*begun => {
+                eprintln!("{other} before the handshake, giving up");
                 std::process::exit(5)
             }
-            (Self::Handshake | Self::Older(_) | Self::Strict, _) => Heard::Served,
+            (Self::Handshake | Self::Older(_) | Self::Strict, _) => Handled::Served,
             (Self::Stateless | Self::StatelessMute, "server/discover") => {
                 answer(id, &discovered());
-                Heard::Done
+                Handled::Done
             }
-            (Self::StatelessMute, "initialize") => Heard::Done,
+            (Self::StatelessMute, "initialize") => Handled::Done,
             (Self::Stateless | Self::StatelessMute, "initialize" | "ping") => {
                 refuse(id, -32601, method);
-                Heard::Done
+                Handled::Done
             }
             (Self::Stateless | Self::StatelessMute, _)
                 if !id.is_null() && message["params"]["_meta"][META] != STATELESS =>
             {
-                refuse(id, -32602, "a request without its revision");
-                Heard::Done
+                refuse(id, -32602, "the request does not name its revision");
+                Handled::Done
             }
-            (Self::Stateless | Self::StatelessMute, _) => Heard::Served,
+            (Self::Stateless | Self::StatelessMute, _) => Handled::Served,
         }
     }
 }

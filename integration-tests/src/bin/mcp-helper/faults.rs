@@ -1,5 +1,5 @@
-//! Ways of the zoo to break the rules of the protocol, each by a helper that ignores SIGTERM and the end of its input. They
-//! begin when the tools were listed, and go on until the process is killed.
+//! Zoo modes that break the rules of the protocol, each in a helper that ignores SIGTERM and the end of its
+//! input. The faults begin after `tools/list`, and continue until the process is killed.
 
 use std::io::{self, Write};
 
@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 use super::pipe::Pipe;
 use super::{answer, asks, flood, print, send, wait_for_ever};
 
-/// Bytes of a line that is too long, but has an end.
+/// Length of an overlong line that does end, bytes.
 const HUGE_LINE: usize = 100_000_000;
-/// Bytes of a flood between two pauses.
+/// Length of a flood between two pauses, bytes.
 const GUSH: u64 = 256 << 10;
-/// Such a pause, milliseconds; a flood without one measures who has the machine, and no more.
+/// Length of a pause, milliseconds. A flood without pauses would only measure the scheduler.
 const PAUSE: u8 = 1;
-/// How far ahead answers run of their questions.
+/// Number of answers sent before their questions.
 const AHEAD: i64 = 3;
 
-/// A way to break them.
+/// A way to break the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     ReadsNothing,
@@ -51,7 +51,7 @@ impl Fault {
         Self::NAMES.into_iter().find(|(known, _)| *known == name).map(|(_, fault)| fault)
     }
 
-    /// Called when the answer to `method` was sent.
+    /// Called after the answer to `method` was sent.
     pub(crate) fn answered(self, method: &str, id: &Value, pipe: Pipe) {
         match self {
             Self::DoubleIds if !id.is_null() => again(id),
@@ -63,7 +63,7 @@ impl Fault {
                 wait_for_ever()
             }
             Self::ClosesStdout => {
-                // SAFETY: nothing in this program owns the descriptor; later prints fail, which is what is wanted.
+                // SAFETY: nothing in this program owns the descriptor; later prints fail, as intended.
                 unsafe { nix::libc::close(1) };
             }
             Self::EndlessLine => go_on(asks::endless),
@@ -86,12 +86,12 @@ fn go_on(deed: fn()) {
 fn for_ever(deed: impl Fn()) {
     loop {
         deed();
-        // Nothing but the time comes.
+        // Nothing wakes the poll except the timeout.
         let _ = poll(&mut [], PAUSE);
     }
 }
 
-/// Lines of 100 MB, which are right in everything else.
+/// Lines of 100 MB that are otherwise valid.
 fn huge_lines() {
     let chunk = [b'x'; 64 << 10];
     let mut stdout = io::stdout().lock();
@@ -107,30 +107,30 @@ fn huge_lines() {
     while line().is_ok() {}
 }
 
-/// Answers to what nobody has asked.
+/// Answers to unknown requests.
 fn unknown() {
     for id in [json!("no-such"), json!(987_654), json!(-1)] {
         send(&json!({ "jsonrpc": "2.0", "id": id, "result": { "tools": [] } }));
     }
 }
 
-/// The same question answered again, and in another way.
+/// Answers the same request again, and in another way.
 fn again(id: &Value) {
     answer(id, &json!({ "content": [] }));
     print(&json!({ "jsonrpc": "2.0", "id": id, "error": { "code": 1, "message": "third" } }).to_string());
 }
 
-/// Answers to the next questions, the last first, before anybody has asked them.
+/// Answers the next requests before they come, the last one first.
 fn ahead(id: &Value) {
     let now = id.as_i64().unwrap_or_default();
     for step in (1..=AHEAD).rev() {
         let error = json!({ "code": 1, "message": "too early" });
-        // Far ahead: one that is asked meanwhile would be believed.
+        // Far ahead, because the client would accept an answer to a request that it has just sent.
         send(&json!({ "jsonrpc": "2.0", "id": now + 1000 + step, "error": error }));
     }
 }
 
-/// One request of each kind that a helper may make, and one that nobody knows, under one id.
+/// One request of each kind that a helper may make, and an unknown one, all under one id.
 fn ask_all() {
     let form = json!({ "message": "?", "requestedSchema": { "type": "object", "properties": {} } });
     let asked = [

@@ -1,4 +1,4 @@
-//! Tools that say something of themselves, and one that answers as it is told.
+//! Tools with annotations, and a tool that answers with its argument.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::{answer, say};
 
-/// How often a tool of this room has done something.
+/// Number of calls of the counting tools.
 static DONE: AtomicU64 = AtomicU64::new(0);
 
-/// As `tools/list` has them.
+/// The tools, as in `tools/list`.
 pub(crate) fn tools() -> Vec<Value> {
     let tool = |name: &str, description: &str, annotations: Value| {
         json!({
@@ -18,14 +18,18 @@ pub(crate) fn tools() -> Vec<Value> {
         })
     };
     vec![
-        tool("destroy", "Counts, and says that it destroys.", json!({ "destructiveHint": true })),
-        tool("change", "Counts, and says that it does not only read.", json!({ "readOnlyHint": false })),
-        tool("look", "Answers with the count, and says that it only reads.", json!({ "readOnlyHint": true })),
-        tool("result", "Answers with its argument `result` as it is.", json!({ "readOnlyHint": true })),
+        tool("destroy", "Counts, and declares that it destroys.", json!({ "destructiveHint": true })),
+        tool("change", "Counts, and declares that it does not only read.", json!({ "readOnlyHint": false })),
+        tool(
+            "look",
+            "Answers with the count, and declares that it only reads.",
+            json!({ "readOnlyHint": true }),
+        ),
+        tool("result", "Answers with its argument `result` unchanged.", json!({ "readOnlyHint": true })),
     ]
 }
 
-/// Whether the tool is one of this room; then it is answered.
+/// Answers the call if the tool belongs to this module. Returns whether it does.
 pub(crate) fn call(id: &Value, tool: &str, arguments: &Value) -> bool {
     match tool {
         "destroy" | "change" => {

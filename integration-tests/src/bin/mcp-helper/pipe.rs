@@ -1,5 +1,6 @@
-//! A pipe with a name that this process and all that it starts hold open, so that whoever reads it knows whether one of
-//! them lives, however short a life each has. It carries a byte for each start, and one when a bad deed is under way.
+//! A named pipe that this process and all its children hold open. Its reader sees whether one of them lives,
+//! however short each life is. The pipe carries a byte for each start, and a byte when the bad behaviour
+//! begins.
 
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
@@ -8,16 +9,16 @@ use nix::sys::stat::Mode;
 
 /// Sent at each start of the helper itself.
 const STARTED: u8 = b's';
-/// Sent when it does what its mode is about.
+/// Sent when the helper does what its mode is about.
 const AT_IT: u8 = b'!';
 
-/// `--pipe FILE`. Without one, or once there is no such file any more, nothing is told.
+/// `--pipe FILE`. Without a pipe, or after its file is gone, nothing is sent.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Pipe(Option<RawFd>);
 
 impl Pipe {
     pub(crate) fn open(file: &str) -> Self {
-        // Without close-on-exec: what is started inherits it. It is never closed.
+        // Without close-on-exec, so that children inherit it. It is never closed.
         let opened = open(file, OFlag::O_WRONLY | OFlag::O_NONBLOCK, Mode::empty()).ok();
         Self(opened.map(|opened: OwnedFd| {
             let raw = opened.as_raw_fd();
@@ -27,18 +28,18 @@ impl Pipe {
     }
 
     pub(crate) fn started(self) {
-        self.tell(STARTED);
+        self.write(STARTED);
     }
 
     pub(crate) fn at_it(self) {
-        self.tell(AT_IT);
+        self.write(AT_IT);
     }
 
-    fn tell(self, byte: u8) {
+    fn write(self, byte: u8) {
         let Some(raw) = self.0 else { return };
-        // SAFETY: it was opened above and is never closed by this process.
+        // SAFETY: `open` above opened it, and this process never closes it.
         let pipe = unsafe { BorrowedFd::borrow_raw(raw) };
-        // The reader may be gone, or full of what it was told.
+        // The reader may be gone, or the pipe may be full.
         let _ = nix::unistd::write(pipe, &[byte]);
     }
 }

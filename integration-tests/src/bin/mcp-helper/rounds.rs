@@ -1,21 +1,22 @@
-//! What this helper wants to know where it speaks 2026-07-28: it has no requests to its client, so the answer to a call is what
-//! it asks, and the call comes again with what became of that. It remembers nothing: what it needs it sends along.
+//! Questions of this helper in revision 2026-07-28. The revision has no requests to the client: the answer to
+//! a call holds the questions, and the client repeats the call with the replies. The helper keeps no state;
+//! it sends its state along.
 
 use serde_json::{Value, json};
 
 use super::{Tool, answer, asks, result, say, send};
 
-/// The tools of this room that no other revision has.
+/// Tools of this module. No other revision has them.
 pub(crate) const TOOLS: &[Tool] = &[(
     "rounds",
-    "Wants so many calls more before it answers: each second one with the roots, the others with nothing.",
+    "Needs this many more calls before it answers: every second one with the roots, the others without input.",
     Some(("count", "integer")),
 )];
 
-/// Comes back with the answers, or the client is none.
+/// A correct client sends this state back with the answers.
 const STATE: &str = "what was asked, \u{fc}";
 
-/// Plays a tool of this revision; `false` where there is none of that name.
+/// Calls a tool of this revision; `false` if it has no tool of that name.
 pub(crate) fn call(id: &Value, params: &Value) -> bool {
     let arguments = &params["arguments"];
     match params["name"].as_str().unwrap_or_default() {
@@ -35,7 +36,7 @@ pub(crate) fn call(id: &Value, params: &Value) -> bool {
     true
 }
 
-/// Reads the resource that has to ask first; `false` for any other.
+/// Reads the resource that first asks a question; `false` for any other.
 pub(crate) fn read(id: &Value, params: &Value) -> bool {
     let uri = &params["uri"];
     if uri != "memo://asked" {
@@ -53,13 +54,13 @@ pub(crate) fn read(id: &Value, params: &Value) -> bool {
     true
 }
 
-fn ask(id: &Value, params: &Value, told: impl FnOnce(&Value)) {
+fn ask(id: &Value, params: &Value, then: impl FnOnce(&Value)) {
     if params["inputResponses"].is_null() {
         want(id, &json!({ "asked": params["arguments"]["request"] }), STATE);
     } else if params["requestState"] == STATE {
-        told(&params["inputResponses"]);
+        then(&params["inputResponses"]);
     } else {
-        result(id, &format!("{} is not what I said", params["requestState"]), true);
+        result(id, &format!("{} is not the state that I sent", params["requestState"]), true);
     }
 }
 

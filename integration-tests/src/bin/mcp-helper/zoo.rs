@@ -1,6 +1,6 @@
-//! The zoo: ways in which a helper, or what it starts, may refuse to end, and (in `faults.rs`) ways in which it may break
-//! the rules of the protocol meanwhile. `--zoo MODE MARK` makes one of them of this helper; every process that it starts has
-//! the mark among its arguments, since an environment can be cleared.
+//! The zoo: ways in which a helper, or its children, may refuse to end, and (in `faults.rs`) ways to break
+//! the rules of the protocol meanwhile. `--zoo MODE TAG` selects one of them. Every process of the mode has
+//! the tag among its arguments, since an environment can be cleared.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -14,12 +14,12 @@ use serde_json::Value;
 use super::faults::Fault;
 use super::pipe::Pipe;
 
-/// Children of a mode that has many.
+/// Number of children in a mode with many.
 const MANY: usize = 20;
-/// How often a chain or a loop of forks goes on, so that it has an end also where nobody stops it: far behind the time in
-/// which it has to be stopped.
+/// Length of a chain or a loop of forks. It bounds the chain if nothing stops it, and lasts far longer than
+/// the server may take.
 const LINKS: usize = 30_000;
-/// How long a link of such a chain lives, milliseconds.
+/// Lifetime of a link of such a chain, milliseconds.
 const LINK: u8 = 1;
 
 /// A way to behave.
@@ -42,7 +42,7 @@ pub(crate) enum Mode {
     ForkLoop,
     ExitsAtStart,
     ExitsAfterInitialize,
-    /// It refuses to end, and breaks the rules once its tools were listed.
+    /// Refuses to end, and breaks the rules after `tools/list`.
     Faulty(Fault),
 }
 
@@ -73,18 +73,18 @@ impl Mode {
         known.ok_or_else(|| format!("unknown mode {name:?} of the zoo"))
     }
 
-    /// Whether SIGTERM has no effect on the helper itself.
+    /// Whether the helper itself ignores SIGTERM.
     pub(crate) fn ignores_term(self) -> bool {
         matches!(self, Self::IgnoresTerm | Self::IgnoresBoth | Self::Zombies | Self::Faulty(_))
     }
 
-    /// Whether the helper itself lives on after the end of its input.
+    /// Whether the helper itself keeps running after the end of its input.
     pub(crate) fn ignores_eof(self) -> bool {
         matches!(self, Self::IgnoresEof | Self::IgnoresBoth | Self::Zombies | Self::Faulty(_))
     }
 
-    /// Starts what the mode has beside the helper itself. To be called before there is a second thread.
-    pub(crate) fn begin(self, mark: &str) -> io::Result<()> {
+    /// Starts the other processes of the mode. Call it before there is a second thread.
+    pub(crate) fn begin(self, tag: &str) -> io::Result<()> {
         match self {
             Self::Polite
             | Self::IgnoresTerm
@@ -92,40 +92,40 @@ impl Mode {
             | Self::IgnoresBoth
             | Self::Stopped
             | Self::Faulty(_) => Ok(()),
-            Self::DoubleFork => child(&["--fork-away"], mark, false),
-            Self::OwnSession => child(&["--own-session"], mark, false),
-            Self::OwnGroup => child(&["--own-group"], mark, false),
-            Self::NoEnvironment => child(&["--fork-away", "--own-session"], mark, true),
-            Self::Daemon => child(&["--fork-away", "--own-session", "--leaves-all"], mark, true),
+            Self::DoubleFork => child(&["--fork-away"], tag, false),
+            Self::OwnSession => child(&["--own-session"], tag, false),
+            Self::OwnGroup => child(&["--own-group"], tag, false),
+            Self::NoEnvironment => child(&["--fork-away", "--own-session"], tag, true),
+            Self::Daemon => child(&["--fork-away", "--own-session", "--leaves-all"], tag, true),
             Self::Twenty => {
                 let kinds = [&["--own-session"][..], &["--own-group"], &["--fork-away"], &[]];
-                kinds.into_iter().cycle().take(MANY).try_for_each(|kind| child(kind, mark, false))
+                kinds.into_iter().cycle().take(MANY).try_for_each(|kind| child(kind, tag, false))
             }
             Self::Zombies => {
                 for _ in 0..MANY {
-                    // Nobody waits for it, which is what the mode is about.
+                    // No process waits for it; the mode is about that.
                     drop(Command::new("/bin/true").stdin(Stdio::null()).spawn()?);
                 }
-                child(&[], mark, false)
+                child(&[], tag, false)
             }
-            Self::LeaderEnds => child(&["--leader-ends"], mark, false),
-            Self::ForkChain => child(&["--chain"], mark, false),
-            Self::ForkLoop => child(&["--loop"], mark, false),
+            Self::LeaderEnds => child(&["--leader-ends"], tag, false),
+            Self::ForkChain => child(&["--chain"], tag, false),
+            Self::ForkLoop => child(&["--loop"], tag, false),
             Self::ExitsAtStart => {
-                child(&["--own-session"], mark, false)?;
+                child(&["--own-session"], tag, false)?;
                 std::process::exit(3)
             }
-            Self::ExitsAfterInitialize => child(&["--own-session"], mark, false),
+            Self::ExitsAfterInitialize => child(&["--own-session"], tag, false),
         }
     }
 
-    /// Called when the answer to `method` was sent.
+    /// Called after the answer to `method` was sent.
     pub(crate) fn answered(self, method: &str, id: &Value, pipe: Pipe) {
         match (self, method) {
             (Self::ExitsAfterInitialize, "initialize") => std::process::exit(4),
             (Self::Stopped, "tools/list") => {
                 pipe.at_it();
-                // An error would leave the helper as it is, and the test would see that.
+                // After an error the helper would simply keep running, and the test would see that.
                 let _ = raise(Signal::SIGSTOP);
             }
             (Self::LeaderEnds, "tools/list") => pipe.at_it(),
@@ -135,10 +135,10 @@ impl Mode {
     }
 }
 
-/// Starts a child that ignores SIGTERM and SIGHUP and waits for ever, after it has done what `ways` say.
-fn child(ways: &[&str], mark: &str, no_environment: bool) -> io::Result<()> {
+/// Starts a child that ignores SIGTERM and SIGHUP and waits for ever, after it has acted according to `ways`.
+fn child(ways: &[&str], tag: &str, no_environment: bool) -> io::Result<()> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("--zoo-child").arg(mark).args(ways).stdin(Stdio::null()).stderr(Stdio::null());
+    command.arg("--zoo-child").arg(tag).args(ways).stdin(Stdio::null()).stderr(Stdio::null());
     if no_environment {
         command.env_clear().arg0("innocent");
     }
@@ -150,15 +150,15 @@ fn child(ways: &[&str], mark: &str, no_environment: bool) -> io::Result<()> {
         }
     }
     if ways.contains(&"--fork-away") {
-        // Its own child goes on, and belongs to somebody else now.
+        // Its own child continues, and belongs to another parent now.
         started.wait()?;
     }
     Ok(())
 }
 
-/// The whole life of such a child. This process has one thread.
+/// The whole life of such a child. The process has one thread.
 pub(crate) fn be_child(ways: &[String]) -> io::Result<()> {
-    let does = |way: &str| ways.iter().any(|said| said == way);
+    let does = |way: &str| ways.iter().any(|given| given == way);
     for ignored in [Signal::SIGTERM, Signal::SIGHUP] {
         // SAFETY: ignoring a signal runs no code of ours.
         unsafe { signal(ignored, SigHandler::SigIgn) }?;
@@ -182,14 +182,14 @@ pub(crate) fn be_child(ways: &[String]) -> io::Result<()> {
     }
     if does("--leader-ends") {
         std::thread::spawn(|| super::wait_for_ever());
-        // SAFETY: it ends this thread alone, which owns nothing that the other one needs. The process then looks like one that
-        // waits to be reaped.
+        // SAFETY: the call ends only this thread, which owns nothing that the other thread needs. The process
+        // then looks like a zombie.
         unsafe { nix::libc::syscall(nix::libc::SYS_exit, 0) };
     }
     if does("--chain") {
         for _ in 0..LINKS {
             leave();
-            // Nothing but the time comes.
+            // Nothing wakes the poll except the timeout.
             poll(&mut [], LINK)?;
         }
         return Ok(());
@@ -200,20 +200,20 @@ pub(crate) fn be_child(ways: &[String]) -> io::Result<()> {
     super::wait_for_ever()
 }
 
-/// Goes on as a child of this process, which ends.
+/// Continues as a child of this process, which ends.
 fn leave() {
-    // SAFETY: this process has one thread, so the child may do whatever it likes.
+    // SAFETY: this process has one thread, so the child may run any code.
     if let Ok(ForkResult::Parent { .. }) = unsafe { fork() } {
         std::process::exit(0);
     }
 }
 
-/// One child after the other, each of which is gone after [`LINK`]; two of them live at a time.
+/// Forks one child after the other. Each ends after [`LINK`], so two of them live at a time.
 fn fork_on() -> io::Result<()> {
     // SAFETY: ignoring a signal runs no code of ours; the kernel then waits for the children.
     unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }?;
     for _ in 0..LINKS {
-        // SAFETY: this process has one thread, so the child may do whatever it likes.
+        // SAFETY: this process has one thread, so the child may run any code.
         if let Ok(ForkResult::Child) = unsafe { fork() } {
             poll(&mut [], LINK.saturating_mul(2))?;
             std::process::exit(0);

@@ -1,4 +1,4 @@
-//! Somebody who uses the server, remembers what it has acknowledged, and what was asked when it was killed.
+//! A user who remembers all acknowledged work, and the request in flight at the kill.
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use skein_protocol::thread::{
 use skein_protocol::turn::{Turn, TurnStatus};
 use tokio::sync::watch;
 
-/// The moment of the kill: how much was acknowledged before it, and whether it has come.
+/// The moment of the kill: the number of acknowledgements before it, and whether it has come.
 #[derive(Debug, Default)]
 pub(super) struct Moment(watch::Sender<(u64, bool)>);
 
@@ -40,27 +40,27 @@ impl Moment {
     }
 }
 
-/// A turn that was acknowledged.
+/// An acknowledged turn.
 #[derive(Debug, Clone)]
 struct Known {
     id: TurnId,
     text: String,
-    /// What the agent said, once the end of the turn was told.
-    said: Option<Option<String>>,
+    /// The agent's message, once the client was notified of the turn's end.
+    reply: Option<Option<String>>,
 }
 
-/// What was asked and not answered.
+/// A request without an answer.
 #[derive(Debug, Clone, PartialEq)]
 enum Asked {
     Nothing,
     Turn(String),
     Name(String),
     Archive(bool),
-    /// Only so many turns stay.
+    /// Only this many turns stay.
     Revert(usize),
 }
 
-/// A thread, as far as it was acknowledged.
+/// The acknowledged state of a thread.
 #[derive(Debug)]
 struct Remembered {
     id: ThreadId,
@@ -85,12 +85,12 @@ impl Person {
         Self { seed, threads: Vec::new(), number: 0, acknowledged: 0 }
     }
 
-    /// How many turns were acknowledged to them.
+    /// Number of acknowledged turns.
     pub(super) fn acknowledged(&self) -> usize {
         self.acknowledged
     }
 
-    /// Does one thing after the other, until the server is killed.
+    /// Acts until the server is killed.
     pub(super) async fn live(&mut self, address: &str, moment: &Moment) -> Result<()> {
         let lived = self.go_on(address, moment).await;
         match lived {
@@ -137,11 +137,11 @@ impl Person {
             0 | 1 => self.name(client, at).await,
             2 => self.put_aside(client, at).await,
             3 if turns > 1 => self.take_back(client, at).await,
-            _ => self.talk(client, at, moment).await,
+            _ => self.converse(client, at, moment).await,
         }
     }
 
-    async fn talk(&mut self, client: &mut Client, at: usize, moment: &Moment) -> Result<()> {
+    async fn converse(&mut self, client: &mut Client, at: usize, moment: &Moment) -> Result<()> {
         let number = self.number;
         let text = match self.seed.below(6) {
             0 | 1 => format!("some words, the {number}th"),
@@ -154,17 +154,17 @@ impl Person {
         self.acknowledged += 1;
         let thread = &mut self.threads[at];
         thread.asked = Asked::Nothing;
-        thread.turns.push(Known { id: id.clone(), text, said: None });
+        thread.turns.push(Known { id: id.clone(), text, reply: None });
         moment.acknowledged();
         let ended = client.turn_end(&id).await?;
         ensure!(ended.status == TurnStatus::Completed, "a turn has ended with {ended:?}");
-        let said = client.said(&id)?;
+        let reply = client.reply_text(&id)?;
         let numbers = client.record().iter().filter_map(|message| {
             let about = message.value()["params"]["threadId"].as_str()?.parse::<ThreadId>().ok()?;
             (about == thread.id).then(|| message.value()["seq"].as_u64()).flatten()
         });
         thread.seq = thread.seq.max(EventSeq(numbers.max().context("no numbers")?));
-        thread.turns.last_mut().context("it was pushed")?.said = Some(said);
+        thread.turns.last_mut().context("it was pushed")?.reply = Some(reply);
         Ok(())
     }
 
@@ -204,12 +204,12 @@ impl Person {
         let params = ThreadRevertParams { before_turn_id, thread_id: thread.id };
         let shown = client.call::<ThreadRevert>(params).await?;
         thread.turns.truncate(keep);
-        thread.epoch = Some(shown.skein.context("a picture")?.epoch);
+        thread.epoch = Some(shown.skein.context("a snapshot")?.epoch);
         Ok(())
     }
 
-    /// Everything that was acknowledged is there and listed. What was asked may have happened or not; from here on it is
-    /// known.
+    /// Checks that all acknowledged work is present and listed. The request in flight may have taken effect
+    /// or not; afterwards the person knows.
     pub(super) async fn check(&mut self, client: &mut Client, home: &Home) -> Result<()> {
         let lists = [listed(client, None).await?, listed(client, Some(true)).await?];
         let mut kept = Vec::new();
@@ -217,7 +217,7 @@ impl Person {
             let [ordinary, archived] = lists.each_ref().map(|list| list.contains(&thread.id));
             let wanted = !thread.turns.is_empty();
             if !ordinary && !archived && !wanted {
-                // Nobody was told that it is on disk.
+                // The server has not acknowledged that the thread is on disk.
                 continue;
             }
             let found = thread.check(client, home, [ordinary, archived]).await;
@@ -248,12 +248,12 @@ impl Remembered {
         let archived = match lists {
             [true, false] => false,
             [false, true] => true,
-            [true, true] => bail!("it is in both lists"),
-            [false, false] => bail!("it is in no list"),
+            [true, true] => bail!("the thread is in both lists"),
+            [false, false] => bail!("the thread is in no list"),
         };
         ensure!(
             archived == self.archived || self.asked == Asked::Archive(archived),
-            "it is in the wrong list"
+            "the thread is in the wrong list"
         );
         self.archived = archived;
         let read = client.read_thread(self.id).await?;
@@ -264,11 +264,11 @@ impl Remembered {
         }
         let resumed = client.resume(self.id).await?;
         self.check_turns(&resumed.thread).context("resumed")?;
-        let seen = resumed.skein.context("a picture")?;
-        ensure!(seen.seq >= self.seq, "it ends at {}, and {} was told", seen.seq, self.seq);
+        let seen = resumed.skein.context("a snapshot")?;
+        ensure!(seen.seq >= self.seq, "the history ends at {}, but {} was acknowledged", seen.seq, self.seq);
         let reverting = matches!(self.asked, Asked::Revert(_));
         let goes_on = self.epoch.is_none_or(|epoch| epoch == seen.epoch || (reverting && epoch < seen.epoch));
-        ensure!(goes_on, "epoch {:?} has become {}", self.epoch, seen.epoch);
+        ensure!(goes_on, "epoch {:?} changed to {}", self.epoch, seen.epoch);
         (self.seq, self.epoch) = (seen.seq, Some(seen.epoch));
         self.turns = resumed.thread.turns.iter().map(known).collect();
         self.name.clone_from(&resumed.thread.name);
@@ -288,18 +288,18 @@ impl Remembered {
 
     fn agrees(&self, known: &[Known], shown: &[Turn]) -> Result<()> {
         ensure!(shown.len() >= known.len(), "{} of {} turns are there", shown.len(), known.len());
-        let (told, rest) = shown.split_at(known.len());
-        for (known, shown) in known.iter().zip(told) {
-            ensure!(known.id == shown.id, "turn {} is in the place of {}", shown.id, known.id);
+        let (published, rest) = shown.split_at(known.len());
+        for (known, shown) in known.iter().zip(published) {
+            ensure!(known.id == shown.id, "turn {} replaces turn {}", shown.id, known.id);
             ensure!(shown.status != TurnStatus::InProgress, "turn {} is open", shown.id);
             let text: Vec<String> = shown.items.iter().filter_map(user_text).collect();
-            ensure!(text == [known.text.as_str()], "{text:?} was said, and not {:?}", known.text);
-            if let Some(said) = &known.said {
+            ensure!(text == [known.text.as_str()], "the turn has {text:?}, not {:?}", known.text);
+            if let Some(reply) = &known.reply {
                 let shows = shown.items.iter().filter_map(agent_text).next_back();
                 let ended = known_to_end(shown.status);
                 ensure!(
-                    ended && shows == *said,
-                    "turn {} ended with {said:?}, and shows {shown:#?}",
+                    ended && shows == *reply,
+                    "turn {} ended with {reply:?}, but shows {shown:#?}",
                     known.id
                 );
             }
@@ -308,10 +308,10 @@ impl Remembered {
             ([], _) => Ok(()),
             ([one], Asked::Turn(asked)) => {
                 let text: Vec<String> = one.items.iter().filter_map(user_text).collect();
-                ensure!(text == [asked.as_str()], "{text:?} was said, and {asked:?} was asked");
+                ensure!(text == [asked.as_str()], "the turn has {text:?}, but the request was {asked:?}");
                 Ok(())
             }
-            (more, _) => bail!("turns that nobody began: {more:#?}"),
+            (more, _) => bail!("unknown turns: {more:#?}"),
         }
     }
 
@@ -348,6 +348,6 @@ fn known_to_end(status: TurnStatus) -> bool {
 
 fn known(turn: &Turn) -> Known {
     let text = turn.items.iter().filter_map(user_text).collect::<Vec<_>>().join("\n");
-    let said = Some(turn.items.iter().filter_map(agent_text).next_back());
-    Known { id: turn.id.clone(), text, said }
+    let reply = Some(turn.items.iter().filter_map(agent_text).next_back());
+    Known { id: turn.id.clone(), text, reply }
 }

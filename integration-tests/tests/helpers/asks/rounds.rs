@@ -1,4 +1,5 @@
-//! Questions of MCP 2026-07-28: a call is answered with them, and made again with what the user said.
+//! Questions of MCP 2026-07-28: the answer to a call has the questions, and the client repeats the call with
+//! the user's replies.
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
@@ -21,7 +22,7 @@ use skein_protocol::thread::{ThreadActiveFlag, ThreadStatus};
 use skein_protocol::turn::TurnStatus;
 
 use super::super::text;
-use super::{accept, answer, asks, form, question, resolved, told, told_in};
+use super::{accept, answer, asks, form, outcome, outcome_of, question, resolved};
 
 fn helper() -> Result<Helper> {
     Helper::with("helper", &["--speaks", "2026-07-28"])
@@ -34,16 +35,16 @@ async fn home() -> Result<(Home, Client, ThreadId)> {
 async fn with(helper: Helper) -> Result<(Home, Client, ThreadId)> {
     let home = Home::setup().helper(helper).start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     Ok((home, client, thread))
 }
 
-/// Whether this client was asked anything so far.
+/// Whether this client got a question so far.
 fn was_asked(client: &Client) -> bool {
     client.record().iter().any(|message| message.method() == Some(Question::INFO.wire))
 }
 
-/// Until nothing is outstanding at the helper.
+/// Waits until the helper has no request in flight.
 async fn until_ready(client: &mut Client) -> Result<()> {
     let mut state = HelperState::Busy;
     for _ in 0..1000 {
@@ -52,7 +53,7 @@ async fn until_ready(client: &mut Client) -> Result<()> {
             return Ok(());
         }
     }
-    anyhow::bail!("it is {state:?}")
+    anyhow::bail!("the helper is {state:?}")
 }
 
 async fn refusal(client: &mut Client, thread: ThreadId, tool: &str, arguments: Value) -> Result<WireError> {
@@ -60,7 +61,7 @@ async fn refusal(client: &mut Client, thread: ThreadId, tool: &str, arguments: V
 }
 
 #[tokio::test]
-async fn a_turns_call_is_made_again_with_the_users_answer() -> Result<()> {
+async fn a_turns_call_is_repeated_with_the_users_answer() -> Result<()> {
     let (home, mut client, thread) = home().await?;
     let turn = client.start_turn(thread, &format!("/tool helper ask {}", form())).await?;
     let (id, params) = question(&mut client).await?;
@@ -72,18 +73,18 @@ async fn a_turns_call_is_made_again_with_the_users_answer() -> Result<()> {
     assert_eq!(message, "Who are you?");
     assert_eq!(requested_schema.required.as_deref(), Some(&["name".to_owned()][..]));
     let waits = ThreadStatus::Active { active_flags: vec![ThreadActiveFlag::WaitingOnApproval] };
-    assert!(client.heard::<ThreadStatusChanged>()?.iter().any(|changed| changed.status == waits));
-    // While a user thinks nothing is wanted of it, so that it is not held to be silent.
+    assert!(client.received::<ThreadStatusChanged>()?.iter().any(|changed| changed.status == waits));
+    // While the helper waits for the user's answer, silence does not count as a stall.
     until_ready(&mut client).await?;
     client.answer_request::<Question>(&id, &accept()).await?;
     resolved(&mut client, &id).await?;
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
-    assert_eq!(told(&client, &turn)?, json!({ "action": "accept", "content": { "name": "Ada" } }));
+    assert_eq!(outcome(&client, &turn)?, json!({ "action": "accept", "content": { "name": "Ada" } }));
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_decline_a_cancel_and_an_address_are_passed_on() -> Result<()> {
+async fn a_decline_a_cancel_and_a_url_are_forwarded() -> Result<()> {
     let (home, mut client, thread) = home().await?;
     for (action, word) in
         [(McpServerElicitationAction::Decline, "decline"), (McpServerElicitationAction::Cancel, "cancel")]
@@ -93,9 +94,9 @@ async fn a_decline_a_cancel_and_an_address_are_passed_on() -> Result<()> {
         let (id, params) = question(&mut client).await?;
         assert_eq!(params.turn_id, None, "a client has called");
         client.answer_request::<Question>(&id, &answer(action, None)).await?;
-        assert_eq!(told_in(&mut client, call).await?, json!({ "action": word }));
+        assert_eq!(outcome_of(&mut client, call).await?, json!({ "action": word }));
     }
-    // With an id, and without: not every revision wants one.
+    // With an id, and without: not every revision requires one.
     for (id, shown) in [(json!("e1"), "e1"), (Value::Null, "asked")] {
         let mut url = json!({ "mode": "url", "message": "Log in", "url": "https://a.example/in" });
         if !id.is_null() {
@@ -109,33 +110,33 @@ async fn a_decline_a_cancel_and_an_address_are_passed_on() -> Result<()> {
         };
         assert_eq!((url.as_str(), elicitation_id.as_str()), ("https://a.example/in", shown));
         client.answer_request::<Question>(&id, &answer(McpServerElicitationAction::Accept, None)).await?;
-        assert_eq!(told_in(&mut client, call).await?, json!({ "action": "accept" }));
+        assert_eq!(outcome_of(&mut client, call).await?, json!({ "action": "accept" }));
     }
     home.finish().await
 }
 
 #[tokio::test]
-async fn two_threads_of_one_helper_are_each_asked_their_own_at_the_same_time() -> Result<()> {
+async fn two_threads_of_one_helper_get_their_own_questions_at_the_same_time() -> Result<()> {
     let (home, mut one, first) = with(helper()?.set("isolation", "shared")).await?;
     let mut other = home.client().await?;
-    let second = other.start_said_thread("words").await?;
+    let second = other.start_thread_with("words").await?;
     let turn = one.start_turn(first, &format!("/tool helper ask {}", form())).await?;
     let (asked_first, params) = question(&mut one).await?;
     assert_eq!(params.thread_id, first);
     let call = other.start_call::<McpServerToolCall>(&tool_params(second, "helper", "ask", form())).await?;
     let (asked_second, params) = question(&mut other).await?;
     assert_eq!((params.thread_id, params.turn_id), (second, None));
-    assert_eq!(home.family().helpers.len(), 1, "they share it");
-    // In the other order, so that one of them would get what is not his.
+    assert_eq!(home.family().helpers.len(), 1, "both threads share the helper");
+    // Answered in the other order, so that a mix-up would give one thread the other's answer.
     other
         .answer_request::<Question>(&asked_second, &answer(McpServerElicitationAction::Decline, None))
         .await?;
-    assert_eq!(told_in(&mut other, call).await?, json!({ "action": "decline" }));
-    assert_eq!(one.status().await?.turns.running, 1, "the other one still waits");
+    assert_eq!(outcome_of(&mut other, call).await?, json!({ "action": "decline" }));
+    assert_eq!(one.status().await?.turns.running, 1, "the other thread still waits");
     one.answer_request::<Question>(&asked_first, &accept()).await?;
     one.turn_end(&turn).await?;
-    assert_eq!(told(&one, &turn)?["content"]["name"], "Ada");
-    // One of them leaves with its question, and the other's stays.
+    assert_eq!(outcome(&one, &turn)?["content"]["name"], "Ada");
+    // One thread leaves with its question, and the other's question stays.
     one.start_turn(first, &format!("/tool helper ask {}", form())).await?;
     let (asked_first, _) = question(&mut one).await?;
     let call = other.start_call::<McpServerToolCall>(&tool_params(second, "helper", "ask", form())).await?;
@@ -143,36 +144,36 @@ async fn two_threads_of_one_helper_are_each_asked_their_own_at_the_same_time() -
     other.unload(first, true).await?;
     resolved(&mut one, &asked_first).await?;
     other.answer_request::<Question>(&asked_second, &accept()).await?;
-    assert_eq!(told_in(&mut other, call).await?["action"], "accept");
+    assert_eq!(outcome_of(&mut other, call).await?["action"], "accept");
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_call_whose_helper_is_set_apart_while_its_user_thinks_goes_on_with_the_answer() -> Result<()> {
+async fn a_call_continues_with_the_answer_after_its_helper_was_quarantined() -> Result<()> {
     let helper = helper()?.set("isolation", "shared");
     let home = Home::setup().helper(helper).set("helpers.liveness", "500ms").start().await?;
     let (mut one, mut other) = (home.client().await?, home.client().await?);
-    let first = one.start_said_thread("words").await?;
-    let second = other.start_said_thread("words").await?;
+    let first = one.start_thread_with("words").await?;
+    let second = other.start_thread_with("words").await?;
     let old = other.say(second, "/tool helper pid").await?;
     let call = one.start_call::<McpServerToolCall>(&tool_params(first, "helper", "ask", form())).await?;
     let (id, _) = question(&mut one).await?;
     let hangs = other.start_turn(second, "/tool helper hang").await?;
-    let told = other.next::<McpServerStartupStatusUpdated>(|told| told.skein.is_some()).await?;
-    assert_eq!(told.skein.map(|skein| skein.state), Some(HelperState::Unresponsive));
+    let outcome = other.next::<McpServerStartupStatusUpdated>(|outcome| outcome.skein.is_some()).await?;
+    assert_eq!(outcome.skein.map(|skein| skein.state), Some(HelperState::Unresponsive));
     let fresh = text(&other.tool(second, "helper", "pid", json!({})).await?);
     assert_ne!(fresh, old);
     other.interrupt(second, &hangs).await?;
     other.turn_end(&hangs).await?;
-    assert_eq!(home.family().helpers.len(), 2, "the one that is set apart is kept for the call");
+    assert_eq!(home.family().helpers.len(), 2, "the quarantined helper is kept for the call");
     one.answer_request::<Question>(&id, &accept()).await?;
-    assert_eq!(told_in(&mut one, call).await?["content"]["name"], "Ada");
+    assert_eq!(outcome_of(&mut one, call).await?["content"]["name"], "Ada");
     home.until_helpers(1, PATIENCE).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn an_interrupt_ends_the_question_and_the_call_is_not_made_again() -> Result<()> {
+async fn an_interrupt_ends_the_question_and_the_call_is_not_repeated() -> Result<()> {
     let (home, mut client, thread) = home().await?;
     let turn = client.start_turn(thread, &format!("/tool helper ask {}", form())).await?;
     let (id, _) = question(&mut client).await?;
@@ -181,7 +182,7 @@ async fn an_interrupt_ends_the_question_and_the_call_is_not_made_again() -> Resu
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Interrupted);
     client.answer_request::<Question>(&id, &accept()).await?;
     assert!(!client.say(thread, "/tool helper pid").await?.is_empty());
-    // One outside of a turn ends with the connection that called.
+    // A question outside a turn ends with the connection of the caller.
     let mut caller = home.client().await?;
     let _call = caller.start_call::<McpServerToolCall>(&tool_params(thread, "helper", "ask", form())).await?;
     let (id, _) = question(&mut client).await?;
@@ -191,24 +192,24 @@ async fn an_interrupt_ends_the_question_and_the_call_is_not_made_again() -> Resu
 }
 
 #[tokio::test]
-async fn the_end_of_the_helper_and_its_timeout_end_the_question_with_the_call() -> Result<()> {
+async fn the_helpers_exit_and_the_timeout_end_the_question_with_the_call() -> Result<()> {
     let (home, mut client, thread) = with(helper()?.set("tool_timeout_sec", 1.5)).await?;
     let pid: i32 = client.say(thread, "/tool helper pid").await?.parse()?;
     let ask = tool_params(thread, "helper", "ask", form());
     let call = client.start_call::<McpServerToolCall>(&ask).await?;
     let (id, _) = question(&mut client).await?;
     resolved(&mut client, &id).await?;
-    assert_eq!(client.answer(call).await?.expect_err("it took too long").reason(), "toolTimedOut");
+    assert_eq!(client.answer(call).await?.expect_err("the call took too long").reason(), "toolTimedOut");
     let call = client.start_call::<McpServerToolCall>(&ask).await?;
     let (id, _) = question(&mut client).await?;
     kill(Pid::from_raw(pid), Signal::SIGKILL)?;
     resolved(&mut client, &id).await?;
-    assert_eq!(client.answer(call).await?.expect_err("it is dead").reason(), "helperEnded");
+    assert_eq!(client.answer(call).await?.expect_err("the helper is dead").reason(), "helperEnded");
     home.finish().await
 }
 
 #[tokio::test]
-async fn what_is_declared_is_answered_and_nothing_else_is() -> Result<()> {
+async fn only_declared_requests_are_answered() -> Result<()> {
     let (home, mut client, thread) = home().await?;
     let meta: Value = serde_json::from_str(&text(&client.tool(thread, "helper", "meta", json!({})).await?))?;
     let declared = &meta["io.modelcontextprotocol/clientCapabilities"];
@@ -221,7 +222,7 @@ async fn what_is_declared_is_answered_and_nothing_else_is() -> Result<()> {
     let nested = json!({ "type": "object", "properties": { "a": { "type": "object" } } });
     let nested = json!({ "mode": "form", "message": "?", "requestedSchema": nested });
     let large = json!({ "mode": "url", "message": "x".repeat(300_000), "url": "https://a.example/" });
-    for (tool, arguments, said) in [
+    for (tool, arguments, progress) in [
         (
             "ask",
             asks("sampling/createMessage", &json!({ "messages": [], "maxTokens": 10 })),
@@ -236,10 +237,10 @@ async fn what_is_declared_is_answered_and_nothing_else_is() -> Result<()> {
     ] {
         let error = refusal(&mut client, thread, tool, arguments).await?;
         assert_eq!(error.reason(), "inputRefused", "{error:?}");
-        assert!(error.message.contains(said), "{said}: {error:?}");
+        assert!(error.message.contains(progress), "{progress}: {error:?}");
     }
-    assert!(!was_asked(&client), "nobody is asked what cannot be answered");
-    // As many as may be are there at once.
+    assert!(!was_asked(&client), "no client gets an invalid question");
+    // The largest allowed number of questions at once.
     let many = tool_params(thread, "helper", "ask_many", json!({ "count": 8 }));
     let call = client.start_call::<McpServerToolCall>(&many).await?;
     let mut ids = Vec::new();
@@ -249,20 +250,20 @@ async fn what_is_declared_is_answered_and_nothing_else_is() -> Result<()> {
     for id in &ids {
         client.answer_request::<Question>(id, &accept()).await?;
     }
-    let told = told_in(&mut client, call).await?;
-    assert_eq!(told.as_object().map(serde_json::Map::len), Some(8), "{told}");
+    let outcome = outcome_of(&mut client, call).await?;
+    assert_eq!(outcome.as_object().map(serde_json::Map::len), Some(8), "{outcome}");
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_call_is_made_again_only_so_often_and_tells_its_progress_each_time() -> Result<()> {
+async fn a_call_is_repeated_at_most_ten_times_and_reports_progress_each_time() -> Result<()> {
     let (home, mut client, thread) = home().await?;
     let turn = client.start_turn(thread, "/tool helper rounds {\"count\":3}").await?;
     client.turn_end(&turn).await?;
-    let said = client.heard::<ItemMcpToolCallProgress>()?;
-    let said: Vec<&str> = said.iter().map(|said| said.message.as_str()).collect();
-    assert_eq!(said, ["3 left", "2 left", "1 left", "0 left"]);
-    assert!(told(&client, &turn)?["roots"]["roots"][0]["uri"].is_string());
+    let progress = client.received::<ItemMcpToolCallProgress>()?;
+    let progress: Vec<&str> = progress.iter().map(|progress| progress.message.as_str()).collect();
+    assert_eq!(progress, ["3 left", "2 left", "1 left", "0 left"]);
+    assert!(outcome(&client, &turn)?["roots"]["roots"][0]["uri"].is_string());
     let error = refusal(&mut client, thread, "rounds", json!({ "count": 100 })).await?;
     assert_eq!(error.reason(), "inputRefused");
     assert!(error.message.contains("10 times"), "{error:?}");

@@ -1,4 +1,4 @@
-//! What goes wrong in a call over HTTP ends that call, with its reason, and nothing else.
+//! A fault in a call over HTTP ends that call, with its reason, and nothing else.
 
 use std::time::{Duration, Instant};
 
@@ -15,24 +15,24 @@ use skein_protocol::turn::TurnStatus;
 use super::Web;
 
 #[tokio::test]
-async fn an_answer_that_is_none_ends_its_call_only() -> Result<()> {
+async fn an_invalid_answer_ends_its_call_only() -> Result<()> {
     for manner in [Manner::Handshake, Manner::Stateless] {
         let mut web = Web::start(manner).await?;
         let hangs = tool_params(web.thread, "web", "stall", json!({}));
         let waits = web.client.start_call::<McpServerToolCall>(&hangs).await?;
-        for (tool, said) in [
+        for (tool, words) in [
             ("break", "ended without one"),
             ("garbage", "no MCP server"),
-            ("garbage_event", "this is no JSON"),
+            ("garbage_event", "this is not JSON"),
             ("endless", "longer than 16777216 bytes"),
             ("endless_event", "longer than 16777216 bytes"),
-            // The reason is its own, and not that of the one before.
+            // The reason belongs to this call, not to the one before.
             ("break", "ended without one"),
         ] {
             let call = tool_params(web.thread, "web", tool, json!({}));
             let error = web.client.refusal::<McpServerToolCall>(call).await?;
             assert_eq!(error.reason(), "helperLost", "{tool}: {error:?}");
-            assert!(error.message.contains(said), "{tool}: {error:?}");
+            assert!(error.message.contains(words), "{tool}: {error:?}");
             web.echoes("web").await?;
             web.echoes("helper").await?;
         }
@@ -43,7 +43,7 @@ async fn an_answer_that_is_none_ends_its_call_only() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_call_that_stalls_is_interrupted_and_lets_go_of_its_connection() -> Result<()> {
+async fn an_interrupt_of_a_stalled_call_closes_its_connection() -> Result<()> {
     for (manner, tool) in [
         (Manner::Handshake, "stall"),
         (Manner::Handshake, "mute"),
@@ -71,7 +71,7 @@ async fn a_call_that_stalls_is_interrupted_and_lets_go_of_its_connection() -> Re
 }
 
 #[tokio::test]
-async fn a_server_that_goes_away_in_a_call_ends_it_and_the_thread_within_bounds() -> Result<()> {
+async fn a_server_that_dies_in_a_call_delays_neither_the_call_nor_the_unload() -> Result<()> {
     let mut web = Web::start(Manner::Handshake).await?;
     let call = tool_params(web.thread, "web", "stall", json!({}));
     let waits = web.client.start_call::<McpServerToolCall>(&call).await?;

@@ -1,4 +1,4 @@
-//! Helpers over HTTP that come, go, and fall silent: they are waited for, and nobody has to ask for that.
+//! Helpers over HTTP that come, go, and fall silent: Skein waits for them without a request.
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -18,32 +18,34 @@ use skein_protocol::turn::TurnStatus;
 use super::super::{statuses, text};
 use super::started;
 
-/// A start fails because nobody is there.
+/// A start fails because no server listens.
 async fn fails(client: &mut Client) -> Result<()> {
-    let why = started(client, "web").await?.context("nobody is there")?;
+    let why = started(client, "web").await?.context("a failed start")?;
     assert!(why.contains("cannot connect"), "{why}");
     assert!(!why.contains("is not started again"), "{why}");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_yet_is_waited_for_however_long() -> Result<()> {
+async fn a_missing_server_is_retried_until_it_is_there() -> Result<()> {
     let place = HttpHelper::place()?;
     let home = Home::setup().helper(Helper::at("web", &place.url()?)).start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
-    // The client hears of the first failure. The log has more than a program of ours is started that fails.
+    let thread = client.start_thread_with("words").await?;
+    // The client is notified of the first failure. The log has more tries than a failing local program gets.
     fails(&mut client).await?;
     home.until_logged("cannot connect", 6, PATIENCE).await?;
     let status = &statuses(&mut client, thread).await?[0];
     assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::Failed));
     assert_ne!(status.skein.as_ref().map(|skein| skein.state), Some(HelperState::Broken));
     let echo = tool_params(thread, "web", "echo", json!({ "text": "there" }));
-    // A call does not wait for the next try, and says why it failed.
+    // A call does not wait for the next try; it fails with the reason.
     let error = client.refusal::<McpServerToolCall>(echo.clone()).await?;
     assert_eq!(error.reason(), "helperNotRunning", "{error:?}");
     let helper = place.start(Manner::Handshake)?;
-    client.next::<McpServerStartupStatusUpdated>(|told| told.status == McpServerStartupState::Ready).await?;
+    client
+        .next::<McpServerStartupStatusUpdated>(|update| update.status == McpServerStartupState::Ready)
+        .await?;
     let answer = client.call::<McpServerToolCall>(echo).await?;
     assert_eq!(text(&answer), "there");
     drop(client);
@@ -52,19 +54,19 @@ async fn a_server_that_is_not_there_yet_is_waited_for_however_long() -> Result<(
 }
 
 #[tokio::test]
-async fn a_server_that_went_away_is_used_again_when_it_is_back() -> Result<()> {
+async fn a_server_is_used_again_after_it_came_back() -> Result<()> {
     for manner in [Manner::Handshake, Manner::Stateless] {
         let helper = HttpHelper::start(manner.clone(), None).await?;
         let home = Home::setup().helper(Helper::at("web", &helper.url())).start().await?;
         let mut client = home.client().await?;
-        let thread = client.start_said_thread("words").await?;
+        let thread = client.start_thread_with("words").await?;
         assert_eq!(started(&mut client, "web").await?, None);
         let stall = tool_params(thread, "web", "stall", json!({}));
         let waits = client.start_call::<McpServerToolCall>(&stall).await?;
         helper.until_seen(PATIENCE, |seen| seen.method() == "tools/call").await?;
         let address = helper.address();
         helper.end().await;
-        let error = client.answer(waits).await?.expect_err("it is gone");
+        let error = client.answer(waits).await?.expect_err("the server is gone");
         assert_eq!(error.reason(), "helperLost", "{error:?}");
         let helper = HttpHelper::start_at(address, manner).await?;
         let answer = client.tool(thread, "web", "echo", json!({ "text": "back" })).await?;
@@ -79,7 +81,7 @@ async fn a_server_that_went_away_is_used_again_when_it_is_back() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_call_without_a_byte_is_told_to_show_no_life_and_one_with_comments_is_not() -> Result<()> {
+async fn a_call_without_a_byte_is_unresponsive_and_one_with_comments_is_not() -> Result<()> {
     let helper = HttpHelper::start(Manner::Stateless, None).await?;
     let home = Home::setup()
         .helper(Helper::at("web", &helper.url()))
@@ -87,18 +89,18 @@ async fn a_call_without_a_byte_is_told_to_show_no_life_and_one_with_comments_is_
         .start()
         .await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     assert_eq!(started(&mut client, "web").await?, None);
     let answer = client.tool(thread, "web", "slowly", json!({})).await?;
     assert_eq!(text(&answer), "slow");
-    let told = client.heard::<McpServerStartupStatusUpdated>()?;
-    assert!(told.iter().all(|told| told.skein.is_none()), "{told:?}");
+    let update = client.received::<McpServerStartupStatusUpdated>()?;
+    assert!(update.iter().all(|update| update.skein.is_none()), "{update:?}");
     for tool in ["stall", "mute"] {
         let mut caller = home.client().await?;
         let call = tool_params(thread, "web", tool, json!({}));
         let waits = caller.start_call::<McpServerToolCall>(&call).await?;
         liveness(&mut client, HelperState::Unresponsive).await?;
-        // It is told and nothing else: the call ends with who made it.
+        // The report is the only effect: the call ends with its caller.
         drop((waits, caller));
         liveness(&mut client, HelperState::Ready).await?;
         let answer = client.tool(thread, "web", "echo", json!({ "text": "fine" })).await?;
@@ -110,34 +112,34 @@ async fn a_call_without_a_byte_is_told_to_show_no_life_and_one_with_comments_is_
 }
 
 #[tokio::test]
-async fn one_that_is_shared_and_falls_silent_is_set_apart_for_its_call() -> Result<()> {
+async fn a_shared_helper_that_falls_silent_is_quarantined_for_its_call() -> Result<()> {
     let helper = HttpHelper::start(Manner::Stateless, None).await?;
     let web = Helper::at("web", &helper.url()).set("isolation", "shared");
     let home = Home::setup().helper(web).set("helpers.liveness", "500ms").start().await?;
     let (mut one, mut two) = (home.client().await?, home.client().await?);
-    let first = one.start_said_thread("one").await?;
-    let second = two.start_said_thread("two").await?;
+    let first = one.start_thread_with("one").await?;
+    let second = two.start_thread_with("two").await?;
     let turn = one.start_turn(first, "/tool web stall").await?;
-    two.next::<McpServerStartupStatusUpdated>(|told| told.skein.is_some()).await?;
+    two.next::<McpServerStartupStatusUpdated>(|update| update.skein.is_some()).await?;
     let answer = two.tool(second, "web", "echo", json!({ "text": "beside" })).await?;
     assert_eq!(text(&answer), "beside");
     let listed = one.call::<SkeinHelpersList>(SkeinHelpersListParams::default()).await?.data;
     assert_eq!(listed.iter().map(|one| one.quarantined).filter(|apart| *apart).count(), 1, "{listed:?}");
     one.interrupt(first, &turn).await?;
     assert_eq!(one.turn_end(&turn).await?.status, TurnStatus::Interrupted);
-    one.until_status("nothing is set apart", |status| status.helpers.quarantined == 0).await?;
+    one.until_status("no helper is quarantined", |status| status.helpers.quarantined == 0).await?;
     drop((one, two));
     helper.until_alone(PATIENCE).await?;
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_silent_call_ends_where_the_configuration_says_so_and_no_other_does() -> Result<()> {
+async fn a_silent_call_ends_only_with_the_configured_policy() -> Result<()> {
     let helper = HttpHelper::start(Manner::Stateless, None).await?;
     let web = Helper::at("web", &helper.url()).set("on_unresponsive", "fail");
     let home = Home::setup().helper(web).set("helpers.liveness", "500ms").start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     let error = client.refusal::<McpServerToolCall>(tool_params(thread, "web", "mute", json!({}))).await?;
     assert_eq!(error.reason(), "helperUnresponsive", "{error:?}");
     let answer = client.tool(thread, "web", "echo", json!({ "text": "fine" })).await?;
@@ -148,12 +150,12 @@ async fn a_silent_call_ends_where_the_configuration_says_so_and_no_other_does() 
 }
 
 #[tokio::test]
-async fn credentials_that_are_refused_are_tried_again_when_somebody_asks_for_it() -> Result<()> {
+async fn refused_credentials_are_retried_only_on_request() -> Result<()> {
     let helper = HttpHelper::start(Manner::Handshake, Some("s3cret-s3cret")).await?;
     let web = Helper::at("web", &helper.url()).set("bearer_token_env_var", "WEB_TOKEN");
     let home = Home::setup().helper(web).env("WEB_TOKEN", "wr0ng-wr0ng").start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     let asked = || helper.seen().iter().filter(|seen| seen.method() == "initialize").count();
     for times in 1..=2 {
         let why = started(&mut client, "web").await?.context("it started")?;
@@ -161,7 +163,7 @@ async fn credentials_that_are_refused_are_tried_again_when_somebody_asks_for_it(
         let status = &statuses(&mut client, thread).await?[0];
         assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::AuthenticationRequired));
         assert_eq!(status.skein.as_ref().map(|skein| skein.state), Some(HelperState::Broken));
-        // No call makes it try, either.
+        // A call does not trigger a retry, either.
         let echo = tool_params(thread, "web", "echo", json!({ "text": "?" }));
         assert_eq!(client.refusal::<McpServerToolCall>(echo).await?.reason(), "helperNotRunning");
         assert_eq!(asked(), times);
@@ -178,15 +180,15 @@ async fn credentials_that_are_refused_are_tried_again_when_somebody_asks_for_it(
     home.finish().await
 }
 
-/// Until a helper is told to show no life, or to show it again.
+/// Waits for the notification that a helper is unresponsive, or responds again.
 async fn liveness(client: &mut Client, state: HelperState) -> Result<()> {
-    let told = client.next::<McpServerStartupStatusUpdated>(|told| told.skein.is_some()).await?;
-    assert_eq!(told.skein.map(|skein| skein.state), Some(state));
+    let update = client.next::<McpServerStartupStatusUpdated>(|update| update.skein.is_some()).await?;
+    assert_eq!(update.skein.map(|skein| skein.state), Some(state));
     Ok(())
 }
 
 #[tokio::test]
-async fn a_ping_without_an_answer_lets_go_of_its_connection_with_the_calls() -> Result<()> {
+async fn an_unanswered_ping_closes_its_connection_with_the_calls() -> Result<()> {
     let helper = HttpHelper::start(Manner::Handshake, None).await?;
     let home = Home::setup()
         .helper(Helper::at("web", &helper.url()))
@@ -194,7 +196,7 @@ async fn a_ping_without_an_answer_lets_go_of_its_connection_with_the_calls() -> 
         .start()
         .await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     client.tool(thread, "web", "ignore_pings", json!({})).await?;
     for times in 1..=2 {
         let turn = client.start_turn(thread, "/tool web stall").await?;
@@ -211,7 +213,7 @@ async fn a_ping_without_an_answer_lets_go_of_its_connection_with_the_calls() -> 
 }
 
 #[tokio::test]
-async fn a_helper_that_waits_for_its_user_is_not_taken_for_dead() -> Result<()> {
+async fn a_helper_that_waits_for_its_user_is_not_unresponsive() -> Result<()> {
     let helper = HttpHelper::start(Manner::Handshake, None).await?;
     let other = HttpHelper::start(Manner::Handshake, None).await?;
     let home = Home::setup()
@@ -221,21 +223,21 @@ async fn a_helper_that_waits_for_its_user_is_not_taken_for_dead() -> Result<()> 
         .start()
         .await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     for name in ["web", "other"] {
         client.tool(thread, name, "ignore_pings", json!({})).await?;
     }
     let asks = client.start_call::<McpServerToolCall>(&tool_params(thread, "web", "ask", json!({}))).await?;
     let (id, _) = client.next_request::<McpServerElicitationRequest>().await?;
-    // One that was asked later, and nobody keeps waiting, is: so much time has passed.
+    // A later call without a user's question counts as silent, after the same time.
     let hangs =
         client.start_call::<McpServerToolCall>(&tool_params(thread, "other", "stall", json!({}))).await?;
-    let silent = client.next::<McpServerStartupStatusUpdated>(|told| told.skein.is_some()).await?;
+    let silent = client.next::<McpServerStartupStatusUpdated>(|update| update.skein.is_some()).await?;
     assert_eq!(silent.name, "other");
     let answer = json!({ "action": "accept", "content": { "name": "Ada" }, "_meta": null });
     client.answer_request::<McpServerElicitationRequest>(&id, &serde_json::from_value(answer)?).await?;
-    let told = client.answer(asks).await?.map_err(anyhow::Error::msg)?;
-    assert!(text(&told).contains("Ada"), "{}", text(&told));
+    let update = client.answer(asks).await?.map_err(anyhow::Error::msg)?;
+    assert!(text(&update).contains("Ada"), "{}", text(&update));
     drop((hangs, client));
     home.finish().await
 }

@@ -1,4 +1,4 @@
-//! Helpers over HTTP that cannot be had: why is said so that somebody can mend it, and no secret is said.
+//! Helpers over HTTP that cannot start: the reason is clear enough to fix the cause, and shows no secret.
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -15,7 +15,7 @@ use super::started;
 
 const SECRET: &str = "s3cret-s3cret-s3cret";
 
-/// Why a helper at `url` does not start.
+/// Reason why a helper at `url` does not start.
 async fn refusal(url: &str) -> Result<String> {
     let home = Home::setup().helper(Helper::at("web", url)).start().await?;
     let mut client = home.client().await?;
@@ -29,7 +29,7 @@ async fn refusal(url: &str) -> Result<String> {
 }
 
 #[tokio::test]
-async fn what_is_no_mcp_server_is_said_to_be_none() -> Result<()> {
+async fn a_server_without_mcp_is_reported_as_such() -> Result<()> {
     let page = HttpHelper::start(Manner::Page, None).await?;
     let why = refusal(&page.url()).await?;
     assert!(why.contains("no MCP server") && why.contains("text/html"), "{why}");
@@ -41,13 +41,13 @@ async fn what_is_no_mcp_server_is_said_to_be_none() -> Result<()> {
     assert!(why.contains("HTTP 503: come back later"), "{why}");
     assert!(
         broken.seen().iter().all(|seen| seen.method() != "server/discover"),
-        "it is not about the question"
+        "the error is not about the request"
     );
     Ok(())
 }
 
 #[tokio::test]
-async fn nobody_there_and_no_tls_there_are_told_apart() -> Result<()> {
+async fn a_refused_connection_and_missing_tls_have_different_errors() -> Result<()> {
     let gone = HttpHelper::start(Manner::Handshake, None).await?;
     let url = gone.url();
     let secure = url.replace("http:", "https:");
@@ -62,28 +62,28 @@ async fn nobody_there_and_no_tls_there_are_told_apart() -> Result<()> {
 }
 
 #[tokio::test]
-async fn who_answers_tls_with_something_else_is_not_tried_again() -> Result<()> {
+async fn a_server_that_does_not_speak_tls_is_not_retried() -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("https://{}/mcp", listener.local_addr()?);
     let mut server = JoinSet::new();
     server.spawn(async move {
         while let Ok((mut socket, _)) = listener.accept().await {
-            // As servers of plain HTTP do.
+            // Like a server of plain HTTP.
             let _gone = socket.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").await;
             let _gone = socket.read_to_end(&mut Vec::new()).await;
         }
     });
     let why = refusal(&url).await?;
     assert!(why.contains("cannot connect to https://127.0.0.1:"), "{why}");
-    assert!(why.contains("it is not tried again"), "somebody has to mend the address: {why}");
+    assert!(why.contains("it is not tried again"), "the user must correct the address: {why}");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_redirect_to_somebody_else_is_not_followed() -> Result<()> {
+async fn a_redirect_to_another_server_is_not_followed() -> Result<()> {
     let other = HttpHelper::start(Manner::Handshake, None).await?;
     let to = format!("{}?key={SECRET}", other.url());
-    let helper = HttpHelper::start(Manner::Elsewhere(to), None).await?;
+    let helper = HttpHelper::start(Manner::RedirectsTo(to), None).await?;
     let why = refusal(&helper.url()).await?;
     assert!(why.contains("redirects") && why.contains(&other.url()) && !why.contains(SECRET), "{why}");
     assert!(other.seen().is_empty());
@@ -91,7 +91,7 @@ async fn a_redirect_to_somebody_else_is_not_followed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_helper_that_answers_nothing_is_given_up_with_its_connections() -> Result<()> {
+async fn a_mute_helper_is_given_up_and_its_connections_are_closed() -> Result<()> {
     let mute = HttpHelper::start(Manner::Mute, None).await?;
     let slow = Helper::at("web", &mute.url()).set("startup_timeout_sec", 1.5);
     let home = Home::setup().helper(slow).start().await?;
@@ -106,9 +106,9 @@ async fn a_helper_that_answers_nothing_is_given_up_with_its_connections() -> Res
 }
 
 #[tokio::test]
-async fn a_token_that_is_missing_empty_or_wrong_is_named_and_never_shown() -> Result<()> {
+async fn a_missing_empty_or_wrong_token_is_named_and_never_shown() -> Result<()> {
     let helper = HttpHelper::start(Manner::Handshake, Some(SECRET)).await?;
-    for (value, said) in [
+    for (value, words) in [
         (None, "WEB_TOKEN (bearer_token_env_var) is not set"),
         (Some(""), "WEB_TOKEN (bearer_token_env_var) is empty"),
         (Some("wr0ng-wr0ng"), "does not take the token in WEB_TOKEN"),
@@ -120,7 +120,7 @@ async fn a_token_that_is_missing_empty_or_wrong_is_named_and_never_shown() -> Re
         let mut client = home.client().await?;
         let thread = client.start_thread().await?.id;
         let why = started(&mut client, "web").await?.unwrap();
-        assert!(why.contains("HTTP 401") && why.contains(said) && !why.contains("wr0ng"), "{why}");
+        assert!(why.contains("HTTP 401") && why.contains(words) && !why.contains("wr0ng"), "{why}");
         let status = statuses(&mut client, thread).await?.remove(0);
         assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::AuthenticationRequired));
         assert!(!home.whole_log().await?.contains("wr0ng"));
@@ -160,7 +160,7 @@ async fn a_token_and_headers_are_sent_with_every_request_and_shown_nowhere() -> 
 }
 
 #[tokio::test]
-async fn a_token_that_is_renewed_in_its_file_needs_no_restart() -> Result<()> {
+async fn a_token_renewed_in_its_file_needs_no_restart() -> Result<()> {
     let (first, second, third) = ("first-s3cret", "second-s3cret", "third-s3cret");
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("token");
@@ -173,7 +173,7 @@ async fn a_token_that_is_renewed_in_its_file_needs_no_restart() -> Result<()> {
     assert_eq!(started(&mut client, "web").await?, None);
     assert_eq!(text(&client.tool(thread, "web", "echo", json!({ "text": "one" })).await?), "one");
 
-    // The first request that is refused reads the new token. The requests of the start are over by then, so it is the call.
+    // The first refused request reads the new token. The requests of the start are over, so it is the call.
     helper.until_seen(PATIENCE, |seen| seen.verb == "GET").await?;
     helper.until_seen(PATIENCE, |seen| seen.method() == "resources/templates/list").await?;
     helper.wants(second);
@@ -185,9 +185,9 @@ async fn a_token_that_is_renewed_in_its_file_needs_no_restart() -> Result<()> {
         helper.seen().into_iter().filter(fits).count()
     };
     assert_eq!(asked("one", first), 1);
-    assert_eq!((asked("two", first), asked("two", second)), (1, 1), "refused unread, and sent once more");
+    assert_eq!((asked("two", first), asked("two", second)), (1, 1), "refused unread, then sent once more");
 
-    // Until the file has the token that is wanted the call fails, once, and the helper stays.
+    // Until the file has the right token, each call fails once, and the helper stays.
     helper.wants(third);
     let refused = format!("{:?}", client.tool(thread, "web", "echo", json!({ "text": "three" })).await);
     assert!(refused.contains("HTTP 401") && refused.contains("(bearer_token_file)"), "{refused}");

@@ -1,4 +1,4 @@
-//! What the user has read, what a thread is to reach, what it works with: there for every client, and after a restart.
+//! Read state, goals and settings of threads: every client sees them, after a restart too.
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -11,12 +11,12 @@ use skein_protocol::notifications::{ThreadGoalUpdated, ThreadReadStateChanged, T
 use skein_protocol::thread::{ThreadGoalGetParams, ThreadListParams, ThreadReadParams, ThreadUnreadPosition};
 
 #[tokio::test]
-async fn what_is_read_is_read_for_every_client_and_after_a_restart() -> Result<()> {
+async fn read_state_is_shared_by_all_clients_and_survives_a_restart() -> Result<()> {
     let mut home = Home::setup().start().await?;
     let mut client = home.client().await?;
     let mut other = home.client().await?;
-    let thread = client.start_said_thread("one").await?;
-    let unread = other.next::<ThreadReadStateChanged>(|told| told.thread_id == thread).await?.read_state;
+    let thread = client.start_thread_with("one").await?;
+    let unread = other.next::<ThreadReadStateChanged>(|update| update.thread_id == thread).await?.read_state;
     assert!(matches!(unread.first_unread, Some(ThreadUnreadPosition::Turn { .. })), "{unread:?}");
     let listed = other.call::<ThreadList>(ThreadListParams::default()).await?.read_states;
     assert_eq!(listed.unwrap_or_default().get(&thread.to_string()), Some(&unread));
@@ -24,7 +24,7 @@ async fn what_is_read_is_read_for_every_client_and_after_a_restart() -> Result<(
         json!({ "threadId": thread, "expectedRevision": unread.revision, "operation": { "type": "read" } });
     let now = other.call::<ThreadReadStateUpdate>(serde_json::from_value(read.clone())?).await?.read_state;
     assert_eq!(now.first_unread, None);
-    client.next::<ThreadReadStateChanged>(|told| told.read_state == now).await?;
+    client.next::<ThreadReadStateChanged>(|update| update.read_state == now).await?;
     let refused = client.refusal::<ThreadReadStateUpdate>(serde_json::from_value(read)?).await?;
     assert_eq!(refused.data.context("data")?.reason, "readStateConflict");
     home.kill().await?;
@@ -42,25 +42,25 @@ async fn a_goal_and_settings_are_kept_with_their_thread() -> Result<()> {
     let mut client = home.client().await?;
     let config = client.call::<ConfigRead>(serde_json::from_value(json!({}))?).await?.config;
     assert_eq!(config.model_reasoning_effort.as_deref(), Some("medium"));
-    let thread = client.start_said_thread("one").await?;
+    let thread = client.start_thread_with("one").await?;
     let resumed = client.resume(thread).await?;
-    assert_eq!(resumed.reasoning_effort.as_deref(), Some("medium"), "as the file says");
+    assert_eq!(resumed.reasoning_effort.as_deref(), Some("medium"), "the value from the file");
     let goal = json!({ "threadId": thread, "objective": " the moon ", "tokenBudget": 1_000_000 });
     client.call::<ThreadGoalSet>(serde_json::from_value(goal)?).await?;
     client.turn(thread, "two").await?;
-    let nearer = client.next::<ThreadGoalUpdated>(|told| told.turn_id.is_some()).await?.goal;
+    let nearer = client.next::<ThreadGoalUpdated>(|update| update.turn_id.is_some()).await?.goal;
     assert!(nearer.tokens_used > 0 && nearer.objective == "the moon", "{nearer:?}");
     let settings = json!({ "threadId": thread, "effort": "low", "summary": "detailed" });
     client.call::<ThreadSettingsUpdate>(serde_json::from_value(settings)?).await?;
-    let told = client.next::<ThreadSettingsUpdated>(|told| told.thread_id == thread).await?;
-    assert_eq!(told.thread_settings.effort.as_deref(), Some("low"));
+    let update = client.next::<ThreadSettingsUpdated>(|update| update.thread_id == thread).await?;
+    assert_eq!(update.thread_settings.effort.as_deref(), Some("low"));
     home.kill().await?;
     home.start_again().await?;
     let mut client = home.client().await?;
     let kept = client.call::<ThreadGoalGet>(ThreadGoalGetParams { thread_id: thread }).await?.goal;
     assert_eq!(kept.context("a goal")?.tokens_used, nearer.tokens_used);
-    // The repair of what the kill left may have it for a moment.
-    client.until_status("nobody has loaded it", |status| status.threads.loaded == 0).await?;
+    // The repair after the kill may load the thread for a moment.
+    client.until_status("the thread is not loaded", |status| status.threads.loaded == 0).await?;
     assert_eq!(client.resume(thread).await?.reasoning_effort.as_deref(), Some("low"));
     let bad = json!({ "threadId": thread, "objective": "  " });
     let refused = client.refusal::<ThreadGoalSet>(serde_json::from_value(bad)?).await?;
@@ -77,7 +77,7 @@ async fn a_goal_and_settings_are_kept_with_their_thread() -> Result<()> {
 }
 
 #[tokio::test]
-async fn settings_that_a_client_writes_are_in_the_file_and_in_force() -> Result<()> {
+async fn settings_written_by_a_client_are_in_the_file_and_in_force() -> Result<()> {
     let home = Home::setup().set("unload.grace", "1h").start().await?;
     let mut client = home.client().await?;
     let read = json!({ "includeLayers": true });
@@ -92,7 +92,7 @@ async fn settings_that_a_client_writes_are_in_the_file_and_in_force() -> Result<
     assert_eq!(after.layers.unwrap_or_default()[0].version, written.version);
     let stale = client.refusal::<ConfigValueWrite>(serde_json::from_value(set)?).await?;
     assert_eq!(stale.data.context("data")?.reason, "versionConflict");
-    // All or nothing.
+    // All edits apply, or none.
     let edits = json!([
         { "keyPath": "model_reasoning_effort", "mergeStrategy": "upsert", "value": "low" },
         { "keyPath": "durability", "mergeStrategy": "replace", "value": "sometimes" },
@@ -113,7 +113,7 @@ async fn settings_that_a_client_writes_are_in_the_file_and_in_force() -> Result<
 }
 
 #[tokio::test]
-async fn a_write_notices_changes_that_are_not_shown() -> Result<()> {
+async fn a_write_detects_changes_that_are_not_shown() -> Result<()> {
     let home = Home::setup().set("key", "s3cret").start().await?;
     let mut client = home.client().await?;
     let file = home.path().join("config.toml");
@@ -129,7 +129,7 @@ async fn a_write_notices_changes_that_are_not_shown() -> Result<()> {
     let now = refused.message.split('"').nth(1).unwrap_or_default().to_owned();
     let data = refused.data.context("data")?;
     assert_eq!((&*data.reason, data.path.as_deref()), ("versionConflict", Some("expectedVersion")));
-    assert_eq!(std::fs::read_to_string(&file)?, changed, "nothing is written");
+    assert_eq!(std::fs::read_to_string(&file)?, changed, "the file is unchanged");
     let written = client.call::<ConfigValueWrite>(set(&now)?).await?;
     assert_ne!(written.version, now);
     client.call::<ConfigValueWrite>(set(&written.version)?).await?;

@@ -1,5 +1,5 @@
-//! Helpers that others have written: whether they work under a server as they do elsewhere, and whether anything of them is
-//! left.
+//! Third-party MCP servers: whether they work under Skein as they do under other clients, and whether they
+//! leave processes behind.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -17,51 +17,51 @@ use crate::client::Client;
 use crate::home::{Helper, Home};
 use crate::process::wait_until;
 
-/// How long a start may take: package runners are slow on a machine that is busy.
+/// Limit of a start. Package runners are slow on a busy machine.
 const START_BOUND: Duration = Duration::from_secs(120);
-/// Between two looks at how far a start is.
+/// Pause between two looks at a start.
 const LOOK: Duration = Duration::from_millis(20);
-/// What is there after so long is left for good.
+/// A process that lives this long after the end counts as left.
 const LEFT_AFTER: Duration = Duration::from_secs(10);
-/// The helper's name in the settings.
-const NAME: &str = "stranger";
+/// Name of the helper in the settings.
+const NAME: &str = "third_party";
 
-/// The head of the table that [`Met::row`] has the rows of.
-pub const HEAD: &str = "helper                       processes  tools     ready      call      zero  left";
+/// Head of the table; [`Met::row`] makes its rows.
+pub const HEAD: &str = "helper                       processes  tools     ready      call      stop  left";
 
-/// A helper and a question that it has to answer.
+/// A helper, and a question that it must answer.
 #[derive(Debug)]
-pub struct Stranger {
-    /// What it is called.
+pub struct ThirdParty {
+    /// Name for the table.
     pub name: String,
     helper: Helper,
     tool: String,
     arguments: Value,
     answer: &'static str,
-    /// Where its thread works. It is told as its root, which wins over what its arguments say in helpers that heed roots.
+    /// Working directory of its thread. Skein sends it as the helper's root, which wins over the helper's
+    /// arguments.
     directory: Option<String>,
 }
 
-/// What became of it.
+/// Result of a run.
 #[derive(Debug)]
 pub struct Met {
-    /// Its processes, without the guard.
+    /// Number of its processes, without the guard.
     pub processes: usize,
-    /// Its tools.
+    /// Number of its tools.
     pub tools: usize,
-    /// From the start of its thread until it was ready.
+    /// Time from the start of its thread until it is ready.
     pub ready: Duration,
-    /// The call of its tool.
+    /// Duration of the tool call.
     pub call: Duration,
-    /// From the order to unload its thread until no process was left.
-    pub zero: Duration,
-    /// Processes that were left for good.
+    /// Time from the unload request until no process is left.
+    pub stopped: Duration,
+    /// Number of processes left behind.
     pub left: usize,
 }
 
-impl Stranger {
-    /// A program that is started so.
-    #[must_use]
+impl ThirdParty {
+    /// A helper with this program and arguments.
     pub fn new(name: &str, program: &str, args: &[&str]) -> Self {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         let helper = Helper::program(NAME, program, &args).set("startup_timeout_sec", 120);
@@ -75,29 +75,26 @@ impl Stranger {
         }
     }
 
-    /// With this variable.
-    #[must_use]
+    /// Sets a variable.
     pub fn env(mut self, name: &str, value: &Path) -> Self {
         self.helper = self.helper.set(&format!("env.{name}"), value.to_string_lossy().into_owned());
         self
     }
 
-    /// In a thread that works there.
-    #[must_use]
+    /// Sets the working directory of the thread.
     pub fn at(self, directory: &str) -> Self {
         Self { directory: Some(directory.to_owned()), ..self }
     }
 
-    /// Whose tool, called so, answers with a text that has `answer` in it.
-    #[must_use]
+    /// Sets the tool call, and a text that its answer must contain.
     pub fn asked(self, tool: &str, arguments: Value, answer: &'static str) -> Self {
         Self { tool: tool.to_owned(), arguments, answer, ..self }
     }
 
-    /// Starts it in a thread of a server of its own, calls it, and unloads the thread.
+    /// Starts the helper in a thread of a new server, calls it, and unloads the thread.
     ///
     /// # Errors
-    /// When it does not do what it does elsewhere. What is left of it is no error but a number.
+    /// Fails if the helper does not work. Leftover processes are not an error; the result counts them.
     pub async fn meet(&self) -> Result<Met> {
         let home = Home::setup().helper(self.helper.clone()).start().await?;
         let mut client = home.client().await?;
@@ -120,25 +117,25 @@ impl Stranger {
         let is_well = answer.is_error != Some(true) && text.contains(self.answer);
         ensure!(is_well, "{} answers {text:?}", self.tool);
         let processes = home.family().helpers.len();
-        ensure!(processes > 0, "it works, and none of its processes is to be seen");
+        ensure!(processes > 0, "the helper works, but none of its processes is visible");
 
         let from = Instant::now();
         client.unload(thread, true).await?;
         let none = || (home.family().count() == 0).then_some(());
-        let zero = wait_until("zero", LEFT_AFTER, none).await;
-        let (zero, left) = (zero.map_or(LEFT_AFTER, |()| from.elapsed()), home.family().count());
+        let stopped = wait_until("no process", LEFT_AFTER, none).await;
+        let (stopped, left) = (stopped.map_or(LEFT_AFTER, |()| from.elapsed()), home.family().count());
         client.close().await?;
-        // What is left was counted; dropping the home ends it.
+        // The leftovers are counted; dropping the home ends them.
         if left == 0 {
             home.finish().await?
         } else {
             drop(home)
         }
-        Ok(Met { processes, tools: status.tools.len(), ready, call, zero, left })
+        Ok(Met { processes, tools: status.tools.len(), ready, call, stopped, left })
     }
 }
 
-/// Waits until the helper of the thread takes calls.
+/// Waits until the helper of the thread accepts calls.
 async fn ready(client: &mut Client, thread: ThreadId) -> Result<McpServerStatus> {
     let began = Instant::now();
     let mut looks = tokio::time::interval(LOOK);
@@ -154,44 +151,42 @@ async fn ready(client: &mut Client, thread: ThreadId) -> Result<McpServerStatus>
             Some(_) | None => {}
         }
     }
-    bail!("it is not ready within {START_BOUND:?}")
+    bail!("the helper is not ready within {START_BOUND:?}")
 }
 
 impl Met {
-    /// A row below [`HEAD`].
-    #[must_use]
+    /// A row of the table below [`HEAD`].
     pub fn row(&self, name: &str) -> String {
-        let Self { processes, tools, ready, call, zero, left } = self;
-        let [ready, call, zero] = [ready, call, zero].map(|time| format!("{} ms", time.as_millis()));
-        format!("{name:<28} {processes:>9} {tools:>6} {ready:>9} {call:>9} {zero:>9} {left:>5}")
+        let Self { processes, tools, ready, call, stopped, left } = self;
+        let [ready, call, stopped] = [ready, call, stopped].map(|time| format!("{} ms", time.as_millis()));
+        format!("{name:<28} {processes:>9} {tools:>6} {ready:>9} {call:>9} {stopped:>9} {left:>5}")
     }
 }
 
-/// A page on loopback, for helpers that fetch some.
+/// A page on loopback, for helpers that fetch pages.
 #[derive(Debug)]
 pub struct Page {
     port: u16,
 }
 
 impl Page {
-    /// Serves the text to everybody until this program ends.
+    /// Serves the text to every client until this program ends.
     ///
     /// # Errors
-    /// When nothing can be served.
+    /// Fails if no port is free.
     pub async fn serve(text: &'static str) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // Whoever leaves before the end has lost interest.
+                // A client may leave before the end.
                 tokio::spawn(async move { answer(stream, text).await.ok() });
             }
         });
         Ok(Self { port })
     }
 
-    /// Where it is.
-    #[must_use]
+    /// Address of the page.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/", self.port)
     }
@@ -214,9 +209,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_stands_below_its_head() {
+    fn a_row_is_as_wide_as_its_head() {
         let time = Duration::from_millis(1234);
-        let met = Met { processes: 3, tools: 12, ready: time, call: time, zero: time, left: 0 };
+        let met = Met { processes: 3, tools: 12, ready: time, call: time, stopped: time, left: 0 };
         assert_eq!(met.row("everything (npx)").len(), HEAD.len());
     }
 }

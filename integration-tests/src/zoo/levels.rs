@@ -1,4 +1,4 @@
-//! Which means of holding helpers this machine has: `skein doctor` tries them, and says so.
+//! The isolation levels that this machine supports, according to `skein doctor`.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,10 +9,10 @@ use serde::Deserialize;
 use crate::home::PID_ONE;
 use crate::paths;
 
-/// Every means by which helpers can be held, as `helpers.containment` has them.
-pub const RUNGS: [&str; 4] = ["auto", "guard", "cgroup", "namespace"];
+/// Every isolation level, as in `helpers.containment`.
+pub const LEVELS: [&str; 4] = ["auto", "guard", "cgroup", "namespace"];
 
-/// What `skein doctor --json` prints, as far as it matters here.
+/// The part of `skein doctor --json` that matters here.
 #[derive(Debug, Deserialize)]
 struct Doctor {
     findings: Vec<Finding>,
@@ -25,52 +25,49 @@ struct Finding {
     text: String,
 }
 
-/// Those of [`RUNGS`] that can be had here; says which cannot, and why.
+/// The available levels of [`LEVELS`]. Prints the unavailable ones, with the reason.
 ///
 /// # Panics
-/// When `skein doctor` cannot be asked, or finds no namespace where another program has one: that would be a fault of ours, and
-/// no reason to test less.
-#[must_use]
+/// Panics if `skein doctor` fails, or finds no namespace although another program gets one. That would be a
+/// fault of Skein, and no reason to test less.
 pub fn available() -> &'static [&'static str] {
     static FOUND: OnceLock<Vec<&'static str>> = OnceLock::new();
     FOUND.get_or_init(|| found(&[]))
 }
 
-/// The same for a server that is PID 1, where a program can be that.
+/// The available levels for a server that is PID 1, if a program can be PID 1.
 ///
 /// # Panics
-/// As [`available`].
-#[must_use]
+/// Panics like [`available`].
 pub fn available_to_pid_one() -> &'static [&'static str] {
     static FOUND: OnceLock<Vec<&'static str>> = OnceLock::new();
     FOUND.get_or_init(|| found(&PID_ONE))
 }
 
-/// Those that a server has that is run by the program `by`.
+/// The available levels for a server that the program `by` starts.
 fn found(by: &[&str]) -> Vec<&'static str> {
     let doctor = doctor(by).unwrap_or_else(|error| panic!("skein doctor: {error:#}"));
-    let missing = |rung: &str| doctor.findings.iter().find(|one| one.name == rung && one.state != "ok");
-    RUNGS.into_iter().filter(|rung| missing(rung).is_none_or(|why| skip(by, rung, why))).collect()
+    let missing = |level: &str| doctor.findings.iter().find(|one| one.name == level && one.state != "ok");
+    LEVELS.into_iter().filter(|level| missing(level).is_none_or(|why| skip(by, level, why))).collect()
 }
 
-/// Whether the rung `namespace` is one of them.
-#[must_use]
+/// Whether the level `namespace` is available.
 pub fn has_namespaces() -> bool {
     available().contains(&"namespace")
 }
 
-fn skip(by: &[&str], rung: &str, why: &Finding) -> bool {
-    assert!(rung != "guard", "no guard, so no helper at all: {}", why.text);
+fn skip(by: &[&str], level: &str, why: &Finding) -> bool {
+    assert!(level != "guard", "no guard, so no helper at all: {}", why.text);
     assert!(
-        rung != "namespace" || !others_have_namespaces(by),
-        "another program has a namespace here, and ours: {}",
+        level != "namespace" || !others_have_namespaces(by),
+        "another program gets a namespace here, but Skein does not: {}",
         why.text
     );
-    eprintln!("SKIPPED: {}, so the rung {rung:?} was not tested", why.text);
+    eprintln!("SKIPPED: {}, so the level {level:?} was not tested", why.text);
     false
 }
 
-/// Whether `unshare` of util-linux can have what this rung needs.
+/// Whether `unshare` of util-linux gets the resources of this level.
 fn others_have_namespaces(by: &[&str]) -> bool {
     let mut unshare = command(by, PID_ONE[0].as_ref());
     unshare.args(&PID_ONE[1..]).arg("true").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -81,11 +78,11 @@ fn doctor(by: &[&str]) -> anyhow::Result<Doctor> {
     let home = tempfile::tempdir()?;
     let asked =
         command(by, &paths::skein()?).args(["doctor", "--json", "--home"]).arg(home.path()).output()?;
-    // Its exit code judges the settings too, which are none of ours.
+    // The exit code also judges the settings, which do not matter here.
     Ok(serde_json::from_slice(&asked.stdout)?)
 }
 
-/// `program`, run by the program `by` where there is one.
+/// The command for `program`, started by the program `by` if there is one.
 fn command(by: &[&str], program: &Path) -> Command {
     let [first, rest @ ..] = by else { return Command::new(program) };
     let mut command = Command::new(first);

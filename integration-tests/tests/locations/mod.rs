@@ -1,4 +1,4 @@
-//! Threads are put aside, brought back and deleted: whole, whatever they do, and for everybody at once.
+//! Archive, unarchive and delete: threads move completely, in every state, and for every client at once.
 
 mod deleted;
 
@@ -36,7 +36,7 @@ async fn delete(client: &mut Client, thread: ThreadId) -> Result<()> {
     Ok(())
 }
 
-/// Who is in the ordinary list, and who in the archived one.
+/// The ordinary list, and the archived one.
 async fn lists(client: &mut Client) -> Result<[Vec<ThreadId>; 2]> {
     let mut lists = [Vec::new(), Vec::new()];
     for (list, archived) in lists.iter_mut().zip([None, Some(true)]) {
@@ -47,35 +47,35 @@ async fn lists(client: &mut Client) -> Result<[Vec<ThreadId>; 2]> {
     Ok(lists)
 }
 
-/// The turns of a thread, and the number that they are a picture of.
+/// The turns of a thread, and the event number of that snapshot.
 async fn history(client: &mut Client, thread: ThreadId) -> Result<(Vec<Turn>, EventSeq)> {
     let resumed = client.resume(thread).await?;
-    Ok((resumed.thread.turns, resumed.skein.context("a picture")?.seq))
+    Ok((resumed.thread.turns, resumed.skein.context("a snapshot")?.seq))
 }
 
-/// Where an archived rollout stands.
+/// Path of an archived rollout.
 fn aside(home: &Home, thread: ThreadId) -> PathBuf {
     let name = thread.to_string();
     home.path().join("archived").join(&name[name.len() - 2..]).join(format!("{name}.jsonl"))
 }
 
-/// The place of the rollout, as everybody is told: in lists, on its own, and by a resume.
+/// The path of the rollout in every view: in lists, in a read, and in a resume.
 async fn place(client: &mut Client, thread: ThreadId, archived: bool) -> Result<PathBuf> {
     let params = ThreadListParams { archived: Some(archived), ..ThreadListParams::default() };
     let listed = client.call::<ThreadList>(params).await?.data;
-    let listed = listed.into_iter().find(|row| row.id == thread).context("it is listed")?.path;
+    let listed = listed.into_iter().find(|row| row.id == thread).context("the thread is listed")?.path;
     assert_eq!(client.read_thread(thread).await?.path, listed);
     assert_eq!(client.resume(thread).await?.thread.path, listed);
     Ok(listed.context("a path")?.into())
 }
 
 #[tokio::test]
-async fn the_path_of_a_thread_is_its_rollout_and_says_whether_it_is_archived() -> Result<()> {
+async fn the_path_of_a_thread_is_its_rollout_also_in_the_archive() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let params = ThreadStartParams { ephemeral: Some(true), ..ThreadStartParams::default() };
     assert_eq!(client.call::<ThreadStart>(params).await?.thread.path, None);
-    let thread = client.start_said_thread("words").await?;
+    let thread = client.start_thread_with("words").await?;
     let shown = place(&mut client, thread, false).await?;
     assert_eq!(shown, home.rollout(thread));
     archive(&mut client, thread).await?;
@@ -88,11 +88,11 @@ async fn the_path_of_a_thread_is_its_rollout_and_says_whether_it_is_archived() -
 }
 
 #[tokio::test]
-async fn an_archived_thread_is_in_one_list_only_and_comes_back_as_it_was() -> Result<()> {
+async fn an_archived_thread_is_in_one_list_only_and_returns_unchanged() -> Result<()> {
     let home = Home::start().await?;
     let (mut client, mut other) = (home.client().await?, home.client().await?);
-    let kept = client.start_said_thread("kept").await?;
-    let thread = client.start_said_thread("put aside").await?;
+    let kept = client.start_thread_with("kept").await?;
+    let thread = client.start_thread_with("put aside").await?;
     other.resume(thread).await?;
     let (turns, seq) = history(&mut client, thread).await?;
     archive(&mut client, thread).await?;
@@ -100,9 +100,9 @@ async fn an_archived_thread_is_in_one_list_only_and_comes_back_as_it_was() -> Re
     assert_eq!(lists(&mut other).await?, [vec![kept], vec![thread]]);
     assert!(aside(&home, thread).exists() && !home.rollout(thread).exists());
     assert_eq!(client.loaded().await?, [kept]);
-    assert_eq!(other.heard::<ThreadClosed>()?, [], "a client that shows the thread does not end");
+    assert_eq!(other.received::<ThreadClosed>()?, [], "a client that shows the thread stays subscribed");
 
-    // It is read and goes on where it is.
+    // The thread can be read and used in the archive.
     assert_eq!(client.read_thread(thread).await?.turns, turns);
     assert_eq!(history(&mut client, thread).await?.0, turns);
     client.turn(thread, "still there").await?;
@@ -113,15 +113,15 @@ async fn an_archived_thread_is_in_one_list_only_and_comes_back_as_it_was() -> Re
     assert_eq!(lists(&mut other).await?, [vec![thread, kept], vec![]]);
     let (again, later) = history(&mut client, thread).await?;
     assert_eq!((&again[..1], again.len()), (&turns[..], 2));
-    ensure!(later > seq, "numbers go on: {later} after {seq}");
+    ensure!(later > seq, "numbers continue: {later} after {seq}");
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_running_thread_is_archived_with_nothing_left() -> Result<()> {
+async fn a_running_thread_is_archived_and_leaves_no_process() -> Result<()> {
     let home = Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start().await?;
     let (mut client, mut other) = (home.client().await?, home.client().await?);
-    let thread = client.start_said_thread("/tool helper pid").await?;
+    let thread = client.start_thread_with("/tool helper pid").await?;
     other.resume(thread).await?;
     let turn = client.start_turn(thread, "/tool helper hang").await?;
     home.until_helpers(2, PATIENCE).await?;
@@ -141,7 +141,7 @@ async fn two_clients_archive_at_once_while_a_third_resumes() -> Result<()> {
     let home = Home::start().await?;
     let mut clients = [home.client().await?, home.client().await?, home.client().await?];
     for round in 0..10 {
-        let thread = clients[0].start_said_thread(&format!("round {round}")).await?;
+        let thread = clients[0].start_thread_with(&format!("round {round}")).await?;
         clients[0].unload(thread, true).await?;
         let [one, two, three] = &mut clients;
         let params = ThreadArchiveParams { thread_id: thread };
@@ -165,10 +165,10 @@ async fn two_clients_archive_at_once_while_a_third_resumes() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_was_archived_is_archived_after_a_kill() -> Result<()> {
+async fn an_archived_thread_stays_archived_after_a_kill() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = home.client().await?;
-    let threads = [client.start_said_thread("one").await?, client.start_said_thread("two").await?];
+    let threads = [client.start_thread_with("one").await?, client.start_thread_with("two").await?];
     let before = history(&mut client, threads[0]).await?.0;
     for thread in threads {
         archive(&mut client, thread).await?;
@@ -179,7 +179,7 @@ async fn what_was_archived_is_archived_after_a_kill() -> Result<()> {
     let mut client = home.client().await?;
     assert_eq!(lists(&mut client).await?, [vec![threads[1]], vec![threads[0]]]);
     assert_eq!(client.resume(threads[0]).await?.thread.turns, before);
-    // Also where the index has to be made anew.
+    // The same after the index is rebuilt.
     home.stop().await?;
     for entry in fs::read_dir(home.path())? {
         let path = entry?.path();
@@ -193,12 +193,12 @@ async fn what_was_archived_is_archived_after_a_kill() -> Result<()> {
     home.finish().await
 }
 
-/// A server that was killed between record and rename, or a person with a file manager.
+/// A server killed between record and rename, or a user who moved the file.
 #[tokio::test]
-async fn the_place_of_the_file_decides_whatever_its_records_say() -> Result<()> {
+async fn the_location_of_the_file_decides_not_its_records() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = home.client().await?;
-    let [moved, back] = [client.start_said_thread("moved").await?, client.start_said_thread("back").await?];
+    let [moved, back] = [client.start_thread_with("moved").await?, client.start_thread_with("back").await?];
     archive(&mut client, back).await?;
     home.kill().await?;
     let place = aside(&home, moved);

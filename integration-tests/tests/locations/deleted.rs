@@ -1,4 +1,4 @@
-//! A deleted thread is nowhere, for good.
+//! A deleted thread is gone for good, in every view.
 
 use std::fs;
 
@@ -13,18 +13,18 @@ use skein_protocol::thread::{ThreadArchiveParams, ThreadReadParams, ThreadStartP
 
 use super::{archive, delete, lists};
 
-/// How many files are in the home's trash.
+/// Number of files in the home's trash.
 fn in_trash(home: &Home) -> usize {
     fs::read_dir(home.path().join("trash")).map_or(0, Iterator::count)
 }
 
 #[tokio::test]
-async fn a_deleted_thread_is_found_by_nobody_and_leaves_no_process() -> Result<()> {
+async fn a_deleted_thread_cannot_be_found_and_leaves_no_process() -> Result<()> {
     let home = Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start().await?;
     let (mut client, mut other) = (home.client().await?, home.client().await?);
-    let kept = client.start_said_thread("kept").await?;
+    let kept = client.start_thread_with("kept").await?;
     client.unload(kept, true).await?;
-    let thread = client.start_said_thread("/tool helper pid").await?;
+    let thread = client.start_thread_with("/tool helper pid").await?;
     other.resume(thread).await?;
     client.start_turn(thread, "/tool helper hang").await?;
     delete(&mut other, thread).await?;
@@ -35,7 +35,7 @@ async fn a_deleted_thread_is_found_by_nobody_and_leaves_no_process() -> Result<(
     }
     let refused = client.refusal::<ThreadResume>(resume_params(thread)).await?;
     assert_eq!(refused.code, INVALID_REQUEST);
-    assert_eq!(refused.reason(), "threadNotFound", "clients begin a new one: {refused}");
+    assert_eq!(refused.reason(), "threadNotFound", "clients start a new thread: {refused}");
     let params = ThreadReadParams { include_turns: true, thread_id: thread };
     client.refusal::<ThreadRead>(params).await?;
     client.refusal::<TurnStart>(turn_params(thread, "anybody?")).await?;
@@ -47,12 +47,12 @@ async fn a_deleted_thread_is_found_by_nobody_and_leaves_no_process() -> Result<(
 }
 
 #[tokio::test]
-async fn a_deleted_thread_does_not_come_back_with_a_new_start_or_a_new_index() -> Result<()> {
+async fn a_deleted_thread_stays_deleted_after_a_restart_and_a_reindex() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = home.client().await?;
     let mut threads = Vec::new();
     for number in 0..4 {
-        threads.push(client.start_said_thread(&format!("thread {number}")).await?);
+        threads.push(client.start_thread_with(&format!("thread {number}")).await?);
     }
     archive(&mut client, threads[1]).await?;
     for deleted in [threads[0], threads[1]] {
@@ -77,10 +77,10 @@ async fn a_deleted_thread_does_not_come_back_with_a_new_start_or_a_new_index() -
 }
 
 #[tokio::test]
-async fn a_slip_is_undone_by_hand_while_the_trash_keeps_the_file() -> Result<()> {
+async fn a_user_can_restore_a_deleted_thread_from_the_trash() -> Result<()> {
     let mut home = Home::start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_said_thread("a slip").await?;
+    let thread = client.start_thread_with("a slip").await?;
     let turns = client.resume(thread).await?.thread.turns;
     delete(&mut client, thread).await?;
     home.stop().await?;
@@ -95,13 +95,13 @@ async fn a_slip_is_undone_by_hand_while_the_trash_keeps_the_file() -> Result<()>
 }
 
 #[tokio::test]
-async fn what_is_old_in_the_trash_is_removed_and_nothing_else() -> Result<()> {
+async fn only_old_files_are_removed_from_the_trash() -> Result<()> {
     let home = Home::setup().set("trash.keep", "0s").start().await?;
     let mut client = home.client().await?;
-    let kept = client.start_said_thread("kept").await?;
-    let aside = client.start_said_thread("aside").await?;
+    let kept = client.start_thread_with("kept").await?;
+    let aside = client.start_thread_with("aside").await?;
     archive(&mut client, aside).await?;
-    let thread = client.start_said_thread("gone").await?;
+    let thread = client.start_thread_with("gone").await?;
     delete(&mut client, thread).await?;
     wait_until("an empty trash", PATIENCE, || (in_trash(&home) == 0).then_some(())).await?;
     assert_eq!(lists(&mut client).await?, [vec![kept], vec![aside]]);

@@ -9,7 +9,7 @@ use skein_protocol::methods::SkeinHelpersList;
 use super::text;
 
 #[tokio::test]
-async fn helpers_are_listed_with_their_trees_memory_and_last_words() -> Result<()> {
+async fn helpers_are_listed_with_their_trees_memory_and_stderr() -> Result<()> {
     let url = Helper::named("docs")?.set("enabled", false);
     let setup = Home::setup().helper(Helper::with("helper", &["--grandchild"])?).helper(url);
     let home = setup.start().await?;
@@ -21,7 +21,7 @@ async fn helpers_are_listed_with_their_trees_memory_and_last_words() -> Result<(
     client.tool(thread, "helper", "stderr_flood", json!({ "bytes": 100 })).await?;
     let params = SkeinHelpersListParams { thread_id: Some(thread) };
     let mut listed = client.call::<SkeinHelpersList>(params).await?.data;
-    // What it said is read, and what was called is over, a moment after the answer.
+    // The server reads stderr and completes the call a moment after the answer.
     while !listed[1].stderr.contains('x') || listed[1].state != HelperState::Ready {
         listed = client.call::<SkeinHelpersList>(params).await?.data;
     }
