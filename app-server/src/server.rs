@@ -162,13 +162,11 @@ impl Server {
     }
 
     /// The listening address; `None` with only a control socket.
-    #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
     }
 
     /// The number of connected clients.
-    #[must_use]
     pub fn clients(&self) -> usize {
         self.services.subscribers.connected()
     }

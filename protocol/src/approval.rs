@@ -47,7 +47,6 @@ pub struct ToolRequestUserInputQuestion {
 
 impl ToolRequestUserInputQuestion {
     /// A question with a free answer.
-    #[must_use]
     pub fn open(id: impl Into<String>, header: impl Into<String>, question: impl Into<String>) -> Self {
         Self {
             header: header.into(),

@@ -110,26 +110,22 @@ const METHOD_LIMIT: usize = 64;
 
 impl WireError {
     /// An error with a code of this module, a stable reason, and a sentence.
-    #[must_use]
     pub fn new(code: i64, reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         let data = ErrorData { reason: reason.into(), ..ErrorData::default() };
         Self { code, message: message.into(), data: Some(Box::new(data)) }
     }
 
     /// [`PARSE_ERROR`].
-    #[must_use]
     pub fn parse_error(reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self::new(PARSE_ERROR, reason, message)
     }
 
     /// [`INVALID_REQUEST`].
-    #[must_use]
     pub fn invalid_request(reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self::new(INVALID_REQUEST, reason, message)
     }
 
     /// [`METHOD_NOT_FOUND`] for `method`.
-    #[must_use]
     pub fn method_not_found(method: &str) -> Self {
         let name: String = method.chars().take(METHOD_LIMIT).collect();
         let message =
@@ -138,25 +134,21 @@ impl WireError {
     }
 
     /// [`INVALID_PARAMS`].
-    #[must_use]
     pub fn invalid_params(reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self::new(INVALID_PARAMS, reason, message)
     }
 
     /// [`INTERNAL_ERROR`].
-    #[must_use]
     pub fn internal(reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self::new(INTERNAL_ERROR, reason, message)
     }
 
     /// [`INVALID_PARAMS`] with the reason [`BAD_CURSOR`].
-    #[must_use]
     pub fn bad_cursor(message: impl Into<String>) -> Self {
         Self::invalid_params(BAD_CURSOR, message).path("cursor")
     }
 
     /// [`OVERLOADED`]; the same request can work after `retry_after`.
-    #[must_use]
     pub fn overloaded(
         reason: impl Into<Cow<'static, str>>,
         message: impl Into<String>,
@@ -174,7 +166,6 @@ impl WireError {
     }
 
     /// The same error as the answer of `method`: two sentences of the peer depend on the method.
-    #[must_use]
     pub fn answered_by(&self, method: &str) -> Cow<'_, Self> {
         let id = self.data.as_ref().and_then(|data| data.thread_id);
         match (self.reason(), id) {
@@ -258,7 +249,6 @@ impl WireError {
     }
 
     /// The stable word of this error; empty if a peer sent none.
-    #[must_use]
     pub fn reason(&self) -> &str {
         self.data.as_ref().map_or("", |data| &data.reason)
     }

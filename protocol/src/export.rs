@@ -14,7 +14,6 @@ pub use schema::schema_json;
 pub use typescript::typescript;
 
 /// The generated files: path from the root of the repository, and content.
-#[must_use]
 pub fn files() -> [(&'static str, String); 4] {
     [
         ("protocol/generated/schema.json", schema_json()),

@@ -20,7 +20,6 @@ use crate::{
 pub const EARLIER: &[&str] = &[ThreadRollback::INFO.wire];
 
 /// Whether a method or notification is Skein's own. Names that begin with `rpc.` belong to JSON-RPC.
-#[must_use]
 pub fn is_ours(wire: &str) -> bool {
     wire.starts_with("skein/") || wire.starts_with("rpc.") || EARLIER.contains(&wire)
 }

@@ -84,7 +84,6 @@ pub struct McpServerDetails {
 
 impl McpServerStatus {
     /// A helper that was never started. Local helpers have no sign-in.
-    #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             auth_status: McpAuthStatus::Unsupported,

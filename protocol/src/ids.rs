@@ -32,13 +32,11 @@ pub struct BadThreadId {
 
 impl ThreadId {
     /// The thread whose id is `uuid`.
-    #[must_use]
     pub const fn new(uuid: Uuid) -> Self {
         Self(uuid)
     }
 
     /// The id as a UUID.
-    #[must_use]
     pub const fn uuid(self) -> Uuid {
         self.0
     }
@@ -87,7 +85,6 @@ macro_rules! text_id {
 
         impl $name {
             /// The id as text.
-            #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -142,7 +139,6 @@ pub struct EventSeq(pub u64);
 
 impl EventSeq {
     /// The number after this one.
-    #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }

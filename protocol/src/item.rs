@@ -55,13 +55,11 @@ pub enum ThreadItemBody {
 
 impl ThreadItem {
     /// A message of the user; `client_id` is the client's own id for it.
-    #[must_use]
     pub fn user_message(id: impl Into<ItemId>, content: Vec<UserInput>, client_id: Option<String>) -> Self {
         ThreadItemBody::UserMessage(UserMessageItem { client_id, content, id: id.into() }).into()
     }
 
     /// A message of the agent.
-    #[must_use]
     pub fn agent_message(id: impl Into<ItemId>, text: impl Into<String>) -> Self {
         ThreadItemBody::AgentMessage(AgentMessageItem {
             delivery: None,
@@ -76,7 +74,6 @@ impl ThreadItem {
     }
 
     /// A helper's tool call that has just started.
-    #[must_use]
     pub fn mcp_tool_call(
         id: impl Into<ItemId>,
         server: impl Into<String>,
@@ -87,7 +84,6 @@ impl ThreadItem {
     }
 
     /// The item's id.
-    #[must_use]
     pub fn id(&self) -> &ItemId {
         match &self.body {
             ThreadItemBody::UserMessage(item) => &item.id,

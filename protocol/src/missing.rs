@@ -28,7 +28,6 @@ const READS: &[&str] = &[
 ];
 
 /// The sentence of `method` for a missing thread.
-#[must_use]
 pub fn sentence(method: &str, id: ThreadId) -> String {
     if method == ThreadResume::INFO.wire {
         // T3 Code starts a new thread if the refusal ends with these words; other clients compare the beginning.

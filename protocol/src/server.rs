@@ -116,7 +116,6 @@ pub struct Model {
 
 impl Model {
     /// A text-only model without options.
-    #[must_use]
     pub fn new(
         id: impl Into<String>,
         display_name: impl Into<String>,

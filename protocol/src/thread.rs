@@ -78,7 +78,6 @@ pub struct Thread {
 impl Thread {
     /// A new, idle thread without turns. Its source is `vscode`, the wire's word for clients of an app-server, which
     /// thread pickers filter on. Its history can be read page by page. Times are Unix seconds.
-    #[must_use]
     pub fn new(
         id: ThreadId,
         cwd: impl Into<AbsolutePathBuf>,

@@ -43,7 +43,6 @@ pub struct Turn {
 
 impl Turn {
     /// A turn in progress without items, begun at `started_at` (Unix seconds).
-    #[must_use]
     pub fn new(id: impl Into<TurnId>, started_at: i64) -> Self {
         let id = id.into();
         Self {
@@ -93,7 +92,6 @@ pub struct TurnError {
 
 impl TurnError {
     /// An error with nothing but a message.
-    #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
         Self { additional_details: None, codex_error_info: None, message: message.into(), misalignment: None }
     }
@@ -214,13 +212,11 @@ pub enum UserInput {
 
 impl UserInput {
     /// A plain text.
-    #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text { text: text.into(), text_elements: Vec::new() }
     }
 
     /// The text; `None` for other input.
-    #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text { text, .. } => Some(text),
@@ -296,7 +292,6 @@ pub struct TurnStartParams {
 
 impl TurnStartParams {
     /// The input with default options.
-    #[must_use]
     pub fn new(thread_id: ThreadId, input: Vec<UserInput>) -> Self {
         Self { input, thread_id, ..Self::default() }
     }

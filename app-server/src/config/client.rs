@@ -38,7 +38,6 @@ const PROFILE: &str = "profile";
 
 impl ClientSettings {
     /// Reads `flags` (`-c KEY=VALUE`). `config`, the settings of the same start, has the keys that they leave out.
-    #[must_use]
     pub fn of(config: &Config, flags: &[String]) -> Self {
         let mut flat = tree::Table::new();
         // The start has refused flags with mistakes.
@@ -73,7 +72,6 @@ impl ClientSettings {
     }
 
     /// The `config` of a request to start a thread, over the settings of the start.
-    #[must_use]
     pub fn under(&self, asked: Option<&Map<String, Value>>) -> Map<String, Value> {
         over(Some(&self.config), asked)
     }

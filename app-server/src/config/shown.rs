@@ -89,7 +89,6 @@ fn without_nulls(table: &mut Value) {
 }
 
 /// A helper by the keys of the file, without secrets.
-#[must_use]
 pub fn helper(spec: &HelperSpec) -> Value {
     helpers::shown(spec)
 }
@@ -101,7 +100,6 @@ impl Config {
     }
 
     /// Whether others than its owner may read the settings file, which has secrets. A link is followed.
-    #[must_use]
     pub fn is_open_to_others(&self) -> bool {
         let mode = std::fs::metadata(self.home.join(FILE)).map_or(0, |seen| seen.mode());
         mode & 0o077 != 0 && self.has_secrets()

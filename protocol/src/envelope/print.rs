@@ -45,14 +45,12 @@ struct NotificationFrame<'a, T: ?Sized> {
 }
 
 /// The answer to the request `id`.
-#[must_use]
 pub fn response<T: Serialize>(id: &RequestId, result: &T) -> String {
     print(Some(id), &ResponseFrame { id, result })
 }
 
 /// The refusal of request `id`, or of a message without a readable id. At most [`ERROR_REPLY_LIMIT`] bytes: long
 /// texts are cut, and a long id is left out.
-#[must_use]
 pub fn error_reply(id: Option<&RequestId>, error: &WireError) -> String {
     let mut text = print(id, &ErrorFrame { id, error });
     let mut limit = ERROR_REPLY_LIMIT / 4;
@@ -68,7 +66,6 @@ pub fn error_reply(id: Option<&RequestId>, error: &WireError) -> String {
 
 /// A notification of the server. `emitted_at_ms` is Unix time in milliseconds; `number` is set for events of a
 /// thread's history if the client asked for numbers.
-#[must_use]
 pub fn notification<N: Notification>(
     params: &N::Params,
     emitted_at_ms: i64,
@@ -82,7 +79,6 @@ pub fn notification<N: Notification>(
 }
 
 /// A notification of the server with printed params: one with a number of the catalog.
-#[must_use]
 pub fn announcement(
     method: &'static str,
     params: &RawValue,
@@ -94,19 +90,16 @@ pub fn announcement(
 }
 
 /// A request of the server.
-#[must_use]
 pub fn server_request<R: ServerRequest>(id: &RequestId, params: &R::Params) -> String {
     print(Some(id), &RequestFrame { id, method: R::INFO.wire, params })
 }
 
 /// A request of a client.
-#[must_use]
 pub fn request<M: Method>(id: &RequestId, params: &M::Params) -> String {
     print(Some(id), &RequestFrame { id, method: M::INFO.wire, params })
 }
 
 /// A notification of a client.
-#[must_use]
 pub fn client_notification<N: ClientNotification>(params: &N::Params) -> String {
     print(
         None,

@@ -59,7 +59,6 @@ const READ: &str = "required";
 const SENT: &str = "always";
 
 /// METHODS.md; deterministic.
-#[must_use]
 pub fn methods_md() -> String {
     let schemas = Schemas::new();
     let mut page = Document(HEAD.to_owned());

@@ -31,7 +31,6 @@ const VERSION: &str = "1.3.2";
 const PEER: &str = "0.169.0";
 
 /// The document; deterministic.
-#[must_use]
 pub fn openrpc() -> Value {
     let flat = Flat::new(Schemas::with(SchemaSettings::draft07()), TYPES);
     let rows = [requests(&flat), client_notifications(&flat), notifications(&flat), server_requests(&flat)];
@@ -50,7 +49,6 @@ pub fn openrpc() -> Value {
 }
 
 /// The document as text that ends in a line break.
-#[must_use]
 pub fn openrpc_json() -> String {
     format!("{:#}\n", openrpc())
 }

@@ -18,7 +18,6 @@ use crate::{
 };
 
 /// The schema of all messages, as text that ends in a line break; deterministic.
-#[must_use]
 pub fn schema_json() -> String {
     format!("{:#}\n", Schemas::new().document())
 }

@@ -50,7 +50,6 @@ export type Answer<Result> = { id: RequestId; result: Result } | { id: RequestId
 "#;
 
 /// The types of all messages, as a module that ends in a line break; deterministic.
-#[must_use]
 pub fn typescript() -> String {
     let flat = Flat::new(Schemas::new(), "");
     let mut module = HEAD.to_owned();

@@ -103,7 +103,6 @@ pub enum HelperState {
 
 impl HelperState {
     /// Whether it has a session, and so maybe running calls.
-    #[must_use]
     pub fn is_up(self) -> bool {
         match self {
             Self::Ready | Self::Busy | Self::Unresponsive => true,

@@ -183,7 +183,6 @@ pub enum ContainmentRung {
 
 impl ContainmentSetting {
     /// The word in the settings.
-    #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -196,7 +195,6 @@ impl ContainmentSetting {
 
 impl ContainmentRung {
     /// The word for it.
-    #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::Guard => "guard",

@@ -42,7 +42,6 @@ pub struct McpToolCallItem {
 
 impl McpToolCallItem {
     /// A call that has just started.
-    #[must_use]
     pub fn new(
         id: impl Into<ItemId>,
         server: impl Into<String>,

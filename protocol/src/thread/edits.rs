@@ -90,7 +90,6 @@ pub struct ThreadForkParams {
 
 impl ThreadForkParams {
     /// A copy of the whole thread, with its settings.
-    #[must_use]
     pub fn of(thread_id: ThreadId) -> Self {
         Self { thread_id, ..Self::default() }
     }

@@ -98,7 +98,6 @@ pub struct ThreadStartResponse {
 
 impl ThreadStartResponse {
     /// The answer for `thread` of a server that asks about tools declared as dangerous and confines no command.
-    #[must_use]
     pub fn new(thread: Thread, model: impl Into<String>) -> Self {
         Self {
             active_permission_profile: None,
@@ -158,7 +157,6 @@ pub struct ThreadResumeParams {
 
 impl ThreadResumeParams {
     /// Subscribes to a thread with its newest turns, and changes nothing.
-    #[must_use]
     pub fn new(thread_id: ThreadId) -> Self {
         Self { thread_id, ..Self::default() }
     }

@@ -13,14 +13,12 @@ pub struct WallMs(pub i64);
 
 impl WallMs {
     /// The time of a file system.
-    #[must_use]
     pub fn of(time: SystemTime) -> Self {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         Self(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
     /// Whole seconds since the Unix epoch, the unit of the wire's `createdAt` and `updatedAt`.
-    #[must_use]
     pub fn seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
@@ -32,21 +30,18 @@ pub struct Clock;
 
 impl Clock {
     /// The monotonic clock: for deadlines and durations.
-    #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one permitted caller")]
     pub fn now(self) -> Instant {
         Instant::now()
     }
 
     /// The wall clock: for records and for display, never for a decision.
-    #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one permitted caller")]
     pub fn wall(self) -> WallMs {
         WallMs::of(SystemTime::now())
     }
 
     /// A new UUID of version 7 (RFC 9562), for threads, turns and items.
-    #[must_use]
     pub fn new_id(self) -> Uuid {
         Uuid::now_v7()
     }

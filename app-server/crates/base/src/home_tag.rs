@@ -15,7 +15,6 @@ impl HomeTag {
     pub const BITS: u32 = 62;
 
     /// Hashes the parts that distinguish the home from every other.
-    #[must_use]
     pub fn of(parts: &[&[u8]]) -> Self {
         let mut hash = Sha256::new();
         for part in parts {
@@ -28,13 +27,11 @@ impl HomeTag {
     }
 
     /// The tag with a number read from a process. It may belong to no home.
-    #[must_use]
     pub fn from_number(number: u64) -> Self {
         Self(number)
     }
 
     /// The number.
-    #[must_use]
     pub fn number(self) -> u64 {
         self.0
     }

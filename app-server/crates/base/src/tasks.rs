@@ -152,7 +152,6 @@ impl Default for Tasks {
 
 impl Tasks {
     /// A tracker without tasks.
-    #[must_use]
     pub fn new() -> Self {
         Self {
             tracker: TaskTracker::new(),

@@ -132,7 +132,6 @@ pub enum HelperError {
 
 impl HelperError {
     /// The error as the wire says it.
-    #[must_use]
     pub fn to_wire(&self) -> WireError {
         let text = self.to_string();
         match self {

@@ -52,7 +52,6 @@ impl Helpers {
     }
 
     /// The host that starts and stops their processes.
-    #[must_use]
     pub fn host(&self) -> &Arc<ProcessHost> {
         &self.host
     }
@@ -84,13 +83,11 @@ impl Helpers {
     }
 
     /// The helpers that `thread` uses, or all, each once, with its processes as `table` has found them. Waits for nothing.
-    #[must_use]
     pub fn details(&self, thread: Option<ThreadId>, table: &ProcessTable) -> Vec<HelperDetail> {
         self.pool.details(thread, table)
     }
 
     /// How many helpers no thread uses. Waits for nothing.
-    #[must_use]
     pub fn idle(&self) -> PoolCounts {
         self.pool.counts()
     }

@@ -182,7 +182,6 @@ impl HelperSet {
 
     /// Whether the set was ordered to stop.
     #[cfg(any(test, feature = "testing"))]
-    #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.held().stopped
     }
@@ -194,7 +193,6 @@ impl HelperSet {
     }
 
     /// How each helper is now. Waits for nothing.
-    #[must_use]
     pub fn statuses(&self) -> Vec<McpServerStatus> {
         self.leases().iter().map(|lease| lease.status()).collect()
     }
@@ -209,7 +207,6 @@ impl HelperSet {
     }
 
     /// Of how many helpers a process may be left. Waits for nothing.
-    #[must_use]
     pub fn alive(&self) -> usize {
         let leases = self.leases();
         let instances = leases.iter().filter_map(|lease| lease.instance());
@@ -237,7 +234,6 @@ impl HelperSet {
     }
 
     /// The notes about all helpers for a model. Waits for nothing.
-    #[must_use]
     pub fn notes(&self) -> Vec<HelperNote> {
         self.leases().iter().map(|lease| lease.note()).collect()
     }

@@ -63,7 +63,6 @@ pub enum ApprovalMode {
 
 impl ApprovalMode {
     /// As the settings have it.
-    #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -171,7 +170,6 @@ impl fmt::Debug for HttpSpec {
 
 impl HttpSpec {
     /// The address without what may be secret in it: user, password and query.
-    #[must_use]
     pub fn shown_url(&self) -> String {
         shown_url(&self.url)
     }
@@ -184,13 +182,11 @@ impl HttpSpec {
 
 impl HelperSpec {
     /// A helper on stdio of which only the name and the program are known.
-    #[must_use]
     pub fn new(name: impl Into<String>, command: impl Into<String>) -> Self {
         Self::reached(name, Transport::Stdio(StdioSpec { command: command.into(), ..StdioSpec::default() }))
     }
 
     /// A helper of which only the name and the way to it are known.
-    #[must_use]
     pub fn reached(name: impl Into<String>, transport: Transport) -> Self {
         Self {
             name: name.into(),
@@ -219,7 +215,6 @@ impl HelperSpec {
     }
 
     /// Its status as long as it was not started.
-    #[must_use]
     pub fn status(&self) -> McpServerStatus {
         let mut status = McpServerStatus::new(&self.name);
         if !self.enabled {
@@ -260,7 +255,6 @@ impl HelperSpec {
     }
 
     /// The settings of its process, if it is a child process.
-    #[must_use]
     pub fn stdio(&self) -> Option<&StdioSpec> {
         match &self.transport {
             Transport::Stdio(stdio) => Some(stdio),
@@ -269,14 +263,12 @@ impl HelperSpec {
     }
 
     /// Whether the configuration lets `tool` be listed and called.
-    #[must_use]
     pub fn offers(&self, tool: &str) -> bool {
         let listed = |names: &[String]| names.iter().any(|name| name == tool);
         self.enabled_tools.as_deref().is_none_or(listed) && !listed(&self.disabled_tools)
     }
 
     /// When the user is asked before a model calls `tool`.
-    #[must_use]
     pub fn approval_of(&self, tool: &str) -> ApprovalMode {
         self.tool_approvals.get(tool).copied().unwrap_or(self.default_tools_approval)
     }

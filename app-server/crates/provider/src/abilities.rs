@@ -18,7 +18,6 @@ pub struct Abilities {
 impl Abilities {
     /// Finds the row with the longest prefix of this name. The name may begin with its maker (`openai/gpt-5`). It may
     /// end with a date or size (`gpt-5-2025-08-07`, `gpt-oss:20b`).
-    #[must_use]
     pub fn of(model: &str) -> Option<Self> {
         let name = model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase();
         let rows = table::ROWS.iter().filter(|row| name.strip_prefix(row.name).is_some_and(is_variant));

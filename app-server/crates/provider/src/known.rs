@@ -39,7 +39,6 @@ impl Default for Providers {
 
 impl Providers {
     /// The built-in providers only.
-    #[must_use]
     pub fn new(built_in: Vec<(&'static str, Arc<dyn Provider>)>) -> Self {
         Self {
             built_in,
@@ -74,7 +73,6 @@ impl Providers {
     }
 
     /// The provider of this name.
-    #[must_use]
     pub fn get(&self, name: &str) -> Option<Arc<dyn Provider>> {
         let built_in = self.built_in.iter().find(|(known, _)| *known == name);
         built_in
@@ -83,14 +81,12 @@ impl Providers {
     }
 
     /// All names, for messages.
-    #[must_use]
     pub fn names(&self) -> Vec<String> {
         let built_in = self.built_in.iter().map(|(name, _)| (*name).to_owned());
         built_in.chain(self.read().keys().cloned()).collect()
     }
 
     /// The models of a provider: those of the settings, then those that it listed.
-    #[must_use]
     pub fn models(&self, name: &str) -> Vec<ListedModel> {
         let configured = self.read();
         let Some(configured) = configured.get(name) else { return Vec::new() };

@@ -100,7 +100,6 @@ pub struct ProviderError {
 
 impl ProviderError {
     /// An error with nothing but a message.
-    #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), info: None, details: None, stopped: None }
     }

@@ -40,7 +40,6 @@ pub enum ToolChoice {
 
 impl Prompt {
     /// An estimate of the texts' tokens. Images and thoughts are not counted.
-    #[must_use]
     pub fn estimated_tokens(&self) -> i64 {
         let tool =
             |tool: &ToolSpec| tool.name.len() + tool.description.len() + tool.parameters.to_string().len();
@@ -51,7 +50,6 @@ impl Prompt {
     }
 
     /// The texts of the user's last message, one a line.
-    #[must_use]
     pub fn last_words(&self) -> String {
         let said = self.history.iter().rev().find_map(|entry| match entry {
             Entry::User(content) => Some(content.iter().filter_map(Content::as_text).collect::<Vec<_>>()),
@@ -65,7 +63,6 @@ impl Prompt {
     }
 
     /// The results at the end of the conversation, oldest first.
-    #[must_use]
     pub fn last_results(&self) -> Vec<&ToolResult> {
         let results = self.history.iter().rev().map_while(|entry| match entry {
             Entry::Result(result) => Some(result),
@@ -176,7 +173,6 @@ pub enum Content {
 
 impl Content {
     /// The text; `None` for an image.
-    #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -235,7 +231,6 @@ pub struct ToolCall {
 
 impl ToolCall {
     /// A call without members of the provider's own.
-    #[must_use]
     pub fn new(id: impl Into<String>, callee: Callee, arguments: impl Into<String>) -> Self {
         Self { id: id.into(), callee, arguments: arguments.into(), more: Map::new() }
     }
@@ -257,7 +252,6 @@ pub enum Callee {
 
 impl Callee {
     /// The model's name for the tool.
-    #[must_use]
     pub fn name(&self) -> String {
         match self {
             Self::Offered(name) => name.clone(),
@@ -279,13 +273,11 @@ pub struct ToolResult {
 
 impl ToolResult {
     /// A result of one text.
-    #[must_use]
     pub fn text(id: impl Into<String>, text: impl Into<String>, failed: bool) -> Self {
         Self { id: id.into(), content: vec![Content::Text(text.into())], failed }
     }
 
     /// All texts, one a line.
-    #[must_use]
     pub fn texts(&self) -> String {
         let texts: Vec<&str> = self.content.iter().filter_map(Content::as_text).collect();
         texts.join("\n")

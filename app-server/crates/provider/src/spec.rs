@@ -72,7 +72,6 @@ pub(crate) const OPENAI: &str = "https://api.openai.com/v1";
 
 impl ProviderSpec {
     /// A provider at `base_url`, without a key.
-    #[must_use]
     pub fn new(id: &str, base_url: &str, wire_api: WireApi) -> Self {
         Self {
             id: id.to_owned(),
@@ -95,7 +94,6 @@ impl ProviderSpec {
     }
 
     /// The built-in providers, by name.
-    #[must_use]
     pub fn built_in() -> BTreeMap<String, Self> {
         let known = [
             ("openai", "OpenAI", OPENAI, WireApi::Responses, Some("OPENAI_API_KEY")),
@@ -118,7 +116,6 @@ impl ProviderSpec {
     }
 
     /// The most tools of a request; `None` is no bound.
-    #[must_use]
     pub fn most_tools(&self) -> Option<u32> {
         self.max_tools.or(match self.wire_api {
             WireApi::Responses | WireApi::Chat => Some(policy::MODEL_TOOLS),
@@ -127,13 +124,11 @@ impl ProviderSpec {
     }
 
     /// Whether the settings give it headers, which may hold its key.
-    #[must_use]
     pub fn has_headers(&self) -> bool {
         !self.env_http_headers.is_empty() || !self.http_headers.0.is_empty()
     }
 
     /// Whether it is OpenAI itself, which accepts more than compatible servers.
-    #[must_use]
     pub fn is_openai(&self) -> bool {
         let url = reqwest::Url::parse(&self.base_url);
         url.is_ok_and(|url| url.host_str() == Some("api.openai.com"))

@@ -10,13 +10,11 @@ const BETWEEN: &str = "__";
 
 /// The name of a helper's tool, `mcp__SERVER__TOOL`. A name that providers would refuse is changed and ends with a
 /// digest, so that two tools never share one.
-#[must_use]
 pub fn of_helper(server: &str, tool: &str) -> String {
     allowed(&["mcp", server, tool].join(BETWEEN), &[server, tool])
 }
 
 /// The name of a client's tool, with its namespace if it has one.
-#[must_use]
 pub fn of_client(namespace: Option<&str>, tool: &str) -> String {
     match namespace {
         Some(namespace) => allowed(&[namespace, tool].join(BETWEEN), &[namespace, tool]),

@@ -48,7 +48,6 @@ fn wanted(configured: ContainmentSetting) -> &'static [ContainmentRung] {
 }
 
 /// The effective isolation level when `lacking` are unavailable. Every level needs a guard: without one no helper starts.
-#[must_use]
 pub fn effective(configured: ContainmentSetting, lacking: &[LackDetails]) -> HeldDetails {
     let lack = |level: &ContainmentRung| lacking.iter().find(|lack| lack.rung == *level);
     let wanted = wanted(configured);
@@ -64,7 +63,6 @@ pub fn effective(configured: ContainmentSetting, lacking: &[LackDetails]) -> Hel
 }
 
 /// Reports that a level is unavailable, with the reason and what its user can do.
-#[must_use]
 pub fn unavailable(level: ContainmentRung, reason: String) -> LackDetails {
     let way_out = match level {
         ContainmentRung::Cgroup => {
@@ -79,14 +77,12 @@ pub fn unavailable(level: ContainmentRung, reason: String) -> LackDetails {
 }
 
 /// The effective isolation level in a sentence, with the reasons for the unavailable ones.
-#[must_use]
 pub fn summary(held: &HeldDetails) -> String {
     let lacking = held.lacking.iter().map(|lack| format!("; no {}: {}", lack.rung, lack.reason));
     std::iter::once(headline(held)).chain(lacking).collect()
 }
 
 /// The effective isolation level in a sentence.
-#[must_use]
 pub fn headline(held: &HeldDetails) -> String {
     match (held.in_force, held.configured) {
         (Some(level), ContainmentSetting::Auto) => {

@@ -108,13 +108,11 @@ impl ProcessHost {
     }
 
     /// The progress of the start-up clean-up.
-    #[must_use]
     pub fn leftovers(&self) -> Leftovers {
         *self.leftovers.borrow()
     }
 
     /// Notified when too few descriptors are left for a helper.
-    #[must_use]
     pub fn room_wanted(&self) -> Arc<Notify> {
         Arc::clone(&self.room_wanted)
     }
@@ -157,13 +155,11 @@ impl ProcessHost {
     }
 
     /// The current numbers. Waits for nothing.
-    #[must_use]
     pub fn counts(&self) -> ProcessCounts {
         self.counters.now()
     }
 
     /// The isolation level of the next helper, and the reasons for unavailable ones. Waits for nothing.
-    #[must_use]
     pub fn isolation(&self) -> HeldDetails {
         let held = self.unavailable.held(self.options.containment.into());
         let place = self.cgroup.as_ref().and_then(cgroup::Parent::place);
@@ -176,7 +172,6 @@ impl ProcessHost {
     }
 
     /// The times from an order to stop to the end of the last process. Waits for nothing.
-    #[must_use]
     pub fn stop_times(&self) -> &Durations {
         &self.counters.stop_times
     }

@@ -164,7 +164,6 @@ impl HelperProcess {
     }
 
     /// Its status, with changes.
-    #[must_use]
     pub fn life(&self) -> watch::Receiver<ProcessStatus> {
         self.life.clone()
     }
@@ -186,7 +185,6 @@ impl HelperProcess {
     }
 
     /// The last lines of its stderr, at most `policy::HELPER_STDERR_TAIL_LINES`.
-    #[must_use]
     pub fn stderr_tail(&self) -> String {
         let ring = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
         ring.tail(policy::HELPER_STDERR_TAIL_LINES, policy::HELPER_STDERR_TAIL_BYTES)

@@ -100,7 +100,6 @@ impl StartupCleanup {
 }
 
 /// The number of processes that carry the tag of this home now: guards, helpers and their descendants. Signals none of them.
-#[must_use]
 pub fn tagged_processes(home: HomeTag) -> usize {
     let carries = |process: &Process| ProcessTag::carried_by(process.pid).any(|tag| tag.start.home == home);
     let spared = self_and_ancestors();

@@ -31,7 +31,6 @@ pub struct Scripted {
 
 impl Scripted {
     /// Resolves relative model names below `home`.
-    #[must_use]
     pub fn new(home: PathBuf, tasks: Tasks) -> Self {
         Self { home, tasks }
     }

@@ -10,7 +10,6 @@ use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus, UserInput};
 use crate::history::History;
 
 /// The thread as a Markdown document: its facts, then its turns, oldest first.
-#[must_use]
 pub fn text(history: &History) -> String {
     let row = history.row();
     let mut text = String::new();

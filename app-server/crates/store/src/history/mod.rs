@@ -124,7 +124,6 @@ impl Default for History {
 impl History {
     /// A thread without records. `id` is that of its rollout: in a fork `thread.created` names the thread that was
     /// copied.
-    #[must_use]
     pub fn of(id: ThreadId) -> Self {
         Self {
             id,

@@ -246,7 +246,6 @@ pub struct Turns<'a> {
 
 impl<'a> Turns<'a> {
     /// The turns of a thread with these `taken_back` stretches, up to the record `last` or to the end.
-    #[must_use]
     pub fn of(
         store: &'a dyn RolloutStore,
         thread: ThreadId,

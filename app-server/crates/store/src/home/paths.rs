@@ -23,7 +23,6 @@ pub struct HomePaths {
 
 impl HomePaths {
     /// The paths below `root`.
-    #[must_use]
     pub fn new(root: &Path) -> Self {
         Self { root: root.to_owned() }
     }

@@ -26,7 +26,6 @@ pub struct BadCursor;
 
 impl Cursor {
     /// The place of `row` in the order by `sort`.
-    #[must_use]
     pub fn at(row: &ThreadRow, sort: SortKey) -> Self {
         Self { sort, time: sort.time_of(row), id: row.id }
     }

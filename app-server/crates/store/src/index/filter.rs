@@ -82,7 +82,6 @@ pub struct Span {
 
 impl Span {
     /// A span in Unix seconds.
-    #[must_use]
     pub fn of_seconds(since: Option<i64>, before: Option<i64>) -> Self {
         let at = |seconds: i64| WallMs(seconds.saturating_mul(1_000));
         Self { since: since.map(at), before: before.map(at) }

@@ -32,7 +32,6 @@ pub struct BlobName([u8; 32]);
 
 impl BlobName {
     /// The name of these bytes.
-    #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }

@@ -69,7 +69,6 @@ pub enum DiskKind {
 
 impl DiskKind {
     /// The kind of `error`.
-    #[must_use]
     pub fn of(error: &io::Error) -> Self {
         let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
         if full.contains(&error.kind()) { Self::Full } else { Self::Io }

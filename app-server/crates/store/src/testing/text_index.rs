@@ -43,7 +43,6 @@ pub struct IndexedThreads {
 
 impl IndexedThreads {
     /// No threads. The text index is in `home`.
-    #[must_use]
     pub fn new(home: &Path) -> Self {
         Self::on(home, Arc::default(), Arc::default(), 1)
     }

@@ -103,7 +103,6 @@ pub struct Candidates {
 
 impl TextIndex {
     /// The text index of a home. The first search opens it.
-    #[must_use]
     pub fn new(sources: Sources) -> Self {
         let (began, state, readers) = (AtomicBool::new(false), Mutex::default(), Mutex::default());
         Self { shared: Arc::new(TextIndexShared { sources, began, state, readers }) }
@@ -167,7 +166,6 @@ impl TextIndex {
     }
 
     /// The state and the cost. Instant.
-    #[must_use]
     pub fn counts(&self) -> TextsCounts {
         let BuildState { at, done, disk_bytes, .. } = self.shared.state().clone();
         let behind = self.shared.sources.changes.behind().len();
@@ -250,7 +248,6 @@ pub struct Forgetting {
 
 impl Forgetting {
     /// Opens nothing yet.
-    #[must_use]
     pub fn of(home: &HomePaths) -> Self {
         Self { folder: home.texts(), opened: false, db: None }
     }

@@ -49,13 +49,11 @@ impl SearchTerm {
     }
 
     /// The term in the folded form.
-    #[must_use]
     pub fn folded(&self) -> &str {
         &self.text
     }
 
     /// Whether a text with the term may stand in this line of JSON. A line that is not UTF-8 holds no text.
-    #[must_use]
     pub fn may_be_in(&self, line: &[u8]) -> bool {
         // An escape by number may be any character. Characters with other escapes are not in the searched part.
         let holds = |text: &[u8]| self.in_lines.find(text).is_some() || memmem::find(text, br"\u").is_some();
@@ -79,7 +77,6 @@ impl SearchTerm {
     }
 
     /// Its first place in `text`, in bytes.
-    #[must_use]
     pub fn first_in(&self, text: &str) -> Option<Range<usize>> {
         self.all_in(text).next()
     }

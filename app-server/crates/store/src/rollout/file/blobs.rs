@@ -36,7 +36,6 @@ pub struct Blobs {
 
 impl Blobs {
     /// The texts of the home at `paths`. Changes nothing.
-    #[must_use]
     pub fn of(paths: &HomePaths, layer: Arc<dyn FileLayer>) -> Self {
         Self { layer, root: paths.blobs(), named: Mutex::default() }
     }

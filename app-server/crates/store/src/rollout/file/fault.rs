@@ -190,7 +190,6 @@ impl OnDisk {
 
 impl FaultLayer {
     /// A working layer over the disk.
-    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }

@@ -78,7 +78,6 @@ impl FileStore {
     }
 
     /// A read-only store, also of a home that a server owns. It reads the disk's state and knows no open markers.
-    #[must_use]
     pub fn look(paths: &HomePaths, layer: Arc<dyn FileLayer>, tasks: Tasks) -> Self {
         let places = Arc::new(RolloutPaths::look(paths, layer));
         Self { shared: Arc::new(WriterSlots::of(places)), reads: Arc::default(), tasks }
