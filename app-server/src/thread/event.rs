@@ -30,7 +30,7 @@ pub(crate) enum Materialised {
 /// Whether an unload may take a thread from its users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Force {
-    /// Refused while the thread is active or somebody else is subscribed.
+    /// Refused while the thread is active or another client is subscribed.
     No,
     /// Refused while a client is subscribed. The earlier subscribers have gone for good.
     IfDeserted,

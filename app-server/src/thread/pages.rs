@@ -70,7 +70,7 @@ struct Cursor {
     /// None for the newest end of a history that has nothing to name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     turn: Option<TurnId>,
-    /// The number of that turn's `turn.started`, so that nobody has to look for it.
+    /// The number of that turn's `turn.started`, which saves a search.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     at: Option<EventSeq>,
     /// None in lists of turns.

@@ -32,6 +32,7 @@ const DONE: &[&str] = &[
     "app-server/src/search",
     "app-server/src/server",
     "app-server/src/telemetry",
+    "app-server/src/thread",
     "app-server/src/trash",
     "app-server/src/turn",
     "integration-tests/src",

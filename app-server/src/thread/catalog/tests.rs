@@ -62,7 +62,7 @@ fn one_change_above_all_bounds_is_sent_and_not_kept() {
 }
 
 proptest! {
-    /// Whatever is asked for comes whole and in order, or not at all; and no more is kept than may be.
+    /// The missed changes come complete and in order, or not at all, and the catalog keeps its bounds.
     #[test]
     fn changes_come_whole_or_not_at_all(
         texts in proptest::collection::vec("[a-z]{0,30}", 0..40),

@@ -1,5 +1,5 @@
-//! The view property: whoever comes back at any number, or with a picture of any moment, ends with the same view as one
-//! that was told everything, and that is what is stored.
+//! The view property: a client that resumes at any number, or from a view of any moment, ends with the same view as a client
+//! that received every event. This view equals the stored history.
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -19,12 +19,12 @@ use super::*;
 
 const E: Epoch = Epoch(1);
 
-/// What an owner may record next, as far as that is possible then.
+/// A possible next record of an owner.
 #[derive(Debug, Clone)]
 enum Act {
     Name(Option<String>),
     Turn,
-    /// The server is killed, and of what was written with a turn's beginning only that has come to the disk.
+    /// The server is killed, and only the record of a turn's beginning is on disk.
     TornTurn,
     Steer,
     Begin,
@@ -50,7 +50,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// A rollout that is being written.
+/// A growing rollout.
 struct Recorded {
     records: Vec<Record>,
     history: History,
@@ -189,7 +189,7 @@ fn receive(view: &mut View, event: &Broadcast) {
     view.receive(received).unwrap();
 }
 
-/// What a catch-up tells behind the first `cut` records, and the items in progress with which it ends.
+/// Applies a catch-up behind the first `cut` records, with the items in progress at its end.
 fn catch_up(view: &mut View, recorded: &Recorded, cut: usize) {
     let mut replayer = Replayer::new(recorded.history.id(), E);
     for event in recorded.records[cut..].iter().filter_map(|record| replayer.event(record)) {
@@ -198,7 +198,7 @@ fn catch_up(view: &mut View, recorded: &Recorded, cut: usize) {
     open_items(&recorded.history, WallMs(0)).iter().for_each(|item| receive(view, item));
 }
 
-/// The view of one that was answered with the whole of the first `cut` records.
+/// The view after an answer with the whole of the first `cut` records.
 fn whole(recorded: &Recorded, cut: usize) -> View {
     let history = recorded.history_at(cut);
     let turns = history.turns(TurnItemsView::Full);
@@ -226,7 +226,7 @@ proptest! {
             catch_up(&mut shown, &recorded, cut);
             prop_assert_eq!(shown.difference(&recorded.history, false), None);
 
-            // The same, for one that was told event by event before, and was cut off in a catch-up.
+            // The same for a client that received single events before, and was cut off during a catch-up.
             let mut received = whole(&recorded, 0);
             let mut replayer = Replayer::new(recorded.history.id(), E);
             let before = recorded.records[..cut].iter().filter_map(|record| replayer.event(record));
@@ -241,7 +241,7 @@ proptest! {
     }
 }
 
-/// Who is read to from before a revert is told of it where it stands, and what follows has numbers of the new version.
+/// A replay from before a revert has the revert in its place, and later events have numbers of the new version.
 #[test]
 fn events_behind_a_revert_have_numbers_of_its_version() {
     let mut recorded = Recorded::of(vec![Act::Turn]);

@@ -1,5 +1,5 @@
-//! What a client that follows the rules holds of one thread: a pure fold over what it is answered and told. For
-//! proofs that a client which was away ends with the same as one that never was.
+//! The state of one thread in a client that follows the rules: a pure fold over answers and notifications. For proofs that a
+//! client that was away ends with the same state as one that was not.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ pub(crate) struct Received<'a> {
     pub(crate) method: &'a str,
     /// As JSON.
     pub(crate) params: &'a str,
-    /// Where it is durable, and the client wants numbers.
+    /// The number of a durable event, if the client wants numbers.
     pub(crate) number: Option<Number>,
 }
 
@@ -38,15 +38,15 @@ impl Received<'_> {
 /// The view.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct View {
-    /// Up to where it is whole, for a client that is told numbers.
+    /// The number up to which the view is complete.
     pub(crate) at: Option<Number>,
-    /// The last number of this subscription; what follows has to be above it.
+    /// The last number of this subscription. Later numbers have to be above it.
     stream: Option<Number>,
     /// The thread's name.
     pub(crate) name: Option<String>,
     usage: Option<ThreadTokenUsage>,
     turns: Vec<Turn>,
-    /// Ids of turns and items of which a notification without a number has told last: the disk may never get that.
+    /// Ids of turns and items whose last notification had no number: the disk may never have it.
     unsaved: BTreeSet<String>,
     /// The same for the name and the usage.
     unsaved_name: bool,
@@ -57,12 +57,12 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// An answer that shows the whole replaces everything.
+    /// Takes an answer with the whole thread, which replaces everything.
     pub(crate) fn whole(&mut self, name: Option<String>, turns: Vec<Turn>, at: Option<Number>) {
         let questions = std::mem::take(&mut self.questions);
         let settled = std::mem::take(&mut self.settled);
         *self = Self { at, stream: at, name, turns, questions, settled, ..Self::default() };
-        // What a picture shows behind its number may get lost, and it does not say what that is.
+        // Parts of a view behind its number may get lost, and the view does not say which.
         let turn_ids = self.turns.iter().map(|turn| turn.id.as_str().to_owned());
         let item_ids =
             self.turns.iter().flat_map(|turn| &turn.items).map(|item| item.id().as_str().to_owned());
@@ -70,23 +70,23 @@ impl View {
         (self.unsaved_name, self.unsaved_usage) = (true, true);
     }
 
-    /// The connection is a new one: nothing has a number before it is answered.
+    /// Starts a new connection. No number comes before the answer.
     pub(crate) fn connected(&mut self) {
         self.stream = None;
     }
 
-    /// An answer that continues: what follows begins behind the number that the client has named.
+    /// Takes an answer that continues. Events follow behind the number that the client has named.
     pub(crate) fn continued(&mut self, from: Number, shown: &[Turn]) -> Result<(), String> {
         self.stream = Some(from);
         if shown.is_empty() { Ok(()) } else { Err("a history that is continued is shown again".to_owned()) }
     }
 
-    /// The questions that the answer names as open; all others are void.
+    /// Takes the questions that the answer names as open. All others are void.
     pub(crate) fn pending(&mut self, open: &[i64]) {
         self.questions.retain(|question| open.contains(question));
     }
 
-    /// The server asks.
+    /// Takes a question.
     pub(crate) fn asked(&mut self, question: i64) -> Result<(), String> {
         self.questions.insert(question);
         if self.settled.contains(&question) { Err(format!("question {question} is settled")) } else { Ok(()) }
@@ -122,7 +122,7 @@ impl View {
                 self.turns.truncate(first);
             }
             if received.number.is_none() {
-                // It may get lost, and nothing that comes then says so: the number is void.
+                // The event may get lost without a later notice, so the number is void.
                 self.at = None;
             }
         } else if let Some(p) = received.params::<ServerRequestResolved>()
@@ -134,7 +134,7 @@ impl View {
         Ok(())
     }
 
-    /// Whether it is to be applied. Numbers rise; what was known before the answer that continues is passed over.
+    /// Whether to apply a notification. Numbers have to rise. Known events behind a continuing answer are skipped.
     fn is_news(&mut self, received: Received<'_>) -> Result<bool, String> {
         let Some((seq, epoch)) = received.number else { return Ok(true) };
         let Some((last, of)) = self.stream else {
@@ -161,7 +161,7 @@ impl View {
         }
     }
 
-    /// Everything of a turn but its items, which come by themselves.
+    /// Takes a turn without its items, which have their own notifications.
     fn turn(&mut self, mut turn: Turn, received: Received<'_>) {
         turn.items_view = TurnItemsView::Full;
         turn.items = Vec::new();
@@ -182,7 +182,7 @@ impl View {
     }
 
     fn item_started(&mut self, p: ItemStartedNotification, received: Received<'_>) -> Result<(), String> {
-        // The end of one may have been lost, if it had no number.
+        // The end of an item may be lost, if it had no number.
         let lost = self.unsaved.contains(p.item.id().as_str());
         let items = self.items(&p.turn_id)?;
         let there = items.iter().find(|item| item.id() == p.item.id());
@@ -208,7 +208,7 @@ impl View {
             Some(at) => items[at] = item,
             None => items.push(item),
         }
-        // One in progress that is only shown again is no news.
+        // An item in progress that is shown again is not new.
         if received.number.is_some() || there.is_none() || received.method == ItemCompleted::INFO.wire {
             self.note(&id, received);
         }
@@ -227,25 +227,24 @@ impl View {
         Ok(())
     }
 
-    /// The turn that runs, as far as it knows.
+    /// The running turn of the view.
     pub(crate) fn running(&self) -> Option<&TurnId> {
         use skein_protocol::turn::TurnStatus::InProgress;
         self.turns.last().filter(|turn| turn.status == InProgress).map(|turn| &turn.id)
     }
 
-    /// Whether it was told of a turn's last change without a number.
+    /// Whether the last notification of a turn had no number.
     pub(crate) fn is_unsaved(&self, turn: &TurnId) -> bool {
         self.unsaved.contains(turn.as_str())
     }
 
-    /// An item that it knows.
+    /// An item of the view.
     pub(crate) fn item(&self, id: &ItemId) -> Option<&ThreadItem> {
         self.turns.iter().flat_map(|turn| &turn.items).find(|item| item.id() == id)
     }
 
-    /// How it differs from what is stored. Of items in progress only the text may: what was heard comes to the disk
-    /// within a second. With `let_down` by the disk it may hold what it was told as unsaved, and what is not stored. What
-    /// says that records are damaged is shown by pictures only.
+    /// How the view differs from the stored history. The text of items in progress may differ, because it reaches the disk
+    /// within a second. After disk failures (`let_down`) the view may have unsaved events. Only views show items about damage.
     pub(crate) fn difference(&self, history: &History, let_down: bool) -> Option<String> {
         let mine = without_damage(if let_down { self.but_unsaved(history) } else { self.turns.clone() });
         let stored = without_damage(with_open_text_of(&mine, history));
@@ -263,7 +262,7 @@ impl View {
         differs.map(|(mine, stored)| format!("the view has {mine:#?}\nand what is stored {stored:#?}"))
     }
 
-    /// The turns, with what is stored in place of what it was told as unsaved.
+    /// The turns, with the stored state in place of unsaved events.
     fn but_unsaved(&self, history: &History) -> Vec<Turn> {
         let unsaved = |id: &str| self.unsaved.contains(id);
         let mut turns = Vec::new();
@@ -296,7 +295,7 @@ fn without_damage(mut turns: Vec<Turn>) -> Vec<Turn> {
     turns
 }
 
-/// The stored turns, with the text that items in progress have in `mine`, where that is a continuation.
+/// The stored turns, with the text of items in progress in `mine`, if it continues the stored text.
 fn with_open_text_of(mine: &[Turn], history: &History) -> Vec<Turn> {
     let mut turns = history.turns(TurnItemsView::Full);
     for item in turns.iter_mut().flat_map(|turn| &mut turn.items) {

@@ -1,8 +1,7 @@
 //! Whole lives of threads, thousands of them, in virtual time.
 //!
-//! `world.rs` plays random stories against the machine: it does what an actor would (counts subscribers, answers
-//! effects with their events, later and in any order) and checks every rule after every step. The tables below pin
-//! single sentences.
+//! `world.rs` plays random events against the machine. It acts as the actor (counts subscribers, answers effects with their
+//! events, later and in any order) and checks every rule after every step. The tables pin single sentences.
 
 mod tables;
 mod world;

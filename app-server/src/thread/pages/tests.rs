@@ -40,7 +40,7 @@ fn turn(number: usize, count: usize) -> Turn {
     turn
 }
 
-/// A history whose turns have so many items.
+/// A history whose turns have these numbers of items.
 fn history(counts: &[usize]) -> Vec<Turn> {
     counts.iter().enumerate().map(|(number, count)| turn(number, *count)).collect()
 }
@@ -69,8 +69,8 @@ fn item_ids(turns: &[Turn]) -> Vec<String> {
     turns.iter().flat_map(|turn| &turn.items).map(|item| item.id().to_string()).collect()
 }
 
-/// Reads all pages; `grow` is called before each but the first. Each page must have what its limit allows, and a cursor
-/// back to its own beginning.
+/// Reads all pages, and calls `grow` before each but the first. Each page must be full, with a cursor back to its own
+/// beginning.
 fn walk(
     all: &mut Vec<Turn>,
     mut grow: impl FnMut(&mut Vec<Turn>),
@@ -113,7 +113,7 @@ fn walk_items(
     })
 }
 
-/// Appends, before each page but the first, turns of so many items, and an item to what was the last turn.
+/// Appends turns of these numbers of items before each page but the first, and an item to the previous last turn.
 fn growing(appended: &[usize]) -> impl FnMut(&mut Vec<Turn>) {
     let mut appended = appended.iter().copied();
     move |all| {
@@ -150,14 +150,14 @@ proptest! {
         limit in 1u32..5,
     ) {
         let before = history(&counts);
-        // Forwards: what is appended comes in its place, at the end.
+        // Forwards: appended turns come at the end.
         let mut all = before.clone();
         let seen = walk_turns(&mut all, limit, SortDirection::Asc, growing(&appended));
         prop_assert_eq!(seen, turn_ids(&all));
         let mut all = before.clone();
         let seen = walk_items(&mut all, limit, SortDirection::Asc, growing(&appended));
         prop_assert_eq!(seen, item_ids(&all));
-        // Backwards: it is newer than where the walk began.
+        // Backwards: appended turns are newer than the start of the walk.
         let reversed = |mut ids: Vec<String>| { ids.reverse(); ids };
         let seen = walk_turns(&mut before.clone(), limit, SortDirection::Desc, growing(&appended));
         prop_assert_eq!(seen, reversed(turn_ids(&before)));
@@ -281,7 +281,7 @@ fn turns_are_summed_up_and_newest_first_unless_asked_otherwise() {
 fn items_in_progress_go_into_their_own_turn_unless_they_are_done() {
     let running = TurnId::from("turn 1");
     let open = [item(1, 0), item(1, 1)];
-    // The turn is not on disk yet: its items are not put into the turn before it.
+    // The turn is not on disk yet: its items do not go into the previous turn.
     let mut all = history(&[1]);
     add_open_items(&mut all[0], Some(&running), &open);
     assert_eq!(item_ids(&all), ["0-0"]);
@@ -291,7 +291,7 @@ fn items_in_progress_go_into_their_own_turn_unless_they_are_done() {
     add_open_items(&mut all[1], Some(&running), &open);
     assert_eq!(item_ids(&all), ["0-0", "1-0", "1-1"]);
     assert_eq!(all[1].items[0].completed_at_ms, Some(5), "what is done stays as it is");
-    // The turn is over by now, and what is not in it was never kept.
+    // The turn has ended, and items that are not in it were never saved.
     let mut all = history(&[1, 1]);
     add_open_items(&mut all[1], Some(&running), &open);
     assert_eq!(item_ids(&all), ["0-0", "1-0"]);

@@ -99,7 +99,7 @@ fn observers_are_counted_apart_and_never_asked() {
     assert_eq!(subscribers.counts(T), Counts { subscribers: 1, observers: 1 });
     let asked: Vec<ConnectionId> = subscribers.askable(T).iter().map(Outbox::connection).collect();
     assert_eq!(asked, [ConnectionId(2)]);
-    // The same connection may change its role: it is still one.
+    // A connection may change its role: it still counts once.
     join(&subscribers, 1, Role::Subscriber);
     assert_eq!(subscribers.counts(T), Counts { subscribers: 2, observers: 0 });
 }
@@ -179,7 +179,7 @@ async fn closed_is_published_to_unsubscribed_connections_only() {
     assert_eq!(received(&stranger).await, ["plain"]);
 }
 
-/// Join against disconnect, on real threads: whoever wins, nothing stays subscribed.
+/// Join against disconnect, on real threads: nothing stays subscribed in either order.
 #[test]
 fn a_join_that_races_with_the_disconnection_leaves_nothing() {
     for _ in 0..200 {
@@ -271,7 +271,7 @@ async fn announcements_are_numbered_for_clients_that_want_numbers() {
     assert_eq!(subscribers.catalog_place().catalog_seq, 2);
 }
 
-/// Two owners on real threads tell at once: each connection hears every number, in order.
+/// Two owners on real threads publish at once: each connection receives every number, in order.
 #[test]
 fn numbers_rise_without_a_gap_for_each_connection() {
     let subscribers = Subscribers::new(uuid::Uuid::nil());

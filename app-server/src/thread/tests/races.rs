@@ -1,7 +1,6 @@
-//! The races of the two maps, in thousands of schedules. What runs is the product's own `registry.rs` and
-//! `subscribers.rs`; shuttle decides after each step of a lock, an atomic or a map who goes on. A mailbox and a wake-up
-//! are tokio's own, each operation of theirs one step. Modelled are the two loops around them: an owner's, and that of
-//! whoever brings it a command.
+//! The races of the two maps, in thousands of schedules. The tests run the product's own `registry.rs` and `subscribers.rs`;
+//! shuttle chooses the next task after each step of a lock, an atomic or a map. Mailboxes and wake-ups are tokio's own, and
+//! each of their operations is one step. The tests model the two loops around them: an owner's, and a sender's.
 //!
 //! `cargo test -p skein-app-server --features races --lib thread::tests` runs them; no other test runs with that feature.
 
@@ -40,7 +39,7 @@ struct House {
 }
 
 impl House {
-    /// With a client, and a thread that somebody owns.
+    /// With a client, and a thread with an owner.
     fn new(mailbox: usize) -> (Arc<Self>, OwnerSlot) {
         let house =
             Self { registry: Registry::new(mailbox), subscribers: Subscribers::new(uuid::Uuid::nil()) };

@@ -1,5 +1,5 @@
-//! What the registry and the subscribers are made of, in a form whose steps shuttle can order: its locks and atomics,
-//! and a map with the interface of `DashMap` as far as they use it, which is one shard.
+//! The parts of the registry and the subscribers in a form whose steps shuttle can order: its locks and atomics, and a map of
+//! one shard with the used part of `DashMap`'s interface.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -25,7 +25,7 @@ fn name() -> RecordBody {
     ThreadNamed { name: Some("a".to_owned()) }.into()
 }
 
-/// Queues an answer. The receiver is told whether the records before it are saved.
+/// Queues an answer. The receiver learns whether the records before it are saved.
 fn acknowledged(log: &mut Log) -> oneshot::Receiver<Result<(), WireError>> {
     let (saved, answered) = oneshot::channel();
     log.publish(Outgoing::Acknowledge(Box::new(move |result| drop(saved.send(result)))));

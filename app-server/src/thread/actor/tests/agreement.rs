@@ -1,5 +1,5 @@
-//! Whatever several people do to threads at once, and wherever servers are killed meanwhile: what the records say last, the
-//! place and the row of the lists agree, and the index that was kept is the one that is made anew from the rollouts.
+//! Several clients use threads at once while servers are killed. Afterwards the last record, the location and the row of
+//! each thread agree, and the index equals one that is rebuilt from the rollouts.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,12 +28,12 @@ const SEEDS: u64 = 60;
 const MOST_THREADS: usize = 4;
 const PEOPLE: usize = 3;
 
-/// A request whose answer is waited for.
+/// A request without an answer yet.
 struct Asked {
     who: usize,
     request: i64,
     thread: ThreadId,
-    /// It puts the thread elsewhere.
+    /// Whether it relocates the thread.
     moves: bool,
 }
 
@@ -43,7 +43,7 @@ struct Life {
     home: Arc<(TempDir, Home)>,
     index: Arc<MemoryIndex>,
     threads: Vec<ThreadId>,
-    /// A kill came while they were put elsewhere: then the place wins over the record.
+    /// Threads that a kill has met during a move: there the location wins over the record.
     doubtful: BTreeSet<ThreadId>,
     asked: Vec<Asked>,
     /// How many moves were answered.
@@ -105,7 +105,7 @@ impl Life {
         self.rest(bench, people).await;
     }
 
-    /// What was not answered may have come half-way.
+    /// After a kill: unanswered moves may be half done.
     fn killed(&mut self, people: &mut [Client]) {
         for asked in std::mem::take(&mut self.asked) {
             if asked.moves && people[asked.who].count(|message| message.answers(asked.request)) == 0 {
@@ -114,7 +114,7 @@ impl Life {
         }
     }
 
-    /// The server starts as a server does, and everybody asks for things at once.
+    /// The server starts with its repair, while all clients send requests.
     async fn crowd(&mut self, bench: &Bench, people: &mut [Client]) {
         let open = bench.disk.open_markers().await.unwrap();
         for thread in &open {
@@ -173,7 +173,7 @@ impl Life {
         self.asked.extend([request, input].map(asked));
     }
 
-    /// Everybody was answered and leaves; nothing is loaded, and everything agrees.
+    /// All clients get their answers and leave. No thread is loaded, and everything agrees.
     async fn rest(&mut self, bench: Bench, mut people: Vec<Client>) {
         for asked in std::mem::take(&mut self.asked) {
             let answers = people[asked.who].count(|message| message.answers(asked.request));
@@ -205,12 +205,12 @@ impl Life {
             Err(error) => panic!("{case}: {error}"),
         };
         let archived = location == Location::Archived;
-        // A kill in the first write leaves a thread in which nobody has said anything.
+        // A kill during the first write leaves a thread without a message.
         assert!(kept.is_none_or(|(row, _)| row.archived == archived), "{case}: its location is {location:?}");
         let page = bench.disk.read_after(thread, EventSeq(0), 10_000).await.unwrap();
         let recorded = page.records.iter().rev().find_map(|record| match record.body.kind() {
             "archived" => Some(true),
-            // What stands before it was said of another thread.
+            // Earlier records belong to the source of the fork.
             "unarchived" | "forked" => Some(false),
             _ => None,
         });
@@ -221,7 +221,7 @@ impl Life {
     }
 }
 
-/// Says which seed has failed.
+/// Prints the failed seed.
 struct Named(u64);
 
 impl Drop for Named {

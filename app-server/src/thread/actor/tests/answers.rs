@@ -1,4 +1,4 @@
-//! What goes to the disk before anything goes to a client.
+//! Records are on disk before clients receive their events.
 
 use skein_protocol::notifications::{ItemCompleted, ThreadNameUpdated, TurnCompleted, TurnStarted};
 use skein_protocol::thread::ThreadResumeResponse;
@@ -9,7 +9,7 @@ use super::*;
 use crate::config::Durability;
 use crate::thread::subscribers::Role;
 
-/// Waits until the layer has begun this operation since it was held.
+/// Waits until the held operation has begun.
 async fn begun(bench: &Bench, op: Op, before: usize) {
     let begun = async {
         while bench.layer.done().iter().filter(|(done, _)| *done == op).count() <= before {
@@ -134,7 +134,7 @@ async fn a_resume_whose_answer_is_too_large_subscribes_nobody() {
     bench.finish().await;
 }
 
-/// Also where the limit is small, and the newest turn has all of it.
+/// Also with a small limit that the newest turn fills.
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_does_not_fit_into_an_answer_is_shown_in_part() {
     let bench = Bench::with(|config| config.limits.answer_bytes = 65_536);

@@ -44,7 +44,7 @@ use crate::thread::subscribers::{ClientWishes, Subscribers};
 /// every grace.
 pub(crate) const SOON: Duration = Duration::from_hours(2);
 
-/// The same where time is real.
+/// The same for real time.
 const SOON_ON_FILES: Duration = Duration::from_secs(20);
 
 pub(crate) struct Bench {
@@ -52,7 +52,7 @@ pub(crate) struct Bench {
     pub search: Arc<ThreadSearch>,
     pub repair: Arc<StartupRepair>,
     pub disk: Arc<TestStore>,
-    /// What is under the store; unused by a store in memory.
+    /// The layer under the store; unused by a store in memory.
     pub layer: FaultLayer,
     pub model: Arc<Puppet>,
     pub listener: Arc<Listener>,
@@ -73,7 +73,7 @@ impl Bench {
         Self::on_store(Arc::new(MemoryStore::default()), tune)
     }
 
-    /// On a store that others may have used, with other settings.
+    /// Over an existing store, with other settings.
     pub(crate) fn on_store(store: Arc<dyn RolloutStore>, tune: impl FnOnce(&mut Config)) -> Self {
         Self::over(Arc::new(TestStore::over(store)), FaultLayer::new(), Tasks::new(), None, tune)
     }
@@ -93,7 +93,7 @@ impl Bench {
         Self::over(disk, layer, tasks, Some(Arc::new((folder, home))), tune)
     }
 
-    /// A second server on the same store, as after a kill of the first: what the first still holds is lost to it.
+    /// A second server on the same store, as after a kill of the first.
     pub(crate) fn after_a_kill(&self) -> Self {
         let disk = Arc::new(TestStore::over(self.disk.inner()));
         Self::over(disk, self.layer.clone(), Tasks::new(), self.home.clone(), |_| ())
@@ -107,8 +107,7 @@ impl Bench {
         Self::over(Arc::new(TestStore::over(Arc::new(store))), layer, tasks, self.home.clone(), |_| ())
     }
 
-    /// A server of this home over this layer, for paused time: its files are worked on by who asks for it, until the layer
-    /// stops. It begins with what the disk has.
+    /// A server of this home over this layer, for paused time. The caller's task does the work on files, until the layer stops.
     pub(crate) fn on_machine(
         home: &Arc<(TempDir, Home)>,
         layer: &FaultLayer,
@@ -125,14 +124,14 @@ impl Bench {
         bench
     }
 
-    /// What the server's task for open markers does with those that wait for it.
+    /// Clears the open markers that wait for it, as the server's task does.
     pub(crate) async fn clear_open_markers(&self) {
         let batch = self.waiting_open_markers();
         self.services.index.flush().await.unwrap();
         self.disk.clear_open_markers(batch).await.unwrap();
     }
 
-    /// The open marks that may go, taken out of the line.
+    /// Takes the open markers that wait to be cleared.
     pub(crate) fn waiting_open_markers(&self) -> Vec<OpenMarker> {
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         std::iter::from_fn(|| closed.try_recv().ok()).collect()
@@ -193,26 +192,26 @@ impl Bench {
         })
     }
 
-    /// With this index. Before anything uses it.
+    /// With this index. Call it before the first use of the bench.
     pub(crate) fn with_index(mut self, index: Arc<dyn ThreadIndex>) -> Self {
         Arc::get_mut(&mut self.services).expect("nobody uses the bench yet").index = index;
         self
     }
 
-    /// With doubles of helpers, which list these tools. Before anything uses it.
+    /// With doubles of helpers that list these tools. Call it before the first use of the bench.
     pub(crate) fn with_fakes(mut self, listed: Tools) -> (Self, Fakes) {
         let (helpers, fakes) = Fakes::start(helper_options(&self.services.tasks), listed).unwrap();
         Arc::get_mut(&mut self.services).expect("nobody uses the bench yet").helpers = helpers;
         (self, fakes)
     }
 
-    /// With this search. Before anything uses it.
+    /// With this search. Call it before the first use of the bench.
     pub(crate) fn with_search(mut self, search: ThreadSearch) -> Self {
         self.search = Arc::new(search);
         self
     }
 
-    /// Appends part of a line to a thread's file, as a write that was torn by the end of the server.
+    /// Appends part of a line to a thread's file, as a torn write does.
     pub(crate) fn tear(&self, thread: ThreadId, torn: &[u8]) {
         let bytes = [self.file(thread).as_slice(), torn].concat();
         self.overwrite(thread, &bytes);
@@ -230,7 +229,7 @@ impl Bench {
         Client::connect(Arc::clone(&self.services), id, self.soon)
     }
 
-    /// A client that wants and takes what these say.
+    /// A client with these wishes and limits.
     pub(crate) fn client_as(&self, wishes: ClientWishes, limits: OutboxLimits) -> Client {
         let id = ConnectionId(self.last_connection.fetch_add(1, Ordering::Relaxed) + 1);
         Client::connect_as(Arc::clone(&self.services), id, self.soon, wishes, limits)
@@ -243,7 +242,7 @@ impl Bench {
         (client, thread)
     }
 
-    /// A client, and a thread of its that has one whole turn.
+    /// A client, and its thread with one complete turn.
     pub(crate) async fn materialised(&self) -> (Client, ThreadId) {
         let (mut client, thread) = self.started().await;
         client.turn(thread, "hello").await;
@@ -258,7 +257,7 @@ impl Bench {
         thread
     }
 
-    /// A client, its thread, and the strings of the turn that runs there.
+    /// A client, its thread, and the strings of the running turn.
     pub(crate) async fn running(&self) -> (Client, ThreadId, Strings) {
         let (mut client, thread) = self.materialised().await;
         client.input(thread, super::model::PUPPET);
@@ -285,7 +284,7 @@ impl Bench {
         self.within("the end of the thread's owner", gone).await;
     }
 
-    /// Waits until nothing more happens by itself: paused time only passes then.
+    /// Waits until no task can continue by itself: paused time passes only then.
     pub(crate) async fn drained(&self) {
         self.pass(Duration::from_millis(1)).await;
     }
@@ -320,8 +319,7 @@ impl Bench {
         page.records.iter().map(|record| record.body.kind().to_owned()).collect()
     }
 
-    /// Ends everything, and asserts that nothing is left: no owner, no subscription, no task, nothing held in the
-    /// store.
+    /// Ends the server, and asserts that no owner, no task and no lease in the store is left.
     pub(crate) async fn finish(self) {
         self.services.registry.close();
         for handle in self.services.registry.handles() {
@@ -335,7 +333,7 @@ impl Bench {
 }
 
 impl Drop for Bench {
-    /// A test that fails must not leave a thread of the pool waiting: the runtime would wait for it.
+    /// Releases held operations: a thread of the pool that waits would block the end of a failed test.
     fn drop(&mut self) {
         for op in [Op::Write, Op::Sync, Op::SyncFolder, Op::Open, Op::Create] {
             self.layer.release(op);
@@ -361,9 +359,9 @@ fn tuned(tune: impl FnOnce(&mut Config)) -> Config {
     let mut config = Config::new("/nowhere".into());
     config.model_provider = super::model::NAME.to_owned();
     config.helper_rules.containment = Containment::Guard;
-    // What a model is told before the conversation is the thing of tests of its own.
+    // The context before the conversation has its own tests.
     (config.context.environment, config.context.doc_bytes) = (false, 0);
-    // So is the warning of a model that nobody knows.
+    // So has the warning about an unknown model.
     config.every_model.window = Some(policy::CONTEXT_WINDOW);
     tune(&mut config);
     config

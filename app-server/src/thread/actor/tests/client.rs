@@ -1,4 +1,4 @@
-//! A client that has no socket: it sends what handlers would send, and reads its outbox.
+//! A client without a socket: it sends the commands of handlers, and reads its outbox.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,9 +40,9 @@ pub(crate) struct Client {
     outbox: Outbox,
     soon: Duration,
     last_request: i64,
-    /// Everything it has received, in order.
+    /// All received messages, in order.
     pub log: Vec<Message>,
-    /// Which of it was waited for and found.
+    /// Whether a wait has found the message.
     taken: Vec<bool>,
 }
 
@@ -75,12 +75,11 @@ impl Client {
         self.outbox.connection()
     }
 
-    /// Where it receives.
     pub(crate) fn outbox(&self) -> Outbox {
         self.outbox.clone()
     }
 
-    /// Its end, as the connection's own.
+    /// Ends the connection.
     pub(crate) fn disconnect(&self) {
         self.outbox.close(CloseReason::ClientLeft);
         let mut left = self.services.subscribers.disconnect(self.id());
@@ -136,7 +135,7 @@ impl Client {
         thread
     }
 
-    /// The same, with what the `config` of the request says.
+    /// The same with this `config`.
     pub(crate) async fn start_with_config(
         &mut self,
         mut params: serde_json::Value,
@@ -238,7 +237,7 @@ impl Client {
         left
     }
 
-    /// `turn/start` as the owner gets it, with the number of the request.
+    /// `turn/start` as the owner gets it, with the request's number.
     pub(crate) fn input_command(
         &mut self,
         thread: ThreadId,
@@ -379,7 +378,7 @@ impl Client {
         request
     }
 
-    /// Answers a question with the user's words, or with an error.
+    /// Answers a question with a text or an error.
     pub(crate) fn say(&self, question: i64, answer: Result<&str, &str>) {
         let answer = match answer {
             Ok(text) => {
@@ -400,7 +399,7 @@ impl Client {
         }
     }
 
-    /// Carries out the call of a client's tool that is asked for by this question.
+    /// Answers the question for a call of the client's tool.
     pub(crate) fn carries_out(&self, question: i64, text: &str) {
         let content_items = vec![DynamicToolCallOutputContentItem::InputText { text: text.to_owned() }];
         let response = DynamicToolCallResponse { content_items, success: true };
@@ -422,7 +421,7 @@ impl Client {
         }
     }
 
-    /// The stable word of the error that a request is answered with.
+    /// The reason in the error of a request.
     pub(crate) async fn refusal(&mut self, request: i64) -> String {
         let error = self.answer::<serde_json::Value>(request).await.expect_err("an error");
         error.data.expect("data").reason.into_owned()
@@ -443,7 +442,7 @@ impl Client {
         }
     }
 
-    /// Waits for the first message that fits and was not waited for before; its place in the log.
+    /// Waits for the first message that fits and that no wait has found before. Returns its place in the log.
     pub(crate) async fn take(&mut self, what: &str, fits: impl Fn(&Message) -> bool) -> usize {
         loop {
             let found = self.log.iter().zip(&self.taken).position(|(message, taken)| !taken && fits(message));
@@ -478,7 +477,7 @@ impl Client {
         self.received().iter().filter(|message| fits(message)).count()
     }
 
-    /// Waits until the owner has handled everything that was sent to it before. `false` when there is none.
+    /// Waits until the owner has handled all earlier commands. Returns `false` without an owner.
     pub(crate) async fn fence(&self, thread: ThreadId) -> bool {
         let Some(handle) = self.services.registry.handle(thread) else { return false };
         let (done, passed) = tokio::sync::oneshot::channel();

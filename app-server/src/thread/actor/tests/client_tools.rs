@@ -8,7 +8,7 @@ use skein_protocol::turn::TurnStatus;
 
 use super::*;
 
-/// A client with a thread whose tool is `pay`, and another client that has resumed it.
+/// A client with a thread with the tool `pay`, and another client that has resumed it.
 async fn two(bench: &Bench) -> (Client, Client, ThreadId) {
     let mut client = bench.client();
     let pay =

@@ -1,4 +1,4 @@
-//! Summaries: what they replace, what they leave, and what becomes of one that is not written to its end.
+//! Compactions: the records that a summary replaces and leaves, and summaries that break off.
 
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::notifications::{
@@ -29,7 +29,7 @@ fn too_long() -> ProviderError {
     ProviderError { info: Some(CodexErrorInfo::ContextWindowExceeded), ..ProviderError::new("too long") }
 }
 
-/// Has the conversation compacted, and waits for the end of that turn.
+/// Compacts the conversation, and waits for the end of that turn.
 async fn compacted(client: &mut Client, thread: ThreadId) -> TurnStatus {
     let request = client.compact(thread);
     client.answer::<ThreadCompactStartResponse>(request).await.unwrap();
@@ -196,7 +196,7 @@ async fn a_conversation_that_the_provider_finds_too_long_is_compacted_and_asked_
     let (mut client, thread) = bench.started().await;
     client.turn(thread, "one").await;
     bench.listener.will_say(Err(too_long()));
-    // Too long even with the summary asked for: half of it is left out.
+    // Too long even for the summary's request: half of it is left out.
     bench.listener.will_say(Err(too_long()));
     bench.listener.will_say(Ok(vec![text("in short")]));
     let completed = client.turn(thread, "two").await;
@@ -255,7 +255,7 @@ async fn a_summary_is_not_replaced_by_a_summary_of_nothing() {
     let asked = bench.listener.times_asked();
     assert_eq!(compacted(&mut client, thread).await, TurnStatus::Completed);
     assert_eq!(bench.listener.times_asked(), asked, "nothing was said since");
-    // Too long by what the user says now.
+    // Too long because of the new message.
     bench.listener.will_say(Err(too_long()));
     let ended = client.turn(thread, "two").await;
     assert_eq!(ended.turn.error.unwrap().message, "too long");

@@ -1,4 +1,4 @@
-//! What a model is told of a thread: what was said before, from disk or from memory, and what replaces it.
+//! The conversation that a model gets: earlier messages, from disk or from memory, and the items that replace them.
 
 use serde_json::{Value, json};
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
@@ -25,7 +25,7 @@ pub(super) fn text(text: &str) -> ModelEvent {
     ModelEvent::TextDelta(text.to_owned())
 }
 
-/// A conversation in a word for each entry.
+/// A conversation as one text for each entry.
 fn shown(history: &[Entry]) -> Vec<String> {
     let texts = |content: &[Content]| {
         let texts: Vec<&str> = content.iter().filter_map(Content::as_text).collect();
@@ -161,7 +161,7 @@ async fn messages_of_one_answer_are_items_with_their_phases_and_their_last_word(
         ModelEvent::MessageStarted(first.phase),
         text("I chekc."),
         ModelEvent::Message(first.clone()),
-        // Nothing of this one comes in pieces.
+        // This answer has no deltas.
         ModelEvent::Message(second.clone()),
         ModelEvent::ToolCall(call),
     ]));

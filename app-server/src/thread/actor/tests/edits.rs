@@ -1,5 +1,5 @@
-//! Turns that are taken back, in every state of the thread: everybody who listens knows, nobody is told what is gone, and
-//! numbers of before are not continued. What a client says of the repository, and adds for the model.
+//! Reverts in every state of the thread: listeners are notified, reverted turns are not shown, and earlier numbers are not
+//! continued. The description of the repository, and injected items.
 
 use skein_protocol::extension::GapReason;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
@@ -44,7 +44,7 @@ async fn turns_are_taken_back_for_everybody_and_for_good() {
     let answered = client.log.iter().position(|m| matches!(m, Message::Answer { result: Ok(r), .. } if r.get().contains("itemsBackwardsCursor"))).unwrap();
     let received = client.log.iter().position(Message::is::<ThreadReverted>).unwrap();
     assert!(answered < received, "the answer comes first");
-    // A number of before is not continued, one of now is.
+    // An earlier number is not continued, a current one is.
     let gap = other.resume_from(thread, (before.seq, before.epoch)).await;
     assert_eq!(gap.skein.unwrap().gap.unwrap().reason, GapReason::OtherEpoch);
     assert_eq!(ids(&gap.thread.turns), turns[..1]);
@@ -57,7 +57,7 @@ async fn turns_are_taken_back_for_everybody_and_for_good() {
     bench.finish().await;
 }
 
-/// The turns of long texts, of which only the last ones are in memory.
+/// Turns with long texts, so that only the last ones are in memory.
 async fn long(bench: &Bench) -> (Client, ThreadId, Vec<TurnId>) {
     let text = "word ".repeat(skein_store::policy::HISTORY_WINDOW / 12);
     talked(bench, &[text.as_str(); 5]).await
@@ -77,7 +77,7 @@ async fn a_turn_that_is_not_in_memory_is_taken_back_too() {
     let next = client.turn(thread, "next").await.turn.id;
     assert_eq!(all(stored(&bench, thread).await), [&turns[..2], &[next]].concat());
     let (before, _) = bench.services.index.get(thread).await.unwrap().unwrap();
-    // More than there are: the thread is empty then, and lists show it as before.
+    // More than all turns: the thread is empty then, and lists show it as before.
     client.rollback(thread, 9).await;
     assert_eq!(all(stored(&bench, thread).await), []);
     let (row, _) = bench.services.index.get(thread).await.unwrap().unwrap();
@@ -198,7 +198,7 @@ async fn a_revert_during_a_load_reaches_the_client_of_the_load() {
     bench.disk.release_loads();
     let shown: ThreadResumeResponse = loader.answer(resume).await.unwrap();
     editor.answer::<ThreadRevertResponse>(revert).await.unwrap();
-    // Either it is shown without, or it is told behind the answer.
+    // The answer shows the thread without the turn, or the revert follows the answer.
     if shown.thread.turns.len() == 2 {
         loader.notified::<ThreadReverted>().await;
     }
@@ -287,7 +287,7 @@ async fn a_client_that_knows_a_lost_revert_is_disconnected() {
     bench.finish().await;
 }
 
-/// The unload gives the records up in the moment in which the line would have gone on without them.
+/// The unload abandons the records at the moment at which the queue would have gone on without them.
 #[tokio::test(start_paused = true)]
 async fn a_client_answered_while_a_revert_gets_lost_is_disconnected_too() {
     let bench = Bench::in_memory();
@@ -353,7 +353,7 @@ async fn the_description_of_the_repository_is_kept_and_changes_no_update_time() 
     bench.finish().await;
 }
 
-/// What clients have added for the model, as it is on disk.
+/// The injected items on disk.
 async fn injected(bench: &Bench, thread: ThreadId) -> Vec<(EventSeq, Vec<serde_json::Value>)> {
     let records = bench.disk.read_after(thread, EventSeq(0), usize::MAX).await.unwrap().records;
     let injected = records.into_iter().filter_map(|record| {
@@ -373,7 +373,7 @@ async fn items_for_the_model_are_kept_where_they_were_added_and_no_turn_begins()
     let first = stored(&bench, thread).await.turns(skein_protocol::turn::TurnItemsView::Full)[0].id.clone();
     let item = serde_json::json!({ "type": "message", "role": "user", "content": [], "made": "up" });
     let wanted = item.clone();
-    // Also while a turn runs.
+    // Also during a turn.
     let request = client.edit(thread, |reply| Edit::Inject(vec![item], reply));
     client.answer::<ThreadInjectItemsResponse>(request).await.unwrap();
     strings.end();

@@ -1,4 +1,4 @@
-//! Threads that have to make room: the longest idle one goes, its subscribers stay, and come back to it.
+//! Evictions: the thread with the longest idle time is unloaded, and its subscribers stay.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::eviction;
 
-/// Starts who makes room.
+/// Starts the eviction task.
 fn guarded(bench: &Bench) -> CancellationToken {
     let stop = CancellationToken::new();
     let room = eviction::run(Arc::clone(&bench.services), stop.clone());
@@ -19,7 +19,7 @@ fn guarded(bench: &Bench) -> CancellationToken {
     stop
 }
 
-/// The client hears this of the thread.
+/// Waits until the client receives this status of the thread.
 async fn received(client: &mut Client, thread: ThreadId, status: ThreadStatus) {
     let received = |message: &Message| {
         let changed = message.params::<ThreadStatusChanged>();

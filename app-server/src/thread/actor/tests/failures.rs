@@ -1,4 +1,4 @@
-//! A disk that refuses: the thread says so, nobody else notices, and when it works again nothing is out of order.
+//! A failing disk: the thread reports it, other threads go on, and everything is in order when the disk works again.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn number_of_last_end(client: &Client) -> Option<skein_protocol::ids::EventSeq> 
     }
 }
 
-/// Lets time go by until the thread takes input again.
+/// Lets time pass until the thread takes input again.
 async fn input_when_well(client: &mut Client, thread: ThreadId) -> TurnStartResponse {
     for _ in 0..60 {
         let request = client.input(thread, "well again");

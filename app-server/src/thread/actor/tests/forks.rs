@@ -1,4 +1,4 @@
-//! Threads that begin with the history of another one: which is not disturbed, whatever it does.
+//! Forks. The source is not disturbed in any state.
 
 use skein_protocol::ids::ThreadId;
 use skein_protocol::notifications::{ItemAgentMessageDelta, ThreadStarted, TurnCompleted};
@@ -52,7 +52,7 @@ async fn a_fork_has_the_history_up_to_where_it_was_wanted_and_goes_on_by_itself(
         assert_eq!((history.id(), history.row().forked_from), (id, Some(thread)));
         assert_eq!(history.turns(TurnItemsView::Full).len(), expected.len() + 1);
         assert_eq!(history.header().forked.unwrap().from, thread, "who reads only the end knows it");
-        // Its numbers are its own.
+        // The fork has its own numbers.
         assert!(history.epoch().0 > fork.skein.unwrap().epoch.0 - 1 && fork.skein.unwrap().epoch.0 > 1);
     }
     assert_eq!(bench.disk.head(thread).await.unwrap(), head, "nothing happened to it");

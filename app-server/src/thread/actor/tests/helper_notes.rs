@@ -1,4 +1,4 @@
-//! What a model is told of helpers beside their tools.
+//! Notes about helpers for models.
 
 use skein_helpers::HelperSpec;
 use skein_protocol::notifications::TurnCompleted;

@@ -1,5 +1,5 @@
-//! A disk that is full or slow for a while, under real files: lists answer, other threads go on, nothing is doubled, and clients are
-//! told what the disk has.
+//! A disk that is full or slow for a while, with real files: lists answer, other threads go on, no message is doubled, and
+//! clients see the state on disk.
 
 use std::time::Duration;
 
@@ -21,12 +21,12 @@ async fn listed(bench: &Bench) -> Vec<ThreadId> {
     threads
 }
 
-/// What a resume shows of the history.
+/// The turns in the answer of a resume.
 fn shown(resumed: &ThreadResumeResponse) -> serde_json::Value {
     serde_json::to_value(&resumed.thread.turns).unwrap()
 }
 
-/// How often the user has said the message.
+/// How often the history has the user's message.
 fn messages(turns: &serde_json::Value) -> usize {
     let items = turns.as_array().into_iter().flatten().filter_map(|turn| turn["items"].as_array()).flatten();
     items.filter(|item| item["type"] == "userMessage" && item["content"][0]["text"] == "words").count()
@@ -86,7 +86,7 @@ async fn a_disk_that_is_slow_for_one_thread_keeps_nobody_else_waiting_and_loses_
     let (mut other, unharmed) = bench.materialised().await;
     let mut threads = [thread, unharmed];
     threads.sort();
-    // Longer than any test: what goes on meanwhile does not wait for it.
+    // Longer than any test, so that nothing waits for it.
     bench.layer.be(Some(Lasting::Slow(Duration::from_secs(3_600))), &thread.to_string());
     let request = client.input(thread, "words");
     for text in ["one", "two"] {

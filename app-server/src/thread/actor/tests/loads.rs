@@ -1,4 +1,4 @@
-//! How threads come into memory: once, for whoever waits, and without a trace when nothing is written.
+//! Loads: once for all waiting requests, and without a trace if nothing is written.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::thread::dispatch;
 use crate::thread::error::ThreadError;
 use crate::thread::subscribers::{Left, Role};
 
-/// The start of the machine that a kill does not end.
+/// The machine's boot, which a kill does not end.
 const BOOT: uuid::Uuid = uuid::Uuid::from_u128(1);
 
 #[tokio::test]
@@ -156,7 +156,7 @@ async fn a_name_for_an_unloaded_thread_is_written_and_published_and_the_thread_u
     bench.finish().await;
 }
 
-/// Leaves a thread as a kill in the middle of a turn leaves it: with text so far, and a tool call under way.
+/// Leaves a thread as a kill during a turn does: with partial text, and a tool call under way.
 pub(super) async fn cut_off_in_a_turn(bench: &Bench) -> ThreadId {
     let (client, thread, strings) = bench.running().await;
     strings.say("so f").await;

@@ -1,4 +1,4 @@
-//! What a client without a socket receives.
+//! Messages to a client without a socket.
 
 use serde_json::value::RawValue;
 use skein_protocol::envelope::{self, Incoming, Stamp};
@@ -6,7 +6,7 @@ use skein_protocol::error::WireError;
 use skein_protocol::ids::{Epoch, EventSeq, RequestId, ThreadId};
 use skein_protocol::table::Notification;
 
-/// What a client can receive.
+/// A message to a client.
 #[derive(Debug)]
 pub(crate) enum Message {
     Answer { id: i64, result: Result<Box<RawValue>, WireError> },
@@ -46,7 +46,7 @@ impl Message {
         matches!(self, Self::Answer { id, .. } if *id == request)
     }
 
-    /// Its number, if it is a notification that has one.
+    /// The number of a numbered notification.
     pub(crate) fn seq(&self) -> Option<EventSeq> {
         match self {
             Self::Notice { stamp, .. } => stamp.seq,
@@ -54,7 +54,7 @@ impl Message {
         }
     }
 
-    /// The same with the version of the history that it belongs to.
+    /// The same with the version of its history.
     pub(crate) fn number(&self) -> Option<(EventSeq, Epoch)> {
         match self {
             Self::Notice { stamp, .. } => stamp.seq.zip(stamp.epoch),
@@ -62,7 +62,7 @@ impl Message {
         }
     }
 
-    /// The thread that a notification is about, if it is about one.
+    /// The thread of a notification.
     pub(crate) fn thread(&self) -> Option<ThreadId> {
         match self {
             Self::Notice { params, .. } => thread_of(params),
@@ -70,7 +70,7 @@ impl Message {
         }
     }
 
-    /// The params of a notification, if it is this one.
+    /// The params of a notification of this kind.
     pub(crate) fn params<N: Notification>(&self) -> Option<N::Params> {
         match self {
             Self::Notice { method, params, .. } if method == N::INFO.wire => {

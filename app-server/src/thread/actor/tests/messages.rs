@@ -1,4 +1,4 @@
-//! Messages of the user that have ids of their client: each is taken once, and another one by the same id is another message.
+//! Messages with a client's id: each is taken once, and another text with the same id is another message.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use skein_store::history::History;
 
 use super::*;
 
-/// Says something under the id `m-1`, and returns the turn that it is answered with.
+/// Sends a message with the id `m-1`. Returns the turn of the answer.
 async fn says(client: &mut Client, thread: ThreadId, text: &str) -> TurnId {
     let request = client.input_as(thread, text, Some("m-1"));
     client.answer::<TurnStartResponse>(request).await.unwrap().turn.id
@@ -62,7 +62,7 @@ async fn a_fork_takes_the_messages_that_its_origin_has_taken() {
     bench.finish().await;
 }
 
-/// The turns that the disk has: how each ended, and how many messages of the user it has.
+/// The turns on disk: the status of each, and the number of its user messages.
 async fn on_disk(bench: &Bench, thread: ThreadId) -> Vec<(TurnStatus, usize)> {
     let history = History::read(bench.disk.as_ref(), thread).await.unwrap();
     let of_user = |turn: &Turn| {
@@ -71,7 +71,7 @@ async fn on_disk(bench: &Bench, thread: ThreadId) -> Vec<(TurnStatus, usize)> {
     history.turns(TurnItemsView::Full).iter().map(|turn| (turn.status, of_user(turn))).collect()
 }
 
-/// Says it until the disk works again, and waits for the answer.
+/// Sends a message once the disk works again, and waits for the end of its turn.
 async fn says_when_well(bench: &Bench, client: &mut Client, thread: ThreadId, text: &str) -> TurnId {
     bench.disk.recover(thread);
     bench.pass(Duration::from_mins(1)).await;

@@ -1,8 +1,7 @@
-//! The owner, with all that it owns, over a store and a model that do what a test tells them. Connections are
-//! outboxes: what a client receives is read there, as it would go over the wire.
+//! The owner with all its parts, over a store and a model that each test controls. Connections are outboxes: tests read there
+//! the messages that would go over the wire.
 //!
-//! Nothing here sleeps. Tests in memory run on paused time; tests on files run on a folder whose operations can be
-//! held back and made to fail.
+//! No test sleeps. Tests in memory run on paused time. Tests on files use a layer that can hold and fail operations.
 
 pub(crate) mod bench;
 mod client;
@@ -55,7 +54,7 @@ use bench::{Bench, SOON};
 use client::Client;
 use message::Message;
 
-/// A thread with a turn for each of the texts, and somebody who listens.
+/// A thread with a turn for each of the texts, and a subscriber.
 async fn talked(bench: &Bench, texts: &[&str]) -> (Client, ThreadId, Vec<TurnId>) {
     let (mut client, thread) = bench.started().await;
     let mut turns = Vec::new();
@@ -65,7 +64,7 @@ async fn talked(bench: &Bench, texts: &[&str]) -> (Client, ThreadId, Vec<TurnId>
     (client, thread, turns)
 }
 
-/// As [`talked`]; everybody has left, and the thread is unloaded.
+/// As [`talked`], but the client has left, and the thread is unloaded.
 async fn talked_and_left(bench: &Bench, texts: &[&str]) -> (ThreadId, Vec<TurnId>) {
     let (client, thread, turns) = talked(bench, texts).await;
     client.disconnect();

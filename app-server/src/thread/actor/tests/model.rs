@@ -1,4 +1,4 @@
-//! A model on strings: what it says, and when it ends, is the test's to decide.
+//! A model on strings: the test decides on its text and its end.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,9 +12,9 @@ use skein_provider::{Content, Entry, ModelEvent, Prompt, Provider, ProviderError
 
 /// The provider's name.
 pub(super) const NAME: &str = "puppet";
-/// Input whose turn hangs on strings. Any other is the echo's.
+/// Input that makes the turn wait for strings. The echo answers any other input.
 pub(super) const PUPPET: &str = "/puppet";
-/// Input whose turn panics.
+/// Input that makes the turn panic.
 pub(super) const PANIC: &str = "/panic";
 
 #[derive(Default)]
@@ -24,7 +24,7 @@ pub(crate) struct Puppet {
 }
 
 impl Puppet {
-    /// The next answer that is asked for.
+    /// Waits for the next request for an answer.
     pub(crate) async fn next(&self) -> Strings {
         loop {
             if let Some(strings) = self.asked().pop_front() {
@@ -34,7 +34,7 @@ impl Puppet {
         }
     }
 
-    /// The next answer, if one is asked for.
+    /// The next request for an answer, if there is one.
     pub(crate) fn try_next(&self) -> Option<Strings> {
         self.asked().pop_front()
     }
@@ -44,14 +44,14 @@ impl Puppet {
     }
 }
 
-/// One answer of the model, in the test's hands. Dropped, it fails.
+/// One answer of the model, under the test's control. A dropped answer fails.
 pub(crate) struct Strings {
     events: mpsc::Sender<ModelEvent>,
     end: oneshot::Sender<()>,
 }
 
 impl Strings {
-    /// The next delta. Waits while the turn does not listen.
+    /// Sends the next delta. Waits while the turn has no room.
     pub(crate) async fn say(&self, text: &str) {
         self.events.send(ModelEvent::TextDelta(text.to_owned())).await.unwrap();
     }
@@ -60,23 +60,23 @@ impl Strings {
         self.events.send(ModelEvent::Question(text.to_owned())).await.unwrap();
     }
 
-    /// The next delta or question, unless the turn is over or does not listen now.
+    /// Sends the next delta or question, unless the turn is over or has no room.
     pub(crate) fn try_send(&self, event: ModelEvent) -> bool {
         self.events.try_send(event).is_ok()
     }
 
-    /// Whether nobody listens any more.
+    /// Whether the turn is over.
     pub(crate) fn is_cut(&self) -> bool {
         self.events.is_closed()
     }
 
-    /// The answer is complete, if anybody still wants it.
+    /// Ends the answer, if the turn still waits for it.
     pub(crate) fn end_if_wanted(self) {
         drop(self.events);
         self.end.send(()).ok();
     }
 
-    /// The answer is complete.
+    /// Ends the answer.
     pub(crate) fn end(self) {
         drop(self.events);
         self.end.send(()).unwrap();
@@ -119,38 +119,38 @@ impl Provider for Puppet {
 /// The name of the provider below.
 pub(super) const LISTENER: &str = "listener";
 
-/// A model that remembers what it was asked, and says what it was given to say; then what the echo says.
+/// A model that records its requests. It gives the prepared answers, and then those of the echo.
 #[derive(Default)]
 pub(crate) struct Listener {
     asked: Mutex<Vec<Prompt>>,
     answers: Mutex<VecDeque<(Scripted, Then)>>,
-    /// What it says where it may call nothing, which is where a summary is wanted.
+    /// The prepared answer to requests without tools, which ask for a summary.
     summary: Mutex<Option<String>>,
-    /// Of how many bytes of text on it refuses what it is asked, and how.
+    /// The bytes of text from which on it refuses a request, and the error.
     refuses: Mutex<Option<(usize, ProviderError)>>,
     hangs: Notify,
     goes_on: Notify,
 }
 
-/// What it does when it has said what it was given to say.
+/// The end of a prepared answer.
 #[derive(Debug, Clone, PartialEq)]
 enum Then {
     End,
     Fail(ProviderError),
-    /// Nothing more, until it is cut off or let go.
+    /// Nothing, until it is cut off or resumed.
     Hang,
 }
 
-/// What it is given to say.
+/// A prepared answer.
 pub(super) type Scripted = Result<Vec<ModelEvent>, ProviderError>;
 
 impl Listener {
-    /// What it says next, behind what it was given before.
+    /// Prepares an answer, behind the earlier ones.
     pub(crate) fn will_say(&self, answer: Scripted) {
         self.will(answer, Then::End);
     }
 
-    /// The same, without an end.
+    /// Prepares an answer without an end.
     pub(crate) fn will_hang_after(&self, answer: Vec<ModelEvent>) {
         self.will(Ok(answer), Then::Hang);
     }
@@ -159,22 +159,22 @@ impl Listener {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner).push_back((answer, then));
     }
 
-    /// The same, with an error in the end.
+    /// Prepares an answer that ends with an error.
     pub(crate) fn will_fail_after(&self, answer: Vec<ModelEvent>, error: ProviderError) {
         self.will(Ok(answer), Then::Fail(error));
     }
 
-    /// What it says wherever a summary is wanted, before all that it was given to say.
+    /// Prepares the answer to requests for a summary.
     pub(crate) fn say_of_summaries(&self, text: &str) {
         *self.summary.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
     }
 
-    /// From so many bytes of text on it refuses what it is asked.
+    /// Refuses requests from this number of bytes of text on.
     pub(crate) fn will_refuse_above(&self, bytes: usize, error: ProviderError) {
         *self.refuses.lock().unwrap_or_else(PoisonError::into_inner) = Some((bytes, error));
     }
 
-    /// All that it was asked.
+    /// All requests.
     pub(crate) fn all_asked(&self) -> Vec<Prompt> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -184,17 +184,17 @@ impl Listener {
         self.goes_on.notify_one();
     }
 
-    /// Waits until it has said all that it says.
+    /// Waits until an answer hangs.
     pub(crate) async fn hangs(&self) {
         self.hangs.notified().await;
     }
 
-    /// What it was asked last.
+    /// The last request.
     pub(crate) fn last_asked(&self) -> Prompt {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).last().cloned().expect("it was asked")
     }
 
-    /// How often it was asked.
+    /// The number of requests.
     pub(crate) fn times_asked(&self) -> usize {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).len()
     }

@@ -1,4 +1,4 @@
-//! A number says: you know everything up to here. It is told to nobody of whom that is not true.
+//! A number says that its client knows everything up to it. Only such clients receive it.
 
 use skein_protocol::ids::{Epoch, EventSeq};
 use skein_protocol::notifications::{ThreadNameUpdated, TurnCompleted};
@@ -11,7 +11,7 @@ use crate::thread::subscribers::{ClientWishes, Role};
 
 const E: Epoch = Epoch(1);
 
-/// A client that is told one event at a time, each when it has read the one before.
+/// A client that receives one event at a time, each after it has read the previous one.
 fn slow_reader(bench: &Bench) -> Client {
     let wishes = ClientWishes { numbered: true, ..ClientWishes::default() };
     bench.client_as(

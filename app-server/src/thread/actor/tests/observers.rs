@@ -1,4 +1,4 @@
-//! Observers: they hear everything, keep nothing loaded, and are asked nothing.
+//! Observers receive every event, keep no thread loaded, and are asked no questions.
 
 use skein_protocol::extension::GapReason;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
@@ -58,7 +58,7 @@ async fn an_observer_is_never_asked() {
 async fn an_observer_that_meets_an_owner_gets_the_owners_view() {
     let bench = Bench::in_memory();
     let thread = bench.stored().await;
-    // Both begin at the same moment; whoever is first, the observer sees the one turn and hears of the other.
+    // Both begin at the same moment. In either order the observer sees one turn, and receives the other.
     let (mut observer, mut client) = (bench.client(), bench.client());
     let observing = observer.ask_resume(thread, Role::Observer);
     client.ask_resume(thread, Role::Subscriber);
@@ -87,7 +87,7 @@ async fn an_observer_during_a_load_is_answered_after_it_and_keeps_nothing() {
     bench.finish().await;
 }
 
-/// Damage at the end takes numbers that no record has.
+/// Damage at the end uses up numbers without records.
 #[tokio::test]
 async fn an_observer_of_a_rollout_with_a_damaged_end_is_answered() {
     let bench = Bench::on_files();
@@ -100,7 +100,7 @@ async fn an_observer_of_a_rollout_with_a_damaged_end_is_answered() {
     bench.finish().await;
 }
 
-/// The next load begins another version of the history: who went on by number would not know of it.
+/// The next load begins another version of the history, which a client that continues by number would miss.
 #[tokio::test]
 async fn an_observer_that_has_seen_what_is_damaged_now_is_shown_the_whole() {
     let bench = Bench::on_files();
@@ -119,7 +119,7 @@ async fn an_observer_that_has_seen_what_is_damaged_now_is_shown_the_whole() {
     bench.finish().await;
 }
 
-/// The server was killed in the middle of a turn, and nobody has loaded the thread since.
+/// The server was killed during a turn, and the thread was not loaded since.
 #[tokio::test(start_paused = true)]
 async fn an_observer_sees_what_nobody_runs_as_interrupted_by_number_too() {
     let bench = Bench::in_memory();

@@ -1,4 +1,4 @@
-//! Faults of the server: a panic of a handler, of a turn, of an owner ends what it was about, and nothing else.
+//! Faults of the server: a panic of a handler, a turn or an owner ends its request, turn or thread, and nothing else.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use crate::thread::machine::{Persistence, Phase};
 use crate::thread::registry::Claim;
 use crate::thread::subscribers::Role;
 
-/// The owner of this thread panics at its next look.
+/// The owner of this thread panics when it is woken.
 fn plant_fault(bench: &Bench, thread: skein_protocol::ids::ThreadId) {
     bench.services.registry.handle(thread).unwrap().plant_fault();
 }
@@ -57,7 +57,7 @@ async fn a_panic_of_an_owner_ends_its_thread_and_no_other() {
     assert_eq!(bench.disk.held(), [unharmed], "the lease is released");
     assert_eq!(bench.services.tasks.panics(), 1);
 
-    // The other goes on in the midst of its turn.
+    // The other thread continues its turn.
     other_strings.say(" a word").await;
     other_strings.end();
     assert_eq!(other.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
@@ -106,7 +106,7 @@ async fn a_panic_of_the_owner_refuses_waiting_requests_and_leaves_later_ones_to_
     bench.disk.hold_loads();
     let (mut client, mut next) = (bench.client(), bench.client());
     let waits = client.ask_resume(thread, Role::Subscriber);
-    // Nothing is answered while the rollout is read, and the owner has looked.
+    // The load is held, and the owner has taken the command.
     client.fence(thread).await;
     plant_fault(&bench, thread);
     let comes = next.ask_resume(thread, Role::Subscriber);
@@ -175,7 +175,7 @@ async fn a_panic_of_the_owner_ends_its_helpers() {
     });
     let (mut client, thread) = bench.materialised().await;
     let handle = bench.services.registry.handle(thread).unwrap();
-    // Held here, they do not end by being dropped: the owner has to end them.
+    // This handle keeps the helpers from ending by a drop: the owner has to end them.
     let held = handle.snapshot().helpers.unwrap();
     plant_fault(&bench, thread);
     sees_it_go(&mut client).await;
@@ -214,7 +214,7 @@ fn faulty() -> Router {
     router
 }
 
-/// The client's session, whose lane of requests to the disk has so many places.
+/// The client's session, with this many places in the lane of requests to the disk.
 fn session(bench: &Bench, client: &Client, places: usize) -> (Arc<ClientSession>, mpsc::Receiver<StoreJob>) {
     let (store_jobs, jobs) = mpsc::channel(places);
     let session = ClientSession::new(bench.app(), client.outbox(), store_jobs);

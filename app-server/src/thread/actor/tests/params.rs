@@ -1,5 +1,5 @@
-//! Each param that is honoured and is a setting holds from the request on, also after a reload: the table of params is gone
-//! through, so that a new row asks for its place here.
+//! Each honoured param that is a setting holds from its request on, also after a reload. The tests walk the table of params,
+//! so that a new row needs a place here.
 
 use serde_json::{Map, Value, json};
 use skein_protocol::methods::{ThreadFork, ThreadResume, ThreadStart, TurnStart};
@@ -12,7 +12,7 @@ use super::*;
 use crate::thread::command::{Command, Input};
 use crate::thread::dispatch;
 
-/// What is honoured and is no setting, each with tests of its own.
+/// Honoured params that are no settings. Each has its own tests.
 const NO_SETTINGS: &[&str] = &[
     "additionalContext",
     "beforeTurnId",
@@ -29,7 +29,7 @@ const NO_SETTINGS: &[&str] = &[
     "threadSource",
 ];
 
-/// A value for a param, and the name of the setting that it becomes.
+/// A value for a param, and the name of its setting.
 fn setting(param: &str) -> Option<(&'static str, Value)> {
     let mode = json!({ "mode": "plan", "settings": {
         "model": "another", "reasoning_effort": "high", "developer_instructions": "Plan." } });
@@ -51,7 +51,7 @@ fn setting(param: &str) -> Option<(&'static str, Value)> {
     })
 }
 
-/// Params of `M` with every setting that is honoured, and what the thread's settings have to be.
+/// Params of `M` with every honoured setting, and the expected settings of the thread.
 fn all<M: Method>() -> (Map<String, Value>, Map<String, Value>) {
     let (mut asked, mut wanted) = (Map::new(), Map::new());
     let honoured =
@@ -60,7 +60,7 @@ fn all<M: Method>() -> (Map<String, Value>, Map<String, Value>) {
         match setting(row.name) {
             Some((name, value)) => {
                 wanted.insert(name.to_owned(), value.clone());
-                // The word for this policy.
+                // The name of this policy.
                 let is_word = row.name == "sandbox";
                 asked.insert(row.name.to_owned(), if is_word { json!("read-only") } else { value });
             }
@@ -110,7 +110,7 @@ async fn settings_that_come_with_a_start_a_resume_or_a_fork_hold() {
     client.resume_with_settings(thread, asked.into()).await;
     client.fence(thread).await;
     hold(&bench, thread, &wanted).await;
-    // A new thread is on disk with its first turn, for which there has to be a model.
+    // A new thread is on disk with its first turn, and a turn needs a model.
     let (mut asked, mut wanted) = all::<ThreadStart>();
     for params in [&mut asked, &mut wanted] {
         params.remove("modelProvider");

@@ -1,4 +1,4 @@
-//! Plan mode: what the model is told, and its plan as an item of its own.
+//! Plan mode: the model's instructions, and its plan as a separate item.
 
 use serde_json::json;
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
@@ -11,7 +11,7 @@ use skein_provider::{ModelEvent, ProviderError};
 use super::conversations::{listening, prompt, text};
 use super::*;
 
-/// A turn in this mode, from then on.
+/// A turn that switches to this mode.
 async fn turn_in(client: &mut Client, thread: skein_protocol::ids::ThreadId, mode: &str, words: &str) {
     let mut params = TurnStartParams::new(thread, vec![UserInput::text(words)]);
     let chosen = json!({"mode": mode, "settings": {"model": "", "developer_instructions": null}});
@@ -21,7 +21,7 @@ async fn turn_in(client: &mut Client, thread: skein_protocol::ids::ThreadId, mod
     assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
 }
 
-/// A message or a plan: which of them, and its text.
+/// The kind and the text of a message or a plan.
 fn text_of(item: ThreadItem) -> Option<(&'static str, String)> {
     if let ThreadItemBody::Plan(plan) = item.body {
         return Some(("plan", plan.text));
@@ -30,7 +30,7 @@ fn text_of(item: ThreadItem) -> Option<(&'static str, String)> {
     Some(("message", message.text))
 }
 
-/// What clients were told of items of the model, in a word each.
+/// The notifications about the model's items, in one word each.
 fn shown(client: &Client) -> Vec<String> {
     let one = |message: &Message| {
         if let Some(started) = message.params::<ItemStarted>() {
@@ -55,7 +55,7 @@ async fn a_plan_is_an_item_of_its_own_and_the_model_reads_its_own_words_again() 
     let pieces = ["Intro.\n", "<prop", "osed_plan>", "\n- 1\n", "- 2\n</propo", "sed_plan>\nOutro"];
     bench.listener.will_say(Ok(pieces.map(text).to_vec()));
     turn_in(&mut client, thread, "plan", "one").await;
-    // In the order of the peer.
+    // In the peer's order.
     let expected = [
         "message begins",
         "message: Intro.\n",

@@ -1,4 +1,4 @@
-//! Questions to the user: who is asked, whose answer counts, and what ends them.
+//! Questions to the user: the clients that are asked, the answers that count, and the ends of questions.
 
 use skein_protocol::ids::RequestId;
 use skein_protocol::item::ThreadItemBody;

@@ -1,5 +1,5 @@
-//! The index that is made anew from the rollouts is the one that was kept while they were written, whatever was done to
-//! the threads, and however the servers that did it have ended.
+//! An index that is rebuilt from the rollouts equals the one that owners have kept, after any changes of threads and any ends
+//! of servers.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use super::simulation::dice::Dice;
 use super::*;
 use crate::repair;
 
-/// Says which seed has failed.
+/// Prints the failed seed.
 struct Seed(u64);
 
 impl Drop for Seed {
@@ -33,17 +33,17 @@ impl Drop for Seed {
     }
 }
 
-/// The seeds of a run: those below `count`, or the one that is asked for.
+/// The seeds of a run: those below `count`, or the given one.
 fn seeds(count: u64) -> Vec<u64> {
     let asked = std::env::var("SKEIN_SIM_SEED").ok().and_then(|seed| seed.parse().ok());
     asked.map_or_else(|| (0..count).collect(), |seed| vec![seed])
 }
 
-/// The next start finds by the mark whose row to set.
+/// The open marker shows the next start which row to set.
 #[tokio::test(start_paused = true)]
 async fn a_thread_that_no_list_shows_keeps_its_open_marker() {
     let (dir, tasks, stop) = (tempfile::tempdir().unwrap(), Tasks::new(), CancellationToken::new());
-    // A file in the place of the home: no index can be made there.
+    // A file in place of the home, so that no index can be made there.
     std::fs::write(dir.path().join("file"), "").unwrap();
     let nowhere = HomePaths::new(&dir.path().join("file"));
     let index = SledIndex::start(
@@ -69,7 +69,7 @@ struct Life {
     bench: Bench,
     index: Arc<dyn ThreadIndex>,
     threads: Vec<ThreadId>,
-    /// Servers that were killed: nothing of theirs is written any more.
+    /// Killed servers. They write nothing more.
     killed: Vec<Bench>,
 }
 
@@ -153,7 +153,7 @@ impl Life {
         repair::run(services, repair, open, CancellationToken::new()).await;
     }
 
-    /// Everything unloads, and what is open is mended.
+    /// Unloads all threads, and repairs open rollouts.
     async fn come_to_rest(&self) {
         for handle in self.bench.services.registry.handles() {
             handle.evict();
@@ -189,7 +189,7 @@ async fn play(seed: u64, live: Arc<dyn ThreadIndex>, rebuilt: &dyn ThreadIndex) 
     life.compare(rebuilt).await;
 }
 
-/// An index in sled over nothing, and what it needs.
+/// An empty index in sled, with its surroundings.
 struct Sled {
     index: SledIndex,
     tasks: Tasks,

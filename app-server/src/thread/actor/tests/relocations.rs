@@ -1,4 +1,4 @@
-//! Threads are archived, brought back and deleted, whatever they do and whoever is in the way.
+//! Threads are archived, restored and deleted in every state.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::thread::subscribers::Role;
 
 type Answer = Result<serde_json::Value, skein_protocol::error::WireError>;
 
-/// Who is in the ordinary list, and who in the archived one.
+/// The threads of the ordinary list, and of the archived one.
 async fn lists(bench: &Bench) -> [Vec<ThreadId>; 2] {
     let list = async |archived| {
         let filter = ThreadFilter { archived, ..ThreadFilter::default() };
@@ -31,7 +31,7 @@ async fn lists(bench: &Bench) -> [Vec<ThreadId>; 2] {
     [list(false).await, list(true).await]
 }
 
-/// The places in the log of what is said of the thread's end.
+/// The order of the answer and the notifications about the end of the thread.
 fn order(client: &mut Client, request: i64) -> Vec<&'static str> {
     client
         .received()
@@ -66,7 +66,7 @@ async fn an_archived_thread_is_unloaded_and_in_the_other_list() {
     let kinds = bench.kinds(thread).await;
     assert!(kinds.ends_with(&["archived".to_owned(), "thread.closed".to_owned()]), "{kinds:?}");
 
-    // It can be read on, and stays where it is.
+    // The thread can still be read, and has not moved.
     let resumed = other.resume(thread).await;
     assert_eq!(resumed.thread.turns.len(), 1);
     other.turn(thread, "more").await;
@@ -201,7 +201,7 @@ async fn a_resume_during_an_archive_or_a_delete_is_refused_with_the_outcome() {
         if delete {
             assert_eq!((reason.as_str(), late.is_err()), ("threadNotFound", true));
         } else {
-            // What waited is done to the thread where it is now.
+            // The waiting command applies to the thread at its new location.
             assert_eq!((reason.as_str(), late.is_ok()), ("archivedMeanwhile", true));
             assert_eq!(resuming.resume(thread).await.thread.name.as_deref(), Some("late"));
         }
@@ -234,7 +234,7 @@ async fn a_thread_that_is_being_loaded_or_unloaded_is_archived_after_that() {
             archiving.answer::<serde_json::Value>(request).await.unwrap();
         }
         if let Some(resumed) = resumed {
-            // It was first, and has the thread for a moment.
+            // The first request has the thread for a moment.
             other.answer::<ThreadResumeResponse>(resumed).await.unwrap();
         }
         bench.gone(thread).await;
@@ -326,7 +326,7 @@ async fn an_unload_is_answered_by_an_earlier_archive() {
     bench.finish().await;
 }
 
-/// The place wins over the record: a server that was killed between the two, or a person who moves the file.
+/// The location wins over the record, after a kill between the two, or after a person has moved the file.
 #[tokio::test(start_paused = true)]
 async fn the_location_wins_over_the_record() {
     let bench = Bench::in_memory();
@@ -344,7 +344,7 @@ async fn the_location_wins_over_the_record() {
     bench.finish().await;
 }
 
-/// Asks for one thing, at random. The request's number, where it has one.
+/// Sends a random request. Returns its number, if it has one.
 fn ask(client: &mut Client, thread: ThreadId, which: usize) -> Option<i64> {
     match which {
         0 | 1 => Some(client.archive(thread)),
@@ -446,7 +446,7 @@ async fn a_thread_of_which_only_the_last_record_is_left_is_in_no_list_when_it_is
     client.answer::<serde_json::Value>(archived).await.unwrap();
     bench.gone(thread).await;
     assert_eq!(bench.services.store.location(thread).await.unwrap(), Location::Archived);
-    // An index that is made anew has no row of it either.
+    // A rebuilt index has no row of it either.
     assert_eq!(lists(&bench).await, <[Vec<ThreadId>; 2]>::default());
     bench.finish().await;
 }

@@ -1,4 +1,5 @@
-//! What an earlier end of the server left open is mended, and nobody who comes meanwhile notices more than the mending.
+//! The start-up repair mends threads that an earlier end of the server left open. Clients that come meanwhile notice only the
+//! mended threads.
 
 use skein_protocol::extension::{RepairCounts, RepairState};
 use skein_protocol::ids::{EventSeq, ThreadId};
@@ -14,7 +15,7 @@ use super::*;
 use crate::repair;
 use crate::thread::subscribers::Role;
 
-/// A repair of these threads, as the start of a server begins it.
+/// A repair of these threads, as at the start of a server.
 fn begin(bench: &Bench, threads: Vec<ThreadId>) -> (JoinHandle<()>, CancellationToken) {
     let stop = CancellationToken::new();
     bench.repair.schedule(threads.len());
@@ -33,7 +34,7 @@ fn counts(done: u64, total: u64, mended: u64, failed: u64) -> RepairCounts {
     RepairCounts { state, done, total, mended, failed }
 }
 
-/// Threads that were cut off in a turn, and a server that finds them so.
+/// Threads with an interrupted turn, and a server that finds them.
 async fn cut_off(count: usize) -> (Bench, Vec<ThreadId>, Bench) {
     let first = Bench::in_memory();
     let mut threads = Vec::new();
@@ -175,7 +176,7 @@ async fn a_load_or_an_owner_that_breaks_off_is_counted_and_the_others_are_mended
     assert_eq!(bench.repair.counts(), counts(3, 3, 2, 1));
     assert_eq!(bench.services.tasks.panics(), 1, "it is seen");
 
-    // The next start comes back to it, and meets a fault in the owner.
+    // The next start repairs the thread again, and its owner panics.
     bench.disk.hold_loads();
     let (repair, _stop) = begin(&bench, vec![threads[0]]);
     bench.drained().await;
@@ -194,7 +195,7 @@ async fn a_stop_in_the_middle_waits_for_one_thread_and_leaves_the_others_to_the_
     bench.disk.hold_loads();
     let (mut repair, stop) = begin(&bench, threads.clone());
     bench.drained().await;
-    // As the server's stop does it.
+    // As the stop of the server does.
     bench.services.registry.close();
     stop.cancel();
     for handle in bench.services.registry.handles() {
@@ -237,8 +238,8 @@ fn lines(bench: &Bench, thread: ThreadId) -> Vec<String> {
     text.lines().map(|line| format!("{line}\n")).collect()
 }
 
-/// Threads that are marked open, of which one has lost its beginning, one the end of its last line, one everything, one a
-/// line in the middle; besides, one of which there is a piece of a line, and one of which there is nothing.
+/// Threads with open markers: one has lost its beginning, one the end of its last line, one everything, one a line in the
+/// middle, one has only a piece of a line, and one has no rollout.
 async fn damaged() -> (Bench, [ThreadId; 4]) {
     let first = Bench::on_files();
     let mut threads = Vec::new();
@@ -271,7 +272,7 @@ async fn damaged_histories_are_mended_or_reported_once_and_only_readable_ones_lo
     let repaired = finished(&bench, open).await;
     assert_eq!((repaired.done, repaired.mended, repaired.failed), (6, 1, 1), "{repaired:?}");
     assert_eq!(bench.services.tasks.panics(), 0);
-    // Rows are mended beside.
+    // Another task mends the rows.
     let stored = async {
         while bench.services.index.get(holed).await.unwrap().is_none() {
             tokio::task::yield_now().await;

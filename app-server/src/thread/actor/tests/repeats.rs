@@ -1,4 +1,4 @@
-//! What a model was sent once is sent again in the same words: providers remember a prompt by its beginning.
+//! Later requests repeat earlier items in the same words, because providers cache a prompt by its beginning.
 
 use serde_json::json;
 use skein_protocol::notifications::TurnCompleted;
@@ -52,7 +52,7 @@ async fn the_next_turn_begins_with_what_the_last_request_of_the_turn_before_had(
         assert!(sent.iter().any(|entry| matches!(entry, Entry::Reasoning(_))), "{sent:?}");
         client.turn(thread, "two").await;
         let again = bench.listener.last_asked().history;
-        // What each interface makes its messages of.
+        // The steps that each API makes its messages of.
         let (sent, again) = (steps(&sent), steps(&again));
         assert_eq!(again[..sent.len()], sent);
         bench.finish().await;

@@ -1,4 +1,4 @@
-//! A resume by number: what was missed is told once, in order, whatever happens meanwhile.
+//! Resumes by number: missed events come once, in order, whatever happens meanwhile.
 
 use skein_protocol::extension::GapReason;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
@@ -22,8 +22,8 @@ fn agent_text(item: &ThreadItem) -> Option<String> {
     Some(message.text.clone())
 }
 
-/// Method, params and number of each durable event that a client has received of threads. What is told to everybody has
-/// another number besides, which is not of the thread.
+/// Method, params and number of each durable event of threads that a client has received. Announcements have a catalog
+/// number too, which is removed.
 fn durable(client: &mut Client) -> Vec<(EventSeq, String)> {
     let received = |message: &Message| match message {
         Message::Notice { method, params, stamp } => {
@@ -92,7 +92,7 @@ async fn a_client_that_comes_back_in_mid_turn_gets_the_text_so_far_and_then_delt
     bench.finish().await;
 }
 
-/// A client that knows the first turn, and is catching up while reads of the disk are held.
+/// A client that knows the first turn, and catches up while reads of the disk are held.
 async fn catching_up(bench: &Bench) -> (Client, ThreadId, Client) {
     let (mut client, thread) = bench.materialised().await;
     let seen = durable(&mut client).last().unwrap().0;
@@ -266,7 +266,7 @@ async fn a_void_number_is_a_gap_with_the_full_state() {
     bench.finish().await;
 }
 
-/// The turn's end, which nobody was told again, is among what cannot be read.
+/// The damage includes the end of the turn, which was not published again.
 #[tokio::test]
 async fn later_damage_is_a_gap_for_clients_that_have_not_seen_the_record() {
     let bench = Bench::on_files();
@@ -286,7 +286,7 @@ async fn later_damage_is_a_gap_for_clients_that_have_not_seen_the_record() {
     bench.finish().await;
 }
 
-/// A load does not read so far back; whoever is told of it anew meets the damage, and comes back.
+/// A load does not read so far back. A replay meets the damage, and its client resumes again.
 #[tokio::test]
 async fn damage_that_no_load_has_read_is_a_gap_for_those_who_come_back_from_before_it() {
     let bench = Bench::on_files();
@@ -313,7 +313,7 @@ async fn damage_that_no_load_has_read_is_a_gap_for_those_who_come_back_from_befo
     bench.finish().await;
 }
 
-/// A turn that asks its client, which has seen everything up to the number; no replay gets on.
+/// A turn that asks its client, which knows everything up to the number. Replays are held.
 async fn asked_while_reads_are_held(bench: &Bench) -> (Client, ThreadId, Strings, EventSeq) {
     let (mut client, thread, strings) = bench.running().await;
     let seen = durable(&mut client).last().unwrap().0;
@@ -360,7 +360,7 @@ async fn a_client_can_answer_a_question_that_its_resume_names_as_open_at_once() 
     assert_eq!(client.count(Message::is::<ServerRequestResolved>), 0);
     let mut back = bench.client();
     back.resume_from(thread, (EventSeq(seen.0 - 1), E)).await;
-    // The dialog has stood there all the time: the user answers it before it is put again.
+    // The client still shows the dialog: the user answers before the question is put again.
     back.say(question, Ok("answered"));
     client.notified::<ServerRequestResolved>().await;
     strings.end();

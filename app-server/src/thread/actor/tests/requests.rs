@@ -1,5 +1,5 @@
-//! What one request to a model has in common with the next: all of it, word for word, also over reloads, unless a summary replaces
-//! it or turns are taken back. Providers cache that beginning, and a user expects that the model remembers what it read.
+//! Each request to a model begins with the previous one, word for word, also over reloads, unless a summary replaces it or
+//! turns are reverted. Providers cache that beginning, and users expect that the model remembers its files.
 
 use std::path::PathBuf;
 
@@ -25,18 +25,18 @@ fn call(id: impl std::fmt::Display) -> ModelEvent {
     ModelEvent::ToolCall(ToolCall::new(id.to_string(), Callee::Offered("none".into()), "{}"))
 }
 
-/// One step of a story.
+/// One step.
 #[derive(Debug, Clone)]
 enum Step {
-    /// A turn with answers of so many calls each, of which the provider refuses one for its length.
+    /// A turn with answers of these numbers of calls. The provider may refuse one request for its length.
     Turn { calls: Vec<usize>, refused: Option<usize>, image: bool },
-    /// A turn whose answer is cut by another message.
+    /// A turn with an answer that a steer cuts.
     Add { speaks: bool, call: bool },
-    /// A turn that is interrupted in the middle of its answer.
+    /// A turn that is interrupted during its answer.
     Interrupt { speaks: bool },
     /// The conversation is compacted.
     Compact,
-    /// The last turns are taken back.
+    /// The last turns are reverted.
     Rollback(u32),
     /// The thread is unloaded, and resumed.
     Reload,
@@ -55,7 +55,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A thread, its client, and the requests that its model got.
+/// A thread, its client, and the requests to its model.
 struct World {
     bench: Bench,
     client: Client,
@@ -63,7 +63,7 @@ struct World {
     image: PathBuf,
     folder: tempfile::TempDir,
     count: usize,
-    /// Requests before these begin anew, because turns were taken back.
+    /// Requests that begin anew, because turns were reverted.
     anew: Vec<usize>,
 }
 
@@ -78,7 +78,7 @@ impl World {
         Self { bench, client, thread, image, folder, count: 0, anew: Vec::new() }
     }
 
-    /// The next message of the user. A picture is another one each time.
+    /// The next message of the user. Each image is different.
     fn message(&mut self, image: bool) -> Vec<UserInput> {
         self.count += 1;
         let mut input = vec![UserInput::text(format!("message {}", self.count))];
@@ -151,7 +151,7 @@ impl World {
     async fn rollback(&mut self, count: u32) {
         let to = RevertTo::AllBut(count);
         let request = self.client.edit(self.thread, |reply| Edit::Revert(to, reply));
-        // Refused where no turn is left.
+        // Refused if no turn is left.
         self.client.answer::<ThreadRevertResponse>(request).await.ok();
         self.anew.push(self.bench.listener.times_asked());
     }
@@ -200,7 +200,7 @@ proptest! {
             for step in steps {
                 world.step(step).await;
             }
-            // Whatever came last is seen in two more requests.
+            // The last items are in two more requests.
             for step in [Step::Reload, Step::Turn { calls: vec![1], refused: None, image: false }] {
                 world.step(step).await;
             }
@@ -227,7 +227,7 @@ async fn a_turn_reads_only_what_came_since_the_last_one_however_long_the_convers
     bench.finish().await;
 }
 
-/// The second turn of a thread, in which the request with a tool's result is too long so many times.
+/// The second turn of a thread, with this number of requests that are too long because of a tool's result.
 async fn refused_for_length(times: usize) -> (Bench, TurnCompletedNotification) {
     let bench = listening();
     let (mut client, thread) = bench.started().await;
@@ -259,7 +259,7 @@ async fn results_that_are_too_long_by_themselves_become_part_of_the_summary() {
     bench.finish().await;
 }
 
-/// The pictures, and the notes in their places, of a request's messages.
+/// The images of a request's messages, or the notes in their places.
 fn images(prompt: &Prompt) -> Vec<Content> {
     let second = |entry: &Entry| {
         if let Entry::User(content) = entry { content.get(1).cloned() } else { None }

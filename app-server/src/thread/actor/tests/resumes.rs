@@ -1,4 +1,4 @@
-//! A resume in mid-turn: the answer's text so far and the deltas behind it are the whole, each piece once.
+//! Resumes during a turn: the text in the answer and the deltas behind it have each piece once.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use skein_store::rollout::file::fault::Op;
 use super::*;
 use crate::policy;
 
-/// What a client that has resumed with this answer shows of the agent's last message.
+/// The agent's last message, as a client shows it after this answer.
 fn shown(response: &ThreadResumeResponse, client: &Client) -> String {
     let open = response.thread.turns.last().and_then(|turn| turn.items.last());
     let mut text = open.and_then(agent_text).unwrap_or_default();
@@ -58,7 +58,7 @@ async fn a_resume_in_mid_turn_has_the_text_so_far_and_later_deltas_continue_it()
     bench.finish().await;
 }
 
-/// Resumes at every point of a stream of 200 deltas, while the disk is held back now and again.
+/// Resumes at every point of a stream of 200 deltas, while the disk is held now and then.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_shown_twice_and_nothing_is_missing_also_when_the_disk_is_slow() {
     let bench = Bench::in_memory();
@@ -132,7 +132,7 @@ async fn a_stream_over_a_slow_disk_waits_for_it_while_commands_are_answered() {
     let (mut client, thread, strings) = bench.running().await;
     bench.disk.hold_appends();
     let mut pieces = 0;
-    // The clock stands still as long as the turn takes what is said.
+    // The clock stands still while the turn takes deltas.
     while tokio::time::timeout(Duration::from_secs(1), strings.say("x")).await.is_ok() {
         pieces += 1;
     }
@@ -158,7 +158,7 @@ async fn a_directory_that_a_resume_names_is_taken_from_the_servers_own() {
     bench.finish().await;
 }
 
-/// What a client sends that wants everything done.
+/// The params of a client with the policy that allows everything.
 fn lax() -> serde_json::Value {
     json!({ "approvalPolicy": "never", "sandbox": "danger-full-access" })
 }

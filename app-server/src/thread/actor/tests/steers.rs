@@ -1,4 +1,4 @@
-//! What the user adds while the model speaks: it is heard at once.
+//! Steers while the model answers: they reach the model at once.
 
 use skein_protocol::item::ThreadItemBody;
 use skein_protocol::notifications::{ItemCompleted, TurnCompleted};
@@ -8,7 +8,7 @@ use skein_provider::{Callee, ModelEvent, Reasoning, Thoughts, ToolCall, Usage};
 use super::conversations::{listening, prompt, text};
 use super::*;
 
-/// A turn whose model has said this, and hangs.
+/// A turn with this partial answer of a model that hangs.
 async fn speaking(bench: &Bench, answer: Vec<ModelEvent>) -> (Client, ThreadId, TurnId) {
     let (mut client, thread) = bench.started().await;
     bench.listener.will_hang_after(answer);
@@ -23,7 +23,7 @@ async fn add(client: &mut Client, thread: ThreadId, text: &str) {
     client.answer::<TurnStartResponse>(request).await.unwrap();
 }
 
-/// The texts of the agent's messages, as they were completed.
+/// The texts of the agent's completed messages.
 fn texts(client: &Client) -> Vec<String> {
     let items = client.log.iter().filter_map(Message::params::<ItemCompleted>);
     let texts = items.filter_map(|done| {

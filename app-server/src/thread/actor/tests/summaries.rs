@@ -1,4 +1,4 @@
-//! Summaries that do not come as they should: too much to summarise, half a summary, none; and results that nobody has read.
+//! Failing summaries: too much to summarise, half a summary, none; and results that no model has read.
 
 use serde_json::json;
 use skein_protocol::notifications::{TurnCompleted, Warning};
@@ -39,7 +39,7 @@ async fn compact(client: &mut Client, thread: ThreadId) -> TurnStatus {
     client.notified::<TurnCompleted>().await.turn.status
 }
 
-/// Whether this asks for a summary.
+/// Whether this is a request for a summary.
 fn is_for_a_summary(prompt: &Prompt) -> bool {
     prompt.tool_choice == ToolChoice::None
 }

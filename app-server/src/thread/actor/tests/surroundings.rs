@@ -1,4 +1,4 @@
-//! What a model is told of the directory of its thread.
+//! The facts and files of the thread's directory in a model's prompt.
 
 use serde_json::json;
 use skein_protocol::item::ThreadItemBody;
@@ -30,7 +30,7 @@ async fn a_model_gets_the_directory_before_the_conversation_and_a_changed_direct
     assert!(before[0].contains(&format!("<cwd>{first}</cwd>")), "{before:?}");
     assert!(before[1].contains("be kind"), "{before:?}");
     assert_eq!(before[2..], ["user: one"]);
-    // As the peer does: the text stays while the thread works there, so that the prompt is found again.
+    // As the peer does: the text stays while the thread works there, so that providers find the prompt in their caches.
     std::fs::write(folders[0].path().join("AGENTS.md"), "be loud").unwrap();
     client.turn(thread, "two").await;
     assert_eq!(prompt(&bench)[..3], before);

@@ -1,4 +1,4 @@
-//! Turns: their answers, steers, interrupts, and what becomes of one that panics.
+//! Turns: answers, steers, interrupts and panics.
 
 use serde_json::json;
 use skein_protocol::item::ThreadItemBody;
@@ -69,7 +69,7 @@ async fn a_steer_that_comes_when_the_turn_takes_no_more_becomes_the_next_turn() 
     let Claim::Claimed(slot) = bench.services.registry.claim(thread, Persistence::Durable) else {
         panic!("the thread has an owner")
     };
-    // The owner is played by hand, so that nothing happens in between.
+    // The test drives the owner by hand, so that nothing happens in between.
     let mut owner = Owner::new(std::sync::Arc::clone(&bench.services), *slot);
     let resume = client.resume_command(thread);
     owner.claimed_by(resume);
@@ -82,7 +82,7 @@ async fn a_steer_that_comes_when_the_turn_takes_no_more_becomes_the_next_turn() 
     while bench.services.tasks.count() == before {
         tokio::task::yield_now().await;
     }
-    // The turn's task has ended; its last words wait for the owner. This comes in between.
+    // The turn's task has ended, and its last reports wait for the owner. This comes in between.
     let (second, command) = client.input_command(thread, "too late", None);
     owner.command(command);
     while client.count(Message::is::<TurnCompleted>) < 2 {
@@ -240,7 +240,7 @@ async fn an_unknown_model_is_warned_of_once_per_load_with_the_setting_for_its_wi
     client.resume(thread).await;
     client.turn(thread, "three").await;
     assert_eq!(warnings(&mut client).len(), 2);
-    // The settings say it.
+    // The settings name it.
     let mut config = Config::clone(&bench.services.config());
     config.models.insert("said".to_owned(), ModelConfig { window: Some(9_000), ..ModelConfig::default() });
     reload::take(&bench.services, Ok(config)).unwrap();

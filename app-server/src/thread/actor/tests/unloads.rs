@@ -1,4 +1,4 @@
-//! How threads leave memory: all of them, whoever is in the way, and never under somebody who waits.
+//! Unloads in every state, which never lose a waiting request.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ async fn commands_that_a_closing_mailbox_holds_are_answered_by_the_next_owner() 
     let thread = bench.stored().await;
     let (mut leaving, mut client) = (bench.client(), bench.client());
     leaving.resume(thread).await;
-    // Both are there when the owner looks: it unloads first, within the same step.
+    // The owner finds both at once: it unloads first, within the same step.
     leaving.disconnect();
     let named = client.set_name(thread, "handed on");
     let resumed = client.ask_resume(thread, Role::Subscriber);

@@ -1,4 +1,4 @@
-//! What a thread works with, what the user has read of it, what it is to reach: changed, told, and there after a reload.
+//! Settings, read state and goal: changes are published, and hold after a reload.
 
 use serde_json::json;
 use skein_protocol::ids::EventSeq;
@@ -51,7 +51,7 @@ async fn a_thread_is_unread_from_its_first_turn_until_a_client_reads_it() {
     assert_eq!(now.first_unread, None);
     let received: ThreadReadState = other.notified::<ThreadReadStateChanged>().await.read_state;
     assert!([&first, &now].contains(&&received), "whoever lists threads hears it: {received:?}");
-    // Another turn ends meanwhile: whoever has not seen it cannot mark it as read.
+    // Another turn ends meanwhile: a client that has not seen it cannot set it as read.
     let two = client.turn(thread, "two").await.turn.id;
     let stale = set_read_state(&mut client, thread, read, &now.revision);
     assert_eq!(client.refusal(stale).await, "readStateConflict");

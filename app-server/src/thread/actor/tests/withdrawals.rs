@@ -1,4 +1,4 @@
-//! Every request is answered with what is true of it, also when its thread or its sender leaves meanwhile.
+//! Every request is answered truthfully, even if its thread or its sender leaves meanwhile.
 
 use skein_protocol::ids::{Epoch, EventSeq};
 use skein_protocol::turn::TurnStartResponse;
@@ -18,7 +18,7 @@ async fn commands_deferred_by_an_unwanted_load_go_to_the_next_owner() {
     bench.drained().await;
     client.disconnect();
     bench.disk.release_loads();
-    // By the same thread, or, where that is gone by then, with a word that it is.
+    // By the same thread, or with an error if the thread is gone by then.
     other.answer::<TurnStartResponse>(input).await.unwrap();
     other.answer::<serde_json::Value>(named).await.unwrap();
     bench.finish().await;

@@ -30,7 +30,7 @@ impl Life {
         Self { machine: Machine::new(policy, persistence), now: start() }
     }
 
-    /// A thread on disk that somebody is subscribed to.
+    /// A thread on disk with a subscriber.
     fn subscribed() -> Self {
         let mut life = Self::new(Persistence::Durable, POLICY);
         life.all([Event::Resume(W), Event::Loaded(Materialised::Yes), SOMEBODY]);
@@ -62,7 +62,7 @@ fn an_orphaned_idle_thread_is_unloaded_at_once_by_default() {
     assert_eq!(life.step(Event::HelpersEnded), gone);
 }
 
-/// A thread whose hard shutdown has come to the move.
+/// A thread whose hard shutdown has reached the move.
 fn moving(to: Destination) -> Life {
     let mut life = Life::subscribed();
     life.step(Event::Input(I));
@@ -177,7 +177,7 @@ fn an_ephemeral_orphan_is_interrupted_and_unloaded_at_once() {
     assert_eq!(life.step(Event::TurnEnded), [Effect::CloseRollout]);
 }
 
-/// A running turn that nobody watches, under a limit.
+/// A running turn without subscribers, under a limit.
 fn alone(limit: Duration) -> Life {
     let mut life = Life::new(Persistence::Durable, Policy { running_limit: Some(limit), ..POLICY });
     life.all([Event::Resume(W), Event::Loaded(Materialised::Yes), SOMEBODY, Event::Input(I)]);

@@ -25,7 +25,7 @@ pub(super) const POLICY: Policy = Policy {
     unload_limit: Duration::from_secs(5),
 };
 
-/// What the configuration may become under way.
+/// Possible changes of the configuration.
 const POLICIES: [Policy; 4] = [
     POLICY,
     Policy { grace: Duration::ZERO, ..POLICY },
@@ -35,7 +35,7 @@ const POLICIES: [Policy; 4] = [
 
 const DESTINATIONS: [Destination; 3] = [Destination::Archive, Destination::Threads, Destination::Trash];
 
-/// What can happen next.
+/// A possible next action.
 #[derive(Debug, Clone)]
 pub(super) enum Act {
     Advance(Duration),
@@ -56,14 +56,14 @@ pub(super) enum Act {
     Evict,
     /// The configuration changes to one of [`POLICIES`].
     Reload(Index),
-    /// One of the things that the machine has set in motion comes to its end.
+    /// A pending effect ends.
     Happen(Index),
     FailLoad,
     /// The machine's deadline comes.
     Overdue,
 }
 
-/// What the machine has set in motion.
+/// A pending effect of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Motion {
     Load,
@@ -78,7 +78,7 @@ pub(super) struct World {
     persistence: Persistence,
     now: Instant,
     policy: Policy,
-    /// Since when a turn runs that nobody watches.
+    /// Since when a turn runs without subscribers.
     alone_since: Option<Instant>,
     counts: Counts,
     questions: usize,
@@ -89,9 +89,9 @@ pub(super) struct World {
     turn_stopped: bool,
     resumes: BTreeSet<WaiterId>,
     unloads: BTreeSet<WaiterId>,
-    /// Who wants the rollout elsewhere, and where.
+    /// The request for a move, with its destination.
     move_wanted: Option<(WaiterId, Destination)>,
-    /// It is there, and its asker is told next.
+    /// The rollout has moved, and the answer is next.
     has_moved: bool,
     next_waiter: u64,
     /// Since the thread entered Unloading; what that emitted.
@@ -139,7 +139,7 @@ impl World {
         Ok(())
     }
 
-    /// Nobody does anything any more but what is under way.
+    /// Lets all pending effects end, without new actions.
     pub(super) fn stop_the_server(&mut self) -> TestCaseResult {
         self.stopping = true;
         self.feed(Event::Shutdown)?;
@@ -272,7 +272,7 @@ impl World {
     }
 
     fn unload(&mut self, force: bool) -> TestCaseResult {
-        // The actor keeps an unload until the load is over, and answers one of a thread that is gone itself.
+        // The actor defers an unload during a load, and answers an unload of a gone thread itself.
         if matches!(self.machine.phase(), Phase::Loading | Phase::Gone) {
             return Ok(());
         }

@@ -1,8 +1,8 @@
-//! A model of consent: whatever policies, answers, lists of tools, reloads, resumes and restarts come in whatever order, each
-//! call that reached a helper was allowed by a rule, or by an answer that was given for that very call by somebody who was asked.
+//! A model of consent: policies, answers, lists of tools, reloads, resumes and restarts come in any order. Each call that
+//! reached a helper was allowed by a rule, or by an answer for this call from a client that was asked.
 //!
-//! Real owners, sets and sessions over helpers without processes. `rules.rs` has the rules once more, written apart from the
-//! product. `world.rs` plays a story and holds each call that arrives against them.
+//! Real owners, sets and sessions over helpers without processes. `rules.rs` has an independent copy of the rules. `world.rs`
+//! plays random steps, and checks each call that arrives against them.
 
 mod rules;
 mod world;
@@ -13,33 +13,33 @@ use proptest::sample::select;
 use rules::{Hints, Mode, Policy};
 use world::{Answer, World};
 
-/// One step of a story. Numbers choose among what there is.
+/// One step. Numbers choose among the existing things.
 #[derive(Debug, Clone)]
 enum Step {
     /// A turn calls these tools side by side.
     Turn { thread: usize, tools: Vec<usize> },
-    /// Somebody answers a question, asked or not.
+    /// A client answers a question, asked or not.
     Answer { who: usize, question: usize, answer: Answer },
-    /// The helper shows no life, so that calls wait which are allowed already; or it shows life again.
+    /// The helper stops responding, so that allowed calls wait, or responds again.
     Silence(bool),
-    /// The helper lists a tool with these hints, or no more.
+    /// The helper lists a tool with these hints, or removes it.
     List { tool: usize, hints: Option<Hints> },
-    /// The settings are read again, with another word for a tool.
+    /// The settings are read again, with another approval mode for a tool.
     Mode { tool: usize, mode: Mode },
-    /// The settings are read again, with another program by the helper's name.
+    /// The settings are read again, with another program under the helper's name.
     Program,
     /// A subscriber changes the policy.
     Policy { thread: usize, policy: Policy },
-    /// A client resumes a thread, and wants everything done.
+    /// A client resumes a thread, with the policy that allows everything.
     Resume { who: usize, thread: usize },
     /// A client leaves a thread.
     Leave { who: usize, thread: usize },
     /// The turn is interrupted.
     Interrupt { thread: usize },
-    /// Somebody unloads the thread, and its user resumes it, then or meanwhile. The resume of another client may join that load,
-    /// and wants everything done.
+    /// A client unloads the thread, and its user resumes it, then or meanwhile. The resume of another client may join that load,
+    /// with the policy that allows everything.
     Reload { thread: usize, meanwhile: bool, joined: bool },
-    /// The server stops, and starts again.
+    /// The server restarts.
     Restart,
 }
 
@@ -61,7 +61,7 @@ const ANSWERS: [Answer; 10] = [
 ];
 
 fn step() -> impl Strategy<Value = Step> {
-    // Mostly the user answers, and what was asked last.
+    // Mostly the user answers the latest question.
     let (answerer, question) =
         (prop_oneof![2 => Just(0), 1 => 0..world::CLIENTS], prop_oneof![2 => Just(0), 1 => 0..4_usize]);
     let (who, thread, tool) = (0..world::CLIENTS, 0..world::THREADS, 0..world::TOOLS.len());
@@ -90,7 +90,7 @@ async fn a_call_that_waits_for_its_helper_is_judged_by_the_settings_of_then() {
     let turn = || Step::Turn { thread: 0, tools: vec![0] };
     let mode = |mode| Step::Mode { tool: 0, mode };
     let (falls_silent, recovers) = (|| Step::Silence(true), || Step::Silence(false));
-    // Before anybody is asked, and while somebody is.
+    // Before a question, and during one.
     play(false, vec![falls_silent(), turn(), mode(Mode::Approve), recovers()]).await;
     let taken_back = vec![turn(), falls_silent(), mode(Mode::Approve), mode(Mode::Auto), recovers()];
     play(false, taken_back).await;

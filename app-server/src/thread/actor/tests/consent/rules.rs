@@ -1,22 +1,21 @@
-//! The rules by which a call needs no answer, as docs/approvals.md has them: written apart from the product, for what the story
-//! has of them.
+//! The rules by which a call needs no answer, after docs/approvals.md: an independent copy of the part that the steps use.
 
 use serde_json::{Value, json};
 
 use skein_helpers::ApprovalMode;
 
-/// What a tool says of itself.
+/// A tool's description of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hints {
     Silent,
     Reads,
     Writes,
     Destroys,
-    /// It says that it only reads, and that it destroys.
+    /// It claims to be read-only and destructive.
     Contradicts,
 }
 
-/// What the settings say of a tool.
+/// The approval mode of a tool in the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
     Auto,
@@ -26,7 +25,7 @@ pub(super) enum Mode {
     Deny,
 }
 
-/// What a thread has settled, with its sandbox.
+/// A thread's approval policy, with its sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Policy {
     OnRequest,
@@ -60,7 +59,7 @@ impl Mode {
 }
 
 impl Policy {
-    /// As `thread/start` and `thread/resume` have it.
+    /// The form of `thread/start` and `thread/resume`.
     pub(super) fn params(self) -> Value {
         let (policy, sandbox) = match self {
             Self::OnRequest => ("on-request", "danger-full-access"),
@@ -71,7 +70,7 @@ impl Policy {
         json!({ "approvalPolicy": policy, "sandbox": sandbox })
     }
 
-    /// As `thread/settings/update` has it.
+    /// The form of `thread/settings/update`.
     pub(super) fn update(self) -> Value {
         let mut params = self.params();
         let sandbox = match self {
@@ -83,7 +82,7 @@ impl Policy {
     }
 }
 
-/// Whether a call needs nobody's answer. `granted`: the user has allowed this tool, as it is, for the session.
+/// Whether a call needs no answer. `granted`: the user has allowed this form of the tool for the session.
 pub(super) fn need_no_answer(policy: Policy, mode: Mode, hints: Hints, granted: bool) -> bool {
     if policy == Policy::NeverFree && mode != Mode::Deny {
         return true;

@@ -1,4 +1,4 @@
-//! A server, its people and its helper, and what has been said so far.
+//! A server, its clients and its helper, and the answers so far.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,12 +21,12 @@ use crate::thread::command::Edit;
 use crate::thread::event::Force;
 use crate::thread::subscribers::Role;
 
-/// The first is the threads' user, and the last is subscribed to nothing but by `Resume`.
+/// The first client is the threads' user. The last one subscribes only by `Resume`.
 pub(super) const CLIENTS: usize = 3;
 pub(super) const THREADS: usize = 2;
 pub(super) const TOOLS: [&str; 3] = ["one", "two", "three"];
 
-/// What somebody says to a question.
+/// An answer to a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
     Accept,
@@ -39,7 +39,7 @@ pub(super) enum Answer {
     Error,
 }
 
-/// What a tool is now: a call is allowed for exactly that.
+/// The current form of a tool: a call is allowed for exactly this form.
 type Form = (Hints, u32);
 
 /// A call of a model, by the number in its arguments.
@@ -47,9 +47,9 @@ type Form = (Hints, u32);
 struct Call {
     thread: usize,
     tool: usize,
-    /// What the tool was when the user was asked last.
+    /// The form of the tool at the last question.
     asked: Option<Form>,
-    /// What it was when somebody who was asked has accepted the call.
+    /// The form of the tool when a client that was asked accepted the call.
     accepted: Option<Form>,
 }
 
@@ -68,14 +68,14 @@ pub(super) struct World {
     subscribed: BTreeSet<(usize, usize)>,
     granted: BTreeMap<(usize, usize), Form>,
     calls: BTreeMap<u64, Call>,
-    /// Questions by their number: which call each is about.
+    /// The call of each question, by number.
     questions: BTreeMap<i64, u64>,
-    /// Who was asked which question.
+    /// The connections that were asked each question.
     asked: BTreeSet<(usize, i64)>,
 }
 
 impl World {
-    /// Two threads whose user wants to be asked.
+    /// Two threads with a policy that asks the user.
     pub(super) async fn begin(shared: bool) -> Self {
         let store = std::sync::Arc::new(MemoryStore::default());
         let (modes, listed) = ([Mode::Auto; TOOLS.len()], [Some(Hints::Destroys); TOOLS.len()]);
@@ -113,7 +113,7 @@ impl World {
         self.bench.services.registry.handle(self.threads[thread])?.seen(|seen| seen.turn.clone())
     }
 
-    /// A turn of the user, who is there, calls these tools at once.
+    /// A turn of the subscribed user calls these tools at once.
     pub(super) fn turn(&mut self, thread: usize, tools: &[usize]) {
         if self.turn_of(thread).is_some() || !self.subscribed.contains(&(0, thread)) {
             return;
@@ -131,7 +131,7 @@ impl World {
         self.bench.services.questions.thread(question).is_some()
     }
 
-    /// Somebody answers the latest question but so many: first those that are open.
+    /// A client answers the question at this distance from the latest, open questions first.
     pub(super) fn answer(&mut self, who: usize, question: usize, answer: Answer) {
         let (mut known, closed): (Vec<i64>, Vec<i64>) =
             self.questions.keys().rev().partition(|number| self.is_open(**number));
@@ -203,7 +203,7 @@ impl World {
         self.policies[thread] = policy;
     }
 
-    /// Somebody resumes, and wants everything done: that holds only where it loads the thread.
+    /// A client resumes with the policy that allows everything. It holds only if this resume loads the thread.
     pub(super) async fn resume(&mut self, who: usize, thread: usize) {
         let (id, loads) = (self.threads[thread], !self.is_loaded(thread));
         self.clients[who].resume_with_settings(id, Policy::NeverFree.params()).await;
@@ -213,7 +213,7 @@ impl World {
         self.subscribed.insert((who, thread));
     }
 
-    /// Somebody leaves; who is the last takes the thread along, unless its turn waits for a helper.
+    /// A client leaves. The last one unloads the thread, unless its turn waits for a helper.
     pub(super) async fn leave(&mut self, who: usize, thread: usize) {
         if !self.subscribed.remove(&(who, thread)) {
             return;
@@ -228,7 +228,7 @@ impl World {
         self.bench.services.registry.handle(self.threads[thread]).is_some()
     }
 
-    /// What holds as long as a thread is loaded has ended with its load.
+    /// Permissions for the session have ended with the load.
     fn forget_the_unloaded(&mut self) {
         let unloaded = (0..THREADS).filter(|thread| !self.is_loaded(*thread));
         let unloaded: BTreeSet<usize> = unloaded.collect();
@@ -241,11 +241,11 @@ impl World {
         }
     }
 
-    /// The last client unloads. Who joins the load of the first one's resume changes nothing.
+    /// The last client unloads. A resume that joins the load of the first one's resume changes nothing.
     pub(super) async fn reload(&mut self, thread: usize, meanwhile: bool, joined: bool) {
         let (id, last) = (self.threads[thread], CLIENTS - 1);
         self.clients[last].unload(id, Force::Yes);
-        // The others stay subscribed: an unload ends only the subscription of the one who asks for it.
+        // The others stay subscribed: an unload ends only the subscription of its asker.
         self.subscribed.remove(&(last, thread));
         if !meanwhile {
             self.bench.gone(id).await;
@@ -260,7 +260,7 @@ impl World {
         self.subscribed.insert((0, thread));
     }
 
-    /// The server ends and begins anew on the same store; only the user comes back.
+    /// The server restarts on the same store. Only the user resumes.
     pub(super) async fn restart(mut self) -> Self {
         self.settle().await;
         let Self { bench, fakes, clients, .. } = self;
@@ -280,7 +280,7 @@ impl World {
         self
     }
 
-    /// Lets everything happen that follows from the last step, and holds what has reached the helper against the rules.
+    /// Waits until the last step has no more consequences, and checks the calls that reached the helper against the rules.
     pub(super) async fn settle(&mut self) {
         self.bench.pass(Duration::from_secs(1)).await;
         for params in self.fakes.reached() {
@@ -299,7 +299,7 @@ impl World {
         }
     }
 
-    /// Whether no rule of the settings decides about what the user was asked.
+    /// Whether the settings leave the call to the user.
     fn is_the_users(&self, call: &Call) -> bool {
         let Some((hints, program)) = call.asked else { return false };
         program == self.program
@@ -320,7 +320,7 @@ impl World {
         need_no_answer(self.policies[call.thread], mode, hints, granted) || call.accepted == Some(form)
     }
 
-    /// What was asked in this step, and for what the tool is now.
+    /// Notes the questions of this step, with the current form of their tools.
     fn note_questions(&mut self) {
         for (who, client) in self.clients.iter_mut().enumerate() {
             for message in client.received() {

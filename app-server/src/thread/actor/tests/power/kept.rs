@@ -1,4 +1,4 @@
-//! What was told, and what of it has to be there after an end.
+//! The published events, and those that have to be there after an end.
 
 use std::collections::BTreeMap;
 
@@ -15,21 +15,21 @@ use super::machine::{Loss, Witness};
 use crate::config::Durability;
 use crate::thread::events::Replayer;
 
-/// Events in words, by number.
+/// Events as texts, by number.
 type Events = BTreeMap<EventSeq, String>;
 
 #[derive(Default)]
 pub(super) struct Kept {
-    /// Everything that anybody was told.
+    /// Every published event.
     received: BTreeMap<(Epoch, EventSeq), String>,
-    /// What survives a loss of power.
+    /// The events that survive a loss of power.
     certain: Events,
-    /// What survives a kill.
+    /// The events that survive a kill.
     written: Events,
 }
 
 impl Kept {
-    /// Nobody is ever told two things under one number of one epoch.
+    /// No number of an epoch has two events.
     pub(super) fn witness(&mut self, client: &Client) {
         for message in &client.log {
             let Some(((seq, epoch), words)) = message.number().zip(in_words(message)) else { continue };
@@ -38,7 +38,7 @@ impl Kept {
         }
     }
 
-    /// A life has ended: what was heard in it, as its durability says.
+    /// A life has ended: notes its events according to the durability.
     pub(super) fn end(&mut self, durability: Durability, loss: Loss, witness: &Witness) {
         let log = &witness.client().log;
         let numbered = || log.iter().filter_map(|message| Some((message.number()?.0, message)));
@@ -59,7 +59,7 @@ impl Kept {
         }
     }
 
-    /// All of it is in the rollout, which is in the list.
+    /// All events are in the rollout, and lists show the rollout.
     pub(super) async fn are_there(&self, bench: &Bench, thread: Option<ThreadId>) {
         let Some(thread) = thread.filter(|_| !self.certain.is_empty() || !self.written.is_empty()) else {
             return;
@@ -90,7 +90,7 @@ impl Kept {
     }
 }
 
-/// An event without what depends on when it is told.
+/// An event without the parts that depend on the time.
 fn in_words(message: &Message) -> Option<String> {
     let Message::Notice { method, params, .. } = message else { return None };
     let mut params: Value = serde_json::from_str(params.get()).unwrap();

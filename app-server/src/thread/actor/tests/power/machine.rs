@@ -1,4 +1,4 @@
-//! A machine with one home: servers live on it one after the other, and each is cut off.
+//! A machine with one home. One server after the other runs on it, and each is cut off.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,25 +18,25 @@ use super::scripts::Script;
 use crate::config::Durability;
 use crate::thread::events::view::View;
 
-/// What ends a life.
+/// The cause of an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Loss {
-    /// The server is killed: what it has written stays.
+    /// The server is killed: its writes stay.
     Kill,
     /// The machine loses power.
     Power(Comes),
 }
 
-/// What of all that was not synced comes to disk when power is lost.
+/// The part of unsynced writes that survives a loss of power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Comes {
     Nothing,
-    /// Piece by piece, as dice say.
+    /// Some pieces, at random.
     Some,
     Everything,
 }
 
-/// Where a life ends: at this operation on the disk, counted from 0, of which so much happens.
+/// The end of a life: the number of the operation on the disk, and the part of it that happens.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct End {
     pub at: usize,
@@ -45,21 +45,21 @@ pub(super) struct End {
 }
 
 impl End {
-    /// When the story is told.
+    /// No end: the life runs its whole script.
     pub(super) const NEVER: Self = Self { at: usize::MAX, happens: Fails::Before, loss: Loss::Kill };
 }
 
 pub(super) struct Machine {
     home: Arc<(TempDir, Home)>,
     durability: Durability,
-    /// Starts of the machine.
+    /// The number of boots of the machine.
     boots: u128,
-    /// Starts of a server.
+    /// The number of starts of a server.
     servers: u64,
     dice: Dice,
-    /// The thread that is talked in, when it was asked for.
+    /// The thread of the conversation, once it is requested.
     thread: Option<ThreadId>,
-    /// What somebody has seen when the link broke, for every number that was the last one.
+    /// The views of clients whose link broke, for every last number.
     pub views: Vec<View>,
     kept: Kept,
 }
@@ -80,7 +80,8 @@ impl Machine {
         }
     }
 
-    /// One life: what is there is looked at, then somebody who knows `known` talks, until the end. Answers the operations.
+    /// One life: checks the state on disk, then a client with the view `known` runs a script until the end. Returns the
+    /// operations.
     pub(super) fn live(
         &mut self,
         end: End,
@@ -109,7 +110,7 @@ impl Machine {
         layer.done().into_iter().map(|(op, _)| op).collect()
     }
 
-    /// Everybody who has ever seen anything comes back, some before and some after others go on talking.
+    /// All earlier clients resume, some before and some after the conversation continues.
     pub(super) fn all_come_back(&mut self, turn: usize) {
         let Some(thread) = self.thread else { return };
         let layer = FaultLayer::new();
@@ -121,7 +122,7 @@ impl Machine {
         clients.iter().for_each(|client| self.kept.witness(client));
     }
 
-    /// A server serves until this is done, and is gone in the same moment.
+    /// Runs a server until `work` has ended, and drops it at the same moment.
     fn serve<T>(&self, layer: &FaultLayer, work: impl AsyncFnOnce(&Bench) -> T) -> T {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
@@ -153,7 +154,7 @@ async fn stopped(bench: &Bench, layer: &FaultLayer) {
     }
 }
 
-/// What somebody has heard in a life.
+/// The client of a life, with its views.
 pub(super) struct Witness {
     pub person: super::super::simulation::person::Person,
     pub views: Vec<View>,

@@ -1,10 +1,9 @@
-//! Power is lost, or the server is killed, at every operation on the disk of a conversation, and again in the life that
-//! follows: the real owner, journal, writer and store, over files of which only that is left which such a disk keeps. What
-//! was acknowledged as the durability promises is there and listed, and whoever comes back by a number goes on exactly where
-//! he was, or is shown the whole.
+//! Power is lost, or the server is killed, at every operation on the disk of a conversation, and again in the next life. The
+//! owner, the journal, the writer and the store are real, over files that lose unsynced writes. Acknowledged records are
+//! there and listed, as the durability promises. A client that resumes by number continues exactly, or gets the whole thread.
 //!
-//! A story always makes the same operations, so that each of them can be the last one. `SKEIN_POWER_EVERY` plays every
-//! combination of both ends (`scripts/simulate --power`).
+//! A script always makes the same operations, so that each of them can be the last one. `SKEIN_POWER_EVERY` plays every pair
+//! of ends (`scripts/simulate --power`).
 
 mod kept;
 mod machine;
@@ -22,13 +21,13 @@ const LOSSES: [Loss; 4] =
 /// Operations of the longest second life.
 const SECOND: usize = 14;
 
-/// Two lives that are cut off, and one in which everybody comes back.
+/// Two lives that are cut off, and one in which all clients resume.
 #[derive(Debug, Clone)]
 struct Play {
     durability: Durability,
     first: End,
     second: End,
-    /// Varies what happens in the later lives.
+    /// Varies the later lives.
     turn: usize,
 }
 
@@ -44,7 +43,7 @@ impl Play {
     }
 }
 
-/// Says what was played when it goes wrong.
+/// Prints the failed pair.
 struct Named<'a>(&'a Play);
 
 impl Drop for Named<'_> {
@@ -63,7 +62,7 @@ fn operations(durability: Durability) -> Vec<Op> {
     operations
 }
 
-/// How much of an operation may have happened.
+/// The possible parts of an interrupted operation.
 fn ways(op: Option<&Op>) -> &'static [Fails] {
     match op {
         Some(Op::Write) => &[Fails::Before, Fails::Half, Fails::After],

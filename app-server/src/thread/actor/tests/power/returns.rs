@@ -1,4 +1,4 @@
-//! Everybody comes back by the last number that he has seen, and in the end knows what is stored.
+//! All clients resume by their last number, and end with the stored state.
 
 use std::time::Duration;
 
@@ -12,8 +12,7 @@ use super::scripts::Script;
 use crate::thread::events::view::View;
 use crate::thread::subscribers::Role;
 
-/// Half of them come to a thread that nobody has loaded, in some turns as observers; the rest while others talk. Answers
-/// the clients with what they were told.
+/// Half of them resume an unloaded thread, sometimes as observers, the others during the conversation. Returns the clients.
 pub(super) async fn all(bench: &Bench, thread: ThreadId, views: &[View], turn: usize) -> Vec<Client> {
     // One in three of them, others each time.
     let views: Vec<&View> = views.iter().skip(turn % 3).step_by(3).collect();
@@ -49,7 +48,7 @@ fn comes(bench: &Bench, thread: ThreadId, view: &View, role: Role) -> Person {
     person
 }
 
-/// Everybody reads until nothing more comes.
+/// All clients read until nothing more comes.
 async fn settle(bench: &Bench, people: &mut [Person]) {
     let mut trace = Trace::of(0);
     for _ in 0..4 {
@@ -61,7 +60,7 @@ async fn settle(bench: &Bench, people: &mut [Person]) {
     }
 }
 
-/// Everybody was answered, and knows what is stored: if nobody runs it, as the next load will close it.
+/// Every client was answered, and has the stored state. An interrupted turn is as the next load will close it.
 async fn check(bench: &Bench, thread: ThreadId, people: &[Person]) {
     let mut history = History::read(bench.disk.as_ref(), thread).await.ok();
     if bench.services.registry.handle(thread).is_none() {
@@ -76,7 +75,7 @@ async fn check(bench: &Bench, thread: ThreadId, people: &[Person]) {
                 let from = person.views[&thread].at;
                 assert_eq!(difference, None, "{:?} at {from:?} was told {received:?}", person.role);
             }
-            // Of its first write nothing that can be read has come to disk.
+            // Nothing readable of the first write is on disk.
             (history, false) if history.as_ref().is_none_or(|history| history.seq() == EventSeq(0)) => {}
             (history, listens) => panic!("listens: {listens}, and there is {history:?}"),
         }

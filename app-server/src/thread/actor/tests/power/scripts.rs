@@ -1,4 +1,4 @@
-//! What is talked, step by step: each step waits until it is heard, so that a story is always the same.
+//! Scripts of conversations. Each step waits for its notification, so that a script always makes the same operations.
 
 use std::time::Duration;
 
@@ -21,11 +21,10 @@ use crate::thread::event::Force;
 use crate::thread::events::view::View;
 use crate::thread::subscribers::Role;
 
-/// Longer than text in flight waits to be written.
+/// Longer than the interval of checkpoints.
 const A_WHILE: Duration = Duration::from_millis(1_100);
 
-/// Three turns with text that streams, one of which is taken back, a name, an unload and a load, and a turn in the middle
-/// of which all ends.
+/// Three turns with streamed text, one of which is reverted, a name, an unload and a load, and a turn that never ends.
 pub(super) async fn conversation(bench: &Bench, script: &mut Script) {
     script.start().await;
     script.slowly(bench, &["one ", "two "]).await;
@@ -39,8 +38,8 @@ pub(super) async fn conversation(bench: &Bench, script: &mut Script) {
     script.speaks(bench).await;
 }
 
-/// What is done in the life after it, if the thread is there: nothing that writes, a turn, a name and an unload, a revert,
-/// the beginning of a turn.
+/// The script of the next life, if the thread is there: no write, a turn, a name and an unload, a revert, or the beginning
+/// of a turn.
 pub(super) async fn next(bench: &Bench, script: &mut Script, turn: usize) {
     if turn % 2 == 1 {
         let open = bench.disk.open_markers().await.unwrap();
@@ -64,13 +63,13 @@ pub(super) async fn next(bench: &Bench, script: &mut Script, turn: usize) {
     }
 }
 
-/// Somebody with a client.
+/// A user with a client.
 pub(super) struct Script {
     client: Client,
     pub thread: Option<ThreadId>,
     known: Option<View>,
     asked: Vec<(i64, Request)>,
-    /// The answer in the middle of which all ends.
+    /// The answer that never ends.
     open: Option<Strings>,
 }
 
@@ -86,7 +85,7 @@ impl Script {
         self.client.answer::<ThreadStartResponse>(request).await.unwrap();
     }
 
-    /// By the last number that it knows. Whether the thread is there.
+    /// Resumes by the last known number. Returns whether the thread is there.
     pub(super) async fn resume(&mut self) -> bool {
         let Some(thread) = self.thread else { return false };
         let witness = self.client.log.iter().rev().find_map(Message::number);
@@ -111,7 +110,7 @@ impl Script {
         self.client.notified::<TurnStarted>().await;
     }
 
-    /// A turn whose text streams so slowly that it is written in pieces.
+    /// A turn that streams so slowly that checkpoints write its text in pieces.
     async fn slowly(&mut self, bench: &Bench, texts: &[&str]) {
         self.begin(PUPPET).await;
         let strings = bench.strings().await;
@@ -158,7 +157,7 @@ impl Script {
         bench.gone(thread).await;
     }
 
-    /// What has reached the client, and what it has seen at each number.
+    /// Ends the script. Returns the client, with its view at each number.
     pub(super) fn end(mut self) -> Witness {
         self.client.received();
         let (mut person, mut trace) = (Person::new(0, true, Role::Subscriber), Trace::of(0));

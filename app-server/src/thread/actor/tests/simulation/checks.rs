@@ -1,4 +1,4 @@
-//! What has to be true when the world is quiet.
+//! The rules of a quiet world.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,12 +15,12 @@ use super::world::World;
 use crate::thread::event::Counts;
 use crate::thread::subscribers::Role;
 
-/// Everybody who listens knows the same: what is stored, what is said at this moment, and what is asked.
+/// All listeners have the same state: the stored history, the text in flight, and the open questions.
 pub(super) fn views(world: &World, bench: &Bench) -> Result<(), String> {
     for (number, thread) in world.threads.iter().enumerate() {
         let mut history = History::read(world.store.as_ref(), *thread).now_or_never().unwrap().ok();
         if bench.services.registry.handle(*thread).is_none() {
-            // What nobody runs is told as the next load will write it.
+            // An interrupted turn is shown as the next load will record it.
             history = history.map(History::into_closed);
         }
         for person in &world.people {
@@ -52,8 +52,8 @@ fn view(
         (received, is) => return Err(format!("listens: {received}, and is {is:?}")),
     }
     let view = person.views.get(&thread).ok_or("listens, and knows nothing")?;
-    // Of what it was told without a number, and the disk has lost, a client is to know nothing and may know all. One that
-    // is told no numbers cannot tell which it is, and loads the page again.
+    // A client may know unnumbered events that the disk has lost. A client without numbers cannot distinguish them, and loads
+    // the page again.
     let troubled = if person.numbered { &world.ever_troubled } else { &world.troubled };
     let let_down = troubled.contains(&thread);
     let comparable = person.numbered || !let_down;
@@ -88,7 +88,7 @@ fn text(item: &ThreadItem) -> String {
     message.text.clone()
 }
 
-/// An answer to a question counts at most once, and only from somebody who was asked.
+/// An answer to a question counts at most once, and only from a client that was asked.
 pub(super) fn answers(world: &World) -> Result<(), String> {
     let mut counted: BTreeMap<i64, &str> = BTreeMap::new();
     let mut all = String::new();
@@ -109,7 +109,7 @@ pub(super) fn answers(world: &World) -> Result<(), String> {
     Ok(())
 }
 
-/// When everybody has left nothing is left.
+/// When all clients have left, nothing is left.
 pub(super) async fn nothing_is_left(world: &mut World, bench: Bench) -> Result<(), String> {
     for person in &mut world.people {
         if let Some(client) = person.client.take() {

@@ -1,4 +1,4 @@
-//! Where a simulation's decisions come from, and where they are written down.
+//! The random decisions of a simulation, and their trace.
 
 /// Random numbers of a seed (SplitMix64).
 pub(crate) struct Dice(u64);
@@ -31,14 +31,14 @@ impl Dice {
     }
 }
 
-/// What happened, in words without random ids: equal seeds give equal traces.
+/// The trace of events without random ids: equal seeds give equal traces.
 pub(crate) struct Trace {
     seed: u64,
     lines: Vec<String>,
     hash: u64,
 }
 
-/// How much of a trace is shown.
+/// The lines of a trace that are shown.
 const SHOWN: usize = 200;
 
 impl Trace {

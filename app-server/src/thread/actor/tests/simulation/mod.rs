@@ -1,6 +1,6 @@
-//! A seed is a whole story: clients that come, go, fall behind and are cut, a model, a disk that fails, servers that are
-//! killed. The owners, the registry, the subscribers and the store are the real ones, on one thread and paused time, so
-//! that a seed always tells the same story.
+//! A seed is a whole run: clients that come, go, fall behind and are cut, a model, a disk that fails, servers that are
+//! killed. Owners, registry, subscribers and store are real, on one thread and paused time, so that a seed always gives the
+//! same run.
 //!
 //! `SKEIN_SIM_SEEDS` is how many seeds are played (`scripts/simulate` plays many), `SKEIN_SIM_FIRST` the first of them;
 //! `SKEIN_SIM_SEED` plays one, and prints it.
@@ -12,15 +12,15 @@ mod world;
 
 use world::World;
 
-/// What a run of all tests can afford.
+/// The number of seeds in a run of all tests.
 const SEEDS: u64 = 150;
 
-/// Plays one seed, and returns the hash of everything that happened.
+/// Plays one seed. Returns the hash of its trace.
 fn play(seed: u64) -> World {
     let mut world = World::of(seed);
     let servers = 1 + world.dice.below(3);
     for server in 1..=servers {
-        // What a killed server's tasks hold goes with its runtime.
+        // The runtime ends with the tasks of killed servers.
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let end = if server == servers { End::Rest } else { End::Kill };

@@ -1,5 +1,5 @@
-//! Somebody with a client that follows the rules: it keeps a view of each thread over its connections, and finds
-//! fault with whatever the server should not have sent.
+//! A user with a client that follows the rules. It keeps a view of each thread over its connections, and reports every wrong
+//! message of the server.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use super::dice::Trace;
 use crate::thread::events::view::{Received, View};
 use crate::thread::subscribers::Role;
 
-/// What a request was about.
+/// The kind of a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Request {
     Start(ThreadId),
@@ -30,7 +30,7 @@ pub(crate) enum Request {
     Unload(ThreadId),
 }
 
-/// What somebody is to a thread, as far as its connection was answered.
+/// The subscription of a client to a thread, according to the answers.
 #[derive(Debug, Default)]
 struct Tie {
     listens: bool,
@@ -44,19 +44,18 @@ pub(crate) struct Person {
     pub role: Role,
     pub client: Option<Client>,
     pub views: BTreeMap<ThreadId, View>,
-    /// How much of what was sent has reached it.
+    /// The number of messages that have arrived.
     reached: usize,
-    /// How much of what was sent was looked through.
+    /// The number of messages that were checked.
     audited: usize,
     requests: BTreeMap<i64, Request>,
     unanswered: BTreeSet<i64>,
     ties: BTreeMap<ThreadId, Tie>,
-    /// It was refused there, and leaves.
+    /// Threads that have refused the client's resume: it leaves them.
     doubts: BTreeSet<ThreadId>,
-    /// For each message that it has named, with its text: the turn that the server says it went into.
+    /// The turn that the server named for each message id and text.
     messages: BTreeMap<String, String>,
-    /// Threads of which somebody has taken turns back, or whose disk has let them down, as messages name them: what is said
-    /// again may be a new turn.
+    /// Threads with reverts or disk failures, where a repeated message may begin a new turn.
     pub may_say_anew: BTreeSet<String>,
 }
 
@@ -90,7 +89,7 @@ impl Person {
 
     pub(crate) fn asked(&mut self, id: i64, request: Request) {
         if let Request::Start(thread) | Request::Resume(thread) | Request::Fork(thread) = &request
-            // An unload that is under way takes it along.
+            // An unload under way ends the subscription, too.
             && !self.unloads(*thread)
         {
             self.ties.entry(*thread).or_default().waiting.insert(id);
@@ -99,7 +98,7 @@ impl Person {
         self.requests.insert(id, request);
     }
 
-    /// Whether it is subscribed, as far as it was answered.
+    /// Whether it is subscribed, according to the answers.
     pub(crate) fn listens(&self, thread: ThreadId) -> bool {
         self.ties.get(&thread).is_some_and(|tie| tie.listens)
     }
@@ -116,7 +115,7 @@ impl Person {
         self.ties.remove(&thread);
     }
 
-    /// Whether the question was put to this very connection, or named to it as one that is open.
+    /// Whether the question was put to this connection, or named to it as open.
     pub(crate) fn was_asked(&self, question: i64) -> bool {
         let mut log = self.client.iter().flat_map(|client| &client.log);
         log.any(|message| match message {
@@ -131,7 +130,7 @@ impl Person {
         })
     }
 
-    /// Takes from the outbox what is there, and looks it through. `None` when the server has closed the connection.
+    /// Takes the messages of the outbox, and checks them. `None` if the server has closed the connection.
     pub(crate) fn drain(&mut self, trace: &mut Trace) -> Result<Option<()>, String> {
         let Some(client) = &mut self.client else { return Ok(Some(())) };
         client.received();
@@ -187,7 +186,7 @@ impl Person {
         }
         let (granted, result) = (result.is_ok(), result.unwrap_or_default());
         match &self.requests[&id] {
-            // Whether it listens still depends on where that was found out: it begins anew.
+            // Whether the subscription lasts is unknown here: the client resumes again.
             Request::Resume(thread) if !granted && self.role == Role::Observer => {
                 self.ties.remove(thread);
                 self.doubts.insert(*thread);
@@ -197,7 +196,7 @@ impl Person {
                 tie.waiting.remove(&id);
                 tie.listens |= granted;
             }
-            // Its subscription ends with the unload that it has asked for.
+            // The client's own unload ends its subscription.
             Request::Unload(thread) => {
                 let unloaded = r#"{"state":"unloaded"}"#;
                 if result == unloaded
@@ -218,7 +217,7 @@ impl Person {
 
     fn closed(&self, thread: ThreadId) -> Result<(), String> {
         if self.unloads(thread) {
-            // Its own unload, whose answer comes behind.
+            // The client's own unload. Its answer comes later.
             return Ok(());
         }
         match self.ties.get(&thread) {
@@ -229,12 +228,12 @@ impl Person {
         }
     }
 
-    /// How much was sent and has not reached it.
+    /// The number of sent messages that have not arrived.
     pub(crate) fn in_flight(&self) -> usize {
         self.client.as_ref().map_or(0, |client| client.log.len() - self.reached)
     }
 
-    /// The next messages reach it.
+    /// The next messages arrive.
     pub(crate) fn receive(&mut self, count: usize) -> Result<(), String> {
         for _ in 0..count.min(self.in_flight()) {
             let client = self.client.take();
@@ -305,7 +304,7 @@ impl Person {
             .iter()
             .filter_map(|id| if let RequestId::Integer(id) = id { Some(*id) } else { None })
             .collect();
-        // Who knows nothing of the extension only knows what it is asked on this connection.
+        // A client without the extension only knows the questions of this connection.
         view.pending(if self.numbered { &open } else { &[] });
         if answered.replay_to.is_some() {
             return view.continued(at, &response.thread.turns);

@@ -1,4 +1,4 @@
-//! The world of one seed: who does what, and in what order. Every decision is the dice's.
+//! The world of one seed: the actions and their order. The dice make every decision.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,17 +22,17 @@ use crate::thread::event::Force;
 use crate::thread::questions::QuestionNumbers;
 use crate::thread::subscribers::{ClientWishes, Role};
 
-/// A number of a question tells the server that asked it.
+/// The number of a question identifies the server that asked it.
 const QUESTIONS_OF_A_SERVER: i64 = 1_000;
-/// Virtual seconds without any event after which a world counts as quiet; more than the longest pause of a writer.
+/// Virtual seconds without an event after which a world is quiet; longer than the longest pause of a writer.
 const STILL: usize = 8;
 const MOST_THREADS: usize = 3;
 
-/// A real answer that somebody gave.
+/// A real answer of a client.
 pub(super) struct Given {
     pub question: i64,
     pub text: String,
-    /// It was asked, on the connection that answered.
+    /// Whether the answering connection was asked.
     pub rightly: bool,
 }
 
@@ -42,9 +42,9 @@ pub(super) struct World {
     pub people: Vec<Person>,
     pub threads: Vec<ThreadId>,
     pub store: Arc<MemoryStore>,
-    /// Threads that the disk has let down since the server's start.
+    /// Threads with disk failures since the server's start.
     pub troubled: BTreeSet<ThreadId>,
-    /// The same, ever.
+    /// Threads with disk failures ever.
     pub ever_troubled: BTreeSet<ThreadId>,
     pub given: Vec<Given>,
     strings: Vec<Strings>,
@@ -77,7 +77,7 @@ impl World {
         }
     }
 
-    /// A server begins on what the one before has left.
+    /// Starts a server on the state of the previous one.
     pub(super) fn serve(&mut self) -> Bench {
         self.servers += 1;
         self.troubled.clear();
@@ -98,13 +98,13 @@ impl World {
         bench
     }
 
-    /// The numbers of questions that this server can have asked.
+    /// The possible numbers of questions of this server.
     pub(super) fn questions(&self) -> std::ops::Range<i64> {
         let first = i64::from(self.servers) * QUESTIONS_OF_A_SERVER;
         first..first + 200
     }
 
-    /// The server is killed: nobody can say goodbye.
+    /// Kills the server, without a stop.
     pub(super) fn kill(&mut self) -> Result<(), String> {
         self.trace.note("kill".to_owned());
         self.strings.clear();
@@ -114,7 +114,7 @@ impl World {
         Ok(())
     }
 
-    /// The link breaks: of what was sent only a beginning has arrived.
+    /// Breaks the link: only the first of the sent messages arrive.
     fn cut(&mut self, at: usize, goodbye: impl FnOnce(&super::super::Client)) -> Result<(), String> {
         let person = &mut self.people[at];
         person.drain(&mut self.trace)?;
@@ -127,7 +127,7 @@ impl World {
         Ok(())
     }
 
-    /// One thing happens.
+    /// Plays one action.
     pub(super) async fn step(&mut self, bench: &Bench) -> Result<(), String> {
         while let Some(strings) = bench.model.try_next() {
             self.strings.push(strings);
@@ -155,7 +155,7 @@ impl World {
             self.connect(bench, at);
             return Ok(());
         }
-        // One that reads nothing does nothing either.
+        // A client that reads nothing does nothing.
         if self.dice.once_in(10) {
             return Ok(());
         }
@@ -241,7 +241,7 @@ impl World {
         let Some(client) = &mut self.people[at].client else { return };
         let request = client.input_as(thread, text, message.as_deref());
         self.note(at, thread, &format!("says {text:?} ({message:?}) as {request}"));
-        // Another text by the same id is another message.
+        // Another text with the same id is another message.
         let message = message.map(|id| format!("{id} {text}"));
         self.people[at].asked(request, Request::Input { message });
     }
@@ -253,7 +253,7 @@ impl World {
         }
     }
 
-    /// Answers what it was asked, or something that it was not.
+    /// Answers a question, asked or not.
     fn answer(&mut self, at: usize) {
         let person = &self.people[at];
         let open: Vec<i64> = person.views.values().flat_map(|view| view.questions.iter().copied()).collect();
@@ -370,7 +370,7 @@ impl World {
         bench.pass(Duration::from_millis(ms)).await;
     }
 
-    /// The disk works, and everybody reads, until nothing has happened for so many seconds.
+    /// The disk works, and all clients read, until nothing has happened for this number of seconds.
     pub(super) async fn settle(&mut self, bench: &Bench, still: usize) -> Result<(), String> {
         bench.disk.release_appends();
         bench.disk.release_reads();
@@ -389,7 +389,7 @@ impl World {
         Err("there is no end of it".to_owned())
     }
 
-    /// Whether there was anything to read.
+    /// Whether a client had anything to read.
     fn everybody_reads(&mut self) -> Result<bool, String> {
         let mut any = false;
         for at in 0..self.people.len() {
@@ -403,7 +403,7 @@ impl World {
         Ok(any)
     }
 
-    /// Every turn ends, everybody comes back, and knows everything.
+    /// Every turn ends, all clients resume, and have the whole state.
     pub(super) async fn come_to_rest(&mut self, bench: &Bench) -> Result<(), String> {
         self.settle(bench, STILL).await?;
         super::checks::views(self, bench)?;
@@ -442,7 +442,7 @@ impl World {
     }
 }
 
-/// The turn that runs in a thread, and who owns it.
+/// The running turn of a thread, with its owner's handle.
 pub(super) fn running(
     bench: &Bench,
     thread: ThreadId,

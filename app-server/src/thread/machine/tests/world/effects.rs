@@ -1,4 +1,4 @@
-//! The actor, as the machine knows it: it does what it is told, and says so when that has come to its end.
+//! A simulated actor: it carries out effects, and reports their ends.
 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
@@ -9,7 +9,7 @@ use crate::thread::event::Event;
 use crate::thread::machine::{Persistence, Phase};
 
 impl World {
-    /// Plays the actor. Returns whether somebody was subscribed.
+    /// Carries out an effect. Returns whether it has subscribed a client.
     pub(super) fn carry_out(&mut self, effect: Effect, phase: Phase) -> Result<bool, TestCaseError> {
         match effect {
             Effect::Load => {
@@ -48,7 +48,7 @@ impl World {
         Ok(false)
     }
 
-    /// Everybody is answered once. Returns whether somebody was subscribed.
+    /// Answers each request once. Returns whether a client was subscribed.
     fn answer(&mut self, effect: &Effect, phase: Phase) -> Result<bool, TestCaseError> {
         if let Effect::AnswerResume(who) = effect {
             prop_assert!(self.resumes.remove(who), "answered twice");

@@ -1,4 +1,4 @@
-//! Threads that are archived, brought back and deleted.
+//! Threads that are archived, restored and deleted.
 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
@@ -10,7 +10,7 @@ use crate::thread::machine::Phase;
 
 impl World {
     pub(super) fn relocate(&mut self, to: Destination) -> TestCaseResult {
-        // The actor keeps it until the load, or the unload, is over.
+        // The actor defers the request during a load or an unload.
         if matches!(self.machine.phase(), Phase::Loading | Phase::Unloading | Phase::Gone) {
             return Ok(());
         }
@@ -36,7 +36,7 @@ impl World {
             prop_assert_eq!(self.move_wanted.take().map(|(waiter, _)| waiter), Some(who));
             prop_assert!(!self.has_moved, "said not to be where it is");
             if why == MoveRefusal::NoAnswer {
-                // The store sees to it that a later load comes behind it.
+                // The store orders a later load behind the move.
                 prop_assert!(self.under_way.remove(&Motion::Move), "given up, and nothing is under way");
             }
         } else if effect == Effect::EndSubscriptions {

@@ -1,4 +1,4 @@
-//! The rules that hold whatever happens.
+//! The rules that always hold.
 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
@@ -15,7 +15,7 @@ impl World {
         Ok(())
     }
 
-    /// A turn that is not unloaded with its thread stops when somebody wants it to, or when it may not go on alone.
+    /// A turn of a loaded thread stops only when it is interrupted, or when its time without subscribers is over.
     pub(super) fn check_stop(&self, event: &Event, after: Phase, effects: &[Effect]) -> TestCaseResult {
         if after != Phase::Running || !effects.contains(&Effect::StopTurn) || *event == Event::Interrupt {
             return Ok(());
