@@ -90,11 +90,8 @@ pub(crate) enum ReplayError {
 pub(crate) struct CatchUp {
     services: Arc<Context>,
     thread: ThreadId,
-    /// The resume.
     pub(crate) ticket: Ticket,
-    /// The kind of subscription.
     pub(crate) role: Role,
-    /// The client.
     pub(crate) receiver: Arc<Receiver>,
     /// The last record that the client has received.
     pub(crate) at: EventSeq,

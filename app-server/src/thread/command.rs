@@ -61,7 +61,6 @@ pub(crate) struct Rules {
     pub(crate) needs: Needs,
     /// The treatment for a thread without an owner.
     pub(crate) without_owner: WithoutOwner,
-    /// The subscription to make.
     pub(crate) ticket: Option<Ticket>,
 }
 
@@ -128,7 +127,6 @@ pub(crate) enum Repaired {
 /// `thread/start`.
 #[derive(Debug)]
 pub(crate) struct Start {
-    /// The request's params.
     pub(crate) params: ThreadStartParams,
     /// The helpers that the request's `config` names.
     pub(crate) helpers: Overrides,
@@ -136,26 +134,21 @@ pub(crate) struct Start {
     pub(crate) required: Option<HelperSet>,
     /// The files and facts of the thread's directory.
     pub(crate) surroundings: Option<Arc<Surroundings>>,
-    /// The subscription to make.
     pub(crate) ticket: Ticket,
     /// The client's name.
     pub(crate) originator: String,
-    /// The answer.
     pub(crate) reply: Reply<ThreadStartResponse>,
 }
 
 /// `thread/resume`.
 #[derive(Debug)]
 pub(crate) struct Resume {
-    /// The request's params.
     pub(crate) params: ThreadResumeParams,
     /// The helpers that the request's `config` names.
     pub(crate) helpers: Overrides,
     /// The kind of subscription. An observer never loads a thread.
     pub(crate) role: Role,
-    /// The subscription to make.
     pub(crate) ticket: Ticket,
-    /// The answer.
     pub(crate) reply: Reply<ThreadResumeResponse>,
 }
 
@@ -164,7 +157,6 @@ pub(crate) struct Resume {
 pub(crate) struct Input {
     /// The request's params. A steer has only the input, a compaction has none.
     pub(crate) params: TurnStartParams,
-    /// The answer.
     pub(crate) reply: InputReply,
 }
 
@@ -197,7 +189,6 @@ impl InputReply {
         }
     }
 
-    /// Answers with an error.
     pub(crate) fn err(self, error: &WireError) {
         match self {
             Self::Start(reply) => reply.err(error),
@@ -229,7 +220,6 @@ pub(crate) enum Edit {
 }
 
 impl Edit {
-    /// Answers with an error.
     pub(crate) fn err(self, error: &WireError) {
         match self {
             Self::Revert(_, reply) => reply.err(error),
@@ -256,7 +246,6 @@ pub(crate) enum Relocate {
 }
 
 impl Relocate {
-    /// The destination of the rollout.
     pub(crate) fn destination(&self) -> Destination {
         match self {
             Self::Archive(_) => Destination::Archive,
@@ -274,7 +263,6 @@ impl Relocate {
         }
     }
 
-    /// Answers with an error.
     pub(crate) fn err(self, error: &WireError) {
         match self {
             Self::Archive(reply) => reply.err(error),
@@ -296,15 +284,12 @@ pub(crate) enum RevertTo {
 /// `thread/fork`, for the owner of the new thread.
 #[derive(Debug)]
 pub(crate) struct Fork {
-    /// The request's params.
     pub(crate) params: ThreadForkParams,
     /// The helpers that the request's `config` names.
     pub(crate) helpers: Overrides,
-    /// The subscription to make.
     pub(crate) ticket: Ticket,
     /// The client's name.
     pub(crate) originator: String,
-    /// The answer.
     pub(crate) reply: Reply<ThreadForkResponse>,
 }
 
@@ -313,7 +298,6 @@ pub(crate) struct Fork {
 pub(crate) struct Unload {
     /// Whether the owner may refuse.
     pub(crate) force: Force,
-    /// The answer.
     pub(crate) reply: Reply<SkeinThreadUnloadResponse>,
 }
 

@@ -8,13 +8,12 @@ use skein_protocol::extension::{SkeinThreadUnloadResponse, UnloadOutcome};
 use skein_protocol::ids::ThreadId;
 use tokio::sync::oneshot;
 
-use super::actor;
 use super::command::{Command, Input, Repaired, WithoutOwner};
 use super::error::ThreadError;
 use super::machine::Persistence;
-use super::observe;
 use super::registry::{Claim, ThreadHandle, Undelivered};
 use super::subscribers::Role;
+use super::{actor, observe};
 use crate::thread::Context;
 
 /// Delivers a command without waiting. Either this function or the owner answers it.

@@ -47,7 +47,6 @@ pub(crate) enum Event {
     LoadFailed(WireError),
     /// The first user message is about to be written.
     Materialised,
-    /// The current number of listeners.
     Subscribers(Counts),
     /// How many requests of live connections are under way at the thread's helpers.
     Requests(usize),
@@ -67,16 +66,13 @@ pub(crate) enum Event {
     Unload {
         /// The request, answered when the thread has fully stopped.
         waiter: WaiterId,
-        /// Whether the machine may refuse.
         force: Force,
         /// Subscribers other than the asker.
         others: usize,
     },
     /// A client archives, restores or deletes the thread. Activity and subscribers do not prevent it.
     Relocate {
-        /// The request.
         waiter: WaiterId,
-        /// The destination of the rollout.
         to: Destination,
     },
     /// The rollout is at its destination.
@@ -85,9 +81,7 @@ pub(crate) enum Event {
     MoveFailed(String),
     /// Other threads need memory, and this thread has been idle longest.
     Evict,
-    /// The configuration has changed.
     Policy(Policy),
-    /// The server stops.
     Shutdown,
     /// No helper process of this thread is left.
     HelpersEnded,

@@ -102,7 +102,6 @@ enum Helpers {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Moving {
     to: Destination,
-    /// The request.
     waiter: WaiterId,
     under_way: bool,
 }

@@ -12,12 +12,9 @@ use skein_store::home::HomePaths;
 
 use super::catch_up::{self, CatchUp, Continuation};
 use super::command::{Command, Resume};
-use super::dispatch;
 use super::error::ThreadError;
-use super::events;
-use super::pages;
 use super::subscribers::Role;
-use super::views;
+use super::{dispatch, events, pages, views};
 use crate::thread::Context;
 
 /// Answers the observer's resume. If something was published meanwhile, starts again, with the owner if there is one.

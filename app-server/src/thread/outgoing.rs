@@ -42,9 +42,7 @@ pub(crate) enum Due {
     /// A subscription: the answer holds a view of everything before this place in the queue, and the connection receives
     /// everything behind it.
     Join {
-        /// The resume.
         ticket: Ticket,
-        /// The kind of subscription.
         role: Role,
         /// The view.
         answer: LateAnswer,
@@ -73,9 +71,7 @@ impl Due {
 
 /// A resume that continues from a record that the client knows.
 pub(crate) struct ResumeByNumber {
-    /// The resume.
     pub(crate) ticket: Ticket,
-    /// The kind of subscription.
     pub(crate) role: Role,
     /// The answer, without turns.
     pub(crate) answer: LateAnswer,

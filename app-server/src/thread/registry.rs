@@ -29,11 +29,9 @@ pub(crate) type ClientAnswer = Result<Box<RawValue>, WireError>;
 /// Requests that must never be refused as full, and so bypass the mailbox. The owner reads them when it is woken.
 #[derive(Debug, Default)]
 struct Urgent {
-    /// The turn to interrupt.
     interrupt: Option<TurnId>,
     /// One answer for each connection and question, in the order of arrival.
     answers: Vec<(ConnectionId, i64, ClientAnswer)>,
-    /// Other threads need memory.
     evict: bool,
     /// The owner has to panic; for tests.
     fault: bool,
@@ -43,13 +41,10 @@ struct Urgent {
 /// The urgent requests that an owner finds when it is woken.
 #[derive(Debug, Default)]
 pub(crate) struct Woken {
-    /// The turn to interrupt.
     pub(crate) interrupt: Option<TurnId>,
     /// Answers to questions, with the connection and the question's number, in the order of arrival.
     pub(crate) answers: Vec<(ConnectionId, i64, ClientAnswer)>,
-    /// Other threads need memory.
     pub(crate) evict: bool,
-    /// The server stops.
     pub(crate) shutdown: bool,
 }
 
@@ -101,7 +96,6 @@ impl ThreadHandle {
         self.0.mailbox.clone()
     }
 
-    /// The newest snapshot.
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.0.seen.borrow().clone()
     }
@@ -306,7 +300,6 @@ impl Registry {
         }
     }
 
-    /// All owners.
     pub(crate) fn handles(&self) -> Vec<ThreadHandle> {
         self.threads.iter().map(|entry| entry.clone()).collect()
     }

@@ -22,11 +22,9 @@ pub(crate) struct Snapshot {
     pub(crate) goal: Option<ThreadGoal>,
     /// The number of the last record.
     pub(crate) seq: EventSeq,
-    /// The version of the history.
     pub(crate) epoch: Epoch,
     pub(crate) persistence: Persistence,
     pub(crate) materialised: Materialised,
-    /// The running turn.
     pub(crate) turn: Option<TurnId>,
     /// The interrupted turn that the load has closed. On disk the turn may still be open.
     pub(crate) cut_off: Option<TurnId>,

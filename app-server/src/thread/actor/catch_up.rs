@@ -14,15 +14,13 @@ use super::open_questions::Questions;
 use super::questions::resolved_notice;
 use super::{settings, user_state};
 use crate::outbox::reply::Reply;
-use crate::thread::Context;
 use crate::thread::catch_up::{self, CatchUp, Continuation};
 use crate::thread::command::Resume;
 use crate::thread::error::ThreadError;
 use crate::thread::journal::Saved;
 use crate::thread::outgoing::{Due, LateAnswer, Outgoing, ResumeByNumber};
-use crate::thread::pages;
 use crate::thread::subscribers::{Broadcast, Role, Ticket};
-use crate::thread::views;
+use crate::thread::{Context, pages, views};
 
 /// Clients that join a thread, or catch up first.
 pub(super) struct CatchUps {

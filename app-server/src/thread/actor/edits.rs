@@ -20,9 +20,8 @@ use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::thread::command::{Command, Edit, RevertTo};
 use crate::thread::error::ThreadError;
-use crate::thread::events;
-use crate::thread::pages;
 use crate::thread::registry::RequestGuard;
+use crate::thread::{events, pages};
 
 /// The first turn to remove.
 #[derive(Debug)]

@@ -14,15 +14,13 @@ use super::helper_side::HelperSide;
 use super::load::{self, LoadedThread};
 use super::log::Log;
 use super::settings;
-use crate::thread::Context;
 use crate::thread::command::Fork;
 use crate::thread::error::ThreadError;
 use crate::thread::event::Materialised;
 use crate::thread::machine::Persistence;
 use crate::thread::outgoing::{Due, LateAnswer};
-use crate::thread::pages;
 use crate::thread::subscribers::Role;
-use crate::thread::views;
+use crate::thread::{Context, pages, views};
 
 /// A fork to make.
 pub(super) struct Copy {
@@ -34,7 +32,6 @@ pub(super) struct Copy {
     originator: String,
 }
 
-/// The answer of a fork.
 pub(super) fn answer((log, helpers): (&Log, &HelperSide), thread: Thread, fork: Fork) -> Due {
     let Fork { params, ticket, reply, .. } = fork;
     let settings = settings::of(log, helpers);

@@ -17,13 +17,12 @@ use tokio::sync::mpsc;
 use super::consent::Lasts;
 use super::open_questions::Audience;
 use crate::config::{Config, ConfigErrors, Overrides};
-use crate::policy;
 use crate::thread::subscribers::Subscribers;
 use crate::thread::{Context, views};
-use crate::turn;
 use crate::turn::approval::Hints;
 use crate::turn::own_tools::{Asks, OwnTools};
 use crate::turn::surroundings::Surroundings;
+use crate::{policy, turn};
 
 /// A tool of a helper: the helper's name and the tool's.
 pub(super) type ToolOf = (String, String);
@@ -36,7 +35,6 @@ pub(super) struct Changed {
 
 pub(super) struct HelperSide {
     thread: ThreadId,
-    /// The newest configuration.
     config: Arc<Config>,
     /// The client's own settings for this thread.
     overrides: Overrides,
@@ -177,7 +175,6 @@ impl HelperSide {
         self.specs(config).iter().any(|spec| spec.enabled && spec.required)
     }
 
-    /// The started helpers.
     pub(super) fn started(&self) -> Option<&Arc<HelperSet>> {
         self.set.as_ref()
     }

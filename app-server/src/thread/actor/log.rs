@@ -22,17 +22,15 @@ use tokio::time::Instant;
 use crate::config::Config;
 use crate::outbox::reply::Reply;
 use crate::policy;
-use crate::thread::Context;
 use crate::thread::error::ThreadError;
 use crate::thread::event::Materialised;
-use crate::thread::events;
 use crate::thread::journal::{Journal, Saved, reach};
 use crate::thread::machine::{Persistence, View};
 use crate::thread::outgoing::{Due, Notice, Outgoing};
 use crate::thread::snapshot::Snapshot;
 use crate::thread::subscribers::Broadcast;
-use crate::thread::views;
 use crate::thread::writer::Written;
+use crate::thread::{Context, events, views};
 
 pub(super) struct Log {
     services: Arc<Context>,
@@ -112,7 +110,6 @@ impl Log {
         self.journal.as_ref().map(|journal| &journal.history)
     }
 
-    /// A turn of the history.
     pub(super) fn turn(&self, id: &TurnId) -> Option<&Turn> {
         self.history()?.turn(id)
     }
@@ -439,7 +436,6 @@ impl Log {
         Some((history.row(), self.end().seq))
     }
 
-    /// Changes the snapshot.
     pub(super) fn show(&self, change: impl FnOnce(&mut Snapshot)) {
         self.snapshot.send_modify(change);
     }

@@ -17,10 +17,9 @@ use super::log::Log;
 use super::open_questions::{Settled, Wants, declined};
 use super::{Child, Owner, settings};
 use crate::outbox::Frame;
-use crate::thread::Context;
 use crate::thread::event::Event;
 use crate::thread::outgoing::{Due, Notice, Outgoing};
-use crate::thread::views;
+use crate::thread::{Context, views};
 use crate::turn::approval::lets_helpers_ask;
 use crate::turn::asking::Permission;
 

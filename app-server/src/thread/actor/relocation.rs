@@ -31,7 +31,6 @@ use crate::thread::outgoing::Notice;
 pub(super) struct Outcome {
     /// The new location, or why the rollout has not moved.
     moved: Result<Destination, String>,
-    /// Whether the lists show it.
     listed: Listed,
 }
 

@@ -23,8 +23,7 @@ use super::waiters::Waiters;
 use crate::config::{self, Overrides};
 use crate::outbox::reply::Reply;
 use crate::policy;
-use crate::thread::directory;
-use crate::thread::views;
+use crate::thread::{directory, views};
 
 /// The settings that a request names. Each holds from then on.
 #[derive(Debug, Default)]
@@ -149,7 +148,6 @@ pub(super) fn of(log: &Log, helpers: &HelperSide) -> ThreadSettings {
     }
 }
 
-/// `thread/settings/update`
 pub(super) fn update(
     log: &mut Log,
     helpers: &HelperSide,

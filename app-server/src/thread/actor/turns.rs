@@ -67,7 +67,6 @@ pub(super) struct Ended {
 
 /// Why the running turn does not take a steer.
 enum NotSteered {
-    /// Too many steers wait.
     Full,
     /// No turn runs, it is ending, or it takes no steers: the next turn may take the input.
     Later,

@@ -21,7 +21,6 @@ pub(crate) type Number = (EventSeq, Epoch);
 /// A notification as a client reads it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Received<'a> {
-    /// Its wire name.
     pub(crate) method: &'a str,
     /// As JSON.
     pub(crate) params: &'a str,
@@ -35,14 +34,12 @@ impl Received<'_> {
     }
 }
 
-/// The view.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct View {
     /// The number up to which the view is complete.
     pub(crate) at: Option<Number>,
     /// The last number of this subscription. Later numbers have to be above it.
     stream: Option<Number>,
-    /// The thread's name.
     pub(crate) name: Option<String>,
     usage: Option<ThreadTokenUsage>,
     turns: Vec<Turn>,

@@ -33,7 +33,6 @@ struct Asked {
     who: usize,
     request: i64,
     thread: ThreadId,
-    /// Whether it relocates the thread.
     moves: bool,
 }
 

@@ -27,11 +27,9 @@ use tokio::sync::mpsc;
 use super::client::Client;
 use super::model::{Listener, Puppet, Strings};
 use crate::app::{App, ServedAt};
-use crate::approved;
 use crate::config::{Config, Settings};
 use crate::memory::{Freed, MemoryPressure};
 use crate::outbox::OutboxLimits;
-use crate::policy;
 use crate::repair::StartupRepair;
 use crate::search::ThreadSearch;
 use crate::thread::Context;
@@ -39,6 +37,7 @@ use crate::thread::gaps::Gaps;
 use crate::thread::questions::QuestionNumbers;
 use crate::thread::registry::Registry;
 use crate::thread::subscribers::{ClientWishes, Subscribers};
+use crate::{approved, policy};
 
 /// Bound on failure of a wait. On paused time it passes at once when nothing else can happen; it is longer than
 /// every grace.
@@ -289,7 +288,6 @@ impl Bench {
         self.pass(Duration::from_millis(1)).await;
     }
 
-    /// Paused time passes.
     pub(crate) async fn pass(&self, time: Duration) {
         tokio::time::sleep_until(Clock.now() + time).await;
     }

@@ -79,7 +79,6 @@ impl Client {
         self.outbox.clone()
     }
 
-    /// Ends the connection.
     pub(crate) fn disconnect(&self) {
         self.outbox.close(CloseReason::ClientLeft);
         let mut left = self.services.subscribers.disconnect(self.id());
@@ -230,7 +229,6 @@ impl Client {
         self.answer(request).await.unwrap()
     }
 
-    /// `thread/unsubscribe`.
     pub(crate) fn unsubscribe(&self, thread: ThreadId) -> Left {
         let left = self.services.subscribers.leave(self.id(), thread);
         self.services.registry.wake(thread);
@@ -257,7 +255,6 @@ impl Client {
         request
     }
 
-    /// `turn/start`.
     pub(crate) fn input(&mut self, thread: ThreadId, text: &str) -> i64 {
         self.input_as(thread, text, None)
     }
@@ -282,7 +279,6 @@ impl Client {
         request
     }
 
-    /// `turn/steer`.
     pub(crate) fn steer(&mut self, thread: ThreadId, turn: &TurnId, text: &str) -> i64 {
         let (request, reply) = self.reply();
         let params = TurnStartParams::new(thread, vec![UserInput::text(text)]);
@@ -291,7 +287,6 @@ impl Client {
         request
     }
 
-    /// `thread/compact/start`.
     pub(crate) fn compact(&mut self, thread: ThreadId) -> i64 {
         let (request, reply) = self.reply();
         let params = TurnStartParams::new(thread, Vec::new());
@@ -319,7 +314,6 @@ impl Client {
         request
     }
 
-    /// `thread/revert`.
     pub(crate) fn ask_revert(&mut self, thread: ThreadId, before: &TurnId) -> i64 {
         let to = RevertTo::Before(before.clone());
         self.edit(thread, |reply| Edit::Revert(to, reply))
@@ -330,7 +324,6 @@ impl Client {
         self.answer(request).await.unwrap()
     }
 
-    /// `thread/rollback`
     pub(crate) async fn rollback(&mut self, thread: ThreadId, count: u32) -> ThreadRevertResponse {
         let request = self.edit(thread, |reply| Edit::Revert(RevertTo::AllBut(count), reply));
         self.answer(request).await.unwrap()
@@ -357,21 +350,18 @@ impl Client {
         request
     }
 
-    /// `thread/archive`.
     pub(crate) fn archive(&mut self, thread: ThreadId) -> i64 {
         let (request, reply) = self.reply();
         self.send(thread, Command::Relocate(Relocate::Archive(reply)));
         request
     }
 
-    /// `thread/unarchive`.
     pub(crate) fn unarchive(&mut self, thread: ThreadId) -> i64 {
         let (request, reply) = self.reply();
         self.send(thread, Command::Relocate(Relocate::Unarchive(reply)));
         request
     }
 
-    /// `thread/delete`.
     pub(crate) fn delete(&mut self, thread: ThreadId) -> i64 {
         let (request, reply) = self.reply();
         self.send(thread, Command::Relocate(Relocate::Delete(reply)));

@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 use skein_provider::echo::Echo;
 use skein_provider::{Content, Entry, ModelEvent, Prompt, Provider, ProviderError, ToolChoice};
 
-/// The provider's name.
 pub(super) const NAME: &str = "puppet";
 /// Input that makes the turn wait for strings. The echo answers any other input.
 pub(super) const PUPPET: &str = "/puppet";
@@ -174,7 +173,6 @@ impl Listener {
         *self.refuses.lock().unwrap_or_else(PoisonError::into_inner) = Some((bytes, error));
     }
 
-    /// All requests.
     pub(crate) fn all_asked(&self) -> Vec<Prompt> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -189,12 +187,10 @@ impl Listener {
         self.hangs.notified().await;
     }
 
-    /// The last request.
     pub(crate) fn last_asked(&self) -> Prompt {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).last().cloned().expect("it was asked")
     }
 
-    /// The number of requests.
     pub(crate) fn times_asked(&self) -> usize {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).len()
     }

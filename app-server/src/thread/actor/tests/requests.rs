@@ -25,18 +25,24 @@ fn call(id: impl std::fmt::Display) -> ModelEvent {
     ModelEvent::ToolCall(ToolCall::new(id.to_string(), Callee::Offered("none".into()), "{}"))
 }
 
-/// One step.
 #[derive(Debug, Clone)]
 enum Step {
     /// A turn with answers of these numbers of calls. The provider may refuse one request for its length.
-    Turn { calls: Vec<usize>, refused: Option<usize>, image: bool },
+    Turn {
+        calls: Vec<usize>,
+        refused: Option<usize>,
+        image: bool,
+    },
     /// A turn with an answer that a steer cuts.
-    Add { speaks: bool, call: bool },
+    Add {
+        speaks: bool,
+        call: bool,
+    },
     /// A turn that is interrupted during its answer.
-    Interrupt { speaks: bool },
-    /// The conversation is compacted.
+    Interrupt {
+        speaks: bool,
+    },
     Compact,
-    /// The last turns are reverted.
     Rollback(u32),
     /// The thread is unloaded, and resumed.
     Reload,

@@ -17,13 +17,12 @@ use super::super::log::Log;
 use super::super::settings::{self, instructions};
 use super::{Child, Ending, Owner, RunningTurn, TurnState, items};
 use crate::config::{Config, ModelTerms};
-use crate::policy;
-use crate::thread;
 use crate::thread::machine::Persistence;
 use crate::thread::outgoing::Outgoing;
 use crate::turn::conversation_cache::Slot;
 use crate::turn::plan::PLAN_MODE;
 use crate::turn::{self, Context, HistorySource, Job, Recipient, StoredHistory, Task, Wires};
+use crate::{policy, thread};
 
 /// Whether the thread is in plan mode.
 fn plans(settings: &ThreadSettings) -> bool {

@@ -17,29 +17,53 @@ use world::{Answer, World};
 #[derive(Debug, Clone)]
 enum Step {
     /// A turn calls these tools side by side.
-    Turn { thread: usize, tools: Vec<usize> },
+    Turn {
+        thread: usize,
+        tools: Vec<usize>,
+    },
     /// A client answers a question, asked or not.
-    Answer { who: usize, question: usize, answer: Answer },
+    Answer {
+        who: usize,
+        question: usize,
+        answer: Answer,
+    },
     /// The helper stops responding, so that allowed calls wait, or responds again.
     Silence(bool),
     /// The helper lists a tool with these hints, or removes it.
-    List { tool: usize, hints: Option<Hints> },
+    List {
+        tool: usize,
+        hints: Option<Hints>,
+    },
     /// The settings are read again, with another approval mode for a tool.
-    Mode { tool: usize, mode: Mode },
+    Mode {
+        tool: usize,
+        mode: Mode,
+    },
     /// The settings are read again, with another program under the helper's name.
     Program,
-    /// A subscriber changes the policy.
-    Policy { thread: usize, policy: Policy },
+    Policy {
+        thread: usize,
+        policy: Policy,
+    },
     /// A client resumes a thread, with the policy that allows everything.
-    Resume { who: usize, thread: usize },
-    /// A client leaves a thread.
-    Leave { who: usize, thread: usize },
-    /// The turn is interrupted.
-    Interrupt { thread: usize },
+    Resume {
+        who: usize,
+        thread: usize,
+    },
+    Leave {
+        who: usize,
+        thread: usize,
+    },
+    Interrupt {
+        thread: usize,
+    },
     /// A client unloads the thread, and its user resumes it, then or meanwhile. The resume of another client may join that load,
     /// with the policy that allows everything.
-    Reload { thread: usize, meanwhile: bool, joined: bool },
-    /// The server restarts.
+    Reload {
+        thread: usize,
+        meanwhile: bool,
+        joined: bool,
+    },
     Restart,
 }
 

@@ -26,7 +26,6 @@ pub(super) const CLIENTS: usize = 3;
 pub(super) const THREADS: usize = 2;
 pub(super) const TOOLS: [&str; 3] = ["one", "two", "three"];
 
-/// An answer to a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
     Accept,

@@ -23,7 +23,6 @@ use crate::thread::events::view::View;
 pub(super) enum Loss {
     /// The server is killed: its writes stay.
     Kill,
-    /// The machine loses power.
     Power(Comes),
 }
 

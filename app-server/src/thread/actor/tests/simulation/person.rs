@@ -15,7 +15,6 @@ use super::dice::Trace;
 use crate::thread::events::view::{Received, View};
 use crate::thread::subscribers::Role;
 
-/// The kind of a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Request {
     Start(ThreadId),
@@ -37,7 +36,6 @@ struct Tie {
     waiting: BTreeSet<i64>,
 }
 
-/// The person.
 pub(crate) struct Person {
     pub name: usize,
     pub numbered: bool,

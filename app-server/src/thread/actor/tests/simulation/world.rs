@@ -127,7 +127,6 @@ impl World {
         Ok(())
     }
 
-    /// Plays one action.
     pub(super) async fn step(&mut self, bench: &Bench) -> Result<(), String> {
         while let Some(strings) = bench.model.try_next() {
             self.strings.push(strings);
