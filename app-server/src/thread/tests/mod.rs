@@ -1,4 +1,4 @@
 //! Proofs about several rooms of this folder together.
 
 mod races;
-pub mod shim;
+pub(crate) mod shim;

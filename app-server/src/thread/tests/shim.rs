@@ -6,15 +6,15 @@ use std::hash::Hash;
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
-pub use shuttle::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-pub use shuttle::sync::{Mutex, MutexGuard};
+pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+pub(crate) use shuttle::sync::{Mutex, MutexGuard};
 use shuttle::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 type Read<'a, K, V> = RwLockReadGuard<'a, HashMap<K, V>>;
 type Write<'a, K, V> = RwLockWriteGuard<'a, HashMap<K, V>>;
 
 #[derive(Debug)]
-pub struct Map<K, V>(RwLock<HashMap<K, V>>);
+pub(crate) struct Map<K, V>(RwLock<HashMap<K, V>>);
 
 impl<K, V> Default for Map<K, V> {
     fn default() -> Self {
@@ -23,49 +23,49 @@ impl<K, V> Default for Map<K, V> {
 }
 
 impl<K: Eq + Hash + Copy, V> Map<K, V> {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    pub fn get(&self, key: &K) -> Option<Ref<'_, K, V>> {
+    pub(crate) fn get(&self, key: &K) -> Option<Ref<'_, K, V>> {
         let map = self.0.read().unwrap();
         map.contains_key(key).then(|| Ref { map: Rc::new(map), key: *key })
     }
 
-    pub fn get_mut(&self, key: &K) -> Option<RefMut<'_, K, V>> {
+    pub(crate) fn get_mut(&self, key: &K) -> Option<RefMut<'_, K, V>> {
         let map = self.0.write().unwrap();
         map.contains_key(key).then(|| RefMut { map, key: *key })
     }
 
-    pub fn insert(&self, key: K, value: V) -> Option<V> {
+    pub(crate) fn insert(&self, key: K, value: V) -> Option<V> {
         self.0.write().unwrap().insert(key, value)
     }
 
-    pub fn remove(&self, key: &K) -> Option<(K, V)> {
+    pub(crate) fn remove(&self, key: &K) -> Option<(K, V)> {
         self.0.write().unwrap().remove_entry(key)
     }
 
-    pub fn remove_if(&self, key: &K, fits: impl FnOnce(&K, &V) -> bool) -> Option<(K, V)> {
+    pub(crate) fn remove_if(&self, key: &K, fits: impl FnOnce(&K, &V) -> bool) -> Option<(K, V)> {
         let mut map = self.0.write().unwrap();
         if map.get(key).is_some_and(|value| fits(key, value)) { map.remove_entry(key) } else { None }
     }
 
-    pub fn entry(&self, key: K) -> Entry<'_, K, V> {
+    pub(crate) fn entry(&self, key: K) -> Entry<'_, K, V> {
         let held = RefMut { map: self.0.write().unwrap(), key };
         if held.map.contains_key(&key) { Entry::Occupied(held) } else { Entry::Vacant(Vacant(held)) }
     }
 
-    pub fn iter(&self) -> std::vec::IntoIter<Ref<'_, K, V>> {
+    pub(crate) fn iter(&self) -> std::vec::IntoIter<Ref<'_, K, V>> {
         let map = Rc::new(self.0.read().unwrap());
         let refs: Vec<_> = map.keys().map(|key| Ref { map: Rc::clone(&map), key: *key }).collect();
         refs.into_iter()
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.read().unwrap().len()
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
@@ -79,7 +79,7 @@ impl<'a, K: Eq + Hash + Copy, V> IntoIterator for &'a Map<K, V> {
     }
 }
 
-pub struct Ref<'a, K, V> {
+pub(crate) struct Ref<'a, K, V> {
     map: Rc<Read<'a, K, V>>,
     key: K,
 }
@@ -92,13 +92,13 @@ impl<K: Eq + Hash, V> Deref for Ref<'_, K, V> {
     }
 }
 
-pub struct RefMut<'a, K, V> {
+pub(crate) struct RefMut<'a, K, V> {
     map: Write<'a, K, V>,
     key: K,
 }
 
 impl<K: Eq + Hash, V> RefMut<'_, K, V> {
-    pub fn get(&self) -> &V {
+    pub(crate) fn get(&self) -> &V {
         &self.map[&self.key]
     }
 }
@@ -117,13 +117,13 @@ impl<K: Eq + Hash, V> DerefMut for RefMut<'_, K, V> {
     }
 }
 
-pub enum Entry<'a, K, V> {
+pub(crate) enum Entry<'a, K, V> {
     Occupied(RefMut<'a, K, V>),
     Vacant(Vacant<'a, K, V>),
 }
 
 impl<'a, K: Eq + Hash + Copy, V: Default> Entry<'a, K, V> {
-    pub fn or_default(self) -> RefMut<'a, K, V> {
+    pub(crate) fn or_default(self) -> RefMut<'a, K, V> {
         match self {
             Self::Occupied(held) => held,
             Self::Vacant(vacant) => vacant.insert(V::default()),
@@ -131,10 +131,10 @@ impl<'a, K: Eq + Hash + Copy, V: Default> Entry<'a, K, V> {
     }
 }
 
-pub struct Vacant<'a, K, V>(RefMut<'a, K, V>);
+pub(crate) struct Vacant<'a, K, V>(RefMut<'a, K, V>);
 
 impl<'a, K: Eq + Hash + Copy, V> Vacant<'a, K, V> {
-    pub fn insert(mut self, value: V) -> RefMut<'a, K, V> {
+    pub(crate) fn insert(mut self, value: V) -> RefMut<'a, K, V> {
         self.0.map.insert(self.0.key, value);
         self.0
     }
