@@ -56,6 +56,24 @@ impl Home {
         Self::setup().helper(Helper::named("helper")?).start().await
     }
 
+    /// Starts a server like [`Home::start`], with one client.
+    ///
+    /// # Errors
+    /// Fails if the server does not start.
+    pub async fn with_client() -> anyhow::Result<(Self, Client)> {
+        Self::setup().helper(Helper::named("helper")?).start_with_client().await
+    }
+
+    /// Starts a server like [`Home::start`], with one client that has made a thread.
+    ///
+    /// # Errors
+    /// Fails if the server does not start, or refuses the thread.
+    pub async fn with_thread() -> anyhow::Result<(Self, Client, ThreadId)> {
+        let (home, mut client) = Self::with_client().await?;
+        let thread = client.start_thread().await?.id;
+        Ok((home, client, thread))
+    }
+
     /// Starts a server like [`Home::start`], with `count` clients subscribed to one thread. The first client
     /// has started a turn there with `prompt`.
     ///
@@ -281,6 +299,33 @@ impl Home {
     pub async fn start_again(&mut self) -> anyhow::Result<()> {
         self.server = Server::start(&self.setup, self.folder.path()).await?;
         Ok(())
+    }
+
+    /// Stops the server and starts another one on the same home.
+    ///
+    /// # Errors
+    /// Fails if the server does not stop with 0, or the next one does not start.
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        self.stop().await?;
+        self.start_again().await
+    }
+
+    /// Kills the server and starts another one on the same home.
+    ///
+    /// # Errors
+    /// Fails if the next server does not start.
+    pub async fn restart_after_kill(&mut self) -> anyhow::Result<()> {
+        self.kill().await?;
+        self.start_again().await
+    }
+
+    /// Waits until no helper is left beside the running server, then ends like [`Home::finish`].
+    ///
+    /// # Errors
+    /// Fails if a helper is left, or the server does not stop with 0.
+    pub async fn finish_drained(self) -> anyhow::Result<()> {
+        self.until_drained(PATIENCE).await?;
+        self.finish().await
     }
 
     /// Stops the server and waits for its exit, unless it has already exited. No process of the server may be

@@ -10,7 +10,7 @@ use skein_protocol::extension::{
 };
 use skein_protocol::helper::{McpServerToolCallParams, McpServerToolCallResponse};
 use skein_protocol::ids::{ThreadId, TurnId};
-use skein_protocol::item::{ThreadItem, ThreadItemBody};
+use skein_protocol::item::{McpToolCallItem, ThreadItem, ThreadItemBody};
 use skein_protocol::methods::{
     McpServerToolCall, SkeinQuiesce, SkeinStatus, SkeinThreadUnload, ThreadLoadedList, ThreadRead,
     ThreadResume, ThreadStart, ThreadUnsubscribe, TurnInterrupt, TurnStart,
@@ -167,6 +167,19 @@ impl Client {
     pub fn reply_text(&self, turn: &TurnId) -> anyhow::Result<Option<String>> {
         let items = self.received::<ItemCompleted>()?.into_iter().filter(|item| item.turn_id == *turn);
         Ok(items.filter_map(|item| agent_text(&item.item)).next_back())
+    }
+
+    /// The complete tool calls of a turn, in the order of their ends.
+    ///
+    /// # Errors
+    /// Fails if a notification has another shape.
+    pub fn tool_calls(&self, turn: &TurnId) -> anyhow::Result<Vec<McpToolCallItem>> {
+        let items = self.received::<ItemCompleted>()?.into_iter().filter(|item| item.turn_id == *turn);
+        Ok(items
+            .filter_map(|item| {
+                if let ThreadItemBody::McpToolCall(call) = item.item.body { Some(*call) } else { None }
+            })
+            .collect())
     }
 
     /// Interrupts a turn.

@@ -2,9 +2,12 @@
 
 use anyhow::Context;
 use serde::Serialize;
+use skein_protocol::approval::McpServerElicitationRequestParams;
 use skein_protocol::envelope;
 use skein_protocol::error::WireError;
 use skein_protocol::ids::RequestId;
+use skein_protocol::notifications::ServerRequestResolved;
+use skein_protocol::server_requests::McpServerElicitationRequest;
 use skein_protocol::table::ServerRequest;
 
 use super::transcript::Author;
@@ -19,6 +22,30 @@ impl Client {
         let is_it = |message: &Received| message.id().is_some() && message.method() == Some(R::INFO.wire);
         let received = self.until(R::INFO.wire, is_it).await?;
         received.question::<R>()?.with_context(|| format!("not {}", R::INFO.wire))
+    }
+
+    /// Takes the next question of a helper, or about a call of a helper's tool.
+    ///
+    /// # Errors
+    /// Fails like [`Client::next_request`].
+    pub async fn helper_question(
+        &mut self,
+    ) -> anyhow::Result<(RequestId, McpServerElicitationRequestParams)> {
+        self.next_request::<McpServerElicitationRequest>().await
+    }
+
+    /// Number of server requests received so far.
+    pub fn questions(&self) -> usize {
+        self.record.iter().filter(|message| message.method().is_some() && message.id().is_some()).count()
+    }
+
+    /// Waits for the notification that a server request is resolved.
+    ///
+    /// # Errors
+    /// Fails if no such notification comes.
+    pub async fn resolved(&mut self, id: &RequestId) -> anyhow::Result<()> {
+        self.next::<ServerRequestResolved>(|resolved| resolved.request_id == *id).await?;
+        Ok(())
     }
 
     /// Answers a server request.

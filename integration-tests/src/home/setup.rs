@@ -7,6 +7,7 @@ use toml::{Table, Value};
 use uuid::Uuid;
 
 use super::Home;
+use crate::client::Client;
 use crate::fixture::Size;
 use crate::{paths, process};
 
@@ -140,6 +141,16 @@ impl Setup {
     /// Fails if the server does not start.
     pub async fn start(self) -> anyhow::Result<Home> {
         Home::new(self).await
+    }
+
+    /// Starts the server, with one client.
+    ///
+    /// # Errors
+    /// Fails if the server does not start.
+    pub async fn start_with_client(self) -> anyhow::Result<(Home, Client)> {
+        let home = self.start().await?;
+        let client = home.client().await?;
+        Ok((home, client))
     }
 
     /// The text of `config.toml`.

@@ -6,20 +6,20 @@ use skein_protocol::approval::McpServerElicitationAction as Action;
 use skein_protocol::item::{McpToolCallStatus, ThreadItemBody};
 use skein_protocol::turn::TurnStatus;
 
-use super::{DESTROY, asked, calls, decide, resolved, seen, waits};
+use super::{DESTROY, decide, seen, waits};
 
 #[tokio::test]
 async fn a_client_that_leaves_and_comes_back_is_asked_again() -> Result<()> {
     let (home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
     let mut control = home.client().await?;
     let mut client = clients.remove(0);
-    let (id, _) = asked(&mut client).await?;
+    let (id, _) = client.helper_question().await?;
     drop(client);
     control.until_status("no subscription", |status| status.threads.subscriptions == 0).await?;
     let mut back = home.client().await?;
     let response = back.resume(thread).await?;
     assert_eq!(response.thread.status, waits());
-    let (again, _) = asked(&mut back).await?;
+    let (again, _) = back.helper_question().await?;
     assert_eq!(again, id, "the same question");
     decide(&mut back, &again, Action::Accept).await?;
     back.turn_end(&turn).await?;
@@ -31,11 +31,11 @@ async fn a_client_that_leaves_and_comes_back_is_asked_again() -> Result<()> {
 async fn an_interrupt_ends_the_question() -> Result<()> {
     let (home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
     let client = &mut clients[0];
-    let (id, _) = asked(client).await?;
+    let (id, _) = client.helper_question().await?;
     client.interrupt(thread, &turn).await?;
-    resolved(client, &id).await?;
+    client.resolved(&id).await?;
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Interrupted);
-    assert_eq!(calls(client, &turn)?[0].status, McpToolCallStatus::Failed);
+    assert_eq!(client.tool_calls(&turn)?[0].status, McpToolCallStatus::Failed);
     // Too late.
     decide(client, &id, Action::Accept).await?;
     client.quiesce().await?;
@@ -45,13 +45,15 @@ async fn an_interrupt_ends_the_question() -> Result<()> {
 
 #[tokio::test]
 async fn an_unmade_decision_is_given_up_after_its_grace() -> Result<()> {
-    let home =
-        Home::setup().helper(Helper::named("helper")?).set("orphans.pending_grace", "300ms").start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::setup()
+        .helper(Helper::named("helper")?)
+        .set("orphans.pending_grace", "300ms")
+        .start_with_client()
+        .await?;
     let mut client = home.client().await?;
     let thread = client.start_thread_with("words").await?;
     client.start_turn(thread, DESTROY).await?;
-    asked(&mut client).await?;
+    client.helper_question().await?;
     drop(client);
     control.thread_closed(thread).await?;
     home.until_drained(PATIENCE).await?;
@@ -63,9 +65,8 @@ async fn an_unmade_decision_is_given_up_after_its_grace() -> Result<()> {
 #[tokio::test]
 async fn a_call_that_waits_at_a_kill_of_the_server_is_never_made() -> Result<()> {
     let (mut home, mut clients, thread, _) = Home::with_turn(1, DESTROY).await?;
-    let (old, _) = asked(&mut clients[0]).await?;
-    home.kill().await?;
-    home.start_again().await?;
+    let (old, _) = clients[0].helper_question().await?;
+    home.restart_after_kill().await?;
     let mut client = home.client().await?;
     let resumed = client.resume(thread).await?.thread;
     let turn = resumed.turns.last().expect("the turn");
@@ -76,7 +77,7 @@ async fn a_call_that_waits_at_a_kill_of_the_server_is_never_made() -> Result<()>
     });
     assert_eq!(call, Some(McpToolCallStatus::Failed));
     let turn = client.start_turn(thread, DESTROY).await?;
-    let (new, _) = asked(&mut client).await?;
+    let (new, _) = client.helper_question().await?;
     // The question from before the kill.
     decide(&mut client, &old, Action::Accept).await?;
     client.quiesce().await?;

@@ -15,8 +15,6 @@ use skein_protocol::server_requests::ItemToolCall;
 use skein_protocol::thread::ThreadStartParams;
 use skein_protocol::turn::TurnStatus;
 
-use super::resolved;
-
 fn function(name: &str) -> Value {
     json!({ "type": "function", "name": name, "description": "does it", "inputSchema": { "type": "object" } })
 }
@@ -59,8 +57,7 @@ fn call(client: &Client, turn: &TurnId) -> Result<DynamicToolCallItem> {
 
 #[tokio::test]
 async fn the_client_carries_out_the_calls_of_its_tools() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = start(&mut client).await?;
     let turn = client.start_turn(thread, "/call lookup {\"q\":\"x\"}\n/call app__look").await?;
     for _ in 0..2 {
@@ -95,8 +92,7 @@ async fn the_client_carries_out_the_calls_of_its_tools() -> Result<()> {
 
 #[tokio::test]
 async fn a_failed_tool_fails_its_call_and_not_the_turn() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = start(&mut client).await?;
     let turn = client.start_turn(thread, "/call lookup").await?;
     let (id, _) = called(&mut client).await?;
@@ -116,8 +112,7 @@ async fn a_failed_tool_fails_its_call_and_not_the_turn() -> Result<()> {
 
 #[tokio::test]
 async fn a_client_without_the_tool_leaves_the_call_to_another_client() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = start(&mut client).await?;
     client.unload(thread, true).await?;
     client.resume(thread).await?;
@@ -126,12 +121,12 @@ async fn a_client_without_the_tool_leaves_the_call_to_another_client() -> Result
     let turn = client.start_turn(thread, "/call lookup").await?;
     let (id, _) = called(&mut other).await?;
     client.quiesce().await?;
-    assert!(!super::was_asked(&client), "only one client is asked at a time");
+    assert!(client.questions() == 0, "only one client is asked at a time");
     other.refuse_request(&id, "no such method").await?;
     let (same, _) = called(&mut client).await?;
     assert_eq!(same, id);
     answer(&mut client, &id, &response("42", true)).await?;
-    resolved(&mut other, &id).await?;
+    other.resolved(&id).await?;
     client.turn_end(&turn).await?;
     assert_eq!(client.reply_text(&turn)?.as_deref(), Some("42"));
     home.finish().await
@@ -139,12 +134,10 @@ async fn a_client_without_the_tool_leaves_the_call_to_another_client() -> Result
 
 #[tokio::test]
 async fn the_tools_stay_with_the_thread_over_unloads_and_kills() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::with_client().await?;
     let thread = start(&mut client).await?;
     client.unload(thread, true).await?;
-    home.kill().await?;
-    home.start_again().await?;
+    home.restart_after_kill().await?;
     let mut client = home.client().await?;
     client.resume(thread).await?;
     let turn = client.start_turn(thread, "/call lookup").await?;
@@ -157,8 +150,7 @@ async fn the_tools_stay_with_the_thread_over_unloads_and_kills() -> Result<()> {
 
 #[tokio::test]
 async fn a_call_waits_for_its_client_and_is_sent_again_after_a_reconnect() -> Result<()> {
-    let home = Home::start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::with_client().await?;
     let mut client = home.client().await?;
     let thread = start(&mut client).await?;
     let turn = client.start_turn(thread, "/call lookup").await?;
@@ -177,8 +169,7 @@ async fn a_call_waits_for_its_client_and_is_sent_again_after_a_reconnect() -> Re
 
 #[tokio::test]
 async fn a_call_whose_client_never_comes_back_ends_with_its_turn() -> Result<()> {
-    let home = Home::setup().set("orphans.pending_grace", "300ms").start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::setup().set("orphans.pending_grace", "300ms").start_with_client().await?;
     let mut client = home.client().await?;
     let thread = start(&mut client).await?;
     client.start_turn(thread, "/call lookup").await?;
@@ -196,8 +187,7 @@ async fn a_call_whose_client_never_comes_back_ends_with_its_turn() -> Result<()>
 
 #[tokio::test]
 async fn tools_with_equal_names_are_refused() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let error = client.refusal::<ThreadStart>(params(json!([function("a"), function("a")]))?).await?;
     assert_eq!(error.reason(), "badTools");
     assert!(client.loaded().await?.is_empty());

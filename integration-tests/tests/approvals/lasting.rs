@@ -13,7 +13,7 @@ use skein_protocol::notifications::ConfigWarning;
 use skein_protocol::server_requests::McpServerElicitationRequest as Approval;
 use skein_protocol::thread::{ThreadStartParams, ThreadUnsubscribeParams};
 
-use super::{DESTROY, asked, calls, decide, decision, resolved};
+use super::{DESTROY, decide, decision};
 
 async fn allow(client: &mut Client, id: &RequestId) -> Result<()> {
     let lasting = decision(Action::Accept, Some(json!({ "persist": "session" })));
@@ -23,7 +23,7 @@ async fn allow(client: &mut Client, id: &RequestId) -> Result<()> {
 /// Starts a turn with a question, and accepts it once.
 async fn is_asked(client: &mut Client, thread: ThreadId) -> Result<()> {
     let turn = client.start_turn(thread, DESTROY).await?;
-    let (id, _) = asked(client).await?;
+    let (id, _) = client.helper_question().await?;
     decide(client, &id, Action::Accept).await?;
     client.turn_end(&turn).await?;
     Ok(())
@@ -33,12 +33,12 @@ async fn is_asked(client: &mut Client, thread: ThreadId) -> Result<()> {
 async fn a_session_permission_lasts_until_the_unload() -> Result<()> {
     let (home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
     let client = &mut clients[0];
-    let (id, _) = asked(client).await?;
+    let (id, _) = client.helper_question().await?;
     allow(client, &id).await?;
     client.turn_end(&turn).await?;
     assert_eq!(client.say(thread, DESTROY).await?, "done 2", "no question is sent");
     let other = client.start_turn(thread, "/tool helper change").await?;
-    let (id, _) = asked(client).await?;
+    let (id, _) = client.helper_question().await?;
     decide(client, &id, Action::Accept).await?;
     client.turn_end(&other).await?;
     client.unload(thread, true).await?;
@@ -53,7 +53,7 @@ async fn a_session_permission_ends_with_an_unload_despite_a_resume_during_it() -
     let client = &mut home.client().await?;
     let thread = client.start_thread_with("words").await?;
     let turn = client.start_turn(thread, DESTROY).await?;
-    let (id, _) = asked(client).await?;
+    let (id, _) = client.helper_question().await?;
     allow(client, &id).await?;
     client.turn_end(&turn).await?;
     // Such a helper takes a second to stop, and the resume arrives meanwhile.
@@ -68,7 +68,7 @@ async fn a_session_permission_ends_with_an_unload_despite_a_resume_during_it() -
 async fn a_session_permission_does_not_cover_another_program_of_the_same_name() -> Result<()> {
     let (home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
     let client = &mut clients[0];
-    let (id, _) = asked(client).await?;
+    let (id, _) = client.helper_question().await?;
     allow(client, &id).await?;
     client.turn_end(&turn).await?;
     for (key, value, asks) in [
@@ -99,17 +99,17 @@ async fn a_session_permission_releases_waiting_calls_of_the_tool() -> Result<()>
     let client = &mut clients[0];
     let (mut destroys, mut others) = (Vec::new(), Vec::new());
     for _ in 0..3 {
-        let (id, params) = asked(client).await?;
+        let (id, params) = client.helper_question().await?;
         let is_destroy = super::meta(&params)?["tool_name"] == "destroy";
         if is_destroy { &mut destroys } else { &mut others }.push(id);
     }
     allow(client, &destroys[0]).await?;
     for id in &destroys {
-        resolved(client, id).await?;
+        client.resolved(id).await?;
     }
     decide(client, &others[0], Action::Decline).await?;
     client.turn_end(&turn).await?;
-    let made = calls(client, &turn)?.iter().filter(|call| call.result.is_some()).count();
+    let made = client.tool_calls(&turn)?.iter().filter(|call| call.result.is_some()).count();
     assert_eq!(made, 2);
     home.finish().await
 }
@@ -132,20 +132,19 @@ async fn a_lasting_permission_is_in_the_settings_and_can_be_revoked_there() -> R
     let mut other = home.client().await?;
     let beside = other.start_thread_with("words").await?;
     let waits = other.start_turn(beside, DESTROY).await?;
-    let (open, _) = asked(&mut other).await?;
-    let (id, params) = asked(client).await?;
+    let (open, _) = other.helper_question().await?;
+    let (id, params) = client.helper_question().await?;
     assert_eq!(super::meta(&params)?["persist"], json!(["session", "always"]));
     allow_always(client, &id).await?;
     client.turn_end(&turn).await?;
     // The new settings answer another thread's question about the same tool.
-    resolved(&mut other, &open).await?;
+    other.resolved(&open).await?;
     other.turn_end(&waits).await?;
     assert_eq!(other.reply_text(&waits)?.as_deref(), Some("done 1"));
     assert!(settings(&home)?.contains(APPROVED), "{}", settings(&home)?);
     assert_eq!(client.say(thread, DESTROY).await?, "done 2");
     drop((other, clients));
-    home.stop().await?;
-    home.start_again().await?;
+    home.restart().await?;
     let mut client = home.client().await?;
     client.resume(thread).await?;
     assert_eq!(client.say(thread, DESTROY).await?, "done 1", "after a restart too");
@@ -163,14 +162,13 @@ async fn a_lasting_permission_is_in_the_settings_and_can_be_revoked_there() -> R
 
 #[tokio::test]
 async fn a_lasting_permission_for_a_threads_own_helper_lasts_for_the_session_with_a_warning() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let own = json!({ "mcp_servers": { "helper": { "env": { "OTHER": "1" } } } });
     let params = ThreadStartParams { config: own.as_object().cloned(), ..ThreadStartParams::default() };
     let thread = client.call::<ThreadStart>(params).await?.thread.id;
     let before = settings(&home)?;
     let turn = client.start_turn(thread, DESTROY).await?;
-    let (id, params) = asked(&mut client).await?;
+    let (id, params) = client.helper_question().await?;
     assert_eq!(super::meta(&params)?["persist"], json!("session"), "only the session is offered");
     allow_always(&mut client, &id).await?;
     let update = client.next::<ConfigWarning>(|warning| warning.summary.contains("destroy")).await?;

@@ -15,9 +15,9 @@ use skein_protocol::approval::{
     McpServerElicitationAction as Action, McpServerElicitationRequestBody, McpServerElicitationRequestParams,
     McpServerElicitationRequestResponse,
 };
-use skein_protocol::ids::{RequestId, ThreadId, TurnId};
-use skein_protocol::item::{McpToolCallItem, McpToolCallStatus, ThreadItemBody};
-use skein_protocol::notifications::{ItemCompleted, ItemStarted, ServerRequestResolved, ThreadStatusChanged};
+use skein_protocol::ids::{RequestId, ThreadId};
+use skein_protocol::item::{McpToolCallStatus, ThreadItemBody};
+use skein_protocol::notifications::{ItemCompleted, ItemStarted, ThreadStatusChanged};
 use skein_protocol::server_requests::McpServerElicitationRequest as Approval;
 use skein_protocol::thread::{ThreadActiveFlag, ThreadStatus};
 use skein_protocol::turn::TurnStatus;
@@ -29,17 +29,8 @@ fn decision(action: Action, meta: Option<Value>) -> McpServerElicitationRequestR
     McpServerElicitationRequestResponse { meta, action, content: None }
 }
 
-async fn asked(client: &mut Client) -> Result<(RequestId, McpServerElicitationRequestParams)> {
-    client.next_request::<Approval>().await
-}
-
 async fn decide(client: &mut Client, id: &RequestId, action: Action) -> Result<()> {
     client.answer_request::<Approval>(id, &decision(action, None)).await
-}
-
-async fn resolved(client: &mut Client, id: &RequestId) -> Result<()> {
-    client.next::<ServerRequestResolved>(|resolved| resolved.request_id == *id).await?;
-    Ok(())
 }
 
 /// The meta of the form in the question.
@@ -48,21 +39,6 @@ fn meta(params: &McpServerElicitationRequestParams) -> Result<&Value> {
         anyhow::bail!("not a form: {:?}", params.request);
     };
     meta.as_ref().context("a form with meta")
-}
-
-/// The complete calls of a turn, in the order of their ends.
-fn calls(client: &Client, turn: &TurnId) -> Result<Vec<McpToolCallItem>> {
-    let items = client.received::<ItemCompleted>()?.into_iter().filter(|item| item.turn_id == *turn);
-    Ok(items
-        .filter_map(
-            |item| if let ThreadItemBody::McpToolCall(call) = item.item.body { Some(*call) } else { None },
-        )
-        .collect())
-}
-
-/// Whether this client got a question.
-fn was_asked(client: &Client) -> bool {
-    client.record().iter().any(|message| message.method().is_some() && message.id().is_some())
 }
 
 /// The helper's own count of executed calls. The client calls the tool directly.
@@ -79,7 +55,7 @@ fn waits() -> ThreadStatus {
 async fn a_call_that_the_user_accepts_is_made() -> Result<()> {
     let (home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
     let client = &mut clients[0];
-    let (id, params) = asked(client).await?;
+    let (id, params) = client.helper_question().await?;
     assert_eq!((params.thread_id, params.turn_id.as_ref()), (thread, Some(&turn)));
     assert_eq!(params.server_name, "helper");
     let known = client.received::<ItemStarted>()?;
@@ -92,12 +68,12 @@ async fn a_call_that_the_user_accepts_is_made() -> Result<()> {
     client.next::<ThreadStatusChanged>(|changed| changed.status == waits()).await?;
     assert_eq!(seen(client, thread).await?, "seen 0", "the call is not made before the answer");
     decide(client, &id, Action::Accept).await?;
-    resolved(client, &id).await?;
+    client.resolved(&id).await?;
     let runs = ThreadStatus::Active { active_flags: Vec::new() };
     client.next::<ThreadStatusChanged>(|changed| changed.status == runs).await?;
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
     assert_eq!(client.reply_text(&turn)?.as_deref(), Some("done 1"));
-    assert_eq!(calls(client, &turn)?[0].status, McpToolCallStatus::Completed);
+    assert_eq!(client.tool_calls(&turn)?[0].status, McpToolCallStatus::Completed);
     home.finish().await
 }
 
@@ -105,11 +81,11 @@ async fn a_call_that_the_user_accepts_is_made() -> Result<()> {
 async fn a_call_that_the_user_declines_is_not_made_and_the_turn_goes_on() -> Result<()> {
     let (home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
     let client = &mut clients[0];
-    let (id, _) = asked(client).await?;
+    let (id, _) = client.helper_question().await?;
     decide(client, &id, Action::Decline).await?;
-    resolved(client, &id).await?;
+    client.resolved(&id).await?;
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
-    let call = calls(client, &turn)?.pop().context("the call is complete")?;
+    let call = client.tool_calls(&turn)?.pop().context("the call is complete")?;
     assert_eq!((call.status, call.result), (McpToolCallStatus::Failed, None));
     let reason = call.error.context("why")?.message;
     assert!(reason.contains("the user declined"), "{reason}");
@@ -122,11 +98,11 @@ async fn a_call_that_the_user_declines_is_not_made_and_the_turn_goes_on() -> Res
 async fn a_cancel_ends_the_turn() -> Result<()> {
     let (home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
     let client = &mut clients[0];
-    let (id, _) = asked(client).await?;
+    let (id, _) = client.helper_question().await?;
     decide(client, &id, Action::Cancel).await?;
-    resolved(client, &id).await?;
+    client.resolved(&id).await?;
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Interrupted);
-    let call = calls(client, &turn)?.pop().context("the call is complete")?;
+    let call = client.tool_calls(&turn)?.pop().context("the call is complete")?;
     assert_eq!(call.status, McpToolCallStatus::Failed);
     assert!(call.error.is_some_and(|error| error.message.contains("the user cancelled")));
     assert_eq!(seen(client, thread).await?, "seen 0");
@@ -136,14 +112,13 @@ async fn a_cancel_ends_the_turn() -> Result<()> {
 
 #[tokio::test]
 async fn parallel_calls_get_one_question_each_and_do_not_wait_for_each_other() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("words").await?;
     let lines = "/tool helper destroy\n/tool helper change\n/tool helper echo {\"text\":\"at once\"}";
     let turn = client.start_turn(thread, lines).await?;
     let mut questions = Vec::new();
     for _ in 0..2 {
-        let (id, params) = asked(&mut client).await?;
+        let (id, params) = client.helper_question().await?;
         questions.push((meta(&params)?["tool_name"].as_str().unwrap_or_default().to_owned(), id));
     }
     questions.sort_by(|one, other| one.0.cmp(&other.0));
@@ -173,14 +148,14 @@ async fn parallel_calls_get_one_question_each_and_do_not_wait_for_each_other() -
 #[tokio::test]
 async fn one_of_two_clients_decides_and_the_other_is_notified() -> Result<()> {
     let (home, mut clients, _, turn) = Home::with_turn(2, DESTROY).await?;
-    let (id, _) = asked(&mut clients[0]).await?;
-    let (same, _) = asked(&mut clients[1]).await?;
+    let (id, _) = clients[0].helper_question().await?;
+    let (same, _) = clients[1].helper_question().await?;
     assert_eq!(id, same);
     clients[0].refuse_request(&id, "cannot show it").await?;
     clients[0].quiesce().await?;
     decide(&mut clients[1], &id, Action::Accept).await?;
     for client in &mut clients {
-        resolved(client, &id).await?;
+        client.resolved(&id).await?;
         client.turn_end(&turn).await?;
         assert_eq!(client.reply_text(&turn)?.as_deref(), Some("done 1"));
     }
@@ -191,7 +166,7 @@ async fn one_of_two_clients_decides_and_the_other_is_notified() -> Result<()> {
 async fn a_call_is_not_made_if_no_client_can_ask_the_user() -> Result<()> {
     let (home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
     let client = &mut clients[0];
-    let (id, _) = asked(client).await?;
+    let (id, _) = client.helper_question().await?;
     client.refuse_request(&id, "no such question is known here").await?;
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
     let reply = client.reply_text(&turn)?.unwrap_or_default();
@@ -204,7 +179,7 @@ async fn a_call_is_not_made_if_no_client_can_ask_the_user() -> Result<()> {
 async fn an_undecided_answer_is_not_a_consent_and_the_model_learns_it() -> Result<()> {
     let (home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
     let client = &mut clients[0];
-    let (id, _) = asked(client).await?;
+    let (id, _) = client.helper_question().await?;
     client.send_raw(&json!({ "id": id, "result": {} }).to_string()).await?;
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
     let reply = client.reply_text(&turn)?.unwrap_or_default();

@@ -15,7 +15,7 @@ use skein_protocol::settings::{
 use skein_protocol::thread::ThreadStartParams;
 use skein_protocol::turn::TurnStartParams;
 
-use super::{DESTROY, asked, decide, meta, was_asked};
+use super::{DESTROY, decide, meta};
 
 async fn thread_with(client: &mut Client, policy: AskForApproval, sandbox: SandboxMode) -> Result<ThreadId> {
     let params = ThreadStartParams {
@@ -28,17 +28,16 @@ async fn thread_with(client: &mut Client, policy: AskForApproval, sandbox: Sandb
 
 #[tokio::test]
 async fn the_default_policy_asks_only_about_tools_with_warnings() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let started = client.call::<ThreadStart>(ThreadStartParams::default()).await?;
     assert_eq!(started.approval_policy, AskForApproval::OnRequest);
     let thread = started.thread.id;
     assert_eq!(client.say(thread, "/tool helper echo {\"text\":\"silent\"}").await?, "silent");
     assert_eq!(client.say(thread, "/tool helper look").await?, "seen 0");
-    assert!(!was_asked(&client));
+    assert!(client.questions() == 0);
     for tool in ["destroy", "change"] {
         let turn = client.start_turn(thread, &format!("/tool helper {tool}")).await?;
-        let (id, params) = asked(&mut client).await?;
+        let (id, params) = client.helper_question().await?;
         assert_eq!(meta(&params)?["tool_name"], tool);
         decide(&mut client, &id, Action::Decline).await?;
         client.turn_end(&turn).await?;
@@ -48,8 +47,7 @@ async fn the_default_policy_asks_only_about_tools_with_warnings() -> Result<()> 
 
 #[tokio::test]
 async fn the_policy_never_makes_or_refuses_calls_without_questions() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let free = thread_with(&mut client, AskForApproval::Never, SandboxMode::DangerFullAccess).await?;
     assert_eq!(client.say(free, DESTROY).await?, "done 1");
     let confined = thread_with(&mut client, AskForApproval::Never, SandboxMode::ReadOnly).await?;
@@ -72,25 +70,24 @@ async fn the_policy_never_makes_or_refuses_calls_without_questions() -> Result<(
     let quiet = thread_with(&mut client, granular, SandboxMode::DangerFullAccess).await?;
     let reply = client.say(quiet, DESTROY).await?;
     assert!(reply.contains("no questions about tools"), "{reply}");
-    assert!(!was_asked(&client));
+    assert!(client.questions() == 0);
     home.finish().await
 }
 
 #[tokio::test]
 async fn a_turn_can_set_the_policy_of_its_thread() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("words").await?;
     let untrusted = TurnStartParams {
         approval_policy: Some(AskForApproval::Untrusted),
         ..turn_params(thread, "/tool helper echo {\"text\":\"so\"}")
     };
     let turn = client.call::<TurnStart>(untrusted).await?.turn.id;
-    let (id, _) = asked(&mut client).await?;
+    let (id, _) = client.helper_question().await?;
     decide(&mut client, &id, Action::Accept).await?;
     client.turn_end(&turn).await?;
     let turn = client.start_turn(thread, "/tool helper echo {\"text\":\"again\"}").await?;
-    let (id, _) = asked(&mut client).await?;
+    let (id, _) = client.helper_question().await?;
     decide(&mut client, &id, Action::Accept).await?;
     client.turn_end(&turn).await?;
     assert_eq!(client.reply_text(&turn)?.as_deref(), Some("again"));
@@ -104,15 +101,14 @@ async fn settings_of_single_tools_override_every_policy() -> Result<()> {
         .set("default_tools_approval_mode", "prompt")
         .set("tools.destroy.approval_mode", "approve")
         .set("tools.look.approval_mode", "deny");
-    let home = Home::setup().helper(helper).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().helper(helper).start_with_client().await?;
     let thread = client.start_thread_with("words").await?;
     assert_eq!(client.say(thread, DESTROY).await?, "done 1");
     let reply = client.say(thread, "/tool helper look").await?;
     assert!(reply.contains("settings deny"), "{reply}");
     for _ in 0..2 {
         let turn = client.start_turn(thread, "/tool helper echo {\"text\":\"x\"}").await?;
-        let (id, params) = asked(&mut client).await?;
+        let (id, params) = client.helper_question().await?;
         assert_eq!(meta(&params)?.get("persist"), None, "no lasting permission is offered");
         let lasting = super::decision(Action::Accept, Some(json!({ "persist": "session" })));
         client.answer_request::<McpServerElicitationRequest>(&id, &lasting).await?;
@@ -123,8 +119,11 @@ async fn settings_of_single_tools_override_every_policy() -> Result<()> {
 
 #[tokio::test]
 async fn the_user_sets_the_default_policy_and_reviews_every_question() -> Result<()> {
-    let home = Home::setup().helper(Helper::named("helper")?).set("approval_policy", "never").start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup()
+        .helper(Helper::named("helper")?)
+        .set("approval_policy", "never")
+        .start_with_client()
+        .await?;
     let params = ThreadStartParams {
         approvals_reviewer: Some(ApprovalsReviewer::AutoReview),
         ..ThreadStartParams::default()
@@ -135,8 +134,7 @@ async fn the_user_sets_the_default_policy_and_reviews_every_question() -> Result
     assert_eq!(client.say(started.thread.id, DESTROY).await?, "done 1");
     home.finish().await?;
     let confined = Home::setup().helper(Helper::named("helper")?).set("approval_policy", "never");
-    let home = confined.set("sandbox_mode", "read-only").start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = confined.set("sandbox_mode", "read-only").start_with_client().await?;
     let started = client.call::<ThreadStart>(ThreadStartParams::default()).await?;
     assert_eq!(started.sandbox, SandboxPolicy::ReadOnly { network_access: false });
     let reply = client.say(started.thread.id, DESTROY).await?;

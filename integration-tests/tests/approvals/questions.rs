@@ -17,8 +17,6 @@ use skein_protocol::settings::{CollaborationMode, ModeKind, Settings};
 use skein_protocol::thread::{ThreadActiveFlag, ThreadStartParams, ThreadStatus};
 use skein_protocol::turn::{TurnStartParams, TurnStatus};
 
-use super::calls;
-
 /// A line with one question.
 const ASKS: &str =
     "/call request_user_input {\"questions\":[{\"id\":\"a\",\"header\":\"A\",\"question\":\"Which?\"}]}";
@@ -40,8 +38,7 @@ async fn asking(client: &mut Client) -> Result<(ThreadId, TurnId)> {
 
 #[tokio::test]
 async fn a_models_questions_come_together_and_are_answered_by_id() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let (_, turn) = asking(&mut client).await?;
     let (id, params) = client.next_request::<Question>().await?;
     assert_eq!(params.questions.len(), 2);
@@ -64,8 +61,7 @@ async fn a_models_questions_come_together_and_are_answered_by_id() -> Result<()>
 
 #[tokio::test]
 async fn the_model_learns_that_no_client_can_show_its_questions() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let (thread, turn) = asking(&mut client).await?;
     let (id, _) = client.next_request::<Question>().await?;
     client.refuse_request(&id, "no such dialog").await?;
@@ -78,8 +74,7 @@ async fn the_model_learns_that_no_client_can_show_its_questions() -> Result<()> 
 
 #[tokio::test]
 async fn a_model_without_plan_mode_has_no_question_tool() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("words").await?;
     let reply = client.say(thread, "/call request_user_input").await?;
     assert!(reply.contains("there is no tool named request_user_input"), "{reply}");
@@ -88,8 +83,7 @@ async fn a_model_without_plan_mode_has_no_question_tool() -> Result<()> {
 
 #[tokio::test]
 async fn plan_mode_has_the_question_tool_after_a_reload_but_not_in_an_ephemeral_thread() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let plans = |thread| {
         let settings =
             Settings { developer_instructions: None, model: "echo".into(), reasoning_effort: None };
@@ -117,8 +111,7 @@ async fn plan_mode_has_the_question_tool_after_a_reload_but_not_in_an_ephemeral_
 
 #[tokio::test]
 async fn a_model_gets_both_ends_of_a_large_result_and_the_item_has_all_of_it() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("words").await?;
     let large = format!("BEGIN{}END", "x".repeat(100_000));
     let result = json!({ "result": {
@@ -131,7 +124,7 @@ async fn a_model_gets_both_ends_of_a_large_result_and_the_item_has_all_of_it() -
     assert!(reply.starts_with("BEGIN") && reply.contains("END\n") && reply.len() < 50_000, "{}", reply.len());
     assert!(reply.contains("100008 bytes") && reply.contains("left out here; the user has all of it ...]"));
     assert!(reply.ends_with("[1 more part of the result is left out here; the user has it]"), "{reply}");
-    let call = calls(&client, &turn)?.pop().and_then(|call| call.result).context("a result")?;
+    let call = client.tool_calls(&turn)?.pop().and_then(|call| call.result).context("a result")?;
     assert_eq!(call.content[0]["text"], json!(large));
     assert_eq!(call.structured_content, Some(json!({ "count": 3 })));
     home.finish().await

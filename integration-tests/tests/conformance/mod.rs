@@ -198,8 +198,7 @@ async fn the_next_server_repairs_the_home_of_a_killed_one() -> Result<()> {
     let thread = client.start_thread().await?.id;
     client.start_turn(thread, "/stream 100000 8 200").await?;
     client.next::<ItemAgentMessageDelta>(|delta| delta.thread_id == thread).await?;
-    home.kill().await?;
-    home.start_again().await?;
+    home.restart_after_kill().await?;
     let mut client = talkative(&home).await?;
     client.next::<SkeinRepairUpdated>(|update| update.repair.state == RepairState::Complete).await?;
     home.finish().await
@@ -279,7 +278,7 @@ async fn working_tools_and_a_broken_helper() -> Result<()> {
 #[tokio::test]
 async fn tools_that_a_model_rejects_are_left_out_with_one_warning() -> Result<()> {
     let of = |key: &str| format!("model_providers.few.{key}");
-    let home = Home::setup()
+    let (home, mut client) = Home::setup()
         .helper(Helper::named("helper")?)
         .set(&of("base_url"), "http://127.0.0.1:9/v1")
         .set(&of("wire_api"), "chat")
@@ -287,9 +286,8 @@ async fn tools_that_a_model_rejects_are_left_out_with_one_warning() -> Result<()
         .set(&of("stream_max_retries"), 0)
         .set(&of("max_tools"), 3)
         .set("model_context_window", 128_000)
-        .start()
+        .start_with_client()
         .await?;
-    let mut client = home.client().await?;
     let few = Some("few".to_owned());
     let params = ThreadStartParams {
         model_provider: few,
@@ -453,8 +451,7 @@ async fn refusals_have_the_peers_envelope() -> Result<()> {
 
 #[tokio::test]
 async fn the_server_describes_itself_like_the_committed_document() -> Result<()> {
-    let home = Home::setup().start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().start_with_client().await?;
     let document = client.call::<RpcDiscover>(RpcDiscoverParams {}).await?.0;
     let document: Value = serde_json::from_str(document.get())?;
     assert_eq!(document, export::openrpc());

@@ -16,8 +16,7 @@ async fn leftover_processes_end_before_the_first_helper_of_the_next_start() -> R
         for mode in ESCAPED {
             setup = setup.zoo(mode)?;
         }
-        let mut home = setup.start().await?;
-        let mut client = home.client().await?;
+        let (mut home, mut client) = setup.start_with_client().await?;
         client.start_thread_with("/tool daemon pid").await?;
         // A helper and its child for each mode.
         home.until_helpers(6, PATIENCE).await?;
@@ -47,8 +46,7 @@ async fn the_next_start_leaves_the_helpers_of_another_home_alone() -> Result<()>
     let mut bystander = other.client().await?;
     bystander.start_thread_with("/tool daemon pid").await?;
     let family = other.until_helpers(2, PATIENCE).await?;
-    let mut home = Home::setup().zoo("daemon")?.start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::setup().zoo("daemon")?.start_with_client().await?;
     client.start_thread_with("/tool daemon pid").await?;
     home.until_helpers(2, PATIENCE).await?;
     home.kill_with_guards().await?;
@@ -72,13 +70,11 @@ async fn in_a_namespace_no_process_outlives_the_server_and_its_guards() -> Resul
     for mode in ESCAPED {
         setup = setup.zoo(mode)?;
     }
-    let mut home = setup.start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = setup.start_with_client().await?;
     client.start_thread_with("/tool daemon pid").await?;
     // A helper, its child, and the first process of its namespace for each mode.
     home.until_helpers(9, PATIENCE).await?;
     assert_eq!(client.status().await?.helpers.containment.get("namespace"), Some(&3));
     home.kill_with_guards().await?;
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }

@@ -32,23 +32,19 @@ async fn a_killed_server_leaves_no_helper_even_a_stubborn_one() -> Result<()> {
     let family = home.until_helpers(12, Duration::from_secs(10)).await?;
     assert_eq!(family.guards.len(), 6);
     home.kill().await?;
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }
 
 #[tokio::test]
 async fn after_a_kill_acknowledged_turns_are_readable_and_the_open_turn_is_closed() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (mut home, mut client, thread) = Home::with_thread().await?;
     for number in 0..20 {
         client.turn(thread, &format!("words {number}")).await?;
     }
     let open = client.start_turn(thread, "/stream 100000 8 200").await?;
     client.next::<ItemAgentMessageDelta>(|delta| delta.delta.starts_with("5 ")).await?;
     let snapshot = client.resume(thread).await?.skein.context("a snapshot")?;
-    home.kill().await?;
-    home.start_again().await?;
+    home.restart_after_kill().await?;
 
     let mut client = home.client().await?;
     let resumed = client.resume(thread).await?;
@@ -72,9 +68,7 @@ async fn after_a_kill_acknowledged_turns_are_readable_and_the_open_turn_is_close
 
 #[tokio::test]
 async fn an_open_call_at_the_kill_is_shown_as_failed() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (mut home, mut client, thread) = Home::with_thread().await?;
     let turn = client.start_turn(thread, "/tool helper hang").await?;
     client.next::<ItemStarted>(|item| matches!(item.item.body, ThreadItemBody::McpToolCall(_))).await?;
     home.kill().await?;
@@ -92,8 +86,7 @@ async fn an_open_call_at_the_kill_is_shown_as_failed() -> Result<()> {
 
 #[tokio::test]
 async fn a_torn_end_of_a_file_is_cut_off_and_the_rest_is_kept() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("kept").await?;
     home.kill().await?;
     let path = home.rollout(thread);
@@ -112,8 +105,8 @@ async fn a_torn_end_of_a_file_is_cut_off_and_the_rest_is_kept() -> Result<()> {
 
 #[tokio::test]
 async fn a_killed_guard_stops_its_own_helper_only() -> Result<()> {
-    let home = Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) =
+        Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start_with_client().await?;
     let thread = client.start_thread_with("/tool helper pid").await?;
     let first: Vec<u32> = home.family().guards.iter().map(|guard| guard.pid).collect();
     let other = client.start_thread().await?.id;
@@ -133,14 +126,12 @@ async fn a_killed_guard_stops_its_own_helper_only() -> Result<()> {
     assert_eq!(client.say(other, "/tool helper pid").await?, pid, "the other thread's helper lives");
     assert_eq!(client.say(thread, "still here").await?, "still here");
     drop(client);
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }
 
 #[tokio::test]
 async fn a_server_survives_repeated_kills_and_starts() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("turn 0").await?;
     for round in 1..=5 {
         client.turn(thread, &format!("turn {round}")).await?;

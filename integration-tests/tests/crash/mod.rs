@@ -15,8 +15,7 @@ use tokio::process::Command;
 
 #[tokio::test]
 async fn a_second_server_on_a_home_names_the_first_and_leaves_it_alone() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("words").await?;
     let second = Command::new(paths::skein()?)
         .args(["serve", "--listen", "ws://127.0.0.1:0", "--home"])
@@ -36,8 +35,7 @@ async fn a_second_server_on_a_home_names_the_first_and_leaves_it_alone() -> Resu
 async fn only_the_owner_can_read_a_home() -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
 
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     client.start_thread_with("/tool helper pid").await?;
     let mut folders = vec![home.path()];
     while let Some(folder) = folders.pop() {

@@ -44,8 +44,7 @@ async fn listed(client: &mut Client) -> Result<Vec<ThreadId>> {
 
 #[tokio::test]
 async fn a_repair_opens_only_unfinished_threads_and_reports_its_progress() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::with_client().await?;
     let mut threads = ended_threads(&mut client).await?;
     client.until_status("no open marker", |status| status.store.open_markers == 0).await?;
     let idle = client.start_thread_with("idle").await?;
@@ -53,8 +52,7 @@ async fn a_repair_opens_only_unfinished_threads_and_reports_its_progress() -> Re
     client.start_turn(cut, "/stream 100000 8 200").await?;
     client.next::<ItemAgentMessageDelta>(|delta| delta.delta.starts_with("3 ")).await?;
     threads.extend([idle, cut]);
-    home.kill().await?;
-    home.start_again().await?;
+    home.restart_after_kill().await?;
 
     let mut client = home.client().await?;
     let is_complete = |update: &RepairCounts| update.state == RepairState::Complete;
@@ -71,8 +69,7 @@ async fn a_repair_opens_only_unfinished_threads_and_reports_its_progress() -> Re
     threads.sort();
     assert_eq!(listed(&mut client).await?, threads);
 
-    home.stop().await?;
-    home.start_again().await?;
+    home.restart().await?;
     let mut client = home.client().await?;
     let status = client.status().await?;
     assert_eq!((status.repair.total, status.store.loads_total, status.store.reads_total), (0, 0, 0));
@@ -81,8 +78,7 @@ async fn a_repair_opens_only_unfinished_threads_and_reports_its_progress() -> Re
 
 #[tokio::test]
 async fn a_damaged_index_is_rebuilt_while_threads_are_served() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::with_client().await?;
     let mut threads = ended_threads(&mut client).await?;
     threads.push(client.start_thread_with("words").await?);
     threads.sort();

@@ -38,9 +38,7 @@ async fn an_idle_server_stops_at_once_with_a_close_frame() -> Result<()> {
 
 #[tokio::test]
 async fn a_stop_waits_for_a_short_turn() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (mut home, mut client, thread) = Home::with_thread().await?;
     let turn = client.start_turn(thread, "/stream 50 8 100").await?;
     client.next::<ItemAgentMessageDelta>(|_| true).await?;
     home.stop().await?;
@@ -51,8 +49,8 @@ async fn a_stop_waits_for_a_short_turn() -> Result<()> {
 
 #[tokio::test]
 async fn a_stop_interrupts_an_endless_turn_in_time_and_records_it() -> Result<()> {
-    let mut home = Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) =
+        Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start_with_client().await?;
     let thread = client.start_thread_with("/tool helper pid").await?;
     let talking = client.start_thread().await?.id;
     let hangs = client.start_turn(thread, "/tool helper hang").await?;
@@ -103,8 +101,7 @@ async fn a_second_signal_shortens_every_wait() -> Result<()> {
 
 #[tokio::test]
 async fn a_flooding_helper_does_not_delay_the_stop() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("/tool helper pid").await?;
     client.start_turn(thread, "/tool helper stderr_flood {\"bytes\":1000000000000}").await?;
     client.next::<ItemStarted>(|_| true).await?;
@@ -125,12 +122,10 @@ async fn a_client_that_reads_nothing_does_not_delay_the_stop() -> Result<()> {
 
 #[tokio::test]
 async fn an_orderly_stop_keeps_the_epoch() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("words").await?;
     let before = client.resume(thread).await?.skein.unwrap();
-    home.stop().await?;
-    home.start_again().await?;
+    home.restart().await?;
     let mut client = home.client().await?;
     let after = client.resume(thread).await?.skein.unwrap();
     assert_eq!(after.epoch, before.epoch);

@@ -14,8 +14,7 @@ use super::{converse, ids};
 
 #[tokio::test]
 async fn a_fork_is_listed_and_survives_a_kill() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::with_client().await?;
     let (thread, turns) = converse(&mut client, &["one", "two"]).await?;
     client.unload(thread, false).await?;
     let params = ThreadForkParams {
@@ -30,8 +29,7 @@ async fn a_fork_is_listed_and_survives_a_kill() -> Result<()> {
         .next::<ThreadStarted>(|started| started.thread.id == id && started.thread.turns.is_empty())
         .await?;
     assert_eq!(client.loaded().await?, [id], "the source is not loaded");
-    home.kill().await?;
-    home.start_again().await?;
+    home.restart_after_kill().await?;
     let mut client = home.client().await?;
     let listed = client.call::<ThreadList>(ThreadListParams::default()).await?.data;
     assert_eq!(listed.iter().map(|thread| thread.id).collect::<Vec<_>>(), [id, thread]);
@@ -49,8 +47,7 @@ async fn a_fork_is_listed_and_survives_a_kill() -> Result<()> {
 
 #[tokio::test]
 async fn a_thread_is_forked_while_its_turn_runs() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let (thread, _) = converse(&mut client, &["one"]).await?;
     let turn = client.start_turn(thread, "/stream 100000 8 100").await?;
     client.next::<ItemAgentMessageDelta>(|delta| delta.delta.starts_with("3 ")).await?;
@@ -72,8 +69,7 @@ async fn a_thread_is_forked_while_its_turn_runs() -> Result<()> {
 
 #[tokio::test]
 async fn unsupported_fork_options_are_refused_by_name() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let (thread, turns) = converse(&mut client, &["one"]).await?;
     let refused = [
         (json!({ "path": "/somewhere" }), "unsupported", "path"),

@@ -31,8 +31,7 @@ fn ids(turns: &[Turn]) -> Vec<TurnId> {
 
 #[tokio::test]
 async fn repository_metadata_is_kept_and_does_not_reorder_lists() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::with_client().await?;
     let (older, _) = converse(&mut client, &["one"]).await?;
     let (newer, _) = converse(&mut client, &["two"]).await?;
     client.unload(older, false).await?;
@@ -52,8 +51,7 @@ async fn repository_metadata_is_kept_and_does_not_reorder_lists() -> Result<()> 
     let no_sha =
         ThreadMetadataGitInfoUpdateParams { sha: Some(None), ..ThreadMetadataGitInfoUpdateParams::default() };
     client.call::<ThreadMetadataUpdate>(update(no_sha)).await?;
-    home.kill().await?;
-    home.start_again().await?;
+    home.restart_after_kill().await?;
     let mut client = home.client().await?;
     let listed = client.call::<ThreadList>(ThreadListParams::default()).await?.data;
     assert_eq!(listed.iter().map(|thread| thread.id).collect::<Vec<_>>(), [newer, older]);
@@ -72,8 +70,7 @@ async fn repository_metadata_is_kept_and_does_not_reorder_lists() -> Result<()> 
 
 #[tokio::test]
 async fn injected_items_are_kept_and_invalid_items_are_refused() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let (thread, _) = converse(&mut client, &["one"]).await?;
     client.unload(thread, false).await?;
     let message = json!({ "type": "message", "role": "user", "content": [{ "type": "input_text", "text": "so it is" }] });

@@ -45,8 +45,7 @@ async fn a_subscribed_client_and_a_later_client_show_the_same_after_a_revert() -
 
 #[tokio::test]
 async fn old_numbers_and_cursors_do_not_reach_reverted_turns() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let (thread, turns) = converse(&mut client, &["one", "two", "three"]).await?;
     let whole = ThreadResumeParams { exclude_turns: true, ..resume_params(thread) };
     let before = client.call::<ThreadResume>(whole).await?;
@@ -82,13 +81,11 @@ async fn old_numbers_and_cursors_do_not_reach_reverted_turns() -> Result<()> {
 
 #[tokio::test]
 async fn a_revert_survives_a_kill_and_lists_show_it() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::with_client().await?;
     let (thread, turns) = converse(&mut client, &["the first", "the second"]).await?;
     let revert = ThreadRevertParams { before_turn_id: turns[0].clone(), thread_id: thread };
     client.call::<ThreadRevert>(revert).await?;
-    home.kill().await?;
-    home.start_again().await?;
+    home.restart_after_kill().await?;
     let mut client: Client = home.client().await?;
     assert_eq!(client.resume(thread).await?.thread.turns, []);
     let listed = client.call::<ThreadList>(ThreadListParams::default()).await?.data;
@@ -102,8 +99,7 @@ async fn a_revert_survives_a_kill_and_lists_show_it() -> Result<()> {
 
 #[tokio::test]
 async fn clients_of_earlier_versions_revert_by_count() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let (thread, turns) = converse(&mut client, &["one", "two", "three"]).await?;
     let mut other = home.client().await?;
     other.resume(thread).await?;

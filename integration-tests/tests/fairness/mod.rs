@@ -211,8 +211,8 @@ async fn a_turn_that_streams_as_fast_as_it_can() -> Result<()> {
 
 #[tokio::test]
 async fn a_helper_that_floods_both_of_its_pipes() -> Result<()> {
-    let home = lone().zoo("floods-stdout")?.zoo("floods-stderr")?.start().await?;
-    let mut neighbour = home.client().await?;
+    let (home, mut neighbour) =
+        lone().zoo("floods-stdout")?.zoo("floods-stderr")?.start_with_client().await?;
     neighbour.start_thread().await?;
     home.until_helpers(2, PATIENCE).await?;
     let mut client = home.client().await?;

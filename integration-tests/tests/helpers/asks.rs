@@ -6,21 +6,20 @@ mod shared;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use skein_integration_tests::client::{Client, Pending};
-use skein_integration_tests::home::{Helper, Home, PATIENCE};
+use skein_integration_tests::home::{Helper, Home};
 use skein_integration_tests::requests::tool_params;
 use skein_protocol::approval::{
-    McpServerElicitationAction, McpServerElicitationRequestBody, McpServerElicitationRequestParams,
-    McpServerElicitationRequestResponse,
+    McpServerElicitationAction, McpServerElicitationRequestBody, McpServerElicitationRequestResponse,
 };
-use skein_protocol::ids::{RequestId, ThreadId, TurnId};
+use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::item::ThreadItemBody;
 use skein_protocol::methods::McpServerToolCall;
-use skein_protocol::notifications::{ItemStarted, ServerRequestResolved, ThreadStatusChanged};
+use skein_protocol::notifications::{ItemStarted, ThreadStatusChanged};
 use skein_protocol::server_requests::McpServerElicitationRequest as Question;
 use skein_protocol::thread::{ThreadActiveFlag, ThreadStatus};
 use skein_protocol::turn::TurnStatus;
 
-use super::{calls, text};
+use super::text;
 
 /// A question with a form.
 fn form() -> Value {
@@ -46,25 +45,15 @@ fn accept() -> McpServerElicitationRequestResponse {
 
 /// A thread whose turn has called a tool with a question.
 async fn asking() -> Result<(Home, Client, ThreadId, TurnId)> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("words").await?;
     let turn = client.start_turn(thread, &format!("/tool helper ask {}", form())).await?;
     Ok((home, client, thread, turn))
 }
 
-async fn question(client: &mut Client) -> Result<(RequestId, McpServerElicitationRequestParams)> {
-    client.next_request::<Question>().await
-}
-
-async fn resolved(client: &mut Client, id: &RequestId) -> Result<()> {
-    client.next::<ServerRequestResolved>(|resolved| resolved.request_id == *id).await?;
-    Ok(())
-}
-
 /// The answer that the helper got, from the turn's only call.
 fn outcome(client: &Client, turn: &TurnId) -> Result<Value> {
-    let call = calls(client, turn)?.pop().context("a complete call")?;
+    let call = client.tool_calls(turn)?.pop().context("a complete call")?;
     let result = call.result.context("the helper has answered")?;
     Ok(serde_json::from_str(result.content[0]["text"].as_str().context("a text")?)?)
 }
@@ -77,8 +66,7 @@ async fn outcome_of(client: &mut Client, call: Pending<McpServerToolCall>) -> Re
 
 #[tokio::test]
 async fn a_helper_cannot_forge_a_question_about_a_call() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("words").await?;
     let mut forged = form();
     forged["request"]["params"]["_meta"] = json!({
@@ -86,7 +74,7 @@ async fn a_helper_cannot_forge_a_question_about_a_call() -> Result<()> {
         "tool_params": {}, "skein": { "itemId": "i1" }, "example.org/own": 1,
     });
     let turn = client.start_turn(thread, &format!("/tool helper ask {forged}")).await?;
-    let (id, params) = question(&mut client).await?;
+    let (id, params) = client.helper_question().await?;
     let McpServerElicitationRequestBody::Form { meta, .. } = params.request else { panic!("a form") };
     assert_eq!(meta, Some(json!({ "example.org/own": 1 })));
     client.answer_request::<Question>(&id, &accept()).await?;
@@ -97,7 +85,7 @@ async fn a_helper_cannot_forge_a_question_about_a_call() -> Result<()> {
 #[tokio::test]
 async fn a_helpers_question_reaches_the_user_and_the_answer_reaches_the_helper() -> Result<()> {
     let (home, mut client, thread, turn) = asking().await?;
-    let (id, params) = question(&mut client).await?;
+    let (id, params) = client.helper_question().await?;
     assert_eq!((params.thread_id, params.turn_id.as_ref()), (thread, Some(&turn)));
     assert_eq!(params.server_name, "helper");
     let McpServerElicitationRequestBody::Form { message, requested_schema, .. } = &params.request else {
@@ -114,7 +102,7 @@ async fn a_helpers_question_reaches_the_user_and_the_answer_reaches_the_helper()
     let statuses = client.received::<ThreadStatusChanged>()?;
     assert!(statuses.iter().any(|changed| changed.status == waits), "{statuses:?}");
     client.answer_request::<Question>(&id, &accept()).await?;
-    resolved(&mut client, &id).await?;
+    client.resolved(&id).await?;
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
     assert_eq!(outcome(&client, &turn)?, json!({ "action": "accept", "content": { "name": "Ada" } }));
     home.finish().await
@@ -122,22 +110,20 @@ async fn a_helpers_question_reaches_the_user_and_the_answer_reaches_the_helper()
 
 #[tokio::test]
 async fn a_decline_and_a_cancel_reach_the_helper_unchanged() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     for (action, word) in
         [(McpServerElicitationAction::Decline, "decline"), (McpServerElicitationAction::Cancel, "cancel")]
     {
         let call =
             client.start_call::<McpServerToolCall>(&tool_params(thread, "helper", "ask", form())).await?;
-        let (id, params) = question(&mut client).await?;
+        let (id, params) = client.helper_question().await?;
         assert_eq!(params.turn_id, None, "a client has called");
         client.answer_request::<Question>(&id, &answer(action, None)).await?;
         assert_eq!(outcome_of(&mut client, call).await?, json!({ "action": word }));
     }
     // If every client answers with an error, there is no answer, and the question ends.
     let call = client.start_call::<McpServerToolCall>(&tool_params(thread, "helper", "ask", form())).await?;
-    let (id, _) = question(&mut client).await?;
+    let (id, _) = client.helper_question().await?;
     client.refuse_request(&id, "cannot show it").await?;
     assert_eq!(outcome_of(&mut client, call).await?["action"], "decline");
     home.finish().await
@@ -145,14 +131,12 @@ async fn a_decline_and_a_cancel_reach_the_helper_unchanged() -> Result<()> {
 
 #[tokio::test]
 async fn a_question_with_a_url_is_forwarded() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let url =
         json!({ "mode": "url", "message": "Log in", "url": "https://a.example/in", "elicitationId": "e1" });
     let call = tool_params(thread, "helper", "ask", asks("elicitation/create", &url));
     let call = client.start_call::<McpServerToolCall>(&call).await?;
-    let (id, params) = question(&mut client).await?;
+    let (id, params) = client.helper_question().await?;
     let McpServerElicitationRequestBody::Url { url, elicitation_id, .. } = &params.request else {
         panic!("an address: {params:?}")
     };
@@ -166,12 +150,10 @@ async fn a_question_with_a_url_is_forwarded() -> Result<()> {
 async fn after_a_required_page_the_call_is_made_again() -> Result<()> {
     // The second refusal is for a user who is not finished on the page.
     for refusals in [1, 2] {
-        let home = Home::start().await?;
-        let mut client = home.client().await?;
-        let thread = client.start_thread().await?.id;
+        let (home, mut client, thread) = Home::with_thread().await?;
         let turn =
             client.start_turn(thread, &format!("/tool helper sign_in {{\"refusals\":{refusals}}}")).await?;
-        let (id, params) = question(&mut client).await?;
+        let (id, params) = client.helper_question().await?;
         assert_eq!(params.turn_id.as_ref(), Some(&turn));
         let McpServerElicitationRequestBody::Url { url, .. } = &params.request else {
             panic!("an address: {params:?}")
@@ -179,7 +161,7 @@ async fn after_a_required_page_the_call_is_made_again() -> Result<()> {
         assert_eq!(url, "https://a.example/in");
         client.answer_request::<Question>(&id, &answer(McpServerElicitationAction::Accept, None)).await?;
         assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
-        let call = calls(&client, &turn)?.pop().context("one call")?;
+        let call = client.tool_calls(&turn)?.pop().context("one call")?;
         assert_eq!(call.result.context("a result")?.content[0]["text"], "signed in");
         home.finish().await?;
     }
@@ -188,12 +170,10 @@ async fn after_a_required_page_the_call_is_made_again() -> Result<()> {
 
 #[tokio::test]
 async fn a_declined_page_ends_the_call() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let call = tool_params(thread, "helper", "sign_in", json!({ "refusals": 1 }));
     let call = client.start_call::<McpServerToolCall>(&call).await?;
-    let (id, _) = question(&mut client).await?;
+    let (id, _) = client.helper_question().await?;
     client.answer_request::<Question>(&id, &answer(McpServerElicitationAction::Decline, None)).await?;
     let refused = client.answer(call).await?.expect_err("the call is not repeated");
     assert!(refused.message.contains("does not open the page"), "{refused:?}");
@@ -203,7 +183,7 @@ async fn a_declined_page_ends_the_call() -> Result<()> {
 #[tokio::test]
 async fn a_question_survives_a_disconnect_with_the_same_id() -> Result<()> {
     let (home, mut client, thread, turn) = asking().await?;
-    let (id, _) = question(&mut client).await?;
+    let (id, _) = client.helper_question().await?;
     drop(client);
     let mut client = home.client().await?;
     client.until_status("no subscription", |status| status.threads.subscriptions == 0).await?;
@@ -211,7 +191,7 @@ async fn a_question_survives_a_disconnect_with_the_same_id() -> Result<()> {
     let resumed = client.resume(thread).await?;
     let waits = ThreadStatus::Active { active_flags: vec![ThreadActiveFlag::WaitingOnApproval] };
     assert_eq!(resumed.thread.status, waits);
-    let (again, _) = question(&mut client).await?;
+    let (again, _) = client.helper_question().await?;
     assert_eq!(again, id);
     client.answer_request::<Question>(&again, &accept()).await?;
     client.turn_end(&turn).await?;
@@ -222,12 +202,12 @@ async fn a_question_survives_a_disconnect_with_the_same_id() -> Result<()> {
 #[tokio::test]
 async fn the_first_answer_of_several_people_wins() -> Result<()> {
     let (home, mut client, thread, turn) = asking().await?;
-    let (id, _) = question(&mut client).await?;
+    let (id, _) = client.helper_question().await?;
     let mut other = home.client().await?;
     other.resume(thread).await?;
-    assert_eq!(question(&mut other).await?.0, id);
+    assert_eq!(other.helper_question().await?.0, id);
     other.answer_request::<Question>(&id, &accept()).await?;
-    resolved(&mut client, &id).await?;
+    client.resolved(&id).await?;
     client.answer_request::<Question>(&id, &answer(McpServerElicitationAction::Decline, None)).await?;
     client.turn_end(&turn).await?;
     assert_eq!(outcome(&client, &turn)?["action"], "accept");
@@ -237,9 +217,9 @@ async fn the_first_answer_of_several_people_wins() -> Result<()> {
 #[tokio::test]
 async fn an_interrupt_ends_the_question_and_the_helper_stays_usable() -> Result<()> {
     let (home, mut client, thread, turn) = asking().await?;
-    let (id, _) = question(&mut client).await?;
+    let (id, _) = client.helper_question().await?;
     client.interrupt(thread, &turn).await?;
-    resolved(&mut client, &id).await?;
+    client.resolved(&id).await?;
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Interrupted);
     client.answer_request::<Question>(&id, &accept()).await?;
     assert!(!client.say(thread, "/tool helper pid").await?.is_empty());
@@ -248,22 +228,20 @@ async fn an_interrupt_ends_the_question_and_the_helper_stays_usable() -> Result<
 
 #[tokio::test]
 async fn a_question_outside_a_turn_ends_with_its_call_or_its_helper() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let call = tool_params(thread, "helper", "ask", form());
     let mut caller = home.client().await?;
     let _call = caller.start_call::<McpServerToolCall>(&call).await?;
-    let (id, _) = question(&mut client).await?;
+    let (id, _) = client.helper_question().await?;
     let waits = ThreadStatus::Active { active_flags: vec![ThreadActiveFlag::WaitingOnApproval] };
     assert_eq!(client.read_thread(thread).await?.status, waits, "no turn runs");
     drop(caller);
-    resolved(&mut client, &id).await?;
+    client.resolved(&id).await?;
     client.tool(thread, "helper", "settled", json!({})).await?;
     let withdrawn = client.start_call::<McpServerToolCall>(&call).await?;
-    let (id, _) = question(&mut client).await?;
+    let (id, _) = client.helper_question().await?;
     client.tool(thread, "helper", "withdraw", json!({})).await?;
-    resolved(&mut client, &id).await?;
+    client.resolved(&id).await?;
     client.quiesce().await?;
     assert_eq!(client.read_thread(thread).await?.status, ThreadStatus::Idle);
     drop(withdrawn);
@@ -272,31 +250,31 @@ async fn a_question_outside_a_turn_ends_with_its_call_or_its_helper() -> Result<
 
 #[tokio::test]
 async fn a_question_outside_a_turn_is_declined_without_clients() -> Result<()> {
-    let home =
-        Home::setup().helper(Helper::named("helper")?).set("orphans.pending_grace", "300ms").start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup()
+        .helper(Helper::named("helper")?)
+        .set("orphans.pending_grace", "300ms")
+        .start_with_client()
+        .await?;
     let mut caller = home.client().await?;
     let thread = client.start_thread_with("words").await?;
     let call = tool_params(thread, "helper", "ask", form());
     let call = caller.start_call::<McpServerToolCall>(&call).await?;
-    question(&mut client).await?;
+    client.helper_question().await?;
     client.close().await?;
     assert_eq!(outcome_of(&mut caller, call).await?["action"], "decline");
     caller.thread_closed(thread).await?;
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }
 
 #[tokio::test]
 async fn a_kill_ends_the_question_and_late_answers_have_no_effect() -> Result<()> {
     let (mut home, mut client, thread, _) = asking().await?;
-    let (old, _) = question(&mut client).await?;
-    home.kill().await?;
-    home.start_again().await?;
+    let (old, _) = client.helper_question().await?;
+    home.restart_after_kill().await?;
     let mut client = home.client().await?;
     client.resume(thread).await?;
     let turn = client.start_turn(thread, &format!("/tool helper ask {}", form())).await?;
-    let (new, _) = question(&mut client).await?;
+    let (new, _) = client.helper_question().await?;
     assert_ne!(old, new);
     client.answer_request::<Question>(&old, &answer(McpServerElicitationAction::Decline, None)).await?;
     client.quiesce().await?;
@@ -310,18 +288,15 @@ async fn a_kill_ends_the_question_and_late_answers_have_no_effect() -> Result<()
 #[tokio::test]
 async fn an_unload_ends_an_open_question() -> Result<()> {
     let (home, mut client, thread, _) = asking().await?;
-    let (id, _) = question(&mut client).await?;
+    let (id, _) = client.helper_question().await?;
     home.client().await?.unload(thread, true).await?;
-    resolved(&mut client, &id).await?;
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    client.resolved(&id).await?;
+    home.finish_drained().await
 }
 
 #[tokio::test]
 async fn a_helper_gets_its_roots_and_refusals_of_unsupported_requests() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let cwd = client.read_thread(thread).await?.cwd;
     let mut ask = async |method: &str, params: &Value| -> Result<Value> {
         let answer = client.tool(thread, "helper", "ask", asks(method, params)).await?;

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use serde_json::json;
 use skein_integration_tests::client::{Client, Pending};
-use skein_integration_tests::home::{Helper, Home, PATIENCE};
+use skein_integration_tests::home::{Helper, Home};
 use skein_integration_tests::requests::tool_params;
 use skein_protocol::extension::{HelperState, SkeinHelpersListParams};
 use skein_protocol::helper::{McpServerConnectionStatus, McpServerStartupState};
@@ -13,7 +13,7 @@ use skein_protocol::methods::{McpServerToolCall, SkeinHelpersList};
 use skein_protocol::notifications::McpServerStartupStatusUpdated;
 use skein_protocol::turn::TurnStatus;
 
-use super::{calls, statuses, text};
+use super::{statuses, text};
 
 /// Ends the helper by a call of `tool`, while another call waits for it. Returns the error of the turn's
 /// call.
@@ -26,7 +26,7 @@ async fn end_in_call(client: &mut Client, thread: ThreadId, tool: &str) -> Resul
     assert_eq!(turn.status, TurnStatus::Completed, "the model gets the error and continues");
     let error = client.answer(hanging).await?.err().context("the other call is answered")?;
     assert_eq!(error.reason(), "helperEnded", "the other call ends too: {error}");
-    let call = calls(client, &turn.id)?.remove(0);
+    let call = client.tool_calls(&turn.id)?.remove(0);
     assert_eq!(call.status, McpToolCallStatus::Failed);
     let why = call.error.context("a failed call has a reason")?.message;
     assert!(why.contains(&is_ready_again(client, thread).await?), "{why}");
@@ -62,59 +62,46 @@ async fn is_ready_again(client: &mut Client, thread: ThreadId) -> Result<String>
 
 #[tokio::test]
 async fn a_helper_that_dies_in_a_call_ends_it_with_its_stderr() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let message = end_in_call(&mut client, thread, "crash").await?;
     assert!(message.contains('3') && message.contains("crashing on request"), "{message}");
     // The thread and its other turns continue.
     assert_eq!(client.say(thread, "still here").await?, "still here");
     client.unload(thread, true).await?;
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }
 
 #[tokio::test]
 async fn a_helper_that_closes_its_output_is_stopped() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     end_in_call(&mut client, thread, "close").await?;
     client.unload(thread, true).await?;
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }
 
 #[tokio::test]
 async fn a_helper_that_sends_nonsense_is_stopped_and_the_error_quotes_it() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let message = end_in_call(&mut client, thread, "garbage").await?;
     assert!(message.contains("this is not JSON"), "{message}");
     client.unload(thread, true).await?;
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }
 
 #[tokio::test]
 async fn a_line_above_the_limit_stops_that_helper_only() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let other = client.start_thread().await?.id;
     let pid = client.say(other, "/tool helper pid").await?;
     let turn = client.turn(thread, "/tool helper bigline {\"bytes\":17000000}").await?;
-    assert_eq!(calls(&client, &turn.id)?[0].status, McpToolCallStatus::Failed);
+    assert_eq!(client.tool_calls(&turn.id)?[0].status, McpToolCallStatus::Failed);
     assert_eq!(client.say(other, "/tool helper pid").await?, pid);
     home.finish().await
 }
 
 #[tokio::test]
 async fn a_killed_helper_ends_its_calls_and_is_started_again() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let pid: i32 = client.say(thread, "/tool helper pid").await?.parse()?;
     is_ready(&mut client, thread).await?;
     let hanging: Pending<McpServerToolCall> =
@@ -126,15 +113,16 @@ async fn a_killed_helper_ends_its_calls_and_is_started_again() -> Result<()> {
     let again: i32 = client.say(thread, "/tool helper pid").await?.parse()?;
     assert_ne!(again, pid);
     client.unload(thread, true).await?;
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }
 
 #[tokio::test]
 async fn an_unresponsive_helper_is_reported_listed_and_keeps_its_calls() -> Result<()> {
-    let home =
-        Home::setup().helper(Helper::named("helper")?).set("helpers.liveness", "500ms").start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup()
+        .helper(Helper::named("helper")?)
+        .set("helpers.liveness", "500ms")
+        .start_with_client()
+        .await?;
     let thread = client.start_thread().await?.id;
     let pid: i32 = client.say(thread, "/tool helper pid").await?.parse()?;
     let pid = nix::unistd::Pid::from_raw(pid);
@@ -155,6 +143,5 @@ async fn an_unresponsive_helper_is_reported_listed_and_keeps_its_calls() -> Resu
     let update = client.next::<McpServerStartupStatusUpdated>(|update| update.skein.is_some()).await?;
     assert!(update.error.is_none(), "{update:?}");
     client.unload(thread, true).await?;
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }

@@ -17,8 +17,8 @@ use super::{statuses, text};
 
 /// A server with one helper with these switches, its thread, and the time until the helper was ready.
 async fn with(switches: &[&str]) -> Result<(Home, Client, ThreadId, Duration)> {
-    let home = Home::setup().helper(Helper::with("helper", switches)?).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) =
+        Home::setup().helper(Helper::with("helper", switches)?).start_with_client().await?;
     let begun = Instant::now();
     let thread = client.start_thread().await?.id;
     let update = client

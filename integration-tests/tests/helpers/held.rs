@@ -24,8 +24,7 @@ async fn the_status_shows_the_level_in_force_the_missing_level_and_the_count() -
     for level in zoo::available().iter().copied() {
         let (configured, in_force) = wanted(level);
         let setup = Home::setup().helper(Helper::named("one")?).helper(Helper::named("two")?);
-        let home = setup.set("helpers.containment", level).start().await?;
-        let mut client = home.client().await?;
+        let (home, mut client) = setup.set("helpers.containment", level).start_with_client().await?;
         let before = client.status().await?.helpers;
         assert_eq!((before.held.configured, before.held.in_force), (configured, Some(in_force)), "{level}");
         assert_eq!((before.containment.len(), before.zero.total), (0, 0));

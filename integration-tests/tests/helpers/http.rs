@@ -38,8 +38,7 @@ impl Web {
         let setup = ["http_proxy", "HTTP_PROXY", "ALL_PROXY"]
             .into_iter()
             .fold(setup, |setup, name| setup.env(name, "http://127.0.0.1:9"));
-        let home = setup.start().await?;
-        let mut client = home.client().await?;
+        let (home, mut client) = setup.start_with_client().await?;
         let thread = client.start_thread_with("words").await?;
         started(&mut client, "web").await?;
         Ok(Self { helper, home, client, thread })
@@ -121,7 +120,7 @@ async fn a_helper_over_http_with_a_handshake_asks_its_user() -> Result<()> {
     let answer = json!({ "action": "accept", "content": { "name": "Ada" }, "_meta": null });
     web.client.answer_request::<McpServerElicitationRequest>(&id, &serde_json::from_value(answer)?).await?;
     web.client.turn_end(&turn).await?;
-    let call = super::calls(&web.client, &turn)?.remove(0);
+    let call = web.client.tool_calls(&turn)?.remove(0);
     assert!(call.result.is_some_and(|result| result.content[0]["text"].to_string().contains("Ada")));
     // An oversized question reaches no client.
     let answer = web.client.tool(web.thread, "web", "ask", json!({ "bytes": 300_000 })).await?;
@@ -206,7 +205,7 @@ async fn a_refused_call_is_made_only_once_whatever_its_error_text() -> Result<()
     ] {
         let before = count(&web, "tools/call");
         let turn = web.client.turn(web.thread, &format!("/tool web tabs {arguments}")).await?;
-        let call = super::calls(&web.client, &turn.id)?.remove(0);
+        let call = web.client.tool_calls(&turn.id)?.remove(0);
         let outcome = call.error.map(|error| error.message).unwrap_or_default();
         let words = arguments["text"].as_str().unwrap_or("the browser session has no tab 7");
         assert!(outcome.contains(words), "{arguments}: {outcome}");

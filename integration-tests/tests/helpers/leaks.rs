@@ -19,8 +19,8 @@ async fn the_servers_secrets_and_descriptors_stay_with_the_server() -> Result<()
     let named = vec!["BY_NAME", "NOT_SET_ANYWHERE", "TOKEN"];
     let helper = Helper::named("helper")?.set("env.TOKEN", "for the helper").set("env_vars", named);
     let home = Home::setup().helper(helper).env("SECRET_OF_THE_SERVER", "hidden");
-    let mut home = home.env("BY_NAME", "s3cret of a helper").env("TOKEN", "hidden").start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) =
+        home.env("BY_NAME", "s3cret of a helper").env("TOKEN", "hidden").start_with_client().await?;
     let thread = client.start_thread().await?.id;
     let environment = text(&client.tool(thread, "helper", "env", json!({})).await?);
     let environment: HashMap<String, String> = serde_json::from_str(&environment)?;
@@ -61,8 +61,8 @@ fn file_limits(pid: u32) -> Result<[String; 2]> {
 
 #[tokio::test]
 async fn the_server_raises_its_own_file_limit_and_helpers_keep_the_users() -> Result<()> {
-    let home = Home::setup().soft_files(256).helper(Helper::named("helper")?).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) =
+        Home::setup().soft_files(256).helper(Helper::named("helper")?).start_with_client().await?;
     let thread = client.start_thread().await?.id;
     let pid = text(&client.tool(thread, "helper", "pid", json!({})).await?);
     let [soft, hard] = file_limits(home.pid())?;
@@ -74,8 +74,7 @@ async fn the_server_raises_its_own_file_limit_and_helpers_keep_the_users() -> Re
 
 #[tokio::test]
 async fn a_helper_works_in_the_threads_folder() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let folder = home.beside().join("project");
     std::fs::create_dir(&folder)?;
     let cwd = folder.to_string_lossy().into_owned();
@@ -88,9 +87,7 @@ async fn a_helper_works_in_the_threads_folder() -> Result<()> {
 
 #[tokio::test]
 async fn a_flood_on_stderr_costs_the_server_nothing() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     client.tool(thread, "helper", "stderr_flood", json!({ "bytes": 1_000_000 })).await?;
     let before = resident(home.pid()).unwrap();
     client.tool(thread, "helper", "stderr_flood", json!({ "bytes": 200_000_000 })).await?;

@@ -20,8 +20,7 @@ const MORE_MEMORY: u64 = 96 << 20;
 /// A thread with a faulty helper and another one.
 async fn beside_another() -> Result<(Home, Client, ThreadId)> {
     let setup = Home::setup().helper(Helper::named("wrong")?).helper(Helper::named("other")?);
-    let home = setup.start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = setup.start_with_client().await?;
     let thread = client.start_thread().await?.id;
     for helper in ["wrong", "other"] {
         client.tool(thread, helper, "pid", json!({})).await?;

@@ -25,10 +25,10 @@ use skein_integration_tests::requests::tool_params;
 use skein_protocol::helper::{
     ListMcpServerStatusParams, McpServerConnectionStatus, McpServerStatus, McpServerToolCallResponse,
 };
-use skein_protocol::ids::{ThreadId, TurnId};
-use skein_protocol::item::{McpToolCallItem, ThreadItemBody};
+use skein_protocol::ids::ThreadId;
+use skein_protocol::item::ThreadItemBody;
 use skein_protocol::methods::{McpServerStatusList, McpServerToolCall};
-use skein_protocol::notifications::{ItemCompleted, ItemMcpToolCallProgress};
+use skein_protocol::notifications::ItemMcpToolCallProgress;
 use skein_protocol::turn::TurnStatus;
 
 /// Status of the helpers of a thread.
@@ -38,16 +38,6 @@ async fn statuses(client: &mut Client, thread: ThreadId) -> Result<Vec<McpServer
     Ok(client.call::<McpServerStatusList>(params).await?.data)
 }
 
-/// The complete calls of a turn.
-fn calls(client: &Client, turn: &TurnId) -> Result<Vec<McpToolCallItem>> {
-    let items = client.received::<ItemCompleted>()?.into_iter().filter(|item| item.turn_id == *turn);
-    Ok(items
-        .filter_map(
-            |item| if let ThreadItemBody::McpToolCall(call) = item.item.body { Some(*call) } else { None },
-        )
-        .collect())
-}
-
 /// The text of a tool's answer.
 fn text(response: &McpServerToolCallResponse) -> String {
     response.content.iter().filter_map(|block| block["text"].as_str()).collect()
@@ -55,9 +45,7 @@ fn text(response: &McpServerToolCallResponse) -> String {
 
 #[tokio::test]
 async fn a_tool_is_called_outside_any_turn() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let answer = client.tool(thread, "helper", "echo", json!({ "text": "direct" })).await?;
     assert_eq!((text(&answer).as_str(), answer.is_error), ("direct", Some(false)));
     let answer = client.tool(thread, "helper", "nonsense", json!({})).await?;
@@ -70,8 +58,7 @@ async fn a_tool_is_called_outside_any_turn() -> Result<()> {
 
 #[tokio::test]
 async fn an_impossible_call_fails_with_a_reason() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("words").await?;
     let unknown = tool_params(thread, "nobody", "echo", json!({}));
     let error = client.refusal::<McpServerToolCall>(unknown).await?;
@@ -87,9 +74,7 @@ async fn an_impossible_call_fails_with_a_reason() -> Result<()> {
 
 #[tokio::test]
 async fn an_interrupt_cancels_the_call_and_the_helper_stays_usable() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let pid = client.say(thread, "/tool helper pid").await?;
     let turn = client.start_turn(thread, "/tool helper sleep {\"ms\":600000}").await?;
     client
@@ -99,16 +84,14 @@ async fn an_interrupt_cancels_the_call_and_the_helper_stays_usable() -> Result<(
         .await?;
     client.interrupt(thread, &turn).await?;
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Interrupted);
-    assert_eq!(calls(&client, &turn)?.len(), 1, "the open call is closed");
+    assert_eq!(client.tool_calls(&turn)?.len(), 1, "the open call is closed");
     assert_eq!(client.say(thread, "/tool helper pid").await?, pid);
     home.finish().await
 }
 
 #[tokio::test]
 async fn progress_of_a_tool_reaches_the_user() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     client.turn(thread, "/tool helper progress {\"steps\":3}").await?;
     let progress: Vec<String> =
         client.received::<ItemMcpToolCallProgress>()?.into_iter().map(|progress| progress.message).collect();
@@ -118,8 +101,7 @@ async fn progress_of_a_tool_reaches_the_user() -> Result<()> {
 
 #[tokio::test]
 async fn a_disconnect_cancels_its_calls_and_they_keep_no_thread_loaded() -> Result<()> {
-    let home = Home::start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::with_client().await?;
     let mut owner = home.client().await?;
     let mut caller = home.client().await?;
     let thread = owner.start_thread_with("/tool helper pid").await?;

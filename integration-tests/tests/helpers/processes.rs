@@ -12,8 +12,7 @@ use super::text;
 async fn helpers_are_listed_with_their_trees_memory_and_stderr() -> Result<()> {
     let url = Helper::named("docs")?.set("enabled", false);
     let setup = Home::setup().helper(Helper::with("helper", &["--grandchild"])?).helper(url);
-    let home = setup.start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = setup.start_with_client().await?;
     assert_eq!(client.call::<SkeinHelpersList>(SkeinHelpersListParams::default()).await?.data, []);
     let thread = client.start_thread().await?.id;
     let pid: i32 = text(&client.tool(thread, "helper", "pid", json!({})).await?).parse()?;

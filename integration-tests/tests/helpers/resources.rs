@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use skein_integration_tests::home::{Helper, Home, PATIENCE};
+use skein_integration_tests::home::{Helper, Home};
 use skein_integration_tests::requests::tool_params;
 use skein_protocol::helper::{McpResourceReadParams, McpServerStartupState, ResourceContent};
 use skein_protocol::ids::ThreadId;
@@ -25,9 +25,7 @@ fn read(thread: Option<ThreadId>, uri: &str) -> McpResourceReadParams {
 
 #[tokio::test]
 async fn resources_are_listed_from_all_pages_and_read() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let answer = client.call::<McpServerResourceRead>(read(Some(thread), "memo://one")).await?;
     assert_eq!(answer.origin_call_id.as_deref(), Some("call"));
     let [ResourceContent::Text { text, uri, .. }] = &answer.contents[..] else { panic!("{answer:?}") };
@@ -50,8 +48,8 @@ async fn resources_are_listed_from_all_pages_and_read() -> Result<()> {
 
 #[tokio::test]
 async fn a_helper_without_tools_is_ready_and_its_resources_are_read() -> Result<()> {
-    let home = Home::setup().helper(Helper::with("helper", &["--no-tools"])?).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) =
+        Home::setup().helper(Helper::with("helper", &["--no-tools"])?).start_with_client().await?;
     let thread = client.start_thread().await?.id;
     let wanted = [McpServerStartupState::Starting, McpServerStartupState::Ready];
     for state in wanted {
@@ -66,8 +64,7 @@ async fn a_helper_without_tools_is_ready_and_its_resources_are_read() -> Result<
 
 #[tokio::test]
 async fn an_unreadable_resource_fails_with_a_reason() -> Result<()> {
-    let home = Home::setup().helper(Helper::named("helper")?).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().helper(Helper::named("helper")?).start_with_client().await?;
     let thread = client.start_thread().await?.id;
     let refused = client.refusal::<McpServerResourceRead>(read(Some(thread), "memo://three")).await?;
     assert_eq!(refused.reason(), "helperRefused");
@@ -79,23 +76,19 @@ async fn an_unreadable_resource_fails_with_a_reason() -> Result<()> {
 
 #[tokio::test]
 async fn a_resource_is_read_without_a_thread_and_no_process_is_left() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let answer = client.call::<McpServerResourceRead>(read(None, "memo://one")).await?;
     assert_eq!((answer.contents.len(), answer.origin_call_id.as_deref()), (1, Some("call")));
     let refused = client.refusal::<McpServerResourceRead>(read(None, "memo://three")).await?;
     assert_eq!(refused.reason(), "helperRefused");
     let unknown = McpResourceReadParams { server: "nobody".to_owned(), ..read(None, "memo://one") };
     assert_eq!(client.refusal::<McpServerResourceRead>(unknown).await?.reason(), "unknownHelper");
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }
 
 #[tokio::test]
 async fn the_meta_of_a_call_reaches_the_helper() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let mut params = tool_params(thread, "helper", "meta", json!({}));
     params.meta = Some(json!({ "example.org/trace": "t" }));
     let answer = client.call::<McpServerToolCall>(params).await?;

@@ -48,8 +48,7 @@ async fn token(client: &mut Client, thread: ThreadId) -> Result<bool> {
 
 #[tokio::test]
 async fn secrets_of_helpers_survive_a_restart_and_are_in_no_rollout_export_or_plain_backup() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::with_client().await?;
     let env = json!({ "TOKEN": SECRET, TAG: home.tag() });
     let own = json!({ "command": paths::mcp_helper()?, "env": env });
     let off = json!({ "command": "x", "args": ["--token", SECRET], "enabled": false });

@@ -27,8 +27,8 @@ async fn pid(client: &mut Client, thread: ThreadId) -> Result<String> {
 
 #[tokio::test]
 async fn each_thread_has_its_own_list_of_a_shared_helpers_tools() -> Result<()> {
-    let home = Home::setup().helper(Helper::named("helper")?.set("isolation", "shared")).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) =
+        Home::setup().helper(Helper::named("helper")?.set("isolation", "shared")).start_with_client().await?;
     // The first thread starts the process.
     for (tools, other) in [(["pid"], "echo"), (["echo"], "pid")] {
         let config = json!({ "mcp_servers": { "helper": { "enabled_tools": tools } } });
@@ -51,8 +51,7 @@ async fn each_thread_has_its_own_list_of_a_shared_helpers_tools() -> Result<()> 
 async fn two_threads_share_one_process_and_the_last_one_ends_it() -> Result<()> {
     for isolation in ["project", "shared"] {
         let helper = Helper::named("helper")?.set("isolation", isolation);
-        let home = Home::setup().helper(helper).start().await?;
-        let mut client = home.client().await?;
+        let (home, mut client) = Home::setup().helper(helper).start_with_client().await?;
         let one = client.start_thread_with("one").await?;
         let shared = pid(&mut client, one).await?;
         let two = client.start_thread_with("two").await?;
@@ -137,8 +136,7 @@ async fn a_silent_helper_is_quarantined_and_other_threads_get_a_fresh_one() -> R
 async fn fifteen_switches_leave_nothing_however_helpers_are_shared() -> Result<()> {
     for isolation in ["thread", "project", "shared"] {
         let helper = Helper::named("helper")?.set("isolation", isolation);
-        let home = Home::setup().helper(helper).start().await?;
-        let mut control = home.client().await?;
+        let (home, mut control) = Home::setup().helper(helper).start_with_client().await?;
         for _ in 0..15 {
             let mut client = home.client().await?;
             let thread = client.start_thread_with("/tool helper pid").await?;
@@ -155,8 +153,7 @@ async fn fifteen_switches_leave_nothing_however_helpers_are_shared() -> Result<(
 #[tokio::test]
 async fn a_lingering_helper_is_reused_and_does_not_delay_the_stop() -> Result<()> {
     let helper = Helper::with("helper", &["--ignore-eof", "--grandchild"])?.set("linger", "1h");
-    let mut home = Home::setup().helper(helper).start().await?;
-    let mut control = home.client().await?;
+    let (mut home, mut control) = Home::setup().helper(helper).start_with_client().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread_with("words").await?;
     let first = pid(&mut client, thread).await?;
@@ -190,8 +187,8 @@ async fn a_lingering_helper_is_reused_and_does_not_delay_the_stop() -> Result<()
 #[tokio::test]
 async fn a_thread_that_gives_up_on_a_silent_helper_ends_its_own_calls_only() -> Result<()> {
     let helper = Helper::named("helper")?.set("isolation", "shared");
-    let home = Home::setup().helper(helper).set("helpers.liveness", "1s").start().await?;
-    let mut patient = home.client().await?;
+    let (home, mut patient) =
+        Home::setup().helper(helper).set("helpers.liveness", "1s").start_with_client().await?;
     let mut strict = home.client().await?;
     let first = patient.start_thread_with("words").await?;
     let own = json!({ "mcp_servers": { "helper": { "on_unresponsive": "fail" } } });
@@ -210,6 +207,5 @@ async fn a_thread_that_gives_up_on_a_silent_helper_ends_its_own_calls_only() -> 
         "the other thread's call continues"
     );
     drop((waits, patient, strict));
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }

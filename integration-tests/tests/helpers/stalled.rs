@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 use skein_integration_tests::client::{Client, Pending};
-use skein_integration_tests::home::{Helper, Home, PATIENCE};
+use skein_integration_tests::home::{Helper, Home};
 use skein_integration_tests::requests::tool_params;
 use skein_protocol::extension::LoadedState;
 use skein_protocol::helper::McpServerConnectionStatus;
@@ -56,8 +56,7 @@ async fn waiting_turn(
 
 #[tokio::test]
 async fn a_helper_that_hangs_in_a_call_delays_nobody_else() -> Result<()> {
-    let home = Home::start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::with_client().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     let turn = waiting_turn(&mut client, thread, "/tool helper hang").await?;
@@ -66,15 +65,14 @@ async fn a_helper_that_hangs_in_a_call_delays_nobody_else() -> Result<()> {
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Interrupted);
     client.close().await?;
     control.thread_closed(thread).await?;
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }
 
 #[tokio::test]
 async fn a_helper_that_hangs_at_its_start_delays_nobody_else() -> Result<()> {
     let wedged = Helper::with("wedged", &["--hang-at-start"])?.set("startup_timeout_sec", 600);
-    let home = Home::setup().helper(Helper::named("helper")?).helper(wedged).start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) =
+        Home::setup().helper(Helper::named("helper")?).helper(wedged).start_with_client().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     let turn = waiting_turn(&mut client, thread, "/tool wedged echo").await?;
@@ -86,14 +84,12 @@ async fn a_helper_that_hangs_at_its_start_delays_nobody_else() -> Result<()> {
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Interrupted);
     client.close().await?;
     control.thread_closed(thread).await?;
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }
 
 #[tokio::test]
 async fn a_helper_that_stopped_reading_delays_nobody_else() -> Result<()> {
-    let home = Home::start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::with_client().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     waiting_turn(&mut client, thread, "/tool helper deaf").await?;
@@ -109,15 +105,16 @@ async fn a_helper_that_stopped_reading_delays_nobody_else() -> Result<()> {
     let orphan = control.loaded_thread(thread).await?.map(|loaded| loaded.state);
     assert_eq!(orphan, Some(LoadedState::Running), "a turn continues without subscribers");
     control.unload(thread, true).await?;
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }
 
 #[tokio::test]
 async fn hanging_calls_of_a_connection_do_not_block_its_interrupts() -> Result<()> {
-    let home =
-        Home::setup().helper(Helper::named("helper")?).set("limits.requests_in_flight", 4).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup()
+        .helper(Helper::named("helper")?)
+        .set("limits.requests_in_flight", 4)
+        .start_with_client()
+        .await?;
     let thread = client.start_thread().await?.id;
     let turn = client.start_turn(thread, "/hang").await?;
     let mut waiting: Vec<Pending<McpServerToolCall>> = Vec::new();

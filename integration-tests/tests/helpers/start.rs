@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::json;
-use skein_integration_tests::home::{Helper, Home, PATIENCE};
+use skein_integration_tests::home::{Helper, Home};
 use skein_integration_tests::process::TAG;
 use skein_integration_tests::requests::tool_params;
 use skein_protocol::helper::{McpServerConnectionStatus, McpServerStartupState};
@@ -17,9 +17,7 @@ use super::statuses;
 
 #[tokio::test]
 async fn clients_are_notified_of_a_helpers_start() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     for state in [McpServerStartupState::Starting, McpServerStartupState::Ready] {
         let update = client.next::<McpServerStartupStatusUpdated>(|_| true).await?;
         assert_eq!((update.thread_id, update.name.as_str(), update.status), (Some(thread), "helper", state));
@@ -31,8 +29,7 @@ async fn clients_are_notified_of_a_helpers_start() -> Result<()> {
 #[tokio::test]
 async fn a_missing_program_is_reported_and_stops_no_turn() -> Result<()> {
     let missing = Helper::program("missing", "/no/such/program", &[]);
-    let home = Home::setup().helper(missing).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().helper(missing).start_with_client().await?;
     let thread = client.start_thread().await?.id;
     let update = client
         .next::<McpServerStartupStatusUpdated>(|update| update.status == McpServerStartupState::Failed)
@@ -47,15 +44,13 @@ async fn a_missing_program_is_reported_and_stops_no_turn() -> Result<()> {
     assert_eq!(client.say(thread, "without it").await?, "without it");
     let call = tool_params(thread, "missing", "echo", json!({}));
     assert_eq!(client.refusal::<McpServerToolCall>(call).await?.reason(), "helperNotRunning");
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }
 
 #[tokio::test]
 async fn repeated_start_failures_are_reported_once_until_the_helper_is_given_up() -> Result<()> {
     let failing = Helper::with("failing", &["--exit-at-start", "3"])?;
-    let home = Home::setup().helper(failing).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().helper(failing).start_with_client().await?;
     client.start_thread().await?;
     let given_up = |update: &skein_protocol::event::McpServerStatusUpdatedNotification| {
         update.error.as_ref().is_some_and(|error| error.contains("it failed 5 times"))
@@ -65,8 +60,7 @@ async fn repeated_start_failures_are_reported_once_until_the_helper_is_given_up(
     let wanted =
         [McpServerStartupState::Starting, McpServerStartupState::Failed, McpServerStartupState::Failed];
     assert_eq!(update.collect::<Vec<_>>(), wanted);
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }
 
 #[tokio::test]
@@ -80,8 +74,7 @@ async fn secrets_in_a_helpers_output_are_masked() -> Result<()> {
     };
     let setup =
         Home::setup().helper(helper("errs", ">&2; exit 3")).helper(helper("prints", "; exec cat >&2"));
-    let mut home = setup.env("NAMED", SECRETS[0]).start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = setup.env("NAMED", SECRETS[0]).start_with_client().await?;
     let thread = client.start_thread().await?.id;
     for _ in 0..2 {
         let update = client
@@ -111,8 +104,7 @@ async fn a_missing_required_helper_fails_the_turn_with_its_stderr() -> Result<()
     let script =
         format!("test -e {} && exec {}; echo no flag >&2; exit 7", flag.display(), program.display());
     let required = Helper::program("needed", "sh", &["-c".to_owned(), script]).set("required", true);
-    let home = Home::setup().helper(required).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().helper(required).start_with_client().await?;
     let thread = client.start_thread_with("words").await?;
     client.unload(thread, true).await?;
     std::fs::remove_file(&flag)?;
@@ -129,8 +121,7 @@ async fn a_missing_required_helper_fails_the_turn_with_its_stderr() -> Result<()
 #[tokio::test]
 async fn a_helper_that_is_not_ready_in_time_is_restarted() -> Result<()> {
     let slow = Helper::with("slow", &["--hang-at-start"])?.set("startup_timeout_sec", 0.3);
-    let home = Home::setup().helper(slow).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().helper(slow).start_with_client().await?;
     let thread = client.start_thread().await?.id;
     let update = client
         .next::<McpServerStartupStatusUpdated>(|update| update.status == McpServerStartupState::Failed)
@@ -138,15 +129,13 @@ async fn a_helper_that_is_not_ready_in_time_is_restarted() -> Result<()> {
     assert!(update.error.is_some_and(|error| error.contains("startup_timeout_sec")));
     client.until_status("another try", |status| status.helpers.started_total > 1).await?;
     client.unload(thread, true).await?;
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }
 
 #[tokio::test]
 async fn a_slow_start_delays_the_call_and_not_the_thread() -> Result<()> {
     let slow = Helper::with("slow", &["--start-delay-ms", "400"])?;
-    let home = Home::setup().helper(slow).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().helper(slow).start_with_client().await?;
     let thread = client.start_thread().await?.id;
     let status = &statuses(&mut client, thread).await?[0];
     assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::Starting));
@@ -158,8 +147,7 @@ async fn a_slow_start_delays_the_call_and_not_the_thread() -> Result<()> {
 #[tokio::test]
 async fn a_thread_is_unloaded_while_its_helper_starts() -> Result<()> {
     let slow = Helper::with("slow", &["--hang-at-start", "--ignore-term", "--ignore-eof"])?;
-    let home = Home::setup().helper(slow).start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::setup().helper(slow).start_with_client().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread_with("words").await?;
     home.until_helpers(1, Duration::from_secs(10)).await?;
@@ -171,8 +159,7 @@ async fn a_thread_is_unloaded_while_its_helper_starts() -> Result<()> {
 
 #[tokio::test]
 async fn a_thread_can_add_helpers_and_change_those_of_the_settings() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let program = skein_integration_tests::paths::mcp_helper()?;
     let own = json!({ "command": program, "env": { TAG: home.tag() } });
     let config = json!({ "mcp_servers": { "own": own, "helper": { "enabled": false } } });
@@ -190,8 +177,7 @@ async fn a_thread_can_add_helpers_and_change_those_of_the_settings() -> Result<(
 async fn tools_that_are_not_enabled_are_neither_listed_nor_called() -> Result<()> {
     let some =
         Helper::named("some")?.set("enabled_tools", vec!["echo", "pid"]).set("disabled_tools", vec!["pid"]);
-    let home = Home::setup().helper(some).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().helper(some).start_with_client().await?;
     let thread = client.start_thread().await?.id;
     assert_eq!(client.say(thread, "/tool some echo {\"text\":\"yes\"}").await?, "yes");
     let names: Vec<String> = statuses(&mut client, thread).await?[0].tools.keys().cloned().collect();

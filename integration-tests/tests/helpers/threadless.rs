@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use skein_integration_tests::client::Client;
-use skein_integration_tests::home::{Helper, Home, PATIENCE};
+use skein_integration_tests::home::{Helper, Home};
 use skein_protocol::helper::{ListMcpServerStatusParams, McpServerConnectionStatus, McpServerStatus};
 use skein_protocol::methods::{McpServerStatusList, ThreadStart};
 use skein_protocol::thread::ThreadStartParams;
@@ -15,8 +15,8 @@ async fn offered(client: &mut Client) -> Result<Vec<McpServerStatus>> {
 async fn helpers_of_the_settings_are_started_for_the_answer_and_end_with_it() -> Result<()> {
     let other = Helper::named("other")?.set("enabled_tools", vec!["echo"]).set("linger", "1h");
     let off = Helper::named("off")?.set("enabled", false);
-    let home = Home::setup().helper(Helper::named("helper")?).helper(other).helper(off).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) =
+        Home::setup().helper(Helper::named("helper")?).helper(other).helper(off).start_with_client().await?;
     let statuses = offered(&mut client).await?;
     let [helper, off, other] = &statuses[..] else { panic!("{statuses:?}") };
     assert!(helper.tools.contains_key("echo") && helper.server_info.is_some(), "{helper:?}");
@@ -24,21 +24,18 @@ async fn helpers_of_the_settings_are_started_for_the_answer_and_end_with_it() ->
     assert_eq!(helper.runtime_status, Some(McpServerConnectionStatus::Connected));
     assert_eq!(off.runtime_status, Some(McpServerConnectionStatus::Disabled));
     assert_eq!(other.tools.keys().collect::<Vec<_>>(), ["echo"]);
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }
 
 #[tokio::test]
 async fn a_threads_running_helper_is_used_and_not_started_again() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("/tool helper pid").await?;
     let before = client.status().await?.helpers.started_total;
     assert!(offered(&mut client).await?[0].tools.contains_key("echo"));
     assert_eq!(client.status().await?.helpers.started_total, before);
     client.unload(thread, true).await?;
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }
 
 #[tokio::test]
@@ -46,8 +43,7 @@ async fn a_stalled_helper_is_left_out_of_the_answer_and_delays_nobody() -> Resul
     let wedged = Helper::with("wedged", &["--hang-at-start"])?.set("startup_timeout_sec", 1);
     let failing = Helper::with("failing", &["--exit-at-start", "3"])?;
     let setup = Home::setup().helper(Helper::named("helper")?).helper(wedged).helper(failing);
-    let home = setup.start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = setup.start_with_client().await?;
     let waits = client.start_call::<McpServerStatusList>(&ListMcpServerStatusParams::default()).await?;
     let thread = client.start_thread().await?.id;
     assert_eq!(client.say(thread, "/tool helper echo {\"text\":\"fine\"}").await?, "fine");
@@ -62,27 +58,23 @@ async fn a_stalled_helper_is_left_out_of_the_answer_and_delays_nobody() -> Resul
     other.quiesce().await?;
     drop(other);
     client.unload(thread, true).await?;
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }
 
 #[tokio::test]
 async fn a_thread_does_not_start_without_its_required_helper() -> Result<()> {
     let failing = Helper::with("failing", &["--exit-at-start", "3"])?.set("required", true);
-    let home = Home::setup().helper(failing).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().helper(failing).start_with_client().await?;
     let refused = client.refusal::<ThreadStart>(ThreadStartParams::default()).await?;
     assert_eq!(refused.reason(), "helperNotRunning");
     assert!(refused.message.contains("failing") && refused.message.contains("exiting with 3"), "{refused:?}");
     assert!(client.loaded().await?.is_empty());
-    home.until_drained(PATIENCE).await?;
-    home.finish().await?;
-    let home = Home::setup().helper(Helper::named("helper")?.set("required", true)).start().await?;
-    let mut client = home.client().await?;
+    home.finish_drained().await?;
+    let (home, mut client) =
+        Home::setup().helper(Helper::named("helper")?.set("required", true)).start_with_client().await?;
     let thread = client.start_thread().await?.id;
     client.say(thread, "/tool helper pid").await?;
     assert_eq!(client.status().await?.helpers.started_total, 1, "the thread uses the same process");
     client.unload(thread, true).await?;
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }

@@ -46,8 +46,7 @@ fn rollouts(folder: &Path) -> Result<Vec<(std::path::PathBuf, Vec<u8>)>> {
 
 #[tokio::test]
 async fn a_home_of_an_earlier_version_shows_the_same_and_works() -> Result<()> {
-    let home = Home::setup().left_by_another(LEFT).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().left_by_another(LEFT).start_with_client().await?;
     let before = rollouts(&home.path().join("threads"))?;
     let answers = answers(&home)?;
     for (name, shown) in &answers {

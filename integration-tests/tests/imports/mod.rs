@@ -136,8 +136,7 @@ async fn an_import_reports_a_served_home_and_a_bad_file_with_an_exit_code() -> R
 
 #[tokio::test]
 async fn an_export_has_everything_that_the_server_acknowledged() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("hello ``` there").await?;
     let id = thread.to_string();
     let done = skein(&home.path(), &["export".as_ref(), id.as_ref()]).await?;

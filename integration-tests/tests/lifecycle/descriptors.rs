@@ -11,8 +11,7 @@ const MOST: u64 = 128;
 
 #[tokio::test]
 async fn more_threads_than_descriptors_can_be_used() -> Result<()> {
-    let home = Home::setup().hard_files(MOST).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().hard_files(MOST).start_with_client().await?;
     let mut threads = Vec::new();
     for number in 0..MOST {
         threads.push(client.start_thread_with(&format!("thread {number}")).await?);
@@ -29,8 +28,7 @@ async fn more_threads_than_descriptors_can_be_used() -> Result<()> {
 
 #[tokio::test]
 async fn connections_leave_descriptors_for_files_and_are_accepted_again_later() -> Result<()> {
-    let home = Home::setup().hard_files(MOST).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().hard_files(MOST).start_with_client().await?;
     let thread = client.start_thread_with("words").await?;
     let address = home.address().strip_prefix("ws://").context("an address")?.to_owned();
     let mut crowd = Vec::new();

@@ -11,8 +11,7 @@ use skein_protocol::turn::TurnStatus;
 
 #[tokio::test]
 async fn after_a_forced_unload_a_subscribers_next_turn_loads_the_thread() -> Result<()> {
-    let home = Home::start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::with_client().await?;
     let mut asker = home.client().await?;
     let mut other = home.client().await?;
     let thread = asker.start_thread_with("/tool helper pid").await?;
@@ -34,15 +33,14 @@ async fn after_a_forced_unload_a_subscribers_next_turn_loads_the_thread() -> Res
     assert_eq!(loaded, Some((LoadedState::Idle, 1)));
     other.close().await?;
     control.thread_closed(thread).await?;
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }
 
 #[tokio::test]
 async fn above_the_limit_of_loaded_threads_the_longest_idle_ones_are_evicted() -> Result<()> {
     let helper = Helper::named("helper")?;
-    let home = Home::setup().set("limits.loaded_threads", 3).helper(helper).start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) =
+        Home::setup().set("limits.loaded_threads", 3).helper(helper).start_with_client().await?;
     let mut client = home.client().await?;
     let mut threads = Vec::new();
     for number in 0..5 {
@@ -71,14 +69,16 @@ async fn above_the_limit_of_loaded_threads_the_longest_idle_ones_are_evicted() -
     control.until_status("three threads are left", three).await?;
     assert_eq!(client.received::<ThreadClosed>()?, [], "a subscribed thread is never closed");
     client.close().await?;
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }
 
 #[tokio::test]
 async fn above_its_memory_limit_the_server_evicts_idle_threads() -> Result<()> {
-    let home = Home::setup().set("limits.memory", "1MiB").helper(Helper::named("helper")?).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup()
+        .set("limits.memory", "1MiB")
+        .helper(Helper::named("helper")?)
+        .start_with_client()
+        .await?;
     let thread = client.start_thread_with("/tool helper pid").await?;
     client.next::<ThreadStatusChanged>(|p| p.status == ThreadStatus::NotLoaded).await?;
     home.until_drained(PATIENCE).await?;

@@ -27,8 +27,7 @@ async fn two_connections_resume_a_new_thread_without_a_message() -> Result<()> {
 
 #[tokio::test]
 async fn an_ephemeral_thread_is_announced_as_ephemeral() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let params = ThreadStartParams { ephemeral: Some(true), ..ThreadStartParams::default() };
     let thread = client.call::<ThreadStart>(params).await?.thread;
     let started = client.next::<ThreadStarted>(|started| started.thread.id == thread.id).await?.thread;

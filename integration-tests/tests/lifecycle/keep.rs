@@ -12,8 +12,7 @@ use skein_protocol::turn::TurnStatus;
 
 #[tokio::test]
 async fn a_second_subscriber_keeps_the_thread_with_its_helper() -> Result<()> {
-    let home = Home::start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::with_client().await?;
     let mut first = home.client().await?;
     let mut second = home.client().await?;
     let thread = first.start_thread_with("/tool helper pid").await?;
@@ -26,14 +25,12 @@ async fn a_second_subscriber_keeps_the_thread_with_its_helper() -> Result<()> {
     assert_eq!(second.say(thread, "/tool helper pid").await?, pid, "the helper is the same");
     second.close().await?;
     control.thread_closed(thread).await?;
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }
 
 #[tokio::test]
 async fn an_observer_does_not_keep_the_thread_and_follows_its_unload_and_load() -> Result<()> {
-    let home = Home::start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::with_client().await?;
     let mut client = home.client().await?;
     let mut observer = home.client().await?;
     let thread = client.start_thread_with("first words").await?;
@@ -57,8 +54,7 @@ async fn an_observer_does_not_keep_the_thread_and_follows_its_unload_and_load() 
 
 #[tokio::test]
 async fn observing_a_thread_that_is_not_loaded_does_not_load_it() -> Result<()> {
-    let home = Home::start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::with_client().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread_with("words").await?;
     client.close().await?;
@@ -76,8 +72,7 @@ async fn observing_a_thread_that_is_not_loaded_does_not_load_it() -> Result<()> 
 
 #[tokio::test]
 async fn a_running_turn_survives_the_disconnect_and_then_the_thread_unloads() -> Result<()> {
-    let home = Home::start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::with_client().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     let turn = client.start_turn(thread, "/stream 40 8 100").await?;
@@ -98,9 +93,7 @@ async fn a_running_turn_survives_the_disconnect_and_then_the_thread_unloads() ->
 
 #[tokio::test]
 async fn a_running_turn_can_be_found_again() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let turn = client.start_turn(thread, "/hang").await?;
     drop(client);
     let mut client = home.client().await?;
@@ -116,9 +109,7 @@ async fn a_running_turn_can_be_found_again() -> Result<()> {
 
 #[tokio::test]
 async fn a_resume_in_the_middle_of_a_message_shows_its_text_so_far() -> Result<()> {
-    let home = Home::start().await?;
-    let mut writer = home.client().await?;
-    let thread = writer.start_thread().await?.id;
+    let (home, mut writer, thread) = Home::with_thread().await?;
     let turn = writer.start_turn(thread, "/stream 60 8 100").await?;
     for number in 0..5 {
         writer.next::<ItemAgentMessageDelta>(|p| p.delta.starts_with(&format!("{number} "))).await?;

@@ -18,8 +18,7 @@ use skein_protocol::thread::{ThreadSetNameParams, ThreadUnsubscribeStatus};
 
 #[tokio::test]
 async fn switching_between_threads_leaves_nothing_behind() -> Result<()> {
-    let home = Home::start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::with_client().await?;
     let mut threads = Vec::new();
     for number in 0..5 {
         let mut client = home.client().await?;
@@ -53,8 +52,8 @@ async fn switching_between_threads_leaves_nothing_behind() -> Result<()> {
 
 #[tokio::test]
 async fn a_stubborn_helper_and_its_grandchild_are_stopped_in_time() -> Result<()> {
-    let home = Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) =
+        Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start_with_client().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread_with("/tool helper pid").await?;
     home.until_helpers(2, PATIENCE).await?;
@@ -68,8 +67,7 @@ async fn a_stubborn_helper_and_its_grandchild_are_stopped_in_time() -> Result<()
 
 #[tokio::test]
 async fn unsubscribing_is_exactly_a_disconnect() -> Result<()> {
-    let home = Home::start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::with_client().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread_with("/tool helper pid").await?;
     assert_eq!(client.unsubscribe(thread).await?, ThreadUnsubscribeStatus::Unsubscribed);
@@ -83,8 +81,7 @@ async fn unsubscribing_is_exactly_a_disconnect() -> Result<()> {
 
 #[tokio::test]
 async fn unsubscribing_without_a_subscription_reports_it() -> Result<()> {
-    let home = Home::start().await?;
-    let mut owner = home.client().await?;
+    let (home, mut owner) = Home::with_client().await?;
     let mut other = home.client().await?;
     let thread = owner.start_thread_with("mine").await?;
     assert_eq!(other.unsubscribe(thread).await?, ThreadUnsubscribeStatus::NotSubscribed);
@@ -94,8 +91,7 @@ async fn unsubscribing_without_a_subscription_reports_it() -> Result<()> {
 
 #[tokio::test]
 async fn the_server_does_not_count_a_closed_connection() -> Result<()> {
-    let home = Home::start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::with_client().await?;
     let mut clients = Vec::new();
     for _ in 0..10 {
         clients.push(home.client().await?);
@@ -108,8 +104,11 @@ async fn the_server_does_not_count_a_closed_connection() -> Result<()> {
 
 #[tokio::test]
 async fn a_disconnect_is_handled_even_with_a_full_mailbox() -> Result<()> {
-    let home = Home::setup().set("limits.mailbox", 1).set("limits.requests_in_flight", 1_000).start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::setup()
+        .set("limits.mailbox", 1)
+        .set("limits.requests_in_flight", 1_000)
+        .start_with_client()
+        .await?;
     let mut client = home.client().await?;
     let thread = client.start_thread_with("words").await?;
     for number in 0..500 {

@@ -19,8 +19,7 @@ async fn refused(client: &mut Client, thread: ThreadId) -> Result<WireError> {
 
 #[tokio::test]
 async fn an_unload_is_answered_when_no_process_is_left() -> Result<()> {
-    let home = Home::start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::with_client().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread_with("/tool helper pid").await?;
     assert_eq!(client.unload(thread, false).await?, UnloadOutcome::Unloaded);
@@ -33,9 +32,7 @@ async fn an_unload_is_answered_when_no_process_is_left() -> Result<()> {
 
 #[tokio::test]
 async fn an_unload_without_force_is_refused_while_a_turn_runs() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let turn = client.start_turn(thread, "/hang").await?;
     let error = refused(&mut client, thread).await?;
     assert_eq!((error.reason(), error.data.as_ref().unwrap().thread_id), ("active", Some(thread)));
@@ -47,8 +44,7 @@ async fn an_unload_without_force_is_refused_while_a_turn_runs() -> Result<()> {
 
 #[tokio::test]
 async fn an_unload_without_force_is_refused_while_another_client_is_subscribed() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let mut other = home.client().await?;
     let mut observer = home.client().await?;
     let thread = client.start_thread_with("words").await?;
@@ -64,8 +60,7 @@ async fn an_unload_without_force_is_refused_while_another_client_is_subscribed()
 
 #[tokio::test]
 async fn a_forced_unload_interrupts_the_turn() -> Result<()> {
-    let home = Home::start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::with_client().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     let turn = client.start_turn(thread, "/tool helper hang").await?;
@@ -80,8 +75,7 @@ async fn a_forced_unload_interrupts_the_turn() -> Result<()> {
 
 #[tokio::test]
 async fn a_turn_on_an_unloaded_thread_is_refused_with_advice() -> Result<()> {
-    let home = Home::start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::with_client().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread_with("words").await?;
     client.close().await?;
@@ -98,8 +92,7 @@ async fn a_turn_on_an_unloaded_thread_is_refused_with_advice() -> Result<()> {
 
 #[tokio::test]
 async fn a_resume_of_an_unknown_thread_has_the_error_that_clients_expect() -> Result<()> {
-    let home = Home::start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::with_client().await?;
     let mut client = home.client().await?;
     let thread = ThreadId::new(Uuid::now_v7());
     let error = client.refusal::<ThreadResume>(resume_params(thread)).await?;

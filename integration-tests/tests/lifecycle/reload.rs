@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use skein_integration_tests::client::Client;
-use skein_integration_tests::home::{Helper, Home, PATIENCE};
+use skein_integration_tests::home::{Helper, Home};
 use skein_integration_tests::requests::resume_params;
 use skein_protocol::extension::LoadedState;
 use skein_protocol::ids::ThreadId;
@@ -11,8 +11,8 @@ use skein_protocol::notifications::ThreadClosed;
 
 /// A home with a slow-stopping helper, a thread on disk, and a control connection.
 async fn stubborn() -> Result<(Home, Client, ThreadId)> {
-    let home = Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) =
+        Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start_with_client().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread_with("/tool helper pid").await?;
     drop(client);
@@ -73,14 +73,12 @@ async fn fifty_resumes_during_the_unload_are_one_load() -> Result<()> {
     assert_eq!(status.threads.subscriptions, 50);
     drop(clients);
     control.until_status("nothing loaded", |status| status.threads.loaded == 0).await?;
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }
 
 #[tokio::test]
 async fn fifty_resumes_of_a_cold_thread_are_one_load() -> Result<()> {
-    let home = Home::start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::with_client().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread_with("words").await?;
     drop(client);
@@ -122,14 +120,12 @@ async fn a_client_that_leaves_during_the_load_keeps_no_thread_loaded() -> Result
         .await?;
     let status = control.status().await?;
     assert_eq!((status.threads.subscriptions, status.helpers.alive), (0, 0));
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }
 
 #[tokio::test]
 async fn many_clients_that_resume_and_leave_at_once_leave_nothing_behind() -> Result<()> {
-    let home = Home::start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::with_client().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread_with("words").await?;
     drop(client);
@@ -148,8 +144,7 @@ async fn many_clients_that_resume_and_leave_at_once_leave_nothing_behind() -> Re
     };
     let status = control.until_status("no connection and no thread", gone).await?;
     assert_eq!((status.threads.subscriptions, status.helpers.alive), (0, 0));
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }
 
 #[tokio::test]
@@ -165,6 +160,5 @@ async fn unsubscribing_withdraws_a_waiting_resume() -> Result<()> {
     let error = client.answer(pending).await?.unwrap_err();
     assert_eq!(error.reason(), "withdrawn");
     control.until_status("nothing loaded", |status| status.threads.loaded == 0).await?;
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }

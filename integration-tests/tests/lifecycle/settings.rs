@@ -9,8 +9,8 @@ use skein_protocol::notifications::ConfigWarning;
 
 #[tokio::test]
 async fn a_hangup_reloads_the_settings_and_an_invalid_file_changes_nothing() -> Result<()> {
-    let home = Home::setup().set("unload.grace", "1h").helper(Helper::named("helper")?).start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) =
+        Home::setup().set("unload.grace", "1h").helper(Helper::named("helper")?).start_with_client().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread_with("/tool helper pid").await?;
     client.close().await?;
@@ -48,8 +48,7 @@ async fn a_hangup_reloads_the_settings_and_an_invalid_file_changes_nothing() -> 
 
 #[tokio::test]
 async fn new_helper_settings_take_effect_at_the_next_load() -> Result<()> {
-    let home = Home::setup().start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().start_with_client().await?;
     let thread = client.start_thread_with("no helper yet").await?;
     client.close().await?;
     let mut client = home.client().await?;
@@ -66,6 +65,5 @@ async fn new_helper_settings_take_effect_at_the_next_load() -> Result<()> {
     client.resume(thread).await?;
     assert_eq!(client.say(thread, "/tool new echo {\"text\":\"there\"}").await?, "there");
     client.close().await?;
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }

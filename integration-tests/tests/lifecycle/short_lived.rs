@@ -17,12 +17,11 @@ fn ephemeral() -> ThreadStartParams {
 
 #[tokio::test]
 async fn a_thread_without_a_message_is_dropped_after_its_grace() -> Result<()> {
-    let home = Home::setup()
+    let (home, mut control) = Home::setup()
         .set("unload.unmaterialised_grace", "200ms")
         .helper(Helper::named("helper")?)
-        .start()
+        .start_with_client()
         .await?;
-    let mut control = home.client().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     drop(client);
@@ -36,8 +35,7 @@ async fn a_thread_without_a_message_is_dropped_after_its_grace() -> Result<()> {
 
 #[tokio::test]
 async fn a_resume_within_the_grace_keeps_the_threads_name() -> Result<()> {
-    let home = Home::start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::with_client().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     let name = ThreadSetNameParams { name: "Plans".to_owned(), thread_id: thread };
@@ -60,8 +58,7 @@ async fn a_resume_within_the_grace_keeps_the_threads_name() -> Result<()> {
 
 #[tokio::test]
 async fn an_ephemeral_thread_ends_with_its_last_subscriber_even_in_a_turn() -> Result<()> {
-    let home = Home::start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::with_client().await?;
     let mut client = home.client().await?;
     let thread = client.call::<ThreadStart>(ephemeral()).await?.thread;
     assert!(thread.ephemeral);
@@ -76,8 +73,7 @@ async fn an_ephemeral_thread_ends_with_its_last_subscriber_even_in_a_turn() -> R
 
 #[tokio::test]
 async fn only_subscribers_know_an_ephemeral_thread() -> Result<()> {
-    let home = Home::start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::with_client().await?;
     let mut client = home.client().await?;
     let thread = client.call::<ThreadStart>(ephemeral()).await?.thread.id;
     client.next::<ThreadStarted>(|started| started.thread.id == thread).await?;
@@ -100,8 +96,7 @@ async fn only_subscribers_know_an_ephemeral_thread() -> Result<()> {
 
 #[tokio::test]
 async fn a_new_thread_is_idle_and_announced_after_the_answer() -> Result<()> {
-    let home = Home::start().await?;
-    let mut other = home.client().await?;
+    let (home, mut other) = Home::with_client().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?;
     assert_eq!((thread.status, thread.turns.len()), (ThreadStatus::Idle, 0));

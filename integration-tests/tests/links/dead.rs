@@ -85,8 +85,7 @@ async fn a_trickling_message_keeps_the_connection_alive() -> Result<()> {
 
 #[tokio::test]
 async fn an_idle_client_that_answers_pings_stays() -> Result<()> {
-    let home = hasty().start().await?;
-    let mut idle = home.client().await?;
+    let (home, mut idle) = hasty().start_with_client().await?;
     let mut other = Client::ready(home.address()).await?;
     // A third client, silent all the time, serves as the clock: three times.
     for _ in 0..3 {
@@ -105,8 +104,7 @@ const HALF: Duration = Duration::from_millis(1_000);
 
 #[tokio::test]
 async fn only_a_client_that_opted_in_gets_heartbeats() -> Result<()> {
-    let home = Home::setup().set("connections.heartbeat", "50ms").start().await?;
-    let mut plain = home.client().await?;
+    let (home, mut plain) = Home::setup().set("connections.heartbeat", "50ms").start_with_client().await?;
     let mut page = Client::connect(home.address()).await?;
     let extensions = json!({ EVENTS_EXTENSION: { "version": 1 } });
     let capabilities = InitializeCapabilities {
@@ -142,8 +140,7 @@ async fn an_unsupported_version_of_events_is_not_confirmed() -> Result<()> {
 
 #[tokio::test]
 async fn a_ping_of_a_client_is_answered() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     client.send_message(Message::Ping("there?".into())).await?;
     assert_eq!(client.close().await?, End::Close(None));
     home.finish().await

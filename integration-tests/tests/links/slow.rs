@@ -18,8 +18,7 @@ fn streamed(client: &Client, turn: &TurnId) -> Result<(String, usize)> {
 
 #[tokio::test]
 async fn a_slow_reader_gets_the_whole_text_in_fewer_pieces() -> Result<()> {
-    let home = Home::setup().set("limits.outbox_bytes", 512 * 1024).start().await?;
-    let mut reader = home.client().await?;
+    let (home, mut reader) = Home::setup().set("limits.outbox_bytes", 512 * 1024).start_with_client().await?;
     let thread = reader.start_thread_with("words").await?;
     let mut slow = Client::narrow(home.address()).await?;
     slow.resume(thread).await?;
@@ -39,8 +38,7 @@ async fn a_slow_reader_gets_the_whole_text_in_fewer_pieces() -> Result<()> {
 
 #[tokio::test]
 async fn a_client_that_reads_nothing_is_closed_in_bounded_memory_and_others_get_everything() -> Result<()> {
-    let home = Home::setup().set("limits.outbox_bytes", 64 * 1024).start().await?;
-    let mut reader = home.client().await?;
+    let (home, mut reader) = Home::setup().set("limits.outbox_bytes", 64 * 1024).start_with_client().await?;
     let mut control = home.client().await?;
     let thread = reader.start_thread_with("words").await?;
     let mut mute = Client::narrow(home.address()).await?;

@@ -218,8 +218,7 @@ async fn after_a_restart_clients_must_list_again() -> Result<()> {
     client.start_thread_with("words").await?;
     let before = View::listed(&mut client).await?.place;
     assert!(!since(&mut client, &before).await?.too_old);
-    home.stop().await?;
-    home.start_again().await?;
+    home.restart().await?;
     let mut client = numbered(&home).await?;
     let missed = since(&mut client, &before).await?;
     assert!(missed.too_old && missed.changes.is_empty());

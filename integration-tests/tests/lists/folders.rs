@@ -11,8 +11,7 @@ use skein_protocol::thread::{ThreadListCwdFilter, ThreadListParams, ThreadStartP
 
 #[tokio::test]
 async fn a_folder_is_the_same_with_slashes_dots_and_links() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let root = home.beside().canonicalize()?;
     let at = |name: &str| format!("{}/{name}", root.display());
     std::fs::create_dir_all(at("sub2"))?;

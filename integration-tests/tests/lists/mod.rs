@@ -37,8 +37,7 @@ async fn make(client: &mut Client, cwd: &str, text: &str) -> Result<ThreadId> {
 
 #[tokio::test]
 async fn a_list_has_all_threads_on_disk_newest_first() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     assert_eq!(list(&mut client, ThreadListParams::default()).await?, []);
     let first = client.start_thread_with("about trees").await?;
     let second = client.start_thread_with("about rivers").await?;
@@ -61,8 +60,7 @@ async fn a_list_has_all_threads_on_disk_newest_first() -> Result<()> {
 
 #[tokio::test]
 async fn a_listed_thread_has_its_preview_and_status_and_no_turns() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("about trees").await?;
     let shown = listed(&mut client, thread).await?;
     assert_eq!((shown.preview.as_str(), shown.turns.len()), ("about trees", 0));
@@ -80,8 +78,7 @@ async fn a_listed_thread_has_its_preview_and_status_and_no_turns() -> Result<()>
 
 #[tokio::test]
 async fn a_list_is_filtered_by_folder_text_and_exclusion() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let (one, two) = (home.beside().join("one"), home.beside().join("two"));
     for folder in [&one, &two] {
         std::fs::create_dir(folder)?;
@@ -111,8 +108,7 @@ async fn a_list_is_filtered_by_folder_text_and_exclusion() -> Result<()> {
 
 #[tokio::test]
 async fn a_list_is_filtered_by_time() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("about trees").await?;
     let Thread { created_at, updated_at, .. } = listed(&mut client, thread).await?;
     let within = |options: ListOptions| ThreadListParams { skein: Some(options), ..Default::default() };
@@ -135,8 +131,7 @@ async fn a_list_is_filtered_by_time() -> Result<()> {
 
 #[tokio::test]
 async fn pages_have_no_gap_and_no_repetition_while_threads_are_added() -> Result<()> {
-    let home = Home::setup().set("durability", "process").start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().set("durability", "process").start_with_client().await?;
     let mut made = Vec::new();
     for number in 0..7 {
         made.push(client.start_thread_with(&format!("thread {number}")).await?);
@@ -166,21 +161,18 @@ async fn pages_have_no_gap_and_no_repetition_while_threads_are_added() -> Result
 
 #[tokio::test]
 async fn lists_and_histories_survive_a_restart_and_a_kill() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::with_client().await?;
     for number in 0..4 {
         client.start_thread_with(&format!("thread {number}")).await?;
     }
     let before = list(&mut client, ThreadListParams::default()).await?;
     let read = client.read_thread(before[0]).await?.turns;
-    home.stop().await?;
-    home.start_again().await?;
+    home.restart().await?;
     let mut client = home.client().await?;
     assert_eq!(list(&mut client, ThreadListParams::default()).await?, before);
     assert_eq!(client.read_thread(before[0]).await?.turns, read);
     let newest = client.start_thread_with("the newest").await?;
-    home.kill().await?;
-    home.start_again().await?;
+    home.restart_after_kill().await?;
     let mut client = home.client().await?;
     let after = list(&mut client, ThreadListParams::default()).await?;
     assert_eq!((after[0], &after[1..]), (newest, before.as_slice()));
@@ -189,8 +181,7 @@ async fn lists_and_histories_survive_a_restart_and_a_kill() -> Result<()> {
 
 #[tokio::test]
 async fn a_lost_index_is_rebuilt() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::with_client().await?;
     for number in 0..3 {
         client.start_thread_with(&format!("thread {number}")).await?;
     }
@@ -215,8 +206,7 @@ async fn a_lost_index_is_rebuilt() -> Result<()> {
 
 #[tokio::test]
 async fn reading_a_thread_does_not_load_it() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("words").await?;
     client.unload(thread, false).await?;
     let params = |turns| ThreadReadParams { include_turns: turns, thread_id: thread };
@@ -233,9 +223,7 @@ async fn reading_a_thread_does_not_load_it() -> Result<()> {
 
 #[tokio::test]
 async fn a_thread_is_read_in_the_middle_of_its_turn() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let turn = client.start_turn(thread, "/stream 100000 8 100").await?;
     client
         .next::<skein_protocol::notifications::ItemAgentMessageDelta>(|delta| delta.delta.starts_with("3 "))
@@ -251,8 +239,7 @@ async fn a_thread_is_read_in_the_middle_of_its_turn() -> Result<()> {
 
 #[tokio::test]
 async fn the_list_of_loaded_threads_has_pages_too() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let mut made = Vec::new();
     for _ in 0..5 {
         made.push(client.start_thread().await?.id);

@@ -21,8 +21,7 @@ fn name(thread: ThreadId, name: &str) -> ThreadSetNameParams {
 
 #[tokio::test]
 async fn every_client_is_notified_of_a_name_and_it_is_kept() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::with_client().await?;
     let mut other = home.client().await?;
     let thread = client.start_thread_with("words").await?;
     client.call::<ThreadNameSet>(name(thread, "  Plans  ")).await?;
@@ -31,8 +30,7 @@ async fn every_client_is_notified_of_a_name_and_it_is_kept() -> Result<()> {
         assert_eq!(update.thread_name.as_deref(), Some("Plans"));
     }
     assert_eq!(listed(&mut other, thread).await?.name.as_deref(), Some("Plans"));
-    home.kill().await?;
-    home.start_again().await?;
+    home.restart_after_kill().await?;
     let mut client = home.client().await?;
     assert_eq!(client.read_thread(thread).await?.name.as_deref(), Some("Plans"));
     assert_eq!(listed(&mut client, thread).await?.name.as_deref(), Some("Plans"));
@@ -41,8 +39,7 @@ async fn every_client_is_notified_of_a_name_and_it_is_kept() -> Result<()> {
 
 #[tokio::test]
 async fn naming_an_unloaded_thread_starts_no_helper_and_leaves_it_unloaded() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("words").await?;
     client.unload(thread, false).await?;
     let before = client.status().await?.helpers.started_total;
@@ -56,8 +53,7 @@ async fn naming_an_unloaded_thread_starts_no_helper_and_leaves_it_unloaded() -> 
 
 #[tokio::test]
 async fn a_name_needs_a_thread_and_a_visible_character() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let unknown = ThreadId::new(Uuid::now_v7());
     let error = client.refusal::<ThreadNameSet>(name(unknown, "Plans")).await?;
     assert_eq!(error.reason(), "threadNotFound");
@@ -68,8 +64,7 @@ async fn a_name_needs_a_thread_and_a_visible_character() -> Result<()> {
 
 #[tokio::test]
 async fn texts_in_lists_have_a_length_limit() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("words").await?;
     let (long, longest) = ("n".repeat(5_000_000), "n".repeat(4_096));
     for (method, path, params) in [

@@ -35,8 +35,7 @@ fn texts_of(entries: &[ThreadItemEntry]) -> Vec<String> {
 
 #[tokio::test]
 async fn turns_are_read_newest_first_while_new_ones_are_added() -> Result<()> {
-    let home = Home::setup().set("durability", "process").start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().set("durability", "process").start_with_client().await?;
     let thread = converse(&mut client, 5).await?;
     let (mut seen, mut cursor) = (Vec::new(), None);
     loop {
@@ -61,8 +60,7 @@ async fn turns_are_read_newest_first_while_new_ones_are_added() -> Result<()> {
 
 #[tokio::test]
 async fn items_of_a_thread_or_a_turn_are_read_oldest_first_without_a_load() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = converse(&mut client, 3).await?;
     client.unload(thread, false).await?;
     let first = ThreadItemsListParams { limit: Some(4), ..items_params(thread) };
@@ -82,8 +80,7 @@ async fn items_of_a_thread_or_a_turn_are_read_oldest_first_without_a_load() -> R
 
 #[tokio::test]
 async fn cursors_from_a_resume_read_the_history_backwards() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = converse(&mut client, 3).await?;
     let mut other = home.client().await?;
     let initial_turns_page =
@@ -112,9 +109,7 @@ async fn cursors_from_a_resume_read_the_history_backwards() -> Result<()> {
 
 #[tokio::test]
 async fn an_item_in_progress_is_listed_with_its_text_so_far() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let turn = client.start_turn(thread, "/stream 100000 8 100").await?;
     client.next::<ItemAgentMessageDelta>(|delta| delta.delta.starts_with("3 ")).await?;
     let mut other = home.client().await?;
@@ -139,8 +134,7 @@ async fn an_item_in_progress_is_listed_with_its_text_so_far() -> Result<()> {
 
 #[tokio::test]
 async fn late_pages_from_a_resume_leave_out_everything_in_its_events() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = converse(&mut client, 1).await?;
     let turn = client.start_turn(thread, "/stream 100000 8 100").await?;
     client.next::<ItemAgentMessageDelta>(|delta| delta.delta.starts_with("3 ")).await?;
@@ -185,8 +179,7 @@ async fn late_pages_from_a_resume_leave_out_everything_in_its_events() -> Result
 
 #[tokio::test]
 async fn a_page_ends_before_its_answer_is_too_large() -> Result<()> {
-    let home = Home::setup().set("limits.answer_bytes", 65_536).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().set("limits.answer_bytes", 65_536).start_with_client().await?;
     let thread = client.start_thread().await?.id;
     for _ in 0..4 {
         client.turn(thread, &"x".repeat(10_000)).await?;
@@ -223,9 +216,7 @@ async fn a_page_ends_before_its_answer_is_too_large() -> Result<()> {
 
 #[tokio::test]
 async fn the_first_page_of_a_resume_has_as_many_turns_as_fit() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     for _ in 0..2 {
         client.turn(thread, &"x".repeat(400_000)).await?;
     }
@@ -240,13 +231,10 @@ async fn the_first_page_of_a_resume_has_as_many_turns_as_fit() -> Result<()> {
 
 #[tokio::test]
 async fn a_turn_that_no_server_runs_is_shown_as_interrupted() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (mut home, mut client, thread) = Home::with_thread().await?;
     client.start_turn(thread, "/stream 100000 8 100").await?;
     client.next::<ItemAgentMessageDelta>(|delta| delta.delta.starts_with("3 ")).await?;
-    home.kill().await?;
-    home.start_again().await?;
+    home.restart_after_kill().await?;
     let mut client = home.client().await?;
     let read = ThreadReadParams { include_turns: true, thread_id: thread };
     let [turn] = client.call::<ThreadRead>(read).await?.thread.turns.try_into().unwrap();
@@ -260,9 +248,7 @@ async fn a_turn_that_no_server_runs_is_shown_as_interrupted() -> Result<()> {
 
 #[tokio::test]
 async fn a_thread_in_memory_only_has_an_empty_history_or_none() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let turns = client.call::<ThreadTurnsList>(turns_params(thread)).await?;
     assert_eq!((turns.data, turns.next_cursor, turns.backwards_cursor), (Vec::new(), None, None));
     assert_eq!(client.call::<ThreadItemsList>(items_params(thread)).await?.data, []);

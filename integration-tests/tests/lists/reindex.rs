@@ -20,8 +20,7 @@ async fn reindex(home: &Path, arguments: &[&str]) -> Result<Output> {
 
 #[tokio::test]
 async fn reindex_rebuilds_the_list_from_the_histories() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::with_client().await?;
     for text in ["one", "two", "three"] {
         client.start_thread_with(text).await?;
     }

@@ -48,8 +48,7 @@ async fn a_deleted_thread_cannot_be_found_and_leaves_no_process() -> Result<()> 
 
 #[tokio::test]
 async fn a_deleted_thread_stays_deleted_after_a_restart_and_a_reindex() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::with_client().await?;
     let mut threads = Vec::new();
     for number in 0..4 {
         threads.push(client.start_thread_with(&format!("thread {number}")).await?);
@@ -58,8 +57,7 @@ async fn a_deleted_thread_stays_deleted_after_a_restart_and_a_reindex() -> Resul
     for deleted in [threads[0], threads[1]] {
         delete(&mut client, deleted).await?;
     }
-    home.kill().await?;
-    home.start_again().await?;
+    home.restart_after_kill().await?;
     let mut client = home.client().await?;
     assert_eq!(lists(&mut client).await?, [vec![threads[3], threads[2]], vec![]]);
     home.kill().await?;
@@ -78,8 +76,7 @@ async fn a_deleted_thread_stays_deleted_after_a_restart_and_a_reindex() -> Resul
 
 #[tokio::test]
 async fn a_user_can_restore_a_deleted_thread_from_the_trash() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("a slip").await?;
     let turns = client.resume(thread).await?.thread.turns;
     delete(&mut client, thread).await?;
@@ -96,8 +93,7 @@ async fn a_user_can_restore_a_deleted_thread_from_the_trash() -> Result<()> {
 
 #[tokio::test]
 async fn only_old_files_are_removed_from_the_trash() -> Result<()> {
-    let home = Home::setup().set("trash.keep", "0s").start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().set("trash.keep", "0s").start_with_client().await?;
     let kept = client.start_thread_with("kept").await?;
     let aside = client.start_thread_with("aside").await?;
     archive(&mut client, aside).await?;
@@ -111,8 +107,7 @@ async fn only_old_files_are_removed_from_the_trash() -> Result<()> {
 
 #[tokio::test]
 async fn an_ephemeral_thread_cannot_be_archived_and_is_dropped_by_a_delete() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let params = ThreadStartParams { ephemeral: Some(true), ..ThreadStartParams::default() };
     let thread = client.call::<skein_protocol::methods::ThreadStart>(params).await?.thread.id;
     client.turn(thread, "a title").await?;

@@ -71,8 +71,7 @@ async fn place(client: &mut Client, thread: ThreadId, archived: bool) -> Result<
 
 #[tokio::test]
 async fn the_path_of_a_thread_is_its_rollout_also_in_the_archive() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let params = ThreadStartParams { ephemeral: Some(true), ..ThreadStartParams::default() };
     assert_eq!(client.call::<ThreadStart>(params).await?.thread.path, None);
     let thread = client.start_thread_with("words").await?;
@@ -166,16 +165,14 @@ async fn two_clients_archive_at_once_while_a_third_resumes() -> Result<()> {
 
 #[tokio::test]
 async fn an_archived_thread_stays_archived_after_a_kill() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::with_client().await?;
     let threads = [client.start_thread_with("one").await?, client.start_thread_with("two").await?];
     let before = history(&mut client, threads[0]).await?.0;
     for thread in threads {
         archive(&mut client, thread).await?;
     }
     unarchive(&mut client, threads[1]).await?;
-    home.kill().await?;
-    home.start_again().await?;
+    home.restart_after_kill().await?;
     let mut client = home.client().await?;
     assert_eq!(lists(&mut client).await?, [vec![threads[1]], vec![threads[0]]]);
     assert_eq!(client.resume(threads[0]).await?.thread.turns, before);
@@ -196,8 +193,7 @@ async fn an_archived_thread_stays_archived_after_a_kill() -> Result<()> {
 /// A server killed between record and rename, or a user who moved the file.
 #[tokio::test]
 async fn the_location_of_the_file_decides_not_its_records() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::with_client().await?;
     let [moved, back] = [client.start_thread_with("moved").await?, client.start_thread_with("back").await?];
     archive(&mut client, back).await?;
     home.kill().await?;

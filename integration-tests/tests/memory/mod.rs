@@ -31,8 +31,7 @@ async fn large_thread(home: &mut Home) -> Result<ThreadId> {
     for _ in 0..4 {
         client.turn(thread, "/stream 20 60000").await?;
     }
-    home.stop().await?;
-    home.start_again().await?;
+    home.restart().await?;
     Ok(thread)
 }
 
@@ -53,8 +52,7 @@ async fn memory_is_returned_after_many_large_answers() -> Result<()> {
 
 #[tokio::test]
 async fn memory_is_returned_after_clients_that_do_not_read() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("words").await?;
     let before = at_rest(&home).await?;
     let mut clients: Vec<Client> = try_join_all((0..200).map(|_| Client::narrow(home.address()))).await?;

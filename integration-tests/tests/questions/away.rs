@@ -11,7 +11,7 @@ use skein_protocol::server_requests::ItemToolRequestUserInput as Question;
 use skein_protocol::thread::{ThreadActiveFlag, ThreadStatus};
 use skein_protocol::turn::TurnStatus;
 
-use super::{ASK, answer, answer_next, resolved};
+use super::{ASK, answer, answer_next};
 
 async fn until_end(window: &mut Window, turn: &TurnId) -> Result<()> {
     window.until("the end of the turn", |view: &View| view.has_ended(turn) && view.questions.is_empty()).await
@@ -19,8 +19,7 @@ async fn until_end(window: &mut Window, turn: &TurnId) -> Result<()> {
 
 #[tokio::test]
 async fn a_question_without_clients_reaches_the_next_client_that_resumes() -> Result<()> {
-    let home = Home::start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::with_client().await?;
     for kind in [Kind::Numbered, Kind::Plain] {
         let mut window = Window::start(kind, home.address()).await?;
         let thread = window.thread();
@@ -58,7 +57,7 @@ async fn an_answer_after_the_end_of_its_turn_has_no_effect() -> Result<()> {
     let client = &mut clients[0];
     let (late, params) = client.next_request::<Question>().await?;
     client.interrupt(thread, &turn).await?;
-    resolved(client, &late).await?;
+    client.resolved(&late).await?;
     client.turn_end(&turn).await?;
     let again = client.start_turn(thread, "/ask And this one?").await?;
     let (id, _) = client.next_request::<Question>().await?;
@@ -80,8 +79,7 @@ async fn an_answer_to_a_question_from_before_a_kill_has_no_effect() -> Result<()
     window.until("the question", |view| view.open_question().is_some()).await?;
     let (old, _) = window.view.open_question().context("the old question")?;
     let old = old.clone();
-    home.kill().await?;
-    home.start_again().await?;
+    home.restart_after_kill().await?;
     window.leave(Leave::Drop).await?;
     window.come_back(home.address()).await?;
     assert!(window.view.questions.is_empty(), "the old question is void");

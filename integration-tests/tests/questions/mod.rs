@@ -11,7 +11,7 @@ use skein_integration_tests::home::Home;
 use skein_integration_tests::requests::agent_text;
 use skein_protocol::approval::{ToolRequestUserInputAnswer, ToolRequestUserInputResponse};
 use skein_protocol::ids::RequestId;
-use skein_protocol::notifications::{ItemStarted, ServerRequestResolved, ThreadStatusChanged, TurnCompleted};
+use skein_protocol::notifications::{ItemStarted, ThreadStatusChanged, TurnCompleted};
 use skein_protocol::server_requests::ItemToolRequestUserInput as Question;
 use skein_protocol::thread::{ThreadActiveFlag, ThreadStatus};
 use skein_protocol::turn::TurnStatus;
@@ -32,12 +32,6 @@ async fn answer_next(client: &mut Client, text: &str) -> Result<RequestId> {
     Ok(id)
 }
 
-/// Waits until the question is resolved.
-async fn resolved(client: &mut Client, id: &RequestId) -> Result<()> {
-    client.next::<ServerRequestResolved>(|resolved| resolved.request_id == *id).await?;
-    Ok(())
-}
-
 #[tokio::test]
 async fn the_agent_replies_with_the_answer_to_its_question() -> Result<()> {
     let (home, mut clients, thread, turn) = Home::with_turn(1, ASK).await?;
@@ -48,7 +42,7 @@ async fn the_agent_replies_with_the_answer_to_its_question() -> Result<()> {
     let waits = ThreadStatus::Active { active_flags: vec![ThreadActiveFlag::WaitingOnUserInput] };
     client.next::<ThreadStatusChanged>(|changed| changed.status == waits).await?;
     client.answer_request::<Question>(&id, &answer(&params.questions[0].id, "the red one")).await?;
-    resolved(client, &id).await?;
+    client.resolved(&id).await?;
     let runs = ThreadStatus::Active { active_flags: Vec::new() };
     client.next::<ThreadStatusChanged>(|changed| changed.status == runs).await?;
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
@@ -63,7 +57,7 @@ async fn the_first_valid_answer_wins_and_every_client_is_notified() -> Result<()
     let first = answer_next(&mut clients[0], "first").await?;
     assert_eq!(first, id, "all clients get the same id");
     for client in &mut clients {
-        resolved(client, &id).await?;
+        client.resolved(&id).await?;
     }
     // Late and repeated answers are ignored.
     clients[1].answer_request::<Question>(&id, &answer(&params.questions[0].id, "second")).await?;
@@ -96,8 +90,7 @@ async fn an_answer_from_a_client_without_the_question_does_not_count() -> Result
 
 #[tokio::test]
 async fn an_observer_gets_no_questions() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let mut observer = home.client().await?;
     let thread = client.start_thread_with("words").await?;
     observer.observe(thread).await?;
@@ -119,7 +112,7 @@ async fn errors_resolve_a_question_only_from_all_clients() -> Result<()> {
     clients[0].quiesce().await?;
     assert_eq!(clients[0].status().await?.turns.running, 1, "the other client may still answer");
     clients[1].refuse_request(&id, "neither can I").await?;
-    resolved(&mut clients[1], &id).await?;
+    clients[1].resolved(&id).await?;
     let end = clients[0].turn_end(&turn).await?;
     assert_eq!(end.status, TurnStatus::Failed);
     assert!(end.error.unwrap().message.contains("cannot show it"));
@@ -181,7 +174,7 @@ async fn an_interrupt_resolves_the_question() -> Result<()> {
     let (home, mut clients, thread, turn) = Home::with_turn(1, ASK).await?;
     let (id, _) = clients[0].next_request::<Question>().await?;
     clients[0].interrupt(thread, &turn).await?;
-    resolved(&mut clients[0], &id).await?;
+    clients[0].resolved(&id).await?;
     assert_eq!(clients[0].turn_end(&turn).await?.status, TurnStatus::Interrupted);
     home.finish().await
 }
@@ -189,9 +182,7 @@ async fn an_interrupt_resolves_the_question() -> Result<()> {
 /// A question belongs to the agent's message that will contain the answer. Clients get the item first.
 #[tokio::test]
 async fn a_question_belongs_to_a_known_item_that_becomes_the_answer() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     client.start_turn(thread, "/ask Which colour?").await?;
     let (id, params) = client.next_request::<Question>().await?;
     let started = client.received::<ItemStarted>()?;

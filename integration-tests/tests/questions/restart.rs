@@ -10,8 +10,7 @@ use super::answer_next;
 
 #[tokio::test]
 async fn a_question_without_clients_is_given_up_after_its_grace() -> Result<()> {
-    let home = Home::setup().set("orphans.pending_grace", "300ms").start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::setup().set("orphans.pending_grace", "300ms").start_with_client().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread_with("words").await?;
     client.start_turn(thread, "/ask Anybody?").await?;
@@ -25,14 +24,12 @@ async fn a_question_without_clients_is_given_up_after_its_grace() -> Result<()> 
 
 #[tokio::test]
 async fn ids_of_questions_do_not_repeat_after_restarts() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("words").await?;
     let turn = client.start_turn(thread, "/ask One?").await?;
     let before = answer_next(&mut client, "one").await?;
     client.turn_end(&turn).await?;
-    home.stop().await?;
-    home.start_again().await?;
+    home.restart().await?;
     let mut client = home.client().await?;
     client.resume(thread).await?;
     let turn = client.start_turn(thread, "/ask Two?").await?;

@@ -12,8 +12,7 @@ use skein_protocol::thread::{ThreadGoalGetParams, ThreadListParams, ThreadReadPa
 
 #[tokio::test]
 async fn read_state_is_shared_by_all_clients_and_survives_a_restart() -> Result<()> {
-    let mut home = Home::setup().start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::setup().start_with_client().await?;
     let mut other = home.client().await?;
     let thread = client.start_thread_with("one").await?;
     let unread = other.next::<ThreadReadStateChanged>(|update| update.thread_id == thread).await?.read_state;
@@ -27,8 +26,7 @@ async fn read_state_is_shared_by_all_clients_and_survives_a_restart() -> Result<
     client.next::<ThreadReadStateChanged>(|update| update.read_state == now).await?;
     let refused = client.refusal::<ThreadReadStateUpdate>(serde_json::from_value(read)?).await?;
     assert_eq!(refused.data.context("data")?.reason, "readStateConflict");
-    home.kill().await?;
-    home.start_again().await?;
+    home.restart_after_kill().await?;
     let mut client = home.client().await?;
     let shown =
         client.call::<ThreadRead>(ThreadReadParams { include_turns: false, thread_id: thread }).await?;
@@ -38,8 +36,8 @@ async fn read_state_is_shared_by_all_clients_and_survives_a_restart() -> Result<
 
 #[tokio::test]
 async fn a_goal_and_settings_are_kept_with_their_thread() -> Result<()> {
-    let mut home = Home::setup().set("model_reasoning_effort", "medium").start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) =
+        Home::setup().set("model_reasoning_effort", "medium").start_with_client().await?;
     let config = client.call::<ConfigRead>(serde_json::from_value(json!({}))?).await?.config;
     assert_eq!(config.model_reasoning_effort.as_deref(), Some("medium"));
     let thread = client.start_thread_with("one").await?;
@@ -54,8 +52,7 @@ async fn a_goal_and_settings_are_kept_with_their_thread() -> Result<()> {
     client.call::<ThreadSettingsUpdate>(serde_json::from_value(settings)?).await?;
     let update = client.next::<ThreadSettingsUpdated>(|update| update.thread_id == thread).await?;
     assert_eq!(update.thread_settings.effort.as_deref(), Some("low"));
-    home.kill().await?;
-    home.start_again().await?;
+    home.restart_after_kill().await?;
     let mut client = home.client().await?;
     let kept = client.call::<ThreadGoalGet>(ThreadGoalGetParams { thread_id: thread }).await?.goal;
     assert_eq!(kept.context("a goal")?.tokens_used, nearer.tokens_used);
@@ -78,8 +75,7 @@ async fn a_goal_and_settings_are_kept_with_their_thread() -> Result<()> {
 
 #[tokio::test]
 async fn settings_written_by_a_client_are_in_the_file_and_in_force() -> Result<()> {
-    let home = Home::setup().set("unload.grace", "1h").start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().set("unload.grace", "1h").start_with_client().await?;
     let read = json!({ "includeLayers": true });
     let before = client.call::<ConfigRead>(serde_json::from_value(read.clone())?).await?;
     let version = before.layers.unwrap_or_default()[0].version.clone();
@@ -114,8 +110,7 @@ async fn settings_written_by_a_client_are_in_the_file_and_in_force() -> Result<(
 
 #[tokio::test]
 async fn a_write_detects_changes_that_are_not_shown() -> Result<()> {
-    let home = Home::setup().set("key", "s3cret").start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().set("key", "s3cret").start_with_client().await?;
     let file = home.path().join("config.toml");
     let set = |version: &str| {
         let set = json!({ "keyPath": "trash.keep", "mergeStrategy": "replace", "value": "2h", "expectedVersion": version });

@@ -38,8 +38,7 @@ async fn reload(page: &mut Window, home: &Home, number: usize) -> Result<()> {
 #[tokio::test]
 async fn two_hundred_reloads_of_a_running_turn_lose_nothing() -> Result<()> {
     let setup = Home::setup().helper(Helper::named("helper")?).set("durability", "process");
-    let home = setup.start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = setup.start_with_client().await?;
     let mut witness = Window::start(Kind::Numbered, home.address()).await?;
     let thread = witness.thread();
     let words = witness.start_turn("/tool helper pid").await?;
@@ -79,8 +78,7 @@ async fn two_hundred_reloads_of_a_running_turn_lose_nothing() -> Result<()> {
 
 #[tokio::test]
 async fn reloads_of_the_only_page_keep_its_turn_running() -> Result<()> {
-    let home = Home::start().await?;
-    let mut control = home.client().await?;
+    let (home, mut control) = Home::with_client().await?;
     let mut page = Window::start(Kind::Numbered, home.address()).await?;
     let thread = page.thread();
     let turn = page.start_turn(&format!("/stream {DELTAS} 8 {PER_SECOND}")).await?;
@@ -111,8 +109,7 @@ async fn an_interrupted_message_keeps_all_but_the_last_second_before_a_kill() ->
     let shown = |view: &View| view.last_text().map_or(0, |text| pieces(&text).count());
     numbered.until("two and a half seconds of text", |view| shown(view) >= 250).await?;
     let shown = shown(&numbered.view);
-    home.kill().await?;
-    home.start_again().await?;
+    home.restart_after_kill().await?;
     for window in [&mut numbered, &mut plain] {
         window.leave(Leave::Drop).await?;
         window.come_back(home.address()).await?;

@@ -93,8 +93,7 @@ async fn all_that_is_shown_is_found(home: &Home, index: bool) -> Result<()> {
 
 #[tokio::test]
 async fn a_thread_is_searched_while_it_is_written() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("before").await?;
     let turn = client.start_turn(thread, "/stream 100000 8 100").await?;
     client.next::<ItemAgentMessageDelta>(|delta| delta.delta.starts_with("3 ")).await?;

@@ -46,8 +46,7 @@ async fn name(client: &mut Client, thread: ThreadId, name: &str) -> Result<()> {
 
 #[tokio::test]
 async fn threads_are_found_by_their_messages_newest_first() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let first = client.start_thread_with("How do trees grow?").await?;
     let second = client.start_thread_with("about rivers").await?;
     let third = client.start_thread_with("TREES again").await?;
@@ -80,8 +79,7 @@ async fn threads_are_found_by_their_messages_newest_first() -> Result<()> {
 
 #[tokio::test]
 async fn a_name_is_found_and_shown() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("invoice number 7").await?;
     name(&mut client, thread, "Ärger mit Rechnungen (Invoice)").await?;
     let shown = [(thread, "Ärger mit Rechnungen (Invoice)".to_owned())];
@@ -101,8 +99,7 @@ async fn a_name_is_found_and_shown() -> Result<()> {
 
 #[tokio::test]
 async fn texts_are_found_whatever_their_encoding_in_the_file() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let text = "he said \"no\\yes\"\n\tin Zürich: Straße → 😀\u{1b}[0m (50 % of a_b*c)";
     let thread = client.start_thread_with(text).await?;
     client.start_thread_with("hay").await?;
@@ -132,8 +129,7 @@ async fn texts_are_found_whatever_their_encoding_in_the_file() -> Result<()> {
 
 #[tokio::test]
 async fn only_messages_are_searched_not_tools_and_settings() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("/tool helper echo {\"text\": \"needle\"}").await?;
     client.unload(thread, true).await?;
     // The call is part of the user's message, and the echo repeats its result.
@@ -145,8 +141,7 @@ async fn only_messages_are_searched_not_tools_and_settings() -> Result<()> {
 
 #[tokio::test]
 async fn a_search_has_the_filters_of_a_list() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let (kept, aside) =
         (client.start_thread_with("one word").await?, client.start_thread_with("two words").await?);
     client.call::<ThreadArchive>(ThreadArchiveParams { thread_id: aside }).await?;
@@ -165,8 +160,7 @@ async fn a_search_has_the_filters_of_a_list() -> Result<()> {
 
 #[tokio::test]
 async fn reverted_turns_are_not_found_and_a_fork_keeps_its_copy() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("about trees").await?;
     let second = client.turn(thread, "about rivers").await?.id;
     let fork = ThreadForkParams::of(thread);
@@ -181,8 +175,7 @@ async fn reverted_turns_are_not_found_and_a_fork_keeps_its_copy() -> Result<()> 
         assert_eq!(found(&mut client, "stones").await?, [fork]);
         assert_eq!(found(&mut client, "clouds").await?, [thread]);
         assert_eq!(found(&mut client, "trees").await?, [fork, thread]);
-        home.kill().await?;
-        home.start_again().await?;
+        home.restart_after_kill().await?;
         client = home.client().await?;
     }
     home.finish().await
@@ -190,8 +183,7 @@ async fn reverted_turns_are_not_found_and_a_fork_keeps_its_copy() -> Result<()> 
 
 #[tokio::test]
 async fn invalid_search_terms_are_refused() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("words").await?;
     let refused = |error: skein_protocol::error::WireError| {
         let path = error.data.as_ref().and_then(|data| data.path.clone());

@@ -44,8 +44,7 @@ fn cut_out(hit: &ThreadSearchOccurrence) -> Result<String> {
 
 #[tokio::test]
 async fn every_hit_comes_once_oldest_first_with_any_page_length() -> Result<()> {
-    let home = Home::setup().set("durability", "process").start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().set("durability", "process").start_with_client().await?;
     let thread = client.start_thread().await?.id;
     let mut turns = Vec::new();
     for text in ["😀 Needle, NEEDLE", "hay", "one needle"] {
@@ -70,8 +69,8 @@ async fn every_hit_comes_once_oldest_first_with_any_page_length() -> Result<()> 
 
 #[tokio::test]
 async fn pages_without_time_find_the_same() -> Result<()> {
-    let home = Home::setup().set("durability", "process").set("search.page_time", "0s").start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) =
+        Home::setup().set("durability", "process").set("search.page_time", "0s").start_with_client().await?;
     let thread = client.start_thread().await?.id;
     for number in 0..40 {
         client.turn(thread, if number % 20 == 7 { "needle" } else { "hay" }).await?;
@@ -84,8 +83,7 @@ async fn pages_without_time_find_the_same() -> Result<()> {
 
 #[tokio::test]
 async fn the_cursor_of_a_hit_reads_from_its_turn_in_both_directions() -> Result<()> {
-    let home = Home::setup().set("durability", "process").start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().set("durability", "process").start_with_client().await?;
     let thread = client.start_thread().await?.id;
     let mut turns = Vec::new();
     for text in ["one", "two", "the needle", "four", "five"] {
@@ -115,8 +113,7 @@ async fn the_cursor_of_a_hit_reads_from_its_turn_in_both_directions() -> Result<
 
 #[tokio::test]
 async fn a_revert_between_pages_removes_its_hits_and_moves_no_other() -> Result<()> {
-    let home = Home::setup().set("durability", "process").start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().set("durability", "process").start_with_client().await?;
     let thread = client.start_thread_with("needle 1").await?;
     let second = client.turn(thread, "needle 2").await?.id;
     let params = ThreadSearchOccurrencesParams { limit: Some(3), ..occurrences_params(thread, "needle") };
@@ -139,8 +136,7 @@ async fn a_revert_between_pages_removes_its_hits_and_moves_no_other() -> Result<
 
 #[tokio::test]
 async fn a_missing_or_unwritten_thread_is_reported_as_such() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let unknown = ThreadId::new(Uuid::now_v7());
     let error = client.refusal::<ThreadSearchOccurrences>(occurrences_params(unknown, "x")).await?;
     assert_eq!(error.reason(), "threadNotFound");

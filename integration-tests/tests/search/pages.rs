@@ -15,8 +15,7 @@ fn page(term: &str, limit: u32, cursor: Option<String>) -> ThreadSearchParams {
 
 #[tokio::test]
 async fn pages_have_no_gap_and_no_repetition_while_threads_are_added() -> Result<()> {
-    let home = Home::setup().set("durability", "process").start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().set("durability", "process").start_with_client().await?;
     let mut made = Vec::new();
     for number in 0..12 {
         let what = if number % 3 == 0 { "hay" } else { "needle" };
@@ -43,8 +42,8 @@ async fn pages_have_no_gap_and_no_repetition_while_threads_are_added() -> Result
 
 #[tokio::test]
 async fn a_page_without_time_reads_one_thread_and_has_a_cursor() -> Result<()> {
-    let home = Home::setup().set("durability", "process").set("search.page_time", "0s").start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) =
+        Home::setup().set("durability", "process").set("search.page_time", "0s").start_with_client().await?;
     let mut made = Vec::new();
     for number in 0..6 {
         let text = if number == 1 { "needle" } else { "hay" };
@@ -66,8 +65,7 @@ async fn a_page_without_time_reads_one_thread_and_has_a_cursor() -> Result<()> {
 
 #[tokio::test]
 async fn a_search_can_go_back_from_the_start_of_a_page() -> Result<()> {
-    let home = Home::setup().set("durability", "process").start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().set("durability", "process").start_with_client().await?;
     let mut made = Vec::new();
     for number in 0..5 {
         made.insert(0, client.start_thread_with(&format!("needle {number}")).await?);
@@ -88,8 +86,7 @@ async fn a_search_can_go_back_from_the_start_of_a_page() -> Result<()> {
 
 #[tokio::test]
 async fn a_thread_deleted_between_pages_is_not_found_and_hides_no_other() -> Result<()> {
-    let home = Home::setup().set("durability", "process").start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().set("durability", "process").start_with_client().await?;
     let mut made = Vec::new();
     for number in 0..6 {
         made.insert(0, client.start_thread_with(&format!("needle {number}")).await?);
@@ -108,8 +105,7 @@ async fn a_thread_deleted_between_pages_is_not_found_and_hides_no_other() -> Res
 /// A rollout removed without its server, and an invalid one: the other threads are found.
 #[tokio::test]
 async fn a_missing_or_invalid_file_hides_no_other_thread() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let mut made = Vec::new();
     for number in 0..4 {
         let thread = client.start_thread_with(&format!("needle {number}")).await?;

@@ -45,8 +45,7 @@ async fn talked(client: &mut Client, count: usize) -> Result<Vec<ThreadId>> {
 
 #[tokio::test]
 async fn the_first_search_starts_the_index_and_without_searches_there_is_none() -> Result<()> {
-    let mut home = Home::setup().set("durability", "process").start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::setup().set("durability", "process").start_with_client().await?;
     let threads = talked(&mut client, 3).await?;
     assert_eq!(client.status().await?.texts, TextsCounts::default());
     assert!(!folder(&home).exists());
@@ -55,8 +54,7 @@ async fn the_first_search_starts_the_index_and_without_searches_there_is_none() 
     assert_eq!(found(&mut client, "needle").await?, threads);
     assert_eq!(found(&mut client, "NUMBER-1").await?, [threads[1]]);
     // The next server uses the index from its first search on, after a comparison.
-    home.stop().await?;
-    home.start_again().await?;
+    home.restart().await?;
     let mut client = home.client().await?;
     assert_eq!(client.status().await?.texts, TextsCounts::default());
     assert_eq!(found(&mut client, "number-1").await?, [threads[1]]);
@@ -65,8 +63,7 @@ async fn the_first_search_starts_the_index_and_without_searches_there_is_none() 
 
 #[tokio::test]
 async fn a_server_without_a_text_index_by_settings_makes_none() -> Result<()> {
-    let home = Home::setup().set("search.index", false).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().set("search.index", false).start_with_client().await?;
     let threads = talked(&mut client, 2).await?;
     assert_eq!(found(&mut client, "needle").await?, threads);
     assert_eq!(client.status().await?.texts, TextsCounts::default());
@@ -78,8 +75,7 @@ async fn a_server_without_a_text_index_by_settings_makes_none() -> Result<()> {
 #[tokio::test]
 async fn a_text_too_large_for_a_line_is_found_with_and_without_the_index() -> Result<()> {
     for index in [true, false] {
-        let home = Home::setup().set("search.index", index).start().await?;
-        let mut client = home.client().await?;
+        let (home, mut client) = Home::setup().set("search.index", index).start_with_client().await?;
         let thread = client.start_thread_with(&format!("{} needle", "hay ".repeat(100_000))).await?;
         client.unload(thread, true).await?;
         ensure!(home.path().join("blobs").is_dir(), "the text is in its own file");
@@ -95,8 +91,7 @@ async fn a_text_too_large_for_a_line_is_found_with_and_without_the_index() -> Re
 
 #[tokio::test]
 async fn searches_read_only_threads_that_may_contain_the_text() -> Result<()> {
-    let home = Home::setup().set("durability", "process").start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().set("durability", "process").start_with_client().await?;
     let threads = talked(&mut client, 20).await?;
     ready(&mut client).await?;
     let before = client.status().await?.store.reads_total;
@@ -110,8 +105,7 @@ async fn searches_read_only_threads_that_may_contain_the_text() -> Result<()> {
 
 #[tokio::test]
 async fn changes_are_found_at_once_even_those_behind_the_index() -> Result<()> {
-    let home = Home::setup().set("durability", "process").start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().set("durability", "process").start_with_client().await?;
     let threads = talked(&mut client, 4).await?;
     ready(&mut client).await?;
     client.resume(threads[3]).await?;
@@ -141,8 +135,8 @@ async fn changes_are_found_at_once_even_those_behind_the_index() -> Result<()> {
 
 #[tokio::test]
 async fn pages_are_complete_with_the_index() -> Result<()> {
-    let home = Home::setup().set("durability", "process").set("search.page_time", "0s").start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) =
+        Home::setup().set("durability", "process").set("search.page_time", "0s").start_with_client().await?;
     let threads = talked(&mut client, 7).await?;
     ready(&mut client).await?;
     let (mut seen, mut pages, mut cursor) = (Vec::new(), 0, None);
@@ -162,8 +156,7 @@ async fn pages_are_complete_with_the_index() -> Result<()> {
 
 #[tokio::test]
 async fn searches_find_the_same_after_a_kill_with_any_remains_of_the_index() -> Result<()> {
-    let mut home = Home::setup().set("durability", "process").start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::setup().set("durability", "process").start_with_client().await?;
     let mut threads = talked(&mut client, 12).await?;
     for round in 0..8 {
         // The first search of this server starts the index; the kill comes during its work, or later.
@@ -197,8 +190,7 @@ async fn searches_find_the_same_after_a_kill_with_any_remains_of_the_index() -> 
 
 #[tokio::test]
 async fn fsck_ignores_the_text_index_and_a_backup_leaves_it_out() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::with_client().await?;
     let threads = talked(&mut client, 2).await?;
     ready(&mut client).await?;
     home.stop().await?;

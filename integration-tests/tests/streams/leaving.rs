@@ -21,8 +21,7 @@ use super::{HANGS, ended_turn, unserved};
 
 #[tokio::test]
 async fn a_turn_sent_as_the_last_request_ends_with_its_user() -> Result<()> {
-    let home = Home::start().await?;
-    let mut other = home.client().await?;
+    let (home, mut other) = Home::with_client().await?;
     // In most rounds the server has not started the turn when the input ends.
     for _ in 0..8 {
         let mut streams = Streams::start(&home.path()).await?;
@@ -37,8 +36,7 @@ async fn a_turn_sent_as_the_last_request_ends_with_its_user() -> Result<()> {
 
 #[tokio::test]
 async fn a_running_tool_call_does_not_delay_the_end() -> Result<()> {
-    let home = Home::start().await?;
-    let mut other = home.client().await?;
+    let (home, mut other) = Home::with_client().await?;
     let mut streams = Streams::start(&home.path()).await?;
     let thread = streams.call::<ThreadStart>(ThreadStartParams::default()).await?.thread.id;
     streams.ask::<McpServerToolCall>(tool_params(thread, "helper", "hang", json!({}))).await?;

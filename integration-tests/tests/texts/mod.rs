@@ -86,8 +86,7 @@ async fn deleted(home: &Home, client: &mut Client, thread: ThreadId) -> Result<(
 
 #[tokio::test]
 async fn a_message_of_10_mib_works_like_any_other_and_is_deleted_with_its_last_thread() -> Result<()> {
-    let mut home = Home::setup().set("trash.keep", "0s").start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::setup().set("trash.keep", "0s").start_with_client().await?;
     let text = message(10 << 20);
     let thread = client.start_thread_with(&text).await?;
     let shared = client.start_thread_with(&text).await?;
@@ -101,8 +100,7 @@ async fn a_message_of_10_mib_works_like_any_other_and_is_deleted_with_its_last_t
         ensure!(bytes < 32 << 10, "the rollout of {thread} has {bytes} bytes");
     }
 
-    home.kill().await?;
-    home.start_again().await?;
+    home.restart_after_kill().await?;
     let mut client = home.client().await?;
     let resumed = client.resume(thread).await?.thread.turns;
     assert!(both.ends_with(&texts_of(&resumed)) && !resumed.is_empty(), "{} turns", resumed.len());
@@ -149,8 +147,7 @@ async fn a_lost_text_leaves_a_placeholder_and_returns_when_it_is_sent_again() ->
         },
     ];
     for harm in harms {
-        let mut home = Home::start().await?;
-        let mut client = home.client().await?;
+        let (mut home, mut client) = Home::with_client().await?;
         let text = message(1 << 20);
         let thread = client.start_thread_with(&text).await?;
         client.turn(thread, "and after it").await?;
@@ -209,8 +206,7 @@ fn codex(beside: &Path, id: ThreadId, text: &str) -> Result<PathBuf> {
 
 #[tokio::test]
 async fn backups_exports_and_imports_have_whole_texts() -> Result<()> {
-    let mut home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = Home::with_client().await?;
     let text = message(1 << 20);
     let thread = client.start_thread_with(&text).await?;
     let file = home.beside().join("backup.tar.gz").display().to_string();

@@ -102,9 +102,7 @@ async fn an_interrupted_or_killed_trial_stops_its_helper() -> Result<()> {
 
 #[tokio::test]
 async fn a_trial_beside_a_server_leaves_its_helpers_alone() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let pid = client.say(thread, "/tool helper pid").await?;
     let output = Command::new(paths::skein()?)
         .args(["mcp", "test", "helper", "--json", "--home"])

@@ -59,8 +59,7 @@ async fn a_message_taken_before_a_kill_is_not_taken_again() -> Result<()> {
     window.until("the first turn", |view| view.has_ended(&whole)).await?;
     let cut_off = send(&mut window, "cut off", "/stream 100000 8 100").await?;
     window.until("text", |view| view.last_text().is_some_and(|text| text.starts_with("0 "))).await?;
-    home.kill().await?;
-    home.start_again().await?;
+    home.restart_after_kill().await?;
     window.leave(Leave::Drop).await?;
     window.come_back(home.address()).await?;
     assert_eq!(send(&mut window, "whole", "words").await?, whole);
@@ -84,9 +83,7 @@ async fn a_message_taken_before_a_kill_is_not_taken_again() -> Result<()> {
 
 #[tokio::test]
 async fn repeated_input_to_a_turn_is_added_once_also_after_a_reload() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let turn = client.call::<TurnStart>(message(thread, "begin", "/stream 60 8 200")).await?.turn.id;
     client.next::<ItemAgentMessageDelta>(|_| true).await?;
     for _ in 0..3 {

@@ -8,9 +8,7 @@ use skein_protocol::turn::TurnStatus;
 
 #[tokio::test]
 async fn text_is_echoed_one_delta_per_word_and_complete_at_the_end() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     assert_eq!(client.say(thread, "three small words").await?, "three small words");
     let deltas: Vec<String> =
         client.received::<ItemAgentMessageDelta>()?.into_iter().map(|delta| delta.delta).collect();
@@ -20,9 +18,7 @@ async fn text_is_echoed_one_delta_per_word_and_complete_at_the_end() -> Result<(
 
 #[tokio::test]
 async fn a_stream_has_the_requested_number_of_deltas() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     client.turn(thread, "/stream 200 30").await?;
     let deltas = client.received::<ItemAgentMessageDelta>()?;
     assert_eq!(deltas.len(), 200);
@@ -32,8 +28,8 @@ async fn a_stream_has_the_requested_number_of_deltas() -> Result<()> {
 
 #[tokio::test]
 async fn several_tool_lines_run_at_once_and_their_results_are_the_answer() -> Result<()> {
-    let home = Home::setup().helper(Helper::named("one")?).helper(Helper::named("two")?).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) =
+        Home::setup().helper(Helper::named("one")?).helper(Helper::named("two")?).start_with_client().await?;
     let thread = client.start_thread().await?.id;
     let reply = client
         .say(thread, "/tool one echo {\"text\":\"a\"}\n::tool two echo {\"text\":\"b\"}\n/tool one echo {\"text\":\"c\"}")
@@ -49,9 +45,7 @@ async fn several_tool_lines_run_at_once_and_their_results_are_the_answer() -> Re
 
 #[tokio::test]
 async fn a_call_of_a_missing_helper_fails_the_item_and_not_the_turn() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let turn = client.turn(thread, "/tool nobody echo {}").await?;
     assert_eq!(turn.status, TurnStatus::Completed, "the model gets the error and continues");
     assert!(client.reply_text(&turn.id)?.unwrap().contains("nobody"));
@@ -65,9 +59,7 @@ async fn a_call_of_a_missing_helper_fails_the_item_and_not_the_turn() -> Result<
 
 #[tokio::test]
 async fn an_invalid_line_fails_with_its_correct_form() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let turn = client.turn(thread, "/stream many").await?;
     assert_eq!(turn.status, TurnStatus::Failed);
     assert!(turn.error.unwrap().message.contains("/stream COUNT"));

@@ -1,15 +1,13 @@
 //! A fault of the server in one turn affects no other turn.
 
 use anyhow::Result;
-use skein_integration_tests::home::{Home, PATIENCE};
+use skein_integration_tests::home::Home;
 use skein_protocol::notifications::ItemAgentMessageDelta;
 use skein_protocol::turn::TurnStatus;
 
 #[tokio::test]
 async fn a_panicking_turn_fails_and_other_turns_continue() -> Result<()> {
-    let home = Home::start().await?;
-    let mut other = home.client().await?;
-    let streaming = other.start_thread().await?.id;
+    let (home, mut other, streaming) = Home::with_thread().await?;
     let stream = other.start_turn(streaming, "/stream 100000 8 200").await?;
     other.next::<ItemAgentMessageDelta>(|_| true).await?;
 
@@ -31,6 +29,5 @@ async fn a_panicking_turn_fails_and_other_turns_continue() -> Result<()> {
     assert_eq!(other.turn_end(&stream).await?.status, TurnStatus::Interrupted);
     client.close().await?;
     other.close().await?;
-    home.until_drained(PATIENCE).await?;
-    home.finish().await
+    home.finish_drained().await
 }

@@ -19,8 +19,7 @@ use skein_protocol::turn::{TurnInterruptParams, TurnStartParams, TurnStatus, Use
 
 #[tokio::test]
 async fn the_answer_to_a_turn_always_precedes_its_first_notification() -> Result<()> {
-    let home = Home::setup().set("durability", "process").start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().set("durability", "process").start_with_client().await?;
     let thread = client.start_thread().await?.id;
     client.quiesce().await?;
     for number in 0..1_000 {
@@ -38,9 +37,7 @@ async fn the_answer_to_a_turn_always_precedes_its_first_notification() -> Result
 
 #[tokio::test]
 async fn notifications_of_a_turn_come_in_the_expected_order() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     client.quiesce().await?;
     let from = client.record().len();
     let turn = client.turn(thread, "one two").await?;
@@ -72,8 +69,7 @@ async fn notifications_of_a_turn_come_in_the_expected_order() -> Result<()> {
 
 #[tokio::test]
 async fn a_history_from_disk_equals_the_live_one() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let mut other = home.client().await?;
     let thread = client.start_thread_with("first words").await?;
     client.turn(thread, "second words").await?;
@@ -93,9 +89,7 @@ async fn a_history_from_disk_equals_the_live_one() -> Result<()> {
 
 #[tokio::test]
 async fn an_interrupt_ends_the_turn_and_keeps_its_text() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let turn = client.start_turn(thread, "/stream 100000 8 100").await?;
     client.next::<ItemAgentMessageDelta>(|delta| delta.delta.starts_with("3 ")).await?;
     client.interrupt(thread, &turn).await?;
@@ -109,9 +103,7 @@ async fn an_interrupt_ends_the_turn_and_keeps_its_text() -> Result<()> {
 
 #[tokio::test]
 async fn an_interrupt_of_the_wrong_turn_names_the_running_one() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let named = |turn: &str| TurnInterruptParams { thread_id: thread, turn_id: turn.into() };
     let error = client.refusal::<TurnInterrupt>(named("x")).await?;
     assert_eq!(error.reason(), "noTurn");
@@ -126,9 +118,7 @@ async fn an_interrupt_of_the_wrong_turn_names_the_running_one() -> Result<()> {
 
 #[tokio::test]
 async fn an_interrupt_without_a_turn_ends_the_running_one() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let any = || TurnInterruptParams { thread_id: thread, turn_id: "".into() };
     client.call::<TurnInterrupt>(any()).await?;
     let turn = client.start_turn(thread, "/hang").await?;
@@ -140,9 +130,7 @@ async fn an_interrupt_without_a_turn_ends_the_running_one() -> Result<()> {
 
 #[tokio::test]
 async fn a_repeated_message_starts_no_turn_and_gets_the_same_answer() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let message = |id: &str| TurnStartParams {
         client_user_message_id: Some(id.to_owned()),
         ..turn_params(thread, "once")
@@ -165,9 +153,7 @@ async fn a_repeated_message_starts_no_turn_and_gets_the_same_answer() -> Result<
 
 #[tokio::test]
 async fn a_failed_turn_has_a_reason_and_the_thread_shows_the_failure_until_the_next_turn() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let turn = client.turn(thread, "/fail no money").await?;
     assert_eq!(turn.status, TurnStatus::Failed);
     assert!(turn.error.unwrap().message.contains("no money"));
@@ -181,8 +167,7 @@ async fn a_failed_turn_has_a_reason_and_the_thread_shows_the_failure_until_the_n
 
 #[tokio::test]
 async fn tokens_are_counted_for_the_turn_and_for_the_thread() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("one two three").await?;
     client.turn(thread, "four").await?;
     client.unload(thread, false).await?;
@@ -201,9 +186,7 @@ async fn tokens_are_counted_for_the_turn_and_for_the_thread() -> Result<()> {
 
 #[tokio::test]
 async fn a_turn_without_input_is_refused() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     for input in [Vec::new(), vec![UserInput::text("")], vec![UserInput::text(" \n"), UserInput::text("\t")]]
     {
         let empty = TurnStartParams { input, ..turn_params(thread, "") };

@@ -9,9 +9,7 @@ use skein_protocol::turn::{TurnStatus, TurnSteerParams, UserInput};
 
 #[tokio::test]
 async fn input_while_a_turn_runs_is_added_to_it() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let turn = client.start_turn(thread, "/stream 30 8 100").await?;
     client.next::<ItemAgentMessageDelta>(|_| true).await?;
     assert_eq!(client.start_turn(thread, "one more thing").await?, turn, "the same turn");
@@ -26,8 +24,7 @@ async fn input_while_a_turn_runs_is_added_to_it() -> Result<()> {
 
 #[tokio::test]
 async fn a_steer_reaches_only_the_turn_that_it_names() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("begin").await?;
     let early = client.refusal::<TurnSteer>(steer_params(thread, "no-turn", "too early")).await?;
     assert_eq!(early.reason(), "noTurn");
@@ -60,8 +57,7 @@ async fn a_steer_reaches_only_the_turn_that_it_names() -> Result<()> {
 
 #[tokio::test]
 async fn input_at_the_very_end_of_a_turn_is_never_lost() -> Result<()> {
-    let home = Home::setup().set("durability", "process").start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().set("durability", "process").start_with_client().await?;
     let thread = client.start_thread().await?.id;
     for number in 0..100 {
         let first = client.start_turn(thread, "a b c").await?;
@@ -81,8 +77,7 @@ async fn input_at_the_very_end_of_a_turn_is_never_lost() -> Result<()> {
 
 #[tokio::test]
 async fn concurrent_requests_of_several_clients_run_one_turn_at_a_time() -> Result<()> {
-    let home = Home::setup().set("durability", "process").start().await?;
-    let mut one = home.client().await?;
+    let (home, mut one) = Home::setup().set("durability", "process").start_with_client().await?;
     let mut two = home.client().await?;
     let thread = one.start_thread_with("begin").await?;
     two.resume(thread).await?;

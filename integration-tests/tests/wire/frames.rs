@@ -20,8 +20,7 @@ fn head(first: u8, length: u64) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_binary_frame_is_not_a_message() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     client.send_message(Message::binary(vec![1, 2, 3])).await?;
     assert_eq!(client.until_end().await?, End::Close(Some(1003)));
     home.finish().await
@@ -60,9 +59,7 @@ async fn a_protocol_violation_is_named() -> Result<()> {
 
 #[tokio::test]
 async fn a_large_message_within_the_limit_is_taken() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let text = "x".repeat(4 * 1024 * 1024);
     let turn = client.turn(thread, &text).await?;
     assert_eq!(turn.status, TurnStatus::Completed);
@@ -71,8 +68,7 @@ async fn a_large_message_within_the_limit_is_taken() -> Result<()> {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_is_closed_and_delays_nobody() -> Result<()> {
-    let home = Home::start().await?;
-    let mut reader = home.client().await?;
+    let (home, mut reader) = Home::with_client().await?;
     let thread = reader.start_thread_with("words").await?;
     let mut mute = Client::narrow(home.address()).await?;
     mute.resume(thread).await?;
@@ -89,8 +85,7 @@ async fn a_client_that_does_not_read_is_closed_and_delays_nobody() -> Result<()>
 
 #[tokio::test]
 async fn a_flood_of_requests_is_answered_one_by_one() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let mut pending = Vec::new();
     for _ in 0..500 {
         pending

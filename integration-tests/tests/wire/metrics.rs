@@ -98,9 +98,11 @@ async fn compare(home: &Home, client: &mut Client) -> Result<(BTreeMap<String, f
 #[tokio::test]
 async fn metrics_equal_the_status_at_each_isolation_level() -> Result<()> {
     for level in zoo::available().iter().copied() {
-        let home =
-            Home::setup().helper(Helper::named("helper")?).set("helpers.containment", level).start().await?;
-        let mut client = home.client().await?;
+        let (home, mut client) = Home::setup()
+            .helper(Helper::named("helper")?)
+            .set("helpers.containment", level)
+            .start_with_client()
+            .await?;
         let (empty, _) = compare(&home, &mut client).await?;
         assert_eq!((empty["helpers_alive"], empty["unload_seconds_sum"]), (0.0, 0.0));
         let thread = client.start_thread_with("hello").await?;

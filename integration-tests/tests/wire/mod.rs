@@ -35,8 +35,7 @@ async fn lives(client: &mut Client) -> Result<()> {
 
 #[tokio::test]
 async fn invalid_frames_are_refused_with_a_reason() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let wire = SkeinStatus::INFO.wire;
     let request = json!({ "id": 1, "method": wire }).to_string();
     let cases = [
@@ -74,8 +73,7 @@ async fn invalid_frames_are_refused_with_a_reason() -> Result<()> {
 
 #[tokio::test]
 async fn a_refusal_has_the_id_if_it_is_readable() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let wire = SkeinStatus::INFO.wire;
     for (frame, reason) in [
         (json!({ "id": 5 }), "noMethod"),
@@ -95,8 +93,7 @@ async fn a_refusal_has_the_id_if_it_is_readable() -> Result<()> {
 
 #[tokio::test]
 async fn an_unknown_method_is_named_and_a_long_name_is_shortened() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let error = client.call_raw("thread/fly", &json!({})).await?.unwrap_err();
     assert_eq!(error.code, METHOD_NOT_FOUND);
     assert!(error.message.contains("thread/fly"));
@@ -110,9 +107,7 @@ async fn an_unknown_method_is_named_and_a_long_name_is_shortened() -> Result<()>
 
 #[tokio::test]
 async fn params_of_the_wrong_shape_name_the_field() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let cases = [
         (TurnStart::INFO.wire, json!({ "threadId": thread, "input": "text" }), "input"),
         (
@@ -167,8 +162,7 @@ async fn a_connection_without_initialize_gets_no_notifications() -> Result<()> {
 
 #[tokio::test]
 async fn everything_that_the_standard_allows_is_accepted() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let wire = SkeinStatus::INFO.wire;
     for (frame, id) in [
         (json!({ "jsonrpc": "2.0", "id": "text", "method": wire, "params": {} }), RequestId::from("text")),
@@ -185,8 +179,7 @@ async fn everything_that_the_standard_allows_is_accepted() -> Result<()> {
 
 #[tokio::test]
 async fn unexpected_notifications_and_answers_are_ignored() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let before = client.record().len();
     for frame in [
         json!({ "method": "x/unknown", "params": {} }),

@@ -25,8 +25,7 @@ async fn bare<M: Method>(client: &mut Client) -> Result<Value> {
 
 #[tokio::test]
 async fn no_account_is_needed() -> Result<()> {
-    let home = Home::setup().start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().start_with_client().await?;
     let account = bare::<AccountRead>(&mut client).await?;
     assert_eq!((&account["account"], &account["requiresOpenaiAuth"]), (&Value::Null, &json!(false)));
     let requirements = bare::<ConfigRequirementsRead>(&mut client).await?;
@@ -43,8 +42,7 @@ async fn no_account_is_needed() -> Result<()> {
 
 #[tokio::test]
 async fn requests_about_an_account_have_empty_answers() -> Result<()> {
-    let home = Home::setup().start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().start_with_client().await?;
     let limits = bare::<AccountRateLimitsRead>(&mut client).await?;
     assert!(limits["rateLimits"].as_object().is_some_and(|all| all.values().all(Value::is_null)), "{limits}");
     let usage = bare::<AccountUsageRead>(&mut client).await?;
@@ -60,8 +58,7 @@ async fn requests_about_an_account_have_empty_answers() -> Result<()> {
 
 #[tokio::test]
 async fn diagnostics_are_those_of_the_server_process() -> Result<()> {
-    let home = Home::setup().start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().start_with_client().await?;
     let status = client.status().await?;
     let seen = bare::<ServerDiagnostics>(&mut client).await?;
     assert_eq!(seen["process"]["id"], json!(status.pid));
@@ -76,8 +73,7 @@ async fn diagnostics_are_those_of_the_server_process() -> Result<()> {
 
 #[tokio::test]
 async fn feedback_is_kept_in_the_home_and_named_by_its_thread() -> Result<()> {
-    let home = Home::setup().start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().start_with_client().await?;
     let thread = client.start_thread().await?.id;
     let params = json!({ "classification": "bug", "reason": "it is slow", "threadId": thread });
     let kept = client.call::<FeedbackUpload>(serde_json::from_value(params)?).await?;
@@ -93,8 +89,7 @@ async fn feedback_is_kept_in_the_home_and_named_by_its_thread() -> Result<()> {
 
 #[tokio::test]
 async fn every_directory_has_no_skills_and_no_hooks() -> Result<()> {
-    let home = Home::setup().start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().start_with_client().await?;
     let asked = || Some(vec!["/one".to_owned(), "/two".to_owned()]);
     let skills = SkillsListParams { cwds: asked(), force_reload: false };
     let skills = client.call::<SkillsList>(skills).await?.data;
@@ -115,8 +110,7 @@ async fn the_configuration_is_shown_with_its_origins_and_without_secrets() -> Re
     let secret = "a-secret-value";
     let helper = Helper::named("helper")?.set("env.TOKEN", secret);
     let setup = Home::setup().helper(helper).set("model", "a-model").set("unload.grace", "2s");
-    let home = setup.set("api_key", secret).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = setup.set("api_key", secret).start_with_client().await?;
     let read = client.call::<ConfigRead>(ConfigReadParams { cwd: None, include_layers: true }).await?;
     assert_eq!(read.config.model.as_deref(), Some("a-model"));
     assert_eq!(read.config.model_provider.as_deref(), Some("echo"));
@@ -151,8 +145,7 @@ async fn models_come_from_the_provider_whether_it_answers_or_not() -> Result<()>
     let address = format!("http://{}/v1", listener.local_addr()?);
     let there = Home::setup().set("model_provider", "mine").set("model", "own");
     let there = there.set("model_providers.mine.models", vec!["named"]);
-    let home = there.set("model_providers.mine.base_url", address).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = there.set("model_providers.mine.base_url", address).start_with_client().await?;
     // The server asks the provider at the start, and has no answer yet.
     let known = models(&mut client, ModelListParams::default()).await?;
     assert_eq!(known, (vec!["own".to_owned(), "named".to_owned()], true));
@@ -186,8 +179,7 @@ async fn providers_are_shown_without_secrets() -> Result<()> {
     let setup = Home::setup().set("model_provider", "mine").set("model_providers.mine.name", "My own");
     let setup = setup.set("model_providers.mine.base_url", "http://user:secret@127.0.0.1:9/v1");
     let setup = setup.set("model_providers.mine.http_headers.authorization", "Bearer secret");
-    let home = setup.start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = setup.start_with_client().await?;
     let listed = bare::<ModelProviderList>(&mut client).await?;
     assert_eq!((&listed["defaultProviderId"], &listed["canChangeDefault"]), (&json!("mine"), &json!(true)));
     assert!(!listed.to_string().contains("secret"), "{listed}");

@@ -44,8 +44,7 @@ fn params(method: &str, id: &str) -> Value {
 
 #[tokio::test]
 async fn an_unknown_thread_is_refused_with_the_peers_text_of_each_method() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::with_client().await?;
     let id = ThreadId::new(Uuid::now_v7()).to_string();
     let no_rollout = format!("no rollout found for thread id {id}");
     let not_loaded = format!("thread not loaded: {id}");
@@ -90,9 +89,7 @@ async fn an_unknown_thread_is_refused_with_the_peers_text_of_each_method() -> Re
 
 #[tokio::test]
 async fn a_turn_that_does_not_run_is_refused_with_the_text_that_clients_parse() -> Result<()> {
-    let home = Home::start().await?;
-    let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let (home, mut client, thread) = Home::with_thread().await?;
     let interrupt = |turn: &str| TurnInterruptParams { thread_id: thread, turn_id: TurnId::from(turn) };
     let none = client.refusal::<TurnSteer>(steer_params(thread, "other", "words")).await?;
     assert_eq!(none.message, "no active turn to steer");

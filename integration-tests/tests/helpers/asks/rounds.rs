@@ -17,12 +17,11 @@ use skein_protocol::notifications::{
     ItemMcpToolCallProgress, McpServerStartupStatusUpdated, ThreadStatusChanged,
 };
 use skein_protocol::server_requests::McpServerElicitationRequest as Question;
-use skein_protocol::table::ServerRequest;
 use skein_protocol::thread::{ThreadActiveFlag, ThreadStatus};
 use skein_protocol::turn::TurnStatus;
 
 use super::super::text;
-use super::{accept, answer, asks, form, outcome, outcome_of, question, resolved};
+use super::{accept, answer, asks, form, outcome, outcome_of};
 
 fn helper() -> Result<Helper> {
     Helper::with("helper", &["--speaks", "2026-07-28"])
@@ -33,15 +32,9 @@ async fn home() -> Result<(Home, Client, ThreadId)> {
 }
 
 async fn with(helper: Helper) -> Result<(Home, Client, ThreadId)> {
-    let home = Home::setup().helper(helper).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().helper(helper).start_with_client().await?;
     let thread = client.start_thread_with("words").await?;
     Ok((home, client, thread))
-}
-
-/// Whether this client got a question so far.
-fn was_asked(client: &Client) -> bool {
-    client.record().iter().any(|message| message.method() == Some(Question::INFO.wire))
 }
 
 /// Waits until the helper has no request in flight.
@@ -64,7 +57,7 @@ async fn refusal(client: &mut Client, thread: ThreadId, tool: &str, arguments: V
 async fn a_turns_call_is_repeated_with_the_users_answer() -> Result<()> {
     let (home, mut client, thread) = home().await?;
     let turn = client.start_turn(thread, &format!("/tool helper ask {}", form())).await?;
-    let (id, params) = question(&mut client).await?;
+    let (id, params) = client.helper_question().await?;
     assert_eq!((params.thread_id, params.turn_id.as_ref()), (thread, Some(&turn)));
     assert_eq!(params.server_name, "helper");
     let McpServerElicitationRequestBody::Form { message, requested_schema, .. } = &params.request else {
@@ -77,7 +70,7 @@ async fn a_turns_call_is_repeated_with_the_users_answer() -> Result<()> {
     // While the helper waits for the user's answer, silence does not count as a stall.
     until_ready(&mut client).await?;
     client.answer_request::<Question>(&id, &accept()).await?;
-    resolved(&mut client, &id).await?;
+    client.resolved(&id).await?;
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
     assert_eq!(outcome(&client, &turn)?, json!({ "action": "accept", "content": { "name": "Ada" } }));
     home.finish().await
@@ -91,7 +84,7 @@ async fn a_decline_a_cancel_and_a_url_are_forwarded() -> Result<()> {
     {
         let call =
             client.start_call::<McpServerToolCall>(&tool_params(thread, "helper", "ask", form())).await?;
-        let (id, params) = question(&mut client).await?;
+        let (id, params) = client.helper_question().await?;
         assert_eq!(params.turn_id, None, "a client has called");
         client.answer_request::<Question>(&id, &answer(action, None)).await?;
         assert_eq!(outcome_of(&mut client, call).await?, json!({ "action": word }));
@@ -104,7 +97,7 @@ async fn a_decline_a_cancel_and_a_url_are_forwarded() -> Result<()> {
         }
         let call = tool_params(thread, "helper", "ask", asks("elicitation/create", &url));
         let call = client.start_call::<McpServerToolCall>(&call).await?;
-        let (id, params) = question(&mut client).await?;
+        let (id, params) = client.helper_question().await?;
         let McpServerElicitationRequestBody::Url { url, elicitation_id, .. } = &params.request else {
             panic!("an address: {params:?}")
         };
@@ -121,10 +114,10 @@ async fn two_threads_of_one_helper_get_their_own_questions_at_the_same_time() ->
     let mut other = home.client().await?;
     let second = other.start_thread_with("words").await?;
     let turn = one.start_turn(first, &format!("/tool helper ask {}", form())).await?;
-    let (asked_first, params) = question(&mut one).await?;
+    let (asked_first, params) = one.helper_question().await?;
     assert_eq!(params.thread_id, first);
     let call = other.start_call::<McpServerToolCall>(&tool_params(second, "helper", "ask", form())).await?;
-    let (asked_second, params) = question(&mut other).await?;
+    let (asked_second, params) = other.helper_question().await?;
     assert_eq!((params.thread_id, params.turn_id), (second, None));
     assert_eq!(home.family().helpers.len(), 1, "both threads share the helper");
     // Answered in the other order, so that a mix-up would give one thread the other's answer.
@@ -138,11 +131,11 @@ async fn two_threads_of_one_helper_get_their_own_questions_at_the_same_time() ->
     assert_eq!(outcome(&one, &turn)?["content"]["name"], "Ada");
     // One thread leaves with its question, and the other's question stays.
     one.start_turn(first, &format!("/tool helper ask {}", form())).await?;
-    let (asked_first, _) = question(&mut one).await?;
+    let (asked_first, _) = one.helper_question().await?;
     let call = other.start_call::<McpServerToolCall>(&tool_params(second, "helper", "ask", form())).await?;
-    let (asked_second, _) = question(&mut other).await?;
+    let (asked_second, _) = other.helper_question().await?;
     other.unload(first, true).await?;
-    resolved(&mut one, &asked_first).await?;
+    one.resolved(&asked_first).await?;
     other.answer_request::<Question>(&asked_second, &accept()).await?;
     assert_eq!(outcome_of(&mut other, call).await?["action"], "accept");
     home.finish().await
@@ -157,7 +150,7 @@ async fn a_call_continues_with_the_answer_after_its_helper_was_quarantined() -> 
     let second = other.start_thread_with("words").await?;
     let old = other.say(second, "/tool helper pid").await?;
     let call = one.start_call::<McpServerToolCall>(&tool_params(first, "helper", "ask", form())).await?;
-    let (id, _) = question(&mut one).await?;
+    let (id, _) = one.helper_question().await?;
     let hangs = other.start_turn(second, "/tool helper hang").await?;
     let outcome = other.next::<McpServerStartupStatusUpdated>(|outcome| outcome.skein.is_some()).await?;
     assert_eq!(outcome.skein.map(|skein| skein.state), Some(HelperState::Unresponsive));
@@ -176,18 +169,18 @@ async fn a_call_continues_with_the_answer_after_its_helper_was_quarantined() -> 
 async fn an_interrupt_ends_the_question_and_the_call_is_not_repeated() -> Result<()> {
     let (home, mut client, thread) = home().await?;
     let turn = client.start_turn(thread, &format!("/tool helper ask {}", form())).await?;
-    let (id, _) = question(&mut client).await?;
+    let (id, _) = client.helper_question().await?;
     client.interrupt(thread, &turn).await?;
-    resolved(&mut client, &id).await?;
+    client.resolved(&id).await?;
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Interrupted);
     client.answer_request::<Question>(&id, &accept()).await?;
     assert!(!client.say(thread, "/tool helper pid").await?.is_empty());
     // A question outside a turn ends with the connection of the caller.
     let mut caller = home.client().await?;
     let _call = caller.start_call::<McpServerToolCall>(&tool_params(thread, "helper", "ask", form())).await?;
-    let (id, _) = question(&mut client).await?;
+    let (id, _) = client.helper_question().await?;
     drop(caller);
-    resolved(&mut client, &id).await?;
+    client.resolved(&id).await?;
     home.finish().await
 }
 
@@ -197,13 +190,13 @@ async fn the_helpers_exit_and_the_timeout_end_the_question_with_the_call() -> Re
     let pid: i32 = client.say(thread, "/tool helper pid").await?.parse()?;
     let ask = tool_params(thread, "helper", "ask", form());
     let call = client.start_call::<McpServerToolCall>(&ask).await?;
-    let (id, _) = question(&mut client).await?;
-    resolved(&mut client, &id).await?;
+    let (id, _) = client.helper_question().await?;
+    client.resolved(&id).await?;
     assert_eq!(client.answer(call).await?.expect_err("the call took too long").reason(), "toolTimedOut");
     let call = client.start_call::<McpServerToolCall>(&ask).await?;
-    let (id, _) = question(&mut client).await?;
+    let (id, _) = client.helper_question().await?;
     kill(Pid::from_raw(pid), Signal::SIGKILL)?;
-    resolved(&mut client, &id).await?;
+    client.resolved(&id).await?;
     assert_eq!(client.answer(call).await?.expect_err("the helper is dead").reason(), "helperEnded");
     home.finish().await
 }
@@ -239,13 +232,13 @@ async fn only_declared_requests_are_answered() -> Result<()> {
         assert_eq!(error.reason(), "inputRefused", "{error:?}");
         assert!(error.message.contains(progress), "{progress}: {error:?}");
     }
-    assert!(!was_asked(&client), "no client gets an invalid question");
+    assert!(client.questions() == 0, "no client gets an invalid question");
     // The largest allowed number of questions at once.
     let many = tool_params(thread, "helper", "ask_many", json!({ "count": 8 }));
     let call = client.start_call::<McpServerToolCall>(&many).await?;
     let mut ids = Vec::new();
     for _ in 0..8 {
-        ids.push(question(&mut client).await?.0);
+        ids.push(client.helper_question().await?.0);
     }
     for id in &ids {
         client.answer_request::<Question>(id, &accept()).await?;
@@ -276,7 +269,7 @@ async fn a_resource_may_ask_before_it_is_read() -> Result<()> {
     let (home, mut client, thread) = home().await?;
     let read = json!({ "server": "helper", "threadId": thread, "uri": "memo://asked" });
     let read = client.start_call::<McpServerResourceRead>(&serde_json::from_value(read)?).await?;
-    let (id, params) = question(&mut client).await?;
+    let (id, params) = client.helper_question().await?;
     assert_eq!((params.thread_id, params.turn_id), (thread, None));
     client.answer_request::<Question>(&id, &accept()).await?;
     let read = client.answer(read).await?.map_err(anyhow::Error::msg)?;

@@ -10,7 +10,7 @@ use skein_protocol::server_requests::McpServerElicitationRequest as Question;
 use skein_protocol::table::ServerRequest;
 use skein_protocol::turn::TurnStatus;
 
-use super::{accept, form, outcome, outcome_of, question, resolved};
+use super::{accept, form, outcome, outcome_of};
 
 #[tokio::test]
 async fn a_shared_helpers_question_goes_to_its_only_caller_and_never_to_one_of_two() -> Result<()> {
@@ -24,14 +24,14 @@ async fn a_shared_helpers_question_goes_to_its_only_caller_and_never_to_one_of_t
         for _ in 0..2 {
             let call =
                 one.start_call::<McpServerToolCall>(&tool_params(first, "helper", "ask", form())).await?;
-            let (id, params) = question(&mut one).await?;
+            let (id, params) = one.helper_question().await?;
             assert_eq!(params.thread_id, first);
             one.answer_request::<Question>(&id, &accept()).await?;
             assert_eq!(outcome_of(&mut one, call).await?["content"]["name"], "Ada");
             std::mem::swap(&mut one, &mut other);
             let call =
                 one.start_call::<McpServerToolCall>(&tool_params(second, "helper", "ask", form())).await?;
-            let (id, params) = question(&mut one).await?;
+            let (id, params) = one.helper_question().await?;
             assert_eq!(params.thread_id, second);
             one.answer_request::<Question>(&id, &accept()).await?;
             assert_eq!(outcome_of(&mut one, call).await?["content"]["name"], "Ada");
@@ -40,10 +40,10 @@ async fn a_shared_helpers_question_goes_to_its_only_caller_and_never_to_one_of_t
         assert_eq!(home.family().helpers.len(), 1, "both threads share the helper");
         // An open question stays with its thread when another thread calls.
         let call = one.start_call::<McpServerToolCall>(&tool_params(first, "helper", "ask", form())).await?;
-        let (id, _) = question(&mut one).await?;
+        let (id, _) = one.helper_question().await?;
         other.tool(second, "helper", "echo", json!({ "text": "beside" })).await?;
         one.answer_request::<Question>(&id, &accept()).await?;
-        resolved(&mut one, &id).await?;
+        one.resolved(&id).await?;
         assert_eq!(outcome_of(&mut one, call).await?["action"], "accept");
         let (before, before_other) = (asked(&one), asked(&other));
         // Both threads call: no client gets the question.
@@ -93,7 +93,7 @@ async fn a_question_about_an_interrupted_call_reaches_no_client() -> Result<()> 
         assert_eq!((asked(&one), asked(&other)), (0, 0));
         // The helper has answered the interrupted call, so the caller is certain again.
         let turn = other.start_turn(second, &format!("/tool helper ask {}", form())).await?;
-        let (id, params) = question(&mut other).await?;
+        let (id, params) = other.helper_question().await?;
         assert_eq!(params.turn_id.as_ref(), Some(&turn));
         other.answer_request::<Question>(&id, &accept()).await?;
         assert_eq!(other.turn_end(&turn).await?.status, TurnStatus::Completed);

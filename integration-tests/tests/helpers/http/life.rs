@@ -29,8 +29,8 @@ async fn fails(client: &mut Client) -> Result<()> {
 #[tokio::test]
 async fn a_missing_server_is_retried_until_it_is_there() -> Result<()> {
     let place = HttpHelper::place()?;
-    let home = Home::setup().helper(Helper::at("web", &place.url()?)).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) =
+        Home::setup().helper(Helper::at("web", &place.url()?)).start_with_client().await?;
     let thread = client.start_thread_with("words").await?;
     // The client is notified of the first failure. The log has more tries than a failing local program gets.
     fails(&mut client).await?;
@@ -57,8 +57,8 @@ async fn a_missing_server_is_retried_until_it_is_there() -> Result<()> {
 async fn a_server_is_used_again_after_it_came_back() -> Result<()> {
     for manner in [Manner::Handshake, Manner::Stateless] {
         let helper = HttpHelper::start(manner.clone(), None).await?;
-        let home = Home::setup().helper(Helper::at("web", &helper.url())).start().await?;
-        let mut client = home.client().await?;
+        let (home, mut client) =
+            Home::setup().helper(Helper::at("web", &helper.url())).start_with_client().await?;
         let thread = client.start_thread_with("words").await?;
         assert_eq!(started(&mut client, "web").await?, None);
         let stall = tool_params(thread, "web", "stall", json!({}));
@@ -83,12 +83,11 @@ async fn a_server_is_used_again_after_it_came_back() -> Result<()> {
 #[tokio::test]
 async fn a_call_without_a_byte_is_unresponsive_and_one_with_comments_is_not() -> Result<()> {
     let helper = HttpHelper::start(Manner::Stateless, None).await?;
-    let home = Home::setup()
+    let (home, mut client) = Home::setup()
         .helper(Helper::at("web", &helper.url()))
         .set("helpers.liveness", "500ms")
-        .start()
+        .start_with_client()
         .await?;
-    let mut client = home.client().await?;
     let thread = client.start_thread_with("words").await?;
     assert_eq!(started(&mut client, "web").await?, None);
     let answer = client.tool(thread, "web", "slowly", json!({})).await?;
@@ -137,8 +136,8 @@ async fn a_shared_helper_that_falls_silent_is_quarantined_for_its_call() -> Resu
 async fn a_silent_call_ends_only_with_the_configured_policy() -> Result<()> {
     let helper = HttpHelper::start(Manner::Stateless, None).await?;
     let web = Helper::at("web", &helper.url()).set("on_unresponsive", "fail");
-    let home = Home::setup().helper(web).set("helpers.liveness", "500ms").start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) =
+        Home::setup().helper(web).set("helpers.liveness", "500ms").start_with_client().await?;
     let thread = client.start_thread_with("words").await?;
     let error = client.refusal::<McpServerToolCall>(tool_params(thread, "web", "mute", json!({}))).await?;
     assert_eq!(error.reason(), "helperUnresponsive", "{error:?}");
@@ -153,8 +152,8 @@ async fn a_silent_call_ends_only_with_the_configured_policy() -> Result<()> {
 async fn refused_credentials_are_retried_only_on_request() -> Result<()> {
     let helper = HttpHelper::start(Manner::Handshake, Some("s3cret-s3cret")).await?;
     let web = Helper::at("web", &helper.url()).set("bearer_token_env_var", "WEB_TOKEN");
-    let home = Home::setup().helper(web).env("WEB_TOKEN", "wr0ng-wr0ng").start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) =
+        Home::setup().helper(web).env("WEB_TOKEN", "wr0ng-wr0ng").start_with_client().await?;
     let thread = client.start_thread_with("words").await?;
     let asked = || helper.seen().iter().filter(|seen| seen.method() == "initialize").count();
     for times in 1..=2 {
@@ -190,12 +189,11 @@ async fn liveness(client: &mut Client, state: HelperState) -> Result<()> {
 #[tokio::test]
 async fn an_unanswered_ping_closes_its_connection_with_the_calls() -> Result<()> {
     let helper = HttpHelper::start(Manner::Handshake, None).await?;
-    let home = Home::setup()
+    let (home, mut client) = Home::setup()
         .helper(Helper::at("web", &helper.url()))
         .set("helpers.liveness", "500ms")
-        .start()
+        .start_with_client()
         .await?;
-    let mut client = home.client().await?;
     let thread = client.start_thread_with("words").await?;
     client.tool(thread, "web", "ignore_pings", json!({})).await?;
     for times in 1..=2 {
@@ -216,13 +214,12 @@ async fn an_unanswered_ping_closes_its_connection_with_the_calls() -> Result<()>
 async fn a_helper_that_waits_for_its_user_is_not_unresponsive() -> Result<()> {
     let helper = HttpHelper::start(Manner::Handshake, None).await?;
     let other = HttpHelper::start(Manner::Handshake, None).await?;
-    let home = Home::setup()
+    let (home, mut client) = Home::setup()
         .helper(Helper::at("web", &helper.url()).set("on_unresponsive", "fail"))
         .helper(Helper::at("other", &other.url()))
         .set("helpers.liveness", "500ms")
-        .start()
+        .start_with_client()
         .await?;
-    let mut client = home.client().await?;
     let thread = client.start_thread_with("words").await?;
     for name in ["web", "other"] {
         client.tool(thread, name, "ignore_pings", json!({})).await?;

@@ -17,8 +17,7 @@ const SECRET: &str = "s3cret-s3cret-s3cret";
 
 /// Reason why a helper at `url` does not start.
 async fn refusal(url: &str) -> Result<String> {
-    let home = Home::setup().helper(Helper::at("web", url)).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().helper(Helper::at("web", url)).start_with_client().await?;
     let thread = client.start_thread().await?.id;
     let why = started(&mut client, "web").await?.context("it started")?;
     let status = statuses(&mut client, thread).await?.remove(0);
@@ -94,8 +93,7 @@ async fn a_redirect_to_another_server_is_not_followed() -> Result<()> {
 async fn a_mute_helper_is_given_up_and_its_connections_are_closed() -> Result<()> {
     let mute = HttpHelper::start(Manner::Mute, None).await?;
     let slow = Helper::at("web", &mute.url()).set("startup_timeout_sec", 1.5);
-    let home = Home::setup().helper(slow).start().await?;
-    let mut client = home.client().await?;
+    let (home, mut client) = Home::setup().helper(slow).start_with_client().await?;
     client.start_thread().await?;
     let why = started(&mut client, "web").await?.unwrap();
     assert!(why.contains("startup_timeout_sec"), "{why}");
@@ -116,8 +114,7 @@ async fn a_missing_empty_or_wrong_token_is_named_and_never_shown() -> Result<()>
         let web = Helper::at("web", &helper.url()).set("bearer_token_env_var", "WEB_TOKEN");
         let setup = Home::setup().helper(web);
         let setup = if let Some(value) = value { setup.env("WEB_TOKEN", value) } else { setup };
-        let mut home = setup.start().await?;
-        let mut client = home.client().await?;
+        let (mut home, mut client) = setup.start_with_client().await?;
         let thread = client.start_thread().await?.id;
         let why = started(&mut client, "web").await?.unwrap();
         assert!(why.contains("HTTP 401") && why.contains(words) && !why.contains("wr0ng"), "{why}");
@@ -137,8 +134,7 @@ async fn a_token_and_headers_are_sent_with_every_request_and_shown_nowhere() -> 
         .set("http_headers.X-Plain", SECRET)
         .set("env_http_headers.X-Named", "WEB_HEADER");
     let setup = Home::setup().helper(web).env("WEB_TOKEN", SECRET).env("WEB_HEADER", SECRET);
-    let mut home = setup.env("SKEIN_LOG", "trace").start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) = setup.env("SKEIN_LOG", "trace").start_with_client().await?;
     let thread = client.start_thread().await?.id;
     assert_eq!(started(&mut client, "web").await?, None);
     let answer = client.tool(thread, "web", "echo", json!({ "text": "in" })).await?;
@@ -167,8 +163,8 @@ async fn a_token_renewed_in_its_file_needs_no_restart() -> Result<()> {
     std::fs::write(&file, format!("{first}\n"))?;
     let helper = HttpHelper::start(Manner::Handshake, Some(first)).await?;
     let web = Helper::at("web", &helper.url()).set("bearer_token_file", file.to_string_lossy().as_ref());
-    let mut home = Home::setup().helper(web).env("SKEIN_LOG", "trace").start().await?;
-    let mut client = home.client().await?;
+    let (mut home, mut client) =
+        Home::setup().helper(web).env("SKEIN_LOG", "trace").start_with_client().await?;
     let thread = client.start_thread().await?.id;
     assert_eq!(started(&mut client, "web").await?, None);
     assert_eq!(text(&client.tool(thread, "web", "echo", json!({ "text": "one" })).await?), "one");
