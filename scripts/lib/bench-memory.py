@@ -1,8 +1,8 @@
 """Watches the memory of one or more builds of Skein over two bursts, side by side.
 
-`read`: eight clients read a thread of 14 MB three times each, and leave. `deaf`: clients subscribe to a thread, do not read what
-a turn brings them, and leave. The figures are megabytes that are resident: before, at the most, and 30 s after. Each burst has
-a server of its own, which was at rest before it. The environment is handed on, so that LD_PRELOAD measures another allocator."""
+`read`: eight clients read a thread of 14 MB three times each, and leave. `deaf`: clients subscribe to a thread, do not read
+its turn's notifications, and leave. The figures are resident megabytes: before, at the peak, and 30 s after. Each burst has
+a new server, which was idle before it. The environment is passed on, so that LD_PRELOAD measures another allocator."""
 
 import argparse, asyncio, resource, tempfile
 
@@ -15,7 +15,7 @@ def resident(server):
 
 
 async def at_rest(server):
-    """A server anew, with everything open that it always has."""
+    """A new server, with everything open that it always has open."""
     server.end()
     server.serve()
     client = await Client().connect(server.url)
@@ -25,7 +25,7 @@ async def at_rest(server):
 
 
 async def watch(server, burst):
-    """The most memory while the burst lasts."""
+    """The peak memory during the burst."""
     most, task = 0, asyncio.create_task(burst)
     while not task.done():
         most = max(most, resident(server))

@@ -1,8 +1,8 @@
-"""Times turns of threads of several lengths, on one or more builds of Skein, in turns with each other.
+"""Times turns of threads of several lengths, alternately on one or more builds of Skein.
 
-A model on loopback answers each request with a few words. A turn has two parts: from `turn/start` to the moment at which the
-model has the whole request (Skein finds the conversation, forms it and sends it), and from there to `turn/completed`. `read` is
-the time until the first byte of the request arrives, `send` the time until the last one does."""
+A model on loopback answers each request with a few words. A turn has two parts. The first goes from `turn/start` until the
+model has the whole request: Skein finds the conversation, encodes it and sends it. The second goes to `turn/completed`.
+`read` is the time until the first byte of the request arrives, `send` the time until the last one."""
 
 import argparse, asyncio, json, statistics, tempfile, time
 
@@ -14,7 +14,7 @@ ANSWER = f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length:
 
 
 class Model:
-    """Answers each request, and keeps the times of the last one's first and last byte, and its size."""
+    """Answers each request. Keeps the size of the last one, and the times of its first and last byte."""
 
     async def serve(self, reader, writer):
         try:
@@ -33,7 +33,7 @@ class Model:
 
 
 class Measured(Server):
-    """A server with one thread, whose model is ours."""
+    """A server with one thread that uses this script's model."""
 
     async def start(self):
         self.model, self.turns = Model(), 0
@@ -47,7 +47,7 @@ class Measured(Server):
         self.thread = (await self.client.ask("thread/start", {"cwd": "/tmp"}))["thread"]["id"]
 
     async def turn(self):
-        """One turn: milliseconds until the first byte of the request, until its last, and until the end."""
+        """One turn: milliseconds until the first byte of the request, until its last byte, and until the end."""
         self.turns += 1
         began = time.perf_counter()
         await self.client.turn(self.thread, f"message {self.turns}: " + "words " * 20)

@@ -1,8 +1,8 @@
-"""Figures about the source: lines of product code and of tests for each crate, the largest file, and what the thread's owner holds.
+"""Figures about the source: lines of product code and of tests for each crate, the largest file, and the size of the thread's owner.
 
 Tests are the files below `tests`, `testing` and `fuzz`, files named `tests.rs`, `conformance.rs` or `double.rs`, the crate
-integration-tests, and in any other file the modules behind `#[cfg(test)]` that stand in it. Lines are counted as they are, with
-comments and blank lines."""
+integration-tests, and in any other file the modules behind `#[cfg(test)]`. Lines are counted with comments and blank
+lines."""
 
 import argparse, json, re, subprocess, sys
 
@@ -17,7 +17,7 @@ def git(*words):
 
 
 def sources(revision):
-    """Path to text of every Rust file of the crates, as they are in the checkout or in a commit."""
+    """Path and text of every Rust file of the crates, in the checkout or in a commit."""
     if revision is None:
         paths = git("ls-files", "--cached", "--others", "--exclude-standard", "*.rs").split()
         texts = {}
@@ -33,7 +33,7 @@ def sources(revision):
 
 
 def unit(path):
-    """What the compiler takes at once: a crate's library, or the program `skein`, which is apart from it."""
+    """The compilation unit of a file: a crate's library, or the program `skein`, which is separate from it."""
     program = path == "app-server/src/main.rs" or path.startswith("app-server/src/cli/")
     return "the program skein" if program else crate(path)
 
@@ -56,7 +56,7 @@ def split(path, text):
 
 
 def owner(files):
-    """Fields and methods of the owner, and matches on the machine's phase outside of the machine."""
+    """Fields and methods of the owner, and matches on the machine's phase outside the machine."""
     own = {path: text for path, text in files.items() if path.startswith(OWNER) and not is_test(path)}
     fields, methods = 0, 0
     for text in own.values():

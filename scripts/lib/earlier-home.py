@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Has a build of Skein leave a small home behind, for the test that opens homes of earlier versions.
+"""Makes a build of Skein leave a small home behind, for the test that opens homes of earlier versions.
 
     scripts/lib/earlier-home.py SKEIN ARCHIVE
 
-SKEIN is the program `skein` of that version, ARCHIVE the .tar.gz to write. It gets the folder `home` and `answers.json`: each
-thread, whole, by a name, as that version shows it when it serves a copy of the home. The home has turns, a name, a goal, a text in
-blobs/, an archived and a deleted thread, a fork, a failed turn, and a turn that ran when the server was killed. One rollout is
-damaged afterwards. The server is killed, so open markers, its lock and server.json are left, too.
+SKEIN is the program `skein` of that version, ARCHIVE the .tar.gz to write. The archive gets the folder `home` and
+`answers.json`: each whole thread, by a name, as that version returns it from a copy of the home. The home has turns, a name,
+a goal, a text in blobs/, an archived and a deleted thread, a fork, a failed turn, and a turn that ran when the server was
+killed. One rollout is damaged afterwards. The kill also leaves open markers, the lock and server.json.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         home = pathlib.Path(folder, "home")
         home.mkdir(mode=0o700)
-        # Each call is a connection of its own, which leaves at once.
+        # Each call opens a connection of its own and closes it at once.
         home.joinpath("config.toml").write_text('[unload]\ngrace = "10min"\n')
         with served(skein, home) as ask:
             threads = fill(ask)
@@ -55,7 +55,7 @@ def served(skein, home):
 
 
 def read(ask, thread):
-    """The thread as any client sees it. None when it was deleted, and for a time that is of this very reading."""
+    """The thread as any client reads it. None if it was deleted, and for times of this very read."""
     found = ask("thread/read", {"threadId": thread, "includeTurns": True})
     return found and found["thread"]
 
@@ -99,7 +99,7 @@ def fill(ask):
 
 
 def damage(home, thread):
-    """Breaks the line that has the user's second message."""
+    """Damages the line with the user's second message."""
     (path,) = home.glob(f"threads/**/{thread}.jsonl")
     lines = path.read_text().splitlines()
     at = next(at for at, line in enumerate(lines) if '"two"' in line)

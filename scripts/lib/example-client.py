@@ -1,28 +1,28 @@
-"""Runs docs/example_client.py against a real server, and does to it what a client has to survive.
+"""Runs docs/example_client.py against a real server, through all the failures that a client must survive.
 
-usage: python3 example-client.py SKEIN      (the program; `websockets` has to be importable)
+usage: python3 example-client.py SKEIN      (the program; `websockets` must be importable)
 
-Each story ends with the same questions: is what the client printed what the thread says, whole and once, and what it
-kept, too? Exit code: 0 when all went well and no process is left, 1 otherwise.
+Each story ends with the same checks: the client has printed the whole thread once, and has kept the same. Exit code: 0 if
+all stories succeed and no process is left, else 1.
 """
 
 import ctypes, json, os, pathlib, signal, socket, subprocess, sys, tempfile, threading, time
 
 SKEIN = sys.argv[1]
 CLIENT = pathlib.Path(__file__).parents[2] / "docs" / "example_client.py"
-UNKNOWN = "01a1f8d1-0000-7000-8000-000000000000"  # a thread that nobody has made
-LIMIT = 60  # seconds that anything may take before it has failed
+UNKNOWN = "01a1f8d1-0000-7000-8000-000000000000"  # an unknown thread
+LIMIT = 60  # limit of every wait, seconds
 PR_SET_CHILD_SUBREAPER = 36
 
 
 class Server:
-    """`skein serve` with a home of its own."""
+    """`skein serve` on a new home."""
 
     def __init__(self, home):
         self.home, self.log, self.port = home, pathlib.Path(f"{home}.log"), 0
 
     def start(self):
-        """On the port that it had before, if it had one."""
+        """Starts on the earlier port, if there was one."""
         listen = f"ws://127.0.0.1:{self.port}"
         command = [SKEIN, "serve", "--home", self.home, "--listen", listen]
         with self.log.open("a") as log:
@@ -42,7 +42,7 @@ class Server:
 
 
 class Link:
-    """A way to the server that can be cut: without a word, as networks do it."""
+    """A link to the server that can be cut without a close frame, as networks do."""
 
     def __init__(self, port):
         self.to, self.cuts, self.open = port, 0, []
@@ -70,7 +70,7 @@ class Link:
                     self.cuts += 1
                     break
         except OSError:
-            pass  # the other direction has ended it
+            pass  # the other direction has closed the connection
         self.shut(source, sink)
 
     def cut(self):
@@ -86,7 +86,7 @@ class Link:
 
 
 class Client:
-    """The example, with all that it prints."""
+    """The example client, with its output."""
 
     def __init__(self, url, state, prompt):
         self.state, self.printed, self.more = state, "", threading.Condition()
@@ -112,7 +112,7 @@ class Client:
         self.process.stdin.write(f"{text}\n")
 
     def end(self, expected=0):
-        """Waits for its own end. Returns what it keeps."""
+        """Waits for its exit. Returns its saved state."""
         try:
             code = self.process.wait(LIMIT)
         except subprocess.TimeoutExpired:
@@ -128,7 +128,7 @@ def check(holds, otherwise):
 
 
 def texts(turns):
-    """What the agent says, by the item's id."""
+    """The agent's messages, by item id."""
     items = [item for turn in turns for item in turn["items"]]
     return {item["id"]: item["text"] for item in items if item["type"] == "agentMessage"}
 
@@ -138,7 +138,7 @@ def kept(state):
 
 
 def cut_off(server, link, state):
-    """The link is cut over and over while a text streams: it is printed whole, and once."""
+    """The link is cut repeatedly while a text streams: the text is printed completely, and once."""
     link.cut_after = [3_000, 100, 20_000, 9_000, 60_000, 30_000, 1_000, 50_000]
     client = Client(link.url, state, "/stream 3000 20 1000")
     state = client.end()
@@ -152,11 +152,11 @@ def cut_off(server, link, state):
     check(len(text) == 3000 * 20, f"the thread's text has {len(text)} bytes")
     check(client.printed == f"{text}\n", "what was printed is not the thread's text")
     check(kept(state) == texts(turns), "what was kept is not the thread's text")
-    return f"cut {link.cuts} times: {len(text)} bytes printed, whole and once"
+    return f"cut {link.cuts} times: {len(text)} bytes printed, complete and once"
 
 
 def question(server, link, state):
-    """The link is cut while the user thinks: the answer is given when the server asks again, and counts once."""
+    """The link is cut while the user thinks: the client answers when the server asks again, and the answer counts once."""
     before = "\n".join(text for text in kept(json.loads(pathlib.Path(state).read_text())).values())
     client = Client(link.url, state, "/ask Which colour?")
     client.prints("Which colour?\n")
@@ -171,7 +171,7 @@ def question(server, link, state):
 
 
 def killed(server, state):
-    """The server is killed in the middle: what it kept is in the view, and is what was read before."""
+    """The server is killed in the middle: the client shows the kept text, which equals the text before."""
     client = Client(server.url, state, "/stream 100000 20 500")
     client.prints("1000 ")  # after two seconds
     server.end(signal.SIGKILL)
@@ -188,7 +188,7 @@ def killed(server, state):
 
 
 def gone(server, state):
-    """The server does not have the thread that is remembered: a new one takes the prompt."""
+    """The server does not have the remembered thread: a new thread gets the prompt."""
     remembered = {"thread": UNKNOWN, "seq": 7, "epoch": 1, "view": {"old": "what was there"}}
     pathlib.Path(state).write_text(json.dumps(remembered))
     client = Client(server.url, state, "one two")
@@ -199,7 +199,7 @@ def gone(server, state):
 
 
 def refused(server, state):
-    """The server says no, and would again: the client says why, and ends."""
+    """The server refuses for good: the client prints the reason and exits."""
     pathlib.Path(state).write_text(json.dumps({"thread": "nowhere", "seq": 0, "epoch": 0, "view": {}}))
     Client(server.url, state, "one two").end(expected=1)
     log = pathlib.Path(f"{state}.log").read_text()
@@ -208,7 +208,7 @@ def refused(server, state):
 
 
 def failed(server, state):
-    """The turn fails: the client says why."""
+    """The turn fails: the client prints the reason."""
     client = Client(server.url, state, "/fail the model is ill")
     state = client.end(expected=1)
     [turn] = server.turns(state["thread"])
@@ -235,7 +235,7 @@ def show_logs(folder):
 
 
 def main():
-    # Whoever loses its parent becomes our child, so that nobody can be left unseen.
+    # Become the parent of all orphans, so that no process escapes the check.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     for ending in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(ending, lambda number, _: sys.exit(128 + number))
@@ -256,7 +256,7 @@ def main():
 
 
 def children():
-    """The processes that came from here and are there, whoever started them."""
+    """All living processes that this script started, directly or not."""
     lists = [path.read_text() for path in pathlib.Path("/proc/self/task").glob("*/children")]
     return [int(process) for text in lists for process in text.split()]
 

@@ -1,21 +1,21 @@
-"""Measures what one connection, or one thread, at its worst costs another client.
+"""Measures the cost of one connection, or one thread, at its worst to another client.
 
-For each kind of neighbour there is a server of its own. A client that behaves goes through the same requests again and again: the
-first page of the list, a read of a small thread, a turn of two words, the status. After each request it rests for 3 ms. A round has
-three spans of `--seconds`, so that the noise of the machine falls on all of them:
+Each kind of neighbour gets a server of its own. A well-behaved client repeats the same requests: the first page of the list,
+a read of a small thread, a turn of two words, the status. After each request it rests for 3 ms. A round has three spans of
+`--seconds`, so that the noise of the machine affects all of them:
 
-alone    nobody else is there.
+alone    there is no other load.
 busy     two processes without a connection keep as many processors busy as the server and the neighbour do: one with the usual
-         priority, as a thread of the server has, and one with the lowest, as the neighbour has.
+         priority, like a thread of the server, and one with the lowest, like the neighbour.
 beside   the neighbour is there.
 
-A span has a p50 and a p99 over all its requests. The figures of a kind are the medians of these over its rounds. A p99 beside the
-neighbour of more than twice the p99 of the busy span fails. On a machine with processors to spare the busy span is as fast as the
-one alone. With two processors it is several times as slow: each wait for a processor can take a tick of the kernel's scheduler,
-whoever keeps the processor busy. The `--json` output has the figures of each kind of request.
+A span has a p50 and a p99 over all its requests. The figures of a kind are the medians of these over its rounds. A p99 beside
+the neighbour of more than twice the p99 of the busy span fails. On a machine with idle processors the busy span is as fast as
+the span alone. With two processors it is several times slower: each wait for a processor can take a tick of the kernel's
+scheduler, whatever keeps the processor busy. The `--json` output has the figures of each kind of request.
 
-The neighbour is another process with the lowest priority. It writes frames that it has made before and looks into no answer, so
-that it costs the machine little, and the figures are about the work that the server does for it."""
+The neighbour is another process with the lowest priority. It writes prepared frames and does not look into the answers, so
+that it costs the machine little. The figures then show the work of the server."""
 
 import argparse, asyncio, contextlib, json, os, socket, statistics, struct, subprocess, sys, tempfile, threading, time
 
@@ -23,11 +23,11 @@ from served import Client, Server
 
 BOUND = 2.0
 REST = 0.003
-# What is asked for at once where answers are read: below what a connection may have under way.
+# Number of concurrent requests if answers are read: below a connection's limit.
 PIPELINE = 48
 
 
-# --- the neighbour, in a process of its own ---
+# --- the neighbour, in its own process ---
 
 def frame(text):
     """A text frame, masked with zeros."""
@@ -41,7 +41,7 @@ PING = b"\x89\x80" + bytes(4)
 
 
 class Raw:
-    """A connection that reads only what it is told to, and throws it away."""
+    """A connection that reads only on demand, and discards everything."""
 
     def __init__(self, port, narrow=False):
         self.socket = socket.socket()
@@ -83,7 +83,7 @@ class Raw:
         return opcode & 15, size
 
     def pass_over(self, count):
-        """Text frames, so many; a ping is answered."""
+        """Reads this many text frames, and answers pings."""
         while count:
             opcode, size = self.head()
             self.skip(size)
@@ -100,7 +100,7 @@ class Raw:
                 return message.get("result") or sys.exit(f"{method}: {message}")
 
     def drain(self):
-        """Reads from now on, beside what else is done."""
+        """Reads continuously in the background."""
         def read():
             with contextlib.suppress(OSError):
                 while self.socket.recv_into(self.buffer):
@@ -113,7 +113,7 @@ def request(method, params):
 
 
 def hung_reads(port, at):
-    """Reads of a large history whose answers are never read; the connection is given up after a moment, and the next one asks."""
+    """Reads of a large history whose answers are never read. The connection is dropped after a moment, and the next one begins."""
     asked = request("thread/read", {"threadId": at["large"], "includeTurns": True}) * 16
     while True:
         raw = Raw(port, narrow=True)
@@ -124,7 +124,7 @@ def hung_reads(port, at):
 
 
 def large_reads(port, at):
-    """The same reads, whose answers are read at once."""
+    """The same reads, with their answers read at once."""
     raw, asked = Raw(port), request("thread/read", {"threadId": at["large"], "includeTurns": True})
     raw.send(asked)
     while True:
@@ -133,7 +133,7 @@ def large_reads(port, at):
 
 
 def pages(port, at):
-    """Pages of lists and of a history, as many as the server makes."""
+    """Pages of lists and of a history, as fast as the server makes them."""
     large = {"threadId": at["large"]}
     kinds = [
         request("thread/list", {"limit": 100}),
@@ -149,7 +149,7 @@ def pages(port, at):
 
 
 def names(port, at):
-    """Names as long as they may be, and threads with long settings."""
+    """Names of the largest length, and threads with long settings."""
     raw = Raw(port)
     thread = raw.ask("thread/start", {})["thread"]["id"]
     raw.ask("turn/start", {"threadId": thread, "input": [{"type": "text", "text": "a word"}]})
@@ -157,13 +157,13 @@ def names(port, at):
     long = {"developerInstructions": "i" * (256 << 10), "ephemeral": True}
     renamed = [request("thread/name/set", {"threadId": thread, "name": letter * 4096}) for letter in "ab"]
     while True:
-        # A refusal is cheap for the server: what it takes is asked for, and no more.
+        # A refusal is cheap for the server, so the sizes stay within the limits.
         yield raw.send(b"".join(renamed) * 4 + request("thread/start", long))
         time.sleep(0.01)
 
 
 def tiny(port, at):
-    """Requests of a few bytes, known and unknown, notifications, pings, and what is no message, without a pause."""
+    """Requests of a few bytes, known and unknown, notifications, pings, and invalid messages, without a pause."""
     kinds = [
         request("skein/status", {}),
         request("thread/loaded/list", {}),
@@ -180,7 +180,7 @@ def tiny(port, at):
 
 
 def mute(port, at):
-    """What is not answered at all: notifications and answers to nothing, without a pause."""
+    """Messages without an answer: notifications and answers to unknown requests, without a pause."""
     raw, flood = Raw(port), (frame({"method": "no/such"}) + frame({"id": 5, "result": {}})) * 1000
     raw.drain()
     while True:
@@ -188,7 +188,7 @@ def mute(port, at):
 
 
 def stream(port, at):
-    """A turn that streams as fast as it can, and another one when it has ended."""
+    """A turn that streams as fast as it can, and the next one after its end."""
     raw = Raw(port)
     thread = raw.ask("thread/start", {})["thread"]["id"]
     said = request("turn/start", {"threadId": thread, "input": [{"type": "text", "text": "/stream 100000 20"}]})
@@ -220,13 +220,14 @@ NEIGHBOURS = {
     "mute": mute,
     "stream": stream,
     "helper": helper,
-    # The same as `tiny`; the server logs each request, and nobody reads its stderr.
+    # The same as `tiny`; the server logs each request, and its stderr is not read.
     "stderr": tiny,
 }
 
 
 def yield_to_all():
-    """Gives the processor to any other process at once. With the lowest `nice` alone, this one would keep it for a whole slice."""
+    """Yields the processor to any other process at once. With the lowest `nice` alone, this process would keep it for a whole
+    slice."""
     os.nice(19)
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
@@ -248,7 +249,7 @@ def busy(priority):
 
 
 def flooding_helper():
-    """An MCP server that says more than anybody wants to know, 256 KiB at a time with a pause of 1 ms."""
+    """An MCP server that floods its output, 256 KiB at a time with a pause of 1 ms."""
     yield_to_all()
     noise = json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "x" * 100}}) + "\n"
     noise, errors = (noise * (1 + (256 << 10) // len(noise))).encode(), b"y" * 999 + b"\n"
@@ -270,7 +271,7 @@ def flooding_helper():
             threading.Thread(target=flood, daemon=True).start()
 
 
-# --- the client that behaves, and what is measured ---
+# --- the well-behaved client, and its measurements ---
 
 class Behaved:
     """A client with a small thread, and the latencies of its requests in milliseconds."""
@@ -282,7 +283,7 @@ class Behaved:
         return self
 
     async def span(self, seconds):
-        """The latencies of each kind of request for so many seconds."""
+        """The latencies of each kind of request, measured for this many seconds."""
         kinds = {
             "list": lambda: self.client.ask("thread/list", {}),
             "read": lambda: self.client.ask("thread/read", {"threadId": self.small, "includeTurns": True}),
@@ -299,7 +300,7 @@ class Behaved:
         return latencies
 
     async def alone(self):
-        """Waits until the neighbour is gone with everything that it has begun."""
+        """Waits until the neighbour and all its children are gone."""
         for thread in (await self.client.ask("thread/loaded/list", {}))["data"]:
             if thread != self.thread:
                 await self.client.ask("skein/thread/unload", {"threadId": thread, "force": True})
@@ -314,7 +315,7 @@ def percentile(values, part):
 
 
 def judged(kind, binary, rounds):
-    """The medians over the rounds, of all requests and of each kind of them."""
+    """The medians over the rounds, of all requests and of each kind."""
     def medians(latencies, part):
         return [statistics.median(percentile(latencies(span), part) for span in column) for column in zip(*rounds)]
 
@@ -331,7 +332,7 @@ def judged(kind, binary, rounds):
 
 
 async def prepare(server):
-    """Fifty small threads and one of 14 MB, none of them loaded."""
+    """Fifty small threads and one of 14 MB, all unloaded."""
     client = await Client().connect(server.url)
     at = {"threads": []}
     for _ in range(50):
@@ -346,7 +347,7 @@ async def prepare(server):
 
 @contextlib.contextmanager
 def beside(kind, *arguments):
-    """Another process of this script, from its first deed to its end."""
+    """Another process of this script, from its start to its end."""
     process = subprocess.Popen([sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True)
     try:
         if process.stdout.readline() != "begun\n":
@@ -362,7 +363,7 @@ def beside(kind, *arguments):
 async def measure(binary, kind, given):
     with tempfile.TemporaryDirectory() as folder:
         server = Server(binary, f"{folder}/home")
-        # A pipe that nobody reads.
+        # A pipe that is not read.
         unread = {"stderr": subprocess.PIPE, "env": {**os.environ, "SKEIN_LOG": "trace"}}
         try:
             server.serve(**unread if kind == "stderr" else {})

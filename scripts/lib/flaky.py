@@ -1,10 +1,11 @@
-"""Runs the tests of the workspace in rounds beside a bounded load. A round's log is kept; its name says whether it was finished."""
+"""Runs the tests of the workspace in rounds beside a limited load. Keeps a log of each round; its name shows whether the round
+finished."""
 
 import argparse, collections, contextlib, json, os, pathlib, re, shutil, signal, subprocess, sys, time
 
 FAILED = re.compile(r"^test (\S+) \.\.\. FAILED$", re.M)
 TRIED = re.compile(r"^test (\S+) \.\.\. (?:ok|FAILED)$", re.M)
-# One line of load each: a busy processor, and a file that is written and synced.
+# Each line is one kind of load: a busy processor, and a file that is written and synced.
 BUSY = "while True: pass"
 WRITES = "import os, sys\nwhile True:\n with open(sys.argv[1], 'wb') as file:\n  file.write(bytes(1 << 26)); file.flush(); os.fsync(file.fileno())"
 
@@ -30,14 +31,14 @@ def cargo(*arguments, **options):
 
 
 def play(number, given, folder):
-    """One round. A round that was cut off leaves a log without its final name, and is played again."""
+    """One round. An interrupted round leaves a log without its final name, and is repeated."""
     under_way, log = folder / f"round-{number}.part", folder / f"round-{number}.log"
     with open(under_way, "wb") as out:
         process = cargo("--", *given.tests, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
         try:
             code = process.wait()
         finally:
-            # An interrupt of ours is none of the tests'.
+            # An interrupt of this script must not reach the tests.
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)
                 process.wait()
@@ -56,7 +57,7 @@ def main():
     parser.add_argument("--anew", action="store_true")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    # Ctrl-C and a stop from outside end the round and the load alike.
+    # Ctrl-C and an external stop end the round and the load.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = given.keep or pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target")) / "flaky"
     if given.anew:

@@ -1,4 +1,4 @@
-"""Counts the wake-ups of a server in which nothing happens: how often its threads have waited, by the kernel's count."""
+"""Counts the wake-ups of an idle server: how often its threads have waited, by the kernel's count."""
 
 import argparse, asyncio, collections, json, os, pathlib, sys, tempfile
 
@@ -6,7 +6,7 @@ from served import Client, Server
 
 # Above this a laptop's processor hardly sleeps. Pings and heartbeats need less than one.
 MOST = 2.0
-# Seconds until the work behind a start and a turn is over.
+# Seconds until the background work after a start and a turn is over.
 SETTLES = 10
 
 
@@ -20,7 +20,7 @@ def waits(server):
 
 
 async def count(server, seconds):
-    """Wake-ups a second, of all threads of a name."""
+    """Wake-ups per second, over all threads of a name."""
     await asyncio.sleep(SETTLES)
     before = waits(server)
     await asyncio.sleep(seconds)
@@ -31,11 +31,11 @@ async def count(server, seconds):
 
 
 async def client_with_thread(server):
-    # It hears heartbeats, and sends no pings of its own.
+    # It gets heartbeats, and sends no pings of its own.
     client = await Client().connect(server.url, extensions={"skein/events": {"version": 1}}, ping_interval=None)
     thread = (await client.ask("thread/start", {}))["thread"]["id"]
     await client.turn(thread, "a few words")
-    # It reads everything: pings are answered and heartbeats taken.
+    # It reads everything: pings are answered and heartbeats received.
     client.reads = asyncio.create_task(drain(client.socket))
     return client
 

@@ -1,4 +1,4 @@
-"""See scripts/import-proof: `import-proof.py CODEX SKEIN WORK [--fixtures DIR]`. The last line says how it went."""
+"""See scripts/import-proof: `import-proof.py CODEX SKEIN WORK [--fixtures DIR]`. The last line has the result."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-LONG = 300  # letters of a text that a fixture keeps
+LONG = 300  # letters of a text in a fixture
 
 
 def main():
@@ -67,7 +67,7 @@ def check(call, thread):
 
 
 def keep(source, into, root):
-    """The rollouts without what is this machine's, and without what is long."""
+    """The rollouts without machine paths, and with long texts cut."""
 
     def scrub(value):
         if isinstance(value, str):

@@ -1,14 +1,14 @@
-// Validates a transcript of Skein against the JSON Schema that the peer writes of itself.
+// Validates a transcript of Skein against the JSON Schema that the peer writes.
 //
 // usage: node peer-conformance.mjs MODULES SCHEMA TABLES TRANSCRIPT [--part]
 //   MODULES     the folder `node_modules` that has ajv
 //   SCHEMA      the peer's codex_app_server_protocol.schemas.json
 //   TABLES      protocol/generated/openrpc.json: what Skein implements
-//   TRANSCRIPT  lines {"conn":.., "dir":"c2s"|"s2c", "msg":{..}}; with "raw" for "msg" it is no JSON, and is only counted
-//   --part      the transcript is of a part of the messages, none of which has to be in it
+//   TRANSCRIPT  lines {"conn":.., "dir":"c2s"|"s2c", "msg":{..}}; a line with "raw" for "msg" is not JSON, and is only counted
+//   --part      the transcript has only some messages; none of them is required
 //
-// A message is right when the peer's schema takes it, and every member that the schema does not know is one of ours.
-// What a test wrote by hand ("free":true) may have any shape; what Skein and its typed client say may not.
+// A message is valid if the peer's schema accepts it, and every other member is one of Skein's.
+// A message that a test wrote by hand ("free":true) may have any shape; messages of Skein and its typed client may not.
 // Exit code: 0 without violation and with every implemented message (with --part: any) in the transcript, 1 otherwise.
 
 import { createReadStream, readFileSync } from "node:fs";
@@ -23,12 +23,12 @@ const read = (path) => JSON.parse(readFileSync(path, "utf8"));
 const schema = read(schemaPath);
 const tables = read(tablesPath);
 
-// Members of ours: a member of this name anywhere, and these beside `method`.
+// Skein's own members: a member of this name anywhere, and these beside `method`.
 const OUR_MEMBER = "skein";
 const ENVELOPE = new Set(["seq", "epoch"]);
-// The peer sends it too, beside `params`, and does not say so in its schema.
+// The peer also sends it, beside `params`, but its schema does not have it.
 const PEERS_OWN = new Set(["emittedAtMs"]);
-// Of earlier versions of the peer (`EARLIER` in protocol/src/extension.rs).
+// Methods of earlier versions of the peer (`EARLIER` in protocol/src/extension.rs).
 const EARLIER = new Set(["thread/rollback"]);
 const isOurs = (method) => method.startsWith("skein/") || method.startsWith("rpc.") || EARLIER.has(method);
 
@@ -44,15 +44,15 @@ for (const [name, [bits, signed]] of Object.entries(BITS)) {
 
 const resolve = (target) => target.slice(2).split("/").reduce((at, key) => at[key], schema);
 
-// Whether a schema takes members without naming any.
+// Whether a schema accepts members without names.
 function open(part) {
   if (typeof part !== "object" || part === null) return true;
   if (part.$ref) return open(resolve(part.$ref));
   return !["type", "properties", "oneOf", "anyOf", "allOf", "enum", "const"].some((key) => key in part);
 }
 
-// The same schema, where an object takes no member that it does not name. The mark is put where a type is used, not
-// where it is one of several that are used together.
+// The same schema, in which an object accepts only named members. The restriction is set where a type is used, not
+// where it is one of several that are combined.
 function closed(part) {
   if (Array.isArray(part)) return part.map((inner) => closed(inner));
   if (typeof part !== "object" || part === null) return part;
@@ -87,7 +87,7 @@ function validator(target, strictly) {
   return compiled.get(key);
 }
 
-// By kind and method: where its schema is.
+// Location of each schema, by kind and method.
 const UNIONS = {
   request: "ClientRequest",
   clientNotification: "ClientNotification",
@@ -138,7 +138,7 @@ const seen = { request: new Map(), clientNotification: new Map(), notification: 
 const count = (map, key) => map.set(key, (map.get(key) ?? 0) + 1);
 const shown = (message) => JSON.stringify(message).slice(0, 400);
 
-// Without the alternatives that are of another `type` than the message.
+// Removes the alternatives with another `type` than the message.
 function meant(errors) {
   const branch = (error) => error.schemaPath.match(/^(.*?\/(?:oneOf|anyOf)\/\d+)\//)?.[1];
   const others = new Set(errors.filter((error) => error.instancePath.endsWith("/type")).map(branch));
@@ -151,7 +151,7 @@ function violation(line, what, errors, message) {
   violations.push([`line ${line}, ${what}:`, ...lines, `    in ${shown(message)}`].join("\n"));
 }
 
-// Takes the members out that the peer's schema does not know, the innermost first; calls `found` for each.
+// Removes members that the peer's schema does not know, the innermost first; calls `found` for each.
 function takeUnknown(target, value, found) {
   const check = validator(target, true);
   while (!check(value)) {
@@ -176,7 +176,7 @@ function check(line, what, target, value, envelope) {
   const settled = takeUnknown(target, copy, (path, name, taken) => {
     const beside = envelope && path === "";
     if (beside && PEERS_OWN.has(name)) return;
-    // Where the peer names no params, `{}` says no more than none.
+    // If the peer names no params, `{}` equals none.
     if (beside && name === "params" && JSON.stringify(taken) === "{}") return;
     if (name === OUR_MEMBER || (beside && ENVELOPE.has(name))) {
       return count(members, `${what}: ${path.replace(/\/\d+/g, "/*")}/${name}`);
@@ -198,7 +198,7 @@ function asks(line, entry, kind) {
 
 function checkMethod(line, kind, message) {
   const { method } = message;
-  // A request of a client counts when it is answered.
+  // A client's request counts once it is answered.
   if (kind !== "request") count(seen[kind], method);
   if (isOurs(method)) return (ours += 1);
   const known = peer[kind].get(method);
@@ -210,13 +210,13 @@ function answers(line, entry) {
   const asker = OTHER[entry.dir];
   const key = address(entry, asker);
   const request = pending.get(key);
-  // The question of a server stays: a client may answer it again.
+  // The server's request stays: a client may answer it again.
   if (asker === "c2s") pending.delete(key);
   if ("error" in entry.msg) {
     if (request && asker === "c2s") refused += 1;
     return check(line, "error", "definitions/JSONRPCError", withoutData(entry.msg), false);
   }
-  // A client may answer what nobody asked; Skein answers what it was asked.
+  // A client may answer unknown requests; Skein may not.
   if (!request) {
     if (entry.dir === "s2c") violation(line, "result", [{ instancePath: "/id", message: "answers no request", schemaPath: "JSONRPCResponse" }], entry.msg);
     return;
@@ -228,7 +228,7 @@ function answers(line, entry) {
   if (known) check(line, `result of ${request.method}`, resultOf(request.method, known.params), entry.msg.result, false);
 }
 
-// `data` of an error may be anything. The id is null where a request could not be read, which the peer never answers.
+// `data` of an error may be anything. The id is null if a request was unreadable; the peer never answers such a request.
 function withoutData({ id, error: { data: _data, ...error }, ...rest }) {
   return { ...rest, id: id ?? 0, error };
 }
@@ -243,7 +243,7 @@ function message(line, entry) {
   return checkMethod(line, dir === "c2s" ? "clientNotification" : "notification", msg);
 }
 
-// In parts: all of it is longer than a string may be. `readline` would also split at U+2028, which JSON does not escape.
+// In parts, because the file exceeds the longest string. `readline` would also split at U+2028, which JSON does not escape.
 async function* linesOf(path) {
   let rest = "";
   for await (const part of createReadStream(path, { encoding: "utf8", highWaterMark: 2 ** 24 })) {
@@ -263,7 +263,7 @@ for await (const text of linesOf(transcriptPath)) {
   else message(lines, entry);
 }
 
-// Breaks an answer that is right, in each way that must not pass, and says which one does.
+// Breaks a valid answer in every way that must not pass, and reports the ways that pass.
 function blind(result) {
   const target = resultOf("thread/start", "ThreadStartParams");
   const breaks = {

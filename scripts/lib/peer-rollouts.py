@@ -1,6 +1,6 @@
-"""Makes rollouts with the real peer: `peer-rollouts.py CODEX DIR`. Its app-server runs over stdio in DIR/codex-home, with
-a model provider of this script's own on loopback that plays what a scenario needs, and with a helper. Nothing else is
-asked of any network. Prints a line of JSON for each thread: {"id", "name", "archived", "turns", "says"}."""
+"""Makes rollouts with the real peer: `peer-rollouts.py CODEX DIR`. Its app-server runs over stdio in DIR/codex-home, with a
+helper, and with a model provider of this script on loopback that plays each scenario. No other network is used. Prints a
+line of JSON for each thread: {"id", "name", "archived", "turns", "says"}."""
 
 import http.server
 import json
@@ -31,7 +31,7 @@ for line in sys.stdin:
 
 
 class Provider:
-    """Answers the responses API with what the script holds, one answer for each request."""
+    """Answers the responses API from the script, one answer for each request."""
 
     def __init__(self):
         self.script, self.made = [], 0
@@ -153,7 +153,7 @@ class Peer:
         return self.until(lambda m: m.get("method") == "turn/completed")["params"]["turn"]
 
     def stop(self):
-        # It takes what it was told before it hears the end.
+        # The peer handles earlier input before the end of its input.
         self.process.stdin.close()
         try:
             self.process.wait(PATIENCE)
@@ -163,7 +163,7 @@ class Peer:
 
 
 def talk(peer, provider, folder):
-    """One thread that says something, thinks, and is named."""
+    """One thread with a message, reasoning, and a name."""
     thread = peer.start(folder)
     provider.script += [provider.text("Hello", ", ", "world", reasoning="**Thinking** about it")]
     peer.turn(thread, "say hello")
@@ -174,7 +174,7 @@ def talk(peer, provider, folder):
 
 
 def tools(peer, provider, folder, **more):
-    """Commands that end well and badly, a patch, the tool of a helper, a search, a plan."""
+    """Commands that succeed and fail, a patch, the tool of a helper, a search, a plan."""
     thread = peer.start(folder, **more)
     command = "echo one; echo two; exit 3"
     patch = "apply_patch <<'EOF'\n*** Begin Patch\n*** Add File: a.txt\n+hello\n*** End Patch\nEOF"
@@ -189,7 +189,7 @@ def tools(peer, provider, folder, **more):
 
 
 def troubles(peer, provider, folder):
-    """A turn that fails, one that is interrupted, a compaction, and one after them."""
+    """A failed turn, an interrupted turn, a compaction, and a turn after them."""
     thread = peer.start(folder)
     provider.script += ["broken"] * 12
     peer.turn(thread, "fail please")
@@ -210,7 +210,7 @@ def troubles(peer, provider, folder):
 
 
 def older_form(peer, provider, folder):
-    """The same in the form of rollout that peers wrote before they had pages."""
+    """The same in the peers' rollout format from before pages."""
     return tools(peer, provider, folder, historyMode="legacy")
 
 
@@ -223,7 +223,7 @@ def archived(peer, provider, folder):
 
 
 def taken_back(peer, provider, folder):
-    """A thread whose last turn was taken back."""
+    """A thread whose last turn was reverted."""
     thread = peer.start(folder)
     for number in (1, 2):
         provider.script += [provider.text(f"answer {number}")]
@@ -235,7 +235,7 @@ def taken_back(peer, provider, folder):
 
 
 def forked(peer, provider, folder):
-    """A thread that goes on from a place in another one."""
+    """A thread that continues from a place in another thread."""
     thread = peer.start(folder)
     provider.script += [provider.text("the trunk")]
     peer.turn(thread, "grow")

@@ -1,4 +1,4 @@
-"""A server of Skein that a benchmark measures, and its clients."""
+"""A server of Skein under measurement, and its clients."""
 
 import json, pathlib, subprocess, sys
 
@@ -6,7 +6,7 @@ import websockets
 
 
 class Client:
-    """A connection. It does not read by itself."""
+    """A connection. It reads only on demand."""
 
     async def connect(self, url, extensions=None, **options):
         self.count = 0

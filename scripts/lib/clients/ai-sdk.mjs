@@ -1,4 +1,4 @@
-// npm ai-sdk-provider-codex-app-server, with npm ai. Called with STEP CODEX HOME THREAD TEXT; what it prints: driver.py.
+// npm ai-sdk-provider-codex-app-server, with npm ai. Arguments: STEP CODEX HOME THREAD TEXT. Its output: see driver.py.
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -18,7 +18,7 @@ const answer = streamText({ model: provider("echo"), prompt, abortSignal: abort.
 for await (const part of answer.textStream) {
   text += part;
   times.push(performance.now());
-  // Its user is not told when that is done: it is seen at the server.
+  // The client does not report the end of an interrupt; the server shows it.
   if (step === "interrupt" && times.length === 1) await session.interrupt();
   if (step === "start") break;
 }

@@ -1,14 +1,14 @@
-// A browser without a window, for web.py: a line of JSON on standard input is a wish, the answer is one on standard output.
+// A browser without a window, for web.py: each line of JSON on standard input is a command, each line on standard output its answer.
 //   {"open": TAB, "url": URL}                 a tab of this name
 //   {"tab": TAB, "do": METHOD, "with": [..]}  a method of playwright's page, such as click, fill, press, evaluate
-// Called with the program and a folder for its profile. It ends with its input.
+// Arguments: the program and a folder for its profile. It exits at the end of its input.
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 const [executablePath, profile] = process.argv.slice(2);
 const { chromium } = createRequire(join(process.env.CLIENTS_BROWSER, "package.json"))("playwright-core");
-// No word to anybody but the page's server.
+// No requests, except to the page's server.
 const alone = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1";
 const quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic", alone];
 const args = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", ...quiet];

@@ -1,6 +1,6 @@
-"""npm @agentclientprotocol/codex-acp, which editors start: spoken to as an editor does (Agent Client Protocol, version 1).
+"""npm @agentclientprotocol/codex-acp, which editors start. This driver acts as an editor (Agent Client Protocol, version 1).
 
-Called with STEP CODEX HOME THREAD TEXT; what it prints: driver.py."""
+Arguments: STEP CODEX HOME THREAD TEXT. Its output: see driver.py."""
 
 import json
 import os
@@ -19,9 +19,9 @@ agent = subprocess.Popen(
     env={**os.environ, "CODEX_PATH": codex, "CODEX_HOME": home},
 )
 heard = Heard()
-# What was said in the thread before.
+# Earlier messages of the thread.
 replayed = []
-# The threads whose agent has spoken since.
+# Threads whose agent has sent a message since.
 named = set()
 last = 0
 
@@ -39,7 +39,7 @@ def answer(message):
 
 
 def call(method, params):
-    """Calls a method; pieces of the agent's messages that come meanwhile are kept, and questions answered."""
+    """Calls a method. Keeps pieces of the agent's messages meanwhile, and answers questions."""
     global last
     last += 1
     wanted = last

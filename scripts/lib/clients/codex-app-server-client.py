@@ -1,4 +1,4 @@
-"""PyPI codex-app-server-client. Called with STEP CODEX HOME THREAD TEXT; what it prints: driver.py."""
+"""PyPI codex-app-server-client. Arguments: STEP CODEX HOME THREAD TEXT. Its output: see driver.py."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""PyPI codex-sdk-python. Called with STEP CODEX HOME THREAD TEXT; what it prints: driver.py."""
+"""PyPI codex-sdk-python. Arguments: STEP CODEX HOME THREAD TEXT. Its output: see driver.py."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ async def answer(client, session):
 
 
 async def prompt(client, at):
-    """Returns the agent's whole message and how the turn has ended."""
+    """Returns the agent's whole message and the status of the turn."""
     said = None
     session = await client.turn_session(at, text)
     answering = asyncio.create_task(answer(client, session))

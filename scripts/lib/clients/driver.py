@@ -1,11 +1,11 @@
-"""What the drivers in Python share: what is heard of a turn, and the answer of a user who agrees to all."""
+"""Shared parts of the Python drivers: the record of a turn, and a user who agrees to every question."""
 
 import json
 import time
 
 
 class Heard:
-    """A turn as its client has told it."""
+    """A turn as its client reports it."""
 
     def __init__(self):
         self.pieces, self.times, self.asked = [], [], []
@@ -23,6 +23,6 @@ class Heard:
         raise ValueError(f"{method} was not expected")
 
     def tell(self, **more):
-        """Prints it for table.py: `pieces`, how many; `seconds`, from the first to the last."""
+        """Prints the turn for table.py: `pieces`, their number; `seconds`, from the first to the last."""
         seconds = self.times[-1] - self.times[0] if self.times else 0
         print(json.dumps({"pieces": len(self.pieces), "seconds": seconds, "asked": self.asked, **more}))

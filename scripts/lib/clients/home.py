@@ -1,4 +1,5 @@
-"""What the clients are run in: a home of Skein with two helpers, the server of clients that connect to one, and its processes."""
+"""The surroundings of the clients: a home of Skein with two helpers, a server for clients that connect to one, and its
+processes."""
 
 import json
 import os
@@ -9,34 +10,34 @@ import time
 import uuid
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# The most that anything may take, seconds. Some clients start an interpreter and load hundreds of types.
+# Limit of every wait, seconds. Some clients start an interpreter and load hundreds of types.
 BOUND = 60
-# How long who was killed may take to be gone.
+# Limit for the end of a killed process, seconds.
 KILLED = 5
 MARK = "SKEIN_CLIENTS_MARK"
 
 
 class Programs:
-    """The programs of ours that take part: Skein, Skein by the name of codex, and a helper."""
+    """Our programs: Skein, Skein under the name codex, and a helper."""
 
     def __init__(self, skein, codex, helper):
         self.skein, self.codex, self.helper = skein, codex, helper
 
 
 class Home:
-    """A home with one client at work. Every process of it, whoever started it, carries a mark of its own, and every message
-    between client and server is in `transcript`, which scripts/lib/peer-conformance.mjs reads. Nothing runs before `begin`."""
+    """A home with one running client. Every process of it has the same tag, whatever its parent is. Every message between client
+    and server is in `transcript`, which scripts/lib/peer-conformance.mjs reads. Nothing runs before `begin`."""
 
     def __init__(self, folder, programs, connects):
         self.path, self.mark, self.programs = os.path.join(folder, "home"), uuid.uuid4().hex, programs
         self.connects, self.codex = connects, os.path.join(folder, "codex")
         self.transcript = os.path.join(folder, "transcript")
         self.log = os.path.join(folder, "server.log")
-        # While it is there, the end of a turn waits: wire.py.
+        # While this file exists, the end of a turn waits: see wire.py.
         self.hold = os.path.join(folder, "hold")
-        # Where a browser keeps what is its own.
+        # The browser's profile.
         self.profile = os.path.join(folder, "profile")
-        # How the servers ended that clients have started: wire.py writes a line for each.
+        # Exit codes of servers that clients started: wire.py writes a line for each.
         self.ends = os.path.join(folder, "ends")
         for empty in (self.transcript, self.ends):
             open(empty, "w").close()
@@ -49,7 +50,7 @@ class Home:
         self.killed = []
 
     def begin(self):
-        """Starts the server that the client connects to, or makes the program that it starts."""
+        """Starts the server for the client to connect to, or prepares the program that the client starts."""
         if self.connects:
             self.serve()
             self.between = self.python(["wire.py", "websocket", self.transcript, self.address, self.hold], stdout=subprocess.PIPE)
@@ -61,7 +62,7 @@ class Home:
             os.chmod(self.codex, 0o755)
 
     def address_of(self, what, process):
-        """The address that a program prints when it listens."""
+        """The address that a program prints once it listens."""
         said = process.stdout.readline()
         if not said:
             log = self.logged() if process is self.server else ""
@@ -81,7 +82,7 @@ class Home:
         return {**os.environ, MARK: self.mark, "NO_COLOR": "1"}
 
     def serve(self):
-        """Starts the server, on the port that it had before if it had one."""
+        """Starts the server, on its earlier port if it had one."""
         listen = f"ws://127.0.0.1:{self.port}"
         command = [self.programs.skein, "serve", "--home", self.path, "--listen", listen]
         with open(self.log, "a") as log:
@@ -91,7 +92,7 @@ class Home:
         self.port = int(self.address.rsplit(":", 1)[1])
 
     def kill_servers(self):
-        """kill -9, also of servers that clients have started."""
+        """kill -9, also of servers that clients started."""
         for server in until("a server", self.servers):
             self.killed.append(server)
             os.kill(server, signal.SIGKILL)
@@ -100,7 +101,7 @@ class Home:
             self.server = None
 
     def close(self):
-        """Ends what was started here, in order, and kills what does not end."""
+        """Stops all programs of this home in order, and kills those that do not stop."""
         for process in (self.server, self.between):
             if process:
                 process.terminate()
@@ -111,7 +112,7 @@ class Home:
                     process.wait()
 
     def kill_all(self):
-        """Kills everything that was started for this home and still lives."""
+        """Kills all living processes of this home."""
         for process in self.processes():
             try:
                 os.kill(process, signal.SIGKILL)
@@ -120,7 +121,7 @@ class Home:
         self.close()
 
     def ended_well(self):
-        """Each server has ended with 0, but for those that were killed here."""
+        """Checks that each server exited with 0, except for those killed here."""
         if self.server and self.server.returncode != 0:
             raise AssertionError(f"the server has ended with {self.server.returncode}{self.logged()}")
         with open(self.ends) as ends:
@@ -134,15 +135,15 @@ class Home:
         return subprocess.Popen(command, env=self.variables(), start_new_session=True, **pipes)
 
     def stop(self, client):
-        """Kills a client, with what it has started: that holds its pipes, too."""
+        """Kills a client with its children, which also hold its pipes."""
         os.killpg(client.pid, signal.SIGKILL)
         try:
             client.communicate(timeout=KILLED)
         except subprocess.TimeoutExpired:
-            client.wait(KILLED)  # who has left its session still holds them, and is found by the mark
+            client.wait(KILLED)  # a process that left its session still holds the pipes; its tag identifies it
 
     def run(self, *arguments):
-        """Runs a client to its end. Returns what it has printed last."""
+        """Runs a client to its end. Returns its last line."""
         ran = self.start(*arguments)
         try:
             said, errors = ran.communicate(timeout=BOUND)
@@ -154,14 +155,14 @@ class Home:
         return json.loads(said.strip().splitlines()[-1])
 
     def processes(self):
-        """Everything that lives and was started for this home, whoever started it. A browser writes over its variables."""
+        """All living processes of this home, whatever their parent is. A browser overwrites its variables."""
         pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
         mark, profile = f"{MARK}={self.mark}".encode(), self.profile.encode()
         ours = lambda pid: mark in read(pid, "environ").split(b"\0") or profile in read(pid, "cmdline")
         return [pid for pid in pids if ours(pid)]
 
     def helpers(self):
-        """Processes of helpers. They have no variables but those of the configuration, and a few that every program has."""
+        """Processes of helpers. They have only the configured variables, and a few that every program has."""
         return [pid for pid in self.processes() if self.programs.helper.encode() in read(pid, "cmdline").split(b"\0")[:1]]
 
     def servers(self):
@@ -171,17 +172,17 @@ class Home:
         return [pid for pid, line in words.items() if serves(line)]
 
     def requested(self, method, since=0):
-        """Params of what clients have requested by this name, from this line of the transcript on."""
+        """Params of clients' requests with this method, from this line of the transcript on."""
         entries = [entry for entry in self.entries(since) if entry["dir"] == "c2s"]
         return [entry["msg"]["params"] for entry in entries if entry.get("msg", {}).get("method") == method]
 
     def said(self, method, since=0):
-        """Params of what the server has said by this name, from this line of the transcript on."""
+        """Params of the server's messages with this method, from this line of the transcript on."""
         entries = [entry for entry in self.entries(since) if entry["dir"] == "s2c"]
         return [entry["msg"]["params"] for entry in entries if entry.get("msg", {}).get("method") == method]
 
     def answers(self, thread, since):
-        """What the server has answered about a thread, from this line of the transcript on, to requests before a prompt."""
+        """The server's answers about a thread before a prompt, from this line of the transcript on."""
         asked, results = set(), []
         for entry in self.entries(since):
             message = entry.get("msg", {})
@@ -213,7 +214,7 @@ def read(pid, file):
 
 
 def until(what, true, bound=BOUND):
-    """Asks until it is true. Raises an error that names `what` when it is not within the bound, seconds."""
+    """Polls until it is true. Raises an error that names `what` after the limit, seconds."""
     end = time.monotonic() + bound
     while not (found := true()):
         if time.monotonic() > end:

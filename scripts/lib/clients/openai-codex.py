@@ -1,4 +1,4 @@
-"""PyPI openai-codex, the official SDK. Called with STEP CODEX HOME THREAD TEXT; what it prints: driver.py."""
+"""PyPI openai-codex, the official SDK. Arguments: STEP CODEX HOME THREAD TEXT. Its output: see driver.py."""
 
 import sys
 
@@ -12,7 +12,7 @@ heard = Heard()
 
 
 def approve():
-    """Questions reach only who takes the client below."""
+    """Only the inner client receives questions."""
     with CodexClient(config, approval_handler=heard.answer) as client:
         client.initialize()
         at = client.thread_start().thread.id

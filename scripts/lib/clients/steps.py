@@ -1,4 +1,4 @@
-"""The steps of clients that are programs: each starts one, as its user would, and judges what it tells and what was said to it."""
+"""The steps of clients that are programs: each starts one like its user, and checks its output and its messages."""
 
 import re
 import subprocess
@@ -7,16 +7,16 @@ from home import until
 
 LATE = "message at the end"
 NAMES = ["start", "prompt", "streamed answer", "MCP tool call", "approval", "interrupt", LATE, "resume", "resume after kill -9", "list"]
-# The model without a network streams numbered pieces: so many, of so many bytes, so many a second. A turn that is over
-# within milliseconds is lost on some clients, which wait for the end of a turn whose id they do not know yet, with Codex
+# The built-in model streams numbered pieces: their number, bytes, and rate per second. Some clients lose a turn that
+# ends within milliseconds, because they wait for the end of a turn whose id they do not know yet. They do so with Codex
 # as well.
 PROMPT = "/stream 5 8 10"
 LONGER = "/stream 12 8 10"
 ENDLESS = "/stream 100000 8 10"
-# Two calls at once, of which one takes a while for the same reason.
+# Two parallel calls, one of them slow for the same reason.
 CALLS = '/tool helper pid\n/tool helper sleep {"ms": 500}'
 HANGS = "/tool helper hang"
-# A call that its user is asked about, and one that is just made.
+# A call that needs the user's approval, and one that does not.
 APPROVED = '/tool asks pid\n/tool helper sleep {"ms": 500}'
 
 
@@ -43,25 +43,25 @@ def interrupted(home, since):
 
 
 def asked(home, since, thread, connections=1):
-    """The server has asked every connection of the thread once, whether this call may be made."""
+    """The server has asked every connection of the thread once whether to make this call."""
     questions = [it for it in home.said("mcpServer/elicitation/request", since) if it["threadId"] == thread]
     equal([(it["serverName"], it["_meta"]["tool_name"]) for it in questions], [("asks", "pid")] * connections)
 
 
 def history(home, thread, since):
-    """The texts of a thread's items as the server has told them to a client that came back, in order."""
+    """The texts of a thread's items as the server sent them to a returning client, in order."""
     told = []
     for result in home.answers(thread, since):
         rows = [*result.get("thread", {}).get("turns", []), *result.get("data", [])]
         items = [item for row in rows for item in row.get("items", [row.get("item", {})])]
-        # Some ask for the last item before they ask for all.
+        # Some clients ask for the last item before they ask for all.
         told = max(told, [item for item in items if item.get("type") in ("userMessage", "agentMessage")], key=len)
     return [item["text"] if "text" in item else "".join(part["text"] for part in item["content"]) for item in told]
 
 
 class Program:
-    """A client that a driver runs: each step is one run. One that `passes_over` loses a piece that comes before it knows the
-    turn's id; one that `replays` tells the history when it comes back."""
+    """A client under a driver: each step is one run. A client with `passes_over` loses a piece that comes before it knows the turn's
+    id; a client with `replays` repeats the history when it comes back."""
 
     def __init__(self, home, driver, passes_over=False, replays=False):
         self.home, self.driver, self.passes_over, self.replays = home, driver, passes_over, replays
@@ -73,10 +73,10 @@ class Program:
     def start(self):
         thread = self.run("start", PROMPT)["thread"]
         if not re.fullmatch(r"[0-9a-f-]{36}", thread):
-            raise AssertionError(f"{thread!r} is no thread")
+            raise AssertionError(f"{thread!r} is not a thread")
 
     def counted(self, answer, since, count):
-        """The streamed answer is whole as the server has told it, and as the client has it."""
+        """The streamed answer is complete in the server's messages and in the client."""
         items = [it["item"] for it in self.home.said("item/completed", since) if it["threadId"] == answer["thread"]]
         equal([item["text"] for item in items if item["type"] == "agentMessage"], ["".join(pieces(count))])
         if not (self.passes_over and answer["text"] == "".join(pieces(count)[1:])):
@@ -133,7 +133,7 @@ class Program:
         try:
             hangs.communicate(timeout=5)
         except subprocess.TimeoutExpired:
-            # Some wait for ever for a server that is gone.
+            # Some clients wait for ever for a missing server.
             self.home.stop(hangs)
         until("the end of the helpers", lambda: not self.home.helpers())
         if self.home.connects:

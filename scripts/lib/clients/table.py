@@ -1,11 +1,11 @@
-"""Runs clients that others have written for the Codex app-server against Skein, and prints a table: client by step.
+"""Runs third-party clients of the Codex app-server against Skein, and prints a table: client by step.
 
 usage: table.py SKEIN CODEX HELPER [--quick] [--only WORD] [--json] [--write FILE]
 
-Called by scripts/clients, which says where what was installed lies: CLIENTS_PYTHON and CLIENTS_NPM (folders of packages),
-CLIENTS_CARGO (driver of the crate), CLIENTS_TUI (the peer's codex), CLIENTS_SCHEMA (what that wrote), CLIENTS_AJV,
+scripts/clients calls it with the locations of the installed parts: CLIENTS_PYTHON and CLIENTS_NPM (folders of packages),
+CLIENTS_CARGO (driver of the crate), CLIENTS_TUI (the peer's codex), CLIENTS_SCHEMA (the schema that it wrote), CLIENTS_AJV,
 CLIENTS_PAGES (a venv of pages), CLIENTS_BROWSER (playwright-core), CLIENTS_CHROMIUM. CLIENTS_PICTURES: a folder for
-pictures of the pages."""
+screenshots of the pages."""
 
 import argparse
 import concurrent.futures
@@ -37,7 +37,7 @@ WAITS = {steps.LATE: "a program waits for the end of a turn before it sends the 
 
 
 class Row:
-    """A client: its name, how it is run, whether it connects to a server, and the reasons why it has no cell for some steps."""
+    """A client: its name, its runner, whether it connects to a server, and the reasons for its missing steps."""
 
     def __init__(self, name, kind, driver, connects=False, without=WAITS):
         self.name, self.kind, self.driver, self.connects, self.without = name, kind, driver, connects, without
@@ -62,15 +62,15 @@ ROWS = [
         },
     ),
 ]
-# These answer each request of a server with `{}` that they do not know, and so the question whether a tool may be called.
+# These clients answer unknown server requests with `{}`, and so also the question whether to call a tool.
 NEVER_ASKS = {web.QUESTION: "open-codex-ui and codex-partner show no question of a helper, with Codex as well"}
 PAGES = [
     Row("open-codex-ui 0.1.20 (PyPI)", web.OpenCodexUi, page("open-codex-ui"), without=NEVER_ASKS),
     Row("codex-partner 0.0.19 (PyPI)", web.CodexPartner, page("codex-partner"), without=NEVER_ASKS),
 ]
-# What is judged when the client is done.
+# The checks after the client has ended.
 LEFT, SCHEMA = "nothing left", "schema"
-# What --quick leaves out is like something that it has: a resume is a part of the one after kill -9.
+# Each step that --quick leaves out resembles one that it runs: a resume is part of the resume after kill -9.
 LEFT_OUT = ("streamed answer", "resume", "list", "second prompt", "second tab", "list and reopen")
 
 
@@ -83,13 +83,13 @@ class Table:
 
 
 def tables(quick, word):
-    """Those that have clients with the word in their name."""
+    """The tables that have clients with this word in their name."""
     rows = lambda all_rows: [row for row in all_rows if word in row.name]
     both = [Table("client", steps.NAMES, rows(ROWS), quick), Table("page", web.NAMES, rows(PAGES), quick)]
     return [table for table in both if table.rows]
 
 
-# Clients at a time with --quick. They wait for the most part; times are not to be compared then.
+# Number of concurrent clients with --quick. They mostly wait; their times are not comparable then.
 AT_A_TIME = 3
 SHORT = {
     "streamed answer": "streamed",
@@ -137,16 +137,16 @@ def play(row, programs, names, show):
             cell(LEFT, lambda: nothing_left(home, client))
             cell(SCHEMA, lambda: held_against_schema(home))
         except WRONG as error:
-            # No step has begun: each has its own cell.
+            # The failure came before the first step: each step gets its own cell.
             failed(names[0], error)
         finally:
-            # Only after a failure there is any; they were started here.
+            # Processes are left only after a failure; this script started them.
             home.kill_all()
     return cells
 
 
 def nothing_left(home, client):
-    """Ends what still runs as a user does. Then there is no process, and every server has ended well."""
+    """Stops the remaining programs like a user. Afterwards no process is left, and every server exited with 0."""
     client.close()
     home.close()
     until("the end of every process", lambda: not home.processes(), 10)
@@ -154,7 +154,7 @@ def nothing_left(home, client):
 
 
 def held_against_schema(home):
-    """Every message that the server has said is one that the peer's schema takes."""
+    """The peer's schema accepts every message of the server."""
     raw = [f"no JSON: {entry['raw']}" for entry in home.entries() if "raw" in entry]
     check = ["node", "scripts/lib/peer-conformance.mjs", os.environ["CLIENTS_AJV"], os.environ["CLIENTS_SCHEMA"]]
     command = [*check, "protocol/generated/openrpc.json", home.transcript, "--part"]
@@ -200,7 +200,7 @@ def some_at_a_time(asked, programs, out):
     played = {}
     with concurrent.futures.ThreadPoolExecutor(AT_A_TIME) as pool:
         run = lambda row, table: pool.submit(play, row, programs, table.names, lambda _: None)
-        # Pages take longest, so that they begin first.
+        # Pages take longest, so they begin first.
         running = {row.name: run(row, table) for table in reversed(asked) for row in table.rows}
         for table in asked:
             begin(table, out)
@@ -211,13 +211,13 @@ def some_at_a_time(asked, programs, out):
 
 
 def footnotes(table):
-    """The reasons of what is not offered, each once."""
+    """The reasons of the steps that are not offered, each once."""
     cells = [cell for cells in table.values() for cell in cells.values() if cell["result"] == "not offered"]
     return list(dict.fromkeys(cell["reason"] for cell in cells))
 
 
 def write(path, asked, played):
-    """Puts the tables between the two marks of the document."""
+    """Puts the tables between the two markers of the document."""
     notes = footnotes(played)
 
     def shown(cell):

@@ -1,4 +1,4 @@
-"""The peer's terminal client (`codex --remote`), typed to and read under tmux; one, or two on one thread."""
+"""The peer's terminal client (`codex --remote`), driven under tmux; one client, or two on one thread."""
 
 import os
 import re
@@ -9,23 +9,23 @@ import uuid
 import steps
 from home import BOUND, until
 
-# What the client shows: once it has heard of the server's model; in its empty field for input; below an
-# answer that is done; while its server is away.
+# Texts on the screen: once the client has the server's model; in its empty input field; below a finished answer; while
+# its server is gone.
 CONNECTED = "echo default"
 EMPTY = "Ask Codex to do anything"
 DONE = "Worked for"
 GONE = "Reconnecting to server"
-# What stands below the last screen.
+# Text below the last screen.
 ENDED = "ended with"
 
 
 class Terminal:
-    """A program in a terminal that nobody looks at, on a socket of tmux of its own."""
+    """A program in an invisible terminal, on its own tmux socket."""
 
     def __init__(self, command, folder, variables):
         self.socket = f"skein-clients-{uuid.uuid4().hex}"
         size = ["-x", "100", "-y", "150"]
-        # The program's last screen stays, with its exit code. tmux itself does not always notice an end.
+        # The program's last screen stays, with its exit code. tmux itself does not always notice an exit.
         shell = ["sh", "-c", f'"$@"; echo "{ENDED} $?"; exec cat', "sh", *command]
         self.tmux("-f", "/dev/null", "new-session", "-d", *size, "-c", folder, "--", *shell, env=variables)
 
@@ -39,7 +39,7 @@ class Terminal:
         return self.tmux("capture-pane", "-p", "-J")
 
     def shows(self, what, holds, bound=BOUND):
-        """Waits until the screen has it; `holds` is a text or asks the screen. An error shows the screen."""
+        """Waits until the screen matches; `holds` is a text or a function of the screen. An error shows the screen."""
         there = (lambda screen: holds in screen) if isinstance(holds, str) else holds
         try:
             return until(what, lambda: there(self.screen()), bound)
@@ -51,7 +51,7 @@ class Terminal:
         self.tmux("send-keys", "-l", "--", text)
 
     def press(self, key, until_holds, bound=BOUND):
-        """Presses a key until it has been taken: one right behind a text may be taken as a part of that."""
+        """Presses a key until it takes effect: a program may take a key right after a text as part of the text."""
         end = time.monotonic() + bound
         while True:
             self.tmux("send-keys", key)
@@ -66,24 +66,24 @@ class Terminal:
 
 
 def answer_to(screen, prompt):
-    """What stands below the last prompt of this text, up to the next one or the field for input; nothing without the prompt."""
+    """The text below the last prompt with this text, up to the next prompt or the input field; nothing without the prompt."""
     _, found, rest = screen.rpartition(f"› {prompt}")
     return rest.split("\n› ")[0] if found else ""
 
 
 def numbers(answer):
-    """The numbers of a streamed answer: each has dots behind it, however lines were broken."""
+    """The numbers of a streamed answer: each is followed by dots, across line breaks."""
     return [int(number) for number in re.findall(r"(\d+)\.{3,}", re.sub(r"[^\d.]", "", answer))]
 
 
 class Tui:
-    """A terminal client in a folder that it trusts. Steps are judged by its screen, and by what the server said."""
+    """A terminal client in a folder that it trusts. Its screen and the server's messages decide each step."""
 
     count = 1
 
     def __init__(self, home, driver):
         self.home, self.driver, self.thread = home, driver, None
-        # Those that show the thread, and all.
+        # The terminals that show the thread, and all terminals.
         self.terminals, self.opened = [], []
         beside = os.path.dirname(home.path)
         self.folder, own = os.path.join(beside, "folder"), os.path.join(beside, "tui")
@@ -106,12 +106,12 @@ class Tui:
         terminal.press("Enter", taken)
 
     def all_show(self, prompt, what, holds):
-        """Waits until the answer to a prompt is so in every terminal."""
+        """Waits until every terminal shows the answer to a prompt like this."""
         for terminal in self.terminals:
             terminal.shows(what, lambda screen: holds(answer_to(screen, prompt)))
 
     def counted(self, prompt, count):
-        """The answer is done, whole and there once."""
+        """The answer is finished, complete and shown once."""
         self.all_show(prompt, "the end of the answer", lambda answer: DONE in answer)
         for terminal in self.terminals:
             steps.equal(numbers(answer_to(terminal.screen(), prompt)), list(range(count)))
@@ -145,7 +145,7 @@ class Tui:
         self.ask(text, taken=question)
         for terminal in self.terminals:
             terminal.shows("the question", question)
-        # The one that did not prompt, where there are two. The answer that is marked first is to allow it.
+        # The terminal that did not send the prompt, if there are two. The preselected choice is to allow the call.
         self.terminals[-1].press("Enter", lambda screen: question not in screen)
         self.all_show(text, "the call", lambda answer: DONE in answer and "Called asks.pid" in answer)
         steps.asked(self.home, since, self.thread, self.count)
@@ -154,13 +154,13 @@ class Tui:
         since, prompt = len(self.home.entries()), "::stream 100000 8 10"
         self.ask(prompt)
         self.all_show(prompt, "a part of the answer", lambda answer: 3 in numbers(answer))
-        # One press is enough; a second one means something else.
+        # One press is enough; a second press would have another effect.
         self.terminals[-1].press("Escape", "Conversation interrupted")
         self.all_show(prompt, "the end of the turn", lambda answer: "Conversation interrupted" in answer)
         steps.interrupted(self.home, since)
 
     def late(self):
-        """The terminal shows that a turn runs, while its end is on the way: what is sent then is answered, once."""
+        """The terminal still shows a running turn while its end is on the way: input sent then is answered once."""
         since, first, second = len(self.home.entries()), "::stream 4 8 10", "::stream 9 8 10"
         open(self.home.hold, "w").close()
         self.ask(first)
@@ -169,7 +169,7 @@ class Tui:
         self.ask(second, taken=lambda screen: steers())
         os.remove(self.home.hold)
         self.counted(second, 9)
-        # The client may have a title made in a thread of its own.
+        # The client may make a title in a separate thread.
         items = [message["item"] for message in self.home.said("item/completed", since) if message["threadId"] == self.thread]
         heard = [item["content"][0]["text"] for item in items if item["type"] == "userMessage"]
         steps.equal(sorted(heard), sorted([first, second] * self.count))
@@ -210,13 +210,13 @@ class Tui:
 
 
 class Two(Tui):
-    """Two of them on one thread: what one asks, answers or interrupts is seen by both."""
+    """Two clients on one thread: each sees the other's questions, answers and interrupts."""
 
     count = 2
 
 
 def started(home):
-    """Threads that were started and are kept."""
+    """Threads that were started and kept."""
     results = [entry.get("msg", {}).get("result") for entry in home.entries() if entry["dir"] == "s2c"]
     threads = [result["thread"] for result in results if isinstance(result, dict) and isinstance(result.get("thread"), dict)]
     return [thread["id"] for thread in threads if not thread["ephemeral"]]

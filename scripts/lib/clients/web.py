@@ -1,4 +1,4 @@
-"""Pages that others have written, in a real browser: the server of each starts a `codex app-server`, which is Skein."""
+"""Third-party web pages in a real browser: the server of each page starts a `codex app-server`, which is Skein."""
 
 import json
 import os
@@ -14,12 +14,12 @@ from tui import numbers, started
 QUESTION = "a helper's question"
 KILL = "kill -9 of the backend"
 NAMES = ["open", "new chat", "streamed answer", "second prompt", "stop", "reload in mid-stream", "second tab", "list and reopen", KILL, QUESTION]
-# What says itself in the transcript of a page: the user, or the agent.
+# Originators in the transcript of a page: the user, or the agent.
 USER, AGENT = "user", "agent"
 
 
 class Browser:
-    """Debian's chromium, with a profile of its own."""
+    """Debian's chromium, with its own profile."""
 
     def __init__(self, home):
         command = ["node", os.path.join(HERE, "browser.mjs"), os.environ["CLIENTS_CHROMIUM"], home.profile]
@@ -53,7 +53,7 @@ class Tab:
         self.do("click", selector)
 
     def ask(self, expression):
-        """What an expression in the page's own language is."""
+        """The value of an expression in the page's own language."""
         return self.do("evaluate", expression)
 
     def shot(self, path):
@@ -61,8 +61,8 @@ class Tab:
 
 
 class Page:
-    """A page's server, and a browser at it. What a page is like is said by its class: how it is started, where its fields are,
-    and in which order it shows `[who, text]`."""
+    """A page's server, and a browser at it. The class describes the page: how it is started, where its fields are, and in which
+    order it shows `[who, text]`."""
 
     def __init__(self, home, driver):
         self.home, self.driver = home, driver
@@ -71,10 +71,10 @@ class Page:
         self.own = os.path.join(os.path.dirname(home.path), "own")
         self.folder = os.path.join(self.own, "work")
         os.makedirs(self.folder)
-        # Pages that start the `codex` of their path, and one that starts that of a package.
+        # Most pages start the `codex` of their PATH; one starts the codex of a package.
         path = os.path.dirname(home.codex) + os.pathsep + os.environ["PATH"]
         codex = {"HOME": self.own, "CODEX_HOME": home.path, "PATH": path, "CLIENTS_CODEX": home.codex}
-        # Some look for newer versions of themselves: nobody leaves this machine.
+        # Some pages look for updates; no request leaves this machine.
         nowhere = {name: "http://127.0.0.1:9" for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")}
         self.variables = {**home.variables(), **codex, **nowhere, "NO_PROXY": "127.0.0.1,localhost"}
 
@@ -93,14 +93,14 @@ class Page:
     def url(self):
         return f"http://127.0.0.1:{self.port}/"
 
-    # What is said and shown.
+    # The messages on the page.
 
     def said(self, tab):
-        """What the page shows of the conversation: who, and what, in order."""
+        """The page's view of the conversation: author and text, in order."""
         return [(who, text.strip()) for who, text in tab.ask(self.SHOWN)]
 
     def answer(self, prompt, tab):
-        """The numbers that stand below a prompt, which is there once; nothing while it is not."""
+        """The numbers below a prompt, which must be there once; nothing while it is not."""
         said = self.said(tab)
         at = [number for number, (who, text) in enumerate(said) if who == USER and text == prompt]
         if len(at) > 1:
@@ -110,7 +110,7 @@ class Page:
         return numbers(" ".join(text for _, text in below[:end]))
 
     def shows(self, tab, what, true):
-        """Waits until it is true; an error has what the page shows, and a picture of it where somebody wants one."""
+        """Waits until it is true. An error has the page's content, and a screenshot if a folder for it is set."""
         try:
             return until(what, true)
         except AssertionError as error:
@@ -127,7 +127,7 @@ class Page:
         self.shows(tab, "a part of the answer", lambda: 2 in self.answer(prompt, tab))
 
     def counted(self, prompt, count, tab=None):
-        """The answer is whole, there once, and the page waits for the next prompt."""
+        """The answer is complete and shown once, and the page waits for the next prompt."""
         tab = tab or self.tab
         self.shows(tab, "the whole answer", lambda: count - 1 in self.answer(prompt, tab) and not tab.ask(self.BUSY))
         steps.equal(self.answer(prompt, tab), list(range(count)))
@@ -158,7 +158,7 @@ class Page:
         self.counted("::stream 30 8 20", 30)
 
     def second(self):
-        """A prompt while an answer is being written: the page keeps it until that is over."""
+        """A prompt during an answer: the page keeps it until the answer is finished."""
         self.send(self.tab, "::stream 20 8 10")
         self.streams("::stream 20 8 10")
         self.send(self.tab, "::stream 6 8 10")
@@ -180,7 +180,7 @@ class Page:
         self.send(self.tab, prompt)
         self.streams(prompt)
         self.again(self.tab)
-        # A page may show only what is new, until the answer is whole.
+        # A page may show only new text until the answer is complete.
         self.shows(self.tab, "a part of the answer", lambda: self.answer(prompt, self.tab))
         if 99 in self.answer(prompt, self.tab):
             raise AssertionError("the answer was over before the page was back")
@@ -222,11 +222,11 @@ class Page:
         self.picture("killed")
 
     def again(self, tab):
-        """Loads the page again. Some come back to the thread by themselves."""
+        """Reloads the page. Some pages return to the thread by themselves."""
         tab.do("reload")
 
     def back(self):
-        """What a user does when the backend is gone: nothing, where the page starts another one."""
+        """The user's reaction to a dead backend: none, if the page starts another one."""
 
     def question(self):
         since = len(self.home.entries())
@@ -248,7 +248,7 @@ class Page:
 
 
 class OpenCodexUi(Page):
-    """PyPI open-codex-ui. It starts the codex that the package `codex_cli_bin` names: one of ours stands before that."""
+    """PyPI open-codex-ui. It starts the codex that the package `codex_cli_bin` names; our package replaces it."""
 
     SHOWN = """[...document.querySelectorAll("[data-codex-user-message] [data-codex-bubble], [data-codex-assistant-message]")]
         .map((it) => [it.closest("[data-codex-user-message]") ? "user" : "agent", it.innerText])"""
@@ -288,7 +288,7 @@ class OpenCodexUi(Page):
         tab.click("[data-codex-primary-submit]")
 
     def select(self, tab, thread):
-        # It is called by its first prompt.
+        # The thread is named after its first prompt.
         tab.click("[data-codex-sidebar-scroll] >> text=::stream 5 8 10")
 
     def again(self, tab):
@@ -296,7 +296,7 @@ class OpenCodexUi(Page):
         self.select(tab, self.thread)
 
     def back(self):
-        """The page shows a broken pipe, whatever its server is started for: its user starts that again."""
+        """The page shows a broken pipe, whatever its server is used for: its user restarts the server."""
         self.server.terminate()
         self.server.wait(BOUND)
         self.launch()
@@ -331,7 +331,7 @@ class CodexPartner(Page):
         tab.click("#send-codex")
 
     def select(self, tab, thread):
-        # While a turn runs the card moves, and playwright would wait for it to stand still.
+        # While a turn runs the card moves, and playwright would wait until it stops.
         card = f'[data-session-id="{thread}"]'
         tab.do("waitForSelector", card)
         tab.do("dispatchEvent", card, "click")

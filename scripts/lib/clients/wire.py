@@ -1,12 +1,12 @@
-"""Stands between a client and Skein, and writes down every message that passes, as scripts/lib/peer-conformance.mjs reads it.
+"""Runs between a client and Skein, and records every message for scripts/lib/peer-conformance.mjs.
 
-usage: wire.py streams TRANSCRIPT ENDS CODEX ARGUMENT...    in the place of `codex`; the messages of its `app-server` are
-                                                            written, and to ENDS its id and its exit code
-       wire.py websocket TRANSCRIPT SERVER HOLD             in front of a server; prints {"address"}. While there is a
-                                                            file HOLD, the end of a turn waits until its client has
-                                                            added a message to that turn, and what comes behind it, too
+usage: wire.py streams TRANSCRIPT ENDS CODEX ARGUMENT...    in the place of `codex`; records the messages of its
+                                                            `app-server`, and writes its id and its exit code to ENDS
+       wire.py websocket TRANSCRIPT SERVER HOLD             in front of a server; prints {"address"}. While the file HOLD
+                                                            exists, the end of a turn and everything after it wait
+                                                            until the client has added a message to that turn
 
-What a client says may have any shape ("free"); what is answered may not."""
+A client's messages may have any shape ("free"); the answers may not."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ WAY = {"c2s": {"dir": "c2s", "free": True}, "s2c": {"dir": "s2c"}}
 
 
 class Transcript:
-    """A file that several processes write: a line is written at once."""
+    """A file with several writers: each line is one write."""
 
     def __init__(self, path):
         self.file = os.open(path, os.O_WRONLY | os.O_APPEND)
@@ -37,7 +37,7 @@ def streams(transcript, ends, command):
     if "app-server" not in command:
         os.execvp(command[0], command)
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    # A client that ends its server ends this.
+    # A client that ends its server also ends this.
     signal.signal(signal.SIGTERM, lambda *_: server.terminate())
     signal.signal(signal.SIGINT, lambda *_: server.terminate())
 
@@ -52,7 +52,7 @@ def streams(transcript, ends, command):
         try:
             sink.close()
         except OSError:
-            pass  # the other end is gone with what was on its way
+            pass  # the other end is gone, and the data in transit is lost
 
     threading.Thread(target=carry, args=(sys.stdin.buffer, server.stdin, "c2s"), daemon=True).start()
     outward = threading.Thread(target=carry, args=(server.stdout, sys.stdout.buffer, "s2c"), daemon=True)
@@ -61,12 +61,12 @@ def streams(transcript, ends, command):
     with open(ends, "a") as file:
         file.write(f"{server.pid} {code}\n")
     outward.join(1)
-    # Python would wait for the thread that reads a client which says nothing more.
+    # Python would wait for the thread that reads from a silent client.
     os._exit(code if code >= 0 else 128 - code)
 
 
 class EndOfTurn:
-    """Holds messages of the server from the end of a turn on, once, until a message of a client has crossed that end."""
+    """Holds messages of the server from the end of a turn on, once, until a message of the client has crossed that end."""
 
     def __init__(self, file):
         self.file, self.crossed = file, asyncio.Event()
@@ -105,7 +105,7 @@ async def websocket(transcript, server, hold):
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-                # What a killed server leaves is a connection without a word of good-bye.
+                # A killed server leaves a connection without a close frame.
                 if far.close_code == 1006:
                     client.transport.abort()
         except (OSError, WebSocketException):

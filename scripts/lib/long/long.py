@@ -1,8 +1,8 @@
-"""Three long conversations at the same time, one by each interface of models, behind LiteLLM's proxy, with helpers that others
-have written. Prints a table; exit code 1 when something is not as it has to be, or a process is left.
+"""Three long conversations at the same time, one for each model interface, behind LiteLLM's proxy, with third-party MCP servers.
+Prints a table; exit code 1 if a check fails, or a process is left.
 
 usage: python3 long.py SKEIN LITELLM NPM PYTHON [--turns N] [--seed N] [--kills N]
-       (programs, the folder that npm has installed the helpers into, and their venv; `websockets` has to be importable)"""
+       (programs, the folder of the npm installation, and the Python venv; `websockets` must be importable)"""
 
 import argparse
 import ctypes
@@ -22,11 +22,11 @@ from talk import Client, Refused, Talk
 
 FORMS = ("chat", "responses", "anthropic")
 HERE = pathlib.Path(__file__).parent
-READY = 120  # seconds that a program may take to start
-ENDED = 30  # seconds that a program may take to end
+READY = 120  # limit for the start of a program, seconds
+ENDED = 30  # limit for the exit of a program, seconds
 KEY = "sk-" + "0123456789abcdef" * 2
 PR_SET_CHILD_SUBREAPER = 36
-# So long that a compaction comes after some turns.
+# Long enough that a compaction comes after some turns.
 COMPACT_AT = 9000
 
 
@@ -40,7 +40,7 @@ def free_port():
 
 
 class Programs:
-    """What was started, and is ended whatever happens."""
+    """The started programs, which are ended in any case."""
 
     def __init__(self):
         self.running = []
@@ -64,7 +64,7 @@ class Programs:
         raise AssertionError(f"{what} was not ready within {READY} s")
 
     def end(self, what, process):
-        """Asks it to end. Returns what is wrong with that."""
+        """Terminates it. Returns the problem, if there is one."""
         self.running.remove((what, process))
         process.terminate()
         try:
@@ -113,7 +113,8 @@ class Place:
         file.write_text(json.dumps({"model_list": models, "litellm_settings": settings, "router_settings": routes, "general_settings": {"master_key": KEY}}))
         log = (self.work / "litellm.log").open("w")
         environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "127.0.0.1", "HF_HUB_OFFLINE": "1"}
-        # Two workers, which uvicorn starts anew when they die: LiteLLM under Python 3.11 ends with a segmentation fault now and then.
+        # Two workers, which uvicorn restarts when they die: LiteLLM under Python 3.11 sometimes ends with a
+        # segmentation fault.
         command = [self.given.litellm, "--config", file, "--host", "127.0.0.1", "--port", str(self.proxy), "--num_workers", "2"]
         process = self.programs.start("LiteLLM's proxy", command, stdout=log, stderr=log, env=environment, cwd=self.work)
         self.programs.wait_for("LiteLLM's proxy", process, lambda: get(f"http://127.0.0.1:{self.proxy}/health/liveliness"))
@@ -121,7 +122,7 @@ class Place:
     def settings(self):
         node = lambda server, *words: ("node", [f"{self.given.npm}/node_modules/@modelcontextprotocol/server-{server}/dist/index.js", *words])
         python = lambda server, *words: (f"{self.given.python}/bin/mcp-server-{server}", list(words))
-        # git says who has made a commit; no settings of this machine's user count.
+        # The author of git commits; the settings of this machine's user do not count.
         who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in (("NAME", "long"), ("EMAIL", "long@example.org"))}
         helpers = {
             "files": (node("filesystem", str(self.folder)), {}, "thread"),
@@ -162,13 +163,13 @@ class Place:
         return self.programs.end("the server", self.server)
 
     def exported(self, thread):
-        """The texts of the user in what `skein export` writes."""
+        """The user's texts in the output of `skein export`."""
         ran = subprocess.run([self.given.skein, "export", thread, "--home", self.home], capture_output=True, text=True, check=True)
         return [text for line in ran.stdout.splitlines() for text in texts_of_the_user(json.loads(line))]
 
 
 def texts_of_the_user(record):
-    """Of a record of a finished item, as the rollout has it."""
+    """The id and text of a finished item's record in the rollout."""
     item = record.get("item") or {}
     if record.get("type") != "item.completed" or item.get("type") != "userMessage":
         return []
@@ -187,7 +188,7 @@ def table(talks, seen):
 
 
 def converse(given, place):
-    """All of them, side by side. Returns what is wrong."""
+    """Runs all conversations in parallel. Returns the problems."""
     talks = [Talk(form, given.turns, given.seed, place) for form in FORMS]
     threads = [threading.Thread(target=talk.run) for talk in talks]
     for thread in threads:
@@ -201,12 +202,12 @@ def converse(given, place):
         known = seen.get(f"long-{talk.form}", {"wrong": [], "whole": {}})
         problems += [f"what {talk.form} was asked: {wrong}" for wrong in known["wrong"][:5]]
         if lost := [number for number in talk.whole if str(number) not in known["whole"]]:
-            problems.append(f"{talk.form} has not said all of its answers to {lost}")
+            problems.append(f"{talk.form} did not finish its answers to {lost}")
     return problems + judge_cold([talk for talk in talks if not talk.error], place)
 
 
 def judge_cold(talks, place):
-    """Ends the server, and holds what is on disk against what both clients were shown. Returns what is wrong."""
+    """Stops the server, and compares the disk with both clients' views. Returns the problems."""
     for talk in talks:
         talk.first.close()
         talk.second.close()
@@ -224,7 +225,7 @@ def judge_cold(talks, place):
 
 
 def left():
-    """Processes that have been ours."""
+    """Living processes that this script started."""
     children = pathlib.Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     return [child for child in children if pathlib.Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"]
 

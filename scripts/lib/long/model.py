@@ -1,12 +1,12 @@
-"""A model that does what each message of the user says, for long conversations: it calls the tools that the message names, and
-then says how much came of it. It speaks Chat Completions, of which LiteLLM makes the interface of Anthropic, and Responses.
+"""A model that executes the user's messages, for long conversations: it calls the tools in the message, and then says how many
+results it got. It speaks Chat Completions, which LiteLLM converts to Anthropic's interface, and Responses.
 
-A message is `#N {"calls": [[[SERVER, TOOL, ARGUMENTS], ..], ..], "words": COUNT, "pace": SECONDS}`: the calls of a list are
-made side by side, the lists one after the other. Everything follows from the request, so nothing is random here.
+A message is `#N {"calls": [[[SERVER, TOOL, ARGUMENTS], ..], ..], "words": COUNT, "pace": SECONDS}`. The calls of one list
+run in parallel, the lists in sequence. The request decides everything, so nothing is random here.
 
-Each request is held against what the model has said before: no message of the user is there twice or out of order, none is
-missing behind the summary, each answer that was whole is there once, each call has one result. GET /seen tells what was wrong,
-and the figures; GET /page/N is a page to fetch. Called with the file for the port."""
+Each request is compared with the model's earlier answers: no user message is repeated or out of order, none is missing after
+the summary, each complete answer is there once, each call has one result. GET /seen returns the problems and the figures;
+GET /page/N is a page to fetch. The argument is the file for the port."""
 
 import asyncio
 import json
@@ -16,21 +16,21 @@ import sys
 
 SUMMARY = "What was said before this message was replaced by a summary of it:"
 TASK = "Write a summary of this conversation"
-# What the model's own summary says: the messages of the user, and how many calls of the last one were made.
+# Content of the model's own summary: the user's messages, and the number of calls for the last one.
 LISTED = re.compile(r"Messages of the user so far: ([\d ]*)\.")
 MADE = re.compile(r"Of #(\d+) (\d+) results\.")
 MESSAGE = re.compile(r"^#(\d+) (\{.*\})$", re.MULTILINE)
 
 
 class Conversation:
-    """What the model has said in one of them: by the number of the user's message, and the figures."""
+    """The model's answers in one conversation, by the number of the user's message, and the figures."""
 
     def __init__(self):
         self.whole, self.wrong = {}, []
         self.figures = {"requests": 0, "tokens": 0, "summaries": 0, "pictures": 0, "longest": 0}
 
     def check(self, turns, number):
-        """Holds a request against what was said: `turns` is (message of the user, texts of the model behind it), in order."""
+        """Compares a request with the earlier answers: `turns` is (user message, texts of the model after it), in order."""
         numbers = [said for said, _ in turns]
         if numbers != sorted(set(numbers)):
             self.wrong.append(f"#{number}: messages {numbers}")
@@ -55,7 +55,7 @@ def pictures_of(content):
 
 
 def messages_of(body):
-    """The conversation as Chat Completions has it, whichever interface it came by."""
+    """The conversation in the form of Chat Completions, for every interface."""
     for item in body.get("messages") or body["input"]:
         kind = item.get("type", "message")
         if kind == "function_call":
@@ -67,7 +67,7 @@ def messages_of(body):
 
 
 class Request:
-    """What a request says: the turns since the last summary, what is asked last, and the results of its calls."""
+    """The content of a request: the turns since the last summary, the last question, and the results of its calls."""
 
     def __init__(self, body):
         self.turns, self.results, self.open, self.pictures, self.wrong = [], [], [], 0, []
@@ -83,7 +83,8 @@ class Request:
         self.summary = TASK in text
         said = [(int(number), json.loads(plan)) for number, plan in MESSAGE.findall(text)]
         if SUMMARY in text:
-            # It repeats the last messages word for word. Where it is one message with what is asked, that is the last of them.
+            # The summary repeats the last messages word for word. If it is one message with the question, the question
+            # is its last part.
             listed = " ".join(LISTED.findall(text))
             self.known = {number for number, _ in said} | {int(number) for number in listed.split()}
             said = said[-1:]
@@ -112,13 +113,13 @@ class Request:
 
 
 def tool_name(body, server, tool):
-    """The name by which a tool is offered."""
+    """The name of a tool in the request."""
     names = [each.get("function", each)["name"] for each in body.get("tools") or []]
     return next((name for name in names if server in name and name.endswith(tool)), None)
 
 
 def next_calls(body, request):
-    """The calls that come next, with ids that no other has, and what is wrong with them."""
+    """The next calls, with unique ids, and the problems in them."""
     made = len(request.results)
     for group in request.asked["calls"]:
         if made == 0:
@@ -142,7 +143,7 @@ def event(kind, **more):
 
 
 class Answer:
-    """The pieces of an answer, with the seconds to wait before each."""
+    """The pieces of an answer, with the seconds before each."""
 
     def __init__(self, talk, body):
         self.talk, self.request = talk, Request(body)
@@ -166,7 +167,7 @@ class Answer:
             self.pace = request.asked["pace"]
 
     def usage(self, size):
-        """Tokens that were read and written, which are counted here, too."""
+        """Tokens read and written, which are also counted here."""
         read, wrote = size // 4, 1 + len(self.text) // 4
         figures = self.talk.figures
         figures["tokens"] += read + wrote
@@ -203,7 +204,7 @@ class Answer:
         yield 0, event("response.completed", response={**made, "status": "completed", "usage": usage})
 
     def done(self):
-        """It was heard to its end."""
+        """The client read the answer to its end."""
         if not self.calls and not self.request.summary:
             if self.number in self.talk.whole:
                 self.talk.wrong.append(f"#{self.number} was asked for twice")

@@ -1,4 +1,4 @@
-"""One long conversation: what is said, by which of two clients, and what each of them was shown."""
+"""One long conversation: its messages, the client that sends each, and the views of both clients."""
 
 import json
 import random
@@ -8,8 +8,8 @@ import time
 import websockets.sync.client
 from websockets.exceptions import ConnectionClosed
 
-LIMIT = 90  # seconds that anything may take
-# What is compared of an item, beside its type and its id.
+LIMIT = 90  # limit of every wait, seconds
+# Compared members of an item, beside its type and its id.
 COMPARED = ("text", "status", "server", "tool", "arguments", "error")
 
 # A call that takes a minute.
@@ -17,7 +17,7 @@ ENDLESS = [["pictures", "trigger-long-running-operation", {"duration": 60, "step
 
 
 def shape(item):
-    """What has to be the same wherever an item is shown."""
+    """The members that must be the same wherever an item is shown."""
     said = {"said": [part.get("text") for part in item["content"]]} if item["type"] == "userMessage" else {}
     return {"type": item["type"], "id": item["id"], **said, **{name: item[name] for name in COMPARED if name in item}}
 
@@ -27,11 +27,11 @@ def shape_of(turn):
 
 
 class Client:
-    """A connection, and the thread as its client has been shown it."""
+    """A connection, and its client's view of the thread."""
 
     def __init__(self, address, name):
         self.name, self.turns, self.last, self.totals = name, {}, 0, None
-        # Histories are large, and what waits to be read is no sign of a dead connection.
+        # Histories are large, and unread data is not a sign of a dead connection.
         self.ws = websockets.sync.client.connect(address, max_size=None, max_queue=None, compression=None, ping_interval=None)
         self.call("initialize", {"clientInfo": {"name": name, "version": "1"}})
 
@@ -41,7 +41,7 @@ class Client:
         return self.hear(lambda message: message.get("id") == self.last and "method" not in message, method)
 
     def hear(self, wanted, what):
-        """Takes messages until the one that is wanted; all of them count."""
+        """Takes messages until the wanted one, and applies all of them."""
         end = time.monotonic() + LIMIT
         while True:
             message = json.loads(self.ws.recv(timeout=max(0, end - time.monotonic())))
@@ -67,7 +67,7 @@ class Client:
             raise AssertionError(f"{self.name} was asked {method}")
 
     def resume(self, thread):
-        """What a resume tells is what the client shows from now on. It has the newest turns; older ones come in pages."""
+        """Takes over the state from a resume. It has the newest turns; older ones come in pages."""
         resumed = self.call("thread/resume", {"threadId": thread})
         turns, cursor = resumed["thread"]["turns"], (resumed.get("skein") or {}).get("olderTurns")
         while cursor:
@@ -76,7 +76,7 @@ class Client:
         self.turns = {turn["id"]: {**turn, "items": {item["id"]: item for item in turn["items"]}} for turn in turns}
 
     def catch_up(self, turn):
-        """Until this client has seen the end of the turn."""
+        """Waits until this client has seen the end of the turn."""
         while self.turns.get(turn, {}).get("status", "inProgress") == "inProgress":
             self.hear(lambda message: message.get("method") == "turn/completed", "the end of a turn")
 
@@ -92,15 +92,15 @@ class Refused(Exception):
 
 
 class Talk:
-    """A conversation by one interface: so many turns, drawn from the seed. `killing` is a barrier at which all conversations wait
-    with a turn in the middle of it, while the server is killed and started again."""
+    """A conversation by one interface, with turns drawn from the seed. `killing` is a barrier: all conversations wait there in
+    the middle of a turn, while the server is killed and restarted."""
 
     def __init__(self, form, turns, seed, place):
         self.form, self.turns, self.place = form, turns, place
         self.draw = random.Random(f"{seed}-{form}")
         self.thread, self.number = None, 0
         self.figures = {"turns": 0, "seconds": 0.0, "calls": 0, "compactions": 0, "interrupts": 0, "added": 0, "kills": 0, "leaves": 0}
-        # What has to become of each message of the user: whole, or cut off.
+        # Expected end of each user message: complete, or cut off.
         self.whole, self.cut = set(), set()
         self.plan = self.planned(place.kills)
         self.error = None
@@ -124,23 +124,23 @@ class Talk:
             self.place.killing.abort()
 
     def planned(self, kills):
-        """What each turn is: the kills where all conversations have them, each other kind in its share, but at least once."""
+        """The kind of each turn: the kills at the same place in all conversations, each other kind by its share, at least once."""
         plan = ["plain"] * self.turns
         for at in range(kills):
             plan[self.turns * (at + 1) // (kills + 1)] = "killed"
-        # A message that is added in mid-answer, and compacted in the same turn, is not told to later turns: a known fault.
+        # A message added in mid-answer and compacted in the same turn does not reach later turns: a known fault.
         kinds = [("interrupt", 0.08), ("compact", 0.04), ("leave", 0.03), ("add", 0.05)]
         for kind, share in kinds:
-            # The first turns are plain: a compaction needs something that was said.
+            # The first turns are plain: a compaction needs earlier messages.
             free = [at for at, planned in enumerate(plan) if planned == "plain" and at > 1]
             for at in self.draw.sample(free, min(len(free), max(1, round(share * self.turns)))):
                 plan[at] = kind
         return plan
 
-    # What is said.
+    # The messages.
 
     def calls(self):
-        """Lists of calls, side by side and behind each other."""
+        """Lists of calls: parallel within a list, the lists in sequence."""
         draw, folder, number = self.draw, self.place.folder / self.form, self.number + 1
         file, page = str(folder / f"note{draw.randrange(9)}.txt"), f"http://127.0.0.1:{self.place.pages}/page/{number}"
         repo = {"repo_path": str(folder)}
@@ -163,7 +163,7 @@ class Talk:
         return {"threadId": self.thread, "input": [{"type": "text", "text": f"#{self.number} {json.dumps(plan)}"}]}
 
     def begin(self, client, calls, words, pace=0.0):
-        """Begins a turn. Returns its id."""
+        """Starts a turn. Returns its id."""
         self.figures["turns"] += 1
         return client.call("turn/start", self.message(calls=calls, words=words, pace=pace))["turn"]["id"]
 
@@ -173,7 +173,7 @@ class Talk:
         return both
 
     def see(self, turn, status="completed", why=None):
-        """Both clients see the end of a turn, with the message of its error, and show the same of it."""
+        """Waits until both clients have the end of a turn with the same error message and the same items."""
         for client in (self.first, self.second):
             client.catch_up(turn)
         shown = [shape_of({**client.turns[turn], "items": list(client.turns[turn]["items"].values())}) for client in (self.first, self.second)]
@@ -190,14 +190,14 @@ class Talk:
         shown = self.see(self.begin(client, calls, self.draw.randrange(3, 60)))
         made = [item for item in shown["items"] if item["type"] == "mcpToolCall"]
         equal("the calls of a turn", [(item["server"], item["tool"]) for item in made], [(call[0], call[1]) for group in calls for call in group])
-        # A commit of nothing is refused by git, and some calls are of that kind.
+        # git refuses an empty commit, and some calls are of that kind.
         failed = [item for item in made if item["status"] != "completed" and item["tool"] != "git_commit"]
         equal("calls that failed", failed, [])
         self.figures["calls"] += len(made)
         self.whole.add(self.number)
 
     def begin_endless(self):
-        """Begins a turn that would go on for a while. Returns its id when both clients see its answer, or its call, under way."""
+        """Starts a turn that lasts for a while. Returns its id once both clients show its answer, or its call, in progress."""
         client, other = self.either()
         if self.draw.random() < 0.5:
             turn, under_way = self.begin(client, self.calls()[:1], 2000, 0.05), delta
@@ -215,7 +215,7 @@ class Talk:
         self.figures["interrupts"] += 1
 
     def add(self):
-        """Something is added to a turn that runs, by the other client."""
+        """The other client adds input to a running turn."""
         client, other = self.either()
         turn = self.begin(client, [], 30, 0.03)
         self.cut.add(self.number)
@@ -235,7 +235,7 @@ class Talk:
         self.plain()
 
     def leave(self):
-        """Both go, and with them the thread and its helpers; then both come back."""
+        """Both clients leave, so the thread and its helpers stop; then both come back."""
         for client in (self.first, self.second):
             client.close()
         self.figures["leaves"] += 1
@@ -252,14 +252,14 @@ class Talk:
             equal("what a client that comes back is shown", shown, before)
 
     def killed(self):
-        """The server is killed in the middle of a turn. What was said is there afterwards, and the turn has ended."""
+        """The server is killed in the middle of a turn. Afterwards its text is there, and the turn has ended."""
         turn, _ = self.begin_endless()
         self.place.killing.wait(LIMIT)
         self.come_back()
         self.see(turn, "interrupted", "the server ended while this turn ran")
         self.figures["kills"] += 1
 
-    # What has to be true in the end.
+    # The final checks.
 
     def judge(self):
         shown = self.first.shown()
@@ -275,7 +275,7 @@ class Talk:
         equal("messages whose cut answer is there twice", [number for number in self.cut if counted[number] > 1], [])
 
     def judge_cold(self, client, exported):
-        """The thread from disk is what both clients were shown."""
+        """The thread from disk equals both clients' views."""
         shown = self.first.shown()
         read = client.call("thread/read", {"threadId": self.thread, "includeTurns": True})["thread"]
         equal("what is read after a cold start", [shape_of(turn) for turn in read["turns"]], shown)
@@ -294,7 +294,7 @@ class Talk:
 
 
 def call(turn):
-    """That a call of the endless kind has been made, beside which there is nothing."""
+    """Whether a call of the endless kind was made alone."""
     tool = ENDLESS[0][1]
     return lambda message: message.get("method") == "item/started" and message["params"]["turnId"] == turn and message["params"]["item"].get("tool") == tool
 

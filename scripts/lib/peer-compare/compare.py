@@ -1,4 +1,4 @@
-"""Does the same with the real peer and with Skein, and compares what every client hears. Differences that are known stand in
+"""Does the same with the real peer and with Skein, and compares the messages to every client. Known differences are in
 known.toml, each with its reason.
 
 usage: compare.py PEER SKEIN [--seed N] [--steps N] [--quick] [--story NAME] [--json] [--keep]
@@ -41,7 +41,7 @@ class Known:
         self.used = set()
 
     def knows(self, found):
-        """Whether an entry is for this difference. Every one that fits counts as used."""
+        """Whether an entry covers this difference. Every matching entry counts as used."""
         fits = [number for number, entry in enumerate(self.entries) if matches(entry, found)]
         self.used.update(fits)
         return bool(fits)
@@ -63,12 +63,12 @@ def matches(entry, found):
 
 
 def glob(text, pattern):
-    # A bracket in a path is a bracket.
+    # A bracket in a path is literal.
     return fnmatch.fnmatchcase(text, pattern.replace("[", "[[]"))
 
 
 def compare(step, peer, skein):
-    """Differences of one step: what, where, and the two values."""
+    """Differences of one step: kind, place, and the two values."""
     (one, lost_one), (other, lost_other) = peer, skein
     if lost_one != lost_other:
         yield {"at": "step", "peer": lost_one, "skein": lost_other}
@@ -77,7 +77,7 @@ def compare(step, peer, skein):
 
 
 def label(message):
-    """What a message is, for its place in the order."""
+    """The kind of a message, for its place in the order."""
     kind, method, params = message
     item = params.get("item") if isinstance(params, dict) else None
     words = [kind if kind in ("says", "asks") else "answer", method]
@@ -92,14 +92,14 @@ def label(message):
 
 
 def compare_heard(one, other):
-    """Differences in what one client has heard. Helpers start beside everything else: their messages have no place in the order."""
+    """Differences in one client's messages. Helpers start in parallel, so their messages have no place in the order."""
     beside = lambda message: message[1] == "mcpServer/startupStatus/updated"
     yield from compare_order([m for m in one if not beside(m)], [m for m in other if not beside(m)])
     yield from compare_order(sorted(filter(beside, one), key=label), sorted(filter(beside, other), key=label))
 
 
 def compare_order(one, other):
-    """Messages that only one side says, another order, other members."""
+    """Messages that only one side sends, another order, other members."""
     labels, others = [label(message) for message in one], [label(message) for message in other]
     pairs, left, right = [], [], []
     for kind, at, to, its, until in difflib.SequenceMatcher(None, labels, others, autojunk=False).get_opcodes():
@@ -139,7 +139,7 @@ def play(side, steps, sayings):
 
 
 def run(programs, steps, quiet, sayings=False):
-    """Both sides at once. Returns what was heard, and every difference with its step."""
+    """Runs both sides at once. Returns the messages, and every difference with its step."""
     sides = [Side(name, program, quiet) for name, program in programs]
     try:
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
@@ -155,12 +155,12 @@ def run(programs, steps, quiet, sayings=False):
 
 
 def key(found):
-    """What has to occur again. Values do not count: one with an id or a time in it would differ for ever, and pass as noise."""
+    """The identity of a difference that must occur again. Values do not count, because ids and times always differ."""
     return found["number"], found["at"]
 
 
 def surely(programs, steps, known, sayings, once):
-    """Differences that nobody knows. They have to occur again when the servers get more time."""
+    """Unknown differences. They must occur again when the servers get more time."""
     new = [found for found in run(programs, steps, QUIET, sayings) if not known.knows(found)]
     if not new or once:
         return new

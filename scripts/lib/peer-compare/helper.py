@@ -1,4 +1,4 @@
-"""An MCP helper on its standard streams: `echo` only reads, `write` says that it changes something, `ask` asks the user."""
+"""An MCP helper on its standard streams: `echo` only reads, `write` declares a change, `ask` asks the user."""
 
 import json
 import sys

@@ -1,5 +1,5 @@
-"""A model on loopback that speaks the Responses interface. What it answers depends on the newest message of the user alone, so
-that two servers with the same conversation get the same answers, whenever they ask.
+"""A model on loopback that speaks the Responses interface. Its answer depends only on the user's newest message, so that two
+servers with the same conversation get the same answers at any time.
 
     @say WORDS          a message of these words, each in a delta of its own
     @think WORDS        a summary of reasoning, then the message
@@ -14,7 +14,7 @@ import http.server
 import json
 import threading
 
-# How long a held answer waits for its release, seconds. A walk that forgets one must not hang.
+# Limit of a held answer, seconds. A walk that forgets to release one must not hang.
 HELD = 60
 USAGE = {
     "input_tokens": 10,
@@ -87,7 +87,7 @@ class Model:
         say({"type": "response.completed", "response": {"id": "resp", "output": output, "usage": USAGE}})
 
     def output(self, kind, rest, results, say, tools):
-        """The items of the answer, one after the other; deltas are said before. None is the end of the connection."""
+        """The items of the answer in sequence, deltas first. None is the end of the connection."""
         if kind == "@call" and results == 0:
             tool, _, word = rest.partition(" ")
             yield call(1, offered(tools, tool), word)
@@ -126,7 +126,7 @@ def call(number, name, word):
 
 
 def offered(tools, wanted):
-    """How the request names the helper's tool: the peer has namespaces, Skein has one name."""
+    """The name of the helper's tool in the request: the peer has namespaces, Skein has one name."""
     for tool in tools:
         if any(inner.get("name") == wanted for inner in tool.get("tools") or []):
             return {"namespace": tool["name"], "name": wanted}
@@ -136,7 +136,7 @@ def offered(tools, wanted):
 
 
 def newest(items):
-    """The newest message that asks something of this model, and how many results of calls stand behind it."""
+    """The newest message to this model, and the number of call results after it."""
     words, results = "", 0
     for item in items:
         if item.get("type") == "function_call_output":

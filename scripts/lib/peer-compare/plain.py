@@ -1,4 +1,4 @@
-"""Messages without what differs between any two runs: ids become names, times and cursors become marks."""
+"""Removes everything that differs between two runs: ids become names, times and cursors become placeholders."""
 
 import re
 
@@ -19,7 +19,7 @@ ABSENT = "absent"
 
 
 class Plain:
-    """Names for the ids of one side. `names` is filled by the walk: thread and turn ids, as they are answered."""
+    """Names for the ids of one side. The walk fills `names` with thread and turn ids from the answers."""
 
     def __init__(self, side):
         self.names = {}
@@ -51,7 +51,7 @@ class Plain:
 
 
 def differences(peer, skein, path=""):
-    """Members that are not the same: (path, the peer's, Skein's). A member that is an object on one side only is one difference."""
+    """Different members: (path, the peer's, Skein's). An object on one side only is one difference."""
     if isinstance(peer, dict) and isinstance(skein, dict):
         for name in sorted(peer.keys() | skein.keys()):
             inner = f"{path}.{name}" if path else name

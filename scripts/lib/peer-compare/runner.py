@@ -1,9 +1,9 @@
-"""Carries steps out with one side, and keeps what each client has heard in each, without what differs between any two runs."""
+"""Runs steps on one side, and keeps each client's messages per step, without values that differ between two runs."""
 
 from plain import Plain
 from side import Lost
 
-# What a client says to a question of the server.
+# A client's answers to questions of the server.
 ACCEPT = {
     "mcpServer/elicitation/request": {"action": "accept", "content": {"name": "Ada"}, "_meta": None},
     "item/tool/requestUserInput": {"answers": {}},
@@ -17,7 +17,7 @@ class Runner:
         self.side, self.plain, self.known = side, Plain(side), {"$CWD": side.cwd}
 
     def step(self, step):
-        """Carries it out. Returns what each client has heard, in order, and why the step was not carried out, if it was not."""
+        """Runs the step. Returns each client's messages, in order, and the reason if the step was not possible."""
         lost = None
         try:
             getattr(self, step["do"])(step)
@@ -33,7 +33,7 @@ class Runner:
         return heard, lost
 
     def show(self, client, said):
-        """A message in the form that is compared; none for answers that are not."""
+        """A message in its compared form; none for answers outside the comparison."""
         if "method" in said:
             return "asks" if "id" in said else "says", said["method"], self.plain.value(said.get("params") or {})
         if method := client.asked.get(said["id"]):
@@ -41,7 +41,7 @@ class Runner:
             return kind, method, self.plain.value(said[kind])
         return None
 
-    # What steps do.
+    # The steps.
 
     def connect(self, step):
         self.side.connect(step["client"])
@@ -91,7 +91,7 @@ class Runner:
         return since if "result" in answer else {}
 
     def ended(self, since, answer="accept", answerer=None):
-        """Waits for the end of a turn at each client; `answerer` answers what the server asks meanwhile."""
+        """Waits for the end of a turn at each client; `answerer` answers the server's questions meanwhile."""
         end = lambda message: message.get("method") == "turn/completed"
         asked = lambda message: "method" in message and "id" in message
         if answerer in since:
@@ -124,7 +124,7 @@ class Runner:
 
 
 def joined(messages):
-    """Deltas of one item that follow each other are one: how a text is cut is nobody's promise."""
+    """Joins consecutive deltas of one item: the split of a text is not part of the protocol."""
     together = []
     for kind, method, params in messages:
         last = together[-1] if together else None

@@ -1,4 +1,4 @@
-"""One of the two servers that are compared: its home, its model, its processes, and the clients that speak with it."""
+"""One of the two compared servers: its home, its model, its processes, and its clients."""
 
 import json
 import os
@@ -15,9 +15,9 @@ from websockets.sync.client import connect
 from model import Model
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# The most that a server may take for one answer, seconds.
+# Limit of one answer, seconds.
 BOUND = 30
-# A server has said everything that belongs to a step when it has answered a request behind it and says nothing for so long.
+# A step is complete once the server has answered a later request and stays silent for this long.
 QUIET = 0.1
 
 CONFIG = """model = "fake-model"
@@ -44,15 +44,15 @@ args = ["{helper}"]
 
 
 class Lost(Exception):
-    """A message that does not come."""
+    """An expected message did not come."""
 
 
 class Client:
-    """A connection. Everything that it hears is kept, in order."""
+    """A connection. It keeps every received message, in order."""
 
     def __init__(self, side, address):
         self.side, self.heard, self.taken, self.last = side, [], 0, 0
-        # The method of each request whose answer belongs to what is compared.
+        # The method of each request whose answer is compared.
         self.asked = {}
         self.changed = threading.Condition()
         self.socket = connect(address, max_size=None, compression=None, open_timeout=BOUND)
@@ -82,12 +82,12 @@ class Client:
         return self.last
 
     def call(self, method, params, compared=True):
-        """Asks, and waits for the answer."""
+        """Sends a request, and waits for the answer."""
         number = self.ask(method, params, compared)
         return self.wait(method, lambda said: said.get("id") == number and "method" not in said)
 
     def wait(self, what, fits, since=0, bound=BOUND):
-        """The first message from place `since` on that fits."""
+        """The first matching message from index `since` on."""
         end = time.monotonic() + bound
         with self.changed:
             while True:
@@ -101,7 +101,7 @@ class Client:
                     raise Lost(f"{self.side.name} does not say within {bound} s: {what}")
 
     def take(self):
-        """What was heard since the last time."""
+        """The messages since the last call."""
         with self.changed:
             heard, self.taken = self.heard[self.taken :], len(self.heard)
         return [said for said in heard if said is not None]
@@ -156,7 +156,7 @@ class Side:
         try:
             os.killpg(self.process.pid, signal.SIGKILL)
         except ProcessLookupError:
-            pass  # nothing is left of it
+            pass  # no process is left
 
     def connect(self, name):
         end = time.monotonic() + BOUND
@@ -175,7 +175,7 @@ class Side:
         return answer
 
     def settle(self):
-        """Until everything that belongs to what was done is said."""
+        """Waits until all messages of the current step have come."""
         for client in self.clients.values():
             client.call("thread/loaded/list", {}, compared=False)
         while (since := time.monotonic() - self.spoke) < self.quiet:

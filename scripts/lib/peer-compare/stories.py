@@ -1,4 +1,4 @@
-"""Stories: each shows some kinds of requests once, on threads of its own, on servers that have just been started."""
+"""Stories: each shows some kinds of requests once, on new threads of freshly started servers."""
 
 from walk import (
     BAD, NOWHERE, RESTART, TEXT, ask, connect, hold, leave, pages, release, start, then_end, turn, wrong_requests,
@@ -8,7 +8,7 @@ CALL = {"server": "helper", "tool": "echo", "arguments": {"text": "word"}}
 
 
 def begins():
-    """What a client asks before the first thread, and a thread without a message."""
+    """Requests before the first thread, and a thread without a message."""
     yield connect("a")
     yield ask("a", "initialize", {"clientInfo": {"name": "again", "version": "1"}})
     for method in ("thread/list", "thread/loaded/list", "thread/search"):
@@ -29,7 +29,7 @@ def begins():
 
 
 def tools():
-    """Calls of a helper: read only and not, asked about, declined, failing, two at once, one that asks the user."""
+    """Calls of a helper: read-only or not, with a question, declined, failing, in pairs, and one that asks the user."""
     yield connect("a")
     yield start("a", "$T1")
     yield turn("a", "$T1", "$U1", "@call echo word")
@@ -50,7 +50,7 @@ def tools():
 
 
 def running():
-    """A turn that runs: steered, interrupted, in words that are right and wrong, seen by two."""
+    """A running turn: steers and interrupts, valid and invalid, with two clients."""
     yield connect("a")
     yield connect("b")
     yield start("a", "$T1")
@@ -76,7 +76,7 @@ def running():
 
 
 def fails():
-    """Answers of the model that fail."""
+    """Failing answers of the model."""
     yield connect("a")
     yield start("a", "$T1")
     for number, words in enumerate(["@fail 400", "@fail 401", "@fail 403", "@fail 404", "@fail 500", "@cut half a word"]):
@@ -86,7 +86,7 @@ def fails():
 
 
 def stays():
-    """A thread over a restart: listed, read, resumed in each form, forked, named, archived, brought back, deleted."""
+    """A thread over a restart: listed, read, resumed in each form, forked, named, archived, unarchived, deleted."""
     yield connect("a")
     yield start("a", "$T1", model="another-model", approvalPolicy="untrusted")
     yield turn("a", "$T1", "$U1", "@say hello")
@@ -121,7 +121,7 @@ def stays():
 
 
 def wishes():
-    """Names, goals, settings, what is read, items that are put in, and a compaction."""
+    """Names, goals, settings, read state, injected items, and a compaction."""
     yield connect("a")
     yield start("a", "$T1")
     yield turn("a", "$T1", "$U1", "@say hello")
@@ -144,7 +144,7 @@ def wishes():
 
 
 def lists():
-    """Lists with each of their filters, and cursors that are none."""
+    """Lists with each of their filters, and invalid cursors."""
     yield connect("a")
     for number in range(3):
         yield start("a", f"$T{number}")
@@ -166,7 +166,7 @@ def lists():
 
 
 def refusals():
-    """Every request about a thread that is not there, or that names nothing."""
+    """Every request about an unknown thread, or without a thread."""
     yield connect("a")
     for thread in (NOWHERE, BAD):
         yield from wrong_requests("a", thread)
@@ -177,7 +177,7 @@ def refusals():
 
 
 def together():
-    """Two clients: one resumes a thread without a message right after its start, both hear a turn, one leaves, one answers."""
+    """Two clients: one resumes a new thread without a message, both receive a turn, one leaves, one answers."""
     yield connect("a")
     yield connect("b")
     yield start("a", "$T1")

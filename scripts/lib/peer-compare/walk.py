@@ -1,5 +1,5 @@
-"""What is done with both servers: stories that show each kind of request once, and random walks. A step is data; `Runner` carries
-it out. Texts of the form $T1 stand for what the server has answered before."""
+"""The actions for both servers: stories that show each kind of request once, and random walks. A step is data, which `Runner`
+executes. Texts of the form $T1 stand for values from earlier answers."""
 
 import random
 
@@ -17,7 +17,7 @@ def start(client, thread, **params):
 
 
 def turn(client, thread, turn_name, words, answer="accept", heard=None, **params):
-    """A turn from its start to its end, which every client of `heard` sees. Questions are answered with `answer`."""
+    """A turn from start to end; every client of `heard` receives it. Questions are answered with `answer`."""
     params = {"threadId": thread, "input": TEXT(words), **params}
     return {
         "do": "turn", "client": client, "params": params, "bind": {turn_name: ["turn", "id"]},
@@ -26,7 +26,7 @@ def turn(client, thread, turn_name, words, answer="accept", heard=None, **params
 
 
 def hold(client, thread, turn_name, gate, heard=None):
-    """A turn that has said its first word."""
+    """A turn that has streamed its first word."""
     return {**turn(client, thread, turn_name, f"@hold {gate}", heard=heard), "do": "hold"}
 
 
@@ -35,7 +35,7 @@ def release(gate, heard):
 
 
 def then_end(step, heard):
-    """A request that ends the running turn; every client of `heard` sees the end."""
+    """A request that ends the running turn; every client of `heard` receives the end."""
     return {**step, "ends": heard}
 
 
@@ -55,7 +55,7 @@ RESTART = {"do": "restart"}
 
 
 class Walk:
-    """A random walk. It knows what there is by what it has asked for, never by what a server has answered."""
+    """A random walk. It knows the state from its own requests, never from a server's answers."""
 
     def __init__(self, seed):
         self.dice = random.Random(seed)
@@ -100,7 +100,7 @@ class Walk:
         if self.dice.random() < 0.2:
             wishes["model"] = "another-model"
         self.steps.append(start(client, thread, **wishes))
-        # The first message puts it on disk; without one it is another kind of thread, which a story shows.
+        # The first message writes the thread to disk; threads without one are the subject of a story.
         self.threads[thread] = {"place": "active", "held": None, "by": {client}, "turns": [], "whole": True}
         self.say(client, thread, "@say hello")
 
@@ -111,7 +111,7 @@ class Walk:
         self.threads[thread]["turns"].append(name)
 
     def mine(self):
-        """A client, and a thread that it hears and that rests."""
+        """A client, and an idle thread to which it is subscribed."""
         client = self.client()
         there = self.here(client)
         return (client, self.dice.choice(there)) if there else (client, None)
@@ -182,7 +182,7 @@ class Walk:
         client, thread = self.client(), self.dice.choice(there)
         params = {"threadId": thread}
         kind = self.dice.choice(["thread/read", "thread/turns/list", "thread/items/list", "thread/loaded/list"])
-        # What is kept of a turn that was cut off is on a page more.
+        # The kept part of an interrupted turn is on one more page.
         if kind == "thread/items/list" and not self.threads[thread]["whole"]:
             kind = "thread/turns/list"
         if kind == "thread/read":
@@ -234,7 +234,7 @@ class Walk:
             self.threads[thread]["place"] = "active"
 
     def delete(self):
-        # The peer deletes no thread that another one was forked from.
+        # The peer deletes no thread that was the source of a fork.
         there = [name for name in self.said(held=None) if not self.threads[name].get("forked")]
         if len(there) > 2:
             thread = self.dice.choice(there)
@@ -273,7 +273,7 @@ class Walk:
             at = self.dice.randrange(1, len(turns))
             self.steps.append(ask(client, "thread/revert", {"threadId": thread, "beforeTurnId": turns[at]}))
             del turns[at:]
-            # The peer lists one twice that is archived then.
+            # In that case the peer lists an archived thread twice.
             self.threads[thread]["reverted"] = True
 
     def wrong(self):
@@ -300,7 +300,7 @@ class Walk:
 
 
 def wrong_requests(client, thread):
-    """Requests about a thread that is not there."""
+    """Requests about an unknown thread."""
     named = {"threadId": thread}
     answerless = {"server": "helper", "tool": "echo", "arguments": {"text": "word"}}
     requests = [

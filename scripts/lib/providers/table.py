@@ -1,7 +1,7 @@
 """Turns of a real server with models behind LiteLLM's proxy, and with a provider that fails on purpose, by all three
-interfaces. Prints a table; exit code 1 when a cell is not what it should be, or a process is left.
+interfaces. Prints a table; exit code 1 if a cell is wrong, or a process is left.
 
-usage: python3 table.py SKEIN MCP-HELPER LITELLM      (programs; `websockets` has to be importable)"""
+usage: python3 table.py SKEIN MCP-HELPER LITELLM      (programs; `websockets` must be importable)"""
 
 import ctypes, json, os, pathlib, signal, socket, subprocess, sys, tempfile, time, urllib.request
 
@@ -11,7 +11,7 @@ SKEIN, HELPER, LITELLM = sys.argv[1:4]
 FORMS = ("responses", "chat", "anthropic")
 HERE = pathlib.Path(__file__).parent
 HELLO = "Grüß dich, Wörld 🌍!"
-LIMIT = 60  # seconds that one turn may take before it has failed
+LIMIT = 60  # limit of one turn, seconds
 MASTER = "sk-" + "0123456789abcdef" * 2
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -21,18 +21,18 @@ def free_port():
         return taken.getsockname()[1]
 
 
-STARTED = []  # what it is, the process, whether it has to end with 0
+STARTED = []  # name, process, whether it must exit with 0
 
 
 def start(what, command, well=False, **more):
-    """Starts a program, which `end_all` ends whatever happens."""
+    """Starts a program, which `end_all` ends in any case."""
     process = subprocess.Popen(command, **more)
     STARTED.append((what, process, well))
     return process
 
 
 def end_all():
-    """Asks all to end, and kills those that do not. Returns what is wrong with that."""
+    """Terminates all programs, and kills those that do not exit. Returns the problems."""
     wrong = []
     for _, process, _ in reversed(STARTED):
         process.send_signal(signal.SIGTERM)
@@ -73,7 +73,7 @@ def start_upstream(work):
 
 
 def start_litellm(work, upstream):
-    """Models that it makes up itself (mock-*), and all of the provider's."""
+    """Models that the proxy makes up itself (mock-*), and all of the provider's."""
     port, file = free_port(), work / "litellm.json"
     models = [{"model_name": name, "litellm_params": {"model": f"openai/{name}", "api_key": "none", **more}} for name, more in (
         ("mock-hello", {"mock_response": HELLO}),
@@ -86,7 +86,7 @@ def start_litellm(work, upstream):
         models.append({"model_name": name, "litellm_params": at})
     settings = {"num_retries": 0, "drop_params": True, "telemetry": False}
     general = {"master_key": MASTER}
-    file.write_text(json.dumps({"model_list": models, "litellm_settings": settings, "router_settings": {"num_retries": 0, "disable_cooldowns": True}, "general_settings": general}, ensure_ascii=False))  # it is read as YAML
+    file.write_text(json.dumps({"model_list": models, "litellm_settings": settings, "router_settings": {"num_retries": 0, "disable_cooldowns": True}, "general_settings": general}, ensure_ascii=False))  # the proxy reads it as YAML
     log = (work / "litellm.log").open("w")
     command = [LITELLM, "--config", file, "--host", "127.0.0.1", "--port", str(port)]
     environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "127.0.0.1", "HF_HUB_OFFLINE": "1"}
@@ -96,7 +96,7 @@ def start_litellm(work, upstream):
 
 
 class Server:
-    """`skein serve` with a provider for each interface of both, by names such as litellm-chat."""
+    """`skein serve` with a provider for each interface of both, with names such as litellm-chat."""
 
     def __init__(self, work, upstream, litellm):
         home = work / "home"
@@ -132,7 +132,7 @@ class Server:
                 return message["result"]
 
     def turn(self, provider, model):
-        """What a turn says: its text, its items, its tokens, its error."""
+        """The result of a turn: its text, its items, its tokens, its error."""
         thread = self.call("thread/start", {"modelProvider": provider, "model": model, "approvalPolicy": "never"})["thread"]["id"]
         self.call("turn/start", {"threadId": thread, "input": [{"type": "text", "text": "hello"}]})
         turn = {"deltas": 0, "texts": [], "calls": [], "usage": None}
@@ -184,8 +184,8 @@ def fails(*words):
     return check
 
 
-# LiteLLM streams what it makes up itself only as Chat Completions, and its own errors not as Responses.
-ROWS = (  # what is shown; provider; model; what is right; the interfaces that have it, where not all do
+# LiteLLM streams its own mock answers only as Chat Completions, and its own errors not as Responses.
+ROWS = (  # label; provider; model; check; the interfaces that support it, if not all do
     ("LiteLLM, its own text", "litellm", "mock-hello", streams, ("chat",)),
     ("LiteLLM, streaming", "litellm", "hello", streams),
     ("LiteLLM, a tool call", "litellm", "tools", calls),
@@ -243,7 +243,7 @@ def rows(server):
 
 
 def upstream_saw(upstream):
-    """The waits that were asked for were kept, and each stalled connection was closed."""
+    """Skein kept the requested waits, and closed each stalled connection."""
     seen = json.loads(get(f"http://127.0.0.1:{upstream}/seen"))
     wrong = []
     moments = seen["retry_after"][-6:]
@@ -257,7 +257,7 @@ def upstream_saw(upstream):
 
 
 def lists(server):
-    """The models that a provider lists are there soon; nobody waits for them."""
+    """The models of a provider are listed soon, and no request waits for them."""
     end = time.monotonic() + 20
     while time.monotonic() < end:
         models = [model["id"] for model in server.call("model/list", {"modelProvider": "fake-chat"})["data"]]
@@ -268,7 +268,7 @@ def lists(server):
 
 
 def left():
-    """Processes that have been ours."""
+    """Living processes that this script started."""
     children = pathlib.Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     return [child for child in children if pathlib.Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"]
 

@@ -1,13 +1,13 @@
-"""A provider that answers as the name of the model says, by all three interfaces: /chat/completions, /responses, /messages.
+"""A provider that answers according to the name of the model, by all three interfaces: /chat/completions, /responses, /messages.
 
-Run with the file for its port. Models: hello, tools, split, and those that fail at their first request and say hello
-at the next: e429 (Retry-After: 1), e500, cut, stall, garbage. e400 and e401 always fail. GET /seen: what became of it."""
+Its argument is the file for its port. Models: hello, tools, split, and those that fail at their first request and succeed
+at the next: e429 (Retry-After: 1), e500, cut, stall, garbage. e400 and e401 always fail. GET /seen returns the requests."""
 
 import asyncio, json, pathlib, sys
 
 HELLO = ["Grüß ", "dich, ", "Wörld 🌍!"]
 ARGUMENTS = ['{"te', 'xt":"ping', '-pong"}']
-USAGE = (75, 32, 12)  # read, of those from a cache, written
+USAGE = (75, 32, 12)  # tokens read, of those from a cache, written
 asked, seen = {}, {"stalled": 0, "closed": 0, "retry_after": []}
 
 
@@ -68,13 +68,13 @@ STATUS = {"e400": "400 Bad Request", "e401": "401 Unauthorized", "e429": "429 To
 
 
 def has_result(body):
-    """Whether the request brings what came of a call."""
+    """Whether the request has the result of a call."""
     text = json.dumps(body)
     return any(mark in text for mark in ('"role": "tool"', '"function_call_output"', '"tool_result"'))
 
 
 def tool(body):
-    """The name of the first tool on offer that echoes."""
+    """The name of the first offered tool that echoes."""
     names = [each.get("name") or each.get("function", {}).get("name") for each in body.get("tools", [])]
     return next((name for name in names if name and name.endswith("echo")), None)
 

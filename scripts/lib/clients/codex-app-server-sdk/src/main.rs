@@ -1,4 +1,5 @@
-//! The crate codex-app-server-sdk over a websocket. Called with STEP ADDRESS HOME THREAD TEXT; what it prints: driver.py.
+//! The crate codex-app-server-sdk over a websocket. Arguments: STEP ADDRESS HOME THREAD TEXT. Its output: see
+//! driver.py.
 
 use std::error::Error;
 use std::time::Instant;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// A turn as the client has told it.
+/// A turn as the client reports it.
 #[derive(Default)]
 struct Heard {
     text: String,
