@@ -20,7 +20,7 @@
 //! | [`third_party`] | whether third-party MCP servers work and leave nothing behind |
 //! | [`snapshot`] | whether whole conversations match files |
 //! | [`terminal`] | which text a program shows on its screen |
-//! | [`paths`] | where our programs are |
+//! | [`paths`] | where our programs are, and how `skein` runs on a home |
 
 pub mod bench;
 pub mod client;

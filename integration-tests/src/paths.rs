@@ -1,8 +1,11 @@
-//! Finds our programs, under cargo and under Bazel alike.
+//! Finds our programs, under cargo and under Bazel alike, and runs `skein` on a home.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Output;
 
 use anyhow::{Context, ensure};
+use tokio::process::Command;
 
 /// Path of the server's program.
 ///
@@ -10,6 +13,18 @@ use anyhow::{Context, ensure};
 /// Fails if the program is not built. The error says how to build it.
 pub fn skein() -> anyhow::Result<PathBuf> {
     program("skein", "SKEIN_BIN")
+}
+
+/// Runs a command of `skein` on this home, and waits for its exit.
+///
+/// # Errors
+/// Fails if the program is not built, or does not start.
+pub async fn run_skein(
+    home: &Path,
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> anyhow::Result<Output> {
+    let mut command = Command::new(skein()?);
+    Ok(command.args(arguments).arg("--home").arg(home).kill_on_drop(true).output().await?)
 }
 
 /// Path of the scriptable helper.

@@ -12,14 +12,14 @@ use skein_protocol::helper::{McpServerToolCallParams, McpServerToolCallResponse}
 use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::item::{McpToolCallItem, ThreadItem, ThreadItemBody};
 use skein_protocol::methods::{
-    McpServerToolCall, SkeinQuiesce, SkeinStatus, SkeinThreadUnload, ThreadLoadedList, ThreadRead,
-    ThreadResume, ThreadStart, ThreadUnsubscribe, TurnInterrupt, TurnStart,
+    McpServerToolCall, SkeinQuiesce, SkeinStatus, SkeinThreadUnload, ThreadList, ThreadLoadedList,
+    ThreadRead, ThreadResume, ThreadStart, ThreadUnsubscribe, TurnInterrupt, TurnStart,
 };
 use skein_protocol::notifications::{ItemCompleted, ThreadClosed, TurnCompleted};
 use skein_protocol::thread::{
-    Thread, ThreadItemsListParams, ThreadLoadedListParams, ThreadReadParams, ThreadResumeParams,
-    ThreadResumeResponse, ThreadSearchOccurrencesParams, ThreadSearchParams, ThreadStartParams,
-    ThreadTurnsListParams, ThreadUnsubscribeParams, ThreadUnsubscribeStatus,
+    Thread, ThreadItemsListParams, ThreadListParams, ThreadLoadedListParams, ThreadReadParams,
+    ThreadResumeParams, ThreadResumeResponse, ThreadSearchOccurrencesParams, ThreadSearchParams,
+    ThreadStartParams, ThreadTurnsListParams, ThreadUnsubscribeParams, ThreadUnsubscribeStatus,
 };
 use skein_protocol::turn::{Turn, TurnInterruptParams, TurnStartParams, TurnSteerParams, UserInput};
 
@@ -204,6 +204,22 @@ impl Client {
         arguments: Value,
     ) -> anyhow::Result<McpServerToolCallResponse> {
         self.call::<McpServerToolCall>(tool_params(thread, server, tool, arguments)).await
+    }
+
+    /// Every thread of a list, page by page.
+    ///
+    /// # Errors
+    /// Fails if the server refuses the request.
+    pub async fn list_all(&mut self, params: ThreadListParams) -> anyhow::Result<Vec<Thread>> {
+        let (mut threads, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = self.call::<ThreadList>(ThreadListParams { cursor, ..params.clone() }).await?;
+            threads.extend(page.data);
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return Ok(threads);
+            }
+        }
     }
 
     /// Ids of the threads in memory.

@@ -10,9 +10,8 @@ use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
 use serde_json::Value;
 use skein_integration_tests::home::{Helper, Home, PATIENCE};
-use skein_integration_tests::paths;
+use skein_integration_tests::paths::run_skein;
 use skein_integration_tests::seed::Seed;
-use tokio::process::Command;
 
 use person::{Moment, Person};
 
@@ -26,8 +25,7 @@ const LEFT_BY_A_KILL: [&str; 5] = ["tornEnd", "begun", "markerAlone", "leftover"
 
 /// Findings of `skein fsck` in an unserved home: the kinds, and the text of each.
 async fn findings(home: &Home) -> Result<Vec<(String, String)>> {
-    let mut command = Command::new(paths::skein()?);
-    let checked = command.args(["fsck", "--json", "--home"]).arg(home.path()).output().await?;
+    let checked = run_skein(&home.path(), ["fsck", "--json"]).await?;
     let output = String::from_utf8(checked.stdout)?;
     let lines: Vec<Value> = output.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     let (summary, findings) = lines.split_last().context("no summary")?;

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 use skein_integration_tests::home::Home;
+use skein_protocol::extension::RepairState;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{ThreadGoalGet, ThreadList, ThreadRead};
 use skein_protocol::thread::{ThreadGoalGetParams, ThreadListParams, ThreadReadParams};
@@ -49,6 +50,10 @@ async fn a_home_of_an_earlier_version_shows_the_same_and_works() -> Result<()> {
     let (home, mut client) = Home::setup().left_by_another(LEFT).start_with_client().await?;
     let before = rollouts(&home.path().join("threads"))?;
     let answers = answers(&home)?;
+    // A read during the repair shows a thread that is being loaded.
+    client
+        .until_status("the repair is complete", |status| status.repair.state == RepairState::Complete)
+        .await?;
     for (name, shown) in &answers {
         let Some(id) = shown["id"].as_str() else { continue };
         let id: ThreadId = serde_json::from_value(id.into())?;

@@ -7,9 +7,8 @@ use serde_json::Value;
 use skein_integration_tests::fixture::Size;
 use skein_integration_tests::fixture::kind::{Ending, Fault, Kind};
 use skein_integration_tests::home::Home;
-use skein_integration_tests::paths;
+use skein_integration_tests::paths::run_skein;
 use skein_protocol::ids::ThreadId;
-use tokio::process::Command;
 
 /// The exit code, kind and thread of each finding, and stderr.
 struct Outcome {
@@ -19,9 +18,7 @@ struct Outcome {
 }
 
 async fn fsck(home: &Home, arguments: &[&str]) -> Result<Outcome> {
-    let mut command = Command::new(paths::skein()?);
-    let command = command.args(["fsck", "--json", "--home"]).arg(home.path()).args(arguments);
-    let output = command.output().await?;
+    let output = run_skein(&home.path(), [&["fsck", "--json"], arguments].concat()).await?;
     let mut found = BTreeSet::new();
     for line in String::from_utf8(output.stdout)?.lines() {
         let line: Value = serde_json::from_str(line)?;

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use skein_integration_tests::home::Home;
-use skein_integration_tests::paths;
+use skein_integration_tests::paths::{self, run_skein};
 use skein_integration_tests::requests::{resume_params, search_params};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{ThreadList, ThreadRead, ThreadResume, ThreadSearch};
@@ -22,13 +22,8 @@ use uuid::Uuid;
 
 const THREADS: u128 = 400;
 
-async fn skein(home: &Path, arguments: &[&OsStr]) -> Result<Output> {
-    let mut command = Command::new(paths::skein()?);
-    Ok(command.args(arguments).arg("--home").arg(home).output().await?)
-}
-
 async fn import(home: &Path, from: &Path) -> Result<(Option<i32>, Value, String)> {
-    let done = skein(home, &["import".as_ref(), from.as_os_str(), "--json".as_ref()]).await?;
+    let done = run_skein(home, ["import".as_ref(), from.as_os_str(), "--json".as_ref()]).await?;
     let last =
         done.stdout.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty()).context("no outcome")?;
     Ok((done.status.code(), serde_json::from_slice(last)?, String::from_utf8(done.stderr)?))
@@ -91,16 +86,8 @@ async fn a_killed_import_can_be_continued_and_its_threads_work() -> Result<()> {
 
     home.start_again().await?;
     let mut client = home.client().await?;
-    let (mut listed, mut cursor) = (BTreeSet::new(), None);
-    loop {
-        let params = ThreadListParams { cursor, limit: Some(100), ..ThreadListParams::default() };
-        let page = client.call::<ThreadList>(params).await?;
-        listed.extend(page.data.into_iter().map(|thread| thread.id));
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            break;
-        }
-    }
+    let pages = ThreadListParams { limit: Some(100), ..ThreadListParams::default() };
+    let listed: BTreeSet<ThreadId> = client.list_all(pages).await?.iter().map(|thread| thread.id).collect();
     assert_eq!(listed, (0..THREADS).map(id).collect());
     let read = ThreadReadParams { include_turns: true, thread_id: id(7) };
     let thread = client.call::<ThreadRead>(read).await?.thread;
@@ -129,7 +116,7 @@ async fn an_import_reports_a_served_home_and_a_bad_file_with_an_exit_code() -> R
     assert_eq!((code, &report["imported"], &report["complete"]), (Some(1), &json!(THREADS), &json!(false)));
     assert_eq!((&report["problems"][0]["file"], &report["problems"][0]["line"]), (&json!(bad), &json!(2)));
     let nothing =
-        skein(&home.path(), &["import".as_ref(), home.beside().join("nowhere").as_os_str()]).await?;
+        run_skein(&home.path(), ["import".as_ref(), home.beside().join("nowhere").as_os_str()]).await?;
     assert_eq!(nothing.status.code(), Some(1));
     home.finish().await
 }
@@ -139,7 +126,7 @@ async fn an_export_has_everything_that_the_server_acknowledged() -> Result<()> {
     let (home, mut client) = Home::with_client().await?;
     let thread = client.start_thread_with("hello ``` there").await?;
     let id = thread.to_string();
-    let done = skein(&home.path(), &["export".as_ref(), id.as_ref()]).await?;
+    let done = run_skein(&home.path(), ["export", id.as_ref()]).await?;
     let lines: Vec<Value> =
         String::from_utf8(done.stdout)?.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     assert_eq!(done.status.code(), Some(0));
@@ -147,12 +134,11 @@ async fn an_export_has_everything_that_the_server_acknowledged() -> Result<()> {
     let out = home.beside().join("thread.md");
     let options = ["export", &id, "--format", "markdown", "--out"].map(OsStr::new);
     let markdown: Vec<&OsStr> = options.into_iter().chain([out.as_os_str()]).collect();
-    assert_eq!(skein(&home.path(), &markdown).await?.status.code(), Some(0));
+    assert_eq!(run_skein(&home.path(), &markdown).await?.status.code(), Some(0));
     assert!(fs::read_to_string(&out)?.contains("\nhello ``` there\n"));
-    let again = skein(&home.path(), &markdown).await?;
+    let again = run_skein(&home.path(), &markdown).await?;
     assert_eq!(again.status.code(), Some(1), "an existing file is not overwritten");
-    let unknown =
-        skein(&home.path(), &["export".as_ref(), "0199a8f0-5b0e-7c53-b0a5-6f0a3d1c2e4b".as_ref()]).await?;
+    let unknown = run_skein(&home.path(), ["export", "0199a8f0-5b0e-7c53-b0a5-6f0a3d1c2e4b"]).await?;
     assert_eq!(unknown.status.code(), Some(4));
     assert!(String::from_utf8(unknown.stderr)?.contains("there is no thread 0199a8f0"));
     home.finish().await

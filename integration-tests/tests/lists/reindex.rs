@@ -1,22 +1,14 @@
 //! `skein reindex` rebuilds the list while no server serves the home.
 
 use std::fs;
-use std::path::Path;
-use std::process::Output;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use skein_integration_tests::home::Home;
-use skein_integration_tests::paths;
+use skein_integration_tests::paths::run_skein;
 use skein_protocol::thread::ThreadListParams;
-use tokio::process::Command;
 
 use super::list;
-
-async fn reindex(home: &Path, arguments: &[&str]) -> Result<Output> {
-    let mut command = Command::new(paths::skein()?);
-    Ok(command.arg("reindex").arg("--home").arg(home).args(arguments).output().await?)
-}
 
 #[tokio::test]
 async fn reindex_rebuilds_the_list_from_the_histories() -> Result<()> {
@@ -28,7 +20,7 @@ async fn reindex_rebuilds_the_list_from_the_histories() -> Result<()> {
     home.stop().await?;
     fs::remove_dir_all(home.path().join("index-3"))?;
 
-    let done = reindex(&home.path(), &["--json"]).await?;
+    let done = run_skein(&home.path(), ["reindex", "--json"]).await?;
     let output = String::from_utf8(done.stdout)?;
     assert!(done.status.success(), "{output}{}", String::from_utf8_lossy(&done.stderr));
     let lines: Vec<Value> = output.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
@@ -42,7 +34,7 @@ async fn reindex_rebuilds_the_list_from_the_histories() -> Result<()> {
     assert_eq!(list(&mut client, ThreadListParams::default()).await?, before);
     assert_eq!(client.status().await?.store.reads_total, 0, "the server trusts the index");
     home.stop().await?;
-    let done = reindex(&home.path(), &[]).await?;
+    let done = run_skein(&home.path(), ["reindex"]).await?;
     assert!(done.status.success() && String::from_utf8(done.stdout)?.contains("3 histories"));
     home.finish().await
 }
@@ -50,7 +42,7 @@ async fn reindex_rebuilds_the_list_from_the_histories() -> Result<()> {
 #[tokio::test]
 async fn reindex_refuses_a_served_home_and_names_its_server() -> Result<()> {
     let home = Home::start().await?;
-    let refused = reindex(&home.path(), &["--json"]).await?;
+    let refused = run_skein(&home.path(), ["reindex", "--json"]).await?;
     assert_eq!(refused.status.code(), Some(3));
     let output = String::from_utf8(refused.stderr)?;
     assert!(output.contains(&home.pid().to_string()) && output.contains(home.address()), "{output}");
@@ -63,7 +55,7 @@ async fn reindex_refuses_a_served_home_and_names_its_server() -> Result<()> {
     });
     let report: Value = serde_json::from_slice(&refused.stdout)?;
     assert_eq!(report, json!({ "complete": false, "servedBy": by }));
-    let nowhere = reindex(&home.beside().join("nowhere"), &[]).await?;
+    let nowhere = run_skein(&home.beside().join("nowhere"), ["reindex"]).await?;
     assert_eq!(nowhere.status.code(), Some(1));
     assert!(!home.beside().join("nowhere").exists(), "a mistyped folder does not become a home");
     home.finish().await

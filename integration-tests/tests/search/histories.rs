@@ -12,7 +12,7 @@ use skein_integration_tests::requests::{agent_text, occurrences_params, search_p
 use skein_protocol::extension::{IndexState, RepairState};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::item::ThreadItem;
-use skein_protocol::methods::{ThreadList, ThreadSearchOccurrences};
+use skein_protocol::methods::ThreadSearchOccurrences;
 use skein_protocol::notifications::ItemAgentMessageDelta;
 use skein_protocol::thread::{ThreadListParams, ThreadSearchOccurrencesParams};
 
@@ -21,22 +21,15 @@ use super::{found, search};
 
 /// The texts of every thread as a read shows them, oldest first.
 async fn shown(client: &mut Client) -> Result<BTreeMap<ThreadId, Vec<String>>> {
-    let (mut shown, mut cursor) = (BTreeMap::new(), None);
-    loop {
-        let params = ThreadListParams { cursor, ..ThreadListParams::default() };
-        let page = client.call::<ThreadList>(params).await?;
-        for thread in page.data {
-            let items = client.read_thread(thread.id).await?.turns.into_iter().flat_map(|turn| turn.items);
-            let is_message = |item: &ThreadItem| !item.id().as_str().starts_with("damage-");
-            let texts =
-                items.filter(is_message).filter_map(|item| user_text(&item).or_else(|| agent_text(&item)));
-            shown.insert(thread.id, texts.collect());
-        }
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            return Ok(shown);
-        }
+    let mut shown = BTreeMap::new();
+    for thread in client.list_all(ThreadListParams::default()).await? {
+        let items = client.read_thread(thread.id).await?.turns.into_iter().flat_map(|turn| turn.items);
+        let is_message = |item: &ThreadItem| !item.id().as_str().starts_with("damage-");
+        let texts =
+            items.filter(is_message).filter_map(|item| user_text(&item).or_else(|| agent_text(&item)));
+        shown.insert(thread.id, texts.collect());
     }
+    Ok(shown)
 }
 
 async fn hits(client: &mut Client, thread: ThreadId, term: &str) -> Result<usize> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use skein_integration_tests::client::Client;
 use skein_integration_tests::home::Home;
-use skein_integration_tests::paths;
+use skein_integration_tests::paths::run_skein;
 use skein_integration_tests::requests::search_params;
 use skein_protocol::extension::{TextsCounts, TextsState};
 use skein_protocol::ids::ThreadId;
@@ -196,8 +196,7 @@ async fn fsck_ignores_the_text_index_and_a_backup_leaves_it_out() -> Result<()> 
     home.stop().await?;
     let file = home.beside().join("backup.tar.gz");
     let run = async |arguments: &[&str]| {
-        let mut program = tokio::process::Command::new(paths::skein()?);
-        let ended = program.args(arguments).arg("--home").arg(home.path()).output().await?;
+        let ended = run_skein(&home.path(), arguments).await?;
         anyhow::Ok((ended.status.code(), String::from_utf8_lossy(&ended.stdout).into_owned()))
     };
     let (code, output) = run(&["fsck"]).await?;

@@ -8,14 +8,13 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use skein_integration_tests::client::Client;
 use skein_integration_tests::home::{Home, PATIENCE};
-use skein_integration_tests::paths;
+use skein_integration_tests::paths::run_skein;
 use skein_integration_tests::process::wait_until;
 use skein_integration_tests::requests::{turns_params, user_text};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{ThreadArchive, ThreadDelete, ThreadFork, ThreadTurnsList};
 use skein_protocol::thread::{ThreadArchiveParams, ThreadDeleteParams, ThreadForkParams};
 use skein_protocol::turn::Turn;
-use tokio::process::Command;
 
 /// A message of about this many bytes with a short answer. It contains text that looks like a reference.
 fn message(bytes: usize) -> String {
@@ -61,7 +60,7 @@ fn texts(home: &Home) -> Result<Vec<PathBuf>> {
 }
 
 async fn skein(home: &Path, arguments: &[&str]) -> Result<(i32, Vec<Value>)> {
-    let output = Command::new(paths::skein()?).args(arguments).arg("--home").arg(home).output().await?;
+    let output = run_skein(home, arguments).await?;
     let lines = String::from_utf8(output.stdout)?;
     let lines = lines.lines().map(serde_json::from_str).collect::<Result<_, _>>();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -9,7 +9,7 @@ use skein_integration_tests::home::Home;
 use skein_integration_tests::requests::{agent_text, user_text};
 use skein_integration_tests::seed::Seed;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId, TurnId};
-use skein_protocol::methods::{ThreadArchive, ThreadList, ThreadNameSet, ThreadRevert, ThreadUnarchive};
+use skein_protocol::methods::{ThreadArchive, ThreadNameSet, ThreadRevert, ThreadUnarchive};
 use skein_protocol::thread::{
     Thread, ThreadArchiveParams, ThreadListParams, ThreadRevertParams, ThreadSetNameParams,
     ThreadUnarchiveParams,
@@ -231,16 +231,8 @@ impl Person {
 
 /// Every thread of a list.
 async fn listed(client: &mut Client, archived: Option<bool>) -> Result<Vec<ThreadId>> {
-    let (mut ids, mut cursor) = (Vec::new(), None);
-    loop {
-        let params = ThreadListParams { archived, cursor, ..ThreadListParams::default() };
-        let page = client.call::<ThreadList>(params).await?;
-        ids.extend(page.data.iter().map(|thread| thread.id));
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            return Ok(ids);
-        }
-    }
+    let params = ThreadListParams { archived, ..ThreadListParams::default() };
+    Ok(client.list_all(params).await?.iter().map(|thread| thread.id).collect())
 }
 
 impl Remembered {
