@@ -26,26 +26,19 @@ mod tests;
 /// A client's answer to a question of the server.
 pub(crate) type ClientAnswer = Result<Box<RawValue>, WireError>;
 
-/// Requests that must never be refused as full, and so bypass the mailbox. The owner reads them when it is woken.
-#[derive(Debug, Default)]
-struct Urgent {
-    interrupt: Option<TurnId>,
-    /// One answer for each connection and question, in the order of arrival.
-    answers: Vec<(ConnectionId, i64, ClientAnswer)>,
-    evict: bool,
-    /// The owner has to panic; for tests.
-    fault: bool,
-    shutdown: bool,
-}
-
-/// The urgent requests that an owner finds when it is woken.
+/// The urgent requests that an owner finds when it is woken. They must never be refused as full, and so bypass the mailbox.
 #[derive(Debug, Default)]
 pub(crate) struct Woken {
+    /// The turn to interrupt.
     pub(crate) interrupt: Option<TurnId>,
-    /// Answers to questions, with the connection and the question's number, in the order of arrival.
+    /// One answer for each connection and question, with the question's number, in the order of arrival.
     pub(crate) answers: Vec<(ConnectionId, i64, ClientAnswer)>,
+    /// Other threads need memory.
     pub(crate) evict: bool,
+    /// The server stops. Stays set.
     pub(crate) shutdown: bool,
+    /// The owner has to panic; for tests.
+    fault: bool,
 }
 
 #[derive(Debug)]
@@ -57,7 +50,7 @@ struct Shared {
     seen: watch::Receiver<Snapshot>,
     /// Level-triggered: wake-ups merge, none is lost.
     wake: Notify,
-    urgent: Mutex<Urgent>,
+    urgent: Mutex<Woken>,
     /// Requests of live connections to the thread's helpers.
     requests: AtomicUsize,
 }
@@ -161,7 +154,7 @@ impl ThreadHandle {
         self.0.wake.notified()
     }
 
-    fn urgent(&self, change: impl FnOnce(&mut Urgent)) {
+    fn urgent(&self, change: impl FnOnce(&mut Woken)) {
         change(&mut self.0.urgent.lock().unwrap_or_else(PoisonError::into_inner));
         self.wake();
     }
@@ -195,9 +188,9 @@ impl OwnerSlot {
     pub(crate) fn look(&self) -> Woken {
         let mut urgent = self.handle.0.urgent.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(!urgent.fault, "as the test wants");
-        let answers = std::mem::take(&mut urgent.answers);
-        let evict = std::mem::take(&mut urgent.evict);
-        Woken { interrupt: urgent.interrupt.take(), answers, evict, shutdown: urgent.shutdown }
+        let woken = std::mem::take(&mut *urgent);
+        urgent.shutdown = woken.shutdown;
+        woken
     }
 
     /// The number of requests of live connections to the helpers.
