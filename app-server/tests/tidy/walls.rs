@@ -188,7 +188,7 @@ pub(crate) fn one_clock() -> Wall {
 const MAPS: [&str; 2] = ["app-server/src/thread/registry.rs", "app-server/src/thread/subscribers.rs"];
 
 /// What reads and writes the maps.
-const AT_THE_MAPS: [&str; 3] = [MAPS[0], MAPS[1], "app-server/src/thread/subscribers/told.rs"];
+const AT_THE_MAPS: [&str; 3] = [MAPS[0], MAPS[1], "app-server/src/thread/subscribers/delivery.rs"];
 
 pub(crate) fn maps_never_wait() -> Wall {
     Wall {
