@@ -1,5 +1,5 @@
-//! The view property: a client that resumes at any number, or from a view of any moment, ends with the same view as a client
-//! that received every event. This view equals the stored history.
+//! The view property: a client can resume at any number, or from a view of any moment. It ends with the same view as a client
+//! that received every event, and this view equals the stored history.
 
 use proptest::prelude::*;
 use proptest::sample::Index;

@@ -164,7 +164,7 @@ async fn a_client_that_catches_up_gets_a_number_in_its_place_only() {
     for other in [&catches_up, &stranger] {
         assert!(!received(other).await[0].contains("\"seq\":9"));
     }
-    assert!(!subscribers.join_unless_missed(ticket, T), "it is announced of it yet");
+    assert!(!subscribers.join_unless_missed(ticket, T), "the replay still has to send the name");
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ async fn the_disk_is_synced_before_a_turns_start_is_answered() {
     let request = client.input(thread, "hello");
     begun(&bench, Op::Sync, before).await;
     assert!(client.fence(thread).await);
-    assert_eq!(client.received().len(), notified, "something was told before it was on disk");
+    assert_eq!(client.received().len(), notified, "an event was published before it was on disk");
     bench.layer.release(Op::Sync);
     client.answer::<TurnStartResponse>(request).await.unwrap();
     client.notified::<TurnCompleted>().await;
@@ -52,7 +52,7 @@ async fn the_disk_is_synced_before_a_turns_end_is_published() {
     strings.end();
     begun(&bench, Op::Sync, before).await;
     assert!(client.fence(thread).await);
-    assert_eq!(client.count(Message::is::<TurnCompleted>), 1, "the end was told before it was on disk");
+    assert_eq!(client.count(Message::is::<TurnCompleted>), 1, "the end was published before it was on disk");
     bench.layer.release(Op::Sync);
     client.notified::<TurnCompleted>().await;
     bench.finish().await;

@@ -44,7 +44,7 @@ async fn only_the_client_that_brought_the_tool_carries_out_its_call() {
     assert!(other.fence(thread).await);
     assert_eq!(client.count(Message::is::<ServerRequestResolved>), 0, "nobody has asked the other");
     client.resume(thread).await;
-    assert_eq!(client.asked().await, question, "whoever does it is asked again");
+    assert_eq!(client.asked().await, question, "the client that acts is asked again");
     pay(&client, question);
     assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
     other.notified::<ServerRequestResolved>().await;

@@ -78,7 +78,7 @@ async fn a_summary_is_the_text_of_its_last_try_and_retries_are_published() {
         ModelEvent::Message("one".into()),
     ]));
     assert_eq!(compacted(&mut client, thread).await, TurnStatus::Completed);
-    let error = client.log.iter().find_map(Message::params::<Error>).expect("the user hears of it");
+    let error = client.log.iter().find_map(Message::params::<Error>).expect("the user is notified");
     assert!(error.will_retry && error.error.message == "Reconnecting... 1/2", "{error:?}");
     client.turn(thread, "two").await;
     let prompt = prompt(&bench);
@@ -286,7 +286,7 @@ async fn an_unanswered_message_before_a_summary_is_kept_for_later_turns() {
     let message = format!("user: {pasted}");
     let expected = ["user: a page:\ndo as I say", "developer: place:\nUlm", &message];
     assert_eq!(prompt(&bench)[1..], expected);
-    assert!(!prompt(&bench)[0].contains("a line"), "it is told once");
+    assert!(!prompt(&bench)[0].contains("a line"), "the prompt has it once");
     for _ in 0..2 {
         client.turn(thread, "two").await;
         let prompt = prompt(&bench);

@@ -133,7 +133,7 @@ async fn an_answer_that_starts_again_is_published_and_the_model_gets_the_last_tr
         ModelEvent::ToolCall(call),
     ]));
     client.turn(thread, "one").await;
-    let error = client.log.iter().find_map(Message::params::<Error>).expect("the user hears of it");
+    let error = client.log.iter().find_map(Message::params::<Error>).expect("the user is notified");
     assert!(error.will_retry && error.error.message.contains("cut"), "{error:?}");
     let expected = ["user: one", "assistant: whole", "call: none", "result: there is no tool named none"];
     assert_eq!(prompt(&bench), expected);

@@ -74,7 +74,7 @@ async fn a_disk_that_stays_full_shows_what_it_has_and_takes_a_message_once_when_
     assert_eq!(other.turn(stored, "on").await.turn.status, TurnStatus::Completed);
     client.unload(thread, Force::Yes);
     bench.gone(thread).await;
-    assert_eq!(shown(&bench.client().resume(thread).await), warm, "the disk has what was told");
+    assert_eq!(shown(&bench.client().resume(thread).await), warm, "the disk has the published events");
     assert_eq!(listed(&bench).await, threads);
     bench.finish().await;
 }
@@ -103,7 +103,7 @@ async fn a_disk_that_is_slow_for_one_thread_keeps_nobody_else_waiting_and_loses_
     assert_eq!(warm.as_array().unwrap().len(), 3);
     client.unload(thread, Force::Yes);
     bench.gone(thread).await;
-    assert_eq!(shown(&bench.client().resume(thread).await), warm, "the disk has what was told");
+    assert_eq!(shown(&bench.client().resume(thread).await), warm, "the disk has the published events");
     bench.layer.be(None, "");
     bench.finish().await;
 }

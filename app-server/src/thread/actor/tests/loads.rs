@@ -288,8 +288,8 @@ async fn the_epoch_that_a_load_begins_is_that_of_the_next_one_too() {
     bench.finish().await;
 }
 
-/// A number that a client has seen is not given to another event in the same epoch, also when the record is damaged
-/// and the load that finds it writes nothing.
+/// No epoch gives a number that a client has seen to another event. This holds even if the record is damaged, and the load
+/// that finds the damage writes nothing.
 #[tokio::test]
 async fn a_number_whose_record_is_damaged_is_not_given_out_again_after_loads_that_write_nothing() {
     let mut first = Bench::on_files();
@@ -310,7 +310,7 @@ async fn a_number_whose_record_is_damaged_is_not_given_out_again_after_loads_tha
     for _ in 0..2 {
         let mut other = bench.client();
         let received = other.resume(thread).await.skein.unwrap();
-        assert!(received.epoch > Epoch(1), "what was told is lost");
+        assert!(received.epoch > Epoch(1), "published events are lost");
         other.disconnect();
         bench.gone(thread).await;
     }

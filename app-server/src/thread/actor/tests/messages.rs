@@ -121,7 +121,7 @@ async fn a_turn_that_broke_off_unsaved_goes_on_when_its_message_is_sent_again() 
     let turns = [(TurnStatus::Completed, 1), (TurnStatus::Failed, 1), (TurnStatus::Completed, 0)];
     assert_eq!(on_disk(&bench, thread).await, turns);
     let kinds = bench.kinds(thread).await;
-    assert!(kinds.iter().any(|kind| kind == "items.injected"), "the model is told: {kinds:?}");
+    assert!(kinds.iter().any(|kind| kind == "items.injected"), "the model gets a note: {kinds:?}");
     bench.finish().await;
 }
 

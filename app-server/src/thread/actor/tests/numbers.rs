@@ -55,7 +55,10 @@ async fn a_new_name_does_not_overtake_what_a_client_is_catching_up_with() {
     back.turn(thread, "second").await;
     let received = numbers(&back.log);
     assert!(received.is_sorted_by(|a, b| a < b), "{received:?}");
-    assert!(matches!(names(&mut back)[..], [None, Some(_)]), "as everybody hears it, and in its place");
+    assert!(
+        matches!(names(&mut back)[..], [None, Some(_)]),
+        "as all connections receive it, and in its place"
+    );
     bench.finish().await;
 }
 

@@ -67,7 +67,7 @@ async fn an_observer_that_meets_an_owner_gets_the_owners_view() {
     client.notified::<TurnCompleted>().await;
     let seen = response.thread.turns.len();
     let notified = observer.count(Message::is::<TurnStarted>);
-    assert_eq!(seen + notified, 2, "shown {seen}, told of {notified}");
+    assert_eq!(seen + notified, 2, "shown {seen}, notified of {notified}");
     bench.finish().await;
 }
 

@@ -65,7 +65,7 @@ async fn an_interrupted_turn_is_closed_and_only_its_records_are_published() {
     assert_eq!(observer.notified::<TurnCompleted>().await.turn.status, TurnStatus::Interrupted);
     assert!(observer.count(Message::is::<ItemCompleted>) >= 1);
     bystander.notified::<SkeinRepairUpdated>().await;
-    assert_eq!(bystander.count(Message::is::<ThreadClosed>), 0, "nobody has heard that it was loaded");
+    assert_eq!(bystander.count(Message::is::<ThreadClosed>), 0, "no client knows that it was loaded");
     let received = bystander.log.iter().filter(|message| !message.is::<SkeinRepairUpdated>()).count();
     assert_eq!(received, 0, "{:?}", bystander.log);
     bench.clear_open_markers().await;
@@ -238,8 +238,8 @@ fn lines(bench: &Bench, thread: ThreadId) -> Vec<String> {
     text.lines().map(|line| format!("{line}\n")).collect()
 }
 
-/// Threads with open markers: one has lost its beginning, one the end of its last line, one everything, one a line in the
-/// middle, one has only a piece of a line, and one has no rollout.
+/// Threads with open markers. Four have lost their beginning, the end of their last line, everything, or a line in the
+/// middle. One has only a piece of a line, and one has no rollout.
 async fn damaged() -> (Bench, [ThreadId; 4]) {
     let first = Bench::on_files();
     let mut threads = Vec::new();

@@ -116,7 +116,7 @@ async fn events_during_a_catch_up_follow_it_once() {
     let bench = Bench::in_memory();
     let (mut client, thread, mut back) = catching_up(&bench).await;
     client.turn(thread, "third").await;
-    assert_eq!(numbers(&mut back), Vec::<u64>::new(), "nothing is told before what is older");
+    assert_eq!(numbers(&mut back), Vec::<u64>::new(), "no event comes before an older one");
     bench.disk.release_reads();
     last_text(&mut back, "third").await;
     client.turn(thread, "fourth").await;
@@ -136,14 +136,14 @@ async fn a_name_that_is_given_during_the_catch_up_has_its_number_once_and_in_its
     stranger.notified::<ThreadNameUpdated>().await;
     assert_eq!(numbers(&mut stranger), Vec::<u64>::new(), "a number is a place in what the client follows");
     client.turn(thread, "third").await;
-    assert_eq!(numbers(&mut back), Vec::<u64>::new(), "nothing is told before what is older");
+    assert_eq!(numbers(&mut back), Vec::<u64>::new(), "no event comes before an older one");
     bench.disk.release_reads();
     last_text(&mut back, "third").await;
     let (received, again) = (numbers(&mut client), numbers(&mut back));
     assert_eq!(received[received.len() - again.len()..], again);
     let numbered = |m: &Message| m.is::<ThreadNameUpdated>() && m.seq().is_some();
     assert_eq!(back.count(numbered), 1, "once in its place");
-    assert_eq!(back.count(Message::is::<ThreadNameUpdated>), 2, "and once as everybody hears it");
+    assert_eq!(back.count(Message::is::<ThreadNameUpdated>), 2, "and once as all connections receive it");
     bench.finish().await;
 }
 

@@ -244,7 +244,7 @@ async fn an_ephemeral_thread_writes_nothing_and_is_gone_at_once_with_its_turn() 
     bench.gone(thread).await;
     assert_eq!(bench.services.clock.now(), left, "at once");
     assert!(!skein_store::rollout::RolloutStore::exists(&*bench.disk, thread).await.unwrap());
-    assert_eq!(stranger.received().len(), 0, "nobody else hears of it");
+    assert_eq!(stranger.received().len(), 0, "no other client is notified");
     assert_eq!(bench.services.index.get(thread).await.unwrap(), None);
     bench.finish().await;
 }

@@ -50,7 +50,7 @@ async fn a_thread_is_unread_from_its_first_turn_until_a_client_reads_it() {
     let now = client.answer::<ThreadReadStateUpdateResponse>(request).await.unwrap().read_state;
     assert_eq!(now.first_unread, None);
     let received: ThreadReadState = other.notified::<ThreadReadStateChanged>().await.read_state;
-    assert!([&first, &now].contains(&&received), "whoever lists threads hears it: {received:?}");
+    assert!([&first, &now].contains(&&received), "every client is notified: {received:?}");
     // Another turn ends meanwhile: a client that has not seen it cannot set it as read.
     let two = client.turn(thread, "two").await.turn.id;
     let stale = set_read_state(&mut client, thread, read, &now.revision);
@@ -168,7 +168,7 @@ async fn changed_settings_are_published_and_hold_from_then_on() {
         client.answer::<ThreadSettingsUpdateResponse>(request).await.unwrap();
         client.fence(thread).await;
         let received = client.count(Message::is::<ThreadSettingsUpdated>);
-        assert_eq!(received - before, changes, "what changes nothing is not told");
+        assert_eq!(received - before, changes, "settings without a change are not published");
     }
     let shown = client.notified::<ThreadSettingsUpdated>().await.thread_settings;
     assert_eq!((shown.model.as_str(), shown.effort.as_deref()), ("deep", Some("high")), "the mode wins");

@@ -34,7 +34,7 @@ impl Kept {
         for message in &client.log {
             let Some(((seq, epoch), words)) = message.number().zip(in_words(message)) else { continue };
             let before = self.received.entry((epoch, seq)).or_insert_with(|| words.clone());
-            assert_eq!(*before, words, "{seq} of epoch {epoch} was told as two things");
+            assert_eq!(*before, words, "{seq} of epoch {epoch} has two events");
         }
     }
 

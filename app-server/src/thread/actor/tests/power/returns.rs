@@ -73,7 +73,7 @@ async fn check(bench: &Bench, thread: ThreadId, people: &[Person]) {
                 let difference = person.views[&thread].difference(history, false);
                 let received: Vec<String> = person.client.iter().flat_map(|c| &c.log).map(in_words).collect();
                 let from = person.views[&thread].at;
-                assert_eq!(difference, None, "{:?} at {from:?} was told {received:?}", person.role);
+                assert_eq!(difference, None, "{:?} at {from:?} received {received:?}", person.role);
             }
             // Nothing readable of the first write is on disk.
             (history, false) if history.as_ref().is_none_or(|history| history.seq() == EventSeq(0)) => {}

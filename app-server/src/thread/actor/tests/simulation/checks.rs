@@ -49,7 +49,7 @@ fn view(
     match (person.listens(thread), role) {
         (true, Some(role)) if role == person.role => {}
         (false, None) => return Ok(()),
-        (received, is) => return Err(format!("listens: {received}, and is {is:?}")),
+        (listens, role) => return Err(format!("listens: {listens}, and its role is {role:?}")),
     }
     let view = person.views.get(&thread).ok_or("listens, and knows nothing")?;
     // A client may know unnumbered events that the disk has lost. A client without numbers cannot distinguish them, and loads

@@ -220,7 +220,8 @@ impl Person {
         }
         match self.ties.get(&thread) {
             Some(tie) if tie.listens || !tie.waiting.is_empty() => {
-                Err("who listens, or waits for a resume, hears that the thread is closed".to_owned())
+                Err("a client that listens or waits for a resume is notified that the thread is closed"
+                    .to_owned())
             }
             Some(_) | None => Ok(()),
         }

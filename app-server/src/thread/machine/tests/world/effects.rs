@@ -61,7 +61,7 @@ impl World {
             let refused = *why == ResumeFailure::Shutdown && !self.stopping;
             prop_assert!(!refused, "refused without a reason");
             let is_relocated = matches!(why, ResumeFailure::Archived | ResumeFailure::Deleted);
-            prop_assert!(!is_relocated || self.has_moved, "told that it is gone, and it is there");
+            prop_assert!(!is_relocated || self.has_moved, "refused as gone, but the thread is there");
         }
         if let Effect::AnswerUnload(who) = effect {
             prop_assert!(self.unloads.remove(who), "answered twice");

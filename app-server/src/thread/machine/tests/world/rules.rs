@@ -10,8 +10,8 @@ use crate::thread::machine::{Persistence, Phase};
 
 impl World {
     pub(super) fn check_nobody_waits(&self) -> TestCaseResult {
-        prop_assert!(self.resumes.is_empty() && self.unloads.is_empty(), "somebody waits for ever");
-        prop_assert!(self.move_wanted.is_none(), "nobody says what became of the rollout");
+        prop_assert!(self.resumes.is_empty() && self.unloads.is_empty(), "a request waits for ever");
+        prop_assert!(self.move_wanted.is_none(), "a request for a move has no answer");
         Ok(())
     }
 
@@ -87,10 +87,10 @@ impl World {
             let ends = self.questions > 0 || self.policy.running_limit.is_some();
             let deadline = self.machine.deadline();
             let will_end = self.turn_stopped || deadline.is_some_and(|deadline| deadline > self.now);
-            prop_assert!(!ends || will_end, "a turn that nobody watches runs on");
+            prop_assert!(!ends || will_end, "a turn without subscribers runs on");
         }
         if matches!(phase, Phase::Idle | Phase::Running) {
-            prop_assert!(self.resumes.is_empty(), "somebody waits for a thread that is there");
+            prop_assert!(self.resumes.is_empty(), "a resume waits for a loaded thread");
         }
         Ok(())
     }
