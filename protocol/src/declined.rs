@@ -41,6 +41,19 @@ pub struct Unraised {
 /// Every such row.
 pub const UNRAISED: &[Unraised] = &[];
 
+// The reasons of several methods.
+const RELAY: &str = "a relay of the peer's own service; a client reaches Skein by its websocket address";
+const SECTIONS: &str = "sections order the list of one product's client; clients keep them themselves";
+const ATTACHMENTS: &str = "links from threads to things of other products belong to the peer's own apps";
+const IMPORT: &str = "other agents' histories and helpers are taken over at the command line: skein import and skein mcp import";
+const TERMINALS: &str = "Skein runs no shell; there are no terminals to list or end";
+const GATEWAY: &str = "Skein has no accounts; a gateway's key comes from the environment";
+const ENVIRONMENTS: &str = "turns run on the machine of the server; there are no remote environments";
+const CLOUD: &str = "no provider signs in with a cloud account; keys of providers come from the environment";
+const FILE_SEARCH: &str = "Skein is no file server; a search of files is a tool of a helper";
+const CHANNEL: &str = "a channel of the peer's own apps; no helper of the MCP standard has it";
+const COMMANDS: &str = "Skein runs no commands for clients; commands are tools of helpers";
+
 /// Every declined method, in the peer's order within each outlook.
 pub const DECLINED: &[Declined] = &[
     not_yet(
@@ -80,26 +93,11 @@ pub const DECLINED: &[Declined] = &[
         "thread/prediction/request",
         "predictions of the user's next input belong to the peer's own service",
     ),
-    out_of_scope(
-        "thread/attachment/add",
-        "links from threads to things of other products belong to the peer's own apps",
-    ),
-    out_of_scope(
-        "thread/attachment/list",
-        "links from threads to things of other products belong to the peer's own apps",
-    ),
-    out_of_scope(
-        "thread/attachmentOwner/list",
-        "links from threads to things of other products belong to the peer's own apps",
-    ),
-    out_of_scope(
-        "thread/attachment/remove",
-        "links from threads to things of other products belong to the peer's own apps",
-    ),
-    out_of_scope(
-        "thread/section/move",
-        "sections order the list of one product's client; clients keep them themselves",
-    ),
+    out_of_scope("thread/attachment/add", ATTACHMENTS),
+    out_of_scope("thread/attachment/list", ATTACHMENTS),
+    out_of_scope("thread/attachmentOwner/list", ATTACHMENTS),
+    out_of_scope("thread/attachment/remove", ATTACHMENTS),
+    out_of_scope("thread/section/move", SECTIONS),
     out_of_scope("thread/memoryMode/set", "Skein keeps no memories across threads"),
     out_of_scope("thread/memory/read", "Skein keeps no memories across threads"),
     out_of_scope("memory/status", "Skein keeps no memories across threads"),
@@ -107,18 +105,9 @@ pub const DECLINED: &[Declined] = &[
     out_of_scope("rollout/compress", "rollouts are plain text on disk; the file system can compress them"),
     out_of_scope("thread/shellCommand", "Skein runs no shell; commands are tools of helpers"),
     out_of_scope("thread/approveGuardianDeniedAction", "Skein has no automatic reviewer of approvals"),
-    out_of_scope(
-        "thread/backgroundTerminals/clean",
-        "Skein runs no shell; there are no terminals to list or end",
-    ),
-    out_of_scope(
-        "thread/backgroundTerminals/list",
-        "Skein runs no shell; there are no terminals to list or end",
-    ),
-    out_of_scope(
-        "thread/backgroundTerminals/terminate",
-        "Skein runs no shell; there are no terminals to list or end",
-    ),
+    out_of_scope("thread/backgroundTerminals/clean", TERMINALS),
+    out_of_scope("thread/backgroundTerminals/list", TERMINALS),
+    out_of_scope("thread/backgroundTerminals/terminate", TERMINALS),
     out_of_scope("project/list", "Skein groups threads by working directory, not by project"),
     out_of_scope("project/read", "Skein groups threads by working directory, not by project"),
     out_of_scope("project/create", "Skein groups threads by working directory, not by project"),
@@ -126,22 +115,10 @@ pub const DECLINED: &[Declined] = &[
     out_of_scope("project/update", "Skein groups threads by working directory, not by project"),
     out_of_scope("project/move", "Skein groups threads by working directory, not by project"),
     out_of_scope("project/delete", "Skein groups threads by working directory, not by project"),
-    out_of_scope(
-        "threadSection/list",
-        "sections order the list of one product's client; clients keep them themselves",
-    ),
-    out_of_scope(
-        "threadSection/create",
-        "sections order the list of one product's client; clients keep them themselves",
-    ),
-    out_of_scope(
-        "threadSection/update",
-        "sections order the list of one product's client; clients keep them themselves",
-    ),
-    out_of_scope(
-        "threadSection/delete",
-        "sections order the list of one product's client; clients keep them themselves",
-    ),
+    out_of_scope("threadSection/list", SECTIONS),
+    out_of_scope("threadSection/create", SECTIONS),
+    out_of_scope("threadSection/update", SECTIONS),
+    out_of_scope("threadSection/delete", SECTIONS),
     out_of_scope("thread/guardianReview", "Skein has no automatic reviewer of approvals"),
     out_of_scope(
         "thread/prepareApprovedPlan",
@@ -184,88 +161,34 @@ pub const DECLINED: &[Declined] = &[
     out_of_scope("thread/realtime/stop", "Skein has no voice; conversations are text"),
     out_of_scope("thread/realtime/listVoices", "Skein has no voice; conversations are text"),
     out_of_scope("review/start", "reviews of code changes need the peer's own prompts and tools"),
-    out_of_scope(
-        "account/gatewayOAuth/read",
-        "Skein has no accounts; a gateway's key comes from the environment",
-    ),
-    out_of_scope(
-        "account/gatewayOAuth/login",
-        "Skein has no accounts; a gateway's key comes from the environment",
-    ),
-    out_of_scope(
-        "account/gatewayOAuth/cancel",
-        "Skein has no accounts; a gateway's key comes from the environment",
-    ),
+    out_of_scope("account/gatewayOAuth/read", GATEWAY),
+    out_of_scope("account/gatewayOAuth/login", GATEWAY),
+    out_of_scope("account/gatewayOAuth/cancel", GATEWAY),
     out_of_scope("modelProvider/config/write", "providers are configured in config.toml"),
     out_of_scope("experimentalFeature/enablement/set", "there are no switches for features"),
-    out_of_scope(
-        "remoteControl/enable",
-        "a relay of the peer's own service; a client reaches Skein by its websocket address",
-    ),
-    out_of_scope(
-        "remoteControl/disable",
-        "a relay of the peer's own service; a client reaches Skein by its websocket address",
-    ),
-    out_of_scope(
-        "remoteControl/status/read",
-        "a relay of the peer's own service; a client reaches Skein by its websocket address",
-    ),
-    out_of_scope(
-        "remoteControl/pairing/start",
-        "a relay of the peer's own service; a client reaches Skein by its websocket address",
-    ),
-    out_of_scope(
-        "remoteControl/pairing/status",
-        "a relay of the peer's own service; a client reaches Skein by its websocket address",
-    ),
-    out_of_scope(
-        "remoteControl/client/list",
-        "a relay of the peer's own service; a client reaches Skein by its websocket address",
-    ),
-    out_of_scope(
-        "remoteControl/client/revoke",
-        "a relay of the peer's own service; a client reaches Skein by its websocket address",
-    ),
+    out_of_scope("remoteControl/enable", RELAY),
+    out_of_scope("remoteControl/disable", RELAY),
+    out_of_scope("remoteControl/status/read", RELAY),
+    out_of_scope("remoteControl/pairing/start", RELAY),
+    out_of_scope("remoteControl/pairing/status", RELAY),
+    out_of_scope("remoteControl/client/list", RELAY),
+    out_of_scope("remoteControl/client/revoke", RELAY),
     out_of_scope("mock/experimentalMethod", "exists for the peer's own tests"),
-    out_of_scope(
-        "environment/add",
-        "turns run on the machine of the server; there are no remote environments",
-    ),
-    out_of_scope(
-        "environment/info",
-        "turns run on the machine of the server; there are no remote environments",
-    ),
-    out_of_scope(
-        "environment/status",
-        "turns run on the machine of the server; there are no remote environments",
-    ),
+    out_of_scope("environment/add", ENVIRONMENTS),
+    out_of_scope("environment/info", ENVIRONMENTS),
+    out_of_scope("environment/status", ENVIRONMENTS),
     out_of_scope(
         "mcpServer/oauth/login",
         "Skein signs in nowhere: a helper over HTTP is given a token by name, as bearer_token_env_var",
     ),
-    out_of_scope(
-        "mcpServer/event/stream/start",
-        "a channel of the peer's own apps; no helper of the MCP standard has it",
-    ),
-    out_of_scope(
-        "mcpServer/event/stream/stop",
-        "a channel of the peer's own apps; no helper of the MCP standard has it",
-    ),
+    out_of_scope("mcpServer/event/stream/start", CHANNEL),
+    out_of_scope("mcpServer/event/stream/stop", CHANNEL),
     out_of_scope("windowsSandbox/setupStart", "belongs to Windows; Skein runs on Linux"),
     out_of_scope("windowsSandbox/readiness", "belongs to Windows; Skein runs on Linux"),
     out_of_scope("account/login/start", "Skein has no accounts to sign in to"),
-    out_of_scope(
-        "account/bedrock/discover",
-        "no provider signs in with a cloud account; keys of providers come from the environment",
-    ),
-    out_of_scope(
-        "account/bedrock/setup",
-        "no provider signs in with a cloud account; keys of providers come from the environment",
-    ),
-    out_of_scope(
-        "account/gcp/setup",
-        "no provider signs in with a cloud account; keys of providers come from the environment",
-    ),
+    out_of_scope("account/bedrock/discover", CLOUD),
+    out_of_scope("account/bedrock/setup", CLOUD),
+    out_of_scope("account/gcp/setup", CLOUD),
     out_of_scope("account/login/cancel", "Skein has no accounts to sign in to"),
     out_of_scope("accountSession/list", "Skein has no accounts to switch between"),
     out_of_scope("accountSession/switch", "Skein has no accounts to switch between"),
@@ -278,47 +201,23 @@ pub const DECLINED: &[Declined] = &[
         "feedback/save",
         "Skein writes no files for clients; feedback/upload keeps a report in the home",
     ),
-    out_of_scope("command/exec", "Skein runs no commands for clients; commands are tools of helpers"),
-    out_of_scope("command/exec/write", "Skein runs no commands for clients; commands are tools of helpers"),
-    out_of_scope(
-        "command/exec/terminate",
-        "Skein runs no commands for clients; commands are tools of helpers",
-    ),
-    out_of_scope("command/exec/resize", "Skein runs no commands for clients; commands are tools of helpers"),
+    out_of_scope("command/exec", COMMANDS),
+    out_of_scope("command/exec/write", COMMANDS),
+    out_of_scope("command/exec/terminate", COMMANDS),
+    out_of_scope("command/exec/resize", COMMANDS),
     out_of_scope("process/spawn", "Skein starts no processes for clients; only configured helpers"),
     out_of_scope("process/writeStdin", "Skein starts no processes for clients; only configured helpers"),
     out_of_scope("process/kill", "Skein starts no processes for clients; only configured helpers"),
     out_of_scope("process/resizePty", "Skein starts no processes for clients; only configured helpers"),
-    out_of_scope(
-        "externalAgentConfig/detect",
-        "other agents' histories and helpers are taken over at the command line: skein import and skein mcp import",
-    ),
-    out_of_scope(
-        "externalAgentConfig/import",
-        "other agents' histories and helpers are taken over at the command line: skein import and skein mcp import",
-    ),
-    out_of_scope(
-        "externalAgentConfig/import/recordHistory",
-        "other agents' histories and helpers are taken over at the command line: skein import and skein mcp import",
-    ),
-    out_of_scope(
-        "externalAgentConfig/import/readHistories",
-        "other agents' histories and helpers are taken over at the command line: skein import and skein mcp import",
-    ),
+    out_of_scope("externalAgentConfig/detect", IMPORT),
+    out_of_scope("externalAgentConfig/import", IMPORT),
+    out_of_scope("externalAgentConfig/import/recordHistory", IMPORT),
+    out_of_scope("externalAgentConfig/import/readHistories", IMPORT),
     out_of_scope("getConversationSummary", "replaced in the peer itself by thread/read"),
     out_of_scope("gitDiffToRemote", "Skein knows no repositories; git is a tool of a helper"),
     out_of_scope("getAuthStatus", "Skein has no accounts; keys of providers come from the environment"),
-    out_of_scope("fuzzyFileSearch", "Skein is no file server; a search of files is a tool of a helper"),
-    out_of_scope(
-        "fuzzyFileSearch/sessionStart",
-        "Skein is no file server; a search of files is a tool of a helper",
-    ),
-    out_of_scope(
-        "fuzzyFileSearch/sessionUpdate",
-        "Skein is no file server; a search of files is a tool of a helper",
-    ),
-    out_of_scope(
-        "fuzzyFileSearch/sessionStop",
-        "Skein is no file server; a search of files is a tool of a helper",
-    ),
+    out_of_scope("fuzzyFileSearch", FILE_SEARCH),
+    out_of_scope("fuzzyFileSearch/sessionStart", FILE_SEARCH),
+    out_of_scope("fuzzyFileSearch/sessionUpdate", FILE_SEARCH),
+    out_of_scope("fuzzyFileSearch/sessionStop", FILE_SEARCH),
 ];
