@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 use skein_protocol::ids::{EventSeq, ThreadId};
 
 use super::blobs::Unnamed;
@@ -87,22 +88,19 @@ pub(crate) enum FindingOutcome {
 }
 
 /// A defect.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FsckFinding {
     pub(crate) kind: Defect,
     #[serde(serialize_with = "crate::home::lossy")]
     pub(crate) path: PathBuf,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) thread: Option<ThreadId>,
     /// The record, or the last good one before it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) seq: Option<EventSeq>,
     /// Its offset in the file, bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) offset: Option<u64>,
     /// Its length, bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) length: Option<u64>,
     pub(crate) detail: String,
     pub(crate) outcome: FindingOutcome,

@@ -5,6 +5,7 @@ use std::io::Write;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
+use serde_with::skip_serializing_none;
 use skein_protocol::event::ThreadTokenUsage;
 use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
 use skein_protocol::item::ThreadItem;
@@ -187,6 +188,7 @@ records! {
 
 /// `turn.started`. With `item_id` it is the user's message too: a crash before the message's own records loses
 /// nothing.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnStarted {
@@ -195,10 +197,8 @@ pub struct TurnStarted {
     /// The user's input.
     pub input: Vec<UserInput>,
     /// The item id of the user's message; none for a turn that no message began.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item_id: Option<ItemId>,
     /// The client's id of the message (`clientUserMessageId`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
 }
 
@@ -248,72 +248,57 @@ pub struct ItemCompleted {
     pub item: ThreadItem,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
-fn is_false(value: &bool) -> bool {
-    !value
-}
-
 /// `turn.completed`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnCompleted {
     /// The turn.
     pub turn_id: TurnId,
     /// Its start in Unix milliseconds, so that a reader from the end knows its length.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at_ms: Option<i64>,
     /// Its outcome.
     pub status: TurnStatus,
     /// The reason of its failure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TurnError>,
     /// Whether clients learned that it is not saved. They may send its messages again.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unsaved: bool,
     /// The thread at this point, so that a reader from the end need not read the rest.
     pub header: ThreadHeader,
     /// Offsets for backward reads. The file store sets them in the line that it writes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<TurnPlace>,
 }
 
 /// The whole thread at the end of a turn.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadHeader {
-    #[serde(default)]
+    #[serialize_always]
     pub(crate) name: Option<String>,
     /// Its settings. Missing if an earlier header since `settings_at` has the same.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) settings: Option<ThreadSettings>,
     /// The first record with those settings. Missing in headers of an earlier version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) settings_at: Option<EventSeq>,
     /// Used tokens, in total and of the last request.
-    #[serde(default)]
+    #[serialize_always]
     pub(crate) usage: Option<ThreadTokenUsage>,
     pub(crate) epoch: Epoch,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) git_info: Option<GitInfo>,
     /// The last `thread.opened`. Without it, in a file of another program, a reader goes on to the beginning.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) opened: Option<ThreadOpened>,
     /// Its last activity before this turn's end, as lists show it; Unix milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) updated_at_ms: Option<i64>,
     /// The stretches that reverts took back, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) taken_back: Vec<TakenBack>,
     /// The thread that its history began with, if this thread is a fork.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked: Option<ForkOrigin>,
     /// The user's read position. Missing in headers of an earlier version: everything is read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read: Option<ReadPosition>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) goal: Option<Goal>,
     /// The beginning of the first message, if a revert took back the first `turn.started`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<String>,
 }
 
@@ -334,6 +319,7 @@ impl TakenBack {
 }
 
 /// The origin of a fork.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ForkOrigin {
@@ -342,9 +328,7 @@ pub struct ForkOrigin {
     /// The time of the fork, Unix milliseconds.
     pub(crate) at_ms: i64,
     /// Its creator, in the client's words, if the client named one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) thread_source: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) originator: Option<String>,
 }
 

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use serde_with::skip_serializing_none;
 use skein_protocol::ids::{ItemId, TurnId};
 
 /// `model.answer`: an answer with tool calls or a plan, in its order. It is no event for clients.
@@ -52,14 +53,13 @@ pub enum AnswerPart {
 }
 
 /// A call as the model wrote it.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AnsweredCall {
     /// The call's item, which has its result. None for an impossible call.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item_id: Option<ItemId>,
     /// The reason why the call was impossible: the model read it as the call's result.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
     /// The provider's id of the call.
     pub id: String,

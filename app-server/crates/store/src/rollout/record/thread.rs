@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use serde_with::skip_serializing_none;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use skein_protocol::settings::{
     ApprovalsReviewer, AskForApproval, CollaborationMode, DynamicToolSpec, ModeKind, Personality,
@@ -17,6 +18,7 @@ use uuid::Uuid;
 use crate::home::Term;
 
 /// The settings of a thread. Always written whole.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ThreadSettings {
@@ -27,34 +29,24 @@ pub struct ThreadSettings {
     /// The model's provider.
     pub model_provider: String,
     /// The reasoning effort, in the provider's words.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_effort: Option<String>,
     /// The amount of reasoning that the user sees.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_summary: Option<ReasoningSummary>,
     /// The user's mode. Model and effort stand above; only its instructions stand here.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub collaboration_mode: Option<CollaborationMode>,
     /// The provider's service tier.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
     /// The policy for asking the user.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub approval_policy: Option<AskForApproval>,
     /// The reviewer of approvals.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub approvals_reviewer: Option<ApprovalsReviewer>,
     /// The files and networks that commands may touch.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<SandboxPolicy>,
     /// Instructions in place of the built-in ones.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub base_instructions: Option<String>,
     /// Instructions beside them.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub developer_instructions: Option<String>,
     /// The tone of the agent.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub personality: Option<Personality>,
     /// The client's `config`, such as its helpers, without the secrets. Rollouts of earlier versions have them here.
     #[serde(skip_serializing_if = "Map::is_empty")]
@@ -106,6 +98,7 @@ impl ThreadSettings {
 }
 
 /// `thread.created`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadCreated {
@@ -114,18 +107,14 @@ pub struct ThreadCreated {
     /// The kind of client that created it.
     pub source: SessionSource,
     /// Its creator, in the client's words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread_source: Option<String>,
     /// The client's name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub originator: Option<String>,
     /// The version of the server that created it.
     pub cli_version: String,
     /// The thread that its history began with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked_from: Option<ThreadId>,
     /// The repository at that time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git_info: Option<GitInfo>,
     /// Its settings.
     pub settings: ThreadSettings,
@@ -155,38 +144,35 @@ pub struct ThreadNamed {
 }
 
 /// `thread.meta`. Missing members stay as they were.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ThreadMeta {
     /// The settings from here on.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub settings: Option<ThreadSettings>,
     /// The repository from here on; one without members removes the old description.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub git_info: Option<GitInfo>,
 }
 
 /// `thread.read`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadRead {
     /// The first unread position from here on; everything is read if it is missing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_unread: Option<ThreadUnreadPosition>,
     /// A record of that turn. (A line has a member `at` of its own.)
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<EventSeq>,
 }
 
 /// The user's read position.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReadPosition {
     /// The first unread position.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_unread: Option<ThreadUnreadPosition>,
     /// A record of that turn. (A line has a member `at` of its own.)
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<EventSeq>,
     /// The record that changed it last; 0 for none.
     pub(crate) revision: EventSeq,
@@ -236,6 +222,7 @@ pub struct Archived {}
 pub struct Unarchived {}
 
 /// `forked`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Forked {
@@ -246,10 +233,8 @@ pub struct Forked {
     /// The epoch from here on.
     pub epoch: Epoch,
     /// The fork's creator, in the client's words, if the client named one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread_source: Option<String>,
     /// The client's name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub originator: Option<String>,
 }
 
