@@ -18,7 +18,6 @@ use super::out::causes;
 use super::print_line;
 use super::serve::StartArgs;
 
-/// The name.
 const NAME: &str = "codex";
 /// In the form that such programs read: the version of Codex whose protocol is spoken comes first.
 const VERSION: &str = concat!("0.169.0 (Skein ", env!("CARGO_PKG_VERSION"), ")");

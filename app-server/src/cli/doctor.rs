@@ -79,7 +79,6 @@ struct DoctorReport {
     /// The containment that a server would use here; with the default if the settings cannot be used.
     #[serde(flatten)]
     held: HeldDetails,
-    /// The server of the home, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     server: Option<HomeServer>,
     findings: Vec<DoctorFinding>,

@@ -114,9 +114,7 @@ pub struct Config {
     pub(crate) orphans: OrphanPolicy,
     /// When a rollout is synced to the disk.
     pub(crate) durability: Durability,
-    /// The trash.
     pub(crate) trash: Trash,
-    /// The search.
     pub(crate) search: Search,
     /// Bounds of messages and queues.
     pub limits: Limits,

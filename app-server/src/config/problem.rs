@@ -114,7 +114,6 @@ impl fmt::Display for ConfigErrors {
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     errors: Vec<ConfigError>,
-    /// The keys of the errors.
     keys: BTreeSet<String>,
     warnings: Vec<ConfigWarning>,
     unused: Vec<String>,

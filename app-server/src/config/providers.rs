@@ -26,7 +26,6 @@ const OPENAI_KEY: &str = "OPENAI_API_KEY";
 /// The table of providers.
 const PROVIDERS: &str = "model_providers";
 
-/// The keys of a provider.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "ProviderSpec", default = "unnamed")]
 struct ProviderKeys {

@@ -228,7 +228,6 @@ fn filled(path: &[&str], value: &Value, before: &[&Value], keys: Keys, lacking: 
     })
 }
 
-/// Whether there is a mask in a value.
 fn is_masked(value: &Value, kind: Kind) -> bool {
     match (kind, value) {
         (Kind::Open, _) => false,

@@ -30,7 +30,6 @@ pub enum LayerSource {
 pub struct Layer {
     /// The place.
     pub(crate) source: LayerSource,
-    /// The settings.
     pub(crate) settings: Map<String, Value>,
     /// The dotted keys of its values.
     pub(crate) keys: Vec<String>,

@@ -17,9 +17,7 @@ use super::{Config, ConfigErrors, ConfigWarning, ContextOverride, HelperSpec, tr
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Overrides {
-    /// The model.
     pub(crate) model: Option<String>,
-    /// The provider of the model.
     pub(crate) model_provider: Option<String>,
     /// When the user is asked.
     #[serde(deserialize_with = "approval")]

@@ -308,12 +308,10 @@ fn from_json_value(value: &serde_json::Value) -> Option<Node> {
     Some(Node { place: Place::Request, value })
 }
 
-/// A table as JSON.
 pub(super) fn plain_table(table: &Table) -> serde_json::Map<String, serde_json::Value> {
     table.iter().map(|(key, node)| (key.clone(), plain(&node.value))).collect()
 }
 
-/// A value as JSON.
 pub(super) fn plain(value: &Value) -> serde_json::Value {
     match value {
         Value::Text(text) | Value::Other(text) => text.as_str().into(),

@@ -31,7 +31,6 @@ const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 #[derive(Debug)]
 pub(crate) struct Scrape {
     status: SkeinStatusResponse,
-    /// Durations of unloads.
     unloads: DurationCounts,
     /// Durations of helper stops.
     zeros: DurationCounts,

@@ -143,7 +143,6 @@ impl Answer {
         self.deliver();
     }
 
-    /// Replaces the answer by an error.
     pub(crate) fn replace_with(mut self, error: &WireError) -> Self {
         if let Some(address) = &self.address {
             self.frame = address.error(error);

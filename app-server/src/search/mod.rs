@@ -74,7 +74,6 @@ impl SearchError {
 /// The parameters of a page.
 #[derive(Debug)]
 pub(crate) struct SearchRequest {
-    /// The term.
     pub(crate) term: Arc<SearchTerm>,
     /// The threads to search, and their order.
     pub(crate) filter: ThreadFilter,
@@ -86,7 +85,6 @@ pub(crate) struct SearchRequest {
     pub(crate) until: Instant,
 }
 
-/// A page of a search.
 #[derive(Debug, Default)]
 pub(crate) struct SearchPage {
     /// The threads in the requested order, with the text around their first hit.

@@ -86,7 +86,6 @@ fn message(members: MessageMembers<'_>) -> Result<Incoming<'_>, BadFrame> {
     }
 }
 
-/// The id of a message, if it has one.
 fn id(members: &MessageMembers<'_>) -> Result<Option<RequestId>, BadFrame> {
     let Some(raw) = members.id else { return Ok(None) };
     if members.repeated == Some("id") {

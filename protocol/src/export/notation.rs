@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-/// A schema in one line.
 pub(super) fn line(schema: &Value) -> String {
     let Some(object) = schema.as_object() else { return "any".to_owned() };
     let mut parts = Vec::new();

@@ -137,25 +137,21 @@ pub(crate) enum CallError {
     Refused {
         /// Its JSON-RPC code.
         code: i32,
-        /// Its message.
         message: String,
         /// Its additional data.
         data: Option<Value>,
     },
 }
 
-/// One call of a tool.
 #[derive(Debug)]
 pub(crate) struct ToolCall {
     /// The tool's name.
     pub(crate) tool: String,
-    /// Its arguments.
     pub(crate) arguments: Option<Map<String, Value>>,
     /// The caller's `_meta`.
     pub(crate) meta: Option<Map<String, Value>>,
     /// Where the helper's progress messages go. Full: they are left out.
     pub(crate) progress: Option<mpsc::Sender<String>>,
-    /// The caller.
     pub(crate) caller: Option<Caller>,
 }
 

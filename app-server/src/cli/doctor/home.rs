@@ -17,7 +17,6 @@ use skein_store::home::{self, HomePaths, SERVE, holder};
 use super::super::client::CliClient;
 use super::DoctorFinding;
 
-/// The server of the home.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct HomeServer {

@@ -38,7 +38,6 @@ struct McpImportOutcome {
     left: Vec<desktop::Left>,
 }
 
-/// An imported helper.
 #[derive(Debug)]
 struct ImportedHelper {
     usable: Usable,

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, ClientBuilder, StatusCode, Url};
 
 pub mod events;
@@ -62,6 +63,49 @@ fn redirect(attempt: reqwest::redirect::Attempt<'_>, most: usize) -> reqwest::re
         true => attempt.follow(),
         false => attempt.stop(),
     }
+}
+
+/// Headers that the settings may not name, and their owner in words.
+#[derive(Debug, Clone, Copy)]
+pub struct Reserved {
+    /// The names, in lower case.
+    pub names: &'static [&'static str],
+    /// The owner.
+    pub owner: &'static str,
+}
+
+impl Reserved {
+    /// Adds a header with a secret value, which the settings have under `key`.
+    ///
+    /// # Errors
+    /// The mistake in the settings, for the user.
+    pub fn put(self, headers: &mut HeaderMap, name: &str, value: &str, key: &str) -> Result<(), String> {
+        let known =
+            HeaderName::try_from(name).map_err(|_| format!("{name:?} of {key} cannot be a header"))?;
+        if self.names.contains(&known.as_str()) {
+            return Err(format!("{name} of {key} is a header of {}'s own; leave it out", self.owner));
+        }
+        let mut value = HeaderValue::try_from(value)
+            .map_err(|_| format!("the value of {name} of {key} cannot be a header's"))?;
+        value.set_sensitive(true);
+        headers.insert(known, value);
+        Ok(())
+    }
+}
+
+/// The secrets of a request: values of headers, also without their scheme, and user, password and query values of the
+/// address, also in their encoded form.
+pub fn secrets<'a>(url: Option<&Url>, headers: impl Iterator<Item = &'a HeaderValue>) -> Vec<String> {
+    let values = headers.filter_map(|value| value.to_str().ok());
+    let mut secrets: Vec<String> =
+        values.flat_map(|value| [value, value.rsplit(' ').next().unwrap_or(value)]).map(Into::into).collect();
+    if let Some(url) = url {
+        let written = url.query().unwrap_or_default().split('&');
+        secrets.extend(written.filter_map(|pair| Some(pair.split_once('=')?.1.to_owned())));
+        secrets.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
+        secrets.extend([url.password().unwrap_or_default(), url.username()].map(ToOwned::to_owned));
+    }
+    secrets
 }
 
 /// The innermost cause. Errors above it may have addresses with secret queries.

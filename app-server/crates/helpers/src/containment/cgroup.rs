@@ -109,7 +109,6 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Its folder.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }

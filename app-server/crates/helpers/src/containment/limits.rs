@@ -23,7 +23,6 @@ pub struct HelperLimits {
     pub nice: Option<i32>,
 }
 
-/// One of the limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Limit {
     /// See [`HelperLimits::memory`].

@@ -60,9 +60,7 @@ impl Step {
 /// How the helper's main process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// With this code.
     Code(i32),
-    /// By this signal.
     Signal(i32),
 }
 

@@ -26,7 +26,6 @@ pub(crate) const VARIABLE: &str = "SKEIN_HELPER";
 /// One start of a server on a home.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct StartTag {
-    /// The home.
     pub(crate) home: HomeTag,
     start: u32,
 }

@@ -21,7 +21,6 @@ use crate::spec::OnUnresponsive;
 /// The caller that waits for an answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
-    /// Its thread.
     pub(crate) thread: ThreadId,
     /// The thread's working directory.
     pub(crate) cwd: Arc<Path>,

@@ -18,9 +18,7 @@ use crate::policy;
 /// All that a helper lists.
 #[derive(Debug, Default)]
 pub(crate) struct Offers {
-    /// Its tools.
     pub(crate) tools: Vec<Tool>,
-    /// Its resources.
     pub(crate) resources: Vec<Resource>,
     /// Its patterns of resources.
     pub(crate) templates: Vec<ResourceTemplate>,

@@ -50,7 +50,6 @@ impl Key {
 }
 
 impl Key {
-    /// The program.
     pub(crate) fn program(&self) -> Program {
         Program(self.hash)
     }

@@ -93,7 +93,6 @@ impl<T: Clone, L> LeaseTable<T, L> {
         self.leases.get(&lease).and_then(|number| self.entries.get(number))
     }
 
-    /// The holder of this lease.
     pub(crate) fn holder(&mut self, lease: LeaseId) -> Option<&mut L> {
         let number = self.leases.get(&lease)?;
         self.entries.get_mut(number)?.holders.get_mut(&lease)

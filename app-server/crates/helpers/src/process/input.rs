@@ -34,7 +34,6 @@ pub(crate) struct InputEnd {
 /// A message and the room that it takes until it is written.
 #[derive(Debug)]
 pub(crate) struct Message {
-    /// Its bytes.
     pub(crate) bytes: Bytes,
     _room: OwnedSemaphorePermit,
 }

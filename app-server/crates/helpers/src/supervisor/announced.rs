@@ -30,7 +30,6 @@ impl Announced {
         self.failed
     }
 
-    /// It is ready.
     pub(crate) fn ready(&mut self) {
         self.failed = false;
     }

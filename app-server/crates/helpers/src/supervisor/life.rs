@@ -84,9 +84,7 @@ pub(crate) enum Effect {
 /// The current duty of a helper's task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Duty {
-    /// Start it.
     Start,
-    /// Watch it.
     Watch,
     /// Wait for its end.
     End,

@@ -63,12 +63,10 @@ struct Open {
 #[derive(Debug)]
 struct Seen {
     watch: Watch,
-    /// The last sample.
     last: Sample,
     activity: u64,
 }
 
-/// An event of a session.
 #[derive(Debug)]
 pub(crate) enum SessionEvent {
     By(Event),
@@ -156,7 +154,6 @@ impl HelperSession {
         }
     }
 
-    /// The view of its process, if it has one.
     pub(crate) fn view(&self, wire: &Wire) -> Option<ProcessView> {
         match (&self.remote, wire) {
             (Remote::Process(process), Wire::Pipes(pipes)) => Some(process.view(pipes)),

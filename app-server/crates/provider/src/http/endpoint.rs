@@ -4,18 +4,20 @@ use std::ffi::OsString;
 use std::fmt;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName};
 use reqwest::{Client, RequestBuilder, Url};
 use skein_base::masks::{Hidden, MASK, shown_url};
-use skein_base::web::{self, ClientOptions};
+use skein_base::web::{self, ClientOptions, Reserved};
 use skein_protocol::turn::CodexErrorInfo;
 
 use super::form::WireForm;
 use crate::spec::ProviderSpec;
 use crate::{ProviderError, policy};
 
-/// Headers that only the transport may set.
-const OURS: [&str; 5] = ["accept", "content-type", "content-length", "host", "transfer-encoding"];
+const RESERVED: Reserved = Reserved {
+    names: &["accept", "content-type", "content-length", "host", "transfer-encoding"],
+    owner: "the transport",
+};
 /// A key that a provider quotes with stars in the middle is recognised by this many first characters.
 const BEGINNING: usize = 6;
 
@@ -121,46 +123,29 @@ fn headers(
 ) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in form.own_headers() {
-        put(&mut headers, name, value, "wire_api")?;
+        RESERVED.put(&mut headers, name, value, "wire_api")?;
     }
     if let Some(key) = key {
         let (name, value) = form.key_header(key);
-        put(&mut headers, name, &value, "env_key")?;
+        RESERVED.put(&mut headers, name, &value, "env_key")?;
     }
     for (name, value) in &spec.http_headers.0 {
-        put(&mut headers, name, value, "http_headers")?;
+        RESERVED.put(&mut headers, name, value, "http_headers")?;
     }
     for (name, from) in &spec.env_http_headers {
         if let Some(value) = variable(from).filter(|value| !value.is_empty()) {
-            put(&mut headers, name, &value.to_string_lossy(), "env_http_headers")?;
+            RESERVED.put(&mut headers, name, &value.to_string_lossy(), "env_http_headers")?;
         }
     }
     Ok(headers)
-}
-
-fn put(headers: &mut HeaderMap, name: &str, value: &str, key: &str) -> Result<(), String> {
-    let known = HeaderName::try_from(name).map_err(|_| format!("{name:?} of {key} cannot be a header"))?;
-    if OURS.contains(&known.as_str()) {
-        return Err(format!("{name} of {key} is a header of the transport's own; leave it out"));
-    }
-    let mut value = HeaderValue::try_from(value)
-        .map_err(|_| format!("the value of {name} of {key} cannot be a header's"))?;
-    value.set_sensitive(true);
-    headers.insert(known, value);
-    Ok(())
 }
 
 /// Values that must not be shown when a provider quotes them: header values without their scheme, query values, user
 /// and password.
 fn secrets(spec: &ProviderSpec, base: &Url, headers: &HeaderMap) -> Vec<String> {
     let own = |name: &HeaderName| name.as_str() == "anthropic-version";
-    let values = headers.iter().filter(|(name, _)| !own(name)).filter_map(|(_, value)| value.to_str().ok());
-    let mut secrets: Vec<String> =
-        values.flat_map(|value| [value, value.rsplit(' ').next().unwrap_or(value)]).map(Into::into).collect();
+    let values = headers.iter().filter(|(name, _)| !own(name)).map(|(_, value)| value);
+    let mut secrets = web::secrets(Some(base), values);
     secrets.extend(spec.query_params.0.values().cloned());
-    let written = base.query().unwrap_or_default().split('&');
-    secrets.extend(written.filter_map(|pair| Some(pair.split_once('=')?.1.to_owned())));
-    secrets.extend(base.query_pairs().map(|(_, value)| value.into_owned()));
-    secrets.extend([base.password().unwrap_or_default(), base.username()].map(ToOwned::to_owned));
     secrets
 }

@@ -155,7 +155,6 @@ impl Scenario {
         toml::from_str(text).map_err(|error| error.to_string())
     }
 
-    /// The answer to `prompt`.
     pub(crate) fn answer(&self, prompt: &Prompt) -> Option<&ScriptedAnswer> {
         let said = prompt.last_words();
         let fits = |turn: &&ScriptedTurn| turn.when.as_ref().is_none_or(|when| said.contains(when.as_str()));

@@ -5,9 +5,9 @@
 //! server.
 
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Cursor, Read, Seek, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -17,7 +17,6 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
 use skein_base::clock::Clock;
-use skein_base::files::{no_surprises, only_regular};
 use skein_protocol::ids::ThreadId;
 use tar::{Builder, EntryType, Header};
 
@@ -119,16 +118,7 @@ fn open_spool(file: &Path) -> Result<File, BackupError> {
 
 /// Opens the temporary file, which another backup may be writing.
 pub(super) fn open_part(part: &Path) -> Result<File, BackupError> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(FILE_MODE)
-        .custom_flags(no_surprises())
-        .open(part)
-        .and_then(only_regular)
-        .map_err(BackupError::io(part))
+    durable::open_private(part).map_err(BackupError::io(part))
 }
 
 /// Locks and empties the open file.

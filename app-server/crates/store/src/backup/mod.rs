@@ -91,7 +91,6 @@ enum BackupName {
     /// A rollout at one of the two locations.
     Rollout(ThreadId),
     Blob,
-    /// The secrets of a thread.
     Secrets(ThreadId),
     Manifest,
 }

@@ -70,7 +70,6 @@ struct OpenTurn {
     at: WallMs,
     /// The items of its user messages, which need no start.
     user_items: HashSet<ItemId>,
-    /// Open items.
     items: HashSet<ItemId>,
 }
 

@@ -121,7 +121,6 @@ fn write_message(text: &mut String, who: &str, at: &str, words: &str) {
     line(text, words.trim_end());
 }
 
-/// A piece of the user's input.
 fn input(piece: &UserInput) -> String {
     match piece {
         UserInput::Text { text, .. } => text.clone(),

@@ -20,7 +20,6 @@ pub(super) struct SentMessage {
     client_id: String,
     /// A client may count its messages from 1 after each start. Only an equal input makes it the same message.
     input: [u8; 32],
-    /// The turn with this message.
     turn: TurnId,
     /// Whether that turn failed because the disk refused it.
     unsaved: bool,

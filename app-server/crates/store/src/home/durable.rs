@@ -119,6 +119,13 @@ fn beside(path: &Path) -> PathBuf {
     name.into()
 }
 
+/// Opens a file for its user only, to read and write; creates it if missing.
+pub(crate) fn open_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
+    options.custom_flags(no_surprises()).open(path).and_then(only_regular)
+}
+
 /// An empty file for its user only.
 pub(super) fn open_beside(path: &Path) -> io::Result<File> {
     OpenOptions::new()

@@ -22,7 +22,7 @@ use skein_base::clock::Clock;
 use skein_base::files::{no_surprises, only_regular};
 use skein_base::system::proc::Process;
 
-use super::{FILE_MODE, Home, HomeError, HomePaths, ServerJson, Term, fault, read_regular};
+use super::{Home, HomeError, HomePaths, ServerJson, Term, durable, fault, read_regular};
 use crate::policy;
 
 /// The content of `lock`. A rewrite drops unknown members.
@@ -87,16 +87,7 @@ impl Holder {
 /// free the home.
 pub(super) fn take(paths: &HomePaths) -> Result<Flock<File>, HomeError> {
     let path = paths.lock();
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(FILE_MODE)
-        .custom_flags(no_surprises())
-        .open(&path)
-        .and_then(only_regular)
-        .map_err(|source| fault(&path, behind_a_link(source)))?;
+    let mut file = durable::open_private(&path).map_err(|source| fault(&path, behind_a_link(source)))?;
     let mut looks = 0;
     loop {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {

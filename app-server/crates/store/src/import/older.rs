@@ -67,7 +67,6 @@ pub(crate) fn response(kind: &str, told: &Value) -> Option<Value> {
     }
 }
 
-/// The user's input.
 pub(crate) fn user(event: &Value) -> Vec<UserInput> {
     let text = event.get("message").and_then(Value::as_str).unwrap_or_default();
     let elements = event.get("text_elements").filter(|elements| elements.is_array());

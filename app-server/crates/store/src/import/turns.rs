@@ -78,7 +78,6 @@ pub(crate) struct ForeignTurn {
     pub(crate) began: WallMs,
     /// Its items, in their order.
     pub(crate) items: Vec<ThreadItem>,
-    /// Its settings.
     pub(crate) settings: ThreadSettings,
     /// The usage at its end.
     pub(crate) usage: Option<ThreadTokenUsage>,
@@ -88,7 +87,6 @@ pub(crate) struct ForeignTurn {
     pub(crate) last: WallMs,
     /// The status at its end; `None` if no line ended it.
     pub(crate) status: Option<TurnStatus>,
-    /// The error.
     pub(crate) error: Option<TurnError>,
     /// Whether a line started it: then another one ends it, if it ended.
     pub(crate) declared: bool,

@@ -95,7 +95,6 @@ impl AddedTexts {
     }
 }
 
-/// A change of the index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum IndexChange {
     Add(AddedTexts),

@@ -45,7 +45,6 @@ pub(super) enum RequestKind {
 }
 
 impl PendingRequest {
-    /// The params of a request to start a thread.
     pub(super) fn start_params(&self) -> Option<Box<ThreadStartParams>> {
         match envelope::parse(&self.line) {
             Ok(Incoming::Request { params, .. }) => envelope::params(params).ok().map(Box::new),
@@ -55,7 +54,6 @@ impl PendingRequest {
 }
 
 impl RequestKind {
-    /// The kind of a request.
     pub(super) fn of(method: &str, params: Option<&RawValue>) -> Self {
         match method {
             _ if method == Initialize::INFO.wire => Self::Initialize,

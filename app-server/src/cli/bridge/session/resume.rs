@@ -90,7 +90,6 @@ impl Resumption {
 }
 
 impl BridgeSession {
-    /// Whether it is the id of a request of the bridge.
     pub(super) fn is_own(&self, id: &RequestId) -> bool {
         matches!(id, RequestId::String(id) if id == HELLO || id.starts_with(RESUME))
     }

@@ -18,7 +18,6 @@ pub(crate) struct Refusal<'a> {
     pub(crate) status: StatusCode,
     /// The error of MCP in the body, with the id that the helper gave it.
     pub(crate) error: Option<&'a JsonRpcError>,
-    /// The body.
     pub(crate) body: &'a [u8],
 }
 

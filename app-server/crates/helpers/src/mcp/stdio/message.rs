@@ -18,7 +18,6 @@ pub(crate) enum Message {
     Request {
         /// Its id for it.
         id: RequestId,
-        /// Its method.
         method: String,
     },
     /// How far one of our calls is.

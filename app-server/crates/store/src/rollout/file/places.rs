@@ -110,7 +110,6 @@ impl RolloutPaths {
         self.paths.rollout(location, thread)
     }
 
-    /// The path of a thread's secrets.
     pub(crate) fn secrets(&self, thread: ThreadId) -> PathBuf {
         self.paths.secrets_of(thread)
     }

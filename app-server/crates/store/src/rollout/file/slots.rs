@@ -85,7 +85,6 @@ impl WriterSlots {
         Arc::new(SlotUse { shared: Arc::clone(self), thread, slot: Arc::clone(&entry.slot) })
     }
 
-    /// The existing slot of a thread.
     pub(crate) fn existing(self: &Arc<Self>, thread: ThreadId) -> Option<SlotUse> {
         let mut slots = lock(&self.slots);
         let entry = slots.get_mut(&thread)?;

@@ -39,7 +39,6 @@ pub(super) struct RolloutWriter {
 }
 
 impl RolloutWriter {
-    /// The writer of a new rollout.
     pub(crate) fn new(places: &Arc<RolloutPaths>, thread: ThreadId) -> Self {
         Self {
             thread,
