@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 
+use skein_base::clock::until;
 use skein_base::descriptors;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -230,12 +231,5 @@ impl Judge {
         let in_vain = self.memory.in_vain || self.descriptors.in_vain;
         self.is_logged = needed && (before || in_vain || (wanted > 0 && idle == 0));
         self.is_logged && !before
-    }
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

@@ -20,7 +20,7 @@ use memchr::memmem;
 use session::BridgeSession;
 use skein_app_server::config::{ClientSettings, Config, Flags};
 use skein_app_server::policy;
-use skein_base::clock::Clock;
+use skein_base::clock::{Clock, until};
 use skein_protocol::envelope::{self, Incoming};
 use skein_protocol::extension::{SkeinConnectionLeaveParams, SkeinConnectionLeaveResponse};
 use skein_protocol::ids::RequestId;
@@ -295,10 +295,7 @@ async fn again(shared: &BridgeLink) {
     let wait = shared.session.borrow().again_in();
     let at = wait.map(|wait| shared.again_at.get().unwrap_or_else(|| Clock.now() + wait));
     shared.again_at.set(at);
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
-    }
+    until(at).await;
     shared.again_at.set(None);
 }
 

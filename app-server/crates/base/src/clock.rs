@@ -46,3 +46,11 @@ impl Clock {
         Uuid::now_v7()
     }
 }
+
+/// Waits until `deadline`; for ever without one.
+pub async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

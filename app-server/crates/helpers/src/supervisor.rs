@@ -34,7 +34,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use announced::{Announced, Failure};
-use session::{HelperSession, SessionEvent, until, without_stderr};
+use session::{HelperSession, SessionEvent, without_stderr};
+use skein_base::clock::until;
 use skein_protocol::extension::HelperState;
 use skein_protocol::helper::{McpServerStartupState, Tool};
 use skein_protocol::methods::ConfigMcpServerReload;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use nix::unistd::Pid;
+use skein_base::clock::until;
 use skein_protocol::extension::ContainmentRung;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
@@ -315,12 +316,4 @@ impl GuardMonitor {
 async fn ended(guard: &AsyncFd<OwnedFd>) {
     // An error means that the runtime shuts down; then the control socket closes, and the guard ends its helper.
     let _ = guard.readable().await;
-}
-
-/// Waits until `deadline`; for ever without one.
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use skein_base::clock::until;
 use skein_base::masks::MASK;
 use skein_base::system::proc::Process;
 use tokio::sync::watch;
@@ -345,14 +346,6 @@ impl fmt::Debug for Open {
             .field("session", &self.session)
             .field("watch", &self.watch)
             .finish_non_exhaustive()
-    }
-}
-
-/// Until then; without a deadline for ever.
-pub(crate) async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
     }
 }
 
