@@ -207,6 +207,18 @@ impl Home {
         Client::ready(self.address()).await
     }
 
+    /// Several connected, initialised clients.
+    ///
+    /// # Errors
+    /// Fails if the server does not answer.
+    pub async fn clients<const COUNT: usize>(&self) -> anyhow::Result<[Client; COUNT]> {
+        let mut clients = Vec::with_capacity(COUNT);
+        for _ in 0..COUNT {
+            clients.push(self.client().await?);
+        }
+        clients.try_into().map_err(|_| anyhow::anyhow!("there are not {COUNT} clients"))
+    }
+
     /// All living processes that the server started, whatever their parent is now.
     pub fn family(&self) -> Family {
         Family::of(self.pid(), &self.setup.tag)

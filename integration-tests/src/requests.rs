@@ -21,7 +21,9 @@ use skein_protocol::thread::{
     ThreadResumeParams, ThreadResumeResponse, ThreadSearchOccurrencesParams, ThreadSearchParams,
     ThreadStartParams, ThreadTurnsListParams, ThreadUnsubscribeParams, ThreadUnsubscribeStatus,
 };
-use skein_protocol::turn::{Turn, TurnInterruptParams, TurnStartParams, TurnSteerParams, UserInput};
+use skein_protocol::turn::{
+    Turn, TurnInterruptParams, TurnStartParams, TurnStatus, TurnSteerParams, UserInput,
+};
 
 use crate::client::{BOUND, Client};
 
@@ -189,6 +191,17 @@ impl Client {
     pub async fn interrupt(&mut self, thread: ThreadId, turn: &TurnId) -> anyhow::Result<()> {
         let params = TurnInterruptParams { thread_id: thread, turn_id: turn.clone() };
         self.call::<TurnInterrupt>(params).await?;
+        Ok(())
+    }
+
+    /// Interrupts a turn and waits for its end.
+    ///
+    /// # Errors
+    /// Fails if the server refuses the request, or the turn ends in another way.
+    pub async fn interrupt_and_wait(&mut self, thread: ThreadId, turn: &TurnId) -> anyhow::Result<()> {
+        self.interrupt(thread, turn).await?;
+        let status = self.turn_end(turn).await?.status;
+        anyhow::ensure!(status == TurnStatus::Interrupted, "turn {turn} is {status:?}");
         Ok(())
     }
 

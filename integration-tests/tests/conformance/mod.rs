@@ -310,8 +310,7 @@ async fn tools_that_a_model_rejects_are_left_out_with_one_warning() -> Result<()
 async fn turns_with_questions_failures_and_interrupts() -> Result<()> {
     let home = home().await?;
     let mut client = talkative(&home).await?;
-    let mut other = home.client().await?;
-    let mut observer = home.client().await?;
+    let [mut other, mut observer] = home.clients().await?;
     let thread = client.start_thread_with("words").await?;
     other.resume(thread).await?;
     observer.observe(thread).await?;

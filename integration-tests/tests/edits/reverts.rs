@@ -110,8 +110,7 @@ async fn clients_of_earlier_versions_revert_by_count() -> Result<()> {
     assert_eq!(client.refusal::<ThreadRollback>(rollback(0)).await?.reason(), "noTurns");
     let running = client.start_turn(thread, "/hang").await?;
     assert_eq!(client.refusal::<ThreadRollback>(rollback(1)).await?.reason(), "active");
-    client.interrupt(thread, &running).await?;
-    client.turn_end(&running).await?;
+    client.interrupt_and_wait(thread, &running).await?;
     assert_eq!(ids(&client.call::<ThreadRollback>(rollback(1)).await?.thread.turns), turns[..1]);
     home.finish().await
 }

@@ -140,7 +140,7 @@ async fn a_shared_helper_over_http_asks_the_user_of_the_calls_stream() -> Result
     let helper = HttpHelper::start(Manner::Handshake, None).await?;
     let web = Helper::at("web", &helper.url()).set("isolation", "shared");
     let home = Home::setup().helper(web).start().await?;
-    let (mut one, mut other) = (home.client().await?, home.client().await?);
+    let [mut one, mut other] = home.clients().await?;
     let (first, second) = (one.start_thread_with("one").await?, other.start_thread_with("other").await?);
     let hangs =
         other.start_call::<McpServerToolCall>(&tool_params(second, "web", "stall", json!({}))).await?;

@@ -29,7 +29,6 @@ use skein_protocol::ids::ThreadId;
 use skein_protocol::item::ThreadItemBody;
 use skein_protocol::methods::{McpServerStatusList, McpServerToolCall};
 use skein_protocol::notifications::ItemMcpToolCallProgress;
-use skein_protocol::turn::TurnStatus;
 
 /// Status of the helpers of a thread.
 async fn statuses(client: &mut Client, thread: ThreadId) -> Result<Vec<McpServerStatus>> {
@@ -82,8 +81,7 @@ async fn an_interrupt_cancels_the_call_and_the_helper_stays_usable() -> Result<(
             item.turn_id == turn && matches!(item.item.body, ThreadItemBody::McpToolCall(_))
         })
         .await?;
-    client.interrupt(thread, &turn).await?;
-    assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Interrupted);
+    client.interrupt_and_wait(thread, &turn).await?;
     assert_eq!(client.tool_calls(&turn)?.len(), 1, "the open call is closed");
     assert_eq!(client.say(thread, "/tool helper pid").await?, pid);
     home.finish().await
@@ -101,9 +99,8 @@ async fn progress_of_a_tool_reaches_the_user() -> Result<()> {
 
 #[tokio::test]
 async fn a_disconnect_cancels_its_calls_and_they_keep_no_thread_loaded() -> Result<()> {
-    let (home, mut control) = Home::with_client().await?;
-    let mut owner = home.client().await?;
-    let mut caller = home.client().await?;
+    let home = Home::start().await?;
+    let [mut control, mut owner, mut caller] = home.clients().await?;
     let thread = owner.start_thread_with("/tool helper pid").await?;
     let _waits =
         caller.start_call::<McpServerToolCall>(&tool_params(thread, "helper", "hang", json!({}))).await?;

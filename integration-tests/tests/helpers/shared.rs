@@ -17,7 +17,6 @@ use skein_protocol::item::ThreadItemBody;
 use skein_protocol::methods::{McpServerToolCall, SkeinHelpersList, ThreadStart};
 use skein_protocol::notifications::{ItemStarted, McpServerStartupStatusUpdated};
 use skein_protocol::thread::ThreadStartParams;
-use skein_protocol::turn::TurnStatus;
 
 use super::{statuses, text};
 
@@ -93,7 +92,7 @@ async fn a_silent_helper_is_quarantined_and_other_threads_get_a_fresh_one() -> R
     for isolation in ["project", "shared"] {
         let helper = Helper::named("helper")?.set("isolation", isolation);
         let home = Home::setup().helper(helper).set("helpers.liveness", "500ms").start().await?;
-        let (mut one, mut two) = (home.client().await?, home.client().await?);
+        let [mut one, mut two] = home.clients().await?;
         let first = one.start_thread_with("one").await?;
         let second = two.start_thread_with("two").await?;
         let old: i32 = pid(&mut one, first).await?.parse()?;
@@ -118,8 +117,7 @@ async fn a_silent_helper_is_quarantined_and_other_threads_get_a_fresh_one() -> R
         assert_eq!((apart.pid, apart.state), (Some(old), HelperState::Unresponsive));
         // A thread that waits for the old process uses the fresh one for everything else.
         assert_eq!(pid(&mut one, first).await?, fresh);
-        one.interrupt(first, &turn).await?;
-        assert_eq!(one.turn_end(&turn).await?.status, TurnStatus::Interrupted);
+        one.interrupt_and_wait(first, &turn).await?;
         home.until_helpers(1, PATIENCE).await?;
         let ended = || kill(Pid::from_raw(old), None).is_err().then_some(());
         wait_until("the end of the stopped helper", PATIENCE, ended).await?;

@@ -13,7 +13,6 @@ use skein_protocol::methods::{McpServerToolCall, ModelList, ThreadList};
 use skein_protocol::notifications::ItemStarted;
 use skein_protocol::server::ModelListParams;
 use skein_protocol::thread::ThreadListParams;
-use skein_protocol::turn::TurnStatus;
 
 use super::statuses;
 
@@ -61,8 +60,7 @@ async fn a_helper_that_hangs_in_a_call_delays_nobody_else() -> Result<()> {
     let thread = client.start_thread().await?.id;
     let turn = waiting_turn(&mut client, thread, "/tool helper hang").await?;
     all_else_goes_on(&home, &mut client, thread).await?;
-    client.interrupt(thread, &turn).await?;
-    assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Interrupted);
+    client.interrupt_and_wait(thread, &turn).await?;
     client.close().await?;
     control.thread_closed(thread).await?;
     home.finish_drained().await
@@ -80,8 +78,7 @@ async fn a_helper_that_hangs_at_its_start_delays_nobody_else() -> Result<()> {
         statuses(&mut client, thread).await?.into_iter().find(|status| status.name == "wedged").unwrap();
     assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::Starting));
     all_else_goes_on(&home, &mut client, thread).await?;
-    client.interrupt(thread, &turn).await?;
-    assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Interrupted);
+    client.interrupt_and_wait(thread, &turn).await?;
     client.close().await?;
     control.thread_closed(thread).await?;
     home.finish_drained().await
@@ -124,8 +121,7 @@ async fn hanging_calls_of_a_connection_do_not_block_its_interrupts() -> Result<(
     let error = client.refusal::<McpServerToolCall>(tool_params(thread, "helper", "pid", json!({}))).await?;
     assert_eq!((error.code, error.reason()), (skein_protocol::error::OVERLOADED, "requestsInFlight"));
     assert!(error.data.unwrap().retry_after_ms.is_some());
-    client.interrupt(thread, &turn).await?;
-    assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Interrupted);
+    client.interrupt_and_wait(thread, &turn).await?;
     assert_eq!(client.status().await?.refusals.overloaded, 1);
     drop(waiting);
     home.finish().await

@@ -11,9 +11,8 @@ use skein_protocol::turn::TurnStatus;
 
 #[tokio::test]
 async fn after_a_forced_unload_a_subscribers_next_turn_loads_the_thread() -> Result<()> {
-    let (home, mut control) = Home::with_client().await?;
-    let mut asker = home.client().await?;
-    let mut other = home.client().await?;
+    let home = Home::start().await?;
+    let [mut control, mut asker, mut other] = home.clients().await?;
     let thread = asker.start_thread_with("/tool helper pid").await?;
     other.resume(thread).await?;
     assert_eq!(asker.unload(thread, true).await?, UnloadOutcome::Unloaded);

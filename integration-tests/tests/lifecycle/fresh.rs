@@ -10,7 +10,7 @@ use skein_protocol::thread::ThreadStartParams;
 #[tokio::test]
 async fn two_connections_resume_a_new_thread_without_a_message() -> Result<()> {
     let home = Home::start().await?;
-    let (mut starter, mut other) = (home.client().await?, home.client().await?);
+    let [mut starter, mut other] = home.clients().await?;
     let thread = starter.start_thread().await?.id;
     let first = starter.start_call::<ThreadResume>(&resume_params(thread)).await?;
     let second = other.start_call::<ThreadResume>(&resume_params(thread)).await?;

@@ -12,9 +12,8 @@ use skein_protocol::turn::TurnStatus;
 
 #[tokio::test]
 async fn a_second_subscriber_keeps_the_thread_with_its_helper() -> Result<()> {
-    let (home, mut control) = Home::with_client().await?;
-    let mut first = home.client().await?;
-    let mut second = home.client().await?;
+    let home = Home::start().await?;
+    let [mut control, mut first, mut second] = home.clients().await?;
     let thread = first.start_thread_with("/tool helper pid").await?;
     let pid = first.say(thread, "/tool helper pid").await?;
     second.resume(thread).await?;
@@ -30,9 +29,8 @@ async fn a_second_subscriber_keeps_the_thread_with_its_helper() -> Result<()> {
 
 #[tokio::test]
 async fn an_observer_does_not_keep_the_thread_and_follows_its_unload_and_load() -> Result<()> {
-    let (home, mut control) = Home::with_client().await?;
-    let mut client = home.client().await?;
-    let mut observer = home.client().await?;
+    let home = Home::start().await?;
+    let [mut control, mut client, mut observer] = home.clients().await?;
     let thread = client.start_thread_with("first words").await?;
     let seen = observer.observe(thread).await?;
     assert_eq!(seen.thread.turns.len(), 1);
@@ -102,8 +100,7 @@ async fn a_running_turn_can_be_found_again() -> Result<()> {
     assert_eq!(resumed.thread.status, ThreadStatus::Active { active_flags: Vec::new() });
     let open = resumed.thread.turns.last().map(|turn| (turn.id.clone(), turn.status));
     assert_eq!(open, Some((turn.clone(), TurnStatus::InProgress)));
-    client.interrupt(thread, &turn).await?;
-    assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Interrupted);
+    client.interrupt_and_wait(thread, &turn).await?;
     home.finish().await
 }
 

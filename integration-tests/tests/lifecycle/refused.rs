@@ -36,17 +36,15 @@ async fn an_unload_without_force_is_refused_while_a_turn_runs() -> Result<()> {
     let turn = client.start_turn(thread, "/hang").await?;
     let error = refused(&mut client, thread).await?;
     assert_eq!((error.reason(), error.data.as_ref().unwrap().thread_id), ("active", Some(thread)));
-    client.interrupt(thread, &turn).await?;
-    client.turn_end(&turn).await?;
+    client.interrupt_and_wait(thread, &turn).await?;
     assert_eq!(client.unload(thread, false).await?, UnloadOutcome::Unloaded);
     home.finish().await
 }
 
 #[tokio::test]
 async fn an_unload_without_force_is_refused_while_another_client_is_subscribed() -> Result<()> {
-    let (home, mut client) = Home::with_client().await?;
-    let mut other = home.client().await?;
-    let mut observer = home.client().await?;
+    let home = Home::start().await?;
+    let [mut client, mut other, mut observer] = home.clients().await?;
     let thread = client.start_thread_with("words").await?;
     other.resume(thread).await?;
     assert_eq!(refused(&mut client, thread).await?.reason(), "subscribed");

@@ -8,6 +8,7 @@ mod reindex;
 
 use anyhow::{Context, Result};
 use skein_integration_tests::client::Client;
+use skein_integration_tests::fixture::remove_index;
 use skein_integration_tests::home::Home;
 use skein_protocol::extension::ListOptions;
 use skein_protocol::ids::ThreadId;
@@ -69,8 +70,7 @@ async fn a_listed_thread_has_its_preview_and_status_and_no_turns() -> Result<()>
     let turn = client.start_turn(thread, "/hang").await?;
     let active = ThreadStatus::Active { active_flags: Vec::new() };
     assert_eq!(listed(&mut client, thread).await?.status, active);
-    client.interrupt(thread, &turn).await?;
-    client.turn_end(&turn).await?;
+    client.interrupt_and_wait(thread, &turn).await?;
     client.unload(thread, false).await?;
     assert_eq!(listed(&mut client, thread).await?.status, ThreadStatus::NotLoaded);
     home.finish().await
@@ -187,12 +187,7 @@ async fn a_lost_index_is_rebuilt() -> Result<()> {
     }
     let before = list(&mut client, ThreadListParams::default()).await?;
     home.stop().await?;
-    for entry in std::fs::read_dir(home.path())? {
-        let path = entry?.path();
-        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("index-")) {
-            std::fs::remove_dir_all(path)?;
-        }
-    }
+    remove_index(&home.path())?;
     home.start_again().await?;
     let mut client = home.client().await?;
     let page = client.call::<ThreadList>(ThreadListParams::default()).await?;
@@ -232,8 +227,7 @@ async fn a_thread_is_read_in_the_middle_of_its_turn() -> Result<()> {
     let read = other.read_thread(thread).await?;
     let text = read.turns[0].items.iter().find_map(skein_integration_tests::requests::agent_text);
     assert!(text.is_some_and(|text| text.contains("3 ")), "the open message with its text so far");
-    client.interrupt(thread, &turn).await?;
-    client.turn_end(&turn).await?;
+    client.interrupt_and_wait(thread, &turn).await?;
     home.finish().await
 }
 

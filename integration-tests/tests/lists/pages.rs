@@ -119,8 +119,7 @@ async fn an_item_in_progress_is_listed_with_its_text_so_far() -> Result<()> {
     let turns = other.call::<ThreadTurnsList>(turns_params(thread)).await?.data;
     assert_eq!(turns[0].status, TurnStatus::InProgress);
     assert!(turns[0].items.iter().filter_map(agent_text).any(|text| text.contains("3 ")));
-    client.interrupt(thread, &turn).await?;
-    client.turn_end(&turn).await?;
+    client.interrupt_and_wait(thread, &turn).await?;
     let ids: Vec<_> = other
         .call::<ThreadItemsList>(items_params(thread))
         .await?
@@ -149,8 +148,7 @@ async fn late_pages_from_a_resume_leave_out_everything_in_its_events() -> Result
     };
     let shown = ["/stream 100000 8 100", "turn 0", "turn 0"];
     assert_eq!(texts_of(&other.call::<ThreadItemsList>(from_here.clone()).await?.data), shown);
-    client.interrupt(thread, &turn).await?;
-    client.turn_end(&turn).await?;
+    client.interrupt_and_wait(thread, &turn).await?;
     client.turn(thread, "newer").await?;
     assert_eq!(texts_of(&other.call::<ThreadItemsList>(from_here.clone()).await?.data), shown);
     // A turn's status is current: its end may have been announced long ago.

@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result};
+use skein_integration_tests::fixture::remove_index;
 use skein_integration_tests::home::{Helper, Home, PATIENCE};
 use skein_integration_tests::process::wait_until;
 use skein_integration_tests::requests::{resume_params, turn_params};
@@ -21,7 +22,7 @@ fn in_trash(home: &Home) -> usize {
 #[tokio::test]
 async fn a_deleted_thread_cannot_be_found_and_leaves_no_process() -> Result<()> {
     let home = Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start().await?;
-    let (mut client, mut other) = (home.client().await?, home.client().await?);
+    let [mut client, mut other] = home.clients().await?;
     let kept = client.start_thread_with("kept").await?;
     client.unload(kept, true).await?;
     let thread = client.start_thread_with("/tool helper pid").await?;
@@ -61,12 +62,7 @@ async fn a_deleted_thread_stays_deleted_after_a_restart_and_a_reindex() -> Resul
     let mut client = home.client().await?;
     assert_eq!(lists(&mut client).await?, [vec![threads[3], threads[2]], vec![]]);
     home.kill().await?;
-    for entry in fs::read_dir(home.path())? {
-        let path = entry?.path();
-        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("index-")) {
-            fs::remove_dir_all(path)?;
-        }
-    }
+    remove_index(&home.path())?;
     home.start_again().await?;
     let mut client = home.client().await?;
     assert_eq!(lists(&mut client).await?, [vec![threads[3], threads[2]], vec![]]);

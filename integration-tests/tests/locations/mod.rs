@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use skein_integration_tests::client::Client;
+use skein_integration_tests::fixture::remove_index;
 use skein_integration_tests::home::{Helper, Home, PATIENCE};
 use skein_integration_tests::requests::resume_params;
 use skein_protocol::ids::{EventSeq, ThreadId};
@@ -89,7 +90,7 @@ async fn the_path_of_a_thread_is_its_rollout_also_in_the_archive() -> Result<()>
 #[tokio::test]
 async fn an_archived_thread_is_in_one_list_only_and_returns_unchanged() -> Result<()> {
     let home = Home::start().await?;
-    let (mut client, mut other) = (home.client().await?, home.client().await?);
+    let [mut client, mut other] = home.clients().await?;
     let kept = client.start_thread_with("kept").await?;
     let thread = client.start_thread_with("put aside").await?;
     other.resume(thread).await?;
@@ -119,7 +120,7 @@ async fn an_archived_thread_is_in_one_list_only_and_returns_unchanged() -> Resul
 #[tokio::test]
 async fn a_running_thread_is_archived_and_leaves_no_process() -> Result<()> {
     let home = Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start().await?;
-    let (mut client, mut other) = (home.client().await?, home.client().await?);
+    let [mut client, mut other] = home.clients().await?;
     let thread = client.start_thread_with("/tool helper pid").await?;
     other.resume(thread).await?;
     let turn = client.start_turn(thread, "/tool helper hang").await?;
@@ -178,12 +179,7 @@ async fn an_archived_thread_stays_archived_after_a_kill() -> Result<()> {
     assert_eq!(client.resume(threads[0]).await?.thread.turns, before);
     // The same after the index is rebuilt.
     home.stop().await?;
-    for entry in fs::read_dir(home.path())? {
-        let path = entry?.path();
-        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("index-")) {
-            fs::remove_dir_all(path)?;
-        }
-    }
+    remove_index(&home.path())?;
     home.start_again().await?;
     let mut client = home.client().await?;
     assert_eq!(lists(&mut client).await?, [vec![threads[1]], vec![threads[0]]]);

@@ -72,8 +72,7 @@ async fn the_first_valid_answer_wins_and_every_client_is_notified() -> Result<()
 async fn an_answer_from_a_client_without_the_question_does_not_count() -> Result<()> {
     let (home, mut clients, thread, turn) = Home::with_turn(1, ASK).await?;
     let (id, params) = clients[0].next_request::<Question>().await?;
-    let mut other = home.client().await?;
-    let mut observer = home.client().await?;
+    let [mut other, mut observer] = home.clients().await?;
     observer.observe(thread).await?;
     for client in [&mut other, &mut observer] {
         client.answer_request::<Question>(&id, &answer(&params.questions[0].id, "mine")).await?;

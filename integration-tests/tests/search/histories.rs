@@ -94,7 +94,6 @@ async fn a_thread_is_searched_while_it_is_written() -> Result<()> {
     assert_eq!(found(&mut other, "/STREAM 100000").await?, [thread], "the user's text in the running turn");
     assert_eq!(found(&mut other, "before").await?, [thread]);
     assert_eq!(hits(&mut other, thread, "/stream").await?, 1);
-    client.interrupt(thread, &turn).await?;
-    client.turn_end(&turn).await?;
+    client.interrupt_and_wait(thread, &turn).await?;
     home.finish().await
 }

@@ -121,7 +121,7 @@ async fn a_missing_or_invalid_file_hides_no_other_thread() -> Result<()> {
 #[tokio::test]
 async fn other_clients_are_answered_during_a_search() -> Result<()> {
     let home = Home::setup().set("durability", "process").start().await?;
-    let (mut searching, mut client) = (home.client().await?, home.client().await?);
+    let [mut searching, mut client] = home.clients().await?;
     let thread = client.start_thread_with("needle").await?;
     let mut pending = Vec::new();
     for _ in 0..32 {

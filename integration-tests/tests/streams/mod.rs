@@ -122,7 +122,7 @@ async fn an_empty_input_is_not_an_error() -> Result<()> {
 #[tokio::test]
 async fn a_client_that_leaves_for_good_ends_its_turns_unless_others_are_subscribed() -> Result<()> {
     let home = Home::start().await?;
-    let (mut one, mut other) = (home.client().await?, home.client().await?);
+    let [mut one, mut other] = home.clients().await?;
     let alone = one.start_thread_with("words").await?;
     one.start_turn(alone, HANGS).await?;
     let both = one.start_thread_with("words").await?;

@@ -111,8 +111,7 @@ async fn an_interrupt_of_the_wrong_turn_names_the_running_one() -> Result<()> {
     let error = client.refusal::<TurnInterrupt>(named("x")).await?;
     assert_eq!(error.reason(), "otherTurn");
     assert_eq!(error.data.unwrap().active_turn_id, Some(turn.clone()));
-    client.interrupt(thread, &turn).await?;
-    client.turn_end(&turn).await?;
+    client.interrupt_and_wait(thread, &turn).await?;
     home.finish().await
 }
 

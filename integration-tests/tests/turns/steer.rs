@@ -40,8 +40,7 @@ async fn a_steer_reaches_only_the_turn_that_it_names() -> Result<()> {
         turn,
         "a repeated steer adds nothing"
     );
-    client.interrupt(thread, &turn).await?;
-    client.turn_end(&turn).await?;
+    client.interrupt_and_wait(thread, &turn).await?;
     assert_eq!(client.call::<TurnSteer>(params).await?.turn_id, turn, "also after the turn has ended");
     let late = client.refusal::<TurnSteer>(steer_params(thread, &turn.to_string(), "too late")).await?;
     assert_eq!(late.reason(), "noTurn");

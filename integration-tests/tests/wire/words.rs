@@ -103,8 +103,7 @@ async fn a_turn_that_does_not_run_is_refused_with_the_text_that_clients_parse() 
     assert_eq!(other.message, format!("expected active turn id other but found {turn}"));
     let unnamed = client.refusal::<TurnSteer>(steer_params(thread, "", "words")).await?;
     assert_eq!(unnamed.message, "expectedTurnId must not be empty");
-    client.interrupt(thread, &turn).await?;
-    client.turn_end(&turn).await?;
+    client.interrupt_and_wait(thread, &turn).await?;
     let revert = params(ThreadRevert::INFO.wire, &thread.to_string());
     let unknown = client.call_raw(ThreadRevert::INFO.wire, &revert).await?.unwrap_err();
     assert_eq!(unknown.message, "turn not found: turn");

@@ -145,7 +145,7 @@ async fn two_threads_of_one_helper_get_their_own_questions_at_the_same_time() ->
 async fn a_call_continues_with_the_answer_after_its_helper_was_quarantined() -> Result<()> {
     let helper = helper()?.set("isolation", "shared");
     let home = Home::setup().helper(helper).set("helpers.liveness", "500ms").start().await?;
-    let (mut one, mut other) = (home.client().await?, home.client().await?);
+    let [mut one, mut other] = home.clients().await?;
     let first = one.start_thread_with("words").await?;
     let second = other.start_thread_with("words").await?;
     let old = other.say(second, "/tool helper pid").await?;
@@ -156,8 +156,7 @@ async fn a_call_continues_with_the_answer_after_its_helper_was_quarantined() -> 
     assert_eq!(outcome.skein.map(|skein| skein.state), Some(HelperState::Unresponsive));
     let fresh = text(&other.tool(second, "helper", "pid", json!({})).await?);
     assert_ne!(fresh, old);
-    other.interrupt(second, &hangs).await?;
-    other.turn_end(&hangs).await?;
+    other.interrupt_and_wait(second, &hangs).await?;
     assert_eq!(home.family().helpers.len(), 2, "the quarantined helper is kept for the call");
     one.answer_request::<Question>(&id, &accept()).await?;
     assert_eq!(outcome_of(&mut one, call).await?["content"]["name"], "Ada");

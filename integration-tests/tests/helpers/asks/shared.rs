@@ -17,7 +17,7 @@ async fn a_shared_helpers_question_goes_to_its_only_caller_and_never_to_one_of_t
     for isolation in ["project", "shared"] {
         let helper = Helper::named("helper")?.set("isolation", isolation);
         let home = Home::setup().helper(helper).start().await?;
-        let (mut one, mut other) = (home.client().await?, home.client().await?);
+        let [mut one, mut other] = home.clients().await?;
         let (first, second) =
             (one.start_thread_with("words").await?, other.start_thread_with("words").await?);
         // With a single caller, the question belongs to that thread.
@@ -70,7 +70,7 @@ async fn a_question_about_an_interrupted_call_reaches_no_client() -> Result<()> 
     for isolation in ["thread", "project", "shared"] {
         let helper = Helper::named("helper")?.set("isolation", isolation);
         let home = Home::setup().helper(helper).start().await?;
-        let (mut one, mut other) = (home.client().await?, home.client().await?);
+        let [mut one, mut other] = home.clients().await?;
         let first = one.start_thread_with("words").await?;
         let second = match isolation {
             "thread" => first,
@@ -78,8 +78,7 @@ async fn a_question_about_an_interrupted_call_reaches_no_client() -> Result<()> 
         };
         let turn = one.start_turn(first, &format!("/tool helper ask_later {}", form())).await?;
         one.next::<ItemMcpToolCallProgress>(|progress| progress.turn_id == turn).await?;
-        one.interrupt(first, &turn).await?;
-        assert_eq!(one.turn_end(&turn).await?.status, TurnStatus::Interrupted);
+        one.interrupt_and_wait(first, &turn).await?;
         other.resume(second).await?;
         // The next turn of the same thread, or a turn of another one.
         let turn = other.start_turn(second, "/tool helper ask_now {}").await?;

@@ -13,7 +13,6 @@ use skein_protocol::methods::{ConfigMcpServerReload, McpServerToolCall, SkeinHel
 use skein_protocol::notifications::McpServerStartupStatusUpdated;
 use skein_protocol::server_requests::McpServerElicitationRequest;
 use skein_protocol::table::Method;
-use skein_protocol::turn::TurnStatus;
 
 use super::super::{statuses, text};
 use super::started;
@@ -115,7 +114,7 @@ async fn a_shared_helper_that_falls_silent_is_quarantined_for_its_call() -> Resu
     let helper = HttpHelper::start(Manner::Stateless, None).await?;
     let web = Helper::at("web", &helper.url()).set("isolation", "shared");
     let home = Home::setup().helper(web).set("helpers.liveness", "500ms").start().await?;
-    let (mut one, mut two) = (home.client().await?, home.client().await?);
+    let [mut one, mut two] = home.clients().await?;
     let first = one.start_thread_with("one").await?;
     let second = two.start_thread_with("two").await?;
     let turn = one.start_turn(first, "/tool web stall").await?;
@@ -124,8 +123,7 @@ async fn a_shared_helper_that_falls_silent_is_quarantined_for_its_call() -> Resu
     assert_eq!(text(&answer), "beside");
     let listed = one.call::<SkeinHelpersList>(SkeinHelpersListParams::default()).await?.data;
     assert_eq!(listed.iter().map(|one| one.quarantined).filter(|apart| *apart).count(), 1, "{listed:?}");
-    one.interrupt(first, &turn).await?;
-    assert_eq!(one.turn_end(&turn).await?.status, TurnStatus::Interrupted);
+    one.interrupt_and_wait(first, &turn).await?;
     one.until_status("no helper is quarantined", |status| status.helpers.quarantined == 0).await?;
     drop((one, two));
     helper.until_alone(PATIENCE).await?;
@@ -200,8 +198,7 @@ async fn an_unanswered_ping_closes_its_connection_with_the_calls() -> Result<()>
         let turn = client.start_turn(thread, "/tool web stall").await?;
         liveness(&mut client, HelperState::Unresponsive).await?;
         assert_eq!(helper.seen().iter().filter(|seen| seen.method() == "ping").count(), times);
-        client.interrupt(thread, &turn).await?;
-        client.turn_end(&turn).await?;
+        client.interrupt_and_wait(thread, &turn).await?;
         liveness(&mut client, HelperState::Ready).await?;
         helper.until_quiet(PATIENCE).await?;
     }
