@@ -13,6 +13,8 @@ mod lex;
 mod limits;
 #[path = "tidy/order.rs"]
 mod order;
+#[path = "tidy/reasons.rs"]
+mod reasons;
 #[path = "tidy/source.rs"]
 mod source;
 #[path = "tidy/walls.rs"]
@@ -143,6 +145,16 @@ fn sentences_of_finished_rooms_have_subjects() {
 #[test]
 fn documents_keep_to_their_length() {
     holds(&documents::lengths());
+}
+
+#[test]
+fn lines_of_the_methods_are_short() {
+    holds(&documents::widths());
+}
+
+#[test]
+fn the_list_of_reasons_is_complete() {
+    reasons::are_complete();
 }
 
 #[test]

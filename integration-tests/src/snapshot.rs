@@ -28,14 +28,19 @@ const TIMES: &[&str] = &[
 ];
 /// Members that depend on the machine or the version.
 const LOCAL: &[&str] = &[
+    "backwardsCursor",
+    "catalogEpoch",
     "cliVersion",
     "codexHome",
     "cwd",
+    "itemsBackwardsCursor",
+    "nextCursor",
     "path",
     "platformFamily",
     "platformOs",
-    "path",
     "runtimeWorkspaceRoots",
+    "turnCursor",
+    "turnsBackwardsCursor",
     "userAgent",
     "version",
 ];
@@ -46,13 +51,20 @@ pub struct Recording {
     seen: usize,
     normal: Normal,
     lines: Vec<String>,
+    /// Requests and their answers only.
+    is_terse: bool,
 }
 
 impl Recording {
     /// Records all messages of this client from now on.
     pub fn with(client: Client) -> Self {
         let seen = client.record().len();
-        Self { client, seen, normal: Normal::default(), lines: Vec::new() }
+        Self { client, seen, normal: Normal::default(), lines: Vec::new(), is_terse: false }
+    }
+
+    /// The same without notifications.
+    pub fn of_answers(client: Client) -> Self {
+        Self { is_terse: true, ..Self::with(client) }
     }
 
     /// Sends a request with this id and waits for its answer.
@@ -102,38 +114,49 @@ impl Recording {
     fn record_new(&mut self) {
         let new = self.client.record().iter().skip(self.seen);
         for received in new {
-            let message = serde_json::from_str(&received.text).unwrap_or_default();
+            let message: Value = serde_json::from_str(&received.text).unwrap_or_default();
+            if self.is_terse && message.get("result").is_none() {
+                continue;
+            }
             self.lines.push(format!("<- {}", self.normal.message(&message)));
         }
         self.seen = self.client.record().len();
     }
 
-    /// Compares the recording with `wanted`, the text of the file. Writes the file instead if [`WRITE`] is
-    /// set.
+    /// The whole recording, a line for each message.
+    pub fn text(mut self) -> String {
+        self.record_new();
+        self.lines.join("\n") + "\n"
+    }
+
+    /// Compares the recording with the file, like [`compare`].
     ///
     /// # Errors
     /// Fails if they differ. The error shows the first different line.
-    pub fn compare(mut self, file: &Path, wanted: &str) -> anyhow::Result<()> {
-        self.record_new();
-        let text = self.lines.join("\n") + "\n";
-        if std::env::var_os(WRITE).is_some() {
-            return std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()));
-        }
-        let pairs = text.lines().zip(wanted.lines().chain(std::iter::repeat("nothing")));
-        let first = pairs.enumerate().find(|(_, (is, wanted))| is != wanted);
-        let name = file.display();
-        if let Some((number, (is, wanted))) = first {
-            anyhow::bail!(
-                "{name}, line {}:\n  is     {is}\n  wanted {wanted}\nset {WRITE}=1 to write the file again",
-                number + 1
-            );
-        }
-        ensure!(
-            text.lines().count() == wanted.lines().count(),
-            "{name} has more lines than the conversation"
-        );
-        Ok(())
+    pub fn compare(self, file: &Path, wanted: &str) -> anyhow::Result<()> {
+        compare(&self.text(), file, wanted)
     }
+}
+
+/// Compares a recording with `wanted`, the text of the file. Writes the file instead if [`WRITE`] is set.
+///
+/// # Errors
+/// Fails if they differ. The error shows the first different line.
+pub fn compare(text: &str, file: &Path, wanted: &str) -> anyhow::Result<()> {
+    if std::env::var_os(WRITE).is_some() {
+        return std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()));
+    }
+    let pairs = text.lines().zip(wanted.lines().chain(std::iter::repeat("nothing")));
+    let first = pairs.enumerate().find(|(_, (is, wanted))| is != wanted);
+    let name = file.display();
+    if let Some((number, (is, wanted))) = first {
+        anyhow::bail!(
+            "{name}, line {}:\n  is     {is}\n  wanted {wanted}\nset {WRITE}=1 to write the file again",
+            number + 1
+        );
+    }
+    ensure!(text.lines().count() == wanted.lines().count(), "{name} has more lines than the conversation");
+    Ok(())
 }
 
 /// Stable names for changing values, in the order of first appearance.
@@ -161,9 +184,15 @@ impl Normal {
 
     fn value(&mut self, name: &str, value: &mut Value) {
         match value {
-            Value::Object(members) => members.iter_mut().for_each(|(name, value)| self.value(name, value)),
+            Value::Object(members) => {
+                members.iter_mut().for_each(|(name, value)| self.value(name, value));
+                let named = std::mem::take(members).into_iter();
+                *members = named.map(|(name, value)| (self.text(&name), value)).collect();
+            }
             Value::Array(list) => list.iter_mut().for_each(|value| self.value(name, value)),
             Value::Number(_) if TIMES.contains(&name) => *value = Value::String("<time>".to_owned()),
+            // The number depends on the moment at which helpers become ready.
+            Value::Number(_) if name == "catalogSeq" => *value = Value::String("<catalogSeq>".to_owned()),
             Value::Number(number) if name == "requestId" => {
                 *value = self.question(number.as_i64().unwrap_or_default());
             }

@@ -188,7 +188,7 @@ export type Methods = {
    * nobody.
    */
   "permissionProfile/list": { params: PermissionProfileListParams; result: PermissionProfileListResponse };
-  /** The modes of collaboration: none, as Skein has one way to work. */
+  /** The modes of collaboration: Plan and Default. */
   "collaborationMode/list": { params: CollaborationModeListParams; result: CollaborationModeListResponse };
   /**
    * Unloads a thread; the answer comes when all its helpers have stopped. Refused while the thread is active or

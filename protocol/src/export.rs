@@ -5,6 +5,7 @@ mod document;
 mod flat;
 mod notation;
 mod openrpc;
+mod recorded;
 mod schema;
 mod typescript;
 

@@ -42,6 +42,7 @@ pub mod methods;
 pub mod missing;
 pub mod notifications;
 pub mod params;
+pub mod reasons;
 pub mod response_item;
 pub mod server;
 pub mod server_requests;

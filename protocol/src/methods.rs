@@ -206,7 +206,7 @@ methods! {
     /// nobody.
     PermissionProfileList = "permissionProfile/list" [Inline, Stable]
         PermissionProfileListParams => PermissionProfileListResponse;
-    /// The modes of collaboration: none, as Skein has one way to work.
+    /// The modes of collaboration: Plan and Default.
     CollaborationModeList = "collaborationMode/list" [Inline, Experimental]
         CollaborationModeListParams => CollaborationModeListResponse;
     /// Unloads a thread; the answer comes when all its helpers have stopped. Refused while the thread is active or

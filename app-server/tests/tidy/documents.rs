@@ -46,6 +46,18 @@ pub(crate) fn lengths() -> Wall {
     }
 }
 
+pub(crate) fn widths() -> Wall {
+    Wall {
+        why: "a line of METHODS.md has at most 400 characters",
+        bad: vec![("METHODS.md", "a".repeat(401))],
+        good: vec![("METHODS.md", "a".repeat(400)), ("docs/events.md", "a".repeat(401))],
+        check: |source| {
+            let is_long = |line: &str| source.path == "METHODS.md" && line.chars().count() > 400;
+            lines_of_document(source, is_long)
+        },
+    }
+}
+
 pub(crate) fn links() -> Wall {
     Wall {
         why: "a link in a document leads to a file that is there, and to a heading of it",

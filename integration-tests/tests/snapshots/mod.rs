@@ -1,6 +1,8 @@
 //! Whole conversations, message by message, compared with reviewed files: clients may rely on details that no
 //! other test states.
 
+mod methods;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;

@@ -2,13 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{notation, schema::Schemas};
+use super::{notation, recorded, schema::Schemas};
 use crate::{
     declined::{DECLINED, Outlook, UNRAISED},
     error::CODES,
     methods::{CLIENT_NOTIFICATIONS, METHODS},
     notifications::NOTIFICATIONS,
     params::{self, Treatment},
+    reasons::REASONS,
     server_requests::SERVER_REQUESTS,
     table::{EventKind, Lane, Recipients, Stability},
 };
@@ -29,7 +30,15 @@ what is ours begins with `skein/`, or sits in an object named `skein`. The same 
 
 In types, `[]` is an array, `map<T>` an object with free keys, `any` any JSON value, `?` after a name in a type says that
 the field may be left out.
+
+The examples are recorded from a server. `id 1` stands for an id, `<time>` for a time or a duration, another word in `<>` for a
+value of that machine, and `…` for the other elements of a list.
 ";
+
+/// The width of a paragraph, in characters.
+const WIDTH: usize = 120;
+/// A longer type stands in lines of its own.
+const LONGEST_TYPE: usize = 250;
 
 const LANES: &str = "\
 The lane says who can keep a request waiting.
@@ -99,11 +108,14 @@ impl Document {
         }
         for info in METHODS {
             self.heading(3, info.wire);
-            self.line(format!("{}\n", joined(info.doc)));
+            self.line(format!("{}\n", recorded::fill(info.doc.split_whitespace(), WIDTH, "")));
             let row = &schemas.methods[info.wire];
             self.fields("params", &row["params"], READ, &schemas.received);
             self.not_honoured(info.wire);
             self.fields("result", &row["result"], SENT, &schemas.sent);
+            if let Some(example) = recorded::example(info.wire) {
+                self.line(format!("```json\n{example}\n```\n"));
+            }
         }
     }
 
@@ -190,6 +202,10 @@ impl Document {
         for (code, name, meaning) in CODES {
             self.line(format!("| {code} | {name} | {meaning} |"));
         }
+        self.line("\n| `data.reason` | cause |\n| --- | --- |");
+        for (reason, cause) in REASONS {
+            self.line(format!("| `{reason}` | {cause} |"));
+        }
         self.line("");
         self.fields("error", &schemas.error, SENT, &schemas.sent);
         self.fields("error.data", &json!({ "$ref": "#/$defs/sent/ErrorData" }), SENT, &schemas.sent);
@@ -205,7 +221,16 @@ impl Document {
                 continue;
             };
             let doc = schema.get("description").and_then(Value::as_str).unwrap_or_default();
-            self.line(format!("- **{name}**: {} `{}`", joined(doc), notation::line(schema)));
+            let kind = notation::line(schema);
+            if kind.len() <= LONGEST_TYPE {
+                self.line(format!("- **{name}**: {} `{kind}`", joined(doc)));
+                continue;
+            }
+            let doc = recorded::fill(joined(doc).split(' '), WIDTH, "  ");
+            self.line(format!(
+                "- **{name}**: {doc}\n\n  ```text\n  {}\n  ```\n",
+                recorded::fill(kind.split(' '), WIDTH, "  ")
+            ));
         }
     }
 

@@ -1,0 +1,162 @@
+//! A request and an answer of each method that clients use, for METHODS.md.
+
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use skein_integration_tests::client::Client;
+use skein_integration_tests::home::{Helper, Home};
+use skein_integration_tests::paths;
+use skein_integration_tests::snapshot::{Recording, compare};
+use skein_protocol::methods::{
+    AccountRateLimitsRead, AccountRead, AccountUsageRead, CollaborationModeList, ConfigBatchWrite,
+    ConfigMcpServerReload, ConfigRead, ConfigRequirementsRead, ConfigValueWrite, ExperimentalFeatureList,
+    FeedbackUpload, HooksList, Initialize, McpServerResourceRead, McpServerStatusList, McpServerToolCall,
+    ModelList, ModelProviderCapabilitiesRead, ModelProviderList, PermissionProfileList, SkeinCatalogResume,
+    SkeinConnectionLeave, SkeinThreadUnload, SkillsList, ThreadArchive, ThreadCompactStart, ThreadDelete,
+    ThreadFork, ThreadGoalClear, ThreadGoalGet, ThreadGoalSet, ThreadInjectItems, ThreadItemsList,
+    ThreadList, ThreadLoadedList, ThreadMetadataUpdate, ThreadNameSet, ThreadRead, ThreadReadStateUpdate,
+    ThreadResume, ThreadRevert, ThreadRollback, ThreadSearch, ThreadSearchOccurrences, ThreadSettingsUpdate,
+    ThreadStart, ThreadTurnsList, ThreadUnarchive, ThreadUnsubscribe, TurnInterrupt, TurnStart, TurnSteer,
+};
+use skein_protocol::notifications::TurnCompleted;
+use skein_protocol::table::Method;
+
+/// What METHODS.md shows.
+const RECORDED: &str = include_str!("../../../protocol/src/export/recorded.txt");
+
+/// A client with one thread.
+struct Recorder {
+    recording: Recording,
+    next: i64,
+    thread: Value,
+}
+
+impl Recorder {
+    async fn ask<M: Method>(&mut self, params: Value) -> Result<Value> {
+        self.next += 1;
+        self.recording.ask::<M>(self.next, params).await
+    }
+
+    /// Asks about the thread, with more members.
+    async fn of_thread<M: Method>(&mut self, more: Value) -> Result<Value> {
+        let mut params = more;
+        params["threadId"] = self.thread.clone();
+        self.ask::<M>(params).await
+    }
+
+    async fn say(&mut self, text: &str) -> Result<Value> {
+        let started =
+            self.of_thread::<TurnStart>(json!({ "input": [{ "type": "text", "text": text }] })).await?;
+        Ok(started["turn"]["id"].clone())
+    }
+
+    async fn turns(&mut self) -> Result<()> {
+        self.say("hello").await?;
+        self.recording.receive::<TurnCompleted>().await?;
+        let running = self.say("/hang").await?;
+        let more = json!([{ "type": "text", "text": "/hang" }]);
+        self.of_thread::<TurnSteer>(json!({ "expectedTurnId": running, "input": more })).await?;
+        self.of_thread::<TurnInterrupt>(json!({ "turnId": running })).await?;
+        self.recording.receive::<TurnCompleted>().await?;
+        Ok(())
+    }
+
+    async fn reads(&mut self) -> Result<()> {
+        let read = self.of_thread::<ThreadRead>(json!({ "includeTurns": false })).await?;
+        self.of_thread::<ThreadReadStateUpdate>(
+            json!({ "expectedRevision": read["readState"]["revision"], "operation": { "type": "read" } }),
+        )
+        .await?;
+        self.of_thread::<ThreadTurnsList>(json!({ "limit": 1 })).await?;
+        self.of_thread::<ThreadItemsList>(json!({ "limit": 1 })).await?;
+        self.of_thread::<ThreadSearchOccurrences>(json!({ "searchTerm": "hello" })).await?;
+        self.ask::<ThreadSearch>(json!({ "searchTerm": "hello" })).await?;
+        self.ask::<ThreadList>(json!({ "limit": 10 })).await?;
+        self.ask::<ThreadLoadedList>(json!({})).await?;
+        Ok(())
+    }
+
+    async fn changes(&mut self) -> Result<()> {
+        self.of_thread::<ThreadNameSet>(json!({ "name": "A first thread" })).await?;
+        self.of_thread::<ThreadMetadataUpdate>(json!({ "gitInfo": { "branch": "main" } })).await?;
+        self.of_thread::<ThreadSettingsUpdate>(json!({ "approvalPolicy": "untrusted" })).await?;
+        self.of_thread::<ThreadGoalSet>(json!({ "objective": "to the moon", "tokenBudget": 1000 })).await?;
+        self.of_thread::<ThreadGoalGet>(json!({})).await?;
+        self.of_thread::<ThreadGoalClear>(json!({})).await?;
+        let said =
+            json!({ "type": "message", "role": "user", "content": [{ "type": "input_text", "text": "so" }] });
+        self.of_thread::<ThreadInjectItems>(json!({ "items": [said] })).await?;
+        self.of_thread::<ThreadFork>(json!({ "excludeTurns": true })).await?;
+        self.of_thread::<ThreadRollback>(json!({ "numTurns": 1 })).await?;
+        self.of_thread::<ThreadCompactStart>(json!({})).await?;
+        self.recording.receive::<TurnCompleted>().await?;
+        let last = self.of_thread::<ThreadTurnsList>(json!({ "limit": 1 })).await?["data"][0]["id"].clone();
+        self.of_thread::<ThreadRevert>(json!({ "beforeTurnId": last })).await?;
+        Ok(())
+    }
+
+    async fn helpers(&mut self) -> Result<()> {
+        self.of_thread::<McpServerToolCall>(
+            json!({ "server": "helper", "tool": "echo", "arguments": { "text": "hello" } }),
+        )
+        .await?;
+        self.of_thread::<McpServerResourceRead>(json!({ "server": "helper", "uri": "memo://one" })).await?;
+        self.of_thread::<McpServerStatusList>(json!({ "detail": "toolsAndAuthOnly" })).await?;
+        Ok(())
+    }
+
+    async fn settings(&mut self) -> Result<()> {
+        self.ask::<ConfigRead>(json!({})).await?;
+        let grace = json!({ "keyPath": "unload.grace", "mergeStrategy": "replace", "value": "1s" });
+        self.ask::<ConfigValueWrite>(grace.clone()).await?;
+        self.ask::<ConfigBatchWrite>(json!({ "edits": [grace] })).await?;
+        self.ask::<ConfigMcpServerReload>(Value::Null).await?;
+        self.ask::<ConfigRequirementsRead>(Value::Null).await?;
+        self.ask::<ModelList>(json!({})).await?;
+        self.ask::<ModelProviderList>(json!({})).await?;
+        self.ask::<ModelProviderCapabilitiesRead>(json!({})).await?;
+        self.ask::<AccountRead>(json!({})).await?;
+        self.ask::<AccountRateLimitsRead>(json!({})).await?;
+        self.ask::<AccountUsageRead>(json!({})).await?;
+        self.ask::<ExperimentalFeatureList>(json!({})).await?;
+        self.ask::<FeedbackUpload>(json!({ "classification": "bug", "reason": "words" })).await?;
+        self.ask::<SkillsList>(json!({})).await?;
+        self.ask::<HooksList>(json!({})).await?;
+        self.ask::<PermissionProfileList>(json!({})).await?;
+        self.ask::<CollaborationModeList>(json!({})).await?;
+        Ok(())
+    }
+
+    async fn comes_and_goes(&mut self) -> Result<()> {
+        self.of_thread::<ThreadUnsubscribe>(json!({})).await?;
+        self.of_thread::<ThreadResume>(json!({ "excludeTurns": true })).await?;
+        self.of_thread::<SkeinThreadUnload>(json!({ "force": true })).await?;
+        self.of_thread::<ThreadArchive>(json!({})).await?;
+        self.of_thread::<ThreadUnarchive>(json!({})).await?;
+        self.of_thread::<ThreadDelete>(json!({})).await?;
+        self.ask::<SkeinCatalogResume>(json!({ "after": 0, "catalogEpoch": "of an earlier start" })).await?;
+        self.ask::<SkeinConnectionLeave>(json!({})).await?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn each_method_that_clients_use() -> Result<()> {
+    let home = Home::setup().helper(Helper::named("helper")?).start().await?;
+    let recording = Recording::of_answers(Client::connect(home.address()).await?);
+    let mut recorder = Recorder { recording, next: 0, thread: Value::Null };
+    recorder.ask::<Initialize>(json!({ "clientInfo": { "name": "example", "version": "1.0" } })).await?;
+    recorder.thread = recorder.ask::<ThreadStart>(json!({})).await?["thread"]["id"].clone();
+    recorder.turns().await?;
+    recorder.reads().await?;
+    recorder.changes().await?;
+    recorder.helpers().await?;
+    recorder.settings().await?;
+    recorder.comes_and_goes().await?;
+    let text = recorder.recording.text().replace(&home.path().display().to_string(), "<home>");
+    let text = text.replace(&paths::mcp_helper()?.display().to_string(), "<helper>");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../protocol/src/export/recorded.txt");
+    compare(&text, &file, RECORDED)?;
+    home.finish().await
+}
