@@ -22,7 +22,7 @@ use skein_protocol::methods::{
 use skein_protocol::notifications::TurnCompleted;
 use skein_protocol::table::Method;
 
-/// What METHODS.md shows.
+/// The recording that METHODS.md shows.
 const RECORDED: &str = include_str!("../../../protocol/src/export/recorded.txt");
 
 /// A client with one thread.
