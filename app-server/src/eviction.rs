@@ -46,13 +46,13 @@ pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             descriptors = needed_descriptors(&context) => descriptors,
         };
-        relieve(&context, &mut judge, &Needs { resident, descriptors });
+        relieve(&context, &mut judge, &MemoryNeeds { resident, descriptors });
     }
 }
 
 /// The measurements of a check.
 #[derive(Debug, Clone, Copy, Default)]
-struct Needs {
+struct MemoryNeeds {
     /// The resident memory, if measured.
     resident: Option<u64>,
     /// The descriptors in use, if few are left.
@@ -82,7 +82,7 @@ fn needed_memory(limit: Option<u64>) -> u64 {
 }
 
 /// One check: decides how many threads must go, and evicts the longest idle ones.
-fn relieve(context: &Context, judge: &mut Judge, needs: &Needs) {
+fn relieve(context: &Context, judge: &mut Judge, needs: &MemoryNeeds) {
     let limits = context.config().limits;
     let is_limited = limits.loaded_threads.is_some() || limits.memory.is_some();
     if !is_limited && needs.descriptors.is_none() && !judge.is_scarce {

@@ -15,7 +15,7 @@ use skein_store::home::{HomeError, SERVE, STDIO};
 use tokio::net::UnixStream;
 use tokio::runtime;
 
-use super::bridge::{Bridge, Ended, ServerOwner};
+use super::bridge::{Bridge, BridgeEnd, ServerOwner};
 use super::out::causes;
 use super::serve::{self, Serve, Signals, StartArgs, stopped};
 use super::socket::{self, Proxy};
@@ -129,9 +129,9 @@ async fn carry(
             Err(ended) => ended,
         };
         let reason = match ended {
-            Ended::Input => return Ok(Over::Input),
-            Ended::Signal => return Ok(Over::Signal),
-            Ended::Server(reason) => reason,
+            BridgeEnd::Input => return Ok(Over::Input),
+            BridgeEnd::Signal => return Ok(Over::Signal),
+            BridgeEnd::Server(reason) => reason,
         };
         lost = if Clock.now() < since + policy::RELINK_SETTLED { lost + 1 } else { 1 };
         if reason.is_ours() || lost > policy::RELINKS {

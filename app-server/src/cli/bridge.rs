@@ -41,7 +41,7 @@ const LEAVE: &str = "skein-bridge-leave";
 
 /// The reason why a bridge ended.
 #[derive(Debug)]
-pub(super) enum Ended {
+pub(super) enum BridgeEnd {
     /// The input or output is closed; the server, if any, knows.
     Input,
     /// A signal arrived; the server, if any, knows.
@@ -174,7 +174,7 @@ impl Bridge {
         link: Box<dyn MessageStream>,
         server: ServerOwner,
         stopped: impl Future<Output = ()>,
-    ) -> anyhow::Result<Ended> {
+    ) -> anyhow::Result<BridgeEnd> {
         let Self { lines, printer, shared, warned } = self;
         let (mut to_server, mut from_server) = link.split();
         shared.with(|session| session.linked(server));
@@ -184,12 +184,12 @@ impl Bridge {
             tracing::warn!("{warning}");
         }
         let (ended, unreadable) = tokio::select! {
-            input = pass_on(lines, &mut to_server, shared) => (Ended::Input, input.err()),
+            input = pass_on(lines, &mut to_server, shared) => (BridgeEnd::Input, input.err()),
             output = show(&mut from_server, printer, shared) => (output, None),
-            () = stopped => (Ended::Signal, None),
+            () = stopped => (BridgeEnd::Signal, None),
         };
         match ended {
-            Ended::Input | Ended::Signal => {
+            BridgeEnd::Input | BridgeEnd::Signal => {
                 // Bounded, whatever server and client do.
                 let leave = leave(&mut to_server, &mut from_server, printer, shared);
                 let bound = policy::LEAVE_LIMIT + policy::LEAVE_MARGIN;
@@ -199,7 +199,7 @@ impl Bridge {
                     );
                 }
             }
-            Ended::Server(_) => shared.with(BridgeSession::lost),
+            BridgeEnd::Server(_) => shared.with(BridgeSession::lost),
         }
         unreadable.map_or(Ok(ended), Err)
     }
@@ -209,7 +209,7 @@ impl Bridge {
         &mut self,
         found: impl Future<Output = T>,
         stopped: impl Future<Output = ()>,
-    ) -> anyhow::Result<Result<T, Ended>> {
+    ) -> anyhow::Result<Result<T, BridgeEnd>> {
         let Self { lines, printer, shared, warned: _ } = self;
         let next_message = async {
             if printer.print(shared).await.is_err() {
@@ -226,8 +226,8 @@ impl Bridge {
         };
         tokio::select! {
             found = found => Ok(Ok(found)),
-            last_message = next_message => last_message.map(|()| Err(Ended::Input)),
-            () = stopped => Ok(Err(Ended::Signal)),
+            last_message = next_message => last_message.map(|()| Err(BridgeEnd::Input)),
+            () = stopped => Ok(Err(BridgeEnd::Signal)),
         }
     }
 
@@ -304,7 +304,7 @@ async fn show(
     from_server: &mut SplitStream<Box<dyn MessageStream>>,
     printer: &mut Printer,
     shared: &BridgeLink,
-) -> Ended {
+) -> BridgeEnd {
     let (mut last_message, mut is_silent) = (Clock.now(), false);
     loop {
         let at_once = from_server.next().now_or_never();
@@ -312,7 +312,7 @@ async fn show(
             Some(message) => message,
             None => {
                 if printer.print(shared).await.is_err() {
-                    return Ended::Input;
+                    return BridgeEnd::Input;
                 }
                 tokio::select! {
                     biased;
@@ -331,11 +331,11 @@ async fn show(
             shared.session.borrow_mut().speaks_again(Clock.wall().0);
         }
         if let Some(reason) = take(message, shared) {
-            return Ended::Server(reason);
+            return BridgeEnd::Server(reason);
         }
         printer.take(shared);
         if printer.waits.len() > policy::BRIDGE_BATCH && printer.print(shared).await.is_err() {
-            return Ended::Input;
+            return BridgeEnd::Input;
         }
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::value::RawValue;
 
-use super::client::{CallError, CliClient};
+use super::client::{CliClient, RequestError};
 use super::{Where, print_line, print_lines};
 
 #[derive(Debug, Args)]
@@ -33,7 +33,7 @@ impl CallArgs {
         let show = |text: &str| if self.follow { print_line(text) } else { Ok(()) };
         let answer = match client.call(&self.method, params.as_deref(), show).await {
             Ok(answer) => answer,
-            Err(CallError::Refused(error)) if self.json => bail!(serde_json::to_string(&error)?),
+            Err(RequestError::Refused(error)) if self.json => bail!(serde_json::to_string(&error)?),
             Err(error) => return Err(error.into()),
         };
         print_lines(&shown(&answer, self.json)?)?;

@@ -59,7 +59,7 @@ pub(super) struct CliClient {
 
 /// The reason for a call without a result.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CallError {
+pub(super) enum RequestError {
     /// The server's refusal.
     #[error("{0}")]
     Refused(WireError),
@@ -105,7 +105,7 @@ impl CliClient {
         method: &str,
         params: Option<&RawValue>,
         mut other: impl FnMut(&str) -> anyhow::Result<()>,
-    ) -> Result<Box<RawValue>, CallError> {
+    ) -> Result<Box<RawValue>, RequestError> {
         self.last_id += 1;
         let mine = RequestId::Integer(self.last_id);
         let request = serde_json::json!({"id": self.last_id, "method": method, "params": params});
@@ -113,13 +113,13 @@ impl CliClient {
         loop {
             let Some(text) = self.next().await? else {
                 let reason = "the server closed the connection before it answered";
-                return Err(CallError::Broken(anyhow::anyhow!(reason)));
+                return Err(RequestError::Broken(anyhow::anyhow!(reason)));
             };
             match envelope::parse(&text) {
                 Ok(Incoming::Response { id, result }) if id == mine => return Ok(result.to_owned()),
-                Ok(Incoming::Error { id, error }) if id == mine => return Err(CallError::Refused(error)),
+                Ok(Incoming::Error { id, error }) if id == mine => return Err(RequestError::Refused(error)),
                 Ok(_) => other(&text)?,
-                Err(bad) => return Err(CallError::Broken(bad.error.into())),
+                Err(bad) => return Err(RequestError::Broken(bad.error.into())),
             }
         }
     }

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio_tungstenite::accept_async;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::client::{CallError, CliClient};
+use super::client::{CliClient, RequestError};
 use super::{Where, helpers, status};
 
 /// Serves one connection: for each request the messages of `script`, then the end.
@@ -37,7 +37,7 @@ async fn serve_link(link: impl AsyncRead + AsyncWrite + Unpin, script: Vec<Vec<V
 }
 
 /// Shakes hands and calls once; returns the result and the other messages.
-async fn call(answers: Vec<Value>) -> (Result<Value, CallError>, Vec<String>) {
+async fn call(answers: Vec<Value>) -> (Result<Value, RequestError>, Vec<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let target = Where { home: None, url: Some(format!("ws://{}", listener.local_addr().unwrap())) };
     let script = vec![vec![json!({"id": 1, "result": {}})], answers];
@@ -68,9 +68,9 @@ async fn a_call_gets_its_own_answer_and_shows_the_rest() {
 async fn a_refusal_differs_from_a_broken_connection() {
     let refusal = json!({"id": 2, "error": {"code": -32602, "message": "no such thing"}});
     let (answer, _) = call(vec![refusal]).await;
-    assert!(matches!(answer, Err(CallError::Refused(error)) if error.message == "no such thing"));
+    assert!(matches!(answer, Err(RequestError::Refused(error)) if error.message == "no such thing"));
     let (answer, _) = call(vec![json!("not an envelope")]).await;
-    assert!(matches!(answer, Err(CallError::Broken(_))));
+    assert!(matches!(answer, Err(RequestError::Broken(_))));
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ mod placeholder;
 #[cfg(test)]
 mod tests;
 
-use placeholder::Filled;
+use placeholder::FilledPlaceholder;
 
 /// The helpers of a file.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ pub struct Desktop {
     /// Usable helpers, in their order.
     pub usable: Vec<Usable>,
     /// Helpers that cannot be used.
-    pub left: Vec<Left>,
+    pub left: Vec<SkippedHelper>,
 }
 
 /// A helper that can be used.
@@ -38,7 +38,7 @@ pub struct Usable {
 
 /// A helper that cannot be used.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Left {
+pub struct SkippedHelper {
     /// The name in the file.
     pub name: String,
     /// The reason.
@@ -88,14 +88,14 @@ pub fn read(text: &str) -> Result<Desktop, DesktopError> {
         };
         match read {
             Ok(usable) => desktop.usable.push(usable),
-            Err(why) => desktop.left.push(Left { name: said.clone(), why }),
+            Err(why) => desktop.left.push(SkippedHelper { name: said.clone(), why }),
         }
     }
     Ok(desktop)
 }
 
 fn helper(said: &str, server: &Map<String, Value>) -> Result<Usable, String> {
-    let mut members = Members { of: server, read: vec!["type", "transport", "disabled", "enabled"] };
+    let mut members = HelperMembers { of: server, read: vec!["type", "transport", "disabled", "enabled"] };
     if [members.text("type")?, members.text("transport")?].contains(&Some("sse".to_owned())) {
         return Err("it speaks the old transport with two addresses (sse)".to_owned());
     }
@@ -115,40 +115,46 @@ fn helper(said: &str, server: &Map<String, Value>) -> Result<Usable, String> {
     Ok(Usable { name_in_file: said.to_owned(), spec, passed_over })
 }
 
-fn stdio(command: String, members: &mut Members<'_>) -> Result<StdioSpec, String> {
+fn stdio(command: String, members: &mut HelperMembers<'_>) -> Result<StdioSpec, String> {
     let command = plain("command", command)?;
     let args = members.texts("args")?.into_iter().map(|arg| plain("args", arg)).collect::<Result<_, _>>()?;
     let (mut env, mut env_vars) = (BTreeMap::new(), Vec::new());
     for (name, value) in members.map("env")? {
         match placeholder::fill(&value) {
-            Filled::Text(text) => drop(env.insert(name, text)),
-            Filled::Variable(variable) if variable == name => env_vars.push(name),
-            Filled::Variable(_) | Filled::Bearer(_) | Filled::Workspace | Filled::Unknown(_) => {
+            FilledPlaceholder::Text(text) => drop(env.insert(name, text)),
+            FilledPlaceholder::Variable(variable) if variable == name => env_vars.push(name),
+            FilledPlaceholder::Variable(_)
+            | FilledPlaceholder::Bearer(_)
+            | FilledPlaceholder::Workspace
+            | FilledPlaceholder::Unknown(_) => {
                 return Err(unfilled(&format!("env.{name}"), &value));
             }
         }
     }
     let cwd = match members.text("cwd")?.map(|cwd| (placeholder::fill(&cwd), cwd)) {
         // Without a folder, a helper starts in the thread's own.
-        None | Some((Filled::Workspace, _)) => None,
-        Some((Filled::Text(text), _)) => Some(PathBuf::from(text)),
-        Some((Filled::Variable(_) | Filled::Bearer(_) | Filled::Unknown(_), cwd)) => {
+        None | Some((FilledPlaceholder::Workspace, _)) => None,
+        Some((FilledPlaceholder::Text(text), _)) => Some(PathBuf::from(text)),
+        Some((
+            FilledPlaceholder::Variable(_) | FilledPlaceholder::Bearer(_) | FilledPlaceholder::Unknown(_),
+            cwd,
+        )) => {
             return Err(unfilled("cwd", &cwd));
         }
     };
     Ok(StdioSpec { command, args, env: Secrets(env), env_vars, cwd, limits: HelperLimits::default() })
 }
 
-fn http(url: String, members: &mut Members<'_>) -> Result<HttpSpec, String> {
+fn http(url: String, members: &mut HelperMembers<'_>) -> Result<HttpSpec, String> {
     let mut spec = HttpSpec { url: plain("url", url)?, ..HttpSpec::default() };
     for (name, value) in members.map("headers")? {
         match placeholder::fill(&value) {
-            Filled::Text(text) => drop(spec.http_headers.0.insert(name, text)),
-            Filled::Variable(variable) => drop(spec.env_http_headers.insert(name, variable)),
-            Filled::Bearer(variable) if name.eq_ignore_ascii_case("authorization") => {
+            FilledPlaceholder::Text(text) => drop(spec.http_headers.0.insert(name, text)),
+            FilledPlaceholder::Variable(variable) => drop(spec.env_http_headers.insert(name, variable)),
+            FilledPlaceholder::Bearer(variable) if name.eq_ignore_ascii_case("authorization") => {
                 spec.bearer_token_env_var = Some(variable);
             }
-            Filled::Bearer(_) | Filled::Workspace | Filled::Unknown(_) => {
+            FilledPlaceholder::Bearer(_) | FilledPlaceholder::Workspace | FilledPlaceholder::Unknown(_) => {
                 return Err(unfilled(&format!("headers.{name}"), &value));
             }
         }
@@ -159,31 +165,34 @@ fn http(url: String, members: &mut Members<'_>) -> Result<HttpSpec, String> {
 /// A text without anything that a client would have to fill in.
 fn plain(member: &str, text: String) -> Result<String, String> {
     match placeholder::fill(&text) {
-        Filled::Text(text) => Ok(text),
-        Filled::Variable(_) | Filled::Bearer(_) | Filled::Workspace | Filled::Unknown(_) => {
-            Err(unfilled(member, &text))
-        }
+        FilledPlaceholder::Text(text) => Ok(text),
+        FilledPlaceholder::Variable(_)
+        | FilledPlaceholder::Bearer(_)
+        | FilledPlaceholder::Workspace
+        | FilledPlaceholder::Unknown(_) => Err(unfilled(member, &text)),
     }
 }
 
 /// Without the text itself, which may have a secret beside it.
 fn unfilled(member: &str, text: &str) -> String {
     let what = match placeholder::fill(text) {
-        Filled::Unknown(what) => what,
-        Filled::Variable(variable) | Filled::Bearer(variable) => format!("${{{variable}}}"),
-        Filled::Workspace => "the folder of the workspace".to_owned(),
-        Filled::Text(_) => "a placeholder".to_owned(),
+        FilledPlaceholder::Unknown(what) => what,
+        FilledPlaceholder::Variable(variable) | FilledPlaceholder::Bearer(variable) => {
+            format!("${{{variable}}}")
+        }
+        FilledPlaceholder::Workspace => "the folder of the workspace".to_owned(),
+        FilledPlaceholder::Text(_) => "a placeholder".to_owned(),
     };
     format!("{member} has {what}, which only that client can fill in")
 }
 
 /// The members of one helper, and which of them were looked at.
-struct Members<'a> {
+struct HelperMembers<'a> {
     of: &'a Map<String, Value>,
     read: Vec<&'static str>,
 }
 
-impl Members<'_> {
+impl HelperMembers<'_> {
     /// `None` where it is missing or null.
     fn get<T>(
         &mut self,

@@ -13,7 +13,7 @@ use skein_helpers::{
     Transport, shown_url,
 };
 
-use super::kinds::{HelperMemory, Kind, Limit, Seconds, Time, names, texts, texts_by_name, whole};
+use super::kinds::{FileForm, HelperMemory, Limit, Seconds, Time, names, texts, texts_by_name, whole};
 use super::problem::{ConfigError, Place, Problems};
 use super::secrets::{self, Keys};
 use super::section::{Section, keys_of};
@@ -113,7 +113,7 @@ struct Stdio(#[serde(with = "StdioKeys")] StdioSpec);
 struct Http(#[serde(with = "HttpKeys")] HttpSpec);
 
 #[derive(Deserialize)]
-struct Limits(
+struct LimitsOfHelper(
     #[expect(dead_code, reason = "only its keys are asked for")]
     #[serde(with = "LimitKeys")]
     HelperLimits,
@@ -141,19 +141,19 @@ mod tool_approvals {
 
     #[derive(Default, Serialize, Deserialize)]
     #[serde(default)]
-    struct Tool {
+    struct ToolEntry {
         approval_mode: Option<ApprovalMode>,
     }
 
     type Modes = BTreeMap<String, ApprovalMode>;
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Modes, D::Error> {
-        let tools: BTreeMap<String, Tool> = Deserialize::deserialize(from)?;
+        let tools: BTreeMap<String, ToolEntry> = Deserialize::deserialize(from)?;
         Ok(tools.into_iter().filter_map(|(name, tool)| Some((name, tool.approval_mode?))).collect())
     }
 
     pub(super) fn serialize<S: Serializer>(modes: &Modes, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_map(modes.iter().map(|(name, mode)| (name, Tool { approval_mode: Some(*mode) })))
+        to.collect_map(modes.iter().map(|(name, mode)| (name, ToolEntry { approval_mode: Some(*mode) })))
     }
 }
 
@@ -191,7 +191,7 @@ pub(super) fn stdio_keys() -> Vec<&'static str> {
 
 /// The keys of their limits.
 pub(super) fn limit_keys() -> Vec<&'static str> {
-    keys_of::<Limits>()
+    keys_of::<LimitsOfHelper>()
 }
 
 /// The keys of helpers behind an address.
@@ -252,12 +252,16 @@ pub(super) fn lay_over(
 }
 
 /// The problem of a helper, and its remedy.
-type Wrong = (String, &'static str);
+type HelperProblem = (String, &'static str);
 
 const ONE_WAY: &str = "give it either command = \"PROGRAM\" or url = \"https://...\"";
 
 /// Variables, headers, limits and tools are merged one by one, all else is replaced.
-fn over(name: &str, mut said: Map<String, Value>, base: Option<&HelperSpec>) -> Result<HelperSpec, Wrong> {
+fn over(
+    name: &str,
+    mut said: Map<String, Value>,
+    base: Option<&HelperSpec>,
+) -> Result<HelperSpec, HelperProblem> {
     let is_http = is_http(&said, base)?;
     let mut under = base.map(plain).unwrap_or_default();
     let others = if is_http { stdio_keys() } else { http_keys() };
@@ -289,7 +293,7 @@ fn over(name: &str, mut said: Map<String, Value>, base: Option<&HelperSpec>) -> 
 }
 
 /// Whether the helper is behind an address then, and not a process.
-fn is_http(said: &Map<String, Value>, base: Option<&HelperSpec>) -> Result<bool, Wrong> {
+fn is_http(said: &Map<String, Value>, base: Option<&HelperSpec>) -> Result<bool, HelperProblem> {
     let is_http = match (said.contains_key("command"), said.contains_key("url"), base) {
         (true, true, _) => return Err(("this helper has both command and url".to_owned(), ONE_WAY)),
         (false, false, None) => {

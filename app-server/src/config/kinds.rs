@@ -95,7 +95,7 @@ where
 }
 
 /// A kind of values with a form of its own in the file. A field names it by `#[serde(with = "..")]`.
-pub(super) trait Kind {
+pub(super) trait FileForm {
     /// The form in the file.
     type Written: DeserializeOwned + Serialize;
     type Value;
@@ -128,7 +128,7 @@ macro_rules! kinds {
         $(#[doc = $doc])+
         pub(super) struct $name $(<const $most: $number>)?;
 
-        impl $(<const $most: $number>)? Kind for $name $(<$most>)? {
+        impl $(<const $most: $number>)? FileForm for $name $(<$most>)? {
             type Written = $written;
             type Value = $value;
 

@@ -46,7 +46,7 @@ pub(crate) use settings::Settings;
 pub(crate) use shown::{Layer, LayerSource};
 pub(crate) use skein_helpers::HelperSpec;
 pub(crate) use tables::{
-    Durability, Heartbeat, OrphanPolicy, RunningOrphans, Search, Shutdown, Trash, UnloadPolicy,
+    Durability, Heartbeat, OrphanPolicy, RunningOrphans, Search, ShutdownTimes, Trash, UnloadPolicy,
 };
 pub use tables::{HelperRules, Limits};
 pub(crate) use thread::{Overrides, ThreadConfig, helpers_from_thread_config};
@@ -122,7 +122,7 @@ pub struct Config {
     #[serde(rename = "connections")]
     pub(crate) heartbeat: Heartbeat,
     /// The time for a stop.
-    pub(crate) shutdown: Shutdown,
+    pub(crate) shutdown: ShutdownTimes,
     /// Keys without effect, in the order of the file.
     #[serde(skip)]
     pub warnings: Vec<ConfigWarning>,
@@ -166,10 +166,10 @@ impl GuardProgram {
     ///
     /// # Errors
     /// `/proc/self/exe` cannot be opened.
-    pub fn open(&self) -> io::Result<skein_helpers::GuardProgram> {
+    pub fn open(&self) -> io::Result<skein_helpers::GuardExecutable> {
         match self {
-            Self::ThisProgram => skein_helpers::GuardProgram::current(),
-            Self::Path(path) => Ok(skein_helpers::GuardProgram::Path(path.clone())),
+            Self::ThisProgram => skein_helpers::GuardExecutable::current(),
+            Self::Path(path) => Ok(skein_helpers::GuardExecutable::Path(path.clone())),
         }
     }
 }
@@ -200,7 +200,7 @@ impl Default for Config {
             search: Search::default(),
             limits: Limits::default(),
             heartbeat: Heartbeat::default(),
-            shutdown: Shutdown::default(),
+            shutdown: ShutdownTimes::default(),
             warnings: Vec::new(),
             unused: Vec::new(),
             layers: Vec::new(),

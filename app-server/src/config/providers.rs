@@ -9,7 +9,7 @@ use skein_helpers::Secrets;
 use skein_provider::spec::{ProviderSpec, WireApi};
 use skein_provider::{echo, scripted};
 
-use super::kinds::{Kind, Milliseconds, texts, texts_by_name, whole};
+use super::kinds::{FileForm, Milliseconds, texts, texts_by_name, whole};
 use super::models::MOST_OUTPUT;
 use super::secrets;
 use super::section::Section;
@@ -67,7 +67,7 @@ struct PeerKeys {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Provider(#[serde(with = "ProviderKeys")] ProviderSpec);
+struct ProviderEntry(#[serde(with = "ProviderKeys")] ProviderSpec);
 
 fn unnamed() -> ProviderSpec {
     ProviderSpec::new("", "", WireApi::Responses)
@@ -78,7 +78,7 @@ fn unnamed() -> ProviderSpec {
 pub(super) fn lay_under(settings: &mut Table, known: &BTreeMap<String, ProviderSpec>) {
     let Some(Node { value: tree::Value::Table(said), .. }) = settings.get_mut(PROVIDERS) else { return };
     for (name, node) in said {
-        let Some(base) = known.get(name).map(|spec| json!(Provider(spec.clone()))) else { continue };
+        let Some(base) = known.get(name).map(|spec| json!(ProviderEntry(spec.clone()))) else { continue };
         let mut all = base.as_object().map(tree::from_json).unwrap_or_default();
         // Errors about headers and pairs name the place that the user wrote.
         all.retain(|_, node| !matches!(&node.value, tree::Value::Table(none) if none.is_empty()));
@@ -93,7 +93,7 @@ pub(super) fn lay_under(settings: &mut Table, known: &BTreeMap<String, ProviderS
 pub(super) fn read(root: &mut Section<'_>) -> BTreeMap<String, ProviderSpec> {
     let peer = root.read_each::<PeerKeys>(PROVIDERS);
     let mut providers = BTreeMap::new();
-    for (id, Provider(mut spec)) in root.read_each::<Provider>(PROVIDERS) {
+    for (id, ProviderEntry(mut spec)) in root.read_each::<ProviderEntry>(PROVIDERS) {
         let keys = [PROVIDERS, &id];
         if OFFLINE.contains(&id.as_str()) {
             root.wrong(&keys, format!("{id} is built in, and has no settings"), "use another name");
@@ -129,7 +129,7 @@ pub(super) fn check_default(name: &str, providers: &BTreeMap<String, ProviderSpe
 
 /// A provider by the keys of the file, without secrets.
 pub(super) fn shown(spec: &ProviderSpec) -> Value {
-    let mut all = json!(Provider(spec.clone()));
+    let mut all = json!(ProviderEntry(spec.clone()));
     all["requires_openai_auth"] = json!(false);
     all["max_tools"] = json!(spec.most_tools());
     secrets::hide(&[PROVIDERS, &spec.id], all)

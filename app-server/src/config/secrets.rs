@@ -24,7 +24,7 @@ pub(crate) enum Keys {
 
 /// The part of a value that may be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum Secrecy {
     /// All of it.
     Open,
     /// Nothing.
@@ -45,7 +45,7 @@ static READ: LazyLock<Vec<&str>> = LazyLock::new(|| {
 static READ_OF_HELPERS: LazyLock<Vec<&str>> =
     LazyLock::new(|| [helpers::stdio_keys(), helpers::http_keys(), helpers::common_keys()].concat());
 
-impl Kind {
+impl Secrecy {
     /// The kind of the value at these keys.
     fn of(path: &[&str]) -> Self {
         match path {
@@ -86,7 +86,7 @@ fn inner<'k>(path: &[&'k str], key: &'k str, keys: Keys) -> Vec<&'k str> {
 /// secret, too.
 pub(crate) fn externalise(config: &Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
     // A text in a request that looks like a mask was written so, and has to come back.
-    split(config, &[], |value, kind| kind == Kind::Args && is_masked(value, kind))
+    split(config, &[], |value, kind| kind == Secrecy::Args && is_masked(value, kind))
 }
 
 /// Does the same with a stored `config`, in which a mask is a mask.
@@ -97,13 +97,13 @@ pub(crate) fn externalise_stored(config: &Map<String, Value>) -> (Map<String, Va
 fn split(
     members: &Map<String, Value>,
     path: &[&str],
-    is_literal: fn(&Value, Kind) -> bool,
+    is_literal: fn(&Value, Secrecy) -> bool,
 ) -> (Map<String, Value>, Map<String, Value>) {
     let (mut shown, mut secrets) = (Map::new(), Map::new());
     for (key, value) in members {
         let path = inner(path, key, Keys::Dotted);
         let (open, secret) = match value {
-            Value::Object(members) if Kind::is_table(&path) => {
+            Value::Object(members) if Secrecy::is_table(&path) => {
                 let (open, secret) = split(members, &path, is_literal);
                 (Value::Object(open), (!secret.is_empty()).then_some(Value::Object(secret)))
             }
@@ -113,7 +113,7 @@ fn split(
             | Value::String(_)
             | Value::Array(_)
             | Value::Object(_)) => {
-                let kind = Kind::of(&path);
+                let kind = Secrecy::of(&path);
                 let open = masked(value, kind);
                 let secret = (open != *value || is_literal(value, kind)).then(|| value.clone());
                 (open, secret)
@@ -134,7 +134,7 @@ pub(crate) fn inline(config: &Map<String, Value>, secrets: &Map<String, Value>) 
     match filled.value {
         Value::Object(mut config) => {
             config.retain(|key, value| {
-                value != MASK || Kind::of(&inner(&[], key, Keys::Dotted)) != Kind::Unread
+                value != MASK || Secrecy::of(&inner(&[], key, Keys::Dotted)) != Secrecy::Unread
             });
             config
         }
@@ -147,9 +147,9 @@ fn mask_args(value: &mut Value, path: &[&str], lacking: &[String]) {
     let Value::Object(members) = value else { return };
     for (key, value) in members {
         let path = inner(path, key, Keys::Dotted);
-        match Kind::of(&path) {
-            Kind::Args if lacking.contains(&path.join(".")) => *value = json!([MASK]),
-            Kind::Args | Kind::Open | Kind::Secret | Kind::Address | Kind::Unread => {
+        match Secrecy::of(&path) {
+            Secrecy::Args if lacking.contains(&path.join(".")) => *value = json!([MASK]),
+            Secrecy::Args | Secrecy::Open | Secrecy::Secret | Secrecy::Address | Secrecy::Unread => {
                 mask_args(value, &path, lacking);
             }
         }
@@ -157,12 +157,12 @@ fn mask_args(value: &mut Value, path: &[&str], lacking: &[String]) {
 }
 
 /// The part of a value that may be shown.
-fn masked(value: &Value, kind: Kind) -> Value {
+fn masked(value: &Value, kind: Secrecy) -> Value {
     match (kind, value) {
-        (Kind::Open, value) => value.clone(),
+        (Secrecy::Open, value) => value.clone(),
         (_, Value::Null) => Value::Null,
-        (Kind::Address, Value::String(url)) => json!(shown_url(url)),
-        (Kind::Args, Value::Array(args)) if args.iter().all(Value::is_string) => {
+        (Secrecy::Address, Value::String(url)) => json!(shown_url(url)),
+        (Secrecy::Args, Value::Array(args)) if args.iter().all(Value::is_string) => {
             json!(shown_args(args.iter().filter_map(Value::as_str)))
         }
         _ => json!(MASK),
@@ -176,12 +176,12 @@ pub(super) fn hide_all(settings: Map<String, Value>) -> Map<String, Value> {
 
 /// Hides the secrets of the value at these keys.
 pub(super) fn hide(path: &[&str], value: Value) -> Value {
-    match (Kind::of(path), value) {
-        (Kind::Open | Kind::Unread, Value::Object(members)) => {
+    match (Secrecy::of(path), value) {
+        (Secrecy::Open | Secrecy::Unread, Value::Object(members)) => {
             let hidden = |(key, value): (String, _)| (key.clone(), hide(&[path, &[&key]].concat(), value));
             members.into_iter().map(hidden).collect()
         }
-        (Kind::Open | Kind::Unread, value) => value,
+        (Secrecy::Open | Secrecy::Unread, value) => value,
         (kind, value) => masked(&value, kind),
     }
 }
@@ -211,28 +211,28 @@ fn filled(path: &[&str], value: &Value, before: &[&Value], keys: Keys, lacking: 
         };
         return Value::Object(members.iter().map(member).collect());
     }
-    let kind = Kind::of(path);
+    let kind = Secrecy::of(path);
     if !is_masked(value, kind) {
         return value.clone();
     }
     let found = before.iter().find_map(|before| match (kind, value, before) {
-        (Kind::Args, Value::Array(args), Value::Array(before)) => args_like(args, before),
-        (Kind::Args, ..) => None,
+        (Secrecy::Args, Value::Array(args), Value::Array(before)) => args_like(args, before),
+        (Secrecy::Args, ..) => None,
         _ => (masked(before, kind) == *value).then(|| (*before).clone()),
     });
     found.unwrap_or_else(|| {
-        if kind != Kind::Unread {
+        if kind != Secrecy::Unread {
             lacking.push(path.join("."));
         }
         value.clone()
     })
 }
 
-fn is_masked(value: &Value, kind: Kind) -> bool {
+fn is_masked(value: &Value, kind: Secrecy) -> bool {
     match (kind, value) {
-        (Kind::Open, _) => false,
-        (Kind::Address, Value::String(text)) => text.contains(MASK),
-        (Kind::Args, Value::Array(args)) => args.iter().filter_map(Value::as_str).any(ends_masked),
+        (Secrecy::Open, _) => false,
+        (Secrecy::Address, Value::String(text)) => text.contains(MASK),
+        (Secrecy::Args, Value::Array(args)) => args.iter().filter_map(Value::as_str).any(ends_masked),
         (_, Value::String(text)) => text == MASK,
         _ => false,
     }

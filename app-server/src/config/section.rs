@@ -23,13 +23,13 @@ use crate::policy;
 const NEAR: usize = 2;
 
 /// The keys of each table that a struct was read from, by the dotted key of the table.
-type Known = BTreeMap<String, Vec<&'static str>>;
+type KnownKeys = BTreeMap<String, Vec<&'static str>>;
 
 /// A tree of settings that structs are read from.
 #[derive(Debug)]
 pub(super) struct Section<'p> {
     root: Value,
-    known: RefCell<Known>,
+    known: RefCell<KnownKeys>,
     problems: &'p mut Problems,
 }
 
@@ -144,7 +144,7 @@ fn take(root: &mut Value, keys: &[String]) -> Option<Node> {
 }
 
 /// Adds keys to those that are known at `path`.
-fn note(known: &mut Known, path: &str, keys: &[&'static str]) {
+fn note(known: &mut KnownKeys, path: &str, keys: &[&'static str]) {
     let known = known.entry(path.to_owned()).or_default();
     for key in keys {
         if !known.contains(key) {
@@ -153,7 +153,7 @@ fn note(known: &mut Known, path: &str, keys: &[&'static str]) {
     }
 }
 
-fn warn(known: &Known, path: &str, table: &Table, problems: &mut Problems) {
+fn warn(known: &KnownKeys, path: &str, table: &Table, problems: &mut Problems) {
     let keys = known.get(path);
     for (key, node) in table {
         match (keys, &node.value) {
@@ -215,13 +215,13 @@ struct Reader<'a> {
     path: String,
     /// The dotted key of the map or list that has it; `None` for a member of a struct.
     entry_of: Option<&'a str>,
-    known: &'a RefCell<Known>,
+    known: &'a RefCell<KnownKeys>,
 }
 
 impl Reader<'_> {
     fn members<'de, V: Visitor<'de>>(&self, of_struct: bool, visitor: V) -> Result<V::Value, Unfit> {
         let Value::Table(table) = self.value else { return visitor.visit_unit() };
-        visitor.visit_map(Members { reader: self, of_struct, rest: table.iter(), now: None })
+        visitor.visit_map(TableMembers { reader: self, of_struct, rest: table.iter(), now: None })
     }
 }
 
@@ -331,14 +331,14 @@ impl<'de> IntoDeserializer<'de, Unfit> for Reader<'_> {
 }
 
 /// The members of a struct, or the entries of a map.
-struct Members<'a> {
+struct TableMembers<'a> {
     reader: &'a Reader<'a>,
     of_struct: bool,
     rest: btree_map::Iter<'a, String, Node>,
     now: Option<(&'a String, &'a Node)>,
 }
 
-impl<'de> MapAccess<'de> for Members<'_> {
+impl<'de> MapAccess<'de> for TableMembers<'_> {
     type Error = Unfit;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Unfit> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use skein_helpers::Containment;
 
-use super::kinds::{Above, Count, Kind, Memory, Time, time_or_default, whole};
+use super::kinds::{Above, Count, FileForm, Memory, Time, time_or_default, whole};
 use crate::policy;
 
 /// Bounds of `[limits]`. Below, no client could work; above, one message could take the machine's memory.
@@ -109,7 +109,7 @@ impl Default for Search {
 /// The time for a stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Shutdown {
+pub(crate) struct ShutdownTimes {
     /// For turns to end by themselves.
     #[serde(with = "Time")]
     pub(crate) drain: Duration,
@@ -118,7 +118,7 @@ pub(crate) struct Shutdown {
     pub(crate) limit: Duration,
 }
 
-impl Default for Shutdown {
+impl Default for ShutdownTimes {
     fn default() -> Self {
         Self { drain: policy::SHUTDOWN_DRAIN, limit: policy::SHUTDOWN_LIMIT }
     }

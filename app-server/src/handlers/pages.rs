@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::policy;
 use crate::router::session::ClientSession;
 use crate::thread::error::ThreadError;
-use crate::thread::pages::{self, PageError, Shown, Wanted};
+use crate::thread::pages::{self, PageError, Shown, WantedPage};
 use crate::thread::snapshot::Snapshot;
 
 #[cfg(test)]
@@ -56,7 +56,7 @@ pub(crate) async fn items(
 async fn history(
     session: &ClientSession,
     id: ThreadId,
-    wanted: &Wanted,
+    wanted: &WantedPage,
 ) -> Result<(Shown, ThreadPicture), WireError> {
     let services = &session.app;
     // Before the file, so that turns that end meanwhile count as ended.
@@ -85,7 +85,7 @@ async fn history(
 
 /// The turns, and whether older and newer ones may exist. `None`: the page's start does not exist, and the answer
 /// says so.
-async fn read(turns: &Turns<'_>, wanted: &Wanted) -> Result<(Stretch, bool, bool), ReadError> {
+async fn read(turns: &Turns<'_>, wanted: &WantedPage) -> Result<(Stretch, bool, bool), ReadError> {
     let nothing = (Stretch::default(), false, false);
     let named = wanted.only.as_ref().or(wanted.from.as_ref().map(|(turn, _)| turn));
     let known = wanted.from.as_ref().filter(|(turn, _)| named == Some(turn)).and_then(|(_, at)| *at);

@@ -93,7 +93,7 @@ enum Rollout {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Helpers {
+enum HelpersState {
     NotStarted,
     Started,
 }
@@ -158,7 +158,7 @@ pub(crate) struct Machine {
     questions: usize,
     requests: usize,
     materialised: Materialised,
-    helpers: Helpers,
+    helpers: HelpersState,
     /// Whether this owner has published that the thread is loaded.
     announced: bool,
 }
@@ -174,7 +174,7 @@ impl Machine {
             questions: 0,
             requests: 0,
             materialised: Materialised::No,
-            helpers: Helpers::NotStarted,
+            helpers: HelpersState::NotStarted,
             announced: false,
         }
     }
@@ -380,11 +380,11 @@ impl Machine {
     /// Starts the helpers of a durable thread once. An ephemeral thread has none until a turn needs tools.
     fn start_helpers(&mut self) -> Vec<Effect> {
         match (self.helpers, self.persistence) {
-            (Helpers::NotStarted, Persistence::Durable) => {
-                self.helpers = Helpers::Started;
+            (HelpersState::NotStarted, Persistence::Durable) => {
+                self.helpers = HelpersState::Started;
                 vec![Effect::StartHelpers]
             }
-            (Helpers::Started, _) | (_, Persistence::Ephemeral) => Vec::new(),
+            (HelpersState::Started, _) | (_, Persistence::Ephemeral) => Vec::new(),
         }
     }
 

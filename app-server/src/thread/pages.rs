@@ -65,7 +65,7 @@ impl PageError {
 /// A place in a history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Cursor {
+struct PageCursor {
     thread: ThreadId,
     /// None for the newest end of a history that has nothing to name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -84,30 +84,30 @@ struct Cursor {
 }
 
 /// An entry of a list.
-trait Entry {
-    fn cursor(&self, thread: ThreadId, inclusive: bool) -> Cursor;
+trait PageEntry {
+    fn cursor(&self, thread: ThreadId, inclusive: bool) -> PageCursor;
 }
 
-impl Entry for &LoadedTurn {
-    fn cursor(&self, thread: ThreadId, inclusive: bool) -> Cursor {
+impl PageEntry for &LoadedTurn {
+    fn cursor(&self, thread: ThreadId, inclusive: bool) -> PageCursor {
         let turn = Some(self.turn.id.clone());
-        Cursor { thread, turn, at: Some(self.at), item: None, as_of: None, inclusive }
+        PageCursor { thread, turn, at: Some(self.at), item: None, as_of: None, inclusive }
     }
 }
 
 /// An item with its turn.
 type Placed<'a> = (&'a LoadedTurn, &'a ThreadItem);
 
-impl Entry for Placed<'_> {
-    fn cursor(&self, thread: ThreadId, inclusive: bool) -> Cursor {
-        Cursor { item: Some(self.1.id().clone()), ..self.0.cursor(thread, inclusive) }
+impl PageEntry for Placed<'_> {
+    fn cursor(&self, thread: ThreadId, inclusive: bool) -> PageCursor {
+        PageCursor { item: Some(self.1.id().clone()), ..self.0.cursor(thread, inclusive) }
     }
 }
 
 /// The start and the size of a page.
-struct Asked {
+struct PageQuestion {
     thread: ThreadId,
-    cursor: Option<Cursor>,
+    cursor: Option<PageCursor>,
     direction: SortDirection,
     limit: Option<u32>,
     /// Bytes of the entries. The first entry may be larger.
@@ -159,7 +159,7 @@ pub(crate) fn as_published_then(last: &mut LoadedTurn, then: &History, now: &His
 
 /// The part of a history to read for a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Wanted {
+pub(crate) struct WantedPage {
     /// The turn of the cursor, with its number if the cursor has it.
     pub(crate) from: Option<(TurnId, Option<EventSeq>)>,
     /// The only turn to read.
@@ -176,7 +176,7 @@ pub(crate) struct Wanted {
 ///
 /// # Errors
 /// [`PageError::BadCursor`].
-pub(crate) fn wanted_turns(params: &ThreadTurnsListParams) -> Result<Wanted, PageError> {
+pub(crate) fn wanted_turns(params: &ThreadTurnsListParams) -> Result<WantedPage, PageError> {
     let cursor = params.cursor.as_deref().map(|text| read(text, params.thread_id)).transpose()?;
     // One more shows whether there is a next page.
     let turns = size(params.limit) + 1;
@@ -189,27 +189,32 @@ pub(crate) fn wanted_turns(params: &ThreadTurnsListParams) -> Result<Wanted, Pag
 ///
 /// # Errors
 /// [`PageError`].
-pub(crate) fn wanted_items(params: &ThreadItemsListParams) -> Result<Wanted, PageError> {
+pub(crate) fn wanted_items(params: &ThreadItemsListParams) -> Result<WantedPage, PageError> {
     let items = size(params.limit) + 1;
     let enough = Enough { items, bytes: policy::HISTORY_READ_BYTES, ..Enough::ALL };
     let direction = params.sort_direction.unwrap_or(SortDirection::Asc);
     Ok(wanted(cursor_of_items(params)?, params.turn_id.clone(), direction, enough))
 }
 
-fn wanted(cursor: Option<Cursor>, only: Option<TurnId>, direction: SortDirection, enough: Enough) -> Wanted {
+fn wanted(
+    cursor: Option<PageCursor>,
+    only: Option<TurnId>,
+    direction: SortDirection,
+    enough: Enough,
+) -> WantedPage {
     let as_of = cursor.as_ref().and_then(|cursor| cursor.as_of);
     let from = cursor.and_then(|cursor| Some((cursor.turn?, cursor.at)));
-    Wanted { from, only, as_of, direction, enough }
+    WantedPage { from, only, as_of, direction, enough }
 }
 
-fn cursor_of_items(params: &ThreadItemsListParams) -> Result<Option<Cursor>, PageError> {
+fn cursor_of_items(params: &ThreadItemsListParams) -> Result<Option<PageCursor>, PageError> {
     let thread = params.thread_id;
     match (&params.cursor, &params.turn_id) {
         (None, _) => Ok(None),
         (Some(ThreadItemsListCursor::Page(text)), _) => read(text, thread).map(Some),
         (Some(ThreadItemsListCursor::Anchor(ThreadItemsListAnchor::Item { item_id })), Some(turn)) => {
             let (turn, item) = (Some(turn.clone()), Some(item_id.clone()));
-            Ok(Some(Cursor { thread, turn, at: None, item, as_of: None, inclusive: false }))
+            Ok(Some(PageCursor { thread, turn, at: None, item, as_of: None, inclusive: false }))
         }
         (Some(ThreadItemsListCursor::Anchor(_)), None) => Err(PageError::AnchorWithoutTurn),
     }
@@ -228,7 +233,7 @@ pub(crate) fn turns(
     let direction = params.sort_direction.unwrap_or(SortDirection::Desc);
     let cursor = params.cursor.as_deref().map(|text| read(text, thread)).transpose()?;
     let view = params.items_view.unwrap_or(TurnItemsView::Summary);
-    let asked = Asked { thread, cursor, direction, limit: params.limit, most_bytes };
+    let asked = PageQuestion { thread, cursor, direction, limit: params.limit, most_bytes };
     let Page { data, backwards, next } =
         cut(shown.turns.iter().collect(), &asked, shown, |held| seen_as(&held.turn, view))?;
     Ok(TurnsPage { backwards_cursor: backwards, data, next_cursor: next })
@@ -253,7 +258,7 @@ pub(crate) fn items(
     let wanted = |held: &&LoadedTurn| params.turn_id.as_ref().is_none_or(|wanted| held.turn.id == *wanted);
     let all: Vec<Placed<'_>> = turns.iter().filter(wanted).flat_map(placed).collect();
     let direction = params.sort_direction.unwrap_or(SortDirection::Asc);
-    let asked = Asked { thread, cursor, direction, limit: params.limit, most_bytes };
+    let asked = PageQuestion { thread, cursor, direction, limit: params.limit, most_bytes };
     let entry = |&(held, item): &Placed<'_>| ThreadItemEntry {
         completed_at_ms: item.completed_at_ms,
         item: item.clone(),
@@ -268,9 +273,9 @@ pub(crate) fn items(
 /// The cursors to read a history backwards from its end: of its turns, of its items.
 pub(crate) fn backwards_from_here(history: &History, thread: ThreadId) -> (Option<String>, Option<String>) {
     let as_of = Some(ThreadPicture { seq: history.seq(), epoch: history.epoch() });
-    let end = Cursor { thread, turn: None, at: None, item: None, as_of, inclusive: true };
-    let from_here = |newest: Option<Cursor>| {
-        Some(print(&newest.map_or_else(|| end.clone(), |newest| Cursor { as_of, ..newest })))
+    let end = PageCursor { thread, turn: None, at: None, item: None, as_of, inclusive: true };
+    let from_here = |newest: Option<PageCursor>| {
+        Some(print(&newest.map_or_else(|| end.clone(), |newest| PageCursor { as_of, ..newest })))
     };
     let open: Vec<&ItemId> = history.open_items().map(ThreadItem::id).collect();
     let done = |(_, item): &Placed<'_>| !open.contains(&item.id());
@@ -363,9 +368,9 @@ fn size(asked: Option<u32>) -> usize {
 }
 
 /// Cuts a page out of `all`, whose order is oldest first.
-fn cut<E: Entry, T: Serialize>(
+fn cut<E: PageEntry, T: Serialize>(
     mut all: Vec<E>,
-    asked: &Asked,
+    asked: &PageQuestion,
     shown: &Shown,
     shown_as: impl Fn(&E) -> T,
 ) -> Result<Page<T>, PageError> {
@@ -382,7 +387,7 @@ fn cut<E: Entry, T: Serialize>(
     {
         let named = |entry: &E| {
             let (at, as_of) = (cursor.at, cursor.as_of);
-            Cursor { at, as_of, ..entry.cursor(thread, cursor.inclusive) } == *cursor
+            PageCursor { at, as_of, ..entry.cursor(thread, cursor.inclusive) } == *cursor
         };
         let at = all.iter().position(named).ok_or(PageError::BadCursor)?;
         all.drain(..if cursor.inclusive { at } else { at + 1 });
@@ -391,7 +396,7 @@ fn cut<E: Entry, T: Serialize>(
     // Backwards leads to turns since the view; forwards to more of the same view.
     let backwards = all.first().map(|first| print(&first.cursor(thread, true)));
     let last = all.get(..data.len()).and_then(<[E]>::last).filter(|_| unread || all.len() > data.len());
-    let next = last.map(|last| print(&Cursor { as_of, ..last.cursor(thread, false) }));
+    let next = last.map(|last| print(&PageCursor { as_of, ..last.cursor(thread, false) }));
     Ok(Page { data, backwards, next })
 }
 
@@ -408,12 +413,12 @@ fn within<T: Serialize>(entries: impl Iterator<Item = T>, most_bytes: usize) -> 
     data
 }
 
-fn print(cursor: &Cursor) -> String {
+fn print(cursor: &PageCursor) -> String {
     // Strings, an option and a flag always serialise.
     serde_json::to_string(cursor).unwrap_or_default()
 }
 
-fn read(text: &str, thread: ThreadId) -> Result<Cursor, PageError> {
-    let cursor = serde_json::from_str::<Cursor>(text).ok();
+fn read(text: &str, thread: ThreadId) -> Result<PageCursor, PageError> {
+    let cursor = serde_json::from_str::<PageCursor>(text).ok();
     cursor.filter(|cursor| cursor.thread == thread).ok_or(PageError::BadCursor)
 }

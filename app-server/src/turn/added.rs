@@ -3,9 +3,9 @@
 use skein_provider::Entry;
 
 use super::conversation::{self, UnreadFile};
-use super::{Added, Running, Stop, input};
+use super::{Added, Stop, TurnRun, input};
 
-impl Running {
+impl TurnRun {
     pub(super) async fn take_added(&mut self, history: &mut Vec<Entry>) -> Result<(), Stop> {
         while let Ok(added) = self.steers.try_recv() {
             self.added.push_back(added);

@@ -11,11 +11,11 @@ use skein_provider::{
 use skein_store::rollout::record::{AnswerPart, AnsweredCall};
 use tokio::sync::mpsc;
 
-use super::{Report, Running, Stop, turn_error};
+use super::{Report, Stop, TurnRun, turn_error};
 use crate::policy;
 
 #[derive(Debug, Default)]
-pub(super) struct Answer {
+pub(super) struct AnswerInProgress {
     /// Texts, thoughts and calls, in order.
     pub(crate) entries: Vec<Entry>,
     /// The same parts for the record of an answer that calls tools.
@@ -25,7 +25,7 @@ pub(super) struct Answer {
     pub(crate) answered: Vec<ToolResult>,
 }
 
-impl Answer {
+impl AnswerInProgress {
     /// Whether the answer has nothing for the user and calls nothing.
     pub(crate) fn is_silent(&self) -> bool {
         let says = |entry: &Entry| match entry {
@@ -67,15 +67,15 @@ fn answered_call(call: &ToolCall) -> AnsweredCall {
     }
 }
 
-impl Running {
-    pub(super) async fn answer(&mut self, prompt: Prompt) -> Result<Answer, Unanswered> {
+impl TurnRun {
+    pub(super) async fn answer(&mut self, prompt: Prompt) -> Result<AnswerInProgress, Unanswered> {
         let (events, mut stream) = mpsc::channel(policy::MODEL_EVENTS);
         let prompt = self.as_sent(prompt);
         let provider = Arc::clone(&self.job.provider);
         let cancel = self.job.cancel.clone();
         let mut answering = std::pin::pin!(provider.answer(prompt, events, cancel));
         let mut ended = None;
-        let mut answer = Answer::default();
+        let mut answer = AnswerInProgress::default();
         loop {
             let event = tokio::select! {
                 biased;
@@ -111,7 +111,7 @@ impl Running {
     async fn take_what_came(
         &mut self,
         stream: &mut mpsc::Receiver<ModelEvent>,
-        answer: &mut Answer,
+        answer: &mut AnswerInProgress,
     ) -> Result<(), Stop> {
         while let Ok(event) = stream.try_recv() {
             self.receive(event, answer).await?;
@@ -120,7 +120,7 @@ impl Running {
         if self.job.cancel.is_cancelled() { Err(Stop::Interrupted) } else { Ok(()) }
     }
 
-    async fn receive(&mut self, event: ModelEvent, answer: &mut Answer) -> Result<(), Stop> {
+    async fn receive(&mut self, event: ModelEvent, answer: &mut AnswerInProgress) -> Result<(), Stop> {
         if !matches!(event, ModelEvent::TextDelta(_) | ModelEvent::Again(_)) {
             self.say_rest().await;
         }
@@ -152,7 +152,7 @@ impl Running {
             }
             ModelEvent::Again(error) => {
                 self.take_back().await;
-                *answer = Answer::default();
+                *answer = AnswerInProgress::default();
                 self.report(Report::Again(turn_error(error))).await;
             }
         }
@@ -165,7 +165,7 @@ impl Running {
     }
 
     /// Completes streamed items, and adds their text to the conversation.
-    async fn keep(&mut self, answer: &mut Answer) {
+    async fn keep(&mut self, answer: &mut AnswerInProgress) {
         self.complete_thought().await;
         self.say_rest().await;
         self.keep_text(answer);
@@ -175,7 +175,7 @@ impl Running {
 
     /// Adds the streamed message to the conversation. The item stays open, because the answer may begin again. A
     /// message without text stays current: the question to the user belongs to it.
-    fn keep_text(&mut self, answer: &mut Answer) {
+    fn keep_text(&mut self, answer: &mut AnswerInProgress) {
         let message = self.message.take_if(|message| !message.text.is_empty());
         let (text, part) = match (self.planned(), &message) {
             (Some((text, plan)), message) => {
@@ -230,7 +230,7 @@ impl Running {
     }
 
     /// Completes the streamed thought with its full text. A thought without deltas appears now, if it has text.
-    async fn show_thought(&mut self, whole: Reasoning, answer: &mut Answer) {
+    async fn show_thought(&mut self, whole: Reasoning, answer: &mut AnswerInProgress) {
         self.keep_text(answer);
         self.complete_texts().await;
         let has_words = whole.summary.iter().chain(&whole.content).any(|part| !part.is_empty());
@@ -262,7 +262,7 @@ impl Running {
     }
 
     /// Ends the streamed message with the provider's final text. A message without deltas appears now.
-    async fn show_message(&mut self, whole: AssistantMessage, answer: &mut Answer) {
+    async fn show_message(&mut self, whole: AssistantMessage, answer: &mut AnswerInProgress) {
         self.phase = whole.phase.or(self.phase);
         if !self.is_saying() && !whole.text.is_empty() {
             self.say(whole.text.clone()).await;

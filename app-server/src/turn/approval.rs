@@ -47,7 +47,7 @@ impl Hints {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Rules<'r> {
+pub(crate) struct ApprovalRules<'r> {
     pub(crate) policy: &'r AskForApproval,
     /// If the sandbox confines nothing and the policy is never to ask, every call is made.
     pub(crate) sandbox: &'r SandboxPolicy,
@@ -62,18 +62,18 @@ pub(crate) struct Judged {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum CallVerdict {
     Go,
     Ask {
         /// Whether the answer may hold for later calls of this tool, too.
         lasting: bool,
     },
-    Refuse(Refusal),
+    Refuse(CallRefusal),
 }
 
 /// Why a call is refused without a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum CallRefusal {
     Denied,
     /// The call needs the user's approval, and the policy is never to ask.
     NeverAsked,
@@ -81,7 +81,7 @@ pub(crate) enum Refusal {
     NotAskedAboutTools,
 }
 
-impl Refusal {
+impl CallRefusal {
     /// The text for the model, which goes on without the call.
     #[must_use]
     pub(crate) fn for_model(self) -> &'static str {
@@ -99,12 +99,12 @@ impl Refusal {
 }
 
 #[must_use]
-pub(crate) fn judge(rules: Rules<'_>, call: Judged) -> Verdict {
+pub(crate) fn judge(rules: ApprovalRules<'_>, call: Judged) -> CallVerdict {
     match call.approval {
-        ApprovalMode::Deny => Verdict::Refuse(Refusal::Denied),
-        ApprovalMode::Approve => Verdict::Go,
-        ApprovalMode::Auto if !asks(rules.policy, call.hints) || call.allowed => Verdict::Go,
-        ApprovalMode::Writes if call.hints.only_reads() => Verdict::Go,
+        ApprovalMode::Deny => CallVerdict::Refuse(CallRefusal::Denied),
+        ApprovalMode::Approve => CallVerdict::Go,
+        ApprovalMode::Auto if !asks(rules.policy, call.hints) || call.allowed => CallVerdict::Go,
+        ApprovalMode::Writes if call.hints.only_reads() => CallVerdict::Go,
         ApprovalMode::Auto => put(rules, true),
         // These settings require a question each time.
         ApprovalMode::Prompt | ApprovalMode::Writes => put(rules, false),
@@ -120,15 +120,15 @@ fn asks(policy: &AskForApproval, hints: Hints) -> bool {
 }
 
 /// The verdict on a call that needs a question.
-fn put(rules: Rules<'_>, lasting: bool) -> Verdict {
+fn put(rules: ApprovalRules<'_>, lasting: bool) -> CallVerdict {
     match rules.policy {
-        AskForApproval::Never if confines_nothing(rules.sandbox) => Verdict::Go,
-        AskForApproval::Never => Verdict::Refuse(Refusal::NeverAsked),
+        AskForApproval::Never if confines_nothing(rules.sandbox) => CallVerdict::Go,
+        AskForApproval::Never => CallVerdict::Refuse(CallRefusal::NeverAsked),
         AskForApproval::Granular(about) if !about.mcp_elicitations => {
-            Verdict::Refuse(Refusal::NotAskedAboutTools)
+            CallVerdict::Refuse(CallRefusal::NotAskedAboutTools)
         }
         AskForApproval::Granular(_) | AskForApproval::OnRequest | AskForApproval::Untrusted => {
-            Verdict::Ask { lasting }
+            CallVerdict::Ask { lasting }
         }
     }
 }
@@ -159,9 +159,9 @@ mod tests {
 
     const FULL: SandboxPolicy = SandboxPolicy::DangerFullAccess;
     const READ: SandboxPolicy = SandboxPolicy::ReadOnly { network_access: false };
-    const ONCE: Verdict = Verdict::Ask { lasting: false };
-    const LASTING: Verdict = Verdict::Ask { lasting: true };
-    const NEVER: Verdict = Verdict::Refuse(Refusal::NeverAsked);
+    const ONCE: CallVerdict = CallVerdict::Ask { lasting: false };
+    const LASTING: CallVerdict = CallVerdict::Ask { lasting: true };
+    const NEVER: CallVerdict = CallVerdict::Refuse(CallRefusal::NeverAsked);
 
     const SILENT: Hints = Hints { read_only: None, destructive: None, open_world: None };
     const READS: Hints = Hints { read_only: Some(true), ..SILENT };
@@ -187,17 +187,17 @@ mod tests {
         sandbox: &SandboxPolicy,
         approval: ApprovalMode,
         hints: Hints,
-    ) -> Verdict {
-        judge(Rules { policy, sandbox }, Judged { approval, hints, allowed: false })
+    ) -> CallVerdict {
+        judge(ApprovalRules { policy, sandbox }, Judged { approval, hints, allowed: false })
     }
 
     #[test]
     fn by_the_default_who_says_nothing_is_called_and_who_warns_is_asked_about() {
         for (hints, expected) in [
-            (SILENT, Verdict::Go),
-            (READS, Verdict::Go),
-            (LOOKS_OUT, Verdict::Go),
-            (ADDS, Verdict::Go),
+            (SILENT, CallVerdict::Go),
+            (READS, CallVerdict::Go),
+            (LOOKS_OUT, CallVerdict::Go),
+            (ADDS, CallVerdict::Go),
             (WRITES, LASTING),
             (SENDS, LASTING),
             (DESTROYS, LASTING),
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn without_trust_only_who_says_that_it_reads_is_called() {
         for (hints, expected) in [
-            (READS, Verdict::Go),
+            (READS, CallVerdict::Go),
             (SILENT, LASTING),
             (ADDS, LASTING),
             (LOOKS_OUT, LASTING),
@@ -229,14 +229,14 @@ mod tests {
     #[test]
     fn who_is_never_asked_has_everything_done_or_what_would_be_asked_refused() {
         for (sandbox, hints, approval, expected) in [
-            (&FULL, DESTROYS, ApprovalMode::Auto, Verdict::Go),
-            (&FULL, SILENT, ApprovalMode::Prompt, Verdict::Go),
-            (&READ, SILENT, ApprovalMode::Auto, Verdict::Go),
+            (&FULL, DESTROYS, ApprovalMode::Auto, CallVerdict::Go),
+            (&FULL, SILENT, ApprovalMode::Prompt, CallVerdict::Go),
+            (&READ, SILENT, ApprovalMode::Auto, CallVerdict::Go),
             (&READ, DESTROYS, ApprovalMode::Auto, NEVER),
             (&READ, SILENT, ApprovalMode::Prompt, NEVER),
             (&READ, SILENT, ApprovalMode::Writes, NEVER),
-            (&READ, READS, ApprovalMode::Writes, Verdict::Go),
-            (&READ, DESTROYS, ApprovalMode::Approve, Verdict::Go),
+            (&READ, READS, ApprovalMode::Writes, CallVerdict::Go),
+            (&READ, DESTROYS, ApprovalMode::Approve, CallVerdict::Go),
         ] {
             let found = verdict(&AskForApproval::Never, sandbox, approval, hints);
             assert_eq!(found, expected, "{sandbox:?} {hints:?} {approval:?}");
@@ -245,10 +245,10 @@ mod tests {
 
     #[test]
     fn questions_about_tools_can_be_switched_off_alone() {
-        let refused = Verdict::Refuse(Refusal::NotAskedAboutTools);
+        let refused = CallVerdict::Refuse(CallRefusal::NotAskedAboutTools);
         assert_eq!(verdict(&granular(false), &FULL, ApprovalMode::Auto, DESTROYS), refused);
         assert_eq!(verdict(&granular(false), &FULL, ApprovalMode::Prompt, READS), refused);
-        assert_eq!(verdict(&granular(false), &FULL, ApprovalMode::Auto, SILENT), Verdict::Go);
+        assert_eq!(verdict(&granular(false), &FULL, ApprovalMode::Auto, SILENT), CallVerdict::Go);
         assert!(!lets_helpers_ask(&granular(false)) && lets_helpers_ask(&granular(true)));
         assert!(!lets_helpers_ask(&AskForApproval::Never) && lets_helpers_ask(&AskForApproval::Untrusted));
     }
@@ -257,10 +257,10 @@ mod tests {
     fn what_the_settings_say_of_a_tool_goes_before_the_policy() {
         let on_request = AskForApproval::OnRequest;
         for (approval, hints, expected) in [
-            (ApprovalMode::Approve, DESTROYS, Verdict::Go),
-            (ApprovalMode::Deny, READS, Verdict::Refuse(Refusal::Denied)),
+            (ApprovalMode::Approve, DESTROYS, CallVerdict::Go),
+            (ApprovalMode::Deny, READS, CallVerdict::Refuse(CallRefusal::Denied)),
             (ApprovalMode::Prompt, READS, ONCE),
-            (ApprovalMode::Writes, READS, Verdict::Go),
+            (ApprovalMode::Writes, READS, CallVerdict::Go),
             (ApprovalMode::Writes, CONTRADICTS, ONCE),
             (ApprovalMode::Writes, SILENT, ONCE),
             (ApprovalMode::Writes, ADDS, ONCE),
@@ -268,18 +268,21 @@ mod tests {
             assert_eq!(verdict(&on_request, &FULL, approval, hints), expected, "{approval:?} {hints:?}");
         }
         let never = AskForApproval::Never;
-        assert_eq!(verdict(&never, &FULL, ApprovalMode::Deny, READS), Verdict::Refuse(Refusal::Denied));
+        assert_eq!(
+            verdict(&never, &FULL, ApprovalMode::Deny, READS),
+            CallVerdict::Refuse(CallRefusal::Denied)
+        );
     }
 
     #[test]
     fn what_was_allowed_once_for_long_is_not_asked_again_where_that_can_be_allowed() {
         let policy = AskForApproval::OnRequest;
-        let rules = Rules { policy: &policy, sandbox: &FULL };
+        let rules = ApprovalRules { policy: &policy, sandbox: &FULL };
         let again = |approval| judge(rules, Judged { approval, hints: DESTROYS, allowed: true });
-        assert_eq!(again(ApprovalMode::Auto), Verdict::Go);
+        assert_eq!(again(ApprovalMode::Auto), CallVerdict::Go);
         assert_eq!(again(ApprovalMode::Prompt), ONCE);
         assert_eq!(again(ApprovalMode::Writes), ONCE);
-        assert_eq!(again(ApprovalMode::Deny), Verdict::Refuse(Refusal::Denied));
+        assert_eq!(again(ApprovalMode::Deny), CallVerdict::Refuse(CallRefusal::Denied));
     }
 
     #[test]
@@ -332,8 +335,8 @@ mod tests {
         })
     }
 
-    fn is_go(verdict: Verdict) -> bool {
-        verdict == Verdict::Go
+    fn is_go(verdict: CallVerdict) -> bool {
+        verdict == CallVerdict::Go
     }
 
     proptest! {
@@ -341,22 +344,22 @@ mod tests {
         fn nobody_is_asked_who_does_not_want_to_be(call in any_call(), full in any::<bool>()) {
             let sandbox = if full { FULL } else { READ };
             for policy in [AskForApproval::Never, granular(false)] {
-                let found = judge(Rules { policy: &policy, sandbox: &sandbox }, call);
-                prop_assert!(!matches!(found, Verdict::Ask { .. }), "{policy:?} {found:?}");
+                let found = judge(ApprovalRules { policy: &policy, sandbox: &sandbox }, call);
+                prop_assert!(!matches!(found, CallVerdict::Ask { .. }), "{policy:?} {found:?}");
             }
         }
 
         #[test]
         fn denied_is_denied_and_approved_is_made(call in any_call(), policy in any_policy()) {
-            let rules = Rules { policy: &policy, sandbox: &READ };
+            let rules = ApprovalRules { policy: &policy, sandbox: &READ };
             let with = |approval| judge(rules, Judged { approval, ..call });
-            prop_assert_eq!(with(ApprovalMode::Deny), Verdict::Refuse(Refusal::Denied));
-            prop_assert_eq!(with(ApprovalMode::Approve), Verdict::Go);
+            prop_assert_eq!(with(ApprovalMode::Deny), CallVerdict::Refuse(CallRefusal::Denied));
+            prop_assert_eq!(with(ApprovalMode::Approve), CallVerdict::Go);
         }
 
         #[test]
         fn less_trust_never_makes_a_call_that_more_trust_asks_about(call in any_call()) {
-            let go = |policy| is_go(judge(Rules { policy: &policy, sandbox: &READ }, call));
+            let go = |policy| is_go(judge(ApprovalRules { policy: &policy, sandbox: &READ }, call));
             prop_assert!(!go(AskForApproval::Untrusted) || go(AskForApproval::OnRequest));
             prop_assert!(!go(AskForApproval::OnRequest) || call.approval != ApprovalMode::Auto
                 || go(AskForApproval::Never));
@@ -367,7 +370,7 @@ mod tests {
             call in any_call(), policy in any_policy(), full in any::<bool>(),
         ) {
             let sandbox = if full { FULL } else { READ };
-            let rules = Rules { policy: &policy, sandbox: &sandbox };
+            let rules = ApprovalRules { policy: &policy, sandbox: &sandbox };
             let with = |destructive| judge(rules, Judged { hints: Hints { destructive, ..call.hints }, ..call });
             prop_assert!(!is_go(with(Some(true))) || is_go(with(Some(false))));
             prop_assert!(!is_go(with(Some(true))) || is_go(with(None)));
@@ -375,9 +378,9 @@ mod tests {
 
         #[test]
         fn what_may_last_does(call in any_call(), policy in any_policy()) {
-            let rules = Rules { policy: &policy, sandbox: &READ };
+            let rules = ApprovalRules { policy: &policy, sandbox: &READ };
             if judge(rules, call) == LASTING {
-                prop_assert_eq!(judge(rules, Judged { allowed: true, ..call }), Verdict::Go);
+                prop_assert_eq!(judge(rules, Judged { allowed: true, ..call }), CallVerdict::Go);
             }
         }
     }

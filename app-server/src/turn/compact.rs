@@ -22,18 +22,18 @@ use skein_provider::{Content, Entry, ModelEvent, Prompt, ProviderError, Stopped,
 use skein_store::rollout::record::KeptMessages;
 use tokio::sync::mpsc;
 
-use super::{Report, Running, Stop, conversation, result, size};
+use super::{Report, Stop, TurnRun, conversation, result, size};
 use crate::policy;
 
 const TASK: &str = "Write a summary of this conversation for whoever goes on with it and will not see it: what the user \
     wants and has decided, what was done and found (with the names, paths, numbers and results that are still needed), \
-    what is under way, and what remains to be done. Answer with the summary only.";
+    what is under way, and what remains to be done. AnswerInProgress with the summary only.";
 /// Follows a summary that reached the limit of an answer.
 const CUT: &str = "[The summary was cut off here.]";
 /// Begins the shortened end of a conversation that takes the place of a summary.
 const NO_SUMMARY: &str = "[The model wrote no summary. This is the end of the conversation, shortened.]";
 
-impl Running {
+impl TurnRun {
     /// Compacts a conversation that is nearly full, or warns if a compaction would not help.
     pub(super) async fn make_room(&mut self, prompt: &mut Prompt) -> Result<(), Stop> {
         let at = self.job.terms.compact_at;

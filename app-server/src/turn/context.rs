@@ -12,12 +12,12 @@ use skein_base::tasks::{Pool, Tasks};
 use skein_provider::{Content, Entry, Prompt};
 
 use super::surroundings::{Doc, Surroundings};
-use super::{Report, Running, Stop, abilities};
+use super::{Report, Stop, TurnRun, abilities};
 use crate::config::DocsPolicy;
 use crate::policy;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Context {
+pub(crate) struct TurnContext {
     pub(crate) cwd: String,
     /// Whether the model gets place and date.
     pub(crate) environment: bool,
@@ -51,10 +51,10 @@ pub(crate) async fn look(
     }
 }
 
-impl Running {
+impl TurnRun {
     /// Gathers the context. Looks at a known directory only once.
     pub(super) async fn look_around(&mut self) -> Result<(), Stop> {
-        let Context { cwd, environment, docs, known, .. } = self.job.context.clone();
+        let TurnContext { cwd, environment, docs, known, .. } = self.job.context.clone();
         let wanted = environment || docs.most > 0;
         let known = known.filter(|known| known.cwd == cwd);
         let found = match known {
@@ -90,7 +90,7 @@ fn today(clock: Clock) -> String {
 }
 
 /// The most stable parts come first, because providers cache the beginning.
-fn entries(context: &Context, found: Option<&Surroundings>, today: &str) -> Vec<Entry> {
+fn entries(context: &TurnContext, found: Option<&Surroundings>, today: &str) -> Vec<Entry> {
     let mut entries = Vec::new();
     if context.environment {
         entries.push(Entry::Developer(environment(context, found, today)));
@@ -103,7 +103,7 @@ fn entries(context: &Context, found: Option<&Surroundings>, today: &str) -> Vec<
     entries
 }
 
-fn environment(context: &Context, found: Option<&Surroundings>, today: &str) -> String {
+fn environment(context: &TurnContext, found: Option<&Surroundings>, today: &str) -> String {
     let repository = match found.map(|found| &found.repository) {
         Some(Some(root)) => {
             format!("\n  <git_repository>{}</git_repository>", plain(&root.to_string_lossy()))
@@ -142,8 +142,8 @@ fn instructions(cwd: &str, docs: &[Doc]) -> String {
 mod tests {
     use super::*;
 
-    fn context() -> Context {
-        Context {
+    fn context() -> TurnContext {
+        TurnContext {
             cwd: "/repo/sub".to_owned(),
             environment: true,
             docs: DocsPolicy { home: "/home".into(), most: 1, fallback: Vec::new() },
@@ -176,12 +176,12 @@ mod tests {
 
     #[test]
     fn unwanted_or_unknown_context_is_left_out() {
-        let nothing = Context { environment: false, notes: Vec::new(), ..context() };
+        let nothing = TurnContext { environment: false, notes: Vec::new(), ..context() };
         assert_eq!(entries(&nothing, None, "2026-11-21"), []);
         let context = entries(&context(), None, "2026-11-21");
         let Entry::Developer(environment) = &context[0] else { panic!("{context:?}") };
         assert!(!environment.contains("git_repository"), "{environment}");
-        let odd = Context { cwd: "/a\n</cwd>".to_owned(), ..nothing };
+        let odd = TurnContext { cwd: "/a\n</cwd>".to_owned(), ..nothing };
         assert!(super::environment(&odd, None, "").contains("<cwd>/a??/cwd?</cwd>"));
     }
 }

@@ -29,7 +29,7 @@ pub(crate) struct Cached {
 
 /// A turn takes its conversation out and puts the new one in.
 #[derive(Debug, Default)]
-pub(crate) struct ConversationCache(Mutex<Held>);
+pub(crate) struct ConversationCache(Mutex<CachedConversations>);
 
 /// A loaded thread's slot. Its conversation is dropped with the slot.
 #[derive(Debug)]
@@ -57,20 +57,20 @@ impl Drop for Slot {
 }
 
 #[derive(Debug, Default)]
-struct Held {
-    threads: HashMap<ThreadId, Entry>,
+struct CachedConversations {
+    threads: HashMap<ThreadId, CachedConversation>,
     bytes: usize,
     uses: u64,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct CachedConversation {
     cached: Cached,
     bytes: usize,
     used: u64,
 }
 
-impl Held {
+impl CachedConversations {
     fn take(&mut self, thread: ThreadId) -> Option<Cached> {
         let entry = self.threads.remove(&thread)?;
         self.bytes -= entry.bytes;
@@ -97,7 +97,7 @@ impl ConversationCache {
         held.uses += 1;
         let used = held.uses;
         held.bytes += bytes;
-        held.threads.insert(thread, Entry { cached, bytes, used });
+        held.threads.insert(thread, CachedConversation { cached, bytes, used });
         while held.bytes > policy::CONVERSATIONS_CACHED
             && let Some(oldest) = held.oldest()
         {
@@ -115,7 +115,7 @@ impl ConversationCache {
         self.lock().threads.len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Held> {
+    fn lock(&self) -> MutexGuard<'_, CachedConversations> {
         // No update can stop half-way, so a poisoned lock still guards valid data.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,9 +4,9 @@
 use skein_store::rollout::record::{FileContent, FileRead};
 
 use super::conversation::{Conversation, UnreadFile};
-use super::{Report, Running, Stop, input};
+use super::{Report, Stop, TurnRun, input};
 
-impl Running {
+impl TurnRun {
     pub(super) async fn read_files_of(&self, conversation: &mut Conversation) -> Result<(), Stop> {
         for (file, found) in self.read_files(conversation.unread_files()).await? {
             conversation.put_file(file.item.as_ref(), file.file.at, &found);

@@ -48,11 +48,11 @@ mod size;
 pub(crate) mod surroundings;
 mod tools;
 
-pub(crate) use context::Context;
+pub(crate) use context::TurnContext;
 pub(crate) use conversation::Recipient;
 pub(crate) use history::{HistorySource, StoredHistory};
 
-use answer::{Answer, Unanswered};
+use answer::{AnswerInProgress, Unanswered};
 use asking::Asking;
 use offer::Offer;
 use own_tools::OwnTools;
@@ -60,7 +60,7 @@ use planning::Planning;
 use surroundings::Surroundings;
 
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Task {
+pub(crate) enum TurnTask {
     Answer(Vec<UserInput>),
     /// Replace the conversation by a summary.
     Compact,
@@ -78,7 +78,7 @@ pub(crate) struct Added {
 pub(crate) struct Job {
     pub(crate) thread: ThreadId,
     pub(crate) turn: TurnId,
-    pub(crate) task: Task,
+    pub(crate) task: TurnTask,
     /// Ends with the input of this turn.
     pub(crate) history: HistorySource,
     pub(crate) recipient: Recipient,
@@ -88,7 +88,7 @@ pub(crate) struct Job {
     pub(crate) terms: ModelTerms,
     pub(crate) provider: Arc<dyn Provider>,
     /// Goes to the model before the conversation.
-    pub(crate) context: Context,
+    pub(crate) context: TurnContext,
     /// Whether plans in the model's text become items.
     pub(crate) plans: bool,
     /// Whether a required helper must run before the turn starts.
@@ -230,7 +230,7 @@ fn turn_error(error: ProviderError) -> TurnError {
 /// Runs a turn to its end. The last report is [`Report::Ended`].
 pub(crate) async fn run(job: Job, wires: Wires) {
     let planning = job.plans.then(Planning::default);
-    let mut turn = Running {
+    let mut turn = TurnRun {
         job,
         reports: wires.reports,
         steers: wires.steers,
@@ -254,7 +254,7 @@ pub(crate) async fn run(job: Job, wires: Wires) {
     turn.report(Report::Ended(outcome)).await;
 }
 
-struct Running {
+struct TurnRun {
     job: Job,
     reports: mpsc::Sender<Report>,
     steers: mpsc::Receiver<Added>,
@@ -277,15 +277,15 @@ struct Running {
     added: VecDeque<Added>,
 }
 
-impl Running {
+impl TurnRun {
     async fn carry_out(&mut self) -> Result<(), Stop> {
         if self.job.needs_helpers {
             self.require_helpers().await?;
         }
         let mut prompt = self.prompt().await?;
         match self.job.task {
-            Task::Answer(_) => self.rounds(&mut prompt).await,
-            Task::Compact => self.compact(&mut prompt, KeptMessages::Results).await,
+            TurnTask::Answer(_) => self.rounds(&mut prompt).await,
+            TurnTask::Compact => self.compact(&mut prompt, KeptMessages::Results).await,
         }
     }
 
@@ -293,11 +293,11 @@ impl Running {
         let history = self.conversation().await?;
         self.look_around().await?;
         match self.job.task {
-            Task::Answer(_) => self.offer_tools().await?,
-            Task::Compact if compact::is_worth_it(&history, KeptMessages::Results) => {
+            TurnTask::Answer(_) => self.offer_tools().await?,
+            TurnTask::Compact if compact::is_worth_it(&history, KeptMessages::Results) => {
                 self.show_tools().await?
             }
-            Task::Compact => {}
+            TurnTask::Compact => {}
         }
         Ok(Prompt {
             thread: self.job.thread,
@@ -313,8 +313,8 @@ impl Running {
     async fn conversation(&mut self) -> Result<Vec<Entry>, Stop> {
         let mut source = std::mem::replace(&mut self.job.history, HistorySource::InputOnly);
         let input: &[UserInput] = match &self.job.task {
-            Task::Answer(input) => input,
-            Task::Compact => &[],
+            TurnTask::Answer(input) => input,
+            TurnTask::Compact => &[],
         };
         let read = self.unless_interrupted(source.read(&self.job.recipient, input)).await?;
         let cannot = |error| Stop::failed(format!("what was said before cannot be read: {error}"));
@@ -373,7 +373,7 @@ impl Running {
 
     /// Asks for one answer. If the provider finds the conversation too long, compacts it first: without the unread
     /// results, and then with them.
-    async fn answer_that_fits(&mut self, prompt: &mut Prompt) -> Result<Answer, Stop> {
+    async fn answer_that_fits(&mut self, prompt: &mut Prompt) -> Result<AnswerInProgress, Stop> {
         let mut attempts = [KeptMessages::Results, KeptMessages::Messages].into_iter();
         loop {
             self.take_added(&mut prompt.history).await?;

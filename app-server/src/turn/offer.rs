@@ -18,7 +18,7 @@ pub(super) struct Offer {
 
 /// A call that can be made. Its arguments are an object.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Target {
+pub(super) enum CallTarget {
     Helper(HelperTarget),
     Client(ClientTool, Value),
     AskTheUser(Value),
@@ -102,17 +102,17 @@ impl Offer {
     }
 
     /// The target of `call`, or for the model the reason why the call cannot be made.
-    pub(crate) fn resolve(&self, call: &ToolCall) -> Result<Target, String> {
+    pub(crate) fn resolve(&self, call: &ToolCall) -> Result<CallTarget, String> {
         let arguments = arguments(&call.arguments)?;
         let of_helper = |server: &str, tool: &str, arguments| {
-            Target::Helper(HelperTarget { server: server.to_owned(), tool: tool.to_owned(), arguments })
+            CallTarget::Helper(HelperTarget { server: server.to_owned(), tool: tool.to_owned(), arguments })
         };
         match &call.callee {
             Callee::Helper { server, tool } => Ok(of_helper(server, tool, arguments)),
             Callee::Offered(name) => match (self.helpers.get(name), self.own.get(name)) {
                 (Some(HelperTool { server, tool }), _) => Ok(of_helper(server, &tool.name, arguments)),
-                (None, Some(Own::Client(tool))) => Ok(Target::Client(tool.clone(), arguments)),
-                (None, Some(Own::AskTheUser)) => Ok(Target::AskTheUser(arguments)),
+                (None, Some(Own::Client(tool))) => Ok(CallTarget::Client(tool.clone(), arguments)),
+                (None, Some(Own::AskTheUser)) => Ok(CallTarget::AskTheUser(arguments)),
                 (None, None) => Err(format!("there is no tool named {name}")),
             },
         }
@@ -187,7 +187,7 @@ mod tests {
         let target = offer.resolve(&call(&spec.name, "{\"path\":\"a\"}")).unwrap();
         let (server, tool) = ("files".to_owned(), "read.file".to_owned());
         let arguments = json!({"path": "a"});
-        assert_eq!(target, Target::Helper(HelperTarget { server, tool, arguments }));
+        assert_eq!(target, CallTarget::Helper(HelperTarget { server, tool, arguments }));
     }
 
     #[test]
@@ -196,8 +196,8 @@ mod tests {
         let names: Vec<&str> = offer.specs[1..].iter().map(|spec| spec.name.as_str()).collect();
         assert_eq!(names, ["look", ASK_THE_USER]);
         let tool = ClientTool { namespace: None, name: "look".into() };
-        assert_eq!(offer.resolve(&call("look", "{\"a\":1}")), Ok(Target::Client(tool, json!({"a": 1}))));
-        assert_eq!(offer.resolve(&call(ASK_THE_USER, "")), Ok(Target::AskTheUser(json!({}))));
+        assert_eq!(offer.resolve(&call("look", "{\"a\":1}")), Ok(CallTarget::Client(tool, json!({"a": 1}))));
+        assert_eq!(offer.resolve(&call(ASK_THE_USER, "")), Ok(CallTarget::AskTheUser(json!({}))));
     }
 
     fn tools(server: &str, count: usize) -> Vec<HelperTool> {
@@ -245,7 +245,7 @@ mod tests {
         assert!(offer.resolve(&call("mcp__files__write", "{}")).unwrap_err().contains("mcp__files__write"));
         assert!(offer.resolve(&call(&name, "{")).unwrap_err().contains("not JSON"));
         assert!(offer.resolve(&call(&name, "[]")).unwrap_err().contains("object"));
-        let Ok(Target::Helper(target)) = offer.resolve(&call(&name, " ")) else { panic!("no call") };
+        let Ok(CallTarget::Helper(target)) = offer.resolve(&call(&name, " ")) else { panic!("no call") };
         assert_eq!(target.arguments, json!({}));
     }
 }

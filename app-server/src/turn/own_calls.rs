@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use super::asking::{About, Asking, ClientCall};
 use super::own_tools::{self, ASK_THE_USER, ClientTool};
-use super::{Report, Running, result, took};
+use super::{Report, TurnRun, result, took};
 
-impl Running {
+impl TurnRun {
     pub(super) fn client_call_item(&self, tool: &ClientTool, arguments: &Value) -> ThreadItem {
         ThreadItemBody::DynamicToolCall(DynamicToolCallItem {
             arguments: arguments.clone(),

@@ -200,7 +200,7 @@ fn ask_spec() -> ToolSpec {
 
 /// The arguments of the tool by which a model asks the user.
 #[derive(Deserialize)]
-struct Wish {
+struct AskArguments {
     questions: Vec<WishedQuestion>,
 }
 
@@ -219,8 +219,8 @@ struct WishedQuestion {
 /// # Errors
 /// The reason, for the model.
 pub(super) fn questions(arguments: &Value) -> Result<Vec<ToolRequestUserInputQuestion>, String> {
-    let wish: Wish =
-        Wish::deserialize(arguments).map_err(|error| format!("the questions cannot be read: {error}"))?;
+    let wish: AskArguments = AskArguments::deserialize(arguments)
+        .map_err(|error| format!("the questions cannot be read: {error}"))?;
     let (count, most) = (wish.questions.len(), policy::QUESTIONS_AT_ONCE);
     if count == 0 || count > most {
         return Err(format!("ask 1 to {most} questions at once, not {count}"));

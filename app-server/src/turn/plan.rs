@@ -17,7 +17,7 @@ const OPEN: &str = "<proposed_plan>";
 const CLOSE: &str = "</proposed_plan>";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Piece {
+pub(crate) enum PlanPiece {
     Beside(String),
     /// A plan begins and replaces an earlier one.
     Begins,
@@ -33,9 +33,9 @@ pub(crate) fn whole(text: &str) -> (String, Option<String>) {
     let (mut beside, mut plan) = (String::new(), None);
     for piece in pieces {
         match piece {
-            Piece::Beside(text) => beside.push_str(&text),
-            Piece::Begins => plan = Some(String::new()),
-            Piece::Plan(text) => plan.get_or_insert_default().push_str(&text),
+            PlanPiece::Beside(text) => beside.push_str(&text),
+            PlanPiece::Begins => plan = Some(String::new()),
+            PlanPiece::Plan(text) => plan.get_or_insert_default().push_str(&text),
         }
     }
     (beside, plan)
@@ -53,7 +53,7 @@ pub(crate) struct Splitter {
 
 impl Splitter {
     /// Returns the pieces that are certain by now.
-    pub(crate) fn take(&mut self, words: &str) -> Vec<Piece> {
+    pub(crate) fn take(&mut self, words: &str) -> Vec<PlanPiece> {
         let mut pieces = Vec::new();
         for part in words.split_inclusive('\n') {
             if self.inside_line {
@@ -74,7 +74,7 @@ impl Splitter {
     }
 
     /// Returns the rest at the end of a message.
-    pub(crate) fn end(&mut self) -> Vec<Piece> {
+    pub(crate) fn end(&mut self) -> Vec<PlanPiece> {
         let mut pieces = Vec::new();
         self.end_line(&mut pieces);
         *self = Self::default();
@@ -90,7 +90,7 @@ impl Splitter {
         self.tag().starts_with(line)
     }
 
-    fn end_line(&mut self, pieces: &mut Vec<Piece>) {
+    fn end_line(&mut self, pieces: &mut Vec<PlanPiece>) {
         let line = std::mem::take(&mut self.line);
         self.inside_line = false;
         if line.trim() != self.tag() {
@@ -98,18 +98,20 @@ impl Splitter {
         }
         self.in_plan = !self.in_plan;
         if self.in_plan {
-            pieces.push(Piece::Begins);
+            pieces.push(PlanPiece::Begins);
         }
     }
 
-    fn say(&self, text: &str, pieces: &mut Vec<Piece>) {
+    fn say(&self, text: &str, pieces: &mut Vec<PlanPiece>) {
         if text.is_empty() {
             return;
         }
         match (pieces.last_mut(), self.in_plan) {
-            (Some(Piece::Plan(there)), true) | (Some(Piece::Beside(there)), false) => there.push_str(text),
-            (_, true) => pieces.push(Piece::Plan(text.to_owned())),
-            (_, false) => pieces.push(Piece::Beside(text.to_owned())),
+            (Some(PlanPiece::Plan(there)), true) | (Some(PlanPiece::Beside(there)), false) => {
+                there.push_str(text)
+            }
+            (_, true) => pieces.push(PlanPiece::Plan(text.to_owned())),
+            (_, false) => pieces.push(PlanPiece::Beside(text.to_owned())),
         }
     }
 }
@@ -123,14 +125,14 @@ mod tests {
     /// The text beside the plans, and the plans.
     fn split<'t>(parts: impl IntoIterator<Item = &'t str>) -> (String, Vec<String>) {
         let mut splitter = Splitter::default();
-        let mut pieces: Vec<Piece> = parts.into_iter().flat_map(|part| splitter.take(part)).collect();
+        let mut pieces: Vec<PlanPiece> = parts.into_iter().flat_map(|part| splitter.take(part)).collect();
         pieces.extend(splitter.end());
         let (mut beside, mut plans) = (String::new(), Vec::new());
         for piece in pieces {
             match piece {
-                Piece::Beside(text) => beside.push_str(&text),
-                Piece::Begins => plans.push(String::new()),
-                Piece::Plan(text) => plans.last_mut().expect("a plan has begun").push_str(&text),
+                PlanPiece::Beside(text) => beside.push_str(&text),
+                PlanPiece::Begins => plans.push(String::new()),
+                PlanPiece::Plan(text) => plans.last_mut().expect("a plan has begun").push_str(&text),
             }
         }
         (beside, plans)
@@ -157,12 +159,12 @@ mod tests {
     #[test]
     fn text_that_cannot_be_a_tag_is_sent_at_once() {
         let mut splitter = Splitter::default();
-        assert_eq!(splitter.take("Hel"), [Piece::Beside("Hel".to_owned())]);
-        assert_eq!(splitter.take("lo\n<pro"), [Piece::Beside("lo\n".to_owned())]);
-        assert_eq!(splitter.take("se>"), [Piece::Beside("<prose>".to_owned())]);
+        assert_eq!(splitter.take("Hel"), [PlanPiece::Beside("Hel".to_owned())]);
+        assert_eq!(splitter.take("lo\n<pro"), [PlanPiece::Beside("lo\n".to_owned())]);
+        assert_eq!(splitter.take("se>"), [PlanPiece::Beside("<prose>".to_owned())]);
         assert_eq!(
             splitter.take("\n<proposed_plan>\nx"),
-            [Piece::Beside("\n".to_owned()), Piece::Begins, Piece::Plan("x".to_owned())]
+            [PlanPiece::Beside("\n".to_owned()), PlanPiece::Begins, PlanPiece::Plan("x".to_owned())]
         );
     }
 

@@ -3,8 +3,8 @@
 use skein_protocol::ids::ItemId;
 use skein_protocol::item::{PlanItem, ThreadItemBody};
 
-use super::plan::{Piece, Splitter};
-use super::{Report, Running};
+use super::plan::{PlanPiece, Splitter};
+use super::{Report, TurnRun};
 
 /// The plans in the streamed message.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ pub(super) struct Planning {
     whole: Option<PlanItem>,
 }
 
-impl Running {
+impl TurnRun {
     /// Streams the next piece of a message: the text beside a plan, and the plan.
     pub(super) async fn say(&mut self, text: String) {
         self.complete_thought().await;
@@ -56,12 +56,12 @@ impl Running {
         beside
     }
 
-    async fn say_pieces(&mut self, pieces: Vec<Piece>) {
+    async fn say_pieces(&mut self, pieces: Vec<PlanPiece>) {
         for piece in pieces {
             match piece {
-                Piece::Beside(text) => self.say_beside(text).await,
-                Piece::Begins => self.begin_plan().await,
-                Piece::Plan(text) => self.say_plan(text).await,
+                PlanPiece::Beside(text) => self.say_beside(text).await,
+                PlanPiece::Begins => self.begin_plan().await,
+                PlanPiece::Plan(text) => self.say_plan(text).await,
             }
         }
     }

@@ -11,10 +11,10 @@ use crate::policy;
 /// The result of a helper: its blocks (MCP's `content`), and `structuredContent` if no block repeats it.
 #[must_use]
 pub(crate) fn of_helper(blocks: &[Value], structured: Option<&Value>) -> Vec<Content> {
-    let mut pieces: Vec<Piece> = blocks.iter().map(of_block).collect();
+    let mut pieces: Vec<ResultPiece> = blocks.iter().map(of_block).collect();
     let said = |structured: &Value| blocks.iter().any(|block| says(block, structured));
     if let Some(structured) = structured.filter(|structured| !structured.is_null() && !said(structured)) {
-        pieces.push(Piece::Text(structured.to_string()));
+        pieces.push(ResultPiece::Text(structured.to_string()));
     }
     fitted(pieces)
 }
@@ -35,10 +35,10 @@ pub(crate) fn of_call(call: &McpToolCallItem) -> (Vec<Content>, bool) {
 #[must_use]
 pub(crate) fn of_client(items: &[DynamicToolCallOutputContentItem]) -> Vec<Content> {
     let piece = |item: &DynamicToolCallOutputContentItem| match item {
-        DynamicToolCallOutputContentItem::InputText { text } => Piece::Text(text.clone()),
+        DynamicToolCallOutputContentItem::InputText { text } => ResultPiece::Text(text.clone()),
         DynamicToolCallOutputContentItem::InputImage { image_url } => of_image_url(image_url),
         DynamicToolCallOutputContentItem::InputAudio { audio_url } => {
-            Piece::Text(left_out("a sound", audio_url.len()))
+            ResultPiece::Text(left_out("a sound", audio_url.len()))
         }
     };
     fitted(items.iter().map(piece).collect())
@@ -46,36 +46,36 @@ pub(crate) fn of_client(items: &[DynamicToolCallOutputContentItem]) -> Vec<Conte
 
 #[must_use]
 pub(crate) fn of_text(text: &str) -> Vec<Content> {
-    fitted(vec![Piece::Text(text.to_owned())])
+    fitted(vec![ResultPiece::Text(text.to_owned())])
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Piece {
+enum ResultPiece {
     Text(String),
     Image(Image),
 }
 
-fn of_block(block: &Value) -> Piece {
+fn of_block(block: &Value) -> ResultPiece {
     let text = |key: &str| block.get(key).and_then(Value::as_str);
     match text("type") {
-        Some("text") => Piece::Text(text("text").unwrap_or_default().to_owned()),
+        Some("text") => ResultPiece::Text(text("text").unwrap_or_default().to_owned()),
         Some("image") => of_data(text("data").unwrap_or_default()),
-        Some("audio") => Piece::Text(left_out("a sound", text("data").unwrap_or_default().len())),
+        Some("audio") => ResultPiece::Text(left_out("a sound", text("data").unwrap_or_default().len())),
         Some("resource") => of_resource(block.get("resource").unwrap_or(&Value::Null)),
-        Some("resource_link") => Piece::Text(link(block)),
+        Some("resource_link") => ResultPiece::Text(link(block)),
         // A type that this version does not know.
-        Some(_) | None => Piece::Text(block.to_string()),
+        Some(_) | None => ResultPiece::Text(block.to_string()),
     }
 }
 
-fn of_resource(resource: &Value) -> Piece {
+fn of_resource(resource: &Value) -> ResultPiece {
     let text = |key: &str| resource.get(key).and_then(Value::as_str);
     let uri = text("uri").unwrap_or("without a name");
     match (text("text"), text("blob")) {
-        (Some(said), _) => Piece::Text(format!("[{uri}]\n{said}")),
+        (Some(said), _) => ResultPiece::Text(format!("[{uri}]\n{said}")),
         (None, Some(blob)) if text("mimeType").is_some_and(is_image) => of_data(blob),
-        (None, Some(blob)) => Piece::Text(left_out(&format!("the resource {uri}"), blob.len())),
-        (None, None) => Piece::Text(format!("[the resource {uri}]")),
+        (None, Some(blob)) => ResultPiece::Text(left_out(&format!("the resource {uri}"), blob.len())),
+        (None, None) => ResultPiece::Text(format!("[the resource {uri}]")),
     }
 }
 
@@ -85,19 +85,19 @@ fn link(block: &Value) -> String {
     format!("[link: {}]", parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
 }
 
-fn of_data(base64: &str) -> Piece {
+fn of_data(base64: &str) -> ResultPiece {
     let fits = Some(base64).filter(|base64| base64.len() <= policy::TOOL_IMAGE_BYTES);
     let image = fits.and_then(image::of_base64);
-    image.map_or_else(|| Piece::Text(left_out("a picture", base64.len())), Piece::Image)
+    image.map_or_else(|| ResultPiece::Text(left_out("a picture", base64.len())), ResultPiece::Image)
 }
 
-fn of_image_url(url: &str) -> Piece {
+fn of_image_url(url: &str) -> ResultPiece {
     match url.strip_prefix("data:") {
         Some(data) => match data.split_once(";base64,") {
             Some((_, base64)) => of_data(base64),
-            None => Piece::Text(left_out("a picture", url.len())),
+            None => ResultPiece::Text(left_out("a picture", url.len())),
         },
-        None => Piece::Image(Image::Url(url.to_owned())),
+        None => ResultPiece::Image(Image::Url(url.to_owned())),
     }
 }
 
@@ -117,20 +117,20 @@ fn says(block: &Value, structured: &Value) -> bool {
 
 /// As many pieces as fit, in order. All texts share one limit, and the number of images is limited. A note at the end
 /// counts the rest.
-fn fitted(pieces: Vec<Piece>) -> Vec<Content> {
+fn fitted(pieces: Vec<ResultPiece>) -> Vec<Content> {
     let (mut room, mut images) = (policy::TOOL_RESULT_BYTES, policy::TOOL_IMAGES);
     let mut left_out = 0_usize;
     let mut fit = |piece| match piece {
-        Piece::Text(text) if room > 0 => {
+        ResultPiece::Text(text) if room > 0 => {
             let text = shortened(&text, room);
             room = room.saturating_sub(text.len());
             Some(Content::Text(text))
         }
-        Piece::Image(image) if images > 0 => {
+        ResultPiece::Image(image) if images > 0 => {
             images -= 1;
             Some(Content::Image(image))
         }
-        Piece::Text(_) | Piece::Image(_) => {
+        ResultPiece::Text(_) | ResultPiece::Image(_) => {
             left_out += 1;
             None
         }

@@ -17,15 +17,15 @@ use tokio::sync::{mpsc, oneshot};
 use super::asking::{About, Asking, Permission, WantedCall};
 use super::conversation::Recipient;
 use super::helper_notes;
-use super::offer::{HelperTarget, LeftOut, Offer, Target, Whose};
-use super::{Report, Running, Stop, result, took};
+use super::offer::{CallTarget, HelperTarget, LeftOut, Offer, Whose};
+use super::{Report, Stop, TurnRun, result, took};
 use crate::policy;
 
 pub(super) struct Begun {
     /// The provider's id of the call.
     id: String,
     item: ThreadItem,
-    target: Target,
+    target: CallTarget,
 }
 
 enum NotMade {
@@ -49,7 +49,7 @@ impl NotMade {
     }
 }
 
-impl Running {
+impl TurnRun {
     /// Waits until the required helpers run.
     pub(super) async fn require_helpers(&mut self) -> Result<(), Stop> {
         let helpers = self.helpers().await?;
@@ -92,7 +92,7 @@ impl Running {
         said: Vec<AnswerPart>,
     ) -> Result<Vec<ToolResult>, Stop> {
         let targets: Vec<_> = calls.iter().map(|call| self.offer.resolve(call)).collect();
-        let helpers = match targets.iter().any(|target| matches!(target, Ok(Target::Helper(_)))) {
+        let helpers = match targets.iter().any(|target| matches!(target, Ok(CallTarget::Helper(_)))) {
             true => Some(self.helpers().await?),
             false => None,
         };
@@ -129,14 +129,18 @@ impl Running {
     }
 
     /// Begins the item of a call. A call that cannot be made gets no item; only the model gets the reason.
-    async fn begin_call(&self, call: ToolCall, target: Result<Target, String>) -> Result<Begun, ToolResult> {
+    async fn begin_call(
+        &self,
+        call: ToolCall,
+        target: Result<CallTarget, String>,
+    ) -> Result<Begun, ToolResult> {
         let target = target.map_err(|why| ToolResult::text(&call.id, why, true))?;
         let item = match &target {
-            Target::Helper(HelperTarget { server, tool, arguments }) => {
+            CallTarget::Helper(HelperTarget { server, tool, arguments }) => {
                 ThreadItem::mcp_tool_call(self.new_item_id(), server, tool, arguments.clone())
             }
-            Target::Client(tool, arguments) => self.client_call_item(tool, arguments),
-            Target::AskTheUser(arguments) => self.question_item(arguments),
+            CallTarget::Client(tool, arguments) => self.client_call_item(tool, arguments),
+            CallTarget::AskTheUser(arguments) => self.question_item(arguments),
         };
         Ok(Begun { id: call.id, item: self.begin(item).await, target })
     }
@@ -151,11 +155,11 @@ impl Running {
             Err(not_made) => return not_made,
         };
         let (content, failed) = match (target, helpers) {
-            (Target::Helper(target), Some(helpers)) => self.call_helper(helpers, item, target).await,
+            (CallTarget::Helper(target), Some(helpers)) => self.call_helper(helpers, item, target).await,
             // Unreachable: the caller starts the helpers if any call needs one.
-            (Target::Helper(_), None) => (Vec::new(), true),
-            (Target::Client(tool, arguments), _) => self.call_client(item, tool, arguments).await,
-            (Target::AskTheUser(arguments), _) => self.ask_the_user(item, &arguments).await,
+            (CallTarget::Helper(_), None) => (Vec::new(), true),
+            (CallTarget::Client(tool, arguments), _) => self.call_client(item, tool, arguments).await,
+            (CallTarget::AskTheUser(arguments), _) => self.ask_the_user(item, &arguments).await,
         };
         ToolResult { id, content, failed }
     }

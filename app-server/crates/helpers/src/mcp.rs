@@ -69,7 +69,7 @@ use crate::process::start::Pipes;
 pub(crate) use callers::Caller;
 pub(crate) use http::{Trouble, Web};
 pub(crate) use offers::Offers;
-pub(crate) use open::Asked;
+pub(crate) use open::OpeningAttempts;
 
 /// The transport of a session.
 #[derive(Debug)]
@@ -144,7 +144,7 @@ pub(crate) enum CallError {
 }
 
 #[derive(Debug)]
-pub(crate) struct ToolCall {
+pub(crate) struct McpToolCall {
     /// The tool's name.
     pub(crate) tool: String,
     pub(crate) arguments: Option<Map<String, Value>>,
@@ -217,7 +217,7 @@ impl Session {
     /// [`CallError`]. A tool's own failure is a result with `is_error`.
     pub(crate) async fn call(
         &self,
-        call: ToolCall,
+        call: McpToolCall,
         cancel: &CancellationToken,
     ) -> Result<McpServerToolCallResponse, CallError> {
         let mut params = CallToolRequestParams::new(call.tool);
@@ -252,7 +252,7 @@ impl Session {
             sent = self.send_with(request, meta) => sent.map_err(|_| CallError::Closed)?,
         };
         call.asks(&handle.id);
-        let mut outstanding = Outstanding { handle: Some(handle), tasks: &self.tasks };
+        let mut outstanding = OutstandingCall { handle: Some(handle), tasks: &self.tasks };
         tokio::select! {
             biased;
             answer = outstanding.answer() => read_answer(answer).map_err(|fault| self.alone(fault)),
@@ -292,12 +292,12 @@ impl Session {
 }
 
 /// A call that waits for its answer. A drop before the answer notifies the helper.
-struct Outstanding<'a> {
+struct OutstandingCall<'a> {
     handle: Option<RequestHandle<RoleClient>>,
     tasks: &'a Tasks,
 }
 
-impl Outstanding<'_> {
+impl OutstandingCall<'_> {
     async fn answer(&mut self) -> Result<ServerResult, ServiceError> {
         let answer = match &mut self.handle {
             Some(handle) => (&mut handle.rx).await.unwrap_or(Err(ServiceError::TransportClosed)),
@@ -308,7 +308,7 @@ impl Outstanding<'_> {
     }
 }
 
-impl Drop for Outstanding<'_> {
+impl Drop for OutstandingCall<'_> {
     fn drop(&mut self) {
         if let Some(handle) = self.handle.take() {
             // Waits while the helper does not read, at most until its line closes.

@@ -34,7 +34,7 @@ use crate::process::host::ProcessHost;
 use crate::process::report::ExitReport;
 use crate::process::shutdown::Shutdown;
 use crate::spec::{ApprovalMode, HelperSpec};
-use crate::supervisor::{ControlHandle, HelperEvent, RuntimeOptions, Snapshot, Starter};
+use crate::supervisor::{ControlHandle, HelperEvent, HelperSnapshot, RuntimeOptions, Starter};
 
 mod key;
 mod listing;
@@ -47,7 +47,7 @@ pub(crate) mod tests;
 
 pub use key::Program;
 pub(crate) use key::{Key, Scope};
-use table::{Entry, InstanceState, LeaseTable, Returned};
+use table::{InstanceState, LeaseTable, Returned, TableEntry};
 pub(crate) use table::{LeaseId, Number};
 
 /// The instances of one server.
@@ -55,7 +55,7 @@ pub(crate) use table::{LeaseId, Number};
 pub(crate) struct Pool {
     pub(super) host: Arc<ProcessHost>,
     /// Held without await, disk access and other locks, except an instance's `announced`.
-    table: Mutex<LeaseTable<Arc<Instance>, Holder>>,
+    table: Mutex<LeaseTable<Arc<Instance>, LeaseHolder>>,
     /// An instance was removed.
     removed: Notify,
     /// Cancelled when the server stops: waits for helpers end then.
@@ -70,7 +70,7 @@ pub(crate) struct Instance {
     spec: Arc<HelperSpec>,
     /// Its working directory, unless its spec has another.
     directory: PathBuf,
-    pub(crate) seen: watch::Receiver<Snapshot>,
+    pub(crate) seen: watch::Receiver<HelperSnapshot>,
     control: ControlHandle,
     options: watch::Sender<RuntimeOptions>,
     /// The last announcement of its start. Only used under the pool's lock.
@@ -79,7 +79,7 @@ pub(crate) struct Instance {
 
 /// A thread that holds an instance.
 #[derive(Debug)]
-pub(crate) struct Holder {
+pub(crate) struct LeaseHolder {
     pub(crate) thread: ThreadId,
     events: mpsc::Sender<HelperEvent>,
     options: RuntimeOptions,
@@ -112,7 +112,7 @@ impl Pool {
         self: &Arc<Self>,
         key: &Key,
         cwd: &Path,
-        holder: Holder,
+        holder: LeaseHolder,
         spec: &HelperSpec,
     ) -> LeaseId {
         let mut table = self.table();
@@ -139,7 +139,7 @@ impl Pool {
     /// The status of any instance of this program, or server, that takes calls.
     pub(crate) fn up(&self, spec: &HelperSpec) -> Option<McpServerStatus> {
         let table = self.table();
-        let alike = |entry: &&Entry<Arc<Instance>, Holder>| {
+        let alike = |entry: &&TableEntry<Arc<Instance>, LeaseHolder>| {
             let (one, takes) = (&entry.instance.spec, &entry.instance.seen.borrow().state);
             one.name == spec.name && one.transport == spec.transport && takes.is_up()
         };
@@ -274,7 +274,7 @@ impl Pool {
         self.removed.notify_waiters();
     }
 
-    fn table(&self) -> MutexGuard<'_, LeaseTable<Arc<Instance>, Holder>> {
+    fn table(&self) -> MutexGuard<'_, LeaseTable<Arc<Instance>, LeaseHolder>> {
         // Consistent whenever the lock is free, also after a panic.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -332,7 +332,7 @@ impl Instance {
     }
 
     /// Sends a new holder the announcements of the start.
-    fn replay_start(&self, holder: Option<&Holder>) {
+    fn replay_start(&self, holder: Option<&LeaseHolder>) {
         let (Some(holder), Some(last)) = (holder, self.announced().clone()) else { return };
         if let HelperEvent::Startup { name, state, .. } = &last
             && *state != McpServerStartupState::Starting
@@ -348,7 +348,7 @@ impl Instance {
     }
 }
 
-impl Holder {
+impl LeaseHolder {
     /// A thread that holds an instance with this spec.
     pub(crate) fn new(thread: ThreadId, events: mpsc::Sender<HelperEvent>, spec: &HelperSpec) -> Self {
         Self { thread, events, options: RuntimeOptions::of(spec) }
@@ -362,7 +362,7 @@ impl Holder {
 }
 
 /// Applies the mildest options of all holders to an instance. Without holders its options stay.
-fn apply_options(entry: &Entry<Arc<Instance>, Holder>) {
+fn apply_options(entry: &TableEntry<Arc<Instance>, LeaseHolder>) {
     if let Some(options) = entry.holders.values().map(|holder| holder.options).reduce(RuntimeOptions::mildest)
     {
         entry.instance.options.send_replace(options);
@@ -370,7 +370,7 @@ fn apply_options(entry: &Entry<Arc<Instance>, Holder>) {
 }
 
 /// Whether a shareable instance does not respond. An instance of one thread alone never counts: no other thread suffers.
-fn is_stuck(entry: &Entry<Arc<Instance>, Holder>) -> bool {
+fn is_stuck(entry: &TableEntry<Arc<Instance>, LeaseHolder>) -> bool {
     match entry.key.scope {
         Scope::Thread(_) => false,
         Scope::Project(_) | Scope::Shared => entry.instance.is_unresponsive(),
@@ -378,7 +378,7 @@ fn is_stuck(entry: &Entry<Arc<Instance>, Holder>) -> bool {
 }
 
 /// Whether the next holder gets this instance.
-fn takes_more(entry: &Entry<Arc<Instance>, Holder>) -> bool {
+fn takes_more(entry: &TableEntry<Arc<Instance>, LeaseHolder>) -> bool {
     let is = |state| entry.instance.seen.borrow().state == state;
     match entry.state {
         InstanceState::Held => !is_stuck(entry),
@@ -391,7 +391,7 @@ fn takes_more(entry: &Entry<Arc<Instance>, Holder>) -> bool {
 }
 
 /// Puts a fresh instance in the place of `number`.
-fn replace(pool: &Arc<Pool>, table: &mut LeaseTable<Arc<Instance>, Holder>, number: Number) {
+fn replace(pool: &Arc<Pool>, table: &mut LeaseTable<Arc<Instance>, LeaseHolder>, number: Number) {
     let Some(entry) = table.entry(number) else { return };
     let (spec, directory) = (Arc::new(entry.instance.spec()), entry.instance.directory.clone());
     end(table.replace(number, |number| Instance::start(pool, spec, directory, number)));

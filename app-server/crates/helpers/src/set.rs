@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::HelperError;
-use crate::mcp::{Caller, ToolCall};
+use crate::mcp::{Caller, McpToolCall};
 use crate::policy;
-use crate::pool::{Holder, Instance, Key, Pool, Program};
+use crate::pool::{Instance, Key, LeaseHolder, Pool, Program};
 use crate::process::report::ExitReport;
 use crate::questions::HelperQuestion;
 use crate::spec::{ApprovalMode, HelperSpec};
@@ -24,7 +24,7 @@ pub(crate) mod lookup;
 #[cfg(test)]
 mod tests;
 
-use lease::Lease;
+use lease::InstanceLease;
 
 /// The helpers of one thread: a lease for each. Dropping it gives them back, without waiting; [`HelperSet::stop`] is the
 /// way to be sure.
@@ -37,17 +37,17 @@ pub struct HelperSet {
     /// Where its helpers' questions to the user go. None: they are refused.
     questions: Option<mpsc::Sender<HelperQuestion>>,
     /// No await under it.
-    held: Mutex<Held>,
+    held: Mutex<CurrentLeases>,
 }
 
 /// The current leases of a set.
 #[derive(Debug, Default)]
-struct Held {
+struct CurrentLeases {
     /// In the order of the specs.
-    leases: Vec<Arc<Lease>>,
+    leases: Vec<Arc<InstanceLease>>,
     /// Leases of helpers that the settings do not name any more, or otherwise. Their calls are not cut off: the last one
     /// drops the lease.
-    retired: Vec<Weak<Lease>>,
+    retired: Vec<Weak<InstanceLease>>,
     /// Instances that end with this set, once it was stopped.
     ending: Vec<Arc<Instance>>,
     stopped: bool,
@@ -161,8 +161,8 @@ impl HelperSet {
                     lease
                 }
                 None => {
-                    let holder = Holder::new(self.thread, self.events.clone(), &spec);
-                    Arc::new(Lease::take(&self.pool, key, &self.cwd, holder, spec))
+                    let holder = LeaseHolder::new(self.thread, self.events.clone(), &spec);
+                    Arc::new(InstanceLease::take(&self.pool, key, &self.cwd, holder, spec))
                 }
             };
             held.leases.push(lease);
@@ -289,7 +289,7 @@ impl HelperSet {
         let spec = lease.spec();
         let caller = self.caller(&spec, call.turn.clone());
         let judged = call.judged.clone();
-        let call = ToolCall { caller: Some(caller), ..lease.check(call, progress)? };
+        let call = McpToolCall { caller: Some(caller), ..lease.check(call, progress)? };
         let (tool, limit) = (call.tool.clone(), spec.tool_timeout);
         let guard = lease.begin_call()?;
         let answered = async {
@@ -340,13 +340,13 @@ impl HelperSet {
         Caller { thread: self.thread, cwd, server, turn, questions, on_unresponsive }
     }
 
-    fn lease(&self, server: &str) -> Result<Arc<Lease>, HelperError> {
+    fn lease(&self, server: &str) -> Result<Arc<InstanceLease>, HelperError> {
         let held = self.held();
         let lease = held.leases.iter().find(|lease| lease.key.name == server);
         lease.cloned().ok_or_else(|| HelperError::Unknown { server: server.to_owned() })
     }
 
-    fn leases(&self) -> Vec<Arc<Lease>> {
+    fn leases(&self) -> Vec<Arc<InstanceLease>> {
         self.held().leases.clone()
     }
 
@@ -366,7 +366,7 @@ impl HelperSet {
     fn give_back(&self) -> Vec<Arc<Instance>> {
         let mut held = self.held();
         if !std::mem::replace(&mut held.stopped, true) {
-            let Held { leases, retired, ending, stopped: _ } = &mut *held;
+            let CurrentLeases { leases, retired, ending, stopped: _ } = &mut *held;
             for lease in leases {
                 ending.extend(lease.give_back(lease.spec().linger));
             }
@@ -384,7 +384,7 @@ impl HelperSet {
         held.ending.clone()
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
+    fn held(&self) -> MutexGuard<'_, CurrentLeases> {
         // Whole whenever the lock is free, also after a panic.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }

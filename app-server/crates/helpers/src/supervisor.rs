@@ -33,7 +33,7 @@ mod snapshot;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use announced::{Announced, Failure};
+use announced::{Announcements, Failure};
 use session::{HelperSession, SessionEvent, without_stderr};
 use skein_base::clock::until;
 use skein_protocol::extension::HelperState;
@@ -45,15 +45,15 @@ use tokio::time::Instant;
 
 use crate::counters::Counted;
 use crate::error::FailureKind;
-use crate::mcp::{Asked, Offers, Session, Wire};
+use crate::mcp::{Offers, OpeningAttempts, Session, Wire};
 use crate::policy;
 use crate::process::host::ProcessHost;
 use crate::process::report::ExitReport;
 use crate::spec::HelperSpec;
-use crate::supervisor::life::{Duty, Effect, Event, Lifecycle, Rules};
+use crate::supervisor::life::{Duty, LifeEffect, LifeEvent, LifeRules, Lifecycle};
 pub use control::HelperEvent;
 pub(crate) use control::{ControlHandle, RuntimeOptions, Starter};
-pub(crate) use snapshot::Snapshot;
+pub(crate) use snapshot::HelperSnapshot;
 
 impl Starter for Arc<ProcessHost> {
     fn start(
@@ -63,7 +63,7 @@ impl Starter for Arc<ProcessHost> {
         directory: PathBuf,
         events: mpsc::Sender<HelperEvent>,
         control: &ControlHandle,
-    ) -> watch::Receiver<Snapshot> {
+    ) -> watch::Receiver<HelperSnapshot> {
         let (supervisor, seen) = Supervisor::new(self, spec, directory, events, control.clone());
         self.options.tasks.spawn(format!("supervisor/{number}/{}", spec.name), supervisor.run());
         seen
@@ -78,14 +78,14 @@ struct Supervisor {
     cwd: PathBuf,
     events: mpsc::Sender<HelperEvent>,
     control: ControlHandle,
-    seen: watch::Sender<Snapshot>,
+    seen: watch::Sender<HelperSnapshot>,
     counted: Option<Counted>,
     life: Lifecycle,
     session: Option<HelperSession>,
     /// How its starts went about finding out what it speaks.
-    asked: Asked,
+    asked: OpeningAttempts,
     /// The announcements of its starts so far.
-    announced: Announced,
+    announced: Announcements,
     /// Why it failed last, with the last lines of its stderr.
     why: String,
     fault: FailureKind,
@@ -109,11 +109,11 @@ impl Supervisor {
         cwd: PathBuf,
         events: mpsc::Sender<HelperEvent>,
         control: ControlHandle,
-    ) -> (Self, watch::Receiver<Snapshot>) {
-        let (seen, published) = watch::channel(Snapshot::first(spec));
+    ) -> (Self, watch::Receiver<HelperSnapshot>) {
+        let (seen, published) = watch::channel(HelperSnapshot::first(spec));
         let (host, spec) = (Arc::clone(host), Arc::clone(spec));
         let on_unresponsive = control.options.borrow().on_unresponsive;
-        let rules = Rules { liveness: host.options.liveness, on_unresponsive };
+        let rules = LifeRules { liveness: host.options.liveness, on_unresponsive };
         let supervisor = Self {
             host,
             spec,
@@ -124,8 +124,8 @@ impl Supervisor {
             counted: None,
             life: Lifecycle::new(rules),
             session: None,
-            asked: Asked::default(),
-            announced: Announced::default(),
+            asked: OpeningAttempts::default(),
+            announced: Announcements::default(),
             why: String::new(),
             fault: FailureKind::Transient,
             report: None,
@@ -138,7 +138,7 @@ impl Supervisor {
         if !self.spec.enabled {
             return;
         }
-        let mut event = Event::Begin;
+        let mut event = LifeEvent::Begin;
         loop {
             self.step(event);
             event = match self.life.duty() {
@@ -151,7 +151,7 @@ impl Supervisor {
         }
     }
 
-    fn step(&mut self, event: Event) {
+    fn step(&mut self, event: LifeEvent) {
         self.life.set_on_unresponsive(self.control.options.borrow().on_unresponsive);
         let effects = self.life.step(self.now(), event);
         for effect in effects {
@@ -161,39 +161,39 @@ impl Supervisor {
         self.seen.send_if_modified(|seen| seen.is_now(state));
     }
 
-    fn carry_out(&mut self, effect: Effect) {
+    fn carry_out(&mut self, effect: LifeEffect) {
         match effect {
-            Effect::Start => {
+            LifeEffect::Start => {
                 self.counted = Some(self.host.counters.starting.one_more());
                 self.seen.send_modify(|seen| seen.starts(&self.spec));
                 if self.announced.starts() {
                     self.announce(McpServerStartupState::Starting, None);
                 }
             }
-            Effect::End => self.begin_end(),
-            Effect::Ping => {
+            LifeEffect::End => self.begin_end(),
+            LifeEffect::Ping => {
                 if let Some(session) = &mut self.session {
                     session.ping();
                 }
             }
-            Effect::Unresponsive => self.found_silent(),
-            Effect::Recovered => {
+            LifeEffect::Unresponsive => self.found_silent(),
+            LifeEffect::Recovered => {
                 tracing::info!(helper = self.spec.name, "a helper responds again");
                 self.notify_liveness(None);
             }
-            Effect::FailCalls => {
+            LifeEffect::FailCalls => {
                 if let Some(session) = self.session.as_ref().and_then(HelperSession::mcp) {
                     session.give_up_calls();
                 }
             }
-            Effect::GivenUp => {
+            LifeEffect::GivenUp => {
                 tracing::warn!(
                     helper = self.spec.name,
                     why = without_stderr(&self.why),
                     "a helper is given up"
                 );
             }
-            Effect::Stopped => self.publish_stopped(),
+            LifeEffect::Stopped => self.publish_stopped(),
         }
     }
 
@@ -210,12 +210,12 @@ impl Supervisor {
 
     /// Brings it up: the process, the handshake and the first listing of tools, within the startup timeout. One that ended
     /// because of how it was asked is asked in another way at once: that is no failure.
-    async fn start(&mut self) -> Event {
+    async fn start(&mut self) -> LifeEvent {
         // After the start-up clean-up. It takes a bounded time, so a stop may wait for it too.
         self.host.cleaned_up().await;
         loop {
             if self.control.shutdown.is_stopping() {
-                return Event::Stop;
+                return LifeEvent::Stop;
             }
             let shutdown = self.control.shutdown.of_one_run();
             let started = HelperSession::start(&self.host, &self.spec, &self.cwd, shutdown);
@@ -227,9 +227,9 @@ impl Supervisor {
             let event = match self.until_ready(&session, wire).await {
                 Ok((mcp, tools)) => {
                     self.is_ready(session.opened(mcp), tools);
-                    Event::Ready
+                    LifeEvent::Ready
                 }
-                Err(Unready::Stopped) => Event::Stop,
+                Err(Unready::Stopped) => LifeEvent::Stop,
                 Err(Unready::Misjudged) => {
                     session.stop().await;
                     continue;
@@ -296,10 +296,10 @@ impl Supervisor {
     }
 
     /// Until something happens to it.
-    async fn watch(&mut self) -> Event {
+    async fn watch(&mut self) -> LifeEvent {
         loop {
             let deadline = self.life.deadline();
-            let Some(session) = &mut self.session else { return Event::Gone };
+            let Some(session) = &mut self.session else { return LifeEvent::Gone };
             match self.life.is_watched() {
                 true => session.watch_for_life(&self.host),
                 false => session.unwatch(),
@@ -310,7 +310,7 @@ impl Supervisor {
                     let quiet = !alive && connected;
                     self.seen.send_if_modified(|seen| seen.waits_for_others(quiet));
                     if alive || connected {
-                        return Event::Sign;
+                        return LifeEvent::Sign;
                     }
                 }
                 SessionEvent::Listed(listed) => {
@@ -324,7 +324,7 @@ impl Supervisor {
                         () = self.control.shutdown.stopping() => {
                             let why = session.line.why();
                             tracing::info!(helper = self.spec.name, why, "a helper has failed before its stop");
-                            return Event::Stop;
+                            return LifeEvent::Stop;
                         }
                         why = session.reason() => why,
                     };
@@ -335,11 +335,11 @@ impl Supervisor {
     }
 
     /// Sees it end, and says so.
-    async fn end(&mut self) -> Event {
+    async fn end(&mut self) -> LifeEvent {
         let Some(session) = self.session.take() else {
             self.counted = None;
             self.seen.send_modify(|seen| seen.alive = false);
-            return Event::Gone;
+            return LifeEvent::Gone;
         };
         let stopping = session.stop();
         tokio::pin!(stopping);
@@ -348,29 +348,29 @@ impl Supervisor {
             tokio::select! {
                 biased;
                 report = &mut stopping => break report,
-                () = self.control.shutdown.stopping(), if !is_asked => self.step(Event::Stop),
-                () = self.control.reopen.notified() => self.step(Event::Reopen),
+                () = self.control.shutdown.stopping(), if !is_asked => self.step(LifeEvent::Stop),
+                () = self.control.reopen.notified() => self.step(LifeEvent::Reopen),
             }
         };
         self.counted = None;
         let left = report.survivors > 0;
         self.report = Some(report);
         self.seen.send_modify(|seen| seen.alive = left);
-        if left { Event::Left } else { Event::Gone }
+        if left { LifeEvent::Left } else { LifeEvent::Gone }
     }
 
-    async fn wait(&mut self) -> Event {
+    async fn wait(&mut self) -> LifeEvent {
         tokio::select! {
             biased;
-            () = self.control.shutdown.stopping() => Event::Stop,
-            () = self.control.reopen.notified() => Event::Reopen,
-            () = until(self.life.deadline()) => Event::Deadline,
+            () = self.control.shutdown.stopping() => LifeEvent::Stop,
+            () = self.control.reopen.notified() => LifeEvent::Reopen,
+            () = until(self.life.deadline()) => LifeEvent::Deadline,
         }
     }
 
-    fn failed(&mut self, why: String, fault: FailureKind) -> Event {
+    fn failed(&mut self, why: String, fault: FailureKind) -> LifeEvent {
         (self.why, self.fault) = (why, fault);
-        Event::Failed(fault)
+        LifeEvent::Failed(fault)
     }
 
     /// Begins the end of the running helper, and publishes the reason.

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::helpers::Helpers;
-use crate::mcp::{Asked, Line, Session, Wire};
+use crate::mcp::{Line, OpeningAttempts, Session, Wire};
 use crate::pool::double::Double;
 use crate::process::host::HostOptions;
 use crate::process::input::{InputEnd, input};
@@ -96,7 +96,7 @@ async fn live(double: Double, (mut now, reach): Ways, tasks: Tasks) {
     let (output, stdout) = pipe::pipe().expect("a pipe");
     tasks.spawn("fake-answers", answer(asked, output, reach));
     let wire = Wire::Pipes(Pipes { stdin, stdout });
-    let session = Session::open(wire, Line::new("/".into()), tasks, &Asked::default()).await;
+    let session = Session::open(wire, Line::new("/".into()), tasks, &OpeningAttempts::default()).await;
     let session = session.ok().map(Arc::new);
     loop {
         let Now { tools, state } = now.borrow_and_update().clone();

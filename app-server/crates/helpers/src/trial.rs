@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::unistd::Pid;
 use skein_base::clock::Clock;
 use skein_base::home_tag::HomeTag;
-use skein_base::system::{self, GuardProgram, proc};
+use skein_base::system::{self, GuardExecutable, proc};
 use skein_base::tasks::{Pool, Tasks};
 use skein_protocol::helper::McpServerInfo;
 use skein_protocol::ids::ThreadId;
@@ -29,7 +29,7 @@ use crate::spec::HelperSpec;
 #[derive(Debug)]
 pub struct Trial {
     /// The program of the guard.
-    pub guard: GuardProgram,
+    pub guard: GuardExecutable,
     /// How it is held.
     pub containment: Containment,
     /// Each wait between two stages of its end.
@@ -42,18 +42,18 @@ pub struct Trial {
 #[derive(Debug)]
 pub struct Tried {
     /// Its offer, or the reason for none, with the last lines of its stderr.
-    pub offered: Result<Offered, HelperError>,
+    pub offered: Result<TrialOffer, HelperError>,
     /// From the start of its process to its being ready, or to its failure.
     pub start_took: Duration,
     /// How it ended.
     pub end: ExitReport,
     /// Processes that carry its tag, or descend from this one, after its end.
-    pub left: Vec<Left>,
+    pub left: Vec<LeftProcess>,
 }
 
 /// The offer of a helper.
 #[derive(Debug)]
-pub struct Offered {
+pub struct TrialOffer {
     /// Its description of itself.
     pub info: Option<McpServerInfo>,
     /// Its tools.
@@ -64,7 +64,7 @@ pub struct Offered {
 
 /// A process that should not be there.
 #[derive(Debug)]
-pub struct Left {
+pub struct LeftProcess {
     /// Its id.
     pub pid: i32,
     /// The kernel's name of the process.
@@ -104,7 +104,7 @@ impl Trial {
         };
         let start_took = clock.now() - from;
         let info = set.statuses().into_iter().find_map(|status| status.server_info);
-        let offered = tools.map(|tools| Offered { info, tools, held_by: held_by(host) });
+        let offered = tools.map(|tools| TrialOffer { info, tools, held_by: held_by(host) });
         let end = set.stop().await.pop().unwrap_or_else(|| ExitReport::nothing(&spec.name));
         let look = move || left(home);
         // Its panic was logged, and is none of the helper's.
@@ -127,7 +127,7 @@ fn held_by(host: &ProcessHost) -> Option<&'static str> {
 }
 
 /// Everything that carries the tag of `home`, and everything below this process, which inherits what a guard has lost.
-fn left(home: HomeTag) -> Vec<Left> {
+fn left(home: HomeTag) -> Vec<LeftProcess> {
     let is_tagged = |pid: Pid| ProcessTag::carried_by(pid).any(|tag| tag.start.home == home);
     let mut pids: Vec<Pid> =
         proc::all().filter(|process| !process.zombie && is_tagged(process.pid)).map(|p| p.pid).collect();
@@ -135,5 +135,5 @@ fn left(home: HomeTag) -> Vec<Left> {
     pids.sort_unstable();
     pids.dedup();
     let shown = |pid: Pid| String::from_utf8_lossy(&system::name(pid).unwrap_or_default()).into_owned();
-    pids.into_iter().map(|pid| Left { pid: pid.as_raw(), name: shown(pid) }).collect()
+    pids.into_iter().map(|pid| LeftProcess { pid: pid.as_raw(), name: shown(pid) }).collect()
 }

@@ -76,7 +76,7 @@ use tracked::TrackedThread;
 pub(super) struct BridgeSession {
     hello: Hello,
     own: StartSettings,
-    state: State,
+    state: LinkState,
     /// The client's unanswered requests, in order.
     asked: Vec<PendingRequest>,
     /// The server's heartbeat interval, once known.
@@ -102,7 +102,7 @@ pub(super) struct BridgeSession {
 
 /// The state of the link.
 #[derive(Debug, Default)]
-enum State {
+enum LinkState {
     /// No link.
     #[default]
     Apart,
@@ -157,12 +157,12 @@ impl BridgeSession {
     /// the client is introduced. Resumes stop then.
     pub(super) fn can_leave(&mut self, hurry: bool) -> bool {
         match &mut self.state {
-            State::Live => true,
-            State::Resuming(comeback) if hurry => {
+            LinkState::Live => true,
+            LinkState::Resuming(comeback) if hurry => {
                 comeback.give_up();
                 true
             }
-            State::Resuming(_) | State::Greeting | State::Apart => false,
+            LinkState::Resuming(_) | LinkState::Greeting | LinkState::Apart => false,
         }
     }
 
@@ -174,8 +174,8 @@ impl BridgeSession {
     /// Takes a line of the client.
     pub(super) fn client_says(&mut self, line: Utf8Bytes) {
         match &self.state {
-            State::Live if !self.undeliverable => self.pass(line),
-            State::Live | State::Apart | State::Greeting | State::Resuming(_) => {
+            LinkState::Live if !self.undeliverable => self.pass(line),
+            LinkState::Live | LinkState::Apart | LinkState::Greeting | LinkState::Resuming(_) => {
                 self.waiting_bytes += line.len();
                 self.waiting.push_back(line);
             }
@@ -221,7 +221,7 @@ impl BridgeSession {
 
     /// Notifies the client of the server's silence: not even a heartbeat arrived.
     pub(super) fn falls_silent(&mut self, silence: Duration, now: i64) {
-        if let State::Live = self.state
+        if let LinkState::Live = self.state
             && self.hello.again().is_some()
         {
             let message = format!(
@@ -246,7 +246,7 @@ impl BridgeSession {
         self.own.linked(server);
         match self.hello.again() {
             Some(hello) => {
-                self.state = State::Greeting;
+                self.state = LinkState::Greeting;
                 self.to_server.push_back(hello);
             }
             None => self.go_live(),
@@ -260,7 +260,7 @@ impl BridgeSession {
 
     /// The link is lost. Answers sent requests that cannot be repeated.
     pub(super) fn lost(&mut self) {
-        self.state = State::Apart;
+        self.state = LinkState::Apart;
         (self.undeliverable, self.silent, self.heartbeat) = (false, false, None);
         self.release();
         let unsent = std::mem::take(&mut self.to_server);
@@ -405,7 +405,7 @@ impl BridgeSession {
 
     /// From here everything passes: first the repeated requests, then the waiting lines.
     fn go_live(&mut self) {
-        self.state = State::Live;
+        self.state = LinkState::Live;
         for asked in &mut self.asked {
             asked.again = true;
             self.to_server.push_back(asked.line.clone());

@@ -9,7 +9,7 @@ use skein_base::clock::Clock;
 use skein_base::home_tag::HomeTag;
 use skein_base::tasks::Tasks;
 use skein_helpers::{
-    Containment, GuardProgram, HelperProcess, HelperSpec, HostOptions, ProcessHost, StdioSpec, Transport,
+    Containment, GuardExecutable, HelperSpec, HostOptions, ProcessHost, ProcessTree, StdioSpec, Transport,
     levels,
 };
 use skein_protocol::extension::{ContainmentRung, LackDetails};
@@ -65,7 +65,7 @@ impl ContainmentTrial {
 
 fn host(containment: Containment, tasks: &Tasks) -> Result<Arc<ProcessHost>, String> {
     let options = HostOptions {
-        guard: GuardProgram::current().map_err(|error| error.to_string())?,
+        guard: GuardExecutable::current().map_err(|error| error.to_string())?,
         tasks: tasks.clone(),
         clock: Clock,
         stop_grace: skein_helpers::policy::HELPER_STOP_GRACE,
@@ -88,7 +88,7 @@ async fn run_helper(host: &Arc<ProcessHost>) -> Result<(), String> {
     };
     let spec = HelperSpec::reached("doctor", Transport::Stdio(stdio));
     let (process, mut pipes) =
-        HelperProcess::start(host, &spec, Path::new("/")).map_err(|error| error.to_string())?;
+        ProcessTree::start(host, &spec, Path::new("/")).map_err(|error| error.to_string())?;
     let mut said = String::new();
     let read = tokio::time::timeout(policy::DOCTOR_PATIENCE, pipes.stdout.read_to_string(&mut said)).await;
     let report = process.stop().await;

@@ -35,7 +35,7 @@ struct McpImportOutcome {
     taken: Vec<ImportedHelper>,
     /// The names of helpers that are configured already.
     there: Vec<String>,
-    left: Vec<desktop::Left>,
+    left: Vec<desktop::SkippedHelper>,
 }
 
 #[derive(Debug)]
@@ -89,14 +89,16 @@ fn take(settings: &mut SettingsFile, desktop: desktop::Desktop, replace: bool) -
         let name = usable.spec.name.clone();
         if new.contains(&name) {
             let why = format!("another one of the file is called {name:?} here, too");
-            outcome.left.push(desktop::Left { name: usable.name_in_file, why });
+            outcome.left.push(desktop::SkippedHelper { name: usable.name_in_file, why });
         } else if settings.names().contains(&name) && !replace {
             outcome.there.push(name);
         } else {
             let dropped = match settings.add_usable(&usable.spec, Present::Replace) {
                 Ok(dropped) => dropped,
                 Err(error) => {
-                    outcome.left.push(desktop::Left { name: usable.name_in_file, why: error.to_string() });
+                    outcome
+                        .left
+                        .push(desktop::SkippedHelper { name: usable.name_in_file, why: error.to_string() });
                     continue;
                 }
             };
@@ -130,7 +132,7 @@ impl McpImportOutcome {
             json!({ "name": usable.spec.name, "said": usable.name_in_file, "enabled": usable.spec.enabled,
                 "passedOver": usable.passed_over, "dropped": dropped })
         };
-        let left = |left: &desktop::Left| json!({ "name": left.name, "reason": left.why });
+        let left = |left: &desktop::SkippedHelper| json!({ "name": left.name, "reason": left.why });
         json!({
             "complete": self.left.is_empty(),
             "dryRun": dry_run,

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use skein_app_server::config::{Config, Flags};
 use skein_app_server::policy::SPINNER;
-use skein_helpers::trial::{Left, Offered, Trial, Tried};
+use skein_helpers::trial::{LeftProcess, Trial, TrialOffer, Tried};
 use skein_helpers::{HelperSpec, Stage, StdioSpec, Transport};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -107,7 +107,7 @@ fn report(name: &str, tried: &Tried) -> anyhow::Result<()> {
     let Tried { offered, start_took, end, left } = tried;
     row("helper", name.to_owned())?;
     match offered {
-        Ok(Offered { info, tools, held_by }) => {
+        Ok(TrialOffer { info, tools, held_by }) => {
             let info = info.as_ref().map(|info| format!("{} {}", info.name, info.version));
             row("says", info.unwrap_or_else(|| "nothing about itself".to_owned()))?;
             row("ready", format!("after {}", ms(*start_took)))?;
@@ -172,7 +172,7 @@ fn stage_words(stage: Option<Stage>) -> &'static str {
     }
 }
 
-fn left_words(left: &[Left], survivors: usize) -> String {
+fn left_words(left: &[LeftProcess], survivors: usize) -> String {
     if left.is_empty() && survivors == 0 {
         return "nothing: no process has its mark".to_owned();
     }

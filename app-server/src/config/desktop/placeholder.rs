@@ -2,7 +2,7 @@
 
 /// The content of a value.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Filled {
+pub(crate) enum FilledPlaceholder {
     /// Text without a placeholder.
     Text(String),
     /// The value of this variable, and nothing beside it.
@@ -16,14 +16,16 @@ pub(crate) enum Filled {
 }
 
 /// Reads a value.
-pub(crate) fn fill(value: &str) -> Filled {
-    let Some((before, inside, after)) = first(value) else { return Filled::Text(value.to_owned()) };
+pub(crate) fn fill(value: &str) -> FilledPlaceholder {
+    let Some((before, inside, after)) = first(value) else {
+        return FilledPlaceholder::Text(value.to_owned());
+    };
     let name = inside.strip_prefix("env:").unwrap_or(inside);
     match (before, after, is_variable(name)) {
-        ("", "", _) if matches!(inside, "workspaceFolder" | "workspaceRoot") => Filled::Workspace,
-        ("", "", true) => Filled::Variable(name.to_owned()),
-        ("Bearer ", "", true) => Filled::Bearer(name.to_owned()),
-        _ => Filled::Unknown(format!("${{{inside}}}")),
+        ("", "", _) if matches!(inside, "workspaceFolder" | "workspaceRoot") => FilledPlaceholder::Workspace,
+        ("", "", true) => FilledPlaceholder::Variable(name.to_owned()),
+        ("Bearer ", "", true) => FilledPlaceholder::Bearer(name.to_owned()),
+        _ => FilledPlaceholder::Unknown(format!("${{{inside}}}")),
     }
 }
 
@@ -41,20 +43,20 @@ fn is_variable(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Filled, fill};
+    use super::{FilledPlaceholder, fill};
 
     #[test]
     fn a_variable_alone_can_be_taken_and_what_is_mixed_cannot() {
         for (value, wanted) in [
-            ("plain $5 {x}", Filled::Text("plain $5 {x}".into())),
-            ("${env:TOKEN}", Filled::Variable("TOKEN".into())),
-            ("${TOKEN}", Filled::Variable("TOKEN".into())),
-            ("Bearer ${env:TOKEN}", Filled::Bearer("TOKEN".into())),
-            ("${workspaceFolder}", Filled::Workspace),
-            ("${workspaceFolder}/a", Filled::Unknown("${workspaceFolder}".into())),
-            ("${input:key}", Filled::Unknown("${input:key}".into())),
-            ("${A}${B}", Filled::Unknown("${A}".into())),
-            ("${open", Filled::Text("${open".into())),
+            ("plain $5 {x}", FilledPlaceholder::Text("plain $5 {x}".into())),
+            ("${env:TOKEN}", FilledPlaceholder::Variable("TOKEN".into())),
+            ("${TOKEN}", FilledPlaceholder::Variable("TOKEN".into())),
+            ("Bearer ${env:TOKEN}", FilledPlaceholder::Bearer("TOKEN".into())),
+            ("${workspaceFolder}", FilledPlaceholder::Workspace),
+            ("${workspaceFolder}/a", FilledPlaceholder::Unknown("${workspaceFolder}".into())),
+            ("${input:key}", FilledPlaceholder::Unknown("${input:key}".into())),
+            ("${A}${B}", FilledPlaceholder::Unknown("${A}".into())),
+            ("${open", FilledPlaceholder::Text("${open".into())),
         ] {
             assert_eq!(fill(value), wanted);
         }

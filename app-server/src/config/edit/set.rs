@@ -26,8 +26,8 @@ impl SettingsFile {
         let keys = segments(path)?;
         let value = self.unmasked(&keys, value)?;
         self.put(&keys, &value, merge).map_err(|wrong| match wrong {
-            Wrong::Key(why) => EditError::Key { key: path.to_owned(), why },
-            Wrong::Value(why) => EditError::Value { key: path.to_owned(), why },
+            SetError::Key(why) => EditError::Key { key: path.to_owned(), why },
+            SetError::Value(why) => EditError::Value { key: path.to_owned(), why },
         })
     }
 
@@ -51,7 +51,7 @@ impl SettingsFile {
         tree::plain(&tree::Value::Table(tree::from_text(&self.path, text, &mut problems)))
     }
 
-    fn put(&mut self, keys: &[String], value: &Json, merge: Merge) -> Result<(), Wrong> {
+    fn put(&mut self, keys: &[String], value: &Json, merge: Merge) -> Result<(), SetError> {
         if value.is_null() {
             self.remove_at(keys);
             return Ok(());
@@ -63,7 +63,7 @@ impl SettingsFile {
             let inner = |key: &String| [keys, std::slice::from_ref(key)].concat();
             return members.iter().try_for_each(|(key, value)| self.put(&inner(key), value, merge));
         }
-        let mut now = item(value).map_err(Wrong::Value)?;
+        let mut now = item(value).map_err(SetError::Value)?;
         // In its place, so that comments about the key stay.
         match table.get_mut(last) {
             Some(before) => {
@@ -76,7 +76,7 @@ impl SettingsFile {
     }
 
     /// The table at `keys`, with the tables on the way.
-    fn made(&mut self, keys: &[String]) -> Result<&mut dyn TableLike, Wrong> {
+    fn made(&mut self, keys: &[String]) -> Result<&mut dyn TableLike, SetError> {
         let mut table: &mut dyn TableLike = self.document.as_table_mut();
         for key in keys {
             let inner = table.entry(key).or_insert_with(|| {
@@ -84,7 +84,7 @@ impl SettingsFile {
                 made.set_implicit(true);
                 Item::Table(made)
             });
-            let other = || Wrong::Key(format!("{key} is not a table"));
+            let other = || SetError::Key(format!("{key} is not a table"));
             table = inner.as_table_like_mut().ok_or_else(other)?;
         }
         Ok(table)
@@ -92,7 +92,7 @@ impl SettingsFile {
 }
 
 /// Why a value is not set.
-enum Wrong {
+enum SetError {
     /// There is no such place.
     Key(String),
     /// The value cannot be written.

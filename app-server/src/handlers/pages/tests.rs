@@ -21,7 +21,7 @@ fn life() -> impl Strategy<Value = RecordedLife> {
 }
 
 /// The turns that the handler cuts its page from.
-fn shown(store: &MemoryStore, wanted: &Wanted) -> Shown {
+fn shown(store: &MemoryStore, wanted: &WantedPage) -> Shown {
     let now = wait(History::read_end(store, THREAD, 0)).unwrap();
     let turns = Turns::of(store, THREAD, now.taken_back(), wanted.as_of.map(|as_of| as_of.seq));
     let (mut stretch, older, newer) = wait(read(&turns, wanted)).unwrap();

@@ -25,7 +25,7 @@ use crate::config;
 use crate::thread::questions::Refusal;
 use crate::thread::{Approved, Context, views};
 use crate::turn::Answered;
-use crate::turn::approval::{self, Hints, Judged, Refusal as Refused, Rules, Verdict};
+use crate::turn::approval::{self, ApprovalRules, CallRefusal as Refused, CallVerdict, Hints, Judged};
 use crate::turn::asking::{About, Asking, ClientCall, Permission, WantedCall};
 
 /// The id of the one question in the request.
@@ -89,16 +89,16 @@ fn decide(
     let hints = Hints::of(wanted.described.tool.annotations.as_ref());
     let allowed = helpers.allows(&tool, hints);
     let judged = Judged { approval: wanted.described.approval, hints, allowed };
-    let lasting = match approval::judge(Rules { policy: &policy, sandbox: &sandbox }, judged) {
-        Verdict::Go => {
+    let lasting = match approval::judge(ApprovalRules { policy: &policy, sandbox: &sandbox }, judged) {
+        CallVerdict::Go => {
             drop(answer.send(Permission::Granted));
             return None;
         }
-        Verdict::Refuse(why) => {
+        CallVerdict::Refuse(why) => {
             drop(answer.send(Permission::Refused(why.for_model().to_owned())));
             return None;
         }
-        Verdict::Ask { lasting } => lasting,
+        CallVerdict::Ask { lasting } => lasting,
     };
     let lasts = helpers.lasts(&wanted.server, lasting, &log.config());
     let params = McpServerElicitationRequestParams {

@@ -109,8 +109,8 @@ impl Owner {
 
     fn user_input(&mut self, input: Box<Input>) {
         match refusal_of(&self.services, (&self.log, &self.helpers), &self.turns, &input) {
-            Some(Refusal::Error(error)) => input.reply.err(&error.to_wire()),
-            Some(Refusal::Seen(turn)) => answer_repeated_input(&mut self.log, input.reply, &turn),
+            Some(InputRefusal::Error(error)) => input.reply.err(&error.to_wire()),
+            Some(InputRefusal::Seen(turn)) => answer_repeated_input(&mut self.log, input.reply, &turn),
             None => {
                 let waiter = self.waiters.add(Command::Input(input));
                 self.step(Event::Input(waiter));
@@ -143,7 +143,7 @@ impl Owner {
 }
 
 /// Why input begins no turn.
-enum Refusal {
+enum InputRefusal {
     Error(ThreadError),
     /// An earlier request has brought it, and this turn has taken it.
     Seen(TurnId),
@@ -155,20 +155,20 @@ fn refusal_of(
     (log, helpers): (&Log, &HelperSide),
     turns: &TurnState,
     input: &Input,
-) -> Option<Refusal> {
+) -> Option<InputRefusal> {
     let history = log.history()?;
     if let Some(error) = log.refusal() {
-        return Some(Refusal::Error(error));
+        return Some(InputRefusal::Error(error));
     }
     let name = settings::of(log, helpers).model_provider;
     if services.providers.get(&name).is_none() {
         let known = services.providers.names().join(", ");
-        return Some(Refusal::Error(ThreadError::NoProvider { name, known }));
+        return Some(InputRefusal::Error(ThreadError::NoProvider { name, known }));
     }
     let client_id = input.params.client_user_message_id.as_deref();
     let seen = client_id.and_then(|id| history.seen_message(id, &input.params.input));
     if let Some(turn) = seen {
-        return Some(Refusal::Seen(turn.clone()));
+        return Some(InputRefusal::Seen(turn.clone()));
     }
-    turns.refusal_of_steer(log.id(), input.reply.expected()?).map(Refusal::Error)
+    turns.refusal_of_steer(log.id(), input.reply.expected()?).map(InputRefusal::Error)
 }

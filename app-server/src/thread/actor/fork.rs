@@ -11,7 +11,7 @@ use skein_store::rollout::record::{Forked, Record, RecordBody, ThreadNamed};
 use skein_store::rollout::{CopyError, Lease, ReadError};
 
 use super::helper_side::HelperSide;
-use super::load::{self, LoadedThread};
+use super::load::{self, ReadThread};
 use super::log::Log;
 use super::settings;
 use crate::thread::command::Fork;
@@ -66,7 +66,7 @@ impl Copy {
     ///
     /// # Errors
     /// The source does not exist, does not have the turn, or cannot be copied.
-    pub(super) async fn make(self, services: &Context) -> Result<LoadedThread, ThreadError> {
+    pub(super) async fn make(self, services: &Context) -> Result<ReadThread, ThreadError> {
         let loaded = self.check_source(services)?;
         let cut = match History::cut(services.store.as_ref(), self.from, &self.bound).await {
             Ok(Some(cut)) => cut,
@@ -96,7 +96,7 @@ impl Copy {
         })
     }
 
-    async fn on_disk(&self, services: &Context, cut: Cut) -> Result<LoadedThread, ThreadError> {
+    async fn on_disk(&self, services: &Context, cut: Cut) -> Result<ReadThread, ThreadError> {
         let lease = Lease { thread: self.id, term: services.term };
         let up_to = cut.up_to;
         let records = self.beginning(services, cut);
@@ -111,7 +111,7 @@ impl Copy {
         Ok(made)
     }
 
-    async fn in_memory(&self, services: &Context, cut: Cut) -> Result<LoadedThread, ThreadError> {
+    async fn in_memory(&self, services: &Context, cut: Cut) -> Result<ReadThread, ThreadError> {
         let store = services.store.as_ref();
         let read = History::read_as(store, self.from, self.id, cut.up_to).await;
         let mut history = read.map_err(|error| ThreadError::unreadable(error, self.from))?;
@@ -120,7 +120,7 @@ impl Copy {
         for record in self.beginning(services, cut) {
             history.apply(&record);
         }
-        Ok(LoadedThread {
+        Ok(ReadThread {
             head: history.seq(),
             epoch: history.epoch(),
             history,

@@ -146,8 +146,8 @@ impl HelperSide {
     }
 
     /// The context that a turn gives its model, with an optional note.
-    pub(super) fn turn_context(&self, config: &Config, cwd: String, note: Option<&str>) -> turn::Context {
-        turn::Context {
+    pub(super) fn turn_context(&self, config: &Config, cwd: String, note: Option<&str>) -> turn::TurnContext {
+        turn::TurnContext {
             cwd,
             environment: self.overrides.context.over(&config.context).environment,
             docs: config.docs(&self.overrides.context),

@@ -23,7 +23,7 @@ use crate::turn::surroundings::Surroundings;
 
 /// A thread, read from its rollout.
 #[derive(Debug)]
-pub(super) struct LoadedThread {
+pub(super) struct ReadThread {
     pub(crate) history: History,
     pub(crate) head: EventSeq,
     pub(crate) epoch: Epoch,
@@ -72,7 +72,7 @@ impl Owner {
     }
 
     /// The load has ended. `None`: the thread is in memory only, and unchanged.
-    pub(super) fn loaded(&mut self, result: Result<Option<LoadedThread>, ThreadError>) {
+    pub(super) fn loaded(&mut self, result: Result<Option<ReadThread>, ThreadError>) {
         let materialised = match result {
             Ok(loaded) => self.open_log(loaded),
             Err(error) => {
@@ -97,12 +97,12 @@ impl Owner {
     }
 
     /// Opens the log of a loaded thread. Closes an open turn before clients see the thread.
-    fn open_log(&mut self, loaded: Option<LoadedThread>) -> Materialised {
+    fn open_log(&mut self, loaded: Option<ReadThread>) -> Materialised {
         let resume = self.waiters.resume_of_the_load().map(|resume| &resume.helpers);
         self.helpers.take(resume);
         let mut materialised = Materialised::No;
         if let Some(loaded) = loaded {
-            let LoadedThread { history, head, epoch, cut, surroundings } = loaded;
+            let ReadThread { history, head, epoch, cut, surroundings } = loaded;
             self.helpers.found(surroundings);
             self.helpers.recall(|| recall(history.settings()));
             let closing = history.closing_records(self.services.clock.wall());
@@ -139,9 +139,9 @@ impl Owner {
 /// Adds the files and facts of the thread's directory, if the directory answers soon.
 async fn with_surroundings(
     services: &Context,
-    loaded: Result<LoadedThread, ThreadError>,
+    loaded: Result<ReadThread, ThreadError>,
     named: &Overrides,
-) -> Result<LoadedThread, ThreadError> {
+) -> Result<ReadThread, ThreadError> {
     let mut loaded = loaded?;
     let recalled = match *named == Overrides::default() {
         true => recall(loaded.history.settings()).ok().flatten(),
@@ -161,7 +161,7 @@ fn recall(settings: &ThreadSettings) -> Result<Option<Overrides>, ConfigErrors> 
 }
 
 /// Reads the thread from the store.
-pub(super) async fn read(services: &Context, id: ThreadId) -> Result<LoadedThread, ThreadError> {
+pub(super) async fn read(services: &Context, id: ThreadId) -> Result<ReadThread, ThreadError> {
     let loaded = services.store.load(id).await.map_err(|error| ThreadError::unreadable(error, id))?;
     if loaded.repair.cut > 0 {
         tracing::warn!(thread = %id, bytes = loaded.repair.cut, "cut off a torn end of this thread's rollout");
@@ -176,7 +176,7 @@ pub(super) async fn read(services: &Context, id: ThreadId) -> Result<LoadedThrea
     history.skip_to(loaded.head);
     add_secrets(&mut history, services.store.secrets(id).await);
     history.set_archived(location == Location::Archived);
-    Ok(LoadedThread { history, head: loaded.head, epoch, cut: loaded.repair.cut > 0, surroundings: None })
+    Ok(ReadThread { history, head: loaded.head, epoch, cut: loaded.repair.cut > 0, surroundings: None })
 }
 
 /// Adds the secrets of a thread, which are not in its records. A rollout of an earlier version has secrets in its settings:

@@ -51,7 +51,7 @@ use asking::warn_of_approval;
 use catch_up::CatchUps;
 use edits::FoundRevert;
 use helper_side::{HelperSide, ToolOf, status_of};
-use load::LoadedThread;
+use load::ReadThread;
 use log::{Log, Send};
 use open_questions::{Questions, Settled, declined};
 use repair::Repair;
@@ -62,7 +62,7 @@ use waiters::Waiters;
 #[derive(Debug)]
 enum Child {
     /// The outcome of a load.
-    Loaded(Box<Result<LoadedThread, ThreadError>>),
+    Loaded(Box<Result<ReadThread, ThreadError>>),
     /// The thread is in memory only, so there was nothing to read.
     NeverWritten,
     /// No helper is left.
@@ -70,7 +70,7 @@ enum Child {
     /// The outcome of the search for the first turn of a revert.
     FoundRevert(Box<FoundRevert>),
     /// The outcome of a move.
-    Moved(Box<relocation::Outcome>),
+    Moved(Box<relocation::RelocationOutcome>),
     /// This turn's task has ended; its last report says how.
     Turn(TurnId),
     /// The settings keep the approval of this tool, or say why not.

@@ -28,7 +28,7 @@ use crate::thread::outgoing::Notice;
 
 /// The outcome of a move.
 #[derive(Debug)]
-pub(super) struct Outcome {
+pub(super) struct RelocationOutcome {
     /// The new location, or why the rollout has not moved.
     moved: Result<Destination, String>,
     listed: Listed,
@@ -64,14 +64,14 @@ impl Owner {
         self.children.spawn(format!("await-move/{}", self.id), async move {
             let outcome = moving.await.unwrap_or_else(|panic| {
                 let why = format!("a fault of the server ended it ({panic}), its log has more");
-                Outcome { moved: Err(why), listed: Listed::NotYet }
+                RelocationOutcome { moved: Err(why), listed: Listed::NotYet }
             });
             Child::Moved(Box::new(outcome))
         });
         None
     }
 
-    pub(super) fn rollout_moved(&mut self, outcome: Outcome) {
+    pub(super) fn rollout_moved(&mut self, outcome: RelocationOutcome) {
         if outcome.listed == Listed::Yes {
             // A full queue only leaves the marker for the next start, which checks the location. The marker is read before the
             // release: then another owner may change it.
@@ -196,7 +196,7 @@ async fn carry(
     thread: ThreadId,
     row: Option<(ThreadRow, EventSeq)>,
     to: Destination,
-) -> Outcome {
+) -> RelocationOutcome {
     let store = &services.store;
     let lease = Lease { thread, term: services.term };
     let moved: Result<(), MoveError> = match to {
@@ -212,5 +212,5 @@ async fn carry(
         }
     };
     let listed = moment::set(&services.tasks, thread, set).await;
-    Outcome { moved: moved.map(|()| to).map_err(|error| error.to_string()), listed }
+    RelocationOutcome { moved: moved.map(|()| to).map_err(|error| error.to_string()), listed }
 }

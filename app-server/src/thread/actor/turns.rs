@@ -24,7 +24,7 @@ use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, WaiterId};
 use crate::thread::machine::Persistence;
 use crate::turn::conversation_cache::Slot;
-use crate::turn::{Added, Outcome, Report, Task};
+use crate::turn::{Added, Outcome, Report, TurnTask};
 
 mod end;
 mod input;
@@ -214,8 +214,8 @@ impl Owner {
         let item = ItemId::from(self.services.clock.new_id().to_string());
         let numbers = input::record_beginning(&mut self.log, &turn_id, item, &params);
         let task = match &reply {
-            InputReply::Start(_) | InputReply::Steer(..) => Task::Answer(params.input.clone()),
-            InputReply::Compact(_) => Task::Compact,
+            InputReply::Start(_) | InputReply::Steer(..) => TurnTask::Answer(params.input.clone()),
+            InputReply::Compact(_) => TurnTask::Compact,
         };
         self.run_turn(turn_id.clone(), task, &params, numbers.last().copied());
         answer_input(&mut self.log, reply, &turn_id);

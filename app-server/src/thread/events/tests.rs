@@ -14,7 +14,7 @@ use skein_store::rollout::record::{
     ThreadOpened, ThreadSettings, TurnStarted, Usage,
 };
 
-use super::view::{Received, View};
+use super::view::{EventView, Received};
 use super::*;
 
 const E: Epoch = Epoch(1);
@@ -178,7 +178,7 @@ fn created(id: ThreadId) -> RecordBody {
     .into()
 }
 
-fn receive(view: &mut View, event: &Broadcast) {
+fn receive(view: &mut EventView, event: &Broadcast) {
     let text = event.numbered.as_ref().unwrap_or(&event.plain);
     let stamp = envelope::stamp(text).unwrap();
     let envelope::Incoming::Notification { method, params } = envelope::parse(text).unwrap() else {
@@ -190,7 +190,7 @@ fn receive(view: &mut View, event: &Broadcast) {
 }
 
 /// Applies a catch-up behind the first `cut` records, with the items in progress at its end.
-fn catch_up(view: &mut View, recorded: &Recorded, cut: usize) {
+fn catch_up(view: &mut EventView, recorded: &Recorded, cut: usize) {
     let mut replayer = Replayer::new(recorded.history.id(), E);
     for event in recorded.records[cut..].iter().filter_map(|record| replayer.event(record)) {
         receive(view, &event);
@@ -199,10 +199,10 @@ fn catch_up(view: &mut View, recorded: &Recorded, cut: usize) {
 }
 
 /// The view after an answer with the whole of the first `cut` records.
-fn whole(recorded: &Recorded, cut: usize) -> View {
+fn whole(recorded: &Recorded, cut: usize) -> EventView {
     let history = recorded.history_at(cut);
     let turns = history.turns(TurnItemsView::Full);
-    let mut view = View::default();
+    let mut view = EventView::default();
     view.whole(history.name().map(str::to_owned), turns, Some((history.seq(), E)));
     view
 }

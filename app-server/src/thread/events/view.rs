@@ -16,7 +16,7 @@ use skein_protocol::turn::{Turn, TurnItemsView};
 use skein_store::history::{DAMAGE_ID, History};
 
 /// The number of a durable event, and the version of the history that it belongs to.
-pub(crate) type Number = (EventSeq, Epoch);
+pub(crate) type EventNumber = (EventSeq, Epoch);
 
 /// A notification as a client reads it.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +25,7 @@ pub(crate) struct Received<'a> {
     /// As JSON.
     pub(crate) params: &'a str,
     /// The number of a durable event, if the client wants numbers.
-    pub(crate) number: Option<Number>,
+    pub(crate) number: Option<EventNumber>,
 }
 
 impl Received<'_> {
@@ -35,11 +35,11 @@ impl Received<'_> {
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct View {
+pub(crate) struct EventView {
     /// The number up to which the view is complete.
-    pub(crate) at: Option<Number>,
+    pub(crate) at: Option<EventNumber>,
     /// The last number of this subscription. Later numbers have to be above it.
-    stream: Option<Number>,
+    stream: Option<EventNumber>,
     pub(crate) name: Option<String>,
     usage: Option<ThreadTokenUsage>,
     turns: Vec<Turn>,
@@ -53,9 +53,9 @@ pub(crate) struct View {
     settled: BTreeSet<i64>,
 }
 
-impl View {
+impl EventView {
     /// Takes an answer with the whole thread, which replaces everything.
-    pub(crate) fn whole(&mut self, name: Option<String>, turns: Vec<Turn>, at: Option<Number>) {
+    pub(crate) fn whole(&mut self, name: Option<String>, turns: Vec<Turn>, at: Option<EventNumber>) {
         let questions = std::mem::take(&mut self.questions);
         let settled = std::mem::take(&mut self.settled);
         *self = Self { at, stream: at, name, turns, questions, settled, ..Self::default() };
@@ -73,7 +73,7 @@ impl View {
     }
 
     /// Takes an answer that continues. Events follow behind the number that the client has named.
-    pub(crate) fn continued(&mut self, from: Number, shown: &[Turn]) -> Result<(), String> {
+    pub(crate) fn continued(&mut self, from: EventNumber, shown: &[Turn]) -> Result<(), String> {
         self.stream = Some(from);
         if shown.is_empty() { Ok(()) } else { Err("a history that is continued is shown again".to_owned()) }
     }

@@ -3,7 +3,7 @@
 
 use tokio::time::Instant;
 
-use super::{Helpers, Machine, Moving, State};
+use super::{HelpersState, Machine, Moving, State};
 use crate::thread::effect::{Destination, Effect, MoveRefusal, ResumeFailure, UnloadReason};
 use crate::thread::event::WaiterId;
 
@@ -35,7 +35,7 @@ impl Machine {
         };
         let waiting = std::mem::take(&mut unloading.waiting);
         let askers = std::mem::take(&mut unloading.askers);
-        (self.state, self.helpers) = (State::Gone, Helpers::NotStarted);
+        (self.state, self.helpers) = (State::Gone, HelpersState::NotStarted);
         let mut effects = vec![Effect::AnnounceNotLoaded];
         effects.extend(answers);
         effects.extend(askers.into_iter().map(Effect::AnswerUnload));

@@ -8,7 +8,7 @@
 
 use tokio::time::Instant;
 
-use super::{Helpers, Machine, Moving, Rollout, State, Unloading};
+use super::{HelpersState, Machine, Moving, Rollout, State, Unloading};
 use crate::thread::effect::{Destination, Effect, MoveRefusal, ResumeFailure, UnloadReason, UnloadRefusal};
 use crate::thread::event::{Force, WaiterId};
 
@@ -127,7 +127,7 @@ impl Machine {
         let waiting = std::mem::take(&mut unloading.waiting);
         let askers = std::mem::take(&mut unloading.askers);
         let mut effects: Vec<Effect> = askers.into_iter().map(Effect::AnswerUnload).collect();
-        self.helpers = Helpers::NotStarted;
+        self.helpers = HelpersState::NotStarted;
         if waiting.is_empty() {
             self.state = State::Gone;
             effects.extend([Effect::AnnounceNotLoaded, Effect::AnnounceClosed]);

@@ -12,7 +12,7 @@ use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus, UserInput};
 use skein_store::history::LoadedTurn;
 use uuid::Uuid;
 
-use super::{Cursor, PageError, Shown, add_open_items, print, wanted_items, wanted_turns};
+use super::{PageCursor, PageError, Shown, add_open_items, print, wanted_items, wanted_turns};
 
 fn now(turns: &[Turn]) -> Shown {
     let held = (1..).zip(turns).map(|(at, turn)| LoadedTurn::of(turn.clone(), EventSeq(at)));
@@ -209,9 +209,9 @@ fn a_cursor_of_another_list_is_refused() {
 fn a_cursor_of_another_thread_is_refused_in_every_form() {
     let other = ThreadId::new(Uuid::from_u128(8));
     let as_of = Some(ThreadPicture { seq: EventSeq(3), epoch: Epoch(1) });
-    let end = Cursor { thread: other, turn: None, at: None, item: None, as_of, inclusive: true };
+    let end = PageCursor { thread: other, turn: None, at: None, item: None, as_of, inclusive: true };
     for cursor in
-        [end.clone(), Cursor { as_of: None, ..end.clone() }, Cursor { turn: Some("t".into()), ..end }]
+        [end.clone(), PageCursor { as_of: None, ..end.clone() }, PageCursor { turn: Some("t".into()), ..end }]
     {
         let params = turns_params(Some(print(&cursor)), 5, SortDirection::Desc);
         assert_eq!(wanted_turns(&params), Err(PageError::BadCursor));

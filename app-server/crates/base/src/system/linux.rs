@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use rustix::process::{PidfdFlags, Resource, Rlimit, Signal, setrlimit};
 
 use super::proc::Process;
-use super::{GuardProgram, Used};
+use super::{GuardExecutable, Used};
 
 /// The missing means to keep helpers together; `None` if nothing is missing.
 pub const MISSING: Option<&str> = None;
@@ -31,18 +31,18 @@ pub const RECEIVE: MsgFlags = MsgFlags::MSG_CMSG_CLOEXEC;
 ///
 /// # Errors
 /// If `/proc/self/exe` cannot be opened.
-pub(crate) fn own_program() -> io::Result<GuardProgram> {
+pub(crate) fn own_program() -> io::Result<GuardExecutable> {
     open_program("/proc/self/exe")
 }
 
-fn open_program(path: &str) -> io::Result<GuardProgram> {
+fn open_program(path: &str) -> io::Result<GuardExecutable> {
     let named = |error: io::Error| {
         io::Error::new(
             error.kind(),
             format!("{path} cannot be opened ({error}); mount /proc, or say --guard PATH"),
         )
     };
-    File::open(path).map(GuardProgram::Opened).map_err(named)
+    File::open(path).map(GuardExecutable::Opened).map_err(named)
 }
 
 /// Makes this process inherit the children of every descendant that ends before them.

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 
 use super::proc::Process;
-use super::{GuardProgram, Used};
+use super::{GuardExecutable, Used};
 
 /// The missing means to keep helpers together; `None` if nothing is missing.
 pub const MISSING: Option<&str> = Some(
@@ -31,8 +31,8 @@ pub const RECEIVE: MsgFlags = MsgFlags::empty();
 ///
 /// # Errors
 /// If its path is unknown.
-pub fn own_program() -> io::Result<GuardProgram> {
-    std::env::current_exe().map(GuardProgram::Path)
+pub fn own_program() -> io::Result<GuardExecutable> {
+    std::env::current_exe().map(GuardExecutable::Path)
 }
 
 /// Does nothing: here an orphan becomes launchd's child.

@@ -33,14 +33,14 @@ pub struct Used {
 
 /// The program that runs again as the guard.
 #[derive(Debug)]
-pub enum GuardProgram {
+pub enum GuardExecutable {
     /// An opened executable; it stays the same if a new version replaces the file.
     Opened(File),
     /// A path.
     Path(PathBuf),
 }
 
-impl GuardProgram {
+impl GuardExecutable {
     /// This program.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use nix::unistd::{ForkResult, Pid, fork};
 use rustix::process::WaitOptions;
 use skein_base::system::{self, proc};
 
-use crate::containment::step::{Exit, Failure, Step};
+use crate::containment::step::{Exit, Step, StepFailure};
 
 /// The whole life of the namespace's first process: a child becomes `helper`; this process reaps every process in it, and reports the end of
 /// that child to the guard. It ends with the guard, or when nothing is left in the namespace. A failure goes to `say`, which closes at
@@ -24,12 +24,12 @@ use crate::containment::step::{Exit, Failure, Step};
 pub(crate) fn be_init<W: Write>(
     mut report: PipeWriter,
     mut say: W,
-    helper: impl FnOnce(&mut W) -> Failure,
+    helper: impl FnOnce(&mut W) -> StepFailure,
 ) -> ! {
     // SAFETY: this process has one thread, so the child may do whatever it likes.
     let forked = set_up(&report).and_then(|()| Ok(unsafe { fork() }?));
     let failure = match forked {
-        Err(error) => Failure::new(Step::Namespace, &error),
+        Err(error) => StepFailure::new(Step::Namespace, &error),
         Ok(ForkResult::Child) => helper(&mut say),
         Ok(ForkResult::Parent { child }) => {
             drop((say, helper));

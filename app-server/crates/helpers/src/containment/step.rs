@@ -77,12 +77,12 @@ impl fmt::Display for Exit {
 }
 
 /// A failed step, as the forked child writes it to the guard's pipe.
-pub(crate) struct Failure {
+pub(crate) struct StepFailure {
     pub(crate) step: Step,
     pub(crate) errno: i32,
 }
 
-impl Failure {
+impl StepFailure {
     pub(crate) const LENGTH: usize = 5;
 
     pub(crate) fn new(step: Step, error: &io::Error) -> Self {

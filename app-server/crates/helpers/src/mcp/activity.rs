@@ -4,7 +4,7 @@ use rmcp::model::{ClientRequest, PingRequest};
 use rmcp::service::ServiceError;
 use tokio::sync::watch;
 
-use crate::mcp::{Outstanding, Session};
+use crate::mcp::{OutstandingCall, Session};
 use crate::spec::OnUnresponsive;
 
 /// The outstanding calls of one session.
@@ -75,7 +75,7 @@ impl Session {
         let Ok(sent) = self.send(ClientRequest::PingRequest(PingRequest::default())).await else {
             return false;
         };
-        let mut outstanding = Outstanding { handle: Some(sent), tasks: &self.tasks };
+        let mut outstanding = OutstandingCall { handle: Some(sent), tasks: &self.tasks };
         match outstanding.answer().await {
             Ok(_) | Err(ServiceError::McpError(_)) => true,
             Err(_) => false,

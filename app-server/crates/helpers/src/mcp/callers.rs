@@ -37,13 +37,13 @@ pub(crate) struct Caller {
 /// The callers of one line. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Callers {
-    open: watch::Sender<Open>,
+    open: watch::Sender<OpenCall>,
     /// Where the helper works when nobody calls it.
     home: Arc<Path>,
 }
 
 #[derive(Debug, Default)]
-struct Open {
+struct OpenCall {
     next: u64,
     calls: Vec<Call>,
     /// Cancelled calls without an answer, the oldest first.
@@ -180,7 +180,7 @@ impl Callers {
     }
 }
 
-impl Open {
+impl OpenCall {
     fn is_answered(&mut self, request: &RequestId) -> bool {
         let own = self.calls.iter_mut().find(|call| call.request.as_ref() == Some(request));
         own.map(|call| call.request = None).is_some() || {

@@ -33,7 +33,7 @@ use rmcp::transport::worker::WorkerTransport;
 
 use crate::mcp::Line;
 use crate::mcp::open::UNASKED;
-use crate::mcp::outstanding::{Incoming, Turn};
+use crate::mcp::outstanding::{HelperRequests, SendWhen};
 use crate::mcp::progress::Sinks;
 use crate::mcp::stdio::message::PAGE_COMPLETED;
 use crate::policy;
@@ -58,7 +58,7 @@ pub(crate) struct HttpTransport {
     asked: [Option<RequestId>; 2],
     begun: bool,
     /// Open requests of the helper.
-    incoming: Incoming,
+    incoming: HelperRequests,
     /// Refusals that are on their way to the helper.
     refusals: FuturesUnordered<BoxFuture<'static, Result<(), Error>>>,
     sinks: Sinks,
@@ -83,7 +83,7 @@ impl HttpTransport {
             asking: FuturesUnordered::new(),
             asked: [None, None],
             begun: false,
-            incoming: Incoming::default(),
+            incoming: HelperRequests::default(),
             refusals: FuturesUnordered::new(),
             sinks: Sinks::default(),
             line,
@@ -189,7 +189,7 @@ impl HttpTransport {
     }
 
     /// An answer of ours, and its place among what the helper asks until it is sent.
-    fn place_of(&mut self, message: &ClientJsonRpcMessage) -> Option<Turn> {
+    fn place_of(&mut self, message: &ClientJsonRpcMessage) -> Option<SendWhen> {
         match message {
             JsonRpcMessage::Response(answer) => Some(self.incoming.answered(Some(&answer.id))),
             JsonRpcMessage::Error(error) => Some(self.incoming.answered(error.id.as_ref())),

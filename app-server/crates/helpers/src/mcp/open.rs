@@ -10,7 +10,7 @@
 //!   taken back: it may be slow (one that `npx` has to fetch first) or drop what it does not know. Whichever is answered
 //!   with a result first wins, however late; a refusal of one only leaves the other.
 //! - A slow helper of the older kind may take that second message for a reason to exit. It is started again, and is asked
-//!   only `initialize` from then on ([`Asked`]), so that nobody is judged by being slow.
+//!   only `initialize` from then on ([`OpeningAttempts`]), so that nobody is judged by being slow.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,13 +46,13 @@ pub(crate) const UNASKED: ErrorCode = ErrorCode(0);
 
 /// The questions to a helper in its starts so far, and their results.
 #[derive(Debug, Default)]
-pub(crate) struct Asked {
+pub(crate) struct OpeningAttempts {
     /// `server/discover` was sent to a helper that had said nothing, and it has not answered that.
     in_doubt: AtomicBool,
     only_initialize: AtomicBool,
 }
 
-impl Asked {
+impl OpeningAttempts {
     /// To be called when the helper has ended by itself before it was ready: whether it may have done so because it was asked
     /// `server/discover`. From then on it is not.
     pub(crate) fn was_too_much(&self) -> bool {
@@ -67,7 +67,12 @@ impl Session {
     ///
     /// # Errors
     /// The reason, for the user.
-    pub(crate) async fn open(wire: Wire, line: Line, tasks: Tasks, asked: &Asked) -> Result<Self, String> {
+    pub(crate) async fn open(
+        wire: Wire,
+        line: Line,
+        tasks: Tasks,
+        asked: &OpeningAttempts,
+    ) -> Result<Self, String> {
         match wire {
             Wire::Pipes(pipes) => {
                 Self::open_over(LineTransport::new(pipes, line.clone()), line, tasks, asked).await
@@ -85,7 +90,7 @@ impl Session {
         mut transport: T,
         line: Line,
         tasks: Tasks,
-        asked: &Asked,
+        asked: &OpeningAttempts,
     ) -> Result<Self, String> {
         let changed = Arc::new(Notify::new());
         let client = Client::new(Arc::clone(&changed), line.clone());
@@ -174,7 +179,7 @@ impl Session {
 struct Greeting<'a, T> {
     transport: &'a mut T,
     about: ClientConfig,
-    asked: &'a Asked,
+    asked: &'a OpeningAttempts,
     /// How `initialize` and `server/discover` were refused.
     refused: [Option<ErrorData>; 2],
 }

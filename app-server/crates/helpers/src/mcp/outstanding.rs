@@ -11,18 +11,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::mcp::progress::Progress;
 use crate::policy;
-use crate::process::input::{Closed, Input};
+use crate::process::input::{Closed, HelperInput};
 
 /// Requests of ours that wait for their answer.
 #[derive(Debug, Default)]
 pub(crate) struct Outstanding {
-    requests: HashMap<RequestId, Request>,
+    requests: HashMap<RequestId, PendingRequest>,
     /// Where progress goes. Its token is that of a request above.
     progress: HashMap<ProgressToken, mpsc::Sender<String>>,
 }
 
 #[derive(Debug)]
-struct Request {
+struct PendingRequest {
     sending: Arc<Sending>,
     token: Option<ProgressToken>,
 }
@@ -37,7 +37,7 @@ pub(crate) struct Sending {
 
 /// How a message of ours goes out.
 #[derive(Debug)]
-pub(crate) enum Turn {
+pub(crate) enum SendWhen {
     /// It waits for room.
     Waits,
     /// It waits for room unless it is given up meanwhile.
@@ -52,7 +52,7 @@ pub(crate) enum Turn {
 
 impl Outstanding {
     /// A request goes out.
-    pub(crate) fn ask(&mut self, request: &JsonRpcRequest<ClientRequest>) -> Turn {
+    pub(crate) fn ask(&mut self, request: &JsonRpcRequest<ClientRequest>) -> SendWhen {
         let mut token = None;
         if let ClientRequest::CallToolRequest(call) = &request.request
             && let Some(Progress(sink)) = call.extensions.get()
@@ -62,8 +62,8 @@ impl Outstanding {
             token = Some(own);
         }
         let sending = Arc::new(Sending::default());
-        self.requests.insert(request.id.clone(), Request { sending: Arc::clone(&sending), token });
-        Turn::Request(sending)
+        self.requests.insert(request.id.clone(), PendingRequest { sending: Arc::clone(&sending), token });
+        SendWhen::Request(sending)
     }
 
     /// The answer with this id has come; `false` when nobody waits for it.
@@ -72,11 +72,11 @@ impl Outstanding {
     }
 
     /// Nobody waits for this one any more. The helper is told of it only where it may know of the request.
-    pub(crate) fn give_up(&mut self, id: &RequestId) -> Turn {
-        let Some(request) = self.take(id) else { return Turn::Never };
+    pub(crate) fn give_up(&mut self, id: &RequestId) -> SendWhen {
+        let Some(request) = self.take(id) else { return SendWhen::Never };
         request.sending.given_up.cancel();
         let queued = request.sending.queued.lock().unwrap_or_else(PoisonError::into_inner);
-        if *queued { Turn::Notice } else { Turn::Never }
+        if *queued { SendWhen::Notice } else { SendWhen::Never }
     }
 
     /// A call tells how far it is; `false` when nobody listens. Progress that nobody takes in time is out of date.
@@ -91,7 +91,7 @@ impl Outstanding {
         }
     }
 
-    fn take(&mut self, id: &RequestId) -> Option<Request> {
+    fn take(&mut self, id: &RequestId) -> Option<PendingRequest> {
         let request = self.requests.remove(id)?;
         if let Some(token) = &request.token {
             self.progress.remove(token);
@@ -100,9 +100,9 @@ impl Outstanding {
     }
 }
 
-impl Turn {
+impl SendWhen {
     /// Sends the message when its turn has come.
-    pub(crate) async fn take(self, input: &Input, bytes: Bytes) -> Result<(), Closed> {
+    pub(crate) async fn take(self, input: &HelperInput, bytes: Bytes) -> Result<(), Closed> {
         match self {
             Self::Waits => input.send(bytes).await,
             Self::Request(sending) => sending.send(input, bytes).await,
@@ -125,7 +125,7 @@ impl Turn {
 }
 
 impl Sending {
-    async fn send(&self, input: &Input, bytes: Bytes) -> Result<(), Closed> {
+    async fn send(&self, input: &HelperInput, bytes: Bytes) -> Result<(), Closed> {
         let place = tokio::select! {
             biased;
             () = self.given_up.cancelled() => return Ok(()),
@@ -143,18 +143,18 @@ impl Sending {
 
 /// Requests of the helper that have no answer yet.
 #[derive(Debug)]
-pub(crate) struct Incoming {
+pub(crate) struct HelperRequests {
     slots: Arc<Semaphore>,
     open: HashMap<RequestId, OwnedSemaphorePermit>,
 }
 
-impl Default for Incoming {
+impl Default for HelperRequests {
     fn default() -> Self {
         Self { slots: Arc::new(Semaphore::new(policy::HELPER_REQUESTS)), open: HashMap::new() }
     }
 }
 
-impl Incoming {
+impl HelperRequests {
     /// The helper asks.
     ///
     /// # Errors
@@ -177,8 +177,8 @@ impl Incoming {
     }
 
     /// An answer goes out.
-    pub(crate) fn answered(&mut self, id: Option<&RequestId>) -> Turn {
-        Turn::Answer(id.and_then(|id| self.open.remove(id)))
+    pub(crate) fn answered(&mut self, id: Option<&RequestId>) -> SendWhen {
+        SendWhen::Answer(id.and_then(|id| self.open.remove(id)))
     }
 }
 
@@ -203,19 +203,19 @@ mod tests {
         let turn = outstanding.ask(&ping(1));
         let mut sent = std::pin::pin!(turn.take(&queue, Bytes::from_static(b"ping")));
         assert!(poll!(sent.as_mut()).is_pending());
-        assert!(matches!(outstanding.give_up(&NumberOrString::Number(1)), Turn::Never));
+        assert!(matches!(outstanding.give_up(&NumberOrString::Number(1)), SendWhen::Never));
         sent.await.unwrap();
         drop(end.next().await);
         let turn = outstanding.ask(&ping(2));
         turn.take(&queue, Bytes::from_static(b"second")).await.unwrap();
         assert_eq!(end.next().await.unwrap().bytes, "second");
-        assert!(matches!(outstanding.give_up(&NumberOrString::Number(2)), Turn::Notice));
+        assert!(matches!(outstanding.give_up(&NumberOrString::Number(2)), SendWhen::Notice));
         assert!(!outstanding.answered(&NumberOrString::Number(2)), "nobody waits for it any more");
     }
 
     #[test]
     fn what_a_helper_asks_is_bounded_until_it_is_answered_or_withdrawn() {
-        let mut asked = Incoming::default();
+        let mut asked = HelperRequests::default();
         let most = i64::try_from(policy::HELPER_REQUESTS).unwrap();
         for number in 0..most {
             asked.admit(&NumberOrString::Number(number)).unwrap();

@@ -23,10 +23,10 @@ use crate::mcp::Line;
 use crate::mcp::client::too_long;
 use crate::process::start::Pipes;
 
-use crate::mcp::outstanding::{Incoming, Outstanding, Turn};
+use crate::mcp::outstanding::{HelperRequests, Outstanding, SendWhen};
 use crate::mcp::progress::words;
 use crate::policy;
-use crate::process::input::{Closed, Input};
+use crate::process::input::{Closed, HelperInput};
 use message::Message;
 use pace::Pace;
 
@@ -34,11 +34,11 @@ use pace::Pace;
 #[derive(Debug)]
 pub(crate) struct LineTransport {
     lines: Lines,
-    input: Option<Input>,
+    input: Option<HelperInput>,
     /// Our open requests.
     outstanding: Outstanding,
     /// Open requests of the helper.
-    asked: Incoming,
+    asked: HelperRequests,
     pace: Pace,
     rest_until: Option<Instant>,
     others_first: bool,
@@ -97,7 +97,7 @@ impl LineTransport {
             lines: Lines { stdout: BufReader::new(pipes.stdout), partial: Vec::new() },
             input: Some(pipes.stdin),
             outstanding: Outstanding::default(),
-            asked: Incoming::default(),
+            asked: HelperRequests::default(),
             pace: Pace::default(),
             rest_until: None,
             others_first: false,
@@ -233,16 +233,16 @@ impl LineTransport {
     }
 
     /// How a message of ours goes out.
-    fn turn_of(&mut self, message: &ClientJsonRpcMessage) -> Turn {
+    fn turn_of(&mut self, message: &ClientJsonRpcMessage) -> SendWhen {
         match message {
             JsonRpcMessage::Request(request) => self.outstanding.ask(request),
             JsonRpcMessage::Notification(notification) => {
                 let ClientNotification::CancelledNotification(cancelled) = &notification.notification else {
-                    return Turn::Waits;
+                    return SendWhen::Waits;
                 };
-                let Some(id) = &cancelled.params.request_id else { return Turn::Never };
+                let Some(id) = &cancelled.params.request_id else { return SendWhen::Never };
                 let turn = self.outstanding.give_up(id);
-                if matches!(turn, Turn::Never) {
+                if matches!(turn, SendWhen::Never) {
                     self.line.callers.is_answered(id);
                 }
                 turn

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::process::shutdown::Shutdown;
 use crate::spec::HelperSpec;
-use crate::supervisor::{ControlHandle, HelperEvent, Snapshot, Starter};
+use crate::supervisor::{ControlHandle, HelperEvent, HelperSnapshot, Starter};
 
 /// Stands for the process of an instance. Dropped, no process of it is left.
 #[cfg_attr(not(test), expect(dead_code, reason = "the pool's own tests read all of it"))]
@@ -19,7 +19,7 @@ pub(crate) struct Double {
     pub(crate) spec: Arc<HelperSpec>,
     pub(crate) directory: PathBuf,
     pub(crate) events: mpsc::Sender<HelperEvent>,
-    pub(crate) seen: watch::Sender<Snapshot>,
+    pub(crate) seen: watch::Sender<HelperSnapshot>,
     pub(crate) shutdown: Shutdown,
 }
 
@@ -32,8 +32,8 @@ impl Starter for mpsc::Sender<Double> {
         directory: PathBuf,
         events: mpsc::Sender<HelperEvent>,
         control: &ControlHandle,
-    ) -> watch::Receiver<Snapshot> {
-        let (publish, seen) = watch::channel(Snapshot::first(spec));
+    ) -> watch::Receiver<HelperSnapshot> {
+        let (publish, seen) = watch::channel(HelperSnapshot::first(spec));
         let (spec, shutdown) = (Arc::clone(spec), control.shutdown.clone());
         // A test that receives no more doubles waits for none.
         self.try_send(Double { spec, directory, events, seen: publish, shutdown }).ok();

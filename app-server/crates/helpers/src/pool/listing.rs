@@ -5,7 +5,7 @@ use std::sync::Arc;
 use skein_protocol::extension::{HelperDetail, HelperIsolation};
 use skein_protocol::ids::ThreadId;
 
-use crate::pool::{Entry, Holder, Instance, InstanceState, Pool};
+use crate::pool::{Instance, InstanceState, LeaseHolder, Pool, TableEntry};
 use crate::process::table::{ProcessTable, ProcessView};
 use crate::spec::Isolation;
 
@@ -18,7 +18,7 @@ impl Pool {
     }
 }
 
-fn detail(entry: &Entry<Arc<Instance>, Holder>, table: &ProcessTable) -> HelperDetail {
+fn detail(entry: &TableEntry<Arc<Instance>, LeaseHolder>, table: &ProcessTable) -> HelperDetail {
     let seen = entry.instance.seen.borrow().clone();
     let guard = seen.view.as_ref().and_then(|view| view.guard);
     let processes = guard.map(|guard| table.below(&guard)).unwrap_or_default();

@@ -16,7 +16,7 @@ pub(crate) struct LeaseId(u64);
 /// All instances of one server. `T` is an instance, `L` a holder of a lease.
 #[derive(Debug)]
 pub(crate) struct LeaseTable<T, L> {
-    entries: BTreeMap<Number, Entry<T, L>>,
+    entries: BTreeMap<Number, TableEntry<T, L>>,
     /// The instance that takes the next holder of a key.
     current: HashMap<Key, Number>,
     leases: HashMap<LeaseId, Number>,
@@ -26,7 +26,7 @@ pub(crate) struct LeaseTable<T, L> {
 
 /// One instance.
 #[derive(Debug)]
-pub(super) struct Entry<T, L> {
+pub(super) struct TableEntry<T, L> {
     pub(crate) key: Key,
     pub(crate) instance: T,
     /// Its holders; while it stops, its last holders.
@@ -71,7 +71,7 @@ impl<T, L> Default for LeaseTable<T, L> {
 
 impl<T: Clone, L> LeaseTable<T, L> {
     /// All instances, the oldest first.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = (Number, &Entry<T, L>)> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (Number, &TableEntry<T, L>)> {
         self.entries.iter().map(|(number, entry)| (*number, entry))
     }
 
@@ -79,7 +79,7 @@ impl<T: Clone, L> LeaseTable<T, L> {
         self.entries.is_empty()
     }
 
-    pub(crate) fn entry(&self, number: Number) -> Option<&Entry<T, L>> {
+    pub(crate) fn entry(&self, number: Number) -> Option<&TableEntry<T, L>> {
         self.entries.get(&number)
     }
 
@@ -89,7 +89,7 @@ impl<T: Clone, L> LeaseTable<T, L> {
     }
 
     /// The instance that a lease is for.
-    pub(crate) fn of(&self, lease: LeaseId) -> Option<&Entry<T, L>> {
+    pub(crate) fn of(&self, lease: LeaseId) -> Option<&TableEntry<T, L>> {
         self.leases.get(&lease).and_then(|number| self.entries.get(number))
     }
 
@@ -99,7 +99,7 @@ impl<T: Clone, L> LeaseTable<T, L> {
     }
 
     /// The instance that takes the next holder of `key`.
-    pub(crate) fn current(&self, key: &Key) -> Option<(Number, &Entry<T, L>)> {
+    pub(crate) fn current(&self, key: &Key) -> Option<(Number, &TableEntry<T, L>)> {
         let number = *self.current.get(key)?;
         self.entries.get(&number).map(|entry| (number, entry))
     }
@@ -282,7 +282,7 @@ impl<T: Clone, L> LeaseTable<T, L> {
         let number = self.next();
         let (instance, holders, calls) = (make(number), BTreeMap::new(), BTreeMap::new());
         self.current.insert(key.clone(), number);
-        self.entries.insert(number, Entry { key, instance, holders, calls, state: InstanceState::Held });
+        self.entries.insert(number, TableEntry { key, instance, holders, calls, state: InstanceState::Held });
         number
     }
 
@@ -306,7 +306,7 @@ impl<T: Clone, L> LeaseTable<T, L> {
     }
 }
 
-impl<T: Clone, L> Entry<T, L> {
+impl<T: Clone, L> TableEntry<T, L> {
     fn ends_without_calls(&mut self) -> Option<T> {
         let ends = matches!(self.state, InstanceState::Quarantined) && self.calls.is_empty();
         if ends {

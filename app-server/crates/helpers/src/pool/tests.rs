@@ -14,7 +14,7 @@ use crate::pool::double::Double;
 use crate::process::host::HostOptions;
 use crate::set::HelperSet;
 use crate::spec::Isolation;
-use skein_base::system::GuardProgram;
+use skein_base::system::GuardExecutable;
 
 mod schedules;
 
@@ -29,7 +29,7 @@ impl House {
     pub(crate) fn new() -> Self {
         let tasks = Tasks::new();
         let options = HostOptions {
-            guard: GuardProgram::Path("/nowhere".into()),
+            guard: GuardExecutable::Path("/nowhere".into()),
             tasks: tasks.clone(),
             clock: Clock,
             stop_grace: Duration::ZERO,

@@ -132,7 +132,7 @@ impl Order {
 
 /// A report of a guard to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Report {
+pub(crate) enum GuardReport {
     /// The program runs, with this pid.
     Started(i32),
     /// A step failed with this errno. The helper runs on only after [`Step::Cgroup`], where that is not forced.
@@ -143,7 +143,7 @@ pub(crate) enum Report {
     Stopped(Option<Stage>),
 }
 
-impl Report {
+impl GuardReport {
     /// As a line, with its end.
     pub(crate) fn line(self) -> String {
         match self {
@@ -185,16 +185,20 @@ mod tests {
 
     #[test]
     fn every_report_and_order_reads_as_it_was_written() {
-        let steps = Step::ALL.map(|step| Report::Failed(step, 2));
-        let ends =
-            [None, Some(Stage::CloseInput), Some(Stage::Terminate), Some(Stage::Kill)].map(Report::Stopped);
-        let others = [Report::Started(7), Report::Exited(Exit::Code(3)), Report::Exited(Exit::Signal(9))];
+        let steps = Step::ALL.map(|step| GuardReport::Failed(step, 2));
+        let ends = [None, Some(Stage::CloseInput), Some(Stage::Terminate), Some(Stage::Kill)]
+            .map(GuardReport::Stopped);
+        let others = [
+            GuardReport::Started(7),
+            GuardReport::Exited(Exit::Code(3)),
+            GuardReport::Exited(Exit::Signal(9)),
+        ];
         for report in steps.into_iter().chain(ends).chain(others) {
             let line = report.line();
-            assert_eq!(line.strip_suffix('\n').and_then(Report::parse), Some(report), "{line:?}");
+            assert_eq!(line.strip_suffix('\n').and_then(GuardReport::parse), Some(report), "{line:?}");
         }
         assert_eq!(
-            (Report::parse("started x"), Report::parse("zero kill 1"), Report::parse("")),
+            (GuardReport::parse("started x"), GuardReport::parse("zero kill 1"), GuardReport::parse("")),
             (None, None, None)
         );
         for order in [Order::Stop, Order::Kill] {

@@ -41,11 +41,11 @@ use skein_base::clock::Clock;
 use skein_base::descriptors;
 use skein_base::system::{self, ChildrenChanged, proc};
 
-use crate::containment::step::{Exit, Failure, Step};
+use crate::containment::step::{Exit, Step, StepFailure};
 use crate::containment::tag::GUARD_NAME;
 use crate::containment::{cgroup, namespace};
 use crate::policy;
-use crate::process::control::{self, Order, Plan, Report};
+use crate::process::control::{self, GuardReport, Order, Plan};
 use crate::process::stages::{Stage, Stages};
 use crate::process::start;
 
@@ -132,7 +132,7 @@ impl Guard {
             self.read_namespace();
             let over = self.stages.current().is_some() || matches!(self.launch, Launch::Failed);
             if over && !left {
-                self.report(Report::Stopped(self.stages.current()));
+                self.report(GuardReport::Stopped(self.stages.current()));
                 self.tidy_up();
                 return Ok(());
             }
@@ -184,7 +184,7 @@ impl Guard {
     /// Reports the end of a helper that ran, once.
     fn report_exit(&mut self, exit: Exit) {
         if matches!(self.launch, Launch::Running) && !std::mem::replace(&mut self.exit_reported, true) {
-            self.report(Report::Exited(exit));
+            self.report(GuardReport::Exited(exit));
         }
     }
 
@@ -197,19 +197,19 @@ impl Guard {
     /// Reads the failed steps of the forked child.
     fn watch_launch(&mut self) -> io::Result<()> {
         while let Launch::Pending(pipe) = &mut self.launch {
-            let mut bytes = [0; Failure::LENGTH];
+            let mut bytes = [0; StepFailure::LENGTH];
             match pipe.read_exact(&mut bytes) {
                 Ok(()) => {
-                    let failure = Failure::decode(bytes);
+                    let failure = StepFailure::decode(bytes);
                     if failure.step != Step::Cgroup || self.cgroup_forced {
                         self.launch = Launch::Failed;
                     }
-                    self.report(Report::Failed(failure.step, failure.errno));
+                    self.report(GuardReport::Failed(failure.step, failure.errno));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     self.launch = Launch::Running;
-                    self.report(Report::Started(self.helper().as_raw()));
+                    self.report(GuardReport::Started(self.helper().as_raw()));
                 }
                 Err(error) => return Err(error),
             }
@@ -306,7 +306,7 @@ impl Guard {
     }
 
     /// Sends a report. The server may be gone, which [`Guard::handle_orders`] notices.
-    fn report(&mut self, report: Report) {
+    fn report(&mut self, report: GuardReport) {
         let _ = self.control.write_all(report.line().as_bytes());
     }
 }
@@ -318,7 +318,7 @@ fn start_helper(plan: &Plan, pipes: [OwnedFd; 3]) -> io::Result<(Pid, Launch, Op
     if plan.namespace
         && let Err(error) = system::prepare_namespace()
     {
-        say.write_all(&Failure::new(Step::Namespace, &error).encode())?;
+        say.write_all(&StepFailure::new(Step::Namespace, &error).encode())?;
         // No child of this process ever has this pid.
         return Ok((Pid::from_raw(0), Launch::Pending(failures), None));
     }
@@ -348,32 +348,32 @@ fn pipe() -> io::Result<(File, io::PipeWriter)> {
 }
 
 /// Replaces this process by the helper; returns only when that failed.
-fn become_helper(plan: &Plan, pipes: &[OwnedFd; 3], say: &mut impl Write) -> Failure {
+fn become_helper(plan: &Plan, pipes: &[OwnedFd; 3], say: &mut impl Write) -> StepFailure {
     if let Some(folder) = &plan.cgroup
         && let Err(error) = std::fs::write(Path::new(folder).join("cgroup.procs"), "0")
     {
         if plan.cgroup_forced {
-            return Failure::new(Step::Cgroup, &error);
+            return StepFailure::new(Step::Cgroup, &error);
         }
         // The guard alone contains the helper as well, only less quickly.
-        let _ = say.write_all(&Failure::new(Step::Cgroup, &error).encode());
+        let _ = say.write_all(&StepFailure::new(Step::Cgroup, &error).encode());
     }
     if let Err(error) = prepare(pipes) {
-        return Failure::new(Step::Prepare, &error);
+        return StepFailure::new(Step::Prepare, &error);
     }
     if let Err(error) = std::env::set_current_dir(&plan.cwd) {
-        return Failure::new(Step::WorkingDirectory, &error);
+        return StepFailure::new(Step::WorkingDirectory, &error);
     }
     // Last, so that little of ours is left to be done within them.
     if let Some(soft) = plan.soft_files
         && let Err(error) = descriptors::lower(soft)
     {
-        return Failure::new(Step::Files, &error);
+        return StepFailure::new(Step::Files, &error);
     }
     if let Err((step, error)) = plan.limits.set() {
-        return Failure::new(step, &error);
+        return StepFailure::new(step, &error);
     }
-    Failure::new(Step::Program, &start::exec(plan))
+    StepFailure::new(Step::Program, &start::exec(plan))
 }
 
 /// A session of its own (signals to "my process group" must not reach the guard), the three pipes, and signals as a

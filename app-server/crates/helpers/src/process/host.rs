@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use skein_base::clock::Clock;
 use skein_base::durations::Durations;
 use skein_base::home_tag::HomeTag;
-use skein_base::system::{self, GuardProgram, proc};
+use skein_base::system::{self, GuardExecutable, proc};
 use skein_base::tasks::Tasks;
 use skein_protocol::extension::{ContainmentRung, HeldDetails};
 use tokio::sync::{Notify, watch};
@@ -30,7 +30,7 @@ use crate::recovery::startup_cleanup::{Leftovers, StartupCleanup};
 #[derive(Debug)]
 pub struct HostOptions {
     /// The program of the guard.
-    pub guard: GuardProgram,
+    pub guard: GuardExecutable,
     /// The tracker of its tasks.
     pub tasks: Tasks,
     /// Its clock.

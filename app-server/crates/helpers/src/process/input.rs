@@ -10,8 +10,8 @@ use crate::policy;
 
 /// The way to a helper's standard input. It is closed when the last clone is dropped.
 #[derive(Debug, Clone)]
-pub struct Input {
-    queue: mpsc::Sender<Message>,
+pub struct HelperInput {
+    queue: mpsc::Sender<QueuedMessage>,
     /// Bytes of messages with a waiting sender.
     room: Arc<Semaphore>,
     /// Bytes of what is left out when there is no room.
@@ -19,29 +19,29 @@ pub struct Input {
     refused: CancellationToken,
 }
 
-/// Reads the length of an [`Input`] without keeping it open.
+/// Reads the length of an [`HelperInput`] without keeping it open.
 #[derive(Debug, Clone)]
-pub(crate) struct WeakInput(mpsc::WeakSender<Message>);
+pub(crate) struct WeakInput(mpsc::WeakSender<QueuedMessage>);
 
 /// The other end, for the task that writes.
 #[derive(Debug)]
 pub(crate) struct InputEnd {
-    queue: mpsc::Receiver<Message>,
+    queue: mpsc::Receiver<QueuedMessage>,
     room: [Arc<Semaphore>; 2],
     refused: CancellationToken,
 }
 
 /// A message and the room that it takes until it is written.
 #[derive(Debug)]
-pub(crate) struct Message {
+pub(crate) struct QueuedMessage {
     pub(crate) bytes: Bytes,
     _room: OwnedSemaphorePermit,
 }
 
 /// Room for one message, in its place among those that wait.
 #[derive(Debug)]
-pub(crate) struct Place {
-    slot: mpsc::OwnedPermit<Message>,
+pub(crate) struct InputSlot {
+    slot: mpsc::OwnedPermit<QueuedMessage>,
     room: OwnedSemaphorePermit,
 }
 
@@ -51,26 +51,26 @@ pub(crate) struct Place {
 pub struct Closed;
 
 /// Both ends of a new queue.
-pub(crate) fn input() -> (Input, InputEnd) {
+pub(crate) fn input() -> (HelperInput, InputEnd) {
     let (sender, queue) = mpsc::channel(policy::HELPER_INPUT_QUEUE);
     let room = Arc::new(Semaphore::new(policy::HELPER_INPUT_BYTES));
     let notices = Arc::new(Semaphore::new(policy::HELPER_NOTICE_BYTES));
     let refused = CancellationToken::new();
     let both = [Arc::clone(&room), Arc::clone(&notices)];
     let end = InputEnd { queue, room: both, refused: refused.clone() };
-    (Input { queue: sender, room, notices, refused }, end)
+    (HelperInput { queue: sender, room, notices, refused }, end)
 }
 
-impl Input {
+impl HelperInput {
     /// Waits for room for a message of so many bytes. One that is larger than the queue may wait in it alone.
     ///
     /// # Errors
     /// The helper takes no more input.
-    pub(crate) async fn room_for(&self, bytes: usize) -> Result<Place, Closed> {
+    pub(crate) async fn room_for(&self, bytes: usize) -> Result<InputSlot, Closed> {
         let room = Arc::clone(&self.room).acquire_many_owned(share(bytes, policy::HELPER_INPUT_BYTES));
         let room = room.await.map_err(|_| Closed)?;
         let slot = self.queue.clone().reserve_owned().await.map_err(|_| Closed)?;
-        Ok(Place { slot, room })
+        Ok(InputSlot { slot, room })
     }
 
     /// Waits for room, and puts a message there.
@@ -86,7 +86,7 @@ impl Input {
     pub(crate) fn notify(&self, bytes: Bytes) -> bool {
         let share = share(bytes.len(), policy::HELPER_NOTICE_BYTES);
         let Ok(room) = Arc::clone(&self.notices).try_acquire_many_owned(share) else { return false };
-        self.queue.try_send(Message { bytes, _room: room }).is_ok()
+        self.queue.try_send(QueuedMessage { bytes, _room: room }).is_ok()
     }
 
     /// Waits for room for such a message.
@@ -116,16 +116,16 @@ impl WeakInput {
     }
 }
 
-impl Place {
+impl InputSlot {
     /// Puts the message into its place.
     pub(crate) fn take(self, bytes: Bytes) {
-        self.slot.send(Message { bytes, _room: self.room });
+        self.slot.send(QueuedMessage { bytes, _room: self.room });
     }
 }
 
 impl InputEnd {
     /// The next message; `None` when nobody can send any more. Its room is free when it is dropped.
-    pub(crate) async fn next(&mut self) -> Option<Message> {
+    pub(crate) async fn next(&mut self) -> Option<QueuedMessage> {
         self.queue.recv().await
     }
 
@@ -146,7 +146,7 @@ impl Drop for InputEnd {
 
 /// The room that a message takes; the queue's own bookkeeping counts, too.
 fn share(bytes: usize, of: usize) -> u32 {
-    u32::try_from((bytes + size_of::<Message>()).min(of)).unwrap_or(u32::MAX)
+    u32::try_from((bytes + size_of::<QueuedMessage>()).min(of)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use crate::containment::step::Step;
 use crate::counters::Counted;
 use crate::error::ProcessError;
 use crate::policy;
-use crate::process::control::{Order, Report};
+use crate::process::control::{GuardReport, Order};
 use crate::process::host::ProcessHost;
 use crate::process::report::{ExitReport, ProcessStatus};
 use crate::process::shutdown::Shutdown;
@@ -156,29 +156,29 @@ impl GuardMonitor {
     }
 
     fn handle_report(&mut self, line: &str) {
-        match Report::parse(line) {
-            Some(Report::Started(pid)) => {
+        match GuardReport::parse(line) {
+            Some(GuardReport::Started(pid)) => {
                 self.host.unavailable.note_holds(self.level());
                 self.life.send_modify(|life| life.pid = Some(pid));
             }
-            Some(Report::Failed(Step::Cgroup, errno)) if !self.needs_group() => {
+            Some(GuardReport::Failed(Step::Cgroup, errno)) if !self.needs_group() => {
                 let error = io::Error::from_raw_os_error(errno);
                 tracing::warn!(helper = self.spec.name, %error, "a helper could not enter its cgroup");
                 self.note_unavailable(Step::Cgroup, errno);
                 self.cgroup = None;
                 self.alive = Some(self.host.counters.by_guard.one_more());
             }
-            Some(Report::Failed(step, errno)) => {
+            Some(GuardReport::Failed(step, errno)) => {
                 let passing = [nix::libc::EAGAIN, nix::libc::ENOMEM, nix::libc::ENFILE, nix::libc::ETXTBSY];
                 self.life.send_modify(|life| life.lasting = !passing.contains(&errno));
                 self.note_unavailable(step, errno);
                 self.ended(self.failure(step, errno).to_string());
             }
-            Some(Report::Exited(exit)) => {
+            Some(GuardReport::Exited(exit)) => {
                 let hit = self.cgroup.as_ref().map(|group| self.limits.hit_in(group)).unwrap_or_default();
                 self.ended(format!("it ended with {exit}{hit}"));
             }
-            Some(Report::Stopped(stage)) => self.last_stage = Some(stage),
+            Some(GuardReport::Stopped(stage)) => self.last_stage = Some(stage),
             None => tracing::error!(helper = self.spec.name, line, "a guard sent an unknown report"),
         }
     }

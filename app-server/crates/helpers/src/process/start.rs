@@ -1,4 +1,4 @@
-//! Starts processes: the one place that runs programs. A [`HelperProcess`] is a helper with its guard. [`HelperProcess::stop`] ends it;
+//! Starts processes: the one place that runs programs. A [`ProcessTree`] is a helper with its guard. [`ProcessTree::stop`] ends it;
 //! dropping it orders the same without waiting.
 
 use std::ffi::OsString;
@@ -30,7 +30,7 @@ use crate::error::ProcessError;
 use crate::policy;
 use crate::process::control::{self, Plan};
 use crate::process::host::ProcessHost;
-use crate::process::input::{self, Input, InputEnd};
+use crate::process::input::{self, HelperInput, InputEnd};
 use crate::process::monitor::{GuardHandle, GuardMonitor, MonitorSetup};
 use crate::process::report::{ExitReport, ProcessStatus};
 use crate::process::shutdown::Shutdown;
@@ -40,7 +40,7 @@ use crate::spec::{HelperSpec, StdioSpec};
 
 /// A running helper with all its descendants.
 #[derive(Debug)]
-pub struct HelperProcess {
+pub struct ProcessTree {
     name: String,
     life: watch::Receiver<ProcessStatus>,
     shutdown: Shutdown,
@@ -54,16 +54,16 @@ pub struct HelperProcess {
 #[derive(Debug)]
 pub struct Pipes {
     /// A queue that a task writes to the helper, in order. A full queue means that the helper does not read.
-    pub stdin: Input,
+    pub stdin: HelperInput,
     /// The output of the helper.
     pub stdout: pipe::Receiver,
 }
 
-impl HelperProcess {
+impl ProcessTree {
     /// Starts the guard, which starts the helper. The helper's pipes can be used at once.
     ///
     /// # Errors
-    /// The guard cannot be started. [`HelperProcess::life`] shows why a helper does not run.
+    /// The guard cannot be started. [`ProcessTree::life`] shows why a helper does not run.
     pub fn start(
         host: &Arc<ProcessHost>,
         spec: &HelperSpec,
@@ -75,7 +75,7 @@ impl HelperProcess {
     /// The same, with an end that others may order.
     ///
     /// # Errors
-    /// As [`HelperProcess::start`].
+    /// As [`ProcessTree::start`].
     pub(crate) fn start_with(
         host: &Arc<ProcessHost>,
         spec: &HelperSpec,
@@ -201,7 +201,7 @@ impl HelperProcess {
     }
 }
 
-impl Drop for HelperProcess {
+impl Drop for ProcessTree {
     fn drop(&mut self) {
         self.shutdown.stop();
     }

@@ -20,7 +20,7 @@ pub(crate) struct Orphans<'a> {
 }
 
 /// The result of one pass.
-struct Pass {
+struct OrphanPass {
     /// Processes that are still there.
     left: usize,
     /// The pass met an orphan, dead or alive.
@@ -38,7 +38,7 @@ impl Orphans<'_> {
             if let Some(group) = self.group {
                 group.kill();
             }
-            let Pass { left, met } = self.kill_and_reap(children, &mut victims);
+            let OrphanPass { left, met } = self.kill_and_reap(children, &mut victims);
             // Twice: a chain of forks can slip through one pass, but each of its links leaves a zombie to the next.
             quiet = if met { 0 } else { quiet + 1 };
             if quiet == 2 || Clock.now() >= deadline {
@@ -49,7 +49,7 @@ impl Orphans<'_> {
     }
 
     /// One pass. `victims` remembers killed processes: a zombie shows neither its environment nor its former parent.
-    fn kill_and_reap(&self, children: &Children, victims: &mut HashSet<(Pid, u64)>) -> Pass {
+    fn kill_and_reap(&self, children: &Children, victims: &mut HashSet<(Pid, u64)>) -> OrphanPass {
         let guards = children.guards();
         let own = Pid::this();
         let group = nix::unistd::getpgrp();
@@ -72,7 +72,7 @@ impl Orphans<'_> {
                 left += 1;
             }
         }
-        Pass { left, met }
+        OrphanPass { left, met }
     }
 
     fn adopted(&self, children: &Children, process: &Process) -> bool {

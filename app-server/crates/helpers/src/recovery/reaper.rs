@@ -31,7 +31,7 @@ pub(crate) async fn run(children: Arc<Children>, tasks: Tasks, stop: Cancellatio
         }
     };
     loop {
-        if pass(&children, &tasks).await == Pass::Done {
+        if pass(&children, &tasks).await == ReaperPass::Done {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = ended.recv() => {}
@@ -47,20 +47,20 @@ pub(crate) async fn run(children: Arc<Children>, tasks: Tasks, stop: Cancellatio
 
 /// The result of one pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pass {
+enum ReaperPass {
     Done,
     /// A clean-up of orphans is under way and has to see their zombies.
     Later,
 }
 
-async fn pass(children: &Arc<Children>, tasks: &Tasks) -> Pass {
+async fn pass(children: &Arc<Children>, tasks: &Tasks) -> ReaperPass {
     if !matches!(proc::peek(), Ok(Some(_))) {
-        return Pass::Done;
+        return ReaperPass::Done;
     }
     let children = Arc::clone(children);
     let reap = move || reap(&zombies(), &children);
     // Its panic was logged; the next end of a child is another try.
-    tasks.blocking("children that have ended", Pool::Processes, reap).await.unwrap_or(Pass::Done)
+    tasks.blocking("children that have ended", Pool::Processes, reap).await.unwrap_or(ReaperPass::Done)
 }
 
 fn zombies() -> Vec<Pid> {
@@ -69,17 +69,17 @@ fn zombies() -> Vec<Pid> {
 }
 
 /// Reaps those of `zombies` that no task waits for.
-fn reap(zombies: &[Pid], children: &Children) -> Pass {
+fn reap(zombies: &[Pid], children: &Children) -> ReaperPass {
     // Locked after the walk, which takes a while: a new guard with one of these pids is listed by now.
     let guards = children.guards();
     if children.cleanups.now() > 0 {
-        return Pass::Later;
+        return ReaperPass::Later;
     }
     for pid in zombies.iter().filter(|pid| !guards.contains(&pid.as_raw())) {
         let reaped = children::reap(*pid);
         tracing::debug!(pid = pid.as_raw(), reaped, "an unowned child has ended");
     }
-    Pass::Done
+    ReaperPass::Done
 }
 
 #[cfg(test)]
@@ -106,15 +106,15 @@ mod tests {
         assert!(ended().is_ok() && proc::has_children());
 
         children.guards().insert(pid.as_raw());
-        assert_eq!(reap(&[pid], &children), Pass::Done);
+        assert_eq!(reap(&[pid], &children), ReaperPass::Done);
         assert!(ended().is_ok(), "its monitor waits for it");
         children.guards().clear();
         let cleanup = children.cleanups.one_more();
-        assert_eq!(reap(&[pid], &children), Pass::Later);
+        assert_eq!(reap(&[pid], &children), ReaperPass::Later);
         assert!(ended().is_ok(), "a clean-up needs the zombie");
         drop(cleanup);
         assert!(zombies().contains(&pid));
-        assert_eq!(reap(&[pid], &children), Pass::Done);
+        assert_eq!(reap(&[pid], &children), ReaperPass::Done);
         assert!(ended().is_err() && child.wait().is_err(), "it is reaped");
     }
 }

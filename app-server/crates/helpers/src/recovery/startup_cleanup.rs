@@ -50,7 +50,7 @@ pub(crate) struct StartupCleanup {
 
 /// The result of one pass.
 #[derive(Debug, Default)]
-struct Pass {
+struct CleanupPass {
     /// Every leftover that lives, or was just killed, with its start time.
     found: HashSet<(Pid, u64)>,
     /// Cgroups of former servers.
@@ -107,7 +107,7 @@ pub fn tagged_processes(home: HomeTag) -> usize {
 }
 
 /// Kills every leftover, unless a guard is at work and `kill` does not say that its time is over.
-fn pass(mine: StartTag, kill: bool, deadline: Instant) -> Pass {
+fn pass(mine: StartTag, kill: bool, deadline: Instant) -> CleanupPass {
     let spared = self_and_ancestors();
     let is_left =
         |pid| ProcessTag::carried_by(pid).any(|tag| tag.start.home == mine.home && tag.start != mine);
@@ -116,14 +116,14 @@ fn pass(mine: StartTag, kill: bool, deadline: Instant) -> Pass {
         |process: &Process| !process.stopped && process.is_named(tag::GUARD_NAME) && is_left(process.pid);
     if !kill && others().any(|process| works(&process)) {
         let found = others().filter(|process| is_left(process.pid));
-        return Pass {
+        return CleanupPass {
             found: found.map(|process| (process.pid, process.started)).collect(),
-            ..Pass::default()
+            ..CleanupPass::default()
         };
     }
     let Killed { processes, sure } = kill_all(&spared, deadline, is_left);
     // Cgroups after the kill loop, so that their processes were counted.
-    Pass { found: processes, groups: cgroup::end_former(mine), sure }
+    CleanupPass { found: processes, groups: cgroup::end_former(mine), sure }
 }
 
 /// This process and those above it: a server may have been started below a helper of its predecessor.

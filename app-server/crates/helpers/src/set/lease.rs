@@ -10,15 +10,15 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::HelperError;
-use crate::mcp::{CallError, Session, ToolCall};
-use crate::pool::{Holder, Instance, Key, LeaseId, Number, Pool};
+use crate::mcp::{CallError, McpToolCall, Session};
+use crate::pool::{Instance, Key, LeaseHolder, LeaseId, Number, Pool};
 use crate::set::{DescribedTool, HelperCall, HelperNote, Offered};
 use crate::spec::HelperSpec;
-use crate::supervisor::Snapshot;
+use crate::supervisor::HelperSnapshot;
 
 /// A thread's right to use an instance. The instance stays while any lease of it exists. Dropping a lease returns it.
 #[derive(Debug)]
-pub(crate) struct Lease {
+pub(crate) struct InstanceLease {
     pool: Arc<Pool>,
     id: LeaseId,
     pub(crate) key: Key,
@@ -32,18 +32,18 @@ pub(crate) struct Lease {
 /// An instance with a call under way.
 #[derive(Debug)]
 pub(crate) struct CallGuard {
-    lease: Arc<Lease>,
+    lease: Arc<InstanceLease>,
     number: Number,
     pub(crate) instance: Arc<Instance>,
 }
 
-impl Lease {
+impl InstanceLease {
     /// Takes a lease of the instance that `spec` describes.
     pub(crate) fn take(
         pool: &Arc<Pool>,
         key: Key,
         cwd: &std::path::Path,
-        holder: Holder,
+        holder: LeaseHolder,
         spec: HelperSpec,
     ) -> Self {
         let id = pool.lease(&key, cwd, holder, &spec);
@@ -99,11 +99,11 @@ impl Lease {
     }
 
     /// The state after its start, successful or not. A start that will probably fail is not waited for.
-    pub(crate) async fn settled(&self) -> Snapshot {
+    pub(crate) async fn settled(&self) -> HelperSnapshot {
         match self.instance() {
             Some(instance) => wait(&instance, is_settled).await,
             // A lease always has, or had, one.
-            None => Snapshot::first(&self.spec()),
+            None => HelperSnapshot::first(&self.spec()),
         }
     }
 
@@ -124,19 +124,19 @@ impl Lease {
         &self,
         call: HelperCall,
         progress: Option<mpsc::Sender<String>>,
-    ) -> Result<ToolCall, HelperError> {
+    ) -> Result<McpToolCall, HelperError> {
         let HelperCall { server, tool, arguments, meta, turn: _, judged: _ } = call;
         if !self.spec().offers(&tool) {
             return Err(HelperError::ToolNotEnabled { server, tool });
         }
         match (object(arguments), object(meta)) {
-            (Ok(arguments), Ok(meta)) => Ok(ToolCall { tool, arguments, meta, progress, caller: None }),
+            (Ok(arguments), Ok(meta)) => Ok(McpToolCall { tool, arguments, meta, progress, caller: None }),
             (Err(got), _) => Err(HelperError::BadArguments { server, tool, what: "arguments", got }),
             (_, Err(got)) => Err(HelperError::BadArguments { server, tool, what: "_meta", got }),
         }
     }
 
-    pub(crate) fn not_running(&self, seen: &Snapshot) -> HelperError {
+    pub(crate) fn not_running(&self, seen: &HelperSnapshot) -> HelperError {
         let server = self.name();
         if seen.state == HelperState::Disabled {
             return HelperError::Disabled { server };
@@ -145,9 +145,10 @@ impl Lease {
         HelperError::NotRunning { server, reason }
     }
 
-    fn now(&self) -> Snapshot {
+    fn now(&self) -> HelperSnapshot {
         let instance = self.instance();
-        instance.map_or_else(|| Snapshot::first(&self.spec()), |instance| instance.seen.borrow().clone())
+        instance
+            .map_or_else(|| HelperSnapshot::first(&self.spec()), |instance| instance.seen.borrow().clone())
     }
 
     fn name(&self) -> String {
@@ -155,7 +156,7 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for InstanceLease {
     /// Without `linger`: a dropped lease has no owner that could come back.
     fn drop(&mut self) {
         self.give_back(Duration::ZERO);
@@ -238,7 +239,7 @@ impl Drop for CallGuard {
     }
 }
 
-fn absence(seen: &Snapshot) -> String {
+fn absence(seen: &HelperSnapshot) -> String {
     match (seen.state, &seen.reason) {
         (HelperState::Disabled, _) => "it is disabled in the settings".to_owned(),
         (_, Some(reason)) => reason.clone(),
@@ -246,7 +247,7 @@ fn absence(seen: &Snapshot) -> String {
     }
 }
 
-fn is_settled(seen: &Snapshot) -> bool {
+fn is_settled(seen: &HelperSnapshot) -> bool {
     match seen.state {
         HelperState::Starting | HelperState::Restarting => !seen.hopeful,
         HelperState::Disabled
@@ -261,7 +262,7 @@ fn is_settled(seen: &Snapshot) -> bool {
 
 /// The state when the helper takes calls, or after the current or next start has failed. An unresponsive helper gets no more calls
 /// until it responds.
-async fn takes_calls(instance: &Instance) -> Snapshot {
+async fn takes_calls(instance: &Instance) -> HelperSnapshot {
     let (failed, _waits) = {
         let seen = instance.seen.borrow();
         (seen.failed_starts, seen.waiting.one_more())
@@ -284,13 +285,13 @@ async fn takes_calls(instance: &Instance) -> Snapshot {
 
 /// The reason for the end of the helper with this session.
 async fn end_reason(instance: &Instance, session: &Arc<Session>) -> String {
-    let is_gone = |seen: &Snapshot| !seen.session.as_ref().is_some_and(|now| Arc::ptr_eq(now, session));
+    let is_gone = |seen: &HelperSnapshot| !seen.session.as_ref().is_some_and(|now| Arc::ptr_eq(now, session));
     let seen = wait(instance, is_gone).await;
     seen.ended.unwrap_or_else(|| "it ended".to_owned())
 }
 
 /// The first snapshot that is as wanted, or the last one.
-async fn wait(instance: &Instance, wanted: impl FnMut(&Snapshot) -> bool) -> Snapshot {
+async fn wait(instance: &Instance, wanted: impl FnMut(&HelperSnapshot) -> bool) -> HelperSnapshot {
     let mut seen = instance.seen.clone();
     // An error means that the supervisor is gone: the runtime shuts down, or the supervisor panicked.
     let _ = seen.wait_for(wanted).await;

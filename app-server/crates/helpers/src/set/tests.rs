@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 
 use super::*;
-use crate::mcp::{Asked, Line, Session, Wire};
+use crate::mcp::{Line, OpeningAttempts, Session, Wire};
 use crate::pool::double::Double;
 use crate::pool::tests::House;
 use crate::process::input::{InputEnd, input};
@@ -39,7 +39,7 @@ impl Fake {
             Wire::Pipes(Pipes { stdin, stdout }),
             Line::new("/".into()),
             tasks.clone(),
-            &Asked::default(),
+            &OpeningAttempts::default(),
         )
         .await;
         let session = Arc::new(session.expect("a handshake"));

@@ -3,7 +3,7 @@
 
 /// The announcements of a helper so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Announced {
+pub(crate) struct Announcements {
     /// A start has failed, and the ones after it are the same news.
     failed: bool,
 }
@@ -19,7 +19,7 @@ pub(crate) enum Failure {
     Final,
 }
 
-impl Announced {
+impl Announcements {
     /// Whether a start is announced.
     pub(crate) fn starts(self) -> bool {
         !self.failed
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn a_start_that_fails_again_is_announced_once_until_it_is_ready_or_given_up() {
-        let mut announced = Announced::default();
+        let mut announced = Announcements::default();
         assert!(announced.starts() && announced.fails(Failure::OfStart));
         for _ in 0..3 {
             assert!(!announced.starts() && !announced.fails(Failure::OfStart));

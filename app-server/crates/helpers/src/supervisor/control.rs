@@ -11,7 +11,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::process::shutdown::Shutdown;
 use crate::spec::{HelperSpec, OnUnresponsive};
-use crate::supervisor::Snapshot;
+use crate::supervisor::HelperSnapshot;
 
 /// An event of a helper for its threads. Dropped if the receiver is full: the published snapshot is the truth.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,5 +83,5 @@ pub(crate) trait Starter: fmt::Debug + Send + Sync {
         directory: PathBuf,
         events: mpsc::Sender<HelperEvent>,
         control: &ControlHandle,
-    ) -> watch::Receiver<Snapshot>;
+    ) -> watch::Receiver<HelperSnapshot>;
 }

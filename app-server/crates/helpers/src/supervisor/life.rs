@@ -28,7 +28,7 @@ mod tests;
 
 /// The rules of one helper's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rules {
+pub(crate) struct LifeRules {
     /// Without a sign of life for so long, with calls outstanding, it is unresponsive.
     pub(crate) liveness: Duration,
     /// And then.
@@ -37,7 +37,7 @@ pub(crate) struct Rules {
 
 /// An event in a helper's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Event {
+pub(crate) enum LifeEvent {
     /// It is wanted.
     Begin,
     /// It takes calls.
@@ -62,7 +62,7 @@ pub(crate) enum Event {
 
 /// An order of the machine to its task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Effect {
+pub(crate) enum LifeEffect {
     /// Start it, and report the result.
     Start,
     /// End its session, and report when nothing is left.
@@ -97,8 +97,8 @@ pub(crate) enum Duty {
 /// One helper's life.
 #[derive(Debug, Clone)]
 pub(crate) struct Lifecycle {
-    rules: Rules,
-    state: State,
+    rules: LifeRules,
+    state: LifeState,
     /// The last failures, oldest first, none older than the breaker's window.
     failures: VecDeque<Instant>,
     /// Before the next start.
@@ -106,7 +106,7 @@ pub(crate) struct Lifecycle {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum LifeState {
     New,
     Starting,
     Up(Up),
@@ -135,9 +135,9 @@ enum Then {
 
 impl Lifecycle {
     /// One that has not begun.
-    pub(crate) fn new(rules: Rules) -> Self {
+    pub(crate) fn new(rules: LifeRules) -> Self {
         let backoff = policy::HELPER_BACKOFF_FIRST;
-        Self { rules, state: State::New, failures: VecDeque::new(), backoff }
+        Self { rules, state: LifeState::New, failures: VecDeque::new(), backoff }
     }
 
     /// Sets the reaction to an unresponsive helper.
@@ -148,90 +148,94 @@ impl Lifecycle {
     /// Its public state.
     pub(crate) fn state(&self) -> HelperState {
         match self.state {
-            State::New | State::Starting => HelperState::Starting,
-            State::Up(up) if up.silent => HelperState::Unresponsive,
-            State::Up(up) if up.calls > 0 => HelperState::Busy,
-            State::Up(_) => HelperState::Ready,
-            State::Ending(Then::Restart) | State::Waiting(_) => HelperState::Restarting,
-            State::Ending(Then::Break) | State::Broken => HelperState::Broken,
-            State::Ending(Then::Stop) => HelperState::Stopping,
-            State::Stopped => HelperState::Stopped,
+            LifeState::New | LifeState::Starting => HelperState::Starting,
+            LifeState::Up(up) if up.silent => HelperState::Unresponsive,
+            LifeState::Up(up) if up.calls > 0 => HelperState::Busy,
+            LifeState::Up(_) => HelperState::Ready,
+            LifeState::Ending(Then::Restart) | LifeState::Waiting(_) => HelperState::Restarting,
+            LifeState::Ending(Then::Break) | LifeState::Broken => HelperState::Broken,
+            LifeState::Ending(Then::Stop) => HelperState::Stopping,
+            LifeState::Stopped => HelperState::Stopped,
         }
     }
 
     /// The duty of its task.
     pub(crate) fn duty(&self) -> Duty {
         match self.state {
-            State::Starting => Duty::Start,
-            State::Up(_) => Duty::Watch,
-            State::Ending(_) => Duty::End,
-            State::New | State::Waiting(_) | State::Broken => Duty::Wait,
-            State::Stopped => Duty::Over,
+            LifeState::Starting => Duty::Start,
+            LifeState::Up(_) => Duty::Watch,
+            LifeState::Ending(_) => Duty::End,
+            LifeState::New | LifeState::Waiting(_) | LifeState::Broken => Duty::Wait,
+            LifeState::Stopped => Duty::Over,
         }
     }
 
     /// The time of the next step without an event.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Waiting(until) => Some(until),
-            State::Up(up) if up.calls > 0 && !up.silent => {
+            LifeState::Waiting(until) => Some(until),
+            LifeState::Up(up) if up.calls > 0 && !up.silent => {
                 Some(up.sign + if up.pinged { self.rules.liveness } else { self.rules.liveness / 2 })
             }
-            State::Up(_)
-            | State::New
-            | State::Starting
-            | State::Ending(_)
-            | State::Broken
-            | State::Stopped => None,
+            LifeState::Up(_)
+            | LifeState::New
+            | LifeState::Starting
+            | LifeState::Ending(_)
+            | LifeState::Broken
+            | LifeState::Stopped => None,
         }
     }
 
     /// Whether its signs of life are watched.
     pub(crate) fn is_watched(&self) -> bool {
-        matches!(self.state, State::Up(up) if up.calls > 0)
+        matches!(self.state, LifeState::Up(up) if up.calls > 0)
     }
 
     /// Takes an event. An event that does not fit the state changes nothing.
     #[must_use]
-    pub(crate) fn step(&mut self, now: Instant, event: Event) -> Vec<Effect> {
+    pub(crate) fn step(&mut self, now: Instant, event: LifeEvent) -> Vec<LifeEffect> {
         match event {
-            Event::Begin => self.begin(),
-            Event::Ready => self.ready(now),
-            Event::Failed(fault) => self.failed(now, fault),
-            Event::Gone => self.gone(now),
-            Event::Left => self.left(),
-            Event::Calls(calls) => self.calls(now, calls),
-            Event::Sign => self.sign(now),
-            Event::Deadline => self.deadline_passed(now),
-            Event::Reopen => self.reopen(),
-            Event::Stop => self.stop(),
+            LifeEvent::Begin => self.begin(),
+            LifeEvent::Ready => self.ready(now),
+            LifeEvent::Failed(fault) => self.failed(now, fault),
+            LifeEvent::Gone => self.gone(now),
+            LifeEvent::Left => self.left(),
+            LifeEvent::Calls(calls) => self.calls(now, calls),
+            LifeEvent::Sign => self.sign(now),
+            LifeEvent::Deadline => self.deadline_passed(now),
+            LifeEvent::Reopen => self.reopen(),
+            LifeEvent::Stop => self.stop(),
         }
     }
 
-    fn begin(&mut self) -> Vec<Effect> {
-        if self.state != State::New {
+    fn begin(&mut self) -> Vec<LifeEffect> {
+        if self.state != LifeState::New {
             return vec![];
         }
-        self.state = State::Starting;
-        vec![Effect::Start]
+        self.state = LifeState::Starting;
+        vec![LifeEffect::Start]
     }
 
-    fn ready(&mut self, now: Instant) -> Vec<Effect> {
-        if self.state == State::Starting {
-            self.state = State::Up(Up { since: now, calls: 0, sign: now, pinged: false, silent: false });
+    fn ready(&mut self, now: Instant) -> Vec<LifeEffect> {
+        if self.state == LifeState::Starting {
+            self.state = LifeState::Up(Up { since: now, calls: 0, sign: now, pinged: false, silent: false });
         }
         vec![]
     }
 
-    fn failed(&mut self, now: Instant, fault: FailureKind) -> Vec<Effect> {
+    fn failed(&mut self, now: Instant, fault: FailureKind) -> Vec<LifeEffect> {
         match self.state {
-            State::Starting => {}
-            State::Up(up) => {
+            LifeState::Starting => {}
+            LifeState::Up(up) => {
                 if now.saturating_duration_since(up.since) >= policy::HELPER_HEALTHY {
                     self.backoff = policy::HELPER_BACKOFF_FIRST;
                 }
             }
-            State::New | State::Ending(_) | State::Waiting(_) | State::Broken | State::Stopped => {
+            LifeState::New
+            | LifeState::Ending(_)
+            | LifeState::Waiting(_)
+            | LifeState::Broken
+            | LifeState::Stopped => {
                 return vec![];
             }
         }
@@ -245,15 +249,15 @@ impl Lifecycle {
             FailureKind::Unreachable => false,
             FailureKind::Permanent => true,
         };
-        self.state = State::Ending(if opens { Then::Break } else { Then::Restart });
-        vec![Effect::End]
+        self.state = LifeState::Ending(if opens { Then::Break } else { Then::Restart });
+        vec![LifeEffect::End]
     }
 
-    fn gone(&mut self, now: Instant) -> Vec<Effect> {
-        let State::Ending(then) = self.state else { return vec![] };
+    fn gone(&mut self, now: Instant) -> Vec<LifeEffect> {
+        let LifeState::Ending(then) = self.state else { return vec![] };
         match then {
             Then::Restart => {
-                self.state = State::Waiting(now + self.backoff);
+                self.state = LifeState::Waiting(now + self.backoff);
                 self.backoff = (self.backoff * 2).min(policy::HELPER_BACKOFF_MOST);
                 vec![]
             }
@@ -263,26 +267,26 @@ impl Lifecycle {
     }
 
     /// Survivors are never joined by a second process.
-    fn left(&mut self) -> Vec<Effect> {
-        let State::Ending(then) = self.state else { return vec![] };
+    fn left(&mut self) -> Vec<LifeEffect> {
+        let LifeState::Ending(then) = self.state else { return vec![] };
         match then {
             Then::Restart | Then::Break => self.give_up(),
             Then::Stop => self.end(),
         }
     }
 
-    fn give_up(&mut self) -> Vec<Effect> {
-        self.state = State::Broken;
-        vec![Effect::GivenUp]
+    fn give_up(&mut self) -> Vec<LifeEffect> {
+        self.state = LifeState::Broken;
+        vec![LifeEffect::GivenUp]
     }
 
-    fn end(&mut self) -> Vec<Effect> {
-        self.state = State::Stopped;
-        vec![Effect::Stopped]
+    fn end(&mut self) -> Vec<LifeEffect> {
+        self.state = LifeState::Stopped;
+        vec![LifeEffect::Stopped]
     }
 
-    fn calls(&mut self, now: Instant, calls: usize) -> Vec<Effect> {
-        let State::Up(up) = &mut self.state else { return vec![] };
+    fn calls(&mut self, now: Instant, calls: usize) -> Vec<LifeEffect> {
+        let LifeState::Up(up) = &mut self.state else { return vec![] };
         if up.calls == 0 {
             // Silence without outstanding calls does not count.
             (up.sign, up.pinged) = (now, false);
@@ -290,58 +294,66 @@ impl Lifecycle {
         up.calls = calls;
         if calls == 0 && up.silent {
             up.silent = false;
-            return vec![Effect::Recovered];
+            return vec![LifeEffect::Recovered];
         }
         vec![]
     }
 
-    fn sign(&mut self, now: Instant) -> Vec<Effect> {
-        let State::Up(up) = &mut self.state else { return vec![] };
+    fn sign(&mut self, now: Instant) -> Vec<LifeEffect> {
+        let LifeState::Up(up) = &mut self.state else { return vec![] };
         let was_silent = up.silent;
         (up.sign, up.pinged, up.silent) = (now, false, false);
-        if was_silent { vec![Effect::Recovered] } else { vec![] }
+        if was_silent { vec![LifeEffect::Recovered] } else { vec![] }
     }
 
-    fn deadline_passed(&mut self, now: Instant) -> Vec<Effect> {
+    fn deadline_passed(&mut self, now: Instant) -> Vec<LifeEffect> {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return vec![];
         }
         match &mut self.state {
-            State::Up(up) if up.pinged => self.found_silent(now),
-            State::Up(up) => {
+            LifeState::Up(up) if up.pinged => self.found_silent(now),
+            LifeState::Up(up) => {
                 up.pinged = true;
-                vec![Effect::Ping]
+                vec![LifeEffect::Ping]
             }
-            State::Waiting(_) => self.start(),
-            State::New | State::Starting | State::Ending(_) | State::Broken | State::Stopped => vec![],
+            LifeState::Waiting(_) => self.start(),
+            LifeState::New
+            | LifeState::Starting
+            | LifeState::Ending(_)
+            | LifeState::Broken
+            | LifeState::Stopped => vec![],
         }
     }
 
-    fn found_silent(&mut self, now: Instant) -> Vec<Effect> {
-        if let State::Up(up) = &mut self.state {
+    fn found_silent(&mut self, now: Instant) -> Vec<LifeEffect> {
+        if let LifeState::Up(up) = &mut self.state {
             up.silent = true;
         }
-        let mut effects = vec![Effect::Unresponsive];
+        let mut effects = vec![LifeEffect::Unresponsive];
         match self.rules.on_unresponsive {
             OnUnresponsive::Report => {}
-            OnUnresponsive::Fail => effects.push(Effect::FailCalls),
+            OnUnresponsive::Fail => effects.push(LifeEffect::FailCalls),
             OnUnresponsive::Restart => effects.extend(self.failed(now, FailureKind::Transient)),
         }
         effects
     }
 
-    fn reopen(&mut self) -> Vec<Effect> {
+    fn reopen(&mut self) -> Vec<LifeEffect> {
         match self.state {
-            State::Broken | State::Waiting(_) => {
+            LifeState::Broken | LifeState::Waiting(_) => {
                 self.forgive();
                 self.start()
             }
-            State::Ending(Then::Break | Then::Restart) => {
+            LifeState::Ending(Then::Break | Then::Restart) => {
                 self.forgive();
-                self.state = State::Ending(Then::Restart);
+                self.state = LifeState::Ending(Then::Restart);
                 vec![]
             }
-            State::New | State::Starting | State::Up(_) | State::Ending(Then::Stop) | State::Stopped => {
+            LifeState::New
+            | LifeState::Starting
+            | LifeState::Up(_)
+            | LifeState::Ending(Then::Stop)
+            | LifeState::Stopped => {
                 vec![]
             }
         }
@@ -352,23 +364,23 @@ impl Lifecycle {
         self.backoff = policy::HELPER_BACKOFF_FIRST;
     }
 
-    fn start(&mut self) -> Vec<Effect> {
-        self.state = State::Starting;
-        vec![Effect::Start]
+    fn start(&mut self) -> Vec<LifeEffect> {
+        self.state = LifeState::Starting;
+        vec![LifeEffect::Start]
     }
 
-    fn stop(&mut self) -> Vec<Effect> {
+    fn stop(&mut self) -> Vec<LifeEffect> {
         match self.state {
-            State::Starting | State::Up(_) => {
-                self.state = State::Ending(Then::Stop);
-                vec![Effect::End]
+            LifeState::Starting | LifeState::Up(_) => {
+                self.state = LifeState::Ending(Then::Stop);
+                vec![LifeEffect::End]
             }
-            State::Ending(_) => {
-                self.state = State::Ending(Then::Stop);
+            LifeState::Ending(_) => {
+                self.state = LifeState::Ending(Then::Stop);
                 vec![]
             }
-            State::New | State::Waiting(_) | State::Broken => self.end(),
-            State::Stopped => vec![],
+            LifeState::New | LifeState::Waiting(_) | LifeState::Broken => self.end(),
+            LifeState::Stopped => vec![],
         }
     }
 }

@@ -18,11 +18,11 @@ use crate::process::host::ProcessHost;
 use crate::process::liveness::{Sample, Watch};
 use crate::process::report::ExitReport;
 use crate::process::shutdown::Shutdown;
-use crate::process::start::HelperProcess;
+use crate::process::start::ProcessTree;
 use crate::process::table::ProcessView;
 use crate::spec::{HelperSpec, Transport};
 use crate::supervisor::ControlHandle;
-use crate::supervisor::life::Event;
+use crate::supervisor::life::LifeEvent;
 
 /// Stands between a reason and the last lines of the helper's stderr.
 const STDERR_TAIL: &str = "; its stderr ends with:\n";
@@ -37,20 +37,20 @@ pub(crate) struct HelperSession {
     remote: Remote,
     pub(crate) line: Line,
     shutdown: Shutdown,
-    open: Option<Open>,
+    open: Option<OpenSession>,
 }
 
 /// The other end of a session.
 #[derive(Debug)]
 enum Remote {
     /// A child process, which the session ends.
-    Process(HelperProcess),
+    Process(ProcessTree),
     /// Another server, with which only the session ends.
     Http(Trouble),
 }
 
 /// The part of a session that exists once the helper takes calls.
-struct Open {
+struct OpenSession {
     session: Arc<Session>,
     outstanding: watch::Receiver<usize>,
     /// The watch for signs of life.
@@ -70,7 +70,7 @@ struct Seen {
 
 #[derive(Debug)]
 pub(crate) enum SessionEvent {
-    By(Event),
+    By(LifeEvent),
     /// No more output comes.
     Broken,
     Listed(Result<Offers, String>),
@@ -99,7 +99,7 @@ impl HelperSession {
         let line = Line::new(cwd.to_owned()).hiding(spec.hidden());
         let (remote, wire) = match &spec.transport {
             Transport::Stdio(_) => {
-                let started = HelperProcess::start_with(host, spec, cwd, shutdown.clone());
+                let started = ProcessTree::start_with(host, spec, cwd, shutdown.clone());
                 let (process, pipes) = started.map_err(|error| {
                     let lasting = matches!(error, ProcessError::Limit { .. });
                     (error.to_string(), if lasting { FailureKind::Permanent } else { FailureKind::Transient })
@@ -121,7 +121,8 @@ impl HelperSession {
         let session = Arc::new(session);
         let listing = session.has_resources().then(|| list(&session));
         let outstanding = session.outstanding();
-        let open = Open { session: Arc::clone(&session), outstanding, watch: None, ping: None, listing };
+        let open =
+            OpenSession { session: Arc::clone(&session), outstanding, watch: None, ping: None, listing };
         self.open = Some(open);
         session
     }
@@ -181,19 +182,19 @@ impl HelperSession {
         loop {
             tokio::select! {
                 biased;
-                () = control.shutdown.stopping() => return SessionEvent::By(Event::Stop),
+                () = control.shutdown.stopping() => return SessionEvent::By(LifeEvent::Stop),
                 () = remote.broken(line) => return SessionEvent::Broken,
                 // The helper runs: there is nothing to retry.
                 () = control.reopen.notified() => {}
                 // The session holds the sender.
                 Ok(()) = open.outstanding.changed() => {
-                    return SessionEvent::By(Event::Calls(*open.outstanding.borrow_and_update()));
+                    return SessionEvent::By(LifeEvent::Calls(*open.outstanding.borrow_and_update()));
                 }
                 looked = looked(&mut open.watch, line) => return looked,
                 answered = pending(&mut open.ping) => {
                     open.ping = None;
                     if answered {
-                        return SessionEvent::By(Event::Sign);
+                        return SessionEvent::By(LifeEvent::Sign);
                     }
                 }
                 listed = pending(&mut open.listing) => {
@@ -203,7 +204,7 @@ impl HelperSession {
                 () = open.session.changed(), if open.listing.is_none() => {
                     open.listing = Some(list(&open.session));
                 }
-                () = until(deadline) => return SessionEvent::By(Event::Deadline),
+                () = until(deadline) => return SessionEvent::By(LifeEvent::Deadline),
             }
         }
     }
@@ -340,7 +341,7 @@ async fn last_words(
     if line.ended_quietly() { ended.unwrap_or_else(|| line.why()) } else { line.why() }
 }
 
-impl fmt::Debug for Open {
+impl fmt::Debug for OpenSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Open")
             .field("session", &self.session)

@@ -13,7 +13,7 @@ use crate::spec::HelperSpec;
 
 /// A helper at one moment.
 #[derive(Debug, Clone)]
-pub(crate) struct Snapshot {
+pub(crate) struct HelperSnapshot {
     /// Where in its life it is.
     pub(crate) state: HelperState,
     pub(crate) status: McpServerStatus,
@@ -45,7 +45,7 @@ pub(crate) struct Snapshot {
     pub(crate) waiting: Arc<Count>,
 }
 
-impl Snapshot {
+impl HelperSnapshot {
     pub(crate) fn first(spec: &HelperSpec) -> Self {
         let mut first = Self {
             state: HelperState::Disabled,

@@ -9,8 +9,8 @@ use skein_base::clock::Clock;
 use skein_base::home_tag::HomeTag;
 use skein_base::tasks::Tasks;
 use skein_helpers::{
-    Containment, ExitReport, GuardProgram, HelperProcess, HelperSpec, Helpers, HostOptions, Input, Pipes,
-    ProcessError, ProcessHost, ProcessStatus, Secrets, StdioSpec, Transport,
+    Containment, ExitReport, GuardExecutable, HelperInput, HelperSpec, Helpers, HostOptions, Pipes,
+    ProcessError, ProcessHost, ProcessStatus, ProcessTree, Secrets, StdioSpec, Transport,
 };
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::unix::pipe;
@@ -50,7 +50,7 @@ impl House {
     /// One that has a home in common with others of the same `name`.
     pub(crate) fn at(name: &str, containment: Containment, stop_grace: Duration, exclusive: bool) -> Self {
         let home = HomeTag::of(&[name.as_bytes()]);
-        let guard = GuardProgram::Path(program());
+        let guard = GuardExecutable::Path(program());
         let tasks = Tasks::new();
         let options = HostOptions {
             guard,
@@ -90,7 +90,7 @@ impl House {
     }
 
     pub(crate) fn try_start(&self, spec: &HelperSpec) -> Result<Running, ProcessError> {
-        let (process, pipes) = HelperProcess::start(&self.host, spec, "/".as_ref())?;
+        let (process, pipes) = ProcessTree::start(&self.host, spec, "/".as_ref())?;
         let Pipes { stdin, stdout } = pipes;
         Ok(Running { process, stdin: Some(stdin), stdout: BufReader::new(stdout).lines() })
     }
@@ -118,8 +118,8 @@ impl House {
 
 /// A helper that was started.
 pub(crate) struct Running {
-    pub process: HelperProcess,
-    pub stdin: Option<Input>,
+    pub process: ProcessTree,
+    pub stdin: Option<HelperInput>,
     pub stdout: Lines<BufReader<pipe::Receiver>>,
 }
 

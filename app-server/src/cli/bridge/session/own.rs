@@ -33,7 +33,7 @@ pub(super) struct StartSettings {
     warned: bool,
 }
 
-type Members<'a> = BTreeMap<&'a str, &'a RawValue>;
+type JsonMembers<'a> = BTreeMap<&'a str, &'a RawValue>;
 
 impl StartSettings {
     pub(super) fn new(settings: ClientSettings) -> Self {
@@ -109,15 +109,15 @@ impl StartSettings {
     }
 }
 
-fn members(params: Option<&RawValue>) -> Option<Members<'_>> {
-    params.map_or(Some(Members::new()), |params| serde_json::from_str(params.get()).ok())
+fn members(params: Option<&RawValue>) -> Option<JsonMembers<'_>> {
+    params.map_or(Some(JsonMembers::new()), |params| serde_json::from_str(params.get()).ok())
 }
 
 /// The `config` of a request, if any; `None` if it is unreadable.
-fn config(members: &Members<'_>) -> Option<Option<Map<String, Value>>> {
+fn config(members: &JsonMembers<'_>) -> Option<Option<Map<String, Value>>> {
     members.get("config").map_or(Some(None), |config| serde_json::from_str(config.get()).ok())
 }
 
-fn request(id: &RequestId, method: &str, params: Members<'_>) -> Option<String> {
+fn request(id: &RequestId, method: &str, params: JsonMembers<'_>) -> Option<String> {
     serde_json::to_string(&RawRequest { id, method, params }).ok()
 }

@@ -25,7 +25,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::hello::{self, HELLO};
 use super::tracked::{SubscribedAnswer, TrackedThread};
-use super::{BridgeSession, DeferredMessages, PendingRequest, RequestKind, State};
+use super::{BridgeSession, DeferredMessages, LinkState, PendingRequest, RequestKind};
 
 /// The prefix of ids of the bridge's own resumes. Clients cannot guess it.
 const RESUME: &str = "skein-bridge-resume-";
@@ -98,11 +98,11 @@ impl BridgeSession {
     pub(super) fn own_answer(&mut self, id: &RequestId, answer: Result<&RawValue, WireError>, now: i64) {
         let RequestId::String(id) = id else { return };
         match &mut self.state {
-            State::Greeting if id == HELLO => {
+            LinkState::Greeting if id == HELLO => {
                 self.heartbeat = answer.as_ref().ok().and_then(|welcome| hello::heartbeat(welcome));
                 self.greeted(answer.err(), now);
             }
-            State::Resuming(comeback) => {
+            LinkState::Resuming(comeback) => {
                 if let Some(thread) = comeback.asked.remove(id) {
                     if answer.is_ok() {
                         comeback.at_once = AT_ONCE.min(comeback.at_once + 1);
@@ -112,7 +112,7 @@ impl BridgeSession {
                 }
             }
             // The answer belongs to an earlier link.
-            State::Apart | State::Greeting | State::Live => {}
+            LinkState::Apart | LinkState::Greeting | LinkState::Live => {}
         }
     }
 
@@ -131,7 +131,7 @@ impl BridgeSession {
         let starts = self.asked.iter().filter(|asked| asked.kind == RequestKind::TurnStart);
         let behind: Vec<RequestId> = starts.map(|asked| asked.id.clone()).collect();
         self.held = (!behind.is_empty()).then(|| DeferredMessages { behind, ..DeferredMessages::default() });
-        self.state = State::Resuming(Resumption::new(left));
+        self.state = LinkState::Resuming(Resumption::new(left));
         self.resume_more();
     }
 
@@ -139,21 +139,21 @@ impl BridgeSession {
     /// matter.
     pub(crate) fn again_in(&self) -> Option<Duration> {
         match &self.state {
-            State::Resuming(comeback) => comeback.again_in,
-            State::Apart | State::Greeting | State::Live => None,
+            LinkState::Resuming(comeback) => comeback.again_in,
+            LinkState::Apart | LinkState::Greeting | LinkState::Live => None,
         }
     }
 
     /// Retries: the server may have room now.
     pub(crate) fn resume_again(&mut self) {
-        if let State::Resuming(comeback) = &mut self.state {
+        if let LinkState::Resuming(comeback) = &mut self.state {
             (comeback.again_in, comeback.at_once) = (None, 1);
         }
         self.resume_more();
     }
 
     fn resume_more(&mut self) {
-        let State::Resuming(comeback) = &mut self.state else { return };
+        let LinkState::Resuming(comeback) = &mut self.state else { return };
         while !comeback.given_up
             && comeback.asked.len() < comeback.at_once
             && let Some(thread) = comeback.left.pop_front()
@@ -176,7 +176,7 @@ impl BridgeSession {
                 self.gone(thread, &WireError::internal("unreadable", "its answer is no resume's"), now)
             }
             Err(error) if error.code == OVERLOADED => {
-                if let State::Resuming(comeback) = &mut self.state {
+                if let LinkState::Resuming(comeback) = &mut self.state {
                     comeback.put_off(thread, &error);
                 }
             }
@@ -189,7 +189,7 @@ impl BridgeSession {
 
     /// Starts a thread without messages again. Returns whether it is one.
     fn starts_anew(&mut self, thread: ThreadId) -> bool {
-        let State::Resuming(comeback) = &mut self.state else { return false };
+        let LinkState::Resuming(comeback) = &mut self.state else { return false };
         let Some(followed) = self.threads.get_mut(&thread) else { return false };
         if followed.announced {
             return false;

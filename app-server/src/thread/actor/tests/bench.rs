@@ -10,7 +10,7 @@ use skein_base::counters::ServerCounters;
 use skein_base::home_tag::HomeTag;
 use skein_base::tasks::Tasks;
 use skein_helpers::testing::{Fakes, Tools};
-use skein_helpers::{Containment, GuardProgram, Helpers, HostOptions};
+use skein_helpers::{Containment, GuardExecutable, Helpers, HostOptions};
 use skein_protocol::ids::{ConnectionId, ThreadId};
 use skein_provider::Providers;
 use skein_store::home::{Home, Term};
@@ -341,7 +341,7 @@ impl Drop for Bench {
 
 fn helper_options(tasks: &Tasks) -> HostOptions {
     HostOptions {
-        guard: GuardProgram::Path("/nowhere".into()),
+        guard: GuardExecutable::Path("/nowhere".into()),
         tasks: tasks.clone(),
         clock: Clock,
         stop_grace: Duration::from_millis(10),

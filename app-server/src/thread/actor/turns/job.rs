@@ -21,7 +21,7 @@ use crate::thread::machine::Persistence;
 use crate::thread::outgoing::Outgoing;
 use crate::turn::conversation_cache::Slot;
 use crate::turn::plan::PLAN_MODE;
-use crate::turn::{self, Context, HistorySource, Job, Recipient, StoredHistory, Task, Wires};
+use crate::turn::{self, HistorySource, Job, Recipient, StoredHistory, TurnContext, TurnTask, Wires};
 use crate::{policy, thread};
 
 /// Whether the thread is in plan mode.
@@ -51,12 +51,12 @@ impl Owner {
     pub(super) fn run_turn(
         &mut self,
         turn: TurnId,
-        task: Task,
+        task: TurnTask,
         params: &TurnStartParams,
         last: Option<EventSeq>,
     ) {
         let (config, settings) = (self.services.config(), settings::of(&self.log, &self.helpers));
-        let (terms, takes_more) = (terms(&config, &settings), matches!(task, Task::Answer(_)));
+        let (terms, takes_more) = (terms(&config, &settings), matches!(task, TurnTask::Answer(_)));
         // `refusal_of` has checked the provider, but a reload may have removed it since.
         let provider = self.services.providers.get(&settings.model_provider);
         let provider = provider.unwrap_or_else(|| Arc::new(Gone(settings.model_provider.clone())));
@@ -106,7 +106,7 @@ pub(super) fn warn_of_unknown_model(services: &thread::Context, log: &mut Log, h
 }
 
 /// The context that the model reads before the conversation.
-fn context(helpers: &HelperSide, config: &Config, settings: &ThreadSettings) -> Context {
+fn context(helpers: &HelperSide, config: &Config, settings: &ThreadSettings) -> TurnContext {
     // A client's own text for the mode is part of the instructions.
     let has_words = settings.mode_instructions().is_some_and(|words| !words.trim().is_empty());
     let plan_mode = (plans(settings) && !has_words).then_some(PLAN_MODE);

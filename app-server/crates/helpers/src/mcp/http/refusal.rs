@@ -13,7 +13,7 @@ const WORDS: [&str; 5] =
 
 /// An answer that is no success.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Refusal<'a> {
+pub(crate) struct HttpRefusal<'a> {
     /// The status of HTTP.
     pub(crate) status: StatusCode,
     /// The error of MCP in the body, with the id that the helper gave it.
@@ -23,20 +23,20 @@ pub(crate) struct Refusal<'a> {
 
 /// The state of the session by a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Session {
+pub(crate) enum SessionRefusal {
     /// It is lost, and the request can be sent again.
     LostUnread,
     /// It is lost, and the helper may have read the request.
     Lost,
 }
 
-impl Refusal<'_> {
+impl HttpRefusal<'_> {
     /// The state of the session of `message`; `None` if the refusal is about something else. The status for a lost session is 404.
     /// Servers after the examples of the most used SDK answer 400 after a restart.
-    pub(crate) fn about_session(&self, message: &ClientJsonRpcMessage) -> Option<Session> {
+    pub(crate) fn about_session(&self, message: &ClientJsonRpcMessage) -> Option<SessionRefusal> {
         let is_read = self.error.is_some_and(|error| is_named(error, message));
         let is_lost = match (self.status, self.error) {
-            (StatusCode::NOT_FOUND, _) if !is_read => return Some(Session::LostUnread),
+            (StatusCode::NOT_FOUND, _) if !is_read => return Some(SessionRefusal::LostUnread),
             (StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST, Some(error)) => {
                 let ErrorCode(code) = error.error.code;
                 (!is_read || CODES.contains(&code)) && names_the_session(&error.error.message)
@@ -45,7 +45,7 @@ impl Refusal<'_> {
             _ => false,
         };
         let unread = self.error.is_some() && !is_read || !is_call(message);
-        is_lost.then_some(if unread { Session::LostUnread } else { Session::Lost })
+        is_lost.then_some(if unread { SessionRefusal::LostUnread } else { SessionRefusal::Lost })
     }
 
     /// Whether the body is such words and nothing else.
@@ -76,14 +76,14 @@ mod tests {
 
     use super::*;
 
-    fn refusal(method: &str, status: u16, body: &Value) -> Option<Session> {
+    fn refusal(method: &str, status: u16, body: &Value) -> Option<SessionRefusal> {
         let params = json!({ "name": "x" });
         let message = json!({ "jsonrpc": "2.0", "id": 7, "method": method, "params": params });
         let message: ClientJsonRpcMessage = serde_json::from_value(message).expect("a request");
         let text = body.as_str().map_or_else(|| body.to_string(), ToOwned::to_owned);
         let error = serde_json::from_str(&text).ok();
         let status = StatusCode::from_u16(status).expect("a status");
-        Refusal { status, error: error.as_ref(), body: text.as_bytes() }.about_session(&message)
+        HttpRefusal { status, error: error.as_ref(), body: text.as_bytes() }.about_session(&message)
     }
 
     fn error(id: &Value, code: i32, text: &str) -> Value {
@@ -100,21 +100,25 @@ mod tests {
             (400, error(&own, -32000, tab), None),
             (400, error(&own, -32602, "session not found"), None),
             (400, error(&none, -32602, tab), None),
-            (400, error(&none, -32000, lost), Some(Session::LostUnread)),
-            (400, error(&none, -32000, "Bad Request: Server not initialized"), Some(Session::LostUnread)),
-            (400, error(&other, -32600, "Session not found"), Some(Session::LostUnread)),
-            (400, error(&own, -32000, lost), Some(Session::Lost)),
-            (400, json!("Invalid session ID\n"), Some(Session::Lost)),
+            (400, error(&none, -32000, lost), Some(SessionRefusal::LostUnread)),
+            (
+                400,
+                error(&none, -32000, "Bad Request: Server not initialized"),
+                Some(SessionRefusal::LostUnread),
+            ),
+            (400, error(&other, -32600, "Session not found"), Some(SessionRefusal::LostUnread)),
+            (400, error(&own, -32000, lost), Some(SessionRefusal::Lost)),
+            (400, json!("Invalid session ID\n"), Some(SessionRefusal::Lost)),
             (400, json!("this session has no tab 7"), None),
-            (404, json!("unknown"), Some(Session::LostUnread)),
-            (404, error(&none, -32001, "Session not found"), Some(Session::LostUnread)),
-            (404, error(&own, -32001, "Session not found"), Some(Session::Lost)),
+            (404, json!("unknown"), Some(SessionRefusal::LostUnread)),
+            (404, error(&none, -32001, "Session not found"), Some(SessionRefusal::LostUnread)),
+            (404, error(&own, -32001, "Session not found"), Some(SessionRefusal::Lost)),
             (404, error(&own, -32601, tab), None),
             (500, error(&none, -32000, lost), None),
         ];
         for (status, body, wanted) in table {
             assert_eq!(refusal("tools/call", status, &body), wanted, "{status} {body}");
-            let other = wanted.map(|_| Session::LostUnread);
+            let other = wanted.map(|_| SessionRefusal::LostUnread);
             assert_eq!(refusal("ping", status, &body), other, "{status} {body}: it does nothing twice");
         }
     }

@@ -24,7 +24,7 @@ use crate::mcp::Line;
 use crate::mcp::http::events::{events, whole};
 use crate::mcp::http::fault::Fault;
 use crate::mcp::http::listening::{Events, NoStream, listening};
-use crate::mcp::http::refusal::{Refusal, Session};
+use crate::mcp::http::refusal::{HttpRefusal, SessionRefusal};
 use crate::mcp::http::secrets::{credentials, headers, secrets};
 use crate::mcp::http::token::{Token, TokenFile};
 use crate::mcp::http::trouble::Trouble;
@@ -38,10 +38,10 @@ const JSON: &str = "application/json";
 const EVENTS: &str = "text/event-stream";
 /// Requests of one helper, for rmcp.
 #[derive(Debug, Clone)]
-pub(crate) struct Web(Arc<Shared>);
+pub(crate) struct Web(Arc<WebSession>);
 
 #[derive(Debug)]
-struct Shared {
+struct WebSession {
     client: Client,
     origin: String,
     headers: HeaderMap,
@@ -71,7 +71,7 @@ impl Web {
     pub(crate) fn new(spec: &HttpSpec, tasks: Tasks, shutdown: Shutdown, line: Line) -> Result<Self, String> {
         let headers = headers(spec)?;
         let hidden = Hidden::new(secrets(spec, &headers));
-        Ok(Self(Arc::new(Shared {
+        Ok(Self(Arc::new(WebSession {
             client: client(spec)?,
             origin: spec.origin(),
             headers,
@@ -190,10 +190,10 @@ impl Web {
             Ok(JsonRpcMessage::Error(error)) if is_json => Some(error),
             Ok(_) | Err(_) => None,
         };
-        let refusal = Refusal { status, error: error.as_ref(), body: &body };
+        let refusal = HttpRefusal { status, error: error.as_ref(), body: &body };
         match session.and_then(|session| Some((refusal.about_session(message)?, session))) {
-            Some((Session::LostUnread, _)) => return Err(StreamableHttpError::SessionExpired),
-            Some((Session::Lost, session)) => self.0.note_lost(session),
+            Some((SessionRefusal::LostUnread, _)) => return Err(StreamableHttpError::SessionExpired),
+            Some((SessionRefusal::Lost, session)) => self.0.note_lost(session),
             None => {}
         }
         if let (Some(error), JsonRpcMessage::Request(request)) = (error, message) {
@@ -402,7 +402,7 @@ impl Web {
     }
 }
 
-impl Shared {
+impl WebSession {
     /// A text of the helper without our secrets.
     fn shown(&self, text: &str) -> String {
         let text = self.hidden.text(text);

@@ -36,7 +36,7 @@ impl Transport<RoleClient> for Fake {
 }
 
 /// The result of a start with these messages of the helper, each after so many milliseconds, and the methods that it receives.
-async fn play(asked: &Asked, says: Vec<(u64, Value)>) -> (Result<String, String>, Vec<String>) {
+async fn play(asked: &OpeningAttempts, says: Vec<(u64, Value)>) -> (Result<String, String>, Vec<String>) {
     let (sent, mut hears) = mpsc::channel(16);
     let (say, messages) = mpsc::channel(16);
     let mut transport = Fake { sent, messages };
@@ -96,14 +96,14 @@ const SHAKEN: [&str; 2] = ["initialize", "notifications/initialized"];
 
 #[tokio::test(start_paused = true)]
 async fn a_quick_handshake_is_asked_nothing_else() {
-    let (begun, sent) = play(&Asked::default(), vec![(100, shakes())]).await;
+    let (begun, sent) = play(&OpeningAttempts::default(), vec![(100, shakes())]).await;
     assert_eq!((begun.as_deref(), sent), (Ok("2025-06-18"), SHAKEN.map(str::to_owned).to_vec()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_late_handshake_wins_over_a_refusal_and_over_silence() {
     for says in [vec![(800, refuses(DISCOVER)), (60_000, shakes())], vec![(60_000, shakes())]] {
-        let (begun, sent) = play(&Asked::default(), says).await;
+        let (begun, sent) = play(&OpeningAttempts::default(), says).await;
         assert_eq!(begun.as_deref(), Ok("2025-06-18"));
         assert_eq!(sent, ["initialize", "server/discover", "notifications/initialized"]);
     }
@@ -114,7 +114,7 @@ async fn a_refused_or_unanswered_handshake_leaves_the_other_question() {
     for says in
         [vec![(5, refuses(INITIALIZE)), (5, discovered("2026-07-28"))], vec![(750, discovered("2026-07-28"))]]
     {
-        let asked = Asked::default();
+        let asked = OpeningAttempts::default();
         let (begun, sent) = play(&asked, says).await;
         assert_eq!((begun.as_deref(), sent.len()), (Ok("2026-07-28"), 2));
         assert!(!asked.was_too_much(), "it has answered");
@@ -123,16 +123,18 @@ async fn a_refused_or_unanswered_handshake_leaves_the_other_question() {
 
 #[tokio::test(start_paused = true)]
 async fn two_refusals_report_the_first_and_an_unknown_revision_its_name() {
-    let (begun, _) = play(&Asked::default(), vec![(5, refuses(INITIALIZE)), (5, refuses(DISCOVER))]).await;
+    let (begun, _) =
+        play(&OpeningAttempts::default(), vec![(5, refuses(INITIALIZE)), (5, refuses(DISCOVER))]).await;
     assert!(begun.is_err_and(|wrong| wrong.contains("no skein-initialize")));
     let (begun, _) =
-        play(&Asked::default(), vec![(5, refuses(INITIALIZE)), (5, discovered("2031-01-01"))]).await;
+        play(&OpeningAttempts::default(), vec![(5, refuses(INITIALIZE)), (5, discovered("2031-01-01"))])
+            .await;
     assert!(begun.is_err_and(|wrong| wrong.contains("2031-01-01")));
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_ended_at_the_second_question_is_asked_the_first_only() {
-    let asked = Asked::default();
+    let asked = OpeningAttempts::default();
     let (begun, sent) = play(&asked, vec![(900, shakes())]).await;
     assert_eq!((begun.as_deref(), sent.len()), (Ok("2025-06-18"), 3));
     assert!(asked.was_too_much() && !asked.was_too_much());
@@ -145,12 +147,12 @@ async fn who_ended_at_the_second_question_is_asked_the_first_only() {
 #[tokio::test(start_paused = true)]
 async fn a_ping_before_the_handshake_is_answered_and_silence_lasts_to_the_end_of_the_line() {
     let ping = json!({ "jsonrpc": "2.0", "id": 7, "method": "ping" });
-    let (begun, sent) = play(&Asked::default(), vec![(5, ping), (5, shakes())]).await;
+    let (begun, sent) = play(&OpeningAttempts::default(), vec![(5, ping), (5, shakes())]).await;
     assert_eq!(
         (begun.as_deref(), sent),
         (Ok("2025-06-18"), ["initialize", "answer", "notifications/initialized"].map(str::to_owned).to_vec())
     );
-    let (begun, _) = play(&Asked::default(), vec![]).await;
+    let (begun, _) = play(&OpeningAttempts::default(), vec![]).await;
     assert_eq!(begun, Err("closed".to_owned()));
 }
 
@@ -181,7 +183,7 @@ async fn with_helper_that<T>(
         std::future::pending().await
     };
     let done = async {
-        let (line, asked) = (Line::new("/".into()), Asked::default());
+        let (line, asked) = (Line::new("/".into()), OpeningAttempts::default());
         let session = Session::open_over(Fake { sent, messages }, line, Tasks::new(), &asked).await;
         deed(&session.expect("a session")).await
     };

@@ -9,7 +9,7 @@ use super::*;
 const LIMIT: Duration = Duration::from_secs(30);
 
 fn life(on_unresponsive: OnUnresponsive) -> Lifecycle {
-    Lifecycle::new(Rules { liveness: LIMIT, on_unresponsive })
+    Lifecycle::new(LifeRules { liveness: LIMIT, on_unresponsive })
 }
 
 /// A life, what is known of it from outside, and the rules that are looked after at each step.
@@ -41,7 +41,7 @@ impl World {
         }
     }
 
-    fn take(&mut self, event: Event) -> TestCaseResult {
+    fn take(&mut self, event: LifeEvent) -> TestCaseResult {
         let (before, watched) = (self.life.clone(), self.life.is_watched());
         self.receive(event, watched);
         let effects = self.life.step(self.now, event);
@@ -51,7 +51,10 @@ impl World {
         }
         prop_assert!(was != HelperState::Stopped || (is == was && effects.is_empty()), "stopped is final");
         if was == HelperState::Broken && is != was {
-            prop_assert!(matches!(event, Event::Reopen | Event::Stop), "{event:?} closed the breaker");
+            prop_assert!(
+                matches!(event, LifeEvent::Reopen | LifeEvent::Stop),
+                "{event:?} closed the breaker"
+            );
         }
         if is == HelperState::Broken && was != is {
             self.check_broken(event)?;
@@ -59,14 +62,14 @@ impl World {
         if is == HelperState::Unresponsive {
             prop_assert!(self.life.is_watched(), "nobody waits");
             prop_assert!(self.now - self.sign >= LIMIT, "it has shown life");
-            prop_assert!(event != Event::Sign, "a sign ends it");
+            prop_assert!(event != LifeEvent::Sign, "a sign ends it");
         }
         if was == HelperState::Busy && is != was && is != HelperState::Unresponsive {
-            let ends = matches!(event, Event::Calls(0) | Event::Failed(_) | Event::Stop)
+            let ends = matches!(event, LifeEvent::Calls(0) | LifeEvent::Failed(_) | LifeEvent::Stop)
                 || self.on_unresponsive == OnUnresponsive::Restart;
             prop_assert!(ends, "{event:?} took its calls");
         }
-        if (event, before.duty(), is) == (Event::Gone, Duty::End, HelperState::Restarting) {
+        if (event, before.duty(), is) == (LifeEvent::Gone, Duty::End, HelperState::Restarting) {
             let wait = self.life.deadline().expect("a next start") - self.now;
             let (least, most) = (policy::HELPER_BACKOFF_FIRST, policy::HELPER_BACKOFF_MOST);
             prop_assert!((least..=most).contains(&wait), "{wait:?}");
@@ -75,81 +78,83 @@ impl World {
     }
 
     /// Keeps the books that the rules are held against.
-    fn receive(&mut self, event: Event, watched: bool) {
+    fn receive(&mut self, event: LifeEvent, watched: bool) {
         let up = self.life.duty() == Duty::Watch;
         match event {
-            Event::Begin => self.began = true,
-            Event::Ready if self.life.duty() == Duty::Start => (self.calls, self.sign) = (0, self.now),
-            Event::Failed(FailureKind::Transient | FailureKind::Permanent)
+            LifeEvent::Begin => self.began = true,
+            LifeEvent::Ready if self.life.duty() == Duty::Start => (self.calls, self.sign) = (0, self.now),
+            LifeEvent::Failed(FailureKind::Transient | FailureKind::Permanent)
                 if up || self.life.duty() == Duty::Start =>
             {
                 self.failures.push(self.now);
             }
-            Event::Gone if self.life.duty() == Duty::End => self.process = false,
-            Event::Calls(calls) if up => {
+            LifeEvent::Gone if self.life.duty() == Duty::End => self.process = false,
+            LifeEvent::Calls(calls) if up => {
                 if !watched {
                     self.sign = self.now;
                 }
                 self.calls = calls;
             }
-            Event::Sign if up => self.sign = self.now,
-            Event::Ready
-            | Event::Failed(_)
-            | Event::Gone
-            | Event::Left
-            | Event::Calls(_)
-            | Event::Sign
-            | Event::Deadline
-            | Event::Reopen
-            | Event::Stop => {}
+            LifeEvent::Sign if up => self.sign = self.now,
+            LifeEvent::Ready
+            | LifeEvent::Failed(_)
+            | LifeEvent::Gone
+            | LifeEvent::Left
+            | LifeEvent::Calls(_)
+            | LifeEvent::Sign
+            | LifeEvent::Deadline
+            | LifeEvent::Reopen
+            | LifeEvent::Stop => {}
         }
     }
 
-    fn check(&mut self, effect: Effect, event: Event) -> TestCaseResult {
+    fn check(&mut self, effect: LifeEffect, event: LifeEvent) -> TestCaseResult {
         match effect {
-            Effect::Start => {
+            LifeEffect::Start => {
                 prop_assert!(!self.process, "two processes at once");
                 prop_assert!(self.began);
                 self.process = true;
             }
-            Effect::End => {
+            LifeEffect::End => {
                 prop_assert!(self.process, "nothing runs");
-                if event == Event::Deadline {
+                if event == LifeEvent::Deadline {
                     prop_assert_eq!(self.on_unresponsive, OnUnresponsive::Restart);
                     self.failures.push(self.now);
                 }
             }
-            Effect::Ping => prop_assert!(self.now - self.sign >= LIMIT / 2 && self.calls > 0),
-            Effect::Unresponsive => prop_assert!(self.now - self.sign >= LIMIT && self.calls > 0),
-            Effect::FailCalls => prop_assert_eq!(self.on_unresponsive, OnUnresponsive::Fail),
-            Effect::Stopped => prop_assert!(!self.process || event == Event::Left, "something is left"),
-            Effect::Recovered | Effect::GivenUp => {}
+            LifeEffect::Ping => prop_assert!(self.now - self.sign >= LIMIT / 2 && self.calls > 0),
+            LifeEffect::Unresponsive => prop_assert!(self.now - self.sign >= LIMIT && self.calls > 0),
+            LifeEffect::FailCalls => prop_assert_eq!(self.on_unresponsive, OnUnresponsive::Fail),
+            LifeEffect::Stopped => {
+                prop_assert!(!self.process || event == LifeEvent::Left, "something is left")
+            }
+            LifeEffect::Recovered | LifeEffect::GivenUp => {}
         }
         Ok(())
     }
 
-    fn check_broken(&self, event: Event) -> TestCaseResult {
+    fn check_broken(&self, event: LifeEvent) -> TestCaseResult {
         let window = policy::HELPER_BREAKER_WINDOW;
         let recent = self.failures.iter().filter(|at| self.now - **at <= window).count();
-        let why = matches!(event, Event::Failed(FailureKind::Permanent) | Event::Left);
+        let why = matches!(event, LifeEvent::Failed(FailureKind::Permanent) | LifeEvent::Left);
         prop_assert!(why || recent >= policy::HELPER_BREAKER_FAILURES, "given up after {recent}");
         Ok(())
     }
 }
 
-fn event() -> impl Strategy<Value = Event> {
+fn event() -> impl Strategy<Value = LifeEvent> {
     prop_oneof![
-        4 => Just(Event::Ready),
-        4 => Just(Event::Failed(FailureKind::Transient)),
-        1 => Just(Event::Failed(FailureKind::Permanent)),
-        3 => Just(Event::Failed(FailureKind::Unreachable)),
-        6 => Just(Event::Gone),
-        1 => Just(Event::Left),
-        6 => (0..4_usize).prop_map(Event::Calls),
-        3 => Just(Event::Sign),
-        12 => Just(Event::Deadline),
-        1 => Just(Event::Reopen),
-        1 => Just(Event::Begin),
+        4 => Just(LifeEvent::Ready),
+        4 => Just(LifeEvent::Failed(FailureKind::Transient)),
+        1 => Just(LifeEvent::Failed(FailureKind::Permanent)),
+        3 => Just(LifeEvent::Failed(FailureKind::Unreachable)),
+        6 => Just(LifeEvent::Gone),
+        1 => Just(LifeEvent::Left),
+        6 => (0..4_usize).prop_map(LifeEvent::Calls),
+        3 => Just(LifeEvent::Sign),
+        12 => Just(LifeEvent::Deadline),
+        1 => Just(LifeEvent::Reopen),
+        1 => Just(LifeEvent::Begin),
     ]
 }
 
@@ -166,19 +171,19 @@ proptest! {
         events in prop::collection::vec((event(), 0..20_000_u64), 0..120),
     ) {
         let mut world = World::new(rule);
-        world.take(Event::Begin)?;
+        world.take(LifeEvent::Begin)?;
         for (event, pause) in events {
             world.now += Duration::from_millis(pause);
-            if event == Event::Left {
+            if event == LifeEvent::Left {
                 // Processes that the kernel holds count no more.
                 world.process = world.process && world.life.duty() != Duty::End;
             }
             world.take(event)?;
         }
-        world.take(Event::Stop)?;
+        world.take(LifeEvent::Stop)?;
         if world.life.duty() == Duty::End {
             prop_assert_eq!(world.life.state(), HelperState::Stopping);
-            world.take(Event::Gone)?;
+            world.take(LifeEvent::Gone)?;
         }
         prop_assert_eq!((world.life.state(), world.life.duty()), (HelperState::Stopped, Duty::Over));
     }
@@ -187,37 +192,37 @@ proptest! {
 /// One that is ready.
 fn ready(on_unresponsive: OnUnresponsive) -> (Lifecycle, Instant) {
     let (mut life, now) = (life(on_unresponsive), Clock.now());
-    assert_eq!(life.step(now, Event::Begin), [Effect::Start]);
-    assert_eq!(life.step(now, Event::Ready), []);
+    assert_eq!(life.step(now, LifeEvent::Begin), [LifeEffect::Start]);
+    assert_eq!(life.step(now, LifeEvent::Ready), []);
     (life, now)
 }
 
 /// Fails it, and returns how long it waits then, with the time of its next start.
 fn fail(life: &mut Lifecycle, now: Instant) -> (Duration, Instant) {
-    assert_eq!(life.step(now, Event::Failed(FailureKind::Transient)), [Effect::End]);
-    assert_eq!(life.step(now, Event::Gone), []);
+    assert_eq!(life.step(now, LifeEvent::Failed(FailureKind::Transient)), [LifeEffect::End]);
+    assert_eq!(life.step(now, LifeEvent::Gone), []);
     let until = life.deadline().expect("it is started again");
-    assert_eq!(life.step(until, Event::Deadline), [Effect::Start]);
+    assert_eq!(life.step(until, LifeEvent::Deadline), [LifeEffect::Start]);
     (until - now, until)
 }
 
 #[test]
 fn a_call_of_hours_by_a_living_process_is_never_cut_and_a_silent_one_only_reported() {
     let (mut life, mut now) = ready(OnUnresponsive::Report);
-    assert_eq!(life.step(now, Event::Calls(1)), []);
+    assert_eq!(life.step(now, LifeEvent::Calls(1)), []);
     for _ in 0..10_000 {
         now += Duration::from_secs(10);
-        assert_eq!(life.step(now, Event::Deadline), []);
-        assert_eq!(life.step(now, Event::Sign), []);
+        assert_eq!(life.step(now, LifeEvent::Deadline), []);
+        assert_eq!(life.step(now, LifeEvent::Sign), []);
     }
-    assert_eq!(life.step(now + LIMIT / 2, Event::Deadline), [Effect::Ping]);
-    assert_eq!(life.step(now + LIMIT, Event::Deadline), [Effect::Unresponsive]);
+    assert_eq!(life.step(now + LIMIT / 2, LifeEvent::Deadline), [LifeEffect::Ping]);
+    assert_eq!(life.step(now + LIMIT, LifeEvent::Deadline), [LifeEffect::Unresponsive]);
     assert_eq!((life.state(), life.deadline()), (HelperState::Unresponsive, None));
     now += Duration::from_hours(1000);
-    assert_eq!(life.step(now, Event::Deadline), [], "it is said once, and nothing is cut");
-    assert_eq!(life.step(now, Event::Calls(2)), []);
+    assert_eq!(life.step(now, LifeEvent::Deadline), [], "it is said once, and nothing is cut");
+    assert_eq!(life.step(now, LifeEvent::Calls(2)), []);
     assert_eq!(life.state(), HelperState::Unresponsive, "a new call is no sign of life");
-    assert_eq!(life.step(now, Event::Sign), [Effect::Recovered]);
+    assert_eq!(life.step(now, LifeEvent::Sign), [LifeEffect::Recovered]);
     assert_eq!(life.state(), HelperState::Busy);
 }
 
@@ -225,22 +230,26 @@ fn a_call_of_hours_by_a_living_process_is_never_cut_and_a_silent_one_only_report
 fn nobody_is_looked_at_who_has_nothing_to_do() {
     let (mut life, now) = ready(OnUnresponsive::Restart);
     assert_eq!((life.deadline(), life.is_watched()), (None, false));
-    assert_eq!(life.step(now + LIMIT * 100, Event::Deadline), []);
-    assert_eq!(life.step(now + LIMIT * 100, Event::Calls(1)), []);
+    assert_eq!(life.step(now + LIMIT * 100, LifeEvent::Deadline), []);
+    assert_eq!(life.step(now + LIMIT * 100, LifeEvent::Calls(1)), []);
     assert_eq!(life.deadline(), Some(now + LIMIT * 100 + LIMIT / 2), "its time begins with the call");
 }
 
 #[test]
 fn what_is_done_about_a_silent_one_is_as_configured() {
     for (rule, effects, state) in [
-        (OnUnresponsive::Report, vec![Effect::Unresponsive], HelperState::Unresponsive),
-        (OnUnresponsive::Fail, vec![Effect::Unresponsive, Effect::FailCalls], HelperState::Unresponsive),
-        (OnUnresponsive::Restart, vec![Effect::Unresponsive, Effect::End], HelperState::Restarting),
+        (OnUnresponsive::Report, vec![LifeEffect::Unresponsive], HelperState::Unresponsive),
+        (
+            OnUnresponsive::Fail,
+            vec![LifeEffect::Unresponsive, LifeEffect::FailCalls],
+            HelperState::Unresponsive,
+        ),
+        (OnUnresponsive::Restart, vec![LifeEffect::Unresponsive, LifeEffect::End], HelperState::Restarting),
     ] {
         let (mut life, now) = ready(rule);
-        assert_eq!(life.step(now, Event::Calls(1)), []);
-        assert_eq!(life.step(now + LIMIT / 2, Event::Deadline), [Effect::Ping]);
-        assert_eq!(life.step(now + LIMIT, Event::Deadline), effects);
+        assert_eq!(life.step(now, LifeEvent::Calls(1)), []);
+        assert_eq!(life.step(now + LIMIT / 2, LifeEvent::Deadline), [LifeEffect::Ping]);
+        assert_eq!(life.step(now + LIMIT, LifeEvent::Deadline), effects);
         assert_eq!(life.state(), state);
     }
 }
@@ -257,7 +266,7 @@ fn waits_double_up_to_their_most_and_begin_anew_after_a_time_of_health() {
         now = next;
     }
     assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000]);
-    assert_eq!(life.step(now, Event::Ready), []);
+    assert_eq!(life.step(now, LifeEvent::Ready), []);
     let (wait, _) = fail(&mut life, now + policy::HELPER_HEALTHY);
     assert_eq!(wait, policy::HELPER_BACKOFF_FIRST);
 }
@@ -268,11 +277,11 @@ fn five_failures_within_a_minute_open_the_breaker_and_only_a_person_closes_it() 
     for _ in 0..4 {
         now = fail(&mut life, now).1;
     }
-    assert_eq!(life.step(now, Event::Failed(FailureKind::Transient)), [Effect::End]);
+    assert_eq!(life.step(now, LifeEvent::Failed(FailureKind::Transient)), [LifeEffect::End]);
     assert_eq!(life.state(), HelperState::Broken);
-    assert_eq!(life.step(now, Event::Gone), [Effect::GivenUp]);
-    assert_eq!(life.step(now + LIMIT * 1000, Event::Deadline), []);
-    assert_eq!(life.step(now, Event::Reopen), [Effect::Start]);
+    assert_eq!(life.step(now, LifeEvent::Gone), [LifeEffect::GivenUp]);
+    assert_eq!(life.step(now + LIMIT * 1000, LifeEvent::Deadline), []);
+    assert_eq!(life.step(now, LifeEvent::Reopen), [LifeEffect::Start]);
     let (wait, _) = fail(&mut life, now);
     assert_eq!(wait, policy::HELPER_BACKOFF_FIRST, "all is forgiven");
 }
@@ -280,24 +289,24 @@ fn five_failures_within_a_minute_open_the_breaker_and_only_a_person_closes_it() 
 #[test]
 fn a_program_that_is_not_there_is_given_up_at_once() {
     let (mut life, now) = (life(OnUnresponsive::Report), Clock.now());
-    assert_eq!(life.step(now, Event::Begin), [Effect::Start]);
-    assert_eq!(life.step(now, Event::Failed(FailureKind::Permanent)), [Effect::End]);
-    assert_eq!(life.step(now, Event::Gone), [Effect::GivenUp]);
+    assert_eq!(life.step(now, LifeEvent::Begin), [LifeEffect::Start]);
+    assert_eq!(life.step(now, LifeEvent::Failed(FailureKind::Permanent)), [LifeEffect::End]);
+    assert_eq!(life.step(now, LifeEvent::Gone), [LifeEffect::GivenUp]);
     assert_eq!(life.state(), HelperState::Broken);
 }
 
 #[test]
 fn a_server_of_somebody_else_is_looked_for_ever_more_slowly_and_never_given_up() {
     let (mut life, mut now) = (life(OnUnresponsive::Report), Clock.now());
-    assert_eq!(life.step(now, Event::Begin), [Effect::Start]);
+    assert_eq!(life.step(now, LifeEvent::Begin), [LifeEffect::Start]);
     let mut waits = Vec::new();
     for _ in 0..20 {
-        assert_eq!(life.step(now, Event::Failed(FailureKind::Unreachable)), [Effect::End]);
-        assert_eq!(life.step(now, Event::Gone), []);
+        assert_eq!(life.step(now, LifeEvent::Failed(FailureKind::Unreachable)), [LifeEffect::End]);
+        assert_eq!(life.step(now, LifeEvent::Gone), []);
         let next = life.deadline().expect("another try");
         waits.push(next - now);
         now = next;
-        assert_eq!(life.step(now, Event::Deadline), [Effect::Start]);
+        assert_eq!(life.step(now, LifeEvent::Deadline), [LifeEffect::Start]);
     }
     assert_eq!((waits[0], waits[19]), (policy::HELPER_BACKOFF_FIRST, policy::HELPER_BACKOFF_MOST));
     assert!(waits.is_sorted());

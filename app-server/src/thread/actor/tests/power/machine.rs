@@ -16,7 +16,7 @@ use super::kept::Kept;
 use super::returns;
 use super::scripts::Script;
 use crate::config::Durability;
-use crate::thread::events::view::View;
+use crate::thread::events::view::EventView;
 
 /// The cause of an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub(super) struct Machine {
     /// The thread of the conversation, once it is requested.
     thread: Option<ThreadId>,
     /// The views of clients whose link broke, for every last number.
-    pub views: Vec<View>,
+    pub views: Vec<EventView>,
     kept: Kept,
 }
 
@@ -84,7 +84,7 @@ impl Machine {
     pub(super) fn live(
         &mut self,
         end: End,
-        known: Option<View>,
+        known: Option<EventView>,
         life: impl AsyncFnOnce(&Bench, &mut Script),
     ) -> Vec<Op> {
         let layer = FaultLayer::new();
@@ -156,7 +156,7 @@ async fn stopped(bench: &Bench, layer: &FaultLayer) {
 /// The client of a life, with its views.
 pub(super) struct Witness {
     pub person: super::super::simulation::person::Person,
-    pub views: Vec<View>,
+    pub views: Vec<EventView>,
 }
 
 impl Witness {

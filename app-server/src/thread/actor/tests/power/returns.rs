@@ -9,13 +9,13 @@ use super::super::simulation::dice::Trace;
 use super::super::simulation::person::{Person, Request, in_words};
 use super::super::{Bench, Client};
 use super::scripts::Script;
-use crate::thread::events::view::View;
+use crate::thread::events::view::EventView;
 use crate::thread::subscribers::Role;
 
 /// Half of them resume an unloaded thread, sometimes as observers, the others during the conversation. Returns the clients.
-pub(super) async fn all(bench: &Bench, thread: ThreadId, views: &[View], turn: usize) -> Vec<Client> {
+pub(super) async fn all(bench: &Bench, thread: ThreadId, views: &[EventView], turn: usize) -> Vec<Client> {
     // One in three of them, others each time.
-    let views: Vec<&View> = views.iter().skip(turn % 3).step_by(3).collect();
+    let views: Vec<&EventView> = views.iter().skip(turn % 3).step_by(3).collect();
     let role = if turn % 4 < 2 { Role::Observer } else { Role::Subscriber };
     let half = views.len() / 2;
     let (early, late) =
@@ -35,7 +35,7 @@ pub(super) async fn all(bench: &Bench, thread: ThreadId, views: &[View], turn: u
     others.chain(script.end().person.client).collect()
 }
 
-fn comes(bench: &Bench, thread: ThreadId, view: &View, role: Role) -> Person {
+fn comes(bench: &Bench, thread: ThreadId, view: &EventView, role: Role) -> Person {
     let mut person = Person::new(0, true, role);
     person.views.insert(thread, view.clone());
     let mut client = bench.client();

@@ -18,7 +18,7 @@ use super::super::{Bench, Client, Message};
 use super::machine::Witness;
 use crate::repair;
 use crate::thread::event::Force;
-use crate::thread::events::view::View;
+use crate::thread::events::view::EventView;
 use crate::thread::subscribers::Role;
 
 /// Longer than the interval of checkpoints.
@@ -67,14 +67,14 @@ pub(super) async fn next(bench: &Bench, script: &mut Script, turn: usize) {
 pub(super) struct Script {
     client: Client,
     pub thread: Option<ThreadId>,
-    known: Option<View>,
+    known: Option<EventView>,
     asked: Vec<(i64, Request)>,
     /// The answer that never ends.
     open: Option<Strings>,
 }
 
 impl Script {
-    pub(super) fn of(client: Client, thread: Option<ThreadId>, known: Option<View>) -> Self {
+    pub(super) fn of(client: Client, thread: Option<ThreadId>, known: Option<EventView>) -> Self {
         Self { client, thread, known, asked: Vec::new(), open: None }
     }
 
@@ -165,7 +165,7 @@ impl Script {
         person.connected(self.client);
         self.asked.into_iter().for_each(|(request, what)| person.asked(request, what));
         person.drain(&mut trace).unwrap();
-        let mut views: Vec<View> = Vec::new();
+        let mut views: Vec<EventView> = Vec::new();
         while person.in_flight() > 0 {
             person.receive(1).unwrap();
             let Some(view) = self.thread.and_then(|thread| person.views.get(&thread)) else { continue };

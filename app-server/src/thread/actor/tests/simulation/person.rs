@@ -12,7 +12,7 @@ use skein_protocol::turn::TurnStartResponse;
 
 use super::super::{Client, Message};
 use super::dice::Trace;
-use crate::thread::events::view::{Received, View};
+use crate::thread::events::view::{EventView, Received};
 use crate::thread::subscribers::Role;
 
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ pub(crate) struct Person {
     pub numbered: bool,
     pub role: Role,
     pub client: Option<Client>,
-    pub views: BTreeMap<ThreadId, View>,
+    pub views: BTreeMap<ThreadId, EventView>,
     /// The number of messages that have arrived.
     reached: usize,
     /// The number of messages that were checked.
@@ -81,7 +81,7 @@ impl Person {
         self.requests.clear();
         self.unanswered.clear();
         self.ties.clear();
-        self.views.values_mut().for_each(View::connected);
+        self.views.values_mut().for_each(EventView::connected);
         self.client = Some(client);
     }
 
