@@ -16,13 +16,13 @@ use crate::process::input::{Closed, HelperInput};
 /// Requests of ours that wait for their answer.
 #[derive(Debug, Default)]
 pub(crate) struct Outstanding {
-    requests: HashMap<RequestId, PendingRequest>,
+    requests: HashMap<RequestId, OutstandingRequest>,
     /// Where progress goes. Its token is that of a request above.
     progress: HashMap<ProgressToken, mpsc::Sender<String>>,
 }
 
 #[derive(Debug)]
-struct PendingRequest {
+struct OutstandingRequest {
     sending: Arc<Sending>,
     token: Option<ProgressToken>,
 }
@@ -62,7 +62,7 @@ impl Outstanding {
             token = Some(own);
         }
         let sending = Arc::new(Sending::default());
-        self.requests.insert(request.id.clone(), PendingRequest { sending: Arc::clone(&sending), token });
+        self.requests.insert(request.id.clone(), OutstandingRequest { sending: Arc::clone(&sending), token });
         SendWhen::Request(sending)
     }
 
@@ -91,7 +91,7 @@ impl Outstanding {
         }
     }
 
-    fn take(&mut self, id: &RequestId) -> Option<PendingRequest> {
+    fn take(&mut self, id: &RequestId) -> Option<OutstandingRequest> {
         let request = self.requests.remove(id)?;
         if let Some(token) = &request.token {
             self.progress.remove(token);
