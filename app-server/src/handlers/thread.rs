@@ -231,7 +231,7 @@ pub(super) async fn read(
     let failed = |error: ReadError| ThreadError::unreadable(error, id).to_wire();
     let history = History::read_shown(services.store.as_ref(), id, 0).await.map_err(failed)?;
     let mut thread = history.thread(status_of(seen.as_ref()), &services.paths());
-    thread.can_accept_direct_input = seen.as_ref().map(|_| true);
+    thread.can_accept_direct_input = accepts_input(&thread.status);
     if include_turns {
         let most = services.config().limits.answer_bytes;
         thread.turns = pages::all_turns(services, &history, seen.as_ref(), most)
@@ -278,6 +278,11 @@ pub(super) fn status_of(seen: Option<&Snapshot>) -> ThreadStatus {
     }
 }
 
+/// `canAcceptDirectInput` of a thread with this status. A thread that is being loaded does not accept input yet.
+fn accepts_input(status: &ThreadStatus) -> Option<bool> {
+    (*status != ThreadStatus::NotLoaded).then_some(true)
+}
+
 /// The settings in the `config` member of a request, if all of it is valid.
 pub(super) fn overrides(
     services: &App,
@@ -308,5 +313,19 @@ pub(super) fn check_provider(services: &App, asked: Option<&String>) -> Result<(
             Err(ThreadError::NoProvider { name: name.clone(), known }.to_wire())
         }
         Some(_) | None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_loaded_thread_accepts_input() {
+        let loading = Snapshot::loading(Persistence::Durable);
+        let idle = Snapshot { phase: Phase::Idle, status: ThreadStatus::Idle, ..loading.clone() };
+        for (seen, accepts) in [(None, None), (Some(&loading), None), (Some(&idle), Some(true))] {
+            assert_eq!(accepts_input(&status_of(seen)), accepts);
+        }
     }
 }
