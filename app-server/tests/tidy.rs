@@ -153,6 +153,11 @@ fn lines_of_the_methods_are_short() {
 }
 
 #[test]
+fn entries_of_the_changelog_are_short() {
+    holds(&documents::changes());
+}
+
+#[test]
 fn the_list_of_reasons_is_complete() {
     reasons::are_complete();
 }

@@ -165,6 +165,35 @@ pub(crate) fn words() -> Wall {
 }
 
 /// The numbers of the lines of a document that `is_wrong` finds.
+/// An entry of the changelog, with the number of its first line. Further lines of an entry are indented.
+fn entries(text: &str) -> Vec<(usize, String)> {
+    let mut entries: Vec<(usize, String)> = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        match (line.strip_prefix("  "), entries.last_mut()) {
+            (Some(rest), Some((_, entry))) => *entry += &format!(" {rest}"),
+            _ if line.starts_with("- ") => entries.push((number, line.to_owned())),
+            _ => {}
+        }
+    }
+    entries
+}
+
+pub(crate) fn changes() -> Wall {
+    Wall {
+        why: "an entry of CHANGELOG.md has at most 160 characters: details belong to docs/",
+        bad: vec![("CHANGELOG.md", format!("- a\n- {}\n  {}\n", "b".repeat(100), "c".repeat(100)))],
+        good: vec![
+            ("CHANGELOG.md", format!("- {}\n- b\n", "a".repeat(158))),
+            ("docs/a.md", format!("- {}", "a".repeat(200))),
+        ],
+        check: |source| {
+            let is_log = source.path == "CHANGELOG.md";
+            let entries = entries(&source.text).into_iter().filter(|_| is_log);
+            entries.filter(|(_, entry)| entry.chars().count() > 160).map(|(number, _)| number).collect()
+        },
+    }
+}
+
 fn lines_of_document(source: &Source, is_wrong: impl Fn(&str) -> bool) -> Vec<usize> {
     if !source.path.ends_with(".md") {
         return Vec::new();
