@@ -15,6 +15,8 @@ mod killed;
 mod mcp;
 #[path = "cli/panics.rs"]
 mod panics;
+#[path = "cli/readme.rs"]
+mod readme;
 #[path = "cli/sockets.rs"]
 mod sockets;
 #[path = "cli/terminal.rs"]
