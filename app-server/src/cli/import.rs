@@ -61,7 +61,7 @@ fn print_report(report: &ImportReport) -> anyhow::Result<()> {
     if !passed_over.is_empty() {
         let kinds: Vec<String> =
             passed_over.iter().map(|(kind, count)| format!("{kind} ({count})")).collect();
-        say(format_args!("lines of kinds that Skein has no word for were passed over: {}", kinds.join(", ")));
+        say(format_args!("skipped lines of unknown kinds: {}", kinds.join(", ")));
     }
     if *imported + *updated == 0 && problems.is_empty() {
         return print_line(&format!("nothing to import: {unchanged} threads are there already"));

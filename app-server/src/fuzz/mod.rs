@@ -1,9 +1,9 @@
-//! Feeds what reads files, and streams of models, with bytes that nobody has written. A round takes an entry of the corpus, changes it, and holds the
-//! targets' promises against it; its seed makes the same bytes again. `cargo test` plays the corpus and some rounds of a
-//! fixed seed, `scripts/fuzz` others for as long as it is told.
+//! Feeds changed bytes to the readers of rollouts, to the import and to the readers of model streams. A round changes an
+//! entry of the corpus and checks the promises of its target. The same seed makes the same bytes. `cargo test` plays the
+//! corpus and some rounds of a fixed seed; `scripts/fuzz` plays others for a time.
 //!
-//! Engines that are guided by coverage need sanitizers that only a nightly compiler has, and would hardly get past a line's
-//! crc. So bytes are changed by what the formats are made of, lines and JSON, and lines of ours are signed again.
+//! Fuzzers that coverage guides need sanitizers of a nightly compiler, and rarely get past the crc of a line. So a round
+//! changes lines and JSON values, and signs the lines again.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const ROUNDS: u64 = 300;
 fn play(name: &str, corpus: &[&str], signed: change::Signed, mut target: impl FnMut(&[u8])) {
     let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
     let mut round = |seed: u64| {
-        let _told = Told { name, seed };
+        let _hint = ReplayHint { name, seed };
         target(&change::changed(corpus, signed, seed));
     };
     if let Some(seed) = number("SKEIN_FUZZ_SEED") {
@@ -39,13 +39,13 @@ fn play(name: &str, corpus: &[&str], signed: change::Signed, mut target: impl Fn
     eprintln!("fuzz: {name}: {} rounds from seed {first}", seed - first);
 }
 
-/// Says how to play a round again that failed.
-struct Told<'a> {
+/// Prints how to play a failed round again.
+struct ReplayHint<'a> {
     name: &'a str,
     seed: u64,
 }
 
-impl Drop for Told<'_> {
+impl Drop for ReplayHint<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!(
@@ -68,13 +68,13 @@ fn a_line_that_can_be_read_is_written_the_same() {
 }
 
 #[test]
-fn a_file_is_read_in_bounds_and_can_be_written_to_whatever_is_in_it() {
+fn a_file_of_any_content_is_read_in_bounds_and_can_be_appended_to() {
     let bench = targets::Bench::new();
     play("file", &[KINDS, TORN, TOOLS, TEXTS], change::Signed::Yes, |bytes| bench.file(bytes));
 }
 
 #[test]
-fn what_an_import_makes_of_a_file_always_loads() {
+fn an_imported_file_always_loads() {
     let bench = targets::Bench::new();
     let peers = skein_store::testing::peer::FILES.iter().map(|(_, text)| *text);
     let corpus: Vec<&str> = peers.chain([OLDER]).collect();
@@ -82,7 +82,7 @@ fn what_an_import_makes_of_a_file_always_loads() {
 }
 
 #[test]
-fn what_a_model_says_does_not_depend_on_the_pieces_it_comes_in() {
+fn a_model_stream_reads_the_same_in_any_pieces() {
     play("streams", &STREAMS, change::Signed::No, targets::streams);
 }
 

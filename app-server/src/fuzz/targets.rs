@@ -1,4 +1,4 @@
-//! What is fed, and what it promises.
+//! The targets, and the promises of each.
 
 use std::sync::Arc;
 use std::{fs, io};
@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-/// What is read of a line is written so that the same is read again.
+/// A record that is read from a line, and written, reads the same.
 pub(super) fn lines(bytes: &[u8]) {
     for text in bytes.split(|byte| *byte == b'\n') {
         let number = line::seq(text);
@@ -32,7 +32,7 @@ pub(super) fn lines(bytes: &[u8]) {
     }
 }
 
-/// Each interface reads the same of them, however they are cut, and it ends: with an answer or an error.
+/// Each interface reads the same from a stream in any pieces, and ends with an answer or an error.
 pub(super) fn streams(bytes: &[u8]) {
     let forms: [&dyn WireForm; 3] =
         [&openai_responses::ResponsesApi, &openai_chat::ChatApi, &anthropic::MessagesApi];
@@ -41,7 +41,7 @@ pub(super) fn streams(bytes: &[u8]) {
     }
 }
 
-/// Texts of which every second one is there.
+/// A source that has every second text.
 struct EverySecond;
 
 impl TextSource for EverySecond {
@@ -78,7 +78,7 @@ impl Bench {
         let paths = HomePaths::new(dir.path());
         fs::create_dir_all(paths.threads().join("3c")).unwrap();
         fs::create_dir(paths.open_markers()).unwrap();
-        // What the corpus refers to, one of two.
+        // One of the two texts that the corpus names.
         let text = "a text that stands beside the rollout";
         let place = Blobs::of(&paths, Arc::new(DiskLayer)).path(BlobName::of(text.as_bytes()));
         fs::create_dir_all(place.parent().unwrap()).unwrap();
@@ -118,7 +118,7 @@ impl Bench {
         });
     }
 
-    /// Whatever is imported is written, loaded without a repair, and says the same from the end as from the beginning.
+    /// An imported thread loads without a repair, and reads the same from its end as from its beginning.
     pub(super) fn import(&self, bytes: &[u8]) {
         let from = self.dir.path().join("rollout-x.jsonl");
         fs::write(&from, bytes).unwrap();

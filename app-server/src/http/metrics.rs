@@ -73,10 +73,10 @@ impl Collector for Scrape {
         let mut page = MetricsPage(encoder);
         self.server(&mut page)?;
         threads(&mut page, &self.status.threads)?;
-        page.histogram("unload_seconds", "From the decision to unload a thread to the zero", &self.unloads)?;
+        page.histogram("unload_seconds", "From the decision to unload a thread to its end", &self.unloads)?;
         helpers(&mut page, &self.status.helpers)?;
-        let zero = "From telling a helper to end until no process of it was left";
-        page.histogram("helper_zero_seconds", zero, &self.zeros)?;
+        let stop = "From the order to stop a helper until no process of it was left";
+        page.histogram("helper_zero_seconds", stop, &self.zeros)?;
         turns(&mut page, &self.status.turns)?;
         store(&mut page, &self.status.store)?;
         page.histogram("store_sync_seconds", "What the disk took to sync a history", &self.syncs)?;

@@ -104,7 +104,7 @@ async fn as_pid_1_the_server_ends_helpers_reaps_orphans_and_spares_other_process
     Ok(())
 }
 
-/// Whatever a helper does, the server finds its processes without treating every child as a helper's.
+/// The server finds every process of a helper, and takes no other child for one.
 #[tokio::test]
 async fn as_pid_1_the_server_ends_every_kind_of_helper_after_its_guard_was_killed() -> Result<()> {
     if !can_be_pid_one() {

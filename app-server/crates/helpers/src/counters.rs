@@ -44,7 +44,7 @@ pub(crate) struct Counters {
     pub(crate) started: AtomicU64,
     pub(crate) stopped: AtomicU64,
     pub(crate) killed: AtomicU64,
-    /// From being told to end to the zero.
+    /// From the order to stop a helper until no process of it is left.
     pub(crate) stop_times: Durations,
 }
 

@@ -27,7 +27,7 @@ pub(crate) fn read_data(
     read(form, &data.iter().map(|data| format!("data: {data}\n\n")).collect::<String>())
 }
 
-/// Whatever pieces a stream comes in, cut at each place alone and at all of them, it says the same.
+/// A stream reads the same in any pieces: cut at each place alone, and at all of them.
 pub(crate) fn says_the_same_in_pieces(form: &dyn WireForm, text: &str) {
     let whole = read(form, text);
     for place in 0..text.len() {

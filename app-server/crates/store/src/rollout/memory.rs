@@ -74,8 +74,8 @@ fn lines(records: &[Record]) -> Vec<u8> {
     lines
 }
 
-fn bytes(records: &[Record]) -> usize {
-    lines(records).len()
+fn page(records: Vec<Record>, more: bool) -> RecordPage {
+    RecordPage { bytes: lines(&records).len(), more, lost: Vec::new(), taken: 0, records }
 }
 
 impl MemoryState {
@@ -162,14 +162,8 @@ impl RolloutStore for MemoryStore {
         let mut state = self.state();
         state.counts.reads += 1;
         let mut rest = state.records(thread)?.iter().filter(|record| record.seq > after);
-        let records: Vec<Record> = rest.by_ref().take(limit).cloned().collect();
-        Ok(RecordPage {
-            bytes: bytes(&records),
-            more: rest.next().is_some(),
-            lost: Vec::new(),
-            taken: 0,
-            records,
-        })
+        let records = rest.by_ref().take(limit).cloned().collect();
+        Ok(page(records, rest.next().is_some()))
     }
 
     async fn read_back(
@@ -184,13 +178,7 @@ impl RolloutStore for MemoryStore {
         let mut rest = earlier.filter(|record| before.is_none_or(|before| record.seq < before));
         let mut records: Vec<Record> = rest.by_ref().take(limit).cloned().collect();
         records.reverse();
-        Ok(RecordPage {
-            bytes: bytes(&records),
-            more: rest.next().is_some(),
-            lost: Vec::new(),
-            taken: 0,
-            records,
-        })
+        Ok(page(records, rest.next().is_some()))
     }
 
     async fn prefilter(
