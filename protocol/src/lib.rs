@@ -11,6 +11,7 @@
 //! | [`error`], [`missing`] | which codes, sentences and data errors carry |
 //! | [`ids`] | how things are named |
 //! | [`thread`], [`turn`], [`item`], [`helper`], [`server`], [`approval`], [`event`], [`account`], [`config`], [`catalogue`], [`feedback`] | what messages carry, by subject |
+//! | [`access`] | which access a method needs, and a connection has |
 //! | [`settings`], [`elicitation`], [`response_item`] | what several of them share |
 //! | [`extension`] | what is ours |
 //! | [`declined`] | which methods of the peer are not offered, and why |
@@ -22,6 +23,7 @@
 //!
 //! This crate has no runtime, no files and no clock.
 
+pub mod access;
 pub mod account;
 pub mod approval;
 pub mod catalogue;

@@ -36,6 +36,8 @@ const APP_SERVER: &[&str] = &[
     // What waits for one connection, and the reply that travels with a request.
     "outbox",
     "config memory",
+    // Identity and rights.
+    "access",
     "room telemetry",
     "policy",
 ];

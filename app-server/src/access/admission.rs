@@ -1,0 +1,64 @@
+//! The result of the decision about a request: who sends it, and with which access.
+
+use skein_protocol::access::Access;
+use uuid::Uuid;
+
+use super::WebOrigin;
+
+/// A way into the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Door {
+    /// A unix socket: `control.sock`, or one of `--listen unix://PATH`.
+    Unix,
+    /// A TCP port on a loopback address.
+    Loopback,
+    /// A TCP port that other machines can reach.
+    Remote,
+}
+
+/// The kinds of credentials that last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum CredentialKind {
+    /// Made by a ticket, for one page.
+    Session,
+    /// Made by `skein token create`.
+    Token,
+    /// The token of `--ws-auth`, as in the peer.
+    Capability,
+}
+
+/// A credential that was found valid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Grant {
+    /// The credential's id.
+    pub(crate) id: Uuid,
+    pub(crate) kind: CredentialKind,
+    /// Its name or label, for logs and lists.
+    pub(crate) name: String,
+    pub(crate) access: Access,
+    /// The only origin that may send it.
+    pub(crate) origin: Option<WebOrigin>,
+}
+
+/// The sender of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// A program of the server's user on this machine.
+    LocalProgram,
+    /// A helper whose settings let it connect.
+    Helper(String),
+    /// The bearer of a credential.
+    Bearer(Grant),
+    /// Anybody, for a route that holds no secret.
+    Anonymous,
+}
+
+/// The right of a request to pass. A connection keeps it until its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Admission {
+    pub(crate) door: Door,
+    pub(crate) identity: Identity,
+    pub(crate) access: Access,
+    /// The page that sent it.
+    pub(crate) origin: Option<WebOrigin>,
+}
