@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use skein_base::tasks::Pool;
+use skein_base::tasks::BlockingPool;
 
-use crate::config::edit::{Access, NotWritten, SettingsFile};
-use crate::config::{Config, Origin};
+use crate::config::edit::{EditMode, NotWritten, SettingsFile};
+use crate::config::{Origin, ServerConfig};
 use crate::reload::{self, ReloadError};
 use crate::thread::{Approved, Context};
 
@@ -39,7 +39,7 @@ async fn write_and_reload(context: &Arc<Context>, approved: Approved) -> Result<
     let _turn = context.settings.writing().await;
     let config = context.config();
     let write = move || write(&config, &approved);
-    match context.tasks.blocking("write-approval", Pool::Sync, write).await {
+    match context.tasks.blocking("write-approval", BlockingPool::Sync, write).await {
         Ok(written) => written?,
         // The tracker has logged it.
         Err(_) => return Err(NotKept::BrokeOff),
@@ -47,9 +47,9 @@ async fn write_and_reload(context: &Arc<Context>, approved: Approved) -> Result<
     Ok(reload::reload(context).await?)
 }
 
-fn write(config: &Config, approved: &Approved) -> Result<(), NotKept> {
+fn write(config: &ServerConfig, approved: &Approved) -> Result<(), NotKept> {
     let flags = config.origin.as_ref().map(Origin::flags).ok_or(NotKept::NoFile)?;
-    let file = SettingsFile::open_under(flags, &config.home, Access::Change);
+    let file = SettingsFile::open_under(flags, &config.home, EditMode::Change);
     let mut file = file.map_err(NotWritten::from)?;
     file.approve(&approved.server, &approved.tool, &approved.transport)?;
     file.write().map_err(NotWritten::from)?;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use skein_base::tasks::{Pool, Tasks};
+use skein_base::tasks::{BlockingPool, Tasks};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -47,7 +47,7 @@ pub(crate) async fn run(freed: Arc<Freed>, tasks: Tasks, stop: CancellationToken
         loop {
             freed.0.notified().await;
             tokio::time::sleep(policy::MEMORY_KEPT).await;
-            if let Err(panic) = tasks.blocking("give memory back", Pool::Processes, give_back).await {
+            if let Err(panic) = tasks.blocking("give memory back", BlockingPool::Processes, give_back).await {
                 tracing::error!(%panic, "free memory was not given back");
             }
         }

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use skein_base::tasks::Pool;
+use skein_base::tasks::BlockingPool;
 use skein_protocol::error::WireError;
 use skein_protocol::event::ConfigWarningNotification;
 use skein_protocol::notifications::ConfigWarning;
 use skein_protocol::table::Recipients;
 use tokio::sync::oneshot;
 
-use crate::config::{self, Config, ConfigErrors};
+use crate::config::{self, ConfigErrors, ServerConfig};
 use crate::models;
 use crate::thread::Context;
 use crate::thread::command::Command;
@@ -48,7 +48,7 @@ pub(crate) async fn reload(context: &Arc<Context>) -> Result<(), ReloadError> {
     let _turn = context.settings.turn().await;
     let origin = context.config().origin.clone();
     let look = move || origin.and_then(|origin| origin.look());
-    let looked = context.tasks.blocking("read-settings", Pool::Read, look).await;
+    let looked = context.tasks.blocking("read-settings", BlockingPool::Read, look).await;
     context.helpers.revive();
     match looked {
         Ok(None) => {
@@ -83,7 +83,10 @@ async fn all_have_looked(context: &Context) {
 ///
 /// # Errors
 /// The errors, which are in the log, too.
-pub(crate) fn take(context: &Arc<Context>, read: Result<Config, ConfigErrors>) -> Result<(), ConfigErrors> {
+pub(crate) fn take(
+    context: &Arc<Context>,
+    read: Result<ServerConfig, ConfigErrors>,
+) -> Result<(), ConfigErrors> {
     let config = match read {
         Ok(config) => config,
         Err(errors) => {

@@ -29,9 +29,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, ServedAt};
-use crate::config::{Config, GuardProgram, Settings};
+use crate::config::{GuardProgram, ServerConfig, SharedConfig};
 use crate::connection::Connections;
-use crate::http::{self, Accept, Control, Door, HasRoom, WebState};
+use crate::http::{self, Accept, Acceptor, Control, HasRoom, WebState};
 use crate::memory::{self, Freed, MemoryPressure};
 use crate::outbox::CloseReason;
 use crate::search::ThreadSearch;
@@ -115,7 +115,7 @@ impl Server {
     ///
     /// # Errors
     /// Home, address or helper supervision are not available. Nothing is left running then.
-    pub async fn start(config: Config) -> Result<Self, StartError> {
+    pub async fn start(config: ServerConfig) -> Result<Self, StartError> {
         let router = handlers::router();
         if !router.missing().is_empty() {
             return Err(StartError::Unserved(router.missing().join(", ")));
@@ -348,7 +348,7 @@ fn room(services: &Arc<App>) -> HasRoom {
 }
 
 async fn serve<A: Accept>(listener: A, web: Arc<WebState>, accept: CancellationToken) {
-    let door = Door::new(listener, room(&web.services));
+    let door = Acceptor::new(listener, room(&web.services));
     let routes = http::routes(web);
     let serving = axum::serve(door, routes).with_graceful_shutdown(accept.cancelled_owned());
     if let Err(error) = serving.await {
@@ -356,7 +356,7 @@ async fn serve<A: Accept>(listener: A, web: Arc<WebState>, accept: CancellationT
     }
 }
 
-fn services(config: Config, home: &Home, tasks: Tasks) -> Result<(Arc<App>, Background), StartError> {
+fn services(config: ServerConfig, home: &Home, tasks: Tasks) -> Result<(Arc<App>, Background), StartError> {
     let clock = Clock;
     let helpers = helpers(&config, home, clock, &tasks).map_err(StartError::Helpers)?;
     let layer = Arc::new(DiskLayer);
@@ -374,7 +374,7 @@ fn services(config: Config, home: &Home, tasks: Tasks) -> Result<(Arc<App>, Back
         counters: ServerCounters::default(),
         conversations: Arc::default(),
         providers: providers(&config, &tasks),
-        settings: Arc::new(Settings::new(config)),
+        settings: Arc::new(SharedConfig::new(config)),
         pressure: MemoryPressure::woken_by(helpers.host().room_wanted()),
         freed: Arc::new(Freed::default()),
         keep_approval: approved::keep,
@@ -429,7 +429,7 @@ fn background(
     (index, texts, closed_rollouts, background)
 }
 
-fn providers(config: &Config, tasks: &Tasks) -> Providers {
+fn providers(config: &ServerConfig, tasks: &Tasks) -> Providers {
     let providers = Providers::new(vec![
         (echo::NAME, Arc::new(Echo { faults: config.test_fences })),
         (scripted::NAME, Arc::new(Scripted::new(config.home.clone(), tasks.clone()))),
@@ -438,7 +438,7 @@ fn providers(config: &Config, tasks: &Tasks) -> Providers {
     providers
 }
 
-fn helpers(config: &Config, home: &Home, clock: Clock, tasks: &Tasks) -> std::io::Result<Arc<Helpers>> {
+fn helpers(config: &ServerConfig, home: &Home, clock: Clock, tasks: &Tasks) -> std::io::Result<Arc<Helpers>> {
     Helpers::start(HostOptions {
         guard: config.guard.open()?,
         tasks: tasks.clone(),

@@ -11,13 +11,13 @@ use skein_store::rollout::RolloutStore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Settings;
+use crate::config::SharedConfig;
 use crate::policy;
 
 /// Checks the trash now and then until `stop`. A running purge finishes.
 pub(crate) async fn run(
     store: Arc<dyn RolloutStore>,
-    settings: Arc<Settings>,
+    settings: Arc<SharedConfig>,
     clock: Clock,
     stop: CancellationToken,
 ) {

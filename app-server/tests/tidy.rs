@@ -11,6 +11,8 @@ mod documents;
 mod lex;
 #[path = "tidy/limits.rs"]
 mod limits;
+#[path = "tidy/names.rs"]
+mod names;
 #[path = "tidy/order.rs"]
 mod order;
 #[path = "tidy/reasons.rs"]
@@ -155,6 +157,11 @@ fn lines_of_the_methods_are_short() {
 #[test]
 fn entries_of_the_changelog_are_short() {
     holds(&documents::changes());
+}
+
+#[test]
+fn a_type_name_means_one_thing() {
+    names::mean_one_thing(workspace());
 }
 
 #[test]

@@ -95,7 +95,9 @@ impl OriginPattern {
             return Ok(Self::AnyWebview);
         }
         if let Some(host) = text.strip_suffix(":*")
-            && LOCAL_HOSTS.iter().any(|local| host == format!("http://{local}") || host == format!("https://{local}"))
+            && LOCAL_HOSTS
+                .iter()
+                .any(|local| host == format!("http://{local}") || host == format!("https://{local}"))
         {
             return Ok(Self::AnyPort(host.to_owned()));
         }
@@ -142,11 +144,15 @@ fn correction(text: &str) -> String {
     }
     let lower = text.to_lowercase();
     let bare = match lower.split_once("://") {
-        Some((scheme, rest)) => format!("{scheme}://{}", rest.split(['/', '?', '#']).next().unwrap_or_default()),
+        Some((scheme, rest)) => {
+            format!("{scheme}://{}", rest.split(['/', '?', '#']).next().unwrap_or_default())
+        }
         None => lower,
     };
     match WebOrigin::parse(&bare) {
-        Some(origin) if !origin.is_opaque() => format!("write \"{origin}\": no path, no slash at its end, lower case"),
+        Some(origin) if !origin.is_opaque() => {
+            format!("write \"{origin}\": no path, no slash at its end, lower case")
+        }
         Some(_) | None => FORM.to_owned(),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use skein_app_server::config::{ClientSettings, Config};
+use skein_app_server::config::{ClientSettings, ServerConfig};
 use skein_app_server::telemetry::{self, Stderr};
 use skein_app_server::{Server, StartError, policy};
 use skein_base::clock::Clock;
@@ -153,14 +153,14 @@ pub(super) enum Others {
 /// The destination of a client's messages.
 pub(super) struct MessageTarget {
     start: StartArgs,
-    config: Config,
+    config: ServerConfig,
     others: Others,
     /// The server of the home, if it runs in this process.
     server: Option<Arc<Server>>,
 }
 
 impl MessageTarget {
-    pub(super) fn new(start: StartArgs, config: Config, others: Others) -> Self {
+    pub(super) fn new(start: StartArgs, config: ServerConfig, others: Others) -> Self {
         Self { start, config, others, server: None }
     }
 

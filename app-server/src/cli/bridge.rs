@@ -18,7 +18,7 @@ use futures_util::{FutureExt, SinkExt, StreamExt};
 use lines::{InputLine, LineSplitter};
 use memchr::memmem;
 use session::BridgeSession;
-use skein_app_server::config::{ClientSettings, Config, Flags};
+use skein_app_server::config::{ClientSettings, Flags, ServerConfig};
 use skein_app_server::policy;
 use skein_base::clock::{Clock, until};
 use skein_protocol::envelope::{self, Incoming};
@@ -131,7 +131,7 @@ impl BridgeLink {
     fn client_says(&self, line: Utf8Bytes) {
         let starts = memmem::find(line.as_bytes(), ThreadStart::INFO.wire.as_bytes()).is_some();
         // A file with errors changes nothing, as with a reload of the server.
-        let settings = starts.then(|| Config::load(&self.flags).ok()).flatten();
+        let settings = starts.then(|| ServerConfig::load(&self.flags).ok()).flatten();
         let settings = settings.map(|config| ClientSettings::of(&config, &self.flags.settings));
         self.with(|session| {
             if let Some(settings) = settings {
@@ -148,7 +148,7 @@ impl BridgeLink {
 
 impl Bridge {
     /// A bridge for a client that was started with these flags, from which `config` was read.
-    pub(super) fn new(flags: Flags, config: &Config) -> Self {
+    pub(super) fn new(flags: Flags, config: &ServerConfig) -> Self {
         let longest = config.limits.message_bytes;
         let settings = ClientSettings::of(config, &flags.settings);
         let lines = FramedRead::new(tokio::io::stdin(), LineSplitter::new(longest));

@@ -12,7 +12,7 @@ use clap::Args;
 use home::HomeServer;
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
-use skein_app_server::config::{Config, Flags};
+use skein_app_server::config::{Flags, ServerConfig};
 use skein_app_server::policy;
 use skein_helpers::{Containment, MISSING, levels};
 use skein_protocol::extension::{ContainmentRung, HeldDetails, LackDetails};
@@ -179,7 +179,7 @@ fn subreaper(is_one: bool) -> DoctorFinding {
 fn settings(flags: &Flags) -> (Containment, Vec<DoctorFinding>) {
     let name = "settings";
     let finding = |state, text| DoctorFinding { name, state, text, way_out: None };
-    match Config::load(flags) {
+    match ServerConfig::load(flags) {
         Err(errors) => {
             let errors = errors.0.iter().map(|error| finding(FindingState::Error, error.to_string()));
             (Containment::Auto, errors.collect())
@@ -207,7 +207,7 @@ fn readers(flags: &Flags) -> Option<DoctorFinding> {
     let text = "others can read config.toml, and it has secrets".to_owned();
     let warning =
         || DoctorFinding::warning("settings", text, "chmod 600 it, and renew what they may have read");
-    Config::load(flags).is_ok_and(|config| config.is_open_to_others()).then(warning)
+    ServerConfig::load(flags).is_ok_and(|config| config.is_open_to_others()).then(warning)
 }
 
 /// The search for leftovers and their signals need it.

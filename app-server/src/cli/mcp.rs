@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use skein_app_server::config::edit::{Access, SettingsFile};
+use skein_app_server::config::edit::{EditMode, SettingsFile};
 
 use super::{home, out, print_line};
 
@@ -71,8 +71,8 @@ impl Remove {
     async fn run(self) -> anyhow::Result<()> {
         let home = home(self.settings.home.as_ref())?;
         // A missing home is not created for this.
-        let access = if home.is_dir() { Access::Change } else { Access::Look };
-        let mut file = SettingsFile::open(&home, access)?;
+        let mode = if home.is_dir() { EditMode::Change } else { EditMode::Look };
+        let mut file = SettingsFile::open(&home, mode)?;
         file.remove(&self.name)?;
         file.write()?;
         let path = file.path().to_owned();

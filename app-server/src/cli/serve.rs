@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 use nix::sys::signal::{self as signals, SaFlags, SigAction, SigHandler, SigSet, sigaction};
-use skein_app_server::config::{Config, Flags};
+use skein_app_server::config::{Flags, ServerConfig};
 use skein_app_server::telemetry::{self, Stderr};
 use skein_app_server::{Server, StartError, room};
 use skein_base::tasks;
@@ -50,9 +50,9 @@ pub(super) struct StartArgs {
 
 impl StartArgs {
     /// Loads the settings of this start; the log has the warnings.
-    pub(super) fn load(self, listen: Option<String>) -> anyhow::Result<Config> {
+    pub(super) fn load(self, listen: Option<String>) -> anyhow::Result<ServerConfig> {
         room::look()?;
-        let config = Config::load(&self.flags(listen))
+        let config = ServerConfig::load(&self.flags(listen))
             .map_err(|errors| anyhow::anyhow!("these settings cannot be used:\n{errors}"))?;
         for warning in &config.warnings {
             tracing::warn!("{warning}");
@@ -103,7 +103,7 @@ impl Serve {
     }
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: ServerConfig) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals")?;
     let home = config.home.clone();
     warn_of_readers(&config);
@@ -158,7 +158,7 @@ impl ReadyLine {
 }
 
 /// The serving process warns that others can read its secrets; other processes need not.
-pub(super) fn warn_of_readers(config: &Config) {
+pub(super) fn warn_of_readers(config: &ServerConfig) {
     if config.is_open_to_others() {
         tracing::warn!(home = %config.home.display(), "others can read config.toml, and it has secrets: chmod 600 it");
     }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use skein_protocol::settings::{AskForApproval, SandboxMode};
 
 use super::problem::Problems;
-use super::{Config, Overrides, helpers_from_thread_config, tree};
+use super::{Overrides, ServerConfig, helpers_from_thread_config, tree};
 
 /// The settings of a start for the threads of its client.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -38,7 +38,7 @@ const PROFILE: &str = "profile";
 
 impl ClientSettings {
     /// Reads `flags` (`-c KEY=VALUE`). `config`, the settings of the same start, has the keys that they leave out.
-    pub fn of(config: &Config, flags: &[String]) -> Self {
+    pub fn of(config: &ServerConfig, flags: &[String]) -> Self {
         let mut flat = tree::Table::new();
         // The start has refused flags with mistakes.
         let said = tree::lay_over(&mut flat, flags, &mut Problems::default());
@@ -92,7 +92,7 @@ mod tests {
 
     fn settings(flags: &[&str]) -> ClientSettings {
         let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        ClientSettings::of(&Config::new(PathBuf::from("/home")), &flags)
+        ClientSettings::of(&ServerConfig::new(PathBuf::from("/home")), &flags)
     }
 
     #[test]

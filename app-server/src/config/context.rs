@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Config;
+use super::ServerConfig;
 use super::kinds::{texts, whole};
 use crate::policy;
 
@@ -71,7 +71,7 @@ pub(crate) struct DocsPolicy {
     pub(crate) fallback: Vec<String>,
 }
 
-impl Config {
+impl ServerConfig {
     /// Which files models read of the directory of a thread that says this itself.
     pub(crate) fn docs(&self, own: &ContextOverride) -> DocsPolicy {
         let ContextConfig { doc_bytes, doc_fallback, .. } = own.over(&self.context);

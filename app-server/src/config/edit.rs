@@ -17,7 +17,7 @@ use toml_edit::{DocumentMut, Item, Table, TableLike};
 
 use super::helpers::{NAMES, SERVERS, is_name};
 use super::problem::Problems;
-use super::{Config, ConfigErrors, FILE, keys, origin, tree};
+use super::{ConfigErrors, FILE, ServerConfig, keys, origin, tree};
 use crate::policy;
 
 mod approve;
@@ -33,7 +33,7 @@ use table::{change_way, written};
 
 /// The purpose of opening the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
+pub enum EditMode {
     /// Changes are not written.
     Look,
     /// Changes are written. Other processes that change the file wait; a missing home is made.
@@ -196,27 +196,27 @@ impl SettingsFile {
     ///
     /// # Errors
     /// [`EditError::Busy`], [`EditError::Io`], [`EditError::Home`], [`EditError::Broken`].
-    pub fn open(home: &Path, access: Access) -> Result<Self, EditError> {
-        Self::open_under(&[], home, access)
+    pub fn open(home: &Path, mode: EditMode) -> Result<Self, EditError> {
+        Self::open_under(&[], home, mode)
     }
 
     /// The same for a server that has these `-c` flags: whether the settings can be used is asked with them.
     ///
     /// # Errors
     /// As [`SettingsFile::open`].
-    pub(crate) fn open_under(flags: &[String], home: &Path, access: Access) -> Result<Self, EditError> {
-        Self::open_within(policy::SETTINGS_PATIENCE, flags, home, access)
+    pub(crate) fn open_under(flags: &[String], home: &Path, mode: EditMode) -> Result<Self, EditError> {
+        Self::open_within(policy::SETTINGS_PATIENCE, flags, home, mode)
     }
 
     fn open_within(
         patience: Duration,
         flags: &[String],
         home: &Path,
-        access: Access,
+        mode: EditMode,
     ) -> Result<Self, EditError> {
-        let alone = match access {
-            Access::Look => None,
-            Access::Change => Some(alone(home, patience)?),
+        let alone = match mode {
+            EditMode::Look => None,
+            EditMode::Change => Some(alone(home, patience)?),
         };
         let path = home.join(FILE);
         let text = match tree::read(&path) {
@@ -354,7 +354,7 @@ impl SettingsFile {
     }
 
     /// The settings that a server would have of it.
-    fn config(&self) -> Result<Config, ConfigErrors> {
+    fn config(&self) -> Result<ServerConfig, ConfigErrors> {
         read(&self.path, &self.document.to_string(), &self.flags)
     }
 
@@ -421,10 +421,10 @@ fn check(path: &Path, text: &str, flags: &[String]) -> Result<(), ConfigErrors> 
 }
 
 /// The settings that a server with these flags would have.
-fn read(path: &Path, text: &str, flags: &[String]) -> Result<Config, ConfigErrors> {
+fn read(path: &Path, text: &str, flags: &[String]) -> Result<ServerConfig, ConfigErrors> {
     let mut problems = Problems::default();
     let mut settings = tree::from_text(path, text, &mut problems);
     tree::lay_over(&mut settings, flags, &mut problems);
-    let config = keys::apply(Config::default(), settings, &mut problems);
+    let config = keys::apply(ServerConfig::default(), settings, &mut problems);
     problems.finish().map(|_no_warnings| config)
 }

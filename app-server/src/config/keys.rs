@@ -1,20 +1,20 @@
-//! Turns a tree of settings into a [`Config`]. The keys are the fields of the structs that are read here.
+//! Turns a tree of settings into a [`ServerConfig`]. The keys are the fields of the structs that are read here.
 
 use skein_provider::spec::ProviderSpec;
 
 use super::problem::Problems;
 use super::section::{Section, Unfit};
 use super::tree::Table;
-use super::{Config, Heartbeat, Overrides, helpers, kinds, providers};
+use super::{Heartbeat, Overrides, ServerConfig, helpers, kinds, providers};
 use crate::policy;
 
 /// The settings that `tree` changes, over those of `start`.
-pub(super) fn apply(start: Config, mut tree: Table, problems: &mut Problems) -> Config {
+pub(super) fn apply(start: ServerConfig, mut tree: Table, problems: &mut Problems) -> ServerConfig {
     let known = ProviderSpec::built_in();
     providers::lay_under(&mut tree, &known);
     let mut root = Section::new(tree, problems);
     let said = Overrides::read(&mut root);
-    let mut config = Config {
+    let mut config = ServerConfig {
         home: start.home,
         listen: start.listen,
         guard: start.guard,

@@ -1,4 +1,4 @@
-//! Flags, environment and `config.toml` become one [`Config`], or every error at once.
+//! Flags, environment and `config.toml` become one [`ServerConfig`], or every error at once.
 //!
 //! Must never start anything, and holds no number of its own: defaults stand in `policy.rs`.
 
@@ -16,7 +16,7 @@ mod problem;
 mod providers;
 pub(crate) mod secrets;
 mod section;
-mod settings;
+mod shared;
 pub mod shown;
 mod tables;
 mod thread;
@@ -42,7 +42,7 @@ pub(crate) use models::{EveryModel, ModelConfig, ModelTerms};
 pub(crate) use origin::Origin;
 pub(crate) use problem::{ConfigError, ConfigErrors, ConfigWarning, Place};
 pub(crate) use providers::OFFLINE;
-pub(crate) use settings::Settings;
+pub(crate) use shared::SharedConfig;
 pub(crate) use shown::{Layer, LayerSource};
 pub(crate) use skein_helpers::HelperSpec;
 pub(crate) use tables::{
@@ -59,7 +59,7 @@ pub(crate) const FILE: &str = "config.toml";
 /// Everything that a user of the server may choose. The fields that are not skipped are keys of the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Config {
+pub struct ServerConfig {
     /// The folder with everything that lasts: rollouts, index, settings.
     #[serde(skip)]
     pub home: PathBuf,
@@ -174,7 +174,7 @@ impl GuardProgram {
     }
 }
 
-impl Default for Config {
+impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             home: PathBuf::new(),
@@ -209,7 +209,7 @@ impl Default for Config {
     }
 }
 
-impl Config {
+impl ServerConfig {
     /// The defaults, on `home`.
     pub(crate) fn new(home: PathBuf) -> Self {
         Self { home, ..Self::default() }

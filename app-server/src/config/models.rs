@@ -5,7 +5,7 @@ use skein_provider::abilities::Abilities;
 use skein_provider::spec::WireApi;
 
 use super::kinds::whole;
-use super::{Config, OFFLINE};
+use super::{OFFLINE, ServerConfig};
 use crate::policy;
 
 /// The most tokens that a setting may name.
@@ -75,7 +75,7 @@ pub(crate) struct ModelTerms {
     pub(crate) known: bool,
 }
 
-impl Config {
+impl ServerConfig {
     /// The limits of the model of this name at this provider. Settings of the model win over those of its provider, and
     /// these over those of every model.
     pub(crate) fn model_terms(&self, provider: &str, model: &str) -> ModelTerms {
@@ -118,8 +118,8 @@ mod tests {
 
     use super::*;
 
-    fn config() -> Config {
-        Config::new(PathBuf::from("/nowhere"))
+    fn config() -> ServerConfig {
+        ServerConfig::new(PathBuf::from("/nowhere"))
     }
 
     #[test]

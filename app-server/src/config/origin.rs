@@ -5,7 +5,7 @@ use std::{fmt, io};
 
 use sha2::{Digest, Sha256};
 
-use super::{Config, ConfigErrors, Flags, tree};
+use super::{ConfigErrors, Flags, ServerConfig, tree};
 
 /// The place of settings, and what stood there.
 #[derive(Clone, PartialEq, Eq)]
@@ -42,15 +42,15 @@ impl Origin {
     /// is written twice within one tick of the clock may have the same.
     ///
     /// # Errors
-    /// As [`Config::load`].
-    pub(crate) fn look(&self) -> Option<Result<Config, ConfigErrors>> {
+    /// As [`ServerConfig::load`].
+    pub(crate) fn look(&self) -> Option<Result<ServerConfig, ConfigErrors>> {
         let text = tree::read(&self.file);
         let same = match (&text, &self.hash) {
             (Ok(_), hash) => *hash == self::hash(&text),
             (Err(error), None) => error.kind() == io::ErrorKind::NotFound,
             (Err(_), Some(_)) => false,
         };
-        (!same).then(|| Config::load(&self.flags))
+        (!same).then(|| ServerConfig::load(&self.flags))
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use skein_helpers::{HelperSpec, MASK};
 
 use super::tree::{self, Table};
-use super::{Config, FILE, Overrides, helpers, origin, providers, secrets};
+use super::{FILE, Overrides, ServerConfig, helpers, origin, providers, secrets};
 
 #[cfg(test)]
 mod tests;
@@ -39,13 +39,13 @@ pub struct Layer {
 
 impl Layer {
     /// The settings of a file, as far as `config` has their keys.
-    pub(super) fn of_file(file: PathBuf, version: String, table: &Table, config: &Config) -> Self {
+    pub(super) fn of_file(file: PathBuf, version: String, table: &Table, config: &ServerConfig) -> Self {
         let (settings, keys) = seen(table, config);
         Self { source: LayerSource::File(file), settings, keys, version }
     }
 
     /// The settings of flags; `None` if there are none.
-    pub(super) fn of_flags(table: &Table, config: &Config) -> Option<Self> {
+    pub(super) fn of_flags(table: &Table, config: &ServerConfig) -> Option<Self> {
         let (settings, keys) = seen(table, config);
         // Flags stay as they are for as long as the server runs.
         let version = origin::version(&json!(settings).to_string());
@@ -53,14 +53,14 @@ impl Layer {
     }
 }
 
-fn seen(table: &Table, config: &Config) -> (Map<String, Value>, Vec<String>) {
+fn seen(table: &Table, config: &ServerConfig) -> (Map<String, Value>, Vec<String>) {
     let mut keys = Vec::new();
     let settings = visible(table, &in_force(config), "", &mut keys);
     (secrets::hide_all(settings), keys)
 }
 
 /// The settings in force, by the keys of the file.
-pub(crate) fn in_force(config: &Config) -> Map<String, Value> {
+pub(crate) fn in_force(config: &ServerConfig) -> Map<String, Value> {
     let said = Overrides::of(config);
     let mut models = json!(config.models);
     models.as_object_mut().into_iter().flatten().for_each(|(_, model)| without_nulls(model));
@@ -92,7 +92,7 @@ pub fn helper(spec: &HelperSpec) -> Value {
     helpers::shown(spec)
 }
 
-impl Config {
+impl ServerConfig {
     /// Whether a value is masked where the settings are shown.
     pub(crate) fn has_secrets(&self) -> bool {
         json!(in_force(self)).to_string().contains(MASK)

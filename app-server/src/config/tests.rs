@@ -13,7 +13,7 @@ use skein_helpers::{
 use skein_protocol::settings::{AskForApproval, GranularApproval};
 
 use super::{
-    Config, ConfigErrors, Durability, Flags, GuardProgram, Heartbeat, RunningOrphans, Settings,
+    ConfigErrors, Durability, Flags, GuardProgram, Heartbeat, RunningOrphans, ServerConfig, SharedConfig,
     helpers_from_thread_config, home,
 };
 
@@ -21,12 +21,12 @@ mod helpers;
 mod long;
 
 /// Loads a home whose file holds `toml`.
-fn load(toml: &str, settings: &[&str]) -> (PathBuf, Result<Config, ConfigErrors>) {
+fn load(toml: &str, settings: &[&str]) -> (PathBuf, Result<ServerConfig, ConfigErrors>) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("config.toml"), toml).unwrap();
     let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
     let flags = Flags { home: Some(folder.path().to_owned()), settings, ..Flags::default() };
-    (folder.path().join("config.toml"), Config::load(&flags))
+    (folder.path().join("config.toml"), ServerConfig::load(&flags))
 }
 
 /// The messages of a file that cannot be used, without the file's path.
@@ -36,16 +36,16 @@ fn errors(toml: &str) -> Vec<String> {
     all.lines().map(|line| line.replace(&file.display().to_string(), "FILE")).collect()
 }
 
-fn listen(text: &str) -> Result<Config, ConfigErrors> {
-    Config::load(&Flags { home: Some("/h".into()), listen: Some(text.into()), ..Flags::default() })
+fn listen(text: &str) -> Result<ServerConfig, ConfigErrors> {
+    ServerConfig::load(&Flags { home: Some("/h".into()), listen: Some(text.into()), ..Flags::default() })
 }
 
 #[test]
 fn a_home_without_a_file_has_the_defaults() {
     let folder = tempfile::tempdir().unwrap();
     let flags = Flags { home: Some(folder.path().to_owned()), ..Flags::default() };
-    let config = Config { origin: None, ..Config::load(&flags).unwrap() };
-    assert_eq!(config, Config::new(folder.path().to_owned()));
+    let config = ServerConfig { origin: None, ..ServerConfig::load(&flags).unwrap() };
+    assert_eq!(config, ServerConfig::new(folder.path().to_owned()));
     assert_eq!(config.listen.unwrap().to_string(), "127.0.0.1:4500");
     assert_eq!(config.guard, GuardProgram::ThisProgram);
 }
@@ -335,7 +335,7 @@ fn a_limit_of_0_is_no_limit() {
 #[test]
 fn a_reload_takes_what_can_change_and_names_what_needs_a_restart() {
     let first = load("", &["helpers.containment=guard"]).1.unwrap();
-    let settings = Settings::new(first.clone());
+    let settings = SharedConfig::new(first.clone());
     let toml = "model = \"m\"\n[unload]\ngrace = \"3s\"\n[helpers]\ncontainment = \"cgroup\"\n[limits]\nmailbox = 2\n";
     let mut second = load(toml, &[]).1.unwrap();
     second.home.clone_from(&first.home);
@@ -355,8 +355,8 @@ fn a_second_look_reads_only_what_has_changed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config.toml");
     let flags = Flags { home: Some(folder.path().to_owned()), ..Flags::default() };
-    let origin = |config: &Config| config.origin.clone().unwrap();
-    let none = origin(&Config::load(&flags).unwrap());
+    let origin = |config: &ServerConfig| config.origin.clone().unwrap();
+    let none = origin(&ServerConfig::load(&flags).unwrap());
     assert_eq!(none.look(), None, "there is still none");
     std::fs::write(&file, "model = \"a\"").unwrap();
     let first = none.look().unwrap().unwrap();
@@ -370,7 +370,7 @@ fn a_second_look_reads_only_what_has_changed() {
     std::fs::write(&file, "model = \"b\"").unwrap();
     assert_eq!(origin(&second).look(), None, "what is in force is there again");
     std::fs::remove_file(&file).unwrap();
-    assert_eq!(origin(&second).look().unwrap().unwrap().model, Config::new(file).model);
+    assert_eq!(origin(&second).look().unwrap().unwrap().model, ServerConfig::new(file).model);
 }
 
 #[test]
@@ -378,7 +378,7 @@ fn a_file_that_is_not_one_is_an_error_and_not_a_hang() {
     let folder = tempfile::tempdir().unwrap();
     nix::unistd::mkfifo(&folder.path().join("config.toml"), nix::sys::stat::Mode::S_IRUSR).unwrap();
     let flags = Flags { home: Some(folder.path().to_owned()), ..Flags::default() };
-    let error = Config::load(&flags).unwrap_err().to_string();
+    let error = ServerConfig::load(&flags).unwrap_err().to_string();
     assert!(error.contains("not a regular file"), "{error}");
 }
 
@@ -410,13 +410,13 @@ fn a_link_to_a_file_that_is_not_there_is_no_missing_file() {
     std::fs::write(&target, "approval_policy = \"untrusted\"\n").unwrap();
     std::os::unix::fs::symlink(&target, &file).unwrap();
     let flags = Flags { home: Some(folder.path().to_owned()), ..Flags::default() };
-    let config = Config::load(&flags).unwrap();
+    let config = ServerConfig::load(&flags).unwrap();
     std::fs::remove_file(&target).unwrap();
-    let said = Config::load(&flags).unwrap_err().to_string();
+    let said = ServerConfig::load(&flags).unwrap_err().to_string();
     assert!(said.contains(&format!("it is a link to {}, which is not there", target.display())), "{said}");
     let looked = config.origin.unwrap().look().expect("a change");
     assert!(looked.is_err(), "a reload keeps what is in force");
-    super::edit::SettingsFile::open(folder.path(), super::edit::Access::Change).unwrap_err();
+    super::edit::SettingsFile::open(folder.path(), super::edit::EditMode::Change).unwrap_err();
     assert!(file.is_symlink() && !target.exists());
 }
 

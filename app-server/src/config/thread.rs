@@ -11,7 +11,7 @@ use super::helpers::{self, HelperOverride};
 use super::kinds::approval;
 use super::problem::Problems;
 use super::section::Section;
-use super::{Config, ConfigErrors, ConfigWarning, ContextOverride, HelperSpec, tree};
+use super::{ConfigErrors, ConfigWarning, ContextOverride, HelperSpec, ServerConfig, tree};
 
 /// The settings that a client gives to one thread.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,7 +88,7 @@ impl Overrides {
     }
 
     /// The settings of a thread that says nothing itself.
-    pub(super) fn of(config: &Config) -> Self {
+    pub(super) fn of(config: &ServerConfig) -> Self {
         Self {
             model: Some(config.model.clone()),
             model_provider: Some(config.model_provider.clone()),

@@ -1,10 +1,10 @@
 use super::*;
-use crate::config::Config;
+use crate::config::ServerConfig;
 
 const NOBODY: Scene = Scene { loaded: 0, leaving: 0, idle: Vec::new() };
 
 fn limits(loaded_threads: Option<usize>, memory: Option<u64>) -> Limits {
-    Limits { loaded_threads, memory, ..Config::new("/nowhere".into()).limits }
+    Limits { loaded_threads, memory, ..ServerConfig::new("/nowhere".into()).limits }
 }
 
 #[test]

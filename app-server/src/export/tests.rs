@@ -4,7 +4,7 @@ use serde_json::json;
 use skein_base::clock::WallMs;
 use skein_store::home::Home;
 use skein_store::import;
-use skein_store::rollout::record::{RecordBody, ThreadMeta, ThreadSettings};
+use skein_store::rollout::record::{RecordBody, StoredSettings, ThreadMeta};
 use skein_store::rollout::{Keep, Lease};
 use skein_store::testing::peer;
 
@@ -46,7 +46,7 @@ async fn secrets_of_a_rollout_of_an_earlier_version_are_masked() {
     let config = json!({ "mcp_servers": { "t": { "command": "t", "args": ["--token", "s3cret"], "env": { "T": "s3cret" } } } });
     // In clear text, as earlier versions wrote them.
     let settings =
-        ThreadSettings { config: config.as_object().unwrap().clone(), ..ThreadSettings::default() };
+        StoredSettings { config: config.as_object().unwrap().clone(), ..StoredSettings::default() };
     let body = RecordBody::from(ThreadMeta { settings: Some(settings), git_info: None });
     let (thread, record) = (THREAD.parse().unwrap(), Record { seq: EventSeq(1), at: WallMs(0), body });
     store.append(Lease { thread, term: home.term() }, EventSeq(0), vec![record], Keep::Power).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use skein_base::tasks::Pool;
+use skein_base::tasks::BlockingPool;
 use skein_protocol::error::WireError;
 use skein_protocol::feedback::{FeedbackUploadParams, FeedbackUploadResponse};
 use skein_protocol::ids::ThreadId;
@@ -23,7 +23,7 @@ pub(crate) async fn upload(
     let report = FeedbackReport { id, at_ms: services.clock.wall().0, originator, params };
     let folder = HomePaths::new(&services.config().home).feedback();
     let keep = move || feedback::keep(&folder, &report);
-    match services.tasks.blocking("feedback", Pool::Sync, keep).await {
+    match services.tasks.blocking("feedback", BlockingPool::Sync, keep).await {
         Ok(Ok(file)) => {
             tracing::info!(file = %file.display(), "a user's feedback was kept");
             Ok(FeedbackUploadResponse { prompt_hash: None, thread_id: thread })

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use skein_base::tasks::Pool;
+use skein_base::tasks::BlockingPool;
 use skein_helpers::{HelperCall, HelperError, HelperSet, HelperSpec, ProcessTable};
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{HelperDetail, SkeinHelpersListParams, SkeinHelpersListResponse};
@@ -150,7 +150,7 @@ pub(crate) async fn processes(
         data.sort_by(|one, other| by_thread(one).cmp(&by_thread(other)));
         SkeinHelpersListResponse { data }
     };
-    let looked = services.tasks.blocking("helper-processes", Pool::Read, look).await;
+    let looked = services.tasks.blocking("helper-processes", BlockingPool::Read, look).await;
     looked.map_err(|panic| WireError::internal("helpersUnreadable", panic.to_string()))
 }
 

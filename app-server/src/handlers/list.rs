@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use skein_base::tasks::Pool;
+use skein_base::tasks::BlockingPool;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{
     CatalogPlace, IndexingDetails, ListDetails, LoadedDetails, LoadedState, LoadedThread,
@@ -187,7 +187,7 @@ async fn spellings(services: &App, asked: Vec<String>) -> Vec<String> {
         let all = folders.iter().flat_map(|cwd| directory::same(cwd, known.iter().cloned()));
         all.collect::<BTreeSet<String>>()
     };
-    let looked = services.tasks.blocking("look at directories", Pool::Search, look);
+    let looked = services.tasks.blocking("look at directories", BlockingPool::Search, look);
     match timeout(policy::DIRECTORIES_LOOK, looked).await {
         Ok(Ok(same)) => same.into_iter().collect(),
         Ok(Err(_)) | Err(_) => asked,

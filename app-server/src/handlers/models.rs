@@ -13,7 +13,7 @@ use skein_provider::{ListedModel, echo, scripted};
 
 use super::paging;
 use super::thread::check_provider;
-use crate::config::{Config, LayerSource, OFFLINE};
+use crate::config::{LayerSource, OFFLINE, ServerConfig};
 use crate::router::session::ClientSession;
 use crate::{models, policy};
 
@@ -46,7 +46,7 @@ pub(crate) fn list(
 }
 
 /// Puts the configured model first, known or not. The default model belongs to no other provider.
-fn put_first(models: &mut Vec<Model>, provider: &str, config: &Config) {
+fn put_first(models: &mut Vec<Model>, provider: &str, config: &ServerConfig) {
     let name = config.model.as_str();
     let at = models.iter().position(|model| model.id == name);
     if at.is_none() && name == skein_provider::policy::DEFAULT_MODEL {
@@ -58,7 +58,7 @@ fn put_first(models: &mut Vec<Model>, provider: &str, config: &Config) {
     models.insert(0, first);
 }
 
-fn model(listed: ListedModel, provider: &str, config: &Config) -> Model {
+fn model(listed: ListedModel, provider: &str, config: &ServerConfig) -> Model {
     let description = match provider {
         echo::NAME => "Answers with what it is told, without a network".to_owned(),
         scripted::NAME => "Says what its scenario file says, without a network".to_owned(),
@@ -118,7 +118,7 @@ fn built_in(id: String) -> ModelProviderSummary {
 }
 
 /// Whether a flag of the server's start overrides this setting.
-fn is_flag(config: &Config, key: &str) -> bool {
+fn is_flag(config: &ServerConfig, key: &str) -> bool {
     let mut flags = config.layers.iter().filter(|layer| matches!(layer.source, LayerSource::Flags));
     flags.any(|layer| layer.keys.iter().any(|flag| flag == key))
 }
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_model_is_shown_to_take_what_it_takes_as_far_as_that_is_known() {
-        let config = Config::new("/nowhere".into());
+        let config = ServerConfig::new("/nowhere".into());
         for (provider, id, said, pictures) in [
             ("echo", "m", "is told", false),
             ("scripted", "gpt-5", "scenario", false),

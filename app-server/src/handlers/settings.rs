@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use skein_base::tasks::Pool;
+use skein_base::tasks::BlockingPool;
 use skein_protocol::config::{
     ConfigBatchWriteParams, ConfigEdit, ConfigLayerMetadata, ConfigLayerSource, ConfigValueWriteParams,
     ConfigWriteResponse, MergeStrategy, OverriddenMetadata, WriteStatus,
@@ -12,8 +12,8 @@ use skein_protocol::config::{
 use skein_protocol::error::WireError;
 
 use crate::app::App;
-use crate::config::edit::{Access, EditError, Merge, SettingsFile, segments};
-use crate::config::{Config, FILE, Layer, LayerSource, Origin, shown};
+use crate::config::edit::{EditError, EditMode, Merge, SettingsFile, segments};
+use crate::config::{FILE, Layer, LayerSource, Origin, ServerConfig, shown};
 use crate::reload;
 use crate::router::session::ClientSession;
 
@@ -52,7 +52,7 @@ async fn write(
     }
     let keys = edits.iter().map(|edit| edit.key_path.clone()).collect();
     let change = move || change(&config, &edits, expected.as_deref());
-    let version = match services.tasks.blocking("write-settings", Pool::Sync, change).await {
+    let version = match services.tasks.blocking("write-settings", BlockingPool::Sync, change).await {
         Ok(changed) => changed.map_err(|error| error.to_wire())?,
         // The tracker has logged it.
         Err(_) => return Err(WireError::internal("settingsUnwritten", "writing the settings broke off")),
@@ -62,9 +62,9 @@ async fn write(
 }
 
 /// Writes the edits while no other client can change the file. Returns its new version.
-fn change(config: &Config, edits: &[ConfigEdit], expected: Option<&str>) -> Result<String, EditError> {
+fn change(config: &ServerConfig, edits: &[ConfigEdit], expected: Option<&str>) -> Result<String, EditError> {
     let flags = config.origin.as_ref().map_or(&[][..], Origin::flags);
-    let mut file = SettingsFile::open_under(flags, &config.home, Access::Change)?;
+    let mut file = SettingsFile::open_under(flags, &config.home, EditMode::Change)?;
     expected.map_or(Ok(()), |expected| file.expect(expected))?;
     for edit in edits {
         let merge = match edit.merge_strategy {
@@ -78,7 +78,7 @@ fn change(config: &Config, edits: &[ConfigEdit], expected: Option<&str>) -> Resu
 }
 
 /// The answer. Flags of the start win over the file.
-fn written(config: &Config, version: String, keys: Vec<String>) -> ConfigWriteResponse {
+fn written(config: &ServerConfig, version: String, keys: Vec<String>) -> ConfigWriteResponse {
     let flags = config.layers.iter().find(|layer| matches!(layer.source, LayerSource::Flags));
     let overriding = flags.and_then(|flags| {
         let key = keys.into_iter().find(|key| is_mentioned(&flags.settings, &parts(key)))?;
@@ -107,7 +107,7 @@ fn is_mentioned(settings: &Map<String, Value>, key: &[String]) -> bool {
     }
 }
 
-fn overridden(flags: &Layer, config: &Config, key: &str) -> OverriddenMetadata {
+fn overridden(flags: &Layer, config: &ServerConfig, key: &str) -> OverriddenMetadata {
     let all = Value::Object(shown::in_force(config));
     let effective = parts(key).iter().try_fold(&all, |table, key| table.get(key));
     OverriddenMetadata {
@@ -134,7 +134,7 @@ mod tests {
             ["mcp_servers.files.command=own", "mcp_servers.files.args=[\"-x\"]", "unload={grace=\"1s\"}"];
         let settings = settings.map(ToString::to_string).to_vec();
         let config =
-            Config::load(&Flags { home: Some(home.path().to_owned()), settings, ..Flags::default() });
+            ServerConfig::load(&Flags { home: Some(home.path().to_owned()), settings, ..Flags::default() });
         let config = config.unwrap();
         let told = |key: &str| {
             let told = written(&config, String::new(), vec![key.to_owned()]).overridden_metadata;

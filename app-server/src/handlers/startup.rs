@@ -62,7 +62,7 @@ pub(crate) fn config(
 }
 
 /// The settings in force: known ones in the protocol's members, others beside them.
-fn in_force(config: &crate::config::Config) -> Result<Config, WireError> {
+fn in_force(config: &crate::config::ServerConfig) -> Result<Config, WireError> {
     let read = serde_json::from_value(serde_json::Value::Object(shown::in_force(config)));
     read.map_err(|error| WireError::internal("settingsUnshown", error.to_string()))
 }

@@ -45,7 +45,7 @@ impl Accept for TcpListener {
 }
 
 /// Accepts sockets, up to a number before their handshake and while descriptors are left.
-pub(crate) struct Door<A> {
+pub(crate) struct Acceptor<A> {
     listener: A,
     places: Arc<Semaphore>,
     has_room: HasRoom,
@@ -56,9 +56,9 @@ pub(crate) struct Door<A> {
 /// Whether enough descriptors are left besides those for files.
 pub(crate) type HasRoom = Arc<dyn Fn() -> bool + Send + Sync>;
 
-impl<A> std::fmt::Debug for Door<A> {
+impl<A> std::fmt::Debug for Acceptor<A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Door").field("shut", &self.shut).finish_non_exhaustive()
+        f.debug_struct("Acceptor").field("shut", &self.shut).finish_non_exhaustive()
     }
 }
 
@@ -74,7 +74,7 @@ struct Visit {
     place: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
-impl<A> Door<A> {
+impl<A> Acceptor<A> {
     /// Accepts from this listener.
     pub(crate) fn new(listener: A, has_room: HasRoom) -> Self {
         Self::with_places(listener, has_room, skein_store::policy::SOCKETS_BEFORE_HANDSHAKE)
@@ -113,13 +113,13 @@ impl Visitor {
     }
 }
 
-impl<A: Accept> Connected<IncomingStream<'_, Door<A>>> for Visitor {
-    fn connect_info(stream: IncomingStream<'_, Door<A>>) -> Self {
+impl<A: Accept> Connected<IncomingStream<'_, Acceptor<A>>> for Visitor {
+    fn connect_info(stream: IncomingStream<'_, Acceptor<A>>) -> Self {
         stream.remote_addr().clone()
     }
 }
 
-impl<A: Accept> Listener for Door<A> {
+impl<A: Accept> Listener for Acceptor<A> {
     type Io = Socket<A::Stream>;
     type Addr = Visitor;
 

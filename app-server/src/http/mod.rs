@@ -7,5 +7,5 @@ mod metrics;
 mod routes;
 
 pub(crate) use control::Control;
-pub(crate) use door::{Accept, Door, HasRoom, Visitor};
+pub(crate) use door::{Accept, Acceptor, HasRoom, Visitor};
 pub(crate) use routes::{WebState, routes};

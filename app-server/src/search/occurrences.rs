@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use skein_base::tasks::Pool;
+use skein_base::tasks::BlockingPool;
 use skein_protocol::ids::{EventSeq, ItemId, ThreadId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::thread::ThreadSearchOccurrence;
@@ -82,7 +82,7 @@ impl ThreadSearch {
         let mut page = HitsBuilder { wanted, place, hits: Vec::new() };
         while let Some(stretch) = messages.next(page.place.after).await? {
             let thread = page.wanted.thread;
-            let looked = context.tasks.blocking("look for hits", Pool::Search, move || {
+            let looked = context.tasks.blocking("look for hits", BlockingPool::Search, move || {
                 let room = page.take(&stretch);
                 (page, room)
             });
@@ -222,7 +222,11 @@ mod tests {
             let busy = Arc::clone(&busy);
             context.tasks.spawn("busy", {
                 let tasks = context.tasks.clone();
-                async move { tasks.blocking("busy", Pool::Search, move || busy.lock().unwrap().recv().ok()).await }
+                async move {
+                    tasks
+                        .blocking("busy", BlockingPool::Search, move || busy.lock().unwrap().recv().ok())
+                        .await
+                }
             });
         }
         // Each thread has its own lane.

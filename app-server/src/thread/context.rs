@@ -18,7 +18,7 @@ use super::gaps::Gaps;
 use super::questions::QuestionNumbers;
 use super::registry::Registry;
 use super::subscribers::Subscribers;
-use crate::config::{Config, ContextOverride, Settings};
+use crate::config::{ContextOverride, ServerConfig, SharedConfig};
 use crate::memory::{Freed, MemoryPressure};
 use crate::policy;
 use crate::turn::context;
@@ -42,7 +42,7 @@ pub(crate) type KeepApproval = fn(Arc<Context>, Approved) -> BoxFuture<'static, 
 /// The parts of the running server that threads need.
 pub(crate) struct Context {
     /// The settings, which can change: [`Context::config`].
-    pub(crate) settings: Arc<Settings>,
+    pub(crate) settings: Arc<SharedConfig>,
     /// Both clocks.
     pub(crate) clock: Clock,
     /// The starter of tasks.
@@ -88,7 +88,7 @@ impl Context {
     }
 
     /// The current settings. A caller that needs several consistent values calls this once.
-    pub(crate) fn config(&self) -> Arc<Config> {
+    pub(crate) fn config(&self) -> Arc<ServerConfig> {
         self.settings.now()
     }
 

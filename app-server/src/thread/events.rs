@@ -17,7 +17,7 @@ use skein_protocol::notifications::{
 use skein_protocol::table::{Notification, Recipients};
 use skein_protocol::turn::{Turn, TurnItemsView};
 use skein_store::history::{self, History};
-use skein_store::rollout::record::{ItemCompleted, Record, RecordBody, Reverted, TurnCompleted, Usage};
+use skein_store::rollout::record::{ItemCompleted, Record, RecordBody, Reverted, TurnCompleted, TurnUsage};
 
 use super::outgoing::Notice;
 use super::subscribers::Broadcast;
@@ -153,13 +153,13 @@ impl Replayer {
                 Some(self.notice::<ThreadNameUpdated>(&self.named(named.name.clone()), seq, at))
             }
             RecordBody::Reverted(reverted) => Some(self.reverted(reverted, seq, at)),
-            RecordBody::Usage(usage) => Some(self.usage(usage, seq, at)),
+            RecordBody::TurnUsage(usage) => Some(self.usage(usage, seq, at)),
             RecordBody::ThreadCreated(_)
             | RecordBody::ThreadOpened(_)
             | RecordBody::ThreadClosed(_)
             | RecordBody::ThreadMeta(_)
             | RecordBody::ThreadRead(_)
-            | RecordBody::ThreadGoal(_)
+            | RecordBody::GoalChanged(_)
             | RecordBody::ItemCheckpoint(_)
             | RecordBody::Compacted(_)
             | RecordBody::ItemsInjected(_)
@@ -179,7 +179,7 @@ impl Replayer {
         self.notice::<ItemCompletedNotice>(&params, seq, at)
     }
 
-    fn usage(&self, usage: &Usage, seq: EventSeq, at: WallMs) -> Broadcast {
+    fn usage(&self, usage: &TurnUsage, seq: EventSeq, at: WallMs) -> Broadcast {
         self.notice::<ThreadTokenUsageUpdated>(&self.used(usage), seq, at)
     }
 
@@ -201,7 +201,7 @@ impl Replayer {
         TurnStartedNotification { thread_id: self.thread, turn }
     }
 
-    fn used(&self, usage: &Usage) -> ThreadTokenUsageUpdatedNotification {
+    fn used(&self, usage: &TurnUsage) -> ThreadTokenUsageUpdatedNotification {
         let (token_usage, turn_id) = (usage.usage, usage.turn_id.clone());
         ThreadTokenUsageUpdatedNotification { thread_id: self.thread, token_usage, turn_id }
     }

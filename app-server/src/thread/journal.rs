@@ -395,7 +395,7 @@ fn matters_to_a_model(body: &RecordBody) -> bool {
             | RecordBody::ModelAnswer(_)
             | RecordBody::FilesRead(_)
             | RecordBody::Compacted(_)
-            | RecordBody::Usage(_)
+            | RecordBody::TurnUsage(_)
     )
 }
 
@@ -444,11 +444,11 @@ fn changes_row(body: &RecordBody) -> bool {
         | RecordBody::Unarchived(_)
         | RecordBody::Imported(_)
         | RecordBody::ThreadOpened(_)
-        | RecordBody::ThreadGoal(_)
+        | RecordBody::GoalChanged(_)
         | RecordBody::ItemStarted(_)
         | RecordBody::ItemCheckpoint(_)
         | RecordBody::ItemCompleted(_)
-        | RecordBody::Usage(_)
+        | RecordBody::TurnUsage(_)
         | RecordBody::Compacted(_)
         | RecordBody::ItemsInjected(_)
         | RecordBody::ModelAnswer(_)

@@ -30,7 +30,7 @@ mod orphans;
 mod relocation;
 mod unload;
 
-pub(crate) use admission::{Admission, Needs};
+pub(crate) use admission::{CommandAdmission, Needs};
 
 #[cfg(test)]
 mod tests;

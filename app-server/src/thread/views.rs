@@ -8,18 +8,17 @@ use skein_protocol::settings::{
     AskForApproval, CollaborationMode, ModeKind, SandboxMode, SandboxPolicy, Settings,
 };
 use skein_protocol::thread::{
-    Thread, ThreadGoal, ThreadResumeResponse, ThreadSettings as ShownSettings, ThreadStartParams,
-    ThreadStartResponse,
+    Thread, ThreadGoal, ThreadResumeResponse, ThreadSettings, ThreadStartParams, ThreadStartResponse,
 };
-use skein_store::rollout::record::{Goal, SecretValues, ThreadSettings};
+use skein_store::rollout::record::{Goal, SecretValues, StoredSettings};
 
-use crate::config::{Config, Overrides, secrets};
+use crate::config::{Overrides, ServerConfig, secrets};
 use crate::policy;
 use crate::thread::directory;
 
 /// The response of `thread/start`, without turns. The user decides on approvals, whatever reviewer the client names.
 pub(crate) fn response(
-    settings: &ThreadSettings,
+    settings: &StoredSettings,
     thread: Thread,
     skein: ThreadPicture,
 ) -> ThreadStartResponse {
@@ -34,7 +33,7 @@ pub(crate) fn response(
 
 /// The response of `thread/resume`, without turns and cursors.
 pub(crate) fn resumed(
-    settings: &ThreadSettings,
+    settings: &StoredSettings,
     thread: Thread,
     skein: ThreadPicture,
 ) -> ThreadResumeResponse {
@@ -43,10 +42,10 @@ pub(crate) fn resumed(
 }
 
 /// The settings of a thread, as the responses above show them.
-pub(crate) fn shown_settings(id: ThreadId, settings: &ThreadSettings) -> ShownSettings {
+pub(crate) fn shown_settings(id: ThreadId, settings: &StoredSettings) -> ThreadSettings {
     let thread = Thread::new(id, settings.cwd.clone(), settings.model_provider.clone(), 0);
     let shown = response(settings, thread, ThreadPicture { seq: EventSeq(0), epoch: Epoch(1) });
-    ShownSettings {
+    ThreadSettings {
         active_permission_profile: shown.active_permission_profile,
         approval_policy: shown.approval_policy,
         approvals_reviewer: shown.approvals_reviewer,
@@ -80,7 +79,7 @@ pub(crate) fn goal(thread_id: ThreadId, goal: &Goal) -> ThreadGoal {
 }
 
 /// The mode with the current model and effort.
-fn mode(settings: &ThreadSettings) -> CollaborationMode {
+fn mode(settings: &StoredSettings) -> CollaborationMode {
     let chosen = settings.collaboration_mode.as_ref();
     CollaborationMode {
         mode: chosen.map_or(ModeKind::Default, |chosen| chosen.mode),
@@ -96,13 +95,13 @@ fn mode(settings: &ThreadSettings) -> CollaborationMode {
 pub(crate) fn new_settings(
     params: &ThreadStartParams,
     overrides: &Overrides,
-    config: &Config,
-) -> ThreadSettings {
+    config: &ServerConfig,
+) -> StoredSettings {
     let defaults = overrides.thread.over(&config.thread);
     let or = |given: &Option<String>, over: &Option<String>, base: &str| {
         given.clone().or_else(|| over.clone()).unwrap_or_else(|| base.to_owned())
     };
-    let mut settings = ThreadSettings {
+    let mut settings = StoredSettings {
         cwd: directory::named(params.cwd.as_deref()),
         model: or(&params.model, &overrides.model, &config.model),
         model_provider: or(&params.model_provider, &overrides.model_provider, &config.model_provider),
@@ -131,19 +130,19 @@ pub(crate) fn new_settings(
 }
 
 /// Keeps the `config` of a request, with its secrets apart. Earlier secrets stay: a fork may begin before this request.
-pub(crate) fn set_config(settings: &mut ThreadSettings, config: &Map<String, Value>) {
+pub(crate) fn set_config(settings: &mut StoredSettings, config: &Map<String, Value>) {
     let (shown, found) = secrets::externalise(config);
     settings.config = shown;
     settings.secrets.add(found);
 }
 
 /// When the user is asked for approval. Threads without this setting use the default.
-pub(crate) fn approval_policy(settings: &ThreadSettings) -> AskForApproval {
+pub(crate) fn approval_policy(settings: &StoredSettings) -> AskForApproval {
     settings.approval_policy.clone().unwrap_or(policy::DEFAULT_APPROVAL_POLICY)
 }
 
 /// The sandbox policy of a thread's commands. Threads without this setting use the default: Skein runs no commands.
-pub(crate) fn sandbox_of(settings: &ThreadSettings) -> SandboxPolicy {
+pub(crate) fn sandbox_of(settings: &StoredSettings) -> SandboxPolicy {
     settings.sandbox.clone().unwrap_or_else(|| sandbox(policy::DEFAULT_SANDBOX_MODE))
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use skein_protocol::ids::ItemId;
 use skein_protocol::item::{ReasoningItem, ThreadItem, ThreadItemBody};
 use skein_provider::{
-    AssistantMessage, Entry, ModelEvent, Prompt, ProviderError, Reasoning, Thoughts, ToolCall, ToolResult,
-    Usage,
+    AssistantMessage, Entry, ModelEvent, Prompt, ProviderError, Reasoning, Thoughts, TokenUsage, ToolCall,
+    ToolResult,
 };
 use skein_store::rollout::record::{AnswerPart, AnsweredCall};
 use tokio::sync::mpsc;
@@ -159,7 +159,7 @@ impl TurnRun {
         Ok(())
     }
 
-    async fn used(&mut self, usage: Usage) {
+    async fn used(&mut self, usage: TokenUsage) {
         self.context_tokens = usage.input.saturating_add(usage.output);
         self.report(Report::Usage(usage)).await;
     }

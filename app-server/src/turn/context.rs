@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use skein_base::clock::{Clock, WallMs};
-use skein_base::tasks::{Pool, Tasks};
+use skein_base::tasks::{BlockingPool, Tasks};
 use skein_provider::{Content, Entry, Prompt};
 
 use super::surroundings::{Doc, Surroundings};
@@ -37,7 +37,7 @@ pub(crate) async fn look(
     patience: Duration,
 ) -> Option<Arc<Surroundings>> {
     let at = cwd.clone();
-    let looking = tasks.blocking("context", Pool::Context, move || Surroundings::read(&at, &docs));
+    let looking = tasks.blocking("context", BlockingPool::Context, move || Surroundings::read(&at, &docs));
     match tokio::time::timeout(patience, looking).await {
         Ok(found) => found.ok().map(Arc::new),
         Err(_) => {

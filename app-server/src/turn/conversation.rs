@@ -20,7 +20,7 @@ use skein_protocol::turn::UserInput;
 use skein_provider::{AssistantMessage, Callee, Content, Entry, Reasoning, ToolCall, ToolResult};
 use skein_store::rollout::record::{
     AnswerPart, AnsweredCall, Compacted, FileContent, FilesRead, ItemsInjected, KeptMessages, ModelAnswer,
-    RecordBody, Usage,
+    RecordBody, TurnUsage,
 };
 
 use super::budget::{self, Weight};
@@ -136,7 +136,7 @@ impl Conversation {
             RecordBody::ModelAnswer(answer) => self.take_answer(answer, to),
             RecordBody::FilesRead(read) => self.take_files(read),
             RecordBody::ItemsInjected(injected) => self.take_injected(injected),
-            RecordBody::Usage(usage) => self.take_usage(usage),
+            RecordBody::TurnUsage(usage) => self.take_usage(usage),
             RecordBody::Compacted(compacted) => self.compact(compacted),
             RecordBody::ThreadCreated(_)
             | RecordBody::ThreadOpened(_)
@@ -144,7 +144,7 @@ impl Conversation {
             | RecordBody::ThreadNamed(_)
             | RecordBody::ThreadMeta(_)
             | RecordBody::ThreadRead(_)
-            | RecordBody::ThreadGoal(_)
+            | RecordBody::GoalChanged(_)
             | RecordBody::TurnStarted(_)
             | RecordBody::ItemCheckpoint(_)
             | RecordBody::TurnCompleted(_)
@@ -314,7 +314,7 @@ impl Conversation {
         }
     }
 
-    fn take_usage(&mut self, usage: &Usage) {
+    fn take_usage(&mut self, usage: &TurnUsage) {
         let last = usage.usage.last;
         // A compaction only estimates the rest, and an estimate must not cause the next compaction.
         if last.input_tokens > 0 || last.output_tokens > 0 {

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use skein_base::files;
-use skein_base::tasks::{Pool, Tasks};
+use skein_base::tasks::{BlockingPool, Tasks};
 use skein_protocol::turn::{MediaSource, UserInput};
 use skein_provider::{Content, Entry, Image};
 use skein_store::rollout::record::FileContent;
@@ -88,7 +88,7 @@ fn of_url(url: &str) -> Result<Image, String> {
 
 pub(super) async fn read_file(path: &str, tasks: &Tasks) -> FileContent {
     let named = path.to_owned();
-    let read = tasks.blocking("input/image", Pool::Inputs, move || read_image(&named)).await;
+    let read = tasks.blocking("input/image", BlockingPool::Inputs, move || read_image(&named)).await;
     let failed = || Err(format!("the image {path} could not be read; the server's log has more"));
     match read.unwrap_or_else(|_| failed()) {
         Ok(Image::Data { media_type, base64 }) => FileContent::Image { media_type, base64 },

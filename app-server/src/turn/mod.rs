@@ -14,7 +14,7 @@ use skein_protocol::item::{AgentMessageItem, ReasoningItem, ThreadItem};
 use skein_protocol::response_item::MessagePhase;
 use skein_protocol::turn::{TurnError, TurnStatus, UserInput};
 use skein_provider::{
-    Entry, ModelSettings, Prompt, Provider, ProviderError, Thoughts, ToolChoice, ToolResult, Usage,
+    Entry, ModelSettings, Prompt, Provider, ProviderError, Thoughts, TokenUsage, ToolChoice, ToolResult,
 };
 use skein_store::rollout::record::{AnswerPart, FileRead, KeptMessages, ModelAnswer};
 use tokio::sync::{mpsc, oneshot};
@@ -153,7 +153,7 @@ pub(crate) enum Report {
     ItemCompleted(ThreadItem),
     /// An answer that calls tools. Its items have begun.
     Answered(Box<ModelAnswer>),
-    Usage(Usage),
+    Usage(TokenUsage),
     /// A question of the model to the user.
     Question {
         item: ItemId,

@@ -97,7 +97,7 @@ pub(crate) fn server_from_outside() -> Wall {
         good: examples(&[
             (
                 "integration-tests/src/a.rs",
-                "use skein_app_server::{Server, config::{Config, GuardProgram}};\nlet s: skein_app_server::Server;",
+                "use skein_app_server::{Server, config::{ServerConfig, GuardProgram}};\nlet s: skein_app_server::Server;",
             ),
             (
                 "integration-tests/src/fixture/a.rs",

@@ -108,7 +108,7 @@ pub(crate) fn rooms_below() -> Wall {
             ("app-server/src/thread/a/tests.rs", "use crate::server::Server;"),
             ("app-server/src/thread/a.rs", "#[cfg(test)]\nmod tests {\n  use crate::server::Server;\n}"),
             ("app-server/src/thread/a.rs", "fn f() { server::start(); mycrate::server::start() }"),
-            ("app-server/src/main.rs", "use skein_app_server::{Server, config::Config};"),
+            ("app-server/src/main.rs", "use skein_app_server::{Server, config::ServerConfig};"),
             ("app-server/src/cli/a.rs", "use crate::out; use super::out;"),
             ("app-server/tests/cli.rs", "use skein_app_server::config;"),
         ]),

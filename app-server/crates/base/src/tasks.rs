@@ -105,7 +105,7 @@ fn lower_priority() -> impl Fn() {
 
 /// The bounded pools of threads that may block. One slow kind of work cannot starve another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pool {
+pub enum BlockingPool {
     /// Reading rollouts.
     Read,
     /// Appending to rollouts and syncing them.
@@ -216,7 +216,12 @@ impl Tasks {
     /// # Errors
     /// [`JoinError`] if the work panicked.
     #[expect(clippy::disallowed_methods, reason = "the one permitted caller")]
-    pub async fn blocking<T, W>(&self, name: &'static str, pool: Pool, work: W) -> Result<T, JoinError>
+    pub async fn blocking<T, W>(
+        &self,
+        name: &'static str,
+        pool: BlockingPool,
+        work: W,
+    ) -> Result<T, JoinError>
     where
         W: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
@@ -226,14 +231,14 @@ impl Tasks {
             return Ok(done_inline(stopped, work).await);
         }
         let threads = match pool {
-            Pool::Read => &self.read,
-            Pool::Sync => &self.sync,
-            Pool::Index => &self.index,
-            Pool::Search => &self.search,
-            Pool::Texts => &self.texts,
-            Pool::Processes => &self.processes,
-            Pool::Inputs => &self.inputs,
-            Pool::Context => &self.context,
+            BlockingPool::Read => &self.read,
+            BlockingPool::Sync => &self.sync,
+            BlockingPool::Index => &self.index,
+            BlockingPool::Search => &self.search,
+            BlockingPool::Texts => &self.texts,
+            BlockingPool::Processes => &self.processes,
+            BlockingPool::Inputs => &self.inputs,
+            BlockingPool::Context => &self.context,
         };
         // The semaphore is never closed. If it were, the work would merely run unbounded.
         let permit = Arc::clone(threads).acquire_owned().await.ok();
@@ -395,7 +400,7 @@ mod tests {
         let tasks = runtime.tasks();
         let (own, pools) = (priority(), tasks.clone());
         let dedicated = async move {
-            let blocking = pools.blocking("look", Pool::Read, priority).await.unwrap();
+            let blocking = pools.blocking("look", BlockingPool::Read, priority).await.unwrap();
             (priority(), blocking)
         };
         let lower = (own + policy::DEDICATED_NICE).min(19);

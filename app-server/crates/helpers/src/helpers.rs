@@ -9,7 +9,7 @@ use skein_protocol::helper::McpServerStatus;
 use skein_protocol::ids::ThreadId;
 use tokio::sync::mpsc;
 
-use crate::pool::{Pool, PoolCounts};
+use crate::pool::{HelperPool, PoolCounts};
 use crate::process::host::{HostOptions, ProcessHost};
 use crate::process::table::ProcessTable;
 use crate::set::HelperSet;
@@ -21,7 +21,7 @@ use crate::supervisor::{HelperEvent, Starter};
 #[derive(Debug)]
 pub struct Helpers {
     host: Arc<ProcessHost>,
-    pub(super) pool: Arc<Pool>,
+    pub(super) pool: Arc<HelperPool>,
     /// Lookups at helpers that belong to no thread.
     lookups: Lookups,
 }
@@ -47,7 +47,7 @@ impl Helpers {
     }
 
     fn over(host: Arc<ProcessHost>, starter: Box<dyn Starter>) -> Arc<Self> {
-        let pool = Pool::new(&host, starter);
+        let pool = HelperPool::new(&host, starter);
         Arc::new(Self { host, pool, lookups: Lookups::default() })
     }
 

@@ -52,7 +52,7 @@ pub(crate) use table::{LeaseId, Number};
 
 /// The instances of one server.
 #[derive(Debug)]
-pub(crate) struct Pool {
+pub(crate) struct HelperPool {
     pub(super) host: Arc<ProcessHost>,
     /// Held without await, disk access and other locks, except an instance's `announced`.
     table: Mutex<LeaseTable<Arc<Instance>, LeaseHolder>>,
@@ -94,7 +94,7 @@ pub struct PoolCounts {
     pub quarantined: usize,
 }
 
-impl Pool {
+impl HelperPool {
     /// A pool without instances. `starter` starts them.
     pub(crate) fn new(host: &Arc<ProcessHost>, starter: Box<dyn Starter>) -> Arc<Self> {
         Arc::new(Self {
@@ -282,7 +282,7 @@ impl Pool {
 
 impl Instance {
     /// Starts an instance: its supervisor, and the task that passes its reports on to the holders.
-    fn start(pool: &Arc<Pool>, spec: Arc<HelperSpec>, directory: PathBuf, number: Number) -> Arc<Self> {
+    fn start(pool: &Arc<HelperPool>, spec: Arc<HelperSpec>, directory: PathBuf, number: Number) -> Arc<Self> {
         let (events, reported) = mpsc::channel(policy::HELPER_EVENTS);
         let (options, current) = watch::channel(RuntimeOptions::of(&spec));
         let shutdown = Shutdown::new(&pool.host.kill_all);
@@ -391,7 +391,7 @@ fn takes_more(entry: &TableEntry<Arc<Instance>, LeaseHolder>) -> bool {
 }
 
 /// Puts a fresh instance in the place of `number`.
-fn replace(pool: &Arc<Pool>, table: &mut LeaseTable<Arc<Instance>, LeaseHolder>, number: Number) {
+fn replace(pool: &Arc<HelperPool>, table: &mut LeaseTable<Arc<Instance>, LeaseHolder>, number: Number) {
     let Some(entry) = table.entry(number) else { return };
     let (spec, directory) = (Arc::new(entry.instance.spec()), entry.instance.directory.clone());
     end(table.replace(number, |number| Instance::start(pool, spec, directory, number)));
@@ -403,7 +403,7 @@ fn end(instances: impl IntoIterator<Item = Arc<Instance>>) {
 
 /// Passes the events of a supervisor on to all holders, until the supervisor has ended.
 async fn relay(
-    pool: Arc<Pool>,
+    pool: Arc<HelperPool>,
     number: Number,
     instance: Arc<Instance>,
     mut reported: mpsc::Receiver<HelperEvent>,
@@ -416,7 +416,7 @@ async fn relay(
 }
 
 /// Stops an instance after its `linger`, unless it gets a holder.
-async fn linger_over(pool: Arc<Pool>, number: Number, awaited: CancellationToken, linger: Duration) {
+async fn linger_over(pool: Arc<HelperPool>, number: Number, awaited: CancellationToken, linger: Duration) {
     tokio::select! {
         biased;
         () = awaited.cancelled() => {}

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::HelperError;
 use crate::mcp::{Caller, McpToolCall};
 use crate::policy;
-use crate::pool::{Instance, Key, LeaseHolder, Pool, Program};
+use crate::pool::{HelperPool, Instance, Key, LeaseHolder, Program};
 use crate::process::report::ExitReport;
 use crate::questions::HelperQuestion;
 use crate::spec::{ApprovalMode, HelperSpec};
@@ -30,7 +30,7 @@ use lease::InstanceLease;
 /// way to be sure.
 #[derive(Debug)]
 pub struct HelperSet {
-    pool: Arc<Pool>,
+    pool: Arc<HelperPool>,
     thread: ThreadId,
     cwd: Arc<Path>,
     events: mpsc::Sender<HelperEvent>,
@@ -126,7 +126,7 @@ impl DescribedTool {
 impl HelperSet {
     /// See [`crate::helpers::Helpers::of_thread`].
     pub(super) fn start(
-        pool: &Arc<Pool>,
+        pool: &Arc<HelperPool>,
         thread: ThreadId,
         specs: Vec<HelperSpec>,
         cwd: PathBuf,

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use skein_base::clock::Clock;
 use skein_base::home_tag::HomeTag;
 use skein_base::system::{self, GuardExecutable, proc};
-use skein_base::tasks::{Pool, Tasks};
+use skein_base::tasks::{BlockingPool, Tasks};
 use skein_protocol::helper::McpServerInfo;
 use skein_protocol::ids::ThreadId;
 use tokio::sync::mpsc;
@@ -108,7 +108,7 @@ impl Trial {
         let end = set.stop().await.pop().unwrap_or_else(|| ExitReport::nothing(&spec.name));
         let look = move || left(home);
         // Its panic was logged, and is none of the helper's.
-        let left = tasks.blocking("what a helper has left", Pool::Processes, look).await;
+        let left = tasks.blocking("what a helper has left", BlockingPool::Processes, look).await;
         drop(set);
         host.finish();
         tasks.finish().await;

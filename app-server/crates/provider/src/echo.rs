@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Callee, ModelEvent, Prompt, Provider, ProviderError, ToolCall, Usage};
+use super::{Callee, ModelEvent, Prompt, Provider, ProviderError, TokenUsage, ToolCall};
 
 /// The provider's name in `model_provider`, and the name of its only model.
 pub const NAME: &str = "echo";
@@ -69,7 +69,7 @@ impl Provider for Echo {
         };
         let written = play(script, &events, &cancel).await?;
         let tokens = |text: &str| i64::try_from(text.split_whitespace().count()).unwrap_or(i64::MAX);
-        let usage = Usage { input: tokens(&input), output: written, ..Usage::default() };
+        let usage = TokenUsage { input: tokens(&input), output: written, ..TokenUsage::default() };
         // A turn that has ended no longer wants the usage.
         events.send(ModelEvent::Usage(usage)).await.ok();
         Ok(())

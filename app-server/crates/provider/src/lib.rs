@@ -55,7 +55,7 @@ pub enum ModelEvent {
     /// The model asks the user a question and expects the answer as a result.
     Question(String),
     /// The cost of this answer.
-    Usage(Usage),
+    Usage(TokenUsage),
     /// The answer broke off and starts again; drop everything before this event.
     Again(ProviderError),
 }
@@ -71,7 +71,7 @@ pub enum Thoughts {
 
 /// Tokens of one answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
+pub struct TokenUsage {
     /// Tokens read by the model, cached ones included.
     pub input: i64,
     /// The part of `input` that came from the provider's cache.

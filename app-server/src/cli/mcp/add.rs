@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use serde_json::json;
-use skein_app_server::config::edit::{Access, Present, SettingsFile};
+use skein_app_server::config::edit::{EditMode, Present, SettingsFile};
 use skein_helpers::{HelperSpec, HttpSpec, Secrets, StdioSpec, Transport};
 
 use super::super::{home, out, print_line};
@@ -45,7 +45,7 @@ impl Add {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let spec = HelperSpec::reached(self.name.as_str(), self.transport()?);
         let home = home(self.settings.home.as_ref())?;
-        let mut file = SettingsFile::open(&home, Access::Change)?;
+        let mut file = SettingsFile::open(&home, EditMode::Change)?;
         file.add_usable(&spec, Present::Keep)?;
         file.write()?;
         let (path, closed) = (file.path().to_owned(), file.was_closed());

@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::{Value, json};
 use skein_app_server::config::desktop::{self, Usable};
-use skein_app_server::config::edit::{Access, Present, SettingsFile};
+use skein_app_server::config::edit::{EditMode, Present, SettingsFile};
 
 use super::super::{home, out, print_line, say};
 use super::notify::ReloadNotice;
@@ -50,8 +50,8 @@ impl McpImport {
         let text = read(&self.file)?;
         let desktop = desktop::read(&text).with_context(|| self.file.display().to_string())?;
         let home = home(self.settings.home.as_ref())?;
-        let access = if self.dry_run { Access::Look } else { Access::Change };
-        let mut settings = SettingsFile::open(&home, access)?;
+        let mode = if self.dry_run { EditMode::Look } else { EditMode::Change };
+        let mut settings = SettingsFile::open(&home, mode)?;
         let outcome = take(&mut settings, desktop, self.replace);
         let changes = !outcome.taken.is_empty() && !self.dry_run;
         if changes {

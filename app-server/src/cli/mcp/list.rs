@@ -4,8 +4,8 @@ use std::path::Path;
 
 use clap::Args;
 use serde_json::{Value, json};
-use skein_app_server::config::edit::{Access, SettingsFile};
-use skein_app_server::config::{Config, Flags, shown};
+use skein_app_server::config::edit::{EditMode, SettingsFile};
+use skein_app_server::config::{Flags, ServerConfig, shown};
 
 use super::super::{out, print_line};
 use super::SettingsArgs;
@@ -19,8 +19,8 @@ pub(super) struct List {
 impl List {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let flags = Flags { home: self.settings.home, ..Flags::default() };
-        let config = Config::load(&flags)?;
-        let file = SettingsFile::open(&config.home, Access::Look)?;
+        let config = ServerConfig::load(&flags)?;
+        let file = SettingsFile::open(&config.home, EditMode::Look)?;
         // In the order of the file.
         let names = file.names();
         let listed = names.iter().filter_map(|name| Some((name.as_str(), config.helpers.get(name)?)));

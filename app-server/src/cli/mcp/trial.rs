@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use skein_app_server::config::{Config, Flags};
+use skein_app_server::config::{Flags, ServerConfig};
 use skein_app_server::policy::SPINNER;
 use skein_helpers::trial::{LeftProcess, Trial, TrialOffer, Tried};
 use skein_helpers::{HelperSpec, Stage, StdioSpec, Transport};
@@ -33,7 +33,7 @@ pub(super) struct Test {
 impl Test {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let flags = Flags { home: self.settings.home.clone(), ..Flags::default() };
-        let config = Config::load(&flags)?;
+        let config = ServerConfig::load(&flags)?;
         let spec = self.spec(&config)?;
         let trial = Trial {
             guard: config.guard.open().context("the guard")?,
@@ -55,7 +55,7 @@ impl Test {
         Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    fn spec(&self, config: &Config) -> anyhow::Result<HelperSpec> {
+    fn spec(&self, config: &ServerConfig) -> anyhow::Result<HelperSpec> {
         if let Some((command, args)) = self.command.split_first() {
             let stdio = StdioSpec { command: command.clone(), args: args.to_vec(), ..StdioSpec::default() };
             let name = command.rsplit('/').next().unwrap_or(command);

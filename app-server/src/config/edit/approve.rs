@@ -75,7 +75,7 @@ mod tests {
 
     use skein_helpers::HelperSpec;
 
-    use super::super::Access;
+    use super::super::EditMode;
     use super::*;
     use crate::config::FILE;
 
@@ -84,7 +84,7 @@ mod tests {
     fn approved(before: &str, tool: &str, command: &str) -> Result<String, String> {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(FILE), before).unwrap();
-        let mut file = SettingsFile::open(dir.path(), Access::Change).unwrap();
+        let mut file = SettingsFile::open(dir.path(), EditMode::Change).unwrap();
         let transport = HelperSpec::new("my-files", command).transport;
         file.approve("my-files", tool, &transport).map_err(|error| error.to_string())?;
         file.write().unwrap();

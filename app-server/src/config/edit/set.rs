@@ -155,7 +155,7 @@ mod tests {
 
     use serde_json::json;
 
-    use super::super::Access;
+    use super::super::EditMode;
     use super::*;
     use crate::config::FILE;
 
@@ -169,7 +169,7 @@ mod tests {
     fn changed_in(before: &str, edits: &[(&str, Json, Merge)]) -> Result<String, EditError> {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(FILE), before).unwrap();
-        let mut file = SettingsFile::open(dir.path(), Access::Change)?;
+        let mut file = SettingsFile::open(dir.path(), EditMode::Change)?;
         for (key, value, merge) in edits {
             file.set(key, value, *merge)?;
         }

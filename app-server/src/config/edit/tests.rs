@@ -51,7 +51,7 @@ impl Desk {
     }
 
     fn open(&self) -> SettingsFile {
-        SettingsFile::open(self.dir.path(), Access::Change).unwrap()
+        SettingsFile::open(self.dir.path(), EditMode::Change).unwrap()
     }
 
     fn text(&self) -> String {
@@ -73,7 +73,7 @@ impl Desk {
     fn helpers(&self) -> BTreeMap<String, HelperSpec> {
         let mut problems = Problems::default();
         let settings = tree::from_text("config.toml".as_ref(), &self.text(), &mut problems);
-        let config = keys::apply(Config::default(), settings, &mut problems);
+        let config = keys::apply(ServerConfig::default(), settings, &mut problems);
         problems.finish().unwrap();
         config.helpers
     }
@@ -209,7 +209,7 @@ fn what_cannot_be_done_is_refused_and_changes_nothing() {
     drop(file);
     assert_eq!(desk.text(), BY_HAND);
     let desk = Desk::with("model = 1\n");
-    let broken = SettingsFile::open(desk.dir.path(), Access::Look).unwrap_err();
+    let broken = SettingsFile::open(desk.dir.path(), EditMode::Look).unwrap_err();
     assert!(broken.to_string().contains("config.toml:1: model"), "{broken}");
 }
 
@@ -217,9 +217,9 @@ fn what_cannot_be_done_is_refused_and_changes_nothing() {
 fn a_home_that_is_not_there_is_made_by_a_change_only() {
     let dir = tempfile::tempdir().unwrap();
     let home = dir.path().join("home");
-    assert_eq!(SettingsFile::open(&home, Access::Look).unwrap().names(), [""; 0]);
+    assert_eq!(SettingsFile::open(&home, EditMode::Look).unwrap().names(), [""; 0]);
     assert!(!home.exists());
-    let mut file = SettingsFile::open(&home, Access::Change).unwrap();
+    let mut file = SettingsFile::open(&home, EditMode::Change).unwrap();
     file.add(&HelperSpec::new("a", "b"), Present::Keep).unwrap();
     file.write().unwrap();
     assert_eq!(fs::read_to_string(home.join(FILE)).unwrap(), "[mcp_servers.a]\ncommand = \"b\"\n");
@@ -228,7 +228,7 @@ fn a_home_that_is_not_there_is_made_by_a_change_only() {
 #[test]
 fn whether_a_change_can_be_used_is_asked_with_the_flags_of_the_server() {
     let desk = Desk::with("connections.ping = \"1s\"\n");
-    let open = |flag: &str| SettingsFile::open_under(&[flag.to_owned()], desk.dir.path(), Access::Change);
+    let open = |flag: &str| SettingsFile::open_under(&[flag.to_owned()], desk.dir.path(), EditMode::Change);
     let mut file = open("connections.dead_after=10s").unwrap();
     file.set("connections.ping", &json!("20s"), Merge::Replace).unwrap();
     let refused = file.write().unwrap_err().to_string();
@@ -335,7 +335,7 @@ fn line_ends_and_the_byte_order_sign_of_an_editor_stay() {
 fn a_home_that_another_process_keeps_locked_is_refused() {
     let desk = Desk::with(BY_HAND);
     let other = desk.open();
-    let open = |patience| SettingsFile::open_within(patience, &[], desk.dir.path(), Access::Change);
+    let open = |patience| SettingsFile::open_within(patience, &[], desk.dir.path(), EditMode::Change);
     let refused = open(Duration::from_millis(1)).unwrap_err();
     assert!(matches!(refused, EditError::Busy { .. }), "{refused}");
     assert!(refused.to_string().contains("another process has locked"), "{refused}");

@@ -97,10 +97,10 @@ const ALL: &str = r#"
 "#;
 
 /// Loads a home whose file holds `toml`.
-fn load(toml: &str) -> Result<Config, ConfigErrors> {
+fn load(toml: &str) -> Result<ServerConfig, ConfigErrors> {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("config.toml"), toml).unwrap();
-    Config::load(&Flags { home: Some(home.path().to_owned()), ..Flags::default() })
+    ServerConfig::load(&Flags { home: Some(home.path().to_owned()), ..Flags::default() })
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn every_key_that_is_read_is_shown_with_its_origin() {
     let keys = &config.layers[0].keys;
     let shown: BTreeSet<&str> = keys.iter().flat_map(|key| key.split('.')).collect();
     let read = [
-        keys_of::<Config>(),
+        keys_of::<ServerConfig>(),
         keys_of::<EveryModel>(),
         keys_of::<Overrides>(),
         keys_of::<ThreadConfig>(),
@@ -145,7 +145,7 @@ fn default_of(value: &Value) -> String {
 
 /// The table of all keys: the form of each, as the error about a wrong value names it, and its default.
 fn reference() -> String {
-    let mut defaults = in_force(&Config::default());
+    let mut defaults = in_force(&ServerConfig::default());
     let address = Transport::Http(HttpSpec::default());
     let (files, docs) =
         (helper(&HelperSpec::new("files", "")), helper(&HelperSpec::reached("docs", address)));

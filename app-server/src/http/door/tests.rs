@@ -80,7 +80,7 @@ async fn bytes_that_come_and_room_that_is_made_are_signs_of_life() {
 async fn only_so_many_may_stand_before_the_door() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let mut door = Door::with_places(listener, Arc::new(|| true), 2);
+    let mut door = Acceptor::with_places(listener, Arc::new(|| true), 2);
     let mut clients = Vec::new();
     for _ in 0..4 {
         clients.push(TcpStream::connect(address).await.unwrap());
@@ -102,7 +102,7 @@ async fn a_client_waits_while_descriptors_are_kept_for_files() {
     let address = listener.local_addr().unwrap();
     let looks = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&looks);
-    let mut door = Door::new(listener, Arc::new(move || counted.fetch_add(1, Ordering::Relaxed) >= 2));
+    let mut door = Acceptor::new(listener, Arc::new(move || counted.fetch_add(1, Ordering::Relaxed) >= 2));
     let mut client = TcpStream::connect(address).await.unwrap();
     let (mut socket, visitor) = door.accept().await;
     assert_eq!((looks.load(Ordering::Relaxed), door.shut), (3, false));

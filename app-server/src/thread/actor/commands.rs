@@ -15,7 +15,7 @@ use crate::thread::command::{Command, Input, Repaired, Resume, Rules, Unload};
 use crate::thread::effect::Effect;
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, Force};
-use crate::thread::machine::{Admission, Needs};
+use crate::thread::machine::{CommandAdmission, Needs};
 use crate::thread::subscribers::Role;
 
 impl Owner {
@@ -50,14 +50,14 @@ impl Owner {
         let has_left = is_resume && ticket.is_some_and(|ticket| !self.services.subscribers.waits(ticket));
         match (self.machine.admission(needs), has_left) {
             // Deferred by a load that no client wanted any more.
-            (Admission::ByTheNextOwner, _) => drop(self.waiters.defer(command, usize::MAX)),
+            (CommandAdmission::ByTheNextOwner, _) => drop(self.waiters.defer(command, usize::MAX)),
             // The connection has left meanwhile.
-            (Admission::Now | Admission::Later | Admission::Never, true) => {
+            (CommandAdmission::Now | CommandAdmission::Later | CommandAdmission::Never, true) => {
                 command.refuse(&self.services, &ThreadError::Withdrawn { id: self.id }.to_wire());
             }
-            (Admission::Now, false) => self.carry_out_command(command),
-            (Admission::Later, false) => self.defer(command),
-            (Admission::Never, false) => {
+            (CommandAdmission::Now, false) => self.carry_out_command(command),
+            (CommandAdmission::Later, false) => self.defer(command),
+            (CommandAdmission::Never, false) => {
                 command.refuse(&self.services, &ThreadError::NotLoaded { id: self.id }.to_wire());
             }
         }

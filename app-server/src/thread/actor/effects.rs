@@ -21,7 +21,7 @@ use crate::thread::effect::{Effect, ResumeFailure, UnloadRefusal};
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, WaiterId};
 use crate::thread::journal::Saved;
-use crate::thread::machine::{Admission, Needs, Persistence};
+use crate::thread::machine::{CommandAdmission, Needs, Persistence};
 use crate::thread::outgoing::{Due, Notice};
 use crate::thread::writer::Written;
 
@@ -166,7 +166,7 @@ impl Owner {
 
     /// The thread's status for clients.
     pub(super) fn status(&self) -> ThreadStatus {
-        if self.machine.admission(Needs::EndOfLoad) != Admission::Now {
+        if self.machine.admission(Needs::EndOfLoad) != CommandAdmission::Now {
             ThreadStatus::NotLoaded
         } else if self.turns.id().is_some() || !self.questions.is_empty() {
             ThreadStatus::Active { active_flags: self.questions.flags() }

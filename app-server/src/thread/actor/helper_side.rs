@@ -11,12 +11,12 @@ use skein_protocol::helper::McpServerStartupState;
 use skein_protocol::ids::{ConnectionId, ThreadId};
 use skein_protocol::settings::{LegacyAppPathString, ModeKind};
 use skein_protocol::thread::ThreadStartParams;
-use skein_store::rollout::record::ThreadSettings;
+use skein_store::rollout::record::StoredSettings;
 use tokio::sync::mpsc;
 
 use super::consent::Lasts;
 use super::open_questions::Audience;
-use crate::config::{Config, ConfigErrors, Overrides};
+use crate::config::{ConfigErrors, Overrides, ServerConfig};
 use crate::thread::subscribers::Subscribers;
 use crate::thread::{Context, views};
 use crate::turn::approval::Hints;
@@ -35,7 +35,7 @@ pub(super) struct Changed {
 
 pub(super) struct HelperSide {
     thread: ThreadId,
-    config: Arc<Config>,
+    config: Arc<ServerConfig>,
     /// The client's own settings for this thread.
     overrides: Overrides,
     /// The running helpers.
@@ -53,7 +53,7 @@ pub(super) struct HelperSide {
 }
 
 impl HelperSide {
-    pub(super) fn new(thread: ThreadId, config: Arc<Config>) -> Self {
+    pub(super) fn new(thread: ThreadId, config: Arc<ServerConfig>) -> Self {
         Self {
             thread,
             config,
@@ -121,12 +121,17 @@ impl HelperSide {
     }
 
     /// The settings of a new thread.
-    pub(super) fn new_settings(&self, params: &ThreadStartParams, config: &Config) -> ThreadSettings {
+    pub(super) fn new_settings(&self, params: &ThreadStartParams, config: &ServerConfig) -> StoredSettings {
         views::new_settings(params, &self.overrides, config)
     }
 
     /// The tools of a turn that belong to no helper.
-    pub(super) fn own_tools(&self, settings: &ThreadSettings, is_durable: bool, config: &Config) -> OwnTools {
+    pub(super) fn own_tools(
+        &self,
+        settings: &StoredSettings,
+        is_durable: bool,
+        config: &ServerConfig,
+    ) -> OwnTools {
         let plans = settings.mode() == Some(ModeKind::Plan);
         let wanted = plans || self.overrides.features.asks.unwrap_or(config.asks);
         // A client uses an ephemeral thread for itself, for example to make a title. No user can answer.
@@ -146,7 +151,12 @@ impl HelperSide {
     }
 
     /// The context that a turn gives its model, with an optional note.
-    pub(super) fn turn_context(&self, config: &Config, cwd: String, note: Option<&str>) -> turn::TurnContext {
+    pub(super) fn turn_context(
+        &self,
+        config: &ServerConfig,
+        cwd: String,
+        note: Option<&str>,
+    ) -> turn::TurnContext {
         turn::TurnContext {
             cwd,
             environment: self.overrides.context.over(&config.context).environment,
@@ -158,7 +168,7 @@ impl HelperSide {
     }
 
     /// The helpers of the configuration with the thread's own changes.
-    fn specs(&self, config: &Config) -> Vec<HelperSpec> {
+    fn specs(&self, config: &ServerConfig) -> Vec<HelperSpec> {
         let base = &config.helpers;
         match self.overrides.over(base) {
             Ok(helpers) => helpers.into_values().collect(),
@@ -171,7 +181,7 @@ impl HelperSide {
     }
 
     /// Whether turns need one of the helpers to begin.
-    pub(super) fn are_required(&self, config: &Config) -> bool {
+    pub(super) fn are_required(&self, config: &ServerConfig) -> bool {
         self.specs(config).iter().any(|spec| spec.enabled && spec.required)
     }
 
@@ -214,7 +224,7 @@ impl HelperSide {
     }
 
     /// Takes the newest configuration. Returns whether it has changed.
-    pub(super) fn look_at(&mut self, config: &Arc<Config>) -> bool {
+    pub(super) fn look_at(&mut self, config: &Arc<ServerConfig>) -> bool {
         let before = std::mem::replace(&mut self.config, Arc::clone(config));
         !Arc::ptr_eq(&before, config)
     }
@@ -257,7 +267,7 @@ impl HelperSide {
     }
 
     /// How long an answer about this helper's tool may hold. `config` is the newest configuration.
-    pub(super) fn lasts(&self, server: &str, lasting: bool, config: &Config) -> Lasts {
+    pub(super) fn lasts(&self, server: &str, lasting: bool, config: &ServerConfig) -> Lasts {
         let settings = config.helpers.get(server).map(|spec| spec.transport.clone());
         match lasting {
             false => Lasts::Not,
@@ -317,14 +327,14 @@ mod tests {
         helpers_from_thread_config(config.as_object().unwrap()).unwrap()
     }
 
-    fn config(command: Option<&str>) -> Arc<Config> {
-        let mut config = Config::new("/nowhere".into());
+    fn config(command: Option<&str>) -> Arc<ServerConfig> {
+        let mut config = ServerConfig::new("/nowhere".into());
         let helpers = command.map(|command| named("m", command).over(&config.helpers).unwrap());
         config.helpers = helpers.unwrap_or_default();
         Arc::new(config)
     }
 
-    fn side(config: &Arc<Config>) -> HelperSide {
+    fn side(config: &Arc<ServerConfig>) -> HelperSide {
         HelperSide::new(ThreadId::new(uuid::Uuid::nil()), Arc::clone(config))
     }
 

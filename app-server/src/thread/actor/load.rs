@@ -5,7 +5,7 @@ use std::sync::Arc;
 use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use skein_store::history::History;
-use skein_store::rollout::record::{SecretValues, ThreadSettings};
+use skein_store::rollout::record::{SecretValues, StoredSettings};
 use skein_store::rollout::{Keep, Location};
 
 use super::answers::created;
@@ -153,7 +153,7 @@ async fn with_surroundings(
 }
 
 /// The settings of the thread's first client, from its `config`.
-fn recall(settings: &ThreadSettings) -> Result<Option<Overrides>, ConfigErrors> {
+fn recall(settings: &StoredSettings) -> Result<Option<Overrides>, ConfigErrors> {
     if settings.config.is_empty() {
         return Ok(None);
     }

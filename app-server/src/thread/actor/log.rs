@@ -19,7 +19,7 @@ use skein_store::rollout::record::RecordBody;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::config::Config;
+use crate::config::ServerConfig;
 use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::thread::error::ThreadError;
@@ -71,7 +71,7 @@ impl Log {
         self.persistence
     }
 
-    pub(super) fn config(&self) -> Arc<Config> {
+    pub(super) fn config(&self) -> Arc<ServerConfig> {
         self.services.config()
     }
 

@@ -18,7 +18,7 @@ use super::event::{Counts, Event};
 use super::machine::{Machine, Policy};
 use super::registry::OwnerSlot;
 use super::writer::Written;
-use crate::config::{Config, RunningOrphans};
+use crate::config::{RunningOrphans, ServerConfig};
 use crate::policy;
 use crate::thread::Context;
 use crate::turn::Report;
@@ -359,7 +359,7 @@ impl Drop for Owner {
     }
 }
 
-fn machine_policy(config: &Config) -> Policy {
+fn machine_policy(config: &ServerConfig) -> Policy {
     Policy {
         grace: config.unload.grace,
         unmaterialised_grace: config.unload.unmaterialised_grace,

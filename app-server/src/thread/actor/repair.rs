@@ -7,7 +7,7 @@ use super::Owner;
 use crate::thread::command::{Command, Repaired};
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, Force};
-use crate::thread::machine::{Admission, Needs};
+use crate::thread::machine::{CommandAdmission, Needs};
 
 /// The repair that has made this owner.
 #[derive(Debug, Default)]
@@ -66,14 +66,16 @@ impl Owner {
     pub(super) fn settle_repair(&mut self) {
         let Some(done) = self.repair.done.take() else { return };
         match self.machine.admission(Needs::EndOfLoad) {
-            Admission::Now => {
+            CommandAdmission::Now => {
                 let others = self.counts().subscribers;
                 let waiter = self.waiters.add(Command::Repair(done));
                 self.step(Event::Unload { waiter, force: Force::No, others });
             }
-            Admission::ByTheNextOwner => self.repair.answer(done, true, self.log.failure()),
+            CommandAdmission::ByTheNextOwner => self.repair.answer(done, true, self.log.failure()),
             // The thread was unloaded already, and is loaded again for a client.
-            Admission::Later | Admission::Never => self.repair.answer(done, false, self.log.failure()),
+            CommandAdmission::Later | CommandAdmission::Never => {
+                self.repair.answer(done, false, self.log.failure())
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use skein_protocol::thread::{
 use skein_protocol::turn::TurnStartParams;
 use skein_store::history::History;
 use skein_store::rollout::Keep;
-use skein_store::rollout::record::{ItemsInjected, RecordBody, ThreadMeta, ThreadSettings};
+use skein_store::rollout::record::{ItemsInjected, RecordBody, StoredSettings, ThreadMeta};
 
 use super::helper_side::HelperSide;
 use super::log::Log;
@@ -141,7 +141,7 @@ pub(super) fn take_those_of_the_load(log: &mut Log, helpers: &HelperSide, waiter
 }
 
 /// The thread's settings. Those of a new thread if their record is damaged and no turn has ended since.
-pub(super) fn of(log: &Log, helpers: &HelperSide) -> ThreadSettings {
+pub(super) fn of(log: &Log, helpers: &HelperSide) -> StoredSettings {
     match log.history().map(History::settings).filter(|settings| !settings.model_provider.is_empty()) {
         Some(settings) => settings.clone(),
         None => helpers.new_settings(&ThreadStartParams::default(), &log.config()),
@@ -190,7 +190,7 @@ fn notify(log: &mut Log, helpers: &HelperSide) {
 }
 
 /// Applies the `config` of a request first, then its params. The handler has refused an unusable `config`.
-fn take(settings: &mut ThreadSettings, given: Given) {
+fn take(settings: &mut StoredSettings, given: Given) {
     let named = given.config.as_ref().map(config::helpers_from_thread_config);
     if let Some(Ok(named)) = named {
         take(settings, (&named).into());
@@ -221,7 +221,7 @@ fn set<T>(setting: &mut T, given: Option<impl Into<T>>) {
 }
 
 /// The instructions for a model: the thread's own or `usual`, the developer's, those of the mode, and the tone.
-pub(super) fn instructions(settings: &ThreadSettings, usual: &str) -> Option<String> {
+pub(super) fn instructions(settings: &StoredSettings, usual: &str) -> Option<String> {
     let tone = settings.personality.and_then(|personality| match personality {
         Personality::None => None,
         Personality::Friendly => Some(policy::FRIENDLY),
@@ -235,7 +235,7 @@ pub(super) fn instructions(settings: &ThreadSettings, usual: &str) -> Option<Str
 }
 
 /// Applies a mode: its model and effort become the thread's. Without an effort the model uses its default.
-fn choose_mode(settings: &mut ThreadSettings, mode: Option<&CollaborationMode>) {
+fn choose_mode(settings: &mut StoredSettings, mode: Option<&CollaborationMode>) {
     let Some(mode) = mode else { return };
     if !mode.settings.model.is_empty() {
         settings.model.clone_from(&mode.settings.model);
@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_model_gets_the_instructions_of_the_thread_its_mode_and_its_tone() {
-        let mut settings = ThreadSettings::default();
+        let mut settings = StoredSettings::default();
         assert_eq!(instructions(&settings, "usual").as_deref(), Some("usual"));
         let mode = json!({ "mode": "plan", "settings": { "model": "m", "developer_instructions": "Plan." } });
         choose_mode(&mut settings, serde_json::from_value(mode).ok().as_ref());

@@ -6,13 +6,12 @@ use skein_protocol::event::{
 use skein_protocol::ids::TurnId;
 use skein_protocol::notifications::{ThreadGoalCleared, ThreadGoalUpdated, ThreadReadStateChanged};
 use skein_protocol::thread::{
-    ThreadGoal as ShownGoal, ThreadGoalClearResponse, ThreadGoalSetParams, ThreadGoalSetResponse,
-    ThreadGoalStatus, ThreadReadState, ThreadReadStateOperation, ThreadReadStateUpdateParams,
-    ThreadReadStateUpdateResponse,
+    ThreadGoal, ThreadGoalClearResponse, ThreadGoalSetParams, ThreadGoalSetResponse, ThreadGoalStatus,
+    ThreadReadState, ThreadReadStateOperation, ThreadReadStateUpdateParams, ThreadReadStateUpdateResponse,
 };
 use skein_store::history::History;
 use skein_store::rollout::Keep;
-use skein_store::rollout::record::{Goal, ThreadGoal, ThreadRead};
+use skein_store::rollout::record::{Goal, GoalChanged, ThreadRead};
 
 use super::log::Log;
 use crate::outbox::reply::Reply;
@@ -56,7 +55,7 @@ pub(super) fn set_goal(log: &mut Log, params: ThreadGoalSetParams, reply: Reply<
         return reply.err(&ThreadError::NoGoal { id: log.id() }.to_wire());
     };
     let shown = views::goal(log.id(), &goal);
-    log.record_one(ThreadGoal { goal: Some(goal) }, Keep::Power);
+    log.record_one(GoalChanged { goal: Some(goal) }, Keep::Power);
     log.acknowledge(reply, ThreadGoalSetResponse { goal: shown });
     notify_of_goal(log, None);
 }
@@ -64,7 +63,7 @@ pub(super) fn set_goal(log: &mut Log, params: ThreadGoalSetParams, reply: Reply<
 pub(super) fn clear_goal(log: &mut Log, reply: Reply<ThreadGoalClearResponse>) {
     let cleared = log.history().and_then(History::goal).is_some();
     if cleared {
-        log.record_one(ThreadGoal { goal: None }, Keep::Power);
+        log.record_one(GoalChanged { goal: None }, Keep::Power);
     }
     log.acknowledge(reply, ThreadGoalClearResponse { cleared });
     if cleared {
@@ -94,7 +93,7 @@ fn notify_of_read_state(log: &mut Log) {
     log.notify::<ThreadReadStateChanged>(&params, None);
 }
 
-fn goal(log: &Log) -> Option<ShownGoal> {
+fn goal(log: &Log) -> Option<ThreadGoal> {
     Some(views::goal(log.id(), log.history()?.goal()?))
 }
 

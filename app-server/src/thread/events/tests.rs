@@ -10,8 +10,8 @@ use skein_protocol::thread::SessionSource;
 use skein_protocol::turn::{TurnError, TurnStatus, UserInput};
 use skein_store::home::Term;
 use skein_store::rollout::record::{
-    ItemCheckpoint, ItemCompleted, ItemStarted, ItemText, ThreadClosed, ThreadCreated, ThreadNamed,
-    ThreadOpened, ThreadSettings, TurnStarted, Usage,
+    ItemCheckpoint, ItemCompleted, ItemStarted, ItemText, StoredSettings, ThreadClosed, ThreadCreated,
+    ThreadNamed, ThreadOpened, TurnStarted, TurnUsage,
 };
 
 use super::view::{EventView, Received};
@@ -115,7 +115,7 @@ impl Recorded {
             (Act::Spend(tokens), Some(turn_id), _) => {
                 let mut usage = ThreadTokenUsage::default();
                 usage.total.total_tokens = tokens;
-                self.write(Usage { turn_id, usage }.into());
+                self.write(TurnUsage { turn_id, usage }.into());
             }
             (Act::End(well), Some(turn_id), _) => self.end(turn_id, well),
             (Act::Reload, _, _) => self.reload(),
@@ -173,7 +173,7 @@ fn created(id: ThreadId) -> RecordBody {
         cli_version: "1".to_owned(),
         forked_from: None,
         git_info: None,
-        settings: ThreadSettings::default(),
+        settings: StoredSettings::default(),
     }
     .into()
 }

@@ -17,7 +17,7 @@ pub(crate) enum Needs {
 
 /// When the owner carries a command out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Admission {
+pub(crate) enum CommandAdmission {
     Now,
     /// After the load or the unload under way.
     Later,
@@ -28,15 +28,15 @@ pub(crate) enum Admission {
 
 impl Machine {
     /// When a command with these needs is carried out.
-    pub(crate) fn admission(&self, needs: Needs) -> Admission {
+    pub(crate) fn admission(&self, needs: Needs) -> CommandAdmission {
         match (&self.state, needs) {
-            (State::Gone, _) => Admission::ByTheNextOwner,
+            (State::Gone, _) => CommandAdmission::ByTheNextOwner,
             (State::Idle { .. } | State::Running(_), _)
             | (State::Loading { .. } | State::Unloading(_), Needs::Owner)
-            | (State::Unloading(_), Needs::EndOfLoad) => Admission::Now,
-            (State::Unloading(_), Needs::Helpers) => Admission::Never,
+            | (State::Unloading(_), Needs::EndOfLoad) => CommandAdmission::Now,
+            (State::Unloading(_), Needs::Helpers) => CommandAdmission::Never,
             (State::Loading { .. }, Needs::EndOfLoad | Needs::Loaded | Needs::Helpers)
-            | (State::Unloading(_), Needs::Loaded) => Admission::Later,
+            | (State::Unloading(_), Needs::Loaded) => CommandAdmission::Later,
         }
     }
 
@@ -51,6 +51,6 @@ impl Machine {
 
     /// Whether the thread is loaded and no unload is under way.
     pub(crate) fn is_loaded(&self) -> bool {
-        self.admission(Needs::Loaded) == Admission::Now
+        self.admission(Needs::Loaded) == CommandAdmission::Now
     }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use skein_protocol::extension::{HelperDetail, HelperIsolation};
 use skein_protocol::ids::ThreadId;
 
-use crate::pool::{Instance, InstanceState, LeaseHolder, Pool, TableEntry};
+use crate::pool::{HelperPool, Instance, InstanceState, LeaseHolder, TableEntry};
 use crate::process::table::{ProcessTable, ProcessView};
 use crate::spec::Isolation;
 
-impl Pool {
+impl HelperPool {
     /// Each instance with its processes, as `table` has found them; those that `thread` uses, or all. Waits for nothing.
     pub(crate) fn details(&self, thread: Option<ThreadId>, table: &ProcessTable) -> Vec<HelperDetail> {
         let leases = self.table();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::unistd::Pid;
 use skein_base::system::proc::Process;
 use skein_base::system::{self, Used};
-use skein_base::tasks::{Pool, Tasks};
+use skein_base::tasks::{BlockingPool, Tasks};
 use tokio::sync::{Notify, watch};
 
 use crate::policy;
@@ -112,7 +112,8 @@ impl Sampler {
             number += 1;
             let look = move || look_at(&roots, number);
             // A panic is logged, and is no sign of life.
-            let looked = tasks.blocking("helper-liveness", Pool::Processes, look).await.unwrap_or_default();
+            let looked =
+                tasks.blocking("helper-liveness", BlockingPool::Processes, look).await.unwrap_or_default();
             self.publish(looked);
             // The stop of a server waits for this task.
             tokio::select! {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use nix::unistd::Pid;
 use skein_base::system::proc;
-use skein_base::tasks::{Pool, Tasks};
+use skein_base::tasks::{BlockingPool, Tasks};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -60,7 +60,10 @@ async fn pass(children: &Arc<Children>, tasks: &Tasks) -> ReaperPass {
     let children = Arc::clone(children);
     let reap = move || reap(&zombies(), &children);
     // Its panic was logged; the next end of a child is another try.
-    tasks.blocking("children that have ended", Pool::Processes, reap).await.unwrap_or(ReaperPass::Done)
+    tasks
+        .blocking("children that have ended", BlockingPool::Processes, reap)
+        .await
+        .unwrap_or(ReaperPass::Done)
 }
 
 fn zombies() -> Vec<Pid> {

@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use skein_base::clock::Clock;
 use skein_base::home_tag::HomeTag;
 use skein_base::system::proc::{self, Process};
-use skein_base::tasks::{Pool, Tasks};
+use skein_base::tasks::{BlockingPool, Tasks};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -70,7 +70,8 @@ impl StartupCleanup {
             let mine = self.start;
             let look = move || pass(mine, kill, deadline);
             // Its panic was logged; helpers must start all the same.
-            let Ok(pass) = self.tasks.blocking("leftovers of helpers", Pool::Processes, look).await else {
+            let Ok(pass) = self.tasks.blocking("leftovers of helpers", BlockingPool::Processes, look).await
+            else {
                 break 0;
             };
             let left = pass.found.len();

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::HelperError;
 use crate::mcp::{CallError, McpToolCall, Session};
-use crate::pool::{Instance, Key, LeaseHolder, LeaseId, Number, Pool};
+use crate::pool::{HelperPool, Instance, Key, LeaseHolder, LeaseId, Number};
 use crate::set::{DescribedTool, HelperCall, HelperNote, Offered};
 use crate::spec::HelperSpec;
 use crate::supervisor::HelperSnapshot;
@@ -19,7 +19,7 @@ use crate::supervisor::HelperSnapshot;
 /// A thread's right to use an instance. The instance stays while any lease of it exists. Dropping a lease returns it.
 #[derive(Debug)]
 pub(crate) struct InstanceLease {
-    pool: Arc<Pool>,
+    pool: Arc<HelperPool>,
     id: LeaseId,
     pub(crate) key: Key,
     /// The settings of the helper for this thread, as they are now.
@@ -40,7 +40,7 @@ pub(crate) struct CallGuard {
 impl InstanceLease {
     /// Takes a lease of the instance that `spec` describes.
     pub(crate) fn take(
-        pool: &Arc<Pool>,
+        pool: &Arc<HelperPool>,
         key: Key,
         cwd: &std::path::Path,
         holder: LeaseHolder,

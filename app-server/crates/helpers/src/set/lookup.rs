@@ -11,7 +11,7 @@ use skein_protocol::ids::ThreadId;
 use tokio::sync::mpsc;
 
 use crate::policy;
-use crate::pool::Pool;
+use crate::pool::HelperPool;
 use crate::set::HelperSet;
 use crate::spec::HelperSpec;
 
@@ -30,7 +30,12 @@ impl std::fmt::Debug for Lookups {
 
 impl Lookups {
     /// See [`crate::helpers::Helpers::offered`].
-    pub(crate) async fn offered(&self, pool: &Arc<Pool>, specs: Vec<HelperSpec>, cwd: &Path) -> Statuses {
+    pub(crate) async fn offered(
+        &self,
+        pool: &Arc<HelperPool>,
+        specs: Vec<HelperSpec>,
+        cwd: &Path,
+    ) -> Statuses {
         let look = {
             let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let same = under_way.as_ref().filter(|(of, _)| *of == specs);
@@ -48,7 +53,7 @@ impl Lookups {
 }
 
 /// See [`crate::helpers::Helpers::for_an_answer`].
-pub(crate) fn for_an_answer(pool: &Arc<Pool>, mut specs: Vec<HelperSpec>, cwd: &Path) -> HelperSet {
+pub(crate) fn for_an_answer(pool: &Arc<HelperPool>, mut specs: Vec<HelperSpec>, cwd: &Path) -> HelperSet {
     for spec in &mut specs {
         if pool.up(spec).is_none() {
             spec.linger = std::time::Duration::ZERO;
@@ -59,7 +64,7 @@ pub(crate) fn for_an_answer(pool: &Arc<Pool>, mut specs: Vec<HelperSpec>, cwd: &
     HelperSet::start(pool, nobody, specs, cwd.to_owned(), events)
 }
 
-async fn look(pool: Arc<Pool>, specs: Vec<HelperSpec>, cwd: Arc<Path>) -> Statuses {
+async fn look(pool: Arc<HelperPool>, specs: Vec<HelperSpec>, cwd: Arc<Path>) -> Statuses {
     let up: Vec<_> = specs.iter().map(|spec| pool.up(spec)).collect();
     let down = specs.iter().zip(&up).filter(|(_, up)| up.is_none()).map(|(spec, _)| spec.clone());
     let set = for_an_answer(&pool, down.collect(), &cwd);

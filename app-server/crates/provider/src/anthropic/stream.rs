@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::http::form::{Flow, Stopped, StreamError, StreamReader, call_id, count, more, some_text, text};
 use crate::http::report::ErrorReport;
-use crate::{Callee, ModelEvent, Reasoning, Thoughts, ToolCall, Usage, policy};
+use crate::{Callee, ModelEvent, Reasoning, Thoughts, TokenUsage, ToolCall, policy};
 
 /// Members of a call that the interface defines.
 const CALL: [&str; 4] = ["type", "id", "name", "input"];
@@ -22,7 +22,7 @@ pub(crate) struct MessagesReader {
     buffered: usize,
     calls: usize,
     begun: bool,
-    usage: Usage,
+    usage: TokenUsage,
     /// Whether the finish reason has arrived.
     finished: bool,
 }
@@ -109,7 +109,7 @@ impl MessagesReader {
             buffered: 0,
             calls: 0,
             begun: false,
-            usage: Usage::default(),
+            usage: TokenUsage::default(),
             finished: false,
         }
     }
@@ -260,10 +260,10 @@ impl MessagesReader {
 
     fn give_usage(&mut self, out: &mut Vec<ModelEvent>) {
         let usage = std::mem::take(&mut self.usage);
-        if usage != Usage::default() {
+        if usage != TokenUsage::default() {
             let input =
                 usage.input.saturating_add(usage.cached_input).saturating_add(usage.cache_write_input);
-            out.push(ModelEvent::Usage(Usage { input, ..usage }));
+            out.push(ModelEvent::Usage(TokenUsage { input, ..usage }));
         }
     }
 }

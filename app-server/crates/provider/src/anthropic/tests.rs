@@ -8,7 +8,7 @@ use crate::http::form::{Stopped, StreamError};
 use crate::http::kind::ErrorKind;
 use crate::http::tests::{call, prompt, read, read_data, says_the_same_in_pieces, text};
 use crate::spec::{ProviderSpec, WireApi};
-use crate::{Content, Entry, Image, ModelEvent, Prompt, Reasoning, Thoughts, ToolResult, Usage};
+use crate::{Content, Entry, Image, ModelEvent, Prompt, Reasoning, Thoughts, TokenUsage, ToolResult};
 
 pub(super) const THOUGHT: &str = include_str!("streams/thought.sse");
 pub(super) const CALLS: &str = include_str!("streams/calls.sse");
@@ -108,7 +108,7 @@ fn thoughts_come_signed_or_sealed() {
     let sealed = json!({ "type": "redacted_thinking", "data": "c2VhbGVk" });
     let thought = Reasoning { summary: vec!["A greeting".to_owned()], content: vec![], own_form: Some(own) };
     let usage =
-        Usage { input: 75, cached_input: 32, cache_write_input: 30, output: 1186, reasoning_output: 0 };
+        TokenUsage { input: 75, cached_input: 32, cache_write_input: 30, output: 1186, reasoning_output: 0 };
     assert_eq!(
         events,
         [
@@ -133,7 +133,7 @@ fn calls_in_pieces_are_put_together_and_each_has_an_id() {
             ModelEvent::ToolCall(call("toolu_1", "look", "{\"at\":\"sky\"}")),
             ModelEvent::ToolCall(call("toolu_2", "mcp__files__read", "{}")),
             ModelEvent::ToolCall(call("call_00000000000000000000000000000000_2", "bare", "{\"whole\":true}")),
-            ModelEvent::Usage(Usage { input: 10, output: 5, ..Usage::default() }),
+            ModelEvent::Usage(TokenUsage { input: 10, output: 5, ..TokenUsage::default() }),
         ]
     );
     assert_eq!(result, Ok(()));
@@ -148,7 +148,7 @@ fn the_pieces_of_a_stream_do_not_matter() {
 #[test]
 fn an_end_that_is_none_says_why() {
     let stop = |reason: &str| json!({ "type": "message_delta", "delta": { "stop_reason": reason }, "usage": { "output_tokens": 2 } });
-    let counted = vec![ModelEvent::Usage(Usage { output: 2, ..Usage::default() })];
+    let counted = vec![ModelEvent::Usage(TokenUsage { output: 2, ..TokenUsage::default() })];
     for (reason, why) in [
         ("max_tokens", Stopped::Length),
         ("refusal", Stopped::Refusal),
@@ -190,7 +190,7 @@ fn a_whole_message_at_the_end_wins() {
     });
     let stop = json!({ "type": "message_stop", "message": message });
     let called = ModelEvent::ToolCall(call("a", "look", "{\"at\":\"sky\"}"));
-    let counted = ModelEvent::Usage(Usage { input: 1, output: 2, ..Usage::default() });
+    let counted = ModelEvent::Usage(TokenUsage { input: 1, output: 2, ..TokenUsage::default() });
     let (events, result) = read_data(&MessagesApi, std::slice::from_ref(&stop));
     assert_eq!((events, result), (vec![text("I look."), called, text("So."), counted], Ok(())));
     let piece = json!({ "type": "content_block_start", "index": 0, "content_block": { "type": "text", "text": "Sou" } });

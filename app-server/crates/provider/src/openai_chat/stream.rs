@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::thought::{self, DETAILS, THOUGHTS};
 use crate::http::form::{Flow, Stopped, StreamError, StreamReader, call_id, count, more, some_text, text};
 use crate::http::report::ErrorReport;
-use crate::{Callee, ModelEvent, Reasoning, Thoughts, ToolCall, Usage, policy};
+use crate::{Callee, ModelEvent, Reasoning, Thoughts, TokenUsage, ToolCall, policy};
 
 /// Members of a call that the interface defines.
 const CALL: [&str; 4] = ["index", "id", "type", "function"];
@@ -25,7 +25,7 @@ pub(crate) struct ChatReader {
     message: Value,
     /// Bytes of thoughts and calls held back until they are complete.
     buffered: usize,
-    usage: Option<Usage>,
+    usage: Option<TokenUsage>,
     /// Set with the finish reason: whether the answer is complete. An answer without one broke off.
     finished: Option<Result<(), Stopped>>,
 }
@@ -312,12 +312,12 @@ fn texts(content: &Value) -> String {
     }
 }
 
-fn usage(usage: &Value) -> Usage {
+fn usage(usage: &Value) -> TokenUsage {
     let cached = count(usage, "/prompt_tokens_details/cached_tokens");
     // xAI and Google count reasoning in the total only.
     let (read, written) = (count(usage, "/prompt_tokens"), count(usage, "/completion_tokens"));
     let written = written.max(count(usage, "/total_tokens").saturating_sub(read));
-    Usage {
+    TokenUsage {
         input: read,
         // DeepSeek's name.
         cached_input: cached.max(count(usage, "/prompt_cache_hit_tokens")),

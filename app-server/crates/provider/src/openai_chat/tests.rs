@@ -7,7 +7,7 @@ use crate::http::form::{Stopped, StreamError};
 use crate::http::kind::ErrorKind;
 use crate::http::tests::{call, prompt, read, read_data, says_the_same_in_pieces, text};
 use crate::spec::{OPENAI, ProviderSpec, WireApi};
-use crate::{Content, Entry, Image, ModelEvent, Reasoning, Thoughts, ToolResult, Usage};
+use crate::{Content, Entry, Image, ModelEvent, Reasoning, Thoughts, TokenUsage, ToolResult};
 
 pub(super) const THOUGHT: &str = include_str!("streams/thought.sse");
 pub(super) const CALLS: &str = include_str!("streams/calls.sse");
@@ -49,12 +49,12 @@ fn thoughts_come_before_the_text() {
             thought("A greeting", "reasoning_content"),
             text("Grüß"),
             text(" dich 🌍"),
-            ModelEvent::Usage(Usage {
+            ModelEvent::Usage(TokenUsage {
                 input: 75,
                 cached_input: 32,
                 output: 1186,
                 reasoning_output: 1024,
-                ..Usage::default()
+                ..TokenUsage::default()
             }),
         ]
     );
@@ -70,7 +70,7 @@ fn calls_in_pieces_are_put_together_and_each_has_an_id() {
             ModelEvent::ToolCall(call("call_1", "look", "{\"at\":\"sky\"}")),
             ModelEvent::ToolCall(call("call_2", "mcp__files__read", "{}")),
             ModelEvent::ToolCall(call("call_00000000000000000000000000000000_2", "bare", "{}")),
-            ModelEvent::Usage(Usage { input: 10, output: 5, ..Usage::default() }),
+            ModelEvent::Usage(TokenUsage { input: 10, output: 5, ..TokenUsage::default() }),
         ]
     );
     assert_eq!(result, Ok(()));
@@ -122,7 +122,7 @@ fn an_end_that_is_none_says_why() {
         json!({ "tool_calls": [{ "index": 0, "id": "a", "function": { "name": "x", "arguments": "{\"cut" } }] }),
     );
     let (events, result) = read_data(&ChatApi, &[call, end("length"), usage.clone()]);
-    let counted = ModelEvent::Usage(Usage { input: 1, output: 2, ..Usage::default() });
+    let counted = ModelEvent::Usage(TokenUsage { input: 1, output: 2, ..TokenUsage::default() });
     assert_eq!(
         (events, result),
         (vec![counted], Err(ModelError::Stream(StreamError::Stopped(Stopped::Length))))

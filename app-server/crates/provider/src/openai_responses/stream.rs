@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::http::form::{Flow, Stopped, StreamError, StreamReader, call_id, count, more, some_text, text};
 use crate::http::report::ErrorReport;
-use crate::{AssistantMessage, Callee, ModelEvent, Reasoning, Thoughts, ToolCall, Usage};
+use crate::{AssistantMessage, Callee, ModelEvent, Reasoning, Thoughts, TokenUsage, ToolCall};
 
 /// Members of a thought that go back to the model.
 const SEALED: [&str; 5] = ["type", "id", "summary", "content", "encrypted_content"];
@@ -161,7 +161,7 @@ fn thought(item: &Value) -> Reasoning {
 fn usage(response: &Value, out: &mut Vec<ModelEvent>) {
     let usage = &response["usage"];
     if usage.is_object() {
-        out.push(ModelEvent::Usage(Usage {
+        out.push(ModelEvent::Usage(TokenUsage {
             input: count(usage, "/input_tokens"),
             cached_input: count(usage, "/input_tokens_details/cached_tokens"),
             cache_write_input: count(usage, "/input_tokens_details/cache_write_tokens"),

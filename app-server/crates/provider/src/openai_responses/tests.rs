@@ -9,7 +9,7 @@ use crate::http::form::{Stopped, StreamError};
 use crate::http::kind::ErrorKind;
 use crate::http::tests::{call, prompt, read, read_data, says_the_same_in_pieces, text};
 use crate::spec::{OPENAI, ProviderSpec, WireApi};
-use crate::{AssistantMessage, Entry, ModelEvent, Reasoning, Thoughts, Usage};
+use crate::{AssistantMessage, Entry, ModelEvent, Reasoning, Thoughts, TokenUsage};
 
 pub(super) const THOUGHT: &str = include_str!("streams/thought.sse");
 pub(super) const CALLS: &str = include_str!("streams/calls.sse");
@@ -72,12 +72,12 @@ fn thoughts_come_as_a_summary_and_sealed() {
             text("Grüß"),
             text(" dich 🌍"),
             ModelEvent::Message("Grüß dich 🌍".into()),
-            ModelEvent::Usage(Usage {
+            ModelEvent::Usage(TokenUsage {
                 input: 75,
                 cached_input: 32,
                 output: 1186,
                 reasoning_output: 1024,
-                ..Usage::default()
+                ..TokenUsage::default()
             }),
         ]
     );
@@ -93,7 +93,7 @@ fn calls_come_whole_and_each_has_an_id() {
             ModelEvent::ToolCall(call("call_1", "look", "{\"at\":\"sky\"}")),
             ModelEvent::ToolCall(call("call_2", "mcp__files__read", "{}")),
             ModelEvent::ToolCall(call("call_00000000000000000000000000000000_3", "bare", "{}")),
-            ModelEvent::Usage(Usage { input: 10, output: 5, ..Usage::default() }),
+            ModelEvent::Usage(TokenUsage { input: 10, output: 5, ..TokenUsage::default() }),
         ]
     );
     assert_eq!(result, Ok(()));
@@ -187,7 +187,7 @@ fn an_end_that_is_none_says_why() {
             "usage": { "input_tokens": 1, "output_tokens": 2 },
         } })
     };
-    let usage = ModelEvent::Usage(Usage { input: 1, output: 2, ..Usage::default() });
+    let usage = ModelEvent::Usage(TokenUsage { input: 1, output: 2, ..TokenUsage::default() });
     assert_eq!(
         end(incomplete("max_output_tokens")),
         (vec![usage.clone()], ModelError::Stream(StreamError::Stopped(Stopped::Length)))

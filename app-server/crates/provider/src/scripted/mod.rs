@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use skein_base::tasks::{Pool, Tasks};
+use skein_base::tasks::{BlockingPool, Tasks};
 use skein_protocol::turn::CodexErrorInfo;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{ModelEvent, Prompt, Provider, ProviderError, Reasoning, Thoughts, ToolCall, Usage};
+use super::{ModelEvent, Prompt, Provider, ProviderError, Reasoning, Thoughts, TokenUsage, ToolCall};
 use crate::policy;
 
 pub(crate) mod scenario;
@@ -38,7 +38,7 @@ impl Scripted {
     async fn scenario(&self, model: &str) -> Result<Scenario, ProviderError> {
         let path = self.home.join(model);
         let shown = path.display().to_string();
-        let read = self.tasks.blocking("scripted/scenario", Pool::Inputs, move || read(&path)).await;
+        let read = self.tasks.blocking("scripted/scenario", BlockingPool::Inputs, move || read(&path)).await;
         let text = read.unwrap_or_else(|_| Err("the server's log has more".to_owned()));
         text.and_then(|text| Scenario::parse(&text))
             .map_err(|why| wrong(format!("the scenario {shown}: {why}")))
@@ -148,7 +148,7 @@ impl Playing<'_> {
 
     async fn cost(&mut self, tokens: Tokens) {
         self.end_thought().await;
-        let usage = Usage {
+        let usage = TokenUsage {
             input: tokens.input,
             cached_input: tokens.cached,
             cache_write_input: 0,

@@ -70,7 +70,8 @@ async fn answer(scenario: &str, history: Vec<Entry>) -> (Vec<ModelEvent>, Result
 async fn steps_become_events_in_their_order() {
     let (events, ended) = answer(SCENARIO, vec![user("the weather?")]).await;
     assert_eq!(ended, Ok(()));
-    let usage = Usage { input: 5, cached_input: 2, cache_write_input: 0, output: 3, reasoning_output: 1 };
+    let usage =
+        TokenUsage { input: 5, cached_input: 2, cache_write_input: 0, output: 3, reasoning_output: 1 };
     let callee = Callee::Helper { server: "sky".into(), tool: "look".into() };
     let thought = Reasoning { summary: vec!["Where?".into()], ..Reasoning::default() };
     let expected = [

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use skein_base::tasks::{Pool, Tasks};
+use skein_base::tasks::{BlockingPool, Tasks};
 use skein_protocol::ids::ThreadId;
 
 use crate::home::{HomeError, HomePaths, Idle, existing};
@@ -322,7 +322,7 @@ impl Check<'_> {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, FsckError> {
-        let done = self.tasks.blocking("fsck", Pool::Read, work).await;
+        let done = self.tasks.blocking("fsck", BlockingPool::Read, work).await;
         done.map_err(|panic| FsckError::Broken(panic.to_string()))
     }
 }

@@ -18,8 +18,8 @@ use crate::index::sled;
 use crate::rollout::file::layer::DiskLayer;
 use crate::rollout::file::{TurnOffsets, encode};
 use crate::rollout::record::{
-    ItemCompleted, ItemStarted, Record, RecordBody, ThreadClosed, ThreadCreated, ThreadOpened,
-    ThreadSettings, TurnStarted,
+    ItemCompleted, ItemStarted, Record, RecordBody, StoredSettings, ThreadClosed, ThreadCreated,
+    ThreadOpened, TurnStarted,
 };
 
 mod beside;
@@ -50,7 +50,7 @@ fn life_saying(id: ThreadId, turns: u64, text: &str) -> Vec<Record> {
         history.apply(&next);
         records.push(next);
     };
-    let settings = ThreadSettings { cwd: "/somewhere".to_owned(), ..ThreadSettings::default() };
+    let settings = StoredSettings { cwd: "/somewhere".to_owned(), ..StoredSettings::default() };
     let opened = ThreadOpened { boot_id: Uuid::from_u128(1), term: Term(3), epoch: Epoch(1) };
     say(&mut history, opened.into());
     let created = ThreadCreated {

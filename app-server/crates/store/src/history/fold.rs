@@ -43,13 +43,13 @@ impl History {
             RecordBody::ThreadNamed(named) => self.name.clone_from(&named.name),
             RecordBody::ThreadMeta(meta) => self.thread_meta(meta, record.seq),
             RecordBody::ThreadRead(read) => self.marked(read, record.seq),
-            RecordBody::ThreadGoal(set) => self.goal.clone_from(&set.goal),
+            RecordBody::GoalChanged(set) => self.goal.clone_from(&set.goal),
             RecordBody::TurnStarted(started) => self.turn_started(started, record.seq, at),
             RecordBody::ItemStarted(started) => self.item_started(started, at),
             RecordBody::ItemCheckpoint(checkpoint) => self.item_checkpoint(checkpoint, at),
             RecordBody::ItemCompleted(completed) => self.item_completed(completed, at),
             RecordBody::TurnCompleted(completed) => self.turn_completed(completed, record.seq, at),
-            RecordBody::Usage(usage) => {
+            RecordBody::TurnUsage(usage) => {
                 self.used_for_goal(&usage.usage);
                 self.usage = Some(usage.usage);
             }
@@ -237,6 +237,6 @@ pub fn is_event(body: &RecordBody) -> bool {
             | RecordBody::TurnCompleted(_)
             | RecordBody::ThreadNamed(_)
             | RecordBody::Reverted(_)
-            | RecordBody::Usage(_)
+            | RecordBody::TurnUsage(_)
     )
 }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::home::HomePaths;
 use crate::rollout::record::{
     ForkOrigin, Goal, ItemCheckpoint, ItemCompleted, ItemStarted, ItemText, ReadPosition, Record, RecordBody,
-    SecretValues, TakenBack, ThreadCreated, ThreadHeader, ThreadOpened, ThreadSettings, TurnCompleted,
+    SecretValues, StoredSettings, TakenBack, ThreadCreated, ThreadHeader, ThreadOpened, TurnCompleted,
 };
 
 mod cut;
@@ -68,7 +68,7 @@ pub struct History {
     created_at: WallMs,
     updated_at: WallMs,
     name: Option<String>,
-    settings: ThreadSettings,
+    settings: StoredSettings,
     /// The record that holds the settings.
     settings_source: settings_source::SettingsSource,
     git_info: Option<GitInfo>,
@@ -141,7 +141,7 @@ impl History {
             created_at: WallMs(0),
             updated_at: WallMs(0),
             name: None,
-            settings: ThreadSettings::default(),
+            settings: StoredSettings::default(),
             settings_source: settings_source::SettingsSource::default(),
             git_info: None,
             archived: false,
@@ -237,7 +237,7 @@ impl History {
     }
 
     /// The thread's settings.
-    pub fn settings(&self) -> &ThreadSettings {
+    pub fn settings(&self) -> &StoredSettings {
         &self.settings
     }
 

@@ -6,7 +6,7 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 
 use super::History;
 use crate::policy;
-use crate::rollout::record::{ThreadHeader, ThreadSettings};
+use crate::rollout::record::{StoredSettings, ThreadHeader};
 use crate::rollout::{ReadError, RolloutStore};
 
 /// The source of the current settings in the rollout.
@@ -31,7 +31,7 @@ impl SettingsSource {
 }
 
 impl History {
-    pub(super) fn note_settings(&mut self, settings: &ThreadSettings, seq: EventSeq) {
+    pub(super) fn note_settings(&mut self, settings: &StoredSettings, seq: EventSeq) {
         self.settings = settings.clone();
         self.settings_source = SettingsSource { at: Some(seq), repeated: false };
     }

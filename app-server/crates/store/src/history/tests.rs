@@ -8,7 +8,7 @@ use super::*;
 use crate::home::Term;
 use crate::rollout::record::{
     Forked, ItemStarted, ItemText, ItemsInjected, Reverted, ThreadClosed, ThreadMeta, ThreadNamed,
-    TurnStarted, Usage,
+    TurnStarted, TurnUsage,
 };
 use crate::rollout::{Keep, Lease, RolloutStore, line, memory::MemoryStore};
 use crate::testing::decode;
@@ -38,10 +38,10 @@ fn id() -> ThreadId {
 }
 
 fn created() -> RecordBody {
-    let settings = ThreadSettings {
+    let settings = StoredSettings {
         cwd: "/home/ada".to_owned(),
         model_provider: "echo".to_owned(),
-        ..ThreadSettings::default()
+        ..StoredSettings::default()
     };
     ThreadCreated {
         id: id(),
@@ -240,7 +240,7 @@ fn the_last_64_messages_are_remembered() {
 
 #[test]
 fn names_settings_and_reverts_take_effect() {
-    let settings = ThreadSettings { model: "m2".to_owned(), ..ThreadSettings::default() };
+    let settings = StoredSettings { model: "m2".to_owned(), ..StoredSettings::default() };
     let history = fold(&records([
         created(),
         ThreadNamed { name: Some("name".to_owned()) }.into(),
@@ -409,7 +409,7 @@ fn a_failed_turn_says_why_and_usage_is_kept() {
     let mut history = fold(&records([
         created(),
         turn_started("t", "x", None),
-        Usage { turn_id: "t".into(), usage }.into(),
+        TurnUsage { turn_id: "t".into(), usage }.into(),
     ]));
     let error = Some(TurnError::new("the disk is full"));
     let (turn_id, header) = ("t".into(), history.header());

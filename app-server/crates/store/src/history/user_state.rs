@@ -99,7 +99,7 @@ mod tests {
     use skein_protocol::turn::{TurnStatus, UserInput};
 
     use super::*;
-    use crate::rollout::record::{Record, RecordBody, ThreadGoal, TurnCompleted, TurnStarted, Usage};
+    use crate::rollout::record::{GoalChanged, Record, RecordBody, TurnCompleted, TurnStarted, TurnUsage};
 
     /// A history and the records that tests add, a second apart.
     struct TestHistory(History);
@@ -118,7 +118,7 @@ mod tests {
             self.add(TurnStarted { turn_id: turn_id.clone(), input, item_id: None, client_id: None });
             let total = TokenUsageBreakdown { total_tokens: total, ..TokenUsageBreakdown::default() };
             let usage = ThreadTokenUsage { last: total, total, model_context_window: None };
-            self.add(Usage { turn_id: turn_id.clone(), usage });
+            self.add(TurnUsage { turn_id: turn_id.clone(), usage });
             let header = self.0.header();
             let (started_at_ms, status, error, place) = (None, TurnStatus::Completed, None, None);
             self.add(TurnCompleted { turn_id, started_at_ms, status, error, unsaved: false, header, place });
@@ -134,7 +134,7 @@ mod tests {
                 created_at_ms: 0,
                 updated_at_ms: 0,
             };
-            self.add(ThreadGoal { goal: Some(goal) });
+            self.add(GoalChanged { goal: Some(goal) });
         }
 
         fn counted(&self) -> (i64, i64, ThreadGoalStatus) {

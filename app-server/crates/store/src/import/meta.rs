@@ -1,6 +1,6 @@
 //! A foreign rollout's metadata of its thread. Pure.
 
-use crate::rollout::record::{ThreadCreated, ThreadSettings};
+use crate::rollout::record::{StoredSettings, ThreadCreated};
 use serde_json::{Map, Value};
 use skein_base::clock::WallMs;
 use skein_protocol::ids::ThreadId;
@@ -39,10 +39,10 @@ impl Meta {
         };
         let id = thread(meta.get("id"))?;
         let at = time(meta.get("timestamp")).or_else(|| time(line.get("timestamp")))?;
-        let settings = ThreadSettings {
+        let settings = StoredSettings {
             cwd: text(meta, "cwd").unwrap_or_default(),
             model_provider: text(meta, "model_provider").unwrap_or_default(),
-            ..ThreadSettings::default()
+            ..StoredSettings::default()
         };
         let git = meta.get("git").filter(|git| git.as_object().is_some_and(|git| !git.is_empty()));
         let created = ThreadCreated {
@@ -69,7 +69,7 @@ impl Meta {
 }
 
 /// Applies a `turn_context` or a change of settings. Missing and unknown values stay.
-pub(crate) fn set(settings: &mut ThreadSettings, told: &Value) {
+pub(crate) fn set(settings: &mut StoredSettings, told: &Value) {
     for (place, name) in [
         (&mut settings.cwd, "cwd"),
         (&mut settings.model, "model"),

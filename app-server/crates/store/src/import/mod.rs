@@ -16,7 +16,7 @@ use crate::rollout::file::layer::DiskLayer;
 use crate::rollout::record::{Imported, Record};
 use crate::rollout::{Location, ReadError, RolloutStore};
 use serde_json::Value;
-use skein_base::tasks::{Pool, Tasks};
+use skein_base::tasks::{BlockingPool, Tasks};
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 
 use crate::policy;
@@ -139,7 +139,7 @@ pub async fn run(
     let fault = |source| ImportError::From { path: from.to_owned(), source };
     let tasks = Tasks::new();
     let place = std::path::absolute(from).map_err(fault)?;
-    let found = tasks.blocking("find rollouts", Pool::Read, move || find::find(&place)).await;
+    let found = tasks.blocking("find rollouts", BlockingPool::Read, move || find::find(&place)).await;
     let found = found.map_err(|panic| fault(io::Error::other(panic)))?.map_err(fault)?;
     if found.rollouts.is_empty() && found.problems.is_empty() {
         return Err(ImportError::Nothing { path: from.to_owned() });
@@ -199,7 +199,8 @@ impl ImportRun {
         };
         let importer = Importer { boot_id: self.home.machine_boot(), term: self.home.term(), epoch };
         let newest = rollout.parts.last().map(|part| part.path.clone()).unwrap_or_default();
-        let converted = self.tasks.blocking("import", Pool::Read, move || convert(&rollout, importer)).await;
+        let converted =
+            self.tasks.blocking("import", BlockingPool::Read, move || convert(&rollout, importer)).await;
         let converted = match converted.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
             Ok(converted) => converted,
             Err(error) => {
@@ -223,7 +224,7 @@ impl ImportRun {
     /// deleted since the text index last saw it.
     async fn forget(&self, thread: ThreadId) -> io::Result<()> {
         let texts = Arc::clone(&self.texts);
-        let forgotten = self.tasks.blocking("forget texts", Pool::Texts, move || {
+        let forgotten = self.tasks.blocking("forget texts", BlockingPool::Texts, move || {
             texts.lock().unwrap_or_else(PoisonError::into_inner).forget(thread)
         });
         forgotten.await.map_err(io::Error::other)?

@@ -5,7 +5,7 @@ use crate::history::{History, cut_short};
 use crate::home::Term;
 use crate::rollout::record::{
     Compacted, Imported, ItemCompleted, ItemStarted, KeptMessages, Record, RecordBody, ThreadClosed,
-    ThreadMeta, ThreadNamed, ThreadOpened, TurnStarted, Usage,
+    ThreadMeta, ThreadNamed, ThreadOpened, TurnStarted, TurnUsage,
 };
 use skein_base::clock::WallMs;
 use skein_protocol::ids::Epoch;
@@ -111,7 +111,7 @@ impl ImportedRecords {
             );
         }
         if let Some(usage) = turn.usage {
-            self.add(turn.last, Usage { turn_id: turn_id.clone(), usage });
+            self.add(turn.last, TurnUsage { turn_id: turn_id.clone(), usage });
         }
         let mut end = self.history.turn_completed_record(turn_id, status, turn.error);
         if let RecordBody::TurnCompleted(completed) = &mut end {

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::rollout::record::ThreadSettings;
+use crate::rollout::record::StoredSettings;
 use serde_json::Value;
 use skein_base::clock::WallMs;
 use skein_protocol::event::{ThreadTokenUsage, TokenUsageBreakdown};
@@ -57,7 +57,7 @@ pub(crate) struct ForeignThread {
     /// The name, if a line has one.
     pub(crate) name: Option<String>,
     /// The current settings.
-    pub(crate) settings: ThreadSettings,
+    pub(crate) settings: StoredSettings,
     /// The number of skipped lines, by kind.
     pub(crate) passed_over: BTreeMap<String, u64>,
     /// Whether events report messages; if none does, the model's messages are used.
@@ -78,7 +78,7 @@ pub(crate) struct ForeignTurn {
     pub(crate) began: WallMs,
     /// Its items, in their order.
     pub(crate) items: Vec<ThreadItem>,
-    pub(crate) settings: ThreadSettings,
+    pub(crate) settings: StoredSettings,
     /// The usage at its end.
     pub(crate) usage: Option<ThreadTokenUsage>,
     /// The summary that replaced older history for the model.
@@ -94,7 +94,7 @@ pub(crate) struct ForeignTurn {
 
 impl ForeignThread {
     /// A thread that begins at `at` with `settings`.
-    pub(crate) fn new(at: WallMs, settings: ThreadSettings, with_events: bool) -> Self {
+    pub(crate) fn new(at: WallMs, settings: StoredSettings, with_events: bool) -> Self {
         Self {
             turns: Vec::new(),
             name: None,

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use skein_base::tasks::{Pool, Tasks};
+use skein_base::tasks::{BlockingPool, Tasks};
 use skein_protocol::extension::{IndexCounts, IndexState, IndexingDetails};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_protocol::thread::SortDirection;
@@ -145,7 +145,7 @@ impl SledIndex {
     ) -> Result<T, Broken> {
         let trees = trees.clone();
         let judged = move || work(&trees).map_err(|broken| trees.judge(broken));
-        let done = self.shared.tasks.blocking("index", Pool::Index, judged).await;
+        let done = self.shared.tasks.blocking("index", BlockingPool::Index, judged).await;
         done.map_err(|panic| Broken::Damaged(panic.to_string()))?
     }
 

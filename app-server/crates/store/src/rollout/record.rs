@@ -35,7 +35,7 @@ pub struct Record {
 
 impl RecordBody {
     /// The settings of the thread, if the record has them.
-    pub(crate) fn settings(&self) -> Option<&ThreadSettings> {
+    pub(crate) fn settings(&self) -> Option<&StoredSettings> {
         if let Self::ThreadCreated(created) = self {
             Some(&created.settings)
         } else if let Self::ThreadMeta(meta) = self {
@@ -48,7 +48,7 @@ impl RecordBody {
     }
 
     /// The same settings, mutable.
-    pub fn settings_mut(&mut self) -> Option<&mut ThreadSettings> {
+    pub fn settings_mut(&mut self) -> Option<&mut StoredSettings> {
         if let Self::ThreadCreated(created) = self {
             Some(&mut created.settings)
         } else if let Self::ThreadMeta(meta) = self {
@@ -153,7 +153,7 @@ records! {
     /// The user has read the thread, or has marked it as unread.
     ThreadRead = "thread.read";
     /// The thread has a new goal, or none any more.
-    ThreadGoal = "thread.goal";
+    GoalChanged = "thread.goal";
     /// A turn begins.
     TurnStarted = "turn.started";
     /// An item begins.
@@ -169,7 +169,7 @@ records! {
     /// A turn has ended.
     TurnCompleted = "turn.completed";
     /// The tokens that the model has used.
-    Usage = "usage";
+    TurnUsage = "usage";
     /// A summary has replaced older history for the model.
     Compacted = "compacted";
     /// A client has injected items for the model.
@@ -278,7 +278,7 @@ pub struct ThreadHeader {
     #[serialize_always]
     pub(crate) name: Option<String>,
     /// Its settings. Missing if an earlier header since `settings_at` has the same.
-    pub(crate) settings: Option<ThreadSettings>,
+    pub(crate) settings: Option<StoredSettings>,
     /// The first record with those settings. Missing in headers of an earlier version.
     pub(crate) settings_at: Option<EventSeq>,
     /// Used tokens, in total and of the last request.
@@ -346,7 +346,7 @@ pub struct TurnPlace {
 /// `usage`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Usage {
+pub struct TurnUsage {
     /// The turn.
     pub turn_id: TurnId,
     /// In total, and of the last request.

@@ -12,8 +12,8 @@ use crate::history::History;
 use crate::home::Term;
 use crate::rollout::memory::MemoryStore;
 use crate::rollout::record::{
-    ItemCompleted, ItemStarted, Record, RecordBody, Reverted, ThreadClosed, ThreadCreated, ThreadMeta,
-    ThreadNamed, ThreadOpened, ThreadSettings, TurnStarted,
+    ItemCompleted, ItemStarted, Record, RecordBody, Reverted, StoredSettings, ThreadClosed, ThreadCreated,
+    ThreadMeta, ThreadNamed, ThreadOpened, TurnStarted,
 };
 use crate::rollout::{Keep, Lease, RolloutStore};
 
@@ -66,11 +66,11 @@ pub struct RecordedLife {
 impl RecordedLife {
     /// A thread without events.
     pub fn begun() -> Self {
-        Self::with(ThreadSettings::default())
+        Self::with(StoredSettings::default())
     }
 
     /// A thread with these settings.
-    pub fn with(settings: ThreadSettings) -> Self {
+    pub fn with(settings: StoredSettings) -> Self {
         let mut life = Self { history: History::of(THREAD), records: Vec::new(), turns: 0 };
         life.opened();
         let created = ThreadCreated {
@@ -148,7 +148,7 @@ impl RecordedLife {
             }
             Happening::Meta => {
                 let model = format!("model {}", self.records.len());
-                let settings = Some(ThreadSettings { model, ..ThreadSettings::default() });
+                let settings = Some(StoredSettings { model, ..StoredSettings::default() });
                 self.record(ThreadMeta { settings, git_info: None });
             }
             Happening::Reload(in_order) => {

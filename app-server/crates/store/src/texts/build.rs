@@ -9,7 +9,7 @@ use crate::home::folders;
 use crate::index::IndexError;
 use crate::rollout::ReadError;
 use skein_base::clock::Clock;
-use skein_base::tasks::Pool;
+use skein_base::tasks::BlockingPool;
 use skein_protocol::extension::TextsState;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::time::Instant;
@@ -145,7 +145,7 @@ async fn on_disk<T: Send + 'static>(
     work: impl FnOnce(&TextIndexShared) -> Result<T, DbError> + Send + 'static,
 ) -> Result<T, DbError> {
     let own = Arc::clone(shared);
-    let done = shared.sources.tasks.blocking("text index", Pool::Texts, move || work(&own));
+    let done = shared.sources.tasks.blocking("text index", BlockingPool::Texts, move || work(&own));
     done.await.map_err(|panic| DbError::Panicked(panic.to_string()))?
 }
 

@@ -27,7 +27,7 @@ use crate::home::{HomePaths, folders};
 use crate::index::ThreadIndex;
 use crate::index::changes::Changes;
 use crate::rollout::RolloutStore;
-use skein_base::tasks::{Pool, Tasks};
+use skein_base::tasks::{BlockingPool, Tasks};
 use skein_protocol::extension::{TextsCounts, TextsState};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio_util::sync::CancellationToken;
@@ -147,7 +147,7 @@ impl TextIndex {
             return None;
         }
         let shared = Arc::clone(&self.shared);
-        let found = self.shared.sources.tasks.blocking("ask text index", Pool::Search, move || {
+        let found = self.shared.sources.tasks.blocking("ask text index", BlockingPool::Search, move || {
             shared.reading(|db| {
                 let Some(found) = db.candidates(&query, policy::TEXTS_CANDIDATES)? else { return Ok(None) };
                 let known = db.known(&behind)?;

@@ -27,7 +27,7 @@ use tokio::sync::mpsc;
 use super::client::Client;
 use super::model::{Listener, Puppet, Strings};
 use crate::app::{App, ServedAt};
-use crate::config::{Config, Settings};
+use crate::config::{ServerConfig, SharedConfig};
 use crate::memory::{Freed, MemoryPressure};
 use crate::outbox::OutboxLimits;
 use crate::repair::StartupRepair;
@@ -68,12 +68,12 @@ impl Bench {
     }
 
     /// Over a store in memory, with other settings.
-    pub(crate) fn with(tune: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) fn with(tune: impl FnOnce(&mut ServerConfig)) -> Self {
         Self::on_store(Arc::new(MemoryStore::default()), tune)
     }
 
     /// Over an existing store, with other settings.
-    pub(crate) fn on_store(store: Arc<dyn RolloutStore>, tune: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) fn on_store(store: Arc<dyn RolloutStore>, tune: impl FnOnce(&mut ServerConfig)) -> Self {
         Self::over(Arc::new(TestStore::over(store)), FaultLayer::new(), Tasks::new(), None, tune)
     }
 
@@ -83,7 +83,7 @@ impl Bench {
     }
 
     /// Over real files, with other settings.
-    pub(crate) fn on_files_with(tune: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) fn on_files_with(tune: impl FnOnce(&mut ServerConfig)) -> Self {
         let folder = TempDir::new().unwrap();
         let home = Home::open(folder.path()).unwrap();
         let (layer, tasks) = (FaultLayer::new(), Tasks::new());
@@ -111,7 +111,7 @@ impl Bench {
         home: &Arc<(TempDir, Home)>,
         layer: &FaultLayer,
         (boot, term): (uuid::Uuid, Term),
-        tune: impl FnOnce(&mut Config),
+        tune: impl FnOnce(&mut ServerConfig),
     ) -> Self {
         let tasks = Tasks::inline(layer.stopped());
         let store = FileStore::open(home.1.paths(), Arc::new(layer.clone()), tasks.clone()).unwrap();
@@ -141,7 +141,7 @@ impl Bench {
         layer: FaultLayer,
         tasks: Tasks,
         home: Option<Arc<(TempDir, Home)>>,
-        tune: impl FnOnce(&mut Config),
+        tune: impl FnOnce(&mut ServerConfig),
     ) -> Self {
         let config = tuned(tune);
         let (closed_rollouts, closed) = mpsc::channel(1_000);
@@ -164,7 +164,7 @@ impl Bench {
             conversations: Arc::default(),
             providers: providers(&model, &listener),
             store,
-            settings: Arc::new(Settings::new(config)),
+            settings: Arc::new(SharedConfig::new(config)),
             pressure: MemoryPressure::default(),
             freed: Arc::new(Freed::default()),
             keep_approval: approved::keep,
@@ -353,8 +353,8 @@ fn helper_options(tasks: &Tasks) -> HostOptions {
 }
 
 /// Settings without a home, as `tune` changes them.
-fn tuned(tune: impl FnOnce(&mut Config)) -> Config {
-    let mut config = Config::new("/nowhere".into());
+fn tuned(tune: impl FnOnce(&mut ServerConfig)) -> ServerConfig {
+    let mut config = ServerConfig::new("/nowhere".into());
     config.model_provider = super::model::NAME.to_owned();
     config.helper_rules.containment = Containment::Guard;
     // The context before the conversation has its own tests.

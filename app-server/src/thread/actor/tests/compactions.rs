@@ -8,7 +8,7 @@ use skein_protocol::thread::{ThreadCompactStartResponse, ThreadForkParams};
 use skein_protocol::turn::{
     CodexErrorInfo, NonSteerableTurnKind, TurnStartParams, TurnStatus, TurnSteerResponse, UserInput,
 };
-use skein_provider::{ModelEvent, ProviderError, Usage};
+use skein_provider::{ModelEvent, ProviderError, TokenUsage};
 
 use super::conversations::{listening, prompt, text};
 use super::*;
@@ -22,8 +22,8 @@ fn narrow() -> Bench {
     })
 }
 
-const FULL: Usage =
-    Usage { input: 890, output: 20, cached_input: 0, cache_write_input: 0, reasoning_output: 0 };
+const FULL: TokenUsage =
+    TokenUsage { input: 890, output: 20, cached_input: 0, cache_write_input: 0, reasoning_output: 0 };
 
 fn too_long() -> ProviderError {
     ProviderError { info: Some(CodexErrorInfo::ContextWindowExceeded), ..ProviderError::new("too long") }
@@ -146,7 +146,7 @@ async fn a_conversation_that_fills_its_window_is_compacted_before_the_next_answe
 async fn a_new_client_gets_the_usage_and_a_compaction_leaves_an_estimate() {
     let bench = listening();
     let (mut client, thread) = bench.started().await;
-    let used = |input| ModelEvent::Usage(Usage { input, output: 20, ..Usage::default() });
+    let used = |input| ModelEvent::Usage(TokenUsage { input, output: 20, ..TokenUsage::default() });
     bench.listener.will_say(Ok(vec![text("long"), used(900)]));
     client.turn(thread, "one").await;
     let first = client.notified::<ThreadTokenUsageUpdated>().await;
@@ -180,7 +180,7 @@ async fn the_size_of_a_summarys_request_is_not_the_size_of_the_conversation() {
     let bench = narrow();
     let (mut client, thread) = bench.started().await;
     client.turn(thread, "one").await;
-    let usage = ModelEvent::Usage(Usage { input: 950, output: 20, ..Usage::default() });
+    let usage = ModelEvent::Usage(TokenUsage { input: 950, output: 20, ..TokenUsage::default() });
     bench.listener.will_say(Ok(vec![text("in short"), usage]));
     let request = client.compact(thread);
     client.answer::<ThreadCompactStartResponse>(request).await.unwrap();
@@ -317,7 +317,7 @@ async fn of_a_long_last_message_a_summary_keeps_the_beginning_and_the_end() {
 async fn clients_receive_the_window_that_decides_on_compactions() {
     for (bench, window) in [(listening(), policy::CONTEXT_WINDOW), (narrow(), 1_000)] {
         let (mut client, thread) = bench.started().await;
-        bench.listener.will_say(Ok(vec![text("well"), ModelEvent::Usage(Usage::default())]));
+        bench.listener.will_say(Ok(vec![text("well"), ModelEvent::Usage(TokenUsage::default())]));
         client.turn(thread, "one").await;
         let prompt = client.notified::<ThreadTokenUsageUpdated>().await;
         assert_eq!(prompt.token_usage.model_context_window, Some(window));

@@ -5,12 +5,12 @@ use std::time::Duration;
 use skein_protocol::notifications::ConfigWarning;
 
 use super::*;
-use crate::config::{Config, ConfigErrors};
+use crate::config::{ConfigErrors, ServerConfig};
 use crate::reload;
 
 /// The settings of the bench, changed.
-fn changed(bench: &Bench, change: impl FnOnce(&mut Config)) -> Config {
-    let mut config = Config::clone(&bench.services.config());
+fn changed(bench: &Bench, change: impl FnOnce(&mut ServerConfig)) -> ServerConfig {
+    let mut config = ServerConfig::clone(&bench.services.config());
     change(&mut config);
     config
 }

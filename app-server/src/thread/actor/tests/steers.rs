@@ -3,7 +3,7 @@
 use skein_protocol::item::ThreadItemBody;
 use skein_protocol::notifications::{ItemCompleted, TurnCompleted};
 use skein_protocol::turn::{TurnStartResponse, TurnStatus};
-use skein_provider::{Callee, ModelEvent, Reasoning, Thoughts, ToolCall, Usage};
+use skein_provider::{Callee, ModelEvent, Reasoning, Thoughts, TokenUsage, ToolCall};
 
 use super::conversations::{listening, prompt, text};
 use super::*;
@@ -70,7 +70,7 @@ async fn of_an_answer_that_is_cut_whole_calls_are_made_and_thoughts_and_usage_co
     let answer = vec![
         ModelEvent::Reasoning(thought),
         ModelEvent::ToolCall(call),
-        ModelEvent::Usage(Usage { input: 5, ..Usage::default() }),
+        ModelEvent::Usage(TokenUsage { input: 5, ..TokenUsage::default() }),
         ModelEvent::ReasoningDelta { of: Thoughts::Summary, part: 0, text: "and".into() },
     ];
     let (mut client, thread, _) = speaking(&bench, answer).await;

@@ -5,7 +5,7 @@ use skein_protocol::notifications::{TurnCompleted, Warning};
 use skein_protocol::thread::ThreadCompactStartResponse;
 use skein_protocol::turn::{CodexErrorInfo, TurnStatus};
 use skein_provider::{
-    Callee, Entry, ModelEvent, Prompt, ProviderError, Stopped, ToolCall, ToolChoice, Usage,
+    Callee, Entry, ModelEvent, Prompt, ProviderError, Stopped, TokenUsage, ToolCall, ToolChoice,
 };
 
 use super::conversations::{listening, prompt, text};
@@ -20,7 +20,7 @@ fn cut_short() -> ProviderError {
 }
 
 fn used(input: i64) -> ModelEvent {
-    ModelEvent::Usage(Usage { input, ..Usage::default() })
+    ModelEvent::Usage(TokenUsage { input, ..TokenUsage::default() })
 }
 
 fn call(id: usize) -> ModelEvent {

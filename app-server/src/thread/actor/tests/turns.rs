@@ -11,7 +11,7 @@ use skein_protocol::turn::{TurnStartResponse, TurnStatus};
 
 use super::model::PANIC;
 use super::*;
-use crate::config::{Config, ModelConfig};
+use crate::config::{ModelConfig, ServerConfig};
 use crate::reload;
 use crate::thread::actor::Owner;
 use crate::thread::event::Force;
@@ -241,7 +241,7 @@ async fn an_unknown_model_is_warned_of_once_per_load_with_the_setting_for_its_wi
     client.turn(thread, "three").await;
     assert_eq!(warnings(&mut client).len(), 2);
     // The settings name it.
-    let mut config = Config::clone(&bench.services.config());
+    let mut config = ServerConfig::clone(&bench.services.config());
     config.models.insert("said".to_owned(), ModelConfig { window: Some(9_000), ..ModelConfig::default() });
     reload::take(&bench.services, Ok(config)).unwrap();
     let thread = client.start_with(json!({ "model": "said" })).await;

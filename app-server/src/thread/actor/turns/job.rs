@@ -8,7 +8,7 @@ use skein_protocol::settings::ModeKind;
 use skein_protocol::turn::TurnStartParams;
 use skein_provider::ModelSettings;
 use skein_provider::gone::Gone;
-use skein_store::rollout::record::ThreadSettings;
+use skein_store::rollout::record::StoredSettings;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +16,7 @@ use super::super::helper_side::HelperSide;
 use super::super::log::Log;
 use super::super::settings::{self, instructions};
 use super::{Child, Ending, Owner, RunningTurn, TurnState, items};
-use crate::config::{Config, ModelTerms};
+use crate::config::{ModelTerms, ServerConfig};
 use crate::thread::machine::Persistence;
 use crate::thread::outgoing::Outgoing;
 use crate::turn::conversation_cache::Slot;
@@ -25,7 +25,7 @@ use crate::turn::{self, HistorySource, Job, Recipient, StoredHistory, TurnContex
 use crate::{policy, thread};
 
 /// Whether the thread is in plan mode.
-fn plans(settings: &ThreadSettings) -> bool {
+fn plans(settings: &StoredSettings) -> bool {
     settings.mode() == Some(ModeKind::Plan)
 }
 
@@ -106,19 +106,19 @@ pub(super) fn warn_of_unknown_model(services: &thread::Context, log: &mut Log, h
 }
 
 /// The context that the model reads before the conversation.
-fn context(helpers: &HelperSide, config: &Config, settings: &ThreadSettings) -> TurnContext {
+fn context(helpers: &HelperSide, config: &ServerConfig, settings: &StoredSettings) -> TurnContext {
     // A client's own text for the mode is part of the instructions.
     let has_words = settings.mode_instructions().is_some_and(|words| !words.trim().is_empty());
     let plan_mode = (plans(settings) && !has_words).then_some(PLAN_MODE);
     helpers.turn_context(config, settings.cwd.clone(), plan_mode)
 }
 
-fn terms(config: &Config, settings: &ThreadSettings) -> ModelTerms {
+fn terms(config: &ServerConfig, settings: &StoredSettings) -> ModelTerms {
     config.model_terms(&settings.model_provider, &settings.model)
 }
 
 /// The settings for the model's answer.
-fn model_settings(terms: &ModelTerms, settings: &ThreadSettings, params: &TurnStartParams) -> ModelSettings {
+fn model_settings(terms: &ModelTerms, settings: &StoredSettings, params: &TurnStartParams) -> ModelSettings {
     ModelSettings {
         instructions: instructions(settings, policy::INSTRUCTIONS),
         effort: settings.reasoning_effort.clone(),

@@ -5,13 +5,13 @@ use skein_protocol::notifications::ThreadTokenUsageUpdated;
 use skein_provider as provider;
 use skein_store::history::History;
 use skein_store::rollout::Keep;
-use skein_store::rollout::record::Usage;
+use skein_store::rollout::record::TurnUsage;
 
 use super::super::log::Log;
 use super::RunningTurn;
 
 /// Records the tokens of a request of this turn.
-pub(super) fn used(log: &mut Log, turn: &RunningTurn, usage: &provider::Usage) {
+pub(super) fn used(log: &mut Log, turn: &RunningTurn, usage: &provider::TokenUsage) {
     let last = TokenUsageBreakdown {
         cache_write_input_tokens: usage.cache_write_input,
         cached_input_tokens: usage.cached_input,
@@ -36,7 +36,7 @@ pub(super) fn context_is(log: &mut Log, turn: &RunningTurn, total_tokens: i64) {
 fn record(log: &mut Log, turn: &RunningTurn, last: TokenUsageBreakdown, total: TokenUsageBreakdown) {
     let turn_id = turn.id.clone();
     let token_usage = ThreadTokenUsage { last, model_context_window: Some(turn.window), total };
-    let number = log.record_one(Usage { turn_id: turn_id.clone(), usage: token_usage }, Keep::Process);
+    let number = log.record_one(TurnUsage { turn_id: turn_id.clone(), usage: token_usage }, Keep::Process);
     let params = ThreadTokenUsageUpdatedNotification { thread_id: log.id(), token_usage, turn_id };
     log.notify::<ThreadTokenUsageUpdated>(&params, Some(number));
 }

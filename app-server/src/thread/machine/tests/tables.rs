@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::world::{POLICY, start};
 use crate::thread::effect::{Destination, Effect, MoveRefusal, ResumeFailure, UnloadRefusal};
 use crate::thread::event::{Counts, Event, Force, Materialised, WaiterId};
-use crate::thread::machine::{Admission, Machine, Needs, Persistence, Phase, Policy};
+use crate::thread::machine::{CommandAdmission, Machine, Needs, Persistence, Phase, Policy};
 
 const W: WaiterId = WaiterId(1);
 const V: WaiterId = WaiterId(2);
@@ -410,7 +410,7 @@ fn input_is_a_turn_a_steer_or_kept() {
 
 #[test]
 fn a_command_is_carried_out_when_its_thread_has_what_it_needs() {
-    use Admission::{ByTheNextOwner, Later, Never, Now};
+    use CommandAdmission::{ByTheNextOwner, Later, Never, Now};
     let needs = [Needs::Owner, Needs::EndOfLoad, Needs::Loaded, Needs::Helpers];
     let loading = Life::new(Persistence::Durable, POLICY);
     let idle = Life::subscribed();

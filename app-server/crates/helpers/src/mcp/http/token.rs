@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use reqwest::header::HeaderValue;
 use skein_base::files;
 use skein_base::masks::Hidden;
-use skein_base::tasks::{Pool, Tasks};
+use skein_base::tasks::{BlockingPool, Tasks};
 
 use crate::policy;
 
@@ -60,7 +60,7 @@ impl TokenFile {
     async fn read(&self) -> Result<Token, String> {
         let wrong = |why: String| format!("no token in {} (bearer_token_file): {why}", self.path.display());
         let path = self.path.clone();
-        let read = self.tasks.blocking("token file", Pool::Inputs, move || read(&path)).await;
+        let read = self.tasks.blocking("token file", BlockingPool::Inputs, move || read(&path)).await;
         let text =
             read.map_err(|panic| wrong(panic.to_string()))?.map_err(|error| wrong(error.to_string()))?;
         let token = Token::new(text.trim()).map_err(|why| wrong(why.to_owned()))?;

@@ -21,6 +21,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::process::shutdown::Shutdown;
 
 use crate::mcp::Line;
+use crate::mcp::http::Error;
 use crate::mcp::http::events::{events, whole};
 use crate::mcp::http::fault::Fault;
 use crate::mcp::http::listening::{Events, NoStream, listening};
@@ -30,8 +31,6 @@ use crate::mcp::http::token::{Token, TokenFile};
 use crate::mcp::http::trouble::Trouble;
 use crate::policy;
 use crate::spec::HttpSpec;
-
-type Error = StreamableHttpError<Fault>;
 
 const SESSION: &str = "mcp-session-id";
 const JSON: &str = "application/json";

@@ -5,7 +5,7 @@ use skein_base::clock::WallMs;
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
 
 use super::*;
-use crate::rollout::record::{ThreadMeta, ThreadSettings};
+use crate::rollout::record::{StoredSettings, ThreadMeta};
 use crate::testing::{Happening, RecordedLife, THREAD};
 
 fn wait<T>(what: impl Future<Output = T>) -> T {
@@ -160,7 +160,7 @@ fn the_newest_turn_is_shown_however_long_it_is() {
 fn long_settings_take_no_turns_from_what_is_shown() {
     let long = Some("instructions ".repeat(5_000));
     let mut life =
-        RecordedLife::with(ThreadSettings { developer_instructions: long, ..ThreadSettings::default() });
+        RecordedLife::with(StoredSettings { developer_instructions: long, ..StoredSettings::default() });
     (0..50).for_each(|_| life.happens(&Happening::Turn(1, 10, Some(TurnStatus::Completed))));
     let end = wait(History::read_end(&life.store(), THREAD, policy::HISTORY_WINDOW)).unwrap();
     assert_eq!((end.held_turns().len(), end.has_older()), (50, false));
@@ -170,9 +170,9 @@ fn long_settings_take_no_turns_from_what_is_shown() {
 fn settings_that_stay_as_they_are_are_written_once() {
     let long = |text: &str| Some(text.repeat(20_000));
     let mut life =
-        RecordedLife::with(ThreadSettings { developer_instructions: long("a"), ..ThreadSettings::default() });
+        RecordedLife::with(StoredSettings { developer_instructions: long("a"), ..StoredSettings::default() });
     (0..20).for_each(|_| life.happens(&Happening::Turn(1, 10, Some(TurnStatus::Completed))));
-    let settings = ThreadSettings { developer_instructions: long("b"), ..ThreadSettings::default() };
+    let settings = StoredSettings { developer_instructions: long("b"), ..StoredSettings::default() };
     life.record(ThreadMeta { settings: Some(settings.clone()), git_info: None });
     (0..20).for_each(|_| life.happens(&Happening::Turn(1, 10, Some(TurnStatus::Completed))));
     let mut lines = Vec::new();
@@ -187,7 +187,7 @@ fn settings_that_stay_as_they_are_are_written_once() {
 /// An earlier version wrote all settings into each header. A thread continues from there without them.
 #[test]
 fn a_rollout_with_all_settings_in_each_header_is_read_and_continued() {
-    let settings = |model: &str| ThreadSettings { model: model.to_owned(), ..ThreadSettings::default() };
+    let settings = |model: &str| StoredSettings { model: model.to_owned(), ..StoredSettings::default() };
     let mut life = RecordedLife::with(settings("first"));
     (0..3).for_each(|_| life.happens(&Happening::Turn(1, 10, Some(TurnStatus::Completed))));
     life.record(ThreadMeta { settings: Some(settings("second")), git_info: None });
@@ -213,7 +213,7 @@ fn a_rollout_with_all_settings_in_each_header_is_read_and_continued() {
 /// The settings are known if one record with them is readable, whichever records are damaged.
 #[tokio::test]
 async fn settings_are_known_while_one_record_has_them() {
-    let settings = |model: &str| ThreadSettings { model: model.to_owned(), ..ThreadSettings::default() };
+    let settings = |model: &str| StoredSettings { model: model.to_owned(), ..StoredSettings::default() };
     let mut life = RecordedLife::with(settings("first"));
     for model in ["second", "third"] {
         (0..3).for_each(|_| life.happens(&Happening::Turn(1, 10, Some(TurnStatus::Completed))));

@@ -4,7 +4,7 @@ use super::*;
 
 fn thread(lines: &[Value]) -> ForeignThread {
     let with_events = lines.iter().any(ForeignThread::reports_messages);
-    let mut thread = ForeignThread::new(WallMs(1), ThreadSettings::default(), with_events);
+    let mut thread = ForeignThread::new(WallMs(1), StoredSettings::default(), with_events);
     lines.iter().for_each(|line| thread.take(line));
     thread
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 use skein_base::clock::Clock;
-use skein_base::tasks::Pool;
+use skein_base::tasks::BlockingPool;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::time::timeout;
 
@@ -129,7 +129,7 @@ impl SledIndex {
     /// Opens the index of this schema, and returns whether it is complete.
     async fn open_folder(&self, schema: Schema) -> Result<(Trees, bool), Broken> {
         let path = schema.folder(&self.shared.home);
-        let opening = self.shared.tasks.blocking("open index", Pool::Index, move || {
+        let opening = self.shared.tasks.blocking("open index", BlockingPool::Index, move || {
             let trees = Trees::open(&path, schema)?;
             let complete = trees.is_complete()?;
             Ok::<_, Broken>((trees, complete))
@@ -310,7 +310,7 @@ impl SledIndex {
         work: impl FnOnce(&crate::home::HomePaths) -> std::io::Result<()> + Send + 'static,
     ) -> Result<(), Broken> {
         let home = self.shared.home.clone();
-        let done = self.shared.tasks.blocking(name, Pool::Index, move || work(&home)).await;
+        let done = self.shared.tasks.blocking(name, BlockingPool::Index, move || work(&home)).await;
         Ok(done.map_err(|panic| Broken::Damaged(panic.to_string()))??)
     }
 

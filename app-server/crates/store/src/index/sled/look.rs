@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use skein_base::tasks::{Pool, Tasks};
+use skein_base::tasks::{BlockingPool, Tasks};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use uuid::Uuid;
 
@@ -36,7 +36,7 @@ impl IndexReader {
         if !folder.is_dir() {
             return Ok(None);
         }
-        let opened = tasks.blocking("open index", Pool::Index, move || {
+        let opened = tasks.blocking("open index", BlockingPool::Index, move || {
             let trees = Trees::open(&folder, Schema::CURRENT)?;
             Ok::<_, Broken>(trees.is_complete()?.then_some(trees))
         });

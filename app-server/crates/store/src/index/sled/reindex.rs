@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use skein_base::tasks::{Pool, Tasks};
+use skein_base::tasks::{BlockingPool, Tasks};
 use uuid::Uuid;
 
 use super::schema::{self, Schema};
@@ -54,7 +54,7 @@ async fn on_pool<T: Send + 'static>(
     tasks: &Tasks,
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, IndexError> {
-    let done = tasks.blocking("reindex", Pool::Index, work).await;
+    let done = tasks.blocking("reindex", BlockingPool::Index, work).await;
     let done = done.map_err(|panic| IndexError::Unavailable(panic.to_string()))?;
     done.map_err(|error| IndexError::Unavailable(error.to_string()))
 }

@@ -321,7 +321,7 @@ async fn a_comparison_needs_no_more_than_one_place_at_the_index() {
                 holds.notify_one();
                 release.wait();
             };
-            pool.blocking("hold", Pool::Index, hold).await.unwrap();
+            pool.blocking("hold", BlockingPool::Index, hold).await.unwrap();
         });
         held.notified().await;
     }

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use serde_json::Map;
 use skein_base::clock::{Clock, WallMs};
 use skein_base::durations::{DurationCounts, Durations};
-use skein_base::tasks::{Pool, Tasks};
+use skein_base::tasks::{BlockingPool, Tasks};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::task::JoinError;
 use tokio::time::Instant;
@@ -89,7 +89,8 @@ impl FileStore {
     /// # Errors
     /// As the disk says. The old rollout is still there, unless only the last sync of a folder has failed.
     pub async fn put(&self, thread: ThreadId, location: Location, records: Vec<Record>) -> io::Result<()> {
-        self.naming(Pool::Sync, move |shared| copies::put(&shared.places, thread, location, records)).await
+        self.naming(BlockingPool::Sync, move |shared| copies::put(&shared.places, thread, location, records))
+            .await
     }
 
     /// Runs a read of a rollout's file, from its beginning to the readable end.
@@ -99,7 +100,7 @@ impl FileStore {
         work: impl FnOnce((&dyn LayerFile, &dyn TextSource), u64) -> io::Result<T> + Send + 'static,
     ) -> Result<T, ReadError> {
         let (shared, place) = (Arc::clone(&self.shared), self.reads.place(thread).await);
-        let done = self.tasks.blocking("read rollout", Pool::Read, move || {
+        let done = self.tasks.blocking("read rollout", BlockingPool::Read, move || {
             let _place = place;
             shared.read(thread, work)
         });
@@ -116,7 +117,7 @@ impl FileStore {
         let thread = lease.thread;
         let held = self.shared.hold(thread);
         let turn = held.turn().await;
-        let done = self.tasks.blocking("move rollout", Pool::Sync, move || {
+        let done = self.tasks.blocking("move rollout", BlockingPool::Sync, move || {
             let _turn = turn;
             let held = held;
             held.relocate(lease, unsaved, work)
@@ -127,7 +128,7 @@ impl FileStore {
     /// Runs work on names.
     async fn naming<T: Send + 'static>(
         &self,
-        pool: Pool,
+        pool: BlockingPool,
         work: impl FnOnce(&WriterSlots) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
         let shared = Arc::clone(&self.shared);
@@ -152,7 +153,7 @@ impl RolloutStore for FileStore {
     ) -> Result<Appended, AppendError> {
         let held = self.shared.hold(lease.thread);
         let (turn, working) = (held.turn().await, Arc::clone(&held));
-        let done = self.tasks.blocking("append", Pool::Sync, move || {
+        let done = self.tasks.blocking("append", BlockingPool::Sync, move || {
             // Dropped last: the next use finds the slot as this one leaves it.
             let _turn = turn;
             let working = working;
@@ -173,7 +174,7 @@ impl RolloutStore for FileStore {
     ) -> Result<Appended, CopyError> {
         let (held, shared) = (self.shared.hold(lease.thread), Arc::clone(&self.shared));
         let turn = held.turn().await;
-        let done = self.tasks.blocking("copy rollout", Pool::Sync, move || {
+        let done = self.tasks.blocking("copy rollout", BlockingPool::Sync, move || {
             let _turn = turn;
             let _held = held;
             let readable = shared.readable(from);
@@ -185,7 +186,7 @@ impl RolloutStore for FileStore {
     }
 
     async fn secrets(&self, thread: ThreadId) -> SecretValues {
-        let read = self.naming(Pool::Read, move |shared| secrets::read(&shared.places, thread)).await;
+        let read = self.naming(BlockingPool::Read, move |shared| secrets::read(&shared.places, thread)).await;
         let none = |error: io::Error| {
             tracing::warn!(%thread, %error, "the secrets of a thread cannot be read; its helpers start without them");
             Map::new()
@@ -206,7 +207,7 @@ impl RolloutStore for FileStore {
     async fn load(&self, thread: ThreadId) -> Result<Loaded, ReadError> {
         let held = self.shared.hold(thread);
         let turn = held.turn().await;
-        let done = self.tasks.blocking("load rollout", Pool::Read, move || {
+        let done = self.tasks.blocking("load rollout", BlockingPool::Read, move || {
             let _turn = turn;
             let held = held;
             held.load()
@@ -239,7 +240,7 @@ impl RolloutStore for FileStore {
         until: Instant,
     ) -> Vec<Result<Option<EventSeq>, ReadError>> {
         let (shared, first) = (Arc::clone(&self.shared), threads.first().copied());
-        let done = self.tasks.blocking("sift rollouts", Pool::Search, move || {
+        let done = self.tasks.blocking("sift rollouts", BlockingPool::Search, move || {
             let prefilter = |(thread, after)| {
                 shared.read(thread, |(file, _), end| {
                     pages::prefilter(file, end, Prefilter::new(&may_hold, after), after)
@@ -264,7 +265,7 @@ impl RolloutStore for FileStore {
     }
 
     async fn location(&self, thread: ThreadId) -> Result<Location, ReadError> {
-        let found = self.naming(Pool::Read, move |shared| Ok(shared.places.location(thread))).await;
+        let found = self.naming(BlockingPool::Read, move |shared| Ok(shared.places.location(thread))).await;
         found.map_err(|source| ReadError::Disk { thread, source })?.ok_or(ReadError::Missing(thread))
     }
 
@@ -272,7 +273,7 @@ impl RolloutStore for FileStore {
         let look = move |shared: &WriterSlots| {
             Ok(threads.into_iter().map(|id| shared.places.location(id)).collect())
         };
-        self.naming(Pool::Read, look).await
+        self.naming(BlockingPool::Read, look).await
     }
 
     async fn relocate(&self, lease: Lease, location: Location) -> Result<(), MoveError> {
@@ -284,19 +285,19 @@ impl RolloutStore for FileStore {
     }
 
     async fn purge(&self, before: WallMs) -> io::Result<usize> {
-        self.naming(Pool::Sync, move |shared| shared.places.purge(before)).await
+        self.naming(BlockingPool::Sync, move |shared| shared.places.purge(before)).await
     }
 
     async fn last_change(&self) -> io::Result<Option<WallMs>> {
-        self.naming(Pool::Read, |shared| shared.places.last_change()).await
+        self.naming(BlockingPool::Read, |shared| shared.places.last_change()).await
     }
 
     async fn archived(&self) -> io::Result<Vec<ThreadId>> {
-        self.naming(Pool::Read, |shared| shared.places.archived()).await
+        self.naming(BlockingPool::Read, |shared| shared.places.archived()).await
     }
 
     async fn threads(&self) -> io::Result<Vec<ThreadId>> {
-        self.naming(Pool::Read, |shared| shared.places.threads()).await
+        self.naming(BlockingPool::Read, |shared| shared.places.threads()).await
     }
 
     fn release(&self, thread: ThreadId) {
@@ -305,17 +306,17 @@ impl RolloutStore for FileStore {
 
     async fn close_idle(&self) -> usize {
         let shared = Arc::clone(&self.shared);
-        let closed = self.tasks.blocking("close rollouts", Pool::Sync, move || shared.close_idle());
+        let closed = self.tasks.blocking("close rollouts", BlockingPool::Sync, move || shared.close_idle());
         // The task tracker has logged a panic.
         closed.await.unwrap_or_default()
     }
 
     async fn set_open_marker(&self, thread: ThreadId) -> io::Result<()> {
-        self.naming(Pool::Sync, move |shared| shared.places.set_open_marker(thread)).await
+        self.naming(BlockingPool::Sync, move |shared| shared.places.set_open_marker(thread)).await
     }
 
     async fn open_markers(&self) -> io::Result<Vec<ThreadId>> {
-        self.naming(Pool::Read, |shared| Ok(shared.places.marked())).await
+        self.naming(BlockingPool::Read, |shared| Ok(shared.places.marked())).await
     }
 
     fn open_marker(&self, thread: ThreadId) -> OpenMarker {
@@ -323,7 +324,7 @@ impl RolloutStore for FileStore {
     }
 
     async fn clear_open_markers(&self, offsets: Vec<OpenMarker>) -> io::Result<usize> {
-        self.naming(Pool::Sync, move |shared| {
+        self.naming(BlockingPool::Sync, move |shared| {
             let mut taken = 0;
             for marker in offsets {
                 taken += usize::from(shared.places.clear_open_markers(marker)?);

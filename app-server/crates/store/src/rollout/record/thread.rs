@@ -21,7 +21,7 @@ use crate::home::Term;
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct ThreadSettings {
+pub struct StoredSettings {
     /// Absolute working directory.
     pub cwd: String,
     /// The model.
@@ -85,7 +85,7 @@ fn merge(there: &mut Map<String, Value>, newer: Map<String, Value>) {
     }
 }
 
-impl ThreadSettings {
+impl StoredSettings {
     /// Whether the agent plans or acts, if the user has chosen.
     pub fn mode(&self) -> Option<ModeKind> {
         self.collaboration_mode.as_ref().map(|chosen| chosen.mode)
@@ -117,7 +117,7 @@ pub struct ThreadCreated {
     /// The repository at that time.
     pub git_info: Option<GitInfo>,
     /// Its settings.
-    pub settings: ThreadSettings,
+    pub settings: StoredSettings,
 }
 
 /// `thread.opened`.
@@ -149,7 +149,7 @@ pub struct ThreadNamed {
 #[serde(rename_all = "camelCase", default)]
 pub struct ThreadMeta {
     /// The settings from here on.
-    pub settings: Option<ThreadSettings>,
+    pub settings: Option<StoredSettings>,
     /// The repository from here on; one without members removes the old description.
     pub git_info: Option<GitInfo>,
 }
@@ -187,7 +187,7 @@ impl ReadPosition {
 
 /// `thread.goal`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ThreadGoal {
+pub struct GoalChanged {
     /// The goal from here on; null removes it.
     pub goal: Option<Goal>,
 }

@@ -15,7 +15,7 @@ use super::super::bench::Bench;
 use super::super::client::Client;
 use super::super::message::Message;
 use super::rules::{Hints, Mode, Policy, need_no_answer};
-use crate::config::Config;
+use crate::config::ServerConfig;
 use crate::reload;
 use crate::thread::command::Edit;
 use crate::thread::event::Force;
@@ -185,7 +185,7 @@ impl World {
     }
 
     fn read_settings(&self) {
-        let mut config = Config::clone(&self.bench.services.config());
+        let mut config = ServerConfig::clone(&self.bench.services.config());
         settings(&mut config, self.shared, self.program, self.modes);
         reload::take(&self.bench.services, Ok(config)).unwrap();
     }
@@ -343,7 +343,7 @@ impl World {
     }
 }
 
-fn settings(config: &mut Config, shared: bool, program: u32, modes: [Mode; TOOLS.len()]) {
+fn settings(config: &mut ServerConfig, shared: bool, program: u32, modes: [Mode; TOOLS.len()]) {
     let isolation = if shared { Isolation::Shared } else { Isolation::Thread };
     let mut spec = HelperSpec { isolation, ..HelperSpec::new("helper", format!("program-{program}")) };
     let modes = TOOLS.iter().zip(modes).map(|(tool, mode)| ((*tool).to_owned(), mode.setting()));

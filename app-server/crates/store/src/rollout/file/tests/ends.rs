@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::*;
 use crate::home::Term;
 use crate::rollout::record::{
-    Compacted, ItemCompleted, KeptMessages, RecordBody, ThreadHeader, ThreadOpened, ThreadSettings,
+    Compacted, ItemCompleted, KeptMessages, RecordBody, StoredSettings, ThreadHeader, ThreadOpened,
     TurnCompleted, TurnStarted,
 };
 
@@ -25,7 +25,7 @@ fn turn(first: u64, length: usize, opened: Option<ThreadOpened>) -> Vec<Record> 
     let (item_id, input) = (Some("user".into()), vec![UserInput::text("hello")]);
     let header = ThreadHeader {
         name: None,
-        settings: Some(ThreadSettings::default()),
+        settings: Some(StoredSettings::default()),
         settings_at: None,
         usage: None,
         epoch: Epoch(3),

@@ -7,7 +7,7 @@ use skein_protocol::thread::SessionSource;
 use super::*;
 use crate::index::memory::MemoryIndex;
 use crate::index::{ThreadFilter, ThreadIndex, rebuild};
-use crate::rollout::record::{RecordBody, ThreadCreated, ThreadSettings, TurnStarted};
+use crate::rollout::record::{RecordBody, StoredSettings, ThreadCreated, TurnStarted};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -42,7 +42,7 @@ fn listed_history(id: ThreadId) -> Vec<Record> {
         cli_version: "0".to_owned(),
         forked_from: None,
         git_info: None,
-        settings: ThreadSettings::default(),
+        settings: StoredSettings::default(),
     };
     let input = vec![skein_protocol::turn::UserInput::text("hello")];
     let turn = TurnStarted { turn_id: "t".into(), input, item_id: Some("i".into()), client_id: None };

@@ -4,7 +4,7 @@ use serde_json::json;
 use skein_base::clock::WallMs;
 
 use super::*;
-use crate::rollout::record::{SecretValues, ThreadMeta, ThreadSettings};
+use crate::rollout::record::{SecretValues, StoredSettings, ThreadMeta};
 
 fn secrets(value: &str) -> SecretValues {
     SecretValues(
@@ -14,7 +14,7 @@ fn secrets(value: &str) -> SecretValues {
 
 /// Appends settings with this secret.
 async fn works_with(fixture: &Fixture, id: ThreadId, head: u64, value: &str) {
-    let settings = ThreadSettings { secrets: secrets(value), ..ThreadSettings::default() };
+    let settings = StoredSettings { secrets: secrets(value), ..StoredSettings::default() };
     let meta = ThreadMeta { settings: Some(settings), git_info: None };
     let record = Record { seq: EventSeq(head + 1), at: WallMs(0), body: meta.into() };
     fixture.store.append(lease(id), EventSeq(head), vec![record], Keep::Power).await.unwrap();
@@ -58,7 +58,7 @@ async fn secrets_that_the_disk_does_not_take_are_in_no_record() {
     let fixture = Fixture::new();
     let id = thread(1);
     fs::write(fixture.paths.secrets(), "in the way").unwrap();
-    let settings = ThreadSettings { secrets: secrets("s3cret"), ..ThreadSettings::default() };
+    let settings = StoredSettings { secrets: secrets("s3cret"), ..StoredSettings::default() };
     let meta = ThreadMeta { settings: Some(settings), git_info: None };
     let record = Record { seq: EventSeq(1), at: WallMs(0), body: meta.into() };
     let refused = fixture.store.append(lease(id), EventSeq(0), vec![record], Keep::Power).await;

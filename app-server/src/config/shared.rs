@@ -5,26 +5,26 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::Config;
+use super::ServerConfig;
 
 /// The settings of this moment.
 #[derive(Debug)]
-pub(crate) struct Settings {
-    now: RwLock<Arc<Config>>,
+pub(crate) struct SharedConfig {
+    now: RwLock<Arc<ServerConfig>>,
     /// One permit for a look at the file, so that no older look replaces a newer one.
     look: Semaphore,
     /// One permit for writing the file for a client.
     write: Semaphore,
 }
 
-impl Settings {
+impl SharedConfig {
     /// These, until others are taken.
-    pub(crate) fn new(config: Config) -> Self {
+    pub(crate) fn new(config: ServerConfig) -> Self {
         Self { now: RwLock::new(Arc::new(config)), look: Semaphore::new(1), write: Semaphore::new(1) }
     }
 
     /// The settings of this moment.
-    pub(crate) fn now(&self) -> Arc<Config> {
+    pub(crate) fn now(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -43,7 +43,7 @@ impl Settings {
     /// Takes the settings of a new look at the file. Settings that only a start can change stay as they are. Returns the
     /// changed keys among those.
     #[must_use = "the user needs to know which keys need a restart"]
-    pub(crate) fn take(&self, new: Config) -> Vec<&'static str> {
+    pub(crate) fn take(&self, new: ServerConfig) -> Vec<&'static str> {
         let mut current = self.now.write().unwrap_or_else(PoisonError::into_inner);
         let mut new = new;
         let kept = new.keep_of_start(&current);
@@ -52,10 +52,10 @@ impl Settings {
     }
 }
 
-impl Config {
+impl ServerConfig {
     /// Keeps the settings that are read once, at the start: the home and its address, the settings of the process host, the
     /// size of mailboxes. All others are read at their use.
-    fn keep_of_start(&mut self, running: &Config) -> Vec<&'static str> {
+    fn keep_of_start(&mut self, running: &ServerConfig) -> Vec<&'static str> {
         let mut kept = Vec::new();
         let mut keep = |key: &'static str, changed: bool| {
             if changed {
