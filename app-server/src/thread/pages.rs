@@ -7,6 +7,8 @@
 //! shows each item once, however late a page is. Only the turn itself (status, error, times) is current: its end may have
 //! been published long before the page is read.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use skein_protocol::error::WireError;
 use skein_protocol::extension::ThreadPicture;
@@ -345,15 +347,15 @@ pub(crate) fn room(most: usize) -> usize {
 
 /// Adds the published items in progress to their turn, unless they have ended since. `turn` is newer than `open`. A turn
 /// that is not on disk is not shown.
-pub(crate) fn add_open_items(turn: &mut Turn, running: Option<&TurnId>, open: &[ThreadItem]) {
+pub(crate) fn add_open_items(turn: &mut Turn, running: Option<&TurnId>, open: &[Arc<ThreadItem>]) {
     if turn.status != TurnStatus::InProgress || Some(&turn.id) != running {
         return;
     }
     for item in open {
         match turn.items.iter_mut().find(|there| there.id() == item.id()) {
-            Some(there) if there.completed_at_ms.is_none() => *there = item.clone(),
+            Some(there) if there.completed_at_ms.is_none() => there.clone_from(item),
             Some(_) => {}
-            None => turn.items.push(item.clone()),
+            None => turn.items.push(ThreadItem::clone(item)),
         }
     }
 }

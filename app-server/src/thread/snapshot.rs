@@ -30,8 +30,9 @@ pub(crate) struct Snapshot {
     pub(crate) cut_off: Option<TurnId>,
     /// Since when no client has used the thread, while an eviction may unload it.
     pub(crate) idle_since: Option<Instant>,
-    /// The items in progress with their text so far.
-    pub(crate) open_items: Vec<ThreadItem>,
+    /// The items in progress with their text so far. Copies of the snapshot share them: more text copies an item only
+    /// while a reader still has it.
+    pub(crate) open_items: Vec<Arc<ThreadItem>>,
     /// The helpers, from their start to their end.
     pub(crate) helpers: Option<Arc<HelperSet>>,
 }

@@ -229,7 +229,7 @@ impl Log {
         }
         self.snapshot.send_modify(|snapshot| {
             let open = snapshot.open_items.iter_mut().find(|open| open.id() == item);
-            match open.map(|open| &mut open.body) {
+            match open.map(|open| &mut Arc::make_mut(open).body) {
                 Some(ThreadItemBody::AgentMessage(message)) => message.text.push_str(text),
                 Some(ThreadItemBody::Plan(plan)) => plan.text.push_str(text),
                 _ => {}
@@ -471,14 +471,14 @@ impl Log {
     pub(super) fn show_history(&self, turn: Option<&TurnId>, status: impl FnOnce() -> ThreadStatus) {
         let Some(history) = self.history() else { return };
         let ThreadPicture { seq, epoch } = self.end();
-        let is_new = {
+        let open_items = {
             let seen = self.snapshot.borrow();
-            seen.seq != seq || seen.turn.as_ref() != turn || seen.thread.is_none()
+            let is_new = seen.seq != seq || seen.turn.as_ref() != turn || seen.thread.is_none();
+            is_new.then(|| shown_again(&seen.open_items, history))
         };
-        if is_new {
+        if let Some(open_items) = open_items {
             let thread = self.thread(status());
             let goal = history.goal().map(|goal| views::goal(self.thread, goal));
-            let open_items: Vec<ThreadItem> = history.open_items().cloned().collect();
             self.show(|snapshot| {
                 (snapshot.seq, snapshot.epoch) = (seq, epoch);
                 snapshot.turn = turn.cloned();
@@ -488,6 +488,12 @@ impl Log {
             });
         }
     }
+}
+
+/// The items in progress. Those that the snapshot shows already are not copied, for they may be long.
+fn shown_again(shown: &[Arc<ThreadItem>], history: &History) -> Vec<Arc<ThreadItem>> {
+    let unchanged = |item: &ThreadItem| shown.iter().find(|shown| ***shown == *item).cloned();
+    history.open_items().map(|item| unchanged(item).unwrap_or_else(|| Arc::new(item.clone()))).collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Walks over histories, also while they grow.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
@@ -280,7 +282,7 @@ fn turns_are_summed_up_and_newest_first_unless_asked_otherwise() {
 #[test]
 fn items_in_progress_go_into_their_own_turn_unless_they_are_done() {
     let running = TurnId::from("turn 1");
-    let open = [item(1, 0), item(1, 1)];
+    let open = [item(1, 0), item(1, 1)].map(Arc::new);
     // The turn is not on disk yet: its items do not go into the previous turn.
     let mut all = history(&[1]);
     add_open_items(&mut all[0], Some(&running), &open);

@@ -110,15 +110,46 @@ async fn a_status_is_published_when_it_changes() {
     assert_eq!(log.drain().len(), 2);
 }
 
-#[tokio::test(start_paused = true)]
-async fn text_in_flight_is_shown_at_once_and_written_within_a_second() {
-    let (bench, mut log, seen) = log(Persistence::Durable, Materialised::No);
+/// Begins a turn with an open message, and shows it.
+fn begin_message(log: &mut Log) -> ItemId {
     let turn_id = TurnId::from("t".to_owned());
     let started = TurnStarted { turn_id: turn_id.clone(), input: Vec::new(), item_id: None, client_id: None };
     let item = ThreadItem::agent_message("i", "");
     let id = item.id().clone();
     log.record(vec![started.into(), ItemStarted { turn_id, item }.into()], Keep::Process);
     log.show_history(None, || ThreadStatus::Idle);
+    id
+}
+
+fn text(item: &ThreadItem) -> &str {
+    let ThreadItemBody::AgentMessage(message) = &item.body else { panic!("{item:?}") };
+    &message.text
+}
+
+#[tokio::test(start_paused = true)]
+async fn readers_and_checkpoints_share_the_text_in_flight_instead_of_copying_it() {
+    let (_bench, mut log, seen) = log(Persistence::Durable, Materialised::No);
+    let id = begin_message(&mut log);
+    log.append(&id, "half");
+    let place = Arc::as_ptr(&seen.borrow().open_items[0]);
+    log.append(&id, " a word");
+    let read = seen.borrow().clone();
+    let before = log.end().seq;
+    log.checkpoint();
+    log.show_history(None, || ThreadStatus::Idle);
+    assert_eq!(seen.borrow().seq, before.next());
+    for shown in [&read, &seen.borrow()] {
+        assert_eq!((Arc::as_ptr(&shown.open_items[0]), text(&shown.open_items[0])), (place, "half a word"));
+    }
+    log.append(&id, "s");
+    assert_eq!(text(&read.open_items[0]), "half a word", "a reader keeps its view");
+    assert_eq!(text(&seen.borrow().open_items[0]), "half a words");
+}
+
+#[tokio::test(start_paused = true)]
+async fn text_in_flight_is_shown_at_once_and_written_within_a_second() {
+    let (bench, mut log, seen) = log(Persistence::Durable, Materialised::No);
+    let id = begin_message(&mut log);
     assert_eq!(log.checkpoint_at(), None);
 
     let now = bench.services.clock.now();
@@ -126,8 +157,7 @@ async fn text_in_flight_is_shown_at_once_and_written_within_a_second() {
     tokio::time::advance(policy::CHECKPOINT / 2).await;
     log.append(&id, " a word");
     assert_eq!(log.checkpoint_at(), Some(now + policy::CHECKPOINT), "counted from the first piece");
-    let shown = seen.borrow().open_items[0].clone();
-    assert!(matches!(&shown.body, ThreadItemBody::AgentMessage(message) if message.text == "half a word"));
+    assert_eq!(text(&seen.borrow().open_items[0]), "half a word");
 
     let before = log.end().seq;
     log.checkpoint();
