@@ -147,3 +147,6 @@ fn take_note((context, repair): (&Context, &StartupRepair), mark: OpenMarker, re
         }
     });
 }
+
+#[cfg(test)]
+mod tests;

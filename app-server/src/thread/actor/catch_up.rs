@@ -233,3 +233,6 @@ pub(super) fn answer(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,3 +79,67 @@ impl Owner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use skein_protocol::ids::ThreadId;
+
+    use super::*;
+
+    const THREAD: ThreadId = ThreadId::new(uuid::Uuid::nil());
+
+    /// A repair under way, and its answer.
+    fn begun() -> (Repair, oneshot::Receiver<Repaired>) {
+        let (mut repair, (done, answer)) = (Repair::default(), oneshot::channel());
+        repair.begin(done);
+        (repair, answer)
+    }
+
+    #[test]
+    fn the_answer_names_the_disk_first_then_another_user_then_the_mending() {
+        let answered = |mended, unloaded, unsaved| {
+            let (mut repair, _) = begun();
+            repair.note_mended(mended);
+            let (done, mut answer) = oneshot::channel();
+            repair.answer(done, unloaded, unsaved);
+            answer.try_recv().unwrap()
+        };
+        assert!(matches!(answered(true, false, Some("full")), Repaired::Failed(why) if why == "full"));
+        assert!(matches!(answered(true, false, None), Repaired::Owned));
+        assert!(matches!(answered(true, true, None), Repaired::Mended));
+        assert!(matches!(answered(false, true, None), Repaired::Whole));
+    }
+
+    #[test]
+    fn a_load_that_fails_is_answered_once_and_a_missing_rollout_is_no_failure() {
+        let (mut repair, mut answer) = begun();
+        repair.fail(&ThreadError::NotFound { id: THREAD });
+        repair.fail(&ThreadError::BrokeOff { id: THREAD });
+        assert!(matches!(answer.try_recv(), Ok(Repaired::Missing)));
+        let (mut repair, mut answer) = begun();
+        repair.fail(&ThreadError::BrokeOff { id: THREAD });
+        assert!(matches!(answer.try_recv(), Ok(Repaired::Failed(_))));
+    }
+
+    #[test]
+    fn only_a_command_of_somebody_else_ends_its_being_alone() {
+        let (mut repair, _answer) = begun();
+        repair.note(&Command::Repair(oneshot::channel().0));
+        repair.note(&Command::Fence(oneshot::channel().0));
+        assert!(repair.is_alone());
+        repair.note(&Command::Helpers(oneshot::channel().0));
+        repair.note(&Command::Repair(oneshot::channel().0));
+        assert!(!repair.is_alone());
+        assert!(!Repair::default().is_alone(), "an owner that no repair has made");
+    }
+
+    #[test]
+    fn a_later_mending_is_not_counted_for_the_repair() {
+        let (mut repair, _answer) = begun();
+        repair.fail(&ThreadError::BrokeOff { id: THREAD });
+        repair.note_mended(true);
+        let (done, mut answer) = oneshot::channel();
+        repair.answer(done, true, None);
+        assert!(matches!(answer.try_recv(), Ok(Repaired::Whole)));
+    }
+}

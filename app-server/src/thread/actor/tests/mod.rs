@@ -4,7 +4,7 @@
 //! No test sleeps. Tests in memory run on paused time. Tests on files use a layer that can hold and fail operations.
 
 pub(crate) mod bench;
-mod client;
+pub(crate) mod client;
 mod compactions;
 mod consent;
 mod conversations;
@@ -21,7 +21,7 @@ mod forks;
 mod helper_notes;
 mod lasting;
 mod loads;
-mod message;
+pub(crate) mod message;
 mod messages;
 mod numbers;
 mod observers;
