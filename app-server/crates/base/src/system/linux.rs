@@ -20,6 +20,10 @@ use rustix::process::{PidfdFlags, Resource, Rlimit, Signal, setrlimit};
 use super::proc::Process;
 use super::{GuardExecutable, Used};
 
+mod sockets;
+
+pub(crate) use sockets::{has_ended, overflow_uid, tcp_entry, tcp_entry_by, unix_peer};
+
 /// The missing means to keep helpers together; `None` if nothing is missing.
 pub const MISSING: Option<&str> = None;
 /// Flags for sending a message.
@@ -156,8 +160,7 @@ impl ProcessHandle {
 
     /// Whether no thread of it runs any more.
     pub fn has_ended(&self) -> bool {
-        let mut ready = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
-        poll(&mut ready, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+        has_ended(self.0.as_fd())
     }
 }
 

@@ -8,12 +8,13 @@ use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::libc;
-use nix::sys::socket::MsgFlags;
+use nix::sys::socket::{MsgFlags, getsockopt, sockopt};
 use nix::unistd::{Pid, getsid};
 use rustix::event::kqueue::{Event, EventFilter, EventFlags, ProcessEvents, kevent, kqueue};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
+use super::peers::{TcpEntry, TcpPair, UnixPeer, Unknown, Way};
 use super::proc::Process;
 use super::{GuardExecutable, Used};
 
@@ -266,4 +267,36 @@ pub fn prepare_namespace() -> io::Result<()> {
 /// Always.
 pub fn enter_namespace(_tell: &PipeWriter) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+/// The uid that stands for users without a number: there are no user namespaces here.
+pub(super) fn overflow_uid() -> Option<u32> {
+    None
+}
+
+/// Fails: there is no way to ask for one connection here.
+pub(super) fn tcp_entry(_pair: &TcpPair) -> Result<Option<TcpEntry>, Unknown> {
+    Err(Unknown::Unsupported)
+}
+
+/// Fails by every way.
+pub(super) fn tcp_entry_by(_way: Way, pair: &TcpPair) -> Result<Option<TcpEntry>, Unknown> {
+    tcp_entry(pair)
+}
+
+/// The process that connected to an accepted unix socket. Nothing pins it.
+pub(super) fn unix_peer(socket: BorrowedFd<'_>) -> io::Result<UnixPeer> {
+    let (user, _) = nix::unistd::getpeereid(socket)?;
+    let pid = getsockopt(&socket, sockopt::LocalPeerPid)?;
+    Ok(UnixPeer {
+        uid: user.as_raw(),
+        pid: Some(Pid::from_raw(pid)).filter(|pid| pid.as_raw() > 0),
+        pidfd: None,
+        ended: false,
+    })
+}
+
+/// Never called: there are no pidfds here.
+pub(super) fn has_ended(_pidfd: BorrowedFd<'_>) -> bool {
+    false
 }

@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 
+pub mod peers;
 pub mod proc;
 
 #[cfg(target_os = "linux")]
