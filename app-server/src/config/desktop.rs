@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
-use skein_helpers::{HelperLimits, HelperSpec, HttpSpec, Secrets, StdioSpec, Transport};
+use skein_helpers::{HelperSpec, HttpSpec, Secrets, StdioSpec, Transport};
 
 use super::helpers::is_of_name;
 
@@ -142,7 +142,7 @@ fn stdio(command: String, members: &mut HelperMembers<'_>) -> Result<StdioSpec, 
             return Err(unfilled("cwd", &cwd));
         }
     };
-    Ok(StdioSpec { command, args, env: Secrets(env), env_vars, cwd, limits: HelperLimits::default() })
+    Ok(StdioSpec { command, args, env: Secrets(env), env_vars, cwd, ..StdioSpec::default() })
 }
 
 fn http(url: String, members: &mut HelperMembers<'_>) -> Result<HttpSpec, String> {

@@ -41,6 +41,7 @@ struct StdioKeys {
     cwd: Option<PathBuf>,
     #[serde(with = "LimitKeys")]
     limits: HelperLimits,
+    may_connect: bool,
 }
 
 /// The most that a helper may use.

@@ -19,7 +19,7 @@ impl HelperSpec {
 
 fn check(stdio: &StdioSpec) -> Result<(), String> {
     // The settings check the names in `env_vars`.
-    let StdioSpec { command, args, env, env_vars: _, cwd, limits: _ } = stdio;
+    let StdioSpec { command, args, env, env_vars: _, cwd, limits: _, may_connect: _ } = stdio;
     if command.is_empty() {
         return Err("its command is empty".to_owned());
     }

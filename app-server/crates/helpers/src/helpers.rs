@@ -17,6 +17,10 @@ use crate::set::lookup::{self, Lookups};
 use crate::spec::HelperSpec;
 use crate::supervisor::{HelperEvent, Starter};
 
+mod caller;
+
+pub use caller::Caller;
+
 /// All helpers of one server.
 #[derive(Debug)]
 pub struct Helpers {

@@ -33,7 +33,7 @@ pub mod trial;
 pub use containment::levels::{self, Containment};
 pub use containment::limits::{HelperLimits, Size};
 pub use error::{HelperError, ProcessError};
-pub use helpers::Helpers;
+pub use helpers::{Caller, Helpers};
 pub use pool::{PoolCounts, Program};
 pub use process::guard;
 pub use process::host::{HostOptions, ProcessHost};

@@ -5,6 +5,7 @@ pub mod guard;
 pub(crate) mod host;
 pub(crate) mod input;
 pub(crate) mod liveness;
+pub(crate) mod living;
 pub(crate) mod monitor;
 pub(crate) mod report;
 pub(crate) mod shutdown;

@@ -111,6 +111,8 @@ pub struct StdioSpec {
     pub cwd: Option<PathBuf>,
     /// Its limits.
     pub limits: HelperLimits,
+    /// Whether its processes may connect to this server.
+    pub may_connect: bool,
 }
 
 /// A helper on another server.
@@ -152,6 +154,7 @@ impl fmt::Debug for StdioSpec {
             .field("env_vars", &self.env_vars)
             .field("cwd", &self.cwd)
             .field("limits", &self.limits)
+            .field("may_connect", &self.may_connect)
             .finish()
     }
 }

@@ -4,6 +4,9 @@
 #[path = "helpers/alive.rs"]
 mod alive;
 #[cfg(test)]
+#[path = "helpers/callers.rs"]
+mod callers;
+#[cfg(test)]
 #[path = "helpers/house.rs"]
 mod house;
 #[cfg(test)]

@@ -39,7 +39,7 @@ pub(super) fn change_way(there: &mut dyn TableLike, spec: &HelperSpec) -> Vec<St
 pub(super) fn written(spec: &HelperSpec) -> Table {
     let mut all = plain(spec);
     let limits = all.remove(LIMITS).unwrap_or_default();
-    let (none, unlimited) = ([json!([]), json!({})], [json!(0), json!("0")]);
+    let (none, unlimited) = ([json!([]), json!({}), json!(false)], [json!(0), json!("0")]);
     let limits: InlineTable = values(limit_keys(), &unlimited, |key| limits.get(key)).collect();
     let way = values([stdio_keys(), http_keys()].concat(), &none, |key| all.get(key));
     let limits = (!limits.is_empty()).then_some((LIMITS, limits.into()));

@@ -88,6 +88,7 @@ fn full(name: &str) -> HelperSpec {
         env_vars: vec!["TOKEN".into()],
         cwd: Some("/srv".into()),
         limits: HelperLimits { memory: Some(96 << 20), processes: Some(9), files: Some(64), nice: Some(-1) },
+        may_connect: true,
     };
     HelperSpec { enabled: false, ..HelperSpec::reached(name, Transport::Stdio(stdio)) }
 }

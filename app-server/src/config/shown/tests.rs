@@ -83,6 +83,7 @@ const ALL: &str = r#"
     tool_timeout_sec = 60
     on_unresponsive = "fail"
     limits = { memory = "1GiB", processes = 50, files = 256, nice = 5 }
+    may_connect = true
     env_vars = ["TOKEN", { name = "KEY", source = "local" }]
 
     [mcp_servers.docs]

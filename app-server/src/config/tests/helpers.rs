@@ -15,6 +15,7 @@ fn a_helper_has_the_keys_that_codex_gives_it() {
             env_vars: vec!["TOKEN".into(), "KEY".into()],
             cwd: Some("sub".into()),
             limits: LIMITS,
+            may_connect: true,
         }),
         enabled: false,
         isolation: Isolation::Shared,

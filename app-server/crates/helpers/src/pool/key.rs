@@ -131,7 +131,7 @@ impl Fingerprint {
     }
 
     fn stdio(&mut self, stdio: &StdioSpec, directory: &Path) {
-        let StdioSpec { command, args, env, env_vars, cwd, limits } = stdio;
+        let StdioSpec { command, args, env, env_vars, cwd, limits, may_connect } = stdio;
         self.part(b"stdio");
         self.part(command.as_bytes());
         self.count(args.len());
@@ -147,6 +147,8 @@ impl Fingerprint {
             self.part(limit.unwrap_or_default().as_bytes());
         }
         self.part(nice.map(|nice| nice.to_string()).unwrap_or_default().as_bytes());
+        // A process keeps the permission of its start: a change of the setting ends it.
+        self.part(&[u8::from(*may_connect)]);
     }
 
     fn http(&mut self, http: &HttpSpec) {
@@ -202,6 +204,7 @@ mod tests {
             stdio(base.clone(), |stdio| stdio.cwd = Some("sub".into())),
             stdio(base.clone(), |stdio| stdio.limits.memory = Some(1)),
             stdio(base.clone(), |stdio| stdio.limits.nice = Some(0)),
+            stdio(base.clone(), |stdio| stdio.may_connect = true),
         ] {
             assert_ne!(key(&base), key(&other), "{other:?}");
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use skein_base::system::proc::Process;
 use skein_protocol::extension::{HelperDetail, HelperIsolation};
 use skein_protocol::ids::ThreadId;
 
@@ -15,6 +16,18 @@ impl HelperPool {
         let leases = self.table();
         let details = leases.entries().map(|(_, entry)| detail(entry, table));
         details.filter(|detail| thread.is_none_or(|thread| detail.thread_ids.contains(&thread))).collect()
+    }
+
+    /// The only thread that uses the instance below this guard.
+    pub(crate) fn thread_below(&self, guard: &Process) -> Option<ThreadId> {
+        let leases = self.table();
+        let is_below = |entry: &&TableEntry<Arc<Instance>, LeaseHolder>| {
+            entry.instance.seen.borrow().view.as_ref().and_then(|view| view.guard) == Some(*guard)
+        };
+        let entry = leases.entries().map(|(_, entry)| entry).find(is_below)?;
+        let mut threads = entry.holders.values().map(|holder| holder.thread);
+        let first = threads.next()?;
+        threads.all(|thread| thread == first).then_some(first)
     }
 }
 

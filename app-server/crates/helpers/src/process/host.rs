@@ -22,6 +22,7 @@ use crate::counters::{Counters, ProcessCounts};
 use crate::error::ProcessError;
 use crate::policy;
 use crate::process::liveness::Sampler;
+use crate::process::living::Living;
 use crate::recovery::children::Children;
 use crate::recovery::reaper;
 use crate::recovery::startup_cleanup::{Leftovers, StartupCleanup};
@@ -61,6 +62,8 @@ pub struct ProcessHost {
     leftovers: watch::Receiver<Leftovers>,
     pub(crate) sampler: Arc<Sampler>,
     pub(crate) room_wanted: Arc<Notify>,
+    /// Helpers of which a process is, or may be, left.
+    pub(crate) living: Living,
 }
 
 impl ProcessHost {
@@ -92,6 +95,7 @@ impl ProcessHost {
             leftovers,
             sampler: Arc::default(),
             room_wanted: Arc::default(),
+            living: Living::default(),
             options,
             cgroup,
             unavailable,

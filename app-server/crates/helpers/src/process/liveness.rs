@@ -178,7 +178,7 @@ fn connected(pids: &[Pid]) -> bool {
 }
 
 /// The inodes of a process's sockets.
-fn sockets(pid: Pid) -> impl Iterator<Item = u64> {
+pub(crate) fn sockets(pid: Pid) -> impl Iterator<Item = u64> {
     let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     open.filter_map(|entry| {
         let to = fs::read_link(entry.path()).ok()?;

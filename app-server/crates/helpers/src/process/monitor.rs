@@ -27,6 +27,7 @@ use crate::error::ProcessError;
 use crate::policy;
 use crate::process::control::{GuardReport, Order};
 use crate::process::host::ProcessHost;
+use crate::process::living::Listed;
 use crate::process::report::{ExitReport, ProcessStatus};
 use crate::process::shutdown::Shutdown;
 use crate::process::stages::Stage;
@@ -62,6 +63,8 @@ pub(crate) struct GuardMonitor {
     alive: Option<Counted>,
     guard_alive: Option<Counted>,
     done: DropGuard,
+    /// Until no process is left.
+    _listed: Listed,
 }
 
 /// The parts of a monitor, except the guard.
@@ -75,6 +78,8 @@ pub(crate) struct MonitorSetup {
     pub(crate) life: watch::Sender<ProcessStatus>,
     /// The end of the process, which the monitor reports.
     pub(crate) shutdown: Shutdown,
+    /// Its entry among the living helpers.
+    pub(crate) listed: Listed,
 }
 
 impl GuardMonitor {
@@ -105,6 +110,7 @@ impl GuardMonitor {
             last_stage: None,
             done: setup.shutdown.done_on_drop(),
             shutdown: setup.shutdown,
+            _listed: setup.listed,
         }
     }
 

@@ -122,6 +122,8 @@ impl ProcessTree {
             guard: proc::Process::read(Pid::from_raw(guard.child.id().cast_signed())),
             stderr_read: CancellationToken::new(),
         };
+        // Before the plan: the helper does not run without it.
+        let listed = host.living.list(tag, spec, process.guard);
         let sent = control::send_plan(
             guard.control.as_fd(),
             &plan,
@@ -129,7 +131,7 @@ impl ProcessTree {
         );
         let cwd = plan.cwd.to_string_lossy().into_owned();
         let limits = limits.by_group;
-        let setup = MonitorSetup { spec: spec.clone(), cgroup, limits, cwd, life: told, shutdown };
+        let setup = MonitorSetup { spec: spec.clone(), cgroup, limits, cwd, life: told, shutdown, listed };
         host.options
             .tasks
             .spawn(format!("helper/{}", spec.name), GuardMonitor::new(host, guard, setup).run());

@@ -87,6 +87,12 @@ impl ProcessTable {
         pids
     }
 
+    /// The children of a process.
+    pub(crate) fn children_of(&self, parent: Pid) -> impl Iterator<Item = Process> {
+        let children = self.children.get(&parent).map(Vec::as_slice).unwrap_or_default();
+        children.iter().filter_map(|pid| self.found.get(pid).copied())
+    }
+
     /// `None` for a process that has ended since.
     fn about(&self, pid: Pid) -> Option<HelperProcess> {
         let parent = self.found.get(&pid)?.parent;

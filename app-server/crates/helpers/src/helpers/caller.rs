@@ -1,0 +1,59 @@
+//! The helper behind a connection to the server.
+
+use nix::unistd::Pid;
+use skein_base::system::peers::UnixPeer;
+use skein_protocol::ids::ThreadId;
+
+use super::Helpers;
+use crate::process::living::Belonging;
+
+/// The name of a helper that has ended, while a process of it may be left.
+const FORMER: &str = "(ended)";
+
+/// A helper that has connected to the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Its name in the settings; `(ended)` for one that has none any more.
+    pub name: String,
+    /// The thread that uses it, if only one does.
+    pub thread: Option<ThreadId>,
+    /// `may_connect` of its settings.
+    pub may_connect: bool,
+}
+
+impl Helpers {
+    /// The helper that a process belongs to: a guard of this server is above it, or it carries a tag of this home. Reads a few
+    /// files of `/proc`. The caller makes sure afterwards that the pid is still that process's, or asks
+    /// [`Helpers::helper_of_peer`].
+    pub fn helper_of_process(&self, pid: Pid) -> Option<Caller> {
+        self.host.belonging_of_process(pid).map(|belonging| self.caller(belonging))
+    }
+
+    /// The helper behind a unix socket. While a helper lives, a process that has connected and ended counts as one: it may have
+    /// left the socket to another process.
+    pub fn helper_of_peer(&self, peer: &UnixPeer) -> Option<Caller> {
+        let found = self.helper_of_process(peer.pid?);
+        match peer.has_ended() {
+            false => found,
+            true if self.host.living.is_empty() => None,
+            true => Some(self.caller(Belonging::Former)),
+        }
+    }
+
+    /// The helper of which a process holds the socket with this inode, as `/proc/PID/fd` shows it. Blocks while it reads the
+    /// process table and the descriptors of helpers' processes. Reads nothing while no helper lives.
+    pub fn helper_of_socket(&self, inode: u64) -> Option<Caller> {
+        self.host.belonging_of_socket(inode).map(|belonging| self.caller(belonging))
+    }
+
+    fn caller(&self, belonging: Belonging) -> Caller {
+        match belonging {
+            Belonging::To(helper) => Caller {
+                thread: helper.guard.and_then(|guard| self.pool.thread_below(&guard)),
+                name: helper.name,
+                may_connect: helper.may_connect,
+            },
+            Belonging::Former => Caller { name: FORMER.to_owned(), thread: None, may_connect: false },
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The living helpers of one server, and which of them a process or a socket belongs to.
+//!
+//! The chain of parents comes first: guards are subreapers, so no process below a guard leaves it while the guard lives. The
+//! process tag is for the orphans of a dead guard; a process can lower its own limits and clear its environment. Both keep out
+//! the ordinary tools of a helper. They are no wall against a program that asks another service to connect for it.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nix::unistd::Pid;
+use skein_base::system::proc::Process;
+
+use crate::containment::tag::{ProcessTag, StartTag};
+use crate::policy;
+use crate::process::host::ProcessHost;
+use crate::process::liveness::sockets;
+use crate::process::table::ProcessTable;
+use crate::spec::HelperSpec;
+
+/// A helper of which a process is, or may be, left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LivingHelper {
+    pub(crate) name: String,
+    pub(crate) may_connect: bool,
+    /// The guard above all its processes.
+    pub(crate) guard: Option<Process>,
+}
+
+/// A process that belongs to a helper.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Belonging {
+    To(LivingHelper),
+    /// A helper that has ended, or one of a former server of this home.
+    Former,
+}
+
+/// The living helpers, by their tags.
+#[derive(Debug, Default)]
+pub(crate) struct Living(Arc<Mutex<HashMap<ProcessTag, LivingHelper>>>);
+
+/// Keeps one of them listed until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    all: Arc<Mutex<HashMap<ProcessTag, LivingHelper>>>,
+    tag: ProcessTag,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        lock(&self.all).remove(&self.tag);
+    }
+}
+
+impl Living {
+    /// Lists a helper that is about to start.
+    pub(crate) fn list(&self, tag: ProcessTag, spec: &HelperSpec, guard: Option<Process>) -> Listed {
+        let may_connect = spec.stdio().is_some_and(|stdio| stdio.may_connect);
+        let helper = LivingHelper { name: spec.name.clone(), may_connect, guard };
+        lock(&self.0).insert(tag, helper);
+        Listed { all: Arc::clone(&self.0), tag }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        lock(&self.0).is_empty()
+    }
+
+    fn all(&self) -> HashMap<ProcessTag, LivingHelper> {
+        lock(&self.0).clone()
+    }
+}
+
+fn lock<T>(map: &Mutex<T>) -> MutexGuard<'_, T> {
+    // The map is consistent whenever the lock is free, also after a panic.
+    map.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl ProcessHost {
+    /// The helper that a process belongs to. Reads a few files of `/proc`.
+    pub(crate) fn belonging_of_process(&self, pid: Pid) -> Option<Belonging> {
+        let living = self.living.all();
+        let by_chain = guard_above(pid, &living).map(|helper| Belonging::To(helper.clone()));
+        by_chain.or_else(|| by_tag(pid, self.children.start, &living))
+    }
+
+    /// The helper of which a process holds the socket with this inode. Blocks: reads the process table and the descriptors of
+    /// helpers' processes. Reads nothing while no helper lives.
+    pub(crate) fn belonging_of_socket(&self, inode: u64) -> Option<Belonging> {
+        for _ in 0..policy::SOCKET_LOOKS {
+            let living = self.living.all();
+            if living.is_empty() {
+                return None;
+            }
+            match look_for_socket(inode, self.children.start, &living) {
+                ControlFlow::Break(found) => return found,
+                ControlFlow::Continue(()) => {}
+            }
+        }
+        None
+    }
+}
+
+/// Goes from a process up to a guard.
+fn guard_above(pid: Pid, living: &HashMap<ProcessTag, LivingHelper>) -> Option<&LivingHelper> {
+    if living.is_empty() {
+        return None;
+    }
+    let guards: HashMap<Pid, (u64, &LivingHelper)> = living
+        .values()
+        .filter_map(|helper| Some((helper.guard?.pid, (helper.guard?.started, helper))))
+        .collect();
+    for _ in 0..policy::CHAIN_LOOKS {
+        match climb(Process::read(pid)?, &guards) {
+            ControlFlow::Break(found) => return found,
+            // A parent ended meanwhile, and its children have another one.
+            ControlFlow::Continue(()) => {}
+        }
+    }
+    None
+}
+
+fn climb<'a>(
+    mut at: Process,
+    guards: &HashMap<Pid, (u64, &'a LivingHelper)>,
+) -> ControlFlow<Option<&'a LivingHelper>> {
+    loop {
+        if let Some((started, helper)) = guards.get(&at.pid)
+            && *started == at.started
+        {
+            return ControlFlow::Break(Some(helper));
+        }
+        if at.pid == Pid::this() || at.parent.as_raw() <= 0 {
+            return ControlFlow::Break(None);
+        }
+        match Process::read(at.parent) {
+            // A process that is younger than its child only has the number of the child's parent.
+            Some(parent) if parent.started <= at.started => at = parent,
+            Some(_) | None => return ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// The helper whose tag a process carries.
+fn by_tag(pid: Pid, start: StartTag, living: &HashMap<ProcessTag, LivingHelper>) -> Option<Belonging> {
+    let tag = ProcessTag::carried_by(pid).find(|tag| tag.start.home == start.home)?;
+    Some(living.get(&tag).cloned().map_or(Belonging::Former, Belonging::To))
+}
+
+/// One look at the descriptors of all helpers' processes. Goes on if a process ended before it was read: a child of it may hold
+/// the socket now.
+fn look_for_socket(
+    inode: u64,
+    start: StartTag,
+    living: &HashMap<ProcessTag, LivingHelper>,
+) -> ControlFlow<Option<Belonging>> {
+    let table = ProcessTable::take();
+    let mut changed = false;
+    let mut holds = |pid: Pid| {
+        let found = sockets(pid).any(|held| held == inode);
+        changed |= !found && Process::read(pid).is_none_or(|now| now.zombie);
+        found
+    };
+    for helper in living.values() {
+        let pids = helper.guard.map(|guard| table.pids_below(&guard)).unwrap_or_default();
+        if pids.into_iter().any(&mut holds) {
+            return ControlFlow::Break(Some(Belonging::To(helper.clone())));
+        }
+    }
+    // The orphans of a dead guard fell to this process.
+    for orphan in table.children_of(Pid::this()) {
+        let Some(belonging) = by_tag(orphan.pid, start, living) else { continue };
+        if std::iter::once(orphan.pid).chain(table.pids_below(&orphan)).any(&mut holds) {
+            return ControlFlow::Break(Some(belonging));
+        }
+    }
+    if changed { ControlFlow::Continue(()) } else { ControlFlow::Break(None) }
+}
