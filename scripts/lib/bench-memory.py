@@ -2,11 +2,12 @@
 
 `read`: eight clients read a thread of 14 MB three times each, and leave. `deaf`: clients subscribe to a thread, do not read
 its turn's notifications, and leave. The figures are resident megabytes: before, at the peak, and 30 s after. Each burst has
-a new server, which was idle before it. The environment is passed on, so that LD_PRELOAD measures another allocator."""
+a new server, which was idle before it. `--idle` loads so many threads instead, with a turn each, and prints what one of
+them holds: medians of several rounds, and their ratio to the first build. The environment is passed on, so that LD_PRELOAD measures another allocator."""
 
-import argparse, asyncio, resource, tempfile
+import argparse, asyncio, resource, statistics, tempfile, time
 
-from served import Client, Server
+from served import Client, RawClient, Server
 
 
 def resident(server):
@@ -71,11 +72,40 @@ async def measure(server, given):
         print(f"{name:5} {before:8.1f} {most:8.1f} {after:8.1f} {after / before:6.2f}  {server.binary}", flush=True)
 
 
+def idle(binary, count):
+    """Resident kilobytes for each of `count` idle threads of a new server."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server(binary, f"{folder}/home")
+        try:
+            server.serve()
+            client = RawClient(server.url)
+            for number in range(10 + count):
+                if number == 10:
+                    before = resident(server)
+                client.turn(client.new_thread(), "a few words")
+            time.sleep(2)
+            return 1024 * (resident(server) - before) / count
+        finally:
+            server.end()
+
+
+def compare_idle(given):
+    rounds = [[idle(binary, given.idle) for binary in given.binaries] for _ in range(given.rounds)]
+    print(f"kB for each of {given.idle} idle threads (medians of {given.rounds})")
+    for at, binary in enumerate(given.binaries):
+        ratio = statistics.median(found[at] / found[0] for found in rounds)
+        print(f"{statistics.median(found[at] for found in rounds):8.1f}   ratio {ratio:5.3f}   {binary}")
+
+
 async def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--clients", type=int, default=1500)
+    parser.add_argument("--idle", type=int)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("binaries", nargs="+")
     given = parser.parse_args()
+    if given.idle:
+        return compare_idle(given)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     print(f"{'burst':5} {'before':>8} {'most':>8} {'after':>8} {'ratio':>6}  binary (MB)")

@@ -2,11 +2,17 @@
 
 A model on loopback answers each request with a few words. A turn has two parts. The first goes from `turn/start` until the
 model has the whole request: Skein finds the conversation, encodes it and sends it. The second goes to `turn/completed`.
-`read` is the time until the first byte of the request arrives, `send` the time until the last one."""
+`read` is the time until the first byte of the request arrives, `send` the time until the last one.
+
+Two options measure something else. `--deltas` streams turns of the echo model to a client that parses nothing, as fast
+as the server can. With `--rate` the model sends so many deltas per second; then none are merged, and the processor time
+of builds compares. `--starts` starts servers on homes with so many threads. `first answer` is the time from the start
+of the program until the answer to `initialize`, and `first page` until the first page of `thread/list` behind it.
+Figures are medians, and `ratio` is the median of the ratios to the first build, round by round."""
 
 import argparse, asyncio, json, statistics, tempfile, time
 
-from served import Client, Server
+from served import Client, RawClient, Server
 
 CHUNK = "data: " + json.dumps({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [{"index": 0, "delta": {"content": "some words "}}]}) + "\n\n"
 END = "data: " + json.dumps({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}) + "\n\ndata: [DONE]\n\n"
@@ -55,13 +61,104 @@ class Measured(Server):
         return [1000 * (to - of) for of, to in ((began, self.model.first), (self.model.first, self.model.last), (began, ended))]
 
 
+class Streaming(Server):
+    """A server whose threads use the echo model."""
+
+    def start(self):
+        self.serve()
+        self.raw = RawClient(self.url)
+
+    def processor(self):
+        """Seconds of processor time so far."""
+        # Linux's number of another process's clock; /proc has the same in hundredths of a second.
+        return time.clock_gettime((~self.process.pid << 3) | 2)
+
+    def stream(self, count, rate):
+        """One turn of a new thread: deltas of the model per second, and per second of the server's processor time. The
+        outbox merges deltas while the client is behind; the third figure is the share that arrived on its own."""
+        thread = self.raw.new_thread()
+        began, before = time.perf_counter(), self.processor()
+        received = self.raw.turn(thread, f"/stream {count} 20 {rate}")
+        seconds, used = time.perf_counter() - began, self.processor() - before
+        return count / seconds, count / used, 100 * received.count(b'"item/agentMessage/delta"') / count
+
+
+class Starting(Server):
+    """A server that starts again and again on one home."""
+
+    def fill(self, threads):
+        self.serve()
+        for number in range(threads):
+            if number % 200 == 0:
+                client = RawClient(self.url)
+            client.turn(client.new_thread(), f"message {number}")
+        self.end()
+
+    def start(self):
+        """Milliseconds from the start of the program until its first answer, and until its first page of threads."""
+        began = time.perf_counter()
+        self.serve()
+        client = RawClient(self.url)
+        answered = time.perf_counter()
+        client.request("thread/list", {})
+        listed = time.perf_counter()
+        self.end()
+        return 1000 * (answered - began), 1000 * (listed - began)
+
+
+def compare(names, rounds, servers, measure):
+    """Measures each server once a round, after one round that does not count, and prints medians and ratios."""
+    results = [[measure(server) for server in servers] for _ in range(rounds + 1)][1:]
+    for at, server in enumerate(servers):
+        cells = []
+        for number, name in enumerate(names):
+            figure = statistics.median(found[at][number] for found in results)
+            ratio = statistics.median(found[at][number] / found[0][number] for found in results)
+            cells.append(f"{name} {figure:10.1f}, ratio {ratio:5.3f}")
+        print(f"{'   '.join(cells)}   {server.binary}", flush=True)
+
+
+def deltas(given, folder):
+    servers = [Streaming(binary, f"{folder}/{number}") for number, binary in enumerate(given.binaries)]
+    try:
+        for server in servers:
+            server.start()
+        print(f"turns of {given.deltas} deltas (medians of {given.rounds})")
+        compare(["per second", "per processor second", "unmerged %"], given.rounds, servers, lambda server: server.stream(given.deltas, given.rate))
+    finally:
+        for server in servers:
+            server.end()
+
+
+def starts(given, folder):
+    for threads in map(int, given.starts.split(",")):
+        servers = [Starting(binary, f"{folder}/{threads}-{number}") for number, binary in enumerate(given.binaries)]
+        try:
+            for server in servers:
+                server.fill(threads)
+            print(f"starts with {threads} threads (medians of {given.rounds})")
+            compare(["first answer ms", "first page ms"], given.rounds, servers, Starting.start)
+        finally:
+            for server in servers:
+                server.end()
+
+
 async def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--turns", default="1,100,1000")
     parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--deltas", type=int)
+    parser.add_argument("--rate", default="")
+    parser.add_argument("--starts")
     parser.add_argument("binaries", nargs="+")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
+        if given.starts:
+            starts(given, folder)
+        if given.deltas:
+            deltas(given, folder)
+        if given.starts or given.deltas:
+            return
         servers = [Measured(binary, f"{folder}/{number}") for number, binary in enumerate(given.binaries)]
         try:
             for server in servers:

@@ -1,6 +1,6 @@
 """A server of Skein under measurement, and its clients."""
 
-import json, pathlib, subprocess, sys
+import base64, json, os, pathlib, re, socket, subprocess, sys, urllib.parse
 
 import websockets
 
@@ -32,6 +32,50 @@ class Client:
             pass
         if (status := message["params"]["turn"]["status"]) != "completed":
             sys.exit(f"the turn {status}: {message['params']['turn'].get('error')}")
+
+
+class RawClient:
+    """A connection that parses nothing, so that its own work does not bound what it measures."""
+
+    def __init__(self, url):
+        at = urllib.parse.urlsplit(url)
+        self.socket = socket.create_connection((at.hostname, at.port), timeout=60)
+        key = base64.b64encode(os.urandom(16)).decode()
+        self.socket.sendall(
+            f"GET / HTTP/1.1\r\nHost: {at.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
+            f"Sec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        self.receive(b"\r\n\r\n")
+        self.request("initialize", {"clientInfo": {"name": "bench", "version": "1"}})
+
+    def request(self, method, params):
+        """Sends one request, and returns all bytes until its answer."""
+        self.send(method, params)
+        return self.receive(b'"id":1,')
+
+    def new_thread(self):
+        return re.search(rb'"thread":\{.*?"id":"(.{36})"', self.request("thread/start", {})).group(1).decode()
+
+    def turn(self, thread, text):
+        """Sends one turn, and returns all bytes until its end. A turn that does not complete ends in a timeout."""
+        self.send("turn/start", {"threadId": thread, "input": [{"type": "text", "text": text}]})
+        return self.receive(b'"status":"completed"')
+
+    def send(self, method, params):
+        payload = json.dumps({"id": 1, "method": method, "params": params}).encode()
+        # A frame of text whose mask is zero.
+        self.socket.sendall(b"\x81\xfe" + len(payload).to_bytes(2, "big") + bytes(4) + payload)
+
+    def receive(self, mark):
+        """All bytes until `mark` is among them."""
+        pieces, tail = [], b""
+        while mark not in tail:
+            piece = self.socket.recv(1 << 20)
+            if not piece:
+                sys.exit(f"the server closed the connection before {mark!r}")
+            pieces.append(piece)
+            tail = tail[-len(mark) :] + piece
+        return b"".join(pieces)
 
 
 class Server:
