@@ -66,7 +66,7 @@ use crate::counters::Count;
 use crate::policy;
 use crate::process::start::Pipes;
 
-pub(crate) use callers::Caller;
+pub(crate) use callers::McpCaller;
 pub(crate) use http::{Trouble, Web};
 pub(crate) use offers::Offers;
 pub(crate) use open::OpeningAttempts;
@@ -152,7 +152,7 @@ pub(crate) struct McpToolCall {
     pub(crate) meta: Option<Map<String, Value>>,
     /// Where the helper's progress messages go. Full: they are left out.
     pub(crate) progress: Option<mpsc::Sender<String>>,
-    pub(crate) caller: Option<Caller>,
+    pub(crate) caller: Option<McpCaller>,
 }
 
 impl Line {

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::HelperError;
-use crate::mcp::{Caller, McpToolCall};
+use crate::mcp::{McpCaller, McpToolCall};
 use crate::policy;
 use crate::pool::{HelperPool, Instance, Key, LeaseHolder, Program};
 use crate::process::report::ExitReport;
@@ -334,10 +334,10 @@ impl HelperSet {
         guard.while_leased(answered).await
     }
 
-    fn caller(&self, spec: &HelperSpec, turn: Option<TurnId>) -> Caller {
+    fn caller(&self, spec: &HelperSpec, turn: Option<TurnId>) -> McpCaller {
         let (cwd, questions) = (Arc::clone(&self.cwd), self.questions.clone());
         let (server, on_unresponsive) = (spec.name.clone(), spec.on_unresponsive);
-        Caller { thread: self.thread, cwd, server, turn, questions, on_unresponsive }
+        McpCaller { thread: self.thread, cwd, server, turn, questions, on_unresponsive }
     }
 
     fn lease(&self, server: &str) -> Result<Arc<InstanceLease>, HelperError> {

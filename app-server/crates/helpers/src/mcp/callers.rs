@@ -20,7 +20,7 @@ use crate::spec::OnUnresponsive;
 
 /// The caller that waits for an answer.
 #[derive(Debug, Clone)]
-pub(crate) struct Caller {
+pub(crate) struct McpCaller {
     pub(crate) thread: ThreadId,
     /// The thread's working directory.
     pub(crate) cwd: Arc<Path>,
@@ -65,7 +65,7 @@ struct Cancelled {
 #[derive(Debug)]
 struct Call {
     number: u64,
-    caller: Caller,
+    caller: McpCaller,
     /// The request that is made for it now, once that is made.
     request: Option<RequestId>,
 }
@@ -85,7 +85,7 @@ impl Callers {
     }
 
     /// A call begins. Without a caller it is one of the server's own.
-    pub(crate) fn enter(&self, caller: Option<Caller>) -> Entered {
+    pub(crate) fn enter(&self, caller: Option<McpCaller>) -> Entered {
         let mut number = None;
         let rule = caller.as_ref().map(|caller| caller.on_unresponsive).unwrap_or_default();
         if let Some(caller) = caller {
@@ -99,7 +99,7 @@ impl Callers {
     }
 
     /// The caller of an outstanding request.
-    pub(crate) fn of(&self, request: &RequestId) -> Option<Caller> {
+    pub(crate) fn of(&self, request: &RequestId) -> Option<McpCaller> {
         let open = self.open.borrow();
         open.calls.iter().find(|call| call.request.as_ref() == Some(request)).map(|call| call.caller.clone())
     }
@@ -108,7 +108,7 @@ impl Callers {
     ///
     /// # Errors
     /// The reason why no user can be asked, for the helper.
-    pub(crate) fn asked(&self, came_with: Option<&RequestId>) -> Result<Caller, &'static str> {
+    pub(crate) fn asked(&self, came_with: Option<&RequestId>) -> Result<McpCaller, &'static str> {
         match came_with {
             Some(request) => self.of(request).ok_or("no user waits for the call that it came with"),
             None => self.the_one(),
@@ -124,7 +124,7 @@ impl Callers {
     ///
     /// # Errors
     /// The reason why no user can be asked, for the helper.
-    fn the_one(&self) -> Result<Caller, &'static str> {
+    fn the_one(&self) -> Result<McpCaller, &'static str> {
         let open = self.open.borrow();
         let mut calls = open.calls.iter().map(|call| &call.caller);
         let Some(first) = calls.next() else {
@@ -201,13 +201,13 @@ impl OpenCall {
         {
             self.crowded_until = Some(oldest.until);
         }
-        let Caller { thread, cwd, turn, server: _, questions: _, on_unresponsive: _ } = caller;
+        let McpCaller { thread, cwd, turn, server: _, questions: _, on_unresponsive: _ } = caller;
         let until = now + policy::HELPER_CANCELLED_KEEP;
         self.cancelled.push_back(Cancelled { request, thread, cwd, turn, until });
     }
 
     /// Whether a cancelled call of another thread, or of another turn, may be what a question is about.
-    fn may_be_about_another(&self, one: &Caller, now: Instant) -> bool {
+    fn may_be_about_another(&self, one: &McpCaller, now: Instant) -> bool {
         let same =
             |call: &Cancelled| call.thread == one.thread && one.turn.is_some() && call.turn == one.turn;
         self.crowded_until.is_some_and(|until| until > now)
@@ -243,12 +243,12 @@ mod tests {
 
     use super::*;
 
-    fn caller(thread: u128, cwd: &str, turn: Option<&str>) -> Option<Caller> {
+    fn caller(thread: u128, cwd: &str, turn: Option<&str>) -> Option<McpCaller> {
         let thread = ThreadId::new(uuid::Uuid::from_u128(thread));
         let turn = turn.map(|turn| TurnId::from(turn.to_owned()));
         let (cwd, server) = (Path::new(cwd).into(), "a".to_owned());
         let on_unresponsive = OnUnresponsive::default();
-        Some(Caller { thread, cwd, server, turn, questions: None, on_unresponsive })
+        Some(McpCaller { thread, cwd, server, turn, questions: None, on_unresponsive })
     }
 
     #[test]
@@ -294,7 +294,7 @@ mod tests {
     }
 
     /// A call that makes this request and is cancelled.
-    fn cancelled(callers: &Callers, caller: Option<Caller>, request: i64) {
+    fn cancelled(callers: &Callers, caller: Option<McpCaller>, request: i64) {
         callers.enter(caller).asks(&RequestId::Number(request));
     }
 

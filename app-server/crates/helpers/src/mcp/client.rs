@@ -25,7 +25,7 @@ use skein_protocol::elicitation::McpElicitationSchema;
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::mcp::{Caller, Line, reread};
+use crate::mcp::{Line, McpCaller, reread};
 use crate::policy;
 use crate::questions::HelperQuestion;
 
@@ -157,7 +157,7 @@ fn came_with(context: &RequestContext<RoleClient>) -> Option<&RequestId> {
 /// # Errors
 /// Why nobody was asked, for the helper.
 pub(crate) async fn put(
-    caller: &Caller,
+    caller: &McpCaller,
     request: McpServerElicitationRequestBody,
 ) -> Result<Option<McpServerElicitationRequestResponse>, String> {
     let Some(questions) = &caller.questions else {
@@ -275,12 +275,12 @@ mod tests {
         Client::new(Arc::default(), Line::new("/".into()))
     }
 
-    fn caller(thread: u128) -> (Caller, mpsc::Receiver<HelperQuestion>) {
+    fn caller(thread: u128) -> (McpCaller, mpsc::Receiver<HelperQuestion>) {
         let (questions, received) = mpsc::channel(16);
         let thread = ThreadId::new(uuid::Uuid::from_u128(thread));
         let (cwd, server) = (Path::new("/").into(), "a".to_owned());
         let on_unresponsive = OnUnresponsive::default();
-        (Caller { thread, cwd, server, turn: None, questions: Some(questions), on_unresponsive }, received)
+        (McpCaller { thread, cwd, server, turn: None, questions: Some(questions), on_unresponsive }, received)
     }
 
     fn question() -> McpServerElicitationRequestBody {

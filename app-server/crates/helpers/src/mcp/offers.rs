@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::mcp::http::request_error;
 use crate::mcp::rounds::Request;
-use crate::mcp::{CallError, Caller, Session, reread};
+use crate::mcp::{CallError, McpCaller, Session, reread};
 use crate::policy;
 
 /// All that a helper lists.
@@ -71,7 +71,7 @@ impl Session {
         &self,
         uri: String,
         meta: Option<Map<String, Value>>,
-        caller: Option<Caller>,
+        caller: Option<McpCaller>,
         cancel: &CancellationToken,
     ) -> Result<McpResourceReadResponse, CallError> {
         self.ask(Request::Read(ReadResourceRequestParams::new(uri)), meta, caller, cancel).await

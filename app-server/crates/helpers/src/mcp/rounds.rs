@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::mcp::client::{self, NO_SAMPLING};
 use crate::mcp::progress::Progress;
 use crate::mcp::sign_in::SignIn;
-use crate::mcp::{CallError, Caller, Session, reread};
+use crate::mcp::{CallError, McpCaller, Session, reread};
 use crate::policy;
 
 /// A request that a helper may want to know something for.
@@ -97,7 +97,7 @@ impl Session {
         &self,
         request: Request,
         meta: Option<Map<String, Value>>,
-        caller: Option<Caller>,
+        caller: Option<McpCaller>,
         cancel: &CancellationToken,
     ) -> Result<T, CallError> {
         let call = self.line.callers.enter(caller.clone());
@@ -148,7 +148,7 @@ impl Session {
     async fn answers(
         &self,
         wanted: Wanted,
-        caller: Option<&Caller>,
+        caller: Option<&McpCaller>,
     ) -> Result<(InputResponses, Option<String>), String> {
         let answers = wanted.wishes.into_iter().map(async |(name, wish)| {
             let answers = match wish {
@@ -165,7 +165,7 @@ impl Session {
         Ok((answers, wanted.state))
     }
 
-    fn folder(&self, caller: Option<&Caller>) -> Result<PathBuf, &'static str> {
+    fn folder(&self, caller: Option<&McpCaller>) -> Result<PathBuf, &'static str> {
         caller.map_or_else(|| self.line.callers.folder(), |caller| Ok(caller.cwd.to_path_buf()))
     }
 }

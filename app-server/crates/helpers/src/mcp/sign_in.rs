@@ -10,7 +10,7 @@ use serde_json::Value;
 use skein_protocol::approval::{McpServerElicitationAction, McpServerElicitationRequestBody};
 use tokio::sync::watch;
 
-use crate::mcp::{CallError, Caller, Session, client};
+use crate::mcp::{CallError, McpCaller, Session, client};
 use crate::policy;
 
 /// The code of JSON-RPC with which a helper says so.
@@ -96,7 +96,7 @@ impl Session {
         &self,
         at: SignIn,
         refused: CallError,
-        caller: Option<&Caller>,
+        caller: Option<&McpCaller>,
     ) -> Result<SignIn, CallError> {
         let (Some(pages), Some(caller)) = (pages(&refused), caller) else { return Err(refused) };
         match at {

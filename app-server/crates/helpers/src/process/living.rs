@@ -41,12 +41,12 @@ pub(crate) struct Living(Arc<Mutex<HashMap<ProcessTag, LivingHelper>>>);
 
 /// Keeps one of them listed until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Listed {
+pub(crate) struct ListedHelper {
     all: Arc<Mutex<HashMap<ProcessTag, LivingHelper>>>,
     tag: ProcessTag,
 }
 
-impl Drop for Listed {
+impl Drop for ListedHelper {
     fn drop(&mut self) {
         lock(&self.all).remove(&self.tag);
     }
@@ -54,11 +54,11 @@ impl Drop for Listed {
 
 impl Living {
     /// Lists a helper that is about to start.
-    pub(crate) fn list(&self, tag: ProcessTag, spec: &HelperSpec, guard: Option<Process>) -> Listed {
+    pub(crate) fn list(&self, tag: ProcessTag, spec: &HelperSpec, guard: Option<Process>) -> ListedHelper {
         let may_connect = spec.stdio().is_some_and(|stdio| stdio.may_connect);
         let helper = LivingHelper { name: spec.name.clone(), may_connect, guard };
         lock(&self.0).insert(tag, helper);
-        Listed { all: Arc::clone(&self.0), tag }
+        ListedHelper { all: Arc::clone(&self.0), tag }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -27,7 +27,7 @@ use crate::error::ProcessError;
 use crate::policy;
 use crate::process::control::{GuardReport, Order};
 use crate::process::host::ProcessHost;
-use crate::process::living::Listed;
+use crate::process::living::ListedHelper;
 use crate::process::report::{ExitReport, ProcessStatus};
 use crate::process::shutdown::Shutdown;
 use crate::process::stages::Stage;
@@ -64,7 +64,7 @@ pub(crate) struct GuardMonitor {
     guard_alive: Option<Counted>,
     done: DropGuard,
     /// Until no process is left.
-    _listed: Listed,
+    _listed: ListedHelper,
 }
 
 /// The parts of a monitor, except the guard.
@@ -79,7 +79,7 @@ pub(crate) struct MonitorSetup {
     /// The end of the process, which the monitor reports.
     pub(crate) shutdown: Shutdown,
     /// Its entry among the living helpers.
-    pub(crate) listed: Listed,
+    pub(crate) listed: ListedHelper,
 }
 
 impl GuardMonitor {
