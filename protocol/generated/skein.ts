@@ -15,7 +15,8 @@ export type Methods = {
   /**
    * Loads a thread if needed, and subscribes the connection to it. Settings in the request count only if it loads
    * the thread; the answer has those in force. After the answer the connection receives the thread's usage
-   * (`thread/tokenUsage/updated`) and goal (`thread/goal/updated` or `thread/goal/cleared`).
+   * (`thread/tokenUsage/updated`) and goal (`thread/goal/updated` or `thread/goal/cleared`). A connection with the
+   * access `read` observes: it loads nothing, keeps nothing loaded, and is asked nothing.
    */
   "thread/resume": { params: ThreadResumeParams; result: ThreadResumeResponse };
   /**
@@ -114,10 +115,14 @@ export type Methods = {
   "turn/interrupt": { params: TurnInterruptParams; result: TurnInterruptResponse };
   /**
    * The helpers of a thread with their state, from memory. Without a thread: the helpers of the settings. Those
-   * that do not run are started for the answer and stopped after it.
+   * that do not run are started for the answer and stopped after it, except for a connection with the access
+   * `read`.
    */
   "mcpServerStatus/list": { params: ListMcpServerStatusParams; result: ListMcpServerStatusResponse };
-  /** Calls a tool of one of the thread's helpers. The answer comes when the tool is done, however long that takes. */
+  /**
+   * Calls a tool of one of the thread's helpers. The answer comes when the tool is done, however long that takes.
+   * Nobody is asked before the call.
+   */
   "mcpServer/tool/call": { params: McpServerToolCallParams; result: McpServerToolCallResponse };
   /**
    * Reads a resource of one of the thread's helpers. Without a thread a helper of the settings is started for the
@@ -192,7 +197,8 @@ export type Methods = {
   "collaborationMode/list": { params: CollaborationModeListParams; result: CollaborationModeListResponse };
   /**
    * Unloads a thread; the answer comes when all its helpers have stopped. Refused while the thread is active or
-   * has other subscribers, unless forced. Joins an unload that is already under way.
+   * has other subscribers, unless forced, which needs the access `admin`. Joins an unload that is already under
+   * way.
    */
   "skein/thread/unload": { params: SkeinThreadUnloadParams; result: SkeinThreadUnloadResponse };
   /**
@@ -345,6 +351,9 @@ export type ServerRequest = {
 
 /** The answer to a request, of either side. The id is null where the request could not be read. */
 export type Answer<Result> = { id: RequestId; result: Result } | { id: RequestId | null; error: WireError };
+
+/** The access that a connection has, and the least access that a method needs. Each level includes the ones before it. */
+export type Access = "read" | "chat" | "admin";
 
 /** An account with a provider of models. */
 export type Account = {
@@ -906,6 +915,8 @@ export type ErrorData = {
    * here.
    */
   codexErrorInfo?: CodexErrorInfo | null;
+  /** The member that needs it, as a path from `params`. */
+  field?: string | null;
   /** The next step, if `message` does not name it. */
   hint?: string | null;
   /** The item. */
@@ -922,6 +933,8 @@ export type ErrorData = {
   reason: string;
   /** The time after which to retry, in milliseconds from now. */
   retryAfterMs?: number | null;
+  /** The access that the request needs. */
+  scope?: Access | null;
   /** The helper, by its configured name. */
   server?: string | null;
   /** The thread. */

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_with::skip_serializing_none;
 
+use crate::access::Access;
 use crate::ids::{ItemId, ThreadId, TurnId};
 use crate::missing;
 use crate::thread::ThreadReadState;
@@ -33,6 +34,9 @@ pub const NOT_LOADED: &str = "notLoaded";
 pub const EMPTY_SEARCH: &str = "emptySearch";
 /// The reason `badCursor`: the cursor of a list is not valid.
 pub const BAD_CURSOR: &str = "badCursor";
+
+/// The reason `forbidden`: the connection has less access than the request needs.
+pub const FORBIDDEN: &str = "forbidden";
 
 /// All codes with name and meaning, for documents and tests.
 pub const CODES: &[(i64, &str, &str)] = &[
@@ -94,6 +98,10 @@ pub struct ErrorData {
     pub method: Option<String>,
     /// The field, as a path from `params`, such as `input[0].text`.
     pub path: Option<String>,
+    /// The access that the request needs.
+    pub scope: Option<Access>,
+    /// The member that needs it, as a path from `params`.
+    pub field: Option<String>,
     /// The time after which to retry, in milliseconds from now.
     pub retry_after_ms: Option<u64>,
     /// The kind of a turn's error; `message` repeats the sentence, because clients of the peer read a `TurnError`
@@ -123,6 +131,11 @@ impl WireError {
     /// [`INVALID_REQUEST`].
     pub fn invalid_request(reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self::new(INVALID_REQUEST, reason, message)
+    }
+
+    /// [`INVALID_REQUEST`] with the reason [`FORBIDDEN`]: the request needs the access `scope`.
+    pub fn forbidden(scope: Access, message: impl Into<String>) -> Self {
+        Self::invalid_request(FORBIDDEN, message).with(|data| data.scope = Some(scope))
     }
 
     /// [`METHOD_NOT_FOUND`] for `method`.
@@ -233,6 +246,13 @@ impl WireError {
     pub fn path(self, path: impl Into<String>) -> Self {
         let path = path.into();
         self.with(|data| data.path = Some(path))
+    }
+
+    /// Adds the member that needs more access, as a path from `params`.
+    #[must_use]
+    pub fn field(self, field: impl Into<String>) -> Self {
+        let field = field.into();
+        self.with(|data| data.field = Some(field))
     }
 
     /// Adds the kind of a turn's error.

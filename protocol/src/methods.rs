@@ -57,183 +57,190 @@ use crate::{
 
 methods! {
     /// Opens a connection. It is the first request of each connection, and allowed once.
-    Initialize = "initialize" [Inline, Stable] InitializeParams => InitializeResponse;
+    Initialize = "initialize" [Inline, Stable, Read] InitializeParams => InitializeResponse;
     /// Creates a thread and subscribes the connection to it. The thread is saved from its first user message on. An
     /// ephemeral thread is never saved and never listed.
-    ThreadStart = "thread/start" [Thread, Stable] ThreadStartParams => ThreadStartResponse;
+    ThreadStart = "thread/start" [Thread, Stable, Chat] ThreadStartParams => ThreadStartResponse;
     /// Loads a thread if needed, and subscribes the connection to it. Settings in the request count only if it loads
     /// the thread; the answer has those in force. After the answer the connection receives the thread's usage
-    /// (`thread/tokenUsage/updated`) and goal (`thread/goal/updated` or `thread/goal/cleared`).
-    ThreadResume = "thread/resume" [Thread, Stable] ThreadResumeParams => ThreadResumeResponse;
+    /// (`thread/tokenUsage/updated`) and goal (`thread/goal/updated` or `thread/goal/cleared`). A connection with the
+    /// access `read` observes: it loads nothing, keeps nothing loaded, and is asked nothing.
+    ThreadResume = "thread/resume" [Thread, Stable, Read] ThreadResumeParams => ThreadResumeResponse;
     /// Ends the connection's subscription. When the last subscriber leaves, the thread is unloaded and its helpers
     /// stop.
-    ThreadUnsubscribe = "thread/unsubscribe" [Inline, Stable] ThreadUnsubscribeParams => ThreadUnsubscribeResponse;
+    ThreadUnsubscribe = "thread/unsubscribe" [Inline, Stable, Read]
+        ThreadUnsubscribeParams => ThreadUnsubscribeResponse;
     /// Ids of the threads in memory. Never waits for a thread.
-    ThreadLoadedList = "thread/loaded/list" [Inline, Stable] ThreadLoadedListParams => ThreadLoadedListResponse;
+    ThreadLoadedList = "thread/loaded/list" [Inline, Stable, Read] ThreadLoadedListParams => ThreadLoadedListResponse;
     /// A page of the saved threads without their turns, newest first by default.
-    ThreadList = "thread/list" [Store, Stable] ThreadListParams => ThreadListResponse;
+    ThreadList = "thread/list" [Store, Stable, Read] ThreadListParams => ThreadListResponse;
     /// Threads with a text in their name or in a message of the user or the agent, ignoring case. A page takes a
     /// bounded time and has the matches so far; an empty page can have a next one.
-    ThreadSearch = "thread/search" [Store, Experimental] ThreadSearchParams => ThreadSearchResponse;
+    ThreadSearch = "thread/search" [Store, Experimental, Read] ThreadSearchParams => ThreadSearchResponse;
     /// All places of a text in the messages of one thread, without loading it.
-    ThreadSearchOccurrences = "thread/searchOccurrences" [Store, Experimental]
+    ThreadSearchOccurrences = "thread/searchOccurrences" [Store, Experimental, Read]
         ThreadSearchOccurrencesParams => ThreadSearchOccurrencesResponse;
     /// Reads a thread from disk, with its turns on request, without loading it.
-    ThreadRead = "thread/read" [Store, Stable] ThreadReadParams => ThreadReadResponse;
+    ThreadRead = "thread/read" [Store, Stable, Read] ThreadReadParams => ThreadReadResponse;
     /// A page of a thread's turns, newest first by default, without loading it.
-    ThreadTurnsList = "thread/turns/list" [Store, Stable] ThreadTurnsListParams => ThreadTurnsListResponse;
+    ThreadTurnsList = "thread/turns/list" [Store, Stable, Read] ThreadTurnsListParams => ThreadTurnsListResponse;
     /// A page of a thread's items, oldest first by default, without loading it. Items in progress come with their
     /// text so far. Pages that start from a cursor of `thread/resume` leave them out, because events report them.
-    ThreadItemsList = "thread/items/list" [Store, Stable] ThreadItemsListParams => ThreadItemsListResponse;
+    ThreadItemsList = "thread/items/list" [Store, Stable, Read] ThreadItemsListParams => ThreadItemsListResponse;
     /// Names a thread, loaded or not.
-    ThreadNameSet = "thread/name/set" [Thread, Stable] ThreadSetNameParams => ThreadSetNameResponse;
+    ThreadNameSet = "thread/name/set" [Thread, Stable, Chat] ThreadSetNameParams => ThreadSetNameResponse;
     /// Changes a thread's repository metadata, loaded or not. A null member is removed, a missing one stays.
-    ThreadMetadataUpdate = "thread/metadata/update" [Thread, Stable]
+    ThreadMetadataUpdate = "thread/metadata/update" [Thread, Stable, Chat]
         ThreadMetadataUpdateParams => ThreadMetadataUpdateResponse;
     /// Changes a thread's settings from its next turn on, loaded or not. A missing member stays.
-    ThreadSettingsUpdate = "thread/settings/update" [Thread, Experimental]
+    ThreadSettingsUpdate = "thread/settings/update" [Thread, Experimental, Chat]
         ThreadSettingsUpdateParams => ThreadSettingsUpdateResponse;
     /// Marks a thread as read, or as unread from its last turn on, loaded or not. `expectedRevision` is the revision
     /// that the user has seen; if another one is current, the request fails and nothing changes.
-    ThreadReadStateUpdate = "thread/readState/update" [Thread, Experimental]
+    ThreadReadStateUpdate = "thread/readState/update" [Thread, Experimental, Chat]
         ThreadReadStateUpdateParams => ThreadReadStateUpdateResponse;
     /// Sets or changes a thread's goal, loaded or not; another `objective` starts a new count. Skein counts tokens
     /// and time of turns that end while the goal is active. Above `tokenBudget` it becomes `budgetLimited`. A goal
     /// neither starts nor prevents turns.
-    ThreadGoalSet = "thread/goal/set" [Thread, Stable] ThreadGoalSetParams => ThreadGoalSetResponse;
+    ThreadGoalSet = "thread/goal/set" [Thread, Stable, Chat] ThreadGoalSetParams => ThreadGoalSetResponse;
     /// Reads a thread's goal without loading the thread.
-    ThreadGoalGet = "thread/goal/get" [Store, Stable] ThreadGoalGetParams => ThreadGoalGetResponse;
+    ThreadGoalGet = "thread/goal/get" [Store, Stable, Read] ThreadGoalGetParams => ThreadGoalGetResponse;
     /// Removes a thread's goal, loaded or not.
-    ThreadGoalClear = "thread/goal/clear" [Thread, Stable] ThreadGoalClearParams => ThreadGoalClearResponse;
+    ThreadGoalClear = "thread/goal/clear" [Thread, Stable, Chat] ThreadGoalClearParams => ThreadGoalClearResponse;
     /// Removes a turn and all later ones from the history, loaded or not; files of the user stay. Refused while a
     /// turn runs. The history gets a new epoch.
-    ThreadRevert = "thread/revert" [Thread, Stable] ThreadRevertParams => ThreadRevertResponse;
+    ThreadRevert = "thread/revert" [Thread, Stable, Chat] ThreadRevertParams => ThreadRevertResponse;
     /// Removes the newest turns: `thread/revert` for older clients of Codex, which count turns. The answer has the
     /// newest remaining turns that fit.
-    ThreadRollback = "thread/rollback" [Thread, Stable] ThreadRollbackParams => ThreadRevertResponse;
+    ThreadRollback = "thread/rollback" [Thread, Stable, Chat] ThreadRollbackParams => ThreadRevertResponse;
     /// Creates a thread with the history of another one, optionally up to a turn, and subscribes the connection to
     /// it. The source is not disturbed. A running turn is interrupted in the copy, and nothing in it is unread. After
     /// the answer the connection receives the history's usage.
-    ThreadFork = "thread/fork" [Thread, Stable] ThreadForkParams => ThreadForkResponse;
+    ThreadFork = "thread/fork" [Thread, Stable, Chat] ThreadForkParams => ThreadForkResponse;
     /// Adds items to the model's view of a thread's history, in the form of its interface, loaded or not. No turn
     /// starts, and no client is notified.
-    ThreadInjectItems = "thread/inject_items" [Thread, Stable]
+    ThreadInjectItems = "thread/inject_items" [Thread, Stable, Chat]
         ThreadInjectItemsParams => ThreadInjectItemsResponse;
     /// Starts a turn in which the model replaces the conversation by a summary; later turns see the summary. The
     /// history keeps everything. If a turn runs, the compaction waits for its end.
-    ThreadCompactStart = "thread/compact/start" [Thread, Stable]
+    ThreadCompactStart = "thread/compact/start" [Thread, Stable, Chat]
         ThreadCompactStartParams => ThreadCompactStartResponse;
     /// Archives a thread: its turn is interrupted, the thread is unloaded, its subscriptions end, and only the
     /// archived list shows it. It can still be read and resumed, and stays archived.
-    ThreadArchive = "thread/archive" [Thread, Stable] ThreadArchiveParams => ThreadArchiveResponse;
+    ThreadArchive = "thread/archive" [Thread, Stable, Chat] ThreadArchiveParams => ThreadArchiveResponse;
     /// Moves an archived thread back into the ordinary list. The thread is unloaded for that; its subscribers stay.
-    ThreadUnarchive = "thread/unarchive" [Thread, Stable] ThreadUnarchiveParams => ThreadUnarchiveResponse;
+    ThreadUnarchive = "thread/unarchive" [Thread, Stable, Chat] ThreadUnarchiveParams => ThreadUnarchiveResponse;
     /// Deletes a thread, whatever it is doing and whoever is subscribed. Its file stays in the home's `trash` for
     /// `trash.keep`, and is then removed.
-    ThreadDelete = "thread/delete" [Thread, Stable] ThreadDeleteParams => ThreadDeleteResponse;
+    ThreadDelete = "thread/delete" [Thread, Stable, Chat] ThreadDeleteParams => ThreadDeleteResponse;
     /// Starts a turn with the user's input, or adds the input to the running turn. The answer comes before the turn's
     /// first notification. Settings of added input take effect with the next turn, except those about approvals,
     /// which apply at once.
-    TurnStart = "turn/start" [Thread, Stable] TurnStartParams => TurnStartResponse;
+    TurnStart = "turn/start" [Thread, Stable, Chat] TurnStartParams => TurnStartResponse;
     /// Adds input to the running turn, if its id is `expectedTurnId`.
-    TurnSteer = "turn/steer" [Thread, Stable] TurnSteerParams => TurnSteerResponse;
+    TurnSteer = "turn/steer" [Thread, Stable, Chat] TurnSteerParams => TurnSteerResponse;
     /// Interrupts the running turn.
-    TurnInterrupt = "turn/interrupt" [Thread, Stable] TurnInterruptParams => TurnInterruptResponse;
+    TurnInterrupt = "turn/interrupt" [Thread, Stable, Chat] TurnInterruptParams => TurnInterruptResponse;
     /// The helpers of a thread with their state, from memory. Without a thread: the helpers of the settings. Those
-    /// that do not run are started for the answer and stopped after it.
-    McpServerStatusList = "mcpServerStatus/list" [Inline, Stable]
+    /// that do not run are started for the answer and stopped after it, except for a connection with the access
+    /// `read`.
+    McpServerStatusList = "mcpServerStatus/list" [Inline, Stable, Read]
         ListMcpServerStatusParams => ListMcpServerStatusResponse;
     /// Calls a tool of one of the thread's helpers. The answer comes when the tool is done, however long that takes.
-    McpServerToolCall = "mcpServer/tool/call" [Helper, Stable] McpServerToolCallParams => McpServerToolCallResponse;
+    /// Nobody is asked before the call.
+    McpServerToolCall = "mcpServer/tool/call" [Helper, Stable, Admin]
+        McpServerToolCallParams => McpServerToolCallResponse;
     /// Reads a resource of one of the thread's helpers. Without a thread a helper of the settings is started for the
     /// answer, and its questions to the user are refused.
-    McpServerResourceRead = "mcpServer/resource/read" [Helper, Stable]
+    McpServerResourceRead = "mcpServer/resource/read" [Helper, Stable, Admin]
         McpResourceReadParams => McpResourceReadResponse;
     /// The models that turns can use.
-    ModelList = "model/list" [Inline, Stable] ModelListParams => ModelListResponse;
+    ModelList = "model/list" [Inline, Stable, Read] ModelListParams => ModelListResponse;
     /// The settings in force and their origins. Variables of helpers are masked; so are arguments with the name of a
     /// secret.
-    ConfigRead = "config/read" [Inline, Stable] ConfigReadParams => ConfigReadResponse;
+    ConfigRead = "config/read" [Inline, Stable, Read] ConfigReadParams => ConfigReadResponse;
     /// Reads the settings file again and applies it before the answer. Changed helpers restart, removed ones stop,
     /// failed ones start again; all others and running calls continue. An unchanged file costs next to nothing. Wrong
     /// settings change nothing; the error names file, line and key of each.
-    ConfigMcpServerReload = "config/mcpServer/reload" [Store, Stable]
+    ConfigMcpServerReload = "config/mcpServer/reload" [Store, Stable, Admin]
         ConfigMcpServerReloadParams => McpServerRefreshResponse;
     /// Sets one value of the user's settings file by its dotted key; null removes it. Comments and other values stay.
     /// The change is in force with the answer. Invalid settings are refused with their reasons and not written, and
     /// so is a write whose `expectedVersion` is out of date. A value masked by `config/read` (`***`, or an address
     /// without user and query) keeps the value of the file; without one the write is refused.
-    ConfigValueWrite = "config/value/write" [Store, Stable] ConfigValueWriteParams => ConfigWriteResponse;
+    ConfigValueWrite = "config/value/write" [Store, Stable, Admin] ConfigValueWriteParams => ConfigWriteResponse;
     /// Sets several values of the user's settings file: all of them, or none.
-    ConfigBatchWrite = "config/batchWrite" [Store, Stable] ConfigBatchWriteParams => ConfigWriteResponse;
+    ConfigBatchWrite = "config/batchWrite" [Store, Stable, Admin] ConfigBatchWriteParams => ConfigWriteResponse;
     /// The administrator's requirements for the settings: none.
-    ConfigRequirementsRead = "configRequirements/read" [Inline, Stable]
+    ConfigRequirementsRead = "configRequirements/read" [Inline, Stable, Read]
         ConfigRequirementsReadParams => ConfigRequirementsReadResponse;
     /// The paying account: none, and none is needed.
-    AccountRead = "account/read" [Inline, Stable] GetAccountParams => GetAccountResponse;
+    AccountRead = "account/read" [Inline, Stable, Read] GetAccountParams => GetAccountResponse;
     /// The rate limits of the paying account: none, as there is no account.
-    AccountRateLimitsRead = "account/rateLimits/read" [Inline, Stable]
+    AccountRateLimitsRead = "account/rateLimits/read" [Inline, Stable, Read]
         GetAccountRateLimitsParams => GetAccountRateLimitsResponse;
     /// The tokens of the paying account: unknown, as there is no account. `thread/tokenUsage/updated` reports the
     /// usage of a thread.
-    AccountUsageRead = "account/usage/read" [Inline, Stable]
+    AccountUsageRead = "account/usage/read" [Inline, Stable, Read]
         GetAccountTokenUsageParams => GetAccountTokenUsageResponse;
     /// Whether a model region for governments applies: no, as no provider of Skein has one.
-    AccountBedrockCheckGovCloudRequirements = "account/bedrock/checkGovCloudRequirements" [Inline, Experimental]
+    AccountBedrockCheckGovCloudRequirements = "account/bedrock/checkGovCloudRequirements" [Inline, Experimental, Read]
         BedrockCheckGovCloudRequirementsParams => BedrockCheckGovCloudRequirementsResponse;
     /// The model providers that the server knows, built in or from its settings. `config/value/write` chooses the
     /// default (`model_provider`) and changes them (`model_providers.NAME`).
-    ModelProviderList = "modelProvider/list" [Inline, Stable]
+    ModelProviderList = "modelProvider/list" [Inline, Stable, Read]
         ModelProviderListParams => ModelProviderListResponse;
     /// Abilities of model providers beside answering: no image generation and no web search. Skein offers models only
     /// the tools of helpers and clients.
-    ModelProviderCapabilitiesRead = "modelProvider/capabilities/read" [Inline, Stable]
+    ModelProviderCapabilitiesRead = "modelProvider/capabilities/read" [Inline, Stable, Read]
         ModelProviderCapabilitiesReadParams => ModelProviderCapabilitiesReadResponse;
     /// Experimental features: none.
-    ExperimentalFeatureList = "experimentalFeature/list" [Inline, Stable]
+    ExperimentalFeatureList = "experimentalFeature/list" [Inline, Stable, Read]
         ExperimentalFeatureListParams => ExperimentalFeatureListResponse;
     /// The server's process, and some numbers of `skein/status`, by their names there.
-    ServerDiagnostics = "server/diagnostics" [Inline, Experimental] ServerDiagnosticsParams => ServerDiagnosticsResponse;
+    ServerDiagnostics = "server/diagnostics" [Inline, Experimental, Read]
+        ServerDiagnosticsParams => ServerDiagnosticsResponse;
     /// Saves a user's feedback about a thread or the server in the home's `feedback`, for the operator. Nothing is
     /// sent anywhere. Names of log files are kept, not their content. `threadId` is the thread, or the name of the
     /// report if there is none.
-    FeedbackUpload = "feedback/upload" [Store, Stable] FeedbackUploadParams => FeedbackUploadResponse;
+    FeedbackUpload = "feedback/upload" [Store, Stable, Chat] FeedbackUploadParams => FeedbackUploadResponse;
     /// The skills of each given directory: none, as Skein has no skills yet.
-    SkillsList = "skills/list" [Inline, Stable] SkillsListParams => SkillsListResponse;
+    SkillsList = "skills/list" [Inline, Stable, Read] SkillsListParams => SkillsListResponse;
     /// The hooks of each given directory: none, as Skein runs no hooks.
-    HooksList = "hooks/list" [Inline, Stable] HooksListParams => HooksListResponse;
+    HooksList = "hooks/list" [Inline, Stable, Read] HooksListParams => HooksListResponse;
     /// The permissions of turns: everything that their helpers can do. Skein runs no commands of its own and confines
     /// nobody.
-    PermissionProfileList = "permissionProfile/list" [Inline, Stable]
+    PermissionProfileList = "permissionProfile/list" [Inline, Stable, Read]
         PermissionProfileListParams => PermissionProfileListResponse;
     /// The modes of collaboration: Plan and Default.
-    CollaborationModeList = "collaborationMode/list" [Inline, Experimental]
+    CollaborationModeList = "collaborationMode/list" [Inline, Experimental, Read]
         CollaborationModeListParams => CollaborationModeListResponse;
     /// Unloads a thread; the answer comes when all its helpers have stopped. Refused while the thread is active or
-    /// has other subscribers, unless forced. Joins an unload that is already under way.
-    SkeinThreadUnload = "skein/thread/unload" [Thread, Experimental]
+    /// has other subscribers, unless forced, which needs the access `admin`. Joins an unload that is already under
+    /// way.
+    SkeinThreadUnload = "skein/thread/unload" [Thread, Experimental, Chat]
         SkeinThreadUnloadParams => SkeinThreadUnloadResponse;
     /// For a client whose user is gone: ends its subscriptions. Threads without another subscriber are unloaded at
     /// once; running turns and tool calls are interrupted. The answer comes when all their helpers have stopped, or
     /// after 1.2 s with the number of unfinished threads.
-    SkeinConnectionLeave = "skein/connection/leave" [Thread, Experimental]
+    SkeinConnectionLeave = "skein/connection/leave" [Thread, Experimental, Read]
         SkeinConnectionLeaveParams => SkeinConnectionLeaveResponse;
     /// The server's state and counters. Never waits for anything.
-    SkeinStatus = "skein/status" [Inline, Experimental] SkeinStatusParams => SkeinStatusResponse;
+    SkeinStatus = "skein/status" [Inline, Experimental, Read] SkeinStatusParams => SkeinStatusResponse;
     /// The helpers of loaded threads, and kept ones, with processes, memory, queues and last output, from one look at
     /// the system.
-    SkeinHelpersList = "skein/helpers/list" [Store, Experimental]
+    SkeinHelpersList = "skein/helpers/list" [Store, Experimental, Read]
         SkeinHelpersListParams => SkeinHelpersListResponse;
     /// The catalog changes since a number, so that a client that was away can update its list. After a page of
     /// `thread/list`, ask with the page's number and apply the changes in order. If a change names a thread that is
     /// not in the list, read that thread: it was saved later.
-    SkeinCatalogResume = "skein/catalog/resume" [Inline, Experimental]
+    SkeinCatalogResume = "skein/catalog/resume" [Inline, Experimental, Read]
         SkeinCatalogResumeParams => SkeinCatalogResumeResponse;
     /// Answers when every thread's owner has handled all events sent before it. Waits for no turn and no tool call.
     /// Only with `serve --test-fences`.
-    SkeinQuiesce = "skein/quiesce" [Thread, Experimental] SkeinQuiesceParams => SkeinQuiesceResponse;
+    SkeinQuiesce = "skein/quiesce" [Thread, Experimental, Admin] SkeinQuiesceParams => SkeinQuiesceResponse;
     /// All messages of this table and the others, as an OpenRPC document.
-    RpcDiscover = "rpc.discover" [Inline, Stable] RpcDiscoverParams => RpcDiscoverResponse;
+    RpcDiscover = "rpc.discover" [Inline, Stable, Read] RpcDiscoverParams => RpcDiscoverResponse;
 }
 
 client_notifications! {

@@ -34,6 +34,10 @@ pub const REASONS: &[(&str, &str)] = &[
     ("feedbackFull", "The folder of feedback is full. The operator has to clear it."),
     ("feedbackNotKept", "The disk refused the feedback."),
     ("feedbackTooLarge", "The feedback is too large."),
+    (
+        "forbidden",
+        "The connection has less access than the method, or the member in `field`, needs; see `scope`.",
+    ),
     ("helperDisabled", "The settings switch this helper off."),
     ("helperEnded", "The helper ended during the call."),
     ("helperLost", "The connection to a helper over HTTP failed during the call."),

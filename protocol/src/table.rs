@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::access::Access;
+
 /// A type on the wire: read, printed, and described by a schema.
 pub trait Payload: Serialize + DeserializeOwned + JsonSchema + Send + 'static {}
 
@@ -59,6 +61,8 @@ pub struct MethodInfo {
     pub lane: Lane,
     /// The stability of its shape.
     pub stability: Stability,
+    /// The least access of a connection that may call it.
+    pub access: Access,
 }
 
 /// One row of `notifications.rs`.
@@ -145,7 +149,7 @@ pub trait ClientNotificationVisitor {
 
 macro_rules! methods {
     ($( $(#[doc = $doc:literal])+
-        $name:ident = $wire:literal [$lane:ident, $stability:ident] $params:ty => $response:ty; )+) => {
+        $name:ident = $wire:literal [$lane:ident, $stability:ident, $access:ident] $params:ty => $response:ty; )+) => {
         $(
             $(#[doc = $doc])+
             #[derive(Debug, Clone, Copy)]
@@ -159,6 +163,7 @@ macro_rules! methods {
                     doc: concat!($($doc, "\n"),+),
                     lane: $crate::table::Lane::$lane,
                     stability: $crate::table::Stability::$stability,
+                    access: $crate::access::Access::$access,
                 };
             }
         )+

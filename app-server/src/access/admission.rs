@@ -62,3 +62,10 @@ pub(crate) struct Admission {
     /// The page that sent it.
     pub(crate) origin: Option<WebOrigin>,
 }
+
+impl Admission {
+    /// That of a program of the server's user.
+    pub(crate) fn local(door: Door) -> Self {
+        Self { door, identity: Identity::LocalProgram, access: Access::Admin, origin: None }
+    }
+}

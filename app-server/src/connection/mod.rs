@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use self::heartbeat::ClientLiveness;
+use crate::access::Admission;
 use crate::app::App;
 use crate::config::Limits;
 use crate::outbox::{CloseReason, Outbox, OutboxLimits};
@@ -40,18 +41,20 @@ impl Connections {
         ConnectionId(*last)
     }
 
-    /// Serves an accepted websocket until its end.
+    /// Serves a websocket that was admitted until its end.
     pub(crate) async fn serve(
         &self,
         services: Arc<App>,
         router: Arc<Router>,
         socket: WebSocket,
         life: Arc<ClientLiveness>,
+        admission: Admission,
     ) {
         let outbox = Outbox::new(self.next_id(), outbox_limits(&services.config().limits));
         life.takes_from(&outbox);
         let (store_jobs, jobs) = mpsc::channel(policy::STORE_JOBS);
-        let session = Arc::new(ClientSession::new(Arc::clone(&services), outbox.clone(), store_jobs));
+        let session = ClientSession::new(Arc::clone(&services), outbox.clone(), store_jobs, admission);
+        let session = Arc::new(session);
         services.subscribers.connect(outbox.clone());
         // From here on any end, even a panic, removes the connection from the map.
         let presence = Presence(Arc::clone(&session));

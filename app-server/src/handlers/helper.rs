@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use skein_base::tasks::BlockingPool;
 use skein_helpers::{HelperCall, HelperError, HelperSet, HelperSpec, ProcessTable};
+use skein_protocol::access::Access;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{HelperDetail, SkeinHelpersListParams, SkeinHelpersListResponse};
 use skein_protocol::helper::{
@@ -34,6 +35,10 @@ pub(crate) fn status_list(
     let services = Arc::clone(&session.app);
     if let Some(id) = params.thread_id {
         return reply.send(statuses(&services, id).map(|statuses| page(statuses, params)));
+    }
+    if session.access() < Access::Chat {
+        // A connection that may only read starts no programs.
+        return reply.ok(&page(of_settings(&services), params));
     }
     let Ok(place) = Arc::clone(&session.in_flight).try_acquire_owned() else {
         services.counters.overloaded.add_one();
@@ -81,8 +86,12 @@ fn statuses(services: &App, id: ThreadId) -> Result<Vec<McpServerStatus>, WireEr
     if let Some(set) = handle.seen(|snapshot| snapshot.helpers.clone()) {
         return Ok(set.statuses());
     }
-    let config = services.config();
-    Ok(config.helpers.values().map(HelperSpec::status).collect())
+    Ok(of_settings(services))
+}
+
+/// The helpers of the settings, none of them started.
+fn of_settings(services: &App) -> Vec<McpServerStatus> {
+    services.config().helpers.values().map(HelperSpec::status).collect()
 }
 
 /// `mcpServer/tool/call`: waits for the helper without a limit; the end of the connection cancels the call.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::Value;
+use skein_protocol::access::Access;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{
     EVENTS_EXTENSION, EVENTS_VERSION, EventsExtension, ServerExtensions, SkeinConnectionLeaveParams,
@@ -104,9 +105,10 @@ pub(crate) fn leave(
     reply: Reply<SkeinConnectionLeaveResponse>,
 ) {
     let services = Arc::clone(&session.app);
+    let reads_only = session.access() < Access::Chat;
     let mut alone = Vec::new();
     for thread in services.subscribers.threads_of(session.id()) {
-        let watched = services.subscribers.role(session.id(), thread) == Some(Role::Observer);
+        let watched = reads_only || services.subscribers.role(session.id(), thread) == Some(Role::Observer);
         let left = services.subscribers.leave(session.id(), thread);
         if left == Left::Nothing {
             continue;

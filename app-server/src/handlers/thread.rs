@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use skein_helpers::{HelperSet, HelperSpec};
+use skein_protocol::access::Access;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{SkeinThreadUnloadParams, SkeinThreadUnloadResponse, ThreadPicture};
 use skein_protocol::ids::ThreadId;
@@ -149,7 +150,9 @@ pub(crate) fn resume(
         return reply.err(&ThreadError::TooManyCatchUps { id, most: policy::CATCH_UPS }.to_wire());
     }
     let Some(ticket) = services.subscribers.begin_resume(session.id(), id) else { return };
-    let observes = params.skein.as_ref().is_some_and(|skein| skein.observe);
+    // A connection that may only read keeps nothing loaded, and is asked nothing.
+    let observes =
+        session.access() < Access::Chat || params.skein.as_ref().is_some_and(|skein| skein.observe);
     let role = if observes { Role::Observer } else { Role::Subscriber };
     let resume = Resume { params, helpers, role, ticket, reply };
     dispatch::deliver(&services.context, id, Command::Resume(Box::new(resume)));

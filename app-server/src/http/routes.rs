@@ -13,6 +13,7 @@ use axum::{Router as HttpRouter, middleware};
 
 use super::metrics::{self, Scrape};
 use super::{Visitor, access};
+use crate::access::{Admission, Door};
 use crate::app::App;
 use crate::connection::Connections;
 use crate::policy;
@@ -70,7 +71,8 @@ async fn websocket(
         let tasks = services.tasks.clone();
         let serving = tasks.spawn("connection", async move {
             let router = Arc::clone(&web.router);
-            web.connections.serve(services, router, socket, visitor.come_in()).await;
+            let admission = Admission::local(Door::Loopback);
+            web.connections.serve(services, router, socket, visitor.come_in(), admission).await;
         });
         // The tracker has logged a panic and closed the socket.
         serving.await.ok();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use skein_protocol::access::Access;
 use skein_protocol::envelope;
 use skein_protocol::error::{BAD_CURSOR, WireError};
 use skein_protocol::ids::ThreadId;
@@ -16,6 +17,14 @@ use crate::policy;
 /// The error for a request before `initialize`.
 pub(crate) fn not_initialised() -> WireError {
     WireError::invalid_request("notInitialized", "Not initialized").hint("send initialize first")
+}
+
+/// The error for a method that needs more access than the connection has.
+pub(crate) fn forbidden(method: &str, needed: Access, access: Access) -> WireError {
+    WireError::forbidden(
+        needed,
+        format!("{method} needs the access {needed}, and this connection has {access}"),
+    )
 }
 
 /// The error above the limit of requests in flight.

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
+use skein_protocol::access::Access;
 use skein_protocol::envelope::{self, Incoming};
 use skein_protocol::error::WireError;
 use skein_protocol::ids::RequestId;
@@ -43,6 +44,7 @@ type Handle = Box<dyn for<'a> Fn(RoutedRequest<'a>) + Send + Sync>;
 struct Route {
     name: &'static str,
     lane: Lane,
+    access: Access,
     handle: Handle,
 }
 
@@ -210,6 +212,11 @@ impl Router {
         if !session.is_initialised() && method != Initialize::INFO.wire {
             return refuse(errors::not_initialised());
         }
+        // Before the params are read: a stranger to the method learns nothing of their form.
+        if session.access() < route.access {
+            tracing::debug!(connection = session.id().0, method, needed = %route.access, "a request is forbidden");
+            return refuse(errors::forbidden(method, route.access, session.access()));
+        }
         tracing::trace!(connection = session.id().0, method, lane = ?route.lane, "request");
         // A handler that panics drops its reply, which answers with an error; the connection continues.
         let work = || (route.handle)(RoutedRequest { session, id, params });
@@ -218,7 +225,7 @@ impl Router {
 
     fn add<M: Method>(&mut self, handle: Handle) {
         let name = M::INFO.wire;
-        self.routes.insert(name, Route { name, lane: M::INFO.lane, handle });
+        self.routes.insert(name, Route { name, lane: M::INFO.lane, access: M::INFO.access, handle });
     }
 }
 
@@ -246,9 +253,12 @@ fn admit<M: Method>(request: RoutedRequest<'_>) -> Option<Admitted<'_, M>> {
 }
 
 /// Hands a client's answer to the thread that asked. An answer without an open question is ignored: another client
-/// was faster, or the turn has ended.
+/// was faster, or the turn has ended. So is an answer of a connection that may only read.
 fn answered(session: &ClientSession, id: &RequestId, answer: Result<Box<RawValue>, WireError>) {
     let RequestId::Integer(question) = id else { return };
+    if session.access() < Access::Chat {
+        return;
+    }
     let services = &session.app;
     let thread = services.questions.thread(*question);
     if let Some(handle) = thread.and_then(|thread| services.registry.handle(thread)) {

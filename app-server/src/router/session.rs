@@ -3,12 +3,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use skein_protocol::access::Access;
 use skein_protocol::ids::ConnectionId;
 use skein_protocol::server::ClientInfo;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::StoreJob;
+use crate::access::Admission;
 use crate::app::App;
 use crate::config::Heartbeat;
 use crate::outbox::Outbox;
@@ -29,6 +31,8 @@ pub(crate) struct ClientSession {
     pub(crate) wants_heartbeat: Notify,
     /// The heartbeat settings from the start of the connection. A later change of the settings leaves them as they are.
     pub(crate) heartbeat: Heartbeat,
+    /// The decision that let the connection in.
+    admission: Admission,
     client: OnceLock<ClientInfo>,
     initialised: AtomicBool,
 }
@@ -41,7 +45,12 @@ impl std::fmt::Debug for ClientSession {
 
 impl ClientSession {
     /// The session of a client that has not sent `initialize` yet.
-    pub(crate) fn new(app: Arc<App>, outbox: Outbox, store_jobs: mpsc::Sender<StoreJob>) -> Self {
+    pub(crate) fn new(
+        app: Arc<App>,
+        outbox: Outbox,
+        store_jobs: mpsc::Sender<StoreJob>,
+        admission: Admission,
+    ) -> Self {
         Self {
             in_flight: Arc::new(Semaphore::new(app.config().limits.requests_in_flight)),
             outbox,
@@ -49,6 +58,7 @@ impl ClientSession {
             store_jobs,
             wants_heartbeat: Notify::new(),
             heartbeat: app.config().heartbeat,
+            admission,
             client: OnceLock::new(),
             initialised: AtomicBool::new(false),
             app,
@@ -58,6 +68,11 @@ impl ClientSession {
     /// The id of the connection, unique in this server's life.
     pub(crate) fn id(&self) -> ConnectionId {
         self.outbox.connection()
+    }
+
+    /// The access of the connection, which does not change during its life.
+    pub(crate) fn access(&self) -> Access {
+        self.admission.access
     }
 
     /// The client's name and version; `None` before `initialize`.

@@ -49,6 +49,14 @@ The lane says who can keep a request waiting.
 | Store | the disk |
 | Thread | the one thread that it names |
 | Helper | the one helper that it names |
+
+The access says what a connection has to have. Each level includes the ones before it.
+
+| access | may |
+| --- | --- |
+| read | list, read, search and observe |
+| chat | start and resume threads, start turns, answer questions; name no programs, weaken no settings |
+| admin | everything |
 ";
 
 const NOTIFICATIONS_HEAD: &str = "\
@@ -101,10 +109,11 @@ impl Document {
     fn methods(&mut self, schemas: &Schemas) {
         self.heading(2, "Requests of clients");
         self.line(LANES);
-        self.line("| method | lane | stability |\n| --- | --- | --- |");
+        self.line("| method | lane | access | stability |\n| --- | --- | --- | --- |");
         for info in METHODS {
-            let (lane, stability) = (lane(info.lane), stability(info.stability));
-            self.line(format!("| [`{0}`](#{1}) | {lane} | {stability} |", info.wire, anchor(info.wire)));
+            let (lane, access, stability) = (lane(info.lane), info.access, stability(info.stability));
+            let link = format!("[`{0}`](#{1})", info.wire, anchor(info.wire));
+            self.line(format!("| {link} | {lane} | {access} | {stability} |"));
         }
         for info in METHODS {
             self.heading(3, info.wire);

@@ -60,6 +60,7 @@ fn requests(flat: &Flat) -> Vec<Value> {
         put_result(&mut row, &schemas["result"]);
         row.insert("x-lane".to_owned(), json!(lane(info.lane)));
         row.insert("x-stability".to_owned(), json!(stability(info.stability)));
+        row.insert("x-access".to_owned(), json!(info.access));
         Value::Object(row)
     };
     METHODS.iter().map(row).collect()

@@ -10,6 +10,7 @@ mod consent;
 mod conversations;
 mod model;
 
+mod access;
 mod agreement;
 mod answers;
 mod checkpoints;

@@ -18,6 +18,7 @@ use skein_protocol::turn::{TurnStartResponse, TurnStatus};
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::access::{Admission, Door};
 use crate::router::session::ClientSession;
 use crate::router::{Router, StoreJob};
 use crate::thread::actor::Owner;
@@ -217,7 +218,8 @@ fn faulty() -> Router {
 /// The client's session, with this many places in the lane of requests to the disk.
 fn session(bench: &Bench, client: &Client, places: usize) -> (Arc<ClientSession>, mpsc::Receiver<StoreJob>) {
     let (store_jobs, jobs) = mpsc::channel(places);
-    let session = ClientSession::new(bench.app(), client.outbox(), store_jobs);
+    let admission = Admission::local(Door::Unix);
+    let session = ClientSession::new(bench.app(), client.outbox(), store_jobs, admission);
     let info = ClientInfo { name: "test".to_owned(), title: None, version: "1".to_owned() };
     assert!(session.introduce(info));
     (Arc::new(session), jobs)
