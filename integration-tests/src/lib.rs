@@ -20,6 +20,7 @@
 //! | [`third_party`] | whether third-party MCP servers work and leave nothing behind |
 //! | [`snapshot`] | whether whole conversations match files |
 //! | [`terminal`] | which text a program shows on its screen |
+//! | [`users`] | how a second user of this machine runs a program |
 //! | [`paths`] | where our programs are, and how `skein` runs on a home |
 
 pub mod bench;
@@ -39,6 +40,7 @@ pub mod soak;
 pub mod streams;
 pub mod terminal;
 pub mod third_party;
+pub mod users;
 pub mod view;
 pub mod wedge;
 pub mod zoo;

@@ -2,7 +2,7 @@
 //! and demonstrations.
 //!
 //! `mcp-helper [SWITCH...]`; the switches are the fields of [`Manners`], its tools those of [`TOOLS`],
-//! [`asks::TOOLS`], [`rounds::TOOLS`] and [`hints::tools`]. The program is small on purpose: no async
+//! [`asks::TOOLS`], [`rounds::TOOLS`], [`hints::tools`] and [`doors::tools`]. The program is small on purpose: no async
 //! runtime, and a thread for each slow call.
 
 use std::collections::HashMap;
@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 
 #[path = "mcp-helper/asks.rs"]
 mod asks;
+#[path = "mcp-helper/doors.rs"]
+mod doors;
 #[path = "mcp-helper/era.rs"]
 mod era;
 #[path = "mcp-helper/faults.rs"]
@@ -90,6 +92,11 @@ fn main() -> io::Result<()> {
         && child == "--zoo-child"
     {
         return zoo::be_child(ways);
+    }
+    if let [switch, arguments] = &args[..]
+        && switch == doors::SWITCH
+    {
+        return doors::be_child(arguments);
     }
     let manners = Manners::parse(args.into_iter()).unwrap_or_else(|wrong| {
         eprintln!("mcp-helper: {wrong}");
@@ -196,7 +203,7 @@ fn serve(server: &Arc<Server>, manners: &Manners) {
             Some("ping") => answer(&id, &json!({})),
             Some("tools/list") if !manners.no_tools => {
                 let silent = TOOLS.iter().chain(asks::TOOLS).chain(rounds::TOOLS).map(tool);
-                let tools: Vec<Value> = silent.chain(hints::tools()).collect();
+                let tools: Vec<Value> = silent.chain(hints::tools()).chain(doors::tools()).collect();
                 answer(&id, &json!({ "tools": tools }));
             }
             Some("resources/list") => answer(&id, &resources(&message["params"]["cursor"])),
@@ -323,6 +330,7 @@ fn call(server: &Arc<Server>, manners: &Manners, id: Value, params: &Value) {
         }
         other if asks::call(&server.asks, &id, other, params) => {}
         other if hints::call(&id, other, arguments) => {}
+        other if doors::call(&id, other, arguments) => {}
         unknown => result(&id, &format!("no tool {unknown:?}"), true),
     }
 }

@@ -3,6 +3,7 @@
 
 mod asks;
 mod dead;
+mod doors;
 mod eras;
 mod held;
 mod http;
