@@ -10,6 +10,7 @@ use skein_store::home::STDIO;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::access::{Credentials, Refusals};
 use crate::repair::StartupRepair;
 use crate::search::ThreadSearch;
 use crate::thread::Context;
@@ -40,6 +41,8 @@ pub(crate) struct App {
     /// The parts that threads need.
     pub(crate) context: Arc<Context>,
     pub(crate) search: Arc<ThreadSearch>,
+    /// The sessions, tokens and tickets of the home.
+    pub(crate) credentials: Arc<Credentials>,
     /// The progress of the repair.
     pub(crate) repair: Arc<StartupRepair>,
     /// The id of this server start.
@@ -49,6 +52,8 @@ pub(crate) struct App {
     /// The origin of the rounds in which connections check their clients.
     pub(crate) rounds_since: Instant,
     pub(crate) served_at: ServedAt,
+    /// The requests and connections that did not get in.
+    pub(crate) refusals: Arc<Refusals>,
 }
 
 impl Deref for App {

@@ -1,6 +1,6 @@
 //! Skein: a websocket app-server that owns the life of threads. ARCHITECTURE.md is the map of these rooms.
 
-pub(crate) mod access;
+pub mod access;
 pub(crate) mod app;
 pub(crate) mod approved;
 pub mod config;

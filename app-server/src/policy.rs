@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use skein_protocol::settings::{AskForApproval, SandboxMode};
 
+mod credentials;
 mod helpers;
 mod models;
 
+pub(crate) use credentials::*;
 pub(crate) use helpers::*;
 pub(crate) use models::*;
 
@@ -156,6 +158,8 @@ pub const SPINNER: Duration = Duration::from_millis(100);
 /// How long `skein call` and `skein status` wait for the server's handshake. Origin: it is answered from memory; only
 /// a dead server needs longer.
 pub const CLIENT_HANDSHAKE: Duration = Duration::from_secs(10);
+/// Bytes of an answer to `POST /auth/ticket` that `skein url` reads. Origin: eight times the largest body.
+pub const TICKET_ANSWER_BYTES: usize = 4 << 10;
 
 /// Bytes of an answer reserved for its envelope and its numbers. Origin: ten times the observed size.
 pub(crate) const ANSWER_ENVELOPE: usize = 4 * 1024;
@@ -217,6 +221,20 @@ pub const SILENT_AFTER_HEARTBEATS: u32 = 3;
 pub(crate) const HEAD_TIME: Duration = Duration::from_secs(10);
 /// Bytes that a socket may send before its handshake is done. Origin: a promise.
 pub(crate) const HEAD_BYTES: usize = 16 << 10;
+/// Bytes of the body of a refused request, at most. Origin: a promise.
+pub(crate) const REFUSAL_BYTES: usize = 512;
+/// Bytes of the body of a request to `/auth/`. Origin: a promise.
+pub(crate) const AUTH_BODY_BYTES: usize = 4 << 10;
+/// Wrong credentials of one peer a minute that are answered with 401; further ones get 429. Origin: a promise.
+pub(crate) const WRONG_CREDENTIALS: u32 = 10;
+/// The time over which wrong credentials are counted. Origin: a promise.
+pub(crate) const WRONG_CREDENTIALS_TIME: Duration = Duration::from_mins(1);
+/// Peers whose wrong credentials are counted. Origin: guess; more peers in a minute share one limit.
+pub(crate) const WRONG_CREDENTIALS_PEERS: usize = 1_024;
+/// Refused origins that the status shows. Origin: a promise.
+pub(crate) const REFUSED_ORIGINS: usize = 8;
+/// Characters of a stranger's text that logs and the status show. Origin: a promise.
+pub(crate) const SHOWN_STRANGER: usize = 256;
 /// The pause after a failed accept. Origin: a promise; descriptors become free on their own.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A connection's read buffer, bytes. Origin: the default of 128 KiB is most of what a connection costs.

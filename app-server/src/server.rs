@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,9 +28,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::{AccessError, Credentials};
 use crate::app::{App, ServedAt};
 use crate::config::{GuardProgram, ServerConfig, SharedConfig};
-use crate::connection::Connections;
 use crate::http::{self, Accept, Acceptor, Control, HasRoom, WebState};
 use crate::memory::{self, Freed, MemoryPressure};
 use crate::outbox::CloseReason;
@@ -92,6 +92,9 @@ pub enum StartError {
     /// The server would be unreachable: it has no address, and no control socket.
     #[error("there is no control socket in the home; put the home on a file system that has sockets")]
     Unreachable,
+    /// The credentials of the home are not available.
+    #[error(transparent)]
+    Credentials(#[from] AccessError),
     /// The rollouts are not available.
     #[error("the rollouts in the home cannot be reached: {0}")]
     Store(#[source] std::io::Error),
@@ -137,12 +140,7 @@ impl Server {
         reachable(listener.is_some() || control.is_some())?;
         home.publish(addresses(address, services.served_at.control.get()))?;
         // 4. Serve.
-        let web = Arc::new(WebState {
-            services: Arc::clone(&services),
-            router: Arc::new(router),
-            connections: Connections::default(),
-            ready: AtomicBool::new(true),
-        });
+        let web = Arc::new(WebState::new(Arc::clone(&services), router));
         let accept = CancellationToken::new();
         while_it_serves(&services, &accept);
         if let Some(listener) = listener {
@@ -300,6 +298,8 @@ fn while_it_serves(services: &Arc<App>, accept: &CancellationToken) {
     tasks.spawn("pressure", eviction::run(Arc::clone(&services.context), accept.clone()));
     let (store, settings) = (Arc::clone(&services.store), Arc::clone(&services.settings));
     tasks.spawn("trash", trash::run(store, settings, services.clock, accept.clone()));
+    let credentials = Arc::clone(&services.credentials);
+    tasks.spawn("credentials", credentials.keep(tasks.clone(), accept.clone()));
     tasks.spawn("reaper", Arc::clone(services.helpers.host()).reap_unowned_children(accept.clone()));
 }
 
@@ -313,7 +313,7 @@ async fn listen(wished: Option<SocketAddr>) -> Result<Option<(TcpListener, Socke
 
 /// The control socket. A server is useful without it, on a file system without sockets.
 fn control(home: &Home, services: &App) -> Option<Control> {
-    Control::listen(home.paths())
+    Control::listen(home.paths(), Arc::clone(&services.refusals))
         .inspect(|_| {
             services.served_at.control.get_or_init(|| home.paths().control_socket());
         })
@@ -358,16 +358,16 @@ async fn serve<A: Accept>(listener: A, web: Arc<WebState>, accept: CancellationT
 
 fn services(config: ServerConfig, home: &Home, tasks: Tasks) -> Result<(Arc<App>, Background), StartError> {
     let clock = Clock;
+    let credentials = credentials(&config, home, clock)?;
     let helpers = helpers(&config, home, clock, &tasks).map_err(StartError::Helpers)?;
-    let layer = Arc::new(DiskLayer);
-    let store = FileStore::open(home.paths(), layer, tasks.clone()).map_err(StartError::Store)?;
-    let store: Arc<dyn RolloutStore> = Arc::new(store);
+    let store =
+        FileStore::open(home.paths(), Arc::new(DiskLayer), tasks.clone()).map_err(StartError::Store)?;
+    let store = Arc::new(store) as Arc<dyn RolloutStore>;
     let (index, texts, closed_rollouts, background) = background(home, &store, &tasks);
-    let started = clock.wall();
     let context = Context {
         registry: Registry::new(config.limits.mailbox),
         subscribers: Subscribers::new(home.start_id()),
-        questions: QuestionNumbers::new(started),
+        questions: QuestionNumbers::new(clock.wall()),
         gaps: Gaps::default(),
         machine_boot: home.machine_boot(),
         term: home.term(),
@@ -388,13 +388,24 @@ fn services(config: ServerConfig, home: &Home, tasks: Tasks) -> Result<(Arc<App>
     let app = App {
         context: Arc::new(context),
         search: Arc::new(ThreadSearch::new(texts)),
+        credentials,
         repair: Arc::default(),
         start_id: home.start_id(),
-        started,
+        started: clock.wall(),
         rounds_since: clock.now(),
         served_at: ServedAt::default(),
+        refusals: Arc::default(),
     };
     Ok((Arc::new(app), background))
+}
+
+fn credentials(config: &ServerConfig, home: &Home, clock: Clock) -> Result<Arc<Credentials>, AccessError> {
+    let credentials = Credentials::open(&home.paths().access(), clock)?;
+    if credentials.is_open_to_others() {
+        let path = home.paths().access();
+        tracing::warn!(path = %path.display(), "others can read or write access.json: chmod 600 it, and revoke its tokens");
+    }
+    Ok(Arc::new(credentials.with_capability(config.capability)))
 }
 
 /// Starts the background tasks except the repair, which needs everything else.

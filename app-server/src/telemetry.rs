@@ -14,7 +14,7 @@ use queue::LogQueue;
 use skein_base::clock::{Clock, WallMs};
 use skein_base::tasks;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{Builder as FilterBuilder, LevelFilter, ParseError};
 use tracing_subscriber::fmt::SubscriberBuilder;
 use tracing_subscriber::fmt::format::{DefaultFields, Format, Full, Writer};
 use tracing_subscriber::fmt::time::FormatTime;
@@ -40,22 +40,59 @@ pub enum Stderr {
     Queued,
 }
 
-/// Starts to log lines `TIMESTAMP LEVEL target: text` to stderr, at info and above unless `FILTER` differs. A second
-/// call has no effect.
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `TIMESTAMP LEVEL target: text`.
+    #[default]
+    Text,
+    /// One JSON object a line, with `timestamp`, `level`, `target` and `fields`.
+    Json,
+}
+
+/// Starts to log lines of text to stderr, at info and above unless `FILTER` differs. A second call has no effect.
 pub fn start(stderr: Stderr) {
-    // The convention of no-color.org.
-    let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let lines = lines().with_ansi(std::io::stderr().is_terminal() && !is_plain);
-    // An error means that logs are already set up in this process; they stay.
+    let lines = lines(filter_of_environment());
     match stderr {
-        Stderr::Direct => drop(lines.with_writer(std::io::stderr).try_init()),
-        Stderr::Queued => {
+        // An error means that logs are already set up in this process; they stay.
+        Stderr::Direct => drop(lines.with_ansi(has_colours()).with_writer(std::io::stderr).try_init()),
+        Stderr::Queued => start_text(lines),
+    }
+}
+
+fn start_text(lines: Lines) {
+    start_queue();
+    if lines.with_ansi(has_colours()).with_writer(|| Out).try_init().is_ok() {
+        std::panic::set_hook(Box::new(|panic| write(&panicked(panic))));
+    }
+}
+
+/// The convention of no-color.org.
+fn has_colours() -> bool {
+    let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && !is_plain
+}
+
+/// Starts the log of a server through the queue, with this filter over that of the environment.
+///
+/// # Errors
+/// The filter is none.
+pub fn start_server(filter: Option<&str>, format: LogFormat) -> Result<(), ParseError> {
+    let filter = match filter {
+        Some(filter) => builder().parse(filter)?,
+        None => filter_of_environment(),
+    };
+    let lines = lines(filter);
+    match format {
+        LogFormat::Text => start_text(lines),
+        LogFormat::Json => {
             start_queue();
-            if lines.with_writer(|| Out).try_init().is_ok() {
-                std::panic::set_hook(Box::new(|panic| write(&panicked(panic))));
+            if lines.json().with_writer(|| Out).try_init().is_ok() {
+                std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
             }
         }
     }
+    Ok(())
 }
 
 /// The same through the queue, for a parent program that shows its user each error and each line of another form.
@@ -63,7 +100,7 @@ pub fn start(stderr: Stderr) {
 pub fn start_in_lines() {
     start_queue();
     // As in `start`.
-    if lines().with_ansi(false).with_writer(|| InLines).try_init().is_ok() {
+    if lines(filter_of_environment()).with_ansi(false).with_writer(|| InLines).try_init().is_ok() {
         std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
     }
 }
@@ -126,13 +163,20 @@ fn panicked(panic: &PanicHookInfo<'_>) -> String {
     said
 }
 
-fn lines() -> SubscriberBuilder<DefaultFields, Format<Full, Wall>, EnvFilter> {
-    let filter = match std::env::var(FILTER) {
-        Ok(filter) => {
-            EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse_lossy(filter)
-        }
+type Lines = SubscriberBuilder<DefaultFields, Format<Full, Wall>, EnvFilter>;
+
+fn builder() -> FilterBuilder {
+    EnvFilter::builder().with_default_directive(LevelFilter::INFO.into())
+}
+
+fn filter_of_environment() -> EnvFilter {
+    match std::env::var(FILTER) {
+        Ok(filter) => builder().parse_lossy(filter),
         Err(_) => EnvFilter::new(DEFAULT_FILTER),
-    };
+    }
+}
+
+fn lines(filter: EnvFilter) -> Lines {
     // Otherwise it would report a failed write to stderr on stderr, and panic: the parent program may have closed it.
     tracing_subscriber::fmt().with_env_filter(filter).with_timer(Wall).log_internal_errors(false)
 }

@@ -7,12 +7,16 @@
 mod backup;
 #[path = "cli/codex.rs"]
 mod codex;
+#[path = "cli/credentials.rs"]
+mod credentials;
 #[path = "cli/doctor.rs"]
 mod doctor;
 #[path = "cli/killed.rs"]
 mod killed;
 #[path = "cli/mcp.rs"]
 mod mcp;
+#[path = "cli/origins.rs"]
+mod origins;
 #[path = "cli/panics.rs"]
 mod panics;
 #[path = "cli/readme.rs"]
@@ -21,6 +25,8 @@ mod readme;
 mod sockets;
 #[path = "cli/terminal.rs"]
 mod terminal;
+#[path = "cli/url.rs"]
+mod url;
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -58,7 +64,13 @@ impl Serving {
     }
 
     fn run(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        command.stderr(Stdio::null());
+        Self::run_with_log(command)
+    }
+
+    /// With the standard error of the command.
+    fn run_with_log(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         Self { child, ready: serde_json::from_str(&line).unwrap() }

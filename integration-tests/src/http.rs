@@ -30,6 +30,17 @@ pub async fn get(address: &str, path: &str, headers: &[(&str, &str)]) -> anyhow:
     Ok((status.with_context(|| format!("no HTTP: {answer}"))?, answer))
 }
 
+/// Sends these bytes, and returns everything that the server sends until it ends the connection.
+///
+/// # Errors
+/// Fails if the server does not end the connection.
+pub async fn exchange(address: &str, bytes: &[u8]) -> anyhow::Result<String> {
+    let mut socket = Socket::connect(address).await?;
+    // The server may have its answer before it has read everything.
+    socket.send(bytes).await.ok();
+    Ok(String::from_utf8_lossy(&socket.until_end().await?).into_owned())
+}
+
 /// A websocket with frames written by hand, valid or not.
 #[derive(Debug)]
 pub struct Socket(TcpStream);

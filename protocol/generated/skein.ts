@@ -214,6 +214,15 @@ export type Methods = {
    * the system.
    */
   "skein/helpers/list": { params: SkeinHelpersListParams; result: SkeinHelpersListResponse };
+  /** The sessions of pages and the tokens of programs, without their secrets. */
+  "skein/credential/list": { params: SkeinCredentialListParams; result: SkeinCredentialListResponse };
+  /**
+   * Adds a token. The client makes the secret and sends its SHA-256, so that no message has the secret. The answer
+   * comes when the token is on disk.
+   */
+  "skein/credential/add": { params: SkeinCredentialAddParams; result: SkeinCredentialAddResponse };
+  /** Revokes a session or token, and the sessions that it has made. Their connections are closed with 1008. */
+  "skein/credential/revoke": { params: SkeinCredentialRevokeParams; result: SkeinCredentialRevokeResponse };
   /**
    * The catalog changes since a number, so that a client that was away can update its list. After a page of
    * `thread/list`, ask with the page's number and apply the changes in order. If a change names a thread that is
@@ -817,6 +826,29 @@ export type ContentItem = {
 export type ContextCompactionItem = {
   id: ItemId;
 };
+
+/** A session or token, without its secret. Times are Unix seconds. */
+export type CredentialDetail = {
+  /** Its creation. */
+  createdAt: number;
+  /** Its end. That of a session moves with each use; null means never. */
+  expiresAt: number | null;
+  /** Its id. */
+  id: string;
+  /** Its kind. */
+  kind: CredentialType;
+  /** Its last use. */
+  lastUsedAt: number | null;
+  /** The name of a token, or the label of a session. */
+  name: string;
+  /** The only origin that may send it; null means any. */
+  origin: string | null;
+  /** The access that it gives. */
+  scope: Access;
+};
+
+/** The kinds of credentials that last. */
+export type CredentialType = "session" | "token";
 
 /** Prepaid credits. */
 export type CreditsSnapshot = {
@@ -2628,6 +2660,47 @@ export type SkeinConnectionLeaveResponse = {
   left: number;
   /** Of these, the ones still loaded: they take longer, or have a new subscriber. */
   loaded: number;
+};
+
+/** Params of `skein/credential/add`. */
+export type SkeinCredentialAddParams = {
+  /** Its end, in Unix seconds; never without it. */
+  expiresAt?: number | null;
+  /** The name of the token: letters, digits, `.`, `-` and `_`. No other token has it. */
+  name: string;
+  /** The only origin that may send it. */
+  origin?: string | null;
+  /** The access that it gives. */
+  scope: Access;
+  /** The SHA-256 of the token, in 64 hexadecimal digits. The server never gets the token itself this way. */
+  sha256: string;
+};
+
+/** Response of `skein/credential/add`. */
+export type SkeinCredentialAddResponse = {
+  /** The new token. */
+  credential: CredentialDetail;
+};
+
+/** Params of `skein/credential/list`. */
+export type SkeinCredentialListParams = { [key: string]: unknown };
+
+/** Response of `skein/credential/list`. */
+export type SkeinCredentialListResponse = {
+  /** Those that have not ended, oldest first. */
+  data: CredentialDetail[];
+};
+
+/** Params of `skein/credential/revoke`. */
+export type SkeinCredentialRevokeParams = {
+  /** The id of a session or token, or the name of a token. */
+  id: string;
+};
+
+/** Response of `skein/credential/revoke`. */
+export type SkeinCredentialRevokeResponse = {
+  /** The revoked credential. */
+  credential: CredentialDetail;
 };
 
 /** Params of `skein/heartbeat`. */

@@ -358,8 +358,10 @@ pub struct RpcDiscoverParams {}
 #[serde(transparent)]
 pub struct RpcDiscoverResponse(#[schemars(with = "JsonObject")] pub Box<RawValue>);
 
+mod credentials;
 mod helpers;
 mod status;
 
+pub use credentials::*;
 pub use helpers::*;
 pub use status::*;

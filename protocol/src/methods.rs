@@ -20,7 +20,9 @@ use crate::{
     },
     extension::{
         RpcDiscoverParams, RpcDiscoverResponse, SkeinCatalogResumeParams, SkeinCatalogResumeResponse,
-        SkeinConnectionLeaveParams, SkeinConnectionLeaveResponse, SkeinHelpersListParams,
+        SkeinConnectionLeaveParams, SkeinConnectionLeaveResponse, SkeinCredentialAddParams,
+        SkeinCredentialAddResponse, SkeinCredentialListParams, SkeinCredentialListResponse,
+        SkeinCredentialRevokeParams, SkeinCredentialRevokeResponse, SkeinHelpersListParams,
         SkeinHelpersListResponse, SkeinQuiesceParams, SkeinQuiesceResponse, SkeinStatusParams,
         SkeinStatusResponse, SkeinThreadUnloadParams, SkeinThreadUnloadResponse,
     },
@@ -231,6 +233,16 @@ methods! {
     /// the system.
     SkeinHelpersList = "skein/helpers/list" [Store, Experimental, Read]
         SkeinHelpersListParams => SkeinHelpersListResponse;
+    /// The sessions of pages and the tokens of programs, without their secrets.
+    SkeinCredentialList = "skein/credential/list" [Store, Experimental, Admin]
+        SkeinCredentialListParams => SkeinCredentialListResponse;
+    /// Adds a token. The client makes the secret and sends its SHA-256, so that no message has the secret. The answer
+    /// comes when the token is on disk.
+    SkeinCredentialAdd = "skein/credential/add" [Store, Experimental, Admin]
+        SkeinCredentialAddParams => SkeinCredentialAddResponse;
+    /// Revokes a session or token, and the sessions that it has made. Their connections are closed with 1008.
+    SkeinCredentialRevoke = "skein/credential/revoke" [Store, Experimental, Admin]
+        SkeinCredentialRevokeParams => SkeinCredentialRevokeResponse;
     /// The catalog changes since a number, so that a client that was away can update its list. After a page of
     /// `thread/list`, ask with the page's number and apply the changes in order. If a change names a thread that is
     /// not in the list, read that thread: it was saved later.

@@ -1,9 +1,12 @@
 //! The result of the decision about a request: who sends it, and with which access.
 
+use std::fmt;
+
 use skein_protocol::access::Access;
 use uuid::Uuid;
 
 use super::WebOrigin;
+use crate::policy;
 
 /// A way into the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,6 +41,9 @@ pub(crate) struct Grant {
     pub(crate) access: Access,
     /// The only origin that may send it.
     pub(crate) origin: Option<WebOrigin>,
+    /// Whether a loopback door takes it only from a program of the server's user: a session whose ticket was made on this
+    /// machine, or a token that is bound to an origin.
+    pub(crate) same_user: bool,
 }
 
 /// The sender of a request.
@@ -61,11 +67,54 @@ pub(crate) struct Admission {
     pub(crate) access: Access,
     /// The page that sent it.
     pub(crate) origin: Option<WebOrigin>,
+    /// Whether the server itself serves that page, so that no setting allows it.
+    pub(crate) is_own_page: bool,
 }
 
 impl Admission {
+    /// The credential that it stands on, if any.
+    pub(crate) fn credential(&self) -> Option<Uuid> {
+        match &self.identity {
+            Identity::Bearer(grant) => Some(grant.id),
+            Identity::LocalProgram | Identity::Helper(_) | Identity::Anonymous => None,
+        }
+    }
+
+    #[cfg(test)]
     /// That of a program of the server's user.
     pub(crate) fn local(door: Door) -> Self {
-        Self { door, identity: Identity::LocalProgram, access: Access::Admin, origin: None }
+        Self {
+            door,
+            identity: Identity::LocalProgram,
+            access: Access::Admin,
+            origin: None,
+            is_own_page: false,
+        }
+    }
+}
+
+impl fmt::Display for Identity {
+    /// For logs: names of strangers are escaped and short.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |name: &str| name.chars().take(policy::SHOWN_STRANGER).collect::<String>();
+        match self {
+            Self::LocalProgram => f.write_str("a local program"),
+            Self::Helper(name) => write!(f, "helper {:?}", shown(name)),
+            Self::Bearer(Grant { kind: CredentialKind::Session, name, .. }) => {
+                write!(f, "session {:?}", shown(name))
+            }
+            Self::Bearer(Grant { name, .. }) => write!(f, "token {:?}", shown(name)),
+            Self::Anonymous => f.write_str("anybody"),
+        }
+    }
+}
+
+impl fmt::Display for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unix => "unix",
+            Self::Loopback => "loopback",
+            Self::Remote => "remote",
+        })
     }
 }

@@ -1,10 +1,24 @@
 //! Identity and rights: web origins, credentials, and the admission that a connection keeps. The room opens no socket;
 //! `http/access` asks it for each request.
 
-#![allow(dead_code, unused_imports, reason = "the doors take their parts one after the other")]
-
 mod admission;
+mod capability;
+mod credentials;
+mod digest;
+mod file;
 mod origin;
+mod refusals;
+mod secret;
+mod tickets;
 
 pub(crate) use admission::{Admission, CredentialKind, Door, Grant, Identity};
+pub use capability::{TokenFileError, read_token_file};
+pub use credentials::{CredentialError, Credentials, NewToken};
+pub(crate) use credentials::{CredentialRefusal, NewSession};
+pub use digest::{BadDigest, Digest};
+pub use file::{AccessError, is_open_to_others};
+pub(crate) use file::{AccessFile, CredentialEnd};
 pub(crate) use origin::{BadOrigin, OriginPattern, WebOrigin};
+pub(crate) use refusals::{Refusals, RefusedOrigin};
+pub use secret::Secret;
+pub(crate) use tickets::{RedeemError, TicketTerms, TooManyTickets};

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::Ipv6Addr;
 
+use serde::{Serialize, Serializer};
+
 /// The hosts whose every port a pattern may allow.
 const LOCAL_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 /// The scheme whose hosts are random names.
@@ -118,9 +120,17 @@ impl OriginPattern {
         }
     }
 
-    /// Whether this entry allows many unrelated pages at once.
-    pub(crate) fn is_opaque(&self) -> bool {
-        matches!(self, Self::Exact(exact) if exact.is_opaque())
+    /// The risk of an entry that allows many unrelated pages at once, as a clause about it.
+    pub(crate) fn risk(&self) -> Option<&'static str> {
+        match self {
+            Self::Exact(exact) if exact.as_str() == "null" => {
+                Some("\"null\" is the origin of every sandboxed frame and data: page, whoever wrote it")
+            }
+            Self::Exact(exact) if exact.is_opaque() => {
+                Some("\"file://\" is the origin of every file that a page is opened from")
+            }
+            Self::Exact(_) | Self::AnyPort(_) | Self::AnyWebview => None,
+        }
     }
 }
 
@@ -131,6 +141,12 @@ impl fmt::Display for OriginPattern {
             Self::AnyPort(host) => write!(f, "{host}:*"),
             Self::AnyWebview => write!(f, "{WEBVIEW}://*"),
         }
+    }
+}
+
+impl Serialize for OriginPattern {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
     }
 }
 
@@ -249,6 +265,10 @@ mod tests {
         for text in ["http://localhost:*", "vscode-webview://*", "null", "app://chat"] {
             assert_eq!(OriginPattern::parse(text).unwrap().to_string(), text);
         }
-        assert!(OriginPattern::parse("file://").unwrap().is_opaque());
+        for (text, is_risk) in
+            [("file://", true), ("null", true), ("http://localhost:*", false), ("a://b", false)]
+        {
+            assert_eq!(OriginPattern::parse(text).unwrap().risk().is_some(), is_risk, "{text}");
+        }
     }
 }

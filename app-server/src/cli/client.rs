@@ -46,7 +46,8 @@ async fn dial(url: &str) -> anyhow::Result<impl MessageStream + 'static> {
     Ok(connect_async_with_config(url, Some(unlimited()), true).await?.0)
 }
 
-async fn in_time<T>(opened: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+/// The result of talking to a server, or an error after [`CLIENT_HANDSHAKE`].
+pub(super) async fn in_time<T>(opened: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let opened = tokio::time::timeout(CLIENT_HANDSHAKE, opened).await;
     opened.unwrap_or_else(|_| bail!("no handshake within {} s", CLIENT_HANDSHAKE.as_secs()))
 }

@@ -29,6 +29,9 @@ pub(super) struct Doctor {
     /// A setting over those of config.toml, as of `skein serve`.
     #[arg(short = 'c', value_name = "KEY=VALUE")]
     settings: Vec<String>,
+    /// The token file of `skein serve --ws-token-file`.
+    #[arg(long, value_name = "FILE")]
+    ws_token_file: Option<PathBuf>,
     /// Print the findings as JSON, on one line.
     #[arg(long)]
     json: bool,
@@ -98,6 +101,8 @@ impl Doctor {
         findings.extend([subreaper(held.subreaper), proc(), descriptors()]);
         let root = super::home(self.home.as_ref())?;
         findings.extend(home::findings(&root));
+        findings.extend(home::credentials(&root));
+        findings.extend(self.ws_token_file.as_deref().map(home::token_file));
         let (server, said) = home::server(&root).await;
         findings.push(said);
         let ok = findings.iter().all(|finding| finding.state != FindingState::Error);

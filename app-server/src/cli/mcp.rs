@@ -3,7 +3,6 @@
 mod add;
 mod import;
 mod list;
-mod notify;
 mod trial;
 
 use std::path::PathBuf;
@@ -13,7 +12,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use skein_app_server::config::edit::{EditMode, SettingsFile};
 
-use super::{home, out, print_line};
+use super::{home, notify, out, print_line};
 
 #[derive(Debug, Args)]
 pub(super) struct Mcp {
@@ -38,13 +37,13 @@ enum McpCommand {
 
 /// The home, and the form of the output.
 #[derive(Debug, Args)]
-struct SettingsArgs {
+pub(super) struct SettingsArgs {
     /// The home [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
     #[arg(long, value_name = "DIR")]
-    home: Option<PathBuf>,
+    pub(super) home: Option<PathBuf>,
     /// Print the outcome as JSON, on one line.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]

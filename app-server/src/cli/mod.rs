@@ -7,6 +7,7 @@ mod bridge;
 mod call;
 mod client;
 pub(crate) mod codex;
+mod credentials;
 mod doctor;
 mod export;
 mod fsck;
@@ -14,6 +15,8 @@ mod helpers;
 mod home_alone;
 mod import;
 mod mcp;
+mod notify;
+mod origins;
 mod out;
 mod progress;
 mod reindex;
@@ -23,6 +26,7 @@ mod socket;
 mod status;
 #[cfg(test)]
 mod tests;
+mod url;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -69,6 +73,8 @@ enum SkeinCommand {
     Import(import::ImportArgs),
     /// Show, change, import and test the helpers (MCP servers) of a home's settings. Exit code 1: it failed.
     Mcp(mcp::Mcp),
+    /// Show, add and remove the origins of pages that may connect, in a home's settings. Exit code 1: it failed.
+    Origins(origins::Origins),
     /// Check a home, and repair it where that is possible without loss. Exit codes as of fsck(8): 0 clean, 1
     /// repaired, 4 problems left, 8 operational error, 16 usage; or their sum.
     Fsck(fsck::Fsck),
@@ -76,8 +82,15 @@ enum SkeinCommand {
     Reindex(reindex::Reindex),
     /// Restore a backup into a home. Exit code 3: the home is in use.
     Restore(restore::Restore),
+    /// Show and revoke the sessions of pages.
+    Sessions(credentials::SessionsArgs),
     /// Show the running server's state and counters.
     Status(ask::Ask),
+    /// Create, show and revoke the tokens of programs and pages.
+    Token(credentials::TokenArgs),
+    /// Print an address that lets a browser in, as the only line of stdout. It is good for 30 s, once. Exit code 1:
+    /// nobody serves the home, or not at a port.
+    Url(url::PageUrl),
 }
 
 /// The running server to use.
@@ -123,11 +136,15 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         SkeinCommand::Export(export) => wait(export.run()),
         SkeinCommand::Helpers(ask) => wait(ask.run::<SkeinHelpersList>(helpers::table)).map(well),
         SkeinCommand::Mcp(mcp) => wait(mcp.run()),
+        SkeinCommand::Origins(origins) => wait(origins.run()),
         SkeinCommand::Import(import) => wait(import.run()),
         SkeinCommand::Fsck(fsck) => wait(async { Ok(fsck.run().await) }),
         SkeinCommand::Reindex(reindex) => wait(reindex.run()),
         SkeinCommand::Restore(restore) => wait(restore.run()),
+        SkeinCommand::Sessions(sessions) => wait(sessions.run()),
+        SkeinCommand::Token(token) => wait(token.run()),
         SkeinCommand::Status(ask) => wait(ask.run::<SkeinStatus>(status::table)).map(well),
+        SkeinCommand::Url(url) => wait(url.run()).map(well),
     };
     code(done)
 }

@@ -55,6 +55,15 @@ pub(super) fn causes(error: &anyhow::Error) -> String {
     said
 }
 
+/// A word, quoted for a shell if it needs to be.
+pub(super) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:=@,+%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 /// A path as in JSON, even if it is no text.
 pub(super) fn path(path: &Path) -> String {
     path.to_string_lossy().into_owned()

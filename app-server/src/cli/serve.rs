@@ -5,10 +5,11 @@ use std::pin::pin;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use nix::sys::signal::{self as signals, SaFlags, SigAction, SigHandler, SigSet, sigaction};
+use skein_app_server::access::{Digest, is_open_to_others, read_token_file};
 use skein_app_server::config::{Flags, ServerConfig};
-use skein_app_server::telemetry::{self, Stderr};
+use skein_app_server::telemetry::{self, LogFormat};
 use skein_app_server::{Server, StartError, room};
 use skein_base::tasks;
 use skein_store::home::STDIO;
@@ -26,8 +27,24 @@ pub(super) struct Serve {
     /// home [default: ws://127.0.0.1:4500].
     #[arg(long, value_name = "URL")]
     listen: Option<String>,
+    /// The lines of the log, such as debug, or skein_app_server::http=debug,warn [default: $SKEIN_LOG, or info].
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+    /// The form of log lines on stderr.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    log_format: LogForm,
     #[command(flatten)]
     start: StartArgs,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum LogForm {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// A JSON object a line.
+    Json,
 }
 
 /// The arguments of a server.
@@ -40,6 +57,8 @@ pub(super) struct StartArgs {
     /// read: every user of the machine can read a command line. A secret of a helper is better named in its env_vars.
     #[arg(short = 'c', value_name = "KEY=VALUE")]
     pub settings: Vec<String>,
+    #[command(flatten)]
+    pub auth: WsAuthArgs,
     /// Serve the method that waits until every thread has caught up; for tests.
     #[arg(long)]
     pub test_fences: bool,
@@ -48,11 +67,49 @@ pub(super) struct StartArgs {
     pub guard: Option<PathBuf>,
 }
 
+/// The token that every program on TCP has to send, as with the peer.
+#[derive(Debug, Default, Clone, Args)]
+pub(super) struct WsAuthArgs {
+    /// Require a credential from everybody who connects over TCP: this token, or one of skein token.
+    #[arg(long, value_enum, value_name = "MODE", requires = "ws_token")]
+    ws_auth: Option<WsAuthMode>,
+    /// The file that holds the token, of at least 32 characters. Only you should be able to read it.
+    #[arg(long, value_name = "FILE", group = "ws_token", requires = "ws_auth")]
+    ws_token_file: Option<PathBuf>,
+    /// The SHA-256 of the token, in hexadecimal digits.
+    #[arg(long, value_name = "HEX", group = "ws_token", requires = "ws_auth")]
+    ws_token_sha256: Option<String>,
+}
+
+/// The kinds of tokens of `--ws-auth`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum WsAuthMode {
+    /// One token for everybody.
+    CapabilityToken,
+}
+
+impl WsAuthArgs {
+    /// The digest of the token. Warns of a file that others can read.
+    fn digest(&self) -> anyhow::Result<Option<Digest>> {
+        if let Some(path) = &self.ws_token_file {
+            let digest = read_token_file(path).context("--ws-token-file")?;
+            if is_open_to_others(path) {
+                let path = path.display();
+                tracing::warn!(%path, "others can read or write the token file: chmod 600 it, and write another token");
+            }
+            return Ok(Some(digest));
+        }
+        let hex = self.ws_token_sha256.as_deref();
+        hex.map(Digest::from_hex).transpose().context("--ws-token-sha256")
+    }
+}
+
 impl StartArgs {
     /// Loads the settings of this start; the log has the warnings.
     pub(super) fn load(self, listen: Option<String>) -> anyhow::Result<ServerConfig> {
         room::look()?;
-        let config = ServerConfig::load(&self.flags(listen))
+        let capability = self.auth.digest()?;
+        let config = ServerConfig::load(&Flags { capability, ..self.flags(listen) })
             .map_err(|errors| anyhow::anyhow!("these settings cannot be used:\n{errors}"))?;
         for warning in &config.warnings {
             tracing::warn!("{warning}");
@@ -63,20 +120,25 @@ impl StartArgs {
         Ok(config)
     }
 
-    /// The settings of the command line.
+    /// The settings of the command line, without the token of `--ws-auth`.
     pub(super) fn flags(self, listen: Option<String>) -> Flags {
-        let Self { home, settings, test_fences, guard } = self;
-        Flags { home, listen, guard, test_fences, settings }
+        let Self { home, settings, test_fences, guard, auth: _ } = self;
+        Flags { home, listen, guard, test_fences, settings, capability: None }
     }
 }
 
 impl Serve {
     pub(super) fn new(listen: String, start: StartArgs) -> Self {
-        Self { listen: Some(listen), start }
+        Self { listen: Some(listen), log: None, log_format: LogForm::Text, start }
     }
 
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        telemetry::start(Stderr::Queued);
+        let format = match self.log_format {
+            LogForm::Text => LogFormat::Text,
+            LogForm::Json => LogFormat::Json,
+        };
+        telemetry::start_server(self.log.as_deref(), format)
+            .context("--log takes a filter such as debug, or skein_app_server::http=debug,warn")?;
         anyhow::ensure!(
             self.listen.as_deref() != Some(STDIO),
             "skein serve does not speak on standard streams; skein app-server does"

@@ -2,9 +2,9 @@
 
 use skein_helpers::levels;
 use skein_protocol::extension::{
-    HelperCounts, IndexCounts, IndexState, LeftoverCounts, PressureCounts, RefusalCounts, ReloadCounts,
-    RepairCounts, RepairState, ReplayCounts, SkeinStatusResponse, StoreCounts, TextsCounts, TextsState,
-    ThreadCounts, TurnCounts, UnloadCounts, ZeroCounts,
+    AdmissionCounts, HelperCounts, IndexCounts, IndexState, LeftoverCounts, PressureCounts, RefusalCounts,
+    ReloadCounts, RepairCounts, RepairState, ReplayCounts, SkeinStatusResponse, StoreCounts, TextsCounts,
+    TextsState, ThreadCounts, TurnCounts, UnloadCounts, ZeroCounts,
 };
 use skein_store::home::listens;
 
@@ -13,7 +13,7 @@ use super::out::one_line;
 /// One line for each subject: its name, then its numbers.
 pub(super) fn table(status: &SkeinStatusResponse) -> String {
     let rows = server(status).into_iter().chain(threads(status)).chain(helpers(status)).chain(work(status));
-    let rows = rows.chain(histories(status));
+    let rows = rows.chain(doors(status)).chain(histories(status));
     let line = |(name, numbers): (&str, String)| format!("{name:<12}{}", one_line(&numbers));
     rows.map(line).collect::<Vec<_>>().join("\n")
 }
@@ -97,6 +97,21 @@ fn work(status: &SkeinStatusResponse) -> [StatusRow; 8] {
     ]
 }
 
+/// The requests that did not get in, and the pages among them.
+fn doors(status: &SkeinStatusResponse) -> Vec<StatusRow> {
+    let AdmissionCounts { origins_total, credentials_total, helpers_total, users_total, last_origins } =
+        &status.admission;
+    let counts = format!(
+        "{origins_total} pages, {credentials_total} without a right credential, {helpers_total} helpers, {users_total} \
+         other users"
+    );
+    let pages = last_origins
+        .iter()
+        .rev()
+        .map(|page| ("refused page", format!("{} at {}", page.origin, moment(page.at_ms))));
+    std::iter::once(("not admitted", counts)).chain(pages).collect()
+}
+
 fn histories(status: &SkeinStatusResponse) -> [StatusRow; 4] {
     let StoreCounts { loads_total, reads_total, .. } = &status.store;
     let IndexCounts { state, open_ms, disk_bytes, disk_percent, indexing, .. } = &status.index;
@@ -139,6 +154,11 @@ fn repair_word(state: RepairState) -> &'static str {
         RepairState::Running => "running",
         RepairState::Complete => "complete",
     }
+}
+
+/// A time of day, with its date in UTC.
+pub(super) fn moment(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |at| format!("{at:.0}"))
 }
 
 /// The two largest units of a duration.

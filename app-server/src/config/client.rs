@@ -44,7 +44,9 @@ impl ClientSettings {
         let said = tree::lay_over(&mut flat, flags, &mut Problems::default());
         let mut said = tree::plain_table(&said);
         let mut overrides = helpers_from_thread_config(&said).unwrap_or_default();
-        let unknown = |key: &str| config.warnings.iter().any(|warning| warning.key == key);
+        let unknown = |key: &str| {
+            config.warnings.iter().any(|warning| warning.key == key && warning.cause.is_unknown())
+        };
         let unread: Vec<String> =
             std::mem::take(&mut overrides.warnings).into_iter().map(|warning| warning.key).collect();
         unread.iter().for_each(|key| drop(said.remove(key)));

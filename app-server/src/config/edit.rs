@@ -21,6 +21,7 @@ use super::{ConfigErrors, FILE, ServerConfig, keys, origin, tree};
 use crate::policy;
 
 mod approve;
+mod origins;
 mod set;
 mod table;
 mod take;
@@ -28,6 +29,7 @@ mod take;
 mod tests;
 
 pub(crate) use approve::NotWritten;
+pub use origins::AddedOrigin;
 pub(crate) use set::{Merge, segments};
 use table::{change_way, written};
 
@@ -133,6 +135,24 @@ pub enum EditError {
         /// The file.
         path: PathBuf,
     },
+    /// The text is no entry of `browser.origins`.
+    #[error("{origin:?} is no origin: {why}")]
+    Origin {
+        /// The text.
+        origin: String,
+        /// The correction.
+        why: String,
+    },
+    /// `browser.origins` has no such entry.
+    #[error("there is no origin {origin:?} in {}{}", path.display(), known(there))]
+    NoOrigin {
+        /// The text.
+        origin: String,
+        /// The file.
+        path: PathBuf,
+        /// The entries that it has.
+        there: Vec<String>,
+    },
     /// There is none of this name.
     #[error("there is no helper {name:?} in {}{}", path.display(), known(there))]
     Absent {
@@ -163,7 +183,9 @@ impl EditError {
             | Self::Name { .. }
             | Self::Unusable { .. }
             | Self::Exists { .. }
-            | Self::Absent { .. } => WireError::invalid_params("badKey", text).path("keyPath"),
+            | Self::Absent { .. }
+            | Self::Origin { .. }
+            | Self::NoOrigin { .. } => WireError::invalid_params("badKey", text).path("keyPath"),
         }
     }
 }

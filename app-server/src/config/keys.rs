@@ -5,7 +5,7 @@ use skein_provider::spec::ProviderSpec;
 use super::problem::Problems;
 use super::section::{Section, Unfit};
 use super::tree::Table;
-use super::{Heartbeat, Overrides, ServerConfig, helpers, kinds, providers};
+use super::{Heartbeat, LocalPrograms, Overrides, ServerConfig, helpers, kinds, providers};
 use crate::policy;
 
 /// The settings that `tree` changes, over those of `start`.
@@ -28,6 +28,7 @@ pub(super) fn apply(start: ServerConfig, mut tree: Table, problems: &mut Problem
     if let Some(name) = &said.model_provider {
         providers::check_default(name, &config.providers, &mut root);
     }
+    warn_of_risks(&config, &mut root);
     root.finish();
     helpers::lay_over(&mut config.helpers, said.helpers, problems);
     config.model = said.model.unwrap_or(config.model);
@@ -38,6 +39,19 @@ pub(super) fn apply(start: ServerConfig, mut tree: Table, problems: &mut Problem
     config.context = said.context.over(&config.context);
     config.thread = said.thread;
     config
+}
+
+/// Warns of settings that let more in than their user may know.
+fn warn_of_risks(config: &ServerConfig, root: &mut Section<'_>) {
+    for (at, origin) in config.browser.origins.iter().enumerate() {
+        if let Some(risk) = origin.risk() {
+            root.risk(&["browser", "origins"], Some(at), risk);
+        }
+    }
+    if config.auth.local == LocalPrograms::Any {
+        let risk = "\"any\" lets programs of every user of this machine in without a credential";
+        root.risk(&["auth", "local"], None, risk);
+    }
 }
 
 /// A later ping moves the end of the wait with it, unless the settings say both.

@@ -9,11 +9,13 @@ use skein_base::units::{parse_duration, parse_size};
 use skein_helpers::Size;
 use skein_protocol::settings::AskForApproval;
 
+use crate::access::OriginPattern;
 use crate::policy::HELPER_MEMORY_LEAST;
 
 pub(super) const FLAG: &str = "write true or false";
 pub(super) const TEXT: &str = "write a text in quotes";
 const TEXTS: &str = "write a list of texts, such as [\"a\", \"b\"]";
+const ORIGINS: &str = "write a list of origins, such as [\"http://localhost:5173\"]";
 const NAMES: &str = "write a list of names of variables, such as [\"API_KEY\"]";
 const TEXTS_BY_NAME: &str = "write a table of texts, such as { NAME = \"value\" }";
 const TIME: &str = "write a number and a unit (ms, s, min or h), such as \"500ms\" or \"30min\"";
@@ -63,6 +65,13 @@ pub(super) fn names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D
         Some(name).filter(|name| !name.is_empty() && !name.contains(['=', '\0']))
     };
     fit(from, NAMES, |names: Vec<Name>| names.into_iter().map(name).collect())
+}
+
+/// Origins of pages. The remedy for a wrong one says how to write it.
+pub(super) fn origins<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<OriginPattern>, D::Error> {
+    let origins: Vec<String> = fit(from, ORIGINS, Some)?;
+    let origins: Result<Vec<_>, _> = origins.iter().map(|origin| OriginPattern::parse(origin)).collect();
+    origins.map_err(D::Error::custom)
 }
 
 fn between(least: impl Display, most: impl Display) -> String {

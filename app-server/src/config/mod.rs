@@ -46,11 +46,13 @@ pub(crate) use shared::SharedConfig;
 pub(crate) use shown::{Layer, LayerSource};
 pub(crate) use skein_helpers::HelperSpec;
 pub(crate) use tables::{
-    Durability, Heartbeat, OrphanPolicy, RunningOrphans, Search, ShutdownTimes, Trash, UnloadPolicy,
+    Auth, Browser, Durability, Heartbeat, LocalPrograms, OrphanPolicy, RunningOrphans, Search, ShutdownTimes,
+    Trash, UnloadPolicy,
 };
 pub use tables::{HelperRules, Limits};
 pub(crate) use thread::{Overrides, ThreadConfig, helpers_from_thread_config};
 
+use crate::access::Digest;
 use crate::policy;
 
 /// The user's settings, a file in the home.
@@ -73,6 +75,9 @@ pub struct ServerConfig {
     /// Whether the method that waits until every owner has caught up is served. For tests.
     #[serde(skip)]
     pub(crate) test_fences: bool,
+    /// The token of `--ws-auth`.
+    #[serde(skip)]
+    pub(crate) capability: Option<Digest>,
     /// The model of a thread that names none.
     #[serde(skip)]
     pub(crate) model: String,
@@ -123,6 +128,10 @@ pub struct ServerConfig {
     pub(crate) heartbeat: Heartbeat,
     /// The time for a stop.
     pub(crate) shutdown: ShutdownTimes,
+    /// The access of programs without a credential.
+    pub(crate) auth: Auth,
+    /// The pages that may connect.
+    pub(crate) browser: Browser,
     /// Keys without effect, in the order of the file.
     #[serde(skip)]
     pub warnings: Vec<ConfigWarning>,
@@ -157,6 +166,8 @@ pub struct Flags {
     pub guard: Option<PathBuf>,
     /// `--test-fences`.
     pub test_fences: bool,
+    /// The token of `--ws-auth capability-token`.
+    pub capability: Option<Digest>,
     /// Each `-c KEY=VALUE`, as in the file with a dotted key; they win over the file.
     pub settings: Vec<String>,
 }
@@ -181,6 +192,7 @@ impl Default for ServerConfig {
             listen: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), policy::DEFAULT_PORT)),
             guard: GuardProgram::ThisProgram,
             test_fences: false,
+            capability: None,
             model: skein_provider::policy::DEFAULT_MODEL.to_owned(),
             model_provider: policy::DEFAULT_MODEL_PROVIDER.to_owned(),
             thread: ThreadConfig::default(),
@@ -201,6 +213,8 @@ impl Default for ServerConfig {
             limits: Limits::default(),
             heartbeat: Heartbeat::default(),
             shutdown: ShutdownTimes::default(),
+            auth: Auth::default(),
+            browser: Browser::default(),
             warnings: Vec::new(),
             unused: Vec::new(),
             layers: Vec::new(),
@@ -225,6 +239,7 @@ impl ServerConfig {
         let mut config = Self::new(home);
         config.guard = flags.guard.clone().map_or(GuardProgram::ThisProgram, GuardProgram::Path);
         config.test_fences = flags.test_fences;
+        config.capability = flags.capability;
         if let Some(listen) = flags.listen.as_deref() {
             match parse_listen(listen) {
                 Ok(listen) => config.listen = listen,

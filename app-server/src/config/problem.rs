@@ -33,15 +33,32 @@ pub struct ConfigError {
     pub(crate) expected: String,
 }
 
-/// A setting that has no effect.
+/// A setting that has no effect, or lets more in than its user may know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigWarning {
     /// Where it was written.
     pub(crate) place: Place,
     /// The dotted key.
     pub(crate) key: String,
-    /// The key that was probably meant.
-    pub(crate) nearest: Option<String>,
+    pub(crate) cause: WarningCause,
+}
+
+/// Why a setting is a warning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum WarningCause {
+    /// Nobody reads it.
+    Unknown {
+        /// The key that was probably meant.
+        nearest: Option<String>,
+    },
+    /// It has this risk.
+    Risk(&'static str),
+}
+
+impl WarningCause {
+    pub(super) fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown { .. })
+    }
 }
 
 /// Everything that is wrong, in the order of the file; never empty.
@@ -95,10 +112,15 @@ impl fmt::Display for ConfigError {
 
 impl fmt::Display for ConfigWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: unknown key, it has no effect", self.place, self.key)?;
-        match &self.nearest {
-            Some(nearest) => write!(f, "; did you mean {nearest}?"),
-            None => Ok(()),
+        let Self { place, key, cause } = self;
+        match cause {
+            WarningCause::Unknown { nearest: None } => {
+                write!(f, "{place}: {key}: unknown key, it has no effect")
+            }
+            WarningCause::Unknown { nearest: Some(nearest) } => {
+                write!(f, "{place}: {key}: unknown key, it has no effect; did you mean {nearest}?")
+            }
+            WarningCause::Risk(risk) => write!(f, "{place}: {key}: {risk}"),
         }
     }
 }
@@ -132,6 +154,11 @@ impl Problems {
         } else {
             self.warnings.push(warning);
         }
+    }
+
+    /// Takes note of a risk.
+    pub(super) fn risk(&mut self, place: Place, key: String, risk: &'static str) {
+        self.warnings.push(ConfigWarning { place, key, cause: WarningCause::Risk(risk) });
     }
 
     /// Keys of Codex's that nobody reads, in the order of their names.

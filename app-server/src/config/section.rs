@@ -15,7 +15,7 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 
 use super::kinds;
-use super::problem::{ConfigError, ConfigWarning, Problems};
+use super::problem::{ConfigError, ConfigWarning, Problems, WarningCause};
 use super::tree::{Node, Table, Value};
 use crate::policy;
 
@@ -121,6 +121,16 @@ impl<'p> Section<'p> {
         true
     }
 
+    /// Warns of a risk of the value at `keys`, or of this entry of the list there.
+    pub(super) fn risk(&mut self, keys: &[&str], entry: Option<usize>, risk: &'static str) {
+        let Some(node) = self.get(keys) else { return };
+        let place = match (&node.value, entry) {
+            (Value::List(entries), Some(at)) => entries.get(at).unwrap_or(node).place.clone(),
+            _ => node.place.clone(),
+        };
+        self.problems.risk(place, keys.join("."), risk);
+    }
+
     /// Warns of every key that no struct has.
     pub(super) fn finish(self) {
         if let Value::Table(root) = &self.root {
@@ -162,7 +172,8 @@ fn warn(known: &KnownKeys, path: &str, table: &Table, problems: &mut Problems) {
                 let nearest = keys.iter().min_by_key(distance).filter(|known| distance(known) <= NEAR);
                 let nearest = nearest.map(|known| joined(path, known));
                 let key = joined(path, key);
-                problems.warn(ConfigWarning { place: node.place.clone(), key, nearest });
+                let cause = WarningCause::Unknown { nearest };
+                problems.warn(ConfigWarning { place: node.place.clone(), key, cause });
             }
             (_, Value::Table(inner)) => warn(known, &joined(path, key), inner, problems),
             _ => {}

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::ServerConfig;
 
@@ -11,6 +11,8 @@ use super::ServerConfig;
 #[derive(Debug)]
 pub(crate) struct SharedConfig {
     now: RwLock<Arc<ServerConfig>>,
+    /// Notified when other settings are taken.
+    changed: Notify,
     /// One permit for a look at the file, so that no older look replaces a newer one.
     look: Semaphore,
     /// One permit for writing the file for a client.
@@ -20,12 +22,29 @@ pub(crate) struct SharedConfig {
 impl SharedConfig {
     /// These, until others are taken.
     pub(crate) fn new(config: ServerConfig) -> Self {
-        Self { now: RwLock::new(Arc::new(config)), look: Semaphore::new(1), write: Semaphore::new(1) }
+        Self {
+            now: RwLock::new(Arc::new(config)),
+            changed: Notify::new(),
+            look: Semaphore::new(1),
+            write: Semaphore::new(1),
+        }
     }
 
     /// The settings of this moment.
     pub(crate) fn now(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Resolves once the settings refuse something: `allowed` is asked now and after each change.
+    pub(crate) async fn until_not(&self, allowed: impl Fn(&ServerConfig) -> bool) {
+        loop {
+            // Created before the look, so that no change is missed between them.
+            let changed = self.changed.notified();
+            if !allowed(&self.now()) {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Waits for the turn to look at the file again; the turn lasts until the permit is dropped.
@@ -48,6 +67,8 @@ impl SharedConfig {
         let mut new = new;
         let kept = new.keep_of_start(&current);
         *current = Arc::new(new);
+        drop(current);
+        self.changed.notify_waiters();
         kept
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use skein_helpers::Containment;
 
-use super::kinds::{Above, Count, FileForm, Memory, Time, time_or_default, whole};
+use super::kinds::{Above, Count, FileForm, Memory, Time, origins, time_or_default, whole};
+use crate::access::{OriginPattern, WebOrigin};
 use crate::policy;
 
 /// Bounds of `[limits]`. Below, no client could work; above, one message could take the machine's memory.
@@ -154,6 +155,43 @@ pub(crate) enum RunningOrphans {
     Continue,
     /// The turn is interrupted at once.
     Interrupt,
+}
+
+/// The access of programs without a credential.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Auth {
+    /// At a loopback port. Unix sockets always let the server's user in.
+    pub(crate) local: LocalPrograms,
+}
+
+/// The programs that a loopback port lets in without a credential.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LocalPrograms {
+    /// Programs of the server's user, according to the kernel.
+    #[default]
+    SameUser,
+    /// None: every program sends a credential.
+    Token,
+    /// Programs of every user of the machine.
+    Any,
+}
+
+/// The pages that may connect.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Browser {
+    /// Their origins, beside that of the server's own page.
+    #[serde(deserialize_with = "origins")]
+    pub(crate) origins: Vec<OriginPattern>,
+}
+
+impl Browser {
+    /// Whether the settings list this origin.
+    pub(crate) fn allows(&self, origin: &WebOrigin) -> bool {
+        self.origins.iter().any(|pattern| pattern.allows(origin))
+    }
 }
 
 /// Bounds of messages and queues.

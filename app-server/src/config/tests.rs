@@ -19,6 +19,7 @@ use super::{
 
 mod helpers;
 mod long;
+mod risks;
 
 /// Loads a home whose file holds `toml`.
 fn load(toml: &str, settings: &[&str]) -> (PathBuf, Result<ServerConfig, ConfigErrors>) {

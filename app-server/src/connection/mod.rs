@@ -10,10 +10,11 @@ use skein_protocol::ids::ConnectionId;
 use skein_protocol::notifications::SkeinHeartbeat;
 use skein_protocol::table::Recipients;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::heartbeat::ClientLiveness;
-use crate::access::Admission;
+use crate::access::{Admission, CredentialEnd};
 use crate::app::App;
 use crate::config::Limits;
 use crate::outbox::{CloseReason, Outbox, OutboxLimits};
@@ -50,6 +51,7 @@ impl Connections {
         life: Arc<ClientLiveness>,
         admission: Admission,
     ) {
+        let began = services.clock.now();
         let outbox = Outbox::new(self.next_id(), outbox_limits(&services.config().limits));
         life.takes_from(&outbox);
         let (store_jobs, jobs) = mpsc::channel(policy::STORE_JOBS);
@@ -64,10 +66,22 @@ impl Connections {
         if outbox.closed() == Some(CloseReason::SlowClient) {
             services.counters.slow_clients.add_one();
         }
+        log_end(&session, began);
         drop(session);
         // The lane ends with the token; a panic in it was logged.
         lane.await.ok();
     }
+}
+
+/// The access line of a connection, at its end.
+fn log_end(session: &ClientSession, began: Instant) {
+    let Admission { door, identity, access, origin, .. } = session.admission();
+    let reason = session.outbox.closed();
+    let code = reason.and_then(CloseReason::frame).map(|(code, _)| code);
+    let origin = origin.as_ref().map(tracing::field::display);
+    let seconds = session.app.clock.now().saturating_duration_since(began).as_secs_f64();
+    let connection = session.id().0;
+    tracing::info!(connection, who = %identity, %door, origin, scope = %access, seconds, ?reason, code, "a connection has ended");
 }
 
 fn outbox_limits(limits: &Limits) -> OutboxLimits {
@@ -106,8 +120,42 @@ async fn exchange(
     }
 }
 
-/// Waits until the client counts as dead; sends heartbeats meanwhile.
+/// Waits until the client counts as dead, or loses its right to be here; sends heartbeats meanwhile.
 async fn watch(session: &ClientSession, life: &ClientLiveness) -> CloseReason {
+    tokio::select! {
+        reason = silence(session, life) => reason,
+        reason = loss_of_right(&session.app, session.admission()) => {
+            tracing::info!(connection = session.id().0, ?reason, "a client's connection is closed");
+            reason
+        }
+    }
+}
+
+/// Waits until the credential of a connection ends, or the settings no longer allow its page.
+async fn loss_of_right(services: &App, admission: &Admission) -> CloseReason {
+    let credential = async {
+        match admission.credential() {
+            Some(id) => services.credentials.ended(id).await,
+            None => std::future::pending().await,
+        }
+    };
+    let page = async {
+        match admission.origin.as_ref().filter(|_| !admission.is_own_page) {
+            Some(origin) => services.settings.until_not(|config| config.browser.allows(origin)).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        end = credential => match end {
+            CredentialEnd::Revoked => CloseReason::Revoked,
+            CredentialEnd::Expired => CloseReason::Expired,
+        },
+        () = page => CloseReason::OriginRemoved,
+    }
+}
+
+/// Waits until the client counts as dead; sends heartbeats meanwhile.
+async fn silence(session: &ClientSession, life: &ClientLiveness) -> CloseReason {
     let services = &session.app;
     let beat = || {
         let at = services.clock.wall();

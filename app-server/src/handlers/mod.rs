@@ -10,12 +10,13 @@ use skein_protocol::methods::{
     ConfigValueWrite, ExperimentalFeatureList, FeedbackUpload, HooksList, Initialize, Initialized,
     McpServerResourceRead, McpServerStatusList, McpServerToolCall, ModelList, ModelProviderCapabilitiesRead,
     ModelProviderList, PermissionProfileList, RpcDiscover, ServerDiagnostics, SkeinCatalogResume,
-    SkeinConnectionLeave, SkeinHelpersList, SkeinQuiesce, SkeinStatus, SkeinThreadUnload, SkillsList,
-    ThreadArchive, ThreadCompactStart, ThreadDelete, ThreadFork, ThreadGoalClear, ThreadGoalGet,
-    ThreadGoalSet, ThreadInjectItems, ThreadItemsList, ThreadList, ThreadLoadedList, ThreadMetadataUpdate,
-    ThreadNameSet, ThreadRead, ThreadReadStateUpdate, ThreadResume, ThreadRevert, ThreadRollback,
-    ThreadSearch, ThreadSearchOccurrences, ThreadSettingsUpdate, ThreadStart, ThreadTurnsList,
-    ThreadUnarchive, ThreadUnsubscribe, TurnInterrupt, TurnStart, TurnSteer,
+    SkeinConnectionLeave, SkeinCredentialAdd, SkeinCredentialList, SkeinCredentialRevoke, SkeinHelpersList,
+    SkeinQuiesce, SkeinStatus, SkeinThreadUnload, SkillsList, ThreadArchive, ThreadCompactStart,
+    ThreadDelete, ThreadFork, ThreadGoalClear, ThreadGoalGet, ThreadGoalSet, ThreadInjectItems,
+    ThreadItemsList, ThreadList, ThreadLoadedList, ThreadMetadataUpdate, ThreadNameSet, ThreadRead,
+    ThreadReadStateUpdate, ThreadResume, ThreadRevert, ThreadRollback, ThreadSearch, ThreadSearchOccurrences,
+    ThreadSettingsUpdate, ThreadStart, ThreadTurnsList, ThreadUnarchive, ThreadUnsubscribe, TurnInterrupt,
+    TurnStart, TurnSteer,
 };
 
 use crate::router::Router;
@@ -23,6 +24,7 @@ use crate::router::session::ClientSession;
 use crate::thread::command::{Command, Edit, Relocate};
 use crate::thread::dispatch;
 
+mod credential;
 mod discover;
 mod edits;
 mod feedback;
@@ -53,6 +55,7 @@ pub(crate) fn router() -> Router {
     router.inline::<SkeinStatus>(status::status);
     router.inline::<ServerDiagnostics>(status::diagnostics);
     router.store::<FeedbackUpload, _>(feedback::upload);
+    add_credentials(&mut router);
     router.thread::<SkeinConnectionLeave>(server::leave);
     router.thread::<SkeinQuiesce>(server::quiesce);
     router.thread::<ThreadStart>(thread::start);
@@ -115,6 +118,12 @@ fn add_thread_state(router: &mut Router) {
     router.thread::<ThreadGoalClear>(|session, params, reply| {
         deliver(session, params.thread_id, Command::Edit(Edit::ClearGoal(reply)));
     });
+}
+
+fn add_credentials(router: &mut Router) {
+    router.store::<SkeinCredentialList, _>(credential::list);
+    router.store::<SkeinCredentialAdd, _>(credential::add);
+    router.store::<SkeinCredentialRevoke, _>(credential::revoke);
 }
 
 fn add_startup(router: &mut Router) {

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use skein_base::durations::DurationCounts;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{
-    HelperCounts, LeftoverCounts, MemoryCounts, PressureCounts, RefusalCounts, ReloadCounts, ReplayCounts,
-    SkeinStatusParams, SkeinStatusResponse, StoreCounts, ThreadCounts, TurnCounts, UnloadCounts, ZeroCounts,
+    AdmissionCounts, HelperCounts, LeftoverCounts, MemoryCounts, PressureCounts, RefusalCounts,
+    RefusedOriginEntry, ReloadCounts, ReplayCounts, SkeinStatusParams, SkeinStatusResponse, StoreCounts,
+    ThreadCounts, TurnCounts, UnloadCounts, ZeroCounts,
 };
 use skein_protocol::server::{
     ServerDiagnosticsGauge, ServerDiagnosticsParams, ServerDiagnosticsProcess, ServerDiagnosticsResponse,
 };
 
+use crate::access::RefusedOrigin;
 use crate::app::App;
 use crate::memory;
 use crate::router::session::ClientSession;
@@ -76,6 +78,7 @@ pub(crate) fn numbers(services: &App) -> SkeinStatusResponse {
         texts: services.search.texts().counts(),
         repair: services.repair.counts(),
         refusals: refusals(services),
+        admission: admission(services),
         replay: replay(services),
         unloads: unloads(services),
         reloads: reloads(services),
@@ -91,6 +94,21 @@ pub(crate) fn numbers(services: &App) -> SkeinStatusResponse {
 fn refusals(services: &App) -> RefusalCounts {
     let counters = &services.counters;
     RefusalCounts { overloaded: counters.overloaded.get(), slow_clients: counters.slow_clients.get() }
+}
+
+fn admission(services: &App) -> AdmissionCounts {
+    let refusals = &services.refusals;
+    let shown = |refused: RefusedOrigin| RefusedOriginEntry {
+        origin: refused.origin.to_string(),
+        at_ms: refused.at.0,
+    };
+    AdmissionCounts {
+        origins_total: refusals.origins.get(),
+        credentials_total: refusals.credentials.get(),
+        helpers_total: refusals.helpers.get(),
+        users_total: refusals.users.get(),
+        last_origins: refusals.last_origins().into_iter().map(shown).collect(),
+    }
 }
 
 fn replay(services: &App) -> ReplayCounts {

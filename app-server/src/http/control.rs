@@ -1,12 +1,15 @@
 //! The control socket: the same routes, for programs of the same user on this machine.
 
 use std::io;
+use std::sync::Arc;
 
 use nix::unistd::{Uid, geteuid};
+use skein_base::system::peers::{self, UnixPeer};
 use skein_store::home::{HomePaths, socket};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::door::Accept;
+use super::acceptor::{Accept, Peer};
+use crate::access::Refusals;
 
 /// The listening socket in the home.
 #[derive(Debug)]
@@ -14,6 +17,7 @@ pub(crate) struct Control {
     listener: UnixListener,
     /// The user whose programs have access.
     user: Uid,
+    refusals: Arc<Refusals>,
 }
 
 impl Control {
@@ -21,35 +25,33 @@ impl Control {
     ///
     /// # Errors
     /// As [`socket::listen_at`].
-    pub(crate) fn listen(paths: &HomePaths) -> io::Result<Self> {
+    pub(crate) fn listen(paths: &HomePaths, refusals: Arc<Refusals>) -> io::Result<Self> {
         let listener = UnixListener::from_std(socket::listen_at(paths)?)?;
-        Ok(Self { listener, user: geteuid() })
+        Ok(Self { listener, user: geteuid(), refusals })
     }
 
-    /// Whether the peer's user, according to the kernel, is the server's.
-    fn admits(&self, stream: &UnixStream) -> bool {
-        match stream.peer_cred() {
-            Ok(peer) if peer.uid() == self.user.as_raw() => true,
+    /// The process at the other end, if its user is the server's according to the kernel.
+    fn admitted(&self, stream: &UnixStream) -> Option<UnixPeer> {
+        match peers::peer_of_unix(stream) {
+            Ok(peer) if peer.uid == self.user.as_raw() => return Some(peer),
             Ok(peer) => {
-                tracing::warn!(uid = peer.uid(), pid = ?peer.pid(), "another user's program is not served");
-                false
+                tracing::warn!(uid = peer.uid, pid = ?peer.pid, "another user's program is not served");
             }
-            Err(error) => {
-                tracing::warn!(%error, "a program of an unknown user is not served");
-                false
-            }
+            Err(error) => tracing::warn!(%error, "a program of an unknown user is not served"),
         }
+        self.refusals.users.add_one();
+        None
     }
 }
 
 impl Accept for Control {
     type Stream = UnixStream;
 
-    async fn accept(&mut self) -> io::Result<UnixStream> {
+    async fn accept(&mut self) -> io::Result<(UnixStream, Peer)> {
         loop {
             let (stream, _) = self.listener.accept().await?;
-            if self.admits(&stream) {
-                return Ok(stream);
+            if let Some(peer) = self.admitted(&stream) {
+                return Ok((stream, Peer::Unix(Arc::new(peer))));
             }
         }
     }
@@ -66,7 +68,7 @@ mod tests {
         let mut client = UnixStream::connect(paths.control_socket()).await.unwrap();
         let mut byte = [0; 1];
         tokio::select! {
-            accepted = control.accept() => Some(accepted.unwrap()),
+            accepted = control.accept() => Some(accepted.unwrap().0),
             ended = client.read(&mut byte) => {
                 assert_eq!(ended.unwrap(), 0);
                 None
@@ -78,9 +80,10 @@ mod tests {
     async fn only_programs_of_the_same_user_are_let_in() {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::open(dir.path()).unwrap();
-        let mut control = Control::listen(home.paths()).unwrap();
+        let mut control = Control::listen(home.paths(), Arc::default()).unwrap();
         assert!(knock(&mut control, home.paths()).await.is_some());
         control.user = Uid::from_raw(geteuid().as_raw() + 1);
         assert!(knock(&mut control, home.paths()).await.is_none());
+        assert_eq!(control.refusals.users.get(), 1);
     }
 }

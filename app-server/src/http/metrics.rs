@@ -13,9 +13,9 @@ use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::Registry;
 use skein_base::durations::DurationCounts;
 use skein_protocol::extension::{
-    ContainmentRung, HelperCounts, IndexCounts, IndexState, PressureCounts, RefusalCounts, ReloadCounts,
-    RepairCounts, RepairState, ReplayCounts, SkeinStatusResponse, StoreCounts, TextsCounts, TextsState,
-    ThreadCounts, TurnCounts,
+    AdmissionCounts, ContainmentRung, HelperCounts, IndexCounts, IndexState, PressureCounts, RefusalCounts,
+    ReloadCounts, RepairCounts, RepairState, ReplayCounts, SkeinStatusResponse, StoreCounts, TextsCounts,
+    TextsState, ThreadCounts, TurnCounts,
 };
 
 use self::page::MetricsPage;
@@ -227,7 +227,13 @@ fn repair(page: &mut MetricsPage<'_>, repair: &RepairCounts) -> fmt::Result {
 
 fn clients(page: &mut MetricsPage<'_>, status: &SkeinStatusResponse) -> fmt::Result {
     let RefusalCounts { overloaded, slow_clients } = &status.refusals;
+    let AdmissionCounts { origins_total, credentials_total, helpers_total, users_total, last_origins: _ } =
+        &status.admission;
     let ReplayCounts { events_total, gaps_total } = &status.replay;
+    page.counter("refused_origins", "Requests of pages that are not allowed", *origins_total)?;
+    page.counter("refused_credentials", "Requests without a right credential", *credentials_total)?;
+    page.counter("refused_helpers", "Requests of helpers", *helpers_total)?;
+    page.counter("refused_users", "Connections of other users to unix sockets", *users_total)?;
     page.gauge("connections", "Websocket connections", status.connections)?;
     page.gauge("outbox_bytes", "Bytes that wait to be sent", status.outbox_bytes)?;
     page.counter("refused_requests", "Requests that were answered with overloaded", *overloaded)?;

@@ -1,11 +1,13 @@
 //! HTTP: the websocket, health checks and metrics.
 
+mod acceptor;
 mod access;
+mod auth;
 mod control;
-mod door;
+
 mod metrics;
 mod routes;
 
+pub(crate) use acceptor::{Accept, Acceptor, HasRoom};
 pub(crate) use control::Control;
-pub(crate) use door::{Accept, Acceptor, HasRoom, Visitor};
 pub(crate) use routes::{WebState, routes};

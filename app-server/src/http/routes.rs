@@ -1,18 +1,23 @@
-//! All URLs.
+//! All URLs, each with its methods and its need.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{ConnectInfo, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{ConnectInfo, Extension, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Router as HttpRouter, middleware};
+use skein_protocol::access::Access;
 
+use super::acceptor::Visitor;
+use super::access::{self, HttpRefusal, Need, RefusalReason, SUBPROTOCOL, WrongCredentials};
+use super::auth;
 use super::metrics::{self, Scrape};
-use super::{Visitor, access};
 use crate::access::{Admission, Door};
 use crate::app::App;
 use crate::connection::Connections;
@@ -23,22 +28,75 @@ use crate::router::Router;
 pub(crate) struct WebState {
     pub(crate) services: Arc<App>,
     /// The handlers of the method table.
-    pub(crate) router: Arc<Router>,
-    pub(crate) connections: Connections,
+    router: Arc<Router>,
+    connections: Connections,
+    pub(super) wrong_credentials: WrongCredentials,
     /// Cleared when the server begins to stop.
     pub(crate) ready: AtomicBool,
 }
 
-/// The routes: the websocket at `/`, health checks and metrics. All have the same access control.
+impl WebState {
+    /// The state of a server that is ready.
+    pub(crate) fn new(services: Arc<App>, router: Router) -> Self {
+        Self {
+            services,
+            router: Arc::new(router),
+            connections: Connections::default(),
+            wrong_credentials: WrongCredentials::default(),
+            ready: AtomicBool::new(true),
+        }
+    }
+}
+
+/// The websocket of clients of unix sockets that ask for a path, as the peer's terminal client does.
+const RPC: &str = "/rpc";
+
+/// A page's session.
+const SESSION: &str = "/auth/session";
+const SESSION_METHODS: &str = "GET, POST, DELETE";
+/// Tickets for pages.
+const TICKET: &str = "/auth/ticket";
+
+/// The routes: the websocket, health checks and metrics. All have the same access control.
 pub(crate) fn routes(web: Arc<WebState>) -> IntoMakeServiceWithConnectInfo<HttpRouter, Visitor> {
     HttpRouter::new()
-        .route("/", get(websocket))
-        .route("/healthz", get(async || "ok\n"))
+        .route("/", get(root))
+        .route(RPC, get(root))
+        .route("/healthz", get(async || (access::SEEN_BY_ALL, "ok\n")))
         .route("/readyz", get(ready))
         .route("/metrics", get(numbers))
-        .layer(middleware::from_fn(access::only_local))
+        .route(SESSION, get(auth::show).post(auth::redeem).delete(auth::end))
+        .route(TICKET, post(auth::ticket))
+        .layer(middleware::from_fn_with_state(Arc::clone(&web), access::guard))
         .with_state(web)
         .into_make_service_with_connect_info::<Visitor>()
+}
+
+/// The need of a request.
+///
+/// # Errors
+/// 404 for an unknown path, 405 for a method that the path does not have.
+pub(crate) fn need(door: Door, parts: &Parts) -> Result<Need, HttpRefusal> {
+    let (need, methods) = match parts.uri.path() {
+        "/" if is_upgrade(&parts.headers) => (Need::Access(Access::Read), "GET"),
+        "/" => (Need::Page, "GET, HEAD"),
+        RPC if door == Door::Unix => (Need::Access(Access::Read), "GET"),
+        "/healthz" | "/readyz" => (Need::Open, "GET, HEAD"),
+        "/metrics" => (Need::Access(Access::Read), "GET, HEAD"),
+        SESSION if parts.method == Method::POST => (Need::Ticket, SESSION_METHODS),
+        SESSION => (Need::Bearer, SESSION_METHODS),
+        TICKET => (Need::NoBrowser, "POST"),
+        _ => return Err(RefusalReason::NotFound.refusal("there is nothing here; the websocket is at /")),
+    };
+    if methods.split(", ").any(|method| method == parts.method.as_str()) {
+        return Ok(need);
+    }
+    Err(HttpRefusal::method(methods))
+}
+
+/// Whether a request asks for another protocol on this connection.
+fn is_upgrade(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::UPGRADE)
 }
 
 async fn ready(State(web): State<Arc<WebState>>) -> (StatusCode, &'static str) {
@@ -59,19 +117,43 @@ async fn numbers(State(web): State<Arc<WebState>>, headers: HeaderMap) -> Respon
     }
 }
 
-async fn websocket(
+/// The websocket for an upgrade; else three lines for a person who has opened the address.
+async fn root(
     State(web): State<Arc<WebState>>,
     ConnectInfo(visitor): ConnectInfo<Visitor>,
+    Extension(admission): Extension<Admission>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    if !is_upgrade(&headers) {
+        return not_a_page();
+    }
+    let Ok(upgrade) = upgrade else {
+        return RefusalReason::Upgrade.refusal("this is no websocket handshake of RFC 6455").into_response();
+    };
+    websocket(web, visitor, admission, upgrade)
+}
+
+fn not_a_page() -> Response {
+    let text = "Skein: a websocket app-server for threads with an agent.\nThere is no page here: connect a client \
+                to this address with a websocket.\nThe methods: METHODS.md, or the method rpc.discover.\n";
+    let headers = [(header::UPGRADE, "websocket"), (header::CONNECTION, "close")];
+    (StatusCode::UPGRADE_REQUIRED, headers, text).into_response()
+}
+
+fn websocket(
+    web: Arc<WebState>,
+    visitor: Visitor,
+    admission: Admission,
     upgrade: WebSocketUpgrade,
 ) -> Response {
     let most = web.services.config().limits.message_bytes;
     let upgrade = upgrade.max_message_size(most).max_frame_size(most).read_buffer_size(policy::READ_BUFFER);
-    upgrade.on_upgrade(move |socket| async move {
+    upgrade.protocols([SUBPROTOCOL]).on_upgrade(move |socket| async move {
         let services = Arc::clone(&web.services);
         let tasks = services.tasks.clone();
         let serving = tasks.spawn("connection", async move {
             let router = Arc::clone(&web.router);
-            let admission = Admission::local(Door::Loopback);
             web.connections.serve(services, router, socket, visitor.come_in(), admission).await;
         });
         // The tracker has logged a panic and closed the socket.

@@ -54,6 +54,12 @@ pub(crate) enum CloseReason {
     NotText,
     /// 1007: not UTF-8.
     NotUtf8,
+    /// 1008: the credential was revoked.
+    Revoked,
+    /// 1008: the credential has expired.
+    Expired,
+    /// 1008: the page's origin is no longer in the settings.
+    OriginRemoved,
     /// 1009: a message above the limit.
     TooLarge,
     /// 1011: a bug of the server.
@@ -71,6 +77,9 @@ impl CloseReason {
             CloseReason::ProtocolViolation => Some((1002, "not the websocket protocol")),
             CloseReason::NotText => Some((1003, "messages are text frames of JSON")),
             CloseReason::NotUtf8 => Some((1007, "not UTF-8")),
+            CloseReason::Revoked => Some((1008, "revoked")),
+            CloseReason::Expired => Some((1008, "expired")),
+            CloseReason::OriginRemoved => Some((1008, "this origin is no longer allowed")),
             CloseReason::TooLarge => Some((1009, "the message is above the limit")),
             CloseReason::Fault => Some((1011, "internal error")),
             CloseReason::SlowClient => Some((1013, "too slow: connect again and resume")),

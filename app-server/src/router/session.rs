@@ -75,6 +75,11 @@ impl ClientSession {
         self.admission.access
     }
 
+    /// The decision that let the connection in.
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
     /// The client's name and version; `None` before `initialize`.
     pub(crate) fn client(&self) -> Option<&ClientInfo> {
         self.client.get()

@@ -31,7 +31,10 @@ use skein_protocol::catalogue::{
 use skein_protocol::config::ConfigReadParams;
 use skein_protocol::error::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND};
 use skein_protocol::export;
-use skein_protocol::extension::{EVENTS_EXTENSION, RepairState, RpcDiscoverParams, SkeinCatalogResumeParams};
+use skein_protocol::extension::{
+    EVENTS_EXTENSION, RepairState, RpcDiscoverParams, SkeinCatalogResumeParams, SkeinCredentialListParams,
+    SkeinCredentialRevokeParams,
+};
 use skein_protocol::helper::{ListMcpServerStatusParams, McpServerStartupState};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{
@@ -39,11 +42,12 @@ use skein_protocol::methods::{
     CollaborationModeList, ConfigBatchWrite, ConfigMcpServerReload, ConfigRead, ConfigRequirementsRead,
     ConfigValueWrite, ExperimentalFeatureList, FeedbackUpload, HooksList, Initialize, McpServerResourceRead,
     McpServerStatusList, ModelList, ModelProviderCapabilitiesRead, ModelProviderList, PermissionProfileList,
-    RpcDiscover, ServerDiagnostics, SkeinCatalogResume, SkillsList, ThreadArchive, ThreadDelete, ThreadFork,
-    ThreadGoalClear, ThreadGoalGet, ThreadGoalSet, ThreadInjectItems, ThreadItemsList, ThreadList,
-    ThreadMetadataUpdate, ThreadNameSet, ThreadRead, ThreadReadStateUpdate, ThreadResume, ThreadRevert,
-    ThreadRollback, ThreadSearch, ThreadSearchOccurrences, ThreadSettingsUpdate, ThreadStart,
-    ThreadTurnsList, ThreadUnarchive, TurnStart, TurnSteer,
+    RpcDiscover, ServerDiagnostics, SkeinCatalogResume, SkeinCredentialAdd, SkeinCredentialList,
+    SkeinCredentialRevoke, SkillsList, ThreadArchive, ThreadDelete, ThreadFork, ThreadGoalClear,
+    ThreadGoalGet, ThreadGoalSet, ThreadInjectItems, ThreadItemsList, ThreadList, ThreadMetadataUpdate,
+    ThreadNameSet, ThreadRead, ThreadReadStateUpdate, ThreadResume, ThreadRevert, ThreadRollback,
+    ThreadSearch, ThreadSearchOccurrences, ThreadSettingsUpdate, ThreadStart, ThreadTurnsList,
+    ThreadUnarchive, TurnStart, TurnSteer,
 };
 use skein_protocol::notifications::{
     ConfigWarning, Error, ItemAgentMessageDelta, ItemMcpToolCallProgress, McpServerStartupStatusUpdated,
@@ -230,6 +234,7 @@ async fn requests_before_the_first_thread() -> Result<()> {
     client.call::<ServerDiagnostics>(ServerDiagnosticsParams {}).await?;
     let feedback = json!({ "classification": "bug", "reason": "words", "tags": { "a": "b" } });
     client.call::<FeedbackUpload>(serde_json::from_value(feedback)?).await?;
+    credentials(&mut client).await?;
     home.finish().await
 }
 
@@ -405,6 +410,20 @@ async fn a_history_is_reverted_and_forked() -> Result<()> {
         .call::<ThreadInjectItems>(ThreadInjectItemsParams { items: vec![injected], thread_id: thread })
         .await?;
     home.finish().await
+}
+
+async fn credentials(client: &mut Client) -> Result<()> {
+    let token = json!({ "name": "page", "sha256": "0".repeat(64), "origin": "app://chat", "scope": "read", "expiresAt": i64::from(u32::MAX) });
+    let added = client.call::<SkeinCredentialAdd>(serde_json::from_value(token.clone())?).await?.credential;
+    let again = client.refusal::<SkeinCredentialAdd>(serde_json::from_value(token)?).await?;
+    ensure!(again.reason() == "credentialExists", "{again:?}");
+    let listed = client.call::<SkeinCredentialList>(SkeinCredentialListParams {}).await?.data;
+    ensure!(listed == [added.clone()], "{listed:?}");
+    let revoke = SkeinCredentialRevokeParams { id: added.id.clone() };
+    ensure!(client.call::<SkeinCredentialRevoke>(revoke.clone()).await?.credential == added, "{added:?}");
+    let gone = client.refusal::<SkeinCredentialRevoke>(revoke).await?;
+    ensure!(gone.reason() == "credentialNotFound", "{gone:?}");
+    Ok(())
 }
 
 #[tokio::test]

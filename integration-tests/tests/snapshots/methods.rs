@@ -13,11 +13,12 @@ use skein_protocol::methods::{
     ConfigMcpServerReload, ConfigRead, ConfigRequirementsRead, ConfigValueWrite, ExperimentalFeatureList,
     FeedbackUpload, HooksList, Initialize, McpServerResourceRead, McpServerStatusList, McpServerToolCall,
     ModelList, ModelProviderCapabilitiesRead, ModelProviderList, PermissionProfileList, SkeinCatalogResume,
-    SkeinConnectionLeave, SkeinThreadUnload, SkillsList, ThreadArchive, ThreadCompactStart, ThreadDelete,
-    ThreadFork, ThreadGoalClear, ThreadGoalGet, ThreadGoalSet, ThreadInjectItems, ThreadItemsList,
-    ThreadList, ThreadLoadedList, ThreadMetadataUpdate, ThreadNameSet, ThreadRead, ThreadReadStateUpdate,
-    ThreadResume, ThreadRevert, ThreadRollback, ThreadSearch, ThreadSearchOccurrences, ThreadSettingsUpdate,
-    ThreadStart, ThreadTurnsList, ThreadUnarchive, ThreadUnsubscribe, TurnInterrupt, TurnStart, TurnSteer,
+    SkeinConnectionLeave, SkeinCredentialAdd, SkeinCredentialList, SkeinCredentialRevoke, SkeinThreadUnload,
+    SkillsList, ThreadArchive, ThreadCompactStart, ThreadDelete, ThreadFork, ThreadGoalClear, ThreadGoalGet,
+    ThreadGoalSet, ThreadInjectItems, ThreadItemsList, ThreadList, ThreadLoadedList, ThreadMetadataUpdate,
+    ThreadNameSet, ThreadRead, ThreadReadStateUpdate, ThreadResume, ThreadRevert, ThreadRollback,
+    ThreadSearch, ThreadSearchOccurrences, ThreadSettingsUpdate, ThreadStart, ThreadTurnsList,
+    ThreadUnarchive, ThreadUnsubscribe, TurnInterrupt, TurnStart, TurnSteer,
 };
 use skein_protocol::notifications::TurnCompleted;
 use skein_protocol::table::Method;
@@ -128,6 +129,16 @@ impl Recorder {
         Ok(())
     }
 
+    async fn credentials(&mut self) -> Result<()> {
+        let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let page = "http://localhost:5173";
+        let token = json!({ "name": "page", "sha256": sha256, "origin": page, "scope": "chat" });
+        self.ask::<SkeinCredentialAdd>(token).await?;
+        self.ask::<SkeinCredentialList>(json!({})).await?;
+        self.ask::<SkeinCredentialRevoke>(json!({ "id": "page" })).await?;
+        Ok(())
+    }
+
     async fn comes_and_goes(&mut self) -> Result<()> {
         self.of_thread::<ThreadUnsubscribe>(json!({})).await?;
         self.of_thread::<ThreadResume>(json!({ "excludeTurns": true })).await?;
@@ -136,6 +147,7 @@ impl Recorder {
         self.of_thread::<ThreadUnarchive>(json!({})).await?;
         self.of_thread::<ThreadDelete>(json!({})).await?;
         self.ask::<SkeinCatalogResume>(json!({ "after": 0, "catalogEpoch": "of an earlier start" })).await?;
+        self.credentials().await?;
         self.ask::<SkeinConnectionLeave>(json!({})).await?;
         Ok(())
     }

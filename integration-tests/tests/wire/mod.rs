@@ -1,5 +1,6 @@
 //! Valid and invalid messages from clients: one clear error for each mistake, and the connection stays open.
 
+mod door;
 mod frames;
 mod hostile;
 mod http;

@@ -56,6 +56,9 @@ pub struct SkeinStatusResponse {
     pub repair: RepairCounts,
     /// Refused requests and connections.
     pub refusals: RefusalCounts,
+    /// Requests and connections that did not get in.
+    #[serde(default)]
+    pub admission: AdmissionCounts,
     /// Clients that resumed.
     pub replay: ReplayCounts,
     /// Threads that left memory.
@@ -377,6 +380,32 @@ pub enum RepairState {
 pub struct SkeinRepairUpdatedNotification {
     /// The progress.
     pub repair: RepairCounts,
+}
+
+/// Requests and connections that did not get in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AdmissionCounts {
+    /// Requests of pages whose origin is not allowed.
+    pub origins_total: u64,
+    /// Requests without a right credential.
+    pub credentials_total: u64,
+    /// Requests of helpers.
+    pub helpers_total: u64,
+    /// Connections of other users to unix sockets.
+    pub users_total: u64,
+    /// The last refused origins, the newest last.
+    pub last_origins: Vec<RefusedOriginEntry>,
+}
+
+/// A page that was refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedOriginEntry {
+    /// Its origin, such as `http://localhost:5173`.
+    pub origin: String,
+    /// The last time, Unix milliseconds.
+    pub at_ms: i64,
 }
 
 /// Refused requests and connections.

@@ -7,7 +7,9 @@ use std::path::Path;
 use anyhow::Context;
 use nix::unistd::{AccessFlags, access};
 use serde::{Deserialize, Serialize};
+use skein_app_server::access::{Credentials, is_open_to_others, read_token_file};
 use skein_app_server::policy;
+use skein_base::clock::Clock;
 use skein_helpers::{levels, tagged_processes};
 use skein_protocol::extension::HeldDetails;
 use skein_protocol::methods::SkeinStatus;
@@ -69,6 +71,40 @@ pub(super) fn findings(root: &Path) -> Vec<DoctorFinding> {
         found.push(DoctorFinding::warning(name, text, way_out));
     }
     found
+}
+
+/// Whether the sessions and tokens of the home can be used, and others can read them.
+pub(super) fn credentials(root: &Path) -> Option<DoctorFinding> {
+    let (name, path) = ("credentials", HomePaths::new(root).access());
+    if !path.exists() {
+        return None;
+    }
+    let credentials = match Credentials::open(&path, Clock) {
+        Ok(credentials) => credentials,
+        Err(error) => {
+            return Some(DoctorFinding::error(name, error.to_string(), "the server does not start with it"));
+        }
+    };
+    if is_open_to_others(&path) {
+        let text = format!("others can read or write {}", path.display());
+        let way_out =
+            "chmod 600 it, and revoke what they may have added: skein token list, skein sessions list";
+        return Some(DoctorFinding::warning(name, text, way_out));
+    }
+    Some(DoctorFinding::ok(name, format!("{} sessions and tokens", credentials.list().len())))
+}
+
+/// Whether a token file can be used, and others can read it.
+pub(super) fn token_file(path: &Path) -> DoctorFinding {
+    let name = "token file";
+    match read_token_file(path) {
+        Err(error) => DoctorFinding::error(name, error.to_string(), "the server does not start with it"),
+        Ok(_) if is_open_to_others(path) => {
+            let text = format!("others can read or write {}", path.display());
+            DoctorFinding::warning(name, text, "chmod 600 it, and write another token there")
+        }
+        Ok(_) => DoctorFinding::ok(name, format!("{} has a token", path.display())),
+    }
 }
 
 /// The server of the home, and its own report.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use skein_app_server::config::edit::{EditMode, SettingsFile};
 use skein_app_server::config::{Flags, ServerConfig, shown};
 
+use super::super::out::quoted;
 use super::super::{out, print_line};
 use super::SettingsArgs;
 
@@ -76,15 +77,6 @@ fn way(keys: &Value) -> String {
     words.extend(keys["args"].as_array().into_iter().flatten().filter_map(Value::as_str).map(quoted));
     words.extend(keys["cwd"].as_str().map(|cwd| format!("in {}", quoted(cwd))));
     words.join(" ")
-}
-
-/// Quoted for a shell.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./:=@,+%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

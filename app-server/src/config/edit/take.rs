@@ -148,7 +148,7 @@ fn apart(comments: &str, after: &str) -> String {
 }
 
 /// The part of the text before an entry that is not about the entry: everything above the last blank line.
-fn stays(before: &str) -> String {
+pub(super) fn stays(before: &str) -> String {
     let lines: Vec<&str> = before.split_inclusive('\n').collect();
     let blank = lines.iter().rposition(|line| line.trim().is_empty()).unwrap_or(0);
     let kept: String = lines.into_iter().take(blank).collect();

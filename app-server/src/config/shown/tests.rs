@@ -38,6 +38,12 @@ const ALL: &str = r#"
     connections = { ping = "20s", dead_after = "60s", heartbeat = "20s" }
     shutdown = { drain = "1s", limit = "9s" }
 
+    [auth]
+    local = "token"
+
+    [browser]
+    origins = ["http://localhost:5173"]
+
     [limits]
     message_bytes = 100000
     answer_bytes = 100000

@@ -22,6 +22,11 @@ pub struct Caller {
 }
 
 impl Helpers {
+    /// Whether a helper process lives.
+    pub fn has_living(&self) -> bool {
+        !self.host.living.is_empty()
+    }
+
     /// The helper that a process belongs to: a guard of this server is above it, or it carries a tag of this home. Reads a few
     /// files of `/proc`. The caller makes sure afterwards that the pid is still that process's, or asks
     /// [`Helpers::helper_of_peer`].

@@ -114,6 +114,26 @@ async fn a_restored_thread_has_its_location_and_begins_a_new_epoch() {
     assert_eq!((loaded.next_epoch(BOOT), loaded.head), (Epoch(4), EventSeq(4)));
 }
 
+/// The text of all files in a backup, their names included.
+fn unpacked(file: &Path) -> String {
+    let mut bytes = Vec::new();
+    GzDecoder::new(fs::File::open(file).unwrap()).read_to_end(&mut bytes).unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[tokio::test]
+async fn sessions_and_tokens_are_in_no_backup() {
+    let (_dir, home, file) = saved().await;
+    let access = crate::home::HomePaths::new(&home).access();
+    fs::write(&access, "{\"sha256\": \"of a token\"}").unwrap();
+    for secrets in [false, true] {
+        make(BackupRequest { home: &home, file: &file, force: true, secrets }, |_| {}).unwrap();
+        let text = unpacked(&file);
+        assert!(text.contains("model_provider"), "the settings are in it");
+        assert!(!text.contains("access.json") && !text.contains("of a token"));
+    }
+}
+
 #[tokio::test]
 async fn secrets_of_threads_are_in_it_only_where_that_was_asked_for() {
     let (dir, home, file) = saved().await;

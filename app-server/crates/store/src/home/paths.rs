@@ -101,6 +101,11 @@ impl HomePaths {
         self.secrets().join(folder_of(thread)).join(format!("{thread}.json"))
     }
 
+    /// Sessions and tokens, as hashes. No backup takes it.
+    pub fn access(&self) -> PathBuf {
+        self.root.join("access.json")
+    }
+
     /// One empty file for each rollout whose end may not be closed and indexed.
     pub fn open_markers(&self) -> PathBuf {
         self.root.join("open")

@@ -45,6 +45,7 @@ const AGAIN: &[&str] = &[
     m::SkeinThreadUnload::INFO.wire,
     m::SkeinConnectionLeave::INFO.wire,
     m::SkeinHelpersList::INFO.wire,
+    m::SkeinCredentialList::INFO.wire,
     m::SkeinQuiesce::INFO.wire,
 ];
 
@@ -118,6 +119,9 @@ mod tests {
             m::ConfigValueWrite::INFO.wire,
             m::ConfigBatchWrite::INFO.wire,
             m::FeedbackUpload::INFO.wire,
+            // The list says whether it is there.
+            m::SkeinCredentialAdd::INFO.wire,
+            m::SkeinCredentialRevoke::INFO.wire,
         ];
         assert_eq!(never, expected);
         assert_eq!(rule("nobody/knows"), RetryRule::Never(LOOK));

@@ -1,6 +1,6 @@
 //! A server without a socket.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,6 +26,7 @@ use tokio::sync::mpsc;
 
 use super::client::Client;
 use super::model::{Listener, Puppet, Strings};
+use crate::access::Credentials;
 use crate::app::{App, ServedAt};
 use crate::config::{ServerConfig, SharedConfig};
 use crate::memory::{Freed, MemoryPressure};
@@ -183,10 +184,12 @@ impl Bench {
         Arc::new(App {
             context: Arc::clone(&self.services),
             search: Arc::clone(&self.search),
+            credentials: Arc::new(Credentials::open(Path::new("/nowhere/access.json"), clock).unwrap()),
             repair: Arc::clone(&self.repair),
             start_id: clock.new_id(),
             started: clock.wall(),
             rounds_since: clock.now(),
+            refusals: Arc::default(),
             served_at: ServedAt::default(),
         })
     }

@@ -7,9 +7,14 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+fn nobody() -> Peer {
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    Peer::Tcp { local: nowhere, peer: nowhere }
+}
+
 fn socket(room: usize) -> (DuplexStream, Socket<DuplexStream>, Visitor) {
     let (client, server) = duplex(room);
-    let visitor = Visitor::new(None);
+    let visitor = Visitor::new(None, nobody());
     (client, Socket::new(server, visitor.clone()), visitor)
 }
 

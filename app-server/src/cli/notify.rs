@@ -5,10 +5,10 @@ use std::path::Path;
 use serde_json::{Value, json};
 use skein_protocol::methods::ConfigMcpServerReload;
 use skein_protocol::table::Method;
-use skein_store::home::{HomePaths, SERVE, holder};
+use skein_store::home::{Holder, HomePaths, SERVE, holder};
 
-use super::super::client::CliClient;
-use super::super::out::causes;
+use super::client::CliClient;
+use super::out::causes;
 
 /// The note after the settings file was made private.
 pub(super) const CLOSED: &str = "; only you can read the settings now, as they have secrets";
@@ -24,12 +24,14 @@ pub(super) enum ReloadNotice {
     Not(Option<u32>, String),
 }
 
-/// Reloads the helpers of the home's server, if one runs. The change is in the file, so a failure is no error.
+/// The process that serves the home, if one does.
+pub(super) fn server(home: &Path) -> Option<Holder> {
+    holder(&HomePaths::new(home)).filter(|holder| holder.doing.as_deref().is_none_or(|doing| doing == SERVE))
+}
+
+/// Has the home's server read the settings again, if one runs. The change is in the file, so a failure is no error.
 pub(super) async fn reload(home: &Path) -> ReloadNotice {
-    let Some(holder) = holder(&HomePaths::new(home)) else { return ReloadNotice::Nobody };
-    if holder.doing.as_deref().is_some_and(|doing| doing != SERVE) {
-        return ReloadNotice::Nobody;
-    }
+    let Some(holder) = server(home) else { return ReloadNotice::Nobody };
     let asked = async {
         let mut client = CliClient::open_home(home).await?;
         client.call(ConfigMcpServerReload::INFO.wire, None, |_| Ok(())).await?;

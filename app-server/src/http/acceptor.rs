@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,11 +12,13 @@ use std::task::{Context, Poll, ready};
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use skein_base::clock::Clock;
+use skein_base::system::peers::UnixPeer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 
+use crate::access::Door;
 use crate::connection::heartbeat::ClientLiveness;
 use crate::policy;
 
@@ -27,20 +30,42 @@ pub(crate) trait Accept: Send + 'static {
     /// A socket.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// The next socket, ready for use. Dropping the future loses none.
-    fn accept(&mut self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    /// The next socket, ready for use, and its other end. Dropping the future loses none.
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Stream, Peer)>> + Send;
+}
+
+/// The other end of a socket.
+#[derive(Debug, Clone)]
+pub(crate) enum Peer {
+    /// A process of the server's user, at a unix socket.
+    Unix(Arc<UnixPeer>),
+    /// The addresses of a TCP connection: the server's end, and the other.
+    Tcp { local: SocketAddr, peer: SocketAddr },
+}
+
+impl Peer {
+    /// The door that it came by.
+    pub(crate) fn door(&self) -> Door {
+        match self {
+            Self::Unix(_) => Door::Unix,
+            Self::Tcp { local, .. } if local.ip().to_canonical().is_loopback() => Door::Loopback,
+            Self::Tcp { .. } => Door::Remote,
+        }
+    }
 }
 
 impl Accept for TcpListener {
     type Stream = TcpStream;
 
-    async fn accept(&mut self) -> io::Result<TcpStream> {
-        let (stream, _) = TcpListener::accept(self).await?;
+    async fn accept(&mut self) -> io::Result<(TcpStream, Peer)> {
+        let (stream, peer) = TcpListener::accept(self).await?;
+        // A listener of any address has connections to several.
+        let local = stream.local_addr()?;
         // Otherwise each answer after a small frame waits for a delayed acknowledgement.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");
         }
-        Ok(stream)
+        Ok((stream, Peer::Tcp { local, peer }))
     }
 }
 
@@ -68,6 +93,7 @@ pub(crate) struct Visitor(Arc<Visit>);
 
 #[derive(Debug)]
 struct Visit {
+    peer: Peer,
     life: Arc<ClientLiveness>,
     inside: AtomicBool,
     /// Its slot before the handshake, free again afterwards or at its end.
@@ -95,9 +121,9 @@ impl<A> Acceptor<A> {
 }
 
 impl Visitor {
-    fn new(place: Option<OwnedSemaphorePermit>) -> Self {
+    fn new(place: Option<OwnedSemaphorePermit>, peer: Peer) -> Self {
         let life = Arc::new(ClientLiveness::new(Clock.now()));
-        Self(Arc::new(Visit { life, inside: AtomicBool::new(false), place: Mutex::new(place) }))
+        Self(Arc::new(Visit { peer, life, inside: AtomicBool::new(false), place: Mutex::new(place) }))
     }
 
     /// The handshake is done: from now on only silence ends the connection. Returns the record of its traffic.
@@ -106,6 +132,16 @@ impl Visitor {
         self.0.life.sign(Clock.now());
         drop(self.0.place.lock().unwrap_or_else(PoisonError::into_inner).take());
         Arc::clone(&self.0.life)
+    }
+
+    /// The other end.
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.0.peer
+    }
+
+    /// The door that it came by.
+    pub(crate) fn door(&self) -> Door {
+        self.0.peer.door()
     }
 
     fn is_inside(&self) -> bool {
@@ -126,9 +162,9 @@ impl<A: Accept> Listener for Acceptor<A> {
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         // It is never closed.
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
-        let stream = loop {
+        let (stream, peer) = loop {
             match self.listener.accept().await {
-                Ok(stream) => break stream,
+                Ok(accepted) => break accepted,
                 Err(error) if is_of_the_visitor(&error) => {}
                 Err(error) => {
                     // The check wakes the task that makes room.
@@ -143,7 +179,7 @@ impl<A: Accept> Listener for Acceptor<A> {
         if std::mem::take(&mut self.shut) {
             tracing::info!("connections are accepted again");
         }
-        let visitor = Visitor::new(place);
+        let visitor = Visitor::new(place, peer);
         (Socket::new(stream, visitor.clone()), visitor)
     }
 

@@ -1,0 +1,177 @@
+//! The head of a request, as far as the decision about it needs it. Reading a head has no effect.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, Uri, header};
+
+use super::refusal::{HttpRefusal, RefusalReason};
+use crate::access::{Door, WebOrigin};
+
+/// The subprotocol of a client that sends its credential with the handshake. The server selects it in the answer.
+pub(crate) const SUBPROTOCOL: &str = "skein.v1";
+/// The start of the subprotocol that carries the credential.
+const CREDENTIAL: &str = "skein.auth.";
+/// Secrets in an address end in logs and histories.
+const SECRET_PARAMETERS: [&str; 3] = ["token", "access_token", "ticket"];
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
+/// Headers by which a proxy names itself, beside `X-Forwarded-*`.
+const PROXY: [&str; 3] = ["forwarded", "via", "x-real-ip"];
+
+/// The sender of a request, as its head shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Sender {
+    /// No browser, and no proxy that says so.
+    Program,
+    /// A page of this origin.
+    Page(WebOrigin),
+    /// A page whose `Origin` is no origin.
+    MalformedPage,
+    /// A browser without an `Origin`: a navigation, an image, or a page's own `GET`.
+    Browser,
+}
+
+impl Sender {
+    /// The page, if one has sent its origin.
+    pub(crate) fn page(&self) -> Option<&WebOrigin> {
+        match self {
+            Self::Page(origin) => Some(origin),
+            Self::Program | Self::MalformedPage | Self::Browser => None,
+        }
+    }
+}
+
+/// The parts of a head that a decision looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RequestHead {
+    /// The `Host`, in lower case; empty on a unix socket without one.
+    pub(crate) host: String,
+    pub(crate) sender: Sender,
+    /// Whether a proxy or a tunnel has passed the request on.
+    pub(crate) is_forwarded: bool,
+    /// The credential that it carries.
+    pub(crate) credential: Option<String>,
+    /// Whether a browser asks for the script of a service worker.
+    pub(crate) is_worker_script: bool,
+}
+
+impl RequestHead {
+    /// Reads the head of a request at this door.
+    ///
+    /// # Errors
+    /// The refusal of a head that nobody may send.
+    pub(crate) fn read(door: Door, parts: &Parts) -> Result<Self, HttpRefusal> {
+        let headers = &parts.headers;
+        let host = host(door, headers, &parts.uri)?;
+        no_secret_in_address(&parts.uri)?;
+        let sender = sender(headers, &host)?;
+        Ok(Self {
+            is_forwarded: is_forwarded(headers),
+            credential: credential(headers)?,
+            is_worker_script: headers.get(SERVICE_WORKER).is_some_and(|value| value == "script"),
+            sender,
+            host,
+        })
+    }
+}
+
+/// The `Host` of a request. Unix sockets have no host, so theirs is not looked at.
+fn host(door: Door, headers: &HeaderMap, target: &Uri) -> Result<String, HttpRefusal> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (first, second) = (hosts.next(), hosts.next());
+    if door == Door::Unix {
+        let host = first.and_then(|host| host.to_str().ok()).unwrap_or_default();
+        return Ok(host.to_ascii_lowercase());
+    }
+    let (Some(host), None) = (first, second) else {
+        return Err(RefusalReason::Host.refusal("send exactly one Host"));
+    };
+    let Ok(host) = host.to_str() else { return Err(RefusalReason::Host.refusal("the Host is malformed")) };
+    let host = host.to_ascii_lowercase();
+    if target.authority().is_some_and(|authority| !authority.as_str().eq_ignore_ascii_case(&host)) {
+        return Err(RefusalReason::Host.refusal("the target names another host than Host"));
+    }
+    if host.contains('@') {
+        return Err(RefusalReason::Host.refusal("a Host has no credentials"));
+    }
+    if is_loopback(&host) { Ok(host) } else { Err(HttpRefusal::misdirected()) }
+}
+
+/// Whether a `Host` in lower case names this machine, with or without a port.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    if let Ok(address) = host.parse::<SocketAddr>() {
+        return address.ip().is_loopback();
+    }
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if !name.contains(':') && port.parse::<u16>().is_ok() => name,
+        Some(_) | None => host,
+    };
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    name == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+fn no_secret_in_address(target: &Uri) -> Result<(), HttpRefusal> {
+    let parameters = target.query().unwrap_or_default().split('&');
+    let mut names = parameters.map(|parameter| parameter.split('=').next().unwrap_or_default());
+    if names.any(|name| SECRET_PARAMETERS.iter().any(|secret| name.eq_ignore_ascii_case(secret))) {
+        return Err(RefusalReason::Address.refusal(
+            "a secret is not in an address: send Authorization: Bearer, or the subprotocols skein.v1 and \
+             skein.auth.SECRET",
+        ));
+    }
+    Ok(())
+}
+
+fn sender(headers: &HeaderMap, host: &str) -> Result<Sender, HttpRefusal> {
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    let origin = origins.next();
+    if origins.next().is_some() {
+        return Err(RefusalReason::Origin.refusal("send one Origin"));
+    }
+    if let Some(origin) = origin {
+        let origin = origin.to_str().ok().and_then(WebOrigin::parse);
+        return Ok(origin.map_or(Sender::MalformedPage, Sender::Page));
+    }
+    Ok(match headers.get(SEC_FETCH_SITE) {
+        None => Sender::Program,
+        Some(site) if site == "same-origin" => Sender::Page(WebOrigin::own(host)),
+        Some(_) => Sender::Browser,
+    })
+}
+
+/// Proxies name themselves by these headers. A proxy of the user would otherwise make its whole network that user.
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| PROXY.contains(&name.as_str()) || name.as_str().starts_with("x-forwarded-"))
+}
+
+/// The credential of a request: `Authorization: Bearer SECRET` (RFC 6750), or the subprotocol `skein.auth.SECRET`
+/// beside [`SUBPROTOCOL`].
+fn credential(headers: &HeaderMap) -> Result<Option<String>, HttpRefusal> {
+    let mut found = Vec::new();
+    for value in headers.get_all(header::AUTHORIZATION) {
+        let text = value.to_str().unwrap_or_default();
+        let (scheme, secret) = text.split_once(' ').unwrap_or((text, ""));
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(RefusalReason::Malformed.refusal("write Authorization: Bearer SECRET"));
+        }
+        found.push(secret.trim().to_owned());
+    }
+    let protocols: Vec<&str> = subprotocols(headers).collect();
+    let offered = protocols.iter().filter_map(|protocol| protocol.strip_prefix(CREDENTIAL));
+    let offered: Vec<String> = offered.map(str::to_owned).collect();
+    if !offered.is_empty() && !protocols.contains(&SUBPROTOCOL) {
+        return Err(RefusalReason::Subprotocol.refusal("offer skein.v1 beside skein.auth.SECRET"));
+    }
+    found.extend(offered);
+    match found.len() {
+        0 | 1 => Ok(found.pop()),
+        _ => Err(RefusalReason::Credentials.refusal("send one credential")),
+    }
+}
+
+/// The subprotocols that a handshake offers.
+pub(crate) fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim)
+}

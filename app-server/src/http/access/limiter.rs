@@ -1,0 +1,96 @@
+//! Wrong credentials of one peer. Secrets are random, so nobody is locked out: above a number a minute, further wrong
+//! ones get 429, and the log one line a minute. A right one always passes.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::time::Instant;
+
+use super::refusal::HttpRefusal;
+use crate::policy;
+
+/// The sender of wrong credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum PeerKey {
+    /// A user of this machine.
+    User(u32),
+    /// An address.
+    Address(IpAddr),
+}
+
+#[derive(Debug)]
+struct WrongCount {
+    since: Instant,
+    number: u32,
+}
+
+/// The recent wrong credentials of all peers.
+#[derive(Debug, Default)]
+pub(crate) struct WrongCredentials(Mutex<HashMap<PeerKey, WrongCount>>);
+
+impl WrongCredentials {
+    /// Counts a wrong credential; beyond the limit its refusal becomes 429. Other refusals stay as they are.
+    pub(crate) fn limit(&self, peer: PeerKey, refusal: HttpRefusal, now: Instant) -> HttpRefusal {
+        if !refusal.reason.is_wrong_credential() {
+            return refusal;
+        }
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.retain(|_, count| now < count.since + policy::WRONG_CREDENTIALS_TIME);
+        if counts.len() >= policy::WRONG_CREDENTIALS_PEERS && !counts.contains_key(&peer) {
+            return HttpRefusal::too_many(policy::WRONG_CREDENTIALS_TIME.as_secs());
+        }
+        let count = counts.entry(peer).or_insert(WrongCount { since: now, number: 0 });
+        count.number = count.number.saturating_add(1);
+        if count.number == policy::WRONG_CREDENTIALS + 1 {
+            tracing::warn!(?peer, "many wrong credentials; further ones get 429 for a minute");
+        }
+        if count.number <= policy::WRONG_CREDENTIALS {
+            return refusal;
+        }
+        let left = (count.since + policy::WRONG_CREDENTIALS_TIME).saturating_duration_since(now);
+        HttpRefusal::too_many(left.as_secs().max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use skein_base::clock::Clock;
+
+    use super::*;
+    use crate::http::access::refusal::RefusalReason;
+
+    const PEER: PeerKey = PeerKey::User(7);
+
+    fn wrong() -> HttpRefusal {
+        RefusalReason::Unknown.refusal("wrong")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn wrong_credentials_beyond_the_limit_wait_and_others_do_not() {
+        let counts = WrongCredentials::default();
+        let now = Clock.now();
+        for _ in 0..policy::WRONG_CREDENTIALS {
+            assert_eq!(counts.limit(PEER, wrong(), now).reason, RefusalReason::Unknown);
+        }
+        assert_eq!(counts.limit(PEER, wrong(), now).reason, RefusalReason::TooMany);
+        let missing = RefusalReason::Missing.refusal("none");
+        assert_eq!(counts.limit(PEER, missing.clone(), now), missing, "a missing one does not count");
+        assert_eq!(counts.limit(PeerKey::User(8), wrong(), now).reason, RefusalReason::Unknown);
+        let later = now + policy::WRONG_CREDENTIALS_TIME + Duration::from_secs(1);
+        assert_eq!(counts.limit(PEER, wrong(), later).reason, RefusalReason::Unknown);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_peers_take_bounded_memory() {
+        let counts = WrongCredentials::default();
+        let now = Clock.now();
+        let peers = u32::try_from(policy::WRONG_CREDENTIALS_PEERS).unwrap();
+        for peer in 0..peers {
+            assert_eq!(counts.limit(PeerKey::User(peer), wrong(), now).reason, RefusalReason::Unknown);
+        }
+        assert_eq!(counts.limit(PeerKey::User(peers), wrong(), now).reason, RefusalReason::TooMany);
+    }
+}

@@ -1,0 +1,213 @@
+//! The answers to requests that do not pass: one status, one reason, and a sentence with the way out.
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::access::WebOrigin;
+use crate::policy;
+
+/// Why a request does not pass. The words are part of the interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum RefusalReason {
+    /// 400: no `Host`, two of them, or one that is none.
+    Host,
+    /// 421: a `Host` that is not served.
+    Misdirected,
+    /// 400: a secret in the address.
+    Address,
+    /// 400: two credentials.
+    Credentials,
+    /// 400: the credential without `skein.v1` beside it.
+    Subprotocol,
+    /// 400: an upgrade that is no websocket handshake of RFC 6455.
+    Upgrade,
+    /// 400: a body that is not the expected JSON.
+    Body,
+    /// 401: no credential, where one is needed.
+    Missing,
+    /// 401: a credential that has no possible form.
+    Malformed,
+    /// 401: a credential that was never given, or is forgotten.
+    Unknown,
+    /// 401
+    Expired,
+    /// 401
+    Revoked,
+    /// 401: a ticket that was used before.
+    Used,
+    /// 401: a ticket sent elsewhere than to `POST /auth/session`.
+    Ticket,
+    /// 401: a credential that is bound to another origin.
+    OtherOrigin,
+    /// 401: a credential that only the server's user may send.
+    User,
+    /// 403: a page that is not allowed.
+    Origin,
+    /// 403: a browser, where none may come.
+    Browser,
+    /// 403: a helper.
+    Helper,
+    /// 403: the access is not enough.
+    Forbidden,
+    /// 404
+    NotFound,
+    /// 405
+    Method,
+    /// 413: a body above the limit.
+    TooLarge,
+    /// 415: a body of another type.
+    MediaType,
+    /// 429: too many wrong credentials.
+    TooMany,
+    /// 503: too many tickets are open.
+    Busy,
+}
+
+impl RefusalReason {
+    /// The status and the word in the body.
+    fn parts(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Host => (StatusCode::BAD_REQUEST, "host"),
+            Self::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "host"),
+            Self::Address => (StatusCode::BAD_REQUEST, "address"),
+            Self::Credentials => (StatusCode::BAD_REQUEST, "credentials"),
+            Self::Subprotocol => (StatusCode::BAD_REQUEST, "subprotocol"),
+            Self::Upgrade => (StatusCode::BAD_REQUEST, "upgrade"),
+            Self::Body => (StatusCode::BAD_REQUEST, "body"),
+            Self::Missing => (StatusCode::UNAUTHORIZED, "missing"),
+            Self::Malformed => (StatusCode::UNAUTHORIZED, "malformed"),
+            Self::Unknown => (StatusCode::UNAUTHORIZED, "unknown"),
+            Self::Expired => (StatusCode::UNAUTHORIZED, "expired"),
+            Self::Revoked => (StatusCode::UNAUTHORIZED, "revoked"),
+            Self::Used => (StatusCode::UNAUTHORIZED, "used"),
+            Self::Ticket => (StatusCode::UNAUTHORIZED, "ticket"),
+            Self::OtherOrigin => (StatusCode::UNAUTHORIZED, "origin"),
+            Self::User => (StatusCode::UNAUTHORIZED, "user"),
+            Self::Origin => (StatusCode::FORBIDDEN, "origin"),
+            Self::Browser => (StatusCode::FORBIDDEN, "browser"),
+            Self::Helper => (StatusCode::FORBIDDEN, "helper"),
+            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "notFound"),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "tooLarge"),
+            Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "mediaType"),
+            Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "tooMany"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+        }
+    }
+
+    /// The refusal with this sentence.
+    pub(crate) fn refusal(self, message: impl Into<String>) -> HttpRefusal {
+        HttpRefusal { reason: self, message: message.into(), header: None }
+    }
+
+    /// Whether a right credential was missing.
+    pub(crate) fn is_about_credentials(self) -> bool {
+        matches!(self, Self::Missing | Self::User | Self::OtherOrigin) || self.is_wrong_credential()
+    }
+
+    /// Whether a secret was sent and is wrong. Missing ones and refused origins do not count.
+    pub(crate) fn is_wrong_credential(self) -> bool {
+        matches!(
+            self,
+            Self::Malformed | Self::Unknown | Self::Expired | Self::Revoked | Self::Used | Self::Ticket
+        )
+    }
+}
+
+/// The answer to a request that does not pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HttpRefusal {
+    pub(crate) reason: RefusalReason,
+    pub(crate) message: String,
+    /// A header that belongs to the status.
+    header: Option<(HeaderName, String)>,
+}
+
+impl HttpRefusal {
+    /// 421: a `Host` that is not served.
+    pub(crate) fn misdirected() -> Self {
+        RefusalReason::Misdirected.refusal("this host is not served here: use 127.0.0.1, [::1] or localhost")
+    }
+
+    /// 403: a page that is not allowed, with the command that allows it if the text is safe to paste.
+    pub(crate) fn origin(origin: Option<&WebOrigin>) -> Self {
+        let message = match origin {
+            Some(origin) => {
+                format!("origin {origin} is not allowed; if it is yours: skein origins add {origin}")
+            }
+            None => "a malformed origin is not allowed".to_owned(),
+        };
+        RefusalReason::Origin.refusal(message)
+    }
+
+    /// 405 with the methods that the route has.
+    pub(crate) fn method(allowed: &'static str) -> Self {
+        let header = Some((header::ALLOW, allowed.to_owned()));
+        Self { header, ..RefusalReason::Method.refusal(format!("this route has {allowed}")) }
+    }
+
+    /// 429 with the wait.
+    pub(crate) fn too_many(seconds: u64) -> Self {
+        let header = Some((header::RETRY_AFTER, seconds.to_string()));
+        Self {
+            header,
+            ..RefusalReason::TooMany.refusal("too many wrong credentials; a right one passes at any time")
+        }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.reason.parts().0
+    }
+
+    /// The word in the body.
+    pub(crate) fn word(&self) -> &'static str {
+        self.reason.parts().1
+    }
+}
+
+impl IntoResponse for HttpRefusal {
+    fn into_response(self) -> Response {
+        let mut message = self.message.clone();
+        // The rest of the body is below a hundred bytes.
+        message.truncate(message.floor_char_boundary(policy::REFUSAL_BYTES - 100));
+        let body = json!({ "reason": self.word(), "message": message }).to_string();
+        let mut response = (self.status(), body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // The client has to begin anew anyway, and a refused upgrade leaves bytes behind that are no request.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        if self.status() == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some((name, value)) = self.header
+            && let Ok(value) = HeaderValue::from_str(&value)
+        {
+            headers.insert(name, value);
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_refusal_stays_below_its_limit() {
+        let refusal = RefusalReason::Origin.refusal("\u{e4}".repeat(5_000));
+        let body = axum::body::to_bytes(refusal.into_response().into_body(), 1 << 20).await.unwrap();
+        assert!(body.len() <= policy::REFUSAL_BYTES, "{}", body.len());
+        assert!(serde_json::from_slice::<serde_json::Value>(&body).is_ok());
+    }
+
+    #[test]
+    fn the_command_is_shown_only_for_an_origin() {
+        let origin = WebOrigin::parse("http://localhost:5173").unwrap();
+        assert!(
+            HttpRefusal::origin(Some(&origin)).message.ends_with("skein origins add http://localhost:5173")
+        );
+        assert!(!HttpRefusal::origin(None).message.contains("skein origins"));
+    }
+}

@@ -1,0 +1,371 @@
+//! Every combination of door, need, sender, credential, user and settings.
+
+use axum::http::Request;
+use skein_protocol::access::Access;
+use uuid::Uuid;
+
+use super::admit::{AccessRules, Facts, HelperCaller, Need, User, admit, asks_for_user};
+use super::head::{RequestHead, Sender};
+use super::refusal::RefusalReason;
+use crate::access::{Admission, CredentialKind, Door, Grant, Identity, OriginPattern, WebOrigin};
+use crate::config::{Browser, LocalPrograms};
+
+const DOORS: [Door; 3] = [Door::Unix, Door::Loopback, Door::Remote];
+const NEEDS: [Need; 8] = [
+    Need::Page,
+    Need::Open,
+    Need::Access(Access::Read),
+    Need::Access(Access::Chat),
+    Need::Access(Access::Admin),
+    Need::Ticket,
+    Need::Bearer,
+    Need::NoBrowser,
+];
+const USERS: [User; 3] = [User::Same, User::Other, User::Unknown];
+const LOCAL: [LocalPrograms; 3] = [LocalPrograms::SameUser, LocalPrograms::Token, LocalPrograms::Any];
+
+/// One combination.
+#[derive(Debug, Clone)]
+struct Case {
+    local: LocalPrograms,
+    door: Door,
+    need: Need,
+    head: RequestHead,
+    facts: Facts,
+}
+
+impl Case {
+    fn decide(&self) -> Result<Admission, RefusalReason> {
+        let origins = vec![OriginPattern::parse("http://localhost:5173").unwrap()];
+        let rules = AccessRules { local: self.local, browser: &Browser { origins } };
+        admit(rules, (self.door, self.need), &self.head, self.facts.clone()).map_err(|refusal| refusal.reason)
+    }
+
+    fn asks(&self) -> bool {
+        asks_for_user(
+            AccessRules { local: self.local, browser: &Browser::default() },
+            self.door,
+            self.need,
+            &self.head,
+        )
+    }
+
+    fn is_program(&self) -> bool {
+        self.head.sender == Sender::Program
+    }
+}
+
+fn origin(text: &str) -> WebOrigin {
+    WebOrigin::parse(text).unwrap()
+}
+
+fn senders() -> Vec<Sender> {
+    let pages = ["http://127.0.0.1:4500", "http://localhost:5173", "http://evil.example", "null"];
+    let pages = pages.into_iter().map(|page| Sender::Page(origin(page)));
+    pages.chain([Sender::Program, Sender::MalformedPage, Sender::Browser]).collect()
+}
+
+fn grants() -> Vec<Option<Result<Grant, RefusalReason>>> {
+    let grant = |access, bound: Option<&str>, same_user| {
+        let name = "laptop".to_owned();
+        let origin = bound.map(origin);
+        Some(Ok(Grant { id: Uuid::nil(), kind: CredentialKind::Token, name, access, origin, same_user }))
+    };
+    vec![
+        None,
+        Some(Err(RefusalReason::Unknown)),
+        Some(Err(RefusalReason::Expired)),
+        grant(Access::Read, None, false),
+        grant(Access::Admin, None, false),
+        grant(Access::Chat, None, true),
+        grant(Access::Chat, Some("http://localhost:5173"), true),
+        grant(Access::Chat, Some("http://127.0.0.1:4500"), true),
+    ]
+}
+
+fn helpers() -> Vec<Option<HelperCaller>> {
+    let helper = |may_connect| Some(HelperCaller { name: "files".to_owned(), may_connect });
+    vec![None, helper(false), helper(true)]
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (local, door) in LOCAL.into_iter().flat_map(|local| DOORS.map(|door| (local, door))) {
+        for (need, sender) in NEEDS.into_iter().flat_map(|need| senders().into_iter().map(move |s| (need, s)))
+        {
+            for (user, credential) in
+                USERS.into_iter().flat_map(|user| grants().into_iter().map(move |g| (user, g)))
+            {
+                for (helper, is_forwarded) in
+                    helpers().into_iter().flat_map(|h| [(h.clone(), false), (h, true)])
+                {
+                    let head = RequestHead {
+                        host: "127.0.0.1:4500".to_owned(),
+                        sender: sender.clone(),
+                        is_forwarded,
+                        credential: credential.as_ref().map(|_| "secret".to_owned()),
+                        is_worker_script: false,
+                    };
+                    let facts = Facts { user, helper, credential: credential.clone() };
+                    cases.push(Case { local, door, need, head, facts });
+                }
+            }
+        }
+    }
+    cases
+}
+
+/// Checks a rule on all combinations that it is about; there has to be one.
+fn all(about: impl Fn(&Case) -> bool, rule: impl Fn(&Case, &Result<Admission, RefusalReason>) -> bool) {
+    let cases: Vec<Case> = cases().into_iter().filter(about).collect();
+    assert!(!cases.is_empty());
+    for case in cases {
+        let decided = case.decide();
+        assert!(rule(&case, &decided), "{case:#?}: {decided:?}");
+    }
+}
+
+fn holds_secret(case: &Case) -> bool {
+    !matches!(case.need, Need::Page | Need::Open)
+}
+
+#[test]
+fn a_page_that_is_not_allowed_gets_nothing_but_the_files_of_the_page() {
+    let foreign = |case: &Case| match &case.head.sender {
+        Sender::Page(page) => {
+            case.door == Door::Unix
+                || !["http://127.0.0.1:4500", "http://localhost:5173"].contains(&page.as_str())
+        }
+        Sender::MalformedPage => true,
+        Sender::Program | Sender::Browser => false,
+    };
+    all(
+        |case| foreign(case) && (case.need != Need::Page || case.door == Door::Unix),
+        |_, decided| *decided == Err(RefusalReason::Origin),
+    );
+    all(
+        |case| foreign(case) && case.need == Need::Page && case.door != Door::Unix,
+        |_, decided| decided.as_ref().is_ok_and(|admission| admission.identity == Identity::Anonymous),
+    );
+}
+
+#[test]
+fn a_browser_without_an_origin_gets_only_routes_without_a_secret() {
+    all(
+        |case| case.head.sender == Sender::Browser,
+        |case, decided| match (holds_secret(case), case.door) {
+            (false, Door::Loopback | Door::Remote) => decided.is_ok(),
+            (false, Door::Unix) => *decided == Err(RefusalReason::Origin),
+            (true, _) => matches!(decided, Err(RefusalReason::Origin | RefusalReason::Browser)),
+        },
+    );
+}
+
+#[test]
+fn without_a_credential_only_a_local_program_of_the_user_comes_in() {
+    all(
+        |case| holds_secret(case) && case.need != Need::Ticket && case.facts.credential.is_none(),
+        |case, decided| {
+            let local = match case.door {
+                Door::Unix => true,
+                Door::Remote => false,
+                Door::Loopback => {
+                    !case.head.is_forwarded
+                        && match case.local {
+                            LocalPrograms::SameUser => case.facts.user == User::Same,
+                            LocalPrograms::Token => false,
+                            LocalPrograms::Any => true,
+                        }
+                }
+            };
+            decided.is_err() || (case.is_program() && local && case.need != Need::Bearer)
+        },
+    );
+    all(
+        |case| {
+            let need = matches!(case.need, Need::Access(_) | Need::NoBrowser);
+            need && case.is_program()
+                && case.facts.credential.is_none()
+                && case.facts.helper.is_none()
+                && case.door == Door::Loopback
+                && case.local == LocalPrograms::SameUser
+                && !case.head.is_forwarded
+        },
+        |case, decided| match case.facts.user {
+            User::Same => decided.as_ref().is_ok_and(|admission| admission.access == Access::Admin),
+            User::Other | User::Unknown => *decided == Err(RefusalReason::Missing),
+        },
+    );
+}
+
+#[test]
+fn a_wrong_credential_lets_nobody_in() {
+    all(
+        |case| {
+            holds_secret(case) && case.need != Need::Ticket && matches!(case.facts.credential, Some(Err(_)))
+        },
+        |_, decided| decided.is_err(),
+    );
+}
+
+#[test]
+fn a_credential_gives_its_own_access_and_no_more() {
+    all(
+        |case| holds_secret(case) && matches!(case.facts.credential, Some(Ok(_))),
+        |case, decided| {
+            let Some(Ok(grant)) = &case.facts.credential else { return false };
+            let Ok(admission) = decided else { return true };
+            case.need == Need::Ticket || admission.access <= grant.access
+        },
+    );
+}
+
+#[test]
+fn a_bound_credential_is_good_from_its_page_only() {
+    all(
+        |case| {
+            holds_secret(case)
+                && case.need != Need::Ticket
+                && matches!(&case.facts.credential, Some(Ok(grant)) if grant.origin.is_some())
+        },
+        |case, decided| {
+            let Some(Ok(grant)) = &case.facts.credential else { return false };
+            let sent = case.head.sender.page();
+            decided.is_err() || grant.origin.as_ref() == sent
+        },
+    );
+}
+
+#[test]
+fn at_a_loopback_port_credentials_of_pages_are_good_from_the_user_only() {
+    let of_page = |case: &Case| {
+        case.need == Need::Ticket || matches!(&case.facts.credential, Some(Ok(grant)) if grant.same_user)
+    };
+    all(
+        |case| {
+            let asked = case.door == Door::Loopback && case.local != LocalPrograms::Any;
+            holds_secret(case) && of_page(case) && asked && case.facts.user != User::Same
+        },
+        |_, decided| decided.is_err(),
+    );
+}
+
+#[test]
+fn a_helper_comes_in_only_if_its_settings_say_so_and_never_as_admin() {
+    let helper = |case: &Case| case.facts.helper.as_ref().map(|helper| helper.may_connect);
+    all(|case| holds_secret(case) && helper(case) == Some(false), |_, decided| decided.is_err());
+    all(
+        |case| holds_secret(case) && case.need != Need::Ticket && helper(case) == Some(true),
+        |_, decided| {
+            decided.as_ref().map_or(true, |admission| {
+                admission.identity == Identity::Helper("files".to_owned()) && admission.access <= Access::Chat
+            })
+        },
+    );
+}
+
+#[test]
+fn a_browser_gets_no_ticket() {
+    all(|case| case.need == Need::NoBrowser && !case.is_program(), |_, decided| decided.is_err());
+}
+
+#[test]
+fn a_decision_without_the_question_for_the_user_does_not_depend_on_the_answer() {
+    all(
+        |case| !case.asks(),
+        |case, decided| {
+            USERS.into_iter().all(|user| {
+                let facts = Facts { user, ..case.facts.clone() };
+                Case { facts, ..case.clone() }.decide().map(|admission| admission.access)
+                    == decided.as_ref().map(|admission| admission.access).map_err(|reason| *reason)
+            })
+        },
+    );
+    all(|case| !holds_secret(case), |case, _| !case.asks());
+}
+
+/// Reads the head of a request with these headers at a loopback port.
+fn read(target: &str, headers: &[(&str, &str)]) -> Result<RequestHead, (u16, &'static str)> {
+    let mut request = Request::builder().uri(target);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let (parts, ()) = request.body(()).unwrap().into_parts();
+    RequestHead::read(Door::Loopback, &parts).map_err(|refusal| (refusal.status().as_u16(), refusal.word()))
+}
+
+const HOST: (&str, &str) = ("host", "127.0.0.1:4500");
+
+#[test]
+fn one_host_of_this_machine_is_served() {
+    for host in
+        ["127.0.0.1:4500", "127.0.0.1", "localhost", "LOCALHOST:80", "[::1]:4500", "[::1]", "127.9.9.9:1"]
+    {
+        assert!(read("/", &[("host", host)]).is_ok(), "{host}");
+    }
+    for host in
+        ["example.com", "10.0.0.1:4500", "localhost.example.com", "127.0.0.1.example.com", "", "::1:80:"]
+    {
+        assert_eq!(read("/", &[("host", host)]), Err((421, "host")), "{host}");
+    }
+    assert_eq!(read("/", &[]), Err((400, "host")));
+    assert_eq!(read("/", &[HOST, HOST]), Err((400, "host")));
+    assert_eq!(read("/", &[("host", "user@localhost")]), Err((400, "host")));
+    assert_eq!(
+        read("http://localhost:4500/", &[HOST]),
+        Err((400, "host")),
+        "absolute form, another authority"
+    );
+    assert!(read("http://127.0.0.1:4500/", &[HOST]).is_ok(), "absolute form, the same authority");
+}
+
+#[test]
+fn senders_are_told_apart_by_their_headers() {
+    let sender = |headers: &[(&str, &str)]| read("/", &[&[HOST], headers].concat()).map(|head| head.sender);
+    assert_eq!(sender(&[]), Ok(Sender::Program));
+    assert_eq!(sender(&[("origin", "http://a:1")]), Ok(Sender::Page(origin("http://a:1"))));
+    assert_eq!(sender(&[("origin", "http://A:1")]), Ok(Sender::MalformedPage));
+    assert_eq!(sender(&[("origin", &format!("http://{}", "a".repeat(10_000)))]), Ok(Sender::MalformedPage));
+    assert_eq!(sender(&[("origin", "http://a:1"), ("origin", "http://b:1")]), Err((403, "origin")));
+    let own = Ok(Sender::Page(origin("http://127.0.0.1:4500")));
+    assert_eq!(sender(&[("sec-fetch-site", "same-origin")]), own);
+    for site in ["none", "same-site", "cross-site", "x"] {
+        assert_eq!(sender(&[("sec-fetch-site", site)]), Ok(Sender::Browser), "{site}");
+    }
+}
+
+#[test]
+fn proxies_are_seen_by_their_headers() {
+    for name in
+        ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-anything", "x-real-ip", "via"]
+    {
+        assert!(read("/", &[HOST, (name, "1")]).unwrap().is_forwarded, "{name}");
+    }
+    assert!(!read("/", &[HOST]).unwrap().is_forwarded);
+}
+
+#[test]
+fn one_credential_is_read_from_where_it_may_stand() {
+    let credential = |target: &str, headers: &[(&str, &str)]| {
+        read(target, &[&[HOST], headers].concat()).map(|head| head.credential)
+    };
+    let protocol = "sec-websocket-protocol";
+    let secret = Ok(Some("abc".to_owned()));
+    assert_eq!(credential("/", &[]), Ok(None));
+    assert_eq!(credential("/", &[("authorization", "Bearer abc")]), secret);
+    assert_eq!(credential("/", &[("authorization", "bearer abc")]), secret);
+    assert_eq!(credential("/", &[(protocol, "skein.v1, skein.auth.abc")]), secret);
+    assert_eq!(credential("/", &[(protocol, "skein.auth.abc"), (protocol, "skein.v1")]), secret);
+    assert_eq!(credential("/", &[(protocol, "skein.v1")]), Ok(None));
+    assert_eq!(credential("/", &[(protocol, "skein.auth.abc")]), Err((400, "subprotocol")));
+    assert_eq!(credential("/", &[("authorization", "Basic abc")]), Err((401, "malformed")));
+    let two = [("authorization", "Bearer abc"), (protocol, "skein.v1, skein.auth.abc")];
+    assert_eq!(credential("/", &two), Err((400, "credentials")));
+    assert_eq!(
+        credential("/", &[("authorization", "Bearer a"), ("authorization", "Bearer b")]),
+        Err((400, "credentials"))
+    );
+    for target in ["/?token=a", "/?x=1&access_token=a", "/?TICKET=a", "/?ticket"] {
+        assert_eq!(credential(target, &[]), Err((400, "address")), "{target}");
+    }
+}

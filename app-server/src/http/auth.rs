@@ -1,0 +1,179 @@
+//! `/auth/session` and `/auth/ticket`: how a page comes to its credential, learns about it, and ends it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, Extension, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use skein_base::clock::WallMs;
+use skein_base::tasks::BlockingPool;
+use skein_protocol::access::Access;
+
+use super::acceptor::Visitor;
+use super::access::{self, HttpRefusal, RefusalReason, RequestHead};
+use super::routes::WebState;
+use crate::access::{
+    Admission, CredentialKind, Grant, Identity, NewSession, RedeemError, Secret, TooManyTickets, WebOrigin,
+};
+use crate::policy;
+
+/// The body of `POST /auth/session`.
+#[derive(Deserialize)]
+struct TicketBody {
+    ticket: String,
+}
+
+/// The body of `POST /auth/ticket`.
+#[derive(Debug, Default, Deserialize)]
+struct ScopeBody {
+    scope: Option<Access>,
+}
+
+/// A session or token, as its bearer sees it. Times are Unix milliseconds.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SessionAnswer<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<&'a str>,
+    scope: Access,
+    origin: Option<&'a str>,
+    expires_at: Option<i64>,
+}
+
+/// A new ticket. The time is Unix milliseconds.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TicketAnswer<'a> {
+    ticket: &'a str,
+    expires_at: i64,
+}
+
+/// The parts of a request that all of these routes use.
+type AuthRequest = (State<Arc<WebState>>, ConnectInfo<Visitor>, Extension<Admission>, Extension<RequestHead>);
+
+/// `POST /auth/session`: a page redeems its ticket.
+pub(super) async fn redeem(
+    (State(web), ConnectInfo(visitor), Extension(admission), Extension(head)): AuthRequest,
+    request: Request,
+) -> Response {
+    let name = label(request.headers());
+    let redeemed = async {
+        let TicketBody { ticket } = body(request).await?;
+        // `admit` lets only pages pass.
+        let origin = admission.origin.ok_or_else(|| HttpRefusal::origin(None))?;
+        let credentials = &web.services.credentials;
+        let redeemed = credentials.redeem(&ticket, NewSession { origin, name }).map_err(not_redeemed)?;
+        credentials.write(&web.services.tasks).await;
+        Ok(redeemed)
+    };
+    match redeemed.await {
+        Ok(redeemed) => answer(Some(&redeemed.secret), &redeemed.grant, Some(redeemed.expires_at)),
+        Err(refusal) => access::refused(&web, &visitor, Some(&head), refusal),
+    }
+}
+
+/// `GET /auth/session`: the credential of the request.
+pub(super) async fn show((State(web), _, Extension(admission), _): AuthRequest) -> Response {
+    match bearer(&admission) {
+        Ok(grant) => answer(None, grant, web.services.credentials.expiry(grant.id)),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// `DELETE /auth/session`: ends the session of the request. A token ends by `skein token revoke`.
+pub(super) async fn end((State(web), _, Extension(admission), _): AuthRequest) -> Response {
+    let grant = match bearer(&admission) {
+        Ok(grant) => grant,
+        Err(refusal) => return refusal.into_response(),
+    };
+    if grant.kind != CredentialKind::Session {
+        let message = "a token is no session: skein token revoke NAME ends it";
+        return RefusalReason::Forbidden.refusal(message).into_response();
+    }
+    let (credentials, id) = (Arc::clone(&web.services.credentials), grant.id.to_string());
+    let revoke = move || credentials.revoke(&id).map(drop).map_err(|error| error.to_string());
+    let revoked = web.services.tasks.blocking("revoke", BlockingPool::Sync, revoke).await;
+    match revoked.unwrap_or_else(|_| Err("the server failed; its log has more".to_owned())) {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => RefusalReason::Busy.refusal(error).into_response(),
+    }
+}
+
+/// `POST /auth/ticket`: a local program or a bearer makes a ticket for a page.
+pub(super) async fn ticket(
+    (State(web), _, Extension(admission), _): AuthRequest,
+    request: Request,
+) -> Response {
+    let made = async {
+        let ScopeBody { scope } = body(request).await?;
+        let scope = scope.unwrap_or(admission.access.min(Access::Chat));
+        if scope > admission.access {
+            let text = format!("a ticket has at most the scope of its maker, which is {}", admission.access);
+            return Err(RefusalReason::Forbidden.refusal(text));
+        }
+        let maker = bearer(&admission).ok().map(|grant| grant.id);
+        let made = web.services.credentials.create_ticket(scope, admission.door, maker);
+        made.map_err(|error: TooManyTickets| RefusalReason::Busy.refusal(error.to_string()))
+    };
+    match made.await {
+        Ok((secret, WallMs(expires_at))) => {
+            Json(TicketAnswer { ticket: secret.expose(), expires_at }).into_response()
+        }
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+fn answer(secret: Option<&Secret>, grant: &Grant, expires: Option<WallMs>) -> Response {
+    let body = SessionAnswer {
+        session: secret.map(Secret::expose),
+        scope: grant.access,
+        origin: grant.origin.as_ref().map(WebOrigin::as_str),
+        expires_at: expires.map(|at| at.0),
+    };
+    Json(body).into_response()
+}
+
+/// The credential of the request.
+fn bearer(admission: &Admission) -> Result<&Grant, HttpRefusal> {
+    match &admission.identity {
+        Identity::Bearer(grant) => Ok(grant),
+        Identity::LocalProgram | Identity::Helper(_) | Identity::Anonymous => {
+            Err(RefusalReason::Missing.refusal("send the session as Authorization: Bearer"))
+        }
+    }
+}
+
+fn not_redeemed(error: RedeemError) -> HttpRefusal {
+    let reason = match error {
+        RedeemError::Unknown => RefusalReason::Unknown,
+        RedeemError::Used => RefusalReason::Used,
+        RedeemError::Expired => RefusalReason::Expired,
+        RedeemError::System(_) => RefusalReason::Busy,
+    };
+    reason.refusal(error.to_string())
+}
+
+/// The label of a session: the browser, as it names itself.
+fn label(headers: &HeaderMap) -> String {
+    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    agent.unwrap_or("a page").chars().take(policy::SHOWN_STRANGER).collect()
+}
+
+/// Reads a body of JSON.
+async fn body<T: DeserializeOwned>(request: Request<Body>) -> Result<T, HttpRefusal> {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+    if !kind.eq_ignore_ascii_case("application/json") {
+        return Err(RefusalReason::MediaType.refusal("send Content-Type: application/json"));
+    }
+    let Ok(bytes) = to_bytes(request.into_body(), policy::AUTH_BODY_BYTES).await else {
+        let text = format!("the body is above {} bytes, or broke off", policy::AUTH_BODY_BYTES);
+        return Err(RefusalReason::TooLarge.refusal(text));
+    };
+    serde_json::from_slice(&bytes)
+        .map_err(|_| RefusalReason::Body.refusal("the body is not the expected JSON"))
+}
