@@ -60,7 +60,7 @@ pub fn start(stderr: Stderr) {
     }
 }
 
-fn start_text(lines: Lines) {
+fn start_text(lines: LogLines) {
     start_queue();
     if lines.with_ansi(has_colours()).with_writer(|| Out).try_init().is_ok() {
         std::panic::set_hook(Box::new(|panic| write(&panicked(panic))));
@@ -163,7 +163,7 @@ fn panicked(panic: &PanicHookInfo<'_>) -> String {
     said
 }
 
-type Lines = SubscriberBuilder<DefaultFields, Format<Full, Wall>, EnvFilter>;
+type LogLines = SubscriberBuilder<DefaultFields, Format<Full, Wall>, EnvFilter>;
 
 fn builder() -> FilterBuilder {
     EnvFilter::builder().with_default_directive(LevelFilter::INFO.into())
@@ -176,7 +176,7 @@ fn filter_of_environment() -> EnvFilter {
     }
 }
 
-fn lines(filter: EnvFilter) -> Lines {
+fn lines(filter: EnvFilter) -> LogLines {
     // Otherwise it would report a failed write to stderr on stderr, and panic: the parent program may have closed it.
     tracing_subscriber::fmt().with_env_filter(filter).with_timer(Wall).log_internal_errors(false)
 }

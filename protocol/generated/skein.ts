@@ -413,6 +413,20 @@ export type AdditionalContextEntry = {
 /** The trust in a piece of context. */
 export type AdditionalContextKind = "untrusted" | "application";
 
+/** Requests and connections that did not get in. */
+export type AdmissionCounts = {
+  /** Requests without a right credential. */
+  credentialsTotal: number;
+  /** Requests of helpers. */
+  helpersTotal: number;
+  /** The last refused origins, the newest last. */
+  lastOrigins: RefusedOriginEntry[];
+  /** Requests of pages whose origin is not allowed. */
+  originsTotal: number;
+  /** Connections of other users to unix sockets. */
+  usersTotal: number;
+};
+
 /** An unusual way in which a message reaches the user. */
 export type AgentMessageDelivery = "async";
 
@@ -2253,6 +2267,14 @@ export type RefusalCounts = {
   slowClients: number;
 };
 
+/** A page that was refused. */
+export type RefusedOriginEntry = {
+  /** The last time, Unix milliseconds. */
+  atMs: number;
+  /** Its origin, such as `http://localhost:5173`. */
+  origin: string;
+};
+
 /** Reloads of the settings. */
 export type ReloadCounts = {
   /** When the last reload was applied, in Unix milliseconds; absent before the first. */
@@ -2746,6 +2768,8 @@ export type SkeinStatusParams = { [key: string]: unknown };
 export type SkeinStatusResponse = {
   /** The listening URL; `stdio://` for the standard streams of the parent program. */
   address: string;
+  /** Requests and connections that did not get in. */
+  admission: AdmissionCounts;
   /** The id of this server start. */
   bootId: string;
   /** Websocket connections. */

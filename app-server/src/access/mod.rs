@@ -8,7 +8,9 @@ mod digest;
 mod file;
 mod origin;
 mod refusals;
+mod roots;
 mod secret;
+mod strictness;
 mod tickets;
 
 pub(crate) use admission::{Admission, CredentialKind, Door, Grant, Identity};
@@ -20,5 +22,7 @@ pub use file::{AccessError, is_open_to_others};
 pub(crate) use file::{AccessFile, CredentialEnd};
 pub(crate) use origin::{BadOrigin, OriginPattern, WebOrigin};
 pub(crate) use refusals::{Refusals, RefusedOrigin};
+pub(crate) use roots::contain;
 pub use secret::Secret;
+pub(crate) use strictness::{Consent, confines, is_looser};
 pub(crate) use tickets::{RedeemError, TicketTerms, TooManyTickets};

@@ -1,12 +1,45 @@
 //! Turns a tree of settings into a [`ServerConfig`]. The keys are the fields of the structs that are read here.
 
+use serde_json::{Map, Value};
 use skein_provider::spec::ProviderSpec;
 
 use super::problem::Problems;
 use super::section::{Section, Unfit};
-use super::tree::Table;
+use super::tree::{self, Table};
 use super::{Heartbeat, LocalPrograms, Overrides, ServerConfig, helpers, kinds, providers};
 use crate::policy;
+
+/// The keys of a request's `config` that need no full access. They name no program, file, address or variable, and take no
+/// question away. The router compares the last two with the settings.
+const HARMLESS: [&str; 12] = [
+    "developer_instructions",
+    "features.default_mode_request_user_input",
+    "include_environment_context",
+    "instructions",
+    "model",
+    "model_provider",
+    "model_reasoning_effort",
+    "model_reasoning_summary",
+    "personality",
+    "service_tier",
+    "approval_policy",
+    "sandbox_mode",
+];
+
+/// The first key of a request's `config` that is not known as harmless, dotted. An empty table counts as a key.
+pub(crate) fn harmful_key(config: &Map<String, Value>) -> Option<String> {
+    let named = Value::Object(tree::plain_table(&tree::from_json(config)));
+    named.as_object()?.iter().find_map(|(key, value)| harmful_in(key, value))
+}
+
+fn harmful_in(key: &str, value: &Value) -> Option<String> {
+    if HARMLESS.contains(&key) {
+        return None;
+    }
+    let inner = value.as_object().filter(|inner| !inner.is_empty());
+    let Some(inner) = inner else { return Some(key.to_owned()) };
+    inner.iter().find_map(|(member, value)| harmful_in(&format!("{key}.{member}"), value))
+}
 
 /// The settings that `tree` changes, over those of `start`.
 pub(super) fn apply(start: ServerConfig, mut tree: Table, problems: &mut Problems) -> ServerConfig {
@@ -64,6 +97,60 @@ fn dead_after(heartbeat: &Heartbeat, root: &mut Section<'_>) -> std::time::Durat
         Some(_) => {
             root.refuse(&Unfit::at(&key, kinds::above(heartbeat.ping)));
             usual
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::helpers_from_thread_config;
+
+    fn harmful(config: Value) -> Option<String> {
+        harmful_key(config.as_object().unwrap())
+    }
+
+    #[test]
+    fn every_harmless_key_is_one_that_a_thread_has() {
+        for key in HARMLESS {
+            // A value of the wrong kind is an error for a known key, and an unknown key is a warning.
+            let read = helpers_from_thread_config(json!({ key: [1] }).as_object().unwrap());
+            assert!(read.is_err(), "{key}");
+            assert_eq!(harmful(json!({ key: "x" })), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn only_harmless_keys_pass_however_they_are_written() {
+        for config in [
+            json!({}),
+            json!({ "model": "m", "model_provider": null, "mcp_servers": null }),
+            json!({ "features": { "default_mode_request_user_input": true } }),
+            json!({ "features.default_mode_request_user_input": true }),
+            json!({ "approval_policy": { "granular": { "rules": true } } }),
+        ] {
+            assert_eq!(harmful(config.clone()), None, "{config}");
+        }
+        for (config, key) in [
+            (json!({ "mcp_servers": { "x": { "command": "sh" } } }), "mcp_servers.x.command"),
+            (json!({ "mcp_servers.x.command": "sh" }), "mcp_servers.x.command"),
+            (json!({ "mcp_servers": { "x.command": "sh" } }), "mcp_servers.x.command"),
+            (json!({ "model": "m", "mcp_servers.x": { "url": "http://x" } }), "mcp_servers.x.url"),
+            (json!({ "mcp_servers": {} }), "mcp_servers"),
+            (json!({ "mcp_servers": [] }), "mcp_servers"),
+            (json!({ "features": {} }), "features"),
+            (json!({ "features": { "shell": true } }), "features.shell"),
+            (json!({ "project_doc_fallback_filenames": ["../../x"] }), "project_doc_fallback_filenames"),
+            (json!({ "profile": "weak" }), "profile"),
+            (json!({ "model_providers": { "x": { "base_url": "http://x" } } }), "model_providers.x.base_url"),
+            (json!({ "limits": { "mailbox": 1 } }), "limits.mailbox"),
+            (json!({ "models": { "m": {} } }), "models.m"),
+            (json!({ "Model": "m" }), "Model"),
+            (json!({ "unknown": 1 }), "unknown"),
+        ] {
+            assert_eq!(harmful(config.clone()).as_deref(), Some(key), "{config}");
         }
     }
 }

@@ -16,6 +16,7 @@ pub(super) const FLAG: &str = "write true or false";
 pub(super) const TEXT: &str = "write a text in quotes";
 const TEXTS: &str = "write a list of texts, such as [\"a\", \"b\"]";
 const ORIGINS: &str = "write a list of origins, such as [\"http://localhost:5173\"]";
+const FOLDERS: &str = "write a list of folders that begin with / or ~, such as [\"~/projects\", \"/srv\"]";
 const NAMES: &str = "write a list of names of variables, such as [\"API_KEY\"]";
 const TEXTS_BY_NAME: &str = "write a table of texts, such as { NAME = \"value\" }";
 const TIME: &str = "write a number and a unit (ms, s, min or h), such as \"500ms\" or \"30min\"";
@@ -51,6 +52,12 @@ pub(super) fn texts<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> 
 
 pub(super) fn texts_by_name<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<T, D::Error> {
     fit(from, TEXTS_BY_NAME, Some)
+}
+
+/// Folders by their absolute paths, or in the user's home.
+pub(super) fn folders<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let is_folder = |folder: &String| folder.starts_with('/') || folder == "~" || folder.starts_with("~/");
+    fit(from, FOLDERS, |folders: Vec<String>| folders.iter().all(is_folder).then_some(folders))
 }
 
 /// Names of variables: texts, or tables with a `name`, as Codex has them.

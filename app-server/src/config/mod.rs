@@ -38,6 +38,7 @@ use skein_store::home::{STDIO, Variable, default_home};
 
 pub use client::{ClientSettings, FlagOverrides};
 pub(crate) use context::{ContextConfig, ContextOverride, DocsPolicy};
+pub(crate) use keys::harmful_key;
 pub(crate) use models::{EveryModel, ModelConfig, ModelTerms};
 pub(crate) use origin::Origin;
 pub(crate) use problem::{ConfigError, ConfigErrors, ConfigWarning, Place};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use skein_helpers::Containment;
 
-use super::kinds::{Above, Count, FileForm, Memory, Time, origins, time_or_default, whole};
+use super::kinds::{Above, Count, FileForm, Memory, Time, folders, origins, time_or_default, whole};
 use crate::access::{OriginPattern, WebOrigin};
 use crate::policy;
 
@@ -87,6 +87,24 @@ pub(crate) struct Trash {
 impl Default for Trash {
     fn default() -> Self {
         Self { keep: policy::TRASH_KEEP }
+    }
+}
+
+/// The pages that may connect, and the limits of connections below full access.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Browser {
+    /// The origins of pages that may connect, beside that of the server's own page.
+    #[serde(deserialize_with = "origins")]
+    pub(crate) origins: Vec<OriginPattern>,
+    /// The folders in which every path of their requests has to lie; `~` is the user's home.
+    #[serde(deserialize_with = "folders")]
+    pub(crate) roots: Vec<String>,
+}
+
+impl Default for Browser {
+    fn default() -> Self {
+        Self { origins: Vec::new(), roots: vec!["~".to_owned()] }
     }
 }
 
@@ -176,15 +194,6 @@ pub(crate) enum LocalPrograms {
     Token,
     /// Programs of every user of the machine.
     Any,
-}
-
-/// The pages that may connect.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct Browser {
-    /// Their origins, beside that of the server's own page.
-    #[serde(deserialize_with = "origins")]
-    pub(crate) origins: Vec<OriginPattern>,
 }
 
 impl Browser {

@@ -17,6 +17,7 @@ use super::{
     helpers_from_thread_config, home,
 };
 
+mod browser;
 mod helpers;
 mod long;
 mod risks;

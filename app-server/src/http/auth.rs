@@ -14,7 +14,7 @@ use skein_base::tasks::BlockingPool;
 use skein_protocol::access::Access;
 
 use super::acceptor::Visitor;
-use super::access::{self, HttpRefusal, RefusalReason, RequestHead};
+use super::access::{self, AccessRefusal, RefusalReason, RequestHead};
 use super::routes::WebState;
 use crate::access::{
     Admission, CredentialKind, Grant, Identity, NewSession, RedeemError, Secret, TooManyTickets, WebOrigin,
@@ -64,7 +64,7 @@ pub(super) async fn redeem(
     let redeemed = async {
         let TicketBody { ticket } = body(request).await?;
         // `admit` lets only pages pass.
-        let origin = admission.origin.ok_or_else(|| HttpRefusal::origin(None))?;
+        let origin = admission.origin.ok_or_else(|| AccessRefusal::origin(None))?;
         let credentials = &web.services.credentials;
         let redeemed = credentials.redeem(&ticket, NewSession { origin, name }).map_err(not_redeemed)?;
         credentials.write(&web.services.tasks).await;
@@ -138,7 +138,7 @@ fn answer(secret: Option<&Secret>, grant: &Grant, expires: Option<WallMs>) -> Re
 }
 
 /// The credential of the request.
-fn bearer(admission: &Admission) -> Result<&Grant, HttpRefusal> {
+fn bearer(admission: &Admission) -> Result<&Grant, AccessRefusal> {
     match &admission.identity {
         Identity::Bearer(grant) => Ok(grant),
         Identity::LocalProgram | Identity::Helper(_) | Identity::Anonymous => {
@@ -147,7 +147,7 @@ fn bearer(admission: &Admission) -> Result<&Grant, HttpRefusal> {
     }
 }
 
-fn not_redeemed(error: RedeemError) -> HttpRefusal {
+fn not_redeemed(error: RedeemError) -> AccessRefusal {
     let reason = match error {
         RedeemError::Unknown => RefusalReason::Unknown,
         RedeemError::Used => RefusalReason::Used,
@@ -164,7 +164,7 @@ fn label(headers: &HeaderMap) -> String {
 }
 
 /// Reads a body of JSON.
-async fn body<T: DeserializeOwned>(request: Request<Body>) -> Result<T, HttpRefusal> {
+async fn body<T: DeserializeOwned>(request: Request<Body>) -> Result<T, AccessRefusal> {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case("application/json") {

@@ -15,7 +15,7 @@ use axum::{Router as HttpRouter, middleware};
 use skein_protocol::access::Access;
 
 use super::acceptor::Visitor;
-use super::access::{self, HttpRefusal, Need, RefusalReason, SUBPROTOCOL, WrongCredentials};
+use super::access::{self, AccessRefusal, Need, RefusalReason, SUBPROTOCOL, WrongCredentials};
 use super::auth;
 use super::metrics::{self, Scrape};
 use crate::access::{Admission, Door};
@@ -76,7 +76,7 @@ pub(crate) fn routes(web: Arc<WebState>) -> IntoMakeServiceWithConnectInfo<HttpR
 ///
 /// # Errors
 /// 404 for an unknown path, 405 for a method that the path does not have.
-pub(crate) fn need(door: Door, parts: &Parts) -> Result<Need, HttpRefusal> {
+pub(crate) fn need(door: Door, parts: &Parts) -> Result<Need, AccessRefusal> {
     let (need, methods) = match parts.uri.path() {
         "/" if is_upgrade(&parts.headers) => (Need::Access(Access::Read), "GET"),
         "/" => (Need::Page, "GET, HEAD"),
@@ -91,7 +91,7 @@ pub(crate) fn need(door: Door, parts: &Parts) -> Result<Need, HttpRefusal> {
     if methods.split(", ").any(|method| method == parts.method.as_str()) {
         return Ok(need);
     }
-    Err(HttpRefusal::method(methods))
+    Err(AccessRefusal::method(methods))
 }
 
 /// Whether a request asks for another protocol on this connection.

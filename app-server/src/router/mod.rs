@@ -15,11 +15,14 @@ use skein_protocol::methods::{Initialize, METHODS};
 use skein_protocol::table::{ClientNotification, Lane, Method};
 use tokio::sync::OwnedSemaphorePermit;
 
+use self::limits::NamedPath;
 use self::session::ClientSession;
 use crate::outbox::reply::Reply;
 use crate::policy;
+use crate::thread::registry::GivenAnswer;
 
 pub(crate) mod errors;
+mod limits;
 pub(crate) mod session;
 #[cfg(test)]
 mod tests;
@@ -68,7 +71,7 @@ impl Router {
         self.add::<M>(Box::new(move |request| {
             let RoutedRequest { session, id, params: raw } = request;
             let reply = Reply::<M::Response>::new(session.outbox.clone(), id, M::INFO.wire, None);
-            let answer = envelope::params(raw).and_then(|params| handler(session, params));
+            let answer = at_once::<M>(session, raw).and_then(|params| handler(session, params));
             reply.send(answer.map_err(|error| errors::RequestNames::of(raw).explain(error)));
         }));
     }
@@ -83,9 +86,20 @@ impl Router {
     pub(crate) fn thread<M: Method>(&mut self, handler: HandOn<M>) {
         const { assert!(matches!(M::INFO.lane, Lane::Thread), "this row is of another lane") };
         self.add::<M>(Box::new(move |request| {
-            if let Some((session, params, reply)) = admit::<M>(request) {
-                handler(session, params, reply);
+            let Some(Admitted { session, params, paths, reply }) = admit::<M>(request) else { return };
+            if paths.is_empty() {
+                return handler(session, params, reply);
             }
+            let (session, ended) = (Arc::clone(session), session.ended.clone());
+            let tasks = session.app.tasks.clone();
+            tasks.spawn(format!("named-paths/{}", M::INFO.wire), async move {
+                match ended.run_until_cancelled(limits::look(&session, paths)).await {
+                    Some(Ok(())) => handler(&session, params, reply),
+                    Some(Err(error)) => reply.err(&error),
+                    // The connection is closed.
+                    None => {}
+                }
+            });
         }));
     }
 
@@ -99,7 +113,7 @@ impl Router {
         self.add::<M>(Box::new(move |request| {
             let RoutedRequest { session, id, params } = request;
             let reply = Reply::new(session.outbox.clone(), id, M::INFO.wire, None);
-            match envelope::params(params) {
+            match at_once::<M>(session, params) {
                 Ok(params) => handler(session, params, reply),
                 Err(error) => reply.err(&error),
             }
@@ -123,12 +137,12 @@ impl Router {
             };
             let most = session.app.config().limits.answer_bytes;
             let about = errors::RequestNames::of(params);
-            let params = match envelope::params(params) {
-                Ok(params) => params,
+            let (params, paths) = match permitted::<M>(session, params) {
+                Ok(permitted) => permitted,
                 Err(error) => return reply.err(&error),
             };
             let tasks = session.app.tasks.clone();
-            let answer = handler(Arc::clone(session), params);
+            let answer = looked_at(Arc::clone(session), (params, paths), handler);
             let job = async move {
                 match answer.await {
                     Ok(response) => {
@@ -153,9 +167,9 @@ impl Router {
     {
         const { assert!(matches!(M::INFO.lane, Lane::Helper), "this row is of another lane") };
         self.add::<M>(Box::new(move |request| {
-            if let Some((session, params, reply)) = admit::<M>(request) {
+            if let Some(Admitted { session, params, paths, reply }) = admit::<M>(request) {
                 let ended = session.ended.clone();
-                let answer = handler(Arc::clone(session), params);
+                let answer = looked_at(Arc::clone(session), (params, paths), handler);
                 session.app.tasks.spawn(format!("helper-lane/{}", M::INFO.wire), async move {
                     tokio::select! {
                         biased;
@@ -229,7 +243,42 @@ impl Router {
     }
 }
 
-type Admitted<'a, M> = (&'a Arc<ClientSession>, <M as Method>::Params, Reply<<M as Method>::Response>);
+/// Reads the params of a request, and judges them by the connection's access. The paths are still to be looked at.
+fn permitted<M: Method>(
+    session: &ClientSession,
+    params: Option<&RawValue>,
+) -> Result<(M::Params, Vec<NamedPath>), WireError> {
+    let params: M::Params = envelope::params(params)?;
+    let paths = limits::judge(session, &params)?;
+    Ok((params, paths))
+}
+
+/// The same for a handler that waits for nothing, and so for no look at paths.
+fn at_once<M: Method>(session: &ClientSession, params: Option<&RawValue>) -> Result<M::Params, WireError> {
+    let (params, paths) = permitted::<M>(session, params)?;
+    limits::unlooked(&paths).map(|()| params)
+}
+
+/// Runs a handler behind the look at the paths of its request.
+async fn looked_at<P, R, F>(
+    session: Arc<ClientSession>,
+    (params, paths): (P, Vec<NamedPath>),
+    handler: fn(Arc<ClientSession>, P) -> F,
+) -> Result<R, WireError>
+where
+    F: Future<Output = Result<R, WireError>>,
+{
+    limits::look(&session, paths).await?;
+    handler(session, params).await
+}
+
+/// A request of a slow lane with its slot among those in flight.
+struct Admitted<'a, M: Method> {
+    session: &'a Arc<ClientSession>,
+    params: M::Params,
+    paths: Vec<NamedPath>,
+    reply: Reply<M::Response>,
+}
 
 /// Admits a request of a slow lane if the connection has a free slot.
 fn admit<M: Method>(request: RoutedRequest<'_>) -> Option<Admitted<'_, M>> {
@@ -243,8 +292,8 @@ fn admit<M: Method>(request: RoutedRequest<'_>) -> Option<Admitted<'_, M>> {
         reply.err(&errors::too_many_requests(most, policy::BUSY_RETRY));
         return None;
     }
-    match envelope::params(params) {
-        Ok(params) => Some((session, params, reply)),
+    match permitted::<M>(session, params) {
+        Ok((params, paths)) => Some(Admitted { session, params, paths, reply }),
         Err(error) => {
             reply.err(&error);
             None
@@ -262,6 +311,11 @@ fn answered(session: &ClientSession, id: &RequestId, answer: Result<Box<RawValue
     let services = &session.app;
     let thread = services.questions.thread(*question);
     if let Some(handle) = thread.and_then(|thread| services.registry.handle(thread)) {
-        handle.answer(session.id(), *question, answer);
+        handle.answer(GivenAnswer {
+            by: session.id(),
+            access: session.access(),
+            question: *question,
+            answer,
+        });
     }
 }

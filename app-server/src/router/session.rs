@@ -31,6 +31,8 @@ pub(crate) struct ClientSession {
     pub(crate) wants_heartbeat: Notify,
     /// The heartbeat settings from the start of the connection. A later change of the settings leaves them as they are.
     pub(crate) heartbeat: Heartbeat,
+    /// One permit for a look at the paths of a request.
+    pub(super) looks: Semaphore,
     /// The decision that let the connection in.
     admission: Admission,
     client: OnceLock<ClientInfo>,
@@ -58,6 +60,7 @@ impl ClientSession {
             store_jobs,
             wants_heartbeat: Notify::new(),
             heartbeat: app.config().heartbeat,
+            looks: Semaphore::new(1),
             admission,
             client: OnceLock::new(),
             initialised: AtomicBool::new(false),

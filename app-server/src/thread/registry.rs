@@ -10,6 +10,7 @@ use std::sync::{Arc, PoisonError};
 #[cfg(not(all(test, feature = "races")))]
 use dashmap::{DashMap, mapref::entry::Entry};
 use serde_json::value::RawValue;
+use skein_protocol::access::Access;
 use skein_protocol::error::WireError;
 use skein_protocol::ids::{ConnectionId, ThreadId, TurnId};
 use tokio::sync::{Notify, mpsc, watch};
@@ -26,13 +27,24 @@ mod tests;
 /// A client's answer to a question of the server.
 pub(crate) type ClientAnswer = Result<Box<RawValue>, WireError>;
 
+/// A client's answer on its way to the owner.
+#[derive(Debug)]
+pub(crate) struct GivenAnswer {
+    pub(crate) by: ConnectionId,
+    /// The access of that connection.
+    pub(crate) access: Access,
+    /// The number of the question.
+    pub(crate) question: i64,
+    pub(crate) answer: ClientAnswer,
+}
+
 /// The urgent requests that an owner finds when it is woken. They must never be refused as full, and so bypass the mailbox.
 #[derive(Debug, Default)]
 pub(crate) struct Woken {
     /// The turn to interrupt.
     pub(crate) interrupt: Option<TurnId>,
-    /// One answer for each connection and question, with the question's number, in the order of arrival.
-    pub(crate) answers: Vec<(ConnectionId, i64, ClientAnswer)>,
+    /// One answer for each connection and question, in the order of arrival.
+    pub(crate) answers: Vec<GivenAnswer>,
     /// Other threads need memory.
     pub(crate) evict: bool,
     /// The server stops. Stays set.
@@ -114,10 +126,11 @@ impl ThreadHandle {
     }
 
     /// Hands over a client's answer to a question. A second answer of the same client to the same question is void.
-    pub(crate) fn answer(&self, connection: ConnectionId, question: i64, answer: ClientAnswer) {
+    pub(crate) fn answer(&self, given: GivenAnswer) {
         self.urgent(|urgent| {
-            if !urgent.answers.iter().any(|(by, to, _)| (*by, *to) == (connection, question)) {
-                urgent.answers.push((connection, question, answer));
+            let is_same = |other: &GivenAnswer| (other.by, other.question) == (given.by, given.question);
+            if !urgent.answers.iter().any(is_same) {
+                urgent.answers.push(given);
             }
         });
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use skein_helpers::HelperSet;
 use skein_protocol::ids::{Epoch, EventSeq, TurnId};
 use skein_protocol::item::ThreadItem;
+use skein_protocol::settings::AskForApproval;
 use skein_protocol::thread::{Thread, ThreadGoal, ThreadStatus};
 use tokio::time::Instant;
 
@@ -20,6 +21,8 @@ pub(crate) struct Snapshot {
     /// The description without turns. `None` during the load.
     pub(crate) thread: Option<Thread>,
     pub(crate) goal: Option<ThreadGoal>,
+    /// When the user is asked. `None` during the load.
+    pub(crate) approval_policy: Option<AskForApproval>,
     /// The number of the last record.
     pub(crate) seq: EventSeq,
     pub(crate) epoch: Epoch,
@@ -45,6 +48,7 @@ impl Snapshot {
             status: ThreadStatus::NotLoaded,
             thread: None,
             goal: None,
+            approval_policy: None,
             seq: EventSeq(0),
             epoch: Epoch(1),
             persistence,

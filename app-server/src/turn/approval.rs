@@ -156,6 +156,7 @@ mod tests {
     use skein_protocol::settings::GranularApproval;
 
     use super::*;
+    use crate::access::Consent;
 
     const FULL: SandboxPolicy = SandboxPolicy::DangerFullAccess;
     const READ: SandboxPolicy = SandboxPolicy::ReadOnly { network_access: false };
@@ -374,6 +375,23 @@ mod tests {
             let with = |destructive| judge(rules, Judged { hints: Hints { destructive, ..call.hints }, ..call });
             prop_assert!(!is_go(with(Some(true))) || is_go(with(Some(false))));
             prop_assert!(!is_go(with(Some(true))) || is_go(with(None)));
+        }
+
+        #[test]
+        fn a_policy_that_counts_as_strict_makes_no_call_more_easily(
+            call in any_call(), asked in any_policy(), least in any_policy(), full in any::<(bool, bool)>(),
+        ) {
+            let sandbox = |full| if full { FULL } else { READ };
+            let found = |policy, full| judge(ApprovalRules { policy, sandbox: &sandbox(full) }, call);
+            let rank = |verdict| match verdict {
+                CallVerdict::Refuse(_) => 0,
+                CallVerdict::Ask { .. } => 1,
+                CallVerdict::Go => 2,
+            };
+            let consent = |policy, full: bool| Consent { policy, confined: !full };
+            if !consent(&asked, full.0).is_weaker_than(consent(&least, full.1)) {
+                prop_assert!(rank(found(&asked, full.0)) <= rank(found(&least, full.1)));
+            }
         }
 
         #[test]

@@ -43,6 +43,7 @@ const ALL: &str = r#"
 
     [browser]
     origins = ["http://localhost:5173"]
+    roots = ["~", "/srv"]
 
     [limits]
     message_bytes = 100000

@@ -3,7 +3,7 @@
 use skein_protocol::access::Access;
 
 use super::head::{RequestHead, Sender};
-use super::refusal::{HttpRefusal, RefusalReason};
+use super::refusal::{AccessRefusal, RefusalReason};
 use crate::access::{Admission, Door, Grant, Identity, WebOrigin};
 use crate::config::{Browser, LocalPrograms};
 
@@ -78,7 +78,7 @@ pub(crate) fn admit(
     (door, need): (Door, Need),
     head: &RequestHead,
     facts: Facts,
-) -> Result<Admission, HttpRefusal> {
+) -> Result<Admission, AccessRefusal> {
     let origin = page(rules, (door, need), head)?;
     let is_own_page = origin.as_ref().is_some_and(|origin| is_own(head, origin));
     let anonymous =
@@ -90,7 +90,7 @@ pub(crate) fn admit(
                 RefusalReason::Browser.refusal("a browser gets no ticket; a local program or a bearer does")
             );
         }
-        Need::Ticket if origin.is_none() => return Err(HttpRefusal::origin(None)),
+        Need::Ticket if origin.is_none() => return Err(AccessRefusal::origin(None)),
         Need::Access(_) | Need::Ticket | Need::Bearer | Need::NoBrowser => {}
     }
     let helper = not_a_helper(facts.helper)?;
@@ -119,7 +119,7 @@ fn page(
     rules: AccessRules<'_>,
     (door, need): (Door, Need),
     head: &RequestHead,
-) -> Result<Option<WebOrigin>, HttpRefusal> {
+) -> Result<Option<WebOrigin>, AccessRefusal> {
     let origin = match &head.sender {
         Sender::Program => return Ok(None),
         Sender::Page(origin) if door != Door::Unix && is_allowed(rules, head, origin) => origin,
@@ -127,8 +127,8 @@ fn page(
         Sender::Page(_) | Sender::MalformedPage if need == Need::Page && door != Door::Unix => {
             return Ok(None);
         }
-        Sender::Page(origin) => return Err(HttpRefusal::origin(Some(origin))),
-        Sender::MalformedPage => return Err(HttpRefusal::origin(None)),
+        Sender::Page(origin) => return Err(AccessRefusal::origin(Some(origin))),
+        Sender::MalformedPage => return Err(AccessRefusal::origin(None)),
         Sender::Browser if door != Door::Unix && matches!(need, Need::Page | Need::Open) => return Ok(None),
         Sender::Browser => {
             return Err(RefusalReason::Origin.refusal("a browser without an Origin gets nothing here"));
@@ -147,7 +147,7 @@ fn is_own(head: &RequestHead, origin: &WebOrigin) -> bool {
 }
 
 /// Refuses a helper; the name of one that may connect.
-fn not_a_helper(helper: Option<HelperCaller>) -> Result<Option<String>, HttpRefusal> {
+fn not_a_helper(helper: Option<HelperCaller>) -> Result<Option<String>, AccessRefusal> {
     match helper {
         None => Ok(None),
         Some(HelperCaller { name, may_connect: true }) => Ok(Some(name)),
@@ -168,7 +168,7 @@ fn local_program(
     (door, need): (Door, Need),
     head: &RequestHead,
     user: User,
-) -> Result<(Identity, Access), HttpRefusal> {
+) -> Result<(Identity, Access), AccessRefusal> {
     let missing = |message: &str| Err(RefusalReason::Missing.refusal(message));
     let passes = match door {
         Door::Unix => true,
@@ -192,7 +192,7 @@ fn local_program(
 }
 
 /// The refusal of a wrong credential.
-fn wrong(reason: RefusalReason) -> HttpRefusal {
+fn wrong(reason: RefusalReason) -> AccessRefusal {
     let message = if reason == RefusalReason::Expired {
         "this credential has expired"
     } else if reason == RefusalReason::Revoked {
@@ -213,7 +213,7 @@ fn bearer(
     door: Door,
     (grant, user): (Grant, User),
     origin: Option<&WebOrigin>,
-) -> Result<(Identity, Access), HttpRefusal> {
+) -> Result<(Identity, Access), AccessRefusal> {
     if grant.origin.is_some() && grant.origin.as_ref() != origin {
         return Err(RefusalReason::OtherOrigin.refusal("this credential is bound to another origin"));
     }
@@ -225,7 +225,7 @@ fn bearer(
 }
 
 /// A program can send any `Origin`, so that a page's credential is good from the user's own programs only.
-fn same_user(rules: AccessRules<'_>, door: Door, user: User) -> Result<(), HttpRefusal> {
+fn same_user(rules: AccessRules<'_>, door: Door, user: User) -> Result<(), AccessRefusal> {
     let is_asked = door == Door::Loopback && rules.local != LocalPrograms::Any;
     if is_asked && user != User::Same {
         return Err(

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Uri, header};
 
-use super::refusal::{HttpRefusal, RefusalReason};
+use super::refusal::{AccessRefusal, RefusalReason};
 use crate::access::{Door, WebOrigin};
 
 /// The subprotocol of a client that sends its credential with the handshake. The server selects it in the answer.
@@ -61,7 +61,7 @@ impl RequestHead {
     ///
     /// # Errors
     /// The refusal of a head that nobody may send.
-    pub(crate) fn read(door: Door, parts: &Parts) -> Result<Self, HttpRefusal> {
+    pub(crate) fn read(door: Door, parts: &Parts) -> Result<Self, AccessRefusal> {
         let headers = &parts.headers;
         let host = host(door, headers, &parts.uri)?;
         no_secret_in_address(&parts.uri)?;
@@ -77,7 +77,7 @@ impl RequestHead {
 }
 
 /// The `Host` of a request. Unix sockets have no host, so theirs is not looked at.
-fn host(door: Door, headers: &HeaderMap, target: &Uri) -> Result<String, HttpRefusal> {
+fn host(door: Door, headers: &HeaderMap, target: &Uri) -> Result<String, AccessRefusal> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let (first, second) = (hosts.next(), hosts.next());
     if door == Door::Unix {
@@ -95,7 +95,7 @@ fn host(door: Door, headers: &HeaderMap, target: &Uri) -> Result<String, HttpRef
     if host.contains('@') {
         return Err(RefusalReason::Host.refusal("a Host has no credentials"));
     }
-    if is_loopback(&host) { Ok(host) } else { Err(HttpRefusal::misdirected()) }
+    if is_loopback(&host) { Ok(host) } else { Err(AccessRefusal::misdirected()) }
 }
 
 /// Whether a `Host` in lower case names this machine, with or without a port.
@@ -111,7 +111,7 @@ pub(crate) fn is_loopback(host: &str) -> bool {
     name == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-fn no_secret_in_address(target: &Uri) -> Result<(), HttpRefusal> {
+fn no_secret_in_address(target: &Uri) -> Result<(), AccessRefusal> {
     let parameters = target.query().unwrap_or_default().split('&');
     let mut names = parameters.map(|parameter| parameter.split('=').next().unwrap_or_default());
     if names.any(|name| SECRET_PARAMETERS.iter().any(|secret| name.eq_ignore_ascii_case(secret))) {
@@ -123,7 +123,7 @@ fn no_secret_in_address(target: &Uri) -> Result<(), HttpRefusal> {
     Ok(())
 }
 
-fn sender(headers: &HeaderMap, host: &str) -> Result<Sender, HttpRefusal> {
+fn sender(headers: &HeaderMap, host: &str) -> Result<Sender, AccessRefusal> {
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let origin = origins.next();
     if origins.next().is_some() {
@@ -147,7 +147,7 @@ fn is_forwarded(headers: &HeaderMap) -> bool {
 
 /// The credential of a request: `Authorization: Bearer SECRET` (RFC 6750), or the subprotocol `skein.auth.SECRET`
 /// beside [`SUBPROTOCOL`].
-fn credential(headers: &HeaderMap) -> Result<Option<String>, HttpRefusal> {
+fn credential(headers: &HeaderMap) -> Result<Option<String>, AccessRefusal> {
     let mut found = Vec::new();
     for value in headers.get_all(header::AUTHORIZATION) {
         let text = value.to_str().unwrap_or_default();

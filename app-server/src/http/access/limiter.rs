@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::time::Instant;
 
-use super::refusal::HttpRefusal;
+use super::refusal::AccessRefusal;
 use crate::policy;
 
 /// The sender of wrong credentials.
@@ -31,14 +31,14 @@ pub(crate) struct WrongCredentials(Mutex<HashMap<PeerKey, WrongCount>>);
 
 impl WrongCredentials {
     /// Counts a wrong credential; beyond the limit its refusal becomes 429. Other refusals stay as they are.
-    pub(crate) fn limit(&self, peer: PeerKey, refusal: HttpRefusal, now: Instant) -> HttpRefusal {
+    pub(crate) fn limit(&self, peer: PeerKey, refusal: AccessRefusal, now: Instant) -> AccessRefusal {
         if !refusal.reason.is_wrong_credential() {
             return refusal;
         }
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counts.retain(|_, count| now < count.since + policy::WRONG_CREDENTIALS_TIME);
         if counts.len() >= policy::WRONG_CREDENTIALS_PEERS && !counts.contains_key(&peer) {
-            return HttpRefusal::too_many(policy::WRONG_CREDENTIALS_TIME.as_secs());
+            return AccessRefusal::too_many(policy::WRONG_CREDENTIALS_TIME.as_secs());
         }
         let count = counts.entry(peer).or_insert(WrongCount { since: now, number: 0 });
         count.number = count.number.saturating_add(1);
@@ -49,7 +49,7 @@ impl WrongCredentials {
             return refusal;
         }
         let left = (count.since + policy::WRONG_CREDENTIALS_TIME).saturating_duration_since(now);
-        HttpRefusal::too_many(left.as_secs().max(1))
+        AccessRefusal::too_many(left.as_secs().max(1))
     }
 }
 
@@ -64,7 +64,7 @@ mod tests {
 
     const PEER: PeerKey = PeerKey::User(7);
 
-    fn wrong() -> HttpRefusal {
+    fn wrong() -> AccessRefusal {
         RefusalReason::Unknown.refusal("wrong")
     }
 

@@ -21,7 +21,7 @@ pub(crate) use admit::Need;
 pub(crate) use head::{RequestHead, SUBPROTOCOL};
 pub(crate) use headers::SEEN_BY_ALL;
 pub(crate) use limiter::WrongCredentials;
-pub(crate) use refusal::{HttpRefusal, RefusalReason};
+pub(crate) use refusal::{AccessRefusal, RefusalReason};
 
 use self::limiter::PeerKey;
 use super::acceptor::{Peer, Visitor};
@@ -64,7 +64,7 @@ async fn decide(
     visitor: &Visitor,
     head: &RequestHead,
     parts: &Parts,
-) -> Result<Option<Admission>, HttpRefusal> {
+) -> Result<Option<Admission>, AccessRefusal> {
     let config = web.services.config();
     let rules = rules(&config);
     let need = routes::need(visitor.door(), parts);
@@ -107,7 +107,7 @@ pub(super) fn refused(
     web: &WebState,
     visitor: &Visitor,
     head: Option<&RequestHead>,
-    refusal: HttpRefusal,
+    refusal: AccessRefusal,
 ) -> Response {
     let services = &web.services;
     count(services, head, &refusal);
@@ -119,7 +119,7 @@ pub(super) fn refused(
 }
 
 /// Counts a refusal, and logs those that a person has to know of.
-fn count(services: &App, head: Option<&RequestHead>, refusal: &HttpRefusal) {
+fn count(services: &App, head: Option<&RequestHead>, refusal: &AccessRefusal) {
     let refusals = &services.refusals;
     let reason = refusal.reason;
     if reason == RefusalReason::Origin {

@@ -98,8 +98,8 @@ impl RefusalReason {
     }
 
     /// The refusal with this sentence.
-    pub(crate) fn refusal(self, message: impl Into<String>) -> HttpRefusal {
-        HttpRefusal { reason: self, message: message.into(), header: None }
+    pub(crate) fn refusal(self, message: impl Into<String>) -> AccessRefusal {
+        AccessRefusal { reason: self, message: message.into(), header: None }
     }
 
     /// Whether a right credential was missing.
@@ -118,14 +118,14 @@ impl RefusalReason {
 
 /// The answer to a request that does not pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct HttpRefusal {
+pub(crate) struct AccessRefusal {
     pub(crate) reason: RefusalReason,
     pub(crate) message: String,
     /// A header that belongs to the status.
     header: Option<(HeaderName, String)>,
 }
 
-impl HttpRefusal {
+impl AccessRefusal {
     /// 421: a `Host` that is not served.
     pub(crate) fn misdirected() -> Self {
         RefusalReason::Misdirected.refusal("this host is not served here: use 127.0.0.1, [::1] or localhost")
@@ -167,7 +167,7 @@ impl HttpRefusal {
     }
 }
 
-impl IntoResponse for HttpRefusal {
+impl IntoResponse for AccessRefusal {
     fn into_response(self) -> Response {
         let mut message = self.message.clone();
         // The rest of the body is below a hundred bytes.
@@ -206,8 +206,8 @@ mod tests {
     fn the_command_is_shown_only_for_an_origin() {
         let origin = WebOrigin::parse("http://localhost:5173").unwrap();
         assert!(
-            HttpRefusal::origin(Some(&origin)).message.ends_with("skein origins add http://localhost:5173")
+            AccessRefusal::origin(Some(&origin)).message.ends_with("skein origins add http://localhost:5173")
         );
-        assert!(!HttpRefusal::origin(None).message.contains("skein origins"));
+        assert!(!AccessRefusal::origin(None).message.contains("skein origins"));
     }
 }

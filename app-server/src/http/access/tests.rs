@@ -37,7 +37,7 @@ struct Case {
 impl Case {
     fn decide(&self) -> Result<Admission, RefusalReason> {
         let origins = vec![OriginPattern::parse("http://localhost:5173").unwrap()];
-        let rules = AccessRules { local: self.local, browser: &Browser { origins } };
+        let rules = AccessRules { local: self.local, browser: &Browser { origins, ..Browser::default() } };
         admit(rules, (self.door, self.need), &self.head, self.facts.clone()).map_err(|refusal| refusal.reason)
     }
 
@@ -320,7 +320,7 @@ fn one_host_of_this_machine_is_served() {
 }
 
 #[test]
-fn senders_are_told_apart_by_their_headers() {
+fn senders_differ_by_their_headers() {
     let sender = |headers: &[(&str, &str)]| read("/", &[&[HOST], headers].concat()).map(|head| head.sender);
     assert_eq!(sender(&[]), Ok(Sender::Program));
     assert_eq!(sender(&[("origin", "http://a:1")]), Ok(Sender::Page(origin("http://a:1"))));

@@ -16,7 +16,7 @@ use super::dispatch;
 use super::error::ThreadError;
 use super::event::{Counts, Event};
 use super::machine::{Machine, Policy};
-use super::registry::OwnerSlot;
+use super::registry::{GivenAnswer, OwnerSlot};
 use super::writer::Written;
 use crate::config::{RunningOrphans, ServerConfig};
 use crate::policy;
@@ -229,9 +229,9 @@ impl Owner {
             self.turns.cut_off();
             self.step(Event::Shutdown);
         }
-        for (by, question, answer) in woken.answers {
+        for GivenAnswer { by, access, question, answer } in woken.answers {
             let settled = self.questions.take_answer(by, question, answer);
-            self.settle(settled.map(|settled| (question, settled)));
+            self.settle(settled.map(|settled| (question, settled.within(access))));
         }
         if woken.interrupt.is_some_and(|turn| self.turns.runs(&turn)) {
             self.step(Event::Interrupt);

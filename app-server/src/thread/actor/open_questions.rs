@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
+use skein_protocol::access::Access;
 use skein_protocol::approval::{
     DynamicToolCallResponse, McpServerElicitationAction, McpServerElicitationRequestResponse,
     ToolRequestUserInputResponse,
@@ -256,6 +257,15 @@ impl Question {
     fn put_to(&mut self, outbox: &Outbox) {
         self.asked.ask(outbox.connection());
         outbox.push(self.frame.clone());
+    }
+}
+
+impl Settled {
+    /// The answer as far as this access reaches: only `admin` changes the settings, so `always` of others holds for the
+    /// session.
+    pub(super) fn within(self, access: Access) -> Self {
+        let is_kept = matches!(self, Self::Permission(Decision::Always));
+        if is_kept && access < Access::Admin { Self::Permission(Decision::Session) } else { self }
     }
 }
 

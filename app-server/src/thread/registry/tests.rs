@@ -1,7 +1,8 @@
+use skein_protocol::access::Access;
 use skein_protocol::ids::{ConnectionId, ThreadId, TurnId};
 use tokio::sync::oneshot;
 
-use super::{Claim, OwnerSlot, Registry, Undelivered};
+use super::{Claim, GivenAnswer, OwnerSlot, Registry, Undelivered};
 use crate::thread::command::Command;
 use crate::thread::machine::Persistence;
 
@@ -61,14 +62,17 @@ async fn urgent_requests_pass_a_full_mailbox() {
     let handle = registry.handle(T).unwrap();
     assert!(handle.send(fence()).is_ok());
     handle.interrupt(TurnId::from("turn"));
-    handle.answer(ConnectionId(1), 7, Ok(serde_json::value::to_raw_value(&1).unwrap()));
-    handle.answer(ConnectionId(1), 7, Ok(serde_json::value::to_raw_value(&2).unwrap()));
+    let answer = |text: i64| {
+        let answer = Ok(serde_json::value::to_raw_value(&text).unwrap());
+        handle.answer(GivenAnswer { by: ConnectionId(1), access: Access::Chat, question: 7, answer });
+    };
+    answer(1);
+    answer(2);
     // Three reasons, one wake-up.
     handle.woken().await;
     let woken = slot.look();
     assert_eq!(woken.interrupt, Some(TurnId::from("turn")));
-    let answers: Vec<&str> =
-        woken.answers.iter().map(|(_, _, answer)| answer.as_ref().unwrap().get()).collect();
+    let answers: Vec<&str> = woken.answers.iter().map(|given| given.answer.as_ref().unwrap().get()).collect();
     assert_eq!(answers, ["1"], "the first answer of a client counts");
     assert!(slot.look().interrupt.is_none() && slot.look().answers.is_empty());
 }

@@ -12,9 +12,9 @@ use skein_protocol::methods::{
     ConfigValueWrite, ExperimentalFeatureList, HooksList, Initialize, METHODS, McpServerResourceRead,
     McpServerStatusList, McpServerToolCall, ModelList, ModelProviderCapabilitiesRead, ModelProviderList,
     PermissionProfileList, RpcDiscover, ServerDiagnostics, SkeinCatalogResume, SkeinConnectionLeave,
-    SkeinHelpersList, SkeinQuiesce, SkeinStatus, SkillsList, ThreadGoalGet, ThreadItemsList, ThreadList,
-    ThreadLoadedList, ThreadRead, ThreadResume, ThreadSearch, ThreadSearchOccurrences, ThreadTurnsList,
-    ThreadUnsubscribe,
+    SkeinCredentialAdd, SkeinCredentialList, SkeinCredentialRevoke, SkeinHelpersList, SkeinQuiesce,
+    SkeinStatus, SkillsList, ThreadGoalGet, ThreadItemsList, ThreadList, ThreadLoadedList, ThreadRead,
+    ThreadResume, ThreadSearch, ThreadSearchOccurrences, ThreadTurnsList, ThreadUnsubscribe,
 };
 use skein_protocol::server::ClientInfo;
 use skein_protocol::table::Method;
@@ -65,12 +65,15 @@ const OF_READ: [&str; 32] = [
 ];
 
 /// The methods that only `admin` may call.
-const OF_ADMIN: [&str; 6] = [
+const OF_ADMIN: [&str; 9] = [
     ConfigBatchWrite::INFO.wire,
     ConfigMcpServerReload::INFO.wire,
     ConfigValueWrite::INFO.wire,
     McpServerResourceRead::INFO.wire,
     McpServerToolCall::INFO.wire,
+    SkeinCredentialAdd::INFO.wire,
+    SkeinCredentialList::INFO.wire,
+    SkeinCredentialRevoke::INFO.wire,
     SkeinQuiesce::INFO.wire,
 ];
 

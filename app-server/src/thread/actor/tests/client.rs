@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
+use skein_protocol::access::Access;
 use skein_protocol::approval::{
     DynamicToolCallResponse, ToolRequestUserInputAnswer, ToolRequestUserInputResponse,
 };
@@ -33,6 +34,7 @@ use crate::thread::command::{
 };
 use crate::thread::dispatch;
 use crate::thread::event::Force;
+use crate::thread::registry::GivenAnswer;
 use crate::thread::subscribers::{ClientWishes, Left, Role};
 
 pub(crate) struct Client {
@@ -385,7 +387,7 @@ impl Client {
     pub(crate) fn say_raw(&self, question: i64, answer: Result<Box<RawValue>, WireError>) {
         let thread = self.services.questions.thread(question);
         if let Some(handle) = thread.and_then(|thread| self.services.registry.handle(thread)) {
-            handle.answer(self.id(), question, answer);
+            handle.answer(GivenAnswer { by: self.id(), access: Access::Admin, question, answer });
         }
     }
 
@@ -395,7 +397,8 @@ impl Client {
         let response = DynamicToolCallResponse { content_items, success: true };
         let thread = self.services.questions.thread(question);
         if let Some(handle) = thread.and_then(|thread| self.services.registry.handle(thread)) {
-            handle.answer(self.id(), question, Ok(to_raw_value(&response).unwrap()));
+            let answer = Ok(to_raw_value(&response).unwrap());
+            handle.answer(GivenAnswer { by: self.id(), access: Access::Admin, question, answer });
         }
     }
 

@@ -21,6 +21,7 @@ mod failures;
 mod forks;
 mod helper_notes;
 mod lasting;
+mod limits;
 mod loads;
 pub(crate) mod message;
 mod messages;
