@@ -26,6 +26,9 @@ const ANY_COOKIE: [u8; 8] = [0xff; 8];
 /// The user of everybody who has no number in this user namespace, if the kernel does not say (user_namespaces(7)).
 const OVERFLOW_UID: u32 = 65534;
 
+/// How often the tables are read for a socket that they do not show.
+const LOOKS: usize = 3;
+
 /// sock_diag has found a socket. Without its module for TCP it says "no such socket" of every one.
 static FINDS: AtomicBool = AtomicBool::new(false);
 
@@ -130,8 +133,18 @@ fn failed(errno: Errno) -> Unknown {
     Unknown::Io(errno.into())
 }
 
-/// Looks for this socket in `/proc/net/tcp` and `tcp6`, where IPv4 connections of IPv6 sockets are.
+/// Looks for this socket in `/proc/net/tcp` and `tcp6`, where IPv4 connections of IPv6 sockets are. A table that changes
+/// during a look shows rows twice or not at all (proc_pid_net(5) is no snapshot), so a missing row is looked for again.
 fn by_proc(pair: &TcpPair) -> Result<Option<TcpEntry>, Unknown> {
+    for _ in 1..LOOKS {
+        if let Some(entry) = one_look(pair)? {
+            return Ok(Some(entry));
+        }
+    }
+    one_look(pair)
+}
+
+fn one_look(pair: &TcpPair) -> Result<Option<TcpEntry>, Unknown> {
     let mut found = Vec::new();
     for (table, mapped) in [("tcp", false), ("tcp6", true)] {
         if !mapped && pair.own.is_ipv6() {
@@ -144,12 +157,14 @@ fn by_proc(pair: &TcpPair) -> Result<Option<TcpEntry>, Unknown> {
             Err(error) => return Err(Unknown::Io(error)),
         }
     }
-    match found[..] {
-        [] => Ok(None),
-        [entry] => Ok(Some(entry)),
-        // The table changed during the look, so that no row of them counts.
-        [entry, ..] => Ok(Some(TcpEntry { established: false, ..entry })),
-    }
+    Ok(one_socket(&found))
+}
+
+/// The socket that these rows show, which is not established if they differ.
+fn one_socket(found: &[TcpEntry]) -> Option<TcpEntry> {
+    let (&first, rest) = found.split_first()?;
+    let established = first.established && rest.iter().all(|entry| *entry == first);
+    Some(TcpEntry { established, ..first })
 }
 
 /// The rows of a table that are about this socket.

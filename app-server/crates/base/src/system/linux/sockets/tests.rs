@@ -119,6 +119,18 @@ fn rows_of_the_tables_are_read() {
 }
 
 #[test]
+fn a_row_shown_twice_is_one_socket_and_rows_that_differ_are_none_that_is_established() {
+    let entry = TcpEntry { established: true, uid: 1000, inode: 222 };
+    let closed = TcpEntry { established: false, ..entry };
+    assert_eq!(one_socket(&[]), None);
+    assert_eq!(one_socket(&[entry, entry, entry]), Some(entry));
+    let differing = [[entry, closed], [closed, entry], [entry, TcpEntry { uid: 0, ..entry }]];
+    for rows in differing {
+        assert!(one_socket(&rows).is_some_and(|found| !found.established), "{rows:?}");
+    }
+}
+
+#[test]
 fn the_uid_of_users_without_a_number_is_the_kernels() {
     let read = fs::read_to_string("/proc/sys/kernel/overflowuid").unwrap();
     assert_eq!(overflow_uid(), read.trim().parse().ok());
