@@ -52,6 +52,7 @@ pub(super) fn apply(start: ServerConfig, mut tree: Table, problems: &mut Problem
         listen: start.listen,
         guard: start.guard,
         test_fences: start.test_fences,
+        capability: start.capability,
         origin: start.origin,
         every_model: root.read(),
         ..root.read()

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use skein_protocol::methods::{ConfigRead, SkeinCredentialList, ThreadStart};
+use skein_protocol::methods::{ConfigMcpServerReload, ConfigRead, SkeinCredentialList, ThreadStart};
 use skein_protocol::table::Method;
 
 use super::{Serving, run, skein};
@@ -169,14 +169,37 @@ fn the_token_of_the_peer_has_to_be_a_secret() {
 
 /// Sends the bearer's token to a server; its answer.
 fn sent(address: &str, secret: &str) -> String {
+    exchange(address, &format!("Authorization: Bearer {secret}\r\n"))
+}
+
+/// The answer to a request with these headers.
+fn exchange(address: &str, headers: &str) -> String {
     let mut stream = TcpStream::connect(address.strip_prefix("ws://").unwrap()).unwrap();
-    let head = format!(
-        "GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {secret}\r\nConnection: close\r\n\r\n"
-    );
+    let head = format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{headers}Connection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
+}
+
+#[test]
+fn with_a_token_of_the_peer_every_program_on_tcp_sends_it_also_after_a_reload() {
+    let folder = tempfile::tempdir().unwrap();
+    let (home, word) = (folder.path().join("home"), "a-word-of-the-peer-with-enough-characters");
+    let file = folder.path().join("token");
+    fs::write(&file, word).unwrap();
+    let mut serve = skein(&["serve", "--listen", "ws://127.0.0.1:0", "--home", home.to_str().unwrap()]);
+    serve.args(["--ws-auth", "capability-token", "--ws-token-file", file.to_str().unwrap()]);
+    let serving = Serving::run(serve);
+    let address = serving.ready["address"].as_str().unwrap().to_owned();
+    for _ in 0..2 {
+        assert!(sent(&address, word).starts_with("HTTP/1.1 200"));
+        assert!(sent(&address, &word.to_uppercase()).starts_with("HTTP/1.1 401"));
+        let without = exchange(&address, "");
+        assert!(without.starts_with("HTTP/1.1 401") && without.contains("\"missing\""), "{without}");
+        works(&home, &["call", ConfigMcpServerReload::INFO.wire]);
+    }
+    assert_eq!(serving.stop(Signal::SIGTERM), Some(0));
 }
 
 /// Every file below a folder, with its text.
