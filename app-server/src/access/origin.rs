@@ -50,9 +50,9 @@ impl WebOrigin {
         (is_scheme && is_authority(authority)).then(|| Self(text.to_owned()))
     }
 
-    /// The origin of a page that the server itself serves at this `Host`.
-    pub(crate) fn own(host: &str) -> Self {
-        Self(format!("http://{host}"))
+    /// The origin of a page that the server itself serves at this `Host`; `None` for a text that is no host.
+    pub(crate) fn own(host: &str) -> Option<Self> {
+        Self::parse(&format!("http://{host}"))
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -84,7 +84,8 @@ fn is_authority(authority: &str) -> bool {
 }
 
 fn is_port(port: &str) -> bool {
-    !port.starts_with('0') && port.parse::<u16>().is_ok()
+    let is_number = port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0');
+    is_number && port.parse::<u16>().is_ok()
 }
 
 impl OriginPattern {

@@ -24,10 +24,79 @@ impl Dice {
 
 /// Whether lines end with their crc.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Signed {
+enum Signed {
     Yes,
     No,
 }
+
+/// The entries that a target starts from, and how they change.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Corpus<'a> {
+    pub(super) entries: &'a [&'a str],
+    signed: Signed,
+    /// The value behind a colon becomes one of these.
+    values: &'a [&'a str],
+}
+
+impl<'a> Corpus<'a> {
+    /// Lines that end with their crc.
+    pub(super) fn signed(entries: &'a [&'a str]) -> Self {
+        Self { entries, signed: Signed::Yes, values: VALUES }
+    }
+
+    /// Lines of JSON.
+    pub(crate) fn json(entries: &'a [&'a str]) -> Self {
+        Self { entries, signed: Signed::No, values: VALUES }
+    }
+
+    /// Heads of HTTP requests.
+    pub(crate) fn heads(entries: &'a [&'a str]) -> Self {
+        Self { entries, signed: Signed::No, values: HEADERS }
+    }
+}
+
+/// Values that headers become.
+const HEADERS: &[&str] = &[
+    " ",
+    " 127.0.0.1:4500",
+    " localhost",
+    " localhost:080",
+    " [127.0.0.1]",
+    " ::1",
+    " [::1]:4500",
+    " 127.0.0.1.evil.example",
+    " user@localhost:4500",
+    " evil.example",
+    " http://127.0.0.1:4500",
+    " http://localhost:5173",
+    " http://localhost:4500",
+    " http://evil.example",
+    " http://LOCALHOST:5173",
+    " http://localhost:5173.",
+    " http://user@localhost:5173",
+    " http://xn--e1afmkfd.example",
+    " null",
+    " file://",
+    " tauri://localhost",
+    " same-origin",
+    " cross-site",
+    " script",
+    " websocket",
+    " Upgrade",
+    " keep-alive",
+    " 0",
+    " 13",
+    " 4096",
+    " chunked",
+    " application/json",
+    " text/plain",
+    " Bearer skein_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    " Basic dXNlcjpwYXNz",
+    " skein.v1",
+    " skein.v1, skein.auth.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    " skein.auth.",
+    " \u{e4}\u{2028}",
+];
 
 /// Values that numbers, texts and objects become.
 const VALUES: &[&str] = &[
@@ -66,18 +135,18 @@ const VALUES: &[&str] = &[
 ];
 
 /// An entry of the corpus, changed in a few places.
-pub(super) fn changed(corpus: &[&str], signed: Signed, seed: u64) -> Vec<u8> {
+pub(super) fn changed(corpus: Corpus<'_>, seed: u64) -> Vec<u8> {
     let mut dice = Dice(seed);
     // The first seeds are the corpus as it is.
-    let as_it_is = usize::try_from(seed).ok().and_then(|at| corpus.get(at));
-    let entry = as_it_is.copied().unwrap_or_else(|| dice.pick(corpus));
+    let as_it_is = usize::try_from(seed).ok().and_then(|at| corpus.entries.get(at));
+    let entry = as_it_is.copied().unwrap_or_else(|| dice.pick(corpus.entries));
     let mut lines: Vec<Vec<u8>> = entry.split_inclusive('\n').map(|line| line.as_bytes().to_vec()).collect();
     if as_it_is.is_none() {
         for _ in 0..=dice.below(6) {
             change(&mut lines, corpus, &mut dice);
         }
     }
-    if signed == Signed::Yes && (as_it_is.is_some() || dice.below(4) > 0) {
+    if corpus.signed == Signed::Yes && (as_it_is.is_some() || dice.below(4) > 0) {
         lines.iter_mut().for_each(sign);
     }
     let mut bytes = lines.concat();
@@ -88,7 +157,7 @@ pub(super) fn changed(corpus: &[&str], signed: Signed, seed: u64) -> Vec<u8> {
 }
 
 /// Changes lines as a whole, or a value in one.
-fn change(lines: &mut Vec<Vec<u8>>, corpus: &[&str], dice: &mut Dice) {
+fn change(lines: &mut Vec<Vec<u8>>, corpus: Corpus<'_>, dice: &mut Dice) {
     let at = dice.below(lines.len());
     match dice.below(8) {
         0 if !lines.is_empty() => drop(lines.remove(at)),
@@ -101,19 +170,19 @@ fn change(lines: &mut Vec<Vec<u8>>, corpus: &[&str], dice: &mut Dice) {
             lines.swap(at, other);
         }
         3 => {
-            let others: Vec<&str> = dice.pick(corpus).split_inclusive('\n').collect();
+            let others: Vec<&str> = dice.pick(corpus.entries).split_inclusive('\n').collect();
             lines.insert(at, dice.pick(&others).as_bytes().to_vec());
         }
         _ => {
             if let Some(line) = lines.get_mut(at) {
-                value(line, dice);
+                value(line, corpus.values, dice);
             }
         }
     }
 }
 
 /// Puts another value, or a deep one, behind a colon.
-fn value(line: &mut Vec<u8>, dice: &mut Dice) {
+fn value(line: &mut Vec<u8>, values: &[&str], dice: &mut Dice) {
     let colons: Vec<usize> =
         line.iter().enumerate().filter(|(_, byte)| **byte == b':').map(|(at, _)| at).collect();
     if colons.is_empty() {
@@ -122,14 +191,14 @@ fn value(line: &mut Vec<u8>, dice: &mut Dice) {
     let from = dice.pick(&colons) + 1;
     let end = line[from..]
         .iter()
-        .position(|byte| matches!(byte, b',' | b'}' | b']'))
+        .position(|byte| matches!(byte, b',' | b'}' | b']' | b'\n'))
         .map_or(line.len(), |at| from + at);
     let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
     let long = format!("\"{}\"", "x".repeat(5_000));
     let new = match dice.below(40) {
         0 => deep.as_str(),
         1 => long.as_str(),
-        _ => dice.pick(VALUES),
+        _ => dice.pick(values),
     };
     line.splice(from..end, new.bytes());
 }

@@ -1,4 +1,4 @@
-//! Feeds changed bytes to the readers of rollouts, to the import and to the readers of model streams. A round changes an
+//! Feeds changed bytes to the readers of rollouts, to the import, to the readers of model streams, and to the doors. A round changes an
 //! entry of the corpus and checks the promises of its target. The same seed makes the same bytes. `cargo test` plays the
 //! corpus and some rounds of a fixed seed; `scripts/fuzz` plays others for a time.
 //!
@@ -13,21 +13,28 @@ use skein_provider::http::played::STREAMS;
 mod change;
 mod targets;
 
+pub(crate) use change::Corpus;
+
 /// Rounds of `cargo test`. Origin: about a second for each target in a debug build.
-const ROUNDS: u64 = 300;
+pub(crate) const ROUNDS: u64 = 300;
 
 /// Plays a target: the corpus as it is, then rounds.
-fn play(name: &str, corpus: &[&str], signed: change::Signed, mut target: impl FnMut(&[u8])) {
+pub(crate) fn play(name: &str, corpus: Corpus<'_>, mut target: impl FnMut(&[u8])) {
+    play_rounds(name, ROUNDS, corpus, |bytes, _| target(bytes));
+}
+
+/// The same with this many rounds of `cargo test`. The target makes choices of its own, which follow from the seed.
+pub(crate) fn play_rounds(name: &str, rounds: u64, corpus: Corpus<'_>, mut target: impl FnMut(&[u8], u64)) {
     let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
     let mut round = |seed: u64| {
         let _hint = ReplayHint { name, seed };
-        target(&change::changed(corpus, signed, seed));
+        target(&change::changed(corpus, seed), seed);
     };
     if let Some(seed) = number("SKEIN_FUZZ_SEED") {
         return round(seed);
     }
     let Some(seconds) = number("SKEIN_FUZZ_SECONDS") else {
-        return (0..ROUNDS).for_each(round);
+        return (0..rounds).for_each(round);
     };
     let first = Clock.new_id().as_u64_pair().1 >> 8;
     let end = Clock.now() + Duration::from_secs(seconds);
@@ -61,16 +68,25 @@ const TORN: &str = include_str!("corpus/torn.jsonl");
 const TEXTS: &str = include_str!("corpus/texts.jsonl");
 const TOOLS: &str = include_str!("corpus/tools.jsonl");
 const OLDER: &str = include_str!("corpus/older.jsonl");
+/// Heads of requests, one behind the other with `%%` between them.
+const HEADS: &str = include_str!("corpus/heads.http");
+/// Messages of clients.
+pub(crate) const MESSAGES: &str = include_str!("corpus/messages.jsonl");
+
+/// The heads of the corpus.
+pub(crate) fn heads() -> Vec<&'static str> {
+    HEADS.split("%%\n").collect()
+}
 
 #[test]
 fn a_line_that_can_be_read_is_written_the_same() {
-    play("lines", &[KINDS, TORN, TOOLS, TEXTS], change::Signed::Yes, targets::lines);
+    play("lines", Corpus::signed(&[KINDS, TORN, TOOLS, TEXTS]), targets::lines);
 }
 
 #[test]
 fn a_file_of_any_content_is_read_in_bounds_and_can_be_appended_to() {
     let bench = targets::Bench::new();
-    play("file", &[KINDS, TORN, TOOLS, TEXTS], change::Signed::Yes, |bytes| bench.file(bytes));
+    play("file", Corpus::signed(&[KINDS, TORN, TOOLS, TEXTS]), |bytes| bench.file(bytes));
 }
 
 #[test]
@@ -78,21 +94,20 @@ fn an_imported_file_always_loads() {
     let bench = targets::Bench::new();
     let peers = skein_store::testing::peer::FILES.iter().map(|(_, text)| *text);
     let corpus: Vec<&str> = peers.chain([OLDER]).collect();
-    play("import", &corpus, change::Signed::No, |bytes| bench.import(bytes));
+    play("import", Corpus::json(&corpus), |bytes| bench.import(bytes));
 }
 
 #[test]
 fn a_model_stream_reads_the_same_in_any_pieces() {
-    play("streams", &STREAMS, change::Signed::No, targets::streams);
+    play("streams", Corpus::json(&STREAMS), targets::streams);
 }
 
 #[test]
 fn a_seed_always_makes_the_same_bytes() {
     for seed in 0..20 {
-        let bytes = || change::changed(&[KINDS, TORN], change::Signed::Yes, seed);
+        let bytes = || change::changed(Corpus::signed(&[KINDS, TORN]), seed);
         assert_eq!(bytes(), bytes());
     }
-    let changed =
-        (0..50).filter(|seed| change::changed(&[TORN], change::Signed::Yes, *seed) != TORN.as_bytes());
+    let changed = (0..50).filter(|seed| change::changed(Corpus::signed(&[TORN]), *seed) != TORN.as_bytes());
     assert!(changed.count() > 40);
 }

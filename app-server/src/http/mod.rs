@@ -4,9 +4,10 @@ mod acceptor;
 mod access;
 mod auth;
 mod control;
-
 mod metrics;
 mod routes;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use acceptor::{Accept, Acceptor, HasRoom};
 pub(crate) use control::Control;

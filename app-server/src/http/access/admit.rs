@@ -143,7 +143,7 @@ pub(crate) fn is_allowed(rules: AccessRules<'_>, head: &RequestHead, origin: &We
 }
 
 fn is_own(head: &RequestHead, origin: &WebOrigin) -> bool {
-    *origin == WebOrigin::own(&head.host)
+    WebOrigin::own(&head.host).as_ref() == Some(origin)
 }
 
 /// Refuses a helper; the name of one that may connect.

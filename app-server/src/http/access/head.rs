@@ -65,6 +65,7 @@ impl RequestHead {
         let headers = &parts.headers;
         let host = host(door, headers, &parts.uri)?;
         no_secret_in_address(&parts.uri)?;
+        no_body_behind_an_upgrade(headers)?;
         let sender = sender(headers, &host)?;
         Ok(Self {
             is_forwarded: is_forwarded(headers),
@@ -98,17 +99,18 @@ fn host(door: Door, headers: &HeaderMap, target: &Uri) -> Result<String, AccessR
     if is_loopback(&host) { Ok(host) } else { Err(AccessRefusal::misdirected()) }
 }
 
-/// Whether a `Host` in lower case names this machine, with or without a port.
+/// Whether a `Host` in lower case names this machine, with or without a port. Pages of it have an origin.
 pub(crate) fn is_loopback(host: &str) -> bool {
+    if WebOrigin::own(host).is_none() {
+        return false;
+    }
     if let Ok(address) = host.parse::<SocketAddr>() {
         return address.ip().is_loopback();
     }
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if !name.contains(':') && port.parse::<u16>().is_ok() => name,
-        Some(_) | None => host,
-    };
-    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    name == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    let name = host.split_once(':').map_or(host, |(name, _)| name);
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let ip = bracketed.unwrap_or(name).parse::<IpAddr>();
+    name == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
 fn no_secret_in_address(target: &Uri) -> Result<(), AccessRefusal> {
@@ -119,6 +121,16 @@ fn no_secret_in_address(target: &Uri) -> Result<(), AccessRefusal> {
             "a secret is not in an address: send Authorization: Bearer, or the subprotocols skein.v1 and \
              skein.auth.SECRET",
         ));
+    }
+    Ok(())
+}
+
+/// A body behind a handshake would be read as frames.
+fn no_body_behind_an_upgrade(headers: &HeaderMap) -> Result<(), AccessRefusal> {
+    let has_body = headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+    if headers.contains_key(header::UPGRADE) && has_body {
+        return Err(RefusalReason::Upgrade.refusal("a websocket handshake has no body"));
     }
     Ok(())
 }
@@ -135,7 +147,9 @@ fn sender(headers: &HeaderMap, host: &str) -> Result<Sender, AccessRefusal> {
     }
     Ok(match headers.get(SEC_FETCH_SITE) {
         None => Sender::Program,
-        Some(site) if site == "same-origin" => Sender::Page(WebOrigin::own(host)),
+        Some(site) if site == "same-origin" => {
+            WebOrigin::own(host).map_or(Sender::MalformedPage, Sender::Page)
+        }
         Some(_) => Sender::Browser,
     })
 }

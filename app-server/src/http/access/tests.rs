@@ -1,5 +1,7 @@
 //! Every combination of door, need, sender, credential, user and settings.
 
+mod fuzz;
+
 use axum::http::Request;
 use skein_protocol::access::Access;
 use uuid::Uuid;
@@ -308,6 +310,11 @@ fn one_host_of_this_machine_is_served() {
     {
         assert_eq!(read("/", &[("host", host)]), Err((421, "host")), "{host}");
     }
+    for host in
+        ["localhost:080", "localhost:+80", "localhost:", "::1", "[127.0.0.1]", "127.0.0.1:0", "local_host"]
+    {
+        assert_eq!(read("/", &[("host", host)]), Err((421, "host")), "{host}: a page of it has no origin");
+    }
     assert_eq!(read("/", &[]), Err((400, "host")));
     assert_eq!(read("/", &[HOST, HOST]), Err((400, "host")));
     assert_eq!(read("/", &[("host", "user@localhost")]), Err((400, "host")));
@@ -317,6 +324,16 @@ fn one_host_of_this_machine_is_served() {
         "absolute form, another authority"
     );
     assert!(read("http://127.0.0.1:4500/", &[HOST]).is_ok(), "absolute form, the same authority");
+}
+
+#[test]
+fn a_handshake_has_no_body() {
+    let upgrade = ("upgrade", "websocket");
+    assert!(read("/", &[HOST, upgrade, ("content-length", "0")]).is_ok());
+    for body in [("content-length", "5"), ("transfer-encoding", "chunked")] {
+        assert_eq!(read("/", &[HOST, upgrade, body]), Err((400, "upgrade")), "{body:?}");
+        assert!(read("/", &[HOST, body]).is_ok(), "{body:?}");
+    }
 }
 
 #[test]

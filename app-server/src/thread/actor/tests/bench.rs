@@ -180,11 +180,16 @@ impl Bench {
 
     /// The app for a connection to this server.
     pub(crate) fn app(&self) -> Arc<App> {
+        self.app_with(Credentials::open(Path::new("/nowhere/access.json"), self.services.clock).unwrap())
+    }
+
+    /// The same with these credentials.
+    pub(crate) fn app_with(&self, credentials: Credentials) -> Arc<App> {
         let clock = self.services.clock;
         Arc::new(App {
             context: Arc::clone(&self.services),
             search: Arc::clone(&self.search),
-            credentials: Arc::new(Credentials::open(Path::new("/nowhere/access.json"), clock).unwrap()),
+            credentials: Arc::new(credentials),
             repair: Arc::clone(&self.repair),
             start_id: clock.new_id(),
             started: clock.wall(),

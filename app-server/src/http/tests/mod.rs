@@ -1,0 +1,3 @@
+//! Whole connections to the routes.
+
+mod fuzz;
