@@ -1,0 +1,61 @@
+// A browser without a window, for world.py: each line of JSON on standard input is a command, each line on standard output
+// the answer to one, in any order.
+//   {"id", "open": TAB, "context": NAME}            a tab of this name; tabs of one context share what pages store
+//   {"id", "permit": NAME, "with": [NAMES, {..}]}   permissions of a context
+//   {"id", "tab": TAB, "do": METHOD, "with": [..]}  a method of the driver's page, such as goto, evaluate, reload
+// Arguments: chromium or firefox, the program, and further arguments for it. It exits at the end of its input.
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+const [kind, executablePath, ...given] = process.argv.slice(2);
+const drivers = createRequire(join(process.env.BROWSERS_DRIVERS, "package.json"));
+const browser = kind === "chromium" ? await chromium() : await firefox();
+const contexts = {};
+const tabs = {};
+
+async function chromium() {
+  // No requests, except to this machine.
+  const quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"];
+  const args = ["--no-sandbox", "--disable-gpu", "--no-first-run", ...quiet, ...given];
+  return await drivers("playwright-core").chromium.launch({ executablePath, args, headless: true });
+}
+
+// playwright-core needs a patched or a newer Firefox; puppeteer-core drives Debian's.
+async function firefox() {
+  const nowhere = { "network.proxy.type": 1, "network.proxy.http": "127.0.0.1", "network.proxy.http_port": 9 };
+  const direct = { "network.proxy.no_proxies_on": "127.0.0.1", "network.proxy.ssl": "127.0.0.1", "network.proxy.ssl_port": 9 };
+  const extraPrefsFirefox = { ...nowhere, ...direct };
+  return await drivers("puppeteer-core").launch({ browser: "firefox", executablePath, extraPrefsFirefox, headless: true });
+}
+
+async function context(name) {
+  // Both drivers have contexts, under different names.
+  contexts[name] ??= kind === "chromium" ? browser.newContext() : browser.createBrowserContext();
+  return await contexts[name];
+}
+
+async function wish({ open, permit, tab, do: method, context: of, with: arguments_ }) {
+  if (open !== undefined) tabs[open] = await (await context(of)).newPage();
+  else if (permit !== undefined) await (await context(permit)).grantPermissions(...arguments_);
+  else {
+    const value = await tabs[tab][method](...arguments_);
+    // The answer to a navigation is an object of the driver: its status.
+    return typeof value?.status === "function" ? value.status() : value;
+  }
+}
+
+async function answer(line) {
+  const { id, ...wished } = JSON.parse(line);
+  let answered;
+  try {
+    answered = { id, value: (await wish(wished)) ?? null };
+  } catch (error) {
+    answered = { id, error: String(error.message ?? error) };
+  }
+  process.stdout.write(JSON.stringify(answered) + "\n");
+}
+
+for await (const line of createInterface({ input: process.stdin })) answer(line);
+await browser.close();
+process.exit(0);
