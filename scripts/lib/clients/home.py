@@ -38,8 +38,8 @@ class Home:
         # The browser's profile.
         self.profile = os.path.join(folder, "profile")
         # Exit codes of servers that clients started: wire.py writes a line for each.
-        self.ends = os.path.join(folder, "ends")
-        for empty in (self.transcript, self.ends):
+        self.codes = os.path.join(folder, "ends")
+        for empty in (self.transcript, self.codes):
             open(empty, "w").close()
         os.mkdir(self.path, 0o700)
         with open(os.path.join(self.path, "config.toml"), "w") as config:
@@ -57,7 +57,7 @@ class Home:
             self.codex = self.address_of("wire.py", self.between)
         else:
             with open(self.codex, "w") as script:
-                words = [sys.executable, os.path.join(HERE, "wire.py"), "streams", self.transcript, self.ends, self.programs.codex]
+                words = [sys.executable, os.path.join(HERE, "wire.py"), "streams", self.transcript, self.codes, self.programs.codex]
                 script.write("#!/bin/sh\nexec " + " ".join(f"'{word}'" for word in words) + ' "$@"\n')
             os.chmod(self.codex, 0o755)
 
@@ -124,8 +124,8 @@ class Home:
         """Checks that each server exited with 0, except for those killed here."""
         if self.server and self.server.returncode != 0:
             raise AssertionError(f"the server has ended with {self.server.returncode}{self.logged()}")
-        with open(self.ends) as ends:
-            codes = [map(int, line.split()) for line in ends]
+        with open(self.codes) as lines:
+            codes = [map(int, line.split()) for line in lines]
         if wrong := [code for server, code in codes if code != 0 and server not in self.killed]:
             raise AssertionError(f"servers have ended with {wrong}")
 
@@ -194,6 +194,12 @@ class Home:
             elif entry["dir"] == "s2c" and "method" not in message and key in asked:
                 results.append(message.get("result") or {})
         return results
+
+    def ends(self, thread, turn):
+        """The status with which a turn has ended, as the thread's history has it; nothing while it runs."""
+        command = [self.programs.skein, "export", "--home", self.path, thread]
+        records = [json.loads(line) for line in subprocess.check_output(command, env=self.variables()).splitlines()]
+        return [it["status"] for it in records if it["type"] == "turn.completed" and it["turnId"] == turn]
 
     def entries(self, since=0):
         with open(self.transcript) as lines:

@@ -37,8 +37,11 @@ def pid(text):
 
 
 def interrupted(home, since):
-    """The server says that a turn was interrupted."""
-    statuses = lambda: [turn["turn"]["status"] for turn in home.said("turn/completed", since)]
+    """The server says that a turn was interrupted. A client that leaves the thread before the turn has ended receives no
+    message about its end; then the thread's history says so."""
+    left = lambda: home.requested("thread/unsubscribe", since) and home.requested("turn/interrupt", since)
+    kept = lambda: [status for turn in left() for status in home.ends(turn["threadId"], turn["turnId"])]
+    statuses = lambda: [turn["turn"]["status"] for turn in home.said("turn/completed", since)] or kept()
     equal(until("the end of the turn", statuses)[-1], "interrupted")
 
 
