@@ -41,7 +41,7 @@ pub(super) fn judge(session: &ClientSession, params: &dyn Any) -> Result<Vec<Nam
     if session.access() >= Access::Admin {
         return Ok(Vec::new());
     }
-    let wishes = Wishes::of(params);
+    let mut wishes = Wishes::of(params);
     let config = session.app.config();
     if wishes.force {
         return Err(forbidden("force", "only a connection with the access admin unloads by force"));
@@ -52,6 +52,10 @@ pub(super) fn judge(session: &ClientSession, params: &dyn Any) -> Result<Vec<Nam
     }
     let policy_of = |thread| session.app.registry.handle(thread)?.seen(|seen| seen.approval_policy.clone());
     wishes.consent(&config, policy_of)?;
+    let folder_of = |thread| {
+        session.app.registry.handle(thread)?.seen(|seen| seen.thread.as_ref().map(|it| it.cwd.clone()))
+    };
+    wishes.forget_usual_folder(folder_of);
     Ok(wishes.paths)
 }
 
@@ -242,6 +246,18 @@ impl<'p> Wishes<'p> {
                 UserInput::Text { .. } | UserInput::Image { .. } | UserInput::Audio { .. } => {}
             }
         }
+    }
+
+    /// Drops a working directory that changes nothing: the one that the thread has, or that a new thread gets without a
+    /// name. The terminal client repeats it with each turn, also as the only folder of its workspace.
+    fn forget_usual_folder(&mut self, folder_of: impl FnOnce(ThreadId) -> Option<String>) {
+        let usual = match self.thread {
+            Some(thread) => folder_of(thread),
+            None => Some(directory::named(None)),
+        };
+        let Some(usual) = usual.map(PathBuf::from) else { return };
+        let may_repeat = |field: &str| field == "cwd" || field.starts_with("runtimeWorkspaceRoots[");
+        self.paths.retain(|named| !may_repeat(&named.field) || named.path != usual);
     }
 
     /// Whether the request leaves consent as strict as the settings have it. Policy and sandbox of a thread change apart, so a

@@ -257,6 +257,40 @@ async fn every_path_of_chat_lies_in_the_roots() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn chat_may_repeat_the_folder_that_a_thread_has() {
+    let disk = tempfile::tempdir().unwrap();
+    let at = |name: &str| disk.path().join(name).display().to_string();
+    fs::create_dir(at("root")).unwrap();
+    let bench = Bench::with(|config| config.browser.roots = vec![at("root")]);
+    let (mut client, usual) = bench.materialised().await;
+    let other = client.start_with(json!({ "cwd": at("other") })).await;
+    let mut chat = Connection::open(&bench, Access::Chat);
+    let here = std::env::current_dir().unwrap().display().to_string();
+    let input = json!([{ "type": "text", "text": "hello" }]);
+    for (thread, own, foreign) in [(usual, here.clone(), at("other")), (other, at("other"), here.clone())] {
+        for (cwd, field) in [(own, None), (foreign, Some("cwd".to_owned()))] {
+            let params = with(thread, json!({ "cwd": cwd }));
+            assert_eq!(refused::<ThreadResume>(&mut chat, params.clone()).await, field, "{cwd}");
+            let turn = with(thread, json!({ "cwd": cwd, "input": input }));
+            assert_eq!(refused::<TurnStart>(&mut chat, turn).await, field, "{cwd}");
+            assert_eq!(refused::<ThreadSettingsUpdate>(&mut chat, params).await, field, "{cwd}");
+            let workspace = with(thread, json!({ "runtimeWorkspaceRoots": [at("root"), cwd] }));
+            let field = field.map(|_| "runtimeWorkspaceRoots[1]".to_owned());
+            assert_eq!(refused::<ThreadResume>(&mut chat, workspace).await, field, "{cwd}");
+            let image = json!([{ "type": "localImage", "path": cwd }]);
+            let turn = with(thread, json!({ "cwd": cwd, "input": image }));
+            assert!(refused::<TurnStart>(&mut chat, turn).await.is_some(), "{cwd}");
+        }
+    }
+    assert_eq!(refused::<ThreadStart>(&mut chat, json!({ "cwd": here })).await, None);
+    assert_eq!(
+        refused::<ThreadStart>(&mut chat, json!({ "cwd": at("other") })).await,
+        Some("cwd".to_owned())
+    );
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn chat_unloads_a_thread_but_not_by_force() {
     let bench = Bench::in_memory();
     let (_client, thread) = bench.materialised().await;
