@@ -15,6 +15,9 @@ BOUND = 60
 # Limit for the end of a killed process, seconds.
 KILLED = 5
 MARK = "SKEIN_CLIENTS_MARK"
+# How a client connects to a server, and the variable with the token of one that sends it.
+WEBSOCKET, UNIX, TOKEN = "websocket", "unix", "token"
+TOKEN_VARIABLE = "SKEIN_CLIENTS_TOKEN"
 
 
 class Programs:
@@ -45,6 +48,9 @@ class Home:
         with open(os.path.join(self.path, "config.toml"), "w") as config:
             config.write(helper("helper", programs.helper, self.mark) + 'default_tools_approval_mode = "approve"\n')
             config.write(helper("asks", programs.helper, self.mark) + 'default_tools_approval_mode = "prompt"\n')
+            if connects == TOKEN:
+                # A token has the access `chat`, whose paths lie in these folders.
+                config.write(f'[auth]\nlocal = "token"\n[browser]\nroots = [{json.dumps(folder)}]\n')
         self.server = self.between = None
         self.port = 0
         self.killed = []
@@ -53,13 +59,27 @@ class Home:
         """Starts the server for the client to connect to, or prepares the program that the client starts."""
         if self.connects:
             self.serve()
-            self.between = self.python(["wire.py", "websocket", self.transcript, self.address, self.hold], stdout=subprocess.PIPE)
+            listen = f"unix://{self.path}-between.sock" if self.connects == UNIX else "ws://127.0.0.1:0"
+            words = ["wire.py", "websocket", self.transcript, self.door(), listen, self.hold]
+            self.between = self.python(words, stdout=subprocess.PIPE)
             self.codex = self.address_of("wire.py", self.between)
         else:
             with open(self.codex, "w") as script:
                 words = [sys.executable, os.path.join(HERE, "wire.py"), "streams", self.transcript, self.codes, self.programs.codex]
                 script.write("#!/bin/sh\nexec " + " ".join(f"'{word}'" for word in words) + ' "$@"\n')
             os.chmod(self.codex, 0o755)
+
+    def door(self):
+        """The address of the server for this client."""
+        return f"unix://{self.path}/control.sock" if self.connects == UNIX else self.address
+
+    def token(self):
+        """A new token of the server, whose local programs need one."""
+        command = [self.programs.skein, "token", "create", "client", "--home", self.path]
+        ran = subprocess.run(command, env=self.variables(), capture_output=True, text=True, timeout=BOUND)
+        if ran.returncode != 0:
+            raise AssertionError(f"no token: {ran.stderr.strip()}")
+        return ran.stdout.strip()
 
     def address_of(self, what, process):
         """The address that a program prints once it listens."""

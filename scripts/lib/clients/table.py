@@ -22,7 +22,7 @@ import time
 import steps
 import tui
 import web
-from home import HERE, Home, Programs, until
+from home import HERE, TOKEN, UNIX, WEBSOCKET, Home, Programs, until
 
 PYTHON = os.path.join(os.environ["CLIENTS_PYTHON"], "bin", "python")
 TUI = [os.environ["CLIENTS_TUI"]]
@@ -37,16 +37,18 @@ WAITS = {steps.LATE: "a program waits for the end of a turn before it sends the 
 
 
 class Row:
-    """A client: its name, its runner, whether it connects to a server, and the reasons for its missing steps."""
+    """A client: its name, its runner, how it connects to a server, and the reasons for its missing steps."""
 
-    def __init__(self, name, kind, driver, connects=False, without=WAITS):
+    def __init__(self, name, kind, driver, connects=None, without=WAITS):
         self.name, self.kind, self.driver, self.connects, self.without = name, kind, driver, connects, without
 
 
 ROWS = [
-    Row("codex --remote 0.169.0 (npm, websocket)", tui.Tui, TUI, connects=True, without={}),
-    Row("codex --remote 0.169.0, two on one thread", tui.Two, TUI, connects=True, without={}),
-    Row("codex-app-server-sdk 0.5.1 (crate, websocket)", steps.Program, [os.environ["CLIENTS_CARGO"]], connects=True),
+    Row("codex --remote 0.169.0 (npm, unix socket)", tui.Tui, TUI, connects=UNIX, without={}),
+    Row("codex --remote 0.169.0 (npm, websocket)", tui.Tui, TUI, connects=WEBSOCKET, without={}),
+    Row("codex --remote 0.169.0, with a token", tui.Tui, TUI, connects=TOKEN, without={}),
+    Row("codex --remote 0.169.0, two on one thread", tui.Two, TUI, connects=WEBSOCKET, without={}),
+    Row("codex-app-server-sdk 0.5.1 (crate, websocket)", steps.Program, [os.environ["CLIENTS_CARGO"]], connects=WEBSOCKET),
     Row("openai-codex 0.163.0 (PyPI)", steps.Program, [PYTHON, here("openai-codex.py")]),
     Row("codex-app-server-client 0.1.0 (PyPI)", steps.Program, [PYTHON, here("codex-app-server-client.py")]),
     Row("codex-sdk-python 0.117.0 (PyPI)", steps.Program, [PYTHON, here("codex-sdk-python.py")]),

@@ -7,7 +7,7 @@ import time
 import uuid
 
 import steps
-from home import BOUND, until
+from home import BOUND, TOKEN, TOKEN_VARIABLE, until
 
 # Texts on the screen: once the client has the server's model; in its empty input field; below a finished answer; while
 # its server is gone.
@@ -92,9 +92,14 @@ class Tui:
         with open(os.path.join(own, "config.toml"), "w") as config:
             config.write(f'[projects."{self.folder}"]\ntrust_level = "trusted"\n')
         self.variables = {**home.variables(), "CODEX_HOME": own}
+        self.sends = []
+        if home.connects == TOKEN:
+            self.variables[TOKEN_VARIABLE] = home.token()
+            self.sends = ["--remote-auth-token-env", TOKEN_VARIABLE]
 
-    def open(self, *words):
-        terminal = Terminal([*self.driver, *words, "--remote", self.home.codex], self.folder, self.variables)
+    def open(self, *words, address=None):
+        command = [*self.driver, *words, "--remote", address or self.home.codex, *self.sends]
+        terminal = Terminal(command, self.folder, self.variables)
         self.terminals.append(terminal)
         self.opened.append(terminal)
         return terminal
@@ -121,10 +126,23 @@ class Tui:
         self.counted(prompt, count)
 
     def start(self):
+        self.straight()
         self.open().shows("the client to be connected", CONNECTED)
         self.thread = until("a thread", lambda: started(self.home))[0]
         for _ in range(1, self.count):
             self.open("resume", self.thread).shows("the client to be connected", CONNECTED)
+
+    def straight(self):
+        """The client also connects with nothing in between."""
+        terminal = self.open(address=self.home.door())
+        terminal.shows("the client to be connected to the server itself", CONNECTED)
+        self.terminals.remove(terminal)
+        self.quit(terminal)
+
+    def quit(self, terminal):
+        terminal.type("/quit")
+        terminal.shows("the command", "› /quit")
+        terminal.press("Enter", f"{ENDED} 0")
 
     def prompt(self):
         self.ask_and_count("::stream 5 8 10", 5)
@@ -175,10 +193,7 @@ class Tui:
         steps.equal(sorted(heard), sorted([first, second] * self.count))
 
     def resume(self):
-        ended = self.terminals.pop()
-        ended.type("/quit")
-        ended.shows("the command", "› /quit")
-        ended.press("Enter", f"{ENDED} 0")
+        self.quit(self.terminals.pop())
         again = self.open("resume", self.thread)
         again.shows("the history", lambda screen: numbers(answer_to(screen, "::stream 60 8 20")) == list(range(60)))
         self.ask_and_count("::stream 6 8 10", 6, again)

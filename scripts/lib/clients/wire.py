@@ -2,9 +2,10 @@
 
 usage: wire.py streams TRANSCRIPT ENDS CODEX ARGUMENT...    in the place of `codex`; records the messages of its
                                                             `app-server`, and writes its id and its exit code to ENDS
-       wire.py websocket TRANSCRIPT SERVER HOLD             in front of a server; prints {"address"}. While the file HOLD
-                                                            exists, the end of a turn and everything after it wait
-                                                            until the client has added a message to that turn
+       wire.py websocket TRANSCRIPT SERVER LISTEN HOLD      in front of a server, both ws://HOST:PORT or unix://PATH;
+                                                            prints {"address"}. While the file HOLD exists, the end of
+                                                            a turn and everything after it wait until the client has
+                                                            added a message to that turn
 
 A client's messages may have any shape ("free"); the answers may not."""
 
@@ -80,9 +81,30 @@ class EndOfTurn:
             await self.crossed.wait()
 
 
-async def websocket(transcript, server, hold):
-    from websockets.asyncio.client import connect
-    from websockets.asyncio.server import serve
+SOCKET = "unix://"
+
+
+def connection(server, request):
+    """A connection to the server with the path and the credential of a client's request."""
+    from websockets.asyncio.client import connect, unix_connect
+
+    given = {name: request.headers[name] for name in ("Authorization",) if name in request.headers}
+    options = {"max_size": None, "compression": None, "user_agent_header": None, "additional_headers": given}
+    if server.startswith(SOCKET):
+        return unix_connect(server.removeprefix(SOCKET), uri=f"ws://localhost{request.path}", **options)
+    return connect(server + request.path, **options)
+
+
+def listener(handle, listen):
+    from websockets.asyncio.server import serve, unix_serve
+
+    options = {"max_size": None, "compression": None}
+    if listen.startswith(SOCKET):
+        return unix_serve(handle, listen.removeprefix(SOCKET), **options)
+    return serve(handle, "127.0.0.1", 0, **options)
+
+
+async def websocket(transcript, server, listen, hold):
     from websockets.exceptions import WebSocketException
 
     count, end = 0, EndOfTurn(hold)
@@ -98,7 +120,7 @@ async def websocket(transcript, server, hold):
         count += 1
         name = f"websocket-{count}"
         try:
-            async with connect(server, max_size=None, compression=None, user_agent_header=None) as far:
+            async with connection(server, client.request) as far:
                 ways = [carry(client, far, name, "c2s", end.sent), carry(far, client, name, "s2c", end.received)]
                 tasks = [asyncio.ensure_future(way) for way in ways]
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -111,9 +133,10 @@ async def websocket(transcript, server, hold):
         except (OSError, WebSocketException):
             client.transport.abort()
 
-    async with serve(handle, "127.0.0.1", 0, max_size=None, compression=None) as listening:
-        port = listening.sockets[0].getsockname()[1]
-        print(json.dumps({"address": f"ws://127.0.0.1:{port}"}), flush=True)
+    async with listener(handle, listen) as listening:
+        at = listening.sockets[0].getsockname()
+        address = listen if listen.startswith(SOCKET) else f"ws://127.0.0.1:{at[1]}"
+        print(json.dumps({"address": address}), flush=True)
         await asyncio.get_running_loop().create_future()
 
 
