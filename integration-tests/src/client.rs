@@ -28,6 +28,8 @@ use skein_protocol::table::Method;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 
 pub use self::message::Received;
 use self::transcript::{Author, Transcript};
@@ -50,6 +52,8 @@ pub struct Client {
     /// Places in the record that no wait has taken yet.
     untaken: Vec<usize>,
     end: Option<End>,
+    /// The text of the server's close frame.
+    close_text: Option<String>,
     transcript: Option<Transcript>,
 }
 
@@ -83,7 +87,15 @@ impl Client {
     /// # Errors
     /// Fails if nothing listens there, or the websocket is refused.
     pub async fn connect(address: &str) -> anyhow::Result<Self> {
-        Self::connect_through(TcpSocket::new_v4()?, address).await
+        Self::connect_with(address, &[]).await
+    }
+
+    /// Connects with these headers in the handshake, and sends nothing yet.
+    ///
+    /// # Errors
+    /// Fails like [`Client::connect`].
+    pub async fn connect_with(address: &str, headers: &[(&str, &str)]) -> anyhow::Result<Self> {
+        Self::connect_through(TcpSocket::new_v4()?, address, headers).await
     }
 
     /// Connects with a small receive buffer and initialises. Unread messages soon wait at the server.
@@ -93,7 +105,7 @@ impl Client {
     pub async fn narrow(address: &str) -> anyhow::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.set_recv_buffer_size(NARROW)?;
-        let mut client = Self::connect_through(socket, address).await?;
+        let mut client = Self::connect_through(socket, address, &[]).await?;
         client.initialize().await?;
         Ok(client)
     }
@@ -114,13 +126,21 @@ impl Client {
         Ok(client)
     }
 
-    async fn connect_through(socket: TcpSocket, address: &str) -> anyhow::Result<Self> {
+    async fn connect_through(
+        socket: TcpSocket,
+        address: &str,
+        headers: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let host =
             address.strip_prefix("ws://").with_context(|| format!("{address} is not a ws:// address"))?;
+        let mut handshake = address.into_client_request()?;
+        for (name, value) in headers {
+            handshake.headers_mut().append(HeaderName::try_from(*name)?, HeaderValue::try_from(*value)?);
+        }
         let connect = async {
             let stream = socket.connect(host.parse()?).await?;
             stream.set_nodelay(true)?;
-            anyhow::Ok(tokio_tungstenite::client_async(address, stream).await?.0)
+            anyhow::Ok(tokio_tungstenite::client_async(handshake, stream).await?.0)
         };
         let socket = tokio::time::timeout(BOUND, connect).await;
         let socket = socket
@@ -132,6 +152,7 @@ impl Client {
             record: Vec::new(),
             untaken: Vec::new(),
             end: None,
+            close_text: None,
             transcript: Transcript::from_environment()?,
         })
     }
@@ -277,6 +298,11 @@ impl Client {
     /// How the connection ended, as far as this client has read.
     pub fn end(&self) -> Option<End> {
         self.end
+    }
+
+    /// The text of the server's close frame, as far as this client has read.
+    pub fn close_text(&self) -> Option<&str> {
+        self.close_text.as_deref()
     }
 
     /// Resets the connection, like a machine whose process was killed. Unread data is lost, and the server

@@ -30,6 +30,98 @@ pub async fn get(address: &str, path: &str, headers: &[(&str, &str)]) -> anyhow:
     Ok((status.with_context(|| format!("no HTTP: {answer}"))?, answer))
 }
 
+/// A request, to be sent to a server once.
+#[derive(Debug, Clone)]
+pub struct Request {
+    line: String,
+    headers: String,
+    body: String,
+}
+
+/// A server's answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The status line and the headers.
+    pub head: String,
+    /// The body.
+    pub body: String,
+}
+
+impl Request {
+    /// A request without headers and body, such as `GET` of `/healthz`.
+    pub fn new(method: &str, path: &str) -> Self {
+        Self { line: format!("{method} {path} HTTP/1.1"), headers: String::new(), body: String::new() }
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push_str(&format!("{name}: {value}\r\n"));
+        self
+    }
+
+    /// Adds the secret of a session or token.
+    #[must_use]
+    pub fn bearer(self, secret: &str) -> Self {
+        self.header("Authorization", &format!("Bearer {secret}"))
+    }
+
+    /// Adds a body of JSON.
+    #[must_use]
+    pub fn json(self, body: &serde_json::Value) -> Self {
+        Self { body: body.to_string(), ..self.header("Content-Type", "application/json") }
+    }
+
+    /// Sends the request to `ws://ADDRESS:PORT`, with the `Host` of that address.
+    ///
+    /// # Errors
+    /// Fails if no answer comes, or it is not HTTP.
+    pub async fn send(&self, address: &str) -> anyhow::Result<Answer> {
+        let Self { line, headers, body } = self;
+        let host = address.strip_prefix("ws://").unwrap_or(address);
+        let length = body.len();
+        let text = format!(
+            "{line}\r\nHost: {host}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        );
+        Answer::read(&exchange(address, text.as_bytes()).await?)
+    }
+}
+
+impl Answer {
+    /// Reads an answer with all its bytes.
+    ///
+    /// # Errors
+    /// Fails if it is not HTTP.
+    pub fn read(text: &str) -> anyhow::Result<Self> {
+        let (head, body) = text.split_once("\r\n\r\n").with_context(|| format!("no HTTP: {text:?}"))?;
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = status.with_context(|| format!("no HTTP: {text:?}"))?;
+        Ok(Self { status, head: head.to_owned(), body: body.to_owned() })
+    }
+
+    /// The values of a header, in order.
+    pub fn headers(&self, name: &str) -> Vec<&str> {
+        let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
+        lines.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// Fails if the body is not JSON.
+    pub fn json(&self) -> anyhow::Result<serde_json::Value> {
+        serde_json::from_str(&self.body).with_context(|| format!("no JSON: {self:?}"))
+    }
+
+    /// Status and reason of a refusal. The reason is empty in any other answer.
+    pub fn refusal(&self) -> (u16, String) {
+        let reason = self.json().ok().and_then(|body| body["reason"].as_str().map(str::to_owned));
+        (self.status, reason.unwrap_or_default())
+    }
+}
+
 /// Sends these bytes, and returns everything that the server sends until it ends the connection.
 ///
 /// # Errors

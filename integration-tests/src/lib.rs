@@ -21,10 +21,12 @@
 //! | [`snapshot`] | whether whole conversations match files |
 //! | [`terminal`] | which text a program shows on its screen |
 //! | [`users`] | how a second user of this machine runs a program |
+//! | [`credentials`] | how a client gets in with a token or as a page |
 //! | [`paths`] | where our programs are, and how `skein` runs on a home |
 
 pub mod bench;
 pub mod client;
+pub mod credentials;
 pub mod demo;
 pub mod fixture;
 pub mod home;

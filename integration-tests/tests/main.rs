@@ -1,5 +1,6 @@
 //! Skein's promises to its users, tested on a real server with real processes: one module for each promise.
 
+mod access;
 mod approvals;
 mod conformance;
 mod control;

@@ -103,6 +103,7 @@ impl Client {
         match self.socket.next().await {
             Some(Ok(Message::Text(text))) => self.keep(text.to_string())?,
             Some(Ok(Message::Close(frame))) => {
+                self.close_text = frame.as_ref().map(|frame| frame.reason.to_string());
                 self.end.get_or_insert(End::Close(frame.map(|frame| frame.code.into())));
             }
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
