@@ -59,6 +59,12 @@ impl WebOrigin {
         &self.0
     }
 
+    /// The command that allows this origin. A shell takes each word as it stands: only brackets need quotes.
+    pub(crate) fn command(&self) -> String {
+        let quote = if self.0.contains('[') { "'" } else { "" };
+        format!("skein origins add {quote}{}{quote}", self.0)
+    }
+
     /// Whether many unrelated pages share this origin.
     pub(crate) fn is_opaque(&self) -> bool {
         OPAQUE.contains(&self.0.as_str())

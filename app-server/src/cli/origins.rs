@@ -17,7 +17,7 @@ use super::client::CliClient;
 use super::credentials::{Create, life};
 use super::mcp::SettingsArgs;
 use super::notify::{self, ReloadNotice};
-use super::out::{causes, quoted};
+use super::out::causes;
 use super::{home, out, print_line, say, status};
 
 #[derive(Debug, Args)]
@@ -132,17 +132,13 @@ fn lacking(file: &SettingsFile, mut refused: Vec<RefusedOriginEntry>) -> Vec<Ref
     refused
 }
 
-fn command(origin: &str) -> String {
-    format!("skein origins add {}", quoted(origin))
-}
-
 fn shown(entry: &RefusedOriginEntry) -> Value {
-    json!({ "origin": entry.origin, "atMs": entry.at_ms, "command": command(&entry.origin) })
+    json!({ "origin": entry.origin, "atMs": entry.at_ms, "command": out::allowing(&entry.origin) })
 }
 
 fn line(entry: &RefusedOriginEntry) -> String {
     let at = status::moment(entry.at_ms);
-    format!("refused at {at}: {}; if it is yours: {}", entry.origin, command(&entry.origin))
+    format!("refused at {at}: {}; if it is yours: {}", entry.origin, out::allowing(&entry.origin))
 }
 
 impl AddOrigin {

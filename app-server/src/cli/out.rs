@@ -64,6 +64,11 @@ pub(super) fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
+/// The command that allows an origin.
+pub(super) fn allowing(origin: &str) -> String {
+    format!("skein origins add {}", quoted(origin))
+}
+
 /// A path as in JSON, even if it is no text.
 pub(super) fn path(path: &Path) -> String {
     path.to_string_lossy().into_owned()

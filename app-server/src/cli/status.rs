@@ -8,7 +8,7 @@ use skein_protocol::extension::{
 };
 use skein_store::home::listens;
 
-use super::out::one_line;
+use super::out::{allowing, one_line};
 
 /// One line for each subject: its name, then its numbers.
 pub(super) fn table(status: &SkeinStatusResponse) -> String {
@@ -105,10 +105,12 @@ fn doors(status: &SkeinStatusResponse) -> Vec<StatusRow> {
         "{origins_total} pages, {credentials_total} without a right credential, {helpers_total} helpers, {users_total} \
          other users"
     );
-    let pages = last_origins
-        .iter()
-        .rev()
-        .map(|page| ("refused page", format!("{} at {}", page.origin, moment(page.at_ms))));
+    let pages = last_origins.iter().rev().map(|page| {
+        (
+            "refused page",
+            format!("{} at {}; if it is yours: {}", page.origin, moment(page.at_ms), allowing(&page.origin)),
+        )
+    });
     std::iter::once(("not admitted", counts)).chain(pages).collect()
 }
 

@@ -51,6 +51,9 @@ impl WebState {
 /// The websocket of clients of unix sockets that ask for a path, as the peer's terminal client does.
 const RPC: &str = "/rpc";
 
+/// The health check. A page that is not allowed sees that the server is there, whatever the answer.
+pub(super) const HEALTH: &str = "/healthz";
+
 /// A page's session.
 const SESSION: &str = "/auth/session";
 const SESSION_METHODS: &str = "GET, POST, DELETE";
@@ -62,7 +65,7 @@ pub(crate) fn routes(web: Arc<WebState>) -> IntoMakeServiceWithConnectInfo<HttpR
     HttpRouter::new()
         .route("/", get(root))
         .route(RPC, get(root))
-        .route("/healthz", get(async || (access::SEEN_BY_ALL, "ok\n")))
+        .route(HEALTH, get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(numbers))
         .route(SESSION, get(auth::show).post(auth::redeem).delete(auth::end))
@@ -81,7 +84,7 @@ pub(crate) fn need(door: Door, parts: &Parts) -> Result<Need, AccessRefusal> {
         "/" if is_upgrade(&parts.headers) => (Need::Access(Access::Read), "GET"),
         "/" => (Need::Page, "GET, HEAD"),
         RPC if door == Door::Unix => (Need::Access(Access::Read), "GET"),
-        "/healthz" | "/readyz" => (Need::Open, "GET, HEAD"),
+        HEALTH | "/readyz" => (Need::Open, "GET, HEAD"),
         "/metrics" => (Need::Access(Access::Read), "GET, HEAD"),
         SESSION if parts.method == Method::POST => (Need::Ticket, SESSION_METHODS),
         SESSION => (Need::Bearer, SESSION_METHODS),

@@ -1,6 +1,7 @@
 //! The access of connections at a running server: scopes, credentials that end, tickets, secrets, and answers beside the
 //! websocket.
 
+mod answers;
 mod chat;
 mod ends;
 mod methods;

@@ -1,5 +1,7 @@
 //! Requests that nobody may send, byte by byte: each gets one status and one reason, a short body, and a closed socket.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use skein_integration_tests::client::Client;
@@ -8,6 +10,9 @@ use skein_integration_tests::http::exchange;
 
 /// The longest body of a refusal, in bytes.
 const REFUSAL_BYTES: usize = 512;
+
+/// The time in which the server answers and closes.
+const CLOSES: Duration = Duration::from_secs(2);
 
 const HOST: &str = "Host: 127.0.0.1\r\n";
 const HANDSHAKE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
@@ -51,6 +56,18 @@ fn bad_hosts() -> Vec<Row> {
             (400, "host"),
         ),
         row("HTTP/1.0 without a Host", "GET / HTTP/1.0\r\n\r\n", (400, "host")),
+        row("an empty Host", get("Host: \r\n"), (421, "host")),
+        row("a Host of this machine's name with a dot", get("Host: localhost.\r\n"), (421, "host")),
+        row(
+            "an absolute target with credentials",
+            format!("GET http://a@127.0.0.1/ HTTP/1.1\r\n{HOST}{HANDSHAKE}\r\n"),
+            (400, "host"),
+        ),
+        row(
+            "a target that is an authority",
+            format!("CONNECT 127.0.0.1:1 HTTP/1.1\r\n{HOST}\r\n"),
+            (400, "host"),
+        ),
     ]
 }
 
@@ -99,6 +116,14 @@ fn bad_credentials() -> Vec<Row> {
     ]
 }
 
+/// A form of a page that is not allowed, as a browser sends it without asking.
+fn foreign_form() -> String {
+    format!(
+        "POST /auth/session HTTP/1.1\r\n{HOST}Origin: http://example.org\r\nSec-Fetch-Site: cross-site\r\n\
+         Content-Type: text/plain\r\nContent-Length: 14\r\n\r\n{{\"ticket\":\"a\"}}"
+    )
+}
+
 fn bad_requests() -> Vec<Row> {
     let post = |kind: &str, body: &str| {
         let length = body.len();
@@ -124,6 +149,21 @@ fn bad_requests() -> Vec<Row> {
             format!("GET / HTTP/1.1\r\n{HOST}Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"),
             (400, "upgrade"),
         ),
+        row("a handshake with a body", handshake("Content-Length: 5\r\n") + "hello", (400, "upgrade")),
+        row(
+            "a handshake with a body in chunks",
+            handshake("Transfer-Encoding: chunked\r\n") + "5\r\nhello\r\n0\r\n\r\n",
+            (400, "upgrade"),
+        ),
+        row("a handshake of HTTP/1.0", handshake("").replacen("HTTP/1.1", "HTTP/1.0", 1), (400, "upgrade")),
+        row("a handshake by POST", handshake("").replacen("GET", "POST", 1), (405, "method")),
+        row(
+            "a handshake without Connection",
+            handshake("").replace("Connection: Upgrade\r\n", ""),
+            (400, "upgrade"),
+        ),
+        row("a handshake elsewhere", handshake("").replacen("GET / ", "GET /rpc ", 1), (404, "notFound")),
+        row("a form of a foreign page", foreign_form(), (403, "origin")),
         row("an old version of the websocket", handshake("").replace("13", "8"), (400, "upgrade")),
         row("an open page", format!("GET / HTTP/1.1\r\n{HOST}\r\n"), (426, "")),
     ]
@@ -140,6 +180,17 @@ fn no_http() -> Vec<Row> {
             ),
             (426, ""),
         ),
+        row(
+            "two lengths that differ",
+            format!("GET / HTTP/1.1\r\n{HOST}Content-Length: 1\r\nContent-Length: 2\r\n\r\n"),
+            (400, ""),
+        ),
+        row(
+            "a coding that is not known",
+            format!("GET / HTTP/1.1\r\n{HOST}Transfer-Encoding: gzip\r\n\r\n"),
+            (400, ""),
+        ),
+        row("a header with a zero byte", format!("GET / HTTP/1.1\r\n{HOST}X-A: \0\r\n\r\n"), (400, "")),
         row("a folded header", format!("GET / HTTP/1.1\r\n{HOST}X-A: 1\r\n folded\r\n\r\n"), (400, "")),
         row("HTTP/2 by prior knowledge", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (CLOSED, "")),
         row("TLS", "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0\u{1}\u{fc}\u{3}\u{3}", (400, "")),
@@ -164,7 +215,8 @@ async fn each_bad_request_gets_one_status_and_one_reason_and_is_closed() -> Resu
 }
 
 async fn check(address: &str, row: &Row) -> Result<()> {
-    let answer = exchange(address, row.bytes.as_bytes()).await?;
+    let answer = tokio::time::timeout(CLOSES, exchange(address, row.bytes.as_bytes())).await;
+    let answer = answer.context("the socket is not closed in time")??;
     if row.status == CLOSED {
         ensure!(answer.is_empty(), "{answer}");
         return Ok(());

@@ -135,15 +135,21 @@ fn no_body_behind_an_upgrade(headers: &HeaderMap) -> Result<(), AccessRefusal> {
     Ok(())
 }
 
+/// The origin of the page, if the head has exactly one.
+pub(super) fn origin(headers: &HeaderMap) -> Option<WebOrigin> {
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    let (Some(origin), None) = (origins.next(), origins.next()) else { return None };
+    origin.to_str().ok().and_then(WebOrigin::parse)
+}
+
 fn sender(headers: &HeaderMap, host: &str) -> Result<Sender, AccessRefusal> {
     let mut origins = headers.get_all(header::ORIGIN).iter();
-    let origin = origins.next();
+    let is_page = origins.next().is_some();
     if origins.next().is_some() {
         return Err(RefusalReason::Origin.refusal("send one Origin"));
     }
-    if let Some(origin) = origin {
-        let origin = origin.to_str().ok().and_then(WebOrigin::parse);
-        return Ok(origin.map_or(Sender::MalformedPage, Sender::Page));
+    if is_page {
+        return Ok(origin(headers).map_or(Sender::MalformedPage, Sender::Page));
     }
     Ok(match headers.get(SEC_FETCH_SITE) {
         None => Sender::Program,

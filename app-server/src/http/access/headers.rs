@@ -17,13 +17,14 @@ const ALL: [(HeaderName, &str); 6] = [
 ];
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// Adds the headers to an answer. `page` is the allowed page that has asked.
-pub(super) fn finish(mut answer: Response, page: Option<&WebOrigin>) -> Response {
+/// Adds the headers to an answer. `page` is the allowed page that has asked. Every page may see the answer of a path that is
+/// seen by all, but cannot read it.
+pub(super) fn finish(mut answer: Response, page: Option<&WebOrigin>, seen_by_all: bool) -> Response {
     let headers = answer.headers_mut();
     for (name, value) in ALL {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
-    let policy = if page.is_some() { "cross-origin" } else { "same-origin" };
+    let policy = if page.is_some() || seen_by_all { "cross-origin" } else { "same-origin" };
     headers.entry(RESOURCE_POLICY).or_insert(HeaderValue::from_static(policy));
     if let Some(origin) = page.and_then(|page| HeaderValue::from_str(page.as_str()).ok()) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
@@ -31,9 +32,6 @@ pub(super) fn finish(mut answer: Response, page: Option<&WebOrigin>) -> Response
     headers.append(header::VARY, HeaderValue::from_static("origin"));
     answer
 }
-
-/// Lets any page see that the server is there.
-pub(crate) const SEEN_BY_ALL: [(HeaderName, &str); 1] = [(RESOURCE_POLICY, "cross-origin")];
 
 /// Whether a browser asks which requests a page may send (the Fetch standard's CORS preflight).
 pub(super) fn is_preflight(parts: &Parts) -> bool {

@@ -19,7 +19,6 @@ use axum::response::{IntoResponse, Response};
 
 pub(crate) use admit::Need;
 pub(crate) use head::{RequestHead, SUBPROTOCOL};
-pub(crate) use headers::SEEN_BY_ALL;
 pub(crate) use limiter::WrongCredentials;
 pub(crate) use refusal::{AccessRefusal, RefusalReason};
 
@@ -38,12 +37,17 @@ pub(crate) async fn guard(
     next: Next,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
+    let seen_by_all = parts.uri.path() == routes::HEALTH;
     let head = match RequestHead::read(visitor.door(), &parts) {
         Ok(head) => head,
-        Err(refusal) => return headers::finish(refused(&web, &visitor, None, refusal), None),
+        Err(refusal) => {
+            let listed = |origin: &WebOrigin| web.services.config().browser.allows(origin);
+            let page = head::origin(&parts.headers).filter(listed);
+            return headers::finish(refused(&web, &visitor, None, refusal), page.as_ref(), seen_by_all);
+        }
     };
     if head.is_worker_script {
-        return headers::finish(no_worker(), None);
+        return headers::finish(no_worker(), None, seen_by_all);
     }
     let page = allowed_page(&web, &head);
     let answer = match decide(&web, &visitor, &head, &parts).await {
@@ -55,7 +59,7 @@ pub(crate) async fn guard(
         }
         Err(refusal) => refused(&web, &visitor, Some(&head), refusal),
     };
-    headers::finish(answer, page.as_ref())
+    headers::finish(answer, page.as_ref(), seen_by_all)
 }
 
 /// The admission; `None` for a preflight of an allowed page.

@@ -135,7 +135,7 @@ impl AccessRefusal {
     pub(crate) fn origin(origin: Option<&WebOrigin>) -> Self {
         let message = match origin {
             Some(origin) => {
-                format!("origin {origin} is not allowed; if it is yours: skein origins add {origin}")
+                format!("origin {origin} is not allowed; if it is yours: {}", origin.command())
             }
             None => "a malformed origin is not allowed".to_owned(),
         };
@@ -203,11 +203,14 @@ mod tests {
     }
 
     #[test]
-    fn the_command_is_shown_only_for_an_origin() {
-        let origin = WebOrigin::parse("http://localhost:5173").unwrap();
-        assert!(
-            AccessRefusal::origin(Some(&origin)).message.ends_with("skein origins add http://localhost:5173")
-        );
+    fn the_command_is_shown_only_for_an_origin_and_a_shell_takes_it_literally() {
+        for (origin, command) in [
+            ("http://localhost:5173", "skein origins add http://localhost:5173"),
+            ("http://[::1]:5173", "skein origins add 'http://[::1]:5173'"),
+        ] {
+            let origin = WebOrigin::parse(origin).unwrap();
+            assert!(AccessRefusal::origin(Some(&origin)).message.ends_with(command));
+        }
         assert!(!AccessRefusal::origin(None).message.contains("skein origins"));
     }
 }

@@ -1,0 +1,299 @@
+//! The answers beside the websocket: routes, methods, headers, and pages of other origins.
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+use skein_integration_tests::credentials::PAGE;
+use skein_integration_tests::home::Home;
+use skein_integration_tests::http::{Answer, Request};
+
+const FOREIGN: &str = "http://example.org";
+
+/// Headers that every answer has, once each.
+const ALWAYS: [(&str, &str); 6] = [
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("X-DNS-Prefetch-Control", "off"),
+    ("Cache-Control", "no-store"),
+];
+
+async fn with_page() -> Result<Home> {
+    Home::setup().set("browser.origins", vec![PAGE]).start().await
+}
+
+fn get(path: &str) -> Request {
+    Request::new("GET", path)
+}
+
+/// Whether an answer opens anything to pages of other origins.
+fn cors(answer: &Answer) -> Vec<String> {
+    let lines = answer.head.lines().skip(1).map(str::to_ascii_lowercase);
+    lines.filter(|line| line.starts_with("access-control-")).collect()
+}
+
+fn protected(answer: &Answer, policy: &str) {
+    for (name, value) in ALWAYS {
+        assert_eq!(answer.headers(name), [value], "{name}: {answer:?}");
+    }
+    assert_eq!(answer.headers("Cross-Origin-Resource-Policy"), [policy], "{answer:?}");
+}
+
+/// Requests with every kind of answer, and its status.
+fn kinds() -> Vec<(Request, u16)> {
+    let handshake = |request: Request| {
+        let request = request.header("Upgrade", "websocket").header("Sec-WebSocket-Version", "13");
+        request.header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+    };
+    let post = |path| Request::new("POST", path);
+    vec![
+        (get("/"), 426),
+        (get("/healthz"), 200),
+        (get("/readyz"), 200),
+        (get("/metrics"), 200),
+        (post("/auth/ticket").json(&json!({})), 200),
+        (get("/nothing"), 404),
+        (get("/").header("Service-Worker", "script"), 404),
+        (post("/"), 405),
+        (post("/auth/ticket"), 415),
+        (post("/auth/ticket").json(&json!("x".repeat(5_000))), 413),
+        (post("/auth/ticket").json(&json!({ "scope": 1 })), 400),
+        (get("/?token=x"), 400),
+        (get("/").header("Host", "localhost"), 400),
+        (get("/metrics").bearer("x"), 401),
+        (get("/auth/session"), 401),
+        (get("/metrics").header("X-Forwarded-For", "10.0.0.1"), 401),
+        (get("/metrics").header("Origin", FOREIGN), 403),
+        (get("/").header("Sec-Fetch-Site", "cross-site"), 426),
+        (handshake(get("/")).header("Origin", FOREIGN), 403),
+        (handshake(get("/")), 400),
+    ]
+}
+
+#[tokio::test]
+async fn every_answer_has_the_protecting_headers() -> Result<()> {
+    let home = with_page().await?;
+    for (request, status) in kinds() {
+        let answer = request.send(home.address()).await?;
+        assert_eq!(answer.status, status, "{request:?}: {answer:?}");
+        let policy = if format!("{request:?}").contains("healthz") { "cross-origin" } else { "same-origin" };
+        protected(&answer, policy);
+        assert_eq!(cors(&answer), [] as [String; 0], "{answer:?}");
+    }
+    let misdirected = "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n";
+    let answer = skein_integration_tests::http::exchange(home.address(), misdirected.as_bytes()).await?;
+    protected(&Answer::read(&answer)?, "same-origin");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn the_answer_to_a_handshake_has_the_protecting_headers_and_not_the_secret() -> Result<()> {
+    let home = with_page().await?;
+    let token = home.token("program", "chat").await?;
+    let mut socket = skein_integration_tests::http::Socket::connect(home.address()).await?;
+    let host = home.address().trim_start_matches("ws://");
+    let text = format!(
+        "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Sec-WebSocket-Protocol: skein.v1, skein.auth.{token}\r\n\r\n"
+    );
+    socket.send(text.as_bytes()).await?;
+    // A masked close frame, so that the server ends the connection.
+    socket.send(&[0x88, 0x80, 0, 0, 0, 0]).await?;
+    let answer = String::from_utf8_lossy(&socket.until_end().await?).into_owned();
+    ensure!(!answer.contains(&token), "{answer}");
+    let answer = Answer::read(&answer)?;
+    assert_eq!((answer.status, answer.headers("Sec-WebSocket-Protocol")), (101, vec!["skein.v1"]));
+    protected(&answer, "same-origin");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn every_route_has_its_methods_and_every_other_one_is_405_with_allow() -> Result<()> {
+    let home = with_page().await?;
+    let session = ["GET", "POST", "DELETE"];
+    for (path, methods) in [
+        ("/", &["GET", "HEAD"][..]),
+        ("/healthz", &["GET", "HEAD"]),
+        ("/readyz", &["GET", "HEAD"]),
+        ("/metrics", &["GET", "HEAD"]),
+        ("/auth/session", &session),
+        ("/auth/ticket", &["POST"]),
+    ] {
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "get", "X"] {
+            let answer = Request::new(method, path).send(home.address()).await?;
+            assert_eq!(answer.status == 405, !methods.contains(&method), "{method} {path}: {answer:?}");
+            if answer.status == 405 {
+                assert_eq!(answer.headers("Allow"), [methods.join(", ")], "{method} {path}");
+                let reason = if method == "HEAD" { "" } else { "method" };
+                assert_eq!(answer.refusal().1, reason, "an answer to HEAD has no body");
+            }
+        }
+    }
+    for path in [
+        "/nothing",
+        "//",
+        "/healthz/",
+        "/Healthz",
+        "/auth",
+        "/auth/",
+        "/auth/session/",
+        "/auth/session/x",
+        "/rpc",
+        "/index.html",
+        "/favicon.ico",
+        "/.well-known/x",
+        "/%2e%2e/etc/passwd",
+        "/../etc/passwd",
+    ] {
+        for method in ["GET", "POST", "OPTIONS"] {
+            let answer = Request::new(method, path).send(home.address()).await?;
+            assert_eq!(answer.refusal(), (404, "notFound".to_owned()), "{method} {path}");
+        }
+    }
+    home.finish().await
+}
+
+#[tokio::test]
+async fn everything_but_a_websocket_gets_426_with_three_lines() -> Result<()> {
+    let home = with_page().await?;
+    for request in [get("/"), get("/").header("Accept", "text/html"), get("/").header("Origin", FOREIGN)] {
+        let answer = request.send(home.address()).await?;
+        assert_eq!((answer.status, answer.headers("Upgrade")), (426, vec!["websocket"]));
+        assert_eq!(answer.headers("Content-Type"), ["text/plain; charset=utf-8"]);
+        let lines: Vec<&str> = answer.body.lines().collect();
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert!(lines[0].contains("Skein") && lines[1].contains("page") && lines[2].contains("METHODS.md"));
+    }
+    home.finish().await
+}
+
+#[tokio::test]
+async fn the_script_of_a_service_worker_is_404_and_clears_what_another_program_left() -> Result<()> {
+    let home = with_page().await?;
+    for path in ["/", "/sw.js", "/healthz", "/auth/session", "/metrics"] {
+        for site in ["same-origin", "none", "cross-site"] {
+            let request = get(path).header("Service-Worker", "script").header("Sec-Fetch-Site", site);
+            let answer = request.send(home.address()).await?;
+            assert_eq!((answer.status, answer.headers("Clear-Site-Data")), (404, vec!["\"storage\""]));
+        }
+    }
+    for request in [get("/sw.js"), get("/").header("Service-Worker", "scripts")] {
+        assert_eq!(request.send(home.address()).await?.headers("Clear-Site-Data"), [] as [&str; 0]);
+    }
+    home.finish().await
+}
+
+/// A browser's question whether a page of this origin may send a request.
+fn preflight(path: &str, origin: &str, method: &str) -> Request {
+    let request = Request::new("OPTIONS", path).header("Origin", origin);
+    let request = request.header("Access-Control-Request-Method", method);
+    let request = request.header("Access-Control-Request-Headers", "authorization, content-type");
+    request.header("Access-Control-Request-Private-Network", "true")
+}
+
+#[tokio::test]
+async fn a_listed_origin_gets_its_preflight_and_no_other_one_any_header_of_it() -> Result<()> {
+    let home = with_page().await?;
+    for (path, method) in [
+        ("/auth/session", "POST"),
+        ("/auth/session", "DELETE"),
+        ("/auth/session", "GET"),
+        ("/healthz", "GET"),
+        ("/", "GET"),
+    ] {
+        let answer = preflight(path, PAGE, method).send(home.address()).await?;
+        assert_eq!((answer.status, answer.body.as_str()), (204, ""), "{answer:?}");
+        protected(&answer, "cross-origin");
+        assert_eq!(answer.headers("Vary"), ["origin"]);
+        let mut opened = cors(&answer);
+        opened.sort();
+        let wanted = [
+            "access-control-allow-headers: authorization, content-type",
+            "access-control-allow-methods: get, post, delete",
+            "access-control-allow-origin: http://localhost:5173",
+        ];
+        assert_eq!(opened, wanted, "neither credentials nor private networks");
+        for origin in [FOREIGN, "http://localhost:5174", "https://localhost:5173", "null", "x"] {
+            let answer = preflight(path, origin, method).send(home.address()).await?;
+            assert_eq!((answer.status, cors(&answer)), (403, Vec::new()), "{origin}: {answer:?}");
+            assert_eq!(answer.headers("Vary"), ["origin"]);
+        }
+    }
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_listed_page_reads_every_answer_also_a_refusal_and_a_foreign_one_none() -> Result<()> {
+    let home = with_page().await?;
+    for (request, status) in [
+        (get("/healthz"), 200),
+        (get("/auth/session"), 401),
+        (get("/auth/session").bearer("x"), 401),
+        (get("/nothing"), 404),
+        (get("/auth/session").bearer("x").bearer("y"), 400),
+        (Request::new("POST", "/auth/session").json(&json!({ "ticket": "x" })), 401),
+        (Request::new("POST", "/auth/session").header("Content-Type", "text/plain"), 415),
+    ] {
+        let answer = request.clone().header("Origin", PAGE).send(home.address()).await?;
+        assert_eq!(answer.status, status, "{answer:?}");
+        assert_eq!(cors(&answer), [format!("access-control-allow-origin: {PAGE}")]);
+        protected(&answer, "cross-origin");
+        let answer = request.header("Origin", FOREIGN).send(home.address()).await?;
+        assert_eq!((answer.status, cors(&answer)), (if status == 400 { 400 } else { 403 }, Vec::new()));
+    }
+    home.finish().await
+}
+
+#[tokio::test]
+async fn any_page_distinguishes_a_server_that_refuses_it_from_none() -> Result<()> {
+    let home = with_page().await?;
+    for (request, status) in [
+        (get("/healthz").header("Origin", FOREIGN), 403),
+        (get("/healthz").header("Sec-Fetch-Site", "cross-site"), 200),
+        (get("/healthz").header("Origin", "null"), 403),
+        (Request::new("POST", "/healthz"), 405),
+    ] {
+        let answer = request.send(home.address()).await?;
+        assert_eq!(answer.status, status, "{answer:?}");
+        protected(&answer, "cross-origin");
+    }
+    home.finish().await
+}
+
+#[tokio::test]
+async fn the_metrics_need_the_scope_read() -> Result<()> {
+    let home = with_page().await?;
+    let read = home.token("reader", "read").await?;
+    assert_eq!(get("/metrics").bearer(&read).send(home.address()).await?.status, 200);
+    for (request, status, reason) in [
+        (get("/metrics").header("Origin", PAGE), 401, "missing"),
+        (get("/metrics").header("Sec-Fetch-Site", "none"), 403, "origin"),
+        (get("/metrics").header("Via", "1.1 proxy"), 401, "missing"),
+    ] {
+        assert_eq!(request.send(home.address()).await?.refusal(), (status, reason.to_owned()));
+    }
+    home.finish().await
+}
+
+#[tokio::test]
+async fn the_command_of_a_refusal_is_taken_literally_by_a_shell() -> Result<()> {
+    let home = with_page().await?;
+    for (origin, word) in [
+        ("http://localhost:3000", "http://localhost:3000"),
+        ("http://[::1]:5173", "'http://[::1]:5173'"),
+        ("app://chat", "app://chat"),
+    ] {
+        let answer = get("/metrics").header("Origin", origin).send(home.address()).await?;
+        let message = answer.json()?["message"].to_string();
+        assert!(message.ends_with(&format!("skein origins add {word}\"")), "{message}");
+        home.until_line(&[&format!("skein origins add {word}")]).await?;
+        let listed = home.skein(&["origins", "list"]).await?;
+        assert!(listed.contains(&format!("skein origins add {word}")), "{listed}");
+        let status = home.skein(&["status"]).await?;
+        assert!(status.contains(&format!("skein origins add {word}")), "{status}");
+    }
+    let answer = get("/metrics").header("Origin", "http://a;$(id)").send(home.address()).await?;
+    assert_eq!(answer.json()?["message"], "a malformed origin is not allowed");
+    home.finish().await
+}
