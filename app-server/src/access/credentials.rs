@@ -180,7 +180,8 @@ impl Credentials {
         Ok(Redeemed { secret, grant, expires_at: end.unwrap_or(now) })
     }
 
-    /// Finds the credential with this secret, and records its use. The caller compares origin and user.
+    /// Finds the credential with this secret. The caller compares origin and user. Changes nothing: a request that passes
+    /// is a use, which [`Credentials::record_use`] records.
     ///
     /// # Errors
     /// [`CredentialRefusal`].
@@ -201,17 +202,25 @@ impl Credentials {
         }
         let now = self.now();
         let mut state = self.current(now);
-        if let Some(at) = state.position(|credential| credential.sha256 == digest) {
-            if state.touch(at, now) {
-                self.unsaved.notify_one();
-            }
-            return state.stored.get(at).map(Stored::grant).ok_or(CredentialRefusal::Unknown);
+        if let Some(found) = state.stored.iter().find(|credential| credential.sha256 == digest) {
+            return Ok(found.grant());
         }
         match state.end_of(&digest) {
             Some(CredentialEnd::Revoked) => Err(CredentialRefusal::Revoked),
             Some(CredentialEnd::Expired) => Err(CredentialRefusal::Expired),
             None if state.tickets.is_open(&digest, self.clock.now()) => Err(CredentialRefusal::Ticket),
             None => Err(CredentialRefusal::Unknown),
+        }
+    }
+
+    /// Records a use of a credential, which extends a session.
+    pub(crate) fn record_use(&self, id: Uuid) {
+        let now = self.now();
+        let mut state = self.current(now);
+        if let Some(at) = state.position(|credential| credential.id == id)
+            && state.touch(at, now)
+        {
+            self.unsaved.notify_one();
         }
     }
 

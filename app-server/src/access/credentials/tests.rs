@@ -52,8 +52,11 @@ impl Rig {
         secret
     }
 
+    /// As a request that passes.
     fn check(&self, secret: &Secret) -> Result<Grant, CredentialRefusal> {
-        self.credentials.check(secret.expose())
+        let grant = self.credentials.check(secret.expose())?;
+        self.credentials.record_use(grant.id);
+        Ok(grant)
     }
 }
 
@@ -139,6 +142,21 @@ async fn open_tickets_are_bounded_and_an_older_one_is_not_given_up() {
     for _ in 0..policy::OPEN_TICKETS {
         rig.ticket();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_try_keeps_no_session_open_and_leaves_no_trace_of_a_use() {
+    let rig = Rig::new();
+    let (session, token) = (rig.session().secret, rig.token("laptop", None));
+    for _ in 0..2 {
+        advance(policy::SESSION_LIFE / 2 - Duration::from_millis(1)).await;
+        assert!(rig.credentials.check(session.expose()).is_ok());
+        assert!(rig.credentials.check(token.expose()).is_ok());
+    }
+    let unused = |one: &CredentialDetail| one.name == "laptop" && one.last_used_at.is_none();
+    assert!(rig.credentials.list().iter().any(unused));
+    advance(Duration::from_millis(2)).await;
+    assert_eq!(rig.credentials.check(session.expose()), Err(CredentialRefusal::Expired));
 }
 
 #[tokio::test(start_paused = true)]

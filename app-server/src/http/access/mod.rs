@@ -25,7 +25,7 @@ pub(crate) use refusal::{AccessRefusal, RefusalReason};
 use self::limiter::PeerKey;
 use super::acceptor::{Peer, Visitor};
 use super::routes::{self, WebState};
-use crate::access::{Admission, WebOrigin};
+use crate::access::{Admission, Identity, WebOrigin};
 use crate::app::App;
 use crate::config::{LocalPrograms, ServerConfig};
 
@@ -90,7 +90,12 @@ async fn decide(
         }
     };
     let facts = facts::gather(web, visitor, (rules, need), head).await;
-    admit::admit(rules, (visitor.door(), need), head, facts).map(Some)
+    let admission = admit::admit(rules, (visitor.door(), need), head, facts)?;
+    // Only now: a stolen credential that is refused must not live longer for it.
+    if let Identity::Bearer(grant) = &admission.identity {
+        web.services.credentials.record_use(grant.id);
+    }
+    Ok(Some(admission))
 }
 
 /// The rules of the settings. A token of `--ws-auth` is for every program, as with the peer.
