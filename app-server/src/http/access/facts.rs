@@ -1,9 +1,10 @@
 //! The facts about a request that only the kernel and the stored credentials know.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use nix::unistd::geteuid;
-use skein_base::system::peers;
+use skein_base::system::peers::{self, SocketOwner, Unknown};
 use skein_base::tasks::BlockingPool;
 use skein_helpers::{Caller, Helpers};
 
@@ -32,16 +33,16 @@ pub(super) async fn gather(
     let services = &web.services;
     let credential = head.credential.as_ref().map(|secret| services.credentials.check(secret).map_err(wrong));
     let asks = asks_for_user(rules, visitor.door(), need, head);
-    let helpers = Arc::clone(&services.helpers);
     let peer = visitor.peer().clone();
-    // Helpers are few; without one, nothing is read.
-    if !helpers.has_living() {
-        let (user, _) = owner(&peer, asks, None);
+    // Helpers are few; without one, nothing of theirs is read.
+    let helpers = Some(Arc::clone(&services.helpers)).filter(|helpers| helpers.has_living());
+    if helpers.is_none()
+        && let Some(user) = user_at_once(&peer, asks)
+    {
         return Facts { user, helper: None, credential };
     }
-    let looked = services
-        .tasks
-        .blocking("caller", BlockingPool::Processes, move || owner(&peer, asks, Some(&helpers)));
+    let look = move || owner(&peer, asks, helpers.as_deref());
+    let looked = services.tasks.blocking("caller", BlockingPool::Processes, look);
     // A panic was logged; an unknown user gets in nowhere.
     let (user, helper) = looked.await.unwrap_or((User::Unknown, None));
     Facts { user, helper, credential }
@@ -57,7 +58,19 @@ fn wrong(reason: CredentialRefusal) -> RefusalReason {
     }
 }
 
-/// The user and the helper at the other end.
+/// The user at the other end; `None` if only tables of the kernel know, which take milliseconds.
+fn user_at_once(peer: &Peer, asks: bool) -> Option<User> {
+    match peer {
+        Peer::Unix(_) => Some(User::Same),
+        Peer::Tcp { .. } if !asks => Some(User::Unknown),
+        Peer::Tcp { local, peer } => match peers::peer_of_tcp_at_once(*local, *peer) {
+            Err(Unknown::NotAtOnce) => None,
+            found => Some(user(peer, &found)),
+        },
+    }
+}
+
+/// The user and the helper at the other end. Blocks.
 fn owner(peer: &Peer, asks: bool, helpers: Option<&Helpers>) -> (User, Option<HelperCaller>) {
     match peer {
         Peer::Unix(unix) => {
@@ -65,17 +78,27 @@ fn owner(peer: &Peer, asks: bool, helpers: Option<&Helpers>) -> (User, Option<He
             (User::Same, caller.map(helper_caller))
         }
         Peer::Tcp { .. } if !asks && helpers.is_none() => (User::Unknown, None),
-        Peer::Tcp { local, peer } => match peers::peer_of_tcp(*local, *peer) {
-            Ok(owner) => {
-                let user = if owner.uid == geteuid().as_raw() { User::Same } else { User::Other };
-                let caller = helpers.and_then(|helpers| helpers.helper_of_socket(owner.inode));
-                (user, caller.map(helper_caller))
-            }
-            Err(error) => {
-                tracing::debug!(%peer, %error, "the owner of a connection is unknown");
-                (User::Unknown, None)
-            }
-        },
+        Peer::Tcp { local, peer } => {
+            let found = peers::peer_of_tcp(*local, *peer);
+            let caller = helpers.and_then(|helpers| {
+                let owner = found.as_ref().ok();
+                let caller = owner.and_then(|owner| helpers.helper_of_socket(owner.inode));
+                // Last: nobody has a socket that was closed during the look. It may have been a helper's.
+                caller.or_else(|| peers::is_closing(*local, *peer).then(Caller::former))
+            });
+            (user(peer, &found), caller.map(helper_caller))
+        }
+    }
+}
+
+fn user(peer: &SocketAddr, found: &Result<SocketOwner, Unknown>) -> User {
+    match found {
+        Ok(owner) if owner.uid == geteuid().as_raw() => User::Same,
+        Ok(_) => User::Other,
+        Err(error) => {
+            tracing::debug!(%peer, %error, "the owner of a connection is unknown");
+            User::Unknown
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use super::{GuardExecutable, Used};
 
 mod sockets;
 
-pub(crate) use sockets::{has_ended, overflow_uid, tcp_entry, tcp_entry_by, unix_peer};
+pub(crate) use sockets::{has_ended, overflow_uid, tcp_entry, tcp_entry_at_once, tcp_entry_by, unix_peer};
 
 /// The missing means to keep helpers together; `None` if nothing is missing.
 pub const MISSING: Option<&str> = None;

@@ -279,6 +279,11 @@ pub(super) fn tcp_entry(_pair: &TcpPair) -> Result<Option<TcpEntry>, Unknown> {
     Err(Unknown::Unsupported)
 }
 
+/// Fails like [`tcp_entry`].
+pub(super) fn tcp_entry_at_once(pair: &TcpPair) -> Result<Option<TcpEntry>, Unknown> {
+    tcp_entry(pair)
+}
+
 /// Fails by every way.
 pub(super) fn tcp_entry_by(_way: Way, pair: &TcpPair) -> Result<Option<TcpEntry>, Unknown> {
     tcp_entry(pair)

@@ -31,6 +31,8 @@ pub enum Unknown {
     OursClosed,
     /// The owner has no number in this user namespace, or is the user that stands for all of these.
     OverflowUid,
+    /// Only the tables of `/proc` know.
+    NotAtOnce,
     /// This system has no way to ask.
     Unsupported,
     /// The kernel did not answer.
@@ -44,6 +46,7 @@ impl fmt::Display for Unknown {
             Self::NoInode => f.write_str("no process has the peer's socket any more"),
             Self::OursClosed => f.write_str("the connection ended during the look"),
             Self::OverflowUid => f.write_str("the peer's user is not known in this user namespace"),
+            Self::NotAtOnce => f.write_str("only the tables in /proc know whose the connection is"),
             Self::Unsupported => f.write_str("this system does not tell whose a connection is"),
             Self::Io(error) => write!(f, "the kernel does not tell whose a connection is: {error}"),
         }
@@ -58,6 +61,7 @@ impl std::error::Error for Unknown {
             | Self::NoInode
             | Self::OursClosed
             | Self::OverflowUid
+            | Self::NotAtOnce
             | Self::Unsupported => None,
         }
     }
@@ -138,12 +142,27 @@ pub fn peer_of_tcp(local: SocketAddr, peer: SocketAddr) -> Result<SocketOwner, U
     owner(super::tcp_entry, TcpPair::new(peer, local), super::overflow_uid())
 }
 
+/// The same without blocking.
+///
+/// # Errors
+/// As [`peer_of_tcp`], and [`Unknown::NotAtOnce`] where only [`peer_of_tcp`] can tell.
+pub fn peer_of_tcp_at_once(local: SocketAddr, peer: SocketAddr) -> Result<SocketOwner, Unknown> {
+    owner(super::tcp_entry_at_once, TcpPair::new(peer, local), super::overflow_uid())
+}
+
 /// The same by one way alone.
 ///
 /// # Errors
 /// As [`peer_of_tcp`].
 pub fn peer_of_tcp_by(way: Way, local: SocketAddr, peer: SocketAddr) -> Result<SocketOwner, Unknown> {
     owner(|pair| super::tcp_entry_by(way, pair), TcpPair::new(peer, local), super::overflow_uid())
+}
+
+/// Whether the connection between `local`, our own address, and `peer` is closed or closing. Not where the kernel cannot say. May
+/// block, as [`peer_of_tcp`].
+pub fn is_closing(local: SocketAddr, peer: SocketAddr) -> bool {
+    let own = super::tcp_entry(&TcpPair::new(local, peer));
+    own.is_ok_and(|entry| entry.is_none_or(|entry| !entry.established))
 }
 
 /// The process that connected to this unix socket, which was accepted.

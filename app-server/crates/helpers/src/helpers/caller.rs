@@ -21,6 +21,13 @@ pub struct Caller {
     pub may_connect: bool,
 }
 
+impl Caller {
+    /// A helper of which nothing is known.
+    pub fn former() -> Self {
+        Self { name: FORMER.to_owned(), thread: None, may_connect: false }
+    }
+}
+
 impl Helpers {
     /// Whether a helper process lives.
     pub fn has_living(&self) -> bool {
@@ -41,7 +48,7 @@ impl Helpers {
         match peer.has_ended() {
             false => found,
             true if self.host.living.is_empty() => None,
-            true => Some(self.caller(Belonging::Former)),
+            true => Some(Caller::former()),
         }
     }
 
@@ -58,7 +65,7 @@ impl Helpers {
                 name: helper.name,
                 may_connect: helper.may_connect,
             },
-            Belonging::Former => Caller { name: FORMER.to_owned(), thread: None, may_connect: false },
+            Belonging::Former => Caller::former(),
         }
     }
 }

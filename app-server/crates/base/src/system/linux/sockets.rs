@@ -41,13 +41,29 @@ pub(crate) fn overflow_uid() -> Option<u32> {
 
 /// The socket as the kernel knows it. Asks `/proc` where sock_diag is refused.
 pub(crate) fn tcp_entry(pair: &TcpPair) -> Result<Option<TcpEntry>, Unknown> {
-    match by_sock_diag(pair) {
+    match tcp_entry_at_once(pair) {
+        Err(Unknown::NotAtOnce) => by_proc(pair),
+        known => known,
+    }
+}
+
+/// The socket, if sock_diag knows.
+pub(crate) fn tcp_entry_at_once(pair: &TcpPair) -> Result<Option<TcpEntry>, Unknown> {
+    trusted(by_sock_diag(pair), &FINDS)
+}
+
+/// An answer of sock_diag. Until it has found a socket, its "no such socket" says nothing.
+fn trusted(
+    answer: Result<Option<TcpEntry>, Unknown>,
+    finds: &AtomicBool,
+) -> Result<Option<TcpEntry>, Unknown> {
+    match answer {
         Ok(Some(found)) => {
-            FINDS.store(true, Ordering::Relaxed);
+            finds.store(true, Ordering::Relaxed);
             Ok(Some(found))
         }
-        Ok(None) if FINDS.load(Ordering::Relaxed) => Ok(None),
-        Ok(None) | Err(_) => by_proc(pair),
+        Ok(None) if finds.load(Ordering::Relaxed) => Ok(None),
+        Ok(None) | Err(_) => Err(Unknown::NotAtOnce),
     }
 }
 

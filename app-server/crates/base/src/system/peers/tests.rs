@@ -77,13 +77,16 @@ fn peer_of(server: &TcpStream) -> Result<SocketOwner, Unknown> {
 fn the_other_end_of_a_connection_belongs_to_its_user_until_it_closes() {
     use std::os::fd::AsRawFd;
     let (mut server, mut client) = connection();
+    let (local, peer) = (server.local_addr().unwrap(), server.peer_addr().unwrap());
     let found = peer_of(&server).unwrap();
     assert_eq!(found.uid, Uid::effective().as_raw());
     let shown = std::fs::read_link(format!("/proc/self/fd/{}", client.as_raw_fd())).unwrap();
     assert_eq!(shown.to_str(), Some(&*format!("socket:[{}]", found.inode)));
     client.write_all(b"a request").unwrap();
+    assert!(!is_closing(local, peer));
     drop(client);
     assert!(matches!(peer_of(&server), Err(Unknown::NotEstablished)), "it closed behind its request");
+    assert!(is_closing(local, peer));
     let mut request = String::new();
     server.read_to_string(&mut request).unwrap();
     assert_eq!(request, "a request", "what a closed socket sent is still read");
@@ -94,6 +97,7 @@ fn the_other_end_of_a_connection_belongs_to_its_user_until_it_closes() {
 fn nobody_can_say_whose_a_connection_is() {
     let (server, _client) = connection();
     assert!(matches!(peer_of(&server), Err(Unknown::Unsupported)));
+    assert!(!is_closing(server.local_addr().unwrap(), server.peer_addr().unwrap()));
 }
 
 #[test]

@@ -56,6 +56,19 @@ fn both_ways_know_both_ends_of_a_connection_by_user_and_inode() {
 }
 
 #[test]
+fn only_a_sock_diag_that_has_found_a_socket_is_believed_that_there_is_none() {
+    let finds = AtomicBool::new(false);
+    let failed = || Err(Unknown::Io(io::ErrorKind::PermissionDenied.into()));
+    let entry = TcpEntry { established: true, uid: 7, inode: 9 };
+    for answer in [failed(), Ok(None)] {
+        assert!(matches!(trusted(answer, &finds), Err(Unknown::NotAtOnce)));
+    }
+    assert!(matches!(trusted(Ok(Some(entry)), &finds), Ok(Some(found)) if found == entry));
+    assert!(matches!(trusted(Ok(None), &finds), Ok(None)));
+    assert!(matches!(trusted(failed(), &finds), Err(Unknown::NotAtOnce)));
+}
+
+#[test]
 fn by_both_ways_a_closed_end_is_not_established() {
     for (listen, to) in kinds() {
         let (server, client) = connection(listen, to);
