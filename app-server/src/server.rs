@@ -22,7 +22,7 @@ use skein_store::index::sled::SledIndex;
 use skein_store::rollout::file::FileStore;
 use skein_store::rollout::file::layer::DiskLayer;
 use skein_store::rollout::{OpenMarker, RolloutStore};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -49,6 +49,8 @@ pub struct Server {
     web: Arc<WebState>,
     home: Mutex<Option<Home>>,
     address: Option<SocketAddr>,
+    /// Leads other unix sockets of this process to the control socket.
+    entrance: Option<mpsc::Sender<UnixStream>>,
     /// Ends accepting, and tasks that only a running server needs.
     accept: CancellationToken,
     background: Background,
@@ -137,6 +139,7 @@ impl Server {
             services.served_at.address.get_or_init(|| address);
         }
         let control = control(&home, &services);
+        let entrance = control.as_ref().map(Control::entrance);
         reachable(listener.is_some() || control.is_some())?;
         home.publish(addresses(address, services.served_at.control.get()))?;
         // 4. Serve.
@@ -156,12 +159,21 @@ impl Server {
         tracing::info!(address = address.map(tracing::field::display), home = %services.config().home.display(), "serving");
         let hurry = CancellationToken::new();
         let home = Mutex::new(Some(home));
-        Ok(Self { services, web, home, address, accept, background, _dedicated: dedicated, hurry })
+        Ok(Self { services, web, home, address, entrance, accept, background, _dedicated: dedicated, hurry })
     }
 
     /// The listening address; `None` with only a control socket.
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// Serves a connection that another unix socket of this process has accepted, by the rules of the control socket. Waits
+    /// while too many have not shaken hands. A server that stops closes it.
+    pub async fn bring_in(&self, visitor: UnixStream) {
+        if let Some(entrance) = &self.entrance {
+            // An error drops it.
+            entrance.send(visitor).await.ok();
+        }
     }
 
     /// The number of connected clients.

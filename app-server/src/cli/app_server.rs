@@ -185,8 +185,8 @@ impl MessageTarget {
     }
 
     /// The server of the home, if it runs in this process.
-    pub(super) fn server(&self) -> Option<&Server> {
-        self.server.as_deref()
+    pub(super) fn server(&self) -> Option<Arc<Server>> {
+        self.server.clone()
     }
 
     /// Connects to the control socket of the home's server; without a server, this process becomes it.

@@ -1,6 +1,9 @@
-//! `--listen unix://PATH`: a websocket at a given path. Bytes are relayed to the control socket of the home's server.
-//! That server is this process if the home has none. For `skein app-server` it may be another one, as programs start
-//! one for each session.
+//! `--listen unix://PATH`: a websocket at a given path. The server of this process takes its connections as those of the
+//! control socket: the kernel says which process is at the other end.
+//!
+//! For `skein app-server` the home's server may be another process, as programs start one for each session. Then bytes are
+//! relayed to its control socket, where every connection looks like one of this process. So the relay closes connections
+//! of the server's own helpers (MCP server processes), which are below it in the process table.
 //!
 //! `proxy` carries bytes between standard streams and such a socket.
 
@@ -8,12 +11,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use nix::unistd::geteuid;
 use serde_json::json;
 use skein_app_server::policy;
+use skein_base::system::peers::{self, UnixPeer};
+use skein_base::system::proc::{self, Process};
 use skein_store::home::named_socket::NamedSocket;
 use skein_store::home::{HomePaths, STDIO, UNIX};
 use tokio::io::{AsyncWriteExt, copy, copy_bidirectional, stdin, stdout};
@@ -59,20 +65,21 @@ async fn serve_at(path: Option<PathBuf>, mut place: MessageTarget) -> anyhow::Re
     let mut announced = ReadyLine::print(ready(&address, place.home()))?;
     let mut relays = FuturesUnordered::new();
     let served = loop {
+        let server = place.server();
         let visitor = tokio::select! {
             accepted = listener.accept() => accepted,
             // The end of one relay does not affect the others.
             Some(()) = relays.next() => continue,
             error = announced.failed() => break Err(error),
-            () = stopped(&mut signals, place.server()) => break Ok(()),
+            () = stopped(&mut signals, server.as_deref()) => break Ok(()),
         };
         let Some(visitor) = taken(visitor).await else { continue };
-        let link = tokio::select! {
-            link = place.stream() => link,
-            () = stopped(&mut signals, None) => break Ok(()),
+        let relayed = tokio::select! {
+            relayed = bring_in(visitor, &mut place) => relayed,
+            () = stopped(&mut signals, server.as_deref()) => break Ok(()),
         };
-        match link {
-            Ok(link) => relays.push(relay(visitor, link)),
+        match relayed {
+            Ok(relayed) => relays.extend(relayed.map(|(visitor, link)| relay(visitor, link))),
             Err(error) => tracing::warn!("a connection is closed: {}", out::causes(&error)),
         }
     };
@@ -80,7 +87,7 @@ async fn serve_at(path: Option<PathBuf>, mut place: MessageTarget) -> anyhow::Re
     drop((listener, door));
     if let Some(server) = place.server() {
         let goodbyes = async { while relays.next().await.is_some() {} };
-        tokio::join!(serve::stop(server, &mut signals), goodbyes);
+        tokio::join!(serve::stop(&server, &mut signals), goodbyes);
     }
     served
 }
@@ -102,6 +109,38 @@ fn open(path: Option<&Path>, home: &Path) -> anyhow::Result<NamedSocket> {
         Some(path) => NamedSocket::open(&std::path::absolute(path).context("the socket's path")?)?,
         None => NamedSocket::open_in(&HomePaths::new(home))?,
     })
+}
+
+/// Gives a connection to the server of this process, or returns it with a link to the server in another one.
+async fn bring_in(
+    visitor: UnixStream,
+    place: &mut MessageTarget,
+) -> anyhow::Result<Option<(UnixStream, UnixStream)>> {
+    let link = if place.server().is_none() { Some(place.stream().await?) } else { None };
+    // Connecting may have made this process the server.
+    if let Some(server) = place.server() {
+        server.bring_in(visitor).await;
+        return Ok(None);
+    }
+    let link = link.context("no server")?;
+    may_be_relayed(&peers::peer_of_unix(&visitor)?, &peers::peer_of_unix(&link)?)?;
+    Ok(Some((visitor, link)))
+}
+
+/// Refuses other users, and the helpers of the server.
+fn may_be_relayed(visitor: &UnixPeer, server: &UnixPeer) -> anyhow::Result<()> {
+    ensure!(visitor.uid == geteuid().as_raw(), "it is of another user");
+    let is_helper = match (visitor.pid, server.pid) {
+        (Some(pid), Some(server)) => {
+            let is_server = |above: &Process| (above.pid == server).then_some(());
+            proc::find_above(pid, is_server).is_some() || visitor.has_ended()
+        }
+        // Helpers are in the PID namespace of their server, or in one below it.
+        (None, Some(_)) | (Some(_), None) => false,
+        (None, None) => true,
+    };
+    ensure!(!is_helper, "a helper may not connect; one with may_connect in its settings uses control.sock");
+    Ok(())
 }
 
 /// Relays until both sides have ended. A broken connection counts as an end.

@@ -7,6 +7,7 @@ use nix::unistd::{Uid, geteuid};
 use skein_base::system::peers::{self, UnixPeer};
 use skein_store::home::{HomePaths, socket};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
 
 use super::acceptor::{Accept, Peer};
 use crate::access::Refusals;
@@ -18,6 +19,9 @@ pub(crate) struct Control {
     /// The user whose programs have access.
     user: Uid,
     refusals: Arc<Refusals>,
+    /// Connections that another unix socket of this process has accepted.
+    brought: mpsc::Receiver<UnixStream>,
+    entrance: mpsc::Sender<UnixStream>,
 }
 
 impl Control {
@@ -27,7 +31,14 @@ impl Control {
     /// As [`socket::listen_at`].
     pub(crate) fn listen(paths: &HomePaths, refusals: Arc<Refusals>) -> io::Result<Self> {
         let listener = UnixListener::from_std(socket::listen_at(paths)?)?;
-        Ok(Self { listener, user: geteuid(), refusals })
+        // One at a time: the others wait at their own socket.
+        let (entrance, brought) = mpsc::channel(1);
+        Ok(Self { listener, user: geteuid(), refusals, brought, entrance })
+    }
+
+    /// Takes connections that another unix socket of this process has accepted.
+    pub(crate) fn entrance(&self) -> mpsc::Sender<UnixStream> {
+        self.entrance.clone()
     }
 
     /// The process at the other end, if its user is the server's according to the kernel.
@@ -49,7 +60,11 @@ impl Accept for Control {
 
     async fn accept(&mut self) -> io::Result<(UnixStream, Peer)> {
         loop {
-            let (stream, _) = self.listener.accept().await?;
+            let stream = tokio::select! {
+                accepted = self.listener.accept() => accepted?.0,
+                // Its own sender keeps it open.
+                Some(stream) = self.brought.recv() => stream,
+            };
             if let Some(peer) = self.admitted(&stream) {
                 return Ok((stream, Peer::Unix(Arc::new(peer))));
             }
@@ -59,6 +74,7 @@ impl Accept for Control {
 
 #[cfg(test)]
 mod tests {
+    use nix::unistd::Pid;
     use skein_store::home::Home;
     use tokio::io::AsyncReadExt;
 
@@ -85,5 +101,24 @@ mod tests {
         control.user = Uid::from_raw(geteuid().as_raw() + 1);
         assert!(knock(&mut control, home.paths()).await.is_none());
         assert_eq!(control.refusals.users.get(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_connection_of_another_socket_is_let_in_by_the_same_rule() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::open(dir.path()).unwrap();
+        let mut control = Control::listen(home.paths(), Arc::default()).unwrap();
+        let (server, _client) = UnixStream::pair().unwrap();
+        control.entrance().send(server).await.unwrap();
+        let Peer::Unix(peer) = control.accept().await.unwrap().1 else { panic!("no unix socket") };
+        assert_eq!((peer.uid, peer.pid), (geteuid().as_raw(), Some(Pid::this())));
+        control.user = Uid::from_raw(geteuid().as_raw() + 1);
+        let (server, mut client) = UnixStream::pair().unwrap();
+        control.entrance().send(server).await.unwrap();
+        let mut byte = [0; 1];
+        tokio::select! {
+            accepted = control.accept() => panic!("{accepted:?}"),
+            ended = client.read(&mut byte) => assert_eq!(ended.unwrap(), 0),
+        }
     }
 }

@@ -3,11 +3,15 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::ffi::CStr;
+use std::ops::ControlFlow;
 
 use nix::unistd::Pid;
 use rustix::process::{Signal, WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
 use super::ProcessHandle;
+
+/// Looks at a chain of parents that changes during the look, which it does as often as a parent ends.
+const CHAIN_LOOKS: usize = 16;
 
 /// A process at one moment. Pid and start time together identify it for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -107,6 +111,34 @@ impl Process {
     }
 }
 
+/// Climbs from a process up to the first one, and returns the first find, which may be the process itself. Starts again,
+/// within limits, if a parent ends meanwhile: its children have another one then.
+pub fn find_above<T>(pid: Pid, find: impl Fn(&Process) -> Option<T>) -> Option<T> {
+    for _ in 0..CHAIN_LOOKS {
+        match climb(Process::read(pid)?, &find) {
+            ControlFlow::Break(found) => return found,
+            ControlFlow::Continue(()) => {}
+        }
+    }
+    None
+}
+
+fn climb<T>(mut at: Process, find: &impl Fn(&Process) -> Option<T>) -> ControlFlow<Option<T>> {
+    loop {
+        if let Some(found) = find(&at) {
+            return ControlFlow::Break(Some(found));
+        }
+        if at.parent.as_raw() <= 0 {
+            return ControlFlow::Break(None);
+        }
+        match Process::read(at.parent) {
+            // A process that is younger than its child only has the number of the child's parent.
+            Some(parent) if parent.started <= at.started => at = parent,
+            Some(_) | None => return ControlFlow::Continue(()),
+        }
+    }
+}
+
 /// Visits every living descendant of `root`, and only those. It visits most within microseconds of reading them, so
 /// that a killing visitor has a chance against short-lived processes.
 pub fn descendants(root: Pid, mut visit: impl FnMut(&Process)) {
@@ -161,6 +193,16 @@ mod tests {
         let mut found = false;
         descendants(Pid::parent(), |process| found |= *process == me);
         assert!(found);
+    }
+
+    #[test]
+    fn the_processes_above_this_one_are_found_up_to_the_first() {
+        let is = |pid| move |at: &Process| (at.pid == pid).then_some(at.pid);
+        for above in [Pid::this(), Pid::parent()] {
+            assert_eq!(find_above(Pid::this(), is(above)), Some(above));
+        }
+        assert_eq!(find_above(Pid::parent(), is(Pid::this())), None);
+        assert_eq!(find_above(Pid::from_raw(i32::MAX), |_| Some(())), None, "there is no such process");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::unistd::Pid;
-use skein_base::system::proc::Process;
+use skein_base::system::proc::{self, Process};
 
 use crate::containment::tag::{ProcessTag, StartTag};
 use crate::policy;
@@ -109,35 +109,12 @@ fn guard_above(pid: Pid, living: &HashMap<ProcessTag, LivingHelper>) -> Option<&
         .values()
         .filter_map(|helper| Some((helper.guard?.pid, (helper.guard?.started, helper))))
         .collect();
-    for _ in 0..policy::CHAIN_LOOKS {
-        match climb(Process::read(pid)?, &guards) {
-            ControlFlow::Break(found) => return found,
-            // A parent ended meanwhile, and its children have another one.
-            ControlFlow::Continue(()) => {}
-        }
-    }
-    None
-}
-
-fn climb<'a>(
-    mut at: Process,
-    guards: &HashMap<Pid, (u64, &'a LivingHelper)>,
-) -> ControlFlow<Option<&'a LivingHelper>> {
-    loop {
-        if let Some((started, helper)) = guards.get(&at.pid)
-            && *started == at.started
-        {
-            return ControlFlow::Break(Some(helper));
-        }
-        if at.pid == Pid::this() || at.parent.as_raw() <= 0 {
-            return ControlFlow::Break(None);
-        }
-        match Process::read(at.parent) {
-            // A process that is younger than its child only has the number of the child's parent.
-            Some(parent) if parent.started <= at.started => at = parent,
-            Some(_) | None => return ControlFlow::Continue(()),
-        }
-    }
+    let guard = |at: &Process| match guards.get(&at.pid) {
+        Some((started, helper)) if *started == at.started => Some(Some(*helper)),
+        // Nothing above this process is a guard.
+        _ => (at.pid == Pid::this()).then_some(None),
+    };
+    proc::find_above(pid, guard).flatten()
 }
 
 /// The helper whose tag a process carries.
