@@ -95,7 +95,9 @@ impl Client {
     /// # Errors
     /// Fails like [`Client::connect`].
     pub async fn connect_with(address: &str, headers: &[(&str, &str)]) -> anyhow::Result<Self> {
-        Self::connect_through(TcpSocket::new_v4()?, address, headers).await
+        let is_v6 = address.starts_with("ws://[");
+        let socket = if is_v6 { TcpSocket::new_v6() } else { TcpSocket::new_v4() };
+        Self::connect_through(socket?, address, headers).await
     }
 
     /// Connects with a small receive buffer and initialises. Unread messages soon wait at the server.

@@ -5,7 +5,7 @@ mod server;
 mod setup;
 
 use std::fs::{self, DirBuilder, Permissions};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -117,6 +117,11 @@ impl Home {
         fs::write(&settings, setup.config())?;
         // Variables of helpers may be secrets; the server warns of a file that others can read.
         fs::set_permissions(&settings, Permissions::from_mode(0o600))?;
+        if let Some(user) = setup.user {
+            for path in [folder.path().to_owned(), folder.path().join("home"), settings] {
+                chown(path, Some(user), Some(user))?;
+            }
+        }
         let server = Server::start(&setup, folder.path()).await?;
         Ok(Self { setup, folder, server, histories, finished: false })
     }
@@ -129,7 +134,7 @@ impl Home {
         self.histories.as_ref().context("the home began without histories")
     }
 
-    /// Address of the server, as `ws://ADDRESS:PORT`.
+    /// Address of the server, as `ws://ADDRESS:PORT` or `unix://PATH`.
     pub fn address(&self) -> &str {
         &self.server.address
     }

@@ -1,6 +1,7 @@
 //! Skein's promises to its users, tested on a real server with real processes: one module for each promise.
 
 mod access;
+mod admission;
 mod approvals;
 mod conformance;
 mod control;

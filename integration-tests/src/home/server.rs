@@ -77,7 +77,7 @@ impl Server {
         let log = OpenOptions::new().create(true).append(true).open(folder.join(LOG))?;
         let mut command = command(setup)?;
         command
-            .args(["serve", "--listen", "ws://127.0.0.1:0", "--test-fences", "--home"])
+            .args(["serve", "--listen", &setup.listen, "--test-fences", "--home"])
             .arg(folder.join("home"))
             .env_remove("SKEIN_HOME")
             .envs(&setup.env)
@@ -85,6 +85,9 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log);
+        if let Some(user) = setup.user {
+            command.uid(user).gid(user);
+        }
         let mut child = command.spawn().context("the server does not start")?;
         let stdout = child.stdout.take().context("no stdout")?;
         let mut lines = BufReader::new(stdout).lines();

@@ -24,6 +24,10 @@ pub struct Setup {
     pub(super) left: Option<&'static [u8]>,
     /// Whether the server is PID 1 of a namespace.
     pub(super) pid_one: bool,
+    /// The user who runs the server and owns the home; none means that of the test.
+    pub(super) user: Option<u32>,
+    /// The address in `--listen`.
+    pub(super) listen: String,
     /// Soft limit of open files for the server.
     pub(super) soft_files: Option<u64>,
     /// Hard limit of open files for the server.
@@ -50,6 +54,8 @@ impl Default for Setup {
             histories: None,
             left: None,
             pid_one: false,
+            user: None,
+            listen: "ws://127.0.0.1:0".to_owned(),
             soft_files: None,
             hard_files: None,
         }
@@ -84,6 +90,18 @@ impl Setup {
     /// Makes histories in the home before the server starts.
     pub fn histories(mut self, size: Size, seed: u64) -> Self {
         self.histories = Some((size, seed));
+        self
+    }
+
+    /// Runs the server as this user, who owns the home. Needs [`crate::users::has_others`].
+    pub fn as_user(mut self, user: u32) -> Self {
+        self.user = Some(user);
+        self
+    }
+
+    /// Listens at this address instead of a free port of 127.0.0.1.
+    pub fn listen(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.listen);
         self
     }
 

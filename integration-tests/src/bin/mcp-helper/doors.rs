@@ -4,7 +4,8 @@
 //! same, without environment, other descriptors, a cgroup of its own, and with lower limits). `door` is `HOST:PORT`, or the path
 //! of a unix socket. `target` is the path of the request, `/` by default, `headers` are further header lines, and each of
 //! `messages` is sent once the door is open. The answer is JSON: `status` and `body` of the HTTP answer with the
-//! `answers` to the messages, or `error`. With `leaves` the socket closes behind the request, and the answer is `left`.
+//! `answers` to the requests among the messages, or `error`. With `body`, which is JSON, the request is a POST. With
+//! `leaves` the socket closes behind the request and the messages, after `lingers` µs, and the answer is `left`.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -23,6 +24,9 @@ use super::{result, say};
 pub(crate) const SWITCH: &str = "--connect";
 /// The longest wait for an answer of the server.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The headers of a websocket handshake.
+const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 /// The longest body and message that are shown, bytes.
 const SHOWN: usize = 64 << 10;
 
@@ -153,12 +157,21 @@ fn exchange(arguments: &Value) -> io::Result<Value> {
     let target = arguments["target"].as_str().unwrap_or("/");
     let headers: String = list(arguments, "headers").iter().map(|line| format!("{line}\r\n")).collect();
     let mut server = BufReader::new(Door::open(door)?);
-    let head = format!(
-        "GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
-    );
-    server.get_mut().write_all(head.as_bytes())?;
+    let rest = match arguments["body"].as_str() {
+        Some(body) => {
+            let length = body.len();
+            format!("Content-Type: application/json\r\nContent-Length: {length}\r\n{headers}\r\n{body}")
+        }
+        None => format!("{UPGRADE}{headers}\r\n"),
+    };
+    let method = if arguments["body"].is_string() { "POST" } else { "GET" };
+    let mut request = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{rest}").into_bytes();
     if arguments["leaves"] == true {
+        list(arguments, "messages").iter().try_for_each(|message| send(&mut request, message.as_bytes()))?;
+    }
+    server.get_mut().write_all(&request)?;
+    if arguments["leaves"] == true {
+        linger(Duration::from_micros(arguments["lingers"].as_u64().unwrap_or_default()));
         return Ok(json!({ "left": true }));
     }
     let (status, length) = answer_head(&mut server)?;
@@ -171,6 +184,9 @@ fn exchange(arguments: &Value) -> io::Result<Value> {
     let mut answers = Vec::new();
     for message in list(arguments, "messages") {
         send(server.get_mut(), message.as_bytes())?;
+        if !is_request(&message)? {
+            continue;
+        }
         // The answer is the message with an id; notifications may come before it.
         answers.push(loop {
             let answer: Value = serde_json::from_str(&receive(&mut server)?)?;
@@ -180,6 +196,17 @@ fn exchange(arguments: &Value) -> io::Result<Value> {
         });
     }
     Ok(json!({ "status": status, "body": "", "answers": answers }))
+}
+
+#[expect(clippy::disallowed_methods, reason = "closes the connection while the server looks at it")]
+fn linger(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// Whether a message has an answer.
+fn is_request(message: &str) -> io::Result<bool> {
+    let message: Value = serde_json::from_str(message)?;
+    Ok(!message["id"].is_null() && !message["method"].is_null())
 }
 
 /// The texts of a list; a message may be written as an object.
