@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
+use skein_integration_tests::users::OTHERS;
 use skein_integration_tests::{paths, process};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
@@ -166,7 +167,7 @@ impl Place {
         self.through = shell(line);
     }
 
-    /// Runs every program as a user without privileges: as `nobody` if the test runs as root.
+    /// Runs every program as a user without privileges: as another one if the test runs as root.
     pub(super) async fn without_privileges(&mut self) -> Result<Tried> {
         if !nix::unistd::geteuid().is_root() {
             return Ok(Tried::Yes);
@@ -174,11 +175,13 @@ impl Place {
         for path in [self.folder.path().to_owned(), self.home(), self.home().join("config.toml")] {
             // A row may have moved the path.
             if path.exists() {
-                lchown(path, Some(NOBODY), Some(NOBODY))?;
+                lchown(path, Some(OTHERS[0]), Some(OTHERS[0]))?;
             }
         }
-        let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
-        self.through.splice(0..0, nobody.map(OsString::from));
+        // Not `nobody`: the kernel gives that number to every user whom it does not know, so no door lets it in.
+        let [user, group] = ["--reuid", "--regid"].map(|what| format!("{what}={}", OTHERS[0]));
+        let other = ["setpriv", &user, &group, "--clear-groups", "--"];
+        self.through.splice(0..0, other.map(OsString::from));
         // The test's own client is root's, and so another user's.
         self.flags.extend(["-c", "auth.local=any"].map(Into::into));
         let mut command = Command::new(&self.through[0]);
@@ -283,9 +286,6 @@ impl Reader {
         }
     }
 }
-
-/// The conventional user without privileges.
-const NOBODY: u32 = 65_534;
 
 /// The command that runs a program after a shell line.
 pub(super) fn shell(line: &str) -> Vec<OsString> {
