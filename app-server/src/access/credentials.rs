@@ -140,6 +140,10 @@ impl Credentials {
             let maker = state.with_id(maker).ok_or(TooManyTickets::MakerEnded)?;
             access = access.min(maker.scope);
             not_after = maker.expires_at;
+            let maker = maker.id;
+            if state.has_many_tickets(maker, self.clock.now()) {
+                return Err(TooManyTickets::OpenOfBearer);
+            }
         }
         let terms = TicketTerms { access, made_at: door, made_by: maker, not_after };
         state.tickets.add(secret.digest(), terms, self.clock.now())?;
@@ -156,8 +160,12 @@ impl Credentials {
         let now = self.now();
         let mut state = self.current(now);
         let terms = state.tickets.take(&Digest::of(ticket), self.clock.now())?;
-        if state.make_room(now) {
+        if state.make_room(terms.made_by, now) {
             self.ended.notify_waiters();
+            // It may have made room itself, or stand below the one that did.
+            if terms.made_by.is_some_and(|maker| state.with_id(maker).is_none()) {
+                return Err(RedeemError::Unknown);
+            }
         }
         let stored = Stored {
             id: self.clock.new_id(),

@@ -40,6 +40,9 @@ pub(crate) enum TooManyTickets {
     /// Too many are open.
     #[error("{most} tickets are open; they expire within {seconds} s", most = policy::OPEN_TICKETS, seconds = policy::TICKET_LIFE.as_secs())]
     Open,
+    /// Too many of this credential are open.
+    #[error("{most} tickets of this credential are open; they expire within {seconds} s", most = policy::OPEN_TICKETS_OF_BEARER, seconds = policy::TICKET_LIFE.as_secs())]
+    OpenOfBearer,
     /// The credential that asks for it has ended.
     #[error("the credential that asks for a ticket has ended")]
     MakerEnded,
@@ -118,6 +121,12 @@ impl Tickets {
         let Some(ticket) = at.and_then(|at| self.open.remove(at)) else { return Err(self.refusal(digest)) };
         self.close(ticket.digest, TicketEnd::Used);
         Ok(ticket.terms)
+    }
+
+    /// The credentials that made the open tickets, once for each ticket.
+    pub(super) fn makers(&mut self, now: Instant) -> impl Iterator<Item = Uuid> {
+        self.expire(now);
+        self.open.iter().filter_map(|ticket| ticket.terms.made_by)
     }
 
     /// Whether an open ticket has this digest.

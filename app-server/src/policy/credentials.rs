@@ -6,12 +6,17 @@ use std::time::Duration;
 pub(crate) const TICKET_LIFE: Duration = Duration::from_secs(30);
 /// Tickets that may be open. Origin: guess; a person opens a few pages within the life of a ticket.
 pub(crate) const OPEN_TICKETS: usize = 64;
+/// Tickets that the bearer of a credential may have open, so that none uses all of them up. Origin: guess; an eighth of all.
+pub(crate) const OPEN_TICKETS_OF_BEARER: usize = 8;
 /// Used and expired tickets that are remembered, so that a second try learns why it fails. Origin: guess.
 pub(crate) const CLOSED_TICKETS: usize = 256;
 /// The life of a session after its last use. Origin: design; a user who comes back each week stays signed in.
 pub(crate) const SESSION_LIFE: Duration = Duration::from_hours(7 * 24);
 /// Sessions of a home; above it the one with the oldest use ends. Origin: guess; some browsers, each with some pages.
 pub(crate) const SESSIONS: usize = 256;
+/// Sessions that descend from one credential; above it the one of them with the oldest use ends, so that no bearer ends
+/// those of others. Origin: guess; a sixteenth of all.
+pub(crate) const SESSIONS_OF_BEARER: usize = 16;
 /// Tokens of a home; above it another one is refused. Origin: guess; a person names each of them.
 pub(crate) const TOKENS: usize = 256;
 /// Revoked and expired credentials that are remembered, so that their bearers learn why they are refused. Origin: guess.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use skein_base::clock::WallMs;
 use skein_protocol::extension::{CredentialDetail, CredentialType};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::super::file::{CredentialEnd, EndedCredential, Stored, StoredKind};
@@ -132,14 +133,39 @@ impl CredentialState {
         self.revision += 1;
     }
 
-    /// Makes room for another session: the one with the oldest use ends.
-    pub(super) fn make_room(&mut self, now: WallMs) -> bool {
+    /// Makes room for another session: the one with the oldest use ends. A bearer who has made many ends one of them.
+    pub(super) fn make_room(&mut self, maker: Option<Uuid>, now: WallMs) -> bool {
+        let ancestor = maker.map(|maker| self.ancestor(maker));
+        let is_kin = |one: &Stored| one.made_by.map(|maker| self.ancestor(maker)) == ancestor;
         let sessions = || self.stored.iter().filter(|one| one.kind == StoredKind::Session);
-        if sessions().count() < policy::SESSIONS {
-            return false;
-        }
-        let oldest = sessions().min_by_key(|one| one.last_used_at).map(|one| one.id);
+        let kin = || sessions().filter(|one| ancestor.is_some() && is_kin(one));
+        let oldest = if kin().count() >= policy::SESSIONS_OF_BEARER {
+            kin().min_by_key(|one| one.last_used_at)
+        } else if sessions().count() >= policy::SESSIONS {
+            sessions().min_by_key(|one| one.last_used_at)
+        } else {
+            None
+        };
+        let oldest = oldest.map(|one| one.id);
         oldest.is_some_and(|id| self.end(id, CredentialEnd::Revoked, now).is_some())
+    }
+
+    /// The first in the line of makers of a credential, as sessions make tickets for other sessions.
+    fn ancestor(&self, mut id: Uuid) -> Uuid {
+        // A file that somebody has edited may have a circle.
+        for _ in &self.stored {
+            let Some(maker) = self.with_id(id).and_then(|one| one.made_by) else { break };
+            id = maker;
+        }
+        id
+    }
+
+    /// Whether the bearers who descend from the same credential as this one have as many open tickets as they may.
+    pub(super) fn has_many_tickets(&mut self, maker: Uuid, now: Instant) -> bool {
+        let makers: Vec<Uuid> = self.tickets.makers(now).collect();
+        let ancestor = self.ancestor(maker);
+        let kin = makers.into_iter().filter(|maker| self.ancestor(*maker) == ancestor);
+        kin.count() >= policy::OPEN_TICKETS_OF_BEARER
     }
 
     /// Records a use, unless one was recorded a moment ago. Returns whether it did.

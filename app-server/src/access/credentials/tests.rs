@@ -264,6 +264,35 @@ fn numbers_of_sessions_and_tokens_are_bounded() {
 }
 
 #[test]
+fn a_bearer_uses_up_neither_the_tickets_nor_the_sessions_of_others() {
+    let rig = Rig::new();
+    let users = rig.session().secret;
+    let maker = |secret: &Secret| rig.check(secret).unwrap().id;
+    let create = |maker| rig.credentials.create_ticket(Access::Chat, Door::Loopback, Some(maker));
+    let token = maker(&rig.token("ci", None));
+    let tickets: Vec<Secret> =
+        (0..policy::OPEN_TICKETS_OF_BEARER).map(|_| create(token).unwrap().0).collect();
+    assert!(matches!(create(token), Err(TooManyTickets::OpenOfBearer)));
+    // Neither does a session of the token have more, nor one of those.
+    let child = rig.redeem(&tickets[0]).ok().unwrap().secret;
+    create(maker(&child)).unwrap();
+    assert!(matches!(create(maker(&child)), Err(TooManyTickets::OpenOfBearer)));
+    rig.ticket();
+    tickets[1..].iter().for_each(|ticket| assert!(rig.redeem(ticket).is_ok()));
+    let mut last = child;
+    for _ in 0..policy::SESSIONS {
+        let ticket = create(maker(&last)).unwrap().0;
+        // A line of sessions that each made the next one ends with the first of them.
+        last = rig.redeem(&ticket).map_or_else(
+            |_| rig.redeem(&create(token).unwrap().0).ok().unwrap().secret,
+            |redeemed| redeemed.secret,
+        );
+    }
+    assert!(rig.check(&users).is_ok(), "the user's own session stays");
+    assert!(rig.credentials.list().len() <= policy::SESSIONS_OF_BEARER + 2);
+}
+
+#[test]
 fn a_revoked_credential_is_remembered_and_its_name_is_free() {
     let mut rig = Rig::new();
     let (secret, session) = (rig.token("ci", None), rig.session());
