@@ -180,6 +180,11 @@ fn paths_in_documents_are_there() {
 }
 
 #[test]
+fn claims_of_security_name_tests_that_exist() {
+    holds(&documents::tests_of_claims());
+}
+
+#[test]
 fn scripts_know_the_flags_that_documents_give_them() {
     holds(&documents::flags_of_scripts());
 }

@@ -96,6 +96,37 @@ pub(crate) fn paths() -> Wall {
     }
 }
 
+pub(crate) fn tests_of_claims() -> Wall {
+    Wall {
+        why: "a claim of SECURITY.md names tests that exist",
+        bad: examples(&[("SECURITY.md", "| a claim | `no_such_test_is_anywhere` |")]),
+        good: examples(&[
+            (
+                "SECURITY.md",
+                "| a claim | `tidy_finds_the_sources`, `auth.local`, `access.json`, `may_connect` |",
+            ),
+            ("docs/events.md", "`no_such_test_is_anywhere`"),
+        ]),
+        check: |source| {
+            let is_missing = |code: &str| is_test_name(code) && !is_function(code);
+            let has_missing = |line: &str| source.path == "SECURITY.md" && codes(line).any(is_missing);
+            lines_of_document(source, has_missing)
+        },
+    }
+}
+
+/// Whether the text can only be the name of a test: a sentence of words in lower case.
+fn is_test_name(code: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    code.chars().all(is_plain) && code.matches('_').count() > 1
+}
+
+/// Whether a source has a function of this name.
+fn is_function(name: &str) -> bool {
+    let start = format!("fn {name}(");
+    workspace().iter().any(|source| source.path.ends_with(".rs") && source.text.contains(&start))
+}
+
 pub(crate) fn flags_of_scripts() -> Wall {
     Wall {
         why: "a flag that a document gives to a script is one that the script, or the program behind it, knows",
