@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use skein_base::clock::Clock;
+use skein_base::tasks::Tasks;
 use skein_protocol::access::Access;
 use skein_protocol::error::WireError;
 use skein_protocol::ids::ThreadId;
@@ -83,7 +84,8 @@ impl Server {
         let (dial, clients) = mpsc::channel(8);
         let doors = Doors { clients, local: SocketAddr::from(([127, 0, 0, 1], 4500)) };
         let serving = axum::serve(Acceptor::new(doors, Arc::new(|| true)), routes(web));
-        tokio::spawn(async move { serving.await });
+        // Not among the tasks of the bench, which have all ended at its end.
+        Tasks::new().spawn("doors", async move { serving.await });
         Self { bench, thread, token, dial, _home: home }
     }
 
@@ -227,15 +229,19 @@ async fn read(
     seed: u64,
 ) {
     while let Some(Ok(message)) = stream.next().await {
-        let text = match message {
+        let text = match &message {
             Message::Text(text) => text,
             Message::Close(Some(frame)) => {
                 assert_eq!(frame.code, CloseCode::Invalid, "seed {seed}: {frame:?}");
                 return;
             }
-            other => panic!("seed {seed}: {other:?}"),
+            Message::Close(None)
+            | Message::Binary(_)
+            | Message::Ping(_)
+            | Message::Pong(_)
+            | Message::Frame(_) => panic!("seed {seed}: {message:?}"),
         };
-        let message: Value = serde_json::from_str(&text).unwrap();
+        let message: Value = serde_json::from_str(text).unwrap();
         assert!(
             scope > Access::Read || message.get("method").is_none() || message.get("id").is_none(),
             "{text}"

@@ -131,15 +131,23 @@ fn promise(
             assert!(grant.origin.is_none() || admission.origin == grant.origin, "{shown}");
         }
         Some(Err(_)) => panic!("a wrong credential: {shown}"),
-        None => {
-            let sent_on = headers.keys().map(HeaderName::as_str).any(|name| {
-                name.starts_with("x-forwarded") || ["forwarded", "via", "x-real-ip"].contains(&name)
-            });
-            let is_browser = !origins.is_empty() || headers.contains_key("sec-fetch-site");
-            let is_user = local == LocalPrograms::Any || facts.user == User::Same;
-            let passes =
-                door == Door::Loopback && local != LocalPrograms::Token && is_user && !sent_on && !is_browser;
-            assert!((door == Door::Unix && !is_browser) || passes, "{shown}");
-        }
+        None => assert!(is_local_program(headers, (door, local), facts.user), "{shown}"),
+    }
+}
+
+/// Whether a request without a credential may pass: a program of the user on this machine.
+fn is_local_program(headers: &HeaderMap, (door, local): (Door, LocalPrograms), user: User) -> bool {
+    if headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site") {
+        return false;
+    }
+    let sent_on = headers
+        .keys()
+        .map(HeaderName::as_str)
+        .any(|name| name.starts_with("x-forwarded") || ["forwarded", "via", "x-real-ip"].contains(&name));
+    match (door, local) {
+        (Door::Unix, _) => true,
+        (Door::Remote, _) | (Door::Loopback, LocalPrograms::Token) => false,
+        (Door::Loopback, LocalPrograms::Any) => !sent_on,
+        (Door::Loopback, LocalPrograms::SameUser) => !sent_on && user == User::Same,
     }
 }
