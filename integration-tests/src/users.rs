@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
 use nix::unistd::Uid;
@@ -29,15 +29,33 @@ pub fn has_others() -> bool {
     has
 }
 
+/// A program that another user can start, though that user may not reach its folder.
+#[derive(Debug)]
+pub struct OpenProgram(File);
+
+impl OpenProgram {
+    /// Opens it. It has to stay open until the child has started.
+    ///
+    /// # Errors
+    /// The program cannot be opened.
+    pub fn open(program: &Path) -> io::Result<Self> {
+        File::open(program).map(Self)
+    }
+
+    /// Its path for a child of this process.
+    pub fn path(&self) -> PathBuf {
+        format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
+    }
+}
+
 /// Starts `program` as the user and group `user`, in `/`. `set_up` adds arguments and pipes. The user need not reach the
 /// folder of the program.
 ///
 /// # Errors
 /// The program cannot be opened or started.
 pub fn spawn_as(user: u32, program: &Path, set_up: impl FnOnce(&mut Command)) -> io::Result<Child> {
-    // Open until the child has started.
-    let opened = File::open(program)?;
-    let mut command = Command::new(format!("/proc/self/fd/{}", opened.as_raw_fd()));
+    let program = OpenProgram::open(program)?;
+    let mut command = Command::new(program.path());
     command.uid(user).gid(user).current_dir("/");
     set_up(&mut command);
     command.spawn()

@@ -15,6 +15,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::{Setup, pid_one};
+use crate::users::OpenProgram;
 use crate::{paths, process};
 
 /// File beside the home with the server's log.
@@ -33,7 +34,7 @@ pub(super) struct Server {
 }
 
 /// The command for the server. The server's environment has the tag of this test; its parents' has not.
-fn command(setup: &Setup) -> anyhow::Result<Command> {
+fn command(setup: &Setup, skein: &Path) -> anyhow::Result<Command> {
     if setup.pid_one {
         let [first, rest @ ..] = &pid_one::server(&setup.tag)?[..] else { bail!("no program") };
         let mut command = Command::new(first);
@@ -43,11 +44,11 @@ fn command(setup: &Setup) -> anyhow::Result<Command> {
     let limit = |which: &str, most: u64| -> anyhow::Result<Command> {
         let mut shell = Command::new("sh");
         let script = format!("ulimit {which} \"$0\" && exec \"$@\"");
-        shell.args(["-c", &script, &most.to_string()]).arg(paths::skein()?);
+        shell.args(["-c", &script, &most.to_string()]).arg(skein);
         Ok(shell)
     };
     let mut command = match (setup.soft_files, setup.hard_files) {
-        (None, None) => Command::new(paths::skein()?),
+        (None, None) => Command::new(skein),
         (Some(soft), None) => limit("-Sn", soft)?,
         (_, Some(hard)) => limit("-n", hard)?,
     };
@@ -75,7 +76,9 @@ impl Server {
     /// Starts a server on the home in `folder`, and waits until it accepts connections.
     pub(super) async fn start(setup: &Setup, folder: &Path) -> anyhow::Result<Self> {
         let log = OpenOptions::new().create(true).append(true).open(folder.join(LOG))?;
-        let mut command = command(setup)?;
+        let program = paths::skein()?;
+        let opened = setup.user.map(|_| OpenProgram::open(&program)).transpose()?;
+        let mut command = command(setup, &opened.as_ref().map_or(program, OpenProgram::path))?;
         command
             .args(["serve", "--listen", &setup.listen, "--test-fences", "--home"])
             .arg(folder.join("home"))
@@ -89,6 +92,7 @@ impl Server {
             command.uid(user).gid(user);
         }
         let mut child = command.spawn().context("the server does not start")?;
+        drop(opened);
         let stdout = child.stdout.take().context("no stdout")?;
         let mut lines = BufReader::new(stdout).lines();
         let line = tokio::time::timeout(START_BOUND, lines.next_line()).await;
