@@ -251,13 +251,11 @@ impl Log {
     pub(super) fn checkpoint(&mut self) {
         self.checkpoint_at = None;
         let checkpoints = self.history().map(History::checkpoints).unwrap_or_default();
-        if checkpoints.is_empty() {
-            return;
+        match self.refusal() {
+            _ if checkpoints.is_empty() => {}
+            Some(_) => self.checkpoint_soon(),
+            None => _ = self.record(checkpoints, Keep::Process),
         }
-        if self.refusal().is_some() {
-            return self.checkpoint_soon();
-        }
-        self.record(checkpoints, Keep::Process);
     }
 
     /// Token usage of the conversation so far, for a client that joins; none where no model reports it.
@@ -445,10 +443,9 @@ impl Log {
         let mut can_go = false;
         self.snapshot.send_if_modified(|snapshot| {
             can_go = snapshot.idle_since.is_none() && view.idle_since.is_some();
-            let View { phase, materialised, idle_since } = view;
-            let changed = (snapshot.phase, snapshot.materialised, snapshot.idle_since)
-                != (phase, materialised, idle_since);
-            (snapshot.phase, snapshot.materialised, snapshot.idle_since) = (phase, materialised, idle_since);
+            let next = (view.phase, view.materialised, view.idle_since);
+            let changed = (snapshot.phase, snapshot.materialised, snapshot.idle_since) != next;
+            (snapshot.phase, snapshot.materialised, snapshot.idle_since) = next;
             changed
         });
         can_go
