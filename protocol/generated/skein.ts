@@ -361,6 +361,209 @@ export type ServerRequest = {
 /** The answer to a request, of either side. The id is null where the request could not be read. */
 export type Answer<Result> = { id: RequestId; result: Result } | { id: RequestId | null; error: WireError };
 
+/** Every `data.reason` of an error of this version. */
+export type Reason =
+  /** A turn or a call runs. Wait for its end, interrupt it, or unload with force. */
+  | "active"
+  /** The running turn compacts the conversation and takes no input. */
+  | "activeTurnNotSteerable"
+  /** This connection has sent `initialize` before. */
+  | "alreadyInitialized"
+  /** A cursor names an item; `turnId` has to name its turn. */
+  | "anchorWithoutTurn"
+  /** The answer would exceed `limits.answer_bytes`. Read in pages. */
+  | "answerTooLarge"
+  /** The thread was archived or brought back while the resume waited. */
+  | "archivedMeanwhile"
+  /** The arguments of a tool are not an object. */
+  | "badArguments"
+  /** The token budget of a goal is not positive. */
+  | "badBudget"
+  /** The settings, or a value for them, are wrong. The message names key and place. */
+  | "badConfig"
+  /** A member of a new token is wrong; `path` names it. */
+  | "badCredential"
+  /** The cursor belongs to another list, or its place in the history is gone. */
+  | "badCursor"
+  /** A message has more than one of `method`, `result` and `error`. */
+  | "badEnvelope"
+  /** The `error` of an answer is not an object with a code and a message. */
+  | "badError"
+  /** An id is missing, too long, or neither a text nor a 64-bit integer. */
+  | "badId"
+  /** An item for the model's history is not an object of its interface. */
+  | "badItem"
+  /** A dotted key names no place that can be written. */
+  | "badKey"
+  /** The method is not a text. */
+  | "badMethod"
+  /** A tool that a client brings has a wrong name or shape. */
+  | "badTools"
+  /** The message is a JSON array. Send each request in a message of its own. */
+  | "batch"
+  /** A fault of the server ended the thread's work. Resume the thread. */
+  | "brokeOff"
+  /** The thread's mailbox is full. Try again after `retryAfterMs`. */
+  | "busy"
+  /** The call to a helper was cancelled. */
+  | "cancelled"
+  /** Another token has this name or this secret. */
+  | "credentialExists"
+  /** No session or token has this id, and no token this name. */
+  | "credentialNotFound"
+  /** The file of sessions and tokens could not be written. */
+  | "credentialsUnwritten"
+  /** A fault of the server dropped the request. Try again. */
+  | "dropped"
+  /** A member stands twice in the message. */
+  | "duplicateMember"
+  /** A text is empty; null removes the member. */
+  | "empty"
+  /** A turn needs at least one element of input that is not a blank text. */
+  | "emptyInput"
+  /** The name of a thread is empty. */
+  | "emptyName"
+  /** The objective of a goal is empty. */
+  | "emptyObjective"
+  /** The search term is empty. */
+  | "emptySearch"
+  /** The thread is ephemeral and has no saved history to act on. */
+  | "ephemeral"
+  /** The folder of feedback is full. The operator has to clear it. */
+  | "feedbackFull"
+  /** The disk refused the feedback. */
+  | "feedbackNotKept"
+  /** The feedback is too large. */
+  | "feedbackTooLarge"
+  /** The connection has less access than the method, or the member in `field`, needs; see `scope`. */
+  | "forbidden"
+  /** The settings switch this helper off. */
+  | "helperDisabled"
+  /** The helper ended during the call. */
+  | "helperEnded"
+  /** The connection to a helper over HTTP failed during the call. */
+  | "helperLost"
+  /** The helper did not start, or is not there any more. */
+  | "helperNotRunning"
+  /** The helper answered with an error. */
+  | "helperRefused"
+  /** The helper shows no sign of life, and its `on_unresponsive` is `fail`. */
+  | "helperUnresponsive"
+  /** The list of helpers could not be made. */
+  | "helpersUnreadable"
+  /** The list of threads is not available. Threads can still be read by id. */
+  | "indexUnavailable"
+  /** The helper asks a question that nobody can be asked. */
+  | "inputRefused"
+  /** The params have a wrong shape; `path` names the member. */
+  | "invalidParams"
+  /** The client's answer to a question has a wrong shape; `path` names the member. */
+  | "invalidResult"
+  /** No method has this name. */
+  | "methodNotFound"
+  /** The disk does not answer; the thread may still move. List it again. */
+  | "moveUnknown"
+  /** The OpenRPC document could not be made. */
+  | "noDocument"
+  /** `skein/quiesce` needs a server with `--test-fences`. */
+  | "noFences"
+  /** The thread has no goal. Name an objective to set one. */
+  | "noGoal"
+  /** The list of items to add is empty. */
+  | "noItems"
+  /** The message has no method. */
+  | "noMethod"
+  /** No model provider has this name. The message lists those that exist. */
+  | "noProvider"
+  /** The home has no server at the moment. */
+  | "noServer"
+  /** The history has no turn with this id. */
+  | "noSuchTurn"
+  /** No turn runs that could be steered or interrupted. */
+  | "noTurn"
+  /** `expectedTurnId` is empty. */
+  | "noTurnNamed"
+  /** There is no turn to take back, or `numTurns` is 0. */
+  | "noTurns"
+  /** The message is not a JSON object. */
+  | "notAnObject"
+  /** The disk refused the copy. Nothing of the copy is left. */
+  | "notForked"
+  /** The connection has to send `initialize` first. */
+  | "notInitialized"
+  /** The message is not JSON. */
+  | "notJson"
+  /** The thread is not loaded. Resume it first. */
+  | "notLoaded"
+  /** The disk refused to move the thread. The thread stays where it is. */
+  | "notMoved"
+  /** The disk does not take the thread's records. Send the same again later. */
+  | "notSaved"
+  /** The thread has no message yet and cannot be archived. */
+  | "nothingSaid"
+  /** The update has no member to change. */
+  | "nothingToChange"
+  /** The thread has no saved history yet. */
+  | "nothingToFork"
+  /** Only the settings file of the home can be written. */
+  | "otherFile"
+  /** Another turn runs than the one that the request names; see `activeTurnId`. */
+  | "otherTurn"
+  /** The read state has changed; see `readState`. */
+  | "readStateConflict"
+  /** Too many requests of this connection wait already. */
+  | "requestsInFlight"
+  /** Too many threads of this connection are catching up already. */
+  | "resumesUnderWay"
+  /** The search term is too long. */
+  | "searchTooLong"
+  /** The server of the home ended before it answered; another one goes on. */
+  | "serverEnded"
+  /** The server is stopping. Connect again and resume. */
+  | "serverStops"
+  /** Reading the settings again broke off. Nothing has changed. */
+  | "settingsUnreadable"
+  /** The settings could not be shown. */
+  | "settingsUnshown"
+  /** The settings file could not be written. */
+  | "settingsUnwritten"
+  /** The running turn has not taken earlier input yet. Try again after `retryAfterMs`. */
+  | "steersFull"
+  /** The thread has other subscribers. Unload with force, or wait. */
+  | "subscribed"
+  /** A thread with this id exists. Resume it. */
+  | "threadExists"
+  /** No thread has this id. */
+  | "threadNotFound"
+  /** The message is nested too deeply. */
+  | "tooDeep"
+  /** A text is too long; `path` names it. */
+  | "tooLong"
+  /** There are too many tokens. Revoke one. */
+  | "tooManyCredentials"
+  /** The tool has changed since the call was allowed. The call was not made. */
+  | "toolChanged"
+  /** The settings do not enable this tool. */
+  | "toolNotEnabled"
+  /** The helper does not list this tool. */
+  | "toolNotOffered"
+  /** The tool did not answer within its `tool_timeout_sec`. */
+  | "toolTimedOut"
+  /** `lastTurnId` and `beforeTurnId` exclude each other. */
+  | "twoBounds"
+  /** The thread has no helper with this name. */
+  | "unknownHelper"
+  /** The history has no turn with this id. */
+  | "unknownTurn"
+  /** A file of the thread, or a message, cannot be read. The message says why. */
+  | "unreadable"
+  /** The server does not support this member; `path` names it. */
+  | "unsupported"
+  /** The settings file has changed; `expectedVersion` is out of date. */
+  | "versionConflict"
+  /** An unsubscribe withdrew the resume. Resume again. */
+  | "withdrawn";
+
 /** The access that a connection has, and the least access that a method needs. Each level includes the ones before it. */
 export type Access = "read" | "chat" | "admin";
 

@@ -8,6 +8,7 @@ use super::{flat::Flat, schema::Schemas};
 use crate::{
     methods::{CLIENT_NOTIFICATIONS, METHODS},
     notifications::NOTIFICATIONS,
+    reasons::REASONS,
     server_requests::SERVER_REQUESTS,
 };
 
@@ -70,12 +71,24 @@ pub fn typescript() -> String {
         SERVER_REQUESTS.iter().map(|info| (info.wire, info.doc, pair(&messages.server_requests[info.wire])));
     map(&mut module, "ServerRequests", "Every question that the server asks a client.", rows);
     module.push_str(MESSAGES);
+    reasons(&mut module);
     for (name, schema) in &flat.types {
         module.push('\n');
         comment(&mut module, schema, "");
         module.push_str(&format!("export type {name} = {};\n", print(schema, "")));
     }
     module
+}
+
+/// The words of `data.reason`, each with its cause.
+fn reasons(module: &mut String) {
+    module.push_str("\n/** Every `data.reason` of an error of this version. */\nexport type Reason =\n");
+    for (reason, cause) in REASONS {
+        comment_text(module, cause, "  ");
+        module.push_str(&format!("  | \"{reason}\"\n"));
+    }
+    module.truncate(module.len() - 1);
+    module.push_str(";\n");
 }
 
 /// A type with a member for each row: wire name, documentation, type.

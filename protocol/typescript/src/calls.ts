@@ -1,0 +1,44 @@
+// Requests and their answers, by id.
+
+import { SkeinError, wireError } from "./errors.ts";
+
+/** Gets an error, or the result. It runs before the next message is applied. */
+export type Done = (error: SkeinError | undefined, result?: never) => void;
+
+/** The close code for a message above the server's limit. */
+const TOO_LARGE = 1009;
+
+/** The requests of one link that have no answer yet. */
+export function createCalls(send: (text: string) => void) {
+  let last = 0;
+  let open = new Map<unknown, { done: Done; size: number }>();
+  return {
+    request(method: string, params: unknown, done: Done): void {
+      const id = ++last;
+      const text = JSON.stringify({ id, method, params });
+      open.set(id, { done, size: text.length });
+      send(text);
+    },
+    /** Takes an answer. An answer to nobody is ignored. */
+    answer(message: { id?: unknown; result?: unknown; error?: object }): void {
+      const call = open.get(message.id);
+      if (!call) return;
+      open.delete(message.id);
+      if (message.error !== undefined) call.done(wireError(message.error));
+      else call.done(undefined, message.result as never);
+    },
+    /** Ends all requests: their link is gone. After 1009 the largest one is what the server refused. */
+    lose(code?: number): void {
+      const lost = [...open.values()];
+      open = new Map();
+      const largest = code === TOO_LARGE ? Math.max(...lost.map((call) => call.size)) : Infinity;
+      for (const { done, size } of lost) {
+        done(
+          size >= largest
+            ? new SkeinError("tooLarge", `a message of ${size} characters is too large for the server`)
+            : new SkeinError("linkLost", "the link broke before the answer came"),
+        );
+      }
+    },
+  };
+}

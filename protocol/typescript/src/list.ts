@@ -1,0 +1,193 @@
+// The list of threads, which follows the server's catalog. A change marks its thread, and a read of the thread brings
+// the new row. The mark stays until a read succeeds, so a read that is lost with the link is made again.
+
+import { type Core, type Part, tell } from "./core.ts";
+import type { SkeinError } from "./errors.ts";
+import type { List, ListOptions, ListView, Row } from "./types.ts";
+import type { Thread, ThreadListResponse, ThreadReadResponse, ThreadSearchResponse } from "../../generated/skein.ts";
+
+/** Rows of a page. */
+const PAGE = 50;
+/** A search is made again this long after a change, in milliseconds. */
+const SEARCH_AGAIN = 500;
+
+const newest = (a: Row, b: Row) => b.updatedAt - a.updatedAt || (a.id < b.id ? 1 : -1);
+const isArchived = (thread: Thread) => /[\\/]archived(_sessions)?[\\/]/.test(thread.path ?? "");
+
+export function createList(core: Core, options: ListOptions): List {
+  const { archived = false, limit = PAGE } = options;
+  let term = options.search?.trim() ?? "";
+  let rows: Row[] = [];
+  let cursor: string | null | undefined;
+  let view: ListView = { rows, hasMore: false, loading: true };
+  /** Counts lists: an answer to an earlier one is void. */
+  let round = 0;
+  let listed = false;
+  let loading = false;
+  let error: SkeinError | undefined;
+  let attempt = 0;
+  let reading = false;
+  let again = false;
+  let closed = false;
+  const changed = new Set<string>();
+  const listeners = new Set<(view: ListView) => void>();
+
+  const show = () => {
+    view = { rows, hasMore: !!cursor, loading, ...(error && { error }) };
+    tell(listeners, view);
+  };
+  const request = <T>(method: string, params: object, done: (error: SkeinError | undefined, answer?: T) => void) => {
+    const mine = round;
+    core.request(method, params, (error, answer) => {
+      if (!closed && mine === round) done(error, answer);
+    });
+  };
+
+  /** Reads a page: the first one, as long as the list was, or the next one. */
+  const page = (first: boolean) => {
+    if (closed || !core.ready || (loading && !first)) return;
+    if (first) {
+      round++;
+      reading = listed = false;
+    }
+    loading = true;
+    const size = first ? Math.min(Math.max(limit, rows.length), 100) : limit;
+    const params = {
+      archived,
+      limit: size,
+      sortKey: "updated_at",
+      ...(term && { searchTerm: term }),
+      ...(!first && { cursor }),
+    };
+    request<ThreadListResponse | ThreadSearchResponse>(term ? "thread/search" : "thread/list", params, (failure, answer) => {
+      loading = false;
+      if (failure || !Array.isArray(answer?.data)) {
+        if (failure?.reason === "linkLost") return;
+        if (failure?.passing) return core.retryLater(() => page(first), ++attempt, failure.retryAfterMs);
+        error = failure;
+        return show();
+      }
+      attempt = 0;
+      error = undefined;
+      core.catalog(answer);
+      const found = answer.data.map((entry): Row => ("thread" in entry ? { ...entry.thread, snippet: entry.snippet } : entry));
+      const states = "readStates" in answer ? answer.readStates : null;
+      const added = found.filter((row) => row?.id).map((row) => (states?.[row.id] ? { ...row, readState: states[row.id]! } : row));
+      const fresh = new Set(added.map((row) => row.id));
+      rows = first ? added : [...rows.filter((row) => !fresh.has(row.id)), ...added];
+      cursor = answer.nextCursor;
+      listed = true;
+      show();
+      core.settle();
+      readNext();
+      // A page of a search takes a bounded time, and can be empty before the last one.
+      if (term && !added.length && cursor) core.retryLater(() => page(false), 0);
+    });
+    show();
+  };
+
+  /** Reads the changed threads, one after the other. */
+  const readNext = () => {
+    if (closed || reading || !listed || !core.ready) return;
+    const [id] = changed;
+    if (id === undefined) return;
+    reading = true;
+    changed.delete(id);
+    request<ThreadReadResponse>("thread/read", { threadId: id }, (failure, answer) => {
+      reading = false;
+      if (failure?.reason === "linkLost") return void changed.add(id);
+      if (failure?.passing) {
+        changed.add(id);
+        return core.retryLater(readNext, ++attempt, failure.retryAfterMs);
+      }
+      attempt = 0;
+      if (answer?.thread?.id === id) put(answer);
+      else remove(id);
+      readNext();
+      core.settle();
+    });
+  };
+  const put = ({ thread, readState }: ThreadReadResponse) => {
+    const old = rows.find((row) => row.id === thread.id);
+    const others = rows.filter((row) => row !== old);
+    const row: Row = { ...thread, ...(old?.snippet && { snippet: old.snippet }), ...(readState && { readState }) };
+    const last = rows.at(-1);
+    const belongs = !thread.ephemeral && isArchived(thread) === archived && (old || !cursor || !last || newest(row, last) < 0);
+    rows = belongs ? [...others, row].sort(newest) : others;
+    show();
+  };
+  const remove = (id: string) => {
+    changed.delete(id);
+    rows = rows.filter((row) => row.id !== id);
+    show();
+  };
+  const patch = (id: string, change: Partial<Row>) => {
+    if (!rows.some((row) => row.id === id)) return;
+    rows = rows.map((row) => (row.id === id ? { ...row, ...change } : row));
+    show();
+  };
+  /** In a search, any change may change what is found. */
+  const searchAgain = () => {
+    if (again) return;
+    again = true;
+    core.retryLater(
+      () => {
+        again = false;
+        if (term) page(true);
+      },
+      0,
+      SEARCH_AGAIN,
+    );
+  };
+
+  const part: Part = {
+    up() {
+      loading = reading = false;
+      if (listed) readNext();
+      else page(true);
+    },
+    down() {
+      if (!core.ready) loading = false;
+    },
+    settled: () => closed || !!error || listed,
+    tooOld: () => page(true),
+    take({ method, params }) {
+      const id: string | undefined = params?.threadId ?? params?.thread?.id;
+      if (!id || !params?.skein?.catalogSeq) return;
+      if (method === "thread/deleted" || method === (archived ? "thread/unarchived" : "thread/archived")) return remove(id);
+      if (method === "thread/status/changed" && params.status?.type) patch(id, { status: params.status });
+      if (method === "thread/closed") patch(id, { status: { type: "notLoaded" } });
+      if (method === "thread/name/updated") patch(id, { name: params.threadName ?? null });
+      if (method === "thread/readState/changed") patch(id, { readState: params.readState });
+      if (term) return searchAgain();
+      changed.add(id);
+      readNext();
+    },
+  };
+
+  core.parts.add(part);
+  if (core.ready) page(true);
+  return {
+    get view() {
+      return view;
+    },
+    watch(listener) {
+      listeners.add(listener);
+      tell([listener], view);
+      return () => void listeners.delete(listener);
+    },
+    more: () => {
+      if (cursor) page(false);
+    },
+    search(text) {
+      if (text.trim() === term) return;
+      term = text.trim();
+      rows = [];
+      page(true);
+    },
+    close() {
+      closed = true;
+      core.parts.delete(part);
+    },
+  };
+}
