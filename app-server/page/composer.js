@@ -1,0 +1,473 @@
+// The box in which the user writes, what is wrong above it, and the model that answers.
+
+import { Cell, clock, copy, html, icon, line, size, useCell, useEffect, useLayoutEffect, useRef, useState, useTick, useView, words } from "./lib.js";
+import { attempt, choose, dismiss, failed, go, notify, server, settled, store, stored, storedSession, world } from "./world.js";
+
+/** @typedef {{ name: string, url: string }} Picture */
+/** @typedef {{ text: string, pictures: readonly Picture[] }} Draft */
+
+export const LONGEST = 1_000_000;
+const PICTURE_BYTES = 5_000_000;
+const ALL_BYTES = 11_000_000;
+const RASTER = /^image\/(?:png|jpeg|gif|webp)$/;
+
+/** @type {Map<string, Cell<Draft>>} */
+const drafts = new Map();
+
+/** @param {string | undefined} thread */
+function keyOf(thread) {
+  return `skein.draft.${thread ?? "new"}`;
+}
+
+/**
+ * The draft of a thread, as the browser keeps it.
+ * @param {string | undefined} thread
+ * @returns {Cell<Draft>}
+ */
+export function draftOf(thread) {
+  const key = keyOf(thread);
+  let draft = drafts.get(key);
+  if (draft === undefined) {
+    draft = new Cell({ text: stored(key) ?? "", pictures: /** @type {readonly Picture[]} */ ([]) });
+    drafts.set(key, draft);
+    draft.watchers.add(({ text }) => store(key, text === "" ? null : text));
+  }
+  return draft;
+}
+
+/** @param {any[]} input @returns {Draft} */
+function draftFrom(input) {
+  const text = input.filter((part) => part.type === "text").map((part) => part.text).join("\n");
+  const pictures = input.filter((part) => part.type === "image" && typeof part.url === "string").map((part, at) => ({ name: `picture ${at + 1}`, url: part.url }));
+  return { text, pictures };
+}
+
+/** @param {Draft} draft */
+function inputOf(draft) {
+  /** @type {any[]} */
+  const input = draft.pictures.map(({ url }) => ({ type: "image", url }));
+  if (draft.text.trim() !== "") input.unshift({ type: "text", text: draft.text });
+  return input;
+}
+
+/** Gives a refused message back, before what was written meanwhile.
+ * @param {Cell<Draft>} cell
+ * @param {Draft} draft
+ */
+function giveBack(cell, draft) {
+  const now = cell.value;
+  const text = now.text === "" || now.text === draft.text ? draft.text : `${draft.text}\n${now.text}`;
+  cell.set({ text, pictures: [...draft.pictures, ...now.pictures] });
+}
+
+/** @param {any} chat */
+async function begin(chat) {
+  if (chat.id !== undefined) return;
+  const { model, modelProvider } = world.choice.value;
+  if (model !== undefined) await chat.start({ model, modelProvider });
+}
+
+/** Sends what is in the box. */
+export async function send() {
+  const chat = /** @type {any} */ (world.chat.value);
+  const cell = draftOf(world.route.value);
+  const draft = cell.value;
+  const input = inputOf(draft);
+  if (chat === undefined || input.length === 0) return;
+  cell.set({ text: "", pictures: [] });
+  try {
+    await begin(chat);
+    const sent = chat.send(input);
+    if (chat.id !== undefined) follow(chat);
+    await sent;
+    if (chat.id !== undefined) failed.delete(chat.id);
+    follow(chat);
+  } catch (error) {
+    follow(chat);
+    for (const one of chat.view.unsent) if (one.error !== undefined) chat.discard(one.id);
+    giveBack(world.chat.value === chat ? draftOf(chat.id) : cell, draft);
+    notify({ kind: "error", text: `The message was not sent: ${words(error)}` });
+  }
+}
+
+/** @param {any} chat */
+function follow(chat) {
+  if (chat.id !== undefined && world.chat.value === chat) settled(chat.id);
+}
+
+/** Interrupts the running turn. */
+export async function stop() {
+  const chat = world.chat.value;
+  if (chat !== undefined) await attempt("stop the turn", () => chat.interrupt());
+}
+
+/**
+ * Sends the message of a turn again.
+ * @param {any} turn
+ */
+export async function retry(turn) {
+  const message = turn.items.find((/** @type {any} */ item) => item.type === "userMessage");
+  const chat = /** @type {any} */ (world.chat.value);
+  if (message === undefined || chat === undefined) return;
+  await attempt("send the message again", () => chat.send(inputOf(draftFrom(message.content))));
+}
+
+/**
+ * Copies the thread up to before this turn, and puts the message into the box of the copy.
+ * @param {string} turnId
+ * @param {any} item
+ */
+export async function editMessage(turnId, item) {
+  const threadId = world.route.value;
+  if (threadId === undefined) return;
+  const forked = await attempt("copy the chat", () => server().call("thread/fork", { threadId, beforeTurnId: turnId }));
+  if (forked === undefined) return;
+  draftOf(forked.thread.id).set(draftFrom(item.content));
+  go(forked.thread.id);
+  notify({ kind: "note", text: "This is a copy of the chat up to here. The old one is unchanged." });
+}
+
+/** @param {File} file @returns {Promise<string>} */
+function asAddress(file) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(String(reader.result));
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(file);
+  });
+}
+
+/**
+ * Puts pictures into the message.
+ * @param {Iterable<File>} files
+ */
+export async function addFiles(files) {
+  const cell = draftOf(world.route.value);
+  for (const file of files) {
+    const used = cell.value.pictures.reduce((sum, one) => sum + one.url.length, 0);
+    const why = !RASTER.test(file.type) ? "only PNG, JPEG, GIF and WebP pictures can be sent"
+      : file.size > PICTURE_BYTES ? `it has ${size(file.size)}; a picture may have ${size(PICTURE_BYTES)}`
+      : used + file.size * 1.34 > ALL_BYTES ? "the message would be too large" : undefined;
+    if (why !== undefined) notify({ kind: "error", text: `“${file.name}” was not added: ${why}.` });
+    else {
+      const url = await attempt(`read “${file.name}”`, () => asAddress(file));
+      if (url !== undefined) cell.set({ ...cell.value, pictures: [...cell.value.pictures, { name: file.name, url }] });
+    }
+  }
+}
+
+/** @param {any} event Pictures and long texts that are pasted. */
+function onPaste(event) {
+  const files = [...event.clipboardData.files];
+  if (files.length > 0) {
+    event.preventDefault();
+    void addFiles(files);
+    return;
+  }
+  const more = event.clipboardData.getData("text").length;
+  const field = event.target;
+  const kept = field.value.length - (field.selectionEnd - field.selectionStart);
+  if (kept + more > LONGEST) notify({ kind: "error", text: `A message may have ${LONGEST} characters. The end of the pasted text was left out.` });
+}
+
+/** @param {any} event */
+function onKeyDown(event) {
+  if (event.key === "Escape" && !event.isComposing) void stop();
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.altKey) return;
+  event.preventDefault();
+  void send();
+}
+
+/** @param {{ pictures: readonly Picture[], cell: Cell<Draft> }} props */
+function Pictures({ pictures, cell }) {
+  if (pictures.length === 0) return null;
+  const without = (/** @type {Picture} */ gone) => cell.set({ ...cell.value, pictures: pictures.filter((one) => one !== gone) });
+  return html`<ul class="attached" aria-label="Pictures of the message">${pictures.map((one) => html`<li><img src=${one.url} alt=${one.name} />
+    <button aria-label=${`Remove ${one.name}`} onClick=${() => without(one)}>${icon("close")}</button></li>`)}</ul>`;
+}
+
+/** @param {{ usage: any }} props */
+function Usage({ usage }) {
+  if (!usage) return null;
+  const used = usage.last.totalTokens;
+  const window = usage.modelContextWindow;
+  const said = `${usage.total.totalTokens.toLocaleString()} tokens`;
+  if (!window) return html`<span class="usage">${said}</span>`;
+  const share = Math.min(100, Math.round((used / window) * 100));
+  return html`<span class="usage" title=${`${said} in all; the last answer used ${used} of ${window}`}><meter min="0" max="100" high="80" value=${share} aria-label="Context in use"></meter>${share} % of the context</span>`;
+}
+
+/** @param {{ chat: any }} props */
+export function Composer({ chat }) {
+  const view = useView(chat) ?? chat.view;
+  const thread = useCell(world.route);
+  const scope = useCell(world.scope);
+  const cell = draftOf(thread);
+  const draft = useCell(cell);
+  const field = useRef(/** @type {any} */ (null));
+  const picker = useRef(/** @type {any} */ (null));
+  const running = view.status?.type === "active";
+  useEffect(() => {
+    if (matchMedia("(pointer: fine)").matches && !document.querySelector("[role=dialog]")) field.current?.focus();
+  }, [chat]);
+  useLayoutEffect(() => {
+    const box = field.current;
+    if (box === null) return;
+    box.style.setProperty("height", "auto");
+    box.style.setProperty("height", `${Math.min(box.scrollHeight + 2, innerHeight * 0.4)}px`);
+  }, [draft.text, thread]);
+  if (scope === "read") return html`<p class="hint center">This session may only watch. Run <code>skein open</code> for one that may write.</p>`;
+  const gone = view.deleted;
+  const nothing = draft.text.trim() === "" && draft.pictures.length === 0;
+  return html`<form class="composer" onSubmit=${(/** @type {Event} */ event) => (event.preventDefault(), void send())}
+    onDragOver=${(/** @type {Event} */ event) => event.preventDefault()}
+    onDrop=${(/** @type {any} */ event) => (event.preventDefault(), void addFiles(event.dataTransfer.files))}>
+    <${Pictures} pictures=${draft.pictures} cell=${cell} />
+    <textarea ref=${field} rows="1" dir="auto" aria-label="Message" placeholder=${running ? "Add to the running turn" : "Write a message"} maxlength=${LONGEST} value=${draft.text} disabled=${gone}
+      onInput=${(/** @type {any} */ event) => cell.set({ ...cell.value, text: event.target.value })} onKeyDown=${onKeyDown} onPaste=${onPaste}></textarea>
+    <div class="bar">
+      <input ref=${picker} class="unseen" type="file" tabindex="-1" aria-hidden="true" accept="image/png,image/jpeg,image/gif,image/webp" multiple
+        onChange=${(/** @type {any} */ event) => (void addFiles([...event.target.files]), (event.target.value = ""))} />
+      <button type="button" class="plain" aria-label="Add pictures" title="Add pictures" onClick=${() => picker.current.click()}>${icon("clip")}</button>
+      <${Usage} usage=${view.usage} />
+      <span class="gap"></span>
+      ${running && html`<button type="button" class="stop" onClick=${stop}>${icon("stop")}Stop</button>`}
+      <button class="send" aria-label="Send" title=${running ? "Send into the running turn" : "Send"} disabled=${nothing || gone}>${icon("send")}</button>
+    </div>
+  </form>`;
+}
+
+/** @typedef {{ key: string, kind: "bad" | "note", text: any, button?: string, run?: () => void, command?: string }} Trouble */
+
+const QUIET_MS = 2000;
+
+/** @param {import("./world.js").Link} link @returns {[string, string]} The word of the status, and its class. */
+export function wordOf(link) {
+  if (world.refusal.value !== undefined) return ["refused", "bad"];
+  const lost = link.state === "reconnecting" || link.state === "connecting";
+  if (lost && !navigator.onLine && !isLocal()) return ["offline", "bad"];
+  /** @type {Record<string, [string, string]>} */
+  const words = { live: ["connected", "good"], connecting: ["connecting", "busy"], catchingUp: ["catching up", "busy"], reconnecting: ["reconnecting", "bad"], refused: ["refused", "bad"], closed: ["closed", "bad"] };
+  return words[link.state] ?? [line(link.state, 20), "bad"];
+}
+
+function isLocal() {
+  return /^(localhost|127\.|\[::1\])/.test(location.hostname);
+}
+
+/** The one visible status of the connection. */
+export function Status() {
+  const link = useCell(world.link);
+  useCell(world.refusal);
+  const [word, kind] = wordOf(link);
+  return html`<div role="status" aria-label="Connection" class=${`link ${kind}`}><span class="dot" aria-hidden="true"></span><span>${word}</span></div>`;
+}
+
+/** @type {Record<string, string>} */
+const REFUSALS = {
+  used: "This address was used before. A ticket is good once.",
+  expired: "This address, or the session of this browser, is too old.",
+  revoked: "The session of this browser was revoked.",
+  unknown: "The server does not know the session of this browser.",
+  malformed: "The address or the session of this browser is damaged.",
+  missing: "This browser has no session with the server.",
+  ticket: "This address is for the first visit only.",
+  user: "The session belongs to another user of this machine.",
+  origin: "The server does not allow pages of this address.",
+  forbidden: "This session may not do that.",
+  tooMany: "The server had too many wrong tries. It answers again in a minute.",
+  away: "The server does not answer.",
+};
+
+/** @param {{ reason?: string, message?: string }} refusal */
+function reasonText(refusal) {
+  const own = REFUSALS[refusal.reason ?? ""];
+  return own ?? line(refusal.message ?? "The server refused the connection.", 400);
+}
+
+/** @param {any} link @returns {Trouble[]} */
+function ofLink(link) {
+  const refusal = world.refusal.value ?? (link.state === "refused" ? link : undefined);
+  if (refusal !== undefined) {
+    const away = refusal.reason === "away";
+    return [{ key: "refused", kind: "bad", text: `${reasonText(refusal)} Run skein open for a new address.`, command: "skein open", button: away ? "Try again" : storedSession() ? "Try again" : undefined, run: again }];
+  }
+  if (link.state === "closed") return [{ key: "closed", kind: "bad", text: "The connection is closed.", button: "Load the page again", run: () => location.reload() }];
+  const lost = link.state === "reconnecting" || link.state === "connecting";
+  if (!lost || Date.now() - link.since < QUIET_MS) return [];
+  const next = link.nextTry === undefined ? "" : ` Next try in ${Math.max(0, Math.ceil((link.nextTry - Date.now()) / 1000))} s.`;
+  const gone = Date.now() - link.since > 15_000;
+  const why = !navigator.onLine && !isLocal() ? "This device is offline" : gone ? "The server is gone" : "The connection is lost";
+  return [{ key: "lost", kind: "bad", text: `${why} since ${clock(link.since)}.${next}${gone ? " What you see stays, and your messages wait. If the server was stopped, run skein open." : ""}`, button: "Try now", run: again, command: gone ? "skein open" : undefined }];
+}
+
+/** Tries at once, with the session that is stored now: another tab may have a new one. */
+export function again() {
+  if (world.refusal.value !== undefined) return location.reload();
+  server().retry(storedSession());
+}
+
+const DISK = /disk|space|not (?:be )?saved|ENOSPC/i;
+
+/** @param {any} view @param {string | undefined} thread @returns {Trouble[]} */
+function ofThread(view, thread) {
+  /** @type {Trouble[]} */
+  const found = [];
+  const last = view.turns[view.turns.length - 1];
+  if (view.deleted) found.push({ key: "deleted", kind: "bad", text: "This thread was deleted in another window. What you see is the rest; nothing can be added.", button: "New chat", run: () => go(undefined) });
+  else if (view.error) found.push({ key: "error", kind: "bad", text: errorText(view.error), button: "New chat", run: () => go(undefined) });
+  if (view.archived && !view.deleted) found.push({ key: "archived", kind: "note", text: "This thread is archived.", button: "Unarchive", run: () => void unarchive(thread) });
+  if (view.gaps) found.push({ key: "gaps", kind: "note", text: "The history was incomplete here and was read again. Events in between are not shown one by one." });
+  if (last?.saved === false) found.push({ key: "saved", kind: "bad", text: "The disk is full or fails: the last answer is not saved, and is lost when the server ends. Make space, then send the message again.", command: "skein doctor" });
+  if (view.retrying) found.push({ key: "retrying", kind: "note", text: `The model's provider does not answer; the server tries again: ${line(view.retrying.message, 300)}` });
+  else if (last?.status === "failed") found.push(...ofTurn(last));
+  return found;
+}
+
+/** @param {any} error */
+function errorText(error) {
+  if (error.reason === "threadNotFound") return "There is no such thread. It was deleted, or the address is wrong.";
+  return line(`${error.message} ${error.todo ?? ""}`, 600);
+}
+
+/** @param {any} turn @returns {Trouble[]} The way out of a failed turn; the turn itself shows the error. */
+function ofTurn(turn) {
+  const said = `${turn.error?.message ?? ""} ${turn.error?.additionalDetails ?? ""}`;
+  const info = turn.error?.codexErrorInfo;
+  if (DISK.test(said)) return [{ key: "disk", kind: "bad", text: "The disk is full or fails: answers are not saved. Make space, then try again.", command: "skein doctor" }];
+  if (info === "unauthorized" || /\bkey\b|api_key|_KEY\b|unauthorized/i.test(said)) return [{ key: "key", kind: "bad", text: "The model has no valid key. Set the variable of its key, start the server again, or choose another model.", button: "Choose a model", run: () => world.overlay.set("model") }];
+  if (info === "modelNotFound") return [{ key: "model", kind: "bad", text: "The provider does not have this model.", button: "Choose a model", run: () => world.overlay.set("model") }];
+  const away = typeof info === "object" && info !== null;
+  if (away || info === "serverOverloaded" || info === "rateLimitExceeded") return [{ key: "provider", kind: "bad", text: "The model's provider does not answer. Try again later, or choose another model.", button: "Choose a model", run: () => world.overlay.set("model") }];
+  return [];
+}
+
+/** @param {string | undefined} threadId */
+async function unarchive(threadId) {
+  if (threadId === undefined) return;
+  try {
+    await server().call("thread/unarchive", { threadId });
+  } catch (error) {
+    notify({ kind: "error", text: `Could not unarchive: ${String(error)}` });
+  }
+}
+
+/** @param {{ one: Trouble }} props */
+function Banner({ one }) {
+  return html`<div class=${`banner ${one.kind}`}><p dir="auto" role=${one.kind === "bad" ? "alert" : "status"} aria-label=${one.kind === "bad" ? undefined : "Note"}>${one.key === "lost" ? html`<span aria-live="off">${one.text}</span>` : one.text}</p>
+    ${one.command && html`<${Command} command=${one.command} />`}
+    ${one.button && html`<button onClick=${one.run}>${one.button}</button>`}</div>`;
+}
+
+/** @param {{ chat: any }} props Everything that is wrong now. */
+export function Troubles({ chat }) {
+  const link = useCell(world.link);
+  useCell(world.refusal);
+  useTick(1000, link.state !== "live");
+  const view = useView(chat);
+  const thread = useCell(world.route);
+  const notices = useCell(world.notices);
+  const all = [...ofLink(link), ...(view === undefined ? [] : ofThread(view, thread))];
+  return html`<div class="troubles">${all.map((one) => html`<${Banner} key=${one.key} one=${one} />`)}
+    ${notices.map((one) => html`<div class=${`banner ${one.kind === "error" ? "bad" : "note"}`} key=${one.text}><p dir="auto" role=${one.kind === "error" ? "alert" : "status"} aria-label=${one.kind === "error" ? undefined : "Note"}>${line(one.text, 1000)}</p>
+      <button onClick=${() => dismiss(one)}>Close</button></div>`)}</div>`;
+}
+
+/** @typedef {{ id: string, name: string, why: string, models: string[] }} Ready */
+
+/** What `modelProvider/list` and `model/list` said, or `undefined` before that. */
+export const known = new Cell(/** @type {{ ready: Ready[], standard: string } | undefined} */ (undefined));
+
+/** @param {any} one @returns {string} How the provider is ready, without a secret. */
+function whyOf(one) {
+  if (one.key ?? one.envKey) return `key in ${one.key ?? one.envKey}`;
+  return one.local || /ollama|lmstudio|llama/i.test(one.id) ? "runs on this machine" : "ready";
+}
+
+/** @param {string} modelProvider */
+async function modelsOf(modelProvider) {
+  try {
+    const { data } = await server().call("model/list", { modelProvider, limit: 30 });
+    return data.filter((one) => !one.hidden).map((one) => one.model);
+  } catch {
+    return [];
+  }
+}
+
+/** Asks the server which providers are ready. */
+export async function learnProviders() {
+  try {
+    const answer = /** @type {any} */ (await server().call("modelProvider/list", {}));
+    const ready = await Promise.all((answer.skein?.ready ?? []).map(async (/** @type {any} */ one) => {
+      const models = one.models?.length ? one.models : await modelsOf(one.id);
+      const name = answer.data.find((/** @type {any} */ other) => other.id === one.id)?.name ?? one.name ?? one.id;
+      return { id: one.id, name, why: whyOf(one), models: models.map((/** @type {any} */ model) => (typeof model === "string" ? model : model.model ?? model.id)) };
+    }));
+    known.set({ ready, standard: answer.defaultProviderId });
+  } catch {
+    known.set({ ready: [], standard: "" });
+  }
+}
+
+/** @param {any} chat @param {any} view The model of a chat. */
+export function useModel(chat, view) {
+  const named = useCell(world.model);
+  const choice = useCell(world.choice);
+  const list = useCell(known);
+  if (chat.id === undefined && choice.model) return choice;
+  if (view.model) return { model: view.model, modelProvider: view.modelProvider };
+  if (named.model || named.modelProvider) return { model: named.model ?? named.modelProvider, modelProvider: named.modelProvider };
+  return list ? { model: list.standard, modelProvider: list.standard } : {};
+}
+
+/** @param {{ chat: any }} props The model's name, which opens the choice. */
+export function ModelName({ chat }) {
+  const view = useView(chat) ?? chat.view;
+  const { model } = useModel(chat, view);
+  return html`<button class="chip" aria-haspopup="dialog" title="Model: choose another" aria-label=${`Model: ${line(model ?? "unknown", 60)}`} onClick=${() => world.overlay.set("model")}>${line(model ?? "model", 32)}</button>`;
+}
+
+/** @param {{ chat: any }} props One line while the echo model answers. */
+export function EchoLine({ chat }) {
+  const view = useView(chat) ?? chat.view;
+  const { modelProvider } = useModel(chat, view);
+  const list = useCell(known);
+  if (modelProvider !== "echo" || list === undefined) return null;
+  const ready = list.ready.filter((one) => one.id !== "echo" && one.id !== "scripted");
+  return html`<p class="echo"><span>This is the echo model: connect one${ready.length > 0 ? ":" : "."}</span>
+    ${ready.map((one) => html`<button key=${one.id} onClick=${() => pick(chat, one.models[0], one.id)} disabled=${one.models.length === 0}>${line(one.name, 40)} <small>${line(one.why, 40)}</small></button>`)}
+    <button class="plain" onClick=${() => world.overlay.set("model")}>${ready.length > 0 ? "All models" : "How to connect one"}</button></p>`;
+}
+
+/**
+ * Uses a model for this thread and the next ones of this browser. A thread keeps its provider, so another provider
+ * continues in a copy.
+ * @param {any} chat
+ * @param {string | undefined} model
+ * @param {string} modelProvider
+ */
+export async function pick(chat, model, modelProvider) {
+  if (model === undefined) return;
+  choose({ model, modelProvider });
+  world.overlay.set(undefined);
+  const threadId = chat.id;
+  if (threadId === undefined) return;
+  const same = (chat.view.modelProvider ?? world.model.value.modelProvider) === modelProvider;
+  if (same) {
+    const done = await attempt("change the model", () => server().call("thread/settings/update", { threadId, model }));
+    if (done !== undefined) world.model.set({ model, modelProvider });
+  } else {
+    const forked = await attempt("continue with this model", () => server().call("thread/fork", { threadId, model, modelProvider }));
+    if (forked !== undefined) go(forked.thread.id);
+  }
+}
+
+/** @param {{ command: string }} props A command to run in a terminal. */
+export function Command({ command }) {
+  const [done, setDone] = useState(false);
+  const press = async () => {
+    setDone(await copy(command));
+    setTimeout(() => setDone(false), 1500);
+  };
+  return html`<span class="command"><code>${command}</code><button class="plain" aria-label=${`Copy ${command}`} onClick=${press}>${icon(done ? "ok" : "copy")}</button></span>`;
+}

@@ -1,0 +1,72 @@
+// Colours for code: one small tokenizer for the languages that look alike. It comes with the first block of code.
+
+const C_LIKE =
+  "abstract as async await auto bool boolean break byte case catch char class const constexpr continue crate def default defer delete do double dyn else enum export extends extern final finally float fn for from func function go goto if impl implements import in inline instanceof int interface let long loop match mod module move mut namespace new nil null nullptr override package private protected pub public readonly ref return self short signed sizeof static string struct super switch template this throw throws trait true false try type typedef typeof undefined union unsafe unsigned use using val var virtual void where while with yield";
+const PYTHON =
+  "and as assert async await break class continue def del elif else except False finally for from global if import in is lambda match None nonlocal not or pass raise return self True try while with yield";
+const SHELL = "if then else elif fi for in do done while until case esac function return exit export local set unset source echo cd";
+const SQL =
+  "select from where insert into values update set delete create table drop alter join left right inner outer on group by order having limit and or not null as distinct union primary key index begin commit";
+
+/** @type {Record<string, { words: string, comment: string, loud?: boolean }>} */
+const LANGUAGES = {
+  c: { words: C_LIKE, comment: "\\/\\/[^\\n]*|\\/\\*[\\s\\S]*?(?:\\*\\/|$)" },
+  python: { words: PYTHON, comment: "#[^\\n]*" },
+  shell: { words: SHELL, comment: "(?:^|(?<=\\s))#[^\\n]*" },
+  sql: { words: SQL, comment: "--[^\\n]*|\\/\\*[\\s\\S]*?(?:\\*\\/|$)", loud: true },
+  data: { words: "true false null yes no on off", comment: "#[^\\n]*" },
+  markup: { words: "", comment: "<!--[\\s\\S]*?(?:-->|$)" },
+};
+
+/** @type {Record<string, string>} */
+const NAMES = { py: "python", python: "python", python3: "python", sh: "shell", bash: "shell", zsh: "shell", shell: "shell", console: "shell", fish: "shell", sql: "sql", yaml: "data", yml: "data", toml: "data", ini: "data", json: "data", html: "markup", xml: "markup", svg: "markup", css: "c" };
+
+/** @type {Map<string, RegExp>} */
+const made = new Map();
+
+/** @param {string} name */
+function pattern(name) {
+  const known = made.get(name);
+  if (known !== undefined) return known;
+  const language = LANGUAGES[name] ?? { words: "", comment: "(?!)" };
+  const words = language.words === "" ? "(?!)" : `\\b(?:${language.words.split(" ").join("|")})\\b`;
+  const text = "\"(?:[^\"\\\\\\n]|\\\\.)*\"?|'(?:[^'\\\\\\n]|\\\\.)*'?|`(?:[^`\\\\]|\\\\.)*`?";
+  const tag = name === "markup" ? "<\\/?[\\w:-]+|\\/?>" : "(?!)";
+  const source = `(${language.comment})|(${text})|(\\b(?:0x[\\da-f_]+|\\d[\\d_]*(?:\\.\\d+)?(?:e[+-]?\\d+)?)\\b)|(${words}|${tag})|(\\b[A-Za-z_]\\w*(?=\\())`;
+  const pattern = new RegExp(source, language.loud ? "gi" : "g");
+  made.set(name, pattern);
+  return pattern;
+}
+
+const KINDS = ["hl-comment", "hl-text", "hl-number", "hl-word", "hl-call"];
+const PLAIN = new Set(["", "text", "txt", "plain", "plaintext", "markdown", "md", "log", "diff", "patch"]);
+
+/** @param {string} text */
+function changes(text) {
+  return text.split(/(?<=\n)/).map((row) => ({
+    text: row,
+    kind: /^\+/.test(row) ? "hl-text" : /^-/.test(row) ? "hl-gone" : /^@@/.test(row) ? "hl-comment" : "",
+  }));
+}
+
+/**
+ * The parts of a code with the class of each.
+ * @param {string} text
+ * @param {string} language
+ * @returns {{ text: string, kind: string }[]}
+ */
+export function highlight(text, language) {
+  if (language === "diff" || language === "patch") return changes(text);
+  if (PLAIN.has(language)) return [{ text, kind: "" }];
+  const parts = [];
+  let at = 0;
+  for (const found of text.matchAll(pattern(NAMES[language] ?? "c"))) {
+    if (found[0] === "") continue;
+    if (found.index > at) parts.push({ text: text.slice(at, found.index), kind: "" });
+    const group = found.slice(1).findIndex((one) => one !== undefined);
+    parts.push({ text: found[0], kind: KINDS[group] ?? "" });
+    at = found.index + found[0].length;
+  }
+  parts.push({ text: text.slice(at), kind: "" });
+  return parts;
+}

@@ -1,0 +1,296 @@
+// The start of the page and its layout: threads on the left, the conversation in the middle, details on the right.
+
+import { ticket } from "./ticket.js";
+import { connect, memory } from "./vendor/skein-client.js";
+import { ago, asset, html, icon, isField, lazy, line, memo, render, useCell, useEffect, useMemo, useRef, useState, useView } from "./lib.js";
+import { Conversation } from "./chat.js";
+import { Composer, EchoLine, learnProviders, ModelName, Status, Troubles } from "./composer.js";
+import { Questions } from "./questions.js";
+import { addressOf, attempt, collect, failed, followThreads, fromAddress, go, nameOf, notify, open, panel, remove, scopeOf, server, storedSession, takeBack, trade, world } from "./world.js";
+
+/** @typedef {import("./vendor/skein-client.js").Row} Row */
+
+/**
+ * What a thread does now, in a word, and the class of its dot.
+ * @param {Row} row
+ * @returns {[string, string]}
+ */
+export function stateOf(row) {
+  const status = row.status;
+  if (status?.type === "active") return status.activeFlags.length > 0 ? ["needs you", "asks"] : ["working", "works"];
+  if (status?.type === "systemError" || failed.has(row.id)) return ["failed", "failed"];
+  return row.readState?.firstUnread ? ["done, unread", "unread"] : ["", ""];
+}
+
+/**
+ * The thread in sight is read.
+ * @param {Row | undefined} row
+ */
+function markRead(row) {
+  const state = row?.readState;
+  if (!row || !state?.firstUnread || document.visibilityState !== "visible" || row.status.type === "active") return;
+  const params = { threadId: row.id, expectedRevision: state.revision, operation: { type: /** @type {const} */ ("read") } };
+  // Another tab may have been first.
+  server().call("thread/readState/update", params).catch(() => {});
+}
+
+/** The navigation. */
+export function Threads() {
+  const [archived, setArchived] = useState(false);
+  const [text, setText] = useState("");
+  const skein = useCell(world.skein);
+  const list = useMemo(() => skein?.threads({ archived, search: text }), [skein, archived]);
+  useEffect(() => () => list?.close(), [list]);
+  useEffect(() => {
+    const timer = setTimeout(() => list?.search(text.trim()), 150);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return html`<nav class="left" aria-label="Threads">
+    <div class="brand"><img src=${asset("icon.svg")} alt="" width="24" height="24" /><b>Skein</b>
+      <button class="plain narrow-only" aria-label="Close threads" onClick=${() => panel({ left: false })}>${icon("close")}</button></div>
+    <button class="new" onClick=${() => go(undefined)}>${icon("plus")}New chat</button>
+    <label class="search">${icon("search")}<input type="search" aria-label="Search threads" placeholder="Search" value=${text} maxlength="200"
+      onInput=${(/** @type {any} */ event) => setText(event.target.value)} /></label>
+    <${Rows} list=${list} archived=${archived} searching=${text.trim() !== ""} />
+    <${Undo} />
+    <div class="foot">
+      <button class="plain" aria-pressed=${String(archived)} onClick=${() => setArchived(!archived)}>${icon("archive")}Archived</button>
+      <button class="plain" onClick=${() => world.overlay.set("keys")}>${icon("help")}Keys</button>
+    </div>
+  </nav>`;
+}
+
+/** @param {{ list: any, archived: boolean, searching: boolean }} props */
+function Rows({ list, archived, searching }) {
+  const view = useView(list);
+  const here = useCell(world.route);
+  const gone = useCell(world.removals);
+  const mine = view?.rows.find((/** @type {Row} */ row) => row.id === here);
+  useEffect(() => markRead(mine), [mine]);
+  if (view === undefined) return html`<div class="rows"></div>`;
+  const rows = view.rows.filter((/** @type {Row} */ row) => !gone.some((one) => one.id === row.id));
+  const empty = searching ? "No thread has this text." : archived ? "No archived threads." : "Your threads appear here.";
+  return html`<div class="rows">
+    ${view.error && html`<p class="hint" role="alert">The list is not up to date: ${line(view.error.message, 200)}</p>`}
+    ${rows.length === 0 && !view.loading && html`<p class="hint">${empty}</p>`}
+    <ul>${rows.map((/** @type {Row} */ row) => {
+      const [state, kind] = stateOf(row);
+      return html`<${RowLine} key=${row.id} row=${row} here=${row.id === here} archived=${archived} state=${state} kind=${kind} />`;
+    })}</ul>
+    ${view.hasMore && html`<button class="plain more" disabled=${view.loading} onClick=${() => list.more()}>Older threads</button>`}
+    ${view.loading && html`<p class="hint">Loading…</p>`}
+  </div>`;
+}
+
+const RowLine = memo(({ row, here, archived, state, kind }) => {
+  const [editing, setEditing] = useState(false);
+  const name = nameOf(row);
+  if (editing) return html`<li><${Rename} row=${row} done=${() => setEditing(false)} /></li>`;
+  return html`<li class=${here ? "here" : ""}>
+    <a href=${addressOf(row.id)} aria-current=${here ? "page" : undefined} onClick=${(/** @type {MouseEvent} */ event) => {
+      if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+      event.preventDefault();
+      go(row.id);
+    }}>
+      <span class="name" dir="auto">${name}</span>
+      <span class="when">${state ? html`<span class=${`state ${kind}`}>${state}</span>` : ago(row.updatedAt)}</span>
+    </a>
+    <span class="tools">
+      <button class="plain" aria-label=${`Rename ${name}`} title="Rename" onClick=${() => setEditing(true)}>${icon("edit")}</button>
+      <button class="plain" aria-label=${`${archived ? "Unarchive" : "Archive"} ${name}`} title=${archived ? "Unarchive" : "Archive"}
+        onClick=${() => shelve(row.id, archived)}>${icon("archive")}</button>
+      <button class="plain" aria-label=${`Delete ${name}`} title="Delete" onClick=${() => remove(row.id, name)}>${icon("trash")}</button>
+    </span>
+  </li>`;
+});
+
+/**
+ * @param {string} threadId
+ * @param {boolean} archived
+ */
+async function shelve(threadId, archived) {
+  const method = archived ? "thread/unarchive" : "thread/archive";
+  await attempt(archived ? "unarchive the thread" : "archive the thread", () => server().call(method, { threadId }));
+}
+
+/** @param {{ row: Row, done: () => void }} props */
+function Rename({ row, done }) {
+  const field = useRef(/** @type {HTMLInputElement | null} */ (null));
+  useEffect(() => field.current?.select(), []);
+  const save = async () => {
+    const name = field.current?.value.trim() ?? "";
+    done();
+    if (name === "" || name === row.name) return;
+    await attempt("rename the thread", () => server().call("thread/name/set", { threadId: row.id, name }));
+  };
+  return html`<form class="rename" onSubmit=${(/** @type {Event} */ event) => (event.preventDefault(), save())}>
+    <input ref=${field} aria-label="Name of the thread" dir="auto" maxlength="200" value=${row.name || row.preview} onBlur=${save}
+      onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === "Escape" && (event.stopPropagation(), done())} />
+  </form>`;
+}
+
+function Undo() {
+  const removals = useCell(world.removals);
+  return html`<div class="undo" role="status" aria-label="Deleted threads">${removals.map(
+    (removal) => html`<p key=${removal.id}><span dir="auto">Deleted “${line(removal.name, 40)}”</span>
+      <button onClick=${() => takeBack(removal)}>Undo</button></p>`,
+  )}</div>`;
+}
+
+const panels = () => import("./panels.js");
+const Details = lazy(panels, "Details");
+const Keys = lazy(panels, "Keys");
+const ModelChoice = lazy(panels, "ModelChoice");
+
+/** @param {{ chat: any }} props */
+function Title({ chat }) {
+  const view = useView(chat);
+  const said = view?.turns[0]?.items.find((/** @type {any} */ item) => item.type === "userMessage")?.content.find((/** @type {any} */ part) => part.type === "text")?.text;
+  return html`<h1 class="title" dir="auto">${line(view?.name ?? (view?.older === undefined ? said : undefined) ?? (view?.id ? "Chat" : "New chat"), 80)}</h1>`;
+}
+
+/** @param {{ chat: any, panels: { left: boolean, right: boolean } }} props */
+function Top({ chat, panels }) {
+  return html`<header class="top">
+    <button class="plain" aria-label="Threads" aria-expanded=${String(panels.left)} onClick=${() => panel({ left: !panels.left })}>${icon("menu")}</button>
+    ${chat ? html`<${Title} chat=${chat} />` : html`<span class="title"></span>`}
+    ${chat && html`<${ModelName} chat=${chat} />`}
+    <${Status} />
+    <button class="plain" aria-label="Show details" aria-expanded=${String(panels.right)} onClick=${() => panel({ right: !panels.right })}>${icon("panel")}</button>
+  </header>`;
+}
+
+/** @param {{ chat: any }} props */
+function Middle({ chat }) {
+  return html`<${Conversation} key=${chatKey(chat)} chat=${chat} />
+    <div class="below"><${Questions} chat=${chat} /><${Troubles} chat=${chat} /><${EchoLine} chat=${chat} /><${Composer} chat=${chat} /></div>`;
+}
+
+let count = 0;
+/** @type {WeakMap<object, number>} */
+const keys = new WeakMap();
+/** @param {object} chat A key for each chat: another chat is another conversation, with its own scroll. */
+function chatKey(chat) {
+  if (!keys.has(chat)) keys.set(chat, ++count);
+  return keys.get(chat);
+}
+
+export function App() {
+  const chat = useCell(world.chat);
+  const panels = useCell(world.panels);
+  const overlay = useCell(world.overlay);
+  return html`<div class=${`app${panels.left ? " left-open" : ""}${panels.right ? " right-open" : ""}`}>
+    <a class="skip" href="#message" onClick=${skip}>Skip to the message</a>
+    <${Threads} />
+    <div class="shade" onClick=${() => panel({ left: false })}></div>
+    <main class="middle"><${Top} chat=${chat} panels=${panels} />
+      ${chat ? html`<${Middle} chat=${chat} />` : html`<div class="scroller"></div><div class="below"><${Troubles} /></div>`}</main>
+    ${panels.right && html`<${Details} />`}
+    ${overlay === "keys" && html`<${Keys} />`}
+    ${overlay === "model" && chat && html`<${ModelChoice} chat=${chat} />`}
+  </div>`;
+}
+
+/** @param {Event} event */
+function skip(event) {
+  event.preventDefault();
+  /** @type {any} */ (document.querySelector("textarea[aria-label=Message]"))?.focus();
+}
+
+/** @type {Record<string, () => void>} */
+const RUN = {
+  KeyC: () => go(undefined),
+  KeyT: () => panel({ left: !world.panels.value.left }),
+  KeyD: () => panel({ right: !world.panels.value.right }),
+};
+
+/** @param {KeyboardEvent} event */
+function onKey(event) {
+  if (event.ctrlKey || event.metaKey || event.isComposing || world.overlay.value !== undefined) return;
+  if (event.altKey) {
+    const run = RUN[event.code];
+    if (run === undefined) return;
+    event.preventDefault();
+    run();
+  } else if (!isField(event.target) && event.key === "?") {
+    event.preventDefault();
+    world.overlay.set("keys");
+  } else if (!isField(event.target) && event.key === "/") {
+    event.preventDefault();
+    panel({ left: true });
+    setTimeout(() => /** @type {any} */ (document.querySelector("input[type=search]"))?.focus());
+  }
+}
+
+/** Listens to the keys of the page. */
+function listenToKeys() {
+  addEventListener("keydown", onKey);
+}
+
+/** A failure of the page itself is shown, and the page goes on. */
+function watchFailures() {
+  addEventListener("error", (event) => notify({ kind: "error", text: `The page failed: ${event.message}` }));
+  addEventListener("unhandledrejection", (event) => notify({ kind: "error", text: `The page failed: ${String(event.reason?.message ?? event.reason)}` }));
+}
+
+/** @returns {Promise<string | undefined>} The session of this browser, after a ticket the new one. */
+async function session() {
+  const known = storedSession();
+  if (ticket === undefined) {
+    if (known === undefined) world.refusal.set({ reason: "missing", message: "" });
+    return known;
+  }
+  const answer = await trade(ticket);
+  if ("session" in answer) return answer.session;
+  if (known !== undefined && (await scopeOf(known)) !== undefined) {
+    notify({ kind: "note", text: "The address was used before or is too old. The session of this browser still works." });
+    return known;
+  }
+  world.refusal.set(answer.refusal);
+  return undefined;
+}
+
+/** @param {string} token */
+function start(token) {
+  const url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/`;
+  const skein = connect({ url, token, clientInfo: { name: "skein-page", title: "Skein's page", version: "1" }, storage: memory() });
+  world.skein.set(skein);
+  collect(skein);
+  skein.watchLink((link) => world.link.set(link));
+  open(fromAddress());
+  addEventListener("hashchange", () => open(fromAddress()));
+  addEventListener("popstate", () => open(fromAddress()));
+  // A session that another tab has got is a way out of a refusal here.
+  addEventListener("storage", (event) => event.key === "skein.session" && event.newValue && skein.link.state === "refused" && skein.retry(event.newValue));
+  const list = skein.threads();
+  followThreads(list);
+  const seen = () => {
+    const chat = world.chat.value;
+    const read = chat?.id === undefined || chat.view.at !== undefined || chat.view.error !== undefined || chat.view.deleted === true;
+    if (list.view.loading || skein.link.state !== "live" || !read) return;
+    if (stops.length === 0) return;
+    for (const stop of stops.splice(0)) stop();
+    void learnProviders().then(painted);
+    void scopeOf(token).then((scope) => scope && world.scope.set(scope));
+  };
+  /** @type {(() => void)[]} */
+  const stops = [];
+  stops.push(list.watch(() => queueMicrotask(seen)), skein.watchLink(() => queueMicrotask(seen)), world.chat.value?.watch(() => queueMicrotask(seen)) ?? (() => {}));
+}
+
+/** Says that the first data is on the screen. */
+function painted() {
+  requestAnimationFrame(() => requestAnimationFrame(() => (document.documentElement.dataset.skein = "ready")));
+}
+
+async function main() {
+  watchFailures();
+  listenToKeys();
+  const place = /** @type {HTMLElement} */ (document.getElementById("app"));
+  place.replaceChildren();
+  render(html`<${App} />`, place);
+  const token = await session();
+  if (token !== undefined) start(token);
+}
+
+void main();

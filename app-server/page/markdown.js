@@ -1,0 +1,179 @@
+// Markdown becomes elements of a fixed list. No text is ever read as HTML, and no picture of the network is loaded.
+
+import { Component, copy, decoded, html, icon, isPicture, line, link, memo, safeLink, useEffect, useState } from "./lib.js";
+import { Lexer } from "./vendor/marked.js";
+
+/** @typedef {any} Token */
+
+const LONGEST_TEXT = 200_000;
+const LONGEST_LINE = 20_000;
+const DEEPEST = 16;
+const NESTED = /^[ \t]*(?:>[ \t]?|(?:[-*+]|\d{1,9}[.)])[ \t]+){20}|[[(*_~<`!]{100}/m;
+
+/** @param {string} text */
+function tooMuch(text) {
+  if (text.length > LONGEST_TEXT || NESTED.test(text)) return true;
+  for (let at = 0; at >= 0 && at < text.length; ) {
+    const end = text.indexOf("\n", at);
+    if ((end < 0 ? text.length : end) - at > LONGEST_LINE) return true;
+    at = end < 0 ? -1 : end + 1;
+  }
+  // Indentation that grows without end nests lists as deep.
+  return /^[ \t]{120}[ \t]*(?:[-*+>]|\d{1,9}[.)])/m.test(text);
+}
+
+/** @param {Token} token */
+function picture(token) {
+  if (isPicture(token.href)) return html`<img class="picture" src=${token.href} alt=${line(token.text || "picture", 300)} />`;
+  const safe = safeLink(token.href);
+  const said = line(token.text || "no title", 200);
+  if (safe === undefined) return html`<span class="blocked">[picture: ${said}]</span>`;
+  return link(safe, `[picture: ${said}, ${line(new URL(safe).host, 80)}]`);
+}
+
+/** @param {Token} token @param {number} depth @returns {any} */
+function anchor(token, depth) {
+  const safe = safeLink(token.href);
+  const content = inline(token.tokens ?? [], depth);
+  if (safe !== undefined) return link(safe, content);
+  const said = line(token.href, 200);
+  return said === token.text ? said : html`${content} <span class="blocked">(${said})</span>`;
+}
+
+/** @type {Record<string, (token: Token, depth: number) => any>} */
+const INLINE = {
+  escape: (token) => token.text,
+  text: (token, depth) => (token.tokens ? inline(token.tokens, depth) : decoded(token.text)),
+  html: (token) => token.raw,
+  strong: (token, depth) => html`<strong>${inline(token.tokens, depth)}</strong>`,
+  em: (token, depth) => html`<em>${inline(token.tokens, depth)}</em>`,
+  del: (token, depth) => html`<del>${inline(token.tokens, depth)}</del>`,
+  codespan: (token) => html`<code>${token.text}</code>`,
+  br: () => html`<br />`,
+  link: anchor,
+  image: picture,
+};
+
+/** @param {Token[]} tokens @param {number} depth @returns {any} */
+function inline(tokens, depth) {
+  return tokens.map((token) => {
+    const draw = INLINE[token.type];
+    return draw === undefined || depth > DEEPEST ? token.raw : draw(token, depth + 1);
+  });
+}
+
+/** @param {Token} token @param {number} depth */
+function list(token, depth) {
+  const rows = token.items.map((/** @type {Token} */ item) => html`<li dir="auto">${item.task && html`<input type="checkbox" disabled checked=${item.checked} aria-label=${item.checked ? "done" : "open"} /> `}
+    ${blocks(item.tokens.filter((/** @type {Token} */ one) => one.type !== "checkbox"), depth)}</li>`);
+  return token.ordered ? html`<ol start=${token.start === "" ? 1 : token.start}>${rows}</ol>` : html`<ul>${rows}</ul>`;
+}
+
+/** @param {Token} token @param {number} depth */
+function table(token, depth) {
+  const cell = (/** @type {string} */ kind) => (/** @type {Token} */ one) => html`<${kind} dir="auto" class=${one.align ? `to-${one.align}` : ""}>${inline(one.tokens, depth)}<//>`;
+  return html`<div class="scroll" tabindex="0" role="group" aria-label="Table"><table>
+    <thead><tr>${token.header.map(cell("th"))}</tr></thead>
+    <tbody>${token.rows.map((/** @type {Token[]} */ row) => html`<tr>${row.map(cell("td"))}</tr>`)}</tbody></table></div>`;
+}
+
+/** @type {Record<string, (token: Token, depth: number) => any>} */
+const BLOCK = {
+  space: () => null,
+  def: () => null,
+  hr: () => html`<hr />`,
+  heading: (token, depth) => html`<${`h${Math.min(6, token.depth + 2)}`} dir="auto">${inline(token.tokens, depth)}<//>`,
+  paragraph: (token, depth) => html`<p dir="auto">${inline(token.tokens, depth)}</p>`,
+  text: (token, depth) => (token.tokens ? html`<span>${inline(token.tokens, depth)}</span>` : decoded(token.text)),
+  blockquote: (token, depth) => html`<blockquote dir="auto">${blocks(token.tokens, depth)}</blockquote>`,
+  code: (token) => html`<${Code} text=${token.text} language=${token.lang ?? ""} />`,
+  html: (token) => html`<p dir="auto" class="raw">${token.raw}</p>`,
+  list,
+  table,
+};
+
+/** @param {Token[]} tokens @param {number} depth @returns {any} */
+function blocks(tokens, depth) {
+  return tokens.map((token) => {
+    const draw = BLOCK[token.type] ?? INLINE[token.type];
+    return draw === undefined || depth > DEEPEST ? html`<pre>${token.raw}</pre>` : draw(token, depth + 1);
+  });
+}
+
+/** One block; it is drawn again only if its text changes. */
+const Block = memo(({ token }) => blocks([token], 0));
+
+/** A block that cannot be drawn is shown as its text, and the rest goes on. */
+class Guarded extends Component {
+  /** @param {any} props */
+  render(props) {
+    const self = /** @type {any} */ (this);
+    return self.state?.broken ? html`<pre>${props.token.raw}</pre>` : html`<${Block} raw=${props.token.raw} token=${props.token} />`;
+  }
+  componentDidCatch() {
+    /** @type {any} */ (this).setState({ broken: true });
+  }
+}
+
+/** Tokens of earlier texts: a block whose text has not changed keeps its token, so it is not drawn again.
+ * @type {WeakMap<object, Map<string, Token>>}
+ */
+const known = new WeakMap();
+
+/** @param {string} text @param {object} owner @returns {Token[] | undefined} */
+function tokensOf(text, owner) {
+  if (tooMuch(text)) return undefined;
+  try {
+    const before = known.get(owner);
+    const now = new Map();
+    const tokens = Lexer.lex(text, { gfm: true }).map((/** @type {Token} */ token) => {
+      const kept = before?.get(token.raw) ?? token;
+      now.set(token.raw, kept);
+      return kept;
+    });
+    known.set(owner, now);
+    return tokens;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A text in Markdown. */
+export class Markdown extends Component {
+  /** @param {any} next */
+  shouldComponentUpdate(next) {
+    return next.text !== /** @type {any} */ (this).props.text;
+  }
+  /** @param {{ text: string }} props */
+  render({ text }) {
+    const tokens = tokensOf(text, this);
+    if (tokens === undefined) return html`<pre class="plain-text" dir="auto">${text}</pre>`;
+    return html`<div class="markdown">${tokens.map((token, at) => html`<${Guarded} key=${at} token=${token} />`)}</div>`;
+  }
+}
+
+/** @type {typeof import("./highlight.js").highlight | undefined} */
+let highlight;
+const LONGEST = 40_000;
+
+export const Code = memo(({ text, language }) => {
+  const [, again] = useState(0);
+  const [copied, setCopied] = useState(false);
+  useEffect(() => {
+    if (highlight === undefined) {
+      import("./highlight.js").then((found) => {
+        highlight = found.highlight;
+        again(1);
+      }, () => {});
+    }
+  }, []);
+  const word = line(String(language).split(/\s/)[0] ?? "", 24);
+  const press = async () => {
+    setCopied(await copy(text));
+    setTimeout(() => setCopied(false), 1500);
+  };
+  const parts = highlight && text.length <= LONGEST ? highlight(text, word.toLowerCase()) : [{ text, kind: "" }];
+  return html`<figure class="code"><figcaption><span>${word || "text"}</span>
+    <button class="plain" onClick=${press} aria-label="Copy code">${icon(copied ? "ok" : "copy")}${copied ? "Copied" : "Copy"}</button></figcaption>
+    <pre dir="ltr" tabindex="0"><code>${parts.map((part) => (part.kind ? html`<span class=${part.kind}>${part.text}</span>` : part.text))}</code></pre></figure>`;
+});

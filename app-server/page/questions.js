@@ -1,0 +1,312 @@
+// What the server asks: approvals of tool calls, forms of helpers, questions of the model.
+// Nobody agrees by accident: for half a second nothing works, and the focus never lands on a button.
+
+import { html, isField, line, link, memo, safeLink, sayNow, useEffect, useMemo, useRef, useState, useView, visible, words } from "./lib.js";
+import { pretty } from "./chat.js";
+import { notify } from "./world.js";
+
+const GUARD_MS = 500;
+let since = 0;
+/** The time of the last key in a text field, by which the page knows that the user is typing. */
+let typed = 0;
+addEventListener("keydown", (event) => isField(event.target) && (typed = performance.now()), true);
+/** A window that comes to the front guards again: the click that raised it answers nothing. */
+addEventListener("focus", () => (since = performance.now()));
+document.addEventListener("visibilitychange", () => (since = performance.now()));
+
+/** Whether the question has been in sight long enough to be answered. */
+function ready() {
+  return performance.now() - since >= GUARD_MS && document.visibilityState === "visible";
+}
+
+/** Whether the focus has to stay where it is. */
+function typing() {
+  const field = /** @type {any} */ (document.activeElement);
+  return isField(field) && (field.value !== "" || performance.now() - typed < 2000);
+}
+
+/** @param {any} question @returns {any} The tool call that waits for approval, or `undefined`. */
+export function callOf(question) {
+  const meta = question.params?._meta;
+  return question.method === "mcpServer/elicitation/request" && meta?.codex_approval_kind === "mcp_tool_call" ? meta : undefined;
+}
+
+/** @param {any} question */
+export function titleOf(question) {
+  const call = callOf(question);
+  if (call !== undefined) return `Approval: ${line(call.tool_name, 80)}`;
+  return `Question: ${line(question.params?.serverName ?? "the assistant", 80)}`;
+}
+
+/** @param {{ chat: any }} props The oldest open question. */
+export function Questions({ chat }) {
+  const view = useView(chat) ?? chat.view;
+  const open = view.questions.filter((/** @type {any} */ one) => one.method !== "item/tool/call");
+  const first = open[0];
+  if (first === undefined) return null;
+  return html`<${Question} key=${String(first.id)} chat=${chat} question=${first} more=${open.length - 1} />`;
+}
+
+const Question = memo(({ chat, question, more }) => {
+  const box = useRef(/** @type {any} */ (null));
+  const [busy, setBusy] = useState(false);
+  const [armed, setArmed] = useState(false);
+  const title = titleOf(question);
+  useEffect(() => {
+    since = performance.now();
+    const before = document.activeElement;
+    if (!typing()) box.current.focus({ preventScroll: false });
+    sayNow(`${title}. ${line(question.params?.message ?? "", 300)}`);
+    const timer = setInterval(() => setArmed(ready()), 100);
+    return () => {
+      clearInterval(timer);
+      const inside = box.current === null || box.current.contains(document.activeElement) || document.activeElement === document.body;
+      if (inside) setTimeout(() => backTo(before));
+    };
+  }, []);
+  const answer = async (/** @type {any} */ value) => {
+    if (!ready() || busy) return;
+    setBusy(true);
+    try {
+      await chat.answer(question.id, value);
+    } catch (error) {
+      notify({ kind: "error", text: `The answer did not arrive: ${words(error)}` });
+    }
+    setBusy(false);
+  };
+  const part = partOf(question);
+  return html`<section class="question" role="dialog" aria-label=${title} tabindex="-1" ref=${box} aria-busy=${busy ? "true" : undefined}>
+    <h2>${title}${more > 0 && html`<span class="count">${more} more</span>`}</h2>
+    <${part} question=${question} answer=${answer} armed=${armed && !busy} />
+  </section>`;
+});
+
+/** @param {any} before */
+function backTo(before) {
+  if (document.querySelector("[role=dialog]") !== null) return;
+  const field = /** @type {any} */ (document.querySelector("textarea[aria-label=Message]"));
+  (before?.isConnected && before !== document.body ? before : field)?.focus();
+}
+
+/** @param {any} question */
+function partOf(question) {
+  if (callOf(question) !== undefined) return Approval;
+  if (question.method === "item/tool/requestUserInput") return Choices;
+  if (question.params?.mode === "url") return Visit;
+  const known = question.method === "mcpServer/elicitation/request" && /form$/i.test(question.params?.mode ?? "");
+  return known ? Form : Unknown;
+}
+
+/**
+ * @param {string} name
+ * @param {() => void} press
+ * @param {{ kind?: string, armed: boolean, keys?: string }} options
+ */
+function button(name, press, { kind = "", armed, keys }) {
+  return html`<button type="button" class=${kind} aria-disabled=${String(!armed)} aria-keyshortcuts=${keys} title=${keys ?? ""}
+    onClick=${() => armed && press()}>${name}</button>`;
+}
+
+/** Alt+Y, Alt+S and Alt+N press these buttons.
+ * @param {Record<string, () => void>} keys
+ */
+function useKeys(keys) {
+  const latest = useRef(keys);
+  latest.current = keys;
+  useEffect(() => {
+    const onKey = (/** @type {KeyboardEvent} */ event) => {
+      if (!event.altKey || event.ctrlKey || event.metaKey || event.repeat) return;
+      const run = latest.current[event.code];
+      if (run === undefined) return;
+      event.preventDefault();
+      if (ready()) run();
+    };
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, []);
+}
+
+/** @param {{ question: any, answer: (value: any) => void, armed: boolean }} props */
+function Approval({ question, answer, armed }) {
+  const call = callOf(question);
+  const lasts = [call.persist ?? []].flat().includes("session");
+  const yes = () => answer({ action: "accept" });
+  const always = () => answer({ action: "accept", _meta: { persist: "session" } });
+  const no = () => answer({ action: "decline" });
+  useKeys({ KeyY: yes, ...(lasts ? { KeyS: always } : {}), KeyN: no });
+  const given = pretty(call.tool_params ?? {});
+  const [all, setAll] = useState(false);
+  const long = given.length > 6000;
+  return html`<p dir="auto">${visible(question.params.message)}</p>
+    <dl class="call"><dt>Helper</dt><dd>${line(question.params.serverName, 120)}</dd><dt>Tool</dt><dd><code>${visible(call.tool_name)}</code></dd></dl>
+    <pre class="output arguments" tabindex="0" aria-label="Arguments" dir="ltr">${given}</pre>
+    ${call.tool_description && html`<details open=${all} onToggle=${(/** @type {any} */ event) => setAll(event.target.open)}><summary>What the helper says about this tool</summary><p dir="auto">${visible(call.tool_description)}</p></details>`}
+    ${long && html`<p class="hint">${given.length} characters: scroll to read all arguments.</p>`}
+    <div class="choices">
+      ${button("Approve once", yes, { kind: "agree", armed, keys: "Alt+Y" })}
+      ${lasts && button("Approve for this session", always, { armed, keys: "Alt+S" })}
+      ${button("Deny", no, { kind: "deny", armed, keys: "Alt+N" })}
+    </div>
+    <p class="hint keys-hint">Alt+Y once · ${lasts ? "Alt+S for this session · " : ""}Alt+N no</p>`;
+}
+
+/** @param {{ question: any, answer: (value: any) => void, armed: boolean }} props */
+function Form({ question, answer, armed }) {
+  const schema = question.params.requestedSchema ?? {};
+  const [values, setValues] = useState(() => initialOf(schema));
+  const [wrong, setWrong] = useState(/** @type {Record<string, string>} */ ({}));
+  const yes = () => {
+    const { content, errors } = contentOf(schema, values);
+    setWrong(errors);
+    if (Object.keys(errors).length === 0) answer({ action: "accept", content });
+  };
+  const no = () => answer({ action: "decline" });
+  useKeys({ KeyY: yes, KeyN: no });
+  return html`<p dir="auto">${visible(question.params.message)}</p>
+    <p class="hint">The helper ${line(question.params.serverName, 80)} asks, not Skein. Give it no password.</p>
+    <form onSubmit=${(/** @type {Event} */ event) => (event.preventDefault(), armed && yes())}>
+      <${Fields} schema=${schema} values=${values} wrong=${wrong} set=${setValues} />
+    </form>
+    <div class="choices">${button("Send answer", yes, { kind: "agree", armed, keys: "Alt+Y" })}${button("Decline", no, { kind: "deny", armed, keys: "Alt+N" })}
+      ${button("Cancel the call", () => answer({ action: "cancel" }), { armed })}</div>`;
+}
+
+/** @param {{ question: any, answer: (value: any) => void, armed: boolean }} props */
+function Visit({ question, answer, armed }) {
+  const safe = safeLink(question.params.url);
+  const yes = () => answer({ action: "accept" });
+  const no = () => answer({ action: "decline" });
+  useKeys({ KeyN: no });
+  return html`<p dir="auto">${visible(question.params.message)}</p>
+    <p>The helper ${line(question.params.serverName, 80)} asks you to visit: ${safe ? link(safe, html`<code>${visible(safe)}</code>`) : html`<code>${visible(question.params.url)}</code>`}</p>
+    <div class="choices">${safe && button("I have visited it", yes, { kind: "agree", armed })}${button("Decline", no, { kind: "deny", armed, keys: "Alt+N" })}</div>`;
+}
+
+/** @param {{ question: any, answer: (value: any) => void, armed: boolean }} props Questions of the model. */
+function Choices({ question, answer, armed }) {
+  const asked = useMemo(() => question.params.questions ?? [], [question]);
+  const [values, setValues] = useState(/** @type {Record<string, string>} */ ({}));
+  const set = (/** @type {string} */ id, /** @type {string} */ value) => setValues({ ...values, [id]: value });
+  const yes = () => answer({ answers: Object.fromEntries(asked.map((/** @type {any} */ one) => [one.id, { answers: values[one.id] ? [values[one.id]] : [] }])) });
+  useKeys({ KeyY: yes });
+  return html`<form onSubmit=${(/** @type {Event} */ event) => (event.preventDefault(), armed && yes())}>${asked.map((/** @type {any} */ one) => html`<fieldset key=${one.id}>
+      <legend dir="auto">${visible(one.question)}</legend>
+      ${(one.options ?? []).map((/** @type {any} */ option) => html`<label class="option"><input type="radio" name=${one.id} checked=${values[one.id] === option.label} onChange=${() => set(one.id, option.label)} />
+        <span dir="auto"><b>${visible(option.label)}</b> ${visible(option.description ?? "")}</span></label>`)}
+      ${(one.isOther || !one.options?.length) && html`<input type=${one.isSecret ? "password" : "text"} autocomplete="off" dir="auto" aria-label=${one.options?.length ? "Another answer" : visible(one.question)} placeholder=${one.options?.length ? "Another answer" : ""}
+        onInput=${(/** @type {any} */ event) => set(one.id, event.target.value)} />`}
+    </fieldset>`)}</form>
+    <div class="choices">${button("Send answer", yes, { kind: "agree", armed, keys: "Alt+Y" })}</div>`;
+}
+
+/** @param {{ question: any, answer: (value: any) => void, armed: boolean }} props */
+function Unknown({ question, answer, armed }) {
+  const no = () => answer({ action: "decline" });
+  useKeys({ KeyN: no });
+  return html`<p>This page cannot show this kind of question (${line(question.params?.mode ?? question.method, 60)}).</p><pre class="output" tabindex="0">${pretty(question.params)}</pre>
+    <div class="choices">${button("Decline", no, { kind: "deny", armed, keys: "Alt+N" })}</div>`;
+}
+
+/** @typedef {Record<string, any>} Values */
+
+/** @param {any} schema @returns {[string, any][]} */
+function fieldsOf(schema) {
+  return Object.entries(schema?.properties ?? {}).slice(0, 100);
+}
+
+/** @param {any} field @returns {{ value: string, title: string }[] | undefined} */
+function optionsOf(field) {
+  const from = field.type === "array" ? field.items ?? {} : field;
+  const titled = from.oneOf ?? from.anyOf;
+  if (Array.isArray(titled)) return titled.map((one) => ({ value: String(one.const), title: visible(one.title ?? one.const) }));
+  if (!Array.isArray(from.enum)) return undefined;
+  return from.enum.map((/** @type {any} */ value, /** @type {number} */ at) => ({ value: String(value), title: visible(from.enumNames?.[at] ?? value) }));
+}
+
+/**
+ * The values that the schema begins with.
+ * @param {any} schema
+ * @returns {Values}
+ */
+export function initialOf(schema) {
+  return Object.fromEntries(fieldsOf(schema).map(([name, field]) => [name, field.default ?? (field.type === "array" ? [] : field.type === "boolean" ? false : "")]));
+}
+
+const FORMATS = /** @type {Record<string, string>} */ ({ email: "email", uri: "url", date: "date", "date-time": "datetime-local" });
+
+/** @param {any} field @param {any} value @param {boolean} must @returns {string | undefined} */
+function faultOf(field, value, must) {
+  const empty = value === "" || (Array.isArray(value) && value.length === 0);
+  if (empty) return must ? "An answer is needed." : undefined;
+  if (field.type === "number" || field.type === "integer") {
+    const number = Number(value);
+    if (!Number.isFinite(number) || (field.type === "integer" && !Number.isInteger(number))) return `Write ${field.type === "integer" ? "a whole number" : "a number"}.`;
+    if (field.minimum != null && number < field.minimum) return `At least ${field.minimum}.`;
+    if (field.maximum != null && number > field.maximum) return `At most ${field.maximum}.`;
+  }
+  if (typeof value === "string" && field.type === "string") {
+    if (field.minLength != null && [...value].length < field.minLength) return `At least ${field.minLength} characters.`;
+    if (field.maxLength != null && [...value].length > field.maxLength) return `At most ${field.maxLength} characters.`;
+    if (field.format === "email" && !/^\S+@\S+$/.test(value)) return "Write an address such as name@example.org.";
+    if (field.format === "uri" && !URL.canParse(value)) return "Write an address such as https://example.org.";
+  }
+  if (Array.isArray(value) && field.minItems != null && value.length < field.minItems) return `Choose at least ${field.minItems}.`;
+  if (Array.isArray(value) && field.maxItems != null && value.length > field.maxItems) return `Choose at most ${field.maxItems}.`;
+  return undefined;
+}
+
+/** @param {any} field @param {any} value */
+function sentAs(field, value) {
+  if (field.type === "number" || field.type === "integer") return Number(value);
+  return field.format === "date-time" && !Number.isNaN(Date.parse(value)) ? new Date(value).toISOString() : value;
+}
+
+/**
+ * The answer to the form, and what is wrong with it, by field.
+ * @param {any} schema
+ * @param {Values} values
+ */
+export function contentOf(schema, values) {
+  /** @type {Record<string, string>} */
+  const errors = {};
+  /** @type {Values} */
+  const content = {};
+  for (const [name, field] of fieldsOf(schema)) {
+    const must = (schema.required ?? []).includes(name);
+    const value = values[name];
+    const fault = faultOf(field, value, must);
+    if (fault !== undefined) errors[name] = fault;
+    else if (value !== "" && (must || !Array.isArray(value) || value.length > 0)) content[name] = sentAs(field, value);
+  }
+  return { content, errors };
+}
+
+/** @param {any} field @param {any} value @param {(value: any) => void} put @param {any} rest */
+function control(field, value, put, rest) {
+  const options = optionsOf(field);
+  if (field.type === "boolean") return html`<input type="checkbox" ...${rest} checked=${value === true} onChange=${(/** @type {any} */ event) => put(event.target.checked)} />`;
+  if (field.type === "array") {
+    return html`<span role="group" ...${rest}>${(options ?? []).map((one) => html`<label class="option"><input type="checkbox" checked=${value.includes(one.value)}
+      onChange=${(/** @type {any} */ event) => put(event.target.checked ? [...value, one.value] : value.filter((/** @type {string} */ other) => other !== one.value))} /> <span dir="auto">${one.title}</span></label>`)}</span>`;
+  }
+  if (options !== undefined) {
+    return html`<select ...${rest} onChange=${(/** @type {any} */ event) => put(event.target.value)}><option value="" selected=${value === ""}>Choose…</option>
+      ${options.map((one) => html`<option value=${one.value} selected=${value === one.value}>${one.title}</option>`)}</select>`;
+  }
+  const number = field.type === "number" || field.type === "integer";
+  return html`<input type=${number ? "text" : FORMATS[field.format] ?? "text"} inputmode=${number ? "decimal" : undefined} ...${rest} dir="auto" value=${value} maxlength=${field.maxLength ?? 100000}
+    autocomplete="off" onInput=${(/** @type {any} */ event) => put(event.target.value)} />`;
+}
+
+/** @param {{ schema: any, values: Values, wrong: Record<string, string>, set: (values: Values) => void }} props */
+export function Fields({ schema, values, wrong, set }) {
+  return fieldsOf(schema).map(([name, field], at) => {
+    const id = `field-${at}`;
+    const must = (schema.required ?? []).includes(name);
+    const fault = wrong[name];
+    const rest = { id, "aria-required": String(must), "aria-invalid": fault ? "true" : undefined, "aria-describedby": `${id}-said`, "aria-labelledby": `${id}-name` };
+    return html`<div class=${`field ${field.type}`}><label id=${`${id}-name`} for=${field.type === "array" ? undefined : id} dir="auto">${visible(field.title ?? name)}${must && html` <span class="must">(needed)</span>`}</label>
+      ${control(field, values[name], (value) => set({ ...values, [name]: value }), rest)}
+      <p id=${`${id}-said`} class=${fault ? "fault" : "hint"} role=${fault ? "alert" : undefined} dir="auto">${fault ?? visible(field.description ?? "")}</p></div>`;
+  });
+}

@@ -1,0 +1,1 @@
+export * from "../../../protocol/typescript/src/index.ts";

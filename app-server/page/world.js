@@ -1,0 +1,396 @@
+// The state that the parts of the page share, the session, the actions on threads, and the tab's title.
+
+import { asset, Cell, line, words } from "./lib.js";
+
+const KEY = "skein.session";
+
+/** @typedef {{ reason: string, message: string }} Refusal */
+
+/** @returns {string | undefined} */
+export function storedSession() {
+  return stored(KEY) ?? undefined;
+}
+
+/** Forgets the session of this browser. */
+export function forgetSession() {
+  store(KEY, null);
+}
+
+/**
+ * Reads an entry of localStorage. A browser that blocks storage has none.
+ * @param {string} key
+ * @returns {string | null}
+ */
+export function stored(key) {
+  try {
+    return localStorage.getItem(key);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Writes or removes an entry of localStorage; without storage the page still works, until its reload.
+ * @param {string} key
+ * @param {string | null} value
+ */
+export function store(key, value) {
+  try {
+    if (value === null) localStorage.removeItem(key);
+    else localStorage.setItem(key, value);
+  } catch {
+    // Storage is full or blocked.
+  }
+}
+
+/**
+ * Trades a ticket for a session.
+ * @param {string} ticket
+ * @returns {Promise<{ session: string } | { refusal: Refusal }>}
+ */
+export async function trade(ticket) {
+  try {
+    const answer = await fetch("/auth/session", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ ticket }),
+    });
+    const body = await answer.json();
+    if (!answer.ok) return { refusal: { reason: String(body.reason), message: String(body.message) } };
+    store(KEY, body.session);
+    return { session: body.session };
+  } catch {
+    return { refusal: { reason: "away", message: "The server does not answer." } };
+  }
+}
+
+/**
+ * The scope of the session: `read`, `chat` or `admin`.
+ * @param {string} session
+ * @returns {Promise<string | undefined>}
+ */
+export async function scopeOf(session) {
+  try {
+    const answer = await fetch("/auth/session", { headers: { Authorization: `Bearer ${session}` } });
+    return answer.ok ? (await answer.json()).scope : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Ends the session on the server and in this browser.
+ * @param {string} session
+ */
+export async function signOut(session) {
+  forgetSession();
+  await fetch("/auth/session", { method: "DELETE", headers: { Authorization: `Bearer ${session}` } }).catch(() => {});
+}
+
+/** @typedef {import("./vendor/skein-client.js").Skein} Skein */
+/** @typedef {import("./vendor/skein-client.js").Chat} Chat */
+/** @typedef {import("./vendor/skein-client.js").Link} Link */
+/** @typedef {{ kind: "error" | "note", text: string, action?: string, run?: () => void }} Notice */
+/** @typedef {{ model?: string, modelProvider?: string }} Choice */
+/** @typedef {{ id: string, name: string, until: number }} Removal */
+
+const CHOICE = "skein.model";
+
+/** What the page shows. */
+export const world = {
+  /** @type {Cell<Skein | undefined>} */
+  skein: new Cell(/** @type {Skein | undefined} */ (undefined)),
+  /** @type {Cell<Chat | undefined>} */
+  chat: new Cell(/** @type {Chat | undefined} */ (undefined)),
+  /** The thread of the address, or `undefined` for a new chat. */
+  route: new Cell(/** @type {string | undefined} */ (undefined)),
+  /** @type {Cell<Link>} */
+  link: new Cell(/** @type {any} */ ({ state: "connecting", since: Date.now() })),
+  /** A refusal before there was a connection. */
+  refusal: new Cell(/** @type {Refusal | undefined} */ (undefined)),
+  /** Short messages that the user can close. */
+  notices: new Cell(/** @type {Notice[]} */ ([])),
+  /** Threads that are deleted when their time is over. */
+  removals: new Cell(/** @type {Removal[]} */ ([])),
+  /** Which side panels are open. */
+  panels: new Cell({ left: false, right: stored("skein.details") === "open" }),
+  /** The overlay: `keys`, `model` or none. */
+  overlay: new Cell(/** @type {string | undefined} */ (undefined)),
+  /** Model and provider for the next threads of this browser. */
+  choice: new Cell(readChoice()),
+  /** Model and provider of the open thread, as the server named them. */
+  model: new Cell(/** @type {Choice} */ ({})),
+  /** `read`, `chat` or `admin`. */
+  scope: new Cell("chat"),
+};
+
+/** @returns {Choice} */
+function readChoice() {
+  try {
+    return JSON.parse(stored(CHOICE) ?? "{}");
+  } catch {
+    return {};
+  }
+}
+
+/** @param {Choice} choice */
+export function choose(choice) {
+  world.choice.set(choice);
+  store(CHOICE, choice.model === undefined ? null : JSON.stringify(choice));
+}
+
+/** @returns {Skein} */
+export function server() {
+  if (world.skein.value === undefined) throw new Error("The page is not connected.");
+  return world.skein.value;
+}
+
+/** @param {Notice} notice */
+export function notify(notice) {
+  const rest = world.notices.value.filter((one) => one.text !== notice.text);
+  world.notices.set([...rest, notice].slice(-4));
+}
+
+/** @param {Notice} notice */
+export function dismiss(notice) {
+  world.notices.set(world.notices.value.filter((one) => one !== notice));
+}
+
+/**
+ * Runs an action and shows its error.
+ * @template T
+ * @param {string} what The action, as `Could not …`.
+ * @param {() => Promise<T>} run
+ * @returns {Promise<T | undefined>}
+ */
+export async function attempt(what, run) {
+  try {
+    return await run();
+  } catch (error) {
+    notify({ kind: "error", text: `Could not ${what}: ${words(error)}` });
+    return undefined;
+  }
+}
+
+/** Chats that were left while they worked; they stay subscribed until they are done. */
+const working = new Set();
+
+/** @param {Chat} chat */
+function leave(chat) {
+  const busy = () => chat.view.status?.type === "active" || chat.view.unsent.length > 0;
+  if (!busy()) return chat.close();
+  working.add(chat);
+  const stop = chat.watch(() => {
+    if (busy() || !working.has(chat)) return;
+    working.delete(chat);
+    queueMicrotask(() => {
+      stop();
+      if (world.chat.value !== chat) chat.close();
+    });
+  });
+}
+
+/**
+ * Shows a thread, or a new chat.
+ * @param {string | undefined} id
+ */
+export function open(id) {
+  const last = world.chat.value;
+  if (last !== undefined && last.id === id && id !== undefined) return;
+  const kept = [...working].find((chat) => chat.id === id && id !== undefined);
+  working.delete(kept);
+  world.model.set({});
+  world.route.set(id);
+  world.chat.set(kept ?? server().thread(id));
+  if (last !== undefined) leave(last);
+  if (id !== undefined) void learnModel(id);
+}
+
+/** @param {string} id */
+async function learnModel(id) {
+  try {
+    const { thread } = await server().call("thread/read", { threadId: id });
+    if (world.route.value === id) world.model.set({ model: thread.model ?? undefined, modelProvider: thread.modelProvider });
+  } catch {
+    // The conversation says why the thread cannot be read.
+  }
+}
+
+/** The thread that the address names. */
+export function fromAddress() {
+  const found = /^#\/t\/([^/?&]+)/.exec(location.hash);
+  return found?.[1] === undefined ? undefined : decodeURIComponent(found[1]);
+}
+
+/** @param {string | undefined} id */
+export function addressOf(id) {
+  return id === undefined ? "#/" : `#/t/${encodeURIComponent(id)}`;
+}
+
+/** @param {string | undefined} id */
+export function go(id) {
+  const address = addressOf(id);
+  world.panels.set({ ...world.panels.value, left: false });
+  if (location.hash !== address) history.pushState(null, "", address);
+  open(id);
+}
+
+/** The new chat has become a thread: its address follows, without a new entry in the history.
+ * @param {string} id
+ */
+export function settled(id) {
+  if (world.route.value === id) return;
+  world.route.set(id);
+  history.replaceState(null, "", addressOf(id));
+}
+
+const UNDO_MS = 5000;
+
+/**
+ * Deletes a thread after 5 s, unless the user takes it back.
+ * @param {string} id
+ * @param {string} name
+ */
+export function remove(id, name) {
+  const removal = { id, name, until: Date.now() + UNDO_MS };
+  world.removals.set([...world.removals.value, removal]);
+  if (world.route.value === id) go(undefined);
+  setTimeout(() => void finish(removal), UNDO_MS);
+}
+
+/** @param {Removal} removal */
+export function takeBack(removal) {
+  world.removals.set(world.removals.value.filter((one) => one !== removal));
+}
+
+/** @param {Removal} removal */
+async function finish(removal) {
+  if (!world.removals.value.includes(removal)) return;
+  await attempt(`delete “${removal.name}”`, () => server().call("thread/delete", { threadId: removal.id }));
+  takeBack(removal);
+}
+
+/** A page that is closed within the 5 s still deletes what the user has deleted. */
+addEventListener("pagehide", () => {
+  for (const removal of world.removals.value) void finish(removal);
+});
+
+/** @param {Partial<{ left: boolean, right: boolean }>} change */
+export function panel(change) {
+  world.panels.set({ ...world.panels.value, ...change });
+  if (change.right !== undefined) store("skein.details", change.right ? "open" : null);
+}
+
+/** Each tab that is in sight holds this lock together with the others. */
+const VISIBLE = "skein.visible";
+/** A notification stays claimed this long, so that no other tab repeats it. */
+const CLAIM_MS = 10_000;
+
+export function mayNotify() {
+  return typeof Notification === "undefined" ? "denied" : Notification.permission;
+}
+
+export async function askToNotify() {
+  return typeof Notification === "undefined" ? "denied" : await Notification.requestPermission();
+}
+
+/** @type {(() => void) | undefined} */
+let release;
+function holdVisible() {
+  if (document.visibilityState !== "visible") {
+    release?.();
+    release = undefined;
+  } else if (release === undefined && navigator.locks) {
+    navigator.locks.request(VISIBLE, { mode: "shared" }, () => new Promise((done) => (release = () => done(undefined)))).catch(() => {});
+  }
+}
+
+async function anyVisible() {
+  const { held } = (await navigator.locks?.query()) ?? {};
+  return held?.some((lock) => lock.name === VISIBLE) ?? document.visibilityState === "visible";
+}
+
+/** @param {string} key @param {string} title @param {string} body @param {string} thread */
+async function once(key, title, body, thread) {
+  if (mayNotify() !== "granted" || (await anyVisible())) return;
+  await navigator.locks?.request(`skein.notify.${key}`, { ifAvailable: true }, async (lock) => {
+    if (lock === null) return;
+    const shown = new Notification(title, { body, tag: key, icon: asset("icon.svg") });
+    shown.onclick = () => {
+      window.focus();
+      go(thread);
+    };
+    await new Promise((done) => setTimeout(done, CLAIM_MS));
+  });
+}
+
+/** @type {Map<string, string>} */
+const before = new Map();
+
+/** @param {any} row */
+function stateOf(row) {
+  return row.status?.type !== "active" ? "quiet" : row.status.activeFlags.length > 0 ? "asks" : "works";
+}
+
+/** @param {readonly any[]} rows */
+function onRows(rows) {
+  let asks = 0;
+  for (const row of rows) {
+    const state = stateOf(row);
+    const last = before.get(row.id);
+    before.set(row.id, state);
+    if (state === "asks") asks += 1;
+    if (last === undefined || last === state) continue;
+    const stamp = `${row.id}.${state}.${row.updatedAt}`;
+    if (state === "asks") void once(stamp, "Skein needs you", nameOf(row), row.id);
+    else if (state === "quiet") void once(stamp, "Skein is done", nameOf(row), row.id);
+  }
+  const here = rows.find((row) => row.id === world.route.value);
+  const name = here ? `${line(nameOf(here), 60)} · Skein` : "Skein";
+  const title = asks > 0 ? `(${asks}) needs you · ${name}` : here && stateOf(here) === "works" ? `… ${name}` : name;
+  if (document.title !== title) document.title = title;
+  const icon = asset(asks > 0 ? "icon-asks.svg" : "icon.svg");
+  const link = /** @type {any} */ (document.getElementById("icon"));
+  if (link && link.href !== icon) link.href = icon;
+}
+
+/**
+ * Follows a list of threads.
+ * @param {import("./vendor/skein-client.js").List} list
+ */
+export function followThreads(list) {
+  holdVisible();
+  document.addEventListener("visibilitychange", holdVisible);
+  world.route.watch(() => onRows(list.view.rows));
+  return list.watch((view) => onRows(view.rows));
+}
+
+const EVENTS = 200;
+/** The newest events, the newest first. */
+export const events = new Cell(/** @type {readonly any[]} */ ([]));
+let last = 0;
+/** @type {any[]} */
+let fresh = [];
+let due = 0;
+
+/** @param {import("./world.js").Skein} skein Collects all events of a connection. */
+export function collect(skein) {
+  skein.on("*", (_params, message) => {
+    if (message.method === "skein/heartbeat") return;
+    fresh.push({ ...message, at: message.emittedAtMs ?? Date.now(), key: ++last });
+    if (fresh.length > EVENTS) fresh.shift();
+    due ||= window.setTimeout(() => {
+      due = 0;
+      events.set([...fresh.reverse(), ...events.value].slice(0, EVENTS));
+      fresh = [];
+    }, 250);
+  });
+}
+
+/** Threads whose last turn failed, as far as this page has seen. */
+export const failed = new Set();
+
+/** @param {import("./vendor/skein-client.js").Row} row */
+export function nameOf(row) {
+  return line(row.name || row.preview || "New chat", 80).replace(/^[#>*\s]+/, "") || "New chat";
+}
