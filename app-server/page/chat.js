@@ -2,7 +2,7 @@
 // An item that cannot be drawn is shown as such, and the rest goes on.
 
 import { announce, asset, Component, html, icon, isPicture, lasting, lazy, line, link, memo, safeLink, useCell, useEffect, useLayoutEffect, useMemo, useRef, useState, useView, visible } from "./lib.js";
-import { editMessage, retry } from "./composer.js";
+import { editMessage, retry, takeOut } from "./composer.js";
 import { world } from "./world.js";
 
 /** @typedef {import("./vendor/skein-client.js").ThreadItem} Item */
@@ -32,7 +32,7 @@ function Article({ name, children, kind, busy }) {
 
 /** @param {any} part */
 function given(part) {
-  if (part.type === "text") return html`<p class="said" dir="auto">${part.text}</p>`;
+  if (part.type === "text") return html`<p class="said" dir="auto">${visible(part.text)}</p>`;
   if (part.type === "image" && isPicture(part.url)) return html`<img class="picture" src=${part.url} alt="Picture of yours" />`;
   const at = part.url ?? part.path ?? part.name ?? part.fileId ?? "";
   const safe = part.type === "image" ? safeLink(at) : undefined;
@@ -95,8 +95,8 @@ function ToolCall({ item }) {
   return html`<${Article} name=${`Tool ${name}`} kind=${`tool ${kind}`} busy=${kind === "running"}>
     <details><summary>${icon("tool")}<b>${name}</b>${from && html`<span class="from">${line(from, 40)}</span>`}
       <code class="brief" dir="ltr">${brief === "{}" ? "" : brief}</code><span class="fate">${said}</span></summary>
-      <h3>Arguments</h3><${Output} text=${pretty(item.arguments) || "none"} />
-      <h3>${item.error ? "Error" : "Result"}</h3>${kind === "running" ? html`<p class="hint">Still running.</p>` : outcome(item)}
+      <h2>Arguments</h2><${Output} text=${pretty(item.arguments) || "none"} />
+      <h2>${item.error ? "Error" : "Result"}</h2>${kind === "running" ? html`<p class="hint">Still running.</p>` : outcome(item)}
     </details>
   <//>`;
 }
@@ -147,7 +147,7 @@ export function Welcome() {
     <p>Write below. The server answers, asks before its tools change something, and stops all its processes when the last client leaves.</p></div>`;
 }
 
-const PIECE = 6;
+const PIECE = 4;
 const GUESS = 110;
 const NEAR = "900px 0px";
 
@@ -338,11 +338,12 @@ function Older({ chat, view, scroller }) {
   return html`<div ref=${top} class="older">${busy ? "Reading older messages…" : html`<button class="plain" onClick=${read}>Older messages</button>`}</div>`;
 }
 
-/** @param {{ view: any }} props Messages that the server does not have yet. */
-function Unsent({ view }) {
+/** @param {{ chat: any, view: any }} props Messages that the server does not have yet. */
+function Unsent({ chat, view }) {
   return view.unsent.map((/** @type {any} */ one) => html`<article key=${one.id} class="item you waiting" aria-label="You">
-    <div class="bubble">${one.input.map((/** @type {any} */ part) => html`<p class="said" dir="auto">${part.type === "text" ? part.text : `[${part.type}]`}</p>`)}</div>
-    <p class="hint">${view.link.state === "live" ? "Sending…" : "This message is sent when the connection is back."}</p></article>`);
+    <div class="bubble">${one.input.map((/** @type {any} */ part) => html`<p class="said" dir="auto">${part.type === "text" ? visible(part.text) : `[${part.type}]`}</p>`)}</div>
+    ${one.error ? html`<p class="fault">${line(one.error.message, 400)} <button onClick=${() => takeOut(chat, one)}>Edit</button></p>`
+      : html`<p class="hint">${view.link.state === "live" ? "Sending…" : "This message is sent when the connection is back."}</p>`}</article>`);
 }
 
 /** @param {{ chat: any }} props */
@@ -364,7 +365,7 @@ export function Conversation({ chat }) {
       ${observer && html`<${Older} chat=${chat} view=${view} scroller=${scroller} />`}
       ${empty && (asked === undefined ? html`<${Welcome} />` : !view.error && !view.deleted && html`<p class="hint center">${view.at === undefined ? "Loading the conversation…" : "No messages yet."}</p>`)}
       ${observer && chunks.map((chunk, at) => html`<${ChunkView} key=${chunk.key} chunk=${chunk} observer=${observer} live=${at >= chunks.length - 1} near=${at >= chunks.length - 3} />`)}
-      <${Unsent} view=${view} />
+      <${Unsent} chat=${chat} view=${view} />
     </div></div>
     ${away && html`<button class="to-end" onClick=${toEnd}>${icon("down")}Newest</button>`}`;
 }

@@ -60,6 +60,16 @@ function giveBack(cell, draft) {
   cell.set({ text, pictures: [...draft.pictures, ...now.pictures] });
 }
 
+/**
+ * Takes a refused message back into the box.
+ * @param {any} chat
+ * @param {any} unsent
+ */
+export function takeOut(chat, unsent) {
+  chat.discard(unsent.id);
+  giveBack(draftOf(chat.id), draftFrom(unsent.input));
+}
+
 /** @param {any} chat */
 async function begin(chat) {
   if (chat.id !== undefined) return;
@@ -75,6 +85,7 @@ export async function send() {
   const input = inputOf(draft);
   if (chat === undefined || input.length === 0) return;
   cell.set({ text: "", pictures: [] });
+  for (const notice of world.notices.value) if (notice.kind === "note") dismiss(notice);
   try {
     await begin(chat);
     const sent = chat.send(input);

@@ -1,12 +1,12 @@
 // The start of the page and its layout: threads on the left, the conversation in the middle, details on the right.
 
 import { ticket } from "./ticket.js";
-import { connect, memory } from "./vendor/skein-client.js";
+import { connect } from "./vendor/skein-client.js";
 import { ago, asset, html, icon, isField, lazy, line, memo, render, useCell, useEffect, useMemo, useRef, useState, useView } from "./lib.js";
 import { Conversation } from "./chat.js";
 import { Composer, EchoLine, learnProviders, ModelName, Status, Troubles } from "./composer.js";
 import { Questions } from "./questions.js";
-import { addressOf, attempt, collect, failed, followThreads, fromAddress, go, nameOf, notify, open, panel, remove, scopeOf, server, storedSession, takeBack, trade, world } from "./world.js";
+import { addressOf, attempt, collect, failed, followThreads, fromAddress, go, nameOf, notify, open, panel, remove, scopeOf, server, store, stored, storedSession, takeBack, trade, world } from "./world.js";
 
 /** @typedef {import("./vendor/skein-client.js").Row} Row */
 
@@ -146,7 +146,7 @@ const ModelChoice = lazy(panels, "ModelChoice");
 function Title({ chat }) {
   const view = useView(chat);
   const said = view?.turns[0]?.items.find((/** @type {any} */ item) => item.type === "userMessage")?.content.find((/** @type {any} */ part) => part.type === "text")?.text;
-  return html`<h1 class="title" dir="auto">${line(view?.name ?? (view?.older === undefined ? said : undefined) ?? (view?.id ? "Chat" : "New chat"), 80)}</h1>`;
+  return html`<h1 class="title" dir="auto">${line(view?.name ?? (view?.older === undefined ? said : undefined) ?? (view?.id ? "Chat" : "New chat"), 80).replace(/^[#>*\s]+/, "")}</h1>`;
 }
 
 /** @param {{ chat: any, panels: { left: boolean, right: boolean } }} props */
@@ -180,7 +180,6 @@ export function App() {
   const panels = useCell(world.panels);
   const overlay = useCell(world.overlay);
   return html`<div class=${`app${panels.left ? " left-open" : ""}${panels.right ? " right-open" : ""}`}>
-    <a class="skip" href="#message" onClick=${skip}>Skip to the message</a>
     <${Threads} />
     <div class="shade" onClick=${() => panel({ left: false })}></div>
     <main class="middle"><${Top} chat=${chat} panels=${panels} />
@@ -189,12 +188,6 @@ export function App() {
     ${overlay === "keys" && html`<${Keys} />`}
     ${overlay === "model" && chat && html`<${ModelChoice} chat=${chat} />`}
   </div>`;
-}
-
-/** @param {Event} event */
-function skip(event) {
-  event.preventDefault();
-  /** @type {any} */ (document.querySelector("textarea[aria-label=Message]"))?.focus();
 }
 
 /** @type {Record<string, () => void>} */
@@ -250,10 +243,17 @@ async function session() {
   return undefined;
 }
 
+/** What survives a reload: messages that the server does not have yet. Views come from the server again. */
+const KEPT = {
+  get: (/** @type {string} */ key) => (key.startsWith("unsent.") ? JSON.parse(stored(`skein.${key}`) ?? "null") ?? undefined : undefined),
+  set: (/** @type {string} */ key, /** @type {unknown} */ value) => key.startsWith("unsent.") && store(`skein.${key}`, JSON.stringify(value)),
+  delete: (/** @type {string} */ key) => store(`skein.${key}`, null),
+};
+
 /** @param {string} token */
 function start(token) {
   const url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/`;
-  const skein = connect({ url, token, clientInfo: { name: "skein-page", title: "Skein's page", version: "1" }, storage: memory() });
+  const skein = connect({ url, token, clientInfo: { name: "skein-page", title: "Skein's page", version: "1" }, storage: KEPT });
   world.skein.set(skein);
   collect(skein);
   skein.watchLink((link) => world.link.set(link));

@@ -1,6 +1,6 @@
 // Markdown becomes elements of a fixed list. No text is ever read as HTML, and no picture of the network is loaded.
 
-import { Component, copy, decoded, html, icon, isPicture, line, link, memo, safeLink, useEffect, useState } from "./lib.js";
+import { Component, copy, decoded, html, icon, isPicture, line, link, memo, safeLink, useEffect, useState, visible } from "./lib.js";
 import { Lexer } from "./vendor/marked.js";
 
 /** @typedef {any} Token */
@@ -40,15 +40,20 @@ function anchor(token, depth) {
   return said === token.text ? said : html`${content} <span class="blocked">(${said})</span>`;
 }
 
+/** @param {string} text Marks that turn the direction of text around are shown; those inside of emoji are not. */
+function straight(text) {
+  return text.replace(/[\u202A-\u202E\u2066-\u2069]/g, visible);
+}
+
 /** @type {Record<string, (token: Token, depth: number) => any>} */
 const INLINE = {
-  escape: (token) => token.text,
-  text: (token, depth) => (token.tokens ? inline(token.tokens, depth) : decoded(token.text)),
-  html: (token) => token.raw,
+  escape: (token) => straight(token.text),
+  text: (token, depth) => (token.tokens ? inline(token.tokens, depth) : straight(decoded(token.text))),
+  html: (token) => straight(token.raw),
   strong: (token, depth) => html`<strong>${inline(token.tokens, depth)}</strong>`,
   em: (token, depth) => html`<em>${inline(token.tokens, depth)}</em>`,
   del: (token, depth) => html`<del>${inline(token.tokens, depth)}</del>`,
-  codespan: (token) => html`<code>${token.text}</code>`,
+  codespan: (token) => html`<code>${visible(token.text)}</code>`,
   br: () => html`<br />`,
   link: anchor,
   image: picture,
@@ -82,7 +87,7 @@ const BLOCK = {
   space: () => null,
   def: () => null,
   hr: () => html`<hr />`,
-  heading: (token, depth) => html`<${`h${Math.min(6, token.depth + 2)}`} dir="auto">${inline(token.tokens, depth)}<//>`,
+  heading: (token, depth) => html`<h2 class=${`level-${token.depth}`} dir="auto">${inline(token.tokens, depth)}</h2>`,
   paragraph: (token, depth) => html`<p dir="auto">${inline(token.tokens, depth)}</p>`,
   text: (token, depth) => (token.tokens ? html`<span>${inline(token.tokens, depth)}</span>` : decoded(token.text)),
   blockquote: (token, depth) => html`<blockquote dir="auto">${blocks(token.tokens, depth)}</blockquote>`,
@@ -101,54 +106,85 @@ function blocks(tokens, depth) {
 }
 
 /** One block; it is drawn again only if its text changes. */
-const Block = memo(({ token }) => blocks([token], 0));
+class Block extends Component {
+  /** @param {any} next */
+  shouldComponentUpdate(next) {
+    const { token } = /** @type {any} */ (this).props;
+    return next.token !== token && (next.token.raw !== token.raw || next.token.type !== token.type);
+  }
+  /** @param {any} props */
+  render({ token }) {
+    return blocks([token], 0);
+  }
+}
 
 /** A block that cannot be drawn is shown as its text, and the rest goes on. */
 class Guarded extends Component {
   /** @param {any} props */
   render(props) {
     const self = /** @type {any} */ (this);
-    return self.state?.broken ? html`<pre>${props.token.raw}</pre>` : html`<${Block} raw=${props.token.raw} token=${props.token} />`;
+    return self.state?.broken ? html`<pre>${props.token.raw}</pre>` : html`<${Block} token=${props.token} />`;
   }
   componentDidCatch() {
     /** @type {any} */ (this).setState({ broken: true });
   }
 }
 
-/** Tokens of earlier texts: a block whose text has not changed keeps its token, so it is not drawn again.
- * @type {WeakMap<object, Map<string, Token>>}
- */
-const known = new WeakMap();
+/** @typedef {{ text: string, tokens: Token[] }} Read */
 
-/** @param {string} text @param {object} owner @returns {Token[] | undefined} */
-function tokensOf(text, owner) {
+/**
+ * The tokens of a text. A text that has grown keeps those of its beginning, except for the last two blocks, which the
+ * new text may change.
+ * @param {string} text
+ * @param {Read | undefined} before
+ * @returns {Read | undefined}
+ */
+function read(text, before) {
   if (tooMuch(text)) return undefined;
+  /** @type {Token[]} */
+  let kept = [];
+  let at = 0;
+  if (before !== undefined && text.startsWith(before.text) && !/^ {0,3}\[[^\]]+\]:/m.test(text)) {
+    kept = before.tokens.slice(0, -2);
+    at = kept.reduce((sum, token) => sum + token.raw.length, 0);
+    if (kept.map((token) => token.raw).join("") !== text.slice(0, at)) [kept, at] = [[], 0];
+  }
   try {
-    const before = known.get(owner);
-    const now = new Map();
-    const tokens = Lexer.lex(text, { gfm: true }).map((/** @type {Token} */ token) => {
-      const kept = before?.get(token.raw) ?? token;
-      now.set(token.raw, kept);
-      return kept;
-    });
-    known.set(owner, now);
-    return tokens;
+    return { text, tokens: [...kept, ...Lexer.lex(text.slice(at), { gfm: true })] };
   } catch {
     return undefined;
   }
 }
 
-/** A text in Markdown. */
+/** A text in Markdown. A text that takes long to draw is drawn less often while it grows. */
 export class Markdown extends Component {
+  /** @param {any} props */
+  constructor(props) {
+    super(props);
+    /** @type {Read | undefined} */
+    this.before = undefined;
+    this.next = 0;
+    this.due = 0;
+  }
   /** @param {any} next */
   shouldComponentUpdate(next) {
-    return next.text !== /** @type {any} */ (this).props.text;
+    if (next.text === /** @type {any} */ (this).props.text) return this.due === -1;
+    const wait = this.next - performance.now();
+    if (wait <= 0) return true;
+    if (this.due <= 0) this.due = window.setTimeout(() => ((this.due = -1), /** @type {any} */ (this).setState({})), wait);
+    return false;
+  }
+  componentWillUnmount() {
+    clearTimeout(this.due);
   }
   /** @param {{ text: string }} props */
   render({ text }) {
-    const tokens = tokensOf(text, this);
-    if (tokens === undefined) return html`<pre class="plain-text" dir="auto">${text}</pre>`;
-    return html`<div class="markdown">${tokens.map((token, at) => html`<${Guarded} key=${at} token=${token} />`)}</div>`;
+    const start = performance.now();
+    this.due = 0;
+    this.before = read(text, this.before);
+    this.next = performance.now() + 4 * (performance.now() - start);
+    if (this.before === undefined) return html`<pre class="plain-text" dir="auto">${text}</pre>`;
+    return html`<div class="markdown">${this.before.tokens.map((token, at) => html`<${Guarded} key=${at} token=${token} />`)}</div>`;
   }
 }
 
