@@ -24,12 +24,15 @@ function made({ from, file, licence }) {
   return `/*! ${from} ${version}, ${file}, ${licence}\n * sha256 ${hash}\n * Made by scripts/page-vendor; do not edit. */\n${text}`;
 }
 
-/** skein-client comes from this repository, as one file. */
+/** skein-client comes from this repository, as one file: the minified module of scripts/client-build. */
 function client() {
   const esbuild = createRequire(join(resolve(root), "package.json"))("esbuild");
-  const options = { bundle: true, format: "esm", target: "es2022", minify: true, write: false, legalComments: "none" };
-  const { outputFiles } = esbuild.buildSync({ entryPoints: ["protocol/typescript/src/index.ts"], ...options });
-  return `/*! skein-client, from protocol/typescript/src, MIT\n * Made by scripts/page-vendor; do not edit. */\n${outputFiles[0].text}`;
+  const [, internal] = /client_internal='(.*)'/.exec(readFileSync("scripts/lib/client/build", "utf8"));
+  const options = { bundle: true, format: "esm", target: "es2023", charset: "utf8", minify: true, mangleProps: new RegExp(internal), write: false };
+  const { text } = esbuild.buildSync({ entryPoints: ["protocol/typescript/src/index.ts"], ...options }).outputFiles[0];
+  const { version, license } = JSON.parse(readFileSync("protocol/typescript/package.json", "utf8"));
+  const hash = createHash("sha256").update(text).digest("hex");
+  return `/*! skein-client ${version}, from protocol/typescript/src, ${license}\n * sha256 ${hash}\n * Made by scripts/page-vendor; do not edit. */\n${text}`;
 }
 
 const all = [...FILES, { name: "skein-client.js", from: "protocol/typescript" }];

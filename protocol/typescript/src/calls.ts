@@ -9,15 +9,14 @@ export type Done = (error: SkeinError | undefined, result?: never) => void;
 const TOO_LARGE = 1009;
 
 /** The requests of one link that have no answer yet. */
-export function createCalls(send: (text: string) => void) {
+export function createCalls(send: (message: object) => number) {
   let last = 0;
   let open = new Map<unknown, { done: Done; size: number }>();
   return {
     request(method: string, params: unknown, done: Done): void {
       const id = ++last;
-      const text = JSON.stringify({ id, method, params });
-      open.set(id, { done, size: text.length });
-      send(text);
+      // The answer never comes before this returns.
+      open.set(id, { done, size: send({ id, method, params }) });
     },
     /** Takes an answer. An answer to nobody is ignored. */
     answer(message: { id?: unknown; result?: unknown; error?: object }): void {
@@ -35,8 +34,8 @@ export function createCalls(send: (text: string) => void) {
       for (const { done, size } of lost) {
         done(
           size >= largest
-            ? new SkeinError("tooLarge", `a message of ${size} characters is too large for the server`)
-            : new SkeinError("linkLost", "the link broke before the answer came"),
+            ? new SkeinError("tooLarge", "too large for the server")
+            : new SkeinError("linkLost", "the link broke: look whether it was done"),
         );
       }
     },

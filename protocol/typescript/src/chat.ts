@@ -1,7 +1,7 @@
 // One thread: subscribes, applies the events, keeps unsent messages, hands out questions.
 
 import { type Core, type Part, tell } from "./core.ts";
-import { SkeinError } from "./errors.ts";
+import { SkeinError, wireError } from "./errors.ts";
 import { caughtUp, emptyThread, type Message, reduce, resumed, withOlder } from "./reducer.ts";
 import type {
   Chat,
@@ -16,10 +16,16 @@ import type {
 } from "./types.ts";
 import type { RequestId, ThreadResumeResponse, ThreadStartResponse, TurnStartResponse } from "../../generated/skein.ts";
 
-/** At most this often a view is stored, in milliseconds; a view that takes long to store is stored less often. */
+/** At most this often a view is stored, in milliseconds. */
 const STORE_EVERY = 1000;
 /** A page of `history()`, in turns. */
 const PAGE = 20;
+
+/** Whether this link is subscribed: not, not yet, as an observer of an archived thread, to everything. */
+const NO = 0;
+const ASKED = 1;
+const OBSERVES = 2;
+const YES = 3;
 
 type Entry = {
   id: string;
@@ -37,26 +43,22 @@ type Entry = {
 const input = (given: string | UserInputParam[]): UserInputParam[] =>
   typeof given === "string" ? [{ type: "text", text: given }] : given;
 
-/** An id that no other message has, also where `crypto.randomUUID` is missing: on pages without TLS. */
-const newId = () =>
-  [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+/** An id that no other message has. Pages without TLS have no `crypto.randomUUID`. */
+const newId = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
 
 export function createChat(core: Core, id: string | undefined): Chat {
   let state: ThreadState = emptyThread(id);
   let view: View | undefined;
-  /** Whether this link is subscribed: to all, or as an observer of an archived thread. */
-  let subscription: "no" | "asked" | "observes" | "yes" = "no";
+  let subscription: number = NO;
   let loaded = id === undefined;
   let closed = false;
   let error: SkeinError | undefined;
   let startParams: ThreadStartParams | undefined;
   let wanted = false;
-  let started: { resolve(): void; reject(error: SkeinError): void }[] = [];
   let unsent: Entry[] = [];
   let attempt = 0;
   let onQuestion: Chat["onQuestion"];
   let storing = false;
-  let storePause = STORE_EVERY;
   const handed = new Set<RequestId>();
   const answers = new Map<RequestId, object>();
   const listeners = new Set<(view: View) => void>();
@@ -91,25 +93,14 @@ export function createChat(core: Core, id: string | undefined): Chat {
     void stored(() => (kept.length ? core.store.set(key, kept) : core.store.delete(key)));
   };
   /** A store that fails costs only what it stores. */
-  const stored = async (run: () => unknown): Promise<unknown> => {
-    try {
-      return await run();
-    } catch (error) {
-      console.warn("skein-client: the storage fails", error);
-      return undefined;
-    }
-  };
+  const stored = (run: () => unknown): Promise<unknown> => Promise.resolve().then(run).catch(console.warn);
   const keepView = () => {
-    if (storing || !state.id) return;
+    if (storing) return;
     storing = true;
     setTimeout(async () => {
-      if (!closed && state.id && state.at && !state.deleted) {
-        const before = Date.now();
-        await stored(() => core.store.set(`thread.${state.id}`, { v: 1, state }));
-        storePause = Math.max(STORE_EVERY, 20 * (Date.now() - before));
-      }
+      if (!closed && state.at && !state.deleted) await stored(() => core.store.set(`thread.${state.id}`, { v: 1, state }));
       storing = false;
-    }, storePause);
+    }, STORE_EVERY);
   };
 
   const load = async () => {
@@ -118,38 +109,37 @@ export function createChat(core: Core, id: string | undefined): Chat {
       stored(() => core.store.get(`unsent.${id}`)),
     ])) as [{ v?: number; state?: ThreadState } | undefined, Entry[] | undefined];
     if (kept?.v === 1 && kept.state?.id === id && Array.isArray(kept.state?.turns)) state = kept.state!;
-    if (Array.isArray(waiting)) {
-      const known = new Set(unsent.map((entry) => entry.id));
-      unsent = [...waiting.filter((entry) => entry?.id && !known.has(entry.id)), ...unsent];
-    }
+    if (Array.isArray(waiting)) unsent = [...waiting, ...unsent];
     loaded = true;
+    go();
+  };
+  const go = () => {
     show();
     subscribe();
+    flush();
   };
 
   const subscribe = () => {
-    if (closed || !loaded || !core.ready || subscription !== "no" || state.deleted) return;
+    if (closed || !loaded || !core.ready || subscription || state.deleted) return;
     if (!state.id && !wanted) return;
-    subscription = "asked";
+    subscription = ASKED;
     const observe = state.archived && !unsent.some((entry) => !entry.error);
     const { at } = state.stale ? {} : state;
     const skein = { ...(at && { afterSeq: at.seq, epoch: at.epoch }), ...(observe && { observe }) };
     const done = (failure: SkeinError | undefined, answer?: ThreadStartResponse | ThreadResumeResponse) => {
-      if (closed || subscription !== "asked") return;
-      if (failure || !answer?.thread?.id) return failed(failure ?? new SkeinError("badAnswer", "the server answered without a thread"));
-      subscription = observe ? "observes" : "yes";
+      if (closed || subscription !== ASKED) return;
+      if (failure || !answer?.thread?.id) return failed(failure ?? wireError());
+      subscription = observe ? OBSERVES : YES;
       error = undefined;
       const isNew = !state.id;
       const next = resumed(state, answer);
       if (isNew) {
-        core.adopt(next.id!, chat);
+        core.chats.set(next.id!, chat);
         state = { ...state, id: next.id };
         if (unsent.length) keepUnsent(unsent);
       }
       show(next);
       keepView();
-      for (const waiter of started) waiter.resolve();
-      started = [];
       flush();
     };
     if (state.id) core.request("thread/resume", { threadId: state.id, skein }, done as never);
@@ -157,24 +147,24 @@ export function createChat(core: Core, id: string | undefined): Chat {
   };
 
   const failed = (failure: SkeinError) => {
-    subscription = "no";
+    subscription = NO;
     if (failure.reason === "linkLost") return;
     if (failure.passing) return core.retryLater(subscribe, ++attempt, failure.retryAfterMs);
     if (failure.reason === "threadNotFound" && wanted && !state.turns.length) {
       // A thread without a message is not saved, and a restart of the server forgets it.
-      core.forget(chat);
+      core.chats.delete(state.id!);
       state = emptyThread();
       return core.retryLater(subscribe, ++attempt);
     }
-    error = failure;
-    for (const waiter of started) waiter.reject(failure);
-    started = [];
-    if (failure.reason === "threadNotFound") {
-      void stored(() => core.store.delete(`thread.${state.id}`));
-      return show({ ...state, deleted: true, questions: [] });
-    }
-    for (const entry of unsent) refuse(entry, failure);
-    show();
+    end(failure);
+  };
+  /** Nothing more goes to the thread. */
+  const end = (reason: SkeinError) => {
+    error = reason;
+    for (const entry of unsent) refuse(entry, reason);
+    const deleted = /^(deleted|threadNotFound)$/.test(reason.reason);
+    if (deleted) void stored(() => core.store.delete(`thread.${state.id}`));
+    show(deleted ? { ...state, deleted, questions: [] } : state);
   };
 
   const refuse = (entry: Entry, failure: SkeinError) => {
@@ -184,11 +174,11 @@ export function createChat(core: Core, id: string | undefined): Chat {
 
   /** Sends the unsent messages, one after the other. */
   const flush = () => {
-    if (subscription === "observes" && unsent.some((entry) => !entry.error)) {
-      subscription = "no";
+    if (subscription === OBSERVES && unsent.some((entry) => !entry.error)) {
+      subscription = NO;
       return subscribe();
     }
-    if (subscription !== "yes") return;
+    if (subscription !== YES) return;
     const entry = unsent.find((entry) => !entry.error && !entry.turn);
     if (!entry || entry.sent) return;
     entry.sent = true;
@@ -203,10 +193,10 @@ export function createChat(core: Core, id: string | undefined): Chat {
       } else if (failure?.passing) {
         return core.retryLater(flush, ++attempt, failure.retryAfterMs);
       } else if (failure?.reason === "notLoaded") {
-        subscription = "no";
+        subscription = NO;
         return core.retryLater(subscribe, ++attempt);
       } else {
-        refuse(entry, failure ?? new SkeinError("badAnswer", "the server answered without a turn"));
+        refuse(entry, failure ?? wireError());
       }
       show();
       flush();
@@ -217,17 +207,15 @@ export function createChat(core: Core, id: string | undefined): Chat {
     const { id, method } = question;
     const known = answers.get(id);
     if (known) return core.send({ id, ...known });
-    const cannot = (message: string) => core.send({ id, error: { code: -32601, message } });
-    if (!["item/tool/requestUserInput", "item/tool/call", "mcpServer/elicitation/request"].includes(method)) {
-      show({ ...state, questions: state.questions.filter((other) => other.id !== id) });
-      return cannot("this client does not know the question");
-    }
-    const nobody = () => method === "item/tool/call" && cannot("this client does not have the tool");
-    if (!onQuestion) return nobody();
+    // A person can answer later; a tool that the client does not have cannot.
+    const nobody = () =>
+      /^(item.tool.requestUserInput|mcpServer.elicitation.request)$/.test(method) ||
+      core.send({ id, error: { code: -32601, message: "this client cannot answer" } });
+    if (!onQuestion) return void nobody();
     if (handed.has(id)) return;
     handed.add(id);
     Promise.resolve()
-      .then(() => onQuestion?.(question))
+      .then(() => onQuestion!(question))
       .then(
         (given) => (given === undefined ? nobody() : settle(id, { result: given })),
         (failure) => settle(id, { error: { code: -32603, message: String(failure?.message ?? failure) } }),
@@ -238,7 +226,7 @@ export function createChat(core: Core, id: string | undefined): Chat {
   const settle = (id: RequestId, answer: object) => {
     if (closed || !state.questions.some((question) => question.id === id)) return;
     answers.set(id, answer);
-    if (subscription === "yes") core.send({ id, ...answer });
+    if (subscription === YES) core.send({ id, ...answer });
     show({
       ...state,
       questions: state.questions.map((question) => (question.id === id ? { ...question, answered: true } : question)),
@@ -247,36 +235,32 @@ export function createChat(core: Core, id: string | undefined): Chat {
 
   const part: Part = {
     up() {
-      subscription = "no";
+      subscription = NO;
       for (const entry of unsent) entry.sent = false;
       subscribe();
     },
     down() {
-      if (!core.ready) subscription = "no";
+      if (!core.ready) subscription = NO;
       show();
     },
-    settled: () => closed || !!error || state.deleted || (!state.id && !wanted) || (subscription !== "no" && subscription !== "asked" && caughtUp(state)),
-    take(message, caught) {
+    settled: () => closed || !!error || state.deleted || (!state.id && !wanted) || (subscription > ASKED && caughtUp(state)),
+    take(message, missed) {
       const { params, method, id } = message as Message & { params: { threadId?: string } };
       if (params?.threadId === undefined || params.threadId !== state.id) return;
       const moved = /^thread\/(un)?archived$|^thread\/deleted$/.test(method);
-      if (!moved && (caught || subscription === "no" || subscription === "asked")) return;
+      if (!moved && (missed || subscription < OBSERVES)) return;
       const next = reduce(state, message);
       if (next === state) return;
-      if (id !== undefined && answers.has(id)) state = { ...next, questions: next.questions.map((q) => (q.id === id ? { ...q, answered: true } : q)) };
-      show(next.stale || id === undefined || !answers.has(id) ? next : state);
+      show(next);
       if (message.seq !== undefined || method === "thread/reverted") keepView();
       if (id !== undefined) ask(next.questions.find((question) => question.id === id)!);
       if (method === "thread/deleted") {
-        error = new SkeinError("deleted", "the thread was deleted");
-        for (const entry of unsent) refuse(entry, error);
-        void stored(() => core.store.delete(`thread.${state.id}`));
-        show();
-      } else if (moved && subscription !== "asked") {
-        subscription = "no";
+        end(new SkeinError("deleted", "the thread was deleted"));
+      } else if (moved && subscription !== ASKED) {
+        subscription = NO;
         subscribe();
-      } else if (next.stale && subscription !== "no") {
-        subscription = "no";
+      } else if (next.stale && subscription) {
+        subscription = NO;
         core.retryLater(subscribe, ++attempt);
       }
       if (method === "turn/completed") attempt = 0;
@@ -298,7 +282,7 @@ export function createChat(core: Core, id: string | undefined): Chat {
     },
     watch(listener) {
       listeners.add(listener);
-      tell([listener], chat.view);
+      listener(chat.view);
       return () => void listeners.delete(listener);
     },
     get onQuestion() {
@@ -306,15 +290,20 @@ export function createChat(core: Core, id: string | undefined): Chat {
     },
     set onQuestion(handler) {
       onQuestion = handler;
-      if (handler && subscription === "yes") for (const question of state.questions) if (!question.answered) ask(question);
+      if (handler && subscription === YES) for (const question of state.questions) if (!question.answered) ask(question);
     },
     start(params) {
-      if (state.id || closed) return Promise.resolve();
       startParams ??= params;
       wanted = true;
       return new Promise((resolve, reject) => {
-        started.push({ resolve, reject });
-        subscribe();
+        const look = ({ id, error }: View) => {
+          if (id) resolve();
+          else if (error) reject(error);
+          else return;
+          listeners.delete(look);
+        };
+        listeners.add(look);
+        go();
       });
     },
     send(given, options = {}) {
@@ -323,20 +312,17 @@ export function createChat(core: Core, id: string | undefined): Chat {
         if (closed || state.deleted) return refuse(entry, error ?? new SkeinError("closed", "the chat is closed"));
         wanted = true;
         keepUnsent([...unsent, entry]);
-        show();
-        subscribe();
-        flush();
+        go();
       });
       // The view has the error, too: nobody has to wait here.
       sent.catch(() => {});
       return sent;
     },
     async steer(given) {
-      const turn = running();
-      if (!turn) throw new SkeinError("noTurn", "no turn runs");
       await core.call("turn/steer", {
         threadId: state.id!,
-        expectedTurnId: turn,
+        // Where none runs, the server says so.
+        expectedTurnId: running() ?? "none",
         clientUserMessageId: newId(),
         input: input(given),
       });
@@ -358,28 +344,25 @@ export function createChat(core: Core, id: string | undefined): Chat {
     },
     resend(messageId) {
       for (const entry of unsent) if (entry.id === messageId) entry.error = undefined;
-      show();
-      subscribe();
-      flush();
+      go();
     },
     discard(messageId) {
-      for (const entry of unsent) if (entry.id === messageId) refuse(entry, new SkeinError("discarded", "the message was discarded"));
+      for (const entry of unsent) if (entry.id === messageId) refuse(entry, new SkeinError("discarded", "discarded"));
       keepUnsent(unsent.filter((entry) => entry.id !== messageId));
       show();
     },
     close() {
-      if (closed) return;
       closed = true;
-      core.parts.delete(part);
-      core.forget(chat);
-      if (state.id && core.ready) core.request("thread/unsubscribe", { threadId: state.id }, () => {});
+      if (!core.parts.delete(part)) return;
+      core.chats.delete(state.id!);
+      if (subscription) core.request("thread/unsubscribe", { threadId: state.id }, () => {});
     },
   };
   const running = () => state.turns.findLast((turn) => turn.status === "inProgress")?.id;
 
   core.parts.add(part);
   if (id !== undefined) {
-    core.adopt(id, chat);
+    core.chats.set(id, chat);
     void load();
   }
   return chat;

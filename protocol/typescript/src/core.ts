@@ -19,10 +19,8 @@ export interface Part {
   up(): void;
   /** The link's state has changed. */
   down(): void;
-  /** A message of the server. `caught`: it was missed, and comes from the catalog. */
-  take(message: Message, caught: boolean): void;
-  /** The catalog does not reach back: what is known of all threads is void. */
-  tooOld?(): void;
+  /** A message of the server. `missed`: it comes late, from the catalog. */
+  take(message: Message, missed?: boolean): void;
   /** Whether it shows what the server has. */
   settled(): boolean;
 }
@@ -33,14 +31,12 @@ export interface Core extends SkeinCore {
   readonly store: Store;
   parts: Set<Part>;
   request(method: string, params: unknown, done: Done): void;
-  send(message: object): void;
+  send(message: object): number;
   /** Runs after the `attempt`-th pause. */
   retryLater(run: () => void, attempt: number, least?: number): void;
   settle(): void;
-  catalog(place: unknown): void;
-  /** The chat has its id. */
-  adopt(id: string, chat: Chat): void;
-  forget(chat: Chat): void;
+  /** The open chats that have an id. */
+  chats: Map<string, Chat>;
 }
 
 /** Calls listeners, each on its own: one that throws disturbs nobody. */
@@ -49,65 +45,47 @@ export function tell<T extends unknown[]>(listeners: Iterable<(...values: T) => 
     try {
       listener(...values);
     } catch (error) {
-      console.error(error);
+      console.warn(error);
     }
   }
 }
 
 /** Connects without the list of threads. */
-export function connect(options: Options): SkeinCore {
-  return createCore(options);
-}
+export const connect: (options: Options) => SkeinCore = (options) => createCore(options);
 
 export function createCore(options: Options): Core {
   const chats = new Map<string, Chat>();
   const parts = new Set<Part>();
   const listeners = new Map<string, Set<(params: never, message: AnyMessage) => void>>();
   const linkListeners = new Set<(link: Link) => void>();
-  let waiting: ((error?: SkeinError) => void)[] = [];
-  let place: { seq: number; epoch: string } | undefined;
+  const waiting: ((error?: SkeinError) => void)[] = [];
 
   const link = createLink(options, {
     ready() {
-      const run = waiting;
-      waiting = [];
       link.set("catchingUp");
-      if (place) resumeCatalog(place);
       for (const part of [...parts]) part.up();
-      for (const call of run) call();
+      for (const call of waiting.splice(0)) call();
       core.settle();
     },
     message(message: Message & AnyMessage) {
-      if (typeof message.method !== "string") return calls.answer(message), core.settle();
-      core.catalog(message.params);
-      for (const part of [...parts]) part.take(message, false);
-      for (const key of [message.method, "*"]) tell(listeners.get(key) ?? [], message.params as never, message);
+      if (message.method) {
+        for (const part of [...parts]) part.take(message);
+        for (const key of [message.method, "*"]) tell(listeners.get(key) ?? [], message.params as never, message);
+      } else calls.answer(message);
       core.settle();
     },
     lost: (code) => calls.lose(code),
     changed() {
-      const { state, reason = state, message } = link.link;
-      if (state === "refused" || state === "closed") {
-        const run = waiting;
-        waiting = [];
-        for (const call of run) call(new SkeinError(state, message ?? `the link is ${state}: ${reason}`));
-      }
+      const error = ended();
+      if (error) for (const call of waiting.splice(0)) call(error);
       for (const part of [...parts]) part.down();
       tell(linkListeners, link.link);
     },
   });
-  const calls = createCalls((text) => link.send(text));
-
-  const resumeCatalog = (from: { seq: number; epoch: string }) => {
-    core.request("skein/catalog/resume", { after: from.seq, catalogEpoch: from.epoch }, (error, answer?: { [key: string]: unknown }) => {
-      if (error || !answer) return;
-      place = undefined;
-      core.catalog({ skein: answer });
-      if (answer.tooOld) for (const part of [...parts]) part.tooOld?.();
-      for (const change of Array.isArray(answer.changes) ? answer.changes : []) {
-        for (const part of [...parts]) part.take(change, true);
-      }
-    });
+  const calls = createCalls((message) => link.send(message));
+  const ended = (): SkeinError | undefined => {
+    const { state, message = `the link is ${state}` } = link.link;
+    return state === "refused" || state === "closed" ? new SkeinError(state, message) : undefined;
   };
 
   const core: Core = {
@@ -119,45 +97,34 @@ export function createCore(options: Options): Core {
     get link() {
       return link.link;
     },
-    request: (method, params, done) => calls.request(method, params, done),
-    send: (message) => link.send(message),
-    retryLater: (run, attempt, least = 0) => void link.later(run, Math.max(least, link.pause(attempt))),
+    request: calls.request,
+    send: link.send,
+    retryLater: (run, attempt, least = 0) => void setTimeout(run, Math.max(least, link.pause(attempt))),
     settle() {
       if (link.link.state === "catchingUp" && [...parts].every((part) => part.settled())) link.set("live");
     },
-    catalog(params) {
-      const { catalogSeq: seq, catalogEpoch: epoch } = (params as { skein?: { catalogSeq?: number; catalogEpoch?: string } })?.skein ?? {};
-      if (typeof seq === "number" && epoch && (place?.epoch !== epoch || seq > place.seq)) place = { seq, epoch };
-    },
-    adopt: (id, chat) => void chats.set(id, chat),
-    forget: (chat) => {
-      for (const [id, known] of chats) if (known === chat) chats.delete(id);
-    },
+    chats,
     call: (method, params) =>
       new Promise((resolve, reject) => {
         const run = (error?: SkeinError) =>
           error ? reject(error) : calls.request(method, params, (error, result) => (error ? reject(error) : resolve(result as never)));
-        if (link.ready) return run();
-        const { state, message } = link.link;
-        if (state === "refused" || state === "closed") return run(new SkeinError(state, message ?? `the link is ${state}`));
-        waiting.push(run);
+        const error = ended();
+        if (link.ready || error) run(error);
+        else waiting.push(run);
       }),
-    notify: (method, params) => link.send({ method, params }),
+    notify: (method, params) => void link.send({ method, params }),
     on(method: string, listener: (params: never, message: AnyMessage) => void) {
       const known = listeners.get(method) ?? new Set();
       listeners.set(method, known.add(listener));
       return () => void known.delete(listener);
     },
-    thread(id) {
-      const known = id === undefined ? undefined : chats.get(id);
-      return known ?? createChat(core, id);
-    },
+    thread: (id) => chats.get(id!) ?? createChat(core, id),
     watchLink(listener) {
       linkListeners.add(listener);
-      tell([listener], link.link);
+      listener(link.link);
       return () => void linkListeners.delete(listener);
     },
-    retry: (token) => link.retry(token),
+    retry: link.retry,
     close() {
       link.close();
       parts.clear();

@@ -6,6 +6,8 @@ import { wireError } from "./errors.ts";
 /** Bounds of the pause before a try, in milliseconds. The real pause is random between them ("full jitter"). */
 const SHORTEST_PAUSE = 100;
 const LONGEST_PAUSE = 10_000;
+/** The heartbeat of a server that has none: days. */
+const NO_HEARTBEAT = 1e8;
 /** A handshake has this long. */
 const HANDSHAKE = 10_000;
 /** A link that lived this long was good: the pauses begin again. */
@@ -27,8 +29,6 @@ export function createLink(options: Options, hooks: Hooks) {
   const { url, clientInfo = { name: "skein-client", version: "0.1.0" }, now = Date.now, random = Math.random } = options;
   const Socket = options.WebSocket ?? globalThis.WebSocket;
   const ask = options.fetch ?? ((input: string, init: RequestInit) => globalThis.fetch(input, init));
-  const later = options.setTimeout ?? ((run, ms) => globalThis.setTimeout(run, ms));
-  const cancel = options.clearTimeout ?? ((timer) => globalThis.clearTimeout(timer));
   let { token } = options;
   let link: Link = { state: "connecting", since: now() };
   let socket: Socket | undefined;
@@ -38,15 +38,15 @@ export function createLink(options: Options, hooks: Hooks) {
   let up = 0;
   let heard = 0;
   let limit = HANDSHAKE;
-  let timer: unknown;
+  let timer: ReturnType<typeof setTimeout> | undefined;
 
   const set = (state: LinkState, more?: object) => {
     link = { state, since: state === link.state ? link.since : now(), ...more };
     hooks.changed();
   };
   const wait = (run: () => void, ms: number) => {
-    cancel(timer as never);
-    timer = later(run, ms);
+    clearTimeout(timer);
+    timer = setTimeout(run, ms);
   };
   const pause = (attempt: number) =>
     Math.max(SHORTEST_PAUSE, random() * Math.min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** Math.min(attempt, 10)));
@@ -56,19 +56,15 @@ export function createLink(options: Options, hooks: Hooks) {
     const old = socket;
     socket = undefined;
     ready = false;
-    cancel(timer as never);
+    clearTimeout(timer);
     if (!old) return;
     old.onopen = old.onmessage = old.onclose = null;
-    try {
-      old.close();
-    } catch {
-      // It is closed already.
-    }
+    old.close();
     hooks.lost(code);
   };
-  const end = (state: LinkState, more?: object) => {
+  const refuse = (reason: string, message: string) => {
     leave();
-    set(state, more);
+    set("refused", { reason, message });
   };
   /** The link is gone: tries again after a pause, at least `least` long. */
   const drop = (code?: number, least = 0) => {
@@ -84,37 +80,39 @@ export function createLink(options: Options, hooks: Hooks) {
   const watch = () => {
     const quiet = now() - heard;
     if (quiet >= limit) drop();
-    else if (limit < Infinity) wait(watch, limit - quiet);
+    else wait(watch, limit - quiet);
   };
   const hello = (message: { id?: unknown; result?: never; error?: object }) => {
     if (message.id !== FIRST) return;
     if (message.error) {
       const error = wireError(message.error);
       if (error.passing) drop(undefined, error.retryAfterMs);
-      else end("refused", { reason: error.reason, message: error.message });
+      else refuse(error.reason, error.message);
       return;
     }
-    const granted = (message.result as { skein?: { extensions?: { [name: string]: { heartbeatMs?: number } } } } | undefined)?.skein
-      ?.extensions?.["skein/events"];
-    limit = granted?.heartbeatMs ? 3 * granted.heartbeatMs : Infinity;
+    const result = message.result as { skein?: { extensions?: { [name: string]: { heartbeatMs?: number } } } } | undefined;
+    limit = 3 * (result?.skein?.extensions?.["skein/events"]?.heartbeatMs ?? NO_HEARTBEAT);
     ready = true;
     up = now();
     send({ method: "initialized" });
-    wait(watch, Math.min(limit, 2 ** 31 - 1));
+    watch();
     hooks.ready();
   };
-  const send = (message: object | string) => {
-    if (socket?.readyState === 1) socket.send(typeof message === "string" ? message : JSON.stringify(message));
+  /** Sends a message, and returns its length. */
+  const send = (message: object): number => {
+    const text = JSON.stringify(message);
+    if (socket?.readyState === 1) socket.send(text);
+    return text.length;
   };
   const open = () => {
-    cancel(timer as never);
+    clearTimeout(timer);
     tried = heard = now();
     limit = HANDSHAKE;
     let mine: Socket;
     try {
       mine = new Socket(url, token ? ["skein.v1", `skein.auth.${token}`] : []);
     } catch (error) {
-      return end("refused", { reason: "address", message: String(error) });
+      return refuse("address", String(error));
     }
     socket = mine;
     if (link.state === "reconnecting") set("reconnecting");
@@ -126,18 +124,16 @@ export function createLink(options: Options, hooks: Hooks) {
     };
     mine.onmessage = ({ data }) => {
       heard = now();
-      let message: unknown;
       try {
-        message = JSON.parse(data);
-      } catch {
-        return; // Garbage.
+        const message = JSON.parse(data);
+        if (ready) hooks.message(message as never);
+        else hello(message);
+      } catch (error) {
+        // Garbage. The next message counts again.
+        console.warn(error);
       }
-      if (!message || typeof message !== "object") return;
-      if (ready) hooks.message(message as never);
-      else hello(message);
     };
     mine.onclose = ({ code }) => drop(code);
-    mine.onerror = () => {}; // The close follows.
     return;
   };
 
@@ -146,17 +142,17 @@ export function createLink(options: Options, hooks: Hooks) {
     // A program without a credential needs none, and would only be told that it has none.
     if (!token && !globalThis.location) return;
     const asked = token;
-    const base = url.replace(/^ws/, "http").replace(/[?#].*$/, "").replace(/\/*$/, "/");
-    const get = (path: string, init: RequestInit) => ask(base + path, { cache: "no-store", credentials: "omit", ...init });
+    const get = (path: string, init: RequestInit) => ask(new URL(path, url.replace(/^ws/, "http")).href, { cache: "no-store", credentials: "omit", ...init });
     const session = () => get("auth/session", token ? { headers: { Authorization: `Bearer ${token}` } } : {});
-    const refuse = (reason: string, message: string) => {
-      if (link.state === "reconnecting" && asked === token && !ready) end("refused", { reason, message });
+    const refused = (reason: string, message: string) => {
+      if (link.state === "reconnecting" && asked === token && !ready) refuse(reason, message);
     };
     try {
       const answer = await session();
-      if (![400, 401, 403, 421].includes(answer.status)) return;
-      const body = await answer.json().catch(() => ({}));
-      refuse(body.reason ?? String(answer.status), body.message ?? `the server refuses with ${answer.status}`);
+      const { status } = answer;
+      if (![400, 401, 403, 421].includes(status)) return;
+      const { reason = "refused", message = reason } = await answer.json().catch(() => ({}));
+      refused(reason, message);
     } catch {
       try {
         await get("healthz", { mode: "no-cors" });
@@ -165,7 +161,7 @@ export function createLink(options: Options, hooks: Hooks) {
       }
       // Asked again, because the server may have started in between.
       await session().catch(() =>
-        refuse("origin", `the server does not allow this origin: skein origins add ${globalThis.location?.origin ?? "ORIGIN"}`),
+        refused("origin", "this origin is not allowed: skein origins add " + globalThis.location?.origin),
       );
     }
   };
@@ -179,15 +175,15 @@ export function createLink(options: Options, hooks: Hooks) {
       open();
     }
   };
-  globalThis.addEventListener?.("online", wake);
-  globalThis.document?.addEventListener("visibilitychange", wake);
+  const off = new AbortController();
+  globalThis.addEventListener?.("online", wake, off);
+  globalThis.document?.addEventListener("visibilitychange", wake, off);
 
   return {
     open,
     send,
     set,
     pause,
-    later: (run: () => void, ms: number) => later(run, ms),
     get link() {
       return link;
     },
@@ -195,18 +191,17 @@ export function createLink(options: Options, hooks: Hooks) {
       return ready;
     },
     retry(next?: string) {
-      if (link.state === "closed") return;
-      if (next !== undefined) token = next;
-      else if (ready) return;
+      if (link.state === "closed" || (ready && !next)) return;
+      token = next ?? token;
       tries = up = 0;
       leave();
       set("reconnecting");
       open();
     },
     close() {
-      globalThis.removeEventListener?.("online", wake);
-      globalThis.document?.removeEventListener("visibilitychange", wake);
-      end("closed");
+      off.abort();
+      leave();
+      set("closed");
     },
   };
 }

@@ -4,12 +4,14 @@
 import { type Core, type Part, tell } from "./core.ts";
 import type { SkeinError } from "./errors.ts";
 import type { List, ListOptions, ListView, Row } from "./types.ts";
-import type { Thread, ThreadListResponse, ThreadReadResponse, ThreadSearchResponse } from "../../generated/skein.ts";
+import type { SkeinCatalogResumeResponse, Thread, ThreadListResponse, ThreadReadResponse, ThreadSearchResponse } from "../../generated/skein.ts";
 
 /** Rows of a page. */
 const PAGE = 50;
 /** A search is made again this long after a change, in milliseconds. */
 const SEARCH_AGAIN = 500;
+
+type Place = { catalogSeq: number; catalogEpoch: string };
 
 const newest = (a: Row, b: Row) => b.updatedAt - a.updatedAt || (a.id < b.id ? 1 : -1);
 const isArchived = (thread: Thread) => /[\\/]archived(_sessions)?[\\/]/.test(thread.path ?? "");
@@ -22,6 +24,8 @@ export function createList(core: Core, options: ListOptions): List {
   let view: ListView = { rows, hasMore: false, loading: true };
   /** Counts lists: an answer to an earlier one is void. */
   let round = 0;
+  /** The catalog's number of this list. */
+  let place: Place | undefined;
   let listed = false;
   let loading = false;
   let error: SkeinError | undefined;
@@ -69,7 +73,7 @@ export function createList(core: Core, options: ListOptions): List {
       }
       attempt = 0;
       error = undefined;
-      core.catalog(answer);
+      if (first && answer.skein && "catalogSeq" in answer.skein) place = answer.skein;
       const found = answer.data.map((entry): Row => ("thread" in entry ? { ...entry.thread, snippet: entry.snippet } : entry));
       const states = "readStates" in answer ? answer.readStates : null;
       const added = found.filter((row) => row?.id).map((row) => (states?.[row.id] ? { ...row, readState: states[row.id]! } : row));
@@ -143,17 +147,26 @@ export function createList(core: Core, options: ListOptions): List {
   const part: Part = {
     up() {
       loading = reading = false;
-      if (listed) readNext();
-      else page(true);
+      if (!listed || !place) return page(true);
+      const { catalogSeq, catalogEpoch } = place;
+      request<SkeinCatalogResumeResponse>("skein/catalog/resume", { after: catalogSeq, catalogEpoch }, (failure, answer) => {
+        if (failure?.reason === "linkLost") return;
+        if (!answer || answer.tooOld || !Array.isArray(answer.changes)) return page(true);
+        place = answer;
+        // A chat learns here, too, that its thread was archived meanwhile.
+        for (const change of answer.changes) for (const part of [...core.parts]) part.take(change, true);
+      });
+      readNext();
     },
     down() {
       if (!core.ready) loading = false;
     },
     settled: () => closed || !!error || listed,
-    tooOld: () => page(true),
-    take({ method, params }) {
+    take({ method, params }, missed) {
       const id: string | undefined = params?.threadId ?? params?.thread?.id;
-      if (!id || !params?.skein?.catalogSeq) return;
+      const at: Place | undefined = params?.skein;
+      if (!id || !at?.catalogSeq) return;
+      if (!missed && listed && (at.catalogEpoch !== place?.catalogEpoch || at.catalogSeq > place.catalogSeq)) place = at;
       if (method === "thread/deleted" || method === (archived ? "thread/unarchived" : "thread/archived")) return remove(id);
       if (method === "thread/status/changed" && params.status?.type) patch(id, { status: params.status });
       if (method === "thread/closed") patch(id, { status: { type: "notLoaded" } });
@@ -173,7 +186,7 @@ export function createList(core: Core, options: ListOptions): List {
     },
     watch(listener) {
       listeners.add(listener);
-      tell([listener], view);
+      listener(view);
       return () => void listeners.delete(listener);
     },
     more: () => {

@@ -17,40 +17,34 @@ export function emptyThread(id?: string): ThreadState {
 
 /** The state after the answer to `thread/start` or `thread/resume`. */
 export function resumed(state: ThreadState, answer: ThreadStartResponse | ThreadResumeResponse): ThreadState {
-  const { thread } = answer;
-  const point: Any = answer.skein ?? {};
-  const pending: RequestId[] = point.pendingRequests ?? [];
-  const { stale: _, deleted: __, replayTo: ___, retrying: ____, ...rest } = state;
+  const { thread, model, modelProvider, cwd } = answer;
+  const { seq, epoch, replayTo, olderTurns, gap, pendingRequests = [] }: Any = answer.skein ?? {};
   const next: ThreadState = {
-    ...rest,
+    ...omit(state, "stale", "deleted", "replayTo", "retrying"),
     id: thread.id,
-    name: thread.name ?? null,
+    name: thread.name,
     status: thread.status,
-    questions: state.questions.filter((question) => pending.includes(question.id)),
-    model: answer.model,
-    modelProvider: answer.modelProvider,
-    cwd: answer.cwd,
+    questions: state.questions.filter((question) => pendingRequests.includes(question.id)),
+    model,
+    modelProvider,
+    cwd,
+    gaps: !!gap,
   };
-  if (typeof point.replayTo === "number") {
-    return { ...next, replayTo: point.replayTo, gaps: false };
-  }
-  const { older: _____, usage: ______, at: _______, ...whole } = next;
+  if (replayTo != null) return { ...next, replayTo };
   return {
-    ...whole,
-    ...(typeof point.seq === "number" && { at: { seq: point.seq, epoch: point.epoch } }),
-    ...(point.olderTurns && { older: point.olderTurns }),
+    ...omit(next, "older", "usage", "at"),
+    ...(seq != null && { at: { seq, epoch } }),
+    ...(olderTurns && { older: olderTurns }),
     turns: list(thread.turns),
-    gaps: !!point.gap,
   };
 }
 
 /** The state with a page of `thread/turns/list`, newest first, before its turns. */
 export function withOlder(state: ThreadState, page: TurnsPage): ThreadState {
-  const { older: _, ...rest } = state;
   const known = new Set(state.turns.map((turn) => turn.id));
   const added = list<TurnView>(page.data).filter((turn) => !known.has(turn.id));
   return {
-    ...rest,
+    ...omit(state, "older"),
     turns: [...added.reverse(), ...state.turns],
     ...(page.nextCursor && { older: page.nextCursor }),
   };
@@ -71,22 +65,21 @@ export function reduce(state: ThreadState, message: Message): ThreadState {
 
 /** Without its number, so that the next resume shows the whole. */
 function restart(state: ThreadState): ThreadState {
-  const { at: _, ...rest } = state;
-  return { ...rest, stale: true };
+  return { ...omit(state, "at"), stale: true };
 }
 
 function apply(state: ThreadState, message: Message): ThreadState {
   const { method, params, id } = message;
-  if (!params || typeof params !== "object") return state;
+  if (!params) return state;
   if (id !== undefined) {
-    const question = { id, method, params } as Question;
-    return { ...state, questions: [...without(state, id), question] };
+    // An answer that may be lost on its way stays marked.
+    const known = state.questions.find((question) => question.id === id);
+    return { ...state, questions: [...without(state, id), { ...known, id, method, params } as Question] };
   }
   switch (method) {
     case "turn/started":
-      return params.turn?.id ? turn(state, params.turn.id, (known) => ({ ...params.turn, items: known.items, itemsView: "full" })) : state;
     case "turn/completed":
-      return params.turn?.id ? completed(state, params) : state;
+      return params.turn?.id ? withTurn(state, params, method === "turn/started") : state;
     case "item/started":
     case "item/completed":
       return params.item?.id ? turn(calm(state), params.turnId, (known) => withItem(known, params.item)) : state;
@@ -94,11 +87,10 @@ function apply(state: ThreadState, message: Message): ThreadState {
     case "item/plan/delta":
       return more(state, params, (item) => ({ text: (item.text ?? "") + params.delta }));
     case "item/reasoning/summaryTextDelta":
-      return more(state, params, (item) => ({ summary: part(item.summary, params.summaryIndex, params.delta) }));
     case "item/reasoning/summaryPartAdded":
-      return more(state, params, (item) => ({ summary: part(item.summary, params.summaryIndex, "") }));
+      return more(state, params, (item) => ({ summary: part(item.summary, params.summaryIndex, params) }));
     case "item/reasoning/textDelta":
-      return more(state, params, (item) => ({ content: part(item.content, params.contentIndex, params.delta) }));
+      return more(state, params, (item) => ({ content: part(item.content, params.contentIndex, params) }));
     case "item/mcpToolCall/progress":
       return more(state, params, () => ({ progress: params.message }));
     case "thread/name/updated":
@@ -119,43 +111,42 @@ function apply(state: ThreadState, message: Message): ThreadState {
       return reverted(state, params.skein?.beforeTurnId, message.seq === undefined);
     case "thread/archived":
       return { ...state, archived: true };
-    case "thread/unarchived": {
-      const { archived: _, ...rest } = state;
-      return rest;
-    }
+    case "thread/unarchived":
+      return omit(state, "archived");
     case "thread/deleted":
       return { ...state, deleted: true, questions: [] };
-    default:
-      return state;
   }
+  return state;
 }
 
+function omit(state: ThreadState, ...keys: (keyof ThreadState)[]): ThreadState {
+  const rest = { ...state };
+  for (const key of keys) delete rest[key];
+  return rest;
+}
 const list = <T>(value: unknown): T[] => (Array.isArray(value) ? (value as T[]) : []);
 const without = (state: ThreadState, id: RequestId) => state.questions.filter((question) => question.id !== id);
 
 /** Without the notice that a turn is tried again: it goes on. */
-function calm(state: ThreadState): ThreadState {
-  const { retrying, ...rest } = state;
-  return retrying ? rest : state;
-}
+const calm = (state: ThreadState) => omit(state, "retrying");
 
 /** With one turn changed. An unknown turn is added: its beginning was missed. */
 function turn(state: ThreadState, id: string, change: (turn: TurnView) => TurnView): ThreadState {
   const at = state.turns.findLastIndex((known) => known.id === id);
   if (at >= 0) return { ...state, turns: state.turns.with(at, change(state.turns[at]!)) };
-  const stub = { id, status: "inProgress", error: null, items: [], itemsView: "full" } as unknown as TurnView;
+  const stub = { id, status: "inProgress", items: [] } as unknown as TurnView;
   return { ...state, turns: [...state.turns, change(stub)] };
 }
 
-function completed(state: ThreadState, params: Any): ThreadState {
-  const next = turn(calm(state), params.turn.id, (known) => ({
-    ...params.turn,
-    items: known.items,
-    itemsView: known.itemsView,
-    ...(params.skein?.saved === false && { saved: false }),
+/** With the state of a turn, and the items that are known of it. The end of a turn voids its questions. */
+function withTurn(state: ThreadState, { turn: { id }, turn: news, skein }: Any, begins: boolean): ThreadState {
+  const next = turn(calm(state), id, ({ items, itemsView = "full" }) => ({
+    ...news,
+    items,
+    itemsView,
+    ...(skein?.saved === false && { saved: false }),
   }));
-  const questions = state.questions.filter((question) => (question.params as Any).turnId !== params.turn.id);
-  return { ...next, questions };
+  return begins ? next : { ...next, questions: state.questions.filter((question) => (question.params as Any).turnId !== id) };
 }
 
 function withItem(turn: TurnView, item: Item): TurnView {
@@ -167,25 +158,20 @@ function withItem(turn: TurnView, item: Item): TurnView {
 function more(state: ThreadState, params: Any, change: (item: Any) => object): ThreadState {
   const known = state.turns.findLast((turn) => turn.id === params.turnId);
   const item = known?.items.findLast((item) => item.id === params.itemId);
-  if (!known || !item) return state;
-  return turn(calm(state), known.id, (turn) => withItem(turn, { ...item, ...change(item) }));
+  return item ? turn(calm(state), params.turnId, (turn) => withItem(turn, { ...item, ...change(item) })) : state;
 }
 
 /** Parts of a reasoning, one of them longer. */
-function part(parts: unknown, index: unknown, delta: string): string[] {
-  const next = [...list<string>(parts)];
-  const at = Math.min(Math.max(Number(index) || 0, 0), next.length);
-  next[at] = (next[at] ?? "") + delta;
-  return next;
+function part(parts: unknown, index: number, { delta = "" }: { delta?: string }): string[] {
+  const next = list<string>(parts);
+  return next[index] === undefined ? [...next, delta] : next.with(index, next[index] + delta);
 }
 
 function reverted(state: ThreadState, before: string | undefined, lost: boolean): ThreadState {
   const at = state.turns.findIndex((turn) => turn.id === before);
   if (at < 0) return restart(state);
-  const gone = new Set(state.turns.slice(at).map((turn) => turn.id));
-  const questions = state.questions.filter((question) => !gone.has((question.params as Any).turnId));
-  const next = { ...state, turns: state.turns.slice(0, at), questions };
-  if (!lost) return next;
-  const { at: _, ...rest } = next;
-  return rest;
+  const turns = state.turns.slice(0, at);
+  const stays = (id: unknown) => !id || turns.some((turn) => turn.id === id);
+  const next = { ...state, turns, questions: state.questions.filter((question) => stays((question.params as Any).turnId)) };
+  return lost ? omit(next, "at") : next;
 }

@@ -41,8 +41,6 @@ export interface Options {
   fetch?: typeof fetch;
   random?: () => number;
   now?: () => number;
-  setTimeout?: (run: () => void, ms: number) => unknown;
-  clearTimeout?: (timer: never) => void;
 }
 
 export type LinkState = "connecting" | "live" | "catchingUp" | "reconnecting" | "refused" | "closed";
