@@ -93,7 +93,7 @@ pub(crate) const CHECKPOINT: Duration = Duration::from_secs(1);
 // --- configuration ---
 
 /// The default port. Origin: the port that clients of this protocol try first.
-pub(crate) const DEFAULT_PORT: u16 = 4500;
+pub const DEFAULT_PORT: u16 = 4500;
 /// The provider of a fresh installation: it works offline and costs nothing.
 pub(crate) const DEFAULT_MODEL_PROVIDER: &str = "echo";
 /// The default approval policy of a thread. Origin: the peer's default.
@@ -151,6 +151,14 @@ pub const RELINKS: u32 = 12;
 pub const RELINK_SETTLED: Duration = Duration::from_secs(2);
 /// Bytes of available messages that a bridge prints together. Origin: the capacity of a Linux pipe.
 pub const BRIDGE_BATCH: usize = 64 << 10;
+/// How long `skein open` waits for the server that it has started. Origin: guess; a start takes some 100 ms, on a busy disk
+/// seconds.
+pub const SERVER_START: Duration = Duration::from_secs(60);
+/// How long a browser may take to refuse an address; one that still runs shows it. Origin: guess; a missing display is noticed
+/// at once.
+pub const BROWSER_START: Duration = Duration::from_secs(3);
+/// The largest log of a background server, in bytes. Origin: some 70,000 lines; small beside any home.
+pub const SERVER_LOG_BYTES: u64 = 10 * 1000 * 1000;
 /// The part of a stop for the exit of the process itself. Origin: guess; milliseconds, on an idle machine.
 pub(crate) const SHUTDOWN_RESERVE: Duration = Duration::from_millis(250);
 /// The interval of a spinner's images. Origin: looks steady.

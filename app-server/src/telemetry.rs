@@ -1,6 +1,7 @@
 //! Logs on stderr: their form and filter. stdout belongs to answers. A server's lines go through a queue, as its
 //! stderr may be unread.
 
+mod bounded;
 mod queue;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -9,6 +10,7 @@ use std::io::{self, IsTerminal, Write};
 use std::panic::PanicHookInfo;
 use std::sync::OnceLock;
 
+use bounded::BoundedFile;
 use jiff::Timestamp;
 use queue::LogQueue;
 use skein_base::clock::{Clock, WallMs};
@@ -30,6 +32,9 @@ const DEFAULT_FILTER: &str = "info,rmcp=warn,rmcp::service=off,rmcp::transport::
 
 /// The queue before stderr; `None` inside if its thread could not be started.
 static QUEUE: OnceLock<Option<LogQueue>> = OnceLock::new();
+
+/// The largest size of stderr if it is a file, in bytes.
+static BOUND: OnceLock<u64> = OnceLock::new();
 
 /// The way of lines to stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +70,11 @@ fn start_text(lines: LogLines) {
     if lines.with_ansi(has_colours()).with_writer(|| Out).try_init().is_ok() {
         std::panic::set_hook(Box::new(|panic| write(&panicked(panic))));
     }
+}
+
+/// Bounds stderr, in bytes, where it is a file: the oldest lines go. Call it before the log starts.
+pub fn bound(bytes: u64) {
+    BOUND.get_or_init(|| bytes);
 }
 
 /// The convention of no-color.org.
@@ -139,7 +149,9 @@ fn start_queue() {
     QUEUE.get_or_init(|| {
         let queue = LogQueue::new(policy::LOG_QUEUE_BYTES);
         let writes = queue.clone();
-        let started = tasks::thread("skein-log", move || writes.write_to(io::stderr(), dropped));
+        let started = tasks::thread("skein-log", move || {
+            writes.write_to(BoundedFile::new(io::stderr(), BOUND.get().copied()), dropped)
+        });
         started.is_ok().then_some(queue)
     });
 }

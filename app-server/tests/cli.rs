@@ -7,6 +7,8 @@
 mod backup;
 #[path = "cli/codex.rs"]
 mod codex;
+#[path = "cli/conversation.rs"]
+mod conversation;
 #[path = "cli/credentials.rs"]
 mod credentials;
 #[path = "cli/doctor.rs"]
@@ -15,6 +17,8 @@ mod doctor;
 mod killed;
 #[path = "cli/mcp.rs"]
 mod mcp;
+#[path = "cli/open.rs"]
+mod open;
 #[path = "cli/origins.rs"]
 mod origins;
 #[path = "cli/panics.rs"]

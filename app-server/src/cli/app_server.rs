@@ -198,7 +198,10 @@ impl MessageTarget {
     }
 
     /// A link to the server of the home, which this process becomes if there is none. `lost` counts earlier links.
-    async fn link(&mut self, lost: u32) -> anyhow::Result<Box<dyn client::MessageStream>> {
+    ///
+    /// # Errors
+    /// As [`MessageTarget::stream`].
+    pub(super) async fn link(&mut self, lost: u32) -> anyhow::Result<Box<dyn client::MessageStream>> {
         if lost > 0 {
             tokio::time::sleep(policy::RELINK_FIRST * 2_u32.saturating_pow(lost - 1)).await;
             self.look_again();
@@ -243,6 +246,7 @@ impl MessageTarget {
             match Server::start(self.config.clone()).await {
                 Ok(server) => {
                     serve::warn_of_readers(&self.config);
+                    serve::warn_of_missing_key(&self.config);
                     serve::ignore_background_stops();
                     self.server = Some(Arc::new(server));
                 }

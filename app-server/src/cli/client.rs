@@ -86,7 +86,11 @@ impl CliClient {
         in_time(Self::greet(link)).await.with_context(|| silence(&HomePaths::new(root)))
     }
 
-    async fn greet(socket: Box<dyn MessageStream>) -> anyhow::Result<Self> {
+    /// Shakes hands over an open link.
+    ///
+    /// # Errors
+    /// The server refuses, or is gone.
+    pub(super) async fn greet(socket: Box<dyn MessageStream>) -> anyhow::Result<Self> {
         let mut client = Self { socket, last_id: 0 };
         let client_info = ClientInfo {
             name: "skein-cli".to_owned(),
@@ -143,7 +147,11 @@ impl CliClient {
         let _ = self.socket.close().await;
     }
 
-    async fn send(&mut self, text: String) -> anyhow::Result<()> {
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub(super) async fn send(&mut self, text: String) -> anyhow::Result<()> {
         self.socket.send(Message::text(text)).await.context("the connection broke")
     }
 }

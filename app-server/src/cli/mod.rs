@@ -5,33 +5,45 @@ mod ask;
 mod backup;
 mod bridge;
 mod call;
+mod chat;
 mod client;
 pub(crate) mod codex;
+mod conversation;
 mod credentials;
 mod doctor;
 mod export;
 mod fsck;
+mod help;
 mod helpers;
 mod home_alone;
 mod import;
+mod launch;
 mod mcp;
 mod notify;
+mod open;
 mod origins;
 mod out;
 mod progress;
 mod reindex;
 mod restore;
+mod run;
 mod serve;
+mod session;
 mod socket;
+mod state;
 mod status;
+mod stop;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod url;
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand};
 use nix::sys::stat::{Mode, umask};
 use skein_app_server::config;
@@ -42,10 +54,29 @@ use out::{causes, print_line, print_lines, say};
 
 /// A websocket app-server that owns the life of threads (conversations with an agent).
 #[derive(Debug, Parser)]
-#[command(name = "skein", version, arg_required_else_help = true)]
+#[command(
+    name = "skein",
+    version,
+    disable_version_flag = true,
+    help_template = help::TEMPLATE,
+    max_term_width = help::COLUMNS,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
+)]
 pub(crate) struct Cli {
+    /// The home to describe [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or
+    /// ~/.local/share/skein].
+    #[arg(long, value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// Describe it as JSON, on one line.
+    #[arg(long)]
+    json: bool,
+    /// Print the version.
+    #[arg(short = 'V', long, action = clap::ArgAction::Version)]
+    version: Option<bool>,
+    /// Without a command: the state of the home.
     #[command(subcommand)]
-    command: SkeinCommand,
+    command: Option<SkeinCommand>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -59,6 +90,8 @@ enum SkeinCommand {
     Backup(backup::Backup),
     /// Call a method of the running server and print its answer.
     Call(call::CallArgs),
+    /// Talk in the terminal. Ctrl-C interrupts a turn, twice leaves.
+    Chat(chat::Chat),
     /// Make a link named codex in a folder, for programs that start a codex: under that name, skein answers their
     /// questions and is their app-server.
     CodexShim(codex::Shim),
@@ -80,12 +113,22 @@ enum SkeinCommand {
     Fsck(fsck::Fsck),
     /// Rebuild the list of threads of a home from its histories. Exit code 3: the home is in use.
     Reindex(reindex::Reindex),
+    /// Open the page of a home. Where nobody serves the home, a server is started in the background. Without a
+    /// browser, print the address. Exit code 1: there is no page.
+    Open(open::OpenPage),
     /// Restore a backup into a home. Exit code 3: the home is in use.
     Restore(restore::Restore),
+    /// Ask one thing and print the answer. Exit code 1: the turn failed; 4: nobody could answer a question; 130: it was
+    /// interrupted.
+    Run(run::Run),
     /// Show and revoke the sessions of pages.
     Sessions(credentials::SessionsArgs),
     /// Show the running server's state and counters.
     Status(ask::Ask),
+    /// End the server of a home, and wait for its end. Exit code 1: nobody serves the home.
+    Stop(stop::StopServer),
+    /// List, search, show, rename, archive and delete threads.
+    Threads(threads::Threads),
     /// Create, show and revoke the tokens of programs and pages.
     Token(credentials::TokenArgs),
     /// Print an address that lets a browser in, as the only line of stdout. It is good for 30 s, once. Exit code 1:
@@ -106,11 +149,22 @@ struct Where {
 
 /// Reads the command line; ends the program after help or an error.
 pub(crate) fn parse() -> Cli {
-    Cli::try_parse().unwrap_or_else(|error| {
+    let arguments = words::translated(std::env::args_os().collect());
+    Cli::try_parse_from(arguments).unwrap_or_else(|error| {
+        if let Some(answer) = unknown_command(&error) {
+            say(answer);
+            std::process::exit(error.exit_code());
+        }
         // The codes of fsck are those of fsck(8), where 2 means something else.
         let is_fsck = std::env::args_os().nth(1).is_some_and(|command| command == "fsck");
         end(&error, if is_fsck { i32::from(fsck::USAGE) } else { error.exit_code() })
     })
+}
+
+/// The answer to a word that is no command.
+fn unknown_command(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    words::answer(word).map(|answer| format!("there is no command {word}: {answer}"))
 }
 
 /// Ends the program after help, or with this code and the error in the arguments, which may contain texts of others.
@@ -125,28 +179,39 @@ pub(crate) fn end(error: &clap::Error, code: i32) -> ! {
 /// Runs the command; prints its error on stderr.
 pub(crate) fn run(cli: Cli) -> ExitCode {
     own_files();
+    let Some(command) = cli.command else {
+        return code(wait(state::show(cli.home.as_ref(), cli.json)).map(|()| ExitCode::SUCCESS));
+    };
+    code(dispatch(command))
+}
+
+fn dispatch(command: SkeinCommand) -> anyhow::Result<ExitCode> {
     let well = |()| ExitCode::SUCCESS;
-    let done = match cli.command {
+    match command {
         SkeinCommand::Serve(serve) => serve.run(),
         SkeinCommand::AppServer(app_server) => app_server.run(),
         SkeinCommand::Backup(backup) => backup.run(),
         SkeinCommand::Call(call) => wait(call.run()).map(well),
+        SkeinCommand::Chat(chat) => session::run(chat.run()),
         SkeinCommand::CodexShim(shim) => shim.run().map(well),
         SkeinCommand::Doctor(doctor) => wait(doctor.run()),
         SkeinCommand::Export(export) => wait(export.run()),
         SkeinCommand::Helpers(ask) => wait(ask.run::<SkeinHelpersList>(helpers::table)).map(well),
         SkeinCommand::Mcp(mcp) => wait(mcp.run()),
+        SkeinCommand::Open(open) => wait(open.run()).map(well),
         SkeinCommand::Origins(origins) => wait(origins.run()),
         SkeinCommand::Import(import) => wait(import.run()),
         SkeinCommand::Fsck(fsck) => wait(async { Ok(fsck.run().await) }),
         SkeinCommand::Reindex(reindex) => wait(reindex.run()),
         SkeinCommand::Restore(restore) => wait(restore.run()),
+        SkeinCommand::Run(run) => session::run(run.run()),
         SkeinCommand::Sessions(sessions) => wait(sessions.run()),
+        SkeinCommand::Stop(stop) => wait(stop.run()),
+        SkeinCommand::Threads(threads) => session::run(threads.run()),
         SkeinCommand::Token(token) => wait(token.run()),
         SkeinCommand::Status(ask) => wait(ask.run::<SkeinStatus>(status::table)).map(well),
         SkeinCommand::Url(url) => wait(url.run()).map(well),
-    };
-    code(done)
+    }
 }
 
 /// Keeps read and write access for this user on all new files, whatever the umask. Others stay excluded.

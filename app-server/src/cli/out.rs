@@ -80,7 +80,7 @@ pub(super) fn one_line(text: &str) -> Cow<'_, str> {
 }
 
 /// Lines without terminal control.
-fn lines(text: &str) -> Cow<'_, str> {
+pub(super) fn lines(text: &str) -> Cow<'_, str> {
     shown(text, |c| matches!(c, '\t' | '\n'))
 }
 

@@ -2,7 +2,9 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
+use skein_app_server::policy::SPINNER;
 
+use super::out::one_line;
 use super::print_line;
 
 /// The most lines of JSON for one step.
@@ -65,5 +67,26 @@ impl ProgressDisplay {
     /// Ends the display.
     pub(super) fn end(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// A line on the terminal for work that takes longer than a moment.
+pub(super) struct Waiting(ProgressBar);
+
+impl Waiting {
+    /// Shows `what` with the time since the call, on a terminal.
+    pub(super) fn of(what: &str) -> Self {
+        let bar = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}, {elapsed}") {
+            bar.set_style(style);
+        }
+        bar.set_message(one_line(what).into_owned());
+        bar.enable_steady_tick(SPINNER);
+        Self(bar)
+    }
+
+    /// Removes the line.
+    pub(super) fn end(&self) {
+        self.0.finish_and_clear();
     }
 }

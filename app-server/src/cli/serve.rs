@@ -1,6 +1,8 @@
 //! `skein serve`: starts a server from its settings, and stops it on a signal.
 
-use std::path::PathBuf;
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
 
@@ -10,7 +12,7 @@ use nix::sys::signal::{self as signals, SaFlags, SigAction, SigHandler, SigSet, 
 use skein_app_server::access::{Digest, is_open_to_others, read_token_file};
 use skein_app_server::config::{Flags, ServerConfig};
 use skein_app_server::telemetry::{self, LogFormat};
-use skein_app_server::{Server, StartError, room};
+use skein_app_server::{Server, StartError, policy, room};
 use skein_base::tasks;
 use skein_store::home::STDIO;
 use tokio::runtime;
@@ -18,7 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::app_server::Others;
-use super::out::path;
+use super::out::{path, print_error};
 use super::{home_alone, print_line, socket};
 
 #[derive(Debug, Args)]
@@ -33,6 +35,9 @@ pub(super) struct Serve {
     /// The form of log lines on stderr.
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
     log_format: LogForm,
+    /// Bound the log on stderr, a file. `skein open` starts a server so.
+    #[arg(long, hide = true)]
+    background: bool,
     #[command(flatten)]
     start: StartArgs,
 }
@@ -129,7 +134,7 @@ impl StartArgs {
 
 impl Serve {
     pub(super) fn new(listen: String, start: StartArgs) -> Self {
-        Self { listen: Some(listen), log: None, log_format: LogForm::Text, start }
+        Self { listen: Some(listen), log: None, log_format: LogForm::Text, background: false, start }
     }
 
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
@@ -137,6 +142,9 @@ impl Serve {
             LogForm::Text => LogFormat::Text,
             LogForm::Json => LogFormat::Json,
         };
+        if self.background {
+            telemetry::bound(policy::SERVER_LOG_BYTES);
+        }
         telemetry::start_server(self.log.as_deref(), format)
             .context("--log takes a filter such as debug, or skein_app_server::http=debug,warn")?;
         anyhow::ensure!(
@@ -151,9 +159,10 @@ impl Serve {
                 Err(Err(error)) => Err(error),
             };
         }
+        let is_for_people = matches!(format, LogFormat::Text) && std::io::stderr().is_terminal();
         let config = self.start.load(self.listen)?;
         let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
-        let served = runtime.block_on(serve(config));
+        let served = runtime.block_on(serve(config, is_for_people));
         // The server has joined its tasks; a read that still hangs on a disk must not delay the exit.
         runtime.shutdown_background();
         match served.map_err(anyhow::Error::downcast) {
@@ -165,10 +174,11 @@ impl Serve {
     }
 }
 
-async fn serve(config: ServerConfig) -> anyhow::Result<()> {
+async fn serve(config: ServerConfig, is_for_people: bool) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals")?;
     let home = config.home.clone();
     warn_of_readers(&config);
+    warn_of_missing_key(&config);
     let server = Server::start(config).await?;
     let ready = serde_json::json!({
         "address": server.address().map(|address| format!("ws://{address}")),
@@ -176,12 +186,32 @@ async fn serve(config: ServerConfig) -> anyhow::Result<()> {
         "home": path(&home),
     });
     let mut announced = ReadyLine::print(ready.to_string())?;
+    if is_for_people {
+        greet(server.address(), &home);
+    }
     let served = tokio::select! {
         error = announced.failed() => Err(error),
         () = stopped(&mut signals, Some(&server)) => Ok(()),
     };
     stop(&server, &mut signals).await;
     served
+}
+
+/// Four lines for the user at the terminal. The line on stdout is for programs.
+fn greet(address: Option<SocketAddr>, home: &Path) {
+    let Some(address) = address else { return };
+    let lines = format!(
+        "address  ws://{address}\npage     http://{address}/ (skein open lets a browser in)\nhome     {}\nCtrl-C stops it\n",
+        path(home)
+    );
+    print_error(&lines);
+}
+
+/// Warns of a model that cannot answer, before the first turn.
+pub(super) fn warn_of_missing_key(config: &ServerConfig) {
+    if let Some(missing) = config.missing_key(|name| std::env::var_os(name)) {
+        tracing::warn!("{missing}");
+    }
 }
 
 /// The line that says where a server listens. While stdout is not read, the server still serves and handles signals.

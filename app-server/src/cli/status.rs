@@ -18,6 +18,23 @@ pub(super) fn table(status: &SkeinStatusResponse) -> String {
     rows.map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// A sentence about a running server.
+pub(super) fn sentence(status: &SkeinStatusResponse) -> String {
+    let SkeinStatusResponse { pid, home, address, .. } = status;
+    let at = if address.starts_with("ws://") { format!(" at {address}") } else { String::new() };
+    let loaded = counted(status.threads.loaded, "thread");
+    let (running, helpers) = (counted(status.turns.running, "turn"), counted(status.helpers.alive, "helper"));
+    let up = up(status.uptime_ms);
+    format!(
+        "Process {pid} has served {home}{at} for {up}: {loaded} loaded, {running} running, {helpers} alive."
+    )
+}
+
+/// A number with its thing.
+pub(super) fn counted(number: u64, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
 type StatusRow = (&'static str, String);
 
 fn server(status: &SkeinStatusResponse) -> [StatusRow; 6] {

@@ -17,6 +17,7 @@ use skein_app_server::policy::TICKET_ANSWER_BYTES;
 use skein_protocol::access::Access;
 use skein_store::home::Home;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::UnixStream;
 use zeroize::Zeroizing;
 
 use super::{client, home, print_line};
@@ -52,10 +53,19 @@ impl PageUrl {
         let root = std::path::absolute(home(self.home.as_ref())?).context("the home's path")?;
         // The first question, as it is the one about whether a server runs.
         let stream = client::stream(&root).await?;
-        let address = address(&root)?;
-        let ticket = client::in_time(ticket(stream, self.scope)).await.context("no ticket")?;
-        print_line(&page(address, &ticket))
+        print_line(&fresh(&root, stream, self.scope).await?)
     }
+}
+
+/// The address of the page of the home's server at the other end, with a new ticket.
+pub(super) async fn fresh(
+    root: &Path,
+    stream: UnixStream,
+    scope: Access,
+) -> anyhow::Result<Zeroizing<String>> {
+    let address = address(root)?;
+    let ticket = client::in_time(ticket(stream, scope)).await.context("no ticket")?;
+    Ok(page(address, &ticket))
 }
 
 /// The TCP address of the home's server.

@@ -1,0 +1,121 @@
+//! Commands as users guess them. A word with a clear meaning does it; another is answered with the command that does.
+
+use std::ffi::OsString;
+
+/// Words of other programs, and the words of the command with the same meaning.
+const MEANINGS: [(&[&str], &[&str]); 12] = [
+    (&["ls"], &["threads", "list"]),
+    (&["list"], &["threads", "list"]),
+    (&["history"], &["threads", "list"]),
+    (&["search"], &["threads", "search"]),
+    (&["show"], &["threads", "show"]),
+    (&["tail"], &["threads", "tail"]),
+    (&["version"], &["--version"]),
+    (&["-v"], &["--version"]),
+    (&["ps"], &["status"]),
+    (&["mcp", "ls"], &["mcp", "list"]),
+    (&["mcp", "rm"], &["mcp", "remove"]),
+    (&["threads", "ls"], &["threads", "list"]),
+];
+
+/// Words of other programs that have no single meaning here, and an answer for each.
+const ANSWERS: [(&str, &str); 27] = [
+    (
+        "start",
+        "skein open serves the home in the background and opens the page; skein serve serves it in this terminal",
+    ),
+    (
+        "up",
+        "skein open serves the home in the background and opens the page; skein serve serves it in this terminal",
+    ),
+    ("daemon", "skein open serves the home in the background; skein serve serves it in this terminal"),
+    ("server", "skein serve serves the home in this terminal"),
+    ("restart", "end the server with skein stop, then start one with skein open"),
+    ("down", "skein stop ends the server of the home"),
+    ("kill", "skein stop ends the server of the home"),
+    ("quit", "skein stop ends the server of the home"),
+    (
+        "logs",
+        "a server that skein open has started writes server.log in the home; skein alone prints the home",
+    ),
+    (
+        "log",
+        "a server that skein open has started writes server.log in the home; skein alone prints the home",
+    ),
+    (
+        "login",
+        "Skein has no accounts: put the key of the provider in the environment (docs/models.md), then skein doctor",
+    ),
+    (
+        "logout",
+        "Skein has no accounts: skein token and skein sessions revoke the access of programs and pages",
+    ),
+    ("auth", "Skein has no accounts: skein token creates access for a program, skein url for a page"),
+    ("exec", "skein run PROMPT asks one thing"),
+    ("ask", "skein run PROMPT asks one thing"),
+    ("prompt", "skein run PROMPT asks one thing"),
+    ("resume", "skein chat THREAD goes on with a thread, skein chat --last with the newest"),
+    ("new", "skein chat begins a thread"),
+    ("config", "the settings are config.toml in the home (docs/settings.md); skein doctor checks them"),
+    ("models", "skein call model/list prints the models (docs/models.md)"),
+    ("tools", "skein mcp list prints the MCP servers, skein mcp test NAME the tools of one"),
+    ("ui", "skein open opens the page"),
+    ("web", "skein open opens the page"),
+    (
+        "install",
+        "skein needs no installation; skein codex-shim DIR makes a link for programs that start a codex",
+    ),
+    ("update", "Skein does not update itself: put a newer program in its place"),
+    ("init", "the first start makes the home: skein open"),
+    ("check", "skein doctor checks this machine and the settings, skein fsck the home"),
+];
+
+/// The arguments with a command of this program in the place of a known word of others.
+pub(super) fn translated(arguments: Vec<OsString>) -> Vec<OsString> {
+    let said: Vec<&str> = arguments.iter().skip(1).map_while(|word| word.to_str()).collect();
+    let Some((given, meant)) = MEANINGS.iter().find(|(given, _)| said.starts_with(given)) else {
+        return arguments;
+    };
+    let program = arguments.iter().take(1).cloned();
+    let rest = arguments.iter().skip(1 + given.len()).cloned();
+    program.chain(meant.iter().map(OsString::from)).chain(rest).collect()
+}
+
+/// The answer to a word that is no command.
+pub(super) fn answer(word: &str) -> Option<&'static str> {
+    ANSWERS.iter().find(|(known, _)| *known == word).map(|(_, answer)| *answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn translate(line: &str) -> String {
+        let words = translated(line.split_whitespace().map(OsString::from).collect());
+        words.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn words_of_others_become_commands_and_keep_what_follows() {
+        assert_eq!(translate("skein ls --json"), "skein threads list --json");
+        assert_eq!(translate("skein mcp ls --home x"), "skein mcp list --home x");
+        assert_eq!(translate("skein -v"), "skein --version");
+        for own in ["skein", "skein serve", "skein mcp add ls", "skein run ls", "skein call list"] {
+            assert_eq!(translate(own), own);
+        }
+    }
+
+    #[test]
+    fn an_answer_is_about_a_word_that_is_no_command() {
+        use clap::CommandFactory;
+        let table = super::super::Cli::command();
+        for (word, answer) in ANSWERS {
+            assert!(table.find_subcommand(word).is_none(), "{word}");
+            assert!(answer.contains("skein") || answer.contains("Skein"), "{answer}");
+        }
+        for (given, meant) in MEANINGS {
+            let is_known = meant[0].starts_with('-') || table.find_subcommand(meant[0]).is_some();
+            assert!(is_known && table.find_subcommand(given.join(" ")).is_none(), "{given:?}");
+        }
+    }
+}
