@@ -103,7 +103,12 @@ export async function send() {
 
 /** @param {any} chat */
 function follow(chat) {
-  if (chat.id !== undefined && world.chat.value === chat) settled(chat.id);
+  if (chat.id === undefined || world.chat.value !== chat || world.route.value === chat.id) return;
+  // What was written meanwhile goes with the chat.
+  const draft = draftOf(undefined);
+  draftOf(chat.id).set(draft.value);
+  draft.set({ text: "", pictures: [] });
+  settled(chat.id);
 }
 
 /** Interrupts the running turn. */
@@ -219,7 +224,7 @@ export function Composer({ chat }) {
   const picker = useRef(/** @type {any} */ (null));
   const running = view.status?.type === "active";
   useEffect(() => {
-    if (matchMedia("(pointer: fine)").matches && !document.querySelector("[role=dialog]")) field.current?.focus();
+    if (!matchMedia("(pointer: coarse)").matches && !document.querySelector("[role=dialog]")) field.current?.focus();
   }, [chat]);
   useLayoutEffect(() => {
     const box = field.current;

@@ -6,7 +6,7 @@ import { ago, asset, html, icon, isField, lazy, line, memo, render, useCell, use
 import { Conversation } from "./chat.js";
 import { Composer, EchoLine, learnProviders, ModelName, Status, Troubles } from "./composer.js";
 import { Questions } from "./questions.js";
-import { addressOf, attempt, collect, failed, followThreads, fromAddress, go, nameOf, notify, open, panel, remove, scopeOf, server, store, stored, storedSession, takeBack, trade, world } from "./world.js";
+import { addressOf, attempt, collect, failed, followThreads, fromAddress, go, isNarrow, nameOf, notify, open, panel, remove, scopeOf, server, store, stored, storedSession, takeBack, trade, world } from "./world.js";
 
 /** @typedef {import("./vendor/skein-client.js").Row} Row */
 
@@ -152,7 +152,7 @@ function Title({ chat }) {
 /** @param {{ chat: any, panels: { left: boolean, right: boolean } }} props */
 function Top({ chat, panels }) {
   return html`<header class="top">
-    <button class="plain" aria-label="Threads" aria-expanded=${String(panels.left)} onClick=${() => panel({ left: !panels.left })}>${icon("menu")}</button>
+    <button class="plain" aria-label="Threads" aria-expanded=${String(panels.left === isNarrow())} onClick=${() => panel({ left: !panels.left })}>${icon("menu")}</button>
     ${chat ? html`<${Title} chat=${chat} />` : html`<span class="title"></span>`}
     ${chat && html`<${ModelName} chat=${chat} />`}
     <${Status} />
@@ -200,6 +200,7 @@ const RUN = {
 /** @param {KeyboardEvent} event */
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.isComposing || world.overlay.value !== undefined) return;
+  if (event.key === "Escape" && isNarrow()) panel({ left: false, right: false });
   if (event.altKey) {
     const run = RUN[event.code];
     if (run === undefined) return;
@@ -210,7 +211,7 @@ function onKey(event) {
     world.overlay.set("keys");
   } else if (!isField(event.target) && event.key === "/") {
     event.preventDefault();
-    panel({ left: true });
+    panel({ left: isNarrow() });
     setTimeout(() => /** @type {any} */ (document.querySelector("input[type=search]"))?.focus());
   }
 }

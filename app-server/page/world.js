@@ -96,6 +96,11 @@ export async function signOut(session) {
 
 const CHOICE = "skein.model";
 
+/** In a narrow window the threads lie over the conversation when they are open; in a wide one they are beside it unless closed. */
+export function isNarrow() {
+  return matchMedia("(max-width: 56em)").matches;
+}
+
 /** What the page shows. */
 export const world = {
   /** @type {Cell<Skein | undefined>} */
@@ -113,7 +118,7 @@ export const world = {
   /** Threads that are deleted when their time is over. */
   removals: new Cell(/** @type {Removal[]} */ ([])),
   /** Which side panels are open. */
-  panels: new Cell({ left: false, right: stored("skein.details") === "open" }),
+  panels: new Cell({ left: false, right: stored("skein.details") === "open" && !isNarrow() }),
   /** The overlay: `keys`, `model` or none. */
   overlay: new Cell(/** @type {string | undefined} */ (undefined)),
   /** Model and provider for the next threads of this browser. */
@@ -230,7 +235,7 @@ export function addressOf(id) {
 /** @param {string | undefined} id */
 export function go(id) {
   const address = addressOf(id);
-  world.panels.set({ ...world.panels.value, left: false });
+  if (isNarrow()) panel({ left: false });
   if (location.hash !== address) history.pushState(null, "", address);
   open(id);
 }
