@@ -303,7 +303,16 @@ function useStick(scroller, view) {
   useEffect(() => {
     const box = scroller.current;
     if (box === null) return undefined;
+    let size = "";
+    let hand = 0;
+    const onHand = () => void (hand = performance.now());
+    const hands = ["wheel", "touchmove", "pointerdown", "keydown"];
+    for (const kind of hands) box.addEventListener(kind, onHand, { passive: true });
     const onScroll = () => {
+      // A scroll that comes with a change of size is the browser's, not the user's.
+      const before = size;
+      size = `${box.scrollHeight} ${box.clientHeight} ${box.clientWidth}`;
+      if (stick.current && size !== before && performance.now() - hand > 400) return toEnd();
       stick.current = box.scrollHeight - box.scrollTop - box.clientHeight < 60;
       setAway(!stick.current && box.scrollHeight - box.scrollTop - box.clientHeight > 400);
     };

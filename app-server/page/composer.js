@@ -1,7 +1,7 @@
 // The box in which the user writes, what is wrong above it, and the model that answers.
 
 import { Cell, clock, copy, html, icon, line, size, useCell, useEffect, useLayoutEffect, useRef, useState, useTick, useView, words } from "./lib.js";
-import { attempt, choose, dismiss, failed, go, notify, server, settled, store, stored, storedSession, world } from "./world.js";
+import { attempt, broken, choose, dismiss, failed, go, notify, panel, server, settled, store, stored, storedSession, world } from "./world.js";
 
 /** @typedef {{ name: string, url: string }} Picture */
 /** @typedef {{ text: string, pictures: readonly Picture[] }} Draft */
@@ -285,28 +285,15 @@ const REFUSALS = {
   expired: "This address, or the session of this browser, is too old.",
   revoked: "The session of this browser was revoked.",
   unknown: "The server does not know the session of this browser.",
-  malformed: "The address or the session of this browser is damaged.",
   missing: "This browser has no session with the server.",
-  ticket: "This address is for the first visit only.",
-  user: "The session belongs to another user of this machine.",
-  origin: "The server does not allow pages of this address.",
-  forbidden: "This session may not do that.",
-  tooMany: "The server had too many wrong tries. It answers again in a minute.",
   away: "The server does not answer.",
 };
-
-/** @param {{ reason?: string, message?: string }} refusal */
-function reasonText(refusal) {
-  const own = REFUSALS[refusal.reason ?? ""];
-  return own ?? line(refusal.message ?? "The server refused the connection.", 400);
-}
 
 /** @param {any} link @returns {Trouble[]} */
 function ofLink(link) {
   const refusal = world.refusal.value ?? (link.state === "refused" ? link : undefined);
   if (refusal !== undefined) {
-    const away = refusal.reason === "away";
-    return [{ key: "refused", kind: "bad", text: `${reasonText(refusal)} Run skein open for a new address.`, command: "skein open", button: away ? "Try again" : storedSession() ? "Try again" : undefined, run: again }];
+    return [{ key: "refused", kind: "bad", text: `${REFUSALS[refusal.reason ?? ""] ?? line(refusal.message ?? "The server refused the connection.", 400)} Run skein open for a new address.`, command: "skein open", button: refusal.reason === "away" || storedSession() ? "Try again" : undefined, run: again }];
   }
   if (link.state === "closed") return [{ key: "closed", kind: "bad", text: "The connection is closed.", button: "Load the page again", run: () => location.reload() }];
   const lost = link.state === "reconnecting" || link.state === "connecting";
@@ -340,6 +327,23 @@ function ofThread(view, thread) {
   return found;
 }
 
+/** @param {{ name: string, at: number, error: string }} one @returns {Trouble} */
+function ofHelper({ name, at, error }) {
+  const text = `The helper ${line(name, 60)} does not start since ${clock(at)}: ${line(error, 70)}`;
+  return { key: `helper ${name}`, kind: "note", text, button: "Show helpers", run: () => panel({ right: true }) };
+}
+
+/** @param {any} view @returns {Trouble[]} A provider without its key, before the first turn fails. */
+function ofProvider(view) {
+  const list = known.value;
+  const id = view?.modelProvider ?? (view?.id === undefined ? world.choice.value.modelProvider ?? list?.standard : undefined);
+  if (!list?.ready.length || id === undefined || view?.turns.length > 0 || list.ready.some((one) => one.id === id)) return [];
+  return [{ key: "provider", kind: "note", text: `The provider ${line(id, 60)} is not ready: its key is missing, or it does not run.`, ...CHOOSE }];
+}
+
+/** The way out of troubles with a model. */
+const CHOOSE = { button: "Choose a model", run: () => world.overlay.set("model") };
+
 /** @param {any} error */
 function errorText(error) {
   if (error.reason === "threadNotFound") return "There is no such thread. It was deleted, or the address is wrong.";
@@ -351,10 +355,10 @@ function ofTurn(turn) {
   const said = `${turn.error?.message ?? ""} ${turn.error?.additionalDetails ?? ""}`;
   const info = turn.error?.codexErrorInfo;
   if (DISK.test(said)) return [{ key: "disk", kind: "bad", text: "The disk is full or fails: answers are not saved. Make space, then try again.", command: "skein doctor" }];
-  if (info === "unauthorized" || /\bkey\b|api_key|_KEY\b|unauthorized/i.test(said)) return [{ key: "key", kind: "bad", text: "The model has no valid key. Set the variable of its key, start the server again, or choose another model.", button: "Choose a model", run: () => world.overlay.set("model") }];
-  if (info === "modelNotFound") return [{ key: "model", kind: "bad", text: "The provider does not have this model.", button: "Choose a model", run: () => world.overlay.set("model") }];
+  if (info === "unauthorized" || /\bkey\b|api_key|_KEY\b|unauthorized/i.test(said)) return [{ key: "key", kind: "bad", text: "The model has no valid key. Set the variable of its key, start the server again, or choose another model.", ...CHOOSE }];
+  if (info === "modelNotFound") return [{ key: "model", kind: "bad", text: "The provider does not have this model.", ...CHOOSE }];
   const away = typeof info === "object" && info !== null;
-  if (away || info === "serverOverloaded" || info === "rateLimitExceeded") return [{ key: "provider", kind: "bad", text: "The model's provider does not answer. Try again later, or choose another model.", button: "Choose a model", run: () => world.overlay.set("model") }];
+  if (away || info === "serverOverloaded" || info === "rateLimitExceeded") return [{ key: "provider", kind: "bad", text: "The model's provider does not answer. Try again later, or choose another model.", ...CHOOSE }];
   return [];
 }
 
@@ -383,7 +387,9 @@ export function Troubles({ chat }) {
   const view = useView(chat);
   const thread = useCell(world.route);
   const notices = useCell(world.notices);
-  const all = [...ofLink(link), ...(view === undefined ? [] : ofThread(view, thread))];
+  useCell(known);
+  const helpers = useCell(broken).filter((one) => one.thread === thread || one.thread === null);
+  const all = [...ofLink(link), ...(view === undefined ? [] : ofThread(view, thread)), ...helpers.map(ofHelper), ...ofProvider(view)];
   return html`<div class="troubles">${all.map((one) => html`<${Banner} key=${one.key} one=${one} />`)}
     ${notices.map((one) => html`<div class=${`banner ${one.kind === "error" ? "bad" : "note"}`} key=${one.text}><p dir="auto" role=${one.kind === "error" ? "alert" : "status"} aria-label=${one.kind === "error" ? undefined : "Note"}>${line(one.text, 1000)}</p>
       <button onClick=${() => dismiss(one)}>Close</button></div>`)}</div>`;

@@ -1,7 +1,7 @@
 // Colours for code: one small tokenizer for the languages that look alike. It comes with the first block of code.
 
 const C_LIKE =
-  "abstract as async await auto bool boolean break byte case catch char class const constexpr continue crate def default defer delete do double dyn else enum export extends extern final finally float fn for from func function go goto if impl implements import in inline instanceof int interface let long loop match mod module move mut namespace new nil null nullptr override package private protected pub public readonly ref return self short signed sizeof static string struct super switch template this throw throws trait true false try type typedef typeof undefined union unsafe unsigned use using val var virtual void where while with yield";
+  "as async await bool break case catch char class const continue crate default defer delete do double dyn else enum export extends extern false finally float fn for from func function go if impl implements import in int interface let loop match mod mut namespace new nil null package private protected pub public return self static string struct super switch this throw trait true try type typeof undefined unsafe unsigned use using var void where while yield";
 const PYTHON =
   "and as assert async await break class continue def del elif else except False finally for from global if import in is lambda match None nonlocal not or pass raise return self True try while with yield";
 const SHELL = "if then else elif fi for in do done while until case esac function return exit export local set unset source echo cd";

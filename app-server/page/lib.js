@@ -109,6 +109,20 @@ export function memo(draw) {
   };
 }
 
+/** A part that fails says so, and the other parts go on. */
+export class Guard extends Component {
+  /** @param {any} props */
+  render({ children }) {
+    if (!(/** @type {any} */ (this).state.broken)) return children;
+    return html`<p class="fault" role="alert">This part of the page failed. <button onClick=${() => location.reload()}>Load the page again</button></p>`;
+  }
+  /** @param {unknown} error */
+  componentDidCatch(error) {
+    console.warn(error);
+    /** @type {any} */ (this).setState({ broken: true });
+  }
+}
+
 /**
  * A component whose file comes when it is first drawn.
  * @param {() => Promise<any>} load
@@ -286,8 +300,10 @@ export function link(address, content) {
 }
 
 
-/** @type {{ id: string, said: number } | undefined} */
-let heard;
+/** The newest item, and how much of it was read out.
+ * @type {{ thread: string | undefined, item: string | undefined, said: number }}
+ */
+let heard = { thread: "", item: undefined, said: 0 };
 let due = 0;
 /** @type {string[]} */
 let queue = [];
@@ -323,21 +339,20 @@ function spoken(text) {
 }
 
 /**
- * Announces the sentences that the newest answer has gained.
+ * Announces the sentences that the newest answer has gained. What a chat already has when it opens is not read out.
  * @param {any} view
  */
 export function announce(view) {
   const turn = view.turns[view.turns.length - 1];
   const item = turn?.items[turn.items.length - 1];
-  if (turn === undefined || item?.type !== "agentMessage") return;
+  const opens = heard.thread !== undefined && heard.thread !== view.id && turn?.status !== "inProgress";
+  if (opens || heard.item !== item?.id) heard = { thread: view.id, item: item?.id, said: opens ? Infinity : 0 };
+  if (item?.type !== "agentMessage") return;
+  const rest = item.text.slice(heard.said);
   const running = turn.status === "inProgress" && item.completedAtMs === null;
-  /** @type {{ id: string, said: number }} */
-  const now = heard !== undefined && heard.id === item.id ? heard : { id: item.id, said: running ? 0 : item.text.length };
-  heard = now;
-  const rest = item.text.slice(now.said);
   const ends = running ? Math.max(...[". ", "! ", "? ", "\n", "。"].map((end) => rest.lastIndexOf(end))) + 1 : rest.length;
   if (ends <= 0) return;
-  now.said += ends;
+  heard.said += ends;
   const text = spoken(rest.slice(0, ends));
   if (text !== "") say(text);
 }

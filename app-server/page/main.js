@@ -2,7 +2,7 @@
 
 import { ticket } from "./ticket.js";
 import { connect } from "./vendor/skein-client.js";
-import { ago, asset, html, icon, isField, lazy, line, memo, render, useCell, useEffect, useMemo, useRef, useState, useView } from "./lib.js";
+import { ago, asset, Guard, html, icon, isField, lazy, line, memo, render, useCell, useEffect, useMemo, useRef, useState, useView } from "./lib.js";
 import { Conversation } from "./chat.js";
 import { Composer, EchoLine, learnProviders, ModelName, Status, Troubles } from "./composer.js";
 import { Questions } from "./questions.js";
@@ -180,11 +180,11 @@ export function App() {
   const panels = useCell(world.panels);
   const overlay = useCell(world.overlay);
   return html`<div class=${`app${panels.left ? " left-open" : ""}${panels.right ? " right-open" : ""}`}>
-    <${Threads} />
+    <${Guard}><${Threads} /><//>
     <div class="shade" onClick=${() => panel({ left: false })}></div>
     <main class="middle"><${Top} chat=${chat} panels=${panels} />
-      ${chat ? html`<${Middle} chat=${chat} />` : html`<div class="scroller"></div><div class="below"><${Troubles} /></div>`}</main>
-    ${panels.right && html`<${Details} />`}
+      ${chat ? html`<${Guard}><${Middle} chat=${chat} /><//>` : html`<div class="scroller"></div><div class="below"><${Troubles} /></div>`}</main>
+    ${panels.right && html`<${Guard}><${Details} /><//>`}
     ${overlay === "keys" && html`<${Keys} />`}
     ${overlay === "model" && chat && html`<${ModelChoice} chat=${chat} />`}
   </div>`;
@@ -223,7 +223,7 @@ function listenToKeys() {
 
 /** A failure of the page itself is shown, and the page goes on. */
 function watchFailures() {
-  addEventListener("error", (event) => notify({ kind: "error", text: `The page failed: ${event.message}` }));
+  addEventListener("error", (event) => /^ResizeObserver/.test(event.message) || notify({ kind: "error", text: `The page failed: ${event.message}` }));
   addEventListener("unhandledrejection", (event) => notify({ kind: "error", text: `The page failed: ${String(event.reason?.message ?? event.reason)}` }));
 }
 

@@ -378,8 +378,20 @@ let last = 0;
 let fresh = [];
 let due = 0;
 
+/** Helpers that do not start, by name and thread.
+ * @type {Cell<readonly { name: string, thread: string | null, at: number, error: string }[]>}
+ */
+export const broken = new Cell(/** @type {readonly any[]} */ ([]));
+
 /** @param {import("./world.js").Skein} skein Collects all events of a connection. */
 export function collect(skein) {
+  skein.on("mcpServer/startupStatus/updated", (told, { emittedAtMs }) => {
+    const { name, threadId: thread, status, error } = told;
+    const rest = broken.value.filter((one) => one.name !== name || one.thread !== thread);
+    const at = broken.value.find((one) => one.name === name && one.thread === thread)?.at ?? emittedAtMs ?? Date.now();
+    if (status === "failed") broken.set([...rest, { name, thread, at, error: error ?? "" }]);
+    else if (rest.length !== broken.value.length && status === "ready") broken.set(rest);
+  });
   skein.on("*", (_params, message) => {
     if (message.method === "skein/heartbeat") return;
     fresh.push({ ...message, at: message.emittedAtMs ?? Date.now(), key: ++last });
