@@ -10,7 +10,7 @@ use skein_store::home::STDIO;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::access::{Credentials, Refusals};
+use crate::access::{AdmittedConnections, Credentials, Refusals};
 use crate::repair::StartupRepair;
 use crate::search::ThreadSearch;
 use crate::thread::Context;
@@ -54,6 +54,8 @@ pub(crate) struct App {
     pub(crate) served_at: ServedAt,
     /// The requests and connections that did not get in.
     pub(crate) refusals: Arc<Refusals>,
+    /// The rights of the open connections.
+    pub(crate) admitted: Arc<AdmittedConnections>,
 }
 
 impl Deref for App {

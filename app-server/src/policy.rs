@@ -239,6 +239,10 @@ pub(crate) const WRONG_CREDENTIALS: u32 = 10;
 pub(crate) const WRONG_CREDENTIALS_TIME: Duration = Duration::from_mins(1);
 /// Peers whose wrong credentials are counted. Origin: guess; more peers in a minute share one limit.
 pub(crate) const WRONG_CREDENTIALS_PEERS: usize = 1_024;
+/// The time in which the log has one line for the same refusal of one peer. Origin: a promise.
+pub(crate) const REFUSAL_LINES_TIME: Duration = Duration::from_mins(1);
+/// Different refusals of one peer that get a line in that time. Origin: as many as the status shows.
+pub(crate) const REFUSAL_LINES: usize = REFUSED_ORIGINS;
 /// Refused origins that the status shows. Origin: a promise.
 pub(crate) const REFUSED_ORIGINS: usize = 8;
 /// Characters of a stranger's text that logs and the status show. Origin: a promise.

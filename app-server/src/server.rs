@@ -372,9 +372,8 @@ fn services(config: ServerConfig, home: &Home, tasks: Tasks) -> Result<(Arc<App>
     let clock = Clock;
     let credentials = credentials(&config, home, clock)?;
     let helpers = helpers(&config, home, clock, &tasks).map_err(StartError::Helpers)?;
-    let store =
-        FileStore::open(home.paths(), Arc::new(DiskLayer), tasks.clone()).map_err(StartError::Store)?;
-    let store = Arc::new(store) as Arc<dyn RolloutStore>;
+    let store = FileStore::open(home.paths(), Arc::new(DiskLayer), tasks.clone());
+    let store = Arc::new(store.map_err(StartError::Store)?) as Arc<dyn RolloutStore>;
     let (index, texts, closed_rollouts, background) = background(home, &store, &tasks);
     let context = Context {
         registry: Registry::new(config.limits.mailbox),
@@ -407,6 +406,7 @@ fn services(config: ServerConfig, home: &Home, tasks: Tasks) -> Result<(Arc<App>
         rounds_since: clock.now(),
         served_at: ServedAt::default(),
         refusals: Arc::default(),
+        admitted: Arc::default(),
     };
     Ok((Arc::new(app), background))
 }

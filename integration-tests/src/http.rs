@@ -79,13 +79,30 @@ impl Request {
     /// # Errors
     /// Fails if no answer comes, or it is not HTTP.
     pub async fn send(&self, address: &str) -> anyhow::Result<Answer> {
-        let Self { line, headers, body } = self;
         let host = address.strip_prefix("ws://").unwrap_or(address);
+        Answer::read(&exchange(address, self.text(host).as_bytes()).await?)
+    }
+
+    /// The same from this address of the machine.
+    ///
+    /// # Errors
+    /// As [`Request::send`].
+    pub async fn send_from(&self, from: [u8; 4], address: &str) -> anyhow::Result<Answer> {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.bind((from, 0).into())?;
+        let host = address.strip_prefix("ws://").unwrap_or(address);
+        let mut socket = Socket(socket.connect(host.parse()?).await?);
+        socket.send(self.text(host).as_bytes()).await?;
+        Answer::read(&String::from_utf8_lossy(&socket.until_end().await?))
+    }
+
+    /// The request as it is sent.
+    fn text(&self, host: &str) -> String {
+        let Self { line, headers, body } = self;
         let length = body.len();
-        let text = format!(
+        format!(
             "{line}\r\nHost: {host}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-        );
-        Answer::read(&exchange(address, text.as_bytes()).await?)
+        )
     }
 }
 

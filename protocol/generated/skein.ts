@@ -618,6 +618,8 @@ export type AdditionalContextKind = "untrusted" | "application";
 
 /** Requests and connections that did not get in. */
 export type AdmissionCounts = {
+  /** The open connections, equal ones together. Empty for clients below the access `admin`. */
+  admitted: AdmittedEntry[];
   /** Requests without a right credential. */
   credentialsTotal: number;
   /** Requests of helpers. */
@@ -628,6 +630,20 @@ export type AdmissionCounts = {
   originsTotal: number;
   /** Connections of other users to unix sockets. */
   usersTotal: number;
+};
+
+/** Open connections that came in with the same right. */
+export type AdmittedEntry = {
+  /** Their number. */
+  connections: number;
+  /** The door that they came by. */
+  door: DoorKind;
+  /** The origin of their page; null for programs. */
+  origin: string | null;
+  /** Their access. */
+  scope: Access;
+  /** Their client: `a local program`, `helper "NAME"`, `session "LABEL"` or `token "NAME"`. */
+  who: string;
 };
 
 /** An unusual way in which a message reaches the user. */
@@ -1076,6 +1092,9 @@ export type CreditsSnapshot = {
 
 /** An access programme for security work. */
 export type CyberAccessProgram = "standard" | "daybreakBlue" | "daybreakRed";
+
+/** A way into the server. */
+export type DoorKind = "unix" | "loopback" | "remote";
 
 /** The call of a client-side tool. */
 export type DynamicToolCallItem = {

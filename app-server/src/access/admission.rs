@@ -51,8 +51,8 @@ pub(crate) struct Grant {
 pub(crate) enum Identity {
     /// A program of the server's user on this machine.
     LocalProgram,
-    /// A helper whose settings let it connect.
-    Helper(String),
+    /// A helper whose settings let it connect, with its credential if it sent one.
+    Helper { name: String, grant: Option<Grant> },
     /// The bearer of a credential.
     Bearer(Grant),
     /// Anybody, for a route that holds no secret.
@@ -76,7 +76,8 @@ impl Admission {
     pub(crate) fn credential(&self) -> Option<Uuid> {
         match &self.identity {
             Identity::Bearer(grant) => Some(grant.id),
-            Identity::LocalProgram | Identity::Helper(_) | Identity::Anonymous => None,
+            Identity::Helper { grant, .. } => grant.as_ref().map(|grant| grant.id),
+            Identity::LocalProgram | Identity::Anonymous => None,
         }
     }
 
@@ -99,7 +100,7 @@ impl fmt::Display for Identity {
         let shown = |name: &str| name.chars().take(policy::SHOWN_STRANGER).collect::<String>();
         match self {
             Self::LocalProgram => f.write_str("a local program"),
-            Self::Helper(name) => write!(f, "helper {:?}", shown(name)),
+            Self::Helper { name, grant: _ } => write!(f, "helper {:?}", shown(name)),
             Self::Bearer(Grant { kind: CredentialKind::Session, name, .. }) => {
                 write!(f, "session {:?}", shown(name))
             }

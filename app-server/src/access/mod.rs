@@ -2,6 +2,7 @@
 //! `http/access` asks it for each request.
 
 mod admission;
+mod admitted;
 mod capability;
 mod credentials;
 mod digest;
@@ -14,15 +15,18 @@ mod strictness;
 mod tickets;
 
 pub(crate) use admission::{Admission, CredentialKind, Door, Grant, Identity};
+pub(crate) use admitted::{AdmittedConnection, AdmittedConnections};
 pub use capability::{TokenFileError, read_token_file};
 pub use credentials::{CredentialError, Credentials, NewToken};
 pub(crate) use credentials::{CredentialRefusal, NewSession};
 pub use digest::{BadDigest, Digest};
 pub use file::{AccessError, is_open_to_others};
 pub(crate) use file::{AccessFile, CredentialEnd};
+pub use origin::origin_command;
 pub(crate) use origin::{BadOrigin, OriginPattern, WebOrigin};
 pub(crate) use refusals::{Refusals, RefusedOrigin};
 pub(crate) use roots::contain;
 pub use secret::Secret;
+pub(crate) use secret::SentSecret;
 pub(crate) use strictness::{Consent, confines, is_looser};
 pub(crate) use tickets::{RedeemError, TicketTerms, TooManyTickets};

@@ -14,6 +14,9 @@ const OPAQUE: [&str; 2] = ["null", "file://"];
 /// The longest origin that is compared, in bytes: a scheme and a host name of 253 characters fit.
 const MOST_BYTES: usize = 320;
 
+/// The longest origin that a refusal shows with its command, in bytes. The body of a refusal has it twice.
+const COMMAND_BYTES: usize = 160;
+
 /// The origin of a page, exactly as the browser sends it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct WebOrigin(String);
@@ -59,16 +62,26 @@ impl WebOrigin {
         &self.0
     }
 
-    /// The command that allows this origin. A shell takes each word as it stands: only brackets need quotes.
-    pub(crate) fn command(&self) -> String {
+    /// The command that allows this origin; `None` for one that nobody should allow without a thought: an opaque one, and one so
+    /// long that a refusal would cut it. A shell takes each word as it stands: only brackets need quotes.
+    pub(crate) fn command(&self) -> Option<String> {
+        if self.is_opaque() || self.0.len() > COMMAND_BYTES {
+            return None;
+        }
         let quote = if self.0.contains('[') { "'" } else { "" };
-        format!("skein origins add {quote}{}{quote}", self.0)
+        Some(format!("skein origins add {quote}{}{quote}", self.0))
     }
 
     /// Whether many unrelated pages share this origin.
     pub(crate) fn is_opaque(&self) -> bool {
         OPAQUE.contains(&self.0.as_str())
     }
+}
+
+/// The command that allows the origin in a text; `None` for a text that nobody should paste.
+#[must_use]
+pub fn origin_command(text: &str) -> Option<String> {
+    WebOrigin::parse(text).and_then(|origin| origin.command())
 }
 
 impl fmt::Display for WebOrigin {
@@ -264,6 +277,16 @@ mod tests {
         ] {
             let error = OriginPattern::parse(wrong).unwrap_err().to_string();
             assert!(error.contains(right), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_command_is_for_origins_of_one_page_that_a_person_can_read() {
+        let command = |text: &str| WebOrigin::parse(text).unwrap().command();
+        assert_eq!(command("http://[::1]:5173").unwrap(), "skein origins add 'http://[::1]:5173'");
+        assert_eq!(command("app://chat").unwrap(), "skein origins add app://chat");
+        for text in ["null", "file://", &format!("http://{}", "a".repeat(200))] {
+            assert_eq!(command(text), None, "{text}");
         }
     }
 

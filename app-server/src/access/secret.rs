@@ -1,5 +1,6 @@
 //! Random secrets. A secret leaves memory as zeros, and has no `Debug` and no `Display`.
 
+use std::fmt;
 use std::io;
 
 use base64::Engine as _;
@@ -55,6 +56,27 @@ impl Secret {
     /// Its digest.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.0)
+    }
+}
+
+/// A secret that a request has sent, right or wrong.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct SentSecret(Zeroizing<String>);
+
+impl SentSecret {
+    pub(crate) fn new(text: &str) -> Self {
+        Self(Zeroizing::new(text.to_owned()))
+    }
+
+    /// The secret itself, for the comparison.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SentSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SentSecret(..)")
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use skein_app_server::access::origin_command;
 use skein_app_server::config::edit::{EditMode, SettingsFile};
 use skein_protocol::access::Access;
 use skein_protocol::extension::{RefusedOriginEntry, SkeinStatusResponse};
@@ -133,12 +134,12 @@ fn lacking(file: &SettingsFile, mut refused: Vec<RefusedOriginEntry>) -> Vec<Ref
 }
 
 fn shown(entry: &RefusedOriginEntry) -> Value {
-    json!({ "origin": entry.origin, "atMs": entry.at_ms, "command": out::allowing(&entry.origin) })
+    json!({ "origin": entry.origin, "atMs": entry.at_ms, "command": origin_command(&entry.origin) })
 }
 
 fn line(entry: &RefusedOriginEntry) -> String {
     let at = status::moment(entry.at_ms);
-    format!("refused at {at}: {}; if it is yours: {}", entry.origin, out::allowing(&entry.origin))
+    format!("refused at {at}: {}", out::refused(&entry.origin))
 }
 
 impl AddOrigin {

@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::Path;
 
 use anyhow::Context;
+use skein_app_server::access::origin_command;
 use skein_app_server::telemetry;
 
 /// Prints a line to stdout, with line feeds escaped. A closed reader, such as `head`, is no error.
@@ -64,9 +65,12 @@ pub(super) fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// The command that allows an origin.
-pub(super) fn allowing(origin: &str) -> String {
-    format!("skein origins add {}", quoted(origin))
+/// An origin that a server has refused, and the command that allows it if one does.
+pub(super) fn refused(origin: &str) -> String {
+    match origin_command(origin) {
+        Some(command) => format!("{origin}; if it is yours: {command}"),
+        None => format!("{origin}, which many pages may share"),
+    }
 }
 
 /// A path as in JSON, even if it is no text.

@@ -2,13 +2,14 @@
 
 use skein_helpers::levels;
 use skein_protocol::extension::{
-    AdmissionCounts, HelperCounts, IndexCounts, IndexState, LeftoverCounts, PressureCounts, RefusalCounts,
-    ReloadCounts, RepairCounts, RepairState, ReplayCounts, SkeinStatusResponse, StoreCounts, TextsCounts,
-    TextsState, ThreadCounts, TurnCounts, UnloadCounts, ZeroCounts,
+    AdmissionCounts, AdmittedEntry, DoorKind, HelperCounts, IndexCounts, IndexState, LeftoverCounts,
+    PressureCounts, RefusalCounts, ReloadCounts, RepairCounts, RepairState, ReplayCounts,
+    SkeinStatusResponse, StoreCounts, TextsCounts, TextsState, ThreadCounts, TurnCounts, UnloadCounts,
+    ZeroCounts,
 };
 use skein_store::home::listens;
 
-use super::out::{allowing, one_line};
+use super::out::{one_line, refused};
 
 /// One line for each subject: its name, then its numbers.
 pub(super) fn table(status: &SkeinStatusResponse) -> String {
@@ -114,21 +115,38 @@ fn work(status: &SkeinStatusResponse) -> [StatusRow; 8] {
     ]
 }
 
-/// The requests that did not get in, and the pages among them.
+/// The open connections, and the requests that did not get in, with the pages among them.
 fn doors(status: &SkeinStatusResponse) -> Vec<StatusRow> {
-    let AdmissionCounts { origins_total, credentials_total, helpers_total, users_total, last_origins } =
-        &status.admission;
+    let AdmissionCounts {
+        origins_total,
+        credentials_total,
+        helpers_total,
+        users_total,
+        last_origins,
+        admitted,
+    } = &status.admission;
     let counts = format!(
         "{origins_total} pages, {credentials_total} without a right credential, {helpers_total} helpers, {users_total} \
          other users"
     );
-    let pages = last_origins.iter().rev().map(|page| {
-        (
-            "refused page",
-            format!("{} at {}; if it is yours: {}", page.origin, moment(page.at_ms), allowing(&page.origin)),
-        )
+    let inside = admitted.iter().map(|entry| {
+        let AdmittedEntry { who, door, origin, scope, connections } = entry;
+        let page = origin.as_ref().map_or_else(String::new, |origin| format!(" of {origin}"));
+        ("admitted", format!("{connections} of {who}{page}, by {}, scope {scope}", door_word(*door)))
     });
-    std::iter::once(("not admitted", counts)).chain(pages).collect()
+    let pages = last_origins
+        .iter()
+        .rev()
+        .map(|page| ("refused page", format!("at {}: {}", moment(page.at_ms), refused(&page.origin))));
+    inside.chain([("not admitted", counts)]).chain(pages).collect()
+}
+
+fn door_word(door: DoorKind) -> &'static str {
+    match door {
+        DoorKind::Unix => "a unix socket",
+        DoorKind::Loopback => "a loopback port",
+        DoorKind::Remote => "a port of the network",
+    }
 }
 
 fn histories(status: &SkeinStatusResponse) -> [StatusRow; 4] {

@@ -179,7 +179,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_ticket_is_asked_for_with_its_scope() {
-        let body = r#"{"ticket":"S3cret-_","expiresAt":1700000000000}"#;
+        let body = r#"{"ticket":"S3cret-_","expiresAt":1700000000}"#;
         let (made, request) = asked(answer("200 OK", body), Access::Read).await;
         assert_eq!(made.unwrap().as_str(), "S3cret-_");
         assert!(request.starts_with("POST /auth/ticket HTTP/1.1\r\n"), "{request}");

@@ -10,7 +10,7 @@ use skein_helpers::Size;
 use skein_protocol::settings::AskForApproval;
 
 use crate::access::OriginPattern;
-use crate::policy::HELPER_MEMORY_LEAST;
+use crate::policy::{self, HELPER_MEMORY_LEAST};
 
 pub(super) const FLAG: &str = "write true or false";
 pub(super) const TEXT: &str = "write a text in quotes";
@@ -77,8 +77,12 @@ pub(super) fn names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D
 /// Origins of pages. The remedy for a wrong one says how to write it.
 pub(super) fn origins<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<OriginPattern>, D::Error> {
     let origins: Vec<String> = fit(from, ORIGINS, Some)?;
-    let origins: Result<Vec<_>, _> = origins.iter().map(|origin| OriginPattern::parse(origin)).collect();
-    origins.map_err(D::Error::custom)
+    let pattern = |origin: &String| {
+        let shown: String = origin.chars().take(policy::SHOWN_STRANGER).collect();
+        let named = |bad| D::Error::custom(format!("in the place of {shown:?} {bad}"));
+        OriginPattern::parse(origin).map_err(named)
+    };
+    origins.iter().map(pattern).collect()
 }
 
 fn between(least: impl Display, most: impl Display) -> String {

@@ -14,9 +14,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::heartbeat::ClientLiveness;
-use crate::access::{Admission, CredentialEnd};
+use crate::access::{Admission, AdmittedConnection, CredentialEnd, Door};
 use crate::app::App;
-use crate::config::Limits;
+use crate::config::{Limits, LocalPrograms};
 use crate::outbox::{CloseReason, Outbox, OutboxLimits};
 use crate::policy;
 use crate::router::session::ClientSession;
@@ -59,7 +59,8 @@ impl Connections {
         let session = Arc::new(session);
         services.subscribers.connect(outbox.clone());
         // From here on any end, even a panic, removes the connection from the map.
-        let presence = Presence(Arc::clone(&session));
+        let admitted = services.admitted.count(session.admission());
+        let presence = Presence { session: Arc::clone(&session), _admitted: admitted };
         let lane = store_lane(jobs, session.ended.clone(), outbox.clone());
         let lane = services.tasks.spawn_dedicated(format!("store-lane/{}", session.id().0), lane);
         exchange(socket, (&session, &life), router, presence).await;
@@ -131,7 +132,8 @@ async fn watch(session: &ClientSession, life: &ClientLiveness) -> CloseReason {
     }
 }
 
-/// Waits until the credential of a connection ends, or the settings no longer allow its page.
+/// Waits until the credential of a connection ends, or the settings no longer allow its page, or want a credential that
+/// it does not have.
 async fn loss_of_right(services: &App, admission: &Admission) -> CloseReason {
     let credential = async {
         match admission.credential() {
@@ -145,12 +147,21 @@ async fn loss_of_right(services: &App, admission: &Admission) -> CloseReason {
             None => std::future::pending().await,
         }
     };
+    let token = async {
+        match (admission.door, admission.credential()) {
+            (Door::Loopback | Door::Remote, None) => {
+                services.settings.until_not(|config| config.auth.local != LocalPrograms::Token).await;
+            }
+            (Door::Unix, _) | (Door::Loopback | Door::Remote, Some(_)) => std::future::pending().await,
+        }
+    };
     tokio::select! {
         end = credential => match end {
             CredentialEnd::Revoked => CloseReason::Revoked,
             CredentialEnd::Expired => CloseReason::Expired,
         },
         () = page => CloseReason::OriginRemoved,
+        () = token => CloseReason::TokenNeeded,
     }
 }
 
@@ -192,12 +203,15 @@ async fn store_lane(mut jobs: mpsc::Receiver<StoreJob>, ended: CancellationToken
 }
 
 /// The connection's entry in the map of subscribers. Its end wakes the owners of subscribed threads.
-struct Presence(Arc<ClientSession>);
+struct Presence {
+    session: Arc<ClientSession>,
+    _admitted: AdmittedConnection,
+}
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        let ClientSession { app: services, ended, .. } = self.0.as_ref();
-        let left = services.subscribers.disconnect(self.0.id());
+        let ClientSession { app: services, ended, .. } = self.session.as_ref();
+        let left = services.subscribers.disconnect(self.session.id());
         ended.cancel();
         for thread in left {
             services.registry.wake(thread);

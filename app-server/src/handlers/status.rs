@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use skein_base::durations::DurationCounts;
+use skein_protocol::access::Access;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{
     AdmissionCounts, HelperCounts, LeftoverCounts, MemoryCounts, PressureCounts, RefusalCounts,
@@ -25,7 +26,11 @@ pub(crate) fn status(
     session: &Arc<ClientSession>,
     _params: SkeinStatusParams,
 ) -> Result<SkeinStatusResponse, WireError> {
-    Ok(numbers(&session.app))
+    let mut status = numbers(&session.app);
+    if session.access() >= Access::Admin {
+        status.admission.admitted = session.app.admitted.entries();
+    }
+    Ok(status)
 }
 
 /// `server/diagnostics`: some of them, in the peer's form.
@@ -108,6 +113,8 @@ fn admission(services: &App) -> AdmissionCounts {
         helpers_total: refusals.helpers.get(),
         users_total: refusals.users.get(),
         last_origins: refusals.last_origins().into_iter().map(shown).collect(),
+        // Names of others, which figures do not have.
+        admitted: Vec::new(),
     }
 }
 

@@ -18,10 +18,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 
+use self::syntax::SyntaxAnswers;
 use crate::access::Door;
 use crate::connection::heartbeat::ClientLiveness;
 use crate::policy;
 
+mod syntax;
 #[cfg(test)]
 mod tests;
 
@@ -95,6 +97,8 @@ pub(crate) struct Visitor(Arc<Visit>);
 struct Visit {
     peer: Peer,
     life: Arc<ClientLiveness>,
+    /// A whole head of a request has come.
+    asked: AtomicBool,
     inside: AtomicBool,
     /// Its slot before the handshake, free again afterwards or at its end.
     place: Mutex<Option<OwnedSemaphorePermit>>,
@@ -123,7 +127,13 @@ impl<A> Acceptor<A> {
 impl Visitor {
     fn new(place: Option<OwnedSemaphorePermit>, peer: Peer) -> Self {
         let life = Arc::new(ClientLiveness::new(Clock.now()));
-        Self(Arc::new(Visit { peer, life, inside: AtomicBool::new(false), place: Mutex::new(place) }))
+        Self(Arc::new(Visit {
+            peer,
+            life,
+            asked: AtomicBool::new(false),
+            inside: AtomicBool::new(false),
+            place: Mutex::new(place),
+        }))
     }
 
     /// The handshake is done: from now on only silence ends the connection. Returns the record of its traffic.
@@ -132,6 +142,15 @@ impl Visitor {
         self.0.life.sign(Clock.now());
         drop(self.0.place.lock().unwrap_or_else(PoisonError::into_inner).take());
         Arc::clone(&self.0.life)
+    }
+
+    /// A head of a request has come, which gets an answer.
+    pub(crate) fn ask(&self) {
+        self.0.asked.store(true, Ordering::Release);
+    }
+
+    fn has_asked(&self) -> bool {
+        self.0.asked.load(Ordering::Acquire)
     }
 
     /// The other end.
@@ -201,6 +220,8 @@ pub(crate) struct Socket<S> {
     visitor: Visitor,
     /// The limit before its handshake.
     head: Option<HandshakeLimit>,
+    /// The answers to what is no HTTP.
+    syntax: SyntaxAnswers,
     /// The peer has not taken the written bytes.
     blocked: bool,
 }
@@ -215,7 +236,7 @@ impl<S> Socket<S> {
     fn new(stream: S, visitor: Visitor) -> Self {
         let end = Box::pin(tokio::time::sleep_until(Clock.now() + policy::HEAD_TIME));
         let head = Some(HandshakeLimit { end, left: policy::HEAD_BYTES });
-        Self { stream, visitor, head, blocked: false }
+        Self { stream, visitor, head, syntax: SyntaxAnswers::default(), blocked: false }
     }
 
     /// Ends a socket that is too slow with its handshake.
@@ -256,7 +277,7 @@ impl<S> Socket<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -265,13 +286,37 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
         self.keeps_to_the_time(cx)?;
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        let bytes = buffer.filled().len() - before;
-        Poll::Ready(self.has_read(bytes).inspect_err(|_| buffer.set_filled(before)))
+        let read = buffer.filled_mut().get_mut(before..).unwrap_or_default();
+        self.syntax.has_read(read);
+        let bytes = read.len();
+        let counted = self.has_read(bytes);
+        if counted.is_err() {
+            buffer.set_filled(before);
+            if !self.visitor.has_asked() {
+                syntax::too_large(&mut self.stream, cx);
+            }
+        }
+        Poll::Ready(counted)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Socket<S> {
+    /// Before the handshake: writes our refusal in the place of one of the HTTP library.
+    fn poll_instead(
+        &mut self,
+        cx: &mut Context<'_>,
+        answer: (&[u8], usize),
+    ) -> Option<Poll<io::Result<usize>>> {
+        self.head.as_ref()?;
+        self.syntax.poll_write(&mut self.stream, cx, answer)
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if let Some(instead) = self.poll_instead(cx, (bytes, bytes.len())) {
+            return instead;
+        }
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.has_written(written)
     }
@@ -281,6 +326,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let first = bytes.first().map(|first| &**first).unwrap_or_default();
+        if let Some(instead) = self.poll_instead(cx, (first, bytes.iter().map(|part| part.len()).sum())) {
+            return instead;
+        }
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
         self.has_written(written)
     }

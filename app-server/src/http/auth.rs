@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use skein_base::clock::WallMs;
 use skein_base::tasks::BlockingPool;
 use skein_protocol::access::Access;
+use zeroize::Zeroizing;
 
 use super::acceptor::Visitor;
-use super::access::{self, AccessRefusal, RefusalReason, RequestHead};
+use super::access::{self, AccessRefusal, Asker, RefusalReason};
 use super::routes::WebState;
 use crate::access::{
     Admission, CredentialKind, Grant, Identity, NewSession, RedeemError, Secret, TooManyTickets, WebOrigin,
@@ -33,7 +34,7 @@ struct ScopeBody {
     scope: Option<Access>,
 }
 
-/// A session or token, as its bearer sees it. Times are Unix milliseconds.
+/// A session or token, as its bearer sees it. Times are Unix seconds.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct SessionAnswer<'a> {
@@ -44,7 +45,7 @@ struct SessionAnswer<'a> {
     expires_at: Option<i64>,
 }
 
-/// A new ticket. The time is Unix milliseconds.
+/// A new ticket. The time is Unix seconds.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct TicketAnswer<'a> {
@@ -53,16 +54,17 @@ struct TicketAnswer<'a> {
 }
 
 /// The parts of a request that all of these routes use.
-type AuthRequest = (State<Arc<WebState>>, ConnectInfo<Visitor>, Extension<Admission>, Extension<RequestHead>);
+type AuthRequest = (State<Arc<WebState>>, ConnectInfo<Visitor>, Extension<Admission>, Extension<Asker>);
 
 /// `POST /auth/session`: a page redeems its ticket.
 pub(super) async fn redeem(
-    (State(web), ConnectInfo(visitor), Extension(admission), Extension(head)): AuthRequest,
+    (State(web), _, Extension(admission), Extension(asker)): AuthRequest,
     request: Request,
 ) -> Response {
     let name = label(request.headers());
     let redeemed = async {
         let TicketBody { ticket } = body(request).await?;
+        let ticket = Zeroizing::new(ticket);
         // `admit` lets only pages pass.
         let origin = admission.origin.ok_or_else(|| AccessRefusal::origin(None))?;
         let credentials = &web.services.credentials;
@@ -72,7 +74,7 @@ pub(super) async fn redeem(
     };
     match redeemed.await {
         Ok(redeemed) => answer(Some(&redeemed.secret), &redeemed.grant, Some(redeemed.expires_at)),
-        Err(refusal) => access::refused(&web, &visitor, Some(&head), refusal),
+        Err(refusal) => access::refused(&web, &asker, refusal),
     }
 }
 
@@ -120,7 +122,8 @@ pub(super) async fn ticket(
         made.map_err(|error: TooManyTickets| RefusalReason::Busy.refusal(error.to_string()))
     };
     match made.await {
-        Ok((secret, WallMs(expires_at))) => {
+        Ok((secret, expires_at)) => {
+            let expires_at = expires_at.seconds();
             Json(TicketAnswer { ticket: secret.expose(), expires_at }).into_response()
         }
         Err(refusal) => refusal.into_response(),
@@ -132,7 +135,7 @@ fn answer(secret: Option<&Secret>, grant: &Grant, expires: Option<WallMs>) -> Re
         session: secret.map(Secret::expose),
         scope: grant.access,
         origin: grant.origin.as_ref().map(WebOrigin::as_str),
-        expires_at: expires.map(|at| at.0),
+        expires_at: expires.map(WallMs::seconds),
     };
     Json(body).into_response()
 }
@@ -140,8 +143,8 @@ fn answer(secret: Option<&Secret>, grant: &Grant, expires: Option<WallMs>) -> Re
 /// The credential of the request.
 fn bearer(admission: &Admission) -> Result<&Grant, AccessRefusal> {
     match &admission.identity {
-        Identity::Bearer(grant) => Ok(grant),
-        Identity::LocalProgram | Identity::Helper(_) | Identity::Anonymous => {
+        Identity::Bearer(grant) | Identity::Helper { grant: Some(grant), .. } => Ok(grant),
+        Identity::LocalProgram | Identity::Helper { grant: None, .. } | Identity::Anonymous => {
             Err(RefusalReason::Missing.refusal("send the session as Authorization: Bearer"))
         }
     }

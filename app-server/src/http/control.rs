@@ -4,12 +4,14 @@ use std::io;
 use std::sync::Arc;
 
 use nix::unistd::{Uid, geteuid};
+use skein_base::clock::Clock;
 use skein_base::system::peers::{self, UnixPeer};
 use skein_store::home::{HomePaths, socket};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 
 use super::acceptor::{Accept, Peer};
+use super::access::{PeerKey, RefusalLog};
 use crate::access::Refusals;
 
 /// The listening socket in the home.
@@ -19,6 +21,7 @@ pub(crate) struct Control {
     /// The user whose programs have access.
     user: Uid,
     refusals: Arc<Refusals>,
+    log: RefusalLog,
     /// Connections that another unix socket of this process has accepted.
     brought: mpsc::Receiver<UnixStream>,
     entrance: mpsc::Sender<UnixStream>,
@@ -33,7 +36,7 @@ impl Control {
         let listener = UnixListener::from_std(socket::listen_at(paths)?)?;
         // One at a time: the others wait at their own socket.
         let (entrance, brought) = mpsc::channel(1);
-        Ok(Self { listener, user: geteuid(), refusals, brought, entrance })
+        Ok(Self { listener, user: geteuid(), refusals, log: RefusalLog::default(), brought, entrance })
     }
 
     /// Takes connections that another unix socket of this process has accepted.
@@ -45,9 +48,10 @@ impl Control {
     fn admitted(&self, stream: &UnixStream) -> Option<UnixPeer> {
         match peers::peer_of_unix(stream) {
             Ok(peer) if peer.uid == self.user.as_raw() => return Some(peer),
-            Ok(peer) => {
+            Ok(peer) if self.log.is_news(PeerKey::User(peer.uid), "", Clock.now()) => {
                 tracing::warn!(uid = peer.uid, pid = ?peer.pid, "another user's program is not served");
             }
+            Ok(_) => {}
             Err(error) => tracing::warn!(%error, "a program of an unknown user is not served"),
         }
         self.refusals.users.add_one();

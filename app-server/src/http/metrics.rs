@@ -227,7 +227,7 @@ fn repair(page: &mut MetricsPage<'_>, repair: &RepairCounts) -> fmt::Result {
 
 fn clients(page: &mut MetricsPage<'_>, status: &SkeinStatusResponse) -> fmt::Result {
     let RefusalCounts { overloaded, slow_clients } = &status.refusals;
-    let AdmissionCounts { origins_total, credentials_total, helpers_total, users_total, last_origins: _ } =
+    let AdmissionCounts { origins_total, credentials_total, helpers_total, users_total, .. } =
         &status.admission;
     let ReplayCounts { events_total, gaps_total } = &status.replay;
     page.counter("refused_origins", "Requests of pages that are not allowed", *origins_total)?;

@@ -15,7 +15,7 @@ use axum::{Router as HttpRouter, middleware};
 use skein_protocol::access::Access;
 
 use super::acceptor::Visitor;
-use super::access::{self, AccessRefusal, Need, RefusalReason, SUBPROTOCOL, WrongCredentials};
+use super::access::{self, AccessRefusal, Need, RefusalLog, RefusalReason, SUBPROTOCOL, WrongCredentials};
 use super::auth;
 use super::metrics::{self, Scrape};
 use crate::access::{Admission, Door};
@@ -31,6 +31,7 @@ pub(crate) struct WebState {
     router: Arc<Router>,
     connections: Connections,
     pub(super) wrong_credentials: WrongCredentials,
+    pub(super) refusal_log: RefusalLog,
     /// Cleared when the server begins to stop.
     pub(crate) ready: AtomicBool,
 }
@@ -43,6 +44,7 @@ impl WebState {
             router: Arc::new(router),
             connections: Connections::default(),
             wrong_credentials: WrongCredentials::default(),
+            refusal_log: RefusalLog::default(),
             ready: AtomicBool::new(true),
         }
     }

@@ -60,6 +60,8 @@ pub(crate) enum CloseReason {
     Expired,
     /// 1008: the page's origin is no longer in the settings.
     OriginRemoved,
+    /// 1008: the settings want a credential now, and the connection has none.
+    TokenNeeded,
     /// 1009: a message above the limit.
     TooLarge,
     /// 1011: a bug of the server.
@@ -80,6 +82,7 @@ impl CloseReason {
             CloseReason::Revoked => Some((1008, "revoked")),
             CloseReason::Expired => Some((1008, "expired")),
             CloseReason::OriginRemoved => Some((1008, "this origin is no longer allowed")),
+            CloseReason::TokenNeeded => Some((1008, "a token is needed now")),
             CloseReason::TooLarge => Some((1009, "the message is above the limit")),
             CloseReason::Fault => Some((1011, "internal error")),
             CloseReason::SlowClient => Some((1013, "too slow: connect again and resume")),

@@ -2,9 +2,11 @@
 
 use anyhow::{Result, ensure};
 use serde_json::json;
-use skein_integration_tests::credentials::PAGE;
+use skein_integration_tests::credentials::{PAGE, page};
 use skein_integration_tests::home::Home;
 use skein_integration_tests::http::{Answer, Request};
+use skein_protocol::access::Access;
+use skein_protocol::extension::{DoorKind, SkeinStatusResponse};
 
 const FOREIGN: &str = "http://example.org";
 
@@ -295,5 +297,92 @@ async fn the_command_of_a_refusal_is_taken_literally_by_a_shell() -> Result<()> 
     }
     let answer = get("/metrics").header("Origin", "http://a;$(id)").send(home.address()).await?;
     assert_eq!(answer.json()?["message"], "a malformed origin is not allowed");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn an_origin_of_many_pages_and_a_very_long_one_get_no_command() -> Result<()> {
+    let home = with_page().await?;
+    let long = format!("http://{}.example", "a".repeat(200));
+    for origin in ["null", "file://", &long] {
+        let answer = get("/metrics").header("Origin", origin).send(home.address()).await?;
+        assert_eq!(answer.refusal(), (403, "origin".to_owned()));
+        assert_eq!(answer.json()?["message"], "a malformed origin is not allowed", "{origin}");
+    }
+    for shown in [home.skein(&["origins", "list"]).await?, home.skein(&["status"]).await?] {
+        assert!(shown.contains("null, which many pages") && !shown.contains("skein origins add"), "{shown}");
+    }
+    home.finish().await
+}
+
+#[tokio::test]
+async fn the_status_names_the_open_connections_to_an_admin_alone() -> Result<()> {
+    let home = with_page().await?;
+    let session = home.session(PAGE, "chat").await?;
+    let mut chat = page(home.address(), PAGE, &session).await?;
+    let _second = page(home.address(), PAGE, &session).await?;
+    let mut reader = home.client_of("read").await?;
+    let mut local = home.client().await?;
+    let all = local.status().await?.admission.admitted;
+    let entry = |who: &str| {
+        let found = all.iter().find(|entry| entry.who.starts_with(who));
+        found.map(|entry| (entry.door, entry.origin.as_deref(), entry.scope, entry.connections))
+    };
+    assert_eq!(entry("session"), Some((DoorKind::Loopback, Some(PAGE), Access::Chat, 2)), "{all:?}");
+    assert_eq!(entry("token \"read\""), Some((DoorKind::Loopback, None, Access::Read, 1)), "{all:?}");
+    assert_eq!(entry("a local program"), Some((DoorKind::Loopback, None, Access::Admin, 1)), "{all:?}");
+    let shown = home.skein(&["status"]).await?;
+    assert!(shown.contains("token \"read\", by a loopback port, scope read"), "{shown}");
+    assert_eq!(chat.status().await?.admission.admitted, []);
+    assert_eq!(reader.status().await?.admission.admitted, []);
+    drop(reader);
+    let gone =
+        |status: &SkeinStatusResponse| status.admission.admitted.iter().all(|one| one.scope != Access::Read);
+    local.until_status("the end of the reader", gone).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn answers_to_too_many_tries_have_the_protecting_headers() -> Result<()> {
+    let home = with_page().await?;
+    let ticket = Request::new("POST", "/auth/ticket").json(&json!({}));
+    let wrong = get("/metrics").bearer("x");
+    for (request, status, tries) in [(ticket, 503, 65), (wrong, 429, 11)] {
+        let mut last = request.send(home.address()).await?;
+        for _ in 1..tries {
+            last = request.send(home.address()).await?;
+        }
+        assert_eq!(last.status, status, "{last:?}");
+        protected(&last, "same-origin");
+    }
+    home.finish().await
+}
+
+#[tokio::test]
+async fn refusals_that_repeat_have_one_line_in_the_log() -> Result<()> {
+    let mut home = with_page().await?;
+    for _ in 0..20 {
+        let answer = get("/metrics").header("Origin", FOREIGN).send(home.address()).await?;
+        assert_eq!(answer.status, 403);
+    }
+    let log = home.whole_log().await?;
+    assert_eq!(log.lines().filter(|line| line.contains("a page is refused")).count(), 1, "{log}");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn wrong_credentials_of_one_user_count_together_whatever_the_address() -> Result<()> {
+    let home = with_page().await?;
+    let send = async |from: [u8; 4], secret: &str| {
+        let request = get("/metrics").bearer(secret);
+        anyhow::Ok(request.send_from(from, home.address()).await?.status)
+    };
+    let mut found = Vec::new();
+    for last in 1..=12 {
+        found.push(send([127, 0, 0, last], "x").await?);
+    }
+    assert_eq!(found, [vec![401; 10], vec![429; 2]].concat());
+    let token = home.token("program", "read").await?;
+    assert_eq!(send([127, 0, 0, 1], &token).await?, 200, "a right one passes");
     home.finish().await
 }

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use anyhow::{Context, Result, anyhow, ensure};
+use serde_json::{Value, json};
 use skein_integration_tests::client::{Client, End};
 use skein_integration_tests::credentials::{PAGE, bearer, page};
 use skein_integration_tests::home::Home;
 use skein_integration_tests::http::Request;
 use skein_protocol::ids::{ThreadId, TurnId};
+use skein_protocol::methods::ConfigValueWrite;
 use skein_protocol::notifications::ItemAgentMessageDelta;
+use skein_protocol::table::Method;
 use skein_protocol::turn::TurnStatus;
 
 /// The promised time from the end of a credential to the end of its connections.
@@ -203,5 +205,28 @@ async fn a_revoked_token_cuts_a_client_off_that_does_not_read() -> Result<()> {
     home.skein(&["token", "revoke", "laptop"]).await?;
     home.until_line(&["a connection has ended", "laptop", "Revoked", "1008"]).await?;
     assert_eq!(witness.turn_end(&turn).await?.status, TurnStatus::Completed);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_reload_that_wants_tokens_cuts_programs_off_that_have_none() -> Result<()> {
+    let home = with_page().await?;
+    let token = home.token("laptop", "admin").await?;
+    let mut bearer = bearer(home.address(), &token).await?;
+    let mut program = home.client().await?;
+    let mut cut = home.client().await?;
+    let thread = cut.start_thread_with("words").await?;
+    let turn = cut.start_turn(thread, STREAM.0).await?;
+    cut.next::<ItemAgentMessageDelta>(|delta| delta.turn_id == turn).await?;
+    let write = json!({ "keyPath": "auth.local", "value": "token", "mergeStrategy": "replace" });
+    bearer.call_raw(ConfigValueWrite::INFO.wire, &write).await?.map_err(|error| anyhow!("{error:?}"))?;
+    let ended = tokio::time::timeout(PROMISE, cut.until_end()).await;
+    assert_eq!(ended.context("the connection is not closed in time")??, End::Close(Some(1008)));
+    assert_eq!(cut.close_text(), Some("a token is needed now"));
+    assert_eq!(program.until_end().await?, End::Close(Some(1008)));
+    // A client with a token stays, and so does the turn.
+    bearer.until_status("the end of the turn", |status| status.turns.completed_total == 1).await?;
+    // The programs of the unix socket come in as before.
+    home.skein(&["token", "list"]).await?;
     home.finish().await
 }

@@ -1,8 +1,9 @@
 //! Tickets and sessions of pages: how often, where, how long and for how much they are good.
 
 use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use skein_integration_tests::client::Client;
 use skein_integration_tests::credentials::{PAGE, page, redeeming};
@@ -174,6 +175,29 @@ async fn a_session_does_not_outlive_the_token_that_made_it() -> Result<()> {
     let of_token = Request::new("GET", "/auth/session").bearer(&token).send(home.address()).await?;
     let ticket = secret(&ask(&home, Some(&token), json!({})).await?, "ticket")?;
     assert_eq!(ends(&home.redeem(PAGE, &ticket).await?)?, ends(&of_token)?);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn every_expiry_is_in_seconds() -> Result<()> {
+    let home = with_pages().await?;
+    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
+    // A slow machine takes its time between the answers.
+    let is_in = |answer: &Value, life: i64| -> Result<()> {
+        let end = answer["expiresAt"].as_i64().context("no end")?;
+        ensure!((now + life..now + life + 600).contains(&end), "{answer}, after {now} for {life} s");
+        Ok(())
+    };
+    let week = 7 * 24 * 3_600;
+    let made = ask(&home, None, json!({})).await?;
+    is_in(&made.json()?, 30)?;
+    let redeemed = home.redeem(PAGE, &secret(&made, "ticket")?).await?;
+    is_in(&redeemed.json()?, week)?;
+    let session = secret(&redeemed, "session")?;
+    let shown = Request::new("GET", "/auth/session").header("Origin", PAGE).bearer(&session);
+    is_in(&shown.send(home.address()).await?.json()?, week)?;
+    let listed: Value = serde_json::from_str(&home.skein(&["sessions", "list", "--json"]).await?)?;
+    is_in(&listed["data"][0], week)?;
     home.finish().await
 }
 

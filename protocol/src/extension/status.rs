@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 
 use super::IndexingDetails;
+use crate::access::Access;
 
 /// Params of `skein/status`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -396,6 +397,35 @@ pub struct AdmissionCounts {
     pub users_total: u64,
     /// The last refused origins, the newest last.
     pub last_origins: Vec<RefusedOriginEntry>,
+    /// The open connections, equal ones together. Empty for clients below the access `admin`.
+    pub admitted: Vec<AdmittedEntry>,
+}
+
+/// Open connections that came in with the same right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AdmittedEntry {
+    /// Their client: `a local program`, `helper "NAME"`, `session "LABEL"` or `token "NAME"`.
+    pub who: String,
+    /// The door that they came by.
+    pub door: DoorKind,
+    /// The origin of their page; null for programs.
+    pub origin: Option<String>,
+    /// Their access.
+    pub scope: Access,
+    /// Their number.
+    pub connections: u64,
+}
+
+/// A way into the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum DoorKind {
+    /// A unix socket.
+    Unix,
+    /// A port on a loopback address.
+    Loopback,
+    /// A port that other machines can reach.
+    Remote,
 }
 
 /// A page that was refused.

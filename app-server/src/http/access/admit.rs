@@ -45,7 +45,8 @@ pub(crate) enum User {
 /// A helper at the other end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HelperCaller {
-    pub(crate) name: String,
+    /// Its name in the settings; `None` for one that has ended.
+    pub(crate) name: Option<String>,
     /// Its settings let it connect.
     pub(crate) may_connect: bool,
 }
@@ -102,7 +103,7 @@ pub(crate) fn admit(
         None => local_program(rules, (door, need), head, facts.user)?,
     };
     let (identity, access) = match helper {
-        Some(name) => (Identity::Helper(name), access.min(Access::Chat)),
+        Some(name) => (helper_with(name, identity), access.min(Access::Chat)),
         None => (identity, access),
     };
     if let Need::Access(least) = need
@@ -150,12 +151,25 @@ fn is_own(head: &RequestHead, origin: &WebOrigin) -> bool {
 fn not_a_helper(helper: Option<HelperCaller>) -> Result<Option<String>, AccessRefusal> {
     match helper {
         None => Ok(None),
-        Some(HelperCaller { name, may_connect: true }) => Ok(Some(name)),
-        Some(HelperCaller { name, may_connect: false }) => {
+        Some(HelperCaller { name: None, .. }) => {
+            Err(RefusalReason::Helper.refusal("a process of a helper that has ended may not connect"))
+        }
+        Some(HelperCaller { name: Some(name), may_connect: true }) => Ok(Some(name)),
+        Some(HelperCaller { name: Some(name), may_connect: false }) => {
             let key = format!("mcp_servers.{name}.may_connect = true");
             Err(RefusalReason::Helper.refusal(format!("helper {name} may not connect; if it should: {key}")))
         }
     }
+}
+
+/// A helper that may connect. Its credential's end ends its connection.
+fn helper_with(name: String, identity: Identity) -> Identity {
+    let grant = match identity {
+        Identity::Bearer(grant) => Some(grant),
+        Identity::Helper { grant, .. } => grant,
+        Identity::LocalProgram | Identity::Anonymous => None,
+    };
+    Identity::Helper { name, grant }
 }
 
 fn is_local_program(head: &RequestHead) -> bool {

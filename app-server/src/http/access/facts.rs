@@ -15,6 +15,16 @@ use super::head::RequestHead;
 use super::refusal::RefusalReason;
 use crate::access::CredentialRefusal;
 
+/// A user nobody knows.
+const UNKNOWN: (User, Option<u32>) = (User::Unknown, None);
+
+/// The facts about a request.
+pub(super) struct Gathered {
+    pub(super) facts: Facts,
+    /// The user at the other end, if the kernel was asked and knows.
+    pub(super) uid: Option<u32>,
+}
+
 /// The facts of a decision that needs none.
 pub(super) fn nobody() -> Facts {
     Facts { user: User::Unknown, helper: None, credential: None }
@@ -26,26 +36,27 @@ pub(super) async fn gather(
     visitor: &Visitor,
     (rules, need): (AccessRules<'_>, Need),
     head: &RequestHead,
-) -> Facts {
+) -> Gathered {
     if matches!(need, Need::Page | Need::Open) {
-        return nobody();
+        return Gathered { facts: nobody(), uid: None };
     }
     let services = &web.services;
-    let credential = head.credential.as_ref().map(|secret| services.credentials.check(secret).map_err(wrong));
+    let credential =
+        head.credential.as_ref().map(|secret| services.credentials.check(secret.expose()).map_err(wrong));
     let asks = asks_for_user(rules, visitor.door(), need, head);
     let peer = visitor.peer().clone();
     // Helpers are few; without one, nothing of theirs is read.
     let helpers = Some(Arc::clone(&services.helpers)).filter(|helpers| helpers.has_living());
     if helpers.is_none()
-        && let Some(user) = user_at_once(&peer, asks)
+        && let Some((user, uid)) = user_at_once(&peer, asks)
     {
-        return Facts { user, helper: None, credential };
+        return Gathered { facts: Facts { user, helper: None, credential }, uid };
     }
     let look = move || owner(&peer, asks, helpers.as_deref());
     let looked = services.tasks.blocking("caller", BlockingPool::Processes, look);
     // A panic was logged; an unknown user gets in nowhere.
-    let (user, helper) = looked.await.unwrap_or((User::Unknown, None));
-    Facts { user, helper, credential }
+    let ((user, uid), helper) = looked.await.unwrap_or((UNKNOWN, None));
+    Gathered { facts: Facts { user, helper, credential }, uid }
 }
 
 fn wrong(reason: CredentialRefusal) -> RefusalReason {
@@ -59,10 +70,10 @@ fn wrong(reason: CredentialRefusal) -> RefusalReason {
 }
 
 /// The user at the other end; `None` if only tables of the kernel know, which take milliseconds.
-fn user_at_once(peer: &Peer, asks: bool) -> Option<User> {
+fn user_at_once(peer: &Peer, asks: bool) -> Option<(User, Option<u32>)> {
     match peer {
-        Peer::Unix(_) => Some(User::Same),
-        Peer::Tcp { .. } if !asks => Some(User::Unknown),
+        Peer::Unix(unix) => Some((User::Same, Some(unix.uid))),
+        Peer::Tcp { .. } if !asks => Some(UNKNOWN),
         Peer::Tcp { local, peer } => match peers::peer_of_tcp_at_once(*local, *peer) {
             Err(Unknown::NotAtOnce) => None,
             found => Some(user(peer, &found)),
@@ -71,13 +82,13 @@ fn user_at_once(peer: &Peer, asks: bool) -> Option<User> {
 }
 
 /// The user and the helper at the other end. Blocks.
-fn owner(peer: &Peer, asks: bool, helpers: Option<&Helpers>) -> (User, Option<HelperCaller>) {
+fn owner(peer: &Peer, asks: bool, helpers: Option<&Helpers>) -> ((User, Option<u32>), Option<HelperCaller>) {
     match peer {
         Peer::Unix(unix) => {
             let caller = helpers.and_then(|helpers| helpers.helper_of_peer(unix));
-            (User::Same, caller.map(helper_caller))
+            ((User::Same, Some(unix.uid)), caller.map(helper_caller))
         }
-        Peer::Tcp { .. } if !asks && helpers.is_none() => (User::Unknown, None),
+        Peer::Tcp { .. } if !asks && helpers.is_none() => (UNKNOWN, None),
         Peer::Tcp { local, peer } => {
             let found = peers::peer_of_tcp(*local, *peer);
             let caller = helpers.and_then(|helpers| {
@@ -91,13 +102,13 @@ fn owner(peer: &Peer, asks: bool, helpers: Option<&Helpers>) -> (User, Option<He
     }
 }
 
-fn user(peer: &SocketAddr, found: &Result<SocketOwner, Unknown>) -> User {
+fn user(peer: &SocketAddr, found: &Result<SocketOwner, Unknown>) -> (User, Option<u32>) {
     match found {
-        Ok(owner) if owner.uid == geteuid().as_raw() => User::Same,
-        Ok(_) => User::Other,
+        Ok(owner) if owner.uid == geteuid().as_raw() => (User::Same, Some(owner.uid)),
+        Ok(owner) => (User::Other, Some(owner.uid)),
         Err(error) => {
             tracing::debug!(%peer, %error, "the owner of a connection is unknown");
-            User::Unknown
+            UNKNOWN
         }
     }
 }

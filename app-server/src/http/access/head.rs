@@ -3,10 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
 use super::refusal::{AccessRefusal, RefusalReason};
-use crate::access::{Door, WebOrigin};
+use crate::access::{Door, SentSecret, WebOrigin};
 
 /// The subprotocol of a client that sends its credential with the handshake. The server selects it in the answer.
 pub(crate) const SUBPROTOCOL: &str = "skein.v1";
@@ -51,7 +51,7 @@ pub(crate) struct RequestHead {
     /// Whether a proxy or a tunnel has passed the request on.
     pub(crate) is_forwarded: bool,
     /// The credential that it carries.
-    pub(crate) credential: Option<String>,
+    pub(crate) credential: Option<SentSecret>,
     /// Whether a browser asks for the script of a service worker.
     pub(crate) is_worker_script: bool,
 }
@@ -167,7 +167,7 @@ fn is_forwarded(headers: &HeaderMap) -> bool {
 
 /// The credential of a request: `Authorization: Bearer SECRET` (RFC 6750), or the subprotocol `skein.auth.SECRET`
 /// beside [`SUBPROTOCOL`].
-fn credential(headers: &HeaderMap) -> Result<Option<String>, AccessRefusal> {
+fn credential(headers: &HeaderMap) -> Result<Option<SentSecret>, AccessRefusal> {
     let mut found = Vec::new();
     for value in headers.get_all(header::AUTHORIZATION) {
         let text = value.to_str().unwrap_or_default();
@@ -175,11 +175,11 @@ fn credential(headers: &HeaderMap) -> Result<Option<String>, AccessRefusal> {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(RefusalReason::Malformed.refusal("write Authorization: Bearer SECRET"));
         }
-        found.push(secret.trim().to_owned());
+        found.push(SentSecret::new(secret.trim()));
     }
     let protocols: Vec<&str> = subprotocols(headers).collect();
     let offered = protocols.iter().filter_map(|protocol| protocol.strip_prefix(CREDENTIAL));
-    let offered: Vec<String> = offered.map(str::to_owned).collect();
+    let offered: Vec<SentSecret> = offered.map(SentSecret::new).collect();
     if !offered.is_empty() && !protocols.contains(&SUBPROTOCOL) {
         return Err(RefusalReason::Subprotocol.refusal("offer skein.v1 beside skein.auth.SECRET"));
     }
@@ -187,6 +187,17 @@ fn credential(headers: &HeaderMap) -> Result<Option<String>, AccessRefusal> {
     match found.len() {
         0 | 1 => Ok(found.pop()),
         _ => Err(RefusalReason::Credentials.refusal("send one credential")),
+    }
+}
+
+/// Takes the credential out of the headers, which outlive the decision. The other subprotocols stay.
+pub(super) fn remove_credential(headers: &mut HeaderMap) {
+    headers.remove(header::AUTHORIZATION);
+    if subprotocols(headers).any(|protocol| protocol.starts_with(CREDENTIAL)) {
+        let others = subprotocols(headers).filter(|protocol| !protocol.starts_with(CREDENTIAL));
+        let others = HeaderValue::from_str(&others.collect::<Vec<_>>().join(", "));
+        headers.remove(header::SEC_WEBSOCKET_PROTOCOL);
+        headers.extend(others.ok().map(|others| (header::SEC_WEBSOCKET_PROTOCOL, others)));
     }
 }
 

@@ -7,16 +7,28 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::time::Instant;
 
+use super::super::acceptor::Peer;
 use super::refusal::AccessRefusal;
 use crate::policy;
 
-/// The sender of wrong credentials.
+/// The sender of requests that are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum PeerKey {
     /// A user of this machine.
     User(u32),
-    /// An address.
+    /// An address, where no kernel names the user.
     Address(IpAddr),
+}
+
+impl PeerKey {
+    /// The other end of a connection, whose user the kernel may have named.
+    pub(super) fn of(peer: &Peer, uid: Option<u32>) -> Self {
+        match (peer, uid) {
+            (Peer::Unix(unix), _) => Self::User(unix.uid),
+            (Peer::Tcp { .. }, Some(uid)) => Self::User(uid),
+            (Peer::Tcp { peer, .. }, None) => Self::Address(peer.ip().to_canonical()),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -53,6 +65,25 @@ impl WrongCredentials {
     }
 }
 
+/// The refusals of the last minute that have a line in the log, so that a peer that repeats itself fills no disk.
+#[derive(Debug, Default)]
+pub(crate) struct RefusalLog(Mutex<HashMap<(PeerKey, String), Instant>>);
+
+impl RefusalLog {
+    /// Whether this refusal of this peer deserves a line: it has none of the last minute, and the peer few others.
+    pub(crate) fn is_news(&self, peer: PeerKey, message: &str, now: Instant) -> bool {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.retain(|_, since| now < *since + policy::REFUSAL_LINES_TIME);
+        let of_peer = lines.keys().filter(|(known, _)| *known == peer).count();
+        let key = (peer, message.to_owned());
+        if of_peer >= policy::REFUSAL_LINES || lines.contains_key(&key) {
+            return false;
+        }
+        lines.insert(key, now);
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -81,6 +112,20 @@ mod tests {
         assert_eq!(counts.limit(PeerKey::User(8), wrong(), now).reason, RefusalReason::Unknown);
         let later = now + policy::WRONG_CREDENTIALS_TIME + Duration::from_secs(1);
         assert_eq!(counts.limit(PEER, wrong(), later).reason, RefusalReason::Unknown);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_that_is_repeated_has_one_line_a_minute() {
+        let (log, now) = (RefusalLog::default(), Clock.now());
+        let news = |peer, message: &str, now| log.is_news(peer, message, now);
+        assert!(news(PEER, "a", now) && !news(PEER, "a", now));
+        assert!(news(PeerKey::User(8), "a", now), "another peer");
+        for other in 1..policy::REFUSAL_LINES {
+            assert!(news(PEER, &other.to_string(), now), "another refusal");
+        }
+        assert!(!news(PEER, "b", now), "the log has enough of this peer");
+        let later = now + policy::REFUSAL_LINES_TIME;
+        assert!(news(PEER, "a", later) && news(PEER, "b", later));
     }
 
     #[tokio::test(start_paused = true)]

@@ -18,16 +18,24 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 pub(crate) use admit::Need;
-pub(crate) use head::{RequestHead, SUBPROTOCOL};
-pub(crate) use limiter::WrongCredentials;
+use head::RequestHead;
+pub(crate) use head::SUBPROTOCOL;
+pub(crate) use limiter::{PeerKey, RefusalLog, WrongCredentials};
 pub(crate) use refusal::{AccessRefusal, RefusalReason};
 
-use self::limiter::PeerKey;
-use super::acceptor::{Peer, Visitor};
+use self::facts::Gathered;
+use super::acceptor::Visitor;
 use super::routes::{self, WebState};
-use crate::access::{Admission, Identity, WebOrigin};
-use crate::app::App;
+use crate::access::{Admission, WebOrigin};
 use crate::config::{LocalPrograms, ServerConfig};
+
+/// The sender of a request, as counts and logs of refusals know it.
+#[derive(Debug, Clone)]
+pub(crate) struct Asker {
+    peer: PeerKey,
+    /// The page, if one has sent its origin.
+    page: Option<WebOrigin>,
+}
 
 /// Passes a request on with its admission, or refuses it.
 pub(crate) async fn guard(
@@ -36,28 +44,35 @@ pub(crate) async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
+    visitor.ask();
     let (mut parts, body) = request.into_parts();
     let seen_by_all = parts.uri.path() == routes::HEALTH;
-    let head = match RequestHead::read(visitor.door(), &parts) {
+    let mut head = match RequestHead::read(visitor.door(), &parts) {
         Ok(head) => head,
         Err(refusal) => {
             let listed = |origin: &WebOrigin| web.services.config().browser.allows(origin);
             let page = head::origin(&parts.headers).filter(listed);
-            return headers::finish(refused(&web, &visitor, None, refusal), page.as_ref(), seen_by_all);
+            let asker = Asker { peer: PeerKey::of(visitor.peer(), None), page: None };
+            return headers::finish(refused(&web, &asker, refusal), page.as_ref(), seen_by_all);
         }
     };
     if head.is_worker_script {
         return headers::finish(no_worker(), None, seen_by_all);
     }
     let page = allowed_page(&web, &head);
-    let answer = match decide(&web, &visitor, &head, &parts).await {
+    let mut asker = Asker { peer: PeerKey::of(visitor.peer(), None), page: head.sender.page().cloned() };
+    let decided = decide(&web, &visitor, &head, &parts, &mut asker).await;
+    // From here on nobody needs the secret.
+    head.credential = None;
+    head::remove_credential(&mut parts.headers);
+    let answer = match decided {
         Ok(None) => headers::preflight(),
         Ok(Some(admission)) => {
             parts.extensions.insert(admission);
-            parts.extensions.insert(head);
+            parts.extensions.insert(asker);
             next.run(Request::from_parts(parts, body)).await
         }
-        Err(refusal) => refused(&web, &visitor, Some(&head), refusal),
+        Err(refusal) => refused(&web, &asker, refusal),
     };
     headers::finish(answer, page.as_ref(), seen_by_all)
 }
@@ -68,6 +83,7 @@ async fn decide(
     visitor: &Visitor,
     head: &RequestHead,
     parts: &Parts,
+    asker: &mut Asker,
 ) -> Result<Option<Admission>, AccessRefusal> {
     let config = web.services.config();
     let rules = rules(&config);
@@ -89,11 +105,12 @@ async fn decide(
                 .unwrap_or(refusal));
         }
     };
-    let facts = facts::gather(web, visitor, (rules, need), head).await;
+    let Gathered { facts, uid } = facts::gather(web, visitor, (rules, need), head).await;
+    asker.peer = PeerKey::of(visitor.peer(), uid);
     let admission = admit::admit(rules, (visitor.door(), need), head, facts)?;
     // Only now: a stolen credential that is refused must not live longer for it.
-    if let Identity::Bearer(grant) = &admission.identity {
-        web.services.credentials.record_use(grant.id);
+    if let Some(id) = admission.credential() {
+        web.services.credentials.record_use(id);
     }
     Ok(Some(admission))
 }
@@ -112,32 +129,42 @@ fn allowed_page(web: &WebState, head: &RequestHead) -> Option<WebOrigin> {
 }
 
 /// The answer to a refused request, after log and counters.
-pub(super) fn refused(
-    web: &WebState,
-    visitor: &Visitor,
-    head: Option<&RequestHead>,
-    refusal: AccessRefusal,
-) -> Response {
-    let services = &web.services;
-    count(services, head, &refusal);
-    let peer = match visitor.peer() {
-        Peer::Unix(peer) => PeerKey::User(peer.uid),
-        Peer::Tcp { peer, .. } => PeerKey::Address(peer.ip()),
-    };
-    web.wrong_credentials.limit(peer, refusal, services.clock.now()).into_response()
+pub(super) fn refused(web: &WebState, asker: &Asker, refusal: AccessRefusal) -> Response {
+    count(web, asker, &refusal);
+    web.wrong_credentials.limit(asker.peer, refusal, web.services.clock.now()).into_response()
+}
+
+/// The bytes of a refusal, for a socket whose request no route sees.
+pub(super) fn bytes(refusal: AccessRefusal) -> Vec<u8> {
+    let body = refusal.body();
+    let answer = headers::finish(refusal.into_response(), None, false);
+    let mut bytes = format!("HTTP/1.1 {}\r\n", answer.status()).into_bytes();
+    for (name, value) in answer.headers() {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(format!("content-length: {}\r\n\r\n{body}", body.len()).as_bytes());
+    bytes
 }
 
 /// Counts a refusal, and logs those that a person has to know of.
-fn count(services: &App, head: Option<&RequestHead>, refusal: &AccessRefusal) {
+fn count(web: &WebState, asker: &Asker, refusal: &AccessRefusal) {
+    let services = &web.services;
     let refusals = &services.refusals;
     let reason = refusal.reason;
+    let is_news = || web.refusal_log.is_news(asker.peer, &refusal.message, services.clock.now());
     if reason == RefusalReason::Origin {
-        let origin = head.and_then(|head| head.sender.page());
-        refusals.refuse_origin(origin, services.clock.wall());
-        tracing::warn!("a page is refused: {}", refusal.message);
+        refusals.refuse_origin(asker.page.as_ref(), services.clock.wall());
+        if is_news() {
+            tracing::warn!("a page is refused: {}", refusal.message);
+        }
     } else if reason == RefusalReason::Helper {
         refusals.helpers.add_one();
-        tracing::warn!("a helper is refused: {}", refusal.message);
+        if is_news() {
+            tracing::warn!("a helper is refused: {}", refusal.message);
+        }
     } else if reason.is_about_credentials() {
         refusals.credentials.add_one();
         tracing::debug!(reason = refusal.word(), "a request without a right credential is refused");

@@ -10,6 +10,8 @@ use crate::policy;
 /// Why a request does not pass. The words are part of the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum RefusalReason {
+    /// 400: no request of HTTP/1.1.
+    Syntax,
     /// 400: no `Host`, two of them, or one that is none.
     Host,
     /// 421: a `Host` that is not served.
@@ -58,6 +60,8 @@ pub(crate) enum RefusalReason {
     TooLarge,
     /// 415: a body of another type.
     MediaType,
+    /// 431: a head above the limit.
+    LargeHead,
     /// 429: too many wrong credentials.
     TooMany,
     /// 503: too many tickets are open.
@@ -68,6 +72,7 @@ impl RefusalReason {
     /// The status and the word in the body.
     fn parts(self) -> (StatusCode, &'static str) {
         match self {
+            Self::Syntax => (StatusCode::BAD_REQUEST, "syntax"),
             Self::Host => (StatusCode::BAD_REQUEST, "host"),
             Self::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "host"),
             Self::Address => (StatusCode::BAD_REQUEST, "address"),
@@ -91,6 +96,7 @@ impl RefusalReason {
             Self::NotFound => (StatusCode::NOT_FOUND, "notFound"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "tooLarge"),
+            Self::LargeHead => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "tooLarge"),
             Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "mediaType"),
             Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "tooMany"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
@@ -131,15 +137,21 @@ impl AccessRefusal {
         RefusalReason::Misdirected.refusal("this host is not served here: use 127.0.0.1, [::1] or localhost")
     }
 
-    /// 403: a page that is not allowed, with the command that allows it if the text is safe to paste.
+    /// 403: a page that is not allowed, with the command that allows it if the text is safe to paste. An opaque origin and a very
+    /// long one count as malformed.
     pub(crate) fn origin(origin: Option<&WebOrigin>) -> Self {
-        let message = match origin {
-            Some(origin) => {
-                format!("origin {origin} is not allowed; if it is yours: {}", origin.command())
-            }
+        let command = origin.and_then(|origin| Some((origin, origin.command()?)));
+        let message = match command {
+            Some((origin, command)) => format!("origin {origin} is not allowed; if it is yours: {command}"),
             None => "a malformed origin is not allowed".to_owned(),
         };
         RefusalReason::Origin.refusal(message)
+    }
+
+    /// 431: a head above the limit.
+    pub(crate) fn large_head() -> Self {
+        let text = format!("the head of a request has at most {} bytes and 100 headers", policy::HEAD_BYTES);
+        RefusalReason::LargeHead.refusal(text)
     }
 
     /// 405 with the methods that the route has.
@@ -161,6 +173,14 @@ impl AccessRefusal {
         self.reason.parts().0
     }
 
+    /// The body, at most [`policy::REFUSAL_BYTES`].
+    pub(super) fn body(&self) -> String {
+        // The rest of the body is below a hundred bytes.
+        let end = self.message.floor_char_boundary(policy::REFUSAL_BYTES - 100);
+        let message = self.message.get(..end).unwrap_or_default();
+        json!({ "reason": self.word(), "message": message }).to_string()
+    }
+
     /// The word in the body.
     pub(crate) fn word(&self) -> &'static str {
         self.reason.parts().1
@@ -169,11 +189,7 @@ impl AccessRefusal {
 
 impl IntoResponse for AccessRefusal {
     fn into_response(self) -> Response {
-        let mut message = self.message.clone();
-        // The rest of the body is below a hundred bytes.
-        message.truncate(message.floor_char_boundary(policy::REFUSAL_BYTES - 100));
-        let body = json!({ "reason": self.word(), "message": message }).to_string();
-        let mut response = (self.status(), body).into_response();
+        let mut response = (self.status(), self.body()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         // The client has to begin anew anyway, and a refused upgrade leaves bytes behind that are no request.

@@ -2,14 +2,14 @@
 
 mod fuzz;
 
-use axum::http::Request;
+use axum::http::{HeaderMap, HeaderName, Request};
 use skein_protocol::access::Access;
 use uuid::Uuid;
 
 use super::admit::{AccessRules, Facts, HelperCaller, Need, User, admit, asks_for_user};
 use super::head::{RequestHead, Sender};
 use super::refusal::RefusalReason;
-use crate::access::{Admission, CredentialKind, Door, Grant, Identity, OriginPattern, WebOrigin};
+use crate::access::{Admission, CredentialKind, Door, Grant, Identity, OriginPattern, SentSecret, WebOrigin};
 use crate::config::{Browser, LocalPrograms};
 
 const DOORS: [Door; 3] = [Door::Unix, Door::Loopback, Door::Remote];
@@ -86,8 +86,8 @@ fn grants() -> Vec<Option<Result<Grant, RefusalReason>>> {
 }
 
 fn helpers() -> Vec<Option<HelperCaller>> {
-    let helper = |may_connect| Some(HelperCaller { name: "files".to_owned(), may_connect });
-    vec![None, helper(false), helper(true)]
+    let helper = |may_connect| Some(HelperCaller { name: Some("files".to_owned()), may_connect });
+    vec![None, helper(false), helper(true), Some(HelperCaller { name: None, may_connect: false })]
 }
 
 fn cases() -> Vec<Case> {
@@ -105,7 +105,7 @@ fn cases() -> Vec<Case> {
                         host: "127.0.0.1:4500".to_owned(),
                         sender: sender.clone(),
                         is_forwarded,
-                        credential: credential.as_ref().map(|_| "secret".to_owned()),
+                        credential: credential.as_ref().map(|_| SentSecret::new("secret")),
                         is_worker_script: false,
                     };
                     let facts = Facts { user, helper, credential: credential.clone() };
@@ -258,12 +258,29 @@ fn a_helper_comes_in_only_if_its_settings_say_so_and_never_as_admin() {
     all(|case| holds_secret(case) && helper(case) == Some(false), |_, decided| decided.is_err());
     all(
         |case| holds_secret(case) && case.need != Need::Ticket && helper(case) == Some(true),
-        |_, decided| {
-            decided.as_ref().map_or(true, |admission| {
-                admission.identity == Identity::Helper("files".to_owned()) && admission.access <= Access::Chat
-            })
+        |case, decided| {
+            decided
+                .as_ref()
+                .map_or(true, |admission| is_helper(admission, case) && admission.access <= Access::Chat)
         },
     );
+}
+
+/// Whether a connection is a helper's, and ends with the credential that it has sent.
+fn is_helper(admission: &Admission, case: &Case) -> bool {
+    let sent = case.facts.credential.clone().and_then(Result::ok);
+    admission.identity == Identity::Helper { name: "files".to_owned(), grant: sent.clone() }
+        && admission.credential() == sent.map(|grant| grant.id)
+}
+
+#[test]
+fn a_helper_that_has_ended_is_refused_with_its_own_sentence() {
+    let former = || Some(HelperCaller { name: None, may_connect: false });
+    let case = cases().into_iter().find(|case| case.facts.helper == former() && case.is_program());
+    let Case { local, door, head, facts, .. } = case.unwrap();
+    let rules = AccessRules { local, browser: &Browser::default() };
+    let refusal = admit(rules, (door, Need::Access(Access::Read)), &head, facts).unwrap_err();
+    assert_eq!(refusal.message, "a process of a helper that has ended may not connect");
 }
 
 #[test]
@@ -367,7 +384,7 @@ fn one_credential_is_read_from_where_it_may_stand() {
         read(target, &[&[HOST], headers].concat()).map(|head| head.credential)
     };
     let protocol = "sec-websocket-protocol";
-    let secret = Ok(Some("abc".to_owned()));
+    let secret = Ok(Some(SentSecret::new("abc")));
     assert_eq!(credential("/", &[]), Ok(None));
     assert_eq!(credential("/", &[("authorization", "Bearer abc")]), secret);
     assert_eq!(credential("/", &[("authorization", "bearer abc")]), secret);
@@ -384,5 +401,24 @@ fn one_credential_is_read_from_where_it_may_stand() {
     );
     for target in ["/?token=a", "/?x=1&access_token=a", "/?TICKET=a", "/?ticket"] {
         assert_eq!(credential(target, &[]), Err((400, "address")), "{target}");
+    }
+}
+
+#[test]
+fn no_secret_stays_in_a_head_once_the_decision_is_made() {
+    let protocol = "sec-websocket-protocol";
+    for (sent, left) in [
+        (vec![("authorization", "Bearer abc")], vec![]),
+        (vec![(protocol, "skein.v1, skein.auth.abc, other")], vec!["skein.v1", "other"]),
+        (vec![(protocol, "skein.auth.abc"), (protocol, "skein.v1")], vec!["skein.v1"]),
+        (vec![(protocol, "other")], vec!["other"]),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers
+            .extend(sent.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())));
+        let head = read("/", &[&[HOST], sent.as_slice()].concat()).unwrap();
+        super::head::remove_credential(&mut headers);
+        assert!(!format!("{headers:?} {head:?}").contains("abc"), "{headers:?} {head:?}");
+        assert_eq!(super::head::subprotocols(&headers).collect::<Vec<_>>(), left);
     }
 }

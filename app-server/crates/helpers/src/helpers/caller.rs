@@ -7,14 +7,11 @@ use skein_protocol::ids::ThreadId;
 use super::Helpers;
 use crate::process::living::Belonging;
 
-/// The name of a helper that has ended, while a process of it may be left.
-const FORMER: &str = "(ended)";
-
 /// A helper that has connected to the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// Its name in the settings; `(ended)` for one that has none any more.
-    pub name: String,
+    /// Its name in the settings; `None` for a helper that has ended, of which a process is left.
+    pub name: Option<String>,
     /// The thread that uses it, if only one does.
     pub thread: Option<ThreadId>,
     /// `may_connect` of its settings.
@@ -24,7 +21,7 @@ pub struct Caller {
 impl Caller {
     /// A helper of which nothing is known.
     pub fn former() -> Self {
-        Self { name: FORMER.to_owned(), thread: None, may_connect: false }
+        Self { name: None, thread: None, may_connect: false }
     }
 }
 
@@ -62,7 +59,7 @@ impl Helpers {
         match belonging {
             Belonging::To(helper) => Caller {
                 thread: helper.guard.and_then(|guard| self.pool.thread_below(&guard)),
-                name: helper.name,
+                name: Some(helper.name),
                 may_connect: helper.may_connect,
             },
             Belonging::Former => Caller::former(),

@@ -143,7 +143,7 @@ impl Connected {
 }
 
 fn caller(name: &str, may_connect: bool) -> Option<Caller> {
-    Some(Caller { name: name.to_owned(), thread: None, may_connect })
+    Some(Caller { name: Some(name.to_owned()), thread: None, may_connect })
 }
 
 /// The isolation levels of this machine.
@@ -203,7 +203,7 @@ async fn a_process_that_carries_a_tag_of_the_home_is_a_helpers_and_one_of_anothe
     let home = Clock.new_id().to_string();
     let house = House::at(&home, Containment::Auto, crate::house::GRACE, false);
     for (tag, wanted) in
-        [(HomeTag::of(&[home.as_bytes()]), caller("(ended)", false)), (HomeTag::of(&[b"x"]), None)]
+        [(HomeTag::of(&[home.as_bytes()]), Some(Caller::former())), (HomeTag::of(&[b"x"]), None)]
     {
         let doors = Doors::open().await;
         let mut program = this_program("itself", &doors.addresses());
@@ -219,7 +219,7 @@ async fn a_process_that_carries_a_tag_of_the_home_is_a_helpers_and_one_of_anothe
 #[tokio::test]
 async fn a_process_that_connected_and_ended_counts_as_a_helper_while_one_lives() {
     let (house, doors) = (House::new(Containment::Auto), Doors::open().await);
-    for (lives, wanted) in [(false, None), (true, caller("(ended)", false))] {
+    for (lives, wanted) in [(false, None), (true, Some(Caller::former()))] {
         let helper = lives.then(|| house.start(&house.script("exec cat")));
         let mut program = this_program("ends", &doors.addresses()).spawn().unwrap();
         let connected = doors.accept().await;

@@ -79,7 +79,7 @@ fn facts(has_credential: bool) -> Vec<Facts> {
     {
         all.extend(callers.map(|caller| Facts {
             user,
-            helper: caller.map(|may_connect| HelperCaller { name: "files".to_owned(), may_connect }),
+            helper: caller.map(|may_connect| HelperCaller { name: Some("files".to_owned()), may_connect }),
             credential: credential.clone(),
         }));
     }

@@ -195,6 +195,7 @@ impl Bench {
             started: clock.wall(),
             rounds_since: clock.now(),
             refusals: Arc::default(),
+            admitted: Arc::default(),
             served_at: ServedAt::default(),
         })
     }
