@@ -5,21 +5,18 @@ const C_LIKE =
 const PYTHON =
   "and as assert async await break class continue def del elif else except False finally for from global if import in is lambda match None nonlocal not or pass raise return self True try while with yield";
 const SHELL = "if then else elif fi for in do done while until case esac function return exit export local set unset source echo cd";
-const SQL =
-  "select from where insert into values update set delete create table drop alter join left right inner outer on group by order having limit and or not null as distinct union primary key index begin commit";
 
-/** @type {Record<string, { words: string, comment: string, loud?: boolean }>} */
+/** @type {Record<string, { words: string, comment: string }>} */
 const LANGUAGES = {
   c: { words: C_LIKE, comment: "\\/\\/[^\\n]*|\\/\\*[\\s\\S]*?(?:\\*\\/|$)" },
   python: { words: PYTHON, comment: "#[^\\n]*" },
   shell: { words: SHELL, comment: "(?:^|(?<=\\s))#[^\\n]*" },
-  sql: { words: SQL, comment: "--[^\\n]*|\\/\\*[\\s\\S]*?(?:\\*\\/|$)", loud: true },
   data: { words: "true false null yes no on off", comment: "#[^\\n]*" },
   markup: { words: "", comment: "<!--[\\s\\S]*?(?:-->|$)" },
 };
 
 /** @type {Record<string, string>} */
-const NAMES = { py: "python", python: "python", python3: "python", sh: "shell", bash: "shell", zsh: "shell", shell: "shell", console: "shell", fish: "shell", sql: "sql", yaml: "data", yml: "data", toml: "data", ini: "data", json: "data", html: "markup", xml: "markup", svg: "markup", css: "c" };
+const NAMES = { py: "python", python: "python", python3: "python", sh: "shell", bash: "shell", zsh: "shell", shell: "shell", console: "shell", fish: "shell", yaml: "data", yml: "data", toml: "data", ini: "data", json: "data", html: "markup", xml: "markup", svg: "markup", css: "c" };
 
 /** @type {Map<string, RegExp>} */
 const made = new Map();
@@ -33,7 +30,7 @@ function pattern(name) {
   const text = "\"(?:[^\"\\\\\\n]|\\\\.)*\"?|'(?:[^'\\\\\\n]|\\\\.)*'?|`(?:[^`\\\\]|\\\\.)*`?";
   const tag = name === "markup" ? "<\\/?[\\w:-]+|\\/?>" : "(?!)";
   const source = `(${language.comment})|(${text})|(\\b(?:0x[\\da-f_]+|\\d[\\d_]*(?:\\.\\d+)?(?:e[+-]?\\d+)?)\\b)|(${words}|${tag})|(\\b[A-Za-z_]\\w*(?=\\())`;
-  const pattern = new RegExp(source, language.loud ? "gi" : "g");
+  const pattern = new RegExp(source, "g");
   made.set(name, pattern);
   return pattern;
 }

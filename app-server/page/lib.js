@@ -193,7 +193,6 @@ export function ago(seconds) {
   if (past < 60) return "now";
   if (past < 3600) return `${Math.floor(past / 60)} min`;
   if (past < 86_400) return `${Math.floor(past / 3600)} h`;
-  if (past < 7 * 86_400) return `${Math.floor(past / 86_400)} d`;
   return new Date(seconds * 1000).toLocaleDateString([], { day: "numeric", month: "short" });
 }
 
@@ -238,7 +237,6 @@ const PATHS = {
   search: "M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM16 16l4.500 4.500",
   tool: "M14.500 6.500a4 4 0 0 0-5 5L4 17l3 3 5.500-5.500a4 4 0 0 0 5-5L15 12l-3-3z",
   ok: "m5 12.500 4.500 4.500L19 7.500",
-  bell: "M6 17h12l-1.500-2.500V10a4.500 4.500 0 0 0-9 0v4.500zM10.500 20h3",
   help: "M9 9.500a3 3 0 1 1 4.500 2.600c-1 .6-1.500 1.200-1.500 2.400M12 18v.2",
 };
 
@@ -256,7 +254,7 @@ export function asset(name) {
 }
 
 const PICTURE = /^data:image\/(?:png|jpeg|gif|webp|avif);base64,[A-Za-z0-9+/=\s]+$/i;
-const ENTITIES = /** @type {Record<string, string>} */ ({ amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0", copy: "©", reg: "®", hellip: "…", mdash: "—", ndash: "–", rarr: "→", larr: "←", times: "×" });
+const ENTITIES = /** @type {Record<string, string>} */ ({ amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0", hellip: "…", mdash: "—", ndash: "–" });
 
 /** @param {string} text Entities become their characters. */
 export function decoded(text) {

@@ -136,7 +136,7 @@ export function ModelChoice({ chat }) {
       ${one.models.length === 0 && html`<form class="own" onSubmit=${(/** @type {Event} */ event) => (event.preventDefault(), void pick(chat, own.trim() || undefined, one.id))}><input aria-label=${`Model of ${one.name}`} placeholder="Name of a model" onInput=${(/** @type {any} */ event) => setOwn(event.target.value)} /><button>Use</button></form>`}
     </section>`)}
     ${list !== undefined && ready.every((one) => one.id === "echo" || one.id === "scripted") && html`<p>No provider is ready yet. Set the variable of a key, such as <code>OPENAI_API_KEY</code>, start the server again, or start Ollama on this machine.</p>`}
-    ${world.choice.value.model && html`<p><button class="plain" onClick=${() => choose({})}>Forget my choice: use the server's model</button></p>`}
+    ${world.choice.value.model && html`<p><button class="plain" onClick=${() => choose({})}>Use the server's model</button></p>`}
     <p>To make a model the default of all clients, write it into the settings, as <code>model = "NAME"</code> and <code>model_provider = "PROVIDER"</code> of <code>config.toml</code> in the home:</p>
     <${Command} command=${`skein call config/value/write '{"keyPath": "model", "value": "${own || "NAME"}", "mergeStrategy": "replace"}'`} />
   <//>`;

@@ -135,13 +135,10 @@ function Approval({ question, answer, armed }) {
   const no = () => answer({ action: "decline" });
   useKeys({ KeyY: yes, ...(lasts ? { KeyS: always } : {}), KeyN: no });
   const given = pretty(call.tool_params ?? {});
-  const [all, setAll] = useState(false);
-  const long = given.length > 6000;
   return html`<p dir="auto">${visible(question.params.message)}</p>
     <dl class="call"><dt>Helper</dt><dd>${line(question.params.serverName, 120)}</dd><dt>Tool</dt><dd><code>${visible(call.tool_name)}</code></dd></dl>
     <pre class="output arguments" tabindex="0" aria-label="Arguments" dir="ltr">${given}</pre>
-    ${call.tool_description && html`<details open=${all} onToggle=${(/** @type {any} */ event) => setAll(event.target.open)}><summary>What the helper says about this tool</summary><p dir="auto">${visible(call.tool_description)}</p></details>`}
-    ${long && html`<p class="hint">${given.length} characters: scroll to read all arguments.</p>`}
+    ${call.tool_description && html`<details><summary>What the helper says about this tool</summary><p dir="auto">${visible(call.tool_description)}</p></details>`}
     <div class="choices">
       ${button("Approve once", yes, { kind: "agree", armed, keys: "Alt+Y" })}
       ${lasts && button("Approve for this session", always, { armed, keys: "Alt+S" })}
@@ -247,7 +244,6 @@ function faultOf(field, value, must) {
   if (typeof value === "string" && field.type === "string") {
     if (field.minLength != null && [...value].length < field.minLength) return `At least ${field.minLength} characters.`;
     if (field.maxLength != null && [...value].length > field.maxLength) return `At most ${field.maxLength} characters.`;
-    if (field.format === "email" && !/^\S+@\S+$/.test(value)) return "Write an address such as name@example.org.";
     if (field.format === "uri" && !URL.canParse(value)) return "Write an address such as https://example.org.";
   }
   if (Array.isArray(value) && field.minItems != null && value.length < field.minItems) return `Choose at least ${field.minItems}.`;
