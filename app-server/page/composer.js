@@ -420,7 +420,7 @@ async function modelsOf(modelProvider) {
 export async function learnProviders() {
   try {
     const answer = /** @type {any} */ (await server().call("modelProvider/list", {}));
-    const ready = await Promise.all((answer.skein?.ready ?? []).map(async (/** @type {any} */ one) => {
+    const ready = await Promise.all((answer.skein?.ready ?? []).filter((/** @type {any} */ one) => one.id !== "scripted").map(async (/** @type {any} */ one) => {
       const models = one.models?.length ? one.models : await modelsOf(one.id);
       const name = answer.data.find((/** @type {any} */ other) => other.id === one.id)?.name ?? one.name ?? one.id;
       return { id: one.id, name, why: whyOf(one), models: models.map((/** @type {any} */ model) => (typeof model === "string" ? model : model.model ?? model.id)) };
@@ -455,9 +455,9 @@ export function EchoLine({ chat }) {
   const { modelProvider } = useModel(chat, view);
   const list = useCell(known);
   if (modelProvider !== "echo" || list === undefined) return null;
-  const ready = list.ready.filter((one) => one.id !== "echo" && one.id !== "scripted");
+  const ready = list.ready.filter((one) => one.id !== "echo");
   return html`<p class="echo"><span>This is the echo model: connect one${ready.length > 0 ? ":" : "."}</span>
-    ${ready.map((one) => html`<button key=${one.id} onClick=${() => pick(chat, one.models[0], one.id)} disabled=${one.models.length === 0}>${line(one.name, 40)} <small>${line(one.why, 40)}</small></button>`)}
+    ${ready.map((one) => html`<button key=${one.id} onClick=${() => (one.models[0] ? pick(chat, one.models[0], one.id) : world.overlay.set("model"))}>${line(one.name, 40)} <small>${line(one.why, 40)}</small></button>`)}
     <button class="plain" onClick=${() => world.overlay.set("model")}>${ready.length > 0 ? "All models" : "How to connect one"}</button></p>`;
 }
 

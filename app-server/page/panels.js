@@ -127,7 +127,12 @@ export function ModelChoice({ chat }) {
   const view = useView(chat) ?? chat.view;
   const now = useModel(chat, view);
   const [own, setOwn] = useState("");
-  useEffect(() => void learnProviders(), []);
+  useEffect(() => {
+    void learnProviders();
+    // The server asks the providers for their models when somebody wants to know.
+    const timer = setInterval(learnProviders, 2500);
+    return () => clearInterval(timer);
+  }, []);
   const ready = list?.ready ?? [];
   return html`<${Dialog} name="Model">
     <p>Now: <b>${line(now.model ?? "unknown", 80)}</b>${now.modelProvider && now.modelProvider !== now.model && ` of ${line(now.modelProvider, 60)}`}. Your choice holds for this chat and the next ones of this browser.</p>
@@ -135,10 +140,10 @@ export function ModelChoice({ chat }) {
       <div class="models">${one.models.slice(0, 30).map((model) => html`<button key=${model} aria-pressed=${String(model === now.model && one.id === now.modelProvider)} onClick=${() => pick(chat, model, one.id)}>${line(model, 60)}</button>`)}</div>
       ${one.models.length === 0 && html`<form class="own" onSubmit=${(/** @type {Event} */ event) => (event.preventDefault(), void pick(chat, own.trim() || undefined, one.id))}><input aria-label=${`Model of ${one.name}`} placeholder="Name of a model" onInput=${(/** @type {any} */ event) => setOwn(event.target.value)} /><button>Use</button></form>`}
     </section>`)}
-    ${list !== undefined && ready.every((one) => one.id === "echo" || one.id === "scripted") && html`<p>No provider is ready yet. Set the variable of a key, such as <code>OPENAI_API_KEY</code>, start the server again, or start Ollama on this machine.</p>`}
+    ${list !== undefined && ready.every((one) => one.id === "echo") && html`<p>No provider is ready yet. Set the variable of a key, such as <code>OPENAI_API_KEY</code>, start the server again, or start Ollama on this machine.</p>`}
     ${world.choice.value.model && html`<p><button class="plain" onClick=${() => choose({})}>Use the server's model</button></p>`}
-    <p>To make a model the default of all clients, write it into the settings, as <code>model = "NAME"</code> and <code>model_provider = "PROVIDER"</code> of <code>config.toml</code> in the home:</p>
-    <${Command} command=${`skein call config/value/write '{"keyPath": "model", "value": "${own || "NAME"}", "mergeStrategy": "replace"}'`} />
+    <p>To make the model above the default of all clients, run:</p>
+    <${Command} command=${`skein call config/batchWrite '${JSON.stringify({ edits: Object.entries({ model: now.model, model_provider: now.modelProvider }).map(([keyPath, value]) => ({ keyPath, value: line(value ?? "", 80).replace(/'/g, ""), mergeStrategy: "replace" })) })}'`} />
   <//>`;
 }
 
