@@ -148,6 +148,6 @@ pub(crate) const HELPER_HTTP_LISTEN_MOST: Duration = Duration::from_secs(60);
 /// How long the end of a session waits for a helper over HTTP to hear of it. Origin: below the 1.5 s in which an unload
 /// of processes is over.
 pub(crate) const HELPER_HTTP_GOODBYE: Duration = Duration::from_secs(1);
-/// Looks for a socket among the descriptors of helpers' processes while these end. Origin: guess; each takes milliseconds, and a
-/// tool that goes into the background does so once.
-pub(crate) const SOCKET_LOOKS: usize = 4;
+/// Looks for a socket among the descriptors of helpers' processes while processes of the machine begin and end. Origin: guess; each
+/// takes milliseconds, and a tool that goes into the background does so once.
+pub(crate) const SOCKET_LOOKS: usize = 8;

@@ -175,6 +175,12 @@ pub(crate) fn process(pid: Pid) -> Option<Process> {
     parse(&String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?))
 }
 
+/// `processes` of proc_stat(5).
+pub(crate) fn born() -> Option<u64> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    stat.lines().find_map(|line| line.strip_prefix("processes "))?.trim().parse().ok()
+}
+
 /// The pid of every process that this one can see.
 pub(crate) fn pids() -> impl Iterator<Item = Pid> {
     let all = fs::read_dir("/proc").into_iter().flatten();

@@ -196,6 +196,11 @@ pub fn process(pid: Pid) -> Option<Process> {
     })
 }
 
+/// Nobody counts them here.
+pub(crate) fn born() -> Option<u64> {
+    None
+}
+
 /// The pid of every process that this one can see.
 pub fn pids() -> impl Iterator<Item = Pid> {
     /// Above what macOS permits at one time (`kern.maxproc`).

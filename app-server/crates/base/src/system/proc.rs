@@ -166,6 +166,11 @@ fn visit_living(process: &Process, visit: &mut impl FnMut(&Process)) {
     }
 }
 
+/// The number of processes and threads that the machine has started since its boot; `None` where the kernel does not say.
+pub fn born() -> Option<u64> {
+    super::born()
+}
+
 /// Every process that this one can see.
 pub fn all() -> impl Iterator<Item = Process> {
     super::pids().filter_map(Process::read)

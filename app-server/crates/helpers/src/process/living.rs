@@ -4,7 +4,7 @@
 //! process tag is for the orphans of a dead guard; a process can lower its own limits and clear its environment. Both keep out
 //! the ordinary tools of a helper. They are no wall against a program that asks another service to connect for it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -37,7 +37,39 @@ pub(crate) enum Belonging {
 
 /// The living helpers, by their tags.
 #[derive(Debug, Default)]
-pub(crate) struct Living(Arc<Mutex<HashMap<ProcessTag, LivingHelper>>>);
+pub(crate) struct Living {
+    helpers: Arc<Mutex<HashMap<ProcessTag, LivingHelper>>>,
+    /// The table of the last complete look.
+    last: Mutex<Option<LastTable>>,
+}
+
+/// A table of processes that serves again while no process is born and no child of this process ends.
+#[derive(Debug)]
+struct LastTable {
+    born: u64,
+    guards: HashSet<Option<Process>>,
+    table: Arc<ProcessTable>,
+}
+
+impl LastTable {
+    fn is_current(&self, born: Option<u64>, living: &HashMap<ProcessTag, LivingHelper>) -> bool {
+        let lives = |child: &Process| {
+            Process::read(child.pid).is_some_and(|now| now.started == child.started && !now.zombie)
+        };
+        // The end of a guard takes its helper off the list. The other children are orphans, and few.
+        born == Some(self.born)
+            && self.guards == guards(living)
+            && self
+                .table
+                .children_of(Pid::this())
+                .filter(|child| !self.guards.iter().flatten().any(|guard| guard.pid == child.pid))
+                .all(|child| lives(&child))
+    }
+}
+
+fn guards(living: &HashMap<ProcessTag, LivingHelper>) -> HashSet<Option<Process>> {
+    living.values().map(|helper| helper.guard).collect()
+}
 
 /// Keeps one of them listed until it is dropped.
 #[derive(Debug)]
@@ -57,16 +89,37 @@ impl Living {
     pub(crate) fn list(&self, tag: ProcessTag, spec: &HelperSpec, guard: Option<Process>) -> ListedHelper {
         let may_connect = spec.stdio().is_some_and(|stdio| stdio.may_connect);
         let helper = LivingHelper { name: spec.name.clone(), may_connect, guard };
-        lock(&self.0).insert(tag, helper);
-        ListedHelper { all: Arc::clone(&self.0), tag }
+        lock(&self.helpers).insert(tag, helper);
+        ListedHelper { all: Arc::clone(&self.helpers), tag }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        lock(&self.0).is_empty()
+        lock(&self.helpers).is_empty()
     }
 
     fn all(&self) -> HashMap<ProcessTag, LivingHelper> {
-        lock(&self.0).clone()
+        lock(&self.helpers).clone()
+    }
+
+    /// The table of the last look, or a new one.
+    fn table(&self, born: Option<u64>, living: &HashMap<ProcessTag, LivingHelper>) -> Arc<ProcessTable> {
+        let last = lock(&self.last);
+        let current = last.as_ref().filter(|last| last.is_current(born, living));
+        current.map_or_else(|| Arc::new(ProcessTable::take()), |last| Arc::clone(&last.table))
+    }
+
+    fn keep_table(
+        &self,
+        born: Option<u64>,
+        living: &HashMap<ProcessTag, LivingHelper>,
+        table: Arc<ProcessTable>,
+    ) {
+        let kept = born.map(|born| LastTable { born, guards: guards(living), table });
+        *lock(&self.last) = kept;
+    }
+
+    fn forget_table(&self) {
+        *lock(&self.last) = None;
     }
 }
 
@@ -91,9 +144,16 @@ impl ProcessHost {
             if living.is_empty() {
                 return None;
             }
-            match look_for_socket(inode, self.children.start, &living) {
-                ControlFlow::Break(found) => return found,
-                ControlFlow::Continue(()) => {}
+            let born = proc::born();
+            let table = self.living.table(born, &living);
+            match look_for_socket(inode, self.children.start, &living, &table) {
+                ControlFlow::Break(Some(found)) => return Some(found),
+                // A process that was born during the look may hold it, and so may one whose parent ended.
+                ControlFlow::Break(None) if born.is_some() && born == proc::born() && !table.has_gaps() => {
+                    self.living.keep_table(born, &living, table);
+                    return None;
+                }
+                ControlFlow::Break(None) | ControlFlow::Continue(()) => self.living.forget_table(),
             }
         }
         None
@@ -129,8 +189,8 @@ fn look_for_socket(
     inode: u64,
     start: StartTag,
     living: &HashMap<ProcessTag, LivingHelper>,
+    table: &ProcessTable,
 ) -> ControlFlow<Option<Belonging>> {
-    let table = ProcessTable::take();
     let mut changed = false;
     let mut holds = |pid: Pid| {
         let found = sockets(pid).any(|held| held == inode);

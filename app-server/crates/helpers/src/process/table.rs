@@ -65,6 +65,11 @@ impl ProcessTable {
         table
     }
 
+    /// Whether a process has a parent that is missing: it ended while the table was read, and its child has another one now.
+    pub(crate) fn has_gaps(&self) -> bool {
+        self.children.keys().any(|parent| parent.as_raw() > 0 && !self.found.contains_key(parent))
+    }
+
     /// The descendants of `root`, parents before their children. Empty if another process has its pid by now.
     pub(crate) fn below(&self, root: &Process) -> Vec<HelperProcess> {
         self.pids_below(root).into_iter().filter_map(|pid| self.about(pid)).collect()
@@ -132,5 +137,14 @@ mod tests {
         assert_eq!(pids(&process(2, 1, 1)), [5, 3, 7]);
         assert_eq!(pids(&process(2, 1, 8)), [0; 0], "its number is another's by now");
         assert_eq!(pids(&process(9, 1, 1)), [0; 0]);
+    }
+
+    #[test]
+    fn a_table_with_a_child_of_a_missing_parent_has_gaps() {
+        let has_gaps = |all: &[Process]| ProcessTable::of(all.iter().copied()).has_gaps();
+        assert!(!has_gaps(&[process(1, 0, 1), process(2, 1, 2)]));
+        assert!(has_gaps(&[process(1, 0, 1), process(3, 2, 3)]), "the parent has ended");
+        let zombie = Process { zombie: true, ..process(2, 1, 2) };
+        assert!(has_gaps(&[process(1, 0, 1), zombie, process(3, 2, 3)]), "so has a zombie");
     }
 }

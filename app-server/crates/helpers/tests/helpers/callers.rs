@@ -181,6 +181,35 @@ async fn a_helper_is_known_at_both_doors_however_it_connects_at_each_level() {
 }
 
 #[tokio::test]
+async fn a_helper_whose_processes_live_for_a_moment_is_known_each_time() {
+    let house = House::new(Containment::Guard);
+    for _ in 0..20 {
+        let doors = Doors::open().await;
+        let helper = house.start(&doors.spec(&house, "grandchild", false));
+        // At once: the parents of the process that connects are about to end.
+        let connected = doors.accept().await;
+        assert_eq!(house.helpers.helper_of_socket(connected.inode()), caller("grandchild", false));
+        drop(connected);
+        helper.stop().await;
+    }
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_is_opened_after_a_look_is_found_although_no_process_is_born() {
+    let (house, doors) = (House::new(Containment::Guard), Doors::open().await);
+    let helper = house.start(&doors.spec(&house, "itself", false));
+    let first = doors.accept().await;
+    // The table of this look serves the next one.
+    assert_eq!(house.helpers.helper_of_socket(1), None);
+    assert_eq!(house.helpers.helper_of_socket(first.inode()), caller("itself", false));
+    drop(first);
+    helper.stop().await;
+    assert_eq!(house.helpers.helper_of_socket(1), None);
+    house.finish().await;
+}
+
+#[tokio::test]
 async fn another_program_is_no_helper_while_a_helper_lives() {
     let (house, doors) = (House::new(Containment::Auto), Doors::open().await);
     for lives in [false, true] {
