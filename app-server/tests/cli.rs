@@ -17,6 +17,8 @@ mod doctor;
 mod killed;
 #[path = "cli/mcp.rs"]
 mod mcp;
+#[path = "cli/newcomer.rs"]
+mod newcomer;
 #[path = "cli/open.rs"]
 mod open;
 #[path = "cli/origins.rs"]

@@ -4,10 +4,18 @@ use std::io::Read;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use serde_json::Value;
 use serde_json::value::RawValue;
+
+use skein_protocol::error::{METHOD_NOT_FOUND, WireError};
+use skein_protocol::methods::METHODS;
+use strsim::jaro_winkler;
 
 use super::client::{CliClient, RequestError};
 use super::{Where, print_line, print_lines};
+
+/// The least likeness of a name that is meant, from 0 to 1.
+const LIKE: f64 = 0.85;
 
 #[derive(Debug, Args)]
 pub(super) struct CallArgs {
@@ -34,7 +42,11 @@ impl CallArgs {
         let answer = match client.call(&self.method, params.as_deref(), show).await {
             Ok(answer) => answer,
             Err(RequestError::Refused(error)) if self.json => bail!(serde_json::to_string(&error)?),
-            Err(error) => return Err(error.into()),
+            Err(RequestError::Refused(error)) => {
+                let hint = hint(&self.method, params.as_deref(), &error);
+                bail!("{error}{}", hint.map(|hint| format!("; {hint}")).unwrap_or_default())
+            }
+            Err(error @ RequestError::Broken(_)) => return Err(error.into()),
         };
         print_lines(&shown(&answer, self.json)?)?;
         if self.follow {
@@ -64,11 +76,58 @@ fn read_params(given: &str) -> anyhow::Result<Box<RawValue>> {
         text.clear();
         std::io::stdin().read_to_string(&mut text).context("stdin")?;
     }
-    serde_json::from_str(&text).context("the params are not JSON")
+    serde_json::from_str(&text).map_err(|error| {
+        let words = error.to_string();
+        // In one line the place says nothing.
+        let place = |words: &str| words.rsplit_once(" at line ").map(|(words, _)| words.to_owned());
+        let is_one_line = !text.trim_end().contains('\n');
+        let words = place(&words).filter(|_| is_one_line).unwrap_or(words);
+        anyhow::anyhow!("the params are not JSON: {words}; write them as one word of the shell, such as '{{\"cwd\": \"/srv\"}}'")
+    })
+}
+
+/// A remedy for a refused request.
+fn hint(method: &str, params: Option<&RawValue>, error: &WireError) -> Option<String> {
+    if !METHODS.iter().any(|known| known.wire == method) && error.code == METHOD_NOT_FOUND {
+        return nearest(method).map(|near| format!("did you mean {near}?"));
+    }
+    let input = params.and_then(|params| serde_json::from_str::<Value>(params.get()).ok());
+    let is_text = input.is_some_and(|params| params["input"].is_string());
+    is_text.then(|| r#"input is a list such as [{"type": "text", "text": "hello"}]"#.to_owned())
+}
+
+/// The method whose name is like this one, if one is.
+fn nearest(method: &str) -> Option<&'static str> {
+    let method = method.to_lowercase();
+    let scored = METHODS.iter().map(|known| (known.wire, jaro_winkler(&known.wire.to_lowercase(), &method)));
+    let best = scored.max_by(|one, other| one.1.total_cmp(&other.1))?;
+    (best.1 > LIKE).then_some(best.0)
 }
 
 /// An answer for people, or on one line.
 pub(super) fn shown(answer: &RawValue, one_line: bool) -> anyhow::Result<String> {
-    let answer: serde_json::Value = serde_json::from_str(answer.get())?;
+    let answer: Value = serde_json::from_str(answer.get())?;
     Ok(if one_line { answer.to_string() } else { format!("{answer:#}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_with_a_wrong_letter_is_guessed_and_another_word_is_not() {
+        assert_eq!(
+            nearest("thread/strat").map(|near| near.replace('/', ":")),
+            Some("thread:start".to_owned())
+        );
+        assert_eq!(nearest("Thread/List").map(|near| near.replace('/', ":")), Some("thread:list".to_owned()));
+        assert_eq!(nearest("xyzzy"), None);
+    }
+
+    #[test]
+    fn params_of_one_line_have_no_line_and_column() {
+        let why = |text: &str| read_params(text).unwrap_err().to_string();
+        assert!(!why("{bad").contains("line") && why("{bad").contains("not JSON"), "{}", why("{bad"));
+        assert!(why("{\n\"a\": 1,\n}").contains("line 3"));
+    }
 }

@@ -2,6 +2,7 @@
 //! be served.
 
 mod home;
+mod surroundings;
 mod trial;
 
 use std::path::PathBuf;
@@ -100,6 +101,7 @@ impl Doctor {
         let held = held(configured, &trials);
         findings.extend([subreaper(held.subreaper), proc(), descriptors()]);
         let root = super::home(self.home.as_ref())?;
+        findings.extend(surroundings::findings(&flags, &root));
         findings.extend(home::findings(&root));
         findings.extend(home::credentials(&root));
         findings.extend(self.ws_token_file.as_deref().map(home::token_file));

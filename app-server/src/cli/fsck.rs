@@ -61,6 +61,7 @@ impl Fsck {
         let order = FsckRequest { mend, gc, threads: self.threads.iter().copied().collect::<BTreeSet<_>>() };
         let bar = bar(self.json);
         let mut printed = Ok(());
+        let mut beside = None;
         let mut print = |text: String| {
             let now = bar.suspend(|| print_line(&text));
             if printed.is_ok() {
@@ -68,11 +69,7 @@ impl Fsck {
             }
         };
         let mut told = |told: FsckNotice<'_>| match told {
-            FsckNotice::Served(served) => bar.suspend(|| {
-                say(format_args!(
-                    "{served}. It is read beside the server; its list of threads is not compared"
-                ));
-            }),
+            FsckNotice::Served(served) => beside = Some(served.to_string()),
             FsckNotice::Progress(done, total) => {
                 bar.set_length(total);
                 bar.set_position(done);
@@ -91,6 +88,12 @@ impl Fsck {
         printed?;
         let text = if self.json { json!({ "summary": summary }).to_string() } else { in_words(&summary) };
         print_line(&text)?;
+        if let Some(served) = beside {
+            let served = served.split("; stop it").next().unwrap_or_default();
+            say(format_args!(
+                "not compared: the list of threads, because {served}; skein stop, then skein fsck compares it"
+            ));
+        }
         Ok(summary)
     }
 }

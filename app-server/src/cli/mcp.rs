@@ -3,6 +3,7 @@
 mod add;
 mod import;
 mod list;
+mod preset;
 mod trial;
 
 use std::path::PathBuf;
@@ -24,7 +25,8 @@ pub(super) struct Mcp {
 enum McpCommand {
     /// Show the helpers, without their secrets.
     List(list::List),
-    /// Add a helper: skein mcp add NAME [--env K=V] -- COMMAND ARGS, or skein mcp add NAME --url URL.
+    /// Add a helper: skein mcp add NAME [--env K=V] -- COMMAND ARGS, skein mcp add NAME --url URL, or skein mcp add
+    /// --preset files.
     Add(add::Add),
     /// Remove a helper from the settings.
     Remove(Remove),
@@ -58,7 +60,7 @@ impl Mcp {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             McpCommand::List(list) => list.run().map(|()| ExitCode::SUCCESS),
-            McpCommand::Add(add) => add.run().await.map(|()| ExitCode::SUCCESS),
+            McpCommand::Add(add) => add.run().await,
             McpCommand::Remove(remove) => remove.run().await.map(|()| ExitCode::SUCCESS),
             McpCommand::Test(test) => test.run().await,
             McpCommand::Import(import) => import.run().await,

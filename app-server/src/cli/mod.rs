@@ -45,12 +45,13 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::stat::{Mode, umask};
 use skein_app_server::config;
-use skein_protocol::methods::{SkeinHelpersList, SkeinStatus};
+use skein_protocol::methods::SkeinHelpersList;
 use tokio::runtime;
 
-use out::{causes, print_line, print_lines, say};
+use out::{print_line, print_lines, say};
 
 /// A websocket app-server that owns the life of threads (conversations with an agent).
 #[derive(Debug, Parser)]
@@ -123,8 +124,8 @@ enum SkeinCommand {
     Run(run::Run),
     /// Show and revoke the sessions of pages.
     Sessions(credentials::SessionsArgs),
-    /// Show the running server's state and counters.
-    Status(ask::Ask),
+    /// Show the running server and its threads.
+    Status(status::StatusArgs),
     /// End the server of a home, and wait for its end. Exit code 1: nobody serves the home.
     Stop(stop::StopServer),
     /// List, search, show, rename, archive and delete threads.
@@ -179,6 +180,7 @@ pub(crate) fn end(error: &clap::Error, code: i32) -> ! {
 /// Runs the command; prints its error on stderr.
 pub(crate) fn run(cli: Cli) -> ExitCode {
     own_files();
+    survive_full_files();
     let Some(command) = cli.command else {
         return code(wait(state::show(cli.home.as_ref(), cli.json)).map(|()| ExitCode::SUCCESS));
     };
@@ -209,7 +211,7 @@ fn dispatch(command: SkeinCommand) -> anyhow::Result<ExitCode> {
         SkeinCommand::Stop(stop) => wait(stop.run()),
         SkeinCommand::Threads(threads) => session::run(threads.run()),
         SkeinCommand::Token(token) => wait(token.run()),
-        SkeinCommand::Status(ask) => wait(ask.run::<SkeinStatus>(status::table)).map(well),
+        SkeinCommand::Status(status) => wait(status.run()).map(well),
         SkeinCommand::Url(url) => wait(url.run()).map(well),
     }
 }
@@ -220,10 +222,19 @@ fn own_files() {
     umask(found.difference(Mode::S_IRWXU));
 }
 
+/// A write above the file size limit (RLIMIT_FSIZE) fails like a full disk instead of ending the process. Other programs
+/// that this one starts have the default again.
+fn survive_full_files() {
+    extern "C" fn nothing(_signal: nix::libc::c_int) {}
+    let action = SigAction::new(SigHandler::Handler(nothing), SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler does nothing. Without it the process ends, as before.
+    unsafe { sigaction(Signal::SIGXFSZ, &action) }.ok();
+}
+
 /// The exit code of a command; prints its error on stderr.
 pub(crate) fn code(done: anyhow::Result<ExitCode>) -> ExitCode {
     done.unwrap_or_else(|error| {
-        say(causes(&error));
+        say(out::with_way_out(&error));
         ExitCode::FAILURE
     })
 }

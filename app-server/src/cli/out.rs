@@ -56,6 +56,34 @@ pub(super) fn causes(error: &anyhow::Error) -> String {
     said
 }
 
+/// An error with its causes. If it ends with the system's words, a remedy follows them.
+pub(super) fn with_way_out(error: &anyhow::Error) -> String {
+    let said = causes(error);
+    let is = |number: u8| said.ends_with(&format!("(os error {number})"));
+    let way_out = if is(2) {
+        "; check the path"
+    } else if is(13) || is(1) {
+        "; let this user use it, or name another path"
+    } else if is(17) {
+        "; move it away, or name another path"
+    } else if is(20) || is(21) {
+        "; name another path"
+    } else if is(24) {
+        "; raise the limit of open files (ulimit -n)"
+    } else if is(27) {
+        "; raise the limit for the size of files (ulimit -f)"
+    } else if is(28) || is(122) {
+        "; make room on that disk, or name another path"
+    } else if is(30) {
+        "; name a path that can be written"
+    } else if is(111) {
+        "; nobody listens there: skein open starts a server"
+    } else {
+        ""
+    };
+    said + way_out
+}
+
 /// A word, quoted for a shell if it needs to be.
 pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./:=@,+%".contains(c);

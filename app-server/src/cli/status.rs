@@ -1,15 +1,91 @@
 //! `skein status`: prints the state and counters of a running server.
 
+use anyhow::Context;
+use clap::Args;
+use serde_json::value::RawValue;
+use skein_base::clock::Clock;
 use skein_helpers::levels;
+use skein_protocol::envelope;
 use skein_protocol::extension::{
     AdmissionCounts, AdmittedEntry, DoorKind, HelperCounts, IndexCounts, IndexState, LeftoverCounts,
     PressureCounts, RefusalCounts, ReloadCounts, RepairCounts, RepairState, ReplayCounts,
     SkeinStatusResponse, StoreCounts, TextsCounts, TextsState, ThreadCounts, TurnCounts, UnloadCounts,
     ZeroCounts,
 };
+use skein_protocol::methods::{SkeinStatus, ThreadLoadedList, ThreadRead};
+use skein_protocol::table::Method;
+use skein_protocol::thread::{ThreadLoadedListResponse, ThreadReadParams, ThreadReadResponse};
 use skein_store::home::listens;
 
+use super::client::CliClient;
+use super::conversation::view::cut;
 use super::out::{one_line, refused};
+use super::threads::list;
+use super::{Where, call, print_line, print_lines};
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    target: Where,
+    /// Print every counter of the server.
+    #[arg(long)]
+    all: bool,
+    /// Print the answer of the server as JSON, on one line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Loaded threads that are listed by name.
+const LISTED: usize = 20;
+
+impl StatusArgs {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let mut client = CliClient::open(&self.target).await?;
+        let answer = client.call(SkeinStatus::INFO.wire, None, |_| Ok(())).await?;
+        if self.json {
+            client.close().await;
+            return print_line(&call::shown(&answer, true)?);
+        }
+        let status: SkeinStatusResponse =
+            envelope::result(&answer).context("the server is of another version")?;
+        let mut lines = vec![one_line(&sentence(&status)).into_owned()];
+        lines.extend(loaded(&mut client).await?);
+        client.close().await;
+        if self.all {
+            lines.push(table(&status));
+        } else {
+            lines.push("skein status --all has every counter".to_owned());
+        }
+        print_lines(&lines.join("\n"))
+    }
+}
+
+/// A line for each loaded thread.
+async fn loaded(client: &mut CliClient) -> anyhow::Result<Vec<String>> {
+    let answer = client.call(ThreadLoadedList::INFO.wire, None, |_| Ok(())).await?;
+    let loaded: ThreadLoadedListResponse = envelope::result(&answer)?;
+    let mut lines = Vec::new();
+    for thread_id in loaded.data.iter().take(LISTED) {
+        let params =
+            serde_json::to_string(&ThreadReadParams { include_turns: false, thread_id: *thread_id })?;
+        let params = RawValue::from_string(params)?;
+        // A thread that has just left is in no list any more.
+        let Ok(answer) = client.call(ThreadRead::INFO.wire, Some(&params), |_| Ok(())).await else {
+            continue;
+        };
+        let thread = envelope::result::<ThreadReadResponse>(&answer)?.thread;
+        let age = list::age(Clock.wall(), thread.updated_at);
+        let name = cut(&list::name(&thread), NAME);
+        lines.push(format!("  {}  {age:>5}  {}{name}", thread.id, list::state(&thread.status)));
+    }
+    if loaded.data.len() > LISTED {
+        lines.push(format!("  and {} more", loaded.data.len() - LISTED));
+    }
+    Ok(lines)
+}
+
+/// The longest name in a line, in characters.
+const NAME: usize = 30;
 
 /// One line for each subject: its name, then its numbers.
 pub(super) fn table(status: &SkeinStatusResponse) -> String {

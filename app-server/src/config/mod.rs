@@ -291,7 +291,13 @@ fn parse_listen(text: &str) -> Result<Option<SocketAddr>, ConfigError> {
     let expected = "write ws://127.0.0.1:PORT (port 0 takes a free one) or unix://PATH";
     let wrong = |what: String| ConfigError::new(Place::Flag("--listen".to_owned()), "", what, expected);
     let Some(rest) = text.strip_prefix("ws://") else {
-        return Err(wrong(format!("{text:?} is not a websocket address")));
+        return Err(match text.split_once("://") {
+            Some((scheme @ ("wss" | "https"), _)) => {
+                wrong(format!("{scheme}:// is not supported: a proxy in front of Skein can do TLS"))
+            }
+            Some((scheme, _)) => wrong(format!("{scheme}:// is not supported")),
+            None => wrong(format!("{text:?} is not a websocket address")),
+        });
     };
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     let named = rest.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
@@ -9,13 +10,20 @@ use serde_json::json;
 use skein_app_server::config::edit::{EditMode, Present, SettingsFile};
 use skein_helpers::{HelperSpec, HttpSpec, Secrets, StdioSpec, Transport};
 
-use super::super::{home, out, print_line};
-use super::{SettingsArgs, notify};
+use super::super::{home, out, print_line, say};
+use super::{SettingsArgs, notify, preset, trial};
+
+/// The exit code for missing arguments.
+const USAGE: u8 = 2;
 
 #[derive(Debug, Args)]
 pub(super) struct Add {
-    /// Its name: letters, digits, - and _.
-    name: String,
+    /// Its name: letters, digits, - and _ [default: that of the preset].
+    #[arg(required_unless_present = "preset")]
+    name: Option<String>,
+    /// A known server with a pinned version, tried at once.
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with_all = ["url", "env", "env_var", "cwd"])]
+    preset: Option<preset::Preset>,
     /// A variable of its environment. The value stands in the file: for secrets there is --env-var.
     #[arg(long, value_name = "K=V", conflicts_with = "url")]
     env: Vec<String>,
@@ -26,7 +34,7 @@ pub(super) struct Add {
     #[arg(long, value_name = "DIR", conflicts_with = "url")]
     cwd: Option<String>,
     /// Its address, if another program runs it.
-    #[arg(long, conflicts_with = "command", required_unless_present = "command")]
+    #[arg(long, conflicts_with = "command")]
     url: Option<String>,
     /// The variable of the server's environment that holds its bearer token.
     #[arg(long, value_name = "K", requires = "url")]
@@ -36,14 +44,24 @@ pub(super) struct Add {
     bearer_token_file: Option<PathBuf>,
     #[command(flatten)]
     settings: SettingsArgs,
-    /// Its program and arguments.
+    /// Its program and arguments. With --preset files the folders that it may use, with git its repository
+    /// [default: the working directory].
     #[arg(last = true)]
     command: Vec<String>,
 }
 
 impl Add {
-    pub(super) async fn run(self) -> anyhow::Result<()> {
-        let spec = HelperSpec::reached(self.name.as_str(), self.transport()?);
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let name = self.name.clone().or_else(|| self.preset.map(|preset| preset.word().to_owned()));
+        let name = name.unwrap_or_default();
+        if self.preset.is_none() && self.url.is_none() && self.command.is_empty() {
+            say(format_args!(
+                "say how {name} starts: skein mcp add {name} -- COMMAND, or its address: --url URL; \
+                 skein mcp add --preset files adds a known one"
+            ));
+            return Ok(ExitCode::from(USAGE));
+        }
+        let spec = HelperSpec::reached(name.as_str(), self.transport()?);
         let home = home(self.settings.home.as_ref())?;
         let mut file = SettingsFile::open(&home, EditMode::Change)?;
         file.add_usable(&spec, Present::Keep)?;
@@ -52,11 +70,17 @@ impl Add {
         drop(file);
         let told = notify::reload(&home).await;
         if self.settings.json {
-            let outcome = json!({ "added": self.name, "file": out::path(&path), "closed": closed, "server": told.json() });
-            return print_line(&outcome.to_string());
+            let outcome =
+                json!({ "added": name, "file": out::path(&path), "closed": closed, "server": told.json() });
+            print_line(&outcome.to_string())?;
+        } else {
+            let closed = if closed { notify::CLOSED } else { "" };
+            print_line(&format!("helper {name:?} was added to {}{}{closed}", path.display(), told.words()))?;
         }
-        let closed = if closed { notify::CLOSED } else { "" };
-        print_line(&format!("helper {:?} was added to {}{}{closed}", self.name, path.display(), told.words()))
+        match self.preset {
+            None => Ok(ExitCode::SUCCESS),
+            Some(_) => trial::Test::of(name, self.settings).run().await,
+        }
     }
 
     fn transport(&self) -> anyhow::Result<Transport> {
@@ -69,7 +93,11 @@ impl Add {
                 ..HttpSpec::default()
             }));
         }
-        let (command, args) = self.command.split_first().context("no command")?;
+        let words = match self.preset {
+            Some(preset) => preset.command(&self.command)?,
+            None => self.command.clone(),
+        };
+        let (command, args) = words.split_first().context("no command")?;
         let pair = |said: &String| {
             let (name, value) = said.split_once('=').filter(|(name, _)| !name.is_empty())?;
             Some((name.to_owned(), value.to_owned()))

@@ -31,6 +31,11 @@ pub(super) struct Test {
 }
 
 impl Test {
+    /// The trial of a helper of the settings.
+    pub(super) fn of(name: String, settings: SettingsArgs) -> Self {
+        Self { name: Some(name), settings, command: Vec::new() }
+    }
+
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let flags = Flags { home: self.settings.home.clone(), ..Flags::default() };
         let config = ServerConfig::load(&flags)?;
@@ -120,9 +125,27 @@ fn report(name: &str, tried: &Tried) -> anyhow::Result<()> {
     row("ended", format!("after {}, {}", ms(end.took), stage_words(end.stage)))?;
     row("left", left_words(left, end.survivors))?;
     if let Err(why) = offered {
-        say(why);
+        say(reason(&why.to_string()));
     }
     Ok(())
+}
+
+/// The reason of a failure, without advice for servers: a trial is over with its end.
+fn reason(why: &str) -> String {
+    let head =
+        ["; it is not tried again before", "; it failed "].iter().find_map(|advice| why.split_once(advice));
+    // The last lines of stderr follow the advice.
+    let why = head.map_or(why.to_owned(), |(head, advice)| {
+        format!(
+            "{head}{}",
+            advice.split_once('\n').map(|(_, lines)| format!("\n{lines}")).unwrap_or_default()
+        )
+    });
+    if why.contains("nothing may be asked before initialize") {
+        let name = why.split(" is not running").next().unwrap_or("helper");
+        return format!("{name} repeated what it was asked: it is not an MCP server; check its command");
+    }
+    why
 }
 
 fn as_json(name: &str, tried: &Tried) -> Value {

@@ -371,6 +371,10 @@ pub fn make_folder(folder: &Path) -> Result<(), HomeError> {
             leads_somewhere(folder)?;
             Err(fault(folder, io::Error::new(error.kind(), "it is not a folder; move it away")))
         }
+        Err(source) if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            let text = format!("the folder cannot be made: {source}; name another home (--home)");
+            Err(fault(folder, io::Error::new(source.kind(), text)))
+        }
         Err(source) => Err(fault(folder, source)),
     }
 }

@@ -1,0 +1,98 @@
+//! Known MCP servers, with the versions that Skein is tested with (`scripts/lib/setup`).
+
+use anyhow::Context;
+use clap::ValueEnum;
+
+/// A known server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Preset {
+    /// Reads and writes files below folders (needs npx).
+    Files,
+    /// Reads and commits in a git repository (needs uvx).
+    Git,
+    /// Fetches web pages (needs uvx).
+    Fetch,
+    /// Remembers facts in a file (needs npx).
+    Memory,
+}
+
+/// The version of the servers from npm.
+const NPM: &str = "2026.8.31";
+const GIT: &str = "mcp-server-git==2026.10.19";
+const FETCH: &str = "mcp-server-fetch==2026.10.24";
+
+impl Preset {
+    /// Its name on the command line.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Files => "files",
+            Self::Git => "git",
+            Self::Fetch => "fetch",
+            Self::Memory => "memory",
+        }
+    }
+
+    /// Its program and arguments, with the user's folders.
+    ///
+    /// # Errors
+    /// The working directory is gone.
+    pub(super) fn command(self, folders: &[String]) -> anyhow::Result<Vec<String>> {
+        let mut words = match self {
+            Self::Files => vec!["npx".to_owned(), "-y".to_owned(), npm("filesystem")],
+            Self::Memory => vec!["npx".to_owned(), "-y".to_owned(), npm("memory")],
+            Self::Git => uvx(GIT, "mcp-server-git"),
+            Self::Fetch => uvx(FETCH, "mcp-server-fetch"),
+        };
+        match self {
+            Self::Files => words.extend(below(folders)?),
+            Self::Git => {
+                let folder = below(folders)?.into_iter().next();
+                words.extend(folder.into_iter().flat_map(|folder| ["--repository".to_owned(), folder]));
+            }
+            Self::Fetch | Self::Memory => words.extend(folders.iter().cloned()),
+        }
+        Ok(words)
+    }
+}
+
+fn npm(name: &str) -> String {
+    format!("@modelcontextprotocol/server-{name}@{NPM}")
+}
+
+fn uvx(package: &str, program: &str) -> Vec<String> {
+    ["uvx", "--from", package, program].map(str::to_owned).to_vec()
+}
+
+/// The folders in full, or the working directory.
+fn below(folders: &[String]) -> anyhow::Result<Vec<String>> {
+    let folders = if folders.is_empty() { &[".".to_owned()][..] } else { folders };
+    let absolute = |folder: &String| {
+        let path = std::fs::canonicalize(folder).with_context(|| format!("the folder {folder}"))?;
+        Ok(path.to_string_lossy().into_owned())
+    };
+    folders.iter().map(absolute).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_preset_has_the_versions_of_the_scripts() {
+        let found =
+            [Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/lib/setup"), "scripts/lib/setup".into()]
+                .iter()
+                .find_map(|path| std::fs::read_to_string(path).ok());
+        let setup = found.unwrap();
+        for pinned in [&format!("helpers_npm_version={NPM}\n"), GIT, FETCH] {
+            assert!(setup.contains(pinned), "{pinned}");
+        }
+        let files = Preset::Files.command(&["/".to_owned()]).unwrap();
+        assert_eq!(files, ["npx", "-y", &npm("filesystem"), "/"]);
+        let git = Preset::Git.command(&["/".to_owned()]).unwrap();
+        assert_eq!(git, ["uvx", "--from", GIT, "mcp-server-git", "--repository", "/"]);
+        assert!(Preset::Files.command(&["/nowhere".to_owned()]).is_err());
+    }
+}
