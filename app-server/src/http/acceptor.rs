@@ -222,6 +222,8 @@ pub(crate) struct Socket<S> {
     head: Option<HandshakeLimit>,
     /// The answers to what is no HTTP.
     syntax: SyntaxAnswers,
+    /// The last request has an answer: the next bytes begin another one.
+    answered: bool,
     /// The peer has not taken the written bytes.
     blocked: bool,
 }
@@ -236,7 +238,8 @@ impl<S> Socket<S> {
     fn new(stream: S, visitor: Visitor) -> Self {
         let end = Box::pin(tokio::time::sleep_until(Clock.now() + policy::HEAD_TIME));
         let head = Some(HandshakeLimit { end, left: policy::HEAD_BYTES });
-        Self { stream, visitor, head, syntax: SyntaxAnswers::default(), blocked: false }
+        let syntax = SyntaxAnswers::default();
+        Self { stream, visitor, head, syntax, answered: false, blocked: false }
     }
 
     /// Ends a socket that is too slow with its handshake.
@@ -251,11 +254,23 @@ impl<S> Socket<S> {
         }
     }
 
+    /// An answer is being written: the time for the next request begins.
+    fn restart_limit(&mut self) {
+        self.answered = true;
+        if let Some(head) = &mut self.head {
+            head.end.as_mut().reset(Clock.now() + policy::HEAD_TIME);
+        }
+    }
+
     fn has_read(&mut self, bytes: usize) -> io::Result<()> {
         if bytes > 0 {
             self.visitor.0.life.sign(Clock.now());
         }
         let Some(head) = &mut self.head else { return Ok(()) };
+        // Each request of a connection that stays open has the whole limit.
+        if std::mem::take(&mut self.answered) {
+            head.left = policy::HEAD_BYTES;
+        }
         let left = head.left.checked_sub(bytes);
         head.left =
             left.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the head is too large"))?;
@@ -265,6 +280,7 @@ impl<S> Socket<S> {
     /// The kernel takes writes, so they say nothing about the peer. A write after a full buffer does: the peer has
     /// made room.
     fn has_written<T>(&mut self, written: Poll<T>) -> Poll<T> {
+        self.restart_limit();
         match &written {
             Poll::Pending => self.blocked = true,
             Poll::Ready(_) if self.blocked => {

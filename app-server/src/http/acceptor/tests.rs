@@ -43,6 +43,34 @@ async fn a_head_has_an_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_request_of_a_connection_has_the_limits_of_the_first() {
+    let (mut client, mut socket, _) = socket(1 << 20);
+    let mut head = vec![0; policy::HEAD_BYTES - 1];
+    for _ in 0..20 {
+        client.write_all(&head).await.unwrap();
+        tokio::time::advance(policy::HEAD_TIME / 2).await;
+        socket.read_exact(&mut head).await.unwrap();
+        socket.write_all(b"answer").await.unwrap();
+    }
+    client.write_all(&head).await.unwrap();
+    client.write_all(b"xx").await.unwrap();
+    let error = socket.read_to_end(&mut Vec::new()).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_a_next_request_ends_in_time() {
+    let (mut client, mut socket, _) = socket(64);
+    client.write_all(b"x").await.unwrap();
+    socket.read_u8().await.unwrap();
+    tokio::time::advance(policy::HEAD_TIME / 2).await;
+    socket.write_all(b"answer").await.unwrap();
+    let began = Clock.now();
+    let error = socket.read_u8().await.unwrap_err();
+    assert_eq!((error.kind(), Clock.now() - began), (io::ErrorKind::TimedOut, policy::HEAD_TIME));
+}
+
+#[tokio::test(start_paused = true)]
 async fn behind_the_handshake_there_is_no_limit() {
     let (mut client, mut socket, visitor) = socket(1 << 20);
     let _life = visitor.come_in();
