@@ -1,10 +1,11 @@
-//! HTTP: the websocket, health checks and metrics.
+//! HTTP: the websocket, the page, health checks and metrics.
 
 mod acceptor;
 mod access;
 mod auth;
 mod control;
 mod metrics;
+mod page;
 mod routes;
 #[cfg(test)]
 mod tests;

@@ -16,8 +16,8 @@ use skein_protocol::access::Access;
 
 use super::acceptor::Visitor;
 use super::access::{self, AccessRefusal, Need, RefusalLog, RefusalReason, SUBPROTOCOL, WrongCredentials};
-use super::auth;
 use super::metrics::{self, Scrape};
+use super::{auth, page};
 use crate::access::{Admission, Door};
 use crate::app::App;
 use crate::connection::Connections;
@@ -62,11 +62,12 @@ const SESSION_METHODS: &str = "GET, POST, DELETE";
 /// Tickets for pages.
 const TICKET: &str = "/auth/ticket";
 
-/// The routes: the websocket, health checks and metrics. All have the same access control.
+/// The routes: the websocket, the page, health checks and metrics. All have the same access control.
 pub(crate) fn routes(web: Arc<WebState>) -> IntoMakeServiceWithConnectInfo<HttpRouter, Visitor> {
     HttpRouter::new()
         .route("/", get(root))
         .route(RPC, get(root))
+        .route("/assets/{*path}", get(page::asset))
         .route(HEALTH, get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(numbers))
@@ -87,6 +88,7 @@ pub(crate) fn need(door: Door, parts: &Parts) -> Result<Need, AccessRefusal> {
         "/" => (Need::Page, "GET, HEAD"),
         RPC if door == Door::Unix => (Need::Access(Access::Read), "GET"),
         HEALTH | "/readyz" => (Need::Open, "GET, HEAD"),
+        path if page::is_asset(path) => (Need::Open, "GET, HEAD"),
         "/metrics" => (Need::Access(Access::Read), "GET, HEAD"),
         SESSION if parts.method == Method::POST => (Need::Ticket, SESSION_METHODS),
         SESSION => (Need::Bearer, SESSION_METHODS),
@@ -122,7 +124,7 @@ async fn numbers(State(web): State<Arc<WebState>>, headers: HeaderMap) -> Respon
     }
 }
 
-/// The websocket for an upgrade; else three lines for a person who has opened the address.
+/// The websocket for an upgrade, the page for a browser; else three lines for a person who has opened the address.
 async fn root(
     State(web): State<Arc<WebState>>,
     ConnectInfo(visitor): ConnectInfo<Visitor>,
@@ -131,7 +133,7 @@ async fn root(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     if !is_upgrade(&headers) {
-        return not_a_page();
+        return if page::is_wanted(&headers) { page::document(&headers) } else { no_upgrade() };
     }
     let Ok(upgrade) = upgrade else {
         return RefusalReason::Upgrade.refusal("this is no websocket handshake of RFC 6455").into_response();
@@ -139,9 +141,9 @@ async fn root(
     websocket(web, visitor, admission, upgrade)
 }
 
-fn not_a_page() -> Response {
-    let text = "Skein: a websocket app-server for threads with an agent.\nThere is no page here: connect a client \
-                to this address with a websocket.\nThe methods: METHODS.md, or the method rpc.discover.\n";
+fn no_upgrade() -> Response {
+    let text = "Skein: a websocket app-server for threads with an agent.\nClients connect to this address with a \
+                websocket; for the page in a browser, skein url prints the address.\nThe methods: METHODS.md, or the method rpc.discover.\n";
     let headers = [(header::UPGRADE, "websocket"), (header::CONNECTION, "close")];
     (StatusCode::UPGRADE_REQUIRED, headers, text).into_response()
 }

@@ -157,9 +157,15 @@ async fn every_route_has_its_methods_and_every_other_one_is_405_with_allow() -> 
 }
 
 #[tokio::test]
-async fn everything_but_a_websocket_gets_426_with_three_lines() -> Result<()> {
+async fn everything_but_a_websocket_and_a_browser_gets_426_with_three_lines() -> Result<()> {
     let home = with_page().await?;
-    for request in [get("/"), get("/").header("Accept", "text/html"), get("/").header("Origin", FOREIGN)] {
+    for request in [
+        get("/"),
+        get("/").header("Accept", "*/*"),
+        get("/").header("Accept", "application/json, text/html;q=0"),
+        get("/").header("Origin", FOREIGN),
+        get("/").header("Sec-Fetch-Site", "cross-site").header("Accept", "image/avif,image/webp,*/*;q=0.8"),
+    ] {
         let answer = request.send(home.address()).await?;
         assert_eq!((answer.status, answer.headers("Upgrade")), (426, vec!["websocket"]));
         assert_eq!(answer.headers("Content-Type"), ["text/plain; charset=utf-8"]);

@@ -5,6 +5,7 @@ mod frames;
 mod hostile;
 mod http;
 mod metrics;
+mod page;
 mod startup;
 mod words;
 

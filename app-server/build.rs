@@ -1,0 +1,152 @@
+//! Packs the page of `page/` into the program: each file as it is and compressed, under names that change with the content.
+//!
+//! The compressed form of a file stays in `OUT_DIR` under the hash of its bytes, so that only changed files are compressed again.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::fs;
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+/// The folder of the page, beside this file.
+const FOLDER: &str = "page";
+/// The document; all other files are its assets.
+const DOCUMENT: &str = "index.html";
+/// The place of the hash in the addresses of the document.
+const PLACEHOLDER: &str = "/assets/HASH/";
+/// Characters of a hash in a name.
+const HASH: usize = 16;
+/// Rounds of the compression. More than this saves some ten bytes.
+const ROUNDS: u64 = 15;
+/// Files that belong to the development of the page, by the end of their name.
+const DEVELOPMENT: [&str; 5] = [".d.ts", ".md", ".test.js", "tsconfig.json", "package.json"];
+/// The media types, by the end of the name. A file of another kind stops the build.
+const KINDS: [(&str, &str); 8] = [
+    (".html", "text/html; charset=utf-8"),
+    (".js", "text/javascript; charset=utf-8"),
+    (".css", "text/css; charset=utf-8"),
+    (".svg", "image/svg+xml"),
+    (".png", "image/png"),
+    (".json", "application/json"),
+    (".txt", "text/plain; charset=utf-8"),
+    ("LICENSE", "text/plain; charset=utf-8"),
+];
+
+struct PageFile {
+    /// The path below the folder.
+    name: String,
+    kind: &'static str,
+    bytes: Vec<u8>,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed={FOLDER}");
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?).join("page");
+    fs::create_dir_all(&out)?;
+    let mut files = Vec::new();
+    read(Path::new(FOLDER), "", &mut files)?;
+    files.sort_by(|one, other| one.name.cmp(&other.name));
+    let version = version(&files);
+    let document = files.iter_mut().find(|file| file.name == DOCUMENT).ok_or("page/index.html is missing")?;
+    let text = String::from_utf8(std::mem::take(&mut document.bytes))?;
+    document.bytes = text.replace(PLACEHOLDER, &format!("/assets/{version}/")).into_bytes();
+    let mut table = format!("const VERSION: &str = {version:?};\nstatic FILES: &[PageFile] = &[\n");
+    let mut kept = Vec::new();
+    for file in &files {
+        let hash = hash(&file.bytes);
+        let [plain, packed] = [hash.clone(), format!("{hash}.gz")];
+        keep(&out.join(&plain), || Ok(file.bytes.clone()))?;
+        keep(&out.join(&packed), || compress(&file.bytes))?;
+        let PageFile { name, kind, .. } = file;
+        let content = |name: &str| format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/page/{name}\"))");
+        writeln!(
+            table,
+            "    PageFile {{ name: {name:?}, kind: {kind:?}, hash: {hash:?}, bytes: {}, gzip: {} }},",
+            content(&plain),
+            content(&packed)
+        )?;
+        kept.extend([plain, packed]);
+    }
+    table.push_str("];\n");
+    fs::write(out.with_file_name("page.rs"), table)?;
+    forget_all_but(&out, &kept)
+}
+
+/// Adds the files of a folder and of those in it.
+fn read(folder: &Path, prefix: &str, files: &mut Vec<PageFile>) -> Result<(), Box<dyn Error>> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let own = path.file_name().and_then(|name| name.to_str()).ok_or("a name of the page is no text")?;
+        let name = format!("{prefix}{own}");
+        if path.is_dir() {
+            if !["tests", "types", "node_modules"].contains(&own) {
+                read(&path, &format!("{name}/"), files)?;
+            }
+            continue;
+        }
+        if own.starts_with('.') || DEVELOPMENT.iter().any(|end| own.ends_with(end)) {
+            continue;
+        }
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+        if !name.chars().all(plain) {
+            return Err(format!("page/{name}: a name has letters, digits, '-', '_' and '.' only").into());
+        }
+        let kind = KINDS.iter().find(|(end, _)| own.ends_with(end));
+        let kind = kind.ok_or_else(|| format!("page/{name}: build.rs has no media type for it"))?.1;
+        files.push(PageFile { name, kind, bytes: fs::read(&path)? });
+    }
+    Ok(())
+}
+
+/// A name for this state of all files.
+fn version(files: &[PageFile]) -> String {
+    let mut all = Sha256::new();
+    for file in files {
+        all.update(format!("{}\n{}\n", file.name, file.bytes.len()));
+        all.update(&file.bytes);
+    }
+    hex(&all.finalize())
+}
+
+fn hash(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().take(HASH / 2).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Writes a file of this content if there is none. The name is the hash of the content.
+fn keep(
+    path: &Path,
+    content: impl FnOnce() -> Result<Vec<u8>, Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
+    if !path.exists() {
+        // An interrupted build leaves no half of a file under the name.
+        let new = path.with_extension("new");
+        fs::write(&new, content()?)?;
+        fs::rename(new, path)?;
+    }
+    Ok(())
+}
+
+fn compress(bytes: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
+    let rounds = NonZeroU64::new(ROUNDS).ok_or("no rounds")?;
+    let options = zopfli::Options { iteration_count: rounds, ..zopfli::Options::default() };
+    let mut packed = Vec::new();
+    zopfli::compress(options, zopfli::Format::Gzip, bytes, &mut packed)?;
+    Ok(packed)
+}
+
+fn forget_all_but(folder: &Path, kept: &[String]) -> Result<(), Box<dyn Error>> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if !kept.iter().any(|name| entry.file_name() == name.as_str()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
