@@ -2247,6 +2247,8 @@ export type ModelProviderListResponse = {
   data: ModelProviderSummary[];
   /** The provider of threads that name none. */
   defaultProviderId: string;
+  /** Skein's extension: the providers that can be used at once. */
+  skein?: ProviderDetails | null;
 };
 
 /** A provider of models. */
@@ -2360,6 +2362,12 @@ export type PressureCounts = {
   unrelievedTotal: number;
 };
 
+/** Details about the providers. */
+export type ProviderDetails = {
+  /** The providers that need nothing more: they work offline, their key is set, or they answer on this machine. */
+  ready: ReadyProvider[];
+};
+
 /** How a provider is reached. */
 export type ProviderSettings = {
   type: "openai";
@@ -2422,6 +2430,16 @@ export type RateLimitWindow = {
   resetsAt: number | null;
   usedPercent: number;
   windowDurationMins: number | null;
+};
+
+/** A provider that can be used at once. */
+export type ReadyProvider = {
+  /** The variable of the server's environment that holds its key. */
+  envKey?: string | null;
+  /** The value for `modelProvider`. */
+  id: string;
+  /** Whether it runs on the server's machine. */
+  local: boolean;
 };
 
 /** A reasoning effort that a model offers. */

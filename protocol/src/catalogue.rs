@@ -298,6 +298,29 @@ pub struct ModelProviderListResponse {
     pub data: Vec<ModelProviderSummary>,
     /// The provider of threads that name none.
     pub default_provider_id: String,
+    /// Skein's extension: the providers that can be used at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skein: Option<ProviderDetails>,
+}
+
+/// Details about the providers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProviderDetails {
+    /// The providers that need nothing more: they work offline, their key is set, or they answer on this machine.
+    pub ready: Vec<ReadyProvider>,
+}
+
+/// A provider that can be used at once.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadyProvider {
+    /// The value for `modelProvider`.
+    pub id: String,
+    /// The variable of the server's environment that holds its key.
+    pub env_key: Option<String>,
+    /// Whether it runs on the server's machine.
+    pub local: bool,
 }
 
 /// A provider of models.

@@ -190,7 +190,7 @@ methods! {
         BedrockCheckGovCloudRequirementsParams => BedrockCheckGovCloudRequirementsResponse;
     /// The model providers that the server knows, built in or from its settings. `config/value/write` chooses the
     /// default (`model_provider`) and changes them (`model_providers.NAME`).
-    ModelProviderList = "modelProvider/list" [Inline, Stable, Read]
+    ModelProviderList = "modelProvider/list" [Store, Stable, Read]
         ModelProviderListParams => ModelProviderListResponse;
     /// Abilities of model providers beside answering: no image generation and no web search. Skein offers models only
     /// the tools of helpers and clients.

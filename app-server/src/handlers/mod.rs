@@ -131,7 +131,7 @@ fn add_startup(router: &mut Router) {
     router.inline::<AccountRateLimitsRead>(nothing);
     router.inline::<AccountUsageRead>(nothing);
     router.inline::<AccountBedrockCheckGovCloudRequirements>(nothing);
-    router.inline::<ModelProviderList>(models::providers);
+    router.store::<ModelProviderList, _>(models::providers);
     router.inline::<ModelProviderCapabilitiesRead>(nothing);
     router.inline::<ExperimentalFeatureList>(nothing);
     router.inline::<ConfigRead>(startup::config);

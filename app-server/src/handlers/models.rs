@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use skein_helpers::shown_url;
 use skein_protocol::catalogue::{
-    GatewayAuth, ModelProviderListParams, ModelProviderListResponse, ModelProviderSummary, ProviderSettings,
+    GatewayAuth, ModelProviderListParams, ModelProviderListResponse, ModelProviderSummary, ProviderDetails,
+    ProviderSettings, ReadyProvider,
 };
 use skein_protocol::error::WireError;
 use skein_protocol::server::{InputModality, Model, ModelListParams, ModelListResponse};
@@ -13,6 +14,7 @@ use skein_provider::{ListedModel, echo, scripted};
 
 use super::paging;
 use super::thread::check_provider;
+use crate::app::App;
 use crate::config::{LayerSource, OFFLINE, ServerConfig};
 use crate::router::session::ClientSession;
 use crate::{models, policy};
@@ -28,6 +30,9 @@ pub(crate) fn list(
     let config = services.config();
     let provider = params.model_provider.as_deref().unwrap_or(&config.model_provider);
     models::refresh(&services.context, provider);
+    if params.model_provider.is_some() {
+        models::refresh_asked(&services.context, provider);
+    }
     let mut listed = services.providers.models(provider);
     if provider == policy::DEFAULT_MODEL_PROVIDER {
         listed.push(ListedModel { id: skein_provider::policy::DEFAULT_MODEL.to_owned(), display_name: None });
@@ -74,12 +79,13 @@ fn model(listed: ListedModel, provider: &str, config: &ServerConfig) -> Model {
     model
 }
 
-/// `modelProvider/list`: the built-in providers and those of the settings.
-pub(crate) fn providers(
-    session: &Arc<ClientSession>,
+/// `modelProvider/list`: the built-in providers and those of the settings, and which of them can be used at once.
+pub(crate) async fn providers(
+    session: Arc<ClientSession>,
     _params: ModelProviderListParams,
 ) -> Result<ModelProviderListResponse, WireError> {
     let services = &session.app;
+    models::find_local(&services.context).await;
     let config = services.config();
     let summary = |id: String| match config.providers.get(&id) {
         Some(spec) => configured(spec),
@@ -89,7 +95,19 @@ pub(crate) fn providers(
         can_change_default: !is_flag(&config, "model_provider"),
         data: services.providers.names().into_iter().map(summary).collect(),
         default_provider_id: config.model_provider.clone(),
+        skein: Some(ProviderDetails { ready: ready(services, &config) }),
     })
+}
+
+/// The providers that can be used at once.
+fn ready(services: &App, config: &ServerConfig) -> Vec<ReadyProvider> {
+    let names = services.providers.names().into_iter().filter(|name| services.providers.is_ready(name));
+    let shown = |id: String| {
+        let spec = config.providers.get(&id);
+        let env_key = spec.and_then(|spec| spec.env_key.clone());
+        ReadyProvider { env_key, local: spec.is_none_or(ProviderSpec::is_local), id }
+    };
+    names.map(shown).collect()
 }
 
 fn configured(spec: &ProviderSpec) -> ModelProviderSummary {

@@ -72,3 +72,6 @@ pub(crate) const CLIENT_NAMESPACE: usize = 64;
 pub(crate) const QUESTIONS_AT_ONCE: usize = 3;
 /// The most retries of a request, and of a stream, in the settings. Origin: the peer's bound.
 pub(crate) const MODEL_RETRIES_MOST: u32 = 100;
+/// How long a list of providers waits for those on this machine. Origin: guess; one that listens lists its models within
+/// milliseconds, and one that does not is refused at once.
+pub(crate) const LOCAL_PROVIDERS_WAIT: Duration = Duration::from_millis(300);

@@ -197,5 +197,9 @@ async fn providers_are_shown_without_secrets() -> Result<()> {
     assert_eq!(of("anthropic")["settings"], gateway(key));
     assert_eq!(of("echo")["settings"], gateway(json!({ "mode": "none" })));
     assert_eq!(of("echo")["baseUrl"], Value::Null);
+    // Nothing listens at the address of `mine`.
+    let ready = listed["skein"]["ready"].as_array().into_iter().flatten().cloned().collect::<Vec<_>>();
+    assert!(ready.contains(&json!({ "id": "echo", "local": true })), "{ready:?}");
+    assert!(ready.iter().all(|provider| provider["id"] != "mine"), "{ready:?}");
     home.finish().await
 }

@@ -27,6 +27,8 @@ struct Configured {
     spec: ProviderSpec,
     provider: Arc<dyn Provider>,
     fetched: Vec<ListedModel>,
+    /// Whether the last fetch got an answer.
+    answers: bool,
     /// When to fetch the list again; `None` during a fetch.
     due: Option<Option<Instant>>,
 }
@@ -59,6 +61,7 @@ impl Providers {
                 spec: spec.clone(),
                 provider: Arc::new(HttpProvider::new(spec.clone(), self.variable)),
                 fetched: Vec::new(),
+                answers: false,
                 due: Some(None),
             };
             configured.insert(name.clone(), kept.unwrap_or_else(made));
@@ -84,6 +87,28 @@ impl Providers {
     pub fn names(&self) -> Vec<String> {
         let built_in = self.built_in.iter().map(|(name, _)| (*name).to_owned());
         built_in.chain(self.read().keys().cloned()).collect()
+    }
+
+    /// Whether a request to this provider needs nothing more: it works offline, its key is set, or it has answered on this
+    /// machine.
+    pub fn is_ready(&self, name: &str) -> bool {
+        if self.built_in.iter().any(|(known, _)| *known == name) {
+            return true;
+        }
+        let configured = self.read();
+        let Some(Configured { spec, answers, .. }) = configured.get(name) else { return false };
+        let is_set = |name: &String| {
+            (self.variable)(name).is_some_and(|value| !value.to_string_lossy().trim().is_empty())
+        };
+        let has_keys = spec.env_key.iter().chain(spec.env_http_headers.values()).all(is_set);
+        has_keys && (*answers || !spec.is_local())
+    }
+
+    /// The providers on this machine, whether they answer or not.
+    pub fn local(&self) -> Vec<String> {
+        let configured = self.read();
+        let local = configured.iter().filter(|(_, configured)| configured.spec.is_local());
+        local.map(|(name, _)| name.clone()).collect()
     }
 
     /// The models of a provider: those of the settings, then those that it listed.
@@ -123,6 +148,7 @@ impl Providers {
         let mut configured = self.write();
         let of_this = |configured: &&mut Configured| Arc::ptr_eq(&configured.provider, provider);
         let Some(configured) = configured.get_mut(name).filter(of_this) else { return };
+        configured.answers = models.is_ok();
         let keep = match models {
             Ok(models) => {
                 configured.fetched = models.unwrap_or_default();
@@ -173,6 +199,31 @@ mod tests {
         assert!(Arc::ptr_eq(&openai, &providers.get("openai").unwrap()));
         assert!(!Arc::ptr_eq(&ollama, &providers.get("ollama").unwrap()));
         assert!(providers.get("anthropic").is_none() && providers.get("nobody").is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_provider_is_ready_with_its_key_or_when_it_answers_on_this_machine() {
+        let mut providers = providers();
+        providers.variable = |name| (name == "OPENAI_API_KEY").then(|| " key ".into());
+        let mut specs = ProviderSpec::built_in();
+        let far = ProviderSpec::new("far", "https://example.org/v1", crate::spec::WireApi::Chat);
+        specs.insert("far".to_owned(), far);
+        providers.configure(&specs);
+        let ready = || {
+            let names = providers.names().into_iter();
+            names.filter(|name| providers.is_ready(name)).collect::<Vec<_>>()
+        };
+        assert_eq!(ready(), ["echo", "far", "openai", "openai-chat"]);
+        assert_eq!(providers.local(), ["lmstudio", "ollama"]);
+        for (answer, is_ready) in
+            [(Ok(Some(vec![listed("a")])), true), (Err(ProviderError::new("away")), false)]
+        {
+            let provider = providers.due("ollama", Clock.now()).unwrap();
+            providers.fetched("ollama", &provider, answer, Clock.now());
+            assert_eq!(providers.is_ready("ollama"), is_ready);
+            tokio::time::advance(policy::MODEL_LIST_KEEP).await;
+        }
+        assert!(!providers.is_ready("nobody"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -126,6 +127,14 @@ impl ProviderSpec {
     /// Whether the settings give it headers, which may hold its key.
     pub fn has_headers(&self) -> bool {
         !self.env_http_headers.is_empty() || !self.http_headers.0.is_empty()
+    }
+
+    /// Whether it runs on this machine.
+    pub fn is_local(&self) -> bool {
+        let url = reqwest::Url::parse(&self.base_url).ok();
+        let host = url.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
+        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        host == "localhost" || address.is_ok_and(|address| address.is_loopback())
     }
 
     /// Whether it is OpenAI itself, which accepts more than compatible servers.
