@@ -88,14 +88,17 @@ impl Fsck {
         printed?;
         let text = if self.json { json!({ "summary": summary }).to_string() } else { in_words(&summary) };
         print_line(&text)?;
-        if let Some(served) = beside {
-            let served = served.split("; stop it").next().unwrap_or_default();
-            say(format_args!(
-                "not compared: the list of threads, because {served}; skein stop, then skein fsck compares it"
-            ));
-        }
+        beside.iter().for_each(|served| not_compared(served));
         Ok(summary)
     }
+}
+
+/// Names the part that a check beside a server leaves out.
+fn not_compared(served: &str) {
+    let served = served.split("; stop it").next().unwrap_or_default();
+    say(format_args!(
+        "not compared: the list of threads, because {served}; skein stop, then skein fsck compares it"
+    ));
 }
 
 /// A bar on stderr, if it is a terminal.

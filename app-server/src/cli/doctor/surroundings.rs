@@ -99,15 +99,14 @@ fn files(root: &Path) -> Vec<DoctorFinding> {
     let mut wrong = |name: &'static str, text: String, way_out: &str| {
         found.push(DoctorFinding::error(name, text, way_out));
     };
-    if let Some(above) = root.ancestors().find(|folder| fs::symlink_metadata(folder).is_ok()) {
-        if !above.is_dir() {
-            wrong(
-                "home",
-                format!("{} is no folder", above.display()),
-                "move it away, or name another home (--home)",
-            );
-            return found;
-        }
+    let above = root.ancestors().find(|folder| fs::symlink_metadata(folder).is_ok());
+    if let Some(above) = above.filter(|above| !above.is_dir()) {
+        wrong(
+            "home",
+            format!("{} is no folder", above.display()),
+            "move it away, or name another home (--home)",
+        );
+        return found;
     }
     let paths = HomePaths::new(root);
     if fs::symlink_metadata(paths.lock()).is_ok_and(|lock| !lock.is_file()) {
@@ -126,17 +125,22 @@ fn files(root: &Path) -> Vec<DoctorFinding> {
     if fs::symlink_metadata(&socket).is_ok_and(|seen| !seen.file_type().is_socket()) {
         wrong("control", format!("{} is no socket", socket.display()), "move it away; a start makes it");
     }
+    found.extend(former(root));
+    found
+}
+
+/// The traces of a server that has ended without a stop.
+fn former(root: &Path) -> Option<DoctorFinding> {
     match Home::read_server_json(root) {
         Err(error) if root.exists() => {
-            wrong("server.json", error.to_string(), "remove it; a start writes it")
+            Some(DoctorFinding::error("server.json", error.to_string(), "remove it; a start writes it"))
         }
-        Ok(Some(gone)) if holder(&paths).is_none() => {
+        Ok(Some(gone)) if holder(&HomePaths::new(root)).is_none() => {
             let text = format!("process {} that served the home has ended without a stop", gone.pid);
-            found.push(DoctorFinding::warning("former", text, "the next start cleans up after it"));
+            Some(DoctorFinding::warning("former", text, "the next start cleans up after it"))
         }
-        Ok(_) | Err(_) => {}
+        Ok(_) | Err(_) => None,
     }
-    found
 }
 
 #[cfg(test)]
