@@ -42,6 +42,7 @@ const AGAIN: &[&str] = &[
     m::TurnSteer::INFO.wire,
     m::McpServerResourceRead::INFO.wire,
     m::ConfigMcpServerReload::INFO.wire,
+    m::ModelProviderList::INFO.wire,
     m::SkeinThreadUnload::INFO.wire,
     m::SkeinConnectionLeave::INFO.wire,
     m::SkeinHelpersList::INFO.wire,
