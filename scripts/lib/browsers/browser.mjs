@@ -2,7 +2,11 @@
 // the answer to one, in any order.
 //   {"id", "open": TAB, "context": NAME}            a tab of this name; tabs of one context share what pages store
 //   {"id", "permit": NAME, "with": [NAMES, {..}]}   permissions of a context
-//   {"id", "tab": TAB, "do": METHOD, "with": [..]}  a method of the driver's page, such as goto, evaluate, reload
+//   {"id", "tab": TAB, "do": METHOD, "with": [..]}  a method of the driver's page, such as goto, evaluate, keyboard.press
+//   {"id", "tab": TAB, "role": [ROLE, {..}], "do", "with"}  a method of the elements with this role, such as click, count
+//   {"id", "make": NAME, "with": [{..}]}            a context with options, such as the size of its window (Chromium)
+//   {"id", "noted": TAB}                            errors, dialogs and addresses of requests since the tab was opened
+//   {"id", "drop": TAB}                             closes the tab
 // Arguments: chromium or firefox, the program, and further arguments for it. It exits at the end of its input.
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -13,6 +17,7 @@ const drivers = createRequire(join(process.env.BROWSERS_DRIVERS, "package.json")
 const browser = kind === "chromium" ? await chromium() : await firefox();
 const contexts = {};
 const tabs = {};
+const notes = {};
 
 async function chromium() {
   // No requests, except to this machine.
@@ -35,11 +40,31 @@ async function context(name) {
   return await contexts[name];
 }
 
-async function wish({ open, permit, tab, do: method, context: of, with: arguments_ }) {
-  if (open !== undefined) tabs[open] = await (await context(of)).newPage();
+/** Notes what a tab says and asks for. */
+function note(tab, page) {
+  const found = { errors: [], dialogs: [], requests: [] };
+  page.on("console", (message) => message.type() === "error" && found.errors.push(message.text()));
+  page.on("pageerror", (error) => found.errors.push(`thrown: ${error.message}`));
+  page.on("request", (request) => found.requests.push(request.url()));
+  page.on("dialog", (dialog) => (found.dialogs.push(dialog.message()), dialog.dismiss()));
+  notes[tab] = found;
+}
+
+async function wish({ open, permit, make, noted, drop, tab, role, do: method, context: of, with: arguments_ }) {
+  if (open !== undefined) note(open, (tabs[open] = await (await context(of)).newPage()));
+  else if (make !== undefined) await (contexts[make] = browser.newContext(...arguments_));
+  else if (noted !== undefined) return notes[noted];
+  else if (drop !== undefined) await tabs[drop].close();
+  else if (role !== undefined) {
+    const { nth, ...options } = role[1] ?? {};
+    const found = tabs[tab].getByRole(role[0], options);
+    return await (nth === undefined ? found : found.nth(nth))[method](...arguments_);
+  }
   else if (permit !== undefined) await (await context(permit)).grantPermissions(...arguments_);
   else {
-    const value = await tabs[tab][method](...arguments_);
+    const path = method.split(".");
+    const owner = path.length > 1 ? tabs[tab][path[0]] : tabs[tab];
+    const value = await owner[path.at(-1)](...arguments_);
     // The answer to a navigation is an object of the driver: its status.
     return typeof value?.status === "function" ? value.status() : value;
   }

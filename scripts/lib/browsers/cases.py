@@ -192,7 +192,7 @@ def left_worker(door):
     workers = "navigator.serviceWorker.getRegistrations().then((all) => all.length)"
     until("the end of the worker", lambda: tab.ask(workers) == 0)
     tab.do("reload")
-    equal(tab.ask("document.body.innerText").split(":")[0], "Skein")
+    until("the page of Skein", lambda: tab.ask("document.querySelector('script[src^=\"/assets/\"]') !== null"))
     equal(tab.ask("localStorage.getItem('left')"), None)
     server.close()
 

@@ -70,14 +70,18 @@ class World:
 class Server:
     """A server of Skein with a home of its own, at a port."""
 
-    def __init__(self, world, name, port=0):
+    def __init__(self, world, name, port=0, settings=""):
         self.world, self.home, self.log = world, os.path.join(world.folder, name), os.path.join(world.folder, f"{name}.log")
         os.mkdir(self.home, 0o700)
         with open(os.path.join(self.home, "config.toml"), "w") as config:
-            config.write(helper("helper", world.helper, world.mark) + 'default_tools_approval_mode = "approve"\n')
-        command = [world.skein, "serve", "--home", self.home, "--listen", f"ws://127.0.0.1:{port}"]
-        with open(self.log, "w") as log:
-            self.process = world.keep(self) and world.popen(command, stdout=subprocess.PIPE, stderr=log)
+            config.write(settings + helper("helper", world.helper, world.mark) + 'default_tools_approval_mode = "approve"\n')
+        world.keep(self).serve(port)
+
+    def serve(self, port):
+        """Starts the program, again after `kill`."""
+        command = [self.world.skein, "serve", "--home", self.home, "--listen", f"ws://127.0.0.1:{port}"]
+        with open(self.log, "a") as log:
+            self.process = self.world.popen(command, stdout=subprocess.PIPE, stderr=log)
         line = self.process.stdout.readline()
         if not line:
             raise AssertionError(f"the server did not start: {read_text(self.log)[-2000:]}")
@@ -115,6 +119,11 @@ class Server:
 
     def status(self):
         return json.loads(self.run("status", "--json"))
+
+    def kill(self):
+        """kill -9"""
+        self.process.kill()
+        self.process.wait(BOUND)
 
     def close(self):
         if self.process.poll() is None:

@@ -1,0 +1,483 @@
+"""The cases of the page."""
+
+import json
+import os
+import signal
+import time
+
+from hostile import SHORT, TEXTS
+from page import Page, Proxy, read, until
+
+STREAM = "/stream 60 8 20"
+STREAMED = "".join(f"{number} ".ljust(8, ".") for number in range(60))
+FORM = {
+    "method": "elicitation/create",
+    "params": {
+        "mode": "form",
+        "message": "Which colour?",
+        "requestedSchema": {"type": "object", "properties": {"colour": {"type": "string", "title": "Colour"}}, "required": ["colour"]},
+    },
+}
+
+
+def equal(found, wanted):
+    if found != wanted:
+        raise AssertionError(f"{found!r} instead of {wanted!r}")
+
+
+def call(tool, **arguments):
+    return f"/tool helper {tool} {json.dumps(arguments)}"
+
+
+def picture(page, name):
+    if folder := page.door.options.pictures:
+        os.makedirs(folder, exist_ok=True)
+        page.do("screenshot", {"path": os.path.join(os.path.abspath(folder), f"{name}.png")})
+
+
+def first_run(door):
+    """The composer has the focus, the echo answers, and the line about it is there. Nothing is fetched from elsewhere."""
+    page = door.page()
+    equal(page.ask("location.hash"), "")
+    until("the focus in the composer", lambda: page.ask("document.activeElement.getAttribute('aria-label')") == "Message")
+    until("the line about the echo", lambda: "echo model" in page.ask("document.body.innerText"))
+    picture(page, "first-run")
+    page.ask("document.activeElement.focus()")
+    page.do("keyboard.type", "hello *there*")
+    began = time.monotonic()
+    page.keys("Enter")
+    page.until_answer("hello there")
+    seconds = time.monotonic() - began
+    page.until_link("connected")
+    # The session is where the page promises it.
+    equal(len(page.ask("localStorage.getItem('skein.session')")), 43)
+    return f"first answer after {seconds:.2f} s"
+
+
+def conversation(door):
+    """A tool call, a question of a tool that is denied, approved once, and a form."""
+    page = door.page()
+    page.send(call("echo", text="from the tool"))
+    page.until_answer("from the tool")
+    page.until_there("article", "Tool echo")
+    page.send("/tool asks destroy")
+    page.until_there("dialog", "Approval: destroy")
+    picture(page, "approval")
+    page.answer("Deny")
+    page.until_gone("dialog", "Approval: destroy")
+    page.until_idle()
+    page.send("/tool asks destroy")
+    page.answer("Approve once")
+    page.until_answer("done 1")
+    page.send("/tool asks destroy")
+    page.answer("Approve for this session")
+    page.until_answer("done 2")
+    # No question is asked again.
+    page.send("/tool asks destroy")
+    page.until_answer("done 3")
+    page.send(call("ask", request=FORM))
+    page.until_there("dialog", "Question: helper")
+    page.by("textbox", "Colour (needed)", "fill", "blue")
+    page.answer("Send answer")
+    until("the answer with the form", lambda: "blue" in page.last())
+    picture(page, "conversation")
+
+
+def reload(door):
+    """A reload at random moments of a stream loses and repeats nothing."""
+    page, moments = door.page(), 30 if door.options.thorough else 8
+    for _ in range(moments):
+        page.send(STREAM)
+        at = door.options.random.randrange(60)
+        until("that piece of the stream", lambda: f"{at} " in page.last())
+        page.do("reload")
+        page.ready()
+        page.until_answer(STREAMED)
+        page.until_idle()
+    equal(page.text().count("59 "), moments)
+    return f"{moments} reloads"
+
+
+def two_tabs(door):
+    """Two tabs and one as wide as a phone show the same thread."""
+    first = door.page()
+    first.send("one")
+    first.until_answer("one")
+    address = f"http://{door.server.host}/#/t/{first.thread()}"
+    second = door.page(context=first.context, address=address)
+    phone = door.page(options={"viewport": {"width": 320, "height": 640}, "hasTouch": True})
+    phone.go(address)
+    phone.ready()
+    phone.send("two")
+    for page in (first, second, phone):
+        page.until_answer("two")
+    equal(phone.ask("document.documentElement.scrollWidth"), 320)
+    picture(phone, "phone")
+    first.send("three")
+    for page in (first, second, phone):
+        page.until_answer("three")
+        equal([it for it in page.text().split() if it in ("one", "two", "three")], ["one", "one", "two", "two", "three", "three"])
+
+
+def offline(door):
+    """A cut link: the page says so, keeps what is sent meanwhile, and catches up."""
+    proxy = Proxy(door.world, door.server.port)
+    page = door.through(proxy)
+    page.cuts = True
+    page.send(STREAM)
+    until("a piece of the stream", lambda: "3 " in page.last())
+    proxy.cut()
+    page.until_link("reconnecting", "offline")
+    page.send("while away")
+    # The time without a link is the point of this case.
+    mended = time.monotonic() + (60 if door.options.thorough else 5)
+    until("the end of the time offline", lambda: time.monotonic() > mended, 120)
+    proxy.mend()
+    page.until_link("connected")
+    page.until_text("while away")
+    page.until_idle()
+    until("the whole answer", lambda: page.text().count("59 ") == 1)
+    until("the message that waited", lambda: page.text().count("while away") >= 1)
+
+
+def sleeping(door):
+    """A tab whose process sleeps until the turn has ended catches up."""
+    page = door.page()
+    page.send(STREAM)
+    thread = page.thread()
+    until("a piece of the stream", lambda: "3 " in page.last())
+    # The driver makes every tab a focused one, so that freezing does nothing; a stopped process does.
+    renderers = [pid for pid in door.world.processes() if b"--type=renderer" in read(pid, "cmdline")]
+    if not renderers:
+        raise AssertionError("the processes of the tabs were not found")
+    signals(renderers, signal.SIGSTOP)
+    try:
+        until("the end of the turn", lambda: has_ended(door, thread))
+    finally:
+        signals(renderers, signal.SIGCONT)
+    page.until_answer(STREAMED)
+    page.until_link("connected")
+
+
+def signals(pids, number):
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass  # another case has closed this tab
+
+
+def has_ended(door, thread):
+    return door.server.call("thread/turns/list", {"threadId": thread})["data"][0]["status"] == "completed"
+
+
+def lost(door):
+    """A link that comes back after the end of the turn: the page has the whole answer."""
+    proxy = Proxy(door.world, door.server.port)
+    page = door.through(proxy)
+    page.cuts = True
+    page.send(STREAM)
+    thread = page.thread()
+    until("a piece of the stream", lambda: "3 " in page.last())
+    proxy.cut()
+    until("the end of the turn", lambda: has_ended(door, thread))
+    proxy.mend()
+    page.until_answer(STREAMED)
+
+
+def killed(door):
+    """kill -9 of the server in mid-stream: the page, untouched, shows what was saved and goes on."""
+    page = door.page()
+    page.cuts = True
+    page.send("before")
+    page.until_answer("before")
+    page.send(STREAM)
+    until("a piece of the stream", lambda: "9 " in page.last())
+    port = door.server.port
+    door.server.kill()
+    page.until_link("reconnecting", "offline")
+    door.server.serve(port)
+    page.until_link("connected")
+    page.until_idle()
+    until("the saved text", lambda: "before" in page.text() and "0 " in page.text())
+    page.send("after")
+    page.until_answer("after")
+
+
+def closed(door):
+    """The helper is gone 1.5 s after the last tab."""
+    page = door.page()
+    page.send(call("echo", text="x"))
+    page.until_answer("x")
+    helpers = lambda: door.server.status()["helpers"]["alive"]
+    until("a living helper", lambda: helpers() > 0)
+    page.quiet()
+    door.pages.remove(page)
+    page.close()
+    began = time.monotonic()
+    until("the end of the helper", lambda: helpers() == 0)
+    seconds = time.monotonic() - began
+    # A command of the terminal looks, which takes a part of it.
+    if seconds > 5:
+        raise AssertionError(f"helpers are gone after {seconds:.2f} s")
+    return f"helpers gone after {seconds:.2f} s"
+
+
+def hostile(door):
+    """Nothing of 40 texts runs or is fetched, as answer, as tool output and argument, and as a name. The page lives."""
+    page = door.page()
+    page.send("hello")
+    page.until_answer("hello")
+    thread = page.thread()
+    for text in TEXTS:
+        if len(text) < 20_000:
+            door.server_turn(thread, text)
+        else:
+            # Too long for a command.
+            page.send(text)
+            page.until_idle()
+    for text in SHORT:
+        door.server_turn(thread, call("echo", text=text))
+    for text in SHORT:
+        door.server.call("thread/name/set", {"threadId": thread, "name": text})
+    page.send("still here")
+    page.until_answer("still here")
+    page.do("reload")
+    page.ready()
+    page.until_answer("still here")
+    # Everything is drawn once.
+    page.ask("(async () => { const box = document.querySelector('[role=log]'); for (let at = box.scrollHeight; at > 0; at -= 400) { box.scrollTop = at; await new Promise(requestAnimationFrame); } })()")
+    equal(page.ask("window.ran ?? null"), None)
+    bad = "[...document.querySelectorAll('a[href], img, iframe, object, embed, form[action], link, script')].map((it) => it.href || it.src || it.data || it.action || it.tagName)"
+    own = ("http://", "https://", "mailto:", "data:image/")
+    equal([it for it in page.ask(bad) if not str(it).startswith(own)], [])
+    equal([it for it in page.ask("[...document.images].map((it) => it.currentSrc)") if "evil" in it], [])
+    page.send("and here")
+    page.until_answer("and here")
+    return f"{len(TEXTS)} texts"
+
+
+def too_long(door):
+    """A message above the limit is refused with a reason, and the page lives."""
+    page = door.page()
+    page.by("textbox", "Message", "fill", "y" * 999_000)
+    page.by("button", "Send", "click")
+    until("the long answer", lambda: len(page.last()) > 90_000)
+    page.send("short")
+    page.until_answer("short")
+
+
+def long_thread(door):
+    """A thread of 10,000 items, or of 2,000 in a quick run, opens at once."""
+    page = door.page()
+    page.send("begin")
+    page.until_answer("begin")
+    # The page keeps it loaded.
+    thread = page.thread()
+    lines = "\n".join(call("echo", text="a") for _ in range(100))
+    turns = 100 if door.options.thorough else 20
+    for _ in range(turns):
+        door.server_turn(thread, lines)
+    page.send("the end")
+    page.until_answer("the end")
+    page.do("goto", "about:blank")
+    began = time.monotonic()
+    page.go(f"http://{door.server.host}/#/t/{thread}")
+    page.ready()
+    page.until_answer("the end")
+    seconds = time.monotonic() - began
+    # Other cases and a debug build share the processors.
+    if seconds > 5:
+        raise AssertionError(f"opened after {seconds:.2f} s")
+    return f"{turns * 100} items opened after {seconds:.2f} s"
+
+
+def switches(door):
+    """50 switches between threads leave one loaded, and the page shows the right one each time."""
+    threads = [door.server.call("thread/start")["thread"]["id"] for _ in range(2)]
+    for number, thread in enumerate(threads):
+        door.server_turn(thread, f"thread {number}")
+    page = door.page()
+    for at in range(50):
+        page.ask(f"location.hash = '/t/{threads[at % 2]}'")
+        page.until_answer(f"thread {at % 2}")
+    until("one loaded thread", lambda: door.server.status()["threads"]["loaded"] == 1)
+
+
+def read_only(door):
+    """A session of the scope `read` shows, and cannot send."""
+    thread = door.server.call("thread/start")["thread"]["id"]
+    door.server_turn(thread, "written before")
+    ticket = door.server.run("url", "--scope", "read").partition("/#ticket=")[2]
+    page = door.page(address=f"http://{door.server.host}/#ticket={ticket}")
+    until("the thread in the list", lambda: "written before" in page.by("navigation", "Threads", "innerText"))
+    page.ask(f"location.hash = '/t/{thread}'")
+    page.until_text("written before")
+    until("the words about watching", lambda: "may only watch" in page.ask("document.body.innerText"))
+    equal(page.count("textbox", "Message"), 0)
+
+
+def without_key(door):
+    """A model without a key: the turn fails with the name of the variable, and another model works."""
+    door.server.call("config/value/write", {"keyPath": "model_providers.nokey", "value": {"name": "No key", "base_url": "http://127.0.0.1:9/v1", "env_key": "SKEIN_PAGE_NO_KEY", "wire_api": "chat"}, "mergeStrategy": "replace"})
+    thread = door.server.call("thread/start", {"model": "m", "modelProvider": "nokey"})["thread"]["id"]
+    page = door.page(address=f"http://{door.server.host}/#ticket={door.server.ticket()}")
+    page.ask(f"location.hash = '/t/{thread}'")
+    until("the thread", lambda: thread in page.ask("location.hash"))
+    page.send("hello")
+    until("the reason", lambda: "SKEIN_PAGE_NO_KEY" in page.ask("document.body.innerText"))
+    until("the way out", lambda: "no valid key" in page.ask("document.body.innerText"))
+
+
+def refused(door):
+    """Without a session, with a used ticket, and after a revocation, the page says what to run."""
+    used = door.server.ticket()
+    page = door.page(address=f"http://{door.server.host}/#ticket={used}")
+    for address in (f"http://{door.server.host}/", f"http://{door.server.host}/#ticket={used}"):
+        other = refusal(door, address)
+        other.until_link("refused")
+        until("the command", lambda: "skein open" in other.ask("document.body.innerText"))
+    [session] = [it["id"] for it in door.server.list("sessions")]
+    page.cuts = True
+    door.server.run("sessions", "revoke", session)
+    page.until_link("refused")
+    until("the command", lambda: "skein open" in page.ask("document.body.innerText"))
+
+
+def refusal(door, address):
+    page = Page(door, address=address)
+    page.cuts = True
+    return page
+
+
+def shelve(door):
+    """Rename, archive, delete and its undo."""
+    page = door.page()
+    page.send("first words")
+    page.until_answer("first words")
+    threads = lambda: page.by("navigation", "Threads", "innerText")
+    until("the thread in the list", lambda: "first words" in threads())
+    page.press_by_key("Rename first words")
+    page.by("textbox", "Name of the thread", "fill", "a new name")
+    page.keys("Enter")
+    until("the new name", lambda: page.count("button", "Delete a new name") == 1)
+    page.press_by_key("Delete a new name")
+    page.press("Undo")
+    until("the thread again", lambda: page.count("button", "Archive a new name") == 1)
+    page.press_by_key("Archive a new name")
+    until("the thread to leave the list", lambda: page.count("button", "Archive a new name") == 0)
+    page.press("Archived")
+    page.press_by_key("Unarchive a new name")
+    page.press("Archived")
+    until("the thread in the list again", lambda: page.count("button", "Delete a new name") == 1)
+    page.press_by_key("Delete a new name")
+    ids = lambda: door.server.call("thread/list", {})["data"]
+    until("the end of the thread", lambda: ids() == [])
+
+
+def keyboard(door):
+    """From the ticket to an approval without a mouse. An Enter meant for the composer approves nothing."""
+    page = door.page()
+    page.do("keyboard.type", "/tool asks destroy")
+    page.keys("Enter")
+    page.until_there("dialog", "Approval: destroy")
+    focused = page.ask("document.activeElement.closest('button')?.innerText ?? ''")
+    if "Approve" in focused:
+        raise AssertionError("the focus is on an agreeing button")
+    page.keys("Enter", "Space")
+    equal(page.count("dialog", "Approval: destroy"), 1)
+    until("armed buttons", lambda: page.by("button", "Approve once", "getAttribute", "aria-disabled") != "true")
+    page.keys("Alt+KeyY")
+    page.until_answer("done 1")
+    until("the focus back", lambda: page.ask("document.activeElement.getAttribute('aria-label')") == "Message")
+
+
+def accessible(door):
+    """axe finds nothing on any view: dark, light, forced colours, as narrow as a phone."""
+    passes, views = 0, 0
+    looks = [{"colorScheme": "light"}, {"colorScheme": "dark"}, {"forcedColors": "active"}, {"viewport": {"width": 320, "height": 640}}]
+    for look in looks:
+        page = door.page(options=look)
+        states = [lambda: None]
+        passes += page.axe()
+        page.send("# A title\n\n- a [link](https://example.org) and `code`\n\n```js\nlet x = 1;\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |")
+        page.until_idle()
+        until("the title", lambda: "A title" in page.last())
+        passes += page.axe()
+        page.send("/tool asks destroy")
+        page.until_there("dialog", "Approval: destroy")
+        passes += page.axe()
+        page.answer("Approve once")
+        until("the answer", lambda: page.last().startswith("done"))
+        page.keys("Alt+KeyD")
+        page.until_there("complementary", "Details")
+        passes += page.axe()
+        views += 4
+        picture(page, next(iter(look.values())) if "colorScheme" in look else "details")
+    return f"{views} views, {passes} rules passed, 0 violations"
+
+
+def zoomed(door):
+    """At 200 % nothing is cut off at the side."""
+    page = door.page(options={"viewport": {"width": 640, "height": 400}, "deviceScaleFactor": 2})
+    page.send("a long word " + "x" * 500)
+    until("the answer", lambda: "xxx" in page.last())
+    equal(page.ask("document.documentElement.scrollWidth <= innerWidth"), True)
+
+
+def broken(door):
+    """A helper that does not start: the page says so, and the chat goes on."""
+    page = door.page()
+    page.send("/tool nobody echo")
+    page.until_there("article", "Tool echo")
+    page.until_idle()
+    page.send("still")
+    page.until_answer("still")
+
+
+broken.settings = '[mcp_servers.nobody]\ncommand = "/nonexistent/helper"\n'
+
+
+def smoke(door):
+    """A ticket, an answer, a reload, an approval by key."""
+    page = door.page()
+    box = "textarea[aria-label=Message]"
+    last = lambda: page.ask("[...document.querySelectorAll('article[aria-label=Assistant]')].at(-1)?.innerText.trim() ?? ''")
+    page.do("type", box, "hello")
+    page.keys("Enter")
+    until("the answer", lambda: last() == "hello")
+    page.do("reload")
+    page.ready()
+    until("the answer after the reload", lambda: last() == "hello")
+    page.do("type", box, "/tool asks destroy")
+    page.keys("Enter")
+    button = "[...document.querySelectorAll('[role=dialog] button')].find((it) => it.innerText === 'Approve once')"
+    until("an armed button", lambda: page.ask(f"{button}?.getAttribute('aria-disabled') === 'false'"))
+    page.ask(f"{button}.click()")
+    until("the answer of the tool", lambda: last() == "done 1")
+
+
+CHROMIUM = {
+    "hostile texts": hostile,
+    "a long thread": long_thread,
+    "axe": accessible,
+    "reload in mid-stream": reload,
+    "first run": first_run,
+    "a conversation": conversation,
+    "two tabs and a phone": two_tabs,
+    "offline and back": offline,
+    "a tab that sleeps": sleeping,
+    "a link lost until the end of the turn": lost,
+    "kill -9 of the server in mid-stream": killed,
+    "tabs closed": closed,
+    "a long text": too_long,
+    "50 switches": switches,
+    "a session that may only watch": read_only,
+    "a model without a key": without_key,
+    "refused": refused,
+    "rename, archive, delete, undo": shelve,
+    "keyboard only": keyboard,
+    "200 %": zoomed,
+    "a helper that does not start": broken,
+}
+FIREFOX = {"ticket, answer, reload, approval": smoke}
