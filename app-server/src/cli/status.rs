@@ -54,6 +54,9 @@ impl StatusArgs {
         if self.all {
             lines.push(table(&status));
         } else {
+            lines.extend(
+                refused_pages(&status).map(|(name, page)| one_line(&format!("{name} {page}")).into_owned()),
+            );
             lines.push("skein status --all has every counter".to_owned());
         }
         print_lines(&lines.join("\n"))
@@ -193,14 +196,8 @@ fn work(status: &SkeinStatusResponse) -> [StatusRow; 8] {
 
 /// The open connections, and the requests that did not get in, with the pages among them.
 fn doors(status: &SkeinStatusResponse) -> Vec<StatusRow> {
-    let AdmissionCounts {
-        origins_total,
-        credentials_total,
-        helpers_total,
-        users_total,
-        last_origins,
-        admitted,
-    } = &status.admission;
+    let AdmissionCounts { origins_total, credentials_total, helpers_total, users_total, admitted, .. } =
+        &status.admission;
     let counts = format!(
         "{origins_total} pages, {credentials_total} without a right credential, {helpers_total} helpers, {users_total} \
          other users"
@@ -210,11 +207,13 @@ fn doors(status: &SkeinStatusResponse) -> Vec<StatusRow> {
         let page = origin.as_ref().map_or_else(String::new, |origin| format!(" of {origin}"));
         ("admitted", format!("{connections} of {who}{page}, by {}, scope {scope}", door_word(*door)))
     });
-    let pages = last_origins
-        .iter()
-        .rev()
-        .map(|page| ("refused page", format!("at {}: {}", moment(page.at_ms), refused(&page.origin))));
-    inside.chain([("not admitted", counts)]).chain(pages).collect()
+    inside.chain([("not admitted", counts)]).chain(refused_pages(status)).collect()
+}
+
+/// The last refused pages, the newest first, each with the command that lets it in.
+fn refused_pages(status: &SkeinStatusResponse) -> impl Iterator<Item = StatusRow> {
+    let pages = status.admission.last_origins.iter().rev();
+    pages.map(|page| ("refused page", format!("at {}: {}", moment(page.at_ms), refused(&page.origin))))
 }
 
 fn door_word(door: DoorKind) -> &'static str {

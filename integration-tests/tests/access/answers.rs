@@ -337,7 +337,7 @@ async fn the_status_names_the_open_connections_to_an_admin_alone() -> Result<()>
     assert_eq!(entry("session"), Some((DoorKind::Loopback, Some(PAGE), Access::Chat, 2)), "{all:?}");
     assert_eq!(entry("token \"read\""), Some((DoorKind::Loopback, None, Access::Read, 1)), "{all:?}");
     assert_eq!(entry("a local program"), Some((DoorKind::Loopback, None, Access::Admin, 1)), "{all:?}");
-    let shown = home.skein(&["status"]).await?;
+    let shown = home.skein(&["status", "--all"]).await?;
     assert!(shown.contains("token \"read\", by a loopback port, scope read"), "{shown}");
     assert_eq!(chat.status().await?.admission.admitted, []);
     assert_eq!(reader.status().await?.admission.admitted, []);
