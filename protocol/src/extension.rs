@@ -358,10 +358,12 @@ pub struct RpcDiscoverParams {}
 #[serde(transparent)]
 pub struct RpcDiscoverResponse(#[schemars(with = "JsonObject")] pub Box<RawValue>);
 
+mod admission;
 mod credentials;
 mod helpers;
 mod status;
 
+pub use admission::*;
 pub use credentials::*;
 pub use helpers::*;
 pub use status::*;

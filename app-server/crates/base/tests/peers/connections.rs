@@ -9,7 +9,6 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use nix::unistd::{Pid, Uid};
-use skein_base::clock::Clock;
 use skein_base::system::peers::{SocketOwner, Unknown, Way, peer_of_tcp, peer_of_tcp_by, peer_of_unix};
 
 /// Makes [`the_program`] more than an empty test: `server`, or a client: `wait`, `close` or `unix`.
@@ -134,24 +133,4 @@ fn a_process_that_connected_and_ended_is_not_taken_for_the_next_one_with_its_pid
     assert!(before.has_ended());
     let after = peer_of_unix(&server).unwrap();
     assert!(after.has_ended(), "{after:?}");
-}
-
-/// Prints the cost of a look; `cargo test -p skein-base --release --test peers -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-#[expect(clippy::print_stdout, reason = "a measurement")]
-fn cost_of_a_look() {
-    const LOOKS: u32 = 2000;
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let local = listener.local_addr().unwrap();
-    let client = TcpStream::connect(local).unwrap();
-    let peer = client.local_addr().unwrap();
-    let _server = listener.accept().unwrap();
-    for way in [Way::SockDiag, Way::Proc] {
-        let start = Clock.now();
-        for _ in 0..LOOKS {
-            peer_of_tcp_by(way, local, peer).unwrap();
-        }
-        println!("{way:?}: {:.1} µs a look", ((Clock.now() - start) / LOOKS).as_secs_f64() * 1e6);
-    }
 }
