@@ -1,4 +1,4 @@
-//! Who came in, and who did not.
+//! The open connections, and those that were refused.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
