@@ -32,6 +32,19 @@ test("pauses double up to ten seconds, and the client never tries sooner", async
   assert.deepEqual(pauses, [200, 400, 800, 1600, 3200, 6400, 10000, 10000, 10000, 10000]);
 });
 
+test("chance spreads the pauses from the shortest to the longest", async () => {
+  for (const [chance, shown] of [[0, [100, 100, 100]], [0.5, [100, 200, 400]], [1, [200, 400, 800]]]) {
+    const at = world({ random: () => chance });
+    const pauses = [];
+    for (let attempt = 0; attempt < 3; attempt++) {
+      await at.socket.end();
+      pauses.push(link(at).nextTry - Date.now());
+      await at.pass(pauses[attempt]);
+    }
+    assert.deepEqual(pauses, shown, `chance ${chance}`);
+  }
+});
+
 test("a server that greets and hangs up is not tried faster", async () => {
   const at = world();
   let last = 0;

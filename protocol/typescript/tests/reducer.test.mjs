@@ -38,6 +38,11 @@ test("each event twice changes nothing", () => {
   assert.deepEqual(play(whole([]), ...events, ...events), play(whole([]), ...events));
 });
 
+test("an event with the number of the view is not applied again", () => {
+  const state = begun();
+  assert.equal(reduce(state, event("item/started", { turnId: "t1", item: message("i1", "") }, 4)), state);
+});
+
 test("an item that comes again replaces its content", () => {
   const state = reduce(begun(), event("item/started", { turnId: "t1", item: message("i1", "one two three") }));
   assert.equal(state.turns[0].items.length, 1);
