@@ -148,21 +148,14 @@ async fn a_reload_restarts_a_failed_helper() -> Result<()> {
     let mut client = home.client().await?;
     let thread = client.start_thread_with("words").await?;
     let one = pid(&mut client, thread, "one").await?;
-    let crash = tool_params(thread, "two", "crash", json!({}));
-    client.refusal::<McpServerToolCall>(crash).await?;
-    home.until_helpers(1, PATIENCE).await?;
-    // The process is gone; the server notices shortly after.
-    client
-        .until_status("it is over", |status| status.helpers.alive == 1 && status.helpers.stopping == 0)
-        .await?;
-    loop {
-        reload(&mut client).await?;
-        let call = tool_params(thread, "two", "pid", json!({}));
-        let call = client.start_call::<McpServerToolCall>(&call).await?;
-        if client.answer(call).await?.is_ok() {
-            break;
-        }
+    // Each call waits for the next start, until the helper is given up.
+    let mut why = String::new();
+    while !why.contains("is not started again") {
+        why = client.refusal::<McpServerToolCall>(tool_params(thread, "two", "crash", json!({}))).await?.message;
     }
+    home.until_helpers(1, PATIENCE).await?;
+    reload(&mut client).await?;
+    pid(&mut client, thread, "two").await?;
     assert_eq!(pid(&mut client, thread, "one").await?, one);
     home.finish().await
 }
