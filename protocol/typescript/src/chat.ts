@@ -21,11 +21,11 @@ const STORE_EVERY = 1000;
 /** A page of `history()`, in turns. */
 const PAGE = 20;
 
-/** Whether this link is subscribed: not, not yet, as an observer of an archived thread, to everything. */
+/** Whether this link is subscribed: not, as an observer of an archived thread, to everything. A negative number is that
+ * of the resume whose answer it waits for. */
 const NO = 0;
-const ASKED = 1;
-const OBSERVES = 2;
-const YES = 3;
+const OBSERVES = 1;
+const YES = 2;
 
 type Entry = {
   id: string;
@@ -50,6 +50,7 @@ export function createChat(core: Core, id: string | undefined): Chat {
   let state: ThreadState = emptyThread(id);
   let view: View | undefined;
   let subscription: number = NO;
+  let resumes = 0;
   let loaded = id === undefined;
   let closed = false;
   let error: SkeinError | undefined;
@@ -119,15 +120,17 @@ export function createChat(core: Core, id: string | undefined): Chat {
     flush();
   };
 
+  /** Whether it need not be loaded. */
+  const observes = () => state.archived && !unsent.some((entry) => !entry.error);
   const subscribe = () => {
     if (closed || !loaded || !core.ready || subscription || state.deleted) return;
     if (!state.id && !wanted) return;
-    subscription = ASKED;
-    const observe = state.archived && !unsent.some((entry) => !entry.error);
+    const mine = (subscription = --resumes);
+    const observe = observes();
     const { at } = state.stale ? {} : state;
     const skein = { ...(at && { afterSeq: at.seq, epoch: at.epoch }), ...(observe && { observe }) };
     const done = (failure: SkeinError | undefined, answer?: ThreadStartResponse | ThreadResumeResponse) => {
-      if (closed || subscription !== ASKED) return;
+      if (closed || subscription !== mine) return;
       if (failure || !answer?.thread?.id) return failed(failure ?? wireError());
       subscription = observe ? OBSERVES : YES;
       error = undefined;
@@ -146,6 +149,10 @@ export function createChat(core: Core, id: string | undefined): Chat {
     else core.request("thread/start", startParams ?? {}, done as never);
   };
 
+  const again = () => {
+    subscription = NO;
+    subscribe();
+  };
   const failed = (failure: SkeinError) => {
     subscription = NO;
     if (failure.reason === "linkLost") return;
@@ -162,7 +169,7 @@ export function createChat(core: Core, id: string | undefined): Chat {
   const end = (reason: SkeinError) => {
     error = reason;
     for (const entry of unsent) refuse(entry, reason);
-    const deleted = /^(deleted|threadNotFound)$/.test(reason.reason);
+    const deleted = /^deleted|threadNotFound$/.test(reason.reason);
     if (deleted) void stored(() => core.store.delete(`thread.${state.id}`));
     show(deleted ? { ...state, deleted, questions: [] } : state);
   };
@@ -174,10 +181,7 @@ export function createChat(core: Core, id: string | undefined): Chat {
 
   /** Sends the unsent messages, one after the other. */
   const flush = () => {
-    if (subscription === OBSERVES && unsent.some((entry) => !entry.error)) {
-      subscription = NO;
-      return subscribe();
-    }
+    if (subscription === OBSERVES && !observes()) return again();
     if (subscription !== YES) return;
     const entry = unsent.find((entry) => !entry.error && !entry.turn);
     if (!entry || entry.sent) return;
@@ -209,8 +213,8 @@ export function createChat(core: Core, id: string | undefined): Chat {
     if (known) return core.send({ id, ...known });
     // A person can answer later; a tool that the client does not have cannot.
     const nobody = () =>
-      /^(item.tool.requestUserInput|mcpServer.elicitation.request)$/.test(method) ||
-      core.send({ id, error: { code: -32601, message: "this client cannot answer" } });
+      /requestUserInput$|elicitation/.test(method) ||
+      core.send({ id, error: { code: -32601, message: "nobody can answer" } });
     if (!onQuestion) return void nobody();
     if (handed.has(id)) return;
     handed.add(id);
@@ -235,19 +239,18 @@ export function createChat(core: Core, id: string | undefined): Chat {
 
   const part: Part = {
     up() {
-      subscription = NO;
       for (const entry of unsent) entry.sent = false;
-      subscribe();
+      again();
     },
     down() {
       if (!core.ready) subscription = NO;
       show();
     },
-    settled: () => closed || !!error || state.deleted || (!state.id && !wanted) || (subscription > ASKED && caughtUp(state)),
+    settled: () => closed || !!error || state.deleted || (!state.id && !wanted) || (subscription > NO && caughtUp(state)),
     take(message, missed) {
       const { params, method, id } = message as Message & { params: { threadId?: string } };
-      if (params?.threadId === undefined || params.threadId !== state.id) return;
-      const moved = /^thread\/(un)?archived$|^thread\/deleted$/.test(method);
+      if (!state.id || params?.threadId !== state.id) return;
+      const moved = /archived$|deleted$/.test(method);
       if (!moved && (missed || subscription < OBSERVES)) return;
       const next = reduce(state, message);
       if (next === state) return;
@@ -255,10 +258,9 @@ export function createChat(core: Core, id: string | undefined): Chat {
       if (message.seq !== undefined || method === "thread/reverted") keepView();
       if (id !== undefined) ask(next.questions.find((question) => question.id === id)!);
       if (method === "thread/deleted") {
-        end(new SkeinError("deleted", "the thread was deleted"));
-      } else if (moved && subscription !== ASKED) {
-        subscription = NO;
-        subscribe();
+        end(new SkeinError("deleted", "the chat is deleted"));
+      } else if (moved) {
+        again();
       } else if (next.stale && subscription) {
         subscription = NO;
         core.retryLater(subscribe, ++attempt);

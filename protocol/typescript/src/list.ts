@@ -3,8 +3,9 @@
 
 import { type Core, type Part, tell } from "./core.ts";
 import type { SkeinError } from "./errors.ts";
+import { isArchived } from "./reducer.ts";
 import type { List, ListOptions, ListView, Row } from "./types.ts";
-import type { SkeinCatalogResumeResponse, Thread, ThreadListResponse, ThreadReadResponse, ThreadSearchResponse } from "../../generated/skein.ts";
+import type { SkeinCatalogResumeResponse, ThreadListResponse, ThreadReadResponse, ThreadSearchResponse } from "../../generated/skein.ts";
 
 /** Rows of a page. */
 const PAGE = 50;
@@ -14,7 +15,6 @@ const SEARCH_AGAIN = 500;
 type Place = { catalogSeq: number; catalogEpoch: string };
 
 const newest = (a: Row, b: Row) => b.updatedAt - a.updatedAt || (a.id < b.id ? 1 : -1);
-const isArchived = (thread: Thread) => /[\\/]archived(_sessions)?[\\/]/.test(thread.path ?? "");
 
 export function createList(core: Core, options: ListOptions): List {
   const { archived = false, limit = PAGE } = options;

@@ -10,6 +10,9 @@ type Any = any;
 /** A message of the server: a notification, or a question with an `id`. */
 export type Message = { method: string; params?: Any; id?: RequestId; seq?: number; epoch?: number };
 
+/** Whether the thread lies in the archive. */
+export const isArchived = ({ path }: { path?: string | null }): boolean => /[\\/]archived[\\/]/.test(path!);
+
 /** A thread of which nothing is known. */
 export function emptyThread(id?: string): ThreadState {
   return { id, name: null, status: { type: "notLoaded" }, turns: [], questions: [], gaps: false };
@@ -20,7 +23,7 @@ export function resumed(state: ThreadState, answer: ThreadStartResponse | Thread
   const { thread, model, modelProvider, cwd } = answer;
   const { seq, epoch, replayTo, olderTurns, gap, pendingRequests = [] }: Any = answer.skein ?? {};
   const next: ThreadState = {
-    ...omit(state, "stale", "deleted", "replayTo", "retrying"),
+    ...omit(state, "stale", "deleted", "archived", "replayTo", "retrying"),
     id: thread.id,
     name: thread.name,
     status: thread.status,
@@ -29,6 +32,7 @@ export function resumed(state: ThreadState, answer: ThreadStartResponse | Thread
     modelProvider,
     cwd,
     gaps: !!gap,
+    ...(isArchived(thread) && { archived: true }),
   };
   if (replayTo != null) return { ...next, replayTo };
   return {

@@ -186,12 +186,47 @@ test("a question that nobody here can answer is refused", async () => {
   assert.equal(at.socket.sent.at(-1).error.message, "not now");
 });
 
+const archived = thread({ path: `/home/archived/00/${THREAD}.jsonl` });
+
+test("a thread that comes back from the archive is asked for again, whatever is on its way", async () => {
+  const at = world();
+  const chat = await at.chat();
+  await at.socket.give(event("thread/archived", {}));
+  const [first] = at.socket.asked("thread/resume").slice(-1);
+  await at.socket.give(event("thread/unarchived", {}));
+  const resumes = at.socket.asked("thread/resume");
+  assert.deepEqual(resumes.at(-1).params.skein, { afterSeq: 2, epoch: 1 });
+  const skein = { seq: 2, epoch: 1, replayTo: 2, pendingRequests: [] };
+  await at.socket.give({ id: first.id, result: { thread: archived, skein } });
+  assert.equal(chat.view.archived, undefined, "the older answer does not count");
+  await at.socket.answer("thread/resume", { thread: thread(), skein });
+  await at.socket.give(question(7));
+  assert.equal(chat.view.questions.length, 1);
+});
+
+test("a page that was away learns from the answer whether its thread is archived", async () => {
+  const at = world();
+  const chat = await at.chat();
+  const skein = { seq: 2, epoch: 1, replayTo: 2, pendingRequests: [] };
+  await at.socket.give(event("thread/archived", {}));
+  await at.socket.answer("thread/resume", { thread: archived, skein });
+  await reconnect(at);
+  assert.equal(at.socket.asked("thread/resume").at(-1).params.skein.observe, true);
+  await at.socket.answer("thread/resume", { thread: thread(), skein });
+  assert.deepEqual(at.socket.asked("thread/resume").at(-1).params.skein, { afterSeq: 2, epoch: 1 });
+  assert.equal(chat.view.archived, undefined);
+  await at.socket.answer("thread/resume", { thread: thread(), skein });
+  await reconnect(at);
+  await at.socket.answer("thread/resume", { thread: archived, skein });
+  assert.equal(chat.view.archived, true);
+});
+
 test("a deleted thread ends its chat; an archived one is observed until something is sent", async () => {
   const at = world();
   const chat = await at.chat();
   await at.socket.give(event("thread/archived", {}));
   assert.deepEqual(at.socket.asked("thread/resume").at(-1).params.skein, { afterSeq: 2, epoch: 1, observe: true });
-  await at.socket.answer("thread/resume", { thread: thread(), skein: { seq: 2, epoch: 1, replayTo: 2, pendingRequests: [] } });
+  await at.socket.answer("thread/resume", { thread: archived, skein: { seq: 2, epoch: 1, replayTo: 2, pendingRequests: [] } });
   assert.equal(chat.view.archived, true);
   chat.send("hello");
   assert.deepEqual(at.socket.asked("thread/resume").at(-1).params.skein, { afterSeq: 2, epoch: 1 });
