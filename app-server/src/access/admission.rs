@@ -69,6 +69,8 @@ pub(crate) struct Admission {
     pub(crate) origin: Option<WebOrigin>,
     /// Whether the server itself serves that page, so that no setting allows it.
     pub(crate) is_own_page: bool,
+    /// Whether it stands on the user at the other end, whom `auth.local = "any"` left unasked.
+    pub(crate) is_user_unasked: bool,
 }
 
 impl Admission {
@@ -90,6 +92,7 @@ impl Admission {
             access: Access::Admin,
             origin: None,
             is_own_page: false,
+            is_user_unasked: false,
         }
     }
 }

@@ -62,10 +62,10 @@ impl WebOrigin {
         &self.0
     }
 
-    /// The command that allows this origin; `None` for one that nobody should allow without a thought: an opaque one, and one so
-    /// long that a refusal would cut it. A shell takes each word as it stands: only brackets need quotes.
+    /// The command that allows this origin; `None` for one that nobody should allow without a thought: an opaque one, one so
+    /// long that a refusal would cut it, and a host with `_`, which no name of DNS has. A shell takes each word as it stands: only brackets need quotes.
     pub(crate) fn command(&self) -> Option<String> {
-        if self.is_opaque() || self.0.len() > COMMAND_BYTES {
+        if self.is_opaque() || self.0.len() > COMMAND_BYTES || self.0.contains('_') {
             return None;
         }
         let quote = if self.0.contains('[') { "'" } else { "" };
@@ -285,7 +285,7 @@ mod tests {
         let command = |text: &str| WebOrigin::parse(text).unwrap().command();
         assert_eq!(command("http://[::1]:5173").unwrap(), "skein origins add 'http://[::1]:5173'");
         assert_eq!(command("app://chat").unwrap(), "skein origins add app://chat");
-        for text in ["null", "file://", &format!("http://{}", "a".repeat(200))] {
+        for text in ["null", "file://", "http://my_host:80", &format!("http://{}", "a".repeat(200))] {
             assert_eq!(command(text), None, "{text}");
         }
     }

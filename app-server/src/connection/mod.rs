@@ -132,8 +132,8 @@ async fn watch(session: &ClientSession, life: &ClientLiveness) -> CloseReason {
     }
 }
 
-/// Waits until the credential of a connection ends, or the settings no longer allow its page, or want a credential that
-/// it does not have.
+/// Waits until the credential of a connection ends, or the settings no longer allow its page, want a credential that
+/// it does not have, or ask for its user now.
 async fn loss_of_right(services: &App, admission: &Admission) -> CloseReason {
     let credential = async {
         match admission.credential() {
@@ -155,6 +155,12 @@ async fn loss_of_right(services: &App, admission: &Admission) -> CloseReason {
             (Door::Unix, _) | (Door::Loopback | Door::Remote, Some(_)) => std::future::pending().await,
         }
     };
+    let user = async {
+        match admission.is_user_unasked {
+            true => services.settings.until_not(|config| config.auth.local == LocalPrograms::Any).await,
+            false => std::future::pending().await,
+        }
+    };
     tokio::select! {
         end = credential => match end {
             CredentialEnd::Revoked => CloseReason::Revoked,
@@ -162,6 +168,7 @@ async fn loss_of_right(services: &App, admission: &Admission) -> CloseReason {
         },
         () = page => CloseReason::OriginRemoved,
         () = token => CloseReason::TokenNeeded,
+        () = user => CloseReason::UserUnasked,
     }
 }
 

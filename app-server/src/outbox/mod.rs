@@ -62,6 +62,8 @@ pub(crate) enum CloseReason {
     OriginRemoved,
     /// 1008: the settings want a credential now, and the connection has none.
     TokenNeeded,
+    /// 1008: the settings ask for the user at the other end now, and this one was not asked.
+    UserUnasked,
     /// 1009: a message above the limit.
     TooLarge,
     /// 1011: a bug of the server.
@@ -83,6 +85,7 @@ impl CloseReason {
             CloseReason::Expired => Some((1008, "expired")),
             CloseReason::OriginRemoved => Some((1008, "this origin is no longer allowed")),
             CloseReason::TokenNeeded => Some((1008, "a token is needed now")),
+            CloseReason::UserUnasked => Some((1008, "auth.local has changed: connect again")),
             CloseReason::TooLarge => Some((1009, "the message is above the limit")),
             CloseReason::Fault => Some((1011, "internal error")),
             CloseReason::SlowClient => Some((1013, "too slow: connect again and resume")),

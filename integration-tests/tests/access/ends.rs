@@ -230,3 +230,29 @@ async fn a_reload_that_wants_tokens_cuts_programs_off_that_have_none() -> Result
     home.skein(&["token", "list"]).await?;
     home.finish().await
 }
+
+#[tokio::test]
+async fn a_reload_that_asks_for_the_user_cuts_off_programs_that_it_did_not_ask() -> Result<()> {
+    let home = Home::setup().set("auth.local", "any").start().await?;
+    let mut unasked = home.client().await?;
+    let thread = unasked.start_thread_with("words").await?;
+    local_programs(&home, "same-user").await?;
+    let ended = tokio::time::timeout(PROMISE, unasked.until_end()).await;
+    assert_eq!(ended.context("the connection is not closed in time")??, End::Close(Some(1008)));
+    assert_eq!(unasked.close_text(), Some("auth.local has changed: connect again"));
+    // The server's user comes in again, and stays.
+    let mut asked = home.client().await?;
+    asked.resume(thread).await?;
+    for rule in ["any", "same-user"] {
+        local_programs(&home, rule).await?;
+        assert_eq!(asked.say(thread, rule).await?, rule);
+    }
+    home.finish().await
+}
+
+/// Changes `auth.local` through the unix socket.
+async fn local_programs(home: &Home, rule: &str) -> Result<()> {
+    let write = json!({ "keyPath": "auth.local", "value": rule, "mergeStrategy": "replace" }).to_string();
+    home.skein(&["call", ConfigValueWrite::INFO.wire, &write]).await?;
+    Ok(())
+}

@@ -151,7 +151,10 @@ async fn a_reload_restarts_a_failed_helper() -> Result<()> {
     // Each call waits for the next start, until the helper is given up.
     let mut why = String::new();
     while !why.contains("is not started again") {
-        why = client.refusal::<McpServerToolCall>(tool_params(thread, "two", "crash", json!({}))).await?.message;
+        why = client
+            .refusal::<McpServerToolCall>(tool_params(thread, "two", "crash", json!({})))
+            .await?
+            .message;
     }
     home.until_helpers(1, PATIENCE).await?;
     reload(&mut client).await?;

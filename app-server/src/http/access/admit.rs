@@ -82,8 +82,14 @@ pub(crate) fn admit(
 ) -> Result<Admission, AccessRefusal> {
     let origin = page(rules, (door, need), head)?;
     let is_own_page = origin.as_ref().is_some_and(|origin| is_own(head, origin));
-    let anonymous =
-        |origin| Admission { door, identity: Identity::Anonymous, access: Access::Read, origin, is_own_page };
+    let anonymous = |origin| Admission {
+        door,
+        identity: Identity::Anonymous,
+        access: Access::Read,
+        origin,
+        is_own_page,
+        is_user_unasked: false,
+    };
     match need {
         Need::Page | Need::Open => return Ok(anonymous(origin)),
         Need::NoBrowser if head.sender != Sender::Program => {
@@ -112,7 +118,19 @@ pub(crate) fn admit(
         let text = format!("this needs the scope {least}; this connection has {access}");
         return Err(RefusalReason::Forbidden.refusal(text));
     }
-    Ok(Admission { door, identity, access, origin, is_own_page })
+    let is_user_unasked =
+        door == Door::Loopback && rules.local == LocalPrograms::Any && stands_on_user(&identity);
+    Ok(Admission { door, identity, access, origin, is_own_page, is_user_unasked })
+}
+
+/// Whether another user would be refused.
+fn stands_on_user(identity: &Identity) -> bool {
+    match identity {
+        Identity::LocalProgram => true,
+        Identity::Bearer(grant) => grant.same_user,
+        Identity::Helper { grant, .. } => grant.as_ref().is_none_or(|grant| grant.same_user),
+        Identity::Anonymous => false,
+    }
 }
 
 /// The origin of the page that sends the request, if a page does.
