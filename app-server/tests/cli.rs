@@ -27,6 +27,8 @@ mod origins;
 mod panics;
 #[path = "cli/readme.rs"]
 mod readme;
+#[path = "cli/schema.rs"]
+mod schema;
 #[path = "cli/sockets.rs"]
 mod sockets;
 #[path = "cli/terminal.rs"]

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::json;
 use skein_store::backup::BackupProgress;
 use skein_store::backup::make::{self, BackupRequest, MadeBackup, OmittedFile};
 
+use super::outputs::BackupOutcome;
 use super::progress::ProgressDisplay;
-use super::{home, print_line, say};
+use super::{home, print_json, print_line, say};
 
 #[derive(Debug, Args)]
 pub(super) struct Backup {
@@ -48,10 +48,9 @@ impl Backup {
     fn report(&self, made: &MadeBackup) -> anyhow::Result<()> {
         let MadeBackup { threads, files, bytes, size, left_out } = made;
         if self.json {
-            let outcome = json!({
-                "complete": left_out.is_empty(), "threads": threads, "files": files, "bytes": bytes, "size": size, "leftOut": left_out,
-            });
-            return print_line(&outcome.to_string());
+            let (threads, files, bytes, size) = (*threads, *files, *bytes, *size);
+            let complete = left_out.is_empty();
+            return print_json(&BackupOutcome { complete, threads, files, bytes, size, left_out });
         }
         let file = self.file.display();
         let rest = match left_out.len() {

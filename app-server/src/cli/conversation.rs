@@ -9,12 +9,12 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use serde_json::{Value, json};
 use skein_protocol::ids::{RequestId, ThreadId, TurnId};
 use skein_protocol::methods::{ThreadResume, ThreadStart, TurnInterrupt, TurnStart};
 use skein_protocol::thread::{Thread, ThreadResumeParams, ThreadStartParams};
 use skein_protocol::turn::{Turn, TurnInterruptParams, TurnStartParams, TurnStatus, UserInput};
 
+use super::outputs::TurnOutcome;
 use super::session::HomeClient;
 use super::threads::find;
 use dialog::{Dialog, DialogReply, DialogStep, UserQuestion};
@@ -322,18 +322,18 @@ pub(super) fn exit_code(end: &TurnEnd) -> u8 {
 }
 
 /// The last line of `--json`.
-pub(super) fn outcome(thread: ThreadId, end: &TurnEnd) -> Value {
+pub(super) fn outcome(thread: ThreadId, end: &TurnEnd) -> TurnOutcome {
     let turn = match end {
         TurnEnd::Done(turn) | TurnEnd::Unanswered(turn) => Some(turn),
         TurnEnd::Left => None,
     };
     let error = turn.and_then(|turn| turn.error.as_ref()).map(|error| error.message.clone());
-    json!({
-        "complete": exit_code(end) == 0,
-        "threadId": thread,
-        "turnId": turn.map(|turn| turn.id.clone()),
-        "status": turn.map(|turn| turn.status),
-        "error": error,
-        "exitCode": exit_code(end),
-    })
+    TurnOutcome {
+        complete: exit_code(end) == 0,
+        thread_id: thread,
+        turn_id: turn.map(|turn| turn.id.to_string()),
+        status: turn.map(|turn| turn.status),
+        error,
+        exit_code: exit_code(end),
+    }
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use serde_json::json;
 use serde_json::value::to_raw_value;
 use skein_app_server::access::{Credentials, NewToken, Secret};
 use skein_base::clock::{Clock, WallMs};
@@ -22,7 +21,8 @@ use skein_protocol::table::Method;
 use skein_store::home::{Home, HomePaths, SERVE, holder};
 
 use super::client::CliClient;
-use super::{home, home_alone, print_line, say};
+use super::outputs::{CredentialLine, Listing, RevokedOutcome};
+use super::{home, home_alone, print_json, print_line, say};
 
 #[derive(Debug, Args)]
 pub(super) struct TokenArgs {
@@ -152,8 +152,7 @@ impl CredentialArgs {
     async fn run(self, kind: CredentialType) -> anyhow::Result<ExitCode> {
         let listed = list(self.home.as_ref(), kind).await?;
         if self.json {
-            let data: Vec<_> = listed.iter().map(shown).collect();
-            print_line(&json!({ "data": data }).to_string())?;
+            print_json(&Listing { data: listed.iter().map(CredentialLine::of).collect() })?;
             return Ok(ExitCode::SUCCESS);
         }
         if listed.is_empty() {
@@ -182,7 +181,7 @@ impl Revoke {
         place.revoke(&found.id).await?;
         place.close().await;
         if json {
-            print_line(&json!({ "revoked": shown(&found) }).to_string())?;
+            print_json(&RevokedOutcome { revoked: CredentialLine::of(&found) })?;
         } else {
             print_line(&format!("{} {:?} is revoked", word(kind), self.id))?;
         }
@@ -195,19 +194,6 @@ fn word(kind: CredentialType) -> &'static str {
         CredentialType::Session => "session",
         CredentialType::Token => "token",
     }
-}
-
-/// A credential of a list whose kind is known.
-fn shown(one: &CredentialDetail) -> serde_json::Value {
-    json!({
-        "id": one.id,
-        "name": one.name,
-        "origin": one.origin,
-        "scope": one.scope,
-        "createdAt": one.created_at,
-        "lastUsedAt": one.last_used_at,
-        "expiresAt": one.expires_at,
-    })
 }
 
 /// A line for each: name, scope, last use, expiry, id, origin.

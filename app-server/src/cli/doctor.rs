@@ -8,10 +8,10 @@ mod trial;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Args;
 use home::HomeServer;
 use rustix::process::{Resource, getrlimit};
+use schemars::JsonSchema;
 use serde::Serialize;
 use skein_app_server::config::{Flags, ServerConfig};
 use skein_app_server::policy;
@@ -20,7 +20,7 @@ use skein_protocol::extension::{ContainmentRung, HeldDetails, LackDetails};
 use trial::{ContainmentTrial, LEVELS};
 
 use super::out::one_line;
-use super::print_lines;
+use super::{print_json, print_lines};
 
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
@@ -39,7 +39,7 @@ pub(super) struct Doctor {
 }
 
 /// The state of a subject.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 enum FindingState {
     Ok,
@@ -50,7 +50,7 @@ enum FindingState {
 }
 
 /// One checked subject.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct DoctorFinding {
     name: &'static str,
@@ -75,9 +75,9 @@ impl DoctorFinding {
 }
 
 /// All findings.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct DoctorReport {
+pub(in crate::cli) struct DoctorReport {
     /// No configured part is known to fail.
     ok: bool,
     /// The containment that a server would use here; with the default if the settings cannot be used.
@@ -109,8 +109,10 @@ impl Doctor {
         findings.push(said);
         let ok = findings.iter().all(|finding| finding.state != FindingState::Error);
         let report = DoctorReport { ok, held, server, findings };
-        let text = if self.json { serde_json::to_string(&report).context("JSON")? } else { table(&report) };
-        print_lines(&text)?;
+        match self.json {
+            true => print_json(&report)?,
+            false => print_lines(&table(&report))?,
+        }
         Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::json;
 use skein_app_server::telemetry::{self, Stderr};
 use skein_protocol::ids::ThreadId;
@@ -14,7 +16,8 @@ use skein_store::fsck::finding::{FsckSummary, IndexLook};
 use skein_store::fsck::{self, FsckNotice, FsckRequest, Gc, Mend};
 
 use super::out::causes;
-use super::{home, print_line, say};
+use super::outputs::{FsckOutcome, UnnamedLine};
+use super::{home, print_json, print_line, say};
 
 /// The exit code for a check that could not run.
 const OPERATIONAL: u8 = 8;
@@ -75,10 +78,10 @@ impl Fsck {
                 bar.set_position(done);
             }
             FsckNotice::Finding(finding) => {
-                print(if self.json { json!(finding).to_string() } else { finding.to_string() });
+                print(if self.json { json_line(finding) } else { finding.to_string() });
             }
             FsckNotice::Unnamed(unnamed) => {
-                let json = || json!({ "unnamed": unnamed }).to_string();
+                let json = || json_line(&UnnamedLine { unnamed });
                 print(if self.json { json() } else { unnamed_in_words(unnamed) });
             }
         };
@@ -86,11 +89,19 @@ impl Fsck {
         bar.finish_and_clear();
         let summary = done?;
         printed?;
-        let text = if self.json { json!({ "summary": summary }).to_string() } else { in_words(&summary) };
-        print_line(&text)?;
+        match self.json {
+            true => print_json(&FsckOutcome { summary: &summary })?,
+            false => print_line(&in_words(&summary))?,
+        }
         beside.iter().for_each(|served| not_compared(served));
         Ok(summary)
     }
+}
+
+/// A line of the output, with its members in the order of their names.
+fn json_line<T: Serialize + JsonSchema>(line: &T) -> String {
+    // These types have names for members, and no other reason to fail.
+    json!(line).to_string()
 }
 
 /// Names the part that a check beside a server leaves out.

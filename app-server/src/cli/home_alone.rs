@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use serde_json::json;
 use skein_store::home::{Home, HomeError};
 
-use super::{print_line, say};
+use super::outputs::{HolderOutcome, InUseOutcome};
+use super::{print_json, say};
 
 /// The exit code if the home is in use.
 pub(super) const IN_USE: u8 = 3;
@@ -31,13 +31,13 @@ pub(super) fn take(root: &Path, doing: &str, json: bool) -> anyhow::Result<Resul
 pub(super) fn refused(error: HomeError, json: bool) -> anyhow::Result<ExitCode> {
     let HomeError::Served { holder, home: _ } = &error else { return Err(error.into()) };
     if json {
-        let by = json!({
-            "pid": holder.pid,
-            "doing": holder.doing,
-            "address": holder.address,
-            "controlSocket": holder.control_socket,
-        });
-        print_line(&json!({ "complete": false, "servedBy": by }).to_string())?;
+        let served_by = HolderOutcome {
+            pid: holder.pid,
+            doing: holder.doing.as_deref(),
+            address: holder.address.as_deref(),
+            control_socket: holder.control_socket.as_deref(),
+        };
+        print_json(&InUseOutcome { complete: false, served_by })?;
     }
     say(&error);
     Ok(ExitCode::from(IN_USE))

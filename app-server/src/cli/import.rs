@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::json;
 use skein_app_server::telemetry::{self, Stderr};
 use skein_store::import::{self, ImportError, ImportProgress, ImportReport};
 
+use super::outputs::{ImportOutcome, ImportProblem, KeptThread};
 use super::progress::ProgressDisplay;
-use super::{home, home_alone, out, print_line, say};
+use super::{home, home_alone, out, print_json, print_line, say};
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
@@ -77,13 +77,21 @@ fn print_report(report: &ImportReport) -> anyhow::Result<()> {
 
 fn report_json(report: &ImportReport) -> anyhow::Result<()> {
     let ImportReport { imported, updated, unchanged, empty, kept, problems, passed_over } = report;
-    let kept: Vec<_> =
-        kept.iter().map(|(thread, why)| json!({ "threadId": thread, "reason": why })).collect();
-    let told = |problem: &import::Problem| json!({ "file": out::path(&problem.file), "line": Some(problem.line).filter(|line| *line > 0), "reason": problem.why });
-    let problems: Vec<_> = problems.iter().map(told).collect();
-    print_line(
-        &json!({ "complete": problems.is_empty(), "imported": imported, "updated": updated, "unchanged": unchanged,
-            "empty": empty, "kept": kept, "problems": problems, "passedOver": passed_over })
-        .to_string(),
-    )
+    let line = |problem: &import::Problem| Some(problem.line).filter(|line| *line > 0);
+    let problems = problems.iter().map(|problem| ImportProblem {
+        file: out::path(&problem.file),
+        line: line(problem),
+        reason: &problem.why,
+    });
+    let problems: Vec<_> = problems.collect();
+    print_json(&ImportOutcome {
+        complete: problems.is_empty(),
+        imported: *imported,
+        updated: *updated,
+        unchanged: *unchanged,
+        empty: *empty,
+        kept: kept.iter().map(|(thread_id, reason)| KeptThread { thread_id: *thread_id, reason }).collect(),
+        problems,
+        passed_over,
+    })
 }

@@ -10,10 +10,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use serde_json::json;
 use skein_app_server::config::edit::{EditMode, SettingsFile};
 
-use super::{home, notify, out, print_line};
+use super::outputs::RemovedOutcome;
+use super::{home, notify, out, print_json, print_line};
 
 #[derive(Debug, Args)]
 pub(super) struct Mcp {
@@ -80,8 +80,8 @@ impl Remove {
         drop(file);
         let told = notify::reload(&home).await;
         if self.settings.json {
-            let outcome = json!({ "removed": self.name, "file": out::path(&path), "server": told.json() });
-            return print_line(&outcome.to_string());
+            let (file, server) = (out::path(&path), told.outcome());
+            return print_json(&RemovedOutcome { removed: &self.name, file, server });
         }
         print_line(&format!("helper {:?} was removed from {}{}", self.name, path.display(), told.words()))
     }

@@ -23,6 +23,7 @@ mod notify;
 mod open;
 mod origins;
 mod out;
+mod outputs;
 mod progress;
 mod reindex;
 mod restore;
@@ -51,7 +52,7 @@ use skein_app_server::config;
 use skein_protocol::methods::SkeinHelpersList;
 use tokio::runtime;
 
-use out::{print_line, print_lines, say};
+use out::{print_json, print_line, print_lines, say};
 
 /// A websocket app-server that owns the life of threads (conversations with an agent).
 #[derive(Debug, Parser)]

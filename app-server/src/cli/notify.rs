@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use serde_json::{Value, json};
 use skein_protocol::methods::ConfigMcpServerReload;
 use skein_protocol::table::Method;
 use skein_store::home::{Holder, HomePaths, SERVE, holder};
 
 use super::client::CliClient;
 use super::out::causes;
+use super::outputs::ReloadOutcome;
 
 /// The note after the settings file was made private.
 pub(super) const CLOSED: &str = "; only you can read the settings now, as they have secrets";
@@ -55,11 +55,11 @@ impl ReloadNotice {
         }
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(super) fn outcome(&self) -> Option<ReloadOutcome<'_>> {
         match self {
-            Self::Nobody => Value::Null,
-            Self::Reloaded(pid) => json!({ "pid": pid, "reloaded": true }),
-            Self::Not(pid, why) => json!({ "pid": pid, "reloaded": false, "reason": why }),
+            Self::Nobody => None,
+            Self::Reloaded(pid) => Some(ReloadOutcome { pid: *pid, reloaded: true, reason: None }),
+            Self::Not(pid, why) => Some(ReloadOutcome { pid: *pid, reloaded: false, reason: Some(why) }),
         }
     }
 }
@@ -72,6 +72,6 @@ mod tests {
     fn a_server_that_does_not_reload_is_named_with_the_remedy() {
         assert_eq!(ReloadNotice::Nobody.words(), "");
         assert!(ReloadNotice::Not(Some(7), "no".into()).words().ends_with("kill -HUP 7"));
-        assert_eq!(ReloadNotice::Not(Some(7), "no".into()).json()["reason"], "no");
+        assert_eq!(ReloadNotice::Not(Some(7), "no".into()).outcome().unwrap().reason, Some("no"));
     }
 }

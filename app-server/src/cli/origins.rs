@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
 use skein_app_server::access::origin_command;
 use skein_app_server::config::edit::{EditMode, SettingsFile};
 use skein_protocol::access::Access;
@@ -19,7 +18,8 @@ use super::credentials::{Create, life};
 use super::mcp::SettingsArgs;
 use super::notify::{self, ReloadNotice};
 use super::out::causes;
-use super::{home, out, print_line, say, status};
+use super::outputs::{OriginAddedOutcome, OriginLine, OriginsOutcome, RefusedOriginLine, RemovedOutcome};
+use super::{home, out, print_json, print_line, say, status};
 
 #[derive(Debug, Args)]
 pub(super) struct Origins {
@@ -86,10 +86,9 @@ impl ListOrigins {
         let origins = file.origins();
         let refused = last_refused(&home).await.map(|all| lacking(&file, all));
         if self.settings.json {
-            let data: Vec<Value> = origins.iter().map(|origin| json!({ "origin": origin })).collect();
-            let refused = refused.map(|all| all.iter().map(shown).collect::<Vec<_>>());
-            let listed = json!({ "data": data, "file": out::path(file.path()), "refused": refused });
-            return print_line(&listed.to_string());
+            let data = origins.iter().map(|origin| OriginLine { origin }).collect();
+            let refused = refused.as_ref().map(|all| all.iter().map(shown).collect());
+            return print_json(&OriginsOutcome { data, file: out::path(file.path()), refused });
         }
         if origins.is_empty() {
             print_line(&format!("no origins in {}", file.path().display()))?;
@@ -133,8 +132,9 @@ fn lacking(file: &SettingsFile, mut refused: Vec<RefusedOriginEntry>) -> Vec<Ref
     refused
 }
 
-fn shown(entry: &RefusedOriginEntry) -> Value {
-    json!({ "origin": entry.origin, "atMs": entry.at_ms, "command": origin_command(&entry.origin) })
+fn shown(entry: &RefusedOriginEntry) -> RefusedOriginLine<'_> {
+    let RefusedOriginEntry { origin, at_ms } = entry;
+    RefusedOriginLine { origin, at_ms: *at_ms, command: origin_command(origin) }
 }
 
 fn line(entry: &RefusedOriginEntry) -> String {
@@ -171,10 +171,13 @@ impl AddOrigin {
             return token.run().await.context("there is no token");
         }
         if self.settings.json {
-            let (file, server) = (out::path(&path), notice.json());
-            let outcome = json!({ "added": self.origin, "there": added.was_there, "file": file, "risk": added.risk,
-                "server": server });
-            print_line(&outcome.to_string())?;
+            print_json(&OriginAddedOutcome {
+                added: &self.origin,
+                there: added.was_there,
+                file: out::path(&path),
+                risk: added.risk,
+                server: notice.outcome(),
+            })?;
         } else {
             print_line(&sentence)?;
         }
@@ -194,10 +197,8 @@ impl RemoveOrigin {
         drop(file);
         let notice = notify::reload(&home).await;
         if self.settings.json {
-            let (file, server) = (out::path(&path), notice.json());
-            return print_line(
-                &json!({ "removed": self.origin, "file": file, "server": server }).to_string(),
-            );
+            let (file, server) = (out::path(&path), notice.outcome());
+            return print_json(&RemovedOutcome { removed: &self.origin, file, server });
         }
         print_line(&sentence(&self.origin, "was removed from", &path, &notice))
     }
@@ -219,6 +220,9 @@ mod tests {
             "refused at 2023-11-14T22:13:20Z: http://localhost:3000; if it is yours: skein origins add \
              http://localhost:3000"
         );
-        assert_eq!(shown(&entry("http://[::1]:3000"))["command"], "skein origins add 'http://[::1]:3000'");
+        assert_eq!(
+            shown(&entry("http://[::1]:3000")).command.as_deref(),
+            Some("skein origins add 'http://[::1]:3000'")
+        );
     }
 }

@@ -7,6 +7,8 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::Path;
 
 use anyhow::Context;
+use schemars::JsonSchema;
+use serde::Serialize;
 use skein_app_server::access::origin_command;
 use skein_app_server::telemetry;
 
@@ -21,6 +23,14 @@ pub(super) fn print_line(text: &str) -> anyhow::Result<()> {
 /// As [`print_line`].
 pub(super) fn print_lines(text: &str) -> anyhow::Result<()> {
     print(&lines(text))
+}
+
+/// Prints an outcome as JSON, on one line, with its members in the order of their names.
+///
+/// # Errors
+/// As [`print_line`].
+pub(super) fn print_json<T: Serialize + JsonSchema>(outcome: &T) -> anyhow::Result<()> {
+    print_line(&serde_json::to_value(outcome).context("JSON")?.to_string())
 }
 
 fn print(text: &str) -> anyhow::Result<()> {

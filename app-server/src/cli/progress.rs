@@ -1,11 +1,11 @@
 //! The progress of a command: a bar on stderr if it is a terminal, or lines of JSON on stdout.
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
 use skein_app_server::policy::SPINNER;
 
 use super::out::one_line;
-use super::print_line;
+use super::outputs::ProgressLine;
+use super::print_json;
 
 /// The most lines of JSON for one step.
 const LINES: u64 = 100;
@@ -52,12 +52,8 @@ impl ProgressDisplay {
     fn show(&mut self, step: Option<&'static str>, done: u64, total: u64) {
         let now = (step, (done * LINES).checked_div(total));
         if self.json && self.last != Some(now) {
-            let line = match step {
-                Some(step) => json!({ "step": step, "done": done, "total": total }),
-                None => json!({ "done": done, "total": total }),
-            };
             // A closed reader does not stop the work.
-            print_line(&line.to_string()).ok();
+            print_json(&ProgressLine { step, done, total }).ok();
         }
         self.last = Some(now);
         self.bar.set_length(total);

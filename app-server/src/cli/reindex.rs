@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::json;
 use skein_app_server::telemetry::{self, Stderr};
 use skein_store::index::Indexing;
 use skein_store::reindex::{self, ReindexError, Reindexed};
 
+use super::outputs::ReindexOutcome;
 use super::progress::ProgressDisplay;
-use super::{home, home_alone, print_line};
+use super::{home, home_alone, print_json, print_line};
 
 #[derive(Debug, Args)]
 pub(super) struct Reindex {
@@ -42,7 +42,7 @@ impl Reindex {
     fn report(&self, done: &Reindexed) -> anyhow::Result<()> {
         let (threads, ms) = (done.threads, u64::try_from(done.took.as_millis()).unwrap_or(u64::MAX));
         if self.json {
-            return print_line(&json!({ "complete": true, "threads": threads, "ms": ms }).to_string());
+            return print_json(&ReindexOutcome { complete: true, threads, ms });
         }
         print_line(&format!("the list was made anew from {threads} histories in {ms} ms"))
     }

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::json;
 use skein_app_server::telemetry::{self, Stderr};
 use skein_store::backup::restore::{self, Restored};
 use skein_store::backup::{BackupProgress, check};
 
+use super::outputs::RestoreOutcome;
 use super::progress::ProgressDisplay;
-use super::{home, home_alone, print_line};
+use super::{home, home_alone, print_json, print_line};
 
 #[derive(Debug, Args)]
 pub(super) struct Restore {
@@ -49,10 +49,8 @@ impl Restore {
     fn report(&self, restored: &Restored) -> anyhow::Result<()> {
         let Restored { threads, there, config, resumed } = restored;
         if self.json {
-            let outcome = json!({
-                "complete": true, "threads": threads, "there": there, "config": config, "resumed": resumed,
-            });
-            return print_line(&outcome.to_string());
+            let (threads, there, config, resumed) = (*threads, *there, *config, *resumed);
+            return print_json(&RestoreOutcome { complete: true, threads, there, config, resumed });
         }
         let settings = if *config { "the settings came with them" } else { "settings were left as they are" };
         let earlier = if *resumed { "an earlier restore was brought to its end: " } else { "" };

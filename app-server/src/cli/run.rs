@@ -10,7 +10,7 @@ use clap::Args;
 use super::conversation::input::{Interrupts, UserLines};
 use super::conversation::view::{TurnView, ViewForm};
 use super::conversation::{Approval, ThreadClient, TurnEnd, exit_code, outcome};
-use super::{print_line, say};
+use super::{print_json, say};
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
@@ -57,7 +57,7 @@ impl Run {
         conversation.close().await;
         let ended = ended?;
         if self.json {
-            print_line(&outcome(thread, &ended).to_string())?;
+            print_json(&outcome(thread, &ended))?;
         } else if exit_code(&ended) != 0 {
             say(format_args!("the turn has not ended well; its thread: skein threads show {thread}"));
         }

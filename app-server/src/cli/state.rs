@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use serde_json::json;
 use skein_app_server::config::{Flags, ServerConfig};
 use skein_protocol::extension::SkeinStatusResponse;
 use skein_protocol::methods::SkeinStatus;
@@ -12,7 +11,8 @@ use skein_store::home::{Holder, HomePaths, SERVE, holder};
 
 use super::client::{CliClient, in_time};
 use super::out::{causes, path};
-use super::{home, print_line, print_lines, status};
+use super::outputs::{HomeOutcome, HomeServerOutcome};
+use super::{home, print_json, print_lines, status};
 
 /// The home as a newcomer sees it.
 struct HomeState {
@@ -32,7 +32,7 @@ struct HomeState {
 pub(super) async fn show(flag: Option<&PathBuf>, json: bool) -> anyhow::Result<()> {
     let root = std::path::absolute(home(flag)?).context("the home's path")?;
     let state = HomeState::of(root).await;
-    if json { print_line(&state.json().to_string()) } else { print_lines(&state.words()) }
+    if json { print_json(&state.outcome()) } else { print_lines(&state.words()) }
 }
 
 impl HomeState {
@@ -91,22 +91,27 @@ impl HomeState {
         next
     }
 
-    fn json(&self) -> serde_json::Value {
-        let server =
-            match &self.status {
-                Some(Ok(status)) => json!({ "pid": status.pid, "address": status.address, "answers": true }),
-                Some(Err(_)) | None => json!(self.holder.as_ref().map(|holder| {
-                    json!({ "pid": holder.pid, "address": holder.address, "answers": false })
-                })),
-            };
-        json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "home": path(&self.root),
-            "exists": self.exists,
-            "server": server,
-            "problem": self.model.as_ref().err(),
-            "next": self.next().first().map(|(command, _)| command),
-        })
+    fn outcome(&self) -> HomeOutcome<'_> {
+        let server = match &self.status {
+            Some(Ok(status)) => Some(HomeServerOutcome {
+                pid: Some(status.pid),
+                address: Some(status.address.clone()),
+                answers: true,
+            }),
+            Some(Err(_)) | None => self.holder.as_ref().map(|holder| HomeServerOutcome {
+                pid: holder.pid,
+                address: holder.address.clone(),
+                answers: false,
+            }),
+        };
+        HomeOutcome {
+            version: env!("CARGO_PKG_VERSION"),
+            home: path(&self.root),
+            exists: self.exists,
+            server,
+            problem: self.model.as_ref().err().map(String::as_str),
+            next: self.next().first().map(|(command, _)| *command),
+        }
     }
 }
 

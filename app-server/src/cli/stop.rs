@@ -9,13 +9,13 @@ use clap::Args;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::json;
 use skein_base::clock::Clock;
 use skein_store::home::{Holder, HomePaths, SERVE, holder};
 
+use super::outputs::StopOutcome;
 use super::progress::Waiting;
 use super::status::counted;
-use super::{home, print_line, say, state};
+use super::{home, print_json, print_line, say, state};
 
 #[derive(Debug, Args)]
 pub(super) struct StopServer {
@@ -33,7 +33,7 @@ impl StopServer {
         let paths = HomePaths::new(&root);
         let Some(server) = holder(&paths) else {
             if self.json {
-                print_line(&json!({ "stopped": null }).to_string())?;
+                print_json(&StopOutcome { stopped: None, ms: None, waited_for: None })?;
             }
             say(format_args!("no server is running on {}: there is nothing to stop", root.display()));
             return Ok(ExitCode::FAILURE);
@@ -50,7 +50,7 @@ impl StopServer {
         let took = Clock.now() - began;
         if self.json {
             let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-            print_line(&json!({ "stopped": pid.as_raw(), "ms": ms, "waitedFor": work }).to_string())?;
+            print_json(&StopOutcome { stopped: Some(pid.as_raw()), ms: Some(ms), waited_for: Some(work) })?;
         } else {
             print_line(&outcome(pid, &root, took, &work))?;
         }

@@ -1,6 +1,7 @@
 //! A client beside a small server that plays a script.
 
 mod documents;
+mod outputs;
 
 use std::time::Duration;
 

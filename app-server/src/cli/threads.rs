@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 use skein_protocol::extension::SkeinThreadUnloadParams;
 use skein_protocol::methods::{
     SkeinThreadUnload, ThreadArchive, ThreadDelete, ThreadNameSet, ThreadUnarchive,
@@ -17,8 +18,9 @@ use skein_protocol::thread::{
     ThreadArchiveParams, ThreadDeleteParams, ThreadSetNameParams, ThreadUnarchiveParams,
 };
 
-use super::print_line;
+use super::outputs::{ArchivedOutcome, DeletedOutcome, RenamedOutcome, UnarchivedOutcome, UnloadedOutcome};
 use super::session::HomeClient;
+use super::{print_json, print_line};
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -121,8 +123,12 @@ pub(super) async fn with_home<T>(
 }
 
 /// Prints what happened to a thread.
-fn report(target: &ThreadsHome, outcome: &Value, sentence: &str) -> anyhow::Result<()> {
-    if target.json { print_line(&outcome.to_string()) } else { print_line(sentence) }
+fn report<T: Serialize + JsonSchema>(
+    target: &ThreadsHome,
+    outcome: &T,
+    sentence: &str,
+) -> anyhow::Result<()> {
+    if target.json { print_json(outcome) } else { print_line(sentence) }
 }
 
 impl OneThread {
@@ -133,7 +139,7 @@ impl OneThread {
             Ok(id)
         });
         let id = id.await?;
-        report(&self.target, &json!({ "archived": id }), &format!("thread {id} is archived"))
+        report(&self.target, &ArchivedOutcome { archived: id }, &format!("thread {id} is archived"))
     }
 
     async fn unarchive(self) -> anyhow::Result<()> {
@@ -143,7 +149,11 @@ impl OneThread {
             Ok(id)
         });
         let id = id.await?;
-        report(&self.target, &json!({ "unarchived": id }), &format!("thread {id} is back in the list"))
+        report(
+            &self.target,
+            &UnarchivedOutcome { unarchived: id },
+            &format!("thread {id} is back in the list"),
+        )
     }
 
     async fn delete(self) -> anyhow::Result<()> {
@@ -153,7 +163,7 @@ impl OneThread {
             Ok(id)
         });
         let id = id.await?;
-        report(&self.target, &json!({ "deleted": id }), &format!("thread {id} is deleted"))
+        report(&self.target, &DeletedOutcome { deleted: id }, &format!("thread {id} is deleted"))
     }
 }
 
@@ -167,7 +177,7 @@ impl Rename {
         });
         let (id, name) = (id.await?, &self.name);
         let sentence = format!("thread {id} is now named {name:?}");
-        report(&self.target, &json!({ "renamed": id, "name": name }), &sentence)
+        report(&self.target, &RenamedOutcome { renamed: id, name }, &sentence)
     }
 }
 
@@ -181,7 +191,7 @@ impl UnloadThread {
         let (id, state) = done.await?;
         report(
             &self.target,
-            &json!({ "thread": id, "state": state }),
+            &UnloadedOutcome { thread: id, state },
             &format!("thread {id} is not loaded any more"),
         )
     }

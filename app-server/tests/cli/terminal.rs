@@ -17,7 +17,7 @@ const EVIL: &str =
     "x\u{1b}]0;t\u{7}\u{1b}]52;c;eA==\u{7}\u{1b}]8;;http://x\u{1b}\\\u{1b}[2J\r\u{7f}\u{9b}2J\u{202e}";
 
 /// A home of Codex with one rollout, which has an event of this kind.
-fn rollout_with(folder: &Path, kind: &str) {
+pub(super) fn rollout_with(folder: &Path, kind: &str) {
     let id = "01a1f9a4-f790-7202-b781-7c170e66903c";
     let at = "2026-01-01T00:00:00.000Z";
     let line =

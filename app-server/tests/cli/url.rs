@@ -13,7 +13,7 @@ fn url(home: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
 }
 
 /// `POST /auth/session` by the page of the server: the status, and the body.
-fn redeemed(address: &str, ticket: &str) -> (String, Value) {
+pub(super) fn redeemed(address: &str, ticket: &str) -> (String, Value) {
     let body = json!({ "ticket": ticket }).to_string();
     let mut stream = TcpStream::connect(address).unwrap();
     let head = format!(

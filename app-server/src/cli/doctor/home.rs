@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use nix::unistd::{AccessFlags, access};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use skein_app_server::access::{Credentials, is_open_to_others, read_token_file};
 use skein_app_server::policy;
@@ -19,7 +20,7 @@ use skein_store::home::{self, HomePaths, SERVE, holder};
 use super::super::client::CliClient;
 use super::DoctorFinding;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct HomeServer {
     pid: Option<u32>,

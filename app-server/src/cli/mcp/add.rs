@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use serde_json::json;
 use skein_app_server::config::edit::{EditMode, Present, SettingsFile};
 use skein_helpers::{HelperSpec, HttpSpec, Secrets, StdioSpec, Transport};
 
-use super::super::{home, out, print_line, say};
+use super::super::outputs::HelperAddedOutcome;
+use super::super::{home, out, print_json, print_line, say};
 use super::{SettingsArgs, notify, preset, trial};
 
 /// The exit code for missing arguments.
@@ -70,9 +70,8 @@ impl Add {
         drop(file);
         let told = notify::reload(&home).await;
         if self.settings.json {
-            let outcome =
-                json!({ "added": name, "file": out::path(&path), "closed": closed, "server": told.json() });
-            print_line(&outcome.to_string())?;
+            let (file, server) = (out::path(&path), told.outcome());
+            print_json(&HelperAddedOutcome { added: &name, file, closed, server })?;
         } else {
             let closed = if closed { notify::CLOSED } else { "" };
             print_line(&format!("helper {name:?} was added to {}{}{closed}", path.display(), told.words()))?;

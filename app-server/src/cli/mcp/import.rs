@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use serde_json::{Value, json};
 use skein_app_server::config::desktop::{self, Usable};
 use skein_app_server::config::edit::{EditMode, Present, SettingsFile};
 
-use super::super::{home, out, print_line, say};
+use super::super::outputs::{HelpersImportedOutcome, SkippedHelperLine, TakenHelper};
+use super::super::{home, out, print_json, print_line, say};
 use super::notify::ReloadNotice;
 use super::{SettingsArgs, notify};
 
@@ -61,7 +61,7 @@ impl McpImport {
         drop(settings);
         let told = if changes { notify::reload(&home).await } else { ReloadNotice::Nobody };
         if self.settings.json {
-            print_line(&outcome.json(&path, self.dry_run, &told).to_string())?;
+            print_json(&outcome.outcome(&path, self.dry_run, &told))?;
         } else {
             outcome.report(&path, self.dry_run, &told)?;
         }
@@ -127,21 +127,29 @@ impl McpImportOutcome {
         print_line(&format!("{end}{}", told.words()))
     }
 
-    fn json(&self, path: &Path, dry_run: bool, told: &ReloadNotice) -> Value {
-        let taken = |ImportedHelper { usable, dropped }: &ImportedHelper| {
-            json!({ "name": usable.spec.name, "said": usable.name_in_file, "enabled": usable.spec.enabled,
-                "passedOver": usable.passed_over, "dropped": dropped })
-        };
-        let left = |left: &desktop::SkippedHelper| json!({ "name": left.name, "reason": left.why });
-        json!({
-            "complete": self.left.is_empty(),
-            "dryRun": dry_run,
-            "file": out::path(path),
-            "taken": self.taken.iter().map(taken).collect::<Vec<_>>(),
-            "there": self.there,
-            "left": self.left.iter().map(left).collect::<Vec<_>>(),
-            "server": told.json(),
-        })
+    fn outcome<'a>(
+        &'a self,
+        path: &Path,
+        dry_run: bool,
+        told: &'a ReloadNotice,
+    ) -> HelpersImportedOutcome<'a> {
+        let taken = self.taken.iter().map(|ImportedHelper { usable, dropped }| TakenHelper {
+            name: &usable.spec.name,
+            name_in_file: &usable.name_in_file,
+            enabled: usable.spec.enabled,
+            passed_over: &usable.passed_over,
+            dropped,
+        });
+        let left = self.left.iter().map(|left| SkippedHelperLine { name: &left.name, reason: &left.why });
+        HelpersImportedOutcome {
+            complete: self.left.is_empty(),
+            dry_run,
+            file: out::path(path),
+            taken: taken.collect(),
+            there: &self.there,
+            left: left.collect(),
+            server: told.outcome(),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `skein mcp list`: prints the configured helpers, with possible secrets masked.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use clap::Args;
@@ -8,7 +9,8 @@ use skein_app_server::config::edit::{EditMode, SettingsFile};
 use skein_app_server::config::{Flags, ServerConfig, shown};
 
 use super::super::out::quoted;
-use super::super::{out, print_line};
+use super::super::outputs::{HelperLine, Listing};
+use super::super::{out, print_json, print_line};
 use super::SettingsArgs;
 
 #[derive(Debug, Args)]
@@ -27,9 +29,8 @@ impl List {
         let listed = names.iter().filter_map(|name| Some((name.as_str(), config.helpers.get(name)?)));
         let listed: Vec<_> = listed.map(|(name, spec)| (name, shown::helper(spec))).collect();
         if self.settings.json {
-            let data: Vec<Value> =
-                listed.into_iter().map(|(name, keys)| named(name, keys, file.path())).collect();
-            return print_line(&json!({ "data": data }).to_string());
+            let data = listed.into_iter().map(|(name, keys)| named(name, keys, file.path())).collect();
+            return print_json(&Listing { data });
         }
         if listed.is_empty() {
             return print_line(&format!("no helpers in {}", file.path().display()));
@@ -41,12 +42,14 @@ impl List {
     }
 }
 
-fn named(name: &str, keys: Value, file: &Path) -> Value {
-    let mut helper = json!({ "name": name, "file": out::path(file) });
-    if let (Value::Object(helper), Value::Object(keys)) = (&mut helper, keys) {
-        helper.extend(keys.into_iter().filter(|(_, value)| !value.is_null()));
-    }
-    helper
+fn named<'a>(name: &'a str, keys: Value, file: &Path) -> HelperLine<'a> {
+    let keys = match keys {
+        Value::Object(keys) => keys.into_iter().filter(|(_, value)| !value.is_null()).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            BTreeMap::new()
+        }
+    };
+    HelperLine { name, file: out::path(file), keys }
 }
 
 /// A line for each: name, state, address or command, variables.

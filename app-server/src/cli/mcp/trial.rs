@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
 use skein_app_server::config::{Flags, ServerConfig};
 use skein_app_server::policy::SPINNER;
 use skein_helpers::trial::{LeftProcess, Trial, TrialOffer, Tried};
@@ -15,7 +14,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::super::out::one_line;
-use super::super::{print_line, say};
+use super::super::outputs::{LeftProcessLine, ServerInfoLine, TrialOutcome};
+use super::super::{print_json, print_line, say};
 use super::SettingsArgs;
 
 #[derive(Debug, Args)]
@@ -52,7 +52,7 @@ impl Test {
         spinner.finish_and_clear();
         let tried = tried?;
         if self.settings.json {
-            print_line(&as_json(&name, &tried).to_string())?;
+            print_json(&outcome(&name, &tried))?;
         } else {
             report(&name, &tried)?;
         }
@@ -148,24 +148,23 @@ fn reason(why: &str) -> String {
     why
 }
 
-fn as_json(name: &str, tried: &Tried) -> Value {
+fn outcome<'a>(name: &'a str, tried: &'a Tried) -> TrialOutcome<'a> {
     let Tried { offered, start_took, end, left } = tried;
     let offer = offered.as_ref().ok();
-    let tools = offer.map(|offer| offer.tools.iter().map(|tool| &tool.tool.name).collect::<Vec<_>>());
+    let names = |offer: &'a TrialOffer| offer.tools.iter().map(|tool| tool.tool.name.as_str()).collect();
     let info = offer.and_then(|offer| offer.info.as_ref());
-    let left: Vec<Value> = left.iter().map(|left| json!({ "pid": left.pid, "name": left.name })).collect();
-    json!({
-        "name": name,
-        "ok": offered.is_ok() && left.is_empty() && end.survivors == 0,
-        "reason": offered.as_ref().err().map(ToString::to_string),
-        "serverInfo": info.map(|info| json!({ "name": info.name, "version": info.version })),
-        "tools": tools,
-        "containment": offer.and_then(|offer| offer.held_by),
-        "startMs": whole_ms(*start_took),
-        "endMs": whole_ms(end.took),
-        "stage": end.stage.map(stage_word),
-        "left": left,
-    })
+    TrialOutcome {
+        name,
+        ok: offered.is_ok() && left.is_empty() && end.survivors == 0,
+        reason: offered.as_ref().err().map(ToString::to_string),
+        server_info: info.map(|info| ServerInfoLine { name: &info.name, version: &info.version }),
+        tools: offer.map(names),
+        containment: offer.and_then(|offer| offer.held_by),
+        start_ms: whole_ms(*start_took),
+        end_ms: whole_ms(end.took),
+        stage: end.stage.map(stage_word),
+        left: left.iter().map(|left| LeftProcessLine { pid: left.pid, name: &left.name }).collect(),
+    }
 }
 
 fn held_words(held_by: Option<&str>) -> &str {

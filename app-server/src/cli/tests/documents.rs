@@ -17,7 +17,7 @@ const HEAD: &str = "## Every command
 ";
 
 /// Under cargo the folder above this crate; under Bazel the folder that the test starts in.
-fn root() -> PathBuf {
+pub(super) fn root() -> PathBuf {
     let here = Path::new(".");
     if here.join("app-server/Cargo.toml").exists() {
         return here.to_owned();

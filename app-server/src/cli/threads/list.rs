@@ -1,14 +1,14 @@
 //! `skein threads list` and `search`: threads as lines.
 
 use clap::Args;
-use serde_json::json;
 use skein_base::clock::{Clock, WallMs};
 use skein_protocol::methods::ThreadSearch;
 use skein_protocol::thread::{Thread, ThreadActiveFlag, ThreadSearchParams, ThreadStatus};
 
 use super::super::conversation::view::cut;
 use super::super::out::one_line;
-use super::super::print_line;
+use super::super::outputs::{HitsOutcome, ThreadsOutcome};
+use super::super::{print_json, print_line};
 use super::{ThreadsHome, find, with_home};
 
 /// The fewest characters of a shown id.
@@ -48,7 +48,7 @@ impl ListThreads {
         let listed = async |home: &mut _| find::page_through(home, self.archived, limit, |_| true).await;
         let threads = with_home(&self.target, listed).await?;
         if self.target.json {
-            return print_line(&json!({ "data": threads }).to_string());
+            return print_json(&ThreadsOutcome { data: &threads });
         }
         if threads.is_empty() {
             return print_line(if self.archived {
@@ -88,7 +88,7 @@ impl SearchThreads {
         });
         let found = found.await?;
         if self.target.json {
-            return print_line(&json!({ "data": found }).to_string());
+            return print_json(&HitsOutcome { data: &found });
         }
         if found.is_empty() {
             return print_line(&format!("no thread has {:?} in its name or a message", self.text));

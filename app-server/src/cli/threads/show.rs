@@ -1,7 +1,6 @@
 //! `skein threads show` and `tail`: a conversation as text.
 
 use clap::Args;
-use serde_json::json;
 use skein_protocol::extension::ResumeOptions;
 use skein_protocol::item::ThreadItemBody;
 use skein_protocol::methods::{ThreadRead, ThreadResume};
@@ -11,7 +10,8 @@ use skein_protocol::turn::{Turn, TurnStatus};
 use super::super::chat::words;
 use super::super::conversation::input::Interrupts;
 use super::super::conversation::view::{TurnView, ViewForm, call_line};
-use super::super::{print_line, print_lines};
+use super::super::outputs::ThreadOutcome;
+use super::super::{print_json, print_line, print_lines};
 use super::{ThreadsHome, find, list, with_home};
 
 #[derive(Debug, Args)]
@@ -38,7 +38,7 @@ impl Show {
         });
         let thread = read.await?;
         if self.target.json {
-            return print_line(&json!({ "thread": thread }).to_string());
+            return print_json(&ThreadOutcome { thread: &thread });
         }
         print_line(&format!("{}  {}", thread.id, list::name(&thread)))?;
         for turn in &thread.turns {

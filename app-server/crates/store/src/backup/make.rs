@@ -15,6 +15,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use schemars::JsonSchema;
 use serde::Serialize;
 use skein_base::clock::Clock;
 use skein_protocol::ids::ThreadId;
@@ -57,10 +58,11 @@ pub struct MadeBackup {
 }
 
 /// A part of a home that is missing from the backup.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct OmittedFile {
     /// Its path.
     #[serde(serialize_with = "home::lossy")]
+    #[schemars(with = "String")]
     pub path: PathBuf,
     /// The reason.
     #[serde(rename = "reason")]

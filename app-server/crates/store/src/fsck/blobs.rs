@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::home::HomePaths;
@@ -20,10 +21,11 @@ pub(crate) struct StoredFile {
 }
 
 /// A text that no rollout names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Unnamed {
     /// Its path below the home.
     #[serde(serialize_with = "crate::home::lossy")]
+    #[schemars(with = "String")]
     pub path: PathBuf,
     /// Its length.
     pub bytes: u64,

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 use skein_protocol::ids::{EventSeq, ThreadId};
 
 use super::blobs::Unnamed;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Defect {
     /// A rollout ends inside a line: an unfinished write. A load cuts it off.
@@ -76,7 +77,7 @@ pub(crate) enum Defect {
     Unreachable,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum FindingOutcome {
     /// It was only reported.
@@ -89,11 +90,12 @@ pub(crate) enum FindingOutcome {
 
 /// A defect.
 #[skip_serializing_none]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FsckFinding {
     pub(crate) kind: Defect,
     #[serde(serialize_with = "crate::home::lossy")]
+    #[schemars(with = "String")]
     pub(crate) path: PathBuf,
     pub(crate) thread: Option<ThreadId>,
     /// The record, or the last good one before it.
@@ -161,7 +163,7 @@ impl fmt::Display for FsckFinding {
 }
 
 /// The checked parts of a home, and the results.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FsckSummary {
     /// Rollouts read.
@@ -188,7 +190,7 @@ pub struct FsckSummary {
 }
 
 /// Externalised texts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BlobSummary {
     pub(crate) files: u64,
@@ -217,7 +219,7 @@ impl BlobSummary {
 }
 
 /// The check of the index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum IndexLook {
     /// There is none, or it is being made: the next server makes it.
