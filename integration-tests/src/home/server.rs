@@ -83,6 +83,8 @@ impl Server {
             .args(["serve", "--listen", &setup.listen, "--test-fences", "--home"])
             .arg(folder.join("home"))
             .env_remove("SKEIN_HOME")
+            .env_remove("ANTHROPIC_API_KEY")
+            .env_remove("OPENAI_API_KEY")
             .envs(&setup.env)
             .current_dir(folder)
             .stdin(Stdio::null())

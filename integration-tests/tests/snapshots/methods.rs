@@ -1,5 +1,6 @@
 //! A request and an answer of each method that clients use, for METHODS.md.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::Result;
@@ -22,9 +23,28 @@ use skein_protocol::methods::{
 };
 use skein_protocol::notifications::TurnCompleted;
 use skein_protocol::table::Method;
+use tokio::net::TcpSocket;
 
 /// The recording that METHODS.md shows.
 const RECORDED: &str = include_str!("../../../protocol/src/export/recorded.txt");
+
+/// Providers on this machine, with the addresses that METHODS.md shows.
+const LOCAL: [(&str, &str); 2] =
+    [("lmstudio", "http://127.0.0.1:1234/v1"), ("ollama", "http://127.0.0.1:11434/v1")];
+
+/// An address that refuses connections while the socket lives: the socket has the port and does not listen.
+fn silent_address() -> Result<(TcpSocket, String)> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    let address = format!("http://{}/v1", socket.local_addr()?);
+    Ok((socket, address))
+}
+
+/// The origin of such an address, as `config/read` shows it.
+fn origin_of(provider: &str) -> String {
+    let file = r#"{"file":"<home>/config.toml","profile":null,"type":"user"}"#;
+    format!(r#","model_providers.{provider}.base_url":{{"name":{file},"version":"<version>"}}"#)
+}
 
 /// A client with one thread.
 struct Recorder {
@@ -155,7 +175,14 @@ impl Recorder {
 
 #[tokio::test]
 async fn each_method_that_clients_use() -> Result<()> {
-    let home = Home::setup().helper(Helper::named("helper")?).start().await?;
+    let mut setup = Home::setup().helper(Helper::named("helper")?);
+    let mut silent = Vec::new();
+    for (provider, documented) in LOCAL {
+        let (socket, address) = silent_address()?;
+        setup = setup.set(&format!("model_providers.{provider}.base_url"), address.as_str());
+        silent.push((socket, address, documented));
+    }
+    let home = setup.start().await?;
     let recording = Recording::of_answers(Client::connect(home.address()).await?);
     let mut recorder = Recorder { recording, next: 0, thread: Value::Null };
     recorder.ask::<Initialize>(json!({ "clientInfo": { "name": "example", "version": "1.0" } })).await?;
@@ -168,6 +195,8 @@ async fn each_method_that_clients_use() -> Result<()> {
     recorder.comes_and_goes().await?;
     let text = recorder.recording.text().replace(&home.path().display().to_string(), "<home>");
     let text = text.replace(&paths::mcp_helper()?.display().to_string(), "<helper>");
+    let text = silent.iter().fold(text, |text, (_, address, documented)| text.replace(address, documented));
+    let text = LOCAL.iter().fold(text, |text, (provider, _)| text.replace(&origin_of(provider), ""));
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../protocol/src/export/recorded.txt");
     compare(&text, &file, RECORDED)?;
     home.finish().await
