@@ -112,15 +112,21 @@ pub(crate) fn admit(
         Some(name) => (helper_with(name, identity), access.min(Access::Chat)),
         None => (identity, access),
     };
+    has_access(need, access)?;
+    let is_user_unasked =
+        door == Door::Loopback && rules.local == LocalPrograms::Any && stands_on_user(&identity);
+    Ok(Admission { door, identity, access, origin, is_own_page, is_user_unasked })
+}
+
+/// A connection has the access that the route needs.
+fn has_access(need: Need, access: Access) -> Result<(), AccessRefusal> {
     if let Need::Access(least) = need
         && access < least
     {
         let text = format!("this needs the scope {least}; this connection has {access}");
         return Err(RefusalReason::Forbidden.refusal(text));
     }
-    let is_user_unasked =
-        door == Door::Loopback && rules.local == LocalPrograms::Any && stands_on_user(&identity);
-    Ok(Admission { door, identity, access, origin, is_own_page, is_user_unasked })
+    Ok(())
 }
 
 /// Whether another user would be refused.
