@@ -252,3 +252,17 @@ fn an_import_takes_what_can_start_and_leaves_the_rest() {
     assert!(!outcome.to_string().contains("s3cret"), "{outcome}");
     assert_eq!(settings(home.path()), format!("{BEFORE}\n[mcp_servers.good]\ncommand = \"x\"\n"));
 }
+
+#[test]
+fn a_preset_takes_proxies_and_certificates_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    let mut add = skein(&["mcp", "add", "--preset", "memory", "--home", home.to_str().unwrap()]);
+    add.env_clear().env("HOME", folder.path()).env("PATH", folder.path()).env("HTTP_PROXY", "");
+    add.env("HTTPS_PROXY", "http://user:secret@127.0.0.1:9").env("SSL_CERT_FILE", "/none");
+    // There is no npx, so the trial fails, and the helper stays in the settings.
+    assert_eq!(add.output().unwrap().status.code(), Some(1));
+    let text = std::fs::read_to_string(home.join("config.toml")).unwrap();
+    assert!(text.contains("env_vars = [\"HTTPS_PROXY\", \"SSL_CERT_FILE\"]"), "{text}");
+    assert!(!text.contains("secret"), "{text}");
+}

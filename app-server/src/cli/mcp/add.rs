@@ -107,7 +107,10 @@ impl Add {
             command: command.clone(),
             args: args.to_vec(),
             env: Secrets(env.context("--env takes NAME=VALUE")?),
-            env_vars: self.env_var.clone(),
+            env_vars: match self.preset {
+                Some(_) => preset::network_variables(),
+                None => self.env_var.clone(),
+            },
             cwd: self.cwd.as_ref().map(Into::into),
             ..StdioSpec::default()
         }))

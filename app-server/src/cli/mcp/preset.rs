@@ -55,6 +55,25 @@ impl Preset {
     }
 }
 
+/// Proxies and certificates, by which a preset's program reaches its package registry.
+const NETWORK: [&str; 9] = [
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "https_proxy",
+    "http_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+];
+
+/// The names of those that this environment has. The settings get no value: an address may contain a password.
+pub(super) fn network_variables() -> Vec<String> {
+    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    NETWORK.into_iter().filter(is_set).map(str::to_owned).collect()
+}
+
 fn npm(name: &str) -> String {
     format!("@modelcontextprotocol/server-{name}@{NPM}")
 }
