@@ -11,7 +11,7 @@ use skein_store::home::{HomePaths, holder};
 use tokio::net::UnixStream;
 
 use super::launch::{Started, StartingServer, browse, log_path};
-use super::{client, home, home_alone, print_line, say, url};
+use super::{client, home, home_alone, say, url};
 
 #[derive(Debug, Args)]
 pub(super) struct OpenPage {
@@ -24,6 +24,9 @@ pub(super) struct OpenPage {
     /// The access that the page gets: read, chat or admin.
     #[arg(long, value_name = "SCOPE", default_value_t = Access::Chat)]
     scope: Access,
+    /// Print the address as JSON, on one line, and start no browser.
+    #[arg(long)]
+    json: bool,
 }
 
 impl OpenPage {
@@ -31,12 +34,12 @@ impl OpenPage {
         let root = std::path::absolute(home(self.home.as_ref())?).context("the home's path")?;
         let stream = reach(&root).await?;
         let page = url::fresh(&root, stream, self.scope).await?;
-        if !self.print && browse(&page).await {
+        if !self.print && !self.json && browse(&page).await {
             let bare = page.split('#').next().unwrap_or_default();
             say(format_args!("the browser has the page {bare}; it is served until: skein stop"));
             return Ok(());
         }
-        print_line(&page)
+        url::print_page(&page, self.json)
     }
 }
 

@@ -65,6 +65,13 @@ pub(super) struct HomeServerOutcome {
     pub(super) answers: bool,
 }
 
+/// The page of a home.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct PageOutcome<'a> {
+    /// Its address, with a ticket that is good for 30 s, once.
+    pub(super) url: &'a str,
+}
+
 /// The end of a server.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -20,7 +20,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use zeroize::Zeroizing;
 
-use super::{client, home, print_line};
+use super::outputs::PageOutcome;
+use super::{client, home, print_json, print_line};
 
 /// The scheme of a server's address.
 const WEBSOCKET: &str = "ws://";
@@ -33,6 +34,9 @@ pub(super) struct PageUrl {
     /// The access that the page gets: read, chat or admin.
     #[arg(long, value_name = "SCOPE", default_value_t = Access::Chat)]
     scope: Access,
+    /// Print the address as JSON, on one line.
+    #[arg(long)]
+    json: bool,
 }
 
 /// The answer of `POST /auth/ticket`.
@@ -53,8 +57,13 @@ impl PageUrl {
         let root = std::path::absolute(home(self.home.as_ref())?).context("the home's path")?;
         // The first question, as it is the one about whether a server runs.
         let stream = client::stream(&root).await?;
-        print_line(&fresh(&root, stream, self.scope).await?)
+        print_page(&fresh(&root, stream, self.scope).await?, self.json)
     }
+}
+
+/// Prints the address of a page.
+pub(super) fn print_page(page: &str, json: bool) -> anyhow::Result<()> {
+    if json { print_json(&PageOutcome { url: page }) } else { print_line(page) }
 }
 
 /// The address of the page of the home's server at the other end, with a new ticket.

@@ -187,8 +187,12 @@ fn settings(schemas: &mut Schemas, home: &Path, folder: &Path) {
 fn credentials(schemas: &mut Schemas, home: &Path, address: &str) {
     let at = home.to_str().unwrap();
     assert_eq!(run(&["token", "create", "mine", "--home", at]).0, Some(0));
-    let (_, page, _) = run(&["url", "--home", at]);
-    assert_eq!(redeemed(address, page.trim().split_once("#ticket=").unwrap().1).0, "200");
+    for command in ["url", "open"] {
+        let page = schemas.prints(command, &[], home);
+        let (before, ticket) = page["url"].as_str().unwrap().split_once("/#ticket=").unwrap();
+        assert_eq!(before, format!("http://{address}"));
+        assert_eq!(redeemed(address, ticket).0, "200");
+    }
     let tokens = schemas.prints("token list", &[], home);
     assert_eq!(tokens["data"][0]["name"], "mine", "{tokens}");
     schemas.prints("token revoke", &["mine"], home);

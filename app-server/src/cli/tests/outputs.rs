@@ -50,6 +50,8 @@ impl Outputs {
 
     fn home(&mut self) {
         self.line::<HomeOutcome<'_>>("skein");
+        self.line::<PageOutcome<'_>>("skein open");
+        self.line::<PageOutcome<'_>>("skein url");
         self.line::<StopOutcome>("skein stop");
         self.line::<DoctorReport>("skein doctor");
         self.answer::<SkeinStatus>("skein status");
