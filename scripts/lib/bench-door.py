@@ -50,7 +50,7 @@ class Door(Server):
         self.host, self.address = at.netloc, (at.hostname, at.port)
         if helpers:
             client.request("thread/start", {})
-            until(f"{helpers} helpers", lambda: json.loads(frame(client.request("skein/status", {})))["result"]["helpers"]["alive"] == helpers)
+            until(f"{helpers} helpers", lambda: alive(client) == helpers)
         self.client = client
         return answered
 
@@ -119,9 +119,14 @@ def until(what, true):
         time.sleep(0.05)
 
 
-def frame(data):
-    """The text of the last frame of these bytes, which is an answer."""
-    return data[data.rindex(b'{"id":1,'):]
+def alive(client):
+    """The number of living helpers; `None` while the answer's end is still on its way. Notifications may follow the answer."""
+    data = client.request("skein/status", {})
+    text = data[data.rindex(b'{"id":1,') :].decode(errors="replace")
+    try:
+        return json.JSONDecoder().raw_decode(text)[0]["result"]["helpers"]["alive"]
+    except json.JSONDecodeError:
+        return None
 
 
 def rows(names, results):
