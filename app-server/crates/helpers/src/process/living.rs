@@ -5,7 +5,6 @@
 //! the ordinary tools of a helper. They are no wall against a program that asks another service to connect for it.
 
 use std::collections::{HashMap, HashSet};
-use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::unistd::Pid;
@@ -138,7 +137,11 @@ impl ProcessHost {
 
     /// The helper of which a process holds the socket with this inode. Blocks: reads the process table and the descriptors of
     /// helpers' processes. Reads nothing while no helper lives.
+    ///
+    /// A process that is born during a look may hold the socket, and so may a child whose parent ended unread. So it looks at the
+    /// processes that are new, until there are none.
     pub(crate) fn belonging_of_socket(&self, inode: u64) -> Option<Belonging> {
+        let mut look = SocketLook { inode, start: self.children.start, read: HashSet::new() };
         for _ in 0..policy::SOCKET_LOOKS {
             let living = self.living.all();
             if living.is_empty() {
@@ -146,14 +149,16 @@ impl ProcessHost {
             }
             let born = proc::born();
             let table = self.living.table(born, &living);
-            match look_for_socket(inode, self.children.start, &living, &table) {
-                ControlFlow::Break(Some(found)) => return Some(found),
-                // A process that was born during the look may hold it, and so may one whose parent ended.
-                ControlFlow::Break(None) if born.is_some() && born == proc::born() && !table.has_gaps() => {
+            // It lists everybody: none was born while it was read, and no parent of another one is missing.
+            let is_whole = born.is_some() && born == proc::born() && !table.has_gaps();
+            match look.look(&living, &table) {
+                Seen::Socket(found) => return Some(found),
+                Seen::Nothing | Seen::NothingNew if is_whole && born == proc::born() => {
                     self.living.keep_table(born, &living, table);
                     return None;
                 }
-                ControlFlow::Break(None) | ControlFlow::Continue(()) => self.living.forget_table(),
+                Seen::NothingNew if is_whole => return None,
+                Seen::Nothing | Seen::NothingNew | Seen::Vanished => self.living.forget_table(),
             }
         }
         None
@@ -183,32 +188,67 @@ fn by_tag(pid: Pid, start: StartTag, living: &HashMap<ProcessTag, LivingHelper>)
     Some(living.get(&tag).cloned().map_or(Belonging::Former, Belonging::To))
 }
 
-/// One look at the descriptors of all helpers' processes. Goes on if a process ended before it was read: a child of it may hold
-/// the socket now.
-fn look_for_socket(
+/// The search for the holder of a socket among the processes of helpers, in one look or several.
+struct SocketLook {
     inode: u64,
     start: StartTag,
-    living: &HashMap<ProcessTag, LivingHelper>,
-    table: &ProcessTable,
-) -> ControlFlow<Option<Belonging>> {
-    let mut changed = false;
-    let mut holds = |pid: Pid| {
-        let found = sockets(pid).any(|held| held == inode);
-        changed |= !found && Process::read(pid).is_none_or(|now| now.zombie);
-        found
-    };
-    for helper in living.values() {
-        let pids = helper.guard.map(|guard| table.pids_below(&guard)).unwrap_or_default();
-        if pids.into_iter().any(&mut holds) {
-            return ControlFlow::Break(Some(Belonging::To(helper.clone())));
+    /// The processes that did not hold it, by pid and start.
+    read: HashSet<(Pid, u64)>,
+}
+
+/// The outcome of one look.
+enum Seen {
+    Socket(Belonging),
+    /// A process ended before it was read: a child of it may hold the socket now.
+    Vanished,
+    /// No process that is new since the look before holds it.
+    Nothing,
+    /// Every process was read in an earlier look.
+    NothingNew,
+}
+
+impl SocketLook {
+    /// Reads the descriptors of the processes that are new.
+    fn look(&mut self, living: &HashMap<ProcessTag, LivingHelper>, table: &ProcessTable) -> Seen {
+        let mut seen = Seen::NothingNew;
+        for helper in living.values() {
+            let below = helper.guard.map(|guard| table.processes_below(&guard)).unwrap_or_default();
+            if self.holds(&below, &mut seen) {
+                return Seen::Socket(Belonging::To(helper.clone()));
+            }
         }
-    }
-    // The orphans of a dead guard fell to this process.
-    for orphan in table.children_of(Pid::this()) {
-        let Some(belonging) = by_tag(orphan.pid, start, living) else { continue };
-        if std::iter::once(orphan.pid).chain(table.pids_below(&orphan)).any(&mut holds) {
-            return ControlFlow::Break(Some(belonging));
+        // The orphans of a dead guard fell to this process.
+        for orphan in table.children_of(Pid::this()) {
+            let Some(belonging) = by_tag(orphan.pid, self.start, living) else { continue };
+            let mut tree = table.processes_below(&orphan);
+            tree.push(orphan);
+            if self.holds(&tree, &mut seen) {
+                return Seen::Socket(belonging);
+            }
         }
+        seen
     }
-    if changed { ControlFlow::Continue(()) } else { ControlFlow::Break(None) }
+
+    /// Whether a new one of these processes holds the socket.
+    fn holds(&mut self, processes: &[Process], seen: &mut Seen) -> bool {
+        for process in processes {
+            if self.read.contains(&(process.pid, process.started)) {
+                continue;
+            }
+            if sockets(process.pid).any(|held| held == self.inode) {
+                return true;
+            }
+            let lives =
+                Process::read(process.pid).is_some_and(|now| now.started == process.started && !now.zombie);
+            if !lives {
+                *seen = Seen::Vanished;
+                continue;
+            }
+            self.read.insert((process.pid, process.started));
+            if matches!(seen, Seen::NothingNew) {
+                *seen = Seen::Nothing;
+            }
+        }
+        false
+    }
 }

@@ -92,6 +92,11 @@ impl ProcessTable {
         pids
     }
 
+    /// The processes of [`ProcessTable::below`].
+    pub(crate) fn processes_below(&self, root: &Process) -> Vec<Process> {
+        self.pids_below(root).into_iter().filter_map(|pid| self.found.get(&pid).copied()).collect()
+    }
+
     /// The children of a process.
     pub(crate) fn children_of(&self, parent: Pid) -> impl Iterator<Item = Process> {
         let children = self.children.get(&parent).map(Vec::as_slice).unwrap_or_default();
