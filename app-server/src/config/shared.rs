@@ -35,13 +35,13 @@ impl SharedConfig {
         Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Resolves once the settings refuse something: `allowed` is asked now and after each change.
-    pub(crate) async fn until_not(&self, allowed: impl Fn(&ServerConfig) -> bool) {
+    /// Resolves once `look` finds something in the settings. It looks now and after each change.
+    pub(crate) async fn until_some<T>(&self, look: impl Fn(&ServerConfig) -> Option<T>) -> T {
         loop {
             // Created before the look, so that no change is missed between them.
             let changed = self.changed.notified();
-            if !allowed(&self.now()) {
-                return;
+            if let Some(found) = look(&self.now()) {
+                return found;
             }
             changed.await;
         }

@@ -1,6 +1,7 @@
 //! One websocket: handshake, reader, writer and end. The reader hands messages to the router; the writer empties the
 //! outbox; the first to end ends both. At any end the connection first leaves the map of subscribers.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::ws::WebSocket;
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use self::heartbeat::ClientLiveness;
 use crate::access::{Admission, AdmittedConnection, CredentialEnd, Door};
 use crate::app::App;
-use crate::config::{Limits, LocalPrograms};
+use crate::config::{Limits, LocalPrograms, ServerConfig};
 use crate::outbox::{CloseReason, Outbox, OutboxLimits};
 use crate::policy;
 use crate::router::session::ClientSession;
@@ -49,7 +50,7 @@ impl Connections {
         router: Arc<Router>,
         socket: WebSocket,
         life: Arc<ClientLiveness>,
-        admission: Admission,
+        admission: Arc<Admission>,
     ) {
         let began = services.clock.now();
         let outbox = Outbox::new(self.next_id(), outbox_limits(&services.config().limits));
@@ -103,9 +104,10 @@ async fn exchange(
     presence: Presence,
 ) {
     let (sink, stream) = socket.split();
-    let reader = reader::run(stream, &session.outbox, |text| router.take(session, text));
-    let watch = watch(session, life);
-    let mut writer = std::pin::pin!(writer::run(sink, session.outbox.clone()));
+    // Pinned: a future that is moved into another one takes its room twice.
+    let reader = pin!(reader::run(stream, &session.outbox, |text| router.take(session, text)));
+    let watch = pin!(watch(session, life));
+    let mut writer = pin!(writer::run(sink, session.outbox.clone()));
     tokio::select! {
         reason = async { tokio::select! { reason = reader => reason, reason = watch => reason } } => {
             session.outbox.close(reason);
@@ -141,34 +143,27 @@ async fn loss_of_right(services: &App, admission: &Admission) -> CloseReason {
             None => std::future::pending().await,
         }
     };
-    let page = async {
-        match admission.origin.as_ref().filter(|_| !admission.is_own_page) {
-            Some(origin) => services.settings.until_not(|config| config.browser.allows(origin)).await,
-            None => std::future::pending().await,
-        }
-    };
-    let token = async {
-        match (admission.door, admission.credential()) {
-            (Door::Loopback | Door::Remote, None) => {
-                services.settings.until_not(|config| config.auth.local != LocalPrograms::Token).await;
-            }
-            (Door::Unix, _) | (Door::Loopback | Door::Remote, Some(_)) => std::future::pending().await,
-        }
-    };
-    let user = async {
-        match admission.is_user_unasked {
-            true => services.settings.until_not(|config| config.auth.local == LocalPrograms::Any).await,
-            false => std::future::pending().await,
-        }
-    };
     tokio::select! {
         end = credential => match end {
             CredentialEnd::Revoked => CloseReason::Revoked,
             CredentialEnd::Expired => CloseReason::Expired,
         },
-        () = page => CloseReason::OriginRemoved,
-        () = token => CloseReason::TokenNeeded,
-        () = user => CloseReason::UserUnasked,
+        reason = services.settings.until_some(|config| lost_by_settings(config, admission)) => reason,
+    }
+}
+
+/// Why the settings do not let a connection stay, if they do not.
+fn lost_by_settings(config: &ServerConfig, admission: &Admission) -> Option<CloseReason> {
+    let page = admission.origin.as_ref().filter(|_| !admission.is_own_page);
+    let is_program = admission.door != Door::Unix && admission.credential().is_none();
+    if page.is_some_and(|origin| !config.browser.allows(origin)) {
+        Some(CloseReason::OriginRemoved)
+    } else if is_program && config.auth.local == LocalPrograms::Token {
+        Some(CloseReason::TokenNeeded)
+    } else if admission.is_user_unasked && config.auth.local != LocalPrograms::Any {
+        Some(CloseReason::UserUnasked)
+    } else {
+        None
     }
 }
 

@@ -154,7 +154,7 @@ fn websocket(
     admission: Admission,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    let most = web.services.config().limits.message_bytes;
+    let (admission, most) = (Arc::new(admission), web.services.config().limits.message_bytes);
     let upgrade = upgrade.max_message_size(most).max_frame_size(most).read_buffer_size(policy::READ_BUFFER);
     upgrade.protocols([SUBPROTOCOL]).on_upgrade(move |socket| async move {
         let services = Arc::clone(&web.services);

@@ -34,7 +34,7 @@ pub(crate) struct ClientSession {
     /// One permit for a look at the paths of a request.
     pub(super) looks: Semaphore,
     /// The decision that let the connection in.
-    admission: Admission,
+    admission: Arc<Admission>,
     client: OnceLock<ClientInfo>,
     initialised: AtomicBool,
 }
@@ -51,7 +51,7 @@ impl ClientSession {
         app: Arc<App>,
         outbox: Outbox,
         store_jobs: mpsc::Sender<StoreJob>,
-        admission: Admission,
+        admission: impl Into<Arc<Admission>>,
     ) -> Self {
         Self {
             in_flight: Arc::new(Semaphore::new(app.config().limits.requests_in_flight)),
@@ -61,7 +61,7 @@ impl ClientSession {
             wants_heartbeat: Notify::new(),
             heartbeat: app.config().heartbeat,
             looks: Semaphore::new(1),
-            admission,
+            admission: admission.into(),
             client: OnceLock::new(),
             initialised: AtomicBool::new(false),
             app,
