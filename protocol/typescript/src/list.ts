@@ -30,7 +30,8 @@ export function createList(core: Core, options: ListOptions): List {
   let loading = false;
   let error: SkeinError | undefined;
   let attempt = 0;
-  let reading = false;
+  /** The thread that is being read; another text once the answer is void. */
+  let reading: string | undefined;
   let again = false;
   let closed = false;
   const changed = new Set<string>();
@@ -52,7 +53,8 @@ export function createList(core: Core, options: ListOptions): List {
     if (closed || !core.ready || (loading && !first)) return;
     if (first) {
       round++;
-      reading = listed = false;
+      reading = undefined;
+      listed = false;
     }
     loading = true;
     const size = first ? Math.min(Math.max(limit, rows.length), 100) : limit;
@@ -95,18 +97,18 @@ export function createList(core: Core, options: ListOptions): List {
     if (closed || reading || !listed || !core.ready) return;
     const [id] = changed;
     if (id === undefined) return;
-    reading = true;
+    reading = id;
     changed.delete(id);
     request<ThreadReadResponse>("thread/read", { threadId: id }, (failure, answer) => {
-      reading = false;
+      const counts = reading === id;
+      reading = undefined;
       if (failure?.reason === "linkLost") return void changed.add(id);
       if (failure?.passing) {
         changed.add(id);
         return core.retryLater(readNext, ++attempt, failure.retryAfterMs);
       }
       attempt = 0;
-      if (answer?.thread?.id === id) put(answer);
-      else remove(id);
+      if (counts) answer?.thread?.id === id ? put(answer) : remove(id);
       readNext();
       core.settle();
     });
@@ -122,6 +124,7 @@ export function createList(core: Core, options: ListOptions): List {
   };
   const remove = (id: string) => {
     changed.delete(id);
+    if (reading === id) reading = "removed";
     rows = rows.filter((row) => row.id !== id);
     show();
   };
@@ -146,7 +149,8 @@ export function createList(core: Core, options: ListOptions): List {
 
   const part: Part = {
     up() {
-      loading = reading = false;
+      loading = false;
+      reading = undefined;
       if (!listed || !place) return page(true);
       const { catalogSeq, catalogEpoch } = place;
       request<SkeinCatalogResumeResponse>("skein/catalog/resume", { after: catalogSeq, catalogEpoch }, (failure, answer) => {

@@ -65,6 +65,20 @@ test("new threads come in, archived and deleted ones leave", async () => {
   assert.deepEqual(ids(), [THREAD]);
 });
 
+test("a thread that leaves while it is being read stays away", async () => {
+  for (const method of ["thread/archived", "thread/deleted"]) {
+    const { at, ids } = await opened();
+    await at.socket.give(change("thread/status/changed", 5, { status: { type: "idle" } }));
+    await at.socket.give(change(method, 6));
+    // The server has read this before the thread left.
+    await at.socket.answer("thread/read", { thread: thread() });
+    assert.deepEqual(ids(), [], method);
+    await at.socket.give({ method: "thread/started", params: { thread: thread({ id: "n" }), skein: place(7) } });
+    await at.socket.answer("thread/read", { thread: thread({ id: "n" }) });
+    assert.deepEqual(ids(), ["n"], "the next one is read");
+  }
+});
+
 test("pages, and a thread below the last row", async () => {
   const { at, list, ids } = await opened({ limit: 1 }, [thread({ id: "a", updatedAt: 9 })], "c1");
   assert.equal(list.view.hasMore, true);
