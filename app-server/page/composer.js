@@ -323,7 +323,7 @@ function ofThread(view, thread) {
   if (view.gaps) found.push({ key: "gaps", kind: "note", text: "The history was incomplete here and was read again. Events in between are not shown one by one." });
   if (last?.saved === false) found.push({ key: "saved", kind: "bad", text: "The disk is full or fails: the last answer is not saved, and is lost when the server ends. Make space, then send the message again.", command: "skein doctor" });
   if (view.retrying) found.push({ key: "retrying", kind: "note", text: `The model's provider does not answer; the server tries again: ${line(view.retrying.message, 300)}` });
-  else if (last?.status === "failed") found.push(...ofTurn(last));
+  else if (last?.status === "failed") found.push(...ofTurn(last, view.modelProvider));
   return found;
 }
 
@@ -350,15 +350,15 @@ function errorText(error) {
   return line(`${error.message} ${error.todo ?? ""}`, 600);
 }
 
-/** @param {any} turn @returns {Trouble[]} The way out of a failed turn; the turn itself shows the error. */
-function ofTurn(turn) {
+/** @param {any} turn @param {any} provider @returns {Trouble[]} The way out of a failed turn; the turn itself shows the error. */
+function ofTurn(turn, provider) {
   const said = `${turn.error?.message ?? ""} ${turn.error?.additionalDetails ?? ""}`;
   const info = turn.error?.codexErrorInfo;
   if (DISK.test(said)) return [{ key: "disk", kind: "bad", text: "The disk is full or fails: answers are not saved. Make space, then try again.", command: "skein doctor" }];
   if (info === "unauthorized" || /\bkey\b|api_key|_KEY\b|unauthorized/i.test(said)) return [{ key: "key", kind: "bad", text: "The model has no valid key. Set the variable of its key, start the server again, or choose another model.", ...CHOOSE }];
   if (info === "modelNotFound") return [{ key: "model", kind: "bad", text: "The provider does not have this model.", ...CHOOSE }];
   const away = typeof info === "object" && info !== null;
-  if (away || info === "serverOverloaded" || info === "rateLimitExceeded") return [{ key: "provider", kind: "bad", text: "The model's provider does not answer. Try again later, or choose another model.", ...CHOOSE }];
+  if (away || info === "serverOverloaded" || info === "rateLimitExceeded") return [{ key: "provider", kind: "bad", text: `The provider ${line(provider, 60)} does not answer. Try again later, or choose another model.`, ...CHOOSE }];
   return [];
 }
 

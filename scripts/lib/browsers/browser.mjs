@@ -7,6 +7,7 @@
 //   {"id", "make": NAME, "with": [{..}]}            a context with options, such as the size of its window (Chromium)
 //   {"id", "noted": TAB}                            errors, dialogs and addresses of requests since the tab was opened
 //   {"id", "drop": TAB}                             closes the tab
+//   {"id", "heap": TAB}                             bytes and nodes of the tab after a collection of garbage (Chromium)
 // Arguments: chromium or firefox, the program, and further arguments for it. It exits at the end of its input.
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -50,11 +51,23 @@ function note(tab, page) {
   notes[tab] = found;
 }
 
-async function wish({ open, permit, make, noted, drop, tab, role, do: method, context: of, with: arguments_ }) {
+/** What the page holds when its garbage is gone. */
+async function measure(page) {
+  const session = await page.context().newCDPSession(page);
+  await session.send("Performance.enable");
+  await session.send("HeapProfiler.collectGarbage");
+  const { metrics } = await session.send("Performance.getMetrics");
+  await session.detach();
+  const of = (name) => metrics.find((one) => one.name === name).value;
+  return { bytes: of("JSHeapUsedSize"), nodes: of("Nodes") };
+}
+
+async function wish({ open, permit, make, noted, drop, heap, tab, role, do: method, context: of, with: arguments_ }) {
   if (open !== undefined) note(open, (tabs[open] = await (await context(of)).newPage()));
   else if (make !== undefined) await (contexts[make] = browser.newContext(...arguments_));
   else if (noted !== undefined) return notes[noted];
   else if (drop !== undefined) await tabs[drop].close();
+  else if (heap !== undefined) return await measure(tabs[heap]);
   else if (role !== undefined) {
     const { nth, ...options } = role[1] ?? {};
     const found = tabs[tab].getByRole(role[0], options);

@@ -3,36 +3,16 @@
 import json
 import os
 import signal
+import sys
 import time
 
-from hostile import SHORT, TEXTS
-from page import Page, Proxy, read, until
+from hostile import NAMES, SHORT, TEXTS
+from page import Model, Page, Proxy, helper, read, until
+from steps import FORM, call, equal, picture, refusal, with_provider
+from views import accessible, accessible_rest, keyboard, zoomed
 
 STREAM = "/stream 60 8 20"
 STREAMED = "".join(f"{number} ".ljust(8, ".") for number in range(60))
-FORM = {
-    "method": "elicitation/create",
-    "params": {
-        "mode": "form",
-        "message": "Which colour?",
-        "requestedSchema": {"type": "object", "properties": {"colour": {"type": "string", "title": "Colour"}}, "required": ["colour"]},
-    },
-}
-
-
-def equal(found, wanted):
-    if found != wanted:
-        raise AssertionError(f"{found!r} instead of {wanted!r}")
-
-
-def call(tool, **arguments):
-    return f"/tool helper {tool} {json.dumps(arguments)}"
-
-
-def picture(page, name):
-    if folder := page.door.options.pictures:
-        os.makedirs(folder, exist_ok=True)
-        page.do("screenshot", {"path": os.path.join(os.path.abspath(folder), f"{name}.png")})
 
 
 def first_run(door):
@@ -257,6 +237,43 @@ def hostile(door):
     return f"{len(TEXTS)} texts"
 
 
+def hostile_tools(door):
+    """Names, titles and descriptions of tools are text, in questions, calls and details. Hidden characters are visible."""
+    page = door.page()
+    page.keys("Alt+KeyD")
+    for number, (name, shown) in enumerate(NAMES.items()):
+        page.send(f"/tool odd {name}")
+        page.until_there("dialog", f"Approval: {shown}")
+        page.ask("document.querySelector('[role=dialog] summary').click()")
+        until("what the helper says", lambda: "<b>said</b>" in page.by("dialog", f"Approval: {shown}", "innerText"))
+        harmless(page)
+        page.answer("Approve once")
+        page.until_answer(f"called {number}")
+        page.until_there("article", f"Tool {shown}")
+    until("the tools in the details", lambda: all(shown in page.by("complementary", "Details", "innerText") for shown in NAMES.values()))
+    harmless(page)
+    picture(page, "odd-tools")
+    return f"{len(NAMES)} tools"
+
+
+def harmless(page):
+    """No element came out of a text, nothing has run, and no character is hidden."""
+    made = "document.querySelectorAll('main script, main iframe, main strong, main em, main a, aside a, aside img, [role=dialog] :is(script, img, a, b, strong, em)').length"
+    equal(page.ask(made), 0)
+    equal(page.ask("window.ran ?? null"), None)
+    named = "[...document.querySelectorAll('[aria-label], [title]')].flatMap((it) => [it.getAttribute('aria-label'), it.title])"
+    hidden = r"/[\u0007\u001b\u0080-\u009f\u200b\u202a-\u202e\u2066-\u2069]/"
+    equal(page.ask(f"[document.title, document.body.textContent, ...{named}].filter((it) => {hidden}.test(it ?? ''))"), [])
+
+
+def odd_settings(world):
+    program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "odd_helper.py")
+    return helper("odd", sys.executable, world.mark) + f"args = {json.dumps([program])}\n"
+
+
+hostile_tools.settings = odd_settings
+
+
 def too_long(door):
     """A message above the limit is refused with a reason, and the page lives."""
     page = door.page()
@@ -304,6 +321,40 @@ def switches(door):
     until("one loaded thread", lambda: door.server.status()["threads"]["loaded"] == 1)
 
 
+def memory(door):
+    """After 50 switches the page holds as much as before them, within 10 %."""
+    page, threads = door.page(), []
+    for number in range(2):
+        page.press("New chat")
+        page.send("begin")
+        page.until_answer("begin")
+        # The page keeps it loaded.
+        threads.append(page.thread())
+        for _ in range(5):
+            door.server_turn(threads[-1], f"{number} long words " * 1000)
+        door.server_turn(threads[-1], f"thread {number}")
+        page.until_answer(f"thread {number}")
+
+    def switch(times):
+        for at in range(times):
+            page.ask(f"location.hash = '/t/{threads[at % 2]}'")
+            page.until_answer(f"thread {at % 2}")
+
+    switch(10)
+    before = page.heap()
+    switch(50)
+    # The newest events are kept, up to a number: half a megabyte at most.
+    bounds = {"bytes": before["bytes"] * 1.1 + 500_000, "nodes": before["nodes"] * 1.1 + 100}
+    found = {}
+
+    def is_back():
+        found.update(page.heap())
+        return all(found[what] <= bounds[what] for what in bounds)
+
+    until(f"as little as before, {before}, not {found}", is_back)
+    return f"{before['bytes'] / 1e6:.1f} MB before, {found['bytes'] / 1e6:.1f} MB after; {before['nodes']:.0f} nodes before, {found['nodes']:.0f} after"
+
+
 def read_only(door):
     """A session of the scope `read` shows, and cannot send."""
     thread = door.server.call("thread/start")["thread"]["id"]
@@ -317,13 +368,26 @@ def read_only(door):
     equal(page.count("textbox", "Message"), 0)
 
 
+def provider_down(door):
+    """A provider that goes away in mid-answer: the page names it, and the message can be sent again."""
+    page, model = door.page(), Model(door.world)
+    with_provider(door, page, "brittle", base_url=f"http://127.0.0.1:{model.port}/v1", request_max_retries=0, stream_max_retries=0)
+    page.send("hello")
+    until("the first piece", lambda: page.last() == "first")
+    model.away()
+    until("the failed turn", lambda: "The turn failed." in page.text())
+    until("the words about the provider", lambda: "The provider brittle does not answer" in page.body())
+    model.back()
+    page.press("Try again")
+    page.until_answer("first second")
+    page.until_idle()
+    equal(page.body().count("does not answer"), 0)
+
+
 def without_key(door):
     """A model without a key: the turn fails with the name of the variable, and another model works."""
-    door.server.call("config/value/write", {"keyPath": "model_providers.nokey", "value": {"name": "No key", "base_url": "http://127.0.0.1:9/v1", "env_key": "SKEIN_PAGE_NO_KEY", "wire_api": "chat"}, "mergeStrategy": "replace"})
-    thread = door.server.call("thread/start", {"model": "m", "modelProvider": "nokey"})["thread"]["id"]
-    page = door.page(address=f"http://{door.server.host}/#ticket={door.server.ticket()}")
-    page.ask(f"location.hash = '/t/{thread}'")
-    until("the thread", lambda: thread in page.ask("location.hash"))
+    page = door.page()
+    with_provider(door, page, "nokey", base_url="http://127.0.0.1:9/v1", env_key="SKEIN_PAGE_NO_KEY")
     page.send("hello")
     until("the reason", lambda: "SKEIN_PAGE_NO_KEY" in page.ask("document.body.innerText"))
     until("the way out", lambda: "no valid key" in page.ask("document.body.innerText"))
@@ -342,12 +406,6 @@ def refused(door):
     door.server.run("sessions", "revoke", session)
     page.until_link("refused")
     until("the command", lambda: "skein open" in page.ask("document.body.innerText"))
-
-
-def refusal(door, address):
-    page = Page(door, address=address)
-    page.cuts = True
-    return page
 
 
 def shelve(door):
@@ -375,62 +433,13 @@ def shelve(door):
     until("the end of the thread", lambda: ids() == [])
 
 
-def keyboard(door):
-    """From the ticket to an approval without a mouse. An Enter meant for the composer approves nothing."""
-    page = door.page()
-    page.do("keyboard.type", "/tool asks destroy")
-    page.keys("Enter")
-    page.until_there("dialog", "Approval: destroy")
-    focused = page.ask("document.activeElement.closest('button')?.innerText ?? ''")
-    if "Approve" in focused:
-        raise AssertionError("the focus is on an agreeing button")
-    page.keys("Enter", "Space")
-    equal(page.count("dialog", "Approval: destroy"), 1)
-    until("armed buttons", lambda: page.by("button", "Approve once", "getAttribute", "aria-disabled") != "true")
-    page.keys("Alt+KeyY")
-    page.until_answer("done 1")
-    until("the focus back", lambda: page.ask("document.activeElement.getAttribute('aria-label')") == "Message")
-
-
-def accessible(door):
-    """axe finds nothing on any view: dark, light, forced colours, as narrow as a phone."""
-    passes, views = 0, 0
-    looks = [{"colorScheme": "light"}, {"colorScheme": "dark"}, {"forcedColors": "active"}, {"viewport": {"width": 320, "height": 640}}]
-    for look in looks:
-        page = door.page(options=look)
-        states = [lambda: None]
-        passes += page.axe()
-        page.send("# A title\n\n- a [link](https://example.org) and `code`\n\n```js\nlet x = 1;\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |")
-        page.until_idle()
-        until("the title", lambda: "A title" in page.last())
-        passes += page.axe()
-        page.send("/tool asks destroy")
-        page.until_there("dialog", "Approval: destroy")
-        passes += page.axe()
-        page.answer("Approve once")
-        until("the answer", lambda: page.last().startswith("done"))
-        page.keys("Alt+KeyD")
-        page.until_there("complementary", "Details")
-        passes += page.axe()
-        views += 4
-        picture(page, next(iter(look.values())) if "colorScheme" in look else "details")
-    return f"{views} views, {passes} rules passed, 0 violations"
-
-
-def zoomed(door):
-    """At 200 % nothing is cut off at the side."""
-    page = door.page(options={"viewport": {"width": 640, "height": 400}, "deviceScaleFactor": 2})
-    page.send("a long word " + "x" * 500)
-    until("the answer", lambda: "xxx" in page.last())
-    equal(page.ask("document.documentElement.scrollWidth <= innerWidth"), True)
-
-
 def broken(door):
-    """A helper that does not start: the page says so, and the chat goes on."""
+    """A helper that does not start: the page names it, and the chat goes on."""
     page = door.page()
     page.send("/tool nobody echo")
     page.until_there("article", "Tool echo")
     page.until_idle()
+    until("the name of the helper", lambda: "The helper nobody does not start since" in page.body())
     page.send("still")
     page.until_answer("still")
 
@@ -459,6 +468,7 @@ def smoke(door):
 
 CHROMIUM = {
     "hostile texts": hostile,
+    "axe, the rest": accessible_rest,
     "a long thread": long_thread,
     "axe": accessible,
     "reload in mid-stream": reload,
@@ -472,6 +482,9 @@ CHROMIUM = {
     "tabs closed": closed,
     "a long text": too_long,
     "50 switches": switches,
+    "memory after 50 switches": memory,
+    "hostile tools": hostile_tools,
+    "a provider that goes away": provider_down,
     "a session that may only watch": read_only,
     "a model without a key": without_key,
     "refused": refused,

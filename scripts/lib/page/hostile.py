@@ -45,5 +45,16 @@ TEXTS = [
     "x" * 1_000_000,
 ]
 
+# Names of tools, and what the page shows instead.
+NAMES = {
+    f"<img/src=x/onerror={RUN}>": f"<img/src=x/onerror={RUN}>",
+    f"**bold**[a](javascript:{RUN})": f"**bold**[a](javascript:{RUN})",
+    "![a](https://evil.example/tool.png)": "![a](https://evil.example/tool.png)",
+    "\u202egnp.evil\u202c\u200b.": "⟨U+202E⟩gnp.evil⟨U+202C⟩⟨U+200B⟩.",
+    "\x1b[31mred\x07\x9b.": "⟨U+001B⟩[31mred⟨U+0007⟩⟨U+009B⟩.",
+}
+# What a helper says of its tools.
+SAID = f"<b>said</b> <script>{RUN}</script> **strong** [a](javascript:{RUN}) ![a](https://evil.example/said.png) \u202edias\u202c\x1b[31m"
+
 # Some of them in the places of names.
 SHORT = [text for text in TEXTS if len(text) < 200 and "\n" not in text]

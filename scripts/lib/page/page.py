@@ -1,5 +1,7 @@
 """A tab with Skein's page, its server, and a proxy between them that can be cut."""
 
+import http.server
+import json
 import os
 import selectors
 import socket
@@ -77,6 +79,71 @@ class Proxy:
         self.cut()
 
 
+class Model:
+    """A provider whose answers have two pieces. It sends the second once `whole` is set, and can go away and come back."""
+
+    def __init__(self, world):
+        self.links, self.whole = set(), threading.Event()
+        self.open(0)
+        world.keep(self)
+
+    def open(self, port):
+        model = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def setup(self):
+                model.links.add(self.request)
+                super().setup()
+
+            def do_GET(self):
+                self.send_error(404)
+
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(200)
+                self.send_header("Content-Type", "text/event-stream")
+                self.end_headers()
+                self.piece({"role": "assistant", "content": "first "})
+                model.whole.wait(BOUND)
+                try:
+                    self.piece({"content": "second"})
+                    self.piece({}, "stop")
+                    self.wfile.write(b"data: [DONE]\n\n")
+                except OSError:
+                    pass  # the provider went away
+
+            def piece(self, delta, end=None):
+                chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": end}]}
+                self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_port
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def away(self):
+        """Refuses connections and ends those that are open, in the middle of what they send."""
+        self.server.shutdown()
+        self.server.socket.close()
+        for link in list(self.links):
+            try:
+                link.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # it has ended before
+        self.links.clear()
+
+    def back(self):
+        self.whole.set()
+        self.open(self.port)
+
+    def close(self):
+        self.whole.set()
+        self.away()
+
+
 class Page(Tab):
     """A tab with the page. Elements have the roles and names that the page promises."""
 
@@ -146,8 +213,8 @@ class Page(Tab):
 
     def last(self):
         """The text of the newest answer."""
-        count = self.count("article", "Assistant")
-        return self.by("article", "Assistant", "innerText", nth=count - 1).strip() if count else ""
+        # One look: pieces that are far from the window come and go.
+        return self.ask("[...document.querySelectorAll('article[aria-label=Assistant]')].at(-1)?.innerText.trim() ?? ''")
 
     def until_answer(self, text):
         until(f"the answer {text!r}", lambda: self.last() == text)
@@ -175,6 +242,13 @@ class Page(Tab):
         if wrong:
             raise AssertionError("axe: " + "; ".join(wrong[:5]))
         return len(found["passes"])
+
+    def heap(self):
+        """Bytes and nodes that the page holds."""
+        return self.browser.wish(heap=self.name)
+
+    def body(self):
+        return self.ask("document.body.innerText")
 
     def quiet(self):
         """No error was reported but those of links that the test has cut, and nothing was fetched from elsewhere."""

@@ -43,7 +43,8 @@ def cell(run, *given):
 
 def case(world, browser, number, name, run, given):
     """A case with a server of its own."""
-    door = Door(world, browser, f"home-{browser.kind}-{number}", getattr(run, "settings", ""))
+    settings = getattr(run, "settings", "")
+    door = Door(world, browser, f"home-{browser.kind}-{number}", settings(world) if callable(settings) else settings)
     door.options = SimpleNamespace(**vars(given), random=random.Random(f"{given.seed} {name}"))
     said = run(door)
     door.finish()
