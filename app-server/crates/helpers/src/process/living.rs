@@ -152,13 +152,15 @@ impl ProcessHost {
             // It lists everybody: none was born while it was read, and no parent of another one is missing.
             let is_whole = born.is_some() && born == proc::born() && !table.has_gaps();
             match look.look(&living, &table) {
-                Seen::Socket(found) => return Some(found),
-                Seen::Nothing | Seen::NothingNew if is_whole && born == proc::born() => {
+                LookOutcome::Socket(found) => return Some(found),
+                LookOutcome::Nothing | LookOutcome::NothingNew if is_whole && born == proc::born() => {
                     self.living.keep_table(born, &living, table);
                     return None;
                 }
-                Seen::NothingNew if is_whole => return None,
-                Seen::Nothing | Seen::NothingNew | Seen::Vanished => self.living.forget_table(),
+                LookOutcome::NothingNew if is_whole => return None,
+                LookOutcome::Nothing | LookOutcome::NothingNew | LookOutcome::Vanished => {
+                    self.living.forget_table()
+                }
             }
         }
         None
@@ -197,7 +199,7 @@ struct SocketLook {
 }
 
 /// The outcome of one look.
-enum Seen {
+enum LookOutcome {
     Socket(Belonging),
     /// A process ended before it was read: a child of it may hold the socket now.
     Vanished,
@@ -209,12 +211,12 @@ enum Seen {
 
 impl SocketLook {
     /// Reads the descriptors of the processes that are new.
-    fn look(&mut self, living: &HashMap<ProcessTag, LivingHelper>, table: &ProcessTable) -> Seen {
-        let mut seen = Seen::NothingNew;
+    fn look(&mut self, living: &HashMap<ProcessTag, LivingHelper>, table: &ProcessTable) -> LookOutcome {
+        let mut seen = LookOutcome::NothingNew;
         for helper in living.values() {
             let below = helper.guard.map(|guard| table.processes_below(&guard)).unwrap_or_default();
             if self.holds(&below, &mut seen) {
-                return Seen::Socket(Belonging::To(helper.clone()));
+                return LookOutcome::Socket(Belonging::To(helper.clone()));
             }
         }
         // The orphans of a dead guard fell to this process.
@@ -223,14 +225,14 @@ impl SocketLook {
             let mut tree = table.processes_below(&orphan);
             tree.push(orphan);
             if self.holds(&tree, &mut seen) {
-                return Seen::Socket(belonging);
+                return LookOutcome::Socket(belonging);
             }
         }
         seen
     }
 
     /// Whether a new one of these processes holds the socket.
-    fn holds(&mut self, processes: &[Process], seen: &mut Seen) -> bool {
+    fn holds(&mut self, processes: &[Process], seen: &mut LookOutcome) -> bool {
         for process in processes {
             if self.read.contains(&(process.pid, process.started)) {
                 continue;
@@ -241,12 +243,12 @@ impl SocketLook {
             let lives =
                 Process::read(process.pid).is_some_and(|now| now.started == process.started && !now.zombie);
             if !lives {
-                *seen = Seen::Vanished;
+                *seen = LookOutcome::Vanished;
                 continue;
             }
             self.read.insert((process.pid, process.started));
-            if matches!(seen, Seen::NothingNew) {
-                *seen = Seen::Nothing;
+            if matches!(seen, LookOutcome::NothingNew) {
+                *seen = LookOutcome::Nothing;
             }
         }
         false
