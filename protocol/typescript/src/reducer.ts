@@ -11,7 +11,7 @@ type Any = any;
 export type Message = { method: string; params?: Any; id?: RequestId; seq?: number; epoch?: number };
 
 /** Whether the thread lies in the archive. */
-export const isArchived = ({ path }: { path?: string | null }): boolean => /[\\/]archived[\\/]/.test(path!);
+export const isArchived = ({ path }: { path?: string | null }): boolean => /[\\/]archived_sessions/.test(path!);
 
 /** A thread of which nothing is known. */
 export function emptyThread(id?: string): ThreadState {

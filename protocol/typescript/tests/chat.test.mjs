@@ -186,7 +186,7 @@ test("a question that nobody here can answer is refused", async () => {
   assert.equal(at.socket.sent.at(-1).error.message, "not now");
 });
 
-const archived = thread({ path: `/home/archived/00/${THREAD}.jsonl` });
+const archived = thread({ path: `/home/shown/archived_sessions/00/${THREAD}.jsonl` });
 
 test("a thread that comes back from the archive is asked for again, whatever is on its way", async () => {
   const at = world();

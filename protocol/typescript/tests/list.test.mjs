@@ -56,7 +56,7 @@ test("new threads come in, archived and deleted ones leave", async () => {
   await at.socket.give(change("thread/archived", 6));
   assert.deepEqual(ids(), ["n"]);
   await at.socket.give(change("thread/status/changed", 7, { status: { type: "idle" } }));
-  await at.socket.answer("thread/read", { thread: thread({ path: `/home/archived/00/${THREAD}.jsonl` }) });
+  await at.socket.answer("thread/read", { thread: thread({ path: `/home/shown/archived_sessions/00/${THREAD}.jsonl` }) });
   assert.deepEqual(ids(), ["n"], "an archived thread does not come back by its status");
   await at.socket.give(change("thread/unarchived", 8));
   await at.socket.answer("thread/read", { thread: thread() });

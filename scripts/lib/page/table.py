@@ -27,9 +27,6 @@ WIDTH = 56
 WRONG = (AssertionError, OSError, subprocess.SubprocessError, ValueError, KeyError, IndexError, TypeError)
 BEGIN, END = "<!-- page: written by scripts/page -->", "<!-- page: end -->"
 
-# A defect of the page: after an archive the row stays in the list in about every second run. --thorough and --only play it.
-KNOWN_RED = {"rename, archive, delete, undo"}
-
 
 def cell(run, *given):
     """Runs a case. Its cell: `result` is ok or failed; `seconds`; `reason`, or `said`, which the case returns."""
@@ -130,8 +127,7 @@ def main():
         print(f"{name:<{WIDTH}}{found['result']:>8}{found['seconds']:>10.2f} s  {found.get('said', '')}", file=out, flush=True)
 
     for kind, cases in {"chromium": CHROMIUM, "firefox": FIREFOX}.items():
-        is_asked = lambda name: name not in KNOWN_RED or given.only or given.thorough
-        if chosen := {name: run for name, run in cases.items() if given.only in f"{kind}: {name}" and is_asked(name)}:
+        if chosen := {name: run for name, run in cases.items() if given.only in f"{kind}: {name}"}:
             cells |= play(kind, chosen, given, show)
     wrong = [(name, found) for name, found in cells.items() if found["result"] != "ok"]
     for name, found in wrong:
