@@ -9,13 +9,9 @@ use serde_json::value::RawValue;
 
 use skein_protocol::error::{METHOD_NOT_FOUND, WireError};
 use skein_protocol::methods::METHODS;
-use strsim::jaro_winkler;
 
 use super::client::{CliClient, RequestError};
-use super::{Where, print_line, print_lines};
-
-/// The least likeness of a name that is meant, from 0 to 1.
-const LIKE: f64 = 0.85;
+use super::{Where, print_line, print_lines, words};
 
 #[derive(Debug, Args)]
 pub(super) struct CallArgs {
@@ -89,19 +85,12 @@ fn read_params(given: &str) -> anyhow::Result<Box<RawValue>> {
 /// A remedy for a refused request.
 fn hint(method: &str, params: Option<&RawValue>, error: &WireError) -> Option<String> {
     if !METHODS.iter().any(|known| known.wire == method) && error.code == METHOD_NOT_FOUND {
-        return nearest(method).map(|near| format!("did you mean {near}?"));
+        return words::nearest(method, METHODS.iter().map(|known| known.wire))
+            .map(|near| format!("did you mean {near}?"));
     }
     let input = params.and_then(|params| serde_json::from_str::<Value>(params.get()).ok());
     let is_text = input.is_some_and(|params| params["input"].is_string());
     is_text.then(|| r#"input is a list such as [{"type": "text", "text": "hello"}]"#.to_owned())
-}
-
-/// The method whose name is like this one, if one is.
-fn nearest(method: &str) -> Option<&'static str> {
-    let method = method.to_lowercase();
-    let scored = METHODS.iter().map(|known| (known.wire, jaro_winkler(&known.wire.to_lowercase(), &method)));
-    let best = scored.max_by(|one, other| one.1.total_cmp(&other.1))?;
-    (best.1 > LIKE).then_some(best.0)
 }
 
 /// An answer for people, or on one line.
@@ -116,6 +105,7 @@ mod tests {
 
     #[test]
     fn a_method_with_a_wrong_letter_is_guessed_and_another_word_is_not() {
+        let nearest = |given: &str| words::nearest(given, METHODS.iter().map(|known| known.wire));
         assert_eq!(
             nearest("thread/strat").map(|near| near.replace('/', ":")),
             Some("thread:start".to_owned())

@@ -152,21 +152,15 @@ struct Where {
 /// Reads the command line; ends the program after help or an error.
 pub(crate) fn parse() -> Cli {
     let arguments = words::translated(std::env::args_os().collect());
-    Cli::try_parse_from(arguments).unwrap_or_else(|error| {
-        if let Some(answer) = unknown_command(&error) {
-            say(answer);
+    Cli::try_parse_from(&arguments).unwrap_or_else(|error| {
+        if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) {
+            say(words::unknown(&arguments, word));
             std::process::exit(error.exit_code());
         }
         // The codes of fsck are those of fsck(8), where 2 means something else.
         let is_fsck = std::env::args_os().nth(1).is_some_and(|command| command == "fsck");
         end(&error, if is_fsck { i32::from(fsck::USAGE) } else { error.exit_code() })
     })
-}
-
-/// The answer to a word that is no command.
-fn unknown_command(error: &clap::Error) -> Option<String> {
-    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
-    words::answer(word).map(|answer| format!("there is no command {word}: {answer}"))
 }
 
 /// Ends the program after help, or with this code and the error in the arguments, which may contain texts of others.

@@ -2,6 +2,12 @@
 
 use std::ffi::OsString;
 
+use clap::{Command, CommandFactory};
+use strsim::jaro_winkler;
+
+/// The least likeness of a name that is meant, from 0 to 1.
+const LIKE: f64 = 0.85;
+
 /// Words of other programs, and the words of the command with the same meaning.
 const MEANINGS: [(&[&str], &[&str]); 12] = [
     (&["ls"], &["threads", "list"]),
@@ -81,8 +87,36 @@ pub(super) fn translated(arguments: Vec<OsString>) -> Vec<OsString> {
     program.chain(meant.iter().map(OsString::from)).chain(rest).collect()
 }
 
+/// The name that is most like this word, if one is like it. Capital letters make no difference.
+pub(super) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    let scored = names.map(|name| (name, jaro_winkler(&name.to_lowercase(), &word)));
+    let best = scored.max_by(|one, other| one.1.total_cmp(&other.1))?;
+    (best.1 > LIKE).then_some(best.0)
+}
+
+/// The answer to arguments with a word in the place of a command.
+pub(super) fn unknown(arguments: &[OsString], word: &str) -> String {
+    let table = super::Cli::command();
+    let group = group(&table, arguments, word);
+    let within = group.map(|group| format!("{} ", group.get_name())).unwrap_or_default();
+    let names = group.unwrap_or(&table).get_subcommands().map(Command::get_name);
+    let near = || nearest(word, names).map(|near| format!("did you mean skein {within}{near}?"));
+    let known = if group.is_none() { answer(word).map(str::to_owned) } else { None };
+    let says = known.or_else(near).unwrap_or_else(|| format!("skein {within}--help lists the commands"));
+    format!("there is no command {within}{word}: {says}")
+}
+
+/// The command whose sub-command the word was to be.
+fn group<'a>(table: &'a Command, arguments: &[OsString], word: &str) -> Option<&'a Command> {
+    let before =
+        arguments.iter().skip(1).map_while(|given| given.to_str()).take_while(|given| *given != word);
+    let mut groups = before.filter_map(|given| table.find_subcommand(given));
+    groups.find(|group| group.has_subcommands())
+}
+
 /// The answer to a word that is no command.
-pub(super) fn answer(word: &str) -> Option<&'static str> {
+fn answer(word: &str) -> Option<&'static str> {
     ANSWERS.iter().find(|(known, _)| *known == word).map(|(_, answer)| *answer)
 }
 
@@ -106,8 +140,30 @@ mod tests {
     }
 
     #[test]
+    fn a_mistyped_command_is_answered_with_the_nearest_one() {
+        let said = |line: &str, word: &str| {
+            let arguments: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            unknown(&arguments, word)
+        };
+        for (line, word, expected) in [
+            ("skein serv", "serv", "there is no command serv: did you mean skein serve?"),
+            ("skein Serve", "Serve", "there is no command Serve: did you mean skein serve?"),
+            ("skein thread list", "thread", "there is no command thread: did you mean skein threads?"),
+            ("skein threads lst", "lst", "there is no command threads lst: did you mean skein threads list?"),
+            ("skein mcp ad files", "ad", "there is no command mcp ad: did you mean skein mcp add?"),
+            (
+                "skein mcp start",
+                "start",
+                "there is no command mcp start: skein mcp --help lists the commands",
+            ),
+            ("skein xyzzy", "xyzzy", "there is no command xyzzy: skein --help lists the commands"),
+        ] {
+            assert_eq!(said(line, word), expected);
+        }
+    }
+
+    #[test]
     fn an_answer_is_about_a_word_that_is_no_command() {
-        use clap::CommandFactory;
         let table = super::super::Cli::command();
         for (word, answer) in ANSWERS {
             assert!(table.find_subcommand(word).is_none(), "{word}");

@@ -24,7 +24,7 @@ fn said(home: &Path, arguments: &[&str]) -> (Option<i32>, String) {
 type Wrong<'a> = (&'a str, i32, &'a [&'a str]);
 
 /// Commands with words of other programs, and with missing or wrong arguments.
-const WRONG: [Wrong<'static>; 53] = [
+const WRONG: [Wrong<'static>; 58] = [
     ("start", 2, &["start", "skein open", "skein serve"]),
     ("logs", 2, &["logs", "server.log"]),
     ("login", 2, &["login", "no accounts", "skein doctor"]),
@@ -37,9 +37,14 @@ const WRONG: [Wrong<'static>; 53] = [
     ("ui", 2, &["ui", "skein open"]),
     ("update", 2, &["update", "does not update"]),
     ("init", 2, &["init", "skein open"]),
-    ("serv", 2, &["serv", "serve"]),
-    ("thread", 2, &["thread", "threads"]),
-    ("nonsense", 2, &["nonsense", "--help"]),
+    ("serv", 2, &["there is no command serv: did you mean skein serve?"]),
+    ("Serve", 2, &["there is no command Serve: did you mean skein serve?"]),
+    ("thread", 2, &["there is no command thread: did you mean skein threads?"]),
+    ("threads lst", 2, &["there is no command threads lst: did you mean skein threads list?"]),
+    ("mcp ad files", 2, &["there is no command mcp ad: did you mean skein mcp add?"]),
+    ("token crate", 2, &["there is no command token crate: did you mean skein token create?"]),
+    ("mcp nonsense", 2, &["there is no command mcp nonsense", "skein mcp --help"]),
+    ("nonsense", 2, &["there is no command nonsense", "skein --help"]),
     ("--nonsense", 2, &["--nonsense", "--help"]),
     ("serve --port 1", 2, &["--port", "--help"]),
     ("serve --listen wss://127.0.0.1:1", 1, &["--listen", "wss:// is not supported", "ws://127.0.0.1:PORT"]),
