@@ -36,7 +36,7 @@ mod terminal;
 #[path = "cli/url.rs"]
 mod url;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -111,6 +111,22 @@ fn serve_says_where_it_listens_and_ends_well_on_either_signal() {
         assert!(address.starts_with("ws://127.0.0.1:") && !address.ends_with(":0"), "{address}");
         assert_eq!(serving.stop(signal), Some(0));
     }
+}
+
+#[test]
+fn a_server_without_a_terminal_prints_its_line_for_programs_and_no_colours() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path().to_str().unwrap();
+    let mut serve = skein(&["serve", "--listen", "ws://127.0.0.1:0", "--home", home]);
+    serve.env_remove("NO_COLOR").stderr(Stdio::piped());
+    let mut serving = Serving::run_with_log(serve);
+    let (mut out, mut log) = (serving.child.stdout.take().unwrap(), serving.child.stderr.take().unwrap());
+    assert_eq!(serving.stop(Signal::SIGTERM), Some(0));
+    let (mut more, mut said) = (String::new(), String::new());
+    out.read_to_string(&mut more).unwrap();
+    log.read_to_string(&mut said).unwrap();
+    assert_eq!(more, "", "stdout has one line");
+    assert!(said.contains("stopped") && !said.contains('\u{1b}') && !said.contains("Ctrl-C"), "{said}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 """The commands for people at a real terminal: scripts/terminal tells more."""
 
+import json
 import os
 import re
 import shlex
@@ -28,7 +29,9 @@ class Terminal:
 
     def __init__(self, folder, skein, columns, colours):
         self.socket = os.path.join(folder, f"tmux-{columns}-{colours}")
+        self.folder = folder
         self.columns = columns
+        self.colours = colours
         env = {
             "HOME": folder, "PATH": os.path.dirname(skein) + ":" + os.environ["PATH"], "SKEIN_HOME": os.path.join(folder, "home"),
             "TERM": "xterm-256color", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "PS1": r"[\#:$?] ", "EVIL": EVIL,
@@ -36,7 +39,7 @@ class Terminal:
         if not colours:
             env["NO_COLOR"] = "1"
         shell = ["env", "-i", *[f"{name}={value}" for name, value in env.items()], "bash", "--norc", "--noprofile"]
-        self.tmux("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", "60", *shell)
+        self.tmux("-f", "/dev/null", "new-session", "-d", "-c", folder, "-x", str(columns), "-y", "60", *shell)
         for option in (["-g", "set-clipboard", "on"], ["-g", "allow-rename", "on"], ["-g", "set-titles", "on"]):
             self.tmux("set-option", *option)
         self.number = self.prompt()[0]
@@ -192,6 +195,25 @@ def served(terminal):
     terminal.shows("skein stop")
 
 
+def greeted(terminal):
+    """The four lines of a server at a terminal are on stderr; stdout has the line for programs alone."""
+    terminal.begin("skein serve --listen ws://127.0.0.1:0 > ready.json")
+    terminal.shows("Ctrl-C stops it")
+    # The terminal cuts long lines: compare without breaks.
+    flat = terminal.screen().replace(" ", "").replace("\n", "")
+    if not re.search(r"addressws://127\.0\.0\.1:(\d+)pagehttp://127\.0\.0\.1:\1/\(skeinopenletsabrowserin\)home/\S*/homeCtrl-Cstopsit", flat):
+        raise Failed(f"the four lines of a server are not there:\n{terminal.screen()}")
+    coloured = "\x1b[" in terminal.screen("-e")
+    if coloured != terminal.colours:
+        raise Failed(f"the log has {'colours' if coloured else 'no colours'}:\n{terminal.screen('-e')!r}")
+    terminal.key("C-c")
+    terminal.ends(0, "a server that Ctrl-C has stopped")
+    with open(os.path.join(terminal.folder, "ready.json")) as ready:
+        lines = ready.read().splitlines()
+    if len(lines) != 1 or not json.loads(lines[0])["address"].startswith("ws://127.0.0.1:"):
+        raise Failed(f"stdout of a server is not its one line: {lines}")
+
+
 def stopped(terminal):
     terminal.run("skein stop")
     terminal.shows("has ended after")
@@ -215,8 +237,8 @@ def play(skein, columns, colours):
     with tempfile.TemporaryDirectory(prefix="skein-terminal-", ignore_cleanup_errors=True) as folder:
         terminal = Terminal(folder, skein, columns, colours)
         try:
-            steps = [plain_commands, interrupted, questions, served, hostile, stopped]
-            for step in steps if (columns, colours) in ((80, True), (40, False)) else [plain_commands, served, stopped]:
+            steps = [plain_commands, interrupted, questions, greeted, served, hostile, stopped]
+            for step in steps if (columns, colours) in ((80, True), (40, False)) else [plain_commands, greeted, served, stopped]:
                 began = time.monotonic()
                 step(terminal)
                 print(f"{columns} columns, {'colours' if colours else 'NO_COLOR'}, {step.__name__}: {time.monotonic() - began:.1f} s", flush=True)
