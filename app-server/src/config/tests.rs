@@ -18,6 +18,7 @@ use super::{
 };
 
 mod browser;
+mod documents;
 mod helpers;
 mod long;
 mod risks;
