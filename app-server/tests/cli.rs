@@ -5,6 +5,8 @@
 
 #[path = "cli/backup.rs"]
 mod backup;
+#[path = "cli/broken.rs"]
+mod broken;
 #[path = "cli/codex.rs"]
 mod codex;
 #[path = "cli/conversation.rs"]
