@@ -49,6 +49,8 @@ function note(tab, page) {
   page.on("request", (request) => found.requests.push(request.url()));
   page.on("dialog", (dialog) => (found.dialogs.push(dialog.message()), dialog.dismiss()));
   notes[tab] = found;
+  // Just below the limit of every wait in Python.
+  page.setDefaultTimeout(55_000);
 }
 
 /** What the page holds when its garbage is gone. */

@@ -54,7 +54,7 @@ class World:
             part.close()
         self.opened.clear()
         try:
-            until("the end of every process", lambda: not self.processes(), 10)
+            until("the end of every process", lambda: not self.processes())
         except AssertionError as error:
             left = {pid: read(pid, "cmdline").replace(b"\0", b" ").decode()[:200] for pid in self.processes()}
             raise AssertionError(f"{error}: {left}") from None

@@ -3,16 +3,22 @@
 import json
 import os
 import signal
-import sys
 import time
 
-from hostile import NAMES, SHORT, TEXTS
-from page import Model, Page, Proxy, helper, read, until
+from dangers import hostile, hostile_tools
+from page import Model, Proxy, read, until
 from steps import FORM, call, equal, picture, refusal, with_provider
 from views import accessible, accessible_rest, keyboard, zoomed
 
 STREAM = "/stream 60 8 20"
-STREAMED = "".join(f"{number} ".ljust(8, ".") for number in range(60))
+
+
+def streamed(count):
+    """The answer to a stream of so many pieces."""
+    return "".join(f"{number} ".ljust(8, ".") for number in range(count))
+
+
+STREAMED = streamed(60)
 
 
 def first_run(door):
@@ -65,17 +71,30 @@ def conversation(door):
 
 def reload(door):
     """A reload at random moments of a stream loses and repeats nothing."""
-    page, moments = door.page(), 30 if door.options.thorough else 8
-    for _ in range(moments):
-        page.send(STREAM)
+    page, answers = door.page(), []
+    for number in range(30 if door.options.thorough else 8):
+        # Each answer is longer than the one before it, so that they differ.
+        before, whole = page.last(), streamed(60 + number)
+        page.send(f"/stream {60 + number} 8 20")
         at = door.options.random.randrange(60)
-        until("that piece of the stream", lambda: f"{at} " in page.last())
+        until("that piece of the new stream", lambda: (last := page.last()) != before and f"{at} " in last)
         page.do("reload")
         page.ready()
-        page.until_answer(STREAMED)
+        page.until_answer(whole)
         page.until_idle()
-    equal(page.text().count("59 "), moments)
-    return f"{moments} reloads"
+        # The page draws only what is near the window.
+        same = f"[...document.querySelectorAll('article[aria-label=Assistant]')].filter((it) => it.innerText.trim() === {json.dumps(whole)}).length"
+        until("one answer of this text", lambda: page.ask(same) == 1)
+        answers.append(whole)
+    until("every answer once at the server", lambda: answers_of(door, page.thread()) == answers)
+    return f"{len(answers)} reloads"
+
+
+def answers_of(door, thread):
+    """The answers of the finished turns, oldest first."""
+    params = {"threadId": thread, "limit": 100, "itemsView": "full", "sortDirection": "asc"}
+    turns = [it for it in door.server.call("thread/turns/list", params)["data"] if it["status"] == "completed"]
+    return [item["text"] for turn in turns for item in turn["items"] if item["type"] == "agentMessage"]
 
 
 def two_tabs(door):
@@ -91,12 +110,13 @@ def two_tabs(door):
     phone.send("two")
     for page in (first, second, phone):
         page.until_answer("two")
-    equal(phone.ask("document.documentElement.scrollWidth"), 320)
+    until("the width of the phone", lambda: phone.ask("document.documentElement.scrollWidth") == 320)
     picture(phone, "phone")
     first.send("three")
     for page in (first, second, phone):
         page.until_answer("three")
-        equal([it for it in page.text().split() if it in ("one", "two", "three")], ["one", "one", "two", "two", "three", "three"])
+        words = lambda: [it for it in page.text().split() if it in ("one", "two", "three")]
+        until("each message and answer once", lambda: words() == ["one", "one", "two", "two", "three", "three"])
 
 
 def offline(door):
@@ -108,7 +128,7 @@ def offline(door):
     until("a piece of the stream", lambda: "3 " in page.last())
     proxy.cut()
     page.until_link("reconnecting", "offline")
-    page.send("while away")
+    page.send("while away", away=True)
     # The time without a link is the point of this case.
     mended = time.monotonic() + (60 if door.options.thorough else 5)
     until("the end of the time offline", lambda: time.monotonic() > mended, 120)
@@ -139,6 +159,10 @@ def sleeping(door):
     page.until_link("connected")
 
 
+# The processes of all tabs sleep.
+sleeping.alone = True
+
+
 def signals(pids, number):
     for pid in pids:
         try:
@@ -148,7 +172,7 @@ def signals(pids, number):
 
 
 def has_ended(door, thread):
-    return door.server.call("thread/turns/list", {"threadId": thread})["data"][0]["status"] == "completed"
+    return door.newest(thread)["status"] == "completed"
 
 
 def lost(door):
@@ -185,7 +209,7 @@ def killed(door):
 
 
 def closed(door):
-    """The helper is gone 1.5 s after the last tab."""
+    """The helper ends after the last tab."""
     page = door.page()
     page.send(call("echo", text="x"))
     page.until_answer("x")
@@ -195,83 +219,10 @@ def closed(door):
     door.pages.remove(page)
     page.close()
     began = time.monotonic()
-    until("the end of the helper", lambda: helpers() == 0)
+    # Other cases and a debug build share the processors.
+    until("the end of the helper", lambda: helpers() == 0, 30)
     seconds = time.monotonic() - began
-    # A command of the terminal looks, which takes a part of it.
-    if seconds > 5:
-        raise AssertionError(f"helpers are gone after {seconds:.2f} s")
     return f"helpers gone after {seconds:.2f} s"
-
-
-def hostile(door):
-    """Nothing of 40 texts runs or is fetched, as answer, as tool output and argument, and as a name. The page lives."""
-    page = door.page()
-    page.send("hello")
-    page.until_answer("hello")
-    thread = page.thread()
-    for text in TEXTS:
-        if len(text) < 20_000:
-            door.server_turn(thread, text)
-        else:
-            # Too long for a command.
-            page.send(text)
-            page.until_idle()
-    for text in SHORT:
-        door.server_turn(thread, call("echo", text=text))
-    for text in SHORT:
-        door.server.call("thread/name/set", {"threadId": thread, "name": text})
-    page.send("still here")
-    page.until_answer("still here")
-    page.do("reload")
-    page.ready()
-    page.until_answer("still here")
-    # Everything is drawn once.
-    page.ask("(async () => { const box = document.querySelector('[role=log]'); for (let at = box.scrollHeight; at > 0; at -= 400) { box.scrollTop = at; await new Promise(requestAnimationFrame); } })()")
-    equal(page.ask("window.ran ?? null"), None)
-    bad = "[...document.querySelectorAll('a[href], img, iframe, object, embed, form[action], link, script')].map((it) => it.href || it.src || it.data || it.action || it.tagName)"
-    own = ("http://", "https://", "mailto:", "data:image/")
-    equal([it for it in page.ask(bad) if not str(it).startswith(own)], [])
-    equal([it for it in page.ask("[...document.images].map((it) => it.currentSrc)") if "evil" in it], [])
-    page.send("and here")
-    page.until_answer("and here")
-    return f"{len(TEXTS)} texts"
-
-
-def hostile_tools(door):
-    """Names, titles and descriptions of tools are text, in questions, calls and details. Hidden characters are visible."""
-    page = door.page()
-    page.keys("Alt+KeyD")
-    for number, (name, shown) in enumerate(NAMES.items()):
-        page.send(f"/tool odd {name}")
-        page.until_there("dialog", f"Approval: {shown}")
-        page.ask("document.querySelector('[role=dialog] summary').click()")
-        until("what the helper says", lambda: "<b>said</b>" in page.by("dialog", f"Approval: {shown}", "innerText"))
-        harmless(page)
-        page.answer("Approve once")
-        page.until_answer(f"called {number}")
-        page.until_there("article", f"Tool {shown}")
-    until("the tools in the details", lambda: all(shown in page.by("complementary", "Details", "innerText") for shown in NAMES.values()))
-    harmless(page)
-    picture(page, "odd-tools")
-    return f"{len(NAMES)} tools"
-
-
-def harmless(page):
-    """No element came out of a text, nothing has run, and no character is hidden."""
-    made = "document.querySelectorAll('main script, main iframe, main strong, main em, main a, aside a, aside img, [role=dialog] :is(script, img, a, b, strong, em)').length"
-    equal(page.ask(made), 0)
-    equal(page.ask("window.ran ?? null"), None)
-    named = "[...document.querySelectorAll('[aria-label], [title]')].flatMap((it) => [it.getAttribute('aria-label'), it.title])"
-    hidden = r"/[\u0007\u001b\u0080-\u009f\u200b\u202a-\u202e\u2066-\u2069]/"
-    equal(page.ask(f"[document.title, document.body.textContent, ...{named}].filter((it) => {hidden}.test(it ?? ''))"), [])
-
-
-def odd_settings(world):
-    program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "odd_helper.py")
-    return helper("odd", sys.executable, world.mark) + f"args = {json.dumps([program])}\n"
-
-
-hostile_tools.settings = odd_settings
 
 
 def too_long(door):
@@ -285,7 +236,7 @@ def too_long(door):
 
 
 def long_thread(door):
-    """A thread of 10,000 items, or of 2,000 in a quick run, opens at once."""
+    """A thread of 10,000 items, or of 2,000 in a quick run, opens at its end."""
     page = door.page()
     page.send("begin")
     page.until_answer("begin")
@@ -303,9 +254,6 @@ def long_thread(door):
     page.ready()
     page.until_answer("the end")
     seconds = time.monotonic() - began
-    # Other cases and a debug build share the processors.
-    if seconds > 5:
-        raise AssertionError(f"opened after {seconds:.2f} s")
     return f"{turns * 100} items opened after {seconds:.2f} s"
 
 
@@ -381,7 +329,7 @@ def provider_down(door):
     page.press("Try again")
     page.until_answer("first second")
     page.until_idle()
-    equal(page.body().count("does not answer"), 0)
+    until("the end of the words about the provider", lambda: "does not answer" not in page.body())
 
 
 def without_key(door):
@@ -419,8 +367,11 @@ def shelve(door):
     page.by("textbox", "Name of the thread", "fill", "a new name")
     page.keys("Enter")
     until("the new name", lambda: page.count("button", "Delete a new name") == 1)
+    # An undo is possible for 5 s of this clock.
+    page.ask("void (window.clock = setTimeout, window.setTimeout = (run, ms) => clock(run, ms * 60))")
     page.press_by_key("Delete a new name")
     page.press("Undo")
+    page.ask("void (window.setTimeout = clock)")
     until("the thread again", lambda: page.count("button", "Archive a new name") == 1)
     page.press_by_key("Archive a new name")
     until("the thread to leave the list", lambda: page.count("button", "Archive a new name") == 0)
@@ -455,6 +406,7 @@ def smoke(door):
     page.do("type", box, "hello")
     page.keys("Enter")
     until("the answer", lambda: last() == "hello")
+    page.thread()
     page.do("reload")
     page.ready()
     until("the answer after the reload", lambda: last() == "hello")

@@ -66,13 +66,14 @@ def play(kind, cases, given, show):
             awake = ["--disable-background-timer-throttling", "--disable-renderer-backgrounding", "--disable-backgrounding-occluded-windows"]
             arguments = [f"--host-resolver-rules={rules}", *awake] if kind == "chromium" else []
             browser = Browser(world, kind, os.environ[f"BROWSERS_{kind.upper()}"], *arguments)
+            run = lambda number, name: cell(case, world, browser, number, name, cases[name], given)
+            alone = {name: number for number, name in enumerate(cases) if hasattr(cases[name], "alone")}
             with concurrent.futures.ThreadPoolExecutor(AT_A_TIME) as pool:
-                running = {
-                    name: pool.submit(cell, case, world, browser, number, name, run, given)
-                    for number, (name, run) in enumerate(cases.items())
-                }
+                running = {name: pool.submit(run, number, name) for number, name in enumerate(cases) if name not in alone}
                 for name, future in running.items():
                     done(name, future.result())
+            for name, number in alone.items():
+                done(name, run(number, name))
             done("no process is left", cell(world.close))
         finally:
             # Processes are left only after a failure; this script started them.
