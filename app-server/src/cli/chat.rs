@@ -9,12 +9,16 @@ use skein_protocol::turn::UserInput;
 
 use super::conversation::input::{Interrupts, UserLines};
 use super::conversation::view::{TurnView, ViewForm};
-use super::conversation::{Approval, INTERRUPTED, ThreadClient, TurnEnd, exit_code};
+use super::conversation::{Approval, INTERRUPTED, ThreadClient, TurnEnd, exit_code, outcome};
+use super::outputs::TurnOutcome;
 use super::threads::show;
-use super::{out, print_lines, say};
+use super::{out, print_json, print_lines, say};
 
 /// The newest turns that a resumed chat shows.
 const SHOWN_TURNS: usize = 3;
+
+/// The exit code after a message that the server has refused.
+const REFUSED: u8 = 1;
 
 #[derive(Debug, Args)]
 pub(super) struct Chat {
@@ -33,6 +37,10 @@ pub(super) struct Chat {
     /// The answer to questions, such as whether a tool may run.
     #[arg(long, value_enum, value_name = "HOW", default_value = "ask")]
     approve: Approval,
+    /// Read messages from standard input, one a line. Print each message of the server as a line of JSON, and the
+    /// outcome of each turn as its last one.
+    #[arg(long)]
+    json: bool,
 }
 
 impl Chat {
@@ -42,7 +50,7 @@ impl Chat {
             opened = self.open() => opened?,
             () = interrupts.next() => return Ok(ExitCode::from(INTERRUPTED)),
         };
-        let is_terminal = std::io::stdin().is_terminal();
+        let is_terminal = std::io::stdin().is_terminal() && !self.json;
         if is_terminal {
             let line = out::one_line(&conversation.headline()).into_owned();
             say(format_args!("{line}; Ctrl-C interrupts, twice leaves, Ctrl-D leaves"));
@@ -60,7 +68,7 @@ impl Chat {
     async fn open(&self) -> anyhow::Result<ThreadClient> {
         let word = if self.last { Some("@1") } else { self.thread.as_deref() };
         let conversation = ThreadClient::open(self.home.clone(), word, self.model.as_deref()).await?;
-        let turns = conversation.turns();
+        let turns = if self.json { &[] } else { conversation.turns() };
         for turn in turns.iter().skip(turns.len().saturating_sub(SHOWN_TURNS)) {
             print_lines(show::turn(turn).trim_end())?;
         }
@@ -97,9 +105,12 @@ impl Chat {
                 continue;
             }
             let Some(end) = self.turn(conversation, &line, lines, interrupts).await? else {
-                last = 1;
+                last = REFUSED;
                 continue;
             };
+            if self.json {
+                print_json(&outcome(conversation.thread(), &end))?;
+            }
             if end == TurnEnd::Left {
                 return Ok(ExitCode::from(INTERRUPTED));
             }
@@ -120,16 +131,36 @@ impl Chat {
         let turn = match conversation.send(line, None).await {
             Ok(turn) => turn,
             Err(error) => {
-                say(out::causes(&error));
+                self.refused(conversation, out::causes(&error))?;
                 return Ok(None);
             }
         };
-        let mut view = TurnView::new(ViewForm::Text);
-        let end = conversation.follow(&turn, self.approve, lines, interrupts, &mut view).await?;
-        if exit_code(&end) == INTERRUPTED {
+        let form = if self.json { ViewForm::Json } else { ViewForm::Text };
+        let mut view = TurnView::new(form);
+        // The lines of a program are messages, never answers to questions.
+        let mut nobody = UserLines::None;
+        let answers = if self.json { &mut nobody } else { lines };
+        let end = conversation.follow(&turn, self.approve, answers, interrupts, &mut view).await?;
+        if exit_code(&end) == INTERRUPTED && !self.json {
             view.notice("interrupted; Ctrl-C again leaves")?;
         }
         Ok(Some(end))
+    }
+
+    /// Prints why the server has refused a message.
+    fn refused(&self, conversation: &ThreadClient, why: String) -> anyhow::Result<()> {
+        if !self.json {
+            say(why);
+            return Ok(());
+        }
+        print_json(&TurnOutcome {
+            complete: false,
+            thread_id: conversation.thread(),
+            turn_id: None,
+            status: None,
+            error: Some(why),
+            exit_code: REFUSED,
+        })
     }
 }
 

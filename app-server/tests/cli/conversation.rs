@@ -21,7 +21,7 @@ fn works(home: &Path, arguments: &[&str]) -> String {
 }
 
 /// With this text on standard input.
-fn fed(home: &Path, arguments: &[&str], text: &str) -> (Option<i32>, String, String) {
+pub(super) fn fed(home: &Path, arguments: &[&str], text: &str) -> (Option<i32>, String, String) {
     let mut command: Command = skein(&[arguments, &["--home", home.to_str().unwrap()]].concat());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -112,6 +112,26 @@ fn the_exit_code_says_how_a_turn_ended() {
         assert_eq!((code, stdout.as_str()), (Some(1), ""), "{arguments:?}");
         assert!(stderr.contains(why), "{arguments:?}: {stderr}");
     }
+    nobody_serves(home.path());
+}
+
+#[test]
+fn a_program_chats_in_lines_of_json() {
+    let home = tempfile::tempdir().unwrap();
+    let messages = "one\n\n/fail no luck\n/ask really?\nfour\n";
+    let (code, stdout, stderr) = fed(home.path(), &["chat", "--json"], messages);
+    assert_eq!(code, Some(0), "{stderr}");
+    let lines: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (events, outcomes): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line["method"].is_string());
+    let codes: Vec<_> = outcomes.iter().map(|end| end["exitCode"].as_u64().unwrap()).collect();
+    assert_eq!(codes, [0, 1, 4, 0], "{stdout}");
+    assert_eq!(
+        (outcomes[0]["status"].as_str(), outcomes[1]["status"].as_str()),
+        (Some("completed"), Some("failed"))
+    );
+    assert_eq!(outcomes[1]["error"], "no luck");
+    assert!(outcomes.iter().all(|end| end["threadId"] == outcomes[0]["threadId"]), "{stdout}");
+    assert!(events.len() > outcomes.len() && lines.last() == outcomes.last().copied(), "{stdout}");
     nobody_serves(home.path());
 }
 

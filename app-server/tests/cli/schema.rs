@@ -114,15 +114,21 @@ impl Schemas {
         let flags = ["--json", "--home", home.to_str().unwrap()];
         let (_, stdout, stderr) = run(&[&words[..], &flags, arguments].concat());
         let command = [&["skein"], &words[..]].concat().join(" ");
-        let schema = self.commands["commands"].get(&command).unwrap_or_else(|| panic!("{command}"));
+        let last = self.is_described(&command, &stdout);
+        last.unwrap_or_else(|| panic!("{words:?} {arguments:?} prints nothing: {stderr}"))
+    }
+
+    /// Checks each line that a command has printed. The last one.
+    fn is_described(&mut self, command: &str, stdout: &str) -> Option<Value> {
+        let schema = self.commands["commands"].get(command).unwrap_or_else(|| panic!("{command}"));
         let place = Place { schema, is_protocol: false };
         let lines = stdout.lines().map(|line| serde_json::from_str(line).unwrap());
         let lines: Vec<Value> = lines.collect();
         for line in &lines {
-            self.check(line, place).unwrap_or_else(|why| panic!("{command} {arguments:?}: {why}"));
+            self.check(line, place).unwrap_or_else(|why| panic!("{command}: {why}"));
         }
-        self.called.insert(command);
-        lines.last().unwrap_or_else(|| panic!("{words:?} {arguments:?} prints nothing: {stderr}")).clone()
+        self.called.insert(command.to_owned());
+        lines.last().cloned()
     }
 }
 
@@ -168,6 +174,8 @@ fn conversations(schemas: &mut Schemas, home: &Path) {
     schemas.prints("threads archive", &[id], home);
     schemas.prints("threads unarchive", &[id], home);
     assert_eq!(schemas.prints("threads delete", &[id], home)["deleted"], id);
+    let (_, chat, _) = super::conversation::fed(home, &["chat", "--json", "--last"], "more\n");
+    assert_eq!(schemas.is_described("skein chat", &chat).unwrap()["status"], "completed");
 }
 
 fn settings(schemas: &mut Schemas, home: &Path, folder: &Path) {

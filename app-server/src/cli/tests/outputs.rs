@@ -71,7 +71,7 @@ impl Outputs {
         self.line::<UnarchivedOutcome>("skein threads unarchive");
         self.line::<DeletedOutcome>("skein threads delete");
         self.line::<UnloadedOutcome>("skein threads unload");
-        for command in ["skein threads tail", "skein run"] {
+        for command in ["skein threads tail", "skein run", "skein chat"] {
             self.place(
                 command,
                 json!({
@@ -84,6 +84,7 @@ impl Outputs {
             );
         }
         self.line::<TurnOutcome>("skein run");
+        self.line::<TurnOutcome>("skein chat");
     }
 
     fn credentials(&mut self) {
