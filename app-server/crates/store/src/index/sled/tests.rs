@@ -166,6 +166,27 @@ fn a_row_that_moves_leaves_nothing_at_its_old_places() {
     }
 }
 
+#[test]
+fn a_list_has_each_row_once_while_the_last_ones_move_to_its_beginning() {
+    let dir = tempfile::tempdir().unwrap();
+    let trees = Trees::open(dir.path(), Schema::CURRENT).unwrap();
+    let moved = |at: i64| {
+        let number = at.unsigned_abs();
+        trees.upsert(&row(u128::from(number % 40), 1, at), EventSeq(number)).unwrap();
+    };
+    (1..=40).for_each(moved);
+    let filter = ThreadFilter { sort: SortKey::Updated, ..ThreadFilter::default() };
+    let reach = WalkBounds { rows: 99, places: policy::LIST_PLACES };
+    std::thread::scope(|scope| {
+        let mover = scope.spawn(|| (41..2_000).for_each(moved));
+        while !mover.is_finished() {
+            let rows = trees.list(&filter, None, reach).unwrap().rows;
+            let ids: std::collections::BTreeSet<_> = rows.iter().map(|row| row.id).collect();
+            assert_eq!((ids.len(), rows.len()), (40, 40));
+        }
+    });
+}
+
 /// Two threads in a cleanly closed index. Then another thread, and more records in the first, which neither the index
 /// nor an open marker knows.
 async fn behind_its_rollouts() -> (TempDir, Arc<MemoryStore>) {

@@ -5,9 +5,9 @@ use std::io::ErrorKind;
 use std::ops::Range;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use ::sled::transaction::{ConflictableTransactionError, TransactionalTree};
 use ::sled::{Config, Db, IVec, Mode, Transactional, Tree};
@@ -56,6 +56,8 @@ pub(super) struct Trees {
     orders: Arc<[OrderTree]>,
     /// The size of keys and values, bytes. A kill forgets the growth since the last flush.
     content: Arc<AtomicU64>,
+    /// A walk reads under it and a change writes, so that no row moves from a place ahead of a walk to one behind it.
+    walks: Arc<RwLock<()>>,
 }
 
 #[derive(Debug)]
@@ -139,7 +141,8 @@ impl Trees {
         gone.clear()?;
         let content = db.get(CONTENT)?.and_then(|bytes| Some(u64::from_be_bytes(*bytes.first_chunk()?)));
         let content = Arc::new(AtomicU64::new(content.unwrap_or(0)));
-        Ok(Self { rows: db.open_tree("rows")?, gone, orders: orders.into(), content, db })
+        let walks = Arc::default();
+        Ok(Self { rows: db.open_tree("rows")?, gone, orders: orders.into(), content, walks, db })
     }
 
     /// Classifies a failed read by an earlier failed write.
@@ -284,7 +287,9 @@ impl Trees {
     ) -> Result<(), Broken> {
         let orders = self.orders.iter().map(|order| &order.tree);
         let trees: Vec<&Tree> = [&self.rows, &self.gone].into_iter().chain(orders).collect();
+        let moving = self.walks.write().unwrap_or_else(PoisonError::into_inner);
         let (added, taken) = trees.as_slice().transaction(|views| work(views))?;
+        drop(moving);
         self.content.fetch_add(added, Relaxed);
         self.content.try_update(Relaxed, Relaxed, |all| Some(all.saturating_sub(taken))).ok();
         Ok(())
@@ -342,6 +347,7 @@ impl Trees {
         from: Option<Cursor>,
         reach: WalkBounds,
     ) -> Result<WalkedRows, Broken> {
+        let _no_move = self.walks.read().unwrap_or_else(PoisonError::into_inner);
         let mut walked = WalkedRows::default();
         let Some((order, prefix)) = self.order_for(filter) else { return Ok(walked) };
         let Some(keys) = OrderTree::keys(&prefix, filter, from) else { return Ok(walked) };
@@ -357,9 +363,7 @@ impl Trees {
             let place = place?.0;
             let at = Cursor::of_key(&place, filter.sort)
                 .ok_or_else(|| Broken::Damaged("a place in an order has no thread".to_owned()))?;
-            // A row that moved while the list was read comes again at its new place, or came before.
             if let Some((row, _)) = self.get(at.id)?
-                && *place == order.key(&row)
                 && filter.lets_through(&row)
             {
                 walked.rows.push(row);
