@@ -85,12 +85,15 @@ export async function send() {
   const input = inputOf(draft);
   if (chat === undefined || input.length === 0) return;
   cell.set({ text: "", pictures: [] });
+  // The client keeps messages of a thread; without one, a reload gives the text back.
+  if (chat.id === undefined) store(keyOf(undefined), draft.text);
   for (const notice of world.notices.value) if (notice.kind === "note") dismiss(notice);
   try {
     await begin(chat);
     const sent = chat.send(input);
     if (chat.id !== undefined) follow(chat);
     await sent;
+    if (cell === drafts.get(keyOf(undefined))) store(keyOf(undefined), cell.value.text || null);
     if (chat.id !== undefined) failed.delete(chat.id);
     follow(chat);
   } catch (error) {
@@ -355,7 +358,7 @@ function ofTurn(turn, provider) {
   const said = `${turn.error?.message ?? ""} ${turn.error?.additionalDetails ?? ""}`;
   const info = turn.error?.codexErrorInfo;
   if (DISK.test(said)) return [{ key: "disk", kind: "bad", text: "The disk is full or fails: answers are not saved. Make space, then try again.", command: "skein doctor" }];
-  if (info === "unauthorized" || /\bkey\b|api_key|_KEY\b|unauthorized/i.test(said)) return [{ key: "key", kind: "bad", text: "The model has no valid key. Set the variable of its key, start the server again, or choose another model.", ...CHOOSE }];
+  if (info === "unauthorized" || /\bkey\b|api_key|_KEY\b|unauthorized/i.test(said)) return [{ key: "key", kind: "bad", text: "The model has no valid key. Set its variable in a terminal and start the server again there, or choose another model.", command: "skein stop; skein open", ...CHOOSE }];
   if (info === "modelNotFound") return [{ key: "model", kind: "bad", text: "The provider does not have this model.", ...CHOOSE }];
   const away = typeof info === "object" && info !== null;
   if (away || info === "serverOverloaded" || info === "rateLimitExceeded") return [{ key: "provider", kind: "bad", text: `The provider ${line(provider, 60)} does not answer. Try again later, or choose another model.`, ...CHOOSE }];

@@ -140,6 +140,28 @@ def offline(door):
     until("the message that waited", lambda: page.text().count("while away") >= 1)
 
 
+def unsent(door):
+    """A message of a new chat that waits for a link is in the box again after the tab was elsewhere."""
+    proxy = Proxy(door.world, door.server.port)
+    page = door.through(proxy)
+    page.cuts = True
+    proxy.cut()
+    page.until_link("reconnecting", "offline")
+    page.send("not yet sent", away=True)
+    page.go("about:blank")
+    proxy.mend()
+    page.go(f"http://127.0.0.1:{proxy.port}/")
+    page.ready()
+    until("the message in the box", lambda: page.by("textbox", "Message", "inputValue") == "not yet sent")
+    page.send("sent at last")
+    page.until_answer("sent at last")
+    page.do("reload")
+    page.ready()
+    page.until_answer("sent at last")
+    page.press("New chat")
+    until("an empty box", lambda: page.by("textbox", "Message", "inputValue") == "")
+
+
 def sleeping(door):
     """A tab whose process sleeps until the turn has ended catches up."""
     page = door.page()
@@ -339,6 +361,7 @@ def without_key(door):
     page.send("hello")
     until("the reason", lambda: "SKEIN_PAGE_NO_KEY" in page.ask("document.body.innerText"))
     until("the way out", lambda: "no valid key" in page.ask("document.body.innerText"))
+    until("the command", lambda: "skein stop; skein open" in page.body())
 
 
 def refused(door):
@@ -428,6 +451,7 @@ CHROMIUM = {
     "a conversation": conversation,
     "two tabs and a phone": two_tabs,
     "offline and back": offline,
+    "a message that waits in a new chat": unsent,
     "a tab that sleeps": sleeping,
     "a link lost until the end of the turn": lost,
     "kill -9 of the server in mid-stream": killed,
