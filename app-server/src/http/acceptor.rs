@@ -303,6 +303,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         let read = buffer.filled_mut().get_mut(before..).unwrap_or_default();
+        if self.head.is_some() && self.answered {
+            self.syntax.begin_again();
+        }
         self.syntax.has_read(read);
         let bytes = read.len();
         let counted = self.has_read(bytes);

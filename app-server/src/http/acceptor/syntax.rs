@@ -33,15 +33,24 @@ struct Instead {
 
 impl SyntaxAnswers {
     /// Passes the next bytes of the client on to the library. It closes the socket when it finds the preface of HTTP/2, so this
-    /// makes an unknown version of it, which the library refuses with an answer.
+    /// makes an unknown version of it, which the library refuses with an answer. The library skips empty lines before a request
+    /// (RFC 9112, section 2.2), so they do not count.
     pub(super) fn has_read(&mut self, bytes: &mut [u8]) {
         for byte in bytes {
+            if self.preface == 0 && matches!(byte, b'\r' | b'\n') {
+                continue;
+            }
             let Some(next) = PREFACE.get(self.preface) else { return };
             self.preface = if byte == next { self.preface + 1 } else { PREFACE.len() };
             if byte == next && self.preface == PREFACE.len() {
                 *byte = b'X';
             }
         }
+    }
+
+    /// The next bytes begin another request.
+    pub(super) fn begin_again(&mut self) {
+        self.preface = 0;
     }
 
     /// Writes our answer, if the library writes a refusal of its own or has begun to. `None` for all other bytes.

@@ -70,6 +70,28 @@ async fn a_connection_without_a_next_request_ends_in_time() {
     assert_eq!((error.kind(), Clock.now() - began), (io::ErrorKind::TimedOut, policy::HEAD_TIME));
 }
 
+/// The HTTP library closes a connection without an answer when it finds the whole preface.
+#[tokio::test(start_paused = true)]
+async fn the_preface_of_http_2_is_found_behind_empty_lines_and_in_each_request_however_it_is_cut() {
+    for preface in ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\r\n\r\n\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+        for cut in 0..=preface.len() {
+            let (mut client, mut socket, _) = socket(1 << 10);
+            for request in 0..2 {
+                let mut read = vec![0; preface.len()];
+                let (first, rest) = preface.split_at(cut);
+                let (read_first, read_rest) = read.split_at_mut(cut);
+                client.write_all(first.as_bytes()).await.unwrap();
+                socket.read_exact(read_first).await.unwrap();
+                client.write_all(rest.as_bytes()).await.unwrap();
+                socket.read_exact(read_rest).await.unwrap();
+                let read = String::from_utf8(read).unwrap();
+                assert_eq!(read, preface.replace("HTTP/2", "HTTP/X"), "request {request}, cut at {cut}");
+                socket.write_all(b"answer").await.unwrap();
+            }
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn behind_the_handshake_there_is_no_limit() {
     let (mut client, mut socket, visitor) = socket(1 << 20);
