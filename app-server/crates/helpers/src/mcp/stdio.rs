@@ -13,6 +13,7 @@ use rmcp::model::{
     ClientJsonRpcMessage, ClientNotification, JsonRpcMessage, RequestId, ServerJsonRpcMessage,
 };
 use rmcp::transport::Transport;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
 use skein_base::clock::Clock;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -90,6 +91,15 @@ impl Lines {
     }
 }
 
+impl Lines {
+    /// Whether the pipe has bytes, also ones that the runtime has not noticed yet.
+    fn has_unread(&self) -> bool {
+        let mut pipe = [PollFd::new(self.stdout.get_ref(), PollFlags::IN)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut pipe, Some(&now)).is_ok() && pipe.iter().any(|pipe| pipe.revents().contains(PollFlags::IN))
+    }
+}
+
 impl LineTransport {
     /// Takes over both pipes. `line` tells why they closed.
     pub(crate) fn new(pipes: Pipes, line: Line) -> Self {
@@ -124,22 +134,28 @@ impl LineTransport {
         }
     }
 
-    /// The next line; the error is why there is none.
+    /// The next line; the error is why there is none. An answer that the helper wrote before it closed its input still counts.
     async fn next_line(&mut self) -> Result<Vec<u8>, Option<String>> {
-        let refused = async {
-            match &self.input {
-                Some(input) => input.refused().await,
-                None => std::future::pending().await,
+        loop {
+            let refused = async {
+                match &self.input {
+                    Some(input) => input.refused().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                line = self.lines.next(&self.line) => return line,
+                () = refused => {
+                    if !self.lines.has_unread() {
+                        // Said by the input's writer. The reason of its end, if it ended, says more.
+                        self.line.suspect("it closed its input");
+                        return Err(None);
+                    }
+                }
             }
-        };
-        tokio::select! {
-            biased;
-            line = self.lines.next(&self.line) => line,
-            // Said by who was to be told something. Why it ended, if it did, says more.
-            () = refused => {
-                self.line.suspect("it closed its input");
-                Err(None)
-            }
+            // The bytes are in the pipe, and the runtime has not noticed them yet.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -333,6 +349,23 @@ mod tests {
             answers.push(String::from_utf8(message.bytes.to_vec()).unwrap());
         }
         (answers, line.why())
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_was_written_before_the_input_closed_is_read() {
+        let (read, mut write) = io::pipe().unwrap();
+        // The runtime has not looked at this pipe when the writer says that the input is closed.
+        writeln!(write, r#"{{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}}"#).unwrap();
+        write!(write, r#"{{"jsonrpc":"2.0","#).unwrap();
+        let stdout = pipe::Receiver::from_owned_fd(OwnedFd::from(read)).unwrap();
+        let (stdin, end) = input();
+        end.refuse();
+        let line = Line::new("/".into());
+        let mut transport = LineTransport::new(Pipes { stdin, stdout }, line.clone());
+        assert!(transport.receive().await.is_some());
+        // Half a line is not waited for.
+        assert!(transport.receive().await.is_none());
+        assert_eq!(line.why(), "it closed its input");
     }
 
     #[tokio::test]
