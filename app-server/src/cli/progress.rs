@@ -66,7 +66,7 @@ impl ProgressDisplay {
     }
 }
 
-/// A line on the terminal for work that takes longer than a moment.
+/// A line on the terminal for work that takes longer than a moment. Dropping it removes the line.
 pub(super) struct Waiting(ProgressBar);
 
 impl Waiting {
@@ -80,9 +80,10 @@ impl Waiting {
         bar.enable_steady_tick(SPINNER);
         Self(bar)
     }
+}
 
-    /// Removes the line.
-    pub(super) fn end(&self) {
+impl Drop for Waiting {
+    fn drop(&mut self) {
         self.0.finish_and_clear();
     }
 }

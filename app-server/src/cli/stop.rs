@@ -46,7 +46,7 @@ impl StopServer {
         while holder(&paths).is_some_and(|holder| holder.pid == server.pid) || lives(pid) {
             tokio::time::sleep(skein_store::policy::HOME_LOOK).await;
         }
-        waiting.end();
+        drop(waiting);
         let took = Clock.now() - began;
         if self.json {
             let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);

@@ -3,8 +3,9 @@
 use anyhow::{bail, ensure};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::ThreadList;
-use skein_protocol::thread::{SortDirection, Thread, ThreadListParams, ThreadSortKey};
+use skein_protocol::thread::{SortDirection, Thread, ThreadListParams, ThreadListResponse, ThreadSortKey};
 
+use super::super::progress::Waiting;
 use super::super::session::HomeClient;
 
 /// Threads of one page of a list.
@@ -79,9 +80,7 @@ pub(super) async fn page_through(
     passes: impl Fn(&Thread) -> bool,
 ) -> anyhow::Result<Vec<Thread>> {
     let wanted = usize::try_from(most).unwrap_or(usize::MAX);
-    let mut found = Vec::new();
-    let mut cursor = None;
-    loop {
+    let page = async |cursor| {
         let params = ThreadListParams {
             archived: Some(archived),
             cursor,
@@ -90,19 +89,77 @@ pub(super) async fn page_through(
             sort_direction: Some(SortDirection::Desc),
             ..ThreadListParams::default()
         };
-        let page = home.call::<ThreadList>(&params).await?;
-        found.extend(page.data.into_iter().filter(&passes));
-        cursor = page.next_cursor;
-        if cursor.is_none() || found.len() >= wanted {
+        home.call::<ThreadList>(&params).await
+    };
+    whole(wanted, page, passes).await
+}
+
+/// At most so many threads of a list that is read page by page. A list that the server is still making has a part of them only:
+/// then it is read again until it has enough, or is whole.
+async fn whole(
+    wanted: usize,
+    mut page: impl AsyncFnMut(Option<String>) -> anyhow::Result<ThreadListResponse>,
+    passes: impl Fn(&Thread) -> bool,
+) -> anyhow::Result<Vec<Thread>> {
+    let mut waiting = None;
+    loop {
+        let (mut found, mut cursor, mut indexing) = (Vec::new(), None, None);
+        loop {
+            let read = page(cursor).await?;
+            found.extend(read.data.into_iter().filter(&passes));
+            indexing = read.skein.and_then(|skein| skein.indexing).or(indexing);
+            cursor = read.next_cursor;
+            if cursor.is_none() || found.len() >= wanted {
+                break;
+            }
+        }
+        if indexing.is_none() || found.len() >= wanted {
             found.truncate(wanted);
             return Ok(found);
         }
+        waiting.get_or_insert_with(|| Waiting::of("the server reads its threads to list them"));
+        tokio::time::sleep(skein_store::policy::HOME_LOOK).await;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+    use uuid::Uuid;
+
     use super::*;
+
+    /// The numbers of the threads that are read of a list whose answers are these, in order, and the cursors that were sent.
+    async fn read(wanted: usize, answers: &[ThreadListResponse]) -> (Vec<u128>, Vec<Option<String>>) {
+        let (mut left, mut cursors) = (answers.iter(), Vec::new());
+        let page = async |cursor| {
+            cursors.push(cursor);
+            Ok(left.next().unwrap().clone())
+        };
+        let threads = whole(wanted, page, |_| true).await.unwrap();
+        assert_eq!(left.next(), None);
+        (threads.iter().map(|thread| thread.id.uuid().as_u128()).collect(), cursors)
+    }
+
+    fn page(numbers: &[u128], next: Option<&str>, is_whole: bool) -> ThreadListResponse {
+        let thread = |number: &u128| Thread::new(ThreadId::new(Uuid::from_u128(*number)), "/", "echo", 0);
+        let data: Vec<Thread> = numbers.iter().map(thread).collect();
+        let indexing = (!is_whole).then(|| json!({ "done": 1, "total": 3 }));
+        let skein = json!({ "catalogEpoch": "a", "catalogSeq": 1, "indexing": indexing });
+        serde_json::from_value(json!({ "data": data, "nextCursor": next, "skein": skein })).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_is_being_made_is_read_again_until_it_is_whole_or_has_enough() {
+        let more = || Some("more".to_owned());
+        let whole = page(&[3, 2, 1], None, true);
+        assert_eq!(read(9, std::slice::from_ref(&whole)).await, (vec![3, 2, 1], vec![None]));
+        let pages = [page(&[3, 2], Some("more"), true), page(&[1], None, true)];
+        assert_eq!(read(9, &pages).await, (vec![3, 2, 1], vec![None, more()]));
+        let part = [page(&[], None, false), page(&[3], Some("more"), true), page(&[2], None, false), whole];
+        assert_eq!(read(9, &part).await, (vec![3, 2, 1], vec![None, None, more(), None]));
+        assert_eq!(read(1, &[page(&[3, 2], Some("more"), false)]).await, (vec![3], vec![None]));
+    }
 
     #[test]
     fn a_part_of_an_id_is_its_beginning_or_its_end() {
