@@ -156,7 +156,7 @@ def write(path, given, table):
     lead += f"round, with the middle half of them; {given.helper or 'no'} helpers (MCP server processes) live meanwhile."
     section = f"{SECTION}\n\n{lead}\n\n" + "\n".join(table) + "\n\n"
     text = document.read_text()
-    there = re.compile(rf"^{re.escape(SECTION)}\n.*?(?=^## |^`skein-fixture|\Z)", re.DOTALL | re.MULTILINE)
+    there = re.compile(rf"^{re.escape(SECTION)}\n.*?(?=^## |^Beside helpers|^`skein-fixture|\Z)", re.DOTALL | re.MULTILINE)
     if there.search(text):
         text = there.sub(lambda _: section, text)
     else:
