@@ -47,8 +47,9 @@ def interrupted(home, since):
 
 def asked(home, since, thread, connections=1):
     """The server has asked every connection of the thread once whether to make this call."""
-    questions = [it for it in home.said("mcpServer/elicitation/request", since) if it["threadId"] == thread]
-    equal([(it["serverName"], it["_meta"]["tool_name"]) for it in questions], [("asks", "pid")] * connections)
+    questions = home.said("mcpServer/elicitation/request", since)
+    asks = [(it["threadId"], it["serverName"], it["_meta"]["tool_name"]) for it in questions]
+    equal(asks, [(thread, "asks", "pid")] * connections)
 
 
 def history(home, thread, since):

@@ -145,7 +145,10 @@ class Tui:
         terminal.press("Enter", f"{ENDED} 0")
 
     def prompt(self):
+        since = len(self.home.entries())
         self.ask_and_count("::stream 5 8 10", 5)
+        # The client may have begun another thread, and may make a title in a separate one afterwards.
+        self.thread = self.home.requested("turn/start", since)[0]["threadId"]
 
     def streamed(self):
         self.ask("::stream 60 8 20")
