@@ -29,7 +29,8 @@ async fn read_observes_and_keeps_no_thread_and_no_helper() -> Result<()> {
     assert_eq!(reader.reply_text(&turn)?.as_deref(), Some("words of a turn"));
     home.until_helpers(1, PATIENCE).await?;
     client.unsubscribe(thread).await?;
-    reader.thread_closed(thread).await?;
+    // The reader observes the thread, so that only the client hears of this second close.
+    client.thread_closed(thread).await?;
     home.until_drained(PATIENCE).await?;
     assert_eq!(reader.loaded().await?, []);
     home.finish().await
