@@ -231,6 +231,8 @@ async fn another_program_is_no_helper_while_a_helper_lives() {
 async fn a_process_that_carries_a_tag_of_the_home_is_a_helpers_and_one_of_another_home_is_not() {
     let home = Clock.new_id().to_string();
     let house = House::at(&home, Containment::Auto, crate::house::GRACE, false);
+    // The start-up clean-up would end the program that carries the home's tag.
+    house.host.cleaned_up().await;
     for (tag, wanted) in
         [(HomeTag::of(&[home.as_bytes()]), Some(Caller::former())), (HomeTag::of(&[b"x"]), None)]
     {
