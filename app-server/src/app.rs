@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use skein_base::clock::WallMs;
+use skein_config::access::{AdmittedConnections, Credentials, Refusals};
 use skein_store::home::STDIO;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::access::{AdmittedConnections, Credentials, Refusals};
 use crate::repair::StartupRepair;
 use crate::search::ThreadSearch;
 use crate::thread::Context;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use skein_base::tasks::BlockingPool;
+use skein_config::edit::{EditMode, NotWritten, SettingsFile};
+use skein_config::{Origin, ServerConfig};
 
-use crate::config::edit::{EditMode, NotWritten, SettingsFile};
-use crate::config::{Origin, ServerConfig};
 use crate::reload::{self, ReloadError};
 use crate::thread::{Approved, Context};
 

@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use skein_base::clock::until;
 use skein_base::descriptors;
+use skein_config::Limits;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Limits;
 use crate::thread::Context;
 use crate::thread::machine::Phase;
 use crate::thread::registry::ThreadHandle;

@@ -1,9 +1,7 @@
 //! Skein: a websocket app-server that owns the life of threads. ARCHITECTURE.md is the map of these rooms.
 
-pub mod access;
 pub(crate) mod app;
 pub(crate) mod approved;
-pub mod config;
 pub(crate) mod connection;
 pub(crate) mod eviction;
 pub mod export;

@@ -1,14 +1,10 @@
-//! The numbers, each with its unit, its reason and its origin. Defaults of settings are here, too.
+//! The numbers, each with its unit, its reason and its origin.
 
 use std::time::Duration;
 
-use skein_protocol::settings::{AskForApproval, SandboxMode};
-
-mod credentials;
 mod helpers;
 mod models;
 
-pub(crate) use credentials::*;
 pub(crate) use helpers::*;
 pub(crate) use models::*;
 
@@ -73,8 +69,6 @@ pub(crate) const MEMORY_RELIEF_PERCENT: u64 = 90;
 /// The retry time for a client whose request met a full queue. Origin: guess; queues drain in milliseconds.
 pub(crate) const BUSY_RETRY: Duration = Duration::from_millis(100);
 
-/// The most events replayed to a resuming client; beyond that it gets the full state. Origin: a promise.
-pub(crate) const REPLAY: usize = 10_000;
 /// Records read at once for a client that catches up. Origin: guess; fits into one outbox.
 pub(crate) const CATCH_UP_PAGE: usize = 1_000;
 /// How long a client that catches up may take none of its messages. Origin: guess; as long as one without a sign of
@@ -92,38 +86,6 @@ pub(crate) const CHECKPOINT: Duration = Duration::from_secs(1);
 
 // --- configuration ---
 
-/// The default port. Origin: the port that clients of this protocol try first.
-pub const DEFAULT_PORT: u16 = 4500;
-/// The provider of a fresh installation: it works offline and costs nothing.
-pub(crate) const DEFAULT_MODEL_PROVIDER: &str = "echo";
-/// The default approval policy of a thread. Origin: the peer's default.
-pub(crate) const DEFAULT_APPROVAL_POLICY: AskForApproval = AskForApproval::OnRequest;
-/// The default sandbox of a thread. Origin: Skein runs no commands and confines no helper.
-pub(crate) const DEFAULT_SANDBOX_MODE: SandboxMode = SandboxMode::DangerFullAccess;
-
-/// How long an idle thread without subscribers stays loaded. Origin: a switch between threads must leave nothing.
-pub(crate) const UNLOAD_GRACE: Duration = Duration::ZERO;
-/// How long a thread without a first user message and without subscribers is kept. Origin: guess; longer than a
-/// client's reconnect.
-pub(crate) const UNMATERIALISED_GRACE: Duration = Duration::from_mins(1);
-/// How long a question stays open without a subscriber. Origin: guess; a lunch break.
-pub(crate) const PENDING_GRACE: Duration = Duration::from_mins(30);
-
-/// The largest message of a client, in bytes. Origin: fits an image.
-pub(crate) const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
-/// The largest answer, in bytes. Origin: as large as a client's message.
-pub(crate) const ANSWER_BYTES: usize = 16 * 1024 * 1024;
-/// Bytes waiting for a client behind the message being written. Origin: guess; minutes of a fast model.
-pub(crate) const OUTBOX_BYTES: usize = 1024 * 1024;
-/// Concurrent thread and helper requests of one connection. Origin: guess; far above a person's use.
-pub(crate) const REQUESTS_IN_FLIGHT: usize = 64;
-/// Commands waiting for one thread's owner. Origin: guess; the owner never waits, so a full mailbox is overload.
-pub(crate) const MAILBOX: usize = 64;
-
-/// The time for running turns to end during a stop.
-pub(crate) const SHUTDOWN_DRAIN: Duration = Duration::from_secs(2);
-/// The time for a whole stop. Origin: service managers kill after 10 s at the least.
-pub(crate) const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 /// How long a leaving client waits for the end of its threads. Origin: programs with a server on standard streams
 /// kill it 2 s after the request to end; it ends within 1.5 s.
 pub const LEAVE_LIMIT: Duration = Duration::from_millis(1200);
@@ -132,14 +94,6 @@ pub const LEAVE_LIMIT: Duration = Duration::from_millis(1200);
 pub const LEAVE_PATIENCE: Duration = Duration::from_millis(300);
 /// The part of that for the way there and back. Origin: guess; the rest of the 1.5 s is for the exit.
 pub const LEAVE_MARGIN: Duration = Duration::from_millis(100);
-/// How long a change of the settings waits for another process that changes them. Origin: guess; a change takes
-/// milliseconds.
-pub(crate) const SETTINGS_PATIENCE: Duration = Duration::from_secs(5);
-/// The interval of checks for the end of that change. Origin: guess; below what a person notices.
-pub(crate) const SETTINGS_LOOK: Duration = Duration::from_millis(50);
-/// Values that are read again to name the mistakes of one table of settings; above it, the rest is not named. Origin:
-/// guess; it takes some hundred milliseconds, and a usual table names each of its mistakes.
-pub(crate) const CONFIG_NODES: usize = 1_000_000;
 /// How long `skein app-server` tries to reach the server of a home, or to become it. Origin: guess; above any stop.
 pub const OWNER_WAIT: Duration = Duration::from_secs(10);
 /// The wait of a bridge after a lost link; doubles for each link lost sooner than [`RELINK_SETTLED`]. Origin: guess;
@@ -212,14 +166,6 @@ pub(crate) const CLOSE_WRITE: Duration = Duration::from_millis(1500);
 pub(crate) const CATALOG_CHANGES: usize = 4_096;
 /// Their most bytes. Origin: guess; the capacity of one outbox.
 pub(crate) const CATALOG_BYTES: usize = 1024 * 1024;
-/// How long a client may be silent before a ping. Origin: a promise; well below the minute after which middleboxes
-/// forget an idle connection.
-pub(crate) const PING: Duration = Duration::from_secs(20);
-/// The number of such intervals after which a silent client is dropped, by default. Origin: a promise, 60 s; time for
-/// two pings.
-pub(crate) const DEAD_AFTER_PINGS: u32 = 3;
-/// The interval of the server's heartbeats. Origin: as often as pings, for the same reason.
-pub(crate) const HEARTBEAT: Duration = Duration::from_secs(20);
 /// Rounds of checks in a ping interval, common to all connections. Origin: measured; an idle server with 20 clients
 /// wakes less than twice a second, and a ping is at most a quarter of the interval early.
 pub(crate) const ROUNDS_IN_PING: u32 = 4;
@@ -242,11 +188,7 @@ pub(crate) const WRONG_CREDENTIALS_PEERS: usize = 1_024;
 /// The time in which the log has one line for the same refusal of one peer. Origin: a promise.
 pub(crate) const REFUSAL_LINES_TIME: Duration = Duration::from_mins(1);
 /// Different refusals of one peer that get a line in that time. Origin: as many as the status shows.
-pub(crate) const REFUSAL_LINES: usize = REFUSED_ORIGINS;
-/// Refused origins that the status shows. Origin: a promise.
-pub(crate) const REFUSED_ORIGINS: usize = 8;
-/// Characters of a stranger's text that logs and the status show. Origin: a promise.
-pub(crate) const SHOWN_STRANGER: usize = 256;
+pub(crate) const REFUSAL_LINES: usize = skein_config::policy::REFUSED_ORIGINS;
 /// The pause after a failed accept. Origin: a promise; descriptors become free on their own.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A connection's read buffer, bytes. Origin: the default of 128 KiB is most of what a connection costs.
@@ -256,9 +198,6 @@ pub(crate) const READ_BUFFER: usize = 8 << 10;
 
 /// Open markers waiting for their removal. Above it the marker stays for the next start. Origin: guess.
 pub(crate) const OPEN_MARKERS_WAITING: usize = 10_000;
-/// How long deleted threads stay in the trash. Origin: guess; a person notices a slip within days, and expects
-/// deleted text gone within weeks.
-pub(crate) const TRASH_KEEP: Duration = Duration::from_hours(30 * 24);
 /// How far ahead of the known time the clock is trusted for a purge, if the trash is kept shorter. Origin: guess;
 /// more than any time zone.
 pub(crate) const TRASH_CLOCK_SLACK: Duration = Duration::from_hours(24);
@@ -276,9 +215,6 @@ pub(crate) const REPAIR_NOTIFY: Duration = Duration::from_secs(1);
 
 /// Concurrent searches; others wait. Origin: the threads of the search pool.
 pub(crate) const SEARCHES: usize = skein_base::policy::SEARCH_THREADS;
-/// How long a page of a search takes before it is answered with the hits so far. One thread is searched in any case,
-/// however large. Origin: guess; a person who types sees the first hits within that time.
-pub(crate) const SEARCH_PAGE_TIME: Duration = Duration::from_millis(500);
 /// Characters of a cursor that an error repeats. Origin: guess; above the length of any cursor that Skein makes.
 pub(crate) const SHOWN_CURSOR: usize = 300;
 /// Threads in the first step of a page of a search, and at most in a later one; each step doubles. Origin: guess; few

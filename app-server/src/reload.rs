@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use skein_base::tasks::BlockingPool;
+use skein_config::{ConfigErrors, ServerConfig};
 use skein_protocol::error::WireError;
 use skein_protocol::event::ConfigWarningNotification;
 use skein_protocol::notifications::ConfigWarning;
 use skein_protocol::table::Recipients;
 use tokio::sync::oneshot;
 
-use crate::config::{self, ConfigErrors, ServerConfig};
 use crate::models;
 use crate::thread::Context;
 use crate::thread::command::Command;
@@ -120,7 +120,7 @@ pub(crate) fn take(
 
 /// The warnings about the settings, for clients.
 pub(crate) fn config_warning(context: &Context, summary: String) -> Broadcast {
-    let path = context.config().home.join(config::FILE).display().to_string();
+    let path = context.config().home.join(skein_config::FILE).display().to_string();
     let params = ConfigWarningNotification { details: None, path: Some(path), range: None, summary };
     Notice::new::<ConfigWarning>(Recipients::All, &params, context.clock.wall(), None).broadcast
 }

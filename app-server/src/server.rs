@@ -10,6 +10,8 @@ use skein_base::clock::Clock;
 use skein_base::counters::ServerCounters;
 use skein_base::descriptors;
 use skein_base::tasks::{DedicatedRuntime, Tasks};
+use skein_config::access::{AccessError, Credentials};
+use skein_config::{GuardProgram, ServerConfig, SharedConfig};
 use skein_helpers::{Helpers, HostOptions};
 use skein_protocol::ids::ThreadId;
 use skein_provider::Providers;
@@ -28,9 +30,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{AccessError, Credentials};
 use crate::app::{App, ServedAt};
-use crate::config::{GuardProgram, ServerConfig, SharedConfig};
 use crate::http::{self, Accept, Acceptor, Control, HasRoom, WebState};
 use crate::memory::{self, Freed, MemoryPressure};
 use crate::outbox::CloseReason;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skein_base::clock::{Clock, WallMs};
+use skein_config::SharedConfig;
 use skein_store::rollout::RolloutStore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::SharedConfig;
 use crate::policy;
 
 /// Checks the trash now and then until `stop`. A running purge finishes.

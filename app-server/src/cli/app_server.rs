@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use skein_app_server::config::{ClientSettings, ServerConfig};
 use skein_app_server::telemetry::{self, Stderr};
 use skein_app_server::{Server, StartError, policy};
 use skein_base::clock::Clock;
+use skein_config::{ClientSettings, ServerConfig};
 use skein_store::home::{HomeError, SERVE, STDIO};
 use tokio::net::UnixStream;
 use tokio::runtime;

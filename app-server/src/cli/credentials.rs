@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::value::to_raw_value;
-use skein_app_server::access::{Credentials, NewToken, Secret};
 use skein_base::clock::{Clock, WallMs};
 use skein_base::units::parse_duration;
+use skein_config::access::{Credentials, NewToken, Secret};
 use skein_protocol::access::Access;
 use skein_protocol::extension::{
     CredentialDetail, CredentialType, SkeinCredentialAddParams, SkeinCredentialAddResponse,

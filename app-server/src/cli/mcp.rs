@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use skein_app_server::config::edit::{EditMode, SettingsFile};
+use skein_config::edit::{EditMode, SettingsFile};
 
 use super::outputs::RemovedOutcome;
 use super::{home, notify, out, print_json, print_line};

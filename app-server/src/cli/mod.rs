@@ -48,7 +48,6 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::stat::{Mode, umask};
-use skein_app_server::config;
 use skein_protocol::methods::SkeinHelpersList;
 use tokio::runtime;
 
@@ -245,5 +244,5 @@ fn wait<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T
 
 /// The home to use, existing or not.
 fn home(flag: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
-    Ok(config::home(flag.map(PathBuf::as_path), &|name| std::env::var_os(name))?)
+    Ok(skein_config::home(flag.map(PathBuf::as_path), &|name| std::env::var_os(name))?)
 }

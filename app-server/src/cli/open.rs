@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use skein_app_server::policy::DEFAULT_PORT;
+use skein_config::policy::DEFAULT_PORT;
 use skein_protocol::access::Access;
 use skein_store::home::{HomePaths, holder};
 use tokio::net::UnixStream;

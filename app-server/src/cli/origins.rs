@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use skein_app_server::access::origin_command;
-use skein_app_server::config::edit::{EditMode, SettingsFile};
+use skein_config::access::origin_command;
+use skein_config::edit::{EditMode, SettingsFile};
 use skein_protocol::access::Access;
 use skein_protocol::extension::{RefusedOriginEntry, SkeinStatusResponse};
 use skein_protocol::methods::SkeinStatus;

@@ -9,8 +9,8 @@ use std::path::Path;
 use anyhow::Context;
 use schemars::JsonSchema;
 use serde::Serialize;
-use skein_app_server::access::origin_command;
 use skein_app_server::telemetry;
+use skein_config::access::origin_command;
 
 /// Prints a line to stdout, with line feeds escaped. A closed reader, such as `head`, is no error.
 pub(super) fn print_line(text: &str) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use skein_app_server::config::{Flags, ServerConfig};
+use skein_config::{Flags, ServerConfig};
 use skein_protocol::extension::SkeinStatusResponse;
 use skein_protocol::methods::SkeinStatus;
 use skein_protocol::table::Method;

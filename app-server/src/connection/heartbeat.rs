@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use skein_base::clock::Clock;
+use skein_config::Heartbeat;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::config::Heartbeat;
 use crate::outbox::{CloseReason, Outbox};
 use crate::policy;
 

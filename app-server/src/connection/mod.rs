@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::ws::WebSocket;
 use futures_util::StreamExt;
+use skein_config::access::{Admission, AdmittedConnection, CredentialEnd, Door};
+use skein_config::{Limits, LocalPrograms, ServerConfig};
 use skein_protocol::extension::SkeinHeartbeatNotification;
 use skein_protocol::ids::ConnectionId;
 use skein_protocol::notifications::SkeinHeartbeat;
@@ -15,9 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::heartbeat::ClientLiveness;
-use crate::access::{Admission, AdmittedConnection, CredentialEnd, Door};
 use crate::app::App;
-use crate::config::{Limits, LocalPrograms, ServerConfig};
 use crate::outbox::{CloseReason, Outbox, OutboxLimits};
 use crate::policy;
 use crate::router::session::ClientSession;

@@ -1,5 +1,6 @@
+use skein_config::ServerConfig;
+
 use super::*;
-use crate::config::ServerConfig;
 
 const NOBODY: Scene = Scene { loaded: 0, leaving: 0, idle: Vec::new() };
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use skein_base::tasks::Tasks;
+use skein_config::secrets;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_store::history::{History, markdown};
 use skein_store::home::{HomeError, existing};
@@ -13,7 +14,6 @@ use skein_store::rollout::file::layer::DiskLayer;
 use skein_store::rollout::record::Record;
 use skein_store::rollout::{ReadError, RolloutStore, line};
 
-use crate::config::secrets;
 use crate::policy;
 
 /// The form of an export.

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use skein_base::clock::WallMs;
 use skein_base::tasks::BlockingPool;
+use skein_config::access::{CredentialError, Credentials, NewToken};
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{
     CredentialDetail, SkeinCredentialAddParams, SkeinCredentialAddResponse, SkeinCredentialListParams,
     SkeinCredentialListResponse, SkeinCredentialRevokeParams, SkeinCredentialRevokeResponse,
 };
 
-use crate::access::{CredentialError, Credentials, NewToken};
 use crate::router::session::ClientSession;
 
 /// `skein/credential/list`

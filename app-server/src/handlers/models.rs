@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use skein_config::{LayerSource, OFFLINE, ServerConfig};
 use skein_helpers::shown_url;
 use skein_protocol::catalogue::{
     GatewayAuth, ModelProviderListParams, ModelProviderListResponse, ModelProviderSummary, ProviderDetails,
@@ -15,9 +16,8 @@ use skein_provider::{ListedModel, echo, scripted};
 use super::paging;
 use super::thread::check_provider;
 use crate::app::App;
-use crate::config::{LayerSource, OFFLINE, ServerConfig};
+use crate::models;
 use crate::router::session::ClientSession;
-use crate::{models, policy};
 
 /// `model/list`: the known models of one provider, the configured one first. Starts a fetch in the background if the
 /// list is old.
@@ -34,7 +34,7 @@ pub(crate) fn list(
         models::refresh_asked(&services.context, provider);
     }
     let mut listed = services.providers.models(provider);
-    if provider == policy::DEFAULT_MODEL_PROVIDER {
+    if provider == skein_config::policy::DEFAULT_MODEL_PROVIDER {
         listed.push(ListedModel { id: skein_provider::policy::DEFAULT_MODEL.to_owned(), display_name: None });
     }
     let mut models: Vec<Model> = listed.into_iter().map(|listed| model(listed, provider, &config)).collect();

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use skein_base::tasks::BlockingPool;
+use skein_config::edit::{EditError, EditMode, Merge, SettingsFile, segments};
+use skein_config::{FILE, Layer, LayerSource, Origin, ServerConfig, shown};
 use skein_protocol::config::{
     ConfigBatchWriteParams, ConfigEdit, ConfigLayerMetadata, ConfigLayerSource, ConfigValueWriteParams,
     ConfigWriteResponse, MergeStrategy, OverriddenMetadata, WriteStatus,
@@ -12,8 +14,6 @@ use skein_protocol::config::{
 use skein_protocol::error::WireError;
 
 use crate::app::App;
-use crate::config::edit::{EditError, EditMode, Merge, SettingsFile, segments};
-use crate::config::{FILE, Layer, LayerSource, Origin, ServerConfig, shown};
 use crate::reload;
 use crate::router::session::ClientSession;
 
@@ -123,9 +123,9 @@ fn overridden(flags: &Layer, config: &ServerConfig, key: &str) -> OverriddenMeta
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use skein_config::Flags;
 
     use super::*;
-    use crate::config::Flags;
 
     #[test]
     fn a_flag_that_wins_is_reported_however_the_key_is_written() {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use skein_config::{LayerSource, shown};
 use skein_protocol::catalogue::{
     CollaborationModeListParams, CollaborationModeListResponse, CollaborationModeMask, HooksListEntry,
     HooksListParams, HooksListResponse, PermissionProfileListParams, PermissionProfileListResponse,
@@ -16,7 +17,6 @@ use skein_protocol::config::{
 use skein_protocol::error::WireError;
 use skein_protocol::settings::ModeKind;
 
-use crate::config::{LayerSource, shown};
 use crate::reload;
 use crate::router::session::ClientSession;
 use crate::thread::directory;
@@ -62,7 +62,7 @@ pub(crate) fn config(
 }
 
 /// The settings in force: known ones in the protocol's members, others beside them.
-fn in_force(config: &crate::config::ServerConfig) -> Result<Config, WireError> {
+fn in_force(config: &skein_config::ServerConfig) -> Result<Config, WireError> {
     let read = serde_json::from_value(serde_json::Value::Object(shown::in_force(config)));
     read.map_err(|error| WireError::internal("settingsUnshown", error.to_string()))
 }

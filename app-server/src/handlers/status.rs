@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use skein_base::durations::DurationCounts;
+use skein_config::access::RefusedOrigin;
 use skein_protocol::access::Access;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{
@@ -15,7 +16,6 @@ use skein_protocol::server::{
     ServerDiagnosticsGauge, ServerDiagnosticsParams, ServerDiagnosticsProcess, ServerDiagnosticsResponse,
 };
 
-use crate::access::RefusedOrigin;
 use crate::app::App;
 use crate::memory;
 use crate::router::session::ClientSession;

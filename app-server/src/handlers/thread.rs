@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use skein_config::{Overrides, helpers_from_thread_config};
 use skein_helpers::{HelperSet, HelperSpec};
 use skein_protocol::access::Access;
 use skein_protocol::error::WireError;
@@ -20,7 +21,6 @@ use tokio::sync::mpsc;
 use super::pages;
 use super::words::{self, LimitedText};
 use crate::app::App;
-use crate::config::{Overrides, helpers_from_thread_config};
 use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::router::session::ClientSession;

@@ -13,13 +13,13 @@ use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use skein_base::clock::Clock;
 use skein_base::system::peers::UnixPeer;
+use skein_config::access::Door;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 
 use self::syntax::SyntaxAnswers;
-use crate::access::Door;
 use crate::connection::heartbeat::ClientLiveness;
 use crate::policy;
 

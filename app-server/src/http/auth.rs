@@ -11,15 +11,15 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use skein_base::clock::WallMs;
 use skein_base::tasks::BlockingPool;
+use skein_config::access::{
+    Admission, CredentialKind, Grant, Identity, NewSession, RedeemError, Secret, TooManyTickets, WebOrigin,
+};
 use skein_protocol::access::Access;
 use zeroize::Zeroizing;
 
 use super::acceptor::Visitor;
 use super::access::{self, AccessRefusal, Asker, RefusalReason};
 use super::routes::WebState;
-use crate::access::{
-    Admission, CredentialKind, Grant, Identity, NewSession, RedeemError, Secret, TooManyTickets, WebOrigin,
-};
 use crate::policy;
 
 /// The body of `POST /auth/session`.
@@ -163,7 +163,7 @@ fn not_redeemed(error: RedeemError) -> AccessRefusal {
 /// The label of a session: the browser, as it names itself.
 fn label(headers: &HeaderMap) -> String {
     let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
-    agent.unwrap_or("a page").chars().take(policy::SHOWN_STRANGER).collect()
+    agent.unwrap_or("a page").chars().take(skein_config::policy::SHOWN_STRANGER).collect()
 }
 
 /// Reads a body of JSON.

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use nix::unistd::{Uid, geteuid};
 use skein_base::clock::Clock;
 use skein_base::system::peers::{self, UnixPeer};
+use skein_config::access::Refusals;
 use skein_store::home::{HomePaths, socket};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 
 use super::acceptor::{Accept, Peer};
 use super::access::{PeerKey, RefusalLog};
-use crate::access::Refusals;
 
 /// The listening socket in the home.
 #[derive(Debug)]

@@ -12,13 +12,13 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router as HttpRouter, middleware};
+use skein_config::access::{Admission, Door};
 use skein_protocol::access::Access;
 
 use super::acceptor::Visitor;
 use super::access::{self, AccessRefusal, Need, RefusalLog, RefusalReason, SUBPROTOCOL, WrongCredentials};
 use super::metrics::{self, Scrape};
 use super::{auth, page};
-use crate::access::{Admission, Door};
 use crate::app::App;
 use crate::connection::Connections;
 use crate::policy;

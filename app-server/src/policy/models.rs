@@ -24,12 +24,6 @@ pub(crate) const REQUEST_HEADROOM: usize = 8;
 pub(crate) const CONVERSATION_CACHED: usize = 4 * 1024 * 1024;
 /// Bytes of such conversations of all threads. Origin: guess; 16 of the longest, or hundreds of usual ones.
 pub(crate) const CONVERSATIONS_CACHED: usize = 64 * 1024 * 1024;
-/// The context window of an unknown model, in tokens, if the settings name none. Origin: the least of all providers'
-/// current models.
-pub(crate) const CONTEXT_WINDOW: i64 = 128_000;
-/// The part of the window at which a conversation is compacted, in percent. Origin: guess; leaves room for an answer
-/// and its calls.
-pub(crate) const COMPACT_AT_PERCENT: i64 = 90;
 /// How often a model that writes no summary is asked again, each time for half as much, before the end of the
 /// conversation stands for one. Origin: guess; each try costs an answer.
 pub(crate) const COMPACTION_TRIES: usize = 3;
@@ -51,10 +45,6 @@ pub(crate) const IMAGE_BYTES: usize = 10 * 1024 * 1024;
 pub(crate) const CONTEXT_PATIENCE: Duration = Duration::from_secs(10);
 /// The same for an answer that names the files. Origin: guess; a user waits for it.
 pub(crate) const CONTEXT_PATIENCE_OF_ANSWERS: Duration = Duration::from_secs(1);
-/// Bytes of the `AGENTS.md` files of a repository that a model reads. Origin: the peer's default.
-pub(crate) const PROJECT_DOC_BYTES: usize = 32 * 1024;
-/// The most for it in the settings. Origin: guess; a model reads it with every request.
-pub(crate) const PROJECT_DOC_MOST: usize = 1024 * 1024;
 /// Bytes of text of one tool result for a model; of more, it gets the beginning and the end. Origin: the peer's limit
 /// of 10,000 tokens, at four bytes a token.
 pub(crate) const TOOL_RESULT_BYTES: usize = 40_000;
@@ -70,8 +60,6 @@ pub(crate) const CLIENT_TOOL_NAME: usize = 128;
 pub(crate) const CLIENT_NAMESPACE: usize = 64;
 /// Concurrent questions of a model to the user. Origin: the peer's limit.
 pub(crate) const QUESTIONS_AT_ONCE: usize = 3;
-/// The most retries of a request, and of a stream, in the settings. Origin: the peer's bound.
-pub(crate) const MODEL_RETRIES_MOST: u32 = 100;
 /// How long a list of providers waits for those on this machine. Origin: guess; one that listens lists its models within
 /// milliseconds, and one that does not is refused at once.
 pub(crate) const LOCAL_PROVIDERS_WAIT: Duration = Duration::from_millis(300);

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use skein_base::tasks::BlockingPool;
+use skein_config::access::{Consent, confines, contain, is_looser};
+use skein_config::{ServerConfig, harmful_key, helpers_from_thread_config};
 use skein_protocol::JsonObject;
 use skein_protocol::access::Access;
 use skein_protocol::error::WireError;
@@ -21,8 +23,6 @@ use skein_protocol::thread::{
 use skein_protocol::turn::{TurnStartParams, TurnSteerParams, UserInput};
 
 use super::session::ClientSession;
-use crate::access::{Consent, confines, contain, is_looser};
-use crate::config::{ServerConfig, harmful_key, helpers_from_thread_config};
 use crate::thread::{directory, views};
 
 /// A path in a request.

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use skein_config::Heartbeat;
+use skein_config::access::Admission;
 use skein_protocol::access::Access;
 use skein_protocol::ids::ConnectionId;
 use skein_protocol::server::ClientInfo;
@@ -10,9 +12,7 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::StoreJob;
-use crate::access::Admission;
 use crate::app::App;
-use crate::config::Heartbeat;
 use crate::outbox::Outbox;
 
 /// One client's session. A connection makes it, and each handler gets it with the params of a request.

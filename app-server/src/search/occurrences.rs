@@ -177,13 +177,14 @@ mod tests {
     use skein_store::testing::{IndexedThreads, thread};
 
     use super::*;
-    use crate::policy;
     use crate::search::snippet;
     use crate::thread::actor::tests::bench::Bench;
 
     fn wanted(cursor: Option<String>, limit: usize) -> WantedHits {
-        let (term, until) =
-            (Arc::new(SearchTerm::new("needle").unwrap()), Clock.now() + policy::SEARCH_PAGE_TIME);
+        let (term, until) = (
+            Arc::new(SearchTerm::new("needle").unwrap()),
+            Clock.now() + skein_config::policy::SEARCH_PAGE_TIME,
+        );
         WantedHits { thread: thread(1), term, cursor, limit, until }
     }
 

@@ -89,7 +89,7 @@ async fn a_search_while_the_index_of_threads_is_made_anew_says_so() {
         filter: ThreadFilter::default(),
         cursor: None,
         limit: 10,
-        until: Clock.now() + policy::SEARCH_PAGE_TIME,
+        until: Clock.now() + skein_config::policy::SEARCH_PAGE_TIME,
     };
     let found = bench.search.search(&bench.services, wanted).await.unwrap();
     assert_eq!(found.threads.iter().map(|(row, _)| row.id).collect::<Vec<_>>(), [thread(2)]);

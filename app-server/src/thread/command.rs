@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use skein_config::Overrides;
 use skein_helpers::HelperSet;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::SkeinThreadUnloadResponse;
@@ -23,7 +24,6 @@ use super::effect::Destination;
 use super::event::Force;
 use super::machine::{Needs, Persistence};
 use super::subscribers::{Role, Ticket};
-use crate::config::Overrides;
 use crate::outbox::reply::Reply;
 use crate::turn::surroundings::Surroundings;
 

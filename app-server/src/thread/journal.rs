@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use skein_base::clock::WallMs;
+use skein_config::Durability;
 use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId, TurnId};
 use skein_protocol::item::ThreadItem;
@@ -20,7 +21,6 @@ use super::outgoing::Outgoing;
 use super::publication::PublicationQueue;
 use super::recent::RecentEvents;
 use super::writer::{self, Batch, WriterSetup, Written};
-use crate::config::Durability;
 use crate::policy;
 use crate::thread::Context;
 

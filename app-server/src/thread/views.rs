@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 use skein_base::clock::WallMs;
+use skein_config::{Overrides, ServerConfig, secrets};
 use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use skein_protocol::settings::{
@@ -12,8 +13,6 @@ use skein_protocol::thread::{
 };
 use skein_store::rollout::record::{Goal, SecretValues, StoredSettings};
 
-use crate::config::{Overrides, ServerConfig, secrets};
-use crate::policy;
 use crate::thread::directory;
 
 /// The response of `thread/start`, without turns. The user decides on approvals, whatever reviewer the client names.
@@ -138,12 +137,12 @@ pub(crate) fn set_config(settings: &mut StoredSettings, config: &Map<String, Val
 
 /// When the user is asked for approval. Threads without this setting use the default.
 pub(crate) fn approval_policy(settings: &StoredSettings) -> AskForApproval {
-    settings.approval_policy.clone().unwrap_or(policy::DEFAULT_APPROVAL_POLICY)
+    settings.approval_policy.clone().unwrap_or(skein_config::policy::DEFAULT_APPROVAL_POLICY)
 }
 
 /// The sandbox policy of a thread's commands. Threads without this setting use the default: Skein runs no commands.
 pub(crate) fn sandbox_of(settings: &StoredSettings) -> SandboxPolicy {
-    settings.sandbox.clone().unwrap_or_else(|| sandbox(policy::DEFAULT_SANDBOX_MODE))
+    settings.sandbox.clone().unwrap_or_else(|| sandbox(skein_config::policy::DEFAULT_SANDBOX_MODE))
 }
 
 /// The policy of a sandbox mode.

@@ -153,10 +153,10 @@ fn confines_nothing(sandbox: &SandboxPolicy) -> bool {
 mod tests {
     use proptest::prelude::*;
     use serde_json::json;
+    use skein_config::access::Consent;
     use skein_protocol::settings::GranularApproval;
 
     use super::*;
-    use crate::access::Consent;
 
     const FULL: SandboxPolicy = SandboxPolicy::DangerFullAccess;
     const READ: SandboxPolicy = SandboxPolicy::ReadOnly { network_access: false };

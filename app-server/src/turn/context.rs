@@ -9,11 +9,11 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use skein_base::clock::{Clock, WallMs};
 use skein_base::tasks::{BlockingPool, Tasks};
+use skein_config::DocsPolicy;
 use skein_provider::{Content, Entry, Prompt};
 
 use super::surroundings::{Doc, Surroundings};
 use super::{Report, Stop, TurnRun, abilities};
-use crate::config::DocsPolicy;
 use crate::policy;
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use skein_base::clock::Clock;
 use skein_base::tasks::Tasks;
+use skein_config::ModelTerms;
 use skein_helpers::HelperSet;
 use skein_protocol::ids::{ItemId, ThreadId, TurnId};
 use skein_protocol::item::{AgentMessageItem, ReasoningItem, ThreadItem};
@@ -20,8 +21,6 @@ use skein_store::rollout::record::{AnswerPart, FileRead, KeptMessages, ModelAnsw
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-
-use crate::config::ModelTerms;
 
 mod abilities;
 mod added;

@@ -7,8 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use skein_base::files::{no_surprises, only_regular};
-
-use crate::config::DocsPolicy;
+use skein_config::DocsPolicy;
 
 /// The first name that exists wins.
 const NAMES: [&str; 2] = ["AGENTS.override.md", "AGENTS.md"];

@@ -11,14 +11,19 @@ const CRATES: &[(&str, &str, &[&str])] = &[
     ("app-server/crates/helpers", "skein_helpers", &["skein_protocol", "skein_base"]),
     ("app-server/crates/provider", "skein_provider", &["skein_protocol", "skein_base"]),
     (
+        "app-server/crates/config",
+        "skein_config",
+        &["skein_protocol", "skein_base", "skein_store", "skein_helpers", "skein_provider"],
+    ),
+    (
         "app-server",
         "skein_app_server",
-        &["skein_protocol", "skein_base", "skein_store", "skein_helpers", "skein_provider"],
+        &["skein_protocol", "skein_base", "skein_store", "skein_helpers", "skein_provider", "skein_config"],
     ),
     (
         "integration-tests",
         "skein_integration_tests",
-        &["skein_protocol", "skein_base", "skein_store", "skein_app_server"],
+        &["skein_protocol", "skein_base", "skein_store", "skein_config", "skein_app_server"],
     ),
 ];
 
@@ -28,7 +33,7 @@ pub(crate) fn one_direction() -> Wall {
               belongs to one below both",
         bad: examples(&[
             ("app-server/tests/a.rs", "use skein_integration_tests::Home;"),
-            ("app-server/crates/base/src/a.rs", "use skein_app_server::Server;"),
+            ("app-server/crates/config/src/a.rs", "use skein_app_server::Server;"),
             ("protocol/src/a.rs", "use skein_app_server::Server;"),
             ("app-server/Cargo.toml", "[dev-dependencies]\nskein-integration-tests.workspace = true"),
             ("app-server/crates/cellar/src/a.rs", "use skein_base::clock;"),
@@ -67,7 +72,7 @@ pub(crate) fn one_direction() -> Wall {
 }
 
 /// What of app-server/ a file of integration-tests/ may name.
-const KNOWN: [&str; 3] = ["Server", "config", "server::Server"];
+const KNOWN: [&str; 2] = ["Server", "server::Server"];
 
 /// Crates that no other file of integration-tests/ may name than those that make and measure homes.
 const BELOW: [&str; 4] = ["skein_base", "skein_store", "skein_helpers", "skein_provider"];
@@ -86,7 +91,7 @@ fn is_of_disk(source: &Source) -> bool {
 
 pub(crate) fn server_from_outside() -> Wall {
     Wall {
-        why: "integration-tests see what a user sees: they start `skein_app_server::Server` from a `config` and \
+        why: "integration-tests see what a user sees: they start `skein_app_server::Server` from a `skein_config` and \
               talk to it over the wire; what needs the server's insides is a unit test in app-server/. The rooms fixture/ \
               and bench/ may use what a home looks like on disk: they make homes, and measure the store itself",
         bad: examples(&[
@@ -97,7 +102,7 @@ pub(crate) fn server_from_outside() -> Wall {
         good: examples(&[
             (
                 "integration-tests/src/a.rs",
-                "use skein_app_server::{Server, config::{ServerConfig, GuardProgram}};\nlet s: skein_app_server::Server;",
+                "use skein_app_server::Server; use skein_config::{ServerConfig, GuardProgram};\nlet s: skein_app_server::Server;",
             ),
             (
                 "integration-tests/src/fixture/a.rs",

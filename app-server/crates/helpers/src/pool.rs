@@ -15,7 +15,7 @@
 //!   one ends with its calls. An instance of one thread alone is not replaced.
 //! - After a change of the settings a lease whose key is still named stays, with the new policy; other leases are replaced. A call holds
 //!   its lease, so a process that no setting names any more ends with its last call, without its `linger`.
-//! - A reload with the same text of the file changes nothing (`config/origin.rs`). It starts failed helpers again, for all holders.
+//! - A reload with the same text of the file changes nothing (`crates/config/src/origin.rs`). It starts failed helpers again, for all holders.
 //! - A thread that leaves ends its own calls, also at an instance that others keep.
 
 use std::collections::BTreeMap;

@@ -50,8 +50,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
-use skein_app_server::config::ClientSettings;
 use skein_app_server::policy;
+use skein_config::ClientSettings;
 use skein_protocol::envelope::{self, Incoming};
 use skein_protocol::error::WireError;
 use skein_protocol::event::{

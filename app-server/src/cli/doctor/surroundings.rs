@@ -8,8 +8,8 @@ use std::path::Path;
 
 use rustix::fs::statvfs;
 use rustix::process::{Resource, getrlimit};
-use skein_app_server::config::{Flags, ServerConfig};
-use skein_app_server::policy::DEFAULT_PORT;
+use skein_config::policy::DEFAULT_PORT;
+use skein_config::{Flags, ServerConfig};
 use skein_helpers::{HelperSpec, StdioSpec, Transport};
 use skein_store::home::{Home, HomePaths, holder};
 

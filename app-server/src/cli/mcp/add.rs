@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use skein_app_server::config::edit::{EditMode, Present, SettingsFile};
+use skein_config::edit::{EditMode, Present, SettingsFile};
 use skein_helpers::{HelperSpec, HttpSpec, Secrets, StdioSpec, Transport};
 
 use super::super::outputs::HelperAddedOutcome;

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use skein_app_server::config::desktop::{self, Usable};
-use skein_app_server::config::edit::{EditMode, Present, SettingsFile};
+use skein_config::desktop::{self, Usable};
+use skein_config::edit::{EditMode, Present, SettingsFile};
 
 use super::super::outputs::{HelpersImportedOutcome, SkippedHelperLine, TakenHelper};
 use super::super::{home, out, print_json, print_line, say};

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use clap::Args;
 use serde_json::{Value, json};
-use skein_app_server::config::edit::{EditMode, SettingsFile};
-use skein_app_server::config::{Flags, ServerConfig, shown};
+use skein_config::edit::{EditMode, SettingsFile};
+use skein_config::{Flags, ServerConfig, shown};
 
 use super::super::out::quoted;
 use super::super::outputs::{HelperLine, Listing};

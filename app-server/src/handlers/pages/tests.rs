@@ -148,7 +148,7 @@ fn answer(history: &History) -> skein_protocol::thread::ThreadResumeResponse {
         crate::thread::views::response(history.settings(), thread, picture).into();
     let params: ThreadResumeParams =
         serde_json::from_value(serde_json::json!({ "threadId": THREAD })).unwrap();
-    pages::show(&mut response, history, &params, policy::ANSWER_BYTES);
+    pages::show(&mut response, history, &params, skein_config::policy::ANSWER_BYTES);
     response
 }
 

@@ -1,11 +1,11 @@
 //! The decision about who comes in: a pure function from door, head and facts to an admission or a refusal.
 
+use skein_config::access::{Admission, Door, Grant, Identity, WebOrigin};
+use skein_config::{Browser, LocalPrograms};
 use skein_protocol::access::Access;
 
 use super::head::{RequestHead, Sender};
 use super::refusal::{AccessRefusal, RefusalReason};
-use crate::access::{Admission, Door, Grant, Identity, WebOrigin};
-use crate::config::{Browser, LocalPrograms};
 
 /// The needs of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use nix::unistd::geteuid;
 use skein_base::system::peers::{self, SocketOwner, Unknown};
 use skein_base::tasks::BlockingPool;
+use skein_config::access::CredentialRefusal;
 use skein_helpers::{Caller, Helpers};
 
 use super::super::acceptor::{Peer, Visitor};
@@ -13,7 +14,6 @@ use super::super::routes::WebState;
 use super::admit::{AccessRules, Facts, HelperCaller, Need, User, asks_for_user};
 use super::head::RequestHead;
 use super::refusal::RefusalReason;
-use crate::access::CredentialRefusal;
 
 /// A user nobody knows.
 const UNKNOWN: (User, Option<u32>) = (User::Unknown, None);

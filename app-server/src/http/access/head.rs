@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use skein_config::access::{Door, SentSecret, WebOrigin};
 
 use super::refusal::{AccessRefusal, RefusalReason};
-use crate::access::{Door, SentSecret, WebOrigin};
 
 /// The subprotocol of a client that sends its credential with the handshake. The server selects it in the answer.
 pub(crate) const SUBPROTOCOL: &str = "skein.v1";

@@ -3,8 +3,7 @@
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-
-use crate::access::WebOrigin;
+use skein_config::access::WebOrigin;
 
 /// Headers of every answer that does not have its own.
 const ALL: [(HeaderName, &str); 6] = [

@@ -22,12 +22,12 @@ use head::RequestHead;
 pub(crate) use head::SUBPROTOCOL;
 pub(crate) use limiter::{PeerKey, RefusalLog, WrongCredentials};
 pub(crate) use refusal::{AccessRefusal, RefusalReason};
+use skein_config::access::{Admission, WebOrigin};
+use skein_config::{LocalPrograms, ServerConfig};
 
 use self::facts::Gathered;
 use super::acceptor::Visitor;
 use super::routes::{self, WebState};
-use crate::access::{Admission, WebOrigin};
-use crate::config::{LocalPrograms, ServerConfig};
 
 /// The sender of a request, as counts and logs of refusals know it.
 #[derive(Debug, Clone)]

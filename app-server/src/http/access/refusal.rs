@@ -3,8 +3,8 @@
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+use skein_config::access::WebOrigin;
 
-use crate::access::WebOrigin;
 use crate::policy;
 
 /// Why a request does not pass. The words are part of the interface.

@@ -3,14 +3,16 @@
 mod fuzz;
 
 use axum::http::{HeaderMap, HeaderName, Request};
+use skein_config::access::{
+    Admission, CredentialKind, Door, Grant, Identity, OriginPattern, SentSecret, WebOrigin,
+};
+use skein_config::{Browser, LocalPrograms};
 use skein_protocol::access::Access;
 use uuid::Uuid;
 
 use super::admit::{AccessRules, Facts, HelperCaller, Need, User, admit, asks_for_user};
 use super::head::{RequestHead, Sender};
 use super::refusal::RefusalReason;
-use crate::access::{Admission, CredentialKind, Door, Grant, Identity, OriginPattern, SentSecret, WebOrigin};
-use crate::config::{Browser, LocalPrograms};
 
 const DOORS: [Door; 3] = [Door::Unix, Door::Loopback, Door::Remote];
 const NEEDS: [Need; 8] = [

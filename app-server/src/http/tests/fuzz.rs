@@ -11,6 +11,8 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use skein_base::clock::Clock;
 use skein_base::tasks::Tasks;
+use skein_config::LocalPrograms;
+use skein_config::access::{Credentials, NewToken, Secret};
 use skein_protocol::access::Access;
 use skein_protocol::error::WireError;
 use skein_protocol::ids::ThreadId;
@@ -28,8 +30,6 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, O
 
 use super::super::acceptor::Peer;
 use super::super::{Accept, Acceptor, WebState, routes};
-use crate::access::{Credentials, NewToken, Secret};
-use crate::config::LocalPrograms;
 use crate::fuzz::{Corpus, MESSAGES, ROUNDS, heads, play_rounds};
 use crate::handlers;
 use crate::thread::actor::tests::bench::Bench;

@@ -21,7 +21,6 @@ use super::log::Log;
 use super::open_questions::Wants;
 use super::questions::NewQuestion;
 use super::{Child, settings};
-use crate::config;
 use crate::thread::questions::Refusal;
 use crate::thread::{Approved, Context, views};
 use crate::turn::Answered;
@@ -178,7 +177,7 @@ pub(super) fn keep_approval(
 pub(super) fn warn_of_approval(log: &mut Log, (server, tool): &ToolOf, why: &str) {
     let summary =
         format!("tool {tool:?} of helper {server:?} is allowed only until this thread is unloaded: {why}");
-    let path = log.config().home.join(config::FILE).display().to_string();
+    let path = log.config().home.join(skein_config::FILE).display().to_string();
     let params = ConfigWarningNotification { details: None, path: Some(path), range: None, summary };
     let notice = log.notice::<ConfigWarning>(&params);
     log.put(notice);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use skein_config::{ConfigErrors, Overrides, ServerConfig};
 use skein_helpers::{HelperEvent, HelperQuestion, HelperSet, HelperSpec, Transport};
 use skein_protocol::event::{HelperMoment, McpServerStatusUpdatedNotification};
 use skein_protocol::helper::McpServerStartupState;
@@ -16,7 +17,6 @@ use tokio::sync::mpsc;
 
 use super::consent::Lasts;
 use super::open_questions::Audience;
-use crate::config::{ConfigErrors, Overrides, ServerConfig};
 use crate::thread::subscribers::Subscribers;
 use crate::thread::{Context, views};
 use crate::turn::approval::Hints;
@@ -317,9 +317,9 @@ pub(super) fn status_of(thread: ThreadId, event: HelperEvent) -> McpServerStatus
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use skein_config::helpers_from_thread_config;
 
     use super::*;
-    use crate::config::helpers_from_thread_config;
 
     /// The `config` of a request that names this model and one helper with this command.
     fn named(model: &str, command: &str) -> Overrides {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use skein_config::{ConfigErrors, Overrides, helpers_from_thread_config, secrets};
 use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use skein_store::history::History;
@@ -13,7 +14,6 @@ use super::fork::Copy;
 use super::log::Send;
 use super::turns::record_closing;
 use super::{Child, Owner, settings};
-use crate::config::{ConfigErrors, Overrides, helpers_from_thread_config, secrets};
 use crate::thread::Context;
 use crate::thread::command::Command;
 use crate::thread::error::ThreadError;

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use skein_base::clock::WallMs;
+use skein_config::ServerConfig;
 use skein_protocol::event::ThreadStatusChangedNotification;
 use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
@@ -19,7 +20,6 @@ use skein_store::rollout::record::RecordBody;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::config::ServerConfig;
 use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::thread::error::ThreadError;

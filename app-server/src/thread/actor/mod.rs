@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skein_base::tasks::TaskGroup;
+use skein_config::{RunningOrphans, ServerConfig};
 use skein_helpers::{ExitReport, HelperEvent, HelperQuestion};
 use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::notifications::McpServerStartupStatusUpdated;
@@ -18,7 +19,6 @@ use super::event::{Counts, Event};
 use super::machine::{Machine, Policy};
 use super::registry::{GivenAnswer, OwnerSlot};
 use super::writer::Written;
-use crate::config::{RunningOrphans, ServerConfig};
 use crate::policy;
 use crate::thread::Context;
 use crate::turn::Report;

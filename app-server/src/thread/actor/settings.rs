@@ -1,6 +1,7 @@
 //! The thread's settings: requests that change them, and the records of changes.
 
 use serde_json::{Value, json};
+use skein_config::Overrides;
 use skein_protocol::JsonObject;
 use skein_protocol::event::ThreadSettingsUpdatedNotification;
 use skein_protocol::notifications::ThreadSettingsUpdated;
@@ -20,7 +21,6 @@ use skein_store::rollout::record::{ItemsInjected, RecordBody, StoredSettings, Th
 use super::helper_side::HelperSide;
 use super::log::Log;
 use super::waiters::Waiters;
-use crate::config::{self, Overrides};
 use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::thread::{directory, views};
@@ -191,7 +191,7 @@ fn notify(log: &mut Log, helpers: &HelperSide) {
 
 /// Applies the `config` of a request first, then its params. The handler has refused an unusable `config`.
 fn take(settings: &mut StoredSettings, given: Given) {
-    let named = given.config.as_ref().map(config::helpers_from_thread_config);
+    let named = given.config.as_ref().map(skein_config::helpers_from_thread_config);
     if let Some(Ok(named)) = named {
         take(settings, (&named).into());
     }

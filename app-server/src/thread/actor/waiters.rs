@@ -120,10 +120,10 @@ impl Waiters {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use skein_config::Overrides;
     use skein_protocol::ids::ThreadId;
 
     use super::*;
-    use crate::config::Overrides;
     use crate::outbox::reply::Reply;
     use crate::outbox::{Outbox, OutboxLimits};
     use crate::thread::command::Relocate;

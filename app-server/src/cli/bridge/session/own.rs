@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
-use skein_app_server::config::ClientSettings;
+use skein_config::ClientSettings;
 use skein_protocol::ids::RequestId;
 
 use super::names::RawRequest;

@@ -2,14 +2,14 @@
 
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use skein_config::access::{Admission, CredentialKind, Door, Grant, OriginPattern, WebOrigin};
+use skein_config::{Browser, LocalPrograms};
 use skein_protocol::access::Access;
 use uuid::Uuid;
 
 use super::super::admit::{AccessRules, Facts, HelperCaller, Need, User, admit};
 use super::super::head::RequestHead;
 use super::super::refusal::RefusalReason;
-use crate::access::{Admission, CredentialKind, Door, Grant, OriginPattern, WebOrigin};
-use crate::config::{Browser, LocalPrograms};
 use crate::fuzz::{Corpus, heads, play_rounds};
 use crate::http::routes;
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use skein_config::access::{Admission, Door};
 use skein_protocol::access::Access;
 use skein_protocol::error::WireError;
 use skein_protocol::ids::ThreadId;
@@ -22,7 +23,6 @@ use skein_protocol::thread::ThreadResumeResponse;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::access::{Admission, Door};
 use crate::handlers;
 use crate::router::Router;
 use crate::router::session::ClientSession;

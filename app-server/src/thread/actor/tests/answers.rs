@@ -1,12 +1,12 @@
 //! Records are on disk before clients receive their events.
 
+use skein_config::Durability;
 use skein_protocol::notifications::{ItemCompleted, ThreadNameUpdated, TurnCompleted, TurnStarted};
 use skein_protocol::thread::ThreadResumeResponse;
 use skein_protocol::turn::{TurnItemsView, TurnStartResponse};
 use skein_store::rollout::file::fault::Op;
 
 use super::*;
-use crate::config::Durability;
 use crate::thread::subscribers::Role;
 
 /// Waits until the held operation has begun.

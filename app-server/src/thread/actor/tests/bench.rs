@@ -9,6 +9,8 @@ use skein_base::clock::Clock;
 use skein_base::counters::ServerCounters;
 use skein_base::home_tag::HomeTag;
 use skein_base::tasks::Tasks;
+use skein_config::access::Credentials;
+use skein_config::{ServerConfig, SharedConfig};
 use skein_helpers::testing::{Fakes, Tools};
 use skein_helpers::{Containment, GuardExecutable, Helpers, HostOptions};
 use skein_protocol::ids::{ConnectionId, ThreadId};
@@ -26,9 +28,8 @@ use tokio::sync::mpsc;
 
 use super::client::Client;
 use super::model::{Listener, Puppet, Strings};
-use crate::access::Credentials;
 use crate::app::{App, ServedAt};
-use crate::config::{ServerConfig, SharedConfig};
+use crate::approved;
 use crate::memory::{Freed, MemoryPressure};
 use crate::outbox::OutboxLimits;
 use crate::repair::StartupRepair;
@@ -38,7 +39,6 @@ use crate::thread::gaps::Gaps;
 use crate::thread::questions::QuestionNumbers;
 use crate::thread::registry::Registry;
 use crate::thread::subscribers::{ClientWishes, Subscribers};
-use crate::{approved, policy};
 
 /// Bound on failure of a wait. On paused time it passes at once when nothing else can happen; it is longer than
 /// every grace.
@@ -369,7 +369,7 @@ fn tuned(tune: impl FnOnce(&mut ServerConfig)) -> ServerConfig {
     // The context before the conversation has its own tests.
     (config.context.environment, config.context.doc_bytes) = (false, 0);
     // So has the warning about an unknown model.
-    config.every_model.window = Some(policy::CONTEXT_WINDOW);
+    config.every_model.window = Some(skein_config::policy::CONTEXT_WINDOW);
     tune(&mut config);
     config
 }

@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
+use skein_config::{Overrides, helpers_from_thread_config};
 use skein_protocol::access::Access;
 use skein_protocol::approval::{
     DynamicToolCallResponse, ToolRequestUserInputAnswer, ToolRequestUserInputResponse,
@@ -25,7 +26,6 @@ use skein_protocol::thread::{
 use skein_protocol::turn::{TurnStartParams, TurnStartResponse, UserInput};
 
 use super::message::Message;
-use crate::config::{Overrides, helpers_from_thread_config};
 use crate::outbox::reply::Reply;
 use crate::outbox::{CloseReason, Outbox, OutboxLimits, WriterAction};
 use crate::thread::Context;

@@ -12,7 +12,6 @@ use skein_provider::{ModelEvent, ProviderError, TokenUsage};
 
 use super::conversations::{listening, prompt, text};
 use super::*;
-use crate::policy;
 
 /// A context of so few tokens that an answer of `FULL` fills it.
 fn narrow() -> Bench {
@@ -315,7 +314,7 @@ async fn of_a_long_last_message_a_summary_keeps_the_beginning_and_the_end() {
 
 #[tokio::test(start_paused = true)]
 async fn clients_receive_the_window_that_decides_on_compactions() {
-    for (bench, window) in [(listening(), policy::CONTEXT_WINDOW), (narrow(), 1_000)] {
+    for (bench, window) in [(listening(), skein_config::policy::CONTEXT_WINDOW), (narrow(), 1_000)] {
         let (mut client, thread) = bench.started().await;
         bench.listener.will_say(Ok(vec![text("well"), ModelEvent::Usage(TokenUsage::default())]));
         client.turn(thread, "one").await;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use skein_config::access::{Admission, Door};
 use skein_helpers::HelperSpec;
 use skein_protocol::methods::{
     McpServerStatusList, McpServerToolCall, ThreadLoadedList, ThreadNameSet, ThreadRead, TurnInterrupt,
@@ -18,7 +19,6 @@ use skein_protocol::turn::{TurnStartResponse, TurnStatus};
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::access::{Admission, Door};
 use crate::router::session::ClientSession;
 use crate::router::{Router, StoreJob};
 use crate::thread::actor::Owner;

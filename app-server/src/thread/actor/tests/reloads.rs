@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use skein_config::{ConfigErrors, ServerConfig};
 use skein_protocol::notifications::ConfigWarning;
 
 use super::*;
-use crate::config::{ConfigErrors, ServerConfig};
 use crate::reload;
 
 /// The settings of the bench, changed.

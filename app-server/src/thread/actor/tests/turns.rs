@@ -1,6 +1,7 @@
 //! Turns: answers, steers, interrupts and panics.
 
 use serde_json::json;
+use skein_config::{ModelConfig, ServerConfig};
 use skein_protocol::item::ThreadItemBody;
 use skein_protocol::methods::ThreadResume;
 use skein_protocol::notifications::{
@@ -11,7 +12,6 @@ use skein_protocol::turn::{TurnStartResponse, TurnStatus};
 
 use super::model::PANIC;
 use super::*;
-use crate::config::{ModelConfig, ServerConfig};
 use crate::reload;
 use crate::thread::actor::Owner;
 use crate::thread::event::Force;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use skein_config::RunningOrphans;
 use skein_protocol::extension::{SkeinThreadUnloadResponse, UnloadOutcome};
 use skein_protocol::notifications::{ThreadClosed, ThreadNameUpdated, ThreadStatusChanged, TurnCompleted};
 use skein_protocol::thread::{ThreadResumeResponse, ThreadStatus};
 use skein_protocol::turn::{TurnStartResponse, TurnStatus};
 
 use super::*;
-use crate::config::RunningOrphans;
 use crate::thread::event::Force;
 use crate::thread::subscribers::Role;
 

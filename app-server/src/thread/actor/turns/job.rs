@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use skein_base::tasks::TaskGroup;
+use skein_config::{ModelTerms, ServerConfig};
 use skein_protocol::ids::{EventSeq, TurnId};
 use skein_protocol::settings::ModeKind;
 use skein_protocol::turn::TurnStartParams;
@@ -16,7 +17,6 @@ use super::super::helper_side::HelperSide;
 use super::super::log::Log;
 use super::super::settings::{self, instructions};
 use super::{Child, Ending, Owner, RunningTurn, TurnState, items};
-use crate::config::{ModelTerms, ServerConfig};
 use crate::thread::machine::Persistence;
 use crate::thread::outgoing::Outgoing;
 use crate::turn::conversation_cache::Slot;

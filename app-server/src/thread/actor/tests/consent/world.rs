@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
+use skein_config::ServerConfig;
 use skein_helpers::testing::{Fakes, Tools};
 use skein_helpers::{HelperSpec, Isolation};
 use skein_protocol::error::WireError;
@@ -15,7 +16,6 @@ use super::super::bench::Bench;
 use super::super::client::Client;
 use super::super::message::Message;
 use super::rules::{Hints, Mode, Policy, need_no_answer};
-use crate::config::ServerConfig;
 use crate::reload;
 use crate::thread::command::Edit;
 use crate::thread::event::Force;

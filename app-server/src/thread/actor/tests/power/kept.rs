@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use skein_config::Durability;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use skein_protocol::notifications::{TurnCompleted, TurnStarted};
 use skein_protocol::table::Notification;
@@ -12,7 +13,6 @@ use skein_store::rollout::RolloutStore;
 
 use super::super::{Bench, Client, Message};
 use super::machine::{Loss, Witness};
-use crate::config::Durability;
 use crate::thread::events::Replayer;
 
 /// Events as texts, by number.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use skein_config::Durability;
 use skein_protocol::ids::ThreadId;
 use skein_store::home::{Home, Term};
 use skein_store::rollout::file::fault::{Fails, FaultLayer, Op};
@@ -15,7 +16,6 @@ use super::super::{Bench, Client};
 use super::kept::Kept;
 use super::returns;
 use super::scripts::Script;
-use crate::config::Durability;
 use crate::thread::events::view::EventView;
 
 /// The cause of an end.

@@ -11,9 +11,8 @@ mod returns;
 mod scripts;
 
 use machine::{Comes, End, Loss, Machine};
+use skein_config::Durability;
 use skein_store::rollout::file::fault::{Fails, Op};
-
-use crate::config::Durability;
 
 const LOSSES: [Loss; 4] =
     [Loss::Kill, Loss::Power(Comes::Nothing), Loss::Power(Comes::Some), Loss::Power(Comes::Everything)];

@@ -1,0 +1,340 @@
+//! The credentials of one server: tickets in memory, sessions and tokens in `access.json`.
+//!
+//! The lock of the state is held for moments and never across a wait. Writing the file takes a second lock, so that an
+//! older state never replaces a newer one.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use skein_base::clock::{Clock, WallMs};
+use skein_base::tasks::{BlockingPool, Tasks};
+use skein_protocol::access::Access;
+use skein_protocol::extension::CredentialDetail;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use self::state::CredentialState;
+use super::file::{self, AccessFile, CredentialEnd, Stored, StoredKind};
+use super::secret::is_well_formed;
+use super::{
+    AccessError, CredentialKind, Digest, Door, Grant, RedeemError, Secret, TicketTerms, TooManyTickets,
+    WebOrigin,
+};
+use crate::policy;
+
+mod change;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use change::{CredentialError, NewToken};
+
+/// The id of the token of `--ws-auth`, which no list has.
+const CAPABILITY: Uuid = Uuid::nil();
+
+/// The credentials of a home. One value for each server, or for a program that has the home.
+#[derive(Debug)]
+pub struct Credentials {
+    path: PathBuf,
+    clock: Clock,
+    /// The two clocks at the start.
+    started: (WallMs, Instant),
+    capability: Option<Digest>,
+    state: Mutex<CredentialState>,
+    /// The revision in the file. Its lock is held while the file is written.
+    saved: Mutex<u64>,
+    /// Notified when a credential ends.
+    ended: Notify,
+    /// Notified when the file is older than the state.
+    unsaved: Notify,
+}
+
+/// Why a secret gives no access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialRefusal {
+    /// It has not the form of a secret.
+    Malformed,
+    /// Nobody knows it.
+    Unknown,
+    /// Its time is over.
+    Expired,
+    /// A user has revoked it.
+    Revoked,
+    /// It is an open ticket, which is good in another place. The try does not use it up.
+    Ticket,
+}
+
+/// The page that redeems a ticket.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// The origin that it came from.
+    pub origin: WebOrigin,
+    /// The label of the session, such as the name of the browser.
+    pub name: String,
+}
+
+/// A new session.
+pub struct Redeemed {
+    pub secret: Secret,
+    pub grant: Grant,
+    pub expires_at: WallMs,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Each change is whole before anything can panic.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Credentials {
+    /// Reads the credentials of a home from this file, which may be missing. Blocks.
+    ///
+    /// # Errors
+    /// [`AccessError`]; the file is unchanged.
+    pub fn open(path: &Path, clock: Clock) -> Result<Self, AccessError> {
+        let started = (clock.wall(), clock.now());
+        let mut state = CredentialState::of(AccessFile::read(path)?, started.0);
+        state.expire(started.0);
+        Ok(Self {
+            path: path.to_owned(),
+            clock,
+            started,
+            capability: None,
+            state: Mutex::new(state),
+            saved: Mutex::new(0),
+            ended: Notify::new(),
+            unsaved: Notify::new(),
+        })
+    }
+
+    /// Accepts the token of `--ws-auth`, too, with the access `admin`.
+    #[must_use]
+    pub fn with_capability(self, token: Option<Digest>) -> Self {
+        Self { capability: token, ..self }
+    }
+
+    /// Whether other users can read the file.
+    pub fn is_open_to_others(&self) -> bool {
+        file::is_open_to_others(&self.path)
+    }
+
+    /// Makes a ticket with this access, for a request at this door. `maker` is the credential of the request, if it had
+    /// one. Returns the ticket and its expiry.
+    ///
+    /// # Errors
+    /// [`TooManyTickets`].
+    pub fn create_ticket(
+        &self,
+        access: Access,
+        door: Door,
+        maker: Option<Uuid>,
+    ) -> Result<(Secret, WallMs), TooManyTickets> {
+        let secret = Secret::generate()?;
+        let now = self.now();
+        let mut state = self.current(now);
+        let maker = maker.filter(|maker| *maker != CAPABILITY);
+        let mut not_after = None;
+        let mut access = access;
+        if let Some(maker) = maker {
+            let maker = state.with_id(maker).ok_or(TooManyTickets::MakerEnded)?;
+            access = access.min(maker.scope);
+            not_after = maker.expires_at;
+            let maker = maker.id;
+            if state.has_many_tickets(maker, self.clock.now()) {
+                return Err(TooManyTickets::OpenOfBearer);
+            }
+        }
+        let terms = TicketTerms { access, made_at: door, made_by: maker, not_after };
+        state.tickets.add(secret.digest(), terms, self.clock.now())?;
+        Ok((secret, WallMs(now.0.saturating_add(state::millis(policy::TICKET_LIFE)))))
+    }
+
+    /// Uses a ticket up and makes a session of it. Of two at once, one gets the session. The session is in memory when
+    /// this returns; [`Credentials::write`] waits until it is in the file.
+    ///
+    /// # Errors
+    /// [`RedeemError`].
+    pub fn redeem(&self, ticket: &str, session: NewSession) -> Result<Redeemed, RedeemError> {
+        let secret = Secret::generate()?;
+        let now = self.now();
+        let mut state = self.current(now);
+        let terms = state.tickets.take(&Digest::of(ticket), self.clock.now())?;
+        if state.make_room(terms.made_by, now) {
+            self.ended.notify_waiters();
+            // It may have made room itself, or stand below the one that did.
+            if terms.made_by.is_some_and(|maker| state.with_id(maker).is_none()) {
+                return Err(RedeemError::Unknown);
+            }
+        }
+        let stored = Stored {
+            id: self.clock.new_id(),
+            kind: StoredKind::Session,
+            name: session.name.chars().take(policy::CREDENTIAL_NAME).collect(),
+            sha256: secret.digest(),
+            origin: Some(session.origin),
+            scope: terms.access,
+            same_user: terms.same_user(),
+            made_by: terms.made_by,
+            created_at: now,
+            first_used_at: Some(now),
+            last_used_at: Some(now),
+            expires_at: terms.not_after,
+        };
+        let (grant, end) = (stored.grant(), stored.end());
+        state.add(stored);
+        drop(state);
+        self.unsaved.notify_one();
+        Ok(Redeemed { secret, grant, expires_at: end.unwrap_or(now) })
+    }
+
+    /// Finds the credential with this secret. The caller compares origin and user. Changes nothing: a request that passes
+    /// is a use, which [`Credentials::record_use`] records.
+    ///
+    /// # Errors
+    /// [`CredentialRefusal`].
+    pub fn check(&self, secret: &str) -> Result<Grant, CredentialRefusal> {
+        let digest = Digest::of(secret);
+        if self.capability == Some(digest) {
+            return Ok(Grant {
+                id: CAPABILITY,
+                kind: CredentialKind::Capability,
+                name: "--ws-auth".to_owned(),
+                access: Access::Admin,
+                origin: None,
+                same_user: false,
+            });
+        }
+        if !is_well_formed(secret) {
+            return Err(CredentialRefusal::Malformed);
+        }
+        let now = self.now();
+        let mut state = self.current(now);
+        if let Some(found) = state.stored.iter().find(|credential| credential.sha256 == digest) {
+            return Ok(found.grant());
+        }
+        match state.end_of(&digest) {
+            Some(CredentialEnd::Revoked) => Err(CredentialRefusal::Revoked),
+            Some(CredentialEnd::Expired) => Err(CredentialRefusal::Expired),
+            None if state.tickets.is_open(&digest, self.clock.now()) => Err(CredentialRefusal::Ticket),
+            None => Err(CredentialRefusal::Unknown),
+        }
+    }
+
+    /// Records a use of a credential, which extends a session.
+    pub fn record_use(&self, id: Uuid) {
+        let now = self.now();
+        let mut state = self.current(now);
+        if let Some(at) = state.position(|credential| credential.id == id)
+            && state.touch(at, now)
+        {
+            self.unsaved.notify_one();
+        }
+    }
+
+    /// The expiry of a credential, as known now; `None` if it has none.
+    pub fn expiry(&self, id: Uuid) -> Option<WallMs> {
+        self.current(self.now()).with_id(id).and_then(Stored::end)
+    }
+
+    /// Resolves when this credential is revoked or expires. A connection that waits here uses its session, which does
+    /// not expire meanwhile.
+    pub async fn ended(&self, id: Uuid) -> CredentialEnd {
+        if id == CAPABILITY {
+            return std::future::pending().await;
+        }
+        loop {
+            // Created before the look, so that no end is missed between them.
+            let ended = self.ended.notified();
+            let next = match self.next_look(id) {
+                Ok(next) => next,
+                Err(end) => return end,
+            };
+            tokio::select! {
+                () = ended => {}
+                () = tokio::time::sleep(next) => {}
+            }
+        }
+    }
+
+    /// The time until the next look at a credential in use.
+    fn next_look(&self, id: Uuid) -> Result<Duration, CredentialEnd> {
+        let now = self.now();
+        let mut state = self.current(now);
+        let Some(at) = state.position(|credential| credential.id == id) else {
+            return Err(state.end_of_id(id));
+        };
+        if state.touch(at, now) {
+            self.unsaved.notify_one();
+        }
+        let end = state.stored.get(at).and_then(Stored::end);
+        let left = end.map_or(Duration::MAX, |end| {
+            Duration::from_millis(u64::try_from(end.0.saturating_sub(now.0)).unwrap_or_default())
+        });
+        Ok(left.min(policy::CREDENTIAL_LOOK))
+    }
+
+    /// All sessions and tokens that have not ended, the oldest first.
+    pub fn list(&self) -> Vec<CredentialDetail> {
+        self.current(self.now()).stored.iter().map(Stored::detail).collect()
+    }
+
+    /// Brings the file up to date on a thread for blocking work. Returns when all earlier changes are on disk. A failure
+    /// is in the log, and the next change tries again.
+    pub async fn write(self: &Arc<Self>, tasks: &Tasks) {
+        let own = Arc::clone(self);
+        let written = tasks.blocking("credentials", BlockingPool::Sync, move || own.save()).await;
+        if let Ok(Err(error)) = written {
+            tracing::error!(%error, "sessions and uses of credentials are not written; they are lost when the server ends");
+        }
+    }
+
+    /// Keeps the file up to date until `stop`.
+    pub async fn keep(self: Arc<Self>, tasks: Tasks, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = self.unsaved.notified() => {}
+                () = stop.cancelled() => break,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(policy::CREDENTIAL_WRITE) => {}
+                () = stop.cancelled() => break,
+            }
+            self.write(&tasks).await;
+        }
+        self.write(&tasks).await;
+    }
+
+    /// Writes the file if it is older than the state. Blocks.
+    fn save(&self) -> Result<(), AccessError> {
+        let mut saved = locked(&self.saved);
+        let (revision, file) = {
+            let state = locked(&self.state);
+            (state.revision, state.file())
+        };
+        if revision != *saved {
+            file.write(&self.path)?;
+            *saved = revision;
+        }
+        Ok(())
+    }
+
+    /// The wall clock, which goes on while the system's is set back. The monotonic clock alone would stand still while
+    /// the machine sleeps.
+    fn now(&self) -> WallMs {
+        let (wall, instant) = self.started;
+        let passed = self.clock.now().saturating_duration_since(instant);
+        self.clock.wall().max(WallMs(wall.0.saturating_add(state::millis(passed))))
+    }
+
+    /// The state without credentials whose time is over.
+    fn current(&self, now: WallMs) -> MutexGuard<'_, CredentialState> {
+        let mut state = locked(&self.state);
+        if state.expire(now) {
+            self.ended.notify_waiters();
+            self.unsaved.notify_one();
+        }
+        state
+    }
+}

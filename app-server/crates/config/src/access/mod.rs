@@ -1,0 +1,30 @@
+//! Identity and rights: web origins, credentials, and the admission that a connection keeps. The room opens no socket;
+//! `http/access` asks it for each request.
+
+mod admission;
+mod admitted;
+mod capability;
+mod credentials;
+mod digest;
+mod file;
+mod origin;
+mod refusals;
+mod roots;
+mod secret;
+mod strictness;
+mod tickets;
+
+pub use admission::{Admission, CredentialKind, Door, Grant, Identity};
+pub use admitted::{AdmittedConnection, AdmittedConnections};
+pub use capability::{TokenFileError, read_token_file};
+pub use credentials::{CredentialError, CredentialRefusal, Credentials, NewSession, NewToken};
+pub use digest::{BadDigest, Digest};
+pub(crate) use file::AccessFile;
+pub use file::{AccessError, CredentialEnd, is_open_to_others};
+pub use origin::{BadOrigin, OriginPattern, WebOrigin, origin_command};
+pub use refusals::{Refusals, RefusedOrigin};
+pub use roots::contain;
+pub use secret::{Secret, SentSecret};
+pub use strictness::{Consent, confines, is_looser};
+pub(crate) use tickets::TicketTerms;
+pub use tickets::{RedeemError, TooManyTickets};
