@@ -253,6 +253,13 @@ pub(crate) const EXPORT_PAGE: usize = 1_000;
 /// Bytes of a goal: each change is a record and a notification with all of it. Origin: guess; some pages.
 pub(crate) const GOAL_BYTES: usize = 16 << 10;
 
+// --- the queue of a thread ---
+
+/// Messages of a queue. Origin: guess; more than a person plans ahead, and little to list.
+pub(crate) const QUEUE_MESSAGES: usize = 100;
+/// Bytes of the inputs of a queue, as JSON. A loaded thread has them in memory. Origin: guess; some images.
+pub(crate) const QUEUE_BYTES: usize = 4 << 20;
+
 // --- feedback ---
 
 /// Bytes of one user's report. Origin: guess; more than a person writes.

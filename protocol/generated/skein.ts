@@ -92,6 +92,25 @@ export type Methods = {
    */
   "thread/compact/start": { params: ThreadCompactStartParams; result: ThreadCompactStartResponse };
   /**
+   * Adds a message to a thread's queue, loaded or not. It becomes a turn when the turns and messages before it are
+   * done: at once if the thread is idle and nothing waits. The same `clientUserMessageId` and input again add
+   * nothing. A queue has at most 100 messages and 4 MiB of input.
+   */
+  "thread/queue/add": { params: ThreadQueueAddParams; result: ThreadQueueAddResponse };
+  /** The messages of a thread's queue in their order, without loading it. */
+  "thread/queue/list": { params: ThreadQueueListParams; result: ThreadQueueListResponse };
+  /** Replaces the input of a message in the queue, loaded or not. Missing metadata stays. */
+  "thread/queue/update": { params: ThreadQueueUpdateParams; result: ThreadQueueUpdateResponse };
+  /** Removes a message from the queue, loaded or not. `deleted` is false if the queue does not have the message. */
+  "thread/queue/delete": { params: ThreadQueueDeleteParams; result: ThreadQueueDeleteResponse };
+  /** Puts messages of the queue in this order, loaded or not. The others keep their order behind them. */
+  "thread/queue/reorder": { params: ThreadQueueReorderParams; result: ThreadQueueReorderResponse };
+  /**
+   * Begins a turn with a message of the queue, or with the first, and ends the hold of an interrupted or failed
+   * turn. Refused while a turn runs. A message that has become a turn already is answered with that turn.
+   */
+  "thread/queue/start": { params: ThreadQueueStartParams; result: ThreadQueueStartResponse };
+  /**
    * Archives a thread: its turn is interrupted, the thread is unloaded, its subscriptions end, and only the
    * archived list shows it. It can still be read and resumed, and stays archived.
    */
@@ -268,6 +287,8 @@ export type Notifications = {
   "thread/goal/updated": ThreadGoalUpdatedNotification;
   /** A thread's goal was removed. */
   "thread/goal/cleared": ThreadGoalClearedNotification;
+  /** A thread's queue has changed: `thread/queue/list` has it. */
+  "thread/queue/changed": ThreadQueueChangedNotification;
   /** Turns were removed from the history: read it again, or drop the turns that `skein` names. */
   "thread/reverted": ThreadRevertedNotification;
   /** A turn began. */
@@ -509,6 +530,14 @@ export type Reason =
   | "otherFile"
   /** Another turn runs than the one that the request names; see `activeTurnId`. */
   | "otherTurn"
+  /** No message waits in the queue, so none can be started. */
+  | "queueEmpty"
+  /** The queue has its most messages or bytes. Start or delete one first. */
+  | "queueFull"
+  /** The queue does not have this message. `turnId` says that it became that turn. */
+  | "queuedGone"
+  /** An order of the queue names a message twice. */
+  | "queuedTwice"
   /** The read state has changed; see `readState`. */
   | "readStateConflict"
   /** Too many requests of this connection wait already. */
@@ -549,6 +578,8 @@ export type Reason =
   | "toolNotOffered"
   /** The tool did not answer within its `tool_timeout_sec`. */
   | "toolTimedOut"
+  /** A turn runs, and the message can begin one only behind it. */
+  | "turnRuns"
   /** `lastTurnId` and `beforeTurnId` exclude each other. */
   | "twoBounds"
   /** The thread has no helper with this name. */
@@ -2385,6 +2416,14 @@ export type ProviderSettings = {
   type: "gcp";
 };
 
+/** A message that waits. Its id is the id of the turn that it becomes. */
+export type QueuedSubmission = {
+  clientUserMessageId: string;
+  id: TurnId;
+  input: UserInput[];
+  responsesapiClientMetadata: { [key: string]: string } | null;
+};
+
 /** The limit that is reached. */
 export type RateLimitReachedType = "rate_limit_reached" | "workspace_owner_credits_depleted" | "workspace_member_credits_depleted" | "workspace_owner_usage_limit_reached" | "workspace_member_usage_limit_reached";
 
@@ -3664,6 +3703,81 @@ export type ThreadPicture = {
   epoch: Epoch;
   /** The last included number. */
   seq: EventSeq;
+};
+
+/** Params of `thread/queue/add`. */
+export type ThreadQueueAddParams = {
+  clientUserMessageId: string;
+  input: UserInputParam[];
+  responsesapiClientMetadata?: { [key: string]: string } | null;
+  threadId: ThreadId;
+};
+
+/** Response of `thread/queue/add`. */
+export type ThreadQueueAddResponse = {
+  queuedSubmission: QueuedSubmission;
+};
+
+/** Params of `thread/queue/changed`. */
+export type ThreadQueueChangedNotification = {
+  threadId: ThreadId;
+};
+
+/** Params of `thread/queue/delete`. */
+export type ThreadQueueDeleteParams = {
+  queuedSubmissionId: TurnId;
+  threadId: ThreadId;
+};
+
+/** Response of `thread/queue/delete`. */
+export type ThreadQueueDeleteResponse = {
+  deleted: boolean;
+};
+
+/** Params of `thread/queue/list`. */
+export type ThreadQueueListParams = {
+  cursor?: string | null;
+  limit?: number | null;
+  threadId: ThreadId;
+};
+
+/** Response of `thread/queue/list`. */
+export type ThreadQueueListResponse = {
+  data: QueuedSubmission[];
+  nextCursor: string | null;
+};
+
+/** Params of `thread/queue/reorder`. */
+export type ThreadQueueReorderParams = {
+  queuedSubmissionIds: TurnId[];
+  threadId: ThreadId;
+};
+
+/** Response of `thread/queue/reorder`. */
+export type ThreadQueueReorderResponse = { [key: string]: unknown };
+
+/** Params of `thread/queue/start`. */
+export type ThreadQueueStartParams = {
+  queuedSubmissionId?: TurnId | null;
+  threadId: ThreadId;
+};
+
+/** Response of `thread/queue/start`. */
+export type ThreadQueueStartResponse = {
+  turn: Turn;
+};
+
+/** Params of `thread/queue/update`. */
+export type ThreadQueueUpdateParams = {
+  input: UserInputParam[];
+  queuedSubmissionId: TurnId;
+  responsesapiClientMetadata?: { [key: string]: string } | null;
+  threadId: ThreadId;
+};
+
+/** Response of `thread/queue/update`. */
+export type ThreadQueueUpdateResponse = {
+  queuedSubmission: QueuedSubmission;
 };
 
 /** Params of `thread/read`. */

@@ -61,15 +61,6 @@ pub const DECLINED: &[Declined] = &[
         "nothing is paused by a question: without tool_timeout_sec no call of a tool has a limit",
     ),
     not_yet("thread/decrement_elicitation", "belongs to thread/increment_elicitation"),
-    not_yet(
-        "thread/queue/add",
-        "inputs cannot wait in a queue yet; turn/start in a running turn adds the input to it",
-    ),
-    not_yet("thread/queue/list", "inputs cannot wait in a queue yet"),
-    not_yet("thread/queue/update", "inputs cannot wait in a queue yet"),
-    not_yet("thread/queue/delete", "inputs cannot wait in a queue yet"),
-    not_yet("thread/queue/reorder", "inputs cannot wait in a queue yet"),
-    not_yet("thread/queue/start", "inputs cannot wait in a queue yet"),
     not_yet("thread/items/read", "thread/items/list defers no output, so there is none to fetch"),
     not_yet(
         "turn/settings/update",

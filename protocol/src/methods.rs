@@ -43,9 +43,12 @@ use crate::{
         ThreadGoalSetParams, ThreadGoalSetResponse, ThreadInjectItemsParams, ThreadInjectItemsResponse,
         ThreadItemsListParams, ThreadItemsListResponse, ThreadListParams, ThreadListResponse,
         ThreadLoadedListParams, ThreadLoadedListResponse, ThreadMetadataUpdateParams,
-        ThreadMetadataUpdateResponse, ThreadReadParams, ThreadReadResponse, ThreadReadStateUpdateParams,
-        ThreadReadStateUpdateResponse, ThreadResumeParams, ThreadResumeResponse, ThreadRevertParams,
-        ThreadRevertResponse, ThreadRollbackParams, ThreadSearchOccurrencesParams,
+        ThreadMetadataUpdateResponse, ThreadQueueAddParams, ThreadQueueAddResponse, ThreadQueueDeleteParams,
+        ThreadQueueDeleteResponse, ThreadQueueListParams, ThreadQueueListResponse, ThreadQueueReorderParams,
+        ThreadQueueReorderResponse, ThreadQueueStartParams, ThreadQueueStartResponse,
+        ThreadQueueUpdateParams, ThreadQueueUpdateResponse, ThreadReadParams, ThreadReadResponse,
+        ThreadReadStateUpdateParams, ThreadReadStateUpdateResponse, ThreadResumeParams, ThreadResumeResponse,
+        ThreadRevertParams, ThreadRevertResponse, ThreadRollbackParams, ThreadSearchOccurrencesParams,
         ThreadSearchOccurrencesResponse, ThreadSearchParams, ThreadSearchResponse, ThreadSetNameParams,
         ThreadSetNameResponse, ThreadSettingsUpdateParams, ThreadSettingsUpdateResponse, ThreadStartParams,
         ThreadStartResponse, ThreadTurnsListParams, ThreadTurnsListResponse, ThreadUnarchiveParams,
@@ -127,6 +130,26 @@ methods! {
     /// history keeps everything. If a turn runs, the compaction waits for its end.
     ThreadCompactStart = "thread/compact/start" [Thread, Stable, Chat]
         ThreadCompactStartParams => ThreadCompactStartResponse;
+    /// Adds a message to a thread's queue, loaded or not. It becomes a turn when the turns and messages before it are
+    /// done: at once if the thread is idle and nothing waits. The same `clientUserMessageId` and input again add
+    /// nothing. A queue has at most 100 messages and 4 MiB of input.
+    ThreadQueueAdd = "thread/queue/add" [Thread, Experimental, Chat] ThreadQueueAddParams => ThreadQueueAddResponse;
+    /// The messages of a thread's queue in their order, without loading it.
+    ThreadQueueList = "thread/queue/list" [Store, Experimental, Read]
+        ThreadQueueListParams => ThreadQueueListResponse;
+    /// Replaces the input of a message in the queue, loaded or not. Missing metadata stays.
+    ThreadQueueUpdate = "thread/queue/update" [Thread, Experimental, Chat]
+        ThreadQueueUpdateParams => ThreadQueueUpdateResponse;
+    /// Removes a message from the queue, loaded or not. `deleted` is false if the queue does not have the message.
+    ThreadQueueDelete = "thread/queue/delete" [Thread, Experimental, Chat]
+        ThreadQueueDeleteParams => ThreadQueueDeleteResponse;
+    /// Puts messages of the queue in this order, loaded or not. The others keep their order behind them.
+    ThreadQueueReorder = "thread/queue/reorder" [Thread, Experimental, Chat]
+        ThreadQueueReorderParams => ThreadQueueReorderResponse;
+    /// Begins a turn with a message of the queue, or with the first, and ends the hold of an interrupted or failed
+    /// turn. Refused while a turn runs. A message that has become a turn already is answered with that turn.
+    ThreadQueueStart = "thread/queue/start" [Thread, Experimental, Chat]
+        ThreadQueueStartParams => ThreadQueueStartResponse;
     /// Archives a thread: its turn is interrupted, the thread is unloaded, its subscriptions end, and only the
     /// archived list shows it. It can still be read and resumed, and stays archived.
     ThreadArchive = "thread/archive" [Thread, Stable, Chat] ThreadArchiveParams => ThreadArchiveResponse;

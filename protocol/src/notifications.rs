@@ -15,6 +15,7 @@ use crate::{
     },
     extension::{SkeinHeartbeatNotification, SkeinRepairUpdatedNotification},
     table::notifications,
+    thread::ThreadQueueChangedNotification,
 };
 
 notifications! {
@@ -40,6 +41,8 @@ notifications! {
     ThreadGoalUpdated = "thread/goal/updated" [Subscribers, Transient] ThreadGoalUpdatedNotification;
     /// A thread's goal was removed.
     ThreadGoalCleared = "thread/goal/cleared" [Subscribers, Transient] ThreadGoalClearedNotification;
+    /// A thread's queue has changed: `thread/queue/list` has it.
+    ThreadQueueChanged = "thread/queue/changed" [Subscribers, Transient] ThreadQueueChangedNotification;
     /// Turns were removed from the history: read it again, or drop the turns that `skein` names.
     ThreadReverted = "thread/reverted" [Subscribers, Durable] ThreadRevertedNotification;
     /// A turn began.

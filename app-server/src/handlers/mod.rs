@@ -13,7 +13,8 @@ use skein_protocol::methods::{
     SkeinConnectionLeave, SkeinCredentialAdd, SkeinCredentialList, SkeinCredentialRevoke, SkeinHelpersList,
     SkeinQuiesce, SkeinStatus, SkeinThreadUnload, SkillsList, ThreadArchive, ThreadCompactStart,
     ThreadDelete, ThreadFork, ThreadGoalClear, ThreadGoalGet, ThreadGoalSet, ThreadInjectItems,
-    ThreadItemsList, ThreadList, ThreadLoadedList, ThreadMetadataUpdate, ThreadNameSet, ThreadRead,
+    ThreadItemsList, ThreadList, ThreadLoadedList, ThreadMetadataUpdate, ThreadNameSet, ThreadQueueAdd,
+    ThreadQueueDelete, ThreadQueueList, ThreadQueueReorder, ThreadQueueStart, ThreadQueueUpdate, ThreadRead,
     ThreadReadStateUpdate, ThreadResume, ThreadRevert, ThreadRollback, ThreadSearch, ThreadSearchOccurrences,
     ThreadSettingsUpdate, ThreadStart, ThreadTurnsList, ThreadUnarchive, ThreadUnsubscribe, TurnInterrupt,
     TurnStart, TurnSteer,
@@ -33,6 +34,7 @@ mod list;
 mod models;
 mod pages;
 mod paging;
+mod queue;
 mod search;
 mod server;
 mod settings;
@@ -83,6 +85,7 @@ pub(crate) fn router() -> Router {
     router.urgent::<TurnInterrupt>(turn::interrupt);
     router.notification::<Initialized>(server::initialized);
     add_thread_state(&mut router);
+    add_queue(&mut router);
     add_helpers(&mut router);
     router
 }
@@ -118,6 +121,15 @@ fn add_thread_state(router: &mut Router) {
     router.thread::<ThreadGoalClear>(|session, params, reply| {
         deliver(session, params.thread_id, Command::Edit(Edit::ClearGoal(reply)));
     });
+}
+
+fn add_queue(router: &mut Router) {
+    router.thread::<ThreadQueueAdd>(queue::add);
+    router.store::<ThreadQueueList, _>(queue::list);
+    router.thread::<ThreadQueueUpdate>(queue::update);
+    router.thread::<ThreadQueueDelete>(queue::delete);
+    router.thread::<ThreadQueueReorder>(queue::reorder);
+    router.thread::<ThreadQueueStart>(queue::start);
 }
 
 fn add_credentials(router: &mut Router) {

@@ -53,10 +53,8 @@ pub(crate) fn compact(
 }
 
 fn input(session: &Arc<ClientSession>, params: TurnStartParams, reply: InputReply) {
-    if is_blank(&params.input) {
-        let text = "a turn needs input: at least one element that is not a blank text";
-        let error = WireError::invalid_params("emptyInput", text);
-        return reply.err(&error.path("input").thread(params.thread_id));
+    if let Err(error) = check_input(&params.input) {
+        return reply.err(&error.thread(params.thread_id));
     }
     let id = params.thread_id;
     let words = [
@@ -71,10 +69,14 @@ fn input(session: &Arc<ClientSession>, params: TurnStartParams, reply: InputRepl
     dispatch::deliver(&session.app.context, id, Command::Input(Box::new(Input { params, reply })));
 }
 
-/// Whether the input is empty. Providers refuse a request that does not end with a user message, and a blank text is
+/// Checks that the input is not empty. Providers refuse a request that does not end with a user message, and a blank text is
 /// no message.
-fn is_blank(input: &[UserInput]) -> bool {
-    input.iter().all(|piece| piece.as_text().is_some_and(|text| text.trim().is_empty()))
+pub(super) fn check_input(input: &[UserInput]) -> Result<(), WireError> {
+    if input.iter().all(|piece| piece.as_text().is_some_and(|text| text.trim().is_empty())) {
+        let text = "a turn needs input: at least one element that is not a blank text";
+        return Err(WireError::invalid_params("emptyInput", text).path("input"));
+    }
+    Ok(())
 }
 
 /// `turn/interrupt`: sets a flag that the owner reads. The owner published the running turn before it answered the

@@ -18,7 +18,8 @@ use skein_protocol::settings::{
     AskForApproval, CapabilityRootLocation, SandboxPolicy, SelectedCapabilityRoot, TurnEnvironmentParams,
 };
 use skein_protocol::thread::{
-    ThreadForkParams, ThreadResumeParams, ThreadSettingsUpdateParams, ThreadStartParams,
+    ThreadForkParams, ThreadQueueAddParams, ThreadQueueUpdateParams, ThreadResumeParams,
+    ThreadSettingsUpdateParams, ThreadStartParams,
 };
 use skein_protocol::turn::{TurnStartParams, TurnSteerParams, UserInput};
 
@@ -124,6 +125,10 @@ impl<'p> Wishes<'p> {
         } else if let Some(params) = params.downcast_ref::<TurnStartParams>() {
             wishes.turn(params);
         } else if let Some(params) = params.downcast_ref::<TurnSteerParams>() {
+            wishes.input(&params.input);
+        } else if let Some(params) = params.downcast_ref::<ThreadQueueAddParams>() {
+            wishes.input(&params.input);
+        } else if let Some(params) = params.downcast_ref::<ThreadQueueUpdateParams>() {
             wishes.input(&params.input);
         } else if let Some(params) = params.downcast_ref::<SkeinThreadUnloadParams>() {
             wishes.force = params.force;

@@ -12,6 +12,8 @@ use skein_protocol::thread::{
     Thread, ThreadArchiveResponse, ThreadCompactStartResponse, ThreadDeleteResponse, ThreadForkParams,
     ThreadForkResponse, ThreadGoalClearResponse, ThreadGoalSetParams, ThreadGoalSetResponse,
     ThreadInjectItemsResponse, ThreadMetadataGitInfoUpdateParams, ThreadMetadataUpdateResponse,
+    ThreadQueueAddParams, ThreadQueueAddResponse, ThreadQueueDeleteResponse, ThreadQueueReorderResponse,
+    ThreadQueueStartResponse, ThreadQueueUpdateParams, ThreadQueueUpdateResponse,
     ThreadReadStateUpdateParams, ThreadReadStateUpdateResponse, ThreadResumeParams, ThreadResumeResponse,
     ThreadRevertResponse, ThreadSetNameResponse, ThreadSettingsUpdateParams, ThreadSettingsUpdateResponse,
     ThreadStartParams, ThreadStartResponse, ThreadUnarchiveResponse,
@@ -169,6 +171,8 @@ pub(crate) enum InputReply {
     Steer(TurnId, Reply<TurnSteerResponse>),
     /// `thread/compact/start`: a separate turn without input.
     Compact(Reply<ThreadCompactStartResponse>),
+    /// A message of the queue becomes the turn with its id, by itself or by `thread/queue/start`.
+    Queued(TurnId, Reply<ThreadQueueStartResponse>),
 }
 
 impl InputReply {
@@ -178,13 +182,14 @@ impl InputReply {
             Self::Start(reply) => reply.connection(),
             Self::Steer(_, reply) => reply.connection(),
             Self::Compact(reply) => reply.connection(),
+            Self::Queued(_, reply) => reply.connection(),
         }
     }
 
     /// The turn that a steer names.
     pub(crate) fn expected(&self) -> Option<&TurnId> {
         match self {
-            Self::Start(_) | Self::Compact(_) => None,
+            Self::Start(_) | Self::Compact(_) | Self::Queued(..) => None,
             Self::Steer(turn, _) => Some(turn),
         }
     }
@@ -194,11 +199,39 @@ impl InputReply {
             Self::Start(reply) => reply.err(error),
             Self::Steer(_, reply) => reply.err(error),
             Self::Compact(reply) => reply.err(error),
+            Self::Queued(_, reply) => reply.err(error),
         }
     }
 }
 
-/// A change that starts no turn.
+/// A request about the messages of the queue.
+#[derive(Debug)]
+pub(crate) enum QueueEdit {
+    /// `thread/queue/add`.
+    Add(ThreadQueueAddParams, Reply<ThreadQueueAddResponse>),
+    /// `thread/queue/update`.
+    Update(ThreadQueueUpdateParams, Reply<ThreadQueueUpdateResponse>),
+    /// `thread/queue/delete`, by the client of this name.
+    Delete(TurnId, String, Reply<ThreadQueueDeleteResponse>),
+    /// `thread/queue/reorder`.
+    Reorder(Vec<TurnId>, Reply<ThreadQueueReorderResponse>),
+    /// `thread/queue/start`: this message, or the first.
+    Start(Option<TurnId>, Reply<ThreadQueueStartResponse>),
+}
+
+impl QueueEdit {
+    pub(crate) fn err(self, error: &WireError) {
+        match self {
+            Self::Add(_, reply) => reply.err(error),
+            Self::Update(_, reply) => reply.err(error),
+            Self::Delete(_, _, reply) => reply.err(error),
+            Self::Reorder(_, reply) => reply.err(error),
+            Self::Start(_, reply) => reply.err(error),
+        }
+    }
+}
+
+/// A change of a thread beside its turns.
 #[derive(Debug)]
 pub(crate) enum Edit {
     /// `thread/revert`, `thread/rollback`.
@@ -217,6 +250,8 @@ pub(crate) enum Edit {
     SetGoal(ThreadGoalSetParams, Reply<ThreadGoalSetResponse>),
     /// `thread/goal/clear`.
     ClearGoal(Reply<ThreadGoalClearResponse>),
+    /// `thread/queue/...`.
+    Queue(QueueEdit),
 }
 
 impl Edit {
@@ -230,6 +265,7 @@ impl Edit {
             Self::ReadState(_, reply) => reply.err(error),
             Self::SetGoal(_, reply) => reply.err(error),
             Self::ClearGoal(reply) => reply.err(error),
+            Self::Queue(edit) => edit.err(error),
         }
     }
 }

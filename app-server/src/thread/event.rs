@@ -27,6 +27,16 @@ pub(crate) enum Materialised {
     No,
 }
 
+/// The queue, as far as a thread's life depends on it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum QueueState {
+    /// The first message becomes a turn as soon as the thread is idle.
+    Ready,
+    /// No message becomes a turn by itself.
+    #[default]
+    Quiet,
+}
+
 /// Whether an unload may take a thread from its users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Force {
@@ -52,6 +62,8 @@ pub(crate) enum Event {
     Requests(usize),
     /// How many questions to the client wait for an answer.
     Questions(usize),
+    /// Whether a message of the queue is about to become a turn.
+    Queue(QueueState),
     /// A client wants to subscribe.
     Resume(WaiterId),
     /// A client has left while its resume waited.

@@ -23,7 +23,7 @@ use skein_protocol::error::WireError;
 use tokio::time::Instant;
 
 use super::effect::{Destination, Effect, MoveRefusal, ResumeFailure, UnloadReason};
-use super::event::{Counts, Event, Materialised, WaiterId};
+use super::event::{Counts, Event, Materialised, QueueState, WaiterId};
 
 mod admission;
 mod orphans;
@@ -157,6 +157,7 @@ pub(crate) struct Machine {
     counts: Counts,
     questions: usize,
     requests: usize,
+    queue: QueueState,
     materialised: Materialised,
     helpers: HelpersState,
     /// Whether this owner has published that the thread is loaded.
@@ -173,6 +174,7 @@ impl Machine {
             counts: Counts::default(),
             questions: 0,
             requests: 0,
+            queue: QueueState::Quiet,
             materialised: Materialised::No,
             helpers: HelpersState::NotStarted,
             announced: false,
@@ -198,6 +200,10 @@ impl Machine {
             Event::Requests(count) => self.requests(now, count),
             Event::Questions(count) => {
                 self.questions = count;
+                self.settle(now)
+            }
+            Event::Queue(queue) => {
+                self.queue = queue;
                 self.settle(now)
             }
             Event::Resume(who) => self.resume(now, who),
@@ -279,9 +285,9 @@ impl Machine {
         }
     }
 
-    /// Whether questions or requests to helpers are under way.
+    /// Whether questions or requests to helpers are under way, or a turn is about to begin.
     fn active(&self) -> bool {
-        self.questions > 0 || self.requests > 0
+        self.questions > 0 || self.requests > 0 || self.queue == QueueState::Ready
     }
 
     fn requests(&mut self, now: Instant, count: usize) -> Vec<Effect> {

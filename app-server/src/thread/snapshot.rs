@@ -6,7 +6,7 @@ use skein_helpers::HelperSet;
 use skein_protocol::ids::{Epoch, EventSeq, TurnId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::settings::AskForApproval;
-use skein_protocol::thread::{Thread, ThreadGoal, ThreadStatus};
+use skein_protocol::thread::{QueuedSubmission, Thread, ThreadGoal, ThreadStatus};
 use tokio::time::Instant;
 
 use super::event::Materialised;
@@ -21,6 +21,8 @@ pub(crate) struct Snapshot {
     /// The description without turns. `None` during the load.
     pub(crate) thread: Option<Thread>,
     pub(crate) goal: Option<ThreadGoal>,
+    /// The messages that wait, while no rollout has them.
+    pub(crate) queue: Vec<QueuedSubmission>,
     /// When the user is asked. `None` during the load.
     pub(crate) approval_policy: Option<AskForApproval>,
     /// The number of the last record.
@@ -48,6 +50,7 @@ impl Snapshot {
             status: ThreadStatus::NotLoaded,
             thread: None,
             goal: None,
+            queue: Vec::new(),
             approval_policy: None,
             seq: EventSeq(0),
             epoch: Epoch(1),

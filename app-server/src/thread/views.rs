@@ -9,9 +9,11 @@ use skein_protocol::settings::{
     AskForApproval, CollaborationMode, ModeKind, SandboxMode, SandboxPolicy, Settings,
 };
 use skein_protocol::thread::{
-    Thread, ThreadGoal, ThreadResumeResponse, ThreadSettings, ThreadStartParams, ThreadStartResponse,
+    QueuedSubmission, Thread, ThreadGoal, ThreadResumeResponse, ThreadSettings, ThreadStartParams,
+    ThreadStartResponse,
 };
-use skein_store::rollout::record::{Goal, SecretValues, StoredSettings};
+use skein_store::history::History;
+use skein_store::rollout::record::{Goal, SecretValues, StoredSettings, WaitingMessage};
 
 use crate::thread::directory;
 
@@ -74,6 +76,21 @@ pub(crate) fn goal(thread_id: ThreadId, goal: &Goal) -> ThreadGoal {
         token_budget: goal.token_budget,
         tokens_used: goal.tokens_used,
         updated_at: WallMs(goal.updated_at_ms).seconds(),
+    }
+}
+
+/// The messages that wait, as clients see them.
+pub(crate) fn queue(history: &History) -> Vec<QueuedSubmission> {
+    history.queue().messages().map(queued).collect()
+}
+
+/// A message of the queue as clients see it.
+pub(crate) fn queued(message: &WaitingMessage) -> QueuedSubmission {
+    QueuedSubmission {
+        client_user_message_id: message.client_id.clone(),
+        id: message.id.clone(),
+        input: message.input.clone(),
+        responsesapi_client_metadata: message.metadata.clone(),
     }
 }
 

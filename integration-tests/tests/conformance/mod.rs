@@ -3,6 +3,7 @@
 //! fails if a message is missing.
 
 mod calls;
+mod queue;
 mod thoughts;
 
 use std::collections::BTreeMap;

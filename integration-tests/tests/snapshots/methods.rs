@@ -17,7 +17,8 @@ use skein_protocol::methods::{
     SkeinConnectionLeave, SkeinCredentialAdd, SkeinCredentialList, SkeinCredentialRevoke, SkeinThreadUnload,
     SkillsList, ThreadArchive, ThreadCompactStart, ThreadDelete, ThreadFork, ThreadGoalClear, ThreadGoalGet,
     ThreadGoalSet, ThreadInjectItems, ThreadItemsList, ThreadList, ThreadLoadedList, ThreadMetadataUpdate,
-    ThreadNameSet, ThreadRead, ThreadReadStateUpdate, ThreadResume, ThreadRevert, ThreadRollback,
+    ThreadNameSet, ThreadQueueAdd, ThreadQueueDelete, ThreadQueueList, ThreadQueueReorder, ThreadQueueStart,
+    ThreadQueueUpdate, ThreadRead, ThreadReadStateUpdate, ThreadResume, ThreadRevert, ThreadRollback,
     ThreadSearch, ThreadSearchOccurrences, ThreadSettingsUpdate, ThreadStart, ThreadTurnsList,
     ThreadUnarchive, ThreadUnsubscribe, TurnInterrupt, TurnStart, TurnSteer,
 };
@@ -78,9 +79,28 @@ impl Recorder {
         let running = self.say("/hang").await?;
         let more = json!([{ "type": "text", "text": "/hang" }]);
         self.of_thread::<TurnSteer>(json!({ "expectedTurnId": running, "input": more })).await?;
+        let queued = self.queue().await?;
         self.of_thread::<TurnInterrupt>(json!({ "turnId": running })).await?;
         self.recording.receive::<TurnCompleted>().await?;
+        self.of_thread::<ThreadQueueStart>(json!({ "queuedSubmissionId": queued })).await?;
+        self.recording.receive::<TurnCompleted>().await?;
         Ok(())
+    }
+
+    /// Leaves one message in the queue.
+    async fn queue(&mut self) -> Result<Value> {
+        let mut ids = Vec::new();
+        for text in ["and then", "and last"] {
+            let input = json!([{ "type": "text", "text": text }]);
+            let add = json!({ "clientUserMessageId": text, "input": input });
+            ids.push(self.of_thread::<ThreadQueueAdd>(add).await?["queuedSubmission"]["id"].clone());
+        }
+        self.of_thread::<ThreadQueueReorder>(json!({ "queuedSubmissionIds": [ids[1], ids[0]] })).await?;
+        let input = json!([{ "type": "text", "text": "and now" }]);
+        self.of_thread::<ThreadQueueUpdate>(json!({ "queuedSubmissionId": ids[0], "input": input })).await?;
+        self.of_thread::<ThreadQueueDelete>(json!({ "queuedSubmissionId": ids[1] })).await?;
+        self.of_thread::<ThreadQueueList>(json!({})).await?;
+        Ok(ids[0].clone())
     }
 
     async fn reads(&mut self) -> Result<()> {

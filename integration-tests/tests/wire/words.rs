@@ -9,8 +9,10 @@ use skein_protocol::methods::{
     Initialize, McpServerResourceRead, McpServerStatusList, McpServerToolCall, ModelList, ThreadArchive,
     ThreadCompactStart, ThreadDelete, ThreadFork, ThreadGoalClear, ThreadGoalGet, ThreadGoalSet,
     ThreadInjectItems, ThreadItemsList, ThreadList, ThreadLoadedList, ThreadMetadataUpdate, ThreadNameSet,
-    ThreadRead, ThreadReadStateUpdate, ThreadResume, ThreadRevert, ThreadSearch, ThreadSearchOccurrences,
-    ThreadSettingsUpdate, ThreadTurnsList, ThreadUnarchive, TurnInterrupt, TurnStart, TurnSteer,
+    ThreadQueueAdd, ThreadQueueDelete, ThreadQueueList, ThreadQueueReorder, ThreadQueueStart,
+    ThreadQueueUpdate, ThreadRead, ThreadReadStateUpdate, ThreadResume, ThreadRevert, ThreadSearch,
+    ThreadSearchOccurrences, ThreadSettingsUpdate, ThreadTurnsList, ThreadUnarchive, TurnInterrupt,
+    TurnStart, TurnSteer,
 };
 use skein_protocol::table::Method;
 use skein_protocol::turn::TurnInterruptParams;
@@ -36,6 +38,10 @@ fn params(method: &str, id: &str) -> Value {
         m if m == TurnInterrupt::INFO.wire => json!({ "turnId": "turn" }),
         m if m == McpServerToolCall::INFO.wire => json!({ "server": "helper", "tool": "pid" }),
         m if m == McpServerResourceRead::INFO.wire => json!({ "server": "helper", "uri": "memo://one" }),
+        m if m == ThreadQueueAdd::INFO.wire => json!({ "clientUserMessageId": "m", "input": input }),
+        m if m == ThreadQueueUpdate::INFO.wire => json!({ "queuedSubmissionId": "q", "input": input }),
+        m if m == ThreadQueueDelete::INFO.wire => json!({ "queuedSubmissionId": "q" }),
+        m if m == ThreadQueueReorder::INFO.wire => json!({ "queuedSubmissionIds": [] }),
         _other => json!({}),
     };
     params["threadId"] = id.into();
@@ -68,6 +74,12 @@ async fn an_unknown_thread_is_refused_with_the_peers_text_of_each_method() -> Re
         (ThreadRevert::INFO, &not_found),
         (ThreadInjectItems::INFO, &not_found),
         (ThreadCompactStart::INFO, &not_found),
+        (ThreadQueueAdd::INFO, &not_found),
+        (ThreadQueueList::INFO, &not_found),
+        (ThreadQueueUpdate::INFO, &not_found),
+        (ThreadQueueDelete::INFO, &not_found),
+        (ThreadQueueReorder::INFO, &not_found),
+        (ThreadQueueStart::INFO, &not_found),
         (TurnStart::INFO, &not_found),
         (TurnSteer::INFO, &not_found),
         (TurnInterrupt::INFO, &not_found),

@@ -52,8 +52,8 @@ pub use shared::SharedConfig;
 pub use shown::{Layer, LayerSource};
 pub use skein_helpers::HelperSpec;
 pub use tables::{
-    Auth, Browser, Durability, Heartbeat, HelperRules, Limits, LocalPrograms, OrphanPolicy, RunningOrphans,
-    Search, ShutdownTimes, Trash, UnloadPolicy,
+    Auth, Browser, Durability, Heartbeat, HelperRules, Limits, LocalPrograms, OrphanPolicy, QueueOrphans,
+    RunningOrphans, Search, ShutdownTimes, Trash, UnloadPolicy,
 };
 pub use thread::{Overrides, ThreadConfig, helpers_from_thread_config};
 

@@ -156,13 +156,25 @@ pub struct OrphanPolicy {
     /// the two above say.
     #[serde(with = "Time")]
     pub pending_grace: Duration,
+    /// The treatment of messages in the queue.
+    pub queue: QueueOrphans,
 }
 
 impl Default for OrphanPolicy {
     fn default() -> Self {
-        let running = RunningOrphans::Continue;
-        Self { running, running_limit: None, pending_grace: policy::PENDING_GRACE }
+        let (running, queue) = (RunningOrphans::Continue, QueueOrphans::Run);
+        Self { running, running_limit: None, pending_grace: policy::PENDING_GRACE, queue }
     }
+}
+
+/// The treatment of the queue of a thread without subscribers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QueueOrphans {
+    /// Its messages become turns.
+    Run,
+    /// Its messages wait for a subscriber.
+    Hold,
 }
 
 /// The treatment of a running turn without subscribers.

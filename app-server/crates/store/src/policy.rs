@@ -22,6 +22,9 @@ pub(crate) const LISTING_LOOKS: usize = 8;
 pub(crate) const PREVIEW_CHARS: usize = 1_000;
 /// User messages of a thread whose client ids are remembered. Origin: design.
 pub(crate) const REMEMBERED_MESSAGES: usize = 64;
+/// Deleted messages of a queue that are remembered, so that a client that names one learns who deleted it. Origin:
+/// guess; only the last ones are still on a screen.
+pub(crate) const REMEMBERED_DELETIONS: usize = 16;
 /// Default number of rows of a page of threads. Origin: the peer's default.
 pub(crate) const LIST_DEFAULT: usize = 25;
 /// Maximal number of rows of a page of threads. Origin: the peer's maximum.

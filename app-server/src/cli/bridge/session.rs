@@ -359,7 +359,7 @@ impl BridgeSession {
             }
             RequestKind::Unsubscribe(_) | RequestKind::Leave | RequestKind::Other => line,
         };
-        let (rule, method) = (retry::rule(method), method.to_owned());
+        let (rule, method) = (retry::rule(method, params), method.to_owned());
         self.to_server.push_back(line.clone());
         self.asked.push(PendingRequest { id, method, line, kind, rule, again: false });
     }

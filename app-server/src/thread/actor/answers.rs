@@ -3,7 +3,9 @@
 use skein_protocol::event::ThreadStartedNotification;
 use skein_protocol::ids::TurnId;
 use skein_protocol::notifications::ThreadStarted;
-use skein_protocol::thread::{SessionSource, Thread, ThreadCompactStartResponse, ThreadStatus};
+use skein_protocol::thread::{
+    SessionSource, Thread, ThreadCompactStartResponse, ThreadQueueStartResponse, ThreadStatus,
+};
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStartResponse, TurnSteerResponse};
 use skein_store::rollout::record::ThreadCreated;
 
@@ -91,6 +93,7 @@ fn acknowledge_input(log: &mut Log, reply: InputReply, turn: Turn) {
         InputReply::Start(reply) => log.acknowledge(reply, TurnStartResponse { turn }),
         InputReply::Steer(_, reply) => log.acknowledge(reply, TurnSteerResponse { turn_id: turn.id }),
         InputReply::Compact(reply) => log.acknowledge(reply, ThreadCompactStartResponse {}),
+        InputReply::Queued(_, reply) => log.acknowledge(reply, ThreadQueueStartResponse { turn }),
     }
 }
 

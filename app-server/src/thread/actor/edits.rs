@@ -120,6 +120,7 @@ impl Owner {
             Edit::ReadState(params, reply) => user_state::update_read_state(log, &params, reply),
             Edit::SetGoal(params, reply) => user_state::set_goal(log, params, reply),
             Edit::ClearGoal(reply) => user_state::clear_goal(log, reply),
+            Edit::Queue(edit) => self.edit_queue(edit),
         }
     }
 

@@ -85,6 +85,7 @@ impl Owner {
                 return self.step(Event::LoadFailed(error.to_wire()));
             }
         };
+        self.note_queue();
         self.step(Event::Loaded(materialised));
         self.take_up_deferred();
         self.unpark();

@@ -476,12 +476,14 @@ impl Log {
         if let Some(open_items) = open_items {
             let thread = self.thread(status());
             let goal = history.goal().map(|goal| views::goal(self.thread, goal));
+            let queue = if self.is_stored() { Vec::new() } else { views::queue(history) };
             let approval_policy = views::approval_policy(history.settings());
             self.show(|snapshot| {
                 (snapshot.seq, snapshot.epoch) = (seq, epoch);
                 snapshot.turn = turn.cloned();
                 snapshot.thread = Some(thread);
                 snapshot.goal = goal;
+                snapshot.queue = queue;
                 snapshot.approval_policy = Some(approval_policy);
                 snapshot.open_items = open_items;
             });

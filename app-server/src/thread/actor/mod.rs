@@ -37,6 +37,7 @@ mod load;
 mod log;
 mod open_questions;
 mod questions;
+mod queue;
 mod relocation;
 mod repair;
 mod settings;
@@ -153,6 +154,7 @@ impl Owner {
         while !self.machine.is_gone() {
             let wakeup = self.next().await;
             self.handle(wakeup);
+            self.run_queue();
             // The machine times unanswerable questions of turns. Questions outside of turns are timed here.
             let unanswerable = self.questions.wait_outside() && self.counts().subscribers == 0;
             self.questions.note_unanswerable(unanswerable, self.services.clock.now());

@@ -17,7 +17,7 @@ use super::answers::{answer_input, shown_turn};
 use super::log::Log;
 use super::questions::resolved;
 use super::settings::context_items;
-use super::{Child, Owner, asking, settings, user_state};
+use super::{Child, Owner, asking, queue, settings, user_state};
 use crate::policy;
 use crate::thread::command::{Command, Input, InputReply};
 use crate::thread::error::ThreadError;
@@ -146,7 +146,8 @@ impl TurnState {
 
     /// Gives input to the running turn, as this item.
     fn steer(&self, item: &ItemId, input: &Input) -> Result<TurnId, NotSteered> {
-        let takes = |turn: &&RunningTurn| turn.takes_more && !matches!(input.reply, InputReply::Compact(_));
+        let is_turn = matches!(input.reply, InputReply::Compact(_) | InputReply::Queued(..));
+        let takes = |turn: &&RunningTurn| turn.takes_more && !is_turn;
         let turn = self.running.as_ref().filter(takes).ok_or(NotSteered::Later)?;
         let (context, text) = (context_items(&input.params), input.params.input.clone());
         let added = Added { item: item.clone(), context, input: text };
@@ -202,7 +203,13 @@ impl Owner {
     /// [`Event::Materialised`] if the thread gets its rollout with this turn.
     pub(super) fn begin_turn(&mut self, input: WaiterId) -> Option<Event> {
         let Input { params, reply } = *self.waiters.take_input(input)?;
-        let turn_id = TurnId::from(self.services.clock.new_id().to_string());
+        let turn_id = match &reply {
+            InputReply::Queued(message, _) => message.clone(),
+            InputReply::Start(_) | InputReply::Steer(..) | InputReply::Compact(_) => {
+                TurnId::from(self.services.clock.new_id().to_string())
+            }
+        };
+        let is_queued = matches!(reply, InputReply::Queued(..));
         // A compaction is no message: a thread without messages stays in memory.
         let speaks = !matches!(reply, InputReply::Compact(_));
         let is_durable = self.log.persistence() == Persistence::Durable;
@@ -214,7 +221,9 @@ impl Owner {
         let item = ItemId::from(self.services.clock.new_id().to_string());
         let numbers = input::record_beginning(&mut self.log, &turn_id, item, &params);
         let task = match &reply {
-            InputReply::Start(_) | InputReply::Steer(..) => TurnTask::Answer(params.input.clone()),
+            InputReply::Start(_) | InputReply::Steer(..) | InputReply::Queued(..) => {
+                TurnTask::Answer(params.input.clone())
+            }
             InputReply::Compact(_) => TurnTask::Compact,
         };
         self.run_turn(turn_id.clone(), task, &params, numbers.last().copied());
@@ -225,6 +234,9 @@ impl Owner {
         self.log.notify::<TurnStartedNotice>(&params, numbers.first().copied());
         if numbers.len() > 2 {
             input::notify(&mut self.log, &turn_id, &numbers);
+        }
+        if is_queued {
+            queue::notify(&mut self.log);
         }
         job::warn_of_unknown_model(&self.services, &mut self.log, &mut self.helpers);
         self.services.counters.turns_started.add_one();
@@ -325,6 +337,8 @@ impl Owner {
         end::notify(&mut self.log, &ended.id, number, ended.saved);
         self.services.counters.turns_completed.add_one();
         self.fail_unsaved_turns();
+        // Before the end of the turn, which unloads an orphaned thread.
+        self.note_queue();
         self.step(Event::TurnEnded);
         if self.machine.is_loaded() {
             self.take_up_deferred();

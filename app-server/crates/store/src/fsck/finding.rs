@@ -37,6 +37,8 @@ pub(crate) enum Defect {
     Turn,
     /// The order of items is wrong.
     Item,
+    /// A record changes a message that is not in the queue, or adds one twice.
+    Queue,
     /// The header at the end of a turn differs from the records before it.
     Header,
     /// The end of a turn names a wrong offset.

@@ -64,6 +64,13 @@ pub(super) struct CheckedRecords {
     pub(crate) open: bool,
 }
 
+/// Whether a message is in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    Yes,
+    No,
+}
+
 #[derive(Debug)]
 struct OpenTurn {
     id: TurnId,
@@ -125,6 +132,7 @@ impl RecordCheck {
             next.take_settings_of(&self.history);
             next.take_preview_of(&self.history);
             next.leap(header, record.seq);
+            next.take_queue_of(&self.history);
             (self.history, self.whole) = (next, true);
         }
         self.history.apply(record);
@@ -184,6 +192,12 @@ impl RecordCheck {
             | RecordBody::Unarchived(_)
             | RecordBody::Imported(_)
             | RecordBody::Unknown(_) => {}
+            RecordBody::QueueAdded(added) => self.queued(&added.0.id, Waits::No, record.body.kind()),
+            RecordBody::QueueUpdated(updated) => self.queued(&updated.0.id, Waits::Yes, record.body.kind()),
+            RecordBody::QueueMoved(moved) => {
+                moved.ids.iter().for_each(|id| self.queued(id, Waits::Yes, record.body.kind()));
+            }
+            RecordBody::QueueRemoved(removed) => self.queued(&removed.id, Waits::Yes, record.body.kind()),
             RecordBody::ThreadOpened(opened) => self.thread_opened(opened),
             RecordBody::ThreadClosed(_) => self.thread_closed(),
             RecordBody::TurnStarted(started) => self.turn_started(started, record.at),
@@ -225,6 +239,20 @@ impl RecordCheck {
 
     fn says(&mut self, kind: Defect, detail: String) {
         self.wrong.push(RecordDefect { kind, seq: EventSeq(0), offset: 0, detail });
+    }
+
+    /// Checks that a message of the queue waits before the record `kind` of it, or does not.
+    fn queued(&mut self, id: &TurnId, expected: Waits, kind: &str) {
+        let waits = if self.history.queue().message(id).is_some() { Waits::Yes } else { Waits::No };
+        match (waits, expected) {
+            (Waits::No, Waits::Yes) if self.whole => {
+                self.says(Defect::Queue, format!("{kind} of message {id}, which is not in the queue"));
+            }
+            (Waits::Yes, Waits::No) if self.whole => {
+                self.says(Defect::Queue, format!("{kind} of message {id}, which is in the queue already"));
+            }
+            (Waits::Yes | Waits::No, _) => {}
+        }
     }
 
     fn thread_opened(&mut self, opened: &ThreadOpened) {

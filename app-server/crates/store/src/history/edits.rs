@@ -3,7 +3,7 @@
 use skein_base::clock::WallMs;
 use skein_protocol::ids::EventSeq;
 
-use super::{History, LoadedTurn};
+use super::{History, LoadedTurn, MessageQueue};
 use crate::rollout::record::{ForkOrigin, Forked, ReadPosition, Reverted, TakenBack, ThreadHeader};
 
 impl History {
@@ -37,6 +37,11 @@ impl History {
         (self.preview, self.beginning_reverted) = (before.preview.clone(), before.beginning_reverted);
     }
 
+    /// Takes the queue of another history of the same thread, for a history that begins at a header.
+    pub(crate) fn take_queue_of(&mut self, before: &Self) {
+        self.queue = before.queue.clone();
+    }
+
     /// Every turn was taken back. Lists keep the preview that they showed.
     pub(crate) fn nothing_left(&mut self) {
         (self.older, self.emptied) = (false, false);
@@ -48,6 +53,8 @@ impl History {
         self.read = ReadPosition { revision: seq, ..ReadPosition::default() };
         self.epoch = forked.epoch;
         self.archived = false;
+        // The messages wait in the thread that was copied.
+        self.queue = MessageQueue::default();
         // The fork's clients may count their messages from 1 again.
         self.messages.clear();
         self.take_fork(&ForkOrigin {

@@ -39,11 +39,16 @@ impl History {
             RecordBody::ThreadOpened(opened) => {
                 self.opened = Some(**opened);
                 (self.epoch, self.lost) = (opened.epoch, false);
+                self.queue.opened(opened);
             }
             RecordBody::ThreadNamed(named) => self.name.clone_from(&named.name),
             RecordBody::ThreadMeta(meta) => self.thread_meta(meta, record.seq),
             RecordBody::ThreadRead(read) => self.marked(read, record.seq),
             RecordBody::GoalChanged(set) => self.goal.clone_from(&set.goal),
+            RecordBody::QueueAdded(added) => self.queue.add(&added.0, record.seq),
+            RecordBody::QueueUpdated(updated) => self.queue.update(&updated.0, record.seq),
+            RecordBody::QueueMoved(moved) => self.queue.reorder(&moved.ids),
+            RecordBody::QueueRemoved(removed) => self.queue.remove(removed),
             RecordBody::TurnStarted(started) => self.turn_started(started, record.seq, at),
             RecordBody::ItemStarted(started) => self.item_started(started, at),
             RecordBody::ItemCheckpoint(checkpoint) => self.item_checkpoint(checkpoint, at),
@@ -99,6 +104,7 @@ impl History {
     fn turn_started(&mut self, started: &TurnStarted, seq: EventSeq, at: WallMs) {
         // Damage has taken the end of the turn before this one.
         self.end_open_turn();
+        self.queue.take(&started.turn_id);
         let turn = Turn::new(started.turn_id.clone(), at.seconds());
         // A turn that names a message without input answers the message of the turn before it.
         let answers = started.client_id.clone().filter(|_| started.input.is_empty());
@@ -170,6 +176,8 @@ impl History {
         }
         self.take_origin(&completed.header);
         self.take_user_state(&completed.header);
+        self.queue.take_header(completed.header.queue.as_ref());
+        self.queue.turn_ended(completed.status);
         self.ended_unread(&completed.turn_id, &completed.header, seq);
         // An interruption is no activity: closing a thread after a crash must not move it up in lists.
         if completed.status != TurnStatus::Interrupted {

@@ -25,6 +25,7 @@ mod fold;
 mod items;
 pub mod markdown;
 mod messages;
+mod queue;
 pub mod read;
 mod row;
 mod settings_source;
@@ -38,6 +39,7 @@ pub use damage::DAMAGE_ID;
 pub use fold::is_event;
 pub use items::{cut_short, seen_as};
 use messages::SentMessages;
+pub use queue::MessageQueue;
 pub use row::ThreadRow;
 pub use window::json_bytes;
 
@@ -81,6 +83,7 @@ pub struct History {
     /// The user's read position.
     read: ReadPosition,
     goal: Option<Goal>,
+    queue: MessageQueue,
     turns: Vec<LoadedTurn>,
     /// Whether older turns may be on disk.
     older: bool,
@@ -150,6 +153,7 @@ impl History {
             usage: None,
             read: ReadPosition::default(),
             goal: None,
+            queue: MessageQueue::default(),
             turns: Vec::new(),
             older: false,
             emptied: false,
@@ -331,6 +335,7 @@ impl History {
             forked: self.forked.clone(),
             read: Some(self.read.clone()),
             goal: self.goal.clone(),
+            queue: self.queue.header(),
             preview: self.beginning_reverted.then(|| self.preview.clone().unwrap_or_default()),
         }
     }

@@ -62,6 +62,9 @@ impl History {
                 if header.settings.is_none() && (beginning.is_none() || beginning != header.settings_at) {
                     history.read_settings(store, thread, base.seq).await?;
                 }
+                if let Some(queue) = &header.queue {
+                    history.read_queue(store, thread, queue).await?;
+                }
             }
         }
         end.records.iter().for_each(|record| history.apply(record));

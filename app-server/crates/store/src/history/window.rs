@@ -8,7 +8,7 @@ use skein_base::clock::WallMs;
 use skein_protocol::ids::EventSeq;
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
 
-use super::{History, LoadedTurn, items, seen_as};
+use super::{History, LoadedTurn, MessageQueue, items, seen_as};
 use crate::rollout::record::{TakenBack, ThreadHeader};
 
 /// The size of a value as JSON, in bytes.
@@ -71,6 +71,7 @@ impl History {
         self.git_info.clone_from(&header.git_info);
         self.opened = header.opened;
         self.taken_back.clone_from(&header.taken_back);
+        self.queue = MessageQueue::default();
         self.take_user_state(header);
         if let Some(updated) = header.updated_at_ms {
             self.updated_at = WallMs(updated);

@@ -16,10 +16,12 @@ use skein_base::clock::WallMs;
 
 mod answer;
 mod files;
+mod queue;
 mod thread;
 
 pub use answer::*;
 pub use files::*;
+pub use queue::*;
 pub use thread::*;
 
 /// One record of a rollout.
@@ -154,6 +156,14 @@ records! {
     ThreadRead = "thread.read";
     /// The thread has a new goal, or none any more.
     GoalChanged = "thread.goal";
+    /// A message waits in the queue.
+    QueueAdded = "queue.added";
+    /// A message of the queue has another input.
+    QueueUpdated = "queue.updated";
+    /// The queue has another order.
+    QueueMoved = "queue.moved";
+    /// A client has deleted a message of the queue.
+    QueueRemoved = "queue.removed";
     /// A turn begins.
     TurnStarted = "turn.started";
     /// An item begins.
@@ -298,6 +308,8 @@ pub struct ThreadHeader {
     /// The user's read position. Missing in headers of an earlier version: everything is read.
     pub read: Option<ReadPosition>,
     pub(crate) goal: Option<Goal>,
+    /// The messages that wait. Missing if there are none.
+    pub(crate) queue: Option<QueueHeader>,
     /// The beginning of the first message, if a revert took back the first `turn.started`.
     pub preview: Option<String>,
 }

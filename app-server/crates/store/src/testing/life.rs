@@ -12,8 +12,9 @@ use crate::history::History;
 use crate::home::Term;
 use crate::rollout::memory::MemoryStore;
 use crate::rollout::record::{
-    ItemCompleted, ItemStarted, Record, RecordBody, Reverted, StoredSettings, ThreadClosed, ThreadCreated,
-    ThreadMeta, ThreadNamed, ThreadOpened, TurnStarted,
+    ItemCompleted, ItemStarted, QueueAdded, QueueMoved, QueueRemoved, QueueUpdated, Record, RecordBody,
+    Reverted, StoredSettings, ThreadClosed, ThreadCreated, ThreadMeta, ThreadNamed, ThreadOpened,
+    TurnStarted, WaitingMessage,
 };
 use crate::rollout::{Keep, Lease, RolloutStore};
 
@@ -33,6 +34,12 @@ pub enum Happening {
     Meta,
     /// A new owner, after an orderly end of the old one or not.
     Reload(bool),
+    /// A message for the queue.
+    Queued,
+    /// The first message of the queue becomes a turn with this end or none.
+    QueuedTurn(Option<TurnStatus>),
+    /// The message at this place of the queue gets another input, comes first, or is deleted.
+    QueueChanged(usize, u16),
 }
 
 impl Happening {
@@ -44,11 +51,14 @@ impl Happening {
             7 => Some(TurnStatus::Interrupted),
             _ => None,
         };
-        match kind % 13 {
+        match kind % 18 {
             0..8 => Self::Turn(usize::from(items % 20), usize::from(length % 400), end),
             8..10 => Self::Revert(usize::from(items % 6)),
             10 => Self::Named,
             11 => Self::Meta,
+            13..15 => Self::Queued,
+            15..17 => Self::QueuedTurn(end),
+            17 => Self::QueueChanged(usize::from(items % 4), length % 3),
             _ => Self::Reload(items.is_multiple_of(2)),
         }
     }
@@ -159,29 +169,50 @@ impl RecordedLife {
                 self.opened();
                 self.close_turn();
             }
+            Happening::Queued => {
+                let id = format!("q{}", self.records.len());
+                let (client_id, input) = (format!("m-{id}"), vec![UserInput::text(&*id)]);
+                self.record(QueueAdded(WaitingMessage { id: id.into(), client_id, input, metadata: None }));
+            }
+            Happening::QueuedTurn(end) => {
+                let Some(first) = self.history.queue().messages().next().cloned() else { return };
+                self.turn_of(first.id.as_str(), 1, 10, *end);
+            }
+            Happening::QueueChanged(place, how) => self.queue_changed(*place, *how),
+        }
+    }
+
+    fn queue_changed(&mut self, place: usize, how: u16) {
+        let Some(message) = self.history.queue().messages().nth(place).cloned() else { return };
+        let (id, input) = (message.id.clone(), vec![UserInput::text("other words")]);
+        match how {
+            0 => self.record(QueueUpdated(WaitingMessage { input, ..message })),
+            1 => self.record(QueueMoved { ids: vec![id] }),
+            _ => self.record(QueueRemoved { id, by: "client".to_owned() }),
         }
     }
 
     fn turn(&mut self, items: usize, length: usize, end: Option<TurnStatus>) {
-        self.close_turn();
         self.turns += 1;
         let turn = format!("t{}", self.turns);
+        self.turn_of(&turn, items, length, end);
+    }
+
+    fn turn_of(&mut self, turn: &str, items: usize, length: usize, end: Option<TurnStatus>) {
+        self.close_turn();
         let input = vec![UserInput::text(&*"said ".repeat(3))];
         let item_id = Some(format!("{turn}-user").into());
         let client_id = Some(format!("m-{turn}"));
-        self.record(TurnStarted { turn_id: turn.as_str().into(), input, item_id, client_id });
+        self.record(TurnStarted { turn_id: turn.into(), input, item_id, client_id });
         for item in 0..items {
             let message = |text: String| ThreadItem::agent_message(format!("{turn}-{item}"), text);
-            self.record(ItemStarted { turn_id: turn.as_str().into(), item: message(String::new()) });
+            self.record(ItemStarted { turn_id: turn.into(), item: message(String::new()) });
             if item + 1 < items || end.is_some() {
-                self.record(ItemCompleted {
-                    turn_id: turn.as_str().into(),
-                    item: message("x".repeat(length)),
-                });
+                self.record(ItemCompleted { turn_id: turn.into(), item: message("x".repeat(length)) });
             }
         }
         if let Some(status) = end {
-            let body = self.history.turn_completed_record(turn.as_str().into(), status, None);
+            let body = self.history.turn_completed_record(turn.into(), status, None);
             self.record(body);
         }
     }

@@ -1,8 +1,11 @@
 //! The retry policy: which requests are repeated after their server has ended, and the error for the others.
 
+use serde_json::value::RawValue;
+use skein_protocol::envelope;
 use skein_protocol::error::WireError;
 use skein_protocol::methods as m;
 use skein_protocol::table::{Lane, Method};
+use skein_protocol::thread::ThreadQueueStartParams;
 
 /// Bytes of messages that may wait for the answer to a user message. Origin: the largest answer, which may be among
 /// them.
@@ -35,6 +38,10 @@ const AGAIN: &[&str] = &[
     m::ThreadSettingsUpdate::INFO.wire,
     m::ThreadGoalSet::INFO.wire,
     m::ThreadGoalGet::INFO.wire,
+    m::ThreadQueueAdd::INFO.wire,
+    m::ThreadQueueList::INFO.wire,
+    m::ThreadQueueUpdate::INFO.wire,
+    m::ThreadQueueReorder::INFO.wire,
     m::ThreadArchive::INFO.wire,
     m::ThreadUnarchive::INFO.wire,
     // The server recognises repeated messages by their ids.
@@ -51,7 +58,7 @@ const AGAIN: &[&str] = &[
 ];
 
 /// The rule for a request. Unknown ones are not repeated.
-pub(super) fn rule(method: &str) -> RetryRule {
+pub(super) fn rule(method: &str, params: Option<&RawValue>) -> RetryRule {
     let is_inline = m::METHODS.iter().any(|known| known.wire == method && known.lane == Lane::Inline);
     if is_inline || AGAIN.contains(&method) {
         return RetryRule::Again;
@@ -61,11 +68,21 @@ pub(super) fn rule(method: &str) -> RetryRule {
         _ if method == m::TurnInterrupt::INFO.wire => {
             RetryRule::AgainUnless(&["noTurn", "notLoaded", "otherTurn"])
         }
+        // The message with the id becomes a turn once. Without an id a second request would start another one.
+        _ if method == m::ThreadQueueStart::INFO.wire => match names_message(params) {
+            true => RetryRule::Again,
+            false => RetryRule::Never(LOOK),
+        },
         _ if method == m::ThreadDelete::INFO.wire => RetryRule::AgainUnless(&["threadNotFound"]),
         _ if method == m::ThreadFork::INFO.wire => RetryRule::Never(FORK),
         _ if method == m::McpServerToolCall::INFO.wire => RetryRule::Never(CALL),
         _ => RetryRule::Never(LOOK),
     }
+}
+
+fn names_message(params: Option<&RawValue>) -> bool {
+    let params = envelope::params::<ThreadQueueStartParams>(params);
+    params.is_ok_and(|params| params.queued_submission_id.is_some())
 }
 
 const LOOK: &str = "look whether it was done, and ask again where it was not";
@@ -105,7 +122,7 @@ mod tests {
     /// Each new method must be listed here or be safe to repeat.
     #[test]
     fn what_changes_something_by_a_step_is_never_asked_again() {
-        let rules = m::METHODS.iter().map(|method| (method.wire, rule(method.wire)));
+        let rules = m::METHODS.iter().map(|method| (method.wire, rule(method.wire, None)));
         let never: Vec<_> =
             rules.filter(|(_, rule)| *rule == RetryRule::Never(LOOK)).map(|(wire, _)| wire).collect();
         let expected = [
@@ -117,6 +134,9 @@ mod tests {
             m::ThreadRollback::INFO.wire,
             m::ThreadInjectItems::INFO.wire,
             m::ThreadCompactStart::INFO.wire,
+            // A second answer would say that the queue had no such message.
+            m::ThreadQueueDelete::INFO.wire,
+            m::ThreadQueueStart::INFO.wire,
             m::ConfigValueWrite::INFO.wire,
             m::ConfigBatchWrite::INFO.wire,
             m::FeedbackUpload::INFO.wire,
@@ -125,6 +145,23 @@ mod tests {
             m::SkeinCredentialRevoke::INFO.wire,
         ];
         assert_eq!(never, expected);
-        assert_eq!(rule("nobody/knows"), RetryRule::Never(LOOK));
+        assert_eq!(rule("nobody/knows", None), RetryRule::Never(LOOK));
+    }
+
+    #[test]
+    fn a_message_of_the_queue_is_started_again_only_by_its_id() {
+        let start = |params: &str| {
+            let params = RawValue::from_string(params.to_owned()).unwrap();
+            rule(m::ThreadQueueStart::INFO.wire, Some(&params))
+        };
+        let thread = "00000000-0000-0000-0000-000000000001";
+        assert_eq!(
+            start(&format!(r#"{{"threadId": "{thread}", "queuedSubmissionId": "q"}}"#)),
+            RetryRule::Again
+        );
+        for without in ["null", "{}"] {
+            assert_eq!(start(without), RetryRule::Never(LOOK));
+        }
+        assert_eq!(start(&format!(r#"{{"threadId": "{thread}"}}"#)), RetryRule::Never(LOOK));
     }
 }

@@ -32,6 +32,7 @@ mod params;
 mod plans;
 mod power;
 mod questions;
+mod queue;
 mod rebuilds;
 mod reloads;
 mod relocations;

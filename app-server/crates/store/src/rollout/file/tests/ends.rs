@@ -35,6 +35,7 @@ fn turn(first: u64, length: usize, opened: Option<ThreadOpened>) -> Vec<Record> 
         taken_back: Vec::new(),
         read: None,
         goal: None,
+        queue: None,
         forked: None,
         preview: None,
     };
