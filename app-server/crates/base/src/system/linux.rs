@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::fs::{self, File};
 use std::io::{self, PipeWriter};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::libc;
@@ -14,6 +15,7 @@ use nix::sys::signal::{SigSet, Signal as NixSignal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::MsgFlags;
 use nix::unistd::{Pid, getgid, getuid};
+use rustix::fs::{CWD, Dir, Mode, OFlags, openat, readlinkat_raw};
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, Resource, Rlimit, Signal, setrlimit};
 
@@ -187,6 +189,33 @@ pub(crate) fn pids() -> impl Iterator<Item = Pid> {
     all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).map(Pid::from_raw)
 }
 
+/// The inodes of a process's sockets. None of a process that has ended, or whose descriptors this user may not read.
+pub fn sockets(pid: Pid) -> Vec<u64> {
+    socket_inodes(pid).unwrap_or_default()
+}
+
+fn socket_inodes(pid: Pid) -> rustix::io::Result<Vec<u64>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut open = Dir::new(openat(CWD, format!("/proc/{pid}/fd"), flags, Mode::empty())?)?;
+    let mut found = Vec::new();
+    while let Some(entry) = open.read().transpose()? {
+        if entry.file_name().to_bytes().starts_with(b".") {
+            continue;
+        }
+        // By the whole path each look would begin at the root. The text of a socket is short; a longer one is cut.
+        let mut text = [MaybeUninit::uninit(); 40];
+        let Ok((text, _)) = readlinkat_raw(open.fd()?, entry.file_name(), &mut text) else { continue };
+        found.extend(socket_inode(text));
+    }
+    Ok(found)
+}
+
+/// `socket:[INODE]` of proc_pid_fd(5).
+fn socket_inode(link: &[u8]) -> Option<u64> {
+    let inode = link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
+    std::str::from_utf8(inode).ok()?.parse().ok()
+}
+
 /// A process's name in the kernel.
 pub fn name(pid: Pid) -> Option<Vec<u8>> {
     Some(fs::read(format!("/proc/{pid}/comm")).ok()?.trim_ascii_end().to_vec())
@@ -331,6 +360,21 @@ mod tests {
         );
         assert_eq!(parse("42 (cut) S 7"), None);
         assert_eq!(parse(""), None);
+    }
+
+    #[test]
+    fn the_sockets_among_the_descriptors_of_a_process_are_read() {
+        use std::os::linux::fs::MetadataExt;
+        let before = sockets(Pid::this());
+        let (one, _other) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        let one = File::from(OwnedFd::from(one));
+        let inode = one.metadata().expect("its metadata").st_ino();
+        assert!(!before.contains(&inode) && sockets(Pid::this()).contains(&inode));
+        assert_eq!(sockets(Pid::from_raw(i32::MAX)), [0; 0], "there is no such process");
+        assert_eq!(socket_inode(b"socket:[12]"), Some(12));
+        for link in [&b"socket:[1"[..], b"socket:[]", b"pipe:[12]", b"/socket:[12]", b""] {
+            assert_eq!(socket_inode(link), None);
+        }
     }
 
     #[test]

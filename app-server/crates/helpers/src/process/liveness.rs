@@ -168,21 +168,12 @@ fn look(pids: &[Pid], number: u64) -> Sample {
 
 /// Whether one of these processes holds an established TCP connection.
 fn connected(pids: &[Pid]) -> bool {
-    let held: HashSet<u64> = pids.iter().flat_map(|pid| sockets(*pid)).collect();
+    let held: HashSet<u64> = pids.iter().flat_map(|pid| system::sockets(*pid)).collect();
     let Some(first) = pids.first().filter(|_| !held.is_empty()) else { return false };
     // As the helper sees them, should it have a network of its own.
     ["tcp", "tcp6"].iter().any(|table| {
         let table = fs::read_to_string(format!("/proc/{first}/net/{table}")).unwrap_or_default();
         established(&table).any(|inode| held.contains(&inode))
-    })
-}
-
-/// The inodes of a process's sockets.
-pub(crate) fn sockets(pid: Pid) -> impl Iterator<Item = u64> {
-    let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    open.filter_map(|entry| {
-        let to = fs::read_link(entry.path()).ok()?;
-        to.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
     })
 }
 

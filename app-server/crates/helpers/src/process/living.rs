@@ -8,12 +8,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::unistd::Pid;
+use skein_base::home_tag::HomeTag;
+use skein_base::system;
 use skein_base::system::proc::{self, Process};
 
 use crate::containment::tag::{ProcessTag, StartTag};
 use crate::policy;
 use crate::process::host::ProcessHost;
-use crate::process::liveness::sockets;
 use crate::process::table::ProcessTable;
 use crate::spec::HelperSpec;
 
@@ -42,6 +43,50 @@ pub(crate) struct Living {
     last: Mutex<Option<LastTable>>,
 }
 
+/// The processes of a machine.
+trait ProcessSource {
+    /// As [`proc::born`].
+    fn born(&self) -> Option<u64>;
+    /// All processes.
+    fn table(&self) -> ProcessTable;
+    /// The process that has `pid` now.
+    fn process(&self, pid: Pid) -> Option<Process>;
+    /// The tag of a helper of this home that a process carries.
+    fn tag(&self, pid: Pid, home: HomeTag) -> Option<ProcessTag>;
+    /// Whether a process holds the socket with this inode.
+    fn holds(&self, pid: Pid, inode: u64) -> bool;
+
+    /// Whether exactly this process runs.
+    fn lives(&self, process: &Process) -> bool {
+        self.process(process.pid).is_some_and(|now| now.started == process.started && !now.zombie)
+    }
+}
+
+/// This machine.
+struct SystemProcesses;
+
+impl ProcessSource for SystemProcesses {
+    fn born(&self) -> Option<u64> {
+        proc::born()
+    }
+
+    fn table(&self) -> ProcessTable {
+        ProcessTable::take()
+    }
+
+    fn process(&self, pid: Pid) -> Option<Process> {
+        Process::read(pid)
+    }
+
+    fn tag(&self, pid: Pid, home: HomeTag) -> Option<ProcessTag> {
+        ProcessTag::carried_by(pid).find(|tag| tag.start.home == home)
+    }
+
+    fn holds(&self, pid: Pid, inode: u64) -> bool {
+        system::sockets(pid).contains(&inode)
+    }
+}
+
 /// A table of processes that serves again while no process is born and no child of this process ends.
 #[derive(Debug)]
 struct LastTable {
@@ -51,10 +96,12 @@ struct LastTable {
 }
 
 impl LastTable {
-    fn is_current(&self, born: Option<u64>, living: &HashMap<ProcessTag, LivingHelper>) -> bool {
-        let lives = |child: &Process| {
-            Process::read(child.pid).is_some_and(|now| now.started == child.started && !now.zombie)
-        };
+    fn is_current(
+        &self,
+        source: &impl ProcessSource,
+        born: Option<u64>,
+        living: &HashMap<ProcessTag, LivingHelper>,
+    ) -> bool {
         // The end of a guard takes its helper off the list. The other children are orphans, and few.
         born == Some(self.born)
             && self.guards == guards(living)
@@ -62,12 +109,18 @@ impl LastTable {
                 .table
                 .children_of(Pid::this())
                 .filter(|child| !self.guards.iter().flatten().any(|guard| guard.pid == child.pid))
-                .all(|child| lives(&child))
+                .all(|child| source.lives(&child))
     }
 }
 
 fn guards(living: &HashMap<ProcessTag, LivingHelper>) -> HashSet<Option<Process>> {
     living.values().map(|helper| helper.guard).collect()
+}
+
+/// Whether this is the guard of a living helper.
+fn is_guard(process: &Process, living: &HashMap<ProcessTag, LivingHelper>) -> bool {
+    let is_it = |guard: Process| (guard.pid, guard.started) == (process.pid, process.started);
+    living.values().filter_map(|helper| helper.guard).any(is_it)
 }
 
 /// Keeps one of them listed until it is dropped.
@@ -101,10 +154,15 @@ impl Living {
     }
 
     /// The table of the last look, or a new one.
-    fn table(&self, born: Option<u64>, living: &HashMap<ProcessTag, LivingHelper>) -> Arc<ProcessTable> {
+    fn table(
+        &self,
+        source: &impl ProcessSource,
+        born: Option<u64>,
+        living: &HashMap<ProcessTag, LivingHelper>,
+    ) -> Arc<ProcessTable> {
         let last = lock(&self.last);
-        let current = last.as_ref().filter(|last| last.is_current(born, living));
-        current.map_or_else(|| Arc::new(ProcessTable::take()), |last| Arc::clone(&last.table))
+        let current = last.as_ref().filter(|last| last.is_current(source, born, living));
+        current.map_or_else(|| Arc::new(source.table()), |last| Arc::clone(&last.table))
     }
 
     fn keep_table(
@@ -120,6 +178,37 @@ impl Living {
     fn forget_table(&self) {
         *lock(&self.last) = None;
     }
+
+    /// A process that is born during a look may hold the socket: its parent may have ended unread. So this looks at the processes
+    /// that are new, until none is born during a look. A process that ends leaves nothing behind but children that were born before.
+    fn belonging_of_socket(
+        &self,
+        source: &impl ProcessSource,
+        start: StartTag,
+        inode: u64,
+    ) -> Option<Belonging> {
+        let mut look = SocketLook { source, inode, start, read: HashSet::new() };
+        for _ in 0..policy::SOCKET_LOOKS {
+            let living = self.all();
+            if living.is_empty() {
+                return None;
+            }
+            let born = source.born();
+            let table = self.table(source, born, &living);
+            // It lists everybody: none was born while it was read, and no parent of another one is missing.
+            let is_whole = born.is_some() && born == source.born() && !table.has_gaps();
+            match look.look(&living, &table) {
+                LookOutcome::Socket(found) => return Some(found),
+                LookOutcome::Nothing | LookOutcome::NothingNew if is_whole && born == source.born() => {
+                    self.keep_table(born, &living, table);
+                    return None;
+                }
+                LookOutcome::NothingNew if is_whole => return None,
+                LookOutcome::Nothing | LookOutcome::NothingNew | LookOutcome::Vanished => self.forget_table(),
+            }
+        }
+        None
+    }
 }
 
 fn lock<T>(map: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -132,38 +221,13 @@ impl ProcessHost {
     pub(crate) fn belonging_of_process(&self, pid: Pid) -> Option<Belonging> {
         let living = self.living.all();
         let by_chain = guard_above(pid, &living).map(|helper| Belonging::To(helper.clone()));
-        by_chain.or_else(|| by_tag(pid, self.children.start, &living))
+        by_chain.or_else(|| by_tag(&SystemProcesses, pid, self.children.start, &living))
     }
 
     /// The helper of which a process holds the socket with this inode. Blocks: reads the process table and the descriptors of
     /// helpers' processes. Reads nothing while no helper lives.
-    ///
-    /// A process that is born during a look may hold the socket, and so may a child whose parent ended unread. So it looks at the
-    /// processes that are new, until there are none.
     pub(crate) fn belonging_of_socket(&self, inode: u64) -> Option<Belonging> {
-        let mut look = SocketLook { inode, start: self.children.start, read: HashSet::new() };
-        for _ in 0..policy::SOCKET_LOOKS {
-            let living = self.living.all();
-            if living.is_empty() {
-                return None;
-            }
-            let born = proc::born();
-            let table = self.living.table(born, &living);
-            // It lists everybody: none was born while it was read, and no parent of another one is missing.
-            let is_whole = born.is_some() && born == proc::born() && !table.has_gaps();
-            match look.look(&living, &table) {
-                LookOutcome::Socket(found) => return Some(found),
-                LookOutcome::Nothing | LookOutcome::NothingNew if is_whole && born == proc::born() => {
-                    self.living.keep_table(born, &living, table);
-                    return None;
-                }
-                LookOutcome::NothingNew if is_whole => return None,
-                LookOutcome::Nothing | LookOutcome::NothingNew | LookOutcome::Vanished => {
-                    self.living.forget_table()
-                }
-            }
-        }
-        None
+        self.living.belonging_of_socket(&SystemProcesses, self.children.start, inode)
     }
 }
 
@@ -185,13 +249,19 @@ fn guard_above(pid: Pid, living: &HashMap<ProcessTag, LivingHelper>) -> Option<&
 }
 
 /// The helper whose tag a process carries.
-fn by_tag(pid: Pid, start: StartTag, living: &HashMap<ProcessTag, LivingHelper>) -> Option<Belonging> {
-    let tag = ProcessTag::carried_by(pid).find(|tag| tag.start.home == start.home)?;
+fn by_tag(
+    source: &impl ProcessSource,
+    pid: Pid,
+    start: StartTag,
+    living: &HashMap<ProcessTag, LivingHelper>,
+) -> Option<Belonging> {
+    let tag = source.tag(pid, start.home)?;
     Some(living.get(&tag).cloned().map_or(Belonging::Former, Belonging::To))
 }
 
 /// The search for the holder of a socket among the processes of helpers, in one look or several.
-struct SocketLook {
+struct SocketLook<'m, M> {
+    source: &'m M,
     inode: u64,
     start: StartTag,
     /// The processes that did not hold it, by pid and start.
@@ -201,7 +271,7 @@ struct SocketLook {
 /// The outcome of one look.
 enum LookOutcome {
     Socket(Belonging),
-    /// A process ended before it was read: a child of it may hold the socket now.
+    /// A child of this process ended before its tag was read. Its children, who may be a helper's, are ours now.
     Vanished,
     /// No process that is new since the look before holds it.
     Nothing,
@@ -209,7 +279,7 @@ enum LookOutcome {
     NothingNew,
 }
 
-impl SocketLook {
+impl<M: ProcessSource> SocketLook<'_, M> {
     /// Reads the descriptors of the processes that are new.
     fn look(&mut self, living: &HashMap<ProcessTag, LivingHelper>, table: &ProcessTable) -> LookOutcome {
         let mut seen = LookOutcome::NothingNew;
@@ -220,8 +290,13 @@ impl SocketLook {
             }
         }
         // The orphans of a dead guard fell to this process.
-        for orphan in table.children_of(Pid::this()) {
-            let Some(belonging) = by_tag(orphan.pid, self.start, living) else { continue };
+        for orphan in table.children_of(Pid::this()).filter(|child| !is_guard(child, living)) {
+            let Some(belonging) = by_tag(self.source, orphan.pid, self.start, living) else {
+                if !self.source.lives(&orphan) {
+                    seen = LookOutcome::Vanished;
+                }
+                continue;
+            };
             let mut tree = table.processes_below(&orphan);
             tree.push(orphan);
             if self.holds(&tree, &mut seen) {
@@ -234,19 +309,12 @@ impl SocketLook {
     /// Whether a new one of these processes holds the socket.
     fn holds(&mut self, processes: &[Process], seen: &mut LookOutcome) -> bool {
         for process in processes {
-            if self.read.contains(&(process.pid, process.started)) {
+            if !self.read.insert((process.pid, process.started)) {
                 continue;
             }
-            if sockets(process.pid).any(|held| held == self.inode) {
+            if self.source.holds(process.pid, self.inode) {
                 return true;
             }
-            let lives =
-                Process::read(process.pid).is_some_and(|now| now.started == process.started && !now.zombie);
-            if !lives {
-                *seen = LookOutcome::Vanished;
-                continue;
-            }
-            self.read.insert((process.pid, process.started));
             if matches!(seen, LookOutcome::NothingNew) {
                 *seen = LookOutcome::Nothing;
             }
@@ -254,3 +322,6 @@ impl SocketLook {
         false
     }
 }
+
+#[cfg(test)]
+mod tests;

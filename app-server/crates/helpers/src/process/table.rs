@@ -56,7 +56,7 @@ impl ProcessTable {
         Self::of(proc::all())
     }
 
-    fn of(all: impl Iterator<Item = Process>) -> Self {
+    pub(crate) fn of(all: impl Iterator<Item = Process>) -> Self {
         let mut table = Self { found: HashMap::new(), children: HashMap::new() };
         for process in all.filter(|process| !process.zombie) {
             table.found.insert(process.pid, process);
