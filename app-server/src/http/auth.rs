@@ -24,12 +24,14 @@ use crate::policy;
 
 /// The body of `POST /auth/session`.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct TicketBody {
     ticket: String,
 }
 
 /// The body of `POST /auth/ticket`.
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ScopeBody {
     scope: Option<Access>,
 }
@@ -177,6 +179,8 @@ async fn body<T: DeserializeOwned>(request: Request<Body>) -> Result<T, AccessRe
         let text = format!("the body is above {} bytes, or broke off", policy::AUTH_BODY_BYTES);
         return Err(RefusalReason::TooLarge.refusal(text));
     };
-    serde_json::from_slice(&bytes)
-        .map_err(|_| RefusalReason::Body.refusal("the body is not the expected JSON"))
+    // A list would be read as the members in their order.
+    let is_object = bytes.trim_ascii_start().starts_with(b"{");
+    let read = is_object.then(|| serde_json::from_slice(&bytes).ok()).flatten();
+    read.ok_or_else(|| RefusalReason::Body.refusal("the body is not the expected JSON"))
 }

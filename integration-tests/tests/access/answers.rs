@@ -7,6 +7,8 @@ use skein_integration_tests::home::Home;
 use skein_integration_tests::http::{Answer, Request};
 use skein_protocol::access::Access;
 use skein_protocol::extension::{DoorKind, SkeinStatusResponse};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 
 const FOREIGN: &str = "http://example.org";
 
@@ -183,7 +185,8 @@ async fn the_script_of_a_service_worker_is_404_and_clears_what_another_program_l
         for site in ["same-origin", "none", "cross-site"] {
             let request = get(path).header("Service-Worker", "script").header("Sec-Fetch-Site", site);
             let answer = request.send(home.address()).await?;
-            assert_eq!((answer.status, answer.headers("Clear-Site-Data")), (404, vec!["\"storage\""]));
+            assert_eq!(answer.refusal(), (404, "notFound".to_owned()));
+            assert_eq!(answer.headers("Clear-Site-Data"), ["\"storage\""]);
         }
     }
     for request in [get("/sw.js"), get("/").header("Service-Worker", "scripts")] {
@@ -226,6 +229,31 @@ async fn a_listed_origin_gets_its_preflight_and_no_other_one_any_header_of_it() 
             let answer = preflight(path, origin, method).send(home.address()).await?;
             assert_eq!((answer.status, cors(&answer)), (403, Vec::new()), "{origin}: {answer:?}");
             assert_eq!(answer.headers("Vary"), ["origin"]);
+        }
+    }
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_unix_socket_answers_no_page_not_even_the_question_before_a_request() -> Result<()> {
+    let home = with_page().await?;
+    for origin in [PAGE, "http://localhost", FOREIGN] {
+        for head in [
+            "OPTIONS /auth/session HTTP/1.1\r\nAccess-Control-Request-Method: POST\r\n",
+            "GET /auth/session HTTP/1.1\r\nAuthorization: Basic x\r\n",
+            "GET /healthz HTTP/1.1\r\n",
+            "GET / HTTP/1.1\r\nAccept: text/html\r\n",
+        ] {
+            let request = format!("{head}Host: localhost\r\nOrigin: {origin}\r\nConnection: close\r\n\r\n");
+            let mut socket = UnixStream::connect(home.path().join("control.sock")).await?;
+            socket.write_all(request.as_bytes()).await?;
+            let mut answer = String::new();
+            socket.read_to_string(&mut answer).await?;
+            let answer = Answer::read(&answer)?;
+            // A head that nobody may send is refused for itself.
+            let wanted = if head.contains("Basic") { (401, "malformed") } else { (403, "origin") };
+            assert_eq!(answer.refusal(), (wanted.0, wanted.1.to_owned()), "{head}, {origin}");
+            assert_eq!(cors(&answer), [""; 0], "{head}, {origin}");
         }
     }
     home.finish().await

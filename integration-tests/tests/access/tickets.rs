@@ -143,6 +143,30 @@ fn age(home: &Home, days: i64) -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_body_of_another_form_makes_no_ticket_and_no_session() -> Result<()> {
+    let home = with_pages().await?;
+    for body in [
+        json!(["read"]),
+        json!([]),
+        json!({ "scop": "read" }),
+        json!({ "scope": "root" }),
+        json!("read"),
+        json!(null),
+    ] {
+        assert_eq!(ask(&home, None, body.clone()).await?.refusal(), refusal(400, "body"), "{body}");
+    }
+    let ticket = secret(&ask(&home, None, json!({})).await?, "ticket")?;
+    for body in
+        [json!([ticket]), json!({ "ticket": ticket, "scope": "admin" }), json!({ "ticket": [ticket] })]
+    {
+        let page = Request::new("POST", "/auth/session").header("Origin", PAGE).json(&body);
+        assert_eq!(page.send(home.address()).await?.refusal(), refusal(400, "body"), "{body}");
+    }
+    home.redeem(PAGE, &ticket).await?.json()?;
+    home.finish().await
+}
+
+#[tokio::test]
 async fn no_credential_has_more_scope_than_its_maker() -> Result<()> {
     let home = with_pages().await?;
     for (scope, allowed, more) in [

@@ -147,14 +147,14 @@ fn page(
 ) -> Result<Option<WebOrigin>, AccessRefusal> {
     let origin = match &head.sender {
         Sender::Program => return Ok(None),
-        Sender::Page(origin) if door != Door::Unix && is_allowed(rules, head, origin) => origin,
+        Sender::Page(origin) if is_allowed(rules, door, head, origin) => origin,
         // A file of the page holds no secret, and a script of another page cannot read it.
-        Sender::Page(_) | Sender::MalformedPage if need == Need::Page && door != Door::Unix => {
+        Sender::Page(_) | Sender::MalformedPage if need == Need::Page && takes_pages(door) => {
             return Ok(None);
         }
         Sender::Page(origin) => return Err(AccessRefusal::origin(Some(origin))),
         Sender::MalformedPage => return Err(AccessRefusal::origin(None)),
-        Sender::Browser if door != Door::Unix && matches!(need, Need::Page | Need::Open) => return Ok(None),
+        Sender::Browser if takes_pages(door) && matches!(need, Need::Page | Need::Open) => return Ok(None),
         Sender::Browser => {
             return Err(RefusalReason::Origin.refusal("a browser without an Origin gets nothing here"));
         }
@@ -162,9 +162,14 @@ fn page(
     Ok(Some(origin.clone()))
 }
 
-/// Whether a page of this origin may send requests: a page of the server itself, or one of the settings.
-pub(crate) fn is_allowed(rules: AccessRules<'_>, head: &RequestHead, origin: &WebOrigin) -> bool {
-    is_own(head, origin) || rules.browser.allows(origin)
+/// Whether pages reach this door at all. No browser speaks to a unix socket.
+pub(crate) fn takes_pages(door: Door) -> bool {
+    door != Door::Unix
+}
+
+/// Whether a page of this origin may send requests to this door: a page of the server itself, or one of the settings.
+pub(crate) fn is_allowed(rules: AccessRules<'_>, door: Door, head: &RequestHead, origin: &WebOrigin) -> bool {
+    takes_pages(door) && (is_own(head, origin) || rules.browser.allows(origin))
 }
 
 fn is_own(head: &RequestHead, origin: &WebOrigin) -> bool {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -22,7 +22,7 @@ use head::RequestHead;
 pub(crate) use head::SUBPROTOCOL;
 pub(crate) use limiter::{PeerKey, RefusalLog, WrongCredentials};
 pub(crate) use refusal::{AccessRefusal, RefusalReason};
-use skein_config::access::{Admission, WebOrigin};
+use skein_config::access::{Admission, Door, WebOrigin};
 use skein_config::{LocalPrograms, ServerConfig};
 
 use self::facts::Gathered;
@@ -50,7 +50,9 @@ pub(crate) async fn guard(
     let mut head = match RequestHead::read(visitor.door(), &parts) {
         Ok(head) => head,
         Err(refusal) => {
-            let listed = |origin: &WebOrigin| web.services.config().browser.allows(origin);
+            let listed = |origin: &WebOrigin| {
+                admit::takes_pages(visitor.door()) && web.services.config().browser.allows(origin)
+            };
             let page = head::origin(&parts.headers).filter(listed);
             let asker = Asker { peer: PeerKey::of(visitor.peer(), None), page: None };
             return headers::finish(refused(&web, &asker, refusal), page.as_ref(), seen_by_all);
@@ -59,7 +61,7 @@ pub(crate) async fn guard(
     if head.is_worker_script {
         return headers::finish(no_worker(), None, seen_by_all);
     }
-    let page = allowed_page(&web, &head);
+    let page = allowed_page(&web, visitor.door(), &head);
     let mut asker = Asker { peer: PeerKey::of(visitor.peer(), None), page: head.sender.page().cloned() };
     let decided = decide(&web, &visitor, &head, &parts, &mut asker).await;
     // From here on nobody needs the secret.
@@ -91,7 +93,7 @@ async fn decide(
     if let Err(refusal) = &need
         && headers::is_preflight(parts)
         && refusal.reason == RefusalReason::Method
-        && allowed_page(web, head).is_some()
+        && allowed_page(web, visitor.door(), head).is_some()
     {
         return Ok(None);
     }
@@ -121,11 +123,11 @@ fn rules(config: &ServerConfig) -> admit::AccessRules<'_> {
     admit::AccessRules { local, browser: &config.browser }
 }
 
-/// The origin of the page that sends the request, if the settings allow it.
-fn allowed_page(web: &WebState, head: &RequestHead) -> Option<WebOrigin> {
+/// The origin of the page that sends the request, if the settings allow it and pages may use this door.
+fn allowed_page(web: &WebState, door: Door, head: &RequestHead) -> Option<WebOrigin> {
     let config = web.services.config();
     let rules = rules(&config);
-    head.sender.page().filter(|origin| admit::is_allowed(rules, head, origin)).cloned()
+    head.sender.page().filter(|origin| admit::is_allowed(rules, door, head, origin)).cloned()
 }
 
 /// The answer to a refused request, after log and counters.
@@ -173,7 +175,7 @@ fn count(web: &WebState, asker: &Asker, refusal: &AccessRefusal) {
 
 /// Ends a service worker that another program left on this port: its origin is ours now.
 fn no_worker() -> Response {
-    let mut response = StatusCode::NOT_FOUND.into_response();
+    let mut response = RefusalReason::NotFound.refusal("no service worker has this address").into_response();
     response
         .headers_mut()
         .insert(HeaderName::from_static("clear-site-data"), HeaderValue::from_static("\"storage\""));
