@@ -141,7 +141,7 @@ impl OriginPattern {
         }
     }
 
-    /// The risk of an entry that allows many unrelated pages at once, as a clause about it.
+    /// The risk of an entry that allows many unrelated pages at once, or none, as a clause about it.
     pub(crate) fn risk(&self) -> Option<&'static str> {
         match self {
             Self::Exact(exact) if exact.as_str() == "null" => {
@@ -149,6 +149,9 @@ impl OriginPattern {
             }
             Self::Exact(exact) if exact.is_opaque() => {
                 Some("\"file://\" is the origin of every file that a page is opened from")
+            }
+            Self::Exact(exact) if has_usual_port(exact.as_str()) => {
+                Some("no page has an origin with the port 80 of http or 443 of https: browsers leave it out")
             }
             Self::Exact(_) | Self::AnyPort(_) | Self::AnyWebview => None,
         }
@@ -169,6 +172,13 @@ impl Serialize for OriginPattern {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self)
     }
+}
+
+/// Whether an origin has the port that its scheme has anyway, which no browser sends (RFC 6454, section 6.2).
+fn has_usual_port(origin: &str) -> bool {
+    [("http://", ":80"), ("https://", ":443")]
+        .iter()
+        .any(|(scheme, port)| origin.starts_with(scheme) && origin.ends_with(port))
 }
 
 /// The correction for a text that is no pattern.
@@ -288,6 +298,17 @@ mod tests {
         assert_eq!(command("app://chat").unwrap(), "skein origins add app://chat");
         for text in ["null", "file://", "http://my_host:80", &format!("http://{}", "a".repeat(200))] {
             assert_eq!(command(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_entry_that_allows_many_pages_or_none_has_a_warning() {
+        let risk = |text| OriginPattern::parse(text).unwrap().risk();
+        for text in ["null", "file://", "http://localhost:80", "http://[::1]:80", "https://a.example:443"] {
+            assert!(risk(text).is_some(), "{text}");
+        }
+        for text in ["http://localhost", "http://localhost:8080", "https://a.example:80", "app://chat:443"] {
+            assert_eq!(risk(text), None, "{text}");
         }
     }
 
