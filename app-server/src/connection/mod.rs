@@ -81,9 +81,10 @@ fn log_end(session: &ClientSession, began: Instant) {
     let reason = session.outbox.closed();
     let code = reason.and_then(CloseReason::frame).map(|(code, _)| code);
     let origin = origin.as_ref().map(tracing::field::display);
+    let reason = reason.map(tracing::field::debug);
     let seconds = session.app.clock.now().saturating_duration_since(began).as_secs_f64();
     let connection = session.id().0;
-    tracing::info!(connection, who = %identity, %door, origin, scope = %access, seconds, ?reason, code, "a connection has ended");
+    tracing::info!(connection, who = %identity, %door, origin, scope = %access, seconds, reason, code, "a connection has ended");
 }
 
 fn outbox_limits(limits: &Limits) -> OutboxLimits {

@@ -203,7 +203,7 @@ async fn a_revoked_token_cuts_a_client_off_that_does_not_read() -> Result<()> {
     // The client reads nothing of this answer, which is too slow to make it a slow client.
     let turn = witness.start_turn(thread, "/stream 400 100 100").await?;
     home.skein(&["token", "revoke", "laptop"]).await?;
-    home.until_line(&["a connection has ended", "laptop", "Revoked", "1008"]).await?;
+    home.until_line(&["a connection has ended", "laptop", "reason=Revoked", "1008"]).await?;
     assert_eq!(witness.turn_end(&turn).await?.status, TurnStatus::Completed);
     home.finish().await
 }
