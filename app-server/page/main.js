@@ -1,12 +1,12 @@
 // The start of the page and its layout: threads on the left, the conversation in the middle, details on the right.
 
 import { ticket } from "./ticket.js";
-import { connect } from "./vendor/skein-client.js";
+import { connect, memory, webStorage } from "./vendor/skein-client.js";
 import { ago, asset, Guard, html, icon, isField, lazy, line, memo, render, useCell, useEffect, useMemo, useRef, useState, useView } from "./lib.js";
 import { Conversation } from "./chat.js";
 import { Composer, EchoLine, learnProviders, ModelName, Status, Troubles } from "./composer.js";
 import { Questions } from "./questions.js";
-import { addressOf, attempt, collect, failed, followThreads, fromAddress, go, isNarrow, nameOf, notify, open, panel, remove, scopeOf, server, store, stored, storedSession, takeBack, trade, world } from "./world.js";
+import { addressOf, attempt, collect, failed, followThreads, fromAddress, go, isNarrow, nameOf, notify, open, panel, remove, scopeOf, server, storedSession, takeBack, trade, world } from "./world.js";
 
 /** @typedef {import("./vendor/skein-client.js").Row} Row */
 
@@ -244,17 +244,30 @@ async function session() {
   return undefined;
 }
 
-/** What survives a reload: messages that the server does not have yet. Views come from the server again. */
-const KEPT = {
-  get: (/** @type {string} */ key) => (key.startsWith("unsent.") ? JSON.parse(stored(`skein.${key}`) ?? "null") ?? undefined : undefined),
-  set: (/** @type {string} */ key, /** @type {unknown} */ value) => key.startsWith("unsent.") && store(`skein.${key}`, JSON.stringify(value)),
-  delete: (/** @type {string} */ key) => store(`skein.${key}`, null),
-};
+/**
+ * What survives a reload: messages that the server does not have yet. Views come from the server again.
+ * @param {import("./vendor/skein-client.js").Store} all
+ * @returns {any}
+ */
+const messagesOnly = (all) => ({
+  ...all,
+  set: (/** @type {string} */ key, /** @type {unknown} */ value) => key.startsWith("unsent.") && all.set(key, value),
+  open: () => messagesOnly(/** @type {any} */ (all.open)()),
+});
+
+/** Where messages wait. A browser that blocks its storage keeps them until the reload. */
+function waiting() {
+  try {
+    return messagesOnly(webStorage(localStorage));
+  } catch {
+    return memory();
+  }
+}
 
 /** @param {string} token */
 function start(token) {
   const url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/`;
-  const skein = connect({ url, token, clientInfo: { name: "skein-page", title: "Skein's page", version: "1" }, storage: KEPT });
+  const skein = connect({ url, token, clientInfo: { name: "skein-page", title: "Skein's page", version: "1" }, storage: waiting() });
   world.skein.set(skein);
   collect(skein);
   skein.watchLink((link) => world.link.set(link));

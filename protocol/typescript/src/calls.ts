@@ -13,7 +13,7 @@ export function createCalls(send: (message: object) => number) {
   let last = 0;
   let open = new Map<unknown, { done: Done; size: number }>();
   return {
-    request(method: string, params: unknown, done: Done): void {
+    ask(method: string, params: unknown, done: Done): void {
       const id = ++last;
       // The answer never comes before this returns.
       open.set(id, { done, size: send({ id, method, params }) });
@@ -34,8 +34,8 @@ export function createCalls(send: (message: object) => number) {
       for (const { done, size } of lost) {
         done(
           size >= largest
-            ? new SkeinError("tooLarge", "too large for the server")
-            : new SkeinError("linkLost", "the link broke: look whether it was done"),
+            ? new SkeinError("tooLarge", "too large")
+            : new SkeinError("linkLost", "the link broke: was it done?"),
         );
       }
     },

@@ -2,7 +2,8 @@
 
 import { type Core, type Part, tell } from "./core.ts";
 import { SkeinError, wireError } from "./errors.ts";
-import { caughtUp, emptyThread, type Message, reduce, resumed, withOlder } from "./reducer.ts";
+import { newId } from "./ids.ts";
+import { caughtUp, emptyThread, list, type Message, reduce, resumed, withOlder } from "./reducer.ts";
 import type {
   Chat,
   Question,
@@ -36,15 +37,12 @@ type Entry = {
   sent?: boolean;
   /** The turn of the server's answer. */
   turn?: string;
-  resolve?: (turn: string) => void;
-  reject?: (error: SkeinError) => void;
+  done?: (turn: string) => void;
+  lost?: (error: SkeinError) => void;
 };
 
 const input = (given: string | UserInputParam[]): UserInputParam[] =>
   typeof given === "string" ? [{ type: "text", text: given }] : given;
-
-/** An id that no other message has. Pages without TLS have no `crypto.randomUUID`. */
-const newId = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
 
 export function createChat(core: Core, id: string | undefined): Chat {
   let state: ThreadState = emptyThread(id);
@@ -73,25 +71,23 @@ export function createChat(core: Core, id: string | undefined): Chat {
 
   /** Removes messages that the thread shows, or whose turn is over. */
   const confirm = () => {
-    if (!unsent.length) return;
-    const gone = unsent.filter((entry) => {
+    const left = unsent.filter((entry) => {
       const turn = state.turns.findLast(
         (turn) =>
           turn.items.some((item) => item.type === "userMessage" && item.clientId === entry.id) ||
           (turn.id === entry.turn && turn.status !== "inProgress"),
       );
-      if (turn) entry.resolve?.(turn.id);
-      return turn;
+      if (turn) entry.done?.(turn.id);
+      return !turn;
     });
-    if (gone.length) keepUnsent(unsent.filter((entry) => !gone.includes(entry)));
+    if (left.length < unsent.length) void keepUnsent(left);
   };
 
+  const unsentKey = () => `unsent.${state.id}`;
   const keepUnsent = (next: Entry[]) => {
     unsent = next;
-    if (!state.id) return;
     const kept = unsent.map(({ id, input, options }) => ({ id, input, options }));
-    const key = `unsent.${state.id}`;
-    void stored(() => (kept.length ? core.store.set(key, kept) : core.store.delete(key)));
+    return state.id && stored(() => (kept.length ? core.store.set(unsentKey(), kept) : core.store.delete(unsentKey())));
   };
   /** A store that fails costs only what it stores. */
   const stored = (run: () => unknown): Promise<unknown> => Promise.resolve().then(run).catch(console.warn);
@@ -107,10 +103,10 @@ export function createChat(core: Core, id: string | undefined): Chat {
   const load = async () => {
     const [kept, waiting] = (await Promise.all([
       stored(() => core.store.get(`thread.${id}`)),
-      stored(() => core.store.get(`unsent.${id}`)),
-    ])) as [{ v?: number; state?: ThreadState } | undefined, Entry[] | undefined];
+      stored(() => core.store.get(unsentKey())),
+    ])) as [{ v?: number; state?: ThreadState } | undefined, unknown];
     if (kept?.v === 1 && kept.state?.id === id && Array.isArray(kept.state?.turns)) state = kept.state!;
-    if (Array.isArray(waiting)) unsent = [...waiting, ...unsent];
+    unsent = [...list<Entry>(waiting), ...unsent];
     loaded = true;
     go();
   };
@@ -123,6 +119,14 @@ export function createChat(core: Core, id: string | undefined): Chat {
   /** Whether it need not be loaded. */
   const observes = () => state.archived && !unsent.some((entry) => !entry.error);
   const subscribe = () => {
+    // From now on this chat takes up what clients that have ended leave.
+    void stored(() =>
+      core.store.abandoned?.(unsentKey(), async (kept) => {
+        if (closed) return false;
+        await keepUnsent([...unsent, ...list<Entry>(kept)]);
+        return go();
+      }),
+    );
     if (closed || !loaded || !core.ready || subscription || state.deleted) return;
     if (!state.id && !wanted) return;
     const mine = (subscription = --resumes);
@@ -139,14 +143,14 @@ export function createChat(core: Core, id: string | undefined): Chat {
       if (isNew) {
         core.chats.set(next.id!, chat);
         state = { ...state, id: next.id };
-        if (unsent.length) keepUnsent(unsent);
+        void keepUnsent(unsent);
       }
       show(next);
       keepView();
       flush();
     };
-    if (state.id) core.request("thread/resume", { threadId: state.id, skein }, done as never);
-    else core.request("thread/start", startParams ?? {}, done as never);
+    if (state.id) core.ask("thread/resume", { threadId: state.id, skein }, done as never);
+    else core.ask("thread/start", startParams ?? {}, done as never);
   };
 
   const again = () => {
@@ -160,6 +164,7 @@ export function createChat(core: Core, id: string | undefined): Chat {
     if (failure.reason === "threadNotFound" && wanted && !state.turns.length) {
       // A thread without a message is not saved, and a restart of the server forgets it.
       core.chats.delete(state.id!);
+      void stored(() => core.store.delete(unsentKey()));
       state = emptyThread();
       return core.retryLater(subscribe, ++attempt);
     }
@@ -176,7 +181,7 @@ export function createChat(core: Core, id: string | undefined): Chat {
 
   const refuse = (entry: Entry, failure: SkeinError) => {
     entry.error = failure;
-    entry.reject?.(failure);
+    entry.lost?.(failure);
   };
 
   /** Sends the unsent messages, one after the other. */
@@ -187,13 +192,15 @@ export function createChat(core: Core, id: string | undefined): Chat {
     if (!entry || entry.sent) return;
     entry.sent = true;
     const params = { ...entry.options, threadId: state.id, clientUserMessageId: entry.id, input: entry.input };
-    core.request("turn/start", params, ((failure: SkeinError | undefined, answer?: TurnStartResponse) => {
+    core.ask("turn/start", params, ((failure: SkeinError | undefined, answer?: TurnStartResponse) => {
       entry.sent = false;
       if (!unsent.includes(entry) || failure?.reason === "linkLost") return;
       if (!failure && answer?.turn?.id) {
         entry.turn = answer.turn.id;
-        entry.resolve?.(entry.turn);
+        entry.done?.(entry.turn);
         attempt = 0;
+        // A repeated message of a turn that the view may no longer have.
+        if (answer.turn.status !== "inProgress") void keepUnsent(unsent.filter((other) => other !== entry));
       } else if (failure?.passing) {
         return core.retryLater(flush, ++attempt, failure.retryAfterMs);
       } else if (failure?.reason === "notLoaded") {
@@ -309,11 +316,11 @@ export function createChat(core: Core, id: string | undefined): Chat {
       });
     },
     send(given, options = {}) {
-      const sent = new Promise<string>((resolve, reject) => {
-        const entry: Entry = { id: newId(), input: input(given), options, resolve, reject };
+      const sent = new Promise<string>((done, lost) => {
+        const entry: Entry = { id: newId(), input: input(given), options, done, lost };
         if (closed || state.deleted) return refuse(entry, error ?? new SkeinError("closed", "the chat is closed"));
         wanted = true;
-        keepUnsent([...unsent, entry]);
+        void keepUnsent([...unsent, entry]);
         go();
       });
       // The view has the error, too: nobody has to wait here.
@@ -335,9 +342,9 @@ export function createChat(core: Core, id: string | undefined): Chat {
     },
     answer: (id: RequestId, answer: QuestionAnswer) => settle(id, { result: answer }),
     async history(pages = 1) {
-      for (let page = 0; page < pages && state.id && state.older; page++) {
+      while (pages-- > 0 && state.older) {
         const cursor = state.older;
-        const answer = await core.call("thread/turns/list", { threadId: state.id, cursor, limit: PAGE, itemsView: "full" });
+        const answer = await core.call("thread/turns/list", { threadId: state.id!, cursor, limit: PAGE, itemsView: "full" });
         if (state.older !== cursor) break;
         show(withOlder(state, answer));
         keepView();
@@ -349,15 +356,18 @@ export function createChat(core: Core, id: string | undefined): Chat {
       go();
     },
     discard(messageId) {
-      for (const entry of unsent) if (entry.id === messageId) refuse(entry, new SkeinError("discarded", "discarded"));
-      keepUnsent(unsent.filter((entry) => entry.id !== messageId));
+      for (const entry of unsent) {
+        if (entry.id !== messageId) continue;
+        refuse(entry, new SkeinError("discarded", "discarded"));
+        void keepUnsent(unsent.filter((other) => other !== entry));
+      }
       show();
     },
     close() {
       closed = true;
       if (!core.parts.delete(part)) return;
       core.chats.delete(state.id!);
-      if (subscription) core.request("thread/unsubscribe", { threadId: state.id }, () => {});
+      if (subscription) core.ask("thread/unsubscribe", { threadId: state.id }, () => {});
     },
   };
   const running = () => state.turns.findLast((turn) => turn.status === "inProgress")?.id;

@@ -6,7 +6,7 @@ import { SkeinError } from "./errors.ts";
 import { createLink } from "./link.ts";
 import type { Message } from "./reducer.ts";
 import { memory } from "./stores.ts";
-import type { AnyMessage, Chat, Link, Options, SkeinCore, Store } from "./types.ts";
+import type { AnyMessage, Chat, Link, Options, OwnStore, SkeinCore, Store } from "./types.ts";
 
 export { SkeinError } from "./errors.ts";
 export { caughtUp, emptyThread, reduce, resumed, withOlder } from "./reducer.ts";
@@ -28,9 +28,9 @@ export interface Part {
 /** What a part needs. */
 export interface Core extends SkeinCore {
   readonly ready: boolean;
-  readonly store: Store;
+  readonly store: Store & Partial<OwnStore>;
   parts: Set<Part>;
-  request(method: string, params: unknown, done: Done): void;
+  ask(method: string, params: unknown, done: Done): void;
   send(message: object): number;
   /** Runs after the `attempt`-th pause. */
   retryLater(run: () => void, attempt: number, least?: number): void;
@@ -67,7 +67,7 @@ export function createCore(options: Options): Core {
       for (const call of waiting.splice(0)) call();
       core.settle();
     },
-    message(message: Message & AnyMessage) {
+    take(message: Message & AnyMessage) {
       if (message.method) {
         for (const part of [...parts]) part.take(message);
         for (const key of [message.method, "*"]) tell(listeners.get(key) ?? [], message.params as never, message);
@@ -88,16 +88,19 @@ export function createCore(options: Options): Core {
     return state === "refused" || state === "closed" ? new SkeinError(state, message) : undefined;
   };
 
+  const storage = options.storage ?? memory();
+  const store: Core["store"] = storage.open?.() ?? storage;
+
   const core: Core = {
     parts,
-    store: options.storage ?? memory(),
+    store,
     get ready() {
       return link.ready;
     },
     get link() {
       return link.link;
     },
-    request: calls.request,
+    ask: calls.ask,
     send: link.send,
     retryLater: (run, attempt, least = 0) => void setTimeout(run, Math.max(least, link.pause(attempt))),
     settle() {
@@ -106,8 +109,8 @@ export function createCore(options: Options): Core {
     chats,
     call: (method, params) =>
       new Promise((resolve, reject) => {
-        const run = (error?: SkeinError) =>
-          error ? reject(error) : calls.request(method, params, (error, result) => (error ? reject(error) : resolve(result as never)));
+        const done: Done = (error, result) => (error ? reject(error) : resolve(result as never));
+        const run = (error?: SkeinError) => (error ? done(error) : calls.ask(method, params, done));
         const error = ended();
         if (link.ready || error) run(error);
         else waiting.push(run);
@@ -127,6 +130,7 @@ export function createCore(options: Options): Core {
     retry: link.retry,
     close() {
       link.close();
+      store.close?.();
       parts.clear();
     },
   };

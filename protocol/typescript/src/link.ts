@@ -18,7 +18,7 @@ const FIRST = 0;
 type Hooks = {
   /** The server has answered `initialize`. */
   ready(): void;
-  message(message: never): void;
+  take(message: never): void;
   lost(code: number | undefined): void;
   changed(): void;
 };
@@ -110,7 +110,7 @@ export function createLink(options: Options, hooks: Hooks) {
     limit = HANDSHAKE;
     let mine: Socket;
     try {
-      mine = new Socket(url, token ? ["skein.v1", `skein.auth.${token}`] : []);
+      mine = new Socket(url, token ? ["skein.v1", "skein.auth." + token] : []);
     } catch (error) {
       return refuse("address", String(error));
     }
@@ -126,7 +126,7 @@ export function createLink(options: Options, hooks: Hooks) {
       heard = now();
       try {
         const message = JSON.parse(data);
-        if (ready) hooks.message(message as never);
+        if (ready) hooks.take(message as never);
         else hello(message);
       } catch (error) {
         // Garbage. The next message counts again.
@@ -149,8 +149,7 @@ export function createLink(options: Options, hooks: Hooks) {
     };
     try {
       const answer = await session();
-      const { status } = answer;
-      if (![400, 401, 403, 421].includes(status)) return;
+      if (![400, 401, 403, 421].includes(answer.status)) return;
       const { reason = "refused", message = reason } = await answer.json().catch(() => ({}));
       refused(reason, message);
     } catch {
@@ -161,7 +160,7 @@ export function createLink(options: Options, hooks: Hooks) {
       }
       // Asked again, because the server may have started in between.
       await session().catch(() =>
-        refused("origin", "this origin is not allowed: skein origins add " + globalThis.location?.origin),
+        refused("origin", "origin not allowed: skein origins add " + globalThis.location?.origin),
       );
     }
   };

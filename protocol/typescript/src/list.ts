@@ -43,7 +43,7 @@ export function createList(core: Core, options: ListOptions): List {
   };
   const request = <T>(method: string, params: object, done: (error: SkeinError | undefined, answer?: T) => void) => {
     const mine = round;
-    core.request(method, params, (error, answer) => {
+    core.ask(method, params, (error, answer) => {
       if (!closed && mine === round) done(error, answer);
     });
   };

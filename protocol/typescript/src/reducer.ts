@@ -128,7 +128,7 @@ function omit(state: ThreadState, ...keys: (keyof ThreadState)[]): ThreadState {
   for (const key of keys) delete rest[key];
   return rest;
 }
-const list = <T>(value: unknown): T[] => (Array.isArray(value) ? (value as T[]) : []);
+export const list = <T>(value: unknown): T[] => (Array.isArray(value) ? (value as T[]) : []);
 const without = (state: ThreadState, id: RequestId) => state.questions.filter((question) => question.id !== id);
 
 /** Without the notice that a turn is tried again: it goes on. */

@@ -1,20 +1,117 @@
 // Where views and unsent messages are kept. A view and its number are one value, so they never differ.
 
-import type { Store } from "./types.ts";
+import { newId } from "./ids.ts";
+import type { OwnStore, Store } from "./types.ts";
 
 /** Keeps everything until the program ends. */
-export function memory(): Store {
-  const kept = new Map<string, unknown>();
-  return {
-    get: (key) => kept.get(key),
-    set: (key, value) => void kept.set(key, value),
-    delete: (key) => void kept.delete(key),
+export const memory = (): Store => new Map<string, unknown>();
+
+/** Unsent messages have keys that begin so. */
+const UNSENT = "unsent.";
+/** Without locks a client that renews nothing for this long has ended, in milliseconds. */
+const LEASE = 15_000;
+/** Pause between two looks for what others have left. */
+const LOOK = 10_000;
+
+/** A storage that the tabs of an origin share. */
+type Shared = Store & { keys(prefix: string): string[] | Promise<string[]> };
+
+/** Gives each client keys of its own for unsent messages. It holds a lock for each of these keys, so that others learn of its
+ * end. Pages without TLS have no locks: there the client renews a lease. */
+function shared(base: Shared): Store {
+  const open = (): OwnStore => {
+    const me = newId();
+    const locks = globalThis.navigator?.locks;
+    const mine = (key: string) => (key.startsWith(UNSENT) ? `${key}.${me}` : key);
+    /** For each key the way to let go of it. */
+    const held = new Map<string, () => unknown>();
+    /** For each key the chat that takes up what others leave. */
+    const adopters = new Map<string, (value: unknown) => unknown>();
+    /** Keys of others whose end this client waits for. */
+    const awaited = new Set<string>();
+    let closed = false;
+
+    const hold = (key: string) => {
+      if (key === mine(key) || held.has(key) || closed) return;
+      const name = mine(key);
+      if (locks) {
+        const end = new Promise<void>((resolve) => held.set(key, resolve));
+        void locks.request(`skein.${name}`, () => end).catch(console.warn);
+      } else {
+        const renew = () => base.set(`lease.${name}`, Date.now() + LEASE);
+        const timer = setInterval(renew, LEASE / 3);
+        held.set(key, () => {
+          clearInterval(timer);
+          return base.delete(`lease.${name}`);
+        });
+        return renew();
+      }
+      return;
+    };
+    const letGo = () => {
+      for (const end of held.values()) void end();
+      held.clear();
+    };
+    /** Runs once the client of a key has ended. */
+    const afterEnd = async (name: string, run: () => Promise<void>): Promise<unknown> => {
+      if (locks) return locks.request(`skein.${name}`, run);
+      const left = (Number(await base.get(`lease.${name}`)) || 0) - Date.now();
+      if (left > 0) return void setTimeout(() => afterEnd(name, run).catch(console.warn), left);
+      await base.delete(`lease.${name}`);
+      return run();
+    };
+    const look = async (key: string) => {
+      for (const name of await base.keys(`${key}.`)) {
+        if (name === mine(key) || awaited.has(name)) continue;
+        awaited.add(name);
+        const run = async () => {
+          const value = await base.get(name);
+          if (value !== undefined && (await adopters.get(key)!(value)) !== false) await base.delete(name);
+          awaited.delete(name);
+        };
+        afterEnd(name, run).catch(console.warn);
+      }
+    };
+    const timer = setInterval(() => {
+      for (const key of adopters.keys()) look(key).catch(console.warn);
+    }, LOOK);
+    if (!locks) globalThis.addEventListener?.("pagehide", letGo);
+
+    return {
+      get: (key) => base.get(mine(key)),
+      async set(key, value) {
+        await hold(key);
+        await base.set(mine(key), value);
+      },
+      async delete(key) {
+        const end = held.get(key);
+        held.delete(key);
+        await base.delete(mine(key));
+        await end?.();
+      },
+      abandoned(key, adopt) {
+        adopters.set(key, adopt);
+        return look(key);
+      },
+      close() {
+        closed = true;
+        clearInterval(timer);
+        globalThis.removeEventListener?.("pagehide", letGo);
+        letGo();
+      },
+    };
   };
+  const { get, set } = base;
+  return { get, set, delete: base.delete, open };
 }
 
 /** Keeps everything in `localStorage` or `sessionStorage`, under keys that begin with `prefix`. */
 export function webStorage(storage: Storage, prefix = "skein."): Store {
-  return {
+  return shared({
+    keys: (start) =>
+      Array.from({ length: storage.length }, (_, at) => storage.key(at)!)
+        .filter((key) => key.startsWith(prefix + start))
+        .map((key) => key.slice(prefix.length)),
     get(key) {
       const text = storage.getItem(prefix + key);
       return text === null ? undefined : JSON.parse(text);
@@ -28,7 +125,7 @@ export function webStorage(storage: Storage, prefix = "skein."): Store {
       }
     },
     delete: (key) => storage.removeItem(prefix + key),
-  };
+  });
 }
 
 /** Keeps everything in a database of the browser: for long threads. */
@@ -48,9 +145,10 @@ export function indexedDb(name = "skein"): Store {
       request.onerror = () => reject(request.error);
     });
   };
-  return {
+  return shared({
+    keys: (start) => run("readonly", (kept) => kept.getAllKeys(IDBKeyRange.bound(start, `${start}\uffff`))) as Promise<string[]>,
     get: (key) => run("readonly", (kept) => kept.get(key)),
     set: (key, value) => run("readwrite", (kept) => kept.put(value, key)),
     delete: (key) => run("readwrite", (kept) => kept.delete(key)),
-  };
+  });
 }

@@ -26,6 +26,16 @@ export interface Store {
   get(key: string): unknown;
   set(key: string, value: unknown): unknown;
   delete(key: string): unknown;
+  /** The storage as one client sees it. A storage that only one client uses needs none. */
+  open?(): OwnStore;
+}
+
+/** A storage that keeps the unsent messages of each client apart. */
+export interface OwnStore extends Store {
+  /** Hands out what clients that have ended left under this key, now and later. A value stays where `adopt` resolves with `false`. */
+  abandoned(key: string, adopt: (value: unknown) => unknown): unknown;
+  /** The client ends: others may take up what it leaves. */
+  close(): void;
 }
 
 /** What `connect` needs. Only `url` has no default. */

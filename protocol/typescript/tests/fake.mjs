@@ -80,15 +80,23 @@ class Socket {
   }
 }
 
-/** A client with its server: `sockets` has the links, the newest last. */
-export function world(options = {}) {
-  mock.timers.reset();
-  mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
-  Socket.all = [];
-  const links = [];
+/** A client with its server: `sockets` has the links of all clients, the newest last, and `own` those of this one. `keep`: the
+ * clock and the other clients stay. */
+export function world({ keep, ...options } = {}) {
+  if (!keep) {
+    mock.timers.reset();
+    mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: 1_000_000 });
+    Socket.all = [];
+  }
+  const [links, own] = [[], []];
   const skein = connect({
     url: "ws://127.0.0.1:4500",
-    WebSocket: Socket,
+    WebSocket: class extends Socket {
+      constructor(...given) {
+        super(...given);
+        own.push(this);
+      }
+    },
     fetch: async () => {
       throw new TypeError("nobody is there");
     },
@@ -99,6 +107,7 @@ export function world(options = {}) {
   return {
     skein,
     links,
+    own,
     get sockets() {
       return Socket.all;
     },

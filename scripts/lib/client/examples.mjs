@@ -1,10 +1,12 @@
-// The examples in Chromium. Arguments: skein, the folder with the built client, Chromium.
+// The examples in Chromium, and what the client keeps there. Arguments: skein, the folder with the built client, Chromium.
 
 import { readFileSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { HEARTBEAT, keptCases, PAGE } from "./kept.mjs";
 import { serve } from "./server.mjs";
 
 const [skein, built, executablePath] = process.argv.slice(2);
@@ -26,6 +28,7 @@ async function pages() {
   const files = {
     "/chat.html": () => [readFileSync(join(EXAMPLES, "chat.html"), "utf8"), "text/html"],
     "/skein-client.js": () => [readFileSync(join(built, "skein-client.min.js"), "utf8"), "text/javascript"],
+    "/kept.html": () => [PAGE, "text/html"],
     "/react.js": () => [readFileSync(join(built, "react.js"), "utf8"), "text/javascript"],
     "/react.html": () => ['<!doctype html><meta charset="utf-8"><div id="root"></div><script type="module" src="react.js"></script>', "text/html"],
     "/favicon.ico": () => ["", "image/x-icon"],
@@ -41,7 +44,7 @@ async function pages() {
 
 documentIsTrue();
 const page = await pages();
-const server = await serve(skein, `[browser]\norigins = ["${page.origin}"]\n`);
+const server = await serve(skein, `[browser]\norigins = ["${page.origin}"]\n[connections]\nheartbeat = "${HEARTBEAT * 1000}ms"\n`);
 const profile = mkdtempSync(join(tmpdir(), "skein-examples-"));
 let browser;
 try {
@@ -73,6 +76,8 @@ try {
   await tab.getByRole("status").getByText("live").waitFor();
   await send("hello from React");
   console.log("react.jsx  ok");
+  const { connect } = await import(pathToFileURL(join(built, "skein-client.min.js")));
+  await keptCases({ browser, origin: page.origin, host, connect });
   if (errors.length) throw new Error(`the console has errors: ${errors}`);
 } catch (error) {
   console.error(await browser?.pages().at(-1)?.content());

@@ -162,6 +162,27 @@ def unsent(door):
     until("an empty box", lambda: page.by("textbox", "Message", "inputValue") == "")
 
 
+def closed(door):
+    """A message that waits in a tab that is closed goes out from another tab of the thread, once."""
+    proxy = Proxy(door.world, door.server.port)
+    lives = door.through(proxy)
+    lives.send("one")
+    lives.until_answer("one")
+    closes = door.page(context=lives.context, address=f"http://127.0.0.1:{proxy.port}/#/t/{lives.thread()}")
+    proxy.cut()
+    for page in (lives, closes):
+        page.cuts = True
+        page.until_link("reconnecting", "offline")
+    closes.send("of a closed tab", away=True)
+    closes.quiet()
+    closes.close()
+    door.pages.remove(closes)
+    until("the message in the other tab", lambda: "of a closed tab" in lives.text())
+    proxy.mend()
+    lives.until_answer("of a closed tab")
+    until("one answer at the server", lambda: answers_of(door, lives.thread()) == ["one", "of a closed tab"])
+
+
 def sleeping(door):
     """A tab whose process sleeps until the turn has ended catches up."""
     page = door.page()
@@ -452,6 +473,7 @@ CHROMIUM = {
     "two tabs and a phone": two_tabs,
     "offline and back": offline,
     "a message that waits in a new chat": unsent,
+    "a message of a closed tab": closed,
     "a tab that sleeps": sleeping,
     "a link lost until the end of the turn": lost,
     "kill -9 of the server in mid-stream": killed,
