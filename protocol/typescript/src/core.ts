@@ -102,7 +102,7 @@ export function createCore(options: Options): Core {
     },
     ask: calls.ask,
     send: link.send,
-    retryLater: (run, attempt, least = 0) => void setTimeout(run, Math.max(least, link.pause(attempt))),
+    retryLater: (run, attempt, least) => void setTimeout(run, link.pause(attempt, least)),
     settle() {
       if (link.link.state === "catchingUp" && [...parts].every((part) => part.settled())) link.set("live");
     },

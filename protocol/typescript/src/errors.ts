@@ -38,5 +38,5 @@ export class SkeinError extends Error {
 /** The error of an answer, whatever shape it has; or the error that an answer has no shape that is known. */
 export function wireError(error?: Partial<WireError>): SkeinError {
   const data = error?.data ?? undefined;
-  return new SkeinError(data?.reason ?? "badAnswer", String(error?.message ?? "unknown answer"), error?.code, data);
+  return new SkeinError(data?.reason ?? "badAnswer", String(error?.message ?? "bad answer"), error?.code, data);
 }

@@ -6,8 +6,8 @@ import { wireError } from "./errors.ts";
 /** Bounds of the pause before a try, in milliseconds. The real pause is random between them ("full jitter"). */
 const SHORTEST_PAUSE = 100;
 const LONGEST_PAUSE = 10_000;
-/** The heartbeat of a server that has none: days. */
-const NO_HEARTBEAT = 1e8;
+/** As good as never, and still a time that timers have: days. */
+const NEVER = 1e9;
 /** A handshake has this long. */
 const HANDSHAKE = 10_000;
 /** A link that lived this long was good: the pauses begin again. */
@@ -48,8 +48,9 @@ export function createLink(options: Options, hooks: Hooks) {
     clearTimeout(timer);
     timer = setTimeout(run, ms);
   };
-  const pause = (attempt: number) =>
-    Math.max(SHORTEST_PAUSE, random() * Math.min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** Math.min(attempt, 10)));
+  /** The pause before a try, at least `least` long. A server may send anything as a time. */
+  const pause = (attempt: number, least?: number) =>
+    Math.max(Math.min(least!, NEVER) || 0, SHORTEST_PAUSE, random() * Math.min(SHORTEST_PAUSE * 2 ** attempt, LONGEST_PAUSE));
 
   /** Lets go of the socket. */
   const leave = (code?: number) => {
@@ -67,12 +68,12 @@ export function createLink(options: Options, hooks: Hooks) {
     set("refused", { reason, message });
   };
   /** The link is gone: tries again after a pause, at least `least` long. */
-  const drop = (code?: number, least = 0) => {
+  const drop = (code?: number, least?: number) => {
     if (up && now() - up > GOOD) tries = 0;
     const refused = !up || code === 1008;
     up = 0;
     leave(code);
-    const ms = Math.max(least, pause(++tries));
+    const ms = pause(++tries, least);
     set("reconnecting", { nextTry: now() + ms });
     wait(open, ms);
     if (refused) void probe();
@@ -91,7 +92,7 @@ export function createLink(options: Options, hooks: Hooks) {
       return;
     }
     const result = message.result as { skein?: { extensions?: { [name: string]: { heartbeatMs?: number } } } } | undefined;
-    limit = 3 * (result?.skein?.extensions?.["skein/events"]?.heartbeatMs ?? NO_HEARTBEAT);
+    limit = Math.min(3 * result?.skein?.extensions?.["skein/events"]?.heartbeatMs!, NEVER) || NEVER;
     ready = true;
     up = now();
     send({ method: "initialized" });

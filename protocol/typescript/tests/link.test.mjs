@@ -176,6 +176,26 @@ test("garbage, answers to nobody and 16 MiB do no harm", async () => {
   await assert.rejects(call, { reason: "badAnswer" });
 });
 
+test("times that are no times do not make the client faster", async () => {
+  for (const odd of ["soon", 1e12, -5, {}]) {
+    const at = world();
+    at.socket.readyState = 1;
+    at.socket.onopen({});
+    await at.socket.refuse("initialize", { code: -32001, message: "busy", data: { reason: "busy", retryAfterMs: odd } });
+    const pause = link(at).nextTry - Date.now();
+    assert.ok(pause >= 200 && pause < 2 ** 31, `${pause} after ${odd}`);
+  }
+  for (const heartbeatMs of ["soon", 1e12, {}]) {
+    const at = world();
+    const [set, pauses] = [globalThis.setTimeout, []];
+    globalThis.setTimeout = (run, ms) => (pauses.push(ms), set(run, ms));
+    await at.socket.up({ version: 1, heartbeatMs });
+    globalThis.setTimeout = set;
+    const odd = pauses.filter((ms) => !(ms > 0 && ms < 2 ** 31));
+    assert.deepEqual([odd, link(at).state], [[], "live"], `a heartbeat of ${heartbeatMs}`);
+  }
+});
+
 test("listeners of one method, and one that throws", async () => {
   const at = world();
   await at.socket.up();
