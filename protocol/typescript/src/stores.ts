@@ -38,8 +38,8 @@ function shared(base: Shared): Store {
         const end = new Promise<void>((resolve) => held.set(key, resolve));
         void locks.request(`skein.${name}`, () => end).catch(console.warn);
       } else {
-        const renew = () => base.set(`lease.${name}`, Date.now() + LEASE);
-        const timer = setInterval(renew, LEASE / 3);
+        const renew = async () => base.set(`lease.${name}`, Date.now() + LEASE);
+        const timer = setInterval(() => renew().catch(console.warn), LEASE / 3);
         held.set(key, () => {
           clearInterval(timer);
           return base.delete(`lease.${name}`);
@@ -65,9 +65,12 @@ function shared(base: Shared): Store {
         if (name === mine(key) || awaited.has(name)) continue;
         awaited.add(name);
         const run = async () => {
-          const value = await base.get(name);
-          if (value !== undefined && (await adopters.get(key)!(value)) !== false) await base.delete(name);
-          awaited.delete(name);
+          try {
+            const value = await base.get(name);
+            if (value !== undefined && (await adopters.get(key)!(value)) !== false) await base.delete(name);
+          } finally {
+            awaited.delete(name);
+          }
         };
         afterEnd(name, run).catch(console.warn);
       }
@@ -79,15 +82,16 @@ function shared(base: Shared): Store {
 
     return {
       get: (key) => base.get(mine(key)),
-      async set(key, value) {
-        await hold(key);
-        await base.set(mine(key), value);
-      },
+      // Both begin now, so that a `delete` right after finds them.
+      set: (key, value) => Promise.all([hold(key), base.set(mine(key), value)]),
       async delete(key) {
         const end = held.get(key);
         held.delete(key);
-        await base.delete(mine(key));
-        await end?.();
+        try {
+          await base.delete(mine(key));
+        } finally {
+          await end?.();
+        }
       },
       abandoned(key, adopt) {
         adopters.set(key, adopt);

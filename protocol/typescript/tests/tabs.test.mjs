@@ -134,6 +134,18 @@ test("a message that its tab has discarded is not taken up", async () => {
   assert.deepEqual([sent(two), texts(two.shown), origin.unsent()], [[], [], []]);
 });
 
+test("a message that is discarded at once leaves nothing", async () => {
+  for (const locks of [true, false]) {
+    const origin = new Origin();
+    const one = await offline(origin, { locks });
+    one.shown.send("no");
+    one.shown.discard(one.shown.view.unsent[0].id);
+    await settle();
+    assert.deepEqual([...origin.kept.keys()], []);
+    delete navigator.locks;
+  }
+});
+
 test("a client that is closed leaves its messages to the next one of the page", async () => {
   const origin = new Origin();
   const one = await offline(origin);
