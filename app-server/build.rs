@@ -1,4 +1,4 @@
-//! Packs the page of `page/` into the program: each file as it is and compressed, under names that change with the content.
+//! Packs the page of `page/` into the program: each file compressed, under names that change with the content.
 //!
 //! The compressed form of a file stays in `OUT_DIR` under the hash of its bytes, so that only changed files are compressed again.
 
@@ -57,18 +57,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut kept = Vec::new();
     for file in &files {
         let hash = hash(&file.bytes);
-        let [plain, packed] = [hash.clone(), format!("{hash}.gz")];
-        keep(&out.join(&plain), || Ok(file.bytes.clone()))?;
+        let packed = format!("{hash}.gz");
         keep(&out.join(&packed), || compress(&file.bytes))?;
         let PageFile { name, kind, .. } = file;
-        let content = |name: &str| format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/page/{name}\"))");
-        writeln!(
-            table,
-            "    PageFile {{ name: {name:?}, kind: {kind:?}, hash: {hash:?}, bytes: {}, gzip: {} }},",
-            content(&plain),
-            content(&packed)
-        )?;
-        kept.extend([plain, packed]);
+        let gzip = format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/page/{packed}\"))");
+        writeln!(table, "    PageFile {{ name: {name:?}, kind: {kind:?}, hash: {hash:?}, gzip: {gzip} }},")?;
+        kept.push(packed);
     }
     table.push_str("];\n");
     fs::write(out.with_file_name("page.rs"), table)?;
