@@ -99,7 +99,7 @@ fn read(folder: &Path, prefix: &str, files: &mut Vec<PageFile>) -> Result<(), Bo
     Ok(())
 }
 
-/// A script without indentation and without most of its comments, which are a fifth of it. The numbers of lines stay.
+/// A script without indentation, empty lines and most of its comments, which are a fifth of it.
 fn without_comments(script: &str) -> String {
     let mut inside = false;
     let code = script.lines().map(|line| {
@@ -114,7 +114,7 @@ fn without_comments(script: &str) -> String {
             line
         }
     });
-    code.map(|line| without_types(line) + "\n").collect()
+    code.filter(|line| !line.is_empty()).map(|line| without_types(line) + "\n").collect()
 }
 
 /// A line without types in comments, such as `/** @type {any} */`.

@@ -1,7 +1,7 @@
 // The box in which the user writes, what is wrong above it, and the model that answers.
 
-import { Cell, clock, copy, html, icon, line, size, useCell, useEffect, useLayoutEffect, useRef, useState, useTick, useView, words } from "./lib.js";
-import { attempt, broken, choose, dismiss, failed, go, notify, panel, server, settled, store, stored, storedSession, world } from "./world.js";
+import { Cell, clock, html, icon, line, size, useCell, useCopy, useEffect, useLayoutEffect, useRef, useTick, useView, words } from "./lib.js";
+import { attempt, broken, choose, dismiss, failed, go, noteUnsaved, notify, panel, server, settled, shelve, store, stored, storedSession, unsaved, world } from "./world.js";
 
 /** @typedef {{ name: string, url: string }} Picture */
 /** @typedef {{ text: string, pictures: readonly Picture[] }} Draft */
@@ -100,7 +100,8 @@ export async function send() {
     follow(chat);
     for (const one of chat.view.unsent) if (one.error !== undefined) chat.discard(one.id);
     giveBack(world.chat.value === chat ? draftOf(chat.id) : cell, draft);
-    notify({ kind: "error", text: `The message was not sent: ${words(error)}` });
+    if (/** @type {any} */ (error)?.reason === "notSaved") noteUnsaved();
+    else notify({ kind: "error", text: `The message was not sent: ${words(error)}` });
   }
 }
 
@@ -264,14 +265,15 @@ const QUIET_MS = 2000;
 export function wordOf(link) {
   if (world.refusal.value !== undefined) return ["refused", "bad"];
   const lost = link.state === "reconnecting" || link.state === "connecting";
-  if (lost && !navigator.onLine && !isLocal()) return ["offline", "bad"];
+  if (lost && isOffline()) return ["offline", "bad"];
   /** @type {Record<string, [string, string]>} */
   const words = { live: ["connected", "good"], connecting: ["connecting", "busy"], catchingUp: ["catching up", "busy"], reconnecting: ["reconnecting", "bad"], refused: ["refused", "bad"], closed: ["closed", "bad"] };
   return words[link.state] ?? [line(link.state, 20), "bad"];
 }
 
-function isLocal() {
-  return /^(localhost|127\.|\[::1\])/.test(location.hostname);
+/** A server on this machine needs no network. */
+function isOffline() {
+  return !navigator.onLine && !/^(localhost|127\.|\[::1\])/.test(location.hostname);
 }
 
 /** The one visible status of the connection. */
@@ -303,7 +305,7 @@ function ofLink(link) {
   if (!lost || Date.now() - link.since < QUIET_MS) return [];
   const next = link.nextTry === undefined ? "" : ` Next try in ${Math.max(0, Math.ceil((link.nextTry - Date.now()) / 1000))} s.`;
   const gone = Date.now() - link.since > 15_000;
-  const why = !navigator.onLine && !isLocal() ? "This device is offline" : gone ? "The server is gone" : "The connection is lost";
+  const why = isOffline() ? "This device is offline" : gone ? "The server is gone" : "The connection is lost";
   return [{ key: "lost", kind: "bad", text: `${why} since ${clock(link.since)}.${next}${gone ? " What you see stays, and your messages wait. If the server was stopped, run skein open." : ""}`, button: "Try now", run: again, command: gone ? "skein open" : undefined }];
 }
 
@@ -313,7 +315,11 @@ export function again() {
   server().retry(storedSession());
 }
 
-const DISK = /disk|space|not (?:be )?saved|ENOSPC/i;
+/** @param {number} at @returns {Trouble} */
+function ofDisk(at) {
+  const text = `The server's disk is full or fails: answers are not saved since ${clock(at)}, and are lost when the server ends. Make space, then send the message again.`;
+  return { key: "disk", kind: "bad", text, command: "skein doctor", button: "Send again", run: send };
+}
 
 /** @param {any} view @param {string | undefined} thread @returns {Trouble[]} */
 function ofThread(view, thread) {
@@ -322,9 +328,8 @@ function ofThread(view, thread) {
   const last = view.turns[view.turns.length - 1];
   if (view.deleted) found.push({ key: "deleted", kind: "bad", text: "This thread was deleted in another window. What you see is the rest; nothing can be added.", button: "New chat", run: () => go(undefined) });
   else if (view.error) found.push({ key: "error", kind: "bad", text: errorText(view.error), button: "New chat", run: () => go(undefined) });
-  if (view.archived && !view.deleted) found.push({ key: "archived", kind: "note", text: "This thread is archived.", button: "Unarchive", run: () => void unarchive(thread) });
+  if (view.archived && !view.deleted) found.push({ key: "archived", kind: "note", text: "This thread is archived.", button: "Unarchive", run: () => void shelve(String(thread), true) });
   if (view.gaps) found.push({ key: "gaps", kind: "note", text: "The history was incomplete here and was read again. Events in between are not shown one by one." });
-  if (last?.saved === false) found.push({ key: "saved", kind: "bad", text: "The disk is full or fails: the last answer is not saved, and is lost when the server ends. Make space, then send the message again.", command: "skein doctor" });
   if (view.retrying) found.push({ key: "retrying", kind: "note", text: `The model's provider does not answer; the server tries again: ${line(view.retrying.message, 300)}` });
   else if (last?.status === "failed") found.push(...ofTurn(last, view.modelProvider));
   return found;
@@ -357,22 +362,11 @@ function errorText(error) {
 function ofTurn(turn, provider) {
   const said = `${turn.error?.message ?? ""} ${turn.error?.additionalDetails ?? ""}`;
   const info = turn.error?.codexErrorInfo;
-  if (DISK.test(said)) return [{ key: "disk", kind: "bad", text: "The disk is full or fails: answers are not saved. Make space, then try again.", command: "skein doctor" }];
   if (info === "unauthorized" || /\bkey\b|api_key|_KEY\b|unauthorized/i.test(said)) return [{ key: "key", kind: "bad", text: "The model has no valid key. Set its variable in a terminal and start the server again there, or choose another model.", command: "skein stop; skein open", ...CHOOSE }];
   if (info === "modelNotFound") return [{ key: "model", kind: "bad", text: "The provider does not have this model.", ...CHOOSE }];
   const away = typeof info === "object" && info !== null;
-  if (away || info === "serverOverloaded" || info === "rateLimitExceeded") return [{ key: "provider", kind: "bad", text: `The provider ${line(provider, 60)} does not answer. Try again later, or choose another model.`, ...CHOOSE }];
+  if (away || info === "serverOverloaded" || info === "rateLimitExceeded") return [{ key: "provider", kind: "bad", text: `The provider ${line(provider, 60)} does not answer since ${clock(turn.completedAt * 1000)}. Try again later, or choose another model.`, ...CHOOSE }];
   return [];
-}
-
-/** @param {string | undefined} threadId */
-async function unarchive(threadId) {
-  if (threadId === undefined) return;
-  try {
-    await server().call("thread/unarchive", { threadId });
-  } catch (error) {
-    notify({ kind: "error", text: `Could not unarchive: ${String(error)}` });
-  }
 }
 
 /** @param {{ one: Trouble }} props */
@@ -391,8 +385,9 @@ export function Troubles({ chat }) {
   const thread = useCell(world.route);
   const notices = useCell(world.notices);
   useCell(known);
+  const full = useCell(unsaved);
   const helpers = useCell(broken).filter((one) => one.thread === thread || one.thread === null);
-  const all = [...ofLink(link), ...(view === undefined ? [] : ofThread(view, thread)), ...helpers.map(ofHelper), ...ofProvider(view)];
+  const all = [...ofLink(link), ...(full ? [ofDisk(full)] : []), ...(view === undefined ? [] : ofThread(view, thread)), ...helpers.map(ofHelper), ...ofProvider(view)];
   return html`<div class="troubles">${all.map((one) => html`<${Banner} key=${one.key} one=${one} />`)}
     ${notices.map((one) => html`<div class=${`banner ${one.kind === "error" ? "bad" : "note"}`} key=${one.text}><p dir="auto" role=${one.kind === "error" ? "alert" : "status"} aria-label=${one.kind === "error" ? undefined : "Note"}>${line(one.text, 1000)}</p>
       <button onClick=${() => dismiss(one)}>Close</button></div>`)}</div>`;
@@ -405,8 +400,7 @@ export const known = new Cell(/** @type {{ ready: Ready[], standard: string } | 
 
 /** @param {any} one @returns {string} How the provider is ready, without a secret. */
 function whyOf(one) {
-  if (one.key ?? one.envKey) return `key in ${one.key ?? one.envKey}`;
-  return one.local || /ollama|lmstudio|llama/i.test(one.id) ? "runs on this machine" : "ready";
+  return one.envKey ? `key in ${one.envKey}` : one.local ? "runs on this machine" : "ready";
 }
 
 /** @param {string} modelProvider */
@@ -422,11 +416,10 @@ async function modelsOf(modelProvider) {
 /** Asks the server which providers are ready. */
 export async function learnProviders() {
   try {
-    const answer = /** @type {any} */ (await server().call("modelProvider/list", {}));
-    const ready = await Promise.all((answer.skein?.ready ?? []).filter((/** @type {any} */ one) => one.id !== "scripted").map(async (/** @type {any} */ one) => {
-      const models = one.models?.length ? one.models : await modelsOf(one.id);
-      const name = answer.data.find((/** @type {any} */ other) => other.id === one.id)?.name ?? one.name ?? one.id;
-      return { id: one.id, name, why: whyOf(one), models: models.map((/** @type {any} */ model) => (typeof model === "string" ? model : model.model ?? model.id)) };
+    const answer = await server().call("modelProvider/list", {});
+    const ready = await Promise.all((answer.skein?.ready ?? []).filter((one) => one.id !== "scripted").map(async (one) => {
+      const name = answer.data.find((other) => other.id === one.id)?.name ?? one.id;
+      return { id: one.id, name, why: whyOf(one), models: await modelsOf(one.id) };
     }));
     known.set({ ready, standard: answer.defaultProviderId });
   } catch {
@@ -489,10 +482,6 @@ export async function pick(chat, model, modelProvider) {
 
 /** @param {{ command: string }} props A command to run in a terminal. */
 export function Command({ command }) {
-  const [done, setDone] = useState(false);
-  const press = async () => {
-    setDone(await copy(command));
-    setTimeout(() => setDone(false), 1500);
-  };
+  const [done, press] = useCopy(command);
   return html`<span class="command"><code>${command}</code><button class="plain" aria-label=${`Copy ${command}`} onClick=${press}>${icon(done ? "ok" : "copy")}</button></span>`;
 }

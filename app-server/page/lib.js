@@ -208,10 +208,15 @@ export function words(error) {
 
 /**
  * @param {string} text
- * @returns {Promise<boolean>} Whether the clipboard has it.
+ * @returns {[boolean, () => void]} Whether the clipboard has just got the text, and what puts it there.
  */
-export function copy(text) {
-  return navigator.clipboard.writeText(text).then(() => true, () => false);
+export function useCopy(text) {
+  const [done, setDone] = useState(false);
+  const press = () => navigator.clipboard.writeText(text).then(() => {
+    setDone(true);
+    setTimeout(() => setDone(false), 1500);
+  }, () => {});
+  return [done, press];
 }
 
 /** @param {any} node */

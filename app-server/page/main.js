@@ -2,11 +2,11 @@
 
 import { ticket } from "./ticket.js";
 import { connect, memory, webStorage } from "./vendor/skein-client.js";
-import { ago, asset, Guard, html, icon, isField, lazy, line, memo, render, useCell, useEffect, useMemo, useRef, useState, useView } from "./lib.js";
+import { ago, asset, Guard, html, icon, isField, lazy, line, memo, render, useCell, useEffect, useMemo, useRef, useState, useView, words } from "./lib.js";
 import { Conversation } from "./chat.js";
 import { Composer, EchoLine, learnProviders, ModelName, Status, Troubles } from "./composer.js";
 import { Questions } from "./questions.js";
-import { addressOf, attempt, collect, failed, followThreads, fromAddress, go, isNarrow, nameOf, notify, open, panel, remove, scopeOf, server, storedSession, takeBack, trade, world } from "./world.js";
+import { addressOf, attempt, collect, failed, followThreads, fromAddress, go, isNarrow, nameOf, notify, open, panel, remove, scopeOf, server, shelve, storedSession, takeBack, trade, world } from "./world.js";
 
 /** @typedef {import("./vendor/skein-client.js").Row} Row */
 
@@ -103,15 +103,6 @@ const RowLine = memo(({ row, here, archived, state, kind }) => {
     </span>
   </li>`;
 });
-
-/**
- * @param {string} threadId
- * @param {boolean} archived
- */
-async function shelve(threadId, archived) {
-  const method = archived ? "thread/unarchive" : "thread/archive";
-  await attempt(archived ? "unarchive the thread" : "archive the thread", () => server().call(method, { threadId }));
-}
 
 /** @param {{ row: Row, done: () => void }} props */
 function Rename({ row, done }) {
@@ -224,7 +215,7 @@ function listenToKeys() {
 /** A failure of the page itself is shown, and the page goes on. */
 function watchFailures() {
   addEventListener("error", (event) => /^ResizeObserver/.test(event.message) || notify({ kind: "error", text: `The page failed: ${event.message}` }));
-  addEventListener("unhandledrejection", (event) => notify({ kind: "error", text: `The page failed: ${String(event.reason?.message ?? event.reason)}` }));
+  addEventListener("unhandledrejection", (event) => notify({ kind: "error", text: `The page failed: ${words(event.reason)}` }));
 }
 
 /** @returns {Promise<string | undefined>} The session of this browser, after a ticket the new one. */

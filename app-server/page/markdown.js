@@ -1,6 +1,6 @@
 // Markdown becomes elements of a fixed list. No text is ever read as HTML, and no picture of the network is loaded.
 
-import { Component, copy, decoded, html, icon, isPicture, line, link, memo, safeLink, useEffect, useState, visible } from "./lib.js";
+import { Component, decoded, html, icon, isPicture, line, link, memo, safeLink, useCopy, useEffect, useState, visible } from "./lib.js";
 import { Lexer } from "./vendor/marked.js";
 
 /** @typedef {any} Token */
@@ -194,7 +194,7 @@ const LONGEST = 40_000;
 
 export const Code = memo(({ text, language }) => {
   const [, again] = useState(0);
-  const [copied, setCopied] = useState(false);
+  const [copied, press] = useCopy(text);
   useEffect(() => {
     if (highlight === undefined) {
       import("./highlight.js").then((found) => {
@@ -204,10 +204,6 @@ export const Code = memo(({ text, language }) => {
     }
   }, []);
   const word = line(String(language).split(/\s/)[0] ?? "", 24);
-  const press = async () => {
-    setCopied(await copy(text));
-    setTimeout(() => setCopied(false), 1500);
-  };
   const parts = highlight && text.length <= LONGEST ? highlight(text, word.toLowerCase()) : [{ text, kind: "" }];
   return html`<figure class="code"><figcaption><span>${word || "text"}</span>
     <button class="plain" onClick=${press} aria-label="Copy code">${icon(copied ? "ok" : "copy")}${copied ? "Copied" : "Copy"}</button></figcaption>

@@ -1,6 +1,6 @@
 // What opens on demand: the details on the right, the choice of a model, the list of keys.
 
-import { Cell, clock, html, icon, lasting, line, short, size, useCell, useEffect, useRef, useState, useView, visible } from "./lib.js";
+import { Cell, clock, html, icon, lasting, line, short, size, useCell, useEffect, useRef, useState, useView, visible, words } from "./lib.js";
 import { choose, events, mayNotify, askToNotify, panel, server, signOut, storedSession, world } from "./world.js";
 import { Command, known, learnProviders, pick, useModel } from "./composer.js";
 
@@ -20,7 +20,7 @@ async function look() {
     const point = { at: Date.now(), loaded: status.threads.loaded, alive: status.helpers.alive, bytes };
     figures.set({ helpers: helpers.data, status, points: [...figures.value.points, point].slice(-POINTS) });
   } catch (error) {
-    figures.set({ ...figures.value, error: String(/** @type {any} */ (error)?.message ?? error) });
+    figures.set({ ...figures.value, error: words(error) });
   }
 }
 
@@ -55,23 +55,42 @@ function Helper({ helper }) {
   </details></li>`;
 }
 
+/** @param {{ name: string, value: string, set: (value: string) => void }} props */
+function Field({ name, value, set }) {
+  return html`<label class="field">${name} <input value=${value} onInput=${(/** @type {any} */ event) => set(event.target.value)} /></label>`;
+}
+
+/** The line that adds known tools, or those of any program. */
+function AddTools() {
+  const [kind, setKind] = useState("files");
+  const [name, setName] = useState("tools");
+  const [rest, setRest] = useState("");
+  const own = kind === "own";
+  const of = own ? name.replace(/[^\w-]/g, "") : `--preset ${kind}`;
+  const takes = own ? "Its command" : kind === "files" ? "Folder" : kind === "git" ? "Repository" : undefined;
+  const end = takes && rest.trim() ? ` -- ${own || /^[\w./~-]+$/.test(rest) ? line(rest, 400) : `'${line(rest, 400).replace(/'/g, "'\\''")}'`}` : own ? " -- COMMAND" : "";
+  return html`<details><summary>Add tools</summary>
+    <div class="models">${["files", "git", "fetch", "memory", "own"].map((one) => html`<button key=${one} aria-pressed=${String(one === kind)} onClick=${() => (setKind(one), setRest(""))}>${one}</button>`)}</div>
+    ${own && html`<${Field} name="Name" value=${name} set=${setName} />`}${takes && html`<${Field} name=${takes} value=${rest} set=${setRest} />`}
+    <p>Run this in a terminal, and the tools appear below:</p><${Command} command=${`skein mcp add ${of}${end}`} /></details>`;
+}
+
 /** @param {{ thread: string | undefined, helpers: readonly any[] }} props The tools of the open thread, and how to add some. */
 function Tools({ thread, helpers }) {
   const [servers, setServers] = useState(/** @type {readonly any[]} */ ([]));
+  const [tried, setTried] = useState(0);
   const link = useCell(world.link);
   const states = helpers.map((one) => `${one.name}${one.state}`).join();
   useEffect(() => {
-    if (link.state !== "live" || thread === undefined) return setServers([]);
+    if (link.state !== "live" || (thread ?? tried) === 0) return setServers([]);
     let here = true;
     server().call("mcpServerStatus/list", { threadId: thread, detail: "toolsAndAuthOnly" }).then(({ data }) => here && setServers(data), () => {});
     return () => void (here = false);
-  }, [thread, link.state, states]);
-  return html`<section><h3>Tools</h3>
-    ${servers.map((one) => html`<p key=${one.name} class="tools-of"><b>${line(one.name, 40)}</b> ${one.toolsError ? html`<span class="fault">${line(one.toolsError, 200)}</span>` : Object.keys(one.tools).map((name) => html`<code key=${name}>${line(name, 60)}</code> `)}</p>`)}
+  }, [thread, link.state, states, tried]);
+  return html`<section><h3>Tools</h3><${AddTools} />
+    ${servers.map((one) => html`<p key=${one.name} class="tools-of"><b>${line(one.name, 40)}</b> ${one.toolsError ? html`<span class="fault">${visible(one.toolsError).slice(-800)}</span>` : Object.keys(one.tools).map((name) => html`<code key=${name}>${line(name, 60)}</code> `)}</p>`)}
     ${servers.length === 0 && html`<p class="hint">This chat has no tools yet.</p>`}
-    <details><summary>Add tools</summary><p>Run one of these, and the tools appear here:</p>
-      <${Command} command="skein mcp add --preset files" /><${Command} command="skein mcp add --preset fetch" />
-      <p class="hint">If a helper does not start, its last words stand under “Helpers”.</p></details></section>`;
+    ${thread === undefined && html`<button onClick=${() => setTried(tried + 1)}>Try the tools of a new chat</button>`}</section>`;
 }
 
 function Events() {

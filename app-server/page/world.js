@@ -263,6 +263,16 @@ export function remove(id, name) {
   setTimeout(() => void finish(removal), UNDO_MS);
 }
 
+/**
+ * Archives a thread, or takes it out of the archive.
+ * @param {string} threadId
+ * @param {boolean} archived
+ */
+export async function shelve(threadId, archived) {
+  const what = archived ? "unarchive" : "archive";
+  await attempt(`${what} the thread`, () => server().call(`thread/${what}`, { threadId }));
+}
+
 /** @param {Removal} removal */
 export function takeBack(removal) {
   world.removals.set(world.removals.value.filter((one) => one !== removal));
@@ -288,8 +298,8 @@ export function panel(change) {
 
 /** Each tab that is in sight holds this lock together with the others. */
 const VISIBLE = "skein.visible";
-/** A notification stays claimed this long, so that no other tab repeats it. */
-const CLAIM_MS = 10_000;
+/** A notification stays claimed this long, so that no other tab repeats it: each tab learns the news at its own time. */
+const CLAIM_MS = 5000;
 
 export function mayNotify() {
   return typeof Notification === "undefined" ? "denied" : Notification.permission;
@@ -315,15 +325,17 @@ async function anyVisible() {
   return held?.some((lock) => lock.name === VISIBLE) ?? document.visibilityState === "visible";
 }
 
-/** @param {string} key @param {string} title @param {string} body @param {string} thread */
-async function once(key, title, body, thread) {
+/** @param {string} state @param {string} title @param {any} row */
+async function once(state, title, row) {
   if (mayNotify() !== "granted" || (await anyVisible())) return;
+  // Without the time of the change: a tab may know it from a message, and another from the list.
+  const key = `${row.id}.${state}`;
   await navigator.locks?.request(`skein.notify.${key}`, { ifAvailable: true }, async (lock) => {
     if (lock === null) return;
-    const shown = new Notification(title, { body, tag: key, icon: asset("icon.svg") });
+    const shown = new Notification(title, { body: nameOf(row), icon: asset("icon.svg") });
     shown.onclick = () => {
       window.focus();
-      go(thread);
+      go(row.id);
     };
     await new Promise((done) => setTimeout(done, CLAIM_MS));
   });
@@ -346,9 +358,8 @@ function onRows(rows) {
     before.set(row.id, state);
     if (state === "asks") asks += 1;
     if (last === undefined || last === state) continue;
-    const stamp = `${row.id}.${state}.${row.updatedAt}`;
-    if (state === "asks") void once(stamp, "Skein needs you", nameOf(row), row.id);
-    else if (state === "quiet") void once(stamp, "Skein is done", nameOf(row), row.id);
+    if (state === "asks") void once(state, "Skein needs you", row);
+    else if (state === "quiet") void once(state, "Skein is done", row);
   }
   const here = rows.find((row) => row.id === world.route.value);
   const name = here ? `${line(nameOf(here), 60)} · Skein` : "Skein";
@@ -383,6 +394,13 @@ let due = 0;
  */
 export const broken = new Cell(/** @type {readonly any[]} */ ([]));
 
+/** Since when the server's disk takes no answers, Unix milliseconds. */
+export const unsaved = new Cell(/** @type {number | undefined} */ (undefined));
+
+export function noteUnsaved() {
+  unsaved.set(unsaved.value ?? Date.now());
+}
+
 /** @param {import("./world.js").Skein} skein Collects all events of a connection. */
 export function collect(skein) {
   skein.on("mcpServer/startupStatus/updated", (told, { emittedAtMs }) => {
@@ -392,6 +410,7 @@ export function collect(skein) {
     if (status === "failed") broken.set([...rest, { name, thread, at, error: error ?? "" }]);
     else if (rest.length !== broken.value.length && status === "ready") broken.set(rest);
   });
+  skein.on("turn/completed", (ended) => (ended.skein?.saved === false ? noteUnsaved() : unsaved.set(undefined)));
   skein.on("*", (_params, message) => {
     if (message.method === "skein/heartbeat") return;
     fresh.push({ ...message, at: message.emittedAtMs ?? Date.now(), key: ++last });

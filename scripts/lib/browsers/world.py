@@ -23,7 +23,8 @@ class World:
     """A folder, and every process that has the tag or the folder in its variables or arguments."""
 
     def __init__(self, folder, skein, mcp_helper):
-        self.folder, self.skein, self.helper, self.mark = folder, skein, mcp_helper, uuid.uuid4().hex
+        self.folder, self.mark = folder, uuid.uuid4().hex
+        self.skein, self.helper = os.path.abspath(skein), os.path.abspath(mcp_helper)
         self.opened = []
 
     def variables(self):
@@ -77,9 +78,17 @@ class Server:
             config.write(settings + helper("helper", world.helper, world.mark) + 'default_tools_approval_mode = "approve"\n')
         world.keep(self).serve(port)
 
+    def program(self):
+        """The words that start the server's program."""
+        return [self.world.skein]
+
+    def beside(self):
+        """The words that start a command beside the server."""
+        return [self.world.skein]
+
     def serve(self, port):
         """Starts the program, again after `kill`."""
-        command = [self.world.skein, "serve", "--home", self.home, "--listen", f"ws://127.0.0.1:{port}"]
+        command = [*self.program(), "serve", "--home", self.home, "--listen", f"ws://127.0.0.1:{port}"]
         with open(self.log, "a") as log:
             self.process = self.world.popen(command, stdout=subprocess.PIPE, stderr=log)
         line = self.process.stdout.readline()
@@ -90,7 +99,9 @@ class Server:
 
     def run(self, *words):
         """A command of Skein for this home: its output."""
-        command = [self.world.skein, *words, "--home", self.home]
+        # What follows `--` is not for Skein.
+        end = words.index("--") if "--" in words else len(words)
+        command = [*self.beside(), *words[:end], "--home", self.home, *words[end:]]
         ran = subprocess.run(command, env=self.world.variables(), capture_output=True, text=True, timeout=BOUND)
         if ran.returncode != 0:
             raise AssertionError(f"skein {' '.join(words)}: exit code {ran.returncode}: {ran.stderr.strip()}")

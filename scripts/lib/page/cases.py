@@ -7,7 +7,10 @@ import time
 
 from dangers import hostile, hostile_tools
 from page import Model, Proxy, read, until
+from measures import MEASURES
+from portrait import portrait
 from steps import FORM, call, equal, picture, refusal, with_provider
+from troubles import disk_full, notified, tools_added
 from views import accessible, accessible_rest, keyboard, zoomed
 
 STREAM = "/stream 60 8 20"
@@ -278,28 +281,6 @@ def too_long(door):
     page.until_answer("short")
 
 
-def long_thread(door):
-    """A thread of 10,000 items, or of 2,000 in a quick run, opens at its end."""
-    page = door.page()
-    page.send("begin")
-    page.until_answer("begin")
-    # The page keeps it loaded.
-    thread = page.thread()
-    lines = "\n".join(call("echo", text="a") for _ in range(100))
-    turns = 100 if door.options.thorough else 20
-    for _ in range(turns):
-        door.server_turn(thread, lines)
-    page.send("the end")
-    page.until_answer("the end")
-    page.do("goto", "about:blank")
-    began = time.monotonic()
-    page.go(f"http://{door.server.host}/#/t/{thread}")
-    page.ready()
-    page.until_answer("the end")
-    seconds = time.monotonic() - began
-    return f"{turns * 100} items opened after {seconds:.2f} s"
-
-
 def switches(door):
     """50 switches between threads leave one loaded, and the page shows the right one each time."""
     threads = [door.server.call("thread/start")["thread"]["id"] for _ in range(2)]
@@ -310,40 +291,6 @@ def switches(door):
         page.ask(f"location.hash = '/t/{threads[at % 2]}'")
         page.until_answer(f"thread {at % 2}")
     until("one loaded thread", lambda: door.server.status()["threads"]["loaded"] == 1)
-
-
-def memory(door):
-    """After 50 switches the page holds as much as before them, within 10 %."""
-    page, threads = door.page(), []
-    for number in range(2):
-        page.press("New chat")
-        page.send("begin")
-        page.until_answer("begin")
-        # The page keeps it loaded.
-        threads.append(page.thread())
-        for _ in range(5):
-            door.server_turn(threads[-1], f"{number} long words " * 1000)
-        door.server_turn(threads[-1], f"thread {number}")
-        page.until_answer(f"thread {number}")
-
-    def switch(times):
-        for at in range(times):
-            page.ask(f"location.hash = '/t/{threads[at % 2]}'")
-            page.until_answer(f"thread {at % 2}")
-
-    switch(10)
-    before = page.heap()
-    switch(50)
-    # The newest events are kept, up to a number: half a megabyte at most.
-    bounds = {"bytes": before["bytes"] * 1.1 + 500_000, "nodes": before["nodes"] * 1.1 + 100}
-    found = {}
-
-    def is_back():
-        found.update(page.heap())
-        return all(found[what] <= bounds[what] for what in bounds)
-
-    until(f"as little as before, {before}, not {found}", is_back)
-    return f"{before['bytes'] / 1e6:.1f} MB before, {found['bytes'] / 1e6:.1f} MB after; {before['nodes']:.0f} nodes before, {found['nodes']:.0f} after"
 
 
 def read_only(door):
@@ -465,11 +412,11 @@ def smoke(door):
 CHROMIUM = {
     "hostile texts": hostile,
     "axe, the rest": accessible_rest,
-    "a long thread": long_thread,
     "axe": accessible,
     "reload in mid-stream": reload,
     "first run": first_run,
     "a conversation": conversation,
+    "the picture of README.md": portrait,
     "two tabs and a phone": two_tabs,
     "offline and back": offline,
     "a message that waits in a new chat": unsent,
@@ -480,7 +427,6 @@ CHROMIUM = {
     "tabs closed": closed,
     "a long text": too_long,
     "50 switches": switches,
-    "memory after 50 switches": memory,
     "hostile tools": hostile_tools,
     "a provider that goes away": provider_down,
     "a session that may only watch": read_only,
@@ -490,5 +436,9 @@ CHROMIUM = {
     "keyboard only": keyboard,
     "200 %": zoomed,
     "a helper that does not start": broken,
+    "a full disk": disk_full,
+    "notifications": notified,
+    "tools that are added": tools_added,
+    **MEASURES,
 }
 FIREFOX = {"ticket, answer, reload, approval": smoke}

@@ -104,15 +104,12 @@ class Model:
                 self.send_error(404)
 
             def do_POST(self):
-                self.rfile.read(int(self.headers["Content-Length"]))
+                self.asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 self.send_response(200)
                 self.send_header("Content-Type", "text/event-stream")
                 self.end_headers()
-                self.piece({"role": "assistant", "content": "first "})
-                model.whole.wait(BOUND)
                 try:
-                    self.piece({"content": "second"})
-                    self.piece({}, "stop")
+                    model.speak(self)
                     self.wfile.write(b"data: [DONE]\n\n")
                 except OSError:
                     pass  # the provider went away
@@ -128,6 +125,12 @@ class Model:
         self.server.daemon_threads = True
         self.port = self.server.server_port
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def speak(self, handler):
+        handler.piece({"role": "assistant", "content": "first "})
+        self.whole.wait(BOUND)
+        handler.piece({"content": "second"})
+        handler.piece({}, "stop")
 
     def away(self):
         """Refuses connections and ends those that are open, in the middle of what they send."""
@@ -255,6 +258,12 @@ class Page(Tab):
                 return len(found["passes"])
         raise AssertionError("axe: " + "; ".join(wrong[:5]))
 
+    def prepared(self, script):
+        """Loads the page again, with a script that runs before it."""
+        self.do("addInitScript", {"content": script})
+        self.do("reload")
+        return self.ready()
+
     def heap(self):
         """Bytes and nodes that the page holds."""
         return self.browser.wish(heap=self.name)
@@ -278,9 +287,9 @@ class Page(Tab):
 class Door:
     """A server and the tabs at it."""
 
-    def __init__(self, world, browser, name, settings=""):
+    def __init__(self, world, browser, name, settings="", server=Server):
         self.world, self.browser, self.pages, self.axe = world, browser, [], 0
-        self.server = Server(world, name, settings=settings + helper("asks", world.helper, world.mark))
+        self.server = server(world, name, settings=settings + helper("asks", world.helper, world.mark))
 
     def page(self, **given):
         return Page(self, **given).ready()

@@ -1,6 +1,6 @@
 """Runs the cases of the page in real browsers, and prints a line for each.
 
-usage: table.py SKEIN HELPER [--only WORD] [--seed N] [--thorough] [--pictures FOLDER] [--write DOCUMENT] [--json]
+usage: table.py SKEIN HELPER [--only WORD] [--seed N] [--thorough] [--release] [--pictures FOLDER] [--write DOCUMENT] [--json]
 
 scripts/page calls it with the locations of the installed parts: BROWSERS_DRIVERS (a folder of packages), BROWSERS_CHROMIUM,
 BROWSERS_FIREFOX, PAGE_AXE."""
@@ -44,7 +44,8 @@ def cell(run, *given):
 def case(world, browser, number, name, run, given):
     """A case with a server of its own."""
     settings = getattr(run, "settings", "")
-    door = Door(world, browser, f"home-{browser.kind}-{number}", settings(world) if callable(settings) else settings)
+    servers = {"server": run.server} if hasattr(run, "server") else {}
+    door = Door(world, browser, f"home-{browser.kind}-{number}", settings(world) if callable(settings) else settings, **servers)
     door.options = SimpleNamespace(**vars(given), random=random.Random(f"{given.seed} {name}"))
     said = run(door)
     door.finish()
@@ -115,6 +116,7 @@ def main():
     parser.add_argument("--only", metavar="WORD", default="", help="cases with this in their name")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="of the random moments")
     parser.add_argument("--thorough", action="store_true", help="30 reloads, 10,000 items and a minute offline")
+    parser.add_argument("--release", action="store_true", help="the programs are a release build, which keeps to the limits of time")
     parser.add_argument("--pictures", metavar="FOLDER", help="write pictures into this folder")
     parser.add_argument("--write", metavar="DOCUMENT", help="write the figures into this document")
     parser.add_argument("--json", action="store_true", help="print the cells for programs")
