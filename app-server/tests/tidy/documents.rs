@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use crate::source::{Source, workspace};
+use crate::source::{Source, root, workspace};
 use crate::walls::{Wall, examples};
 
 /// The first pages that a newcomer reads.
@@ -63,11 +63,13 @@ pub(crate) fn links() -> Wall {
         why: "a link in a document leads to a file that is there, and to a heading of it",
         bad: examples(&[
             ("README.md", "[a](docs/nowhere.md)"),
+            ("README.md", "![a](docs/pictures/nowhere.png)"),
             ("docs/events.md", "[a](../README.md#no-such-heading)"),
             ("docs/events.md", "# One\n[a](#two)"),
         ]),
         good: examples(&[
             ("README.md", "[a](docs/events.md), [b](https://example.org/c), [d](docs/decisions)"),
+            ("README.md", "![a](docs/pictures/page.png)"),
             ("docs/events.md", "[a](../README.md#limits)"),
             ("docs/events.md", "## One `thing`, two\n[a](#one-thing-two)"),
         ]),
@@ -248,7 +250,8 @@ fn leads(source: &Source, target: &str) -> bool {
     let found = text.or_else(|| workspace().iter().find(|other| other.path == path).map(|other| &other.text));
     match found {
         Some(text) => heading.is_empty() || text.lines().any(|line| slug(line).as_deref() == Some(heading)),
-        None => heading.is_empty() && PLACES.contains(path.as_str()),
+        // A picture is no text.
+        None => heading.is_empty() && (PLACES.contains(path.as_str()) || root().join(&path).is_file()),
     }
 }
 
