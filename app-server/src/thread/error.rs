@@ -1,7 +1,5 @@
 //! Errors of requests to threads.
 
-use std::fmt;
-
 use skein_protocol::error::{NOT_LOADED, THREAD_NOT_FOUND, WireError};
 use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::methods::{ThreadItemsList, ThreadTurnsList};
@@ -80,25 +78,6 @@ pub(crate) enum ThreadError {
     /// The request needs an idle thread, and a turn runs.
     #[error("turn {turn} of {id} runs; wait for its end, or interrupt it (turn/interrupt), and ask again")]
     TurnRuns { id: ThreadId, turn: TurnId },
-    /// A message of the queue was to be started while a turn runs.
-    #[error(
-        "turn {turn} of {id} runs; the queue goes on behind it, or interrupt it (turn/interrupt) and ask again"
-    )]
-    QueueWaits { id: ThreadId, turn: TurnId },
-    /// The queue has no message that could be started.
-    #[error("no message waits in the queue of {id}; thread/queue/add adds one")]
-    QueueEmpty { id: ThreadId },
-    /// The queue takes no more.
-    #[error(
-        "the queue of {id} takes at most {entries} messages and {bytes} bytes of input; start or delete one first"
-    )]
-    QueueFull { id: ThreadId, entries: usize, bytes: usize },
-    /// The queue does not have this message any more.
-    #[error("message {message} is not in the queue of {id}: {fate}")]
-    QueuedGone { id: ThreadId, message: TurnId, fate: Fate },
-    /// An order of the queue names a message twice.
-    #[error("the order of the queue of {id} names message {message} twice; name each message once")]
-    QueuedTwice { id: ThreadId, message: TurnId },
     /// The history has no such turn.
     #[error("turn not found: {turn}")]
     UnknownTurn { id: ThreadId, turn: TurnId },
@@ -168,28 +147,6 @@ pub(crate) enum ThreadError {
     HistoryTooLarge { id: ThreadId, most: usize },
 }
 
-/// The fate of a message that is not in the queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// It is the turn with its id.
-    BecameTurn,
-    /// The client of this name deleted it.
-    Deleted(String),
-    /// It never was in the queue, or left it long ago.
-    Unknown,
-}
-
-impl fmt::Display for Fate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BecameTurn => f.write_str("it has become the turn with its id"),
-            Self::Deleted(by) if by.is_empty() => f.write_str("a client has deleted it"),
-            Self::Deleted(by) => write!(f, "the client {by:?} has deleted it"),
-            Self::Unknown => f.write_str("it left the queue long ago, or was never there"),
-        }
-    }
-}
-
 impl ThreadError {
     /// The error of a thread whose rollout could not be read.
     pub(crate) fn unreadable(error: ReadError, id: ThreadId) -> Self {
@@ -230,16 +187,6 @@ impl ThreadError {
                 of_turns("otherTurn", text, *id, Some(named), Some(active))
             }
             Self::TurnRuns { id, turn } => of_turns("active", text, *id, None, Some(turn)),
-            Self::QueueWaits { id, turn } => of_turns("turnRuns", text, *id, None, Some(turn)),
-            Self::QueueEmpty { id } => refused("queueEmpty", id, text),
-            Self::QueueFull { id, .. } => refused("queueFull", id, text),
-            Self::QueuedGone { id, message, fate } => {
-                let turn = (*fate == Fate::BecameTurn).then_some(message);
-                of_turns("queuedGone", text, *id, turn, None)
-            }
-            Self::QueuedTwice { id, .. } => {
-                WireError::invalid_params("queuedTwice", text).path("queuedSubmissionIds").thread(*id)
-            }
             Self::UnknownTurn { id, turn } => of_turns(UNKNOWN_TURN, text, *id, Some(turn), None),
             Self::NoTurns { id } => refused("noTurns", id, text),
             Self::NothingToFork { id } => refused(NOTHING_TO_FORK, id, text),
@@ -278,7 +225,7 @@ fn hint(reason: &str) -> Option<&'static str> {
     }
 }
 
-fn refused(reason: &'static str, id: &ThreadId, text: String) -> WireError {
+pub(super) fn refused(reason: &'static str, id: &ThreadId, text: String) -> WireError {
     WireError::invalid_request(reason, text).thread(*id)
 }
 
@@ -295,7 +242,7 @@ fn overloaded(reason: &'static str, text: String, thread: ThreadId) -> WireError
 }
 
 /// A request that is refused because of turns: the one that it names, and the one that runs.
-fn of_turns(
+pub(super) fn of_turns(
     reason: &'static str,
     text: String,
     thread: ThreadId,

@@ -17,7 +17,9 @@ use skein_protocol::notifications::{
 use skein_protocol::table::{Notification, Recipients};
 use skein_protocol::turn::{Turn, TurnItemsView};
 use skein_store::history::{self, History};
-use skein_store::rollout::record::{ItemCompleted, Record, RecordBody, Reverted, TurnCompleted, TurnUsage};
+use skein_store::rollout::record::{
+    ItemCompleted, ItemStarted, Record, RecordBody, Reverted, TurnCompleted, TurnUsage,
+};
 
 use super::outgoing::Notice;
 use super::subscribers::Broadcast;
@@ -134,17 +136,13 @@ impl Replayer {
     }
 
     fn made_of(&mut self, record: &Record) -> Option<Broadcast> {
-        let (thread_id, seq, at) = (self.thread, record.seq, record.at);
+        let (seq, at) = (record.seq, record.at);
         match &record.body {
             RecordBody::TurnStarted(started) => {
                 let params = self.begun(&started.turn_id, at);
                 Some(self.notice::<TurnStartedNotice>(&params, seq, at))
             }
-            RecordBody::ItemStarted(started) => {
-                self.last = Some(started.item.clone());
-                let params = item_started(thread_id, &started.turn_id, started.item.clone());
-                Some(self.notice::<ItemStartedNotice>(&params, seq, at))
-            }
+            RecordBody::ItemStarted(started) => Some(self.item_started(started, seq, at)),
             RecordBody::ItemCompleted(done) => Some(self.item_completed(done, seq, at)),
             RecordBody::TurnCompleted(done) => {
                 Some(self.notice::<TurnCompletedNotice>(&self.ended(done, at), seq, at))
@@ -175,6 +173,12 @@ impl Replayer {
             | RecordBody::Forked(_)
             | RecordBody::Unknown(_) => None,
         }
+    }
+
+    fn item_started(&mut self, started: &ItemStarted, seq: EventSeq, at: WallMs) -> Broadcast {
+        self.last = Some(started.item.clone());
+        let params = item_started(self.thread, &started.turn_id, started.item.clone());
+        self.notice::<ItemStartedNotice>(&params, seq, at)
     }
 
     fn item_completed(&mut self, done: &ItemCompleted, seq: EventSeq, at: WallMs) -> Broadcast {

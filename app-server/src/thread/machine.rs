@@ -202,10 +202,7 @@ impl Machine {
                 self.questions = count;
                 self.settle(now)
             }
-            Event::Queue(queue) => {
-                self.queue = queue;
-                self.settle(now)
-            }
+            Event::Queue(queue) => self.queue_is(now, queue),
             Event::Resume(who) => self.resume(now, who),
             Event::Withdrawn(who) => self.withdrawn(who),
             Event::Input(input) => self.input(now, input),
@@ -295,6 +292,11 @@ impl Machine {
             self.used(now);
         }
         self.requests = count;
+        self.settle(now)
+    }
+
+    fn queue_is(&mut self, now: Instant, queue: QueueState) -> Vec<Effect> {
+        self.queue = queue;
         self.settle(now)
     }
 

@@ -22,6 +22,7 @@ pub(crate) mod outgoing;
 pub(crate) mod pages;
 pub(crate) mod publication;
 pub(crate) mod questions;
+pub(crate) mod queue_error;
 pub(crate) mod recent;
 pub(crate) mod registry;
 pub(crate) mod snapshot;

@@ -22,9 +22,9 @@ use super::log::Log;
 use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::thread::command::{Command, Input, InputReply, QueueEdit};
-use crate::thread::error::{Fate, ThreadError};
 use crate::thread::event::{Event, QueueState};
 use crate::thread::machine::{Persistence, Phase};
+use crate::thread::queue_error::{Fate, QueueError};
 use crate::thread::views;
 
 impl Owner {
@@ -91,10 +91,10 @@ impl Owner {
                 let reply = InputReply::Queued(message.clone(), reply);
                 answer_repeated_input(&mut self.log, reply, &message);
             }
-            (None, Some(message), _) => reply.err(&gone(self.id, history, message).to_wire()),
-            (None, None, _) => reply.err(&ThreadError::QueueEmpty { id: self.id }.to_wire()),
+            (None, Some(message), _) => reply.err(&gone(self.id, history, message).coded()),
+            (None, None, _) => reply.err(&QueueError::Empty { id: self.id }.coded()),
             (Some(_), _, Some(turn)) => {
-                reply.err(&ThreadError::QueueWaits { id: self.id, turn: turn.clone() }.to_wire());
+                reply.err(&QueueError::Waits { id: self.id, turn: turn.clone() }.coded());
             }
             (Some(message), _, None) => self.begin_queued(message, reply),
         }
@@ -125,7 +125,7 @@ fn add(log: &mut Log, id: String, params: ThreadQueueAddParams, reply: Reply<Thr
     let id = known.unwrap_or_else(|| TurnId::from(id));
     let message = WaitingMessage { id, client_id, input, metadata: responsesapi_client_metadata };
     if is_new && !has_room(history.queue(), &message) {
-        return reply.err(&full(log.id()).to_wire());
+        return reply.err(&full(log.id()).coded());
     }
     let queued_submission = views::queued(&message);
     if is_new {
@@ -141,12 +141,12 @@ fn update(log: &mut Log, params: ThreadQueueUpdateParams, reply: Reply<ThreadQue
     let Some(history) = log.history() else { return };
     let ThreadQueueUpdateParams { input, queued_submission_id, responsesapi_client_metadata, .. } = params;
     let Some(before) = history.queue().message(&queued_submission_id) else {
-        return reply.err(&gone(log.id(), history, queued_submission_id).to_wire());
+        return reply.err(&gone(log.id(), history, queued_submission_id).coded());
     };
     let metadata = responsesapi_client_metadata.or_else(|| before.metadata.clone());
     let message = WaitingMessage { input, metadata, ..before.clone() };
     if !has_room(history.queue(), &message) {
-        return reply.err(&full(log.id()).to_wire());
+        return reply.err(&full(log.id()).coded());
     }
     let changes = message != *before;
     let response = ThreadQueueUpdateResponse { queued_submission: views::queued(&message) };
@@ -165,10 +165,10 @@ fn reorder(log: &mut Log, ids: Vec<TurnId>, reply: Reply<ThreadQueueReorderRespo
     let id = log.id();
     for (at, message) in ids.iter().enumerate() {
         if history.queue().message(message).is_none() {
-            return reply.err(&gone(id, history, message.clone()).to_wire());
+            return reply.err(&gone(id, history, message.clone()).coded());
         }
         if ids.get(..at).is_some_and(|before| before.contains(message)) {
-            return reply.err(&ThreadError::QueuedTwice { id, message: message.clone() }.to_wire());
+            return reply.err(&QueueError::Twice { id, message: message.clone() }.coded());
         }
     }
     let in_order = history.queue().messages().zip(&ids).all(|(message, id)| message.id == *id);
@@ -205,15 +205,15 @@ fn has_room(queue: &MessageQueue, message: &WaitingMessage) -> bool {
     others().count() < policy::QUEUE_MESSAGES && used + bytes(&message.input) <= policy::QUEUE_BYTES
 }
 
-fn full(id: ThreadId) -> ThreadError {
-    ThreadError::QueueFull { id, entries: policy::QUEUE_MESSAGES, bytes: policy::QUEUE_BYTES }
+fn full(id: ThreadId) -> QueueError {
+    QueueError::Full { id, entries: policy::QUEUE_MESSAGES, bytes: policy::QUEUE_BYTES }
 }
 
-fn gone(id: ThreadId, history: &History, message: TurnId) -> ThreadError {
+fn gone(id: ThreadId, history: &History, message: TurnId) -> QueueError {
     let fate = match history.queue().deleted_by(&message) {
         Some(by) => Fate::Deleted(by.to_owned()),
         None if history.turn(&message).is_some() => Fate::BecameTurn,
         None => Fate::Unknown,
     };
-    ThreadError::QueuedGone { id, message, fate }
+    QueueError::Gone { id, message, fate }
 }

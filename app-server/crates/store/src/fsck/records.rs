@@ -169,7 +169,8 @@ impl RecordCheck {
         CheckedRecords { wrong: self.wrong, records: self.records, open }
     }
 
-    fn judge(&mut self, record: &Record) {
+    /// Checks that the record may stand at its place, whatever it says.
+    fn judge_place(&mut self, record: &Record) {
         let body = &record.body;
         if record.seq == EventSeq(1) && !matches!(body, RecordBody::ThreadOpened(_)) {
             self.says(Defect::Beginning, format!("it begins with {}, not with thread.opened", body.kind()));
@@ -178,6 +179,11 @@ impl RecordCheck {
         if self.closed && self.known && !begins {
             self.says(Defect::Close, format!("{} follows a thread.closed", body.kind()));
         }
+    }
+
+    fn judge(&mut self, record: &Record) {
+        self.judge_place(record);
+        let body = &record.body;
         match body {
             RecordBody::ThreadCreated(_)
             | RecordBody::ThreadNamed(_)
@@ -192,12 +198,12 @@ impl RecordCheck {
             | RecordBody::Unarchived(_)
             | RecordBody::Imported(_)
             | RecordBody::Unknown(_) => {}
-            RecordBody::QueueAdded(added) => self.queued(&added.0.id, Waits::No, record.body.kind()),
-            RecordBody::QueueUpdated(updated) => self.queued(&updated.0.id, Waits::Yes, record.body.kind()),
+            RecordBody::QueueAdded(added) => self.queued(&added.0.id, Waits::No, body.kind()),
+            RecordBody::QueueUpdated(updated) => self.queued(&updated.0.id, Waits::Yes, body.kind()),
             RecordBody::QueueMoved(moved) => {
-                moved.ids.iter().for_each(|id| self.queued(id, Waits::Yes, record.body.kind()));
+                moved.ids.iter().for_each(|id| self.queued(id, Waits::Yes, body.kind()));
             }
-            RecordBody::QueueRemoved(removed) => self.queued(&removed.id, Waits::Yes, record.body.kind()),
+            RecordBody::QueueRemoved(removed) => self.queued(&removed.id, Waits::Yes, body.kind()),
             RecordBody::ThreadOpened(opened) => self.thread_opened(opened),
             RecordBody::ThreadClosed(_) => self.thread_closed(),
             RecordBody::TurnStarted(started) => self.turn_started(started, record.at),

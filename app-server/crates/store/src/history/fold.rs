@@ -8,8 +8,8 @@ use skein_protocol::turn::{Turn, TurnStatus, UserInput};
 
 use super::{History, LoadedTurn, items, window};
 use crate::rollout::record::{
-    ItemCheckpoint, ItemCompleted, ItemStarted, Record, RecordBody, ThreadCreated, ThreadMeta, TurnCompleted,
-    TurnStarted,
+    ItemCheckpoint, ItemCompleted, ItemStarted, Record, RecordBody, ThreadCreated, ThreadMeta, ThreadOpened,
+    TurnCompleted, TurnStarted, TurnUsage,
 };
 
 impl History {
@@ -36,11 +36,7 @@ impl History {
         let at = record.at;
         match &record.body {
             RecordBody::ThreadCreated(created) => self.thread_created(created, record.seq, at),
-            RecordBody::ThreadOpened(opened) => {
-                self.opened = Some(**opened);
-                (self.epoch, self.lost) = (opened.epoch, false);
-                self.queue.opened(opened);
-            }
+            RecordBody::ThreadOpened(opened) => self.thread_opened(opened),
             RecordBody::ThreadNamed(named) => self.name.clone_from(&named.name),
             RecordBody::ThreadMeta(meta) => self.thread_meta(meta, record.seq),
             RecordBody::ThreadRead(read) => self.marked(read, record.seq),
@@ -54,10 +50,7 @@ impl History {
             RecordBody::ItemCheckpoint(checkpoint) => self.item_checkpoint(checkpoint, at),
             RecordBody::ItemCompleted(completed) => self.item_completed(completed, at),
             RecordBody::TurnCompleted(completed) => self.turn_completed(completed, record.seq, at),
-            RecordBody::TurnUsage(usage) => {
-                self.used_for_goal(&usage.usage);
-                self.usage = Some(usage.usage);
-            }
+            RecordBody::TurnUsage(usage) => self.turn_usage(usage),
             RecordBody::Reverted(reverted) => {
                 self.epoch = reverted.epoch;
                 self.revert(reverted, record.seq, at);
@@ -85,6 +78,17 @@ impl History {
         self.git_info.clone_from(&created.git_info);
         self.created = Some(created.clone());
         (self.created_at, self.updated_at) = (at, self.updated_at.max(at));
+    }
+
+    fn thread_opened(&mut self, opened: &ThreadOpened) {
+        self.opened = Some(*opened);
+        (self.epoch, self.lost) = (opened.epoch, false);
+        self.queue.opened(opened);
+    }
+
+    fn turn_usage(&mut self, usage: &TurnUsage) {
+        self.used_for_goal(&usage.usage);
+        self.usage = Some(usage.usage);
     }
 
     fn thread_meta(&mut self, meta: &ThreadMeta, seq: EventSeq) {

@@ -83,9 +83,9 @@ async fn waiting(bench: &Bench, thread: ThreadId) -> Vec<TurnId> {
 async fn turns(bench: &Bench, thread: ThreadId) -> Vec<(TurnId, Vec<String>)> {
     let history = History::read(bench.disk.as_ref(), thread).await.unwrap();
     let texts = |turn: &Turn| {
-        let messages = turn.items.iter().filter_map(|item| match &item.body {
-            ThreadItemBody::UserMessage(message) => message.content.first()?.as_text().map(str::to_owned),
-            _ => None,
+        let messages = turn.items.iter().filter_map(|item| {
+            let ThreadItemBody::UserMessage(message) = &item.body else { return None };
+            message.content.first()?.as_text().map(str::to_owned)
         });
         messages.collect()
     };
@@ -163,7 +163,7 @@ async fn a_turn_of_the_user_that_completes_ends_the_hold() {
     drop(strings);
     assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Failed);
     assert!(client.fence(thread).await);
-    assert_eq!(waiting(&bench, thread).await, [message.clone()]);
+    assert_eq!(waiting(&bench, thread).await, std::slice::from_ref(&message));
     client.turn(thread, "go on").await;
     assert_eq!(client.notified::<TurnCompleted>().await.turn.id, message);
     bench.finish().await;
@@ -256,7 +256,7 @@ async fn with_the_setting_hold_messages_wait_for_a_subscriber() {
     client.disconnect();
     strings.end();
     bench.gone(thread).await;
-    assert_eq!(waiting(&bench, thread).await, [message.clone()]);
+    assert_eq!(waiting(&bench, thread).await, std::slice::from_ref(&message));
     let mut other = bench.client();
     let later = add(&mut other, thread, "later").await;
     bench.gone(thread).await;
@@ -294,7 +294,7 @@ async fn a_kill_interrupts_the_turn_and_holds_the_queue() {
     let mut client = bench.client();
     client.resume(thread).await;
     assert!(client.fence(thread).await);
-    assert_eq!(waiting(&bench, thread).await, [message.clone()]);
+    assert_eq!(waiting(&bench, thread).await, std::slice::from_ref(&message));
     assert_eq!(start(&mut client, thread, None).await, Ok(message.clone()));
     assert_eq!(client.notified::<TurnCompleted>().await.turn.id, message);
     bench.finish().await;

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::world::{POLICY, start};
 use crate::thread::effect::{Destination, Effect, MoveRefusal, ResumeFailure, UnloadRefusal};
-use crate::thread::event::{Counts, Event, Force, Materialised, WaiterId};
+use crate::thread::event::{Counts, Event, Force, Materialised, QueueState, WaiterId};
 use crate::thread::machine::{CommandAdmission, Machine, Needs, Persistence, Phase, Policy};
 
 const W: WaiterId = WaiterId(1);
@@ -250,6 +250,19 @@ fn a_thread_that_works_or_cannot_be_loaded_again_is_not_evicted() {
     let mut life = Life::new(Persistence::Durable, POLICY);
     life.all([Event::Resume(W), Event::Loaded(Materialised::No), SOMEBODY]);
     assert_eq!((life.machine.idle_since(), life.step(Event::Evict)), (None, vec![]));
+}
+
+#[test]
+fn an_orphan_whose_queue_goes_on_stays_until_the_queue_is_quiet() {
+    let mut life = Life::subscribed();
+    life.step(Event::Queue(QueueState::Ready));
+    assert_eq!(life.step(NOBODY), []);
+    assert_eq!(
+        (life.machine.idle_since(), life.machine.deadline(), life.step(Event::Evict)),
+        (None, None, vec![])
+    );
+    life.all([Event::Input(I), Event::TurnEnded]);
+    assert_eq!(life.step(Event::Queue(QueueState::Quiet)), [Effect::EndHelpers, Effect::CloseRollout]);
 }
 
 #[test]
