@@ -14,8 +14,8 @@ use skein_protocol::methods::{
     McpServerStatusList, McpServerToolCall, ModelList, ModelProviderCapabilitiesRead, ModelProviderList,
     PermissionProfileList, RpcDiscover, ServerDiagnostics, SkeinCatalogResume, SkeinConnectionLeave,
     SkeinCredentialAdd, SkeinCredentialList, SkeinCredentialRevoke, SkeinHelpersList, SkeinQuiesce,
-    SkeinStatus, SkillsList, ThreadGoalGet, ThreadItemsList, ThreadList, ThreadLoadedList, ThreadRead,
-    ThreadResume, ThreadSearch, ThreadSearchOccurrences, ThreadTurnsList, ThreadUnsubscribe,
+    SkeinStatus, SkillsList, ThreadGoalGet, ThreadItemsList, ThreadList, ThreadLoadedList, ThreadQueueList,
+    ThreadRead, ThreadResume, ThreadSearch, ThreadSearchOccurrences, ThreadTurnsList, ThreadUnsubscribe,
 };
 use skein_protocol::server::ClientInfo;
 use skein_protocol::table::Method;
@@ -29,7 +29,7 @@ use crate::router::session::ClientSession;
 use crate::thread::subscribers::Role;
 
 /// The methods that every connection may call.
-const OF_READ: [&str; 32] = [
+const OF_READ: [&str; 33] = [
     AccountBedrockCheckGovCloudRequirements::INFO.wire,
     AccountRateLimitsRead::INFO.wire,
     AccountRead::INFO.wire,
@@ -57,6 +57,7 @@ const OF_READ: [&str; 32] = [
     ThreadList::INFO.wire,
     ThreadLoadedList::INFO.wire,
     ThreadRead::INFO.wire,
+    ThreadQueueList::INFO.wire,
     ThreadResume::INFO.wire,
     ThreadSearch::INFO.wire,
     ThreadSearchOccurrences::INFO.wire,

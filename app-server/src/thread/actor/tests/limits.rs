@@ -11,7 +11,8 @@ use skein_protocol::export::openrpc;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{
     ConfigRead, FeedbackUpload, HooksList, PermissionProfileList, SkeinThreadUnload, SkillsList, ThreadFork,
-    ThreadList, ThreadResume, ThreadSettingsUpdate, ThreadStart, TurnStart, TurnSteer,
+    ThreadList, ThreadQueueAdd, ThreadQueueUpdate, ThreadResume, ThreadSettingsUpdate, ThreadStart,
+    TurnStart, TurnSteer,
 };
 use skein_protocol::notifications::{ConfigWarning, TurnCompleted};
 use skein_protocol::settings::{AskForApproval, SandboxMode};
@@ -73,6 +74,8 @@ fn known_members() -> Vec<String> {
         of(SkeinThreadUnload::INFO.wire, &["force"]),
         of(ThreadFork::INFO.wire, &common),
         of(ThreadFork::INFO.wire, &["path"]),
+        of(ThreadQueueAdd::INFO.wire, &["input"]),
+        of(ThreadQueueUpdate::INFO.wire, &["input"]),
         of(ThreadResume::INFO.wire, &common),
         of(ThreadResume::INFO.wire, &["path"]),
         of(ThreadSettingsUpdate::INFO.wire, &turn),

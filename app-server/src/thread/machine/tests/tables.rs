@@ -262,7 +262,11 @@ fn an_orphan_whose_queue_goes_on_stays_until_the_queue_is_quiet() {
         (None, None, vec![])
     );
     life.all([Event::Input(I), Event::TurnEnded]);
-    assert_eq!(life.step(Event::Queue(QueueState::Quiet)), [Effect::EndHelpers, Effect::CloseRollout]);
+    life.step(Event::Queue(QueueState::Quiet));
+    let deadline = life.machine.deadline();
+    assert!(deadline.is_some(), "its grace counts now");
+    life.now = deadline.unwrap();
+    assert_eq!(life.step(Event::DeadlinePassed), [Effect::EndHelpers, Effect::CloseRollout]);
 }
 
 #[test]
