@@ -115,6 +115,8 @@ pub const BROWSER_START: Duration = Duration::from_secs(3);
 pub const SERVER_LOG_BYTES: u64 = 10 * 1000 * 1000;
 /// The part of a stop for the exit of the process itself. Origin: guess; milliseconds, on an idle machine.
 pub(crate) const SHUTDOWN_RESERVE: Duration = Duration::from_millis(250);
+/// How long a command works before its terminal shows progress. Origin: design; a shorter wait needs no explanation.
+pub const PROGRESS_AFTER: Duration = Duration::from_secs(1);
 /// The interval of a spinner's images. Origin: looks steady.
 pub const SPINNER: Duration = Duration::from_millis(100);
 /// How long `skein call` and `skein status` wait for the server's handshake. Origin: it is answered from memory; only

@@ -164,6 +164,19 @@ def interrupted(terminal):
     terminal.ends(0, "a tail")
 
 
+def waits(terminal):
+    """A wait above a second shows one line, which is gone at the end."""
+    for line, what, code in (("skein run /hang", "waiting for the model", 130), ("skein mcp test -- sleep 600", "starting sleep", 1)):
+        terminal.begin(line)
+        terminal.shows(what)
+        if len(terminal.screen().splitlines()) != 2:
+            raise Failed(f"{line} shows more than one line:\n{terminal.screen()}")
+        terminal.key("C-c")
+        terminal.ends(code, line)
+        if what in terminal.screen():
+            raise Failed(f"{line} leaves its progress:\n{terminal.screen()}")
+
+
 def questions(terminal):
     terminal.begin("skein run '/ask which colour?'")
     terminal.shows("which colour?")
@@ -237,7 +250,7 @@ def play(skein, columns, colours):
     with tempfile.TemporaryDirectory(prefix="skein-terminal-", ignore_cleanup_errors=True) as folder:
         terminal = Terminal(folder, skein, columns, colours)
         try:
-            steps = [plain_commands, interrupted, questions, greeted, served, hostile, stopped]
+            steps = [plain_commands, interrupted, waits, questions, greeted, served, hostile, stopped]
             for step in steps if (columns, colours) in ((80, True), (40, False)) else [plain_commands, greeted, served, stopped]:
                 began = time.monotonic()
                 step(terminal)

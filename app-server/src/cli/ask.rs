@@ -20,7 +20,7 @@ pub(super) struct Ask {
 impl Ask {
     /// Sends the request, and prints the answer by `table`.
     pub(super) async fn run<M: Method>(self, table: fn(&M::Response) -> String) -> anyhow::Result<()> {
-        let mut client = CliClient::open(&self.target).await?;
+        let mut client = CliClient::open(&self.target, self.json).await?;
         let answer = client.call(M::INFO.wire, None, |_| Ok(())).await?;
         client.close().await;
         if self.json {

@@ -37,7 +37,7 @@ impl Backup {
             BackupRequest { home: &home, file: &self.file, force: self.force, secrets: self.with_secrets };
         let mut shown = ProgressDisplay::in_steps("files", self.json);
         let made = make::make(order, |BackupProgress { done, total }| shown.at_step("saved", done, total))?;
-        shown.end();
+        drop(shown);
         for OmittedFile { path, why } in &made.left_out {
             say(format_args!("{} is not in the backup: {why}", path.display()));
         }

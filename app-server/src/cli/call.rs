@@ -11,6 +11,7 @@ use skein_protocol::error::{METHOD_NOT_FOUND, WireError};
 use skein_protocol::methods::METHODS;
 
 use super::client::{CliClient, RequestError};
+use super::progress::Waiting;
 use super::{Where, print_line, print_lines, words};
 
 #[derive(Debug, Args)]
@@ -33,9 +34,13 @@ pub(super) struct CallArgs {
 impl CallArgs {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let params = self.params.as_deref().map(read_params).transpose()?;
-        let mut client = CliClient::open(&self.target).await?;
+        let mut client = CliClient::open(&self.target, self.json).await?;
         let show = |text: &str| if self.follow { print_line(text) } else { Ok(()) };
-        let answer = match client.call(&self.method, params.as_deref(), show).await {
+        let waiting =
+            Waiting::of(&format!("waiting for the answer to {}", self.method), self.json || self.follow);
+        let answer = client.call(&self.method, params.as_deref(), show).await;
+        drop(waiting);
+        let answer = match answer {
             Ok(answer) => answer,
             Err(RequestError::Refused(error)) if self.json => bail!(serde_json::to_string(&error)?),
             Err(RequestError::Refused(error)) => {

@@ -67,7 +67,8 @@ impl Chat {
 
     async fn open(&self) -> anyhow::Result<ThreadClient> {
         let word = if self.last { Some("@1") } else { self.thread.as_deref() };
-        let conversation = ThreadClient::open(self.home.clone(), word, self.model.as_deref()).await?;
+        let conversation =
+            ThreadClient::open(self.home.clone(), word, self.model.as_deref(), self.json).await?;
         let turns = if self.json { &[] } else { conversation.turns() };
         for turn in turns.iter().skip(turns.len().saturating_sub(SHOWN_TURNS)) {
             print_lines(show::turn(turn).trim_end())?;

@@ -21,6 +21,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as TransportError, Message};
 use tokio_tungstenite::{client_async_with_config, connect_async_with_config};
 
+use super::progress::Waiting;
 use super::{Where, home};
 
 /// The URL of a control socket's websocket; the server requires a host that is this machine.
@@ -70,8 +71,10 @@ pub(super) enum RequestError {
 }
 
 impl CliClient {
-    /// Connects to the server of `target`, at its home's control socket or at a websocket, and shakes hands.
-    pub(super) async fn open(target: &Where) -> anyhow::Result<Self> {
+    /// Connects to the server of `target`, at its home's control socket or at a websocket, and shakes hands. With `json`
+    /// nothing shows that it waits.
+    pub(super) async fn open(target: &Where, json: bool) -> anyhow::Result<Self> {
+        let _waiting = Waiting::of("waiting for the server", json);
         let Some(url) = &target.url else {
             let root = std::path::absolute(home(target.home.as_ref())?).context("the home's path")?;
             return Self::open_home(&root).await;

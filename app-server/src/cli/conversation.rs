@@ -15,6 +15,7 @@ use skein_protocol::thread::{Thread, ThreadResumeParams, ThreadStartParams};
 use skein_protocol::turn::{Turn, TurnInterruptParams, TurnStartParams, TurnStatus, UserInput};
 
 use super::outputs::TurnOutcome;
+use super::progress::Waiting;
 use super::session::HomeClient;
 use super::threads::find;
 use dialog::{Dialog, DialogReply, DialogStep, UserQuestion};
@@ -65,13 +66,16 @@ impl ThreadClient {
         home: Option<PathBuf>,
         word: Option<&str>,
         model: Option<&str>,
+        json: bool,
     ) -> anyhow::Result<Self> {
-        let mut home = HomeClient::open(home).await?;
+        let mut home = HomeClient::open(home, json).await?;
         let mut early = VecDeque::new();
+        let waiting = Waiting::of("waiting for the thread", json);
         let opened = match word {
             Some(word) => resume(&mut home, word, &mut early).await,
             None => begin(&mut home, model, &mut early).await,
         };
+        drop(waiting);
         match opened {
             Ok((thread, model)) => {
                 let Thread { id, name, turns, .. } = thread;
@@ -126,6 +130,7 @@ impl ThreadClient {
             Following { approval, open: VecDeque::new(), interrupted: false, unanswered: false };
         loop {
             let is_asking = !following.open.is_empty();
+            view.wait(is_asking);
             tokio::select! {
                 text = self.next() => {
                     if let Some(ended) = self.take(&text?, turn, &mut following, lines, view).await? {
@@ -162,7 +167,8 @@ impl ThreadClient {
             ThreadEvent::Resolved(id) => following.resolved(&id, view)?,
             ThreadEvent::Ended(_)
             | ThreadEvent::Delta { .. }
-            | ThreadEvent::Begun
+            | ThreadEvent::Begun(_)
+            | ThreadEvent::HelperStarts(_)
             | ThreadEvent::Finished(_)
             | ThreadEvent::Notice(_)
             | ThreadEvent::Other => {}

@@ -20,6 +20,7 @@ use skein_protocol::extension::{ContainmentRung, HeldDetails, LackDetails};
 use trial::{ContainmentTrial, LEVELS};
 
 use super::out::one_line;
+use super::progress::Waiting;
 use super::{print_json, print_lines};
 
 #[derive(Debug, Args)]
@@ -94,7 +95,9 @@ impl Doctor {
         let (configured, mut findings) = settings(&flags);
         findings.extend(readers(&flags));
         let mut trials = Vec::new();
+        let waiting = Waiting::of("", self.json);
         for (level, containment) in LEVELS {
+            waiting.now(&format!("trying to hold a helper by {}", level.word()));
             trials.push(ContainmentTrial::of(level, containment).await);
         }
         findings.extend(trials.iter().map(|trial| judge(trial, configured)));
@@ -105,7 +108,9 @@ impl Doctor {
         findings.extend(home::findings(&root));
         findings.extend(home::credentials(&root));
         findings.extend(self.ws_token_file.as_deref().map(home::token_file));
+        waiting.now("waiting for the server of the home");
         let (server, said) = home::server(&root).await;
+        drop(waiting);
         findings.push(said);
         let ok = findings.iter().all(|finding| finding.state != FindingState::Error);
         let report = DoctorReport { ok, held, server, findings };

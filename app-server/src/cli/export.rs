@@ -1,7 +1,7 @@
 //! `skein export`: writes one thread's history for programs or people.
 
 use std::fs::OpenOptions;
-use std::io::BufWriter;
+use std::io::{BufWriter, IsTerminal};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,6 +14,7 @@ use skein_protocol::ids::ThreadId;
 use skein_store::home::FILE_MODE;
 
 use super::out::Foreign;
+use super::progress::Waiting;
 use super::{home, say};
 
 /// The exit code for an unknown thread.
@@ -49,6 +50,9 @@ impl Export {
             Words::Jsonl => Format::Jsonl,
             Words::Markdown => Format::Markdown,
         };
+        // A terminal shows the lines themselves.
+        let is_shown = self.out.is_none() && std::io::stdout().is_terminal();
+        let waiting = Waiting::of(&format!("exporting thread {}", self.thread), is_shown);
         let done = match &self.out {
             Some(path) => {
                 let mut options = OpenOptions::new();
@@ -64,6 +68,7 @@ impl Export {
             }
             None => export::run(&home, self.thread, format, &mut Foreign::stdout()).await,
         };
+        drop(waiting);
         report(done)
     }
 }

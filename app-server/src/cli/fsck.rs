@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
@@ -17,6 +16,7 @@ use skein_store::fsck::{self, FsckNotice, FsckRequest, Gc, Mend};
 
 use super::out::causes;
 use super::outputs::{FsckOutcome, UnnamedLine};
+use super::progress::ProgressDisplay;
 use super::{home, print_json, print_line, say};
 
 /// The exit code for a check that could not run.
@@ -62,21 +62,18 @@ impl Fsck {
         let mend = if self.repair { Mend::Yes } else { Mend::No };
         let gc = if self.gc { Gc::Yes } else { Gc::No };
         let order = FsckRequest { mend, gc, threads: self.threads.iter().copied().collect::<BTreeSet<_>>() };
-        let bar = bar(self.json);
+        let shown = ProgressDisplay::in_bytes("histories", self.json);
         let mut printed = Ok(());
         let mut beside = None;
         let mut print = |text: String| {
-            let now = bar.suspend(|| print_line(&text));
+            let now = shown.above(|| print_line(&text));
             if printed.is_ok() {
                 printed = now;
             }
         };
         let mut told = |told: FsckNotice<'_>| match told {
             FsckNotice::Served(served) => beside = Some(served.to_string()),
-            FsckNotice::Progress(done, total) => {
-                bar.set_length(total);
-                bar.set_position(done);
-            }
+            FsckNotice::Progress(done, total) => shown.bar_at(done, total),
             FsckNotice::Finding(finding) => {
                 print(if self.json { json_line(finding) } else { finding.to_string() });
             }
@@ -86,7 +83,7 @@ impl Fsck {
             }
         };
         let done = fsck::run(&home, &order, &mut told).await;
-        bar.finish_and_clear();
+        drop(shown);
         let summary = done?;
         printed?;
         match self.json {
@@ -110,17 +107,6 @@ fn not_compared(served: &str) {
     say(format_args!(
         "not compared: the list of threads, because {served}; skein stop, then skein fsck compares it"
     ));
-}
-
-/// A bar on stderr, if it is a terminal.
-fn bar(hidden: bool) -> ProgressBar {
-    let bar = if hidden { ProgressBar::hidden() } else { ProgressBar::no_length() };
-    if let Ok(style) =
-        ProgressStyle::with_template("{wide_bar} {bytes} of {total_bytes} of histories, {eta} to go")
-    {
-        bar.set_style(style);
-    }
-    bar
 }
 
 fn unnamed_in_words(unnamed: &Unnamed) -> String {

@@ -31,7 +31,7 @@ impl ImportArgs {
         let mut shown = ProgressDisplay::of("rollouts", self.json);
         let done =
             import::run(&self.from, &home, |ImportProgress { done, total }| shown.at(done, total)).await;
-        shown.end();
+        drop(shown);
         match done {
             Ok(report) => {
                 if self.json {

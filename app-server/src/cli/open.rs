@@ -11,6 +11,7 @@ use skein_store::home::{HomePaths, holder};
 use tokio::net::UnixStream;
 
 use super::launch::{Started, StartingServer, browse, log_path};
+use super::progress::Waiting;
 use super::{client, home, home_alone, say, url};
 
 #[derive(Debug, Args)]
@@ -32,7 +33,7 @@ pub(super) struct OpenPage {
 impl OpenPage {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let root = std::path::absolute(home(self.home.as_ref())?).context("the home's path")?;
-        let stream = reach(&root).await?;
+        let stream = reach(&root, self.json).await?;
         let page = url::fresh(&root, stream, self.scope).await?;
         if !self.print && !self.json && browse(&page).await {
             let bare = page.split('#').next().unwrap_or_default();
@@ -44,7 +45,8 @@ impl OpenPage {
 }
 
 /// A connection to the home's server, which this starts if there is none.
-async fn reach(root: &Path) -> anyhow::Result<UnixStream> {
+async fn reach(root: &Path, json: bool) -> anyhow::Result<UnixStream> {
+    let waiting = Waiting::of(&format!("waiting for the server of {}", root.display()), json);
     let refused = match client::stream(root).await {
         Ok(stream) => return Ok(stream),
         Err(error) => error,
@@ -52,28 +54,29 @@ async fn reach(root: &Path) -> anyhow::Result<UnixStream> {
     if holder(&HomePaths::new(root)).is_some() {
         return Err(refused);
     }
-    start(root).await?;
-    client::stream(root).await
+    let (pid, reached) = (start(root).await?, client::stream(root).await);
+    drop(waiting);
+    if let Some(pid) = pid {
+        let log = log_path(root);
+        say(format_args!(
+            "process {pid} serves {} in the background; its log: {}",
+            root.display(),
+            log.display()
+        ));
+    }
+    reached
 }
 
-/// Starts a server at the usual port, or at a free one if another program has that.
-async fn start(root: &Path) -> anyhow::Result<()> {
+/// Starts a server at the usual port, or at a free one if another program has that. `None` if another start was faster.
+async fn start(root: &Path) -> anyhow::Result<Option<u32>> {
     let mut port = if is_free(DEFAULT_PORT) { DEFAULT_PORT } else { 0 };
     loop {
         let listen = format!("ws://{}:{port}", Ipv4Addr::LOCALHOST);
         match StartingServer::start(root, &listen)?.ready().await? {
-            Started::Ready(pid) => {
-                let log = log_path(root);
-                say(format_args!(
-                    "process {pid} serves {} in the background; its log: {}",
-                    root.display(),
-                    log.display()
-                ));
-                return Ok(());
-            }
-            // Another start was faster; the next connection waits for it.
+            Started::Ready(pid) => return Ok(Some(pid)),
+            // The next connection waits for the other one.
             Started::Ended(status, _) if status.code() == Some(i32::from(home_alone::IN_USE)) => {
-                return Ok(());
+                return Ok(None);
             }
             Started::Ended(..) if port != 0 && !is_free(port) => port = 0,
             Started::Ended(_, why) if !why.is_empty() => bail!("{why}"),

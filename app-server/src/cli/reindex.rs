@@ -28,7 +28,7 @@ impl Reindex {
         let home = home(self.home.as_ref())?;
         let mut shown = ProgressDisplay::of("histories", self.json);
         let done = reindex::run(&home, |Indexing { done, total }| shown.at(done, total)).await;
-        shown.end();
+        drop(shown);
         match done {
             Ok(done) => {
                 self.report(&done)?;

@@ -41,7 +41,7 @@ impl Restore {
         };
         let mut step = |what, BackupProgress { done, total }| shown.at_step(what, done, total);
         let restored = restore::put(&mut home, &self.file, &checked, self.force, &mut step).await?;
-        shown.end();
+        drop(shown);
         self.report(&restored)?;
         Ok(ExitCode::SUCCESS)
     }

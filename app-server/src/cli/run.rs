@@ -40,7 +40,8 @@ impl Run {
         let prompt = prompt(&self.prompt)?;
         // From here on Ctrl-C interrupts the turn.
         let mut interrupts = Interrupts::new()?;
-        let opened = ThreadClient::open(self.home.clone(), self.thread.as_deref(), self.model.as_deref());
+        let opened =
+            ThreadClient::open(self.home.clone(), self.thread.as_deref(), self.model.as_deref(), self.json);
         let mut conversation = tokio::select! {
             opened = opened => opened?,
             () = interrupts.next() => return Ok(ExitCode::from(exit_code(&TurnEnd::Left))),

@@ -17,6 +17,7 @@ use tokio::runtime;
 use super::app_server::{MessageTarget, Others};
 use super::client::CliClient;
 use super::conversation::input::Interrupts;
+use super::progress::Waiting;
 use super::say;
 use super::serve::StartArgs;
 
@@ -24,14 +25,15 @@ use super::serve::StartArgs;
 pub(super) struct HomeClient {
     target: MessageTarget,
     client: CliClient,
+    json: bool,
 }
 
 impl HomeClient {
-    /// Connects to the server of a home, or becomes it.
+    /// Connects to the server of a home, or becomes it. With `json` nothing shows that it waits.
     ///
     /// # Errors
     /// The home is not available, or its server does not answer.
-    pub(super) async fn open(home: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub(super) async fn open(home: Option<PathBuf>, json: bool) -> anyhow::Result<Self> {
         if std::env::var_os("SKEIN_LOG").is_some() {
             telemetry::start(Stderr::Direct);
         }
@@ -39,12 +41,19 @@ impl HomeClient {
         let config = start.clone().load(Some(STDIO.to_owned()))?;
         let missing = config.missing_key(|name| std::env::var_os(name));
         let mut target = MessageTarget::new(start, config, Others::Join);
+        let waiting = Waiting::of(&format!("waiting for the server of {}", target.home().display()), json);
         let link = target.link(0).await?;
+        let client = CliClient::greet(link).await?;
+        drop(waiting);
         if let Some(missing) = missing.filter(|_| target.server().is_some()) {
             say(missing);
         }
-        let client = CliClient::greet(link).await?;
-        Ok(Self { target, client })
+        Ok(Self { target, client, json })
+    }
+
+    /// Whether the output is JSON.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
     }
 
     /// Calls a method; messages before the answer go to `early`.
@@ -103,7 +112,7 @@ impl HomeClient {
 
     /// Leaves. A server in this process ends once its other clients have left, or at Ctrl-C.
     pub(super) async fn close(self) {
-        let Self { target, client } = self;
+        let Self { target, client, json } = self;
         client.close().await;
         let Some(server) = target.server() else { return };
         let Ok(mut interrupts) = Interrupts::new() else { return server.stop().await };
@@ -117,6 +126,7 @@ impl HomeClient {
             () = others => {}
             () = interrupts.next() => {}
         }
+        let _waiting = Waiting::of("waiting for helpers and files to close", json);
         let stop = server.stop();
         tokio::pin!(stop);
         loop {

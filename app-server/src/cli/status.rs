@@ -40,7 +40,7 @@ const LISTED: usize = 20;
 
 impl StatusArgs {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let mut client = CliClient::open(&self.target).await?;
+        let mut client = CliClient::open(&self.target, self.json).await?;
         let answer = client.call(SkeinStatus::INFO.wire, None, |_| Ok(())).await?;
         if self.json {
             client.close().await;

@@ -42,7 +42,7 @@ impl StopServer {
         let work = work(&root).await;
         let began = Clock.now();
         end(pid, &root)?;
-        let waiting = Waiting::of(&format!("process {pid} ends"));
+        let waiting = Waiting::of(&format!("process {pid} ends"), self.json);
         while holder(&paths).is_some_and(|holder| holder.pid == server.pid) || lives(pid) {
             tokio::time::sleep(skein_store::policy::HOME_LOOK).await;
         }

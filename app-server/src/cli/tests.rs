@@ -43,7 +43,7 @@ async fn call(answers: Vec<Value>) -> (Result<Value, RequestError>, Vec<String>)
     let target = Where { home: None, url: Some(format!("ws://{}", listener.local_addr().unwrap())) };
     let script = vec![vec![json!({"id": 1, "result": {}})], answers];
     let ask = async {
-        let mut client = CliClient::open(&target).await.unwrap();
+        let mut client = CliClient::open(&target, true).await.unwrap();
         let mut seen = Vec::new();
         let other = |text: &str| {
             seen.push(text.to_owned());
@@ -80,7 +80,7 @@ async fn an_end_before_the_answer_is_an_error() {
     let target = Where { home: None, url: Some(format!("ws://{}", listener.local_addr().unwrap())) };
     let script = vec![vec![json!({"id": 1, "result": {}})]];
     let ask = async {
-        let mut client = CliClient::open(&target).await.unwrap();
+        let mut client = CliClient::open(&target, true).await.unwrap();
         client.call("any", None, |_| Ok(())).await.unwrap_err().to_string()
     };
     let ((), error) = tokio::join!(serve(listener, script), ask);

@@ -116,7 +116,7 @@ pub(super) async fn with_home<T>(
     target: &ThreadsHome,
     work: impl AsyncFnOnce(&mut HomeClient) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let mut home = HomeClient::open(target.home.clone()).await?;
+    let mut home = HomeClient::open(target.home.clone(), target.json).await?;
     let done = work(&mut home).await;
     home.close().await;
     done

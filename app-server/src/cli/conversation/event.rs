@@ -2,11 +2,12 @@
 
 use serde_json::value::RawValue;
 use skein_protocol::envelope::{self, Incoming};
+use skein_protocol::helper::McpServerStartupState;
 use skein_protocol::ids::{ItemId, RequestId, ThreadId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::notifications::{
-    ConfigWarning, Error, ItemAgentMessageDelta, ItemCompleted, ItemStarted, ServerRequestResolved,
-    TurnCompleted, Warning,
+    ConfigWarning, Error, ItemAgentMessageDelta, ItemCompleted, ItemStarted, McpServerStartupStatusUpdated,
+    ServerRequestResolved, TurnCompleted, Warning,
 };
 use skein_protocol::server_requests::{ItemToolRequestUserInput, McpServerElicitationRequest};
 use skein_protocol::table::{Notification, ServerRequest};
@@ -25,7 +26,9 @@ pub(in crate::cli) enum ThreadEvent {
         text: String,
     },
     /// An item has begun.
-    Begun,
+    Begun(Box<ThreadItem>),
+    /// A helper starts.
+    HelperStarts(String),
     /// An item is complete.
     Finished(Box<ThreadItem>),
     /// A warning, or an error that the server handles.
@@ -60,7 +63,7 @@ impl ThreadEvent {
             (piece.thread_id, Self::Delta { item: piece.item_id, text: piece.delta })
         } else if method == ItemStarted::INFO.wire {
             let begun = read::<ItemStarted>(params)?;
-            (begun.thread_id, Self::Begun)
+            (begun.thread_id, Self::Begun(Box::new(begun.item)))
         } else if method == ItemCompleted::INFO.wire {
             let completed = read::<ItemCompleted>(params)?;
             (completed.thread_id, Self::Finished(Box::new(completed.item)))
@@ -77,6 +80,10 @@ impl ThreadEvent {
         } else if method == Warning::INFO.wire {
             let warning = read::<Warning>(params)?;
             (warning.thread_id?, Self::Notice(warning.message))
+        } else if method == McpServerStartupStatusUpdated::INFO.wire {
+            let helper = read::<McpServerStartupStatusUpdated>(params)?;
+            let starts = helper.status == McpServerStartupState::Starting;
+            (helper.thread_id?, if starts { Self::HelperStarts(helper.name) } else { return None })
         } else if method == ConfigWarning::INFO.wire {
             (thread, Self::Notice(read::<ConfigWarning>(params)?.summary))
         } else {

@@ -10,10 +10,14 @@ use skein_protocol::item::{McpToolCallStatus, ThreadItem, ThreadItemBody};
 
 use super::super::out::{Foreign, lines, one_line};
 use super::super::print_line;
+use super::super::progress::Waiting;
 use super::event::ThreadEvent;
 
 /// The longest line about a tool call, in characters.
 const CALL_LINE: usize = 76;
+
+/// The text of a wait if nothing else is known.
+const MODEL: &str = "waiting for the model";
 
 /// The output of a turn.
 pub(in crate::cli) struct TurnView {
@@ -23,6 +27,10 @@ pub(in crate::cli) struct TurnView {
     streamed: HashSet<ItemId>,
     /// Whether the last printed character did not end a line.
     open_line: bool,
+    /// The text of a wait.
+    awaited: String,
+    /// The line that says so.
+    waiting: Option<Waiting>,
 }
 
 /// The form of the output.
@@ -36,7 +44,8 @@ pub(in crate::cli) enum ViewForm {
 
 impl TurnView {
     pub(in crate::cli) fn new(form: ViewForm) -> Self {
-        Self { form, out: Foreign::stdout(), streamed: HashSet::new(), open_line: false }
+        let (out, streamed, awaited) = (Foreign::stdout(), HashSet::new(), MODEL.to_owned());
+        Self { form, out, streamed, open_line: false, awaited, waiting: None }
     }
 
     /// Shows a message of the server about a thread.
@@ -56,7 +65,8 @@ impl TurnView {
             ViewForm::Json => match event {
                 ThreadEvent::Other => Ok(()),
                 ThreadEvent::Delta { .. }
-                | ThreadEvent::Begun
+                | ThreadEvent::Begun(_)
+                | ThreadEvent::HelperStarts(_)
                 | ThreadEvent::Finished(_)
                 | ThreadEvent::Notice(_)
                 | ThreadEvent::Question(_)
@@ -77,21 +87,45 @@ impl TurnView {
             ThreadEvent::Finished(item) => self.show_item(item),
             ThreadEvent::Notice(text) => self.notice(text),
             ThreadEvent::Ended(turn) => {
+                self.awaits(MODEL.to_owned());
                 self.end_line()?;
                 match &turn.error {
                     Some(error) => self.notice(&error.message),
                     None => Ok(()),
                 }
             }
-            ThreadEvent::Begun
-            | ThreadEvent::Question(_)
+            ThreadEvent::HelperStarts(name) => {
+                self.awaits(format!("helper {name} starts"));
+                Ok(())
+            }
+            ThreadEvent::Begun(item) => {
+                self.awaits(call_line(item).unwrap_or_else(|| MODEL.to_owned()));
+                Ok(())
+            }
+            ThreadEvent::Question(_)
             | ThreadEvent::Unanswerable(_)
             | ThreadEvent::Resolved(_)
             | ThreadEvent::Other => Ok(()),
         }
     }
 
+    /// Shows what the turn waits for, unless the user is asked something or a line is incomplete.
+    pub(super) fn wait(&mut self, is_asking: bool) {
+        if is_asking || self.open_line || self.form == ViewForm::Json {
+            self.waiting = None;
+        } else if self.waiting.is_none() {
+            self.waiting = Some(Waiting::of(&self.awaited, false));
+        }
+    }
+
+    /// Names what the turn waits for from here on.
+    fn awaits(&mut self, what: String) {
+        self.waiting = None;
+        self.awaited = what;
+    }
+
     fn show_item(&mut self, item: &ThreadItem) -> anyhow::Result<()> {
+        self.awaits(MODEL.to_owned());
         if let ThreadItemBody::AgentMessage(message) = &item.body {
             if !self.streamed.remove(&message.id) {
                 self.write(&message.text)?;
@@ -110,6 +144,7 @@ impl TurnView {
     /// Stdout is broken.
     pub(in crate::cli) fn notice(&mut self, text: &str) -> anyhow::Result<()> {
         self.end_line()?;
+        self.waiting = None;
         telemetry::write(&format!("  {}\n", one_line(text)));
         Ok(())
     }
@@ -120,6 +155,7 @@ impl TurnView {
     /// Stdout is broken.
     pub(in crate::cli) fn prompt(&mut self, text: &str) -> anyhow::Result<()> {
         self.end_line()?;
+        self.waiting = None;
         telemetry::write(&lines(text));
         Ok(())
     }
@@ -128,6 +164,7 @@ impl TurnView {
         if text.is_empty() {
             return Ok(());
         }
+        self.waiting = None;
         self.open_line = !text.ends_with('\n');
         self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()).context("stdout")
     }
@@ -178,4 +215,30 @@ pub(in crate::cli) fn cut(text: &str, most: usize) -> String {
         return text.to_owned();
     }
     text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_waits_visibly_between_lines_and_names_what_it_waits_for() {
+        let mut view = TurnView::new(ViewForm::Text);
+        let waits = |view: &mut TurnView, is_asking| {
+            view.wait(is_asking);
+            view.waiting.is_some().then(|| view.awaited.clone())
+        };
+        assert_eq!(waits(&mut view, false).as_deref(), Some(MODEL));
+        assert_eq!(waits(&mut view, true), None, "the user types");
+        view.show_event(&ThreadEvent::HelperStarts("files".to_owned())).unwrap();
+        assert_eq!(waits(&mut view, false).as_deref(), Some("helper files starts"));
+        let delta = |text: &str| ThreadEvent::Delta { item: ItemId::from("a"), text: text.to_owned() };
+        view.show_event(&delta("one")).unwrap();
+        assert_eq!(waits(&mut view, false), None, "the line of the answer is incomplete");
+        view.show_event(&delta("\n")).unwrap();
+        assert!(waits(&mut view, false).is_some());
+        view.notice("a line").unwrap();
+        assert!(view.waiting.is_none(), "two lines would stand in one another");
+        assert_eq!(waits(&mut TurnView::new(ViewForm::Json), false), None);
+    }
 }

@@ -5,16 +5,14 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
-use skein_app_server::policy::SPINNER;
 use skein_config::{Flags, ServerConfig};
 use skein_helpers::trial::{LeftProcess, Trial, TrialOffer, Tried};
 use skein_helpers::{HelperSpec, Stage, StdioSpec, Transport};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::super::out::one_line;
 use super::super::outputs::{LeftProcessLine, ServerInfoLine, TrialOutcome};
+use super::super::progress::Waiting;
 use super::super::{print_json, print_line, say};
 use super::SettingsArgs;
 
@@ -47,9 +45,10 @@ impl Test {
             cwd: std::env::current_dir().context("the working directory")?,
         };
         let name = spec.name.clone();
-        let spinner = spinner(&name);
+        let waiting =
+            Waiting::of(&format!("starting {name}; the first start may download it"), self.settings.json);
         let tried = until_interrupted(trial, spec).await;
-        spinner.finish_and_clear();
+        drop(waiting);
         let tried = tried?;
         if self.settings.json {
             print_json(&outcome(&name, &tried))?;
@@ -93,17 +92,6 @@ async fn until_interrupted(trial: Trial, spec: HelperSpec) -> anyhow::Result<Tri
         tried = trial.run(spec, &cancel) => tried.context("helpers cannot be supervised"),
         never = interrupted => never,
     }
-}
-
-/// A spinner, on a terminal only.
-fn spinner(name: &str) -> ProgressBar {
-    let spinner = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}, {elapsed}") {
-        spinner.set_style(style);
-    }
-    spinner.set_message(format!("{} is tried", one_line(name)));
-    spinner.enable_steady_tick(SPINNER);
-    spinner
 }
 
 /// The steps on stdout; the reason of a failure on stderr.

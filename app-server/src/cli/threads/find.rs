@@ -1,9 +1,10 @@
 //! Finds a thread by what a user types: its id, a unique part of the id, or `@N` for the N-th newest.
 
 use anyhow::{bail, ensure};
+use skein_protocol::extension::IndexingDetails;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::ThreadList;
-use skein_protocol::thread::{SortDirection, Thread, ThreadListParams, ThreadListResponse, ThreadSortKey};
+use skein_protocol::thread::{SortDirection, Thread, ThreadListParams, ThreadSortKey};
 
 use super::super::progress::Waiting;
 use super::super::session::HomeClient;
@@ -79,8 +80,7 @@ pub(super) async fn page_through(
     most: u32,
     passes: impl Fn(&Thread) -> bool,
 ) -> anyhow::Result<Vec<Thread>> {
-    let wanted = usize::try_from(most).unwrap_or(usize::MAX);
-    let page = async |cursor| {
+    let page = async |home: &mut HomeClient, cursor| {
         let params = ThreadListParams {
             archived: Some(archived),
             cursor,
@@ -89,64 +89,92 @@ pub(super) async fn page_through(
             sort_direction: Some(SortDirection::Desc),
             ..ThreadListParams::default()
         };
-        home.call::<ThreadList>(&params).await
+        let read = home.call::<ThreadList>(&params).await?;
+        Ok(ReadPage::of(read.data, read.next_cursor, read.skein.and_then(|skein| skein.indexing)))
     };
-    whole(wanted, page, passes).await
+    whole(home, most, page, passes).await
 }
 
-/// At most so many threads of a list that is read page by page. A list that the server is still making has a part of them only:
-/// then it is read again until it has enough, or is whole.
-async fn whole(
+/// A page of a list or of a search.
+#[derive(Clone)]
+pub(super) struct ReadPage<T> {
+    data: Vec<T>,
+    next: Option<String>,
+    /// Whether the server knew all threads.
+    is_whole: bool,
+}
+
+impl<T> ReadPage<T> {
+    /// A page, with the progress of the server's list while that is incomplete.
+    pub(super) fn of(data: Vec<T>, next: Option<String>, indexing: Option<IndexingDetails>) -> Self {
+        Self { data, next, is_whole: indexing.is_none() }
+    }
+}
+
+/// At most so many entries that pass, read page by page. While the server still makes its list of threads, an answer has a part of
+/// them only: then they are read again until there are enough, or the answer is whole.
+///
+/// # Errors
+/// The server refuses a page.
+pub(super) async fn whole<T>(
+    home: &mut HomeClient,
+    most: u32,
+    mut page: impl AsyncFnMut(&mut HomeClient, Option<String>) -> anyhow::Result<ReadPage<T>>,
+    passes: impl Fn(&T) -> bool,
+) -> anyhow::Result<Vec<T>> {
+    let is_json = home.is_json();
+    let waiting = || Waiting::of("waiting for the server to read all its threads", is_json);
+    let page = async |cursor| page(home, cursor).await;
+    until_whole(usize::try_from(most).unwrap_or(usize::MAX), waiting, page, passes).await
+}
+
+async fn until_whole<T>(
     wanted: usize,
-    mut page: impl AsyncFnMut(Option<String>) -> anyhow::Result<ThreadListResponse>,
-    passes: impl Fn(&Thread) -> bool,
-) -> anyhow::Result<Vec<Thread>> {
+    waits: impl Fn() -> Waiting,
+    mut page: impl AsyncFnMut(Option<String>) -> anyhow::Result<ReadPage<T>>,
+    passes: impl Fn(&T) -> bool,
+) -> anyhow::Result<Vec<T>> {
     let mut waiting = None;
     loop {
-        let (mut found, mut cursor, mut indexing) = (Vec::new(), None, None);
+        let (mut found, mut cursor, mut is_whole) = (Vec::new(), None, true);
         loop {
             let read = page(cursor).await?;
             found.extend(read.data.into_iter().filter(&passes));
-            indexing = read.skein.and_then(|skein| skein.indexing).or(indexing);
-            cursor = read.next_cursor;
+            is_whole &= read.is_whole;
+            cursor = read.next;
             if cursor.is_none() || found.len() >= wanted {
                 break;
             }
         }
-        if indexing.is_none() || found.len() >= wanted {
+        if is_whole || found.len() >= wanted {
             found.truncate(wanted);
             return Ok(found);
         }
-        waiting.get_or_insert_with(|| Waiting::of("the server reads its threads to list them"));
+        waiting.get_or_insert_with(&waits);
         tokio::time::sleep(skein_store::policy::HOME_LOOK).await;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-    use uuid::Uuid;
-
     use super::*;
 
-    /// The numbers of the threads that are read of a list whose answers are these, in order, and the cursors that were sent.
-    async fn read(wanted: usize, answers: &[ThreadListResponse]) -> (Vec<u128>, Vec<Option<String>>) {
+    /// The numbers that are read of a list whose answers are these, in order, and the cursors that were sent.
+    async fn read(wanted: usize, answers: &[ReadPage<u8>]) -> (Vec<u8>, Vec<Option<String>>) {
         let (mut left, mut cursors) = (answers.iter(), Vec::new());
         let page = async |cursor| {
             cursors.push(cursor);
             Ok(left.next().unwrap().clone())
         };
-        let threads = whole(wanted, page, |_| true).await.unwrap();
-        assert_eq!(left.next(), None);
-        (threads.iter().map(|thread| thread.id.uuid().as_u128()).collect(), cursors)
+        let waits = || Waiting::of("", true);
+        let found = until_whole(wanted, waits, page, |_| true).await.unwrap();
+        assert!(left.next().is_none());
+        (found, cursors)
     }
 
-    fn page(numbers: &[u128], next: Option<&str>, is_whole: bool) -> ThreadListResponse {
-        let thread = |number: &u128| Thread::new(ThreadId::new(Uuid::from_u128(*number)), "/", "echo", 0);
-        let data: Vec<Thread> = numbers.iter().map(thread).collect();
-        let indexing = (!is_whole).then(|| json!({ "done": 1, "total": 3 }));
-        let skein = json!({ "catalogEpoch": "a", "catalogSeq": 1, "indexing": indexing });
-        serde_json::from_value(json!({ "data": data, "nextCursor": next, "skein": skein })).unwrap()
+    fn page(numbers: &[u8], next: Option<&str>, is_whole: bool) -> ReadPage<u8> {
+        let indexing = (!is_whole).then_some(IndexingDetails { done: 1, total: 3 });
+        ReadPage::of(numbers.to_vec(), next.map(str::to_owned), indexing)
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,6 +8,7 @@ use skein_protocol::thread::{Thread, ThreadActiveFlag, ThreadSearchParams, Threa
 use super::super::conversation::view::cut;
 use super::super::out::one_line;
 use super::super::outputs::{HitsOutcome, ThreadsOutcome};
+use super::super::session::HomeClient;
 use super::super::{print_json, print_line};
 use super::{ThreadsHome, find, with_home};
 
@@ -67,25 +68,18 @@ impl ListThreads {
 
 impl SearchThreads {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let wanted = usize::try_from(self.limit.max(1)).unwrap_or(usize::MAX);
-        let found = with_home(&self.target, async |home| {
-            let (mut found, mut cursor) = (Vec::new(), None);
-            loop {
-                let params = ThreadSearchParams {
-                    archived: Some(self.archived),
-                    cursor,
-                    search_term: self.text.clone(),
-                    ..ThreadSearchParams::default()
-                };
-                let page = home.call::<ThreadSearch>(&params).await?;
-                found.extend(page.data);
-                cursor = page.next_cursor;
-                if cursor.is_none() || found.len() >= wanted {
-                    found.truncate(wanted);
-                    return Ok(found);
-                }
-            }
-        });
+        let page = async |home: &mut HomeClient, cursor| {
+            let params = ThreadSearchParams {
+                archived: Some(self.archived),
+                cursor,
+                search_term: self.text.clone(),
+                ..ThreadSearchParams::default()
+            };
+            let read = home.call::<ThreadSearch>(&params).await?;
+            Ok(find::ReadPage::of(read.data, read.next_cursor, read.skein.map(|skein| skein.indexing)))
+        };
+        let limit = self.limit.max(1);
+        let found = with_home(&self.target, async |home| find::whole(home, limit, page, |_| true).await);
         let found = found.await?;
         if self.target.json {
             return print_json(&HitsOutcome { data: &found });
