@@ -35,7 +35,11 @@ impl OpenPage {
         let root = std::path::absolute(home(self.home.as_ref())?).context("the home's path")?;
         let stream = reach(&root, self.json).await?;
         let page = url::fresh(&root, stream, self.scope).await?;
-        if !self.print && !self.json && browse(&page).await {
+        let is_shown = !self.print && !self.json && {
+            let _waiting = Waiting::of("waiting for the browser", false);
+            browse(&page).await
+        };
+        if is_shown {
             let bare = page.split('#').next().unwrap_or_default();
             say(format_args!("the browser has the page {bare}; it is served until: skein stop"));
             return Ok(());

@@ -1,6 +1,7 @@
 // A browser without a window, for world.py: each line of JSON on standard input is a command, each line on standard output
 // the answer to one, in any order.
 //   {"id", "open": TAB, "context": NAME}            a tab of this name; tabs of one context share what pages store
+//   {"id", "open": TAB, "context": null}            this name for the tab that the browser has already (Chromium)
 //   {"id", "permit": NAME, "with": [NAMES, {..}]}   permissions of a context
 //   {"id", "tab": TAB, "do": METHOD, "with": [..]}  a method of the driver's page, such as goto, evaluate, keyboard.press
 //   {"id", "tab": TAB, "role": [ROLE, {..}], "do", "with"}  a method of the elements with this role, such as click, count
@@ -8,7 +9,8 @@
 //   {"id", "noted": TAB}                            errors, dialogs and addresses of requests since the tab was opened
 //   {"id", "drop": TAB}                             closes the tab
 //   {"id", "heap": TAB}                             bytes and nodes of the tab after a collection of garbage (Chromium)
-// Arguments: chromium or firefox, the program, and further arguments for it. It exits at the end of its input.
+// Arguments: chromium or firefox, the program, and further arguments for it; or chromium and the address at which a running
+// one takes debuggers. It exits at the end of its input.
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -21,6 +23,7 @@ const tabs = {};
 const notes = {};
 
 async function chromium() {
+  if (executablePath.startsWith("http:")) return await drivers("playwright-core").chromium.connectOverCDP(executablePath);
   // No requests, except to this machine.
   const quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"];
   const args = ["--no-sandbox", "--disable-gpu", "--no-first-run", ...quiet, ...given];
@@ -65,7 +68,7 @@ async function measure(page) {
 }
 
 async function wish({ open, permit, make, noted, drop, heap, tab, role, do: method, context: of, with: arguments_ }) {
-  if (open !== undefined) note(open, (tabs[open] = await (await context(of)).newPage()));
+  if (open !== undefined) note(open, (tabs[open] = of === null ? browser.contexts()[0].pages()[0] : await (await context(of)).newPage()));
   else if (make !== undefined) await (contexts[make] = browser.newContext(...arguments_));
   else if (noted !== undefined) return notes[noted];
   else if (drop !== undefined) await tabs[drop].close();

@@ -6,6 +6,7 @@ import signal
 import time
 
 from dangers import hostile, hostile_tools
+from opened import opened
 from page import Model, Proxy, read, until
 from measures import MEASURES
 from portrait import portrait
@@ -415,6 +416,7 @@ CHROMIUM = {
     "axe": accessible,
     "reload in mid-stream": reload,
     "first run": first_run,
+    "skein open": opened,
     "a conversation": conversation,
     "the picture of README.md": portrait,
     "two tabs and a phone": two_tabs,
