@@ -37,50 +37,84 @@ fn after(set_up: &str, folder: &Path, arguments: &[&str]) -> Option<(i32, String
     Some((status.code().unwrap_or(-1), text))
 }
 
-/// The doctor names the thing, and a start ends with its name and a remedy.
-fn is_named(set_up: &str, doctor: &[&str], start: &[&str], make: impl FnOnce(&Path)) {
-    let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("disk")).unwrap();
-    make(folder.path());
-    for (arguments, parts) in [
-        (&["doctor"][..], doctor),
-        (&["serve", "--listen", "ws://127.0.0.1:0"], start),
-        (&["run", "hello"], start),
-    ] {
-        let Some((code, text)) = after(set_up, folder.path(), arguments) else { return };
-        assert_eq!(code, 1, "{set_up}: {arguments:?}: {text}");
-        for part in parts {
-            assert!(text.contains(part), "{set_up}: {arguments:?}: {part} is not in {text}");
-        }
+/// A set-up that needs a machine of its own.
+pub(super) struct BrokenMachine {
+    pub(super) name: &'static str,
+    /// Commands of a shell in a namespace, below the folder.
+    pub(super) set_up: &'static str,
+    /// Prepares the folder, outside of the namespace.
+    pub(super) make: fn(&Path),
+    /// Words of the doctor.
+    pub(super) doctor: &'static [&'static str],
+    /// Words of a start.
+    start: &'static [&'static str],
+}
+
+pub(super) const MACHINES: [BrokenMachine; 4] = [
+    BrokenMachine {
+        name: "no /proc",
+        set_up: "mount -t tmpfs none /proc",
+        make: |_| (),
+        doctor: &["/proc/self/limits cannot be read", "mount a /proc"],
+        start: &["/proc/self/exe cannot be opened", "mount /proc"],
+    },
+    BrokenMachine {
+        name: "a full disk",
+        set_up: "mount -t tmpfs -o size=256k none disk && mkdir -m 700 disk/home && \
+            { dd if=/dev/zero of=disk/fill bs=4k 2>/dev/null; test -s disk/fill; }",
+        make: |_| (),
+        doctor: &["disk/home has 0 KiB left", "make room on that disk, or name another home"],
+        start: &["disk/home/lock", "No space left on device", "make room on that disk, or name another path"],
+    },
+    BrokenMachine {
+        name: "a disk that cannot be written",
+        set_up: "mount -t tmpfs none disk && mkdir -m 700 disk/home && mount -o remount,ro disk",
+        make: |_| (),
+        doctor: &[
+            "disk/home cannot be used",
+            "Read-only file system",
+            "mount it for writing, or name another",
+        ],
+        start: &["disk/home", "Read-only file system", "name another home (--home)"],
+    },
+    BrokenMachine {
+        name: "a home of another user",
+        // Only root gives folders away. Below its user namespace it has no rights over them.
+        set_up: "! test -O disk/home && ! test -r disk/home",
+        make: |folder| {
+            let home = folder.join("disk/home");
+            fs::create_dir(&home).unwrap();
+            fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
+            let _only_of_root = std::os::unix::fs::chown(&home, Some(12345), Some(12345));
+        },
+        doctor: &["disk/home cannot be used", "give the folder to this user, or name another with --home"],
+        start: &["disk/home", "Permission denied"],
+    },
+];
+
+impl BrokenMachine {
+    /// The exit code of a command there, and all that it printed. `None` if this machine does not allow the set-up.
+    pub(super) fn run(&self, arguments: &[&str]) -> Option<(i32, String)> {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("disk")).unwrap();
+        (self.make)(folder.path());
+        after(self.set_up, folder.path(), arguments)
     }
 }
 
 #[test]
-fn a_machine_without_proc_is_named() {
-    let doctor = ["/proc/self/limits cannot be read", "mount a /proc"];
-    let start = ["/proc/self/exe cannot be opened", "mount /proc"];
-    is_named("mount -t tmpfs none /proc", &doctor, &start, |_| ());
-}
-
-#[test]
-fn a_full_disk_is_named() {
-    let set_up = "mount -t tmpfs -o size=256k none disk && mkdir -m 700 disk/home && \
-        { dd if=/dev/zero of=disk/fill bs=4k 2>/dev/null; test -s disk/fill; }";
-    let doctor = ["disk/home has 0 KiB left", "make room on that disk, or name another home"];
-    let start = ["disk/home/lock", "No space left on device", "make room on that disk, or name another path"];
-    is_named(set_up, &doctor, &start, |_| ());
-}
-
-#[test]
-fn a_home_of_another_user_is_named() {
-    // Only root gives folders away. Below its user namespace it has no rights over them.
-    let set_up = "! test -O disk/home && ! test -r disk/home";
-    let doctor = ["disk/home cannot be used", "give the folder to this user, or name another with --home"];
-    let start = ["disk/home", "Permission denied"];
-    is_named(set_up, &doctor, &start, |folder| {
-        let home = folder.join("disk/home");
-        fs::create_dir(&home).unwrap();
-        fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
-        let _only_of_root = std::os::unix::fs::chown(&home, Some(12345), Some(12345));
-    });
+fn a_start_on_a_broken_machine_names_the_thing_and_a_way_out() {
+    for machine in &MACHINES {
+        for (arguments, parts) in [
+            (&["doctor"][..], machine.doctor),
+            (&["serve", "--listen", "ws://127.0.0.1:0"], machine.start),
+            (&["run", "hello"], machine.start),
+        ] {
+            let Some((code, text)) = machine.run(arguments) else { continue };
+            assert_eq!(code, 1, "{}: {arguments:?}: {text}", machine.name);
+            for part in parts {
+                assert!(text.contains(part), "{}: {arguments:?}: {part} is not in {text}", machine.name);
+            }
+        }
+    }
 }

@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 use skein_protocol::methods::{ThreadList, ThreadStart, TurnStart};
 use skein_protocol::table::Method;
 
+use super::broken::MACHINES;
 use super::{Serving, skein};
 
 /// The outcome of a command: its exit code, and all that it printed.
@@ -292,31 +293,37 @@ fn wrong_settings() -> Vec<SetUp> {
     ]
 }
 
+/// The words of the doctor about a home, under limits of the shell.
+fn doctor(home: &Path, limits: &str) -> String {
+    let doctor = skein(&["doctor"]);
+    let program = doctor.get_program().to_str().unwrap().to_owned();
+    let mut shell = std::process::Command::new("bash");
+    // A pipe takes the output: a limit for the size of files holds for files only.
+    shell.args(["-c", &format!("{limits}exec '{program}' doctor")]).env("SKEIN_HOME", home);
+    shell.env_remove("OPENAI_API_KEY").env_remove("SKEIN_LOG");
+    let Output { stdout, stderr, .. } = shell.output().unwrap();
+    String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr)
+}
+
 #[test]
-fn the_doctor_names_nearly_every_broken_set_up() {
-    let mut named = 0;
-    let mut bad = Vec::new();
-    let all: Vec<SetUp> = homes_that_are_none().into_iter().chain(wrong_settings()).collect();
-    assert!(all.len() >= 25, "{}", all.len());
-    for SetUp { name, make, limits, words } in &all {
+fn the_doctor_names_24_of_25_broken_set_ups() {
+    let mut seen: Vec<(&str, bool, String)> = Vec::new();
+    for SetUp { name, make, limits, words } in homes_that_are_none().into_iter().chain(wrong_settings()) {
         let folder = tempfile::tempdir().unwrap();
-        let home = make(folder.path());
-        let doctor = skein(&["doctor"]);
-        let program = doctor.get_program().to_str().unwrap().to_owned();
-        let mut shell = std::process::Command::new("bash");
-        // A pipe takes the output: a limit for the size of files holds for files only.
-        shell.args(["-c", &format!("{limits}exec '{program}' doctor")]).env("SKEIN_HOME", &home);
-        shell.env_remove("OPENAI_API_KEY").env_remove("SKEIN_LOG");
-        let Output { stdout, stderr, .. } = shell.output().unwrap();
-        let text = String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr);
-        if !words.is_empty() && text.contains(words) {
-            named += 1;
-        } else if !words.is_empty() {
-            bad.push(format!("{name}: {words} is not in\n{text}"));
-        }
+        let text = doctor(&make(folder.path()), limits);
+        seen.push((name, !words.is_empty() && text.contains(words), text));
     }
-    assert!(bad.is_empty(), "{}", bad.join("\n"));
-    assert!(named >= 24, "{named} of {}", all.len());
+    for machine in &MACHINES {
+        let Some((_, text)) = machine.run(&["doctor"]) else { continue };
+        seen.push((machine.name, machine.doctor.iter().all(|words| text.contains(words)), text));
+    }
+    let named = seen.iter().filter(|(_, is_named, _)| *is_named).count();
+    let missed: Vec<String> = seen
+        .iter()
+        .filter(|(_, is_named, _)| !is_named)
+        .map(|(name, _, text)| format!("{name}:\n{text}"))
+        .collect();
+    assert!(seen.len() >= 25 && named * 25 >= seen.len() * 24, "{named}; missed: {}", missed.join("\n"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::Context;
+use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -52,8 +53,10 @@ pub(super) fn findings(root: &Path) -> Vec<DoctorFinding> {
     let mut found = match access(root, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK) {
         Ok(()) => vec![DoctorFinding::ok(name, format!("{shown} can be written"))],
         Err(error) => {
-            let way_out = "give the folder to this user, or name another with --home or $SKEIN_HOME";
-            vec![DoctorFinding::error(name, format!("{shown} cannot be used: {error}"), way_out)]
+            let remedy =
+                if error == Errno::EROFS { "mount it for writing" } else { "give the folder to this user" };
+            let way_out = format!("{remedy}, or name another with --home or $SKEIN_HOME");
+            vec![DoctorFinding::error(name, format!("{shown} cannot be used: {}", error.desc()), &way_out)]
         }
     };
     let mode = fs::metadata(root).map_or(0, |seen| seen.mode());
