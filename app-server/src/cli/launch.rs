@@ -122,6 +122,15 @@ fn command(program: &std::ffi::OsStr) -> Command {
     command
 }
 
+/// Whether a command names a program that is there.
+pub(super) fn is_program(command: &str) -> bool {
+    if command.contains('/') {
+        return Path::new(command).exists() || !command.starts_with('/');
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(command).is_file())
+}
+
 /// The commands that open a page, the preferred first: those of `BROWSER`, or the desktop's.
 fn browsers(variable: impl Fn(&str) -> Option<String>) -> Vec<String> {
     let named = variable("BROWSER").unwrap_or_default();

@@ -260,9 +260,55 @@ fn a_preset_takes_proxies_and_certificates_by_name() {
     let mut add = skein(&["mcp", "add", "--preset", "memory", "--home", home.to_str().unwrap()]);
     add.env_clear().env("HOME", folder.path()).env("PATH", folder.path()).env("HTTP_PROXY", "");
     add.env("HTTPS_PROXY", "http://user:secret@127.0.0.1:9").env("SSL_CERT_FILE", "/none");
-    // There is no npx, so the trial fails, and the helper stays in the settings.
+    fs::write(folder.path().join("npx"), "#!/bin/sh\nexit 3\n").unwrap();
+    fs::set_permissions(folder.path().join("npx"), fs::Permissions::from_mode(0o755)).unwrap();
+    // The trial fails, and the helper stays in the settings.
     assert_eq!(add.output().unwrap().status.code(), Some(1));
     let text = std::fs::read_to_string(home.join("config.toml")).unwrap();
     assert!(text.contains("env_vars = [\"HTTPS_PROXY\", \"SSL_CERT_FILE\"]"), "{text}");
     assert!(!text.contains("secret"), "{text}");
+}
+
+/// `skein mcp add --preset WORDS` where the path has these programs alone, each of which fails; exit code and stderr.
+fn preset(home: &Path, programs: &[&str], words: &[&str]) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    for program in programs {
+        fs::write(folder.path().join(program), "#!/bin/sh\nexit 3\n").unwrap();
+        fs::set_permissions(folder.path().join(program), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut add = skein(&["mcp", "add", "--home", home.to_str().unwrap(), "--preset"]);
+    let Output { status, stderr, .. } =
+        add.args(words).env("PATH", folder.path()).current_dir(folder.path()).output().unwrap();
+    (status.code(), String::from_utf8(stderr).unwrap())
+}
+
+#[test]
+fn a_preset_that_cannot_start_says_why_and_leaves_the_settings_as_they_are() {
+    let home = home_with(BEFORE);
+    for (programs, words, said) in [
+        (&[][..], &["fetch"][..], "uvx is not installed: it comes with uv (pip install uv)"),
+        (&["uvx"], &["memory"], "npx is not installed: it comes with npm and Node.js"),
+        (&["uvx"], &["git"], "is no git repository: skein mcp add --preset git -- FOLDER"),
+        (&["uvx"], &["git", "--", "/proc"], "/proc is no git repository"),
+    ] {
+        let (code, stderr) = preset(home.path(), programs, words);
+        assert_eq!(code, Some(1), "{stderr}");
+        assert!(stderr.contains(said), "{words:?}: {stderr}");
+        assert_eq!(settings(home.path()), BEFORE);
+    }
+}
+
+#[test]
+fn a_preset_whose_trial_fails_stays_and_its_memory_lies_in_the_home() {
+    let home = home_with("");
+    let (code, stderr) = preset(home.path(), &["npx"], &["memory"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("exit code 3"), "{stderr}");
+    assert!(
+        stderr.contains("skein mcp test memory") && stderr.contains("skein mcp remove memory"),
+        "{stderr}"
+    );
+    // Without it the file would lie in the cache of npx.
+    let file = format!("MEMORY_FILE_PATH = \"{}\"", home.path().join("memory.jsonl").display());
+    assert!(settings(home.path()).contains(&file), "{}", settings(home.path()));
 }

@@ -13,6 +13,7 @@ use skein_config::{Flags, ServerConfig};
 use skein_helpers::{HelperSpec, StdioSpec, Transport};
 use skein_store::home::{Home, HomePaths, holder};
 
+use super::super::launch::is_program;
 use super::DoctorFinding;
 
 /// Free bytes below which a disk counts as full. A long turn writes less.
@@ -53,14 +54,6 @@ fn helper(spec: &HelperSpec) -> Option<DoctorFinding> {
     let text = format!("the program of helper {name} is not there: {command}");
     let way_out = format!("install it, or change its command in config.toml; then: skein mcp test {name}");
     Some(DoctorFinding::warning("helper", text, &way_out))
-}
-
-fn is_program(command: &str) -> bool {
-    if command.contains('/') {
-        return Path::new(command).exists() || !command.starts_with('/');
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(command).is_file())
 }
 
 /// Whether the usual port is free, for a home without a server.

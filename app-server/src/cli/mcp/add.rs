@@ -1,7 +1,7 @@
 //! `skein mcp add`: adds a helper to the settings.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -61,8 +61,8 @@ impl Add {
             ));
             return Ok(ExitCode::from(USAGE));
         }
-        let spec = HelperSpec::reached(name.as_str(), self.transport()?);
-        let home = home(self.settings.home.as_ref())?;
+        let home = std::path::absolute(home(self.settings.home.as_ref())?).context("the home's path")?;
+        let spec = HelperSpec::reached(name.as_str(), self.transport(&home)?);
         let mut file = SettingsFile::open(&home, EditMode::Change)?;
         file.add_usable(&spec, Present::Keep)?;
         file.write()?;
@@ -78,11 +78,11 @@ impl Add {
         }
         match self.preset {
             None => Ok(ExitCode::SUCCESS),
-            Some(_) => trial::Test::of(name, self.settings).run().await,
+            Some(_) => tried(&name, self.settings).await,
         }
     }
 
-    fn transport(&self) -> anyhow::Result<Transport> {
+    fn transport(&self, home: &Path) -> anyhow::Result<Transport> {
         if let Some(url) = &self.url {
             let bearer_token_env_var = self.bearer_token_env_var.clone();
             return Ok(Transport::Http(HttpSpec {
@@ -101,8 +101,10 @@ impl Add {
             let (name, value) = said.split_once('=').filter(|(name, _)| !name.is_empty())?;
             Some((name.to_owned(), value.to_owned()))
         };
+        let given = self.env.iter().map(pair);
+        let own = self.preset.and_then(|preset| preset.variable(home)).map(Some);
         // The value may be a secret, so the error does not repeat it.
-        let env: Option<BTreeMap<_, _>> = self.env.iter().map(pair).collect();
+        let env: Option<BTreeMap<_, _>> = given.chain(own).collect();
         Ok(Transport::Stdio(StdioSpec {
             command: command.clone(),
             args: args.to_vec(),
@@ -115,4 +117,15 @@ impl Add {
             ..StdioSpec::default()
         }))
     }
+}
+
+/// Tries a helper that was added; after a failure says what can be done.
+async fn tried(name: &str, settings: SettingsArgs) -> anyhow::Result<ExitCode> {
+    let code = trial::Test::of(name.to_owned(), settings).run().await?;
+    if code != ExitCode::SUCCESS {
+        say(format_args!(
+            "{name} stays in the settings: skein mcp test {name} tries it again, skein mcp remove {name} removes it"
+        ));
+    }
+    Ok(code)
 }

@@ -1,7 +1,11 @@
 //! Known MCP servers, with the versions that Skein is tested with (`scripts/lib/setup`).
 
-use anyhow::Context;
+use std::path::Path;
+
+use anyhow::{Context, ensure};
 use clap::ValueEnum;
+
+use super::super::launch::is_program;
 
 /// A known server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -15,6 +19,9 @@ pub(super) enum Preset {
     /// Remembers facts in a file (needs npx).
     Memory,
 }
+
+/// The program that runs servers from PyPI.
+const UVX: &str = "uvx";
 
 /// The version of the servers from npm.
 const NPM: &str = "2026.8.31";
@@ -35,8 +42,26 @@ impl Preset {
     /// Its program and arguments, with the user's folders.
     ///
     /// # Errors
-    /// The working directory is gone.
+    /// Its runner is missing, or a folder is of no use to it.
     pub(super) fn command(self, folders: &[String]) -> anyhow::Result<Vec<String>> {
+        let words = self.words(folders)?;
+        let runner = words.first().map(String::as_str).unwrap_or_default();
+        let source = if runner == UVX { "uv (pip install uv)" } else { "npm and Node.js" };
+        ensure!(
+            is_program(runner),
+            "{runner} is not installed: it comes with {source}; install it, and try again"
+        );
+        Ok(words)
+    }
+
+    /// A variable of its environment.
+    pub(super) fn variable(self, home: &Path) -> Option<(String, String)> {
+        // Its own default is beside its program, in a cache.
+        let file = || home.join("memory.jsonl").to_string_lossy().into_owned();
+        (self == Self::Memory).then(|| ("MEMORY_FILE_PATH".to_owned(), file()))
+    }
+
+    fn words(self, folders: &[String]) -> anyhow::Result<Vec<String>> {
         let mut words = match self {
             Self::Files => vec!["npx".to_owned(), "-y".to_owned(), npm("filesystem")],
             Self::Memory => vec!["npx".to_owned(), "-y".to_owned(), npm("memory")],
@@ -46,8 +71,12 @@ impl Preset {
         match self {
             Self::Files => words.extend(below(folders)?),
             Self::Git => {
-                let folder = below(folders)?.into_iter().next();
-                words.extend(folder.into_iter().flat_map(|folder| ["--repository".to_owned(), folder]));
+                let folder = below(folders)?.into_iter().next().unwrap_or_default();
+                // A worktree has a file of this name.
+                let is_repository =
+                    [".git", "objects"].iter().any(|name| Path::new(&folder).join(name).exists());
+                ensure!(is_repository, "{folder} is no git repository: skein mcp add --preset git -- FOLDER");
+                words.extend(["--repository".to_owned(), folder]);
             }
             Self::Fetch | Self::Memory => words.extend(folders.iter().cloned()),
         }
@@ -79,7 +108,7 @@ fn npm(name: &str) -> String {
 }
 
 fn uvx(package: &str, program: &str) -> Vec<String> {
-    ["uvx", "--from", package, program].map(str::to_owned).to_vec()
+    [UVX, "--from", package, program].map(str::to_owned).to_vec()
 }
 
 /// The folders in full, or the working directory.
@@ -94,8 +123,6 @@ fn below(folders: &[String]) -> anyhow::Result<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]
@@ -108,10 +135,13 @@ mod tests {
         for pinned in [&format!("helpers_npm_version={NPM}\n"), GIT, FETCH] {
             assert!(setup.contains(pinned), "{pinned}");
         }
-        let files = Preset::Files.command(&["/".to_owned()]).unwrap();
+        let files = Preset::Files.words(&["/".to_owned()]).unwrap();
         assert_eq!(files, ["npx", "-y", &npm("filesystem"), "/"]);
-        let git = Preset::Git.command(&["/".to_owned()]).unwrap();
-        assert_eq!(git, ["uvx", "--from", GIT, "mcp-server-git", "--repository", "/"]);
-        assert!(Preset::Files.command(&["/nowhere".to_owned()]).is_err());
+        let repository = tempfile::tempdir().unwrap();
+        std::fs::create_dir(repository.path().join(".git")).unwrap();
+        let folder = std::fs::canonicalize(repository.path()).unwrap().to_string_lossy().into_owned();
+        let git = Preset::Git.words(std::slice::from_ref(&folder)).unwrap();
+        assert_eq!(git, ["uvx", "--from", GIT, "mcp-server-git", "--repository", &folder]);
+        assert!(Preset::Files.words(&["/nowhere".to_owned()]).is_err());
     }
 }
