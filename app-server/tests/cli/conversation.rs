@@ -7,6 +7,8 @@ use std::process::{Command, Output, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use skein_protocol::notifications::{ThreadStatusChanged, ThreadTokenUsageUpdated, TurnStarted};
+use skein_protocol::table::Notification;
 
 use super::{Serving, run, skein};
 
@@ -99,6 +101,11 @@ fn the_exit_code_says_how_a_turn_ended() {
     let (code, stdout, _) = at(home.path(), &["run", "--json", "hello"]);
     assert_eq!(code, Some(0));
     let lines: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    // Each message about the thread, not only the texts.
+    let wires = [TurnStarted::INFO.wire, ThreadTokenUsageUpdated::INFO.wire, ThreadStatusChanged::INFO.wire];
+    for wire in wires {
+        assert!(lines.iter().any(|line| line["method"] == wire), "{wire}: {stdout}");
+    }
     let outcome = lines.last().unwrap();
     assert_eq!((&outcome["complete"], &outcome["status"]), (&Value::Bool(true), &Value::from("completed")));
     assert!(lines.len() > 2 && lines.iter().rev().skip(1).all(|line| line["method"].is_string()), "{stdout}");
@@ -141,7 +148,7 @@ fn an_interrupted_run_ends_its_turn_and_its_server() {
     let mut command = skein(&["run", "--json", "/hang", "--home", home.path().to_str().unwrap()]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
-    // The user's message is the first event.
+    // Messages are printed once the turn runs.
     lines.next().unwrap().unwrap();
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));

@@ -62,18 +62,7 @@ impl TurnView {
     /// Stdout is broken.
     pub(super) fn show(&mut self, text: &str, event: &ThreadEvent) -> anyhow::Result<()> {
         match self.form {
-            ViewForm::Json => match event {
-                ThreadEvent::Other => Ok(()),
-                ThreadEvent::Delta { .. }
-                | ThreadEvent::Begun(_)
-                | ThreadEvent::HelperStarts(_)
-                | ThreadEvent::Finished(_)
-                | ThreadEvent::Notice(_)
-                | ThreadEvent::Question(_)
-                | ThreadEvent::Unanswerable(_)
-                | ThreadEvent::Resolved(_)
-                | ThreadEvent::Ended(_) => print_line(text),
-            },
+            ViewForm::Json => print_line(text),
             ViewForm::Text => self.show_event(event),
         }
     }
