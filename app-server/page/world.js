@@ -352,18 +352,19 @@ function stateOf(row) {
 /** @param {readonly any[]} rows */
 function onRows(rows) {
   let asks = 0;
+  let shown = rows.find((row) => row.id === world.route.value);
   for (const row of rows) {
     const state = stateOf(row);
     const last = before.get(row.id);
     before.set(row.id, state);
-    if (state === "asks") asks += 1;
+    // The title names the first thread that needs the user.
+    if (state === "asks" && asks++ === 0) shown = row;
     if (last === undefined || last === state) continue;
     if (state === "asks") void once(state, "Skein needs you", row);
     else if (state === "quiet") void once(state, "Skein is done", row);
   }
-  const here = rows.find((row) => row.id === world.route.value);
-  const name = here ? `${line(nameOf(here), 60)} · Skein` : "Skein";
-  const title = asks > 0 ? `(${asks}) needs you · ${name}` : here && stateOf(here) === "works" ? `… ${name}` : name;
+  const name = shown ? `${line(nameOf(shown), 60)} · Skein` : "Skein";
+  const title = asks > 0 ? `(${asks}) needs you · ${name}` : shown && stateOf(shown) === "works" ? `… ${name}` : name;
   if (document.title !== title) document.title = title;
   const icon = asset(asks > 0 ? "icon-asks.svg" : "icon.svg");
   const link = /** @type {any} */ (document.getElementById("icon"));

@@ -11,7 +11,7 @@ from page import Model, Proxy, read, until
 from measures import MEASURES
 from portrait import portrait
 from steps import FORM, call, equal, picture, refusal, with_provider
-from troubles import disk_full, notified, tools_added
+from troubles import deleted, disk_full, named, notified, pasted, tools_added
 from views import accessible, accessible_rest, keyboard, zoomed
 
 STREAM = "/stream 60 8 20"
@@ -440,6 +440,9 @@ CHROMIUM = {
     "a helper that does not start": broken,
     "a full disk": disk_full,
     "notifications": notified,
+    "who needs the user": named,
+    "pictures and long texts": pasted,
+    "deleted elsewhere": deleted,
     "tools that are added": tools_added,
     **MEASURES,
 }

@@ -151,7 +151,66 @@ def tools_added(door):
         equal(command(), f"skein mcp add {name} -- {program}")
         run(door, command())
         until(f"{name} with {shown!r}", lambda: any(it.startswith(name) and shown in it for it in tools().split("\n")))
+    page.axe()
     picture(page, "tools")
+
+
+# A paste of a picture, of a file that is none, and of a text that is too long.
+PASTE = """(() => {
+  const data = new DataTransfer();
+  %s
+  const event = new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true});
+  document.querySelector('textarea').dispatchEvent(event);
+})()"""
+DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PICTURE = f"data.items.add(new File([Uint8Array.from(atob('{DOT}'), (it) => it.charCodeAt(0))], 'dot.png', {{type: 'image/png'}}));"
+DRAWING = "data.items.add(new File(['<svg/>'], 'dot.svg', {type: 'image/svg+xml'}));"
+LONG = "data.setData('text', 'x'.repeat(1_000_001));"
+
+
+def pasted(door):
+    """A picture that is pasted goes with the message; another file and a text that is too long are refused with a reason."""
+    page = door.page()
+    page.ask(PASTE % PICTURE)
+    page.until_there("button", "Remove dot.png")
+    page.send("a picture")
+    page.until_idle()
+    until("the picture in the conversation", lambda: page.ask("document.querySelectorAll('article[aria-label=You] img').length") == 1)
+    page.ask(PASTE % DRAWING)
+    until("the reason", lambda: "“dot.svg” was not added: only PNG" in page.body())
+    page.ask(PASTE % LONG)
+    until("the reason", lambda: "A message may have 1000000 characters" in page.body())
+
+
+def deleted(door):
+    """A thread that another client deletes: the page says so, shows the rest, and leads to a new chat."""
+    page = door.page()
+    page.send("soon gone")
+    page.until_answer("soon gone")
+    door.server.call("thread/delete", {"threadId": page.thread()})
+    until("the words about the thread", lambda: "This thread was deleted in another window" in page.body())
+    equal(page.by("textbox", "Message", "isDisabled"), True)
+    page.until_text("soon gone")
+    page.ask("document.querySelector('.troubles button').click()")
+    page.send("and on")
+    page.until_answer("and on")
+
+
+def named(door):
+    """The title names the thread that needs the user, while another one is open."""
+    page = door.page()
+    page.send("/tool asks destroy")
+    page.until_there("dialog", "Approval: destroy")
+    asking = page.thread()
+    page.press("New chat")
+    page.send("quiet")
+    page.until_answer("quiet")
+    until("the title", lambda: page.ask("document.title") == "(1) needs you · /tool asks destroy · Skein")
+    until("the other icon", lambda: page.ask("document.getElementById('icon').href").endswith("icon-asks.svg"))
+    page.ask(f"location.hash = '/t/{asking}'")
+    page.answer("Deny")
+    page.until_idle()
+    until("a quiet title", lambda: "needs you" not in page.ask("document.title"))
 
 
 def run(door, line):
