@@ -482,8 +482,7 @@ impl Log {
                 (snapshot.seq, snapshot.epoch) = (seq, epoch);
                 snapshot.turn = turn.cloned();
                 snapshot.thread = Some(thread);
-                snapshot.goal = goal;
-                snapshot.queue = queue;
+                (snapshot.goal, snapshot.queue) = (goal, queue);
                 snapshot.approval_policy = Some(approval_policy);
                 snapshot.open_items = open_items;
             });
