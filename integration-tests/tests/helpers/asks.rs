@@ -295,6 +295,20 @@ async fn an_unload_ends_an_open_question() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_helper_with_roots_of_its_own_gets_them_in_every_thread() -> Result<()> {
+    let roots = vec!["/srv".to_owned(), "/var/a b".to_owned()];
+    let setup = Home::setup().helper(Helper::named("helper")?).set("mcp_servers.helper.roots", roots);
+    let (home, mut client) = setup.start_with_client().await?;
+    let thread = client.start_thread().await?.id;
+    let answer = client.tool(thread, "helper", "ask", asks("roots/list", &json!({}))).await?;
+    let roots: Value = serde_json::from_str(&text(&answer))?;
+    let uris: Vec<&Value> =
+        roots["roots"].as_array().context("roots")?.iter().map(|root| &root["uri"]).collect();
+    assert_eq!(uris, ["file:///srv", "file:///var/a%20b"]);
+    home.finish().await
+}
+
+#[tokio::test]
 async fn a_helper_gets_its_roots_and_refusals_of_unsupported_requests() -> Result<()> {
     let (home, mut client, thread) = Home::with_thread().await?;
     let cwd = client.read_thread(thread).await?.cwd;

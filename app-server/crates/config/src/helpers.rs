@@ -42,6 +42,8 @@ struct StdioKeys {
     #[serde(with = "LimitKeys")]
     limits: HelperLimits,
     may_connect: bool,
+    #[serde(deserialize_with = "texts")]
+    roots: Vec<String>,
 }
 
 /// The most that a helper may use.

@@ -200,6 +200,7 @@ const FILES: &str = r#"
     tools = { "read.all" = { approval_mode = "approve" }, remove = { approval_mode = "deny" } }
     limits = { memory = "64MiB", processes = 50, files = 256, nice = -5 }
     may_connect = true
+    roots = ["/srv"]
 "#;
 
 #[test]
@@ -259,6 +260,7 @@ fn values_of_the_wrong_kind_are_refused_wherever_they_stand() {
         "mcp_servers.a = { url = \"http://x\", env_vars = [\"A\"] }",
         "mcp_servers.a = { url = \"http://x\", may_connect = true }",
         "mcp_servers.a = { command = \"x\", may_connect = \"yes\" }",
+        "mcp_servers.a = { command = \"x\", roots = [1] }",
         "mcp_servers.a = { url = \"http://x\", bearer_token = \"t\" }",
         "mcp_servers.a = { url = 1 }",
         "mcp_servers.a = { command = \"x\", env_vars = [1] }",

@@ -19,7 +19,7 @@ impl HelperSpec {
 
 fn check(stdio: &StdioSpec) -> Result<(), String> {
     // The settings check the names in `env_vars`.
-    let StdioSpec { command, args, env, env_vars: _, cwd, limits: _, may_connect: _ } = stdio;
+    let StdioSpec { command, args, env, env_vars: _, cwd, limits: _, may_connect: _, roots } = stdio;
     if command.is_empty() {
         return Err("its command is empty".to_owned());
     }
@@ -30,9 +30,13 @@ fn check(stdio: &StdioSpec) -> Result<(), String> {
     let cwd = cwd.as_ref().map(|cwd| cwd.to_string_lossy()).unwrap_or_default();
     let texts = [("command", command.as_str()), ("cwd", &cwd)].into_iter();
     let texts = texts.chain(args.iter().map(|arg| ("args", arg.as_str())));
+    let texts = texts.chain(roots.iter().map(|root| ("roots", root.as_str())));
     let mut texts = texts.chain(env.0.values().map(|value| ("env", value.as_str())));
     if let Some((key, _)) = texts.find(|(_, text)| text.contains('\0')) {
         return Err(format!("its {key} has a NUL, which no program can be given"));
+    }
+    if let Some(root) = roots.iter().find(|root| !root.starts_with('/')) {
+        return Err(format!("its root {root:?} does not begin with /: write the folder in full"));
     }
     if cwd == "~" || cwd.starts_with("~/") {
         return Err("its cwd begins with ~, which only a shell knows: write the folder in full".to_owned());

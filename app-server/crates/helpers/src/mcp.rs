@@ -118,6 +118,8 @@ pub(crate) struct Line {
     /// Pages that its calls wait for.
     pages: Pages,
     hidden: Hidden,
+    /// The folders that it is told as its roots; empty: the caller's.
+    roots: Arc<[PathBuf]>,
 }
 
 /// How a call ended that got no result.
@@ -161,7 +163,12 @@ impl Line {
         let (why, suspected, activity) = (Arc::default(), Arc::default(), Arc::default());
         let (callers, asking, pages) = (Callers::new(home), Arc::default(), Pages::default());
         let (closed, hidden) = (CancellationToken::new(), Hidden::default());
-        Self { closed, why, suspected, activity, callers, asking, pages, hidden }
+        Self { closed, why, suspected, activity, callers, asking, pages, hidden, roots: Arc::default() }
+    }
+
+    /// The same, with these roots, if there are any, in the place of its callers' folders.
+    pub(crate) fn in_roots(self, roots: &[String]) -> Self {
+        Self { roots: roots.iter().map(PathBuf::from).collect(), ..self }
     }
 
     /// The same, which shows none of these.

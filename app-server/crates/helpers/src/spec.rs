@@ -113,6 +113,8 @@ pub struct StdioSpec {
     pub limits: HelperLimits,
     /// Whether its processes may connect to this server.
     pub may_connect: bool,
+    /// Folders that it is told as its roots; none is the thread's working directory.
+    pub roots: Vec<String>,
 }
 
 /// A helper on another server.
@@ -155,6 +157,7 @@ impl fmt::Debug for StdioSpec {
             .field("cwd", &self.cwd)
             .field("limits", &self.limits)
             .field("may_connect", &self.may_connect)
+            .field("roots", &self.roots)
             .finish()
     }
 }
@@ -184,6 +187,11 @@ impl HttpSpec {
 }
 
 impl HelperSpec {
+    /// The folders that it is told as its roots, if they are not its callers'.
+    pub(crate) fn roots(&self) -> &[String] {
+        self.stdio().map_or(&[], |stdio| &stdio.roots)
+    }
+
     /// A helper on stdio of which only the name and the program are known.
     pub fn new(name: impl Into<String>, command: impl Into<String>) -> Self {
         Self::reached(name, Transport::Stdio(StdioSpec { command: command.into(), ..StdioSpec::default() }))

@@ -44,8 +44,8 @@ pub(super) struct Add {
     bearer_token_file: Option<PathBuf>,
     #[command(flatten)]
     settings: SettingsArgs,
-    /// Its program and arguments. With --preset files the folders that it may use, with git its repository
-    /// [default: the working directory].
+    /// Its program and arguments. With --preset files the folders that it may use in every thread [default: each
+    /// thread's], with git its repository [default: the working directory].
     #[arg(last = true)]
     command: Vec<String>,
 }
@@ -114,6 +114,10 @@ impl Add {
                 None => self.env_var.clone(),
             },
             cwd: self.cwd.as_ref().map(Into::into),
+            roots: match self.preset {
+                Some(preset) => preset.roots(&self.command)?,
+                None => Vec::new(),
+            },
             ..StdioSpec::default()
         }))
     }

@@ -54,6 +54,15 @@ impl Preset {
         Ok(words)
     }
 
+    /// The roots of its settings: the user's folders.
+    ///
+    /// # Errors
+    /// A folder is missing.
+    pub(super) fn roots(self, folders: &[String]) -> anyhow::Result<Vec<String>> {
+        // In the place of its arguments it uses the roots.
+        if self == Self::Files && !folders.is_empty() { below(folders) } else { Ok(Vec::new()) }
+    }
+
     /// A variable of its environment.
     pub(super) fn variable(self, home: &Path) -> Option<(String, String)> {
         // Its own default is beside its program, in a cache.
@@ -140,6 +149,8 @@ mod tests {
         let repository = tempfile::tempdir().unwrap();
         std::fs::create_dir(repository.path().join(".git")).unwrap();
         let folder = std::fs::canonicalize(repository.path()).unwrap().to_string_lossy().into_owned();
+        assert_eq!(Preset::Files.roots(&["/".to_owned()]).unwrap(), ["/"]);
+        assert!(Preset::Files.roots(&[]).unwrap().is_empty());
         let git = Preset::Git.words(std::slice::from_ref(&folder)).unwrap();
         assert_eq!(git, ["uvx", "--from", GIT, "mcp-server-git", "--repository", &folder]);
         assert!(Preset::Files.words(&["/nowhere".to_owned()]).is_err());

@@ -201,6 +201,17 @@ async fn the_helpers_exit_and_the_timeout_end_the_question_with_the_call() -> Re
 }
 
 #[tokio::test]
+async fn a_helper_with_roots_of_its_own_gets_them() -> Result<()> {
+    let setup = Home::setup().helper(helper()?).set("mcp_servers.helper.roots", vec!["/srv".to_owned()]);
+    let (home, mut client) = setup.start_with_client().await?;
+    let thread = client.start_thread_with("words").await?;
+    let roots = client.tool(thread, "helper", "ask", asks("roots/list", &Value::Null)).await?;
+    let roots: Value = serde_json::from_str(&text(&roots))?;
+    assert_eq!(roots["roots"][0]["uri"], "file:///srv");
+    home.finish().await
+}
+
+#[tokio::test]
 async fn only_declared_requests_are_answered() -> Result<()> {
     let (home, mut client, thread) = home().await?;
     let meta: Value = serde_json::from_str(&text(&client.tool(thread, "helper", "meta", json!({})).await?))?;

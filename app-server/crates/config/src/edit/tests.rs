@@ -89,6 +89,7 @@ fn full(name: &str) -> HelperSpec {
         cwd: Some("/srv".into()),
         limits: HelperLimits { memory: Some(96 << 20), processes: Some(9), files: Some(64), nice: Some(-1) },
         may_connect: true,
+        roots: vec!["/srv".into()],
     };
     HelperSpec { enabled: false, ..HelperSpec::reached(name, Transport::Stdio(stdio)) }
 }

@@ -60,7 +60,7 @@ fn every_key_that_a_request_may_have_is_stored_as_it_is_or_has_a_secret() {
                 "linger": "1s", "required": true, "startup_timeout_sec": 1, "tool_timeout_sec": 1,
                 "on_unresponsive": "fail", "enabled_tools": ["a"], "disabled_tools": ["b"],
                 "default_tools_approval_mode": "auto", "tools": { "a": { "approval_mode": "deny" } },
-                "limits": { "files": 100 }, "may_connect": true,
+                "limits": { "files": 100 }, "may_connect": true, "roots": ["/srv"],
             },
             "web": { "url": "https://example.org/", "bearer_token_env_var": "A", "env_http_headers": { "X": "B" } },
         },

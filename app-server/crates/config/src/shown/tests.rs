@@ -91,6 +91,7 @@ const ALL: &str = r#"
     on_unresponsive = "fail"
     limits = { memory = "1GiB", processes = 50, files = 256, nice = 5 }
     may_connect = true
+    roots = ["/srv"]
     env_vars = ["TOKEN", { name = "KEY", source = "local" }]
 
     [mcp_servers.docs]

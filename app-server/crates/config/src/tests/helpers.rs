@@ -16,6 +16,7 @@ fn a_helper_has_the_keys_that_codex_gives_it() {
             cwd: Some("sub".into()),
             limits: LIMITS,
             may_connect: true,
+            roots: vec!["/srv".into()],
         }),
         enabled: false,
         isolation: Isolation::Shared,

@@ -116,11 +116,14 @@ impl ClientHandler for Client {
     }
 
     async fn list_roots(&self, context: RequestContext<RoleClient>) -> Result<ListRootsResult, ErrorData> {
+        if let Some(own) = self.line.own_roots() {
+            return Ok(own);
+        }
         if let Some(caller) = came_with(&context).and_then(|call| self.line.callers.of(call)) {
-            return Ok(roots(&caller.cwd));
+            return Ok(roots([&*caller.cwd]));
         }
         let folder = self.line.callers.folder().map_err(|why| ErrorData::internal_error(why, None))?;
-        Ok(roots(&folder))
+        Ok(roots([&*folder]))
     }
 
     async fn create_message(
@@ -187,10 +190,21 @@ pub(crate) fn elicited(answer: McpServerElicitationRequestResponse) -> ElicitRes
 }
 
 /// Where a helper works.
-pub(crate) fn roots(folder: &Path) -> ListRootsResult {
-    let mut root = Root::new(file_uri(folder));
-    root.name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
-    ListRootsResult::new(vec![root])
+pub(crate) fn roots<'a>(folders: impl IntoIterator<Item = &'a Path>) -> ListRootsResult {
+    let root = |folder: &Path| {
+        let mut root = Root::new(file_uri(folder));
+        root.name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
+        root
+    };
+    ListRootsResult::new(folders.into_iter().map(root).collect())
+}
+
+impl Line {
+    /// The roots of its settings.
+    pub(super) fn own_roots(&self) -> Option<ListRootsResult> {
+        let folders = self.roots.iter().map(|folder| &**folder);
+        (!self.roots.is_empty()).then(|| roots(folders))
+    }
 }
 
 /// The answer to a request that is too long.

@@ -152,7 +152,10 @@ impl Session {
     ) -> Result<(InputResponses, Option<String>), String> {
         let answers = wanted.wishes.into_iter().map(async |(name, wish)| {
             let answers = match wish {
-                Wish::Roots => reread(&client::roots(&self.folder(caller)?)),
+                Wish::Roots => match self.line.own_roots() {
+                    Some(own) => reread(&own),
+                    None => reread(&client::roots([&*self.folder(caller)?])),
+                },
                 Wish::User(request) => {
                     let caller = caller.ok_or("nobody was asked: no user has called")?;
                     let answer = client::put(caller, *request).await?;

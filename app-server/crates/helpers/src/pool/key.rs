@@ -131,7 +131,7 @@ impl Fingerprint {
     }
 
     fn stdio(&mut self, stdio: &StdioSpec, directory: &Path) {
-        let StdioSpec { command, args, env, env_vars, cwd, limits, may_connect } = stdio;
+        let StdioSpec { command, args, env, env_vars, cwd, limits, may_connect, roots } = stdio;
         self.part(b"stdio");
         self.part(command.as_bytes());
         self.count(args.len());
@@ -149,6 +149,9 @@ impl Fingerprint {
         self.part(nice.map(|nice| nice.to_string()).unwrap_or_default().as_bytes());
         // A process keeps the permission of its start: a change of the setting ends it.
         self.part(&[u8::from(*may_connect)]);
+        // It asks for them once, and keeps them.
+        self.count(roots.len());
+        roots.iter().for_each(|root| self.part(root.as_bytes()));
     }
 
     fn http(&mut self, http: &HttpSpec) {
@@ -205,6 +208,7 @@ mod tests {
             stdio(base.clone(), |stdio| stdio.limits.memory = Some(1)),
             stdio(base.clone(), |stdio| stdio.limits.nice = Some(0)),
             stdio(base.clone(), |stdio| stdio.may_connect = true),
+            stdio(base.clone(), |stdio| stdio.roots = vec!["/srv".into()]),
         ] {
             assert_ne!(key(&base), key(&other), "{other:?}");
         }

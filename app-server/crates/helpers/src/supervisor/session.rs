@@ -96,7 +96,7 @@ impl HelperSession {
         if !lacking.is_empty() {
             return Err((no_secrets(&lacking), FailureKind::Permanent));
         }
-        let line = Line::new(cwd.to_owned()).hiding(spec.hidden());
+        let line = Line::new(cwd.to_owned()).hiding(spec.hidden()).in_roots(spec.roots());
         let (remote, wire) = match &spec.transport {
             Transport::Stdio(_) => {
                 let started = ProcessTree::start_with(host, spec, cwd, shutdown.clone());
