@@ -25,7 +25,7 @@ use skein_store::rollout::file::FileStore;
 use skein_store::rollout::file::layer::DiskLayer;
 use skein_store::rollout::{OpenMarker, RolloutStore};
 use tokio::net::{TcpListener, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,7 @@ use crate::thread::Context;
 use crate::thread::gaps::Gaps;
 use crate::thread::questions::QuestionNumbers;
 use crate::thread::registry::{Registry, ThreadHandle};
+use crate::thread::snapshot::Snapshot;
 use crate::thread::subscribers::Subscribers;
 use crate::{approved, eviction, handlers, models, open_markers, policy, reload, repair, trash};
 use skein_store::texts::{Sources, TextIndex};
@@ -268,12 +269,14 @@ impl Server {
     async fn turns_end(&self) {
         loop {
             let changed = self.services.registry.changed();
-            let runs = |handle: &ThreadHandle| handle.seen(|seen| seen.turn.is_some());
+            // A turn that waits for an answer is left to the next server.
+            let works = |seen: &Snapshot| seen.turn.is_some() && !seen.waits;
+            let runs = |handle: &ThreadHandle| handle.seen(works);
             let Some(handle) = self.services.registry.handles().into_iter().find(runs) else { return };
             let mut seen = handle.watch();
             tokio::select! {
                 // A terminated owner has no turn.
-                _ = seen.wait_for(|seen| seen.turn.is_none()) => {}
+                _ = seen.wait_for(|seen| !works(seen)) => {}
                 () = changed => {}
             }
         }
@@ -368,17 +371,21 @@ async fn serve<A: Accept>(listener: A, web: Arc<WebState>, accept: CancellationT
     }
 }
 
+fn store(home: &Home, tasks: &Tasks) -> std::io::Result<Arc<dyn RolloutStore>> {
+    Ok(Arc::new(FileStore::open(home.paths(), Arc::new(DiskLayer), tasks.clone())?))
+}
+
 fn services(config: ServerConfig, home: &Home, tasks: Tasks) -> Result<(Arc<App>, Background), StartError> {
     let clock = Clock;
     let credentials = credentials(&config, home, clock)?;
     let helpers = helpers(&config, home, clock, &tasks).map_err(StartError::Helpers)?;
-    let store = FileStore::open(home.paths(), Arc::new(DiskLayer), tasks.clone());
-    let store = Arc::new(store.map_err(StartError::Store)?) as Arc<dyn RolloutStore>;
+    let store = store(home, &tasks).map_err(StartError::Store)?;
     let (index, texts, closed_rollouts, background) = background(home, &store, &tasks);
     let context = Context {
         registry: Registry::new(config.limits.mailbox),
         subscribers: Subscribers::new(home.start_id()),
-        questions: QuestionNumbers::new(clock.wall()),
+        questions: QuestionNumbers::from(home.first_question()),
+        restarts: Arc::new(Semaphore::new(config.restart.at_once)),
         gaps: Gaps::default(),
         machine_boot: home.machine_boot(),
         term: home.term(),

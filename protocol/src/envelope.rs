@@ -13,8 +13,8 @@ use serde_json::value::RawValue;
 
 pub use frame::{MAX_DEPTH, MAX_ID_LENGTH, parse};
 pub use print::{
-    ERROR_REPLY_LIMIT, announcement, client_notification, error_reply, notification, request, response,
-    server_request,
+    ERROR_REPLY_LIMIT, announcement, client_notification, error_reply, notification, printed_server_request,
+    request, response, server_request,
 };
 
 use crate::{

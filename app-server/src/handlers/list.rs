@@ -111,7 +111,8 @@ pub(super) fn cursor(text: Option<&str>) -> Result<Option<Cursor>, WireError> {
 /// A thread as lists show it.
 pub(super) fn shown(services: &App, row: &ThreadRow) -> Thread {
     let seen = services.registry.handle(row.id).map(|handle| handle.snapshot());
-    let mut thread = row.thread(status_of(seen.as_ref()), &services.paths());
+    let status = status_of(seen.as_ref(), &row.waiting, services.config().restart.turns);
+    let mut thread = row.thread(status, &services.paths());
     // The index may be late; an owner is not.
     if let Some(loaded) = seen.and_then(|seen| seen.thread) {
         thread.name = loaded.name;

@@ -14,7 +14,7 @@ use skein_protocol::thread::{
     ThreadSetNameParams, ThreadSetNameResponse, ThreadStartParams, ThreadStartResponse, ThreadStatus,
     ThreadUnsubscribeParams, ThreadUnsubscribeResponse, ThreadUnsubscribeStatus,
 };
-use skein_store::history::History;
+use skein_store::history::{History, RestartTurns, WaitingQuestion};
 use skein_store::rollout::ReadError;
 use tokio::sync::mpsc;
 
@@ -233,8 +233,10 @@ pub(super) async fn read(
     }
     let failed = |error: ReadError| ThreadError::unreadable(error, id).to_wire();
     let history = History::read_shown(services.store.as_ref(), id, 0).await.map_err(failed)?;
-    let mut thread = history.thread(status_of(seen.as_ref()), &services.paths());
-    thread.can_accept_direct_input = accepts_input(&thread.status);
+    let waiting = history.row().waiting;
+    let status = status_of(seen.as_ref(), &waiting, services.config().restart.turns);
+    let mut thread = history.thread(status, &services.paths());
+    thread.can_accept_direct_input = accepts_input(seen.as_ref());
     if include_turns {
         let most = services.config().limits.answer_bytes;
         thread.turns = pages::all_turns(services, &history, seen.as_ref(), most)
@@ -270,20 +272,31 @@ pub(super) fn as_run(services: &App, history: History, seen: Option<&Snapshot>) 
         Phase::Loading | Phase::Gone => false,
     };
     // An owner may have appeared meanwhile, with a turn that was read.
-    if [seen, now.as_ref()].into_iter().flatten().any(runs) { history } else { history.into_closed() }
-}
-
-/// The status of a thread by its owner's snapshot.
-pub(super) fn status_of(seen: Option<&Snapshot>) -> ThreadStatus {
-    match seen {
-        Some(seen) if seen.phase != Phase::Gone => seen.status.clone(),
-        Some(_) | None => ThreadStatus::NotLoaded,
+    if [seen, now.as_ref()].into_iter().flatten().any(runs) {
+        history
+    } else {
+        history.into_closed(services.config().restart.turns)
     }
 }
 
-/// `canAcceptDirectInput` of a thread with this status. A thread that is being loaded does not accept input yet.
-fn accepts_input(status: &ThreadStatus) -> Option<bool> {
-    (*status != ThreadStatus::NotLoaded).then_some(true)
+/// The status of a thread by its owner's snapshot, or by the questions in its records.
+pub(super) fn status_of(
+    seen: Option<&Snapshot>,
+    waiting: &[WaitingQuestion],
+    rule: RestartTurns,
+) -> ThreadStatus {
+    match seen {
+        Some(seen) if seen.phase != Phase::Gone && seen.status != ThreadStatus::NotLoaded => {
+            seen.status.clone()
+        }
+        Some(_) | None => views::unloaded_status(waiting, rule),
+    }
+}
+
+/// `canAcceptDirectInput`. A thread that is being loaded does not accept input yet.
+fn accepts_input(seen: Option<&Snapshot>) -> Option<bool> {
+    let seen = seen.filter(|seen| seen.phase != Phase::Gone);
+    seen.and_then(|seen| (seen.status != ThreadStatus::NotLoaded).then_some(true))
 }
 
 /// The settings in the `config` member of a request, if all of it is valid.
@@ -321,6 +334,10 @@ pub(super) fn check_provider(services: &App, asked: Option<&String>) -> Result<(
 
 #[cfg(test)]
 mod tests {
+    use skein_base::clock::WallMs;
+    use skein_protocol::thread::ThreadActiveFlag;
+    use skein_store::rollout::record::QuestionKind;
+
     use super::*;
 
     #[test]
@@ -328,7 +345,25 @@ mod tests {
         let loading = Snapshot::loading(Persistence::Durable);
         let idle = Snapshot { phase: Phase::Idle, status: ThreadStatus::Idle, ..loading.clone() };
         for (seen, accepts) in [(None, None), (Some(&loading), None), (Some(&idle), Some(true))] {
-            assert_eq!(accepts_input(&status_of(seen)), accepts);
+            assert_eq!(accepts_input(seen), accepts);
+        }
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_an_answer_is_active_whether_it_is_loaded_or_not() {
+        let waiting = [WaitingQuestion { id: 7, kind: QuestionKind::Approval, asked: WallMs(1) }];
+        let waits = ThreadStatus::Active { active_flags: vec![ThreadActiveFlag::WaitingOnApproval] };
+        let loading = Snapshot::loading(Persistence::Durable);
+        let gone = Snapshot { phase: Phase::Gone, ..loading.clone() };
+        for (seen, waiting, rule, status) in [
+            (None, &waiting[..], RestartTurns::Asked, waits.clone()),
+            (Some(&loading), &waiting[..], RestartTurns::Asked, waits.clone()),
+            (Some(&gone), &waiting[..], RestartTurns::All, waits),
+            (None, &waiting[..], RestartTurns::None, ThreadStatus::NotLoaded),
+            (None, &[], RestartTurns::Asked, ThreadStatus::NotLoaded),
+            (Some(&loading), &[], RestartTurns::Asked, ThreadStatus::NotLoaded),
+        ] {
+            assert_eq!(status_of(seen, waiting, rule), status);
         }
     }
 }

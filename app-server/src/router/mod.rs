@@ -313,6 +313,7 @@ fn answered(session: &ClientSession, id: &RequestId, answer: Result<Box<RawValue
     if let Some(handle) = thread.and_then(|thread| services.registry.handle(thread)) {
         handle.answer(GivenAnswer {
             by: session.id(),
+            client: session.client().map(|client| client.name.clone()).unwrap_or_default(),
             access: session.access(),
             question: *question,
             answer,

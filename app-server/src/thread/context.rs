@@ -12,7 +12,7 @@ use skein_provider::Providers;
 use skein_store::home::{HomePaths, Term};
 use skein_store::index::ThreadIndex;
 use skein_store::rollout::{OpenMarker, RolloutStore};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 
 use super::gaps::Gaps;
@@ -61,6 +61,8 @@ pub(crate) struct Context {
     pub(crate) keep_approval: KeepApproval,
     /// The numbers of questions to clients.
     pub(crate) questions: QuestionNumbers,
+    /// Lets a few of the turns that a start goes on with work at once.
+    pub(crate) restarts: Arc<Semaphore>,
     /// Unreadable records found by replays.
     pub(crate) gaps: Gaps,
     /// This start of the machine.

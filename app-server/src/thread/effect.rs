@@ -13,6 +13,8 @@ pub(crate) enum UnloadReason {
     Asked,
     /// `thread/archive`, `thread/unarchive`, `thread/delete`.
     Relocate,
+    /// Nothing goes on before a client answers a question. The next load waits for the answer.
+    Parked,
     /// Other threads need memory.
     MemoryPressure,
     /// The server stops.
@@ -84,6 +86,8 @@ pub(crate) enum Effect {
     DeferInput(WaiterId),
     /// End the running turn; answered by `TurnEnded`.
     StopTurn,
+    /// Drop the running turn as it is: the next load goes on with it.
+    LeaveTurn,
     /// End every helper in stages; answered by `HelpersEnded`.
     EndHelpers,
     /// Kill every helper now: the stages took too long.

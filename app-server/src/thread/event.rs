@@ -37,6 +37,18 @@ pub(crate) enum QueueState {
     Quiet,
 }
 
+/// The treatment of the running turn by the next load.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum TurnKept {
+    /// It interrupts the turn.
+    #[default]
+    No,
+    /// It goes on with the turn.
+    Yes,
+    /// It goes on with the turn, and nothing goes on before a client answers.
+    Waits,
+}
+
 /// Whether an unload may take a thread from its users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Force {
@@ -53,6 +65,8 @@ pub(crate) enum Force {
 pub(crate) enum Event {
     /// The load has read the rollout, or the thread is new. Answered by [`Event::Subscribers`] in the same step.
     Loaded(Materialised),
+    /// The load has read the rollout, and goes on with a turn. Answered as [`Event::Loaded`].
+    LoadedInTurn,
     /// The load failed, for this reason.
     LoadFailed(WireError),
     /// The first user message is about to be written.
@@ -72,6 +86,8 @@ pub(crate) enum Event {
     Input(WaiterId),
     /// A client interrupts the running turn.
     Interrupt,
+    /// The treatment of the running turn by the next load.
+    Turn(TurnKept),
     /// The turn has ended in any way.
     TurnEnded,
     /// A client wants the thread unloaded.

@@ -16,7 +16,7 @@ use skein_protocol::notifications::{
 };
 use skein_protocol::table::{Notification, Recipients};
 use skein_protocol::turn::{Turn, TurnItemsView};
-use skein_store::history::{self, History};
+use skein_store::history::{self, History, RestartTurns};
 use skein_store::rollout::record::{
     ItemCompleted, ItemStarted, Record, RecordBody, Reverted, TurnCompleted, TurnUsage,
 };
@@ -85,11 +85,13 @@ pub(crate) fn usage(history: &History, at: WallMs) -> Option<Broadcast> {
     Some(Notice::new::<ThreadTokenUsageUpdated>(Recipients::Subscribers, &params, at, None).broadcast)
 }
 
-/// The end of an interrupted turn, as the next load will record it. It has no numbers: that load gives them.
-pub(crate) fn of_what_is_cut_off(history: &History, at: WallMs) -> Vec<Broadcast> {
+/// The end of an interrupted turn, as the next load will record it. It has no numbers: that load gives them. Empty for a
+/// turn that the load goes on with.
+pub(crate) fn of_what_is_cut_off(history: &History, rule: RestartTurns, at: WallMs) -> Vec<Broadcast> {
     let Some(open) = history.open_turn() else { return Vec::new() };
-    let closed = history.clone().into_closed();
-    let Some(turn) = closed.turn(&open.id) else { return Vec::new() };
+    let closed = history.clone().into_closed(rule);
+    let ended = closed.turn(&open.id).filter(|_| closed.open_turn().is_none());
+    let Some(turn) = ended else { return Vec::new() };
     let (unstarted, at_its_start) = (history.unstarted_item(), |item: &ThreadItem| {
         let params = item_started(closed.id(), &turn.id, item.clone());
         Notice::new::<ItemStartedNotice>(Recipients::Subscribers, &params, at, None).broadcast
@@ -138,10 +140,7 @@ impl Replayer {
     fn made_of(&mut self, record: &Record) -> Option<Broadcast> {
         let (seq, at) = (record.seq, record.at);
         match &record.body {
-            RecordBody::TurnStarted(started) => {
-                let params = self.begun(&started.turn_id, at);
-                Some(self.notice::<TurnStartedNotice>(&params, seq, at))
-            }
+            RecordBody::TurnStarted(started) => Some(self.turn_started(&started.turn_id, seq, at)),
             RecordBody::ItemStarted(started) => Some(self.item_started(started, seq, at)),
             RecordBody::ItemCompleted(done) => Some(self.item_completed(done, seq, at)),
             RecordBody::TurnCompleted(done) => {
@@ -158,6 +157,11 @@ impl Replayer {
             | RecordBody::ThreadMeta(_)
             | RecordBody::ThreadRead(_)
             | RecordBody::GoalChanged(_)
+            | RecordBody::QuestionAsked(_)
+            | RecordBody::QuestionAnswered(_)
+            | RecordBody::QuestionClosed(_)
+            | RecordBody::CallBegun(_)
+            | RecordBody::TurnResumed(_)
             | RecordBody::QueueAdded(_)
             | RecordBody::QueueUpdated(_)
             | RecordBody::QueueMoved(_)
@@ -173,6 +177,11 @@ impl Replayer {
             | RecordBody::Forked(_)
             | RecordBody::Unknown(_) => None,
         }
+    }
+
+    fn turn_started(&mut self, turn: &TurnId, seq: EventSeq, at: WallMs) -> Broadcast {
+        let params = self.begun(turn, at);
+        self.notice::<TurnStartedNotice>(&params, seq, at)
     }
 
     fn item_started(&mut self, started: &ItemStarted, seq: EventSeq, at: WallMs) -> Broadcast {

@@ -202,15 +202,15 @@ impl Journal {
         }
     }
 
-    /// Writes the closing record, and lets the writer end when everything is written. Returns `false` if this load wrote
-    /// nothing: then there is nothing to wait for.
-    pub(crate) fn close(&mut self) -> bool {
+    /// Lets the writer end when everything is written. Writes the closing record first, unless the next start has to find
+    /// the rollout open. Returns whether there is something to wait for.
+    pub(crate) fn close(&mut self, is_left_open: bool) -> bool {
         let writes = matches!(self.sink, Sink::Disk { batches: Some(_), .. });
-        if writes {
+        if writes && !is_left_open {
             self.record(vec![ThreadClosed {}.into()], Keep::Power);
         }
         self.end_writer();
-        writes
+        writes && self.queue.durable() < self.last
     }
 
     /// After a panic of the owner: the journal takes no more records. The writer ends when it has written all it was given.
@@ -437,6 +437,9 @@ fn changes_row(body: &RecordBody) -> bool {
         | RecordBody::TurnCompleted(_)
         | RecordBody::Reverted(_)
         | RecordBody::Forked(_)
+        | RecordBody::QuestionAsked(_)
+        | RecordBody::QuestionAnswered(_)
+        | RecordBody::QuestionClosed(_)
         // Only the number: a row of the last record saves a look at the rollout.
         | RecordBody::ThreadClosed(_) => true,
         // The row has the location of the rollout, and that changes later.
@@ -457,6 +460,8 @@ fn changes_row(body: &RecordBody) -> bool {
         | RecordBody::ItemsInjected(_)
         | RecordBody::ModelAnswer(_)
         | RecordBody::FilesRead(_)
+        | RecordBody::CallBegun(_)
+        | RecordBody::TurnResumed(_)
         | RecordBody::Unknown(_) => false,
     }
 }

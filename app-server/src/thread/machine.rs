@@ -4,14 +4,16 @@
 //!             loaded                  input
 //!  Loading ----------> Idle ------------------> Running
 //!    |  ^               |  ^                    |   |
-//!    |  |               |  +---- turn ended ----+   | ephemeral and orphaned, asked with force,
-//!    |  |               | orphaned, asked, server   | server stops
+//!    |  |               |  +---- turn ended ----+   | ephemeral and orphaned, asked with force, waits for
+//!    |  |               | orphaned, asked, server   | an answer and orphaned, server stops
 //!    |  | resumed       v stops                     v
 //!    |  +-------- Unloading <-----------------------+
 //!    |  meanwhile       | no helper left, rollout closed and at its destination
 //!    |  load failed     v
 //!    +---------------> Gone
 //! ```
+//!
+//! A load that goes on with a turn of an earlier load leads to Running.
 //!
 //! `actor/` is the only driver: it feeds events, carries out effects, and calls back at `deadline()`. After `Loaded` and
 //! after each `AnswerResume` its next event is `Subscribers`. So a thread never looks orphaned between its load and the
@@ -23,7 +25,7 @@ use skein_protocol::error::WireError;
 use tokio::time::Instant;
 
 use super::effect::{Destination, Effect, MoveRefusal, ResumeFailure, UnloadReason};
-use super::event::{Counts, Event, Materialised, QueueState, WaiterId};
+use super::event::{Counts, Event, Materialised, QueueState, TurnKept, WaiterId};
 
 mod admission;
 mod orphans;
@@ -132,6 +134,12 @@ struct Running {
     stopping: bool,
 }
 
+impl Running {
+    fn since(began: Instant) -> Self {
+        Self { began, orphan_since: None, unanswerable_since: None, stopping: false }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
     Loading {
@@ -148,6 +156,16 @@ enum State {
     Gone,
 }
 
+impl State {
+    fn idle(now: Instant) -> Self {
+        Self::Idle { used: now, orphan_since: None }
+    }
+
+    fn running(now: Instant) -> Self {
+        Self::Running(Running::since(now))
+    }
+}
+
 /// The machine. Equal events at equal times give equal effects.
 #[derive(Debug, Clone)]
 pub(crate) struct Machine {
@@ -158,6 +176,7 @@ pub(crate) struct Machine {
     questions: usize,
     requests: usize,
     queue: QueueState,
+    turn: TurnKept,
     materialised: Materialised,
     helpers: HelpersState,
     /// Whether this owner has published that the thread is loaded.
@@ -175,6 +194,7 @@ impl Machine {
             questions: 0,
             requests: 0,
             queue: QueueState::Quiet,
+            turn: TurnKept::No,
             materialised: Materialised::No,
             helpers: HelpersState::NotStarted,
             announced: false,
@@ -187,7 +207,8 @@ impl Machine {
             return Vec::new();
         }
         match event {
-            Event::Loaded(materialised) => self.loaded(now, materialised),
+            Event::Loaded(materialised) => self.loaded(now, materialised, State::idle(now)),
+            Event::LoadedInTurn => self.loaded(now, Materialised::Yes, State::running(now)),
             Event::LoadFailed(error) => self.load_failed(&error),
             Event::Materialised => {
                 self.materialised = Materialised::Yes;
@@ -198,15 +219,13 @@ impl Machine {
                 self.settle(now)
             }
             Event::Requests(count) => self.requests(now, count),
-            Event::Questions(count) => {
-                self.questions = count;
-                self.settle(now)
-            }
+            Event::Questions(count) => self.questions(now, count),
             Event::Queue(queue) => self.queue_is(now, queue),
             Event::Resume(who) => self.resume(now, who),
             Event::Withdrawn(who) => self.withdrawn(who),
             Event::Input(input) => self.input(now, input),
             Event::Interrupt => self.interrupt(),
+            Event::Turn(kept) => self.turn_is(now, kept),
             Event::TurnEnded => self.turn_ended(now),
             Event::Unload { waiter, force, others } => self.unload_asked(now, waiter, force, others),
             Event::Relocate { waiter, to } => self.relocate(now, waiter, to),
@@ -270,6 +289,11 @@ impl Machine {
         self.materialised == Materialised::Yes
     }
 
+    /// The treatment of the running turn by the next load.
+    pub(crate) fn turn_kept(&self) -> TurnKept {
+        self.turn
+    }
+
     pub(crate) fn policy(&self) -> Policy {
         self.policy
     }
@@ -295,8 +319,18 @@ impl Machine {
         self.settle(now)
     }
 
+    fn questions(&mut self, now: Instant, count: usize) -> Vec<Effect> {
+        self.questions = count;
+        self.settle(now)
+    }
+
     fn queue_is(&mut self, now: Instant, queue: QueueState) -> Vec<Effect> {
         self.queue = queue;
+        self.settle(now)
+    }
+
+    fn turn_is(&mut self, now: Instant, kept: TurnKept) -> Vec<Effect> {
+        self.turn = kept;
         self.settle(now)
     }
 
@@ -308,13 +342,13 @@ impl Machine {
         }
     }
 
-    fn loaded(&mut self, now: Instant, materialised: Materialised) -> Vec<Effect> {
+    fn loaded(&mut self, now: Instant, materialised: Materialised, next: State) -> Vec<Effect> {
         match &mut self.state {
             State::Loading { waiting, stop } => {
                 let (waiting, stop) = (std::mem::take(waiting), *stop);
                 self.materialised = materialised;
                 self.announced = true;
-                self.state = State::Idle { used: now, orphan_since: None };
+                self.state = next;
                 if stop {
                     return self.unload(now, UnloadReason::Shutdown);
                 }
@@ -400,8 +434,7 @@ impl Machine {
         match &self.state {
             State::Idle { orphan_since, .. } => {
                 let orphan_since = *orphan_since;
-                let running = Running { began: now, orphan_since, unanswerable_since: None, stopping: false };
-                self.state = State::Running(running);
+                self.state = State::Running(Running { orphan_since, ..Running::since(now) });
                 vec![Effect::BeginTurn(input)]
             }
             State::Running(_) => vec![Effect::SteerTurn(input)],
@@ -428,6 +461,7 @@ impl Machine {
         match &self.state {
             State::Running(running) => {
                 self.state = State::Idle { used: now, orphan_since: running.orphan_since };
+                self.turn = TurnKept::No;
                 self.settle(now)
             }
             State::Unloading(_) => self.unloading(|u| u.turn_runs = false),

@@ -26,7 +26,7 @@ pub(crate) async fn observe(services: Arc<Context>, id: ThreadId, resume: Resume
     let history =
         match History::read_shown(services.store.as_ref(), id, skein_store::policy::HISTORY_WINDOW).await {
             // An interrupted turn is shown as the next load will close it.
-            Ok(history) => history.into_closed(),
+            Ok(history) => history.into_closed(services.config().restart.turns),
             Err(error) => {
                 services.subscribers.stop_catch_up(ticket, id);
                 return Command::Resume(Box::new(resume))
@@ -93,7 +93,8 @@ pub(crate) async fn follow(services: Arc<Context>, id: ThreadId, mut catch_up: B
         // Keeps only the end of the history: the client may be slow.
         let (end, cut_off) = match History::read_end(services.store.as_ref(), id, 0).await {
             Ok(history) if catch_up.is_of(end_of(&history)) => {
-                (history.seq(), events::of_what_is_cut_off(&history, services.clock.wall()))
+                let (rule, now) = (services.config().restart.turns, services.clock.wall());
+                (history.seq(), events::of_what_is_cut_off(&history, rule, now))
             }
             Ok(_) | Err(_) => return,
         };

@@ -6,10 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use skein_protocol::ids::{ConnectionId, ThreadId};
 
-use skein_base::clock::WallMs;
-
-/// Numbers every question of this server, and knows its thread. Numbers begin at the time of the server's start in
-/// milliseconds, so that an old dialog cannot answer a new question.
+/// Numbers every question of this server, and knows its thread. Numbers never repeat in a home, so an old dialog cannot answer
+/// a new question.
 #[derive(Debug)]
 pub(crate) struct QuestionNumbers {
     next: AtomicI64,
@@ -17,8 +15,9 @@ pub(crate) struct QuestionNumbers {
 }
 
 impl QuestionNumbers {
-    pub(crate) fn new(started: WallMs) -> Self {
-        Self { next: AtomicI64::new(started.0), open: Mutex::default() }
+    /// Numbers from `first` on.
+    pub(crate) fn from(first: i64) -> Self {
+        Self { next: AtomicI64::new(first), open: Mutex::default() }
     }
 
     /// Opens a question of this thread. Returns its number.
@@ -26,6 +25,12 @@ impl QuestionNumbers {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(number, thread);
         number
+    }
+
+    /// Opens a question of an earlier load again, under its number.
+    pub(crate) fn open_again(&self, number: i64, thread: ThreadId) {
+        self.next.fetch_max(number.saturating_add(1), Ordering::Relaxed);
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(number, thread);
     }
 
     /// Closes a settled question.
@@ -179,8 +184,8 @@ mod tests {
     }
 
     #[test]
-    fn numbers_begin_at_the_start_and_belong_to_a_thread_until_settled() {
-        let numbers = QuestionNumbers::new(WallMs(1_000));
+    fn numbers_begin_at_the_first_and_belong_to_a_thread_until_settled() {
+        let numbers = QuestionNumbers::from(1_000);
         let thread = ThreadId::new(uuid::Uuid::nil());
         let number = numbers.open(thread);
         assert_eq!((number, numbers.thread(number)), (1_000, Some(thread)));

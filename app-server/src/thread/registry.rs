@@ -31,6 +31,8 @@ pub(crate) type ClientAnswer = Result<Box<RawValue>, WireError>;
 #[derive(Debug)]
 pub(crate) struct GivenAnswer {
     pub(crate) by: ConnectionId,
+    /// The name of its client.
+    pub(crate) client: String,
     /// The access of that connection.
     pub(crate) access: Access,
     /// The number of the question.

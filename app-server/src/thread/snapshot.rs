@@ -31,6 +31,8 @@ pub(crate) struct Snapshot {
     pub(crate) persistence: Persistence,
     pub(crate) materialised: Materialised,
     pub(crate) turn: Option<TurnId>,
+    /// Whether nothing goes on in the turn before a client answers.
+    pub(crate) waits: bool,
     /// The interrupted turn that the load has closed. On disk the turn may still be open.
     pub(crate) cut_off: Option<TurnId>,
     /// Since when no client has used the thread, while an eviction may unload it.
@@ -57,6 +59,7 @@ impl Snapshot {
             persistence,
             materialised: Materialised::No,
             turn: None,
+            waits: false,
             cut_off: None,
             idle_since: None,
             open_items: Vec::new(),

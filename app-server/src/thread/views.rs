@@ -9,11 +9,11 @@ use skein_protocol::settings::{
     AskForApproval, CollaborationMode, ModeKind, SandboxMode, SandboxPolicy, Settings,
 };
 use skein_protocol::thread::{
-    QueuedSubmission, Thread, ThreadGoal, ThreadResumeResponse, ThreadSettings, ThreadStartParams,
-    ThreadStartResponse,
+    QueuedSubmission, Thread, ThreadActiveFlag, ThreadGoal, ThreadResumeResponse, ThreadSettings,
+    ThreadStartParams, ThreadStartResponse, ThreadStatus,
 };
-use skein_store::history::History;
-use skein_store::rollout::record::{Goal, SecretValues, StoredSettings, WaitingMessage};
+use skein_store::history::{History, RestartTurns, WaitingQuestion};
+use skein_store::rollout::record::{Goal, QuestionKind, SecretValues, StoredSettings, WaitingMessage};
 
 use crate::thread::directory;
 
@@ -160,6 +160,35 @@ pub(crate) fn approval_policy(settings: &StoredSettings) -> AskForApproval {
 /// The sandbox policy of a thread's commands. Threads without this setting use the default: Skein runs no commands.
 pub(crate) fn sandbox_of(settings: &StoredSettings) -> SandboxPolicy {
     settings.sandbox.clone().unwrap_or_else(|| sandbox(skein_config::policy::DEFAULT_SANDBOX_MODE))
+}
+
+/// The flag that a thread shows during a question of this kind. A decision on a helper's question is an approval. The work
+/// of a client's tool is no wait for the user.
+fn flag(kind: QuestionKind) -> Option<ThreadActiveFlag> {
+    match kind {
+        QuestionKind::Input => Some(ThreadActiveFlag::WaitingOnUserInput),
+        QuestionKind::Approval | QuestionKind::MayHaveRun | QuestionKind::Elicitation => {
+            Some(ThreadActiveFlag::WaitingOnApproval)
+        }
+        QuestionKind::ClientCall => None,
+    }
+}
+
+/// The flags that a thread shows during questions of these kinds.
+pub(crate) fn flags(kinds: impl Iterator<Item = QuestionKind> + Clone) -> Vec<ThreadActiveFlag> {
+    let flags = [ThreadActiveFlag::WaitingOnApproval, ThreadActiveFlag::WaitingOnUserInput];
+    let waits = |wanted: &ThreadActiveFlag| kinds.clone().any(|kind| flag(kind) == Some(*wanted));
+    flags.into_iter().filter(waits).collect()
+}
+
+/// The status of a thread that is not loaded, by the questions in its records.
+pub(crate) fn unloaded_status(waiting: &[WaitingQuestion], rule: RestartTurns) -> ThreadStatus {
+    match rule {
+        RestartTurns::Asked | RestartTurns::All if !waiting.is_empty() => {
+            ThreadStatus::Active { active_flags: flags(waiting.iter().map(|question| question.kind)) }
+        }
+        RestartTurns::Asked | RestartTurns::All | RestartTurns::None => ThreadStatus::NotLoaded,
+    }
 }
 
 /// The policy of a sandbox mode.

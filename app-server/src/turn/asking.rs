@@ -7,6 +7,7 @@ use skein_protocol::approval::{
     DynamicToolCallResponse, ToolRequestUserInputQuestion, ToolRequestUserInputResponse,
 };
 use skein_protocol::ids::ItemId;
+use skein_store::rollout::record::AskedTool;
 use tokio::sync::oneshot;
 
 use super::own_tools::ClientTool;
@@ -37,6 +38,40 @@ pub(crate) struct WantedCall {
     pub(crate) tool: String,
     pub(crate) arguments: Value,
     pub(crate) described: DescribedTool,
+    /// The user's consent to a call of an earlier load.
+    pub(crate) earlier: Option<Allowed>,
+}
+
+/// A consent of the user.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Allowed {
+    /// The tool that the user was asked about.
+    pub(crate) tool: Option<AskedTool>,
+    pub(crate) decision: Decision,
+}
+
+/// The user's decision about a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decision {
+    Once,
+    Session,
+    Always,
+    Declined,
+    Cancelled,
+}
+
+/// How an open call of an earlier load goes on.
+#[derive(Debug)]
+pub(crate) enum GoesOn {
+    /// Nobody has decided about it.
+    Judge,
+    Allowed(Allowed),
+    /// The reason is for the model.
+    Refused(String),
+    /// The user refused the call and ended the turn.
+    Cancelled,
+    Answers(ToolRequestUserInputResponse),
+    ToolOutput(DynamicToolCallResponse),
 }
 
 #[derive(Debug, Clone, PartialEq)]

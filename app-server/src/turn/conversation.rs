@@ -64,6 +64,8 @@ pub(crate) struct Conversation {
     trimmed: bool,
     /// Tokens of the last request and its answer; 0 after a summary.
     tokens: i64,
+    /// Items of answers that broke off.
+    dropped: HashSet<ItemId>,
 }
 
 /// The entries of one item, or the reserved place of an open item.
@@ -138,6 +140,7 @@ impl Conversation {
             RecordBody::ItemsInjected(injected) => self.take_injected(injected),
             RecordBody::TurnUsage(usage) => self.take_usage(usage),
             RecordBody::Compacted(compacted) => self.compact(compacted),
+            RecordBody::TurnResumed(resumed) => self.drop_items(&resumed.dropped),
             RecordBody::ThreadCreated(_)
             | RecordBody::ThreadOpened(_)
             | RecordBody::ThreadClosed(_)
@@ -145,6 +148,10 @@ impl Conversation {
             | RecordBody::ThreadMeta(_)
             | RecordBody::ThreadRead(_)
             | RecordBody::GoalChanged(_)
+            | RecordBody::QuestionAsked(_)
+            | RecordBody::QuestionAnswered(_)
+            | RecordBody::QuestionClosed(_)
+            | RecordBody::CallBegun(_)
             | RecordBody::QueueAdded(_)
             | RecordBody::QueueUpdated(_)
             | RecordBody::QueueMoved(_)
@@ -160,6 +167,13 @@ impl Conversation {
             | RecordBody::Unknown(_) => {}
         }
         self.trim();
+    }
+
+    /// Leaves out the items of an answer that broke off. They may end later, so they stay left out.
+    fn drop_items(&mut self, items: &[ItemId]) {
+        self.parts.retain(|part| part.item.as_ref().is_none_or(|item| !items.contains(item)));
+        self.dropped.extend(items.iter().cloned());
+        self.weight = Weight::of(self.all());
     }
 
     #[must_use]
@@ -215,6 +229,9 @@ impl Conversation {
 
     /// Adds a completed item at the place where it began.
     fn take_item(&mut self, item: &ThreadItem) {
+        if self.dropped.remove(item.id()) {
+            return;
+        }
         let mut part =
             Part { item: Some(item.id().clone()), entries: items::of_item(item), files: Vec::new() };
         if let ThreadItemBody::UserMessage(message) = &item.body {

@@ -30,14 +30,22 @@ pub(crate) enum HistorySource {
 
 pub(crate) struct StoredHistory {
     pub(crate) store: Arc<dyn RolloutStore>,
-    /// The conversation of the last turn.
-    pub(crate) cached: Arc<Slot>,
+    /// The conversation of the last turn; none for a part of the history.
+    pub(crate) cached: Option<Arc<Slot>>,
     pub(crate) thread: ThreadId,
+    /// The record before the first that counts; `None` for all that a model reads.
+    pub(crate) from: Option<EventSeq>,
     pub(crate) taken_back: Vec<TakenBack>,
     /// The last record.
     pub(crate) last: EventSeq,
     /// Fires when the last record is on disk; dropped if the write fails.
     pub(crate) written: oneshot::Receiver<()>,
+}
+
+impl std::fmt::Debug for HistorySource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HistorySource")
+    }
 }
 
 impl HistorySource {
@@ -61,7 +69,7 @@ impl HistorySource {
 
     /// Caches the conversation for the thread's next turn.
     pub(crate) fn keep(self, conversation: Conversation, to: &Recipient) {
-        if let Self::Rollout(StoredHistory { cached, taken_back, last, .. }) = self {
+        if let Self::Rollout(StoredHistory { cached: Some(cached), taken_back, last, .. }) = self {
             cached.put(Cached { to: to.clone(), taken_back, seq: last, conversation });
         }
     }
@@ -80,7 +88,8 @@ impl StoredHistory {
         if (&mut self.written).await.is_err() {
             return Ok(None);
         }
-        let cached = self.cached.take().filter(|cached| self.continues(cached, to));
+        let cached =
+            self.cached.as_ref().and_then(|cached| cached.take()).filter(|cached| self.continues(cached, to));
         let (mut conversation, mut read) = match cached {
             Some(cached) => (cached.conversation, cached.seq),
             None => (Conversation::default(), self.begin().await?),
@@ -102,6 +111,9 @@ impl StoredHistory {
     /// The number before the first record that matters: the turn with the last answer before the last summary. A
     /// compaction keeps no more than that answer and the messages after it.
     async fn begin(&self) -> Result<EventSeq, ReadError> {
+        if let Some(from) = self.from {
+            return Ok(from);
+        }
         let mut before = Some(self.last.next());
         let (mut compacted, mut answered) = (false, false);
         loop {

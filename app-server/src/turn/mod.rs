@@ -18,7 +18,7 @@ use skein_provider::{
     Entry, ModelSettings, Prompt, Provider, ProviderError, Thoughts, TokenUsage, ToolChoice, ToolResult,
 };
 use skein_store::rollout::record::{AnswerPart, FileRead, KeptMessages, ModelAnswer};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +33,7 @@ pub(crate) mod context;
 mod conversation;
 pub(crate) mod conversation_cache;
 mod files;
+mod go_on;
 mod helper_notes;
 mod history;
 mod image;
@@ -49,10 +50,11 @@ mod tools;
 
 pub(crate) use context::TurnContext;
 pub(crate) use conversation::Recipient;
+pub(crate) use go_on::LeftOver;
 pub(crate) use history::{HistorySource, StoredHistory};
 
 use answer::{AnswerInProgress, Unanswered};
-use asking::Asking;
+use asking::{Asking, GoesOn};
 use offer::Offer;
 use own_tools::OwnTools;
 use planning::Planning;
@@ -61,6 +63,8 @@ use surroundings::Surroundings;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum TurnTask {
     Answer(Vec<UserInput>),
+    /// Go on with the turn of an earlier load.
+    GoOn(LeftOver),
     /// Replace the conversation by a summary.
     Compact,
 }
@@ -94,6 +98,8 @@ pub(crate) struct Job {
     pub(crate) needs_helpers: bool,
     /// Tools that no helper has.
     pub(crate) own_tools: OwnTools,
+    /// Lets a few of the turns that a start goes on with work at once.
+    pub(crate) turnstile: Option<Arc<Semaphore>>,
     pub(crate) cancel: CancellationToken,
     pub(crate) clock: Clock,
     pub(crate) tasks: Tasks,
@@ -150,7 +156,7 @@ pub(crate) enum Report {
         message: String,
     },
     ItemCompleted(ThreadItem),
-    /// An answer that calls tools. Its items have begun.
+    /// A whole answer. The items of its calls have begun.
     Answered(Box<ModelAnswer>),
     Usage(TokenUsage),
     /// A question of the model to the user.
@@ -162,6 +168,16 @@ pub(crate) enum Report {
     },
     /// A call waits for a permission, for the user's answers or for the client's result.
     Ask(Box<Asking>),
+    /// Asks for the decision about a call of an earlier load.
+    AskAgain {
+        item: ItemId,
+        /// Dropped if no answer will come.
+        answer: oneshot::Sender<GoesOn>,
+    },
+    /// The turn may work beside the others that a start goes on with.
+    MayWork(OwnedSemaphorePermit),
+    /// The conversation up to now.
+    WantsHistory(oneshot::Sender<HistorySource>),
     Surroundings(Arc<Surroundings>),
     /// The turn needs tools. The owner starts the helpers if they are not running.
     WantsHelpers(oneshot::Sender<Arc<HelperSet>>),
@@ -278,12 +294,24 @@ struct TurnRun {
 
 impl TurnRun {
     async fn carry_out(&mut self) -> Result<(), Stop> {
+        if let Some(turnstile) = self.job.turnstile.take() {
+            // Nobody closes the turnstile.
+            if let Ok(permit) = self.unless_interrupted(turnstile.acquire_owned()).await? {
+                self.report(Report::MayWork(permit)).await;
+            }
+        }
+        let words = match self.job.task.clone() {
+            TurnTask::GoOn(left) if left.is_done => return Ok(()),
+            TurnTask::GoOn(left) => self.end_left_over(left).await?,
+            TurnTask::Answer(_) | TurnTask::Compact => Vec::new(),
+        };
         if self.job.needs_helpers {
             self.require_helpers().await?;
         }
         let mut prompt = self.prompt().await?;
+        prompt.history.extend(words.into_iter().map(Entry::Result));
         match self.job.task {
-            TurnTask::Answer(_) => self.rounds(&mut prompt).await,
+            TurnTask::Answer(_) | TurnTask::GoOn(_) => self.rounds(&mut prompt).await,
             TurnTask::Compact => self.compact(&mut prompt, KeptMessages::Results).await,
         }
     }
@@ -292,7 +320,7 @@ impl TurnRun {
         let history = self.conversation().await?;
         self.look_around().await?;
         match self.job.task {
-            TurnTask::Answer(_) => self.offer_tools().await?,
+            TurnTask::Answer(_) | TurnTask::GoOn(_) => self.offer_tools().await?,
             TurnTask::Compact if compact::is_worth_it(&history, KeptMessages::Results) => {
                 self.show_tools().await?
             }
@@ -313,7 +341,7 @@ impl TurnRun {
         let mut source = std::mem::replace(&mut self.job.history, HistorySource::InputOnly);
         let input: &[UserInput] = match &self.job.task {
             TurnTask::Answer(input) => input,
-            TurnTask::Compact => &[],
+            TurnTask::GoOn(_) | TurnTask::Compact => &[],
         };
         let read = self.unless_interrupted(source.read(&self.job.recipient, input)).await?;
         let cannot = |error| Stop::failed(format!("what was said before cannot be read: {error}"));
@@ -355,7 +383,7 @@ impl TurnRun {
             let mut results = answer.answered;
             if !answer.calls.is_empty() {
                 results.extend(self.call_tools(answer.calls, answer.recorded).await?);
-            } else if answer.recorded.iter().any(|part| matches!(part, AnswerPart::Raw { .. })) {
+            } else {
                 // Thoughts of an answer without calls end with the turn.
                 answer.recorded.retain(|part| !matches!(part, AnswerPart::Thought { .. }));
                 self.record_answer(answer.recorded, &[]).await;

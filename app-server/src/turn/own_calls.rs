@@ -86,7 +86,7 @@ impl TurnRun {
         answered
     }
 
-    async fn end_own_call(
+    pub(super) async fn end_own_call(
         &self,
         mut item: ThreadItem,
         response: DynamicToolCallResponse,
@@ -109,7 +109,7 @@ impl TurnRun {
 }
 
 /// Stands in for the client's response.
-fn text_response(text: String, success: bool) -> DynamicToolCallResponse {
+pub(super) fn text_response(text: String, success: bool) -> DynamicToolCallResponse {
     DynamicToolCallResponse {
         content_items: vec![DynamicToolCallOutputContentItem::InputText { text }],
         success,

@@ -1,6 +1,6 @@
 //! Tools that no helper has: the client's tools, and the tool by which a model asks the user. Pure.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -246,6 +246,14 @@ impl WishedQuestion {
 #[must_use]
 pub(super) fn answers(response: &ToolRequestUserInputResponse) -> String {
     json!({ "answers": response.answers }).to_string()
+}
+
+/// The user's words, a line for each answer.
+pub(crate) fn words(response: &ToolRequestUserInputResponse) -> String {
+    let by_question: BTreeMap<_, _> = response.answers.iter().collect();
+    let texts: Vec<&str> =
+        by_question.values().flat_map(|answer| answer.answers.iter().map(String::as_str)).collect();
+    texts.join("\n")
 }
 
 #[cfg(test)]

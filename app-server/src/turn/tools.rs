@@ -14,7 +14,7 @@ use skein_provider::{Content, Entry, ToolCall, ToolResult};
 use skein_store::rollout::record::{AnswerPart, ModelAnswer};
 use tokio::sync::{mpsc, oneshot};
 
-use super::asking::{About, Asking, Permission, WantedCall};
+use super::asking::{About, Allowed, Asking, Permission, WantedCall};
 use super::conversation::Recipient;
 use super::helper_notes;
 use super::offer::{CallTarget, HelperTarget, LeftOut, Offer, Whose};
@@ -28,7 +28,7 @@ pub(super) struct Begun {
     target: CallTarget,
 }
 
-enum NotMade {
+pub(super) enum NotMade {
     Helper(HelperError),
     /// The rules, or the user, refused the call.
     Refused(String),
@@ -155,7 +155,9 @@ impl TurnRun {
             Err(not_made) => return not_made,
         };
         let (content, failed) = match (target, helpers) {
-            (CallTarget::Helper(target), Some(helpers)) => self.call_helper(helpers, item, target).await,
+            (CallTarget::Helper(target), Some(helpers)) => {
+                self.call_helper(helpers, item, target, None).await
+            }
             // Unreachable: the caller starts the helpers if any call needs one.
             (CallTarget::Helper(_), None) => (Vec::new(), true),
             (CallTarget::Client(tool, arguments), _) => self.call_client(item, tool, arguments).await,
@@ -165,31 +167,38 @@ impl TurnRun {
     }
 
     /// Calls a helper's tool if the rules allow it, and reports the end in any case. Returns the content for the model,
-    /// and whether the call failed.
-    async fn call_helper(
+    /// and whether the call failed. `earlier` is what an earlier load has decided about the call.
+    pub(super) async fn call_helper(
         &self,
         helpers: &Arc<HelperSet>,
         mut item: ThreadItem,
         target: HelperTarget,
+        earlier: Option<Allowed>,
     ) -> (Vec<Content>, bool) {
-        let made = self.call_as_allowed(helpers, item.id(), &target).await;
+        let (outcome, duration_ms) = match self.call_as_allowed(helpers, item.id(), &target, earlier).await {
+            Ok(made) => made,
+            Err(not_made) => {
+                let read = (result::of_text(&not_made.text()), true);
+                self.end_without_call(item, not_made).await;
+                return read;
+            }
+        };
         let mut read = (Vec::new(), true);
         if let ThreadItemBody::McpToolCall(body) = &mut item.body {
-            match made {
-                Ok((outcome, duration_ms)) => {
-                    complete(body, outcome, duration_ms);
-                    read = result::of_call(body);
-                }
-                Err(not_made) => {
-                    let message = not_made.text();
-                    read = (result::of_text(&message), true);
-                    body.status = McpToolCallStatus::Failed;
-                    body.error = Some(McpToolCallError { message });
-                }
-            }
+            complete(body, outcome, duration_ms);
+            read = result::of_call(body);
         }
         self.complete(item).await;
         read
+    }
+
+    /// Reports the end of a call that was not made.
+    pub(super) async fn end_without_call(&self, mut item: ThreadItem, why: NotMade) {
+        if let ThreadItemBody::McpToolCall(body) = &mut item.body {
+            body.status = McpToolCallStatus::Failed;
+            body.error = Some(McpToolCallError { message: why.text() });
+        }
+        self.complete(item).await;
     }
 
     /// Calls the tool that was judged. If the tool has changed since, judges the call again.
@@ -198,11 +207,12 @@ impl TurnRun {
         helpers: &Arc<HelperSet>,
         item: &ItemId,
         target: &HelperTarget,
+        mut earlier: Option<Allowed>,
     ) -> Result<(Called, i64), NotMade> {
         let mut rounds = policy::CALL_JUDGED;
         loop {
             rounds -= 1;
-            let judged = self.permission(helpers, item, target).await?;
+            let judged = self.permission(helpers, (item, target), earlier.take()).await?;
             match self.call_tool(helpers, item, target.clone(), judged).await {
                 (Err(HelperError::ToolChanged { .. }), _) if rounds > 0 => {}
                 made => return Ok(made),
@@ -215,14 +225,14 @@ impl TurnRun {
     async fn permission(
         &self,
         helpers: &Arc<HelperSet>,
-        item: &ItemId,
-        target: &HelperTarget,
+        (item, target): (&ItemId, &HelperTarget),
+        mut earlier: Option<Allowed>,
     ) -> Result<DescribedTool, NotMade> {
         let HelperTarget { server, tool, .. } = target;
         loop {
             let described = helpers.describe(server, tool, &self.job.cancel).await;
             let described = described.map_err(NotMade::Helper)?;
-            let not_made = match self.judgement(item, target, &described).await {
+            let not_made = match self.judgement((item, target), &described, earlier.take()).await {
                 Some(Permission::Granted) => return Ok(described),
                 Some(Permission::JudgedAnew) => continue,
                 Some(Permission::Refused(why)) => return Err(NotMade::Refused(why)),
@@ -237,13 +247,13 @@ impl TurnRun {
     /// Asks the owner for a permission. `None` if the turn or the thread ends.
     async fn judgement(
         &self,
-        item: &ItemId,
-        target: &HelperTarget,
+        (item, target): (&ItemId, &HelperTarget),
         described: &DescribedTool,
+        earlier: Option<Allowed>,
     ) -> Option<Permission> {
         let HelperTarget { server, tool, arguments } = target.clone();
         let (answer, answered) = oneshot::channel();
-        let wanted = WantedCall { server, tool, arguments, described: described.clone() };
+        let wanted = WantedCall { server, tool, arguments, described: described.clone(), earlier };
         let about = About::Permission(Box::new(wanted), answer);
         self.report(Report::Ask(Box::new(Asking { item: item.clone(), about }))).await;
         self.unless_interrupted(answered).await.ok()?.ok()
@@ -298,7 +308,7 @@ impl TurnRun {
         tools.map_err(|error| Stop::failed(error.to_string()))
     }
 
-    async fn helpers(&self) -> Result<Arc<HelperSet>, Stop> {
+    pub(super) async fn helpers(&self) -> Result<Arc<HelperSet>, Stop> {
         let (wanted, given) = oneshot::channel();
         self.report(Report::WantsHelpers(wanted)).await;
         // A thread that is being unloaded gets no helpers.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use skein_integration_tests::home::{Helper, Home, PATIENCE};
 use skein_protocol::approval::McpServerElicitationAction as Action;
-use skein_protocol::item::{McpToolCallStatus, ThreadItemBody};
+use skein_protocol::item::McpToolCallStatus;
 use skein_protocol::turn::TurnStatus;
 
 use super::{DESTROY, decide, seen, waits};
@@ -44,7 +44,7 @@ async fn an_interrupt_ends_the_question() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_unmade_decision_is_given_up_after_its_grace() -> Result<()> {
+async fn an_unmade_decision_waits_without_a_process_and_is_made_later() -> Result<()> {
     let (home, mut control) = Home::setup()
         .helper(Helper::named("helper")?)
         .set("orphans.pending_grace", "300ms")
@@ -52,39 +52,44 @@ async fn an_unmade_decision_is_given_up_after_its_grace() -> Result<()> {
         .await?;
     let mut client = home.client().await?;
     let thread = client.start_thread_with("words").await?;
-    client.start_turn(thread, DESTROY).await?;
-    client.helper_question().await?;
+    let turn = client.start_turn(thread, DESTROY).await?;
+    let (id, _) = client.helper_question().await?;
     drop(client);
     control.thread_closed(thread).await?;
     home.until_drained(PATIENCE).await?;
-    let turns = control.read_thread(thread).await?.turns;
-    assert_eq!(turns.last().map(|turn| turn.status), Some(TurnStatus::Interrupted));
+    let read = control.read_thread(thread).await?;
+    assert_eq!(read.status, waits());
+    assert_eq!(read.turns.last().map(|turn| turn.status), Some(TurnStatus::InProgress));
+    let mut back = home.client().await?;
+    back.resume(thread).await?;
+    let (again, _) = back.helper_question().await?;
+    assert_eq!(again, id, "the same question");
+    decide(&mut back, &again, Action::Accept).await?;
+    back.turn_end(&turn).await?;
+    assert_eq!(back.reply_text(&turn)?.as_deref(), Some("done 1"));
     home.finish().await
 }
 
 #[tokio::test]
-async fn a_call_that_waits_at_a_kill_of_the_server_is_never_made() -> Result<()> {
-    let (mut home, mut clients, thread, _) = Home::with_turn(1, DESTROY).await?;
-    let (old, _) = clients[0].helper_question().await?;
-    home.restart_after_kill().await?;
-    let mut client = home.client().await?;
-    let resumed = client.resume(thread).await?.thread;
-    let turn = resumed.turns.last().expect("the turn");
-    assert_eq!(turn.status, TurnStatus::Interrupted);
-    let call = turn.items.iter().find_map(|item| {
-        let ThreadItemBody::McpToolCall(call) = &item.body else { return None };
-        Some(call.status)
-    });
-    assert_eq!(call, Some(McpToolCallStatus::Failed));
-    let turn = client.start_turn(thread, DESTROY).await?;
-    let (new, _) = client.helper_question().await?;
-    // The question from before the kill.
-    decide(&mut client, &old, Action::Accept).await?;
-    client.quiesce().await?;
-    assert_eq!(seen(&mut client, thread).await?, "seen 0");
-    decide(&mut client, &new, Action::Accept).await?;
-    client.turn_end(&turn).await?;
-    assert_eq!(client.reply_text(&turn)?.as_deref(), Some("done 1"));
-    drop(clients);
-    home.finish().await
+async fn a_call_that_waits_at_a_kill_of_the_server_is_made_once_after_the_answer() -> Result<()> {
+    for (action, reply) in [(Action::Accept, "done 1"), (Action::Decline, "the user declined")] {
+        let (mut home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
+        let (id, before) = clients[0].helper_question().await?;
+        home.restart_after_kill().await?;
+        let mut client = home.client().await?;
+        let resumed = client.resume(thread).await?.thread;
+        assert_eq!(resumed.status, waits());
+        let shown = resumed.turns.last().expect("the turn");
+        assert_eq!((&shown.id, shown.status), (&turn, TurnStatus::InProgress));
+        let (again, params) = client.helper_question().await?;
+        assert_eq!((&again, serde_json::to_value(&params)?), (&id, serde_json::to_value(&before)?));
+        decide(&mut client, &again, action).await?;
+        client.turn_end(&turn).await?;
+        let text = client.reply_text(&turn)?.unwrap_or_default();
+        assert!(text.contains(reply), "{action:?}: {text}");
+        assert_eq!(seen(&mut client, thread).await?, if reply == "done 1" { "seen 1" } else { "seen 0" });
+        drop(clients);
+        home.finish().await?;
+    }
+    Ok(())
 }

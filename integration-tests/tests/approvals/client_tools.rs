@@ -168,20 +168,26 @@ async fn a_call_waits_for_its_client_and_is_sent_again_after_a_reconnect() -> Re
 }
 
 #[tokio::test]
-async fn a_call_whose_client_never_comes_back_ends_with_its_turn() -> Result<()> {
-    let (home, mut control) = Home::setup().set("orphans.pending_grace", "300ms").start_with_client().await?;
+async fn a_call_whose_client_leaves_waits_on_disk_also_over_a_kill() -> Result<()> {
+    let (mut home, mut control) =
+        Home::setup().set("orphans.pending_grace", "300ms").start_with_client().await?;
     let mut client = home.client().await?;
     let thread = start(&mut client).await?;
-    client.start_turn(thread, "/call lookup").await?;
-    called(&mut client).await?;
+    let turn = client.start_turn(thread, "/call lookup").await?;
+    let (id, _) = called(&mut client).await?;
     drop(client);
     control.thread_closed(thread).await?;
     home.until_drained(PATIENCE).await?;
-    let turns = control.read_thread(thread).await?.turns;
-    let last = turns.last().context("a turn")?;
-    assert_eq!(last.status, TurnStatus::Interrupted);
-    let is_failed = |body: &ThreadItemBody| matches!(body, ThreadItemBody::DynamicToolCall(call) if call.status == DynamicToolCallStatus::Failed);
-    assert!(last.items.iter().any(|item| is_failed(&item.body)), "{last:?}");
+    home.restart_after_kill().await?;
+    let mut back = home.client().await?;
+    let read = back.read_thread(thread).await?;
+    assert_eq!(read.turns.last().context("a turn")?.status, TurnStatus::InProgress);
+    back.resume(thread).await?;
+    let (again, _) = called(&mut back).await?;
+    assert_eq!(again, id);
+    answer(&mut back, &again, &response("back", true)).await?;
+    back.turn_end(&turn).await?;
+    assert_eq!(back.reply_text(&turn)?.as_deref(), Some("back"));
     home.finish().await
 }
 

@@ -267,12 +267,21 @@ async fn a_question_outside_a_turn_is_declined_without_clients() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_kill_ends_the_question_and_late_answers_have_no_effect() -> Result<()> {
-    let (mut home, mut client, thread, _) = asking().await?;
+async fn a_kill_ends_the_question_and_the_user_decides_whether_the_call_is_made_again() -> Result<()> {
+    let (mut home, mut client, thread, asks) = asking().await?;
     let (old, _) = client.helper_question().await?;
     home.restart_after_kill().await?;
     let mut client = home.client().await?;
     client.resume(thread).await?;
+    let (doubt, params) = client.helper_question().await?;
+    let meta = serde_json::to_value(&params)?["_meta"]["skein"].clone();
+    assert_eq!((&meta["mayHaveRun"], &meta["attempt"]), (&json!(true), &json!(1)));
+    client.answer_request::<Question>(&doubt, &accept()).await?;
+    let (again, _) = client.helper_question().await?;
+    assert!(old != again && again != doubt, "the helper asks anew");
+    client.answer_request::<Question>(&again, &accept()).await?;
+    client.turn_end(&asks).await?;
+    assert_eq!(outcome(&client, &asks)?["action"], "accept");
     let turn = client.start_turn(thread, &format!("/tool helper ask {}", form())).await?;
     let (new, _) = client.helper_question().await?;
     assert_ne!(old, new);

@@ -1,4 +1,4 @@
-//! A question outlives neither its grace nor its server.
+//! A question outlives its grace and its server.
 
 use anyhow::Result;
 use skein_integration_tests::home::Home;
@@ -9,16 +9,23 @@ use skein_protocol::turn::TurnStatus;
 use super::answer_next;
 
 #[tokio::test]
-async fn a_question_without_clients_is_given_up_after_its_grace() -> Result<()> {
-    let (home, mut control) = Home::setup().set("orphans.pending_grace", "300ms").start_with_client().await?;
+async fn a_question_without_clients_waits_on_disk_after_its_grace_and_over_a_stop() -> Result<()> {
+    let (mut home, mut control) =
+        Home::setup().set("orphans.pending_grace", "300ms").start_with_client().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread_with("words").await?;
-    client.start_turn(thread, "/ask Anybody?").await?;
-    client.next_request::<Question>().await?;
+    let turn = client.start_turn(thread, "/ask Anybody?").await?;
+    let (id, _) = client.next_request::<Question>().await?;
     drop(client);
     control.thread_closed(thread).await?;
-    let turns = control.read_thread(thread).await?.turns;
-    assert_eq!(turns.last().map(|turn| turn.status), Some(TurnStatus::Interrupted));
+    home.restart().await?;
+    let mut client = home.client().await?;
+    let read = client.read_thread(thread).await?;
+    assert_eq!(read.turns.last().map(|turn| turn.status), Some(TurnStatus::InProgress));
+    client.resume(thread).await?;
+    assert_eq!(answer_next(&mut client, "somebody").await?, id);
+    client.turn_end(&turn).await?;
+    assert_eq!(client.reply_text(&turn)?.as_deref(), Some("somebody"));
     home.finish().await
 }
 

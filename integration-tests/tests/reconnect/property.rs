@@ -214,7 +214,7 @@ impl Stage {
         }
         let begun = match round.kill {
             Some(after) => {
-                self.die(after, &turn).await?;
+                self.die(after, &turn, round.text.starts_with("/ask")).await?;
                 Vec::new()
             }
             None => {
@@ -235,7 +235,7 @@ impl Stage {
     }
 
     /// All windows receive some messages, then the server is killed, and all come back.
-    async fn die(&mut self, after: u64, turn: &TurnId) -> Result<()> {
+    async fn die(&mut self, after: u64, turn: &TurnId, asks: bool) -> Result<()> {
         let there = self.windows.iter_mut().filter(|window| window.is_connected());
         try_join_all(there.map(|window| window.receive_some(after, |view| stops(view, turn)))).await?;
         self.home.kill().await?;
@@ -244,6 +244,10 @@ impl Stage {
         for window in &mut self.windows {
             window.leave(Leave::Drop).await?;
             window.come_back(self.home.address()).await?;
+        }
+        if asks {
+            // A question that was put before the kill is open again.
+            play(&mut self.windows[WITNESS], &Part::Answer, turn).await?;
         }
         Ok(())
     }

@@ -137,6 +137,13 @@ async fn ends_with_its_server(streams: &mut Streams, turn: &TurnId) -> Result<()
     Ok(())
 }
 
+/// Checks that the turn goes on to its end.
+async fn completes(streams: &mut Streams, turn: &TurnId) -> Result<()> {
+    let ended = streams.next::<TurnCompleted>(|ended| ended.turn.id == *turn).await?.turn;
+    ensure!(ended.status == TurnStatus::Completed, "{ended:?}");
+    Ok(())
+}
+
 /// One life: A serves, B and C are bridges, B is busy, A ends.
 async fn change_of_servers(signal: Signal, busy: Busy, with_numbers: bool) -> Result<Duration> {
     let home = unserved().await?;
@@ -152,11 +159,23 @@ async fn change_of_servers(signal: Signal, busy: Busy, with_numbers: bool) -> Re
     let family = Family::of(first, home.tag());
     let since = Instant::now();
     a.signal(signal)?;
-    if let Some((turn, question)) = turn {
-        if let Some(question) = question {
-            b.next::<ServerRequestResolved>(|settled| json!(settled.request_id) == question).await?;
+    match (turn, busy) {
+        (Some((turn, None)), _) => ends_with_its_server(&mut b, &turn).await?,
+        (Some((turn, Some(question))), Busy::Question) => {
+            // The client has the question still.
+            let blue = json!({"answers": {"q1": {"answers": ["blue"]}}});
+            b.say(&json!({"id": question, "result": blue})).await?;
+            completes(&mut b, &turn).await?;
         }
-        ends_with_its_server(&mut b, &turn).await?;
+        (Some((turn, Some(question))), _) => {
+            // The helper's question ends with the helper, and its call is in doubt.
+            b.next::<ServerRequestResolved>(|settled| json!(settled.request_id) == question).await?;
+            let doubt = b.question().await?;
+            ensure!(doubt["params"]["_meta"]["skein"]["mayHaveRun"] == true, "{doubt}");
+            b.say(&json!({"id": doubt["id"], "result": {"action": "decline"}})).await?;
+            completes(&mut b, &turn).await?;
+        }
+        (None, _) => {}
     }
     b.call::<ThreadRead>(ThreadReadParams { include_turns: false, thread_id: thread }).await?;
     let pause = since.elapsed();

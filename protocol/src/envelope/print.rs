@@ -27,9 +27,9 @@ struct ErrorFrame<'a> {
 }
 
 #[derive(Serialize)]
-struct RequestFrame<'a, T> {
+struct RequestFrame<'a, T: ?Sized> {
     id: &'a RequestId,
-    method: &'static str,
+    method: &'a str,
     params: &'a T,
 }
 
@@ -92,6 +92,11 @@ pub fn announcement(
 /// A request of the server.
 pub fn server_request<R: ServerRequest>(id: &RequestId, params: &R::Params) -> String {
     print(Some(id), &RequestFrame { id, method: R::INFO.wire, params })
+}
+
+/// A request of the server with printed params.
+pub fn printed_server_request(id: &RequestId, method: &str, params: &RawValue) -> String {
+    print(Some(id), &RequestFrame { id, method, params })
 }
 
 /// A request of a client.

@@ -51,9 +51,10 @@ pub use ready::MissingKey;
 pub use shared::SharedConfig;
 pub use shown::{Layer, LayerSource};
 pub use skein_helpers::HelperSpec;
+pub use skein_store::history::RestartTurns;
 pub use tables::{
     Auth, Browser, Durability, Heartbeat, HelperRules, Limits, LocalPrograms, OrphanPolicy, QueueOrphans,
-    RunningOrphans, Search, ShutdownTimes, Trash, UnloadPolicy,
+    RestartPolicy, RunningOrphans, Search, ShutdownTimes, Trash, UnloadPolicy,
 };
 pub use thread::{Overrides, ThreadConfig, helpers_from_thread_config};
 
@@ -121,6 +122,8 @@ pub struct ServerConfig {
     pub unload: UnloadPolicy,
     /// The end of an active thread without subscribers.
     pub orphans: OrphanPolicy,
+    /// The turns that an earlier server has left open.
+    pub restart: RestartPolicy,
     /// When a rollout is synced to the disk.
     pub durability: Durability,
     /// The trash.
@@ -213,6 +216,7 @@ impl Default for ServerConfig {
             helper_rules: HelperRules::default(),
             unload: UnloadPolicy::default(),
             orphans: OrphanPolicy::default(),
+            restart: RestartPolicy::default(),
             durability: Durability::Turn,
             trash: Trash::default(),
             search: Search::default(),

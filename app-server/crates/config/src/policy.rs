@@ -21,6 +21,8 @@ pub(crate) const UNLOAD_GRACE: Duration = Duration::ZERO;
 pub(crate) const UNMATERIALISED_GRACE: Duration = Duration::from_mins(1);
 /// How long a question stays open without a subscriber. Origin: guess; a lunch break.
 pub(crate) const PENDING_GRACE: Duration = Duration::from_mins(30);
+/// How many of the turns that a start goes on with work at once. Origin: guess; a laptop with a few helpers each.
+pub(crate) const RESTARTS_AT_ONCE: usize = 4;
 /// The largest message of a client, in bytes. Origin: fits an image.
 pub(crate) const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 /// The largest answer, in bytes. Origin: as large as a client's message.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use skein_helpers::Containment;
+use skein_store::history::RestartTurns;
 
 use super::kinds::{Above, Count, FileForm, Memory, Time, folders, origins, time_or_default, whole};
 use crate::access::{OriginPattern, WebOrigin};
@@ -164,6 +165,23 @@ impl Default for OrphanPolicy {
     fn default() -> Self {
         let (running, queue) = (RunningOrphans::Continue, QueueOrphans::Run);
         Self { running, running_limit: None, pending_grace: policy::PENDING_GRACE, queue }
+    }
+}
+
+/// The turns that an earlier server has left open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RestartPolicy {
+    /// The turns that a load goes on with. It interrupts the others.
+    pub turns: RestartTurns,
+    /// How many of them work at once after a start. Clients that resume a thread do not wait.
+    #[serde(deserialize_with = "whole::<1, MOST_QUEUED, _, _>")]
+    pub at_once: usize,
+}
+
+impl Default for RestartPolicy {
+    fn default() -> Self {
+        Self { turns: RestartTurns::Asked, at_once: policy::RESTARTS_AT_ONCE }
     }
 }
 

@@ -22,6 +22,12 @@ pub(crate) const LISTING_LOOKS: usize = 8;
 pub(crate) const PREVIEW_CHARS: usize = 1_000;
 /// User messages of a thread whose client ids are remembered. Origin: design.
 pub(crate) const REMEMBERED_MESSAGES: usize = 64;
+/// The ids of questions that a server may give out. Origin: a model that asks ten times a second needs a day for them; the
+/// clock passes them in 17 minutes.
+pub(crate) const QUESTION_IDS: i64 = 1_000_000;
+/// How often loads go on with a turn that does nothing between them, before the turn fails. Origin: guess; a turn that
+/// ends the server does so each time.
+pub(crate) const RESUMED_IN_VAIN: u32 = 3;
 /// Deleted messages of a queue that are remembered, so that a client that names one learns who deleted it. Origin:
 /// guess; only the last ones are still on a screen.
 pub(crate) const REMEMBERED_DELETIONS: usize = 16;

@@ -9,11 +9,11 @@ use super::super::out::one_line;
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::cli) struct UserQuestion {
     id: RequestId,
-    kind: QuestionKind,
+    kind: DialogKind,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum QuestionKind {
+enum DialogKind {
     /// May the model call this tool?
     Call { message: String, arguments: Value, lasting: bool },
     /// A form of a helper.
@@ -74,12 +74,12 @@ impl UserQuestion {
         let meta = &params["_meta"];
         let kind = if meta.get("codex_approval_kind").is_some() {
             let arguments = meta["tool_params"].clone();
-            QuestionKind::Call { message, arguments, lasting: !meta["persist"].is_null() }
+            DialogKind::Call { message, arguments, lasting: !meta["persist"].is_null() }
         } else if let Some(url) = params["url"].as_str() {
-            QuestionKind::Visit { message, url: url.to_owned() }
+            DialogKind::Visit { message, url: url.to_owned() }
         } else {
             let server = params["serverName"].as_str().unwrap_or_default();
-            QuestionKind::Form {
+            DialogKind::Form {
                 message: format!("{server}: {message}"),
                 fields: fields(&params["requestedSchema"]),
             }
@@ -101,27 +101,25 @@ impl UserQuestion {
             Some(FormField { name, title, kind, required: true })
         };
         let fields = params["questions"].as_array()?.iter().filter_map(field).collect();
-        Some(Self { id: id.clone(), kind: QuestionKind::Model { fields } })
+        Some(Self { id: id.clone(), kind: DialogKind::Model { fields } })
     }
 
     /// The answer of `--approve all`: calls are made, and nobody fills in forms.
     pub(super) fn approved(self) -> DialogReply {
         match &self.kind {
-            QuestionKind::Call { .. } => accept(self.id, json!({})),
-            QuestionKind::Form { fields, .. } if fields.iter().all(|field| !field.required) => {
+            DialogKind::Call { .. } => accept(self.id, json!({})),
+            DialogKind::Form { fields, .. } if fields.iter().all(|field| !field.required) => {
                 accept(self.id, json!({}))
             }
-            QuestionKind::Form { .. } | QuestionKind::Visit { .. } | QuestionKind::Model { .. } => {
-                self.refused()
-            }
+            DialogKind::Form { .. } | DialogKind::Visit { .. } | DialogKind::Model { .. } => self.refused(),
         }
     }
 
     /// The answer of `--approve never`.
     pub(super) fn refused(self) -> DialogReply {
         match self.kind {
-            QuestionKind::Model { .. } => DialogReply::Refusal(self.id, "the user answers no questions"),
-            QuestionKind::Call { .. } | QuestionKind::Form { .. } | QuestionKind::Visit { .. } => {
+            DialogKind::Model { .. } => DialogReply::Refusal(self.id, "the user answers no questions"),
+            DialogKind::Call { .. } | DialogKind::Form { .. } | DialogKind::Visit { .. } => {
                 action(self.id, "decline")
             }
         }
@@ -130,8 +128,8 @@ impl UserQuestion {
     /// The answer where nobody can be asked.
     pub(super) fn cancelled(self) -> DialogReply {
         match self.kind {
-            QuestionKind::Model { .. } => DialogReply::Refusal(self.id, "nobody is there to answer"),
-            QuestionKind::Call { .. } | QuestionKind::Form { .. } | QuestionKind::Visit { .. } => {
+            DialogKind::Model { .. } => DialogReply::Refusal(self.id, "nobody is there to answer"),
+            DialogKind::Call { .. } | DialogKind::Form { .. } | DialogKind::Visit { .. } => {
                 action(self.id, "cancel")
             }
         }
@@ -259,7 +257,7 @@ impl Dialog {
     /// The lines before the user's line.
     pub(super) fn prompt(&self) -> String {
         match &self.question.kind {
-            QuestionKind::Call { message, arguments, lasting } => {
+            DialogKind::Call { message, arguments, lasting } => {
                 let arguments = if arguments.is_null() { String::new() } else { format!("\n  {arguments}") };
                 let session = if *lasting { ", s for this session" } else { "" };
                 format!(
@@ -268,17 +266,17 @@ impl Dialog {
                     one_line_each(&arguments)
                 )
             }
-            QuestionKind::Visit { message, url } => {
+            DialogKind::Visit { message, url } => {
                 format!("{}\n  {}\n[y done, n no, c stop the turn] ", one_line(message), one_line(url))
             }
-            QuestionKind::Form { message, fields } => {
+            DialogKind::Form { message, fields } => {
                 let head = if self.at == 0 { format!("{}\n", one_line(message)) } else { String::new() };
                 match fields.get(self.at) {
                     Some(field) => format!("{head}{}", field.prompt()),
                     None => format!("{head}[y send, n no, c stop the turn] "),
                 }
             }
-            QuestionKind::Model { fields } => fields.get(self.at).map(FormField::prompt).unwrap_or_default(),
+            DialogKind::Model { fields } => fields.get(self.at).map(FormField::prompt).unwrap_or_default(),
         }
     }
 
@@ -286,19 +284,19 @@ impl Dialog {
     pub(super) fn take(&mut self, line: &str) -> DialogStep {
         let line = line.trim();
         match &self.question.kind {
-            QuestionKind::Call { lasting, .. } => {
+            DialogKind::Call { lasting, .. } => {
                 let lasting = *lasting;
                 self.decide(line, lasting)
             }
-            QuestionKind::Visit { .. } => self.decide(line, false),
-            QuestionKind::Form { fields, .. } => match fields.get(self.at).cloned() {
+            DialogKind::Visit { .. } => self.decide(line, false),
+            DialogKind::Form { fields, .. } => match fields.get(self.at).cloned() {
                 Some(field) => {
                     self.fill(&field, line);
                     DialogStep::Again
                 }
                 None => self.decide(line, false),
             },
-            QuestionKind::Model { fields } => {
+            DialogKind::Model { fields } => {
                 let count = fields.len();
                 if let Some(field) = fields.get(self.at).cloned() {
                     self.fill(&field, line);

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use skein_base::tasks::TaskGroup;
+use skein_config::access::Digest;
 use skein_helpers::{ApprovalMode, Transport};
 use skein_protocol::approval::{
     DynamicToolCallParams, DynamicToolCallResponse, McpServerElicitationRequestParams,
@@ -13,19 +14,20 @@ use skein_protocol::event::ConfigWarningNotification;
 use skein_protocol::ids::{ItemId, ThreadId, TurnId};
 use skein_protocol::notifications::ConfigWarning;
 use skein_protocol::server_requests::{ItemToolCall, ItemToolRequestUserInput, McpServerElicitationRequest};
+use skein_store::rollout::record::{AskedTool, QuestionKind};
 use tokio::sync::oneshot;
 
 use super::consent::approval_form;
-use super::helper_side::{Changed, HelperSide, ToolOf};
+use super::helper_side::{Changed, ToolOf};
 use super::log::Log;
-use super::open_questions::Wants;
-use super::questions::NewQuestion;
-use super::{Child, settings};
+use super::open_questions::NewQuestion;
+use super::wants::Wants;
+use super::{Child, Owner, settings};
 use crate::thread::questions::Refusal;
 use crate::thread::{Approved, Context, views};
 use crate::turn::Answered;
 use crate::turn::approval::{self, ApprovalRules, CallRefusal as Refused, CallVerdict, Hints, Judged};
-use crate::turn::asking::{About, Asking, ClientCall, Permission, WantedCall};
+use crate::turn::asking::{About, Allowed, Asking, ClientCall, Permission, WantedCall};
 
 /// The id of the one question in the request.
 const QUESTION: &str = "q1";
@@ -34,6 +36,7 @@ const CHANGED: &str = "the settings have changed this helper while the user was 
 
 /// A call that waits for the user's decision.
 pub(super) struct Deciding {
+    pub(super) item: ItemId,
     pub(super) tool: ToolOf,
     /// The tool's description of itself when the user was asked.
     pub(super) hints: Hints,
@@ -60,54 +63,82 @@ pub(super) fn words(
     questions(log, turn, item, vec![question], Wants::Words(answer))
 }
 
-/// The question of a turn. `None` if the rules or the user's permissions already decide.
-pub(super) fn question(
-    log: &Log,
-    helpers: &mut HelperSide,
-    turn: TurnId,
-    Asking { item, about }: Asking,
-) -> Option<NewQuestion> {
-    match about {
-        About::Permission(wanted, answer) => decide(log, helpers, turn, (&item, &wanted), answer),
-        About::Questions(asked, answer) => Some(questions(log, turn, item, asked, Wants::Answers(answer))),
-        About::ClientCall(call, answer) => Some(client_call(log, turn, item, call, answer)),
+impl Owner {
+    /// Puts a turn's question, unless the rules or the user's permissions already decide.
+    pub(super) fn turn_asks(&mut self, turn: TurnId, Asking { item, about }: Asking) {
+        match about {
+            About::Permission(wanted, answer) => self.decide(turn, item, &wanted, answer),
+            About::Questions(asked, answer) => {
+                self.put(questions(&self.log, turn, item, asked, Wants::Answers(answer)));
+            }
+            About::ClientCall(call, answer) => {
+                self.put(client_call(&self.log, turn, item, call, answer));
+            }
+        }
+    }
+
+    /// Decides about a call, or asks the user.
+    fn decide(
+        &mut self,
+        turn: TurnId,
+        item: ItemId,
+        wanted: &WantedCall,
+        answer: oneshot::Sender<Permission>,
+    ) {
+        let settings = settings::of(&self.log, &self.helpers);
+        let (policy, sandbox) = (views::approval_policy(&settings), views::sandbox_of(&settings));
+        let tool = (wanted.server.clone(), wanted.tool.clone());
+        let hints = Hints::of(wanted.described.tool.annotations.as_ref());
+        let allowed = self.helpers.allows(&tool, hints);
+        let judged = Judged { approval: wanted.described.approval, hints, allowed };
+        let verdict = approval::judge(ApprovalRules { policy: &policy, sandbox: &sandbox }, judged);
+        let lasting = matches!(verdict, CallVerdict::Ask { lasting: true });
+        let deciding = Deciding { item, tool, hints, lasting, answer };
+        let is_denied = wanted.described.approval == ApprovalMode::Deny;
+        let asked = asked_tool(wanted);
+        match (verdict, &wanted.earlier) {
+            // The user was asked about this tool as it is now.
+            (_, Some(Allowed { tool, decision })) if !is_denied && *tool == asked => {
+                self.decided(deciding, *decision);
+            }
+            (CallVerdict::Go, _) => self.permit(deciding, Permission::Granted),
+            (CallVerdict::Refuse(why), _) => {
+                self.permit(deciding, Permission::Refused(why.for_model().to_owned()));
+            }
+            (CallVerdict::Ask { .. }, _) => self.ask_for_permission(turn, wanted, asked, deciding),
+        }
+    }
+
+    fn ask_for_permission(
+        &mut self,
+        turn: TurnId,
+        wanted: &WantedCall,
+        tool: Option<AskedTool>,
+        deciding: Deciding,
+    ) {
+        let lasts = self.helpers.lasts(&wanted.server, deciding.lasting, &self.log.config());
+        let item = deciding.item.clone();
+        let params = McpServerElicitationRequestParams {
+            server_name: wanted.server.clone(),
+            thread_id: self.id,
+            turn_id: Some(turn.clone()),
+            request: approval_form(&item, wanted, lasts),
+        };
+        let (kind, wants) = (QuestionKind::Approval, Wants::Permission(deciding));
+        let question = NewQuestion::new::<McpServerElicitationRequest>(kind, Some(turn), &params, wants);
+        let question = question.about(item);
+        self.put(match tool {
+            Some(tool) => question.of_tool(tool),
+            None => question,
+        });
     }
 }
 
-/// Decides about a call, or makes the question to the user.
-fn decide(
-    log: &Log,
-    helpers: &mut HelperSide,
-    turn: TurnId,
-    (item, wanted): (&ItemId, &WantedCall),
-    answer: oneshot::Sender<Permission>,
-) -> Option<NewQuestion> {
-    let settings = settings::of(log, helpers);
-    let (policy, sandbox) = (views::approval_policy(&settings), views::sandbox_of(&settings));
-    let tool = (wanted.server.clone(), wanted.tool.clone());
-    let hints = Hints::of(wanted.described.tool.annotations.as_ref());
-    let allowed = helpers.allows(&tool, hints);
-    let judged = Judged { approval: wanted.described.approval, hints, allowed };
-    let lasting = match approval::judge(ApprovalRules { policy: &policy, sandbox: &sandbox }, judged) {
-        CallVerdict::Go => {
-            drop(answer.send(Permission::Granted));
-            return None;
-        }
-        CallVerdict::Refuse(why) => {
-            drop(answer.send(Permission::Refused(why.for_model().to_owned())));
-            return None;
-        }
-        CallVerdict::Ask { lasting } => lasting,
-    };
-    let lasts = helpers.lasts(&wanted.server, lasting, &log.config());
-    let params = McpServerElicitationRequestParams {
-        server_name: wanted.server.clone(),
-        thread_id: log.id(),
-        turn_id: Some(turn.clone()),
-        request: approval_form(item, wanted, lasts),
-    };
-    let wants = Wants::Permission(Deciding { tool, hints, lasting, answer });
-    Some(NewQuestion::new::<McpServerElicitationRequest>(Some(turn), wants, params))
+/// The tool of a question, with the hash of its description.
+fn asked_tool(wanted: &WantedCall) -> Option<AskedTool> {
+    let hash = Digest::of(&serde_json::to_string(&wanted.described.tool).ok()?).to_hex();
+    let program = wanted.described.program.to_string();
+    Some(AskedTool { server: wanted.server.clone(), program, name: wanted.tool.clone(), hash })
 }
 
 /// Questions to the user.
@@ -126,7 +157,8 @@ fn questions(
         thread_id: log.id(),
         turn_id: turn.clone(),
     };
-    NewQuestion::new::<ItemToolRequestUserInput>(Some(turn), wants, params)
+    let item = params.item_id.clone();
+    NewQuestion::new::<ItemToolRequestUserInput>(QuestionKind::Input, Some(turn), &params, wants).about(item)
 }
 
 /// The call of a client's own tool.
@@ -145,7 +177,8 @@ fn client_call(
         tool: call.tool.name,
         turn_id: turn.clone(),
     };
-    NewQuestion::new::<ItemToolCall>(Some(turn), Wants::ToolOutput(answer), params)
+    let (item, wants) = (params.call_id.clone(), Wants::ToolOutput(answer));
+    NewQuestion::new::<ItemToolCall>(QuestionKind::ClientCall, Some(turn), &params, wants).about(item)
 }
 
 /// Writes an approval into the settings. Until it is written it holds for the session.
@@ -186,30 +219,31 @@ pub(super) fn warn_of_approval(log: &mut Log, (server, tool): &ToolOf, why: &str
 impl Deciding {
     /// The decision of changed settings, or `None` if the user still decides. An answer never holds for another program or a
     /// removed one.
-    pub(super) fn judge_again(&self, Changed { specs, others }: &Changed) -> Option<Permission> {
+    pub(super) fn judge_again(&self, changed: &Changed) -> Option<Permission> {
         let (server, tool) = &self.tool;
-        let spec = specs.get(server).filter(|spec| !others.contains(server) && spec.offers(tool));
+        let approval = changed.specs.get(server).map(|spec| spec.approval_of(tool));
+        let is_read = approval == Some(ApprovalMode::Writes) && self.hints.only_reads();
+        changed.decision_about(&self.tool).or(is_read.then_some(Permission::JudgedAnew))
+    }
+
+    /// For the model: no client has decided.
+    pub(super) fn undecided(refusal: &Refusal) -> String {
+        refusal.message(
+            "this call needs the user's approval, and no client could ask for it",
+            "this call needs the user's approval, and the client's answer was not a consent; the call was not made",
+        )
+    }
+}
+
+impl Changed {
+    /// The decision of changed settings about a tool, whatever its description; `None` if the user still decides.
+    pub(super) fn decision_about(&self, (server, tool): &ToolOf) -> Option<Permission> {
+        let spec = self.specs.get(server).filter(|spec| !self.others.contains(server) && spec.offers(tool));
         match spec.map(|spec| spec.approval_of(tool)) {
             None => Some(Permission::Refused(CHANGED.to_owned())),
             Some(ApprovalMode::Deny) => Some(Permission::Refused(Refused::Denied.for_model().to_owned())),
             Some(ApprovalMode::Approve) => Some(Permission::JudgedAnew),
-            Some(ApprovalMode::Writes) if self.hints.only_reads() => Some(Permission::JudgedAnew),
-            // The user was asked, and may answer.
-            Some(ApprovalMode::Auto | ApprovalMode::Prompt | ApprovalMode::Writes) => None,
+            Some(ApprovalMode::Writes | ApprovalMode::Auto | ApprovalMode::Prompt) => None,
         }
-    }
-
-    /// Answers with the decision of the settings.
-    pub(super) fn judged(self, permission: Permission) {
-        drop(self.answer.send(permission));
-    }
-
-    /// Answers that no client has decided.
-    pub(super) fn undecided(self, refusal: &Refusal) {
-        let text = refusal.message(
-            "this call needs the user's approval, and no client could ask for it",
-            "this call needs the user's approval, and the client's answer was not a consent; the call was not made",
-        );
-        drop(self.answer.send(Permission::Refused(text)));
     }
 }

@@ -8,6 +8,7 @@ use super::log::Log;
 use super::questions::resolved;
 use crate::thread::Context;
 use crate::thread::error::ThreadError;
+use crate::thread::event::TurnKept;
 use crate::thread::journal::Saved;
 use crate::thread::machine::Phase;
 use crate::thread::outgoing::{Due, LateAnswer, Outgoing};
@@ -24,13 +25,20 @@ impl Owner {
             command.refuse(&self.services, &error);
         }
         tokio::join!(self.helpers.end_all(), self.children.end());
+        // The next load puts the questions of such a turn again.
+        let is_kept = self.turn_kept() != TurnKept::No;
         self.turns.abort();
         self.log.break_off().await;
         self.services.store.release(self.id);
         settle_queue(&self.services, &mut self.log);
         // Without a journal, notifications do not wait for the disk.
         self.log.forget();
-        resolved(&self.services, &mut self.log, self.questions.clear());
+        let questions = self.questions.clear();
+        if is_kept {
+            questions.into_iter().for_each(|number| self.services.questions.close(number));
+        } else {
+            resolved(&self.services, &mut self.log, questions);
+        }
         drop(self.catch_ups.unpark());
         show(&self.log, Phase::Gone);
         self.announce_not_loaded();

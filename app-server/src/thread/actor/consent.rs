@@ -7,8 +7,9 @@ use skein_protocol::approval::{
 };
 use skein_protocol::elicitation::{McpElicitationObjectType, McpElicitationSchema};
 use skein_protocol::ids::ItemId;
+use skein_protocol::item::McpToolCallItem;
 
-use crate::turn::asking::WantedCall;
+use crate::turn::asking::{Decision, WantedCall};
 
 /// Distinguishes the question from a form of a helper.
 const KIND: &str = "codex_approval_kind";
@@ -42,23 +43,13 @@ pub(super) enum Lasts {
     Always,
 }
 
-/// The user's decision about a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Decision {
-    Once,
-    Session,
-    Always,
-    Declined,
-    Cancelled,
-}
-
 /// The question about a call, in the form that the peer's clients know.
 pub(super) fn approval_form(
     item: &ItemId,
     wanted: &WantedCall,
     lasts: Lasts,
 ) -> McpServerElicitationRequestBody {
-    let WantedCall { server, tool, arguments, described } = wanted;
+    let WantedCall { server, tool, arguments, described, earlier: _ } = wanted;
     let described = &described.tool;
     let mut meta = Map::from_iter([
         (KIND.to_owned(), json!("mcp_tool_call")),
@@ -77,9 +68,44 @@ pub(super) fn approval_form(
         Lasts::Session => drop(meta.insert(PERSIST.to_owned(), json!(SESSION))),
         Lasts::Always => drop(meta.insert(PERSIST.to_owned(), json!([SESSION, ALWAYS]))),
     }
+    form(meta, format!("May the helper {server} run its tool {tool}?"))
+}
+
+/// A call whose result is lost: the server ended while its helper may have made it.
+pub(super) struct LostCall<'c> {
+    pub(super) item: &'c ItemId,
+    pub(super) call: &'c McpToolCallItem,
+    /// How often a helper may have heard of it.
+    pub(super) attempt: u32,
+    /// When it began, Unix milliseconds.
+    pub(super) begun_at_ms: i64,
+}
+
+/// The question whether a call is made again, in the form of the question about a call. An answer holds for this once.
+pub(super) fn repetition_form(lost: &LostCall<'_>) -> McpServerElicitationRequestBody {
+    let LostCall { item, call, attempt, begun_at_ms } = lost;
+    let ours =
+        json!({ "itemId": item, "mayHaveRun": true, "attempt": attempt, "begunAt": begun_at_ms / 1000 });
+    let meta = Map::from_iter([
+        (KIND.to_owned(), json!("mcp_tool_call")),
+        (TOOL_NAME.to_owned(), json!(call.tool)),
+        (TOOL_PARAMS.to_owned(), call.arguments.clone()),
+        (SKEIN.to_owned(), ours),
+    ]);
+    let (server, tool) = (&call.server, &call.tool);
+    form(
+        meta,
+        format!(
+            "The server ended while the helper {server} ran its tool {tool}. The call may have been done; its result is \
+             lost. May {server} run {tool} once more?"
+        ),
+    )
+}
+
+fn form(meta: Map<String, Value>, message: String) -> McpServerElicitationRequestBody {
     McpServerElicitationRequestBody::Form {
         meta: Some(Value::Object(meta)),
-        message: format!("May the helper {server} run its tool {tool}?"),
+        message,
         requested_schema: McpElicitationSchema {
             schema: None,
             properties: std::collections::BTreeMap::new(),
@@ -134,7 +160,7 @@ mod tests {
         let described =
             DescribedTool { tool, approval: ApprovalMode::default(), program: Program::default() };
         let arguments = json!({"path": "a"});
-        WantedCall { server: "files".into(), tool: "remove".into(), arguments, described }
+        WantedCall { server: "files".into(), tool: "remove".into(), arguments, described, earlier: None }
     }
 
     fn meta(lasts: Lasts) -> Value {

@@ -8,6 +8,7 @@ use skein_protocol::ids::ThreadId;
 use skein_protocol::notifications::ThreadClosed;
 use skein_protocol::table::Recipients;
 use skein_protocol::thread::ThreadStatus;
+use skein_store::history::History;
 use skein_store::index::moment::Listed;
 use skein_store::rollout::Keep;
 
@@ -15,15 +16,15 @@ use super::log::{Log, Send};
 use super::questions::resolved;
 use super::relocation::{announce_move, answer_move, mend_index, record_of, refuse_move};
 use super::{Child, Owner, settings};
-use crate::thread::Context;
 use crate::thread::command::Command;
 use crate::thread::effect::{Effect, ResumeFailure, UnloadRefusal};
 use crate::thread::error::ThreadError;
-use crate::thread::event::{Event, WaiterId};
+use crate::thread::event::{Event, TurnKept, WaiterId};
 use crate::thread::journal::Saved;
 use crate::thread::machine::{CommandAdmission, Needs, Persistence};
 use crate::thread::outgoing::{Due, Notice};
 use crate::thread::writer::Written;
+use crate::thread::{Context, views};
 
 impl Owner {
     /// Carries out an effect. Returns its event, if that comes at once.
@@ -45,6 +46,7 @@ impl Owner {
             Effect::SteerTurn(who) => self.steer_turn(who),
             Effect::DeferInput(who) => self.waiters.take(who).into_iter().for_each(|input| self.defer(input)),
             Effect::StopTurn => self.turns.stop(),
+            Effect::LeaveTurn => self.leave_turn(),
             Effect::KillHelpers => self.helpers.kill(),
             Effect::AbandonRollout => self.abandon_rollout(),
             Effect::LeaveAsker(who) => {
@@ -86,19 +88,30 @@ impl Owner {
         None
     }
 
+    /// Drops the running turn, without a record and a notification: it goes on with the next load.
+    fn leave_turn(&mut self) {
+        self.turns.abort();
+        self.repair.let_pass();
+        for number in self.questions.clear() {
+            self.services.questions.close(number);
+        }
+    }
+
     fn close_rollout(&mut self) -> Option<Event> {
         let destination = self.waiters.destination();
         if let Some(record) = destination.and_then(record_of) {
             self.log.record_one(record, Keep::Power);
         }
-        if self.log.close() {
+        // The next start finds a turn that has to work.
+        let is_left_open = self.turn_kept() == TurnKept::Yes;
+        if self.log.close(is_left_open) {
             return None;
         }
         // A move sets the row and releases the thread itself.
         if destination.is_none() {
             let marker = self.services.store.open_marker(self.id);
             self.services.store.release(self.id);
-            if self.machine.is_materialised() && self.log.is_open() {
+            if self.machine.is_materialised() && self.log.is_open() && !is_left_open {
                 let mended = mend_index(Arc::clone(&self.services), self.id, self.log.row(), marker);
                 self.services.tasks.spawn(format!("mend-index/{}", self.id), mended);
             }
@@ -108,8 +121,12 @@ impl Owner {
 
     fn abandon_rollout(&mut self) {
         // The turn only: the unload still waits for the helpers.
-        self.turns.abort();
-        resolved(&self.services, &mut self.log, self.questions.clear());
+        if self.turn_kept() == TurnKept::No {
+            self.turns.abort();
+            resolved(&self.services, &mut self.log, self.questions.clear());
+        } else {
+            self.leave_turn();
+        }
         // Clients with a queued answer see the abandoned records, as the subscribers do.
         self.send(Send::All);
         self.log.give_up();
@@ -125,7 +142,7 @@ impl Owner {
                 let marker = self.services.store.open_marker(self.id);
                 if self.waiters.destination().is_none() {
                     self.services.store.release(self.id);
-                    if *listed == Listed::Yes {
+                    if *listed == Listed::Yes && self.turn_kept() != TurnKept::Yes {
                         // A full queue only leaves the marker for the next start, which finds the end closed.
                         self.services.closed_rollouts.try_send(marker).ok();
                     }
@@ -159,7 +176,10 @@ impl Owner {
 
     /// Publishes that the thread is not loaded any more.
     pub(super) fn announce_not_loaded(&mut self) {
-        self.log.show_status(ThreadStatus::NotLoaded);
+        let row = self.log.history().map(History::row);
+        let waiting = row.map(|row| row.waiting).unwrap_or_default();
+        let status = views::unloaded_status(&waiting, self.services.config().restart.turns);
+        self.log.show_status(status);
         // The owner ends with this step, so the publish queue must be empty.
         self.send(Send::All);
     }

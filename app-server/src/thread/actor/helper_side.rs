@@ -2,17 +2,18 @@
 //! the user allows, and the facts of the directory for models.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use skein_config::{ConfigErrors, Overrides, ServerConfig};
-use skein_helpers::{HelperEvent, HelperQuestion, HelperSet, HelperSpec, Transport};
+use skein_helpers::{HelperEvent, HelperQuestion, HelperSet, HelperSpec, Program, Transport};
 use skein_protocol::event::{HelperMoment, McpServerStatusUpdatedNotification};
 use skein_protocol::helper::McpServerStartupState;
 use skein_protocol::ids::{ConnectionId, ThreadId};
+use skein_protocol::item::McpToolCallItem;
 use skein_protocol::settings::{LegacyAppPathString, ModeKind};
 use skein_protocol::thread::ThreadStartParams;
-use skein_store::rollout::record::StoredSettings;
+use skein_store::rollout::record::{AskedTool, QuestionAsked, StoredSettings};
 use tokio::sync::mpsc;
 
 use super::consent::Lasts;
@@ -245,6 +246,24 @@ impl HelperSide {
                 None
             }
         }
+    }
+
+    /// The helpers as the settings have them now, for what an earlier load has left.
+    pub(super) fn as_configured(&self, cwd: &Path, asked: &[QuestionAsked]) -> Option<Changed> {
+        let specs = self.overrides.over(&self.config.helpers).ok()?;
+        let is_other = |tool: &&AskedTool| {
+            let of_spec = |spec| Program::of(spec, self.thread, cwd).to_string() != tool.program;
+            !tool.program.is_empty() && specs.get(&tool.server).is_some_and(of_spec)
+        };
+        let tools = asked.iter().filter_map(|question| question.tool.as_ref());
+        let others = tools.filter(is_other).map(|tool| tool.server.clone()).collect();
+        Some(Changed { specs, others })
+    }
+
+    /// The tool of a call that nobody was asked about. No description of it has this hash, so it is judged anew.
+    pub(super) fn tool_as_configured(&self, call: &McpToolCallItem) -> AskedTool {
+        let McpToolCallItem { server, tool, .. } = call;
+        AskedTool { server: server.clone(), program: String::new(), name: tool.clone(), hash: String::new() }
     }
 
     /// Whether the user has allowed this tool. A tool with another description of itself loses the permission.

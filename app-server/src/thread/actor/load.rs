@@ -1,12 +1,13 @@
 //! Loads: a new thread is made in memory, a stored one is read by a child task.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use skein_config::{ConfigErrors, Overrides, helpers_from_thread_config, secrets};
 use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
-use skein_store::history::History;
-use skein_store::rollout::record::{SecretValues, StoredSettings};
+use skein_store::history::{History, KeptTurn, NextLoad};
+use skein_store::rollout::record::{SecretValues, StoredSettings, TurnResumed};
 use skein_store::rollout::{Keep, Location};
 
 use super::answers::created;
@@ -20,6 +21,7 @@ use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, Materialised};
 use crate::thread::machine::Persistence;
 use crate::turn::surroundings::Surroundings;
+use crate::turn::{LeftOver, TurnTask};
 
 /// A thread, read from its rollout.
 #[derive(Debug)]
@@ -86,7 +88,10 @@ impl Owner {
             }
         };
         self.note_queue();
-        self.step(Event::Loaded(materialised));
+        self.step(match self.turns.id() {
+            Some(_) => Event::LoadedInTurn,
+            None => Event::Loaded(materialised),
+        });
         self.take_up_deferred();
         self.unpark();
         self.settle_repair();
@@ -97,29 +102,69 @@ impl Owner {
         }
     }
 
-    /// Opens the log of a loaded thread. Closes an open turn before clients see the thread.
+    /// Opens the log of a loaded thread. Closes an open turn, or goes on with it, before clients see the thread.
     fn open_log(&mut self, loaded: Option<ReadThread>) -> Materialised {
-        let resume = self.waiters.resume_of_the_load().map(|resume| &resume.helpers);
-        self.helpers.take(resume);
-        let mut materialised = Materialised::No;
-        if let Some(loaded) = loaded {
-            let ReadThread { history, head, epoch, cut, surroundings } = loaded;
-            self.helpers.found(surroundings);
-            self.helpers.recall(|| recall(history.settings()));
-            let closing = history.closing_records(self.services.clock.wall());
-            let cut_off = history.open_turn().map(|turn| turn.id.clone());
-            self.log.show(|snapshot| snapshot.cut_off = cut_off);
-            self.repair.note_mended(cut || !closing.is_empty());
-            materialised = match self.log.persistence() {
-                Persistence::Durable => Materialised::Yes,
-                // A fork in memory.
-                Persistence::Ephemeral => Materialised::No,
-            };
-            self.log.open(history, ThreadPicture { seq: head, epoch }, materialised);
-            record_closing(&mut self.log, closing);
+        let Some(loaded) = loaded else {
+            self.take_settings_of_the_resume();
+            return Materialised::No;
+        };
+        let ReadThread { history, head, epoch, cut, surroundings } = loaded;
+        let materialised = match self.log.persistence() {
+            Persistence::Durable => Materialised::Yes,
+            // A fork in memory.
+            Persistence::Ephemeral => Materialised::No,
+        };
+        let (next, now) =
+            (history.next_load(self.services.config().restart.turns), self.services.clock.wall());
+        let closing = match &next {
+            NextLoad::Nothing | NextLoad::GoOn(_) => Vec::new(),
+            NextLoad::Interrupt => history.closing_records(now),
+            NextLoad::Fail => history.failing_records(now),
+        };
+        let cut_off = history.open_turn().filter(|_| !closing.is_empty()).map(|turn| turn.id.clone());
+        self.log.show(|snapshot| snapshot.cut_off = cut_off);
+        self.helpers.found(surroundings);
+        self.repair.note_mended(cut || !closing.is_empty());
+        let recalled = recall(history.settings());
+        self.log.open(history, ThreadPicture { seq: head, epoch }, materialised);
+        record_closing(&mut self.log, closing);
+        if let NextLoad::GoOn(open) = next {
+            // Its settings hold for it: those of a resume do not change a thread in use.
+            self.helpers.recall(|| recalled);
+            self.go_on_with(*open);
+        } else {
+            self.helpers.take(self.waiters.resume_of_the_load().map(|resume| &resume.helpers));
+            self.helpers.recall(|| recalled);
+            settings::take_those_of_the_load(&mut self.log, &self.helpers, &self.waiters);
         }
-        settings::take_those_of_the_load(&mut self.log, &self.helpers, &self.waiters);
         materialised
+    }
+
+    fn take_settings_of_the_resume(&mut self) {
+        self.helpers.take(self.waiters.resume_of_the_load().map(|resume| &resume.helpers));
+        settings::take_those_of_the_load(&mut self.log, &self.helpers, &self.waiters);
+    }
+
+    /// Goes on with the turn of an earlier load. Nothing is recorded while the turn only waits for answers.
+    fn go_on_with(&mut self, open: KeptTurn) {
+        self.put_again(&open);
+        // The settings may have changed since.
+        let cwd = settings::of(&self.log, &self.helpers).cwd;
+        let now = self.helpers.as_configured(Path::new(&cwd), &open.questions);
+        let judged = now.map(|now| self.questions.judged(&now)).unwrap_or_default();
+        let waits = open.waits && judged.is_empty();
+        self.settle(judged);
+        if !waits {
+            self.repair.note_mended(true);
+            self.close_gone(&open);
+            let (turn_id, boot_id) = (open.id.clone(), self.services.machine_boot);
+            let dropped = open.dropped.clone();
+            let ended = self.log.history().map(|history| history.ends_of(&dropped, self.log.wall()));
+            self.log.record_one(TurnResumed { turn_id, boot_id, dropped }, Keep::Process);
+            record_closing(&mut self.log, ended.unwrap_or_default());
+        }
+        let left = LeftOver { calls: open.calls, is_done: open.is_done };
+        self.run_turn(open.id, TurnTask::GoOn(left), &open.terms, None);
     }
 
     /// Carries out the commands that waited for the end of a load or a turn.

@@ -397,9 +397,9 @@ impl Log {
         matches!(written, Written::UpTo(seq, _) if journal.is_closed() && *seq == journal.seq())
     }
 
-    /// Records the end, and lets the writer end. Returns whether there is something to wait for.
-    pub(super) fn close(&mut self) -> bool {
-        self.journal.as_mut().is_some_and(Journal::close)
+    /// Records the end, unless `is_left_open`, and lets the writer end. Returns whether there is something to wait for.
+    pub(super) fn close(&mut self, is_left_open: bool) -> bool {
+        self.journal.as_mut().is_some_and(|journal| journal.close(is_left_open))
     }
 
     /// Abandons records that the disk did not take in time.

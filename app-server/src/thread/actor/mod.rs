@@ -15,9 +15,9 @@ use tokio::time::Instant;
 use super::command::Command;
 use super::dispatch;
 use super::error::ThreadError;
-use super::event::{Counts, Event};
+use super::event::{Counts, Event, TurnKept};
 use super::machine::{Machine, Policy};
-use super::registry::{GivenAnswer, OwnerSlot};
+use super::registry::OwnerSlot;
 use super::writer::Written;
 use crate::policy;
 use crate::thread::Context;
@@ -44,6 +44,7 @@ mod settings;
 mod turns;
 mod user_state;
 mod waiters;
+mod wants;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -54,10 +55,11 @@ use edits::FoundRevert;
 use helper_side::{HelperSide, ToolOf, status_of};
 use load::ReadThread;
 use log::{Log, Send};
-use open_questions::{Questions, Settled, declined};
+use open_questions::Questions;
 use repair::Repair;
 use turns::TurnState;
 use waiters::Waiters;
+use wants::{Settled, declined};
 
 /// The report of a child task at its end.
 #[derive(Debug)]
@@ -155,10 +157,37 @@ impl Owner {
             let wakeup = self.next().await;
             self.handle(wakeup);
             self.run_queue();
+            self.note_turn();
             // The machine times unanswerable questions of turns. Questions outside of turns are timed here.
             let unanswerable = self.questions.wait_outside() && self.counts().subscribers == 0;
             self.questions.note_unanswerable(unanswerable, self.services.clock.now());
             self.send(Send::Ready);
+        }
+    }
+
+    /// Notifies the machine of the treatment of the running turn by the next load.
+    fn note_turn(&mut self) {
+        if self.turns.id().is_none() {
+            return;
+        }
+        let kept = self.turn_kept();
+        if kept == TurnKept::Waits {
+            self.repair.let_pass();
+        }
+        if self.machine.turn_kept() != kept {
+            self.log.show(|snapshot| snapshot.waits = kept == TurnKept::Waits);
+            self.step(Event::Turn(kept));
+        }
+    }
+
+    /// The treatment of the open turn by the next load.
+    fn turn_kept(&self) -> TurnKept {
+        let rule = self.services.config().restart.turns;
+        match self.log.history() {
+            Some(history) if !history.goes_on(rule) => TurnKept::No,
+            Some(history) if history.open_turn_waits() => TurnKept::Waits,
+            Some(_) => TurnKept::Yes,
+            None => TurnKept::No,
         }
     }
 
@@ -231,9 +260,8 @@ impl Owner {
             self.turns.cut_off();
             self.step(Event::Shutdown);
         }
-        for GivenAnswer { by, access, question, answer } in woken.answers {
-            let settled = self.questions.take_answer(by, question, answer);
-            self.settle(settled.map(|settled| (question, settled.within(access))));
+        for given in woken.answers {
+            self.client_answers(given);
         }
         if woken.interrupt.is_some_and(|turn| self.turns.runs(&turn)) {
             self.step(Event::Interrupt);

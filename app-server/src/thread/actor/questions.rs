@@ -4,48 +4,52 @@
 
 use skein_helpers::HelperQuestion;
 use skein_protocol::approval::McpServerElicitationRequestParams;
-use skein_protocol::envelope;
 use skein_protocol::event::ServerRequestResolvedNotification;
-use skein_protocol::ids::{RequestId, TurnId};
+use skein_protocol::ids::{ItemId, RequestId, TurnId};
+use skein_protocol::item::ThreadItemBody;
 use skein_protocol::notifications::ServerRequestResolved;
 use skein_protocol::server_requests::McpServerElicitationRequest;
-use skein_protocol::table::ServerRequest;
+use skein_store::history::{CallState, KeptTurn, TurnCall};
+use skein_store::rollout::Keep;
+use skein_store::rollout::record::{
+    AnsweredBy, AskedTool, CallBegun, QuestionAnswered, QuestionClosed, QuestionEnd, QuestionKind, RecordBody,
+};
+use tokio::sync::oneshot;
 
 use super::asking::{Deciding, keep_approval};
-use super::consent::{Decision, without_ours};
+use super::consent::{self, LostCall, without_ours};
 use super::log::Log;
-use super::open_questions::{Settled, Wants, declined};
+use super::open_questions::NewQuestion;
+use super::wants::{self, AnswerEffect, DECLINED, Settled, Wants, declined};
 use super::{Child, Owner, settings};
-use crate::outbox::Frame;
 use crate::thread::event::Event;
 use crate::thread::outgoing::{Due, Notice, Outgoing};
+use crate::thread::registry::GivenAnswer;
 use crate::thread::{Context, views};
 use crate::turn::approval::lets_helpers_ask;
-use crate::turn::asking::Permission;
-
-/// A question to put to clients.
-pub(super) struct NewQuestion {
-    turn: Option<TurnId>,
-    wants: Wants,
-    frame: Box<dyn FnOnce(&RequestId) -> Frame>,
-}
-
-impl NewQuestion {
-    pub(super) fn new<R: ServerRequest>(turn: Option<TurnId>, wants: Wants, params: R::Params) -> Self {
-        let frame = Box::new(move |id: &RequestId| envelope::server_request::<R>(id, &params).into());
-        Self { turn, wants, frame }
-    }
-}
+use crate::turn::asking::{Decision, GoesOn, Permission};
 
 impl Owner {
-    /// Opens a question. Clients get it when its place in the publish queue comes, behind its item.
-    pub(super) fn put(&mut self, NewQuestion { turn, wants, frame }: NewQuestion) -> i64 {
+    /// Opens a question. Clients get it once its record is on disk, behind its item.
+    pub(super) fn put(&mut self, question: NewQuestion) -> i64 {
         let number = self.services.questions.open(self.id);
-        self.questions.open(number, frame(&RequestId::Integer(number)), turn, wants);
+        if let Some(asked) = question.record(number) {
+            self.log.record_one(asked, Keep::Power);
+        }
+        self.questions.open(number, question);
         self.show_status();
         self.log.publish(Outgoing::Due(Due::Ask(number)));
         self.step(Event::Questions(self.questions.of_turn()));
         number
+    }
+
+    /// Opens the questions of an earlier load, under their ids.
+    pub(super) fn put_again(&mut self, open: &KeptTurn) {
+        for asked in &open.questions {
+            self.services.questions.open_again(asked.id, self.id);
+            self.questions.open_again(asked.clone());
+        }
+        self.step(Event::Questions(self.questions.of_turn()));
     }
 
     /// Takes a helper's question. A dropped question is cancelled, as is one that the helper has given up.
@@ -55,7 +59,7 @@ impl Owner {
         if !self.machine.is_loaded() || !self.log.is_open() || too_late || given_up.is_cancelled() {
             return;
         }
-        if !lets_helpers_ask(&views::approval_policy(&settings::of(&self.log, &self.helpers))) {
+        if !self.may_ask_about_helpers() {
             return drop(answer.send(declined()));
         }
         let params = McpServerElicitationRequestParams {
@@ -64,20 +68,43 @@ impl Owner {
             turn_id: turn.clone(),
             request: without_ours(request),
         };
-        let question = NewQuestion::new::<McpServerElicitationRequest>(turn, Wants::Decision(answer), params);
-        let number = self.put(question);
+        let (kind, wants) = (QuestionKind::Elicitation, Wants::Decision(answer));
+        let number = self.put(NewQuestion::new::<McpServerElicitationRequest>(kind, turn, &params, wants));
         self.children.spawn(format!("question/{number}"), async move {
             given_up.cancelled().await;
             Child::GivenUp(number)
         });
     }
 
-    /// Settles questions: answers the askers, and notifies clients.
+    fn may_ask_about_helpers(&self) -> bool {
+        lets_helpers_ask(&views::approval_policy(&settings::of(&self.log, &self.helpers)))
+    }
+
+    /// Takes a client's answer to a question. It has an effect once it is on disk.
+    pub(super) fn client_answers(&mut self, given: GivenAnswer) {
+        let GivenAnswer { by, client, access, question, answer } = given;
+        let text = answer.as_ref().ok().map(|raw| raw.get().to_owned());
+        let Some(settled) = self.questions.take_answer(by, question, answer) else { return };
+        if let Some(turn_id) = self.questions.turn_of(question).cloned() {
+            let by = AnsweredBy { client, scope: access.as_str().to_owned() };
+            let answered = QuestionAnswered { id: question, turn_id, by, answer: text };
+            self.log.record_one(answered, Keep::Power);
+        }
+        self.settle([(question, settled.within(access))]);
+    }
+
+    /// Settles questions: answers the askers once that is on disk, and notifies clients.
     pub(super) fn settle(&mut self, settled: impl IntoIterator<Item = (i64, Settled)>) {
         for (number, settled) in settled {
-            let Some(wants) = self.questions.take(number) else { continue };
-            if let Some((deciding, decision)) = wants.answer(settled) {
-                self.decided(deciding, decision);
+            let Some((kind, turn, wants)) = self.questions.take(number) else { continue };
+            if let Some((why, turn_id)) = settled.end().zip(turn) {
+                self.log.record_one(QuestionClosed { id: number, turn_id, why }, Keep::Process);
+            }
+            match wants.effect(kind, settled) {
+                AnswerEffect::Hand(hand) => self.once_saved(hand),
+                AnswerEffect::Decide(deciding, decision) => self.decided(deciding, decision),
+                AnswerEffect::Permit(deciding, permission) => self.permit(deciding, permission),
+                AnswerEffect::None => {}
             }
             resolved(&self.services, &mut self.log, [number]);
             self.show_status();
@@ -85,32 +112,127 @@ impl Owner {
         }
     }
 
+    /// Ends the questions of a turn that ends. Clients are notified once that is written: the next load may find the turn
+    /// open.
+    pub(super) fn end_questions(&mut self, turn: &TurnId) {
+        let ended = self.questions.drop_of(Some(turn));
+        let closed = |id: &i64| {
+            QuestionClosed { id: *id, turn_id: turn.clone(), why: QuestionEnd::Interrupted }.into()
+        };
+        let records: Vec<RecordBody> = ended.iter().map(closed).collect();
+        if !records.is_empty() {
+            self.log.record(records, Keep::Process);
+        }
+        resolved(&self.services, &mut self.log, ended);
+    }
+
+    /// Runs this behind the records so far, if the disk takes them.
+    pub(super) fn once_saved(&mut self, run: Box<dyn FnOnce() + Send>) {
+        self.log.publish(Outgoing::Acknowledge(Box::new(move |saved| {
+            if saved.is_ok() {
+                run();
+            }
+        })));
+    }
+
     /// Applies the user's decision about a call. A lasting decision holds until the thread is unloaded.
-    fn decided(&mut self, deciding: Deciding, decision: Decision) {
-        let Deciding { tool, hints, lasting, answer } = deciding;
+    pub(super) fn decided(&mut self, deciding: Deciding, decision: Decision) {
         let permission = match decision {
             Decision::Once => Permission::Granted,
             Decision::Session | Decision::Always => {
-                if lasting {
+                let (tool, hints) = (deciding.tool.clone(), deciding.hints);
+                if deciding.lasting {
                     self.helpers.allow(tool.clone(), hints);
                     // Other waiting calls of the tool are made, too.
-                    let once = |number| (number, Settled::Permission(Decision::Once));
-                    self.settle(self.questions.about(&tool, hints).into_iter().map(once));
+                    let granted = |number| (number, Settled::Judged(Permission::Granted));
+                    self.settle(self.questions.about(&tool, hints).into_iter().map(granted));
                 }
                 // Settings have no hints, so they must not keep a consent to an earlier form of the tool.
-                if lasting && decision == Decision::Always && self.helpers.hints_of(&tool) == Some(hints) {
+                let is_kept = deciding.lasting && decision == Decision::Always;
+                if is_kept && self.helpers.hints_of(&tool) == Some(hints) {
                     let transport = self.helpers.transport_of(&tool.0);
                     keep_approval(&self.services, &mut self.children, self.id, (tool, transport));
                 }
                 Permission::Granted
             }
-            Decision::Declined => {
-                Permission::Refused("the user declined this call; it was not made".to_owned())
-            }
+            Decision::Declined => Permission::Refused(DECLINED.to_owned()),
             Decision::Cancelled => Permission::Cancelled,
         };
-        // The asker may be gone.
-        drop(answer.send(permission));
+        self.permit(deciding, permission);
+    }
+
+    /// Answers a call that waits for a permission. The record of the call is on disk before its helper hears of it.
+    pub(super) fn permit(&mut self, deciding: Deciding, permission: Permission) {
+        let Deciding { item, tool: (server, tool), hints, answer, .. } = deciding;
+        if permission == Permission::Granted
+            && let Some(turn_id) = self.turns.id().cloned()
+        {
+            let attempts = self.log.history().and_then(|history| history.open_call(&item));
+            let attempt = attempts.map_or(0, |call| call.attempts) + 1;
+            let repeatable = hints.only_reads();
+            let keep = if repeatable { Keep::Process } else { Keep::Power };
+            let begun = CallBegun { turn_id, item_id: item, attempt, server, tool, repeatable };
+            self.log.record_one(begun, keep);
+        }
+        self.once_saved(Box::new(move || drop(answer.send(permission))));
+    }
+
+    /// Tells the turn of an earlier load how this item goes on.
+    pub(super) fn ask_again(&mut self, item: ItemId, answer: oneshot::Sender<GoesOn>) {
+        let call = self.log.history().and_then(|history| history.open_call(&item)).cloned();
+        let goes_on = match call {
+            Some(TurnCall { state: CallState::Answered(answered), .. }) => wants::carried_out(&answered),
+            Some(TurnCall { state: CallState::Begun { repeatable: true, .. }, tool, .. }) => {
+                wants::again(tool)
+            }
+            Some(TurnCall { state: CallState::Asked(_), .. }) => match self.questions.attach(&item, answer) {
+                // The question has ended meanwhile.
+                Some(answer) => return drop(answer.send(GoesOn::Judge)),
+                None => return,
+            },
+            Some(TurnCall { state: CallState::Begun { repeatable: false, at }, tool, attempts, .. }) => {
+                return self.ask_whether_to_repeat(&item, (tool, attempts, at.0), answer);
+            }
+            None | Some(TurnCall { state: CallState::Begins, .. }) => GoesOn::Judge,
+        };
+        // The turn may have ended.
+        drop(answer.send(goes_on));
+    }
+
+    /// Asks the user whether a call is made again whose result is lost.
+    fn ask_whether_to_repeat(
+        &mut self,
+        item: &ItemId,
+        (tool, attempt, begun_at_ms): (Option<AskedTool>, u32, i64),
+        answer: oneshot::Sender<GoesOn>,
+    ) {
+        let open = self.log.history().and_then(|history| history.open_items().find(|open| open.id() == item));
+        let Some(ThreadItemBody::McpToolCall(call)) = open.map(|open| open.body.clone()) else {
+            return drop(answer.send(GoesOn::Judge));
+        };
+        if !self.may_ask_about_helpers() {
+            return drop(answer.send(wants::not_again()));
+        }
+        let (turn, server) = (self.turns.id().cloned(), call.server.clone());
+        let lost = LostCall { item, call: &call, attempt, begun_at_ms };
+        let params = McpServerElicitationRequestParams {
+            server_name: server,
+            thread_id: self.id,
+            turn_id: turn.clone(),
+            request: consent::repetition_form(&lost),
+        };
+        let tool = tool.unwrap_or_else(|| self.helpers.tool_as_configured(&call));
+        let (kind, wants) = (QuestionKind::MayHaveRun, Wants::GoingOn(Some(answer), Some(tool.clone())));
+        let question = NewQuestion::new::<McpServerElicitationRequest>(kind, turn, &params, wants);
+        self.put(question.about(item.clone()).of_tool(tool));
+    }
+
+    /// Records that the questions of helpers have ended with the helpers.
+    pub(super) fn close_gone(&mut self, open: &KeptTurn) {
+        for id in &open.gone {
+            let (turn_id, why) = (open.id.clone(), QuestionEnd::HelperGone);
+            self.log.record_one(QuestionClosed { id: *id, turn_id, why }, Keep::Process);
+        }
     }
 }
 

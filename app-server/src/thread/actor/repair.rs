@@ -1,7 +1,9 @@
 //! An owner that the start-up repair has made. It loads, which closes an interrupted turn, and unloads at once unless a client
 //! has come meanwhile.
 
-use tokio::sync::oneshot;
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::Owner;
 use crate::thread::command::{Command, Repaired};
@@ -18,11 +20,23 @@ pub(super) struct Repair {
     mended: bool,
     /// Whether this owner has had no other command. Then clients are not notified of its end.
     alone: bool,
+    /// The place of this thread's turn among those that work at once.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Repair {
     pub(super) fn begin(&mut self, done: oneshot::Sender<Repaired>) {
-        *self = Self { done: Some(done), mended: false, alone: true };
+        *self = Self { done: Some(done), mended: false, alone: true, permit: None };
+    }
+
+    /// Notes that the turn works.
+    pub(super) fn works_with(&mut self, permit: OwnedSemaphorePermit) {
+        self.permit = Some(permit);
+    }
+
+    /// The turn does not work now: another one may.
+    pub(super) fn let_pass(&mut self) {
+        self.permit = None;
     }
 
     /// Notes a command.
@@ -62,6 +76,11 @@ impl Repair {
 }
 
 impl Owner {
+    /// Limits the turns that work at once after a start. A turn that a client follows does not wait.
+    pub(super) fn turnstile(&self) -> Option<Arc<Semaphore>> {
+        self.repair.is_alone().then(|| Arc::clone(&self.services.restarts))
+    }
+
     /// Unloads the thread of a repair after its load, unless a client uses it by now.
     pub(super) fn settle_repair(&mut self) {
         let Some(done) = self.repair.done.take() else { return };

@@ -8,20 +8,19 @@ use skein_protocol::notifications::{Error as ErrorNotice, TurnStarted as TurnSta
 use skein_protocol::turn::{TurnError, TurnStatus};
 use skein_store::history::SERVER_ENDED;
 use skein_store::rollout::Keep;
-use skein_store::rollout::record::{Compacted, FilesRead};
+use skein_store::rollout::record::{AnswerPart, Compacted, FilesRead, ModelAnswer};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::answers::{answer_input, shown_turn};
 use super::log::Log;
-use super::questions::resolved;
 use super::settings::context_items;
 use super::{Child, Owner, asking, queue, settings, user_state};
 use crate::policy;
 use crate::thread::command::{Command, Input, InputReply};
 use crate::thread::error::ThreadError;
-use crate::thread::event::{Event, WaiterId};
+use crate::thread::event::{Event, TurnKept, WaiterId};
 use crate::thread::machine::Persistence;
 use crate::turn::conversation_cache::Slot;
 use crate::turn::{Added, Outcome, Report, TurnTask};
@@ -226,7 +225,8 @@ impl Owner {
             }
             InputReply::Compact(_) => TurnTask::Compact,
         };
-        self.run_turn(turn_id.clone(), task, &params, numbers.last().copied());
+        let terms = input::terms_of(&params).map(|terms| *terms).unwrap_or_default();
+        self.run_turn(turn_id.clone(), task, &terms, numbers.last().copied());
         answer_input(&mut self.log, reply, &turn_id);
         self.show_status();
         let turn = shown_turn(&self.log, &turn_id);
@@ -290,21 +290,34 @@ impl Owner {
             Report::Context(tokens) => usage::context_is(log, turn, tokens),
             Report::Progress { item, message } => items::progress(log, id, item, message),
             Report::ItemCompleted(item) => items::completed(log, id, item),
-            Report::Answered(answer) => {
-                log.record_one(*answer, Keep::Process);
-            }
+            Report::Answered(answer) => self.answered(*answer),
             Report::Usage(used) => usage::used(log, turn, &used),
             Report::Question { item, text, answer } => {
                 let question = asking::words(log, id.clone(), item, (text, answer));
                 self.put(question);
             }
             Report::Ask(asking) => {
-                let question = asking::question(log, &mut self.helpers, id.clone(), *asking);
-                question.map(|question| self.put(question));
+                let id = id.clone();
+                self.turn_asks(id, *asking);
             }
+            Report::AskAgain { item, answer } => self.ask_again(item, answer),
+            // The turn may have ended.
+            Report::WantsHistory(give) => drop(give.send(self.history_so_far())),
+            Report::MayWork(permit) => self.repair.works_with(permit),
             Report::Surroundings(found) => self.helpers.found(Some(found)),
             Report::WantsHelpers(give) => self.command(Command::Helpers(give)),
             Report::Ended(outcome) => self.end_turn(outcome),
+        }
+    }
+
+    /// Records a whole answer, if a model or the next load has to know more of it than its items.
+    fn answered(&mut self, answer: ModelAnswer) {
+        let has_own_form = |part: &AnswerPart| match part {
+            AnswerPart::Call(_) | AnswerPart::Raw { .. } => true,
+            AnswerPart::Text { .. } | AnswerPart::Thought { .. } => false,
+        };
+        if answer.parts.iter().any(has_own_form) || self.turn_kept() != TurnKept::No {
+            self.log.record_one(answer, Keep::Process);
         }
     }
 
@@ -324,7 +337,7 @@ impl Owner {
     /// Ends the turn: closes open questions and items, records the end, and publishes it.
     fn end_turn(&mut self, outcome: Outcome) {
         let Some(ended) = self.turns.end(outcome) else { return };
-        resolved(&self.services, &mut self.log, self.questions.drop_of(Some(&ended.id)));
+        self.end_questions(&ended.id);
         self.step(Event::Questions(0));
         end::close_open_items(&mut self.log);
         let number = ended.record(&mut self.log);

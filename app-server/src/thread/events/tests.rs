@@ -133,7 +133,9 @@ impl Recorded {
         let (turn_id, item) = (TurnId::from(self.fresh("turn")), self.fresh("user"));
         let input = vec![UserInput::text("hello")];
         let item_id = Some(item.clone().into());
-        self.write(TurnStarted { turn_id: turn_id.clone(), input, item_id, client_id: None }.into());
+        self.write(
+            TurnStarted { turn_id: turn_id.clone(), input, item_id, client_id: None, terms: None }.into(),
+        );
         (turn_id, item)
     }
 

@@ -108,6 +108,10 @@ impl EventView {
             if !self.turns.iter().any(|turn| turn.id == p.turn.id) {
                 return Err(format!("turn {} ends, and never began", p.turn.id));
             }
+            if received.number.is_none() {
+                // The disk may have the turn as it waits for an answer.
+                self.settled.clear();
+            }
             self.turn(p.turn, received);
         } else if let Some(p) = received.params::<ThreadNameUpdated>() {
             (self.name, self.unsaved_name) = (p.thread_name, received.number.is_none());

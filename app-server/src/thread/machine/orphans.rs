@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{Machine, Persistence, Running, State};
 use crate::thread::effect::{Effect, UnloadReason};
-use crate::thread::event::Materialised;
+use crate::thread::event::{Materialised, TurnKept};
 
 impl Machine {
     /// Runs after every event that could orphan the thread or end its activity.
@@ -28,7 +28,7 @@ impl Machine {
         }
     }
 
-    /// Unloads or interrupts a turn without subscribers when its time is over.
+    /// Unloads, parks or interrupts a turn without subscribers when its time is over.
     fn settle_turn(&mut self, now: Instant) -> Vec<Effect> {
         let (orphaned, waits) = (self.orphaned(), self.questions > 0);
         let State::Running(running) = &mut self.state else { return Vec::new() };
@@ -40,6 +40,7 @@ impl Machine {
         let overdue = self.turn_deadline(&running).is_some_and(|deadline| now >= deadline);
         match (self.persistence, orphaned) {
             (Persistence::Ephemeral, true) => self.unload(now, UnloadReason::Orphaned),
+            (Persistence::Durable, _) if overdue && self.waits() => self.unload(now, UnloadReason::Parked),
             (Persistence::Durable, _) if overdue => self.interrupt(),
             (Persistence::Ephemeral, false) | (Persistence::Durable, _) => Vec::new(),
         }
@@ -64,6 +65,11 @@ impl Machine {
             (Persistence::Durable, Materialised::Yes) => self.policy.grace,
             (Persistence::Durable, Materialised::No) => self.policy.unmaterialised_grace,
         }
+    }
+
+    /// Whether nothing goes on before a client answers, so that the next load can wait as well.
+    pub(super) fn waits(&self) -> bool {
+        self.turn == TurnKept::Waits && self.requests == 0
     }
 
     fn orphaned(&self) -> bool {

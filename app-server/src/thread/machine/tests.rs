@@ -24,6 +24,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Interrupt),
         1 => Just(Act::Ask),
         1 => Just(Act::Answer),
+        2 => any::<prop::sample::Index>().prop_map(Act::Keep),
         1 => Just(Act::BeginRequest),
         1 => Just(Act::EndRequest),
         1 => any::<bool>().prop_map(Act::Unload),

@@ -8,9 +8,9 @@
 
 use tokio::time::Instant;
 
-use super::{HelpersState, Machine, Moving, Rollout, State, Unloading};
+use super::{HelpersState, Machine, Moving, Persistence, Rollout, State, Unloading};
 use crate::thread::effect::{Destination, Effect, MoveRefusal, ResumeFailure, UnloadReason, UnloadRefusal};
-use crate::thread::event::{Force, WaiterId};
+use crate::thread::event::{Force, TurnKept, WaiterId};
 
 impl Machine {
     pub(super) fn unload_asked(
@@ -20,6 +20,7 @@ impl Machine {
         force: Force,
         others: usize,
     ) -> Vec<Effect> {
+        let waits = self.waits();
         let runs = match &mut self.state {
             State::Idle { .. } => false,
             State::Running(_) => true,
@@ -31,15 +32,19 @@ impl Machine {
             State::Loading { .. } | State::Gone => return Vec::new(),
         };
         let refusal = match force {
-            Force::No if runs || self.active() => Some(UnloadRefusal::Active),
+            Force::No if (runs || self.active()) && !(runs && waits) => Some(UnloadRefusal::Active),
             Force::No | Force::IfDeserted if others > 0 => Some(UnloadRefusal::Subscribed),
             Force::No | Force::IfDeserted | Force::Yes => None,
         };
         if let Some(refusal) = refusal {
             return vec![Effect::RefuseUnload(waiter, refusal)];
         }
+        let reason = match force {
+            Force::No if runs => UnloadReason::Parked,
+            Force::No | Force::IfDeserted | Force::Yes => UnloadReason::Asked,
+        };
         let mut effects = vec![Effect::LeaveAsker(waiter)];
-        effects.extend(self.unload(now, UnloadReason::Asked));
+        effects.extend(self.unload(now, reason));
         if let State::Unloading(unloading) = &mut self.state {
             unloading.askers.push(waiter);
         }
@@ -73,11 +78,13 @@ impl Machine {
 
     /// The one way into a hard shutdown.
     pub(super) fn unload(&mut self, now: Instant, reason: UnloadReason) -> Vec<Effect> {
-        let (turn_runs, stopping) = match &self.state {
+        let (runs, stopping) = match &self.state {
             State::Running(running) => (true, running.stopping),
             State::Idle { .. } => (false, false),
             State::Loading { .. } | State::Unloading(_) | State::Gone => return Vec::new(),
         };
+        let leaves = runs && !stopping && self.leaves_turn(reason);
+        let turn_runs = runs && !leaves;
         self.state = State::Unloading(Unloading {
             reason,
             began: now,
@@ -90,12 +97,31 @@ impl Machine {
             moving: None,
         });
         let mut effects = Vec::new();
-        if turn_runs && !stopping {
+        if leaves {
+            // Its questions are put again by the next load.
+            (self.questions, self.turn) = (0, TurnKept::No);
+            effects.push(Effect::LeaveTurn);
+        } else if turn_runs && !stopping {
             effects.push(Effect::StopTurn);
         }
         effects.push(Effect::EndHelpers);
         effects.extend(self.unloading(|_| ()));
         effects
+    }
+
+    /// Whether an unload for this reason leaves the running turn to the next load.
+    fn leaves_turn(&self, reason: UnloadReason) -> bool {
+        let is_kept = match self.turn {
+            TurnKept::No => false,
+            TurnKept::Yes | TurnKept::Waits => self.persistence == Persistence::Durable,
+        };
+        match reason {
+            UnloadReason::Parked | UnloadReason::Shutdown => is_kept,
+            UnloadReason::Orphaned
+            | UnloadReason::Asked
+            | UnloadReason::Relocate
+            | UnloadReason::MemoryPressure => false,
+        }
     }
 
     /// Notes progress of the hard shutdown, and takes the next step: closes the rollout once no turn runs, and finishes or
@@ -127,7 +153,7 @@ impl Machine {
         let waiting = std::mem::take(&mut unloading.waiting);
         let askers = std::mem::take(&mut unloading.askers);
         let mut effects: Vec<Effect> = askers.into_iter().map(Effect::AnswerUnload).collect();
-        self.helpers = HelpersState::NotStarted;
+        (self.helpers, self.turn) = (HelpersState::NotStarted, TurnKept::No);
         if waiting.is_empty() {
             self.state = State::Gone;
             effects.extend([Effect::AnnounceNotLoaded, Effect::AnnounceClosed]);

@@ -64,7 +64,13 @@ async fn urgent_requests_pass_a_full_mailbox() {
     handle.interrupt(TurnId::from("turn"));
     let answer = |text: i64| {
         let answer = Ok(serde_json::value::to_raw_value(&text).unwrap());
-        handle.answer(GivenAnswer { by: ConnectionId(1), access: Access::Chat, question: 7, answer });
+        handle.answer(GivenAnswer {
+            by: ConnectionId(1),
+            client: "test".to_owned(),
+            access: Access::Chat,
+            question: 7,
+            answer,
+        });
     };
     answer(1);
     answer(2);

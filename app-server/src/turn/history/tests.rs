@@ -29,7 +29,8 @@ async fn a_conversation_begins_with_its_first_message_however_many_bytes_follow(
     done.send(()).unwrap();
     let cached = Arc::new(ConversationCache::default()).slot(THREAD);
     let (taken_back, last) = (Vec::new(), EventSeq(5));
-    let rollout = StoredHistory { store, cached, thread: THREAD, taken_back, last, written };
+    let rollout =
+        StoredHistory { store, cached: Some(cached), thread: THREAD, from: None, taken_back, last, written };
     let mut history = HistorySource::Rollout(rollout);
     let to = Recipient { provider: "p".into(), model: "m".into() };
     let entries = history.read(&to, &[]).await.unwrap().unwrap().entries();

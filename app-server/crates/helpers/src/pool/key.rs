@@ -25,10 +25,23 @@ pub(crate) struct Key {
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Program([u8; 32]);
 
-impl fmt::Debug for Program {
-    /// A few bytes tell two of them apart.
+impl Program {
+    /// The program of `spec` for a thread that works in `cwd`.
+    pub fn of(spec: &HelperSpec, thread: ThreadId, cwd: &Path) -> Self {
+        Key::of(spec, thread, cwd).program()
+    }
+}
+
+impl fmt::Display for Program {
+    /// A few bytes tell two of them apart, and reveal nothing of the secrets in a spec.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Program({:02x?})", &self.0[..4])
+        self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Program({self})")
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) enum Defect {
     Item,
     /// A record changes a message that is not in the queue, or adds one twice.
     Queue,
+    /// A question is asked or answered twice, or a call begins before its question is answered.
+    Question,
     /// The header at the end of a turn differs from the records before it.
     Header,
     /// The end of a turn names a wrong offset.

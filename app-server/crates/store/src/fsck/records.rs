@@ -9,12 +9,16 @@ use skein_base::clock::WallMs;
 use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
 
 use super::finding::Defect;
-use crate::history::History;
+use crate::history::{History, NextLoad, RestartTurns};
 use crate::rollout::file::{LineAt, TurnOffsets};
 use crate::rollout::record::{
     AnswerPart, ModelAnswer, Record, RecordBody, TakenBack, ThreadOpened, TurnCompleted, TurnPlace,
     TurnStarted,
 };
+
+mod questions;
+#[cfg(test)]
+mod tests;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RecordDefect {
@@ -198,12 +202,15 @@ impl RecordCheck {
             | RecordBody::Unarchived(_)
             | RecordBody::Imported(_)
             | RecordBody::Unknown(_) => {}
-            RecordBody::QueueAdded(added) => self.queued(&added.0.id, Waits::No, body.kind()),
-            RecordBody::QueueUpdated(updated) => self.queued(&updated.0.id, Waits::Yes, body.kind()),
-            RecordBody::QueueMoved(moved) => {
-                moved.ids.iter().for_each(|id| self.queued(id, Waits::Yes, body.kind()));
-            }
-            RecordBody::QueueRemoved(removed) => self.queued(&removed.id, Waits::Yes, body.kind()),
+            RecordBody::QuestionAsked(_)
+            | RecordBody::QuestionAnswered(_)
+            | RecordBody::QuestionClosed(_)
+            | RecordBody::CallBegun(_)
+            | RecordBody::TurnResumed(_) => self.judge_open_turn(body),
+            RecordBody::QueueAdded(_)
+            | RecordBody::QueueUpdated(_)
+            | RecordBody::QueueMoved(_)
+            | RecordBody::QueueRemoved(_) => self.judge_queue(body),
             RecordBody::ThreadOpened(opened) => self.thread_opened(opened),
             RecordBody::ThreadClosed(_) => self.thread_closed(),
             RecordBody::TurnStarted(started) => self.turn_started(started, record.at),
@@ -212,14 +219,28 @@ impl RecordCheck {
             RecordBody::ItemCompleted(done) => self.item_completed(&done.turn_id, done.item.id()),
             RecordBody::ModelAnswer(answer) => self.answered(answer),
             RecordBody::TurnCompleted(completed) => self.turn_completed(completed),
-            RecordBody::Reverted(reverted) => {
-                self.turn = None;
-                self.epoch_is(reverted.epoch);
-            }
+            RecordBody::Reverted(reverted) => self.reverted(reverted.epoch),
             RecordBody::Forked(forked) => {
                 self.forked = true;
                 self.epoch_is(forked.epoch);
             }
+        }
+    }
+
+    fn reverted(&mut self, epoch: Epoch) {
+        self.turn = None;
+        self.epoch_is(epoch);
+    }
+
+    fn judge_queue(&mut self, body: &RecordBody) {
+        if let RecordBody::QueueAdded(added) = body {
+            self.queued(&added.0.id, Waits::No, body.kind());
+        } else if let RecordBody::QueueUpdated(updated) = body {
+            self.queued(&updated.0.id, Waits::Yes, body.kind());
+        } else if let RecordBody::QueueMoved(moved) = body {
+            moved.ids.iter().for_each(|id| self.queued(id, Waits::Yes, body.kind()));
+        } else if let RecordBody::QueueRemoved(removed) = body {
+            self.queued(&removed.id, Waits::Yes, body.kind());
         }
     }
 
@@ -277,7 +298,12 @@ impl RecordCheck {
         self.epoch = self.epoch.max(epoch);
     }
 
+    /// A turn stays open over an unload if it waits for an answer.
     fn thread_closed(&mut self) {
+        let goes_on = matches!(self.history.next_load(RestartTurns::Asked), NextLoad::GoOn(_));
+        if goes_on || !self.whole {
+            return;
+        }
         if let Some(turn) = self.turn.take() {
             self.says(Defect::Close, format!("it is closed, and turn {} has no end", turn.id));
         }
@@ -413,6 +439,3 @@ fn members_that_differ(one: &Value, other: &Value) -> String {
     let names: BTreeSet<&String> = names.filter(|name| one.get(name) != other.get(name)).collect();
     names.into_iter().cloned().collect::<Vec<_>>().join(", ")
 }
-
-#[cfg(test)]
-mod tests;

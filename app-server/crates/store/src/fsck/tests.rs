@@ -68,7 +68,7 @@ fn life_saying(id: ThreadId, turns: u64, text: &str) -> Vec<Record> {
         let turn_id = format!("turn {turn}");
         let (item_id, input) = (Some(format!("user {turn}").as_str().into()), vec![UserInput::text(text)]);
         let id = || turn_id.as_str().into();
-        say(&mut history, TurnStarted { turn_id: id(), input, item_id, client_id: None }.into());
+        say(&mut history, TurnStarted { turn_id: id(), input, item_id, client_id: None, terms: None }.into());
         let item = || ThreadItem::agent_message(format!("answer {turn}").as_str(), text);
         say(&mut history, ItemStarted { turn_id: id(), item: item() }.into());
         say(&mut history, ItemCompleted { turn_id: id(), item: item() }.into());

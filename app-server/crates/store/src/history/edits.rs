@@ -3,6 +3,7 @@
 use skein_base::clock::WallMs;
 use skein_protocol::ids::EventSeq;
 
+use super::open_turn::OpenTurnRecords;
 use super::{History, LoadedTurn, MessageQueue};
 use crate::rollout::record::{ForkOrigin, Forked, ReadPosition, Reverted, TakenBack, ThreadHeader};
 
@@ -20,6 +21,7 @@ impl History {
         let Some(from) = held.map(|held| held.at).or(reverted.from) else { return };
         self.turns.retain(|held| held.at < from);
         self.open_items.clear();
+        self.open_turn_records = OpenTurnRecords::default();
         self.unrecorded.clear();
         let turns = &self.turns;
         self.messages.retain(|into| turns.iter().any(|held| held.turn.id == *into));

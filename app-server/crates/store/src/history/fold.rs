@@ -6,6 +6,7 @@ use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::thread::GitInfo;
 use skein_protocol::turn::{Turn, TurnStatus, UserInput};
 
+use super::open_turn::OpenTurnRecords;
 use super::{History, LoadedTurn, items, window};
 use crate::rollout::record::{
     ItemCheckpoint, ItemCompleted, ItemStarted, Record, RecordBody, ThreadCreated, ThreadMeta, ThreadOpened,
@@ -36,7 +37,7 @@ impl History {
         let at = record.at;
         match &record.body {
             RecordBody::ThreadCreated(created) => self.thread_created(created, record.seq, at),
-            RecordBody::ThreadOpened(opened) => self.thread_opened(opened),
+            RecordBody::ThreadOpened(opened) => self.thread_opened(opened, at),
             RecordBody::ThreadNamed(named) => self.name.clone_from(&named.name),
             RecordBody::ThreadMeta(meta) => self.thread_meta(meta, record.seq),
             RecordBody::ThreadRead(read) => self.marked(read, record.seq),
@@ -45,6 +46,12 @@ impl History {
             RecordBody::QueueUpdated(updated) => self.queue.update(&updated.0, record.seq),
             RecordBody::QueueMoved(moved) => self.queue.reorder(&moved.ids),
             RecordBody::QueueRemoved(removed) => self.queue.remove(removed),
+            RecordBody::ModelAnswer(answer) => self.open_turn_records.answered(answer),
+            RecordBody::QuestionAsked(asked) => self.open_turn_records.question_asked(asked, at),
+            RecordBody::QuestionAnswered(answered) => self.open_turn_records.question_answered(answered),
+            RecordBody::QuestionClosed(closed) => self.open_turn_records.question_closed(closed),
+            RecordBody::CallBegun(begun) => self.open_turn_records.call_begun(begun, at),
+            RecordBody::TurnResumed(resumed) => self.open_turn_records.turn_resumed(resumed),
             RecordBody::TurnStarted(started) => self.turn_started(started, record.seq, at),
             RecordBody::ItemStarted(started) => self.item_started(started, at),
             RecordBody::ItemCheckpoint(checkpoint) => self.item_checkpoint(checkpoint, at),
@@ -60,7 +67,6 @@ impl History {
             // clients inject stay in the records: only a request to the model needs them.
             RecordBody::Archived(_)
             | RecordBody::ItemsInjected(_)
-            | RecordBody::ModelAnswer(_)
             | RecordBody::FilesRead(_)
             | RecordBody::Unarchived(_)
             | RecordBody::Imported(_)
@@ -80,10 +86,11 @@ impl History {
         (self.created_at, self.updated_at) = (at, self.updated_at.max(at));
     }
 
-    fn thread_opened(&mut self, opened: &ThreadOpened) {
+    fn thread_opened(&mut self, opened: &ThreadOpened, at: WallMs) {
         self.opened = Some(*opened);
         (self.epoch, self.lost) = (opened.epoch, false);
         self.queue.opened(opened);
+        self.open_turn_records.opened(opened, at);
     }
 
     fn turn_usage(&mut self, usage: &TurnUsage) {
@@ -109,6 +116,7 @@ impl History {
         // Damage has taken the end of the turn before this one.
         self.end_open_turn();
         self.queue.take(&started.turn_id);
+        self.open_turn_records = OpenTurnRecords::of(started);
         let turn = Turn::new(started.turn_id.clone(), at.seconds());
         // A turn that names a message without input answers the message of the turn before it.
         let answers = started.client_id.clone().filter(|_| started.input.is_empty());
@@ -139,6 +147,7 @@ impl History {
         }
         self.put(&started.turn_id, item);
         if self.open_turn().is_some_and(|turn| turn.id == started.turn_id) && !self.open_items.contains(&id) {
+            self.open_turn_records.item_started(&started.item);
             self.open_items.push(id);
         }
     }
@@ -163,6 +172,7 @@ impl History {
         let mut item = completed.item.clone();
         item.completed_at_ms = item.completed_at_ms.or(Some(at.0));
         self.open_items.retain(|open| open != item.id());
+        self.open_turn_records.item_completed(item.id());
         self.unstarted.take_if(|unstarted| unstarted == item.id());
         self.unrecorded.retain(|(heard, _)| heard != item.id());
         self.put(&completed.turn_id, item);
@@ -189,6 +199,7 @@ impl History {
         }
         if self.open_turn().is_some_and(|turn| turn.id == completed.turn_id) {
             self.open_items.clear();
+            self.open_turn_records = OpenTurnRecords::default();
             self.unstarted = None;
         }
         let started = completed.started_at_ms.map(WallMs);

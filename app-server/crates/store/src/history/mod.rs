@@ -25,6 +25,7 @@ mod fold;
 mod items;
 pub mod markdown;
 mod messages;
+mod open_turn;
 mod queue;
 pub mod read;
 mod row;
@@ -39,12 +40,17 @@ pub use damage::DAMAGE_ID;
 pub use fold::is_event;
 pub use items::{cut_short, seen_as};
 use messages::SentMessages;
+use open_turn::OpenTurnRecords;
+pub use open_turn::{AnsweredQuestion, CallState, KeptTurn, NextLoad, RestartTurns, TurnCall, TurnQuestion};
 pub use queue::MessageQueue;
-pub use row::ThreadRow;
+pub use row::{ThreadRow, WaitingQuestion};
 pub use window::json_bytes;
 
 /// The error of a turn that a server's end interrupted, and not a user.
 pub const SERVER_ENDED: &str = "the server ended while this turn ran";
+/// The error of a turn that may be the reason of the server's ends.
+const ENDED_AGAIN: &str =
+    "the server ended three times in this turn; its work so far is saved, send a message to go on";
 
 /// A thread as of record [`History::seq`]. It may hold only the newest turns.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,6 +103,8 @@ pub struct History {
     unstarted: Option<ItemId>,
     /// Received text of open items that no record has yet.
     unrecorded: Vec<(ItemId, String)>,
+    /// The questions and calls of the open turn.
+    open_turn_records: OpenTurnRecords,
     /// The newest user messages with client ids.
     messages: SentMessages,
 }
@@ -116,6 +124,13 @@ pub struct LoadedTurn {
     unsaved: bool,
     /// The client id of the message that it answers, if that message is in an unsaved turn.
     answers: Option<String>,
+}
+
+/// The record that ends an item that cannot go on.
+fn end_of(turn: &TurnId, item: &ThreadItem, now: WallMs) -> RecordBody {
+    let mut item = items::cut_short(item.clone());
+    item.completed_at_ms = Some(now.0);
+    ItemCompleted { turn_id: turn.clone(), item }.into()
 }
 
 impl Default for History {
@@ -161,6 +176,7 @@ impl History {
             open_items: Vec::new(),
             unstarted: None,
             unrecorded: Vec::new(),
+            open_turn_records: OpenTurnRecords::default(),
             messages: SentMessages::default(),
         }
     }
@@ -317,6 +333,7 @@ impl History {
             git_info: self.git_info.clone(),
             archived: self.archived,
             read: self.read.clone(),
+            waiting: self.open_questions().iter().map(WaitingQuestion::of).collect(),
         }
     }
 
@@ -340,39 +357,57 @@ impl History {
         }
     }
 
-    /// The records that close the open turn. A message without records gets them, each open item ends with its text
-    /// so far (tool calls fail), and the turn is interrupted. Empty if no turn is open.
+    /// The records that interrupt the open turn. A message without records gets them, and each open item ends with its
+    /// text so far (tool calls fail). Empty if no turn is open.
     pub fn closing_records(&self, now: WallMs) -> Vec<RecordBody> {
+        self.closing(now, TurnStatus::Interrupted, self.why_cut_off())
+    }
+
+    /// The records that fail the open turn, which has ended the server again and again.
+    pub fn failing_records(&self, now: WallMs) -> Vec<RecordBody> {
+        self.closing(now, TurnStatus::Failed, Some(TurnError::new(ENDED_AGAIN)))
+    }
+
+    /// The records that end these items of the open turn, as far as they are open.
+    pub fn ends_of(&self, items: &[ItemId], now: WallMs) -> Vec<RecordBody> {
+        let Some(turn) = self.open_turn() else { return Vec::new() };
+        let ends = self.open_items().filter(|item| items.contains(item.id()));
+        ends.map(|item| end_of(&turn.id, item, now)).collect()
+    }
+
+    fn closing(&self, now: WallMs, status: TurnStatus, error: Option<TurnError>) -> Vec<RecordBody> {
         let Some(turn) = self.open_turn() else { return Vec::new() };
         let started = |item: &ThreadItem| ItemStarted { turn_id: turn.id.clone(), item: item.clone() }.into();
         let mut records: Vec<RecordBody> = self.unstarted_item().map(started).into_iter().collect();
-        records.extend(self.unstarted_item().into_iter().chain(self.open_items()).map(|item| {
-            let mut item = items::cut_short(item.clone());
-            item.completed_at_ms = Some(now.0);
-            ItemCompleted { turn_id: turn.id.clone(), item }.into()
-        }));
-        records.push(self.turn_completed_record(
-            turn.id.clone(),
-            TurnStatus::Interrupted,
-            self.why_cut_off(),
-        ));
+        let open = self.unstarted_item().into_iter().chain(self.open_items());
+        records.extend(open.map(|item| end_of(&turn.id, item, now)));
+        records.push(self.turn_completed_record(turn.id.clone(), status, error));
         records
     }
 
     /// The error of a turn that nobody runs: its server has ended. In a fork the turn may be the copy of one that
     /// runs in another thread.
     fn why_cut_off(&self) -> Option<TurnError> {
-        let began = self.turns.last()?.started;
-        let is_copied = self.forked.as_ref().is_some_and(|forked| began <= WallMs(forked.at_ms));
-        (!is_copied).then(|| TurnError::new(SERVER_ENDED))
+        (!self.is_copied()).then(|| TurnError::new(SERVER_ENDED))
+    }
+
+    /// Whether the open turn is a copy, in a fork.
+    fn is_copied(&self) -> bool {
+        let began = self.turns.last().map_or(WallMs(0), |held| held.started);
+        self.forked.as_ref().is_some_and(|forked| began <= WallMs(forked.at_ms))
     }
 
     /// Closes the open turn as the next load will, without new numbers. Closed parts end at the last record, so that
-    /// every reader sees the same times.
+    /// every reader sees the same times. A turn that the next load goes on with stays open.
     #[must_use]
-    pub fn into_closed(mut self) -> Self {
+    pub fn into_closed(mut self, rule: RestartTurns) -> Self {
         let (seq, last_event, at) = (self.seq, self.last_event, self.at);
-        for body in self.closing_records(at) {
+        let closing = match self.next_load(rule) {
+            NextLoad::Nothing | NextLoad::GoOn(_) => Vec::new(),
+            NextLoad::Interrupt => self.closing_records(at),
+            NextLoad::Fail => self.failing_records(at),
+        };
+        for body in closing {
             self.apply(&Record { seq: self.seq.next(), at, body });
         }
         (self.seq, self.last_event) = (seq, last_event);

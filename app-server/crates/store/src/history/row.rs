@@ -5,9 +5,10 @@ use skein_base::clock::WallMs;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::thread::{GitInfo, SessionSource, Thread, ThreadReadState, ThreadStatus};
 
+use super::TurnQuestion;
 use crate::home::HomePaths;
 use crate::rollout::Location;
-use crate::rollout::record::ReadPosition;
+use crate::rollout::record::{QuestionKind, ReadPosition};
 
 /// One row of a list of threads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +48,27 @@ pub struct ThreadRow {
     /// The user's read position; rows of earlier versions have none.
     #[serde(default)]
     pub(crate) read: ReadPosition,
+    /// The questions that wait for an answer, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<WaitingQuestion>,
+}
+
+/// A question that waits for an answer, as lists show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WaitingQuestion {
+    /// The id of the request to clients.
+    pub id: i64,
+    /// Its subject.
+    pub kind: QuestionKind,
+    /// When it was asked.
+    pub asked: WallMs,
+}
+
+impl WaitingQuestion {
+    pub(super) fn of(open: &TurnQuestion) -> Self {
+        Self { id: open.asked.id, kind: open.asked.kind, asked: open.at }
+    }
 }
 
 impl ThreadRow {

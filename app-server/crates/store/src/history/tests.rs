@@ -66,6 +66,7 @@ fn turn_started(turn: &str, said: &str, client_id: Option<&str>) -> RecordBody {
         input: vec![UserInput::text(said)],
         item_id: Some(format!("{turn}-user").into()),
         client_id: client_id.map(str::to_owned),
+        terms: None,
     }
     .into()
 }
@@ -185,7 +186,7 @@ fn a_turn_that_nobody_runs_is_shown_as_a_load_closes_it() {
     for body in closed.closing_records(closed.at) {
         closed.apply(&Record { seq: closed.seq.next(), at: closed.at, body });
     }
-    let last_event = cut_off().into_closed();
+    let last_event = cut_off().into_closed(RestartTurns::Asked);
     assert_eq!(last_event.turns(TurnItemsView::Full), closed.turns(TurnItemsView::Full));
     assert_eq!((last_event.open_turn(), last_event.open_items().count()), (None, 0));
     assert_eq!(
@@ -193,7 +194,7 @@ fn a_turn_that_nobody_runs_is_shown_as_a_load_closes_it() {
         (cut_off().seq(), cut_off().last_event()),
         "no record was written"
     );
-    assert_eq!(last_event.clone().into_closed(), last_event);
+    assert_eq!(last_event.clone().into_closed(RestartTurns::Asked), last_event);
 }
 
 #[test]

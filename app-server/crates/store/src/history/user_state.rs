@@ -115,7 +115,13 @@ mod tests {
         fn turn(&mut self, name: &str, total: i64) {
             let turn_id: TurnId = name.into();
             let input = vec![UserInput::text("words")];
-            self.add(TurnStarted { turn_id: turn_id.clone(), input, item_id: None, client_id: None });
+            self.add(TurnStarted {
+                turn_id: turn_id.clone(),
+                input,
+                item_id: None,
+                client_id: None,
+                terms: None,
+            });
             let total = TokenUsageBreakdown { total_tokens: total, ..TokenUsageBreakdown::default() };
             let usage = ThreadTokenUsage { last: total, total, model_context_window: None };
             self.add(TurnUsage { turn_id: turn_id.clone(), usage });

@@ -8,6 +8,7 @@ use skein_base::clock::WallMs;
 use skein_protocol::ids::EventSeq;
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
 
+use super::open_turn::OpenTurnRecords;
 use super::{History, LoadedTurn, MessageQueue, items, seen_as};
 use crate::rollout::record::{TakenBack, ThreadHeader};
 
@@ -91,6 +92,7 @@ impl History {
             held.turn.status = TurnStatus::Interrupted;
         }
         self.open_items.clear();
+        self.open_turn_records = OpenTurnRecords::default();
         self.unstarted = None;
     }
 

@@ -30,6 +30,9 @@ use crate::policy;
 pub(super) struct LockFile {
     term: u64,
     pid: u32,
+    /// The highest id that a question of this home may have. Missing in files of earlier versions.
+    #[serde(default)]
+    questions: i64,
     /// The `skein` sub-command of the owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     doing: Option<String>,
@@ -227,21 +230,25 @@ fn read(file: &File) -> Option<LockFile> {
     serde_json::from_slice(bytes.get(..length)?).ok()
 }
 
-/// Writes one more than the term in the lock file, on disk before its owner does anything. If the file cannot be
-/// parsed, the time in milliseconds is the term: counting from 1 never came that far, so the term still rises.
-pub(super) fn raise_term(lock: &File, doing: &str) -> io::Result<Term> {
-    let known = match (lock.metadata()?.len(), read(lock)) {
-        (0, _) => 0,
-        (_, Some(known)) => known.term,
-        (_, None) => u64::try_from(Clock.wall().0).unwrap_or(u64::MAX / 2),
+/// Writes one more than the term in the lock file, and the next ids of questions, on disk before its owner does anything.
+/// Returns both. If the file cannot be parsed, the time in milliseconds is the term: counting from 1 never came that far,
+/// so the term still rises. Ids begin at the time, or above those of earlier owners: also a clock that was set back
+/// repeats none.
+pub(super) fn raise_term(lock: &File, doing: &str) -> io::Result<(Term, i64)> {
+    let now = Clock.wall().0;
+    let (known, given) = match (lock.metadata()?.len(), read(lock)) {
+        (0, _) => (0, 0),
+        (_, Some(known)) => (known.term, known.questions),
+        (_, None) => (u64::try_from(now).unwrap_or(u64::MAX / 2), 0),
     };
-    let term = known.saturating_add(1);
-    write(lock, doing, term)
+    let first = now.max(given.saturating_add(1));
+    let last = first.saturating_add(policy::QUESTION_IDS);
+    write(lock, doing, (known.saturating_add(1), last)).map(|term| (term, first))
 }
 
-/// Writes the lock file, and syncs it.
-pub(super) fn write(lock: &File, doing: &str, term: u64) -> io::Result<Term> {
-    let says = LockFile { term, pid: std::process::id(), doing: Some(doing.to_owned()) };
+/// Writes the lock file, and syncs it. `questions` is the highest id of a question.
+pub(super) fn write(lock: &File, doing: &str, (term, questions): (u64, i64)) -> io::Result<Term> {
+    let says = LockFile { term, pid: std::process::id(), questions, doing: Some(doing.to_owned()) };
     let text = serde_json::to_string(&says)?;
     lock.write_all_at(text.as_bytes(), 0)?;
     lock.set_len(text.len() as u64)?;

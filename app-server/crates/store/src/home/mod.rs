@@ -18,6 +18,8 @@ use skein_base::clock::Clock;
 use skein_base::files::{no_surprises, only_regular};
 use skein_base::home_tag::HomeTag;
 
+use crate::policy;
+
 pub mod durable;
 pub mod folders;
 mod lock;
@@ -102,6 +104,7 @@ pub struct Home {
     start_id: Uuid,
     machine_boot: Uuid,
     term: Term,
+    first_question: i64,
     lock: Flock<File>,
 }
 
@@ -135,11 +138,12 @@ impl Home {
         link_archive(&paths);
         // The published facts of a killed server are stale.
         remove_if_there(&paths.server_json())?;
-        let term = lock::raise_term(&lock, doing).map_err(|source| fault(&paths.lock(), source))?;
+        let raised = lock::raise_term(&lock, doing);
+        let (term, first_question) = raised.map_err(|source| fault(&paths.lock(), source))?;
         sync_folder(paths.root())?;
         let start_id = Clock.new_id();
         let machine_boot = machine_boot().unwrap_or(start_id);
-        Ok(Self { paths, start_id, machine_boot, term, lock })
+        Ok(Self { paths, start_id, machine_boot, term, first_question, lock })
     }
 
     /// The home's paths.
@@ -174,6 +178,12 @@ impl Home {
         self.term
     }
 
+    /// The first id for a question of this ownership: above every id of an earlier one, and at least the time in Unix
+    /// milliseconds.
+    pub fn first_question(&self) -> i64 {
+        self.first_question
+    }
+
     /// Raises the term above `seen`, which was found in rollouts of another home.
     ///
     /// # Errors
@@ -182,7 +192,8 @@ impl Home {
         if seen <= self.term {
             return Ok(());
         }
-        let written = lock::write(&self.lock, RESTORE, seen.0);
+        let last_question = self.first_question.saturating_add(policy::QUESTION_IDS);
+        let written = lock::write(&self.lock, RESTORE, (seen.0, last_question));
         self.term = written.map_err(|source| fault(&self.paths.lock(), source))?;
         Ok(())
     }

@@ -73,6 +73,25 @@ fn the_term_rises_with_each_start_and_the_start_id_is_new() {
 }
 
 #[test]
+fn no_id_of_a_question_repeats_also_with_a_clock_that_was_set_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = Home::open(dir.path()).unwrap().first_question();
+    assert!((Clock.wall().0 - before).abs() < 60_000, "it is the time: {before}");
+    let next = Home::open(dir.path()).unwrap().first_question();
+    assert!(next > before + policy::QUESTION_IDS);
+    let ahead = Clock.wall().0 + 1_000 * policy::QUESTION_IDS;
+    let lock = HomePaths::new(dir.path()).lock();
+    fs::write(&lock, format!(r#"{{"term":7,"pid":1,"questions":{ahead},"doing":"serve"}}"#)).unwrap();
+    let home = Home::open(dir.path()).unwrap();
+    assert_eq!((home.term(), home.first_question()), (Term(8), ahead + 1));
+    drop(home);
+    fs::write(&lock, r#"{"term":9,"pid":1,"doing":"serve"}"#).unwrap();
+    let home = Home::open(dir.path()).unwrap();
+    assert_eq!(home.term(), Term(10), "a file of an earlier version");
+    assert!((Clock.wall().0 - home.first_question()).abs() < 60_000);
+}
+
+#[test]
 fn server_json_ends_with_the_server_and_a_stale_one_with_the_next_start() {
     let dir = tempfile::tempdir().unwrap();
     let home = Home::open(dir.path()).unwrap();

@@ -91,7 +91,10 @@ impl ImportedRecords {
         let (input, item_id, client_id) =
             first.map(|said| (said.content, Some(said.id), said.client_id)).unwrap_or_default();
         let said = item_id.clone();
-        self.add(turn.began, TurnStarted { turn_id: turn_id.clone(), input, item_id, client_id });
+        self.add(
+            turn.began,
+            TurnStarted { turn_id: turn_id.clone(), input, item_id, client_id, terms: None },
+        );
         // A turn without a start line has no end line either.
         let status = status.unwrap_or(if declared { TurnStatus::Interrupted } else { TurnStatus::Completed });
         for item in items {

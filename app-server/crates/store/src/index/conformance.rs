@@ -32,6 +32,7 @@ pub(crate) fn row(n: u128, created: i64, updated: i64) -> ThreadRow {
         git_info: None,
         archived: false,
         read: ReadPosition::default(),
+        waiting: Vec::new(),
     }
 }
 

@@ -282,7 +282,7 @@ async fn a_copy_begins_with_what_was_there(store: &dyn RolloutStore) {
 async fn a_prefilter_answers_for_each_thread_while_there_is_time(store: &dyn RolloutStore) {
     let said = |seq, text: &str| {
         let (turn_id, input) = (TurnId::from("turn"), vec![UserInput::text(text)]);
-        let started = TurnStarted { turn_id, input, item_id: None, client_id: None };
+        let started = TurnStarted { turn_id, input, item_id: None, client_id: None, terms: None };
         Record { seq: EventSeq(seq), at: WallMs(0), body: started.into() }
     };
     let [found, other, missing] = [1, 2, 3].map(thread);

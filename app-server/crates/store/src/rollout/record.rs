@@ -16,11 +16,13 @@ use skein_base::clock::WallMs;
 
 mod answer;
 mod files;
+mod question;
 mod queue;
 mod thread;
 
 pub use answer::*;
 pub use files::*;
+pub use question::*;
 pub use queue::*;
 pub use thread::*;
 
@@ -176,6 +178,16 @@ records! {
     ModelAnswer = "model.answer";
     /// Files of a message were read for a model.
     FilesRead = "files.read";
+    /// A question waits for an answer.
+    QuestionAsked = "question.asked";
+    /// A client has answered a question.
+    QuestionAnswered = "question.answered";
+    /// A question has ended without an answer.
+    QuestionClosed = "question.closed";
+    /// A helper is about to hear of a call.
+    CallBegun = "call.begun";
+    /// A load goes on with the open turn.
+    TurnResumed = "turn.resumed";
     /// A turn has ended.
     TurnCompleted = "turn.completed";
     /// The tokens that the model has used.
@@ -210,6 +222,8 @@ pub struct TurnStarted {
     pub item_id: Option<ItemId>,
     /// The client's id of the message (`clientUserMessageId`).
     pub client_id: Option<String>,
+    /// The client's wishes for this turn only.
+    pub terms: Option<Box<TurnTerms>>,
 }
 
 /// `item.started`.

@@ -203,7 +203,7 @@ impl RecordedLife {
         let input = vec![UserInput::text(&*"said ".repeat(3))];
         let item_id = Some(format!("{turn}-user").into());
         let client_id = Some(format!("m-{turn}"));
-        self.record(TurnStarted { turn_id: turn.into(), input, item_id, client_id });
+        self.record(TurnStarted { turn_id: turn.into(), input, item_id, client_id, terms: None });
         for item in 0..items {
             let message = |text: String| ThreadItem::agent_message(format!("{turn}-{item}"), text);
             self.record(ItemStarted { turn_id: turn.into(), item: message(String::new()) });

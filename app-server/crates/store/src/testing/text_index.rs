@@ -136,7 +136,7 @@ pub(crate) async fn found(
 
 pub(crate) fn turn_started(turn: &str, text: &str) -> RecordBody {
     let (turn_id, input) = (TurnId::from(turn), vec![UserInput::text(text)]);
-    TurnStarted { turn_id, input, item_id: Some(ItemId::from("said")), client_id: None }.into()
+    TurnStarted { turn_id, input, item_id: Some(ItemId::from("said")), client_id: None, terms: None }.into()
 }
 
 pub(crate) fn agent_message(turn: &str, text: &str) -> RecordBody {

@@ -3,14 +3,15 @@
 use skein_protocol::ids::{Epoch, RequestId, TurnId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::notifications::{ItemStarted as ItemStartedNotice, ServerRequestResolved};
-use skein_store::rollout::record::ItemStarted;
+use skein_store::rollout::record::{ItemStarted, QuestionKind};
 use skein_store::rollout::{AppendError, Keep};
 use tokio::sync::{oneshot, watch};
 
 use super::super::log::Send;
-use super::super::open_questions::Wants;
+use super::super::open_questions::NewQuestion;
+use super::super::wants::Wants;
 use super::*;
-use crate::outbox::{CloseReason, Frame};
+use crate::outbox::CloseReason;
 use crate::thread::actor::tests::bench::Bench;
 use crate::thread::actor::tests::client::Client;
 use crate::thread::actor::tests::message::Message;
@@ -235,7 +236,7 @@ async fn questions_that_were_settled_during_the_catch_up_are_taken_back() {
     let mut client = stage.bench.client();
     let mut catch_up = stage.caught_up(&client, START);
     catch_up.open_questions = vec![7, 8];
-    stage.questions.open(8, Frame::from("?"), None, Wants::Words(oneshot::channel().0));
+    stage.questions.open(8, NewQuestion::bare(QuestionKind::Input, None, Wants::Words(oneshot::channel().0)));
     assert_eq!(stage.join_at(catch_up, Saved::Yes), Some(client.id()));
     let resolved = |message: &Message| message.params::<ServerRequestResolved>();
     let resolved: Vec<RequestId> =

@@ -78,18 +78,18 @@ async fn nothing_waits_for_the_disk_in_a_thread_that_is_only_in_memory() {
         log.record_one(name(), Keep::Power);
         log.publish(Outgoing::Due(Due::Ask(1)));
         assert_eq!(sent(&mut log), Some((1, Saved::Yes)));
-        assert_eq!((log.is_stored(), log.is_unwritten(), log.close()), (false, unwritten, false));
+        assert_eq!((log.is_stored(), log.is_unwritten(), log.close(false)), (false, unwritten, false));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_log_takes_the_writers_last_report_as_its_close() {
     let (_bench, mut log, _seen) = log(Persistence::Durable, Materialised::Yes);
-    assert!(!log.close(), "nothing was written");
+    assert!(!log.close(false), "nothing was written");
     log.forget();
     log.open(History::of(THREAD), START, Materialised::Yes);
     log.record_one(name(), Keep::Power);
-    assert!(log.close());
+    assert!(log.close(false));
     let mut last = false;
     while let Some(written) = log.inbox().recv().await {
         last = log.take(&written);
@@ -113,7 +113,13 @@ async fn a_status_is_published_when_it_changes() {
 /// Begins a turn with an open message, and shows it.
 fn begin_message(log: &mut Log) -> ItemId {
     let turn_id = TurnId::from("t".to_owned());
-    let started = TurnStarted { turn_id: turn_id.clone(), input: Vec::new(), item_id: None, client_id: None };
+    let started = TurnStarted {
+        turn_id: turn_id.clone(),
+        input: Vec::new(),
+        item_id: None,
+        client_id: None,
+        terms: None,
+    };
     let item = ThreadItem::agent_message("i", "");
     let id = item.id().clone();
     log.record(vec![started.into(), ItemStarted { turn_id, item }.into()], Keep::Process);

@@ -24,7 +24,7 @@ use skein_store::rollout::memory::MemoryStore;
 use skein_store::rollout::{OpenMarker, RolloutStore};
 use skein_store::testing::TestStore;
 use tempfile::TempDir;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::client::Client;
 use super::model::{Listener, Puppet, Strings};
@@ -157,7 +157,8 @@ impl Bench {
             subscribers: Subscribers::new(uuid::Uuid::nil()),
             index,
             helpers: Helpers::start(helper_options(&tasks)).unwrap(),
-            questions: QuestionNumbers::new(clock.wall()),
+            questions: QuestionNumbers::from(clock.wall().0),
+            restarts: Arc::new(Semaphore::new(config.restart.at_once)),
             gaps: Gaps::default(),
             machine_boot: clock.new_id(),
             term: Term(1),

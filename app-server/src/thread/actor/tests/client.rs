@@ -387,7 +387,13 @@ impl Client {
     pub(crate) fn say_raw(&self, question: i64, answer: Result<Box<RawValue>, WireError>) {
         let thread = self.services.questions.thread(question);
         if let Some(handle) = thread.and_then(|thread| self.services.registry.handle(thread)) {
-            handle.answer(GivenAnswer { by: self.id(), access: Access::Admin, question, answer });
+            handle.answer(GivenAnswer {
+                by: self.id(),
+                client: "test".to_owned(),
+                access: Access::Admin,
+                question,
+                answer,
+            });
         }
     }
 
@@ -398,7 +404,13 @@ impl Client {
         let thread = self.services.questions.thread(question);
         if let Some(handle) = thread.and_then(|thread| self.services.registry.handle(thread)) {
             let answer = Ok(to_raw_value(&response).unwrap());
-            handle.answer(GivenAnswer { by: self.id(), access: Access::Admin, question, answer });
+            handle.answer(GivenAnswer {
+                by: self.id(),
+                client: "test".to_owned(),
+                access: Access::Admin,
+                question,
+                answer,
+            });
         }
     }
 

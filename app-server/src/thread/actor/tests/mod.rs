@@ -19,6 +19,7 @@ mod edits;
 mod evictions;
 mod failures;
 mod forks;
+mod going_on;
 mod helper_notes;
 mod lasting;
 mod limits;

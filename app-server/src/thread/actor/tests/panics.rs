@@ -120,14 +120,18 @@ async fn a_panic_of_the_owner_refuses_waiting_requests_and_leaves_later_ones_to_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_of_the_owner_withdraws_its_questions() {
+async fn a_panic_of_the_owner_leaves_its_questions_to_the_next_load() {
     let bench = Bench::in_memory();
     let (mut client, thread, strings) = bench.running().await;
     strings.ask("really?").await;
-    client.asked().await;
+    let question = client.asked().await;
     plant_fault(&bench, thread);
-    client.notified::<ServerRequestResolved>().await;
     bench.gone(thread).await;
+    client.resume(thread).await;
+    assert_eq!(client.asked().await, question);
+    client.say(question, Ok("yes"));
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    assert_eq!(client.count(Message::is::<ServerRequestResolved>), 1, "the panic settles nothing");
     bench.finish().await;
 }
 

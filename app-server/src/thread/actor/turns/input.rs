@@ -4,7 +4,9 @@ use skein_protocol::ids::{EventSeq, ItemId, TurnId};
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::turn::TurnStartParams;
 use skein_store::rollout::Keep;
-use skein_store::rollout::record::{ItemCompleted, ItemStarted, ItemsInjected, RecordBody, TurnStarted};
+use skein_store::rollout::record::{
+    ItemCompleted, ItemStarted, ItemsInjected, RecordBody, TurnStarted, TurnTerms,
+};
 
 use super::super::log::Log;
 use super::super::settings::{context_of, continue_item};
@@ -20,14 +22,24 @@ pub(super) fn record_beginning(
     let records = continuation_of(log, turn_id, params).unwrap_or_else(|| {
         let (turn_id, client_id) = (turn_id.clone(), params.client_user_message_id.clone());
         if params.input.is_empty() {
-            return vec![TurnStarted { turn_id, input: Vec::new(), item_id: None, client_id: None }.into()];
+            return vec![
+                TurnStarted { turn_id, input: Vec::new(), item_id: None, client_id: None, terms: None }
+                    .into(),
+            ];
         }
         let (input, item_id) = (params.input.clone(), Some(item.clone()));
         let records = message(log, &turn_id, item, params);
-        let started = TurnStarted { turn_id, input, item_id, client_id }.into();
+        let started = TurnStarted { turn_id, input, item_id, client_id, terms: terms_of(params) }.into();
         std::iter::once(started).chain(records).collect()
     });
     log.record(records, Keep::Power)
+}
+
+/// The client's wishes for this turn only; none if it has none.
+pub(super) fn terms_of(params: &TurnStartParams) -> Option<Box<TurnTerms>> {
+    let (output_schema, service_tier) = (params.output_schema.clone(), params.service_tier_for_turn.clone());
+    let terms = TurnTerms { output_schema, service_tier };
+    (terms != TurnTerms::default()).then(|| Box::new(terms))
 }
 
 /// Records a steer. The returned numbers end with those of the item's start and end.
@@ -59,7 +71,8 @@ fn continuation_of(log: &Log, turn_id: &TurnId, params: &TurnStartParams) -> Opt
     let is_of_user = |item: &ThreadItem| matches!(item.body, ThreadItemBody::UserMessage(_));
     let answered = before.items.iter().any(|item| !is_of_user(item));
     let (turn_id, client_id) = (turn_id.clone(), Some(client_id.to_owned()));
-    let started = TurnStarted { turn_id, input: Vec::new(), item_id: None, client_id };
+    let started =
+        TurnStarted { turn_id, input: Vec::new(), item_id: None, client_id, terms: terms_of(params) };
     let mut records = vec![started.into()];
     records.extend(answered.then(|| ItemsInjected { items: vec![continue_item()] }.into()));
     Some(records)

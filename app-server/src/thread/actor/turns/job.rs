@@ -6,10 +6,9 @@ use skein_base::tasks::TaskGroup;
 use skein_config::{ModelTerms, ServerConfig};
 use skein_protocol::ids::{EventSeq, TurnId};
 use skein_protocol::settings::ModeKind;
-use skein_protocol::turn::TurnStartParams;
 use skein_provider::ModelSettings;
 use skein_provider::gone::Gone;
-use skein_store::rollout::record::StoredSettings;
+use skein_store::rollout::record::{StoredSettings, TurnTerms};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -48,21 +47,24 @@ impl TurnState {
 
 impl Owner {
     /// Starts the turn's task. `last` is the last record of the input.
-    pub(super) fn run_turn(
+    pub(in super::super) fn run_turn(
         &mut self,
         turn: TurnId,
         task: TurnTask,
-        params: &TurnStartParams,
+        terms_of_turn: &TurnTerms,
         last: Option<EventSeq>,
     ) {
         let (config, settings) = (self.services.config(), settings::of(&self.log, &self.helpers));
-        let (terms, takes_more) = (terms(&config, &settings), matches!(task, TurnTask::Answer(_)));
+        let (terms, takes_more) = (terms(&config, &settings), !matches!(task, TurnTask::Compact));
         // `refusal_of` has checked the provider, but a reload may have removed it since.
         let provider = self.services.providers.get(&settings.model_provider);
         let provider = provider.unwrap_or_else(|| Arc::new(Gone(settings.model_provider.clone())));
-        let history = match provider.reads_context() {
-            true => history_source(&self.services, &mut self.log, &self.turns.conversation, last),
-            false => HistorySource::InputOnly,
+        let history = match (&task, provider.reads_context()) {
+            (TurnTask::Answer(_) | TurnTask::Compact, true) => {
+                history_source(&self.services, &mut self.log, &self.turns.conversation, last)
+            }
+            // A turn that goes on asks for it once its calls have ended.
+            (TurnTask::GoOn(_), _) | (_, false) => HistorySource::InputOnly,
         };
         let is_durable = self.log.persistence() == Persistence::Durable;
         let job = Job {
@@ -70,7 +72,7 @@ impl Owner {
             turn,
             task,
             history,
-            settings: model_settings(&terms, &settings, params),
+            settings: model_settings(&terms, &settings, terms_of_turn),
             rounds: config.limits.turn_rounds,
             terms,
             plans: plans(&settings),
@@ -79,11 +81,29 @@ impl Owner {
             own_tools: self.helpers.own_tools(&settings, is_durable, &config),
             recipient: Recipient { provider: settings.model_provider, model: settings.model },
             provider,
+            turnstile: self.turnstile(),
             cancel: CancellationToken::new(),
             clock: self.services.clock,
             tasks: self.services.tasks.clone(),
         };
         self.turns.start(&mut self.children, job, takes_more);
+    }
+}
+
+impl Owner {
+    /// The conversation up to now, for a turn of an earlier load. A model that reads no context reads this turn.
+    pub(super) fn history_so_far(&mut self) -> HistorySource {
+        let settings = settings::of(&self.log, &self.helpers);
+        let provider = self.services.providers.get(&settings.model_provider);
+        let source = history_source(&self.services, &mut self.log, &self.turns.conversation, None);
+        let turn = self.log.history().and_then(|history| history.held_turns().last()).map(|held| held.at);
+        match (source, turn, provider.is_some_and(|provider| provider.reads_context())) {
+            (HistorySource::Rollout(stored), Some(begun), false) => {
+                let (from, cached) = (EventSeq(begun.0.saturating_sub(1)), None);
+                HistorySource::Rollout(StoredHistory { from: Some(from), cached, ..stored })
+            }
+            (source, _, _) => source,
+        }
     }
 }
 
@@ -118,13 +138,13 @@ fn terms(config: &ServerConfig, settings: &StoredSettings) -> ModelTerms {
 }
 
 /// The settings for the model's answer.
-fn model_settings(terms: &ModelTerms, settings: &StoredSettings, params: &TurnStartParams) -> ModelSettings {
+fn model_settings(terms: &ModelTerms, settings: &StoredSettings, of_turn: &TurnTerms) -> ModelSettings {
     ModelSettings {
         instructions: instructions(settings, policy::INSTRUCTIONS),
         effort: settings.reasoning_effort.clone(),
         summary: settings.reasoning_summary,
-        service_tier: params.service_tier_for_turn.clone().or_else(|| settings.service_tier.clone()),
-        output_schema: params.output_schema.clone(),
+        service_tier: of_turn.service_tier.clone().or_else(|| settings.service_tier.clone()),
+        output_schema: of_turn.output_schema.clone(),
         wanted_output: terms.wanted_output,
         output: Some(terms.output),
         one_call: !terms.parallel_calls,
@@ -155,8 +175,9 @@ fn history_source(
     })));
     HistorySource::Rollout(StoredHistory {
         store: Arc::clone(&services.store),
-        cached: Arc::clone(conversation),
+        cached: Some(Arc::clone(conversation)),
         thread: log.id(),
+        from: None,
         taken_back,
         last: last.unwrap_or_else(|| log.end().seq),
         written,

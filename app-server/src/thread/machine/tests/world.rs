@@ -10,7 +10,7 @@ use skein_protocol::error::WireError;
 use tokio::time::Instant;
 
 use crate::thread::effect::Destination;
-use crate::thread::event::{Counts, Event, Force, Materialised, WaiterId};
+use crate::thread::event::{Counts, Event, Force, Materialised, TurnKept, WaiterId};
 use crate::thread::machine::{Machine, Persistence, Phase, Policy};
 
 mod effects;
@@ -46,6 +46,8 @@ pub(super) enum Act {
     Input,
     Interrupt,
     Ask,
+    /// The running turn changes between interrupted, going on and waiting.
+    Keep(Index),
     Answer,
     BeginRequest,
     EndRequest,
@@ -87,6 +89,10 @@ pub(super) struct World {
     under_way: BTreeSet<Motion>,
     turn_runs: bool,
     turn_stopped: bool,
+    /// The treatment of the running turn by the next load.
+    kept: TurnKept,
+    /// Whether the next load goes on with a turn.
+    left: bool,
     resumes: BTreeSet<WaiterId>,
     unloads: BTreeSet<WaiterId>,
     /// The request for a move, with its destination.
@@ -118,6 +124,8 @@ impl World {
             under_way: [Motion::Load].into(),
             turn_runs: false,
             turn_stopped: false,
+            kept: TurnKept::No,
+            left: false,
             resumes: BTreeSet::new(),
             unloads: BTreeSet::new(),
             move_wanted: None,
@@ -185,6 +193,7 @@ impl World {
                 self.feed(Event::Input(input))
             }
             Act::Interrupt => self.feed(Event::Interrupt),
+            Act::Keep(which) => self.keep(which),
             Act::Ask | Act::Answer | Act::BeginRequest | Act::EndRequest => self.activity_changes(&act),
             Act::Unload(force) => self.unload(force),
             Act::Relocate(which) => self.relocate(*which.get(&DESTINATIONS)),
@@ -245,11 +254,30 @@ impl World {
             } else {
                 return Ok(());
             }
-            return self.feed(Event::Questions(self.questions));
+            self.feed(Event::Questions(self.questions))?;
+            if self.questions == 0 && self.kept == TurnKept::Waits {
+                self.kept = TurnKept::Yes;
+                return self.feed(Event::Turn(self.kept));
+            }
+            return Ok(());
         }
         let begins = matches!(act, Act::BeginRequest);
         self.requests = if begins { self.requests + 1 } else { self.requests.saturating_sub(1) };
         self.feed(Event::Requests(self.requests))
+    }
+
+    fn keep(&mut self, which: Index) -> TestCaseResult {
+        let kept = *which.get(&[TurnKept::No, TurnKept::Yes, TurnKept::Waits]);
+        if !self.turn_runs || (kept == TurnKept::Waits && self.questions == 0) {
+            return Ok(());
+        }
+        self.kept = kept;
+        self.feed(Event::Turn(kept))
+    }
+
+    /// Whether nothing goes on before a client answers.
+    pub(super) fn waits(&self) -> bool {
+        self.turn_runs && self.kept == TurnKept::Waits && self.requests == 0
     }
 
     fn something_happens(&mut self, which: Index) -> TestCaseResult {
@@ -280,8 +308,8 @@ impl World {
         self.unloads.insert(waiter);
         let force = if force { Force::Yes } else { Force::No };
         let others = self.counts.subscribers;
-        let refused =
-            force == Force::No && (self.turn_runs || self.questions + self.requests > 0 || others > 0);
+        let active = (self.turn_runs || self.questions + self.requests > 0) && !self.waits();
+        let refused = force == Force::No && (active || others > 0);
         self.asked_with_right = !refused;
         self.feed(Event::Unload { waiter, force, others })?;
         self.asked_with_right = false;
@@ -296,13 +324,19 @@ impl World {
             Motion::Load => {
                 let materialised = if self.on_disk { Materialised::Yes } else { Materialised::No };
                 self.was_loaded = true;
-                self.feed(Event::Loaded(materialised))?;
+                if std::mem::take(&mut self.left) {
+                    (self.turn_runs, self.turn_stopped) = (true, false);
+                    self.under_way.insert(Motion::Turn);
+                    self.feed(Event::LoadedInTurn)?;
+                } else {
+                    self.feed(Event::Loaded(materialised))?;
+                }
                 self.feed(Event::Subscribers(self.counts))
             }
             Motion::Turn => {
                 self.questions = 0;
                 self.feed(Event::Questions(0))?;
-                self.turn_runs = false;
+                (self.turn_runs, self.kept) = (false, TurnKept::No);
                 self.feed(Event::TurnEnded)
             }
             Motion::Helpers => self.feed(Event::HelpersEnded),

@@ -89,7 +89,7 @@ const WRONG: [(Change, Defect, &str); 15] = [
         |records| {
             let input = vec![UserInput::text("twice")];
             let (item_id, client_id) = (None, None);
-            let begun = TurnStarted { turn_id: "other".into(), input, item_id, client_id };
+            let begun = TurnStarted { turn_id: "other".into(), input, item_id, client_id, terms: None };
             records.insert(at(records, "turn.completed"), record(0, begun));
         },
         Defect::Turn,
@@ -181,7 +181,7 @@ fn talked(said: &[bool]) -> Vec<Record> {
             let id: TurnId = format!("turn {number}").into();
             let input = vec![UserInput::text(format!("message {number}"))];
             let (turn_id, item_id) = (id.clone(), Some(format!("user {number}").into()));
-            say(&mut history, TurnStarted { turn_id, input, item_id, client_id: None }.into());
+            say(&mut history, TurnStarted { turn_id, input, item_id, client_id: None, terms: None }.into());
             let done = history.turn_completed_record(id, TurnStatus::Completed, None);
             say(&mut history, done);
         }

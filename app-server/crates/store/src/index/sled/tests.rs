@@ -86,7 +86,7 @@ async fn threads(count: u128) -> Arc<MemoryStore> {
 async fn say(store: &MemoryStore, n: u128) {
     let thread = ThreadId::new(Uuid::from_u128(n));
     let input = vec![UserInput::text(format!("said {n}"))];
-    let body = TurnStarted { turn_id: "t".into(), input, item_id: None, client_id: None }.into();
+    let body = TurnStarted { turn_id: "t".into(), input, item_id: None, client_id: None, terms: None }.into();
     let record = Record { seq: EventSeq(1), at: WallMs(i64::try_from(n).unwrap()), body };
     store.append(Lease { thread, term: Term(1) }, EventSeq(0), vec![record], Keep::Power).await.unwrap();
     is_known(store, thread).await;

@@ -342,7 +342,8 @@ async fn a_completed_turn_says_where_it_began() {
     let fixture = Fixture::new();
     let id = thread(1);
     let status = skein_protocol::turn::TurnStatus::Completed;
-    let start = TurnStarted { turn_id: "t".into(), input: Vec::new(), item_id: None, client_id: None };
+    let start =
+        TurnStarted { turn_id: "t".into(), input: Vec::new(), item_id: None, client_id: None, terms: None };
     let end = crate::history::History::default().turn_completed_record("t".into(), status, None);
     let record = |seq, body| Record { seq: EventSeq(seq), at: skein_base::clock::WallMs(0), body };
     let first = vec![named(1, "before"), record(2, start.into()), named(3, "between")];

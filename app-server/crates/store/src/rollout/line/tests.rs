@@ -107,7 +107,8 @@ fn body() -> impl Strategy<Value = RecordBody> {
         prop::option::of(text()).prop_map(|name| ThreadNamed { name }.into()),
         (text(), text(), prop::option::of(text())).prop_map(|(turn, said, client_id)| {
             let input = vec![UserInput::text(said)];
-            TurnStarted { turn_id: turn.into(), input, item_id: Some("i".into()), client_id }.into()
+            TurnStarted { turn_id: turn.into(), input, item_id: Some("i".into()), client_id, terms: None }
+                .into()
         }),
         (text(), text(), any::<bool>(), 0usize..5).prop_map(|(turn, added, body, part)| {
             let to = if body { ItemText::Body } else { ItemText::Summary(part) };

@@ -12,7 +12,7 @@ fn looks_for(text: &'static str) -> MayHold {
 
 fn began(turn: &str, text: &str) -> RecordBody {
     let (turn_id, input) = (TurnId::from(turn), vec![UserInput::text(text)]);
-    TurnStarted { turn_id, input, item_id: Some(ItemId::from("said")), client_id: None }.into()
+    TurnStarted { turn_id, input, item_id: Some(ItemId::from("said")), client_id: None, terms: None }.into()
 }
 
 fn message(turn: &str, text: &str) -> RecordBody {

@@ -71,6 +71,8 @@ pub(super) struct World {
     questions: BTreeMap<i64, u64>,
     /// The connections that were asked each question.
     asked: BTreeSet<(usize, i64)>,
+    /// The questions about calls whose results a restart has lost.
+    doubts: BTreeSet<i64>,
 }
 
 impl World {
@@ -98,6 +100,7 @@ impl World {
             calls: BTreeMap::new(),
             questions: BTreeMap::new(),
             asked: BTreeSet::new(),
+            doubts: BTreeSet::new(),
         };
         for thread in 0..THREADS {
             let id = world.clients[0].start_with(Policy::OnRequest.params()).await;
@@ -271,7 +274,8 @@ impl World {
         (self.bench, self.fakes) = bench.with_fakes(tools(self.listed));
         self.clients = (0..CLIENTS).map(|_| self.bench.client()).collect();
         self.silence(self.silent);
-        (self.granted, self.questions, self.asked) = Default::default();
+        // Questions keep their numbers.
+        (self.granted, self.asked) = Default::default();
         self.subscribed = (0..THREADS).map(|thread| (0, thread)).collect();
         for thread in &self.threads {
             self.clients[0].resume(*thread).await;
@@ -292,14 +296,17 @@ impl World {
         for (number, call) in &self.questions {
             let call = &self.calls[call];
             assert!(
-                !self.is_open(*number) || self.is_the_users(call),
+                !self.is_open(*number) || self.is_the_users(call, *number),
                 "a rule decides what is asked: {call:?}"
             );
         }
     }
 
     /// Whether the settings leave the call to the user.
-    fn is_the_users(&self, call: &Call) -> bool {
+    fn is_the_users(&self, call: &Call, question: i64) -> bool {
+        if self.doubts.contains(&question) {
+            return self.modes[call.tool] != Mode::Deny;
+        }
         let Some((hints, program)) = call.asked else { return false };
         program == self.program
             && match self.modes[call.tool] {
@@ -326,6 +333,9 @@ impl World {
                 let Message::Question { id, params, .. } = message else { continue };
                 let number = params["_meta"]["tool_params"]["n"].as_u64().expect("a call");
                 self.asked.insert((who, *id));
+                if params["_meta"]["skein"]["mayHaveRun"] == true {
+                    self.doubts.insert(*id);
+                }
                 if self.questions.insert(*id, number).is_some() {
                     continue;
                 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use skein_protocol::ids::{EventSeq, ThreadId};
-use skein_store::history::History;
+use skein_store::history::{History, RestartTurns};
 
 use super::super::simulation::dice::Trace;
 use super::super::simulation::person::{Person, Request, in_words};
@@ -64,7 +64,7 @@ async fn settle(bench: &Bench, people: &mut [Person]) {
 async fn check(bench: &Bench, thread: ThreadId, people: &[Person]) {
     let mut history = History::read(bench.disk.as_ref(), thread).await.ok();
     if bench.services.registry.handle(thread).is_none() {
-        history = history.map(History::into_closed);
+        history = history.map(|history| history.into_closed(RestartTurns::Asked));
     }
     for person in people {
         assert!(!person.has_asked(), "a resume is never answered");

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use skein_base::clock::WallMs;
 use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::thread::{ThreadForkParams, ThreadStartParams};
 use skein_provider::ModelEvent;
@@ -91,17 +90,16 @@ impl World {
             config.limits.mailbox = mailbox;
         });
         let services = Arc::get_mut(&mut bench.services).unwrap();
-        services.questions = QuestionNumbers::new(WallMs(i64::from(self.servers) * QUESTIONS_OF_A_SERVER));
+        services.questions = QuestionNumbers::from(i64::from(self.servers) * QUESTIONS_OF_A_SERVER);
         services.machine_boot = self.boot;
         services.term = Term(self.servers.into());
         self.trace.note(format!("server {} of boot {}", self.servers, self.boot.as_u128()));
         bench
     }
 
-    /// The possible numbers of questions of this server.
+    /// The possible numbers of questions. Those of an earlier server may still be open.
     pub(super) fn questions(&self) -> std::ops::Range<i64> {
-        let first = i64::from(self.servers) * QUESTIONS_OF_A_SERVER;
-        first..first + 200
+        QUESTIONS_OF_A_SERVER..(i64::from(self.servers) + 1) * QUESTIONS_OF_A_SERVER
     }
 
     /// Kills the server, without a stop.

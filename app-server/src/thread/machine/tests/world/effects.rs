@@ -5,7 +5,7 @@ use proptest::test_runner::TestCaseResult;
 
 use super::{Motion, POLICY, World};
 use crate::thread::effect::{Effect, ResumeFailure, UnloadRefusal};
-use crate::thread::event::Event;
+use crate::thread::event::{Event, TurnKept};
 use crate::thread::machine::{Persistence, Phase};
 
 impl World {
@@ -30,7 +30,7 @@ impl World {
             | Effect::FailResume(..)
             | Effect::AnswerUnload(_)
             | Effect::RefuseUnload(..) => return self.answer(&effect, phase),
-            Effect::BeginTurn(_) | Effect::SteerTurn(_) | Effect::StopTurn => {
+            Effect::BeginTurn(_) | Effect::SteerTurn(_) | Effect::StopTurn | Effect::LeaveTurn => {
                 self.carry_out_for_turn(&effect)?
             }
             Effect::EndHelpers | Effect::KillHelpers | Effect::CloseRollout | Effect::AbandonRollout => {
@@ -69,7 +69,7 @@ impl World {
         }
         if let Effect::RefuseUnload(who, why) = effect {
             prop_assert!(self.unloads.remove(who), "answered twice");
-            let active = self.turn_runs || self.questions + self.requests > 0;
+            let active = (self.turn_runs || self.questions + self.requests > 0) && !self.waits();
             prop_assert_eq!(*why == UnloadRefusal::Active, active);
         }
         Ok(false)
@@ -84,6 +84,13 @@ impl World {
                 self.on_disk = true;
                 self.feed(Event::Materialised)?;
             }
+        } else if *effect == Effect::LeaveTurn {
+            prop_assert!(self.turn_runs && !self.turn_stopped, "leaves a turn that ends, or none");
+            prop_assert!(self.kept != TurnKept::No, "leaves a turn that the next load interrupts");
+            prop_assert_eq!(self.persistence, Persistence::Durable);
+            self.under_way.remove(&Motion::Turn);
+            (self.turn_runs, self.questions, self.kept) = (false, 0, TurnKept::No);
+            self.left = true;
         } else if *effect == Effect::StopTurn {
             prop_assert!(self.turn_runs && !self.turn_stopped, "stopped twice, or nothing");
             self.turn_stopped = true;
@@ -109,7 +116,7 @@ impl World {
             prop_assert!(self.now >= since + POLICY.unload_limit, "given up too early");
             self.under_way.remove(&Motion::Rollout);
             self.under_way.remove(&Motion::Turn);
-            (self.turn_runs, self.questions) = (false, 0);
+            (self.turn_runs, self.questions, self.kept) = (false, 0, TurnKept::No);
         }
         Ok(())
     }

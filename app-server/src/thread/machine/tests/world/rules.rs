@@ -21,6 +21,7 @@ impl World {
             return Ok(());
         }
         prop_assert_eq!(self.counts.subscribers, 0, "a turn is taken from who watches it");
+        prop_assert!(!self.waits(), "a turn is interrupted that the next load can wait with");
         let alone = self.now - self.alone_since.unwrap_or(self.now);
         let limit =
             if self.questions > 0 { Some(self.policy.question_grace) } else { self.policy.running_limit };
@@ -51,7 +52,8 @@ impl World {
             prop_assert!(!evicted || idle, "squeezed out, though it works or cannot be read again");
             prop_assert!(!active || with_right || before == Phase::Running, "taken from who works with it");
             if before == Phase::Running && self.turn_runs && !self.turn_stopped {
-                prop_assert_eq!(count(Effect::StopTurn), 1, "a turn is left without a stop");
+                let ends = count(Effect::StopTurn) + count(Effect::LeaveTurn);
+                prop_assert_eq!(ends, 1, "a turn is left without a stop");
             }
         }
         let closed = count(Effect::AnnounceClosed);

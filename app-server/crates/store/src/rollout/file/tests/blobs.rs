@@ -33,7 +33,10 @@ fn record(seq: u64, body: impl Into<RecordBody>) -> Record {
 
 fn asked(seq: u64, text: &str) -> Record {
     let input = vec![UserInput::text(text.to_owned())];
-    record(seq, TurnStarted { turn_id: "t".into(), input, item_id: Some("i".into()), client_id: None })
+    record(
+        seq,
+        TurnStarted { turn_id: "t".into(), input, item_id: Some("i".into()), client_id: None, terms: None },
+    )
 }
 
 fn user_turn(seq: u64, text: &str) -> Record {

@@ -41,7 +41,7 @@ fn turn(first: u64, length: usize, opened: Option<ThreadOpened>) -> Vec<Record> 
     };
     let (status, turn) = (TurnStatus::Completed, || turn_id.as_str().into());
     vec![
-        record(first, TurnStarted { turn_id: turn(), input, item_id, client_id: None }),
+        record(first, TurnStarted { turn_id: turn(), input, item_id, client_id: None, terms: None }),
         record(
             first + 1,
             ItemCompleted { turn_id: turn(), item: ThreadItem::agent_message("answer", "x".repeat(length)) },

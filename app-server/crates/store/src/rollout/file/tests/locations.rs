@@ -45,7 +45,8 @@ fn listed_history(id: ThreadId) -> Vec<Record> {
         settings: StoredSettings::default(),
     };
     let input = vec![skein_protocol::turn::UserInput::text("hello")];
-    let turn = TurnStarted { turn_id: "t".into(), input, item_id: Some("i".into()), client_id: None };
+    let turn =
+        TurnStarted { turn_id: "t".into(), input, item_id: Some("i".into()), client_id: None, terms: None };
     let bodies: Vec<RecordBody> = vec![opened(1, 1).body, created.into(), turn.into(), closed(1).body];
     let record = |(seq, body)| Record { seq: EventSeq(seq), at: WallMs(1), body };
     (1..).zip(bodies).map(record).collect()

@@ -1,0 +1,151 @@
+//! Records about the open turn, so that the next load goes on with it: its questions, their answers, and the calls that
+//! helpers have begun. They are no events for clients. After the end of the turn no reader needs them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_with::skip_serializing_none;
+use skein_protocol::ids::{ItemId, TurnId};
+use uuid::Uuid;
+
+/// A client's wishes for one turn only.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TurnTerms {
+    /// The JSON schema of the answer (`outputSchema` of `turn/start`).
+    pub output_schema: Option<Value>,
+    /// The service tier of the turn (`serviceTierForTurn`).
+    pub service_tier: Option<String>,
+}
+
+/// The subject of a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum QuestionKind {
+    /// Whether a helper may run its tool.
+    Approval,
+    /// Whether a helper may run its tool once more: the server ended while the tool ran, and its result is lost.
+    MayHaveRun,
+    /// A model's questions to the user.
+    Input,
+    /// The call of a client's tool.
+    ClientCall,
+    /// A helper's own question. It ends with the helper.
+    Elicitation,
+}
+
+/// The tool that a question is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskedTool {
+    /// The helper.
+    pub server: String,
+    /// The helper's program, as a short hash. An answer holds for this program only.
+    pub program: String,
+    /// The tool.
+    pub name: String,
+    /// SHA-256 of the tool's description of itself, lower-case hex. An answer holds for this description only.
+    pub hash: String,
+}
+
+/// `question.asked`. It is on disk before any client knows of the question.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QuestionAsked {
+    /// The id of the request to clients.
+    pub id: i64,
+    /// Its subject.
+    pub kind: QuestionKind,
+    /// The turn.
+    pub turn_id: TurnId,
+    /// The item that waits for the answer; none for a helper's own question.
+    pub item_id: Option<ItemId>,
+    /// The method of the request.
+    pub method: String,
+    /// The params of the request, as JSON text: a client that is asked again gets the same bytes.
+    pub params: String,
+    /// The tool, for a question about a call.
+    pub tool: Option<AskedTool>,
+}
+
+/// The client that answered a question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnsweredBy {
+    /// The name of the client (`clientInfo.name`).
+    pub client: String,
+    /// Its scope (`chat` or `admin`).
+    pub scope: String,
+}
+
+/// `question.answered`. It is on disk before the answer has any effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QuestionAnswered {
+    /// The question.
+    pub id: i64,
+    /// The turn.
+    pub turn_id: TurnId,
+    /// The client.
+    pub by: AnsweredBy,
+    /// The result in the answer, as JSON text. None for a secret.
+    pub answer: Option<String>,
+}
+
+/// Why a question needs no answer any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum QuestionEnd {
+    /// Its turn ends.
+    Interrupted,
+    /// Its asker has given up.
+    Withdrawn,
+    /// Its helper has ended.
+    HelperGone,
+    /// Every client that was asked has answered with an error.
+    Refused,
+    /// Changed settings have decided.
+    Decided,
+}
+
+/// `question.closed`: a question ends without an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QuestionClosed {
+    /// The question.
+    pub id: i64,
+    /// The turn.
+    pub turn_id: TurnId,
+    /// The reason.
+    pub why: QuestionEnd,
+}
+
+/// `call.begun`. It is on disk before a helper hears of the call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CallBegun {
+    /// The turn.
+    pub turn_id: TurnId,
+    /// The item of the call.
+    pub item_id: ItemId,
+    /// How often the call was begun, this time included.
+    pub attempt: u32,
+    /// The helper.
+    pub server: String,
+    /// The tool.
+    pub tool: String,
+    /// Whether the tool says that it only reads (`readOnlyHint`), so that it may be called again without a question.
+    pub repeatable: bool,
+}
+
+/// `turn.resumed`: a load goes on with the open turn, and somebody works for it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnResumed {
+    /// The turn.
+    pub turn_id: TurnId,
+    /// The server's boot of the machine.
+    pub boot_id: Uuid,
+    /// Items of an answer that broke off. The model is asked again, and does not hear of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<ItemId>,
+}

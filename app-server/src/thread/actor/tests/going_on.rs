@@ -1,0 +1,546 @@
+//! Turns that outlive their server: questions keep their ids, calls are made once or asked about, and the turn goes on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::value::to_raw_value;
+use serde_json::{Value, json};
+use skein_config::{RestartTurns, ServerConfig};
+use skein_helpers::testing::{Fakes, Tools};
+use skein_helpers::{HelperSpec, Isolation};
+use skein_protocol::ids::{RequestId, ThreadId, TurnId};
+use skein_protocol::item::{DynamicToolCallStatus, McpToolCallStatus, ThreadItem, ThreadItemBody};
+use skein_protocol::notifications::{
+    ItemCompleted, ServerRequestResolved, ThreadClosed, ThreadStatusChanged, TurnCompleted, TurnStarted,
+};
+use skein_protocol::thread::{ThreadActiveFlag, ThreadResumeResponse, ThreadStatus};
+use skein_protocol::turn::{Turn, TurnStatus};
+use skein_store::rollout::RolloutStore;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::repair;
+use crate::thread::event::Force;
+
+const WRITES: &str = "remove";
+const READS: &str = "look";
+
+/// A server with one helper. Its tools need the user's consent each time.
+fn with_helper(first: Option<&Bench>) -> (Bench, Fakes) {
+    match first {
+        Some(first) => Bench::on_store(first.disk.inner(), settings),
+        None => Bench::with(settings),
+    }
+    .with_fakes(tools("as before"))
+}
+
+fn settings(config: &mut ServerConfig) {
+    let mut spec = HelperSpec { isolation: Isolation::Thread, ..HelperSpec::new("helper", "program") };
+    let prompt = serde_json::from_value(json!("prompt")).unwrap();
+    spec.tool_approvals = [WRITES, READS].map(|tool| (tool.to_owned(), prompt)).into();
+    config.helpers = BTreeMap::from([(spec.name.clone(), spec)]);
+}
+
+fn tools(description: &str) -> Tools {
+    let tool = |name: &str, reads: bool| {
+        let annotations = json!({ "readOnlyHint": reads });
+        let tool = json!({
+            "name": name, "description": description, "inputSchema": {}, "annotations": annotations,
+        });
+        (name.to_owned(), serde_json::from_value(tool).unwrap())
+    };
+    [tool(WRITES, false), tool(READS, true)].into()
+}
+
+fn call(tool: &str) -> String {
+    format!("/tool helper {tool} {{\"path\":\"a\"}}")
+}
+
+/// The params of this question, at this client.
+fn params(client: &Client, question: i64) -> Value {
+    let asked = client.log.iter().rev().find_map(|message| match message {
+        Message::Question { id, params, .. } if *id == question => Some(params.clone()),
+        Message::Question { .. } | Message::Answer { .. } | Message::Notice { .. } => None,
+    });
+    asked.expect("the question")
+}
+
+fn answer(client: &Client, question: i64, action: &str) {
+    client.say_raw(question, Ok(to_raw_value(&json!({ "action": action })).unwrap()));
+}
+
+/// The turns of a resume.
+fn last_turn(resumed: &ThreadResumeResponse) -> &Turn {
+    resumed.thread.turns.last().expect("a turn")
+}
+
+fn helper_call(items: &[ThreadItem]) -> (McpToolCallStatus, Option<String>) {
+    let call = items.iter().find_map(|item| {
+        let ThreadItemBody::McpToolCall(call) = &item.body else { return None };
+        Some(call)
+    });
+    let call = call.expect("a call of a helper");
+    (call.status, call.error.as_ref().map(|error| error.message.clone()))
+}
+
+/// The last text that the model has said.
+fn words(client: &Client) -> String {
+    let items = client.log.iter().filter_map(Message::params::<ItemCompleted>);
+    let mut texts = items.filter_map(|done| {
+        let ThreadItemBody::AgentMessage(message) = done.item.body else { return None };
+        Some(message.text)
+    });
+    texts.next_back().expect("an answer")
+}
+
+/// Waits until the turn has ended. Returns its end and its items.
+async fn ended(client: &mut Client, thread: ThreadId) -> (TurnStatus, Vec<ThreadItem>) {
+    let turn = client.notified::<TurnCompleted>().await.turn;
+    let resumed = client.resume(thread).await;
+    (turn.status, last_turn(&resumed).items.clone())
+}
+
+/// A server that was killed while this thread waited for the answer to this question.
+async fn killed_while(input: &str) -> (Bench, Fakes, ThreadId, i64, Value) {
+    let (bench, fakes) = with_helper(None);
+    let (mut client, thread) = bench.materialised().await;
+    client.input(thread, input);
+    let question = client.asked().await;
+    let params = params(&client, question);
+    (bench, fakes, thread, question, params)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_is_put_again_after_a_kill_under_its_id_and_the_same_turn_goes_on() {
+    let (first, _fakes, thread, question, before) = killed_while(&call(WRITES)).await;
+    let (bench, mut fakes) = with_helper(Some(&first));
+    let mut client = bench.client();
+    let resumed = client.resume(thread).await;
+    let (turn, status) = (last_turn(&resumed).clone(), resumed.thread.status.clone());
+    assert_eq!(turn.status, TurnStatus::InProgress);
+    assert_eq!(status, ThreadStatus::Active { active_flags: vec![ThreadActiveFlag::WaitingOnApproval] });
+    assert_eq!(resumed.skein.unwrap().pending_requests, [RequestId::Integer(question)]);
+    assert_eq!(client.asked().await, question);
+    assert_eq!(params(&client, question), before);
+    assert_eq!(fakes.reached(), [] as [Value; 0]);
+    answer(&client, question, "accept");
+    let (status, items) = ended(&mut client, thread).await;
+    assert_eq!((status, helper_call(&items).0), (TurnStatus::Completed, McpToolCallStatus::Completed));
+    assert_eq!(fakes.reached().len(), 1);
+    assert!(!words(&client).is_empty(), "the model reads the result");
+    let ends = client.log.iter().filter_map(Message::params::<TurnCompleted>);
+    assert!(ends.into_iter().all(|end| end.turn.id == turn.id));
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_after_a_kill_ends_the_call_or_the_turn() {
+    for (action, status) in [("decline", TurnStatus::Completed), ("cancel", TurnStatus::Interrupted)] {
+        let (first, _fakes, thread, question, _) = killed_while(&call(WRITES)).await;
+        let (bench, mut fakes) = with_helper(Some(&first));
+        let mut client = bench.client();
+        client.resume(thread).await;
+        assert_eq!(client.asked().await, question);
+        answer(&client, question, action);
+        let (ended, items) = ended(&mut client, thread).await;
+        assert_eq!((ended, helper_call(&items).0), (status, McpToolCallStatus::Failed), "{action}");
+        assert_eq!(fakes.reached().len(), 0);
+        bench.finish().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_that_has_changed_meanwhile_is_asked_about_anew() {
+    let (first, _fakes, thread, question, _) = killed_while(&call(WRITES)).await;
+    let (bench, mut fakes) = with_helper(Some(&first));
+    fakes.list(tools("another tool now"));
+    let mut client = bench.client();
+    client.resume(thread).await;
+    client.asked().await;
+    answer(&client, question, "accept");
+    let anew = client.asked().await;
+    assert!(anew > question, "under a new id");
+    assert_eq!(fakes.reached().len(), 0);
+    answer(&client, anew, "accept");
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    assert_eq!(fakes.reached().len(), 1);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_that_deny_or_allow_the_call_meanwhile_decide_instead_of_the_user() {
+    for (mode, status, reached) in
+        [("deny", McpToolCallStatus::Failed, 0), ("approve", McpToolCallStatus::Completed, 1)]
+    {
+        let (first, _fakes, thread, question, _) = killed_while(&call(WRITES)).await;
+        let tune = |config: &mut ServerConfig| {
+            settings(config);
+            let spec = config.helpers.get_mut("helper").unwrap();
+            spec.tool_approvals.insert(WRITES.to_owned(), serde_json::from_value(json!(mode)).unwrap());
+        };
+        let (bench, mut fakes) = Bench::on_store(first.disk.inner(), tune).with_fakes(tools("as before"));
+        let mut client = bench.client();
+        let resumed = client.resume(thread).await;
+        assert_eq!(resumed.skein.unwrap().pending_requests, [], "{mode}");
+        let (ended, items) = ended(&mut client, thread).await;
+        assert_eq!((ended, helper_call(&items).0), (TurnStatus::Completed, status), "{mode}");
+        assert_eq!(fakes.reached().len(), reached, "{mode}");
+        assert_eq!(client.count(|message| matches!(message, Message::Question { .. })), 0);
+        assert_eq!(bench.services.questions.thread(question), None);
+        bench.finish().await;
+    }
+}
+
+/// A server that was killed while a helper worked on a call that the user had allowed.
+async fn killed_in_a_call(tool: &str) -> (Bench, Fakes, ThreadId) {
+    let (bench, fakes) = with_helper(None);
+    let (mut client, thread) = bench.materialised().await;
+    client.input(thread, &call(tool));
+    let question = client.asked().await;
+    fakes.fall_silent();
+    answer(&client, question, "accept");
+    client.notified::<ServerRequestResolved>().await;
+    assert!(client.fence(thread).await);
+    let kinds = bench.kinds(thread).await;
+    assert_eq!(kinds.last().map(String::as_str), Some("call.begun"), "{kinds:?}");
+    (bench, fakes, thread)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_may_have_been_done_is_asked_about_and_not_repeated_silently() {
+    for (action, status, reached) in [
+        ("accept", McpToolCallStatus::Completed, 1),
+        ("decline", McpToolCallStatus::Failed, 0),
+        ("cancel", McpToolCallStatus::Failed, 0),
+    ] {
+        let (first, _fakes, thread) = killed_in_a_call(WRITES).await;
+        let (bench, mut fakes) = with_helper(Some(&first));
+        let mut client = bench.client();
+        client.resume(thread).await;
+        let question = client.asked().await;
+        let asked = params(&client, question);
+        assert_eq!(asked["_meta"]["skein"]["mayHaveRun"], true, "{asked}");
+        assert_eq!(asked["_meta"]["skein"]["attempt"], 1);
+        assert_eq!(asked["_meta"]["persist"], Value::Null, "an answer holds for this call only");
+        assert_eq!(asked["_meta"]["tool_params"], json!({ "path": "a" }));
+        assert_eq!(fakes.reached().len(), 0);
+        answer(&client, question, action);
+        let (ended, items) = ended(&mut client, thread).await;
+        let (found, error) = helper_call(&items);
+        assert_eq!((found, fakes.reached().len()), (status, reached), "{action}");
+        assert_eq!(ended == TurnStatus::Interrupted, action == "cancel");
+        assert_eq!(error.is_some_and(|error| error.contains("may have been done")), action == "decline");
+        bench.finish().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_only_reads_is_made_again_without_a_question() {
+    let (first, _fakes, thread) = killed_in_a_call(READS).await;
+    let (bench, mut fakes) = with_helper(Some(&first));
+    let mut client = bench.client();
+    client.resume(thread).await;
+    let (status, items) = ended(&mut client, thread).await;
+    assert_eq!((status, helper_call(&items).0), (TurnStatus::Completed, McpToolCallStatus::Completed));
+    assert_eq!(fakes.reached().len(), 1);
+    assert_eq!(client.count(|message| matches!(message, Message::Question { .. })), 0);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_policy_forbids_questions_a_call_in_doubt_is_not_made_again() {
+    let (first, _fakes, thread) = killed_in_a_call(WRITES).await;
+    let tune = |config: &mut ServerConfig| {
+        settings(config);
+        config.approval_policy = serde_json::from_value(json!("never")).unwrap();
+    };
+    let (bench, mut fakes) = Bench::on_store(first.disk.inner(), tune).with_fakes(tools("as before"));
+    let mut client = bench.client();
+    client.resume_with_settings(thread, json!({ "approvalPolicy": "never" })).await;
+    assert!(client.asked().await > 0, "the policy of the turn is that of its thread");
+    assert_eq!(fakes.reached().len(), 0);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn parallel_calls_go_on_each_from_its_own_state() {
+    let (bench, mut fakes) = with_helper(None);
+    let (mut client, thread) = bench.materialised().await;
+    client.input(thread, &format!("{}\n{}", call(WRITES), call(READS)));
+    let (one, two) = (client.asked().await, client.asked().await);
+    let of_reads = if params(&client, one)["_meta"]["tool_name"] == READS { one } else { two };
+    let of_writes = if of_reads == one { two } else { one };
+    answer(&client, of_reads, "accept");
+    client.notified::<ServerRequestResolved>().await;
+    bench.pass(Duration::from_secs(1)).await;
+    assert_eq!(fakes.reached().len(), 1, "one of them is done");
+    let (bench, mut fakes) = with_helper(Some(&bench));
+    let mut client = bench.client();
+    let resumed = client.resume(thread).await;
+    assert_eq!(resumed.skein.unwrap().pending_requests, [RequestId::Integer(of_writes)]);
+    client.asked().await;
+    answer(&client, of_writes, "accept");
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    assert_eq!(fakes.reached().len(), 1, "and the other one is made once");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_users_words_and_a_clients_tool_are_waited_for_over_a_kill() {
+    let first = Bench::in_memory();
+    let (mut client, thread) = first.materialised().await;
+    client.input(thread, "/ask who?");
+    let question = client.asked().await;
+    let bench = first.after_a_kill();
+    let mut client = bench.client();
+    client.resume(thread).await;
+    assert_eq!(client.asked().await, question);
+    client.say(question, Ok("me"));
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    assert_eq!(words(&client), "me");
+
+    let pay =
+        json!({ "type": "function", "name": "pay", "description": "", "inputSchema": { "type": "object" } });
+    let thread = client.start_with(json!({ "dynamicTools": [pay] })).await;
+    client.turn(thread, "hello").await;
+    client.input(thread, "/call pay");
+    let question = client.asked().await;
+    let last = bench.after_a_kill();
+    let mut client = last.client();
+    client.resume(thread).await;
+    assert_eq!(client.asked().await, question);
+    client.carries_out(question, "paid");
+    let (status, items) = ended(&mut client, thread).await;
+    let done = items.iter().any(|item| {
+        let ThreadItemBody::DynamicToolCall(call) = &item.body else { return false };
+        call.status == DynamicToolCallStatus::Completed
+    });
+    assert!(done && status == TurnStatus::Completed, "{items:?}");
+    assert_eq!(words(&client), "paid");
+    last.finish().await;
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thread_that_waits_is_parked_after_its_grace_and_nothing_ends() {
+    let (bench, _fakes) = with_helper(None);
+    let (mut client, thread) = bench.materialised().await;
+    let mut bystander = bench.client();
+    client.input(thread, &call(WRITES));
+    let question = client.asked().await;
+    let before = bench.services.clock.now();
+    client.disconnect();
+    bench.gone(thread).await;
+    assert_eq!(bench.services.clock.now() - before, bench.services.config().orphans.pending_grace);
+    let kinds = bench.kinds(thread).await;
+    assert_eq!(kinds.iter().filter(|kind| *kind == "turn.completed").count(), 1, "{kinds:?}");
+    assert_eq!(kinds.last().map(String::as_str), Some("thread.closed"));
+    bystander.notified::<ThreadClosed>().await;
+    let status = bystander.log.iter().filter_map(Message::params::<ThreadStatusChanged>).next_back().unwrap();
+    let waits = ThreadStatus::Active { active_flags: vec![ThreadActiveFlag::WaitingOnApproval] };
+    assert_eq!(status.status, waits, "it is neither idle nor only not loaded");
+    let (row, _) = bench.services.index.get(thread).await.unwrap().unwrap();
+    assert_eq!(row.waiting.iter().map(|waiting| waiting.id).collect::<Vec<_>>(), [question]);
+    let mut back = bench.client();
+    let resumed = back.resume(thread).await;
+    assert_eq!(last_turn(&resumed).status, TurnStatus::InProgress);
+    assert_eq!(back.asked().await, question);
+    answer(&back, question, "accept");
+    assert_eq!(back.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    let (row, _) = bench.services.index.get(thread).await.unwrap().unwrap();
+    assert_eq!(row.waiting, []);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unload_without_force_parks_a_thread_that_waits_and_force_interrupts_it() {
+    let (bench, _fakes) = with_helper(None);
+    let (mut client, thread) = bench.materialised().await;
+    client.input(thread, &call(WRITES));
+    let question = client.asked().await;
+    let unload = client.unload(thread, Force::No);
+    client.answer::<Value>(unload).await.unwrap();
+    bench.gone(thread).await;
+    client.resume(thread).await;
+    assert_eq!(client.asked().await, question);
+    let unload = client.unload(thread, Force::Yes);
+    client.answer::<Value>(unload).await.unwrap();
+    bench.gone(thread).await;
+    let resumed = client.resume(thread).await;
+    assert_eq!(last_turn(&resumed).status, TurnStatus::Interrupted);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_of_the_server_leaves_what_the_next_one_goes_on_with() {
+    let (first, fakes) = with_helper(None);
+    let (mut client, waiting) = first.materialised().await;
+    client.input(waiting, &call(WRITES));
+    let question = client.asked().await;
+    let working = client.start().await;
+    client.turn(working, "hello").await;
+    client.input(working, &call(WRITES));
+    let of_working = client.asked().await;
+    fakes.fall_silent();
+    answer(&client, of_working, "accept");
+    client.notified::<ServerRequestResolved>().await;
+    let unasked = client.start().await;
+    client.input(unasked, "/hang");
+    while client.notified::<TurnStarted>().await.thread_id != unasked {}
+    let store = first.disk.inner();
+    first.finish().await;
+    let (bench, mut fakes) = Bench::on_store(store, settings).with_fakes(tools("as before"));
+    assert_eq!(bench.kinds(waiting).await.last().map(String::as_str), Some("thread.closed"));
+    assert_eq!(bench.kinds(working).await.last().map(String::as_str), Some("call.begun"));
+    let open = bench.disk.open_markers().await.unwrap();
+    assert!(open.contains(&working), "the next start finds it: {open:?}");
+    let mut client = bench.client();
+    client.resume(waiting).await;
+    assert_eq!(client.asked().await, question);
+    answer(&client, question, "decline");
+    client.resume(working).await;
+    let again = client.asked().await;
+    assert_eq!(params(&client, again)["_meta"]["skein"]["mayHaveRun"], true);
+    answer(&client, again, "accept");
+    for _ in [waiting, working] {
+        assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    }
+    assert_eq!(fakes.reached().len(), 1);
+    let resumed = client.resume(unasked).await;
+    assert_eq!(last_turn(&resumed).status, TurnStatus::Interrupted, "nobody was asked in it");
+    bench.finish().await;
+}
+
+async fn repaired(bench: &Bench, threads: Vec<ThreadId>) {
+    bench.repair.schedule(threads.len());
+    let run = repair::run(bench.services.clone(), bench.repair.clone(), threads, CancellationToken::new());
+    bench.within("the repair", run).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_parks_what_waits_and_goes_on_with_what_has_to_work() {
+    let (first, _fakes, waiting, question, _) = killed_while(&call(WRITES)).await;
+    let (bench, mut fakes) = with_helper(Some(&first));
+    let mut bystander = bench.client();
+    let before = bench.kinds(waiting).await;
+    repaired(&bench, vec![waiting]).await;
+    bench.gone(waiting).await;
+    assert_eq!(bench.kinds(waiting).await, before, "nothing is written");
+    assert_eq!(bystander.count(Message::is::<ThreadClosed>), 0);
+    let (row, _) = bench.services.index.get(waiting).await.unwrap().unwrap();
+    assert_eq!(row.waiting.iter().map(|waiting| waiting.id).collect::<Vec<_>>(), [question]);
+    assert_eq!(fakes.reached().len(), 0);
+    bench.finish().await;
+
+    let (first, _fakes, working) = killed_in_a_call(READS).await;
+    let (bench, mut fakes) = with_helper(Some(&first));
+    let mut observer = bench.client();
+    observer.observe(working).await;
+    repaired(&bench, vec![working]).await;
+    assert_eq!(observer.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    assert_eq!(fakes.reached().len(), 1);
+    bench.gone(working).await;
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_waits_can_be_interrupted_steered_and_archived_after_a_kill() {
+    let (first, _fakes, thread, question, _) = killed_while(&call(WRITES)).await;
+    let (bench, _fakes) = with_helper(Some(&first));
+    let mut client = bench.client();
+    let turn = last_turn(&client.resume(thread).await).id.clone();
+    assert_eq!(client.asked().await, question);
+    client.input(thread, "and be quick");
+    client.interrupt(thread, &turn);
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Interrupted);
+    assert_eq!(client.count(Message::is::<ServerRequestResolved>), 1);
+    client.turn(thread, "again").await;
+    bench.finish().await;
+
+    let (first, _fakes, thread, question, _) = killed_while(&call(WRITES)).await;
+    let (bench, _fakes) = with_helper(Some(&first));
+    let mut client = bench.client();
+    let archived = client.archive(thread);
+    client.answer::<Value>(archived).await.unwrap();
+    bench.gone(thread).await;
+    assert_eq!(bench.services.questions.thread(question), None);
+    let page = bench.kinds(thread).await;
+    assert!(page.iter().any(|kind| kind == "archived"), "{page:?}");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_to_a_turn_that_waits_after_a_kill_is_a_steer() {
+    let (first, _fakes, thread, question, _) = killed_while(&call(WRITES)).await;
+    let (bench, _fakes) = with_helper(Some(&first));
+    let mut client = bench.client();
+    let turn: TurnId = last_turn(&client.resume(thread).await).id.clone();
+    client.asked().await;
+    client.input(thread, "and be quick");
+    let said = client.notified::<ItemCompleted>().await;
+    assert_eq!(said.turn_id, turn);
+    answer(&client, question, "accept");
+    let (status, items) = ended(&mut client, thread).await;
+    assert_eq!((status, helper_call(&items).0), (TurnStatus::Completed, McpToolCallStatus::Completed));
+    assert!(words(&client).contains("and be quick"), "the model reads it");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_ends_the_server_again_and_again_fails() {
+    let (first, fakes, thread) = killed_in_a_call(READS).await;
+    // The servers that were killed do nothing more.
+    let mut silent = vec![fakes];
+    let mut before = first;
+    for _ in 0..3 {
+        let (bench, fakes) = with_helper(Some(&before));
+        fakes.fall_silent();
+        silent.push(fakes);
+        let mut client = bench.client();
+        assert_eq!(last_turn(&client.resume(thread).await).status, TurnStatus::InProgress);
+        assert!(client.fence(thread).await);
+        before = bench;
+    }
+    let kinds = before.kinds(thread).await;
+    assert_eq!(kinds.iter().filter(|kind| *kind == "turn.resumed").count(), 3, "{kinds:?}");
+    let (bench, _fakes) = with_helper(Some(&before));
+    let mut client = bench.client();
+    let resumed = client.resume(thread).await;
+    let turn = last_turn(&resumed);
+    assert_eq!(turn.status, TurnStatus::Failed);
+    assert!(turn.error.as_ref().unwrap().message.contains("three times"));
+    client.turn(thread, "hello").await;
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_settings_say_which_turns_go_on() {
+    for (turns, status) in
+        [(RestartTurns::None, TurnStatus::Interrupted), (RestartTurns::All, TurnStatus::InProgress)]
+    {
+        let (first, _fakes, thread, _, _) = killed_while(&call(WRITES)).await;
+        let tune = |config: &mut ServerConfig| {
+            settings(config);
+            config.restart.turns = turns;
+        };
+        let (bench, _fakes) = Bench::on_store(first.disk.inner(), tune).with_fakes(tools("as before"));
+        let mut client = bench.client();
+        assert_eq!(last_turn(&client.resume(thread).await).status, status, "{turns:?}");
+        bench.finish().await;
+    }
+    let first = Bench::in_memory();
+    let (mut client, thread, strings) = first.running().await;
+    client.notified::<TurnStarted>().await;
+    strings.say("so f").await;
+    assert!(client.fence(thread).await);
+    let bench = Bench::on_store(first.disk.inner(), |config| config.restart.turns = RestartTurns::All);
+    let mut client = bench.client();
+    let resumed = client.resume(thread).await;
+    assert_eq!(last_turn(&resumed).status, TurnStatus::InProgress);
+    let strings = bench.strings().await;
+    strings.say("whole").await;
+    strings.end();
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    assert_eq!(words(&client), "whole");
+    bench.finish().await;
+}
