@@ -23,8 +23,9 @@ use tokio::time::timeout;
 
 use super::{greeting, request};
 
-/// From where the helper connects: itself, a grandchild in a session of its own, and one without any trace of a helper.
-const WAYS: [&str; 3] = ["itself", "grandchild", "shed"];
+/// From where the helper connects: itself, a grandchild in a session of its own, one without any trace of a helper, and one whose
+/// first thread has ended.
+const WAYS: [&str; 4] = ["itself", "grandchild", "shed", "leaderless"];
 /// A call of a tool that the user has to allow.
 const DESTROY: &str = "/tool helper destroy";
 

@@ -1,7 +1,8 @@
 //! Attempts to connect to a server: the tool `connect`, and the child processes that carry it out.
 //!
-//! The argument `how` says from where: `itself`, `grandchild` (in a session of its own, after two forks), or `shed` (the
-//! same, without environment, other descriptors, a cgroup of its own, and with lower limits). `door` is `HOST:PORT`, or the path
+//! The argument `how` says from where: `itself`, `grandchild` (in a session of its own, after two forks), `shed` (the
+//! same, without environment, other descriptors, a cgroup of its own, and with lower limits), or `leaderless` (a grandchild whose
+//! first thread has ended). `door` is `HOST:PORT`, or the path
 //! of a unix socket. `target` is the path of the request, `/` by default, `headers` are further header lines, and each of
 //! `messages` is sent once the door is open. The answer is JSON: `status` and `body` of the HTTP answer with the
 //! `answers` to the requests among the messages, or `error`. With `body`, which is JSON, the request is a POST. With
@@ -76,7 +77,28 @@ pub(crate) fn be_child(arguments: &str) -> io::Result<()> {
     if arguments["how"] == "shed" {
         return shed(arguments);
     }
-    io::stdout().write_all(connect(&arguments).to_string().as_bytes())
+    if arguments["how"] == "leaderless" {
+        return without_first_thread(move || report(&arguments));
+    }
+    report(&arguments)
+}
+
+fn report(arguments: &Value) -> io::Result<()> {
+    io::stdout().write_all(connect(arguments).to_string().as_bytes())
+}
+
+/// Runs `rest` in another thread, once this one, the first, has ended. The process then looks like a zombie.
+fn without_first_thread(rest: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+    let stat = format!("/proc/{}/stat", std::process::id());
+    std::thread::spawn(move || {
+        while !std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z ")) {
+            std::thread::yield_now();
+        }
+        std::process::exit(i32::from(rest().is_err()))
+    });
+    // SAFETY: it ends only this thread, which owns nothing that the other one needs.
+    unsafe { libc::syscall(libc::SYS_exit, 0) };
+    Err(io::Error::other("this thread has not ended"))
 }
 
 /// Continues as a child of this process, which ends.

@@ -3,8 +3,8 @@
 use std::ffi::CStr;
 use std::fs::{self, File};
 use std::io::{self, PipeWriter};
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -15,7 +15,6 @@ use nix::sys::signal::{SigSet, Signal as NixSignal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::MsgFlags;
 use nix::unistd::{Pid, getgid, getuid};
-use rustix::fs::{CWD, Dir, Mode, OFlags, openat, readlinkat_raw};
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, Resource, Rlimit, Signal, setrlimit};
 
@@ -23,8 +22,10 @@ use super::proc::Process;
 use super::{GuardExecutable, Used};
 
 mod sockets;
+mod threads;
 
 pub(crate) use sockets::{has_ended, overflow_uid, tcp_entry, tcp_entry_at_once, tcp_entry_by, unix_peer};
+pub use threads::{shown, sockets};
 
 /// The missing means to keep helpers together; `None` if nothing is missing.
 pub const MISSING: Option<&str> = None;
@@ -189,33 +190,6 @@ pub(crate) fn pids() -> impl Iterator<Item = Pid> {
     all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).map(Pid::from_raw)
 }
 
-/// The inodes of a process's sockets. None of a process that has ended, or whose descriptors this user may not read.
-pub fn sockets(pid: Pid) -> Vec<u64> {
-    socket_inodes(pid).unwrap_or_default()
-}
-
-fn socket_inodes(pid: Pid) -> rustix::io::Result<Vec<u64>> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let mut open = Dir::new(openat(CWD, format!("/proc/{pid}/fd"), flags, Mode::empty())?)?;
-    let mut found = Vec::new();
-    while let Some(entry) = open.read().transpose()? {
-        if entry.file_name().to_bytes().starts_with(b".") {
-            continue;
-        }
-        // By the whole path each look would begin at the root. The text of a socket is short; a longer one is cut.
-        let mut text = [MaybeUninit::uninit(); 40];
-        let Ok((text, _)) = readlinkat_raw(open.fd()?, entry.file_name(), &mut text) else { continue };
-        found.extend(socket_inode(text));
-    }
-    Ok(found)
-}
-
-/// `socket:[INODE]` of proc_pid_fd(5).
-fn socket_inode(link: &[u8]) -> Option<u64> {
-    let inode = link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
-    std::str::from_utf8(inode).ok()?.parse().ok()
-}
-
 /// A process's name in the kernel.
 pub fn name(pid: Pid) -> Option<Vec<u8>> {
     Some(fs::read(format!("/proc/{pid}/comm")).ok()?.trim_ascii_end().to_vec())
@@ -223,8 +197,13 @@ pub fn name(pid: Pid) -> Option<Vec<u8>> {
 
 /// The resident memory of a process, bytes.
 pub fn resident(pid: Pid) -> Option<u64> {
-    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+    let pages = |folder: &Path| -> Option<u64> {
+        let statm = fs::read_to_string(folder.join("statm")).ok()?;
+        statm.split_whitespace().nth(1)?.parse().ok()
+    };
+    let shown = threads::read_shown(pid, |folder| pages(folder).filter(|pages| *pages > 0));
+    // A thread of the kernel has none.
+    let pages = shown.or_else(|| pages(format!("/proc/{pid}").as_ref()))?;
     let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
     Some(pages.saturating_mul(u64::try_from(page).unwrap_or(4096)))
 }
@@ -232,10 +211,23 @@ pub fn resident(pid: Pid) -> Option<u64> {
 /// The resources that a process has used, and whether it is stopped.
 pub fn used(pid: Pid) -> Option<(Used, bool)> {
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let (time, stopped) = ticks(&String::from_utf8_lossy(&stat))?;
-    // Not every user may read this of every process.
-    let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
-    Some((Used { time, io: sum(&io) }, stopped))
+    let (time, state) = ticks(&String::from_utf8_lossy(&stat))?;
+    let read = |folder: &Path| fs::read_to_string(folder.join("io")).ok().map(|io| sum(&io));
+    // Not every user may read this of every process. Once its first thread has ended, only root may read the sum of all.
+    let io = read(format!("/proc/{pid}").as_ref()).unwrap_or_else(|| {
+        threads::other_threads(pid).filter_map(|thread| read(&thread)).fold(0, u64::wrapping_add)
+    });
+    let is_stopped = |state: char| matches!(state, 'T' | 't');
+    let stopped = match state {
+        'Z' => threads::other_threads(pid).filter_map(|thread| state_of(&thread)).any(is_stopped),
+        state => is_stopped(state),
+    };
+    Some((Used { time, io }, stopped))
+}
+
+/// The state of one thread.
+fn state_of(thread: &Path) -> Option<char> {
+    Some(ticks(&String::from_utf8_lossy(&fs::read(thread.join("stat")).ok()?))?.1)
 }
 
 /// Tags this process and its children with two numbers, in limits that Linux ignores.
@@ -312,13 +304,12 @@ fn parse(stat: &str) -> Option<Process> {
     })
 }
 
-/// Ticks in user and kernel mode from `/proc/<pid>/stat`, with those of reaped children, and whether the process is
-/// stopped.
-fn ticks(stat: &str) -> Option<(u64, bool)> {
+/// Ticks in user and kernel mode from `/proc/<pid>/stat`, with those of reaped children, and the state.
+fn ticks(stat: &str) -> Option<(u64, char)> {
     let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split_ascii_whitespace().collect();
     let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
     let ticks = (11..=14).map(number).try_fold(0_u64, |sum, ticks| Some(sum.saturating_add(ticks?)))?;
-    Some((ticks, matches!(*fields.first()?, "T" | "t")))
+    Some((ticks, fields.first()?.parse().ok()?))
 }
 
 /// The sum of all numbers in `/proc/<pid>/io`: each of them only rises.
@@ -363,24 +354,9 @@ mod tests {
     }
 
     #[test]
-    fn the_sockets_among_the_descriptors_of_a_process_are_read() {
-        use std::os::linux::fs::MetadataExt;
-        let before = sockets(Pid::this());
-        let (one, _other) = std::os::unix::net::UnixStream::pair().expect("a pair");
-        let one = File::from(OwnedFd::from(one));
-        let inode = one.metadata().expect("its metadata").st_ino();
-        assert!(!before.contains(&inode) && sockets(Pid::this()).contains(&inode));
-        assert_eq!(sockets(Pid::from_raw(i32::MAX)), [0; 0], "there is no such process");
-        assert_eq!(socket_inode(b"socket:[12]"), Some(12));
-        for link in [&b"socket:[1"[..], b"socket:[]", b"pipe:[12]", b"/socket:[12]", b""] {
-            assert_eq!(socket_inode(link), None);
-        }
-    }
-
-    #[test]
     fn used_resources_are_read_whatever_the_process_is_called() {
         let line = "42 (a) b (c) T 7 40 41 0 -1 4194560 1 0 0 0 11 22 3 4 20 0 1 0 98765 100 5 0";
-        assert_eq!(ticks(line), Some((40, true)));
+        assert_eq!(ticks(line), Some((40, 'T')));
         assert_eq!(ticks("42 (cut) S 7"), None);
         assert_eq!(sum("rchar: 5\nwchar: 7\n"), 12);
         assert_eq!(sum("nothing"), 0);

@@ -213,6 +213,11 @@ pub fn pids() -> impl Iterator<Item = Pid> {
     pids.into_iter().map(Pid::from_raw)
 }
 
+/// A file of proc(5) about a process: nothing, as there is none here.
+pub fn shown(_pid: Pid, _file: &str) -> Vec<u8> {
+    Vec::new()
+}
+
 /// The inodes of a process's sockets: none, as sockets have none here.
 pub fn sockets(_pid: Pid) -> Vec<u64> {
     Vec::new()

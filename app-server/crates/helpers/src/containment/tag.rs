@@ -7,7 +7,7 @@
 //! root can raise them again.
 
 use std::path::{Component, Path};
-use std::{fmt, fs, io};
+use std::{fmt, io};
 
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,7 @@ impl ProcessTag {
     /// The tags that a process carries: as many as three, which differ only if one server runs below another's helper. Leaves out a
     /// place that cannot be read.
     pub(crate) fn carried_by(pid: Pid) -> impl Iterator<Item = Self> {
-        let text = move |file: &str| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        let text = move |file: &str| system::shown(pid, file);
         // Lazy: the process may not live long enough for all three reads.
         let limits = move || limits_in(&String::from_utf8_lossy(&text("limits"))).and_then(Self::from_limits);
         let group = move || cgroup_in(&String::from_utf8_lossy(&text("cgroup")));

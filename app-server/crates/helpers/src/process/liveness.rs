@@ -2,7 +2,6 @@
 //! watched helpers of a host, and runs only while there is one. Must never decide: it only measures.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -172,8 +171,8 @@ fn connected(pids: &[Pid]) -> bool {
     let Some(first) = pids.first().filter(|_| !held.is_empty()) else { return false };
     // As the helper sees them, should it have a network of its own.
     ["tcp", "tcp6"].iter().any(|table| {
-        let table = fs::read_to_string(format!("/proc/{first}/net/{table}")).unwrap_or_default();
-        established(&table).any(|inode| held.contains(&inode))
+        let table = system::shown(*first, &format!("net/{table}"));
+        established(&String::from_utf8_lossy(&table)).any(|inode| held.contains(&inode))
     })
 }
 

@@ -1,5 +1,5 @@
-//! Helpers that connect to their server: from the helper itself, from a grandchild in a session of its own, and from one that
-//! has shed every process tag. The program that connects is this test program, run again.
+//! Helpers that connect to their server: from the helper itself, from a grandchild in a session of its own, from one that has shed
+//! every process tag, and from one whose first thread has ended. The program that connects is this test program, run again.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
-use nix::unistd::{ForkResult, Pid, fork, setsid};
+use nix::unistd::{Pid, setsid};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use skein_base::clock::Clock;
 use skein_base::home_tag::HomeTag;
@@ -18,22 +18,21 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
 
-use crate::house::{BOUND, House, exists, until};
+use crate::house::{BOUND, House, exists, fork_away, until, without_first_thread};
 
 /// Makes [`the_connector`] more than an empty test: one of [`WAYS`], or `ends`.
 const ROLE: &str = "SKEIN_TEST_CONNECTOR";
 /// The addresses to connect to.
 const DOORS: &str = "SKEIN_TEST_DOORS";
 /// The ways to connect.
-const WAYS: [&str; 3] = ["itself", "grandchild", "shed"];
+const WAYS: [&str; 4] = ["itself", "grandchild", "shed", "leaderless"];
 
 /// Not a test but a program: connects to both doors, and stays until they close.
 #[test]
 fn the_connector() {
     let Ok(role) = std::env::var(ROLE) else { return };
     let doors = std::env::var(DOORS).unwrap();
-    let (tcp, unix) = doors.split_once(' ').unwrap();
-    if role == "grandchild" || role == "shed" {
+    if role == "grandchild" || role == "shed" || role == "leaderless" {
         fork_away();
         setsid().unwrap();
         fork_away();
@@ -41,6 +40,14 @@ fn the_connector() {
     if role == "shed" {
         shed(&doors);
     }
+    if role == "leaderless" {
+        without_first_thread(move || connect(&role, &doors));
+    }
+    connect(&role, &doors);
+}
+
+fn connect(role: &str, doors: &str) {
+    let (tcp, unix) = doors.split_once(' ').unwrap();
     let (mut tcp, mut unix) = (TcpStream::connect(tcp).unwrap(), UnixStream::connect(unix).unwrap());
     if role == "ends" {
         return;
@@ -50,14 +57,6 @@ fn the_connector() {
     let _ = tcp.read(&mut [0]);
     let _ = unix.read(&mut [0]);
     std::process::exit(0);
-}
-
-/// Continues as a child, whose parent ends.
-fn fork_away() {
-    // SAFETY: the other threads of the test harness hold nothing that the child needs.
-    if let ForkResult::Parent { .. } = unsafe { fork() }.unwrap() {
-        std::process::exit(0);
-    }
 }
 
 /// Runs again without environment, with lower limits, without other descriptors, and outside of the helper's cgroup.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::unistd::{ForkResult, Pid, fork};
 use skein_base::clock::Clock;
 use skein_base::home_tag::HomeTag;
 use skein_base::tasks::Tasks;
@@ -163,6 +164,31 @@ pub(crate) fn exists(pid: i32) -> bool {
     PathBuf::from(format!("/proc/{pid}")).exists()
 }
 
+/// Continues as a child, whose parent ends.
+pub(crate) fn fork_away() {
+    // SAFETY: the other threads of the test harness hold nothing that the child needs.
+    if let ForkResult::Parent { .. } = unsafe { fork() }.expect("room for a process") {
+        std::process::exit(0);
+    }
+}
+
+/// Runs `rest` in another thread, once the first one has ended, which is this thread of a forked process. The process then looks
+/// like a zombie.
+#[expect(clippy::disallowed_methods, reason = "a program of its own")]
+pub(crate) fn without_first_thread(rest: impl FnOnce() + Send + 'static) -> ! {
+    std::thread::spawn(move || {
+        let stat = format!("/proc/{}/stat", Pid::this());
+        while !std::fs::read_to_string(&stat).expect("this process").contains(") Z ") {
+            std::thread::yield_now();
+        }
+        rest();
+        std::process::exit(0);
+    });
+    // SAFETY: it ends only this thread, which owns nothing that the other one needs.
+    unsafe { nix::libc::syscall(nix::libc::SYS_exit, 0) };
+    unreachable!("this thread has ended")
+}
+
 /// The parent of a process.
 pub(crate) fn parent(pid: i32) -> i32 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a living process");
@@ -172,7 +198,7 @@ pub(crate) fn parent(pid: i32) -> i32 {
 }
 
 pub(crate) fn kill(pid: i32, signal: nix::sys::signal::Signal) {
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).expect("a living process");
+    nix::sys::signal::kill(Pid::from_raw(pid), signal).expect("a living process");
 }
 
 fn pids() -> impl Iterator<Item = i32> {

@@ -14,12 +14,13 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
+use rustix::process::{Resource, Rlimit, setrlimit};
 use skein_base::clock::Clock;
 use skein_base::home_tag::HomeTag;
 use skein_helpers::{Containment, tagged_processes};
 use tokio_util::sync::CancellationToken;
 
-use crate::house::{GRACE, House, cgroups_of, exists, kill, parent, until};
+use crate::house::{GRACE, House, cgroups_of, exists, fork_away, kill, parent, until, without_first_thread};
 
 /// Makes [`the_server`] more than an empty test, and names its containment.
 const ROLE: &str = "SKEIN_TEST_SERVER";
@@ -190,6 +191,48 @@ async fn what_a_former_server_of_the_home_left_is_ended_by_the_next_and_by_no_ot
         next.finish().await;
         assert_eq!(cgroups_of(&server.home), Vec::<PathBuf>::new());
     }
+}
+
+/// Makes [`the_survivor`] more than an empty test.
+const SURVIVOR: &str = "SKEIN_TEST_SURVIVOR";
+
+/// Not a test but a program: has its tag in its environment alone, and its first thread has ended.
+#[test]
+fn the_survivor() {
+    if std::env::var_os(SURVIVOR).is_none() {
+        return;
+    }
+    fork_away();
+    nix::unistd::setsid().expect("no leader yet");
+    for resource in [Resource::Rss, Resource::Locks] {
+        let limit = Rlimit { current: Some(1), maximum: Some(1) };
+        setrlimit(resource, limit).expect("a lower limit is allowed");
+    }
+    without_first_thread(|| {
+        writeln!(std::io::stderr(), "{}", Pid::this()).expect("somebody reads");
+        loop {
+            std::thread::park();
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_process_without_its_first_thread_that_a_former_server_left_is_ended_by_the_next() {
+    let program = std::env::current_exe().expect("this program");
+    let script = format!(
+        "{SURVIVOR}=1 '{}' --exact server_death::the_survivor 2>&1 >/dev/null </dev/null; echo $$; exec sleep 1000",
+        program.display()
+    );
+    let mut server = start_with("guard", &script, Alone::Yes);
+    kill_both(&mut server);
+    let next = House::at(&server.home, Containment::Guard, GRACE, false);
+    let cleaned = next.host.cleaned_up().await;
+    for pid in server.pids {
+        let _ = waitpid(Pid::from_raw(pid), None);
+        until("it is gone", || !exists(pid)).await;
+    }
+    assert_eq!((cleaned.ended, cleaned.left), (2, 0));
+    next.finish().await;
 }
 
 #[tokio::test]
