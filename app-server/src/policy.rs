@@ -181,6 +181,9 @@ pub(crate) const HEAD_BYTES: usize = 16 << 10;
 pub(crate) const REFUSAL_BYTES: usize = 512;
 /// Bytes of the body of a request to `/auth/`. Origin: a promise.
 pub(crate) const AUTH_BODY_BYTES: usize = 4 << 10;
+/// The wait before another try, which is told to a client while processes begin too fast to see whether it is a helper. Origin: the
+/// least that the header has; a look takes milliseconds.
+pub(crate) const UNSETTLED_WAIT: Duration = Duration::from_secs(1);
 /// Wrong credentials of one peer a minute that are answered with 401; further ones get 429. Origin: a promise.
 pub(crate) const WRONG_CREDENTIALS: u32 = 10;
 /// The time over which wrong credentials are counted. Origin: a promise.

@@ -1,5 +1,6 @@
 //! The decision about who comes in: a pure function from door, head and facts to an admission or a refusal.
 
+use skein_base::system::proc::Unsettled;
 use skein_config::access::{Admission, Door, Grant, Identity, WebOrigin};
 use skein_config::{Browser, LocalPrograms};
 use skein_protocol::access::Access;
@@ -55,7 +56,7 @@ pub(crate) struct HelperCaller {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Facts {
     pub(crate) user: User,
-    pub(crate) helper: Option<HelperCaller>,
+    pub(crate) helper: Result<Option<HelperCaller>, Unsettled>,
     /// The credential of the request, if it sent one.
     pub(crate) credential: Option<Result<Grant, RefusalReason>>,
 }
@@ -100,7 +101,7 @@ pub(crate) fn admit(
         Need::Ticket if origin.is_none() => return Err(AccessRefusal::origin(None)),
         Need::Access(_) | Need::Ticket | Need::Bearer | Need::NoBrowser => {}
     }
-    let helper = not_a_helper(facts.helper)?;
+    let helper = not_a_helper(facts.helper.map_err(|Unsettled| AccessRefusal::unsettled())?)?;
     if need == Need::Ticket {
         return same_user(rules, door, facts.user).map(|()| anonymous(origin));
     }

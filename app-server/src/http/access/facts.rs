@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use nix::unistd::geteuid;
 use skein_base::system::peers::{self, SocketOwner, Unknown};
+use skein_base::system::proc::Unsettled;
 use skein_base::tasks::BlockingPool;
 use skein_config::access::CredentialRefusal;
 use skein_helpers::{Caller, Helpers};
@@ -27,7 +28,7 @@ pub(super) struct Gathered {
 
 /// The facts of a decision that needs none.
 pub(super) fn nobody() -> Facts {
-    Facts { user: User::Unknown, helper: None, credential: None }
+    Facts { user: User::Unknown, helper: Ok(None), credential: None }
 }
 
 /// Gathers the facts that the decision needs, and no others.
@@ -50,12 +51,12 @@ pub(super) async fn gather(
     if helpers.is_none()
         && let Some((user, uid)) = user_at_once(&peer, asks)
     {
-        return Gathered { facts: Facts { user, helper: None, credential }, uid };
+        return Gathered { facts: Facts { user, helper: Ok(None), credential }, uid };
     }
     let look = move || owner(&peer, asks, helpers.as_deref());
     let looked = services.tasks.blocking("caller", BlockingPool::Processes, look);
-    // A panic was logged; an unknown user gets in nowhere.
-    let ((user, uid), helper) = looked.await.unwrap_or((UNKNOWN, None));
+    // A panic was logged.
+    let ((user, uid), helper) = looked.await.unwrap_or((UNKNOWN, Err(Unsettled)));
     Gathered { facts: Facts { user, helper, credential }, uid }
 }
 
@@ -82,22 +83,26 @@ fn user_at_once(peer: &Peer, asks: bool) -> Option<(User, Option<u32>)> {
 }
 
 /// The user and the helper at the other end. Blocks.
-fn owner(peer: &Peer, asks: bool, helpers: Option<&Helpers>) -> ((User, Option<u32>), Option<HelperCaller>) {
+fn owner(
+    peer: &Peer,
+    asks: bool,
+    helpers: Option<&Helpers>,
+) -> ((User, Option<u32>), Result<Option<HelperCaller>, Unsettled>) {
     match peer {
         Peer::Unix(unix) => {
-            let caller = helpers.and_then(|helpers| helpers.helper_of_peer(unix));
-            ((User::Same, Some(unix.uid)), caller.map(helper_caller))
+            let caller = helpers.map_or(Ok(None), |helpers| helpers.helper_of_peer(unix));
+            ((User::Same, Some(unix.uid)), caller.map(|caller| caller.map(helper_caller)))
         }
-        Peer::Tcp { .. } if !asks && helpers.is_none() => (UNKNOWN, None),
+        Peer::Tcp { .. } if !asks && helpers.is_none() => (UNKNOWN, Ok(None)),
         Peer::Tcp { local, peer } => {
             let found = peers::peer_of_tcp(*local, *peer);
-            let caller = helpers.and_then(|helpers| {
+            let caller = helpers.map_or(Ok(None), |helpers| {
                 let owner = found.as_ref().ok();
-                let caller = owner.and_then(|owner| helpers.helper_of_socket(owner.inode));
+                let caller = owner.map_or(Ok(None), |owner| helpers.helper_of_socket(owner.inode))?;
                 // Last: nobody has a socket that was closed during the look. It may have been a helper's.
-                caller.or_else(|| peers::is_closing(*local, *peer).then(Caller::former))
+                Ok(caller.or_else(|| peers::is_closing(*local, *peer).then(Caller::former)))
             });
-            (user(peer, &found), caller.map(helper_caller))
+            (user(peer, &found), caller.map(|caller| caller.map(helper_caller)))
         }
     }
 }

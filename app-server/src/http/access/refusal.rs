@@ -64,7 +64,7 @@ pub(crate) enum RefusalReason {
     LargeHead,
     /// 429: too many wrong credentials.
     TooMany,
-    /// 503: too many tickets are open.
+    /// 503: too many tickets are open, or processes begin too fast to see whether a helper connects.
     Busy,
 }
 
@@ -167,6 +167,13 @@ impl AccessRefusal {
             header,
             ..RefusalReason::TooMany.refusal("too many wrong credentials; a right one passes at any time")
         }
+    }
+
+    /// 503: nobody can say yet whether a helper connects.
+    pub(crate) fn unsettled() -> Self {
+        let header = Some((header::RETRY_AFTER, policy::UNSETTLED_WAIT.as_secs().to_string()));
+        let text = "processes begin too fast here to see whether a helper connects; try again";
+        Self { header, ..RefusalReason::Busy.refusal(text) }
     }
 
     pub(crate) fn status(&self) -> StatusCode {

@@ -3,6 +3,7 @@
 mod fuzz;
 
 use axum::http::{HeaderMap, HeaderName, Request};
+use skein_base::system::proc::Unsettled;
 use skein_config::access::{
     Admission, CredentialKind, Door, Grant, Identity, OriginPattern, SentSecret, WebOrigin,
 };
@@ -87,9 +88,13 @@ fn grants() -> Vec<Option<Result<Grant, RefusalReason>>> {
     ]
 }
 
-fn helpers() -> Vec<Option<HelperCaller>> {
-    let helper = |may_connect| Some(HelperCaller { name: Some("files".to_owned()), may_connect });
-    vec![None, helper(false), helper(true), Some(HelperCaller { name: None, may_connect: false })]
+fn helpers() -> Vec<Result<Option<HelperCaller>, Unsettled>> {
+    let helper = |may_connect| Ok(Some(HelperCaller { name: Some("files".to_owned()), may_connect }));
+    vec![Ok(None), helper(false), helper(true), former(), Err(Unsettled)]
+}
+
+fn former() -> Result<Option<HelperCaller>, Unsettled> {
+    Ok(Some(HelperCaller { name: None, may_connect: false }))
 }
 
 fn cases() -> Vec<Case> {
@@ -190,7 +195,7 @@ fn without_a_credential_only_a_local_program_of_the_user_comes_in() {
             let need = matches!(case.need, Need::Access(_) | Need::NoBrowser);
             need && case.is_program()
                 && case.facts.credential.is_none()
-                && case.facts.helper.is_none()
+                && case.facts.helper == Ok(None)
                 && case.door == Door::Loopback
                 && case.local == LocalPrograms::SameUser
                 && !case.head.is_forwarded
@@ -256,7 +261,7 @@ fn at_a_loopback_port_credentials_of_pages_are_good_from_the_user_only() {
 
 #[test]
 fn a_helper_comes_in_only_if_its_settings_say_so_and_never_as_admin() {
-    let helper = |case: &Case| case.facts.helper.as_ref().map(|helper| helper.may_connect);
+    let helper = |case: &Case| Some(case.facts.helper.as_ref().ok()?.as_ref()?.may_connect);
     all(|case| holds_secret(case) && helper(case) == Some(false), |_, decided| decided.is_err());
     all(
         |case| holds_secret(case) && case.need != Need::Ticket && helper(case) == Some(true),
@@ -265,6 +270,21 @@ fn a_helper_comes_in_only_if_its_settings_say_so_and_never_as_admin() {
                 .as_ref()
                 .map_or(true, |admission| is_helper(admission, case) && admission.access <= Access::Chat)
         },
+    );
+}
+
+#[test]
+fn nobody_comes_in_while_it_is_not_known_whether_a_helper_connects() {
+    all(|case| holds_secret(case) && case.facts.helper.is_err(), |_, decided| decided.is_err());
+    let case = cases().into_iter().find(|case| case.facts.helper.is_err() && case.is_program());
+    let Case { local, door, head, facts, .. } = case.unwrap();
+    let rules = AccessRules { local, browser: &Browser::default() };
+    let refusal = admit(rules, (door, Need::Access(Access::Read)), &head, facts).unwrap_err();
+    let answer = axum::response::IntoResponse::into_response(refusal);
+    assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()), (503, "1"));
+    all(
+        |case| !holds_secret(case) && case.facts.helper.is_err() && case.is_program(),
+        |_, decided| decided.is_ok(),
     );
 }
 
@@ -277,7 +297,6 @@ fn is_helper(admission: &Admission, case: &Case) -> bool {
 
 #[test]
 fn a_helper_that_has_ended_is_refused_with_its_own_sentence() {
-    let former = || Some(HelperCaller { name: None, may_connect: false });
     let case = cases().into_iter().find(|case| case.facts.helper == former() && case.is_program());
     let Case { local, door, head, facts, .. } = case.unwrap();
     let rules = AccessRules { local, browser: &Browser::default() };

@@ -111,19 +111,35 @@ impl Process {
     }
 }
 
-/// Climbs from a process up to the first one, and returns the first find, which may be the process itself. Starts again,
-/// within limits, if a parent ends meanwhile: its children have another one then.
-pub fn find_above<T>(pid: Pid, find: impl Fn(&Process) -> Option<T>) -> Option<T> {
+/// Processes change too fast to be sure of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Unsettled;
+
+/// Climbs from a process up to the first one that can be seen, and returns the first find, which may be the process itself. `read`
+/// is [`Process::read`]. Starts again, within limits, if a parent ends meanwhile: its children have another one then.
+///
+/// # Errors
+/// Parents ended during each look.
+pub fn find_above<T>(
+    read: impl Fn(Pid) -> Option<Process>,
+    pid: Pid,
+    find: impl Fn(&Process) -> Option<T>,
+) -> Result<Option<T>, Unsettled> {
     for _ in 0..CHAIN_LOOKS {
-        match climb(Process::read(pid)?, &find) {
-            ControlFlow::Break(found) => return found,
+        let Some(process) = read(pid) else { return Ok(None) };
+        match climb(&read, process, &find) {
+            ControlFlow::Break(found) => return Ok(found),
             ControlFlow::Continue(()) => {}
         }
     }
-    None
+    Err(Unsettled)
 }
 
-fn climb<T>(mut at: Process, find: &impl Fn(&Process) -> Option<T>) -> ControlFlow<Option<T>> {
+fn climb<T>(
+    read: &impl Fn(Pid) -> Option<Process>,
+    mut at: Process,
+    find: &impl Fn(&Process) -> Option<T>,
+) -> ControlFlow<Option<T>> {
     loop {
         if let Some(found) = find(&at) {
             return ControlFlow::Break(Some(found));
@@ -131,9 +147,13 @@ fn climb<T>(mut at: Process, find: &impl Fn(&Process) -> Option<T>) -> ControlFl
         if at.parent.as_raw() <= 0 {
             return ControlFlow::Break(None);
         }
-        match Process::read(at.parent) {
+        match read(at.parent) {
             // A process that is younger than its child only has the number of the child's parent.
             Some(parent) if parent.started <= at.started => at = parent,
+            // A parent that has ended would have left its child to another one by now: this one is hidden (`hidepid` of proc(5)).
+            None if read(at.pid).is_some_and(|now| (now.started, now.parent) == (at.started, at.parent)) => {
+                return ControlFlow::Break(None);
+            }
             Some(_) | None => return ControlFlow::Continue(()),
         }
     }
@@ -204,10 +224,29 @@ mod tests {
     fn the_processes_above_this_one_are_found_up_to_the_first() {
         let is = |pid| move |at: &Process| (at.pid == pid).then_some(at.pid);
         for above in [Pid::this(), Pid::parent()] {
-            assert_eq!(find_above(Pid::this(), is(above)), Some(above));
+            assert_eq!(find_above(Process::read, Pid::this(), is(above)), Ok(Some(above)));
         }
-        assert_eq!(find_above(Pid::parent(), is(Pid::this())), None);
-        assert_eq!(find_above(Pid::from_raw(i32::MAX), |_| Some(())), None, "there is no such process");
+        assert_eq!(find_above(Process::read, Pid::parent(), is(Pid::this())), Ok(None));
+        let none = Pid::from_raw(i32::MAX);
+        assert_eq!(find_above(Process::read, none, |_| Some(())), Ok(None), "there is no such process");
+    }
+
+    #[test]
+    fn a_hidden_parent_is_the_top_of_a_chain_and_one_that_always_ends_leaves_it_unsettled() {
+        let process = |pid, parent| {
+            let [pid, parent] = [pid, parent].map(Pid::from_raw);
+            Process { pid, parent, group: pid, session: pid, started: 1, zombie: false, stopped: false }
+        };
+        let nobody = |_: &Process| None::<()>;
+        let child = Pid::from_raw(7);
+        let hidden = |pid| (pid == child).then(|| process(7, 2));
+        assert_eq!(find_above(hidden, child, nobody), Ok(None));
+        let parent = std::cell::Cell::new(10);
+        let ends = |pid| {
+            parent.set(parent.get() + 1);
+            (pid == child).then(|| process(7, parent.get()))
+        };
+        assert_eq!(find_above(ends, child, nobody), Err(Unsettled));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use nix::unistd::Pid;
 use skein_base::system::peers::UnixPeer;
+use skein_base::system::proc::Unsettled;
 use skein_protocol::ids::ThreadId;
 
 use super::Helpers;
@@ -34,25 +35,35 @@ impl Helpers {
     /// The helper that a process belongs to: a guard of this server is above it, or it carries a tag of this home. Reads a few
     /// files of `/proc`. The caller makes sure afterwards that the pid is still that process's, or asks
     /// [`Helpers::helper_of_peer`].
-    pub fn helper_of_process(&self, pid: Pid) -> Option<Caller> {
-        self.host.belonging_of_process(pid).map(|belonging| self.caller(belonging))
+    ///
+    /// # Errors
+    /// Its parents end too fast to tell.
+    pub fn helper_of_process(&self, pid: Pid) -> Result<Option<Caller>, Unsettled> {
+        Ok(self.host.belonging_of_process(pid)?.map(|belonging| self.caller(belonging)))
     }
 
     /// The helper behind a unix socket. While a helper lives, a process that has connected and ended counts as one: it may have
     /// left the socket to another process.
-    pub fn helper_of_peer(&self, peer: &UnixPeer) -> Option<Caller> {
-        let found = self.helper_of_process(peer.pid?);
+    ///
+    /// # Errors
+    /// Its parents end too fast to tell.
+    pub fn helper_of_peer(&self, peer: &UnixPeer) -> Result<Option<Caller>, Unsettled> {
+        let Some(pid) = peer.pid else { return Ok(None) };
+        let found = self.helper_of_process(pid);
         match peer.has_ended() {
             false => found,
-            true if self.host.living.is_empty() => None,
-            true => Some(Caller::former()),
+            true if self.host.living.is_empty() => Ok(None),
+            true => Ok(Some(Caller::former())),
         }
     }
 
     /// The helper of which a process holds the socket with this inode, as `/proc/PID/fd` shows it. Blocks while it reads the
     /// process table and the descriptors of helpers' processes. Reads nothing while no helper lives.
-    pub fn helper_of_socket(&self, inode: u64) -> Option<Caller> {
-        self.host.belonging_of_socket(inode).map(|belonging| self.caller(belonging))
+    ///
+    /// # Errors
+    /// Processes begin too fast to tell.
+    pub fn helper_of_socket(&self, inode: u64) -> Result<Option<Caller>, Unsettled> {
+        Ok(self.host.belonging_of_socket(inode)?.map(|belonging| self.caller(belonging)))
     }
 
     fn caller(&self, belonging: Belonging) -> Caller {

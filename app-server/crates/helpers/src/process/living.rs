@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nix::unistd::Pid;
 use skein_base::home_tag::HomeTag;
 use skein_base::system;
-use skein_base::system::proc::{self, Process};
+use skein_base::system::proc::{self, Process, Unsettled};
 
 use crate::containment::tag::{ProcessTag, StartTag};
 use crate::policy;
 use crate::process::host::ProcessHost;
 use crate::process::table::ProcessTable;
+use crate::recovery::kill_loop::{born_between, newest};
 use crate::spec::HelperSpec;
 
 /// A helper of which a process is, or may be, left.
@@ -47,6 +48,8 @@ pub(crate) struct Living {
 trait ProcessSource {
     /// As [`proc::born`].
     fn born(&self) -> Option<u64>;
+    /// As [`newest`].
+    fn newest(&self) -> Option<i32>;
     /// All processes.
     fn table(&self) -> ProcessTable;
     /// The process that has `pid` now.
@@ -68,6 +71,10 @@ struct SystemProcesses;
 impl ProcessSource for SystemProcesses {
     fn born(&self) -> Option<u64> {
         proc::born()
+    }
+
+    fn newest(&self) -> Option<i32> {
+        newest()
     }
 
     fn table(&self) -> ProcessTable {
@@ -117,10 +124,13 @@ fn guards(living: &HashMap<ProcessTag, LivingHelper>) -> HashSet<Option<Process>
     living.values().map(|helper| helper.guard).collect()
 }
 
-/// Whether this is the guard of a living helper.
-fn is_guard(process: &Process, living: &HashMap<ProcessTag, LivingHelper>) -> bool {
+/// The helper below this guard.
+fn below_guard<'m>(
+    process: &Process,
+    living: &'m HashMap<ProcessTag, LivingHelper>,
+) -> Option<&'m LivingHelper> {
     let is_it = |guard: Process| (guard.pid, guard.started) == (process.pid, process.started);
-    living.values().filter_map(|helper| helper.guard).any(is_it)
+    living.values().find(|helper| helper.guard.is_some_and(is_it))
 }
 
 /// Keeps one of them listed until it is dropped.
@@ -165,49 +175,39 @@ impl Living {
         current.map_or_else(|| Arc::new(source.table()), |last| Arc::clone(&last.table))
     }
 
+    /// The table and the count of births are from before the look. Keeps the table if it lists everybody.
     fn keep_table(
         &self,
+        source: &impl ProcessSource,
         born: Option<u64>,
         living: &HashMap<ProcessTag, LivingHelper>,
         table: Arc<ProcessTable>,
     ) {
-        let kept = born.map(|born| LastTable { born, guards: guards(living), table });
+        let is_whole = born == source.born() && table.strays().next().is_none();
+        let kept = born.filter(|_| is_whole).map(|born| LastTable { born, guards: guards(living), table });
         *lock(&self.last) = kept;
     }
 
-    fn forget_table(&self) {
-        *lock(&self.last) = None;
-    }
-
-    /// A process that is born during a look may hold the socket: its parent may have ended unread. So this looks at the processes
-    /// that are new, until none is born during a look. A process that ends leaves nothing behind but children that were born before.
     fn belonging_of_socket(
         &self,
         source: &impl ProcessSource,
         start: StartTag,
         inode: u64,
-    ) -> Option<Belonging> {
-        let mut look = SocketLook { source, inode, start, read: HashSet::new() };
-        for _ in 0..policy::SOCKET_LOOKS {
-            let living = self.all();
-            if living.is_empty() {
-                return None;
-            }
-            let born = source.born();
-            let table = self.table(source, born, &living);
-            // It lists everybody: none was born while it was read, and no parent of another one is missing.
-            let is_whole = born.is_some() && born == source.born() && !table.has_gaps();
-            match look.look(&living, &table) {
-                LookOutcome::Socket(found) => return Some(found),
-                LookOutcome::Nothing | LookOutcome::NothingNew if is_whole && born == source.born() => {
-                    self.keep_table(born, &living, table);
-                    return None;
-                }
-                LookOutcome::NothingNew if is_whole => return None,
-                LookOutcome::Nothing | LookOutcome::NothingNew | LookOutcome::Vanished => self.forget_table(),
-            }
+    ) -> Result<Option<Belonging>, Unsettled> {
+        let living = self.all();
+        if living.is_empty() {
+            return Ok(None);
         }
-        None
+        // Both before the table: a process that starts meanwhile is new.
+        let (newest, born) = (source.newest(), source.born());
+        let table = self.table(source, born, &living);
+        let look = SocketLook { source, inode, start, living: &living };
+        if let Some(found) = look.in_table(&table)? {
+            return Ok(Some(found));
+        }
+        let found = look.among_new(newest)?;
+        self.keep_table(source, born, &living, table);
+        Ok(found)
     }
 }
 
@@ -218,34 +218,40 @@ fn lock<T>(map: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl ProcessHost {
     /// The helper that a process belongs to. Reads a few files of `/proc`.
-    pub(crate) fn belonging_of_process(&self, pid: Pid) -> Option<Belonging> {
-        let living = self.living.all();
-        let by_chain = guard_above(pid, &living).map(|helper| Belonging::To(helper.clone()));
-        by_chain.or_else(|| by_tag(&SystemProcesses, pid, self.children.start, &living))
+    ///
+    /// # Errors
+    /// Its parents end too fast to tell.
+    pub(crate) fn belonging_of_process(&self, pid: Pid) -> Result<Option<Belonging>, Unsettled> {
+        belonging(&SystemProcesses, pid, self.children.start, &self.living.all())
     }
 
     /// The helper of which a process holds the socket with this inode. Blocks: reads the process table and the descriptors of
     /// helpers' processes. Reads nothing while no helper lives.
-    pub(crate) fn belonging_of_socket(&self, inode: u64) -> Option<Belonging> {
+    ///
+    /// # Errors
+    /// Processes begin too fast to tell.
+    pub(crate) fn belonging_of_socket(&self, inode: u64) -> Result<Option<Belonging>, Unsettled> {
         self.living.belonging_of_socket(&SystemProcesses, self.children.start, inode)
     }
 }
 
-/// Goes from a process up to a guard.
-fn guard_above(pid: Pid, living: &HashMap<ProcessTag, LivingHelper>) -> Option<&LivingHelper> {
-    if living.is_empty() {
-        return None;
-    }
-    let guards: HashMap<Pid, (u64, &LivingHelper)> = living
-        .values()
-        .filter_map(|helper| Some((helper.guard?.pid, (helper.guard?.started, helper))))
-        .collect();
-    let guard = |at: &Process| match guards.get(&at.pid) {
-        Some((started, helper)) if *started == at.started => Some(Some(*helper)),
+/// Goes from a process up to a guard, or to an orphan of a guard that is dead, which shows it by its tag.
+fn belonging(
+    source: &impl ProcessSource,
+    pid: Pid,
+    start: StartTag,
+    living: &HashMap<ProcessTag, LivingHelper>,
+) -> Result<Option<Belonging>, Unsettled> {
+    let find = |at: &Process| {
+        if let Some(helper) = below_guard(at, living) {
+            return Some(Some(Belonging::To(helper.clone())));
+        }
         // Nothing above this process is a guard.
-        _ => (at.pid == Pid::this()).then_some(None),
+        let is_last = at.parent == Pid::this() || at.pid == Pid::this();
+        is_last.then(|| by_tag(source, at.pid, start, living))
     };
-    proc::find_above(pid, guard).flatten()
+    let above = proc::find_above(|pid| source.process(pid), pid, find)?.flatten();
+    Ok(above.or_else(|| by_tag(source, pid, start, living)))
 }
 
 /// The helper whose tag a process carries.
@@ -259,67 +265,65 @@ fn by_tag(
     Some(living.get(&tag).cloned().map_or(Belonging::Former, Belonging::To))
 }
 
-/// The search for the holder of a socket among the processes of helpers, in one look or several.
-struct SocketLook<'m, M> {
-    source: &'m M,
+/// The search for the holder of a socket among the processes of helpers.
+///
+/// A process has the socket from its parent, so only the children of a holder are new holders, and a guard's descendants stay below
+/// the guard. A look at all processes misses those that are born meanwhile. So rounds over the pids that the kernel gave out
+/// since follow, until two of them find no new pid: two, since a process may have its pid before it can be seen. A process that ends
+/// before its round leaves nothing behind but children, whose pids come later.
+struct SocketLook<'m, S> {
+    source: &'m S,
     inode: u64,
     start: StartTag,
-    /// The processes that did not hold it, by pid and start.
-    read: HashSet<(Pid, u64)>,
+    living: &'m HashMap<ProcessTag, LivingHelper>,
 }
 
-/// The outcome of one look.
-enum LookOutcome {
-    Socket(Belonging),
-    /// A child of this process ended before its tag was read. Its children, who may be a helper's, are ours now.
-    Vanished,
-    /// No process that is new since the look before holds it.
-    Nothing,
-    /// Every process was read in an earlier look.
-    NothingNew,
-}
-
-impl<M: ProcessSource> SocketLook<'_, M> {
-    /// Reads the descriptors of the processes that are new.
-    fn look(&mut self, living: &HashMap<ProcessTag, LivingHelper>, table: &ProcessTable) -> LookOutcome {
-        let mut seen = LookOutcome::NothingNew;
-        for helper in living.values() {
+impl<S: ProcessSource> SocketLook<'_, S> {
+    /// The holder in the table.
+    fn in_table(&self, table: &ProcessTable) -> Result<Option<Belonging>, Unsettled> {
+        for helper in self.living.values() {
             let below = helper.guard.map(|guard| table.processes_below(&guard)).unwrap_or_default();
-            if self.holds(&below, &mut seen) {
-                return LookOutcome::Socket(Belonging::To(helper.clone()));
+            if below.iter().any(|process| self.source.holds(process.pid, self.inode)) {
+                return Ok(Some(Belonging::To(helper.clone())));
             }
         }
-        // The orphans of a dead guard fell to this process.
-        for orphan in table.children_of(Pid::this()).filter(|child| !is_guard(child, living)) {
-            let Some(belonging) = by_tag(self.source, orphan.pid, self.start, living) else {
-                if !self.source.lives(&orphan) {
-                    seen = LookOutcome::Vanished;
-                }
-                continue;
-            };
-            let mut tree = table.processes_below(&orphan);
-            tree.push(orphan);
-            if self.holds(&tree, &mut seen) {
-                return LookOutcome::Socket(belonging);
+        // The orphans of a dead guard fell to this process, and the table does not show what is above a stray.
+        let orphans =
+            table.children_of(Pid::this()).filter(|child| below_guard(child, self.living).is_none());
+        for root in orphans.chain(table.strays()) {
+            let pids = std::iter::once(root.pid).chain(table.pids_below(&root));
+            if let Some(found) = self.first(pids)? {
+                return Ok(Some(found));
             }
         }
-        seen
+        Ok(None)
     }
 
-    /// Whether a new one of these processes holds the socket.
-    fn holds(&mut self, processes: &[Process], seen: &mut LookOutcome) -> bool {
-        for process in processes {
-            if !self.read.insert((process.pid, process.started)) {
-                continue;
+    /// The holder among the processes that are newer than this pid.
+    fn among_new(&self, newest: Option<i32>) -> Result<Option<Belonging>, Unsettled> {
+        let mut last = newest.ok_or(Unsettled)?;
+        let mut before = last;
+        for _ in 0..policy::SOCKET_ROUNDS {
+            let newest = self.source.newest().ok_or(Unsettled)?;
+            if newest == before {
+                return Ok(None);
             }
-            if self.source.holds(process.pid, self.inode) {
-                return true;
+            if let Some(found) = self.first(born_between(before, newest).ok_or(Unsettled)?)? {
+                return Ok(Some(found));
             }
-            if matches!(seen, LookOutcome::NothingNew) {
-                *seen = LookOutcome::Nothing;
+            (before, last) = (last, newest);
+        }
+        Err(Unsettled)
+    }
+
+    /// The helper of the first of these processes that holds the socket and is a helper's.
+    fn first(&self, pids: impl Iterator<Item = Pid>) -> Result<Option<Belonging>, Unsettled> {
+        for pid in pids.filter(|pid| self.source.holds(*pid, self.inode)) {
+            if let Some(found) = belonging(self.source, pid, self.start, self.living)? {
+                return Ok(Some(found));
             }
         }
-        false
+        Ok(None)
     }
 }
 

@@ -65,9 +65,13 @@ impl ProcessTable {
         table
     }
 
-    /// Whether a process has a parent that is missing: it ended while the table was read, and its child has another one now.
-    pub(crate) fn has_gaps(&self) -> bool {
-        self.children.keys().any(|parent| parent.as_raw() > 0 && !self.found.contains_key(parent))
+    /// The processes whose parent is missing, or only has the number of the parent: that one ended while the table was read, and its
+    /// child has another one now.
+    pub(crate) fn strays(&self) -> impl Iterator<Item = Process> {
+        let is_older = |child: &Process| {
+            self.found.get(&child.parent).is_some_and(|parent| parent.started <= child.started)
+        };
+        self.found.values().copied().filter(move |child| child.parent.as_raw() > 0 && !is_older(child))
     }
 
     /// The descendants of `root`, parents before their children. Empty if another process has its pid by now.
@@ -145,11 +149,19 @@ mod tests {
     }
 
     #[test]
-    fn a_table_with_a_child_of_a_missing_parent_has_gaps() {
-        let has_gaps = |all: &[Process]| ProcessTable::of(all.iter().copied()).has_gaps();
-        assert!(!has_gaps(&[process(1, 0, 1), process(2, 1, 2)]));
-        assert!(has_gaps(&[process(1, 0, 1), process(3, 2, 3)]), "the parent has ended");
+    fn the_child_of_a_missing_parent_is_a_stray() {
+        let strays = |all: &[Process]| {
+            ProcessTable::of(all.iter().copied()).strays().map(|stray| stray.pid.as_raw()).collect::<Vec<_>>()
+        };
+        assert_eq!(strays(&[process(1, 0, 1), process(2, 1, 2)]), [0; 0]);
+        assert_eq!(
+            strays(&[process(1, 0, 1), process(3, 2, 3), process(4, 3, 4)]),
+            [3],
+            "its parent has ended"
+        );
         let zombie = Process { zombie: true, ..process(2, 1, 2) };
-        assert!(has_gaps(&[process(1, 0, 1), zombie, process(3, 2, 3)]), "so has a zombie");
+        assert_eq!(strays(&[process(1, 0, 1), zombie, process(3, 2, 3)]), [3], "so has a zombie");
+        let another = process(2, 1, 4);
+        assert_eq!(strays(&[process(1, 0, 1), another, process(3, 2, 3)]), [3], "another has its number");
     }
 }

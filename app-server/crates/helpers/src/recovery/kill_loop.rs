@@ -114,13 +114,13 @@ fn is_thread(pid: Pid) -> bool {
 }
 
 /// The newest pid.
-fn newest() -> Option<i32> {
+pub(crate) fn newest() -> Option<i32> {
     fs::read_to_string("/proc/loadavg").ok()?.split_ascii_whitespace().next_back()?.parse().ok()
 }
 
 /// The pids after `last`, up to `newest`, oldest first: numbers rise, and begin anew after the highest. `None` when there are too
 /// many for one round.
-fn born_between(last: i32, newest: i32) -> Option<impl Iterator<Item = Pid>> {
+pub(crate) fn born_between(last: i32, newest: i32) -> Option<impl Iterator<Item = Pid> + use<>> {
     let most = || fs::read_to_string("/proc/sys/kernel/pid_max").ok()?.trim().parse().ok();
     let (highest, again) = if newest >= last { (newest, 0) } else { (most().unwrap_or(last), newest) };
     usize::try_from(highest - last + again)

@@ -12,6 +12,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use skein_base::clock::Clock;
 use skein_base::home_tag::HomeTag;
 use skein_base::system::peers::{peer_of_tcp, peer_of_unix};
+use skein_base::system::proc;
 use skein_helpers::{Caller, Containment, HelperSpec, StdioSpec, Transport};
 use skein_protocol::ids::ThreadId;
 use tempfile::TempDir;
@@ -135,9 +136,9 @@ impl Connected {
     /// The helper behind each door.
     fn callers(&self, house: &House) -> [Option<Caller>; 2] {
         let peer = peer_of_unix(self.unix.as_fd()).unwrap();
-        let by_pid = house.helpers.helper_of_process(peer.pid.unwrap());
-        assert_eq!(house.helpers.helper_of_peer(&peer), by_pid);
-        [house.helpers.helper_of_socket(self.inode()), by_pid]
+        let by_pid = house.helpers.helper_of_process(peer.pid.unwrap()).unwrap();
+        assert_eq!(house.helpers.helper_of_peer(&peer), Ok(by_pid.clone()));
+        [house.helpers.helper_of_socket(self.inode()).unwrap(), by_pid]
     }
 }
 
@@ -187,7 +188,7 @@ async fn a_helper_whose_processes_live_for_a_moment_is_known_each_time() {
         let helper = house.start(&doors.spec(&house, "grandchild", false));
         // At once: the parents of the process that connects are about to end.
         let connected = doors.accept().await;
-        assert_eq!(house.helpers.helper_of_socket(connected.inode()), caller("grandchild", false));
+        assert_eq!(house.helpers.helper_of_socket(connected.inode()), Ok(caller("grandchild", false)));
         drop(connected);
         helper.stop().await;
     }
@@ -200,11 +201,11 @@ async fn a_connection_that_is_opened_after_a_look_is_found_although_no_process_i
     let helper = house.start(&doors.spec(&house, "itself", false));
     let first = doors.accept().await;
     // The table of this look serves the next one.
-    assert_eq!(house.helpers.helper_of_socket(1), None);
-    assert_eq!(house.helpers.helper_of_socket(first.inode()), caller("itself", false));
+    assert_eq!(house.helpers.helper_of_socket(1), Ok(None));
+    assert_eq!(house.helpers.helper_of_socket(first.inode()), Ok(caller("itself", false)));
     drop(first);
     helper.stop().await;
-    assert_eq!(house.helpers.helper_of_socket(1), None);
+    assert_eq!(house.helpers.helper_of_socket(1), Ok(None));
     house.finish().await;
 }
 
@@ -216,13 +217,36 @@ async fn another_program_is_no_helper_while_a_helper_lives() {
         let mut program = this_program("itself", &doors.addresses()).spawn().unwrap();
         let connected = doors.accept().await;
         assert_eq!(connected.callers(&house), [None, None], "a helper lives: {lives}");
-        assert_eq!(house.helpers.helper_of_process(Pid::this()), None);
+        assert_eq!(house.helpers.helper_of_process(Pid::this()), Ok(None));
         drop(connected);
         program.wait().unwrap();
         if let Some(helper) = helper {
             helper.stop().await;
         }
     }
+    house.finish().await;
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "no helper")]
+async fn a_program_and_a_helper_are_known_on_a_machine_that_starts_processes_all_the_time() {
+    let (house, doors) = (House::new(Containment::Guard), Doors::open().await);
+    let helper = house.start(&doors.spec(&house, "itself", false));
+    let of_helper = doors.accept().await;
+    let mut program = this_program("itself", &doors.addresses()).spawn().unwrap();
+    let of_program = doors.accept().await;
+    let mut compiler = Command::new("sh").args(["-c", "while :; do (:); done"]).spawn().unwrap();
+    let before = proc::born().unwrap();
+    while proc::born().unwrap() < before + 1000 {
+        assert_eq!(of_program.callers(&house), [None, None]);
+        let wanted = caller("itself", false);
+        assert_eq!(of_helper.callers(&house), [wanted.clone(), wanted]);
+    }
+    compiler.kill().unwrap();
+    compiler.wait().unwrap();
+    drop((of_helper, of_program));
+    program.wait().unwrap();
+    helper.stop().await;
     house.finish().await;
 }
 
@@ -256,7 +280,7 @@ async fn a_process_that_connected_and_ended_counts_as_a_helper_while_one_lives()
         program.wait().unwrap();
         let peer = peer_of_unix(connected.unix.as_fd()).unwrap();
         assert!(peer.has_ended());
-        assert_eq!(house.helpers.helper_of_peer(&peer), wanted, "a helper lives: {lives}");
+        assert_eq!(house.helpers.helper_of_peer(&peer), Ok(wanted), "a helper lives: {lives}");
         if let Some(helper) = helper {
             helper.stop().await;
         }
@@ -277,6 +301,6 @@ async fn a_helper_of_one_thread_is_known_with_its_thread() {
     let pid = peer_of_unix(connected.unix.as_fd()).unwrap().pid.unwrap();
     tokio::time::timeout(BOUND, set.stop()).await.expect("stopped in time");
     until("its process is gone", || !exists(pid.as_raw())).await;
-    assert_eq!(house.helpers.helper_of_socket(1), None);
+    assert_eq!(house.helpers.helper_of_socket(1), Ok(None));
     house.finish().await;
 }

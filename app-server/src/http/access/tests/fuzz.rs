@@ -79,7 +79,9 @@ fn facts(has_credential: bool) -> Vec<Facts> {
     {
         all.extend(callers.map(|caller| Facts {
             user,
-            helper: caller.map(|may_connect| HelperCaller { name: Some("files".to_owned()), may_connect }),
+            helper: Ok(
+                caller.map(|may_connect| HelperCaller { name: Some("files".to_owned()), may_connect }),
+            ),
             credential: credential.clone(),
         }));
     }
@@ -118,7 +120,10 @@ fn promise(
     let own = format!("http://{}", hosts.first().unwrap_or(&"").to_ascii_lowercase());
     let is_allowed = |origin: &str| door != Door::Unix && (origin == LISTED || origin == own);
     assert!(origins.len() < 2 && origins.iter().all(|origin| is_allowed(origin)), "{shown}");
-    assert!(facts.helper.as_ref().is_none_or(|helper| helper.may_connect), "{shown}");
+    assert!(
+        facts.helper.as_ref().is_ok_and(|helper| helper.as_ref().is_none_or(|helper| helper.may_connect)),
+        "{shown}"
+    );
     let is_asked = door == Door::Loopback && local != LocalPrograms::Any;
     if need == Need::Ticket {
         assert!(!is_asked || facts.user == User::Same, "{shown}");
