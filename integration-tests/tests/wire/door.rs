@@ -94,6 +94,8 @@ fn bad_credentials() -> Vec<Row> {
     vec![
         row("a secret in a query", get("/?token=abc"), (400, "address")),
         row("a ticket in a query", get("/?x=1&ticket=abc"), (400, "address")),
+        row("a secret in a query under an encoded name", get("/?x&access%5Ftoken=abc"), (400, "address")),
+        row("a ticket in a query in capitals", get("/?%54ICKET=abc"), (400, "address")),
         row(
             "two credentials",
             handshake("Authorization: Bearer a\r\nSec-WebSocket-Protocol: skein.v1, skein.auth.b\r\n"),

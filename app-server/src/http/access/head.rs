@@ -114,9 +114,9 @@ pub(crate) fn is_loopback(host: &str) -> bool {
 }
 
 fn no_secret_in_address(target: &Uri) -> Result<(), AccessRefusal> {
-    let parameters = target.query().unwrap_or_default().split('&');
-    let mut names = parameters.map(|parameter| parameter.split('=').next().unwrap_or_default());
-    if names.any(|name| SECRET_PARAMETERS.iter().any(|secret| name.eq_ignore_ascii_case(secret))) {
+    let parameters = form_urlencoded::parse(target.query().unwrap_or_default().as_bytes());
+    let is_secret = |name: &str| SECRET_PARAMETERS.iter().any(|secret| name.eq_ignore_ascii_case(secret));
+    if parameters.into_iter().any(|(name, _)| is_secret(&name)) {
         return Err(RefusalReason::Address.refusal(
             "a secret is not in an address: send Authorization: Bearer, or the subprotocols skein.v1 and \
              skein.auth.SECRET",

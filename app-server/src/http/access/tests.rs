@@ -420,8 +420,21 @@ fn one_credential_is_read_from_where_it_may_stand() {
         credential("/", &[("authorization", "Bearer a"), ("authorization", "Bearer b")]),
         Err((400, "credentials"))
     );
-    for target in ["/?token=a", "/?x=1&access_token=a", "/?TICKET=a", "/?ticket"] {
+    for target in [
+        "/?token=a",
+        "/?x=1&access_token=a",
+        "/?TICKET=a",
+        "/?ticket",
+        "/?%74oken=a",
+        "/?x&access%5Ftoken=a",
+        "/?ACCESS%5ftoken=a",
+        "/?%54%49CKET",
+        "/?&&%74%6f%6b%65%6e",
+    ] {
         assert_eq!(credential(target, &[]), Err((400, "address")), "{target}");
+    }
+    for target in ["/", "/?", "/?a=token", "/?tokens=a", "/?%2574oken=a", "/?%ff=token&%7", "/?a%26token=b"] {
+        assert_eq!(credential(target, &[]), Ok(None), "{target}");
     }
 }
 
