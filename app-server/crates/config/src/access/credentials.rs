@@ -281,12 +281,13 @@ impl Credentials {
     }
 
     /// Brings the file up to date on a thread for blocking work. Returns when all earlier changes are on disk. A failure
-    /// is in the log, and the next change tries again.
+    /// is in the log, and [`Credentials::keep`] tries again.
     pub async fn write(self: &Arc<Self>, tasks: &Tasks) {
         let own = Arc::clone(self);
         let written = tasks.blocking("credentials", BlockingPool::Sync, move || own.save()).await;
         if let Ok(Err(error)) = written {
-            tracing::error!(%error, "sessions and uses of credentials are not written; they are lost when the server ends");
+            tracing::error!(%error, "changes of credentials are not written yet; the server tries again in a minute");
+            self.unsaved.notify_one();
         }
     }
 

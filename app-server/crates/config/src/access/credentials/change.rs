@@ -65,9 +65,11 @@ pub enum CredentialError {
     /// The disk refuses the new token. It is not usable.
     #[error("the token is not added: {0}")]
     NotAdded(#[source] AccessError),
-    /// The disk refuses the end of a credential. It has ended for this server, and comes back with the next one.
+    /// The disk refuses the end of a credential. It has ended for this server, which tries again. It comes back with the next one if
+    /// this one is killed before.
     #[error(
-        "the credential is revoked until the server ends, but not in the file: {0}; revoke it again later"
+        "the file still has the credential: {0}; a running server refuses it and tries again each minute; without one, \
+         revoke it again"
     )]
     NotRevoked(#[source] AccessError),
 }
@@ -181,7 +183,10 @@ impl Credentials {
         drop(state);
         let Some(ended) = ended else { return Err(CredentialError::NotFound { id: beginning(id) }) };
         self.ended.notify_waiters();
-        self.save().map_err(CredentialError::NotRevoked)?;
+        self.save().map_err(|error| {
+            self.unsaved.notify_one();
+            CredentialError::NotRevoked(error)
+        })?;
         Ok(ended.detail())
     }
 }

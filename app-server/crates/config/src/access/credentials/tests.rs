@@ -3,6 +3,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Barrier;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 use tokio::time::advance;
 
@@ -412,6 +413,24 @@ fn a_token_that_cannot_be_written_is_not_added() {
     let refused = rig.credentials.revoke(&session.grant.id.to_string()).unwrap_err();
     assert!(matches!(refused, CredentialError::NotRevoked(_)), "{refused}");
     assert_eq!(rig.check(&session.secret), Err(CredentialRefusal::Revoked), "it has ended all the same");
+}
+
+#[tokio::test]
+async fn an_end_that_the_disk_refuses_is_tried_again_until_it_is_written() {
+    let (mut rig, tasks) = (Rig::new(), Tasks::new());
+    let secret = rig.token("ci", None);
+    fs::remove_file(rig.file()).unwrap();
+    fs::create_dir(rig.file()).unwrap();
+    let is_due = |rig: &Rig| rig.credentials.unsaved.notified().now_or_never().is_some();
+    assert!(rig.credentials.revoke("ci").is_err() && is_due(&rig));
+    rig.credentials.write(&tasks).await;
+    assert!(is_due(&rig), "it failed again");
+    fs::remove_dir(rig.file()).unwrap();
+    rig.credentials.write(&tasks).await;
+    assert!(!is_due(&rig));
+    rig.again();
+    assert_eq!(rig.check(&secret), Err(CredentialRefusal::Revoked));
+    tasks.finish().await;
 }
 
 #[test]
