@@ -4,7 +4,7 @@ use axum::Error as AxumError;
 use axum::extract::ws::Message;
 use futures_util::{Stream, StreamExt};
 use tokio_tungstenite::tungstenite::Error as WsError;
-use tokio_tungstenite::tungstenite::error::CapacityError;
+use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 
 use crate::outbox::{CloseReason, Outbox};
 use crate::policy;
@@ -48,7 +48,21 @@ fn reason_of(error: AxumError) -> CloseReason {
     match error.into_inner().downcast::<WsError>().map(|error| *error) {
         Ok(WsError::Capacity(CapacityError::MessageTooLong { .. })) => CloseReason::TooLarge,
         Ok(WsError::Utf8(_)) => CloseReason::NotUtf8,
+        // A program or a tab that was killed; others reset the connection.
+        Ok(WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => CloseReason::ClientLeft,
         Ok(WsError::Protocol(_)) => CloseReason::ProtocolViolation,
         Ok(_) | Err(_) => CloseReason::ClientLeft,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_is_killed_has_left_and_broken_no_rule() {
+        let reason = |error| reason_of(AxumError::new(WsError::Protocol(error)));
+        assert_eq!(reason(ProtocolError::ResetWithoutClosingHandshake), CloseReason::ClientLeft);
+        assert_eq!(reason(ProtocolError::UnmaskedFrameFromClient), CloseReason::ProtocolViolation);
     }
 }
