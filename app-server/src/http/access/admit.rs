@@ -148,14 +148,15 @@ fn page(
 ) -> Result<Option<WebOrigin>, AccessRefusal> {
     let origin = match &head.sender {
         Sender::Program => return Ok(None),
+        _ if !takes_pages(door) => {
+            return Err(RefusalReason::Origin.refusal("no page may use a unix socket; it connects to a port"));
+        }
         Sender::Page(origin) if is_allowed(rules, door, head, origin) => origin,
         // A file of the page holds no secret, and a script of another page cannot read it.
-        Sender::Page(_) | Sender::MalformedPage if need == Need::Page && takes_pages(door) => {
-            return Ok(None);
-        }
+        Sender::Page(_) | Sender::MalformedPage if need == Need::Page => return Ok(None),
         Sender::Page(origin) => return Err(AccessRefusal::origin(Some(origin))),
         Sender::MalformedPage => return Err(AccessRefusal::origin(None)),
-        Sender::Browser if takes_pages(door) && matches!(need, Need::Page | Need::Open) => return Ok(None),
+        Sender::Browser if matches!(need, Need::Page | Need::Open) => return Ok(None),
         Sender::Browser => {
             return Err(RefusalReason::Origin.refusal("a browser without an Origin gets nothing here"));
         }

@@ -62,7 +62,9 @@ pub(crate) async fn guard(
         return headers::finish(no_worker(), None, seen_by_all);
     }
     let page = allowed_page(&web, visitor.door(), &head);
-    let mut asker = Asker { peer: PeerKey::of(visitor.peer(), None), page: head.sender.page().cloned() };
+    // The command that allows a page helps at a port only.
+    let sent = head.sender.page().filter(|_| admit::takes_pages(visitor.door()));
+    let mut asker = Asker { peer: PeerKey::of(visitor.peer(), None), page: sent.cloned() };
     let decided = decide(&web, &visitor, &head, &parts, &mut asker).await;
     // From here on nobody needs the secret.
     head.credential = None;

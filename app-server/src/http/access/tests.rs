@@ -305,6 +305,15 @@ fn a_helper_that_has_ended_is_refused_with_its_own_sentence() {
 }
 
 #[test]
+fn a_page_at_a_unix_socket_gets_no_command_that_does_not_help() {
+    let case = cases().into_iter().find(|case| case.door == Door::Unix && case.head.sender.page().is_some());
+    let Case { local, door, head, facts, .. } = case.unwrap();
+    let rules = AccessRules { local, browser: &Browser::default() };
+    let refusal = admit(rules, (door, Need::Access(Access::Read)), &head, facts).unwrap_err();
+    assert_eq!(refusal.message, "no page may use a unix socket; it connects to a port");
+}
+
+#[test]
 fn a_browser_gets_no_ticket() {
     all(|case| case.need == Need::NoBrowser && !case.is_program(), |_, decided| decided.is_err());
 }
