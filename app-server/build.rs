@@ -92,7 +92,7 @@ fn read(folder: &Path, prefix: &str, files: &mut Vec<PageFile>) -> Result<(), Bo
         let kind = kind.ok_or_else(|| format!("page/{name}: build.rs has no media type for it"))?.1;
         let mut bytes = fs::read(&path)?;
         if name.ends_with(".js") && !name.starts_with("vendor/") {
-            bytes = without_comments(&String::from_utf8(bytes)?).into_bytes();
+            bytes = without_spaces(&without_comments(&String::from_utf8(bytes)?)).into_bytes();
         }
         files.push(PageFile { name, kind, bytes });
     }
@@ -128,6 +128,66 @@ fn without_types(line: &str) -> String {
         rest = after.strip_prefix(' ').unwrap_or(after);
     }
     left + rest
+}
+
+/// A script without the spaces that part no words. Its lines and its texts stay as they are.
+fn without_spaces(script: &str) -> String {
+    let mut left = String::new();
+    let mut rest = script;
+    // For each template around this place: the braces that are open in its expression.
+    let mut open: Vec<usize> = Vec::new();
+    while let Some(first) = rest.chars().next() {
+        let resumes = first == '}' && open.last() == Some(&0);
+        let is_text =
+            resumes || matches!(first, '"' | '\'' | '`') || (first == '/' && precedes_pattern(&left));
+        let (piece, after) = rest.split_at(if is_text { text_length(rest) } else { first.len_utf8() });
+        if resumes {
+            open.pop();
+        }
+        if (resumes || first == '`') && piece.ends_with("${") {
+            open.push(0);
+        } else if let Some(braces) = open.last_mut().filter(|_| !is_text) {
+            *braces = (*braces + usize::from(first == '{')).saturating_sub(usize::from(first == '}'));
+        }
+        if first != ' ' || parts_words(left.chars().next_back(), after.chars().next()) {
+            left += piece;
+        }
+        rest = after;
+    }
+    left
+}
+
+/// Whether a slash behind this code begins a pattern, not a division.
+fn precedes_pattern(code: &str) -> bool {
+    let code = code.trim_end_matches(' ');
+    code.ends_with("return") || code.ends_with(|last| "(,=:[!&|?{};\n>".contains(last))
+}
+
+/// The length of a string, of a pattern, or of a template up to its end or to its next expression.
+fn text_length(code: &str) -> usize {
+    let mut letters = code.char_indices();
+    let first = letters.next().map_or(' ', |(_, first)| first);
+    let is_template = matches!(first, '`' | '}');
+    let end = if is_template { '`' } else { first };
+    let mut in_class = false;
+    while let Some((at, letter)) = letters.next() {
+        match letter {
+            '\\' => drop(letters.next()),
+            '[' if first == '/' => in_class = true,
+            ']' if first == '/' => in_class = false,
+            '$' if is_template && code[at..].starts_with("${") => return at + 2,
+            _ if letter == end && !in_class => return at + 1,
+            _ => {}
+        }
+    }
+    code.len()
+}
+
+/// Whether a space between these letters has a meaning.
+fn parts_words(before: Option<char>, after: Option<char>) -> bool {
+    let is_word =
+        |letter: Option<char>| letter.is_some_and(|letter| letter.is_alphanumeric() || "_$".contains(letter));
+    (is_word(before) && is_word(after)) || (before == after && matches!(before, Some('+' | '-' | '/')))
 }
 
 /// A name for this state of all files.

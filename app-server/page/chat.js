@@ -1,7 +1,7 @@
 // The transcript. Pieces of it that are far from the window are empty boxes of their height, so its length costs nothing.
 // An item that cannot be drawn is shown as such, and the rest goes on.
 
-import { announce, asset, Component, html, icon, isPicture, lasting, lazy, line, link, memo, safeLink, useCell, useEffect, useLayoutEffect, useMemo, useRef, useState, useView, visible } from "./lib.js";
+import { announce, asset, Component, Guard, html, icon, isPicture, lasting, lazy, line, link, memo, safeLink, useCell, useEffect, useLayoutEffect, useMemo, useRef, useState, useView, visible } from "./lib.js";
 import { editMessage, retry, takeOut } from "./composer.js";
 import { world } from "./world.js";
 
@@ -128,23 +128,15 @@ function Any({ item, turn, live }) {
 
 const Drawn = memo(Any);
 
-/** An item of the conversation. */
-export class ItemView extends Component {
-  /** @param {any} props */
-  render({ item, turn, live }) {
-    if (!(/** @type {any} */ (this).state?.broken)) return html`<${Drawn} item=${item} turn=${turn} live=${live} />`;
-    return html`<${Article} name="Broken item" kind="broken"><p>This item cannot be shown. Its content:</p><${Output} text=${pretty(item)} /><//>`;
-  }
-  /** @param {unknown} error */
-  componentDidCatch(error) {
-    console.warn("an item cannot be shown", error);
-    /** @type {any} */ (this).setState({ broken: true });
-  }
+/** @param {any} props An item of the conversation. */
+function ItemView(props) {
+  const broken = () => html`<${Article} name="Broken item" kind="broken"><p>This item cannot be shown. Its content:</p><${Output} text=${pretty(props.item)} /><//>`;
+  return html`<${Guard} instead=${broken}><${Drawn} ...${props} /><//>`;
 }
 
-export function Welcome() {
+function Welcome() {
   return html`<div class="welcome"><img src=${asset("icon.svg")} alt="" width="56" height="56" /><h1>What shall we work on?</h1>
-    <p>Write below. The server answers, asks before its tools change something, and stops all its processes when the last client leaves.</p></div>`;
+    <p>Write below. The server asks before its tools change something, and stops all its processes when the last client leaves.</p></div>`;
 }
 
 const PIECE = 4;
@@ -166,7 +158,7 @@ function begins(id) {
  * @param {readonly any[]} turns
  * @returns {Chunk[]}
  */
-export function chunksOf(turns) {
+function chunksOf(turns) {
   /** @type {Chunk[]} */
   const chunks = [];
   /** @type {Chunk | undefined} */
@@ -357,7 +349,7 @@ function Unsent({ chat, view }) {
 
 /** @param {{ chat: any }} props */
 export function Conversation({ chat }) {
-  const view = useView(chat) ?? chat.view;
+  const view = useView(chat);
   const scroller = useRef(/** @type {any} */ (null));
   const [observer, setObserver] = useState(/** @type {any} */ (undefined));
   const { away, toEnd } = useStick(scroller, view);

@@ -1,16 +1,18 @@
-// The box in which the user writes, what is wrong above it, and the model that answers.
+// The box in which the user writes, and the model that answers.
 
-import { Cell, clock, html, icon, line, size, useCell, useCopy, useEffect, useLayoutEffect, useRef, useTick, useView, words } from "./lib.js";
-import { attempt, broken, choose, dismiss, failed, go, noteUnsaved, notify, panel, server, settled, shelve, store, stored, storedSession, unsaved, world } from "./world.js";
+import { Cell, html, icon, line, size, useCell, useCopy, useEffect, useLayoutEffect, useRef, useView, words } from "./lib.js";
+import { attempt, choose, dismiss, go, noteUnsaved, notify, server, settled, store, stored, world } from "./world.js";
 
 /** @typedef {{ name: string, url: string }} Picture */
 /** @typedef {{ text: string, pictures: readonly Picture[] }} Draft */
 
-export const LONGEST = 1_000_000;
+const LONGEST = 1_000_000;
 const PICTURE_BYTES = 5_000_000;
 const ALL_BYTES = 11_000_000;
 const RASTER = /^image\/(?:png|jpeg|gif|webp)$/;
 
+/** @type {Draft} */
+const EMPTY = { text: "", pictures: [] };
 /** @type {Map<string, Cell<Draft>>} */
 const drafts = new Map();
 
@@ -28,9 +30,9 @@ export function draftOf(thread) {
   const key = keyOf(thread);
   let draft = drafts.get(key);
   if (draft === undefined) {
-    draft = new Cell({ text: stored(key) ?? "", pictures: /** @type {readonly Picture[]} */ ([]) });
+    draft = new Cell({ ...EMPTY, text: stored(key) ?? "" });
     drafts.set(key, draft);
-    draft.watchers.add(({ text }) => store(key, text === "" ? null : text));
+    draft.watchers.add(({ text }) => store(key, text));
   }
   return draft;
 }
@@ -70,6 +72,16 @@ export function takeOut(chat, unsent) {
   giveBack(draftOf(chat.id), draftFrom(unsent.input));
 }
 
+/** @param {any} view Whether a turn runs. */
+export function isRunning(view) {
+  return view.status?.type === "active";
+}
+
+/** Brings the focus into the box. */
+export function focusMessage() {
+  /** @type {any} */ (document.querySelector("textarea[aria-label=Message]"))?.focus();
+}
+
 /** @param {any} chat */
 async function begin(chat) {
   if (chat.id !== undefined) return;
@@ -80,21 +92,21 @@ async function begin(chat) {
 /** Sends what is in the box. */
 export async function send() {
   const chat = /** @type {any} */ (world.chat.value);
+  const key = keyOf(world.route.value);
   const cell = draftOf(world.route.value);
   const draft = cell.value;
   const input = inputOf(draft);
   if (chat === undefined || input.length === 0) return;
-  cell.set({ text: "", pictures: [] });
+  cell.set(EMPTY);
   // The client keeps messages of a thread; without one, a reload gives the text back.
-  if (chat.id === undefined) store(keyOf(undefined), draft.text);
+  if (chat.id === undefined) store(key, draft.text);
   for (const notice of world.notices.value) if (notice.kind === "note") dismiss(notice);
   try {
     await begin(chat);
     const sent = chat.send(input);
-    if (chat.id !== undefined) follow(chat);
+    follow(chat);
     await sent;
-    if (cell === drafts.get(keyOf(undefined))) store(keyOf(undefined), cell.value.text || null);
-    if (chat.id !== undefined) failed.delete(chat.id);
+    store(key, cell.value.text);
     follow(chat);
   } catch (error) {
     follow(chat);
@@ -111,7 +123,7 @@ function follow(chat) {
   // What was written meanwhile goes with the chat.
   const draft = draftOf(undefined);
   draftOf(chat.id).set(draft.value);
-  draft.set({ text: "", pictures: [] });
+  draft.set(EMPTY);
   settled(chat.id);
 }
 
@@ -161,7 +173,7 @@ function asAddress(file) {
  * Puts pictures into the message.
  * @param {Iterable<File>} files
  */
-export async function addFiles(files) {
+async function addFiles(files) {
   const cell = draftOf(world.route.value);
   for (const file of files) {
     const used = cell.value.pictures.reduce((sum, one) => sum + one.url.length, 0);
@@ -219,16 +231,16 @@ function Usage({ usage }) {
 
 /** @param {{ chat: any }} props */
 export function Composer({ chat }) {
-  const view = useView(chat) ?? chat.view;
+  const view = useView(chat);
   const thread = useCell(world.route);
   const scope = useCell(world.scope);
   const cell = draftOf(thread);
   const draft = useCell(cell);
   const field = useRef(/** @type {any} */ (null));
   const picker = useRef(/** @type {any} */ (null));
-  const running = view.status?.type === "active";
+  const running = isRunning(view);
   useEffect(() => {
-    if (!matchMedia("(pointer: coarse)").matches && !document.querySelector("[role=dialog]")) field.current?.focus();
+    if (!matchMedia("(pointer: coarse)").matches && !document.querySelector("[role=dialog]")) focusMessage();
   }, [chat]);
   useLayoutEffect(() => {
     const box = field.current;
@@ -255,142 +267,6 @@ export function Composer({ chat }) {
       <button class="send" aria-label="Send" title=${running ? "Send into the running turn" : "Send"} disabled=${nothing || gone}>${icon("send")}</button>
     </div>
   </form>`;
-}
-
-/** @typedef {{ key: string, kind: "bad" | "note", text: any, button?: string, run?: () => void, command?: string }} Trouble */
-
-const QUIET_MS = 2000;
-
-/** @param {import("./world.js").Link} link @returns {[string, string]} The word of the status, and its class. */
-export function wordOf(link) {
-  if (world.refusal.value !== undefined) return ["refused", "bad"];
-  const lost = link.state === "reconnecting" || link.state === "connecting";
-  if (lost && isOffline()) return ["offline", "bad"];
-  /** @type {Record<string, [string, string]>} */
-  const words = { live: ["connected", "good"], connecting: ["connecting", "busy"], catchingUp: ["catching up", "busy"], reconnecting: ["reconnecting", "bad"], refused: ["refused", "bad"], closed: ["closed", "bad"] };
-  return words[link.state] ?? [line(link.state, 20), "bad"];
-}
-
-/** A server on this machine needs no network. */
-function isOffline() {
-  return !navigator.onLine && !/^(localhost|127\.|\[::1\])/.test(location.hostname);
-}
-
-/** The one visible status of the connection. */
-export function Status() {
-  const link = useCell(world.link);
-  useCell(world.refusal);
-  const [word, kind] = wordOf(link);
-  return html`<div role="status" aria-label="Connection" class=${`link ${kind}`}><span class="dot" aria-hidden="true"></span><span>${word}</span></div>`;
-}
-
-/** @type {Record<string, string>} */
-const REFUSALS = {
-  used: "This address was used before. A ticket is good once.",
-  expired: "This address, or the session of this browser, is too old.",
-  revoked: "The session of this browser was revoked.",
-  unknown: "The server does not know the session of this browser.",
-  missing: "This browser has no session with the server.",
-  away: "The server does not answer.",
-};
-
-/** @param {any} link @returns {Trouble[]} */
-function ofLink(link) {
-  const refusal = world.refusal.value ?? (link.state === "refused" ? link : undefined);
-  if (refusal !== undefined) {
-    return [{ key: "refused", kind: "bad", text: `${REFUSALS[refusal.reason ?? ""] ?? line(refusal.message ?? "The server refused the connection.", 400)} Run skein open for a new address.`, command: "skein open", button: refusal.reason === "away" || storedSession() ? "Try again" : undefined, run: again }];
-  }
-  if (link.state === "closed") return [{ key: "closed", kind: "bad", text: "The connection is closed.", button: "Load the page again", run: () => location.reload() }];
-  const lost = link.state === "reconnecting" || link.state === "connecting";
-  if (!lost || Date.now() - link.since < QUIET_MS) return [];
-  const next = link.nextTry === undefined ? "" : ` Next try in ${Math.max(0, Math.ceil((link.nextTry - Date.now()) / 1000))} s.`;
-  const gone = Date.now() - link.since > 15_000;
-  const why = isOffline() ? "This device is offline" : gone ? "The server is gone" : "The connection is lost";
-  return [{ key: "lost", kind: "bad", text: `${why} since ${clock(link.since)}.${next}${gone ? " What you see stays, and your messages wait. If the server was stopped, run skein open." : ""}`, button: "Try now", run: again, command: gone ? "skein open" : undefined }];
-}
-
-/** Tries at once, with the session that is stored now: another tab may have a new one. */
-export function again() {
-  if (world.refusal.value !== undefined) return location.reload();
-  server().retry(storedSession());
-}
-
-/** @param {number} at @returns {Trouble} */
-function ofDisk(at) {
-  const text = `The server's disk is full or fails: answers are not saved since ${clock(at)}, and are lost when the server ends. Make space, then send the message again.`;
-  return { key: "disk", kind: "bad", text, command: "skein doctor", button: "Send again", run: send };
-}
-
-/** @param {any} view @param {string | undefined} thread @returns {Trouble[]} */
-function ofThread(view, thread) {
-  /** @type {Trouble[]} */
-  const found = [];
-  const last = view.turns[view.turns.length - 1];
-  if (view.deleted) found.push({ key: "deleted", kind: "bad", text: "This thread was deleted in another window. What you see is the rest; nothing can be added.", button: "New chat", run: () => go(undefined) });
-  else if (view.error) found.push({ key: "error", kind: "bad", text: errorText(view.error), button: "New chat", run: () => go(undefined) });
-  if (view.archived && !view.deleted) found.push({ key: "archived", kind: "note", text: "This thread is archived.", button: "Unarchive", run: () => void shelve(String(thread), true) });
-  if (view.gaps) found.push({ key: "gaps", kind: "note", text: "The history was incomplete here and was read again. Events in between are not shown one by one." });
-  if (view.retrying) found.push({ key: "retrying", kind: "note", text: `The model's provider does not answer; the server tries again: ${line(view.retrying.message, 300)}` });
-  else if (last?.status === "failed") found.push(...ofTurn(last, view.modelProvider));
-  return found;
-}
-
-/** @param {{ name: string, at: number, error: string }} one @returns {Trouble} */
-function ofHelper({ name, at, error }) {
-  const text = `The helper ${line(name, 60)} does not start since ${clock(at)}: ${line(error, 70)}`;
-  return { key: `helper ${name}`, kind: "note", text, button: "Show helpers", run: () => panel({ right: true }) };
-}
-
-/** @param {any} view @returns {Trouble[]} A provider without its key, before the first turn fails. */
-function ofProvider(view) {
-  const list = known.value;
-  const id = view?.modelProvider ?? (view?.id === undefined ? world.choice.value.modelProvider ?? list?.standard : undefined);
-  if (!list?.ready.length || id === undefined || view?.turns.length > 0 || list.ready.some((one) => one.id === id)) return [];
-  return [{ key: "provider", kind: "note", text: `The provider ${line(id, 60)} is not ready: its key is missing, or it does not run.`, ...CHOOSE }];
-}
-
-/** The way out of troubles with a model. */
-const CHOOSE = { button: "Choose a model", run: () => world.overlay.set("model") };
-
-/** @param {any} error */
-function errorText(error) {
-  if (error.reason === "threadNotFound") return "There is no such thread. It was deleted, or the address is wrong.";
-  return line(`${error.message} ${error.todo ?? ""}`, 600);
-}
-
-/** @param {any} turn @param {any} provider @returns {Trouble[]} The way out of a failed turn; the turn itself shows the error. */
-function ofTurn(turn, provider) {
-  const said = `${turn.error?.message ?? ""} ${turn.error?.additionalDetails ?? ""}`;
-  const info = turn.error?.codexErrorInfo;
-  if (info === "unauthorized" || /\bkey\b|api_key|_KEY\b|unauthorized/i.test(said)) return [{ key: "key", kind: "bad", text: "The model has no valid key. Set its variable in a terminal and start the server again there, or choose another model.", command: "skein stop; skein open", ...CHOOSE }];
-  if (info === "modelNotFound") return [{ key: "model", kind: "bad", text: "The provider does not have this model.", ...CHOOSE }];
-  const away = typeof info === "object" && info !== null;
-  if (away || info === "serverOverloaded" || info === "rateLimitExceeded") return [{ key: "provider", kind: "bad", text: `The provider ${line(provider, 60)} does not answer since ${clock(turn.completedAt * 1000)}. Try again later, or choose another model.`, ...CHOOSE }];
-  return [];
-}
-
-/** @param {{ one: Trouble }} props */
-function Banner({ one }) {
-  return html`<div class=${`banner ${one.kind}`}><p dir="auto" role=${one.kind === "bad" ? "alert" : "status"} aria-label=${one.kind === "bad" ? undefined : "Note"}>${one.key === "lost" ? html`<span aria-live="off">${one.text}</span>` : one.text}</p>
-    ${one.command && html`<${Command} command=${one.command} />`}
-    ${one.button && html`<button onClick=${one.run}>${one.button}</button>`}</div>`;
-}
-
-/** @param {{ chat: any }} props Everything that is wrong now. */
-export function Troubles({ chat }) {
-  const link = useCell(world.link);
-  useCell(world.refusal);
-  useTick(1000, link.state !== "live");
-  const view = useView(chat);
-  const thread = useCell(world.route);
-  const notices = useCell(world.notices);
-  useCell(known);
-  const full = useCell(unsaved);
-  const helpers = useCell(broken).filter((one) => one.thread === thread || one.thread === null);
-  const all = [...ofLink(link), ...(full ? [ofDisk(full)] : []), ...(view === undefined ? [] : ofThread(view, thread)), ...helpers.map(ofHelper), ...ofProvider(view)];
-  return html`<div class="troubles">${all.map((one) => html`<${Banner} key=${one.key} one=${one} />`)}
-    ${notices.map((one) => html`<div class=${`banner ${one.kind === "error" ? "bad" : "note"}`} key=${one.text}><p dir="auto" role=${one.kind === "error" ? "alert" : "status"} aria-label=${one.kind === "error" ? undefined : "Note"}>${line(one.text, 1000)}</p>
-      <button onClick=${() => dismiss(one)}>Close</button></div>`)}</div>`;
 }
 
 /** @typedef {{ id: string, name: string, why: string, models: string[] }} Ready */
@@ -429,25 +305,23 @@ export async function learnProviders() {
 
 /** @param {any} chat @param {any} view The model of a chat. */
 export function useModel(chat, view) {
-  const named = useCell(world.model);
   const choice = useCell(world.choice);
   const list = useCell(known);
   if (chat.id === undefined && choice.model) return choice;
-  if (view.model) return { model: view.model, modelProvider: view.modelProvider };
-  if (named.model || named.modelProvider) return { model: named.model ?? named.modelProvider, modelProvider: named.modelProvider };
+  if (view.modelProvider) return { model: view.model ?? view.modelProvider, modelProvider: view.modelProvider };
   return list ? { model: list.standard, modelProvider: list.standard } : {};
 }
 
 /** @param {{ chat: any }} props The model's name, which opens the choice. */
 export function ModelName({ chat }) {
-  const view = useView(chat) ?? chat.view;
+  const view = useView(chat);
   const { model } = useModel(chat, view);
   return html`<button class="chip" aria-haspopup="dialog" title="Model: choose another" aria-label=${`Model: ${line(model ?? "unknown", 60)}`} onClick=${() => world.overlay.set("model")}>${line(model ?? "model", 32)}</button>`;
 }
 
 /** @param {{ chat: any }} props One line while the echo model answers. */
 export function EchoLine({ chat }) {
-  const view = useView(chat) ?? chat.view;
+  const view = useView(chat);
   const { modelProvider } = useModel(chat, view);
   const list = useCell(known);
   if (modelProvider !== "echo" || list === undefined) return null;
@@ -470,11 +344,8 @@ export async function pick(chat, model, modelProvider) {
   world.overlay.set(undefined);
   const threadId = chat.id;
   if (threadId === undefined) return;
-  const same = (chat.view.modelProvider ?? world.model.value.modelProvider) === modelProvider;
-  if (same) {
-    const done = await attempt("change the model", () => server().call("thread/settings/update", { threadId, model }));
-    if (done !== undefined) world.model.set({ model, modelProvider });
-  } else {
+  if (chat.view.modelProvider === modelProvider) await attempt("change the model", () => server().call("thread/settings/update", { threadId, model }));
+  else {
     const forked = await attempt("continue with this model", () => server().call("thread/fork", { threadId, model, modelProvider }));
     if (forked !== undefined) go(forked.thread.id);
   }

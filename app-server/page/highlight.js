@@ -1,22 +1,19 @@
 // Colours for code: one small tokenizer for the languages that look alike. It comes with the first block of code.
 
-const C_LIKE =
-  "as async await bool break case catch char class const continue crate default defer delete do double dyn else enum export extends extern false finally float fn for from func function go if impl implements import in int interface let loop match mod mut namespace new nil null package private protected pub public return self static string struct super switch this throw trait true try type typeof undefined unsafe unsigned use using var void where while yield";
-const PYTHON =
-  "and as assert async await break class continue def del elif else except False finally for from global if import in is lambda match None nonlocal not or pass raise return self True try while with yield";
-const SHELL = "if then else elif fi for in do done while until case esac function return exit export local set unset source echo cd";
+const WORDS =
+  "as assert async await bool break case catch char class const continue crate def default del delete do double dyn elif else enum except export extends extern false False finally float fn for from func function go if impl implements import in int interface lambda let loop match mod mut namespace new nil None null package pass private protected pub public raise return self static string struct super switch this throw trait true True try type typeof undefined unsafe unsigned use using var void where while with yield";
 
 /** @type {Record<string, { words: string, comment: string }>} */
 const LANGUAGES = {
-  c: { words: C_LIKE, comment: "\\/\\/[^\\n]*|\\/\\*[\\s\\S]*?(?:\\*\\/|$)" },
-  python: { words: PYTHON, comment: "#[^\\n]*" },
-  shell: { words: SHELL, comment: "(?:^|(?<=\\s))#[^\\n]*" },
+  c: { words: WORDS, comment: "\\/\\/[^\\n]*|\\/\\*[\\s\\S]*?(?:\\*\\/|$)" },
+  python: { words: `${WORDS} and global is nonlocal not or`, comment: "#[^\\n]*" },
+  shell: { words: `${WORDS} then fi done until esac exit local set unset echo cd`, comment: "(?:^|(?<=\\s))#[^\\n]*" },
   data: { words: "true false null yes no on off", comment: "#[^\\n]*" },
   markup: { words: "", comment: "<!--[\\s\\S]*?(?:-->|$)" },
 };
 
 /** @type {Record<string, string>} */
-const NAMES = { py: "python", python: "python", python3: "python", sh: "shell", bash: "shell", zsh: "shell", shell: "shell", console: "shell", fish: "shell", yaml: "data", yml: "data", toml: "data", ini: "data", json: "data", html: "markup", xml: "markup", svg: "markup", css: "c" };
+const NAMES = { py: "python", python: "python", sh: "shell", bash: "shell", zsh: "shell", shell: "shell", console: "shell", yaml: "data", yml: "data", toml: "data", ini: "data", json: "data", html: "markup", xml: "markup", svg: "markup", css: "c" };
 
 /** @type {Map<string, RegExp>} */
 const made = new Map();

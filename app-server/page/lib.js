@@ -32,6 +32,12 @@ export class Cell {
   }
 }
 
+/** @returns {() => void} What renders this component again. */
+function useAgain() {
+  const [, set] = useState(0);
+  return () => set((n) => n + 1);
+}
+
 /**
  * Renders again when the cell changes.
  * @template T
@@ -39,13 +45,12 @@ export class Cell {
  * @returns {T}
  */
 export function useCell(cell) {
-  const [, again] = useState(0);
+  const again = useAgain();
   useLayoutEffect(() => {
     const seen = cell.value;
-    const draw = () => again((n) => n + 1);
-    cell.watchers.add(draw);
-    if (cell.value !== seen) draw();
-    return () => void cell.watchers.delete(draw);
+    cell.watchers.add(again);
+    if (cell.value !== seen) again();
+    return () => void cell.watchers.delete(again);
   }, [cell]);
   return cell.value;
 }
@@ -57,13 +62,13 @@ export function useCell(cell) {
  * @returns {V | undefined}
  */
 export function useView(thing) {
-  const [, again] = useState(0);
+  const again = useAgain();
   useLayoutEffect(() => {
     if (thing === undefined) return undefined;
     let due = 0;
     const draw = () => {
       due = 0;
-      again((n) => n + 1);
+      again();
     };
     const stop = thing.watch(() => void (due ||= requestAnimationFrame(draw)));
     return () => {
@@ -79,10 +84,10 @@ export function useView(thing) {
  * @param {boolean} [on]
  */
 export function useTick(ms, on = true) {
-  const [, again] = useState(0);
+  const again = useAgain();
   useEffect(() => {
     if (!on) return undefined;
-    const timer = setInterval(() => again((n) => n + 1), ms);
+    const timer = setInterval(again, ms);
     return () => clearInterval(timer);
   }, [ms, on]);
 }
@@ -109,12 +114,12 @@ export function memo(draw) {
   };
 }
 
-/** A part that fails says so, and the other parts go on. */
+/** A part that fails says so, or is drawn as `instead`, and the other parts go on. */
 export class Guard extends Component {
   /** @param {any} props */
-  render({ children }) {
+  render({ children, instead }) {
     if (!(/** @type {any} */ (this).state.broken)) return children;
-    return html`<p class="fault" role="alert">This part of the page failed. <button onClick=${() => location.reload()}>Load the page again</button></p>`;
+    return instead?.() ?? html`<p class="fault" role="alert">This part of the page failed. <button onClick=${() => location.reload()}>Load the page again</button></p>`;
   }
   /** @param {unknown} error */
   componentDidCatch(error) {
@@ -133,16 +138,16 @@ export function lazy(load, name, instead = () => null) {
   /** @type {any} */
   let found;
   return (/** @type {any} */ props) => {
-    const [, again] = useState(0);
+    const again = useAgain();
     useEffect(() => {
-      if (found === undefined) load().then((file) => ((found = file[name]), again(1)), () => {});
+      if (found === undefined) load().then((file) => ((found = file[name]), again()), () => {});
     }, []);
     return found === undefined ? instead(props) : html`<${found} ...${props} />`;
   };
 }
 
-const HIDDEN =
-  /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u00AD\u034F\u061C\u115F\u1160\u17B4\u17B5\u180B-\u180F\u200B-\u200F\u2028-\u202F\u205F-\u206F\u3164\uFE00-\uFE0E\uFEFF\uFFA0\uFFF0-\uFFFB]|\uDB40[\uDC00-\uDFFF]|[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g;
+/** Controls, lone surrogates, what is drawn as nothing (DI) and rare spaces; not the selector of an emoji's colours. */
+const HIDDEN = /(?![\t\n\uFE0F])[\p{Cc}\p{Cs}\p{DI}\u2028\u2029\u202F\u205F\uFFF9-\uFFFB]/gu;
 
 /**
  * Makes control, bidi and zero-width characters visible, as `⟨U+202E⟩`.
@@ -172,7 +177,7 @@ export function size(bytes) {
 
 /** @param {number} count */
 export function short(count) {
-  return count >= 1e6 ? `${(count / 1e6).toFixed(1)} M` : count >= 1e4 ? `${Math.round(count / 1e3)} k` : String(count);
+  return count.toLocaleString([], { notation: "compact" });
 }
 
 /** @param {number} ms */
@@ -184,7 +189,7 @@ export function lasting(ms) {
 
 /** @param {number} ms Unix milliseconds. */
 export function clock(ms) {
-  return new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  return new Date(ms).toLocaleTimeString([], { timeStyle: "medium" });
 }
 
 /** @param {number} seconds Unix seconds. */
@@ -226,23 +231,23 @@ export function isField(node) {
 
 /** @type {Record<string, string>} */
 const PATHS = {
-  send: "M12 20V5M5.500 11.500 12 5l6.500 6.500",
+  send: "M12 20V5M5.5 11.5 12 5l6.5 6.5",
   stop: "M7 7h10v10H7z",
   plus: "M12 5v14M5 12h14",
   menu: "M4 7h16M4 12h16M4 17h16",
   panel: "M4 5h16v14H4zM15 5v14",
-  clip: "m8 12.500 6-6a3 3 0 0 1 4.300 4.300l-8 8a5 5 0 0 1-7-7l7.500-7.500",
+  clip: "m8 12.5 6-6a3 3 0 0 1 4.3 4.3l-8 8a5 5 0 0 1-7-7l7.5-7.5",
   close: "M6 6l12 12M18 6 6 18",
-  edit: "M4 20h4L19 9l-4-4L4 16zM13.500 6.500l4 4",
-  trash: "M5 7h14M10 7V4.500h4V7M7 7l1 12.500h8L17 7M10.500 11v5M13.500 11v5",
+  edit: "M4 20h4L19 9l-4-4L4 16zM13.5 6.5l4 4",
+  trash: "M5 7h14M10 7V4.5h4V7M7 7l1 12.5h8L17 7M10.5 11v5M13.5 11v5",
   archive: "M4 5h16v4H4zM6 9v10h12V9M10 13h4",
   again: "M19 12a7 7 0 1 1-2-5l2 2M19 4v5h-5",
   down: "M12 5v14M6 13l6 6 6-6",
   copy: "M9 9h10v11H9zM6 15H5V4h10v2",
-  search: "M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM16 16l4.500 4.500",
-  tool: "M14.500 6.500a4 4 0 0 0-5 5L4 17l3 3 5.500-5.500a4 4 0 0 0 5-5L15 12l-3-3z",
-  ok: "m5 12.500 4.500 4.500L19 7.500",
-  help: "M9 9.500a3 3 0 1 1 4.500 2.600c-1 .6-1.500 1.200-1.500 2.400M12 18v.2",
+  search: "M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM16 16l4.5 4.5",
+  tool: "M14.5 6.5a4 4 0 0 0-5 5L4 17l3 3 5.5-5.5a4 4 0 0 0 5-5L15 12l-3-3z",
+  ok: "m5 12.5 4.5 4.5L19 7.5",
+  help: "M9 9.5a3 3 0 1 1 4.5 2.6c-1 .6-1.5 1.2-1.5 2.4M12 18v.2",
 };
 
 /**
@@ -258,6 +263,7 @@ export function asset(name) {
   return new URL(name, import.meta.url).href;
 }
 
+const WEB = /^(?:https?:\/\/|mailto:)/i;
 const PICTURE = /^data:image\/(?:png|jpeg|gif|webp|avif);base64,[A-Za-z0-9+/=\s]+$/i;
 const ENTITIES = /** @type {Record<string, string>} */ ({ amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0", hellip: "…", mdash: "—", ndash: "–" });
 
@@ -277,13 +283,10 @@ export function decoded(text) {
  */
 export function safeLink(address) {
   const given = decoded(String(address ?? "")).trim();
-  if (!/^(?:https?:\/\/|mailto:)/i.test(given) || visible(given) !== given) return undefined;
-  try {
-    const read = new URL(given);
-    return /^(?:https?|mailto):$/.test(read.protocol) ? read.href : undefined;
-  } catch {
-    return undefined;
-  }
+  // A second look at what the browser has read: it ignores some characters.
+  if (!WEB.test(given) || visible(given) !== given || !URL.canParse(given)) return undefined;
+  const { href } = new URL(given);
+  return WEB.test(href) ? href : undefined;
 }
 
 /**

@@ -3,10 +3,10 @@
 import { ticket } from "./ticket.js";
 import { connect, memory, webStorage } from "./vendor/skein-client.js";
 import { ago, asset, Guard, html, icon, isField, lazy, line, memo, render, useCell, useEffect, useMemo, useRef, useState, useView, words } from "./lib.js";
+import { Questions, Status, Troubles } from "./above.js";
 import { Conversation } from "./chat.js";
-import { Composer, EchoLine, learnProviders, ModelName, Status, Troubles } from "./composer.js";
-import { Questions } from "./questions.js";
-import { addressOf, attempt, collect, failed, followThreads, fromAddress, go, isNarrow, nameOf, notify, open, panel, remove, scopeOf, server, shelve, storedSession, takeBack, trade, world } from "./world.js";
+import { Composer, EchoLine, learnProviders, ModelName } from "./composer.js";
+import { addressOf, attempt, collect, followThreads, fromAddress, go, isNarrow, nameOf, notify, open, panel, remove, scopeOf, server, shelve, storedSession, takeBack, trade, world } from "./world.js";
 
 /** @typedef {import("./vendor/skein-client.js").Row} Row */
 
@@ -15,10 +15,10 @@ import { addressOf, attempt, collect, failed, followThreads, fromAddress, go, is
  * @param {Row} row
  * @returns {[string, string]}
  */
-export function stateOf(row) {
+function stateOf(row) {
   const status = row.status;
   if (status?.type === "active") return status.activeFlags.length > 0 ? ["needs you", "asks"] : ["working", "works"];
-  if (status?.type === "systemError" || failed.has(row.id)) return ["failed", "failed"];
+  if (status?.type === "systemError") return ["failed", "failed"];
   return row.readState?.firstUnread ? ["done, unread", "unread"] : ["", ""];
 }
 
@@ -35,7 +35,7 @@ function markRead(row) {
 }
 
 /** The navigation. */
-export function Threads() {
+function Threads() {
   const [archived, setArchived] = useState(false);
   const [text, setText] = useState("");
   const skein = useCell(world.skein);
@@ -137,7 +137,7 @@ const ModelChoice = lazy(panels, "ModelChoice");
 function Title({ chat }) {
   const view = useView(chat);
   const said = view?.turns[0]?.items.find((/** @type {any} */ item) => item.type === "userMessage")?.content.find((/** @type {any} */ part) => part.type === "text")?.text;
-  return html`<h1 class="title" dir="auto">${line(view?.name ?? (view?.older === undefined ? said : undefined) ?? (view?.id ? "Chat" : "New chat"), 80).replace(/^[#>*\s]+/, "")}</h1>`;
+  return html`<h1 class="title" dir="auto">${nameOf({ name: view.name, preview: view.older === undefined ? said : "Chat" })}</h1>`;
 }
 
 /** @param {{ chat: any, panels: { left: boolean, right: boolean } }} props */
@@ -153,20 +153,12 @@ function Top({ chat, panels }) {
 
 /** @param {{ chat: any }} props */
 function Middle({ chat }) {
-  return html`<${Conversation} key=${chatKey(chat)} chat=${chat} />
+  // Another chat is another conversation, with its own scroll.
+  return html`<${Conversation} key=${chat} chat=${chat} />
     <div class="below"><${Questions} chat=${chat} /><${Troubles} chat=${chat} /><${EchoLine} chat=${chat} /><${Composer} chat=${chat} /></div>`;
 }
 
-let count = 0;
-/** @type {WeakMap<object, number>} */
-const keys = new WeakMap();
-/** @param {object} chat A key for each chat: another chat is another conversation, with its own scroll. */
-function chatKey(chat) {
-  if (!keys.has(chat)) keys.set(chat, ++count);
-  return keys.get(chat);
-}
-
-export function App() {
+function App() {
   const chat = useCell(world.chat);
   const panels = useCell(world.panels);
   const overlay = useCell(world.overlay);

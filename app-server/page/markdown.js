@@ -1,6 +1,6 @@
 // Markdown becomes elements of a fixed list. No text is ever read as HTML, and no picture of the network is loaded.
 
-import { Component, decoded, html, icon, isPicture, line, link, memo, safeLink, useCopy, useEffect, useState, visible } from "./lib.js";
+import { Component, decoded, Guard, html, icon, isPicture, line, link, memo, safeLink, useCopy, useEffect, useState, visible } from "./lib.js";
 import { Lexer } from "./vendor/marked.js";
 
 /** @typedef {any} Token */
@@ -118,18 +118,6 @@ class Block extends Component {
   }
 }
 
-/** A block that cannot be drawn is shown as its text, and the rest goes on. */
-class Guarded extends Component {
-  /** @param {any} props */
-  render(props) {
-    const self = /** @type {any} */ (this);
-    return self.state?.broken ? html`<pre>${props.token.raw}</pre>` : html`<${Block} token=${props.token} />`;
-  }
-  componentDidCatch() {
-    /** @type {any} */ (this).setState({ broken: true });
-  }
-}
-
 /** @typedef {{ text: string, tokens: Token[] }} Read */
 
 /**
@@ -184,7 +172,7 @@ export class Markdown extends Component {
     this.before = read(text, this.before);
     this.next = performance.now() + 4 * (performance.now() - start);
     if (this.before === undefined) return html`<pre class="plain-text" dir="auto">${text}</pre>`;
-    return html`<div class="markdown">${this.before.tokens.map((token, at) => html`<${Guarded} key=${at} token=${token} />`)}</div>`;
+    return html`<div class="markdown">${this.before.tokens.map((token, at) => html`<${Guard} key=${at} instead=${() => html`<pre>${token.raw}</pre>`}><${Block} token=${token} /><//>`)}</div>`;
   }
 }
 

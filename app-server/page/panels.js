@@ -1,7 +1,7 @@
 // What opens on demand: the details on the right, the choice of a model, the list of keys.
 
 import { Cell, clock, html, icon, lasting, line, short, size, useCell, useEffect, useRef, useState, useView, visible, words } from "./lib.js";
-import { choose, events, mayNotify, askToNotify, panel, server, signOut, storedSession, world } from "./world.js";
+import { choose, events, mayNotify, panel, server, signOut, storedSession, world } from "./world.js";
 import { Command, known, learnProviders, pick, useModel } from "./composer.js";
 
 const EVERY_MS = 1000;
@@ -31,7 +31,7 @@ function Plot({ points, of, name, say }) {
   const at = points.map((point, index) => `${((index + POINTS - points.length) / (POINTS - 1)) * 100},${29 - (point[of] / most) * 26}`);
   return html`<figure class="plot"><figcaption><span>${name}</span><b>${say(now)}</b></figcaption>
     <svg viewBox="0 0 100 30" preserveAspectRatio="none" role="img" aria-label=${`${name} over the last minute: now ${say(now)}, at most ${say(most)}`}>
-      ${at.length > 1 && html`<polygon class="area" points=${`${at[0]?.split(",")[0]},30 ${at.join(" ")} 100,30`} /><polyline class="line" points=${at.join(" ")} />`}</svg></figure>`;
+      ${at.length > 1 && html`<polygon points=${`${at[0]?.split(",")[0]},33 ${at.join(" ")} 103,33`} />`}</svg></figure>`;
 }
 
 /** @param {{ processes: readonly any[], parent: number, depth?: number }} props The processes below one. */
@@ -143,7 +143,7 @@ export function Details() {
 /** @param {{ chat: any }} props */
 export function ModelChoice({ chat }) {
   const list = useCell(known);
-  const view = useView(chat) ?? chat.view;
+  const view = useView(chat);
   const now = useModel(chat, view);
   const [own, setOwn] = useState("");
   useEffect(() => {
@@ -167,7 +167,7 @@ export function ModelChoice({ chat }) {
 }
 
 /** @param {{ name: string, children?: any }} props A dialog over the page. */
-export function Dialog({ name, children }) {
+function Dialog({ name, children }) {
   const box = useRef(/** @type {any} */ (null));
   useEffect(() => {
     const before = /** @type {any} */ (document.activeElement);
@@ -202,7 +202,7 @@ export function Keys() {
   };
   return html`<${Dialog} name="Keys">
     <dl class="keys">${KEYS.map(([key, does]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt><dd>${does}</dd></div>`)}</dl>
-    <p>${may === "granted" ? "This browser shows a notification when a thread needs you." : html`<button disabled=${may !== "default"} onClick=${async () => setMay(await askToNotify())}>Notify me when a thread needs me</button>`}</p>
+    <p>${may === "granted" ? "This browser shows a notification when a thread needs you." : html`<button disabled=${may !== "default"} onClick=${async () => setMay(await Notification.requestPermission())}>Notify me when a thread needs me</button>`}</p>
     <p><button class="plain" onClick=${leave}>End the session of this browser</button></p>
   <//>`;
 }

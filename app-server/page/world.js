@@ -6,41 +6,41 @@ const KEY = "skein.session";
 
 /** @typedef {{ reason: string, message: string }} Refusal */
 
-/** @returns {string | undefined} */
+/** The session of this browser. */
 export function storedSession() {
-  return stored(KEY) ?? undefined;
-}
-
-/** Forgets the session of this browser. */
-export function forgetSession() {
-  store(KEY, null);
+  return stored(KEY);
 }
 
 /**
  * Reads an entry of localStorage. A browser that blocks storage has none.
  * @param {string} key
- * @returns {string | null}
+ * @returns {string | undefined}
  */
 export function stored(key) {
   try {
-    return localStorage.getItem(key);
+    return localStorage.getItem(key) ?? undefined;
   } catch {
-    return null;
+    return undefined;
   }
 }
 
 /**
- * Writes or removes an entry of localStorage; without storage the page still works, until its reload.
+ * Writes an entry of localStorage, or removes it without a value; without storage the page still works, until its reload.
  * @param {string} key
- * @param {string | null} value
+ * @param {string | undefined} value
  */
 export function store(key, value) {
   try {
-    if (value === null) localStorage.removeItem(key);
-    else localStorage.setItem(key, value);
+    if (value) localStorage.setItem(key, value);
+    else localStorage.removeItem(key);
   } catch {
     // Storage is full or blocked.
   }
+}
+
+/** @param {string} method @param {Record<string, string>} headers @param {string} [body] */
+function ask(method, headers, body) {
+  return fetch("/auth/session", { method, headers, body });
 }
 
 /**
@@ -50,11 +50,7 @@ export function store(key, value) {
  */
 export async function trade(ticket) {
   try {
-    const answer = await fetch("/auth/session", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ ticket }),
-    });
+    const answer = await ask("POST", { "Content-Type": "application/json" }, JSON.stringify({ ticket }));
     const body = await answer.json();
     if (!answer.ok) return { refusal: { reason: String(body.reason), message: String(body.message) } };
     store(KEY, body.session);
@@ -71,7 +67,7 @@ export async function trade(ticket) {
  */
 export async function scopeOf(session) {
   try {
-    const answer = await fetch("/auth/session", { headers: { Authorization: `Bearer ${session}` } });
+    const answer = await ask("GET", { Authorization: `Bearer ${session}` });
     return answer.ok ? (await answer.json()).scope : undefined;
   } catch {
     return undefined;
@@ -83,14 +79,14 @@ export async function scopeOf(session) {
  * @param {string} session
  */
 export async function signOut(session) {
-  forgetSession();
-  await fetch("/auth/session", { method: "DELETE", headers: { Authorization: `Bearer ${session}` } }).catch(() => {});
+  store(KEY, undefined);
+  await ask("DELETE", { Authorization: `Bearer ${session}` }).catch(() => {});
 }
 
 /** @typedef {import("./vendor/skein-client.js").Skein} Skein */
 /** @typedef {import("./vendor/skein-client.js").Chat} Chat */
 /** @typedef {import("./vendor/skein-client.js").Link} Link */
-/** @typedef {{ kind: "error" | "note", text: string, action?: string, run?: () => void }} Notice */
+/** @typedef {{ kind: "error" | "note", text: string }} Notice */
 /** @typedef {{ model?: string, modelProvider?: string }} Choice */
 /** @typedef {{ id: string, name: string, until: number }} Removal */
 
@@ -123,8 +119,6 @@ export const world = {
   overlay: new Cell(/** @type {string | undefined} */ (undefined)),
   /** Model and provider for the next threads of this browser. */
   choice: new Cell(readChoice()),
-  /** Model and provider of the open thread, as the server named them. */
-  model: new Cell(/** @type {Choice} */ ({})),
   /** `read`, `chat` or `admin`. */
   scope: new Cell("chat"),
 };
@@ -141,7 +135,7 @@ function readChoice() {
 /** @param {Choice} choice */
 export function choose(choice) {
   world.choice.set(choice);
-  store(CHOICE, choice.model === undefined ? null : JSON.stringify(choice));
+  store(CHOICE, choice.model && JSON.stringify(choice));
 }
 
 /** @returns {Skein} */
@@ -152,8 +146,7 @@ export function server() {
 
 /** @param {Notice} notice */
 export function notify(notice) {
-  const rest = world.notices.value.filter((one) => one.text !== notice.text);
-  world.notices.set([...rest, notice].slice(-4));
+  world.notices.set([...world.notices.value.filter((one) => one.text !== notice.text), notice].slice(-4));
 }
 
 /** @param {Notice} notice */
@@ -204,21 +197,9 @@ export function open(id) {
   if (last !== undefined && last.id === id && id !== undefined) return;
   const kept = [...working].find((chat) => chat.id === id && id !== undefined);
   working.delete(kept);
-  world.model.set({});
   world.route.set(id);
   world.chat.set(kept ?? server().thread(id));
   if (last !== undefined) leave(last);
-  if (id !== undefined) void learnModel(id);
-}
-
-/** @param {string} id */
-async function learnModel(id) {
-  try {
-    const { thread } = await server().call("thread/read", { threadId: id });
-    if (world.route.value === id) world.model.set({ model: thread.model ?? undefined, modelProvider: thread.modelProvider });
-  } catch {
-    // The conversation says why the thread cannot be read.
-  }
 }
 
 /** The thread that the address names. */
@@ -293,7 +274,7 @@ addEventListener("pagehide", () => {
 /** @param {Partial<{ left: boolean, right: boolean }>} change */
 export function panel(change) {
   world.panels.set({ ...world.panels.value, ...change });
-  if (change.right !== undefined) store("skein.details", change.right ? "open" : null);
+  if (change.right !== undefined) store("skein.details", change.right ? "open" : undefined);
 }
 
 /** Each tab that is in sight holds this lock together with the others. */
@@ -302,11 +283,7 @@ const VISIBLE = "skein.visible";
 const CLAIM_MS = 5000;
 
 export function mayNotify() {
-  return typeof Notification === "undefined" ? "denied" : Notification.permission;
-}
-
-export async function askToNotify() {
-  return typeof Notification === "undefined" ? "denied" : await Notification.requestPermission();
+  return globalThis.Notification?.permission ?? "denied";
 }
 
 /** @type {(() => void) | undefined} */
@@ -406,10 +383,10 @@ export function noteUnsaved() {
 export function collect(skein) {
   skein.on("mcpServer/startupStatus/updated", (told, { emittedAtMs }) => {
     const { name, threadId: thread, status, error } = told;
-    const rest = broken.value.filter((one) => one.name !== name || one.thread !== thread);
-    const at = broken.value.find((one) => one.name === name && one.thread === thread)?.at ?? emittedAtMs ?? Date.now();
-    if (status === "failed") broken.set([...rest, { name, thread, at, error: error ?? "" }]);
-    else if (rest.length !== broken.value.length && status === "ready") broken.set(rest);
+    const known = broken.value.find((one) => one.name === name && one.thread === thread);
+    const rest = broken.value.filter((one) => one !== known);
+    if (status === "failed") broken.set([...rest, { name, thread, at: known?.at ?? emittedAtMs ?? Date.now(), error: error ?? "" }]);
+    else if (known && status === "ready") broken.set(rest);
   });
   skein.on("turn/completed", (ended) => (ended.skein?.saved === false ? noteUnsaved() : unsaved.set(undefined)));
   skein.on("*", (_params, message) => {
@@ -424,10 +401,7 @@ export function collect(skein) {
   });
 }
 
-/** Threads whose last turn failed, as far as this page has seen. */
-export const failed = new Set();
-
-/** @param {import("./vendor/skein-client.js").Row} row */
+/** @param {{ name: string | null, preview: string }} row */
 export function nameOf(row) {
   return line(row.name || row.preview || "New chat", 80).replace(/^[#>*\s]+/, "") || "New chat";
 }

@@ -66,7 +66,7 @@ def portrait(door):
     page.send("Give billing 5 seconds, please.")
     page.until_there("dialog", "Approval: write_file")
     until("armed buttons", lambda: page.by("button", "Approve once", "getAttribute", "aria-disabled") != "true")
-    until("plots", lambda: page.ask("document.querySelector('.plot polyline')?.getAttribute('points').split(' ').length ?? 0") > 7)
+    until("plots", lambda: page.ask("document.querySelector('.plot polygon')?.getAttribute('points').split(' ').length ?? 0") > 9)
     page.ask("document.querySelector('[role=log]').scrollTop = 1e6")
     picture(page, "page")
     page.answer("Approve once")

@@ -101,7 +101,7 @@ def write(document, cells):
     """Replaces the generated section of a document."""
     rows = [f"| {name} | {found['seconds']} | {found.get('said', '')} |" for name, found in cells.items()]
     parts = "; ".join(f"{name} {size:,}" for name, size in sizes().items())
-    text = "\n".join([BEGIN, "", f"Bytes of the page's sources, compressed: {parts}. The program has the modules without comments, in at most 35,000.", "", "| case | seconds | measured |", "| --- | --- | --- |", *rows, "", END])
+    text = "\n".join([BEGIN, "", f"Bytes of the page's sources, compressed: {parts}. The program has the modules without comments and spaces, in at most 35,000.", "", "| case | seconds | measured |", "| --- | --- | --- |", *rows, "", END])
     with open(document) as file:
         before = file.read()
     after, count = re.subn(f"{re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: text, before, flags=re.DOTALL)

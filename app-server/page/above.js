@@ -1,9 +1,161 @@
-// What the server asks: approvals of tool calls, forms of helpers, questions of the model.
-// Nobody agrees by accident: for half a second nothing works, and the focus never lands on a button.
+// What stands above the composer: what is wrong, each with the way out, and what the server asks: approvals of tool calls, forms of
+// helpers, questions of the model. Nobody agrees by accident: for half a second nothing works, and the focus never lands on a button.
 
-import { html, isField, line, link, memo, safeLink, sayNow, useEffect, useMemo, useRef, useState, useView, visible, words } from "./lib.js";
+import { clock, html, isField, line, link, memo, safeLink, sayNow, useCell, useEffect, useMemo, useRef, useState, useTick, useView, visible, words } from "./lib.js";
 import { pretty } from "./chat.js";
-import { notify } from "./world.js";
+import { Command, focusMessage, known, send } from "./composer.js";
+import { broken, dismiss, go, notify, panel, server, shelve, storedSession, unsaved, world } from "./world.js";
+
+/** @typedef {{ key: string, kind: "bad" | "note", text: any, button?: string, run?: () => void, command?: string }} Trouble */
+
+const QUIET_MS = 2000;
+
+/** @param {string} key @param {any} text @param {Partial<Trouble>} [way] The way out. @returns {Trouble} */
+const bad = (key, text, way) => ({ key, kind: "bad", text, ...way });
+/** @param {string} key @param {any} text @param {Partial<Trouble>} [way] The way out. @returns {Trouble} */
+const note = (key, text, way) => ({ key, kind: "note", text, ...way });
+const CHOOSE = { button: "Choose a model", run: () => world.overlay.set("model") };
+const NEW = { button: "New chat", run: () => go(undefined) };
+
+/** @param {import("./world.js").Link} link @returns {[string, string]} The word of the status, and its class. */
+function wordOf(link) {
+  if (world.refusal.value !== undefined) return ["refused", "bad"];
+  if (isLost(link) && isOffline()) return ["offline", "bad"];
+  if (link.state === "live") return ["connected", "good"];
+  return link.state === "catchingUp" ? ["catching up", "busy"] : [link.state, link.state === "connecting" ? "busy" : "bad"];
+}
+
+/** @param {import("./world.js").Link} link */
+function isLost(link) {
+  return link.state === "reconnecting" || link.state === "connecting";
+}
+
+/** A server on this machine needs no network. */
+function isOffline() {
+  return !navigator.onLine && !/^(localhost|127\.|\[::1\])/.test(location.hostname);
+}
+
+/** The one visible status of the connection. */
+export function Status() {
+  const link = useCell(world.link);
+  useCell(world.refusal);
+  const [word, kind] = wordOf(link);
+  return html`<div role="status" aria-label="Connection" class=${`link ${kind}`}><span class="dot" aria-hidden="true"></span><span>${word}</span></div>`;
+}
+
+/** @type {Record<string, string>} */
+const REFUSALS = {
+  used: "This address was used before. A ticket is good once.",
+  expired: "This address or session is too old.",
+  revoked: "The session of this browser was revoked.",
+  unknown: "The server does not know this session.",
+  missing: "This browser has no session.",
+  away: "The server does not answer.",
+};
+
+/** @param {any} link @returns {Trouble[]} */
+function ofLink(link) {
+  const refusal = world.refusal.value ?? (link.state === "refused" ? link : undefined);
+  if (refusal !== undefined) {
+    return [bad("refused", `${REFUSALS[refusal.reason ?? ""] ?? line(refusal.message ?? "The server refused the connection.", 400)} Run skein open for a new address.`, { command: "skein open", button: refusal.reason === "away" || storedSession() ? "Try again" : undefined, run: again })];
+  }
+  if (link.state === "closed") return [bad("closed", "The connection is closed.", { button: "Load the page again", run: () => location.reload() })];
+  const past = Date.now() - link.since;
+  if (!isLost(link) || past < QUIET_MS) return [];
+  const gone = past > 15_000;
+  const why = isOffline() ? "This device is offline" : gone ? "The server is gone" : "The connection is lost";
+  return [bad("lost", `${why} since ${clock(link.since)}.${nextTry(link.nextTry)}${gone ? " What you see stays, and your messages wait. If the server was stopped, run skein open." : ""}`, { button: "Try now", run: again, command: gone ? "skein open" : undefined })];
+}
+
+/** @param {number | undefined} at Unix milliseconds. */
+function nextTry(at) {
+  return at === undefined ? "" : ` Next try in ${Math.max(0, Math.ceil((at - Date.now()) / 1000))} s.`;
+}
+
+/** Tries at once, with the session that is stored now: another tab may have a new one. */
+export function again() {
+  if (world.refusal.value !== undefined) return location.reload();
+  server().retry(storedSession());
+}
+
+/** @param {number} at @returns {Trouble} */
+function ofDisk(at) {
+  const text = `The server's disk is full or fails: answers are not saved since ${clock(at)}, and are lost when the server ends. Make space, then send the message again.`;
+  return bad("disk", text, { command: "skein doctor", button: "Send again", run: () => void send() });
+}
+
+/** @param {any} view @param {string | undefined} thread @returns {Trouble[]} */
+function ofThread(view, thread) {
+  /** @type {Trouble[]} */
+  const found = [];
+  const last = view.turns.at(-1);
+  if (view.deleted) found.push(bad("deleted", "This thread was deleted in another window. What you see is the rest; nothing can be added.", NEW));
+  else if (view.error) found.push(bad("error", errorText(view.error), NEW));
+  if (view.archived && !view.deleted) found.push(note("archived", "This thread is archived.", { button: "Unarchive", run: () => void shelve(String(thread), true) }));
+  if (view.gaps) found.push(note("gaps", "The history was incomplete here and was read again. Events in between are not shown one by one."));
+  if (view.retrying) found.push(note("retrying", `The model's provider does not answer; the server tries again: ${line(view.retrying.message, 300)}`));
+  else if (last?.status === "failed") found.push(...ofTurn(last, view.modelProvider));
+  return found;
+}
+
+/** @param {{ name: string, at: number, error: string }} one @returns {Trouble} */
+function ofHelper({ name, at, error }) {
+  const text = `The helper ${line(name, 60)} does not start since ${clock(at)}: ${line(error, 70)}`;
+  return note(`helper ${name}`, text, { button: "Show helpers", run: () => panel({ right: true }) });
+}
+
+/** @param {any} view @returns {Trouble[]} A provider without its key, before the first turn fails. */
+function ofProvider(view) {
+  const list = known.value;
+  const id = view?.modelProvider ?? (view?.id === undefined ? world.choice.value.modelProvider ?? list?.standard : undefined);
+  if (!list?.ready.length || id === undefined || view?.turns.length > 0 || list.ready.some((one) => one.id === id)) return [];
+  return [note("provider", `The provider ${line(id, 60)} is not ready: its key is missing, or it does not run.`, CHOOSE)];
+}
+
+/** @param {any} error */
+function errorText(error) {
+  if (error.reason === "threadNotFound") return "There is no such thread. It was deleted, or the address is wrong.";
+  return line(`${error.message} ${error.todo ?? ""}`, 600);
+}
+
+/** @param {any} turn @param {any} provider @returns {Trouble[]} The way out of a failed turn; the turn itself shows the error. */
+function ofTurn(turn, provider) {
+  const said = `${turn.error?.message ?? ""} ${turn.error?.additionalDetails ?? ""}`;
+  const info = turn.error?.codexErrorInfo;
+  if (info === "unauthorized" || /\bkey\b|api_key|_KEY\b|unauthorized/i.test(said)) return [bad("key", "The model has no valid key. Set its variable in a terminal and start the server again there, or choose another model.", { command: "skein stop; skein open", ...CHOOSE })];
+  if (info === "modelNotFound") return [bad("model", "The provider does not have this model.", CHOOSE)];
+  const away = typeof info === "object" && info !== null;
+  if (away || info === "serverOverloaded" || info === "rateLimitExceeded") return [bad("provider", `The provider ${line(provider, 60)} does not answer since ${clock(turn.completedAt * 1000)}. Try again later, or choose another model.`, CHOOSE)];
+  return [];
+}
+
+/** @param {import("./world.js").Notice} one @returns {Trouble} */
+function ofNotice(one) {
+  return (one.kind === "error" ? bad : note)(one.text, line(one.text, 1000), { button: "Close", run: () => dismiss(one) });
+}
+
+/** @param {{ one: Trouble }} props */
+function Banner({ one: { key, kind, text, command, button, run } }) {
+  const isBad = kind === "bad";
+  return html`<div class=${`banner ${kind}`}><p dir="auto" role=${isBad ? "alert" : "status"} aria-label=${isBad ? undefined : "Note"}>${key === "lost" ? html`<span aria-live="off">${text}</span>` : text}</p>
+    ${command && html`<${Command} command=${command} />`}
+    ${button && html`<button onClick=${run}>${button}</button>`}</div>`;
+}
+
+/** @param {{ chat: any }} props Everything that is wrong now. */
+export function Troubles({ chat }) {
+  const link = useCell(world.link);
+  useCell(world.refusal);
+  useTick(1000, link.state !== "live");
+  const view = useView(chat);
+  const thread = useCell(world.route);
+  const notices = useCell(world.notices);
+  useCell(known);
+  const full = useCell(unsaved);
+  const helpers = useCell(broken).filter((one) => one.thread === thread || one.thread === null);
+  const all = [...ofLink(link), ...(full ? [ofDisk(full)] : []), ...(view === undefined ? [] : ofThread(view, thread)), ...helpers.map(ofHelper), ...ofProvider(view), ...notices.map(ofNotice)];
+  return html`<div class="troubles">${all.map((one) => html`<${Banner} key=${one.key} one=${one} />`)}</div>`;
+}
 
 const GUARD_MS = 500;
 let since = 0;
@@ -26,13 +178,13 @@ function typing() {
 }
 
 /** @param {any} question @returns {any} The tool call that waits for approval, or `undefined`. */
-export function callOf(question) {
+function callOf(question) {
   const meta = question.params?._meta;
   return question.method === "mcpServer/elicitation/request" && meta?.codex_approval_kind === "mcp_tool_call" ? meta : undefined;
 }
 
 /** @param {any} question */
-export function titleOf(question) {
+function titleOf(question) {
   const call = callOf(question);
   if (call !== undefined) return `Approval: ${line(call.tool_name, 80)}`;
   return `Question: ${line(question.params?.serverName ?? "the assistant", 80)}`;
@@ -40,7 +192,7 @@ export function titleOf(question) {
 
 /** @param {{ chat: any }} props The oldest open question. */
 export function Questions({ chat }) {
-  const view = useView(chat) ?? chat.view;
+  const view = useView(chat);
   const open = view.questions.filter((/** @type {any} */ one) => one.method !== "item/tool/call");
   const first = open[0];
   if (first === undefined) return null;
@@ -77,16 +229,18 @@ const Question = memo(({ chat, question, more }) => {
   const part = partOf(question);
   return html`<section class="question" role="dialog" aria-label=${title} tabindex="-1" ref=${box} aria-busy=${busy ? "true" : undefined}>
     <h2>${title}${more > 0 && html`<span class="count">${more} more</span>`}</h2>
-    <${part} question=${question} answer=${answer} armed=${armed && !busy} />
+    <${part} question=${question} answer=${answer} no=${() => answer({ action: "decline" })} armed=${armed && !busy} />
   </section>`;
 });
 
 /** @param {any} before */
 function backTo(before) {
   if (document.querySelector("[role=dialog]") !== null) return;
-  const field = /** @type {any} */ (document.querySelector("textarea[aria-label=Message]"));
-  (before?.isConnected && before !== document.body ? before : field)?.focus();
+  if (before?.isConnected && before !== document.body) before.focus();
+  else focusMessage();
 }
+
+/** @typedef {{ question: any, answer: (value: any) => void, no: () => void, armed: boolean }} Part */
 
 /** @param {any} question */
 function partOf(question) {
@@ -126,13 +280,12 @@ function useKeys(keys) {
   }, []);
 }
 
-/** @param {{ question: any, answer: (value: any) => void, armed: boolean }} props */
-function Approval({ question, answer, armed }) {
+/** @param {Part} props */
+function Approval({ question, answer, no, armed }) {
   const call = callOf(question);
   const lasts = [call.persist ?? []].flat().includes("session");
   const yes = () => answer({ action: "accept" });
   const always = () => answer({ action: "accept", _meta: { persist: "session" } });
-  const no = () => answer({ action: "decline" });
   useKeys({ KeyY: yes, ...(lasts ? { KeyS: always } : {}), KeyN: no });
   const given = pretty(call.tool_params ?? {});
   return html`<p dir="auto">${visible(question.params.message)}</p>
@@ -147,8 +300,8 @@ function Approval({ question, answer, armed }) {
     <p class="hint keys-hint">Alt+Y once · ${lasts ? "Alt+S for this session · " : ""}Alt+N no</p>`;
 }
 
-/** @param {{ question: any, answer: (value: any) => void, armed: boolean }} props */
-function Form({ question, answer, armed }) {
+/** @param {Part} props */
+function Form({ question, answer, no, armed }) {
   const schema = question.params.requestedSchema ?? {};
   const [values, setValues] = useState(() => initialOf(schema));
   const [wrong, setWrong] = useState(/** @type {Record<string, string>} */ ({}));
@@ -157,7 +310,6 @@ function Form({ question, answer, armed }) {
     setWrong(errors);
     if (Object.keys(errors).length === 0) answer({ action: "accept", content });
   };
-  const no = () => answer({ action: "decline" });
   useKeys({ KeyY: yes, KeyN: no });
   return html`<p dir="auto">${visible(question.params.message)}</p>
     <p class="hint">The helper ${line(question.params.serverName, 80)} asks, not Skein. Give it no password.</p>
@@ -168,18 +320,17 @@ function Form({ question, answer, armed }) {
       ${button("Cancel the call", () => answer({ action: "cancel" }), { armed })}</div>`;
 }
 
-/** @param {{ question: any, answer: (value: any) => void, armed: boolean }} props */
-function Visit({ question, answer, armed }) {
+/** @param {Part} props */
+function Visit({ question, answer, no, armed }) {
   const safe = safeLink(question.params.url);
   const yes = () => answer({ action: "accept" });
-  const no = () => answer({ action: "decline" });
   useKeys({ KeyN: no });
   return html`<p dir="auto">${visible(question.params.message)}</p>
     <p>The helper ${line(question.params.serverName, 80)} asks you to visit: ${safe ? link(safe, html`<code>${visible(safe)}</code>`) : html`<code>${visible(question.params.url)}</code>`}</p>
     <div class="choices">${safe && button("I have visited it", yes, { kind: "agree", armed })}${button("Decline", no, { kind: "deny", armed, keys: "Alt+N" })}</div>`;
 }
 
-/** @param {{ question: any, answer: (value: any) => void, armed: boolean }} props Questions of the model. */
+/** @param {Part} props Questions of the model. */
 function Choices({ question, answer, armed }) {
   const asked = useMemo(() => question.params.questions ?? [], [question]);
   const [values, setValues] = useState(/** @type {Record<string, string>} */ ({}));
@@ -196,9 +347,8 @@ function Choices({ question, answer, armed }) {
     <div class="choices">${button("Send answer", yes, { kind: "agree", armed, keys: "Alt+Y" })}</div>`;
 }
 
-/** @param {{ question: any, answer: (value: any) => void, armed: boolean }} props */
-function Unknown({ question, answer, armed }) {
-  const no = () => answer({ action: "decline" });
+/** @param {Part} props */
+function Unknown({ question, no, armed }) {
   useKeys({ KeyN: no });
   return html`<p>This page cannot show this kind of question (${line(question.params?.mode ?? question.method, 60)}).</p><pre class="output" tabindex="0">${pretty(question.params)}</pre>
     <div class="choices">${button("Decline", no, { kind: "deny", armed, keys: "Alt+N" })}</div>`;
@@ -225,7 +375,7 @@ function optionsOf(field) {
  * @param {any} schema
  * @returns {Values}
  */
-export function initialOf(schema) {
+function initialOf(schema) {
   return Object.fromEntries(fieldsOf(schema).map(([name, field]) => [name, field.default ?? (field.type === "array" ? [] : field.type === "boolean" ? false : "")]));
 }
 
@@ -262,7 +412,7 @@ function sentAs(field, value) {
  * @param {any} schema
  * @param {Values} values
  */
-export function contentOf(schema, values) {
+function contentOf(schema, values) {
   /** @type {Record<string, string>} */
   const errors = {};
   /** @type {Values} */
@@ -295,7 +445,7 @@ function control(field, value, put, rest) {
 }
 
 /** @param {{ schema: any, values: Values, wrong: Record<string, string>, set: (values: Values) => void }} props */
-export function Fields({ schema, values, wrong, set }) {
+function Fields({ schema, values, wrong, set }) {
   return fieldsOf(schema).map(([name, field], at) => {
     const id = `field-${at}`;
     const must = (schema.required ?? []).includes(name);
