@@ -115,7 +115,7 @@ function Rename({ row, done }) {
     await attempt("rename the thread", () => server().call("thread/name/set", { threadId: row.id, name }));
   };
   return html`<form class="rename" onSubmit=${(/** @type {Event} */ event) => (event.preventDefault(), save())}>
-    <input ref=${field} aria-label="Name of the thread" dir="auto" maxlength="200" value=${row.name || row.preview} onBlur=${save}
+    <input ref=${field} aria-label="Name of the thread" dir="auto" maxlength="200" defaultValue=${row.name || row.preview} onBlur=${save}
       onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === "Escape" && (event.stopPropagation(), done())} />
   </form>`;
 }

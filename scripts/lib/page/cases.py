@@ -357,7 +357,10 @@ def shelve(door):
     until("the thread in the list", lambda: "first words" in threads())
     page.press_by_key("Rename first words")
     page.by("textbox", "Name of the thread", "fill", "a new name")
-    page.keys("Enter")
+    # What is typed stays when the thread changes meanwhile.
+    door.server_turn(page.thread(), "more words")
+    page.until_answer("more words")
+    page.by("textbox", "Name of the thread", "press", "Enter")
     until("the new name", lambda: page.count("button", "Delete a new name") == 1)
     # An undo is possible for 5 s of this clock.
     page.ask("void (window.clock = setTimeout, window.setTimeout = (run, ms) => clock(run, ms * 60))")
