@@ -1,6 +1,6 @@
-// The box in which the user writes, and the model that answers.
+// The box in which the user writes, the messages that wait above it, and the model that answers.
 
-import { Cell, html, icon, line, size, useCell, useCopy, useEffect, useLayoutEffect, useRef, useView, words } from "./lib.js";
+import { Cell, html, icon, line, say, size, useCell, useCopy, useEffect, useLayoutEffect, useRef, useState, useView, visible, words } from "./lib.js";
 import { attempt, choose, dismiss, go, noteUnsaved, notify, server, settled, store, stored, world } from "./world.js";
 
 /** @typedef {{ name: string, url: string }} Picture */
@@ -89,23 +89,40 @@ async function begin(chat) {
   if (model !== undefined) await chat.start({ model, modelProvider });
 }
 
-/** Sends what is in the box. */
-export async function send() {
+/** A message whose arrival is not known keeps its id, so that it is not queued twice. */
+let queued = { key: "", id: "" };
+
+/** @param {string} threadId @param {any[]} input Puts a message behind the running turn. */
+async function enqueue(threadId, input) {
+  const key = threadId + JSON.stringify(input);
+  if (queued.key !== key) queued = { key, id: `${Date.now()} ${Math.random()}` };
+  await server().call("thread/queue/add", { threadId, clientUserMessageId: queued.id, input });
+  queued.key = "";
+}
+
+/** Sends what is in the box: into the running turn, or as a message that waits for its end.
+ * @param {boolean} [waits]
+ */
+export async function send(waits) {
   const chat = /** @type {any} */ (world.chat.value);
   const key = keyOf(world.route.value);
   const cell = draftOf(world.route.value);
   const draft = cell.value;
   const input = inputOf(draft);
   if (chat === undefined || input.length === 0) return;
+  const later = waits && chat.id !== undefined;
   cell.set(EMPTY);
-  // The client keeps messages of a thread; without one, a reload gives the text back.
-  if (chat.id === undefined) store(key, draft.text);
+  // The client keeps other messages of a thread; without one, a reload gives the text back.
+  if (later || chat.id === undefined) store(key, draft.text);
   for (const notice of world.notices.value) if (notice.kind === "note") dismiss(notice);
   try {
-    await begin(chat);
-    const sent = chat.send(input);
-    follow(chat);
-    await sent;
+    if (later) await enqueue(chat.id, input);
+    else {
+      await begin(chat);
+      const sent = chat.send(input);
+      follow(chat);
+      await sent;
+    }
     store(key, cell.value.text);
     follow(chat);
   } catch (error) {
@@ -205,9 +222,9 @@ function onPaste(event) {
 /** @param {any} event */
 function onKeyDown(event) {
   if (event.key === "Escape" && !event.isComposing) void stop();
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.altKey) return;
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
   event.preventDefault();
-  void send();
+  void send(event.altKey);
 }
 
 /** @param {{ pictures: readonly Picture[], cell: Cell<Draft> }} props */
@@ -263,10 +280,107 @@ export function Composer({ chat }) {
       <button type="button" class="plain" aria-label="Add pictures" title="Add pictures" onClick=${() => picker.current.click()}>${icon("clip")}</button>
       <${Usage} usage=${view.usage} />
       <span class="gap"></span>
-      ${running && html`<button type="button" class="stop" onClick=${stop}>${icon("stop")}Stop</button>`}
+      ${running && html`<button type="button" title="Send after the running turn (Alt+Enter)" disabled=${nothing} onClick=${() => send(true)}>Queue</button>
+        <button type="button" class="stop" onClick=${stop}>${icon("stop")}Stop</button>`}
       <button class="send" aria-label="Send" title=${running ? "Send into the running turn" : "Send"} disabled=${nothing || gone}>${icon("send")}</button>
     </div>
   </form>`;
+}
+
+/** A hold this long is told: between two turns of a queue the thread is idle, too. */
+const HELD_MS = 500;
+
+/** @param {any} one @returns {string} */
+function textOf(one) {
+  return one.input.map((/** @type {any} */ part) => part.text ?? `[${part.type}]`).join("\n");
+}
+
+/** @param {{ one: any, done: (text?: string) => void }} props */
+function Edit({ one, done }) {
+  const field = useRef(/** @type {any} */ (null));
+  useEffect(() => field.current.focus(), []);
+  const save = () => done(field.current.value);
+  const onKey = (/** @type {KeyboardEvent} */ event) => {
+    if (event.key === "Escape") done();
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    save();
+  };
+  return html`<textarea ref=${field} rows="2" dir="auto" aria-label="Waiting message" defaultValue=${draftFrom(one.input).text} onKeyDown=${onKey}></textarea>
+    <button onClick=${save}>Save</button><button onClick=${() => done()}>Cancel</button>`;
+}
+
+/** @param {{ chat: any }} props */
+export function Queue({ chat }) {
+  const view = useView(chat);
+  const threadId = view.id;
+  const live = useCell(world.link).state === "live";
+  const mayWrite = useCell(world.scope) !== "read";
+  const [rows, setRows] = useState(/** @type {readonly any[]} */ ([]));
+  const [edited, setEdited] = useState(/** @type {string | undefined} */ (undefined));
+  const [held, setHeld] = useState(false);
+  const moved = useRef(/** @type {any} */ (undefined));
+  const running = isRunning(view);
+  const waits = rows.length > 0;
+  useEffect(() => {
+    if (threadId === undefined || !live) return undefined;
+    let newest = 0;
+    const read = () => {
+      const mine = ++newest;
+      server().call("thread/queue/list", { threadId, limit: 100 }).then(({ data }) => mine === newest && setRows(data), () => {});
+    };
+    read();
+    const stop = server().on("thread/queue/changed", (changed) => void (changed.threadId === threadId && read()));
+    return () => ((newest = -1), stop());
+  }, [threadId, live]);
+  useEffect(() => {
+    setHeld(false);
+    if (running || !waits) return undefined;
+    const timer = setTimeout(setHeld, HELD_MS, true);
+    return () => clearTimeout(timer);
+  }, [running, waits]);
+  // A button that has moved with its message keeps the focus.
+  useLayoutEffect(() => {
+    moved.current?.focus();
+    moved.current = undefined;
+  }, [rows]);
+  const count = rows.length === 1 ? "1 message waits" : `${rows.length} messages wait`;
+  const said = held ? `The queue is held: ${count}.` : `${count} for the end of the turn.`;
+  useEffect(() => void (waits && say(said)), [waits && said]);
+  if (!waits) return null;
+  const ask = (/** @type {string} */ what, /** @type {"update" | "delete" | "reorder" | "start"} */ how, /** @type {object} */ given) =>
+    attempt(what, () => server().call(`thread/queue/${how}`, /** @type {any} */ ({ threadId, ...given })));
+  const move = (/** @type {number} */ at, /** @type {number} */ to, /** @type {any} */ button) => {
+    const next = [...rows];
+    next.splice(to, 0, ...next.splice(at, 1));
+    moved.current = button;
+    setRows(next);
+    void ask("move the message", "reorder", { queuedSubmissionIds: next.map((one) => one.id) });
+  };
+  const save = (/** @type {any} */ one, /** @type {string | undefined} */ text) => {
+    setEdited(undefined);
+    focusMessage();
+    const rest = one.input.filter((/** @type {any} */ part) => part.type !== "text");
+    if (text?.trim()) void ask("change the message", "update", { queuedSubmissionId: one.id, input: [{ type: "text", text }, ...rest] });
+  };
+  const start = (/** @type {string | undefined} */ queuedSubmissionId = undefined) => {
+    focusMessage();
+    void ask("send the message", "start", { queuedSubmissionId });
+  };
+  return html`<section class="queue" aria-label="Queue">
+    <p>${said}${held && mayWrite && html` <button onClick=${() => start()}>Start the queue</button>`}</p>
+    <ol>${rows.map((one, at) => {
+      const text = line(textOf(one), 60);
+      const button = (/** @type {string} */ name, /** @type {any} */ image, /** @type {(event: any) => void} */ press, off = false) =>
+        html`<button class="plain" aria-label=${`${name}: ${text}`} title=${name} aria-disabled=${String(off)} onClick=${(/** @type {any} */ event) => off || press(event)}>${image}</button>`;
+      if (edited === one.id) return html`<li key=${one.id}><${Edit} one=${one} done=${(/** @type {string | undefined} */ text) => save(one, text)} /></li>`;
+      return html`<li key=${one.id}><span class="said" dir="auto">${visible(textOf(one)).slice(0, 500)}</span>
+        ${mayWrite && html`<span>${button("Move up", icon("send"), (event) => move(at, at - 1, event.currentTarget), at === 0)}
+          ${button("Move down", icon("down"), (event) => move(at, at + 1, event.currentTarget), at === rows.length - 1)}
+          ${button("Edit", icon("edit"), () => setEdited(one.id))}
+          ${button("Delete", icon("trash"), () => (focusMessage(), void ask("delete the message", "delete", { queuedSubmissionId: one.id })))}
+          ${button("Send now", "Send now", () => start(one.id), running)}</span>`}</li>`;
+    })}</ol></section>`;
 }
 
 /** @typedef {{ id: string, name: string, why: string, models: string[] }} Ready */

@@ -5,7 +5,7 @@ import { connect, memory, webStorage } from "./vendor/skein-client.js";
 import { ago, asset, Guard, html, icon, isField, lazy, line, memo, render, useCell, useEffect, useMemo, useRef, useState, useView, words } from "./lib.js";
 import { Questions, Status, Troubles } from "./above.js";
 import { Conversation } from "./chat.js";
-import { Composer, EchoLine, learnProviders, ModelName } from "./composer.js";
+import { Composer, EchoLine, learnProviders, ModelName, Queue } from "./composer.js";
 import { addressOf, attempt, collect, followThreads, fromAddress, go, isNarrow, nameOf, notify, open, panel, remove, scopeOf, server, shelve, storedSession, takeBack, trade, world } from "./world.js";
 
 /** @typedef {import("./vendor/skein-client.js").Row} Row */
@@ -155,7 +155,7 @@ function Top({ chat, panels }) {
 function Middle({ chat }) {
   // Another chat is another conversation, with its own scroll.
   return html`<${Conversation} key=${chat} chat=${chat} />
-    <div class="below"><${Questions} chat=${chat} /><${Troubles} chat=${chat} /><${EchoLine} chat=${chat} /><${Composer} chat=${chat} /></div>`;
+    <div class="below"><${Questions} chat=${chat} /><${Troubles} chat=${chat} /><${EchoLine} chat=${chat} /><${Queue} chat=${chat} /><${Composer} chat=${chat} /></div>`;
 }
 
 function App() {

@@ -183,6 +183,7 @@ function Dialog({ name, children }) {
 const KEYS = [
   ["Enter", "send the message"],
   ["Shift+Enter", "a new line"],
+  ["Alt+Enter", "send after the running turn"],
   ["Escape", "stop the running turn (in the message box)"],
   ["Alt+Y", "approve once, or send the form"],
   ["Alt+S", "approve for this session"],

@@ -12,6 +12,7 @@ from measures import MEASURES
 from portrait import portrait
 from steps import FORM, call, equal, picture, refusal, with_provider
 from troubles import deleted, disk_full, named, notified, pasted, tools_added
+from waiting import held, queued
 from views import accessible, accessible_rest, keyboard, zoomed
 
 STREAM = "/stream 60 8 20"
@@ -447,6 +448,8 @@ CHROMIUM = {
     "pictures and long texts": pasted,
     "deleted elsewhere": deleted,
     "tools that are added": tools_added,
+    "messages that wait": queued,
+    "a queue that is held": held,
     **MEASURES,
 }
 FIREFOX = {"ticket, answer, reload, approval": smoke}
