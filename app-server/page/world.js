@@ -379,6 +379,9 @@ export function noteUnsaved() {
   unsaved.set(unsaved.value ?? Date.now());
 }
 
+/** When the provider is asked again, by thread, Unix milliseconds. */
+export const nextTries = /** @type {Map<string, number>} */ (new Map());
+
 /** @param {import("./world.js").Skein} skein Collects all events of a connection. */
 export function collect(skein) {
   skein.on("mcpServer/startupStatus/updated", (told, { emittedAtMs }) => {
@@ -389,6 +392,7 @@ export function collect(skein) {
     else if (known && status === "ready") broken.set(rest);
   });
   skein.on("turn/completed", (ended) => (ended.skein?.saved === false ? noteUnsaved() : unsaved.set(undefined)));
+  skein.on("error", ({ threadId, skein }) => nextTries.set(threadId, Date.now() + (skein?.retryInMs ?? 0)));
   skein.on("*", (_params, message) => {
     if (message.method === "skein/heartbeat") return;
     fresh.push({ ...message, at: message.emittedAtMs ?? Date.now(), key: ++last });

@@ -1247,6 +1247,8 @@ export type ErrorData = {
 /** Params of `error`. */
 export type ErrorNotification = {
   error: TurnError;
+  /** When the model is asked again; left out if that is not known, and without `willRetry`. */
+  skein?: NextTry | null;
   threadId: ThreadId;
   turnId: TurnId;
   willRetry: boolean;
@@ -2321,6 +2323,12 @@ export type MultiAgentVersion = "disabled" | "v1" | "v2";
 
 /** Whether an outer sandbox lets commands reach the network. */
 export type NetworkAccess = "restricted" | "enabled";
+
+/** The next try after an error. */
+export type NextTry = {
+  /** Milliseconds from this notification to the next try. */
+  retryInMs: number;
+};
 
 /** Kinds of turn that take no further input. */
 export type NonSteerableTurnKind = "review" | "compact";

@@ -304,6 +304,7 @@ pub struct ServerRequestResolvedNotification {
 }
 
 /// Params of `error`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorNotification {
@@ -311,6 +312,16 @@ pub struct ErrorNotification {
     pub thread_id: ThreadId,
     pub turn_id: TurnId,
     pub will_retry: bool,
+    /// When the model is asked again; left out if that is not known, and without `willRetry`.
+    pub skein: Option<NextTry>,
+}
+
+/// The next try after an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NextTry {
+    /// Milliseconds from this notification to the next try.
+    pub retry_in_ms: u64,
 }
 
 /// Params of `warning`.

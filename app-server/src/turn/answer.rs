@@ -11,7 +11,7 @@ use skein_provider::{
 use skein_store::rollout::record::{AnswerPart, AnsweredCall};
 use tokio::sync::mpsc;
 
-use super::{Report, Stop, TurnRun, turn_error};
+use super::{Report, Stop, TurnRun, again};
 use crate::policy;
 
 #[derive(Debug, Default)]
@@ -153,7 +153,7 @@ impl TurnRun {
             ModelEvent::Again(error) => {
                 self.take_back().await;
                 *answer = AnswerInProgress::default();
-                self.report(Report::Again(turn_error(error))).await;
+                self.report(again(error)).await;
             }
         }
         Ok(())

@@ -125,7 +125,7 @@ impl TurnRun {
                     }
                     ModelEvent::Again(error) => {
                         texts = vec![String::new()];
-                        self.report(Report::Again(super::turn_error(error))).await;
+                        self.report(super::again(error)).await;
                     }
                     ModelEvent::Usage(usage) => self.report(Report::Usage(usage)).await,
                     ModelEvent::MessageStarted(_)

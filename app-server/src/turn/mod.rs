@@ -4,12 +4,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use skein_base::clock::Clock;
 use skein_base::tasks::Tasks;
 use skein_config::ModelTerms;
 use skein_helpers::HelperSet;
+use skein_protocol::event::NextTry;
 use skein_protocol::ids::{ItemId, ThreadId, TurnId};
 use skein_protocol::item::{AgentMessageItem, ReasoningItem, ThreadItem};
 use skein_protocol::response_item::MessagePhase;
@@ -138,7 +140,10 @@ pub(crate) enum Report {
     /// A warning that the owner publishes once for each load of the thread.
     WarningOnce(String),
     /// An answer broke off; the turn asks the model again.
-    Again(TurnError),
+    Again {
+        error: TurnError,
+        next: Option<NextTry>,
+    },
     /// A summary replaces the conversation for the model.
     Compacted {
         summary: String,
@@ -238,8 +243,15 @@ async fn unless_cancelled<T>(cancel: &CancellationToken, wait: impl Future<Outpu
 }
 
 fn turn_error(error: ProviderError) -> TurnError {
-    let ProviderError { message, info, details, stopped: _ } = error;
+    let ProviderError { message, info, details, stopped: _, wait: _ } = error;
     TurnError { codex_error_info: info, additional_details: details, ..TurnError::new(message) }
+}
+
+/// The report of an answer that broke off.
+fn again(error: ProviderError) -> Report {
+    let ms = |wait: Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    let next = error.wait.map(|wait| NextTry { retry_in_ms: ms(wait) });
+    Report::Again { error: turn_error(error), next }
 }
 
 /// Runs a turn to its end. The last report is [`Report::Ended`].

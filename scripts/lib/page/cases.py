@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 
@@ -324,6 +325,19 @@ def provider_down(door):
     until("the end of the words about the provider", lambda: "does not answer" not in page.body())
 
 
+def tried_again(door):
+    """A provider that is away is asked again: the page says when, until the answer comes."""
+    page, model = door.page(), Model(door.world)
+    with_provider(door, page, "brittle", base_url=f"http://127.0.0.1:{model.port}/v1", stream_max_retries=100)
+    page.send("hello")
+    until("the first piece", lambda: page.last() == "first")
+    model.away()
+    until("the time of the next try", lambda: re.search(r"the server tries again at \d+:\d\d:\d\d", page.body()))
+    model.back()
+    page.until_answer("first second")
+    until("the end of the words about the provider", lambda: "tries again" not in page.body())
+
+
 def without_key(door):
     """A model without a key: the turn fails with the name of the variable, and another model works."""
     page = door.page()
@@ -435,6 +449,7 @@ CHROMIUM = {
     "50 switches": switches,
     "hostile tools": hostile_tools,
     "a provider that goes away": provider_down,
+    "a provider that is asked again": tried_again,
     "a session that may only watch": read_only,
     "a model without a key": without_key,
     "refused": refused,

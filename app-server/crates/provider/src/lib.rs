@@ -1,6 +1,8 @@
 //! Models. A provider turns a conversation, the tools on offer and the settings into a stream of events. It knows
 //! nothing of threads, connections or files. Each provider is one file or folder.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use skein_protocol::response_item::MessagePhase;
 use skein_protocol::turn::CodexErrorInfo;
@@ -96,12 +98,14 @@ pub struct ProviderError {
     pub details: Option<String>,
     /// Why the provider ended an answer on purpose before it was complete.
     pub stopped: Option<Stopped>,
+    /// The wait before the next try, with [`ModelEvent::Again`].
+    pub wait: Option<Duration>,
 }
 
 impl ProviderError {
     /// An error with nothing but a message.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), info: None, details: None, stopped: None }
+        Self { message: message.into(), info: None, details: None, stopped: None, wait: None }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use skein_protocol::event::{ErrorNotification, TurnStartedNotification};
+use skein_protocol::event::{ErrorNotification, NextTry, TurnStartedNotification};
 use skein_protocol::ids::{ItemId, ThreadId, TurnId};
 use skein_protocol::notifications::{Error as ErrorNotice, TurnStarted as TurnStartedNotice};
 use skein_protocol::turn::{TurnError, TurnStatus};
@@ -280,7 +280,7 @@ impl Owner {
             }
             Report::Warning(message) => items::warn(log, message),
             Report::WarningOnce(message) => items::warn_once(log, &mut self.helpers, message),
-            Report::Again(error) => notify_of_error(log, id, error, true),
+            Report::Again { error, next } => notify_of_error(log, id, error, (true, next)),
             Report::Compacted { summary, kept } => {
                 log.record_one(Compacted { turn_id: id.clone(), summary, kept }, Keep::Process);
             }
@@ -343,7 +343,7 @@ impl Owner {
         let number = ended.record(&mut self.log);
         self.show_status();
         if let Some(error) = ended.outcome.error.clone() {
-            notify_of_error(&mut self.log, &ended.id, error, false);
+            notify_of_error(&mut self.log, &ended.id, error, (false, None));
         }
         // Before `turn/completed`, which is the last notification of a turn.
         user_state::notify_of_end(&mut self.log, &ended.id);
@@ -367,8 +367,15 @@ impl Owner {
     }
 }
 
-fn notify_of_error(log: &mut Log, turn_id: &TurnId, error: TurnError, will_retry: bool) {
-    let params = ErrorNotification { error, thread_id: log.id(), turn_id: turn_id.clone(), will_retry };
+/// Publishes an error, whether the turn asks the model again, and when.
+fn notify_of_error(
+    log: &mut Log,
+    turn_id: &TurnId,
+    error: TurnError,
+    (will_retry, skein): (bool, Option<NextTry>),
+) {
+    let params =
+        ErrorNotification { error, thread_id: log.id(), turn_id: turn_id.clone(), will_retry, skein };
     log.notify::<ErrorNotice>(&params, None);
 }
 

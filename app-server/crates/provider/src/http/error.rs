@@ -177,7 +177,8 @@ impl ModelError {
             }
             (_, info) => info,
         };
-        ProviderError { message, info: Some(info), details: Some(self.message(asked)), stopped: None }
+        let details = Some(self.message(asked));
+        ProviderError { message, info: Some(info), details, stopped: None, wait: Some(*wait) }
     }
 
     /// The wait that the provider asks for, in headers or in its text.
@@ -201,6 +202,7 @@ impl ModelError {
             info: Some(self.info(again)),
             details: self.details(),
             stopped: self.stopped(),
+            wait: None,
         }
     }
 

@@ -73,7 +73,7 @@ impl Case<'_> {
         let mut lines = Lines::default();
         for event in events {
             if let ModelEvent::Again(error) = event {
-                let ProviderError { message, info, details, stopped: _ } = error;
+                let ProviderError { message, info, details, stopped: _, wait: _ } = error;
                 lines.push(format!("again {}: {message}: {}", word(info), details.unwrap_or_default()));
                 return lines.finished(&origin);
             }

@@ -191,6 +191,7 @@ async fn a_retry_uses_the_peers_words_and_names_the_wait_for_a_limit() {
         panic!("{events:?}")
     };
     assert_eq!(failed.message, "Reconnecting... 1/9");
+    assert!(failed.wait.is_some_and(|wait| wait <= policy::MODEL_RETRY_FIRST * 2), "{failed:?}");
     let http_status_code = Some(500);
     assert_eq!(failed.info, Some(CodexErrorInfo::ResponseStreamDisconnected { http_status_code }));
     assert!(failed.details.as_ref().is_some_and(|details| details.contains("(500): not now")), "{failed:?}");
