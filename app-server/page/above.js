@@ -80,7 +80,7 @@ export function again() {
 
 /** @param {number} at @returns {Trouble} */
 function ofDisk(at) {
-  const text = `The server's disk is full or fails: answers are not saved since ${clock(at)}, and are lost when the server ends. Make space, then send the message again.`;
+  const text = `The server's disk is full or fails: answers are not saved since ${clock(at)} and are lost when the server ends. Make space, then send the message again.`;
   return bad("disk", text, { command: "skein doctor", button: "Send again", run: () => void send() });
 }
 
@@ -89,7 +89,7 @@ function ofThread(view, thread) {
   /** @type {Trouble[]} */
   const found = [];
   const last = view.turns.at(-1);
-  if (view.deleted) found.push(bad("deleted", "This thread was deleted in another window. What you see is the rest; nothing can be added.", NEW));
+  if (view.deleted) found.push(bad("deleted", "This thread was deleted in another window. What you see is the rest.", NEW));
   else if (view.error) found.push(bad("error", errorText(view.error), NEW));
   if (view.archived && !view.deleted) found.push(note("archived", "This thread is archived.", { button: "Unarchive", run: () => void shelve(String(thread), true) }));
   if (view.gaps) found.push(note("gaps", `The history was incomplete and was read again at ${clock(view.link.since)}.`));
@@ -122,7 +122,7 @@ function errorText(error) {
 function ofTurn(turn, provider) {
   const said = `${turn.error?.message ?? ""} ${turn.error?.additionalDetails ?? ""}`;
   const info = turn.error?.codexErrorInfo;
-  if (info === "unauthorized" || /\bkey\b|api_key|_KEY\b|unauthorized/i.test(said)) return [bad("key", "The model has no valid key. Set its variable in a terminal and start the server again there, or choose another model.", { command: "skein stop; skein open", ...CHOOSE })];
+  if (info === "unauthorized" || /\bkey\b|api_key|_KEY\b|unauthorized/i.test(said)) return [bad("key", "The model has no valid key. Set its variable and start the server again, or choose another model.", { command: "skein stop; skein open", ...CHOOSE })];
   if (info === "modelNotFound") return [bad("model", "The provider does not have this model.", CHOOSE)];
   const away = typeof info === "object" && info !== null;
   if (away || info === "serverOverloaded" || info === "rateLimitExceeded") return [bad("provider", `The provider ${line(provider, 60)} does not answer since ${clock(turn.completedAt * 1000)}. Try again later, or choose another model.`, CHOOSE)];

@@ -216,7 +216,7 @@ function onPaste(event) {
   const more = event.clipboardData.getData("text").length;
   const field = event.target;
   const kept = field.value.length - (field.selectionEnd - field.selectionStart);
-  if (kept + more > LONGEST) notify({ kind: "error", text: `A message may have ${LONGEST} characters. The end of the pasted text was left out.` });
+  if (kept + more > LONGEST) notify({ kind: "error", text: `A message may have ${LONGEST} characters. The rest was left out.` });
 }
 
 /** @param {any} event */
@@ -280,7 +280,7 @@ export function Composer({ chat }) {
       <button type="button" class="plain" aria-label="Add pictures" title="Add pictures" onClick=${() => picker.current.click()}>${icon("clip")}</button>
       <${Usage} usage=${view.usage} />
       <span class="gap"></span>
-      ${running && html`<button type="button" title="Send after the running turn (Alt+Enter)" disabled=${nothing} onClick=${() => send(true)}>Queue</button>
+      ${running && html`<button type="button" title="Alt+Enter" disabled=${nothing} onClick=${() => send(true)}>Queue</button>
         <button type="button" class="stop" onClick=${stop}>${icon("stop")}Stop</button>`}
       <button class="send" aria-label="Send" title=${running ? "Send into the running turn" : "Send"} disabled=${nothing || gone}>${icon("send")}</button>
     </div>

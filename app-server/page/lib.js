@@ -168,16 +168,17 @@ export function line(text, limit = 120) {
   return one.length > limit ? `${one.slice(0, limit - 1)}…` : one;
 }
 
+/** @param {string} text A word for a shell, with quotes where it needs them. */
+export function quoted(text) {
+  const word = line(text, 400);
+  return /^[\w./~-]+$/.test(word) ? word : `'${word.replace(/'/g, "'\\''")}'`;
+}
+
 /** @param {number} bytes */
 export function size(bytes) {
   for (const [unit, at] of /** @type {[string, number][]} */ ([["GB", 1e9], ["MB", 1e6], ["kB", 1e3]]))
     if (bytes >= at) return `${(bytes / at).toFixed(bytes >= at * 10 ? 0 : 1)} ${unit}`;
   return `${bytes} B`;
-}
-
-/** @param {number} count */
-export function short(count) {
-  return count.toLocaleString([], { notation: "compact" });
 }
 
 /** @param {number} ms */

@@ -6,7 +6,7 @@ import { ago, asset, Guard, html, icon, isField, lazy, line, memo, render, useCe
 import { Questions, Status, Troubles } from "./above.js";
 import { Conversation } from "./chat.js";
 import { Composer, EchoLine, learnProviders, ModelName, Queue } from "./composer.js";
-import { addressOf, attempt, collect, followThreads, fromAddress, go, isNarrow, nameOf, notify, open, panel, remove, scopeOf, server, shelve, storedSession, takeBack, trade, world } from "./world.js";
+import { addressOf, attempt, collect, followThreads, fromAddress, go, isNarrow, learnServer, nameOf, notify, open, panel, remove, scopeOf, server, shelve, storedSession, takeBack, trade, world } from "./world.js";
 
 /** @typedef {import("./vendor/skein-client.js").Row} Row */
 
@@ -220,7 +220,7 @@ async function session() {
   const answer = await trade(ticket);
   if ("session" in answer) return answer.session;
   if (known !== undefined && (await scopeOf(known)) !== undefined) {
-    notify({ kind: "note", text: "The address was used before or is too old. The session of this browser still works." });
+    notify({ kind: "note", text: "The address was used before or is too old. This browser's session still works." });
     return known;
   }
   world.refusal.set(answer.refusal);
@@ -268,6 +268,7 @@ function start(token) {
     if (stops.length === 0) return;
     for (const stop of stops.splice(0)) stop();
     void learnProviders().then(painted);
+    void learnServer().catch(() => {});
     void scopeOf(token).then((scope) => scope && world.scope.set(scope));
   };
   /** @type {(() => void)[]} */

@@ -1,7 +1,7 @@
 // What opens on demand: the details on the right, the choice of a model, the list of keys.
 
-import { Cell, clock, html, icon, lasting, line, short, size, useCell, useEffect, useRef, useState, useView, visible, words } from "./lib.js";
-import { choose, events, mayNotify, panel, server, signOut, storedSession, world } from "./world.js";
+import { Cell, clock, html, icon, lasting, line, quoted, size, useCell, useEffect, useRef, useState, useView, visible, words } from "./lib.js";
+import { atHome, choose, events, mayNotify, panel, server, signOut, storedSession, world } from "./world.js";
 import { Command, known, learnProviders, pick, useModel } from "./composer.js";
 
 const EVERY_MS = 1000;
@@ -68,11 +68,11 @@ function AddTools() {
   const own = kind === "own";
   const of = own ? name.replace(/[^\w-]/g, "") : `--preset ${kind}`;
   const takes = own ? "Its command" : kind === "files" ? "Folder" : kind === "git" ? "Repository" : undefined;
-  const end = takes && rest.trim() ? ` -- ${own || /^[\w./~-]+$/.test(rest) ? line(rest, 400) : `'${line(rest, 400).replace(/'/g, "'\\''")}'`}` : own ? " -- COMMAND" : "";
+  const end = takes && rest.trim() ? ` -- ${own ? line(rest, 400) : quoted(rest)}` : own ? " -- COMMAND" : "";
   return html`<details><summary>Add tools</summary>
     <div class="models">${["files", "git", "fetch", "memory", "own"].map((one) => html`<button key=${one} aria-pressed=${String(one === kind)} onClick=${() => (setKind(one), setRest(""))}>${one}</button>`)}</div>
     ${own && html`<${Field} name="Name" value=${name} set=${setName} />`}${takes && html`<${Field} name=${takes} value=${rest} set=${setRest} />`}
-    <p>Run this in a terminal, and the tools appear below:</p><${Command} command=${`skein mcp add ${of}${end}`} /></details>`;
+    <p>Run this in a terminal, and the tools appear below:</p><${Command} command=${`skein mcp add ${of}${useCell(atHome)}${end}`} /></details>`;
 }
 
 /** @param {{ thread: string | undefined, helpers: readonly any[] }} props The tools of the open thread, and how to add some. */
@@ -109,7 +109,7 @@ function Server({ status }) {
     <div><dt>Subscribers</dt><dd>${status.threads.subscriptions}${status.threads.observers > 0 ? `, ${status.threads.observers} watch` : ""}</dd></div>
     <div><dt>Connections</dt><dd>${status.connections}</dd></div>
     <div><dt>Turns running</dt><dd>${status.turns.running}</dd></div>
-    <div><dt>Turns so far</dt><dd>${short(status.turns.startedTotal)}</dd></div>
+    <div><dt>Turns so far</dt><dd>${status.turns.startedTotal.toLocaleString()}</dd></div>
     <div><dt>Memory of Skein</dt><dd>${size(status.memory.residentBytes)}</dd></div>
     <div><dt>Up</dt><dd>${lasting(status.uptimeMs)}</dd></div></dl>`;
 }
@@ -203,7 +203,7 @@ export function Keys() {
   };
   return html`<${Dialog} name="Keys">
     <dl class="keys">${KEYS.map(([key, does]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt><dd>${does}</dd></div>`)}</dl>
-    <p>${may === "granted" ? "This browser shows a notification when a thread needs you." : html`<button disabled=${may !== "default"} onClick=${async () => setMay(await Notification.requestPermission())}>Notify me when a thread needs me</button>`}</p>
+    <p>${may === "granted" ? "Notifications are on." : html`<button disabled=${may !== "default"} onClick=${async () => setMay(await Notification.requestPermission())}>Notify me when a thread needs me</button>`}</p>
     <p><button class="plain" onClick=${leave}>End the session of this browser</button></p>
   <//>`;
 }

@@ -1,6 +1,6 @@
 // The state that the parts of the page share, the session, the actions on threads, and the tab's title.
 
-import { asset, Cell, line, words } from "./lib.js";
+import { asset, Cell, line, quoted, words } from "./lib.js";
 
 const KEY = "skein.session";
 
@@ -381,6 +381,16 @@ export function noteUnsaved() {
 
 /** When the provider is asked again, by thread, Unix milliseconds. */
 export const nextTries = /** @type {Map<string, number>} */ (new Map());
+
+/** What commands of the user's terminal need to reach this home. */
+export const atHome = new Cell("");
+
+/** Learns what this page has not seen happen: a disk that is full, and the server's home. */
+export async function learnServer() {
+  const { store, home, homeIsDefault } = await server().call("skein/status", {});
+  unsaved.set(store.failingSinceMs ?? undefined);
+  atHome.set(homeIsDefault ? "" : ` --home ${quoted(home)}`);
+}
 
 /** @param {import("./world.js").Skein} skein Collects all events of a connection. */
 export function collect(skein) {

@@ -3067,6 +3067,8 @@ export type SkeinStatusResponse = {
   helpers: HelperCounts;
   /** The served home. */
   home: string;
+  /** Whether commands use this home without `--home` where `SKEIN_HOME` is not set. */
+  homeIsDefault: boolean;
   /** The list of threads. */
   index: IndexCounts;
   /** Memory. */
@@ -3220,6 +3222,8 @@ export type StoreCounts = {
   appendsTotal: number;
   /** Failed writes and syncs. */
   errorsTotal: number;
+  /** Since when the disk takes no records of a loaded thread, in Unix milliseconds; absent while it takes them. */
+  failingSinceMs?: number | null;
   /** Files opened to load a thread: read to the end, and repaired. */
   loadsTotal: number;
   /** Files not yet known to be closed and indexed. */

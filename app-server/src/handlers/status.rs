@@ -1,6 +1,7 @@
 //! `skein/status`: the server's state and counters, from memory. Tests read them instead of guessing.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use skein_base::durations::DurationCounts;
@@ -15,6 +16,7 @@ use skein_protocol::extension::{
 use skein_protocol::server::{
     ServerDiagnosticsGauge, ServerDiagnosticsParams, ServerDiagnosticsProcess, ServerDiagnosticsResponse,
 };
+use skein_store::home;
 
 use crate::app::App;
 use crate::memory;
@@ -67,6 +69,7 @@ pub(crate) fn numbers(services: &App) -> SkeinStatusResponse {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
         home: services.config().home.display().to_string(),
+        home_is_default: is_default(&services.config().home),
         address: services.served_at.address(),
         control_socket: services.served_at.control_socket(),
         started_at_ms: services.started.0,
@@ -94,6 +97,12 @@ pub(crate) fn numbers(services: &App) -> SkeinStatusResponse {
         },
         memory: MemoryCounts { resident_bytes: memory::resident() },
     }
+}
+
+/// Whether commands in any terminal of this user serve this home without `--home`.
+fn is_default(home: &Path) -> bool {
+    let variable = |name: &str| std::env::var_os(name).filter(|_| name != "SKEIN_HOME");
+    home::default_home(&variable).is_ok_and(|default| default == home)
 }
 
 fn refusals(services: &App) -> RefusalCounts {
@@ -198,6 +207,7 @@ fn store(services: &App) -> StoreCounts {
         sync_max_ms: max_ms,
         errors_total: counts.errors,
         unsaved_records_total: services.counters.unsaved_records.get(),
+        failing_since_ms: services.counters.disk_failures.since().map(|since| since.0),
         open_markers: counts.open_markers,
         loads_total: counts.loads,
         reads_total: counts.reads,

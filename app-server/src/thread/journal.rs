@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use skein_base::clock::WallMs;
+use skein_base::clock::{Clock, WallMs};
+use skein_base::counters::OpenFailure;
 use skein_config::Durability;
 use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId, TurnId};
@@ -59,7 +60,7 @@ pub(crate) struct Journal {
     /// Whether this load has recorded its `thread.opened`.
     opened: bool,
     /// Why the disk does not take records now.
-    pub(crate) failure: Option<String>,
+    pub(crate) failure: Option<OpenFailure>,
     /// Ended turns whose ends are not on disk yet.
     ends: Vec<(EventSeq, TurnId)>,
     /// Ended turns that clients have to see as failed, because the disk refused their ends.
@@ -269,10 +270,16 @@ impl Journal {
                 self.ends.retain(|(end, _)| end > seq);
             }
             Written::Failed(error) => {
-                self.failure = Some(error.to_string());
+                self.fail(error.to_string());
                 self.unsaved_ends.append(&mut self.ends);
             }
         }
+    }
+
+    /// Notes that the disk takes no records, since now or since the failure that lasts.
+    fn fail(&mut self, why: String) {
+        let since = self.failure.as_ref().map_or_else(|| Clock.wall(), |failure| failure.since);
+        self.failure = Some(self.services.counters.disk_failures.open(since, why));
     }
 
     /// Takes the ended turns that clients have to see as failed, because the disk refused their ends. Empty after the close.
@@ -357,7 +364,7 @@ impl Journal {
                 // The queue has twice the room of `has_room`, so the owner's own records fit.
                 if let Err(error) = writer.try_send(batch) {
                     tracing::error!(thread = %self.thread, %error, "the queue of this thread's writer is full; records are lost");
-                    self.failure = Some("its writer does not keep up".to_owned());
+                    self.fail("its writer does not keep up".to_owned());
                 }
             }
         }

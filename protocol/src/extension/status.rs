@@ -24,6 +24,8 @@ pub struct SkeinStatusResponse {
     pub pid: u32,
     /// The served home.
     pub home: String,
+    /// Whether commands use this home without `--home` where `SKEIN_HOME` is not set.
+    pub home_is_default: bool,
     /// The listening URL; `stdio://` for the standard streams of the parent program.
     pub address: String,
     /// The unix socket for programs of this machine; empty without one.
@@ -273,6 +275,8 @@ pub struct StoreCounts {
     pub errors_total: u64,
     /// Records that could not be saved.
     pub unsaved_records_total: u64,
+    /// Since when the disk takes no records of a loaded thread, in Unix milliseconds; absent while it takes them.
+    pub failing_since_ms: Option<i64>,
     /// Files not yet known to be closed and indexed.
     pub open_markers: u64,
     /// Files opened to load a thread: read to the end, and repaired.

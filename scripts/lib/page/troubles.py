@@ -59,6 +59,10 @@ def disk_full(door):
     until("the message in the box", lambda: "still full" in page.by("textbox", "Message", "inputValue"))
     equal(alerts(), since)
     picture(page, "disk")
+    # A page that loads now learns it, too, and since when.
+    page.do("reload")
+    page.ready()
+    until("the words about the disk after a reload", full)
     door.server.empty()
     # The server tries the disk again by itself, and until then refuses.
     until("the answer", lambda: "still full" in page.last() or page.count("button", "Send again") and page.press("Send again"))
@@ -137,18 +141,20 @@ def tools_added(door):
     until("the tools of the settings", lambda: "destroy" in details())
     page.ask("[...document.querySelectorAll('aside summary')].find((it) => it.innerText === 'Add tools').click()")
     command = lambda: page.ask("document.querySelector('aside details[open] .command code').innerText")
-    equal(command(), "skein mcp add --preset files")
+    # The home of the test is not the one that commands use by themselves.
+    at = f"--home {door.server.home}"
+    until("the home", lambda: command() == f"skein mcp add --preset files {at}")
     page.by("textbox", "Folder", "fill", "/srv/my files")
-    equal(command(), "skein mcp add --preset files -- '/srv/my files'")
+    equal(command(), f"skein mcp add --preset files {at} -- '/srv/my files'")
     for preset in ("git", "fetch", "memory"):
         page.press(preset)
-        equal(command(), f"skein mcp add --preset {preset}")
+        equal(command(), f"skein mcp add --preset {preset} {at}")
     tools = lambda: page.ask("[...document.querySelectorAll('.tools-of')].map((it) => it.innerText).join('\\n')")
     for name, program, shown in (("mine", door.world.helper, "ask_later"), ("lame", "sh -c 'echo the key is missing >&2; exit 3'", "the key is missing")):
         page.press("own")
         page.by("textbox", "Name", "fill", name)
         page.by("textbox", "Its command", "fill", program)
-        equal(command(), f"skein mcp add {name} -- {program}")
+        equal(command(), f"skein mcp add {name} {at} -- {program}")
         run(door, command())
         until(f"{name} with {shown!r}", lambda: any(it.startswith(name) and shown in it for it in tools().split("\n")))
     page.axe()
@@ -214,7 +220,9 @@ def named(door):
 
 
 def run(door, line):
-    """A line for a shell, at this home."""
+    """A line for a shell, which names this home."""
     command = shlex.split(line)
-    at = command.index("--")
-    door.server.run(*command[1:at], *command[at:])
+    at = command.index("--home")
+    equal(command[at + 1], door.server.home)
+    # The harness names it, too.
+    door.server.run(*command[1:at], *command[at + 2:])

@@ -1,7 +1,9 @@
 //! Counts over the server's life, for `skein/status` and the metrics. Counting and reading never wait.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::clock::WallMs;
 use crate::durations::Durations;
 
 /// A number that only rises.
@@ -61,4 +63,63 @@ pub struct ServerCounters {
     pub unrelieved: Counter,
     /// Records that were given up because the disk did not take them in time.
     pub unsaved_records: Counter,
+    /// The disk's failures that last.
+    pub disk_failures: OpenFailures,
+}
+
+/// Failures that last, each until its [`OpenFailure`] is dropped.
+#[derive(Debug, Default)]
+pub struct OpenFailures(Arc<Mutex<Vec<WallMs>>>);
+
+impl OpenFailures {
+    /// Counts a failure that began at this time.
+    pub fn open(&self, since: WallMs, why: String) -> OpenFailure {
+        lock(&self.0).push(since);
+        OpenFailure { why, since, all: Arc::clone(&self.0) }
+    }
+
+    /// The beginning of the oldest failure that lasts.
+    pub fn since(&self) -> Option<WallMs> {
+        lock(&self.0).iter().min().copied()
+    }
+}
+
+/// A failure that lasts until this is dropped.
+#[derive(Debug)]
+pub struct OpenFailure {
+    /// The reason, for users.
+    pub why: String,
+    /// Its beginning.
+    pub since: WallMs,
+    all: Arc<Mutex<Vec<WallMs>>>,
+}
+
+impl Drop for OpenFailure {
+    fn drop(&mut self) {
+        let mut all = lock(&self.all);
+        if let Some(at) = all.iter().position(|since| *since == self.since) {
+            all.swap_remove(at);
+        }
+    }
+}
+
+fn lock(all: &Mutex<Vec<WallMs>>) -> std::sync::MutexGuard<'_, Vec<WallMs>> {
+    all.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_open_failure_tells_since_when() {
+        let failures = OpenFailures::default();
+        assert_eq!(failures.since(), None);
+        let [first, second] = [1, 2].map(|at| failures.open(WallMs(at), "full".to_owned()));
+        assert_eq!(failures.since(), Some(WallMs(1)));
+        drop(first);
+        assert_eq!(failures.since(), Some(WallMs(2)));
+        drop(second);
+        assert_eq!(failures.since(), None);
+    }
 }

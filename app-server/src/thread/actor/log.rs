@@ -149,7 +149,7 @@ impl Log {
 
     /// Why the disk does not take records now.
     pub(super) fn failure(&self) -> Option<&str> {
-        self.journal.as_ref()?.failure.as_deref()
+        Some(&self.journal.as_ref()?.failure.as_ref()?.why)
     }
 
     /// Whether the writer and the publish queue take more.
