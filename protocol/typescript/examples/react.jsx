@@ -1,25 +1,21 @@
 import { AssistantRuntimeProvider, ComposerPrimitive, MessagePrimitive, ThreadPrimitive, useExternalStoreRuntime } from "@assistant-ui/react";
-import { useCallback, useMemo, useSyncExternalStore } from "react";
+import { useMemo, useSyncExternalStore } from "react";
 import { createRoot } from "react-dom/client";
 import { connect, webStorage } from "skein-client";
 
 /** The view of a chat. The component is drawn again for each new view. */
 export function useChat(chat) {
-  const subscribe = useCallback((changed) => chat.watch(changed), [chat]);
-  return useSyncExternalStore(subscribe, () => chat.view);
+  return useSyncExternalStore(chat.watch, () => chat.view);
 }
 
-const text = (item) => item.text ?? (item.content ?? []).map((part) => part.text ?? "").join("");
-const message = (item) => ({
-  id: item.id,
-  role: item.type === "userMessage" ? "user" : "assistant",
-  content: [{ type: "text", text: text(item) }],
-});
+const text = (item) => item.text ?? item.content.map((part) => part.text ?? "").join("");
+const roles = { userMessage: "user", agentMessage: "assistant" };
+const message = (item) => ({ id: item.id, role: roles[item.type], content: [{ type: "text", text: text(item) }] });
 
 /** The chat as the store of assistant-ui. */
 export function useSkeinRuntime(chat) {
   const view = useChat(chat);
-  const items = useMemo(() => view.turns.flatMap((turn) => turn.items).filter((item) => /Message$/.test(item.type)), [view.turns]);
+  const items = useMemo(() => view.turns.flatMap((turn) => turn.items).filter((item) => roles[item.type]), [view.turns]);
   return useExternalStoreRuntime({
     messages: items,
     convertMessage: message,

@@ -13,11 +13,14 @@ const [skein, built, executablePath] = process.argv.slice(2);
 const { chromium } = createRequire(join(process.env.EXAMPLES_DRIVERS, "package.json"))("playwright-core");
 const EXAMPLES = "protocol/typescript/examples";
 
-/** The blocks of docs/web.md that name an example are the example. */
+/** The blocks of docs/web.md that name an example are the example, which is short. */
 function documentIsTrue() {
   const text = readFileSync("docs/web.md", "utf8");
-  for (const [name, language] of [["chat.html", "html"], ["react.jsx", "jsx"]]) {
-    const block = `\`\`\`${language}\n${readFileSync(join(EXAMPLES, name), "utf8")}\`\`\`\n`;
+  for (const [name, language, most] of [["chat.html", "html", 30], ["react.jsx", "jsx", 40]]) {
+    const code = readFileSync(join(EXAMPLES, name), "utf8");
+    const lines = code.split("\n").length - 1;
+    if (lines > most) throw new Error(`${EXAMPLES}/${name} has ${lines} lines, not at most ${most}`);
+    const block = `\`\`\`${language}\n${code}\`\`\`\n`;
     if (!text.includes(block)) throw new Error(`docs/web.md does not have ${EXAMPLES}/${name} as it is`);
   }
 }
