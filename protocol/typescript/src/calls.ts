@@ -34,7 +34,7 @@ export function createCalls(send: (message: object) => number) {
       for (const { done, size } of lost) {
         done(
           size >= largest
-            ? new SkeinError("tooLarge", "too large")
+            ? new SkeinError("tooLarge")
             : new SkeinError("linkLost", "the link broke: was it done?"),
         );
       }

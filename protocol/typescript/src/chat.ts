@@ -119,14 +119,6 @@ export function createChat(core: Core, id: string | undefined): Chat {
   /** Whether it need not be loaded. */
   const observes = () => state.archived && !unsent.some((entry) => !entry.error);
   const subscribe = () => {
-    // From now on this chat takes up what clients that have ended leave.
-    void stored(() =>
-      core.store.abandoned?.(unsentKey(), async (kept) => {
-        if (closed) return false;
-        await keepUnsent([...unsent, ...list<Entry>(kept)]);
-        return go();
-      }),
-    );
     if (closed || !loaded || !core.ready || subscription || state.deleted) return;
     if (!state.id && !wanted) return;
     const mine = (subscription = --resumes);
@@ -186,6 +178,14 @@ export function createChat(core: Core, id: string | undefined): Chat {
 
   /** Sends the unsent messages, one after the other. */
   const flush = () => {
+    // From now on this chat takes up what clients that have ended leave.
+    void stored(() =>
+      core.store.abandoned?.(unsentKey(), async (kept) => {
+        if (closed) return false;
+        await keepUnsent([...unsent, ...list<Entry>(kept)]);
+        return go();
+      }),
+    );
     if (subscription === OBSERVES && !observes()) return again();
     if (subscription !== YES) return;
     const entry = unsent.find((entry) => !entry.error && !entry.turn);
@@ -265,7 +265,7 @@ export function createChat(core: Core, id: string | undefined): Chat {
       if (message.seq !== undefined || method === "thread/reverted") keepView();
       if (id !== undefined) ask(next.questions.find((question) => question.id === id)!);
       if (method === "thread/deleted") {
-        end(new SkeinError("deleted", "the chat is deleted"));
+        end(new SkeinError("deleted"));
       } else if (moved) {
         again();
       } else if (next.stale && subscription) {
@@ -318,7 +318,7 @@ export function createChat(core: Core, id: string | undefined): Chat {
     send(given, options = {}) {
       const sent = new Promise<string>((done, lost) => {
         const entry: Entry = { id: newId(), input: input(given), options, done, lost };
-        if (closed || state.deleted) return refuse(entry, error ?? new SkeinError("closed", "the chat is closed"));
+        if (closed || state.deleted) return refuse(entry, error ?? new SkeinError("closed"));
         wanted = true;
         void keepUnsent([...unsent, entry]);
         go();
@@ -358,7 +358,7 @@ export function createChat(core: Core, id: string | undefined): Chat {
     discard(messageId) {
       for (const entry of unsent) {
         if (entry.id !== messageId) continue;
-        refuse(entry, new SkeinError("discarded", "discarded"));
+        refuse(entry, new SkeinError("discarded"));
         void keepUnsent(unsent.filter((other) => other !== entry));
       }
       show();

@@ -84,7 +84,7 @@ export function createCore(options: Options): Core {
   });
   const calls = createCalls((message) => link.send(message));
   const ended = (): SkeinError | undefined => {
-    const { state, message = `the link is ${state}` } = link.link;
+    const { state, message } = link.link;
     return state === "refused" || state === "closed" ? new SkeinError(state, message) : undefined;
   };
 

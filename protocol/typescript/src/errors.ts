@@ -22,7 +22,7 @@ export class SkeinError extends Error {
   declare readonly todo: string;
   declare readonly data: ErrorData | undefined;
 
-  constructor(reason: string, message: string, code = 0, data?: ErrorData) {
+  constructor(reason: string, message = reason, code = 0, data?: ErrorData) {
     super(message);
     const retryAfterMs = data?.retryAfterMs ?? undefined;
     const todo = data?.hint ?? (retryAfterMs ? `try again in ${retryAfterMs} ms` : "");

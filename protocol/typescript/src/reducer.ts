@@ -39,14 +39,14 @@ export function resumed(state: ThreadState, answer: ThreadStartResponse | Thread
     ...omit(next, "older", "usage", "at"),
     ...(seq != null && { at: { seq, epoch } }),
     ...(olderTurns && { older: olderTurns }),
-    turns: list(thread.turns),
+    turns: turns(thread.turns),
   };
 }
 
 /** The state with a page of `thread/turns/list`, newest first, before its turns. */
 export function withOlder(state: ThreadState, page: TurnsPage): ThreadState {
   const known = new Set(state.turns.map((turn) => turn.id));
-  const added = list<TurnView>(page.data).filter((turn) => !known.has(turn.id));
+  const added = turns(page.data).filter((turn) => !known.has(turn.id));
   return {
     ...omit(state, "older"),
     turns: [...added.reverse(), ...state.turns],
@@ -128,7 +128,11 @@ function omit(state: ThreadState, ...keys: (keyof ThreadState)[]): ThreadState {
   for (const key of keys) delete rest[key];
   return rest;
 }
-export const list = <T>(value: unknown): T[] => (Array.isArray(value) ? (value as T[]) : []);
+/** What of a list has an id. A server and a storage may have anything. */
+export const list = <T extends { id: string }>(value: unknown): T[] =>
+  Array.isArray(value) ? value.filter((one: T | null) => one?.id) : [];
+const turns = (value: unknown): TurnView[] =>
+  list<TurnView>(value).map((turn) => ({ ...turn, items: list<Item>(turn.items) }));
 const without = (state: ThreadState, id: RequestId) => state.questions.filter((question) => question.id !== id);
 
 /** Without the notice that a turn is tried again: it goes on. */
@@ -167,7 +171,7 @@ function more(state: ThreadState, params: Any, change: (item: Any) => object): T
 
 /** Parts of a reasoning, one of them longer. */
 function part(parts: unknown, index: number, { delta = "" }: { delta?: string }): string[] {
-  const next = list<string>(parts);
+  const next: string[] = Array.isArray(parts) ? parts : [];
   return next[index] === undefined ? [...next, delta] : next.with(index, next[index] + delta);
 }
 

@@ -26,6 +26,14 @@ test("events build turns and items, and the number moves with the view", () => {
   assert.equal(done.turns[0].items[0].text, "one two");
 });
 
+test("turns and items that are none are left out", () => {
+  const state = whole([null, turn("t1", { items: [null, message("i1", "one")] }), turn("t2", { items: null }), 7]);
+  assert.deepEqual(state.turns.map(({ id, items }) => [id, items.length]), [["t1", 1], ["t2", 0]]);
+  const older = withOlder(state, { data: [null, turn("t0", { items: [null] })], nextCursor: null });
+  assert.deepEqual(older.turns.map(({ id, items }) => [id, items.length]), [["t0", 0], ["t1", 1], ["t2", 0]]);
+  assert.equal(play(state, event("item/started", { turnId: "t2", item: message("i2", "") }, 3)).turns[1].items.length, 1);
+});
+
 test("each event twice changes nothing", () => {
   const events = [
     event("turn/started", { turn: turn("t1") }, 3),

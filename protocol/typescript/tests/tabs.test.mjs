@@ -123,6 +123,23 @@ test("a message that was written after the other tab came is taken up, too", asy
   assert.deepEqual(sent(two), ["late"]);
 });
 
+test("a tab that has begun the thread takes up the messages of one that was closed", async () => {
+  const origin = new Origin();
+  const two = origin.tab();
+  two.shown = two.skein.thread();
+  await two.socket.up();
+  two.shown.send("first");
+  await settle();
+  await two.socket.answer("thread/start", resumed);
+  await two.socket.answer("turn/start", { turn: turn("t1", { status: "completed" }) });
+  const one = await offline(origin, { keep: true });
+  one.shown.send("late");
+  await settle();
+  await two.pass(10_000);
+  await one.end();
+  assert.deepEqual(sent(two), ["first", "late"]);
+});
+
 test("a message that its tab has discarded is not taken up", async () => {
   const origin = new Origin();
   const [one, two] = [await offline(origin), await offline(origin, { keep: true })];

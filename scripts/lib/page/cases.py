@@ -168,7 +168,7 @@ def unsent(door):
     until("an empty box", lambda: page.by("textbox", "Message", "inputValue") == "")
 
 
-def closed(door):
+def closed_tab(door):
     """A message that waits in a tab that is closed goes out from another tab of the thread, once."""
     proxy = Proxy(door.world, door.server.port)
     lives = door.through(proxy)
@@ -440,7 +440,7 @@ CHROMIUM = {
     "two tabs and a phone": two_tabs,
     "offline and back": offline,
     "a message that waits in a new chat": unsent,
-    "a message of a closed tab": closed,
+    "a message of a closed tab": closed_tab,
     "a tab that sleeps": sleeping,
     "a link lost until the end of the turn": lost,
     "kill -9 of the server in mid-stream": killed,
