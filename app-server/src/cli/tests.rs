@@ -21,7 +21,7 @@ async fn serve(listener: TcpListener, script: Vec<Vec<Value>>) {
     serve_link(listener.accept().await.unwrap().0, script).await;
 }
 
-async fn serve_link(link: impl AsyncRead + AsyncWrite + Unpin, script: Vec<Vec<Value>>) {
+pub(super) async fn serve_link(link: impl AsyncRead + AsyncWrite + Unpin, script: Vec<Vec<Value>>) {
     let mut socket = accept_async(link).await.unwrap();
     let mut script = script.into_iter();
     while let Some(Ok(message)) = socket.next().await {

@@ -3,7 +3,9 @@
 use clap::Args;
 use skein_base::clock::{Clock, WallMs};
 use skein_protocol::methods::ThreadSearch;
-use skein_protocol::thread::{Thread, ThreadActiveFlag, ThreadSearchParams, ThreadStatus};
+use skein_protocol::thread::{
+    Thread, ThreadActiveFlag, ThreadSearchParams, ThreadSearchResult, ThreadStatus,
+};
 
 use super::super::conversation::view::cut;
 use super::super::out::one_line;
@@ -68,19 +70,7 @@ impl ListThreads {
 
 impl SearchThreads {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let page = async |home: &mut HomeClient, cursor| {
-            let params = ThreadSearchParams {
-                archived: Some(self.archived),
-                cursor,
-                search_term: self.text.clone(),
-                ..ThreadSearchParams::default()
-            };
-            let read = home.call::<ThreadSearch>(&params).await?;
-            Ok(find::ReadPage::of(read.data, read.next_cursor, read.skein.map(|skein| skein.indexing)))
-        };
-        let limit = self.limit.max(1);
-        let found = with_home(&self.target, async |home| find::whole(home, limit, page, |_| true).await);
-        let found = found.await?;
+        let found = self.found().await?;
         if self.target.json {
             return print_json(&HitsOutcome { data: &found });
         }
@@ -92,6 +82,22 @@ impl SearchThreads {
             print_line(&format!("    {}", cut(&one_line(&hit.snippet), NAME + SHORT_ID)))?;
         }
         Ok(())
+    }
+
+    /// The threads with the text, once the server knows all threads.
+    async fn found(&self) -> anyhow::Result<Vec<ThreadSearchResult>> {
+        let page = async |home: &mut HomeClient, cursor| {
+            let params = ThreadSearchParams {
+                archived: Some(self.archived),
+                cursor,
+                search_term: self.text.clone(),
+                ..ThreadSearchParams::default()
+            };
+            let read = home.call::<ThreadSearch>(&params).await?;
+            Ok(find::ReadPage::of(read.data, read.next_cursor, read.skein.map(|skein| skein.indexing)))
+        };
+        let limit = self.limit.max(1);
+        with_home(&self.target, async |home| find::whole(home, limit, page, |_| true).await).await
     }
 }
 
@@ -152,7 +158,35 @@ pub(in crate::cli) fn age(now: WallMs, then: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+    use tokio::net::UnixListener;
+
+    use super::super::super::tests::serve_link;
     use super::*;
+
+    #[tokio::test]
+    async fn a_search_goes_on_until_the_server_knows_all_threads() {
+        let home = tempfile::tempdir().unwrap();
+        // Another process seems to serve the home.
+        let lock = std::fs::File::create(home.path().join("lock")).unwrap();
+        lock.lock().unwrap();
+        let listener = UnixListener::bind(home.path().join("control.sock")).unwrap();
+        let id = "0199a8f0-5b0e-7c53-b0a5-6f0a3d1c2e4b";
+        let hit =
+            json!({"thread": Thread::new(id.parse().unwrap(), "/", "echo", 1000), "snippet": "the word"});
+        let answer = |id: u64, hits: &[&Value], skein: Value| {
+            vec![json!({"id": id, "result": {"data": hits, "nextCursor": null, "skein": skein}})]
+        };
+        let part = json!({"indexing": {"done": 1, "total": 3}});
+        let script =
+            vec![vec![json!({"id": 1, "result": {}})], answer(2, &[], part), answer(3, &[&hit], Value::Null)];
+        let server = async { serve_link(listener.accept().await.unwrap().0, script).await };
+        let target = ThreadsHome { home: Some(home.path().to_owned()), json: true };
+        let search = SearchThreads { text: "word".to_owned(), archived: false, limit: 20, target };
+        let ((), found) = tokio::join!(server, search.found());
+        let ids: Vec<String> = found.unwrap().iter().map(|hit| hit.thread.id.to_string()).collect();
+        assert_eq!(ids, [id]);
+    }
 
     #[test]
     fn a_line_shows_the_shortest_id_the_age_and_a_harmless_name() {
