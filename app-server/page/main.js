@@ -155,7 +155,7 @@ function Top({ chat, panels }) {
 function Middle({ chat }) {
   // Another chat is another conversation, with its own scroll.
   return html`<${Conversation} key=${chat} chat=${chat} />
-    <div class="below"><${Questions} chat=${chat} /><${Troubles} chat=${chat} /><${EchoLine} chat=${chat} /><${Queue} chat=${chat} /><${Composer} chat=${chat} /></div>`;
+    <div class="below"><${Questions} chat=${chat} /><${Troubles} chat=${chat} /><${EchoLine} chat=${chat} /><${Queue} key=${chat} chat=${chat} /><${Composer} chat=${chat} /></div>`;
 }
 
 function App() {

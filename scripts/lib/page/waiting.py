@@ -1,5 +1,7 @@
 """Cases of messages that wait behind the running turn."""
 
+import json
+
 from page import Model, until
 from steps import equal, picture, with_provider
 
@@ -78,6 +80,12 @@ def held(door):
     page.do("reload")
     page.ready()
     until("the words about the hold", lambda: "The queue is held: 2 messages wait." in page.body())
+    # Another chat has no queue, and this one still has it.
+    address = page.ask("location.hash")
+    page.press("New chat")
+    until("an empty chat", lambda: "What shall we work on?" in page.text())
+    equal(page.count("region", "Queue"), 0)
+    page.ask(f"location.hash = {json.dumps(address)}")
     page.press("Send now: next")
     page.until_gone("region", "Queue")
     page.until_idle()
