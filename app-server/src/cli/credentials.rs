@@ -92,11 +92,18 @@ struct Revoke {
     with: CredentialArgs,
 }
 
+/// A hundred years. A longer life has an end that no calendar shows.
+const LONGEST_LIFE: Duration = Duration::from_hours(36_500 * 24);
+
 /// Reads "90d", or a duration as in the settings.
 pub(super) fn life(text: &str) -> Result<Duration, String> {
     let days = text.strip_suffix('d').and_then(|days| days.parse::<u64>().ok()?.checked_mul(24 * 3600));
     let life = days.map(Duration::from_secs).or_else(|| parse_duration(text));
-    life.filter(|life| !life.is_zero()).ok_or_else(|| "write a time such as 90d, 12h or 30min".to_owned())
+    let life = life.filter(|life| !life.is_zero()).ok_or("write a time such as 90d, 12h or 30min")?;
+    if life > LONGEST_LIFE {
+        return Err("write at most 36500d, or leave it out for a token without an end".to_owned());
+    }
+    Ok(life)
 }
 
 impl TokenArgs {
@@ -302,8 +309,12 @@ mod tests {
     fn a_life_has_days_too() {
         assert_eq!(life("90d"), Ok(Duration::from_hours(90 * 24)));
         assert_eq!(life("30min"), Ok(Duration::from_mins(30)));
+        assert_eq!(life("36500d"), Ok(LONGEST_LIFE));
         for text in ["", "90", "d", "-1d", "0s", "0d", "1w", "99999999999999999999d"] {
             life(text).unwrap_err();
+        }
+        for text in ["36501d", "99999999999d"] {
+            assert!(life(text).unwrap_err().contains("36500d"), "{text}");
         }
     }
 

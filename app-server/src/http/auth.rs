@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Extension, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use skein_base::clock::WallMs;
@@ -168,6 +169,15 @@ fn label(headers: &HeaderMap) -> String {
     agent.unwrap_or("a page").chars().take(skein_config::policy::SHOWN_STRANGER).collect()
 }
 
+/// The refusal of a body that does not arrive.
+fn unread(error: &(dyn std::error::Error + 'static)) -> AccessRefusal {
+    if error.is::<LengthLimitError>() {
+        let text = format!("the body is above {} bytes", policy::AUTH_BODY_BYTES);
+        return RefusalReason::TooLarge.refusal(text);
+    }
+    RefusalReason::Body.refusal("the body broke off, or did not come in time")
+}
+
 /// Reads a body of JSON.
 async fn body<T: DeserializeOwned>(request: Request<Body>) -> Result<T, AccessRefusal> {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
@@ -175,12 +185,30 @@ async fn body<T: DeserializeOwned>(request: Request<Body>) -> Result<T, AccessRe
     if !kind.eq_ignore_ascii_case("application/json") {
         return Err(RefusalReason::MediaType.refusal("send Content-Type: application/json"));
     }
-    let Ok(bytes) = to_bytes(request.into_body(), policy::AUTH_BODY_BYTES).await else {
-        let text = format!("the body is above {} bytes, or broke off", policy::AUTH_BODY_BYTES);
-        return Err(RefusalReason::TooLarge.refusal(text));
-    };
+    let body = Limited::new(request.into_body(), policy::AUTH_BODY_BYTES).collect().await;
+    let bytes = body.map_err(|error| unread(error.as_ref()))?.to_bytes();
     // A list would be read as the members in their order.
     let is_object = bytes.trim_ascii_start().starts_with(b"{");
     let read = is_object.then(|| serde_json::from_slice(&bytes).ok()).flatten();
     read.ok_or_else(|| RefusalReason::Body.refusal("the body is not the expected JSON"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn post(body: Body) -> Request<Body> {
+        Request::post("/auth/session").header(header::CONTENT_TYPE, "application/json").body(body).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_not_called_too_large() {
+        let cut = std::io::Error::other("cut");
+        let broken = Body::from_stream(futures_util::stream::iter([Err::<Vec<u8>, _>(cut)]));
+        let large = Body::from("a".repeat(policy::AUTH_BODY_BYTES + 1));
+        for (sent, reason) in [(broken, RefusalReason::Body), (large, RefusalReason::TooLarge)] {
+            let refused = body::<serde_json::Value>(post(sent)).await.unwrap_err();
+            assert_eq!(refused.reason, reason);
+        }
+    }
 }

@@ -173,7 +173,6 @@ export function createList(core: Core, options: ListOptions): List {
       if (!missed && listed && (at.catalogEpoch !== place?.catalogEpoch || at.catalogSeq > place.catalogSeq)) place = at;
       if (method === "thread/deleted" || method === (archived ? "thread/unarchived" : "thread/archived")) return remove(id);
       if (method === "thread/status/changed" && params.status?.type) patch(id, { status: params.status });
-      if (method === "thread/closed") patch(id, { status: { type: "notLoaded" } });
       if (method === "thread/name/updated") patch(id, { name: params.threadName ?? null });
       if (method === "thread/readState/changed") patch(id, { readState: params.readState });
       if (term) return searchAgain();

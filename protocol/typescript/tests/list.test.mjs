@@ -65,6 +65,15 @@ test("new threads come in, archived and deleted ones leave", async () => {
   assert.deepEqual(ids(), [THREAD]);
 });
 
+test("a thread that waits for an answer stays active when it is unloaded", async () => {
+  const { at, list } = await opened();
+  const status = { type: "active", activeFlags: ["waitingOnApproval"] };
+  await at.socket.give(change("thread/status/changed", 5, { status }));
+  await at.socket.answer("thread/read", { thread: thread({ status }) });
+  await at.socket.give(change("thread/closed", 6));
+  assert.deepEqual(list.view.rows[0].status, status);
+});
+
 test("a thread that leaves while it is being read stays away", async () => {
   for (const method of ["thread/archived", "thread/deleted"]) {
     const { at, ids } = await opened();
