@@ -60,7 +60,7 @@ use skein_protocol::event::{
 use skein_protocol::ids::{RequestId, ThreadId};
 use skein_protocol::methods::{Initialized, TurnInterrupt};
 use skein_protocol::notifications::{
-    ConfigWarning, ServerRequestResolved, SkeinHeartbeat, ThreadStarted, Warning,
+    ConfigWarning, ItemStarted, ServerRequestResolved, SkeinHeartbeat, ThreadStarted, Warning,
 };
 use skein_protocol::table::{ClientNotification, Method, Notification};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -388,6 +388,9 @@ impl BridgeSession {
             return;
         }
         let stamp = envelope::stamp(&text).unwrap_or_default();
+        if method == ItemStarted::INFO.wire && tracked::is_known_item(&self.threads, params, stamp) {
+            return;
+        }
         tracked::note(&mut self.threads, method, params, stamp);
         let text = if self.hello.wants_numbers() {
             text

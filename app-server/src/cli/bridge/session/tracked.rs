@@ -1,15 +1,16 @@
 //! A subscribed thread, as far as a bridge must know it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use skein_protocol::envelope::{self, Stamp};
 use skein_protocol::event::ThreadStatusChangedNotification;
 use skein_protocol::extension::ResumePicture;
-use skein_protocol::ids::{Epoch, EventSeq, RequestId, ThreadId, TurnId};
+use skein_protocol::ids::{Epoch, EventSeq, ItemId, RequestId, ThreadId, TurnId};
 use skein_protocol::notifications::{
-    ThreadArchived, ThreadDeleted, ThreadReverted, ThreadStatusChanged, TurnCompleted, TurnStarted,
+    ItemCompleted, ItemStarted, ThreadArchived, ThreadDeleted, ThreadReverted, ThreadStatusChanged,
+    TurnCompleted, TurnStarted,
 };
 use skein_protocol::table::Notification;
 use skein_protocol::thread::{ThreadStartParams, ThreadStatus};
@@ -29,6 +30,8 @@ pub(super) struct TrackedThread {
     pub start: Option<Box<ThreadStartParams>>,
     /// The client knows of the start, and is not notified again.
     pub announced: bool,
+    /// The open items of the running turn, as the client knows them.
+    pub items: HashSet<ItemId>,
 }
 
 /// An answer that subscribes.
@@ -86,6 +89,7 @@ impl SubscribedAnswer {
             turn: runs.map(|turn| turn.id),
             start: None,
             announced: false,
+            items: HashSet::new(),
         }
     }
 }
@@ -121,6 +125,33 @@ struct TurnRef {
     id: TurnId,
 }
 
+#[derive(Deserialize)]
+struct ItemParams {
+    item: ItemRef,
+}
+
+#[derive(Deserialize)]
+struct ItemRef {
+    id: ItemId,
+    /// The text so far, of a message or a plan.
+    #[serde(default)]
+    text: String,
+}
+
+/// Whether the client knows this open item already, and has missed no text of it: the next link shows it again.
+pub(super) fn is_known_item(
+    threads: &BTreeMap<ThreadId, TrackedThread>,
+    params: Option<&RawValue>,
+    stamp: Stamp,
+) -> bool {
+    let thread = thread_of(params).and_then(|id| threads.get(&id));
+    let item = envelope::params::<ItemParams>(params).ok().map(|shown| shown.item);
+    stamp.seq.is_none()
+        && thread
+            .zip(item)
+            .is_some_and(|(thread, item)| item.text.is_empty() && thread.items.contains(&item.id))
+}
+
 /// The thread of a message.
 pub(super) fn thread_of(params: Option<&RawValue>) -> Option<ThreadId> {
     envelope::params::<ThreadParams>(params).ok().map(|about| about.thread_id)
@@ -145,9 +176,18 @@ pub(super) fn note(
         // A lost revert would not show in the numbers.
         thread.number = None;
     }
+    let item = || envelope::params::<ItemParams>(params).ok().map(|shown| shown.item.id);
+    if method == ItemStarted::INFO.wire {
+        thread.items.extend(item());
+    } else if method == ItemCompleted::INFO.wire
+        && let Some(item) = item()
+    {
+        thread.items.remove(&item);
+    }
     if method == TurnStarted::INFO.wire {
         thread.turn = turn();
         thread.start = None;
+        thread.items.clear();
     } else if method == TurnCompleted::INFO.wire && thread.turn == turn() {
         thread.turn = None;
     } else if method == ThreadStatusChanged::INFO.wire
