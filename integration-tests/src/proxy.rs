@@ -45,6 +45,8 @@ struct Link {
     flow: Flow,
     /// Number of cuts so far. Each cut ends every open connection, however short it is.
     cuts: u64,
+    /// The server behind new connections.
+    target: SocketAddr,
 }
 
 /// A running proxy. Drop ends it with all its connections.
@@ -64,14 +66,13 @@ impl Proxy {
     /// # Errors
     /// Fails if the address is invalid, or no port is free.
     pub async fn start(server: &str) -> anyhow::Result<Self> {
-        let target = server.strip_prefix("ws://").unwrap_or(server).trim_end_matches('/');
-        let target: SocketAddr = target.parse().with_context(|| format!("{server} is not an address"))?;
+        let target = socket_of(server)?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let (link, watched) = watch::channel(Link { flow: Flow::Open, cuts: 0 });
+        let (link, watched) = watch::channel(Link { flow: Flow::Open, cuts: 0, target });
         let (accepted, alive) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         let counts = (Arc::clone(&accepted), Arc::clone(&alive));
-        let task = tokio::spawn(accept(listener, target, watched, counts));
+        let task = tokio::spawn(accept(listener, watched, counts));
         Ok(Self { address, link, accepted, alive, task })
     }
 
@@ -86,6 +87,16 @@ impl Proxy {
             link.cuts += u64::from(flow == Flow::Cut);
             link.flow = flow;
         });
+    }
+
+    /// Leads new connections to another server.
+    ///
+    /// # Errors
+    /// Fails if the address is invalid.
+    pub fn lead_to(&self, server: &str) -> anyhow::Result<()> {
+        let target = socket_of(server)?;
+        self.link.send_modify(|link| link.target = target);
+        Ok(())
     }
 
     /// Closes the open connections. New connections work immediately.
@@ -113,6 +124,12 @@ impl Proxy {
     }
 }
 
+/// The socket of a server's `ws://ADDRESS:PORT`.
+fn socket_of(server: &str) -> anyhow::Result<SocketAddr> {
+    let address = server.strip_prefix("ws://").unwrap_or(server).trim_end_matches('/');
+    address.parse().with_context(|| format!("{server} is not an address"))
+}
+
 impl Drop for Proxy {
     fn drop(&mut self) {
         // Dropping `link` ends the connections.
@@ -122,7 +139,7 @@ impl Drop for Proxy {
 
 type Counts = (Arc<AtomicUsize>, Arc<AtomicUsize>);
 
-async fn accept(listener: TcpListener, target: SocketAddr, link: watch::Receiver<Link>, counts: Counts) {
+async fn accept(listener: TcpListener, link: watch::Receiver<Link>, counts: Counts) {
     let (accepted, alive) = counts;
     while let Ok((client, _)) = listener.accept().await {
         let at_start = *link.borrow();
@@ -135,7 +152,7 @@ async fn accept(listener: TcpListener, target: SocketAddr, link: watch::Receiver
         tokio::spawn(async move {
             let mut cut = link.clone();
             tokio::select! {
-                () = carry(client, target, link) => {}
+                () = carry(client, at_start.target, link) => {}
                 // The wait also ends when the proxy is gone.
                 _ = cut.wait_for(|link| link.cuts != at_start.cuts) => {}
             }

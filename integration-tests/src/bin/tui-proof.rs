@@ -16,7 +16,7 @@ use skein_integration_tests::process::wait_until;
 use skein_integration_tests::proxy::{Flow, Proxy};
 use skein_integration_tests::requests::{agent_text, items_params};
 use skein_integration_tests::terminal::{Terminal, shown};
-use skein_protocol::extension::LoadedState;
+use skein_protocol::extension::{LoadedState, SkeinStatusResponse};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{ThreadItemsList, ThreadLoadedList};
 use skein_protocol::thread::{SortDirection, ThreadItemsListParams, ThreadLoadedListParams};
@@ -111,6 +111,8 @@ async fn play(stage: &mut Stage) -> Result<()> {
     step.done("a tool call in progress at the cut is shown once")?;
     decided(stage).await?;
     step.done("the client asks about a call, and the user's choice decides")?;
+    over_a_kill(stage).await?;
+    step.done("a question is on the screen again after kill -9, once, and the same turn goes on")?;
     unload_of_another(stage).await?;
     step.done("an unload of another thread leaves the client alone")?;
     resume_behind_an_end(stage).await?;
@@ -192,6 +194,29 @@ async fn decided(stage: &mut Stage) -> Result<()> {
         (answer.contains("the user cancelled") && answer.contains("interrupted")).then_some(())
     };
     stage.tui.until("the end of the turn", BOUND, not_made).await
+}
+
+/// The server is killed while the user is asked. The dialog is there again, once, and the answer counts.
+async fn over_a_kill(stage: &mut Stage) -> Result<()> {
+    let asked = |screen: &str| Some(screen.matches("tool destroy?").count()).filter(|count| *count > 0);
+    let prompt = stage.ask("::tool stubborn destroy {\"path\":\"c\"}").await?;
+    stage.tui.until("the question", BOUND, asked).await?;
+    stage.proxy.set(Flow::Cut);
+    stage.home.restart_after_kill().await?;
+    stage.proxy.lead_to(stage.home.address())?;
+    stage.beside = stage.home.client().await?;
+    stage.proxy.set(Flow::Open);
+    let waits = |status: &SkeinStatusResponse| status.threads.subscriptions > 0;
+    stage.beside.until_status("the client to be back", waits).await?;
+    let times = stage.tui.until("the question again", BOUND, asked).await?;
+    ensure!(times == 1, "the question is shown {times} times");
+    stage.tui.press_until("Enter", BOUND, |screen| !screen.contains("4. Cancel")).await?;
+    stage.until_done(&prompt).await?;
+    let screen = stage.tui.screen().await?;
+    let answer = answer_to(&screen, &prompt).unwrap_or_default();
+    let times = answer.matches("Called stubborn.destroy").count();
+    ensure!(times == 1, "the call is shown {times} times:\n{}", shown(answer));
+    Ok(())
 }
 
 async fn unload_of_another(stage: &mut Stage) -> Result<()> {
