@@ -121,6 +121,9 @@ impl Bench {
         bench.soon = SOON;
         let services = Arc::get_mut(&mut bench.services).expect("nobody uses the bench yet");
         (services.machine_boot, services.term) = (boot, term);
+        // A home gives each of its servers ids of its own.
+        let servers = i64::try_from(term.0).unwrap();
+        services.questions = QuestionNumbers::from(home.1.first_question() + servers * 1_000_000);
         bench
     }
 

@@ -1,5 +1,7 @@
 //! Turns that outlive their server: questions keep their ids, calls are made once or asked about, and the turn goes on.
 
+mod ends;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
