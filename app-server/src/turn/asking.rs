@@ -60,6 +60,16 @@ pub(crate) enum Decision {
     Cancelled,
 }
 
+impl Decision {
+    /// The decision without what it says about later calls.
+    pub(crate) fn for_one_call(self) -> Self {
+        match self {
+            Self::Once | Self::Session | Self::Always => Self::Once,
+            Self::Declined | Self::Cancelled => self,
+        }
+    }
+}
+
 /// How an open call of an earlier load goes on.
 #[derive(Debug)]
 pub(crate) enum GoesOn {

@@ -13,7 +13,7 @@ use skein_protocol::ids::{ConnectionId, ThreadId};
 use skein_protocol::item::McpToolCallItem;
 use skein_protocol::settings::{LegacyAppPathString, ModeKind};
 use skein_protocol::thread::ThreadStartParams;
-use skein_store::rollout::record::{AskedTool, QuestionAsked, StoredSettings};
+use skein_store::rollout::record::{AskedTool, StoredSettings};
 use tokio::sync::mpsc;
 
 use super::consent::Lasts;
@@ -248,15 +248,18 @@ impl HelperSide {
         }
     }
 
-    /// The helpers as the settings have them now, for what an earlier load has left.
-    pub(super) fn as_configured(&self, cwd: &Path, asked: &[QuestionAsked]) -> Option<Changed> {
+    /// The helpers as the settings have them now, for calls of these tools that an earlier load has left.
+    pub(super) fn as_configured<'a>(
+        &self,
+        cwd: &Path,
+        tools: impl IntoIterator<Item = &'a AskedTool>,
+    ) -> Option<Changed> {
         let specs = self.overrides.over(&self.config.helpers).ok()?;
         let is_other = |tool: &&AskedTool| {
             let of_spec = |spec| Program::of(spec, self.thread, cwd).to_string() != tool.program;
             !tool.program.is_empty() && specs.get(&tool.server).is_some_and(of_spec)
         };
-        let tools = asked.iter().filter_map(|question| question.tool.as_ref());
-        let others = tools.filter(is_other).map(|tool| tool.server.clone()).collect();
+        let others = tools.into_iter().filter(is_other).map(|tool| tool.server.clone()).collect();
         Some(Changed { specs, others })
     }
 

@@ -150,7 +150,8 @@ impl Owner {
         self.put_again(&open);
         // The settings may have changed since.
         let cwd = settings::of(&self.log, &self.helpers).cwd;
-        let now = self.helpers.as_configured(Path::new(&cwd), &open.questions);
+        let tools = open.questions.iter().filter_map(|question| question.tool.as_ref());
+        let now = self.helpers.as_configured(Path::new(&cwd), tools);
         let judged = now.map(|now| self.questions.judged(&now)).unwrap_or_default();
         let waits = open.waits && judged.is_empty();
         self.settle(judged);

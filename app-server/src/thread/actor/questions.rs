@@ -2,6 +2,8 @@
 //! settled by the first real answer. The call of a client's tool goes to one connection at a time. A helper's question
 //! outside of a turn ends with its call, or when no client can answer for too long.
 
+use std::path::Path;
+
 use skein_helpers::HelperQuestion;
 use skein_protocol::approval::McpServerElicitationRequestParams;
 use skein_protocol::event::ServerRequestResolvedNotification;
@@ -210,7 +212,8 @@ impl Owner {
         let Some(ThreadItemBody::McpToolCall(call)) = open.map(|open| open.body.clone()) else {
             return drop(answer.send(GoesOn::Judge));
         };
-        if !self.may_ask_about_helpers() {
+        let tool = tool.unwrap_or_else(|| self.helpers.tool_as_configured(&call));
+        if !self.may_ask_about_helpers() || self.settings_refuse(&tool) {
             return drop(answer.send(wants::not_again()));
         }
         let (turn, server) = (self.turns.id().cloned(), call.server.clone());
@@ -221,10 +224,17 @@ impl Owner {
             turn_id: turn.clone(),
             request: consent::repetition_form(&lost),
         };
-        let tool = tool.unwrap_or_else(|| self.helpers.tool_as_configured(&call));
         let (kind, wants) = (QuestionKind::MayHaveRun, Wants::GoingOn(Some(answer), Some(tool.clone())));
         let question = NewQuestion::new::<McpServerElicitationRequest>(kind, turn, &params, wants);
         self.put(question.about(item.clone()).of_tool(tool));
+    }
+
+    /// Whether the settings forbid the call of a tool by now, or its helper is another one.
+    fn settings_refuse(&self, tool: &AskedTool) -> bool {
+        let cwd = settings::of(&self.log, &self.helpers).cwd;
+        let now = self.helpers.as_configured(Path::new(&cwd), [tool]);
+        let decision = now.and_then(|now| now.decision_about(&(tool.server.clone(), tool.name.clone())));
+        matches!(decision, Some(Permission::Refused(_)))
     }
 
     /// Records that the questions of helpers have ended with the helpers.

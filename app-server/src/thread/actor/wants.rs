@@ -18,9 +18,9 @@ use crate::thread::questions::{Reach, Refusal};
 use crate::turn::asking::{Allowed, Decision, GoesOn, Permission};
 use crate::turn::{Answered, own_tools};
 
-/// For the model: the user was asked whether a call is made again, and refused.
-const LOST: &str = "the server ended while this tool ran: the call may have been done, its result is lost, and the user \
-    does not want it made again";
+/// For the model: a call is in doubt and is not made again.
+const LOST: &str = "the server ended while this tool ran: the call may have been done, its result is lost, and it is \
+    not made again";
 
 /// The asker, with the channel for its answer.
 pub(super) enum Wants {
@@ -93,8 +93,11 @@ impl Settled {
     pub(super) fn read(kind: QuestionKind, raw: &RawValue) -> Result<Self, WireError> {
         match kind {
             QuestionKind::Input => envelope::result(raw).map(Self::Answers),
-            QuestionKind::Approval | QuestionKind::MayHaveRun => {
+            QuestionKind::Approval => {
                 envelope::result(raw).map(|response| Self::Permission(decision(&response)))
+            }
+            QuestionKind::MayHaveRun => {
+                envelope::result(raw).map(|response| Self::Permission(decision(&response).for_one_call()))
             }
             QuestionKind::ClientCall => envelope::result(raw).map(Self::ToolOutput),
             QuestionKind::Elicitation => envelope::result(raw).map(Self::Decision),
@@ -105,8 +108,12 @@ impl Settled {
     fn going_on(self, kind: QuestionKind, tool: Option<AskedTool>) -> GoesOn {
         match self {
             Self::Permission(Decision::Cancelled) => GoesOn::Cancelled,
-            Self::Permission(Decision::Declined) if kind == QuestionKind::MayHaveRun => {
-                GoesOn::Refused(LOST.to_owned())
+            Self::Permission(Decision::Declined)
+            | Self::Judged(Permission::Refused(_))
+            | Self::Refused(_)
+                if kind == QuestionKind::MayHaveRun =>
+            {
+                not_again()
             }
             Self::Permission(Decision::Declined) => GoesOn::Refused(DECLINED.to_owned()),
             Self::Permission(decision @ (Decision::Once | Decision::Session | Decision::Always)) => {
@@ -132,11 +139,12 @@ pub(super) const DECLINED: &str = "the user declined this call; it was not made"
 
 /// How a call goes on whose question was answered before the load.
 pub(super) fn carried_out(answered: &AnsweredQuestion) -> GoesOn {
-    let AnsweredQuestion { kind, tool, answer } = answered;
+    let AnsweredQuestion { kind, tool, scope, answer } = answered;
     // A secret is in no record, so the user is asked again.
     let raw = answer.clone().and_then(|answer| RawValue::from_string(answer).ok());
     let settled = raw.and_then(|raw| Settled::read(*kind, &raw).ok());
-    settled.map_or(GoesOn::Judge, |settled| settled.going_on(*kind, tool.clone()))
+    let access = scope.parse().unwrap_or(Access::Chat);
+    settled.map_or(GoesOn::Judge, |settled| settled.within(access).going_on(*kind, tool.clone()))
 }
 
 /// A call may be made again that only reads, if the tool is still the one that the user was asked about.
@@ -144,7 +152,7 @@ pub(super) fn again(tool: Option<AskedTool>) -> GoesOn {
     GoesOn::Allowed(Allowed { tool, decision: Decision::Once })
 }
 
-/// The user refuses to have the call made again, or may not be asked.
+/// The user or the settings refuse to have the call made again, or nobody may be asked.
 pub(super) fn not_again() -> GoesOn {
     GoesOn::Refused(LOST.to_owned())
 }

@@ -58,6 +58,8 @@ pub struct TurnCall {
     pub state: CallState,
     /// How often a helper may have heard of it.
     pub attempts: u32,
+    /// When a helper may have heard of it last.
+    begun_at: Option<WallMs>,
     /// The tool that the user was asked about last.
     pub tool: Option<AskedTool>,
 }
@@ -69,6 +71,8 @@ pub struct AnsweredQuestion {
     pub kind: QuestionKind,
     /// The tool, for a question about a call.
     pub tool: Option<AskedTool>,
+    /// The scope of the client that answered. The answer reaches as far.
+    pub scope: String,
     /// The result in the answer, as JSON text; none for a secret.
     pub answer: Option<String>,
 }
@@ -187,21 +191,26 @@ impl OpenTurnRecords {
         self.resumed = 0;
         let Some(asked) = self.take(answered.id) else { return };
         let Some(item) = &asked.item_id else { return };
-        let (kind, tool, answer) = (asked.kind, asked.tool.clone(), answered.answer.clone());
-        self.call(item).state = CallState::Answered(Box::new(AnsweredQuestion { kind, tool, answer }));
+        let (kind, tool) = (asked.kind, asked.tool.clone());
+        let (scope, answer) = (answered.by.scope.clone(), answered.answer.clone());
+        self.call(item).state = CallState::Answered(Box::new(AnsweredQuestion { kind, tool, scope, answer }));
     }
 
     pub(super) fn question_closed(&mut self, closed: &QuestionClosed) {
         let Some(asked) = self.take(closed.id) else { return };
-        if let Some(item) = &asked.item_id {
-            self.call(item).state = CallState::Begins;
-        }
+        let Some(item) = &asked.item_id else { return };
+        let call = self.call(item);
+        call.state = match (asked.kind, call.begun_at) {
+            // Without an answer the call is in doubt as before.
+            (QuestionKind::MayHaveRun, Some(at)) => CallState::Begun { repeatable: false, at },
+            _ => CallState::Begins,
+        };
     }
 
     pub(super) fn call_begun(&mut self, begun: &CallBegun, at: WallMs) {
         let call = self.call(&begun.item_id);
         call.state = CallState::Begun { repeatable: begun.repeatable, at };
-        call.attempts = begun.attempt;
+        (call.attempts, call.begun_at) = (begun.attempt, Some(at));
     }
 
     pub(super) fn turn_resumed(&mut self, resumed: &TurnResumed) {
@@ -222,6 +231,7 @@ impl OpenTurnRecords {
             };
             if is_decided {
                 call.state = CallState::Begun { repeatable: false, at };
+                call.begun_at = Some(at);
             }
         }
     }
@@ -243,7 +253,7 @@ impl OpenTurnRecords {
 
 impl TurnCall {
     fn begins(item: ItemId) -> Self {
-        Self { item, state: CallState::Begins, attempts: 0, tool: None }
+        Self { item, state: CallState::Begins, attempts: 0, begun_at: None, tool: None }
     }
 }
 
@@ -273,9 +283,14 @@ impl History {
         match self.open_turn() {
             None => NextLoad::Nothing,
             Some(_) if !self.goes_on(rule) => NextLoad::Interrupt,
-            Some(_) if self.open_turn_records.resumed >= policy::RESUMED_IN_VAIN => NextLoad::Fail,
+            // A turn that waits for its user ends no server.
+            Some(_) if self.in_vain() && !self.open_turn_waits() => NextLoad::Fail,
             Some(turn) => NextLoad::GoOn(Box::new(self.going_on(turn.id.clone()))),
         }
+    }
+
+    fn in_vain(&self) -> bool {
+        self.open_turn_records.resumed >= policy::RESUMED_IN_VAIN
     }
 
     /// Whether the next load goes on with the open turn, or fails it.

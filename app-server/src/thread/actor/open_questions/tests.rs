@@ -3,11 +3,13 @@
 use serde_json::json;
 use skein_base::clock::Clock;
 
-use super::super::wants::AnswerEffect;
+use super::super::wants::{self, AnswerEffect};
 use super::*;
 use crate::outbox::OutboxLimits;
 use crate::turn::Answered;
+use crate::turn::asking::Decision;
 use skein_protocol::error::WireError;
+use skein_store::history::AnsweredQuestion;
 
 const A: ConnectionId = ConnectionId(1);
 const B: ConnectionId = ConnectionId(2);
@@ -108,5 +110,39 @@ fn a_thread_waits_for_the_user_but_not_for_a_clients_tool() {
         let mut questions = Questions::default();
         questions.open(1, NewQuestion::bare(kind, None, words().0));
         assert_eq!(questions.flags(), flags);
+    }
+}
+
+/// The decision that a load carries out, of a client that wants to be asked never again.
+fn always(kind: QuestionKind, scope: &str) -> Decision {
+    let answer = Some(json!({ "action": "accept", "_meta": { "persist": "always" } }).to_string());
+    let answered = AnsweredQuestion { kind, tool: None, scope: scope.to_owned(), answer };
+    let GoesOn::Allowed(allowed) = wants::carried_out(&answered) else { panic!("a consent") };
+    allowed.decision
+}
+
+#[test]
+fn an_answer_reaches_over_a_restart_as_far_as_its_client_and_its_question() {
+    assert_eq!(always(QuestionKind::Approval, "admin"), Decision::Always);
+    assert_eq!(always(QuestionKind::Approval, "chat"), Decision::Session, "only admin changes settings");
+    assert_eq!(always(QuestionKind::Approval, "?"), Decision::Session);
+    assert_eq!(always(QuestionKind::MayHaveRun, "admin"), Decision::Once, "one call is made again");
+}
+
+#[test]
+fn a_call_in_doubt_that_is_not_made_again_says_that_it_may_have_been_done() {
+    for settled in [
+        Settled::Permission(Decision::Declined),
+        Settled::Judged(Permission::Refused("denied".to_owned())),
+        Settled::Refused(Refusal::Cannot("no user".to_owned())),
+    ] {
+        let (answer, mut answered) = oneshot::channel();
+        let wants = Wants::GoingOn(Some(answer), None);
+        let AnswerEffect::Hand(hand) = wants.effect(QuestionKind::MayHaveRun, settled) else {
+            panic!("the turn waits")
+        };
+        hand();
+        let GoesOn::Refused(why) = answered.try_recv().unwrap() else { panic!("it is not made again") };
+        assert!(why.contains("may have been done"), "{why}");
     }
 }

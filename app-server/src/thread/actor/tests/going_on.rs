@@ -546,3 +546,32 @@ async fn the_settings_say_which_turns_go_on() {
     assert_eq!(words(&client), "whole");
     bench.finish().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn settings_that_deny_a_call_in_doubt_end_it_and_the_model_hears_that_it_may_have_been_done() {
+    for asked in [false, true] {
+        let (mut before, _fakes, thread) = killed_in_a_call(WRITES).await;
+        if asked {
+            let (bench, _fakes) = with_helper(Some(&before));
+            let mut client = bench.client();
+            client.resume(thread).await;
+            client.asked().await;
+            before = bench;
+        }
+        let tune = |config: &mut ServerConfig| {
+            settings(config);
+            let spec = config.helpers.get_mut("helper").unwrap();
+            spec.tool_approvals.insert(WRITES.to_owned(), serde_json::from_value(json!("deny")).unwrap());
+        };
+        let (bench, mut fakes) = Bench::on_store(before.disk.inner(), tune).with_fakes(tools("as before"));
+        let mut client = bench.client();
+        client.resume(thread).await;
+        let (status, items) = ended(&mut client, thread).await;
+        let (found, error) = helper_call(&items);
+        assert_eq!((status, found), (TurnStatus::Completed, McpToolCallStatus::Failed), "{asked}");
+        assert!(error.is_some_and(|error| error.contains("may have been done")), "{asked}");
+        assert_eq!(fakes.reached().len(), 0);
+        assert_eq!(client.count(|message| matches!(message, Message::Question { .. })), 0, "{asked}");
+        bench.finish().await;
+    }
+}

@@ -281,3 +281,52 @@ fn a_fork_does_not_go_on_with_the_turn_that_it_copies() {
     });
     assert_eq!(plan(&history), "interrupt");
 }
+
+#[test]
+fn a_call_that_may_have_run_stays_in_doubt_when_its_question_ends_without_an_answer() {
+    let bodies = [
+        opened(BOOT),
+        started(),
+        begins(call("a")),
+        answer(&["a"]),
+        begun("a", 1, false),
+        asked(1, Some("a"), QuestionKind::MayHaveRun),
+        QuestionClosed { id: 1, turn_id: turn(), why: QuestionEnd::Refused }.into(),
+    ];
+    let history = history(&bodies);
+    assert_eq!(plan(&history), "a doubt");
+    let state = &history.open_call(&"a".into()).unwrap().state;
+    assert_eq!(*state, CallState::Begun { repeatable: false, at: WallMs(5) }, "since it was begun");
+}
+
+#[test]
+fn a_turn_that_waits_for_its_user_does_not_fail() {
+    let bodies = [
+        opened(BOOT),
+        started(),
+        begins(call("a")),
+        answer(&["a"]),
+        asked(1, Some("a"), QuestionKind::Approval),
+        answered(1),
+        begun("a", 1, false),
+    ];
+    let doubts = [resumed(&[]), resumed(&[]), resumed(&[]), asked(2, Some("a"), QuestionKind::MayHaveRun)];
+    let bodies = [&bodies[..], &doubts[..]].concat();
+    assert_eq!(plan(&history(&bodies)), "a wait, parked");
+}
+
+#[test]
+fn an_answer_keeps_the_scope_of_its_client() {
+    let bodies = [
+        opened(BOOT),
+        started(),
+        begins(call("a")),
+        answer(&["a"]),
+        asked(1, Some("a"), QuestionKind::Approval),
+        answered(1),
+    ];
+    let history = history(&bodies);
+    let state = &history.open_call(&"a".into()).unwrap().state;
+    let CallState::Answered(answered) = state else { panic!("{state:?}") };
+    assert_eq!(answered.scope, "chat");
+}
