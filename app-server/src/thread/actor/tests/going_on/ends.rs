@@ -34,8 +34,25 @@ const INTERVAL: Duration = Duration::from_millis(20);
 
 const BEGIN: &str = "/tool helper remove {\"path\":\"a\"}\n/tool helper look {\"path\":\"a\"}";
 const STEER: &str = "/call pay {\"sum\":1}";
-const STEER_AGAIN: &str = "/tool helper remove {\"path\":\"b\"}";
+const STEER_AGAIN: &str = "/tool helper remove {\"path\":\"b\"}\n/tool helper append {\"path\":\"b\"}";
 const QUEUED: [&str; 2] = ["one", "two"];
+
+/// A tool that may change something, and needs no consent.
+const APPENDS: &str = "append";
+
+fn settings_of_all(config: &mut ServerConfig) {
+    settings(config);
+    let spec = config.helpers.get_mut("helper").unwrap();
+    spec.tool_approvals.insert(APPENDS.to_owned(), serde_json::from_value(json!("approve")).unwrap());
+}
+
+fn all_tools() -> Tools {
+    let mut tools = tools("as before");
+    let mut appends = tools[WRITES].clone();
+    APPENDS.clone_into(&mut appends.name);
+    tools.insert(APPENDS.to_owned(), appends);
+    tools
+}
 
 /// One home over several servers, and the memory of its user.
 struct World {
@@ -129,8 +146,8 @@ impl World {
         let start = (Uuid::from_u128(self.boots), Term(self.servers + 1));
         let home = Arc::clone(&self.home);
         runtime.block_on(async {
-            let bench = Bench::on_machine(&home, &layer, start, settings);
-            let (bench, mut fakes) = bench.with_fakes(tools("as before"));
+            let bench = Bench::on_machine(&home, &layer, start, settings_of_all);
+            let (bench, mut fakes) = bench.with_fakes(all_tools());
             let stopped = layer.stopped();
             let end = async {
                 while !stopped.load(Ordering::Relaxed) {
@@ -307,7 +324,7 @@ impl World {
     }
 
     async fn check(&self, bench: &Bench) {
-        for (call, reached) in self.reached.iter().filter(|(call, _)| call.starts_with(WRITES)) {
+        for (call, reached) in self.reached.iter().filter(|(call, _)| !call.starts_with(READS)) {
             let again = self.again.get(call).copied().unwrap_or_default();
             assert!(
                 *reached <= 1 + again,
