@@ -1,12 +1,15 @@
 //! Goes on with a turn of an earlier load: ends its open calls, each from where its records stop, and lets the turn ask
 //! the model again. A call waits for its answer before its helper is started.
 
+use std::sync::Arc;
+
 use futures_util::future::join_all;
 use skein_protocol::approval::{DynamicToolCallResponse, ToolRequestUserInputResponse};
 use skein_protocol::ids::ItemId;
 use skein_protocol::item::{DynamicToolCallItem, McpToolCallItem, ThreadItem, ThreadItemBody};
 use skein_provider::ToolResult;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::asking::GoesOn;
 use super::offer::HelperTarget;
@@ -21,6 +24,23 @@ pub(crate) struct LeftOver {
     pub(crate) calls: Vec<ThreadItem>,
     /// Whether the turn has only to be ended.
     pub(crate) is_done: bool,
+}
+
+/// Lets a few of the turns that a start goes on with work at once.
+#[derive(Debug)]
+pub(crate) struct Turnstile {
+    /// The places of turns that work.
+    pub(crate) places: Arc<Semaphore>,
+    /// Cancelled when a client uses the thread: its turn needs no place.
+    pub(crate) followed: CancellationToken,
+}
+
+impl Turnstile {
+    /// Waits for a place; `None` for a turn that needs none.
+    pub(super) async fn pass(self) -> Option<OwnedSemaphorePermit> {
+        // Nobody closes the semaphore.
+        self.followed.run_until_cancelled_owned(self.places.acquire_owned()).await?.ok()
+    }
 }
 
 impl TurnRun {

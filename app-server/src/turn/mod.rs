@@ -20,7 +20,7 @@ use skein_provider::{
     Entry, ModelSettings, Prompt, Provider, ProviderError, Thoughts, TokenUsage, ToolChoice, ToolResult,
 };
 use skein_store::rollout::record::{AnswerPart, FileRead, KeptMessages, ModelAnswer};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -52,7 +52,7 @@ mod tools;
 
 pub(crate) use context::TurnContext;
 pub(crate) use conversation::Recipient;
-pub(crate) use go_on::LeftOver;
+pub(crate) use go_on::{LeftOver, Turnstile};
 pub(crate) use history::{HistorySource, StoredHistory};
 
 use answer::{AnswerInProgress, Unanswered};
@@ -101,7 +101,7 @@ pub(crate) struct Job {
     /// Tools that no helper has.
     pub(crate) own_tools: OwnTools,
     /// Lets a few of the turns that a start goes on with work at once.
-    pub(crate) turnstile: Option<Arc<Semaphore>>,
+    pub(crate) turnstile: Option<Turnstile>,
     pub(crate) cancel: CancellationToken,
     pub(crate) clock: Clock,
     pub(crate) tasks: Tasks,
@@ -306,11 +306,10 @@ struct TurnRun {
 
 impl TurnRun {
     async fn carry_out(&mut self) -> Result<(), Stop> {
-        if let Some(turnstile) = self.job.turnstile.take() {
-            // Nobody closes the turnstile.
-            if let Ok(permit) = self.unless_interrupted(turnstile.acquire_owned()).await? {
-                self.report(Report::MayWork(permit)).await;
-            }
+        if let Some(turnstile) = self.job.turnstile.take()
+            && let Some(permit) = self.unless_interrupted(turnstile.pass()).await?
+        {
+            self.report(Report::MayWork(permit)).await;
         }
         let words = match self.job.task.clone() {
             TurnTask::GoOn(left) if left.is_done => return Ok(()),

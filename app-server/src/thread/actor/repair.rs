@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::Owner;
 use crate::thread::command::{Command, Repaired};
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, Force};
 use crate::thread::machine::{CommandAdmission, Needs};
+use crate::turn::Turnstile;
 
 /// The repair that has made this owner.
 #[derive(Debug, Default)]
@@ -20,13 +22,15 @@ pub(super) struct Repair {
     mended: bool,
     /// Whether this owner has had no other command. Then clients are not notified of its end.
     alone: bool,
+    /// Cancelled by the first other command.
+    followed: CancellationToken,
     /// The place of this thread's turn among those that work at once.
     permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Repair {
     pub(super) fn begin(&mut self, done: oneshot::Sender<Repaired>) {
-        *self = Self { done: Some(done), mended: false, alone: true, permit: None };
+        *self = Self { done: Some(done), alone: true, ..Self::default() };
     }
 
     /// Notes that the turn works.
@@ -41,7 +45,10 @@ impl Repair {
 
     /// Notes a command.
     pub(super) fn note(&mut self, command: &Command) {
-        self.alone &= matches!(command, Command::Repair(_) | Command::Fence(_));
+        if !matches!(command, Command::Repair(_) | Command::Fence(_)) {
+            self.alone = false;
+            self.followed.cancel();
+        }
     }
 
     /// Notes whether the load has found something to mend.
@@ -77,8 +84,9 @@ impl Repair {
 
 impl Owner {
     /// Limits the turns that work at once after a start. A turn that a client follows does not wait.
-    pub(super) fn turnstile(&self) -> Option<Arc<Semaphore>> {
-        self.repair.is_alone().then(|| Arc::clone(&self.services.restarts))
+    pub(super) fn turnstile(&self) -> Option<Turnstile> {
+        let followed = self.repair.followed.clone();
+        self.repair.is_alone().then(|| Turnstile { places: Arc::clone(&self.services.restarts), followed })
     }
 
     /// Unloads the thread of a repair after its load, unless a client uses it by now.

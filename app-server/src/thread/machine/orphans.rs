@@ -67,9 +67,11 @@ impl Machine {
         }
     }
 
-    /// Whether nothing goes on before a client answers, so that the next load can wait as well.
+    /// Whether nothing goes on before a client answers, so that the next load can wait as well. An ephemeral thread has no
+    /// next load.
     pub(super) fn waits(&self) -> bool {
-        self.turn == TurnKept::Waits && self.requests == 0
+        let is_durable = self.persistence == Persistence::Durable;
+        is_durable && self.turn == TurnKept::Waits && self.requests == 0
     }
 
     fn orphaned(&self) -> bool {

@@ -277,7 +277,8 @@ impl World {
 
     /// Whether nothing goes on before a client answers.
     pub(super) fn waits(&self) -> bool {
-        self.turn_runs && self.kept == TurnKept::Waits && self.requests == 0
+        let is_durable = self.persistence == Persistence::Durable;
+        is_durable && self.turn_runs && self.kept == TurnKept::Waits && self.requests == 0
     }
 
     fn something_happens(&mut self, which: Index) -> TestCaseResult {
