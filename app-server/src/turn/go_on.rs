@@ -26,6 +26,14 @@ pub(crate) struct LeftOver {
     pub(crate) is_done: bool,
 }
 
+/// The conversation of a turn that goes on.
+#[derive(Debug)]
+pub(crate) struct HistorySoFar {
+    pub(crate) source: HistorySource,
+    /// The messages in the turn's queue that the conversation contains already.
+    pub(crate) steers: usize,
+}
+
 /// Lets a few of the turns that a start goes on with work at once.
 #[derive(Debug)]
 pub(crate) struct Turnstile {
@@ -129,10 +137,15 @@ impl TurnRun {
         self.unless_interrupted(answered).await.ok()?.ok()
     }
 
-    async fn history_so_far(&self) -> Result<HistorySource, Stop> {
+    async fn history_so_far(&mut self) -> Result<HistorySource, Stop> {
         let (wanted, given) = oneshot::channel();
         self.report(Report::WantsHistory(wanted)).await;
-        given.await.map_err(|_| Stop::Interrupted)
+        let HistorySoFar { source, steers } = given.await.map_err(|_| Stop::Interrupted)?;
+        // Later messages are behind these in the queue.
+        for _ in 0..steers {
+            self.steers.try_recv().ok();
+        }
+        Ok(source)
     }
 }
 

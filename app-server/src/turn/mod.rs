@@ -52,7 +52,7 @@ mod tools;
 
 pub(crate) use context::TurnContext;
 pub(crate) use conversation::Recipient;
-pub(crate) use go_on::{LeftOver, Turnstile};
+pub(crate) use go_on::{HistorySoFar, LeftOver, Turnstile};
 pub(crate) use history::{HistorySource, StoredHistory};
 
 use answer::{AnswerInProgress, Unanswered};
@@ -182,7 +182,7 @@ pub(crate) enum Report {
     /// The turn may work beside the others that a start goes on with.
     MayWork(OwnedSemaphorePermit),
     /// The conversation up to now.
-    WantsHistory(oneshot::Sender<HistorySource>),
+    WantsHistory(oneshot::Sender<HistorySoFar>),
     Surroundings(Arc<Surroundings>),
     /// The turn needs tools. The owner starts the helpers if they are not running.
     WantsHelpers(oneshot::Sender<Arc<HelperSet>>),

@@ -157,6 +157,11 @@ impl TurnState {
         }
     }
 
+    /// The number of steers that the running turn has not taken from its queue yet.
+    fn waiting_steers(&self) -> usize {
+        self.running.as_ref().map_or(0, |turn| turn.steers.max_capacity() - turn.steers.capacity())
+    }
+
     pub(super) fn stop(&self) {
         if let Some(turn) = &self.running {
             turn.cancel.cancel();

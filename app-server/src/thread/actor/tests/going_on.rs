@@ -456,3 +456,26 @@ async fn a_message_to_a_turn_that_waits_after_a_kill_is_a_steer() {
     assert!(words(&client).contains("and be quick"), "the model reads it");
     bench.finish().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_message_to_a_turn_that_goes_on_is_read_once_and_behind_the_results() {
+    let (first, _fakes) = with_helper(None);
+    let mut client = first.client();
+    let thread = client.start_with(json!({ "modelProvider": model::LISTENER, "model": "any" })).await;
+    client.input(thread, &call(WRITES));
+    let question = client.asked().await;
+    let (bench, _fakes) = with_helper(Some(&first));
+    let mut client = bench.client();
+    client.resume(thread).await;
+    client.asked().await;
+    let steer = client.input(thread, "and be quick");
+    client.answer::<Value>(steer).await.unwrap();
+    answer(&client, question, "accept");
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    let read: Vec<String> =
+        bench.listener.last_asked().history.iter().map(|entry| format!("{entry:?}")).collect();
+    let steers = read.iter().filter(|entry| entry.contains("and be quick")).count();
+    assert_eq!((steers, bench.listener.times_asked()), (1, 1), "{read:#?}");
+    assert!(read.last().unwrap().contains("and be quick"), "{read:#?}");
+    bench.finish().await;
+}

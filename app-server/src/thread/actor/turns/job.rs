@@ -20,7 +20,9 @@ use crate::thread::machine::Persistence;
 use crate::thread::outgoing::Outgoing;
 use crate::turn::conversation_cache::Slot;
 use crate::turn::plan::PLAN_MODE;
-use crate::turn::{self, HistorySource, Job, Recipient, StoredHistory, TurnContext, TurnTask, Wires};
+use crate::turn::{
+    self, HistorySoFar, HistorySource, Job, Recipient, StoredHistory, TurnContext, TurnTask, Wires,
+};
 use crate::{policy, thread};
 
 /// Whether the thread is in plan mode.
@@ -92,18 +94,23 @@ impl Owner {
 
 impl Owner {
     /// The conversation up to now, for a turn of an earlier load. A model that reads no context reads this turn.
-    pub(super) fn history_so_far(&mut self) -> HistorySource {
+    pub(super) fn history_so_far(&mut self) -> HistorySoFar {
         let settings = settings::of(&self.log, &self.helpers);
         let provider = self.services.providers.get(&settings.model_provider);
         let source = history_source(&self.services, &mut self.log, &self.turns.conversation, None);
         let turn = self.log.history().and_then(|history| history.held_turns().last()).map(|held| held.at);
-        match (source, turn, provider.is_some_and(|provider| provider.reads_context())) {
+        let source = match (source, turn, provider.is_some_and(|provider| provider.reads_context())) {
             (HistorySource::Rollout(stored), Some(begun), false) => {
                 let (from, cached) = (EventSeq(begun.0.saturating_sub(1)), None);
                 HistorySource::Rollout(StoredHistory { from: Some(from), cached, ..stored })
             }
             (source, _, _) => source,
-        }
+        };
+        let steers = match &source {
+            HistorySource::InputOnly => 0,
+            HistorySource::Rollout(_) | HistorySource::Memory { .. } => self.turns.waiting_steers(),
+        };
+        HistorySoFar { source, steers }
     }
 }
 
