@@ -1,5 +1,5 @@
 //! A server ends by a kill or a loss of power at each operation on the disk while a turn of several rounds asks its user,
-//! and the next life ends again. Afterwards no call was repeated without the user's word, no question was asked twice, and
+//! and the next life ends again, also by a stop in order. Afterwards no call was repeated without the user's word, no question was asked twice, and
 //! the turn has ended.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -28,6 +28,8 @@ const LOSSES: [&str; 4] = ["kill", "nothing", "some", "everything"];
 const NEVER: usize = usize::MAX;
 /// Operations of a second life, about.
 const SECOND: usize = 30;
+/// Intervals of a second life, about.
+const STEPS: usize = 8;
 /// The checks of an interval, before a life counts as hung.
 const PATIENCE: usize = 20_000;
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -352,7 +354,7 @@ impl World {
         }
         for item in items() {
             let ThreadItemBody::McpToolCall(call) = &item.body else { continue };
-            assert_ne!(call.status, McpToolCallStatus::InProgress);
+            assert!(is_damaged || call.status != McpToolCallStatus::InProgress, "{call:?}");
             let name = format!("{} {}", call.tool, call.arguments["path"].as_str().unwrap());
             let is_made = call.status != McpToolCallStatus::Completed || self.reached.contains_key(&name);
             assert!(is_made, "{name} has a result, and no helper has heard of it");
@@ -385,8 +387,19 @@ fn check_records(home: &Path, thread: ThreadId) {
 fn play(first: (usize, Fails), loss: &str, second: usize) {
     let mut world = World::new(second);
     world.live(first, loss, async |world, bench| world.begin(bench).await);
-    world.live((second % SECOND, Fails::After), loss, async |world, bench| world.go_on(bench).await);
     let whole = (NEVER, Fails::Before);
+    if second.is_multiple_of(3) {
+        // The server stops in order after some steps.
+        let steps = u32::try_from(second / 3 % STEPS).unwrap();
+        world.live(whole, loss, async |world, bench| {
+            tokio::select! {
+                () = world.go_on(bench) => {}
+                () = bench.pass(INTERVAL * steps) => {}
+            }
+        });
+    } else {
+        world.live((second % SECOND, Fails::After), loss, async |world, bench| world.go_on(bench).await);
+    }
     world.live(whole, "kill", async |world, bench| world.go_on(bench).await);
     world.live(whole, "kill", async |world, bench| world.check(bench).await);
     if let Some(thread) = world.thread.filter(|_| !world.acknowledged.is_empty()) {
