@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use skein_protocol::approval::{DynamicToolCallResponse, ToolRequestUserInputResponse};
 use skein_protocol::ids::ItemId;
 use skein_protocol::item::{DynamicToolCallItem, McpToolCallItem, ThreadItem, ThreadItemBody};
 use skein_provider::ToolResult;
@@ -146,17 +145,5 @@ impl TurnRun {
             self.steers.try_recv().ok();
         }
         Ok(source)
-    }
-}
-
-impl From<ToolRequestUserInputResponse> for GoesOn {
-    fn from(answers: ToolRequestUserInputResponse) -> Self {
-        Self::Answers(answers)
-    }
-}
-
-impl From<DynamicToolCallResponse> for GoesOn {
-    fn from(output: DynamicToolCallResponse) -> Self {
-        Self::ToolOutput(output)
     }
 }

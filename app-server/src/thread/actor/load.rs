@@ -105,7 +105,8 @@ impl Owner {
     /// Opens the log of a loaded thread. Closes an open turn, or goes on with it, before clients see the thread.
     fn open_log(&mut self, loaded: Option<ReadThread>) -> Materialised {
         let Some(loaded) = loaded else {
-            self.take_settings_of_the_resume();
+            self.helpers.take(self.waiters.resume_of_the_load().map(|resume| &resume.helpers));
+            settings::take_those_of_the_load(&mut self.log, &self.helpers, &self.waiters);
             return Materialised::No;
         };
         let ReadThread { history, head, epoch, cut, surroundings } = loaded;
@@ -138,11 +139,6 @@ impl Owner {
             settings::take_those_of_the_load(&mut self.log, &self.helpers, &self.waiters);
         }
         materialised
-    }
-
-    fn take_settings_of_the_resume(&mut self) {
-        self.helpers.take(self.waiters.resume_of_the_load().map(|resume| &resume.helpers));
-        settings::take_those_of_the_load(&mut self.log, &self.helpers, &self.waiters);
     }
 
     /// Goes on with the turn of an earlier load. Nothing is recorded while the turn only waits for answers.
