@@ -257,6 +257,26 @@ def killed(door):
     page.until_answer("after")
 
 
+def asked_over_a_kill(door):
+    """kill -9 of the server while the user is asked: the dialog stays, another tab answers, and the same call is made."""
+    page = door.page()
+    page.cuts = True
+    page.send("/tool asks destroy")
+    page.until_there("dialog", "Approval: destroy")
+    port = door.server.port
+    door.server.kill()
+    page.until_link("reconnecting", "offline")
+    door.server.serve(port)
+    page.until_link("connected")
+    page.until_there("dialog", "Approval: destroy")
+    other = door.page(context=page.context, address=f"http://{door.server.host}/#/t/{page.thread()}")
+    other.until_there("dialog", "Approval: destroy")
+    other.answer("Approve once")
+    page.until_gone("dialog", "Approval: destroy")
+    page.until_answer("done 1")
+    other.until_answer("done 1")
+
+
 def closed(door):
     """The helper ends after the last tab."""
     page = door.page()
@@ -444,6 +464,7 @@ CHROMIUM = {
     "a tab that sleeps": sleeping,
     "a link lost until the end of the turn": lost,
     "kill -9 of the server in mid-stream": killed,
+    "kill -9 of the server while the user is asked": asked_over_a_kill,
     "tabs closed": closed,
     "a long text": too_long,
     "50 switches": switches,
