@@ -33,9 +33,12 @@ impl QuestionNumbers {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(number, thread);
     }
 
-    /// Closes a settled question.
-    pub(crate) fn close(&self, number: i64) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+    /// Closes questions: no answer to them counts any more.
+    pub(crate) fn close(&self, numbers: &[i64]) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        for number in numbers {
+            open.remove(number);
+        }
     }
 
     /// The thread of an open question.
@@ -189,7 +192,7 @@ mod tests {
         let thread = ThreadId::new(uuid::Uuid::nil());
         let number = numbers.open(thread);
         assert_eq!((number, numbers.thread(number)), (1_000, Some(thread)));
-        numbers.close(number);
+        numbers.close(&[number]);
         assert_eq!(numbers.thread(number), None);
         assert_eq!(numbers.open(thread), 1_001);
     }

@@ -35,7 +35,7 @@ impl Owner {
         self.log.forget();
         let questions = self.questions.clear();
         if is_kept {
-            questions.into_iter().for_each(|number| self.services.questions.close(number));
+            self.services.questions.close(&questions);
         } else {
             resolved(&self.services, &mut self.log, questions);
         }

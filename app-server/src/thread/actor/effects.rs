@@ -92,9 +92,7 @@ impl Owner {
     fn leave_turn(&mut self) {
         self.turns.abort();
         self.repair.let_pass();
-        for number in self.questions.clear() {
-            self.services.questions.close(number);
-        }
+        self.services.questions.close(&self.questions.clear());
     }
 
     fn close_rollout(&mut self) -> Option<Event> {

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use skein_config::{ConfigErrors, Overrides, helpers_from_thread_config, secrets};
+use skein_config::{Overrides, secrets};
 use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use skein_store::history::{History, KeptTurn, NextLoad};
-use skein_store::rollout::record::{SecretValues, StoredSettings, TurnResumed};
+use skein_store::rollout::record::{SecretValues, TurnResumed};
 use skein_store::rollout::{Keep, Location};
 
 use super::answers::created;
@@ -105,8 +105,7 @@ impl Owner {
     /// Opens the log of a loaded thread. Closes an open turn, or goes on with it, before clients see the thread.
     fn open_log(&mut self, loaded: Option<ReadThread>) -> Materialised {
         let Some(loaded) = loaded else {
-            self.helpers.take(self.waiters.resume_of_the_load().map(|resume| &resume.helpers));
-            settings::take_those_of_the_load(&mut self.log, &self.helpers, &self.waiters);
+            settings::take_those_of_the_load(&mut self.log, &mut self.helpers, &self.waiters);
             return Materialised::No;
         };
         let ReadThread { history, head, epoch, cut, surroundings } = loaded;
@@ -126,17 +125,14 @@ impl Owner {
         self.log.show(|snapshot| snapshot.cut_off = cut_off);
         self.helpers.found(surroundings);
         self.repair.note_mended(cut || !closing.is_empty());
-        let recalled = recall(history.settings());
         self.log.open(history, ThreadPicture { seq: head, epoch }, materialised);
         record_closing(&mut self.log, closing);
         if let NextLoad::GoOn(open) = next {
             // Its settings hold for it: those of a resume do not change a thread in use.
-            self.helpers.recall(|| recalled);
+            settings::recall(&self.log, &mut self.helpers);
             self.go_on_with(*open);
         } else {
-            self.helpers.take(self.waiters.resume_of_the_load().map(|resume| &resume.helpers));
-            self.helpers.recall(|| recalled);
-            settings::take_those_of_the_load(&mut self.log, &self.helpers, &self.waiters);
+            settings::take_those_of_the_load(&mut self.log, &mut self.helpers, &self.waiters);
         }
         materialised
     }
@@ -187,20 +183,12 @@ async fn with_surroundings(
 ) -> Result<ReadThread, ThreadError> {
     let mut loaded = loaded?;
     let recalled = match *named == Overrides::default() {
-        true => recall(loaded.history.settings()).ok().flatten(),
+        true => settings::recorded(loaded.history.settings()).ok().flatten(),
         false => None,
     };
     let own = &recalled.as_ref().unwrap_or(named).context;
     loaded.surroundings = services.look_around(&loaded.history.settings().cwd, own).await;
     Ok(loaded)
-}
-
-/// The settings of the thread's first client, from its `config`.
-fn recall(settings: &StoredSettings) -> Result<Option<Overrides>, ConfigErrors> {
-    if settings.config.is_empty() {
-        return Ok(None);
-    }
-    helpers_from_thread_config(&secrets::inline(&settings.config, &settings.secrets.0)).map(Some)
 }
 
 /// Reads the thread from the store.

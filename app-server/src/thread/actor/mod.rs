@@ -383,9 +383,7 @@ impl Drop for Owner {
     /// Covers a panic in the cleanup of a panic: the registry never keeps an owner that is gone.
     fn drop(&mut self) {
         self.services.registry.forget(&self.slot.handle);
-        for number in self.questions.clear() {
-            self.services.questions.close(number);
-        }
+        self.services.questions.close(&self.questions.clear());
     }
 }
 

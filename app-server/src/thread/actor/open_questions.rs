@@ -133,14 +133,13 @@ impl Questions {
         self.open.push(Question { number, kind, item, frame, asked, put: false, turn, wants });
     }
 
-    /// Opens a question of an earlier load again, under its id. Whoever joins is asked.
+    /// Opens a question of an earlier load again, under its id. Each client that joins gets it.
     pub(super) fn open_again(&mut self, asked: QuestionAsked) {
         let number = asked.id;
         self.open(number, NewQuestion::again(asked));
-        self.open
-            .iter_mut()
-            .filter(|question| question.number == number)
-            .for_each(|question| question.put = true);
+        if let Some(question) = self.open.last_mut() {
+            question.put = true;
+        }
     }
 
     /// Gives the turn of an earlier load the answer to the question about this item. Returns the channel if there is no such

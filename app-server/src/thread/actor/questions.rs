@@ -249,7 +249,7 @@ impl Owner {
 /// Closes questions, and notifies clients that they need no answer.
 pub(super) fn resolved(services: &Context, log: &mut Log, numbers: impl IntoIterator<Item = i64>) {
     for number in numbers {
-        services.questions.close(number);
+        services.questions.close(&[number]);
         let notice = resolved_notice(log, number);
         log.put(notice);
     }

@@ -1,7 +1,7 @@
 //! The thread's settings: requests that change them, and the records of changes.
 
 use serde_json::{Value, json};
-use skein_config::Overrides;
+use skein_config::{ConfigErrors, Overrides, helpers_from_thread_config, secrets};
 use skein_protocol::JsonObject;
 use skein_protocol::event::ThreadSettingsUpdatedNotification;
 use skein_protocol::notifications::ThreadSettingsUpdated;
@@ -131,13 +131,28 @@ impl From<&Overrides> for Given {
 
 /// Takes the settings of the fork or the resume of a load, before the helpers start, because they may name a directory.
 /// Resumes that have joined the load change nothing, as for a loaded thread.
-pub(super) fn take_those_of_the_load(log: &mut Log, helpers: &HelperSide, waiters: &Waiters) {
+pub(super) fn take_those_of_the_load(log: &mut Log, helpers: &mut HelperSide, waiters: &Waiters) {
+    helpers.take(waiters.resume_of_the_load().map(|resume| &resume.helpers));
+    recall(log, helpers);
     if let Some(fork) = waiters.new_fork() {
         // A fork has these settings from the beginning.
         change_quietly(log, helpers, Keep::Power, (&fork.params).into());
     } else if let Some(resume) = waiters.resume_of_the_load() {
         change(log, helpers, Keep::Process, &resume.params);
     }
+}
+
+/// Gives the helpers the thread's recorded overrides, unless a request has named others.
+pub(super) fn recall(log: &Log, helpers: &mut HelperSide) {
+    helpers.recall(|| log.history().map_or(Ok(None), |history| recorded(history.settings())));
+}
+
+/// The overrides of the thread's first client, from its `config`.
+pub(super) fn recorded(settings: &StoredSettings) -> Result<Option<Overrides>, ConfigErrors> {
+    if settings.config.is_empty() {
+        return Ok(None);
+    }
+    helpers_from_thread_config(&secrets::inline(&settings.config, &settings.secrets.0)).map(Some)
 }
 
 /// The thread's settings. Those of a new thread if their record is damaged and no turn has ended since.

@@ -90,9 +90,7 @@ impl Owner {
         };
         self.turns.start(&mut self.children, job, takes_more);
     }
-}
 
-impl Owner {
     /// The conversation up to now, for a turn of an earlier load. A model that reads no context reads this turn.
     pub(super) fn history_so_far(&mut self) -> HistorySoFar {
         let settings = settings::of(&self.log, &self.helpers);
