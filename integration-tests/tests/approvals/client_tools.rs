@@ -46,6 +46,16 @@ async fn answer(client: &mut Client, id: &RequestId, response: &DynamicToolCallR
 }
 
 /// The turn's only call.
+/// Gets the call with this id once more, and carries it out.
+async fn carries_out_again(client: &mut Client, turn: &TurnId, id: &RequestId) -> Result<()> {
+    let (again, _) = called(client).await?;
+    assert_eq!(again, *id);
+    answer(client, &again, &response("back", true)).await?;
+    client.turn_end(turn).await?;
+    assert_eq!(client.reply_text(turn)?.as_deref(), Some("back"));
+    Ok(())
+}
+
 fn call(client: &Client, turn: &TurnId) -> Result<DynamicToolCallItem> {
     let done = client.received::<ItemCompleted>()?.into_iter().filter(|item| item.turn_id == *turn);
     let mut calls = done.filter_map(|item| {
@@ -159,11 +169,7 @@ async fn a_call_waits_for_its_client_and_is_sent_again_after_a_reconnect() -> Re
     control.until_status("no subscription", |status| status.threads.subscriptions == 0).await?;
     let mut back = home.client().await?;
     back.resume(thread).await?;
-    let (again, _) = called(&mut back).await?;
-    assert_eq!(again, id);
-    answer(&mut back, &again, &response("back", true)).await?;
-    back.turn_end(&turn).await?;
-    assert_eq!(back.reply_text(&turn)?.as_deref(), Some("back"));
+    carries_out_again(&mut back, &turn, &id).await?;
     home.finish().await
 }
 
@@ -183,11 +189,7 @@ async fn a_call_whose_client_leaves_waits_on_disk_also_over_a_kill() -> Result<(
     let read = back.read_thread(thread).await?;
     assert_eq!(read.turns.last().context("a turn")?.status, TurnStatus::InProgress);
     back.resume(thread).await?;
-    let (again, _) = called(&mut back).await?;
-    assert_eq!(again, id);
-    answer(&mut back, &again, &response("back", true)).await?;
-    back.turn_end(&turn).await?;
-    assert_eq!(back.reply_text(&turn)?.as_deref(), Some("back"));
+    carries_out_again(&mut back, &turn, &id).await?;
     home.finish().await
 }
 

@@ -1,6 +1,7 @@
 //! Turns that outlive their server: questions keep their ids, calls are made once or asked about, and the turn goes on.
 
 mod ends;
+mod parks;
 mod starts;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::repair;
+use crate::thread::command::Edit;
 use crate::thread::event::Force;
 
 const WRITES: &str = "remove";
@@ -103,12 +105,18 @@ async fn ended(client: &mut Client, thread: ThreadId) -> (TurnStatus, Vec<Thread
     (turn.status, last_turn(&resumed).items.clone())
 }
 
-/// A server that was killed while this thread waited for the answer to this question.
-async fn killed_while(input: &str) -> (Bench, Fakes, ThreadId, i64, Value) {
-    let (bench, fakes) = with_helper(None);
+/// A client whose new thread waits for the answer to this question.
+async fn asking(bench: &Bench, input: &str) -> (Client, ThreadId, i64) {
     let (mut client, thread) = bench.materialised().await;
     client.input(thread, input);
     let question = client.asked().await;
+    (client, thread, question)
+}
+
+/// A server that was killed while this thread waited for the answer to this question.
+async fn killed_while(input: &str) -> (Bench, Fakes, ThreadId, i64, Value) {
+    let (bench, fakes) = with_helper(None);
+    let (client, thread, question) = asking(&bench, input).await;
     let params = params(&client, question);
     (bench, fakes, thread, question, params)
 }
@@ -197,9 +205,7 @@ async fn settings_that_deny_or_allow_the_call_meanwhile_decide_instead_of_the_us
 /// A server that was killed while a helper worked on a call that the user had allowed.
 async fn killed_in_a_call(tool: &str) -> (Bench, Fakes, ThreadId) {
     let (bench, fakes) = with_helper(None);
-    let (mut client, thread) = bench.materialised().await;
-    client.input(thread, &call(tool));
-    let question = client.asked().await;
+    let (mut client, thread, question) = asking(&bench, &call(tool)).await;
     fakes.fall_silent();
     answer(&client, question, "accept");
     client.notified::<ServerRequestResolved>().await;
@@ -253,6 +259,27 @@ async fn a_call_that_only_reads_is_made_again_without_a_question() {
 #[tokio::test(start_paused = true)]
 async fn where_the_policy_forbids_questions_a_call_in_doubt_is_not_made_again() {
     let (first, _fakes, thread) = killed_in_a_call(WRITES).await;
+    let mut client = first.client();
+    client.resume(thread).await;
+    let params = json!({ "threadId": thread, "approvalPolicy": "never" });
+    let update = serde_json::from_value(params).unwrap();
+    let request = client.edit(thread, |reply| Edit::Settings(update, reply));
+    client.answer::<Value>(request).await.unwrap();
+    let (bench, mut fakes) = with_helper(Some(&first));
+    let mut client = bench.client();
+    client.resume(thread).await;
+    let (status, items) = ended(&mut client, thread).await;
+    let (call, error) = helper_call(&items);
+    assert_eq!((status, call), (TurnStatus::Completed, McpToolCallStatus::Failed));
+    assert!(error.is_some_and(|error| error.contains("may have been done")));
+    assert_eq!(fakes.reached().len(), 0);
+    assert_eq!(client.count(|message| matches!(message, Message::Question { .. })), 0);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_policy_of_a_resume_does_not_hold_for_a_turn_that_goes_on() {
+    let (first, _fakes, thread) = killed_in_a_call(WRITES).await;
     let tune = |config: &mut ServerConfig| {
         settings(config);
         config.approval_policy = serde_json::from_value(json!("never")).unwrap();
@@ -291,9 +318,7 @@ async fn parallel_calls_go_on_each_from_its_own_state() {
 #[tokio::test(start_paused = true)]
 async fn the_users_words_and_a_clients_tool_are_waited_for_over_a_kill() {
     let first = Bench::in_memory();
-    let (mut client, thread) = first.materialised().await;
-    client.input(thread, "/ask who?");
-    let question = client.asked().await;
+    let (_client, thread, question) = asking(&first, "/ask who?").await;
     let bench = first.after_a_kill();
     let mut client = bench.client();
     client.resume(thread).await;
@@ -321,96 +346,6 @@ async fn the_users_words_and_a_clients_tool_are_waited_for_over_a_kill() {
     assert!(done && status == TurnStatus::Completed, "{items:?}");
     assert_eq!(words(&client), "paid");
     last.finish().await;
-    bench.finish().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_thread_that_waits_is_parked_after_its_grace_and_nothing_ends() {
-    let (bench, _fakes) = with_helper(None);
-    let (mut client, thread) = bench.materialised().await;
-    let mut bystander = bench.client();
-    client.input(thread, &call(WRITES));
-    let question = client.asked().await;
-    let before = bench.services.clock.now();
-    client.disconnect();
-    bench.gone(thread).await;
-    assert_eq!(bench.services.clock.now() - before, bench.services.config().orphans.pending_grace);
-    let kinds = bench.kinds(thread).await;
-    assert_eq!(kinds.iter().filter(|kind| *kind == "turn.completed").count(), 1, "{kinds:?}");
-    assert_eq!(kinds.last().map(String::as_str), Some("thread.closed"));
-    bystander.notified::<ThreadClosed>().await;
-    let status = bystander.log.iter().filter_map(Message::params::<ThreadStatusChanged>).next_back().unwrap();
-    let waits = ThreadStatus::Active { active_flags: vec![ThreadActiveFlag::WaitingOnApproval] };
-    assert_eq!(status.status, waits, "it is neither idle nor only not loaded");
-    let (row, _) = bench.services.index.get(thread).await.unwrap().unwrap();
-    assert_eq!(row.waiting.iter().map(|waiting| waiting.id).collect::<Vec<_>>(), [question]);
-    let mut back = bench.client();
-    let resumed = back.resume(thread).await;
-    assert_eq!(last_turn(&resumed).status, TurnStatus::InProgress);
-    assert_eq!(back.asked().await, question);
-    answer(&back, question, "accept");
-    assert_eq!(back.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
-    let (row, _) = bench.services.index.get(thread).await.unwrap().unwrap();
-    assert_eq!(row.waiting, []);
-    bench.finish().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_unload_without_force_parks_a_thread_that_waits_and_force_interrupts_it() {
-    let (bench, _fakes) = with_helper(None);
-    let (mut client, thread) = bench.materialised().await;
-    client.input(thread, &call(WRITES));
-    let question = client.asked().await;
-    let unload = client.unload(thread, Force::No);
-    client.answer::<Value>(unload).await.unwrap();
-    bench.gone(thread).await;
-    client.resume(thread).await;
-    assert_eq!(client.asked().await, question);
-    let unload = client.unload(thread, Force::Yes);
-    client.answer::<Value>(unload).await.unwrap();
-    bench.gone(thread).await;
-    let resumed = client.resume(thread).await;
-    assert_eq!(last_turn(&resumed).status, TurnStatus::Interrupted);
-    bench.finish().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stop_of_the_server_leaves_what_the_next_one_goes_on_with() {
-    let (first, fakes) = with_helper(None);
-    let (mut client, waiting) = first.materialised().await;
-    client.input(waiting, &call(WRITES));
-    let question = client.asked().await;
-    let working = client.start().await;
-    client.turn(working, "hello").await;
-    client.input(working, &call(WRITES));
-    let of_working = client.asked().await;
-    fakes.fall_silent();
-    answer(&client, of_working, "accept");
-    client.notified::<ServerRequestResolved>().await;
-    let unasked = client.start().await;
-    client.input(unasked, "/hang");
-    while client.notified::<TurnStarted>().await.thread_id != unasked {}
-    let store = first.disk.inner();
-    first.finish().await;
-    let (bench, mut fakes) = Bench::on_store(store, settings).with_fakes(tools("as before"));
-    assert_eq!(bench.kinds(waiting).await.last().map(String::as_str), Some("thread.closed"));
-    assert_eq!(bench.kinds(working).await.last().map(String::as_str), Some("call.begun"));
-    let open = bench.disk.open_markers().await.unwrap();
-    assert!(open.contains(&working), "the next start finds it: {open:?}");
-    let mut client = bench.client();
-    client.resume(waiting).await;
-    assert_eq!(client.asked().await, question);
-    answer(&client, question, "decline");
-    client.resume(working).await;
-    let again = client.asked().await;
-    assert_eq!(params(&client, again)["_meta"]["skein"]["mayHaveRun"], true);
-    answer(&client, again, "accept");
-    for _ in [waiting, working] {
-        assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
-    }
-    assert_eq!(fakes.reached().len(), 1);
-    let resumed = client.resume(unasked).await;
-    assert_eq!(last_turn(&resumed).status, TurnStatus::Interrupted, "nobody was asked in it");
     bench.finish().await;
 }
 
@@ -477,5 +412,25 @@ async fn a_message_to_a_turn_that_goes_on_is_read_once_and_behind_the_results() 
     let steers = read.iter().filter(|entry| entry.contains("and be quick")).count();
     assert_eq!((steers, bench.listener.times_asked()), (1, 1), "{read:#?}");
     assert!(read.last().unwrap().contains("and be quick"), "{read:#?}");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_helpers_that_a_client_has_named_are_there_for_a_turn_that_goes_on() {
+    let (first, _fakes) = Bench::in_memory().with_fakes(tools("as before"));
+    let mut client = first.client();
+    let helper = json!({ "command": "/bin/true", "default_tools_approval_mode": "prompt" });
+    let config = json!({ "mcp_servers": { "helper": helper } });
+    let thread = client.start_with_config(json!({}), config).await;
+    client.input(thread, &call(WRITES));
+    let question = client.asked().await;
+    let (bench, mut fakes) = first.after_a_kill().with_fakes(tools("as before"));
+    let mut client = bench.client();
+    client.resume(thread).await;
+    assert_eq!(client.asked().await, question);
+    answer(&client, question, "accept");
+    let (status, items) = ended(&mut client, thread).await;
+    assert_eq!((status, helper_call(&items).0), (TurnStatus::Completed, McpToolCallStatus::Completed));
+    assert_eq!(fakes.reached().len(), 1);
     bench.finish().await;
 }

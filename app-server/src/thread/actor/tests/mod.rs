@@ -23,6 +23,7 @@ mod going_on;
 mod helper_notes;
 mod lasting;
 mod limits;
+mod lives;
 mod loads;
 pub(crate) mod message;
 mod messages;

@@ -55,6 +55,12 @@ fn answer(calls: &[&str]) -> RecordBody {
     ModelAnswer { turn_id: turn(), provider, model, parts, cut_by: None }.into()
 }
 
+/// The records of a turn whose only call the user has allowed.
+fn permitted() -> [RecordBody; 6] {
+    let (item, asked) = (begins(call("a")), asked(1, Some("a"), QuestionKind::Approval));
+    [opened(BOOT), started(), item, answer(&["a"]), asked, answered(1)]
+}
+
 fn asked(id: i64, item: Option<&str>, kind: QuestionKind) -> RecordBody {
     let tool = AskedTool {
         server: "files".to_owned(),
@@ -207,16 +213,7 @@ fn each_record_of_a_turn_decides_what_the_next_load_does() {
 
 #[test]
 fn a_call_is_counted_and_keeps_the_tool_that_the_user_was_asked_about() {
-    let bodies = [
-        opened(BOOT),
-        started(),
-        begins(call("a")),
-        answer(&["a"]),
-        asked(1, Some("a"), QuestionKind::Approval),
-        answered(1),
-        begun("a", 1, false),
-        begun("a", 2, false),
-    ];
+    let bodies = [&permitted()[..], &[begun("a", 1, false), begun("a", 2, false)]].concat();
     let history = history(&bodies);
     let call = history.open_call(&"a".into()).unwrap();
     assert_eq!((call.attempts, call.tool.as_ref().unwrap().hash.as_str()), (2, "h"));
@@ -239,14 +236,7 @@ fn behind_a_restore_each_decided_call_is_in_doubt() {
 
 #[test]
 fn a_turn_that_comes_no_further_fails_at_the_third_load_and_any_progress_counts() {
-    let beginning = [
-        opened(BOOT),
-        started(),
-        begins(call("a")),
-        answer(&["a"]),
-        asked(1, Some("a"), QuestionKind::Approval),
-        answered(1),
-    ];
+    let beginning = permitted();
     let again = [resumed(&[]), begun("a", 1, true), resumed(&[]), begun("a", 2, true), resumed(&[])];
     let bodies = [&beginning[..], &again[..]].concat();
     assert_eq!(plan(&history(&bodies)), "fail");
@@ -301,15 +291,7 @@ fn a_call_that_may_have_run_stays_in_doubt_when_its_question_ends_without_an_ans
 
 #[test]
 fn a_turn_that_waits_for_its_user_does_not_fail() {
-    let bodies = [
-        opened(BOOT),
-        started(),
-        begins(call("a")),
-        answer(&["a"]),
-        asked(1, Some("a"), QuestionKind::Approval),
-        answered(1),
-        begun("a", 1, false),
-    ];
+    let bodies = [&permitted()[..], &[begun("a", 1, false)]].concat();
     let doubts = [resumed(&[]), resumed(&[]), resumed(&[]), asked(2, Some("a"), QuestionKind::MayHaveRun)];
     let bodies = [&bodies[..], &doubts[..]].concat();
     assert_eq!(plan(&history(&bodies)), "a wait, parked");
@@ -317,14 +299,7 @@ fn a_turn_that_waits_for_its_user_does_not_fail() {
 
 #[test]
 fn an_answer_keeps_the_scope_of_its_client() {
-    let bodies = [
-        opened(BOOT),
-        started(),
-        begins(call("a")),
-        answer(&["a"]),
-        asked(1, Some("a"), QuestionKind::Approval),
-        answered(1),
-    ];
+    let bodies = permitted();
     let history = history(&bodies);
     let state = &history.open_call(&"a".into()).unwrap().state;
     let CallState::Answered(answered) = state else { panic!("{state:?}") };

@@ -4,35 +4,26 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use skein_protocol::notifications::ServerRequestResolved;
 use skein_protocol::thread::{ThreadQueueAddParams, ThreadStartParams};
 use skein_protocol::turn::UserInput;
 use skein_store::fsck::{self, FsckNotice, FsckRequest};
 use skein_store::history::History;
-use skein_store::home::{Home, Term};
-use skein_store::rollout::file::fault::{Fails, FaultLayer};
-use tempfile::TempDir;
-use uuid::Uuid;
+use skein_store::rollout::file::fault::Fails;
 
+use super::super::lives::{INTERVAL, Machine, NEVER, each_end};
 use super::super::simulation::dice::Dice;
 use super::*;
 use crate::thread::command::{Edit, QueueEdit};
 use crate::thread::subscribers::Role;
 
-/// The unsynced writes that a loss of power leaves. A kill leaves all.
-const LOSSES: [&str; 4] = ["kill", "nothing", "some", "everything"];
-const NEVER: usize = usize::MAX;
 /// Operations of a second life, about.
 const SECOND: usize = 30;
 /// Intervals of a second life, about.
 const STEPS: usize = 8;
 /// The checks of an interval, before a life counts as hung.
 const PATIENCE: usize = 20_000;
-const INTERVAL: Duration = Duration::from_millis(20);
 
 const BEGIN: &str = "/tool helper remove {\"path\":\"a\"}\n/tool helper look {\"path\":\"a\"}";
 const STEER: &str = "/call pay {\"sum\":1}";
@@ -58,10 +49,8 @@ fn all_tools() -> Tools {
 
 /// One home over several servers, and the memory of its user.
 struct World {
-    home: Arc<(TempDir, Home)>,
+    machine: Machine,
     dice: Dice,
-    boots: u128,
-    servers: u64,
     thread: Option<ThreadId>,
     /// The messages that were sent, each at most once.
     sent: BTreeSet<&'static str>,
@@ -117,13 +106,9 @@ fn may_have_run(params: &Value) -> bool {
 
 impl World {
     fn new(seed: usize) -> Self {
-        let folder = TempDir::new().unwrap();
-        let home = Home::open(folder.path()).unwrap();
         Self {
-            home: Arc::new((folder, home)),
+            machine: Machine::new(seed),
             dice: Dice::of(seed as u64),
-            boots: 1,
-            servers: 0,
             thread: None,
             sent: BTreeSet::new(),
             acknowledged: BTreeSet::new(),
@@ -137,49 +122,28 @@ impl World {
     /// One life, up to operation `at` on the disk. Returns the number of operations.
     fn live(
         &mut self,
-        (at, happens): (usize, Fails),
+        at: (usize, Fails),
         loss: &str,
-        life: impl AsyncFnOnce(&mut Self, &Bench),
+        story: impl AsyncFnOnce(&mut Self, &Bench, &mut Option<User>),
     ) -> usize {
-        let layer = FaultLayer::new();
-        layer.stop_at(at, happens);
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-        let start = (Uuid::from_u128(self.boots), Term(self.servers + 1));
-        let home = Arc::clone(&self.home);
-        runtime.block_on(async {
-            let bench = Bench::on_machine(&home, &layer, start, settings_of_all);
-            let (bench, mut fakes) = bench.with_fakes(all_tools());
-            let stopped = layer.stopped();
-            let end = async {
-                while !stopped.load(Ordering::Relaxed) {
-                    bench.pass(INTERVAL).await;
-                }
-            };
-            let whole = tokio::select! {
-                biased;
-                () = end => false,
-                () = life(self, &bench) => true,
-            };
+        let life = self.machine.life(at);
+        life.runtime.block_on(async {
+            let (bench, mut fakes) = life.bench(settings_of_all).with_fakes(all_tools());
+            let mut user = None;
+            let is_whole = life.play(&bench, story(self, &bench, &mut user)).await;
+            // The client has all that was sent before the end.
+            while user.as_mut().and_then(|user| self.read(user)).is_some() {}
             for call in fakes.reached() {
                 let path = call["arguments"]["path"].as_str().unwrap();
                 let call = format!("{} {path}", call["name"].as_str().unwrap());
                 *self.reached.entry(call).or_default() += 1;
             }
-            if whole && at == NEVER {
+            if is_whole && at == NEVER {
                 bench.finish().await;
                 fakes.finish().await;
             }
         });
-        self.servers += 1;
-        match loss {
-            "kill" => return layer.done().len(),
-            "nothing" => layer.cut_power().unwrap(),
-            "some" => layer.tear_power(&mut || self.dice.once_in(2)).unwrap(),
-            _ => layer.tear_power(&mut || true).unwrap(),
-        }
-        self.boots += 1;
-        layer.done().len()
+        self.machine.end(life, loss)
     }
 
     /// Sends a message, unless it was sent before.
@@ -193,20 +157,20 @@ impl World {
     }
 
     /// A turn begins, and the user answers and says more, until everything has ended.
-    async fn begin(&mut self, bench: &Bench) {
+    async fn begin(&mut self, bench: &Bench, user: &mut Option<User>) {
         let mut client = bench.client();
         let pay = json!({ "type": "function", "name": "pay", "description": "", "inputSchema": { "type": "object" } });
         let params: ThreadStartParams = serde_json::from_value(json!({ "dynamicTools": [pay] })).unwrap();
         let (request, thread) = client.ask_start(params);
         self.thread = Some(thread);
         client.answer::<Value>(request).await.unwrap();
-        let mut user = User::new(client, thread);
-        self.say(&mut user, BEGIN);
+        let user = user.insert(User::new(client, thread));
+        self.say(user, BEGIN);
         self.drive(bench, user).await;
     }
 
     /// The server repairs, a client comes back, and answers until everything has ended.
-    async fn go_on(&mut self, bench: &Bench) {
+    async fn go_on(&mut self, bench: &Bench, user: &mut Option<User>) {
         let Some(thread) = self.thread else { return };
         let open = bench.disk.open_markers().await.unwrap();
         let repair =
@@ -224,15 +188,15 @@ impl World {
             assert_eq!(self.acknowledged, BTreeSet::new(), "the thread with acknowledged messages is gone");
             return;
         }
-        let mut user = User::new(client, thread);
+        let user = user.insert(User::new(client, thread));
         user.parks = self.dice.once_in(3);
         self.drive(bench, user).await;
     }
 
-    async fn drive(&mut self, bench: &Bench, mut user: User) {
+    async fn drive(&mut self, bench: &Bench, user: &mut User) {
         for _ in 0..PATIENCE {
-            while let Some(question) = self.read(&mut user) {
-                self.decide(bench, &mut user, question).await;
+            while let Some(question) = self.read(user) {
+                self.decide(bench, user, question).await;
             }
             let read = History::read_end(bench.disk.as_ref(), user.thread, 0).await;
             let (runs, queued) = read.map_or((false, false), |history| {
@@ -386,58 +350,32 @@ fn check_records(home: &Path, thread: ThreadId) {
 
 fn play(first: (usize, Fails), loss: &str, second: usize) {
     let mut world = World::new(second);
-    world.live(first, loss, async |world, bench| world.begin(bench).await);
-    let whole = (NEVER, Fails::Before);
+    world.live(first, loss, async |world, bench, user| world.begin(bench, user).await);
     if second.is_multiple_of(3) {
         // The server stops in order after some steps.
         let steps = u32::try_from(second / 3 % STEPS).unwrap();
-        world.live(whole, loss, async |world, bench| {
+        world.live(NEVER, loss, async |world, bench, user| {
             tokio::select! {
-                () = world.go_on(bench) => {}
+                () = world.go_on(bench, user) => {}
                 () = bench.pass(INTERVAL * steps) => {}
             }
         });
     } else {
-        world.live((second % SECOND, Fails::After), loss, async |world, bench| world.go_on(bench).await);
+        world.live((second % SECOND, Fails::After), loss, async |world, bench, user| {
+            world.go_on(bench, user).await
+        });
     }
-    world.live(whole, "kill", async |world, bench| world.go_on(bench).await);
-    world.live(whole, "kill", async |world, bench| world.check(bench).await);
+    world.live(NEVER, "kill", async |world, bench, user| world.go_on(bench, user).await);
+    world.live(NEVER, "kill", async |world, bench, _| world.check(bench).await);
     if let Some(thread) = world.thread.filter(|_| !world.acknowledged.is_empty()) {
-        check_records(world.home.0.path(), thread);
-    }
-}
-
-/// Prints the failed case.
-struct Named<'a>(usize, Fails, &'a str, usize);
-
-impl Drop for Named<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("operation {} ({:?}), {}, seed {}", self.0, self.1, self.2, self.3);
-        }
+        check_records(world.machine.home.0.path(), thread);
     }
 }
 
 #[test]
 fn after_any_end_no_call_is_repeated_silently_and_each_answer_counts() {
     let mut whole = World::new(0);
-    let operations =
-        whole.live((NEVER, Fails::Before), "kill", async |world, bench| world.begin(bench).await);
-    assert!(operations > 20, "the story is too small: {operations}");
+    let operations = whole.live(NEVER, "kill", async |world, bench, user| world.begin(bench, user).await);
     assert_eq!((whole.asked.len(), whole.acknowledged.len()), (4, 5), "{:?}", whole.asked);
-    let every = std::env::var_os("SKEIN_POWER_EVERY").is_some();
-    let mut number = 0;
-    for at in 0..=operations {
-        for happens in [Fails::Before, Fails::Half, Fails::After] {
-            for loss in LOSSES {
-                number += 1;
-                // `cargo test` plays a spread of the cases.
-                if !every && number % 5 != 0 {
-                    continue;
-                }
-                let _named = Named(at, happens, loss, number);
-                play((at, happens), loss, number);
-            }
-        }
-    }
+    each_end(operations, play);
 }

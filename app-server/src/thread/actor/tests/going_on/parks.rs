@@ -1,0 +1,87 @@
+//! Unloads and stops of a server that leave a turn to the next load.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_thread_that_waits_is_parked_after_its_grace_and_nothing_ends() {
+    let (bench, _fakes) = with_helper(None);
+    let mut bystander = bench.client();
+    let (client, thread, question) = asking(&bench, &call(WRITES)).await;
+    let before = bench.services.clock.now();
+    client.disconnect();
+    bench.gone(thread).await;
+    assert_eq!(bench.services.clock.now() - before, bench.services.config().orphans.pending_grace);
+    let kinds = bench.kinds(thread).await;
+    assert_eq!(kinds.iter().filter(|kind| *kind == "turn.completed").count(), 1, "{kinds:?}");
+    assert_eq!(kinds.last().map(String::as_str), Some("thread.closed"));
+    bystander.notified::<ThreadClosed>().await;
+    let status = bystander.log.iter().filter_map(Message::params::<ThreadStatusChanged>).next_back().unwrap();
+    let waits = ThreadStatus::Active { active_flags: vec![ThreadActiveFlag::WaitingOnApproval] };
+    assert_eq!(status.status, waits, "it is neither idle nor only not loaded");
+    let (row, _) = bench.services.index.get(thread).await.unwrap().unwrap();
+    assert_eq!(row.waiting.iter().map(|waiting| waiting.id).collect::<Vec<_>>(), [question]);
+    let mut back = bench.client();
+    let resumed = back.resume(thread).await;
+    assert_eq!(last_turn(&resumed).status, TurnStatus::InProgress);
+    assert_eq!(back.asked().await, question);
+    answer(&back, question, "accept");
+    assert_eq!(back.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    let (row, _) = bench.services.index.get(thread).await.unwrap().unwrap();
+    assert_eq!(row.waiting, []);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unload_without_force_parks_a_thread_that_waits_and_force_interrupts_it() {
+    let (bench, _fakes) = with_helper(None);
+    let (mut client, thread, question) = asking(&bench, &call(WRITES)).await;
+    let unload = client.unload(thread, Force::No);
+    client.answer::<Value>(unload).await.unwrap();
+    bench.gone(thread).await;
+    client.resume(thread).await;
+    assert_eq!(client.asked().await, question);
+    let unload = client.unload(thread, Force::Yes);
+    client.answer::<Value>(unload).await.unwrap();
+    bench.gone(thread).await;
+    let resumed = client.resume(thread).await;
+    assert_eq!(last_turn(&resumed).status, TurnStatus::Interrupted);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_of_the_server_leaves_what_the_next_one_goes_on_with() {
+    let (first, fakes) = with_helper(None);
+    let (mut client, waiting, question) = asking(&first, &call(WRITES)).await;
+    let working = client.start().await;
+    client.turn(working, "hello").await;
+    client.input(working, &call(WRITES));
+    let of_working = client.asked().await;
+    fakes.fall_silent();
+    answer(&client, of_working, "accept");
+    client.notified::<ServerRequestResolved>().await;
+    let unasked = client.start().await;
+    client.input(unasked, "/hang");
+    while client.notified::<TurnStarted>().await.thread_id != unasked {}
+    let store = first.disk.inner();
+    first.finish().await;
+    let (bench, mut fakes) = Bench::on_store(store, settings).with_fakes(tools("as before"));
+    assert_eq!(bench.kinds(waiting).await.last().map(String::as_str), Some("thread.closed"));
+    assert_eq!(bench.kinds(working).await.last().map(String::as_str), Some("call.begun"));
+    let open = bench.disk.open_markers().await.unwrap();
+    assert!(open.contains(&working), "the next start finds it: {open:?}");
+    let mut client = bench.client();
+    client.resume(waiting).await;
+    assert_eq!(client.asked().await, question);
+    answer(&client, question, "decline");
+    client.resume(working).await;
+    let again = client.asked().await;
+    assert_eq!(params(&client, again)["_meta"]["skein"]["mayHaveRun"], true);
+    answer(&client, again, "accept");
+    for _ in [waiting, working] {
+        assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    }
+    assert_eq!(fakes.reached().len(), 1);
+    let resumed = client.resume(unasked).await;
+    assert_eq!(last_turn(&resumed).status, TurnStatus::Interrupted, "nobody was asked in it");
+    bench.finish().await;
+}
