@@ -218,7 +218,7 @@ impl HelperPool {
         let lost: Vec<Number> = lost.map(|(number, _)| number).collect();
         lost.into_iter().for_each(|number| replace(self, &mut table, number));
         // A helper that is just failing finds this before it gives up. A running helper ignores it.
-        table.entries().for_each(|(_, entry)| entry.instance.control.reopen.notify_one());
+        table.entries().for_each(|(_, entry)| entry.instance.control.reopen.give());
     }
 
     /// The stopping instances of which `thread` was the only or the last holder.
@@ -311,10 +311,16 @@ impl Instance {
         self.control.shutdown.is_stopping()
     }
 
+    /// The state by `seen`, which is borrowed from the published one. A helper that is given up is starting as soon as it is asked to.
+    pub(crate) fn state(&self, seen: &HelperSnapshot) -> HelperState {
+        let is_asked_for = seen.state == HelperState::Broken && self.control.reopen.is_outstanding();
+        if is_asked_for { HelperState::Restarting } else { seen.state }
+    }
+
     /// Reports a call during the wait for the next start: a helper over HTTP is tried at once.
     pub(crate) fn is_called(&self) {
         if self.spec.stdio().is_none() {
-            self.control.reopen.notify_one();
+            self.control.reopen.give();
         }
     }
 

@@ -159,6 +159,9 @@ impl Supervisor {
         }
         let state = self.life.state();
         self.seen.send_if_modified(|seen| seen.is_now(state));
+        if event == LifeEvent::Reopen {
+            self.control.reopen.done();
+        }
     }
 
     fn carry_out(&mut self, effect: LifeEffect) {
@@ -283,7 +286,8 @@ impl Supervisor {
     /// Takes what asks for another try, for as long as there is one under way.
     async fn reopened(&self) -> std::convert::Infallible {
         loop {
-            self.control.reopen.notified().await;
+            self.control.reopen.next().await;
+            self.control.reopen.done();
         }
     }
 
@@ -349,7 +353,7 @@ impl Supervisor {
                 biased;
                 report = &mut stopping => break report,
                 () = self.control.shutdown.stopping(), if !is_asked => self.step(LifeEvent::Stop),
-                () = self.control.reopen.notified() => self.step(LifeEvent::Reopen),
+                () = self.control.reopen.next() => self.step(LifeEvent::Reopen),
             }
         };
         self.counted = None;
@@ -363,7 +367,7 @@ impl Supervisor {
         tokio::select! {
             biased;
             () = self.control.shutdown.stopping() => LifeEvent::Stop,
-            () = self.control.reopen.notified() => LifeEvent::Reopen,
+            () = self.control.reopen.next() => LifeEvent::Reopen,
             () = until(self.life.deadline()) => LifeEvent::Deadline,
         }
     }

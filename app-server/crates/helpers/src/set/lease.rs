@@ -101,7 +101,7 @@ impl InstanceLease {
     /// The state after its start, successful or not. A start that will probably fail is not waited for.
     pub(crate) async fn settled(&self) -> HelperSnapshot {
         match self.instance() {
-            Some(instance) => wait(&instance, is_settled).await,
+            Some(instance) => wait(&instance, |seen| is_settled(&instance, seen)).await,
             // A lease always has, or had, one.
             None => HelperSnapshot::first(&self.spec()),
         }
@@ -110,7 +110,7 @@ impl InstanceLease {
     /// Waits until its start is over and, if it takes calls, everything that it offers is listed.
     pub(crate) async fn listed(&self) {
         let Some(instance) = self.instance() else { return };
-        wait(&instance, |seen| is_settled(seen) && (!seen.state.is_up() || seen.listed)).await;
+        wait(&instance, |seen| is_settled(&instance, seen) && (!seen.state.is_up() || seen.listed)).await;
     }
 
     /// Begins a call at the current instance.
@@ -247,8 +247,8 @@ fn absence(seen: &HelperSnapshot) -> String {
     }
 }
 
-fn is_settled(seen: &HelperSnapshot) -> bool {
-    match seen.state {
+fn is_settled(instance: &Instance, seen: &HelperSnapshot) -> bool {
+    match instance.state(seen) {
         HelperState::Starting | HelperState::Restarting => !seen.hopeful,
         HelperState::Disabled
         | HelperState::Ready
@@ -270,7 +270,7 @@ async fn takes_calls(instance: &Instance) -> HelperSnapshot {
     if instance.seen.borrow().state == HelperState::Restarting {
         instance.is_called();
     }
-    wait(instance, |seen| match seen.state {
+    wait(instance, |seen| match instance.state(seen) {
         HelperState::Starting | HelperState::Restarting => seen.failed_starts > failed,
         HelperState::Unresponsive => false,
         HelperState::Disabled

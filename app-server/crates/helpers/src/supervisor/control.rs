@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use skein_protocol::extension::HelperState;
@@ -42,9 +43,42 @@ pub(crate) struct ControlHandle {
     /// The end of the helper, for good.
     pub(crate) shutdown: Shutdown,
     /// Restarts at once a helper that is given up or waits for its restart.
-    pub(crate) reopen: Arc<Notify>,
+    pub(crate) reopen: Arc<ReopenOrders>,
     /// Read whenever they matter.
     pub(crate) options: watch::Receiver<RuntimeOptions>,
+}
+
+/// The orders to restart a helper at once. They are counted, because the published state may be older than the last of them.
+#[derive(Debug, Default)]
+pub(crate) struct ReopenOrders {
+    given: AtomicU64,
+    taken: AtomicU64,
+    done: AtomicU64,
+    news: Notify,
+}
+
+impl ReopenOrders {
+    /// Gives an order.
+    pub(crate) fn give(&self) {
+        self.given.fetch_add(1, Ordering::AcqRel);
+        self.news.notify_one();
+    }
+
+    /// Whether the published state does not show the effect of the last order yet. To be read while the state is borrowed.
+    pub(crate) fn is_outstanding(&self) -> bool {
+        self.given.load(Ordering::Acquire) > self.done.load(Ordering::Acquire)
+    }
+
+    /// Waits for the next order. Only the supervisor takes orders.
+    pub(super) async fn next(&self) {
+        self.news.notified().await;
+        self.taken.store(self.given.load(Ordering::Acquire), Ordering::Release);
+    }
+
+    /// The effect of the order that was taken last is published.
+    pub(super) fn done(&self) {
+        self.done.store(self.taken.load(Ordering::Acquire), Ordering::Release);
+    }
 }
 
 /// Settings that may change while a helper runs.

@@ -185,7 +185,7 @@ impl HelperSession {
                 () = control.shutdown.stopping() => return SessionEvent::By(LifeEvent::Stop),
                 () = remote.broken(line) => return SessionEvent::Broken,
                 // The helper runs: there is nothing to retry.
-                () = control.reopen.notified() => {}
+                () = control.reopen.next() => control.reopen.done(),
                 // The session holds the sender.
                 Ok(()) = open.outstanding.changed() => {
                     return SessionEvent::By(LifeEvent::Calls(*open.outstanding.borrow_and_update()));

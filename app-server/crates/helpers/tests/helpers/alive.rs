@@ -5,14 +5,14 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use skein_base::clock::Clock;
-use skein_helpers::{HelperError, HelperEvent, HelperSpec, OnUnresponsive};
+use skein_helpers::{HelperError, HelperEvent, HelperSpec, OnUnresponsive, StdioSpec, Transport};
 use skein_protocol::extension::HelperState;
 use skein_protocol::helper::McpServerStartupState;
 use skein_protocol::methods::ConfigMcpServerReload;
 use skein_protocol::table::Method;
 use tokio_util::sync::CancellationToken;
 
-use crate::house::{House, exists, kill, until};
+use crate::house::{BOUND, House, exists, kill, until};
 use crate::sessions::{SERVER, Thread, server};
 
 /// Stops itself in a call, and answers once it is continued.
@@ -84,6 +84,25 @@ async fn a_helper_in_a_loop_of_exits_is_given_up_until_somebody_asks_for_it() {
     thread.house.helpers.revive();
     assert_eq!(thread.startup().await.1, McpServerStartupState::Starting);
     assert_eq!(thread.startup().await.1, McpServerStartupState::Ready);
+    assert_eq!(thread.call("a", json!({})).await, Ok(json!("ok")));
+    thread.finish().await;
+}
+
+/// The supervisor takes an order later than it is given. A call in between must not get the reason of the old failure.
+#[tokio::test]
+async fn a_helper_that_was_given_up_takes_calls_from_the_moment_it_is_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = folder.path().join("sh");
+    let thread = Thread::start(|house| {
+        let later = StdioSpec { command: program.display().to_string(), ..house.sh(SERVER) };
+        let spec = HelperSpec::reached("a", Transport::Stdio(later));
+        vec![HelperSpec { startup_timeout: BOUND, ..spec }.with_variable("on_call", "text ok")]
+    });
+    thread.call("a", json!({})).await.expect_err("no such program");
+    until("it is given up", || thread.set.alive() == 0).await;
+    assert_eq!(thread.state(), HelperState::Broken);
+    std::os::unix::fs::symlink("/bin/sh", &program).expect("a program");
+    thread.house.helpers.revive();
     assert_eq!(thread.call("a", json!({})).await, Ok(json!("ok")));
     thread.finish().await;
 }
