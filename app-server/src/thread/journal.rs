@@ -57,6 +57,8 @@ pub(crate) struct Journal {
     first_epoch: Epoch,
     /// The last revert of this load; 0 for none.
     reverted: EventSeq,
+    /// The last change of the message queue in this load; 0 for none.
+    queue_changed: EventSeq,
     /// Whether this load has recorded its `thread.opened`.
     opened: bool,
     /// Why the disk does not take records now.
@@ -96,6 +98,7 @@ impl Journal {
             epoch,
             first_epoch: epoch,
             reverted: EventSeq(0),
+            queue_changed: EventSeq(0),
             opened: false,
             failure: None,
             ends: Vec::new(),
@@ -330,6 +333,9 @@ impl Journal {
             self.ends.retain(stays);
             self.unsaved_ends.retain(stays);
         }
+        if self.history.queue().is_changed_by(&body) {
+            self.queue_changed = self.last;
+        }
         let record = Record { seq: self.last, at: self.services.clock.wall(), body };
         self.history.apply(&record);
         if let (RecordBody::TurnCompleted(ended), Sink::Disk { .. }) = (&record.body, &self.sink) {
@@ -354,7 +360,10 @@ impl Journal {
                 let changed =
                     self.history.is_materialised() && records.iter().any(|record| changes_row(&record.body));
                 let row = changed.then(|| self.history.row());
-                let batch = Batch { records, keep, row };
+                let has_header =
+                    records.iter().any(|record| matches!(record.body, RecordBody::TurnCompleted(_)));
+                let behind = if has_header { self.queue_changed } else { EventSeq(0) };
+                let batch = Batch { records, keep, row, behind };
                 let writer = batches.get_or_insert_with(|| {
                     let (writer, abort) =
                         start_writer(&self.services, self.thread, self.head, self.written.clone());

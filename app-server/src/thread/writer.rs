@@ -1,6 +1,10 @@
 //! The writer of one thread's rollout: a child task of the owner. It appends all waiting records at once, and syncs once.
 //! Records that could not be written stay in memory, and are tried again in order.
+//!
+//! A header speaks for the records before it. A loss of power may leave a header and take a record in front of it, if neither
+//! was synced. So a header that no longer names a message waits for the sync of the record that took the message.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +29,8 @@ pub(crate) struct Batch {
     pub(crate) keep: Keep,
     /// The thread's row in the index, if these records change it.
     pub(crate) row: Option<ThreadRow>,
+    /// The record that is on disk before these are written.
+    pub(crate) behind: EventSeq,
 }
 
 /// A report of the writer to the owner.
@@ -76,9 +82,13 @@ impl Drop for LastWord {
 }
 
 async fn write_all(setup: WriterSetup, mut batches: mpsc::Receiver<Batch>, owner: mpsc::Sender<Written>) {
+    let head = setup.head;
     let mut writer = Writer {
         setup,
+        begins: head == EventSeq(0),
+        synced: head,
         unsaved: Vec::new(),
+        barriers: VecDeque::new(),
         keep: Keep::Process,
         row: None,
         listed: Listed::Yes,
@@ -99,7 +109,13 @@ async fn write_all(setup: WriterSetup, mut batches: mpsc::Receiver<Batch>, owner
 
 struct Writer {
     setup: WriterSetup,
+    /// Whether nothing is on disk yet.
+    begins: bool,
+    /// The last record that survives a loss of power.
+    synced: EventSeq,
     unsaved: Vec<Record>,
+    /// Records that are synced before the following ones are written.
+    barriers: VecDeque<EventSeq>,
     keep: Keep,
     row: Option<ThreadRow>,
     /// Whether lists show the newest row.
@@ -117,7 +133,7 @@ impl Writer {
                 let next = self.setup.clock.now() + pause;
                 tokio::time::sleep_until(next).await;
             }
-            None if open => match batches.recv().await {
+            None if open && self.unsaved.is_empty() => match batches.recv().await {
                 Some(batch) => self.add(batch),
                 None => open = false,
             },
@@ -133,6 +149,9 @@ impl Writer {
     }
 
     fn add(&mut self, batch: Batch) {
+        if batch.behind > self.synced {
+            self.barriers.push_back(self.unsaved.last().map_or(self.setup.head, |record| record.seq));
+        }
         self.unsaved.extend(batch.records);
         self.keep = stronger(self.keep, batch.keep);
         if batch.row.is_some() {
@@ -142,18 +161,31 @@ impl Writer {
 
     async fn write(&mut self, owner: &mpsc::Sender<Written>) -> Written {
         let head = self.setup.head;
-        let last = self.unsaved.last().map_or(head, |record| record.seq);
-        let appended = match self.append(head, owner).await {
+        let barrier = self.barriers.front().copied();
+        let part: Vec<Record> = self
+            .unsaved
+            .iter()
+            .take_while(|record| barrier.is_none_or(|at| record.seq <= at))
+            .cloned()
+            .collect();
+        let (count, last) = (part.len(), part.last().map_or(head, |record| record.seq));
+        let appended = match self.append(head, part, owner).await {
             Err(AppendError::Unknown { .. }) if self.is_saved(last).await => Ok(()),
             appended => appended.map(drop),
         };
         match appended {
             Ok(()) => {
                 self.setup.head = last;
-                self.unsaved.clear();
-                self.keep = Keep::Process;
+                if self.keep == Keep::Power {
+                    self.synced = last;
+                }
+                self.unsaved.drain(..count);
+                self.barriers.pop_front();
                 self.pause = None;
-                self.update_index(last, head == EventSeq(0)).await;
+                if self.unsaved.is_empty() {
+                    self.keep = Keep::Process;
+                    self.update_index(last).await;
+                }
                 Written::UpTo(last, self.listed)
             }
             Err(error) => {
@@ -173,10 +205,15 @@ impl Writer {
             && store.append(*lease, last, Vec::new(), Keep::Power).await.is_ok()
     }
 
-    /// Appends the waiting records. If the disk does not answer in time, the owner gets a failure first, and the outcome later.
-    async fn append(&self, head: EventSeq, owner: &mpsc::Sender<Written>) -> Result<Appended, AppendError> {
+    /// Appends records. If the disk does not answer in time, the owner gets a failure first, and the outcome later.
+    async fn append(
+        &self,
+        head: EventSeq,
+        part: Vec<Record>,
+        owner: &mpsc::Sender<Written>,
+    ) -> Result<Appended, AppendError> {
         let WriterSetup { store, lease, .. } = &self.setup;
-        let mut appended = store.append(*lease, head, self.unsaved.clone(), self.keep);
+        let mut appended = store.append(*lease, head, part, self.keep);
         if let Ok(done) = tokio::time::timeout(policy::WRITE_WARNING, &mut appended).await {
             return done;
         }
@@ -195,7 +232,8 @@ impl Writer {
 
     /// Sets the row in the index, and waits a moment for it, so that a list after an event shows the event. A thread that
     /// `begins` may have the id of a deleted one.
-    async fn update_index(&mut self, as_of: EventSeq, begins: bool) {
+    async fn update_index(&mut self, as_of: EventSeq) {
+        let begins = std::mem::take(&mut self.begins);
         let Some(row) = self.row.take() else { return };
         let index = Arc::clone(&self.setup.index);
         let set = async move {

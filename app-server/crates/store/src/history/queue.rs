@@ -55,6 +55,20 @@ impl MessageQueue {
         self.hold
     }
 
+    /// Whether this record adds, changes, moves or takes a message.
+    pub fn is_changed_by(&self, body: &RecordBody) -> bool {
+        if let RecordBody::TurnStarted(started) = body {
+            return self.message(&started.turn_id).is_some();
+        }
+        matches!(
+            body,
+            RecordBody::QueueAdded(_)
+                | RecordBody::QueueUpdated(_)
+                | RecordBody::QueueMoved(_)
+                | RecordBody::QueueRemoved(_)
+        )
+    }
+
     /// The name of the client that deleted this message, if that was not long ago.
     pub fn deleted_by(&self, id: &TurnId) -> Option<&str> {
         self.deleted.iter().find(|deleted| deleted.id == *id).map(|deleted| deleted.by.as_str())

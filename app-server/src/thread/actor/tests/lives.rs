@@ -91,7 +91,7 @@ impl Life {
 }
 
 /// Prints the failed case.
-struct Named<'a>(usize, Fails, &'a str, usize);
+pub(super) struct Named<'a>(pub(super) usize, pub(super) Fails, pub(super) &'a str, pub(super) usize);
 
 impl Drop for Named<'_> {
     fn drop(&mut self) {

@@ -6,7 +6,7 @@ use skein_protocol::thread::ThreadStartParams;
 use skein_store::rollout::RolloutStore;
 use skein_store::rollout::file::fault::Fails;
 
-use super::super::lives::{INTERVAL, Machine, NEVER, each_end};
+use super::super::lives::{INTERVAL, Machine, NEVER, Named, each_end};
 use super::*;
 
 /// Operations of a second life, about.
@@ -109,4 +109,20 @@ fn play(first: (usize, Fails), loss: &str, second: usize) {
 fn after_any_end_each_acknowledged_message_is_one_turn_and_the_order_stays() {
     let operations = World::new(0).live(NEVER, "kill", async |world, bench| world.begin(bench).await);
     each_end(operations, play);
+}
+
+/// A loss of power may leave the header at the end of a turn, and take the record in front of it that began the turn.
+#[test]
+fn a_header_that_survives_a_loss_of_power_hides_no_message() {
+    let operations = World::new(0).live(NEVER, "kill", async |world, bench| world.begin(bench).await);
+    for seed in (0..=operations).flat_map(|at| [at, at + 1000, at + 2000]) {
+        let at = seed % 1000;
+        let _named = Named(at, Fails::After, "some", seed);
+        let mut world = World::new(seed);
+        world.live((at, Fails::After), "some", async |world, bench| world.begin(bench).await);
+        world.live(NEVER, "kill", async |world, bench| {
+            world.go_on(bench).await;
+            world.check(bench).await;
+        });
+    }
 }
