@@ -289,6 +289,11 @@ impl Machine {
         self.materialised == Materialised::Yes
     }
 
+    /// The number of open questions of turns.
+    pub(crate) fn open_questions(&self) -> usize {
+        self.questions
+    }
+
     /// The treatment of the running turn by the next load.
     pub(crate) fn turn_kept(&self) -> TurnKept {
         self.turn

@@ -11,7 +11,7 @@ use skein_store::rollout::record::ThreadCreated;
 
 use super::helper_side::HelperSide;
 use super::log::Log;
-use super::{Owner, catch_up, fork, settings};
+use super::{Owner, ThreadParts, catch_up, fork, settings};
 use crate::thread::command::{Command, InputReply, Resume, Start};
 use crate::thread::event::WaiterId;
 use crate::thread::outgoing::{Due, LateAnswer, Outgoing};
@@ -26,7 +26,7 @@ impl Owner {
         let join = match self.waiters.take(who) {
             Some(Command::Start(start)) => answer_start(parts, thread, *start),
             Some(Command::Fork(new)) => fork::answer(parts, thread, *new),
-            Some(Command::Resume(resume)) => return self.answer_resume(*resume),
+            Some(Command::Resume(resume)) => return self.parts().answer_resume(*resume),
             // No other command asks the machine for a subscription.
             Some(_) | None => return,
         };
@@ -35,7 +35,9 @@ impl Owner {
         let thread = self.log.thread(self.status());
         self.log.notify::<ThreadStarted>(&ThreadStartedNotification { thread, skein: None }, None);
     }
+}
 
+impl ThreadParts<'_> {
     /// Queues the answer of a resume: a view of the whole thread, or the notice that events follow.
     pub(super) fn answer_resume(&mut self, resume: Resume) {
         self.show_status();
@@ -47,8 +49,8 @@ impl Owner {
             }
             false => Vec::new(),
         };
-        let (parts, thread) = ((&self.log, &self.helpers), self.log.thread(self.status()));
-        let due = catch_up::answer(&self.services, parts, thread, resume, open_questions);
+        let (parts, thread) = ((&*self.log, &*self.helpers), self.log.thread(self.status()));
+        let due = catch_up::answer(self.services, parts, thread, resume, open_questions);
         self.log.publish(Outgoing::Due(due));
     }
 }

@@ -22,7 +22,7 @@ use super::helper_side::{Changed, ToolOf};
 use super::log::Log;
 use super::open_questions::NewQuestion;
 use super::wants::Wants;
-use super::{Child, Owner, settings};
+use super::{Child, ThreadParts, settings};
 use crate::thread::questions::Refusal;
 use crate::thread::{Approved, Context, views};
 use crate::turn::Answered;
@@ -63,16 +63,16 @@ pub(super) fn words(
     questions(log, turn, item, vec![question], Wants::Words(answer))
 }
 
-impl Owner {
+impl ThreadParts<'_> {
     /// Puts a turn's question, unless the rules or the user's permissions already decide.
     pub(super) fn turn_asks(&mut self, turn: TurnId, Asking { item, about }: Asking) {
         match about {
             About::Permission(wanted, answer) => self.decide(turn, item, &wanted, answer),
             About::Questions(asked, answer) => {
-                self.put(questions(&self.log, turn, item, asked, Wants::Answers(answer)));
+                self.put(questions(self.log, turn, item, asked, Wants::Answers(answer)));
             }
             About::ClientCall(call, answer) => {
-                self.put(client_call(&self.log, turn, item, call, answer));
+                self.put(client_call(self.log, turn, item, call, answer));
             }
         }
     }
@@ -85,7 +85,7 @@ impl Owner {
         wanted: &WantedCall,
         answer: oneshot::Sender<Permission>,
     ) {
-        let settings = settings::of(&self.log, &self.helpers);
+        let settings = settings::of(self.log, self.helpers);
         let (policy, sandbox) = (views::approval_policy(&settings), views::sandbox_of(&settings));
         let tool = (wanted.server.clone(), wanted.tool.clone());
         let hints = Hints::of(wanted.described.tool.annotations.as_ref());

@@ -26,7 +26,7 @@ impl Owner {
         }
         tokio::join!(self.helpers.end_all(), self.children.end());
         // The next load puts the questions of such a turn again.
-        let is_kept = self.turn_kept() != TurnKept::No;
+        let is_kept = self.parts().turn_kept() != TurnKept::No;
         self.turns.abort();
         self.log.break_off().await;
         self.services.store.release(self.id);

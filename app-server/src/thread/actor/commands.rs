@@ -70,7 +70,7 @@ impl Owner {
                 command.refuse(&self.services, &ThreadError::Exists { id: self.id }.to_wire());
             }
             // An observer changes nothing: it starts no helpers, and turns no unload into a load.
-            Command::Resume(resume) if resume.role == Role::Observer => self.answer_resume(*resume),
+            Command::Resume(resume) if resume.role == Role::Observer => self.parts().answer_resume(*resume),
             Command::Resume(resume) => self.resume(resume),
             Command::Input(input) => self.user_input(input),
             Command::Edit(edit) => self.edit(edit),
@@ -82,7 +82,7 @@ impl Owner {
             Command::Unload(unload) => self.unload(unload),
             Command::Relocate(asked) => self.relocate(asked),
             Command::Helpers(give) => {
-                self.start_helpers();
+                self.parts().start_helpers();
                 if let Some(set) = self.helpers.started() {
                     // The asker may have left.
                     give.send(Arc::clone(set)).ok();
@@ -99,7 +99,7 @@ impl Owner {
     /// request such as a rename has loaded it.
     fn resume(&mut self, resume: Box<Resume>) {
         let is_idle = self.machine.is_loaded() && self.turns.id().is_none();
-        if is_idle && self.helpers.started().is_none() && self.counts().subscribers == 0 {
+        if is_idle && self.helpers.started().is_none() && self.parts().counts().subscribers == 0 {
             self.helpers.change_for(&resume.helpers);
             settings::change(&mut self.log, &self.helpers, Keep::Process, &resume.params);
         }
@@ -127,10 +127,11 @@ impl Owner {
     }
 
     fn unload(&mut self, unload: Unload) {
+        // Includes queued subscriptions.
+        let counts = self.parts().counts();
         let subscribers = &self.services.subscribers;
         let counts = match unload.force {
-            // Includes queued subscriptions.
-            Force::IfDeserted => self.counts(),
+            Force::IfDeserted => counts,
             Force::No | Force::Yes => subscribers.counts(self.id),
         };
         let asker = unload.reply.connection();

@@ -15,7 +15,7 @@ use skein_store::rollout::record::{ItemsInjected, Reverted, ThreadMeta, ThreadNa
 use skein_store::rollout::{Keep, ReadError};
 
 use super::log::Log;
-use super::{Child, Owner, settings, user_state};
+use super::{Child, Owner, ThreadParts, settings, user_state};
 use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::thread::command::{Command, Edit, RevertTo};
@@ -109,7 +109,7 @@ impl Owner {
         let status = self.status();
         let log = &mut self.log;
         match edit {
-            Edit::Revert(to, reply) => self.revert_to(to, reply),
+            Edit::Revert(to, reply) => self.parts().revert_to(to, reply),
             Edit::Name(name, reply) => set_name(log, name, reply),
             Edit::Repository(change, reply) => describe_repository(log, change, status, reply),
             Edit::Inject(items, reply) => {
@@ -124,6 +124,21 @@ impl Owner {
         }
     }
 
+    /// The search has ended. If the history has changed meanwhile, the revert starts again.
+    pub(super) fn revert_found(&mut self, revert_found: FoundRevert) {
+        let FoundRevert { to, reply, found, last, .. } = revert_found;
+        let still = self.machine.is_loaded() && self.log.is_open() && self.log.end().seq == last;
+        let id = self.id;
+        match found {
+            _ if !still => self.command(Command::Edit(Edit::Revert(to, reply))),
+            Ok(Some(first)) => self.parts().revert(first, &to, reply),
+            Ok(None) => reply.err(&nothing_to_revert(id, to).to_wire()),
+            Err(error) => reply.err(&ThreadError::unreadable(error, id).to_wire()),
+        }
+    }
+}
+
+impl ThreadParts<'_> {
     /// Reverts if the first turn to remove is in memory. Otherwise searches the rollout for it.
     fn revert_to(&mut self, to: RevertTo, reply: Reply<ThreadRevertResponse>) {
         let id = self.id;
@@ -138,7 +153,7 @@ impl Owner {
         };
         if history.has_older() {
             // A loaded thread holds as many turns as before, if it has so many. It stays loaded during the search.
-            let (services, guard) = (Arc::clone(&self.services), self.slot.handle.begin_request());
+            let (services, guard) = (Arc::clone(self.services), self.slot.handle.begin_request());
             let known = Known::of(history, held);
             let (taken_back, last) = (history.taken_back().to_vec(), self.log.end().seq);
             self.children.spawn(format!("revert/{id}"), async move {
@@ -154,19 +169,6 @@ impl Owner {
         }
     }
 
-    /// The search has ended. If the history has changed meanwhile, the revert starts again.
-    pub(super) fn revert_found(&mut self, revert_found: FoundRevert) {
-        let FoundRevert { to, reply, found, last, .. } = revert_found;
-        let still = self.machine.is_loaded() && self.log.is_open() && self.log.end().seq == last;
-        let id = self.id;
-        match found {
-            _ if !still => self.command(Command::Edit(Edit::Revert(to, reply))),
-            Ok(Some(first)) => self.revert(first, &to, reply),
-            Ok(None) => reply.err(&nothing_to_revert(id, to).to_wire()),
-            Err(error) => reply.err(&ThreadError::unreadable(error, id).to_wire()),
-        }
-    }
-
     /// Reverts. The history gets a new version, so that clients that missed the revert cannot continue their numbers.
     fn revert(&mut self, first: RevertPoint, to: &RevertTo, reply: Reply<ThreadRevertResponse>) {
         let RevertPoint { turn, at, before: left } = first;
@@ -175,7 +177,7 @@ impl Owner {
         let number = self.log.revert(body, left.map(|left| (left.turns, left.more)));
         // The turn that failed last may be gone.
         self.turns.forget_failure();
-        let response = revert_response(&self.log, to, self.status());
+        let response = revert_response(self.log, to, self.status());
         self.log.acknowledge(reply, response);
         self.log.notify::<ThreadReverted>(&events::thread_reverted(self.id, &turn), number);
         self.show_status();

@@ -7,7 +7,6 @@ use skein_protocol::extension::{SkeinThreadUnloadResponse, UnloadOutcome};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::notifications::ThreadClosed;
 use skein_protocol::table::Recipients;
-use skein_protocol::thread::ThreadStatus;
 use skein_store::history::History;
 use skein_store::index::moment::Listed;
 use skein_store::rollout::Keep;
@@ -15,13 +14,13 @@ use skein_store::rollout::Keep;
 use super::log::{Log, Send};
 use super::questions::resolved;
 use super::relocation::{announce_move, answer_move, mend_index, record_of, refuse_move};
-use super::{Child, Owner, settings};
+use super::{Child, Owner, ThreadParts, settings};
 use crate::thread::command::Command;
 use crate::thread::effect::{Effect, ResumeFailure, UnloadRefusal};
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, TurnKept, WaiterId};
 use crate::thread::journal::Saved;
-use crate::thread::machine::{CommandAdmission, Needs, Persistence};
+use crate::thread::machine::Persistence;
 use crate::thread::outgoing::{Due, Notice};
 use crate::thread::writer::Written;
 use crate::thread::{Context, views};
@@ -35,7 +34,7 @@ impl Owner {
             Effect::EndHelpers => return self.end_helpers(),
             Effect::CloseRollout => return self.close_rollout(),
             Effect::Move(to) => return self.move_rollout(to),
-            Effect::StartHelpers => self.start_helpers(),
+            Effect::StartHelpers => self.parts().start_helpers(),
             Effect::AnswerResume(who) => self.answer_waiting(who),
             Effect::FailResume(who, why) => {
                 let waiting = self.waiters.take(who);
@@ -69,16 +68,6 @@ impl Owner {
         None
     }
 
-    /// Starts the helpers of the configuration and the thread, without waiting for them.
-    pub(super) fn start_helpers(&mut self) {
-        if self.helpers.started().is_some() || !self.log.is_open() {
-            return;
-        }
-        let cwd = settings::of(&self.log, &self.helpers).cwd.into();
-        let set = self.helpers.start(&self.services, cwd);
-        self.log.show(|snapshot| snapshot.helpers = Some(set));
-    }
-
     fn end_helpers(&mut self) -> Option<Event> {
         // Questions of a turn end with the turn.
         resolved(&self.services, &mut self.log, self.questions.drop_of(None));
@@ -101,7 +90,7 @@ impl Owner {
             self.log.record_one(record, Keep::Power);
         }
         // The next start finds a turn that has to work.
-        let is_left_open = self.turn_kept() == TurnKept::Yes;
+        let is_left_open = self.parts().turn_kept() == TurnKept::Yes;
         if self.log.close(is_left_open) {
             return None;
         }
@@ -119,7 +108,7 @@ impl Owner {
 
     fn abandon_rollout(&mut self) {
         // The turn only: the unload still waits for the helpers.
-        if self.turn_kept() == TurnKept::No {
+        if self.parts().turn_kept() == TurnKept::No {
             self.turns.abort();
             resolved(&self.services, &mut self.log, self.questions.clear());
         } else {
@@ -140,7 +129,7 @@ impl Owner {
                 let marker = self.services.store.open_marker(self.id);
                 if self.waiters.destination().is_none() {
                     self.services.store.release(self.id);
-                    if *listed == Listed::Yes && self.turn_kept() != TurnKept::Yes {
+                    if *listed == Listed::Yes && self.parts().turn_kept() != TurnKept::Yes {
                         // A full queue only leaves the marker for the next start, which finds the end closed.
                         self.services.closed_rollouts.try_send(marker).ok();
                     }
@@ -149,7 +138,7 @@ impl Owner {
             }
             Written::UpTo(..) => self.unpark(),
             Written::Failed(error) if self.turns.fail(&error.to_string()) => self.step(Event::Interrupt),
-            Written::Failed(_) => self.fail_unsaved_turns(),
+            Written::Failed(_) => self.parts().fail_unsaved_turns(),
         }
     }
 
@@ -180,24 +169,6 @@ impl Owner {
         self.log.show_status(status);
         // The owner ends with this step, so the publish queue must be empty.
         self.send(Send::All);
-    }
-
-    /// The thread's status for clients.
-    pub(super) fn status(&self) -> ThreadStatus {
-        if self.machine.admission(Needs::EndOfLoad) != CommandAdmission::Now {
-            ThreadStatus::NotLoaded
-        } else if self.turns.id().is_some() || !self.questions.is_empty() {
-            ThreadStatus::Active { active_flags: self.questions.flags() }
-        } else if self.turns.has_failed() {
-            ThreadStatus::SystemError
-        } else {
-            ThreadStatus::Idle
-        }
-    }
-
-    /// Publishes the status, if it has changed.
-    pub(super) fn show_status(&mut self) {
-        self.log.show_status(self.status());
     }
 
     /// Sends entries of the publish queue.
@@ -234,6 +205,18 @@ impl Owner {
         if let Some(connection) = joined {
             questions.put_again(connection, &helpers.audience(&services.subscribers));
         }
+    }
+}
+
+impl ThreadParts<'_> {
+    /// Starts the helpers of the configuration and the thread, without waiting for them.
+    pub(super) fn start_helpers(&mut self) {
+        if self.helpers.started().is_some() || !self.log.is_open() {
+            return;
+        }
+        let cwd = settings::of(self.log, self.helpers).cwd.into();
+        let set = self.helpers.start(self.services, cwd);
+        self.log.show(|snapshot| snapshot.helpers = Some(set));
     }
 }
 

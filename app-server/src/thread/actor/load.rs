@@ -98,7 +98,7 @@ impl Owner {
         self.recount();
         // Subscribers of an evicted thread are notified that it is loaded again.
         if self.machine.is_loaded() && self.services.subscribers.counts(self.id).subscribers > 0 {
-            self.show_status();
+            self.parts().show_status();
         }
     }
 
@@ -139,17 +139,17 @@ impl Owner {
 
     /// Goes on with the turn of an earlier load. Nothing is recorded while the turn only waits for answers.
     fn go_on_with(&mut self, open: KeptTurn) {
-        self.put_again(&open);
+        self.parts().put_again(&open);
         // The settings may have changed since.
         let cwd = settings::of(&self.log, &self.helpers).cwd;
         let tools = open.questions.iter().filter_map(|question| question.tool.as_ref());
         let now = self.helpers.as_configured(Path::new(&cwd), tools);
         let judged = now.map(|now| self.questions.judged(&now)).unwrap_or_default();
         let waits = open.waits && judged.is_empty();
-        self.settle(judged);
+        self.parts().settle(judged);
         if !waits {
             self.repair.note_mended(true);
-            self.close_gone(&open);
+            self.parts().close_gone(&open);
             let (turn_id, boot_id) = (open.id.clone(), self.services.machine_boot);
             let dropped = open.dropped.clone();
             let ended = self.log.history().map(|history| history.ends_of(&dropped, self.log.wall()));
@@ -157,7 +157,7 @@ impl Owner {
             record_closing(&mut self.log, ended.unwrap_or_default());
         }
         let left = LeftOver { calls: open.calls, is_done: open.is_done };
-        self.run_turn(open.id, TurnTask::GoOn(left), &open.terms, None);
+        self.parts().run_turn(open.id, TurnTask::GoOn(left), &open.terms, None);
     }
 
     /// Carries out the commands that waited for the end of a load or a turn.

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::command::Command;
 use super::dispatch;
 use super::error::ThreadError;
-use super::event::{Counts, Event, TurnKept};
+use super::event::{Event, TurnKept};
 use super::machine::{Machine, Policy};
 use super::registry::OwnerSlot;
 use super::writer::Written;
@@ -36,6 +36,7 @@ mod helper_side;
 mod load;
 mod log;
 mod open_questions;
+mod parts;
 mod questions;
 mod queue;
 mod relocation;
@@ -56,6 +57,7 @@ use helper_side::{HelperSide, ToolOf, status_of};
 use load::ReadThread;
 use log::{Log, Send};
 use open_questions::Questions;
+use parts::ThreadParts;
 use repair::Repair;
 use turns::TurnState;
 use waiters::Waiters;
@@ -156,12 +158,21 @@ impl Owner {
         while !self.machine.is_gone() {
             let wakeup = self.next().await;
             self.handle(wakeup);
+            self.note_questions();
             self.run_queue();
             self.note_turn();
             // The machine times unanswerable questions of turns. Questions outside of turns are timed here.
-            let unanswerable = self.questions.wait_outside() && self.counts().subscribers == 0;
+            let unanswerable = self.questions.wait_outside() && self.parts().counts().subscribers == 0;
             self.questions.note_unanswerable(unanswerable, self.services.clock.now());
             self.send(Send::Ready);
+        }
+    }
+
+    /// Notifies the machine of the open questions of turns.
+    fn note_questions(&mut self) {
+        let open = self.questions.of_turn();
+        if self.machine.open_questions() != open {
+            self.step(Event::Questions(open));
         }
     }
 
@@ -170,24 +181,13 @@ impl Owner {
         if self.turns.id().is_none() {
             return;
         }
-        let kept = self.turn_kept();
+        let kept = self.parts().turn_kept();
         if kept == TurnKept::Waits {
             self.repair.let_pass();
         }
         if self.machine.turn_kept() != kept {
             self.log.show(|snapshot| snapshot.waits = kept == TurnKept::Waits);
             self.step(Event::Turn(kept));
-        }
-    }
-
-    /// The treatment of the open turn by the next load.
-    fn turn_kept(&self) -> TurnKept {
-        let rule = self.services.config().restart.turns;
-        match self.log.history() {
-            Some(history) if !history.goes_on(rule) => TurnKept::No,
-            Some(history) if history.open_turn_waits() => TurnKept::Waits,
-            Some(_) => TurnKept::Yes,
-            None => TurnKept::No,
         }
     }
 
@@ -221,7 +221,7 @@ impl Owner {
             Wakeup::Unanswered => {
                 let declined = |number| (number, Settled::Decision(declined()));
                 let unanswered = self.questions.give_up_waiting();
-                self.settle(unanswered.into_iter().map(declined));
+                self.parts().settle(unanswered.into_iter().map(declined));
             }
             Wakeup::Woken => self.woken(),
             Wakeup::Child(child) => self.child_ended(child),
@@ -231,7 +231,7 @@ impl Owner {
             Wakeup::Helper(event) => {
                 self.log.notify::<McpServerStartupStatusUpdated>(&status_of(self.id, event), None);
             }
-            Wakeup::Asked(question) => self.helper_asks(question),
+            Wakeup::Asked(question) => self.parts().helper_asks(question),
         }
     }
 
@@ -261,8 +261,9 @@ impl Owner {
             self.step(Event::Shutdown);
         }
         for given in woken.answers {
-            self.client_answers(given);
+            self.parts().client_answers(given);
         }
+        self.note_questions();
         if woken.interrupt.is_some_and(|turn| self.turns.runs(&turn)) {
             self.step(Event::Interrupt);
         }
@@ -285,7 +286,8 @@ impl Owner {
         }
         // The user was asked about the old program of that name.
         if let Some(changed) = self.helpers.change() {
-            self.settle(self.questions.judged(&changed));
+            let judged = self.questions.judged(&changed);
+            self.parts().settle(judged);
         }
         let policy = machine_policy(&config);
         if self.machine.policy() != policy {
@@ -310,21 +312,15 @@ impl Owner {
         }
         if !self.questions.is_empty() {
             // Includes clients that still catch up.
-            self.settle(self.questions.refused(&subscribers.subscribed(self.id)));
+            let refused = self.questions.refused(&subscribers.subscribed(self.id));
+            self.parts().settle(refused);
         }
     }
 
     /// Feeds the number of listeners to the machine. Queued subscriptions count already.
     fn recount(&mut self) {
-        let counts = self.counts();
+        let counts = self.parts().counts();
         self.step(Event::Subscribers(counts));
-    }
-
-    fn counts(&self) -> Counts {
-        let mut counts = self.services.subscribers.counts(self.id);
-        let joins = self.log.queued().filter(|due| due.still_joins(&self.services.subscribers));
-        counts.subscribers += joins.count();
-        counts
     }
 
     fn child_ended(&mut self, child: Result<Child, tokio::task::JoinError>) {
@@ -348,7 +344,7 @@ impl Owner {
                 self.helpers.leave_to_settings(&tool);
             }
             Ok(Child::Approved(tool, Err(why))) => warn_of_approval(&mut self.log, &tool, &why),
-            Ok(Child::GivenUp(question)) => self.settle([(question, Settled::GivenUp)]),
+            Ok(Child::GivenUp(question)) => self.parts().settle([(question, Settled::GivenUp)]),
             // The tracker has logged the panic. A turn has failed; requests that wait for a load are refused.
             Err(error) if error.is_panic() => {
                 if let Some(turn) = self.turns.of_task(error.id()) {

@@ -23,15 +23,14 @@ use super::consent::{self, LostCall, without_ours};
 use super::log::Log;
 use super::open_questions::NewQuestion;
 use super::wants::{self, AnswerEffect, DECLINED, Settled, Wants, declined};
-use super::{Child, Owner, settings};
-use crate::thread::event::Event;
+use super::{Child, ThreadParts, settings};
 use crate::thread::outgoing::{Due, Notice, Outgoing};
 use crate::thread::registry::GivenAnswer;
 use crate::thread::{Context, views};
 use crate::turn::approval::lets_helpers_ask;
 use crate::turn::asking::{Decision, GoesOn, Permission};
 
-impl Owner {
+impl ThreadParts<'_> {
     /// Opens a question. Clients get it once its record is on disk, behind its item.
     pub(super) fn put(&mut self, question: NewQuestion) -> i64 {
         let number = self.services.questions.open(self.id);
@@ -41,7 +40,6 @@ impl Owner {
         self.questions.open(number, question);
         self.show_status();
         self.log.publish(Outgoing::Due(Due::Ask(number)));
-        self.step(Event::Questions(self.questions.of_turn()));
         number
     }
 
@@ -51,7 +49,6 @@ impl Owner {
             self.services.questions.open_again(asked.id, self.id);
             self.questions.open_again(asked.clone());
         }
-        self.step(Event::Questions(self.questions.of_turn()));
     }
 
     /// Takes a helper's question. A dropped question is cancelled, as is one that the helper has given up.
@@ -79,7 +76,7 @@ impl Owner {
     }
 
     fn may_ask_about_helpers(&self) -> bool {
-        lets_helpers_ask(&views::approval_policy(&settings::of(&self.log, &self.helpers)))
+        lets_helpers_ask(&views::approval_policy(&settings::of(self.log, self.helpers)))
     }
 
     /// Takes a client's answer to a question. It has an effect once it is on disk.
@@ -108,9 +105,8 @@ impl Owner {
                 AnswerEffect::Permit(deciding, permission) => self.permit(deciding, permission),
                 AnswerEffect::None => {}
             }
-            resolved(&self.services, &mut self.log, [number]);
+            resolved(self.services, self.log, [number]);
             self.show_status();
-            self.step(Event::Questions(self.questions.of_turn()));
         }
     }
 
@@ -125,7 +121,7 @@ impl Owner {
         if !records.is_empty() {
             self.log.record(records, Keep::Process);
         }
-        resolved(&self.services, &mut self.log, ended);
+        resolved(self.services, self.log, ended);
     }
 
     /// Runs this behind the records so far, if the disk takes them.
@@ -153,7 +149,7 @@ impl Owner {
                 let is_kept = deciding.lasting && decision == Decision::Always;
                 if is_kept && self.helpers.hints_of(&tool) == Some(hints) {
                     let transport = self.helpers.transport_of(&tool.0);
-                    keep_approval(&self.services, &mut self.children, self.id, (tool, transport));
+                    keep_approval(self.services, self.children, self.id, (tool, transport));
                 }
                 Permission::Granted
             }
@@ -231,7 +227,7 @@ impl Owner {
 
     /// Whether the settings forbid the call of a tool by now, or its helper is another one.
     fn settings_refuse(&self, tool: &AskedTool) -> bool {
-        let cwd = settings::of(&self.log, &self.helpers).cwd;
+        let cwd = settings::of(self.log, self.helpers).cwd;
         let now = self.helpers.as_configured(Path::new(&cwd), [tool]);
         let decision = now.and_then(|now| now.decision_about(&(tool.server.clone(), tool.name.clone())));
         matches!(decision, Some(Permission::Refused(_)))

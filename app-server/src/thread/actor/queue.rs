@@ -16,9 +16,9 @@ use skein_store::rollout::record::{
     QueueAdded, QueueMoved, QueueRemoved, QueueUpdated, RecordBody, WaitingMessage,
 };
 
-use super::Owner;
 use super::answers::answer_repeated_input;
 use super::log::Log;
+use super::{Owner, ThreadParts};
 use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::thread::command::{Command, Input, InputReply, QueueEdit};
@@ -44,7 +44,7 @@ impl Owner {
 
     /// Notifies the machine whether a message is about to become a turn.
     pub(super) fn note_queue(&mut self) {
-        let state = if self.next_queued().is_some() { QueueState::Ready } else { QueueState::Quiet };
+        let state = if self.parts().next_queued().is_some() { QueueState::Ready } else { QueueState::Quiet };
         self.step(Event::Queue(state));
     }
 
@@ -55,27 +55,10 @@ impl Owner {
         }
         self.note_queue();
         if self.machine.phase() == Phase::Idle
-            && let Some(message) = self.next_queued().cloned()
+            && let Some(message) = self.parts().next_queued().cloned()
         {
             self.begin_queued(message, Reply::to_nobody());
         }
-    }
-
-    /// The message that becomes a turn next by itself.
-    fn next_queued(&self) -> Option<&WaitingMessage> {
-        let next = self.log.history()?.queue().next()?;
-        let has_subscribers = || self.counts().subscribers > 0;
-        let runs = match (self.log.persistence(), self.services.config().orphans.queue) {
-            // It ends with its last subscriber.
-            (Persistence::Ephemeral, _) => has_subscribers(),
-            (Persistence::Durable, QueueOrphans::Run) => true,
-            // Nothing is on disk before the first turn, so nothing there could wait.
-            (Persistence::Durable, QueueOrphans::Hold) => {
-                !self.machine.is_materialised() || has_subscribers()
-            }
-        };
-        // While the disk refuses records, no turn begins.
-        Some(next).filter(|_| runs && self.log.refusal().is_none())
     }
 
     /// `thread/queue/start`.
@@ -110,6 +93,25 @@ impl Owner {
         let input = Input { params, reply: InputReply::Queued(id, reply) };
         let waiter = self.waiters.add(Command::Input(Box::new(input)));
         self.step(Event::Input(waiter));
+    }
+}
+
+impl ThreadParts<'_> {
+    /// The message that becomes a turn next by itself.
+    fn next_queued(&self) -> Option<&WaitingMessage> {
+        let next = self.log.history()?.queue().next()?;
+        let has_subscribers = || self.counts().subscribers > 0;
+        let runs = match (self.log.persistence(), self.services.config().orphans.queue) {
+            // It ends with its last subscriber.
+            (Persistence::Ephemeral, _) => has_subscribers(),
+            (Persistence::Durable, QueueOrphans::Run) => true,
+            // Nothing is on disk before the first turn, so nothing there could wait.
+            (Persistence::Durable, QueueOrphans::Hold) => {
+                !self.machine.is_materialised() || has_subscribers()
+            }
+        };
+        // While the disk refuses records, no turn begins.
+        Some(next).filter(|_| runs && self.log.refusal().is_none())
     }
 }
 

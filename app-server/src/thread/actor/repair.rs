@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::Owner;
@@ -56,6 +56,12 @@ impl Repair {
         self.mended |= mended && self.done.is_some();
     }
 
+    /// Limits the turns that work at once after a start to `places`. A turn that a client follows does not wait.
+    pub(super) fn turnstile(&self, places: &Arc<Semaphore>) -> Option<Turnstile> {
+        let (places, followed) = (Arc::clone(places), self.followed.clone());
+        self.alone.then_some(Turnstile { places, followed })
+    }
+
     /// Whether only the repair has used this owner.
     pub(super) fn is_alone(&self) -> bool {
         self.alone
@@ -83,18 +89,12 @@ impl Repair {
 }
 
 impl Owner {
-    /// Limits the turns that work at once after a start. A turn that a client follows does not wait.
-    pub(super) fn turnstile(&self) -> Option<Turnstile> {
-        let followed = self.repair.followed.clone();
-        self.repair.is_alone().then(|| Turnstile { places: Arc::clone(&self.services.restarts), followed })
-    }
-
     /// Unloads the thread of a repair after its load, unless a client uses it by now.
     pub(super) fn settle_repair(&mut self) {
         let Some(done) = self.repair.done.take() else { return };
         match self.machine.admission(Needs::EndOfLoad) {
             CommandAdmission::Now => {
-                let others = self.counts().subscribers;
+                let others = self.parts().counts().subscribers;
                 let waiter = self.waiters.add(Command::Repair(done));
                 self.step(Event::Unload { waiter, force: Force::No, others });
             }

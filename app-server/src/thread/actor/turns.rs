@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::answers::{answer_input, shown_turn};
 use super::log::Log;
 use super::settings::context_items;
-use super::{Child, Owner, asking, queue, settings, user_state};
+use super::{Child, Owner, ThreadParts, asking, queue, settings, user_state};
 use crate::policy;
 use crate::thread::command::{Command, Input, InputReply};
 use crate::thread::error::ThreadError;
@@ -231,9 +231,9 @@ impl Owner {
             InputReply::Compact(_) => TurnTask::Compact,
         };
         let terms = input::terms_of(&params).map(|terms| *terms).unwrap_or_default();
-        self.run_turn(turn_id.clone(), task, &terms, numbers.last().copied());
+        self.parts().run_turn(turn_id.clone(), task, &terms, numbers.last().copied());
         answer_input(&mut self.log, reply, &turn_id);
-        self.show_status();
+        self.parts().show_status();
         let turn = shown_turn(&self.log, &turn_id);
         let params = TurnStartedNotification { thread_id: self.id, turn };
         self.log.notify::<TurnStartedNotice>(&params, numbers.first().copied());
@@ -295,34 +295,23 @@ impl Owner {
             Report::Context(tokens) => usage::context_is(log, turn, tokens),
             Report::Progress { item, message } => items::progress(log, id, item, message),
             Report::ItemCompleted(item) => items::completed(log, id, item),
-            Report::Answered(answer) => self.answered(*answer),
+            Report::Answered(answer) => self.parts().answered(*answer),
             Report::Usage(used) => usage::used(log, turn, &used),
             Report::Question { item, text, answer } => {
                 let question = asking::words(log, id.clone(), item, (text, answer));
-                self.put(question);
+                self.parts().put(question);
             }
             Report::Ask(asking) => {
                 let id = id.clone();
-                self.turn_asks(id, *asking);
+                self.parts().turn_asks(id, *asking);
             }
-            Report::AskAgain { item, answer } => self.ask_again(item, answer),
+            Report::AskAgain { item, answer } => self.parts().ask_again(item, answer),
             // The turn may have ended.
-            Report::WantsHistory(give) => drop(give.send(self.history_so_far())),
+            Report::WantsHistory(give) => drop(give.send(self.parts().history_so_far())),
             Report::MayWork(permit) => self.repair.works_with(permit),
             Report::Surroundings(found) => self.helpers.found(Some(found)),
             Report::WantsHelpers(give) => self.command(Command::Helpers(give)),
             Report::Ended(outcome) => self.end_turn(outcome),
-        }
-    }
-
-    /// Records a whole answer, if a model or the next load has to know more of it than its items.
-    fn answered(&mut self, answer: ModelAnswer) {
-        let has_own_form = |part: &AnswerPart| match part {
-            AnswerPart::Call(_) | AnswerPart::Raw { .. } => true,
-            AnswerPart::Text { .. } | AnswerPart::Thought { .. } => false,
-        };
-        if answer.parts.iter().any(has_own_form) || self.turn_kept() != TurnKept::No {
-            self.log.record_one(answer, Keep::Process);
         }
     }
 
@@ -342,11 +331,11 @@ impl Owner {
     /// Ends the turn: closes open questions and items, records the end, and publishes it.
     fn end_turn(&mut self, outcome: Outcome) {
         let Some(ended) = self.turns.end(outcome) else { return };
-        self.end_questions(&ended.id);
+        self.parts().end_questions(&ended.id);
         self.step(Event::Questions(0));
         end::close_open_items(&mut self.log);
         let number = ended.record(&mut self.log);
-        self.show_status();
+        self.parts().show_status();
         if let Some(error) = ended.outcome.error.clone() {
             notify_of_error(&mut self.log, &ended.id, error, (false, None));
         }
@@ -354,7 +343,7 @@ impl Owner {
         user_state::notify_of_end(&mut self.log, &ended.id);
         end::notify(&mut self.log, &ended.id, number, ended.saved);
         self.services.counters.turns_completed.add_one();
-        self.fail_unsaved_turns();
+        self.parts().fail_unsaved_turns();
         // Before the end of the turn, which unloads an orphaned thread.
         self.note_queue();
         self.step(Event::TurnEnded);
@@ -362,10 +351,23 @@ impl Owner {
             self.take_up_deferred();
         }
     }
+}
+
+impl ThreadParts<'_> {
+    /// Records a whole answer, if a model or the next load has to know more of it than its items.
+    fn answered(&mut self, answer: ModelAnswer) {
+        let has_own_form = |part: &AnswerPart| match part {
+            AnswerPart::Call(_) | AnswerPart::Raw { .. } => true,
+            AnswerPart::Text { .. } | AnswerPart::Thought { .. } => false,
+        };
+        if answer.parts.iter().any(has_own_form) || self.turn_kept() != TurnKept::No {
+            self.log.record_one(answer, Keep::Process);
+        }
+    }
 
     /// Fails turns whose ends the disk does not take. Not during a turn, whose records stay together.
     pub(super) fn fail_unsaved_turns(&mut self) {
-        if end::fail_unsaved(&mut self.log) {
+        if end::fail_unsaved(self.log) {
             self.turns.failed = true;
             self.show_status();
         }

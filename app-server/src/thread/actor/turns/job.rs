@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::helper_side::HelperSide;
 use super::super::log::Log;
 use super::super::settings::{self, instructions};
-use super::{Child, Ending, Owner, RunningTurn, TurnState, items};
+use super::{Child, Ending, RunningTurn, ThreadParts, TurnState, items};
 use crate::thread::machine::Persistence;
 use crate::thread::outgoing::Outgoing;
 use crate::turn::conversation_cache::Slot;
@@ -47,7 +47,7 @@ impl TurnState {
     }
 }
 
-impl Owner {
+impl ThreadParts<'_> {
     /// Starts the turn's task. `last` is the last record of the input.
     pub(in super::super) fn run_turn(
         &mut self,
@@ -56,14 +56,14 @@ impl Owner {
         terms_of_turn: &TurnTerms,
         last: Option<EventSeq>,
     ) {
-        let (config, settings) = (self.services.config(), settings::of(&self.log, &self.helpers));
+        let (config, settings) = (self.services.config(), settings::of(self.log, self.helpers));
         let (terms, takes_more) = (terms(&config, &settings), !matches!(task, TurnTask::Compact));
         // `refusal_of` has checked the provider, but a reload may have removed it since.
         let provider = self.services.providers.get(&settings.model_provider);
         let provider = provider.unwrap_or_else(|| Arc::new(Gone(settings.model_provider.clone())));
         let history = match (&task, provider.reads_context()) {
             (TurnTask::Answer(_) | TurnTask::Compact, true) => {
-                history_source(&self.services, &mut self.log, &self.turns.conversation, last)
+                history_source(self.services, self.log, &self.turns.conversation, last)
             }
             // A turn that goes on asks for it once its calls have ended.
             (TurnTask::GoOn(_), _) | (_, false) => HistorySource::InputOnly,
@@ -78,24 +78,24 @@ impl Owner {
             rounds: config.limits.turn_rounds,
             terms,
             plans: plans(&settings),
-            context: context(&self.helpers, &config, &settings),
+            context: context(self.helpers, &config, &settings),
             needs_helpers: is_durable && self.helpers.are_required(&config),
             own_tools: self.helpers.own_tools(&settings, is_durable, &config),
             recipient: Recipient { provider: settings.model_provider, model: settings.model },
             provider,
-            turnstile: self.turnstile(),
+            turnstile: self.repair.turnstile(&self.services.restarts),
             cancel: CancellationToken::new(),
             clock: self.services.clock,
             tasks: self.services.tasks.clone(),
         };
-        self.turns.start(&mut self.children, job, takes_more);
+        self.turns.start(self.children, job, takes_more);
     }
 
     /// The conversation up to now, for a turn of an earlier load. A model that reads no context reads this turn.
     pub(super) fn history_so_far(&mut self) -> HistorySoFar {
-        let settings = settings::of(&self.log, &self.helpers);
+        let settings = settings::of(self.log, self.helpers);
         let provider = self.services.providers.get(&settings.model_provider);
-        let source = history_source(&self.services, &mut self.log, &self.turns.conversation, None);
+        let source = history_source(self.services, self.log, &self.turns.conversation, None);
         let turn = self.log.history().and_then(|history| history.held_turns().last()).map(|held| held.at);
         let source = match (source, turn, provider.is_some_and(|provider| provider.reads_context())) {
             (HistorySource::Rollout(stored), Some(begun), false) => {

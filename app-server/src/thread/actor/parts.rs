@@ -1,0 +1,88 @@
+//! The parts of an owner that hold a loaded thread: its log, questions, helpers and turn.
+
+use std::sync::Arc;
+
+use skein_base::tasks::TaskGroup;
+use skein_protocol::ids::ThreadId;
+use skein_protocol::thread::ThreadStatus;
+
+use super::helper_side::HelperSide;
+use super::log::Log;
+use super::open_questions::Questions;
+use super::repair::Repair;
+use super::turns::TurnState;
+use super::{Child, Owner};
+use crate::thread::Context;
+use crate::thread::event::{Counts, TurnKept};
+use crate::thread::machine::{CommandAdmission, Machine, Needs};
+use crate::thread::registry::OwnerSlot;
+
+/// A loaded thread as questions and edits change it. They read the machine, and never step it.
+pub(super) struct ThreadParts<'a> {
+    pub(super) services: &'a Arc<Context>,
+    pub(super) id: ThreadId,
+    pub(super) machine: &'a Machine,
+    pub(super) log: &'a mut Log,
+    pub(super) helpers: &'a mut HelperSide,
+    pub(super) turns: &'a mut TurnState,
+    pub(super) questions: &'a mut Questions,
+    pub(super) repair: &'a mut Repair,
+    pub(super) slot: &'a OwnerSlot,
+    pub(super) children: &'a mut TaskGroup<Child>,
+}
+
+impl Owner {
+    /// The parts that questions and edits change.
+    pub(super) fn parts(&mut self) -> ThreadParts<'_> {
+        let Self { services, id, machine, log, helpers, turns, questions, children, repair, slot, .. } = self;
+        ThreadParts { services, id: *id, machine, log, helpers, turns, questions, repair, slot, children }
+    }
+
+    /// The thread's status for clients.
+    pub(super) fn status(&self) -> ThreadStatus {
+        status(&self.machine, &self.turns, &self.questions)
+    }
+}
+
+impl ThreadParts<'_> {
+    /// The thread's status for clients.
+    pub(super) fn status(&self) -> ThreadStatus {
+        status(self.machine, self.turns, self.questions)
+    }
+
+    /// Publishes the status, if it has changed.
+    pub(super) fn show_status(&mut self) {
+        self.log.show_status(self.status());
+    }
+
+    /// The treatment of the open turn by the next load.
+    pub(super) fn turn_kept(&self) -> TurnKept {
+        let rule = self.services.config().restart.turns;
+        match self.log.history() {
+            Some(history) if !history.goes_on(rule) => TurnKept::No,
+            Some(history) if history.open_turn_waits() => TurnKept::Waits,
+            Some(_) => TurnKept::Yes,
+            None => TurnKept::No,
+        }
+    }
+
+    /// The clients of the thread. Queued subscriptions count already.
+    pub(super) fn counts(&self) -> Counts {
+        let mut counts = self.services.subscribers.counts(self.id);
+        let joins = self.log.queued().filter(|due| due.still_joins(&self.services.subscribers));
+        counts.subscribers += joins.count();
+        counts
+    }
+}
+
+fn status(machine: &Machine, turns: &TurnState, questions: &Questions) -> ThreadStatus {
+    if machine.admission(Needs::EndOfLoad) != CommandAdmission::Now {
+        ThreadStatus::NotLoaded
+    } else if turns.id().is_some() || !questions.is_empty() {
+        ThreadStatus::Active { active_flags: questions.flags() }
+    } else if turns.has_failed() {
+        ThreadStatus::SystemError
+    } else {
+        ThreadStatus::Idle
+    }
+}
