@@ -27,9 +27,9 @@ use skein_protocol::server::{
 use skein_protocol::table::Method;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
+use tokio_tungstenite::tungstenite::{Error as HandshakeError, Message};
 
 pub use self::message::Received;
 use self::transcript::{Author, Transcript};
@@ -142,7 +142,14 @@ impl Client {
         let connect = async {
             let stream = socket.connect(host.parse()?).await?;
             stream.set_nodelay(true)?;
-            anyhow::Ok(tokio_tungstenite::client_async(handshake, stream).await?.0)
+            match tokio_tungstenite::client_async(handshake, stream).await {
+                Ok((socket, _)) => Ok(socket),
+                Err(HandshakeError::Http(refused)) => {
+                    let why = refused.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+                    Err(anyhow::anyhow!("{}: {why}", refused.status()))
+                }
+                Err(error) => Err(error.into()),
+            }
         };
         let socket = tokio::time::timeout(BOUND, connect).await;
         let socket = socket

@@ -197,9 +197,12 @@ fn locked_by(lock: &File) -> Option<u32> {
     let seen = lock.metadata().ok()?;
     let (major, minor) = (rustix::fs::major(seen.dev()), rustix::fs::minor(seen.dev()));
     let file = format!("{major:02x}:{minor:02x}:{}", seen.ino());
-    let locks = fs::read_to_string("/proc/locks").ok()?;
-    let mut holders = locks.lines().filter_map(|line| holder_in(line, &file));
-    holders.find(|pid| *pid > 0)
+    let look = || {
+        let locks = fs::read_to_string("/proc/locks").ok()?;
+        locks.lines().filter_map(|line| holder_in(line, &file)).find(|pid| *pid > 0)
+    };
+    // The kernel gives a long list in pieces, and a lock that goes away between two of them hides another one.
+    (0..policy::LOCK_LOOKS).find_map(|_| look())
 }
 
 /// On other systems only the holder's own files name it.

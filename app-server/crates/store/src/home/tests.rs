@@ -1,4 +1,5 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 
@@ -261,4 +262,28 @@ fn a_folder_with_nothing_but_settings_is_ours() {
         make_root(dir.path()).unwrap();
         assert_eq!(mode(dir.path()), wanted, "{other:?}");
     }
+}
+
+/// The kernel gives a long list of locks in pieces, and a lock that goes away between two of them hides another one.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_holder_is_found_while_other_locks_come_and_go() {
+    let (root, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let other = |number: usize| {
+        let file = fs::File::create(others.path().join(number.to_string())).unwrap();
+        file.lock().unwrap();
+        file
+    };
+    let done = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let _locked: Vec<_> = (0..300).map(other).collect();
+            }
+        });
+        let home = Home::open(root.path()).unwrap();
+        let missed = (0..1000).filter(|_| super::holder(home.paths()).is_none()).count();
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(missed, 0, "of 1000 looks");
+    });
 }
