@@ -28,12 +28,15 @@ use skein_protocol::table::Method;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::{Error as HandshakeError, Message};
 
 pub use self::message::Received;
 use self::transcript::{Author, Transcript};
 
+/// The server's `Retry-After` of a busy handshake.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+const BUSY_TRIES: usize = 10;
 /// Limit of every wait of a client.
 pub const BOUND: Duration = Duration::from_secs(20);
 
@@ -55,6 +58,27 @@ pub struct Client {
     /// The text of the server's close frame.
     close_text: Option<String>,
     transcript: Option<Transcript>,
+}
+
+/// A refused handshake.
+#[derive(Debug)]
+struct Refused {
+    status: StatusCode,
+    body: String,
+}
+
+impl Refused {
+    fn is_busy(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.status, self.body)
+    }
 }
 
 /// How a connection ended.
@@ -90,14 +114,23 @@ impl Client {
         Self::connect_with(address, &[]).await
     }
 
-    /// Connects with these headers in the handshake, and sends nothing yet.
+    /// Connects with these headers in the handshake, and sends nothing yet. Tries again while the server asks for that: beside
+    /// many new processes it cannot say whether a helper connects.
     ///
     /// # Errors
     /// Fails like [`Client::connect`].
     pub async fn connect_with(address: &str, headers: &[(&str, &str)]) -> anyhow::Result<Self> {
         let is_v6 = address.starts_with("ws://[");
-        let socket = if is_v6 { TcpSocket::new_v6() } else { TcpSocket::new_v4() };
-        Self::connect_through(socket?, address, headers).await
+        let socket = || if is_v6 { TcpSocket::new_v6() } else { TcpSocket::new_v4() };
+        let mut tries = tokio::time::interval(RETRY_AFTER);
+        for _ in 0..BUSY_TRIES {
+            tries.tick().await;
+            match Self::connect_through(socket()?, address, headers).await {
+                Err(error) if error.downcast_ref::<Refused>().is_some_and(Refused::is_busy) => {}
+                connected => return connected,
+            }
+        }
+        Self::connect_through(socket()?, address, headers).await
     }
 
     /// Connects with a small receive buffer and initialises. Unread messages soon wait at the server.
@@ -143,10 +176,10 @@ impl Client {
             let stream = socket.connect(host.parse()?).await?;
             stream.set_nodelay(true)?;
             match tokio_tungstenite::client_async(handshake, stream).await {
-                Ok((socket, _)) => Ok(socket),
+                Ok((socket, _)) => anyhow::Ok(socket),
                 Err(HandshakeError::Http(refused)) => {
-                    let why = refused.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();
-                    Err(anyhow::anyhow!("{}: {why}", refused.status()))
+                    let body = refused.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+                    Err(Refused { status: refused.status(), body: body.into_owned() }.into())
                 }
                 Err(error) => Err(error.into()),
             }
