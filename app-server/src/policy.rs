@@ -260,6 +260,9 @@ pub(crate) const GOAL_BYTES: usize = 16 << 10;
 
 // --- the queue of a thread ---
 
+/// Answers to questions that a server remembers, so that a late answer learns who was first. Origin: guess; an answer has about a
+/// hundred bytes.
+pub(crate) const REMEMBERED_ANSWERS: usize = 1_000;
 /// Messages of a queue. Origin: guess; more than a person plans ahead, and little to list.
 pub(crate) const QUEUE_MESSAGES: usize = 100;
 /// Bytes of the inputs of a queue, as JSON. A loaded thread has them in memory. Origin: guess; some images.

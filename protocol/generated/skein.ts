@@ -221,6 +221,16 @@ export type Methods = {
    */
   "skein/thread/unload": { params: SkeinThreadUnloadParams; result: SkeinThreadUnloadResponse };
   /**
+   * The questions that wait for an answer, of all threads on disk or of one, also where no thread is loaded. Questions
+   * of ephemeral threads and of helpers outside of turns are not in it: they end with their connection.
+   */
+  "skein/questions/list": { params: SkeinQuestionsListParams; result: SkeinQuestionsListResponse };
+  /**
+   * Answers a question without a subscription, and loads its thread where necessary. The first answer that is on disk
+   * counts; the same answer again succeeds.
+   */
+  "skein/questions/answer": { params: SkeinQuestionsAnswerParams; result: SkeinQuestionsAnswerResponse };
+  /**
    * For a client whose user is gone: ends its subscriptions. Threads without another subscriber are unloaded at
    * once; running turns and tool calls are interrupted. The answer comes when all their helpers have stopped, or
    * after 1.2 s with the number of unfinished threads.
@@ -388,6 +398,8 @@ export type Reason =
   | "active"
   /** The running turn compacts the conversation and takes no input. */
   | "activeTurnNotSteerable"
+  /** Somebody has answered the question differently; the message says who and when. */
+  | "alreadyAnswered"
   /** This connection has sent `initialize` before. */
   | "alreadyInitialized"
   /** A cursor names an item; `turnId` has to name its turn. */
@@ -584,6 +596,8 @@ export type Reason =
   | "twoBounds"
   /** The thread has no helper with this name. */
   | "unknownHelper"
+  /** No question with this id waits for an answer. */
+  | "unknownQuestion"
   /** The history has no turn with this id. */
   | "unknownTurn"
   /** A file of the thread, or a message, cannot be read. The message says why. */
@@ -1784,6 +1798,30 @@ export type ListOptions = {
   updatedSince?: number | null;
 };
 
+/** A question that waits for an answer. */
+export type ListedQuestion = {
+  /** When it was asked, in Unix milliseconds. */
+  askedAt: number;
+  /** The id of the request to clients. */
+  id: number;
+  /** The item that waits. */
+  itemId: ItemId | null;
+  /** Its subject. */
+  kind: QuestionKind;
+  /** Whether its thread is loaded. Others are loaded by the answer. */
+  loaded: boolean;
+  /** The method of the request to clients. */
+  method: string;
+  /** The params of the request to clients. */
+  params: unknown;
+  /** Its thread. */
+  threadId: ThreadId;
+  /** The user's name for the thread. */
+  threadName: string | null;
+  /** The turn that waits. */
+  turnId: TurnId;
+};
+
 /** Details of the threads in memory. */
 export type LoadedDetails = {
   /** One entry for each thread of the answer, in the same order. */
@@ -2424,6 +2462,9 @@ export type ProviderSettings = {
   type: "gcp";
 };
 
+/** The subject of a question. */
+export type QuestionKind = "approval" | "mayHaveRun" | "input" | "clientCall" | "elicitation";
+
 /** A message that waits. Its id is the id of the turn that it becomes. */
 export type QueuedSubmission = {
   clientUserMessageId: string;
@@ -3028,6 +3069,35 @@ export type SkeinHelpersListParams = {
 export type SkeinHelpersListResponse = {
   /** By thread and name. */
   data: HelperDetail[];
+};
+
+/** Params of `skein/questions/answer`. */
+export type SkeinQuestionsAnswerParams = {
+  /** The id of the request to clients. */
+  id: number;
+  /** The result that a client would answer to the request. */
+  result: unknown;
+};
+
+/** Response of `skein/questions/answer`: nothing. The answer is on disk. */
+export type SkeinQuestionsAnswerResponse = { [key: string]: unknown };
+
+/** Params of `skein/questions/list`. */
+export type SkeinQuestionsListParams = {
+  /** The end of the last page. */
+  cursor?: string | null;
+  /** The number of threads of a page, at most. All questions of a thread are on one page. */
+  limit?: number | null;
+  /** The questions of this thread only. */
+  threadId?: ThreadId | null;
+};
+
+/** Response of `skein/questions/list`. */
+export type SkeinQuestionsListResponse = {
+  /** The questions, thread by thread, that with the oldest question first. */
+  data: ListedQuestion[];
+  /** The cursor of the next page; null at the end. */
+  nextCursor: string | null;
 };
 
 /** Params of `skein/quiesce`. */

@@ -10,7 +10,7 @@
 //! | [`envelope`] | how a text frame is read and printed |
 //! | [`error`], [`missing`] | which codes, sentences and data errors carry |
 //! | [`ids`] | how things are named |
-//! | [`thread`], [`turn`], [`item`], [`helper`], [`server`], [`approval`], [`event`], [`account`], [`config`], [`catalogue`], [`feedback`] | what messages carry, by subject |
+//! | [`thread`], [`turn`], [`item`], [`helper`], [`server`], [`approval`], [`event`], [`account`], [`config`], [`catalogue`], [`feedback`], [`question`] | what messages carry, by subject |
 //! | [`access`] | which access a method needs, and a connection has |
 //! | [`settings`], [`elicitation`], [`response_item`] | what several of them share |
 //! | [`extension`] | what is ours |
@@ -44,6 +44,7 @@ pub mod methods;
 pub mod missing;
 pub mod notifications;
 pub mod params;
+pub mod question;
 pub mod reasons;
 pub mod response_item;
 pub mod server;

@@ -31,6 +31,10 @@ use crate::{
         ListMcpServerStatusParams, ListMcpServerStatusResponse, McpResourceReadParams,
         McpResourceReadResponse, McpServerToolCallParams, McpServerToolCallResponse,
     },
+    question::{
+        SkeinQuestionsAnswerParams, SkeinQuestionsAnswerResponse, SkeinQuestionsListParams,
+        SkeinQuestionsListResponse,
+    },
     server::{
         InitializeParams, InitializeResponse, InitializedParams, ModelListParams, ModelListResponse,
         ServerDiagnosticsParams, ServerDiagnosticsResponse,
@@ -245,6 +249,14 @@ methods! {
     /// way.
     SkeinThreadUnload = "skein/thread/unload" [Thread, Experimental, Chat]
         SkeinThreadUnloadParams => SkeinThreadUnloadResponse;
+    /// The questions that wait for an answer, of all threads on disk or of one, also where no thread is loaded. Questions
+    /// of ephemeral threads and of helpers outside of turns are not in it: they end with their connection.
+    SkeinQuestionsList = "skein/questions/list" [Store, Experimental, Read]
+        SkeinQuestionsListParams => SkeinQuestionsListResponse;
+    /// Answers a question without a subscription, and loads its thread where necessary. The first answer that is on disk
+    /// counts; the same answer again succeeds.
+    SkeinQuestionsAnswer = "skein/questions/answer" [Thread, Experimental, Chat]
+        SkeinQuestionsAnswerParams => SkeinQuestionsAnswerResponse;
     /// For a client whose user is gone: ends its subscriptions. Threads without another subscriber are unloaded at
     /// once; running turns and tool calls are interrupted. The answer comes when all their helpers have stopped, or
     /// after 1.2 s with the number of unfinished threads.

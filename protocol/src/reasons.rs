@@ -4,6 +4,7 @@
 pub const REASONS: &[(&str, &str)] = &[
     ("active", "A turn or a call runs. Wait for its end, interrupt it, or unload with force."),
     ("activeTurnNotSteerable", "The running turn compacts the conversation and takes no input."),
+    ("alreadyAnswered", "Somebody has answered the question differently; the message says who and when."),
     ("alreadyInitialized", "This connection has sent `initialize` before."),
     ("anchorWithoutTurn", "A cursor names an item; `turnId` has to name its turn."),
     ("answerTooLarge", "The answer would exceed `limits.answer_bytes`. Read in pages."),
@@ -105,6 +106,7 @@ pub const REASONS: &[(&str, &str)] = &[
     ("turnRuns", "A turn runs, and the message can begin one only behind it."),
     ("twoBounds", "`lastTurnId` and `beforeTurnId` exclude each other."),
     ("unknownHelper", "The thread has no helper with this name."),
+    ("unknownQuestion", "No question with this id waits for an answer."),
     ("unknownTurn", "The history has no turn with this id."),
     ("unreadable", "A file of the thread, or a message, cannot be read. The message says why."),
     ("unsupported", "The server does not support this member; `path` names it."),

@@ -12,6 +12,7 @@ Talk:
   open        Open the page; serve the home in the background if nobody does
   chat        Talk in the terminal
   run         Ask one thing and print the answer
+  questions   List, show and answer what threads ask their users
   threads     List, search, show, rename, archive and delete threads
 
 Serve:

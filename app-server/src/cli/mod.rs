@@ -25,6 +25,7 @@ mod origins;
 mod out;
 mod outputs;
 mod progress;
+mod questions;
 mod reindex;
 mod restore;
 mod run;
@@ -112,6 +113,9 @@ enum SkeinCommand {
     /// Check a home, and repair it where that is possible without loss. Exit codes as of fsck(8): 0 clean, 1
     /// repaired, 4 problems left, 8 operational error, 16 usage; or their sum.
     Fsck(fsck::Fsck),
+    /// List, show and answer the questions that wait for a user, of all threads. Exit code 1: no such question waits, or
+    /// somebody has answered it differently.
+    Questions(questions::QuestionsArgs),
     /// Rebuild the list of threads of a home from its histories. Exit code 3: the home is in use.
     Reindex(reindex::Reindex),
     /// Open the page of a home. Where nobody serves the home, a server is started in the background. Without a
@@ -203,6 +207,7 @@ fn dispatch(command: SkeinCommand) -> anyhow::Result<ExitCode> {
         SkeinCommand::Run(run) => session::run(run.run()),
         SkeinCommand::Sessions(sessions) => wait(sessions.run()),
         SkeinCommand::Stop(stop) => wait(stop.run()),
+        SkeinCommand::Questions(questions) => session::run(questions.run()),
         SkeinCommand::Threads(threads) => session::run(threads.run()),
         SkeinCommand::Token(token) => wait(token.run()),
         SkeinCommand::Status(status) => wait(status.run()).map(well),

@@ -147,6 +147,12 @@ pub(super) struct RenamedOutcome<'a> {
     pub(super) name: &'a str,
 }
 
+/// A question that was answered.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct AnsweredOutcome {
+    pub(super) answered: i64,
+}
+
 /// A thread that is not loaded any more.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct UnloadedOutcome {

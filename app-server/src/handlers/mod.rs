@@ -11,13 +11,13 @@ use skein_protocol::methods::{
     McpServerResourceRead, McpServerStatusList, McpServerToolCall, ModelList, ModelProviderCapabilitiesRead,
     ModelProviderList, PermissionProfileList, RpcDiscover, ServerDiagnostics, SkeinCatalogResume,
     SkeinConnectionLeave, SkeinCredentialAdd, SkeinCredentialList, SkeinCredentialRevoke, SkeinHelpersList,
-    SkeinQuiesce, SkeinStatus, SkeinThreadUnload, SkillsList, ThreadArchive, ThreadCompactStart,
-    ThreadDelete, ThreadFork, ThreadGoalClear, ThreadGoalGet, ThreadGoalSet, ThreadInjectItems,
-    ThreadItemsList, ThreadList, ThreadLoadedList, ThreadMetadataUpdate, ThreadNameSet, ThreadQueueAdd,
-    ThreadQueueDelete, ThreadQueueList, ThreadQueueReorder, ThreadQueueStart, ThreadQueueUpdate, ThreadRead,
-    ThreadReadStateUpdate, ThreadResume, ThreadRevert, ThreadRollback, ThreadSearch, ThreadSearchOccurrences,
-    ThreadSettingsUpdate, ThreadStart, ThreadTurnsList, ThreadUnarchive, ThreadUnsubscribe, TurnInterrupt,
-    TurnStart, TurnSteer,
+    SkeinQuestionsAnswer, SkeinQuestionsList, SkeinQuiesce, SkeinStatus, SkeinThreadUnload, SkillsList,
+    ThreadArchive, ThreadCompactStart, ThreadDelete, ThreadFork, ThreadGoalClear, ThreadGoalGet,
+    ThreadGoalSet, ThreadInjectItems, ThreadItemsList, ThreadList, ThreadLoadedList, ThreadMetadataUpdate,
+    ThreadNameSet, ThreadQueueAdd, ThreadQueueDelete, ThreadQueueList, ThreadQueueReorder, ThreadQueueStart,
+    ThreadQueueUpdate, ThreadRead, ThreadReadStateUpdate, ThreadResume, ThreadRevert, ThreadRollback,
+    ThreadSearch, ThreadSearchOccurrences, ThreadSettingsUpdate, ThreadStart, ThreadTurnsList,
+    ThreadUnarchive, ThreadUnsubscribe, TurnInterrupt, TurnStart, TurnSteer,
 };
 
 use crate::router::Router;
@@ -34,6 +34,7 @@ mod list;
 mod models;
 mod pages;
 mod paging;
+mod questions;
 mod queue;
 mod search;
 mod server;
@@ -86,6 +87,7 @@ pub(crate) fn router() -> Router {
     router.notification::<Initialized>(server::initialized);
     add_thread_state(&mut router);
     add_queue(&mut router);
+    add_questions(&mut router);
     add_helpers(&mut router);
     router
 }
@@ -130,6 +132,11 @@ fn add_queue(router: &mut Router) {
     router.thread::<ThreadQueueDelete>(queue::delete);
     router.thread::<ThreadQueueReorder>(queue::reorder);
     router.thread::<ThreadQueueStart>(queue::start);
+}
+
+fn add_questions(router: &mut Router) {
+    router.store::<SkeinQuestionsList, _>(questions::list);
+    router.thread::<SkeinQuestionsAnswer>(questions::answer);
 }
 
 fn add_credentials(router: &mut Router) {

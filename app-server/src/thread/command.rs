@@ -8,6 +8,7 @@ use skein_helpers::HelperSet;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::SkeinThreadUnloadResponse;
 use skein_protocol::ids::{ConnectionId, TurnId};
+use skein_protocol::question::SkeinQuestionsAnswerResponse;
 use skein_protocol::thread::{
     Thread, ThreadArchiveResponse, ThreadCompactStartResponse, ThreadDeleteResponse, ThreadForkParams,
     ThreadForkResponse, ThreadGoalClearResponse, ThreadGoalSetParams, ThreadGoalSetResponse,
@@ -25,6 +26,7 @@ use super::catch_up::CatchUp;
 use super::effect::Destination;
 use super::event::Force;
 use super::machine::{Needs, Persistence};
+use super::registry::GivenAnswer;
 use super::subscribers::{Role, Ticket};
 use crate::outbox::reply::Reply;
 use crate::turn::surroundings::Surroundings;
@@ -252,6 +254,8 @@ pub(crate) enum Edit {
     ClearGoal(Reply<ThreadGoalClearResponse>),
     /// `thread/queue/...`.
     Queue(QueueEdit),
+    /// `skein/questions/answer`.
+    Answer(Box<GivenAnswer>, Reply<SkeinQuestionsAnswerResponse>),
 }
 
 impl Edit {
@@ -266,6 +270,7 @@ impl Edit {
             Self::SetGoal(_, reply) => reply.err(error),
             Self::ClearGoal(reply) => reply.err(error),
             Self::Queue(edit) => edit.err(error),
+            Self::Answer(_, reply) => reply.err(error),
         }
     }
 }

@@ -1,10 +1,16 @@
 //! Questions to clients: their numbers, and the rules that settle them. Pure but for one lock.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use jiff::Timestamp;
+use serde_json::Value;
+use skein_base::clock::WallMs;
+use skein_protocol::error::WireError;
 use skein_protocol::ids::{ConnectionId, ThreadId};
+
+use crate::policy;
 
 /// Numbers every question of this server, and knows its thread. Numbers never repeat in a home, so an old dialog cannot answer
 /// a new question.
@@ -12,12 +18,23 @@ use skein_protocol::ids::{ConnectionId, ThreadId};
 pub(crate) struct QuestionNumbers {
     next: AtomicI64,
     open: Mutex<HashMap<i64, ThreadId>>,
+    /// The last answers that counted, oldest first.
+    answers: Mutex<VecDeque<(i64, PastAnswer)>>,
+}
+
+/// An answer that has settled its question.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PastAnswer {
+    /// The name of the client.
+    pub(crate) client: String,
+    pub(crate) at: WallMs,
+    pub(crate) result: Value,
 }
 
 impl QuestionNumbers {
     /// Numbers from `first` on.
     pub(crate) fn from(first: i64) -> Self {
-        Self { next: AtomicI64::new(first), open: Mutex::default() }
+        Self { next: AtomicI64::new(first), open: Mutex::default(), answers: Mutex::default() }
     }
 
     /// Opens a question of this thread. Returns its number.
@@ -38,6 +55,38 @@ impl QuestionNumbers {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         for number in numbers {
             open.remove(number);
+        }
+    }
+
+    /// Remembers the answer that has settled a question.
+    pub(crate) fn answered(&self, number: i64, answer: PastAnswer) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.push_back((number, answer));
+        if answers.len() > policy::REMEMBERED_ANSWERS {
+            answers.pop_front();
+        }
+    }
+
+    /// Judges an answer to a question that is not open any more.
+    ///
+    /// # Errors
+    /// The question was answered differently, or is not known.
+    pub(crate) fn judge_late(&self, number: i64, result: &Value) -> Result<(), WireError> {
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let past = answers.iter().find(|(answered, _)| *answered == number).map(|(_, past)| past);
+        match past {
+            Some(past) if past.result == *result => Ok(()),
+            Some(PastAnswer { client, at, .. }) => {
+                let at = Timestamp::from_second(at.seconds()).unwrap_or_default();
+                let text = format!("the client {client:?} has answered question {number} at {at}");
+                Err(WireError::invalid_request("alreadyAnswered", text))
+            }
+            None => {
+                let text = format!(
+                    "no question {number} waits for an answer; skein/questions/list has those that do"
+                );
+                Err(WireError::invalid_request("unknownQuestion", text))
+            }
         }
     }
 

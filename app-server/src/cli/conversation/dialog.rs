@@ -68,7 +68,7 @@ pub(super) enum DialogStep {
 
 impl UserQuestion {
     /// A question of a helper, or about a tool call; `None` for a kind of another version.
-    pub(super) fn elicitation(id: &RequestId, params: &str) -> Option<Self> {
+    pub(in crate::cli) fn elicitation(id: &RequestId, params: &str) -> Option<Self> {
         let params: Value = serde_json::from_str(params).ok()?;
         let message = params["message"].as_str()?.to_owned();
         let meta = &params["_meta"];
@@ -88,7 +88,7 @@ impl UserQuestion {
     }
 
     /// Questions of a model; `None` for a kind of another version.
-    pub(super) fn of_model(id: &RequestId, params: &str) -> Option<Self> {
+    pub(in crate::cli) fn of_model(id: &RequestId, params: &str) -> Option<Self> {
         let params: Value = serde_json::from_str(params).ok()?;
         let field = |question: &Value| {
             let options = question["options"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -102,6 +102,20 @@ impl UserQuestion {
         };
         let fields = params["questions"].as_array()?.iter().filter_map(field).collect();
         Some(Self { id: id.clone(), kind: DialogKind::Model { fields } })
+    }
+
+    /// The text of the question.
+    pub(in crate::cli) fn text(&self) -> String {
+        match &self.kind {
+            DialogKind::Call { message, .. } | DialogKind::Form { message, .. } => {
+                one_line(message).into_owned()
+            }
+            DialogKind::Visit { message, url } => format!("{}\n  {}", one_line(message), one_line(url)),
+            DialogKind::Model { fields } => {
+                let lines: Vec<_> = fields.iter().map(|field| one_line(&field.title)).collect();
+                lines.join("\n")
+            }
+        }
     }
 
     /// The answer of `--approve all`: calls are made, and nobody fills in forms.

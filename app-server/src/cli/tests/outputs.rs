@@ -3,7 +3,7 @@
 use clap::{Command, CommandFactory};
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
-use skein_protocol::methods::{SkeinHelpersList, SkeinStatus};
+use skein_protocol::methods::{SkeinHelpersList, SkeinQuestionsList, SkeinStatus};
 use skein_protocol::table::Method;
 use skein_store::fsck::finding::FsckFinding;
 
@@ -54,6 +54,10 @@ impl Outputs {
         self.line::<PageOutcome<'_>>("skein url");
         self.line::<StopOutcome>("skein stop");
         self.line::<DoctorReport>("skein doctor");
+        self.answer::<SkeinQuestionsList>("skein questions");
+        self.answer::<SkeinQuestionsList>("skein questions list");
+        self.place("skein questions show", protocol("$defs/sent/ListedQuestion").to_value());
+        self.line::<AnsweredOutcome>("skein questions answer");
         self.answer::<SkeinStatus>("skein status");
         self.answer::<SkeinHelpersList>("skein helpers");
         let answer = "The answer of the method: its `result` in ../protocol/generated/schema.json. \

@@ -121,6 +121,7 @@ impl Owner {
             Edit::SetGoal(params, reply) => user_state::set_goal(log, params, reply),
             Edit::ClearGoal(reply) => user_state::clear_goal(log, reply),
             Edit::Queue(edit) => self.edit_queue(edit),
+            Edit::Answer(given, reply) => self.parts().answer_by_request(*given, reply),
         }
     }
 

@@ -159,6 +159,11 @@ impl Questions {
         }
     }
 
+    /// The kind of an open question.
+    pub(super) fn kind_of(&self, number: i64) -> Option<QuestionKind> {
+        self.open.iter().find(|question| question.number == number).map(|question| question.kind)
+    }
+
     /// The turn of an open question.
     pub(super) fn turn_of(&self, number: i64) -> Option<&TurnId> {
         self.open.iter().find(|question| question.number == number)?.turn.as_ref()

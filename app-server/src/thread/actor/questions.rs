@@ -4,12 +4,15 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+use serde_json::value::RawValue;
 use skein_helpers::HelperQuestion;
 use skein_protocol::approval::McpServerElicitationRequestParams;
 use skein_protocol::event::ServerRequestResolvedNotification;
 use skein_protocol::ids::{ItemId, RequestId, TurnId};
 use skein_protocol::item::ThreadItemBody;
 use skein_protocol::notifications::ServerRequestResolved;
+use skein_protocol::question::SkeinQuestionsAnswerResponse;
 use skein_protocol::server_requests::McpServerElicitationRequest;
 use skein_store::history::{CallState, KeptTurn, TurnCall};
 use skein_store::rollout::Keep;
@@ -24,7 +27,9 @@ use super::log::Log;
 use super::open_questions::NewQuestion;
 use super::wants::{self, AnswerEffect, DECLINED, Settled, Wants, declined};
 use super::{Child, ThreadParts, settings};
+use crate::outbox::reply::Reply;
 use crate::thread::outgoing::{Due, Notice, Outgoing};
+use crate::thread::questions::PastAnswer;
 use crate::thread::registry::GivenAnswer;
 use crate::thread::{Context, views};
 use crate::turn::approval::lets_helpers_ask;
@@ -84,12 +89,38 @@ impl ThreadParts<'_> {
         let GivenAnswer { by, client, access, question, answer } = given;
         let text = answer.as_ref().ok().map(|raw| raw.get().to_owned());
         let Some(settled) = self.questions.take_answer(by, question, answer) else { return };
+        if let Some(result) = text.as_deref().and_then(|text| serde_json::from_str(text).ok()) {
+            let answer = PastAnswer { client: client.clone(), at: self.log.wall(), result };
+            self.services.questions.answered(question, answer);
+        }
         if let Some(turn_id) = self.questions.turn_of(question).cloned() {
             let by = AnsweredBy { client, scope: access.as_str().to_owned() };
             let answered = QuestionAnswered { id: question, turn_id, by, answer: text };
             self.log.record_one(answered, Keep::Power);
         }
         self.settle([(question, settled.within(access))]);
+    }
+
+    /// Takes an answer of a client that was not asked.
+    pub(super) fn answer_by_request(
+        &mut self,
+        given: GivenAnswer,
+        reply: Reply<SkeinQuestionsAnswerResponse>,
+    ) {
+        let Ok(raw) = &given.answer else { return };
+        let readable = self.questions.kind_of(given.question).map(|kind| Settled::read(kind, raw));
+        match readable {
+            Some(Ok(_)) => {
+                self.questions.may_answer(given.by, &[given.question]);
+                self.client_answers(given);
+                self.log.acknowledge(reply, SkeinQuestionsAnswerResponse {});
+            }
+            Some(Err(error)) => reply.err(&error.thread(self.id)),
+            None => {
+                let late = self.services.questions.judge_late(given.question, &parsed(raw));
+                reply.send(late.map(|()| SkeinQuestionsAnswerResponse {}));
+            }
+        }
     }
 
     /// Settles questions: answers the askers once that is on disk, and notifies clients.
@@ -240,6 +271,11 @@ impl ThreadParts<'_> {
             self.log.record_one(QuestionClosed { id: *id, turn_id, why }, Keep::Process);
         }
     }
+}
+
+/// The value of a result. Its text is JSON.
+fn parsed(raw: &RawValue) -> Value {
+    serde_json::from_str(raw.get()).unwrap_or_default()
 }
 
 /// Closes questions, and notifies clients that they need no answer.

@@ -257,16 +257,6 @@ impl TurnCall {
     }
 }
 
-impl QuestionKind {
-    /// Whether the question is about the call of a helper's tool.
-    pub fn is_about_a_call(self) -> bool {
-        match self {
-            Self::Approval | Self::MayHaveRun => true,
-            Self::Input | Self::ClientCall | Self::Elicitation => false,
-        }
-    }
-}
-
 impl History {
     /// The open questions, oldest first.
     pub fn open_questions(&self) -> &[TurnQuestion] {

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::memory::MemoryIndex;
 use super::{Cursor, IndexError, SortKey, Span, ThreadFilter, ThreadIndex, WalkBounds};
-use crate::history::ThreadRow;
-use crate::rollout::record::ReadPosition;
+use crate::history::{ThreadRow, WaitingQuestion};
+use crate::rollout::record::{QuestionKind, ReadPosition};
 
 pub(crate) fn row(n: u128, created: i64, updated: i64) -> ThreadRow {
     ThreadRow {
@@ -168,7 +168,9 @@ async fn random_lists_are_those_of_the_memory_index(index: &dyn ThreadIndex) {
             continue;
         }
         let cwd = if updated % 3 == 0 { "/b" } else { "/a" }.to_owned();
-        let row = ThreadRow { archived, cwd, ..row(n, created, updated) };
+        let asked = |id| WaitingQuestion { id, kind: QuestionKind::Approval, asked: WallMs(id) };
+        let waiting = (0..updated % 3).map(asked).collect();
+        let row = ThreadRow { archived, cwd, waiting, ..row(n, created, updated) };
         index.upsert(row.clone(), EventSeq(as_of)).await.unwrap();
         model.upsert(row, EventSeq(as_of)).await.unwrap();
     }
@@ -184,7 +186,7 @@ async fn random_lists_are_those_of_the_memory_index(index: &dyn ThreadIndex) {
 /// Random filters and orders.
 fn filters() -> impl Strategy<Value = ThreadFilter> {
     let spans = || prop::sample::select(vec![Span::default(), span(-2, 2), span(0, 30), span(2, -2)]);
-    let sort = || prop::sample::select(vec![SortKey::Created, SortKey::Updated]);
+    let sort = || prop::sample::select(vec![SortKey::Created, SortKey::Updated, SortKey::Asked]);
     let direction = || prop::sample::select(vec![SortDirection::Asc, SortDirection::Desc]);
     let cwds = || prop::sample::select(vec![vec![], vec!["/a".to_owned()], vec!["/b".to_owned()]]);
     (sort(), direction(), any::<bool>(), spans(), spans(), cwds()).prop_map(

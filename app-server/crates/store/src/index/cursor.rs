@@ -70,6 +70,7 @@ impl fmt::Display for Cursor {
         let sort = match self.sort {
             SortKey::Created => "c",
             SortKey::Updated => "d",
+            SortKey::Asked => "e",
         };
         write!(f, "{sort}{:016x}{}", self.time.0.cast_unsigned(), self.id.uuid().simple())
     }
@@ -82,6 +83,7 @@ impl FromStr for Cursor {
         let sort = match text.as_bytes().first() {
             Some(b'c') => SortKey::Created,
             Some(b'd') => SortKey::Updated,
+            Some(b'e') => SortKey::Asked,
             _other => return Err(BadCursor),
         };
         let digits = text.get(1..).filter(|digits| digits.len() == 48).ok_or(BadCursor)?;

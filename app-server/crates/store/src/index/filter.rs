@@ -17,6 +17,8 @@ pub enum SortKey {
     Created,
     /// The last activity in the thread.
     Updated,
+    /// The oldest question that waits for an answer. Only threads with such a question are in this order.
+    Asked,
 }
 
 impl SortKey {
@@ -24,6 +26,7 @@ impl SortKey {
         match self {
             Self::Created => row.created,
             Self::Updated => row.updated,
+            Self::Asked => row.waiting.first().map_or(WallMs(0), |oldest| oldest.asked),
         }
     }
 }
@@ -98,7 +101,13 @@ impl ThreadFilter {
         match self.sort {
             SortKey::Created => self.created,
             SortKey::Updated => self.updated,
+            SortKey::Asked => Span::default(),
         }
+    }
+
+    /// The threads with questions that wait for an answer, whatever client created them, that with the oldest question first.
+    pub fn waiting() -> Self {
+        Self { sort: SortKey::Asked, direction: SortDirection::Asc, ..Self::default() }
     }
 
     /// Whether the list shows `row`.
@@ -112,14 +121,18 @@ impl ThreadFilter {
             && (self.model_providers.is_empty() || self.model_providers.contains(&row.model_provider))
             && (self.originators.is_empty()
                 || row.originator.as_ref().is_some_and(|by| self.originators.contains(by)))
-            && self.shows(&row.source)
+            && self.shows(row)
             && self.created.contains(row.created)
             && self.updated.contains(row.updated)
             && !self.excluded.contains(&row.id)
             && self.search.as_deref().is_none_or(|text| found(&text.to_lowercase()))
     }
 
-    fn shows(&self, source: &SessionSource) -> bool {
+    fn shows(&self, row: &ThreadRow) -> bool {
+        if self.sort == SortKey::Asked {
+            return !row.waiting.is_empty();
+        }
+        let source = &row.source;
         match self.source_kinds.as_slice() {
             [] => is_interactive(source),
             kinds => kinds.iter().any(|kind| is_of(source, *kind)),
@@ -134,6 +147,7 @@ impl ThreadFilter {
     ) -> Result<Vec<ThreadRow>, BadCursor> {
         let place = |row: &ThreadRow| Cursor::at(row, self.sort).key();
         let from = cursor.map(|cursor| cursor.fits(self.sort)).transpose()?.map(|cursor| cursor.key());
+        rows.retain(|row| self.sort != SortKey::Asked || !row.waiting.is_empty());
         rows.sort_unstable_by_key(place);
         match self.direction {
             SortDirection::Asc => rows.retain(|row| from.is_none_or(|from| place(row) > from)),

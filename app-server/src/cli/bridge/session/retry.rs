@@ -51,6 +51,7 @@ const AGAIN: &[&str] = &[
     m::ConfigMcpServerReload::INFO.wire,
     m::ModelProviderList::INFO.wire,
     m::SkeinThreadUnload::INFO.wire,
+    m::SkeinQuestionsList::INFO.wire,
     m::SkeinConnectionLeave::INFO.wire,
     m::SkeinHelpersList::INFO.wire,
     m::SkeinCredentialList::INFO.wire,
@@ -140,6 +141,8 @@ mod tests {
             m::ConfigValueWrite::INFO.wire,
             m::ConfigBatchWrite::INFO.wire,
             m::FeedbackUpload::INFO.wire,
+            // A new server does not remember the answers of the old one.
+            m::SkeinQuestionsAnswer::INFO.wire,
             // The list says whether it is there.
             m::SkeinCredentialAdd::INFO.wire,
             m::SkeinCredentialRevoke::INFO.wire,

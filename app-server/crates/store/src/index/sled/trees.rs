@@ -74,20 +74,26 @@ enum OrderOf {
     Everything,
     /// By working directory, one directory after the other.
     Directory,
+    /// Those with a question that waits for an answer.
+    Waiting,
 }
 
 impl OrderTree {
-    fn key(&self, row: &ThreadRow) -> Vec<u8> {
+    /// The place of a row; none if the row is not in this order.
+    fn key(&self, row: &ThreadRow) -> Option<Vec<u8>> {
+        if self.of == OrderOf::Waiting && row.waiting.is_empty() {
+            return None;
+        }
         let mut key = self.prefix(&row.cwd, row.archived);
         key.extend(order_key(self.sort.time_of(row), row.id));
-        key
+        Some(key)
     }
 
     /// The key prefix of a working directory's active or archived threads. A directory with a NUL in its name shares
     /// places with others; the filter tells them apart.
     fn prefix(&self, cwd: &str, archived: bool) -> Vec<u8> {
         let mut prefix = match self.of {
-            OrderOf::Everything => Vec::new(),
+            OrderOf::Everything | OrderOf::Waiting => Vec::new(),
             OrderOf::Directory => [cwd.as_bytes(), &[0]].concat(),
         };
         match self.schema {
@@ -135,6 +141,7 @@ impl Trees {
             order("updated", SortKey::Updated, OrderOf::Everything)?,
             order("created in", SortKey::Created, OrderOf::Directory)?,
             order("updated in", SortKey::Updated, OrderOf::Directory)?,
+            order("waiting", SortKey::Asked, OrderOf::Waiting)?,
         ];
         let gone = db.open_tree("gone")?;
         // No row is under way now, and a deleted thread may have been restored by hand.
@@ -303,9 +310,10 @@ impl Trees {
     ) -> Result<u64, ConflictableTransactionError<Broken>> {
         let mut taken = 0;
         for (order, view) in self.orders.iter().zip(orders) {
-            let key = order.key(row);
-            taken += key.len() as u64;
-            view.remove(key)?;
+            if let Some(key) = order.key(row) {
+                taken += key.len() as u64;
+                view.remove(key)?;
+            }
         }
         Ok(taken)
     }
@@ -331,9 +339,10 @@ impl Trees {
             taken = bytes + self.leave_orders(orders, &there.row)?;
         }
         for (order, view) in self.orders.iter().zip(orders) {
-            let key = order.key(row);
-            added += key.len();
-            view.insert(key, &[])?;
+            if let Some(key) = order.key(row) {
+                added += key.len();
+                view.insert(key, &[])?;
+            }
         }
         added += id.as_bytes().len() + value.len();
         rows.insert(id.as_bytes(), value)?;
@@ -392,9 +401,10 @@ impl Trees {
 
     /// The order with the filter's rows closest together, and the key prefix in it.
     fn order_for(&self, filter: &ThreadFilter) -> Option<(&OrderTree, Vec<u8>)> {
-        let (of, cwd) = match filter.cwds.as_slice() {
-            [one] => (OrderOf::Directory, one.as_str()),
-            [] | [_, ..] => (OrderOf::Everything, ""),
+        let (of, cwd) = match (filter.sort, filter.cwds.as_slice()) {
+            (SortKey::Asked, _) => (OrderOf::Waiting, ""),
+            (SortKey::Created | SortKey::Updated, [one]) => (OrderOf::Directory, one.as_str()),
+            (SortKey::Created | SortKey::Updated, [] | [_, ..]) => (OrderOf::Everything, ""),
         };
         let order = self.orders.iter().find(|order| (order.sort, order.of) == (filter.sort, of))?;
         Some((order, order.prefix(cwd, filter.archived)))

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_with::skip_serializing_none;
 use skein_protocol::ids::{ItemId, TurnId};
+pub use skein_protocol::question::QuestionKind;
 use uuid::Uuid;
 
 /// A client's wishes for one turn only.
@@ -16,22 +17,6 @@ pub struct TurnTerms {
     pub output_schema: Option<Value>,
     /// The service tier of the turn (`serviceTierForTurn`).
     pub service_tier: Option<String>,
-}
-
-/// The subject of a question.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum QuestionKind {
-    /// Whether a helper may run its tool.
-    Approval,
-    /// Whether a helper may run its tool once more: the server ended while the tool ran, and its result is lost.
-    MayHaveRun,
-    /// A model's questions to the user.
-    Input,
-    /// The call of a client's tool.
-    ClientCall,
-    /// A helper's own question. It ends with the helper.
-    Elicitation,
 }
 
 /// The tool that a question is about.

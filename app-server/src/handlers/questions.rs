@@ -1,0 +1,120 @@
+//! The questions that wait for an answer, of all threads.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use serde_json::value::to_raw_value;
+use skein_protocol::error::WireError;
+use skein_protocol::ids::ThreadId;
+use skein_protocol::question::{
+    ListedQuestion, SkeinQuestionsAnswerParams, SkeinQuestionsAnswerResponse, SkeinQuestionsListParams,
+    SkeinQuestionsListResponse,
+};
+use skein_store::history::{History, TurnQuestion};
+use skein_store::index::{self, IndexError, ThreadFilter};
+
+use super::{deliver, list};
+use crate::app::App;
+use crate::outbox::reply::Reply;
+use crate::router::session::ClientSession;
+use crate::thread::command::{Command, Edit};
+use crate::thread::error::ThreadError;
+use crate::thread::registry::GivenAnswer;
+
+/// `skein/questions/list`: the threads from the index, their questions from the rollouts.
+pub(super) async fn list(
+    session: Arc<ClientSession>,
+    params: SkeinQuestionsListParams,
+) -> Result<SkeinQuestionsListResponse, WireError> {
+    let services = &session.app;
+    if let Some(thread) = params.thread_id {
+        return Ok(SkeinQuestionsListResponse {
+            data: of_thread(services, thread).await?,
+            next_cursor: None,
+        });
+    }
+    let cursor = list::cursor(params.cursor.as_deref())?;
+    let page = services.index.list(ThreadFilter::waiting(), cursor, index::page_size(params.limit)).await;
+    let page = page.map_err(|error| error.to_wire())?;
+    let mut data = Vec::new();
+    for row in &page.rows {
+        match of_thread(services, row.id).await {
+            Ok(questions) => data.extend(questions),
+            // It was deleted meanwhile, or its file is damaged.
+            Err(error) => {
+                tracing::debug!(thread = %row.id, %error, "the questions of a thread are not listed")
+            }
+        }
+    }
+    Ok(SkeinQuestionsListResponse { data, next_cursor: page.next.map(|cursor| cursor.to_string()) })
+}
+
+async fn of_thread(services: &App, id: ThreadId) -> Result<Vec<ListedQuestion>, WireError> {
+    let history = History::read_end(services.store.as_ref(), id, 0).await;
+    let history = history.map_err(|error| ThreadError::unreadable(error, id).to_wire())?;
+    let (name, loaded) = (history.name().map(str::to_owned), services.registry.handle(id).is_some());
+    let shown = |open: &TurnQuestion| ListedQuestion {
+        id: open.asked.id,
+        thread_id: id,
+        thread_name: name.clone(),
+        turn_id: open.asked.turn_id.clone(),
+        item_id: open.asked.item_id.clone(),
+        kind: open.asked.kind,
+        method: open.asked.method.clone(),
+        params: serde_json::from_str(&open.asked.params).unwrap_or(Value::Null),
+        asked_at: open.at.0,
+        loaded,
+    };
+    Ok(history.open_questions().iter().map(shown).collect())
+}
+
+/// `skein/questions/answer`
+pub(super) fn answer(
+    session: &Arc<ClientSession>,
+    params: SkeinQuestionsAnswerParams,
+    reply: Reply<SkeinQuestionsAnswerResponse>,
+) {
+    let SkeinQuestionsAnswerParams { id, result } = params;
+    // A JSON value can be printed.
+    let Ok(raw) = to_raw_value(&result) else { return };
+    let given = GivenAnswer {
+        by: session.id(),
+        client: session.client().map(|client| client.name.clone()).unwrap_or_default(),
+        access: session.access(),
+        question: id,
+        answer: Ok(raw),
+    };
+    let command = Command::Edit(Edit::Answer(Box::new(given), reply));
+    if let Some(thread) = session.app.questions.thread(id) {
+        return deliver(session, thread, command);
+    }
+    let session = Arc::clone(session);
+    session.app.tasks.clone().spawn(format!("question/{id}"), async move {
+        match thread_of(&session.app, id).await {
+            Ok(Some(thread)) => deliver(&session, thread, command),
+            Ok(None) => settle_late(&session.app, &result, command),
+            Err(error) => command.refuse(&session.app.context, &error.to_wire()),
+        }
+    });
+}
+
+/// Answers a request about a question that no thread has.
+fn settle_late(services: &App, result: &Value, command: Command) {
+    let Command::Edit(Edit::Answer(given, reply)) = command else { return };
+    let late = services.questions.judge_late(given.question, result);
+    reply.send(late.map(|()| SkeinQuestionsAnswerResponse {}));
+}
+
+/// The thread, loaded or not, in which a question waits.
+async fn thread_of(services: &App, question: i64) -> Result<Option<ThreadId>, IndexError> {
+    let mut cursor = None;
+    loop {
+        let page = services.index.list(ThreadFilter::waiting(), cursor, usize::MAX).await?;
+        let asks = page.rows.iter().find(|row| row.waiting.iter().any(|waiting| waiting.id == question));
+        match (asks, page.next) {
+            (Some(row), _) => return Ok(Some(row.id)),
+            (None, None) => return Ok(None),
+            (None, next) => cursor = next,
+        }
+    }
+}
