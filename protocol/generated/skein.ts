@@ -1769,6 +1769,8 @@ export type ListDetails = {
   catalogSeq: number;
   /** Set while the list is rebuilt: threads may be missing. */
   indexing?: IndexingDetails | null;
+  /** The questions that wait for the users, in all threads of the home. */
+  needsYou: NeedsYou;
 };
 
 /** Params of `mcpServerStatus/list`. */
@@ -2358,6 +2360,16 @@ export type MultiAgentMode = "explicitRequestOnly" | "proactive" | {
 
 /** The way in which a model works with other agents. */
 export type MultiAgentVersion = "disabled" | "v1" | "v2";
+
+/** The questions that wait for the users of a home, in loaded and other threads. */
+export type NeedsYou = {
+  /** When the oldest of them was asked, in Unix milliseconds; absent if nothing waits. */
+  oldestAt?: number | null;
+  /** Their questions. */
+  questions: number;
+  /** Threads with a question that waits for an answer. */
+  threads: number;
+};
 
 /** Whether an outer sandbox lets commands reach the network. */
 export type NetworkAccess = "restricted" | "enabled";
@@ -3143,6 +3155,8 @@ export type SkeinStatusResponse = {
   index: IndexCounts;
   /** Memory. */
   memory: MemoryCounts;
+  /** The number of questions that wait for the users; `skein/questions/list` has them. */
+  needsYou: NeedsYou;
   /** Bytes waiting to be sent, over all connections. */
   outboxBytes: number;
   /** Panics in the server, each of which ended only one request, turn or thread. */

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use serde_with::skip_serializing_none;
 
+use crate::question::NeedsYou;
 use crate::{
     JsonObject,
     ids::{Epoch, EventSeq, RequestId, ThreadId, TurnId},
@@ -191,6 +192,9 @@ pub struct ListDetails {
     pub place: CatalogPlace,
     /// Set while the list is rebuilt: threads may be missing.
     pub indexing: Option<IndexingDetails>,
+    /// The questions that wait for the users, in all threads of the home.
+    #[serde(default, rename = "needsYou")]
+    pub needs_you: NeedsYou,
 }
 
 /// The limits of a search.

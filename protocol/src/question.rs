@@ -33,6 +33,19 @@ impl QuestionKind {
     }
 }
 
+/// The questions that wait for the users of a home, in loaded and other threads.
+#[skip_serializing_none]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NeedsYou {
+    /// Threads with a question that waits for an answer.
+    pub threads: u64,
+    /// Their questions.
+    pub questions: u64,
+    /// When the oldest of them was asked, in Unix milliseconds; absent if nothing waits.
+    pub oldest_at: Option<i64>,
+}
+
 /// Params of `skein/questions/list`.
 #[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -13,6 +13,7 @@ use skein_protocol::extension::{
     ZeroCounts,
 };
 use skein_protocol::methods::{SkeinStatus, ThreadLoadedList, ThreadRead};
+use skein_protocol::question::NeedsYou;
 use skein_protocol::table::Method;
 use skein_protocol::thread::{ThreadLoadedListResponse, ThreadReadParams, ThreadReadResponse};
 use skein_store::home::listens;
@@ -50,6 +51,7 @@ impl StatusArgs {
             envelope::result(&answer).context("the server is of another version")?;
         let mut lines = vec![one_line(&sentence(&status)).into_owned()];
         lines.extend(loaded(&mut client).await?);
+        lines.extend(waiting(&status.needs_you));
         client.close().await;
         if self.all {
             lines.push(table(&status));
@@ -61,6 +63,16 @@ impl StatusArgs {
         }
         print_lines(&lines.join("\n"))
     }
+}
+
+/// The questions that wait for the user.
+fn waiting(NeedsYou { threads, questions, oldest_at }: &NeedsYou) -> Option<String> {
+    let since = moment((*oldest_at)?);
+    let (verb, place) = (if *questions == 1 { "waits" } else { "wait" }, counted(*threads, "thread"));
+    Some(format!(
+        "{} {verb} in {place}, the oldest since {since}: skein questions",
+        counted(*questions, "question")
+    ))
 }
 
 /// A line for each loaded thread.

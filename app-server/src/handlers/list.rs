@@ -6,8 +6,8 @@ use std::sync::Arc;
 use skein_base::tasks::BlockingPool;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{
-    CatalogPlace, IndexingDetails, ListDetails, LoadedDetails, LoadedState, LoadedThread,
-    SkeinCatalogResumeParams, SkeinCatalogResumeResponse,
+    IndexingDetails, ListDetails, LoadedDetails, LoadedState, LoadedThread, SkeinCatalogResumeParams,
+    SkeinCatalogResumeResponse,
 };
 use skein_protocol::ids::ThreadId;
 use skein_protocol::thread::{
@@ -79,7 +79,7 @@ pub(crate) async fn list(
     let services = &session.app;
     let cursor = cursor(params.cursor.as_deref())?;
     if asks_for_what_is_not_there(&params) {
-        return Ok(empty(services.subscribers.catalog_place()));
+        return Ok(empty(services));
     }
     let limit = index::page_size(params.limit);
     // Before the index: changes with a higher number may be missing from the page.
@@ -98,6 +98,7 @@ pub(crate) async fn list(
                 .indexing
                 .map(|indexing| IndexingDetails { done: indexing.done, total: indexing.total }),
             place,
+            needs_you: services.index.needs_you(),
         }),
     })
 }
@@ -138,13 +139,14 @@ fn asks_for_what_is_not_there(params: &ThreadListParams) -> bool {
         || params.section_id.is_some()
 }
 
-fn empty(place: CatalogPlace) -> ThreadListResponse {
+fn empty(services: &App) -> ThreadListResponse {
+    let (place, needs_you) = (services.subscribers.catalog_place(), services.index.needs_you());
     ThreadListResponse {
         data: Vec::new(),
         backwards_cursor: None,
         next_cursor: None,
         read_states: Some(BTreeMap::new()),
-        skein: Some(ListDetails { indexing: None, place }),
+        skein: Some(ListDetails { indexing: None, place, needs_you }),
     }
 }
 

@@ -83,6 +83,7 @@ pub(crate) fn numbers(services: &App) -> SkeinStatusResponse {
         outbox_bytes: outboxes.iter().map(|outbox| number(outbox.bytes())).sum(),
         store: store(services),
         index: services.index.counts(),
+        needs_you: services.index.needs_you(),
         texts: services.search.texts().counts(),
         repair: services.repair.counts(),
         refusals: refusals(services),

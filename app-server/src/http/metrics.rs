@@ -17,6 +17,7 @@ use skein_protocol::extension::{
     ReloadCounts, RepairCounts, RepairState, ReplayCounts, SkeinStatusResponse, StoreCounts, TextsCounts,
     TextsState, ThreadCounts, TurnCounts,
 };
+use skein_protocol::question::NeedsYou;
 
 use self::page::MetricsPage;
 use crate::app::App;
@@ -83,6 +84,7 @@ impl Collector for Scrape {
         index(&mut page, &self.status.index)?;
         texts(&mut page, &self.status.texts)?;
         repair(&mut page, &self.status.repair)?;
+        needs_you(&mut page, &self.status.needs_you)?;
         clients(&mut page, &self.status)
     }
 }
@@ -105,6 +107,16 @@ impl Scrape {
         page.counter("threads_squeezed", "Idle threads that had to make room", *squeezed_total)?;
         page.counter("threads_unrelieved", "Times when none was idle that could make room", *unrelieved_total)
     }
+}
+
+fn needs_you(page: &mut MetricsPage<'_>, needs_you: &NeedsYou) -> fmt::Result {
+    let NeedsYou { threads, questions, oldest_at } = needs_you;
+    page.gauge("questions_open", "Questions that wait for a user, in all threads of the home", *questions)?;
+    page.gauge("questions_threads", "Threads with such a question", *threads)?;
+    let Some(oldest) = oldest_at else { return Ok(()) };
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit for 200,000 years")]
+    let oldest = *oldest as f64 / 1e3;
+    page.seconds("questions_oldest_seconds", "When the oldest of them was asked, since 1970", oldest)
 }
 
 fn threads(page: &mut MetricsPage<'_>, threads: &ThreadCounts) -> fmt::Result {

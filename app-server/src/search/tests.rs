@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use skein_base::clock::Clock;
 use skein_protocol::extension::IndexCounts;
+use skein_protocol::question::NeedsYou;
 use skein_store::index::memory::MemoryIndex;
 use skein_store::index::{ListPage, ThreadIndex};
 use skein_store::testing::{IndexedThreads, thread};
@@ -62,6 +63,10 @@ impl ThreadIndex for Unfinished {
 
     async fn flush(&self) -> Result<(), IndexError> {
         self.so_far.flush().await
+    }
+
+    fn needs_you(&self) -> NeedsYou {
+        NeedsYou::default()
     }
 
     fn counts(&self) -> IndexCounts {

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
+use std::process::Stdio;
 
 use nix::sys::signal::Signal;
-use serde_json::{Map, Value};
-use skein_protocol::methods::ThreadList;
-use skein_protocol::table::Method;
+use serde_json::{Map, Value, json};
+use skein_protocol::methods::{Initialize, ThreadList, ThreadStart, TurnStart};
+use skein_protocol::server_requests::ItemToolRequestUserInput;
+use skein_protocol::table::{Method, ServerRequest};
 
 use super::url::redeemed;
 use super::{Serving, run};
@@ -178,6 +181,34 @@ fn conversations(schemas: &mut Schemas, home: &Path) {
     assert_eq!(schemas.is_described("skein chat", &chat).unwrap()["status"], "completed");
 }
 
+/// A client is asked, and killed.
+fn questions(schemas: &mut Schemas, home: &Path) {
+    let mut bridge = super::skein(&["app-server", "--home", home.to_str().unwrap()]);
+    let mut bridge = bridge.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut to, from) = (bridge.stdin.take().unwrap(), bridge.stdout.take().unwrap());
+    let mut lines = BufReader::new(from).lines().map(Result::unwrap);
+    let mut until = |what: &str| lines.find(|line| line.contains(what)).unwrap();
+    let mut send = |method: &str, params: Value| {
+        writeln!(to, "{}", json!({ "id": method, "method": method, "params": params })).unwrap();
+    };
+    send(Initialize::INFO.wire, json!({ "clientInfo": { "name": "test", "version": "1" } }));
+    send(ThreadStart::INFO.wire, json!({}));
+    let started: Value =
+        serde_json::from_str(&until(&format!("\"id\":{:?}", ThreadStart::INFO.wire))).unwrap();
+    let thread = started["result"]["thread"]["id"].clone();
+    let input = json!([{ "type": "text", "text": "/ask Which?" }]);
+    send(TurnStart::INFO.wire, json!({ "threadId": thread, "input": input }));
+    until(ItemToolRequestUserInput::INFO.wire);
+    bridge.kill().unwrap();
+    bridge.wait().unwrap();
+    let listed = schemas.prints("questions", &[], home);
+    assert_eq!(schemas.prints("questions list", &[], home), listed);
+    let id = listed["data"][0]["id"].to_string();
+    assert_eq!(schemas.prints("questions show", &[&id], home)["threadId"], thread);
+    assert_eq!(schemas.prints("questions answer", &[&id, "red"], home)["answered"].to_string(), id);
+    assert_eq!(schemas.prints("questions", &[], home)["data"], json!([]));
+}
+
 fn settings(schemas: &mut Schemas, home: &Path, folder: &Path) {
     schemas.prints("origins add", &["http://localhost:5173"], home);
     schemas.prints("origins list", &[], home);
@@ -218,6 +249,7 @@ fn served(schemas: &mut Schemas, home: &Path, folder: &Path) {
     schemas.prints("doctor", &[], home);
     credentials(schemas, home, &address);
     conversations(schemas, home);
+    questions(schemas, home);
     settings(schemas, home, folder);
     schemas.prints("backup", &[folder.join("served.tar.gz").to_str().unwrap()], home);
     // The home is in use.

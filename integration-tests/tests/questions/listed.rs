@@ -8,7 +8,7 @@ use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{SkeinQuestionsAnswer, SkeinQuestionsList, ThreadNameSet};
 use skein_protocol::notifications::TurnCompleted;
 use skein_protocol::question::{
-    ListedQuestion, QuestionKind, SkeinQuestionsAnswerParams, SkeinQuestionsListParams,
+    ListedQuestion, NeedsYou, QuestionKind, SkeinQuestionsAnswerParams, SkeinQuestionsListParams,
     SkeinQuestionsListResponse,
 };
 use skein_protocol::server_requests::McpServerElicitationRequest as Approval;
@@ -64,6 +64,10 @@ async fn questions_of_parked_threads_are_listed_after_a_restart_and_answered_wit
     assert_eq!(open[1].method, Approval::INFO.wire);
     assert_eq!(open[1].params["_meta"]["skein"]["itemId"], json!(open[1].item_id));
     assert!(open[0].asked_at <= open[1].asked_at && open[0].id < open[1].id);
+    let needs_you = control.status().await?.needs_you;
+    assert_eq!((needs_you.threads, needs_you.questions, needs_you.oldest_at), (2, 2, Some(open[0].asked_at)));
+    let shown = home.skein(&["status"]).await?;
+    assert!(shown.contains("2 questions wait in 2 threads, the oldest since 2"), "{shown}");
     let one = SkeinQuestionsListParams { limit: Some(1), ..SkeinQuestionsListParams::default() };
     let first = listed(&mut control, one.clone()).await?;
     let second = listed(&mut control, SkeinQuestionsListParams { cursor: first.next_cursor, ..one }).await?;
@@ -86,6 +90,7 @@ async fn questions_of_parked_threads_are_listed_after_a_restart_and_answered_wit
         assert!(serde_json::to_string(turn)?.contains(said), "{turn:?}");
     }
     assert_eq!(all(&mut control).await?, []);
+    assert_eq!(control.status().await?.needs_you, NeedsYou::default());
     home.finish().await
 }
 

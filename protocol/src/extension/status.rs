@@ -7,6 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 
+use crate::question::NeedsYou;
+
 use super::{AdmissionCounts, IndexingDetails};
 
 /// Params of `skein/status`.
@@ -52,6 +54,9 @@ pub struct SkeinStatusResponse {
     pub store: StoreCounts,
     /// The list of threads.
     pub index: IndexCounts,
+    /// The number of questions that wait for the users; `skein/questions/list` has them.
+    #[serde(default)]
+    pub needs_you: NeedsYou,
     /// The text index of searches.
     pub texts: TextsCounts,
     /// The repair after an unclean end.

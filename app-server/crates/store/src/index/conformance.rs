@@ -174,6 +174,8 @@ async fn random_lists_are_those_of_the_memory_index(index: &dyn ThreadIndex) {
         index.upsert(row.clone(), EventSeq(as_of)).await.unwrap();
         model.upsert(row, EventSeq(as_of)).await.unwrap();
     }
+    assert_eq!(index.needs_you(), model.needs_you());
+    assert!(index.needs_you().questions > index.needs_you().threads, "the rows are varied");
     for _ in 0..100 {
         let filter = filters().new_tree(&mut runner).unwrap().current();
         for limit in [1, 3, 100] {

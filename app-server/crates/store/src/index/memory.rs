@@ -6,7 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use skein_protocol::extension::{IndexCounts, IndexState};
 use skein_protocol::ids::{EventSeq, ThreadId};
+use skein_protocol::question::NeedsYou;
 
+use super::waiting::needs_you;
 use super::{Cursor, IndexError, ListPage, ThreadFilter, ThreadIndex, WalkBounds, WalkedRows};
 use crate::history::ThreadRow;
 
@@ -96,6 +98,10 @@ impl ThreadIndex for MemoryIndex {
 
     async fn flush(&self) -> Result<(), IndexError> {
         Ok(())
+    }
+
+    fn needs_you(&self) -> NeedsYou {
+        needs_you(self.rows().values().filter_map(|(row, _)| Some(&row.as_ref()?.waiting)))
     }
 
     fn counts(&self) -> IndexCounts {

@@ -6,6 +6,7 @@ use skein_base::clock::Clock;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::IndexCounts;
 use skein_protocol::ids::{EventSeq, ThreadId};
+use skein_protocol::question::NeedsYou;
 use tokio::time::Instant;
 
 use crate::history::ThreadRow;
@@ -21,6 +22,7 @@ pub mod memory;
 pub mod moment;
 pub mod rebuild;
 pub mod sled;
+mod waiting;
 
 pub use cursor::{BadCursor, Cursor};
 pub use filter::{SortKey, Span, ThreadFilter, is_interactive};
@@ -240,4 +242,7 @@ pub trait ThreadIndex: Send + Sync {
 
     /// Its state and its costs. Instant.
     fn counts(&self) -> IndexCounts;
+
+    /// The questions that wait for the users. Instant.
+    fn needs_you(&self) -> NeedsYou;
 }

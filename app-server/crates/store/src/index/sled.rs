@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use skein_base::tasks::{BlockingPool, Tasks};
 use skein_protocol::extension::{IndexCounts, IndexState, IndexingDetails};
 use skein_protocol::ids::{EventSeq, ThreadId};
+use skein_protocol::question::NeedsYou;
 use skein_protocol::thread::SortDirection;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
@@ -423,6 +424,15 @@ impl ThreadIndex for SledIndex {
             self.on_earlier(&earlier, Trees::flush).await;
         }
         self.flush_trees(&trees).await
+    }
+
+    fn needs_you(&self) -> NeedsYou {
+        match &*self.shared.state.borrow() {
+            SledState::Opening | SledState::Failed(_) => NeedsYou::default(),
+            SledState::Building { earlier: Some(trees), .. }
+            | SledState::Building { trees, earlier: None, .. }
+            | SledState::Ready { trees, .. } => trees.needs_you(),
+        }
     }
 
     fn counts(&self) -> IndexCounts {

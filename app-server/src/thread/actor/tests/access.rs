@@ -13,9 +13,10 @@ use skein_protocol::methods::{
     ConfigValueWrite, ExperimentalFeatureList, HooksList, Initialize, METHODS, McpServerResourceRead,
     McpServerStatusList, McpServerToolCall, ModelList, ModelProviderCapabilitiesRead, ModelProviderList,
     PermissionProfileList, RpcDiscover, ServerDiagnostics, SkeinCatalogResume, SkeinConnectionLeave,
-    SkeinCredentialAdd, SkeinCredentialList, SkeinCredentialRevoke, SkeinHelpersList, SkeinQuiesce,
-    SkeinStatus, SkillsList, ThreadGoalGet, ThreadItemsList, ThreadList, ThreadLoadedList, ThreadQueueList,
-    ThreadRead, ThreadResume, ThreadSearch, ThreadSearchOccurrences, ThreadTurnsList, ThreadUnsubscribe,
+    SkeinCredentialAdd, SkeinCredentialList, SkeinCredentialRevoke, SkeinHelpersList, SkeinQuestionsList,
+    SkeinQuiesce, SkeinStatus, SkillsList, ThreadGoalGet, ThreadItemsList, ThreadList, ThreadLoadedList,
+    ThreadQueueList, ThreadRead, ThreadResume, ThreadSearch, ThreadSearchOccurrences, ThreadTurnsList,
+    ThreadUnsubscribe,
 };
 use skein_protocol::server::ClientInfo;
 use skein_protocol::table::Method;
@@ -29,7 +30,7 @@ use crate::router::session::ClientSession;
 use crate::thread::subscribers::Role;
 
 /// The methods that every connection may call.
-const OF_READ: [&str; 33] = [
+const OF_READ: [&str; 34] = [
     AccountBedrockCheckGovCloudRequirements::INFO.wire,
     AccountRateLimitsRead::INFO.wire,
     AccountRead::INFO.wire,
@@ -50,6 +51,7 @@ const OF_READ: [&str; 33] = [
     SkeinCatalogResume::INFO.wire,
     SkeinConnectionLeave::INFO.wire,
     SkeinHelpersList::INFO.wire,
+    SkeinQuestionsList::INFO.wire,
     SkeinStatus::INFO.wire,
     SkillsList::INFO.wire,
     ThreadGoalGet::INFO.wire,

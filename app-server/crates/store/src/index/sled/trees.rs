@@ -14,6 +14,7 @@ use ::sled::{Config, Db, IVec, Mode, Transactional, Tree};
 use serde::{Deserialize, Serialize};
 use skein_base::clock::WallMs;
 use skein_protocol::ids::{EventSeq, ThreadId};
+use skein_protocol::question::NeedsYou;
 use skein_protocol::thread::SortDirection;
 use uuid::Uuid;
 
@@ -23,6 +24,7 @@ use super::slack;
 use crate::history::ThreadRow;
 use crate::home::FOLDER_MODE;
 use crate::index::cursor::{order_key, time_key};
+use crate::index::waiting::WaitingThreads;
 use crate::index::{Cursor, SortKey, ThreadFilter, WalkBounds, WalkedRows};
 use crate::policy;
 
@@ -56,6 +58,8 @@ pub(super) struct Trees {
     orders: Arc<[OrderTree]>,
     /// The size of keys and values, bytes. A kill forgets the growth since the last flush.
     content: Arc<AtomicU64>,
+    /// The threads with questions that wait.
+    waiting: Arc<WaitingThreads>,
     /// A walk reads under it and a change writes, so that no row moves from a place ahead of a walk to one behind it.
     walks: Arc<RwLock<()>>,
 }
@@ -148,8 +152,23 @@ impl Trees {
         gone.clear()?;
         let content = db.get(CONTENT)?.and_then(|bytes| Some(u64::from_be_bytes(*bytes.first_chunk()?)));
         let content = Arc::new(AtomicU64::new(content.unwrap_or(0)));
-        let walks = Arc::default();
-        Ok(Self { rows: db.open_tree("rows")?, gone, orders: orders.into(), content, walks, db })
+        let (waiting, walks) = (Arc::default(), Arc::default());
+        let rows = db.open_tree("rows")?;
+        let trees = Self { rows, gone, orders: orders.into(), content, waiting, walks, db };
+        let every = WalkBounds { rows: usize::MAX, places: usize::MAX };
+        for row in trees.list(&ThreadFilter::waiting(), None, every)?.rows {
+            trees.note_waiting(row.id)?;
+        }
+        Ok(trees)
+    }
+
+    /// Counts the waiting questions of a thread anew.
+    fn note_waiting(&self, thread: ThreadId) -> Result<(), Broken> {
+        self.waiting.note(thread, || Ok(self.get(thread)?.map(|(row, _)| row)))
+    }
+
+    pub(crate) fn needs_you(&self) -> NeedsYou {
+        self.waiting.needs_you()
     }
 
     /// Classifies a failed read by an earlier failed write.
@@ -185,6 +204,7 @@ impl Trees {
         self.rows.clear()?;
         self.orders.iter().try_for_each(|order| order.tree.clear())?;
         self.content.store(0, Relaxed);
+        self.waiting.clear();
         Ok(())
     }
 
@@ -252,7 +272,11 @@ impl Trees {
     /// Sets a row and its place in every order, all or nothing. Ignores it if a later row is there, or was removed.
     pub(crate) fn upsert(&self, row: &ThreadRow, as_of: EventSeq) -> Result<(), Broken> {
         let value = serde_json::to_vec(&StoredRow { as_of, row: row.clone() })?;
-        self.change(|views| self.set(views, row, as_of, &value))
+        self.change(|views| self.set(views, row, as_of, &value))?;
+        if !row.waiting.is_empty() || self.waiting.has(row.id) {
+            self.note_waiting(row.id)?;
+        }
+        Ok(())
     }
 
     /// Removes a row and its place in every order, all or nothing, and remembers the removal.
@@ -262,7 +286,8 @@ impl Trees {
             let taken = self.leave(rows, orders, thread)?;
             gone.insert(thread.uuid().as_bytes(), &as_of.0.to_be_bytes())?;
             Ok((0, taken))
-        })
+        })?;
+        self.note_waiting(thread)
     }
 
     /// Removes everything of a thread, also the memory of its removal.
@@ -272,7 +297,8 @@ impl Trees {
             let taken = self.leave(rows, orders, thread)?;
             gone.remove(thread.uuid().as_bytes())?;
             Ok((0, taken))
-        })
+        })?;
+        self.note_waiting(thread)
     }
 
     /// Removes a row and its places; returns their size.
