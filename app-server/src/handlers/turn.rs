@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use skein_protocol::error::WireError;
+use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::thread::{ThreadCompactStartParams, ThreadCompactStartResponse};
 use skein_protocol::turn::{
     TurnInterruptParams, TurnInterruptResponse, TurnStartParams, TurnStartResponse, TurnSteerParams,
@@ -12,9 +13,10 @@ use skein_protocol::turn::{
 use super::words;
 use crate::outbox::reply::Reply;
 use crate::router::session::ClientSession;
-use crate::thread::command::{Command, Input, InputReply};
+use crate::thread::command::{Command, Edit, Input, InputReply};
 use crate::thread::dispatch;
 use crate::thread::error::ThreadError;
+use crate::thread::machine::Phase;
 
 /// `turn/start`
 pub(super) fn start(session: &Arc<ClientSession>, params: TurnStartParams, reply: Reply<TurnStartResponse>) {
@@ -79,7 +81,7 @@ pub(super) fn check_input(input: &[UserInput]) -> Result<(), WireError> {
     Ok(())
 }
 
-/// `turn/interrupt`: sets a flag that the owner reads. The owner published the running turn before it answered the
+/// `turn/interrupt`: sets a flag that the owner reads. A thread that is parked is loaded for it. The owner published the running turn before it answered the
 /// turn's start. An empty turn id means any running turn, or none: for clients that do not know the id yet.
 pub(crate) fn interrupt(
     session: &Arc<ClientSession>,
@@ -88,10 +90,19 @@ pub(crate) fn interrupt(
 ) {
     let TurnInterruptParams { thread_id: id, turn_id: named } = params;
     let Some(handle) = session.app.registry.handle(id) else {
-        return reply.err(&ThreadError::NotLoaded { id }.to_wire());
+        return interrupt_parked(session, id, named, reply);
     };
     let any = named.as_str().is_empty();
-    match handle.seen(|snapshot| snapshot.turn.clone()) {
+    let (turn, phase) = handle.seen(|snapshot| (snapshot.turn.clone(), snapshot.phase));
+    match turn {
+        None if matches!(phase, Phase::Loading | Phase::Unloading | Phase::Gone) => {
+            interrupt_parked(session, id, named, reply);
+        }
+        // The owner has not shown the turn of its load yet.
+        None if phase == Phase::Running => {
+            let command = Command::Edit(Edit::Interrupt(named, reply));
+            dispatch::deliver(&session.app.context, id, command);
+        }
         Some(active) if any || active == named => {
             // The answer precedes the end of the turn.
             reply.ok(&TurnInterruptResponse {});
@@ -101,4 +112,21 @@ pub(crate) fn interrupt(
         None if any => reply.ok(&TurnInterruptResponse {}),
         None => reply.err(&ThreadError::NothingToInterrupt { id }.to_wire()),
     }
+}
+
+/// Interrupts the turn of a thread that is not loaded, or is being parked, if the turn waits for an answer. Loads no other thread.
+fn interrupt_parked(
+    session: &Arc<ClientSession>,
+    id: ThreadId,
+    named: TurnId,
+    reply: Reply<TurnInterruptResponse>,
+) {
+    let session = Arc::clone(session);
+    session.app.tasks.clone().spawn(format!("interrupt/{id}"), async move {
+        let row = session.app.index.get(id).await.ok().flatten();
+        match row.is_some_and(|(row, _)| !row.waiting.is_empty()) {
+            true => dispatch::deliver(&session.app.context, id, Command::Edit(Edit::Interrupt(named, reply))),
+            false => reply.err(&ThreadError::NotLoaded { id }.to_wire()),
+        }
+    });
 }

@@ -19,7 +19,7 @@ use skein_protocol::thread::{
     ThreadRevertResponse, ThreadSetNameResponse, ThreadSettingsUpdateParams, ThreadSettingsUpdateResponse,
     ThreadStartParams, ThreadStartResponse, ThreadUnarchiveResponse,
 };
-use skein_protocol::turn::{TurnStartParams, TurnStartResponse, TurnSteerResponse};
+use skein_protocol::turn::{TurnInterruptResponse, TurnStartParams, TurnStartResponse, TurnSteerResponse};
 use tokio::sync::oneshot;
 
 use super::catch_up::CatchUp;
@@ -254,6 +254,8 @@ pub(crate) enum Edit {
     ClearGoal(Reply<ThreadGoalClearResponse>),
     /// `thread/queue/...`.
     Queue(QueueEdit),
+    /// `turn/interrupt` of a thread that was not loaded: the turn, or an empty id for any.
+    Interrupt(TurnId, Reply<TurnInterruptResponse>),
     /// `skein/questions/answer`.
     Answer(Box<GivenAnswer>, Reply<SkeinQuestionsAnswerResponse>),
 }
@@ -270,6 +272,7 @@ impl Edit {
             Self::SetGoal(_, reply) => reply.err(error),
             Self::ClearGoal(reply) => reply.err(error),
             Self::Queue(edit) => edit.err(error),
+            Self::Interrupt(_, reply) => reply.err(error),
             Self::Answer(_, reply) => reply.err(error),
         }
     }

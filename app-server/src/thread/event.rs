@@ -74,8 +74,6 @@ pub(crate) enum Event {
     Subscribers(Counts),
     /// How many requests of live connections are under way at the thread's helpers.
     Requests(usize),
-    /// How many questions to the client wait for an answer.
-    Questions(usize),
     /// Whether a message of the queue is about to become a turn.
     Queue(QueueState),
     /// A client wants to subscribe.
@@ -86,8 +84,13 @@ pub(crate) enum Event {
     Input(WaiterId),
     /// A client interrupts the running turn.
     Interrupt,
-    /// The treatment of the running turn by the next load.
-    Turn(TurnKept),
+    /// The running turn. Both change at once: a question that is known before its turn waits would end the turn.
+    Turn {
+        /// The treatment of the turn by the next load.
+        kept: TurnKept,
+        /// How many of its questions wait for an answer.
+        questions: usize,
+    },
     /// The turn has ended in any way.
     TurnEnded,
     /// A client wants the thread unloaded.

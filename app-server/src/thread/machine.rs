@@ -219,13 +219,12 @@ impl Machine {
                 self.settle(now)
             }
             Event::Requests(count) => self.requests(now, count),
-            Event::Questions(count) => self.questions(now, count),
             Event::Queue(queue) => self.queue_is(now, queue),
             Event::Resume(who) => self.resume(now, who),
             Event::Withdrawn(who) => self.withdrawn(who),
             Event::Input(input) => self.input(now, input),
             Event::Interrupt => self.interrupt(),
-            Event::Turn(kept) => self.turn_is(now, kept),
+            Event::Turn { kept, questions } => self.turn_is(now, kept, questions),
             Event::TurnEnded => self.turn_ended(now),
             Event::Unload { waiter, force, others } => self.unload_asked(now, waiter, force, others),
             Event::Relocate { waiter, to } => self.relocate(now, waiter, to),
@@ -289,14 +288,9 @@ impl Machine {
         self.materialised == Materialised::Yes
     }
 
-    /// The number of open questions of turns.
-    pub(crate) fn open_questions(&self) -> usize {
-        self.questions
-    }
-
-    /// The treatment of the running turn by the next load.
-    pub(crate) fn turn_kept(&self) -> TurnKept {
-        self.turn
+    /// The treatment of the running turn by the next load, and its open questions.
+    pub(crate) fn turn(&self) -> (TurnKept, usize) {
+        (self.turn, self.questions)
     }
 
     pub(crate) fn policy(&self) -> Policy {
@@ -324,18 +318,13 @@ impl Machine {
         self.settle(now)
     }
 
-    fn questions(&mut self, now: Instant, count: usize) -> Vec<Effect> {
-        self.questions = count;
-        self.settle(now)
-    }
-
     fn queue_is(&mut self, now: Instant, queue: QueueState) -> Vec<Effect> {
         self.queue = queue;
         self.settle(now)
     }
 
-    fn turn_is(&mut self, now: Instant, kept: TurnKept) -> Vec<Effect> {
-        self.turn = kept;
+    fn turn_is(&mut self, now: Instant, kept: TurnKept, questions: usize) -> Vec<Effect> {
+        (self.turn, self.questions) = (kept, questions);
         self.settle(now)
     }
 

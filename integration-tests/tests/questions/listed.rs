@@ -4,8 +4,8 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use skein_integration_tests::client::Client;
 use skein_integration_tests::home::{Helper, Home, PATIENCE};
-use skein_protocol::ids::ThreadId;
-use skein_protocol::methods::{SkeinQuestionsAnswer, SkeinQuestionsList, ThreadNameSet};
+use skein_protocol::ids::{ThreadId, TurnId};
+use skein_protocol::methods::{SkeinQuestionsAnswer, SkeinQuestionsList, ThreadNameSet, TurnInterrupt};
 use skein_protocol::notifications::TurnCompleted;
 use skein_protocol::question::{
     ListedQuestion, NeedsYou, QuestionKind, SkeinQuestionsAnswerParams, SkeinQuestionsListParams,
@@ -14,7 +14,7 @@ use skein_protocol::question::{
 use skein_protocol::server_requests::McpServerElicitationRequest as Approval;
 use skein_protocol::table::ServerRequest;
 use skein_protocol::thread::ThreadSetNameParams;
-use skein_protocol::turn::TurnStatus;
+use skein_protocol::turn::{TurnInterruptParams, TurnStatus};
 
 use super::{ASK, Question, answer};
 
@@ -91,6 +91,26 @@ async fn questions_of_parked_threads_are_listed_after_a_restart_and_answered_wit
     }
     assert_eq!(all(&mut control).await?, []);
     assert_eq!(control.status().await?.needs_you, NeedsYou::default());
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_turn_of_a_parked_thread_is_interrupted_without_a_resume() -> Result<()> {
+    let setup = Home::setup().set("orphans.pending_grace", "0s").helper(Helper::named("helper")?);
+    let (home, mut control) = setup.start_with_client().await?;
+    let (_, thread) = two_that_wait(&home).await?;
+    home.until_drained(PATIENCE).await?;
+    let turn = control.read_thread(thread).await?.turns.last().context("a turn")?.id.clone();
+    let interrupt = |turn_id: &TurnId| TurnInterruptParams { thread_id: thread, turn_id: turn_id.clone() };
+    let other = TurnId::from("another".to_owned());
+    assert_eq!(control.refusal::<TurnInterrupt>(interrupt(&other)).await?.reason(), "otherTurn");
+    control.call::<TurnInterrupt>(interrupt(&turn)).await?;
+    control.until_status("only the other thread asks", |status| status.needs_you.questions == 1).await?;
+    let read = control.read_thread(thread).await?;
+    assert_eq!(read.turns.last().map(|turn| turn.status), Some(TurnStatus::Interrupted));
+    home.until_drained(PATIENCE).await?;
+    control.until_status("nothing is loaded", |status| status.threads.loaded == 0).await?;
+    assert_eq!(control.refusal::<TurnInterrupt>(interrupt(&turn)).await?.reason(), "notLoaded");
     home.finish().await
 }
 

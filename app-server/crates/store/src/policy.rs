@@ -49,6 +49,7 @@ pub(crate) const INDEX_CACHE: u64 = 8 * 1024 * 1024;
 pub(crate) const INDEX_OPEN_BUDGET: Duration = Duration::from_secs(15);
 /// Looks at the kernel's list of locks before a home counts as free. Origin: measured; where locks come and go one look in 40
 /// misses a lock that is held.
+#[cfg(target_os = "linux")]
 pub(crate) const LOCK_LOOKS: usize = 8;
 /// Tries to open an index with a held lock, and the pause between two. Origin: guess; sled's threads end within
 /// milliseconds.

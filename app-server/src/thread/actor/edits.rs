@@ -9,6 +9,7 @@ use skein_protocol::thread::{
     GitInfo, ThreadInjectItemsResponse, ThreadMetadataGitInfoUpdateParams, ThreadMetadataUpdateResponse,
     ThreadRevertResponse, ThreadSetNameResponse, ThreadStatus,
 };
+use skein_protocol::turn::TurnInterruptResponse;
 use skein_store::history::read::{Enough, Stretch, Turns};
 use skein_store::history::{History, LoadedTurn};
 use skein_store::rollout::record::{ItemsInjected, Reverted, ThreadMeta, ThreadNamed};
@@ -20,6 +21,7 @@ use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::thread::command::{Command, Edit, RevertTo};
 use crate::thread::error::ThreadError;
+use crate::thread::event::Event;
 use crate::thread::registry::RequestGuard;
 use crate::thread::{events, pages};
 
@@ -121,7 +123,22 @@ impl Owner {
             Edit::SetGoal(params, reply) => user_state::set_goal(log, params, reply),
             Edit::ClearGoal(reply) => user_state::clear_goal(log, reply),
             Edit::Queue(edit) => self.edit_queue(edit),
+            Edit::Interrupt(named, reply) => self.interrupt_parked(named, reply),
             Edit::Answer(given, reply) => self.parts().answer_by_request(*given, reply),
+        }
+    }
+
+    /// Interrupts the turn that this load has found.
+    fn interrupt_parked(&mut self, named: TurnId, reply: Reply<TurnInterruptResponse>) {
+        let id = self.id;
+        match self.turns.id().cloned() {
+            Some(active) if named.as_str().is_empty() || active == named => {
+                reply.ok(&TurnInterruptResponse {});
+                self.step(Event::Interrupt);
+            }
+            Some(active) => reply.err(&ThreadError::InterruptsOther { id, named, active }.to_wire()),
+            None if named.as_str().is_empty() => reply.ok(&TurnInterruptResponse {}),
+            None => reply.err(&ThreadError::NothingToInterrupt { id }.to_wire()),
         }
     }
 

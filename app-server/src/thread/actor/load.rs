@@ -88,11 +88,13 @@ impl Owner {
             }
         };
         self.note_queue();
+        self.note_turn();
         self.step(match self.turns.id() {
             Some(_) => Event::LoadedInTurn,
             None => Event::Loaded(materialised),
         });
         self.take_up_deferred();
+        self.note_turn();
         self.unpark();
         self.settle_repair();
         self.recount();

@@ -158,7 +158,7 @@ impl Owner {
         while !self.machine.is_gone() {
             let wakeup = self.next().await;
             self.handle(wakeup);
-            self.note_questions();
+            self.note_turn();
             self.run_queue();
             self.note_turn();
             // The machine times unanswerable questions of turns. Questions outside of turns are timed here.
@@ -168,26 +168,19 @@ impl Owner {
         }
     }
 
-    /// Notifies the machine of the open questions of turns.
-    fn note_questions(&mut self) {
-        let open = self.questions.of_turn();
-        if self.machine.open_questions() != open {
-            self.step(Event::Questions(open));
-        }
-    }
-
-    /// Notifies the machine of the treatment of the running turn by the next load.
-    fn note_turn(&mut self) {
-        if self.turns.id().is_none() {
-            return;
-        }
-        let kept = self.parts().turn_kept();
+    /// Notifies the machine of the running turn: its treatment by the next load, and its questions.
+    pub(super) fn note_turn(&mut self) {
+        let questions = self.questions.of_turn();
+        let (before, asked) = self.machine.turn();
+        let kept = if self.turns.id().is_some() { self.parts().turn_kept() } else { before };
         if kept == TurnKept::Waits {
             self.repair.let_pass();
         }
-        if self.machine.turn_kept() != kept {
+        if kept != before {
             self.log.show(|snapshot| snapshot.waits = kept == TurnKept::Waits);
-            self.step(Event::Turn(kept));
+        }
+        if (kept, questions) != (before, asked) {
+            self.step(Event::Turn { kept, questions });
         }
     }
 
@@ -263,7 +256,7 @@ impl Owner {
         for given in woken.answers {
             self.parts().client_answers(given);
         }
-        self.note_questions();
+        self.note_turn();
         if woken.interrupt.is_some_and(|turn| self.turns.runs(&turn)) {
             self.step(Event::Interrupt);
         }

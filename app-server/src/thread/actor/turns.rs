@@ -332,7 +332,7 @@ impl Owner {
     fn end_turn(&mut self, outcome: Outcome) {
         let Some(ended) = self.turns.end(outcome) else { return };
         self.parts().end_questions(&ended.id);
-        self.step(Event::Questions(0));
+        self.step(Event::Turn { kept: self.machine.turn().0, questions: 0 });
         end::close_open_items(&mut self.log);
         let number = ended.record(&mut self.log);
         self.parts().show_status();

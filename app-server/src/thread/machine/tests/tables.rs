@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::world::{POLICY, start};
 use crate::thread::effect::{Destination, Effect, MoveRefusal, ResumeFailure, UnloadRefusal};
+use crate::thread::event::TurnKept;
 use crate::thread::event::{Counts, Event, Force, Materialised, QueueState, WaiterId};
 use crate::thread::machine::{CommandAdmission, Machine, Needs, Persistence, Phase, Policy};
 
@@ -220,13 +221,18 @@ fn the_limit_counts_from_the_turn_and_not_from_before_it() {
     assert_eq!(life.machine.deadline(), Some(life.now + Duration::from_hours(1)));
 }
 
+/// A turn that the next load interrupts has so many questions.
+fn asked(questions: usize) -> Event {
+    Event::Turn { kept: TurnKept::No, questions }
+}
+
 #[test]
 fn a_question_waits_for_somebody_to_come_back_whatever_the_limit_of_its_turn() {
     let mut life = alone(Duration::ZERO);
-    life.step(Event::Questions(1));
+    life.step(asked(1));
     assert_eq!(life.step(NOBODY), []);
     assert_eq!(life.machine.deadline(), Some(life.now + POLICY.question_grace));
-    assert_eq!(life.step(Event::Questions(0)), [Effect::StopTurn], "it waits for nobody any more");
+    assert_eq!(life.step(asked(0)), [Effect::StopTurn], "it waits for nobody any more");
 }
 
 #[test]
@@ -301,7 +307,7 @@ fn a_new_policy_holds_at_once() {
 #[test]
 fn a_question_that_nobody_can_answer_ends_the_turn_after_its_grace() {
     let mut life = Life::subscribed();
-    life.all([Event::Input(I), Event::Questions(1), NOBODY]);
+    life.all([Event::Input(I), asked(1), NOBODY]);
     assert_eq!(life.machine.deadline(), Some(life.now + POLICY.question_grace));
     life.all([SOMEBODY]);
     assert_eq!(life.machine.deadline(), None, "somebody is there to answer");

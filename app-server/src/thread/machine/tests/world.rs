@@ -254,12 +254,10 @@ impl World {
             } else {
                 return Ok(());
             }
-            self.feed(Event::Questions(self.questions))?;
             if self.questions == 0 && self.kept == TurnKept::Waits {
                 self.kept = TurnKept::Yes;
-                return self.feed(Event::Turn(self.kept));
             }
-            return Ok(());
+            return self.feed(Event::Turn { kept: self.kept, questions: self.questions });
         }
         let begins = matches!(act, Act::BeginRequest);
         self.requests = if begins { self.requests + 1 } else { self.requests.saturating_sub(1) };
@@ -272,7 +270,7 @@ impl World {
             return Ok(());
         }
         self.kept = kept;
-        self.feed(Event::Turn(kept))
+        self.feed(Event::Turn { kept, questions: self.questions })
     }
 
     /// Whether nothing goes on before a client answers.
@@ -336,7 +334,7 @@ impl World {
             }
             Motion::Turn => {
                 self.questions = 0;
-                self.feed(Event::Questions(0))?;
+                self.feed(Event::Turn { kept: self.kept, questions: 0 })?;
                 (self.turn_runs, self.kept) = (false, TurnKept::No);
                 self.feed(Event::TurnEnded)
             }
