@@ -36,6 +36,7 @@ use crate::memory::{self, Freed, MemoryPressure};
 use crate::outbox::CloseReason;
 use crate::search::ThreadSearch;
 use crate::thread::Context;
+use crate::thread::day::{self, DayUse};
 use crate::thread::gaps::Gaps;
 use crate::thread::questions::QuestionNumbers;
 use crate::thread::registry::{Registry, ThreadHandle};
@@ -310,6 +311,7 @@ fn while_it_serves(services: &Arc<App>, accept: &CancellationToken) {
     memory::tune();
     let tasks = &services.tasks;
     tasks.spawn("memory", memory::run(Arc::clone(&services.freed), tasks.clone(), accept.clone()));
+    tasks.spawn("day", day::read(Arc::clone(&services.context), accept.clone()));
     tasks.spawn("pressure", eviction::run(Arc::clone(&services.context), accept.clone()));
     let (store, settings) = (Arc::clone(&services.store), Arc::clone(&services.settings));
     tasks.spawn("trash", trash::run(store, settings, services.clock, accept.clone()));
@@ -397,13 +399,19 @@ fn services(config: ServerConfig, home: &Home, tasks: Tasks) -> Result<(Arc<App>
         freed: Arc::new(Freed::default()),
         keep_approval: approved::keep,
         clock,
+        day: DayUse::default(),
         tasks,
         store,
         index,
         helpers,
         closed_rollouts,
     };
-    let app = App {
+    Ok((Arc::new(app(context, home, texts, credentials)), background))
+}
+
+fn app(context: Context, home: &Home, texts: TextIndex, credentials: Arc<Credentials>) -> App {
+    let clock = context.clock;
+    App {
         context: Arc::new(context),
         search: Arc::new(ThreadSearch::new(texts)),
         credentials,
@@ -414,8 +422,7 @@ fn services(config: ServerConfig, home: &Home, tasks: Tasks) -> Result<(Arc<App>
         served_at: ServedAt::default(),
         refusals: Arc::default(),
         admitted: Arc::default(),
-    };
-    Ok((Arc::new(app), background))
+    }
 }
 
 fn credentials(config: &ServerConfig, home: &Home, clock: Clock) -> Result<Arc<Credentials>, AccessError> {

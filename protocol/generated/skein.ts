@@ -231,6 +231,11 @@ export type Methods = {
    */
   "skein/questions/answer": { params: SkeinQuestionsAnswerParams; result: SkeinQuestionsAnswerResponse };
   /**
+   * Sets limits of a thread for the use of models, loaded or not. A turn that waits at a limit goes on if it has room
+   * now.
+   */
+  "skein/budget/set": { params: SkeinBudgetSetParams; result: SkeinBudgetSetResponse };
+  /**
    * For a client whose user is gone: ends its subscriptions. Threads without another subscriber are unloaded at
    * once; running turns and tool calls are interrupted. The answer comes when all their helpers have stopped, or
    * after 1.2 s with the number of unfinished threads.
@@ -410,7 +415,7 @@ export type Reason =
   | "archivedMeanwhile"
   /** The arguments of a tool are not an object. */
   | "badArguments"
-  /** The token budget of a goal is not positive. */
+  /** The token budget of a goal is not positive, or a limit is below 0. */
   | "badBudget"
   /** The settings, or a value for them, are wrong. The message names key and place. */
   | "badConfig"
@@ -436,6 +441,8 @@ export type Reason =
   | "batch"
   /** A fault of the server ended the thread's work. Resume the thread. */
   | "brokeOff"
+  /** The thread, or the day, has used its budget. The message names the limit and how to raise it. */
+  | "budget"
   /** The thread's mailbox is full. Try again after `retryAfterMs`. */
   | "busy"
   /** The call to a helper was cancelled. */
@@ -758,6 +765,30 @@ export type BedrockCheckGovCloudRequirementsResponse = {
   isGovCloud: boolean;
   shouldWarn: boolean;
 };
+
+/** The budget of a thread, in a notification. */
+export type BudgetDetails = {
+  /** The limits that hold for the thread, with their use. */
+  budget: BudgetState[];
+};
+
+/** The extent of a limit. */
+export type BudgetScope = "turn" | "thread" | "day" | "rounds";
+
+/** A limit that holds for a thread, and its use. */
+export type BudgetState = {
+  /** The limit, with what the user has added to it. */
+  limit: number;
+  /** Its extent. */
+  scope: BudgetScope;
+  /** The unit of both. */
+  unit: BudgetUnit;
+  /** The use. At the limit no request to a model begins. */
+  used: number;
+};
+
+/** The unit of a limit. */
+export type BudgetUnit = "tokens" | "rounds";
 
 /** A range of bytes, its end excluded. */
 export type ByteRange = {
@@ -2475,7 +2506,7 @@ export type ProviderSettings = {
 };
 
 /** The subject of a question. */
-export type QuestionKind = "approval" | "mayHaveRun" | "input" | "clientCall" | "elicitation";
+export type QuestionKind = "approval" | "mayHaveRun" | "input" | "clientCall" | "elicitation" | "budget";
 
 /** A message that waits. Its id is the id of the turn that it becomes. */
 export type QueuedSubmission = {
@@ -2852,6 +2883,8 @@ export type ResumeOptions = {
 
 /** The point in a thread's history that an answer to `thread/resume` shows, and the events that follow. */
 export type ResumePicture = {
+  /** The limits that hold for the thread, with their use. Missing if none holds. */
+  budget?: BudgetState[];
   /** The version of the history. */
   epoch: Epoch;
   /**
@@ -2988,6 +3021,24 @@ export type SettingsParam = {
   developer_instructions?: string | null;
   model: string;
   reasoning_effort?: string | null;
+};
+
+/** Params of `skein/budget/set`: a missing member stays, 0 is no limit. */
+export type SkeinBudgetSetParams = {
+  /** The thread, loaded or not. */
+  threadId: ThreadId;
+  /** Tokens of the thread. */
+  threadTokens?: number | null;
+  /** How often a model may be asked in a turn. */
+  turnRounds?: number | null;
+  /** Tokens of a turn. */
+  turnTokens?: number | null;
+};
+
+/** Response of `skein/budget/set`. */
+export type SkeinBudgetSetResponse = {
+  /** The limits that hold for the thread from now on. */
+  budget: BudgetState[];
 };
 
 /** Params of `skein/catalog/resume`. */
@@ -3145,6 +3196,8 @@ export type SkeinStatusResponse = {
   connections: number;
   /** The unix socket for programs of this machine; empty without one. */
   controlSocket: string;
+  /** The limit of tokens of a day (UTC), and what all threads have used today. Missing without a limit. */
+  dayBudget?: BudgetState | null;
   /** Helper processes. */
   helpers: HelperCounts;
   /** The served home. */
@@ -3542,7 +3595,7 @@ export type ThreadForkResponse = {
   sandbox: SandboxPolicy;
   serviceTier: string | null;
   /** The point in the history that this answer shows. */
-  skein?: ThreadPicture | null;
+  skein?: ThreadMoment | null;
   thread: Thread;
 };
 
@@ -3785,6 +3838,16 @@ export type ThreadMetadataUpdateResponse = {
   thread: Thread;
 };
 
+/** The point in a thread's history that an answer shows, and the thread's budget. */
+export type ThreadMoment = {
+  /** The limits that hold for the thread, with their use. Missing if none holds. */
+  budget?: BudgetState[];
+  /** The version of the history. */
+  epoch: Epoch;
+  /** The last included number. */
+  seq: EventSeq;
+};
+
 /** Params of `thread/name/updated`. */
 export type ThreadNameUpdatedNotification = {
   /** For clients that opted in to `skein/events`. */
@@ -3886,7 +3949,7 @@ export type ThreadReadParams = {
 export type ThreadReadResponse = {
   readState: ThreadReadState | null;
   /** The point in the history that this answer shows. */
-  skein?: ThreadPicture | null;
+  skein?: ThreadMoment | null;
   thread: Thread;
 };
 
@@ -4204,7 +4267,7 @@ export type ThreadStartResponse = {
   sandbox: SandboxPolicy;
   serviceTier: string | null;
   /** The point in the history that this answer shows. */
-  skein?: ThreadPicture | null;
+  skein?: ThreadMoment | null;
   thread: Thread;
 };
 
@@ -4247,6 +4310,8 @@ export type ThreadTokenUsage = {
 
 /** Params of `thread/tokenUsage/updated`. */
 export type ThreadTokenUsageUpdatedNotification = {
+  /** The limits that hold for the thread, with their use. */
+  skein?: BudgetDetails | null;
   threadId: ThreadId;
   tokenUsage: ThreadTokenUsage;
   turnId: TurnId;

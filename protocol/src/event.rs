@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 
 use crate::{
-    extension::{CatalogPlace, HelperState, RevertedFrom, TurnSaved},
+    extension::{BudgetDetails, CatalogPlace, HelperState, RevertedFrom, TurnSaved},
     helper::{McpServerStartupFailureReason, McpServerStartupState},
     ids::{ItemId, RequestId, ThreadId, TurnId},
     item::ThreadItem,
@@ -246,6 +246,9 @@ pub struct ThreadTokenUsageUpdatedNotification {
     pub thread_id: ThreadId,
     pub token_usage: ThreadTokenUsage,
     pub turn_id: TurnId,
+    /// The limits that hold for the thread, with their use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skein: Option<BudgetDetails>,
 }
 
 /// The tokens that a thread has used.

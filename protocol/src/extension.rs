@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use serde_with::skip_serializing_none;
 
+use crate::budget::BudgetState;
 use crate::question::NeedsYou;
 use crate::{
     JsonObject,
@@ -35,6 +36,34 @@ pub struct ThreadPicture {
     pub epoch: Epoch,
 }
 
+/// The point in a thread's history that an answer shows, and the thread's budget.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadMoment {
+    /// The last included number.
+    pub seq: EventSeq,
+    /// The version of the history.
+    pub epoch: Epoch,
+    /// The limits that hold for the thread, with their use. Missing if none holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budget: Vec<BudgetState>,
+}
+
+impl ThreadPicture {
+    /// The same point, with a budget.
+    pub fn with(self, budget: Vec<BudgetState>) -> ThreadMoment {
+        ThreadMoment { seq: self.seq, epoch: self.epoch, budget }
+    }
+}
+
+/// The budget of a thread, in a notification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BudgetDetails {
+    /// The limits that hold for the thread, with their use.
+    pub budget: Vec<BudgetState>,
+}
+
 /// The point in a thread's history that an answer to `thread/resume` shows, and the events that follow.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -55,11 +84,15 @@ pub struct ResumePicture {
     pub gap: Option<ReplayGap>,
     /// The cursor of `thread/turns/list` (newest first) for earlier turns, if `thread.turns` has only the newest.
     pub older_turns: Option<String>,
+    /// The limits that hold for the thread, with their use. Missing if none holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budget: Vec<BudgetState>,
 }
 
-impl From<ThreadPicture> for ResumePicture {
-    fn from(ThreadPicture { seq, epoch }: ThreadPicture) -> Self {
-        Self { seq, epoch, replay_to: None, pending_requests: Vec::new(), gap: None, older_turns: None }
+impl From<ThreadMoment> for ResumePicture {
+    fn from(ThreadMoment { seq, epoch, budget }: ThreadMoment) -> Self {
+        let (pending_requests, older_turns) = (Vec::new(), None);
+        Self { seq, epoch, replay_to: None, pending_requests, gap: None, older_turns, budget }
     }
 }
 

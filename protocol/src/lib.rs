@@ -26,6 +26,7 @@
 pub mod access;
 pub mod account;
 pub mod approval;
+pub mod budget;
 pub mod catalogue;
 pub mod config;
 pub mod declined;

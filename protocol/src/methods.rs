@@ -6,6 +6,7 @@ use crate::{
         GetAccountRateLimitsParams, GetAccountRateLimitsResponse, GetAccountResponse,
         GetAccountTokenUsageParams, GetAccountTokenUsageResponse,
     },
+    budget::{SkeinBudgetSetParams, SkeinBudgetSetResponse},
     catalogue::{
         CollaborationModeListParams, CollaborationModeListResponse, ExperimentalFeatureListParams,
         ExperimentalFeatureListResponse, HooksListParams, HooksListResponse,
@@ -257,6 +258,9 @@ methods! {
     /// counts; the same answer again succeeds.
     SkeinQuestionsAnswer = "skein/questions/answer" [Thread, Experimental, Chat]
         SkeinQuestionsAnswerParams => SkeinQuestionsAnswerResponse;
+    /// Sets limits of a thread for the use of models, loaded or not. A turn that waits at a limit goes on if it has room
+    /// now.
+    SkeinBudgetSet = "skein/budget/set" [Thread, Experimental, Admin] SkeinBudgetSetParams => SkeinBudgetSetResponse;
     /// For a client whose user is gone: ends its subscriptions. Threads without another subscriber are unloaded at
     /// once; running turns and tool calls are interrupted. The answer comes when all their helpers have stopped, or
     /// after 1.2 s with the number of unfinished threads.

@@ -21,6 +21,8 @@ pub enum QuestionKind {
     ClientCall,
     /// A helper's own question. It ends with the helper.
     Elicitation,
+    /// Whether a turn may use more of a model than its budget has.
+    Budget,
 }
 
 impl QuestionKind {
@@ -28,7 +30,7 @@ impl QuestionKind {
     pub fn is_about_a_call(self) -> bool {
         match self {
             Self::Approval | Self::MayHaveRun => true,
-            Self::Input | Self::ClientCall | Self::Elicitation => false,
+            Self::Input | Self::ClientCall | Self::Elicitation | Self::Budget => false,
         }
     }
 }

@@ -142,7 +142,10 @@ impl AnswerQuestion {
     fn result_for(&self, question: &ListedQuestion) -> anyhow::Result<Value> {
         let answer = self.answer.as_deref().unwrap_or_default();
         match question.kind {
-            QuestionKind::Approval | QuestionKind::MayHaveRun | QuestionKind::Elicitation => {
+            QuestionKind::Approval
+            | QuestionKind::MayHaveRun
+            | QuestionKind::Elicitation
+            | QuestionKind::Budget => {
                 if !["accept", "decline", "cancel"].contains(&answer) {
                     bail!("question {} takes accept, decline or cancel, not {answer:?}", self.id);
                 }
@@ -201,9 +204,10 @@ fn named(question: &ListedQuestion) -> String {
 fn text(question: &ListedQuestion) -> String {
     let (id, params) = (RequestId::Integer(question.id), question.params.to_string());
     let known = match question.kind {
-        QuestionKind::Approval | QuestionKind::MayHaveRun | QuestionKind::Elicitation => {
-            UserQuestion::elicitation(&id, &params)
-        }
+        QuestionKind::Approval
+        | QuestionKind::MayHaveRun
+        | QuestionKind::Elicitation
+        | QuestionKind::Budget => UserQuestion::elicitation(&id, &params),
         QuestionKind::Input => UserQuestion::of_model(&id, &params),
         QuestionKind::ClientCall => None,
     };
@@ -214,7 +218,7 @@ fn text(question: &ListedQuestion) -> String {
 /// The answers that a kind of question takes.
 fn choices(kind: QuestionKind) -> &'static str {
     match kind {
-        QuestionKind::Approval | QuestionKind::MayHaveRun => "accept|decline|cancel",
+        QuestionKind::Approval | QuestionKind::MayHaveRun | QuestionKind::Budget => "accept|decline|cancel",
         QuestionKind::Elicitation => "accept|decline|cancel [--content JSON]",
         QuestionKind::Input => "WORDS",
         QuestionKind::ClientCall => "--result JSON",

@@ -5,6 +5,7 @@ use clap::Args;
 use serde_json::value::RawValue;
 use skein_base::clock::Clock;
 use skein_helpers::levels;
+use skein_protocol::budget::BudgetState;
 use skein_protocol::envelope;
 use skein_protocol::extension::{
     AdmissionCounts, AdmittedEntry, DoorKind, HelperCounts, IndexCounts, IndexState, LeftoverCounts,
@@ -52,6 +53,7 @@ impl StatusArgs {
         let mut lines = vec![one_line(&sentence(&status)).into_owned()];
         lines.extend(loaded(&mut client).await?);
         lines.extend(waiting(&status.needs_you));
+        lines.extend(status.day_budget.as_ref().map(day_budget));
         client.close().await;
         if self.all {
             lines.push(table(&status));
@@ -73,6 +75,11 @@ fn waiting(NeedsYou { threads, questions, oldest_at }: &NeedsYou) -> Option<Stri
         "{} {verb} in {place}, the oldest since {since}: skein questions",
         counted(*questions, "question")
     ))
+}
+
+/// The use of models by all threads today.
+fn day_budget(BudgetState { limit, used, .. }: &BudgetState) -> String {
+    format!("{used} of {limit} tokens of today (UTC) are used (budget.day_tokens)")
 }
 
 /// A line for each loaded thread.

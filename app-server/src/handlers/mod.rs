@@ -9,10 +9,10 @@ use skein_protocol::methods::{
     CollaborationModeList, ConfigBatchWrite, ConfigMcpServerReload, ConfigRead, ConfigRequirementsRead,
     ConfigValueWrite, ExperimentalFeatureList, FeedbackUpload, HooksList, Initialize, Initialized,
     McpServerResourceRead, McpServerStatusList, McpServerToolCall, ModelList, ModelProviderCapabilitiesRead,
-    ModelProviderList, PermissionProfileList, RpcDiscover, ServerDiagnostics, SkeinCatalogResume,
-    SkeinConnectionLeave, SkeinCredentialAdd, SkeinCredentialList, SkeinCredentialRevoke, SkeinHelpersList,
-    SkeinQuestionsAnswer, SkeinQuestionsList, SkeinQuiesce, SkeinStatus, SkeinThreadUnload, SkillsList,
-    ThreadArchive, ThreadCompactStart, ThreadDelete, ThreadFork, ThreadGoalClear, ThreadGoalGet,
+    ModelProviderList, PermissionProfileList, RpcDiscover, ServerDiagnostics, SkeinBudgetSet,
+    SkeinCatalogResume, SkeinConnectionLeave, SkeinCredentialAdd, SkeinCredentialList, SkeinCredentialRevoke,
+    SkeinHelpersList, SkeinQuestionsAnswer, SkeinQuestionsList, SkeinQuiesce, SkeinStatus, SkeinThreadUnload,
+    SkillsList, ThreadArchive, ThreadCompactStart, ThreadDelete, ThreadFork, ThreadGoalClear, ThreadGoalGet,
     ThreadGoalSet, ThreadInjectItems, ThreadItemsList, ThreadList, ThreadLoadedList, ThreadMetadataUpdate,
     ThreadNameSet, ThreadQueueAdd, ThreadQueueDelete, ThreadQueueList, ThreadQueueReorder, ThreadQueueStart,
     ThreadQueueUpdate, ThreadRead, ThreadReadStateUpdate, ThreadResume, ThreadRevert, ThreadRollback,
@@ -115,6 +115,7 @@ fn add_archive(router: &mut Router) {
 
 fn add_thread_state(router: &mut Router) {
     router.thread::<ThreadSettingsUpdate>(thread_state::update_settings);
+    router.thread::<SkeinBudgetSet>(thread_state::set_budget);
     router.thread::<ThreadReadStateUpdate>(|session, params, reply| {
         deliver(session, params.thread_id, Command::Edit(Edit::ReadState(params, reply)));
     });

@@ -21,6 +21,7 @@ use skein_store::home;
 use crate::app::App;
 use crate::memory;
 use crate::router::session::ClientSession;
+use crate::thread::budget;
 use crate::thread::machine::Phase;
 
 /// `skein/status`
@@ -84,6 +85,7 @@ pub(crate) fn numbers(services: &App) -> SkeinStatusResponse {
         store: store(services),
         index: services.index.counts(),
         needs_you: services.index.needs_you(),
+        day_budget: budget::of_today(services),
         texts: services.search.texts().counts(),
         repair: services.repair.counts(),
         refusals: refusals(services),

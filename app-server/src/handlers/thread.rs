@@ -30,7 +30,7 @@ use crate::thread::event::{Force, Materialised};
 use crate::thread::machine::{Persistence, Phase};
 use crate::thread::snapshot::Snapshot;
 use crate::thread::subscribers::{Left, Role};
-use crate::thread::{directory, dispatch, views};
+use crate::thread::{budget, directory, dispatch, views};
 use crate::turn::own_tools;
 
 /// `thread/start`
@@ -228,7 +228,8 @@ pub(super) async fn read(
             let what = "its turns cannot be read; omit includeTurns";
             return Err(ThreadError::Ephemeral { id, what }.to_wire());
         }
-        let skein = Some(ThreadPicture { seq: seen.seq, epoch: seen.epoch });
+        let picture = ThreadPicture { seq: seen.seq, epoch: seen.epoch };
+        let skein = Some(picture.with(Vec::new()));
         return Ok(ThreadReadResponse { read_state: None, thread, skein });
     }
     let failed = |error: ReadError| ThreadError::unreadable(error, id).to_wire();
@@ -244,7 +245,7 @@ pub(super) async fn read(
             .map_err(failed)?
             .ok_or_else(|| ThreadError::HistoryTooLarge { id, most }.to_wire())?;
     }
-    let skein = Some(ThreadPicture { seq: history.seq(), epoch: history.epoch() });
+    let skein = Some(budget::end_of(services, &history));
     Ok(ThreadReadResponse { read_state: Some(history.read_position().state()), thread, skein })
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use skein_protocol::budget::{SkeinBudgetSetParams, SkeinBudgetSetResponse};
 use skein_protocol::error::WireError;
 use skein_protocol::thread::{
     ThreadGoalGetParams, ThreadGoalGetResponse, ThreadGoalSetParams, ThreadGoalSetResponse,
@@ -34,6 +35,25 @@ pub(crate) fn update_settings(
         return reply.err(&error.thread(id));
     }
     dispatch::deliver(&session.app.context, id, Command::Edit(Edit::Settings(Box::new(params), reply)));
+}
+
+/// `skein/budget/set`
+pub(crate) fn set_budget(
+    session: &Arc<ClientSession>,
+    params: SkeinBudgetSetParams,
+    reply: Reply<SkeinBudgetSetResponse>,
+) {
+    let id = params.thread_id;
+    let limits = [
+        ("turnTokens", params.turn_tokens),
+        ("threadTokens", params.thread_tokens),
+        ("turnRounds", params.turn_rounds),
+    ];
+    if let Some((member, _)) = limits.into_iter().find(|(_, limit)| limit.is_some_and(|limit| limit < 0)) {
+        let error = WireError::invalid_params("badBudget", "a limit is a whole number from 0; 0 is no limit");
+        return reply.err(&error.path(member).thread(id));
+    }
+    dispatch::deliver(&session.app.context, id, Command::Edit(Edit::Budget(params, reply)));
 }
 
 /// `thread/goal/set`

@@ -12,6 +12,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::Registry;
 use skein_base::durations::DurationCounts;
+use skein_protocol::budget::BudgetState;
 use skein_protocol::extension::{
     AdmissionCounts, ContainmentRung, HelperCounts, IndexCounts, IndexState, PressureCounts, RefusalCounts,
     ReloadCounts, RepairCounts, RepairState, ReplayCounts, SkeinStatusResponse, StoreCounts, TextsCounts,
@@ -85,6 +86,7 @@ impl Collector for Scrape {
         texts(&mut page, &self.status.texts)?;
         repair(&mut page, &self.status.repair)?;
         needs_you(&mut page, &self.status.needs_you)?;
+        day_budget(&mut page, self.status.day_budget.as_ref())?;
         clients(&mut page, &self.status)
     }
 }
@@ -107,6 +109,13 @@ impl Scrape {
         page.counter("threads_squeezed", "Idle threads that had to make room", *squeezed_total)?;
         page.counter("threads_unrelieved", "Times when none was idle that could make room", *unrelieved_total)
     }
+}
+
+fn day_budget(page: &mut MetricsPage<'_>, day: Option<&BudgetState>) -> fmt::Result {
+    let Some(BudgetState { limit, used, .. }) = day else { return Ok(()) };
+    let number = |tokens: i64| u64::try_from(tokens).unwrap_or_default();
+    page.gauge("budget_day_tokens", "The limit of tokens of a day (UTC)", number(*limit))?;
+    page.gauge("budget_day_tokens_used", "Tokens that all threads have used today (UTC)", number(*used))
 }
 
 fn needs_you(page: &mut MetricsPage<'_>, needs_you: &NeedsYou) -> fmt::Result {

@@ -10,6 +10,7 @@ use skein_config::access::{Consent, confines, contain, is_looser};
 use skein_config::{ServerConfig, harmful_key, helpers_from_thread_config};
 use skein_protocol::JsonObject;
 use skein_protocol::access::Access;
+use skein_protocol::budget::ThreadBudget;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::SkeinThreadUnloadParams;
 use skein_protocol::feedback::FeedbackUploadParams;
@@ -50,6 +51,10 @@ pub(super) fn judge(session: &ClientSession, params: &dyn Any) -> Result<Vec<Nam
     if let Some(key) = wishes.config.and_then(harmful_key) {
         let text = format!("the config of a thread may set {key:?} only with the access admin");
         return Err(forbidden(format!("config.{key}"), text));
+    }
+    if !wishes.budget.is_within(config.budget) {
+        let text = "only a connection with the access admin sets limits above those of the settings";
+        return Err(forbidden("config.budget", text).hint("the setting budget has these limits"));
     }
     let policy_of = |thread| session.app.registry.handle(thread)?.seen(|seen| seen.approval_policy.clone());
     wishes.consent(&config, policy_of)?;
@@ -105,6 +110,7 @@ struct Wishes<'p> {
     config: Option<&'p JsonObject>,
     policies: Vec<(&'static str, AskForApproval)>,
     sandboxes: Vec<(&'static str, SandboxPolicy)>,
+    budget: ThreadBudget,
     /// The thread that exists already, and has settings of its own.
     thread: Option<ThreadId>,
     paths: Vec<NamedPath>,
@@ -191,6 +197,7 @@ impl<'p> Wishes<'p> {
         self.config = config;
         let Some(Ok(own)) = config.map(helpers_from_thread_config) else { return };
         self.policies.extend(own.approval_policy.map(|policy| ("config.approval_policy", policy)));
+        self.budget = own.budget.into();
         self.sandboxes.extend(own.sandbox_mode.map(|mode| ("config.sandbox_mode", views::sandbox(mode))));
     }
 

@@ -11,7 +11,9 @@
 
 use std::sync::Arc;
 
-use skein_protocol::extension::{GapReason, ReplayGap, ResumeOptions, ResumePicture, ThreadPicture};
+use skein_protocol::extension::{
+    GapReason, ReplayGap, ResumeOptions, ResumePicture, ThreadMoment, ThreadPicture,
+};
 use skein_protocol::ids::{EventSeq, RequestId, ThreadId};
 use skein_store::rollout::ReadError;
 
@@ -57,7 +59,7 @@ pub(crate) fn continuation(
 /// The part of the answer about the continuation and the open questions. `last_event` is the last record that is an event.
 pub(crate) fn view(
     continuation: Continuation,
-    now: ThreadPicture,
+    now: ThreadMoment,
     last_event: EventSeq,
     open_questions: &[i64],
 ) -> ResumePicture {

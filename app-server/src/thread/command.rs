@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use skein_config::Overrides;
 use skein_helpers::HelperSet;
+use skein_protocol::budget::{SkeinBudgetSetParams, SkeinBudgetSetResponse};
 use skein_protocol::error::WireError;
 use skein_protocol::extension::SkeinThreadUnloadResponse;
 use skein_protocol::ids::{ConnectionId, TurnId};
@@ -256,6 +257,8 @@ pub(crate) enum Edit {
     Queue(QueueEdit),
     /// `turn/interrupt` of a thread that was not loaded: the turn, or an empty id for any.
     Interrupt(TurnId, Reply<TurnInterruptResponse>),
+    /// `skein/budget/set`.
+    Budget(SkeinBudgetSetParams, Reply<SkeinBudgetSetResponse>),
     /// `skein/questions/answer`.
     Answer(Box<GivenAnswer>, Reply<SkeinQuestionsAnswerResponse>),
 }
@@ -273,6 +276,7 @@ impl Edit {
             Self::ClearGoal(reply) => reply.err(error),
             Self::Queue(edit) => edit.err(error),
             Self::Interrupt(_, reply) => reply.err(error),
+            Self::Budget(_, reply) => reply.err(error),
             Self::Answer(_, reply) => reply.err(error),
         }
     }

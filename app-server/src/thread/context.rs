@@ -15,6 +15,7 @@ use skein_store::rollout::{OpenMarker, RolloutStore};
 use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 
+use super::day::DayUse;
 use super::gaps::Gaps;
 use super::questions::QuestionNumbers;
 use super::registry::Registry;
@@ -61,6 +62,8 @@ pub(crate) struct Context {
     pub(crate) keep_approval: KeepApproval,
     /// The numbers of questions to clients.
     pub(crate) questions: QuestionNumbers,
+    /// The use of models by all threads today.
+    pub(crate) day: DayUse,
     /// Lets a few of the turns that a start goes on with work at once.
     pub(crate) restarts: Arc<Semaphore>,
     /// Unreadable records found by replays.

@@ -126,6 +126,9 @@ pub(crate) enum ThreadError {
     /// No such model provider.
     #[error("model provider {name:?} is not there; known providers: {known}")]
     NoProvider { name: String, known: String },
+    /// The thread, or the day, has no budget left. The text names the limit and the way out.
+    #[error("{why}")]
+    Spent { id: ThreadId, why: String },
     /// The client catches up on the maximum number of threads.
     #[error("{most} threads of this connection are being continued already; take what they tell first")]
     TooManyCatchUps { id: ThreadId, most: usize },
@@ -194,10 +197,9 @@ impl ThreadError {
             Self::SteersFull { id } => overloaded("steersFull", text, *id),
             Self::NotSaved { id, .. } | Self::NotKept { id, .. } => failed("notSaved", id, text),
             Self::Exists { id } => exists(text, *id),
+            Self::Spent { id, .. } => refused("budget", id, text),
             Self::NothingToArchive { id } => refused("nothingSaid", id, text),
-            Self::ReadStateMoved { id, now } => {
-                refused(READ_STATE_CONFLICT, id, text).path("expectedRevision").read_state(now.clone())
-            }
+            Self::ReadStateMoved { id, now } => read_state_moved(text, id, now),
             Self::NoGoal { id } => refused(NO_GOAL, id, text).path("objective"),
             Self::ArchivedMeanwhile { id } => refused("archivedMeanwhile", id, text),
             Self::NotMoved { id, .. } => failed("notMoved", id, text),
@@ -223,6 +225,10 @@ fn hint(reason: &str) -> Option<&'static str> {
         NO_GOAL => Some("name an objective to set one"),
         _other => None,
     }
+}
+
+fn read_state_moved(text: String, id: &ThreadId, now: &ThreadReadState) -> WireError {
+    refused(READ_STATE_CONFLICT, id, text).path("expectedRevision").read_state(now.clone())
 }
 
 pub(super) fn refused(reason: &'static str, id: &ThreadId, text: String) -> WireError {

@@ -81,7 +81,8 @@ pub(crate) fn open_items(history: &History, at: WallMs) -> Vec<Broadcast> {
 pub(crate) fn usage(history: &History, at: WallMs) -> Option<Broadcast> {
     let (token_usage, last) = (*history.usage()?, history.held_turns().last()?);
     let turn_id = last.turn.id.clone();
-    let params = ThreadTokenUsageUpdatedNotification { thread_id: history.id(), token_usage, turn_id };
+    let params =
+        ThreadTokenUsageUpdatedNotification { thread_id: history.id(), token_usage, turn_id, skein: None };
     Some(Notice::new::<ThreadTokenUsageUpdated>(Recipients::Subscribers, &params, at, None).broadcast)
 }
 
@@ -161,6 +162,7 @@ impl Replayer {
             | RecordBody::QuestionAnswered(_)
             | RecordBody::QuestionClosed(_)
             | RecordBody::CallBegun(_)
+            | RecordBody::ModelAsked(_)
             | RecordBody::TurnResumed(_)
             | RecordBody::QueueAdded(_)
             | RecordBody::QueueUpdated(_)
@@ -220,7 +222,7 @@ impl Replayer {
 
     fn used(&self, usage: &TurnUsage) -> ThreadTokenUsageUpdatedNotification {
         let (token_usage, turn_id) = (usage.usage, usage.turn_id.clone());
-        ThreadTokenUsageUpdatedNotification { thread_id: self.thread, token_usage, turn_id }
+        ThreadTokenUsageUpdatedNotification { thread_id: self.thread, token_usage, turn_id, skein: None }
     }
 
     fn see_completed(&mut self, item: &ThreadItem) {

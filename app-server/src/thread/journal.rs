@@ -477,6 +477,7 @@ fn changes_row(body: &RecordBody) -> bool {
         | RecordBody::ModelAnswer(_)
         | RecordBody::FilesRead(_)
         | RecordBody::CallBegun(_)
+        | RecordBody::ModelAsked(_)
         | RecordBody::TurnResumed(_)
         | RecordBody::Unknown(_) => false,
     }

@@ -4,10 +4,12 @@
 //! owners; `subscribers.rs` counts listeners; `dispatch.rs` brings commands to owners.
 
 pub(crate) mod actor;
+pub(crate) mod budget;
 pub(crate) mod catalog;
 pub(crate) mod catch_up;
 pub(crate) mod command;
 mod context;
+pub(crate) mod day;
 pub(crate) mod directory;
 pub(crate) mod dispatch;
 pub(crate) mod effect;

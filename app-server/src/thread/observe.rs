@@ -8,13 +8,12 @@ use skein_protocol::extension::{GapReason, ThreadPicture};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::thread::{ThreadResumeParams, ThreadResumeResponse, ThreadStatus};
 use skein_store::history::History;
-use skein_store::home::HomePaths;
 
 use super::catch_up::{self, CatchUp, Continuation};
 use super::command::{Command, Resume};
 use super::error::ThreadError;
 use super::subscribers::Role;
-use super::{dispatch, events, pages, views};
+use super::{budget, dispatch, events, pages, views};
 use crate::thread::Context;
 
 /// Answers the observer's resume. If something was published meanwhile, starts again, with the owner if there is one.
@@ -42,7 +41,7 @@ pub(crate) async fn observe(services: Arc<Context>, id: ThreadId, resume: Resume
         other @ (Continuation::From(_) | Continuation::Gap(_) | Continuation::Whole) => other,
     };
     let most = services.config().limits.answer_bytes;
-    let response = response(&history, &services.paths(), continuation, (&resume.params, most));
+    let response = response(&services, &history, continuation, (&resume.params, most));
     if let Continuation::From(seq) = continuation {
         let from = ThreadPicture { seq, epoch: now.epoch };
         match CatchUp::begin(&services, id, (ticket, Role::Observer), from, Vec::new()) {
@@ -116,14 +115,14 @@ pub(crate) async fn follow(services: Arc<Context>, id: ThreadId, mut catch_up: B
 }
 
 fn response(
+    services: &Context,
     history: &History,
-    paths: &HomePaths,
     continuation: Continuation,
     (params, most): (&ThreadResumeParams, usize),
 ) -> ThreadResumeResponse {
-    let now = end_of(history);
-    let thread = history.thread(ThreadStatus::NotLoaded, paths);
-    let mut response = views::resumed(history.settings(), thread, now);
+    let now = budget::end_of(services, history);
+    let thread = history.thread(ThreadStatus::NotLoaded, &services.paths());
+    let mut response = views::resumed(history.settings(), thread, now.clone());
     response.skein = Some(catch_up::view(continuation, now, history.last_event(), &[]));
     match continuation {
         Continuation::Whole | Continuation::Gap(_) => pages::show(&mut response, history, params, most),

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use skein_base::clock::WallMs;
 use skein_config::{Overrides, ServerConfig, secrets};
-use skein_protocol::extension::ThreadPicture;
+use skein_protocol::extension::{ThreadMoment, ThreadPicture};
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use skein_protocol::settings::{
     AskForApproval, CollaborationMode, ModeKind, SandboxMode, SandboxPolicy, Settings,
@@ -21,7 +21,7 @@ use crate::thread::directory;
 pub(crate) fn response(
     settings: &StoredSettings,
     thread: Thread,
-    skein: ThreadPicture,
+    skein: ThreadMoment,
 ) -> ThreadStartResponse {
     let mut response = ThreadStartResponse::new(thread, settings.model.clone());
     response.approval_policy = approval_policy(settings);
@@ -36,7 +36,7 @@ pub(crate) fn response(
 pub(crate) fn resumed(
     settings: &StoredSettings,
     thread: Thread,
-    skein: ThreadPicture,
+    skein: ThreadMoment,
 ) -> ThreadResumeResponse {
     let collaboration_mode = settings.collaboration_mode.as_ref().map(|_| mode(settings));
     ThreadResumeResponse { collaboration_mode, ..response(settings, thread, skein).into() }
@@ -45,7 +45,8 @@ pub(crate) fn resumed(
 /// The settings of a thread, as the responses above show them.
 pub(crate) fn shown_settings(id: ThreadId, settings: &StoredSettings) -> ThreadSettings {
     let thread = Thread::new(id, settings.cwd.clone(), settings.model_provider.clone(), 0);
-    let shown = response(settings, thread, ThreadPicture { seq: EventSeq(0), epoch: Epoch(1) });
+    let picture = ThreadPicture { seq: EventSeq(0), epoch: Epoch(1) };
+    let shown = response(settings, thread, picture.with(Vec::new()));
     ThreadSettings {
         active_permission_profile: shown.active_permission_profile,
         approval_policy: shown.approval_policy,
@@ -137,6 +138,7 @@ pub(crate) fn new_settings(
         base_instructions: params.base_instructions.clone().or(defaults.instructions),
         developer_instructions: params.developer_instructions.clone().or(defaults.developer_instructions),
         personality: params.personality.or(defaults.personality),
+        budget: overrides.budget.into(),
         config: Map::new(),
         secrets: SecretValues::default(),
         dynamic_tools: params.dynamic_tools.clone().unwrap_or_default(),
@@ -167,9 +169,10 @@ pub(crate) fn sandbox_of(settings: &StoredSettings) -> SandboxPolicy {
 fn flag(kind: QuestionKind) -> Option<ThreadActiveFlag> {
     match kind {
         QuestionKind::Input => Some(ThreadActiveFlag::WaitingOnUserInput),
-        QuestionKind::Approval | QuestionKind::MayHaveRun | QuestionKind::Elicitation => {
-            Some(ThreadActiveFlag::WaitingOnApproval)
-        }
+        QuestionKind::Approval
+        | QuestionKind::MayHaveRun
+        | QuestionKind::Elicitation
+        | QuestionKind::Budget => Some(ThreadActiveFlag::WaitingOnApproval),
         QuestionKind::ClientCall => None,
     }
 }

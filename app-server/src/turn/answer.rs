@@ -11,7 +11,7 @@ use skein_provider::{
 use skein_store::rollout::record::{AnswerPart, AnsweredCall};
 use tokio::sync::mpsc;
 
-use super::{Report, Stop, TurnRun, again};
+use super::{ModelRequestKind, Report, Stop, TurnRun, again};
 use crate::policy;
 
 #[derive(Debug, Default)]
@@ -23,6 +23,8 @@ pub(super) struct AnswerInProgress {
     pub(crate) calls: Vec<ToolCall>,
     /// Results of the model's questions to the user.
     pub(crate) answered: Vec<ToolResult>,
+    /// Tokens of its request, by an estimate.
+    pub(crate) tokens: i64,
 }
 
 impl AnswerInProgress {
@@ -70,12 +72,13 @@ fn answered_call(call: &ToolCall) -> AnsweredCall {
 impl TurnRun {
     pub(super) async fn answer(&mut self, prompt: Prompt) -> Result<AnswerInProgress, Unanswered> {
         let (events, mut stream) = mpsc::channel(policy::MODEL_EVENTS);
+        let mut answer =
+            AnswerInProgress { tokens: prompt.estimated_tokens(), ..AnswerInProgress::default() };
         let prompt = self.as_sent(prompt);
         let provider = Arc::clone(&self.job.provider);
         let cancel = self.job.cancel.clone();
         let mut answering = std::pin::pin!(provider.answer(prompt, events, cancel));
         let mut ended = None;
-        let mut answer = AnswerInProgress::default();
         loop {
             let event = tokio::select! {
                 biased;
@@ -152,8 +155,9 @@ impl TurnRun {
             }
             ModelEvent::Again(error) => {
                 self.take_back().await;
-                *answer = AnswerInProgress::default();
+                *answer = AnswerInProgress { tokens: answer.tokens, ..AnswerInProgress::default() };
                 self.report(again(error)).await;
+                self.may_ask(ModelRequestKind::Other, answer.tokens).await?;
             }
         }
         Ok(())

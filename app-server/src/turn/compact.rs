@@ -22,7 +22,7 @@ use skein_provider::{Content, Entry, ModelEvent, Prompt, ProviderError, Stopped,
 use skein_store::rollout::record::KeptMessages;
 use tokio::sync::mpsc;
 
-use super::{Report, Stop, TurnRun, conversation, result, size};
+use super::{ModelRequestKind, Report, Stop, TurnRun, conversation, result, size};
 use crate::policy;
 
 const TASK: &str = "Write a summary of this conversation for whoever goes on with it and will not see it: what the user \
@@ -81,7 +81,9 @@ impl TurnRun {
         let mut sent = Sent { history: prompt.history.clone(), tools: prompt.tools.to_vec() };
         let mut silent = 0;
         loop {
-            let (ended, text) = self.listen(sent.asking(prompt)).await;
+            let request = sent.asking(prompt);
+            self.may_ask(ModelRequestKind::Other, request.estimated_tokens()).await?;
+            let (ended, text) = self.listen(request).await;
             // A summary that was cut is useless.
             if self.job.cancel.is_cancelled() {
                 return Err(Stop::Interrupted);

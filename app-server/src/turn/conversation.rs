@@ -152,6 +152,7 @@ impl Conversation {
             | RecordBody::QuestionAnswered(_)
             | RecordBody::QuestionClosed(_)
             | RecordBody::CallBegun(_)
+            | RecordBody::ModelAsked(_)
             | RecordBody::QueueAdded(_)
             | RecordBody::QueueUpdated(_)
             | RecordBody::QueueMoved(_)

@@ -88,10 +88,10 @@ pub(crate) struct Job {
     pub(crate) history: HistorySource,
     pub(crate) recipient: Recipient,
     pub(crate) settings: ModelSettings,
-    /// How often the turn may ask the model; `None` for no limit.
-    pub(crate) rounds: Option<usize>,
     pub(crate) terms: ModelTerms,
     pub(crate) provider: Arc<dyn Provider>,
+    /// The limits for the use of the model at the beginning of the turn.
+    pub(crate) limits: TurnLimits,
     /// Goes to the model before the conversation.
     pub(crate) context: TurnContext,
     /// Whether plans in the model's text become items.
@@ -186,8 +186,49 @@ pub(crate) enum Report {
     Surroundings(Arc<Surroundings>),
     /// The turn needs tools. The owner starts the helpers if they are not running.
     WantsHelpers(oneshot::Sender<Arc<HelperSet>>),
+    /// A request to the model is about to begin. The error ends the turn.
+    MayAsk(ModelRequest, oneshot::Sender<Result<(), Box<TurnError>>>),
     /// Always the last report.
     Ended(Outcome),
+}
+
+/// The limits of a turn, as far as its task has to know them: at a limit the owner decides about each request.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TurnLimits {
+    /// Whether tokens are counted.
+    pub(crate) tokens: bool,
+    /// How many answers with calls are left; `None` for no limit.
+    pub(crate) rounds: Option<i64>,
+    /// Cancelled once it is known what all threads have used today; `None` where no limit asks for that.
+    pub(crate) day: Option<CancellationToken>,
+}
+
+impl TurnLimits {
+    /// Counts a request. Returns whether the owner decides about it.
+    fn take(&mut self, request: ModelRequest) -> bool {
+        let at_limit = self.rounds.is_some_and(|left| left <= 0);
+        if let (Some(left), ModelRequestKind::Round) = (&mut self.rounds, request.kind) {
+            *left -= 1;
+        }
+        // A look is for the owner only.
+        self.tokens || at_limit || request.tokens == 0
+    }
+}
+
+/// A request to a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ModelRequest {
+    pub(crate) kind: ModelRequestKind,
+    /// Its tokens, by an estimate; 0 for a look whether the turn has to wait.
+    pub(crate) tokens: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ModelRequestKind {
+    /// For an answer.
+    Round,
+    /// For a summary, or once more after an answer that broke off.
+    Other,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -313,7 +354,12 @@ impl TurnRun {
         }
         let words = match self.job.task.clone() {
             TurnTask::GoOn(left) if left.is_done => return Ok(()),
-            TurnTask::GoOn(left) => self.end_left_over(left).await?,
+            TurnTask::GoOn(left) => {
+                let words = self.end_left_over(left).await?;
+                // No helper starts while the user is asked.
+                self.may_ask(ModelRequestKind::Round, 0).await?;
+                words
+            }
             TurnTask::Answer(_) | TurnTask::Compact => Vec::new(),
         };
         if self.job.needs_helpers {
@@ -379,9 +425,7 @@ impl TurnRun {
 
     /// Asks the model, with the results of its calls, until an answer neither calls tools nor is followed by a message.
     async fn rounds(&mut self, prompt: &mut Prompt) -> Result<(), Stop> {
-        let mut round = 0;
-        while self.job.rounds.is_none_or(|most| round < most) {
-            round += 1;
+        loop {
             self.make_room(prompt).await?;
             let mut answer = self.answer_that_fits(prompt).await?;
             // A message of the user may have cut the answer before its first word.
@@ -404,9 +448,24 @@ impl TurnRun {
             }
             prompt.history.extend(results.into_iter().map(Entry::Result));
         }
-        Err(Stop::failed(format!(
-            "the model was asked {round} times in this turn, the most that limits.turn_rounds allows; say how to go on"
-        )))
+    }
+
+    /// Waits until a request to the model may begin.
+    async fn may_ask(&mut self, kind: ModelRequestKind, tokens: i64) -> Result<(), Stop> {
+        let request = ModelRequest { kind, tokens };
+        if !self.job.limits.take(request) {
+            return Ok(());
+        }
+        if let Some(day) = &self.job.limits.day {
+            self.unless_interrupted(day.cancelled()).await?;
+        }
+        let (answer, answered) = oneshot::channel();
+        self.report(Report::MayAsk(request, answer)).await;
+        match self.unless_interrupted(answered).await? {
+            Ok(allowed) => allowed.map_err(Stop::Failed),
+            // The thread is gone.
+            Err(_) => Err(Stop::Interrupted),
+        }
     }
 
     /// Asks for one answer. If the provider finds the conversation too long, compacts it first: without the unread
@@ -414,6 +473,8 @@ impl TurnRun {
     async fn answer_that_fits(&mut self, prompt: &mut Prompt) -> Result<AnswerInProgress, Stop> {
         let mut attempts = [KeptMessages::Results, KeptMessages::Messages].into_iter();
         loop {
+            // A message that comes while the user is asked is in the request.
+            self.may_ask(ModelRequestKind::Round, prompt.estimated_tokens()).await?;
             self.take_added(&mut prompt.history).await?;
             if budget::fit(prompt.history.iter_mut().collect()) {
                 self.warn_of_budget().await;

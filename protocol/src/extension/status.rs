@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 
+use crate::budget::BudgetState;
 use crate::question::NeedsYou;
 
 use super::{AdmissionCounts, IndexingDetails};
@@ -57,6 +58,9 @@ pub struct SkeinStatusResponse {
     /// The number of questions that wait for the users; `skein/questions/list` has them.
     #[serde(default)]
     pub needs_you: NeedsYou,
+    /// The limit of tokens of a day (UTC), and what all threads have used today. Missing without a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub day_budget: Option<BudgetState>,
     /// The text index of searches.
     pub texts: TextsCounts,
     /// The repair after an unclean end.

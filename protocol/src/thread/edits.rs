@@ -13,7 +13,7 @@ use serde_with::skip_serializing_none;
 use super::{Thread, ThreadStartResponse};
 use crate::{
     JsonObject,
-    extension::ThreadPicture,
+    extension::{ThreadMoment, ThreadPicture},
     ids::{ThreadId, TurnId},
     settings::{
         AbsolutePathBuf, ActivePermissionProfile, ApprovalsReviewer, AskForApproval, LegacyAppPathString,
@@ -122,7 +122,7 @@ pub struct ThreadForkResponse {
     pub thread: Thread,
     /// The point in the history that this answer shows.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub skein: Option<ThreadPicture>,
+    pub skein: Option<ThreadMoment>,
 }
 
 /// The answer to a fork has the form of a new thread's.

@@ -14,7 +14,7 @@ use serde_with::{apply, skip_serializing_none};
 use crate::{
     JsonObject, dynamic_tools,
     extension::{
-        ListDetails, ListOptions, LoadedDetails, ResumeOptions, ResumePicture, StartOptions, ThreadPicture,
+        ListDetails, ListOptions, LoadedDetails, ResumeOptions, ResumePicture, StartOptions, ThreadMoment,
     },
     ids::ThreadId,
     response_item::ResponseItem,
@@ -93,7 +93,7 @@ pub struct ThreadStartResponse {
     pub thread: Thread,
     /// The point in the history that this answer shows.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub skein: Option<ThreadPicture>,
+    pub skein: Option<ThreadMoment>,
 }
 
 impl ThreadStartResponse {
@@ -393,7 +393,7 @@ pub struct ThreadReadResponse {
     pub thread: Thread,
     /// The point in the history that this answer shows.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub skein: Option<ThreadPicture>,
+    pub skein: Option<ThreadMoment>,
 }
 
 /// Params of `thread/name/set`.

@@ -1,6 +1,7 @@
 //! Turns a tree of settings into a [`ServerConfig`]. The keys are the fields of the structs that are read here.
 
 use serde_json::{Map, Value};
+use skein_protocol::budget::ThreadBudget;
 use skein_provider::spec::ProviderSpec;
 
 use super::problem::Problems;
@@ -10,8 +11,13 @@ use super::{Heartbeat, LocalPrograms, Overrides, ServerConfig, helpers, kinds, p
 use crate::policy;
 
 /// The keys of a request's `config` that need no full access. They name no program, file, address or variable, and take no
-/// question away. The router compares the last two with the settings.
-const HARMLESS: [&str; 12] = [
+/// question away. The router compares the consent and the budget with the settings.
+const HARMLESS: [&str; 17] = [
+    "budget.ask",
+    "budget.day_tokens",
+    "budget.thread_tokens",
+    "budget.turn_rounds",
+    "budget.turn_tokens",
     "developer_instructions",
     "features.default_mode_request_user_input",
     "include_environment_context",
@@ -70,6 +76,7 @@ pub(super) fn apply(start: ServerConfig, mut tree: Table, problems: &mut Problem
     config.approval_policy = said.approval_policy.unwrap_or(config.approval_policy);
     config.sandbox_mode = said.sandbox_mode.unwrap_or(config.sandbox_mode);
     config.asks = said.features.asks.unwrap_or(config.asks);
+    config.budget = ThreadBudget::from(said.budget).over(config.budget);
     config.context = said.context.over(&config.context);
     config.thread = said.thread;
     config

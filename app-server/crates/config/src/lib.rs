@@ -36,6 +36,7 @@ use std::path::{Path, PathBuf};
 
 use problem::Problems;
 use serde::{Deserialize, Serialize};
+use skein_protocol::budget::ThreadBudget;
 use skein_protocol::settings::{AskForApproval, SandboxMode};
 use skein_provider::spec::ProviderSpec;
 use skein_store::home::{STDIO, Variable, default_home};
@@ -53,8 +54,8 @@ pub use shown::{Layer, LayerSource};
 pub use skein_helpers::HelperSpec;
 pub use skein_store::history::RestartTurns;
 pub use tables::{
-    Auth, Browser, Durability, Heartbeat, HelperRules, Limits, LocalPrograms, OrphanPolicy, QueueOrphans,
-    RestartPolicy, RunningOrphans, Search, ShutdownTimes, Trash, UnloadPolicy,
+    Auth, Browser, Budget, Durability, Heartbeat, HelperRules, Limits, LocalPrograms, OrphanPolicy,
+    QueueOrphans, RestartPolicy, RunningOrphans, Search, ShutdownTimes, Trash, UnloadPolicy,
 };
 pub use thread::{Overrides, ThreadConfig, helpers_from_thread_config};
 
@@ -106,6 +107,9 @@ pub struct ServerConfig {
     /// Whether models may ask the user by a tool, also where they do not plan.
     #[serde(skip)]
     pub asks: bool,
+    /// The limits for the use of models, of a thread that has none of its own.
+    #[serde(skip)]
+    pub budget: ThreadBudget,
     /// The text that models get before a conversation.
     #[serde(skip)]
     pub context: ContextConfig,
@@ -210,6 +214,7 @@ impl Default for ServerConfig {
             approval_policy: policy::DEFAULT_APPROVAL_POLICY,
             sandbox_mode: policy::DEFAULT_SANDBOX_MODE,
             asks: false,
+            budget: policy::DEFAULT_BUDGET,
             context: ContextConfig::default(),
             providers: ProviderSpec::built_in(),
             helpers: BTreeMap::new(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use skein_protocol::budget::ThreadBudget;
 use skein_protocol::settings::{AskForApproval, SandboxMode};
 
 // --- settings ---
@@ -61,6 +62,16 @@ pub(crate) const TRASH_KEEP: Duration = Duration::from_hours(30 * 24);
 /// How long a page of a search takes before it is answered with the hits so far. One thread is searched in any case,
 /// however large. Origin: guess; a person who types sees the first hits within that time.
 pub const SEARCH_PAGE_TIME: Duration = Duration::from_millis(500);
+
+/// The limits of turns by default. Only rounds have one. Origin: guess; far above the work of a day's longest turn, and a
+/// model that runs in circles reaches it within hours.
+pub const DEFAULT_BUDGET: ThreadBudget = ThreadBudget {
+    turn_tokens: Some(0),
+    thread_tokens: Some(0),
+    day_tokens: Some(0),
+    turn_rounds: Some(1000),
+    ask: Some(true),
+};
 
 // --- settings of helpers ---
 

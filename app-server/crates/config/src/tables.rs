@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use skein_helpers::Containment;
+use skein_protocol::budget::ThreadBudget;
 use skein_store::history::RestartTurns;
 
 use super::kinds::{Above, Count, FileForm, Memory, Time, folders, origins, time_or_default, whole};
@@ -16,7 +17,8 @@ const MOST_BYTES: i64 = 1024 * 1024 * 1024;
 const MOST_QUEUED: i64 = 65_536;
 const MOST_REPLAYED: i64 = 1_000_000;
 const MOST_THREADS: usize = 1_000_000;
-const MOST_ROUNDS: usize = 1_000_000;
+const MOST_ROUNDS: i64 = 1_000_000;
+const MOST_TOKENS: i64 = 1_000_000_000_000;
 
 /// `helpers.liveness` is longer than the time between two looks at the signs of life.
 const LOOK_MS: u64 = skein_helpers::policy::HELPER_LOOK_LEAST.as_millis() as u64;
@@ -233,6 +235,39 @@ impl Browser {
     }
 }
 
+/// Limits for the use of models. A missing key stands for the setting below, and 0 for no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Budget {
+    /// Tokens of a turn: input, cached or not, and output.
+    #[serde(deserialize_with = "whole::<0, MOST_TOKENS, _, _>")]
+    pub turn_tokens: Option<i64>,
+    /// Tokens of a thread since its creation.
+    #[serde(deserialize_with = "whole::<0, MOST_TOKENS, _, _>")]
+    pub thread_tokens: Option<i64>,
+    /// Tokens of all threads in a day (UTC).
+    #[serde(deserialize_with = "whole::<0, MOST_TOKENS, _, _>")]
+    pub day_tokens: Option<i64>,
+    /// How often a model may be asked in one turn.
+    #[serde(deserialize_with = "whole::<0, MOST_ROUNDS, _, _>")]
+    pub turn_rounds: Option<i64>,
+    /// Whether the user is asked at a limit. Without a question the turn fails there.
+    pub ask: Option<bool>,
+}
+
+impl From<Budget> for ThreadBudget {
+    fn from(Budget { turn_tokens, thread_tokens, day_tokens, turn_rounds, ask }: Budget) -> Self {
+        Self { turn_tokens, thread_tokens, day_tokens, turn_rounds, ask }
+    }
+}
+
+impl From<ThreadBudget> for Budget {
+    fn from(budget: ThreadBudget) -> Self {
+        let ThreadBudget { turn_tokens, thread_tokens, day_tokens, turn_rounds, ask } = budget;
+        Self { turn_tokens, thread_tokens, day_tokens, turn_rounds, ask }
+    }
+}
+
 /// Bounds of messages and queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -261,9 +296,6 @@ pub struct Limits {
     /// Resident memory of the server, in bytes, before the longest idle threads have to make room.
     #[serde(with = "Memory")]
     pub memory: Option<u64>,
-    /// How often the model may be asked in one turn; `None` for no bound.
-    #[serde(with = "Count::<MOST_ROUNDS>")]
-    pub turn_rounds: Option<usize>,
 }
 
 /// How dead connections are found.
@@ -299,7 +331,6 @@ impl Default for Limits {
             replay: policy::REPLAY,
             loaded_threads: None,
             memory: None,
-            turn_rounds: None,
         }
     }
 }

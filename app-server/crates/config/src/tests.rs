@@ -149,7 +149,6 @@ fn every_limit_sets_what_it_names() {
         mailbox = 4
         loaded_threads = 5
         memory = "2 GiB"
-        turn_rounds = 6
     "#;
     let config = load(toml, &[]).1.unwrap();
     let limits = config.limits;
@@ -159,7 +158,6 @@ fn every_limit_sets_what_it_names() {
     );
     assert_eq!((limits.requests_in_flight, limits.mailbox), (3, 4));
     assert_eq!((limits.loaded_threads, limits.memory), (Some(5), Some(2 << 30)));
-    assert_eq!(limits.turn_rounds, Some(6));
     assert_eq!(config.warnings, []);
 }
 
@@ -335,9 +333,8 @@ fn flags_win_over_the_file_and_need_no_quotes() {
 
 #[test]
 fn a_limit_of_0_is_no_limit() {
-    let limits =
-        load("limits = { loaded_threads = 0, memory = \"0\", turn_rounds = 0 }", &[]).1.unwrap().limits;
-    assert_eq!((limits.loaded_threads, limits.memory, limits.turn_rounds), (None, None, None));
+    let limits = load("limits = { loaded_threads = 0, memory = \"0\" }", &[]).1.unwrap().limits;
+    assert_eq!((limits.loaded_threads, limits.memory), (None, None));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::helpers::{self, HelperOverride};
 use super::kinds::approval;
 use super::problem::Problems;
 use super::section::Section;
-use super::{ConfigErrors, ConfigWarning, ContextOverride, HelperSpec, ServerConfig, tree};
+use super::{Budget, ConfigErrors, ConfigWarning, ContextOverride, HelperSpec, ServerConfig, tree};
 
 /// The settings that a client gives to one thread.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,8 @@ pub struct Overrides {
     pub sandbox_mode: Option<SandboxMode>,
     /// Switches of single abilities.
     pub features: Features,
+    /// The limits of its turns for the use of models.
+    pub budget: Budget,
     /// The text that its model gets before the conversation.
     #[serde(skip)]
     pub context: ContextOverride,
@@ -97,6 +99,7 @@ impl Overrides {
             approval_policy: Some(config.approval_policy.clone()),
             sandbox_mode: Some(config.sandbox_mode),
             features: Features { asks: Some(config.asks) },
+            budget: config.budget.into(),
             context: config.context.clone().into(),
             thread: config.thread.clone(),
             ..Self::default()

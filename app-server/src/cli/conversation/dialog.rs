@@ -16,8 +16,8 @@ pub(in crate::cli) struct UserQuestion {
 enum DialogKind {
     /// May the model call this tool?
     Call { message: String, arguments: Value, lasting: bool },
-    /// A form of a helper.
-    Form { message: String, fields: Vec<FormField> },
+    /// A form of a helper, or of the server about a budget (`spends`).
+    Form { message: String, fields: Vec<FormField>, spends: bool },
     /// A page that the user should visit.
     Visit { message: String, url: String },
     /// Questions of a model.
@@ -82,6 +82,7 @@ impl UserQuestion {
             DialogKind::Form {
                 message: format!("{server}: {message}"),
                 fields: fields(&params["requestedSchema"]),
+                spends: meta["skein"].get("budget").is_some(),
             }
         };
         Some(Self { id: id.clone(), kind })
@@ -118,11 +119,11 @@ impl UserQuestion {
         }
     }
 
-    /// The answer of `--approve all`: calls are made, and nobody fills in forms.
+    /// The answer of `--approve all`: calls are made, nobody fills in forms, and no limit is raised.
     pub(super) fn approved(self) -> DialogReply {
         match &self.kind {
             DialogKind::Call { .. } => accept(self.id, json!({})),
-            DialogKind::Form { fields, .. } if fields.iter().all(|field| !field.required) => {
+            DialogKind::Form { fields, spends: false, .. } if fields.iter().all(|field| !field.required) => {
                 accept(self.id, json!({}))
             }
             DialogKind::Form { .. } | DialogKind::Visit { .. } | DialogKind::Model { .. } => self.refused(),
@@ -283,7 +284,7 @@ impl Dialog {
             DialogKind::Visit { message, url } => {
                 format!("{}\n  {}\n[y done, n no, c stop the turn] ", one_line(message), one_line(url))
             }
-            DialogKind::Form { message, fields } => {
+            DialogKind::Form { message, fields, .. } => {
                 let head = if self.at == 0 { format!("{}\n", one_line(message)) } else { String::new() };
                 match fields.get(self.at) {
                     Some(field) => format!("{head}{}", field.prompt()),
@@ -434,5 +435,12 @@ mod tests {
             json!({ "message": "m", "requestedSchema": { "properties": { "a": {} }, "required": ["a"] } });
         let form = UserQuestion::elicitation(&id(), &params.to_string()).unwrap();
         assert_eq!(form.approved(), action(id(), "decline"));
+        let mut params = json!({ "message": "m", "requestedSchema": { "properties": {} } });
+        let confirmed = |params: &serde_json::Value| {
+            UserQuestion::elicitation(&id(), &params.to_string()).unwrap().approved()
+        };
+        assert_eq!(confirmed(&params), accept(id(), json!({})));
+        params["_meta"] = json!({ "skein": { "budget": { "scope": "turn" } } });
+        assert_eq!(confirmed(&params), action(id(), "decline"), "a limit that nobody raises");
     }
 }

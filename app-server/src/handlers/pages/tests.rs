@@ -145,7 +145,7 @@ fn answer(history: &History) -> skein_protocol::thread::ThreadResumeResponse {
     let thread =
         history.thread(skein_protocol::thread::ThreadStatus::Idle, &HomePaths::new(Path::new("/home")));
     let mut response: skein_protocol::thread::ThreadResumeResponse =
-        crate::thread::views::response(history.settings(), thread, picture).into();
+        crate::thread::views::response(history.settings(), thread, picture.with(Vec::new())).into();
     let params: ThreadResumeParams =
         serde_json::from_value(serde_json::json!({ "threadId": THREAD })).unwrap();
     pages::show(&mut response, history, &params, skein_config::policy::ANSWER_BYTES);

@@ -11,12 +11,12 @@ use skein_store::rollout::record::ThreadCreated;
 
 use super::helper_side::HelperSide;
 use super::log::Log;
-use super::{Owner, ThreadParts, catch_up, fork, settings};
+use super::{Owner, ThreadParts, budget, catch_up, fork, settings};
 use crate::thread::command::{Command, InputReply, Resume, Start};
 use crate::thread::event::WaiterId;
 use crate::thread::outgoing::{Due, LateAnswer, Outgoing};
 use crate::thread::subscribers::Role;
-use crate::thread::views;
+use crate::thread::{Context, views};
 
 impl Owner {
     /// Queues the answer of a start, a resume or a fork. The subscription begins when the answer's place in the publish queue
@@ -24,8 +24,8 @@ impl Owner {
     pub(super) fn answer_waiting(&mut self, who: WaiterId) {
         let (parts, thread) = ((&self.log, &self.helpers), self.log.thread(self.status()));
         let join = match self.waiters.take(who) {
-            Some(Command::Start(start)) => answer_start(parts, thread, *start),
-            Some(Command::Fork(new)) => fork::answer(parts, thread, *new),
+            Some(Command::Start(start)) => answer_start(&self.services, parts, thread, *start),
+            Some(Command::Fork(new)) => fork::answer(&self.services, parts, thread, *new),
             Some(Command::Resume(resume)) => return self.parts().answer_resume(*resume),
             // No other command asks the machine for a subscription.
             Some(_) | None => return,
@@ -55,10 +55,15 @@ impl ThreadParts<'_> {
     }
 }
 
-fn answer_start((log, helpers): (&Log, &HelperSide), thread: Thread, start: Start) -> Due {
+fn answer_start(
+    services: &Context,
+    (log, helpers): (&Log, &HelperSide),
+    thread: Thread,
+    start: Start,
+) -> Due {
     let Start { ticket, reply, .. } = start;
     let settings = settings::of(log, helpers);
-    let mut response = views::response(&settings, thread, log.end());
+    let mut response = views::response(&settings, thread, budget::now(services, log, helpers));
     response.instruction_sources = helpers.sources(&settings.cwd);
     let answer: LateAnswer = Box::new(move |_| Ok(reply.prepare(&response)));
     Due::Join { ticket, role: Role::Subscriber, answer, items: Vec::new() }

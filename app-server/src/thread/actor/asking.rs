@@ -45,25 +45,25 @@ pub(super) struct Deciding {
     pub(super) answer: oneshot::Sender<Permission>,
 }
 
-/// The question of a turn for free text.
-pub(super) fn words(
-    log: &Log,
-    turn: TurnId,
-    item: ItemId,
-    (text, answer): (String, oneshot::Sender<Answered>),
-) -> NewQuestion {
-    let question = ToolRequestUserInputQuestion {
-        header: "Question".to_owned(),
-        id: QUESTION.to_owned(),
-        is_other: true,
-        is_secret: false,
-        options: None,
-        question: text,
-    };
-    questions(log, turn, item, vec![question], Wants::Words(answer))
-}
-
 impl ThreadParts<'_> {
+    /// Puts the question of a turn for free text.
+    pub(super) fn ask_for_words(
+        &mut self,
+        turn: TurnId,
+        item: ItemId,
+        (text, answer): (String, oneshot::Sender<Answered>),
+    ) {
+        let question = ToolRequestUserInputQuestion {
+            header: "Question".to_owned(),
+            id: QUESTION.to_owned(),
+            is_other: true,
+            is_secret: false,
+            options: None,
+            question: text,
+        };
+        self.put(questions(self.log, turn, item, vec![question], Wants::Words(answer)));
+    }
+
     /// Puts a turn's question, unless the rules or the user's permissions already decide.
     pub(super) fn turn_asks(&mut self, turn: TurnId, Asking { item, about }: Asking) {
         match about {

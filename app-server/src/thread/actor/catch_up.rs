@@ -12,7 +12,7 @@ use super::helper_side::HelperSide;
 use super::log::Log;
 use super::open_questions::Questions;
 use super::questions::resolved_notice;
-use super::{settings, user_state};
+use super::{budget, settings, user_state};
 use crate::outbox::reply::Reply;
 use crate::thread::catch_up::{self, CatchUp, Continuation};
 use crate::thread::command::Resume;
@@ -166,15 +166,16 @@ fn continuation(services: &Context, log: &Log, params: &ThreadResumeParams) -> C
 }
 
 fn response(
+    services: &Context,
     (log, helpers): (&Log, &HelperSide),
     thread: Thread,
     continuation: Continuation,
     params: &ThreadResumeParams,
     open_questions: &[i64],
 ) -> ThreadResumeResponse {
-    let now = log.end();
+    let now = budget::now(services, log, helpers);
     let settings = settings::of(log, helpers);
-    let mut response = views::resumed(&settings, thread, now);
+    let mut response = views::resumed(&settings, thread, now.clone());
     response.instruction_sources = helpers.sources(&settings.cwd);
     let last = log.history().map_or(now.seq, History::last_event);
     response.skein = Some(catch_up::view(continuation, now, last, open_questions));
@@ -216,7 +217,7 @@ pub(super) fn answer(
 ) -> Due {
     let Resume { params, role, ticket, reply, .. } = resume;
     let continuation = continuation(services, log, &params);
-    let response = response((log, helpers), thread, continuation, &params, &open_questions);
+    let response = response(services, (log, helpers), thread, continuation, &params, &open_questions);
     let answer = late_answer((log.id(), log.config().limits.answer_bytes), reply, response);
     match continuation {
         Continuation::Whole | Continuation::Gap(_) => {

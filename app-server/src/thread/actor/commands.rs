@@ -9,7 +9,7 @@ use super::answers::answer_repeated_input;
 use super::helper_side::HelperSide;
 use super::log::{Log, Send};
 use super::turns::TurnState;
-use super::{Owner, catch_up, settings};
+use super::{Owner, budget, catch_up, settings};
 use crate::thread::Context;
 use crate::thread::command::{Command, Input, Repaired, Resume, Rules, Unload};
 use crate::thread::effect::Effect;
@@ -171,5 +171,9 @@ fn refusal_of(
     if let Some(turn) = seen {
         return Some(InputRefusal::Seen(turn.clone()));
     }
-    turns.refusal_of_steer(log.id(), input.reply.expected()?).map(InputRefusal::Error)
+    if let Some(expected) = input.reply.expected() {
+        return turns.refusal_of_steer(log.id(), expected).map(InputRefusal::Error);
+    }
+    // A message to a running turn is a steer, and the turn knows its budget.
+    turns.id().is_none().then(|| budget::spent(services, log, helpers)).flatten().map(InputRefusal::Error)
 }

@@ -24,7 +24,7 @@ const TOOL_NAME: &str = "tool_name";
 const TOOL_TITLE: &str = "tool_title";
 const TOOL_DESCRIPTION: &str = "tool_description";
 const TOOL_PARAMS: &str = "tool_params";
-const SKEIN: &str = "skein";
+pub(super) const SKEIN: &str = "skein";
 
 /// Further members that the peer's clients read.
 const READ_BY_CLIENTS: [&str; 5] =
@@ -102,7 +102,8 @@ pub(super) fn repetition_form(lost: &LostCall<'_>) -> McpServerElicitationReques
     )
 }
 
-fn form(meta: Map<String, Value>, message: String) -> McpServerElicitationRequestBody {
+/// A form without fields: the answer is the user's action.
+pub(super) fn form(meta: Map<String, Value>, message: String) -> McpServerElicitationRequestBody {
     McpServerElicitationRequestBody::Form {
         meta: Some(Value::Object(meta)),
         message,

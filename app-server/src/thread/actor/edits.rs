@@ -124,6 +124,7 @@ impl Owner {
             Edit::ClearGoal(reply) => user_state::clear_goal(log, reply),
             Edit::Queue(edit) => self.edit_queue(edit),
             Edit::Interrupt(named, reply) => self.interrupt_parked(named, reply),
+            Edit::Budget(params, reply) => self.set_budget(params, reply),
             Edit::Answer(given, reply) => self.parts().answer_by_request(*given, reply),
         }
     }

@@ -13,7 +13,7 @@ use skein_store::rollout::{CopyError, Lease, ReadError};
 use super::helper_side::HelperSide;
 use super::load::{self, ReadThread};
 use super::log::Log;
-use super::settings;
+use super::{budget, settings};
 use crate::thread::command::Fork;
 use crate::thread::error::ThreadError;
 use crate::thread::event::Materialised;
@@ -32,10 +32,16 @@ pub(super) struct Copy {
     originator: String,
 }
 
-pub(super) fn answer((log, helpers): (&Log, &HelperSide), thread: Thread, fork: Fork) -> Due {
+pub(super) fn answer(
+    services: &Context,
+    (log, helpers): (&Log, &HelperSide),
+    thread: Thread,
+    fork: Fork,
+) -> Due {
     let Fork { params, ticket, reply, .. } = fork;
     let settings = settings::of(log, helpers);
-    let mut response: ThreadForkResponse = views::response(&settings, thread, log.end()).into();
+    let now = budget::now(services, log, helpers);
+    let mut response: ThreadForkResponse = views::response(&settings, thread, now).into();
     response.instruction_sources = helpers.sources(&settings.cwd);
     if let Some(history) = log.history().filter(|_| !params.exclude_turns) {
         response.thread.turns = pages::newest_within(history, log.most_shown());

@@ -87,6 +87,7 @@ impl Owner {
                 return self.step(Event::LoadFailed(error.to_wire()));
             }
         };
+        self.parts().note_use();
         self.note_queue();
         self.note_turn();
         self.step(match self.turns.id() {

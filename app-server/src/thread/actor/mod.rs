@@ -25,6 +25,7 @@ use crate::turn::Report;
 
 mod answers;
 mod asking;
+mod budget;
 mod catch_up;
 mod cleanup;
 mod commands;
@@ -277,6 +278,7 @@ impl Owner {
         if !self.helpers.look_at(&config) {
             return;
         }
+        self.parts().look_at_budget();
         // The user was asked about the old program of that name.
         if let Some(changed) = self.helpers.change() {
             let judged = self.questions.judged(&changed);

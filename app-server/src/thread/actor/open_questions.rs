@@ -12,6 +12,7 @@ use skein_store::rollout::record::{AskedTool, QuestionAsked, QuestionKind};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::budget::WaitingRequest;
 use super::helper_side::{Changed, ToolOf};
 use super::wants::{Settled, Wants};
 use crate::outbox::{Frame, Outbox};
@@ -159,6 +160,23 @@ impl Questions {
         }
     }
 
+    /// Gives the open question about a budget the request that waits. Returns the request if there is no such question.
+    pub(super) fn wait_for_budget(&mut self, waiting: WaitingRequest) -> Option<WaitingRequest> {
+        match self.open.iter_mut().find(|question| question.kind == QuestionKind::Budget) {
+            Some(question) => {
+                question.wants = Wants::Budget(waiting);
+                None
+            }
+            None => Some(waiting),
+        }
+    }
+
+    /// The questions about a budget.
+    pub(super) fn about_budget(&self) -> Vec<i64> {
+        let open = self.open.iter().filter(|question| question.kind == QuestionKind::Budget);
+        open.map(|question| question.number).collect()
+    }
+
     /// The kind of an open question.
     pub(super) fn kind_of(&self, number: i64) -> Option<QuestionKind> {
         self.open.iter().find(|question| question.number == number).map(|question| question.kind)
@@ -255,6 +273,7 @@ impl Questions {
             | Wants::Answers(_)
             | Wants::ToolOutput(_)
             | Wants::Decision(_)
+            | Wants::Budget(_)
             | Wants::GoingOn(_, None) => None,
         };
         let settled = |question: &Question| Some((question.number, Settled::Judged(judged(question)?)));
@@ -271,6 +290,7 @@ impl Questions {
             | Wants::Answers(_)
             | Wants::ToolOutput(_)
             | Wants::Decision(_)
+            | Wants::Budget(_)
             | Wants::GoingOn(..) => false,
         };
         self.open.iter().filter(same).map(|question| question.number).collect()

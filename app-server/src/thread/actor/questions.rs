@@ -80,7 +80,7 @@ impl ThreadParts<'_> {
         });
     }
 
-    fn may_ask_about_helpers(&self) -> bool {
+    pub(super) fn may_ask_about_helpers(&self) -> bool {
         lets_helpers_ask(&views::approval_policy(&settings::of(self.log, self.helpers)))
     }
 
@@ -97,6 +97,7 @@ impl ThreadParts<'_> {
             let by = AnsweredBy { client, scope: access.as_str().to_owned() };
             let answered = QuestionAnswered { id: question, turn_id, by, answer: text };
             self.log.record_one(answered, Keep::Power);
+            self.note_use();
         }
         self.settle([(question, settled.within(access))]);
     }
@@ -134,6 +135,8 @@ impl ThreadParts<'_> {
                 AnswerEffect::Hand(hand) => self.once_saved(hand),
                 AnswerEffect::Decide(deciding, decision) => self.decided(deciding, decision),
                 AnswerEffect::Permit(deciding, permission) => self.permit(deciding, permission),
+                AnswerEffect::Judge(waiting) => self.may_ask(waiting),
+                AnswerEffect::Undecided(waiting) => self.refuse_request(waiting),
                 AnswerEffect::None => {}
             }
             resolved(self.services, self.log, [number]);

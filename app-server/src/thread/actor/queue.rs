@@ -18,7 +18,7 @@ use skein_store::rollout::record::{
 
 use super::answers::answer_repeated_input;
 use super::log::Log;
-use super::{Owner, ThreadParts};
+use super::{Owner, ThreadParts, budget};
 use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::thread::command::{Command, Input, InputReply, QueueEdit};
@@ -79,7 +79,10 @@ impl Owner {
             (Some(_), _, Some(turn)) => {
                 reply.err(&QueueError::Waits { id: self.id, turn: turn.clone() }.coded());
             }
-            (Some(message), _, None) => self.begin_queued(message, reply),
+            (Some(message), _, None) => match budget::spent(&self.services, &self.log, &self.helpers) {
+                Some(error) => reply.err(&error.to_wire()),
+                None => self.begin_queued(message, reply),
+            },
         }
     }
 
@@ -110,8 +113,10 @@ impl ThreadParts<'_> {
                 !self.machine.is_materialised() || has_subscribers()
             }
         };
-        // While the disk refuses records, no turn begins.
-        Some(next).filter(|_| runs && self.log.refusal().is_none())
+        // While the disk refuses records, or the budget is used up, no turn begins.
+        let may_begin =
+            || self.log.refusal().is_none() && budget::spent(self.services, self.log, self.helpers).is_none();
+        Some(next).filter(|_| runs && may_begin())
     }
 }
 

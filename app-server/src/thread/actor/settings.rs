@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use skein_config::{ConfigErrors, Overrides, helpers_from_thread_config, secrets};
 use skein_protocol::JsonObject;
+use skein_protocol::budget::ThreadBudget;
 use skein_protocol::event::ThreadSettingsUpdatedNotification;
 use skein_protocol::notifications::ThreadSettingsUpdated;
 use skein_protocol::settings::{
@@ -31,6 +32,7 @@ pub(super) struct Given {
     approval_policy: Option<AskForApproval>,
     approvals_reviewer: Option<ApprovalsReviewer>,
     base_instructions: Option<String>,
+    budget: ThreadBudget,
     collaboration_mode: Option<CollaborationMode>,
     config: Option<JsonObject>,
     cwd: Option<String>,
@@ -125,7 +127,8 @@ impl From<&Overrides> for Given {
             named_in!(named.thread, developer_instructions, effort, personality, service_tier, summary);
         let sandbox = named.sandbox_mode.map(views::sandbox);
         let Overrides { approval_policy, model, model_provider, .. } = named.clone();
-        Self { base_instructions, approval_policy, model, model_provider, sandbox, ..beside }
+        let budget = named.budget.into();
+        Self { base_instructions, budget, approval_policy, model, model_provider, sandbox, ..beside }
     }
 }
 
@@ -213,6 +216,7 @@ fn take(settings: &mut StoredSettings, given: Given) {
     set(&mut settings.approval_policy, given.approval_policy);
     set(&mut settings.approvals_reviewer, given.approvals_reviewer);
     set(&mut settings.base_instructions, given.base_instructions);
+    settings.budget = settings.budget.narrowed(given.budget);
     if let Some(config) = given.config {
         views::set_config(settings, &config);
     }

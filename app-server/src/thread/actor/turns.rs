@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use skein_protocol::budget::{BudgetScope, BudgetState};
 use skein_protocol::event::{ErrorNotification, NextTry, TurnStartedNotification};
 use skein_protocol::ids::{ItemId, ThreadId, TurnId};
 use skein_protocol::notifications::{Error as ErrorNotice, TurnStarted as TurnStartedNotice};
@@ -14,9 +15,10 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::answers::{answer_input, shown_turn};
+use super::budget::WaitingRequest;
 use super::log::Log;
 use super::settings::context_items;
-use super::{Child, Owner, ThreadParts, asking, queue, settings, user_state};
+use super::{Child, Owner, ThreadParts, queue, settings, user_state};
 use crate::policy;
 use crate::thread::command::{Command, Input, InputReply};
 use crate::thread::error::ThreadError;
@@ -32,6 +34,7 @@ mod job;
 mod usage;
 
 pub(super) use end::record_closing;
+pub(super) use items::warn;
 
 /// The turn of a thread.
 pub(super) struct TurnState {
@@ -40,6 +43,8 @@ pub(super) struct TurnState {
     /// The conversation that the model of the last turn has read.
     conversation: Arc<Slot>,
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
+    /// The limits of which the user was warned.
+    warned: Vec<(BudgetScope, i64)>,
 }
 
 /// The running turn.
@@ -94,7 +99,8 @@ impl Ending {
 
 impl TurnState {
     pub(super) fn new(conversation: Arc<Slot>) -> Self {
-        Self { running: None, failed: false, conversation, reports: mpsc::channel(policy::TURN_REPORTS) }
+        let reports = mpsc::channel(policy::TURN_REPORTS);
+        Self { running: None, failed: false, conversation, reports, warned: Vec::new() }
     }
 
     /// Drops reports of a turn before this load.
@@ -104,6 +110,16 @@ impl TurnState {
 
     pub(super) fn inbox(&mut self) -> &mut mpsc::Receiver<Report> {
         &mut self.reports.1
+    }
+
+    /// Whether the user has not been warned of this limit. The limits of each turn are news.
+    pub(super) fn is_news(&mut self, state: &BudgetState) -> bool {
+        let limit = (state.scope, state.limit);
+        let is_news = !self.warned.contains(&limit);
+        if is_news {
+            self.warned.push(limit);
+        }
+        is_news
     }
 
     /// The running turn.
@@ -292,18 +308,19 @@ impl Owner {
             Report::FilesRead { item, files } => {
                 log.record_one(FilesRead { turn_id: id.clone(), item_id: item, files }, Keep::Process);
             }
-            Report::Context(tokens) => usage::context_is(log, turn, tokens),
+            Report::Context(tokens) => self.parts().context_is(tokens),
             Report::Progress { item, message } => items::progress(log, id, item, message),
             Report::ItemCompleted(item) => items::completed(log, id, item),
             Report::Answered(answer) => self.parts().answered(*answer),
-            Report::Usage(used) => usage::used(log, turn, &used),
+            Report::Usage(used) => self.parts().used(&used),
+            Report::MayAsk(request, answer) => self.parts().may_ask(WaitingRequest { request, answer }),
             Report::Question { item, text, answer } => {
-                let question = asking::words(log, id.clone(), item, (text, answer));
-                self.parts().put(question);
+                let turn = id.clone();
+                self.parts().ask_for_words(turn, item, (text, answer));
             }
             Report::Ask(asking) => {
-                let id = id.clone();
-                self.parts().turn_asks(id, *asking);
+                let turn = id.clone();
+                self.parts().turn_asks(turn, *asking);
             }
             Report::AskAgain { item, answer } => self.parts().ask_again(item, answer),
             // The turn may have ended.

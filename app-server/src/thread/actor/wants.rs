@@ -13,6 +13,7 @@ use skein_store::rollout::record::{AskedTool, QuestionEnd, QuestionKind};
 use tokio::sync::oneshot;
 
 use super::asking::Deciding;
+use super::budget::WaitingRequest;
 use super::consent::decision;
 use crate::thread::questions::{Reach, Refusal};
 use crate::turn::asking::{Allowed, Decision, GoesOn, Permission};
@@ -34,6 +35,8 @@ pub(super) enum Wants {
     ToolOutput(oneshot::Sender<Result<DynamicToolCallResponse, String>>),
     /// A helper.
     Decision(oneshot::Sender<McpServerElicitationRequestResponse>),
+    /// A turn whose budget is used up.
+    Budget(WaitingRequest),
     /// A turn that an earlier load has begun. It has no channel before it wants the answer.
     GoingOn(Option<oneshot::Sender<GoesOn>>, Option<AskedTool>),
 }
@@ -61,6 +64,10 @@ pub(super) enum AnswerEffect {
     Decide(Deciding, Decision),
     /// Something else has decided about a call.
     Permit(Deciding, Permission),
+    /// A request to a model is judged again.
+    Judge(WaitingRequest),
+    /// Nobody has decided about a request to a model.
+    Undecided(WaitingRequest),
     /// Nobody waits for the outcome.
     None,
 }
@@ -96,7 +103,7 @@ impl Settled {
             QuestionKind::Approval => {
                 envelope::result(raw).map(|response| Self::Permission(decision(&response)))
             }
-            QuestionKind::MayHaveRun => {
+            QuestionKind::MayHaveRun | QuestionKind::Budget => {
                 envelope::result(raw).map(|response| Self::Permission(decision(&response).for_one_call()))
             }
             QuestionKind::ClientCall => envelope::result(raw).map(Self::ToolOutput),
@@ -165,7 +172,8 @@ impl Wants {
             QuestionKind::Input
             | QuestionKind::Approval
             | QuestionKind::MayHaveRun
-            | QuestionKind::Elicitation => Reach::Everyone,
+            | QuestionKind::Elicitation
+            | QuestionKind::Budget => Reach::Everyone,
         }
     }
 
@@ -186,6 +194,9 @@ impl Wants {
             (Self::Permission(deciding), Settled::Refused(refusal)) => {
                 AnswerEffect::Permit(deciding, Permission::Refused(Deciding::undecided(&refusal)))
             }
+            (Self::Budget(waiting), Settled::Refused(_)) => AnswerEffect::Undecided(waiting),
+            // The records have the answer.
+            (Self::Budget(waiting), _) => AnswerEffect::Judge(waiting),
             (wants, Settled::Refused(refusal)) => wants.refused(refusal),
             (Self::Words(answer), Settled::Answers(answers)) => {
                 AnswerEffect::hand(answer, Answered::Text(own_tools::words(&answers)))
@@ -226,7 +237,7 @@ impl Wants {
             }
             Self::Decision(answer) => AnswerEffect::hand(answer, declined()),
             // `effect` has taken these.
-            Self::Permission(_) | Self::GoingOn(..) => AnswerEffect::None,
+            Self::Permission(_) | Self::Budget(_) | Self::GoingOn(..) => AnswerEffect::None,
         }
     }
 }

@@ -38,6 +38,7 @@ const ALL: &str = r#"
     helpers = { containment = "auto", stop_grace = "1s", liveness = "30s" }
     connections = { ping = "20s", dead_after = "60s", heartbeat = "20s" }
     shutdown = { drain = "1s", limit = "9s" }
+    budget = { turn_tokens = 9, thread_tokens = 9, day_tokens = 9, turn_rounds = 9, ask = false }
 
     [auth]
     local = "token"
@@ -54,7 +55,6 @@ const ALL: &str = r#"
     replay = 9
     mailbox = 9
     loaded_threads = 9
-    turn_rounds = 9
     memory = "2GiB"
 
     [model_providers.mine]

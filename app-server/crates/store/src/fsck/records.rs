@@ -195,6 +195,7 @@ impl RecordCheck {
             | RecordBody::ThreadMeta(_)
             | RecordBody::ThreadRead(_)
             | RecordBody::GoalChanged(_)
+            | RecordBody::ModelAsked(_)
             | RecordBody::TurnUsage(_)
             | RecordBody::Compacted(_)
             | RecordBody::ItemsInjected(_)

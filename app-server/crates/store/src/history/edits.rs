@@ -4,7 +4,7 @@ use skein_base::clock::WallMs;
 use skein_protocol::ids::EventSeq;
 
 use super::open_turn::OpenTurnRecords;
-use super::{History, LoadedTurn, MessageQueue};
+use super::{History, LoadedTurn, MessageQueue, Spending};
 use crate::rollout::record::{ForkOrigin, Forked, ReadPosition, Reverted, TakenBack, ThreadHeader};
 
 impl History {
@@ -59,6 +59,8 @@ impl History {
         self.queue = MessageQueue::default();
         // The fork's clients may count their messages from 1 again.
         self.messages.clear();
+        // The thread that was copied has used it.
+        self.spending = Spending::default();
         self.take_fork(&ForkOrigin {
             from: forked.from,
             at_ms: at.0,

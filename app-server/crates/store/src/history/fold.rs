@@ -7,10 +7,11 @@ use skein_protocol::thread::GitInfo;
 use skein_protocol::turn::{Turn, TurnStatus, UserInput};
 
 use super::open_turn::OpenTurnRecords;
+use super::spending::TurnSpent;
 use super::{History, LoadedTurn, items, window};
 use crate::rollout::record::{
-    ItemCheckpoint, ItemCompleted, ItemStarted, Record, RecordBody, ThreadCreated, ThreadMeta, ThreadOpened,
-    TurnCompleted, TurnStarted, TurnUsage,
+    AnswerPart, ItemCheckpoint, ItemCompleted, ItemStarted, ModelAnswer, QuestionAnswered, QuestionKind,
+    Record, RecordBody, ThreadCreated, ThreadMeta, ThreadOpened, TurnCompleted, TurnStarted, TurnUsage,
 };
 
 impl History {
@@ -46,9 +47,9 @@ impl History {
             RecordBody::QueueUpdated(updated) => self.queue.update(&updated.0, record.seq),
             RecordBody::QueueMoved(moved) => self.queue.reorder(&moved.ids),
             RecordBody::QueueRemoved(removed) => self.queue.remove(removed),
-            RecordBody::ModelAnswer(answer) => self.open_turn_records.answered(answer),
+            RecordBody::ModelAnswer(answer) => self.model_answered(answer),
             RecordBody::QuestionAsked(asked) => self.open_turn_records.question_asked(asked, at),
-            RecordBody::QuestionAnswered(answered) => self.open_turn_records.question_answered(answered),
+            RecordBody::QuestionAnswered(answered) => self.question_answered(answered, at),
             RecordBody::QuestionClosed(closed) => self.open_turn_records.question_closed(closed),
             RecordBody::CallBegun(begun) => self.open_turn_records.call_begun(begun, at),
             RecordBody::TurnResumed(resumed) => self.open_turn_records.turn_resumed(resumed),
@@ -57,7 +58,8 @@ impl History {
             RecordBody::ItemCheckpoint(checkpoint) => self.item_checkpoint(checkpoint, at),
             RecordBody::ItemCompleted(completed) => self.item_completed(completed, at),
             RecordBody::TurnCompleted(completed) => self.turn_completed(completed, record.seq, at),
-            RecordBody::TurnUsage(usage) => self.turn_usage(usage),
+            RecordBody::TurnUsage(usage) => self.turn_usage(usage, at),
+            RecordBody::ModelAsked(asked) => self.model_asked(asked, at),
             RecordBody::Reverted(reverted) => {
                 self.epoch = reverted.epoch;
                 self.revert(reverted, record.seq, at);
@@ -93,9 +95,24 @@ impl History {
         self.open_turn_records.opened(opened, at);
     }
 
-    fn turn_usage(&mut self, usage: &TurnUsage) {
+    fn turn_usage(&mut self, usage: &TurnUsage, at: WallMs) {
         self.used_for_goal(&usage.usage);
+        self.spent(&usage.usage, at);
         self.usage = Some(usage.usage);
+    }
+
+    fn model_answered(&mut self, answer: &ModelAnswer) {
+        self.open_turn_records.answered(answer);
+        if answer.parts.iter().any(|part| matches!(part, AnswerPart::Call(_))) {
+            self.spending.turn.rounds += 1;
+        }
+    }
+
+    fn question_answered(&mut self, answered: &QuestionAnswered, at: WallMs) {
+        let Some(asked) = self.open_turn_records.question_answered(answered) else { return };
+        if asked.kind == QuestionKind::Budget {
+            self.budget_answered(&asked, answered, at);
+        }
     }
 
     fn thread_meta(&mut self, meta: &ThreadMeta, seq: EventSeq) {
@@ -117,6 +134,7 @@ impl History {
         self.end_open_turn();
         self.queue.take(&started.turn_id);
         self.open_turn_records = OpenTurnRecords::of(started);
+        self.spending.turn = TurnSpent::default();
         let turn = Turn::new(started.turn_id.clone(), at.seconds());
         // A turn that names a message without input answers the message of the turn before it.
         let answers = started.client_id.clone().filter(|_| started.input.is_empty());
@@ -188,6 +206,7 @@ impl History {
             // A reader that begins at this header sees the same time. Earlier versions let the time fall.
             self.updated_at = WallMs(updated);
         }
+        self.take_spent(&completed.header);
         self.take_origin(&completed.header);
         self.take_user_state(&completed.header);
         self.queue.take_header(completed.header.queue.as_ref());

@@ -30,6 +30,7 @@ mod queue;
 pub mod read;
 mod row;
 mod settings_source;
+mod spending;
 #[cfg(test)]
 mod tests;
 mod user_state;
@@ -44,6 +45,7 @@ use open_turn::OpenTurnRecords;
 pub use open_turn::{AnsweredQuestion, CallState, KeptTurn, NextLoad, RestartTurns, TurnCall, TurnQuestion};
 pub use queue::MessageQueue;
 pub use row::{ThreadRow, WaitingQuestion};
+pub use spending::{Spending, TurnSpent};
 pub use window::json_bytes;
 
 /// The error of a turn that a server's end interrupted, and not a user.
@@ -86,6 +88,7 @@ pub struct History {
     /// Whether the first message of the rollout was taken back.
     beginning_reverted: bool,
     usage: Option<ThreadTokenUsage>,
+    spending: Spending,
     /// The user's read position.
     read: ReadPosition,
     goal: Option<Goal>,
@@ -166,6 +169,7 @@ impl History {
             preview: None,
             beginning_reverted: false,
             usage: None,
+            spending: Spending::default(),
             read: ReadPosition::default(),
             goal: None,
             queue: MessageQueue::default(),
@@ -334,6 +338,7 @@ impl History {
             archived: self.archived,
             read: self.read.clone(),
             waiting: self.open_questions().iter().map(WaitingQuestion::of).collect(),
+            spent: self.spending.spent.day,
         }
     }
 
@@ -344,6 +349,7 @@ impl History {
             settings: self.settings_source.is_repeated().not().then(|| self.settings.clone()),
             settings_at: self.settings_source.at(),
             usage: self.usage,
+            spent: self.has_used_models().then_some(self.spending.spent),
             epoch: self.epoch,
             git_info: self.git_info.clone(),
             opened: self.opened,

@@ -187,13 +187,17 @@ impl OpenTurnRecords {
         self.questions.push(TurnQuestion { asked: asked.clone(), at });
     }
 
-    pub(super) fn question_answered(&mut self, answered: &QuestionAnswered) {
+    /// Returns the question.
+    pub(super) fn question_answered(&mut self, answered: &QuestionAnswered) -> Option<QuestionAsked> {
         self.resumed = 0;
-        let Some(asked) = self.take(answered.id) else { return };
-        let Some(item) = &asked.item_id else { return };
-        let (kind, tool) = (asked.kind, asked.tool.clone());
-        let (scope, answer) = (answered.by.scope.clone(), answered.answer.clone());
-        self.call(item).state = CallState::Answered(Box::new(AnsweredQuestion { kind, tool, scope, answer }));
+        let asked = self.take(answered.id)?;
+        if let Some(item) = &asked.item_id {
+            let (kind, tool) = (asked.kind, asked.tool.clone());
+            let (scope, answer) = (answered.by.scope.clone(), answered.answer.clone());
+            let answered = AnsweredQuestion { kind, tool, scope, answer };
+            self.call(item).state = CallState::Answered(Box::new(answered));
+        }
+        Some(asked)
     }
 
     pub(super) fn question_closed(&mut self, closed: &QuestionClosed) {
@@ -301,16 +305,15 @@ impl History {
         let is_asked = |item: &ThreadItem| {
             matches!(self.open_call(item.id()).map(|call| &call.state), Some(CallState::Asked(_)))
         };
-        let mut open = self.open_items().peekable();
-        open.peek().is_some()
-            && open.all(is_asked)
-            && records.questions.iter().all(|question| question.asked.item_id.is_some())
+        !records.questions.is_empty()
+            && self.open_items().all(is_asked)
+            && records.questions.iter().all(|question| question.asked.outlives_helpers())
     }
 
     fn going_on(&self, id: TurnId) -> KeptTurn {
         let records = &self.open_turn_records;
         let (questions, gone): (Vec<_>, Vec<_>) =
-            records.questions.iter().map(|open| &open.asked).partition(|asked| asked.item_id.is_some());
+            records.questions.iter().map(|open| &open.asked).partition(|asked| asked.outlives_helpers());
         let has_state = |item: &ItemId| records.calls.iter().any(|call| call.item == *item);
         let calls: Vec<ThreadItem> = self.open_items().filter(|item| has_state(item.id())).cloned().collect();
         let is_dropped = |item: &&ItemId| !has_state(item);

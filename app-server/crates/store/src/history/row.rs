@@ -8,7 +8,7 @@ use skein_protocol::thread::{GitInfo, SessionSource, Thread, ThreadReadState, Th
 use super::TurnQuestion;
 use crate::home::HomePaths;
 use crate::rollout::Location;
-use crate::rollout::record::{QuestionKind, ReadPosition};
+use crate::rollout::record::{DaySpent, QuestionKind, ReadPosition};
 
 /// One row of a list of threads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,6 +51,13 @@ pub struct ThreadRow {
     /// The questions that wait for an answer, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting: Vec<WaitingQuestion>,
+    /// The use of models on its last day.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub spent: DaySpent,
+}
+
+fn is_nothing(spent: &DaySpent) -> bool {
+    *spent == DaySpent::default()
 }
 
 /// A question that waits for an answer, as lists show it.

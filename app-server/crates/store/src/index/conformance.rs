@@ -33,6 +33,7 @@ pub(crate) fn row(n: u128, created: i64, updated: i64) -> ThreadRow {
         archived: false,
         read: ReadPosition::default(),
         waiting: Vec::new(),
+        spent: crate::rollout::record::DaySpent::default(),
     }
 }
 

@@ -15,12 +15,14 @@ use skein_protocol::turn::{TurnError, TurnStatus, UserInput};
 use skein_base::clock::WallMs;
 
 mod answer;
+mod budget;
 mod files;
 mod question;
 mod queue;
 mod thread;
 
 pub use answer::*;
+pub use budget::*;
 pub use files::*;
 pub use question::*;
 pub use queue::*;
@@ -188,6 +190,8 @@ records! {
     CallBegun = "call.begun";
     /// A load goes on with the open turn.
     TurnResumed = "turn.resumed";
+    /// A request to a model begins.
+    ModelAsked = "model.asked";
     /// A turn has ended.
     TurnCompleted = "turn.completed";
     /// The tokens that the model has used.
@@ -308,6 +312,9 @@ pub struct ThreadHeader {
     /// Used tokens, in total and of the last request.
     #[serialize_always]
     pub(crate) usage: Option<ThreadTokenUsage>,
+    /// The use of models so far, with requests whose usage was not reported. Missing if it has used nothing, and in
+    /// headers of an earlier version.
+    pub(crate) spent: Option<Spent>,
     pub(crate) epoch: Epoch,
     pub(crate) git_info: Option<GitInfo>,
     /// The last `thread.opened`. Without it, in a file of another program, a reader goes on to the beginning.

@@ -50,6 +50,7 @@ const AGAIN: &[&str] = &[
     m::McpServerResourceRead::INFO.wire,
     m::ConfigMcpServerReload::INFO.wire,
     m::ModelProviderList::INFO.wire,
+    m::SkeinBudgetSet::INFO.wire,
     m::SkeinThreadUnload::INFO.wire,
     m::SkeinQuestionsList::INFO.wire,
     m::SkeinConnectionLeave::INFO.wire,

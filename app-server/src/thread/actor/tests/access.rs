@@ -12,11 +12,11 @@ use skein_protocol::methods::{
     CollaborationModeList, ConfigBatchWrite, ConfigMcpServerReload, ConfigRead, ConfigRequirementsRead,
     ConfigValueWrite, ExperimentalFeatureList, HooksList, Initialize, METHODS, McpServerResourceRead,
     McpServerStatusList, McpServerToolCall, ModelList, ModelProviderCapabilitiesRead, ModelProviderList,
-    PermissionProfileList, RpcDiscover, ServerDiagnostics, SkeinCatalogResume, SkeinConnectionLeave,
-    SkeinCredentialAdd, SkeinCredentialList, SkeinCredentialRevoke, SkeinHelpersList, SkeinQuestionsList,
-    SkeinQuiesce, SkeinStatus, SkillsList, ThreadGoalGet, ThreadItemsList, ThreadList, ThreadLoadedList,
-    ThreadQueueList, ThreadRead, ThreadResume, ThreadSearch, ThreadSearchOccurrences, ThreadTurnsList,
-    ThreadUnsubscribe,
+    PermissionProfileList, RpcDiscover, ServerDiagnostics, SkeinBudgetSet, SkeinCatalogResume,
+    SkeinConnectionLeave, SkeinCredentialAdd, SkeinCredentialList, SkeinCredentialRevoke, SkeinHelpersList,
+    SkeinQuestionsList, SkeinQuiesce, SkeinStatus, SkillsList, ThreadGoalGet, ThreadItemsList, ThreadList,
+    ThreadLoadedList, ThreadQueueList, ThreadRead, ThreadResume, ThreadSearch, ThreadSearchOccurrences,
+    ThreadTurnsList, ThreadUnsubscribe,
 };
 use skein_protocol::server::ClientInfo;
 use skein_protocol::table::Method;
@@ -68,12 +68,13 @@ const OF_READ: [&str; 34] = [
 ];
 
 /// The methods that only `admin` may call.
-const OF_ADMIN: [&str; 9] = [
+const OF_ADMIN: [&str; 10] = [
     ConfigBatchWrite::INFO.wire,
     ConfigMcpServerReload::INFO.wire,
     ConfigValueWrite::INFO.wire,
     McpServerResourceRead::INFO.wire,
     McpServerToolCall::INFO.wire,
+    SkeinBudgetSet::INFO.wire,
     SkeinCredentialAdd::INFO.wire,
     SkeinCredentialList::INFO.wire,
     SkeinCredentialRevoke::INFO.wire,

@@ -35,6 +35,7 @@ use crate::outbox::OutboxLimits;
 use crate::repair::StartupRepair;
 use crate::search::ThreadSearch;
 use crate::thread::Context;
+use crate::thread::day::DayUse;
 use crate::thread::gaps::Gaps;
 use crate::thread::questions::QuestionNumbers;
 use crate::thread::registry::Registry;
@@ -161,6 +162,7 @@ impl Bench {
             index,
             helpers: Helpers::start(helper_options(&tasks)).unwrap(),
             questions: QuestionNumbers::from(clock.wall().0),
+            day: DayUse::default(),
             restarts: Arc::new(Semaphore::new(config.restart.at_once)),
             gaps: Gaps::default(),
             machine_boot: clock.new_id(),

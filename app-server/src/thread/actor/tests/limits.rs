@@ -335,3 +335,24 @@ async fn the_answer_always_of_chat_holds_for_the_session() {
         fakes.finish().await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn below_admin_a_budget_is_at_most_that_of_the_settings() {
+    let bench = Bench::with(|config| config.budget.turn_tokens = Some(100));
+    let thread = bench.stored().await;
+    for (budget, access, field) in [
+        (json!({ "turn_tokens": 50, "thread_tokens": 9, "ask": false }), Access::Chat, None),
+        (json!({ "turn_tokens": 101 }), Access::Chat, Some("config.budget")),
+        (json!({ "turn_tokens": 0 }), Access::Chat, Some("config.budget")),
+        (json!({ "turn_rounds": 1001 }), Access::Chat, Some("config.budget")),
+        (json!({ "turn_tokens": 0, "turn_rounds": 0 }), Access::Admin, None),
+    ] {
+        let mut connection = Connection::open(&bench, access);
+        let params = json!({ "config": { "budget": budget } });
+        let field = field.map(str::to_owned);
+        assert_eq!(refused::<ThreadStart>(&mut connection, params.clone()).await, field, "{budget}");
+        assert_eq!(refused::<ThreadResume>(&mut connection, with(thread, params.clone())).await, field);
+        assert_eq!(refused::<ThreadFork>(&mut connection, with(thread, params)).await, field, "{budget}");
+    }
+    bench.finish().await;
+}

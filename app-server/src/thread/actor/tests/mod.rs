@@ -13,6 +13,7 @@ mod model;
 mod access;
 mod agreement;
 mod answers;
+mod budgets;
 mod checkpoints;
 mod client_tools;
 mod edits;

@@ -35,7 +35,7 @@ async fn add_as(client: &mut Client, params: ThreadQueueAddParams) -> Result<Que
     client.answer::<ThreadQueueAddResponse>(request).await.map(|answer| answer.queued_submission)
 }
 
-async fn add(client: &mut Client, thread: ThreadId, text: &str) -> TurnId {
+pub(super) async fn add(client: &mut Client, thread: ThreadId, text: &str) -> TurnId {
     add_as(client, params(thread, text)).await.unwrap().id
 }
 

@@ -90,7 +90,7 @@ pub(super) fn reasoning(
     }
 }
 
-pub(super) fn warn(log: &mut Log, message: String) {
+pub(in super::super) fn warn(log: &mut Log, message: String) {
     log.notify::<Warning>(&WarningNotification { message, thread_id: Some(log.id()) }, None);
 }
 

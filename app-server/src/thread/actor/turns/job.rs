@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use skein_base::tasks::TaskGroup;
 use skein_config::{ModelTerms, ServerConfig};
+use skein_protocol::budget::BudgetScope;
 use skein_protocol::ids::{EventSeq, TurnId};
 use skein_protocol::settings::ModeKind;
 use skein_provider::ModelSettings;
@@ -42,6 +43,7 @@ impl TurnState {
             Child::Turn(turn)
         });
         self.failed = false;
+        self.warned.retain(|(scope, _)| matches!(scope, BudgetScope::Thread | BudgetScope::Day));
         let ending = Ending::Own;
         self.running = Some(RunningTurn { id, task, window, takes_more, cancel, steers, ending });
     }
@@ -75,8 +77,8 @@ impl ThreadParts<'_> {
             task,
             history,
             settings: model_settings(&terms, &settings, terms_of_turn),
-            rounds: config.limits.turn_rounds,
             terms,
+            limits: self.turn_limits(),
             plans: plans(&settings),
             context: context(self.helpers, &config, &settings),
             needs_helpers: is_durable && self.helpers.are_required(&config),

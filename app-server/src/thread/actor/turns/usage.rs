@@ -7,38 +7,43 @@ use skein_store::history::History;
 use skein_store::rollout::Keep;
 use skein_store::rollout::record::TurnUsage;
 
-use super::super::log::Log;
-use super::RunningTurn;
+use super::super::{ThreadParts, budget};
 
-/// Records the tokens of a request of this turn.
-pub(super) fn used(log: &mut Log, turn: &RunningTurn, usage: &provider::TokenUsage) {
-    let last = TokenUsageBreakdown {
-        cache_write_input_tokens: usage.cache_write_input,
-        cached_input_tokens: usage.cached_input,
-        input_tokens: usage.input,
-        output_tokens: usage.output,
-        reasoning_output_tokens: usage.reasoning_output,
-        total_tokens: usage.input.saturating_add(usage.output),
-    };
-    let before = log.history().and_then(History::usage).copied();
-    let total = before.map_or(last, |before| sum(&before.total, &last));
-    record(log, turn, last, total);
-}
+impl ThreadParts<'_> {
+    /// Records the tokens of a request of the running turn.
+    pub(super) fn used(&mut self, usage: &provider::TokenUsage) {
+        let last = TokenUsageBreakdown {
+            cache_write_input_tokens: usage.cache_write_input,
+            cached_input_tokens: usage.cached_input,
+            input_tokens: usage.input,
+            output_tokens: usage.output,
+            reasoning_output_tokens: usage.reasoning_output,
+            total_tokens: usage.input.saturating_add(usage.output),
+        };
+        let before = self.log.history().and_then(History::usage).copied();
+        let total = before.map_or(last, |before| sum(&before.total, &last));
+        self.record_usage(last, total);
+    }
 
-/// Records the estimated size of the next request after a compaction. It has used no tokens yet.
-pub(super) fn context_is(log: &mut Log, turn: &RunningTurn, total_tokens: i64) {
-    // Without a reported usage, clients see none.
-    let Some(before) = log.history().and_then(History::usage).copied() else { return };
-    let last = TokenUsageBreakdown { total_tokens, ..TokenUsageBreakdown::default() };
-    record(log, turn, last, before.total);
-}
+    /// Records the estimated size of the next request after a compaction. It has used no tokens yet.
+    pub(super) fn context_is(&mut self, total_tokens: i64) {
+        // Without a reported usage, clients see none.
+        let Some(before) = self.log.history().and_then(History::usage).copied() else { return };
+        let last = TokenUsageBreakdown { total_tokens, ..TokenUsageBreakdown::default() };
+        self.record_usage(last, before.total);
+    }
 
-fn record(log: &mut Log, turn: &RunningTurn, last: TokenUsageBreakdown, total: TokenUsageBreakdown) {
-    let turn_id = turn.id.clone();
-    let token_usage = ThreadTokenUsage { last, model_context_window: Some(turn.window), total };
-    let number = log.record_one(TurnUsage { turn_id: turn_id.clone(), usage: token_usage }, Keep::Process);
-    let params = ThreadTokenUsageUpdatedNotification { thread_id: log.id(), token_usage, turn_id };
-    log.notify::<ThreadTokenUsageUpdated>(&params, Some(number));
+    fn record_usage(&mut self, last: TokenUsageBreakdown, total: TokenUsageBreakdown) {
+        let Some(turn) = &self.turns.running else { return };
+        let turn_id = turn.id.clone();
+        let token_usage = ThreadTokenUsage { last, model_context_window: Some(turn.window), total };
+        let usage = TurnUsage { turn_id: turn_id.clone(), usage: token_usage };
+        let number = self.log.record_one(usage, Keep::Process);
+        self.note_use();
+        let skein = budget::details(self.services, self.log, self.helpers);
+        let params = ThreadTokenUsageUpdatedNotification { thread_id: self.id, token_usage, turn_id, skein };
+        self.log.notify::<ThreadTokenUsageUpdated>(&params, Some(number));
+    }
 }
 
 fn sum(one: &TokenUsageBreakdown, other: &TokenUsageBreakdown) -> TokenUsageBreakdown {

@@ -43,7 +43,7 @@ pub struct QuestionAsked {
     pub kind: QuestionKind,
     /// The turn.
     pub turn_id: TurnId,
-    /// The item that waits for the answer; none for a helper's own question.
+    /// The item that waits for the answer; none for a helper's own question and for one about a budget.
     pub item_id: Option<ItemId>,
     /// The method of the request.
     pub method: String,
@@ -51,6 +51,13 @@ pub struct QuestionAsked {
     pub params: String,
     /// The tool, for a question about a call.
     pub tool: Option<AskedTool>,
+}
+
+impl QuestionAsked {
+    /// Whether it is still open for a later load. A helper's own question ends with the helper.
+    pub(crate) fn outlives_helpers(&self) -> bool {
+        self.item_id.is_some() || self.kind == QuestionKind::Budget
+    }
 }
 
 /// The client that answered a question.

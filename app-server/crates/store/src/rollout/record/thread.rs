@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use serde_with::skip_serializing_none;
+use skein_protocol::budget::ThreadBudget;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use skein_protocol::settings::{
     ApprovalsReviewer, AskForApproval, CollaborationMode, DynamicToolSpec, ModeKind, Personality,
@@ -48,6 +49,9 @@ pub struct StoredSettings {
     pub developer_instructions: Option<String>,
     /// The tone of the agent.
     pub personality: Option<Personality>,
+    /// The limits of its turns for the use of models, where they differ from the server's settings.
+    #[serde(skip_serializing_if = "is_default")]
+    pub budget: ThreadBudget,
     /// The client's `config`, such as its helpers, without the secrets. Rollouts of earlier versions have them here.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub config: Map<String, Value>,
@@ -57,6 +61,10 @@ pub struct StoredSettings {
     /// Tools that the client runs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dynamic_tools: Vec<DynamicToolSpec>,
+}
+
+fn is_default(budget: &ThreadBudget) -> bool {
+    *budget == ThreadBudget::default()
 }
 
 /// Secrets by the keys of a `config`. Debug output shows only their count.

@@ -28,6 +28,7 @@ fn turn(first: u64, length: usize, opened: Option<ThreadOpened>) -> Vec<Record> 
         settings: Some(StoredSettings::default()),
         settings_at: None,
         usage: None,
+        spent: None,
         epoch: Epoch(3),
         git_info: None,
         opened,
