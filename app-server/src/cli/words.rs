@@ -100,6 +100,9 @@ pub(super) fn unknown(arguments: &[OsString], word: &str) -> String {
     let table = super::Cli::command();
     let group = group(&table, arguments, word);
     let within = group.map(|group| format!("{} ", group.get_name())).unwrap_or_default();
+    if group.is_some_and(|group| group.find_subcommand(word).is_some()) {
+        return format!("the options of a command follow it: skein {within}{word} --home DIR");
+    }
     let names = group.unwrap_or(&table).get_subcommands().map(Command::get_name);
     let near = || nearest(word, names).map(|near| format!("did you mean skein {within}{near}?"));
     let known = if group.is_none() { answer(word).map(str::to_owned) } else { None };
@@ -149,6 +152,11 @@ mod tests {
             ("skein serv", "serv", "there is no command serv: did you mean skein serve?"),
             ("skein Serve", "Serve", "there is no command Serve: did you mean skein serve?"),
             ("skein thread list", "thread", "there is no command thread: did you mean skein threads?"),
+            (
+                "skein threads --home x list",
+                "list",
+                "the options of a command follow it: skein threads list --home DIR",
+            ),
             ("skein threads lst", "lst", "there is no command threads lst: did you mean skein threads list?"),
             ("skein mcp ad files", "ad", "there is no command mcp ad: did you mean skein mcp add?"),
             (

@@ -69,13 +69,14 @@ pub(crate) fn error(state: &BudgetState) -> TurnError {
 
 /// Why no model is asked, and the way out.
 pub(crate) fn refusal(state: &BudgetState) -> String {
+    let set = SkeinBudgetSet::INFO.wire;
     let way_out = match state.scope {
-        BudgetScope::Turn => "send another message: each turn has its own",
-        BudgetScope::Rounds => "send another message to go on",
-        BudgetScope::Thread => "use another thread",
-        BudgetScope::Day => "wait for the next day (UTC)",
+        BudgetScope::Turn => format!("or with {set}, or send another message: each turn has its own"),
+        BudgetScope::Rounds => format!("or with {set}, or send another message to go on"),
+        BudgetScope::Thread => format!("or with {set}, or use another thread"),
+        BudgetScope::Day => "or wait for the next day (UTC)".to_owned(),
     };
-    format!("{}. Raise it in config.toml or with {}, or {way_out}", used(state), SkeinBudgetSet::INFO.wire)
+    format!("{}. Raise it in config.toml {way_out}", used(state))
 }
 
 /// The question whether a turn goes on.
