@@ -25,7 +25,7 @@ async fn listed(client: &mut Client, params: SkeinQuestionsListParams) -> Result
     client.call::<SkeinQuestionsList>(params).await
 }
 
-async fn all(client: &mut Client) -> Result<Vec<ListedQuestion>> {
+pub(super) async fn all(client: &mut Client) -> Result<Vec<ListedQuestion>> {
     Ok(listed(client, SkeinQuestionsListParams::default()).await?.data)
 }
 

@@ -1,6 +1,7 @@
 //! Questions to the user: which clients get them, which answers count, and what happens without an answer.
 
 mod away;
+mod budgets;
 mod listed;
 mod restart;
 
