@@ -189,8 +189,9 @@ impl History {
     fn item_completed(&mut self, completed: &ItemCompleted, at: WallMs) {
         let mut item = completed.item.clone();
         item.completed_at_ms = item.completed_at_ms.or(Some(at.0));
-        self.open_items.retain(|open| open != item.id());
-        self.open_turn_records.item_completed(item.id());
+        let began = self.open_items.extract_if(.., |open| open == item.id()).count() > 0;
+        let is_message = matches!(item.body, ThreadItemBody::UserMessage(_));
+        self.open_turn_records.item_completed(item.id(), began || is_message);
         self.unstarted.take_if(|unstarted| unstarted == item.id());
         self.unrecorded.retain(|(heard, _)| heard != item.id());
         self.put(&completed.turn_id, item);

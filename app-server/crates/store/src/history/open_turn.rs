@@ -153,10 +153,15 @@ impl OpenTurnRecords {
         }
     }
 
-    pub(super) fn item_completed(&mut self, item: &ItemId) {
+    /// `began` says whether a record has its beginning.
+    pub(super) fn item_completed(&mut self, item: &ItemId, began: bool) {
         if self.calls.extract_if(.., |call| call.item == *item).count() > 0 {
             self.resumed = 0;
             self.fresh.retain(|fresh| fresh != item);
+        } else if !began {
+            // Damage has taken its beginning. It belongs to the answer that follows the last whole one.
+            self.fresh.push(item.clone());
+            self.done = false;
         }
         self.questions.retain(|question| question.asked.item_id.as_ref() != Some(item));
     }

@@ -305,3 +305,20 @@ fn an_answer_keeps_the_scope_of_its_client() {
     let CallState::Answered(answered) = state else { panic!("{state:?}") };
     assert_eq!(answered.scope, "chat");
 }
+
+#[test]
+fn a_text_whose_beginning_is_lost_belongs_to_the_answer_that_broke_off() {
+    let mut history = History::default();
+    let records = [opened(BOOT), started(), begins(call("a")), answer(&["a"]), ends(call("a"))];
+    let records = records.into_iter().chain([asked(1, Some("b"), QuestionKind::Approval), answered(1)]);
+    let mut seq = 0;
+    let mut apply = |body: RecordBody, lost: u64| {
+        seq += 1 + lost;
+        history.apply(&Record { seq: EventSeq(seq), at: WallMs(0), body });
+    };
+    records.for_each(|body| apply(body, 0));
+    // Its beginning has the number before it.
+    apply(ends(text("answer")), 1);
+    let NextLoad::GoOn(open) = history.next_load(RestartTurns::Asked) else { panic!("it goes on") };
+    assert_eq!(open.dropped, [ItemId::from("answer".to_owned())]);
+}

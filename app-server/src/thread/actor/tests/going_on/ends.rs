@@ -37,6 +37,9 @@ fn settings_of_all(config: &mut ServerConfig) {
     settings(config);
     let spec = config.helpers.get_mut("helper").unwrap();
     spec.tool_approvals.insert(APPENDS.to_owned(), serde_json::from_value(json!("approve")).unwrap());
+    // The turn waits at its limit once, and each request to the model has a record.
+    config.budget.turn_rounds = Some(2);
+    config.budget.thread_tokens = Some(1 << 40);
 }
 
 fn all_tools() -> Tools {
@@ -265,6 +268,10 @@ impl World {
             user.client.carries_out(id, "paid");
             return;
         }
+        if params["_meta"]["skein"]["budget"]["scope"] == "rounds" {
+            user.answered.insert(id);
+            return answer(&user.client, id, "accept");
+        }
         self.say(user, STEER);
         self.say(user, QUEUED[0]);
         let accepts = !may_have_run(&params) || self.dice.once_in(2);
@@ -376,6 +383,6 @@ fn play(first: (usize, Fails), loss: &str, second: usize) {
 fn after_any_end_no_call_is_repeated_silently_and_each_answer_counts() {
     let mut whole = World::new(0);
     let operations = whole.live(NEVER, "kill", async |world, bench, user| world.begin(bench, user).await);
-    assert_eq!((whole.asked.len(), whole.acknowledged.len()), (4, 5), "{:?}", whole.asked);
+    assert_eq!((whole.asked.len(), whole.acknowledged.len()), (5, 5), "{:?}", whole.asked);
     each_end(operations, play);
 }
