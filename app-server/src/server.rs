@@ -311,7 +311,7 @@ fn while_it_serves(services: &Arc<App>, accept: &CancellationToken) {
     memory::tune();
     let tasks = &services.tasks;
     tasks.spawn("memory", memory::run(Arc::clone(&services.freed), tasks.clone(), accept.clone()));
-    tasks.spawn("day", day::read(Arc::clone(&services.context), accept.clone()));
+    tasks.spawn("day", day::run(Arc::clone(&services.context), accept.clone()));
     tasks.spawn("pressure", eviction::run(Arc::clone(&services.context), accept.clone()));
     let (store, settings) = (Arc::clone(&services.store), Arc::clone(&services.settings));
     tasks.spawn("trash", trash::run(store, settings, services.clock, accept.clone()));

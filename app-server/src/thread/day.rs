@@ -3,7 +3,8 @@
 //! for that.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use skein_protocol::ids::ThreadId;
 use skein_protocol::thread::SortDirection;
@@ -12,19 +13,20 @@ use skein_store::rollout::record::DaySpent;
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
+use super::registry::ThreadHandle;
 use crate::policy;
 
 /// The use of models by all threads today. Shared.
 #[derive(Debug, Default)]
 pub(crate) struct DayUse {
-    today: Mutex<Today>,
+    /// The days that were asked about last, the newest at the end. Around midnight threads ask about both.
+    days: Mutex<Vec<UseOfDay>>,
     /// Cancelled once the threads of an earlier server are in it.
     complete: CancellationToken,
 }
 
-#[derive(Debug, Default)]
-struct Today {
-    day: i64,
+#[derive(Debug)]
+struct UseOfDay {
     of: HashMap<ThreadId, DaySpent>,
     sum: DaySpent,
 }
@@ -32,20 +34,20 @@ struct Today {
 impl DayUse {
     /// Sets what a thread has used, as its owner knows it.
     pub(crate) fn note(&self, thread: ThreadId, spent: DaySpent, today: i64) {
-        let mut now = self.on_day(today);
         if spent.day == today {
-            now.set(thread, spent);
+            self.with(today, |day| day.set(thread, spent));
         }
     }
 
     /// Sets what threads have used before this start, unless their owners know more already.
     pub(crate) fn fill(&self, rows: impl IntoIterator<Item = (ThreadId, DaySpent)>, today: i64) {
-        let mut now = self.on_day(today);
-        for (thread, spent) in rows {
-            if spent.day == today && !now.of.contains_key(&thread) {
-                now.set(thread, spent);
+        self.with(today, |day| {
+            for (thread, spent) in rows {
+                if spent.day == today && !day.of.contains_key(&thread) {
+                    day.set(thread, spent);
+                }
             }
-        }
+        });
     }
 
     /// Notes that the threads of an earlier server are in it.
@@ -60,31 +62,52 @@ impl DayUse {
 
     /// The sum of a day.
     pub(crate) fn on(&self, today: i64) -> DaySpent {
-        self.on_day(today).sum
+        self.with(today, |day| day.sum)
     }
 
-    fn on_day(&self, today: i64) -> MutexGuard<'_, Today> {
-        let mut now = self.today.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.day != today {
-            *now =
-                Today { day: today, of: HashMap::new(), sum: DaySpent { day: today, ..DaySpent::default() } };
+    fn with<T>(&self, today: i64, take: impl FnOnce(&mut UseOfDay) -> T) -> T {
+        let mut days = self.days.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = days.iter().position(|day| day.sum.day == today).map(|at| days.remove(at));
+        let mut day = known.unwrap_or_else(|| UseOfDay {
+            of: HashMap::new(),
+            sum: DaySpent { day: today, ..DaySpent::default() },
+        });
+        let taken = take(&mut day);
+        if days.len() > 1 {
+            days.remove(0);
         }
-        now
+        days.push(day);
+        taken
     }
 }
 
-impl Today {
+impl UseOfDay {
     fn set(&mut self, thread: ThreadId, spent: DaySpent) {
         let before = self.of.insert(thread, spent).unwrap_or_default();
-        let grown = |sum: i64, before: i64, now: i64| sum.saturating_sub(before).saturating_add(now);
-        self.sum.tokens = grown(self.sum.tokens, before.tokens, spent.tokens);
-        self.sum.more = grown(self.sum.more, before.more, spent.more);
+        let changed = |sum: i64, before: i64, now: i64| sum.saturating_sub(before).saturating_add(now);
+        self.sum.tokens = changed(self.sum.tokens, before.tokens, spent.tokens);
+        self.sum.more = changed(self.sum.more, before.more, spent.more);
+    }
+}
+
+/// Adds what the threads of an earlier server have used today, and wakes the owners at the beginning of each day: messages of
+/// a queue may wait for it.
+pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
+    read(&context, &stop).await;
+    loop {
+        let now = context.clock.wall();
+        let tomorrow = DaySpent::begin_of(DaySpent::day_of(now) + 1);
+        let wait = Duration::from_millis(u64::try_from(tomorrow.0 - now.0).unwrap_or_default());
+        if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+            return;
+        }
+        context.registry.handles().iter().for_each(ThreadHandle::wake);
     }
 }
 
 /// Adds what the threads of an earlier server have used today.
-pub(crate) async fn read(context: Arc<Context>, stop: CancellationToken) {
-    match stop.run_until_cancelled(read_rows(&context)).await {
+pub(crate) async fn read(context: &Context, stop: &CancellationToken) {
+    match stop.run_until_cancelled(read_rows(context)).await {
         Some(Ok(())) => {}
         Some(Err(error)) => {
             tracing::warn!(%error, "budget.day_tokens counts from this start: the list of threads cannot be read");
@@ -146,5 +169,9 @@ mod tests {
         assert_eq!(day.on(8), spent(8, 0));
         day.note(a, spent(8, 3), 8);
         assert_eq!(day.on(8), spent(8, 3));
+        // Another thread has read the clock before midnight.
+        assert_eq!((day.on(7), day.on(8)), (spent(7, 10), spent(8, 3)));
+        // The day before both is forgotten.
+        assert_eq!((day.on(6), day.on(7)), (spent(6, 0), spent(7, 0)));
     }
 }

@@ -55,6 +55,10 @@ impl TurnRun {
     /// Replaces the conversation by a summary, except the end that `kept` names. Without anything to replace, only the
     /// item appears.
     pub(super) async fn compact(&mut self, prompt: &mut Prompt, kept: KeptMessages) -> Result<(), Stop> {
+        if self.job.limits.tokens {
+            // A turn that waits at a limit has no open item, so that its thread can be parked.
+            self.may_ask(ModelRequestKind::Other, 0).await?;
+        }
         let id = self.new_item_id();
         let item = self.begin(ThreadItemBody::ContextCompaction(ContextCompactionItem { id })).await;
         if is_worth_it(&prompt.history, kept) {

@@ -186,7 +186,9 @@ impl ThreadParts<'_> {
     }
 
     fn asks_about_budget(&self) -> bool {
-        limits(self.log, self.helpers).ask != Some(false) && self.may_ask_about_helpers()
+        // A load cannot go on with a compaction.
+        let goes_on = self.turns.takes_more();
+        goes_on && limits(self.log, self.helpers).ask != Some(false) && self.may_ask_about_helpers()
     }
 
     fn ask_for_more(&mut self, spent: &BudgetState, waiting: WaitingRequest) {

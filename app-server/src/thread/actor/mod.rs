@@ -262,6 +262,8 @@ impl Owner {
             self.step(Event::Interrupt);
         }
         self.take_policy();
+        // A limit may be higher by now, or the day another one.
+        self.note_queue();
         self.clients_changed();
         if woken.evict {
             if self.machine.idle_since().is_some() {

@@ -112,6 +112,11 @@ impl TurnState {
         &mut self.reports.1
     }
 
+    /// Whether the running turn takes messages: it is no compaction.
+    pub(super) fn takes_more(&self) -> bool {
+        self.running.as_ref().is_some_and(|turn| turn.takes_more)
+    }
+
     /// Whether the user has not been warned of this limit. The limits of each turn are news.
     pub(super) fn is_news(&mut self, state: &BudgetState) -> bool {
         let limit = (state.scope, state.limit);

@@ -331,7 +331,7 @@ async fn the_threads_of_a_day_share_its_limit_also_over_a_restart() {
     client.answer::<TurnStartResponse>(request).await.unwrap();
     second.drained().await;
     assert_eq!(second.listener.times_asked(), 0, "the turn waits until the day is known");
-    day::read(Arc::clone(&second.services), CancellationToken::new()).await;
+    day::read(&second.services, &CancellationToken::new()).await;
     let ended = client.notified::<TurnCompleted>().await.turn;
     assert!(exceeded(&ended), "{ended:?}");
     assert!(ended.error.unwrap().message.contains("used 110 of 100 tokens"));
@@ -372,5 +372,37 @@ async fn a_client_sees_the_budget_and_a_thread_keeps_its_own() {
     let mut client = bench.client();
     let resumed = client.resume(thread).await;
     assert_eq!(shown(&resumed.skein.unwrap().budget), expected);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_compaction_at_a_limit_fails_and_asks_nothing() {
+    let bench = bench(None, limit(BudgetScope::Thread, 100));
+    bench.listener.will_say(Ok(vec![ModelEvent::TextDelta("so".into()), usage(90)]));
+    let (mut client, thread) = bench.started().await;
+    client.turn(thread, "one").await;
+    bench.listener.say_of_summaries("short");
+    // The first request for a summary uses the rest; its answer is empty, so a second one is needed.
+    bench.listener.say_of_summaries("");
+    client.compact(thread);
+    let ended = client.notified::<TurnCompleted>().await.turn;
+    assert!(exceeded(&ended), "{ended:?}");
+    assert_eq!(client.count(|message| matches!(message, Message::Question { .. })), 0);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queued_message_runs_once_a_reload_raises_the_limit() {
+    let bench = bench(None, limit(BudgetScope::Thread, 100));
+    bench.listener.will_say(Ok(vec![ModelEvent::TextDelta("so".into()), usage(150)]));
+    let (mut client, thread) = bench.started().await;
+    client.turn(thread, "one").await;
+    queue::add(&mut client, thread, "two").await;
+    bench.drained().await;
+    assert_eq!(bench.listener.times_asked(), 1);
+    let mut config = ServerConfig::clone(&bench.services.config());
+    config.budget.thread_tokens = Some(1_000);
+    reload::take(&bench.services, Ok(config)).unwrap();
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
     bench.finish().await;
 }
