@@ -4,6 +4,7 @@ pub(crate) mod app;
 pub(crate) mod approved;
 pub(crate) mod connection;
 pub(crate) mod eviction;
+pub(crate) mod expiry;
 pub mod export;
 pub(crate) mod feedback;
 #[cfg(test)]

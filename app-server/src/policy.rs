@@ -263,6 +263,8 @@ pub(crate) const GOAL_BYTES: usize = 16 << 10;
 /// Answers to questions that a server remembers, so that a late answer learns who was first. Origin: guess; an answer has about a
 /// hundred bytes.
 pub(crate) const REMEMBERED_ANSWERS: usize = 1_000;
+/// The most time between two looks for expired questions. Origin: guess; the clock may jump meanwhile.
+pub(crate) const EXPIRY_LOOK: Duration = Duration::from_mins(10);
 /// The interval of looks at a list of threads that is being made, for the use of models today. Origin: guess; a turn waits.
 pub(crate) const DAY_LOOK: Duration = Duration::from_millis(200);
 /// The part of a budget, in percent, at which the user is warned. Origin: guess; there is time to raise it.

@@ -42,7 +42,7 @@ use crate::thread::questions::QuestionNumbers;
 use crate::thread::registry::{Registry, ThreadHandle};
 use crate::thread::snapshot::Snapshot;
 use crate::thread::subscribers::Subscribers;
-use crate::{approved, eviction, handlers, models, open_markers, policy, reload, repair, trash};
+use crate::{approved, eviction, expiry, handlers, models, open_markers, policy, reload, repair, trash};
 use skein_store::texts::{Sources, TextIndex};
 
 /// A running server.
@@ -312,6 +312,7 @@ fn while_it_serves(services: &Arc<App>, accept: &CancellationToken) {
     let tasks = &services.tasks;
     tasks.spawn("memory", memory::run(Arc::clone(&services.freed), tasks.clone(), accept.clone()));
     tasks.spawn("day", day::run(Arc::clone(&services.context), accept.clone()));
+    tasks.spawn("expiry", expiry::run(Arc::clone(&services.context), accept.clone()));
     tasks.spawn("pressure", eviction::run(Arc::clone(&services.context), accept.clone()));
     let (store, settings) = (Arc::clone(&services.store), Arc::clone(&services.settings));
     tasks.spawn("trash", trash::run(store, settings, services.clock, accept.clone()));

@@ -1835,6 +1835,8 @@ export type ListOptions = {
 export type ListedQuestion = {
   /** When it was asked, in Unix milliseconds. */
   askedAt: number;
+  /** When it needs no answer any more and its turn is interrupted, in Unix milliseconds; missing if never. */
+  expiresAt?: number | null;
   /** The id of the request to clients. */
   id: number;
   /** The item that waits. */
@@ -3060,6 +3062,8 @@ export type SkeinCatalogResumeResponse = {
   catalogSeq: number;
   /** The later notifications to all connections, in order; empty if `tooOld`. */
   changes: CatalogChange[];
+  /** The number of questions that wait for the users; `skein/questions/list` has them. */
+  needsYou: NeedsYou;
   /** The later changes are no longer known, or the number is of another server start: list again. */
   tooOld: boolean;
 };
@@ -3472,6 +3476,8 @@ export type Thread = {
   section: ThreadSection | null;
   sectionEnteredAt: number | null;
   sessionId: ThreadId;
+  /** The questions that wait, in lists and reads of a thread with such questions. */
+  skein?: ThreadDetails | null;
   source: SessionSource;
   status: ThreadStatus;
   threadSource: string | null;
@@ -3543,6 +3549,12 @@ export type ThreadDeletedNotification = {
   /** For clients that opted in to `skein/events`. */
   skein?: CatalogPlace | null;
   threadId: ThreadId;
+};
+
+/** Facts about a thread in a list. */
+export type ThreadDetails = {
+  /** The questions that wait for an answer. */
+  waiting: WaitingDetails;
 };
 
 /** An environment that a thread's turns run in. */
@@ -4688,6 +4700,18 @@ export type UserMessageItem = {
   clientId: string | null;
   content: UserInput[];
   id: ItemId;
+};
+
+/** The questions of a thread that wait for an answer. */
+export type WaitingDetails = {
+  /** When the first of them needs no answer any more, in Unix milliseconds; missing if never. */
+  expiresAt?: number | null;
+  /** Their subjects, each once. */
+  kinds: QuestionKind[];
+  /** When the oldest of them was asked, in Unix milliseconds. */
+  oldestAt: number;
+  /** Their number. */
+  questions: number;
 };
 
 /** Params of `warning`. */

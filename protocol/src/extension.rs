@@ -9,7 +9,7 @@ use serde_json::{Value, value::RawValue};
 use serde_with::skip_serializing_none;
 
 use crate::budget::BudgetState;
-use crate::question::NeedsYou;
+use crate::question::{NeedsYou, WaitingDetails};
 use crate::{
     JsonObject,
     ids::{Epoch, EventSeq, RequestId, ThreadId, TurnId},
@@ -34,6 +34,14 @@ pub struct ThreadPicture {
     pub seq: EventSeq,
     /// The version of the history.
     pub epoch: Epoch,
+}
+
+/// Facts about a thread in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadDetails {
+    /// The questions that wait for an answer.
+    pub waiting: WaitingDetails,
 }
 
 /// The point in a thread's history that an answer shows, and the thread's budget.
@@ -200,6 +208,9 @@ pub struct SkeinCatalogResumeResponse {
     pub too_old: bool,
     /// The later notifications to all connections, in order; empty if `tooOld`.
     pub changes: Vec<CatalogChange>,
+    /// The number of questions that wait for the users; `skein/questions/list` has them.
+    #[serde(default)]
+    pub needs_you: NeedsYou,
 }
 
 /// A notification to all connections, as clients that opted in received it.

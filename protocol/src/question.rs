@@ -48,6 +48,21 @@ pub struct NeedsYou {
     pub oldest_at: Option<i64>,
 }
 
+/// The questions of a thread that wait for an answer.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WaitingDetails {
+    /// Their number.
+    pub questions: u64,
+    /// Their subjects, each once.
+    pub kinds: Vec<QuestionKind>,
+    /// When the oldest of them was asked, in Unix milliseconds.
+    pub oldest_at: i64,
+    /// When the first of them needs no answer any more, in Unix milliseconds; missing if never.
+    pub expires_at: Option<i64>,
+}
+
 /// Params of `skein/questions/list`.
 #[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -93,6 +108,9 @@ pub struct ListedQuestion {
     pub params: Value,
     /// When it was asked, in Unix milliseconds.
     pub asked_at: i64,
+    /// When it needs no answer any more and its turn is interrupted, in Unix milliseconds; missing if never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
     /// Whether its thread is loaded. Others are loaded by the answer.
     pub loaded: bool,
 }

@@ -31,6 +31,7 @@ use serde_with::{apply, skip_serializing_none};
 
 use crate::{
     JsonObject,
+    extension::ThreadDetails,
     ids::ThreadId,
     settings::{AbsolutePathBuf, AgentPath, LegacyAppPathString, ReasoningEffort, ThreadSource},
     turn::Turn,
@@ -75,6 +76,9 @@ pub struct Thread {
     pub thread_source: Option<ThreadSource>,
     pub turns: Vec<Turn>,
     pub updated_at: i64,
+    /// The questions that wait, in lists and reads of a thread with such questions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skein: Option<ThreadDetails>,
 }
 
 impl Thread {
@@ -120,6 +124,7 @@ impl Thread {
             thread_source: None,
             turns: Vec::new(),
             updated_at: created_at,
+            skein: None,
         }
     }
 }

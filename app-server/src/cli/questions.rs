@@ -249,6 +249,7 @@ mod tests {
             method: "test/ask".to_owned(),
             params,
             asked_at: 0,
+            expires_at: None,
             loaded: false,
         }
     }

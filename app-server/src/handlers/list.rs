@@ -7,14 +7,15 @@ use skein_base::tasks::BlockingPool;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{
     IndexingDetails, ListDetails, LoadedDetails, LoadedState, LoadedThread, SkeinCatalogResumeParams,
-    SkeinCatalogResumeResponse,
+    SkeinCatalogResumeResponse, ThreadDetails,
 };
 use skein_protocol::ids::ThreadId;
+use skein_protocol::question::{QuestionKind, WaitingDetails};
 use skein_protocol::thread::{
     SortDirection, Thread, ThreadListCwdFilter, ThreadListParams, ThreadListResponse, ThreadLoadedListParams,
     ThreadLoadedListResponse, ThreadSortKey,
 };
-use skein_store::history::ThreadRow;
+use skein_store::history::{ThreadRow, WaitingQuestion};
 use skein_store::index::{self, Cursor, IndexError, SortKey, Span, ThreadFilter};
 use tokio::time::timeout;
 
@@ -114,11 +115,31 @@ pub(super) fn shown(services: &App, row: &ThreadRow) -> Thread {
     let seen = services.registry.handle(row.id).map(|handle| handle.snapshot());
     let status = status_of(seen.as_ref(), &row.waiting, services.config().restart.turns);
     let mut thread = row.thread(status, &services.paths());
+    thread.skein = waiting(services, &row.waiting);
     // The index may be late; an owner is not.
     if let Some(loaded) = seen.and_then(|seen| seen.thread) {
         thread.name = loaded.name;
     }
     thread
+}
+
+/// The questions that wait in a thread; `None` if there are none.
+pub(super) fn waiting(services: &App, open: &[WaitingQuestion]) -> Option<ThreadDetails> {
+    let policy = services.config().questions;
+    let mut kinds: Vec<QuestionKind> = Vec::new();
+    for WaitingQuestion { kind, .. } in open {
+        if !kinds.contains(kind) {
+            kinds.push(*kind);
+        }
+    }
+    let expires = |question: &WaitingQuestion| policy.expires_at(question.kind, question.asked.0);
+    let waiting = WaitingDetails {
+        questions: u64::try_from(open.len()).unwrap_or(u64::MAX),
+        kinds,
+        oldest_at: open.iter().map(|question| question.asked.0).min()?,
+        expires_at: open.iter().filter_map(expires).min(),
+    };
+    Some(ThreadDetails { waiting })
 }
 
 /// `skein/catalog/resume`: from memory.
@@ -127,7 +148,9 @@ pub(crate) fn catalog(
     params: SkeinCatalogResumeParams,
     reply: Reply<SkeinCatalogResumeResponse>,
 ) {
-    session.app.subscribers.catalog_since(&params, |answer| reply.ok(answer));
+    session.app.subscribers.catalog_since(&params, |answer| {
+        reply.ok(&SkeinCatalogResumeResponse { needs_you: session.app.index.needs_you(), ..answer });
+    });
 }
 
 /// Threads of Skein have no parents, attachments, projects or sections, so that such a filter matches none.

@@ -53,6 +53,7 @@ async fn of_thread(services: &App, id: ThreadId) -> Result<Vec<ListedQuestion>, 
     let history = History::read_end(services.store.as_ref(), id, 0).await;
     let history = history.map_err(|error| ThreadError::unreadable(error, id).to_wire())?;
     let (name, loaded) = (history.name().map(str::to_owned), services.registry.handle(id).is_some());
+    let policy = services.config().questions;
     let shown = |open: &TurnQuestion| ListedQuestion {
         id: open.asked.id,
         thread_id: id,
@@ -63,6 +64,7 @@ async fn of_thread(services: &App, id: ThreadId) -> Result<Vec<ListedQuestion>, 
         method: open.asked.method.clone(),
         params: serde_json::from_str(&open.asked.params).unwrap_or(Value::Null),
         asked_at: open.at.0,
+        expires_at: policy.expires_at(open.asked.kind, open.at.0),
         loaded,
     };
     Ok(history.open_questions().iter().map(shown).collect())

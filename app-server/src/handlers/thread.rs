@@ -18,8 +18,8 @@ use skein_store::history::{History, RestartTurns, WaitingQuestion};
 use skein_store::rollout::ReadError;
 use tokio::sync::mpsc;
 
-use super::pages;
 use super::words::{self, LimitedText};
+use super::{list, pages};
 use crate::app::App;
 use crate::outbox::reply::Reply;
 use crate::policy;
@@ -238,6 +238,7 @@ pub(super) async fn read(
     let status = status_of(seen.as_ref(), &waiting, services.config().restart.turns);
     let mut thread = history.thread(status, &services.paths());
     thread.can_accept_direct_input = accepts_input(seen.as_ref());
+    thread.skein = list::waiting(services, &waiting);
     if include_turns {
         let most = services.config().limits.answer_bytes;
         thread.turns = pages::all_turns(services, &history, seen.as_ref(), most)

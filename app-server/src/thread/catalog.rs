@@ -14,6 +14,7 @@ use skein_protocol::extension::{
     CatalogChange, CatalogPlace, SkeinCatalogResumeParams, SkeinCatalogResumeResponse,
 };
 use skein_protocol::ids::{Epoch, EventSeq};
+use skein_protocol::question::NeedsYou;
 use uuid::Uuid;
 
 use crate::outbox::Frame;
@@ -113,6 +114,8 @@ impl Catalog {
             catalog_epoch: self.epoch.clone(),
             too_old: changes.is_none(),
             changes: changes.unwrap_or_default(),
+            // The caller knows them.
+            needs_you: NeedsYou::default(),
         }
     }
 }

@@ -259,6 +259,8 @@ pub(crate) enum Edit {
     Interrupt(TurnId, Reply<TurnInterruptResponse>),
     /// `skein/budget/set`.
     Budget(SkeinBudgetSetParams, Reply<SkeinBudgetSetResponse>),
+    /// A question has waited too long. Drops the sender once that has an effect.
+    Expire(i64, oneshot::Sender<()>),
     /// `skein/questions/answer`.
     Answer(Box<GivenAnswer>, Reply<SkeinQuestionsAnswerResponse>),
 }
@@ -277,6 +279,8 @@ impl Edit {
             Self::Queue(edit) => edit.err(error),
             Self::Interrupt(_, reply) => reply.err(error),
             Self::Budget(_, reply) => reply.err(error),
+            // The next look finds the question again.
+            Self::Expire(..) => {}
             Self::Answer(_, reply) => reply.err(error),
         }
     }

@@ -29,7 +29,7 @@ const APP_SERVER: &[&str] = &[
     "approved",
     "reload",
     // Background tasks, and programs that work on a home.
-    "eviction export feedback models open_markers repair search trash",
+    "eviction expiry export feedback models open_markers repair search trash",
     // Owner, machine, subscribers, event delivery.
     "thread",
     // The agent loop.

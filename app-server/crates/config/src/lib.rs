@@ -55,7 +55,7 @@ pub use skein_helpers::HelperSpec;
 pub use skein_store::history::RestartTurns;
 pub use tables::{
     Auth, Browser, Budget, Durability, Heartbeat, HelperRules, Limits, LocalPrograms, OrphanPolicy,
-    QueueOrphans, RestartPolicy, RunningOrphans, Search, ShutdownTimes, Trash, UnloadPolicy,
+    QuestionPolicy, QueueOrphans, RestartPolicy, RunningOrphans, Search, ShutdownTimes, Trash, UnloadPolicy,
 };
 pub use thread::{Overrides, ThreadConfig, helpers_from_thread_config};
 
@@ -128,6 +128,8 @@ pub struct ServerConfig {
     pub orphans: OrphanPolicy,
     /// The turns that an earlier server has left open.
     pub restart: RestartPolicy,
+    /// Questions that wait for a user.
+    pub questions: QuestionPolicy,
     /// When a rollout is synced to the disk.
     pub durability: Durability,
     /// The trash.
@@ -222,6 +224,7 @@ impl Default for ServerConfig {
             unload: UnloadPolicy::default(),
             orphans: OrphanPolicy::default(),
             restart: RestartPolicy::default(),
+            questions: QuestionPolicy::default(),
             durability: Durability::Turn,
             trash: Trash::default(),
             search: Search::default(),

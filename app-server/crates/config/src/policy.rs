@@ -22,6 +22,8 @@ pub(crate) const UNLOAD_GRACE: Duration = Duration::ZERO;
 pub(crate) const UNMATERIALISED_GRACE: Duration = Duration::from_mins(1);
 /// How long a question stays open without a subscriber. Origin: guess; a lunch break.
 pub(crate) const PENDING_GRACE: Duration = Duration::from_mins(30);
+/// How long a question waits for its answer. Origin: guess; longer than a holiday.
+pub(crate) const QUESTION_KEEP: Duration = Duration::from_hours(30 * 24);
 /// How many of the turns that a start goes on with work at once. Origin: guess; a laptop with a few helpers each.
 pub(crate) const RESTARTS_AT_ONCE: usize = 4;
 /// The largest message of a client, in bytes. Origin: fits an image.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use skein_helpers::Containment;
 use skein_protocol::budget::ThreadBudget;
+use skein_protocol::question::QuestionKind;
 use skein_store::history::RestartTurns;
 
 use super::kinds::{Above, Count, FileForm, Memory, Time, folders, origins, time_or_default, whole};
@@ -184,6 +185,29 @@ pub struct RestartPolicy {
 impl Default for RestartPolicy {
     fn default() -> Self {
         Self { turns: RestartTurns::Asked, at_once: policy::RESTARTS_AT_ONCE }
+    }
+}
+
+/// Questions that wait for a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct QuestionPolicy {
+    /// How long a question waits for its answer, before its turn is interrupted; 0 is for ever.
+    #[serde(with = "Time")]
+    pub keep: Duration,
+}
+
+impl Default for QuestionPolicy {
+    fn default() -> Self {
+        Self { keep: policy::QUESTION_KEEP }
+    }
+}
+
+impl QuestionPolicy {
+    /// The end of the wait for the answer to a question, in Unix milliseconds. A helper's own question ends with its helper.
+    pub fn expires_at(self, kind: QuestionKind, asked_at: i64) -> Option<i64> {
+        let keep = i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX);
+        (keep > 0 && kind != QuestionKind::Elicitation).then(|| asked_at.saturating_add(keep))
     }
 }
 

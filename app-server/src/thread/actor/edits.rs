@@ -12,10 +12,13 @@ use skein_protocol::thread::{
 use skein_protocol::turn::TurnInterruptResponse;
 use skein_store::history::read::{Enough, Stretch, Turns};
 use skein_store::history::{History, LoadedTurn};
-use skein_store::rollout::record::{ItemsInjected, Reverted, ThreadMeta, ThreadNamed};
+use skein_store::rollout::record::{
+    ItemsInjected, QuestionClosed, QuestionEnd, Reverted, ThreadMeta, ThreadNamed,
+};
 use skein_store::rollout::{Keep, ReadError};
 
 use super::log::Log;
+use super::questions::resolved;
 use super::{Child, Owner, ThreadParts, settings, user_state};
 use crate::outbox::reply::Reply;
 use crate::policy;
@@ -24,6 +27,9 @@ use crate::thread::error::ThreadError;
 use crate::thread::event::Event;
 use crate::thread::registry::RequestGuard;
 use crate::thread::{events, pages};
+
+/// The error of a turn whose question nobody has answered in time.
+const EXPIRED: &str = "nobody has answered the question of this turn within questions.keep";
 
 /// The first turn to remove.
 #[derive(Debug)]
@@ -125,6 +131,10 @@ impl Owner {
             Edit::Queue(edit) => self.edit_queue(edit),
             Edit::Interrupt(named, reply) => self.interrupt_parked(named, reply),
             Edit::Budget(params, reply) => self.set_budget(params, reply),
+            Edit::Expire(question, done) => {
+                self.expire(question);
+                drop(done);
+            }
             Edit::Answer(given, reply) => self.parts().answer_by_request(*given, reply),
         }
     }
@@ -141,6 +151,17 @@ impl Owner {
             None if named.as_str().is_empty() => reply.ok(&TurnInterruptResponse {}),
             None => reply.err(&ThreadError::NothingToInterrupt { id }.to_wire()),
         }
+    }
+
+    /// Interrupts the turn of a question that nobody has answered in time.
+    fn expire(&mut self, question: i64) {
+        let Some(turn_id) = self.questions.turn_of(question).cloned() else { return };
+        self.questions.take(question);
+        let closed = QuestionClosed { id: question, turn_id, why: QuestionEnd::Expired };
+        self.log.record_one(closed, Keep::Process);
+        resolved(&self.services, &mut self.log, [question]);
+        self.turns.cut_off(EXPIRED);
+        self.step(Event::Interrupt);
     }
 
     /// The search has ended. If the history has changed meanwhile, the revert starts again.

@@ -10,6 +10,7 @@ use skein_config::{RunningOrphans, ServerConfig};
 use skein_helpers::{ExitReport, HelperEvent, HelperQuestion};
 use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::notifications::McpServerStartupStatusUpdated;
+use skein_store::history::SERVER_ENDED;
 use tokio::time::Instant;
 
 use super::command::Command;
@@ -251,7 +252,7 @@ impl Owner {
     fn woken(&mut self) {
         let woken = self.slot.look();
         if woken.shutdown {
-            self.turns.cut_off();
+            self.turns.cut_off(SERVER_ENDED);
             self.step(Event::Shutdown);
         }
         for given in woken.answers {

@@ -7,7 +7,6 @@ use skein_protocol::event::{ErrorNotification, NextTry, TurnStartedNotification}
 use skein_protocol::ids::{ItemId, ThreadId, TurnId};
 use skein_protocol::notifications::{Error as ErrorNotice, TurnStarted as TurnStartedNotice};
 use skein_protocol::turn::{TurnError, TurnStatus};
-use skein_store::history::SERVER_ENDED;
 use skein_store::rollout::Keep;
 use skein_store::rollout::record::{AnswerPart, Compacted, FilesRead, ModelAnswer};
 use tokio::sync::mpsc;
@@ -79,8 +78,8 @@ enum NotSteered {
 /// Whether a turn ends with its own outcome.
 enum Ending {
     Own,
-    /// The stop of the server interrupts it.
-    CutOff,
+    /// Something else than a user interrupts it, for this reason.
+    CutOff(&'static str),
     /// It fails, because its records are not saved, for this reason.
     Unsaved(String),
 }
@@ -88,10 +87,10 @@ enum Ending {
 impl Ending {
     fn of(&self, outcome: Outcome) -> Outcome {
         match self {
-            Self::CutOff if outcome.status == TurnStatus::Interrupted => {
-                Outcome { error: Some(TurnError::new(SERVER_ENDED)), ..outcome }
+            Self::CutOff(why) if outcome.status == TurnStatus::Interrupted => {
+                Outcome { error: Some(TurnError::new(*why)), ..outcome }
             }
-            Self::Own | Self::CutOff => outcome,
+            Self::Own | Self::CutOff(_) => outcome,
             Self::Unsaved(why) => Outcome::failed(end::unsaved(why)),
         }
     }
@@ -189,11 +188,11 @@ impl TurnState {
         }
     }
 
-    /// The server stops: the end of an uninterrupted turn says so.
-    pub(super) fn cut_off(&mut self) {
+    /// The end of an uninterrupted turn says why it is interrupted now.
+    pub(super) fn cut_off(&mut self, why: &'static str) {
         let untouched = |turn: &&mut RunningTurn| !turn.cancel.is_cancelled();
         if let Some(turn) = self.running.as_mut().filter(untouched) {
-            turn.ending = Ending::CutOff;
+            turn.ending = Ending::CutOff(why);
         }
     }
 

@@ -173,10 +173,10 @@ impl Subscribers {
     pub(crate) fn catalog_since(
         &self,
         params: &SkeinCatalogResumeParams,
-        answer: impl FnOnce(&SkeinCatalogResumeResponse),
+        answer: impl FnOnce(SkeinCatalogResumeResponse),
     ) {
         let catalog = self.catalog();
-        answer(&catalog.since(params));
+        answer(catalog.since(params));
     }
 
     fn catalog(&self) -> MutexGuard<'_, Catalog> {

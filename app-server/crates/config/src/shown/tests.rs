@@ -34,6 +34,7 @@ const ALL: &str = r#"
     trash = { keep = "1h" }
     unload = { grace = "1s", unmaterialised_grace = "1s" }
     orphans = { running = "continue", running_limit = "1h", pending_grace = "1min", queue = "run" }
+    questions = { keep = "1h" }
     restart = { turns = "all", at_once = 2 }
     helpers = { containment = "auto", stop_grace = "1s", liveness = "30s" }
     connections = { ping = "20s", dead_after = "60s", heartbeat = "20s" }

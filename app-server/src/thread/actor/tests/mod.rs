@@ -18,6 +18,7 @@ mod checkpoints;
 mod client_tools;
 mod edits;
 mod evictions;
+mod expiry;
 mod failures;
 mod forks;
 mod going_on;

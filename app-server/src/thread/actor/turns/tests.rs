@@ -74,12 +74,12 @@ async fn an_outcome_is_the_turns_own_unless_the_server_or_the_disk_has_ended_it(
     type Before = fn(&mut TurnState);
     let table: [(Before, bool, TurnStatus, bool); 4] = [
         (|_| {}, false, TurnStatus::Interrupted, true),
-        (TurnState::cut_off, true, TurnStatus::Interrupted, true),
+        (|turns: &mut TurnState| turns.cut_off("why"), true, TurnStatus::Interrupted, true),
         // A client has interrupted the turn before the server stopped.
         (
             |turns| {
                 turns.stop();
-                turns.cut_off();
+                turns.cut_off("why");
             },
             false,
             TurnStatus::Interrupted,

@@ -97,6 +97,8 @@ pub enum QuestionEnd {
     Refused,
     /// Changed settings have decided.
     Decided,
+    /// Nobody has answered in time.
+    Expired,
 }
 
 /// `question.closed`: a question ends without an answer.
