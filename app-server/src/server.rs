@@ -38,6 +38,7 @@ use crate::search::ThreadSearch;
 use crate::thread::Context;
 use crate::thread::day::{self, DayUse};
 use crate::thread::gaps::Gaps;
+use crate::thread::question_feed;
 use crate::thread::questions::QuestionNumbers;
 use crate::thread::registry::{Registry, ThreadHandle};
 use crate::thread::snapshot::Snapshot;
@@ -312,6 +313,7 @@ fn while_it_serves(services: &Arc<App>, accept: &CancellationToken) {
     let tasks = &services.tasks;
     tasks.spawn("memory", memory::run(Arc::clone(&services.freed), tasks.clone(), accept.clone()));
     tasks.spawn("day", day::run(Arc::clone(&services.context), accept.clone()));
+    tasks.spawn("question feed", question_feed::run(Arc::clone(&services.context), accept.clone()));
     tasks.spawn("expiry", expiry::run(Arc::clone(&services.context), accept.clone()));
     tasks.spawn("pressure", eviction::run(Arc::clone(&services.context), accept.clone()));
     let (store, settings) = (Arc::clone(&services.store), Arc::clone(&services.settings));
@@ -394,6 +396,7 @@ fn services(config: ServerConfig, home: &Home, tasks: Tasks) -> Result<(Arc<App>
         term: home.term(),
         counters: ServerCounters::default(),
         conversations: Arc::default(),
+        question_feed: Arc::default(),
         providers: providers(&config, &tasks),
         settings: Arc::new(SharedConfig::new(config)),
         pressure: MemoryPressure::woken_by(helpers.host().room_wanted()),

@@ -348,6 +348,11 @@ export type Notifications = {
    * each connection that arrives meanwhile. Not sent if nothing needs repair.
    */
   "skein/repair/updated": SkeinRepairUpdatedNotification;
+  /**
+   * The questions that wait in a thread on disk have changed. Each connection that opted in to `skein/events` receives it,
+   * with a number of the catalog.
+   */
+  "skein/questions/changed": SkeinQuestionsChangedNotification;
 };
 
 /** Every question that the server asks a client. */
@@ -2510,6 +2515,18 @@ export type ProviderSettings = {
 /** The subject of a question. */
 export type QuestionKind = "approval" | "mayHaveRun" | "input" | "clientCall" | "elicitation" | "budget";
 
+/** A question that waits for an answer, without its text. */
+export type QuestionSummary = {
+  /** When it was asked, in Unix milliseconds. */
+  askedAt: number;
+  /** When it needs no answer any more, in Unix milliseconds; missing if never. */
+  expiresAt?: number | null;
+  /** The id of the request to clients. */
+  id: number;
+  /** Its subject. */
+  kind: QuestionKind;
+};
+
 /** A message that waits. Its id is the id of the turn that it becomes. */
 export type QueuedSubmission = {
   clientUserMessageId: string;
@@ -3148,6 +3165,16 @@ export type SkeinQuestionsAnswerParams = {
 
 /** Response of `skein/questions/answer`: nothing. The answer is on disk. */
 export type SkeinQuestionsAnswerResponse = { [key: string]: unknown };
+
+/** Params of `skein/questions/changed`. */
+export type SkeinQuestionsChangedNotification = {
+  /** The number of questions that wait in all threads. */
+  needsYou: NeedsYou;
+  /** Its questions that wait for an answer now, oldest first. */
+  open: QuestionSummary[];
+  /** The thread. */
+  threadId: ThreadId;
+};
 
 /** Params of `skein/questions/list`. */
 export type SkeinQuestionsListParams = {

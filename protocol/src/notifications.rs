@@ -14,6 +14,7 @@ use crate::{
         TurnStartedNotification, WarningNotification,
     },
     extension::{SkeinHeartbeatNotification, SkeinRepairUpdatedNotification},
+    question::SkeinQuestionsChangedNotification,
     table::notifications,
     thread::ThreadQueueChangedNotification,
 };
@@ -86,4 +87,7 @@ notifications! {
     /// Progress of the repair after an unclean end of the server: at its beginning, now and then, at its end, and to
     /// each connection that arrives meanwhile. Not sent if nothing needs repair.
     SkeinRepairUpdated = "skein/repair/updated" [All, Transient] SkeinRepairUpdatedNotification;
+    /// The questions that wait in a thread on disk have changed. Each connection that opted in to `skein/events` receives it,
+    /// with a number of the catalog.
+    SkeinQuestionsChanged = "skein/questions/changed" [All, Transient] SkeinQuestionsChangedNotification;
 }

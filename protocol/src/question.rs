@@ -63,6 +63,33 @@ pub struct WaitingDetails {
     pub expires_at: Option<i64>,
 }
 
+/// Params of `skein/questions/changed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SkeinQuestionsChangedNotification {
+    /// The thread.
+    pub thread_id: ThreadId,
+    /// Its questions that wait for an answer now, oldest first.
+    pub open: Vec<QuestionSummary>,
+    /// The number of questions that wait in all threads.
+    pub needs_you: NeedsYou,
+}
+
+/// A question that waits for an answer, without its text.
+#[skip_serializing_none]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QuestionSummary {
+    /// The id of the request to clients.
+    pub id: i64,
+    /// Its subject.
+    pub kind: QuestionKind,
+    /// When it was asked, in Unix milliseconds.
+    pub asked_at: i64,
+    /// When it needs no answer any more, in Unix milliseconds; missing if never.
+    pub expires_at: Option<i64>,
+}
+
 /// Params of `skein/questions/list`.
 #[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

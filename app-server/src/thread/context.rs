@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::day::DayUse;
 use super::gaps::Gaps;
+use super::question_feed::QuestionFeed;
 use super::questions::QuestionNumbers;
 use super::registry::Registry;
 use super::subscribers::Subscribers;
@@ -64,6 +65,8 @@ pub(crate) struct Context {
     pub(crate) questions: QuestionNumbers,
     /// The use of models by all threads today.
     pub(crate) day: DayUse,
+    /// The threads whose questions have changed.
+    pub(crate) question_feed: Arc<QuestionFeed>,
     /// Lets a few of the turns that a start goes on with work at once.
     pub(crate) restarts: Arc<Semaphore>,
     /// Unreadable records found by replays.

@@ -434,6 +434,7 @@ fn start_writer(
     let setup = WriterSetup {
         store: Arc::clone(&services.store),
         index: Arc::clone(&services.index),
+        question_feed: Arc::clone(&services.question_feed),
         tasks: services.tasks.clone(),
         clock: services.clock,
         lease: Lease { thread, term: services.term },

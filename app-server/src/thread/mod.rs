@@ -23,6 +23,7 @@ pub(crate) mod observe;
 pub(crate) mod outgoing;
 pub(crate) mod pages;
 pub(crate) mod publication;
+pub(crate) mod question_feed;
 pub(crate) mod questions;
 pub(crate) mod queue_error;
 pub(crate) mod recent;

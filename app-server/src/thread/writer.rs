@@ -12,6 +12,7 @@ use skein_base::clock::Clock;
 use skein_base::tasks::Tasks;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_store::history::ThreadRow;
+use skein_store::history::WaitingQuestion;
 use skein_store::index::ThreadIndex;
 use skein_store::index::moment::{self, Listed};
 use skein_store::rollout::record::Record;
@@ -19,6 +20,7 @@ use skein_store::rollout::{AppendError, Appended, Keep, Lease, RolloutStore};
 use tokio::sync::mpsc;
 
 use crate::policy;
+use crate::thread::question_feed::QuestionFeed;
 
 /// Records that belong together.
 #[derive(Debug)]
@@ -48,6 +50,8 @@ pub(crate) struct WriterSetup {
     pub(crate) store: Arc<dyn RolloutStore>,
     /// The source of lists.
     pub(crate) index: Arc<dyn ThreadIndex>,
+    /// For changes of the questions in the row.
+    pub(crate) question_feed: Arc<QuestionFeed>,
     /// Starts the tasks that set the thread's row.
     pub(crate) tasks: Tasks,
     /// For the pauses between tries.
@@ -91,6 +95,7 @@ async fn write_all(setup: WriterSetup, mut batches: mpsc::Receiver<Batch>, owner
         barriers: VecDeque::new(),
         keep: Keep::Process,
         row: None,
+        asked: Vec::new(),
         listed: Listed::Yes,
         pause: None,
     };
@@ -118,6 +123,8 @@ struct Writer {
     barriers: VecDeque<EventSeq>,
     keep: Keep,
     row: Option<ThreadRow>,
+    /// The questions in the last row; none before the first one.
+    asked: Vec<WaitingQuestion>,
     /// Whether lists show the newest row.
     listed: Listed,
     /// The pause before the next try, after a failure.
@@ -235,12 +242,18 @@ impl Writer {
     async fn update_index(&mut self, as_of: EventSeq) {
         let begins = std::mem::take(&mut self.begins);
         let Some(row) = self.row.take() else { return };
-        let index = Arc::clone(&self.setup.index);
+        let (index, feed) = (Arc::clone(&self.setup.index), Arc::clone(&self.setup.question_feed));
+        let asks_otherwise = std::mem::replace(&mut self.asked, row.waiting.clone()) != row.waiting;
         let set = async move {
+            let thread = row.id;
             if begins {
-                index.begin(row.id).await?;
+                index.begin(thread).await?;
             }
-            index.upsert(row, as_of).await
+            index.upsert(row, as_of).await?;
+            if asks_otherwise {
+                feed.note(thread);
+            }
+            Ok(())
         };
         self.listed = moment::set(&self.setup.tasks, self.setup.lease.thread, set).await;
     }

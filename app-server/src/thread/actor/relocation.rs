@@ -205,11 +205,16 @@ async fn carry(
         Destination::Trash => store.trash(lease, services.clock.wall()).await,
     };
     let setting = Arc::clone(&services);
+    let asks = row.as_ref().is_some_and(|(row, _)| !row.waiting.is_empty());
     let set = async move {
-        match row {
+        let set = match row {
             Some((row, as_of)) => rebuild::put_row(&*setting.store, &*setting.index, row, as_of).await,
             None => rebuild::compare(&*setting.store, &*setting.index, thread).await,
+        };
+        if asks {
+            setting.question_feed.note(thread);
         }
+        set
     };
     let listed = moment::set(&services.tasks, thread, set).await;
     RelocationOutcome { moved: moved.map(|()| to).map_err(|error| error.to_string()), listed }

@@ -135,6 +135,12 @@ impl Subscribers {
         self.announce(thread, broadcast, |_| true);
     }
 
+    /// Sends a notification about a thread to every connection that opted in to events, with a number of the catalog.
+    pub(crate) fn publish_to_listening(&self, thread: ThreadId, broadcast: &Broadcast) {
+        let listens = |receiver: &Arc<Receiver>| receiver.wishes.numbered;
+        self.announce(thread, broadcast, |connection| connection.receiver.as_ref().is_some_and(listens));
+    }
+
     /// Sends a notification to every initialised connection that neither listens to the thread nor waits for a resume of it: a
     /// client that shows a thread exits when the thread is closed.
     pub(crate) fn publish_to_unsubscribed(&self, thread: ThreadId, broadcast: &Broadcast) {

@@ -169,6 +169,7 @@ impl Bench {
             term: Term(1),
             counters: ServerCounters::default(),
             conversations: Arc::default(),
+            question_feed: Arc::default(),
             providers: providers(&model, &listener),
             store,
             settings: Arc::new(SharedConfig::new(config)),

@@ -35,6 +35,7 @@ mod panics;
 mod params;
 mod plans;
 mod power;
+mod question_feed;
 mod questions;
 mod queue;
 mod rebuilds;
