@@ -3,6 +3,7 @@
 //! fails if a message is missing.
 
 mod calls;
+mod questions;
 mod queue;
 mod thoughts;
 
