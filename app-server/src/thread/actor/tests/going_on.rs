@@ -244,6 +244,30 @@ async fn a_call_that_may_have_been_done_is_asked_about_and_not_repeated_silently
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_answer_about_a_call_in_doubt_allows_no_later_call() {
+    let (first, _fakes, thread) = killed_in_a_call(WRITES).await;
+    // An answer about a call of this tool could last for the session.
+    let tune = |config: &mut ServerConfig| {
+        settings(config);
+        config.helpers.get_mut("helper").unwrap().tool_approvals.clear();
+    };
+    let (bench, mut fakes) = Bench::on_store(first.disk.inner(), tune).with_fakes(tools("as before"));
+    let mut client = bench.client();
+    client.resume(thread).await;
+    let doubt = client.asked().await;
+    let lasting = json!({ "action": "accept", "_meta": { "persist": "session" } });
+    client.say_raw(doubt, Ok(to_raw_value(&lasting).unwrap()));
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    client.input(thread, &call(WRITES));
+    let question = client.asked().await;
+    assert_eq!(params(&client, question)["_meta"]["persist"], json!(["session", "always"]), "it could last");
+    assert_eq!(fakes.reached().len(), 1);
+    answer(&client, question, "decline");
+    client.notified::<TurnCompleted>().await;
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_that_only_reads_is_made_again_without_a_question() {
     let (first, _fakes, thread) = killed_in_a_call(READS).await;
     let (bench, mut fakes) = with_helper(Some(&first));
