@@ -1,11 +1,11 @@
-//! Evicts threads. With too many loaded threads, too much memory in use or few descriptors left, the longest idle
-//! threads are unloaded, subscribed or not. Before that, files of threads at rest are closed until their next write.
+//! Evicts threads. With too many loaded threads, too much memory in use or few descriptors left, threads that wait for an
+//! answer are parked, and then the longest idle threads are unloaded, subscribed or not. Before that, files of threads at rest are closed until their next write.
 //! One task decides, so that one new thread evicts at most one other. Busy threads stay. New threads never wait:
 //! limits may be exceeded during an unload.
 //!
 //! When fewer than 64 descriptors are left (with a limit below 256, a quarter of it, but at least 28), this task syncs and closes
 //! the files of threads at rest. If that is not enough it unloads idle threads. The last 16 descriptors are for files. Above
-//! `limits.loaded_threads` or `limits.memory` the longest idle threads go. Their subscribers receive `notLoaded` and keep the
+//! `limits.loaded_threads` or `limits.memory` these threads go. Subscribers of an idle one receive `notLoaded` and keep the
 //! subscription; `turn/start`, `thread/name/set` or `thread/resume` loads the thread again. A thread that cannot be read again
 //! (no message yet, or ephemeral) stays.
 
@@ -81,7 +81,7 @@ fn needed_memory(limit: Option<u64>) -> u64 {
     memory::resident()
 }
 
-/// One check: decides how many threads must go, and evicts the longest idle ones.
+/// One check: decides how many threads must go, and evicts the first of them.
 fn relieve(context: &Context, judge: &mut Judge, needs: &MemoryNeeds) {
     let limits = context.config().limits;
     let is_limited = limits.loaded_threads.is_some() || limits.memory.is_some();
@@ -106,14 +106,22 @@ fn relieve(context: &Context, judge: &mut Judge, needs: &MemoryNeeds) {
     }
 }
 
+/// Orders the threads that could be evicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct EvictionOrder {
+    is_idle: bool,
+    since: Instant,
+}
+
 /// The loaded threads.
 struct Scene {
     /// Those that stay, as far as known.
     loaded: usize,
     /// Those being unloaded.
     leaving: usize,
-    /// Those that could be evicted, longest idle first.
-    idle: Vec<(Instant, ThreadHandle)>,
+    /// Those that could be evicted, in the order in which they go: those that wait for an answer, then those with the longest
+    /// idle time.
+    idle: Vec<(EvictionOrder, ThreadHandle)>,
 }
 
 impl Scene {
@@ -131,10 +139,10 @@ impl Scene {
             if let Some(since) = idle_since
                 && !handle.is_eviction_pending()
             {
-                scene.idle.push((since, handle));
+                scene.idle.push((EvictionOrder { is_idle: phase == Phase::Idle, since }, handle));
             }
         }
-        scene.idle.sort_by_key(|(since, _)| *since);
+        scene.idle.sort_by_key(|(order, _)| *order);
         scene
     }
 }

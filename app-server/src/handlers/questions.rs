@@ -11,13 +11,13 @@ use skein_protocol::question::{
     SkeinQuestionsListResponse,
 };
 use skein_store::history::{History, TurnQuestion};
-use skein_store::index::{self, IndexError, ThreadFilter};
+use skein_store::index::{self, ThreadFilter};
 
-use super::{deliver, list};
+use super::list;
 use crate::app::App;
 use crate::outbox::reply::Reply;
 use crate::router::session::ClientSession;
-use crate::thread::command::{Command, Edit};
+use crate::thread::answering;
 use crate::thread::error::ThreadError;
 use crate::thread::registry::GivenAnswer;
 
@@ -86,37 +86,5 @@ pub(super) fn answer(
         question: id,
         answer: Ok(raw),
     };
-    let command = Command::Edit(Edit::Answer(Box::new(given), reply));
-    if let Some(thread) = session.app.questions.thread(id) {
-        return deliver(session, thread, command);
-    }
-    let session = Arc::clone(session);
-    session.app.tasks.clone().spawn(format!("question/{id}"), async move {
-        match thread_of(&session.app, id).await {
-            Ok(Some(thread)) => deliver(&session, thread, command),
-            Ok(None) => settle_late(&session.app, &result, command),
-            Err(error) => command.refuse(&session.app.context, &error.to_wire()),
-        }
-    });
-}
-
-/// Answers a request about a question that no thread has.
-fn settle_late(services: &App, result: &Value, command: Command) {
-    let Command::Edit(Edit::Answer(given, reply)) = command else { return };
-    let late = services.questions.judge_late(given.question, result);
-    reply.send(late.map(|()| SkeinQuestionsAnswerResponse {}));
-}
-
-/// The thread, loaded or not, in which a question waits.
-async fn thread_of(services: &App, question: i64) -> Result<Option<ThreadId>, IndexError> {
-    let mut cursor = None;
-    loop {
-        let page = services.index.list(ThreadFilter::waiting(), cursor, usize::MAX).await?;
-        let asks = page.rows.iter().find(|row| row.waiting.iter().any(|waiting| waiting.id == question));
-        match (asks, page.next) {
-            (Some(row), _) => return Ok(Some(row.id)),
-            (None, None) => return Ok(None),
-            (None, next) => cursor = next,
-        }
-    }
+    answering::deliver(&session.app.context, given, reply);
 }

@@ -19,6 +19,7 @@ use self::limits::NamedPath;
 use self::session::ClientSession;
 use crate::outbox::reply::Reply;
 use crate::policy;
+use crate::thread::answering;
 use crate::thread::registry::GivenAnswer;
 
 pub(crate) mod errors;
@@ -301,22 +302,33 @@ fn admit<M: Method>(request: RoutedRequest<'_>) -> Option<Admitted<'_, M>> {
     }
 }
 
-/// Hands a client's answer to the thread that asked. An answer without an open question is ignored: another client
-/// was faster, or the turn has ended. So is an answer of a connection that may only read.
+/// Hands a client's answer to the thread that asked. The thread may be parked since, to free memory. An answer to a question that
+/// waits nowhere is ignored: another client was faster, or the turn has ended. So is an answer of a connection that may only read.
 fn answered(session: &ClientSession, id: &RequestId, answer: Result<Box<RawValue>, WireError>) {
     let RequestId::Integer(question) = id else { return };
     if session.access() < Access::Chat {
         return;
     }
     let services = &session.app;
-    let thread = services.questions.thread(*question);
-    if let Some(handle) = thread.and_then(|thread| services.registry.handle(thread)) {
-        handle.answer(GivenAnswer {
-            by: session.id(),
-            client: session.client().map(|client| client.name.clone()).unwrap_or_default(),
-            access: session.access(),
-            question: *question,
-            answer,
-        });
+    let given = GivenAnswer {
+        by: session.id(),
+        client: session.client().map(|client| client.name.clone()).unwrap_or_default(),
+        access: session.access(),
+        question: *question,
+        answer,
+    };
+    match services.questions.thread(*question) {
+        Some(thread) => {
+            if let Some(handle) = services.registry.handle(thread) {
+                handle.answer(given);
+            }
+        }
+        // An error answers nothing here: the next load asks again.
+        None if given.answer.is_err() => {}
+        None => {
+            if let Ok(slot) = Arc::clone(&session.in_flight).try_acquire_owned() {
+                answering::deliver_to_parked(&services.context, given, slot);
+            }
+        }
     }
 }

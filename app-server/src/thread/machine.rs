@@ -274,10 +274,14 @@ impl Machine {
         }
     }
 
-    /// Since when no client has used the thread, while an eviction may unload it.
+    /// Since when no client has used the thread, while an eviction may unload it: an idle thread, or one whose turn waits for an
+    /// answer since its beginning.
     pub(crate) fn idle_since(&self) -> Option<Instant> {
         match (&self.state, self.materialised) {
             (State::Idle { used, .. }, Materialised::Yes) if !self.active() => Some(*used),
+            (State::Running(running), Materialised::Yes) if self.waits() && !running.stopping => {
+                Some(running.began)
+            }
             (State::Idle { .. }, Materialised::Yes | Materialised::No)
             | (State::Loading { .. } | State::Running(_) | State::Unloading(_) | State::Gone, _) => None,
         }

@@ -4,6 +4,7 @@
 //! owners; `subscribers.rs` counts listeners; `dispatch.rs` brings commands to owners.
 
 pub(crate) mod actor;
+pub(crate) mod answering;
 pub(crate) mod budget;
 pub(crate) mod catalog;
 pub(crate) mod catch_up;

@@ -146,3 +146,25 @@ async fn an_answer_of_a_stranger_counts_once_and_a_late_one_learns_who_was_first
     assert_eq!(stranger.received::<TurnCompleted>()?, [], "an answer subscribes nobody");
     home.finish().await
 }
+
+#[tokio::test]
+async fn a_subscriber_answers_the_question_of_a_thread_that_was_parked_under_it() -> Result<()> {
+    let (home, mut control) = Home::setup().set("limits.loaded_threads", 1).start_with_client().await?;
+    let mut client = home.client().await?;
+    let waits = client.start_thread_with("words").await?;
+    let turn = client.start_turn(waits, ASK).await?;
+    let (id, params) = client.next_request::<Question>().await?;
+    // Another thread needs its place.
+    control.start_thread_with("words").await?;
+    control.until_status("the thread that waits is parked", |status| status.threads.loaded == 1).await?;
+    assert!(!control.loaded().await?.contains(&waits));
+    let mine = answer(&params.questions[0].id, "still me");
+    let mut stranger = home.client().await?;
+    stranger.answer_request::<Question>(&id, &answer(&params.questions[0].id, "not asked")).await?;
+    stranger.quiesce().await?;
+    client.answer_request::<Question>(&id, &mine).await?;
+    client.resolved(&id).await?;
+    assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
+    assert_eq!(client.reply_text(&turn)?.as_deref(), Some("still me"));
+    home.finish().await
+}

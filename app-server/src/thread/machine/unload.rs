@@ -68,7 +68,7 @@ impl Machine {
         }
     }
 
-    /// Unloads an idle thread that can be loaded again, even if it has subscribers.
+    /// Unloads a thread that can be loaded again, even if it has subscribers: an idle one, or one whose turn waits.
     pub(super) fn evict(&mut self, now: Instant) -> Vec<Effect> {
         match self.idle_since() {
             Some(_) => self.unload(now, UnloadReason::MemoryPressure),
@@ -116,11 +116,8 @@ impl Machine {
             TurnKept::Yes | TurnKept::Waits => self.persistence == Persistence::Durable,
         };
         match reason {
-            UnloadReason::Parked | UnloadReason::Shutdown => is_kept,
-            UnloadReason::Orphaned
-            | UnloadReason::Asked
-            | UnloadReason::Relocate
-            | UnloadReason::MemoryPressure => false,
+            UnloadReason::Parked | UnloadReason::Shutdown | UnloadReason::MemoryPressure => is_kept,
+            UnloadReason::Orphaned | UnloadReason::Asked | UnloadReason::Relocate => false,
         }
     }
 

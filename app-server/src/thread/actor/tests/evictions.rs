@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skein_protocol::ids::ThreadId;
-use skein_protocol::notifications::{ThreadClosed, ThreadStatusChanged, TurnCompleted};
-use skein_protocol::thread::ThreadStatus;
+use skein_protocol::notifications::{
+    ServerRequestResolved, ThreadClosed, ThreadStatusChanged, TurnCompleted,
+};
+use skein_protocol::thread::{ThreadActiveFlag, ThreadStatus};
+use skein_protocol::turn::TurnStatus;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -98,5 +101,37 @@ async fn memory_above_its_limit_takes_idle_threads() {
     bench.gone(second).await;
     assert_eq!(bench.services.counters.evicted.get(), 2);
     stop.cancel();
+    bench.finish().await;
+}
+
+/// A thread whose turn waits for the user's words.
+async fn waiting(bench: &Bench) -> (Client, ThreadId, i64) {
+    let (mut client, thread) = bench.materialised().await;
+    client.input(thread, "/ask who?");
+    let question = client.asked().await;
+    (client, thread, question)
+}
+
+#[tokio::test(start_paused = true)]
+async fn threads_that_wait_for_an_answer_are_parked_before_idle_ones_are_unloaded() {
+    let bench = Bench::with(|config| config.limits.loaded_threads = Some(2));
+    let stop = guarded(&bench);
+    let (_idle, idle) = bench.materialised().await;
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let (mut client, thread, question) = waiting(&bench).await;
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let (_newest, _) = bench.materialised().await;
+    bench.gone(thread).await;
+    assert!(bench.services.registry.handle(idle).is_some());
+    assert!(bench.services.subscribers.role(client.id(), thread).is_some(), "its subscriber stays");
+    let waits = ThreadStatus::Active { active_flags: vec![ThreadActiveFlag::WaitingOnUserInput] };
+    let mut status = client.log.iter().filter_map(Message::params::<ThreadStatusChanged>);
+    assert_eq!(status.rfind(|status| status.thread_id == thread).unwrap().status, waits);
+    assert_eq!(client.count(Message::is::<ServerRequestResolved>), 0, "the question is still open");
+    stop.cancel();
+    client.resume(thread).await;
+    assert_eq!(client.asked().await, question);
+    client.say(question, Ok("me"));
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
     bench.finish().await;
 }

@@ -259,6 +259,19 @@ fn a_thread_that_works_or_cannot_be_loaded_again_is_not_evicted() {
 }
 
 #[test]
+fn a_turn_that_waits_is_left_to_the_next_load_when_others_need_memory() {
+    let mut life = Life::subscribed();
+    life.step(Event::Input(I));
+    let began = life.now;
+    life.now += Duration::from_secs(1);
+    life.step(Event::Turn { kept: TurnKept::Yes, questions: 1 });
+    assert_eq!((life.machine.idle_since(), life.step(Event::Evict)), (None, vec![]), "it works");
+    life.step(Event::Turn { kept: TurnKept::Waits, questions: 1 });
+    assert_eq!(life.machine.idle_since(), Some(began));
+    assert_eq!(life.step(Event::Evict), [Effect::LeaveTurn, Effect::EndHelpers, Effect::CloseRollout]);
+}
+
+#[test]
 fn an_orphan_whose_queue_goes_on_stays_until_the_queue_is_quiet() {
     let mut life = Life::subscribed();
     life.step(Event::Queue(QueueState::Ready));

@@ -49,7 +49,8 @@ impl World {
             prop_assert!(!kept || with_right || evicted, "taken from its subscribers");
             let active = self.questions + self.requests > 0;
             let idle = before == Phase::Idle && !active && self.on_disk;
-            prop_assert!(!evicted || idle, "squeezed out, though it works or cannot be read again");
+            let can_go = idle || before == Phase::Running && self.waits() && self.on_disk;
+            prop_assert!(!evicted || can_go, "squeezed out, though it works or cannot be read again");
             prop_assert!(!active || with_right || before == Phase::Running, "taken from who works with it");
             if before == Phase::Running && self.turn_runs && !self.turn_stopped {
                 let ends = count(Effect::StopTurn) + count(Effect::LeaveTurn);

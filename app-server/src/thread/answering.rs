@@ -1,0 +1,80 @@
+//! Brings answers to questions whose thread may not be loaded: it was parked, or its server has ended.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use skein_protocol::ids::ThreadId;
+use skein_protocol::question::SkeinQuestionsAnswerResponse;
+use skein_store::index::{IndexError, ThreadFilter};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::command::{Command, Edit};
+use super::registry::GivenAnswer;
+use super::subscribers::Role;
+use super::{Context, dispatch};
+use crate::outbox::reply::Reply;
+
+/// Delivers the answer of a request. Loads the thread where the question waits in one that is not loaded.
+pub(crate) fn deliver(
+    context: &Arc<Context>,
+    given: GivenAnswer,
+    reply: Reply<SkeinQuestionsAnswerResponse>,
+) {
+    let question = given.question;
+    let command = Command::Edit(Edit::Answer(Box::new(given), reply));
+    if let Some(thread) = context.questions.thread(question) {
+        return dispatch::deliver(context, thread, command);
+    }
+    let context = Arc::clone(context);
+    context.tasks.clone().spawn(format!("question/{question}"), async move {
+        match thread_of(&context, question).await {
+            Ok(Some(thread)) => dispatch::deliver(&context, thread, command),
+            Ok(None) => settle_late(&context, command),
+            Err(error) => command.refuse(&context, &error.to_wire()),
+        }
+    });
+}
+
+/// Delivers a subscriber's answer to a question of a thread that was parked after it was asked. Anything else is ignored. The
+/// search holds a slot among the requests in flight.
+pub(crate) fn deliver_to_parked(context: &Arc<Context>, given: GivenAnswer, slot: OwnedSemaphorePermit) {
+    let context = Arc::clone(context);
+    context.tasks.clone().spawn(format!("question/{}", given.question), async move {
+        let thread = thread_of(&context, given.question).await;
+        let asked = |thread: &ThreadId| context.subscribers.role(given.by, *thread) == Some(Role::Subscriber);
+        match thread.map(|thread| thread.filter(asked)) {
+            Ok(Some(thread)) => {
+                let command = Command::Edit(Edit::Answer(Box::new(given), Reply::to_nobody()));
+                dispatch::deliver(&context, thread, command);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(question = given.question, %error, "a client's answer finds no thread");
+            }
+        }
+        drop(slot);
+    });
+}
+
+/// Answers a request about a question that no thread has.
+fn settle_late(context: &Context, command: Command) {
+    let Command::Edit(Edit::Answer(given, reply)) = command else { return };
+    let Ok(raw) = &given.answer else { return };
+    let result: Value = serde_json::from_str(raw.get()).unwrap_or_default();
+    let late = context.questions.judge_late(given.question, &result);
+    reply.send(late.map(|()| SkeinQuestionsAnswerResponse {}));
+}
+
+/// The thread, loaded or not, in which a question waits.
+async fn thread_of(context: &Context, question: i64) -> Result<Option<ThreadId>, IndexError> {
+    let mut cursor = None;
+    loop {
+        let page = context.index.list(ThreadFilter::waiting(), cursor, usize::MAX).await?;
+        let asks = page.rows.iter().find(|row| row.waiting.iter().any(|waiting| waiting.id == question));
+        match (asks, page.next) {
+            (Some(row), _) => return Ok(Some(row.id)),
+            (None, None) => return Ok(None),
+            (None, next) => cursor = next,
+        }
+    }
+}
