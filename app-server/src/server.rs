@@ -215,7 +215,11 @@ impl Server {
         services.registry.close();
         // The thread under repair is unloaded with the others.
         self.background.repair.cancel();
-        // 2. Turns may end on their own for a moment.
+        // 2. Turns that wait are left to the next server. Others may end on their own for a moment; one that the next server goes on
+        // with begins nothing more, and is left once nothing is under way.
+        for handle in services.registry.handles() {
+            handle.drain();
+        }
         self.within(end, services.config().shutdown.drain, self.turns_end()).await;
         // 3. All threads shut down at once: turns are interrupted, helpers stopped, rollouts flushed. Unused helpers
         // stop in parallel.

@@ -49,6 +49,8 @@ pub(crate) struct Woken {
     pub(crate) answers: Vec<GivenAnswer>,
     /// Other threads need memory.
     pub(crate) evict: bool,
+    /// The server is about to stop: what the next one goes on with begins nothing more. Stays set.
+    pub(crate) drain: bool,
     /// The server stops. Stays set.
     pub(crate) shutdown: bool,
     /// The owner has to panic; for tests.
@@ -152,6 +154,12 @@ impl ThreadHandle {
         self.urgent(|urgent| urgent.fault = true);
     }
 
+    /// Asks for the hard shutdown of a thread whose turn the next server goes on with, once nothing is under way for it. Any
+    /// other turn may end on its own meanwhile.
+    pub(crate) fn drain(&self) {
+        self.urgent(|urgent| urgent.drain = true);
+    }
+
     /// Asks for the hard shutdown, because the server stops.
     pub(crate) fn shut_down(&self) {
         self.urgent(|urgent| urgent.shutdown = true);
@@ -204,7 +212,7 @@ impl OwnerSlot {
         let mut urgent = self.handle.0.urgent.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(!urgent.fault, "as the test wants");
         let woken = std::mem::take(&mut *urgent);
-        urgent.shutdown = woken.shutdown;
+        (urgent.drain, urgent.shutdown) = (woken.drain, woken.shutdown);
         woken
     }
 

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use futures_util::future::join_all;
 use skein_protocol::ids::ItemId;
 use skein_protocol::item::{DynamicToolCallItem, McpToolCallItem, ThreadItem, ThreadItemBody};
 use skein_provider::ToolResult;
@@ -54,7 +53,8 @@ impl TurnRun {
     /// Ends all calls at once. Returns the user's words for a message that has asked for them: no item has the words.
     pub(super) async fn end_left_over(&mut self, left: LeftOver) -> Result<Vec<ToolResult>, Stop> {
         let this = &*self;
-        let ends = join_all(left.calls.into_iter().map(|item| this.end_open_item(item))).await;
+        let ends = left.calls.into_iter().map(|item| this.end_open_item(item)).collect();
+        let ends = this.side_by_side(ends).await;
         if self.job.cancel.is_cancelled() {
             return Err(Stop::Interrupted);
         }
@@ -133,7 +133,7 @@ impl TurnRun {
     async fn state_of(&self, item: &ItemId) -> Option<GoesOn> {
         let (answer, answered) = oneshot::channel();
         self.report(Report::AskAgain { item: item.clone(), answer }).await;
-        self.unless_interrupted(answered).await.ok()?.ok()
+        self.answer_from(answered).await.ok()?.ok()
     }
 
     async fn history_so_far(&mut self) -> Result<HistorySource, Stop> {

@@ -45,6 +45,7 @@ mod own_calls;
 pub(crate) mod own_tools;
 pub(crate) mod plan;
 mod planning;
+mod rest;
 pub(crate) mod result;
 mod size;
 pub(crate) mod surroundings;
@@ -60,6 +61,7 @@ use asking::{Asking, GoesOn};
 use offer::Offer;
 use own_tools::OwnTools;
 use planning::Planning;
+use rest::Work;
 use surroundings::Surroundings;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -103,6 +105,8 @@ pub(crate) struct Job {
     /// Lets a few of the turns that a start goes on with work at once.
     pub(crate) turnstile: Option<Turnstile>,
     pub(crate) cancel: CancellationToken,
+    /// Cancelled when the server stops, and the next one goes on with the turn: no call and no request begins any more.
+    pub(crate) ends_early: CancellationToken,
     pub(crate) clock: Clock,
     pub(crate) tasks: Tasks,
 }
@@ -188,6 +192,8 @@ pub(crate) enum Report {
     WantsHelpers(oneshot::Sender<Arc<HelperSet>>),
     /// A request to the model is about to begin. The error ends the turn.
     MayAsk(ModelRequest, oneshot::Sender<Result<(), Box<TurnError>>>),
+    /// Nothing is under way and nothing more begins, because the server stops.
+    AtRest,
     /// Always the last report.
     Ended(Outcome),
 }
@@ -299,6 +305,7 @@ fn again(error: ProviderError) -> Report {
 pub(crate) async fn run(job: Job, wires: Wires) {
     let planning = job.plans.then(Planning::default);
     let mut turn = TurnRun {
+        work: Work::new(job.ends_early.clone()),
         job,
         reports: wires.reports,
         steers: wires.steers,
@@ -324,6 +331,7 @@ pub(crate) async fn run(job: Job, wires: Wires) {
 
 struct TurnRun {
     job: Job,
+    work: Work,
     reports: mpsc::Sender<Report>,
     steers: mpsc::Receiver<Added>,
     /// The message that is being streamed.
@@ -348,7 +356,7 @@ struct TurnRun {
 impl TurnRun {
     async fn carry_out(&mut self) -> Result<(), Stop> {
         if let Some(turnstile) = self.job.turnstile.take()
-            && let Some(permit) = self.unless_interrupted(turnstile.pass()).await?
+            && let Some(permit) = self.answer_from(turnstile.pass()).await?
         {
             self.report(Report::MayWork(permit)).await;
         }
@@ -452,16 +460,17 @@ impl TurnRun {
 
     /// Waits until a request to the model may begin.
     async fn may_ask(&mut self, kind: ModelRequestKind, tokens: i64) -> Result<(), Stop> {
+        self.may_begin().await?;
         let request = ModelRequest { kind, tokens };
         if !self.job.limits.take(request) {
             return Ok(());
         }
         if let Some(day) = &self.job.limits.day {
-            self.unless_interrupted(day.cancelled()).await?;
+            self.answer_from(day.cancelled()).await?;
         }
         let (answer, answered) = oneshot::channel();
         self.report(Report::MayAsk(request, answer)).await;
-        match self.unless_interrupted(answered).await? {
+        match self.answer_from(answered).await? {
             Ok(allowed) => allowed.map_err(Stop::Failed),
             // The thread is gone.
             Err(_) => Err(Stop::Interrupted),
@@ -494,7 +503,7 @@ impl TurnRun {
         let (answer, answered) = oneshot::channel();
         let item = self.open_message().await;
         self.report(Report::Question { item, text, answer }).await;
-        match self.unless_interrupted(answered).await? {
+        match self.answer_from(answered).await? {
             Ok(Answered::Text(text)) => Ok(ToolResult::text("question", text, false)),
             Ok(Answered::Refused(why)) => Err(Stop::failed(format!("the question was not answered: {why}"))),
             Err(_) => Err(Stop::Interrupted),

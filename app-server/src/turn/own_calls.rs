@@ -78,7 +78,7 @@ impl TurnRun {
         let (answer, answered) = oneshot::channel();
         let asking = Asking { item: item.id().clone(), about: about(answer) };
         self.report(Report::Ask(Box::new(asking))).await;
-        let answered = self.unless_interrupted(answered).await.ok()?.ok();
+        let answered = self.answer_from(answered).await.ok()?.ok();
         if answered.is_none() {
             // The thread is being unloaded, and its turn ends.
             self.job.cancel.cancel();

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::future::join_all;
 use serde_json::Value;
 use skein_helpers::{DescribedTool, HelperCall, HelperError, HelperSet, HelperTool};
 use skein_protocol::helper::McpServerToolCallResponse;
@@ -102,8 +101,8 @@ impl TurnRun {
         }
         self.record_answer(said, &running).await;
         let this = &*self;
-        let results = running.into_iter().map(|call| this.end_call(helpers.as_ref(), call));
-        let results = join_all(results).await;
+        let results = running.into_iter().map(|call| this.end_call(helpers.as_ref(), call)).collect();
+        let results = this.side_by_side(results).await;
         if self.job.cancel.is_cancelled() {
             return Err(Stop::Interrupted);
         }
@@ -256,7 +255,7 @@ impl TurnRun {
         let wanted = WantedCall { server, tool, arguments, described: described.clone(), earlier };
         let about = About::Permission(Box::new(wanted), answer);
         self.report(Report::Ask(Box::new(Asking { item: item.clone(), about }))).await;
-        self.unless_interrupted(answered).await.ok()?.ok()
+        self.answer_from(answered).await.ok()?.ok()
     }
 
     /// Returns the outcome and the duration in milliseconds.

@@ -64,8 +64,10 @@ impl ThreadParts<'_> {
         self.put(questions(self.log, turn, item, vec![question], Wants::Words(answer)));
     }
 
-    /// Puts a turn's question, unless the rules or the user's permissions already decide.
-    pub(super) fn turn_asks(&mut self, turn: TurnId, Asking { item, about }: Asking) {
+    /// Puts a turn's question, unless the rules or the user's permissions already decide, or the turn is left to the next load.
+    pub(super) fn turn_asks(&mut self, asking: Asking) {
+        let (Some(turn), Some(asking)) = (self.turns.id().cloned(), self.turns.hold(asking)) else { return };
+        let Asking { item, about } = asking;
         match about {
             About::Permission(wanted, answer) => self.decide(turn, item, &wanted, answer),
             About::Questions(asked, answer) => {

@@ -184,6 +184,18 @@ impl Owner {
         if (kept, questions) != (before, asked) {
             self.step(Event::Turn { kept, questions });
         }
+        if self.turns.drains() {
+            self.leave_to_next_server(kept);
+        }
+    }
+
+    /// Leaves a turn that waits to the next server. One that works begins nothing more, and reports when it is at rest.
+    fn leave_to_next_server(&mut self, kept: TurnKept) {
+        match kept {
+            TurnKept::No => {}
+            TurnKept::Yes => self.turns.end_early(),
+            TurnKept::Waits => self.step(Event::Shutdown),
+        }
     }
 
     /// Waits for the next event, the rarest kind first, so that a busy turn cannot delay an interrupt. While the writer has no
@@ -251,6 +263,11 @@ impl Owner {
     /// Takes urgent requests and changed counts.
     fn woken(&mut self) {
         let woken = self.slot.look();
+        if woken.drain {
+            self.turns.drain();
+            // Before the answers.
+            self.note_turn();
+        }
         if woken.shutdown {
             self.turns.cut_off(SERVER_ENDED);
             self.step(Event::Shutdown);
@@ -269,7 +286,7 @@ impl Owner {
         if woken.evict {
             if self.machine.idle_since().is_some() {
                 self.services.counters.evicted.add_one();
-                tracing::info!(thread = %self.id, "evicted this idle thread to free memory");
+                tracing::info!(thread = %self.id, "evicted this thread, which is idle or waits for an answer, to free memory");
             }
             self.step(Event::Evict);
         }

@@ -195,10 +195,11 @@ impl ThreadParts<'_> {
 
     /// Answers a call that waits for a permission. The record of the call is on disk before its helper hears of it.
     pub(super) fn permit(&mut self, deciding: Deciding, permission: Permission) {
-        let Deciding { item, tool: (server, tool), hints, answer, .. } = deciding;
-        if permission == Permission::Granted
-            && let Some(turn_id) = self.turns.id().cloned()
-        {
+        let is_granted = permission == Permission::Granted;
+        let deciding = if is_granted { self.turns.hold(deciding) } else { Some(deciding) };
+        // The call is left to the next load, which has the answer.
+        let Some(Deciding { item, tool: (server, tool), hints, answer, .. }) = deciding else { return };
+        if is_granted && let Some(turn_id) = self.turns.id().cloned() {
             let attempts = self.log.history().and_then(|history| history.open_call(&item));
             let attempt = attempts.map_or(0, |call| call.attempts) + 1;
             let repeatable = hints.only_reads();

@@ -113,9 +113,13 @@ impl ThreadParts<'_> {
                 !self.machine.is_materialised() || has_subscribers()
             }
         };
-        // While the disk refuses records, or the budget is used up, no turn begins.
-        let may_begin =
-            || self.log.refusal().is_none() && budget::spent(self.services, self.log, self.helpers).is_none();
+        // While the disk refuses records, the budget is used up, or the server stops, no turn begins.
+        let disk_refuses = || self.log.refusal().is_some();
+        let may_begin = || {
+            !self.turns.drains()
+                && !disk_refuses()
+                && budget::spent(self.services, self.log, self.helpers).is_none()
+        };
         Some(next).filter(|_| runs && may_begin())
     }
 }

@@ -44,6 +44,8 @@ pub(super) struct TurnState {
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     /// The limits of which the user was warned.
     warned: Vec<(BudgetScope, i64)>,
+    /// Whether the server is about to stop.
+    drains: bool,
 }
 
 /// The running turn.
@@ -56,6 +58,10 @@ struct RunningTurn {
     /// Whether it takes steers.
     takes_more: bool,
     cancel: CancellationToken,
+    /// Cancelled when no call and no request begins any more.
+    ends_early: CancellationToken,
+    /// Requests of a turn that ends early. They stay without an answer.
+    held: Vec<Box<dyn std::any::Any + Send>>,
     steers: mpsc::Sender<Added>,
     ending: Ending,
 }
@@ -99,7 +105,7 @@ impl Ending {
 impl TurnState {
     pub(super) fn new(conversation: Arc<Slot>) -> Self {
         let reports = mpsc::channel(policy::TURN_REPORTS);
-        Self { running: None, failed: false, conversation, reports, warned: Vec::new() }
+        Self { running: None, failed: false, conversation, reports, warned: Vec::new(), drains: false }
     }
 
     /// Drops reports of a turn before this load.
@@ -186,6 +192,32 @@ impl TurnState {
         if let Some(turn) = &self.running {
             turn.cancel.cancel();
         }
+    }
+
+    /// The server is about to stop.
+    pub(super) fn drain(&mut self) {
+        self.drains = true;
+    }
+
+    /// Whether the server is about to stop.
+    pub(super) fn drains(&self) -> bool {
+        self.drains
+    }
+
+    /// Lets the turn begin nothing more.
+    pub(super) fn end_early(&self) {
+        if let Some(turn) = &self.running {
+            turn.ends_early.cancel();
+        }
+    }
+
+    /// Holds a request of a turn that ends early; returns that of another turn.
+    pub(super) fn hold<T: Send + 'static>(&mut self, request: T) -> Option<T> {
+        match self.running.as_mut().filter(|turn| turn.ends_early.is_cancelled()) {
+            Some(turn) => turn.held.push(Box::new(request)),
+            None => return Some(request),
+        }
+        None
     }
 
     /// The end of an uninterrupted turn says why it is interrupted now.
@@ -322,16 +354,14 @@ impl Owner {
                 let turn = id.clone();
                 self.parts().ask_for_words(turn, item, (text, answer));
             }
-            Report::Ask(asking) => {
-                let turn = id.clone();
-                self.parts().turn_asks(turn, *asking);
-            }
+            Report::Ask(asking) => self.parts().turn_asks(*asking),
             Report::AskAgain { item, answer } => self.parts().ask_again(item, answer),
             // The turn may have ended.
             Report::WantsHistory(give) => drop(give.send(self.parts().history_so_far())),
             Report::MayWork(permit) => self.repair.works_with(permit),
             Report::Surroundings(found) => self.helpers.found(Some(found)),
             Report::WantsHelpers(give) => self.command(Command::Helpers(give)),
+            Report::AtRest => self.step(Event::Shutdown),
             Report::Ended(outcome) => self.end_turn(outcome),
         }
     }

@@ -334,6 +334,14 @@ impl Bench {
     }
 
     /// Ends the server, and asserts that no owner, no task and no lease in the store is left.
+    /// The server is about to stop, and gives turns a moment.
+    pub(crate) fn drain(&self) {
+        self.services.registry.close();
+        for handle in self.services.registry.handles() {
+            handle.drain();
+        }
+    }
+
     pub(crate) async fn finish(self) {
         self.services.registry.close();
         for handle in self.services.registry.handles() {

@@ -1,5 +1,6 @@
 //! Turns that outlive their server: questions keep their ids, calls are made once or asked about, and the turn goes on.
 
+mod drains;
 mod ends;
 mod parks;
 mod starts;

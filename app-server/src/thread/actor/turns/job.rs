@@ -35,7 +35,8 @@ impl TurnState {
     /// Starts the task of a turn, as a child of the owner.
     fn start(&mut self, children: &mut TaskGroup<Child>, job: Job, takes_more: bool) {
         let (steers, added) = mpsc::channel(policy::TURN_STEERS);
-        let (id, cancel, window) = (job.turn.clone(), job.cancel.clone(), job.terms.window);
+        let (id, window) = (job.turn.clone(), job.terms.window);
+        let (cancel, ends_early) = (job.cancel.clone(), job.ends_early.clone());
         let wires = Wires { reports: self.reports.0.clone(), steers: added };
         let task = children.spawn(format!("turn/{id}"), async move {
             let turn = job.turn.clone();
@@ -45,7 +46,9 @@ impl TurnState {
         self.failed = false;
         self.warned.retain(|(scope, _)| matches!(scope, BudgetScope::Thread | BudgetScope::Day));
         let ending = Ending::Own;
-        self.running = Some(RunningTurn { id, task, window, takes_more, cancel, steers, ending });
+        let held = Vec::new();
+        let turn = RunningTurn { id, task, window, takes_more, cancel, ends_early, held, steers, ending };
+        self.running = Some(turn);
     }
 }
 
@@ -87,6 +90,7 @@ impl ThreadParts<'_> {
             provider,
             turnstile: self.repair.turnstile(&self.services.restarts),
             cancel: CancellationToken::new(),
+            ends_early: CancellationToken::new(),
             clock: self.services.clock,
             tasks: self.services.tasks.clone(),
         };

@@ -25,6 +25,8 @@ fn running(takes_more: bool) -> (TurnState, mpsc::Receiver<Added>) {
         window: 0,
         takes_more,
         cancel: CancellationToken::new(),
+        ends_early: CancellationToken::new(),
+        held: Vec::new(),
         steers,
         ending: Ending::Own,
     });

@@ -22,6 +22,8 @@ use crate::thread::subscribers::Role;
 const SECOND: usize = 30;
 /// Intervals of a second life, about.
 const STEPS: usize = 8;
+/// Intervals that a stop gives to turns.
+const DRAIN: u32 = 4;
 /// The checks of an interval, before a life counts as hung.
 const PATIENCE: usize = 20_000;
 
@@ -67,6 +69,8 @@ struct World {
     reached: BTreeMap<String, usize>,
     /// How often the user wanted a call made again, by tool and path.
     again: BTreeMap<String, usize>,
+    /// Whether the server may refuse loads, because it is about to stop.
+    drains: bool,
 }
 
 /// A client, and what it has sent.
@@ -119,6 +123,7 @@ impl World {
             settled: BTreeSet::new(),
             reached: BTreeMap::new(),
             again: BTreeMap::new(),
+            drains: false,
         }
     }
 
@@ -187,6 +192,9 @@ impl World {
             let request = client.ask_resume(thread, Role::Subscriber);
             tokio::join!(client.answer::<Value>(request), repair).0
         };
+        if resumed.is_err() && self.drains {
+            return;
+        }
         if resumed.is_err() {
             assert_eq!(self.acknowledged, BTreeSet::new(), "the thread with acknowledged messages is gone");
             return;
@@ -211,7 +219,7 @@ impl World {
                 let request = user.client.edit(user.thread, start);
                 user.client.answer::<Value>(request).await.ok();
             } else if !runs && user.requests.is_empty() {
-                assert!(user.client.fence(user.thread).await);
+                assert!(user.client.fence(user.thread).await || self.drains);
                 return;
             }
             bench.pass(INTERVAL).await;
@@ -258,7 +266,7 @@ impl World {
     }
 
     async fn decide(&mut self, bench: &Bench, user: &mut User, (id, params): (i64, Value)) {
-        if std::mem::take(&mut user.parks) && self.park(bench, user).await {
+        if std::mem::take(&mut user.parks) && !self.drains && self.park(bench, user).await {
             return;
         }
         if params["tool"] == "pay" {
@@ -359,14 +367,24 @@ fn play(first: (usize, Fails), loss: &str, second: usize) {
     let mut world = World::new(second);
     world.live(first, loss, async |world, bench, user| world.begin(bench, user).await);
     if second.is_multiple_of(3) {
-        // The server stops in order after some steps.
+        // The server stops in order after some steps. It may give turns a moment.
         let steps = u32::try_from(second / 3 % STEPS).unwrap();
+        world.drains = second.is_multiple_of(2);
+        let drains = world.drains;
         world.live(NEVER, loss, async |world, bench, user| {
+            let stop = async {
+                bench.pass(INTERVAL * steps).await;
+                if drains {
+                    bench.drain();
+                    bench.pass(INTERVAL * DRAIN).await;
+                }
+            };
             tokio::select! {
                 () = world.go_on(bench, user) => {}
-                () = bench.pass(INTERVAL * steps) => {}
+                () = stop => {}
             }
         });
+        world.drains = false;
     } else {
         world.live((second % SECOND, Fails::After), loss, async |world, bench, user| {
             world.go_on(bench, user).await

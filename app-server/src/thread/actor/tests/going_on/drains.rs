@@ -1,0 +1,130 @@
+//! A server that is about to stop: turns that the next one goes on with end what is under way, and begin nothing more.
+
+use skein_provider::{Callee, ModelEvent, ToolCall};
+
+use super::*;
+
+/// How often the records have this kind.
+fn times(kinds: &[String], kind: &str) -> usize {
+    kinds.iter().filter(|other| *other == kind).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_is_parked_at_once() {
+    let (bench, _fakes) = with_helper(None);
+    let (_client, thread, question) = asking(&bench, &call(WRITES)).await;
+    let before = bench.services.clock.now();
+    bench.drain();
+    bench.gone(thread).await;
+    assert_eq!(bench.services.clock.now(), before);
+    let (next, _fakes) = with_helper(Some(&bench));
+    let mut client = next.client();
+    client.resume(thread).await;
+    assert_eq!(client.asked().await, question);
+    next.finish().await;
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_under_way_ends_and_one_that_is_allowed_meanwhile_is_left_to_the_next_server() {
+    let (bench, mut fakes) = with_helper(None);
+    let (mut client, thread) = bench.materialised().await;
+    client.input(thread, &format!("{}\n{}", call(WRITES), call(READS)));
+    let (one, two) = (client.asked().await, client.asked().await);
+    let is_of_reads = params(&client, one)["_meta"]["tool_name"] == READS;
+    let (of_reads, of_writes) = if is_of_reads { (one, two) } else { (two, one) };
+    fakes.fall_silent();
+    answer(&client, of_writes, "accept");
+    client.notified::<ServerRequestResolved>().await;
+    bench.pass(Duration::from_secs(1)).await;
+    bench.drain();
+    answer(&client, of_reads, "accept");
+    client.notified::<ServerRequestResolved>().await;
+    bench.pass(Duration::from_secs(1)).await;
+    assert!(bench.services.registry.handle(thread).is_some(), "a call is under way");
+    fakes.recover();
+    bench.gone(thread).await;
+    let kinds = bench.kinds(thread).await;
+    assert_eq!((times(&kinds, "call.begun"), times(&kinds, "turn.completed")), (1, 1), "{kinds:?}");
+    assert_eq!(fakes.reached().len(), 1);
+    assert!(bench.disk.open_markers().await.unwrap().contains(&thread), "the next start finds it");
+    assert_eq!(client.count(Message::is::<TurnCompleted>), 1, "the turn has not ended");
+    let (next, mut fakes) = with_helper(Some(&bench));
+    let mut client = next.client();
+    client.resume(thread).await;
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    assert_eq!(fakes.reached().len(), 1, "the allowed call");
+    assert_eq!(client.count(|message| matches!(message, Message::Question { .. })), 0);
+    next.finish().await;
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_the_model_ends_and_its_calls_are_left_to_the_next_server() {
+    let (bench, mut fakes) = with_helper(None);
+    let mut client = bench.client();
+    let thread = client.start_with(json!({ "modelProvider": model::LISTENER, "model": "any" })).await;
+    client.input(thread, &call(READS));
+    let question = client.asked().await;
+    let callee = Callee::Helper { server: "helper".into(), tool: READS.into() };
+    let again = ModelEvent::ToolCall(ToolCall::new("7", callee, r#"{"path":"b"}"#));
+    bench.listener.will_hang_after(vec![ModelEvent::TextDelta("once more".into()), again]);
+    answer(&client, question, "accept");
+    bench.within("the second answer", bench.listener.hangs()).await;
+    assert_eq!(fakes.reached().len(), 1);
+    bench.drain();
+    bench.pass(Duration::from_secs(1)).await;
+    assert!(bench.services.registry.handle(thread).is_some(), "the model speaks");
+    bench.listener.resume_hanging();
+    bench.gone(thread).await;
+    assert_eq!((bench.listener.times_asked(), fakes.reached().len()), (2, 0));
+    let kinds = bench.kinds(thread).await;
+    assert_eq!((times(&kinds, "question.asked"), times(&kinds, "turn.completed")), (1, 0), "{kinds:?}");
+    let (next, mut fakes) = with_helper(Some(&bench));
+    let mut client = next.client();
+    client.resume(thread).await;
+    let question = client.asked().await;
+    assert_eq!(params(&client, question)["_meta"]["tool_params"], json!({ "path": "b" }));
+    answer(&client, question, "accept");
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    assert_eq!((next.listener.times_asked(), fakes.reached().len()), (1, 1), "no answer was asked for twice");
+    next.finish().await;
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_model_reads_the_results_of_calls_with_the_next_server() {
+    let (bench, fakes) = with_helper(None);
+    let (mut client, thread, question) = asking(&bench, &call(WRITES)).await;
+    fakes.fall_silent();
+    answer(&client, question, "accept");
+    client.notified::<ServerRequestResolved>().await;
+    bench.pass(Duration::from_secs(1)).await;
+    bench.drain();
+    fakes.recover();
+    bench.gone(thread).await;
+    let kinds = bench.kinds(thread).await;
+    assert_eq!(kinds[kinds.len() - 2..], ["call.begun", "item.completed"].map(str::to_owned));
+    let (next, mut fakes) = with_helper(Some(&bench));
+    let mut client = next.client();
+    client.resume(thread).await;
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    assert_eq!(fakes.reached().len(), 0, "it was called by the server before");
+    next.finish().await;
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_no_load_goes_on_with_may_end_on_its_own_and_the_queue_begins_no_other() {
+    let bench = Bench::with(settings);
+    let (mut client, thread, strings) = bench.running().await;
+    super::super::queue::add(&mut client, thread, "later").await;
+    let turns = client.count(Message::is::<TurnStarted>);
+    bench.drain();
+    strings.say("the end").await;
+    strings.end();
+    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    assert!(client.fence(thread).await, "it stays until the server stops");
+    assert_eq!(client.count(Message::is::<TurnStarted>), turns);
+    bench.finish().await;
+}
