@@ -111,6 +111,7 @@ pub(crate) fn take(
         handle.wake();
     }
     context.pressure.look();
+    context.day.look();
     for warning in warnings {
         tracing::warn!("{warning}");
         context.subscribers.publish_to_everybody(&config_warning(context, warning));

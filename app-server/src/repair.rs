@@ -13,12 +13,11 @@ use skein_protocol::ids::{ConnectionId, ThreadId};
 use skein_protocol::notifications::SkeinRepairUpdated;
 use skein_protocol::table::Recipients;
 use skein_store::rollout::OpenMarker;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::policy;
-use crate::thread::command::{Command, Repaired};
+use crate::thread::command::Repaired;
 use crate::thread::outgoing::Notice;
 use crate::thread::subscribers::Broadcast;
 use crate::thread::{Context, dispatch};
@@ -94,7 +93,7 @@ pub(crate) async fn run(
         }
         let mark = context.store.open_marker(thread);
         let name = format!("repair/{thread}");
-        let repaired = context.tasks.contain_async(name, mend(&context, thread)).await;
+        let repaired = context.tasks.contain_async(name, dispatch::repair(&context, thread)).await;
         let repaired = repaired.unwrap_or_else(|| Repaired::Failed("the repair broke off".to_owned()));
         if stop.is_cancelled() && matches!(repaired, Repaired::Failed(_)) {
             // The stop may have refused it: the open marker stays in any case.
@@ -112,16 +111,6 @@ pub(crate) async fn run(
             "threads that an earlier end of the server left open were looked at"
         );
     }
-}
-
-/// Lets the thread's owner repair it.
-async fn mend(context: &Arc<Context>, thread: ThreadId) -> Repaired {
-    if context.registry.handle(thread).is_some() {
-        return Repaired::Owned;
-    }
-    let (done, repaired) = oneshot::channel();
-    dispatch::deliver(context, thread, Command::Repair(done));
-    repaired.await.unwrap_or_else(|_| Repaired::Failed("its owner broke off".to_owned()))
 }
 
 fn take_note((context, repair): (&Context, &StartupRepair), mark: OpenMarker, repaired: &Repaired) {

@@ -82,10 +82,10 @@ async fn each_outcome_is_counted_and_only_a_marker_without_rollout_goes_at_once(
 async fn a_thread_with_an_owner_is_left_to_it_and_one_without_a_rollout_is_missing() {
     let bench = Bench::in_memory();
     let (_client, owned) = bench.materialised().await;
-    assert!(matches!(mend(&bench.services, owned).await, Repaired::Owned));
+    assert!(matches!(dispatch::repair(&bench.services, owned).await, Repaired::Owned));
     assert_eq!(bench.disk.loads(), 0);
     let missing = ThreadId::new(bench.services.clock.new_id());
-    assert!(matches!(mend(&bench.services, missing).await, Repaired::Missing));
+    assert!(matches!(dispatch::repair(&bench.services, missing).await, Repaired::Missing));
     bench.finish().await;
 }
 

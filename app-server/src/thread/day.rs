@@ -8,12 +8,15 @@ use std::time::Duration;
 
 use skein_protocol::ids::ThreadId;
 use skein_protocol::thread::SortDirection;
+use skein_store::history::ThreadRow;
 use skein_store::index::{IndexError, SortKey, Span, ThreadFilter};
-use skein_store::rollout::record::DaySpent;
+use skein_store::rollout::record::{DaySpent, QuestionKind};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::Context;
+use super::command::Repaired;
 use super::registry::ThreadHandle;
+use super::{Context, dispatch};
 use crate::policy;
 
 /// The use of models by all threads today. Shared.
@@ -23,6 +26,8 @@ pub(crate) struct DayUse {
     days: Mutex<Vec<UseOfDay>>,
     /// Cancelled once the threads of an earlier server are in it.
     complete: CancellationToken,
+    /// Notified when the settings have changed.
+    limits_changed: Notify,
 }
 
 #[derive(Debug)]
@@ -60,6 +65,11 @@ impl DayUse {
         self.complete.clone()
     }
 
+    /// The settings have changed: a limit may have room.
+    pub(crate) fn look(&self) {
+        self.limits_changed.notify_one();
+    }
+
     /// The sum of a day.
     pub(crate) fn on(&self, today: i64) -> DaySpent {
         self.with(today, |day| day.sum)
@@ -90,29 +100,71 @@ impl UseOfDay {
     }
 }
 
-/// Adds what the threads of an earlier server have used today, and wakes the owners at the beginning of each day: messages of
-/// a queue may wait for it.
+/// Adds what the threads of an earlier server have used today. At the beginning of each day, and after changed settings, lets those
+/// go on that waited for a limit: loaded threads, messages of queues, and turns that were parked.
 pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
-    read(&context, &stop).await;
-    loop {
-        let now = context.clock.wall();
-        let tomorrow = DaySpent::begin_of(DaySpent::day_of(now) + 1);
-        let wait = Duration::from_millis(u64::try_from(tomorrow.0 - now.0).unwrap_or_default());
-        if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
-            return;
+    let work = async {
+        read(&context).await;
+        go_on(&context, parked_at_limits(&context).await).await;
+        loop {
+            let now = context.clock.wall();
+            let tomorrow = DaySpent::begin_of(DaySpent::day_of(now) + 1);
+            let wait = Duration::from_millis(u64::try_from(tomorrow.0 - now.0).unwrap_or_default());
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = context.day.limits_changed.notified() => {}
+            }
+            context.registry.handles().iter().for_each(ThreadHandle::wake);
+            go_on(&context, left_open(&context).await).await;
+            go_on(&context, parked_at_limits(&context).await).await;
         }
-        context.registry.handles().iter().for_each(ThreadHandle::wake);
+    };
+    stop.run_until_cancelled(work).await;
+}
+
+/// Loads these threads, one after the other. Those with nothing to do are unloaded at once.
+async fn go_on(context: &Arc<Context>, threads: Vec<ThreadId>) {
+    for thread in threads {
+        if let Repaired::Failed(why) = dispatch::repair(context, thread).await {
+            tracing::warn!(%thread, why, "a thread that may go on cannot be loaded");
+        }
+    }
+}
+
+/// The threads with an open marker: a message of their queue may become a turn.
+async fn left_open(context: &Context) -> Vec<ThreadId> {
+    context.store.open_markers().await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "queues of threads that are not loaded wait: the open markers cannot be read");
+        Vec::new()
+    })
+}
+
+/// The threads whose turn waits for an answer about a limit.
+async fn parked_at_limits(context: &Context) -> Vec<ThreadId> {
+    let (mut threads, mut cursor) = (Vec::new(), None);
+    loop {
+        match context.index.list(ThreadFilter::waiting(), cursor, usize::MAX).await {
+            Ok(page) => {
+                let at_limit =
+                    |row: &&ThreadRow| row.waiting.iter().any(|waiting| waiting.kind == QuestionKind::Budget);
+                threads.extend(page.rows.iter().filter(at_limit).map(|row| row.id));
+                cursor = page.next;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "turns that wait at a limit stay parked: the list of threads cannot be read");
+                cursor = None;
+            }
+        }
+        if cursor.is_none() {
+            return threads;
+        }
     }
 }
 
 /// Adds what the threads of an earlier server have used today.
-pub(crate) async fn read(context: &Context, stop: &CancellationToken) {
-    match stop.run_until_cancelled(read_rows(context)).await {
-        Some(Ok(())) => {}
-        Some(Err(error)) => {
-            tracing::warn!(%error, "budget.day_tokens counts from this start: the list of threads cannot be read");
-        }
-        None => return,
+pub(crate) async fn read(context: &Context) {
+    if let Err(error) = read_rows(context).await {
+        tracing::warn!(%error, "budget.day_tokens counts from this start: the list of threads cannot be read");
     }
     context.day.complete();
 }

@@ -44,6 +44,17 @@ pub(crate) fn deliver(services: &Arc<Context>, id: ThreadId, command: Command) {
     }
 }
 
+/// Loads a thread, if it is not loaded: its turn goes on or is closed, and a message of its queue becomes a turn. Without anything
+/// to do the thread is unloaded at once.
+pub(crate) async fn repair(context: &Arc<Context>, thread: ThreadId) -> Repaired {
+    if context.registry.handle(thread).is_some() {
+        return Repaired::Owned;
+    }
+    let (done, repaired) = oneshot::channel();
+    deliver(context, thread, Command::Repair(done));
+    repaired.await.unwrap_or_else(|_| Repaired::Failed("its owner broke off".to_owned()))
+}
+
 /// The helpers of a loaded thread. The owner starts them on first use.
 ///
 /// # Errors

@@ -153,9 +153,23 @@ impl ThreadParts<'_> {
     }
 
     fn close_budget_questions(&mut self) {
+        let granted = self.granted_budget_questions();
+        self.settle(granted);
+    }
+
+    /// The questions about a budget that has room by now, as far as known, for a load.
+    pub(super) fn budget_questions_with_room(&self) -> Vec<(i64, Settled)> {
+        let of_day = limits(self.log, self.helpers).limit(BudgetScope::Day);
+        let is_known = of_day.is_none() || self.services.day.is_complete().is_cancelled();
+        match is_known && self.spent_for(ModelRequestKind::Round).is_none() {
+            true => self.granted_budget_questions(),
+            false => Vec::new(),
+        }
+    }
+
+    fn granted_budget_questions(&self) -> Vec<(i64, Settled)> {
         let granted = |number| (number, Settled::Judged(Permission::Granted));
-        let open = self.questions.about_budget();
-        self.settle(open.into_iter().map(granted));
+        self.questions.about_budget().into_iter().map(granted).collect()
     }
 
     /// Notes what the thread has used today, and warns of a limit that is near.

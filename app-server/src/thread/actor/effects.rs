@@ -91,6 +91,7 @@ impl Owner {
         }
         // The next start finds a turn that has to work.
         let is_left_open = self.parts().turn_kept() == TurnKept::Yes;
+        let keeps_marker = self.parts().is_owed_a_load();
         if self.log.close(is_left_open) {
             return None;
         }
@@ -98,7 +99,7 @@ impl Owner {
         if destination.is_none() {
             let marker = self.services.store.open_marker(self.id);
             self.services.store.release(self.id);
-            if self.machine.is_materialised() && self.log.is_open() && !is_left_open {
+            if self.machine.is_materialised() && self.log.is_open() && !keeps_marker {
                 let mended = mend_index(Arc::clone(&self.services), self.id, self.log.row(), marker);
                 self.services.tasks.spawn(format!("mend-index/{}", self.id), mended);
             }
@@ -129,7 +130,7 @@ impl Owner {
                 let marker = self.services.store.open_marker(self.id);
                 if self.waiters.destination().is_none() {
                     self.services.store.release(self.id);
-                    if *listed == Listed::Yes && self.parts().turn_kept() != TurnKept::Yes {
+                    if *listed == Listed::Yes && !self.parts().is_owed_a_load() {
                         // A full queue only leaves the marker for the next start, which finds the end closed.
                         self.services.closed_rollouts.try_send(marker).ok();
                     }

@@ -147,7 +147,8 @@ impl Owner {
         let cwd = settings::of(&self.log, &self.helpers).cwd;
         let tools = open.questions.iter().filter_map(|question| question.tool.as_ref());
         let now = self.helpers.as_configured(Path::new(&cwd), tools);
-        let judged = now.map(|now| self.questions.judged(&now)).unwrap_or_default();
+        let mut judged = now.map(|now| self.questions.judged(&now)).unwrap_or_default();
+        judged.extend(self.parts().budget_questions_with_room());
         let waits = open.waits && judged.is_empty();
         self.parts().settle(judged);
         if !waits {

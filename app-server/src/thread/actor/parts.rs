@@ -66,6 +66,11 @@ impl ThreadParts<'_> {
         }
     }
 
+    /// Whether the next start has to load the thread: its turn works, or a message of its queue becomes a turn.
+    pub(super) fn is_owed_a_load(&self) -> bool {
+        self.turn_kept() == TurnKept::Yes || self.queue_outlasts()
+    }
+
     /// The clients of the thread. Queued subscriptions count already.
     pub(super) fn counts(&self) -> Counts {
         let mut counts = self.services.subscribers.counts(self.id);

@@ -100,6 +100,13 @@ impl Owner {
 }
 
 impl ThreadParts<'_> {
+    /// Whether a message becomes a turn without a client, now or after the next load.
+    pub(super) fn queue_outlasts(&self) -> bool {
+        let is_durable = self.log.persistence() == Persistence::Durable && self.machine.is_materialised();
+        let runs = self.services.config().orphans.queue == QueueOrphans::Run;
+        is_durable && runs && self.log.history().is_some_and(|history| history.queue().next().is_some())
+    }
+
     /// The message that becomes a turn next by itself.
     fn next_queued(&self) -> Option<&WaitingMessage> {
         let next = self.log.history()?.queue().next()?;

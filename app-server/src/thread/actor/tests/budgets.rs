@@ -331,7 +331,7 @@ async fn the_threads_of_a_day_share_its_limit_also_over_a_restart() {
     client.answer::<TurnStartResponse>(request).await.unwrap();
     second.drained().await;
     assert_eq!(second.listener.times_asked(), 0, "the turn waits until the day is known");
-    day::read(&second.services, &CancellationToken::new()).await;
+    day::read(&second.services).await;
     let ended = client.notified::<TurnCompleted>().await.turn;
     assert!(exceeded(&ended), "{ended:?}");
     assert!(ended.error.unwrap().message.contains("used 110 of 100 tokens"));
@@ -405,4 +405,88 @@ async fn a_queued_message_runs_once_a_reload_raises_the_limit() {
     reload::take(&bench.services, Ok(config)).unwrap();
     assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
     bench.finish().await;
+}
+
+/// Lets threads go on that wait for a limit, until it is cancelled.
+fn watching(bench: &Bench) -> CancellationToken {
+    let stop = CancellationToken::new();
+    bench.services.tasks.spawn("day", day::run(bench.services.clone(), stop.clone()));
+    stop
+}
+
+/// Reloads the settings with a limit of a day.
+fn raise_day(bench: &Bench, most: i64) {
+    let mut config = ServerConfig::clone(&bench.services.config());
+    config.budget.day_tokens = Some(most);
+    reload::take(&bench.services, Ok(config)).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_without_a_client_goes_on_once_its_limit_has_room_also_over_a_restart() {
+    for restarts in [false, true] {
+        let first = bench(None, limit(BudgetScope::Day, 100));
+        first.listener.will_say(Ok(vec![ModelEvent::TextDelta("so".into()), usage(150)]));
+        let (mut client, thread) = first.started().await;
+        client.turn(thread, "one").await;
+        queue::add(&mut client, thread, "two").await;
+        client.disconnect();
+        first.gone(thread).await;
+        assert_eq!(first.kinds(thread).await.last().map(String::as_str), Some("thread.closed"));
+        let index = Arc::clone(&first.services.index);
+        let next = if restarts {
+            bench(Some(&first), limit(BudgetScope::Day, 100)).with_index(index)
+        } else {
+            first
+        };
+        let stop = watching(&next);
+        next.drained().await;
+        assert_eq!(next.listener.times_asked(), usize::from(!restarts), "there is no room");
+        raise_day(&next, 1_000);
+        next.within("the turn", async {
+            while next.kinds(thread).await.iter().filter(|kind| *kind == "turn.completed").count() < 2 {
+                next.pass(std::time::Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+        next.gone(thread).await;
+        assert_eq!(next.waiting_open_markers().last().map(|marker| marker.thread), Some(thread));
+        stop.cancel();
+        next.finish().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parked_turn_goes_on_once_its_limit_has_room_and_not_before_the_day_is_known() {
+    let first = bench(None, limit(BudgetScope::Day, 100));
+    let (client, thread, question) = at_the_limit(&first).await;
+    client.disconnect();
+    first.gone(thread).await;
+    let index = Arc::clone(&first.services.index);
+    let tune = |config: &mut ServerConfig| {
+        config.model_provider = model::LISTENER.to_owned();
+        config.budget = limit(BudgetScope::Day, 100).over(config.budget);
+    };
+    let next = Bench::on_store(first.disk.inner(), tune).with_index(index);
+    let mut client = next.client();
+    client.resume(thread).await;
+    assert_eq!(client.asked().await, question, "the day is not known");
+    client.disconnect();
+    next.gone(thread).await;
+    let stop = watching(&next);
+    next.drained().await;
+    assert_eq!(next.listener.times_asked(), 0, "there is no room");
+    raise_day(&next, 1_000);
+    next.within("the turn", async {
+        while !next.kinds(thread).await.contains(&"turn.completed".to_owned()) {
+            next.pass(std::time::Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    next.gone(thread).await;
+    let kinds = next.kinds(thread).await;
+    assert!(kinds.ends_with(&["turn.completed".to_owned(), "thread.closed".to_owned()]), "{kinds:?}");
+    let (row, _) = next.services.index.get(thread).await.unwrap().unwrap();
+    assert_eq!(row.waiting, []);
+    stop.cancel();
+    next.finish().await;
 }

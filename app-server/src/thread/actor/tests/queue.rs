@@ -349,3 +349,25 @@ async fn a_fork_takes_no_queue_along() {
     drop(strings);
     bench.finish().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_leaves_a_queue_to_the_next_start() {
+    let first = Bench::in_memory();
+    let (mut client, thread, strings) = first.running().await;
+    let message = add(&mut client, thread, "queued").await;
+    first.drain();
+    strings.end();
+    client.notified::<TurnCompleted>().await;
+    let store = first.disk.inner();
+    first.finish().await;
+    let bench = Bench::on_store(store, |_| {});
+    assert_eq!(bench.kinds(thread).await.last().map(String::as_str), Some("thread.closed"));
+    let open = bench.services.store.open_markers().await.unwrap();
+    assert_eq!(open, [thread]);
+    bench.repair.schedule(1);
+    repair::run(bench.services.clone(), bench.repair.clone(), open, CancellationToken::new()).await;
+    bench.gone(thread).await;
+    assert_eq!(turns(&bench, thread).await.last().unwrap().0, message);
+    assert_eq!(bench.waiting_open_markers().iter().map(|marker| marker.thread).collect::<Vec<_>>(), [thread]);
+    bench.finish().await;
+}
