@@ -11,7 +11,7 @@ use skein_store::history::{History, markdown};
 use skein_store::home::{HomeError, existing};
 use skein_store::rollout::file::FileStore;
 use skein_store::rollout::file::layer::DiskLayer;
-use skein_store::rollout::record::Record;
+use skein_store::rollout::record::{Record, RecordBody};
 use skein_store::rollout::{ReadError, RolloutStore, line};
 
 use crate::policy;
@@ -19,7 +19,7 @@ use crate::policy;
 /// The form of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// The records, a line each, without the secrets of a client's `config`.
+    /// The records, a line each, without the secrets of a client's `config` and the answers to questions.
     Jsonl,
     /// A conversation for people.
     Markdown,
@@ -107,10 +107,13 @@ pub async fn run(
     Ok(exported)
 }
 
-/// Removes secrets, which rollouts of earlier versions may have.
+/// Removes secrets, which rollouts of earlier versions may have, and what users have answered to questions.
 fn write_line(mut record: Record, out: &mut impl Write) -> io::Result<()> {
     if let Some(settings) = record.body.settings_mut() {
         settings.config = secrets::externalise_stored(&settings.config).0;
+    }
+    if let RecordBody::QuestionAnswered(answered) = &mut record.body {
+        answered.answer = None;
     }
     let mut bytes = Vec::new();
     line::encode(&record, &mut bytes)?;

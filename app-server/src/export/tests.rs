@@ -4,7 +4,7 @@ use serde_json::json;
 use skein_base::clock::WallMs;
 use skein_store::home::Home;
 use skein_store::import;
-use skein_store::rollout::record::{RecordBody, StoredSettings, ThreadMeta};
+use skein_store::rollout::record::{AnsweredBy, QuestionAnswered, RecordBody, StoredSettings, ThreadMeta};
 use skein_store::rollout::{Keep, Lease};
 use skein_store::testing::peer;
 
@@ -52,6 +52,21 @@ async fn secrets_of_a_rollout_of_an_earlier_version_are_masked() {
     store.append(Lease { thread, term: home.term() }, EventSeq(0), vec![record], Keep::Power).await.unwrap();
     let text = exported(dir.path(), THREAD, Format::Jsonl).await.unwrap();
     assert!(!text.contains("s3cret") && text.contains("--token") && text.contains("\"T\":\"***\""), "{text}");
+}
+
+#[tokio::test]
+async fn answers_to_questions_are_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::open(dir.path()).unwrap();
+    let store = FileStore::open(home.paths(), Arc::new(DiskLayer), Tasks::new()).unwrap();
+    let by = AnsweredBy { client: "page".to_owned(), scope: "chat".to_owned() };
+    let answer = Some(r#"{"action":"accept","content":{"pin":"7391"}}"#.to_owned());
+    let body = QuestionAnswered { id: 1, turn_id: "t".to_owned().into(), by, answer };
+    let (thread, record) =
+        (THREAD.parse().unwrap(), Record { seq: EventSeq(1), at: WallMs(0), body: body.into() });
+    store.append(Lease { thread, term: home.term() }, EventSeq(0), vec![record], Keep::Power).await.unwrap();
+    let text = exported(dir.path(), THREAD, Format::Jsonl).await.unwrap();
+    assert!(!text.contains("7391") && text.contains(r#""answer":null"#), "{text}");
 }
 
 #[tokio::test]

@@ -48,11 +48,12 @@ pub(crate) fn initialize(
     let numbered = wants_events(&capabilities);
     let opted_out = capabilities.opt_out_notification_methods.unwrap_or_default();
     let opted_out: HashSet<String> = opted_out.into_iter().collect();
+    let name = client_info.name.clone();
     if session.is_initialised() || !session.introduce(client_info) {
         return Err(already_initialised());
     }
     let services = &session.app;
-    services.subscribers.initialise(session.id(), ClientWishes { opted_out, numbered });
+    services.subscribers.initialise(session.id(), ClientWishes { opted_out, numbered, name });
     let mut extensions = BTreeMap::new();
     if numbered {
         session.wants_heartbeat.notify_one();

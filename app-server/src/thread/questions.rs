@@ -138,6 +138,17 @@ pub(crate) struct Asked {
     reach: Reach,
     asked: HashSet<ConnectionId>,
     errors: Vec<(ConnectionId, Refusal)>,
+    /// The name of the client that acts, for a question for one connection. It may have begun, also before a restart, so no other
+    /// client is asked before it has answered with an error.
+    acts: Option<String>,
+}
+
+/// A connection that can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Askable<'a> {
+    pub(crate) connection: ConnectionId,
+    /// The name of its client (`clientInfo.name`).
+    pub(crate) client: &'a str,
 }
 
 /// The effect of an answer on its question.
@@ -150,32 +161,38 @@ pub(crate) enum Verdict {
 }
 
 impl Asked {
-    pub(crate) fn new(reach: Reach) -> Self {
-        Self { reach, ..Self::default() }
+    /// Nobody is asked yet. `acts` names the client that acts.
+    pub(crate) fn new(reach: Reach, acts: Option<String>) -> Self {
+        Self { reach, acts, ..Self::default() }
     }
 
     /// The connections among `candidates` to ask now, in their order.
-    pub(crate) fn next(
+    pub(crate) fn next<'a>(
         &self,
-        candidates: &[ConnectionId],
+        candidates: &[Askable<'a>],
         still: &HashSet<ConnectionId>,
-    ) -> Vec<ConnectionId> {
+    ) -> Vec<Askable<'a>> {
         match self.reach {
             Reach::Everyone => candidates.to_vec(),
             Reach::OneAtATime if self.holder(still).is_some() => Vec::new(),
             Reach::OneAtATime => {
-                let next = candidates.iter().find(|who| !self.has_refused(**who));
-                next.copied().into_iter().collect()
+                candidates.iter().find(|who| self.may_act(who)).copied().into_iter().collect()
             }
         }
     }
 
     /// Whether this connection is asked once it has joined.
-    pub(crate) fn is_for(&self, connection: ConnectionId, still: &HashSet<ConnectionId>) -> bool {
-        match self.reach {
-            Reach::Everyone => true,
-            Reach::OneAtATime => self.holder(still).is_none_or(|holder| holder == connection),
+    pub(crate) fn is_for(&self, who: &Askable<'_>, still: &HashSet<ConnectionId>) -> bool {
+        match (self.reach, self.holder(still)) {
+            (Reach::Everyone, _) => true,
+            (Reach::OneAtATime, Some(holder)) => holder == who.connection,
+            (Reach::OneAtATime, None) => self.may_act(who),
         }
+    }
+
+    fn may_act(&self, who: &Askable<'_>) -> bool {
+        let is_named = self.acts.as_deref().is_none_or(|acts| acts == who.client);
+        is_named && !self.has_refused(who.connection)
     }
 
     /// The connection that holds a question for one connection.
@@ -188,7 +205,13 @@ impl Asked {
     }
 
     /// Notes that this connection is asked, perhaps again.
-    pub(crate) fn ask(&mut self, connection: ConnectionId) {
+    pub(crate) fn ask(&mut self, who: &Askable<'_>) {
+        self.acts = (self.reach == Reach::OneAtATime).then(|| who.client.to_owned());
+        self.admit(who.connection);
+    }
+
+    /// Accepts answers of this connection, as if it had been asked.
+    pub(crate) fn admit(&mut self, connection: ConnectionId) {
         self.asked.insert(connection);
         // A new question takes a new answer.
         self.errors.retain(|(by, _)| *by != connection);
@@ -203,6 +226,7 @@ impl Asked {
     pub(crate) fn refuse(&mut self, by: ConnectionId, refusal: Refusal) {
         if self.judge(by) == Verdict::Counts && !self.has_refused(by) {
             self.errors.push((by, refusal));
+            self.acts = None;
         }
     }
 
@@ -249,7 +273,7 @@ mod tests {
     #[test]
     fn only_those_who_were_asked_may_answer() {
         let mut asked = Asked::default();
-        asked.ask(A);
+        asked.admit(A);
         assert_eq!(asked.judge(A), Verdict::Counts);
         assert_eq!(asked.judge(B), Verdict::NotAsked);
         asked.refuse(B, error());
@@ -259,8 +283,8 @@ mod tests {
     #[test]
     fn an_error_settles_only_when_everyone_who_is_left_has_answered_with_one() {
         let mut asked = Asked::default();
-        asked.ask(A);
-        asked.ask(B);
+        asked.admit(A);
+        asked.admit(B);
         asked.refuse(A, error());
         assert!(asked.refused(&still(&[A, B])).is_none(), "B may still answer");
         assert!(asked.refused(&still(&[A])).is_some(), "B has left");
@@ -272,39 +296,55 @@ mod tests {
     #[test]
     fn an_unreadable_answer_counts_before_an_error() {
         let mut asked = Asked::default();
-        asked.ask(A);
-        asked.ask(B);
+        asked.admit(A);
+        asked.admit(B);
         asked.refuse(A, error());
         let unreadable = Refusal::Unreadable("missing field".to_owned());
         asked.refuse(B, unreadable.clone());
         assert_eq!(asked.refused(&still(&[A, B])), Some(&unreadable));
     }
 
+    fn page(connection: ConnectionId) -> Askable<'static> {
+        Askable { connection, client: "page" }
+    }
+
     #[test]
-    fn a_question_for_one_client_passes_on_after_an_error_or_a_disconnection() {
-        let mut asked = Asked::new(Reach::OneAtATime);
+    fn a_question_for_one_client_passes_on_after_an_error_and_to_the_same_client_after_a_disconnection() {
+        let mut asked = Asked::new(Reach::OneAtATime, None);
         let both = still(&[A, B]);
-        assert_eq!(asked.next(&[A, B], &both), [A]);
-        asked.ask(A);
-        assert_eq!(asked.next(&[A, B], &both), []);
-        assert!(asked.is_for(A, &both) && !asked.is_for(B, &both));
-        assert_eq!(asked.next(&[B], &still(&[B])), [B], "A has left");
+        let (a, b) = (page(A), page(B));
+        let editor = Askable { connection: B, client: "editor" };
+        assert_eq!(asked.next(&[a, b], &both), [a]);
+        asked.ask(&a);
+        assert_eq!(asked.next(&[a, b], &both), []);
+        assert!(asked.is_for(&a, &both) && !asked.is_for(&b, &both));
+        assert_eq!(asked.next(&[b], &still(&[B])), [b], "A has left");
+        assert_eq!(asked.next(&[editor], &still(&[B])), [], "the page may have begun");
+        assert!(!asked.is_for(&editor, &still(&[B])));
         asked.refuse(A, error());
         assert!(asked.refused(&both).is_none(), "B comes into question");
-        assert_eq!(asked.next(&[A, B], &both), [B]);
-        asked.ask(B);
+        assert_eq!(asked.next(&[a, editor], &both), [editor]);
+        asked.ask(&editor);
         asked.refuse(B, error());
-        assert_eq!(asked.next(&[A, B], &both), []);
+        assert_eq!(asked.next(&[a, editor], &both), []);
         assert!(asked.refused(&both).is_some());
         assert!(asked.refused(&still(&[])).is_none(), "a disconnection settles nothing");
     }
 
     #[test]
+    fn after_a_restart_only_the_client_that_may_have_begun_is_asked() {
+        let asked = Asked::new(Reach::OneAtATime, Some("page".to_owned()));
+        let editor = Askable { connection: A, client: "editor" };
+        assert_eq!(asked.next(&[editor, page(B)], &still(&[A, B])), [page(B)]);
+        assert!(asked.refused(&still(&[A])).is_none(), "the turn waits");
+    }
+
+    #[test]
     fn a_client_that_is_asked_again_may_answer_again() {
         let mut asked = Asked::default();
-        asked.ask(A);
+        asked.admit(A);
         asked.refuse(A, error());
-        asked.ask(A);
+        asked.admit(A);
         assert!(asked.refused(&still(&[A])).is_none());
     }
 }

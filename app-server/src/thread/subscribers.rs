@@ -170,7 +170,7 @@ impl Subscribers {
             return false;
         }
         let outbox = connection.outbox.clone();
-        connection.receiver = Some(Arc::new(Receiver { outbox, wishes }));
+        connection.receiver = Some(Arc::new(Receiver::new(outbox, wishes)));
         true
     }
 
@@ -347,16 +347,23 @@ impl Subscribers {
         self.connections.get(&id).map_or(0, |connection| connection.catching_up.len())
     }
 
-    /// The outboxes of connections that can be asked a question about a thread, the newest subscriber first.
-    pub(crate) fn askable(&self, thread: ThreadId) -> Vec<Outbox> {
+    /// The connections that can be asked a question about a thread, the newest subscriber first.
+    pub(crate) fn askable(&self, thread: ThreadId) -> Vec<Arc<Receiver>> {
         let Some(side) = self.threads.get(&thread) else { return Vec::new() };
         let asked = side.values().filter(|listener| match listener.delivery {
             Delivery::Everything => listener.role.keeps_loaded(),
             Delivery::NothingYet(_) => false,
         });
-        let mut asked: Vec<_> = asked.map(|one| (one.joined, one.receiver.outbox.clone())).collect();
+        let mut asked: Vec<_> = asked.map(|one| (one.joined, Arc::clone(&one.receiver))).collect();
         asked.sort_by_key(|(joined, _)| std::cmp::Reverse(*joined));
-        asked.into_iter().map(|(_, outbox)| outbox).collect()
+        asked.into_iter().map(|(_, receiver)| receiver).collect()
+    }
+
+    /// The name of a connection's client; empty before `initialize`.
+    pub(crate) fn client_name(&self, id: ConnectionId) -> String {
+        let connection = self.connections.get(&id);
+        let receiver = connection.as_ref().and_then(|connection| connection.receiver.as_ref());
+        receiver.map(|receiver| receiver.client().to_owned()).unwrap_or_default()
     }
 
     /// Closes the connection of every listener of a thread, because their state of it cannot be corrected.

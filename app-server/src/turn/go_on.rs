@@ -52,6 +52,10 @@ impl Turnstile {
 impl TurnRun {
     /// Ends all calls at once. Returns the user's words for a message that has asked for them: no item has the words.
     pub(super) async fn end_left_over(&mut self, left: LeftOver) -> Result<Vec<ToolResult>, Stop> {
+        let asks = left.calls.iter().find_map(|item| {
+            let ThreadItemBody::AgentMessage(message) = &item.body else { return None };
+            Some(message.clone())
+        });
         let this = &*self;
         let ends = left.calls.into_iter().map(|item| this.end_open_item(item)).collect();
         let ends = this.side_by_side(ends).await;
@@ -59,6 +63,8 @@ impl TurnRun {
             return Err(Stop::Interrupted);
         }
         let words = ends.into_iter().collect::<Result<Vec<_>, Stop>>()?;
+        // The answer to the user's words is the text of the message that has asked for them.
+        self.message = asks;
         self.job.history = self.history_so_far().await?;
         Ok(words.into_iter().flatten().collect())
     }
@@ -125,7 +131,9 @@ impl TurnRun {
                 Err(Stop::failed(lost))
             }
         };
-        self.complete(item).await;
+        if words.is_err() {
+            self.complete(item).await;
+        }
         words.map(|words| ToolResult::text("question", words, false))
     }
 

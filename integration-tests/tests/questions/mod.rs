@@ -2,6 +2,7 @@
 
 mod away;
 mod budgets;
+mod kills;
 mod listed;
 mod restart;
 

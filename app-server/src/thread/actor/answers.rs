@@ -15,6 +15,7 @@ use super::{Owner, ThreadParts, budget, catch_up, fork, settings};
 use crate::thread::command::{Command, InputReply, Resume, Start};
 use crate::thread::event::WaiterId;
 use crate::thread::outgoing::{Due, LateAnswer, Outgoing};
+use crate::thread::questions::Askable;
 use crate::thread::subscribers::Role;
 use crate::thread::{Context, views};
 
@@ -45,7 +46,9 @@ impl ThreadParts<'_> {
         let open_questions = match resume.role.keeps_loaded() {
             true => {
                 let subscribed = self.services.subscribers.subscribed(self.id);
-                self.questions.open_for(resume.ticket.connection, &subscribed)
+                let client = self.services.subscribers.client_name(resume.ticket.connection);
+                let who = Askable { connection: resume.ticket.connection, client: &client };
+                self.questions.open_for(&who, &subscribed)
             }
             false => Vec::new(),
         };

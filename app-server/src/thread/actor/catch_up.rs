@@ -113,7 +113,8 @@ impl CatchUps {
             catch_up.receiver.send(event);
         }
         let connection = catch_up.ticket.connection;
-        let open = questions.open_for(connection, &self.services.subscribers.subscribed(self.thread));
+        let open = questions
+            .open_for(&catch_up.receiver.askable(), &self.services.subscribers.subscribed(self.thread));
         let settled = catch_up.open_questions.iter().filter(|number| !open.contains(number));
         for number in settled {
             catch_up.receiver.send(&resolved_notice(log, *number).broadcast);

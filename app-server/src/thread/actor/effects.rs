@@ -201,10 +201,14 @@ impl Owner {
                 None
             }
             Due::JoinAt(catch_up, items) => catch_ups.join_at(log, questions, (catch_up, &items), saved),
-            Due::Ask(number) => return questions.put(number, &helpers.audience(&services.subscribers)),
+            Due::Ask(number) => {
+                let creator = log.history().and_then(History::originator);
+                return questions.put(number, &helpers.audience(&services.subscribers, creator));
+            }
         };
         if let Some(connection) = joined {
-            questions.put_again(connection, &helpers.audience(&services.subscribers));
+            let creator = log.history().and_then(History::originator);
+            questions.put_again(connection, &helpers.audience(&services.subscribers, creator));
         }
     }
 }

@@ -81,11 +81,13 @@ impl HelperSide {
         (self.brought_tools, self.overrides) = (Some(client), overrides);
     }
 
-    /// The clients that can be asked: first the connection with the thread's tools, then the others, the newest subscriber
-    /// first.
-    pub(super) fn audience(&self, subscribers: &Subscribers) -> Audience {
+    /// The clients that can be asked: first the connection with the thread's tools, then those of the client that created the
+    /// thread, then the others, the newest subscriber first.
+    pub(super) fn audience(&self, subscribers: &Subscribers, creator: Option<&str>) -> Audience {
         let mut candidates = subscribers.askable(self.thread);
-        candidates.sort_by_key(|outbox| Some(outbox.connection()) != self.brought_tools);
+        candidates.sort_by_key(|who| {
+            (Some(who.outbox().connection()) != self.brought_tools, creator != Some(who.client()))
+        });
         Audience { candidates, subscribed: subscribers.subscribed(self.thread) }
     }
 

@@ -10,7 +10,7 @@ use skein_config::{RunningOrphans, ServerConfig};
 use skein_helpers::{ExitReport, HelperEvent, HelperQuestion};
 use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::notifications::McpServerStartupStatusUpdated;
-use skein_store::history::SERVER_ENDED;
+use skein_store::history::{History, SERVER_ENDED};
 use tokio::time::Instant;
 
 use super::command::Command;
@@ -323,7 +323,8 @@ impl Owner {
         self.step(Event::Requests(self.slot.requests()));
         self.recount();
         if self.questions.can_pass() {
-            self.questions.pass_on(&self.helpers.audience(subscribers));
+            let creator = self.log.history().and_then(History::originator);
+            self.questions.pass_on(&self.helpers.audience(subscribers, creator));
         }
         if !self.questions.is_empty() {
             // Includes clients that still catch up.

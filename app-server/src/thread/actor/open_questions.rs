@@ -1,6 +1,7 @@
 //! The open questions of a thread: the clients that were asked, the answers so far, and since when no client can answer.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -15,9 +16,10 @@ use tokio::time::Instant;
 use super::budget::WaitingRequest;
 use super::helper_side::{Changed, ToolOf};
 use super::wants::{Settled, Wants};
-use crate::outbox::{Frame, Outbox};
-use crate::thread::questions::{Asked, Reach, Refusal, Verdict};
+use crate::outbox::Frame;
+use crate::thread::questions::{Askable, Asked, Reach, Refusal, Verdict};
 use crate::thread::registry::ClientAnswer;
+use crate::thread::subscribers::Receiver;
 use crate::thread::views;
 use crate::turn::approval::Hints;
 use crate::turn::asking::{GoesOn, Permission};
@@ -39,8 +41,8 @@ struct Question {
 
 /// The clients of a thread that questions concern.
 pub(super) struct Audience {
-    /// Outboxes of the clients that can be asked, in the order of preference.
-    pub(super) candidates: Vec<Outbox>,
+    /// The clients that can be asked, in the order of preference.
+    pub(super) candidates: Vec<Arc<Receiver>>,
     /// Every subscriber, including those that catch up.
     pub(super) subscribed: HashSet<ConnectionId>,
 }
@@ -56,6 +58,8 @@ pub(super) struct NewQuestion {
     /// As JSON text.
     params: String,
     tool: Option<AskedTool>,
+    /// The name of the client that is to carry out a call of its own tool.
+    client: Option<String>,
     pub(super) wants: Wants,
 }
 
@@ -69,7 +73,7 @@ impl NewQuestion {
         // Our params have no maps with keys that are no text.
         let params = serde_json::to_string(params).unwrap_or_else(|_| "{}".to_owned());
         let method = R::INFO.wire.to_owned();
-        Self { kind, turn, item: None, method, params, tool: None, wants }
+        Self { kind, turn, item: None, method, params, tool: None, client: None, wants }
     }
 
     pub(super) fn about(self, item: ItemId) -> Self {
@@ -80,16 +84,27 @@ impl NewQuestion {
         Self { tool: Some(tool), ..self }
     }
 
+    /// Names the client that is to act, if only one is asked: the first of these.
+    pub(super) fn acted_on_by(self, audience: impl FnOnce() -> Audience) -> Self {
+        match Wants::reach(self.kind) {
+            Reach::Everyone => self,
+            Reach::OneAtATime => {
+                let client = audience().candidates.first().map(|first| first.client().to_owned());
+                Self { client, ..self }
+            }
+        }
+    }
+
     /// A question of an earlier load.
     fn again(asked: QuestionAsked) -> Self {
-        let QuestionAsked { id: _, kind, turn_id, item_id, method, params, tool } = asked;
+        let QuestionAsked { id: _, kind, turn_id, item_id, method, params, tool, client } = asked;
         let wants = Wants::GoingOn(None, tool.clone());
-        Self { kind, turn: Some(turn_id), item: item_id, method, params, tool, wants }
+        Self { kind, turn: Some(turn_id), item: item_id, method, params, tool, client, wants }
     }
 
     /// The record of the question; none if it belongs to no turn.
     pub(super) fn record(&self, id: i64) -> Option<QuestionAsked> {
-        let Self { kind, turn, item, method, params, tool, wants: _ } = self;
+        let Self { kind, turn, item, method, params, tool, client, wants: _ } = self;
         Some(QuestionAsked {
             id,
             kind: *kind,
@@ -98,6 +113,7 @@ impl NewQuestion {
             method: method.clone(),
             params: params.clone(),
             tool: tool.clone(),
+            client: client.clone(),
         })
     }
 
@@ -105,7 +121,7 @@ impl NewQuestion {
     #[cfg(test)]
     pub(super) fn bare(kind: QuestionKind, turn: Option<TurnId>, wants: Wants) -> Self {
         let (method, params) = ("test".to_owned(), "{}".to_owned());
-        Self { kind, turn, item: None, method, params, tool: None, wants }
+        Self { kind, turn, item: None, method, params, tool: None, client: None, wants }
     }
 
     fn frame(&self, number: i64) -> Frame {
@@ -129,8 +145,8 @@ impl Questions {
     /// Opens a question. [`Questions::put`] sends it to clients.
     pub(super) fn open(&mut self, number: i64, new: NewQuestion) {
         let frame = new.frame(number);
-        let NewQuestion { kind, turn, item, wants, .. } = new;
-        let asked = Asked::new(Wants::reach(kind));
+        let NewQuestion { kind, turn, item, client, wants, .. } = new;
+        let asked = Asked::new(Wants::reach(kind), client);
         self.open.push(Question { number, kind, item, frame, asked, put: false, turn, wants });
     }
 
@@ -202,18 +218,19 @@ impl Questions {
 
     /// Puts the open questions to a connection that has joined, under the same ids.
     pub(super) fn put_again(&mut self, connection: ConnectionId, audience: &Audience) {
-        let is_joined = |outbox: &&Outbox| outbox.connection() == connection;
-        let Some(outbox) = audience.candidates.iter().find(is_joined) else { return };
+        let is_joined = |candidate: &&Arc<Receiver>| candidate.outbox().connection() == connection;
+        let Some(joined) = audience.candidates.iter().find(is_joined) else { return };
         let put = self.open.iter_mut().filter(|question| question.put);
-        for question in put.filter(|question| question.asked.is_for(connection, &audience.subscribed)) {
-            question.put_to(outbox);
+        for question in put.filter(|question| question.asked.is_for(&joined.askable(), &audience.subscribed))
+        {
+            question.put_to(joined);
         }
     }
 
     /// Accepts answers of a connection to these questions, as if they had been put to it.
     pub(super) fn may_answer(&mut self, connection: ConnectionId, numbers: &[i64]) {
         for question in self.open.iter_mut().filter(|question| numbers.contains(&question.number)) {
-            question.asked.ask(connection);
+            question.asked.admit(connection);
         }
     }
 
@@ -338,8 +355,8 @@ impl Questions {
     }
 
     /// The questions that this connection can answer.
-    pub(super) fn open_for(&self, connection: ConnectionId, subscribed: &HashSet<ConnectionId>) -> Vec<i64> {
-        let open = self.open.iter().filter(|question| question.asked.is_for(connection, subscribed));
+    pub(super) fn open_for(&self, who: &Askable<'_>, subscribed: &HashSet<ConnectionId>) -> Vec<i64> {
+        let open = self.open.iter().filter(|question| question.asked.is_for(who, subscribed));
         open.map(|question| question.number).collect()
     }
 
@@ -355,16 +372,16 @@ impl Question {
     }
 
     fn put_to_next(&mut self, Audience { candidates, subscribed }: &Audience) {
-        let known: Vec<ConnectionId> = candidates.iter().map(Outbox::connection).collect();
+        let known: Vec<Askable<'_>> = candidates.iter().map(|candidate| candidate.askable()).collect();
         let next = self.asked.next(&known, subscribed);
-        for outbox in candidates.iter().filter(|outbox| next.contains(&outbox.connection())) {
-            self.put_to(outbox);
+        for candidate in candidates.iter().filter(|candidate| next.contains(&candidate.askable())) {
+            self.put_to(candidate);
         }
     }
 
-    fn put_to(&mut self, outbox: &Outbox) {
-        self.asked.ask(outbox.connection());
-        outbox.push(self.frame.clone());
+    fn put_to(&mut self, receiver: &Receiver) {
+        self.asked.ask(&receiver.askable());
+        receiver.outbox().push(self.frame.clone());
     }
 }
 

@@ -14,7 +14,7 @@ use skein_protocol::item::ThreadItemBody;
 use skein_protocol::notifications::ServerRequestResolved;
 use skein_protocol::question::SkeinQuestionsAnswerResponse;
 use skein_protocol::server_requests::McpServerElicitationRequest;
-use skein_store::history::{CallState, KeptTurn, TurnCall};
+use skein_store::history::{CallState, History, KeptTurn, TurnCall};
 use skein_store::rollout::Keep;
 use skein_store::rollout::record::{
     AnsweredBy, AskedTool, CallBegun, QuestionAnswered, QuestionClosed, QuestionEnd, QuestionKind, RecordBody,
@@ -39,6 +39,8 @@ impl ThreadParts<'_> {
     /// Opens a question. Clients get it once its record is on disk, behind its item.
     pub(super) fn put(&mut self, question: NewQuestion) -> i64 {
         let number = self.services.questions.open(self.id);
+        let creator = || self.log.history().and_then(History::originator);
+        let question = question.acted_on_by(|| self.helpers.audience(&self.services.subscribers, creator()));
         if let Some(asked) = question.record(number) {
             self.log.record_one(asked, Keep::Power);
         }

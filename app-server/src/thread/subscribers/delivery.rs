@@ -12,6 +12,7 @@ use skein_protocol::ids::{ConnectionId, ThreadId};
 use super::{Connection, Delivery, Listener, Subscribers, Ticket};
 use crate::outbox::{Frame, Outbox, TextDelta};
 use crate::thread::catalog::{Announced, Announcement, Catalog};
+use crate::thread::questions::Askable;
 #[cfg(all(test, feature = "races"))]
 use crate::thread::tests::shim::MutexGuard;
 
@@ -22,6 +23,8 @@ pub(crate) struct ClientWishes {
     pub(crate) opted_out: HashSet<String>,
     /// Whether durable notifications carry `seq` and `epoch`.
     pub(crate) numbered: bool,
+    /// The client's name (`clientInfo.name`).
+    pub(crate) name: String,
 }
 
 /// One notification, serialised once for all who receive it.
@@ -47,8 +50,22 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
+    pub(crate) fn new(outbox: Outbox, wishes: ClientWishes) -> Self {
+        Self { outbox, wishes }
+    }
+
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.outbox
+    }
+
+    /// The client's name.
+    pub(crate) fn client(&self) -> &str {
+        &self.wishes.name
+    }
+
+    /// The receiver as one that can be asked.
+    pub(crate) fn askable(&self) -> Askable<'_> {
+        Askable { connection: self.outbox.connection(), client: &self.wishes.name }
     }
 
     /// Queues a notification in the client's form, unless the client has opted out of it.

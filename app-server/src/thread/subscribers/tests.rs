@@ -97,7 +97,8 @@ fn observers_are_counted_apart_and_never_asked() {
     join(&subscribers, 1, Role::Observer);
     join(&subscribers, 2, Role::Subscriber);
     assert_eq!(subscribers.counts(T), Counts { subscribers: 1, observers: 1 });
-    let asked: Vec<ConnectionId> = subscribers.askable(T).iter().map(Outbox::connection).collect();
+    let asked: Vec<ConnectionId> =
+        subscribers.askable(T).iter().map(|who| who.outbox().connection()).collect();
     assert_eq!(asked, [ConnectionId(2)]);
     // A connection may change its role: it still counts once.
     join(&subscribers, 1, Role::Subscriber);

@@ -1,10 +1,11 @@
-//! Tools with annotations, and a tool that answers with its argument.
+//! Tools with annotations, among them one that writes and one that answers with its argument.
 
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
-use super::{answer, say};
+use super::{answer, result, say};
 
 /// Number of calls of the counting tools.
 static DONE: AtomicU64 = AtomicU64::new(0);
@@ -25,6 +26,11 @@ pub(crate) fn tools() -> Vec<Value> {
             "Answers with the count, and declares that it only reads.",
             json!({ "readOnlyHint": true }),
         ),
+        tool(
+            "append",
+            "Appends a line to the file at its argument `path`.",
+            json!({ "readOnlyHint": false }),
+        ),
         tool("result", "Answers with its argument `result` unchanged.", json!({ "readOnlyHint": true })),
     ]
 }
@@ -40,10 +46,21 @@ pub(crate) fn call(id: &Value, tool: &str, arguments: &Value) -> bool {
             say(id, &format!("seen {}", DONE.load(Ordering::Relaxed)));
             true
         }
+        "append" => {
+            match append(arguments["path"].as_str().unwrap_or_default()) {
+                Ok(()) => say(id, "appended"),
+                Err(error) => result(id, &error.to_string(), true),
+            }
+            true
+        }
         "result" => {
             answer(id, &arguments["result"]);
             true
         }
         _ => false,
     }
+}
+
+fn append(path: &str) -> io::Result<()> {
+    std::fs::OpenOptions::new().create(true).append(true).open(path)?.write_all(b"one call\n")
 }

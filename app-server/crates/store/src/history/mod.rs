@@ -329,9 +329,7 @@ impl History {
             thread_source: forked
                 .and_then(|forked| forked.thread_source.clone())
                 .or_else(|| created.and_then(|created| created.thread_source.clone())),
-            originator: forked
-                .and_then(|forked| forked.originator.clone())
-                .or_else(|| created.and_then(|created| created.originator.clone())),
+            originator: self.originator().map(str::to_owned),
             cli_version: created.map(|created| created.cli_version.clone()).unwrap_or_default(),
             forked_from: forked.map(|forked| forked.from).or(created.and_then(|created| created.forked_from)),
             git_info: self.git_info.clone(),
@@ -340,6 +338,12 @@ impl History {
             waiting: self.open_questions().iter().map(WaitingQuestion::of).collect(),
             spent: self.spending.spent.day,
         }
+    }
+
+    /// The name of the client that has created the thread.
+    pub fn originator(&self) -> Option<&str> {
+        let of_fork = self.forked.as_ref().and_then(|forked| forked.originator.as_deref());
+        of_fork.or_else(|| self.created.as_ref()?.originator.as_deref())
     }
 
     /// The header that a `turn.completed` carries now.

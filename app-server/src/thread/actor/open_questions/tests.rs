@@ -5,7 +5,8 @@ use skein_base::clock::Clock;
 
 use super::super::wants::{self, AnswerEffect};
 use super::*;
-use crate::outbox::OutboxLimits;
+use crate::outbox::{Outbox, OutboxLimits};
+use crate::thread::subscribers::ClientWishes;
 use crate::turn::Answered;
 use crate::turn::asking::Decision;
 use skein_protocol::error::WireError;
@@ -16,8 +17,15 @@ const B: ConnectionId = ConnectionId(2);
 
 fn audience(connections: &[ConnectionId]) -> Audience {
     let limits = OutboxLimits { waiting_bytes: 1000, most_bytes: 1000, pause_bytes: 1000, merge_bytes: 1000 };
-    let candidates = connections.iter().map(|connection| Outbox::new(*connection, limits)).collect();
+    let candidates = connections
+        .iter()
+        .map(|connection| Arc::new(Receiver::new(Outbox::new(*connection, limits), ClientWishes::default())))
+        .collect();
     Audience { candidates, subscribed: connections.iter().copied().collect() }
+}
+
+fn one(connection: ConnectionId) -> Askable<'static> {
+    Askable { connection, client: "" }
 }
 
 fn turn() -> Option<TurnId> {
@@ -65,12 +73,12 @@ fn the_work_of_a_clients_tool_passes_to_the_next_connection() {
     questions.put(1, &both);
     assert!(questions.can_pass());
     assert_eq!(
-        (questions.open_for(A, &both.subscribed), questions.open_for(B, &both.subscribed)),
+        (questions.open_for(&one(A), &both.subscribed), questions.open_for(&one(B), &both.subscribed)),
         (vec![1], vec![])
     );
     assert!(questions.take_answer(A, 1, Err(WireError::new(1, "any", "no"))).is_none());
     questions.pass_on(&both);
-    assert_eq!(questions.open_for(B, &both.subscribed), [1]);
+    assert_eq!(questions.open_for(&one(B), &both.subscribed), [1]);
 }
 
 #[test]

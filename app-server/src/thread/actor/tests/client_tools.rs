@@ -7,6 +7,8 @@ use skein_protocol::notifications::{ServerRequestResolved, TurnCompleted};
 use skein_protocol::turn::TurnStatus;
 
 use super::*;
+use crate::outbox::OutboxLimits;
+use crate::thread::subscribers::ClientWishes;
 
 /// A client with a thread with the tool `pay`, and another client that has resumed it.
 async fn two(bench: &Bench) -> (Client, Client, ThreadId) {
@@ -86,5 +88,44 @@ async fn the_next_client_is_asked_when_the_one_that_was_asked_has_left() {
     assert_eq!(times_asked(&mut back), 0, "another client does it now");
     pay(&other, question);
     other.notified::<TurnCompleted>().await;
+    bench.finish().await;
+}
+
+fn named(bench: &Bench, name: &str) -> Client {
+    let limits = OutboxLimits {
+        waiting_bytes: 1 << 24,
+        most_bytes: 1 << 26,
+        pause_bytes: 1 << 23,
+        merge_bytes: 1 << 23,
+    };
+    bench.client_as(ClientWishes { name: name.to_owned(), ..ClientWishes::default() }, limits)
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_kill_the_call_waits_for_the_client_that_may_have_begun_it() {
+    let first = Bench::in_memory();
+    let mut page = named(&first, "page");
+    let tool =
+        json!({ "type": "function", "name": "pay", "description": "", "inputSchema": { "type": "object" } });
+    let thread = page.start_with(json!({ "dynamicTools": [tool] })).await;
+    page.turn(thread, "hello").await;
+    page.input(thread, "/call pay");
+    let question = page.asked().await;
+    let bench = first.after_a_kill();
+    let (mut editor, mut page) = (named(&bench, "editor"), named(&bench, "page"));
+    let view = editor.resume(thread).await.skein.unwrap();
+    assert_eq!(view.pending_requests, [], "the page may have begun");
+    page.resume(thread).await;
+    assert_eq!(page.asked().await, question);
+    page.disconnect();
+    assert!(editor.fence(thread).await);
+    assert_eq!(times_asked(&mut editor), 0);
+    let mut back = named(&bench, "page");
+    back.resume(thread).await;
+    assert_eq!(back.asked().await, question);
+    back.say(question, Err("not I"));
+    assert_eq!(editor.asked().await, question, "the page has done nothing");
+    pay(&editor, question);
+    assert_eq!(back.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
     bench.finish().await;
 }

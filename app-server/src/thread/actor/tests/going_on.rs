@@ -89,6 +89,11 @@ fn helper_call(items: &[ThreadItem]) -> (McpToolCallStatus, Option<String>) {
     (call.status, call.error.as_ref().map(|error| error.message.clone()))
 }
 
+fn text_of(item: &ThreadItem) -> Option<&str> {
+    let ThreadItemBody::AgentMessage(message) = &item.body else { return None };
+    Some(&message.text)
+}
+
 /// The last text that the model has said.
 fn words(client: &Client) -> String {
     let items = client.log.iter().filter_map(Message::params::<ItemCompleted>);
@@ -349,8 +354,13 @@ async fn the_users_words_and_a_clients_tool_are_waited_for_over_a_kill() {
     client.resume(thread).await;
     assert_eq!(client.asked().await, question);
     client.say(question, Ok("me"));
-    assert_eq!(client.notified::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
-    assert_eq!(words(&client), "me");
+    let (status, items) = ended(&mut client, thread).await;
+    let said: Vec<&str> = items.iter().filter_map(text_of).collect();
+    assert_eq!(
+        (status, said),
+        (TurnStatus::Completed, vec!["me"]),
+        "the message that has asked is the answer"
+    );
 
     let pay =
         json!({ "type": "function", "name": "pay", "description": "", "inputSchema": { "type": "object" } });

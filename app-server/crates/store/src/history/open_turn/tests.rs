@@ -76,6 +76,7 @@ fn asked(id: i64, item: Option<&str>, kind: QuestionKind) -> RecordBody {
         method: "m".to_owned(),
         params: "{}".to_owned(),
         tool: Some(tool),
+        client: None,
     }
     .into()
 }

@@ -66,6 +66,7 @@ impl Grown {
             method: "m".to_owned(),
             params,
             tool: None,
+            client: None,
         });
         assert!(self.history.open_turn_waits(), "it waits for nothing else");
         let by = AnsweredBy { client: "c".to_owned(), scope: "chat".to_owned() };

@@ -51,6 +51,9 @@ pub struct QuestionAsked {
     pub params: String,
     /// The tool, for a question about a call.
     pub tool: Option<AskedTool>,
+    /// The name of the client (`clientInfo.name`) that is to carry out a call of its own tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
 }
 
 impl QuestionAsked {
